@@ -1,0 +1,2 @@
+/** @file The package's Node entry. */
+export { LaplaceError } from './core/errors.js'

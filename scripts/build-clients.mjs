@@ -1,0 +1,1 @@
+// Bundles the built JavaScript into the Python and R clients.

@@ -1,0 +1,1 @@
+// Compiles the WebAssembly kernels and embeds their bytes as a TypeScript module.
