@@ -1,0 +1,101 @@
+"""Writes the weights and the data of every workload as safetensors files, so that all libraries run the same numbers.
+
+    python bench/workloads.py FOLDER [--quick] [--seed 0] [W1 W2 ...]
+
+Each workload W becomes FOLDER/W.safetensors (tensors `x`, `y`, `x_test` and the state dict `0.weight`, ...) and
+FOLDER/W.json (likelihood, layers, batch size, cells). Networks are trained briefly so that curvatures are realistic.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import pathlib
+
+import numpy as np
+import torch
+from safetensors.numpy import save_file
+
+ALL = [("all", "full"), ("all", "kron"), ("all", "diag"), ("last_layer", "full")]
+DENSE = [("all", "kron"), ("all", "diag"), ("last_layer", "kron"), ("last_layer", "full")]
+
+WORKLOADS = {
+    "W1": dict(title="1-50-1 tanh regression, N=150, predict 1,000", sizes=[1, 50, 1], activation="tanh", likelihood="regression", n=150, test=1000, batch=150, cells=ALL),
+    "W2": dict(title="digits-like 64-64-32-10, N=1,200, predict 597", sizes=[64, 64, 32, 10], activation="tanh", likelihood="classification", n=1200, test=597, batch=1200, cells=DENSE),
+    "W3": dict(title="784-256-128-10 ReLU, N=60,000 in batches of 512, predict 2,000", sizes=[784, 256, 128, 10], activation="relu", likelihood="classification", n=60000, test=2000, batch=512, cells=DENSE,
+               peer={"all/diag": {"n": 2000, "test": 100}, "all/kron": {"test": 200}}),
+    "W5-100": dict(title="last layer kron, 512 features, 100 classes, N=50,000, predict 500", sizes=[512, 100], activation="relu", likelihood="classification", n=50000, test=500, batch=512, cells=[("last_layer", "kron")],
+                   peer={"last_layer/kron": {"test": 50}}),
+    "W5-1000": dict(title="last layer kron, 512 features, 1,000 classes, N=5,000, predict 20", sizes=[512, 1000], activation="relu", likelihood="classification", n=5000, test=20, batch=512, cells=[("last_layer", "kron")],
+                    peer={"last_layer/kron": {"n": 500, "test": 1}}),
+    "W6": dict(title="GLM predictive of 10,000 inputs, 64-64-32-10", sizes=[64, 64, 32, 10], activation="tanh", likelihood="classification", n=2000, test=10000, batch=500, cells=[("all", "kron"), ("all", "diag"), ("last_layer", "kron")],
+               peer={"all/kron": {"test": 2000}, "all/diag": {"n": 500, "test": 2000}}),
+    "W7": dict(title="layer-wise prior of W3's network tuned to convergence", sizes=[784, 256, 128, 10], activation="relu", likelihood="classification", n=10000, test=100, batch=512, cells=[("all", "kron")], prior_structure="layerwise"),
+}
+for rows in (1000, 10000, 100000, 1000000):
+    WORKLOADS[f"W8-{rows}"] = dict(title=f"N={rows:,} streamed, 64-64-32-10", sizes=[64, 64, 32, 10], activation="tanh", likelihood="classification", n=rows, test=100, batch=512, cells=[("all", "kron")],
+                                   peer={"all/kron": {"n": min(rows, 10000)}})
+
+ACTIVATIONS = {"tanh": torch.nn.Tanh, "relu": torch.nn.ReLU}
+
+
+def network(sizes: list[int], activation: str) -> torch.nn.Sequential:
+    layers: list[torch.nn.Module] = []
+    for i, (a, b) in enumerate(zip(sizes[:-1], sizes[1:])):
+        layers += [torch.nn.Linear(a, b)] + ([ACTIVATIONS[activation]()] if i < len(sizes) - 2 else [])
+    return torch.nn.Sequential(*layers)
+
+
+def data(spec: dict, rng: np.random.Generator, n: int) -> tuple[np.ndarray, np.ndarray]:
+    """Inputs around class centres (classification), or a noisy sine (regression)."""
+    if spec["likelihood"] == "regression":
+        x = rng.uniform(-3, 3, (n, spec["sizes"][0])).astype(np.float32)
+        return x, (np.sin(2 * x.sum(1, keepdims=True)) + 0.2 * rng.standard_normal((n, spec["sizes"][-1]))).astype(np.float32)
+    features, classes = spec["sizes"][0], spec["sizes"][-1]
+    y = rng.integers(0, classes, n)
+    centres = np.random.default_rng(7).standard_normal((classes, features)).astype(np.float32)
+    noise = rng.standard_normal((n, features), dtype=np.float32)
+    return 0.5 * centres[y] + 0.8 * noise, y.astype(np.int64)
+
+
+def train(net: torch.nn.Module, spec: dict, x: np.ndarray, y: np.ndarray) -> None:
+    loss = torch.nn.functional.mse_loss if spec["likelihood"] == "regression" else torch.nn.functional.cross_entropy
+    adam = torch.optim.Adam(net.parameters(), lr=3e-3)
+    xs, ys = torch.tensor(x[:5000]), torch.tensor(y[:5000])
+    for _ in range(60):
+        for rows in torch.randperm(len(xs)).split(256):
+            adam.zero_grad()
+            loss(net(xs[rows]), ys[rows]).backward()
+            adam.step()
+
+
+def quick(spec: dict) -> dict:
+    """The same shape of work, small enough to see in seconds that it runs."""
+    return spec | {"n": min(spec["n"], 300), "test": min(spec["test"], 20), "peer": {}}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=pathlib.Path)
+    parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("names", nargs="*")
+    options = parser.parse_args()
+    options.folder.mkdir(parents=True, exist_ok=True)
+    for name, spec in WORKLOADS.items():
+        if options.names and not any(name == wanted or name.startswith(f"{wanted}-") for wanted in options.names):
+            continue
+        spec = quick(spec) if options.quick else spec
+        rng = np.random.default_rng(options.seed)
+        torch.manual_seed(options.seed)
+        x, y = data(spec, rng, spec["n"])
+        x_test, _ = data(spec, rng, spec["test"])
+        net = network(spec["sizes"], spec["activation"])
+        train(net, spec, x, y)
+        weights = {key: value.numpy() for key, value in net.state_dict().items()}
+        save_file({"x": x, "y": y, "x_test": x_test, **weights}, options.folder / f"{name}.safetensors")
+        (options.folder / f"{name}.json").write_text(json.dumps(spec))
+
+
+if __name__ == "__main__":
+    main()
