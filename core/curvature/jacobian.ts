@@ -1,0 +1,95 @@
+/** @file Jacobians written out from their factors, and the grouping of the factors that share a parameter. */
+import { gemm, type RealArray } from '../kernels/linear-algebra.js'
+import type { DirectFactor, FactoredJacobian, LinearFactor, ParameterSlot } from './curvature.js'
+
+/** All factors that use one parameter tensor: their Jacobians add. */
+export interface ParameterUses {
+  readonly slot: number
+  readonly asWeight: readonly LinearFactor[]
+  readonly asBias: readonly LinearFactor[]
+  readonly direct: readonly DirectFactor[]
+}
+
+/** Groups a Jacobian's factors by the parameter that they belong to; parameters outside of the subset (-1) are left out. */
+export function usesByParameter(slots: readonly ParameterSlot[], jacobian: FactoredJacobian): ParameterUses[] {
+  const uses = slots.map((_, slot) => ({ slot, asWeight: [] as LinearFactor[], asBias: [] as LinearFactor[], direct: [] as DirectFactor[] }))
+  for (const factor of jacobian.factors) {
+    if (factor.kind === 'direct') uses[factor.parameter].direct.push(factor)
+    else {
+      if (factor.weight >= 0) uses[factor.weight].asWeight.push(factor)
+      if (factor.bias >= 0) uses[factor.bias].asBias.push(factor)
+    }
+  }
+  return uses
+}
+
+/** Rows `from` to `to` (examples) of the Jacobian: (to - from) x K x P, example-major. */
+export function denseJacobian(slots: readonly ParameterSlot[], jacobian: FactoredJacobian, from = 0, to = jacobian.examples): Float64Array {
+  const size = slots.reduce((sum, slot) => sum + slot.size, 0)
+  const rows = new Float64Array((to - from) * jacobian.seeds * size)
+  for (const uses of usesByParameter(slots, jacobian)) addParameterRows(rows, size, slots[uses.slot].offset, uses, jacobian, from, to)
+  return rows
+}
+
+/** The Jacobian of one parameter for the examples `from` to `to`: (to - from) x K x size, example-major. */
+export function parameterJacobian(slot: ParameterSlot, uses: ParameterUses, jacobian: FactoredJacobian, from: number, to: number): Float64Array {
+  const rows = new Float64Array((to - from) * jacobian.seeds * slot.size)
+  addParameterRows(rows, slot.size, 0, uses, jacobian, from, to)
+  return rows
+}
+
+/** Adds one parameter's part to Jacobian rows of the given width. */
+function addParameterRows(rows: Float64Array, width: number, offset: number, uses: ParameterUses, jacobian: FactoredJacobian, from: number, to: number): void {
+  for (let n = from; n < to; n++) {
+    for (let k = 0; k < jacobian.seeds; k++) {
+      const at = ((n - from) * jacobian.seeds + k) * width + offset
+      for (const factor of uses.asWeight) addOuter(rows, at, factor, n, k, jacobian.examples)
+      for (const factor of uses.asBias) addPositionSum(rows, at, factor, n, k, jacobian.examples)
+      for (const factor of uses.direct) addDirect(rows, at, factor.gradient, k * jacobian.examples + n, factor.gradient.length / (jacobian.seeds * jacobian.examples))
+    }
+  }
+}
+
+/** rows[at..] += sum_t g[k,n,t,:] outer a[n,t,:], row-major out x in. */
+function addOuter(rows: Float64Array, at: number, factor: LinearFactor, n: number, k: number, examples: number): void {
+  const { a, g, positions, in: inputs, out } = factor
+  if (positions > 8 && inputs * out > 64) {
+    gemm(true, false, out, inputs, positions, 1, outputRows(factor, n, k, examples), inputRows(factor, n), 1, rows.subarray(at, at + out * inputs))
+    return
+  }
+  for (let t = 0; t < positions; t++) {
+    const ai = (n * positions + t) * inputs
+    const gi = ((k * examples + n) * positions + t) * out
+    for (let o = 0; o < out; o++) {
+      const weight = g[gi + o]
+      if (weight === 0) continue
+      const to = at + o * inputs
+      for (let i = 0; i < inputs; i++) rows[to + i] += weight * a[ai + i]
+    }
+  }
+}
+
+/** rows[at..] += sum_t g[k,n,t,:]. */
+function addPositionSum(rows: Float64Array, at: number, factor: LinearFactor, n: number, k: number, examples: number): void {
+  const { g, positions, out } = factor
+  for (let t = 0; t < positions; t++) {
+    const gi = ((k * examples + n) * positions + t) * out
+    for (let o = 0; o < out; o++) rows[at + o] += g[gi + o]
+  }
+}
+
+function addDirect(rows: Float64Array, at: number, gradient: RealArray, row: number, size: number): void {
+  for (let i = 0; i < size; i++) rows[at + i] += gradient[row * size + i]
+}
+
+/** Example n's inputs a: T x in. */
+export function inputRows(factor: LinearFactor, n: number): RealArray {
+  const width = factor.positions * factor.in
+  return factor.a.subarray(n * width, (n + 1) * width)
+}
+
+/** Example n's output gradients g of seed k: T x out. */
+export function outputRows(factor: LinearFactor, n: number, k: number, examples: number): RealArray {
+  const width = factor.positions * factor.out
+  return factor.g.subarray((k * examples + n) * width, (k * examples + n + 1) * width)
+}

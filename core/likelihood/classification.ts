@@ -1,0 +1,99 @@
+/** @file Categorical likelihood with a softmax link: Lambda = diag(p) - p p'. */
+import { syrk, type RealArray } from '../kernels/linear-algebra.js'
+import type { LikelihoodModel } from './likelihood.js'
+import { softmax, softmaxRow } from './softmax.js'
+
+/** Classes 0..C-1; loss = sum -log softmax(f)[y]. */
+export const classification: LikelihoodModel = {
+  name: 'classification',
+  hessianPattern: 'dense',
+  targetWidth: () => 1,
+  loss,
+  residual,
+  hessian,
+  hessianDiagonal,
+  seedCount: outputs => Math.max(1, outputs - 1),
+  hessianSeeds,
+  sumHessian,
+  logNormaliser: () => 0,
+  inverseLink: softmax,
+}
+
+function loss(f: RealArray, y: Float64Array, examples: number, outputs: number): number {
+  const p = new Float64Array(outputs)
+  let sum = 0
+  for (let n = 0; n < examples; n++) sum += softmaxRow(f, n * outputs, outputs, p, 0) - f[n * outputs + y[n]]
+  return sum
+}
+
+function residual(f: RealArray, y: Float64Array, examples: number, outputs: number): Float64Array {
+  const r = softmax(f, examples, outputs)
+  for (let n = 0; n < examples; n++) r[n * outputs + y[n]] -= 1
+  return r
+}
+
+function hessian(f: RealArray, row: number, outputs: number): Float64Array {
+  const p = new Float64Array(outputs)
+  softmaxRow(f, row * outputs, outputs, p, 0)
+  const lambda = new Float64Array(outputs * outputs)
+  for (let c = 0; c < outputs; c++) {
+    for (let d = 0; d < outputs; d++) lambda[c * outputs + d] = -p[c] * p[d]
+    lambda[c * outputs + c] = p[c] * complement(p, 0, outputs, c)
+  }
+  return lambda
+}
+
+/** 1 - p_c as the sum of the other probabilities, which keeps its digits when p_c is near 1. */
+function complement(p: Float64Array, offset: number, outputs: number, c: number): number {
+  if (p[offset + c] < 0.5) return 1 - p[offset + c]
+  let sum = 0
+  for (let d = 0; d < outputs; d++) if (d !== c) sum += p[offset + d]
+  return sum
+}
+
+function hessianDiagonal(f: RealArray, examples: number, outputs: number): Float64Array {
+  const p = softmax(f, examples, outputs)
+  const diagonal = new Float64Array(p.length)
+  for (let n = 0; n < examples; n++) {
+    for (let c = 0, at = n * outputs; c < outputs; c++, at++) diagonal[at] = p[at] * complement(p, n * outputs, outputs, c)
+  }
+  return diagonal
+}
+
+/**
+ * The Cholesky root of Lambda in closed form (Tanabe and Sagae 1992): with s_k = sum_{i >= k} p_i,
+ * L_kk = sqrt(p_k s_{k+1} / s_k) and L_ck = -p_c sqrt(p_k / (s_k s_{k+1})) for c > k. Its last column is zero, so C - 1 seeds are enough.
+ */
+function hessianSeeds(f: RealArray, examples: number, outputs: number): RealArray {
+  const seeds = Math.max(1, outputs - 1)
+  const length = seeds * examples * outputs
+  const root = f instanceof Float32Array ? new Float32Array(length) : new Float64Array(length)
+  const p = new Float64Array(outputs)
+  const tail = new Float64Array(outputs + 1)
+  for (let n = 0; n < examples; n++) {
+    softmaxRow(f, n * outputs, outputs, p, 0)
+    for (let c = outputs - 1; c >= 0; c--) tail[c] = tail[c + 1] + p[c]
+    for (let k = 0; k < outputs - 1; k++) {
+      const at = (k * examples + n) * outputs
+      if (!(tail[k + 1] > 0)) continue
+      const rest = Math.sqrt(tail[k + 1])
+      const share = Math.sqrt(p[k] / tail[k])
+      root[at + k] = share * rest
+      for (let c = k + 1; c < outputs; c++) root[at + c] = -(p[c] / rest) * share
+    }
+  }
+  return root
+}
+
+function sumHessian(f: RealArray, examples: number, outputs: number): Float64Array {
+  const p = softmax(f, examples, outputs)
+  const sum = new Float64Array(outputs * outputs)
+  syrk(outputs, examples, -1, p, 0, sum)
+  const diagonal = hessianDiagonal(f, examples, outputs)
+  for (let c = 0; c < outputs; c++) {
+    let total = 0
+    for (let n = 0; n < examples; n++) total += diagonal[n * outputs + c]
+    sum[c * outputs + c] = total
+  }
+  return sum
+}

@@ -1,0 +1,52 @@
+/** @file What a likelihood offers: loss, gradient, Hessian with respect to the network's outputs, and its link. */
+import type { Likelihood } from '../options.js'
+import type { RealArray } from '../kernels/linear-algebra.js'
+import { binary } from './binary.js'
+import { classification } from './classification.js'
+import { multilabel } from './multilabel.js'
+import { regression } from './regression.js'
+
+/**
+ * The shape of Lambda_n, the Hessian of one example's negative log-likelihood with respect to its outputs:
+ * the identity, a diagonal matrix, or a full C x C matrix.
+ */
+export type HessianPattern = 'identity' | 'diagonal' | 'dense'
+
+/**
+ * A likelihood p(y | f). Outputs `f` are N x C row-major; targets `y` are N class integers (classification) or N x C.
+ * Sums are over the data; observation noise and temperature are applied by the posterior, not here.
+ */
+export interface LikelihoodModel {
+  readonly name: Likelihood
+  readonly hessianPattern: HessianPattern
+  /** How many targets one example has: 1 class label, or one number per output. */
+  targetWidth(outputs: number): number
+  /** Negative log-likelihood summed over the data (sigma = 1, no normaliser). */
+  loss(f: RealArray, y: Float64Array, examples: number, outputs: number): number
+  /** Derivative of the loss with respect to f, N x C. */
+  residual(f: RealArray, y: Float64Array, examples: number, outputs: number): Float64Array
+  /** Lambda of example `row`, C x C. */
+  hessian(f: RealArray, row: number, outputs: number): Float64Array
+  /** The diagonals of all Lambda_n, N x C. */
+  hessianDiagonal(f: RealArray, examples: number, outputs: number): Float64Array
+  /** The number K of seeds of one example: columns of Lambda's root (C - 1 for classification, whose Lambda has that rank; else C). */
+  seedCount(outputs: number): number
+  /** Seeds K x N x C with sum_k q_kn q_kn' = Lambda_n, stored in the precision of f: what the backward pass of a fit starts from. */
+  hessianSeeds(f: RealArray, examples: number, outputs: number): RealArray
+  /** The sum of all Lambda_n, C x C, without forming any of them. */
+  sumHessian(f: RealArray, examples: number, outputs: number): Float64Array
+  /** What the log-likelihood adds to -loss / (sigma^2 T): -N C log(sigma sqrt(2 pi)) for regression, else 0. */
+  logNormaliser(sigmaNoise: number, examples: number, outputs: number): number
+  /** Probabilities (classification, binary, multilabel) or means (regression), N x C. */
+  inverseLink(f: RealArray, examples: number, outputs: number): Float64Array
+}
+
+/** The likelihood of that name. */
+export function likelihoodModel(name: Likelihood): LikelihoodModel {
+  switch (name) {
+    case 'classification': return classification
+    case 'binary': return binary
+    case 'multilabel': return multilabel
+    case 'regression': return regression
+  }
+}

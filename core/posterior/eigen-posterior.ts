@@ -1,0 +1,137 @@
+/** @file The posterior of a curvature that is known in a blockwise eigenbasis: kron and diag. */
+import { gemm, type RealArray } from '../kernels/linear-algebra.js'
+import type { Curvature, FactoredJacobian, ParameterSlot } from '../curvature/curvature.js'
+import type { RandomGenerator } from '../random.js'
+import { rotateMatrices, type EigenBlock } from './eigen-block.js'
+import { functionalVariance, type WeightedBlock } from './functional-variance.js'
+import { lastLayerVariance } from './last-layer-variance.js'
+import {
+  checkSettings, deviation, hessianFactor, once, priorByParameter, priorByTensor, priorLogDet, priorScatter,
+  type PosteriorSettings, type StructuredPosterior,
+} from './posterior.js'
+
+/**
+ * The posterior whose precision in block b's eigenbasis is values / (sigma^2 T) + delta.
+ * @throws OptionError BAD_OPTION when the settings do not fit
+ */
+export function eigenPosterior(curvature: Curvature, blocks: readonly EigenBlock[], slots: readonly ParameterSlot[], mean: Float64Array, settings: PosteriorSettings): StructuredPosterior {
+  checkSettings(settings, slots, curvature.structure)
+  const size = mean.length
+  const weighted = once(() => weightedBlocks(blocks, slots, settings))
+  const inEigenbasis = (rows: Float64Array, count: number, power: number, back: boolean): Float64Array => {
+    const result = new Float64Array(count * size)
+    weighted().forEach((block, i) => {
+      const { offset } = slots[i]
+      const inside = rotateMatrices(block, columns(rows, count, size, offset, block.variance.length), count, false)
+      scaleRows(inside, count, block.variance, power)
+      place(result, back ? rotateMatrices(block, inside, count, true) : inside, count, size, offset, block.variance.length)
+    })
+    return result
+  }
+  return {
+    structure: curvature.structure,
+    size, slots, curvature, mean, settings,
+    withSettings: changes => eigenPosterior(curvature, blocks, slots, mean, { ...settings, ...changes }),
+    logDetPrecision: once(() => weighted().reduce((sum, block) => sum - block.variance.reduce((s, v) => s + Math.log(v), 0), 0)),
+    logDetPrior: () => priorLogDet(settings, slots),
+    scatter: () => priorScatter(mean, settings, slots),
+    posteriorVariance: () => {
+      const result = new Float64Array(size)
+      weighted().forEach((block, i) => result.set(blockDiagonal(block, block.variance), slots[i].offset))
+      return result
+    },
+    precisionMatrix: () => precisionMatrix(weighted(), slots, size),
+    covarianceTimes: (vectors, count) => inEigenbasis(vectors, count, 1, true),
+    whiten: (vectors, count) => inEigenbasis(vectors, count, 0.5, false),
+    sample: (count, random) => draw(weighted(), slots, mean, count, random),
+    logProb: theta => {
+      const distance = deviationFrom(theta, mean)
+      let quadratic = 0
+      let logDet = 0
+      weighted().forEach((block, i) => {
+        const inside = rotateMatrices(block, columns(distance, 1, size, slots[i].offset, block.variance.length), 1, false)
+        inside.forEach((value, j) => { quadratic += value * value / block.variance[j]; logDet -= Math.log(block.variance[j]) })
+      })
+      return -0.5 * (size * Math.log(2 * Math.PI) - logDet + quadratic)
+    },
+    functionalVariance: (jacobian: FactoredJacobian, kind) => functionalVariance(weighted(), slots, jacobian, kind),
+    lastLayerVariance: (features: RealArray, examples, kind) => lastLayerVariance(weighted(), slots, features, examples, kind),
+    spectrum: () => ({ values: blocks.map(block => block.values), byTensor: true }),
+  }
+}
+
+function weightedBlocks(blocks: readonly EigenBlock[], slots: readonly ParameterSlot[], settings: PosteriorSettings): WeightedBlock[] {
+  const factor = hessianFactor(settings)
+  const perTensor = priorByTensor(settings, slots)
+  const perParameter = perTensor === undefined ? priorByParameter(settings, slots) : undefined
+  return blocks.map((block, b) => {
+    const { offset } = slots[b]
+    const variance = block.values.map((value, i) => 1 / (factor * value + (perParameter === undefined ? perTensor?.[b] ?? 1 : perParameter[offset + i])))
+    return { ...block, variance }
+  })
+}
+
+/** The diagonal of (U_B kron U_A) diag(values) (U_B kron U_A)'. */
+function blockDiagonal({ left, right, out, in: inputs }: EigenBlock, values: Float64Array): Float64Array {
+  let current = values
+  if (right !== undefined) {
+    const next = new Float64Array(current.length)
+    gemm(false, true, out, inputs, inputs, 1, current, right.map(v => v * v), 0, next)
+    current = next
+  }
+  if (left !== undefined) {
+    const next = new Float64Array(current.length)
+    gemm(false, false, out, inputs, out, 1, left.map(v => v * v), current, 0, next)
+    current = next
+  }
+  return current
+}
+
+function precisionMatrix(blocks: readonly WeightedBlock[], slots: readonly ParameterSlot[], size: number): Float64Array {
+  const matrix = new Float64Array(size * size)
+  blocks.forEach((block, b) => {
+    const length = block.variance.length
+    const rows = new Float64Array(length * length)
+    for (let i = 0; i < length; i++) rows[i * length + i] = 1
+    const inside = rotateMatrices(block, rows, length, false)
+    scaleRows(inside, length, block.variance, -1)
+    const dense = rotateMatrices(block, inside, length, true)
+    for (let i = 0; i < length; i++) matrix.set(dense.subarray(i * length, (i + 1) * length), (slots[b].offset + i) * size + slots[b].offset)
+  })
+  return matrix
+}
+
+function draw(blocks: readonly WeightedBlock[], slots: readonly ParameterSlot[], mean: Float64Array, count: number, random: RandomGenerator): Float64Array {
+  const size = mean.length
+  const noise = random.fillNormal(new Float64Array(count * size))
+  const result = new Float64Array(count * size)
+  blocks.forEach((block, b) => {
+    const { offset } = slots[b]
+    const inside = columns(noise, count, size, offset, block.variance.length)
+    scaleRows(inside, count, block.variance, 0.5)
+    place(result, rotateMatrices(block, inside, count, true), count, size, offset, block.variance.length)
+  })
+  for (let n = 0; n < count; n++) for (let i = 0; i < size; i++) result[n * size + i] += mean[i]
+  return result
+}
+
+function deviationFrom(theta: Float64Array, mean: Float64Array): Float64Array {
+  return deviation(theta, { priorPrecision: 1, priorMean: mean, sigmaNoise: 1, temperature: 1 })
+}
+
+/** Columns `offset` to `offset + width` of a count x size matrix, as a copy. */
+function columns(rows: Float64Array, count: number, size: number, offset: number, width: number): Float64Array {
+  const result = new Float64Array(count * width)
+  for (let n = 0; n < count; n++) result.set(rows.subarray(n * size + offset, n * size + offset + width), n * width)
+  return result
+}
+
+function place(target: Float64Array, part: Float64Array, count: number, size: number, offset: number, width: number): void {
+  for (let n = 0; n < count; n++) target.set(part.subarray(n * width, (n + 1) * width), n * size + offset)
+}
+
+/** Multiplies every row by variance^power, in place. */
+function scaleRows(rows: Float64Array, count: number, variance: Float64Array, power: number): void {
+  const scale = power === 1 ? variance : variance.map(v => v ** power)
+  for (let n = 0, at = 0; n < count; n++) for (let i = 0; i < scale.length; i++, at++) rows[at] *= scale[i]
+}

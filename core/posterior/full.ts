@@ -1,0 +1,146 @@
+/** @file Posterior with a full precision matrix, through its Cholesky factor. */
+import { NumericalError } from '../errors.js'
+import { cholesky, gemm, symmetricEigen, syrk, triangularSolve } from '../kernels/linear-algebra.js'
+import type { Curvature, FactoredJacobian, ParameterSlot } from '../curvature/curvature.js'
+import { denseJacobian } from '../curvature/jacobian.js'
+import type { RandomGenerator } from '../random.js'
+import { fullLastLayerVariance } from './last-layer-variance.js'
+import {
+  checkSettings, hessianFactor, once, priorByParameter, priorLogDet, priorScatter,
+  type PosteriorSettings, type StructuredPosterior, type VarianceKind,
+} from './posterior.js'
+
+type FullCurvature = Extract<Curvature, { structure: 'full' }>
+
+/** Bytes of one block of Jacobian rows. */
+const BLOCK_BYTES = 1 << 24
+
+/** The posterior of a full curvature; its Cholesky factor and inverse are made when they are first needed. */
+export function fullPosterior(curvature: FullCurvature, slots: readonly ParameterSlot[], mean: Float64Array, settings: PosteriorSettings): StructuredPosterior {
+  return fullPosteriorWith(curvature, once(() => eigenvalues(curvature)), slots, mean, settings)
+}
+
+function fullPosteriorWith(curvature: FullCurvature, values: () => Float64Array, slots: readonly ParameterSlot[], mean: Float64Array, settings: PosteriorSettings): StructuredPosterior {
+  checkSettings(settings, slots, 'full')
+  const size = mean.length
+  const precision = (): Float64Array => precisionOf(curvature, slots, settings)
+  const factor = once(() => choleskyFactor(precision(), size))
+  const logDetPrecision = once(() => logDetOf(factor(), size))
+  const covariance = once(() => inverse(factor(), size))
+  const whiten = (vectors: Float64Array, count: number): Float64Array => transpose(solveLower(factor(), size, vectors, count), size, count)
+  return {
+    structure: 'full',
+    size, slots, curvature, mean, settings,
+    withSettings: changes => fullPosteriorWith(curvature, values, slots, mean, { ...settings, ...changes }),
+    logDetPrecision,
+    logDetPrior: () => priorLogDet(settings, slots),
+    scatter: () => priorScatter(mean, settings, slots),
+    posteriorVariance: () => Float64Array.from({ length: size }, (_, i) => covariance()[i * size + i]),
+    precisionMatrix: precision,
+    covarianceTimes: (vectors, count) => {
+      const columns = solveLower(factor(), size, vectors, count)
+      triangularSolve(true, size, count, factor(), columns)
+      return transpose(columns, size, count)
+    },
+    whiten,
+    sample: (count, random) => draw(factor(), mean, count, random),
+    logProb: theta => -0.5 * (size * Math.log(2 * Math.PI) - logDetPrecision() + squaredNorm(factor(), theta, mean)),
+    functionalVariance: (jacobian, kind) => functionalVarianceByRows(whiten, slots, jacobian, kind),
+    lastLayerVariance: (features, examples, kind) => fullLastLayerVariance(covariance(), slots, features, examples, kind),
+    spectrum: () => ({ values: [values()], byTensor: false }),
+  }
+}
+
+function eigenvalues({ size, matrix }: FullCurvature): Float64Array {
+  return symmetricEigen(size, matrix).values.map(value => Math.max(0, value))
+}
+
+function precisionOf({ matrix, size }: FullCurvature, slots: readonly ParameterSlot[], settings: PosteriorSettings): Float64Array {
+  const factor = hessianFactor(settings)
+  const precision = matrix.map(value => factor * value)
+  priorByParameter(settings, slots).forEach((delta, i) => { precision[i * size + i] += delta })
+  return precision
+}
+
+/**
+ * The lower Cholesky factor of a matrix, which is overwritten.
+ * @throws NumericalError NOT_POSITIVE_DEFINITE with the index of the pivot
+ */
+export function choleskyFactor(matrix: Float64Array, size: number): Float64Array {
+  const diagonal = Float64Array.from({ length: size }, (_, i) => matrix[i * size + i])
+  const pivot = cholesky(size, matrix)
+  if (pivot < 0) return matrix
+  throw new NumericalError('NOT_POSITIVE_DEFINITE',
+    `The posterior precision (${size} x ${size}) is not positive definite: its Cholesky factorisation stopped at pivot ${pivot} (diagonal entry ${diagonal[pivot]}). ` +
+    'No jitter is added. Use a larger prior precision, another curvature (ggn is never negative), or structure kron or diag.',
+    { pivot, diagonal: diagonal[pivot], size })
+}
+
+function logDetOf(lower: Float64Array, size: number): number {
+  let sum = 0
+  for (let i = 0; i < size; i++) sum += Math.log(lower[i * size + i])
+  return 2 * sum
+}
+
+function inverse(lower: Float64Array, size: number): Float64Array {
+  const root = new Float64Array(size * size)
+  for (let i = 0; i < size; i++) root[i * size + i] = 1
+  triangularSolve(false, size, size, lower, root)
+  const result = new Float64Array(size * size)
+  syrk(size, size, 1, root, 0, result)
+  return result
+}
+
+/** L^-1 V' for the rows V (count x size): size x count. */
+function solveLower(lower: Float64Array, size: number, vectors: Float64Array, count: number): Float64Array {
+  const columns = transpose(vectors, count, size)
+  triangularSolve(false, size, count, lower, columns)
+  return columns
+}
+
+function transpose(matrix: Float64Array, rows: number, columns: number): Float64Array {
+  const result = new Float64Array(rows * columns)
+  for (let i = 0; i < rows; i++) for (let j = 0; j < columns; j++) result[j * rows + i] = matrix[i * columns + j]
+  return result
+}
+
+function draw(lower: Float64Array, mean: Float64Array, count: number, random: RandomGenerator): Float64Array {
+  const size = mean.length
+  const columns = transpose(random.fillNormal(new Float64Array(count * size)), count, size)
+  triangularSolve(true, size, count, lower, columns)
+  const result = transpose(columns, size, count)
+  for (let n = 0; n < count; n++) for (let i = 0; i < size; i++) result[n * size + i] += mean[i]
+  return result
+}
+
+/** |L' (theta - mean)|^2. */
+function squaredNorm(lower: Float64Array, theta: Float64Array, mean: Float64Array): number {
+  const size = mean.length
+  const product = new Float64Array(size)
+  gemm(true, false, size, 1, size, 1, lower, theta.map((value, i) => value - mean[i]), 0, product)
+  return product.reduce((sum, value) => sum + value * value, 0)
+}
+
+function functionalVarianceByRows(whiten: (vectors: Float64Array, count: number) => Float64Array, slots: readonly ParameterSlot[], jacobian: FactoredJacobian, kind: VarianceKind): Float64Array {
+  const { seeds, examples } = jacobian
+  const size = slots.reduce((sum, slot) => sum + slot.size, 0)
+  const width = kind === 'covariance' ? seeds * seeds : seeds
+  const result = new Float64Array(examples * width)
+  const step = Math.max(1, Math.floor(BLOCK_BYTES / (8 * seeds * size)))
+  for (let from = 0; from < examples; from += step) {
+    const to = Math.min(examples, from + step)
+    const rows = whiten(denseJacobian(slots, jacobian, from, to), (to - from) * seeds)
+    for (let n = from; n < to; n++) {
+      const own = rows.subarray((n - from) * seeds * size, (n - from + 1) * seeds * size)
+      if (kind === 'covariance') gemm(false, true, seeds, seeds, size, 1, own, own, 0, result.subarray(n * width, (n + 1) * width))
+      else for (let c = 0; c < seeds; c++) result[n * seeds + c] = rowNorm(own, c * size, size)
+    }
+  }
+  return result
+}
+
+function rowNorm(values: Float64Array, from: number, count: number): number {
+  let sum = 0
+  for (let i = from; i < from + count; i++) sum += values[i] * values[i]
+  return sum
+}

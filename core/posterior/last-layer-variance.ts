@@ -1,0 +1,93 @@
+/** @file The variance of the outputs of a last-layer posterior, from the layer's inputs alone. */
+import { gemm, type RealArray } from '../kernels/linear-algebra.js'
+import type { ParameterSlot } from '../curvature/curvature.js'
+import { lastLayerIndices, lastLayerShape, packedLength, packedProducts, packedRows, withOnes } from '../curvature/last-layer.js'
+import { inputVariance, type WeightedBlock } from './functional-variance.js'
+import type { VarianceKind } from './posterior.js'
+
+/**
+ * Kron and diag: f_var[c, c'] = sum_o U_B[c, o] U_B[c', o] t_o(phi); its diagonal for all examples is one product t (U_B^2)'.
+ * @returns N x C, or N x C x C
+ */
+export function lastLayerVariance(blocks: readonly WeightedBlock[], slots: readonly ParameterSlot[], features: RealArray, examples: number, kind: VarianceKind): Float64Array {
+  const { weight, bias, out } = lastLayerShape(slots)
+  const basis = blocks[weight].left
+  const folded = bias < 0 || blocks[bias].left === basis
+  const t = Float64Array.from(inputVariance(features, examples, blocks[weight], bias >= 0 && folded ? blocks[bias] : undefined))
+  const result = spread(t, basis, examples, out, kind)
+  if (folded) return result
+  const constant = spread(blocks[bias].variance, blocks[bias].left, 1, out, kind)
+  return result.map((value, i) => value + constant[i % constant.length])
+}
+
+/** sum_o U[c, o] U[c', o] t[n, o] for each row of t. */
+function spread(t: Float64Array, basis: Float64Array | undefined, examples: number, out: number, kind: VarianceKind): Float64Array {
+  if (kind === 'diagonal') {
+    if (basis === undefined) return t
+    const result = new Float64Array(examples * out)
+    gemm(false, true, examples, out, out, 1, t, basis.map(v => v * v), 0, result)
+    return result
+  }
+  const result = new Float64Array(examples * out * out)
+  const scaled = new Float64Array(out * out)
+  for (let n = 0; n < examples; n++) {
+    const block = result.subarray(n * out * out, (n + 1) * out * out)
+    if (basis === undefined) { for (let c = 0; c < out; c++) block[c * out + c] = t[n * out + c]; continue }
+    for (let c = 0; c < out; c++) for (let o = 0; o < out; o++) scaled[c * out + o] = basis[c * out + o] * t[n * out + o]
+    gemm(false, true, out, out, out, 1, scaled, basis, 0, block)
+  }
+  return result
+}
+
+/**
+ * Full: the quadratic forms phi1' S_cc' phi1 of the blocks of S = P^-1, as one product of the packed products of phi1 with
+ * the packed symmetric parts of the blocks.
+ * @returns N x C, or N x C x C
+ */
+export function fullLastLayerVariance(covariance: Float64Array, slots: readonly ParameterSlot[], features: RealArray, examples: number, kind: VarianceKind): Float64Array {
+  const { bias, in: inputs, out } = lastLayerShape(slots)
+  const phi = withOnes(features, examples, inputs, bias >= 0)
+  const width = phi.length / Math.max(1, examples)
+  const pairs = kind === 'diagonal' ? out : packedLength(out)
+  const packed = packBlocks(covariance, lastLayerIndices(slots), out, kind)
+  const length = packed.length / pairs
+  const values = new Float64Array(examples * pairs)
+  const step = packedRows(width)
+  for (let from = 0; from < examples; from += step) {
+    const count = Math.min(step, examples - from)
+    gemm(false, true, count, pairs, length, 1, packedProducts(phi, width, from, count), packed, 0, values.subarray(from * pairs, (from + count) * pairs))
+  }
+  return kind === 'diagonal' ? values : unpackPairs(values, examples, out)
+}
+
+/** The symmetric parts of the blocks (c, c') of S, off-diagonal entries doubled: pairs x packedLength(width). */
+function packBlocks(covariance: Float64Array, indices: Int32Array, out: number, kind: VarianceKind): Float64Array {
+  const size = Math.sqrt(covariance.length)
+  const width = indices.length / out
+  const pairs = kind === 'diagonal' ? out : packedLength(out)
+  const packed = new Float64Array(pairs * packedLength(width))
+  let at = 0
+  for (let c = 0; c < out; c++) {
+    for (let d = c; d < (kind === 'diagonal' ? c + 1 : out); d++) {
+      for (let i = 0; i < width; i++) {
+        const row = indices[c * width + i] * size
+        packed[at++] = covariance[row + indices[d * width + i]]
+        for (let j = i + 1; j < width; j++) packed[at++] = covariance[row + indices[d * width + j]] + covariance[indices[c * width + j] * size + indices[d * width + i]]
+      }
+    }
+  }
+  return packed
+}
+
+function unpackPairs(values: Float64Array, examples: number, out: number): Float64Array {
+  const result = new Float64Array(examples * out * out)
+  for (let n = 0, at = 0; n < examples; n++) {
+    for (let c = 0; c < out; c++) {
+      for (let d = c; d < out; d++, at++) {
+        result[(n * out + c) * out + d] = values[at]
+        result[(n * out + d) * out + c] = values[at]
+      }
+    }
+  }
+  return result
+}

@@ -1,0 +1,156 @@
+/** @file The Gaussian posterior N(mean, P^-1) with P = H / (sigma^2 T) + diag(delta): what every structure offers. */
+import type { Curvature, FactoredJacobian, ParameterSlot } from '../curvature/curvature.js'
+import { InternalError, OptionError } from '../errors.js'
+import type { RealArray } from '../kernels/linear-algebra.js'
+import type { Structure } from '../options.js'
+import type { RandomGenerator } from '../random.js'
+
+/** The hyper-parameters of a posterior. */
+export interface PosteriorSettings {
+  /** delta: one number, one per tensor, or one per parameter (not for kron). */
+  readonly priorPrecision: number | Float64Array
+  /** mu0: one number, or one per parameter. */
+  readonly priorMean: number | Float64Array
+  /** sigma: 1 except for regression. */
+  readonly sigmaNoise: number
+  readonly temperature: number
+}
+
+export const DEFAULT_SETTINGS: PosteriorSettings = { priorPrecision: 1, priorMean: 0, sigmaNoise: 1, temperature: 1 }
+
+/** Whether a functional variance holds only the variances (N x C) or the covariance of the outputs (N x C x C). */
+export type VarianceKind = 'diagonal' | 'covariance'
+
+/** A posterior over the parameters of the slots. Nothing is computed before it is asked for; results are kept. */
+export interface StructuredPosterior {
+  readonly structure: Structure
+  /** Number of parameters P. */
+  readonly size: number
+  readonly slots: readonly ParameterSlot[]
+  readonly curvature: Curvature
+  readonly mean: Float64Array
+  readonly settings: PosteriorSettings
+  /** The posterior with other settings; eigen-decompositions are shared. */
+  withSettings(changes: Partial<PosteriorSettings>): StructuredPosterior
+  /** log |P|. @throws NumericalError NOT_POSITIVE_DEFINITE */
+  logDetPrecision(): number
+  /** log |P0|. */
+  logDetPrior(): number
+  /** (mean - mu0)' P0 (mean - mu0). */
+  scatter(): number
+  /** The diagonal of P^-1. */
+  posteriorVariance(): Float64Array
+  /** P as a dense P x P matrix (small networks). */
+  precisionMatrix(): Float64Array
+  /** P^-1 applied to `count` vectors, the rows of a count x P matrix. */
+  covarianceTimes(vectors: Float64Array, count: number): Float64Array
+  /** R with R R' = V P^-1 V' for the rows V (count x P): J's rows give the joint covariance of the outputs. */
+  whiten(vectors: Float64Array, count: number): Float64Array
+  /** Draws of theta: count x P. */
+  sample(count: number, random: RandomGenerator): Float64Array
+  /** Log density at theta. */
+  logProb(theta: Float64Array): number
+  /** J P^-1 J' of each example, from a Jacobian with one seed for each output (one-hot, in order). */
+  functionalVariance(jacobian: FactoredJacobian, kind: VarianceKind): Float64Array
+  /** The same for a last-layer posterior from the layer's inputs, N x D, without any Jacobian. */
+  lastLayerVariance(features: RealArray, examples: number, kind: VarianceKind): Float64Array
+  /** The spectrum that tuning works on. */
+  spectrum(): Spectrum
+}
+
+/**
+ * Eigenvalues of H (clamped at 0) when they can be given per tensor: kron and diag. A full H has one list for all its tensors,
+ * and then a prior that differs between tensors needs the matrix.
+ */
+export interface Spectrum {
+  /** One list for each tensor, or a single one for a full H. */
+  readonly values: readonly Float64Array[]
+  readonly byTensor: boolean
+}
+
+/** The factor of H in P: 1 / (sigma^2 T). */
+export function hessianFactor({ sigmaNoise, temperature }: PosteriorSettings): number {
+  return 1 / (sigmaNoise * sigmaNoise * temperature)
+}
+
+/**
+ * The prior precision of every tensor as one number, or undefined when it differs within a tensor.
+ * @throws OptionError BAD_OPTION when it is not positive, or has neither one value, one per tensor, nor one per parameter
+ */
+export function priorByTensor(settings: PosteriorSettings, slots: readonly ParameterSlot[]): Float64Array | undefined {
+  const { priorPrecision } = settings
+  if (typeof priorPrecision === 'number' || priorPrecision.length === 1) {
+    return new Float64Array(slots.length).fill(typeof priorPrecision === 'number' ? priorPrecision : priorPrecision[0])
+  }
+  return priorPrecision.length === slots.length ? priorPrecision : undefined
+}
+
+/** The prior precision of every parameter. */
+export function priorByParameter(settings: PosteriorSettings, slots: readonly ParameterSlot[]): Float64Array {
+  const perTensor = priorByTensor(settings, slots)
+  if (perTensor === undefined) return settings.priorPrecision as Float64Array
+  const result = new Float64Array(slots.reduce((sum, slot) => sum + slot.size, 0))
+  slots.forEach((slot, i) => result.fill(perTensor[i], slot.offset, slot.offset + slot.size))
+  return result
+}
+
+/**
+ * Checks the settings against the parameters.
+ * @throws OptionError BAD_OPTION naming the option, what is allowed and what was found
+ */
+export function checkSettings(settings: PosteriorSettings, slots: readonly ParameterSlot[], structure: Structure): void {
+  const size = slots.reduce((sum, slot) => sum + slot.size, 0)
+  const { priorPrecision, priorMean, sigmaNoise, temperature } = settings
+  const precisions = typeof priorPrecision === 'number' ? [priorPrecision] : priorPrecision
+  const allowed = structure === 'kron' ? [1, slots.length] : [1, slots.length, size]
+  if (!allowed.includes(precisions.length)) {
+    throw new OptionError('BAD_OPTION',
+      `Option priorPrecision of a ${structure} posterior takes one number, or one for each of the ${slots.length} tensors${structure === 'kron' ? '' : `, or one for each of the ${size} parameters`}; got ${precisions.length} numbers.` +
+      (structure === 'kron' && precisions.length === size ? ' Use structure full or diag for one per parameter.' : ''),
+      { option: 'priorPrecision', value: precisions.length, allowed })
+  }
+  const bad = precisions.findIndex(value => !(value > 0 && value < Infinity))
+  if (bad >= 0) throw positive('priorPrecision', precisions[bad], precisions.length > 1 ? ` at index ${bad}` : '')
+  if (typeof priorMean !== 'number' && priorMean.length !== size) {
+    throw new OptionError('BAD_OPTION', `Option priorMean takes one number, or one for each of the ${size} parameters; got ${priorMean.length} numbers.`, { option: 'priorMean', value: priorMean.length })
+  }
+  if ((typeof priorMean === 'number' ? [priorMean] : priorMean).some((value: number) => !Number.isFinite(value))) {
+    throw new OptionError('BAD_OPTION', 'Option priorMean must be finite.', { option: 'priorMean' })
+  }
+  if (!(sigmaNoise > 0 && sigmaNoise < Infinity)) throw positive('sigmaNoise', sigmaNoise, '')
+  if (!(temperature > 0 && temperature < Infinity)) throw positive('temperature', temperature, '')
+}
+
+function positive(option: string, value: number, where: string): OptionError {
+  return new OptionError('BAD_OPTION', `Option ${option} must be positive and finite; got ${value}${where}.`, { option, value })
+}
+
+/** (theta - mu0) of every parameter. */
+export function deviation(theta: Float64Array, settings: PosteriorSettings): Float64Array {
+  const { priorMean } = settings
+  return theta.map((value, i) => value - (typeof priorMean === 'number' ? priorMean : priorMean[i]))
+}
+
+/** (theta - mu0)' P0 (theta - mu0). */
+export function priorScatter(theta: Float64Array, settings: PosteriorSettings, slots: readonly ParameterSlot[]): number {
+  const precision = priorByParameter(settings, slots)
+  return deviation(theta, settings).reduce((sum, d, i) => sum + precision[i] * d * d, 0)
+}
+
+/** log |P0|. */
+export function priorLogDet(settings: PosteriorSettings, slots: readonly ParameterSlot[]): number {
+  const perTensor = priorByTensor(settings, slots)
+  if (perTensor === undefined) return priorByParameter(settings, slots).reduce((sum, value) => sum + Math.log(value), 0)
+  return slots.reduce((sum, slot, i) => sum + slot.size * Math.log(perTensor[i]), 0)
+}
+
+/** Keeps the result of the first call. */
+export function once<T>(compute: () => T): () => T {
+  let result: { readonly value: T } | undefined
+  return () => (result ??= { value: compute() }).value
+}
+
+/** Checks that a Jacobian has the parameters' structure; a fault of the caller otherwise. */
+export function requireSize(what: string, actual: number, expected: number): void {
+  if (actual !== expected) throw new InternalError(`${what} must have ${expected} numbers; got ${actual}.`)
+}

@@ -1,0 +1,19 @@
+/** @file The posterior of a curvature. */
+import type { Curvature, ParameterSlot } from '../curvature/curvature.js'
+import { diagonalPosterior } from './diagonal.js'
+import { fullPosterior } from './full.js'
+import { kronPosterior } from './kron.js'
+import { DEFAULT_SETTINGS, type PosteriorSettings, type StructuredPosterior } from './posterior.js'
+
+/**
+ * The posterior around `mean` (theta of the subset, in the slots' order).
+ * @throws OptionError BAD_OPTION when the settings do not fit the parameters or the structure
+ */
+export function structuredPosterior(curvature: Curvature, slots: readonly ParameterSlot[], mean: Float64Array, settings: Partial<PosteriorSettings> = {}): StructuredPosterior {
+  const all = { ...DEFAULT_SETTINGS, ...settings }
+  switch (curvature.structure) {
+    case 'full': return fullPosterior(curvature, slots, mean, all)
+    case 'diag': return diagonalPosterior(curvature, slots, mean, all)
+    case 'kron': return kronPosterior(curvature, slots, mean, all)
+  }
+}
