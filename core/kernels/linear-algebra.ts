@@ -1,2 +1,3 @@
 /** @file The matrix kernels that the rest of the core calls. */
-export { type RealArray, cholesky, gemm, symmetricEigen, syrk, triangularSolve } from './plain.js'
+export { type RealArray, cholesky, symmetricEigen, triangularSolve } from './plain.js'
+export { gemm, syrk } from './product.js'

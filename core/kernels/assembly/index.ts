@@ -1,0 +1,35 @@
+/** @file Entry of the WebAssembly module: each kernel for f32, f64 and, where products of f32 are summed in f64, mixed. */
+import { mirrorLower, multiply, scale } from './gemm'
+
+/** First byte that the kernels do not use themselves: the caller's arguments start here. */
+export function heapBase(): usize {
+  return (__heap_base + 15) & ~15
+}
+
+export function multiply32(lower: bool, transA: bool, transB: bool, m: i32, n: i32, k: i32, alpha: f32, a: usize, lda: i32, b: usize, ldb: i32, c: usize, ldc: i32): void {
+  multiply<f32, f32>(lower, transA, transB, m, n, k, alpha, a, lda, b, ldb, c, ldc)
+}
+
+export function multiply64(lower: bool, transA: bool, transB: bool, m: i32, n: i32, k: i32, alpha: f64, a: usize, lda: i32, b: usize, ldb: i32, c: usize, ldc: i32): void {
+  multiply<f64, f64>(lower, transA, transB, m, n, k, alpha, a, lda, b, ldb, c, ldc)
+}
+
+export function multiplyMixed(lower: bool, transA: bool, transB: bool, m: i32, n: i32, k: i32, alpha: f32, a: usize, lda: i32, b: usize, ldb: i32, c: usize, ldc: i32): void {
+  multiply<f32, f64>(lower, transA, transB, m, n, k, alpha, a, lda, b, ldb, c, ldc)
+}
+
+export function mirrorLower32(n: i32, c: usize, ldc: i32): void {
+  mirrorLower<f32>(n, c, ldc)
+}
+
+export function mirrorLower64(n: i32, c: usize, ldc: i32): void {
+  mirrorLower<f64>(n, c, ldc)
+}
+
+export function scale32(count: i32, factor: f32, c: usize): void {
+  scale<f32>(count, factor, c)
+}
+
+export function scale64(count: i32, factor: f64, c: usize): void {
+  scale<f64>(count, factor, c)
+}

@@ -1,0 +1,124 @@
+/**
+ * @file The WebAssembly module of the kernels: which build the host can run, its instance, and its memory.
+ * The bytes are embedded, the instance is made at first use, and every reason for which a host refuses leads to `undefined`:
+ * callers then take the plain twins.
+ */
+import { bytes as relaxedBytes } from './generated/relaxed-simd.js'
+import { bytes as simdBytes } from './generated/simd.js'
+import type { RealArray } from './plain.js'
+
+/** Which kernels run: with fused multiply-add, with plain SIMD, or the TypeScript twins. */
+export type KernelBuild = 'relaxed-simd' | 'simd' | 'plain'
+
+/** What the module exports; addresses and counts are integers. Its source is core/kernels/assembly/index.ts. */
+export interface KernelExports {
+  readonly memory: { readonly buffer: ArrayBuffer, grow(pages: number): number }
+  heapBase(): number
+  multiply32: Multiply
+  multiply64: Multiply
+  multiplyMixed: Multiply
+  mirrorLower32(n: number, c: number, ldc: number): void
+  mirrorLower64(n: number, c: number, ldc: number): void
+  scale32(count: number, factor: number, c: number): void
+  scale64(count: number, factor: number, c: number): void
+}
+
+type Multiply = (lower: number, transA: number, transB: number, m: number, n: number, k: number, alpha: number,
+  a: number, lda: number, b: number, ldb: number, c: number, ldc: number) => void
+
+interface WebAssemblyHost {
+  validate(bytes: Uint8Array): boolean
+  readonly Module: new (bytes: Uint8Array) => object
+  readonly Instance: new (module: object, imports: object) => { readonly exports: unknown }
+}
+
+const PAGE = 65536
+/** Memory beyond this is given back: a WebAssembly memory cannot shrink, so the instance is dropped. */
+const KEPT_BYTES = 64 << 20
+/** A memory cannot be larger than this. */
+const MAX_BYTES = 65535 * PAGE
+
+let chosen: KernelBuild | undefined
+let module: object | undefined
+let instance: KernelExports | undefined
+
+/** The build that runs on this host. */
+export function kernelBuild(): KernelBuild {
+  kernels()
+  return chosen ?? 'plain'
+}
+
+/** Chooses a build; for tests and benchmarks. @returns false, and nothing is changed, where the host cannot run it */
+export function useKernelBuild(build: KernelBuild): boolean {
+  const compiled = build === 'plain' ? undefined : compile(build)
+  if (build !== 'plain' && compiled === undefined) return false
+  chosen = build
+  module = compiled
+  instance = undefined
+  return true
+}
+
+/** The kernels, or `undefined` where the host has no WebAssembly SIMD or refuses it. */
+export function kernels(): KernelExports | undefined {
+  if (chosen === undefined && !useKernelBuild('relaxed-simd') && !useKernelBuild('simd')) useKernelBuild('plain')
+  if (module === undefined) return undefined
+  instance ??= instantiate(module)
+  return instance
+}
+
+/**
+ * Runs `work` with `bytes` of kernel memory free from address `base` on (rounded up to 16).
+ * @returns what `work` returns, or `undefined` when there are no kernels or not that much memory
+ */
+export function withKernelMemory<R>(bytes: number, work: (kernel: KernelExports, base: number) => R): R | undefined {
+  const kernel = kernels()
+  if (kernel === undefined) return undefined
+  const base = kernel.heapBase()
+  const missing = base + bytes - kernel.memory.buffer.byteLength
+  if (missing > 0 && !grow(kernel, missing)) return undefined
+  const result = work(kernel, base)
+  if (kernel.memory.buffer.byteLength > KEPT_BYTES) instance = undefined
+  return result
+}
+
+/** Rounds a number of bytes up to whole vectors. */
+export function aligned(bytes: number): number {
+  return Math.ceil(bytes / 16) * 16
+}
+
+/** A view of kernel memory with the element type of `like`; valid until the memory grows. */
+export function kernelView<A extends RealArray>(kernel: KernelExports, like: A, address: number, length: number): A {
+  const View = like.constructor as new (buffer: ArrayBuffer, offset: number, length: number) => A
+  return new View(kernel.memory.buffer, address, length)
+}
+
+function grow(kernel: KernelExports, bytes: number): boolean {
+  if (kernel.memory.buffer.byteLength + bytes > MAX_BYTES) return false
+  try {
+    kernel.memory.grow(Math.ceil(bytes / PAGE))
+    return true
+  } catch {
+    return false
+  }
+}
+
+function compile(build: 'relaxed-simd' | 'simd'): object | undefined {
+  const host = (globalThis as { WebAssembly?: WebAssemblyHost }).WebAssembly
+  if (host === undefined) return undefined
+  try {
+    const bytes = Uint8Array.from(atob(build === 'simd' ? simdBytes : relaxedBytes), character => character.charCodeAt(0))
+    return host.validate(bytes) ? new host.Module(bytes) : undefined
+  } catch {
+    // A content policy may forbid compiling; old browsers refuse large modules on their main thread.
+    return undefined
+  }
+}
+
+function instantiate(from: object): KernelExports | undefined {
+  const host = (globalThis as { WebAssembly?: WebAssemblyHost }).WebAssembly
+  try {
+    return host && new host.Instance(from, {}).exports as KernelExports
+  } catch {
+    return undefined
+  }
+}
