@@ -21,6 +21,8 @@ export interface KernelExports {
   mirrorLower64(n: number, c: number, ldc: number): void
   scale32(count: number, factor: number, c: number): void
   scale64(count: number, factor: number, c: number): void
+  cholesky(n: number, a: number): number
+  triangularSolve(transposed: number, n: number, m: number, l: number, b: number): void
 }
 
 type Multiply = (lower: number, transA: number, transB: number, m: number, n: number, k: number, alpha: number,

@@ -2,6 +2,7 @@
  * @file Matrix products on arrays of the JavaScript heap: small ones in TypeScript, large ones block by block through
  * the memory of the WebAssembly kernels.
  */
+import { copyBlock } from './copy-block.js'
 import { aligned, type KernelExports, kernelView, withKernelMemory } from './kernel-module.js'
 import type { RealArray } from './plain.js'
 
@@ -94,15 +95,6 @@ function productBlock(layout: Layout, block: Block, alpha: number, a: RealArray,
 function chooseMultiply(kernel: KernelExports, a: RealArray, c: RealArray): KernelExports['multiply64'] {
   if (a instanceof Float64Array) return kernel.multiply64
   return c instanceof Float64Array ? kernel.multiplyMixed : kernel.multiply32
-}
-
-/** Copies a block of rows between two matrices of one type; strides in numbers. */
-function copyBlock(source: RealArray, from: number, fromStride: number, target: RealArray, to: number, toStride: number, rows: number, columns: number): void {
-  if (fromStride === columns && toStride === columns) {
-    target.set(source.subarray(from, from + rows * columns), to)
-    return
-  }
-  for (let i = 0; i < rows; i++) target.set(source.subarray(from + i * fromStride, from + i * fromStride + columns), to + i * toStride)
 }
 
 /** A product in TypeScript: the inner loop runs along a row of B where that is possible. */

@@ -1,5 +1,7 @@
 /** @file Entry of the WebAssembly module: each kernel for f32, f64 and, where products of f32 are summed in f64, mixed. */
+import { clearUpper, factor } from './cholesky'
 import { mirrorLower, multiply, scale } from './gemm'
+import { solveLower, solveLowerTransposed } from './triangular-solve'
 
 /** First byte that the kernels do not use themselves: the caller's arguments start here. */
 export function heapBase(): usize {
@@ -32,4 +34,16 @@ export function scale32(count: i32, factor: f32, c: usize): void {
 
 export function scale64(count: i32, factor: f64, c: usize): void {
   scale<f64>(count, factor, c)
+}
+
+/** Cholesky factor of the n x n matrix at `a`, in place, zeros above it. Returns -1, or the index of the first pivot that is not positive. */
+export function cholesky(n: i32, a: usize): i32 {
+  const failed = factor(n, a, n)
+  clearUpper(n, a, n)
+  return failed
+}
+
+export function triangularSolve(transposed: bool, n: i32, m: i32, l: usize, b: usize): void {
+  if (transposed) solveLowerTransposed(n, m, l, n, b, m)
+  else solveLower(n, m, l, n, b, m)
 }

@@ -1,10 +1,11 @@
 import t from 'tap'
-import { kernelBuild, type KernelBuild, useKernelBuild } from '../../../core/kernels/kernel-module.js'
+import { kernelBuild, useKernelBuild } from '../../../core/kernels/kernel-module.js'
 import * as plain from '../../../core/kernels/plain.js'
 import { gemm, syrk } from '../../../core/kernels/product.js'
+import { allBuilds } from './builds.js'
 import { differenceOf, filled, generator } from './random-matrix.js'
 
-const builds: KernelBuild[] = (['relaxed-simd', 'simd', 'plain'] as const).filter(useKernelBuild)
+const builds = allBuilds()
 const EDGES = [0, 1, 2, 3, 4, 5, 7, 8, 9, 13, 16, 31, 64, 65, 127, 129, 255, 257]
 const SCALES = [[1, 0], [1, 1], [-0.5, 1], [2, -0.25], [0, 3], [1, 0.5]]
 const KINDS = [

@@ -1,0 +1,84 @@
+/** @file Cholesky factors and what follows from them, through the memory of the WebAssembly kernels or, when small, in TypeScript. */
+import { copyBlock } from './copy-block.js'
+import { aligned, kernelView, withKernelMemory } from './kernel-module.js'
+import * as plain from './plain.js'
+import { syrk } from './product.js'
+
+/** Below this size the plain twins are as fast. */
+const SMALL = 24
+/** Right-hand sides are solved in blocks of at most this many numbers. */
+const BLOCK_NUMBERS = 4 << 20
+
+/**
+ * Cholesky factor L of the symmetric n x n matrix A = L Lᵀ, in place; only the lower triangle is read, and the upper is zeroed.
+ * @returns -1, or the index of the first pivot that is not positive; what is in `a` is then of no use
+ */
+export function cholesky(n: number, a: Float64Array): number {
+  if (n < SMALL) return plain.cholesky(n, a)
+  return withKernelMemory(n * n * 8, (kernel, at) => {
+    const view = kernelView(kernel, a, at, n * n)
+    view.set(a.subarray(0, n * n))
+    const failed = kernel.cholesky(n, at)
+    a.set(view)
+    return failed
+  }) ?? plain.cholesky(n, a)
+}
+
+/** Solves L X = B (or Lᵀ X = B) in place for lower-triangular L of n x n and B of n x m; what is above L's diagonal is not read. */
+export function triangularSolve(transposed: boolean, n: number, m: number, l: Float64Array, b: Float64Array): void {
+  if (m === 1) return solveVector(transposed, n, l, b)
+  if (n < SMALL || m < 4) return plain.triangularSolve(transposed, n, m, l, b)
+  const columns = Math.min(m, Math.max(64, Math.floor(BLOCK_NUMBERS / n)))
+  const bytesL = aligned(n * n * 8)
+  const done = withKernelMemory(bytesL + n * columns * 8, (kernel, atL) => {
+    kernelView(kernel, l, atL, n * n).set(l.subarray(0, n * n))
+    for (let first = 0; first < m; first += columns) {
+      const part = Math.min(columns, m - first)
+      const view = kernelView(kernel, b, atL + bytesL, n * part)
+      copyBlock(b, first, m, view, 0, part, n, part)
+      kernel.triangularSolve(Number(transposed), n, part, atL, atL + bytesL)
+      copyBlock(view, 0, part, b, first, m, n, part)
+    }
+    return true
+  })
+  if (done === undefined) plain.triangularSolve(transposed, n, m, l, b)
+}
+
+/** L⁻¹ of a lower-triangular L of n x n. */
+export function triangularInverse(n: number, l: Float64Array): Float64Array {
+  const inverse = new Float64Array(n * n)
+  for (let i = 0; i < n; i++) inverse[i * n + i] = 1
+  triangularSolve(false, n, n, l, inverse)
+  return inverse
+}
+
+/** (L Lᵀ)⁻¹ of a lower-triangular L of n x n: the inverse of the matrix that L is the Cholesky factor of. */
+export function choleskyInverse(n: number, l: Float64Array): Float64Array {
+  const inverse = new Float64Array(n * n)
+  syrk(n, n, 1, triangularInverse(n, l), 0, inverse)
+  return inverse
+}
+
+/** One right-hand side: both directions read L along its rows. */
+function solveVector(transposed: boolean, n: number, l: Float64Array, b: Float64Array): void {
+  if (transposed) {
+    for (let i = n - 1; i >= 0; i--) {
+      const row = i * n
+      const x = b[i] / l[row + i]
+      b[i] = x
+      for (let p = 0; p < i; p++) b[p] -= l[row + p] * x
+    }
+    return
+  }
+  for (let i = 0; i < n; i++) {
+    const row = i * n
+    let even = 0
+    let odd = 0
+    for (let p = 0; p + 1 < i; p += 2) {
+      even += l[row + p] * b[p]
+      odd += l[row + p + 1] * b[p + 1]
+    }
+    if (i % 2 === 1) even += l[row + i - 1] * b[i - 1]
+    b[i] = (b[i] - even - odd) / l[row + i]
+  }
+}
