@@ -23,6 +23,8 @@ export interface KernelExports {
   scale64(count: number, factor: number, c: number): void
   cholesky(n: number, a: number): number
   triangularSolve(transposed: number, n: number, m: number, l: number, b: number): void
+  symmetricEigenBytes(n: number, ld: number): number
+  symmetricEigen(n: number, a: number, ld: number, values: number, work: number): number
 }
 
 type Multiply = (lower: number, transA: number, transB: number, m: number, n: number, k: number, alpha: number,

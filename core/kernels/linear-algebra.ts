@@ -1,4 +1,6 @@
 /** @file The matrix kernels that the rest of the core calls. */
-export { type RealArray, symmetricEigen } from './plain.js'
+export type { RealArray } from './plain.js'
+export type { Eigen } from './plain-eigen.js'
+export { symmetricEigen } from './eigen.js'
 export { gemm, syrk } from './product.js'
 export { cholesky, choleskyInverse, triangularInverse, triangularSolve } from './triangular.js'

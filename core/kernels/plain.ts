@@ -53,48 +53,4 @@ export function triangularSolve(transposed: boolean, n: number, m: number, l: Fl
   }
 }
 
-/**
- * Eigen-decomposition of a symmetric n x n matrix by cyclic Jacobi rotations (Golub & Van Loan, 8.5).
- * @returns eigenvalues ascending, and the matrix whose column j is the eigenvector of value j
- */
-export function symmetricEigen(n: number, matrix: Float64Array): { values: Float64Array, vectors: Float64Array } {
-  const a = Float64Array.from(matrix)
-  const v = new Float64Array(n * n)
-  for (let i = 0; i < n; i++) v[i * n + i] = 1
-  for (let sweep = 0; sweep < 60; sweep++) {
-    let off = 0
-    let diagonal = 0
-    for (let i = 0; i < n; i++) for (let j = 0; j < n; j++) { if (i === j) diagonal += a[i * n + j] ** 2; else off += a[i * n + j] ** 2 }
-    if (off <= 1e-32 * diagonal) break
-    for (let p = 0; p < n - 1; p++) for (let q = p + 1; q < n; q++) rotate(n, a, v, p, q)
-  }
-  const order = Array.from({ length: n }, (_, i) => i).sort((i, j) => a[i * n + i] - a[j * n + j])
-  const vectors = new Float64Array(n * n)
-  order.forEach((from, to) => { for (let i = 0; i < n; i++) vectors[i * n + to] = v[i * n + from] })
-  return { values: Float64Array.from(order, i => a[i * n + i]), vectors }
-}
-
-/** One Jacobi rotation that zeroes a[p][q]. */
-function rotate(n: number, a: Float64Array, v: Float64Array, p: number, q: number): void {
-  const apq = a[p * n + q]
-  if (apq === 0) return
-  const theta = (a[q * n + q] - a[p * n + p]) / (2 * apq)
-  const t = Math.sign(theta || 1) / (Math.abs(theta) + Math.sqrt(theta * theta + 1))
-  const c = 1 / Math.sqrt(t * t + 1)
-  const s = t * c
-  for (let i = 0; i < n; i++) {
-    const [x, y] = [a[i * n + p], a[i * n + q]]
-    a[i * n + p] = c * x - s * y
-    a[i * n + q] = s * x + c * y
-  }
-  for (let i = 0; i < n; i++) {
-    const [x, y] = [a[p * n + i], a[q * n + i]]
-    a[p * n + i] = c * x - s * y
-    a[q * n + i] = s * x + c * y
-  }
-  for (let i = 0; i < n; i++) {
-    const [x, y] = [v[i * n + p], v[i * n + q]]
-    v[i * n + p] = c * x - s * y
-    v[i * n + q] = s * x + c * y
-  }
-}
+export { symmetricEigen } from './plain-eigen.js'

@@ -1,6 +1,7 @@
 /** @file Entry of the WebAssembly module: each kernel for f32, f64 and, where products of f32 are summed in f64, mixed. */
 import { clearUpper, factor } from './cholesky'
 import { mirrorLower, multiply, scale } from './gemm'
+import { decompose, eigenWorkBytes } from './symmetric-eigen'
 import { solveLower, solveLowerTransposed } from './triangular-solve'
 
 /** First byte that the kernels do not use themselves: the caller's arguments start here. */
@@ -46,4 +47,13 @@ export function cholesky(n: i32, a: usize): i32 {
 export function triangularSolve(transposed: bool, n: i32, m: i32, l: usize, b: usize): void {
   if (transposed) solveLowerTransposed(n, m, l, n, b, m)
   else solveLower(n, m, l, n, b, m)
+}
+
+
+export function symmetricEigenBytes(n: i32, ld: i32): usize {
+  return eigenWorkBytes(n, ld)
+}
+
+export function symmetricEigen(n: i32, a: usize, ld: i32, values: usize, work: usize): bool {
+  return decompose(n, a, ld, values, work)
 }

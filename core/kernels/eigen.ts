@@ -1,0 +1,72 @@
+/** @file Symmetric eigen-decomposition, in the memory of the WebAssembly kernels or, when small, in TypeScript. */
+import { NumericalError } from '../errors.js'
+import { copyBlock } from './copy-block.js'
+import { type KernelExports, kernelView, withKernelMemory } from './kernel-module.js'
+import { type Eigen, symmetricEigen as plainEigen } from './plain-eigen.js'
+
+/** Below this size the plain twin is as fast. */
+const SMALL = 16
+/** Matrices whose largest number is beyond these powers of two are scaled first, so that squares neither overflow nor vanish. */
+const LARGEST_EXPONENT = 400
+
+/**
+ * Eigen-decomposition of a symmetric n x n matrix, of which only the lower triangle is read.
+ * @returns eigenvalues ascending, and the matrix whose column j is the eigenvector of value j
+ * @throws NumericalError NO_CONVERGENCE, which numbers that are not finite lead to
+ */
+export function symmetricEigen(n: number, matrix: Float64Array): Eigen {
+  const largest = largestInLower(n, matrix)
+  if (!Number.isFinite(largest)) throw new NumericalError('NO_CONVERGENCE', `The eigen-decomposition of a ${n} x ${n} matrix cannot converge: expected finite numbers, found NaN or infinity.`, { size: n })
+  const exponent = largest === 0 ? 0 : Math.round(Math.log2(largest))
+  if (Math.abs(exponent) <= LARGEST_EXPONENT) return decompose(n, matrix)
+  // In two factors, as 2^1074 alone is not a number of this type.
+  const half = 2 ** -Math.trunc(exponent / 2)
+  const rest = 2 ** -(exponent - Math.trunc(exponent / 2))
+  const { values, vectors } = decompose(n, matrix.map(value => value * half * rest))
+  return { values: values.map(value => value / half / rest), vectors }
+}
+
+function largestInLower(n: number, matrix: Float64Array): number {
+  let largest = 0
+  for (let i = 0; i < n; i++) {
+    for (let j = i * n; j <= i * n + i; j++) {
+      const size = Math.abs(matrix[j])
+      if (!(size <= largest)) largest = size
+      if (size !== size) return NaN
+    }
+  }
+  return largest
+}
+
+function decompose(n: number, matrix: Float64Array): Eigen {
+  if (n < SMALL) return plainEigen(n, matrix)
+  const stride = rowStride(n)
+  const matrixBytes = n * stride * 8
+  const found = withEigenMemory(n, stride, matrixBytes, (kernel, at, work) => {
+    const values = new Float64Array(n)
+    const vectors = new Float64Array(n * n)
+    copyBlock(matrix, 0, n, kernelView(kernel, matrix, at, n * stride), 0, stride, n, n)
+    const atValues = at + matrixBytes
+    if (kernel.symmetricEigen(n, at, stride, atValues, work) === 0) throw new NumericalError('NO_CONVERGENCE', `The eigen-decomposition of a ${n} x ${n} matrix did not converge.`, { size: n })
+    values.set(kernelView(kernel, values, atValues, n))
+    copyBlock(kernelView(kernel, vectors, at, n * stride), 0, stride, vectors, 0, n, n, n)
+    return { values, vectors }
+  })
+  return found ?? plainEigen(n, matrix)
+}
+
+/** Memory for the matrix, its n eigenvalues (one row) and the workspace, whose size the kernel knows. */
+function withEigenMemory(n: number, stride: number, matrixBytes: number, work: (kernel: KernelExports, at: number, workspace: number) => Eigen): Eigen | undefined {
+  const workBytes = withKernelMemory(0, kernel => kernel.symmetricEigenBytes(n, stride) >>> 0)
+  if (workBytes === undefined) return undefined
+  const before = matrixBytes + stride * 8
+  // Five matrices of workspace and arguments; beyond 4 GB the kernel's own sum would have wrapped around.
+  if (5 * matrixBytes > 2 ** 32) return undefined
+  return withKernelMemory(before + workBytes, (kernel, at) => work(kernel, at, at + before))
+}
+
+/** Numbers from one row to the next: whole pairs of vectors, and no multiple of 1024 bytes, which would crowd few sets of the caches. */
+function rowStride(n: number): number {
+  const padded = Math.ceil(n / 4) * 4
+  return padded % 128 === 0 ? padded + 4 : padded
+}
