@@ -6,6 +6,8 @@ import { NumericalError } from '../errors.js'
 
 /** Steps allowed for one eigenvalue; two or three are usual. */
 const MAX_STEPS = 60
+/** After so many, numbers that are negligible beside the whole matrix are dropped, not only those negligible beside their neighbours. */
+const PATIENT_STEPS = 10
 
 /** Eigenvalues ascending, and the matrix whose column j is the eigenvector of value j. */
 export interface Eigen { readonly values: Float64Array, readonly vectors: Float64Array }
@@ -21,9 +23,12 @@ export function symmetricEigen(n: number, matrix: Float64Array): Eigen {
   const tau = reduce(n, a, d, e)
   const rows = new Float64Array(n * n)
   for (let i = 0; i < n; i++) rows[i * n + i] = 1
+  let largest = 0
+  for (let i = 0; i < n; i++) largest = Math.max(largest, Math.abs(d[i]), Math.abs(e[i]))
   for (let first = 0; first < n; first++) {
     let steps = 0
-    for (let last = blockEnd(n, first, d, e); last !== first; last = blockEnd(n, first, d, e)) {
+    const end = (): number => blockEnd(n, first, d, e, steps < PATIENT_STEPS ? 0 : Number.EPSILON * largest)
+    for (let last = end(); last !== first; last = end()) {
       if (steps++ === MAX_STEPS) throw new NumericalError('NO_CONVERGENCE', `The eigen-decomposition of a ${n} x ${n} matrix did not converge: expected at most ${MAX_STEPS} steps for eigenvalue ${first}. Look for NaN or infinity in the matrix.`, { size: n, eigenvalue: first, steps: MAX_STEPS })
       qlStep(first, last, n, d, e, rows)
     }
@@ -79,9 +84,9 @@ function symmetricTimes(size: number, n: number, alpha: number, a: Float64Array,
 }
 
 /** Last index of the block from `first` on whose off-diagonal numbers are not negligible. */
-function blockEnd(n: number, first: number, d: Float64Array, e: Float64Array): number {
+function blockEnd(n: number, first: number, d: Float64Array, e: Float64Array, tolerance: number): number {
   let i = first
-  while (i < n - 1 && !(Math.abs(e[i]) <= Number.EPSILON * (Math.abs(d[i]) + Math.abs(d[i + 1])))) i++
+  while (i < n - 1 && !(Math.abs(e[i]) <= Math.max(tolerance, Number.EPSILON * (Math.abs(d[i]) + Math.abs(d[i + 1]))))) i++
   return i
 }
 

@@ -3,6 +3,8 @@ import { at, put } from './f64-array'
 
 /** Steps allowed for one eigenvalue; two or three are usual. */
 const MAX_STEPS: i32 = 60
+/** After so many, numbers that are negligible beside the whole matrix are dropped, not only those negligible beside their neighbours. */
+const PATIENT_STEPS: i32 = 10
 
 /** c and s of a rotation, and the length it makes. */
 let cosine: f64 = 1
@@ -21,10 +23,12 @@ export function implicitQl(n: i32, d: usize, e: usize, z: usize, ld: i32): bool 
     memory.fill(z + <usize>i * stride, 0, <usize>n << 3)
     store<f64>(z + <usize>i * stride + (<usize>i << 3), 1)
   }
+  let largest: f64 = 0
+  for (let i = 0; i < n; i++) largest = max(largest, max(abs(at(d, i)), i < n - 1 ? abs(at(e, i)) : 0))
   for (let first = 0; first < n; first++) {
     let steps = 0
     while (true) {
-      const last = unreducedEnd(n, first, d, e)
+      const last = unreducedEnd(n, first, d, e, steps < PATIENT_STEPS ? 0 : f64.EPSILON * largest)
       if (last == first) break
       if (steps++ == MAX_STEPS) return false
       step(first, last, n, d, e, z, stride)
@@ -34,11 +38,10 @@ export function implicitQl(n: i32, d: usize, e: usize, z: usize, ld: i32): bool 
 }
 
 /** Last index of the block from `first` on whose off-diagonal numbers are not negligible. */
-function unreducedEnd(n: i32, first: i32, d: usize, e: usize): i32 {
+function unreducedEnd(n: i32, first: i32, d: usize, e: usize, tolerance: f64): i32 {
   let i = first
   for (; i < n - 1; i++) {
-    const scale = abs(at(d, i)) + abs(at(d, i + 1))
-    if (abs(at(e, i)) <= f64.EPSILON * scale) break
+    if (abs(at(e, i)) <= max(tolerance, f64.EPSILON * (abs(at(d, i)) + abs(at(d, i + 1))))) break
   }
   return i
 }
