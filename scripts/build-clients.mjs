@@ -1,1 +1,89 @@
-// Bundles the built JavaScript into the Python and R clients.
+// Bundles the server into the Python and R clients, and writes the error table in their languages.
+//
+// Each client carries two files: polylaplace.mjs, small, so that the process answers quickly, and worker.mjs with everything that
+// computes. `node scripts/build-clients.mjs --server DIR` writes only these two, for tests.
+import { createHash } from 'node:crypto'
+import { mkdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { fileURLToPath } from 'node:url'
+import { dirname, join, resolve } from 'node:path'
+import { build } from 'esbuild'
+
+const root = dirname(dirname(fileURLToPath(import.meta.url)))
+const { version } = JSON.parse(await readFile(join(root, 'package.json'), 'utf8'))
+
+/** Optional packages stay outside: they are found at run time where they are installed. */
+const EXTERNAL = ['onnxruntime-node', 'h5wasm', 'h5wasm/node', 'ndarray-linear-solve']
+
+/** Bundles one module; the result is its text. */
+async function bundle(entry, define) {
+  const { outputFiles } = await build({
+    absWorkingDir: root, entryPoints: [entry], bundle: true, write: false, format: 'esm', platform: 'node', target: 'node20', charset: 'utf8',
+    external: [...EXTERNAL, './worker.mjs'], define, legalComments: 'eof', logLevel: 'warning',
+    // CommonJS packages in an ES module need a require of their own.
+    banner: { js: "import { createRequire as __createRequire } from 'node:module'; const require = __createRequire(import.meta.url);" },
+  })
+  return outputFiles[0].text
+}
+
+/** The server's two files. `worker` may be another module with the same task. */
+async function bundleServer(worker = 'protocol/worker.ts') {
+  const workerText = await bundle(worker, {})
+  const hash = createHash('sha256').update(workerText).digest('hex').slice(0, 16)
+  const main = await bundle('protocol/bundle.ts', { POLYLAPLACE_VERSION: JSON.stringify(version), POLYLAPLACE_BUILD: JSON.stringify(hash) })
+  return new Map([['polylaplace.mjs', main], ['worker.mjs', workerText]])
+}
+
+async function writeServer(folder, files) {
+  await rm(folder, { recursive: true, force: true })
+  await mkdir(folder, { recursive: true })
+  for (const [name, text] of files) await writeFile(join(folder, name), text)
+}
+
+/** The table of core/errors.ts, by bundling it: the clients' classes can then not differ from it. */
+async function errorTable() {
+  const text = await bundle('core/errors.ts', {})
+  const { ERROR_CODES } = await import(`data:text/javascript;base64,${Buffer.from(text.replace(/^import .*\n/, '')).toString('base64')}`)
+  return Object.entries(ERROR_CODES)
+}
+
+function pythonTable(entries) {
+  const lines = entries.map(([name, { number, family, meaning }]) => `    "${name}": (${number}, "${family}", ${JSON.stringify(meaning)}),`)
+  return ['"""The error codes. Written from core/errors.ts by `npm run build`; do not edit."""', '', '# fmt: off', '# ruff: noqa: E501',
+    '#: name: (number, class, meaning)', 'ERROR_TABLE: dict[str, tuple[int, str, str]] = {', ...lines, '}', ''].join('\n')
+}
+
+function rTable(entries) {
+  const column = pick => entries.map(([name, entry]) => `    ${JSON.stringify(pick(name, entry))}`).join(',\n')
+  return ['# The error codes. Written from core/errors.ts by `npm run build`; do not edit.', 'error_table <- data.frame(',
+    `  name = c(\n${column(name => name)}\n  ),`, `  number = c(\n${column((_, e) => e.number)}\n  ),`, `  family = c(\n${column((_, e) => e.family)}\n  ),`,
+    `  meaning = c(\n${column((_, e) => e.meaning)}\n  ),`, '  stringsAsFactors = FALSE', ')', ''].join('\n')
+}
+
+function markdownTable(entries) {
+  const rows = entries.map(([name, { number, family, meaning }]) => {
+    const condition = `laplace_error_${family.replace(/Error$/, '').replace(/([a-z])([A-Z])/g, '$1_$2').toLowerCase()}`
+    return `| ${number} | \`${name}\` | \`${family}\` | \`${condition}\` | ${meaning} |`
+  })
+  return ['# Error codes', '', 'Written from `core/errors.ts` by `npm run build`. The class is the same in TypeScript and Python; R has condition classes.', '',
+    '| number | code | class | R condition | meaning |', '|---|---|---|---|---|', ...rows, ''].join('\n')
+}
+
+/** Leaves a file alone that is right already, so that building does not touch the work tree. */
+async function writeIfChanged(file, text) {
+  await mkdir(dirname(file), { recursive: true })
+  const old = await readFile(file, 'utf8').catch(() => undefined)
+  if (old !== text) await writeFile(file, text)
+}
+
+const [flag, folder, worker] = process.argv.slice(2)
+if (flag === '--server') {
+  await writeServer(resolve(folder), await bundleServer(worker))
+} else {
+  const files = await bundleServer()
+  await writeServer(join(root, 'clients/python/src/polylaplace/_node'), files)
+  await writeServer(join(root, 'clients/r/inst/node'), files)
+  const entries = await errorTable()
+  await writeIfChanged(join(root, 'clients/python/src/polylaplace/_error_table.py'), pythonTable(entries))
+  await writeIfChanged(join(root, 'clients/r/R/error-table.R'), rTable(entries))
+  await writeIfChanged(join(root, 'docs/errors.md'), markdownTable(entries))
+}
