@@ -25,7 +25,15 @@ export interface KernelExports {
   triangularSolve(transposed: number, n: number, m: number, l: number, b: number): void
   symmetricEigenBytes(n: number, ld: number): number
   symmetricEigen(n: number, a: number, ld: number, values: number, work: number): number
+  exp32: Elementwise
+  exp64: Elementwise
+  tanh32: Elementwise
+  tanh64: Elementwise
+  sigmoid32: Elementwise
+  sigmoid64: Elementwise
 }
+
+type Elementwise = (count: number, x: number) => void
 
 type Multiply = (lower: number, transA: number, transB: number, m: number, n: number, k: number, alpha: number,
   a: number, lda: number, b: number, ldb: number, c: number, ldc: number) => void

@@ -1,5 +1,6 @@
 /** @file Entry of the WebAssembly module: each kernel for f32, f64 and, where products of f32 are summed in f64, mixed. */
 import { clearUpper, factor } from './cholesky'
+import { expInPlace, sigmoidInPlace, tanhInPlace } from './elementwise'
 import { mirrorLower, multiply, scale } from './gemm'
 import { decompose, eigenWorkBytes } from './symmetric-eigen'
 import { solveLower, solveLowerTransposed } from './triangular-solve'
@@ -56,4 +57,28 @@ export function symmetricEigenBytes(n: i32, ld: i32): usize {
 
 export function symmetricEigen(n: i32, a: usize, ld: i32, values: usize, work: usize): bool {
   return decompose(n, a, ld, values, work)
+}
+
+export function exp32(count: i32, x: usize): void {
+  expInPlace<f32>(count, x)
+}
+
+export function exp64(count: i32, x: usize): void {
+  expInPlace<f64>(count, x)
+}
+
+export function tanh32(count: i32, x: usize): void {
+  tanhInPlace<f32>(count, x)
+}
+
+export function tanh64(count: i32, x: usize): void {
+  tanhInPlace<f64>(count, x)
+}
+
+export function sigmoid32(count: i32, x: usize): void {
+  sigmoidInPlace<f32>(count, x)
+}
+
+export function sigmoid64(count: i32, x: usize): void {
+  sigmoidInPlace<f64>(count, x)
 }

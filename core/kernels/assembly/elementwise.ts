@@ -1,0 +1,117 @@
+/**
+ * @file exp, tanh and the logistic function of arrays, a vector at a time: x = k ln 2 + r with |r| <= ln(2)/2, the Taylor
+ * polynomial of e^r - 1 (its remainder is below half a unit in the last place), then 2^k by writing the exponent.
+ */
+import { multiplyAdd, multiplySubtract } from './simd'
+
+// @ts-ignore: decorator
+@inline
+function constant<T extends number>(value: f64): v128 {
+  return v128.splat<T>(<T>value)
+}
+
+/** Nearest integers k of x / ln 2, as numbers: adding and taking away 1.5 2^p leaves no room for fractions. */
+// @ts-ignore: decorator
+@inline
+function exponents<T extends number>(x: v128): v128 {
+  const shift = constant<T>(sizeof<T>() == 8 ? 6755399441055744 : 12582912)
+  return v128.sub<T>(multiplyAdd<T>(x, constant<T>(1.4426950408889634), shift), shift)
+}
+
+/** 2^k for whole numbers k within the normal range. */
+// @ts-ignore: decorator
+@inline
+function powerOfTwo<T extends number>(k: v128): v128 {
+  if (sizeof<T>() == 8) {
+    const bits = v128.add<f64>(k, f64x2.splat(6755399441055744))
+    return i64x2.shl(i64x2.add(bits, i64x2.splat(1023)), 52)
+  }
+  const bits = v128.add<f32>(k, f32x4.splat(12582912))
+  return i32x4.shl(i32x4.add(bits, i32x4.splat(127)), 23)
+}
+
+/** x - k ln 2, where ln 2 is the sum of a number with few digits, so that its product with k is exact, and a small one. */
+// @ts-ignore: decorator
+@inline
+function remainder<T extends number>(x: v128, k: v128): v128 {
+  const large = sizeof<T>() == 8 ? 0.6931471803691238 : 0.693359375
+  const small = sizeof<T>() == 8 ? 1.9082149292705877e-10 : -2.1219444005469057e-4
+  return multiplySubtract<T>(k, constant<T>(small), multiplySubtract<T>(k, constant<T>(large), x))
+}
+
+/** e^r - 1 = r + r^2 (1/2! + r/3! + ...), even and odd powers apart so that they are summed at the same time. */
+// @ts-ignore: decorator
+@inline
+function expm1Small<T extends number>(r: v128): v128 {
+  const r2 = v128.mul<T>(r, r)
+  let even: v128, odd: v128
+  if (sizeof<T>() == 8) {
+    even = multiplyAdd<T>(constant<T>(1.0 / 479001600), r2, constant<T>(1.0 / 3628800))
+    odd = multiplyAdd<T>(constant<T>(1.0 / 6227020800), r2, constant<T>(1.0 / 39916800))
+    even = multiplyAdd<T>(even, r2, constant<T>(1.0 / 40320))
+    odd = multiplyAdd<T>(odd, r2, constant<T>(1.0 / 362880))
+    even = multiplyAdd<T>(even, r2, constant<T>(1.0 / 720))
+    odd = multiplyAdd<T>(odd, r2, constant<T>(1.0 / 5040))
+  } else {
+    even = constant<T>(1.0 / 720)
+    odd = constant<T>(1.0 / 5040)
+  }
+  even = multiplyAdd<T>(even, r2, constant<T>(1.0 / 24))
+  odd = multiplyAdd<T>(odd, r2, constant<T>(1.0 / 120))
+  even = multiplyAdd<T>(even, r2, constant<T>(0.5))
+  odd = multiplyAdd<T>(odd, r2, constant<T>(1.0 / 6))
+  return multiplyAdd<T>(r2, multiplyAdd<T>(odd, r, even), r)
+}
+
+/** e^x; beyond the range infinity or 0, and NaN stays NaN. */
+// @ts-ignore: decorator
+@inline
+function expVector<T extends number>(x: v128): v128 {
+  const lowest = constant<T>(sizeof<T>() == 8 ? -746 : -104)
+  const highest = constant<T>(sizeof<T>() == 8 ? 710 : 89)
+  const inside = v128.pmin<T>(v128.pmax<T>(x, lowest), highest)
+  const k = exponents<T>(inside)
+  const value = v128.add<T>(expm1Small<T>(remainder<T>(inside, k)), constant<T>(1))
+  // In two factors, as 2^k alone may be beyond the normal range where e^x is not.
+  const half = v128.floor<T>(v128.mul<T>(k, constant<T>(0.5)))
+  return v128.mul<T>(v128.mul<T>(value, powerOfTwo<T>(half)), powerOfTwo<T>(v128.sub<T>(k, half)))
+}
+
+/** (e^{2|x|} - 1) / (e^{2|x|} + 1) with the sign of x; the numerator has no cancellation near 0. */
+// @ts-ignore: decorator
+@inline
+function tanhVector<T extends number>(x: v128): v128 {
+  const size = v128.pmin<T>(v128.abs<T>(x), constant<T>(20))
+  const twice = v128.add<T>(size, size)
+  const k = exponents<T>(twice)
+  const power = powerOfTwo<T>(k)
+  const expm1 = multiplyAdd<T>(power, expm1Small<T>(remainder<T>(twice, k)), v128.sub<T>(power, constant<T>(1)))
+  const value = v128.div<T>(expm1, v128.add<T>(expm1, constant<T>(2)))
+  return v128.or(value, v128.and(x, constant<T>(-0.0)))
+}
+
+/** 1 / (1 + e^-x), for negative x as e^x / (1 + e^x). */
+// @ts-ignore: decorator
+@inline
+function sigmoidVector<T extends number>(x: v128): v128 {
+  const one = constant<T>(1)
+  const power = expVector<T>(v128.neg<T>(v128.abs<T>(x)))
+  const numerator = v128.bitselect(power, one, v128.lt<T>(x, constant<T>(0)))
+  return v128.div<T>(numerator, v128.add<T>(one, power))
+}
+
+/** In place on `count` numbers; whole vectors are written, so the space behind the last number must be free. */
+export function expInPlace<T extends number>(count: i32, x: usize): void {
+  const end = x + <usize>count * sizeof<T>()
+  for (; x < end; x += 16) v128.store(x, expVector<T>(v128.load(x)))
+}
+
+export function tanhInPlace<T extends number>(count: i32, x: usize): void {
+  const end = x + <usize>count * sizeof<T>()
+  for (; x < end; x += 16) v128.store(x, tanhVector<T>(v128.load(x)))
+}
+
+export function sigmoidInPlace<T extends number>(count: i32, x: usize): void {
+  const end = x + <usize>count * sizeof<T>()
+  for (; x < end; x += 16) v128.store(x, sigmoidVector<T>(v128.load(x)))
+}

@@ -1,0 +1,39 @@
+/** @file exp, tanh and the logistic function of whole arrays. One element's result does not depend on the others or on its place. */
+import { kernels, kernelView, withKernelMemory } from './kernel-module.js'
+import type { RealArray } from './plain.js'
+import * as plain from './plain-elementwise.js'
+
+/** Numbers that go through kernel memory at once; they fit the middle cache. */
+const CHUNK = 8192
+
+/** out_i = e^x_i for arrays of one type and length; `out` may be `x`. Within 2 units in the last place. */
+export function exp(x: RealArray, out: RealArray): void {
+  if (!apply('exp', x, out)) plain.exp(x, out)
+}
+
+/** out_i = tanh x_i for arrays of one type and length; `out` may be `x`. Within 4 units in the last place. */
+export function tanh(x: RealArray, out: RealArray): void {
+  if (!apply('tanh', x, out)) plain.tanh(x, out)
+}
+
+/** out_i = 1 / (1 + e^-x_i) for arrays of one type and length; `out` may be `x`. Within 4 units in the last place. */
+export function sigmoid(x: RealArray, out: RealArray): void {
+  if (!apply('sigmoid', x, out)) plain.sigmoid(x, out)
+}
+
+/** @returns false where there are no kernels */
+function apply(name: 'exp' | 'tanh' | 'sigmoid', x: RealArray, out: RealArray): boolean {
+  if (kernels() === undefined || x.constructor !== out.constructor) return false
+  const length = x.length
+  return withKernelMemory(Math.min(CHUNK, length + 4) * x.BYTES_PER_ELEMENT, (kernel, at) => {
+    const run = x instanceof Float64Array ? kernel[`${name}64` as const] : kernel[`${name}32` as const]
+    for (let first = 0; first < length; first += CHUNK) {
+      const count = Math.min(CHUNK, length - first)
+      const view = kernelView(kernel, x, at, count)
+      view.set(count === length ? x : x.subarray(first, first + count))
+      run(count, at)
+      out.set(view, first)
+    }
+    return true
+  }) ?? false
+}
