@@ -39,6 +39,18 @@ function remainder<T extends number>(x: v128, k: v128): v128 {
   return multiplySubtract<T>(k, constant<T>(small), multiplySubtract<T>(k, constant<T>(large), x))
 }
 
+/** Reciprocal factorials 1/2!, 1/3!, ... 1/13!. They are read from memory, as engines build a constant vector anew at each use. */
+const reciprocals64: usize = memory.data<f64>([1.0 / 2, 1.0 / 6, 1.0 / 24, 1.0 / 120, 1.0 / 720, 1.0 / 5040, 1.0 / 40320, 1.0 / 362880,
+  1.0 / 3628800, 1.0 / 39916800, 1.0 / 479001600, 1.0 / 6227020800])
+const reciprocals32: usize = memory.data<f32>([1.0 / 2, 1.0 / 6, 1.0 / 24, 1.0 / 120, 1.0 / 720, 1.0 / 5040])
+
+/** 1/n! */
+// @ts-ignore: decorator
+@inline
+function reciprocal<T extends number>(n: i32): v128 {
+  return sizeof<T>() == 8 ? v128.load64_splat(reciprocals64 + (<usize>(n - 2) << 3)) : v128.load32_splat(reciprocals32 + (<usize>(n - 2) << 2))
+}
+
 /** e^r - 1 = r + r^2 (1/2! + r/3! + ...), even and odd powers apart so that they are summed at the same time. */
 // @ts-ignore: decorator
 @inline
@@ -46,20 +58,20 @@ function expm1Small<T extends number>(r: v128): v128 {
   const r2 = v128.mul<T>(r, r)
   let even: v128, odd: v128
   if (sizeof<T>() == 8) {
-    even = multiplyAdd<T>(constant<T>(1.0 / 479001600), r2, constant<T>(1.0 / 3628800))
-    odd = multiplyAdd<T>(constant<T>(1.0 / 6227020800), r2, constant<T>(1.0 / 39916800))
-    even = multiplyAdd<T>(even, r2, constant<T>(1.0 / 40320))
-    odd = multiplyAdd<T>(odd, r2, constant<T>(1.0 / 362880))
-    even = multiplyAdd<T>(even, r2, constant<T>(1.0 / 720))
-    odd = multiplyAdd<T>(odd, r2, constant<T>(1.0 / 5040))
+    even = multiplyAdd<T>(reciprocal<T>(12), r2, reciprocal<T>(10))
+    odd = multiplyAdd<T>(reciprocal<T>(13), r2, reciprocal<T>(11))
+    even = multiplyAdd<T>(even, r2, reciprocal<T>(8))
+    odd = multiplyAdd<T>(odd, r2, reciprocal<T>(9))
+    even = multiplyAdd<T>(even, r2, reciprocal<T>(6))
+    odd = multiplyAdd<T>(odd, r2, reciprocal<T>(7))
   } else {
-    even = constant<T>(1.0 / 720)
-    odd = constant<T>(1.0 / 5040)
+    even = reciprocal<T>(6)
+    odd = reciprocal<T>(7)
   }
-  even = multiplyAdd<T>(even, r2, constant<T>(1.0 / 24))
-  odd = multiplyAdd<T>(odd, r2, constant<T>(1.0 / 120))
-  even = multiplyAdd<T>(even, r2, constant<T>(0.5))
-  odd = multiplyAdd<T>(odd, r2, constant<T>(1.0 / 6))
+  even = multiplyAdd<T>(even, r2, reciprocal<T>(4))
+  odd = multiplyAdd<T>(odd, r2, reciprocal<T>(5))
+  even = multiplyAdd<T>(even, r2, reciprocal<T>(2))
+  odd = multiplyAdd<T>(odd, r2, reciprocal<T>(3))
   return multiplyAdd<T>(r2, multiplyAdd<T>(odd, r, even), r)
 }
 
