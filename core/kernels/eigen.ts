@@ -1,11 +1,9 @@
-/** @file Symmetric eigen-decomposition, in the memory of the WebAssembly kernels or, when small, in TypeScript. */
+/** @file Symmetric eigen-decomposition, in the memory of the WebAssembly kernels. */
 import { NumericalError } from '../errors.js'
 import { copyBlock } from './copy-block.js'
 import { type KernelExports, kernelView, withKernelMemory } from './kernel-module.js'
 import { type Eigen, symmetricEigen as plainEigen } from './plain-eigen.js'
 
-/** Below this size the plain twin is as fast. */
-const SMALL = 16
 /** Matrices whose largest number is beyond these powers of two are scaled first, so that squares neither overflow nor vanish. */
 const LARGEST_EXPONENT = 400
 
@@ -39,7 +37,7 @@ function largestInLower(n: number, matrix: Float64Array): number {
 }
 
 function decompose(n: number, matrix: Float64Array): Eigen {
-  if (n < SMALL) return plainEigen(n, matrix)
+  if (n < 2) return plainEigen(n, matrix)
   const stride = rowStride(n)
   const matrixBytes = n * stride * 8
   const found = withEigenMemory(n, stride, matrixBytes, (kernel, at, work) => {

@@ -7,7 +7,7 @@ import { aligned, type KernelExports, kernelView, withKernelMemory } from './ker
 import type { RealArray } from './plain.js'
 
 /** Up to this many multiplications the way to the kernels and back costs more than they save. */
-const SMALL_PRODUCT = 2000
+const SMALL_PRODUCT = 200
 /** Rows, columns and depth of one block: three blocks of float64 are 24 MB. */
 const BLOCK = 1024
 
@@ -18,10 +18,10 @@ const BLOCK = 1024
 export function gemm(transA: boolean, transB: boolean, m: number, n: number, k: number, alpha: number,
   a: RealArray, b: RealArray, beta: number, c: RealArray): void {
   if (m === 0 || n === 0) return
-  // A column is the transposed row of the transposed product, whose loops run along memory.
+  // A column is the transposed row of the transposed product; blocks of C have fewer rows than columns, so less of them is idle.
   if (n === 1 && m > 1) return gemm(false, !transA, 1, m, k, alpha, b, a, beta, c)
   const layout = { transA, transB, m, n, k }
-  if (m * n * k <= SMALL_PRODUCT || m === 1 || alpha === 0 || a.constructor !== b.constructor
+  if (m * n * k <= SMALL_PRODUCT || alpha === 0 || a.constructor !== b.constructor
     || (a instanceof Float64Array && c instanceof Float32Array)) return smallProduct(layout, alpha, a, b, beta, c)
   for (let i = 0; i < m; i += BLOCK) {
     for (let j = 0; j < n; j += BLOCK) {
@@ -38,7 +38,7 @@ export function gemm(transA: boolean, transB: boolean, m: number, n: number, k: 
 export function syrk(n: number, k: number, alpha: number, a: RealArray, beta: number, c: RealArray): void {
   if (n === 0) return
   const layout = { transA: true, transB: false, m: n, n, k }
-  if (n * n * k <= SMALL_PRODUCT || n === 1 || alpha === 0 || (a instanceof Float64Array && c instanceof Float32Array)) return smallSyrk(layout, alpha, a, beta, c)
+  if (n * n * k <= SMALL_PRODUCT || alpha === 0 || (a instanceof Float64Array && c instanceof Float32Array)) return smallSyrk(layout, alpha, a, beta, c)
   for (let i = 0; i < n; i += BLOCK) {
     for (let j = 0; j <= i; j += BLOCK) {
       const block = { row: i, column: j, rows: Math.min(BLOCK, n - i), columns: Math.min(BLOCK, n - j) }

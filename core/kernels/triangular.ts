@@ -5,7 +5,7 @@ import * as plain from './plain.js'
 import { syrk } from './product.js'
 
 /** Below this size the plain twins are as fast. */
-const SMALL = 24
+const SMALL = 8
 /** Right-hand sides are solved in blocks of at most this many numbers. */
 const BLOCK_NUMBERS = 4 << 20
 
@@ -27,7 +27,7 @@ export function cholesky(n: number, a: Float64Array): number {
 /** Solves L X = B (or Lᵀ X = B) in place for lower-triangular L of n x n and B of n x m; what is above L's diagonal is not read. */
 export function triangularSolve(transposed: boolean, n: number, m: number, l: Float64Array, b: Float64Array): void {
   if (m === 1) return solveVector(transposed, n, l, b)
-  if (n < SMALL || m < 4) return plain.triangularSolve(transposed, n, m, l, b)
+  if (n < SMALL) return plain.triangularSolve(transposed, n, m, l, b)
   const columns = Math.min(m, Math.max(64, Math.floor(BLOCK_NUMBERS / n)))
   const bytesL = aligned(n * n * 8)
   const done = withKernelMemory(bytesL + n * columns * 8, (kernel, atL) => {
