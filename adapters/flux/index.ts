@@ -1,0 +1,4 @@
+/** @file The public names of `polylaplace/adapters/flux`. */
+export { type FluxOptions, readFlux } from './read-flux.js'
+export { readFluxTensors } from './tensors.js'
+export { type FluxDescription, type LayerDescription, describeFlux } from './describe.js'
