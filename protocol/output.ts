@@ -29,12 +29,23 @@ function privatePipe(): Writable | undefined {
   if (process.platform === 'win32' || !fstatSync(1).isFIFO()) return undefined
   try {
     const fd = openSync('/dev/fd/1', constants.O_WRONLY)
+    const strayOutput = canOpen('/dev/fd/2') ? '/dev/fd/2' : '/dev/null'
     closeSync(1)
     // The lowest free descriptor is taken, so this is descriptor 1 again (0 is stdin).
-    openSync('/dev/fd/2', constants.O_WRONLY | constants.O_APPEND)
+    openSync(strayOutput, constants.O_WRONLY | constants.O_APPEND)
     return new Socket({ fd, readable: false, writable: true })
   } catch {
     return undefined
+  }
+}
+
+/** A socket, for one, cannot be opened by its name. */
+function canOpen(path: string): boolean {
+  try {
+    closeSync(openSync(path, constants.O_WRONLY | constants.O_APPEND))
+    return true
+  } catch {
+    return false
   }
 }
 

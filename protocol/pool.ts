@@ -63,6 +63,8 @@ export interface Pool {
   cancel(id: number): void
   /** Forgets the state of a handle, after the jobs queued before. */
   free(handle: string, worker: number): void
+  /** Whether waiting jobs may start: not while their answers would only pile up. */
+  hold(held: boolean): void
   /** Ends all threads; jobs are not answered any more. */
   close(): void
   /** How many jobs wait or run. */
@@ -82,6 +84,7 @@ export function createPool(limit: number, start: StartThread, onDeath: (worker: 
   const slots: Slot[] = []
   const timers = new Map<number, NodeJS.Timeout>()
   let closed = false
+  let held = false
 
   const conclude = (job: Job, outcome: Outcome): void => {
     clearTimeout(timers.get(job.id))
@@ -90,7 +93,7 @@ export function createPool(limit: number, start: StartThread, onDeath: (worker: 
   }
   const next = (index: number): void => {
     const slot = slots[index]
-    while (slot.running === undefined) {
+    while (slot.running === undefined && !held) {
       const item = slot.queue.shift()
       if (item === undefined) return
       if ('free' in item) { slot.thread?.post({ type: 'free', handles: [item.free] }, []); continue }
@@ -179,6 +182,7 @@ export function createPool(limit: number, start: StartThread, onDeath: (worker: 
     warm() { if (slots.length === 0) slots[choose()].thread = startThread(0) },
     cancel(id) { stop(id, new CancelledError(), CANCEL_GRACE_MS) },
     free(handle, worker) { slots[worker].queue.push({ free: handle }); next(worker) },
+    hold(wanted) { held = wanted; if (!held) for (const index of slots.keys()) next(index) },
     close() {
       closed = true
       for (const timer of timers.values()) clearTimeout(timer)

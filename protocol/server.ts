@@ -50,7 +50,8 @@ export function serve(input: Readable, output: Writable, options: ServerOptions)
         output.write(framing === 'binary' ? frame : encodeLine(frame))
         if (output.writableLength > OUTPUT_HIGH_WATER && !input.isPaused()) {
           input.pause()
-          output.once('drain', () => { input.resume() })
+          session.hold(true)
+          output.once('drain', () => { input.resume(); session.hold(false) })
         }
       },
       onClient: pid => { clearTimeout(connecting); stopWatching = watchProcess(pid, () => { log(`The client (process ${pid}) has ended.`); close(0) }) },

@@ -39,6 +39,8 @@ export interface Session {
   receive(body: Uint8Array<ArrayBuffer>): void
   /** Answers a fault of the stream itself, and closes. */
   fail(error: unknown): void
+  /** Whether answers wait to be read for so long that no more should be computed. */
+  hold(held: boolean): void
   /** Stops all work; nothing is answered any more. */
   end(): void
 }
@@ -164,6 +166,7 @@ export function createSession(options: SessionOptions): Session {
         if (!greeted && own(message, 'method') === 'hello') { end(); options.close(1) }
       }
     },
+    hold: held => { pool.hold(held) },
     fail(error) { if (!ended) fatal(0, error) },
     end,
   }
