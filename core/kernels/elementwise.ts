@@ -23,10 +23,10 @@ export function sigmoid(x: RealArray, out: RealArray): void {
 
 /** @returns false where there are no kernels */
 function apply(name: 'exp' | 'tanh' | 'sigmoid', x: RealArray, out: RealArray): boolean {
-  if (kernels() === undefined || x.constructor !== out.constructor) return false
+  if (kernels() === undefined || x.BYTES_PER_ELEMENT !== out.BYTES_PER_ELEMENT) return false
   const length = x.length
   return withKernelMemory(Math.min(CHUNK, length + 4) * x.BYTES_PER_ELEMENT, (kernel, at) => {
-    const run = x instanceof Float64Array ? kernel[`${name}64` as const] : kernel[`${name}32` as const]
+    const run = x.BYTES_PER_ELEMENT === 8 ? kernel[`${name}64` as const] : kernel[`${name}32` as const]
     for (let first = 0; first < length; first += CHUNK) {
       const count = Math.min(CHUNK, length - first)
       const view = kernelView(kernel, x, at, count)

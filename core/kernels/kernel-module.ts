@@ -83,7 +83,8 @@ export function kernels(): KernelExports | undefined {
 }
 
 /**
- * Runs `work` with `bytes` of kernel memory free from address `base` on (rounded up to 16).
+ * Runs `work` with `bytes` of kernel memory free from address `base`, a multiple of 16, on. All calls share that memory: `work` must not
+ * call a function that asks for it too.
  * @returns what `work` returns, or `undefined` when there are no kernels or not that much memory
  */
 export function withKernelMemory<R>(bytes: number, work: (kernel: KernelExports, base: number) => R): R | undefined {

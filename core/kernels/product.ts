@@ -21,8 +21,8 @@ export function gemm(transA: boolean, transB: boolean, m: number, n: number, k: 
   // A column is the transposed row of the transposed product; blocks of C have fewer rows than columns, so less of them is idle.
   if (n === 1 && m > 1) return gemm(false, !transA, 1, m, k, alpha, b, a, beta, c)
   const layout = { transA, transB, m, n, k }
-  if (m * n * k <= SMALL_PRODUCT || alpha === 0 || a.constructor !== b.constructor
-    || (a instanceof Float64Array && c instanceof Float32Array)) return smallProduct(layout, alpha, a, b, beta, c)
+  if (m * n * k <= SMALL_PRODUCT || alpha === 0 || isDouble(a) !== isDouble(b)
+    || (isDouble(a) && !isDouble(c))) return smallProduct(layout, alpha, a, b, beta, c)
   for (let i = 0; i < m; i += BLOCK) {
     for (let j = 0; j < n; j += BLOCK) {
       const block = { row: i, column: j, rows: Math.min(BLOCK, m - i), columns: Math.min(BLOCK, n - j) }
@@ -38,7 +38,7 @@ export function gemm(transA: boolean, transB: boolean, m: number, n: number, k: 
 export function syrk(n: number, k: number, alpha: number, a: RealArray, beta: number, c: RealArray): void {
   if (n === 0) return
   const layout = { transA: true, transB: false, m: n, n, k }
-  if (n * n * k <= SMALL_PRODUCT || alpha === 0 || (a instanceof Float64Array && c instanceof Float32Array)) return smallSyrk(layout, alpha, a, beta, c)
+  if (n * n * k <= SMALL_PRODUCT || alpha === 0 || (isDouble(a) && !isDouble(c))) return smallSyrk(layout, alpha, a, beta, c)
   for (let i = 0; i < n; i += BLOCK) {
     for (let j = 0; j <= i; j += BLOCK) {
       const block = { row: i, column: j, rows: Math.min(BLOCK, n - i), columns: Math.min(BLOCK, n - j) }
@@ -71,7 +71,7 @@ function productBlock(layout: Layout, block: Block, alpha: number, a: RealArray,
     if (beta === 0) viewC.fill(0)
     else {
       copyBlock(c, row * n + column, n, viewC, 0, columns, rows, columns)
-      if (beta !== 1) (c instanceof Float64Array ? kernel.scale64 : kernel.scale32)(rows * columns, beta, atC)
+      if (beta !== 1) (isDouble(c) ? kernel.scale64 : kernel.scale32)(rows * columns, beta, atC)
     }
     for (let p = 0; p < k; p += depth) {
       const part = Math.min(depth, k - p)
@@ -85,16 +85,21 @@ function productBlock(layout: Layout, block: Block, alpha: number, a: RealArray,
       }
       multiply(Number(diagonal), Number(transA), Number(transB), rows, columns, part, alpha, atA, lda, atB, ldb, atC, columns)
     }
-    if (diagonal) (c instanceof Float64Array ? kernel.mirrorLower64 : kernel.mirrorLower32)(rows, atC, columns)
+    if (diagonal) (isDouble(c) ? kernel.mirrorLower64 : kernel.mirrorLower32)(rows, atC, columns)
     copyBlock(viewC, 0, columns, c, row * n + column, n, rows, columns)
     if (symmetric && !diagonal) for (let i = 0; i < rows; i++) for (let j = 0; j < columns; j++) c[(column + j) * n + row + i] = viewC[i * columns + j]
     return true
   }) ?? false
 }
 
+/** By the size of the numbers, as arrays of another realm are not `instanceof` ours. */
+function isDouble(array: RealArray): boolean {
+  return array.BYTES_PER_ELEMENT === 8
+}
+
 function chooseMultiply(kernel: KernelExports, a: RealArray, c: RealArray): KernelExports['multiply64'] {
-  if (a instanceof Float64Array) return kernel.multiply64
-  return c instanceof Float64Array ? kernel.multiplyMixed : kernel.multiply32
+  if (isDouble(a)) return kernel.multiply64
+  return isDouble(c) ? kernel.multiplyMixed : kernel.multiply32
 }
 
 /** A product in TypeScript: the inner loop runs along a row of B where that is possible. */
