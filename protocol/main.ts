@@ -1,10 +1,11 @@
 /** @file The command line of the server: `polylaplace serve`, and the whole of the bundle that the clients carry. */
 import { parseArgs } from 'node:util'
 import { createServer } from 'node:net'
-import type { Readable, Writable } from 'node:stream'
+import type { Writable } from 'node:stream'
 import { LaplaceError, OptionError } from '../core/errors.js'
 import { oneOf } from '../core/suggest.js'
 import { CONNECT_MS, DEFAULT_MAX_FRAME, DEFAULT_MAX_HANDLES, DEFAULT_MAX_IN_FLIGHT, DEFAULT_WORKERS, DRAIN_MS } from './limits.js'
+import { type Input, stdinInput, streamInput } from './input.js'
 import { openFifo, printToStderr, takeStdout } from './output.js'
 import { checkToken, serve, type ServerOptions } from './server.js'
 
@@ -48,7 +49,7 @@ export async function serveCommand(args: readonly string[], build: Build): Promi
   delete process.env['POLYLAPLACE_TOKEN']
   const options: ServerOptions = { ...rest, token, version: build.version, buildHash: build.hash, workerFile: build.workerFile }
   const [input, out] = await connect(transport, output)
-  process.on('SIGTERM', () => { input.destroy(); leave(0) })
+  process.on('SIGTERM', () => { leave(0) })
   const code = await serve(input, out, options)
   leave(code)
 }
@@ -98,21 +99,21 @@ function count(flag: string, text: string, most = Number.MAX_SAFE_INTEGER): numb
   throw new OptionError('BAD_OPTION', `--${flag} takes a whole number from 1 to ${most}; got '${text}'.`, { option: flag, value: text })
 }
 
-async function connect(transport: Settings['transport'], output: string | undefined): Promise<[Readable, Writable]> {
+async function connect(transport: Settings['transport'], output: string | undefined): Promise<[Input, Writable]> {
   switch (transport) {
-    case 'stdio': return [process.stdin, takeStdout()]
-    case 'fifo': takeStdout(); return [process.stdin, openFifo(output ?? '')]
+    case 'stdio': return [stdinInput(), takeStdout()]
+    case 'fifo': takeStdout(); return [stdinInput(), openFifo(output ?? '')]
     case 'tcp-loopback': return loopback()
   }
 }
 
 /** Listens on a free port of 127.0.0.1, says which on stdout, and takes one connection. */
-function loopback(): Promise<[Readable, Writable]> {
+function loopback(): Promise<[Input, Writable]> {
   return new Promise((resolve, reject) => {
     const listener = createServer({ noDelay: true, allowHalfOpen: true }, socket => {
       clearTimeout(patience)
       listener.close()
-      resolve([socket, socket])
+      resolve([streamInput(socket), socket])
     })
     const patience = setTimeout(() => { reject(new Error(`No client connected within ${CONNECT_MS / 1000} s.`)) }, CONNECT_MS)
     listener.on('error', reject)

@@ -1,8 +1,9 @@
 /** @file The server: joins streams of bytes to a session, and ends when its client does. */
-import type { Readable, Writable } from 'node:stream'
+import type { Writable } from 'node:stream'
 import { Worker } from 'node:worker_threads'
 import { ProtocolError } from '../core/errors.js'
 import { createFrameReader, type FrameReader } from './frame.js'
+import type { Input } from './input.js'
 import { CONNECT_MS, DRAIN_MS, OUTPUT_HIGH_WATER, PARENT_POLL_MS } from './limits.js'
 import { createLineReader, encodeLine } from './lines.js'
 import type { StartThread } from './pool.js'
@@ -26,12 +27,13 @@ export interface ServerOptions {
 /**
  * Serves one connection. Resolves with the exit code when it has ended and its answers have been read (or nobody reads them).
  */
-export function serve(input: Readable, output: Writable, options: ServerOptions): Promise<number> {
+export function serve(input: Input, output: Writable, options: ServerOptions): Promise<number> {
   return new Promise(resolve => {
     const { framing, limits } = options
     const reader: FrameReader = framing === 'binary' ? createFrameReader(limits.maxFrame) : createLineReader(limits.maxFrame)
     let stopWatching = (): void => undefined
     let closing = false
+    let held = false
     const close = (exitCode: number): void => {
       if (closing) return
       closing = true
@@ -39,7 +41,6 @@ export function serve(input: Readable, output: Writable, options: ServerOptions)
       clearTimeout(connecting)
       session.end()
       input.pause()
-      input.removeAllListeners('data')
       // Bounded: a client that does not read must not keep the process.
       const limit = setTimeout(() => { resolve(exitCode) }, DRAIN_MS)
       output.end(() => { clearTimeout(limit); resolve(exitCode) })
@@ -48,29 +49,29 @@ export function serve(input: Readable, output: Writable, options: ServerOptions)
       limits, version: options.version, buildHash: options.buildHash, token: options.token, startThread: threadStarter(options), close,
       send: frame => {
         output.write(framing === 'binary' ? frame : encodeLine(frame))
-        if (output.writableLength > OUTPUT_HIGH_WATER && !input.isPaused()) {
+        if (output.writableLength > OUTPUT_HIGH_WATER && !held) {
+          held = true
           input.pause()
           session.hold(true)
-          output.once('drain', () => { input.resume(); session.hold(false) })
+          output.once('drain', () => { held = false; if (!closing) { input.resume(); session.hold(false) } })
         }
       },
       onClient: pid => { clearTimeout(connecting); stopWatching = watchProcess(pid, () => { log(`The client (process ${pid}) has ended.`); close(0) }) },
       now: () => performance.now(),
     })
     const connecting = options.token === undefined ? undefined : setTimeout(() => { log('No client said hello.'); close(1) }, CONNECT_MS)
-    input.on('data', (chunk: Uint8Array) => {
+    input.start(chunk => {
+      if (closing) return
       try {
         for (const body of reader.push(chunk)) session.receive(body)
       } catch (error) {
         session.fail(error)
       }
-    })
-    input.on('end', () => {
+    }, () => {
       if (closing) return
       try { reader.end() } catch (error) { session.fail(error) }
       close(0)
     })
-    input.on('error', () => { close(0) })
     output.on('error', () => { session.end(); resolve(0) })
     output.on('close', () => { session.end(); if (!closing) resolve(0) })
   })
