@@ -7,7 +7,7 @@ import { syrk } from './product.js'
 /** Below this size the plain twins are as fast. */
 const SMALL = 8
 /** Right-hand sides are solved in blocks of at most this many numbers. */
-const BLOCK_NUMBERS = 4 << 20
+const BLOCK_NUMBERS = 1 << 20
 
 /**
  * Cholesky factor L of the symmetric n x n matrix A = L Lᵀ, in place; only the lower triangle is read, and the upper is zeroed.

@@ -3,8 +3,8 @@
  * a packed block of B stays in the outer cache, a packed block of A in the middle one, and the micro-kernel
  * keeps a small block of C in registers.
  */
-import { BLOCK_ROWS, blockColumns, microKernel } from './micro-kernel'
-import { packAcross, packAlong } from './pack'
+import { BLOCK_ROWS, blockColumns, microKernel, packedNumber } from './micro-kernel'
+import { packAcross, packAlong, packTwice } from './pack'
 
 /** Rows of a packed block of A. */
 const ROWS: i32 = 128
@@ -13,7 +13,7 @@ const COLUMNS: i32 = 1024
 /** Products summed in one pass. */
 const DEPTH: i32 = 256
 
-const packedA: usize = memory.data(128 * 256 * 8, 16)
+const packedA: usize = memory.data(128 * 256 * 16, 16)
 const packedB: usize = memory.data(1024 * 256 * 8, 16)
 const edge: usize = memory.data(256, 16)
 
@@ -37,7 +37,8 @@ export function multiply<T extends number, U extends number>(lower: bool, transA
       for (let i = lower ? j - j % ROWS : 0; i < m; i += ROWS) {
         const rows = min(ROWS, m - i)
         const blockA = a + (transA ? <usize>p * strideA + <usize>i * sizeof<T>() : <usize>i * strideA + <usize>p * sizeof<T>())
-        if (transA) packAlong<T>(BLOCK_ROWS, rows, depth, blockA, strideA, packedA)
+        if (sizeof<T>() == 8) packTwice(rows, depth, blockA, transA ? 8 : strideA, transA ? strideA : 8, packedA)
+        else if (transA) packAlong<T>(BLOCK_ROWS, rows, depth, blockA, strideA, packedA)
         else packAcross<T>(BLOCK_ROWS, rows, depth, blockA, strideA, packedA)
         const blockC = c + (<usize>i * <usize>ldc + <usize>j) * sizeof<U>()
         multiplyPacked<T, U>(rows, columns, depth, lower ? i - j : i32.MAX_VALUE - ROWS, alpha, blockC, <usize>ldc * sizeof<U>())
@@ -59,7 +60,7 @@ function multiplyPacked<T extends number, U extends number>(rows: i32, columns: 
         if (full && sizeof<T>() == sizeof<U>()) microKernel<T>(depth, panelA, panelB, alpha, block, strideC)
         else multiplyEdge<T, U>(min(BLOCK_ROWS, rows - i), min(width, columns - j), depth, alpha, panelA, panelB, block, strideC)
       }
-      panelA += <usize>(BLOCK_ROWS * depth) * sizeof<T>()
+      panelA += <usize>(BLOCK_ROWS * depth) * packedNumber<T>()
     }
     panelB += <usize>(width * depth) * sizeof<T>()
   }

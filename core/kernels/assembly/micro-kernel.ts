@@ -1,5 +1,5 @@
 /** @file The innermost product: a block of C held in registers while the packed panels of A and B stream by. */
-import { lanes, loadSplat, multiplyAdd } from './simd'
+import { lanes, multiplyAdd } from './simd'
 
 /** Rows of C in one block. */
 // @ts-ignore: decorator
@@ -13,6 +13,20 @@ export function blockColumns<T extends number>(): i32 {
   return 2 * lanes<T>()
 }
 
+/** Bytes of one number in a packed panel of A: `packTwice` writes those of f64 as whole vectors. */
+// @ts-ignore: decorator
+@inline
+export function packedNumber<T extends number>(): usize {
+  return sizeof<T>() == 8 ? 16 : 4
+}
+
+/** One number of a packed panel of A in every lane. */
+// @ts-ignore: decorator
+@inline
+function spread<T extends number>(address: usize): v128 {
+  return sizeof<T>() == 8 ? v128.load(address) : v128.load32_splat(address)
+}
+
 /**
  * C += alpha sum_p a_p b_p for one full block of C.
  * @param depth number of products summed
@@ -21,7 +35,7 @@ export function blockColumns<T extends number>(): i32 {
  * @param c address of the block, of row stride `rowBytes`
  */
 export function microKernel<T extends number>(depth: i32, a: usize, b: usize, alpha: T, c: usize, rowBytes: usize): void {
-  const size = sizeof<T>()
+  const size = packedNumber<T>()
   let c00 = v128.splat<T>(<T>0), c01 = c00
   let c10 = c00, c11 = c00
   let c20 = c00, c21 = c00
@@ -30,16 +44,16 @@ export function microKernel<T extends number>(depth: i32, a: usize, b: usize, al
   while (b < end) {
     const b0 = v128.load(b)
     const b1 = v128.load(b, 16)
-    const a0 = loadSplat<T>(a)
+    const a0 = spread<T>(a)
     c00 = multiplyAdd<T>(a0, b0, c00)
     c01 = multiplyAdd<T>(a0, b1, c01)
-    const a1 = loadSplat<T>(a + size)
+    const a1 = spread<T>(a + size)
     c10 = multiplyAdd<T>(a1, b0, c10)
     c11 = multiplyAdd<T>(a1, b1, c11)
-    const a2 = loadSplat<T>(a + 2 * size)
+    const a2 = spread<T>(a + 2 * size)
     c20 = multiplyAdd<T>(a2, b0, c20)
     c21 = multiplyAdd<T>(a2, b1, c21)
-    const a3 = loadSplat<T>(a + 3 * size)
+    const a3 = spread<T>(a + 3 * size)
     c30 = multiplyAdd<T>(a3, b0, c30)
     c31 = multiplyAdd<T>(a3, b1, c31)
     a += 4 * size

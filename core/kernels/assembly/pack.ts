@@ -54,6 +54,43 @@ export function packAcross<T extends number>(width: i32, count: i32, depth: i32,
   packElements<T>(count - whole, 0, depth, source + <usize>whole * stride, stride, target, panelBytes)
 }
 
+/**
+ * Packs a block of op(A) in panels of four rows for f64, each number twice: the micro-kernel then loads it as a vector, which
+ * costs no arithmetic unit, where spreading one number over a vector would take one from the products.
+ * Element (i, p) is at `source + i * rowStep + p * depthStep`.
+ */
+export function packTwice(count: i32, depth: i32, source: usize, rowStep: usize, depthStep: usize, target: usize): void {
+  const panelBytes = <usize>depth << 6
+  let first = 0
+  for (; first + 4 <= count; first += 4) {
+    let from0 = source + <usize>first * rowStep
+    let from1 = from0 + rowStep
+    let from2 = from1 + rowStep
+    let from3 = from2 + rowStep
+    const end = target + panelBytes
+    while (target < end) {
+      v128.store(target, v128.load64_splat(from0))
+      v128.store(target, v128.load64_splat(from1), 16)
+      v128.store(target, v128.load64_splat(from2), 32)
+      v128.store(target, v128.load64_splat(from3), 48)
+      from0 += depthStep
+      from1 += depthStep
+      from2 += depthStep
+      from3 += depthStep
+      target += 64
+    }
+  }
+  if (first == count) return
+  memory.fill(target, 0, panelBytes)
+  for (let i = first; i < count; i++) {
+    let from = source + <usize>i * rowStep
+    for (let to = target + (<usize>(i - first) << 4); to < target + panelBytes; to += 64) {
+      v128.store(to, v128.load64_splat(from))
+      from += depthStep
+    }
+  }
+}
+
 /** Columns `start` to `end` of `count` rows, one number after another. */
 function packElements<T extends number>(count: i32, start: i32, end: i32, source: usize, stride: usize, target: usize, panelBytes: usize): void {
   for (let p = start; p < end; p++) {

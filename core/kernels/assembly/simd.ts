@@ -25,11 +25,3 @@ export function multiplySubtract<T extends number>(a: v128, b: v128, c: v128): v
   if (ASC_FEATURE_RELAXED_SIMD) return v128.relaxed_nmadd<T>(a, b, c)
   return v128.sub<T>(c, v128.mul<T>(a, b))
 }
-
-/** One number, read and copied to every lane. */
-// @ts-ignore: decorator
-@inline
-export function loadSplat<T extends number>(address: usize): v128 {
-  if (sizeof<T>() == 8) return v128.load64_splat(address)
-  return v128.load32_splat(address)
-}
