@@ -1,0 +1,248 @@
+/** @file Operators that combine broadcast operands element by element: arithmetic, comparison, logic, selection. */
+import { type Dim, isBatch } from '../graph/graph.js'
+import type { DType, Tensor, TensorData } from '../tensor.js'
+import { type BinaryRow, broadcastPlan, forEachRow, runBinary } from './broadcast.js'
+import { isFloat } from './element-types.js'
+import { type Expression, expression } from './expression.js'
+import { badNode, numberAttribute, requiredInput, scalarOf } from './node-attributes.js'
+import type { BackwardContext, InferredValue, KernelContext, Operator } from './operator.js'
+import { broadcastDims, knownDims } from './shape-rules.js'
+
+type Slope = (e: Expression, values: { readonly a: string, readonly b: string, readonly y: string }, cotangent: string) => string
+
+interface Definition {
+  readonly row: BinaryRow
+  readonly result?: 'bool'
+  /** The cotangents of both operands before the sums over broadcast axes; absent where no gradient flows. */
+  readonly slopes?: readonly [Slope, Slope]
+  /** What the operation does to integers known from shapes. */
+  readonly dims?: (a: Dim, b: Dim) => Dim | undefined
+}
+
+function binary(op: string, { row, result, slopes, dims }: Definition): Operator {
+  return {
+    op,
+    infer(node, inputs) {
+      const a = requiredInput(node, inputs, 0)
+      const b = requiredInput(node, inputs, 1)
+      const known = dims === undefined ? undefined : combineDims(a, b, dims)
+      return [{ dtype: result ?? a.dtype, shape: broadcastDims(node, a.shape, b.shape), ...(known === undefined ? {} : { dims: known }) }]
+    },
+    run(node, inputs, context) {
+      return [applyRow(row, requiredInput(node, inputs, 0), requiredInput(node, inputs, 1), context, result)]
+    },
+    backward: context => (slopes === undefined ? [undefined, undefined] : slopes.map((slope, i) => operandCotangent(context, slope, i))),
+  }
+}
+
+function applyRow(row: BinaryRow, a: Tensor, b: Tensor, context: KernelContext, result: DType = a.dtype): Tensor {
+  const plan = broadcastPlan(a.shape, b.shape)
+  const data = context.allocate(result, plan.shape.reduce((size, extent) => size * extent, 1))
+  runBinary(row, plan, a.data, b.data, data)
+  return { dtype: result, shape: plan.shape, data }
+}
+
+function operandCotangent({ builder, node, inputs, cotangents: [cotangent], needs, unbroadcast }: BackwardContext, slope: Slope, i: number): string | undefined {
+  const input = inputs[i]
+  if (cotangent === undefined || !needs[i] || input === undefined || !isFloat(input.dtype)) return undefined
+  return unbroadcast(slope(expression(builder), { a: node.inputs[0], b: node.inputs[1], y: node.outputs[0] }, cotangent), input)
+}
+
+/** Shape arithmetic: elements that are multiples of the batch size are kept as such where that is possible. */
+function combineDims(a: InferredValue, b: InferredValue, combine: (a: Dim, b: Dim) => Dim | undefined): Dim[] | undefined {
+  const [left, right] = [knownDims(a), knownDims(b)]
+  if (left === undefined || right === undefined || a.shape.length > 1 || b.shape.length > 1 || (left.length !== right.length && left.length !== 1 && right.length !== 1)) return undefined
+  const results = Array.from({ length: Math.max(left.length, right.length) }, (_, i) => combine(left[left.length === 1 ? 0 : i], right[right.length === 1 ? 0 : i]))
+  return results.every((dim): dim is Dim => dim !== undefined) ? results : undefined
+}
+
+function multiplyDims(a: Dim, b: Dim): Dim | undefined {
+  if (!isBatch(a)) return isBatch(b) ? { outer: a * b.outer, inner: b.inner } : a * b
+  return isBatch(b) ? undefined : { outer: a.outer, inner: a.inner * b }
+}
+
+function divideDims(a: Dim, b: Dim): Dim | undefined {
+  if (isBatch(b)) return isBatch(a) && a.outer * a.inner % (b.outer * b.inner) === 0 ? a.outer * a.inner / (b.outer * b.inner) : undefined
+  if (!isBatch(a)) return Math.trunc(a / b)
+  if (a.inner % b === 0) return { outer: a.outer, inner: a.inner / b }
+  return a.outer * a.inner % b === 0 ? { outer: 1, inner: a.outer * a.inner / b } : undefined
+}
+
+const addition: BinaryRow = (n, a, ai, as, b, bi, bs, out, oi) => { for (let i = 0; i < n; i++, ai += as, bi += bs) out[oi + i] = a[ai] + b[bi] }
+const subtraction: BinaryRow = (n, a, ai, as, b, bi, bs, out, oi) => { for (let i = 0; i < n; i++, ai += as, bi += bs) out[oi + i] = a[ai] - b[bi] }
+const product: BinaryRow = (n, a, ai, as, b, bi, bs, out, oi) => { for (let i = 0; i < n; i++, ai += as, bi += bs) out[oi + i] = a[ai] * b[bi] }
+const quotient: BinaryRow = (n, a, ai, as, b, bi, bs, out, oi) => { for (let i = 0; i < n; i++, ai += as, bi += bs) out[oi + i] = a[ai] / b[bi] }
+const integerQuotient: BinaryRow = (n, a, ai, as, b, bi, bs, out, oi) => { for (let i = 0; i < n; i++, ai += as, bi += bs) out[oi + i] = Math.trunc(a[ai] / b[bi]) }
+const maximum: BinaryRow = (n, a, ai, as, b, bi, bs, out, oi) => { for (let i = 0; i < n; i++, ai += as, bi += bs) out[oi + i] = Math.max(a[ai], b[bi]) }
+const minimum: BinaryRow = (n, a, ai, as, b, bi, bs, out, oi) => { for (let i = 0; i < n; i++, ai += as, bi += bs) out[oi + i] = Math.min(a[ai], b[bi]) }
+const slopeBelowZero: BinaryRow = (n, a, ai, as, b, bi, bs, out, oi) => { for (let i = 0; i < n; i++, ai += as, bi += bs) out[oi + i] = a[ai] < 0 ? a[ai] * b[bi] : a[ai] }
+const remainder: BinaryRow = (n, a, ai, as, b, bi, bs, out, oi) => { for (let i = 0; i < n; i++, ai += as, bi += bs) out[oi + i] = a[ai] - b[bi] * Math.floor(a[ai] / b[bi]) }
+const truncatedRemainder: BinaryRow = (n, a, ai, as, b, bi, bs, out, oi) => { for (let i = 0; i < n; i++, ai += as, bi += bs) out[oi + i] = a[ai] % b[bi] }
+
+/** Squares are by far the most frequent power. */
+const power: BinaryRow = (n, a, ai, as, b, bi, bs, out, oi) => {
+  if (bs === 0 && b[bi] === 2) for (let i = 0; i < n; i++, ai += as) out[oi + i] = a[ai] * a[ai]
+  else for (let i = 0; i < n; i++, ai += as, bi += bs) out[oi + i] = Math.pow(a[ai], b[bi])
+}
+
+// One loop each: a shared loop with a predicate would be several times slower.
+const greater: BinaryRow = (n, a, ai, as, b, bi, bs, out, oi) => { for (let i = 0; i < n; i++, ai += as, bi += bs) out[oi + i] = a[ai] > b[bi] ? 1 : 0 }
+const greaterOrEqual: BinaryRow = (n, a, ai, as, b, bi, bs, out, oi) => { for (let i = 0; i < n; i++, ai += as, bi += bs) out[oi + i] = a[ai] >= b[bi] ? 1 : 0 }
+const less: BinaryRow = (n, a, ai, as, b, bi, bs, out, oi) => { for (let i = 0; i < n; i++, ai += as, bi += bs) out[oi + i] = a[ai] < b[bi] ? 1 : 0 }
+const lessOrEqual: BinaryRow = (n, a, ai, as, b, bi, bs, out, oi) => { for (let i = 0; i < n; i++, ai += as, bi += bs) out[oi + i] = a[ai] <= b[bi] ? 1 : 0 }
+const equal: BinaryRow = (n, a, ai, as, b, bi, bs, out, oi) => { for (let i = 0; i < n; i++, ai += as, bi += bs) out[oi + i] = a[ai] === b[bi] ? 1 : 0 }
+const and: BinaryRow = (n, a, ai, as, b, bi, bs, out, oi) => { for (let i = 0; i < n; i++, ai += as, bi += bs) out[oi + i] = a[ai] !== 0 && b[bi] !== 0 ? 1 : 0 }
+const or: BinaryRow = (n, a, ai, as, b, bi, bs, out, oi) => { for (let i = 0; i < n; i++, ai += as, bi += bs) out[oi + i] = a[ai] !== 0 || b[bi] !== 0 ? 1 : 0 }
+const xor: BinaryRow = (n, a, ai, as, b, bi, bs, out, oi) => { for (let i = 0; i < n; i++, ai += as, bi += bs) out[oi + i] = (a[ai] !== 0) !== (b[bi] !== 0) ? 1 : 0 }
+
+const arithmetic: readonly Operator[] = [
+  binary('Add', { row: addition, slopes: [(_e, _v, c) => c, (_e, _v, c) => c], dims: (a, b) => (isBatch(a) || isBatch(b) ? undefined : a + b) }),
+  binary('Sub', { row: subtraction, slopes: [(_e, _v, c) => c, (e, _v, c) => e.apply('Neg', c)], dims: (a, b) => (isBatch(a) || isBatch(b) ? undefined : a - b) }),
+  binary('Mul', { row: product, slopes: [(e, { b }, c) => e.mul(c, b), (e, { a }, c) => e.mul(c, a)], dims: multiplyDims }),
+  binary('Pow', {
+    row: power,
+    slopes: [
+      (e, { a, b }, c) => e.mul(c, e.mul(b, e.pow(a, e.sub(b, 1)))),
+      (e, { a, y }, c) => e.mul(c, e.mul(y, e.apply('Log', a))),
+    ],
+  }),
+  // The slope's shape is broadcast to the input's only, so the output has the input's shape.
+  binary('PRelu', {
+    row: slopeBelowZero,
+    slopes: [
+      (e, { a, b }, c) => e.mul(c, e.add(e.indicator('GreaterOrEqual', a, 0), e.mul(e.indicator('Less', a, 0), b))),
+      (e, { a }, c) => e.mul(c, e.sub(a, e.apply('Relu', a))),
+    ],
+  }),
+]
+
+const floatDivision = binary('Div', {
+  row: quotient,
+  slopes: [(e, { b }, c) => e.div(c, b), (e, { b, y }, c) => e.apply('Neg', e.mul(c, e.div(y, b)))],
+  dims: divideDims,
+})
+
+/** Integers are divided towards zero. */
+const division: Operator = {
+  ...floatDivision,
+  run: (node, inputs, context) => (inputs[0]?.dtype === 'int64'
+    ? [applyRow(integerQuotient, inputs[0], requiredInput(node, inputs, 1), context)]
+    : floatDivision.run(node, inputs, context)),
+}
+
+const modulus = binary('Mod', { row: remainder })
+
+/** `fmod` 1 takes the sign of the dividend, otherwise the result has the sign of the divisor. */
+const modulo: Operator = {
+  ...modulus,
+  run: (node, inputs, context) => [applyRow(numberAttribute(node, 'fmod', 0) === 1 ? truncatedRemainder : remainder, requiredInput(node, inputs, 0), requiredInput(node, inputs, 1), context)],
+}
+
+/** Max, Min, Sum and Mean of any number of operands. */
+function variadic(op: string, row: BinaryRow, slope: (e: Expression, operand: string, y: string, count: number, cotangent: string) => string, mean = false): Operator {
+  return {
+    op,
+    infer(node, inputs) {
+      const values = inputs.map((_, i) => requiredInput(node, inputs, i))
+      return [{ dtype: requiredInput(node, values, 0).dtype, shape: broadcastDims(node, ...values.map(value => value.shape)) }]
+    },
+    run(node, inputs, context) {
+      let result = requiredInput(node, inputs, 0)
+      for (let i = 1; i < inputs.length; i++) result = applyRow(row, result, requiredInput(node, inputs, i), context)
+      if (mean && inputs.length > 1) {
+        const data = result.data
+        for (let i = 0; i < data.length; i++) data[i] /= inputs.length
+      }
+      return [result]
+    },
+    backward(context) {
+      const count = context.inputs.length
+      return context.inputs.map((_, i) => operandCotangent(context, (e, { y }, c) => slope(e, context.node.inputs[i], y, count, c), i))
+    },
+  }
+}
+
+const variadics: readonly Operator[] = [
+  // Equal operands each get the whole gradient of a maximum that both attain; such points have no derivative.
+  variadic('Max', maximum, (e, operand, y, _count, c) => e.mul(c, e.indicator('Equal', operand, y))),
+  variadic('Min', minimum, (e, operand, y, _count, c) => e.mul(c, e.indicator('Equal', operand, y))),
+  variadic('Sum', addition, (_e, _operand, _y, _count, c) => c),
+  variadic('Mean', addition, (e, _operand, _y, count, c) => e.mul(c, 1 / count), true),
+]
+
+/** Limits its input to min .. max, which are optional scalar inputs. */
+const clip: Operator = {
+  op: 'Clip',
+  infer(node, inputs) {
+    const x = requiredInput(node, inputs, 0)
+    return [{ dtype: x.dtype, shape: x.shape }]
+  },
+  run(node, inputs, context) {
+    const x = requiredInput(node, inputs, 0)
+    const low = inputs[1] === undefined ? -Infinity : scalarOf(node, inputs[1], 'its minimum')
+    const high = inputs[2] === undefined ? Infinity : scalarOf(node, inputs[2], 'its maximum')
+    const data = context.allocate(x.dtype, x.data.length)
+    for (let i = 0; i < data.length; i++) data[i] = Math.min(high, Math.max(low, x.data[i]))
+    return [{ dtype: x.dtype, shape: x.shape, data }]
+  },
+  backward({ builder, node: { inputs: [x, low = '', high = ''] }, cotangents: [cotangent] }) {
+    if (cotangent === undefined) return [undefined]
+    const e = expression(builder)
+    let result = cotangent
+    if (low !== '') result = e.mul(result, e.indicator('Greater', x, low))
+    if (high !== '') result = e.mul(result, e.indicator('Less', x, high))
+    return [result]
+  },
+}
+
+/** Takes elements of the second operand where the first is true, else of the third. */
+const where: Operator = {
+  op: 'Where',
+  infer(node, inputs) {
+    const [condition, a, b] = [0, 1, 2].map(i => requiredInput(node, inputs, i))
+    if (condition.dtype !== 'bool') throw badNode(node, `its condition must be of type bool; it is ${condition.dtype}.`)
+    return [{ dtype: a.dtype, shape: broadcastDims(node, condition.shape, a.shape, b.shape), ...selectDims(condition, a, b) }]
+  },
+  run(node, inputs, context) {
+    const [condition, a, b] = [0, 1, 2].map(i => requiredInput(node, inputs, i))
+    const plan = broadcastPlan(condition.shape, a.shape, b.shape)
+    const data = context.allocate(a.dtype, plan.shape.reduce((size, extent) => size * extent, 1))
+    const last = plan.extents.length - 1
+    const [cs, as, bs] = plan.strides.map(stride => stride[last])
+    forEachRow(plan, ([ci, ai, bi], at) => { selectRow(plan.extents[last], condition.data, ci, cs, a.data, ai, as, b.data, bi, bs, data, at) })
+    return [{ dtype: a.dtype, shape: plan.shape, data }]
+  },
+  backward(context) {
+    const condition = context.node.inputs[0]
+    const selected: Slope = (e, _values, c) => e.mul(c, e.real(condition))
+    const rest: Slope = (e, _values, c) => e.mul(c, e.real(e.apply('Not', condition)))
+    return [undefined, operandCotangent(context, selected, 1), operandCotangent(context, rest, 2)]
+  },
+}
+
+function selectRow(n: number, condition: TensorData, ci: number, cs: number, a: TensorData, ai: number, as: number, b: TensorData, bi: number, bs: number, out: TensorData, at: number): void {
+  for (let i = 0; i < n; i++, ci += cs, ai += as, bi += bs) out[at + i] = condition[ci] !== 0 ? a[ai] : b[bi]
+}
+
+/** Exporters choose between shapes with a constant condition. */
+function selectDims(condition: InferredValue, a: InferredValue, b: InferredValue): { dims?: readonly Dim[] } {
+  const [truth, yes, no] = [knownDims(condition), knownDims(a), knownDims(b)]
+  if (truth === undefined || yes === undefined || no === undefined || Math.max(condition.shape.length, a.shape.length, b.shape.length) > 1) return {}
+  const length = Math.max(truth.length, yes.length, no.length)
+  const at = (dims: readonly Dim[], i: number): Dim => dims[dims.length === 1 ? 0 : i]
+  return { dims: Array.from({ length }, (_, i) => (at(truth, i) !== 0 ? at(yes, i) : at(no, i))) }
+}
+
+const comparisons: readonly Operator[] = [
+  binary('Greater', { row: greater, result: 'bool' }),
+  binary('GreaterOrEqual', { row: greaterOrEqual, result: 'bool' }),
+  binary('Less', { row: less, result: 'bool' }),
+  binary('LessOrEqual', { row: lessOrEqual, result: 'bool' }),
+  binary('Equal', { row: equal, result: 'bool' }),
+  binary('And', { row: and, result: 'bool' }),
+  binary('Or', { row: or, result: 'bool' }),
+  binary('Xor', { row: xor, result: 'bool' }),
+]
+
+/** Arithmetic, comparison, logic and selection. */
+export const binaryOperators: readonly Operator[] = [...arithmetic, division, modulo, ...variadics, clip, where, ...comparisons]

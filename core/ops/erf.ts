@@ -1,0 +1,62 @@
+/**
+ * @file The error function, to the last digits of float64.
+ *
+ * Taylor expansions about the multiples of 1/4 up to 6; beyond, erf is 1 in float64. The derivatives follow from
+ * erf'(x) = 2/sqrt(pi) exp(-x^2): its n-th derivative is (-1)^n H_n(x) exp(-x^2) with Hermite polynomials H_n.
+ */
+import type { RealArray } from '../kernels/plain.js'
+
+const CENTRES_PER_UNIT = 4
+const LIMIT = 6
+/** At a distance of 1/8 the term of order 14 is below 1e-17 everywhere. */
+const TERMS = 15
+
+/** erf at a centre: 2/sqrt(pi) exp(-x^2) sum_n 2^n x^(2n+1) / (2n+1)!!, whose terms are all positive. */
+function erfSeries(x: number): number {
+  let term = x
+  let sum = x
+  for (let n = 1; term > sum * 1e-18; n++) {
+    term *= 2 * x * x / (2 * n + 1)
+    sum += term
+  }
+  return 2 / Math.sqrt(Math.PI) * Math.exp(-x * x) * sum
+}
+
+function makeTable(): Float64Array {
+  const table = new Float64Array((LIMIT * CENTRES_PER_UNIT + 1) * TERMS)
+  for (let i = 0; i <= LIMIT * CENTRES_PER_UNIT; i++) {
+    const x = i / CENTRES_PER_UNIT
+    const slope = 2 / Math.sqrt(Math.PI) * Math.exp(-x * x)
+    table[i * TERMS] = erfSeries(x)
+    let previous = 0
+    let hermite = 1
+    let factorial = 1
+    for (let n = 1; n < TERMS; n++) {
+      factorial *= n
+      table[i * TERMS + n] = slope * (n % 2 === 1 ? hermite : -hermite) / factorial
+      const next = 2 * x * hermite - 2 * (n - 1) * previous
+      previous = hermite
+      hermite = next
+    }
+  }
+  return table
+}
+
+const table = makeTable()
+
+/** erf(x), within 2 units in the last place of 1 and relatively accurate near 0. */
+export function erf(x: number): number {
+  const size = Math.abs(x)
+  if (!(size < LIMIT)) return Number.isNaN(x) ? x : Math.sign(x)
+  const centre = Math.round(size * CENTRES_PER_UNIT)
+  const distance = size - centre / CENTRES_PER_UNIT
+  const first = centre * TERMS
+  let sum = table[first + TERMS - 1]
+  for (let n = TERMS - 2; n >= 0; n--) sum = sum * distance + table[first + n]
+  return x < 0 ? -sum : sum
+}
+
+/** out_i = erf(x_i). */
+export function erfArray(x: RealArray, out: RealArray): void {
+  for (let i = 0; i < out.length; i++) out[i] = erf(x[i])
+}

@@ -1,0 +1,32 @@
+/** @file Every operator that is supported, by name. */
+import { GraphError } from '../errors.js'
+import { binaryOperators } from './elementwise-binary.js'
+import { unaryOperators } from './elementwise-unary.js'
+import { linearOperators } from './linear.js'
+import type { Operator } from './operator.js'
+
+const families: readonly (readonly Operator[])[] = [
+  unaryOperators,
+  binaryOperators,
+  linearOperators,
+]
+
+const operators = new Map(families.flat().map(operator => [operator.op, operator] as const))
+
+/** The names of the supported operators, sorted. */
+export function supportedOperators(): string[] { return [...operators.keys()].sort() }
+
+/** Whether an operator can be run. */
+export function isSupported(op: string): boolean { return operators.has(op) }
+
+/**
+ * The operator of a name.
+ * @throws GraphError UNSUPPORTED_OPERATOR naming it and the supported ones
+ */
+export function operatorFor(op: string): Operator {
+  const found = operators.get(op)
+  if (found === undefined) {
+    throw new GraphError('UNSUPPORTED_OPERATOR', `The operator '${op}' is not supported. Supported are ${supportedOperators().join(', ')}.`, { op, supported: supportedOperators() })
+  }
+  return found
+}
