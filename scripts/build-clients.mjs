@@ -48,7 +48,7 @@ async function errorTable() {
 
 function pythonTable(entries) {
   const lines = entries.map(([name, { number, family, meaning }]) => `    "${name}": (${number}, "${family}", ${JSON.stringify(meaning)}),`)
-  return ['"""The error codes. Written from core/errors.ts by `npm run build`; do not edit."""', '', '# fmt: off', '# ruff: noqa: E501',
+  return ['"""The error codes. Written from core/errors.ts by `npm run build`; do not edit."""', '', '# fmt: off',
     '#: name: (number, class, meaning)', 'ERROR_TABLE: dict[str, tuple[int, str, str]] = {', ...lines, '}', ''].join('\n')
 }
 

@@ -1,0 +1,133 @@
+"""Data from outside as numpy arrays: numpy, torch, pandas, polars, DataLoaders, without importing any of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from ._exceptions import DataError
+
+#: Any array of this package.
+Array: TypeAlias = np.ndarray[Any, Any]
+
+
+def to_array(value: Any, name: str) -> Array:
+    """An array-like as a numpy array of a dtype that can be sent.
+
+    Accepts anything with `__array__`, `to_numpy` or `detach` (torch, also on a GPU), and nested lists.
+
+    Raises:
+        DataError: when it is not an array of numbers.
+    """
+    if hasattr(value, "detach") and hasattr(value, "cpu"):
+        value = _from_torch(value)
+    elif hasattr(value, "to_numpy") and not isinstance(value, np.ndarray):
+        value = value.to_numpy()
+    elif hasattr(value, "toarray") and hasattr(value, "tocsr"):
+        raise DataError(f"{name} is a sparse matrix; give it as a dense array ({name}.toarray()).", "BAD_ARRAY")
+    try:
+        array = np.asarray(value)
+    except (TypeError, ValueError) as error:
+        raise DataError(f"{name} cannot be made an array of numbers: {error}.", "BAD_ARRAY", {"array": name}) from error
+    return _sendable(array, name)
+
+
+def _from_torch(tensor: Any) -> Any:
+    tensor = tensor.detach().cpu()
+    if str(tensor.dtype) == "torch.bfloat16":
+        tensor = tensor.float()
+    return tensor.numpy()
+
+
+def _sendable(array: Array, name: str) -> Array:
+    kind = array.dtype.kind
+    if kind == "O":
+        array = _from_objects(array, name)
+        kind = array.dtype.kind
+    if kind == "f":
+        return (
+            array.astype(array.dtype.newbyteorder("="), copy=False)
+            if array.dtype.itemsize in (4, 8)
+            else array.astype(np.float32 if array.dtype.itemsize < 4 else np.float64)
+        )
+    if kind == "b" or array.dtype == np.uint8:
+        return array
+    if kind in "iu":
+        return array.astype(np.int32 if array.dtype.itemsize <= 4 and kind == "i" else np.int64, copy=False)
+    if kind in "US":
+        raise text_error(array, name)
+    what = {"c": "complex numbers", "M": "dates", "m": "time differences"}.get(kind, f"values of dtype {array.dtype}")
+    raise DataError(
+        f"{name} holds {what}; real numbers are needed. Complex data not supported.", "BAD_ARRAY", {"array": name}
+    )
+
+
+def _from_objects(array: Array, name: str) -> Array:
+    """Object arrays come from mixed data frames and from pandas' nullable columns."""
+    if any(isinstance(item, str) for item in array.flat):
+        raise text_error(array, name)
+    try:
+        return array.astype(np.float64)
+    except (TypeError, ValueError) as error:
+        raise DataError(f"{name} holds values that are not numbers: {error}.", "BAD_ARRAY", {"array": name}) from error
+
+
+def text_error(array: Array, name: str) -> DataError:
+    """The error for text where numbers are due."""
+    example = next(str(item) for item in array.flat)
+    return DataError(
+        f"{name} holds text ({example!r}). Code classes as integers 0, 1, 2, ...: `classes, y = numpy.unique(y, return_inverse=True)`; "
+        "LaplaceClassifier does it for you.",
+        "BAD_LABELS",
+        {"array": name},
+    )
+
+
+def is_array_like(value: Any) -> bool:
+    """Whether a value is one array, as opposed to an iterable of batches."""
+    if isinstance(value, np.ndarray) or hasattr(value, "__array__") or hasattr(value, "to_numpy"):
+        return True
+    return isinstance(value, (list, tuple)) and not (len(value) > 0 and _is_batch(value[0]))
+
+
+def _is_batch(value: Any) -> bool:
+    return (
+        isinstance(value, (tuple, list))
+        and len(value) == 2
+        and all(hasattr(part, "__array__") or hasattr(part, "to_numpy") for part in value)
+    )
+
+
+def batches(loader: Iterable[Any], name: str = "data") -> Iterator[tuple[Any, Any]]:
+    """The (x, y) batches of a DataLoader or any other iterable."""
+    if not isinstance(loader, Iterable):
+        raise DataError(
+            f"{name} must be arrays (X, y) or an iterable of (x, y) batches; got {type(loader).__name__}.", "BAD_ARRAY"
+        )
+    for number, batch in enumerate(loader):
+        if isinstance(batch, Mapping) or not hasattr(batch, "__len__") or len(batch) != 2:
+            raise DataError(
+                f"Batch {number} of the {name} must be a pair (x, y); got {type(batch).__name__}.", "BAD_ARRAY"
+            )
+        yield batch[0], batch[1]
+
+
+def joined(loader: Iterable[Any], name: str) -> tuple[Array, Array]:
+    """All batches of a loader as one pair of arrays."""
+    parts = [(to_array(x, "x"), to_array(y, "y")) for x, y in batches(loader, name)]
+    if not parts:
+        raise DataError(f"The {name} has no batches.", "EMPTY_DATA")
+    return np.concatenate([x for x, _ in parts]), np.concatenate([y for _, y in parts])
+
+
+def fresh_seed(seed: Any) -> int:
+    """A seed for one call: the given one, or one drawn from a generator or from numpy's global state."""
+    if seed is None:
+        return int(np.random.randint(2**31 - 1))
+    if isinstance(seed, np.random.Generator):
+        return int(seed.integers(2**53))
+    if isinstance(seed, np.random.RandomState):
+        return int(seed.randint(2**31 - 1))
+    return int(seed)

@@ -1,0 +1,104 @@
+"""The public surface, exceptions, doctor, the build."""
+
+from __future__ import annotations
+
+import io
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import polylaplace
+from conftest import REPOSITORY
+from polylaplace import LaplaceError, ResourceError
+from polylaplace._error_table import ERROR_TABLE
+from polylaplace._exceptions import FAMILIES, error_from_wire
+
+PACKAGE = REPOSITORY / "clients" / "python"
+
+
+def test_everything_in_all_is_there() -> None:
+    for name in polylaplace.__all__:
+        assert getattr(polylaplace, name) is not None
+    assert set(dir(polylaplace)) >= set(polylaplace.__all__)
+
+
+def test_the_error_table_is_that_of_the_source() -> None:
+    source = (REPOSITORY / "core" / "errors.ts").read_text()
+    for code, (number, family, meaning) in ERROR_TABLE.items():
+        assert f"{code}: entry({number}, '{family}'" in source
+        assert meaning.split("'")[0] in source
+    assert source.count(": entry(") == len(ERROR_TABLE)
+
+
+@pytest.mark.parametrize("code", ERROR_TABLE)
+def test_every_code_has_its_class(code: str) -> None:
+    error = error_from_wire({"name": code, "message": "A sentence.", "data": {"a": 1}})
+    assert type(error) is FAMILIES[ERROR_TABLE[code][1]]
+    assert (str(error), error.code, error.number, error.data) == ("A sentence.", code, ERROR_TABLE[code][0], {"a": 1})
+
+
+def test_a_code_of_a_newer_server_is_the_root_class() -> None:
+    assert type(error_from_wire({"name": "NEWER", "message": "x"})) is LaplaceError
+
+
+def test_importing_loads_nothing_heavy() -> None:
+    script = "import sys, polylaplace; print([m for m in ('sklearn', 'torch', 'pandas', 'tqdm', 'onnx') if m in sys.modules])"
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            f"import sys; sys.path.insert(0, {str(Path(polylaplace.__file__).parents[1])!r}); {script}",
+        ],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.strip() == "[]"
+
+
+def test_estimators_without_scikit_learn(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "sklearn.base", None)
+    monkeypatch.delitem(sys.modules, "polylaplace._estimators", raising=False)
+    with pytest.raises(ResourceError, match="pip install scikit-learn"):
+        _ = polylaplace.LaplaceClassifier
+
+
+def test_doctor_explains(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    out = io.StringIO()
+    assert polylaplace.doctor(file=out)
+    assert "Everything that is needed is there." in out.getvalue()
+    monkeypatch.setenv("POLYLAPLACE_NODE", str(tmp_path / "missing"))
+    out = io.StringIO()
+    assert not polylaplace.doctor(file=out)
+    assert "[!!]" in out.getvalue()
+    assert "pip install polylaplace[node]" in out.getvalue()
+
+
+def test_versions_agree() -> None:
+    import json
+
+    version = json.loads((REPOSITORY / "package.json").read_text())["version"]
+    assert polylaplace.__version__ == version
+    assert f'version = "{version}"' in (PACKAGE / "pyproject.toml").read_text()
+
+
+def test_a_build_without_the_javascript_stops_with_a_sentence(tmp_path: Path) -> None:
+    copy = tmp_path / "python"
+    shutil.copytree(PACKAGE, copy, ignore=shutil.ignore_patterns("_node", "__pycache__", ".*"))
+    script = "from hatchling.build import build_wheel; build_wheel('.')"
+    done = subprocess.run([sys.executable, "-c", script], cwd=copy, capture_output=True, text=True, check=False)
+    assert done.returncode != 0
+    assert "npm run build" in done.stderr + done.stdout
+
+
+def test_the_wheel_carries_the_javascript(tmp_path: Path) -> None:
+    import zipfile
+
+    script = f"from hatchling.build import build_wheel; print(build_wheel({str(tmp_path)!r}))"
+    done = subprocess.run([sys.executable, "-c", script], cwd=PACKAGE, capture_output=True, text=True, check=True)
+    with zipfile.ZipFile(tmp_path / done.stdout.split()[-1]) as wheel:
+        names = set(wheel.namelist())
+    assert {"polylaplace/_node/polylaplace.mjs", "polylaplace/_node/worker.mjs", "polylaplace/py.typed"} <= names
