@@ -1,0 +1,81 @@
+/** @file The activation functions of Keras as graph nodes. */
+import { GraphError } from '../../core/errors.js'
+import { type Config, type KerasLayer, field, isConfig, number, text } from './config.js'
+import { type Emission, type Value, channelsLast, emit } from './emission.js'
+
+type Activation = (emission: Emission, x: Value) => Value
+
+const unary = (op: string, attributes: Record<string, number | string> = {}): Activation => (emission, x) => emit(emission, op, [x.name], x.shape, x.channelsFirst, attributes)
+const same = (emission: Emission, op: string, x: Value, ...more: string[]): Value => emit(emission, op, [x.name, ...more], x.shape, x.channelsFirst)
+
+/** Softmax and log-softmax act on the last axis, the channels. */
+const overChannels = (op: string): Activation => (emission, x) => {
+  const last = channelsLast(emission, x)
+  return emit(emission, op, [last.name], last.shape, false, { axis: -1 })
+}
+
+const swish: Activation = (emission, x) => same(emission, 'Mul', x, unary('Sigmoid')(emission, x).name)
+
+/** The activations by name. `hard_sigmoid` has another slope in Keras 2: see `activate`. */
+const ACTIVATIONS: Readonly<Record<string, Activation>> = {
+  linear: (_, x) => x,
+  relu: unary('Relu'),
+  relu6: (emission, x) => same(emission, 'Clip', x, emission.builder.scalar(0), emission.builder.scalar(6)),
+  leaky_relu: unary('LeakyRelu', { alpha: 0.2 }),
+  elu: unary('Elu', { alpha: 1 }),
+  celu: unary('Celu', { alpha: 1 }),
+  selu: unary('Selu'),
+  gelu: unary('Gelu', { approximate: 'none' }),
+  sigmoid: unary('Sigmoid'),
+  tanh: unary('Tanh'),
+  softplus: unary('Softplus'),
+  softsign: unary('Softsign'),
+  swish,
+  silu: swish,
+  mish: unary('Mish'),
+  exponential: unary('Exp'),
+  hard_sigmoid: unary('HardSigmoid', { alpha: 1 / 6, beta: 0.5 }),
+  hard_silu: unary('HardSwish'),
+  hard_swish: unary('HardSwish'),
+  softmax: overChannels('Softmax'),
+  log_softmax: overChannels('LogSoftmax'),
+}
+
+/** The name of an activation in a configuration: text, or Keras 3's description of a function. */
+export function activationName(layer: KerasLayer, key = 'activation'): string {
+  const value = field(layer.config, key)
+  if (value === undefined || value === null) return 'linear'
+  if (typeof value === 'string') return value
+  if (isConfig(value)) {
+    const inner = field(value, 'config')
+    return typeof inner === 'string' ? inner : text(value, 'class_name') ?? '?'
+  }
+  return '?'
+}
+
+/**
+ * Applies an activation.
+ * @param keras2 whether the file is of Keras 2, whose hard_sigmoid is clip(0.2 x + 0.5)
+ * @throws GraphError UNSUPPORTED_OPERATOR with the activations that are known
+ */
+export function activate(emission: Emission, name: string, x: Value, layer: KerasLayer, keras2: boolean): Value {
+  if (name === 'hard_sigmoid' && keras2) return unary('HardSigmoid', { alpha: 0.2, beta: 0.5 })(emission, x)
+  if (!Object.hasOwn(ACTIVATIONS, name)) {
+    throw new GraphError('UNSUPPORTED_OPERATOR', `The activation '${name.slice(0, 60)}' of the layer '${layer.name}' cannot be imported. Known are ${Object.keys(ACTIVATIONS).join(', ')}.`, { layer: layer.name, activation: name.slice(0, 60) })
+  }
+  return ACTIVATIONS[name](emission, x)
+}
+
+/** The layer ReLU: max(x, 0) with an upper bound, a slope below a threshold. */
+export function reluLayer(emission: Emission, config: Config, x: Value): Value {
+  const slope = number(config, 'negative_slope') ?? 0
+  const threshold = number(config, 'threshold') ?? 0
+  const highest = number(config, 'max_value')
+  const { builder } = emission
+  // x above the threshold, slope (x - threshold) below it.
+  const bent = threshold === 0
+    ? (slope === 0 ? same(emission, 'Relu', x) : emit(emission, 'LeakyRelu', [x.name], x.shape, x.channelsFirst, { alpha: slope }))
+    : same(emission, 'Where', { ...x, name: builder.node('Less', [x.name, builder.scalar(threshold)]) },
+      builder.node('Mul', [builder.node('Sub', [x.name, builder.scalar(threshold)]), builder.scalar(slope)]), x.name)
+  return highest === undefined ? bent : same(emission, 'Min', bent, builder.scalar(highest))
+}

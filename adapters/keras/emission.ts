@@ -1,0 +1,87 @@
+/**
+ * @file Values while a Keras network is written as a graph.
+ *
+ * Keras keeps channels last (N x H x W x C), the graph's convolutions want them first. A value remembers which it is;
+ * it is transposed only where the next operator needs the other order.
+ */
+import type { GraphBuilder } from '../../core/graph/builder.js'
+import type { Attribute } from '../../core/graph/graph.js'
+import { type Tensor, formatShape, sizeOf, tensor } from '../../core/tensor.js'
+import { UntrustedInputError } from '../../core/errors.js'
+import type { KerasLayer } from './config.js'
+
+/** A value; `shape` is one example's in Keras' order, channels last, whatever the order in the graph is. */
+export interface Value { readonly name: string, readonly shape: readonly number[], readonly channelsFirst: boolean }
+
+/** What writing the layers shares. */
+export interface Emission { readonly builder: GraphBuilder }
+
+/** A layer whose configuration, weights or input do not fit each other. */
+export function misfit(layer: KerasLayer, message: string): UntrustedInputError {
+  return new UntrustedInputError(`The ${layer.className} layer '${layer.name.slice(0, 100)}' ${message}.`, { format: 'Keras', path: layer.name })
+}
+
+/** Appends a node; the result keeps the order of axes. */
+export function emit(emission: Emission, op: string, inputs: readonly string[], shape: readonly number[], channelsFirst: boolean, attributes: Readonly<Record<string, Attribute>> = {}): Value {
+  return { name: emission.builder.node(op, inputs, attributes), shape, channelsFirst }
+}
+
+/** The value with channels as the last axis, Keras' own order. */
+export function channelsLast(emission: Emission, x: Value): Value {
+  if (!x.channelsFirst) return x
+  const rank = x.shape.length + 1
+  const perm = [0, ...Array.from({ length: rank - 2 }, (_, i) => i + 2), 1]
+  return emit(emission, 'Transpose', [x.name], x.shape, false, { perm })
+}
+
+/** The value with channels behind the batch, as convolutions want it. */
+export function channelsFirst(emission: Emission, x: Value): Value {
+  if (x.channelsFirst || x.shape.length < 2) return x
+  const rank = x.shape.length + 1
+  const perm = [0, rank - 1, ...Array.from({ length: rank - 2 }, (_, i) => i + 1)]
+  return emit(emission, 'Transpose', [x.name], x.shape, true, { perm })
+}
+
+/** The element order of an array changed: axis i of the result is axis perm[i] of the value. */
+export function permuted(value: Tensor, perm: readonly number[]): Tensor {
+  const shape = perm.map(axis => value.shape[axis])
+  const strides = value.shape.map((_, axis) => sizeOf(value.shape.slice(axis + 1)))
+  const data = value.data instanceof Float32Array ? new Float32Array(value.data.length) : new Float64Array(value.data.length)
+  const index = shape.map(() => 0)
+  let source = 0
+  for (let i = 0; i < data.length; i++) {
+    data[i] = value.data[source]
+    for (let d = shape.length - 1; d >= 0; d--) {
+      source += strides[perm[d]]
+      if (++index[d] < shape[d]) break
+      source -= strides[perm[d]] * shape[d]
+      index[d] = 0
+    }
+  }
+  return { dtype: value.dtype, shape, data }
+}
+
+/** A trainable array of a layer under `<layer>/<role>`. */
+export function parameter(emission: Emission, layer: KerasLayer, role: string, value: Tensor, transposed = false): string {
+  const { precision } = emission.builder
+  return emission.builder.parameter(`${layer.name}/${role}`, value.dtype === precision ? value : tensor(precision, value.shape, value.data), transposed)
+}
+
+/** An array that is not trained. */
+export function constant(emission: Emission, value: Tensor): string {
+  const { precision } = emission.builder
+  return emission.builder.constant(value.dtype === precision ? value : tensor(precision, value.shape, value.data))
+}
+
+/** The weights of a layer, checked against the shapes that it must have (`undefined` extents are free). */
+export function expectWeights(layer: KerasLayer, weights: readonly Tensor[] | undefined, expected: readonly (readonly (number | undefined)[])[]): readonly Tensor[] {
+  const found = weights ?? []
+  if (found.length !== expected.length) throw misfit(layer, `needs ${expected.length} arrays; the file has ${found.length}`)
+  found.forEach((value, i) => {
+    const shape = expected[i]
+    if (value.shape.length !== shape.length || value.shape.some((extent, d) => shape[d] !== undefined && shape[d] !== extent)) {
+      throw misfit(layer, `needs an array of shape ${formatShape(shape.map(extent => extent ?? '?'))} as number ${i + 1}; the file has ${formatShape(value.shape)}`)
+    }
+  })
+  return found
+}
