@@ -1,0 +1,85 @@
+"""What the pipe between Python and the server costs: start-up, round trips, throughput.
+
+    python bench/bridge.py [--json FILE] [--quick]
+
+Run it with the package installed, or with PYTHONPATH=clients/python/src after `npm run build`. Goals: first answer within 200 ms; a small
+predict below 1 ms beyond its computation; 100 MB of input at 500 MB/s or more.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import time
+from collections.abc import Callable
+
+import numpy as np
+from polylaplace import Client, Laplace, LaplaceError
+
+
+def timed(work: Callable[[], object]) -> float:
+    """Seconds that one call takes."""
+    start = time.perf_counter()
+    work()
+    return time.perf_counter() - start
+
+
+def start_up() -> float:
+    """Seconds from nothing to the first answer."""
+    start = time.perf_counter()
+    with Client() as client:
+        client.ping()
+        return time.perf_counter() - start
+
+
+def throughput(client: Client, megabytes: int) -> float:
+    """MB/s of an array into a compute thread (which refuses it at once: nothing is computed)."""
+    data = np.zeros(megabytes * 1_000_000, dtype=np.uint8).data
+
+    def send() -> None:
+        try:
+            client.call("load", {"data": data})
+        except LaplaceError:
+            pass
+
+    return megabytes / timed(send)
+
+
+def small_posterior(client: Client) -> tuple[Laplace, np.ndarray]:
+    """A 4-16-3 network with a last-layer posterior."""
+    rng = np.random.default_rng(0)
+    tensors = {"0.weight": rng.normal(size=(16, 4)), "0.bias": rng.normal(size=16), "2.weight": rng.normal(size=(3, 16)), "2.bias": rng.normal(size=3)}
+    layers = [{"type": "Linear", "name": "0"}, {"type": "Tanh"}, {"type": "Linear", "name": "2"}]
+    x = rng.normal(size=(100, 4))
+    la = Laplace(tensors, "classification", architecture=layers, client=client).fit(x, rng.integers(0, 3, 100))
+    return la, x[:10]
+
+
+def main() -> None:
+    """Measures and prints."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--json")
+    parser.add_argument("--quick", action="store_true")
+    options = parser.parse_args()
+    rounds = 100 if options.quick else 2000
+    megabytes = 20 if options.quick else 100
+    results: dict[str, float] = {"first answer, ms": 1e3 * min(start_up() for _ in range(3 if options.quick else 10))}
+    with Client() as client:
+        client.ping()
+        results["ping, ms (median)"] = 1e3 * statistics.median(client.ping() for _ in range(rounds))
+        throughput(client, megabytes)
+        results[f"{megabytes} MB of input, MB/s (median)"] = statistics.median(throughput(client, megabytes) for _ in range(3 if options.quick else 7))
+        la, x = small_posterior(client)
+        la(x)
+        results["predict of 10 rows, ms (median)"] = 1e3 * statistics.median(timed(lambda: la(x)) for _ in range(rounds))
+        results["predict of 10 rows, ms (99 %)"] = 1e3 * float(np.quantile([timed(lambda: la(x)) for _ in range(rounds)], 0.99))
+    for name, value in results.items():
+        print(f"{name:40s} {value:10.3f}")
+    if options.json:
+        with open(options.json, "w") as file:
+            json.dump(results, file, indent=1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,199 @@
+"""Data and networks from other packages, none of which is imported by ours."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from polylaplace import DataError, StateError
+from polylaplace._data import batches, fresh_seed, is_array_like, to_array
+from polylaplace._models import network_params, torch_layers
+
+
+class Tensor:
+    """What this package uses of a torch tensor."""
+
+    def __init__(self, values: Any, dtype: str = "torch.float32") -> None:
+        self.values = np.asarray(values, dtype=np.float32)
+        self.dtype = dtype
+
+    def detach(self) -> Tensor:
+        return self
+
+    def cpu(self) -> Tensor:
+        return self
+
+    def float(self) -> Tensor:
+        return Tensor(self.values)
+
+    def numpy(self) -> Any:
+        if self.dtype == "torch.bfloat16":
+            raise TypeError("Got unsupported ScalarType BFloat16")
+        return self.values
+
+
+class ArrayLike:
+    def __array__(self, dtype: Any = None, copy: Any = None) -> Any:
+        return np.arange(3)
+
+
+def test_arrays_of_every_kind() -> None:
+    assert to_array([[1, 2], [3, 4]], "x").dtype == np.int64
+    assert to_array([1.5], "x").dtype == np.float64
+    assert to_array(np.float16([1.5]), "x").dtype == np.float32
+    assert to_array(np.longdouble([1.5]), "x").dtype == np.float64
+    assert to_array(np.int16([1]), "x").dtype == np.int32
+    assert to_array(np.uint32([1]), "x").dtype == np.int64
+    assert to_array(np.uint8([1]), "x").dtype == np.uint8
+    assert to_array([True], "x").dtype == bool
+    assert to_array(Tensor([1, 2]), "x").dtype == np.float32
+    assert to_array(Tensor([1, 2], "torch.bfloat16"), "x").dtype == np.float32
+    np.testing.assert_array_equal(to_array(ArrayLike(), "x"), [0, 1, 2])
+    np.testing.assert_array_equal(to_array(np.array([1, 2.5], dtype=object), "x"), [1, 2.5])
+    np.testing.assert_array_equal(to_array(np.array([1, 2.5], dtype=">f8"), "x"), [1, 2.5])
+
+
+def test_data_frames() -> None:
+    pandas = pytest.importorskip("pandas")
+    frame = pandas.DataFrame({"a": [1, 2], "b": [0.5, 1.5]})
+    np.testing.assert_array_equal(to_array(frame, "x"), [[1, 0.5], [2, 1.5]])
+    np.testing.assert_array_equal(to_array(frame["a"], "x"), [1, 2])
+    nullable = pandas.DataFrame({"a": pandas.array([1, 2], dtype="Int64")})
+    np.testing.assert_array_equal(to_array(nullable, "x"), [[1], [2]])
+    with pytest.raises(DataError):
+        to_array(pandas.DataFrame({"a": ["x", "y"]}), "x")
+
+
+@pytest.mark.parametrize(
+    ("value", "what"),
+    [
+        (["a", "b"], "holds text"),
+        ([1j], "complex"),
+        ([[1], [1, 2]], "array of numbers"),
+        (np.array(["2020-01-01"], dtype="M8[D]"), "dates"),
+        (object(), "not numbers"),
+    ],
+)
+def test_what_is_not_an_array_is_a_sentence(value: Any, what: str) -> None:
+    with pytest.raises(DataError, match=what):
+        to_array(value, "X")
+
+
+def test_batches_and_arrays_are_told_apart() -> None:
+    x, y = np.zeros((2, 3)), np.zeros(2)
+    assert is_array_like(x)
+    assert is_array_like([[1, 2], [3, 4]])
+    assert is_array_like(Tensor([1]).numpy())
+    assert not is_array_like([(x, y)])
+    assert not is_array_like(iter([(x, y)]))
+    assert len(list(batches([(x, y), [x, y]]))) == 2
+    for wrong in ([(x, y, y)], [{"x": x}], [5]):
+        with pytest.raises(DataError, match="Batch 0"):
+            list(batches(wrong))
+    with pytest.raises(DataError, match="iterable"):
+        list(batches(5))  # type: ignore[arg-type]
+
+
+def test_seeds() -> None:
+    assert fresh_seed(7) == 7
+    assert fresh_seed(np.random.default_rng(1)) == fresh_seed(np.random.default_rng(1))
+    assert fresh_seed(np.random.RandomState(1)) == fresh_seed(np.random.RandomState(1))
+    np.random.seed(3)
+    first = fresh_seed(None)
+    np.random.seed(3)
+    assert fresh_seed(None) == first
+    assert fresh_seed(None) != first
+
+
+def test_models_by_path_bytes_and_tensors(tmp_path: Path) -> None:
+    file = tmp_path / "model.onnx"
+    file.write_bytes(b"abc")
+    assert network_params(file, {"input": None}) == {"bytes": b"abc", "hints": {}}
+    assert network_params(str(file), {"input": "x"}) == {"bytes": b"abc", "hints": {"input": "x"}}
+    assert network_params(memoryview(b"abc"), {}) == {"bytes": b"abc", "hints": {}}
+    layers = [{"type": "Linear", "name": "0"}]
+    params = network_params({"0.weight": np.ones((1, 1))}, {"architecture": layers})
+    assert params is not None
+    assert params["layers"] == layers
+    with pytest.raises(FileNotFoundError):
+        network_params(tmp_path / "missing.onnx", {})
+    with pytest.raises(DataError, match="folder"):
+        network_params(tmp_path, {})
+    with pytest.raises(DataError, match="is not a network"):
+        network_params(3, {})
+
+
+def test_scikit_learn_models() -> None:
+    network = pytest.importorskip("sklearn.neural_network")
+    x = np.random.default_rng(0).normal(size=(20, 3))
+    model = network.MLPRegressor(hidden_layer_sizes=(4,), max_iter=5, activation="logistic")
+    with pytest.raises(StateError, match="has not been fitted"):
+        network_params(model, {})
+    with pytest.warns(UserWarning, match="Maximum iterations"):
+        model.fit(x, x[:, 0])
+    params = network_params(model, {})
+    assert params is not None
+    assert params["sklearn"]["activation"] == "logistic"
+    assert params["sklearn"]["outActivation"] == "identity"
+    assert [matrix.shape for matrix in params["sklearn"]["coefs"]] == [(3, 4), (4, 1)]
+
+
+def test_skorch_like_models() -> None:
+    class Net:
+        module_ = b"abc"
+
+        def get_params(self) -> None: ...
+
+    assert network_params(Net(), {}) == {"bytes": b"abc", "hints": {}}
+
+
+def fake_module(
+    class_name: str, children: dict[str, Any] | None = None, module: str = "torch.nn.modules.fake", **attributes: Any
+) -> Any:
+    """What this package looks at in a torch module. The real ones are tested in test/peers."""
+    cls = type(
+        class_name,
+        (),
+        {
+            "__module__": module,
+            "named_children": lambda self: list((children or {}).items()),
+            "state_dict": lambda self: {},
+        },
+    )
+    instance = cls()
+    instance.__dict__.update(attributes)
+    return instance
+
+
+def test_torch_modules_are_read_without_running_them() -> None:
+    inner = fake_module(
+        "Sequential", {"0": fake_module("BatchNorm2d", eps=1e-5, running_mean=1), "1": fake_module("ReLU")}
+    )
+    parts = {
+        "0": fake_module("Conv2d", stride=(2, 2), padding=1, dilation=1, groups=1, padding_mode="zeros"),
+        "1": inner,
+        "2": fake_module("Linear"),
+    }
+    layers = torch_layers(fake_module("Sequential", parts))
+    assert layers is not None
+    assert [(layer["type"], layer["name"]) for layer in layers] == [
+        ("Conv2d", "0"),
+        ("BatchNorm2d", "1.0"),
+        ("ReLU", "1.1"),
+        ("Linear", "2"),
+    ]
+    assert layers[0]["stride"] == [2, 2]
+
+
+def test_torch_modules_with_code_of_their_own_wait_for_an_example() -> None:
+    for unknown in (
+        fake_module("Sequential", {"0": fake_module("LSTM")}),
+        fake_module("Sequential", {"0": fake_module("Linear")}, module="my_code"),
+        fake_module("Sequential", {"0": fake_module("Linear", _forward_hooks={1: print})}),
+        fake_module("Sequential", {"0": fake_module("BatchNorm1d", running_mean=None)}),
+    ):
+        assert torch_layers(unknown) is None
+        assert network_params(unknown, {}) is None
