@@ -2,14 +2,15 @@
 import { UntrustedInputError } from '../../core/errors.js'
 import { type Tensor } from '../../core/tensor.js'
 import type { JuliaArray } from './arrays.js'
-import { type H5Dataset, type H5Type, type Jld2File, objectAt, openJld2, referenceTarget } from './jld2-file.js'
+import { type H5Dataset, type H5Object, type H5Type, type Jld2File, objectAt, openJld2, referenceTarget } from './jld2-file.js'
 import { halfToNumber } from './julia.js'
 import { rowMajor } from './tensors.js'
 
 const DEEPEST = 60
-const MOST_OBJECTS = 1_000_000
+/** Objects entered, each time one is referred to. */
+const MOST_OBJECTS = 100_000
 
-interface Walk { readonly file: Jld2File, readonly found: Map<string, JuliaArray>, readonly open: Set<number>, objects: number }
+interface Walk { readonly file: Jld2File, readonly found: Map<string, JuliaArray>, readonly open: Set<number>, readonly read: Map<number, H5Object>, objects: number }
 
 /**
  * Reads every array of numbers of a JLD2 file, as JLD2 holds it: column-major.
@@ -17,7 +18,7 @@ interface Walk { readonly file: Jld2File, readonly found: Map<string, JuliaArray
  */
 export function jld2Arrays(bytes: Uint8Array): Map<string, JuliaArray> {
   const file = openJld2(bytes)
-  const walk: Walk = { file, found: new Map(), open: new Set(), objects: 0 }
+  const walk: Walk = { file, found: new Map(), open: new Set(), read: new Map(), objects: 0 }
   for (const [name, at] of objectAt(file, file.root).links) if (name !== '_types') visit(walk, at, name, 0)
   return walk.found
 }
@@ -36,7 +37,9 @@ function visit(walk: Walk, at: number, path: string, depth: number): void {
   if (depth > DEEPEST || walk.open.has(at)) return
   if (++walk.objects > MOST_OBJECTS) throw new UntrustedInputError(`The JLD2 file refers to more than ${MOST_OBJECTS} objects.`, { format: 'JLD2', limit: MOST_OBJECTS })
   walk.open.add(at)
-  const { links, dataset } = objectAt(walk.file, at)
+  const object = walk.read.get(at) ?? objectAt(walk.file, at)
+  walk.read.set(at, object)
+  const { links, dataset } = object
   for (const [name, to] of links) visit(walk, to, `${path}.${name}`, depth + 1)
   if (dataset !== undefined) visitDataset(walk, dataset, path, depth)
   walk.open.delete(at)
