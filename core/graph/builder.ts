@@ -57,6 +57,13 @@ export class GraphBuilder {
     return name
   }
 
+  /** Declares an input under a name made from `stem` that is not taken yet. */
+  freshInput(stem: string, shape: readonly Dim[], dtype: GraphInput['dtype'] = this.precision): string {
+    const name = this.fresh(stem)
+    this.inputs.push({ name, shape, dtype })
+    return name
+  }
+
   /** A constant tensor under a name of its own. */
   constant(value: Tensor, stem = 'constant'): string {
     const name = this.fresh(stem)

@@ -99,16 +99,22 @@ function multiplyEach(node: Node, { transA, transB, alpha }: Flags, { rows, colu
   })
 }
 
-/** An operand as a value and, where it is at hand, the value with its last two axes exchanged. */
-interface Operand { readonly value: string, readonly shape: readonly Dim[], readonly swapped?: string }
+/** An operand as a value, as the value with its last two axes exchanged, or both. */
+interface Operand { readonly shape: readonly Dim[], readonly value?: string, readonly swapped?: string }
 
-function swap(builder: GraphBuilder, { value, shape, swapped }: Operand, lead = 0): Operand {
-  const rank = lead + shape.length
-  const perm = [...Array.from({ length: rank - 2 }, (_, axis) => axis), rank - 1, rank - 2]
-  return { value: swapped ?? builder.node('Transpose', [value], { perm }), shape: swapShape(shape), swapped: value }
+function swap({ shape, value, swapped }: Operand): Operand {
+  return { shape: swapShape(shape), ...(swapped === undefined ? {} : { value: swapped }), ...(value === undefined ? {} : { swapped: value }) }
 }
 
 function swapShape(shape: readonly Dim[]): Dim[] { return [...shape.slice(0, -2), shape[shape.length - 1], shape[shape.length - 2]] }
+
+/** The operand's name; `lead` counts the axes in front of its shape. */
+function use(builder: GraphBuilder, { shape, value, swapped = '' }: Operand, lead = 0): string {
+  if (value !== undefined) return value
+  const rank = lead + shape.length
+  const perm = [...Array.from({ length: rank - 2 }, (_, axis) => axis), rank - 1, rank - 2]
+  return builder.node('Transpose', [swapped], { perm })
+}
 
 function product(builder: GraphBuilder, a: string, b: string): string { return builder.node('MatMul', [a, b]) }
 
@@ -116,34 +122,34 @@ function product(builder: GraphBuilder, a: string, b: string): string { return b
 function leftCotangent(builder: GraphBuilder, a: Operand, b: Operand, g: Operand): string {
   // The examples are the columns of Y: they must be kept apart in the gradient of A, as in the transposed product.
   if (isBatch(g.shape[g.shape.length - 1])) {
-    const swapped = rightCotangent(builder, swap(builder, b), swap(builder, a), swap(builder, g, 1))
-    return swap(builder, { value: swapped, shape: swapShape(a.shape) }, 2).value
+    const swapped = rightCotangent(builder, swap(b), swap(a), swap(g))
+    return use(builder, { swapped, shape: a.shape }, leadingAxes(a.shape))
   }
   const shape = [...g.shape.slice(0, -1), a.shape[a.shape.length - 1]]
-  return sumToShape(builder, product(builder, g.value, swap(builder, b).value), shape, a.shape)
+  return sumToShape(builder, product(builder, use(builder, g, leadingAxes(g.shape)), use(builder, swap(b))), shape, a.shape)
 }
 
 /** The cotangent of B in Y = A B, given that of Y: A' G, summed over broadcast axes. */
 function rightCotangent(builder: GraphBuilder, a: Operand, b: Operand, g: Operand): string {
   const batchRow = g.shape[g.shape.length - 2]
   if (b.shape.length === 2 && !b.shape.some(isBatch) && a.shape.some(isBatch)) {
-    const rows = exampleRows(builder, a.value, a.shape, false)
-    return product(builder, builder.node('Transpose', [rows], { perm: [0, 2, 1] }), exampleRows(builder, g.value, g.shape, true))
+    const rows = exampleRows(builder, use(builder, a), a.shape, false)
+    return product(builder, builder.node('Transpose', [rows], { perm: [0, 2, 1] }), exampleRows(builder, use(builder, g, 1), g.shape, true))
   }
   if (isBatch(batchRow)) return stackedRightCotangent(builder, a, b, g, batchRow)
   const shape = [...g.shape.slice(0, -2), ...b.shape.slice(-2)]
-  return sumToShape(builder, product(builder, swap(builder, a).value, g.value), shape, b.shape)
+  return sumToShape(builder, product(builder, use(builder, swap(a)), use(builder, g, leadingAxes(g.shape))), shape, b.shape)
 }
 
 /** The examples are the rows of A and B is a stack of matrices: the rows are split into outer x N matrices of `inner` rows. */
 function stackedRightCotangent(builder: GraphBuilder, a: Operand, b: Operand, g: Operand, { outer, inner }: BatchDim): string {
   const [left, right] = [a.shape.slice(0, -2), g.shape.slice(0, -2)] as number[][]
   const [depth, columns] = b.shape.slice(-2) as number[]
-  const splitA = builder.node('Reshape', [a.value, builder.integers([...left, outer, -1, inner, depth])])
-  const splitG = builder.node('Reshape', [g.value, builder.integers([0, ...right, outer, -1, inner, columns])])
+  const splitA = builder.node('Reshape', [use(builder, a), builder.integers([...left, outer, -1, inner, depth])])
+  const splitG = builder.node('Reshape', [use(builder, g, 1), builder.integers([0, ...right, outer, -1, inner, columns])])
   const operand = { value: splitA, shape: [...left, outer, BATCH, inner, depth] }
   const to = [...b.shape.slice(0, -2), 1, 1, depth, columns]
-  const summed = sumToShape(builder, product(builder, swap(builder, operand).value, splitG), [...right, outer, BATCH, depth, columns], to)
+  const summed = sumToShape(builder, product(builder, use(builder, swap(operand)), splitG), [...right, outer, BATCH, depth, columns], to)
   return builder.node('Reshape', [summed, builder.integers(cotangentTarget(b))])
 }
 
@@ -202,11 +208,11 @@ const gemmOperator: Operator = {
     if (cotangent === undefined || a === undefined || b === undefined) return []
     const { transA, transB, alpha, beta } = flags(node)
     const e = expression(builder)
-    const oriented = (value: string, shape: readonly Dim[], transposed: boolean): Operand => (transposed ? swap(builder, { value, shape }) : { value, shape })
+    const oriented = (value: string, shape: readonly Dim[], transposed: boolean): Operand => (transposed ? { swapped: value, shape: swapShape(shape) } : { value, shape })
     const scaled = (factor: number): string => (factor === 1 ? cotangent : e.mul(cotangent, factor))
     const left = (): Operand => oriented(node.inputs[0], a.shape, transA)
     const right = (): Operand => oriented(node.inputs[1], b.shape, transB)
-    const result = (gradient: string, shape: readonly Dim[], transposed: boolean): string => (transposed ? swap(builder, { value: gradient, shape: swapShape(shape) }, leadingAxes(shape)).value : gradient)
+    const result = (gradient: string, shape: readonly Dim[], transposed: boolean): string => (transposed ? use(builder, { swapped: gradient, shape }, leadingAxes(shape)) : gradient)
     const g = needs[0] || needs[1] ? { value: scaled(alpha), shape: y.shape } : undefined
     return [
       needs[0] && g !== undefined ? result(leftCotangent(builder, left(), right(), g), a.shape, transA) : undefined,

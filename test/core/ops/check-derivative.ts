@@ -1,0 +1,131 @@
+/** @file Compares derivative rules with central differences in float64. */
+import t from 'tap'
+import { compileGraph, runGraph } from '../../../core/engine/typescript.js'
+import { GraphBuilder } from '../../../core/graph/builder.js'
+import { vjpProgram } from '../../../core/graph/differentiate.js'
+import { batchAxis, concreteShape, type Dim, type Graph, isBatch } from '../../../core/graph/graph.js'
+import { inferTypes } from '../../../core/graph/infer.js'
+import { elementsPerExample } from '../../../core/ops/shape-rules.js'
+import { float64, sizeOf, type Tensor } from '../../../core/tensor.js'
+
+export interface CheckOptions {
+  /** Number of examples; 3 by default. */
+  n?: number
+  /** Values are drawn uniformly from this interval; (-2, 2) by default. */
+  range?: readonly [number, number]
+  /** Values of inputs that are not drawn: integers, points that are to be met exactly. */
+  values?: Readonly<Record<string, Tensor>>
+  /** Largest difference relative to the largest derivative; 1e-7 by default. */
+  tolerance?: number
+}
+
+/** A small generator of uniform numbers in [0, 1), so that the tests draw the same numbers every time. */
+export function uniform(seed: number): () => number {
+  let state = seed >>> 0
+  return () => {
+    state = (Math.imul(state, 1664525) + 1013904223) >>> 0
+    return state / 2 ** 32
+  }
+}
+
+const STEP = 1e-5
+const SEEDS = 2
+
+/**
+ * Builds a graph (`build` declares inputs and parameters and returns the output's name) and asserts that the gradient of
+ * every real input and parameter equals central differences, for two random cotangents of the output and per example.
+ * @example
+ * await checkDerivative('Tanh', b => b.node('Tanh', [b.input('x', [BATCH, 4])]))
+ */
+export async function checkDerivative(name: string, build: (builder: GraphBuilder) => string, options: CheckOptions = {}): Promise<void> {
+  await t.test(`derivative of ${name}`, async t => {
+    const builder = new GraphBuilder('float64')
+    const output = build(builder)
+    const graph = builder.build([output])
+    const point = drawPoint(graph, options)
+    const wrt = [...point.keys()].filter(key => point.get(key)!.dtype === 'float64')
+    const program = vjpProgram(graph, output, wrt, SEEDS)
+    const examples = options.n ?? 3
+    const outputs = elementsPerExample(inferTypes(graph).get(output)!.shape)
+    const random = uniform(7)
+    const seed = float64([SEEDS, examples, outputs], Array.from({ length: SEEDS * examples * outputs }, () => 2 * random() - 1))
+    const withValues = replaceInitializers(program.graph, point)
+    const results = runGraph(withValues, new Map([...point, [program.seed, seed]]), 'float64')
+    const declared = inferTypes(graph)
+    for (const key of wrt) {
+      const type = declared.get(key)!
+      const expected = differences(graph, output, point, key, seed, examples, outputs, type.shape)
+      const gradient = program.gradients.get(key)
+      const actual = gradient === undefined ? new Float64Array(expected.data.length) : results.get(gradient)!.data
+      if (gradient !== undefined) t.same(results.get(gradient)!.shape, expected.shape, `shape of the gradient of ${key}`)
+      const difference = relative(actual, expected.data)
+      t.ok(difference < (options.tolerance ?? 1e-7), `gradient of ${key} equals central differences (${difference.toExponential(1)})`)
+    }
+  })
+}
+
+/** Values for every input and parameter; the latter are drawn too, unless given. */
+function drawPoint(graph: Graph, { n = 3, range: [low, high] = [-2, 2], values = {} }: CheckOptions): Map<string, Tensor> {
+  const random = uniform(42)
+  const draw = (shape: readonly number[]): Tensor => float64(shape, Array.from({ length: sizeOf(shape) }, () => low + (high - low) * random()))
+  const point = new Map<string, Tensor>()
+  for (const { name, shape } of graph.inputs) point.set(name, values[name] ?? draw(concreteShape(shape, n)))
+  for (const { name } of graph.parameters) point.set(name, values[name] ?? draw(graph.initializers.get(name)!.shape))
+  return point
+}
+
+function replaceInitializers(graph: Graph, point: ReadonlyMap<string, Tensor>): Graph {
+  return { ...graph, initializers: new Map([...graph.initializers].map(([name, value]) => [name, point.get(name) ?? value])) }
+}
+
+/** sum_c seed[k,n,c] df[n,c]/dv for every element v: K x shape, or K x N x shape for a value without batch axis. */
+function differences(graph: Graph, output: string, point: ReadonlyMap<string, Tensor>, key: string, seed: Tensor, examples: number, outputs: number, shape: readonly Dim[]): Tensor {
+  const value = point.get(key)!
+  const isInput = graph.inputs.some(input => input.name === key)
+  const type = inferTypes(graph).get(output)!
+  const program = isInput ? compileGraph(graph, 'float64') : undefined
+  const at = (element: number, step: number): Float64Array => {
+    const data = Float64Array.from(value.data)
+    data[element] += step
+    const moved = new Map(point).set(key, { ...value, data })
+    const run = program === undefined ? runGraph(replaceInitializers(graph, moved), moved, 'float64') : program.run(moved)
+    return rowsByExample(run.get(output)!, type.shape, examples, outputs)
+  }
+  const perExample = !shape.some(isBatch)
+  const size = value.data.length
+  const result = new Float64Array(SEEDS * (perExample ? examples : 1) * size)
+  for (let i = 0; i < size; i++) {
+    const [up, down] = [at(i, STEP), at(i, -STEP)]
+    for (let k = 0; k < SEEDS; k++) {
+      for (let n = 0; n < examples; n++) {
+        let sum = 0
+        for (let c = 0; c < outputs; c++) sum += seed.data[(k * examples + n) * outputs + c] * (up[n * outputs + c] - down[n * outputs + c]) / (2 * STEP)
+        result[perExample ? (k * examples + n) * size + i : k * size + i] += sum
+      }
+    }
+  }
+  return float64([SEEDS, ...(perExample ? [examples] : []), ...value.shape], result)
+}
+
+/** The elements of a value example by example, whatever its layout. */
+function rowsByExample(value: Tensor, shape: readonly Dim[], examples: number, outputs: number): Float64Array {
+  const axis = batchAxis({ dtype: 'float64', shape })
+  const dim = shape[axis]
+  if (!isBatch(dim)) throw new Error('the output does not depend on the input')
+  const inner = dim.inner * sizeOf(value.shape.slice(axis + 1))
+  const outer = value.data.length / (inner * examples)
+  const rows = new Float64Array(value.data.length)
+  for (let o = 0; o < outer; o++) for (let n = 0; n < examples; n++) for (let i = 0; i < inner; i++) rows[n * outputs + o * inner + i] = value.data[(o * examples + n) * inner + i]
+  return rows
+}
+
+function relative(actual: ArrayLike<number>, expected: ArrayLike<number>): number {
+  let difference = actual.length === expected.length ? 0 : Infinity
+  let scale = 0
+  for (let i = 0; i < expected.length; i++) {
+    const d = Math.abs(actual[i] - expected[i])
+    difference = Number.isNaN(d) ? Infinity : Math.max(difference, d)
+    scale = Math.max(scale, Math.abs(expected[i]))
+  }
+  return scale === 0 ? difference : difference / scale
+}
