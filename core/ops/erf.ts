@@ -11,8 +11,16 @@ const LIMIT = 6
 /** At a distance of 1/8 the term of order 14 is below 1e-17 everywhere. */
 const TERMS = 15
 
-/** erf at a centre: 2/sqrt(pi) exp(-x^2) sum_n 2^n x^(2n+1) / (2n+1)!!, whose terms are all positive. */
-function erfSeries(x: number): number {
+/**
+ * erf at a centre. Small ones by 2/sqrt(pi) exp(-x^2) sum_n 2^n x^(2n+1) / (2n+1)!!, whose terms are all positive; large
+ * ones by the continued fraction erfc(x) = exp(-x^2)/sqrt(pi) 1/(x + (1/2)/(x + (2/2)/(x + (3/2)/(x + ...)))).
+ */
+function erfAtCentre(x: number): number {
+  if (x >= 2) {
+    let fraction = x
+    for (let n = 200; n > 0; n--) fraction = x + n / 2 / fraction
+    return 1 - Math.exp(-x * x) / (Math.sqrt(Math.PI) * fraction)
+  }
   let term = x
   let sum = x
   for (let n = 1; term > sum * 1e-18; n++) {
@@ -27,7 +35,7 @@ function makeTable(): Float64Array {
   for (let i = 0; i <= LIMIT * CENTRES_PER_UNIT; i++) {
     const x = i / CENTRES_PER_UNIT
     const slope = 2 / Math.sqrt(Math.PI) * Math.exp(-x * x)
-    table[i * TERMS] = erfSeries(x)
+    table[i * TERMS] = erfAtCentre(x)
     let previous = 0
     let hermite = 1
     let factorial = 1
