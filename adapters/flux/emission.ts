@@ -21,7 +21,17 @@ export interface Emission {
   readonly converted: Map<object, Map<string, Tensor>>
   /** Rows and columns that strides of convolutions and pools leave out; used to choose among possible input sizes. */
   lost: number
+  /** Layers and nodes written, over all attempts. */
+  readonly work: { done: number }
   readonly applyLayer: (emission: Emission, layer: FluxLayer, value: Value, path: string) => Value
+}
+
+/** Layers and nodes that may be written for one file: a guard against shared layers that unfold. */
+const MOST_WORK = 1_000_000
+
+/** Counts one layer or node. @throws GraphError BAD_GRAPH when there are too many */
+export function count(emission: Emission): void {
+  if (++emission.work.done > MOST_WORK) throw new GraphError('BAD_GRAPH', `The network unfolds to more than ${MOST_WORK} operations.`)
 }
 
 /** An input that does not fit a layer. */
@@ -32,6 +42,7 @@ export function misfit(path: string, what: string, expected: string, value: Valu
 
 /** Appends a node and gives its result a shape. */
 export function emit(emission: Emission, op: string, inputs: readonly string[], shape: readonly number[], attributes: Parameters<GraphBuilder['node']>[2] = {}): Value {
+  count(emission)
   return { name: emission.builder.node(op, inputs, attributes), shape }
 }
 

@@ -6,7 +6,7 @@
  */
 import type { Bson, BsonList } from './bson.js'
 import {
-  type JuliaFile, type JuliaType, itemsOf, malformed, moduleOf, numberOf, primitiveOf, resolve, structOf, symbolOf,
+  type JuliaFile, type JuliaType, itemsOf, malformed, moduleOf, numberOf, primitiveOf, resolve, spend, structOf, symbolOf,
 } from './julia.js'
 
 /** A function that a layer applies. */
@@ -64,6 +64,7 @@ export function describeFunction(fn: FluxFunction): string {
 /** Reads a function object, or returns undefined when the value is none. */
 export function functionOf(file: JuliaFile, value: Bson | undefined, depth = 0): FluxFunction | undefined {
   if (depth > 20) throw malformed('Functions are nested deeper than 20.')
+  spend(file)
   const struct = structOf(file, value)
   if (struct === undefined) return undefined
   const { type, fields } = struct
@@ -119,6 +120,7 @@ function readClosure(file: JuliaFile, type: JuliaType, captures: BsonList): Clos
 /** Reads one piece of lowered code. */
 function readCode(file: JuliaFile, value: Bson | undefined, depth: number): Code {
   if (depth > 50) throw malformed('Code of an anonymous function is nested deeper than 50.')
+  spend(file)
   const symbol = symbolOf(file, value)
   if (symbol !== undefined) return { op: 'symbol', name: symbol }
   const plain = resolve(file, value)

@@ -12,6 +12,16 @@ import { type Bson, type BsonDocument, type BsonList, isDocument, isList, readBs
 export interface JuliaFile {
   readonly variables: ReadonlyMap<string, Bson>
   readonly backrefs: BsonList
+  /** Steps that may still be spent on expanding values: shared objects make small files that would unfold to huge ones. */
+  readonly budget: { left: number }
+}
+
+/** Steps allowed for one file; the largest real network needs a few thousand. */
+const STEPS = 200_000
+
+/** Spends one step. @throws UntrustedInputError when the file unfolds without end */
+export function spend(file: JuliaFile): void {
+  if (--file.budget.left < 0) throw malformed(`The file's objects contain each other so often that it unfolds to more than ${STEPS} parts.`)
 }
 
 /** A type as far as a reader needs it: `Flux.Dense`, without the `Main` that old files put in front. */
@@ -55,7 +65,7 @@ export function openJulia(bytes: Uint8Array): JuliaFile {
   if (!isList(backrefs)) throw malformed('The entry _backrefs must be a list.', '_backrefs')
   const variables = new Map<string, Bson>()
   for (const key of Object.keys(root)) if (key !== '_backrefs') variables.set(key, root[key])
-  return { variables, backrefs }
+  return { variables, backrefs, budget: { left: STEPS } }
 }
 
 /** The tag of a document when it is one of BSON.jl's; documents without one are dictionaries with symbol keys. */

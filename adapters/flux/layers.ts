@@ -9,7 +9,7 @@ import { type ArrayCache, type JuliaArray, arrayOf } from './arrays.js'
 import type { Bson } from './bson.js'
 import { type FluxFunction, functionOf } from './functions.js'
 import {
-  type JuliaFile, type JuliaStruct, entriesOf, itemsOf, malformed, namedTupleOf, numberOf, resolve, structOf, symbolOf,
+  type JuliaFile, type JuliaStruct, entriesOf, itemsOf, malformed, namedTupleOf, numberOf, resolve, spend, structOf, symbolOf,
 } from './julia.js'
 
 /** What reading layers needs. */
@@ -171,6 +171,7 @@ function namedFields(struct: JuliaStruct, name: string, path: string): Record<st
 export function layerOf(reader: FluxReader, value: Bson | undefined, path: string, depth = 0): FluxLayer | undefined {
   if (depth > 100) throw malformed('Layers are nested deeper than 100.', path)
   const { file } = reader
+  spend(file)
   const struct = structOf(file, value)
   if (struct === undefined) return undefined
   const name = layerName(struct)

@@ -5,7 +5,7 @@ import { BATCH, type Graph } from '../../core/graph/graph.js'
 import { type Precision, sizeOf, tensor } from '../../core/tensor.js'
 import type { JuliaArray } from './arrays.js'
 import { flatten } from './calls.js'
-import { type Emission, type Value, emit, misfit, parameter, vectorForm } from './emission.js'
+import { type Emission, type Value, count, emit, misfit, parameter, vectorForm } from './emission.js'
 import { adaptivePool, convolve, pixelShuffle, pool, upsample } from './images.js'
 import { type FluxLayer, type FluxReader, type NamedLayer, type NormLayer, type ScaleLayer, SUPPORTED_LAYERS, arraysOf } from './layers.js'
 import { applyRecurrent } from './recurrent.js'
@@ -30,13 +30,13 @@ export interface Attempt { readonly graph: Graph, readonly lost: number, readonl
 /**
  * Writes the graph of a network whose input has a given shape.
  * @param inputShape one example, row-major: features, or channels x height x width
- * @param converted weights converted by earlier attempts
+ * @param shared what earlier attempts converted and spent
  * @throws GraphError BAD_GRAPH when the shape does not fit; UNSUPPORTED_OPERATOR for layers that cannot be imported
  */
-export function networkGraph(reader: FluxReader, layer: FluxLayer, inputShape: readonly number[], integers: boolean, converted: Emission['converted'], notes: readonly string[]): Attempt {
+export function networkGraph(reader: FluxReader, layer: FluxLayer, inputShape: readonly number[], integers: boolean, shared: Pick<Emission, 'converted' | 'work'>, notes: readonly string[]): Attempt {
   const builder = new GraphBuilder(networkPrecision(layer))
   builder.notes.push(...notes)
-  const emission: Emission = { builder, reader, parameters: new Map(), converted, lost: 0, applyLayer }
+  const emission: Emission = { builder, reader, parameters: new Map(), ...shared, lost: 0, applyLayer }
   const input: Value = { name: builder.input('x', [BATCH, ...inputShape], integers ? 'int64' : builder.precision), shape: inputShape }
   const output = applyLayer(emission, layer, input, '')
   const name = output.name === input.name ? builder.node('Identity', [output.name]) : output.name
@@ -47,6 +47,7 @@ const join = (path: string, name: string): string => (path === '' ? name : `${pa
 
 /** Appends the nodes of one layer. Paths are those of Flux's fields: `layers.2.weight`. */
 function applyLayer(emission: Emission, layer: FluxLayer, x: Value, path: string): Value {
+  count(emission)
   switch (layer.type) {
     case 'Chain': return layer.layers.reduce((value, child) => applyLayer(emission, child.layer, value, join(path, `layers.${child.name}`)), x)
     case 'Identity': return x

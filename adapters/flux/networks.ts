@@ -27,7 +27,9 @@ export interface Contents {
 }
 
 /** Values looked at before a file is refused: a guard against files made to be walked for ever. */
-const MOST_VALUES = 5_000_000
+const MOST_VALUES = 2_000_000
+/** Values looked at when copies of networks are told from others. */
+const MOST_STEPS = 100_000
 /** Nesting of values that is followed. */
 const DEEPEST = 200
 
@@ -106,8 +108,9 @@ function distinct(file: JuliaFile, networks: readonly FoundNetwork[]): FoundNetw
   const byArrays = new Map<string, FoundNetwork>()
   const numbers = new Map<object, number>()
   const result: FoundNetwork[] = []
+  const steps = { left: MOST_STEPS }
   for (const network of networks) {
-    const key = arrayKey(file, network.value, numbers)
+    const key = arrayKey(file, network.value, numbers, steps)
     const other = key === '' ? undefined : byArrays.get(key)
     if (other === undefined) {
       byArrays.set(key, network)
@@ -121,11 +124,12 @@ function distinct(file: JuliaFile, networks: readonly FoundNetwork[]): FoundNetw
 }
 
 /** A word made of the identities of the arrays in a value, in order. */
-function arrayKey(file: JuliaFile, root: Bson, numbers: Map<object, number>): string {
+function arrayKey(file: JuliaFile, root: Bson, numbers: Map<object, number>, steps: { left: number }): string {
   const found: number[] = []
   const seen = new Set<object>()
   const stack: Bson[] = [root]
   for (let value = stack.pop(); value !== undefined; value = stack.pop()) {
+    if (--steps.left < 0) return ''
     const plain = resolve(file, value)
     if (typeof plain !== 'object' || plain === null || plain instanceof Uint8Array || seen.has(plain) || found.length > 1000) continue
     seen.add(plain)

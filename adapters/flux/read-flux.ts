@@ -73,10 +73,10 @@ function networkAt(reader: FluxReader, networks: readonly FoundNetwork[], wanted
 
 /** The graph of a network, with the input's shape as given or found by trying. */
 export function graphOf(reader: FluxReader, layer: FluxLayer, inputSize: FluxOptions['inputSize']): Attempt {
-  const converted: Emission['converted'] = new Map()
+  const shared: Pick<Emission, 'converted' | 'work'> = { converted: new Map(), work: { done: 0 } }
   const demand = demandOf(layer)
   const integers = demand?.kind === 'tokens'
-  const attempt = (shape: readonly number[], notes: readonly string[]): Attempt => networkGraph(reader, layer, shape, integers, converted, notes)
+  const attempt = (shape: readonly number[], notes: readonly string[]): Attempt => networkGraph(reader, layer, shape, integers, shared, notes)
   if (inputSize !== undefined) return attempt(givenShape(inputSize, demand), [])
   if (demand === undefined) {
     throw new GraphError('AMBIGUOUS_NETWORK', 'The file does not say what the network takes as input; give the option inputSize, for example 4 or [1, 28, 28].')

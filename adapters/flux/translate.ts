@@ -11,7 +11,7 @@ import type { Bson } from './bson.js'
 import { type Item, type Scope, callNamed, tensorOf } from './calls.js'
 import { type Emission, type Value } from './emission.js'
 import { type Closure, type Code, type FluxFunction, functionOf, wayOut } from './functions.js'
-import { itemsOf, moduleOf, namedTupleOf, numberOf, resolve, structOf, symbolOf } from './julia.js'
+import { itemsOf, moduleOf, namedTupleOf, numberOf, resolve, spend, structOf, symbolOf } from './julia.js'
 import { layerOf } from './layers.js'
 
 /** The error for a function that cannot be imported; `reason` says what in it stopped the import. */
@@ -71,6 +71,7 @@ function apply(scope: Scope, fn: FluxFunction, args: readonly Item[], elementwis
 function itemOf(scope: Scope, value: Bson): Item {
   const { reader } = scope.emission
   const { file } = reader
+  spend(file)
   const number = numberOf(file, value)
   if (number !== undefined) return { kind: 'number', value: number }
   const symbol = symbolOf(file, value)

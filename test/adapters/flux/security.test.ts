@@ -142,6 +142,24 @@ t.test('39 a million references to one array cost one array', async t => {
   t.ok(process.memoryUsage().arrayBuffers - before < 50e6, 'memory')
 })
 
+t.test('39 layers, code and tuples that unfold without end through references', async t => {
+  const doubling = (inner: (ref: unknown) => unknown): unknown[] => Array.from({ length: 60 }, (_, i) => (i === 59 ? dense(1, 1, [1], false) : inner(backref(i + 2))))
+  for (const [name, inner] of Object.entries<(ref: unknown) => unknown>({
+    chains: ref => chain(ref, ref), skips: ref => struct('Flux.SkipConnection', [ref, fn('Base.+')]), tuples: ref => tuple(ref, ref), structs: ref => struct('Main.A', [ref, ref]),
+    compositions: ref => struct('Base.ComposedFunction', [ref, ref]), maxouts: ref => struct('Flux.Maxout', [tuple(ref, ref)]),
+  })) {
+    survives(file({ m: chain(dense(1, 1, [1], false), backref(1)) }, doubling(inner)))
+    survives(file({ m: backref(1) }, doubling(inner)))
+    t.pass(name)
+  }
+  const code = (ref: unknown): unknown => struct('Core.Expr', [symbol('call'), [global('+'), ref, ref]])
+  const { value, backref: typeName } = closure([backref(2)])
+  t.ok(survives(file({ m: chain(dense(1, 1, [1], false), value) }, [typeName, ...Array.from({ length: 60 }, (_, i) => (i === 59 ? slot(2) : code(backref(i + 3))))])), 'code')
+  const many = Object.fromEntries(Array.from({ length: 2000 }, (_, i) => [`m${i}`, struct('Flux.Chain', [backref(1)])]))
+  survives(file(many, [tuple(...Array.from({ length: 5000 }, () => struct('Main.A', [1])))]))
+  t.pass('many networks that share a large value')
+})
+
 t.test('39 integers and sizes of a 32-bit Julia are read', async t => {
   const bytes = file({ m: struct('Flux.Dense', [{ tag: 'array', type: datatype('Main.Core.Float32'), size: [2, 1], data: new Uint8Array(8) }, false, identity]) })
   t.same(readFlux(bytes).parameters[0].shape, [2, 1])
