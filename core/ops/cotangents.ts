@@ -27,7 +27,7 @@ export function sumToShape(builder: GraphBuilder, cotangent: string, from: reado
 /** K x (axes with the examples at `axis`) -> K x N x to; several positions of one example are summed. */
 function examplesBehindSeeds(builder: GraphBuilder, cotangent: string, extents: readonly number[], axis: number, { outer, inner }: BatchDim, to: readonly Dim[]): string {
   const [before, after] = [extents.slice(0, axis), extents.slice(axis + 1)].map(part => part.reduce((size, extent) => size * extent, 1))
-  const target = builder.integers(cotangentTarget({ shape: to }))
+  const target = builder.integers([0, -1, ...to as readonly number[]])
   let rows = cotangent
   if (outer !== 1 || inner !== 1) {
     const apart = builder.node('Reshape', [cotangent, builder.integers([0, before, outer, -1, inner, after])])

@@ -4,11 +4,15 @@ import { binaryOperators } from './elementwise-binary.js'
 import { unaryOperators } from './elementwise-unary.js'
 import { linearOperators } from './linear.js'
 import type { Operator } from './operator.js'
+import { reductionOperators } from './reduction.js'
+import { shapeOperators } from './shape-manipulation.js'
 
 const families: readonly (readonly Operator[])[] = [
   unaryOperators,
   binaryOperators,
   linearOperators,
+  shapeOperators,
+  reductionOperators,
 ]
 
 const operators = new Map(families.flat().map(operator => [operator.op, operator] as const))

@@ -83,7 +83,7 @@ function differences(graph: Graph, output: string, point: ReadonlyMap<string, Te
   const value = point.get(key)!
   const isInput = graph.inputs.some(input => input.name === key)
   const type = inferTypes(graph).get(output)!
-  const program = isInput ? compileGraph(graph, 'float64') : undefined
+  const program = isInput ? compileGraph(replaceInitializers(graph, point), 'float64') : undefined
   const at = (element: number, step: number): Float64Array => {
     const data = Float64Array.from(value.data)
     data[element] += step

@@ -1,0 +1,260 @@
+/** @file Operators that change a value's shape and not its elements: Reshape, Flatten, Squeeze, Unsqueeze, Transpose, Expand, Shape. */
+import { type Dim, isBatch, type Node } from '../graph/graph.js'
+import { sizeOf, type Tensor, type TensorData, tensor } from '../tensor.js'
+import { broadcastPlan, forEachRow } from './broadcast.js'
+import { badNode, batchAxisError, integersAttribute, numberAttribute, requiredInput } from './node-attributes.js'
+import type { BackwardContext, InferredValue, Operator } from './operator.js'
+import { broadcastDims, constantIntegers, cotangentTarget, elementsPerExample, formatDims, knownDims, resolveAxis } from './shape-rules.js'
+
+/** The cotangent of an operator that only reshapes: the output's, in the input's shape. */
+function reshapeBack({ builder, inputs: [x], cotangents: [cotangent] }: BackwardContext): (string | undefined)[] {
+  return [cotangent === undefined || x === undefined ? undefined : builder.node('Reshape', [cotangent, builder.integers(cotangentTarget(x))])]
+}
+
+/** How the elements of a shape lie around the examples: `before` x N x `after`; without a batch axis N is left out. */
+function around(shape: readonly Dim[]): { before: number, after: number, hasBatch: boolean } {
+  const axis = shape.findIndex(isBatch)
+  const dim = shape[axis]
+  if (axis < 0 || !isBatch(dim)) return { before: elementsPerExample(shape), after: 1, hasBatch: false }
+  return { before: elementsPerExample(shape.slice(0, axis)) * dim.outer, after: dim.inner * elementsPerExample(shape.slice(axis + 1)), hasBatch: true }
+}
+
+/** The shape that Reshape's second input asks for: 0 copies an extent, -1 takes what is left. */
+function reshapedDims(node: Node, shape: readonly Dim[], target: readonly Dim[]): Dim[] {
+  const keepZero = numberAttribute(node, 'allowzero', 0) !== 0
+  const wanted = target.map((dim, i) => {
+    if (dim !== 0 || keepZero) return dim
+    if (i >= shape.length) throw badNode(node, `its target ${formatDims(target)} copies axis ${i}, and the value of shape ${formatDims(shape)} has none.`)
+    return shape[i]
+  })
+  const { before, after, hasBatch } = around(shape)
+  const problem = `the value of shape ${formatDims(shape)} cannot be given the shape ${formatDims(wanted)}.`
+  const inferred = wanted.indexOf(-1)
+  const others = elementsPerExample(wanted.filter((_, i) => i !== inferred))
+  const rest = before * after / others
+  const given = wanted.findIndex(isBatch)
+  if (!hasBatch || given >= 0) {
+    if (given >= 0 && !hasBatch) throw badNode(node, problem)
+    if (inferred < 0 ? rest !== 1 : !Number.isInteger(rest)) throw badNode(node, problem)
+    const result = wanted.map((dim, i) => (i === inferred ? rest : dim))
+    return given < 0 ? result : placeBatch(node, result, given, before, after, problem)
+  }
+  if (inferred < 0) throw batchAxisError(node, `${problem} The target fixes the number of examples.`)
+  return placeBatch(node, wanted, inferred, before, after, problem)
+}
+
+/** Puts the batch axis at `axis`, if whole examples stay together there. */
+function placeBatch(node: Node, shape: readonly Dim[], axis: number, before: number, after: number, problem: string): Dim[] {
+  const outer = before / elementsPerExample(shape.slice(0, axis))
+  const inner = after / elementsPerExample(shape.slice(axis + 1))
+  if (!Number.isInteger(outer) || !Number.isInteger(inner) || outer === 0 || inner === 0) throw batchAxisError(node, `${problem} Parts of different examples would share an index.`)
+  return shape.map((dim, i) => (i === axis ? { outer, inner } : dim))
+}
+
+const reshape: Operator = {
+  op: 'Reshape',
+  infer(node, inputs) {
+    const x = requiredInput(node, inputs, 0)
+    const target = knownDims(requiredInput(node, inputs, 1))
+    if (target === undefined) throw badNode(node, 'its target shape must follow from shapes; here it is computed from the data.')
+    return [{ dtype: x.dtype, shape: reshapedDims(node, x.shape, target), ...(x.dims === undefined ? {} : { dims: x.dims }) }]
+  },
+  run(node, inputs) {
+    const x = requiredInput(node, inputs, 0)
+    const shape = reshapedDims(node, x.shape, Array.from(requiredInput(node, inputs, 1).data)) as number[]
+    return [{ dtype: x.dtype, shape, data: x.data }]
+  },
+  backward: reshapeBack,
+}
+
+function flattened(node: Node, shape: readonly Dim[]): Dim[] {
+  const axis = numberAttribute(node, 'axis', 1)
+  const split = axis < 0 ? axis + shape.length : axis
+  if (split < 0 || split > shape.length) throw badNode(node, `axis ${axis} does not exist; the value has ${shape.length} axes.`)
+  return [merged(shape.slice(0, split)), merged(shape.slice(split))]
+}
+
+/** One axis in place of several. */
+function merged(shape: readonly Dim[]): Dim {
+  const { before, after, hasBatch } = around(shape)
+  return hasBatch ? { outer: before, inner: after } : before
+}
+
+const flatten: Operator = {
+  op: 'Flatten',
+  infer(node, inputs) {
+    const x = requiredInput(node, inputs, 0)
+    return [{ dtype: x.dtype, shape: flattened(node, x.shape) }]
+  },
+  run(node, inputs) {
+    const x = requiredInput(node, inputs, 0)
+    return [{ ...x, shape: flattened(node, x.shape) as number[] }]
+  },
+  backward: reshapeBack,
+}
+
+function squeezed<D extends Dim>(node: Node, shape: readonly D[], axes: readonly number[] | undefined): D[] {
+  if (axes === undefined) return shape.filter(dim => dim !== 1)
+  const removed = new Set(axes.map(axis => resolveAxis(node, axis, shape.length)))
+  for (const axis of removed) if (shape[axis] !== 1) throw badNode(node, `axis ${axis} of a value of shape ${formatDims(shape)} cannot be removed: its extent is not 1.`)
+  return shape.filter((_, axis) => !removed.has(axis))
+}
+
+const squeeze: Operator = {
+  op: 'Squeeze',
+  infer(node, inputs) {
+    const x = requiredInput(node, inputs, 0)
+    return [{ ...plain(x), shape: squeezed(node, x.shape, inputs[1] === undefined ? undefined : constantIntegers(node, inputs[1], 'axes')) }]
+  },
+  run(node, inputs) {
+    const x = requiredInput(node, inputs, 0)
+    return [{ ...x, shape: squeezed(node, x.shape, inputs[1] === undefined ? undefined : Array.from(inputs[1].data)) }]
+  },
+  backward: reshapeBack,
+}
+
+function unsqueezed<D extends Dim>(node: Node, shape: readonly D[], axes: readonly number[]): (D | 1)[] {
+  const rank = shape.length + axes.length
+  const added = new Set(axes.map(axis => resolveAxis(node, axis, rank)))
+  if (added.size !== axes.length) throw badNode(node, `its axes ${axes.join(', ')} name one axis twice.`)
+  const rest = [...shape]
+  return Array.from({ length: rank }, (_, axis) => (added.has(axis) ? 1 : rest.shift() ?? 1))
+}
+
+const unsqueeze: Operator = {
+  op: 'Unsqueeze',
+  infer(node, inputs) {
+    const x = requiredInput(node, inputs, 0)
+    return [{ ...plain(x), shape: unsqueezed(node, x.shape, constantIntegers(node, requiredInput(node, inputs, 1), 'axes')) }]
+  },
+  run(node, inputs) {
+    const x = requiredInput(node, inputs, 0)
+    return [{ ...x, shape: unsqueezed(node, x.shape, Array.from(requiredInput(node, inputs, 1).data)) }]
+  },
+  backward: reshapeBack,
+}
+
+/** An inferred value without its constant, whose shape would no longer fit. */
+function plain({ dtype, shape, dims }: InferredValue): InferredValue { return { dtype, shape, ...(dims === undefined ? {} : { dims }) } }
+
+function permutation(node: Node, rank: number): readonly number[] {
+  const perm = integersAttribute(node, 'perm', Array.from({ length: rank }, (_, i) => rank - 1 - i))
+  if (perm.length !== rank || [...perm].sort((a, b) => a - b).some((axis, i) => axis !== i)) throw badNode(node, `perm [${perm.join(', ')}] does not order the ${rank} axes of its input.`)
+  return perm
+}
+
+const transpose: Operator = {
+  op: 'Transpose',
+  infer(node, inputs) {
+    const x = requiredInput(node, inputs, 0)
+    return [{ dtype: x.dtype, shape: permutation(node, x.shape.length).map(axis => x.shape[axis]) }]
+  },
+  run(node, inputs, context) {
+    const x = requiredInput(node, inputs, 0)
+    const perm = permutation(node, x.shape.length)
+    const shape = perm.map(axis => x.shape[axis])
+    const order = perm.filter(axis => x.shape[axis] !== 1)
+    if (order.every((axis, i) => i === 0 || axis > order[i - 1])) return [{ ...x, shape }]
+    const data = context.allocate(x.dtype, x.data.length)
+    permute(x, perm, data)
+    return [{ dtype: x.dtype, shape, data }]
+  },
+  backward({ builder, node, inputs: [x], outputs: [y], cotangents: [cotangent], lead }) {
+    if (cotangent === undefined || x === undefined) return [undefined]
+    const perm = permutation(node, x.shape.length)
+    const front = lead(y)
+    const inverse = perm.map((_, axis) => perm.indexOf(axis) + front)
+    return [builder.node('Transpose', [cotangent], { perm: [...Array.from({ length: front }, (_, i) => i), ...inverse] })]
+  },
+}
+
+/** Copies x with its axes in the order of `perm`; axes that stay together are treated as one. */
+function permute({ shape, data }: Tensor, perm: readonly number[], out: TensorData): void {
+  const steps = shape.map((_, axis) => sizeOf(shape.slice(axis + 1)))
+  const extents: number[] = []
+  const strides: number[] = []
+  for (const axis of perm) {
+    const last = extents.length - 1
+    if (last >= 0 && strides[last] === steps[axis] * shape[axis]) {
+      extents[last] *= shape[axis]
+      strides[last] = steps[axis]
+    } else if (shape[axis] !== 1) {
+      extents.push(shape[axis])
+      strides.push(steps[axis])
+    }
+  }
+  const rank = extents.length
+  const [rows, columns] = [rank > 1 ? extents[rank - 2] : 1, extents[rank - 1] ?? 1]
+  const [rowStep, columnStep] = [rank > 1 ? strides[rank - 2] : 0, strides[rank - 1] ?? 1]
+  const outer = extents.slice(0, -2)
+  const index = outer.map(() => 0)
+  let from = 0
+  for (let to = 0; to < out.length; to += rows * columns) {
+    copyMatrix(data, from, rows, columns, rowStep, columnStep, out, to)
+    for (let axis = outer.length - 1; axis >= 0; axis--) {
+      from += strides[axis]
+      if (++index[axis] < outer[axis]) break
+      from -= strides[axis] * outer[axis]
+      index[axis] = 0
+    }
+  }
+}
+
+/** Tiles of this many rows and columns stay in the first cache. */
+const TILE = 32
+
+function copyMatrix(data: TensorData, from: number, rows: number, columns: number, rowStep: number, columnStep: number, out: TensorData, to: number): void {
+  if (columnStep === 1) {
+    for (let i = 0; i < rows; i++) for (let j = 0; j < columns; j++) out[to + i * columns + j] = data[from + i * rowStep + j]
+    return
+  }
+  for (let top = 0; top < rows; top += TILE) {
+    const bottom = Math.min(rows, top + TILE)
+    for (let left = 0; left < columns; left += TILE) {
+      const right = Math.min(columns, left + TILE)
+      for (let i = top; i < bottom; i++) for (let j = left; j < right; j++) out[to + i * columns + j] = data[from + i * rowStep + j * columnStep]
+    }
+  }
+}
+
+/** Broadcasts its input to a shape, in which 1 stands for "as it is". */
+const expand: Operator = {
+  op: 'Expand',
+  infer(node, inputs) {
+    const x = requiredInput(node, inputs, 0)
+    const target = knownDims(requiredInput(node, inputs, 1))
+    if (target === undefined) throw badNode(node, 'its target shape must follow from shapes; here it is computed from the data.')
+    return [{ dtype: x.dtype, shape: broadcastDims(node, x.shape, target) }]
+  },
+  run(node, inputs, context) {
+    const x = requiredInput(node, inputs, 0)
+    const plan = broadcastPlan(x.shape, Array.from(requiredInput(node, inputs, 1).data))
+    const data = context.allocate(x.dtype, sizeOf(plan.shape))
+    const last = plan.extents.length - 1
+    const [inner, step] = [plan.extents[last], plan.strides[0][last]]
+    forEachRow(plan, ([from], at) => { for (let i = 0; i < inner; i++) data[at + i] = x.data[from + i * step] })
+    return [{ dtype: x.dtype, shape: plan.shape, data }]
+  },
+  backward: ({ inputs: [x], cotangents: [cotangent], unbroadcast }) => [cotangent === undefined || x === undefined ? undefined : unbroadcast(cotangent, x)],
+}
+
+function slicedShape<D>(node: Node, shape: readonly D[]): readonly D[] {
+  return shape.slice(numberAttribute(node, 'start', 0), node.attributes['end'] === undefined ? undefined : numberAttribute(node, 'end'))
+}
+
+/** The extents of its input, which may be multiples of the batch size. */
+const shapeOperator: Operator = {
+  op: 'Shape',
+  infer(node, inputs) {
+    const dims = slicedShape(node, requiredInput(node, inputs, 0).shape)
+    return [{ dtype: 'int64', shape: [dims.length], dims }]
+  },
+  run(node, inputs) {
+    const extents = slicedShape(node, requiredInput(node, inputs, 0).shape)
+    return [tensor('int64', [extents.length], extents)]
+  },
+  backward: () => [undefined],
+}
+
+/** Operators that change shapes. */
+export const shapeOperators: readonly Operator[] = [reshape, flatten, squeeze, unsqueeze, transpose, expand, shapeOperator]
