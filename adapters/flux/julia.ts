@@ -57,9 +57,12 @@ export function malformed(message: string, path?: string): UntrustedInputError {
 
 /**
  * Opens a BSON.jl file.
- * @throws UntrustedInputError UNTRUSTED_INPUT
+ * @throws UntrustedInputError UNTRUSTED_INPUT for bytes that BSON.jl did not write; UNSUPPORTED_FORMAT for Julia's Serialization
  */
 export function openJulia(bytes: Uint8Array): JuliaFile {
+  if (bytes[0] === 0x37 && bytes[1] === 0x4A && bytes[2] === 0x4C) {
+    throw new UntrustedInputError('The file is a stream of Julia\'s Serialization, which only the Julia version that wrote it can read: load it there and save it with BSON.@save.', { format: 'Julia Serialization' }, 'UNSUPPORTED_FORMAT')
+  }
   const root = readBson(bytes)
   const backrefs = root['_backrefs'] ?? []
   if (!isList(backrefs)) throw malformed('The entry _backrefs must be a list.', '_backrefs')

@@ -288,6 +288,7 @@ t.test('which network: one, several, none, inside a struct of the user', async t
   t.equal(readFlux(file({ loss: struct('Main.Loss', [withRef()]), model: withRef() }, [array([2, 2], random(4))])).parameters.length, 1, 'a copy with the same arrays is the same network')
   t.throws(() => readFlux(file({ p: [array([2, 2], random(4)), array([2], random(2))] })), { code: 'MISSING_ARCHITECTURE' })
   t.throws(() => readFlux(file({ n: 1 })), { code: 'UNSUPPORTED_FORMAT' })
+  t.throws(() => readFlux(Uint8Array.of(0x37, 0x4A, 0x4C, 9, 4, 0, 0, 0)), { code: 'UNSUPPORTED_FORMAT', message: /Serialization/ })
   const gpu = struct('CUDA.CuArray', [struct('CUDA.ArrayStorage', []), int(16), int(0), ints(2, 2)])
   t.throws(() => readFlux(file({ m: chain(struct('Flux.Dense', [gpu, false, identity])) })), { code: 'UNSUPPORTED_FORMAT', message: /cpu\(model\)/ })
 })
