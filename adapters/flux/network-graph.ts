@@ -201,7 +201,10 @@ function globalPool(emission: Emission, x: Value, mode: 'max' | 'mean', path: st
 /** A function as a layer: flatten and softmax act on the whole array, activations on every element. */
 function functionLayer(emission: Emission, layer: FluxLayer & { type: 'Function' }, x: Value, path: string): Value {
   const { fn } = layer
-  if (fn.kind === 'named' && /^(Flux|MLUtils)\.flatten$/.test(fn.path)) return flatten(emission, x)
+  if (fn.kind === 'named' && fn.name === 'flatten') {
+    if (!/^(Flux|MLUtils)\./.test(fn.path)) emission.builder.notes.push(`The function ${fn.path} of the program that saved the file is taken for Flux.flatten.`)
+    return flatten(emission, x)
+  }
   const wholeArray = fn.kind !== 'named' || /softmax|^vec$/.test(fn.name)
   return wholeArray ? applyFunction(emission, fn, [x], path) : activate(emission, fn, x, path)
 }

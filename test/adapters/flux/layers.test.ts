@@ -259,6 +259,14 @@ t.test('anonymous functions are recognised by their code', async t => {
   same(t, chain(scale, captured.value), x, map(x, v => v / 2), 'a captured number', {}, [captured.backref])
   const connection = closure([call('cat', slot(2), slot(3)), give(ssa(1))], { arity: 2 })
   t.throws(() => readFlux(file({ m: chain(struct('Flux.SkipConnection', [dense(2, 2, random(4), false), connection.value])) }, [connection.backref])), { code: 'UNSUPPORTED_OPERATOR', message: /cat needs dims/ })
+  const along = closure([
+    callStatement(global('apply_type'), global('NamedTuple'), tuple(symbol('dims'))), call('tuple', int(1)), callStatement(ssa(1), ssa(2)),
+    call('kwfunc', global('cat')), callStatement(ssa(4), ssa(3), global('cat'), slot(2), slot(3)), give(ssa(5)),
+  ], { arity: 2 })
+  const twice = column([4, 3], Array.from({ length: 12 }, (_, i) => x.data[i % 2 + 2 * Math.floor(i / 4)]))
+  same(t, struct('Flux.SkipConnection', [scale, along.value]), x, twice, 'cat(mx, x, dims = 1)', {}, [along.backref])
+  const own = readFlux(file({ m: chain(fn('Main.flatten'), dense(1, 4, random(4), false)) }))
+  t.match(own.notes.join(), /Main|flatten of the program/)
   const plus = closure([call('+', slot(2), slot(3)), give(ssa(1))], { arity: 2 })
   same(t, struct('Flux.SkipConnection', [scale, plus.value]), x, map(x, v => 2 * v), 'a connection of two arguments', {}, [plus.backref])
 })
