@@ -1,2 +1,2 @@
 /** @file The public names of `polylaplace/adapters/keras`. */
-export { type KerasOptions, readKeras } from './read-keras.js'
+export { type KerasOptions, readKeras, readKerasTensors } from './read-keras.js'

@@ -2,12 +2,12 @@
 import { GraphError, OptionError, UntrustedInputError } from '../../core/errors.js'
 import { GraphBuilder } from '../../core/graph/builder.js'
 import { BATCH, type Graph } from '../../core/graph/graph.js'
-import type { Precision } from '../../core/tensor.js'
+import type { Precision, Tensor } from '../../core/tensor.js'
 import { type Hdf5Group, isHdf5, withHdf5 } from '../hdf5.js'
 import { type KerasLayer, type KerasModel, field, parseConfig, readModel, refuse, text } from './config.js'
 import { type Emission, type Value, channelsLast } from './emission.js'
 import { writeLayer } from './layers.js'
-import { type LayerWeights, legacyWeights, numberedWeights } from './weights.js'
+import { type LayerWeights, allArrays, legacyWeights, numberedWeights } from './weights.js'
 
 /** What can be said to `readKeras` beyond the file. */
 export interface KerasOptions {
@@ -29,6 +29,15 @@ export interface KerasOptions {
  */
 export async function readKeras(bytes: Uint8Array, options: KerasOptions = {}): Promise<Graph> {
   return isHdf5(bytes) ? await readLegacy(bytes, options) : await readArchive(bytes, options)
+}
+
+/**
+ * Reads the arrays of a Keras file without a network around them (`save_weights`, or a whole network's).
+ * @returns tensors by their path in the file, as Keras stores them: kernels in x out, H x W x in x out
+ * @throws UntrustedInputError UNTRUSTED_INPUT for damaged files; ResourceError MISSING_DEPENDENCY without h5wasm
+ */
+export async function readKerasTensors(bytes: Uint8Array): Promise<Map<string, Tensor>> {
+  return withHdf5(isHdf5(bytes) ? bytes : (await archiveParts(bytes)).weights, allArrays)
 }
 
 /** `.h5`: the description is an attribute, the weights are in `model_weights`. */

@@ -79,6 +79,18 @@ function arrayPaths(group: Hdf5Group, prefix: string, depth: number): string[] {
   })
 }
 
+/** Every array of a file by path, without those of the optimiser; of a whole network only those under `model_weights`. */
+export function allArrays(root: Hdf5Group): Map<string, Tensor> {
+  const start = root.group('model_weights') ?? root
+  const found = new Map<string, Tensor>()
+  for (const path of arrayPaths(start, '', 0)) {
+    if (/^(optimizer|optimizer_weights|top_level_model_weights)(\/|$)/.test(path) || found.size >= MOST_ARRAYS) continue
+    const tensor = start.tensor(path)
+    if (tensor !== undefined) found.set(path, tensor)
+  }
+  return found
+}
+
 const ROLES = ['gamma', 'beta', 'moving_mean', 'moving_variance', 'embeddings', 'depthwise_kernel', 'pointwise_kernel', 'kernel', 'recurrent_kernel', 'alpha', 'bias']
 
 /** Without the attribute, the order in which Keras creates the arrays. */
