@@ -1,0 +1,79 @@
+import t from 'tap'
+import { runGraph } from '../../../core/engine/typescript.js'
+import { GraphBuilder } from '../../../core/graph/builder.js'
+import { BATCH, type Graph } from '../../../core/graph/graph.js'
+import { featuresProgram, lastLinear } from '../../../core/graph/last-layer.js'
+import { isSupported } from '../../../core/ops/registry.js'
+import { float64, sizeOf, type Tensor } from '../../../core/tensor.js'
+import { relativeDifference } from '../../support/compare.js'
+import { caseNames, referenceCase } from '../../support/reference-case.js'
+import { uniform } from '../ops/check-derivative.js'
+
+const random = uniform(5)
+const draw = (...shape: number[]): Tensor => float64(shape, Array.from({ length: sizeOf(shape) }, () => 2 * random() - 1))
+
+t.test('f = W phi + b for every reference case', async t => {
+  for (const name of caseNames()) {
+    const { graph, input, output, xTest, expected } = referenceCase(name)
+    if (!graph.nodes.every(node => isSupported(node.op))) continue
+    const program = featuresProgram(graph, output)
+    t.equal(program.weight, `${expected.last_layer}.weight`, name)
+    t.equal(program.bias, `${expected.last_layer}.bias`, name)
+    const results = runGraph(program.graph, new Map([[input, xTest]]), 'float64')
+    const [phi, f] = [results.get(program.features)!, results.get(program.output)!]
+    t.same(phi.shape, [xTest.shape[0], program.in])
+    const [w, b] = [graph.initializers.get(program.weight)!.data, graph.initializers.get(program.bias!)!.data]
+    const product = Array.from({ length: f.data.length }, (_, i) => {
+      const [n, c] = [Math.floor(i / program.out), i % program.out]
+      let sum = b[c]
+      for (let d = 0; d < program.in; d++) sum += w[c * program.in + d] * phi.data[n * program.in + d]
+      return sum
+    })
+    t.ok(relativeDifference(f.data, product) < 1e-12, name)
+  }
+})
+
+function build(end: (b: GraphBuilder, h: string) => string): { graph: Graph, output: string } {
+  const b = new GraphBuilder('float64')
+  const h = b.node('Tanh', [b.input('x', [BATCH, 3])])
+  const output = end(b, h)
+  return { graph: b.build([output]), output }
+}
+
+t.test('nodes that only rename, reshape or add a constant may follow', async t => {
+  const ends: Readonly<Record<string, (b: GraphBuilder, z: string) => string>> = {
+    'Identity and Cast': (b, z) => b.node('Cast', [b.node('Identity', [z])], { to: 1 }),
+    Unsqueeze: (b, z) => b.node('Unsqueeze', [z, b.integers([1])]),
+    'Transpose to outputs x examples': (b, z) => b.node('Transpose', [z], { perm: [1, 0] }),
+    'a constant shift': (b, z) => b.node('Add', [b.constant(draw(2)), z]),
+  }
+  for (const [name, end] of Object.entries(ends)) {
+    const { graph, output } = build((b, h) => end(b, b.node('Gemm', [h, b.parameter('w', draw(2, 3)), b.parameter('b', draw(2))], { transB: 1 })))
+    t.same(lastLinear(graph, output), { weight: 'w', bias: 'b', in: 3, out: 2 }, name)
+    const { graph: program, features, output: f } = featuresProgram(graph, output)
+    const results = runGraph(program, new Map([['x', draw(5, 3)]]), 'float64')
+    t.same([results.get(features)!.shape, results.get(f)!.shape], [[5, 3], [5, 2]], name)
+  }
+})
+
+t.test('the scale of a product belongs to the features', async t => {
+  const { graph, output } = build((b, h) => b.node('Gemm', [h, b.parameter('w', draw(2, 3))], { transB: 1, alpha: 2 }))
+  const program = featuresProgram(graph, output)
+  t.equal(program.bias, undefined)
+  const results = runGraph(program.graph, new Map([['x', float64([1, 3], [0, 1, -1])]]), 'float64')
+  t.ok(relativeDifference(results.get(program.features)!.data, [0, 2 * Math.tanh(1), -2 * Math.tanh(1)]) < 1e-15)
+})
+
+t.test('other ends are named', async t => {
+  const error = (message: RegExp): object => ({ code: 'NO_LAST_LAYER', message })
+  const check = (end: (b: GraphBuilder, h: string) => string, message: RegExp): void => {
+    const { graph, output } = build(end)
+    t.throws(() => lastLinear(graph, output), error(message))
+  }
+  check((b, h) => b.node('Relu', [b.node('MatMul', [h, b.parameter('w', draw(3, 2), true)])], {}, 'last'), /Relu node 'last'/)
+  check((b, h) => b.node('MatMul', [h, b.constant(draw(3, 2))], {}, 'fixed'), /MatMul node 'fixed'/)
+  check((b, h) => b.node('Gemm', [h, b.parameter('w', draw(3, 2), true), b.parameter('b', draw(2))], { beta: 2 }, 'scaled'), /Gemm node 'scaled'/)
+  const b = new GraphBuilder('float64')
+  const z = b.node('MatMul', [b.input('x', [BATCH, 4, 3]), b.parameter('w', draw(3, 2), true)])
+  t.throws(() => lastLinear(b.build([z]), z), error(/4 positions/))
+})
