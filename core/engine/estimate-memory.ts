@@ -1,0 +1,63 @@
+/** @file Memory of a graph's intermediate values, worked out without running it. */
+import { InternalError } from '../errors.js'
+import { concreteShape, type Graph } from '../graph/graph.js'
+import { inferTypes } from '../graph/infer.js'
+import { type Precision, sizeOf } from '../tensor.js'
+import { byteSize } from './buffer-pool.js'
+import { prepareGraph } from './typescript.js'
+
+/** Operators whose result looks into the data of their first input. */
+const VIEWS = new Set(['Identity', 'Dropout', 'Reshape', 'Flatten', 'Squeeze', 'Unsqueeze'])
+
+/**
+ * The largest number of bytes of intermediate values (inputs and weights not counted) that a run over `examples` examples
+ * holds at once in the embedded engine.
+ * @throws GraphError as compiling does
+ */
+export function estimateMemory(graph: Graph, examples: number, precision: Precision): number {
+  const prepared = prepareGraph(graph, precision)
+  const types = inferTypes(prepared)
+  const lastRead = new Map<string, number>()
+  prepared.nodes.forEach((node, i) => { for (const name of [...node.outputs, ...node.inputs]) lastRead.set(name, i) })
+  for (const name of prepared.outputs) lastRead.set(name, Infinity)
+  const storage = storageOwners(prepared)
+  const readers = new Map<string, number>()
+  let used = 0
+  let peak = 0
+  const bytesOf = (name: string): number => {
+    const type = types.get(name)
+    if (type === undefined) throw new InternalError(`The type of '${name}' is not known.`)
+    return byteSize(type.dtype, sizeOf(concreteShape(type.shape, examples)))
+  }
+  prepared.nodes.forEach((node, i) => {
+    for (const name of node.outputs) {
+      const owner = storage.get(name)
+      if (owner === undefined) continue
+      if (owner === name) used += bytesOf(name)
+      readers.set(owner, (readers.get(owner) ?? 0) + 1)
+    }
+    peak = Math.max(peak, used)
+    for (const name of new Set([...node.inputs, ...node.outputs])) {
+      const owner = storage.get(name)
+      if (owner === undefined || lastRead.get(name) !== i) continue
+      const left = (readers.get(owner) ?? 0) - 1
+      readers.set(owner, left)
+      if (left === 0) used -= bytesOf(owner)
+    }
+  })
+  return peak
+}
+
+/** The value in whose storage each computed value lives; values that look into inputs or weights are left out. */
+function storageOwners({ nodes }: Graph): Map<string, string> {
+  const owners = new Map<string, string>()
+  for (const node of nodes) {
+    const source = VIEWS.has(node.op) ? owners.get(node.inputs[0]) : undefined
+    node.outputs.forEach((name, i) => {
+      if (name === '') return
+      if (i > 0 || !VIEWS.has(node.op)) owners.set(name, name)
+      else if (source !== undefined) owners.set(name, source)
+    })
+  }
+  return owners
+}
