@@ -71,8 +71,10 @@ export async function withHdf5<T>(bytes: Uint8Array, use: (root: Hdf5Group) => T
 }
 
 function damaged(cause: unknown): UntrustedInputError {
-  const [line] = (cause instanceof Error ? cause.message : String(cause)).split('\n')
-  return new UntrustedInputError(`The HDF5 file is damaged: ${line.slice(0, 200)}.`, { format: 'HDF5' })
+  const text = cause instanceof Error ? cause.message : String(cause)
+  // HDF5 prints its calls, outermost first: `#000: ... in H5Dopen2(): unable to open dataset`.
+  const reason = /\(\): ([^\n]+)/.exec(text)?.[1] ?? text.split('\n')[0]
+  return new UntrustedInputError(`The HDF5 file is damaged: ${reason.slice(0, 200)}.`, { format: 'HDF5' })
 }
 
 function closeQuietly(close: () => unknown): void {

@@ -1,0 +1,11 @@
+/** @file Runs a prepared network batch by batch: outputs, last-layer features, factored Jacobians. */
+import type { DirectFactor, FactoredJacobian, LinearFactor, ParameterSlot } from './curvature/curvature.js'
+import type { LinearShape } from './curvature/accumulate.js'
+import type { Engine, Program } from './engine/engine.js'
+import { InternalError } from './errors.js'
+import { factorsProgram, type FactorDescription, factoredJacobian } from './graph/differentiate.js'
+import { lastLinear, featuresProgram } from './graph/last-layer.js'
+import type { RealArray } from './kernels/linear-algebra.js'
+import type { Network } from './network.js'
+import type { Subset } from './options.js'
+import { float64, type Precision, sizeOf, type Tensor, tensor } from './tensor.js'

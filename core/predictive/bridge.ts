@@ -1,0 +1,48 @@
+/** @file The Laplace bridge: a Dirichlet matched to a Gaussian over logits (Hobbhahn, Kristiadi and Hennig 2022). */
+
+/**
+ * The Dirichlet's mean, after the correction that makes the logits sum to zero:
+ * alpha_k = (1 - 2/K + exp(mu_k) / K^2 sum_j exp(-mu_j)) / S_kk, p = alpha / sum alpha.
+ * @param covariance N x C x C
+ * @param normalised scale mu and S so that the mean variance is sqrt(K / 2) (`bridge_norm`)
+ * @returns N x C probabilities
+ */
+export function bridge(f: Float64Array, covariance: Float64Array, examples: number, outputs: number, normalised: boolean): Float64Array {
+  const p = new Float64Array(examples * outputs)
+  for (let n = 0; n < examples; n++) {
+    const { mu, variance } = zeroSum(f.subarray(n * outputs, (n + 1) * outputs), covariance.subarray(n * outputs * outputs, (n + 1) * outputs * outputs))
+    const scale = normalised ? mean(variance) / Math.sqrt(outputs / 2) : 1
+    const alpha = concentration(mu.map(m => m / Math.sqrt(scale)), variance.map(v => v / scale))
+    p.set(alpha, n * outputs)
+  }
+  return p
+}
+
+/** The Gaussian conditioned on 1'f = 0: mean and variances. */
+function zeroSum(f: Float64Array, covariance: Float64Array): { mu: Float64Array, variance: Float64Array } {
+  const outputs = f.length
+  const rowSums = new Float64Array(outputs)
+  for (let c = 0; c < outputs; c++) for (let d = 0; d < outputs; d++) rowSums[c] += covariance[c * outputs + d]
+  const total = rowSums.reduce((sum, value) => sum + value, 0)
+  const sum = f.reduce((all, value) => all + value, 0)
+  return {
+    mu: f.map((value, c) => value - rowSums[c] * sum / total),
+    variance: f.map((_, c) => covariance[c * outputs + c] - rowSums[c] * rowSums[c] / total),
+  }
+}
+
+/** alpha divided by its sum; exponentials share a shift so that none overflows. */
+function concentration(mu: Float64Array, variance: Float64Array): Float64Array {
+  const outputs = mu.length
+  const low = mu.reduce((a, b) => Math.min(a, b), Infinity)
+  const high = mu.reduce((a, b) => Math.max(a, b), -Infinity)
+  const inverseSum = mu.reduce((sum, m) => sum + Math.exp(low - m), 0)
+  const shift = high - low
+  const alpha = mu.map((m, c) => ((1 - 2 / outputs) * Math.exp(-shift) + Math.exp(m - high) / (outputs * outputs) * inverseSum) / variance[c])
+  const total = alpha.reduce((sum, value) => sum + value, 0)
+  return alpha.map(value => value / total)
+}
+
+function mean(values: Float64Array): number {
+  return values.reduce((sum, value) => sum + value, 0) / values.length
+}

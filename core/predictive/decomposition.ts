@@ -1,0 +1,46 @@
+/** @file Total, aleatoric and epistemic uncertainty. */
+import type { LikelihoodModel } from '../likelihood/likelihood.js'
+import { sigmoid } from '../likelihood/sigmoid.js'
+import { monteCarlo } from './monte-carlo.js'
+
+/** Draws behind the decomposition. */
+export const DECOMPOSITION_SAMPLES = 1000
+
+/**
+ * The parts of the predictive uncertainty. Classification: entropies in nats, one for each example (N); binary and multilabel: one for each label (N x C);
+ * regression: variances (N x C), aleatoric sigma^2 and epistemic f_var.
+ */
+export interface UncertaintyParts {
+  readonly total: Float64Array
+  readonly aleatoric: Float64Array
+  readonly epistemic: Float64Array
+}
+
+/**
+ * Classification, binary, multilabel: total = H[E p], aleatoric = E H[p] over seeded draws of N(f, f_var), epistemic = total - aleatoric
+ * (Houlsby et al. 2011); regression: the noise and the variance of the function.
+ * @param variance N x C x C for classification, else N x C (`monteCarloNeeds`)
+ */
+export function decompose(likelihood: LikelihoodModel, f: Float64Array, variance: Float64Array, examples: number, outputs: number, sigmaNoise: number, seed: number, samples: number = DECOMPOSITION_SAMPLES): UncertaintyParts {
+  if (likelihood.name === 'regression') {
+    const aleatoric = new Float64Array(f.length).fill(sigmaNoise * sigmaNoise)
+    return { total: variance.map((v, i) => v + aleatoric[i]), aleatoric, epistemic: Float64Array.from(variance) }
+  }
+  const { probabilities, expectedEntropy } = monteCarlo(likelihood, f, variance, examples, outputs, samples, seed)
+  const total = likelihood.name === 'classification'
+    ? Float64Array.from({ length: examples }, (_, n) => entropy(probabilities.subarray(n * outputs, (n + 1) * outputs)))
+    : probabilities.map(p => entropy([p, 1 - p]))
+  return { total, aleatoric: expectedEntropy, epistemic: total.map((value, i) => Math.max(0, value - expectedEntropy[i])) }
+}
+
+/** Entropy of a distribution in nats. */
+export function entropy(probabilities: ArrayLike<number>): number {
+  let sum = 0
+  for (let i = 0; i < probabilities.length; i++) if (probabilities[i] > 0) sum -= probabilities[i] * Math.log(probabilities[i])
+  return sum
+}
+
+/** Entropy of a Bernoulli variable with logit z, in nats. */
+export function bernoulliEntropy(z: number): number {
+  return Math.log1p(Math.exp(-Math.abs(z))) + Math.abs(z) * sigmoid(-Math.abs(z))
+}

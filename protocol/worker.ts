@@ -1,0 +1,15 @@
+/** @file The module of a compute thread. */
+import { parentPort, workerData } from 'node:worker_threads'
+import { createMethods } from './methods.js'
+import type { ToWorker } from './pool.js'
+import { serveThread, type WorkerSetup } from './thread.js'
+
+if (parentPort !== null) {
+  const port = parentPort
+  const setup = workerData as WorkerSetup
+  const serve = serveThread(setup, createMethods(setup), (message, transfer) => { port.postMessage(message, [...transfer]) })
+  port.on('message', (message: ToWorker) => { void serve(message) })
+}
+
+/** @returns a sentence that says what was tried */
+export async function selfTest(): Promise<string> { return 'todo' }
