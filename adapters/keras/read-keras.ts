@@ -4,6 +4,7 @@ import { GraphBuilder } from '../../core/graph/builder.js'
 import { BATCH, type Graph } from '../../core/graph/graph.js'
 import type { Precision, Tensor } from '../../core/tensor.js'
 import { type Hdf5Group, isHdf5, withHdf5 } from '../hdf5.js'
+import { isZip, openZip, type ZipArchive, type ZipOptions } from '../zip/index.js'
 import { type KerasLayer, type KerasModel, field, parseConfig, readModel, refuse, text } from './config.js'
 import { type Emission, type Value, channelsLast } from './emission.js'
 import { writeLayer } from './layers.js'
@@ -13,7 +14,12 @@ import { type LayerWeights, allArrays, legacyWeights, numberedWeights } from './
 export interface KerasOptions {
   /** Shape of one example in Keras' order, where the file leaves it open: `[28, 28, 1]`, or a number of times for a sequence of features. */
   readonly inputSize?: number | readonly number[]
+  /** For `.keras` archives: the host's own checksum, and what unpacks compressed entries (Keras writes none). */
+  readonly zip?: ZipOptions
 }
+
+/** Bytes of the description of a network; large ones have a few hundred thousand. */
+const MOST_JSON_BYTES = 64 * 2 ** 20
 
 /**
  * Reads a Sequential or functional Keras network from a `.h5` or `.keras` file.
@@ -36,8 +42,8 @@ export async function readKeras(bytes: Uint8Array, options: KerasOptions = {}): 
  * @returns tensors by their path in the file, as Keras stores them: kernels in x out, H x W x in x out
  * @throws UntrustedInputError UNTRUSTED_INPUT for damaged files; ResourceError MISSING_DEPENDENCY without h5wasm
  */
-export async function readKerasTensors(bytes: Uint8Array): Promise<Map<string, Tensor>> {
-  return withHdf5(isHdf5(bytes) ? bytes : (await archiveParts(bytes)).weights, allArrays)
+export async function readKerasTensors(bytes: Uint8Array, options: Pick<KerasOptions, 'zip'> = {}): Promise<Map<string, Tensor>> {
+  return withHdf5(isHdf5(bytes) ? bytes : archiveParts(bytes, options.zip ?? {}).weights, allArrays)
 }
 
 /** `.h5`: the description is an attribute, the weights are in `model_weights`. */
@@ -60,14 +66,33 @@ function noDescription(root: Hdf5Group): UntrustedInputError {
 
 /** `.keras`: a zip archive with config.json and model.weights.h5. */
 async function readArchive(bytes: Uint8Array, options: KerasOptions): Promise<Graph> {
-  const { description, metadata, weights } = await archiveParts(bytes)
+  const { description, metadata, weights } = archiveParts(bytes, options.zip ?? {})
   const model = readModel(parseConfig(description))
   const version = metadata === undefined ? undefined : text(parseConfig(metadata), 'keras_version')
   return withHdf5(weights, root => writeModel(model, numberedWeights(root, model.layers), version?.startsWith('2.') === true, options))
 }
 
-async function archiveParts(_bytes: Uint8Array): Promise<{ description: string, metadata: string | undefined, weights: Uint8Array }> {
-  throw refuse('TODO')
+interface ArchiveParts { readonly description: string, readonly metadata: string | undefined, readonly weights: Uint8Array }
+
+function archiveParts(bytes: Uint8Array, options: ZipOptions): ArchiveParts {
+  if (!isZip(bytes)) throw new UntrustedInputError('The file is neither HDF5 (.h5) nor a zip archive (.keras), as Keras writes them.', { format: 'Keras', offset: 0 }, 'UNSUPPORTED_FORMAT')
+  const archive = openZip(bytes, options)
+  if (!archive.has('config.json')) throw new UntrustedInputError('The zip archive is not a Keras network: it has no config.json.', { format: 'Keras' }, 'UNSUPPORTED_FORMAT')
+  return {
+    description: jsonText(archive, 'config.json'),
+    metadata: archive.has('metadata.json') ? jsonText(archive, 'metadata.json') : undefined,
+    weights: archive.read('model.weights.h5'),
+  }
+}
+
+function jsonText(archive: ZipArchive, name: string): string {
+  if (archive.sizeOf(name) > MOST_JSON_BYTES) throw refuse(`The entry ${name} has ${archive.sizeOf(name)} bytes, more than the ${MOST_JSON_BYTES} allowed.`, name)
+  try {
+    return new TextDecoder('utf-8', { fatal: true }).decode(archive.read(name))
+  } catch (cause) {
+    if (cause instanceof UntrustedInputError) throw cause
+    throw refuse(`The entry ${name} is not UTF-8.`, name)
+  }
 }
 
 /** Writes the graph of a network. */
