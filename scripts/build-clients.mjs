@@ -1,36 +1,44 @@
 // Bundles the server into the Python and R clients, and writes the error table in their languages.
 //
-// Each client carries two files: polylaplace.mjs, small, so that the process answers quickly, and worker.mjs with everything that
-// computes. `node scripts/build-clients.mjs --server DIR` writes only these two, for tests.
+// Each client carries polylaplace.mjs, small, so that the process answers quickly; worker.mjs, the compute threads; and beside it
+// modules that a compute thread loads when it first needs them (readers of files). `node scripts/build-clients.mjs --server DIR` writes
+// only these, for tests.
 import { createHash } from 'node:crypto'
 import { mkdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
-import { dirname, join, resolve } from 'node:path'
+import { basename, dirname, join, resolve } from 'node:path'
 import { build } from 'esbuild'
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)))
 const { version } = JSON.parse(await readFile(join(root, 'package.json'), 'utf8'))
 
 /** Optional packages stay outside: they are found at run time where they are installed. */
-const EXTERNAL = ['onnxruntime-node', 'h5wasm', 'h5wasm/node', 'ndarray-linear-solve']
+const EXTERNAL = ['onnxruntime-node', 'h5wasm', 'h5wasm/node']
 
-/** Bundles one module; the result is its text. */
-async function bundle(entry, define) {
+/** The decoder alone: the package's entry for Node brings its encoder and looks for a native part. */
+const ALIAS = { 'msgpackr/unpack': join(root, 'node_modules/msgpackr/unpack.js') }
+
+/** CommonJS packages in an ES module need a require of their own. */
+const REQUIRE = "import { createRequire as __createRequire } from 'node:module'; const require = __createRequire(import.meta.url);"
+
+/** Bundles one module; with `splitting`, what it imports dynamically becomes further files. The result maps names to texts. */
+async function bundle(entry, name, { define = {}, splitting = false } = {}) {
   const { outputFiles } = await build({
-    absWorkingDir: root, entryPoints: [entry], bundle: true, write: false, format: 'esm', platform: 'node', target: 'node20', charset: 'utf8',
-    external: [...EXTERNAL, './worker.mjs'], define, legalComments: 'eof', logLevel: 'warning',
-    // CommonJS packages in an ES module need a require of their own.
-    banner: { js: "import { createRequire as __createRequire } from 'node:module'; const require = __createRequire(import.meta.url);" },
+    absWorkingDir: root, entryPoints: [{ in: entry, out: name }], bundle: true, splitting, write: false, outdir: 'out', outExtension: { '.js': '.mjs' }, chunkNames: '[name]-[hash]',
+    format: 'esm', platform: 'node', target: 'node20', charset: 'utf8', external: [...EXTERNAL, './worker.mjs'], alias: ALIAS, define, minifySyntax: true, minifyWhitespace: true,
+    legalComments: 'eof', logLevel: 'warning', banner: { js: REQUIRE },
   })
-  return outputFiles[0].text
+  return new Map(outputFiles.map(file => [basename(file.path), file.text]).sort(([a], [b]) => (a < b ? -1 : 1)))
 }
 
-/** The server's two files. `worker` may be another module with the same task. */
+/** The server's files. `worker` may be another module with the same task. */
 async function bundleServer(worker = 'protocol/worker.ts') {
-  const workerText = await bundle(worker, {})
-  const hash = createHash('sha256').update(workerText).digest('hex').slice(0, 16)
-  const main = await bundle('protocol/bundle.ts', { POLYLAPLACE_VERSION: JSON.stringify(version), POLYLAPLACE_BUILD: JSON.stringify(hash) })
-  return new Map([['polylaplace.mjs', main], ['worker.mjs', workerText]])
+  const computing = await bundle(worker, 'worker', { splitting: true })
+  const hash = createHash('sha256')
+  for (const [name, text] of computing) hash.update(name).update('\0').update(text)
+  const buildHash = hash.digest('hex').slice(0, 16)
+  const main = await bundle('protocol/bundle.ts', 'polylaplace', { define: { POLYLAPLACE_VERSION: JSON.stringify(version), POLYLAPLACE_BUILD: JSON.stringify(buildHash) } })
+  return new Map([...main, ...computing])
 }
 
 async function writeServer(folder, files) {
@@ -41,8 +49,8 @@ async function writeServer(folder, files) {
 
 /** The table of core/errors.ts, by bundling it: the clients' classes can then not differ from it. */
 async function errorTable() {
-  const text = await bundle('core/errors.ts', {})
-  const { ERROR_CODES } = await import(`data:text/javascript;base64,${Buffer.from(text.replace(/^import .*\n/, '')).toString('base64')}`)
+  const [text] = (await bundle('core/errors.ts', 'errors')).values()
+  const { ERROR_CODES } = await import(`data:text/javascript;base64,${Buffer.from(text.replace(REQUIRE, '')).toString('base64')}`)
   return Object.entries(ERROR_CODES)
 }
 

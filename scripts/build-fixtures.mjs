@@ -1,5 +1,5 @@
 // Writes protocol/fixtures/v1: one frame of every kind of message (NAME.bin) with its description (NAME.json), and frames that
-// must be refused. The encoder here is independent of protocol/encode.ts, so that the tests compare two writings of the rules.
+// must be refused; and protocol/fixtures/v1.ts, the same frames as a module for `--selftest`. The encoder here is independent of protocol/encode.ts, so that the tests compare two writings of the rules.
 // Fixtures of a released protocol version never change: new ones are added.
 import { mkdir, writeFile } from 'node:fs/promises'
 import { join, dirname } from 'node:path'
@@ -130,3 +130,19 @@ for (const [name, [description, body]] of Object.entries(REFUSED)) {
   await writeFile(join(folder, 'refused', `${name}.bin`), frame(body))
   await writeFile(join(folder, 'refused', `${name}.json`), `${JSON.stringify({ description }, null, 1)}\n`)
 }
+
+const table = entries => Object.entries(entries).map(([name, bytes]) => `  '${name}': '${Buffer.from(bytes).toString('base64')}',`).join('\n')
+const frames = Object.fromEntries(Object.entries(MESSAGES).map(([name, [, message]]) => [name, frame(pack(message))]))
+const refused = Object.fromEntries(Object.entries(REFUSED).map(([name, [, body]]) => [name, frame(body)]))
+await writeFile(`${folder}.ts`, `/** @file Made by scripts/build-fixtures.mjs: the frames of the folder beside this file, for the self-test of programs without it. */
+
+/** One frame of every kind of message, in base64. */
+export const FRAMES: Readonly<Record<string, string>> = {
+${table(frames)}
+}
+
+/** Frames that must be refused, in base64. */
+export const REFUSED_FRAMES: Readonly<Record<string, string>> = {
+${table(refused)}
+}
+`)

@@ -1,0 +1,55 @@
+/** @file Arrays, batches and options among the parameters of a request. */
+import { knownOptions } from '../../core/suggest.js'
+import type { Batch } from '../../core/data.js'
+import type { Tensor } from '../../core/tensor.js'
+import { toFloat64 } from '../../core/tensor.js'
+import { tensorFromWire } from '../arrays.js'
+import { type DecodedMap, isMap, own } from '../decode.js'
+import { mapParameter, optional, optionalMap } from '../parameters.js'
+import type { Workbench } from './method.js'
+
+/** An array that must be there. @throws DataError BAD_ARRAY */
+export function arrayParameter(params: DecodedMap, key: string, { files }: Workbench): Tensor {
+  return tensorFromWire(own(params, key) ?? null, key, files.data)
+}
+
+/** An array, undefined when it is absent. */
+export function optionalArray(params: DecodedMap, key: string, bench: Workbench): Tensor | undefined {
+  return optional(params, key) === undefined ? undefined : arrayParameter(params, key, bench)
+}
+
+/** The examples of a request: its parameters `x` and `y`. */
+export function batchOf(params: DecodedMap, bench: Workbench): Batch {
+  return { x: arrayParameter(params, 'x', bench), y: arrayParameter(params, 'y', bench) }
+}
+
+/** The examples of a request that may have none. */
+export function optionalBatch(params: DecodedMap, bench: Workbench): Batch | undefined {
+  return optional(params, 'x') === undefined && optional(params, 'y') === undefined ? undefined : batchOf(params, bench)
+}
+
+/** Held-out examples: the parameter `validation: {x, y}`. */
+export function validationOf(params: DecodedMap, bench: Workbench): Batch | undefined {
+  const validation = optionalMap(params, 'validation')
+  return validation === undefined ? undefined : batchOf(validation, bench)
+}
+
+/**
+ * The options of a request: nil is absent, arrays are lists of numbers. What the values mean is checked by the core.
+ * @throws OptionError UNKNOWN_OPTION with the nearest known name
+ */
+export function optionsOf(params: DecodedMap, method: string, known: readonly string[], bench: Workbench): Record<string, unknown> {
+  const options = mapParameter(params, 'options')
+  knownOptions(method, options, known)
+  return plainValues(options, Object.keys(options), bench)
+}
+
+/** Some parameters of a request that are numbers, words or arrays of numbers. */
+export function plainValues(params: DecodedMap, keys: readonly string[], { files }: Workbench): Record<string, unknown> {
+  const result: Record<string, unknown> = {}
+  for (const key of keys) {
+    const value = optional(params, key)
+    if (value !== undefined) result[key] = isMap(value) ? toFloat64(tensorFromWire(value, key, files.data)) : value
+  }
+  return result
+}

@@ -1,0 +1,62 @@
+/** @file Methods that ask a posterior for predictions, samples and densities. */
+import type { LaplacePosterior, Prediction } from '../../core/laplace-posterior.js'
+import { PREDICTIVES } from '../../core/options.js'
+import { oneOf } from '../../core/suggest.js'
+import { tensorToWire } from '../arrays.js'
+import type { DecodedMap } from '../decode.js'
+import type { WireMap } from '../encode.js'
+import { countParameter, flagParameter, optional, seedParameter } from '../parameters.js'
+import { arrayParameter, optionsOf, plainValues } from './arguments.js'
+import { type Method, workOf } from './method.js'
+
+const PREDICT_OPTIONS = ['link', 'predictive', 'samples', 'seed', 'joint', 'covariance', 'uncertainty'] as const
+
+export const predict: Method = async (params, context, bench) => {
+  const options: Parameters<LaplacePosterior['predict']>[1] = optionsOf(params, 'predict', PREDICT_OPTIONS, bench)
+  return predictionToWire(await bench.objects.get('posterior', params).predict(arrayParameter(params, 'x', bench), options, workOf(context)))
+}
+
+function predictionToWire(prediction: Prediction): WireMap {
+  const { mean, variance, probabilities, aleatoric, epistemic, covariance, predictiveVariance, seed, notes } = prediction
+  return {
+    mean: tensorToWire(mean), variance: tensorToWire(variance), probabilities: probabilities && tensorToWire(probabilities),
+    aleatoric: aleatoric && tensorToWire(aleatoric), epistemic: epistemic && tensorToWire(epistemic), covariance: covariance && tensorToWire(covariance),
+    predictiveVariance: predictiveVariance && tensorToWire(predictiveVariance), seed, notes,
+  }
+}
+
+export const functionalVariance: Method = async (params, context, bench) => {
+  const options = { joint: flagParameter(params, 'joint', false) }
+  const { mean, covariance } = await bench.objects.get('posterior', params).functionalVariance(arrayParameter(params, 'x', bench), options, workOf(context))
+  return { mean: tensorToWire(mean), covariance: tensorToWire(covariance) }
+}
+
+export const sample: Method = (params, _context, bench) => {
+  const samples = bench.objects.get('posterior', params).sample(countParameter(params, 'samples', 1), { seed: seedParameter(params) })
+  return { samples: tensorToWire(samples) }
+}
+
+export const functionalSamples: Method = async (params, context, bench) => {
+  const posterior = bench.objects.get('posterior', params)
+  const samples = await posterior.functionalSamples(arrayParameter(params, 'x', bench), countParameter(params, 'samples', 1), drawOptions(params), workOf(context))
+  return { samples: tensorToWire(samples) }
+}
+
+export const predictiveSamples: Method = async (params, context, bench) => {
+  const posterior = bench.objects.get('posterior', params)
+  const samples = await posterior.predictiveSamples(arrayParameter(params, 'x', bench), countParameter(params, 'samples', 1), drawOptions(params), workOf(context))
+  return { samples: tensorToWire(samples) }
+}
+
+function drawOptions(params: DecodedMap): Parameters<LaplacePosterior['functionalSamples']>[2] {
+  return { seed: seedParameter(params), predictive: oneOf('predictive', optional(params, 'predictive') ?? 'glm', PREDICTIVES) }
+}
+
+export const logProb: Method = (params, _context, bench) => {
+  return { logProb: tensorToWire(bench.objects.get('posterior', params).logProb(arrayParameter(params, 'theta', bench))) }
+}
+
+export const logMarginalLikelihood: Method = (params, _context, bench) => {
+  const changes: Parameters<LaplacePosterior['logMarginalLikelihood']>[0] = plainValues(params, ['priorPrecision', 'sigmaNoise'], bench)
+  return { value: bench.objects.get('posterior', params).logMarginalLikelihood(changes) }
+}

@@ -1,0 +1,91 @@
+/** @file Methods that fit: at once, batch by batch, and in parts that are merged. */
+import type { LaplaceOptions } from '../../core/laplace-options.js'
+import { type Laplace, laplace } from '../../core/laplace.js'
+import type { LaplacePosterior } from '../../core/laplace-posterior.js'
+import { mergePartialFits, readPartialFit, writePartialFit } from '../../core/partial-fit.js'
+import { DataError } from '../../core/errors.js'
+import type { DecodedMap } from '../decode.js'
+import type { WireMap } from '../encode.js'
+import { bytesParameter, listParameter, textParameter } from '../parameters.js'
+import type { MethodContext } from '../thread.js'
+import { batchOf, optionalBatch, optionsOf, validationOf } from './arguments.js'
+import { type Method, nameFor, workOf, type Workbench } from './method.js'
+import { summaryToWire } from './posterior-summary.js'
+
+/** The options of a fit on the wire; validation data travel beside them. */
+const FIT_OPTIONS = [
+  'likelihood', 'subset', 'structure', 'curvature', 'kfacApprox', 'priorPrecision', 'priorMean', 'sigmaNoise', 'temperature', 'priorStructure',
+  'tune', 'seed', 'engine', 'precision', 'threads', 'input', 'output', 'batchSize', 'memoryLimit',
+] as const
+
+/** The network of a request with its options. */
+function approximation(params: DecodedMap, method: string, bench: Workbench): Laplace {
+  const { graph } = bench.objects.get('model', params)
+  const validation = validationOf(params, bench)
+  const options = { ...optionsOf(params, method, FIT_OPTIONS, bench), ...(validation === undefined ? {} : { validation }) }
+  // The core checks every word and number, as it does for JavaScript without types.
+  return laplace(graph, options as unknown as LaplaceOptions, bench.host)
+}
+
+/** Keeps a posterior and answers with its handle. */
+export function keepPosterior(posterior: LaplacePosterior, context: MethodContext, { objects }: Workbench): WireMap {
+  const handle = nameFor(context)
+  const summary = summaryToWire(posterior.summary())
+  objects.add('posterior', handle, posterior)
+  return { handle, summary }
+}
+
+export const fit: Method = async (params, context, bench) => {
+  const { x, y } = batchOf(params, bench)
+  return keepPosterior(await approximation(params, 'fit', bench).fit(x, y, workOf(context)), context, bench)
+}
+
+export const fitBegin: Method = (params, context, bench) => {
+  const handle = nameFor(context)
+  bench.objects.add('fit', handle, approximation(params, 'fitBegin', bench).stream())
+  return { handle }
+}
+
+export const fitBatch: Method = async (params, context, bench) => {
+  const stream = bench.objects.get('fit', params)
+  try {
+    const { x, y } = batchOf(params, bench)
+    return { examples: await stream.add(x, y, workOf(context)) }
+  } catch (error) {
+    endFit(params, context, bench)
+    throw error
+  }
+}
+
+export const fitEnd: Method = async (params, context, bench) => {
+  const stream = bench.objects.get('fit', params)
+  try {
+    return keepPosterior(await stream.finish(workOf(context)), context, bench)
+  } finally {
+    endFit(params, context, bench)
+  }
+}
+
+function endFit(params: DecodedMap, context: MethodContext, { objects }: Workbench): void {
+  const handle = textParameter(params, 'fit')
+  objects.delete(handle)
+  context.drop(handle)
+}
+
+export const fitPartial: Method = async (params, context, bench) => {
+  const { x, y } = batchOf(params, bench)
+  const partial = await approximation(params, 'fitPartial', bench).fitPartial(x, y, workOf(context))
+  return { partial: writePartialFit(partial), examples: partial.examples }
+}
+
+export const mergePartials: Method = params => {
+  const partials = listParameter(params, 'partials').map((_, index, list) => readPartialFit(bytesParameter({ partials: list[index] }, 'partials')))
+  if (partials.length === 0) throw new DataError('EMPTY_DATA', 'There are no partial fits to merge.')
+  const sum = partials.reduce(mergePartialFits)
+  return { partial: writePartialFit(sum), examples: sum.examples }
+}
+
+export const fitMerged: Method = async (params, context, bench) => {
+  const partial = readPartialFit(bytesParameter(params, 'partial'))
+  return keepPosterior(await approximation(params, 'fitMerged', bench).fitMerged(partial, optionalBatch(params, bench), workOf(context)), context, bench)
+}

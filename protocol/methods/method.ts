@@ -1,0 +1,31 @@
+/** @file What the methods of a compute thread have in common: their form, their state, progress and cancellation. */
+import { InternalError } from '../../core/errors.js'
+import type { Host } from '../../core/laplace.js'
+import type { WorkOptions } from '../../core/progress.js'
+import type { DecodedMap } from '../decode.js'
+import type { WireMap } from '../encode.js'
+import type { FileReader } from '../files.js'
+import type { MethodContext } from '../thread.js'
+import type { ObjectStore } from './objects.js'
+
+/** What the methods of one thread share. */
+export interface Workbench {
+  readonly objects: ObjectStore
+  readonly files: FileReader
+  /** The engines of this machine. */
+  readonly host: Host
+}
+
+/** A method: the parameters of a request in, the `ok` of its answer out. */
+export type Method = (params: DecodedMap, context: MethodContext, bench: Workbench) => WireMap | Promise<WireMap>
+
+/** The name under which to keep what a method makes. */
+export function nameFor(context: MethodContext): string {
+  if (context.creates === undefined) throw new InternalError('A method that makes an object was called without a name for it.')
+  return context.creates
+}
+
+/** Progress and cancellation as the core takes them. */
+export function workOf({ signal, onProgress }: MethodContext): WorkOptions {
+  return { signal, onProgress: ({ stage, done, total }) => { onProgress({ stage, done, total: total ?? 0, message: '' }) } }
+}

@@ -1,0 +1,79 @@
+/** @file Methods about networks as they are: reading, inspecting, running them. Readers are loaded when one is needed first. */
+import type { FileTensor } from '../../adapters/file-tensor.js'
+import { forward as runNetwork } from '../../core/forward.js'
+import { memoryTable, summarizeNetwork } from '../../core/network-summary.js'
+import { LIKELIHOODS } from '../../core/options.js'
+import { ProtocolError } from '../../core/errors.js'
+import { oneOf } from '../../core/suggest.js'
+import type { Tensor } from '../../core/tensor.js'
+import { tensorFromWire, tensorToWire } from '../arrays.js'
+import { type DecodedMap, isMap, own } from '../decode.js'
+import type { WireMap } from '../encode.js'
+import { bytesParameter, listParameter, mapParameter, optional } from '../parameters.js'
+import { arrayParameter, optionsOf } from './arguments.js'
+import { type Method, nameFor, type Workbench } from './method.js'
+import type { Model } from './objects.js'
+
+export const readNetwork: Method = async (params, context, bench) => {
+  const model = await modelFrom(params, bench)
+  const handle = nameFor(context)
+  const summary = networkToWire(model)
+  bench.objects.add('model', handle, model)
+  return { handle, summary }
+}
+
+/** The forms in which a network arrives, each with its reader. */
+const SOURCES: readonly (readonly [key: string, read: (params: DecodedMap, bench: Workbench) => Promise<Model>])[] = [
+  ['bytes', params => fromBytes(bytesParameter(params, 'bytes'), params)],
+  ['path', (params, { files }) => fromBytes(files.read(own(params, 'path')), params)],
+  ['layers', fromLayers],
+  ['tensors', fromLayers],
+  ['nnet', fromNnet],
+  ['sklearn', fromSklearn],
+]
+
+function modelFrom(params: DecodedMap, bench: Workbench): Promise<Model> {
+  const source = SOURCES.find(([key]) => optional(params, key) !== undefined)
+  if (source === undefined) throw new ProtocolError('PROTOCOL', `readNetwork needs one of ${SOURCES.map(([key]) => key).join(', ')}.`, { parameter: 'bytes' })
+  return source[1](params, bench)
+}
+
+async function fromBytes(bytes: Uint8Array, params: DecodedMap): Promise<Model> {
+  const { readNetwork: read, describeFile } = await import('../../adapters/network/index.js')
+  const hints = hintsOf(params)
+  return { graph: await read(bytes, hints), format: (await describeFile(bytes, hints)).format }
+}
+
+async function fromLayers(params: DecodedMap, bench: Workbench): Promise<Model> {
+  const { networkFromLayers } = await import('../../adapters/layers/index.js')
+  const tensors = new Map(Object.entries(mapParameter(params, 'tensors')).map(([name, value]) => [name, asFileTensor(tensorFromWire(value, name, bench.files.data))]))
+  const architecture = optional(params, 'layers') === undefined ? undefined : listParameter(params, 'layers')
+  return { graph: networkFromLayers(architecture, tensors, hintsOf(params)), format: 'layers' }
+}
+
+/** A tensor in the form of the readers of files. */
+function asFileTensor({ dtype, shape, data }: Tensor): FileTensor {
+  const { buffer, byteOffset, byteLength } = dtype === 'int64' ? BigInt64Array.from(data, BigInt) : data
+  return { dtype, shape, bytes: new Uint8Array(buffer, byteOffset, byteLength) }
+}
+
+async function fromNnet(params: DecodedMap, bench: Workbench): Promise<Model> {
+  const { readNnet } = await import('../../adapters/nnet/index.js')
+  return { graph: readNnet(withArrays(mapParameter(params, 'nnet'), bench)), format: 'nnet' }
+}
+
+async function fromSklearn(params: DecodedMap, bench: Workbench): Promise<Model> {
+  const { readSklearn } = await import('../../adapters/sklearn/index.js')
+  return { graph: readSklearn(withArrays(mapParameter(params, 'sklearn'), bench)), format: 'sklearn' }
+}
+
+export const inspect: Method = (params, _context, bench) => {
+  const model = bench.objects.get('model', params)
+  const likelihood = optional(params, 'likelihood')
+  return { ...networkToWire(model), memory: memoryTable(model.graph, likelihood === undefined ? undefined : oneOf('likelihood', likelihood, LIKELIHOODS)).map(row => ({ ...row })) }
+}
+
+export const forward: Method = async (params, _context, bench) => {
+  const options: Parameters<typeof runNetwork>[2] = optionsOf(params, 'forward', ['likelihood', 'input', 'output', 'engine'], bench)
+  return { outputs: tensorToWire(await runNetwork(bench.objects.get('model', params).graph, arrayParameter(params, 'x', bench), options, bench.host)) }
+}

@@ -1,0 +1,16 @@
+/** @file The method `metrics`: scores of predictions. */
+import { metrics as scores } from '../../core/metrics/index.js'
+import { LIKELIHOODS } from '../../core/options.js'
+import { oneOf } from '../../core/suggest.js'
+import { own } from '../decode.js'
+import { optionalNumber } from '../parameters.js'
+import { arrayParameter, optionalArray } from './arguments.js'
+import type { Method } from './method.js'
+
+const PARTS = ['mean', 'variance', 'probabilities', 'covariance'] as const
+
+export const metrics: Method = (params, _context, bench) => {
+  const likelihood = oneOf('likelihood', own(params, 'likelihood'), LIKELIHOODS)
+  const prediction = Object.fromEntries(PARTS.flatMap(part => { const value = optionalArray(params, part, bench); return value === undefined ? [] : [[part, value]] }))
+  return { ...scores(likelihood, arrayParameter(params, 'y', bench), prediction, optionalNumber(params, 'sigmaNoise')) }
+}
