@@ -36,7 +36,11 @@ export type Dim = number | BatchDim
 export interface ValueType { readonly dtype: DType, readonly shape: readonly Dim[] }
 
 /** An input of a graph. At most one axis is a batch axis. */
-export interface GraphInput extends ValueType { readonly name: string }
+export interface GraphInput extends ValueType {
+  readonly name: string
+  /** Axes whose length the file leaves open and the reader chose: no node depends on it, and data set it (see open-axes.ts). */
+  readonly openAxes?: readonly number[]
+}
 
 /**
  * A trainable tensor. `shape` is that of the parameter vector theta: a linear operator's weight is out x in.
