@@ -65,8 +65,8 @@ export interface Pool {
   free(handle: string, worker: number): void
   /** Whether waiting jobs may start: not while their answers would only pile up. */
   hold(held: boolean): void
-  /** Ends all threads; jobs are not answered any more. */
-  close(): void
+  /** Ends all threads; their jobs are answered with the error, or not any more when there is none. */
+  close(error?: CancelledError): void
   /** How many jobs wait or run. */
   load(): number
   /** How many threads there are. */
@@ -75,6 +75,11 @@ export interface Pool {
 
 interface Running { readonly job: Job, abandoned: boolean, grace: NodeJS.Timeout | undefined }
 interface Slot { thread: Thread | undefined, generation: number, readonly queue: (Job | { readonly free: string })[], running: Running | undefined }
+
+/** The jobs of a thread that have not been answered. */
+function unanswered({ running, queue }: Slot): Job[] {
+  return [...(running === undefined || running.abandoned ? [] : [running.job]), ...queue.filter((item): item is Job => !('free' in item))]
+}
 
 /**
  * A pool of at most `limit` threads; a further one starts only when all others have something to do.
@@ -118,15 +123,16 @@ export function createPool(limit: number, start: StartThread, onDeath: (worker: 
     if (message.type === 'progress') { if (!running.abandoned) running.job.onProgress(message.report); return }
     clearTimeout(running.grace)
     slots[index].running = undefined
-    // Nobody will ever name what an abandoned job made.
-    if (running.abandoned && running.job.creates !== undefined && !message.failed) slots[index].queue.unshift({ free: running.job.creates })
-    if (running.abandoned) for (const handle of message.dropped) slots[index].queue.unshift({ free: handle })
-    else conclude(running.job, { frame: message.frame, failed: message.failed, dropped: message.dropped })
+    // Nobody will ever name what an abandoned job made, or the streamed fit that it belonged to.
+    if (running.abandoned) {
+      const { creates, params: { fit } } = running.job
+      for (const name of [creates, fit, ...message.dropped]) if (typeof name === 'string') slots[index].queue.unshift({ free: name })
+    } else conclude(running.job, { frame: message.frame, failed: message.failed, dropped: message.dropped })
     next(index)
   }
   const die = (index: number, reason: DeathReason): void => {
     const slot = slots[index]
-    const lost = [...(slot.running === undefined || slot.running.abandoned ? [] : [slot.running.job]), ...slot.queue.filter((item): item is Job => !('free' in item))]
+    const lost = unanswered(slot)
     slot.running = undefined
     slot.queue.length = 0
     slot.thread = undefined
@@ -183,10 +189,14 @@ export function createPool(limit: number, start: StartThread, onDeath: (worker: 
     cancel(id) { stop(id, new CancelledError(), CANCEL_GRACE_MS) },
     free(handle, worker) { slots[worker].queue.push({ free: handle }); next(worker) },
     hold(wanted) { held = wanted; if (!held) for (const index of slots.keys()) next(index) },
-    close() {
+    close(error) {
       closed = true
+      for (const slot of slots) {
+        clearTimeout(slot.running?.grace)
+        slot.thread?.terminate()
+        if (error !== undefined) for (const job of unanswered(slot)) conclude(job, { error, dropped: [] })
+      }
       for (const timer of timers.values()) clearTimeout(timer)
-      for (const slot of slots) { clearTimeout(slot.running?.grace); slot.thread?.terminate() }
     },
     load: () => slots.reduce((sum, slot) => sum + slot.queue.filter(item => !('free' in item)).length + (slot.running === undefined || slot.running.abandoned ? 0 : 1), 0),
     size: () => slots.length,

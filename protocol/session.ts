@@ -3,7 +3,7 @@
  *
  * Nothing here computes, waits or knows how bytes travel, so that tests drive it with plain function calls.
  */
-import { ProtocolError } from '../core/errors.js'
+import { CancelledError, ProtocolError } from '../core/errors.js'
 import { nearestWord } from '../core/suggest.js'
 import { WIRE_DTYPES } from './arrays.js'
 import { type DecodedMap, decodeMessage, own } from './decode.js'
@@ -99,7 +99,7 @@ export function createSession(options: SessionOptions): Session {
       handles: handles.list().slice(0, MAX_ITEMS).map(({ name, kind, created }) => ({ handle: name, kind, age: (now() - created) / 1000 })),
     }),
     free: ({ params }) => ({ freed: listParameter(params, 'handles').filter(name => typeof name === 'string' && freeHandle(name)).length }),
-    shutdown: () => ({}),
+    shutdown: () => { pool.close(new CancelledError('CANCELLED', 'The server was shut down.')); return {} },
   }
   const freeHandle = (name: string): boolean => {
     const handle = handles.remove(name)

@@ -13,6 +13,7 @@ import { type MethodSet, serveThread, type WorkerSetup } from '../../protocol/th
 const methods: MethodSet = {
   run: async (method, params, { creates, signal, onProgress }) => {
     const options = mapParameter(params, 'options')
+    const started = performance.timeOrigin + performance.now()
     const until = performance.now() + (optionalNumber(options, 'ms') ?? 0)
     for (let done = 0; performance.now() < until; done++) {
       if (own(options, 'deaf') !== true) throwIfCancelled(signal)
@@ -26,7 +27,7 @@ const methods: MethodSet = {
     if (own(options, 'fill') === true) for (const hold: number[][] = []; ;) hold.push(Array.from({ length: 100_000 }, Math.random))
     if (own(options, 'die') === true) process.exit(3)
     const data = new Uint8Array(optionalNumber(options, 'bytes') ?? 0)
-    return { method, ...(creates === undefined ? {} : { handle: creates }), data, order: performance.now() }
+    return { method, ...(creates === undefined ? {} : { handle: creates }), data, started, ended: performance.timeOrigin + performance.now() }
   },
   free: () => undefined,
 }
