@@ -39,7 +39,7 @@ class _LaplaceEstimator(BaseEstimator):  # type: ignore[misc]
         curvature: str = "ggn",
         prior_precision: Any = None,
         prior_structure: str = "scalar",
-        tune: str = "linearized",
+        tune: str | None = None,
         temperature: float = 1.0,
         architecture: Any = None,
         activation: str | None = None,
@@ -93,9 +93,10 @@ class _LaplaceEstimator(BaseEstimator):  # type: ignore[misc]
             "structure": {"gp": "functional"}.get(self.hessian_structure, self.hessian_structure),
             "curvature": self.curvature,
             "priorStructure": {"diag": "diagonal"}.get(self.prior_structure, self.prior_structure),
-            "tune": self.tune,
             "temperature": self.temperature,
         }
+        if self.tune is not None and self.prior_precision is None:
+            options["tune"] = {"gridsearch": "grid"}.get(self.tune, self.tune)
         la = Laplace(
             network, likelihood, self.subset_of_weights, self.hessian_structure, curvature=self.curvature, temperature=self.temperature,
             architecture=self.architecture, activation=self.activation, engine=self.engine, precision=self.precision, threads=self.threads,
@@ -107,7 +108,6 @@ class _LaplaceEstimator(BaseEstimator):  # type: ignore[misc]
                 if np.ndim(self.prior_precision)
                 else float(self.prior_precision)
             )
-            options.pop("tune")
         la.tuned_fit(X, y, options, validation)
         self.laplace_ = la
         self.network_ = network
@@ -153,7 +153,8 @@ class LaplaceClassifier(ClassifierMixin, _LaplaceEstimator):  # type: ignore[mis
             clones and trains first. None: an MLPClassifier with its defaults.
         subset_of_weights, hessian_structure, curvature: as in `Laplace`.
         prior_precision: a number switches tuning off; None: tuned.
-        tune: 'linearized', 'marglik', 'grid' (then `fit` needs validation data) or 'none'.
+        tune: 'linearized', 'marglik', 'grid' (then `fit` needs validation data) or 'none'. None: 'linearized' for the last layer,
+            'marglik' for all weights.
         prior_structure: 'scalar', 'layerwise' or 'diag'.
         random_state: of the training of an unfitted model.
 

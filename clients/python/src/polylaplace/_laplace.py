@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import warnings
 import weakref
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -156,6 +156,8 @@ class Laplace:
         self._summary: dict[str, Any] = {}
         self._blob: bytes | None = None
         self._cache: dict[str, Any] = {}
+        #: What the last fit was given, unless it can be read only once.
+        self._training: tuple[Any, Any] | None = None
 
     # --- network and posterior on the server ---
 
@@ -234,17 +236,21 @@ class Laplace:
                 {"option": "override"},
             )
         progress = self._progress if progress_bar is None else progress_bar
+        self._adopt(*self._fitted_to(X, y, timeout, progress))
+        self._training = _readable_again(X, y)
+        return self
+
+    def _fitted_to(
+        self, X: Any, y: Any, timeout: float | None, progress: ProgressOption
+    ) -> tuple[Remote, dict[str, Any]]:
         if y is None and not is_array_like(X):
-            self._adopt(*self._fit_stream(X, timeout, progress))
-            return self
+            return self._fit_stream(X, timeout, progress)
         data = self._data(X, y)
         if data["x"].nbytes + data["y"].nbytes > _BATCH_BYTES:
-            self._adopt(*self._fit_stream(_slices(data["x"], data["y"]), timeout, progress))
-            return self
+            return self._fit_stream(_slices(data["x"], data["y"]), timeout, progress)
         params = {"model": self._model_handle(data["x"]), "options": self._fit_options(), **data}
         remote, answer = create(self._client, "fit", params, timeout=timeout, progress=progress)
-        self._adopt(remote, answer.get("summary", {}))
-        return self
+        return remote, answer.get("summary", {})
 
     def tuned_fit(
         self, X: Any, y: Any, options: Mapping[str, Any], validation: tuple[Any, Any] | None = None
@@ -263,6 +269,7 @@ class Laplace:
         params.update(data)
         remote, answer = create(self._client, "fit", params, progress=self._progress)
         self._adopt(remote, answer.get("summary", {}))
+        self._training = _readable_again(X, y)
         return self
 
     def _data(self, X: Any, y: Any, names: tuple[str, str] = ("X", "y")) -> dict[str, Array]:
@@ -315,6 +322,7 @@ class Laplace:
         params = {"model": self._model_handle(None), "options": self._fit_options(), "partial": partial.to_bytes()}
         remote, answer = create(self._client, "fitMerged", params, progress=self._progress)
         self._adopt(remote, answer.get("summary", {}))
+        self._training = None
         return self
 
     def optimize_prior_precision(
@@ -328,6 +336,8 @@ class Laplace:
         prior_structure: str = "scalar",
         tune_sigma_noise: bool = False,
         *,
+        X: Any = None,
+        y: Any = None,
         X_val: Any = None,
         y_val: Any = None,
         progress_bar: bool | None = None,
@@ -341,6 +351,8 @@ class Laplace:
                 without weight decay), or 'gridsearch' (held-out likelihood; needs `val_loader` or `X_val`, `y_val`).
             prior_structure: 'scalar', 'layerwise' (one for each tensor) or 'diag' (one for each parameter).
             tune_sigma_noise: tunes sigma_noise too.
+            X, y: the training data, which 'linearized' reads once more. Needed only where `fit` was not given arrays or a loader
+                that can be read again: after `fit_merged`, `load`, pickling, or a fit to a generator.
             pred_type, n_steps, lr, init_prior_prec: taken for laplace-torch's sake. The optimum does not depend on them: it is
                 found to convergence.
         """
@@ -352,6 +364,8 @@ class Laplace:
         if tune_sigma_noise:
             options["sigmaNoise"] = True  # type: ignore[assignment]
         params: dict[str, Any] = {"posterior": self._handle(), "options": options}
+        if options["tune"] == "linearized":
+            params.update(self._training_data(X, y))
         if val_loader is not None:
             x_val, labels = joined(val_loader, "validation data")
             params["validation"] = {"x": x_val, "y": _labels(labels, self.likelihood)}
@@ -366,6 +380,17 @@ class Laplace:
         )
         self._adopt(remote, answer.get("summary", {}))
         return self
+
+    def _training_data(self, X: Any, y: Any) -> dict[str, Array]:
+        training = self._training if X is None else (X, y)
+        if training is None:
+            raise OptionError(
+                "Tuning 'linearized' reads the training data once more, and they are not kept here (a posterior that was loaded, merged from "
+                "parts, unpickled, or fitted to a generator). Give them: optimize_prior_precision(method='linearized', X=X, y=y).",
+                "BAD_COMBINATION",
+                {"option": "method"},
+            )
+        return self._data(*training)
 
     # --- hyper-parameters ---
 
@@ -674,6 +699,7 @@ class Laplace:
         self._network_params = None
         self._network = None
         self._network_summary = {}
+        self._training = None
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", LaplaceWarning)
             self._adopt(remote, summary)
@@ -692,7 +718,7 @@ class Laplace:
     def __getstate__(self) -> dict[str, Any]:
         self._keep_copy()
         state = self.__dict__.copy()
-        for key in ("_client", "_network", "_posterior", "_progress", "_cache"):
+        for key in ("_client", "_network", "_posterior", "_progress", "_cache", "_training"):
             state.pop(key)
         if self._network_params is not None:
             state["model"] = None
@@ -707,6 +733,7 @@ class Laplace:
         self._posterior = None
         self._progress = None
         self._cache = {}
+        self._training = None
         if fitted:
             blob = self._blob
             # Of no generation: it is loaded when it is first needed.
@@ -795,6 +822,10 @@ def _prediction(answers: list[dict[str, Any]]) -> Prediction:
     return Prediction(
         **{name: part(name) for name in names}, seed=first.get("seed"), notes=tuple(first.get("notes", ()))
     )
+
+
+def _readable_again(X: Any, y: Any) -> tuple[Any, Any] | None:
+    return None if isinstance(X, Iterator) else (X, y)
 
 
 def _no_batches() -> LaplaceError:
