@@ -2,10 +2,18 @@
 import { GraphError } from '../errors.js'
 import { binaryOperators } from './elementwise-binary.js'
 import { unaryOperators } from './elementwise-unary.js'
+import { fillingOperators } from './filling.js'
+import { gatheringOperators } from './gathering.js'
+import { joiningOperators } from './joining.js'
 import { linearOperators } from './linear.js'
+import { normalisationOperators } from './normalisation.js'
 import type { Operator } from './operator.js'
+import { paddingOperators } from './padding.js'
 import { reductionOperators } from './reduction.js'
+import { scatterRows } from './scatter-rows.js'
 import { shapeOperators } from './shape-manipulation.js'
+import { slicingOperators } from './slicing.js'
+import { softmaxOperators } from './softmax.js'
 
 const families: readonly (readonly Operator[])[] = [
   unaryOperators,
@@ -13,6 +21,14 @@ const families: readonly (readonly Operator[])[] = [
   linearOperators,
   shapeOperators,
   reductionOperators,
+  softmaxOperators,
+  normalisationOperators,
+  joiningOperators,
+  slicingOperators,
+  gatheringOperators,
+  paddingOperators,
+  fillingOperators,
+  [scatterRows],
 ]
 
 const operators = new Map(families.flat().map(operator => [operator.op, operator] as const))

@@ -5,6 +5,7 @@ import { broadcastPlan, forEachRow } from './broadcast.js'
 import { badNode, batchAxisError, integersAttribute, numberAttribute, requiredInput } from './node-attributes.js'
 import type { BackwardContext, InferredValue, Operator } from './operator.js'
 import { broadcastDims, constantIntegers, cotangentTarget, elementsPerExample, formatDims, knownDims, resolveAxis } from './shape-rules.js'
+import { copyStrided } from './strided-copy.js'
 
 /** The cotangent of an operator that only reshapes: the output's, in the input's shape. */
 function reshapeBack({ builder, inputs: [x], cotangents: [cotangent] }: BackwardContext): (string | undefined)[] {
@@ -168,53 +169,10 @@ const transpose: Operator = {
   },
 }
 
-/** Copies x with its axes in the order of `perm`; axes that stay together are treated as one. */
+/** Copies x with its axes in the order of `perm`. */
 function permute({ shape, data }: Tensor, perm: readonly number[], out: TensorData): void {
   const steps = shape.map((_, axis) => sizeOf(shape.slice(axis + 1)))
-  const extents: number[] = []
-  const strides: number[] = []
-  for (const axis of perm) {
-    const last = extents.length - 1
-    if (last >= 0 && strides[last] === steps[axis] * shape[axis]) {
-      extents[last] *= shape[axis]
-      strides[last] = steps[axis]
-    } else if (shape[axis] !== 1) {
-      extents.push(shape[axis])
-      strides.push(steps[axis])
-    }
-  }
-  const rank = extents.length
-  const [rows, columns] = [rank > 1 ? extents[rank - 2] : 1, extents[rank - 1] ?? 1]
-  const [rowStep, columnStep] = [rank > 1 ? strides[rank - 2] : 0, strides[rank - 1] ?? 1]
-  const outer = extents.slice(0, -2)
-  const index = outer.map(() => 0)
-  let from = 0
-  for (let to = 0; to < out.length; to += rows * columns) {
-    copyMatrix(data, from, rows, columns, rowStep, columnStep, out, to)
-    for (let axis = outer.length - 1; axis >= 0; axis--) {
-      from += strides[axis]
-      if (++index[axis] < outer[axis]) break
-      from -= strides[axis] * outer[axis]
-      index[axis] = 0
-    }
-  }
-}
-
-/** Tiles of this many rows and columns stay in the first cache. */
-const TILE = 32
-
-function copyMatrix(data: TensorData, from: number, rows: number, columns: number, rowStep: number, columnStep: number, out: TensorData, to: number): void {
-  if (columnStep === 1) {
-    for (let i = 0; i < rows; i++) for (let j = 0; j < columns; j++) out[to + i * columns + j] = data[from + i * rowStep + j]
-    return
-  }
-  for (let top = 0; top < rows; top += TILE) {
-    const bottom = Math.min(rows, top + TILE)
-    for (let left = 0; left < columns; left += TILE) {
-      const right = Math.min(columns, left + TILE)
-      for (let i = top; i < bottom; i++) for (let j = left; j < right; j++) out[to + i * columns + j] = data[from + i * rowStep + j * columnStep]
-    }
-  }
+  copyStrided(data, 0, { extents: perm.map(axis => shape[axis]), strides: perm.map(axis => steps[axis]) }, out)
 }
 
 /** Broadcasts its input to a shape, in which 1 stands for "as it is". */

@@ -1,0 +1,80 @@
+/**
+ * @file ScatterRows, an operator of our own: the transpose of picking rows. Derivatives of Gather, of slices with steps and of
+ * padding by repetition are made of it.
+ *
+ * out[..., v, :] = sum of g[..., t, :] over all t with indices[..., t] = v. An ONNX writer expresses it as ScatterND with
+ * reduction `add` onto zeros; where the indices are constant, as MatMul with their one-hot matrix too.
+ */
+import type { GraphBuilder } from '../graph/builder.js'
+import { type Dim, isBatch } from '../graph/graph.js'
+import { sizeOf } from '../tensor.js'
+import { broadcastPlan, forEachRow } from './broadcast.js'
+import { leadingAxes } from './cotangents.js'
+import { badNode, numberAttribute, requiredInput } from './node-attributes.js'
+import type { Operator } from './operator.js'
+import { broadcastDims, formatDims, sameDim, sameShape } from './shape-rules.js'
+
+/** g: L... x T x M and indices: T, or L'... x T whose leading axes are broadcast to L; `rows` is the number of rows of the result. */
+export const scatterRows: Operator = {
+  op: 'ScatterRows',
+  infer(node, inputs) {
+    const [g, indices] = [requiredInput(node, inputs, 0), requiredInput(node, inputs, 1)]
+    const rank = g.shape.length
+    const lead = g.shape.slice(0, -2)
+    const fits = rank >= 2 && indices.shape.length >= 1 && sameDim(g.shape[rank - 2], indices.shape[indices.shape.length - 1])
+    if (!fits || !sameShape(broadcastDims(node, lead, indices.shape.slice(0, -1)), lead)) {
+      throw badNode(node, `rows of shape ${formatDims(g.shape)} cannot be placed by indices of shape ${formatDims(indices.shape)}.`)
+    }
+    return [{ dtype: g.dtype, shape: [...lead, numberAttribute(node, 'rows'), g.shape[rank - 1]] }]
+  },
+  run(node, inputs, context) {
+    const [g, indices] = [requiredInput(node, inputs, 0), requiredInput(node, inputs, 1)]
+    const rows = numberAttribute(node, 'rows')
+    const lead = g.shape.slice(0, -2)
+    const [count, width] = g.shape.slice(-2)
+    const shape = [...lead, rows, width]
+    const data = context.allocate(g.dtype, sizeOf(shape)).fill(0)
+    const plan = broadcastPlan(lead, indices.shape.slice(0, -1))
+    const last = plan.extents.length - 1
+    forEachRow(plan, ([, block], at) => {
+      for (let i = 0; i < plan.extents[last]; i++) {
+        const from = (at + i) * count * width
+        const to = (at + i) * rows * width
+        const first = (block + i * plan.strides[1][last]) * count
+        for (let t = 0; t < count; t++) {
+          const index = indices.data[first + t]
+          const target = to + (index < 0 ? index + rows : index) * width
+          const source = from + t * width
+          for (let j = 0; j < width; j++) data[target + j] += g.data[source + j]
+        }
+      }
+    })
+    return [{ dtype: g.dtype, shape, data }]
+  },
+}
+
+/** Appends the node for g: L... x T x M. */
+export function appendScatterRows(builder: GraphBuilder, g: string, indices: string, rows: number): string {
+  return builder.node('ScatterRows', [g, indices], { rows })
+}
+
+/**
+ * Appends the nodes that do the same along any axis of the cotangent of a value of shape `shape`: element t of the axis is
+ * added to element indices[t] of an axis of `extent` elements.
+ */
+export function scatterAlong(builder: GraphBuilder, cotangent: string, shape: readonly Dim[], axis: number, indices: readonly number[], extent: number): string {
+  const lead = leadingAxes(shape)
+  const behind = shape.slice(axis + 1)
+  const positions = builder.integers(indices)
+  if (!behind.some(isBatch)) {
+    const front = [...new Array<number>(lead).fill(0), ...shape.slice(0, axis).map(dim => (isBatch(dim) ? -1 : dim))]
+    const rows = builder.node('Reshape', [cotangent, builder.integers([...front, indices.length, sizeOf(behind as readonly number[])])])
+    return builder.node('Reshape', [appendScatterRows(builder, rows, positions, extent), builder.integers([...front, extent, ...behind as readonly number[]])])
+  }
+  // The examples lie behind the axis, which therefore changes places with the last one.
+  const last = lead + shape.length - 1
+  const exchange = Array.from({ length: last + 1 }, (_, i) => (i === lead + axis ? last : i === last ? lead + axis : i))
+  const columns = builder.node('Unsqueeze', [builder.node('Transpose', [cotangent], { perm: exchange }), builder.integers([-1])])
+  const placed = builder.node('Squeeze', [appendScatterRows(builder, columns, positions, extent), builder.integers([-1])])
+  return builder.node('Transpose', [placed], { perm: exchange })
+}
