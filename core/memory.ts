@@ -30,9 +30,19 @@ export function checkMemory(structure: Structure, slots: readonly ParameterSlot[
   const bytes = posteriorBytes(structure, slots, linears)
   if (bytes <= limit) return
   const alternatives = (['kron', 'diag'] as const).filter(other => other !== structure && posteriorBytes(other, slots, linears) <= limit)
-  const gibibytes = (value: number): string => `${(value / 2 ** 30).toPrecision(3)} GiB`
   throw new ResourceError('OUT_OF_MEMORY',
     `A ${structure} posterior of these parameters would need ${gibibytes(bytes)}, more than the limit of ${gibibytes(limit)} (option memoryLimit). ` +
     (alternatives.length > 0 ? `Use structure ${alternatives.join(' or ')}, or subset last_layer.` : 'Use subset last_layer.'),
     { structure, needed: bytes, limit, alternatives })
 }
+
+/**
+ * Checks an array that a call is about to make against the default limit.
+ * @throws ResourceError OUT_OF_MEMORY naming both, and what to do
+ */
+export function checkBytes(what: string, bytes: number, advice: string): void {
+  if (bytes <= DEFAULT_MEMORY_LIMIT) return
+  throw new ResourceError('OUT_OF_MEMORY', `${what} would need ${gibibytes(bytes)}, more than the limit of ${gibibytes(DEFAULT_MEMORY_LIMIT)}. ${advice}`, { needed: bytes, limit: DEFAULT_MEMORY_LIMIT })
+}
+
+function gibibytes(bytes: number): string { return `${(bytes / 2 ** 30).toPrecision(3)} GiB` }

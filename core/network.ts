@@ -28,12 +28,12 @@ export interface NetworkChoice { readonly input?: string | undefined, readonly o
  * Chooses the output, takes away a softmax, log-softmax or sigmoid at the end, and brings the output to N x C.
  * @throws GraphError AMBIGUOUS_NETWORK, BATCH_AXIS; OptionError BAD_COMBINATION when outputs and likelihood do not fit
  */
-export function prepareNetwork(graph: Graph, likelihood: Likelihood, choice: NetworkChoice = {}): Network {
+export function prepareNetwork(graph: Graph, likelihood: Likelihood | undefined, choice: NetworkChoice = {}): Network {
   const input = chooseOne('input', graph.inputs.map(candidate => candidate.name), choice.input)
   const output = chooseOne('output', graph.outputs, choice.output)
   const stripped = stripLinkFunction({ ...graph, outputs: [output] }, output)
   const { graph: flat, outputs, name } = flattenOutput(stripped.graph, stripped.output)
-  checkLikelihood(likelihood, outputs, stripped.link)
+  if (likelihood !== undefined) checkLikelihood(likelihood, outputs, stripped.link)
   const notes = [...graph.notes, ...(stripped.note === undefined ? [] : [stripped.note])]
   const chosen = graph.inputs.find(candidate => candidate.name === input)
   if (chosen === undefined) throw new GraphError('AMBIGUOUS_NETWORK', `The network has no input '${input}'.`)
@@ -51,7 +51,7 @@ function chooseOne(kind: 'input' | 'output', names: readonly string[], wanted: s
 }
 
 /** float64 when a parameter (or, without parameters, an input) is. */
-function precisionOf(graph: Graph): Precision {
+export function precisionOf(graph: Graph): Precision {
   const double = graph.parameters.some(({ name }) => graph.initializers.get(name)?.dtype === 'float64')
   return double || (graph.parameters.length === 0 && graph.inputs.some(input => input.dtype === 'float64')) ? 'float64' : 'float32'
 }

@@ -11,10 +11,12 @@ export const LINKS = ['probit', 'mc', 'bridge', 'bridge_norm', 'mean_field_1', '
 export const PREDICTIVES = ['glm', 'nn'] as const
 export const ENGINES = ['auto', 'typescript', 'onnxruntime'] as const
 export const KFAC_APPROXIMATIONS = ['expand', 'reduce'] as const
+export const PRECISIONS = ['float32', 'float64'] as const
 
 export type Likelihood = (typeof LIKELIHOODS)[number]
 export type Subset = (typeof SUBSETS)[number]
 export type Structure = (typeof STRUCTURES)[number]
+export type Curvature = (typeof CURVATURES)[number]
 export type TuneMethod = (typeof TUNE_METHODS)[number]
 export type PriorStructure = (typeof PRIOR_STRUCTURES)[number]
 export type Link = (typeof LINKS)[number]

@@ -2,14 +2,23 @@
 import type { Graph } from '../graph/graph.js'
 import type { Precision, Tensor } from '../tensor.js'
 
+/** An input that is worked out from an output of the same run: the seeds of a backward pass, from the forward pass before it. */
+export interface LateInput {
+  readonly name: string
+  /** The output that it is made from. */
+  readonly from: string
+  readonly compute: (value: Tensor) => Tensor
+}
+
 /** A graph made ready to run. */
 export interface Program {
   /**
    * Runs the graph on one batch. Every input of the graph must be given; the batch size is read from them.
+   * @param late one input that is left out of `inputs`; the nodes that it needs do not read it
    * @returns the outputs by name; their data belongs to the caller
    * @throws ShapeError when an input does not have its declared shape
    */
-  run(inputs: ReadonlyMap<string, Tensor>): Promise<ReadonlyMap<string, Tensor>>
+  run(inputs: ReadonlyMap<string, Tensor>, late?: LateInput): Promise<ReadonlyMap<string, Tensor>>
   /** Releases what the program holds outside of the garbage-collected heap. */
   dispose(): void
 }

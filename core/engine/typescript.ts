@@ -12,14 +12,14 @@ import { operatorFor } from '../ops/registry.js'
 import { formatDims } from '../ops/shape-rules.js'
 import { cast, formatShape, type Precision, sizeOf, type Tensor } from '../tensor.js'
 import { BufferPool } from './buffer-pool.js'
-import type { Engine, Program } from './engine.js'
+import type { Engine, LateInput, Program } from './engine.js'
 import { fuseTranspositions } from './fuse.js'
 import { convertPrecision } from './precision.js'
 
 /** A program that runs at once. */
 export interface SynchronousProgram {
   /** Runs one batch, as `Program.run` does. @throws ShapeError when an input does not have its declared shape */
-  run(inputs: ReadonlyMap<string, Tensor>): ReadonlyMap<string, Tensor>
+  run(inputs: ReadonlyMap<string, Tensor>, late?: LateInput): ReadonlyMap<string, Tensor>
   /** The largest number of bytes of intermediate values that a run has needed at once. */
   peakBytes(): number
   dispose(): void
@@ -48,7 +48,7 @@ export function typescriptEngine(): Engine {
     name: 'typescript',
     async compile(graph, precision): Promise<Program> {
       const program = compileGraph(graph, precision)
-      return { run: async inputs => program.run(inputs), dispose: () => { program.dispose() } }
+      return { run: async (inputs, late) => program.run(inputs, late), dispose: () => { program.dispose() } }
     },
   }
 }
@@ -68,7 +68,7 @@ export function compileGraph(graph: Graph, precision: Precision): SynchronousPro
   const plan = planGraph(prepareGraph(graph, precision))
   const pool = new BufferPool()
   return {
-    run: inputs => runPlan(plan, pool, inputs),
+    run: (inputs, late) => runPlan(plan, pool, inputs, late),
     peakBytes: () => pool.peakBytes,
     dispose: () => { pool.clear() },
   }
@@ -112,11 +112,16 @@ function markLastReads(steps: readonly { readonly inputs: readonly number[], rea
   }
 }
 
-function runPlan(plan: Plan, pool: BufferPool, given: ReadonlyMap<string, Tensor>): Map<string, Tensor> {
+function runPlan(plan: Plan, pool: BufferPool, given: ReadonlyMap<string, Tensor>, late: LateInput | undefined): Map<string, Tensor> {
   const values = plan.constants.slice()
   pool.beginRun()
-  bindInputs(plan, given, values)
+  bindInputs(plan, given, values, late?.name)
+  let pending = late === undefined ? undefined : lateSlots(plan, late)
   for (const { node, operator, inputs, outputs, last } of plan.steps) {
+    if (pending !== undefined && late !== undefined && inputs.includes(pending.input)) {
+      values[pending.input] = late.compute(computed(late.from, values[pending.from]))
+      pending = undefined
+    }
     const results = operator.run(node, inputs.map(slot => (slot < 0 ? undefined : values[slot])), pool)
     for (let i = 0; i < outputs.length; i++) {
       if (outputs[i] < 0) continue
@@ -133,19 +138,31 @@ function runPlan(plan: Plan, pool: BufferPool, given: ReadonlyMap<string, Tensor
   return collectOutputs(plan, pool, values)
 }
 
+function lateSlots(plan: Plan, late: LateInput): { readonly input: number, readonly from: number } {
+  const input = plan.inputs.find(known => known.input.name === late.name)
+  const from = plan.outputs.find(known => known.name === late.from)
+  if (input === undefined || from === undefined) throw new InternalError(`The program has no input '${late.name}', or no output '${late.from}'.`)
+  return { input: input.slot, from: from.slot }
+}
+
+function computed(name: string, value: Tensor | undefined): Tensor {
+  if (value === undefined) throw new InternalError(`The output '${name}' was not computed.`)
+  return value
+}
+
 function collectOutputs(plan: Plan, pool: BufferPool, values: readonly (Tensor | undefined)[]): Map<string, Tensor> {
   const results = new Map<string, Tensor>()
   for (const { name, slot } of plan.outputs) {
-    const value = values[slot]
-    if (value === undefined) throw new InternalError(`The output '${name}' was not computed.`)
+    const value = computed(name, values[slot])
     results.set(name, { ...value, data: pool.handOver(value.data) })
   }
   return results
 }
 
-function bindInputs(plan: Plan, given: ReadonlyMap<string, Tensor>, values: (Tensor | undefined)[]): void {
+function bindInputs(plan: Plan, given: ReadonlyMap<string, Tensor>, values: (Tensor | undefined)[], late: string | undefined): void {
   let examples: number | undefined
   for (const { input, slot } of plan.inputs) {
+    if (input.name === late) continue
     const value = given.get(input.name)
     if (value === undefined) throw new ShapeError(`The input '${input.name}' of shape ${formatDims(input.shape)} is missing.`, { name: input.name, expected: formatDims(input.shape) })
     const count = checkInput(input, value)

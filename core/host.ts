@@ -1,0 +1,39 @@
+/** @file What the core takes from its surroundings: engines that it does not contain, and a solver for small systems. */
+import type { Engine, Program } from './engine/engine.js'
+import { typescriptEngine } from './engine/typescript.js'
+import { ResourceError } from './errors.js'
+import type { EngineName } from './options.js'
+import type { SmallSolver } from './tuning/newton.js'
+
+/** What an engine is chosen for. */
+export interface EngineRequest {
+  readonly name: EngineName
+  readonly threads: number | undefined
+}
+
+/** Injected by the package's Node entry; the core alone has the embedded engine. */
+export interface Host {
+  /** An engine for a request, or undefined for the embedded one. @throws ResourceError MISSING_DEPENDENCY */
+  readonly engine?: (request: EngineRequest) => Promise<Engine | undefined>
+  /** Solves the Newton step of a few hyper-parameters. */
+  readonly solver?: SmallSolver
+}
+
+/** An engine that is chosen when the first program is compiled. */
+export function chosenEngine(request: EngineRequest, host: Host): Engine {
+  let chosen: Promise<Engine> | undefined
+  let name: Engine['name'] = 'typescript'
+  const choose = async (): Promise<Engine> => {
+    const engine = await host.engine?.(request)
+    if (engine === undefined && request.name === 'onnxruntime') {
+      throw new ResourceError('MISSING_DEPENDENCY', "The engine 'onnxruntime' is not available here; use engine 'typescript', or the package's Node entry with onnxruntime-node installed.", { package: 'onnxruntime-node' })
+    }
+    const result = engine ?? typescriptEngine()
+    name = result.name
+    return result
+  }
+  return {
+    get name() { return name },
+    compile: async (graph, precision): Promise<Program> => (await (chosen ??= choose())).compile(graph, precision),
+  }
+}

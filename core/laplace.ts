@@ -1,0 +1,174 @@
+/** @file The entry: a network and options become a fit, and a fit becomes a posterior. */
+import type { Batch } from './data.js'
+import { graphDigest } from './digest.js'
+import { DataError, OptionError, StateError } from './errors.js'
+import { createEvaluator, type Evaluator } from './evaluator.js'
+import { type Accumulation, type FitSums, startAccumulation } from './fit.js'
+import type { Graph } from './graph/graph.js'
+import { chosenEngine, type Host } from './host.js'
+import { type LaplaceOptions, type ResolvedOptions, resolveOptions } from './laplace-options.js'
+import { LaplacePosterior, type TuneData } from './laplace-posterior.js'
+import { likelihoodModel } from './likelihood/likelihood.js'
+import { type Network, prepareNetwork } from './network.js'
+import type { TuneMethod } from './options.js'
+import type { PartialFit } from './partial-fit.js'
+import { checkSettings, DEFAULT_SETTINGS } from './posterior/posterior.js'
+import { structuredPosterior } from './posterior/structured.js'
+import type { PosteriorState } from './posterior-state.js'
+import type { WorkOptions } from './progress.js'
+import type { Tensor } from './tensor.js'
+import { tunePosterior, type TuneRequest, tuneWithLinearModel } from './tune.js'
+import type { LinearData } from './tuning/linear-model.js'
+
+/** A Laplace approximation of a network, to be fitted. */
+export interface Laplace {
+  /** What was noticed of the network. */
+  readonly notes: readonly string[]
+  /**
+   * Fits the posterior to N rows, or to batches of them, and tunes the prior unless told otherwise.
+   * @param x inputs, one example a row
+   * @param y classification: N class numbers; otherwise N x C
+   * @throws ShapeError, DataError, ResourceError, NumericalError, CancelledError
+   */
+  fit(x: Tensor, y: Tensor, work?: WorkOptions): Promise<LaplacePosterior>
+  fit(batches: AsyncIterable<Batch> | Iterable<Batch>, y?: undefined, work?: WorkOptions): Promise<LaplacePosterior>
+  /** Sums over some of the data: partial fits add up (`mergePartialFits`). */
+  fitPartial(x: Tensor, y: Tensor, work?: WorkOptions): Promise<PartialFit>
+  /**
+   * The posterior of sums over all the data.
+   * @param data the training data once more, for tuning by `linearized`; without them the prior is tuned by `marglik`
+   * @throws StateError DIGEST_MISMATCH when the sums belong to another network or other options
+   */
+  fitMerged(partial: PartialFit, data?: Batch, work?: WorkOptions): Promise<LaplacePosterior>
+  /** Starts a fit to data that arrive piece by piece. */
+  stream(): FitStream
+}
+
+/** A fit to data that arrive piece by piece. After an error it cannot be continued. */
+export interface FitStream {
+  /** Adds examples; returns how many there are. */
+  add(x: Tensor, y: Tensor, work?: WorkOptions): Promise<number>
+  finish(work?: WorkOptions): Promise<LaplacePosterior>
+}
+
+/**
+ * Prepares the Laplace approximation of a network's posterior.
+ * @throws OptionError for unknown options and words; GraphError when the network cannot be used
+ * @example
+ * const posterior = await laplace(network, { likelihood: 'classification' }).fit(x, y)
+ * const { probabilities } = await posterior.predict(x)
+ */
+export function laplace(graph: Graph, options: LaplaceOptions, host: Host = {}): Laplace {
+  const resolved = resolveOptions(options)
+  const network = prepareNetwork(graph, resolved.likelihood, resolved)
+  const evaluator = evaluatorFor(network, resolved, host)
+  checkSettings({ ...DEFAULT_SETTINGS, ...resolved.settings }, evaluator.slots, resolved.structure)
+  const plan = planTuning(resolved)
+  const task: FitTask = { graph, network, evaluator, options: resolved, host, plan }
+  return {
+    notes: network.notes,
+    fit: (x: Tensor | AsyncIterable<Batch> | Iterable<Batch>, y?: Tensor, work: WorkOptions = {}) => fitAll(task, x, y, work),
+    fitPartial: async (x, y, work = {}) => {
+      const notes: string[] = []
+      const accumulation = accumulationFor(task, false, notes)
+      await accumulation.add(x, y, work)
+      return { key: partialKey(task), ...accumulation.sums() }
+    },
+    fitMerged: (partial, data, work = {}) => fitMerged(task, partial, data, work),
+    stream: () => startStream(task),
+  }
+}
+
+interface FitTask {
+  readonly graph: Graph
+  readonly network: Network
+  readonly evaluator: Evaluator
+  readonly options: ResolvedOptions
+  readonly host: Host
+  readonly plan: TuningPlan
+}
+
+/** How the prior will be tuned, and a note where that is not what a user may expect. */
+interface TuningPlan { readonly tune: TuneMethod, readonly chosen: boolean, readonly note?: string }
+
+function planTuning({ tune, settings, subset, priorStructure }: ResolvedOptions): TuningPlan {
+  if (tune !== undefined) return { tune, chosen: true }
+  if (settings.priorPrecision !== undefined) return { tune: 'none', chosen: false }
+  if (subset === 'last_layer' && priorStructure !== 'diagonal') return { tune: 'linearized', chosen: false }
+  return { tune: 'marglik', chosen: false, note: "The prior precision was tuned by the marginal likelihood at the network's weights ('marglik'): tuning by 'linearized' is for the last layer with one precision, or one for each tensor. With held-out data 'grid' is safer." }
+}
+
+/** @throws GraphError, ResourceError */
+export function evaluatorFor(network: Network, options: ResolvedOptions, host: Host): Evaluator {
+  const precision = options.precision ?? network.precision
+  return createEvaluator(network, options.subset, chosenEngine({ name: options.engine, threads: options.threads }, host), precision)
+}
+
+function accumulationFor({ evaluator, options }: FitTask, keepFeatures: boolean, notes: string[]): Accumulation {
+  return startAccumulation(evaluator, likelihoodModel(options.likelihood), options, keepFeatures, sentence => { if (!notes.includes(sentence)) notes.push(sentence) })
+}
+
+function startStream(task: FitTask): FitStream {
+  const notes: string[] = []
+  const accumulation = accumulationFor(task, task.plan.tune === 'linearized', notes)
+  let failed = false
+  return {
+    async add(x, y, work = {}) {
+      if (failed) throw new StateError('NOT_FITTED', 'This fit has failed before and cannot be continued; start again.')
+      try {
+        return await accumulation.add(x, y, work)
+      } catch (error) {
+        failed = true
+        throw error
+      }
+    },
+    finish: (work = {}) => finishFit(task, accumulation.sums(), accumulation.linearData(), notes, work),
+  }
+}
+
+async function fitAll(task: FitTask, x: Tensor | AsyncIterable<Batch> | Iterable<Batch>, y: Tensor | undefined, work: WorkOptions): Promise<LaplacePosterior> {
+  const stream = startStream(task)
+  if ('data' in x) {
+    if (y === undefined) throw new DataError('BAD_ARRAY', 'y is missing: fit takes x and y, or an iterable of batches { x, y }.', { array: 'y' })
+    await stream.add(x, y, work)
+  } else {
+    for await (const batch of x) await stream.add(batch.x, batch.y, work)
+  }
+  return stream.finish(work)
+}
+
+async function fitMerged(task: FitTask, partial: PartialFit, data: Batch | undefined, work: WorkOptions): Promise<LaplacePosterior> {
+  const { plan } = task
+  if (partial.key !== partialKey(task)) {
+    throw new StateError('DIGEST_MISMATCH', 'The partial fit belongs to another network, or was made with another likelihood, subset, structure or precision.', { expected: partialKey(task), actual: partial.key })
+  }
+  if (plan.tune !== 'linearized' || data !== undefined) {
+    const accumulation = plan.tune === 'linearized' ? accumulationFor(task, true, []) : undefined
+    if (accumulation !== undefined && data !== undefined) await accumulation.add(data.x, data.y, work)
+    return finishFit(task, partial, accumulation?.linearData(), [], work)
+  }
+  if (plan.chosen) throw new OptionError('BAD_COMBINATION', "Tuning 'linearized' goes over the training data once more: give them to fitMerged, or tune by 'marglik'.", { option: 'tune' })
+  const note = "The prior precision was tuned by 'marglik', because tuning by 'linearized' needs the training data once more; give them to fitMerged for that."
+  return finishFit({ ...task, plan: { tune: 'marglik', chosen: false, note } }, partial, undefined, [], work)
+}
+
+async function finishFit(task: FitTask, sums: FitSums, linear: LinearData | undefined, notes: readonly string[], work: WorkOptions): Promise<LaplacePosterior> {
+  const { graph, evaluator, options, host, network, plan } = task
+  if (sums.examples === 0) throw new DataError('EMPTY_DATA', 'There are no examples to fit to.')
+  const structured = structuredPosterior(sums.curvature, evaluator.slots, evaluator.theta, options.settings)
+  const state: PosteriorState = {
+    graph, evaluator, options, host, structured, examples: sums.examples, loss: sums.loss, fitted: sums.curvature,
+    mode: undefined, tuned: 'none', effectiveParameters: undefined, notes: [...network.notes, ...notes, ...(plan.note === undefined ? [] : [plan.note])],
+  }
+  if (plan.tune === 'none') return new LaplacePosterior(state)
+  const request: TuneRequest = { tune: plan.tune, priorStructure: options.priorStructure, tuneNoise: options.tuneNoise }
+  const data: TuneData = { validation: options.validation }
+  work.onProgress?.({ stage: 'tune', done: 0 })
+  return new LaplacePosterior(linear === undefined ? await tunePosterior(state, request, data, work) : tuneWithLinearModel(state, request, linear, work))
+}
+
+/** Names what a partial fit belongs to. */
+function partialKey({ graph, evaluator, options }: FitTask): string {
+  const { likelihood, subset, structure, curvature, kfacApprox } = options
+  return [graphDigest(graph), likelihood, subset, structure, curvature, kfacApprox, evaluator.precision, evaluator.network.output].join(' ')
+}

@@ -1,0 +1,3 @@
+/** @file The range in which prior precisions are sought: beyond it a prior is off, or pins its parameters. */
+export const LOWEST_PRECISION = 1e-12
+export const HIGHEST_PRECISION = 1e12

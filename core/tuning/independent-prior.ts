@@ -1,0 +1,41 @@
+/** @file One prior precision for each parameter of a diagonal posterior: the evidence separates, and each maximum has a closed form. */
+import type { DataFit } from '../posterior/evidence.js'
+import { deviation, hessianFactor, type PosteriorSettings, type StructuredPosterior } from '../posterior/posterior.js'
+import { HIGHEST_PRECISION, LOWEST_PRECISION } from './bounds.js'
+
+const MOST_ROUNDS = 500
+const TOLERANCE = 1e-12
+
+/**
+ * The maximum over delta_i is the positive root of delta^2 q + delta q h - h = 0 with h = H_ii / (sigma^2 T), q = (theta_i - mu_i)^2; for the noise,
+ * sigma^2 = 2 loss / (T (N C - gamma)) with gamma = sum h / (h + delta). The two are taken in turn until nothing moves.
+ */
+export function tuneIndependentPrior(posterior: StructuredPosterior, data: DataFit, tuneNoise: boolean): PosteriorSettings {
+  const h = concatenate(posterior.spectrum().values)
+  const squares = deviation(posterior.mean, posterior.settings).map(d => d * d)
+  let settings = posterior.settings
+  for (let round = 0; round < MOST_ROUNDS; round++) {
+    const scale = hessianFactor(settings)
+    const precision = h.map((value, i) => bestPrecision(scale * value, squares[i]))
+    settings = { ...settings, priorPrecision: precision }
+    if (!tuneNoise) break
+    const gamma = h.reduce((sum, value, i) => sum + scale * value / (scale * value + precision[i]), 0)
+    const noise = Math.sqrt(2 * data.loss / (settings.temperature * Math.max(1, data.examples * data.outputs - gamma)))
+    const moved = Math.abs(Math.log(noise / settings.sigmaNoise))
+    settings = { ...settings, sigmaNoise: noise }
+    if (moved < TOLERANCE) break
+  }
+  return settings
+}
+
+function bestPrecision(h: number, q: number): number {
+  const root = q > 0 ? 2 * h / (q * h + Math.sqrt(q * h * (q * h + 4))) : Infinity
+  return Math.min(HIGHEST_PRECISION, Math.max(LOWEST_PRECISION, Number.isNaN(root) ? LOWEST_PRECISION : root))
+}
+
+function concatenate(lists: readonly Float64Array[]): Float64Array {
+  const all = new Float64Array(lists.reduce((sum, list) => sum + list.length, 0))
+  let at = 0
+  for (const list of lists) { all.set(list, at); at += list.length }
+  return all
+}

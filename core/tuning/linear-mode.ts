@@ -1,0 +1,135 @@
+/**
+ * @file The mode of the last layer's linear model: the minimum of s loss(w) + 1/2 sum delta_i (w_i - mu_i)^2, which is convex.
+ * Newton's method with a Cholesky factor while that is cheap, by conjugate gradients with a Kronecker preconditioner beyond.
+ */
+import { NumericalError } from '../errors.js'
+import { cholesky, gemm, symmetricEigen, triangularSolve } from '../kernels/linear-algebra.js'
+import type { LinearModel } from './linear-model.js'
+
+export interface LinearMode {
+  readonly w: Float64Array
+  /** f_lin(w), N x C. */
+  readonly f: Float64Array
+  readonly loss: number
+}
+
+/** What is minimised: s, delta and mu of every weight. */
+export interface LinearObjective {
+  readonly scale: number
+  readonly precision: Float64Array
+  readonly priorMean: Float64Array
+}
+
+/** Up to this many weights the Hessian is formed. */
+const LARGEST_DENSE = 700
+const MOST_STEPS = 500
+const MOST_HALVINGS = 60
+/** The residual of conjugate gradients relative to the gradient. */
+const FORCING = 1e-3
+const MOST_GRADIENT_STEPS = 400
+
+/**
+ * The mode, from a starting point.
+ * @param tolerance largest change of a weight, relative to the largest weight, in the last step
+ * @throws NumericalError NO_CONVERGENCE
+ */
+export function linearMode(model: LinearModel, objective: LinearObjective, start: Float64Array, tolerance = 1e-12): LinearMode {
+  let w = start
+  let f = model.outputsAt(w)
+  let loss = model.loss(f)
+  let value = total(objective, w, loss)
+  for (let step = 0; step < MOST_STEPS; step++) {
+    const gradient = model.gradient(f).map((g, i) => objective.scale * g + objective.precision[i] * (w[i] - objective.priorMean[i]))
+    const direction = model.size <= LARGEST_DENSE ? denseStep(model, objective, f, gradient) : conjugateGradientStep(model, objective, f, gradient)
+    let length = 1
+    let next = w
+    let moved = 0
+    for (let halving = 0; ; halving++) {
+      next = w.map((value, i) => value - length * direction[i])
+      f = model.outputsAt(next)
+      loss = model.loss(f)
+      moved = length * largest(direction)
+      const reached = total(objective, next, loss)
+      if (reached <= value + 1e-12 * Math.abs(value) || halving === MOST_HALVINGS) { value = reached; break }
+      length /= 2
+    }
+    w = next
+    if (moved <= tolerance * Math.max(1, largest(w))) return { w, f, loss }
+  }
+  throw new NumericalError('NO_CONVERGENCE', `The mode of the last layer's linear model was not found in ${MOST_STEPS} Newton steps. Scale the features, or tune by 'marglik' or 'grid'.`, { steps: MOST_STEPS })
+}
+
+function total({ scale, precision, priorMean }: LinearObjective, w: Float64Array, loss: number): number {
+  let penalty = 0
+  for (let i = 0; i < w.length; i++) penalty += precision[i] * (w[i] - priorMean[i]) ** 2
+  return scale * loss + penalty / 2
+}
+
+function largest(values: Float64Array): number {
+  return values.reduce((most, value) => Math.max(most, Math.abs(value)), 0)
+}
+
+function denseStep(model: LinearModel, { scale, precision }: LinearObjective, f: Float64Array, gradient: Float64Array): Float64Array {
+  const { size } = model
+  const matrix = model.hessian(f)
+  for (let i = 0; i < matrix.length; i++) matrix[i] *= scale
+  for (let i = 0; i < size; i++) matrix[i * size + i] += precision[i]
+  const pivot = cholesky(size, matrix)
+  if (pivot >= 0) throw new NumericalError('NOT_POSITIVE_DEFINITE', `The Hessian of the last layer's linear model is not positive definite at pivot ${pivot}; its prior precision is ${precision[pivot]}.`, { pivot })
+  const step = gradient.slice()
+  triangularSolve(false, size, 1, matrix, step)
+  triangularSolve(true, size, 1, matrix, step)
+  return step
+}
+
+/** Preconditioned by the Kronecker factors: (s B kron phi1'phi1 / N + delta)^-1 in their eigenbases. */
+function conjugateGradientStep(model: LinearModel, { scale, precision }: LinearObjective, f: Float64Array, gradient: Float64Array): Float64Array {
+  const product = model.hessianTimes(f)
+  const times = (v: Float64Array): Float64Array => product(v).map((value, i) => scale * value + precision[i] * v[i])
+  const precondition = kroneckerPreconditioner(model, scale, precision, f)
+  const x = new Float64Array(gradient.length)
+  const residual = gradient.slice()
+  let z = precondition(residual)
+  const direction = z.slice()
+  let rho = dot(residual, z)
+  const target = FORCING ** 2 * rho
+  for (let k = 0; k < MOST_GRADIENT_STEPS && rho > target && rho > 0; k++) {
+    const image = times(direction)
+    const alpha = rho / dot(direction, image)
+    for (let i = 0; i < x.length; i++) { x[i] += alpha * direction[i]; residual[i] -= alpha * image[i] }
+    z = precondition(residual)
+    const next = dot(residual, z)
+    const beta = next / rho
+    rho = next
+    for (let i = 0; i < x.length; i++) direction[i] = z[i] + beta * direction[i]
+  }
+  return x
+}
+
+function dot(a: Float64Array, b: Float64Array): number {
+  let sum = 0
+  for (let i = 0; i < a.length; i++) sum += a[i] * b[i]
+  return sum
+}
+
+function kroneckerPreconditioner(model: LinearModel, scale: number, precision: Float64Array, f: Float64Array): (v: Float64Array) => Float64Array {
+  const { outputs, width, examples, indices, likelihood } = model
+  const b = symmetricEigen(outputs, likelihood.sumHessian(f, examples, outputs))
+  const a = model.gramEigen()
+  const mean = precision.reduce((sum, value) => sum + value, 0) / precision.length
+  const inverse = new Float64Array(outputs * width)
+  for (let o = 0; o < outputs; o++) for (let i = 0; i < width; i++) inverse[o * width + i] = 1 / (scale * Math.max(0, b.values[o]) * Math.max(0, a.values[i]) / examples + mean)
+  return v => {
+    const matrix = Float64Array.from(indices, at => v[at])
+    const half = new Float64Array(matrix.length)
+    const rotated = new Float64Array(matrix.length)
+    gemm(false, false, outputs, width, width, 1, matrix, a.vectors, 0, half)
+    gemm(true, false, outputs, width, outputs, 1, b.vectors, half, 0, rotated)
+    for (let i = 0; i < rotated.length; i++) rotated[i] *= inverse[i]
+    gemm(false, false, outputs, width, outputs, 1, b.vectors, rotated, 0, half)
+    gemm(false, true, outputs, width, width, 1, half, a.vectors, 0, matrix)
+    const result = new Float64Array(v.length)
+    for (let i = 0; i < matrix.length; i++) result[indices[i]] = matrix[i]
+    return result
+  }
+}

@@ -1,0 +1,136 @@
+/**
+ * @file The last layer as a linear model in its own right: f_lin(w) = W phi + b on fixed features phi, with w in theta's order.
+ */
+import { accumulateLastLayer, lastLayerIndices, lastLayerShape, withOnes } from '../curvature/last-layer.js'
+import { zeroCurvature } from '../curvature/accumulate.js'
+import type { Curvature, ParameterSlot } from '../curvature/curvature.js'
+import { gemm, type RealArray, symmetricEigen, syrk } from '../kernels/linear-algebra.js'
+import type { LikelihoodModel } from '../likelihood/likelihood.js'
+import type { Structure } from '../options.js'
+
+/** Features and labels of the training data. */
+export interface LinearData {
+  /** N x D. */
+  readonly features: RealArray
+  readonly labels: Float64Array
+  readonly examples: number
+}
+
+export interface LinearModel {
+  readonly examples: number
+  readonly outputs: number
+  /** Number of weights P. */
+  readonly size: number
+  /** D, and 1 more with a bias. */
+  readonly width: number
+  readonly slots: readonly ParameterSlot[]
+  readonly likelihood: LikelihoodModel
+  /** f_lin(w), N x C. */
+  outputsAt(w: Float64Array): Float64Array
+  loss(f: Float64Array): number
+  /** Gradient of the loss with respect to w. */
+  gradient(f: Float64Array): Float64Array
+  /** sum_n Lambda_n kron phi1 phi1', P x P. */
+  hessian(f: Float64Array): Float64Array
+  /** The same times a vector, without forming it. */
+  hessianTimes(f: Float64Array): (v: Float64Array) => Float64Array
+  /** The curvature in a structure. */
+  curvature(f: Float64Array, structure: Structure): Curvature
+  /** Eigenvalues of the curvature, tensor by tensor (kron and diag). */
+  spectrum(f: Float64Array, structure: 'kron' | 'diag'): Float64Array[]
+  /** Place in w of each entry of the C x width matrix (W, b). */
+  readonly indices: Int32Array
+  /** Eigen-decomposition of phi1' phi1, width x width. */
+  gramEigen(): { readonly values: Float64Array, readonly vectors: Float64Array }
+}
+
+/** The linear model of a last layer with these slots. */
+export function linearModel(likelihood: LikelihoodModel, slots: readonly ParameterSlot[], { features, labels, examples }: LinearData): LinearModel {
+  const layer = lastLayerShape(slots)
+  const { out: outputs, in: inputs } = layer
+  const phi = withOnes(features, examples, inputs, layer.bias >= 0)
+  const width = inputs + (layer.bias < 0 ? 0 : 1)
+  const size = outputs * width
+  const indices = lastLayerIndices(slots)
+  const toMatrix = (w: Float64Array): Float64Array => Float64Array.from(indices, at => w[at])
+  const fromMatrix = (matrix: Float64Array): Float64Array => {
+    const w = new Float64Array(size)
+    for (let i = 0; i < size; i++) w[indices[i]] = matrix[i]
+    return w
+  }
+  const times = (w: Float64Array): Float64Array => {
+    const f = new Float64Array(examples * outputs)
+    gemm(false, true, examples, outputs, width, 1, phi, toMatrix(w), 0, f)
+    return f
+  }
+  const back = (r: Float64Array): Float64Array => {
+    const g = new Float64Array(size)
+    gemm(true, false, outputs, width, examples, 1, r, phi, 0, g)
+    return fromMatrix(g)
+  }
+  const curvature = (f: Float64Array, structure: Structure): Curvature => accumulateLastLayer(zeroCurvature(structure, slots, [layer]), slots, features, f, examples, likelihood)
+  let gram: { values: Float64Array, vectors: Float64Array } | undefined
+  let inputValues: Float64Array | undefined
+  return {
+    examples, outputs, size, width, slots, likelihood, indices,
+    outputsAt: times,
+    loss: f => likelihood.loss(f, labels, examples, outputs),
+    gradient: f => back(likelihood.residual(f, labels, examples, outputs)),
+    hessian: f => {
+      const full = curvature(f, 'full')
+      return full.structure === 'full' ? full.matrix : new Float64Array(0)
+    },
+    hessianTimes: f => {
+      const lambda = lambdaTimes(likelihood, f, examples, outputs)
+      return v => back(lambda(times(v)))
+    },
+    curvature,
+    spectrum: (f, structure) => {
+      if (structure === 'diag') {
+        const diagonal = curvature(f, 'diag')
+        return diagonal.structure === 'diag' ? slots.map(slot => diagonal.diagonal.subarray(slot.offset, slot.offset + slot.size)) : []
+      }
+      const own = inputValues ??= inputEigenvalues(features, examples, inputs)
+      const b = symmetricEigen(outputs, likelihood.sumHessian(f, examples, outputs)).values.map(value => Math.max(0, value))
+      return slots.map((_, i) => (i === layer.bias ? b : outer(b, own)))
+    },
+    gramEigen: () => {
+      if (gram !== undefined) return gram
+      const matrix = new Float64Array(width * width)
+      syrk(width, examples, 1, phi, 0, matrix)
+      return gram = symmetricEigen(width, matrix)
+    },
+  }
+}
+
+/** Eigenvalues of A = phi' phi / N, not negative. */
+function inputEigenvalues(features: RealArray, examples: number, inputs: number): Float64Array {
+  const matrix = new Float64Array(inputs * inputs)
+  syrk(inputs, examples, 1, features, 0, matrix)
+  return symmetricEigen(inputs, matrix).values.map(value => Math.max(0, value) / examples)
+}
+
+function outer(b: Float64Array, a: Float64Array): Float64Array {
+  const result = new Float64Array(b.length * a.length)
+  for (let i = 0; i < b.length; i++) for (let j = 0; j < a.length; j++) result[i * a.length + j] = b[i] * a[j]
+  return result
+}
+
+/** u -> Lambda_n u_n for every example; the argument is overwritten. */
+function lambdaTimes(likelihood: LikelihoodModel, f: Float64Array, examples: number, outputs: number): (u: Float64Array) => Float64Array {
+  if (likelihood.hessianPattern === 'identity') return u => u
+  if (likelihood.hessianPattern === 'diagonal') {
+    const diagonal = likelihood.hessianDiagonal(f, examples, outputs)
+    return u => { for (let i = 0; i < u.length; i++) u[i] *= diagonal[i]; return u }
+  }
+  // diag(p) u - p (p'u), as p (u - p'u).
+  const p = likelihood.inverseLink(f, examples, outputs)
+  return u => {
+    for (let at = 0; at < u.length; at += outputs) {
+      let mean = 0
+      for (let c = at; c < at + outputs; c++) mean += p[c] * u[c]
+      for (let c = at; c < at + outputs; c++) u[c] = p[c] * (u[c] - mean)
+    }
+    return u
+  }
+}

@@ -1,0 +1,163 @@
+/**
+ * @file Tunes the prior (and the noise) by the evidence of the linear model at its own mode (MacKay 1992; Antoran et al.,
+ * "Adapting the Linearised Laplace Model Evidence for Modern Deep Learning", ICML 2022).
+ *
+ * w(delta) = argmin s loss(f_lin(w)) + delta/2 |w - mu|^2 for the last layer's linear model, H its curvature there, and the
+ * fixed point delta = gamma / |w - mu|^2 with gamma = sum l / (l + delta) over the eigenvalues l of s H; for regression also
+ * sigma^2 = sum r^2 / (N C - gamma).
+ */
+import type { Curvature } from '../curvature/curvature.js'
+import { choleskyInverse } from '../kernels/linear-algebra.js'
+import type { PriorStructure, Structure } from '../options.js'
+import { choleskyFactor } from '../posterior/full.js'
+import { hessianFactor, type PosteriorSettings } from '../posterior/posterior.js'
+import { type CancelSignal, throwIfCancelled } from '../progress.js'
+import { HIGHEST_PRECISION, LOWEST_PRECISION } from './bounds.js'
+import { linearMode, type LinearMode, type LinearObjective } from './linear-mode.js'
+import type { LinearModel } from './linear-model.js'
+import { asPriorPrecision, type PriorGroup, priorGroups, squaredDeviations } from './prior-groups.js'
+
+export interface LinearizedOptions {
+  readonly structure: Structure
+  readonly priorStructure: PriorStructure
+  readonly tuneNoise: boolean
+  /** Prior mean, noise and temperature; the prior precision is what is sought. */
+  readonly settings: PosteriorSettings
+  /** The network's weights, from which the first mode is sought. */
+  readonly start: Float64Array
+  readonly signal?: CancelSignal | undefined
+}
+
+export interface LinearizedFit {
+  readonly settings: PosteriorSettings
+  /** H at the linear mode. */
+  readonly curvature: Curvature
+  /** The linear mode w(delta) and the loss there. */
+  readonly mode: Float64Array
+  readonly loss: number
+  /** gamma. */
+  readonly effectiveParameters: number
+  readonly note?: string
+}
+
+const MOST_ROUNDS = 300
+/** Largest change of a logarithm in the last round. */
+const TOLERANCE = 1e-10
+
+/** One evaluation of the fixed-point map. */
+interface Round { readonly mode: LinearMode, readonly gamma: Float64Array, readonly image: Float64Array }
+
+/** The fixed point, sought from delta = 1. @throws NumericalError NO_CONVERGENCE, CancelledError */
+export function tuneLinearized(model: LinearModel, options: LinearizedOptions): LinearizedFit {
+  const groups = priorGroups(options.priorStructure, model.slots)
+  let start = options.start
+  const evaluate = (point: Float64Array, tolerance: number): Round => {
+    throwIfCancelled(options.signal)
+    const settings = settingsAt(options, groups, point)
+    const mode = linearMode(model, objectiveOf(model, groups, settings), start, tolerance)
+    start = mode.w
+    const gamma = effectiveParameters(model, options.structure, groups, settings, mode)
+    const squares = squaredDeviations(groups, mode.w, settings)
+    const image = Float64Array.from([
+      ...Array.from(gamma, (value, g) => Math.log(bounded(value / squares[g]))),
+      ...(options.tuneNoise ? [0.5 * Math.log(noiseVariance(model, mode, gamma))] : []),
+    ])
+    return { mode, gamma, image }
+  }
+  const first = new Float64Array(groups.length + (options.tuneNoise ? 1 : 0))
+  if (options.tuneNoise) first[groups.length] = Math.log(options.settings.sigmaNoise)
+  const { point, converged } = fixedPoint(first, (at, tolerance) => evaluate(at, tolerance).image)
+  const last = evaluate(point, 1e-12)
+  const edge = point.subarray(0, groups.length).some(value => Math.exp(value) <= 2 * LOWEST_PRECISION || Math.exp(value) >= HIGHEST_PRECISION / 2)
+  return {
+    settings: settingsAt(options, groups, point), curvature: model.curvature(last.mode.f, options.structure),
+    mode: last.mode.w, loss: last.mode.loss, effectiveParameters: last.gamma.reduce((a, b) => a + b, 0),
+    ...(converged && !edge ? {} : { note: edge ? 'The prior precision ran to the edge of its range: the data say nothing about these weights.' : `Tuning stopped after ${MOST_ROUNDS} rounds before it converged.` }),
+  }
+}
+
+function settingsAt({ settings, tuneNoise }: LinearizedOptions, groups: readonly PriorGroup[], point: Float64Array): PosteriorSettings {
+  return {
+    ...settings,
+    priorPrecision: asPriorPrecision(point.subarray(0, groups.length).map(Math.exp)),
+    sigmaNoise: tuneNoise ? Math.exp(point[groups.length]) : settings.sigmaNoise,
+  }
+}
+
+function bounded(value: number): number {
+  return Number.isNaN(value) ? HIGHEST_PRECISION : Math.min(HIGHEST_PRECISION, Math.max(LOWEST_PRECISION, value))
+}
+
+function objectiveOf(model: LinearModel, groups: readonly PriorGroup[], settings: PosteriorSettings): LinearObjective {
+  const { priorPrecision, priorMean } = settings
+  const precision = new Float64Array(model.size)
+  groups.forEach(({ from, to }, g) => precision.fill(typeof priorPrecision === 'number' ? priorPrecision : priorPrecision[g], from, to))
+  return { scale: hessianFactor(settings), precision, priorMean: typeof priorMean === 'number' ? new Float64Array(model.size).fill(priorMean) : priorMean }
+}
+
+/** gamma of every group: n_g - delta_g times the trace of P^-1 over it. */
+function effectiveParameters(model: LinearModel, structure: Structure, groups: readonly PriorGroup[], settings: PosteriorSettings, { f }: LinearMode): Float64Array {
+  const { priorPrecision } = settings
+  const scale = hessianFactor(settings)
+  const delta = (g: number): number => (typeof priorPrecision === 'number' ? priorPrecision : priorPrecision[g])
+  if (structure === 'full') {
+    const precision = model.hessian(f).map(value => scale * value)
+    groups.forEach(({ from, to }, g) => { for (let i = from; i < to; i++) precision[i * model.size + i] += delta(g) })
+    const inverse = choleskyInverse(model.size, choleskyFactor(precision, model.size))
+    return Float64Array.from(groups, ({ from, to }, g) => {
+      let trace = 0
+      for (let i = from; i < to; i++) trace += inverse[i * model.size + i]
+      return to - from - delta(g) * trace
+    })
+  }
+  const lists = model.spectrum(f, structure)
+  const gamma = new Float64Array(groups.length)
+  lists.forEach((values, tensor) => {
+    const g = groups.length === 1 ? 0 : tensor
+    for (const value of values) gamma[g] += scale * value / (scale * value + delta(g))
+  })
+  return gamma
+}
+
+/** sigma^2 = sum r^2 / (N C - gamma): the loss of regression is half the sum of squares. */
+function noiseVariance(model: LinearModel, { loss }: LinearMode, gamma: Float64Array): number {
+  const freedom = Math.max(1, model.examples * model.outputs - gamma.reduce((a, b) => a + b, 0))
+  return Math.max(1e-24, 2 * loss / freedom)
+}
+
+/**
+ * x = map(x) by Anderson's method of depth 1 (for one unknown: the secant method), which falls back to a plain step whenever the residual has grown.
+ * `map` gets the precision that its inner search needs.
+ */
+function fixedPoint(start: Float64Array, map: (point: Float64Array, tolerance: number) => Float64Array): { point: Float64Array, converged: boolean } {
+  let before: { image: Float64Array, residual: Float64Array } | undefined
+  let point = start
+  let smallest = Infinity
+  let tolerance = 1e-4
+  for (let round = 0; round < MOST_ROUNDS; round++) {
+    const image = map(point, tolerance)
+    const residual = image.map((value, i) => value - point[i])
+    const size = residual.reduce((most, value) => Math.max(most, Math.abs(value)), 0)
+    if (size <= TOLERANCE) return { point: image, converged: true }
+    tolerance = Math.min(1e-4, Math.max(1e-12, 1e-4 * size))
+    const grown = size > smallest
+    smallest = Math.min(smallest, size)
+    point = grown || before === undefined ? image : mixed(image, residual, before)
+    before = { image, residual }
+  }
+  return { point, converged: false }
+}
+
+/** (1 - theta) image + theta image_before, with theta from the residuals; never far from the plain step. */
+function mixed(image: Float64Array, residual: Float64Array, before: { image: Float64Array, residual: Float64Array }): Float64Array {
+  let numerator = 0
+  let denominator = 0
+  for (let i = 0; i < image.length; i++) {
+    const change = residual[i] - before.residual[i]
+    numerator += residual[i] * change
+    denominator += change * change
+  }
+  const theta = denominator > 0 ? numerator / denominator : 0
+  if (!(Math.abs(theta) < 10)) return image
+  return image.map((value, i) => value - theta * (value - before.image[i]))
+}
