@@ -1,0 +1,93 @@
+# Networks as the server takes them: nnet objects, files, bytes, lists of weights.
+
+#' What readNetwork needs.
+#' @noRd
+network_params <- function(object, hints = list()) {
+  hints <- hints[!vapply(hints, is.null, NA)]
+  if (!is.null(hints$architecture)) hints$architecture <- read_architecture(hints$architecture)
+  if (inherits(object, "nnet")) return(list(nnet = nnet_params(object), hints = as_map(hints)))
+  if (is.raw(object)) return(list(bytes = object, hints = as_map(hints)))
+  if (is.character(object)) return(list(bytes = read_bytes(object), hints = as_map(hints)))
+  weights_params(object, hints)
+}
+
+as_map <- function(list) if (length(list) == 0) empty_map() else list
+
+read_bytes <- function(path) {
+  if (length(path) != 1 || is.na(path)) laplace_stop("The path of a model file must be one string.", "BAD_OPTION")
+  path <- path.expand(path)
+  if (!file.exists(path)) laplace_stop(sprintf("There is no file '%s'.", path), "BAD_OPTION", list(path = path))
+  if (dir.exists(path)) laplace_stop(sprintf("'%s' is a folder; give the model's file.", path), "BAD_OPTION", list(path = path))
+  readBin(path, "raw", file.size(path))
+}
+
+#' A list of layers, or the path of a JSON file of one.
+#' @noRd
+read_architecture <- function(architecture) {
+  if (is.character(architecture)) {
+    bytes <- read_bytes(architecture)
+    text <- rawToChar(bytes)
+    Encoding(text) <- "UTF-8"
+    architecture <- parse_json(text)
+  }
+  if (!is.list(architecture) || !is.null(names(architecture)) || !all(vapply(architecture, is.list, NA))) {
+    laplace_stop(
+      "`architecture` must be a list of layers such as list(list(type = \"Linear\", name = \"0\"), list(type = \"Tanh\")), or the path of a JSON file of one.",
+      "BAD_OPTION", list(option = "architecture")
+    )
+  }
+  lapply(architecture, function(layer) lapply(layer, function(value) if (length(value) > 1 && is.numeric(value)) as.list(value) else value))
+}
+
+#' A named list of arrays: torch's names and shapes.
+#' @noRd
+weights_params <- function(weights, hints) {
+  names <- names(weights)
+  if (length(weights) == 0 || is.null(names) || any(!nzchar(names)) || anyDuplicated(names)) {
+    laplace_stop("A list of weights must have a name for each array, such as \"0.weight\" and \"0.bias\".", "BAD_ARRAY")
+  }
+  tensors <- lapply(stats::setNames(names, names), function(name) {
+    if (!is.numeric(weights[[name]])) laplace_stop(sprintf("The weights '%s' are not numbers.", name), "BAD_ARRAY", list(array = name))
+    tensor <- weights[[name]]
+    storage.mode(tensor) <- "double"
+    as_wire_array(tensor)
+  })
+  layers <- hints$architecture
+  hints$architecture <- NULL
+  c(if (!is.null(layers)) list(layers = layers), list(tensors = tensors, hints = as_map(hints)))
+}
+
+# --- nnet ---
+
+#' The fields of an nnet object. Whether its outputs are linear and whether it skips layers is not kept in it, but follows from the
+#' numbers of units and weights.
+#' @noRd
+nnet_params <- function(object) {
+  if (inherits(object, "multinom")) {
+    laplace_stop("A multinom fit has no hidden layer to approximate: vcov() of it is its Laplace approximation.", "BAD_GRAPH")
+  }
+  sizes <- as.double(object$n)
+  list(
+    n = as.list(sizes), wts = as_wire_array(as.double(object$wts)),
+    conn = as_wire_array(as.double(object$conn)), nconn = as_wire_array(as.double(object$nconn)), nsunits = as.double(object$nsunits),
+    linout = nnet_is_linear(object), softmax = isTRUE(object$softmax), entropy = isTRUE(object$entropy),
+    censored = isTRUE(object$censored), skip = length(object$wts) > (sizes[1] + 1) * sizes[2] + (sizes[2] + 1) * sizes[3]
+  )
+}
+
+nnet_is_linear <- function(object) object$nsunits < object$nunits
+
+#' The likelihood that an nnet object was trained with.
+#' @noRd
+nnet_likelihood <- function(object) {
+  if (isTRUE(object$softmax)) return("classification")
+  if (isTRUE(object$entropy)) return(if (object$n[3] == 1) "binary" else "multilabel")
+  "regression"
+}
+
+#' The levels of the response of an nnet object, NULL when it has none.
+#' @noRd
+nnet_levels <- function(object) {
+  if (!is.null(object$lev)) return(object$lev)
+  if (isTRUE(object$softmax)) colnames(object$fitted.values)
+}

@@ -1,0 +1,76 @@
+# Options of a fit: R's names and the protocol's.
+
+#' By R's names, the protocol's. Those without one are hints for reading the network.
+#' @noRd
+FIT_OPTIONS <- c(
+  subset = "subset", structure = "structure", curvature = "curvature", kfac_approx = "kfacApprox",
+  prior_precision = "priorPrecision", prior_mean = "priorMean", sigma_noise = "sigmaNoise", temperature = "temperature",
+  prior_structure = "priorStructure", tune = "tune", seed = "seed", engine = "engine", precision = "precision",
+  threads = "threads", input = "input", output = "output", batch_size = "batchSize", memory_limit = "memoryLimit"
+)
+NETWORK_HINTS <- c("architecture", "activation", "input", "output")
+
+#' Words that other libraries use for the same things.
+#' @noRd
+SYNONYMS <- list(structure = c(gp = "functional"), prior_structure = c(diag = "diagonal"), tune = c(gridsearch = "grid"))
+
+LIKELIHOODS <- c("classification", "binary", "multilabel", "regression")
+
+#' Refuses options that do not exist, with the nearest that does.
+#' @noRd
+check_options <- function(options) {
+  known <- union(names(FIT_OPTIONS), NETWORK_HINTS)
+  given <- names(options)
+  if (length(options) > 0 && (is.null(given) || any(!nzchar(given)))) {
+    laplace_stop("Options must be given by name, such as structure = \"kron\".", "BAD_OPTION")
+  }
+  for (name in setdiff(given, known)) {
+    near <- nearest(name, known)
+    laplace_stop(
+      paste0("There is no option `", name, "`.", if (nzchar(near)) paste0(" Did you mean `", near, "`?"), " Known options: ", paste(known, collapse = ", "), "."),
+      "UNKNOWN_OPTION", list(option = name, suggestion = near)
+    )
+  }
+  options
+}
+
+#' The protocol's options of R's.
+#' @noRd
+wire_options <- function(options, likelihood) {
+  options <- options[intersect(names(FIT_OPTIONS), names(options))]
+  options <- options[!vapply(options, is.null, NA)]
+  for (name in intersect(names(SYNONYMS), names(options))) {
+    word <- options[[name]]
+    if (is.character(word) && length(word) == 1 && word %in% names(SYNONYMS[[name]])) options[[name]] <- SYNONYMS[[name]][[word]]
+  }
+  if (!is.null(options$subset)) options$subset <- wire_subset(options$subset)
+  if (identical(options$curvature, "mc_fisher") && is.null(options$seed)) options$seed <- fresh_seed()
+  names(options) <- FIT_OPTIONS[names(options)]
+  c(list(likelihood = likelihood), options)
+}
+
+#' `subset` is a word, names of parameters, or numbers of parameters, which R counts from 1.
+#' @noRd
+wire_subset <- function(subset) {
+  if (is.character(subset)) {
+    if (length(subset) == 1 && subset %in% c("last_layer", "all")) return(subset)
+    return(as.list(subset))
+  }
+  if (!is.numeric(subset) || anyNA(subset) || any(subset < 1 | subset != trunc(subset))) {
+    laplace_stop(
+      "`subset` must be \"last_layer\", \"all\", names of parameters, or whole numbers from 1 on.",
+      "BAD_OPTION", list(option = "subset")
+    )
+  }
+  as_wire_array(as.double(subset) - 1)
+}
+
+#' A seed for one call: the given one, or one drawn from R's random numbers, so that set.seed() governs it.
+#' @noRd
+fresh_seed <- function(seed = NULL) {
+  if (is.null(seed)) return(sample.int(.Machine$integer.max, 1L))
+  if (!is.numeric(seed) || length(seed) != 1 || is.na(seed) || seed < 0 || seed > MAX_WHOLE || seed != trunc(seed)) {
+    laplace_stop("`seed` must be a whole number from 0 to 2^53 - 1.", "BAD_OPTION", list(option = "seed"))
+  }
+  as.double(seed)
+}

@@ -1,0 +1,34 @@
+# Posteriors on the server, and how they get there again: after readRDS, in a forked child, or when the server was restarted.
+
+#' A handle that is freed when it is no longer needed. It holds no connection, so that it can be saved and read in another session.
+#' @noRd
+new_remote <- function(server, handle) {
+  remote <- new.env(parent = emptyenv())
+  hold(remote, server, handle)
+  remote
+}
+
+hold <- function(remote, server, handle) {
+  remote$handle <- handle
+  remote$generation <- server$generation
+  # Registered each time, because finalizers do not survive saveRDS; freeing twice does no harm.
+  reg.finalizer(remote, function(old) free_later(server, old$generation, old$handle))
+}
+
+#' The handle on the present server, which is sent the blob where it does not have the posterior.
+#' @noRd
+handle_of <- function(object, server = laplace_server()) {
+  connect_server(server)
+  remote <- object$remote
+  if (!identical(remote$generation, server$generation)) {
+    hold(remote, server, request(server, "load", list(data = object$blob))$handle)
+  }
+  remote$handle
+}
+
+#' Calls a method of a fitted object's posterior.
+#' @noRd
+ask <- function(object, method, params = list(), ..., progress = NULL) {
+  server <- laplace_server()
+  request(server, method, c(list(posterior = handle_of(object, server)), params), ..., progress = progress)
+}
