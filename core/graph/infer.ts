@@ -19,6 +19,13 @@ export const heapContext: KernelContext = { allocate }
  * @throws GraphError BATCH_AXIS when a node would mix examples, UNSUPPORTED_OPERATOR, BAD_GRAPH
  */
 export function inferTypes(graph: Graph): Map<string, InferredValue> {
+  const types = givenTypes(graph)
+  for (const node of graph.nodes) inferNode(node, types)
+  return types
+}
+
+/** The types of the values that a graph starts from: its inputs and initialisers. @throws GraphError BATCH_AXIS */
+export function givenTypes(graph: Graph): Map<string, InferredValue> {
   const types = new Map<string, InferredValue>()
   const parameters = new Set(graph.parameters.map(parameter => parameter.name))
   for (const { name, dtype, shape } of graph.inputs) {
@@ -28,11 +35,11 @@ export function inferTypes(graph: Graph): Map<string, InferredValue> {
   for (const [name, value] of graph.initializers) {
     types.set(name, { dtype: value.dtype, shape: value.shape, ...(parameters.has(name) ? {} : { constant: value }) })
   }
-  for (const node of graph.nodes) inferNode(node, types)
   return types
 }
 
-function inferNode(node: Node, types: Map<string, InferredValue>): void {
+/** Adds the types of a node's outputs. @throws GraphError as `inferTypes` does */
+export function inferNode(node: Node, types: Map<string, InferredValue>): void {
   const inputs = node.inputs.map(name => (name === '' ? undefined : inputType(node, name, types)))
   const outputs = operatorFor(node.op).infer(node, inputs)
   const known = evaluate(node, inputs, outputs)

@@ -1,0 +1,96 @@
+/**
+ * @file Networks exported for one fixed batch size: the leading axis of the input becomes the batch axis, where every operator
+ * keeps the examples apart.
+ */
+import { GraphError } from '../../core/errors.js'
+import { GraphBuilder } from '../../core/graph/builder.js'
+import { BATCH, type Graph, type GraphInput, isBatch, type Node } from '../../core/graph/graph.js'
+import { givenTypes, inferNode } from '../../core/graph/infer.js'
+import { isSupported } from '../../core/ops/registry.js'
+import { elementsPerExample, knownDims } from '../../core/ops/shape-rules.js'
+import { type Precision, tensor } from '../../core/tensor.js'
+import { inferIfKnown, type KnownTypes } from './upgrade-context.js'
+
+/** A graph and what is known of its values. */
+export interface TypedGraph { readonly graph: Graph, readonly types: KnownTypes }
+
+/** The types of a graph's values, as far as its operators are supported and its shapes fit. */
+export function knownTypes(graph: Graph): KnownTypes {
+  const types = givenTypes(graph)
+  for (const node of graph.nodes) inferIfKnown(node, types)
+  return types
+}
+
+/** The graph with a batch axis, where the file has none and the operators allow one; a note says what was done. */
+export function findBatchAxis(graph: Graph): TypedGraph {
+  if (graph.inputs.some(input => input.shape.some(isBatch))) return { graph, types: knownTypes(graph) }
+  for (const axis of [0, 1]) for (const inputs of candidates(graph.inputs, axis)) {
+    const found = withBatchAxis(graph, inputs, axis)
+    if (found !== undefined) return found
+  }
+  const shapes = graph.inputs.map(({ name, shape }) => `'${name}' (${shape.join(' x ')})`).join(', ')
+  const notes = [...graph.notes, `The network takes one batch of a fixed size, and no axis of its input ${shapes} can carry the examples; export it with a dynamic first axis.`]
+  return { graph: { ...graph, notes }, types: knownTypes(graph) }
+}
+
+/** Which inputs get the batch axis: all that have the first one's length there, else the first alone. The second axis carries the examples of sequences. */
+function candidates(inputs: readonly GraphInput[], axis: number): (readonly string[])[] {
+  const [first] = inputs
+  if (first === undefined || first.shape.length < axis + 2) return []
+  const alike = inputs.filter(({ shape }) => shape.length >= axis + 2 && shape[axis] === first.shape[axis]).map(({ name }) => name)
+  return alike.length === 1 ? [alike] : [alike, [first.name]]
+}
+
+function withBatchAxis(graph: Graph, names: readonly string[], axis: number): TypedGraph | undefined {
+  const size = Number(graph.inputs[0].shape[axis])
+  const inputs = graph.inputs.map(input => (names.includes(input.name) ? { ...input, shape: input.shape.map((dim, i) => (i === axis ? BATCH : dim)) } : input))
+  const builder = GraphBuilder.from({ ...graph, inputs }, 'float32' satisfies Precision)
+  const types = givenTypes({ ...graph, inputs })
+  builder.nodes.length = 0
+  try {
+    for (const node of graph.nodes) appendForAnyBatch(builder, types, node, size)
+  } catch (error) {
+    if (error instanceof GraphError) return undefined
+    throw error
+  }
+  if (!graph.outputs.some(name => types.get(name)?.shape.some(isBatch) ?? true)) return undefined
+  builder.notes.push(`The network was exported for ${size === 1 ? 'single examples' : `batches of ${size} examples`}; the ${axis === 0 ? 'first' : 'second'} axis of its input is taken as the batch axis, of any length.`)
+  return { graph: builder.build(graph.outputs), types }
+}
+
+/** Appends a node; a Reshape to a fixed number of examples is given one that leaves it open. */
+function appendForAnyBatch(builder: GraphBuilder, types: KnownTypes, node: Node, size: number): void {
+  const current = node.op === 'Reshape' ? withOpenTarget(builder, types, node, size) : node
+  builder.nodes.push(current)
+  if (isSupported(current.op) && current.inputs.every(name => name === '' || types.has(name))) inferNode(current, types)
+}
+
+function withOpenTarget(builder: GraphBuilder, types: KnownTypes, node: Node, size: number): Node {
+  const shape = types.get(node.inputs[0])?.shape
+  const target = knownDims(types.get(node.inputs[1]))
+  const position = shape?.findIndex(isBatch) ?? -1
+  const batch = shape?.[position]
+  if (shape === undefined || batch === undefined || !isBatch(batch) || target === undefined || target.some(isBatch)) return node
+  const before = elementsPerExample(shape.slice(0, position)) * batch.outer
+  const after = batch.inner * elementsPerExample(shape.slice(position + 1))
+  const copied = target.map((dim, i) => (dim === 0 && node.attributes['allowzero'] !== 1 ? concrete(shape[i], size) : Number(dim)))
+  const given = copied.filter(dim => dim !== -1).reduce((product, dim) => product * dim, 1)
+  const lengths = copied.map(dim => (dim === -1 ? before * size * after / given : dim))
+  const axis = lengths.findIndex((length, i) => {
+    const outer = before / product(lengths.slice(0, i))
+    const inner = after / product(lengths.slice(i + 1))
+    return Number.isInteger(outer) && Number.isInteger(inner) && outer * size * inner === length
+  })
+  if (axis < 0) return node
+  const open = lengths.map((length, i) => (i === axis ? -1 : length))
+  const value = tensor('int64', [open.length], open)
+  const name = builder.constant(value, 'shape')
+  types.set(name, { dtype: 'int64', shape: value.shape, constant: value })
+  return { ...node, inputs: [node.inputs[0], name], attributes: {} }
+}
+
+function concrete(dim: Graph['inputs'][number]['shape'][number] | undefined, size: number): number {
+  return dim === undefined ? 0 : isBatch(dim) ? dim.outer * size * dim.inner : dim
+}
+
+function product(values: readonly number[]): number { return values.reduce((result, value) => result * value, 1) }

@@ -1,0 +1,3 @@
+/** @file The public names of `polylaplace/adapters/onnx`. */
+export { type OnnxOptions, readOnnx, readOnnxTensors } from './read-onnx.js'
+export type { ExternalData } from './external-data.js'

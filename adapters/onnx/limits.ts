@@ -1,0 +1,16 @@
+/** @file Bounds on what an ONNX file may claim, each far above what real networks hold. */
+
+/** Protocol Buffers cannot describe more; larger networks keep their weights in files of their own. */
+export const MOST_BYTES = 2 ** 31 - 1
+/** Messages inside of each other; three for each subgraph. Exporters nest If and Loop a few times at most. */
+export const DEEPEST_MESSAGE = 64
+/** Nodes, tensors, attributes, dimensions and other messages together; the largest language models hold about 100,000. */
+export const MOST_MESSAGES = 500_000
+/** Names, numbers and texts outside of tensors' data; lists in attributes are short except for decision trees. */
+export const MOST_VALUES = 1_000_000
+/** Bytes of a name. */
+export const LONGEST_NAME = 65_535
+/** Axes of a tensor, as in NumPy. */
+export const MOST_AXES = 32
+/** Elements of one tensor; the data in the file bound it long before this. */
+export const MOST_ELEMENTS = 2 ** 31 - 1

@@ -1,0 +1,148 @@
+/** @file Reads networks from ONNX files. */
+import { GraphError, OptionError, UntrustedInputError } from '../../core/errors.js'
+import { GraphBuilder } from '../../core/graph/builder.js'
+import { removeDead, sortNodes } from '../../core/graph/fold.js'
+import type { Graph } from '../../core/graph/graph.js'
+import { orientWeights } from '../../core/graph/orient-weights.js'
+import { isFloat } from '../../core/ops/element-types.js'
+import { nearestWord } from '../../core/suggest.js'
+import type { Precision, Tensor } from '../../core/tensor.js'
+import type { NamedTensors } from '../file-tensor.js'
+import { findBatchAxis, knownTypes } from './batch-axis.js'
+import { type Constants, foldQuantization } from './dequantize.js'
+import type { ExternalData } from './external-data.js'
+import { type Dimensions, readInput } from './inputs.js'
+import { decodeModel, type GraphMessage, type ModelMessage, toNumber } from './messages.js'
+import { readInitializers, readSource, type Source } from './nodes.js'
+import { chooseOutputs } from './outputs.js'
+import { describeConstants, findParameters } from './parameters.js'
+import { recogniseOnnx } from './recognise.js'
+import { checkOpset, upgradeNode } from './upgrade.js'
+import { UpgradeContext } from './upgrade-context.js'
+
+/** What can be said to `readOnnx` beyond the file. */
+export interface OnnxOptions {
+  /** The files beside the model that hold its weights, by the path that the model gives. */
+  readonly externalData?: ExternalData
+  /** Lengths of axes that the file leaves open, beside that of the examples: `{ sequence: 32 }`. */
+  readonly dimensions?: Dimensions
+  /** The trainable tensors, in the order of theta, where the reader's own choice is not the right one. */
+  readonly parameters?: readonly string[]
+  /** Accept weights that are NaN or infinite. */
+  readonly allowNonFinite?: boolean
+}
+
+const NO_FILES: ExternalData = new Map()
+
+/**
+ * Reads a network from the bytes of an ONNX file, of operator sets 6 to 28; nothing is run and no file is opened.
+ *
+ * Nodes are brought to the newest operator set, integer weights to real ones. Parameters are the tensors that learn by their use
+ * (weights, biases, scales, shifts, slopes, tables), in the order of the file, W as out x in. Operators that are not
+ * supported stay in the graph; the core names them when it is to run.
+ * @throws UntrustedInputError UNTRUSTED_INPUT for damaged files and NaN or infinite weights, UNSUPPORTED_FORMAT for other files, operator sets and element types
+ * @throws GraphError BAD_GRAPH, AMBIGUOUS_NETWORK, UNSUPPORTED_OPERATOR (sparse tensors)
+ * @example
+ * const network = readOnnx(bytes)
+ */
+export function readOnnx(bytes: Uint8Array, options: OnnxOptions = {}): Graph {
+  const { model, graph } = open(bytes)
+  const source = readSource(model, graph, options.externalData ?? NO_FILES)
+  const used = chooseOutputs(assemble(graph, source, options.dimensions ?? {}))
+  const upgraded = upgrade(used, opsetOf(model, used))
+  const { graph: batched, types } = findBatchAxis(upgraded)
+  checkFinite(batched, options.allowNonFinite ?? false)
+  const names = options.parameters === undefined ? findParameters(batched) : chosenParameters(batched, options.parameters)
+  const note = options.parameters === undefined ? describeConstants(batched, names) : undefined
+  const parameters = names.map(name => ({ name, shape: valueOf(batched, name).shape, transposed: false }))
+  const complete = removeDead({ ...batched, parameters, notes: [...batched.notes, ...(note === undefined ? [] : [note])] })
+  return orientWeights(complete, types)
+}
+
+/**
+ * Reads the initialisers of an ONNX file without the network around them, in the order of the file.
+ * @throws UntrustedInputError as `readOnnx` does
+ */
+export function readOnnxTensors(bytes: Uint8Array, options: Pick<OnnxOptions, 'externalData'> = {}): NamedTensors {
+  return readInitializers(open(bytes).graph, options.externalData ?? NO_FILES).tensors
+}
+
+function open(bytes: Uint8Array): { model: ModelMessage, graph: GraphMessage } {
+  // A view of the plain type: a Buffer's slice would share memory where a copy is meant.
+  const plain = new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+  recogniseOnnx(plain)
+  const model = decodeModel(plain)
+  if (model.graph == null) throw new UntrustedInputError('The file holds no network: it has no graph. Is it an ONNX file?', { format: 'ONNX', path: 'graph' })
+  return { model, graph: model.graph }
+}
+
+/** The version of ONNX's own operators; the highest where a file gives several. */
+function opsetOf(model: ModelMessage, graph: Graph): number {
+  const versions = (model.opset_import ?? []).filter(({ domain }) => domain === '' || domain === 'ai.onnx').map(({ version }) => toNumber(version))
+  if (versions.length === 0 && graph.nodes.every(node => node.op.includes('::'))) return Infinity
+  const opset = Math.max(1, ...versions)
+  checkOpset(opset)
+  return opset
+}
+
+/** The graph as it is in the file, its nodes in topological order, integer weights made real. */
+function assemble(graph: GraphMessage, { nodes, constants, texts }: Source, dimensions: Dimensions): Graph {
+  const given = new Set([...constants.values.keys(), ...texts])
+  const values = (graph.input ?? []).filter(({ name }) => !given.has(name))
+  const outputs = (graph.output ?? []).map(({ name }) => name)
+  const read = new Set([...outputs, ...nodes.flatMap(node => node.inputs)])
+  const used = values.filter(({ name }) => read.has(name))
+  const unused = used.length === 0 ? [] : values.filter(({ name }) => !read.has(name))
+  const notes = unused.map(({ name }) => `The input '${name}' is not used by the network.`)
+  const sorted = sortNodes({
+    inputs: (used.length === 0 ? values : used).map(value => readInput(value, dimensions)), outputs, nodes,
+    initializers: constants.values, parameters: [], notes,
+  })
+  return { ...sorted, nodes: foldQuantization(sorted.nodes, constants), initializers: ordered(constants) }
+}
+
+/** Constants in the order of the file; folded ones where their integers were. */
+function ordered({ values, order }: Constants): Map<string, Tensor> {
+  const rank = (name: string): number => order.get(name) ?? Infinity
+  return new Map([...values].sort(([a], [b]) => rank(a) - rank(b)))
+}
+
+function upgrade(graph: Graph, opset: number): Graph {
+  const builder = GraphBuilder.from(graph, precisionOf(graph))
+  builder.nodes.length = 0
+  const context = new UpgradeContext(builder, knownTypes({ ...graph, nodes: [] }))
+  for (const node of graph.nodes) upgradeNode(node, opset, context)
+  return builder.build(graph.outputs)
+}
+
+function precisionOf(graph: Graph): Precision {
+  return [...graph.initializers.values(), ...graph.inputs].some(({ dtype }) => dtype === 'float64') ? 'float64' : 'float32'
+}
+
+/** NaN is never meant; an infinite constant can be (masks, bounds), an infinite weight cannot. */
+function checkFinite(graph: Graph, allowed: boolean): void {
+  if (allowed) return
+  const weights = new Set([...findParameters(graph), ...graph.nodes.filter(node => node.op === 'BatchNormalization').flatMap(node => node.inputs.slice(1, 5))])
+  for (const [name, { dtype, data }] of graph.initializers) {
+    if (!isFloat(dtype)) continue
+    const at = weights.has(name) ? data.findIndex(value => !Number.isFinite(value)) : data.findIndex(value => Number.isNaN(value))
+    if (at < 0) continue
+    throw new UntrustedInputError(`The tensor '${name}' holds ${data[at]} at element ${at}; training has probably diverged. The option allowNonFinite accepts such a network.`, { format: 'ONNX', path: name, actual: String(data[at]) })
+  }
+}
+
+function chosenParameters(graph: Graph, names: readonly string[]): readonly string[] {
+  const real = [...graph.initializers].filter(([, value]) => isFloat(value.dtype)).map(([name]) => name)
+  for (const name of names) {
+    if (real.includes(name)) continue
+    const suggestion = nearestWord(name, real)
+    throw new OptionError('BAD_OPTION', `Option parameters names '${name}', which is no real tensor of the file.${suggestion === undefined ? '' : ` Did you mean '${suggestion}'?`}`, { option: 'parameters', value: name })
+  }
+  return [...new Set(names)]
+}
+
+function valueOf(graph: Graph, name: string): Tensor {
+  const value = graph.initializers.get(name)
+  if (value === undefined) throw new GraphError('BAD_GRAPH', `The parameter '${name}' has no value.`, { name })
+  return value
+}
