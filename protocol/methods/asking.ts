@@ -1,6 +1,7 @@
 /** @file Methods that ask a posterior for predictions, samples and densities. */
-import type { LaplacePosterior, Prediction } from '../../core/laplace-posterior.js'
-import { PREDICTIVES } from '../../core/options.js'
+import type { PredictOptions, PriorChanges } from '../../core/laplace-posterior.js'
+import type { Prediction } from '../../core/prediction.js'
+import { type Predictive, PREDICTIVES } from '../../core/options.js'
 import { oneOf } from '../../core/suggest.js'
 import { tensorToWire } from '../arrays.js'
 import type { DecodedMap } from '../decode.js'
@@ -12,7 +13,7 @@ import { type Method, workOf } from './method.js'
 const PREDICT_OPTIONS = ['link', 'predictive', 'samples', 'seed', 'joint', 'covariance', 'uncertainty'] as const
 
 export const predict: Method = async (params, context, bench) => {
-  const options: Parameters<LaplacePosterior['predict']>[1] = optionsOf(params, 'predict', PREDICT_OPTIONS, bench)
+  const options: PredictOptions = optionsOf(params, 'predict', PREDICT_OPTIONS, bench)
   return predictionToWire(await bench.objects.get('posterior', params).predict(arrayParameter(params, 'x', bench), options, workOf(context)))
 }
 
@@ -48,7 +49,7 @@ export const predictiveSamples: Method = async (params, context, bench) => {
   return { samples: tensorToWire(samples) }
 }
 
-function drawOptions(params: DecodedMap): Parameters<LaplacePosterior['functionalSamples']>[2] {
+function drawOptions(params: DecodedMap): { readonly seed: number, readonly predictive: Predictive } {
   return { seed: seedParameter(params), predictive: oneOf('predictive', optional(params, 'predictive') ?? 'glm', PREDICTIVES) }
 }
 
@@ -57,6 +58,6 @@ export const logProb: Method = (params, _context, bench) => {
 }
 
 export const logMarginalLikelihood: Method = (params, _context, bench) => {
-  const changes: Parameters<LaplacePosterior['logMarginalLikelihood']>[0] = plainValues(params, ['priorPrecision', 'sigmaNoise'], bench)
+  const changes: PriorChanges = plainValues(params, ['priorPrecision', 'sigmaNoise'], bench)
   return { value: bench.objects.get('posterior', params).logMarginalLikelihood(changes) }
 }

@@ -1,6 +1,6 @@
 /** @file What the methods of a compute thread have in common: their form, their state, progress and cancellation. */
 import { InternalError } from '../../core/errors.js'
-import type { Host } from '../../core/laplace.js'
+import type { Host } from '../../core/host.js'
 import type { WorkOptions } from '../../core/progress.js'
 import type { DecodedMap } from '../decode.js'
 import type { WireMap } from '../encode.js'

@@ -1,17 +1,20 @@
 /** @file Methods about networks as they are: reading, inspecting, running them. Readers are loaded when one is needed first. */
 import type { FileTensor } from '../../adapters/file-tensor.js'
-import { forward as runNetwork } from '../../core/forward.js'
+import type { LayersOptions } from '../../adapters/layers/index.js'
+import type { NetworkHints } from '../../adapters/network/index.js'
+import { forward as runNetwork, type ForwardOptions } from '../../core/forward.js'
 import { memoryTable, summarizeNetwork } from '../../core/network-summary.js'
 import { LIKELIHOODS } from '../../core/options.js'
 import { ProtocolError } from '../../core/errors.js'
-import { oneOf } from '../../core/suggest.js'
+import { knownOptions, oneOf } from '../../core/suggest.js'
 import type { Tensor } from '../../core/tensor.js'
 import { tensorFromWire, tensorToWire } from '../arrays.js'
 import { type DecodedMap, isMap, own } from '../decode.js'
 import type { WireMap } from '../encode.js'
+import { MAX_ITEMS } from '../limits.js'
 import { bytesParameter, listParameter, mapParameter, optional } from '../parameters.js'
 import { arrayParameter, optionsOf } from './arguments.js'
-import { type Method, nameFor, type Workbench } from './method.js'
+import { type Method, nameFor, type Workbench, workOf } from './method.js'
 import type { Model } from './objects.js'
 
 export const readNetwork: Method = async (params, context, bench) => {
@@ -40,15 +43,26 @@ function modelFrom(params: DecodedMap, bench: Workbench): Promise<Model> {
 
 async function fromBytes(bytes: Uint8Array, params: DecodedMap): Promise<Model> {
   const { readNetwork: read, describeFile } = await import('../../adapters/network/index.js')
-  const hints = hintsOf(params)
+  const hints: NetworkHints = hintsOf(params)
   return { graph: await read(bytes, hints), format: (await describeFile(bytes, hints)).format }
 }
 
+/** What a client says beside the file. Choosing an input or output is the fit's; every other word is checked by the reader. */
+const HINTS = ['format', 'architecture', 'activation', 'inputSize', 'model', 'files'] as const
+const FIT_HINTS = ['input', 'output'] as const
+
+function hintsOf(params: DecodedMap): Record<string, unknown> {
+  const hints = mapParameter(params, 'hints')
+  knownOptions('readNetwork', hints, [...HINTS, ...FIT_HINTS])
+  return Object.fromEntries(HINTS.flatMap(key => { const value = optional(hints, key); return value === undefined ? [] : [[key, value]] }))
+}
+
 async function fromLayers(params: DecodedMap, bench: Workbench): Promise<Model> {
-  const { networkFromLayers } = await import('../../adapters/layers/index.js')
+  const { checkArchitecture, networkFromLayers } = await import('../../adapters/layers/index.js')
   const tensors = new Map(Object.entries(mapParameter(params, 'tensors')).map(([name, value]) => [name, asFileTensor(tensorFromWire(value, name, bench.files.data))]))
-  const architecture = optional(params, 'layers') === undefined ? undefined : listParameter(params, 'layers')
-  return { graph: networkFromLayers(architecture, tensors, hintsOf(params)), format: 'layers' }
+  const architecture = optional(params, 'layers') === undefined ? undefined : checkArchitecture(listParameter(params, 'layers'))
+  const { activation, inputSize }: LayersOptions = hintsOf(params)
+  return { graph: networkFromLayers(architecture, tensors, { activation, inputSize }), format: 'layers' }
 }
 
 /** A tensor in the form of the readers of files. */
@@ -67,13 +81,29 @@ async function fromSklearn(params: DecodedMap, bench: Workbench): Promise<Model>
   return { graph: readSklearn(withArrays(mapParameter(params, 'sklearn'), bench)), format: 'sklearn' }
 }
 
+/** A map whose arrays are tensors, as the readers of foreign objects take them; lists may hold arrays. */
+function withArrays(fields: DecodedMap, { files }: Workbench): Record<string, unknown> {
+  const convert = (value: unknown, name: string): unknown => {
+    if (Array.isArray(value) && value.some(isMap)) return value.map((item, i) => convert(item, `${name}[${i}]`))
+    return isMap(value) ? tensorFromWire(value, name, files.data) : value ?? undefined
+  }
+  return Object.fromEntries(Object.entries(fields).map(([key, value]) => [key, convert(value, key)]))
+}
+
+/** A network's summary in the order of docs/protocol.md. */
+function networkToWire({ graph, format }: Model): WireMap {
+  const { inputs, outputs, parameters, parameterCount, layers, precision, digest, notes } = summarizeNetwork(graph)
+  const plain = <T extends WireMap>(entries: readonly T[]): WireMap[] => entries.slice(0, MAX_ITEMS).map(entry => ({ ...entry }))
+  return { format, inputs: plain(inputs), outputs: plain(outputs), parameters: plain(parameters), parameterCount, layers: plain(layers), precision, digest, notes }
+}
+
 export const inspect: Method = (params, _context, bench) => {
   const model = bench.objects.get('model', params)
   const likelihood = optional(params, 'likelihood')
   return { ...networkToWire(model), memory: memoryTable(model.graph, likelihood === undefined ? undefined : oneOf('likelihood', likelihood, LIKELIHOODS)).map(row => ({ ...row })) }
 }
 
-export const forward: Method = async (params, _context, bench) => {
-  const options: Parameters<typeof runNetwork>[2] = optionsOf(params, 'forward', ['likelihood', 'input', 'output', 'engine'], bench)
-  return { outputs: tensorToWire(await runNetwork(bench.objects.get('model', params).graph, arrayParameter(params, 'x', bench), options, bench.host)) }
+export const forward: Method = async (params, context, bench) => {
+  const options: ForwardOptions = optionsOf(params, 'forward', ['likelihood', 'input', 'output', 'engine'], bench)
+  return { outputs: tensorToWire(await runNetwork(bench.objects.get('model', params).graph, arrayParameter(params, 'x', bench), options, bench.host, workOf(context))) }
 }

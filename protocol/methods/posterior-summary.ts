@@ -1,7 +1,7 @@
 /** @file A posterior's summary on the wire. */
 import type { PosteriorSummary } from '../../core/laplace-posterior.js'
 import { doublesToWire } from '../arrays.js'
-import type { WireMap, WireValue } from '../encode.js'
+import type { WireMap } from '../encode.js'
 
 /** The summary in the order of docs/protocol.md; what does not exist is nil. */
 export function summaryToWire(summary: PosteriorSummary): WireMap {
@@ -9,14 +9,14 @@ export function summaryToWire(summary: PosteriorSummary): WireMap {
   const { priorPrecision, priorMean, sigmaNoise, temperature, tuned, effectiveParameters, precision, engine, seed, notes, digest, parameters } = summary
   return {
     likelihood, subset, structure, curvature, outputs, parameterCount, examples, loss, logLikelihood, logMarginalLikelihood,
-    priorPrecision: priorToWire(priorPrecision), priorMean: typeof priorMean === 'number' ? priorMean : priorToWire(priorMean), sigmaNoise, temperature, tuned,
-    effectiveParameters: effectiveParameters ?? null, precision, engine, seed: seed ?? null, notes, digest,
+    priorPrecision: priorToWire(priorPrecision), priorMean: priorToWire(priorMean), sigmaNoise, temperature, tuned,
+    effectiveParameters: effectiveParameters ?? null, precision, engine, seed, notes, digest,
     parameters: parameters.map(({ name, shape, size }) => ({ name, shape, size })),
   }
 }
 
 /** Prior precisions, or means, always as an array. */
-export function priorToWire(value: number | Float64Array): WireValue {
+export function priorToWire(value: number | Float64Array): WireMap {
   const values = typeof value === 'number' ? Float64Array.of(value) : value
   return doublesToWire([values.length], values)
 }

@@ -1,5 +1,5 @@
 /** @file Methods that make a posterior of another prior from one that was fitted. */
-import type { LaplacePosterior } from '../../core/laplace-posterior.js'
+import type { PriorChanges, TuneOptions } from '../../core/laplace-posterior.js'
 import { optionalBatch, optionsOf, plainValues, validationOf } from './arguments.js'
 import { keepPosterior } from './fitting.js'
 import { type Method, workOf } from './method.js'
@@ -9,13 +9,13 @@ const PRIOR_PARAMETERS = ['priorPrecision', 'priorMean', 'sigmaNoise', 'temperat
 
 export const tune: Method = async (params, context, bench) => {
   const posterior = bench.objects.get('posterior', params)
-  const options: Parameters<LaplacePosterior['tune']>[0] = optionsOf(params, 'tune', TUNE_OPTIONS, bench)
+  const options: TuneOptions = optionsOf(params, 'tune', TUNE_OPTIONS, bench)
   const [data, validation] = [optionalBatch(params, bench), validationOf(params, bench)]
   const sources = { ...(data === undefined ? {} : { data }), ...(validation === undefined ? {} : { validation }) }
   return keepPosterior(await posterior.tune(options, sources, workOf(context)), context, bench)
 }
 
 export const withPrior: Method = (params, context, bench) => {
-  const changes: Parameters<LaplacePosterior['withPrior']>[0] = plainValues(params, PRIOR_PARAMETERS, bench)
+  const changes: PriorChanges = plainValues(params, PRIOR_PARAMETERS, bench)
   return keepPosterior(bench.objects.get('posterior', params).withPrior(changes), context, bench)
 }

@@ -1,5 +1,6 @@
 /** @file The method `get`: the numbers that a posterior is made of. */
-import type { CurvatureMatrix, LaplacePosterior } from '../../core/laplace-posterior.js'
+import type { CurvatureMatrix } from '../../core/curvature-matrix.js'
+import type { LaplacePosterior } from '../../core/laplace-posterior.js'
 import { oneOf } from '../../core/suggest.js'
 import { doublesToWire, tensorToWire } from '../arrays.js'
 import type { WireMap, WireValue } from '../encode.js'

@@ -14,13 +14,13 @@ class KronFactors(Sequence[Mapping[str, Any]]):
     """A block-diagonal matrix with one block for each tensor, in parameter order.
 
     A block is a mapping with `name` and either `B` and `A` (the block is B ⊗ A), `B` alone (a dense block), or `diagonal`.
-    The matrix is `scale` times the blocks, plus `delta` on the diagonal.
+    The matrix is `scale` times the blocks, plus on the diagonal of each block its number in `delta`.
     """
 
     def __init__(self, blocks: Sequence[Mapping[str, Any]], scale: float = 1.0, delta: Array | None = None) -> None:
         self._blocks = list(blocks)
         self.scale = scale
-        self.delta = delta
+        self.delta = None if delta is None else np.asarray(delta, dtype=np.float64)
 
     @overload
     def __getitem__(self, index: int) -> Mapping[str, Any]: ...
@@ -49,7 +49,10 @@ class KronFactors(Sequence[Mapping[str, Any]]):
         """The diagonal of the whole matrix."""
         parts = [_diagonal(block) for block in self._blocks]
         diagonal: Array = self.scale * np.concatenate(parts)
-        return diagonal if self.delta is None else diagonal + self.delta
+        return diagonal if self.delta is None else diagonal + self._by_parameter(self.delta)
+
+    def _by_parameter(self, delta: Array) -> Array:
+        return np.repeat(delta, [_size(block) for block in self._blocks])
 
     def to_dense(self) -> Array:
         """The whole matrix."""
@@ -60,7 +63,7 @@ class KronFactors(Sequence[Mapping[str, Any]]):
             matrix[at:end, at:end] = self.scale * _dense(block)
             at = end
         if self.delta is not None:
-            matrix[np.diag_indices(at)] += self.delta
+            matrix[np.diag_indices(at)] += self._by_parameter(self.delta)
         return matrix
 
 
