@@ -3,8 +3,8 @@
     pip install torch==2.13.0 numpy scikit-learn onnx
     python demo/train.py
 
-scikit-learn's digits, 1,000 training rows, 64-32-32-10 with tanh, Adam without weight decay until every training row is
-fitted. The other 797 digits are never looked at here; the demo tests on them.
+scikit-learn's digits, 1,000 training rows, 64-32-32-10 with tanh, Adam (its defaults, batches of 32, no weight decay) until
+every training row is fitted. The other 797 digits are never looked at here; the demo tests on them.
 """
 
 import base64
@@ -24,21 +24,23 @@ TARGET_LOSS = 0.0005  # of the training rows: fitted, and sure of it, as network
 
 
 def train(x: np.ndarray, y: np.ndarray) -> torch.nn.Sequential:
-    """Full-batch Adam (learning rate 0.01) until the training rows are all classified rightly and the loss is small."""
+    """Adam with its defaults in batches of 32 until the training rows are all classified rightly and the loss is small."""
     torch.manual_seed(SEED)
     net = torch.nn.Sequential(
         torch.nn.Linear(64, 32), torch.nn.Tanh(), torch.nn.Linear(32, 32), torch.nn.Tanh(), torch.nn.Linear(32, 10)
     )
-    adam = torch.optim.Adam(net.parameters(), lr=0.01)
+    adam = torch.optim.Adam(net.parameters())
     inputs, labels = torch.tensor(x), torch.tensor(y)
     for epoch in range(1, 2001):
-        adam.zero_grad()
-        logits = net(inputs)
-        loss = torch.nn.functional.cross_entropy(logits, labels)
-        loss.backward()
-        adam.step()
-        if (logits.argmax(1) == labels).all() and loss.item() < TARGET_LOSS:
-            print(f"epoch {epoch}: training loss {loss.item():.5f}, all {len(y)} rows fitted")
+        for rows in torch.randperm(len(x)).split(32):
+            adam.zero_grad()
+            torch.nn.functional.cross_entropy(net(inputs[rows]), labels[rows]).backward()
+            adam.step()
+        with torch.no_grad():
+            logits = net(inputs)
+            loss = torch.nn.functional.cross_entropy(logits, labels).item()
+        if (logits.argmax(1) == labels).all() and loss < TARGET_LOSS:
+            print(f"epoch {epoch}: training loss {loss:.5f}, all {len(y)} rows fitted")
             break
     return net
 
