@@ -1,0 +1,95 @@
+/** @file Writes graphs as ONNX files. */
+import { ResourceError } from '../../core/errors.js'
+import { type Attribute, type Dim, type Graph, type GraphInput, isBatch, type Node, type ValueType } from '../../core/graph/graph.js'
+import { inferTypes } from '../../core/graph/infer.js'
+import { elementTypeOf } from '../../core/ops/element-types.js'
+import { operatorFor } from '../../core/ops/registry.js'
+import type { Tensor } from '../../core/tensor.js'
+import { MOST_BYTES } from './limits.js'
+import { type AttributeMessage, type DimensionMessage, encodeModel, type NodeMessage, type TensorMessage, type ValueInfoMessage } from './messages.js'
+
+/** How a file is labelled. */
+export interface WriteOptions {
+  /** Name of the network in the file. */
+  readonly name?: string
+  /** What the length of the batch axis is called. */
+  readonly batchName?: string
+}
+
+/** The operator set of written files: the newest one that onnxruntime-node 1.30 runs, and the version of the file format that goes with it. */
+export const WRITTEN_OPSET = 24
+const WRITTEN_IR_VERSION = 11
+
+/** AttributeProto.AttributeType. */
+const FLOAT = 1, INT = 2, STRING = 3, TENSOR = 4, FLOATS = 6, INTS = 7, STRINGS = 8
+
+/** Attributes of ONNX operators that are real numbers; numbers of all other names are integers. */
+const REAL_ATTRIBUTES = new Set([
+  'activation_alpha', 'activation_beta', 'alpha', 'beta', 'bias', 'clip', 'cubic_coeff_a', 'epsilon', 'extrapolation_value', 'gamma', 'high', 'lambd', 'low',
+  'mean', 'momentum', 'scale', 'softcap', 'spatial_scale', 'value_float', 'value_floats', 'weights',
+])
+
+/**
+ * The bytes of an ONNX file with a graph: a transcription, node by node. The batch axis of inputs and outputs is symbolic;
+ * initialisers keep their dtype (float32, float64, int64, bool) and what they hold, bit by bit.
+ * @throws GraphError when the graph is not valid or has operators that are not supported; ResourceError when it exceeds 2 GiB
+ * @example
+ * const bytes = writeOnnx(network)
+ */
+export function writeOnnx(graph: Graph, { name = 'network', batchName = 'n' }: WriteOptions = {}): Uint8Array {
+  for (const node of graph.nodes) operatorFor(node.op)
+  const types = inferTypes(graph)
+  const size = [...graph.initializers.values()].reduce((sum, { data }) => sum + data.length * (data.BYTES_PER_ELEMENT), 0)
+  if (size > MOST_BYTES) throw new ResourceError('OUT_OF_MEMORY', `The weights of the network are ${size} bytes; an ONNX file holds at most ${MOST_BYTES} (2 GiB).`, { bytes: size, limit: MOST_BYTES })
+  return encodeModel({
+    ir_version: WRITTEN_IR_VERSION, producer_name: 'polylaplace',
+    opset_import: [{ domain: '', version: WRITTEN_OPSET }],
+    graph: {
+      name, node: graph.nodes.map(nodeMessage),
+      initializer: [...graph.initializers].map(([key, value]) => ({ ...tensorMessage(value), name: key })),
+      input: graph.inputs.map(input => valueMessage(input.name, input, batchName)),
+      output: graph.outputs.map(key => valueMessage(key, types.get(key), batchName)),
+    },
+  })
+}
+
+function nodeMessage({ op, inputs, outputs, attributes, name }: Node): NodeMessage {
+  return {
+    op_type: op, input: trimmed(inputs), output: trimmed(outputs),
+    attribute: Object.entries(attributes).map(([key, value]) => attributeMessage(key, value)), ...(name === undefined ? {} : { name }),
+  }
+}
+
+/** Without absent values at the end. */
+function trimmed(names: readonly string[]): string[] {
+  let length = names.length
+  while (length > 0 && names[length - 1] === '') length--
+  return names.slice(0, length)
+}
+
+const encoder = new TextEncoder()
+
+function attributeMessage(name: string, value: Attribute): AttributeMessage {
+  const real = REAL_ATTRIBUTES.has(name)
+  if (typeof value === 'number') return real ? { name, type: FLOAT, f: value } : { name, type: INT, i: value }
+  if (typeof value === 'string') return { name, type: STRING, s: encoder.encode(value) }
+  if ('data' in value) return { name, type: TENSOR, t: tensorMessage(value) }
+  if (value.every(item => typeof item === 'number')) return real ? { name, type: FLOATS, floats: value } : { name, type: INTS, ints: value }
+  return { name, type: STRINGS, strings: (value as readonly string[]).map(item => encoder.encode(item)) }
+}
+
+function tensorMessage({ dtype, shape, data }: Tensor): TensorMessage {
+  const stored = dtype === 'int64' ? BigInt64Array.from(data, BigInt) : data
+  return { dims: shape, data_type: elementTypeOf(dtype), raw_data: new Uint8Array(stored.buffer, stored.byteOffset, stored.byteLength) }
+}
+
+function valueMessage(name: string, type: ValueType | GraphInput | undefined, batchName: string): ValueInfoMessage {
+  if (type === undefined) return { name }
+  return { name, type: { tensor_type: { elem_type: elementTypeOf(type.dtype), shape: { dim: type.shape.map(dim => dimension(dim, batchName)) } } } }
+}
+
+function dimension(dim: Dim, batchName: string): DimensionMessage {
+  if (!isBatch(dim)) return { dim_value: dim }
+  const multiple = dim.outer * dim.inner
+  return { dim_param: multiple === 1 ? batchName : `${multiple}*${batchName}` }
+}
