@@ -198,7 +198,9 @@ class Client:
         # No lock: the thread that holds it may be waiting for the answer to hello.
         pending, self._pending = self._pending, {}
         self._transport = None
-        for waiting in pending.values():
+        # Handles of this server are known to be gone from now on, not only when the next one starts.
+        self._generation += 1
+        for waiting in list(pending.values()):
             waiting.answer.put(error)
 
     def close(self) -> None:
@@ -214,9 +216,10 @@ class Client:
             self._stop()
 
     def _stop(self) -> None:
-        transport, self._transport = self._transport, None
+        transport, generation = self._transport, self._generation
         if transport is not None:
             transport.close(encode_frame({"t": "req", "id": 2**32 - 1, "method": "shutdown", "params": {}}))
+            self._ended(generation, ServerCrashedError("The connection has been closed.", "PROTOCOL"))
 
     def _kill(self, transport: Transport) -> None:
         transport.kill()
@@ -302,18 +305,15 @@ class Client:
             self._pending.pop(request_id, None)
             raise
         transport.send(frame)
-        if transport is not self._transport:
-            self._ended_meanwhile(request_id, pending, transport)
+        if transport.ended:
+            # Perhaps before the request was noted down: nobody else will answer it.
+            self._pending.pop(request_id, None)
+            pending.answer.put(transport.explain_end())
         answer = self._wait(transport, request_id, pending, timeout)
         if "err" in answer:
             raise error_from_wire(answer["err"])
         result: dict[str, Any] = from_wire(answer.get("ok", {}))
         return result
-
-    def _ended_meanwhile(self, request_id: int, pending: _Pending, transport: Transport) -> None:
-        """The server ended between connecting and sending: nobody will answer."""
-        if self._pending.pop(request_id, None) is not None:
-            pending.answer.put(transport._explain_end())
 
     def _wait(self, transport: Transport, request_id: int, pending: _Pending, timeout: float | None) -> dict[str, Any]:
         end = None if timeout is None else time.monotonic() + timeout + 1.0

@@ -55,6 +55,8 @@ class Transport:
         self._stderr: deque[bytes] = deque()
         self._outgoing: queue.SimpleQueue[list[Chunk] | None] = queue.SimpleQueue()
         self._closing = False
+        #: Whether the server will not answer any more.
+        self.ended = False
         self._stderr_lock = threading.Lock()
         self.process = self._start()
         self._threads = [
@@ -119,9 +121,11 @@ class Transport:
             failure = error
         except (OSError, ValueError):
             pass
-        self._on_end(failure or self._explain_end())
+        error = failure or self.explain_end()
+        self.ended = True
+        self._on_end(error)
 
-    def _explain_end(self) -> LaplaceError:
+    def explain_end(self) -> LaplaceError:
         """The error for requests that will not be answered any more."""
         if self._closing:
             return ServerCrashedError("The connection has been closed.", "PROTOCOL")
