@@ -49,7 +49,7 @@ export function factorsProgram(graph: Graph, output: string, parameterNames: rea
   const named = parameterNames.map(name => parameterOf(network, name))
   const operators = findLinearOperators(network, types).filter(({ weight, bias }) => wanted.has(weight.name) || (bias !== undefined && wanted.has(bias.parameter.name)))
   const handled = handledInputs(operators)
-  const cotangents = reverse({ builder, types, output, cotangent, wanted, handled: (node, input) => handled.get(node)?.has(input) === true })
+  const cotangents = reverse({ builder, types, output, cotangent, seeds, wanted, handled: (node, input) => handled.get(node)?.has(input) === true })
   const factors = [
     ...operators.flatMap(operator => linearFactor(builder, operator, wanted, cotangents)),
     ...named.flatMap(parameter => directFactor(builder, parameter, cotangents)),
@@ -166,7 +166,7 @@ export interface VjpProgram {
  */
 export function vjpProgram(graph: Graph, output: string, wrt: readonly string[], seeds: number): VjpProgram {
   const { builder, types, cotangent, seed, f } = startBackward(graph, output, seeds)
-  const cotangents = reverse({ builder, types, output, cotangent, wanted: new Set(wrt) })
+  const cotangents = reverse({ builder, types, output, cotangent, seeds, wanted: new Set(wrt) })
   const gradients = new Map<string, string>()
   for (const name of wrt) {
     const found = cotangents.get(name)

@@ -3,7 +3,9 @@
  *
  * Whatever the layout (weight left or right, transposed or not, examples on any axis), an operator found here can hand out
  * its inputs as N x T x in and the cotangent of its output as K x N x T x out; T counts the positions of one example.
+ * A convolution without groups is one too: its inputs are the patches under its window.
  */
+import { patchAttributes } from '../ops/convolution.js'
 import { expression } from '../ops/expression.js'
 import { numberAttribute } from '../ops/node-attributes.js'
 import type { InferredValue } from '../ops/operator.js'
@@ -11,7 +13,7 @@ import { exampleLayout, exampleRows } from '../ops/positions.js'
 import { sameShape } from '../ops/shape-rules.js'
 import { sizeOf } from '../tensor.js'
 import type { GraphBuilder } from './builder.js'
-import { batchAxis, type Dim, type Graph, isBatch, type Node, type Parameter } from './graph.js'
+import { type Attribute, batchAxis, type Dim, type Graph, isBatch, type Node, type Parameter } from './graph.js'
 
 /** One use of a weight by a linear operator. */
 export interface LinearOperator {
@@ -34,6 +36,8 @@ export interface LinearOperator {
   readonly outputShape: readonly Dim[]
   /** The product is multiplied by this number. */
   readonly alpha: number
+  /** For a convolution, the attributes of the Unfold that makes the patches; `inputShape` and `outputShape` are then N x T x in and N x out x T. */
+  readonly patches?: Readonly<Record<string, Attribute>>
 }
 
 /** Where a bias comes in: which input of which node. */
@@ -52,6 +56,7 @@ interface Surroundings {
 export function findLinearOperators(graph: Graph, types: ReadonlyMap<string, InferredValue>): LinearOperator[] {
   const around = lookAround(graph, types)
   return graph.nodes.flatMap(node => {
+    if (node.op === 'Conv') return convolution(node, around)
     if (node.op !== 'MatMul' && node.op !== 'Gemm') return []
     const found = linearOperator(node, 1, around) ?? linearOperator(node, 0, around)
     return found === undefined ? [] : [found]
@@ -76,7 +81,7 @@ function linearOperator(node: Node, weightInput: 0 | 1, around: Surroundings): L
   const traced = traceWeight(node.inputs[weightInput], around)
   const input = node.inputs[1 - weightInput]
   const [inputType, outputType] = [around.types.get(input), around.types.get(node.outputs[0])]
-  if (traced === undefined || inputType === undefined || outputType === undefined || inputType.shape.length < 2 || batchAxis(inputType) < 0) return undefined
+  if (traced?.parameter.shape.length !== 2 || inputType === undefined || outputType === undefined || inputType.shape.length < 2 || batchAxis(inputType) < 0) return undefined
   const [transA, transB] = [numberAttribute(node, 'transA', 0) !== 0, numberAttribute(node, 'transB', 0) !== 0]
   const swaps = traced.swapped !== (weightInput === 1 ? transB : transA)
   // As the right operand the weight is met as in x out, as the left one as out x in.
@@ -87,7 +92,7 @@ function linearOperator(node: Node, weightInput: 0 | 1, around: Surroundings): L
   const rows = featuresLast(inputType.shape, inputSwapped)
   if (isBatch(rows[rows.length - 1])) return undefined
   const { before, after } = exampleLayout(rows)
-  const bias = findBias(node, { out, outputSwapped }, outputType.shape, around)
+  const bias = findBias(node, { out, axisFromEnd: outputSwapped ? 2 : 1 }, outputType.shape, around)
   const output = bias === undefined ? node.outputs[0] : bias.node.outputs[0]
   return {
     node, weightInput, weight: traced.parameter, in: inputs, out, positions: before * after,
@@ -96,17 +101,38 @@ function linearOperator(node: Node, weightInput: 0 | 1, around: Surroundings): L
   }
 }
 
+/** A convolution in which every output channel sees all input channels, with the weight out x in x kernel as a matrix. */
+function convolution(node: Node, around: Surroundings): LinearOperator[] {
+  const traced = traceWeight(node.inputs[1], around)
+  const [inputType, outputType] = [around.types.get(node.inputs[0]), around.types.get(node.outputs[0])]
+  if (traced === undefined || traced.swapped || traced.parameter.transposed || inputType === undefined || outputType === undefined || batchAxis(inputType) !== 0) return []
+  if (numberAttribute(node, 'group', 1) !== 1) return []
+  const [out, ...window] = traced.parameter.shape
+  const inputs = sizeOf(window)
+  const patches = patchAttributes(node, inputType.shape, traced.parameter.shape)
+  const positions = sizeOf(outputType.shape.slice(2) as readonly number[])
+  const bias = findBias(node, { out, axisFromEnd: outputType.shape.length - 1 }, outputType.shape, around)
+  const [examples] = inputType.shape
+  const { before, after } = exampleLayout([examples, positions, inputs])
+  return [{
+    node, weightInput: 1, weight: traced.parameter, in: inputs, out, positions: before * after, patches,
+    input: node.inputs[0], inputSwapped: false, inputShape: [examples, positions, inputs],
+    output: bias === undefined ? node.outputs[0] : bias.node.outputs[0], outputSwapped: true, outputShape: [examples, out, positions],
+    alpha: 1, ...(bias === undefined ? {} : { bias }),
+  }]
+}
+
 /** Follows a weight back through transpositions and copies to its parameter. */
 function traceWeight(name: string, { producers, parameters }: Surroundings): { parameter: Parameter, swapped: boolean } | undefined {
   let swapped = false
   for (let current = name; ;) {
     const parameter = parameters.get(current)
-    if (parameter !== undefined) return parameter.shape.length === 2 ? { parameter, swapped } : undefined
+    if (parameter !== undefined) return { parameter, swapped }
     const node = producers.get(current)
     if (node === undefined) return undefined
     if (node.op === 'Transpose') {
       const { perm } = node.attributes
-      if (Array.isArray(perm) && perm[0] === 0) return undefined
+      if (Array.isArray(perm) && (perm.length !== 2 || perm[0] === 0)) return undefined
       swapped = !swapped
     } else if (node.op !== 'Identity' && node.op !== 'Cast') return undefined
     current = node.inputs[0]
@@ -126,8 +152,12 @@ function traceBias(name: string, { producers, parameters }: Surroundings): Param
   }
 }
 
-/** The bias of a product: Gemm's own, or a parameter that the only reader of the product adds to it. */
-function findBias(node: Node, layout: { out: number, outputSwapped: boolean }, shape: readonly Dim[], around: Surroundings): BiasUse | undefined {
+/** A bias of `out` elements on one axis of the product. */
+interface BiasLayout { readonly out: number, readonly axisFromEnd: number }
+
+/** The bias of a product: Gemm's or Conv's own, or a parameter that the only reader of the product adds to it. */
+function findBias(node: Node, layout: BiasLayout, shape: readonly Dim[], around: Surroundings): BiasUse | undefined {
+  if (node.op === 'Conv' && node.inputs.length > 2 && node.inputs[2] !== '') return biasAt(node, 2, { ...layout, axisFromEnd: 1 }, around)
   if (node.op === 'Gemm' && node.inputs.length > 2 && node.inputs[2] !== '') {
     return numberAttribute(node, 'beta', 1) === 1 ? biasAt(node, 2, layout, around) : undefined
   }
@@ -139,12 +169,11 @@ function findBias(node: Node, layout: { out: number, outputSwapped: boolean }, s
   return biasAt(add, add.inputs[0] === node.outputs[0] ? 1 : 0, layout, around)
 }
 
-function biasAt(node: Node, input: number, { out, outputSwapped }: { out: number, outputSwapped: boolean }, around: Surroundings): BiasUse | undefined {
+function biasAt(node: Node, input: number, { out, axisFromEnd }: BiasLayout, around: Surroundings): BiasUse | undefined {
   const parameter = traceBias(node.inputs[input], around)
   const shape = around.types.get(node.inputs[input])?.shape
   if (parameter === undefined || shape === undefined || sizeOf(parameter.shape) !== out) return undefined
-  const axis = shape.length - (outputSwapped ? 2 : 1)
-  return out === 1 || shape[axis] === out ? { parameter, node, input } : undefined
+  return out === 1 || shape[shape.length - axisFromEnd] === out ? { parameter, node, input } : undefined
 }
 
 function featuresLast(shape: readonly Dim[], swapped: boolean): readonly Dim[] {
@@ -153,7 +182,11 @@ function featuresLast(shape: readonly Dim[], swapped: boolean): readonly Dim[] {
 
 /** Appends the nodes that compute a linear operator's inputs as N x T x in (times its alpha). */
 export function appendInputRows(builder: GraphBuilder, operator: LinearOperator): string {
-  const { input, inputShape, inputSwapped, alpha } = operator
+  const { input, inputShape, inputSwapped, alpha, patches } = operator
+  if (patches !== undefined) {
+    const [examples, positions, width] = inputShape
+    return exampleRows(builder, builder.node('Unfold', [input], patches), [examples, 1, positions, width], false)
+  }
   const value = inputSwapped ? swapLast(builder, input, inputShape.length) : input
   const rows = exampleRows(builder, value, featuresLast(inputShape, inputSwapped), false)
   return alpha === 1 ? rows : expression(builder).mul(rows, alpha)
@@ -161,7 +194,12 @@ export function appendInputRows(builder: GraphBuilder, operator: LinearOperator)
 
 /** Appends the nodes that bring the cotangent of a linear operator's output to K x N x T x out. */
 export function appendCotangentRows(builder: GraphBuilder, operator: LinearOperator, cotangent: string): string {
-  const { outputShape, outputSwapped } = operator
+  const { outputShape, outputSwapped, patches } = operator
+  if (patches !== undefined) {
+    const [examples, out, positions] = outputShape
+    const flat = builder.node('Reshape', [cotangent, builder.integers([0, isBatch(examples) ? -1 : examples, Number(out), Number(positions)])])
+    return exampleRows(builder, swapLast(builder, flat, outputShape.length + 1), featuresLast(outputShape, true), true)
+  }
   const value = outputSwapped ? swapLast(builder, cotangent, outputShape.length + 1) : cotangent
   return exampleRows(builder, value, featuresLast(outputShape, outputSwapped), true)
 }

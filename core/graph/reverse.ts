@@ -15,6 +15,8 @@ export interface ReverseTask {
   readonly output: string
   /** The cotangent of the output: K, then the output's shape. */
   readonly cotangent: string
+  /** K, the extent of that first axis. */
+  readonly seeds: number
   /** Names of the values (inputs, parameters) whose cotangents are wanted. */
   readonly wanted: ReadonlySet<string>
   /** Whether a node's input is dealt with elsewhere (the weight of a linear operator), so that no cotangent is needed for it. */
@@ -72,14 +74,14 @@ function typeOf(types: ReadonlyMap<string, InferredValue>, name: string): Inferr
   return type
 }
 
-function inputCotangents({ builder, types }: ReverseTask, node: Node, cotangents: readonly (string | undefined)[], needs: readonly boolean[]): readonly (string | undefined)[] {
+function inputCotangents({ builder, types, seeds }: ReverseTask, node: Node, cotangents: readonly (string | undefined)[], needs: readonly boolean[]): readonly (string | undefined)[] {
   const operator = operatorFor(node.op)
   if (operator.backward === undefined) {
     throw new GraphError('NOT_DIFFERENTIABLE', `${describeNode(node)} has no derivative rule, and parameters below it are asked for. Use subset 'last_layer', or parameters above that node.`, { op: node.op, node: node.name ?? node.outputs[0] })
   }
   const outputs = node.outputs.filter(name => name !== '').map(name => typeOf(types, name))
   return operator.backward({
-    builder, node, cotangents, needs, outputs,
+    builder, node, cotangents, seeds, needs, outputs,
     inputs: node.inputs.map(name => (name === '' ? undefined : typeOf(types, name))),
     lead: value => leadingAxes(value.shape),
     unbroadcast: (cotangent, input) => sumToShape(builder, cotangent, outputs[0].shape, input.shape),

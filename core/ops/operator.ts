@@ -32,6 +32,8 @@ export interface BackwardContext {
   readonly outputs: readonly InferredValue[]
   /** The cotangent of each output, or undefined where none flows. */
   readonly cotangents: readonly (string | undefined)[]
+  /** K, the number of seeds. */
+  readonly seeds: number
   /** Whether the cotangent of an input is asked for. */
   readonly needs: readonly boolean[]
   /** Number of leading axes of the cotangent of a value: 1 with a batch axis, 2 without. */

@@ -1,5 +1,6 @@
 /** @file Every operator that is supported, by name. */
 import { GraphError } from '../errors.js'
+import { convolutionOperators } from './convolution.js'
 import { binaryOperators } from './elementwise-binary.js'
 import { unaryOperators } from './elementwise-unary.js'
 import { fillingOperators } from './filling.js'
@@ -27,6 +28,7 @@ const families: readonly (readonly Operator[])[] = [
   slicingOperators,
   gatheringOperators,
   paddingOperators,
+  convolutionOperators,
   fillingOperators,
   [scatterRows],
 ]
