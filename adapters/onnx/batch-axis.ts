@@ -24,7 +24,7 @@ export function knownTypes(graph: Graph): KnownTypes {
 /** The graph with a batch axis, where the file has none and the operators allow one; a note says what was done. */
 export function findBatchAxis(graph: Graph): TypedGraph {
   if (graph.inputs.some(input => input.shape.some(isBatch))) return { graph, types: knownTypes(graph) }
-  for (const axis of [0, 1]) for (const inputs of candidates(graph.inputs, axis)) {
+  for (const { inputs, axis } of candidates(graph.inputs)) {
     const found = withBatchAxis(graph, inputs, axis)
     if (found !== undefined) return found
   }
@@ -33,12 +33,14 @@ export function findBatchAxis(graph: Graph): TypedGraph {
   return { graph: { ...graph, notes }, types: knownTypes(graph) }
 }
 
-/** Which inputs get the batch axis: all that have the first one's length there, else the first alone. The second axis carries the examples of sequences. */
-function candidates(inputs: readonly GraphInput[], axis: number): (readonly string[])[] {
-  const [first] = inputs
-  if (first === undefined || first.shape.length < axis + 2) return []
-  const alike = inputs.filter(({ shape }) => shape.length >= axis + 2 && shape[axis] === first.shape[axis]).map(({ name }) => name)
-  return alike.length === 1 ? [alike] : [alike, [first.name]]
+/**
+ * What to try: the first axis, or the second one, which carries the examples of sequences that have time first; of all inputs that
+ * have the same length there, else of the first input alone.
+ */
+function candidates(inputs: readonly GraphInput[]): { readonly inputs: readonly string[], readonly axis: number }[] {
+  const axes = [0, 1].filter(axis => inputs.length > 0 && inputs[0].shape.length >= axis + 2)
+  const alike = (axis: number): string[] => inputs.filter(({ shape }) => shape.length >= axis + 2 && shape[axis] === inputs[0].shape[axis]).map(({ name }) => name)
+  return [...axes.map(axis => ({ inputs: alike(axis), axis })), ...axes.filter(axis => alike(axis).length > 1).map(axis => ({ inputs: [inputs[0].name], axis }))]
 }
 
 function withBatchAxis(graph: Graph, names: readonly string[], axis: number): TypedGraph | undefined {

@@ -1,4 +1,4 @@
 /** @file The public names of `polylaplace/adapters/onnx`. */
-export { type OnnxOptions, readOnnx, readOnnxTensors } from './read-onnx.js'
+export { externalLocations, type OnnxOptions, readOnnx, readOnnxTensors } from './read-onnx.js'
 export type { ExternalData } from './external-data.js'
 export { type WriteOptions, writeOnnx } from './write-onnx.js'

@@ -91,6 +91,7 @@ function isLearnt(name: string, value: Tensor, around: Surroundings): boolean {
 }
 
 function learnsFrom(node: Node, input: number, value: Tensor, around: Surroundings): boolean {
+  if (node.op === 'Gemm' && input === 2 && node.attributes['beta'] === 0) return false
   if (LEARNT.get(node.op)?.includes(input) === true) return true
   switch (node.op) {
     case 'Gather': return input === 0 && value.shape.length > 1

@@ -10,7 +10,7 @@ import type { Precision, Tensor } from '../../core/tensor.js'
 import type { NamedTensors } from '../file-tensor.js'
 import { findBatchAxis, knownTypes } from './batch-axis.js'
 import { type Constants, foldQuantization } from './dequantize.js'
-import type { ExternalData } from './external-data.js'
+import { type ExternalData, externalReference, isExternal } from './external-data.js'
 import { type Dimensions, readInput } from './inputs.js'
 import { decodeModel, type GraphMessage, type ModelMessage, toNumber } from './messages.js'
 import { readInitializers, readSource, type Source } from './nodes.js'
@@ -67,6 +67,17 @@ export function readOnnxTensors(bytes: Uint8Array, options: Pick<OnnxOptions, 'e
   return readInitializers(open(bytes).graph, options.externalData ?? NO_FILES).tensors
 }
 
+/**
+ * The paths of the files beside an ONNX model that hold its weights, each once; every one stays below the model's folder.
+ * @throws UntrustedInputError as `readOnnx` does, and for paths that leave the folder
+ */
+export function externalLocations(bytes: Uint8Array): string[] {
+  const { graph } = open(bytes)
+  const attributes = (graph.node ?? []).flatMap(node => node.attribute ?? []).flatMap(({ t }) => (t == null ? [] : [t]))
+  const tensors = [...(graph.initializer ?? []), ...attributes]
+  return [...new Set(tensors.filter(isExternal).map(tensor => externalReference(tensor).location))]
+}
+
 function open(bytes: Uint8Array): { model: ModelMessage, graph: GraphMessage } {
   // A view of the plain type: a Buffer's slice would share memory where a copy is meant.
   const plain = new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength)
@@ -98,7 +109,16 @@ function assemble(graph: GraphMessage, { nodes, constants, texts }: Source, dime
     inputs: (used.length === 0 ? values : used).map(value => readInput(value, dimensions)), outputs, nodes,
     initializers: constants.values, parameters: [], notes,
   })
-  return { ...sorted, nodes: foldQuantization(sorted.nodes, constants), initializers: ordered(constants) }
+  return withWeightsPrecision({ ...sorted, nodes: foldQuantization(sorted.nodes, constants), initializers: ordered(constants) })
+}
+
+/** Some files declare single-precision inputs for weights in double precision, without a conversion between them. */
+function withWeightsPrecision(graph: Graph): Graph {
+  const real = [...graph.initializers.values()].filter(({ dtype }) => isFloat(dtype))
+  const mixed = graph.inputs.some(({ dtype }) => dtype === 'float32') && real.length > 0 && real.every(({ dtype }) => dtype === 'float64')
+  if (!mixed || graph.nodes.some(({ op }) => op === 'Cast')) return graph
+  const inputs = graph.inputs.map(input => (input.dtype === 'float32' ? { ...input, dtype: 'float64' as const } : input))
+  return { ...graph, inputs, notes: [...graph.notes, 'The weights are in double precision and the input is declared in single precision; the input is taken in double precision.'] }
 }
 
 /** Constants in the order of the file; folded ones where their integers were. */

@@ -105,6 +105,15 @@ const explicitBroadcast: Rewrite = (node, context) => {
   return { ...node, inputs: [node.inputs[0], context.node('Unsqueeze', [node.inputs[1], context.constant(tensor('int64', [behind], axes), 'axes')])], attributes }
 }
 
+/** Before set 7 the slopes of channels were a plain vector. */
+const channelSlopes: Rewrite = (node, context) => {
+  const rank = context.rank(node.inputs[0])
+  const slopes = context.types.get(node.inputs[1])?.shape ?? []
+  if (rank === undefined || rank < 3 || slopes.length !== 1 || slopes[0] === 1) return node
+  const axes = Array.from({ length: rank - 2 }, (_, i) => i + 1)
+  return { ...node, inputs: [node.inputs[0], context.node('Unsqueeze', [node.inputs[1], context.constant(tensor('int64', [axes.length], axes), 'axes')])] }
+}
+
 /**
  * Before set 13 a softmax ran over all axes from `axis` (1 if not given) on together, as over the columns of a matrix.
  */
@@ -163,6 +172,7 @@ const always = Infinity
 const CHANGES: ReadonlyMap<string, readonly Change[]> = new Map<string, readonly Change[]>([
   ...['Add', 'Sub', 'Mul', 'Div', 'Pow', 'And', 'Or', 'Xor', 'Greater', 'Less', 'Equal'].map(op => [op, [{ before: 7, rewrite: explicitBroadcast }]] as const),
   ['Gemm', [{ before: 7, rewrite: node => ({ ...node, attributes: without(node, 'broadcast') }) }]],
+  ['PRelu', [{ before: 7, rewrite: channelSlopes }]],
   ['BatchNormalization', [{ before: 9, rewrite: batchNormalization }, { before: always, rewrite: inInference }]],
   ['Dropout', [{ before: always, rewrite: dropout }]],
   ['Clip', [{ before: 11, rewrite: clipBounds }]],
