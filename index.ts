@@ -1,2 +1,9 @@
-/** @file The package's Node entry. */
-export { LaplaceError } from './core/errors.js'
+/** @file The package's Node entry: ndarrays, typed and nested arrays in, ndarrays out. */
+export { type ArrayInput, toNdArray, toTensor } from './node/arrays.js'
+export { type Batches, laplace, type LaplaceFit, loadPosterior, metrics } from './node/laplace.js'
+export { type ArrayBatch, type LaplaceOptions, type WorkOptions } from './node/options.js'
+export { Posterior, type Prediction } from './node/posterior.js'
+export {
+  auroc, type CurvatureMatrix, ERROR_CODES, type ErrorCode, type Graph, LaplaceError, mergePartialFits, memoryTable, type PartialFit, type PosteriorSummary,
+  type PredictOptions, type PriorChanges, type Progress, readPartialFit, summarizeNetwork, type TuneOptions, writePartialFit,
+} from './core/index.js'

@@ -31,7 +31,7 @@ export function checkMemory(structure: Structure, slots: readonly ParameterSlot[
   if (bytes <= limit) return
   const alternatives = (['kron', 'diag'] as const).filter(other => other !== structure && posteriorBytes(other, slots, linears) <= limit)
   throw new ResourceError('OUT_OF_MEMORY',
-    `A ${structure} posterior of these parameters would need ${gibibytes(bytes)}, more than the limit of ${gibibytes(limit)} (option memoryLimit). ` +
+    `A ${structure} posterior of these parameters would need ${formatBytes(bytes)}, more than the limit of ${formatBytes(limit)} (option memoryLimit). ` +
     (alternatives.length > 0 ? `Use structure ${alternatives.join(' or ')}, or subset last_layer.` : 'Use subset last_layer.'),
     { structure, needed: bytes, limit, alternatives })
 }
@@ -42,7 +42,11 @@ export function checkMemory(structure: Structure, slots: readonly ParameterSlot[
  */
 export function checkBytes(what: string, bytes: number, advice: string): void {
   if (bytes <= DEFAULT_MEMORY_LIMIT) return
-  throw new ResourceError('OUT_OF_MEMORY', `${what} would need ${gibibytes(bytes)}, more than the limit of ${gibibytes(DEFAULT_MEMORY_LIMIT)}. ${advice}`, { needed: bytes, limit: DEFAULT_MEMORY_LIMIT })
+  throw new ResourceError('OUT_OF_MEMORY', `${what} would need ${formatBytes(bytes)}, more than the limit of ${formatBytes(DEFAULT_MEMORY_LIMIT)}. ${advice}`, { needed: bytes, limit: DEFAULT_MEMORY_LIMIT })
 }
 
-function gibibytes(bytes: number): string { return `${(bytes / 2 ** 30).toPrecision(3)} GiB` }
+function formatBytes(bytes: number): string {
+  const units = ['B', 'KiB', 'MiB', 'GiB', 'TiB', 'PiB']
+  const unit = bytes < 1 ? 0 : Math.min(units.length - 1, Math.floor(Math.log2(bytes) / 10))
+  return `${Number((bytes / 1024 ** unit).toPrecision(3))} ${units[unit]}`
+}

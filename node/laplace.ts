@@ -1,0 +1,83 @@
+/** @file The package's functions for Node: the core's, with arrays of every usual kind and the host's engines. */
+import type { Batch } from '../core/data.js'
+import type { Graph } from '../core/graph/graph.js'
+import { type Laplace, laplace as coreLaplace } from '../core/laplace.js'
+import { loadPosterior as coreLoad } from '../core/load-posterior.js'
+import { type Metrics, metrics as coreMetrics } from '../core/metrics/index.js'
+import type { Likelihood } from '../core/options.js'
+import type { PartialFit } from '../core/partial-fit.js'
+import { DataError } from '../core/errors.js'
+import { type ArrayInput, toTensor } from './arrays.js'
+import { nodeHost } from './host.js'
+import type { ArrayBatch, LaplaceOptions, WorkOptions } from './options.js'
+import { coreWork, Posterior, toBatch } from './posterior.js'
+
+/** Batches as they may be given: `{ x, y }` or `[x, y]`, at once or one after another. */
+export type Batches = AsyncIterable<ArrayBatch | readonly [ArrayInput, ArrayInput]> | Iterable<ArrayBatch | readonly [ArrayInput, ArrayInput]>
+
+/** A Laplace approximation of a network, to be fitted. */
+export interface LaplaceFit {
+  /** What was noticed of the network. */
+  readonly notes: readonly string[]
+  /**
+   * Fits the posterior to rows and their labels, or to an (async) iterable of batches, and tunes the prior unless told otherwise.
+   * @throws ShapeError, DataError, ResourceError, NumericalError, CancelledError
+   */
+  fit(x: ArrayInput, y: ArrayInput, work?: WorkOptions): Promise<Posterior>
+  fit(batches: Batches, y?: undefined, work?: WorkOptions): Promise<Posterior>
+  /** Sums over some of the data; partial fits add up (`mergePartialFits`). */
+  fitPartial(x: ArrayInput, y: ArrayInput, work?: WorkOptions): Promise<PartialFit>
+  /** The posterior of merged partial fits; with the training data once more it is tuned by `linearized`. */
+  fitMerged(partial: PartialFit, data?: ArrayBatch, work?: WorkOptions): Promise<Posterior>
+}
+
+/**
+ * Prepares the Laplace approximation of a trained network's posterior.
+ * @throws OptionError for unknown options and words, with the nearest right one; GraphError when the network cannot be used
+ * @example
+ * import { laplace } from 'polylaplace'
+ * const posterior = await laplace(network, { likelihood: 'regression' }).fit(x, y)
+ * const { mean, variance } = await posterior.predict(x)
+ */
+export function laplace(network: Graph, options: LaplaceOptions): LaplaceFit {
+  const { validation, ...rest } = options
+  const core: Laplace = coreLaplace(network, { ...rest, ...(validation === undefined ? {} : { validation: toBatch(validation) }) }, nodeHost)
+  return {
+    notes: core.notes,
+    fit: async (x: ArrayInput | Batches, y?: ArrayInput, work: WorkOptions = {}) => {
+      if (y !== undefined) return new Posterior(await core.fit(toTensor(x, 'x'), toTensor(y, 'y'), coreWork(work)))
+      return new Posterior(await core.fit(batchesOf(x), undefined, coreWork(work)))
+    },
+    fitPartial: (x, y, work = {}) => core.fitPartial(toTensor(x, 'x'), toTensor(y, 'y'), coreWork(work)),
+    fitMerged: async (partial, data, work = {}) => new Posterior(await core.fitMerged(partial, data === undefined ? undefined : toBatch(data), coreWork(work))),
+  }
+}
+
+async function* batchesOf(batches: unknown): AsyncGenerator<Batch> {
+  if (typeof batches !== 'object' || batches === null || 'data' in batches || ArrayBuffer.isView(batches) || !(Symbol.iterator in batches || Symbol.asyncIterator in batches)) {
+    throw new DataError('BAD_ARRAY', 'y is missing: fit takes x and y, or an iterable of batches { x, y }.', { array: 'y' })
+  }
+  for await (const batch of batches as Batches) {
+    const [x, y]: readonly unknown[] = Array.isArray(batch) ? batch as readonly unknown[] : typeof batch === 'object' && batch !== null && 'x' in batch ? [batch.x, batch.y] : []
+    if (x === undefined || y === undefined) throw new DataError('BAD_ARRAY', 'Every batch must be { x, y } or [x, y]. If these are rows of one array, give y too.', { array: 'batch' })
+    yield { x: toTensor(x, 'x'), y: toTensor(y, 'y') }
+  }
+}
+
+/**
+ * The posterior that `save` wrote.
+ * @throws UntrustedInputError when the bytes are not a posterior; OptionError when it was saved without its network and none is given
+ */
+export function loadPosterior(bytes: Uint8Array, options: { readonly network?: Graph | undefined } = {}): Posterior {
+  return new Posterior(coreLoad(bytes, options, nodeHost))
+}
+
+/** Scores predictions on held-out labels: nll, ece, brier, accuracy; regression: nll, rmse, crps, coverage, sharpness. */
+export function metrics(likelihood: Likelihood, y: ArrayInput, prediction: { readonly mean?: ArrayInput, readonly variance?: ArrayInput, readonly probabilities?: ArrayInput }, sigmaNoise = 1): Metrics {
+  const { mean, variance, probabilities } = prediction
+  return coreMetrics(likelihood, toTensor(y, 'y'), {
+    ...(mean === undefined ? {} : { mean: toTensor(mean, 'mean') }),
+    ...(variance === undefined ? {} : { variance: toTensor(variance, 'variance') }),
+    ...(probabilities === undefined ? {} : { probabilities: toTensor(probabilities, 'probabilities') }),
+  }, sigmaNoise)
+}
