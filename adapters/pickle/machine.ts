@@ -5,7 +5,7 @@
 import type { Cursor } from './cursor.js'
 import type { PickleLimits } from './limits.js'
 import { refusePickle } from './refusal.js'
-import { PickleDict, PickleFloat, PickleList, PickleSet, PickleTuple, type PickleValue } from './values.js'
+import { PickleDict, PickleFloat, type PickleGlobal, PickleList, PickleSet, PickleTuple, type PickleValue } from './values.js'
 
 /** Makes the value of a name that is known, from the arguments that the file gives. Must check them. */
 export type Constructor = (args: readonly PickleValue[], offset: number) => PickleValue
@@ -17,6 +17,7 @@ export interface Machine {
   readonly constructors: ReadonlyMap<string, Constructor>
   /** Makes the value of a persistent id: a storage of PyTorch, which lies outside the pickle. */
   readonly persistent: ((id: PickleValue, offset: number) => PickleValue) | undefined
+  readonly onGlobal: ((name: PickleGlobal) => void) | undefined
   readonly stack: PickleValue[]
   /** Heights of the stack at the open marks. */
   readonly marks: number[]

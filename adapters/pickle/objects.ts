@@ -7,16 +7,22 @@ import { ForeignValue, PickleDict, PickleGlobal, PickleRecord, PickleTuple, type
 
 type Handler = (machine: Machine) => void
 
+function pushGlobal(machine: Machine, module: string, name: string): void {
+  const value = globalName(module, name, machine.at)
+  machine.onGlobal?.(value)
+  push(machine, value)
+}
+
 function global(machine: Machine): void {
   const module = line(machine.cursor, machine.limits.lineBytes)
-  push(machine, globalName(module, line(machine.cursor, machine.limits.lineBytes), machine.at))
+  pushGlobal(machine, module, line(machine.cursor, machine.limits.lineBytes))
 }
 
 function stackGlobal(machine: Machine): void {
   const name = pop(machine)
   const module = pop(machine)
   if (typeof module !== 'string' || typeof name !== 'string') refusePickle('names a class by what is not text', { offset: machine.at })
-  push(machine, globalName(module, name, machine.at))
+  pushGlobal(machine, module, name)
 }
 
 /** What the class or function would make of the arguments. */

@@ -6,13 +6,15 @@ import { type Constructor, type Machine, pop } from './machine.js'
 import { OBJECTS, REFUSED, standardConstructors } from './objects.js'
 import { refusePickle } from './refusal.js'
 import { SCALARS, frame } from './scalars.js'
-import type { PickleValue } from './values.js'
+import type { PickleGlobal, PickleValue } from './values.js'
 
 export interface PickleOptions {
   /** Names that become data, beside those of Python itself. */
   readonly constructors?: ReadonlyMap<string, Constructor>
   /** What persistent ids stand for. Without it they are refused. */
   readonly persistent?: (id: PickleValue, offset: number) => PickleValue
+  /** Told of each name when it is met. */
+  readonly onGlobal?: (name: PickleGlobal) => void
   readonly limits?: PickleLimits
   /** Where the pickle starts. */
   readonly start?: number
@@ -59,7 +61,7 @@ function startMachine(bytes: Uint8Array, options: PickleOptions): Machine {
   const constructors = standardConstructors()
   for (const [path, constructor] of options.constructors ?? []) constructors.set(path, constructor)
   return {
-    cursor: cursorAt(bytes, options.start ?? 0), limits: options.limits ?? PICKLE_LIMITS, constructors, persistent: options.persistent,
+    cursor: cursorAt(bytes, options.start ?? 0), limits: options.limits ?? PICKLE_LIMITS, constructors, persistent: options.persistent, onGlobal: options.onGlobal,
     stack: [], marks: [], memo: new Map(), at: 0, values: 0, containers: 0,
   }
 }

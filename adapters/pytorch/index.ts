@@ -1,0 +1,3 @@
+/** @file The public names of `polylaplace/adapters/pytorch`. */
+export { foreignFormat } from './foreign.js'
+export { type PyTorchOptions, readPyTorch, readPyTorchTensors, type ReadTensors, type TensorOptions } from './read-pytorch.js'

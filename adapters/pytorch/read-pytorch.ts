@@ -1,0 +1,85 @@
+/** @file Reads what `torch.save` writes: tensors by name, and networks with the help of an architecture. */
+import type { Graph } from '../../core/graph/graph.js'
+import type { FileTensor, NamedTensors } from '../file-tensor.js'
+import { type LayerSpec, networkFromLayers } from '../layers/index.js'
+import { isZip, type ZipOptions } from '../zip/index.js'
+import { foreignFormat } from './foreign.js'
+import { gather, gatherBudget } from './gather.js'
+import { readPickleFile } from './pickle-file.js'
+import { unsupportedTorch } from './refusal.js'
+import { findStateDict } from './state-dict.js'
+import type { TorchFile } from './storage-id.js'
+import { UnreadableTensor } from './tensors.js'
+import { readZipFile } from './zip-file.js'
+
+const PROTO = 0x80
+
+/** What can be said beyond the file. */
+export interface TensorOptions {
+  /** Where in a checkpoint the network is, when it is not found by itself: `ema`, `models.critic`. */
+  readonly key?: string | undefined
+  /** The host's own checksum, and what unpacks compressed entries. */
+  readonly zip?: ZipOptions | undefined
+}
+
+export interface PyTorchOptions extends TensorOptions {
+  /** The layers in order, torch's names and arguments; without them a plain chain of Linear layers is recognised. */
+  readonly architecture?: readonly LayerSpec[] | undefined
+  /** The activation of such a chain. */
+  readonly activation?: string | undefined
+  /** Shape of one example, where layers leave it open. */
+  readonly inputSize?: number | readonly number[] | undefined
+}
+
+/** The tensors of a file, in its order, and what was noticed on the way. */
+export interface ReadTensors { readonly tensors: NamedTensors, readonly notes: readonly string[] }
+
+/**
+ * Reads the tensors of a PyTorch file: a state dict, a checkpoint that holds one, a pickled module, a TorchScript program.
+ *
+ * Tensors are views of `bytes` where they are contiguous. Nothing of the file is run.
+ * @throws UntrustedInputError UNTRUSTED_INPUT for damaged and hostile files; UNSUPPORTED_FORMAT for other formats and for tensors that are not plain numbers
+ * @throws GraphError AMBIGUOUS_NETWORK when a checkpoint holds several networks and `key` is not given
+ * @example
+ * const { tensors } = readPyTorchTensors(bytes)
+ */
+export function readPyTorchTensors(bytes: Uint8Array, options: TensorOptions = {}): ReadTensors {
+  const file = readFile(bytes, options)
+  const { tensors, notes } = findStateDict(file.value, options.key)
+  const budget = gatherBudget(bytes.length)
+  const read = new Map<string, FileTensor>()
+  const names = new Map<FileTensor, string>()
+  const tied: string[] = []
+  for (const [name, tensor] of tensors) {
+    if (tensor instanceof UnreadableTensor) unsupportedTorch(`The tensor '${name}' is ${tensor.kind}, which has no plain real numbers that could be read: convert it in Python first`, { path: name })
+    const value = gather(tensor, name, budget)
+    const twin = names.get(value)
+    if (twin === undefined) names.set(value, name)
+    else if (value.bytes.length > 0) tied.push(`'${name}' and '${twin}'`)
+    read.set(name, value)
+  }
+  const ties = tied.length === 0 ? [] : [`Tied weights: ${tied.slice(0, 5).join('; ')}${tied.length > 5 ? `; ${tied.length - 5} more` : ''} are the same numbers.`]
+  return { tensors: read, notes: [...file.notes, ...notes, ...ties] }
+}
+
+/**
+ * Reads a network from a PyTorch file. The file holds no code that could be run here, so that the layers come from `architecture`, or
+ * from the tensors when they are a plain chain of Linear layers and `activation` says what is between them.
+ * @throws UntrustedInputError as `readPyTorchTensors`, and MISSING_ARCHITECTURE when the layers cannot be told
+ * @throws OptionError, ShapeError, GraphError as `networkFromLayers`
+ * @example
+ * const network = readPyTorch(bytes, { architecture: [{ type: 'Linear', name: '0' }, { type: 'Tanh' }, { type: 'Linear', name: '2' }] })
+ */
+export function readPyTorch(bytes: Uint8Array, options: PyTorchOptions = {}): Graph {
+  const { tensors, notes } = readPyTorchTensors(bytes, options)
+  const graph = networkFromLayers(options.architecture, tensors, { activation: options.activation, inputSize: options.inputSize })
+  return { ...graph, notes: [...notes, ...graph.notes] }
+}
+
+function readFile(bytes: Uint8Array, options: TensorOptions): TorchFile {
+  if (isZip(bytes)) return readZipFile(bytes, options.zip ?? {})
+  const foreign = foreignFormat(bytes)
+  if (foreign !== undefined) unsupportedTorch(foreign, { offset: 0 }, 'unknown')
+  if (bytes[0] !== PROTO) unsupportedTorch('The file is not one of PyTorch: it is neither a zip archive nor a pickle', { offset: 0 }, 'unknown')
+  return readPickleFile(bytes)
+}

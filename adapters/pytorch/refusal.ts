@@ -1,0 +1,18 @@
+/** @file Errors of the PyTorch reader, and the advice they give. */
+import { UntrustedInputError } from '../../core/errors.js'
+
+/** What is known where a file went wrong. */
+export interface TorchFault { readonly offset?: number, readonly limit?: number, readonly actual?: unknown, readonly path?: string }
+
+/** How to save what can be read. */
+export const SAVE_A_STATE_DICT = 'save the state dict in Python: torch.save(model.state_dict(), "model.pt")'
+
+/** Throws the error for a file that is damaged or made to harm. */
+export function refuseTorch(message: string, fault: TorchFault = {}): never {
+  throw new UntrustedInputError(`The PyTorch file ${message}.`, { format: 'PyTorch', ...fault })
+}
+
+/** Throws the error for what is recognised but cannot be read. */
+export function unsupportedTorch(message: string, fault: TorchFault = {}, format = 'PyTorch'): never {
+  throw new UntrustedInputError(`${message}.`, { format, ...fault }, 'UNSUPPORTED_FORMAT')
+}
