@@ -59,7 +59,7 @@ async function* batchesOf(batches: unknown): AsyncGenerator<Batch> {
   }
   for await (const batch of batches as Batches) {
     const [x, y]: readonly unknown[] = Array.isArray(batch) ? batch as readonly unknown[] : typeof batch === 'object' && batch !== null && 'x' in batch ? [batch.x, batch.y] : []
-    if (x === undefined || y === undefined) throw new DataError('BAD_ARRAY', 'Every batch must be { x, y } or [x, y]. If these are rows of one array, give y too.', { array: 'batch' })
+    if (x === undefined || y === undefined || typeof x === 'number') throw new DataError('BAD_ARRAY', 'Every batch must be { x, y } or [x, y]. If these are rows of one array, give y too.', { array: 'batch' })
     yield { x: toTensor(x, 'x'), y: toTensor(y, 'y') }
   }
 }

@@ -19,8 +19,8 @@ type LikelihoodChoice =
 
 /** One prior precision for each parameter is not for Kronecker factors. */
 type StructureChoice =
-  | { readonly structure?: 'kron' | undefined, readonly priorStructure?: 'scalar' | 'layerwise' | undefined }
-  | { readonly structure: 'full' | 'diag', readonly priorStructure?: 'scalar' | 'layerwise' | 'diagonal' | undefined }
+  | { readonly structure?: 'kron' | 'full' | 'diag' | undefined, readonly priorStructure?: 'scalar' | 'layerwise' | undefined }
+  | { readonly structure: 'full' | 'diag', readonly priorStructure: 'diagonal' }
 
 /** `linearized` is for the last layer; `grid` needs held-out examples. */
 type TuneChoice =

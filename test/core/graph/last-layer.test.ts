@@ -65,7 +65,7 @@ t.test('the scale of a product belongs to the features', async t => {
 })
 
 t.test('other ends are named', async t => {
-  const error = (message: RegExp): object => ({ code: 'NO_LAST_LAYER', message })
+  const error = (message: RegExp): { code: string, message: RegExp } => ({ code: 'NO_LAST_LAYER', message })
   const check = (end: (b: GraphBuilder, h: string) => string, message: RegExp): void => {
     const { graph, output } = build(end)
     t.throws(() => lastLinear(graph, output), error(message))
