@@ -15,7 +15,7 @@
 #'
 #' @section Options:
 #' \describe{
-#'   \item{curvature}{`"ggn"`, `"empirical_fisher"`, `"mc_fisher"`, `"hessian"`}
+#'   \item{curvature}{`"ggn"`, the generalised Gauss-Newton matrix (an error names the words that this version knows)}
 #'   \item{kfac_approx}{`"expand"`, `"reduce"`: weight sharing in Kronecker factors}
 #'   \item{prior_precision}{a number, one for each tensor, or one for each parameter: nothing is tuned then}
 #'   \item{prior_mean}{a number, or one for each parameter}
@@ -41,7 +41,7 @@
 #' @param model the network of a formula.
 #' @param likelihood `"classification"`, `"binary"`, `"multilabel"` or `"regression"`.
 #' @param subset which weights: `"last_layer"`, `"all"`, names of parameters, or their numbers (from 1).
-#' @param structure of the posterior precision: `"kron"`, `"full"`, `"diag"`, `"lowrank"` or `"functional"`.
+#' @param structure of the posterior precision: `"kron"` (Kronecker factors), `"full"` or `"diag"`; an error names the words that this version knows.
 #' @param ... further options; see below.
 #' @param validation held-out data for `tune = "grid"`: `list(x = , y = )`, or a data frame for formulas.
 #' @param na.action what to do with missing values, such as [stats::na.omit()].
@@ -87,7 +87,7 @@ laplace.default <- function(object, ...) {
 #' @export
 laplace.nnet <- function(object, x, y, likelihood = NULL, subset = "last_layer", structure = "kron", ..., validation = NULL, data = NULL,
                          na.action = NULL, timeout = NULL, progress = getOption("polylaplace.progress", FALSE)) {
-  call <- match.call()
+  call <- call_of(match.call())
   warn_case_weights(object)
   options <- c(list(subset = subset, structure = structure), list(...))
   settings <- list(likelihood = likelihood, validation = validation, timeout = timeout, progress = progress)
@@ -98,6 +98,13 @@ laplace.nnet <- function(object, x, y, likelihood = NULL, subset = "last_layer",
   fit_matrix(object, x, y, na.action, options, settings, call)
 }
 
+#' The call as the user wrote it, without the name of the method.
+#' @noRd
+call_of <- function(call) {
+  call[[1]] <- quote(laplace)
+  call
+}
+
 warn_case_weights <- function(object) {
   if (!is.null(object$call$weights)) laplace_warn("The network was trained with case weights; the posterior counts every example once.")
 }
@@ -106,7 +113,7 @@ warn_case_weights <- function(object) {
 #' @export
 laplace.character <- function(object, x, y, likelihood = NULL, subset = "last_layer", structure = "kron", ..., validation = NULL,
                               na.action = NULL, timeout = NULL, progress = getOption("polylaplace.progress", FALSE)) {
-  call <- match.call()
+  call <- call_of(match.call())
   if (missing(x) || missing(y)) laplace_stop("Give the training data: laplace(model, x, y, likelihood = ).", "BAD_OPTION")
   options <- c(list(subset = subset, structure = structure), list(...))
   fit_matrix(object, x, y, na.action, options, list(likelihood = likelihood, validation = validation, timeout = timeout, progress = progress), call)
@@ -125,7 +132,7 @@ laplace.list <- laplace.character
 laplace.formula <- function(object, data, model, likelihood = NULL, subset = "last_layer", structure = "kron", ..., validation = NULL,
                             na.action = getOption("na.action"), contrasts = NULL, timeout = NULL,
                             progress = getOption("polylaplace.progress", FALSE)) {
-  call <- match.call()
+  call <- call_of(match.call())
   if (missing(model)) laplace_stop("Give the trained network: laplace(y ~ ., data, model = ).", "BAD_OPTION")
   if (missing(data)) data <- environment(object)
   prepared <- formula_data(object, data, na.action, contrasts)
@@ -196,7 +203,17 @@ fit_network <- function(network, x, y, validation, options, settings, described,
     list(call = call, levels = response$levels, labels = response$labels), described,
     list(x = x, y = y, options = options)
   )
-  new_laplace(object, fitted$summary, fitted$blob, fitted$remote)
+  fitted$summary$notes <- surprising(fitted$summary$notes, network)
+  result <- new_laplace(object, fitted$summary, fitted$blob, fitted$remote)
+  for (note in result$notes) tell(note)
+  result
+}
+
+#' That an nnet object ends in softmax or a logistic function, and what that means, is no news to who made it.
+#' @noRd
+surprising <- function(notes, network) {
+  notes <- unlist(notes)
+  if (inherits(network, "nnet")) notes[!grepl("^The (network ends in|nnet object was fitted with) ", notes)] else notes
 }
 
 fit_on_server <- function(network, options, x, data, settings) {
@@ -253,9 +270,8 @@ new_laplace <- function(object, summary, blob, remote) {
     log_likelihood = summary$logLikelihood, log_marginal_likelihood = summary$logMarginalLikelihood, loss = summary$loss,
     prior_precision = summary$priorPrecision, prior_mean = summary$priorMean, sigma_noise = summary$sigmaNoise, temperature = summary$temperature,
     tuned = summary$tuned, effective_parameters = summary$effectiveParameters, engine = summary$engine, precision = summary$precision,
-    seed = summary$seed, notes = unlist(summary$notes), digest = summary$digest
+    seed = summary$seed, notes = as.character(unlist(summary$notes)), digest = summary$digest
   )
-  for (note in numbers$notes) laplace_warn(note)
   structure(c(object, numbers, list(blob = blob, remote = remote)), class = "laplace")
 }
 

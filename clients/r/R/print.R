@@ -1,0 +1,67 @@
+#' Printing and summaries
+#'
+#' @param x,object a fitted `laplace` object, or its summary.
+#' @param digits significant digits.
+#' @param ... not used.
+#' @return `summary()` gives an object of class `summary.laplace` with a row for each weight tensor: number of weights, root mean
+#'   square of the weights, and mean posterior standard deviation. The print methods return their argument.
+#' @export
+print.laplace <- function(x, digits = max(3, getOption("digits") - 3), ...) {
+  if (!is.null(x$call)) cat("Call:\n", paste(deparse(x$call, width.cutoff = 80), collapse = "\n"), "\n\n", sep = "")
+  cat(headline(x), "\n", sep = "")
+  cat(sprintf("%s parameters, %s examples\n", format(x$parameter_count), format(x$nobs)))
+  cat("Log marginal likelihood: ", show_number(x$log_marginal_likelihood, digits), "\n", sep = "")
+  cat("Prior precision: ", show_prior(x, digits), "\n", sep = "")
+  if (x$likelihood == "regression") cat("Noise (standard deviation): ", format(x$sigma_noise, digits = digits), "\n", sep = "")
+  if (!is.null(x$levels)) cat("Levels: ", paste(x$levels, collapse = ", "), "\n", sep = "")
+  for (note in x$notes) cat(strwrap(paste("Note:", note), exdent = 6), sep = "\n")
+  invisible(x)
+}
+
+headline <- function(x) {
+  subset <- if (is.character(x$subset)) gsub("_", " ", paste(x$subset, collapse = ", ")) else "subnetwork"
+  sprintf("Laplace approximation: %s, %s, structure %s, curvature %s", x$likelihood, subset, x$structure, x$curvature)
+}
+
+#' Not every structure has every number.
+#' @noRd
+show_number <- function(value, digits) if (is.null(value)) "not available" else format(value, digits = digits)
+
+show_prior <- function(x, digits) {
+  precision <- x$prior_precision
+  shown <- if (length(precision) == 1) {
+    format(precision, digits = digits)
+  } else {
+    sprintf("%d values from %s to %s", length(precision), format(min(precision), digits = digits), format(max(precision), digits = digits))
+  }
+  tuned <- if (is.character(x$tuned) && x$tuned != "none") sprintf(" (tuned: %s)", x$tuned) else ""
+  effective <- if (is.null(x$effective_parameters)) "" else sprintf(", %s effective parameters", format(x$effective_parameters, digits = digits))
+  paste0(shown, tuned, effective)
+}
+
+#' @rdname print.laplace
+#' @export
+summary.laplace <- function(object, ...) {
+  values <- ask(object, "get", list(names = list("mean", "posteriorVariance")))
+  # A subnetwork of single weights has fewer of them than its tensors.
+  whole <- sum(object$parameters$size) == length(values$mean)
+  tensor <- if (whole) rep(seq_len(nrow(object$parameters)), object$parameters$size) else rep(1L, length(values$mean))
+  table <- data.frame(
+    parameter = if (whole) object$parameters$name else "subnetwork",
+    shape = if (whole) object$parameters$shape else "",
+    weights = as.vector(tapply(values$mean, tensor, length)),
+    rms_weight = as.vector(tapply(values$mean, tensor, function(weights) sqrt(mean(weights^2)))),
+    mean_sd = as.vector(tapply(sqrt(values$posteriorVariance), tensor, mean)),
+    stringsAsFactors = FALSE
+  )
+  structure(list(fit = object, table = table), class = "summary.laplace")
+}
+
+#' @rdname print.laplace
+#' @export
+print.summary.laplace <- function(x, digits = max(3, getOption("digits") - 3), ...) {
+  print(x$fit, digits = digits)
+  cat("\nWeights:\n")
+  print(x$table, digits = digits, row.names = FALSE)
+  invisible(x)
+}

@@ -1,0 +1,95 @@
+# Methods for generics of package generics (broom's), registered when that is loaded.
+
+#' Tidy data frames
+#'
+#' Methods for the generics `tidy()`, `glance()` and `augment()` of packages generics and broom.
+#'
+#' @param x a fitted `laplace` object.
+#' @param by `"parameter"`: a row for each weight; `"tensor"`: a row for each weight tensor.
+#' @param conf.int whether to add `conf.low` and `conf.high`.
+#' @param conf.level of these intervals.
+#' @param data the training data, with one row for each example.
+#' @param newdata other data to predict.
+#' @param ... passed to [predict.laplace()] by `augment()`, otherwise not used.
+#' @name laplace-tidiers
+#' @return Data frames. `tidy()`: `term`, `estimate`, `std.error`. `glance()`: one row about the fit. `augment()`: the data with
+#'   `.fitted`, `.se.fit` and `.resid` (regression), or `.fitted` (the class), `.se.fit` (of its probability) and the probabilities
+#'   `.pred_<level>`.
+#' @examplesIf laplace_available() && requireNamespace("nnet", quietly = TRUE) && requireNamespace("generics", quietly = TRUE)
+#' set.seed(1)
+#' fit <- nnet::nnet(dist ~ speed, cars / 50, size = 3, linout = TRUE, trace = FALSE)
+#' la <- laplace(fit)
+#' generics::tidy(la)
+#' generics::glance(la)
+#' head(generics::augment(la))
+NULL
+
+#' @rdname laplace-tidiers
+tidy.laplace <- function(x, by = c("parameter", "tensor"), conf.int = FALSE, conf.level = 0.95, ...) {
+  by <- if (missing(by)) "parameter" else one_of(by, c("parameter", "tensor"), "by")
+  if (by == "tensor") return(summary(x)$table)
+  values <- ask(x, "get", list(names = list("mean", "posteriorVariance")))
+  table <- data.frame(
+    term = parameter_names(x), estimate = as.vector(values$mean), std.error = sqrt(as.vector(values$posteriorVariance)), stringsAsFactors = FALSE
+  )
+  if (conf.int) {
+    check_level(conf.level)
+    z <- stats::qnorm((1 + conf.level) / 2)
+    table$conf.low <- table$estimate - z * table$std.error
+    table$conf.high <- table$estimate + z * table$std.error
+  }
+  table
+}
+
+#' @rdname laplace-tidiers
+glance.laplace <- function(x, ...) {
+  single <- function(value) if (length(value) == 1) as.double(value) else NA_real_
+  data.frame(
+    likelihood = x$likelihood, subset = if (length(x$subset) == 1 && is.character(x$subset)) x$subset else "subnetwork", structure = x$structure,
+    log.marginal.likelihood = single(x$log_marginal_likelihood), log.likelihood = single(x$log_likelihood), prior.precision = single(x$prior_precision),
+    sigma = if (x$likelihood == "regression") single(x$sigma_noise) else NA_real_, effective.parameters = single(x$effective_parameters),
+    parameters = x$parameter_count, nobs = x$nobs, stringsAsFactors = FALSE
+  )
+}
+
+#' @rdname laplace-tidiers
+augment.laplace <- function(x, data = NULL, newdata = NULL, ...) {
+  training <- is.null(newdata) && is.null(data)
+  table <- if (!is.null(newdata)) newdata else if (!is.null(data)) data else training_table(x)
+  features <- if (training) x$x else table
+  how <- list(...)
+  predicted_as <- function(...) do.call(stats::predict, c(list(x), if (!training) list(features), list(...), how))
+  if (!is.data.frame(table)) table <- as.data.frame(table)
+  if (x$likelihood == "regression" && x$outputs == 1) {
+    values <- predicted_as(se.fit = TRUE)
+    table$.fitted <- unname(values$fit)
+    table$.se.fit <- unname(values$se.fit)
+    y <- if (training) observed(x) else if (!is.null(x$terms)) known_response(x, table)
+    if (!is.null(y)) table$.resid <- unname(y - values$fit)
+    return(table)
+  }
+  values <- predicted_as(type = if (x$likelihood == "regression") "response" else "prob", se.fit = TRUE)
+  labels <- if (is.null(colnames(values$fit))) seq_len(ncol(values$fit)) - 1 else colnames(values$fit)
+  if (x$likelihood %in% c("classification", "binary")) {
+    table$.fitted <- unname(predicted_as(type = "class"))
+    table$.se.fit <- values$se.fit[cbind(seq_len(nrow(values$fit)), max.col(replace(values$fit, is.na(values$fit), 0), ties.method = "first"))]
+  }
+  table[paste0(".pred_", labels)] <- as.data.frame(unname(values$fit))
+  table
+}
+
+#' The response of new data where it has one.
+#' @noRd
+known_response <- function(x, table) {
+  tryCatch(as.vector(stats::model.response(stats::model.frame(x$terms, table, na.action = stats::na.pass, xlev = x$xlevels))), error = function(condition) NULL)
+}
+
+#' The training data as a table: the model frame of a formula, or the features.
+#' @noRd
+training_table <- function(x) {
+  if (!is.null(x$frame)) return(structure(x$frame, terms = NULL, na.action = NULL))
+  if (is.null(x$x)) laplace_stop("This object holds no training data: give `data` or `newdata`.", "NOT_FITTED")
+  table <- as.data.frame(matrix(x$x, dim(x$x)[1]))
+  names(table) <- if (is.null(x$features)) paste0("x", seq_along(table)) else x$features
+  table
+}

@@ -1,0 +1,4 @@
+library(testthat)
+library(polylaplace)
+
+test_check("polylaplace")
