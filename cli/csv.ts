@@ -1,21 +1,27 @@
-/** @file Comma-separated examples: numbers in every column but the target's, which may be text. */
+/** @file Comma-separated examples: numbers in every column but the targets', which may be text. */
 import { parse } from 'csv-parse/sync'
 import { DataError } from '../core/errors.js'
 import { nearestWord } from '../core/suggest.js'
 
-/** A table of numbers, with the target column apart. */
+/** One column of answers. */
+export interface TargetColumn {
+  readonly name: string
+  /** Its cells as they stand in the file. */
+  readonly cells: readonly string[]
+}
+
+/** A table of numbers, with the target columns apart. */
 export interface CsvTable {
   readonly rows: number
   readonly columns: readonly string[]
-  /** rows x columns, row-major; the target is not among them. */
+  /** rows x columns, row-major; the targets are not among them. */
   readonly values: Float64Array
-  /** The target's cells as they stand in the file; absent when the file has no target. */
-  readonly target?: { readonly name: string, readonly cells: readonly string[] }
+  readonly targets: readonly TargetColumn[]
 }
 
 /**
  * Reads a table. The first row is a header when one of its cells is not a number.
- * @param target name of the target column, `last` for the last column, or undefined when there is none
+ * @param target names of the target columns, separated by commas, `last` for the last column, or undefined when there is none
  * @throws DataError BAD_DATA_FILE naming the row and the column
  */
 export function readCsv(text: string, target: string | undefined): CsvTable {
@@ -24,18 +30,17 @@ export function readCsv(text: string, target: string | undefined): CsvTable {
   const names = header ? records[0] : records[0].map((_, i) => `x${i + 1}`)
   const body = header ? records.slice(1) : records
   if (body.length === 0) throw new DataError('EMPTY_DATA', 'The CSV file has a header and no rows.')
-  const at = targetColumn(names, target)
-  const columns = names.filter((_, i) => i !== at)
+  const targets = targetColumns(names, target)
+  const columns = names.filter((_, i) => !targets.includes(i))
   const values = new Float64Array(body.length * columns.length)
   body.forEach((cells, row) => {
     let column = 0
     cells.forEach((cell, i) => {
-      if (i === at) return
+      if (targets.includes(i)) return
       values[row * columns.length + column++] = numberIn(cell, names[i], row + (header ? 2 : 1))
     })
   })
-  const table = { rows: body.length, columns, values }
-  return at === -1 ? table : { ...table, target: { name: names[at], cells: body.map(cells => cells[at]) } }
+  return { rows: body.length, columns, values, targets: targets.map(at => ({ name: names[at], cells: body.map(cells => cells[at]) })) }
 }
 
 function parseRecords(text: string): string[][] {
@@ -61,9 +66,14 @@ function numberIn(cell: string, column: string, line: number): number {
     { column, line, value: cell.slice(0, 40) })
 }
 
-function targetColumn(names: readonly string[], target: string | undefined): number {
-  if (target === undefined) return -1
-  if (target === 'last') return names.length - 1
+function targetColumns(names: readonly string[], target: string | undefined): number[] {
+  if (target === undefined) return []
+  if (target === 'last') return [names.length - 1]
+  // A name may itself hold a comma.
+  return (names.includes(target) ? [target] : target.split(',').map(name => name.trim())).map(name => targetColumn(names, name))
+}
+
+function targetColumn(names: readonly string[], target: string): number {
   const at = names.indexOf(target)
   if (at !== -1) return at
   const suggestion = nearestWord(target, names)

@@ -30,3 +30,24 @@ export function formatBytes(bytes: number): string {
   while (value >= 1000 && unit < units.length - 1) { value /= 1000; unit++ }
   return `${unit === 0 ? value : value.toPrecision(3)} ${units[unit]}`
 }
+
+/** A count with thousands set apart. */
+export function formatCount(count: number): string {
+  return String(count).replace(/\B(?=(\d{3})+$)/g, ',')
+}
+
+/** Lines of names and what they stand for, the names in one column. */
+export function pairs(entries: readonly (readonly [name: string, value: string])[], indent = ''): string {
+  const width = Math.max(...entries.map(([name]) => name.length))
+  return entries.map(([name, value]) => `${indent}${name.padEnd(width)}  ${value}\n`).join('')
+}
+
+/** Text broken at spaces into lines of at most `width` characters. */
+export function wrap(text: string, width: number): string[] {
+  const lines: string[] = []
+  let line = ''
+  for (const word of text.split(' ')) {
+    if (line !== '' && line.length + 1 + word.length > width) { lines.push(line); line = word } else line = line === '' ? word : `${line} ${word}`
+  }
+  return [...lines, line]
+}

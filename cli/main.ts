@@ -1,0 +1,8 @@
+#!/usr/bin/env node
+/** @file The program `polylaplace`. */
+import { runCommandLine } from './command-line.js'
+import { processTerminal } from './terminal.js'
+
+const code = await runCommandLine(process.argv.slice(2), processTerminal())
+// `serve` sets its own.
+process.exitCode ??= code

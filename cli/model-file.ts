@@ -1,0 +1,59 @@
+/** @file Network files: the options that say how to read one, shared by the commands that do. */
+import { basename } from 'node:path'
+import { describeFile, type NetworkHints, readNetwork } from '../adapters/network/index.js'
+import type { Graph } from '../core/graph/graph.js'
+import { type Arguments, type OptionTable, UsageError } from './arguments.js'
+import { readBytes, withFileName } from './files.js'
+
+/** How a network file is to be read. */
+export const MODEL_OPTIONS: OptionTable = {
+  architecture: { type: 'string', value: 'FILE', help: 'layers as JSON, for files that hold weights only (docs/formats.md)' },
+  activation: { type: 'string', value: 'NAME', help: 'the function between the layers of a plain chain, for files that hold weights only' },
+  'input-size': { type: 'string', value: 'SHAPE', help: 'shape of one example, such as 1x28x28, where the file does not tell' },
+  files: { type: 'string', value: 'FILES', help: 'further files of the model, separated by commas: external data, shards' },
+}
+
+/** A network and the kind of file it came from. */
+export interface NetworkFile {
+  readonly graph: Graph
+  readonly format: string
+}
+
+/**
+ * Reads a network.
+ * @throws FileError, UsageError, and the readers' typed errors, their messages beginning with the file's name
+ */
+export async function readNetworkFile(path: string, args: Arguments): Promise<NetworkFile> {
+  const bytes = await readBytes(path)
+  const hints = await hintsOf(args)
+  return withFileName(path, async () => ({ graph: await readNetwork(bytes, hints), format: (await describeFile(bytes, hints)).format }))
+}
+
+async function hintsOf(args: Arguments): Promise<NetworkHints> {
+  const [architecture, activation, inputSize, files] = ['architecture', 'activation', 'input-size', 'files'].map(args.text)
+  return {
+    ...(architecture === undefined ? {} : { architecture: await readArchitecture(architecture) }),
+    ...(activation === undefined ? {} : { activation }),
+    ...(inputSize === undefined ? {} : { inputSize: shapeOf(inputSize) }),
+    ...(files === undefined ? {} : { files: await readFiles(files.split(',')) }),
+  }
+}
+
+async function readArchitecture(path: string): Promise<NonNullable<NetworkHints['architecture']>> {
+  const text = new TextDecoder().decode(await readBytes(path))
+  try {
+    return JSON.parse(text) as NonNullable<NetworkHints['architecture']>
+  } catch (error) {
+    throw new UsageError(`--architecture: ${path} is not JSON: ${error instanceof Error ? error.message : String(error)}.`)
+  }
+}
+
+function shapeOf(text: string): number[] {
+  const shape = text.split(/[x,]/).map(Number)
+  if (shape.every(extent => Number.isSafeInteger(extent) && extent > 0)) return shape
+  throw new UsageError(`--input-size must be numbers such as 1x28x28; got '${text}'.`)
+}
+
+async function readFiles(paths: readonly string[]): Promise<Record<string, Uint8Array>> {
+  return Object.fromEntries(await Promise.all(paths.map(async path => [basename(path), await readBytes(path)] as const)))
+}

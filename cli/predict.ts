@@ -1,0 +1,107 @@
+/** @file `polylaplace predict`: what a posterior says of new inputs. */
+import { LaplaceError, ShapeError } from '../core/errors.js'
+import type { LaplacePosterior } from '../core/laplace-posterior.js'
+import { loadPosterior } from '../core/load-posterior.js'
+import { type Metrics, metrics } from '../core/metrics/index.js'
+import { LINKS, PREDICTIVES } from '../core/options.js'
+import type { Prediction } from '../core/prediction.js'
+import { oneOf } from '../core/suggest.js'
+import { float64 } from '../core/tensor.js'
+import { nodeHost } from '../node/host.js'
+import { type Arguments, UsageError } from './arguments.js'
+import type { Command } from './command.js'
+import { type Examples, readExamples } from './data-file.js'
+import { readBytes, withFileName, writeBytes } from './files.js'
+import { toJson } from './json.js'
+import { MODEL_OPTIONS, readNetworkFile } from './model-file.js'
+import { writeNpy } from './npy.js'
+import { predictionCsv, predictionJson, predictionRows, predictionTable } from './predictions.js'
+import { formatNumber } from './table.js'
+import { progressLine, type Terminal } from './terminal.js'
+
+export const predict: Command = {
+  name: 'predict',
+  summary: 'mean, standard deviation and probabilities for new inputs',
+  positionals: ['POSTERIOR'],
+  options: {
+    data: { type: 'string', value: 'FILE', help: 'inputs: CSV, .npy, .npz or safetensors' },
+    target: { type: 'string', value: 'NAME', help: 'column (or array) of the answers, when the file has them: the predictions are scored' },
+    inputs: { type: 'string', value: 'NAME', help: 'array of the inputs, in files of several arrays; by default x' },
+    labels: { type: 'string', value: 'NAMES', help: 'text labels in the order that fit gave them, separated by commas' },
+    out: { type: 'string', value: 'FILE', help: 'writes every number to a .csv, .json or .npy file' },
+    link: { type: 'string', value: 'NAME', help: LINKS.join(' | ') },
+    predictive: { type: 'string', value: 'NAME', help: `${PREDICTIVES.join(' (linearised) | ')} (sampled weights)` },
+    samples: { type: 'string', value: 'NUMBER', help: 'draws, where the link or the predictive draws' },
+    seed: { type: 'string', value: 'NUMBER', help: 'of the draws; 0 by default' },
+    network: { type: 'string', value: 'MODEL', help: 'the network, when the posterior was saved without it' },
+    ...MODEL_OPTIONS,
+    json: { type: 'boolean', help: 'print JSON' },
+  },
+  run: async (args, terminal) => {
+    const [data, out] = [args.required('data'), args.text('out')]
+    const write = out === undefined ? undefined : writerFor(out)
+    const posterior = await readPosterior(args.positionals[0], args)
+    const { likelihood } = posterior
+    const labels = args.text('labels')?.split(',')
+    const examples = await readExamples(data, { likelihood, target: args.text('target'), inputs: args.text('inputs'), answered: false, labels })
+    const progress = progressLine(terminal)
+    const prediction = await predictOf(posterior, examples, args, progress.onProgress).finally(progress.clear)
+    const scores = examples.y === undefined ? undefined : metrics(likelihood, examples.y, prediction, posterior.sigmaNoise)
+    if (out !== undefined && write !== undefined) await writeBytes(out, write(prediction, posterior))
+    if (args.flag('json')) terminal.write(toJson({ likelihood, ...predictionJson(prediction), ...(scores === undefined ? {} : { metrics: scores }) }))
+    else report(terminal, posterior, prediction, scores, out)
+  },
+}
+
+async function readPosterior(path: string, args: Arguments): Promise<LaplacePosterior> {
+  const bytes = await readBytes(path)
+  const network = args.text('network')
+  const graph = network === undefined ? undefined : (await readNetworkFile(network, args)).graph
+  return withFileName(path, () => loadPosterior(bytes, graph === undefined ? {} : { network: graph }, nodeHost))
+}
+
+async function predictOf(posterior: LaplacePosterior, { x, y }: Examples, args: Arguments, onProgress: ReturnType<typeof progressLine>['onProgress']): Promise<Prediction> {
+  const [link, predictive, samples] = [args.text('link'), args.text('predictive'), args.number('samples')]
+  const options = {
+    seed: args.number('seed') ?? 0,
+    ...(link === undefined ? {} : { link: oneOf('link', link, LINKS) }),
+    ...(predictive === undefined ? {} : { predictive: oneOf('predictive', predictive, PREDICTIVES) }),
+    ...(samples === undefined ? {} : { samples }),
+  }
+  try {
+    return await posterior.predict(x, options, { onProgress })
+  } catch (error) {
+    // The commonest slip: the file that the posterior was fitted to, answers and all.
+    if (error instanceof ShapeError && y === undefined) throw new LaplaceError(error.code, `${error.message} If the file holds the answers too, name their column with --target.`, error.data)
+    throw error
+  }
+}
+
+type Writer = (prediction: Prediction, posterior: LaplacePosterior) => string | Uint8Array
+
+function writerFor(path: string): Writer {
+  const ending = /\.(csv|json|npy)$/i.exec(path)?.[1].toLowerCase()
+  switch (ending) {
+    case 'csv': return (prediction, { likelihood }) => predictionCsv(prediction, likelihood)
+    case 'json': return prediction => toJson(predictionJson(prediction))
+    case 'npy': return (prediction, { likelihood }) => {
+      const { names, values } = predictionRows(prediction, likelihood)
+      return writeNpy(float64([values.length / names.length, names.length], values))
+    }
+    default: throw new UsageError(`--out ${path}: the ending must be .csv, .json or .npy.`)
+  }
+}
+
+/** Rows that a watched terminal shows. */
+const ROWS_SHOWN = 20
+
+function report(terminal: Terminal, posterior: LaplacePosterior, prediction: Prediction, scores: Metrics | undefined, out: string | undefined): void {
+  const [n] = prediction.mean.shape
+  const cut = out !== undefined || (terminal.watched && n > 2 * ROWS_SHOWN)
+  const rows = cut ? Math.min(n, ROWS_SHOWN) : n
+  terminal.write(`${predictionTable(prediction, posterior.likelihood, rows)}\n`)
+  if (rows < n) terminal.write(`  ... ${n - rows} more rows${out === undefined ? '; --out FILE writes all of them' : ''}\n`)
+  if (scores !== undefined) terminal.write(`\n  ${Object.entries(scores).map(([name, value]) => `${name} ${formatNumber(value)}`).join('   ')}\n`)
+  if (out !== undefined) terminal.write(`\n  Every number is in ${out}.\n`)
+  for (const note of prediction.notes) terminal.remark(`Note: ${note}\n`)
+}
