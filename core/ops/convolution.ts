@@ -10,9 +10,10 @@ import { sizeOf, type Tensor } from '../tensor.js'
 import { sumToShape } from './cotangents.js'
 import { badNode, batchAxisError, integersAttribute, numberAttribute, requiredInput } from './node-attributes.js'
 import type { BackwardContext, InferredValue, KernelContext, Operator } from './operator.js'
-import { fold, unfold } from './patches.js'
+import { fold, forEachShift, unfold } from './patches.js'
+import { mergeFront, splitFront } from './seed-batches.js'
 import { formatDims } from './shape-rules.js'
-import { CHANNEL_AXIS, kernelExtents, kernelSize, planeSize, positionsOf, slidingWindow, spatialExtents, threeAxes, validPositions, type Window, windowAttributes, type WindowAxis } from './window.js'
+import { CHANNEL_AXIS, kernelExtents, kernelSize, planeSize, positionsOf, slidingWindow, spatialExtents, threeAxes, transposedAttributes, type Window, windowAttributes, windowAttributesOf, type WindowAxis } from './window.js'
 
 /** Columns of patches that are made at a time. */
 const COLUMNS = 1024
@@ -112,25 +113,6 @@ function addBias(out: RealArray, bias: Tensor | undefined, positions: number): v
   }
 }
 
-/** Visits the valid output runs of every element of one channel's window; `image` is the input index of the first. */
-function forEachShift(window: Window, visit: (k: number, image: number, output: number, count: number) => void): void {
-  const [depth, height, width] = window
-  let k = 0
-  for (let kz = 0; kz < depth.kernel; kz++) {
-    const [z0, z1] = validPositions(depth, kz)
-    for (let ky = 0; ky < height.kernel; ky++) {
-      const [y0, y1] = validPositions(height, ky)
-      for (let kx = 0; kx < width.kernel; kx++, k++) {
-        const [x0, x1] = validPositions(width, kx)
-        for (let z = z0; z < z1; z++) for (let y = y0; y < y1; y++) {
-          const line = ((z * depth.stride - depth.front + kz * depth.dilation) * height.input + y * height.stride - height.front + ky * height.dilation) * width.input
-          visit(k, line + x0 * width.stride - width.front + kx * width.dilation, (z * height.output + y) * width.output + x0, x1 - x0)
-        }
-      }
-    }
-  }
-}
-
 /** Every channel by itself (depthwise), `multiplier` outputs a channel: shifted rows are added, without patches. */
 function convolveChannels(x: RealArray, weights: RealArray, window: Window, multiplier: number, examples: number, channels: number, out: RealArray): void {
   const [plane, positions, size, stride] = [planeSize(window), positionsOf(window), kernelSize(window), window[2].stride]
@@ -158,33 +140,6 @@ const conv: Operator = {
     return [runConvolution(node, convolutionOf(node, x.shape, weight.shape), x, weight, inputs[2], context)]
   },
   backward: convBackward,
-}
-
-/** The first axis of a cotangent together with K (and N): what is in front of the channels becomes one axis. */
-function mergeFront({ builder }: BackwardContext, cotangent: string, shape: readonly Dim[]): string {
-  return builder.node('Reshape', [cotangent, builder.integers([-1, ...shape.slice(CHANNEL_AXIS) as readonly number[]])])
-}
-
-/** Undoes `mergeFront` for the cotangent of a value of `shape`. */
-function splitFront({ builder, seeds }: BackwardContext, merged: string, shape: readonly Dim[]): string {
-  return builder.node('Reshape', [merged, builder.integers(isBatch(shape[0]) ? [seeds, -1, ...shape.slice(1) as readonly number[]] : [seeds, -1, ...shape as readonly number[]])])
-}
-
-/** Attributes of the transposed convolution whose output has the extents of the window's input. */
-function transposedAttributes(window: readonly WindowAxis[], groups: number): Record<string, Attribute> {
-  const reach = window.map(({ output, stride, kernel, dilation, front }) => (output - 1) * stride + (kernel - 1) * dilation + 1 - front)
-  return {
-    kernel_shape: window.map(axis => axis.kernel), strides: window.map(axis => axis.stride), dilations: window.map(axis => axis.dilation), group: groups,
-    pads: [...window.map(axis => axis.front), ...window.map(({ input }, i) => Math.max(0, reach[i] - input))],
-    output_padding: window.map(({ input }, i) => Math.max(0, input - reach[i])),
-  }
-}
-
-function windowAttributesOf(window: readonly WindowAxis[], groups: number): Record<string, Attribute> {
-  return {
-    kernel_shape: window.map(axis => axis.kernel), strides: window.map(axis => axis.stride), dilations: window.map(axis => axis.dilation), group: groups,
-    pads: [...window.map(axis => axis.front), ...window.map(axis => axis.back)],
-  }
 }
 
 /** The attributes of the Unfold that makes the patches of a Conv node. */

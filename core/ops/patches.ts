@@ -70,3 +70,22 @@ export function fold(patches: RealArray, window: Window, layout: PatchLayout, x:
     for (let o = first, i = image; o < end; o++, i += stride) x[i] += patches[base + o * step]
   })
 }
+
+/** Visits the valid output runs of every element of one channel's window; `image` is the input index of the first. */
+export function forEachShift(window: Window, visit: (k: number, image: number, output: number, count: number) => void): void {
+  const [depth, height, width] = window
+  let k = 0
+  for (let kz = 0; kz < depth.kernel; kz++) {
+    const [z0, z1] = validPositions(depth, kz)
+    for (let ky = 0; ky < height.kernel; ky++) {
+      const [y0, y1] = validPositions(height, ky)
+      for (let kx = 0; kx < width.kernel; kx++, k++) {
+        const [x0, x1] = validPositions(width, kx)
+        for (let z = z0; z < z1; z++) for (let y = y0; y < y1; y++) {
+          const line = ((z * depth.stride - depth.front + kz * depth.dilation) * height.input + y * height.stride - height.front + ky * height.dilation) * width.input
+          visit(k, line + x0 * width.stride - width.front + kx * width.dilation, (z * height.output + y) * width.output + x0, x1 - x0)
+        }
+      }
+    }
+  }
+}

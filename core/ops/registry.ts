@@ -10,6 +10,7 @@ import { linearOperators } from './linear.js'
 import { normalisationOperators } from './normalisation.js'
 import type { Operator } from './operator.js'
 import { paddingOperators } from './padding.js'
+import { poolingOperators } from './pooling.js'
 import { reductionOperators } from './reduction.js'
 import { scatterRows } from './scatter-rows.js'
 import { shapeOperators } from './shape-manipulation.js'
@@ -29,6 +30,7 @@ const families: readonly (readonly Operator[])[] = [
   gatheringOperators,
   paddingOperators,
   convolutionOperators,
+  poolingOperators,
   fillingOperators,
   [scatterRows],
 ]

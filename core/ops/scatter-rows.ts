@@ -45,7 +45,8 @@ export const scatterRows: Operator = {
           const index = indices.data[first + t]
           const target = to + (index < 0 ? index + rows : index) * width
           const source = from + t * width
-          for (let j = 0; j < width; j++) data[target + j] += g.data[source + j]
+          if (width === 1) data[target] += g.data[source]
+          else for (let j = 0; j < width; j++) data[target + j] += g.data[source + j]
         }
       }
     })

@@ -1,5 +1,5 @@
 /** @file Sliding windows over spatial axes: what convolutions and pools share. */
-import { type Dim, isBatch, type Node } from '../graph/graph.js'
+import { type Attribute, type Dim, isBatch, type Node } from '../graph/graph.js'
 import { badNode, batchAxisError, integersAttribute, stringAttribute } from './node-attributes.js'
 import { formatDims } from './shape-rules.js'
 
@@ -115,4 +115,22 @@ export function validPositions({ input, output, stride, dilation, front }: Windo
   const first = Math.max(0, Math.ceil(shift / stride))
   const end = Math.min(output, Math.floor((input - 1 + shift) / stride) + 1)
   return [first, Math.max(first, end)]
+}
+
+/** Attributes of the transposed convolution whose output has the extents of the window's input. */
+export function transposedAttributes(window: readonly WindowAxis[], groups: number): Record<string, Attribute> {
+  const reach = window.map(({ output, stride, kernel, dilation, front }) => (output - 1) * stride + (kernel - 1) * dilation + 1 - front)
+  return {
+    kernel_shape: window.map(axis => axis.kernel), strides: window.map(axis => axis.stride), dilations: window.map(axis => axis.dilation), group: groups,
+    pads: [...window.map(axis => axis.front), ...window.map(({ input }, i) => Math.max(0, reach[i] - input))],
+    output_padding: window.map(({ input }, i) => Math.max(0, input - reach[i])),
+  }
+}
+
+/** The attributes of a convolution over the window. */
+export function windowAttributesOf(window: readonly WindowAxis[], groups: number): Record<string, Attribute> {
+  return {
+    kernel_shape: window.map(axis => axis.kernel), strides: window.map(axis => axis.stride), dilations: window.map(axis => axis.dilation), group: groups,
+    pads: [...window.map(axis => axis.front), ...window.map(axis => axis.back)],
+  }
 }

@@ -1,0 +1,203 @@
+/** @file Pools: maximum, average and p-norm of sliding windows, and of whole channels. */
+import { type Dim, isBatch, type Node } from '../graph/graph.js'
+import { sizeOf, tensor, type Tensor, type TensorData } from '../tensor.js'
+import { isFloat } from './element-types.js'
+import { expression } from './expression.js'
+import { badNode, numberAttribute, requiredInput } from './node-attributes.js'
+import type { BackwardContext, InferredValue, KernelContext, Operator } from './operator.js'
+import { forEachShift } from './patches.js'
+import { appendScatterRows } from './scatter-rows.js'
+import { mergeFront, splitFront } from './seed-batches.js'
+import { cotangentTarget } from './shape-rules.js'
+import { CHANNEL_AXIS, kernelExtents, planeSize, positionsOf, slidingWindow, spatialExtents, threeAxes, transposedAttributes, type Window, type WindowAxis } from './window.js'
+
+function windowOf(node: Node, shape: readonly Dim[]): WindowAxis[] {
+  const extents = spatialExtents(node, shape)
+  return slidingWindow(node, extents, kernelExtents(node, extents.length), numberAttribute(node, 'ceil_mode', 0) !== 0)
+}
+
+function inferPool(node: Node, x: InferredValue): InferredValue {
+  if (!isFloat(x.dtype)) throw badNode(node, `its input must be real numbers; it is of type ${x.dtype}.`)
+  return { dtype: x.dtype, shape: [x.shape[0], x.shape[CHANNEL_AXIS], ...windowOf(node, x.shape).map(axis => axis.output)] }
+}
+
+/** y of one channel after the other: `reduce` sees its inputs, its outputs and where both begin. */
+function poolChannels(x: Tensor, axes: readonly WindowAxis[], context: KernelContext, reduce: (window: Window, image: number, output: number, data: TensorData) => void): Tensor {
+  const window = threeAxes(axes)
+  const [examples, channels] = x.shape
+  const [plane, positions] = [planeSize(axes), positionsOf(axes)]
+  const data = context.allocate(x.dtype, examples * channels * positions)
+  for (let channel = 0; channel < examples * channels; channel++) reduce(window, channel * plane, channel * positions, data)
+  return { dtype: x.dtype, shape: [examples, channels, ...axes.map(axis => axis.output)], data }
+}
+
+/** The largest element of each window, the first of several; a NaN wins. `indices` gets its place in x. */
+function maximum(x: TensorData, indices?: TensorData): (window: Window, image: number, output: number, data: TensorData) => void {
+  return (window, image, output, data) => {
+    data.fill(-Infinity, output, output + positionsOf(window))
+    forEachShift(window, (_k, from, to, count) => {
+      const stride = window[2].stride
+      for (let i = 0, at = image + from, y = output + to; i < count; i++, at += stride, y++) {
+        const value = x[at]
+        if (value <= data[y] || Number.isNaN(data[y])) continue
+        data[y] = value
+        if (indices !== undefined) indices[y] = at
+      }
+    })
+  }
+}
+
+const maxPool: Operator = {
+  op: 'MaxPool',
+  infer(node, inputs) {
+    const pooled = inferPool(node, requiredInput(node, inputs, 0))
+    if (numberAttribute(node, 'storage_order', 0) !== 0) throw badNode(node, 'indices in column-major order (storage_order 1) are not supported.')
+    return [pooled, { dtype: 'int64', shape: pooled.shape }]
+  },
+  run(node, inputs, context) {
+    const x = requiredInput(node, inputs, 0)
+    const axes = windowOf(node, x.shape)
+    const indices = (node.outputs[1] ?? '') === '' ? undefined : context.allocate('int64', x.shape[0] * x.shape[CHANNEL_AXIS] * positionsOf(axes))
+    const y = poolChannels(x, axes, context, maximum(x.data, indices))
+    return indices === undefined ? [y] : [y, { dtype: 'int64', shape: y.shape, data: indices }]
+  },
+  backward({ builder, node, inputs: [x], outputs: [y], cotangents: [cotangent] }) {
+    if (cotangent === undefined || x === undefined) return [undefined]
+    const axes = windowOf(node, x.shape)
+    const [examples, channels] = y.shape
+    const [, indices] = builder.nodeOutputs('MaxPool', [node.inputs[0]], 2, node.attributes)
+    const inPlane = builder.node('Mod', [indices, builder.constant(tensor('int64', [], [planeSize(axes)]))])
+    const rows = builder.node('Reshape', [inPlane, builder.integers([isBatch(examples) ? -1 : examples, Number(channels), positionsOf(axes)])])
+    const columns = builder.node('Reshape', [cotangent, builder.integers(cotangentTarget({ shape: [examples, channels, positionsOf(axes), 1] }))])
+    return [builder.node('Reshape', [appendScatterRows(builder, columns, rows, planeSize(axes)), builder.integers(cotangentTarget(x))])]
+  },
+}
+
+/** For every position the number of elements that an average divides by. */
+function countElements(node: Node, axes: readonly WindowAxis[]): number[] {
+  const withPadding = numberAttribute(node, 'count_include_pad', 0) !== 0
+  const counts = axes.map(({ input, output, kernel, stride, dilation, front, back }) => Array.from({ length: output }, (_, o) => {
+    let count = 0
+    for (let k = 0; k < kernel; k++) {
+      const at = o * stride + k * dilation - front
+      if (withPadding ? at < input + back : at >= 0 && at < input) count++
+    }
+    return Math.max(1, count)
+  }))
+  return counts.reduce((products, axis) => products.flatMap(product => axis.map(count => product * count)), [1])
+}
+
+/** Adds up every window's elements, each passed through `f`. */
+function sums(x: TensorData, f: (value: number) => number): (window: Window, image: number, output: number, data: TensorData) => void {
+  return (window, image, output, data) => {
+    data.fill(0, output, output + positionsOf(window))
+    forEachShift(window, (_k, from, to, count) => {
+      const stride = window[2].stride
+      for (let i = 0, at = image + from, y = output + to; i < count; i++, at += stride, y++) data[y] += f(x[at])
+    })
+  }
+}
+
+/** Spreads a cotangent of window sums over the windows' elements: a transposed convolution with ones, channel by channel. */
+function spread(context: BackwardContext, cotangent: string, x: InferredValue, axes: readonly WindowAxis[]): string {
+  const { builder, outputs: [y] } = context
+  const channels = Number(x.shape[CHANNEL_AXIS])
+  const shape = [channels, 1, ...axes.map(axis => axis.kernel)]
+  const ones = builder.constant(tensor(builder.precision, shape, new Array<number>(sizeOf(shape)).fill(1)))
+  return splitFront(context, builder.node('ConvTranspose', [mergeFront(context, cotangent, y.shape), ones], transposedAttributes(axes, channels)), x.shape)
+}
+
+const averagePool: Operator = {
+  op: 'AveragePool',
+  infer: (node, inputs) => [inferPool(node, requiredInput(node, inputs, 0))],
+  run(node, inputs, context) {
+    const x = requiredInput(node, inputs, 0)
+    const axes = windowOf(node, x.shape)
+    const y = poolChannels(x, axes, context, sums(x.data, value => value))
+    const counts = countElements(node, axes)
+    for (let from = 0; from < y.data.length; from += counts.length) for (let i = 0; i < counts.length; i++) y.data[from + i] /= counts[i]
+    return [y]
+  },
+  backward(context) {
+    const { builder, node, inputs: [x], cotangents: [cotangent] } = context
+    if (cotangent === undefined || x === undefined) return [undefined]
+    const axes = windowOf(node, x.shape)
+    const weights = tensor(builder.precision, axes.map(axis => axis.output), countElements(node, axes).map(count => 1 / count))
+    return [spread(context, expression(builder).mul(cotangent, builder.constant(weights)), x, axes)]
+  },
+}
+
+function exponentOf(node: Node): number { return numberAttribute(node, 'p', 2) }
+
+/** y = (sum |x|^p)^(1/p). */
+const lpPool: Operator = {
+  op: 'LpPool',
+  infer: (node, inputs) => [inferPool(node, requiredInput(node, inputs, 0))],
+  run(node, inputs, context) {
+    const x = requiredInput(node, inputs, 0)
+    const p = exponentOf(node)
+    const y = poolChannels(x, windowOf(node, x.shape), context, sums(x.data, value => Math.abs(value) ** p))
+    for (let i = 0; i < y.data.length; i++) y.data[i] **= 1 / p
+    return [y]
+  },
+  backward(context) {
+    const { builder, node, inputs: [x], cotangents: [cotangent] } = context
+    if (cotangent === undefined || x === undefined) return [undefined]
+    const e = expression(builder)
+    const p = exponentOf(node)
+    const [value] = node.inputs
+    const [y] = node.outputs
+    // dy/dx = y^(1-p) |x|^(p-1) sign x, where nothing flows into a window of zeros.
+    const scaled = e.div(e.mul(cotangent, y), builder.node('Max', [e.pow(y, p), builder.scalar(SMALLEST_POWER)]))
+    const slope = e.mul(e.pow(e.apply('Abs', value), p - 1), e.apply('Sign', value))
+    return [e.mul(spread(context, scaled, x, windowOf(node, x.shape)), slope)]
+  },
+}
+
+/** Sums of powers below this number count as zero. */
+const SMALLEST_POWER = 1e-30
+
+/** Pools over all of a channel's positions; the spatial axes stay, with one element each. */
+function globalPool(op: string, reduce: (x: TensorData, from: number, end: number) => number, slope: (context: BackwardContext, cotangent: string, size: number) => string): Operator {
+  return {
+    op,
+    infer(node, inputs) {
+      const x = requiredInput(node, inputs, 0)
+      return [{ dtype: x.dtype, shape: [x.shape[0], x.shape[CHANNEL_AXIS], ...spatialExtents(node, x.shape).map(() => 1)] }]
+    },
+    run(node, inputs, context) {
+      const x = requiredInput(node, inputs, 0)
+      const size = sizeOf(x.shape.slice(CHANNEL_AXIS + 1))
+      const data = context.allocate(x.dtype, sizeOf(x.shape.slice(0, CHANNEL_AXIS + 1)))
+      for (let i = 0; i < data.length; i++) data[i] = reduce(x.data, i * size, (i + 1) * size)
+      return [{ dtype: x.dtype, shape: x.shape.map((extent, axis) => (axis > CHANNEL_AXIS ? 1 : extent)), data }]
+    },
+    backward(context) {
+      const { inputs: [x], cotangents: [cotangent] } = context
+      if (cotangent === undefined || x === undefined) return [undefined]
+      return [slope(context, cotangent, sizeOf(x.shape.slice(CHANNEL_AXIS + 1) as readonly number[]))]
+    },
+  }
+}
+
+const globalAverage = globalPool('GlobalAveragePool', (x, from, end) => {
+  let sum = 0
+  for (let i = from; i < end; i++) sum += x[i]
+  return sum / (end - from)
+}, ({ builder, inputs: [x], lead }, cotangent, size) => {
+  const scaled = expression(builder).mul(cotangent, 1 / size)
+  const ones = x === undefined ? 0 : lead(x) + CHANNEL_AXIS + 1
+  return builder.node('Expand', [scaled, builder.integers([...new Array<number>(ones).fill(1), ...(x?.shape ?? []).slice(CHANNEL_AXIS + 1) as readonly number[]])])
+})
+
+const globalMaximum = globalPool('GlobalMaxPool', (x, from, end) => {
+  let most = -Infinity
+  for (let i = from; i < end; i++) if (!(x[i] <= most)) most = x[i]
+  return most
+}, ({ builder, node }, cotangent) => {
+  const e = expression(builder)
+  return e.mul(cotangent, e.indicator('Equal', node.inputs[0], node.outputs[0]))
+})
+
+/** Pools. */
+export const poolingOperators: readonly Operator[] = [maxPool, averagePool, lpPool, globalAverage, globalMaximum]
