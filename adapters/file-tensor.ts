@@ -91,3 +91,9 @@ function fromBfloat16(bits: Uint16Array): Float32Array {
   for (let i = 0; i < words.length; i++) words[i] = bits[i] << 16
   return new Float32Array(words.buffer)
 }
+
+/** A tensor of the core as an array of a file: a view, except for integers. */
+export function fromTensor({ dtype, shape, data }: Tensor): FileTensor {
+  const { buffer, byteOffset, byteLength } = dtype === 'int64' ? BigInt64Array.from(data, BigInt) : data
+  return { dtype, shape, bytes: new Uint8Array(buffer, byteOffset, byteLength) }
+}

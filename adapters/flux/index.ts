@@ -1,6 +1,7 @@
 /** @file The public names of `polylaplace/adapters/flux`. */
 export { type FluxOptions, readFlux } from './read-flux.js'
 export { readFluxTensors } from './tensors.js'
+export { readFluxTorchTensors } from './torch-layout.js'
 export { type FluxDescription, type LayerDescription, describeFlux } from './describe.js'
-export { readJld2Tensors } from './jld2.js'
+export { readJld2Tensors, readJld2TorchTensors } from './jld2.js'
 export { isJld2 } from './jld2-file.js'

@@ -5,6 +5,7 @@ import type { JuliaArray } from './arrays.js'
 import { type H5Dataset, type H5Object, type H5Type, type Jld2File, objectAt, openJld2, referenceTarget } from './jld2-file.js'
 import { halfToNumber } from './julia.js'
 import { rowMajor } from './tensors.js'
+import { torchTensors } from './torch-layout.js'
 
 const DEEPEST = 60
 /** Objects entered, each time one is referred to. */
@@ -111,3 +112,11 @@ function readNumber(view: DataView, at: number, type: H5Type & { kind: 'integer'
 }
 
 function bfloat(bits: number): number { return new Float32Array(Uint32Array.of(bits << 16).buffer)[0] }
+
+/**
+ * The arrays of a JLD2 file named and laid out as PyTorch does, for use with an architecture.
+ * @throws UntrustedInputError as `readJld2Tensors`
+ */
+export function readJld2TorchTensors(bytes: Uint8Array): Map<string, Tensor> {
+  return torchTensors([...jld2Arrays(bytes)].map(([path, array]) => ({ path, array })))
+}

@@ -2,5 +2,6 @@
 export { looksLikeSafetensors } from './header.js'
 export {
   looksLikeSafetensorsIndex, readSafetensors, readSafetensorsMetadata, readSafetensorsTensors, readShardedSafetensors,
+  writtenByRTorch,
   type SafetensorsNetworkOptions, type SafetensorsOptions,
 } from './read-safetensors.js'

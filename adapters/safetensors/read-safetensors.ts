@@ -84,6 +84,12 @@ export function readShardedSafetensors(index: Uint8Array, files: ReadonlyMap<str
   return tensors
 }
 
+/** Whether a file carries the marks of `torch_save` of R's torch: its `__r__` or its R object. */
+export function writtenByRTorch(bytes: Uint8Array): boolean {
+  const header = new TextDecoder('latin1').decode(bytes.subarray(8, 8 + (1 << 20)))
+  return header.includes(`"${R_OBJECT}"`) || /"__metadata__"\s*:\s*\{[^]*"__r__"/.test(header)
+}
+
 const INDEX = 'safetensors index'
 
 /** Whether bytes are the index of a file in several parts. */

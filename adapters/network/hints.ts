@@ -1,0 +1,37 @@
+/** @file What a caller can say about a file beside its bytes. */
+import { UntrustedInputError } from '../../core/errors.js'
+import type { LayerSpec } from '../layers/index.js'
+import type { Format } from './recognise.js'
+
+/** What can be said about a file beside its bytes. */
+export interface NetworkHints {
+  /** The format, when it should not be told from the content. */
+  readonly format?: Format | undefined
+  /** The layers, for files that hold only weights. */
+  readonly architecture?: readonly LayerSpec[] | undefined
+  /** The activation of a plain chain of Linear layers without an architecture. */
+  readonly activation?: string | undefined
+  /** Which input or output, when the network has several. */
+  readonly input?: string | undefined
+  readonly output?: string | undefined
+  /** Further files by name: ONNX's external data, parts of safetensors. */
+  readonly files?: ReadonlyMap<string, Uint8Array> | Readonly<Record<string, Uint8Array>> | undefined
+  /** Which network, when the file holds several: a path in a Flux file, a key of a checkpoint. */
+  readonly model?: string | undefined
+  /** Shape of one example, where the file leaves it open. */
+  readonly inputSize?: number | readonly number[] | undefined
+  /** What the host has to unpack zip entries and to check them (see `ZipOptions`). */
+  readonly inflate?: ((bytes: Uint8Array, maxOutput: number) => Uint8Array) | undefined
+  readonly crc32?: ((bytes: Uint8Array) => number) | undefined
+}
+
+/** The further files as a map. @throws UntrustedInputError when one is not bytes */
+export function filesOf({ files }: NetworkHints): ReadonlyMap<string, Uint8Array> {
+  const entries = files === undefined ? [] : isMap(files) ? [...files] : Object.entries(files)
+  for (const [name, content] of entries) {
+    if (!(content instanceof Uint8Array)) throw new UntrustedInputError(`The file '${name.slice(0, 100)}' of the hint files must be bytes.`, { format: 'files', path: name.slice(0, 100) })
+  }
+  return new Map(entries)
+}
+
+function isMap(files: NonNullable<NetworkHints['files']>): files is ReadonlyMap<string, Uint8Array> { return files instanceof Map }

@@ -1,0 +1,173 @@
+/** @file Tells the format of a file by its content, whatever its name says; nothing is decoded. */
+import { isContainer } from '../../core/container.js'
+import { LaplaceError, UntrustedInputError } from '../../core/errors.js'
+import { isHdf5 } from '../hdf5.js'
+import { isZip, openZip } from '../zip/index.js'
+
+/** The formats that can be read. */
+export const FORMATS = ['onnx', 'pytorch', 'safetensors', 'safetensors-index', 'flux', 'jld2', 'keras', 'posterior'] as const
+export type Format = (typeof FORMATS)[number]
+
+/** What a file is: a format that can be read, or another one by name with the way out. */
+export type Recognised =
+  | { readonly format: Format }
+  | { readonly format: undefined, readonly name: string, readonly advice: string }
+
+const other = (name: string, advice: string): Recognised => ({ format: undefined, name, advice })
+
+const TO_ONNX = 'export the network to ONNX, or save its weights as safetensors'
+const UNPACK = 'unpack it first'
+
+/** Files that begin with certain bytes, at an offset. */
+const SIGNATURES: readonly (readonly [name: string, offset: number, signature: readonly number[] | string, advice: string])[] = [
+  ['an ONNX Runtime file (.ort)', 4, 'ORTM', 'give the .onnx file that it was made from'],
+  ['a TensorFlow Lite model', 4, 'TFL3', 'convert it to ONNX (tf2onnx)'],
+  ['a GGUF file', 0, 'GGUF', 'such files hold quantised language models; give the safetensors files of the original'],
+  ['a NumPy array (.npy)', 0, [0x93, 0x4e, 0x55, 0x4d, 0x50, 0x59], 'an array is no network; save all weights by name as safetensors'],
+  ['gzip', 0, [0x1f, 0x8b], "unpack it first; if torch for R wrote it (torch_save), save the weights with safetensors::safe_save_file(model$state_dict(), file), and an nnet object is given to R's laplace() itself"],
+  ['bzip2', 0, 'BZh', UNPACK], ['an xz archive', 0, [0xfd, 0x37, 0x7a, 0x58, 0x5a], UNPACK], ['a zstd archive', 0, [0x28, 0xb5, 0x2f, 0xfd], UNPACK],
+  ['a 7z archive', 0, [0x37, 0x7a, 0xbc, 0xaf, 0x27, 0x1c], UNPACK], ['a rar archive', 0, 'Rar!', UNPACK],
+  ['a tar archive', 257, 'ustar', 'unpack it first; if PyTorch 0.1 wrote it, load it in Python and save model.state_dict() as safetensors'],
+  ['an R object (.rds)', 0, 'X\n\0\0\0', "give an nnet object to R's laplace() itself; of torch for R save the weights with safetensors::safe_save_file"],
+  ['an R workspace (.RData)', 0, 'RDX', "load it in R and give the object to R's laplace()"],
+  ["a stream of Julia's Serialization", 0, '7JL', 'it can be read by the same version of Julia only: save the network with BSON.@save or JLD2'],
+  ['a MATLAB file (.mat)', 0, 'MATLAB 5.0', TO_ONNX],
+  ['a picture', 0, [0x89, 0x50, 0x4e, 0x47], 'give the network'], ['a picture', 0, [0xff, 0xd8, 0xff], 'give the network'], ['a PDF document', 0, '%PDF', 'give the network'],
+]
+
+/** Texts, by what they begin with. */
+const TEXTS: readonly (readonly [name: string, pattern: RegExp, advice: string])[] = [
+  ['a pointer of Git LFS', /^version https:\/\/git-lfs/, 'the model itself is not here: fetch it with git lfs pull'],
+  ['a web page', /^\s*<(!doctype|html|head|body)/i, 'the download went wrong: a page came instead of the file'],
+  ['XML', /^\s*<\?xml/, TO_ONNX],
+  ['ONNX as text', /^\s*(ir_version|producer_name|opset_import|graph\s*\{|domain\s*:|<\s*ir_version)/, 'convert it to the binary form with onnx.save'],
+  ['an architecture', /^\s*\[\s*\{[^}]*"type"\s*:/, 'give the file of the weights, and this one as architecture'],
+  ["the description of a Keras network", /^\s*\{[^]*"class_name"\s*:/, 'it holds no weights: save the network itself (model.save("model.keras"))'],
+  ['JSON', /^\s*[[{]\s*["{[\]}0-9]/, 'give the network, or send its weights by name'],
+]
+const PLAIN_TEXT = ['text', undefined, 'give the network'] as const
+
+/**
+ * The format of a file.
+ * @throws UntrustedInputError UNTRUSTED_INPUT when it is empty or a damaged zip archive
+ */
+export function recognise(bytes: Uint8Array): Recognised {
+  if (bytes.length === 0) throw new UntrustedInputError('The file is empty.', { format: 'unknown', actual: 0 })
+  if (isContainer(bytes)) return { format: 'posterior' }
+  if (isZip(bytes)) return recogniseZip(bytes)
+  if (isHdf5(bytes)) return { format: isJld2Header(bytes) ? 'jld2' : 'keras' }
+  if (isBson(bytes)) return { format: 'flux' }
+  if (bytes[0] === 0x80 && bytes[1] >= 2 && bytes[1] <= 5) return recognisePickle(bytes)
+  for (const [name, offset, signature, advice] of SIGNATURES) if (beginsWith(bytes, offset, signature)) return other(name, advice)
+  if (bytes[8] === 0x7b && bytes.length > 8) return { format: 'safetensors' }
+  const text = textOf(bytes, 1 << 16)
+  if (/^\s*\{[^]*"weight_map"\s*:/.test(text)) return { format: 'safetensors-index' }
+  if (isText(bytes)) {
+    const [name, , advice] = TEXTS.find(([, pattern]) => pattern.test(text)) ?? PLAIN_TEXT
+    return other(name, advice)
+  }
+  if (beginsWith(bytes, 0, [0x08, 0x01, 0x12]) && bytes.length > 3 && bytes[3] >= 0x80) return other('a TensorFlow SavedModel', 'convert it to ONNX (tf2onnx)')
+  if (looksLikeProtobuf(bytes)) return { format: 'onnx' }
+  if (looksLikeCutBson(bytes)) return { format: 'flux' }
+  return other('of no known format', `known are ONNX, PyTorch, safetensors, Flux (BSON.jl, JLD2), Keras and posteriors of this library; ${TO_ONNX}`)
+}
+
+/** The name of a format for messages. */
+export function titleOf(format: Format): string {
+  switch (format) {
+    case 'onnx': return 'ONNX'
+    case 'pytorch': return 'PyTorch'
+    case 'safetensors': return 'safetensors'
+    case 'safetensors-index': return 'an index of safetensors parts'
+    case 'flux': return 'BSON, as Flux networks are saved'
+    case 'jld2': return 'JLD2'
+    case 'keras': return 'Keras'
+    case 'posterior': return 'a posterior of this library'
+  }
+}
+
+function textOf(bytes: Uint8Array, most: number): string { return new TextDecoder('latin1').decode(bytes.subarray(0, most)) }
+
+/** Whether the first bytes have no control characters but those of text. */
+function isText(bytes: Uint8Array): boolean {
+  return bytes.subarray(0, 256).every(byte => byte >= 0x20 || byte === 0x09 || byte === 0x0a || byte === 0x0d) && bytes[0] < 0x80
+}
+
+function beginsWith(bytes: Uint8Array, offset: number, signature: readonly number[] | string): boolean {
+  const wanted = typeof signature === 'string' ? Array.from(signature, char => char.charCodeAt(0)) : signature
+  return wanted.every((byte, i) => bytes[offset + i] === byte)
+}
+
+/** JLD2 has a header of 512 bytes of its own before the signature of HDF5. */
+function isJld2Header(bytes: Uint8Array): boolean { return textOf(bytes, 64).startsWith('HDF5-based Julia Data Format') }
+
+function isBson(bytes: Uint8Array): boolean {
+  return bytes.length >= 5 && bytes[bytes.length - 1] === 0 && new DataView(bytes.buffer, bytes.byteOffset, 4).getInt32(0, true) === bytes.length
+}
+
+/** A BSON document whose length is not that of the file: its reader says so. */
+function looksLikeCutBson(bytes: Uint8Array): boolean {
+  return [0x01, 0x02, 0x03, 0x04, 0x05, 0x08, 0x0a, 0x10, 0x12].includes(bytes[4]) && /^[\p{L}_][\p{L}\p{N}_]*\0/u.test(new TextDecoder().decode(bytes.subarray(5, 200)))
+}
+
+function recogniseZip(bytes: Uint8Array): Recognised {
+  const { names } = openZip(bytes)
+  const has = (pattern: RegExp): boolean => names.some(name => pattern.test(name))
+  if (has(/(^|\/)data\.pkl$/)) return { format: 'pytorch' }
+  if (has(/^model\.weights\.h5$/) || (has(/^config\.json$/) && has(/\.h5$/))) return { format: 'keras' }
+  if (has(/(^|\/)saved_model\.pb$/)) return other('an archive of a TensorFlow SavedModel', 'convert it to ONNX (tf2onnx)')
+  if (names.length > 0 && names.every(name => name.endsWith('.npy'))) return other('a NumPy archive (.npz)', 'save the weights as safetensors (safetensors.numpy.save_file) and give the architecture')
+  if (has(/\.mlmodel$|coremldata\.bin$/)) return other('a Core ML package', TO_ONNX)
+  return other(`a zip archive of other files (${names.slice(0, 5).map(name => `'${name.slice(0, 60)}'`).join(', ')})`, 'unpack it and give the network in it')
+}
+
+/** torch.save before PyTorch 1.6 wrote pickles, one behind another; other pickles are named by what they hold. */
+function recognisePickle(bytes: Uint8Array): Recognised {
+  // The first pickle is the number 0x1950a86a20f9469cfc6c.
+  if (beginsWith(bytes, 2, [0x8a, 0x0a, 0x6c, 0xfc, 0x9c, 0x46, 0xf9, 0x20, 0x6a, 0xa8, 0x50, 0x19])) return { format: 'pytorch' }
+  const head = textOf(bytes, 1 << 16)
+  const program = /joblib\.numpy_pickle|(sklearn|xgboost|lightgbm|keras|tensorflow|pandas|numpy)[.\n]/.exec(head)
+  if (program !== null) {
+    const scikit = head.includes('sklearn.')
+    return other(scikit ? 'a pickle of a scikit-learn object' : `a pickle of ${program[0].replace(/[.\n].*/s, '')}`,
+      scikit ? 'pickles are programs and are not run: load it in Python and give the object to polylaplace.Laplace, or convert it with skl2onnx' : `pickles are programs and are not run: load it in Python; ${TO_ONNX}`)
+  }
+  // Its reader names what else it is.
+  return { format: 'pytorch' }
+}
+
+/**
+ * Whether the bytes could be a protocol buffer such as ONNX's ModelProto: its first fields have numbers from 1 to 25,
+ * lengths that fit, and its version comes before the graph.
+ */
+function looksLikeProtobuf(bytes: Uint8Array): boolean {
+  let offset = 0
+  for (let field = 0; field < 4 && offset < bytes.length; field++) {
+    const tag = bytes[offset++]
+    const [number, wire] = [tag >> 3, tag & 7]
+    if (number < 1 || tag >= 0xc8 || (wire !== 0 && wire !== 2)) return false
+    const value = varint(bytes, offset)
+    if (value === undefined) return false
+    if (wire === 2 && number === 7) return true
+    offset = value.end + (wire === 2 ? value.value : 0)
+    if (offset > bytes.length) return false
+  }
+  return offset > 2
+}
+
+function varint(bytes: Uint8Array, start: number): { value: number, end: number } | undefined {
+  let value = 0
+  for (let i = 0; i < 10 && start + i < bytes.length; i++) {
+    value += (bytes[start + i] & 0x7f) * 2 ** (7 * i)
+    if (bytes[start + i] < 0x80) return { value, end: start + i + 1 }
+  }
+  return undefined
+}
+
+/** The error for a file that is recognised and not supported. */
+export function unsupported({ name, advice }: { readonly name: string, readonly advice: string }): UntrustedInputError {
+  return new UntrustedInputError(`The file is ${name}, which is not supported: ${advice}.`, { format: name.replace(/^(an?|the) /, ''), offset: 0 }, 'UNSUPPORTED_FORMAT')
+}
+
+/** Whether an error is one of this library's own, about the file. */
+export function isOurs(error: unknown): error is LaplaceError { return error instanceof LaplaceError && error.code !== 'INTERNAL' }
