@@ -1,15 +1,11 @@
 import t from 'tap'
 import { runGraph } from '../../../core/engine/typescript.js'
-import { isSupported } from '../../../core/ops/registry.js'
 import { relativeDifference } from '../../support/compare.js'
 import { caseNames, referenceCase } from '../../support/reference-case.js'
 
 t.test('the networks of the reference cases give their outputs', async t => {
-  let ran = 0
   for (const name of caseNames()) {
     const { graph, input, output, xTest, expected } = referenceCase(name)
-    if (!graph.nodes.every(node => isSupported(node.op))) continue
-    ran++
     const f = runGraph(graph, new Map([[input, xTest]]), 'float64').get(output)!
     t.same(f.shape, expected.f.x_test.shape, `${name}: shape`)
     t.ok(relativeDifference(f.data, expected.f.x_test.data) < 1e-10, `${name}: values`)
@@ -17,5 +13,4 @@ t.test('the networks of the reference cases give their outputs', async t => {
     t.ok(single.data instanceof Float32Array, `${name}: float32 storage`)
     t.ok(relativeDifference(single.data, expected.f.x_test.data) < 1e-4, `${name}: float32 values`)
   }
-  t.ok(ran >= 12, 'most cases need no more than dense layers')
 })
