@@ -139,7 +139,11 @@ const batchNormalization: Rewrite = node => {
 }
 
 /** The statistics of training are not those of one batch: the stored ones are used, as in inference. */
-const inInference: Rewrite = node => ({ ...node, attributes: without(node, 'training_mode', 'momentum') })
+const inInference: Rewrite = (node, { builder: { notes } }) => {
+  const note = 'The network was exported in training mode; its normalisations use the stored statistics, as in inference.'
+  if (numberAttribute(node, 'training_mode', 0) !== 0 && !notes.includes(note)) notes.push(note)
+  return { ...node, attributes: without(node, 'training_mode', 'momentum') }
+}
 
 /** Before set 21 there was one scale and bias for each group of channels. */
 const groupScales: Rewrite = (node, context) => {
