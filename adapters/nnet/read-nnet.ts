@@ -152,7 +152,7 @@ function notesOf(structure: Structure, linear: boolean, outputs: number): string
   const notes = [`The nnet object was fitted with ${softmax ? 'softmax' : entropy ? 'entropy' : 'least squares'}, which is the likelihood ${likelihood}.`]
   if (censored) notes.push('It was fitted with censored classes, where a row may allow several; the likelihood classification takes one class a row.')
   if (!softmax && !entropy && !linear) notes.push('Its outputs are logistic although it was fitted by least squares: it was probably meant to be fitted with linout = TRUE.')
-  // nnet minimises E + decay sum(w^2), and E is half a squared error's log-likelihood twice over: CONVENTIONS of the prior are delta / 2 sum(w^2).
+  // nnet minimises E + decay sum(w^2), a prior has delta / 2 sum(w^2); E is the cross-entropy, or the whole sum of squares, of which the Gaussian likelihood has half.
   if (decay !== undefined && decay > 0) notes.push(`Its weight decay of ${decay} corresponds to the prior precision ${softmax || entropy ? 2 * decay : decay}${softmax || entropy ? '' : ' (with sigmaNoise 1)'}.`)
   return notes
 }
