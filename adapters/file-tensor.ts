@@ -63,7 +63,8 @@ export function toTensor(value: FileTensor, name: string): Tensor {
 
 /** The bytes at an address that typed arrays of the element take. */
 function byteOffsetOf(bytes: Uint8Array, width: number): Uint8Array {
-  return bytes.byteOffset % width === 0 ? bytes : bytes.slice()
+  // A new array, not `slice`: of Node's Buffers that is a view.
+  return bytes.byteOffset % width === 0 ? bytes : new Uint8Array(bytes)
 }
 
 function integers(values: BigInt64Array | BigUint64Array, shape: readonly number[], name: string): Tensor {

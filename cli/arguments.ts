@@ -13,6 +13,8 @@ export interface OptionSpec {
   /** What stands for the value in the help, for example `FILE`. */
   readonly value?: string
   readonly help: string
+  /** Whether the command cannot do without it. */
+  readonly required?: boolean
 }
 
 export type OptionTable = Readonly<Record<string, OptionSpec>>

@@ -1,5 +1,4 @@
 /** @file Files of named arrays: NumPy's `.npz`, and safetensors. */
-import { crc32, inflateRawSync } from 'node:zlib'
 import { toTensor } from '../adapters/file-tensor.js'
 import { readSafetensorsTensors } from '../adapters/safetensors/index.js'
 import { isZip, openZip } from '../adapters/zip/index.js'
@@ -7,6 +6,7 @@ import { DataError } from '../core/errors.js'
 import { nearestWord } from '../core/suggest.js'
 import { formatShape, type Tensor } from '../core/tensor.js'
 import { readNpy } from './npy.js'
+import { ZIP_FUNCTIONS } from './zip-functions.js'
 
 export type NamedArrays = ReadonlyMap<string, Tensor>
 
@@ -15,7 +15,7 @@ export type NamedArrays = ReadonlyMap<string, Tensor>
  * @throws UntrustedInputError
  */
 export function readNpz(bytes: Uint8Array): NamedArrays {
-  const archive = openZip(bytes, { inflate: (packed, most) => inflateRawSync(packed, { maxOutputLength: Math.max(1, most) }), crc32 })
+  const archive = openZip(bytes, ZIP_FUNCTIONS)
   return new Map(archive.names.map(name => [name.replace(/\.npy$/, ''), readNpy(archive.read(name))]))
 }
 

@@ -12,8 +12,8 @@ import type { Terminal } from './terminal.js'
 const COMMANDS: Readonly<Record<string, { readonly usage: string, readonly summary: string, readonly load: () => Promise<Command> }>> = {
   demo: { usage: 'demo', summary: 'a trained network made Bayesian, on bundled data', load: async () => (await import('./demo.js')).demo },
   inspect: { usage: 'inspect MODEL', summary: 'layers, tensors, and what each posterior would cost in memory', load: async () => (await import('./inspect.js')).inspect },
-  fit: { usage: 'fit MODEL --data TRAIN --likelihood L --out FILE', summary: 'a posterior from a trained network and its data', load: async () => (await import('./fit.js')).fit },
-  predict: { usage: 'predict FILE --data NEW', summary: 'means, standard deviations, probabilities', load: async () => (await import('./predict.js')).predict },
+  fit: { usage: 'fit MODEL', summary: 'a posterior, from a trained network and its training data', load: async () => (await import('./fit.js')).fit },
+  predict: { usage: 'predict POSTERIOR', summary: 'means, standard deviations, probabilities for new data', load: async () => (await import('./predict.js')).predict },
   serve: { usage: 'serve', summary: 'the protocol on stdin and stdout, for clients', load: async () => (await import('./serve.js')).serve },
   selftest: { usage: 'selftest', summary: 'whether this installation works', load: async () => (await import('./selftest.js')).selftest },
 }
@@ -59,15 +59,19 @@ function helpText(): string {
   return ['polylaplace makes a trained neural network Bayesian: calibrated uncertainty by Laplace approximation.', '',
     ...entries.map(({ usage, summary }) => `  polylaplace ${usage.padEnd(width)}  ${summary}`),
     `  polylaplace ${'COMMAND --help'.padEnd(width)}  the options of a command`,
-    `  polylaplace ${'--version'.padEnd(width)}`, '',
-    'Networks: ONNX, PyTorch state dicts, safetensors, Keras, Flux. Data: CSV (the last column, or --target NAME,',
-    'holds the answers), .npy, .npz, safetensors. --json prints JSON. Exit codes: 0 done, 1 the work failed, 2 wrong use.', ''].join('\n')
+    `  polylaplace ${'--version'.padEnd(width)}  the version`, '',
+    '  polylaplace fit MODEL --data TRAIN --likelihood classification --out FILE.posterior',
+    '  polylaplace predict FILE.posterior --data NEW', '',
+    'Networks: ONNX, PyTorch state dicts, safetensors, Keras, Flux.',
+    'Data: CSV (the answers in the last column, or in --target NAME), .npy, .npz, safetensors.',
+    'Exit codes: 0 done, 1 the work failed, 2 wrong use.', ''].join('\n')
 }
 
 async function commandHelp(name: string): Promise<string> {
   const command = await findCommand(name)
   const options = Object.keys(command.options).length === 0 ? '' : `\nOptions (where words are listed, the first is the default)\n${optionHelp(command.options)}\n`
-  return `Usage: polylaplace ${[name, ...command.positionals].join(' ')}${options === '' ? '' : ' [options]'}\n  ${command.summary}\n${options}`
+  const required = Object.entries(command.options).flatMap(([option, spec]) => (spec.required === true ? [`--${option} ${spec.value ?? ''}`] : []))
+  return `Usage: polylaplace ${[name, ...command.positionals, ...required].join(' ')}${options === '' ? '' : ' [options]'}\n  ${command.summary}\n${options}`
 }
 
 /** One readable message, without a stack for errors that the user can do something about. */

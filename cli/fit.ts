@@ -20,7 +20,7 @@ const words = (list: readonly string[]): string => list.join(' | ')
 
 /** The options of `laplace`, as flags: their names in the Node interface follow from these. */
 const LAPLACE_OPTIONS: OptionTable = {
-  likelihood: { type: 'string', value: 'NAME', help: words(LIKELIHOODS) },
+  likelihood: { type: 'string', value: 'NAME', required: true, help: words(LIKELIHOODS) },
   subset: { type: 'string', value: 'NAME', help: words(SUBSETS) },
   structure: { type: 'string', value: 'NAME', help: words(STRUCTURES) },
   curvature: { type: 'string', value: 'NAME', help: words(CURVATURES) },
@@ -46,11 +46,11 @@ export const fit: Command = {
   summary: 'a posterior from a trained network and its training data',
   positionals: ['MODEL'],
   options: {
-    data: { type: 'string', value: 'FILE', help: 'training data: CSV, .npy, .npz or safetensors' },
+    data: { type: 'string', value: 'FILE', required: true, help: 'training data: CSV, .npy, .npz or safetensors' },
     target: { type: 'string', value: 'NAME', help: 'column (or array) of the answers; by default the last column, or y' },
     inputs: { type: 'string', value: 'NAME', help: 'array of the inputs, in files of several arrays; by default x' },
     validation: { type: 'string', value: 'FILE', help: 'held-out data, which --tune grid needs' },
-    out: { type: 'string', value: 'FILE', help: 'where the posterior goes' },
+    out: { type: 'string', value: 'FILE', required: true, help: 'where the posterior goes' },
     ...LAPLACE_OPTIONS,
     ...MODEL_OPTIONS,
     json: { type: 'boolean', help: 'print JSON' },

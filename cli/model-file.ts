@@ -1,15 +1,19 @@
 /** @file Network files: the options that say how to read one, shared by the commands that do. */
 import { basename } from 'node:path'
-import { describeFile, type NetworkHints, readNetwork } from '../adapters/network/index.js'
+import { describeFile, type FileDescription, formatOf, FORMATS, type NetworkHints, readNetwork } from '../adapters/network/index.js'
 import type { Graph } from '../core/graph/graph.js'
+import { oneOf } from '../core/suggest.js'
 import { type Arguments, type OptionTable, UsageError } from './arguments.js'
 import { readBytes, withFileName } from './files.js'
+import { ZIP_FUNCTIONS } from './zip-functions.js'
 
 /** How a network file is to be read. */
 export const MODEL_OPTIONS: OptionTable = {
-  architecture: { type: 'string', value: 'FILE', help: 'layers as JSON, for files that hold weights only (docs/formats.md)' },
+  architecture: { type: 'string', value: 'FILE', help: 'layers as JSON, for files that hold weights only (see docs/formats.md)' },
   activation: { type: 'string', value: 'NAME', help: 'the function between the layers of a plain chain, for files that hold weights only' },
   'input-size': { type: 'string', value: 'SHAPE', help: 'shape of one example, such as 1x28x28, where the file does not tell' },
+  format: { type: 'string', value: 'NAME', help: `${FORMATS.join(' | ')}; told from the content by default` },
+  model: { type: 'string', value: 'PATH', help: 'which network, when the file holds several' },
   files: { type: 'string', value: 'FILES', help: 'further files of the model, separated by commas: external data, shards' },
 }
 
@@ -26,15 +30,23 @@ export interface NetworkFile {
 export async function readNetworkFile(path: string, args: Arguments): Promise<NetworkFile> {
   const bytes = await readBytes(path)
   const hints = await hintsOf(args)
-  return withFileName(path, async () => ({ graph: await readNetwork(bytes, hints), format: (await describeFile(bytes, hints)).format }))
+  return withFileName(path, async () => ({ graph: await readNetwork(bytes, hints), format: formatOf(bytes, hints) }))
+}
+
+/** What a file holds, also where no network can be built from it. @throws FileError, UsageError */
+export async function describeNetworkFile(path: string, args: Arguments): Promise<FileDescription> {
+  return describeFile(await readBytes(path), await hintsOf(args))
 }
 
 async function hintsOf(args: Arguments): Promise<NetworkHints> {
-  const [architecture, activation, inputSize, files] = ['architecture', 'activation', 'input-size', 'files'].map(args.text)
+  const [architecture, activation, inputSize, format, model, files] = ['architecture', 'activation', 'input-size', 'format', 'model', 'files'].map(args.text)
   return {
+    ...ZIP_FUNCTIONS,
     ...(architecture === undefined ? {} : { architecture: await readArchitecture(architecture) }),
     ...(activation === undefined ? {} : { activation }),
     ...(inputSize === undefined ? {} : { inputSize: shapeOf(inputSize) }),
+    ...(format === undefined ? {} : { format: oneOf('format', format, FORMATS) }),
+    ...(model === undefined ? {} : { model }),
     ...(files === undefined ? {} : { files: await readFiles(files.split(',')) }),
   }
 }

@@ -24,7 +24,7 @@ export const predict: Command = {
   summary: 'mean, standard deviation and probabilities for new inputs',
   positionals: ['POSTERIOR'],
   options: {
-    data: { type: 'string', value: 'FILE', help: 'inputs: CSV, .npy, .npz or safetensors' },
+    data: { type: 'string', value: 'FILE', required: true, help: 'inputs: CSV, .npy, .npz or safetensors' },
     target: { type: 'string', value: 'NAME', help: 'column (or array) of the answers, when the file has them: the predictions are scored' },
     inputs: { type: 'string', value: 'NAME', help: 'array of the inputs, in files of several arrays; by default x' },
     labels: { type: 'string', value: 'NAMES', help: 'text labels in the order that fit gave them, separated by commas' },

@@ -106,6 +106,7 @@ function arrayAt(reference: unknown, data: Uint8Array, kind: string): Float64Arr
   if (at < 0 || count < 0 || at + count * width > data.length) {
     throw new UntrustedInputError(`Not a valid ${kind} file: an array of ${count} elements at byte ${at} does not fit into ${data.length} bytes.`, { format: kind, offset: at, limit: data.length, actual: count * width })
   }
-  const copy = data.slice(at, at + count * width)
+  // Not `slice`: of Node's Buffers it is a view.
+  const copy = new Uint8Array(data.subarray(at, at + count * width))
   return type === 'u1' ? copy : new TYPES[type](copy.buffer, 0, count)
 }

@@ -70,7 +70,7 @@ function bytesFrom(value: unknown, name: string, fileData: FileData | undefined)
 
 /** Data at any offset of the frame: a view where the alignment allows it, else a copy. */
 function aligned(bytes: Uint8Array, itemBytes: number): Uint8Array {
-  return bytes.byteOffset % itemBytes === 0 ? bytes : bytes.slice()
+  return bytes.byteOffset % itemBytes === 0 ? bytes : new Uint8Array(bytes)
 }
 
 function fromBytes(dtype: WireDType, shape: readonly number[], bytes: Uint8Array, name: string): Tensor {

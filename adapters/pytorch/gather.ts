@@ -82,7 +82,7 @@ function strided(source: Uint8Array, { offset, size, stride }: TorchTensor, widt
 
 /** Bytes as words of a width, or of half of it for the widest. */
 function words(bytes: Uint8Array, width: number): Uint8Array | Uint16Array | Uint32Array {
-  const { buffer, byteOffset, length } = bytes.byteOffset % width === 0 ? bytes : bytes.slice()
+  const { buffer, byteOffset, length } = bytes.byteOffset % width === 0 ? bytes : new Uint8Array(bytes)
   switch (width) {
     case 1: return bytes
     case 2: return new Uint16Array(buffer, byteOffset, Math.floor(length / 2))
