@@ -1,4 +1,5 @@
 /** @file Storage that is reused from node to node and from batch to batch. */
+import { ResourceError } from '../errors.js'
 import type { KernelContext } from '../ops/operator.js'
 import type { DType, TensorData } from '../tensor.js'
 
@@ -14,6 +15,15 @@ export function byteSize(dtype: DType, length: number): number { return BYTES[dt
 function view(dtype: DType, storage: ArrayBuffer, length: number): TensorData {
   if (dtype === 'float32') return new Float32Array(storage, 0, length)
   return dtype === 'bool' ? new Uint8Array(storage, 0, length) : new Float64Array(storage, 0, length)
+}
+
+/** @throws ResourceError OUT_OF_MEMORY when there is no room for so many bytes */
+function newStorage(bytes: number): ArrayBuffer {
+  try {
+    return new ArrayBuffer(bytes)
+  } catch (cause) {
+    throw new ResourceError('OUT_OF_MEMORY', `A value of the network needs ${bytes} bytes, which could not be allocated. Use smaller batches.`, { bytes }, { cause })
+  }
 }
 
 /**
@@ -32,7 +42,7 @@ export class BufferPool implements KernelContext {
   /** Storage with arbitrary content; it is free again after `settle` unless it is retained. */
   allocate(dtype: DType, length: number): TensorData {
     const bytes = byteSize(dtype, length)
-    const storage = this.take(bytes) ?? new ArrayBuffer(bytes)
+    const storage = this.take(bytes) ?? newStorage(bytes)
     this.fresh.push(storage)
     this.readers.set(storage, 0)
     this.usedBytes += storage.byteLength

@@ -3,10 +3,11 @@ import { GraphError, InternalError } from '../errors.js'
 import { describeNode } from '../ops/node-attributes.js'
 import type { InferredValue } from '../ops/operator.js'
 import { operatorFor } from '../ops/registry.js'
-import { sameShape } from '../ops/shape-rules.js'
+import { elementsPerExample, sameShape } from '../ops/shape-rules.js'
 import type { Tensor } from '../tensor.js'
 import type { Graph, Node } from './graph.js'
 import { heapContext, inferTypes } from './infer.js'
+import { foldingMeter } from './value-limits.js'
 
 /**
  * The graph with its nodes in topological order (the given order where it is one already).
@@ -84,8 +85,9 @@ export function foldConstants(graph: Graph, { foldParameters = false }: FoldOpti
   const parameters = new Set(source.parameters.map(parameter => parameter.name))
   const known = new Map<string, Tensor>([...source.initializers].filter(([name]) => !parameters.has(name)))
   const initializers = new Map(source.initializers)
+  const count = foldingMeter([...source.initializers.values()].reduce((sum, value) => sum + value.data.length, 0))
   const nodes = source.nodes.filter(node => {
-    const values = constantOutputs(node, known, types)
+    const values = constantOutputs(node, known, types, count)
     if (values === undefined) return true
     node.outputs.forEach((name, i) => {
       if (name === '' || values[i] === undefined) return
@@ -97,11 +99,12 @@ export function foldConstants(graph: Graph, { foldParameters = false }: FoldOpti
   return removeDead({ ...graph, nodes, initializers })
 }
 
-function constantOutputs(node: Node, known: ReadonlyMap<string, Tensor>, types: ReadonlyMap<string, InferredValue>): readonly Tensor[] | undefined {
+function constantOutputs(node: Node, known: ReadonlyMap<string, Tensor>, types: ReadonlyMap<string, InferredValue>, count: (node: Node, elements: number) => void): readonly Tensor[] | undefined {
   const inferred = node.outputs.map(name => types.get(name)?.constant)
   if (inferred.every((value): value is Tensor => value !== undefined)) return inferred
   const inputs = node.inputs.map(name => (name === '' ? undefined : known.get(name)))
   if (node.inputs.some((name, i) => name !== '' && inputs[i] === undefined)) return undefined
+  count(node, node.outputs.reduce((sum, name) => sum + elementsPerExample(types.get(name)?.shape ?? []), 0))
   return operatorFor(node.op).run(node, inputs, heapContext)
 }
 

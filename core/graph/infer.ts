@@ -6,9 +6,16 @@ import { operatorFor } from '../ops/registry.js'
 import { formatDims } from '../ops/shape-rules.js'
 import { allocate, sizeOf, type Tensor, tensor } from '../tensor.js'
 import { type Graph, isBatch, type Node } from './graph.js'
+import { checkValueSize } from './value-limits.js'
 
 /** Constants up to this many elements are worked out while shapes are inferred; longer ones when the graph is folded. */
 const LARGEST_KNOWN_VALUE = 1 << 16
+
+/** When this many elements have been worked out, only shapes are: values of very few elements. */
+const MOST_KNOWN_VALUES = 1 << 22
+const SMALLEST_KNOWN_VALUE = 64
+/** Elements worked out so far, by the map of types that they went into. */
+const evaluated = new WeakMap<object, number>()
 
 /** Storage from the heap, for single evaluations. */
 export const heapContext: KernelContext = { allocate }
@@ -42,7 +49,8 @@ export function givenTypes(graph: Graph): Map<string, InferredValue> {
 export function inferNode(node: Node, types: Map<string, InferredValue>): void {
   const inputs = node.inputs.map(name => (name === '' ? undefined : inputType(node, name, types)))
   const outputs = operatorFor(node.op).infer(node, inputs)
-  const known = evaluate(node, inputs, outputs)
+  for (const output of outputs) checkValueSize(node, inputs, output)
+  const known = evaluate(node, inputs, outputs, types)
   node.outputs.forEach((name, i) => {
     const inferred = outputs[i]
     if (name === '' || inferred === undefined) return
@@ -59,11 +67,13 @@ function inputType(node: Node, name: string, types: ReadonlyMap<string, Inferred
 }
 
 /** The values of a node whose inputs are all known. */
-function evaluate(node: Node, inputs: readonly (InferredValue | undefined)[], outputs: readonly InferredValue[]): readonly Tensor[] | undefined {
+function evaluate(node: Node, inputs: readonly (InferredValue | undefined)[], outputs: readonly InferredValue[], types: object): readonly Tensor[] | undefined {
   if (outputs.every(output => output.constant !== undefined)) return undefined
   if (inputs.some(input => input !== undefined && input.constant === undefined)) return undefined
   const size = outputs.reduce((sum, { shape }) => sum + sizeOf(shape.map(dim => (isBatch(dim) ? Infinity : dim))), 0)
-  if (!(size <= LARGEST_KNOWN_VALUE)) return undefined
+  const before = evaluated.get(types) ?? 0
+  if (!(size <= (before < MOST_KNOWN_VALUES ? LARGEST_KNOWN_VALUE : SMALLEST_KNOWN_VALUE))) return undefined
+  evaluated.set(types, before + size)
   return operatorFor(node.op).run(node, inputs.map(input => input?.constant), heapContext)
 }
 
