@@ -11,7 +11,7 @@ as_features <- function(x, name = "x") {
         "BAD_ARRAY", list(array = name, column = names(x)[!numbers][1])
       )
     }
-    x <- as.matrix(x)
+    x <- as.matrix(x, rownames.force = TRUE)
   }
   if (!is.numeric(x) && !is.logical(x)) laplace_stop(sprintf("`%s` must be a numeric matrix or data frame; it is of class %s.", name, class(x)[1]), "BAD_ARRAY")
   if (is.null(dim(x))) x <- matrix(x, ncol = 1, dimnames = list(names(x), NULL))
@@ -125,6 +125,8 @@ indicated <- function(y, known) {
 }
 
 binary_response <- function(y, known) {
+  # TRUE is the second level, whatever its name.
+  if (is.logical(y)) return(list(y = as_columns(y + 0, "y"), levels = if (is.null(known)) c("FALSE", "TRUE") else known))
   labels <- as_labels(y, known)
   if (is.factor(labels)) {
     if (nlevels(labels) != 2) {
@@ -166,13 +168,15 @@ nnet_data <- function(object, data = NULL, na_action = NULL) {
   environment <- environment(object$terms)
   call <- object$call
   from_call <- function(name) eval(call[[name]], environment)
-  arguments <- list(
-    formula = object$terms, data = if (is.null(data)) from_call("data") else data, xlev = object$xlevels,
-    na.action = if (!is.null(na_action)) na_action else if (!is.null(call$na.action)) from_call("na.action") else stats::na.omit
-  )
-  if (is.null(data) && !is.null(call$subset)) arguments$subset <- eval(call$subset, from_call("data"), environment)
   frame <- tryCatch(
-    do.call(stats::model.frame, arguments),
+    {
+      arguments <- list(
+        formula = object$terms, data = if (is.null(data)) from_call("data") else data, xlev = object$xlevels,
+        na.action = if (!is.null(na_action)) na_action else if (!is.null(call$na.action)) from_call("na.action") else stats::na.omit
+      )
+      if (is.null(data) && !is.null(call$subset)) arguments$subset <- eval(call$subset, from_call("data"), environment)
+      do.call(stats::model.frame, arguments)
+    },
     error = function(condition) {
       laplace_stop(sprintf("The data of the fit could not be found again (%s); give it with data =.", conditionMessage(condition)), "BAD_OPTION")
     }
@@ -185,7 +189,7 @@ nnet_data <- function(object, data = NULL, na_action = NULL) {
 #' Rows of features from new data: list(x, keep, names), where keep marks the rows without missing values.
 #' @noRd
 new_features <- function(object, newdata, na_action = stats::na.pass) {
-  x <- if (is.null(object$terms)) matched_columns(object, as_features(newdata, "newdata")) else design_of(object, newdata)
+  x <- if (is.null(object$terms)) as_features(matched_columns(object, newdata), "newdata") else design_of(object, newdata)
   complete <- complete_rows(x)
   omitted <- omitted_rows(complete, na_action)
   kept <- if (is.null(omitted)) seq_len(dim(x)[1]) else seq_len(dim(x)[1])[-omitted]
@@ -220,7 +224,7 @@ matched_columns <- function(object, x) {
   if (is.null(wanted) || is.null(colnames(x)) || length(dim(x)) != 2) return(x)
   missing <- setdiff(wanted, colnames(x))
   if (length(missing) > 0) stop_columns(missing)
-  x[, wanted, drop = FALSE]
+  if (is.data.frame(x)) x[wanted] else x[, wanted, drop = FALSE]
 }
 
 #' Puts rows back where there were missing values.

@@ -88,6 +88,7 @@ laplace.default <- function(object, ...) {
 laplace.nnet <- function(object, x, y, likelihood = NULL, subset = "last_layer", structure = "kron", ..., validation = NULL, data = NULL,
                          na.action = NULL, timeout = NULL, progress = getOption("polylaplace.progress", FALSE)) {
   call <- call_of(match.call())
+  refuse_multinom(object)
   warn_case_weights(object)
   options <- c(list(subset = subset, structure = structure), list(...))
   settings <- list(likelihood = likelihood, validation = validation, timeout = timeout, progress = progress)

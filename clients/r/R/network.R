@@ -63,9 +63,7 @@ weights_params <- function(weights, hints) {
 #' numbers of units and weights.
 #' @noRd
 nnet_params <- function(object) {
-  if (inherits(object, "multinom")) {
-    laplace_stop("A multinom fit has no hidden layer to approximate: vcov() of it is its Laplace approximation.", "BAD_GRAPH")
-  }
+  refuse_multinom(object)
   sizes <- as.double(object$n)
   list(
     n = as.list(sizes), wts = as_wire_array(as.double(object$wts)),
@@ -73,6 +71,12 @@ nnet_params <- function(object) {
     linout = nnet_is_linear(object), softmax = isTRUE(object$softmax), entropy = isTRUE(object$entropy),
     censored = isTRUE(object$censored), skip = length(object$wts) > (sizes[1] + 1) * sizes[2] + (sizes[2] + 1) * sizes[3]
   )
+}
+
+refuse_multinom <- function(object) {
+  if (inherits(object, "multinom")) {
+    laplace_stop("A multinom fit has no hidden layer to approximate: vcov() of it is its Laplace approximation.", "BAD_GRAPH")
+  }
 }
 
 nnet_is_linear <- function(object) object$nsunits < object$nunits

@@ -20,7 +20,7 @@ wire_bytes <- function(x) {
   writeBin(as.vector(x), raw(), endian = "little")
 }
 
-is_wire_array <- function(value) is.list(value) && is.raw(value$data) && is.character(value$dtype) && is.list(value$shape)
+is_wire_array <- function(value) is.list(value) && is.raw(value[["data"]]) && is.character(value[["dtype"]]) && is.list(value[["shape"]])
 
 #' The R vector or array of a map.
 #' @noRd

@@ -1,0 +1,25 @@
+#!/usr/bin/env bash
+# Builds the R package and checks it as CRAN does, tests included. Any error, warning or note fails. Needs `npm run build` before.
+set -euo pipefail
+here=$(cd "$(dirname "$0")/.." && pwd)
+root=$(cd "$here/../.." && pwd)
+
+[ -f "$here/inst/node/polylaplace.mjs" ] || { echo 'clients/r/inst/node is missing: run `npm run build` first.' >&2; exit 1; }
+
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+node "$root/scripts/build-clients.mjs" --server "$work/slow-server" test/protocol/slow-worker.ts
+
+export POLYLAPLACE_REPOSITORY=$root POLYLAPLACE_SLOW_SERVER=$work/slow-server
+# No look-ups: packages are those that are installed, the clock is the machine's, and no address is visited.
+export _R_CHECK_FORCE_SUGGESTS_=false _R_CHECK_CRAN_INCOMING_=false _R_CHECK_CRAN_INCOMING_REMOTE_=false _R_CHECK_SYSTEM_CLOCK_=0
+export _R_CHECK_PKG_SIZES_THRESHOLD_=10 R_REPOSITORIES=NULL LC_ALL=C.UTF-8 NOT_CRAN=true
+
+cd "$work"
+R CMD build "$here"
+R CMD check --no-manual polylaplace_*.tar.gz || { find polylaplace.Rcheck -name '*.fail' -exec tail -n 100 {} +; exit 1; }
+if ! grep -q '^Status: OK$' polylaplace.Rcheck/00check.log; then
+  echo 'R CMD check is not clean.' >&2
+  exit 1
+fi
+grep -h 'FAIL' polylaplace.Rcheck/tests/testthat.Rout

@@ -1,0 +1,263 @@
+test_that("an nnet fit by formula needs nothing else", {
+  la <- iris_fit()
+  expect_s3_class(la, "laplace")
+  expect_identical(la$likelihood, "classification")
+  expect_identical(la$subset, "last_layer")
+  expect_identical(la$structure, "kron")
+  expect_identical(la$tuned, "linearized")
+  expect_identical(la$levels, levels(iris$Species))
+  expect_identical(nobs(la), 150)
+  expect_identical(binary_fit()$likelihood, "binary")
+  expect_identical(cars_fit()$likelihood, "regression")
+})
+
+test_that("formula, matrix and network's own data agree", {
+  la <- iris_fit()
+  by_formula <- laplace(Species ~ ., data = iris, model = iris_net())
+  by_matrix <- laplace(iris_net(), as.matrix(iris[1:4]), iris$Species)
+  by_frame <- laplace(iris_net(), iris[1:4], as.character(iris$Species))
+  for (other in list(by_formula, by_matrix, by_frame)) {
+    expect_equal(other$prior_precision, la$prior_precision)
+    expect_equal(predict(other, iris), predict(la, iris))
+  }
+})
+
+test_that("the likelihood of an nnet object follows from how it was trained", {
+  skip_if_not_installed("nnet")
+  set.seed(1)
+  x <- as.matrix(iris[1:4])
+  two <- cbind(iris$Petal.Width > 1, iris$Sepal.Width > 3) + 0
+  expect_identical(inside$nnet_likelihood(iris_net()), "classification")
+  expect_identical(inside$nnet_likelihood(binary_net()), "binary")
+  expect_identical(inside$nnet_likelihood(cars_net()), "regression")
+  expect_identical(inside$nnet_likelihood(nnet::nnet(x, two, size = 2, entropy = TRUE, trace = FALSE)), "multilabel")
+})
+
+test_that("indicator matrices, as nnet itself takes them, are classes", {
+  set.seed(1)
+  x <- as.matrix(iris[1:4])
+  indicators <- nnet::class.ind(iris$Species)
+  fit <- nnet::nnet(x, indicators, size = 3, softmax = TRUE, decay = 0.05, trace = FALSE)
+  la <- laplace(fit, x, indicators)
+  expect_identical(la$levels, levels(iris$Species))
+  expect_equal(predict(la, x), predict(laplace(fit, x, iris$Species), x))
+  expect_error(laplace(fit, x, 2 * indicators), "factor", class = "laplace_error_data")
+})
+
+test_that("multilabel and several regressions", {
+  skip_if_not_installed("nnet")
+  skip_without_node()
+  set.seed(1)
+  x <- as.matrix(iris[1:3])
+  labels <- cbind(wide = iris$Petal.Width > 1, long = iris$Sepal.Length > 6) + 0
+  la <- laplace(nnet::nnet(x, labels, size = 2, entropy = TRUE, decay = 0.05, trace = FALSE), x, labels)
+  expect_identical(colnames(predict(la, x)), c("wide", "long"))
+  expect_type(predict(la, x, type = "class"), "logical")
+  expect_identical(dim(predict(la, x, type = "conf_int")), c(150L, 2L, 3L))
+  expect_identical(dim(residuals(la)), c(150L, 2L))
+  targets <- cbind(a = iris$Petal.Width, b = iris$Petal.Length) / 10
+  la <- laplace(nnet::nnet(x, targets, size = 2, linout = TRUE, decay = 0.001, trace = FALSE), x, targets)
+  expect_identical(colnames(predict(la, x)), c("a", "b"))
+  expect_identical(dimnames(predict(la, x, type = "pred_int"))[-1], list(c("a", "b"), c("fit", "lwr", "upr")))
+  expect_identical(names(laplace_uncertainty(la, x[1:3, ])), c("aleatoric", "epistemic", "total"))
+  expect_length(simulate(la, 2), 2)
+  expect_identical(dim(simulate(la, 2)[[1]]), c(150L, 2L))
+})
+
+test_that("networks with skipped layers", {
+  skip_if_not_installed("nnet")
+  skip_without_node()
+  set.seed(1)
+  fit <- nnet::nnet(dist ~ speed, scaled_cars, size = 2, skip = TRUE, linout = TRUE, decay = 0.001, trace = FALSE)
+  la <- laplace(fit)
+  expect_close(predict(la, scaled_cars, type = "link"), predict(fit, scaled_cars), 1e-9)
+})
+
+test_that("factors among the predictors are coded as the network's were", {
+  skip_if_not_installed("nnet")
+  skip_without_node()
+  set.seed(1)
+  fit <- nnet::nnet(breaks / 70 ~ wool + tension, warpbreaks, size = 2, linout = TRUE, decay = 0.01, trace = FALSE)
+  la <- laplace(fit)
+  expect_close(predict(la, warpbreaks), predict(fit, warpbreaks), 1e-9)
+  expect_close(predict(la, data.frame(wool = "B", tension = "M")), predict(fit, data.frame(wool = "B", tension = "M")), 1e-9)
+  expect_error(predict(la, data.frame(wool = "C", tension = "M")), "new level")
+  by_formula <- laplace(breaks / 70 ~ wool + tension, warpbreaks, model = fit)
+  expect_equal(by_formula$log_marginal_likelihood, la$log_marginal_likelihood)
+})
+
+test_that("the data of an nnet fit is found with its subset and na.action, or given", {
+  skip_if_not_installed("nnet")
+  skip_without_node()
+  local_fit <- function() {
+    mine <- scaled_cars
+    mine$speed[3] <- NA
+    set.seed(1)
+    nnet::nnet(dist ~ speed, mine, subset = 1:40, size = 2, linout = TRUE, decay = 0.001, trace = FALSE)
+  }
+  expect_identical(nobs(laplace(local_fit())), 39)
+  fit <- local_fit()
+  fit$call$data <- quote(no_such_data)
+  expect_error(laplace(fit), "data =", class = "laplace_error_option")
+  fit$call$subset <- NULL
+  expect_identical(nobs(laplace(fit, data = scaled_cars)), 50)
+})
+
+test_that("missing values are left out, restored by na.exclude, or refused", {
+  broken <- scaled_cars
+  broken$speed[2] <- NA
+  broken$dist[5] <- NA
+  omitted <- laplace(dist ~ speed, broken, model = cars_net())
+  expect_identical(nobs(omitted), 48)
+  expect_length(fitted(omitted), 48)
+  excluded <- laplace(dist ~ speed, broken, model = cars_net(), na.action = na.exclude)
+  expect_length(fitted(excluded), 50)
+  expect_identical(which(is.na(residuals(excluded))), c(`2` = 2L, `5` = 5L))
+  expect_error(laplace(dist ~ speed, broken, model = cars_net(), na.action = na.fail), "missing values")
+  by_matrix <- laplace(cars_net(), as.matrix(broken["speed"]), broken$dist)
+  expect_identical(nobs(by_matrix), 48)
+  expect_error(laplace(cars_net(), as.matrix(broken["speed"]), broken$dist, na.action = na.fail), "missing values")
+})
+
+test_that("tuning: methods, structures and given priors", {
+  fixed <- laplace(iris_net(), prior_precision = 2)
+  expect_equal(fixed$prior_precision, 2)
+  expect_identical(fixed$tuned, "none")
+  expect_length(laplace(iris_net(), prior_structure = "layerwise", tune = "marglik")$prior_precision, 2)
+  expect_length(laplace(iris_net(), prior_structure = "diag", tune = "marglik", structure = "diag")$prior_precision, 15)
+  grid <- suppressMessages(laplace(Species ~ ., iris[-(1:30), ], model = iris_net(), tune = "grid", validation = iris[1:30, ]))
+  expect_identical(grid$tuned, "grid")
+  held <- list(x = iris[1:30, 1:4], y = iris$Species[1:30])
+  expect_message(by_matrix <- laplace(iris_net(), iris[-(1:30), 1:4], iris$Species[-(1:30)], tune = "grid", validation = held), "edge", class = "laplace_note")
+  expect_equal(by_matrix$prior_precision, grid$prior_precision)
+  expect_error(laplace(iris_net(), tune = "grid"), class = "laplace_error_option")
+})
+
+test_that("wrong options name the nearest right one", {
+  error <- expect_error(laplace(iris_net(), strcture = "full"), "structure", class = "laplace_error_option")
+  expect_identical(error$code, "UNKNOWN_OPTION")
+  expect_identical(error$data$suggestion, "structure")
+  expect_error(laplace(iris_net(), structure = "krn"), "'kron'", class = "laplace_error_option")
+  expect_error(laplace(iris_net(), likelihood = "clasification"), "Did you mean \"classification\"", class = "laplace_error_option")
+  expect_error(laplace(iris_net(), prior_precision = -1), class = "laplace_error_option")
+  expect_error(laplace(iris_net(), subset = 0), class = "laplace_error_option")
+  expect_error(laplace(iris_net(), iris[1:4], iris$Species, NULL, "last_layer", "kron", 3), "by name", class = "laplace_error_option")
+})
+
+test_that("wrong data is explained", {
+  x <- as.matrix(iris[1:4])
+  expect_error(laplace(iris_net(), x, iris$Species[-1]), "150 rows and `y` has 149", class = "laplace_error_shape")
+  expect_error(laplace(iris_net(), x[, 1:3], iris$Species), class = "laplace_error_shape")
+  expect_error(laplace(iris_net(), iris, iris$Species), "Species.*not numeric", class = "laplace_error_data")
+  expect_error(laplace(iris_net(), x, rep("rose", 150)), "rose.*Its levels are", class = "laplace_error_data")
+  expect_error(laplace(iris_net(), x, as.integer(iris$Species)), "factor", class = "laplace_error_data")
+  expect_error(laplace(cars_net(), as.matrix(scaled_cars["speed"]), factor(scaled_cars$dist)), "classification", class = "laplace_error_data")
+  expect_error(laplace(replace(x, 1, Inf)), class = "laplace_error_data")
+  expect_error(laplace(iris_net(), replace(x, 1, Inf), iris$Species), class = "laplace_error_data")
+  expect_error(laplace(lm(dist ~ speed, cars)), "class lm is not a network", class = "laplace_error_data")
+  expect_error(laplace(Species ~ ., iris), "model = ", class = "laplace_error_option")
+})
+
+test_that("a fit of multinom is sent elsewhere", {
+  skip_if_not_installed("nnet")
+  fit <- nnet::multinom(Species ~ Sepal.Width, iris, trace = FALSE)
+  expect_error(laplace(fit), "vcov", class = "laplace_error_graph")
+})
+
+test_that("case weights are warned about", {
+  skip_if_not_installed("nnet")
+  skip_without_node()
+  set.seed(1)
+  fit <- nnet::nnet(dist ~ speed, scaled_cars, weights = rep(2, 50), size = 2, linout = TRUE, decay = 0.01, trace = FALSE)
+  expect_warning(laplace(fit), "case weights", class = "laplace_warning")
+})
+
+test_that("subsets: words, names, and numbers from 1 on", {
+  expect_identical(inside$wire_subset("all"), "all")
+  expect_identical(inside$wire_subset("0.weight"), list("0.weight"))
+  expect_identical(inside$from_wire(inside$wire_subset(c(1, 3))), c(0, 2))
+  expect_error(inside$wire_subset(c(1, 2.5)), "from 1 on", class = "laplace_error_option")
+})
+
+test_that("the same seed gives the same curvature and set.seed() is honoured", {
+  la <- cars_fit()
+  set.seed(5)
+  one <- predict(la, scaled_cars, type = "samples", n_samples = 3)
+  after <- runif(1)
+  set.seed(5)
+  expect_identical(predict(la, scaled_cars, type = "samples", n_samples = 3), one)
+  expect_identical(runif(1), after)
+  state <- .Random.seed
+  expect_identical(predict(la, scaled_cars, type = "samples", n_samples = 3, seed = 9), predict(la, scaled_cars, type = "samples", n_samples = 3, seed = 9))
+  predict(la, scaled_cars)
+  expect_identical(.Random.seed, state)
+})
+
+test_that("saveRDS and readRDS, in this session, in another, and after the server's end", {
+  la <- iris_fit()
+  path <- tempfile(fileext = ".rds")
+  saveRDS(la, path)
+  wanted <- predict(la, iris[1:5, ])
+  expect_identical(predict(readRDS(path), iris[1:5, ]), wanted)
+  close(laplace_server())
+  expect_identical(predict(la, iris[1:5, ]), wanted)
+  expect_identical(predict(readRDS(path), iris[1:5, ]), wanted)
+  result <- tempfile(fileext = ".rds")
+  script <- tempfile(fileext = ".R")
+  writeLines(c(
+    sprintf(".libPaths(%s)", paste(deparse(.libPaths()), collapse = "")), "library(polylaplace)",
+    sprintf("saveRDS(predict(readRDS('%s'), iris[1:5, ]), '%s')", path, result)
+  ), script)
+  expect_identical(system2(file.path(R.home("bin"), "Rscript"), c("--vanilla", script)), 0L)
+  expect_identical(readRDS(result), wanted)
+})
+
+test_that("fitted objects work in forked children and after a crash", {
+  skip_on_os("windows")
+  la <- iris_fit()
+  wanted <- predict(la, iris[1:5, ])
+  children <- parallel::mclapply(1:2, function(index) {
+    result <- predict(la, iris[1:5, ])
+    close(laplace_server())
+    result
+  }, mc.cores = 2)
+  for (child in children) expect_identical(child, wanted)
+  tools::pskill(laplace_server()$transport$pid(), tools::SIGKILL)
+  expect_error(predict(la, iris[1:5, ]), class = "laplace_error_server_crashed")
+  expect_identical(predict(la, iris[1:5, ]), wanted)
+})
+
+test_that("posteriors in files", {
+  la <- cars_fit()
+  path <- tempfile(fileext = ".posterior")
+  expect_identical(save_laplace(la, path), path)
+  loaded <- load_laplace(path)
+  x <- as.matrix(scaled_cars["speed"])
+  expect_identical(unname(predict(loaded, x)), unname(predict(la, scaled_cars)))
+  expect_error(predict(loaded), "newdata", class = "laplace_error_state")
+  expect_error(update(loaded), class = "laplace_error_state")
+  save_laplace(la, path, network = FALSE)
+  expect_error(load_laplace(path), class = "laplace_error")
+  expect_identical(unname(predict(load_laplace(path, model = cars_net()), x)), unname(predict(la, scaled_cars)))
+  classes <- save_laplace(iris_fit(), tempfile())
+  expect_identical(predict(load_laplace(classes, levels = levels(iris$Species)), as.matrix(iris[1:4]), type = "class"), predict(iris_fit(), iris, type = "class"))
+})
+
+test_that("update fits again", {
+  la <- cars_fit()
+  expect_identical(suppressMessages(update(la, structure = "diag"))$structure, "diag")
+  expect_equal(suppressMessages(update(la))$log_marginal_likelihood, la$log_marginal_likelihood)
+  expect_identical(as.character(update(la, structure = "diag", evaluate = FALSE)$structure), "diag")
+  two <- laplace(Species ~ ., iris, model = iris_net())
+  expect_identical(nobs(update(two, data = iris[-1, ])), 149)
+})
+
+test_that("large data goes in batches and gives the same", {
+  la <- iris_fit()
+  x <- as.matrix(iris[1:4])
+  batches <- inside$row_batches(x, 1000)
+  expect_identical(unlist(batches), 1:150)
+  expect_gt(length(batches), 3)
+  parts <- lapply(batches, function(rows) inside$predicted(la, x[rows, , drop = FALSE], list(link = "probit", predictive = "glm")))
+  expect_equal(inside$bound(parts)$probabilities, unname(predict(la, iris)))
+})

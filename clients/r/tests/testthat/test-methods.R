@@ -1,0 +1,113 @@
+test_that("printing says what matters", {
+  expect_output(print(iris_fit()), "classification, last layer, structure kron.*15 parameters, 150 examples.*Log marginal likelihood.*tuned: linearized.*Levels: setosa")
+  expect_output(print(cars_fit()), "Noise")
+  expect_output(print(summary(iris_fit())), "output.weight +3x4 +12")
+  expect_output(print(summary(cars_fit())), "mean_sd")
+})
+
+test_that("coef, vcov and confint agree", {
+  la <- cars_fit()
+  expect_identical(dimnames(vcov(la)), list(names(coef(la)), names(coef(la))))
+  expect_length(coef(la), la$parameter_count)
+  errors <- sqrt(diag(vcov(la)))
+  interval <- confint(la, level = 0.9)
+  expect_equal(unname(interval[, 2]), unname(coef(la) + qnorm(0.95) * errors))
+  expect_identical(rownames(confint(la, 2:3)), names(coef(la))[2:3])
+  expect_identical(rownames(confint(la, names(coef(la))[4])), names(coef(la))[4])
+  expect_error(confint(la, "nothing"), "no parameter", class = "laplace_error_option")
+  expect_identical(names(coef(iris_fit()))[c(1, 2, 5, 13)], c("output.weight[1,1]", "output.weight[1,2]", "output.weight[2,1]", "output.bias[1]"))
+})
+
+test_that("coefficients are the network's weights", {
+  expect_setequal(signif(coef(cars_fit()), 10), signif(cars_net()$wts, 10))
+})
+
+test_that("logLik, AIC and BIC", {
+  value <- logLik(iris_fit())
+  expect_s3_class(value, "logLik")
+  expect_identical(attr(value, "df"), 15)
+  expect_identical(attr(value, "nobs"), 150)
+  expect_warning(aic <- AIC(iris_fit()), "already weighs", class = "laplace_warning")
+  expect_equal(aic, -2 * as.numeric(value) + 30)
+  expect_warning(BIC(iris_fit()), class = "laplace_warning")
+})
+
+test_that("fitted and residuals", {
+  expect_equal(residuals(cars_fit()), scaled_cars$dist - fitted(cars_fit()))
+  expect_equal(rowSums(residuals(iris_fit())), setNames(rep(0, 150), 1:150))
+  expect_length(residuals(binary_fit()), 100)
+})
+
+test_that("simulate draws responses and minds the seed", {
+  la <- cars_fit()
+  one <- simulate(la, 3, seed = 7)
+  expect_named(one, c("sim_1", "sim_2", "sim_3"))
+  expect_identical(nrow(one), 50L)
+  set.seed(1)
+  before <- .Random.seed
+  expect_identical(simulate(la, 3, seed = 7), one)
+  expect_identical(.Random.seed, before)
+  expect_false(identical(simulate(la, 1)$sim_1, simulate(la, 1)$sim_1))
+  many <- as.matrix(simulate(la, 2000, seed = 1, newdata = scaled_cars[1:5, ]))
+  values <- predict(la, scaled_cars[1:5, ], se.fit = TRUE)
+  expect_equal(unname(apply(many, 1, sd)), unname(sqrt(values$se.fit^2 + values$residual.scale^2)), tolerance = 0.1)
+  classes <- simulate(iris_fit(), 2, seed = 1)
+  expect_identical(levels(classes$sim_1), levels(iris$Species))
+  expect_gt(mean(classes$sim_1 == iris$Species), 0.8)
+  expect_identical(levels(simulate(binary_fit(), 1, seed = 1)$sim_1), levels(two_species$Species))
+})
+
+test_that("metrics", {
+  expect_true(all(c("nll", "ece", "brier", "accuracy") %in% names(laplace_metrics(iris_fit()))))
+  metrics <- laplace_metrics(iris_fit(), iris[101:150, ])
+  p <- predict(iris_fit(), iris[101:150, ])
+  expect_equal(metrics[["nll"]], -mean(log(p[, "virginica"])))
+  values <- predict(cars_fit(), scaled_cars, se.fit = TRUE)
+  expect_equal(laplace_metrics(cars_fit())[["rmse"]], sqrt(mean((scaled_cars$dist - values$fit)^2)))
+  expect_equal(
+    laplace_metrics(cars_fit(), scaled_cars[1:9, ])[["nll"]],
+    -mean(dnorm(scaled_cars$dist, values$fit, sqrt(values$se.fit^2 + values$residual.scale^2), log = TRUE)[1:9])
+  )
+  expect_identical(names(laplace_metrics(binary_fit(), two_species[1:4], two_species$Species)), names(laplace_metrics(binary_fit())))
+})
+
+test_that("tidy, glance and augment", {
+  skip_if_not_installed("generics")
+  la <- cars_fit()
+  tidied <- generics::tidy(la, conf.int = TRUE)
+  expect_named(tidied, c("term", "estimate", "std.error", "conf.low", "conf.high"))
+  expect_equal(tidied$std.error, unname(sqrt(diag(vcov(la)))))
+  expect_identical(nrow(generics::tidy(iris_fit(), by = "tensor")), 2L)
+  glanced <- generics::glance(la)
+  expect_identical(nrow(glanced), 1L)
+  expect_equal(glanced$sigma, la$sigma_noise)
+  augmented <- generics::augment(la)
+  expect_named(augmented, c("dist", "speed", ".fitted", ".se.fit", ".resid"))
+  expect_equal(augmented$.resid, unname(residuals(la)))
+  expect_named(generics::augment(la, newdata = scaled_cars["speed"]), c("speed", ".fitted", ".se.fit"))
+  expect_equal(generics::augment(la, data = scaled_cars)$.resid, augmented$.resid)
+  classes <- generics::augment(iris_fit(), newdata = iris[1:3, ])
+  expect_true(all(c(".fitted", ".se.fit", ".pred_setosa", ".pred_virginica") %in% names(classes)))
+  expect_true(".pred_versicolor" %in% names(generics::augment(binary_fit())))
+})
+
+test_that("pictures", {
+  path <- tempfile(fileext = ".pdf")
+  grDevices::pdf(path)
+  on.exit(grDevices::dev.off())
+  curve <- plot(cars_fit(), main = "cars")
+  expect_named(curve, c("x", "fit", "lwr", "upr", "lower", "upper"))
+  expect_true(all(curve$lower <= curve$lwr & curve$lwr <= curve$fit))
+  reliability <- plot(iris_fit(), bins = 5)
+  expect_identical(sum(reliability$count), 450L)
+  expect_named(plot(binary_fit(), two_species[1:50, ]), c("probability", "frequency", "count"))
+  set.seed(1)
+  several <- laplace(nnet::nnet(Petal.Width / 3 ~ Sepal.Length + Sepal.Width, iris, size = 2, linout = TRUE, decay = 0.01, trace = FALSE))
+  expect_named(plot(several), c("fit", "se.fit", "y"))
+  skip_if_not_installed("ggplot2")
+  for (la in list(cars_fit(), iris_fit(), several)) {
+    picture <- ggplot2::autoplot(la)
+    expect_s3_class(picture, "ggplot")
+    expect_silent(print(picture))
+  }
+})

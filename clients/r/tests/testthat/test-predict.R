@@ -1,0 +1,128 @@
+test_that("classes: levels, names and shapes", {
+  la <- iris_fit()
+  new <- iris[c(1, 51, 101), ]
+  prob <- predict(la, new, type = "prob")
+  expect_identical(dimnames(prob), list(c("1", "51", "101"), levels(iris$Species)))
+  expect_equal(rowSums(prob), c(`1` = 1, `51` = 1, `101` = 1))
+  expect_identical(predict(la, new), prob)
+  expect_identical(predict(la, new, type = "class"), new$Species)
+  expect_identical(dim(predict(la, new, type = "link")), c(3L, 3L))
+  interval <- predict(la, new, type = "conf_int", seed = 1)
+  expect_identical(dimnames(interval), list(c("1", "51", "101"), levels(iris$Species), c("fit", "lwr", "upr")))
+  expect_true(all(interval[, , "lwr"] <= interval[, , "fit"] & interval[, , "fit"] <= interval[, , "upr"]))
+  expect_identical(dim(predict(la, new, type = "quantile", quantiles = c(0.1, 0.9), seed = 1)), c(3L, 3L, 2L))
+  expect_identical(dim(predict(la, new, type = "samples", n_samples = 7)), c(3L, 3L, 7L))
+  with_errors <- predict(la, new, type = "prob", se.fit = TRUE)
+  expect_identical(with_errors$fit, prob)
+  expect_identical(dimnames(with_errors$se.fit), dimnames(prob))
+})
+
+test_that("the delta method's standard errors are those of many draws", {
+  la <- laplace(iris_net(), prior_precision = 100)
+  errors <- predict(la, iris[51:60, ], type = "prob", se.fit = TRUE)$se.fit
+  draws <- predict(la, iris[51:60, ], type = "samples", n_samples = 4000, seed = 1)
+  expect_equal(unname(errors), unname(apply(draws, c(1, 2), sd)), tolerance = 0.15)
+})
+
+test_that("binary: one probability, two columns, factors", {
+  la <- binary_fit()
+  new <- two_species[c(1, 100), ]
+  p <- predict(la, new)
+  expect_length(p, 2)
+  prob <- predict(la, new, type = "prob")
+  expect_identical(colnames(prob), levels(two_species$Species))
+  expect_equal(prob[, 2], p)
+  expect_identical(predict(la, new, type = "class"), new$Species)
+  expect_equal(predict(la, new, type = "prob", se.fit = TRUE)$se.fit[, 1], predict(la, new, se.fit = TRUE)$se.fit)
+  interval <- predict(la, new, type = "conf_int", level = 0.9)
+  link <- predict(la, new, type = "link", se.fit = TRUE)
+  expect_equal(interval[, "upr"], plogis(link$fit + qnorm(0.95) * link$se.fit))
+  expect_equal(interval[, "fit"], plogis(link$fit))
+})
+
+test_that("binary with logical and with 0/1 responses", {
+  x <- as.matrix(two_species[1:4])
+  logical <- laplace(binary_net(), x, two_species$Species == "virginica", likelihood = "binary")
+  numbers <- laplace(binary_net(), x, as.integer(two_species$Species == "virginica"))
+  expect_equal(numbers$log_marginal_likelihood, binary_fit()$log_marginal_likelihood)
+  expect_equal(logical$log_marginal_likelihood, binary_fit()$log_marginal_likelihood)
+})
+
+test_that("regression: means, errors and intervals", {
+  la <- cars_fit()
+  new <- data.frame(speed = c(0.1, 0.3, 0.9))
+  values <- predict(la, new, se.fit = TRUE)
+  expect_named(values, c("fit", "se.fit", "residual.scale"))
+  expect_identical(names(values$fit), c("1", "2", "3"))
+  expect_close(values$fit, predict(cars_net(), new), 1e-9)
+  z <- qnorm(0.95)
+  confidence <- predict(la, new, type = "conf_int", level = 0.9)
+  expect_equal(confidence[, "lwr"], values$fit - z * values$se.fit)
+  prediction <- predict(la, new, type = "pred_int", level = 0.9)
+  expect_equal(prediction[, "upr"], values$fit + z * sqrt(values$se.fit^2 + values$residual.scale^2))
+  quantiles <- predict(la, new, type = "quantile", quantiles = c(0.05, 0.5, 0.95))
+  expect_identical(colnames(quantiles), c("5%", "50%", "95%"))
+  expect_equal(unname(quantiles), unname(prediction[, c("lwr", "fit", "upr")]))
+  draws <- predict(la, new, type = "samples", n_samples = 4000, seed = 3)
+  expect_equal(unname(apply(draws, 1, sd)), unname(values$se.fit), tolerance = 0.1)
+})
+
+test_that("missing values in new data", {
+  la <- cars_fit()
+  new <- data.frame(speed = c(0.1, NA, 0.9))
+  expect_identical(is.na(predict(la, new)), c(`1` = FALSE, `2` = TRUE, `3` = FALSE))
+  expect_identical(dim(predict(la, new, type = "pred_int")), c(3L, 3L))
+  expect_identical(names(predict(la, new, na.action = na.omit)), c("1", "3"))
+  expect_error(predict(la, new, na.action = na.fail), "missing values")
+  expect_error(predict(la, new[2, , drop = FALSE]), "no row", class = "laplace_error_data")
+  classes <- predict(iris_fit(), replace(iris[1:3, ], cbind(2, 1), NA), type = "class")
+  expect_identical(classes, factor(c("setosa", NA, "setosa"), levels = levels(iris$Species)))
+})
+
+test_that("columns are found by name", {
+  la <- laplace(iris_net(), iris[1:4], iris$Species)
+  expect_identical(predict(la, iris[1:5, c(5, 4, 2, 3, 1)][-1]), predict(la, iris[1:5, 1:4]))
+  expect_error(predict(la, iris[1:5, 1:3]), "lacks the column \"Petal.Width\"", class = "laplace_error_shape")
+  expect_error(predict(iris_fit(), iris[1:5, 1:2]), "lacks the columns \"Petal.Length\", \"Petal.Width\"", class = "laplace_error_shape")
+  expect_equal(unname(predict(la, unname(as.matrix(iris[1:5, 1:4])))), unname(predict(la, iris[1:5, 1:4])))
+})
+
+test_that("links and drawn weights", {
+  la <- iris_fit()
+  probit <- predict(la, iris[50:55, ])
+  for (link in c("mc", "bridge", "bridge_norm", "mean_field_1", "mean_field_2", "map")) {
+    expect_identical(dim(predict(la, iris[50:55, ], link = link, seed = 1)), dim(probit), info = link)
+  }
+  expect_close(predict(la, iris[50:55, ], link = "map"), predict(iris_net(), iris[50:55, ]), 1e-6)
+  expect_identical(dim(predict(la, iris[50:55, ], predictive = "nn", n_samples = 20, seed = 1)), dim(probit))
+  expect_error(predict(la, iris, link = "probitt"), "'probit'", class = "laplace_error_option")
+})
+
+test_that("wrong types and arguments", {
+  expect_error(predict(iris_fit(), iris, type = "probs"), "Did you mean \"prob\"", class = "laplace_error_option")
+  expect_error(predict(cars_fit(), type = "class"), "regression", class = "laplace_error_option")
+  expect_error(predict(iris_fit(), type = "pred_int"), "conf_int", class = "laplace_error_option")
+  expect_error(predict(iris_fit(), iris, levl = 0.9), "`level`", class = "laplace_error_option")
+  expect_error(predict(cars_fit(), type = "conf_int", level = 95), "between 0 and 1", class = "laplace_error_option")
+  expect_error(predict(cars_fit(), type = "quantile", quantiles = 2), "between 0 and 1", class = "laplace_error_option")
+  expect_error(predict(cars_fit(), type = "samples", seed = -1), "seed", class = "laplace_error_option")
+})
+
+test_that("uncertainty has two parts", {
+  parts <- laplace_uncertainty(cars_fit(), data.frame(speed = c(0.3, NA, 2)))
+  expect_named(parts, c("aleatoric", "epistemic", "total"))
+  expect_equal(parts$aleatoric[1], cars_fit()$sigma_noise^2)
+  expect_gt(parts$epistemic[3], parts$epistemic[1])
+  expect_true(is.na(parts$total[2]))
+  entropies <- laplace_uncertainty(iris_fit(), seed = 1)
+  expect_identical(nrow(entropies), 150L)
+  expect_identical(laplace_uncertainty(iris_fit(), seed = 1), entropies)
+  expect_true(all(entropies$total <= log(3) + 1e-9))
+})
+
+test_that("a small prediction is quick", {
+  la <- cars_fit()
+  new <- data.frame(speed = 0.3)
+  predict(la, new)
+  expect_lt(min(vapply(1:20, function(index) seconds_of(predict(la, new)), 0)), 0.02)
+})
