@@ -6,7 +6,7 @@ import { DataError } from '../core/errors.js'
 import { nearestWord } from '../core/suggest.js'
 import { formatShape, type Tensor } from '../core/tensor.js'
 import { readNpy } from './npy.js'
-import { ZIP_FUNCTIONS } from './zip-functions.js'
+import { ZIP_FUNCTIONS } from '../node/zip-functions.js'
 
 export type NamedArrays = ReadonlyMap<string, Tensor>
 

@@ -5,7 +5,7 @@ import type { Graph } from '../core/graph/graph.js'
 import { oneOf } from '../core/suggest.js'
 import { type Arguments, type OptionTable, UsageError } from './arguments.js'
 import { readBytes, withFileName } from './files.js'
-import { ZIP_FUNCTIONS } from './zip-functions.js'
+import { ZIP_FUNCTIONS } from '../node/zip-functions.js'
 
 /** How a network file is to be read. */
 export const MODEL_OPTIONS: OptionTable = {

@@ -1,24 +1,23 @@
 /** @file What Node brings to the core: the package for small linear systems, loaded only when the evidence of few hyper-parameters is maximised. */
-import { createRequire } from 'node:module'
 import type { Host } from '../core/host.js'
 import type { SmallSolver } from '../core/tuning/newton.js'
 import ndarray from 'ndarray'
+import { type LinearSolve, loadLinearSolve } from './linear-solve.js'
 
 /** Beyond this many unknowns the unpivoted elimination of ndarray-linear-solve is not used. */
 const MOST_UNKNOWNS = 16
 /** Largest residual, relative to the right-hand side, that is taken. */
 const TOLERANCE = 1e-10
 
-type Solve = (out: unknown, matrix: unknown, right: unknown) => boolean
-let solve: Solve | undefined
+let solve: LinearSolve | undefined
 
 /** Gaussian elimination by ndarray-linear-solve, checked by its residual; the matrix is symmetric, so that the transposed system it solves is the same. */
 const solveByNdarray: SmallSolver = (n, matrix, right) => {
   if (n > MOST_UNKNOWNS) return undefined
   try {
-    solve ??= createRequire(import.meta.url)('ndarray-linear-solve') as Solve
+    solve ??= loadLinearSolve()
   } catch {
-    // A bundle or a page that forbids code generation goes without it.
+    // A program that forbids code generation goes without it.
     return undefined
   }
   const solution = new Float64Array(n)

@@ -21,11 +21,17 @@ const ALIAS = { 'msgpackr/unpack': join(root, 'node_modules/msgpackr/unpack.js')
 /** CommonJS packages in an ES module need a require of their own. */
 const REQUIRE = "import { createRequire as __createRequire } from 'node:module'; const require = __createRequire(import.meta.url);"
 
+/** The package for small linear systems as a part of the bundle, so that every language gets the same numbers to the last bit. */
+const BUNDLE_LINEAR_SOLVE = {
+  name: 'linear-solve',
+  setup: ({ onLoad }) => { onLoad({ filter: /[\\/]node[\\/]linear-solve\.[jt]s$/ }, () => ({ contents: "export const loadLinearSolve = () => require('ndarray-linear-solve')", resolveDir: root })) },
+}
+
 /** Bundles one module; with `splitting`, what it imports dynamically becomes further files. The result maps names to texts. */
 async function bundle(entry, name, { define = {}, splitting = false } = {}) {
   const { outputFiles } = await build({
     absWorkingDir: root, entryPoints: [{ in: entry, out: name }], bundle: true, splitting, write: false, outdir: 'out', outExtension: { '.js': '.mjs' }, chunkNames: '[name]-[hash]',
-    format: 'esm', platform: 'node', target: 'node20', charset: 'utf8', external: [...EXTERNAL, './worker.mjs'], alias: ALIAS, define, minifySyntax: true, minifyWhitespace: true,
+    format: 'esm', platform: 'node', target: 'node20', charset: 'utf8', external: [...EXTERNAL, './worker.mjs'], alias: ALIAS, plugins: [BUNDLE_LINEAR_SOLVE], define, minifySyntax: true, minifyWhitespace: true,
     legalComments: 'eof', logLevel: 'warning', banner: { js: REQUIRE },
   })
   return new Map(outputFiles.map(file => [basename(file.path), file.text]).sort(([a], [b]) => (a < b ? -1 : 1)))

@@ -2,6 +2,7 @@
 import type { FileTensor } from '../../adapters/file-tensor.js'
 import type { LayersOptions } from '../../adapters/layers/index.js'
 import type { NetworkHints } from '../../adapters/network/index.js'
+import { ZIP_FUNCTIONS } from '../../node/zip-functions.js'
 import { forward as runNetwork, type ForwardOptions } from '../../core/forward.js'
 import { memoryTable, summarizeNetwork } from '../../core/network-summary.js'
 import { LIKELIHOODS } from '../../core/options.js'
@@ -43,18 +44,17 @@ function modelFrom(params: DecodedMap, bench: Workbench): Promise<Model> {
 
 async function fromBytes(bytes: Uint8Array, params: DecodedMap): Promise<Model> {
   const { readNetwork: read, describeFile } = await import('../../adapters/network/index.js')
-  const hints: NetworkHints = hintsOf(params)
+  const hints: NetworkHints = { ...hintsOf(params), ...ZIP_FUNCTIONS }
   return { graph: await read(bytes, hints), format: (await describeFile(bytes, hints)).format }
 }
 
-/** What a client says beside the file. Choosing an input or output is the fit's; every other word is checked by the reader. */
-const HINTS = ['format', 'architecture', 'activation', 'inputSize', 'model', 'files'] as const
-const FIT_HINTS = ['input', 'output'] as const
+/** What a client may say beside the file; the values are checked by the reader. */
+const HINTS = ['format', 'architecture', 'activation', 'input', 'output', 'inputSize', 'model', 'files'] as const
 
 function hintsOf(params: DecodedMap): Record<string, unknown> {
   const hints = mapParameter(params, 'hints')
-  knownOptions('readNetwork', hints, [...HINTS, ...FIT_HINTS])
-  return Object.fromEntries(HINTS.flatMap(key => { const value = optional(hints, key); return value === undefined ? [] : [[key, value]] }))
+  knownOptions('readNetwork', hints, HINTS)
+  return Object.fromEntries(Object.entries(hints).filter(([, value]) => value !== null))
 }
 
 async function fromLayers(params: DecodedMap, bench: Workbench): Promise<Model> {

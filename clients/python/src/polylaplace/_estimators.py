@@ -203,7 +203,8 @@ class LaplaceClassifier(ClassifierMixin, _LaplaceEstimator):  # type: ignore[mis
 
     def predict(self, X: Any) -> Array:
         """The most probable class of each row."""
-        labels: Array = self.classes_[np.argmax(self.predict_proba(X), axis=1)]
+        probabilities = self.predict_proba(X)
+        labels: Array = self.classes_[np.argmax(probabilities, axis=1)]
         return labels
 
     def sample_y(self, X: Any, n_samples: int = 1, random_state: Any = 0) -> Array:
@@ -233,8 +234,16 @@ class LaplaceRegressor(RegressorMixin, _LaplaceEstimator):  # type: ignore[misc]
 
     def fit(self, X: Any, y: Any, *, X_val: Any = None, y_val: Any = None) -> LaplaceRegressor:
         """Fits the posterior (and an unfitted network before)."""
+        # One example cannot tell noise from signal.
         X, y = validate_data(
-            self, X, y, dtype=[np.float64, np.float32], allow_nd=True, multi_output=True, y_numeric=True
+            self,
+            X,
+            y,
+            dtype=[np.float64, np.float32],
+            allow_nd=True,
+            multi_output=True,
+            y_numeric=True,
+            ensure_min_samples=2,
         )
         network = self._network(MLPRegressor, X, y)
         self._vector = y.ndim == 1

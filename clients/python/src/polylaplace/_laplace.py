@@ -16,7 +16,7 @@ from ._client import Client, default_client
 from ._data import Array, batches, fresh_seed, is_array_like, joined, to_array
 from ._exceptions import LaplaceError, OptionError, StateError
 from ._kron import KronFactors
-from ._models import Architecture, NetworkParams, load_architecture, network_params
+from ._models import Architecture, NetworkParams, load_architecture, network_params, with_input_size
 from ._partial import Partial
 from ._progress import ProgressOption
 from ._remote import Remote, create
@@ -165,9 +165,9 @@ class Laplace:
         if self._network is None:
             if self._network_params is None:
                 self._network_params = network_params(self.model, self._hints, example)
-            params = self._network_params
-            if params is None:
+            if self._network_params is None:
                 raise StateError("This network is sent with the first data; call fit first.", "NOT_FITTED")
+            params = with_input_size(self._network_params, example)
             self._network, answer = create(
                 self._client, "readNetwork", params, lambda client: str(client.call("readNetwork", params)["handle"])
             )

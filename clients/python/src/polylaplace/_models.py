@@ -57,6 +57,15 @@ def network_params(model: Any, hints: Mapping[str, Any], example: Array | None =
     )
 
 
+def with_input_size(params: NetworkParams, example: Array | None) -> NetworkParams:
+    """Adds the shape of one example for layers, which do not tell the size of images or the length of sequences."""
+    hints = params.get("hints", {})
+    bare = "layers" in params or hints.get("architecture") is not None
+    if example is None or example.ndim < 3 or not bare or "inputSize" in hints:
+        return params
+    return {**params, "hints": {**hints, "inputSize": [int(extent) for extent in example.shape[1:]]}}
+
+
 def load_architecture(architecture: Architecture | None) -> list[Mapping[str, Any]] | None:
     """The list of layers of an architecture option."""
     if architecture is None:

@@ -121,9 +121,9 @@ class Transport:
             failure = error
         except (OSError, ValueError):
             pass
-        error = failure or self.explain_end()
+        reason = failure or self.explain_end()
         self.ended = True
-        self._on_end(error)
+        self._on_end(reason)
 
     def explain_end(self) -> LaplaceError:
         """The error for requests that will not be answered any more."""
