@@ -8,7 +8,7 @@ import { chooseArray, readNamedArrays } from './arrays.js'
 import { readCsv } from './csv.js'
 import { readBytes, withFileName } from './files.js'
 import { isNpy, readNpy } from './npy.js'
-import { targetsOf } from './targets.js'
+import { type KnownLabels, targetsOf } from './targets.js'
 
 /** Examples, their answers where they are known, and what text labels stand for. */
 export interface Examples {
@@ -27,7 +27,7 @@ export interface DataSelection {
   /** Whether answers must be there: the last column is then taken when none is named. */
   readonly answered: boolean
   /** What numbers text labels had in an earlier file. */
-  readonly labels?: readonly string[] | undefined
+  readonly labels?: KnownLabels | undefined
 }
 
 /**

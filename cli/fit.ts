@@ -12,8 +12,10 @@ import type { Command } from './command.js'
 import { type Examples, readExamples } from './data-file.js'
 import { writeBytes } from './files.js'
 import { toJson } from './json.js'
+import { withLabels } from './labels.js'
 import { MODEL_OPTIONS, readNetworkFile } from './model-file.js'
 import { formatCount, formatNumber, formatSeconds, pairs } from './table.js'
+import type { KnownLabels } from './targets.js'
 import { progressLine, type Terminal } from './terminal.js'
 
 const words = (list: readonly string[]): string => list.join(' | ')
@@ -61,7 +63,7 @@ export const fit: Command = {
     const { graph } = await readNetworkFile(args.positionals[0], args)
     const examples = await answered(data, args, options.likelihood)
     const validationFile = args.text('validation')
-    const validation = validationFile === undefined ? undefined : await answered(validationFile, args, options.likelihood, examples.labels)
+    const validation = validationFile === undefined ? undefined : await answered(validationFile, args, options.likelihood, examples.labels ?? 'none')
     const started = performance.now()
     const progress = progressLine(terminal)
     try {
@@ -69,7 +71,7 @@ export const fit: Command = {
         .fit(examples.x, examples.y, { onProgress: progress.onProgress })
       progress.clear()
       const seconds = (performance.now() - started) / 1000
-      await writeBytes(out, posterior.save())
+      await writeBytes(out, examples.labels === undefined ? posterior.save() : withLabels(posterior.save(), examples.labels))
       const summary = posterior.summary()
       if (args.flag('json')) terminal.write(toJson({ file: out, seconds, ...(examples.labels === undefined ? {} : { labels: examples.labels }), ...summary }))
       else report(terminal, summary, seconds, out, examples.labels)
@@ -80,7 +82,7 @@ export const fit: Command = {
 }
 
 /** Examples with answers. */
-async function answered(path: string, args: Arguments, likelihood: Likelihood, labels?: readonly string[]): Promise<Examples & Required<Pick<Examples, 'y'>>> {
+async function answered(path: string, args: Arguments, likelihood: Likelihood, labels?: KnownLabels): Promise<Examples & Required<Pick<Examples, 'y'>>> {
   const examples = await readExamples(path, { likelihood, target: args.text('target'), inputs: args.text('inputs'), answered: true, labels })
   if (examples.y === undefined) throw new UsageError(`${path} has no answers; name them with --target.`)
   return { ...examples, y: examples.y }

@@ -1,6 +1,6 @@
 /** @file `polylaplace predict`: what a posterior says of new inputs. */
-import { LaplaceError, ShapeError } from '../core/errors.js'
-import type { LaplacePosterior } from '../core/laplace-posterior.js'
+import { LaplaceError } from '../core/errors.js'
+import type { LaplacePosterior, PredictOptions } from '../core/laplace-posterior.js'
 import { loadPosterior } from '../core/load-posterior.js'
 import { type Metrics, metrics } from '../core/metrics/index.js'
 import { LINKS, PREDICTIVES } from '../core/options.js'
@@ -10,9 +10,10 @@ import { float64 } from '../core/tensor.js'
 import { nodeHost } from '../node/host.js'
 import { type Arguments, UsageError } from './arguments.js'
 import type { Command } from './command.js'
-import { type Examples, readExamples } from './data-file.js'
+import { readExamples } from './data-file.js'
 import { readBytes, withFileName, writeBytes } from './files.js'
 import { toJson } from './json.js'
+import { labelsIn } from './labels.js'
 import { MODEL_OPTIONS, readNetworkFile } from './model-file.js'
 import { writeNpy } from './npy.js'
 import { predictionCsv, predictionJson, predictionRows, predictionTable } from './predictions.js'
@@ -27,7 +28,6 @@ export const predict: Command = {
     data: { type: 'string', value: 'FILE', required: true, help: 'inputs: CSV, .npy, .npz or safetensors' },
     target: { type: 'string', value: 'NAME', help: 'column (or array) of the answers, when the file has them: the predictions are scored' },
     inputs: { type: 'string', value: 'NAME', help: 'array of the inputs, in files of several arrays; by default x' },
-    labels: { type: 'string', value: 'NAMES', help: 'text labels in the order that fit gave them, separated by commas' },
     out: { type: 'string', value: 'FILE', help: 'writes every number to a .csv, .json or .npy file' },
     link: { type: 'string', value: 'NAME', help: LINKS.join(' | ') },
     predictive: { type: 'string', value: 'NAME', help: `${PREDICTIVES.join(' (linearised) | ')} (sampled weights)` },
@@ -40,40 +40,46 @@ export const predict: Command = {
   run: async (args, terminal) => {
     const [data, out] = [args.required('data'), args.text('out')]
     const write = out === undefined ? undefined : writerFor(out)
-    const posterior = await readPosterior(args.positionals[0], args)
+    const { posterior, labels } = await readPosterior(args.positionals[0], args)
     const { likelihood } = posterior
-    const labels = args.text('labels')?.split(',')
-    const examples = await readExamples(data, { likelihood, target: args.text('target'), inputs: args.text('inputs'), answered: false, labels })
+    const target = args.text('target')
     const progress = progressLine(terminal)
-    const prediction = await predictOf(posterior, examples, args, progress.onProgress).finally(progress.clear)
+    const { examples, prediction } = await hintingAtTarget(target, async () => {
+      const examples = await readExamples(data, { likelihood, target, inputs: args.text('inputs'), answered: false, labels: labels ?? 'none' })
+      return { examples, prediction: await posterior.predict(examples.x, predictOptions(args), { onProgress: progress.onProgress }) }
+    }).finally(progress.clear)
     const scores = examples.y === undefined ? undefined : metrics(likelihood, examples.y, prediction, posterior.sigmaNoise)
     if (out !== undefined && write !== undefined) await writeBytes(out, write(prediction, posterior))
-    if (args.flag('json')) terminal.write(toJson({ likelihood, ...predictionJson(prediction), ...(scores === undefined ? {} : { metrics: scores }) }))
-    else report(terminal, posterior, prediction, scores, out)
+    if (args.flag('json')) terminal.write(toJson({ likelihood, ...(labels === undefined ? {} : { labels }), ...predictionJson(prediction), ...(scores === undefined ? {} : { metrics: scores }) }))
+    else report(terminal, { posterior, labels }, prediction, scores, out)
   },
 }
 
-async function readPosterior(path: string, args: Arguments): Promise<LaplacePosterior> {
+/** A posterior, and the labels of its classes where they were text. */
+interface LabelledPosterior { readonly posterior: LaplacePosterior, readonly labels: readonly string[] | undefined }
+
+async function readPosterior(path: string, args: Arguments): Promise<LabelledPosterior> {
   const bytes = await readBytes(path)
   const network = args.text('network')
   const graph = network === undefined ? undefined : (await readNetworkFile(network, args)).graph
-  return withFileName(path, () => loadPosterior(bytes, graph === undefined ? {} : { network: graph }, nodeHost))
+  return withFileName(path, () => ({ posterior: loadPosterior(bytes, graph === undefined ? {} : { network: graph }, nodeHost), labels: labelsIn(bytes) }))
 }
 
-async function predictOf(posterior: LaplacePosterior, { x, y }: Examples, args: Arguments, onProgress: ReturnType<typeof progressLine>['onProgress']): Promise<Prediction> {
-  const [link, predictive, samples] = [args.text('link'), args.text('predictive'), args.number('samples')]
-  const options = {
-    seed: args.number('seed') ?? 0,
-    ...(link === undefined ? {} : { link: oneOf('link', link, LINKS) }),
-    ...(predictive === undefined ? {} : { predictive: oneOf('predictive', predictive, PREDICTIVES) }),
-    ...(samples === undefined ? {} : { samples }),
+function predictOptions(args: Arguments): PredictOptions {
+  const [link, predictive] = [args.text('link'), args.text('predictive')]
+  return {
+    seed: args.number('seed') ?? 0, samples: args.number('samples'),
+    link: link === undefined ? undefined : oneOf('link', link, LINKS), predictive: predictive === undefined ? undefined : oneOf('predictive', predictive, PREDICTIVES),
   }
+}
+
+/** Adds to an error what the commonest slip is: the file has the answers too, and their column is taken for an input. */
+async function hintingAtTarget<R>(target: string | undefined, work: () => Promise<R>): Promise<R> {
   try {
-    return await posterior.predict(x, options, { onProgress })
+    return await work()
   } catch (error) {
-    // The commonest slip: the file that the posterior was fitted to, answers and all.
-    if (error instanceof ShapeError && y === undefined) throw new LaplaceError(error.code, `${error.message} If the file holds the answers too, name their column with --target.`, error.data)
-    throw error
+    const slip = target === undefined && error instanceof LaplaceError && (error.code === 'SHAPE_MISMATCH' || error.code === 'BAD_DATA_FILE')
+    throw slip ? new LaplaceError(error.code, `${error.message} If the file holds the answers too, name their column with --target.`, error.data) : error
   }
 }
 
@@ -95,11 +101,11 @@ function writerFor(path: string): Writer {
 /** Rows that a watched terminal shows. */
 const ROWS_SHOWN = 20
 
-function report(terminal: Terminal, posterior: LaplacePosterior, prediction: Prediction, scores: Metrics | undefined, out: string | undefined): void {
+function report(terminal: Terminal, { posterior, labels }: LabelledPosterior, prediction: Prediction, scores: Metrics | undefined, out: string | undefined): void {
   const [n] = prediction.mean.shape
   const cut = out !== undefined || (terminal.watched && n > 2 * ROWS_SHOWN)
   const rows = cut ? Math.min(n, ROWS_SHOWN) : n
-  terminal.write(`${predictionTable(prediction, posterior.likelihood, rows)}\n`)
+  terminal.write(`${predictionTable(prediction, posterior.likelihood, rows, labels)}\n`)
   if (rows < n) terminal.write(`  ... ${n - rows} more rows${out === undefined ? '; --out FILE writes all of them' : ''}\n`)
   if (scores !== undefined) terminal.write(`\n  ${Object.entries(scores).map(([name, value]) => `${name} ${formatNumber(value)}`).join('   ')}\n`)
   if (out !== undefined) terminal.write(`\n  Every number is in ${out}.\n`)

@@ -64,8 +64,8 @@ export function predictionJson({ mean, variance, probabilities, predictiveVarian
 const MOST_SHOWN = 6
 
 /** A table for people: the answer, how sure it is, and of what kind the doubt is. */
-export function predictionTable(prediction: Prediction, likelihood: Likelihood, rows: number): string {
-  const shown = likelihood === 'regression' ? regressionColumns(prediction) : probabilityColumns(prediction, likelihood)
+export function predictionTable(prediction: Prediction, likelihood: Likelihood, rows: number, labels?: readonly string[]): string {
+  const shown = likelihood === 'regression' ? regressionColumns(prediction) : probabilityColumns(prediction, likelihood, labels)
   return table([['row', ...shown.map(column => column.name)], ...Array.from({ length: rows }, (_, row) => [String(row), ...shown.map(column => column.text(row))])])
 }
 
@@ -82,13 +82,13 @@ function regressionColumns({ mean, variance, predictiveVariance }: Prediction): 
   return [...numbered('mean', mean), ...numbered('sd', sd), ...(predictive === undefined ? [] : numbered('sd with noise', predictive))]
 }
 
-function probabilityColumns({ probabilities, mean, variance, aleatoric, epistemic }: Prediction, likelihood: Likelihood): TextColumn[] {
+function probabilityColumns({ probabilities, mean, variance, aleatoric, epistemic }: Prediction, likelihood: Likelihood, labels: readonly string[] | undefined): TextColumn[] {
   if (probabilities === undefined) return [...numbered('mean', mean), ...numbered('sd', roots(variance))]
   const doubt = [...(aleatoric === undefined ? [] : numbered('aleatoric', aleatoric)), ...(epistemic === undefined ? [] : numbered('epistemic', epistemic))]
   if (likelihood !== 'classification') return [...numbered('probability', probabilities), ...numbered('mean', mean), ...numbered('sd', roots(variance)), ...doubt]
   const outputs = probabilities.shape[1]
   const of = (value: Tensor) => (row: number): string => formatNumber(value.data[row * outputs + bestClass(probabilities, row)])
-  const answer = [{ name: 'class', text: (row: number) => String(bestClass(probabilities, row)) }, { name: 'probability', text: of(probabilities) }]
+  const answer = [{ name: 'class', text: (row: number) => labels?.[bestClass(probabilities, row)] ?? String(bestClass(probabilities, row)) }, { name: 'probability', text: of(probabilities) }]
   const others = outputs <= MOST_SHOWN ? numbered('p', probabilities) : []
   return [...answer, ...others, { name: 'logit', text: of(mean) }, { name: 'sd', text: of(roots(variance)) }, ...doubt]
 }

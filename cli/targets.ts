@@ -4,6 +4,9 @@ import type { Likelihood } from '../core/options.js'
 import { float64, type Tensor, tensor } from '../core/tensor.js'
 import type { TargetColumn } from './csv.js'
 
+/** What text labels stood for when the posterior was fitted. */
+export type KnownLabels = readonly string[] | 'none'
+
 /** Answers, and what the text labels mean: label i stands for the number i. */
 export interface Targets {
   readonly y: Tensor
@@ -13,10 +16,10 @@ export interface Targets {
 /**
  * The targets of a table.
  * Text labels of one column stand for their place in the sorted list of distinct ones; numbers stay as they are.
- * @param labels what numbers an earlier file gave the labels, to use the same
+ * @param known labels that an earlier file gave numbers; undefined to number them here, 'none' where there was no text
  * @throws DataError BAD_LABELS
  */
-export function targetsOf(columns: readonly TargetColumn[], likelihood: Likelihood, labels?: readonly string[]): Targets {
+export function targetsOf(columns: readonly TargetColumn[], likelihood: Likelihood, known?: KnownLabels): Targets {
   const rows = columns[0].cells.length
   if (columns.length > 1) {
     if (likelihood === 'classification') throw new DataError('BAD_LABELS', `classification has one target column; got ${columns.length}: ${columns.map(column => column.name).join(', ')}.`)
@@ -25,7 +28,8 @@ export function targetsOf(columns: readonly TargetColumn[], likelihood: Likeliho
   }
   const [{ name, cells }] = columns
   const text = cells.some(cell => cell === '' || Number.isNaN(Number(cell)))
-  if (labels !== undefined || (text && likelihood !== 'regression')) return textTargets(name, cells, likelihood, labels)
+  const byName = known !== undefined && known !== 'none' && cells.some(cell => known.includes(cell))
+  if (byName || (text && likelihood !== 'regression')) return textTargets(name, cells, likelihood, known)
   const values = cells.map((cell, row) => numberOf(cell, name, row))
   return { y: values.every(Number.isInteger) ? tensor('int64', [rows], values) : float64([rows], values) }
 }
@@ -39,9 +43,10 @@ function numberOf(cell: string, column: string, row: number): number {
 /** More distinct labels than this are a column of names, not of classes. */
 const MOST_LABELS = 10_000
 
-function textTargets(column: string, cells: readonly string[], likelihood: Likelihood, known: readonly string[] | undefined): Targets {
+function textTargets(column: string, cells: readonly string[], likelihood: Likelihood, known: KnownLabels | undefined): Targets {
   const empty = cells.indexOf('')
   if (empty !== -1) throw new DataError('BAD_LABELS', `Target column '${column}', row ${empty + 1}: the label is missing. Remove such rows.`, { column, row: empty })
+  if (known === 'none') throw new DataError('BAD_LABELS', `Target column '${column}' holds text ('${cells[0].slice(0, 40)}'), and the posterior was fitted to numbers: it is not known which label is which.`, { column })
   const labels = known ?? [...new Set(cells)].sort()
   if (labels.length > MOST_LABELS) throw new DataError('BAD_LABELS', `Target column '${column}' has ${labels.length} distinct texts; classes are expected.`, { column })
   if (likelihood !== 'classification' && labels.length !== 2) {
