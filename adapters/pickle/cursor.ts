@@ -59,3 +59,20 @@ export function utf8(bytes: Uint8Array, offset: number): string {
     return refusePickle('holds text that is not UTF-8', { offset })
   }
 }
+
+/** The next bytes as text. */
+export function takeText(cursor: Cursor, length: number): string {
+  const start = advance(cursor, length)
+  return shortText(cursor.bytes, start, length) ?? utf8(cursor.bytes.subarray(start, start + length), start)
+}
+
+/** Up to 8 plain characters, for which the decoder takes long to start: a file can hold a million such texts. */
+function shortText(bytes: Uint8Array, start: number, length: number): string | undefined {
+  if (length > 8) return undefined
+  let text = ''
+  for (let i = start; i < start + length; i++) {
+    if (bytes[i] > 0x7F) return undefined
+    text += String.fromCharCode(bytes[i])
+  }
+  return text
+}

@@ -1,7 +1,7 @@
 /** @file Bounds on what a pickle may hold. */
 
 export interface PickleLimits {
-  /** Values put on the stack: a tensor of a state dict takes about 20, an epoch of a training log one. */
+  /** Values put on the stack: a tensor of a state dict takes about 20, a number of a training log one. */
   readonly values: number
   /** Lists, dictionaries, tuples and objects: about 5 for a tensor. Each costs some hundred bytes of memory for one byte of file. */
   readonly containers: number
@@ -15,4 +15,4 @@ export interface PickleLimits {
   readonly lineBytes: number
 }
 
-export const PICKLE_LIMITS: PickleLimits = { values: 5_000_000, containers: 1_000_000, marks: 100_000, keyBytes: 65_536, integerBytes: 256, lineBytes: 1024 }
+export const PICKLE_LIMITS: PickleLimits = { values: 2_000_000, containers: 500_000, marks: 100_000, keyBytes: 65_536, integerBytes: 256, lineBytes: 1024 }

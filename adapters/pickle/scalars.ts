@@ -1,5 +1,5 @@
 /** @file Opcodes of numbers, text and bytes. */
-import { type Cursor, float64, int32, line, take, uint16, uint32, uint64, uint8, utf8 } from './cursor.js'
+import { type Cursor, float64, int32, line, take, takeText, uint16, uint32, uint64, uint8, utf8 } from './cursor.js'
 import { type Machine, push } from './machine.js'
 import { refusePickle } from './refusal.js'
 import { PickleFloat, type PickleValue } from './values.js'
@@ -42,11 +42,6 @@ function decimalFloat(machine: Machine): PickleFloat {
   return new PickleFloat(/nan/.test(text) ? NaN : /inf/.test(text) ? (text.startsWith('-') ? -Infinity : Infinity) : Number(text))
 }
 
-function text(cursor: Cursor, length: number): string {
-  const { offset } = cursor
-  return utf8(take(cursor, length), offset)
-}
-
 /** A `str` of Python 2: text where it is UTF-8, else bytes. */
 function oldString(cursor: Cursor, length: number): string | Uint8Array {
   const bytes = take(cursor, length)
@@ -76,9 +71,9 @@ export const SCALARS: ReadonlyMap<number, Handler> = new Map<number, Handler>([
   [0x4C, scalar((_, machine) => decimal(machine))],
   [0x47, scalar(cursor => new PickleFloat(float64(cursor)))],
   [0x46, scalar((_, machine) => decimalFloat(machine))],
-  [0x8C, scalar(cursor => text(cursor, uint8(cursor)))],
-  [0x58, scalar(cursor => text(cursor, uint32(cursor)))],
-  [0x8D, scalar(cursor => text(cursor, uint64(cursor)))],
+  [0x8C, scalar(cursor => takeText(cursor, uint8(cursor)))],
+  [0x58, scalar(cursor => takeText(cursor, uint32(cursor)))],
+  [0x8D, scalar(cursor => takeText(cursor, uint64(cursor)))],
   [0x55, scalar(cursor => oldString(cursor, uint8(cursor)))],
   [0x54, scalar(cursor => oldString(cursor, uint32(cursor)))],
   [0x43, scalar(cursor => take(cursor, uint8(cursor)))],

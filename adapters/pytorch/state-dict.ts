@@ -46,7 +46,7 @@ function choose(value: PickleValue, finder: TensorFinder, notes: string[]): Pick
   for (let current = value; ;) {
     if (tensorOf(current) !== undefined || isNetwork(current)) return current
     const children = [...childrenOf(current)].filter(child => !isTrainingState(child) && finder.holdsTensors(child[1]))
-    const next = step(current, children)
+    const next = step(current, children, finder)
     if (next === undefined) return current
     const others = children.filter(child => child !== next && tensorOf(child[1]) === undefined).map(([name]) => `'${name.slice(0, 50)}'`)
     notes.push(`The network was taken from '${next[0].slice(0, 100)}'${others.length === 0 ? '' : `; there are tensors in ${others.slice(0, 5).join(', ')} too (option key)`}.`)
@@ -55,21 +55,14 @@ function choose(value: PickleValue, finder: TensorFinder, notes: string[]): Pick
 }
 
 /** The child to step into, or undefined when the value itself is the state dict. */
-function step(value: PickleValue, children: readonly Child[]): Child | undefined {
+function step(value: PickleValue, children: readonly Child[], finder: TensorFinder): Child | undefined {
   const containers = children.filter(([, child]) => tensorOf(child) === undefined)
   const usual = USUAL_KEYS.map(key => containers.find(([name]) => name === key)).find(found => found !== undefined)
-  if (usual !== undefined && (SURE_KEY.test(usual[0]) || !isLayer(usual[1]))) return usual
-  if (containers.length === 0 || containers.length < children.length || (value instanceof PickleDict && containers.every(([, child]) => isLayer(child)))) return undefined
+  if (usual !== undefined && (SURE_KEY.test(usual[0]) || !finder.isLayer(usual[1]))) return usual
+  if (containers.length === 0 || containers.length < children.length || (value instanceof PickleDict && containers.every(([, child]) => finder.isLayer(child)))) return undefined
   if (containers.length === 1) return containers[0]
   const names = containers.map(([name]) => name.slice(0, 100))
   throw new GraphError('AMBIGUOUS_NETWORK', `The file holds tensors in ${names.length} parts: ${names.slice(0, 20).map(name => `'${name}'`).join(', ')}. Name the network's with the option key, for example '${names[0]}'.`, { networks: names.slice(0, 100) })
-}
-
-/** Whether a value holds the tensors of one layer (`weight`, `bias`): then the dictionary around it is the state dict. */
-function isLayer(value: PickleValue): boolean {
-  if (!(value instanceof PickleDict)) return false
-  for (const [key, child] of value.entries()) if (typeof key !== 'string' || key.includes('.') || (tensorOf(child) === undefined && !isLayer(child))) return false
-  return value.size > 0
 }
 
 /** The part of a value at a path of names joined by dots (which names may contain themselves). */

@@ -9,8 +9,8 @@ import { type TorchTensor, tensorOf, type UnreadableTensor } from './tensors.js'
 export type NamedTorchTensors = ReadonlyMap<string, TorchTensor | UnreadableTensor>
 
 const DEEPEST = 64
-const MOST_TENSORS = 200_000
-const MOST_STEPS = 10_000_000
+const MOST_TENSORS = 100_000
+const MOST_STEPS = 5_000_000
 const LONGEST_NAME = 1000
 
 /** A value inside another and the name it has there. */
@@ -92,9 +92,23 @@ export function collectTensors(value: PickleValue, skip: (child: Child) => boole
   return walk.found
 }
 
-/** Which parts of a value hold tensors; each container is looked into once. */
+/** What the parts of a value are; each container is looked into once. */
 export class TensorFinder {
   private readonly known = new Map<PickleValue, boolean>()
+
+  private readonly layers = new Map<PickleValue, boolean>()
+
+  /** Whether a value holds the tensors of one layer (`weight`, `bias`), or of layers: then the dictionary around it is the state dict. */
+  isLayer(value: PickleValue, depth = 0): boolean {
+    if (!(value instanceof PickleDict) || depth > DEEPEST) return false
+    const known = this.layers.get(value)
+    if (known !== undefined) return known
+    this.layers.set(value, false)
+    let layer = value.size > 0
+    for (const [key, child] of value.entries()) layer = layer && typeof key === 'string' && !key.includes('.') && (tensorOf(child) !== undefined || this.isLayer(child, depth + 1))
+    this.layers.set(value, layer)
+    return layer
+  }
 
   /** Whether there is a tensor in a value. */
   holdsTensors(value: PickleValue): boolean { return this.look(value, 0) }
@@ -139,7 +153,7 @@ function visit(walk: Walk, value: PickleValue, name: string): boolean {
 function add({ found }: Walk, name: string, tensor: TorchTensor | UnreadableTensor): void {
   if (found.size >= MOST_TENSORS) refuseTorch(`names more than ${MOST_TENSORS} tensors`, { limit: MOST_TENSORS })
   // eslint-disable-next-line no-control-regex
-  if (name === '' || name.length > LONGEST_NAME || name.split('.').includes('__proto__') || /[\u0000-\u001F\u007F]/.test(name)) {
+  if (name === '' || name.length > LONGEST_NAME || (name.includes('__proto__') && name.split('.').includes('__proto__')) || /[\u0000-\u001F\u007F]/.test(name)) {
     refuseTorch(`has a tensor named ${JSON.stringify(name.slice(0, 100))}${name.length > LONGEST_NAME ? ` (${name.length} characters)` : ''}, which no module has`, { path: name.slice(0, 200) })
   }
   if (found.has(name)) refuseTorch(`has two tensors named '${name}'`, { path: name })
