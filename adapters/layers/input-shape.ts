@@ -17,7 +17,7 @@ export type Demand =
   | { readonly kind: 'image', readonly channels: number | undefined, readonly dimensions: number }
   | { readonly kind: 'sequence', readonly features: number }
   | { readonly kind: 'tokens' }
-  /** Channels of a normalisation: features, or an image when a convolution follows. */
+  /** Channels of a normalisation: features (0 dimensions), or an image when a convolution follows. */
   | { readonly kind: 'channels', readonly count: number, readonly dimensions: number }
   /** Exactly this. */
   | { readonly kind: 'shape', readonly shape: readonly number[] }
@@ -35,18 +35,18 @@ export function demandOf(layers: readonly LayerSpec[], tensors: NamedTensors, to
     if (demand === undefined) continue
     const vague = demand.kind === 'channels' || (demand.kind === 'image' && demand.channels === undefined)
     const next = vague ? demandOf(layers.slice(i + 1), tensors, false) : undefined
-    return next === undefined ? demand : combined(demand, next)
+    return combined(demand, next)
   }
   return undefined
 }
 
-function combined(first: Demand, next: Demand): Demand {
+/** A vague demand with what follows it. */
+function combined(first: Demand, next: Demand | undefined): Demand {
   if (first.kind === 'channels') {
-    const dimensions = next.kind === 'image' ? next.dimensions : first.dimensions
+    const dimensions = next?.kind === 'image' ? next.dimensions : first.dimensions
     return dimensions === 0 ? { kind: 'features', count: first.count } : { kind: 'image', channels: first.count, dimensions }
   }
-  if (first.kind === 'image' && next.kind === 'image') return { ...first, channels: next.channels }
-  if (first.kind === 'image' && next.kind === 'channels') return { ...first, channels: next.count }
+  if (first.kind === 'image' && first.channels === undefined && next?.kind === 'image') return { ...first, channels: next.channels }
   return first
 }
 
@@ -61,7 +61,7 @@ function layerDemand(spec: LayerSpec, tensors: NamedTensors): Demand | undefined
     case 'MaxPool': case 'AvgPool': case 'AdaptiveAvgPool': case 'AdaptiveMaxPool': case 'ZeroPad': case 'ConstantPad': return { kind: 'image', channels: undefined, dimensions }
     case 'Upsample': return { kind: 'image', channels: undefined, dimensions: 2 }
     case 'BatchNorm': return channelDemand(shapeOf('running_mean') ?? weight, dimensions === 1 ? 0 : dimensions)
-    case 'InstanceNorm': return channelDemand(shapeOf('running_mean') ?? weight, dimensions)
+    case 'InstanceNorm': return channelDemand(shapeOf('running_mean') ?? weight, dimensions) ?? { kind: 'image', channels: undefined, dimensions }
     case 'GroupNorm': return channelDemand(weight, 0)
     case 'LayerNorm': return weight === undefined ? undefined : weight.length === 1 ? { kind: 'features', count: weight[0] } : { kind: 'shape', shape: weight }
     case 'Embedding': return { kind: 'tokens' }

@@ -81,7 +81,8 @@ function findChain(tensors: NamedTensors): readonly Found[] | undefined {
     const prefix = name.replace(/(^|\.)(weight|bias)$/, '')
     const role = prefix === '' ? name : name.slice(prefix.length + 1)
     const weight = tensors.get(prefix === '' ? 'weight' : `${prefix}.weight`)
-    if ((role !== 'weight' && role !== 'bias') || weight?.shape.length !== 2) return undefined
+    // A table of an embedding has the shape of a Linear layer's weight; only its name can tell.
+    if ((role !== 'weight' && role !== 'bias') || weight?.shape.length !== 2 || /embed/i.test(prefix)) return undefined
     if (role === 'weight') layers.push({ name: prefix, into: shape[1], out: shape[0] })
     else if (shape.length !== 1 || shape[0] !== weight.shape[0]) return undefined
   }

@@ -70,7 +70,7 @@ function firstFit(shared: Shared, demand: Demand): Graph {
     }
   }
   if (demand.kind === 'features' || !(failure instanceof ShapeError)) throw failure
-  const kind = demand.kind === 'image' ? 'square image' : 'length of a sequence'
+  const kind = demand.kind === 'image' ? 'square image' : demand.kind === 'shape' ? 'shape' : 'length of a sequence'
   throw new ShapeError(`No ${kind} fits the layers. Give the shape of one example by the option inputSize, or by {"type":"Input","shape":[...]} as the first layer. The likeliest one: ${failure.message}`, failure.data)
 }
 

@@ -67,6 +67,7 @@ export function recognise(bytes: Uint8Array): Recognised {
     return other(name, advice)
   }
   if (beginsWith(bytes, 0, [0x08, 0x01, 0x12]) && bytes.length > 3 && bytes[3] >= 0x80) return other('a TensorFlow SavedModel', 'convert it to ONNX (tf2onnx)')
+  if (isTensorProto(bytes)) return other('an ONNX tensor (TensorProto)', 'such files hold inputs and outputs; give the model beside it')
   if (looksLikeProtobuf(bytes)) return { format: 'onnx' }
   if (looksLikeCutBson(bytes)) return { format: 'flux' }
   return other('of no known format', `known are ONNX, PyTorch, safetensors, Flux (BSON.jl, JLD2), Keras and posteriors of this library; ${TO_ONNX}`)
@@ -153,6 +154,13 @@ function looksLikeProtobuf(bytes: Uint8Array): boolean {
     if (offset > bytes.length) return false
   }
   return offset > 2
+}
+
+/** A tensor begins with its extents (field 1, numbers) and its element type (field 2, a number, which is text in a model). */
+function isTensorProto(bytes: Uint8Array): boolean {
+  let offset = 0
+  while (bytes[offset] === 0x08) offset = varint(bytes, offset + 1)?.end ?? bytes.length
+  return bytes[offset] === 0x10 && bytes[offset + 1] >= 1 && bytes[offset + 1] <= 25
 }
 
 function varint(bytes: Uint8Array, start: number): { value: number, end: number } | undefined {
