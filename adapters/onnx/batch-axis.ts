@@ -24,8 +24,8 @@ export function knownTypes(graph: Graph): KnownTypes {
 /** The graph with a batch axis, where the file has none and the operators allow one; a note says what was done. */
 export function findBatchAxis(graph: Graph): TypedGraph {
   if (graph.inputs.some(input => input.shape.some(isBatch))) return { graph, types: knownTypes(graph) }
-  for (const { inputs, axis } of candidates(graph.inputs)) {
-    const found = withBatchAxis(graph, inputs, axis)
+  for (const { inputs, axis } of candidates(graph.inputs)) for (const merge of [true, false]) {
+    const found = withBatchAxis(graph, inputs, axis, merge)
     if (found !== undefined) return found
   }
   const shapes = graph.inputs.map(({ name, shape }) => `'${name}' (${shape.join(' x ')})`).join(', ')
@@ -43,14 +43,14 @@ function candidates(inputs: readonly GraphInput[]): { readonly inputs: readonly 
   return [...axes.map(axis => ({ inputs: alike(axis), axis })), ...axes.filter(axis => alike(axis).length > 1).map(axis => ({ inputs: [inputs[0].name], axis }))]
 }
 
-function withBatchAxis(graph: Graph, names: readonly string[], axis: number): TypedGraph | undefined {
+function withBatchAxis(graph: Graph, names: readonly string[], axis: number, merge: boolean): TypedGraph | undefined {
   const size = Number(graph.inputs[0].shape[axis])
   const inputs = graph.inputs.map(input => (names.includes(input.name) ? { ...input, shape: input.shape.map((dim, i) => (i === axis ? BATCH : dim)) } : input))
   const builder = GraphBuilder.from({ ...graph, inputs }, 'float32' satisfies Precision)
   const types = givenTypes({ ...graph, inputs })
   builder.nodes.length = 0
   try {
-    for (const node of graph.nodes) appendForAnyBatch(builder, types, node, size)
+    for (const node of graph.nodes) appendForAnyBatch(builder, types, node, { size, merge })
   } catch (error) {
     if (error instanceof GraphError) return undefined
     throw error
@@ -60,14 +60,20 @@ function withBatchAxis(graph: Graph, names: readonly string[], axis: number): Ty
   return { graph: builder.build(graph.outputs), types }
 }
 
+/**
+ * How a fixed number of examples is found in a target shape: `size` of them. Where several axes could carry them, a batch axis that is
+ * merged with axes before it is preferred (`merge`), or one that stays apart from them.
+ */
+interface FixedBatch { readonly size: number, readonly merge: boolean }
+
 /** Appends a node; a Reshape to a fixed number of examples is given one that leaves it open. */
-function appendForAnyBatch(builder: GraphBuilder, types: KnownTypes, node: Node, size: number): void {
-  const current = node.op === 'Reshape' ? withOpenTarget(builder, types, node, size) : node
+function appendForAnyBatch(builder: GraphBuilder, types: KnownTypes, node: Node, fixed: FixedBatch): void {
+  const current = node.op === 'Reshape' ? withOpenTarget(builder, types, node, fixed) : node
   builder.nodes.push(current)
   if (isSupported(current.op) && current.inputs.every(name => name === '' || types.has(name))) inferNode(current, types)
 }
 
-function withOpenTarget(builder: GraphBuilder, types: KnownTypes, node: Node, size: number): Node {
+function withOpenTarget(builder: GraphBuilder, types: KnownTypes, node: Node, { size, merge }: FixedBatch): Node {
   const shape = types.get(node.inputs[0])?.shape
   const target = knownDims(types.get(node.inputs[1]))
   const position = shape?.findIndex(isBatch) ?? -1
@@ -78,17 +84,24 @@ function withOpenTarget(builder: GraphBuilder, types: KnownTypes, node: Node, si
   const copied = target.map((dim, i) => (dim === 0 && node.attributes['allowzero'] !== 1 ? concrete(shape[i], size) : Number(dim)))
   const given = copied.filter(dim => dim !== -1).reduce((product, dim) => product * dim, 1)
   const lengths = copied.map(dim => (dim === -1 ? before * size * after / given : dim))
-  const axis = lengths.findIndex((length, i) => {
-    const outer = before / product(lengths.slice(0, i))
-    const inner = after / product(lengths.slice(i + 1))
-    return Number.isInteger(outer) && Number.isInteger(inner) && outer * size * inner === length
-  })
+  const axis = batchPosition(lengths, { before, after, size, merge })
   if (axis < 0) return node
   const open = lengths.map((length, i) => (i === axis ? -1 : length))
   const value = tensor('int64', [open.length], open)
   const name = builder.constant(value, 'shape')
   types.set(name, { dtype: 'int64', shape: value.shape, constant: value })
   return { ...node, inputs: [node.inputs[0], name], attributes: {} }
+}
+
+/** The axis that holds whole examples: `outer` x size x `inner`. */
+function batchPosition(lengths: readonly number[], { before, after, size, merge }: FixedBatch & { readonly before: number, readonly after: number }): number {
+  const possible = lengths.flatMap((length, axis) => {
+    const outer = before / product(lengths.slice(0, axis))
+    const inner = after / product(lengths.slice(axis + 1))
+    return Number.isInteger(outer) && Number.isInteger(inner) && outer * size * inner === length ? [{ axis, outer }] : []
+  })
+  if (!merge) possible.sort((a, b) => a.outer - b.outer)
+  return possible[0]?.axis ?? -1
 }
 
 function concrete(dim: Graph['inputs'][number]['shape'][number] | undefined, size: number): number {

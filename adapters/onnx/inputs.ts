@@ -1,5 +1,5 @@
 /** @file The declared inputs of an ONNX graph: element types and symbolic shapes. */
-import { GraphError, UntrustedInputError } from '../../core/errors.js'
+import { GraphError, OptionError, UntrustedInputError } from '../../core/errors.js'
 import { BATCH, type Dim, type GraphInput } from '../../core/graph/graph.js'
 import { coreDType } from '../file-tensor.js'
 import { elementType } from './element-types.js'
@@ -38,12 +38,17 @@ function shapeOf(input: string, dims: readonly DimensionMessage[], dimensions: D
     if (length > MOST_ELEMENTS) throw unusable(input, `has an axis of length ${length}`)
     if (length > 0) return length
     const name = dim.dim_param === undefined || dim.dim_param === '' ? `${input}:${axis}` : dim.dim_param
-    if (Object.hasOwn(dimensions, name)) return dimensions[name]
+    if (Object.hasOwn(dimensions, name)) return checkedLength(name, dimensions[name])
     open.push({ axis, name })
     return BATCH
   })
   if (open.length > 1) throw ambiguous(input, dims, open)
   return shape
+}
+
+function checkedLength(name: string, length: number): number {
+  if (Number.isInteger(length) && length > 0 && length <= MOST_ELEMENTS) return length
+  throw new OptionError('BAD_OPTION', `Option dimensions gives '${name}' the length ${length}; expected a positive integer.`, { option: 'dimensions', value: length })
 }
 
 function ambiguous(input: string, dims: readonly DimensionMessage[], open: readonly OpenAxis[]): GraphError {
