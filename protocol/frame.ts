@@ -22,6 +22,8 @@ export interface FrameReader {
   end(): void
   /** Bytes of the unfinished frame that are held. */
   held(): number
+  /** The rest of an unfinished body that has its buffer already: bytes that are read to there need no copy when they are pushed. */
+  target?(): Uint8Array | undefined
 }
 
 /** A reader of frames whose bodies have at most `maxFrame` bytes. */
@@ -47,7 +49,7 @@ export function createFrameReader(maxFrame: number): FrameReader {
       chunks = []
     }
     if (body === undefined) chunks.push(part.slice())
-    else body.set(part, filled)
+    else if (part.buffer !== body.buffer) body.set(part, filled)
     filled += part.length
     return at + part.length
   }
@@ -74,6 +76,7 @@ export function createFrameReader(maxFrame: number): FrameReader {
       throw new ProtocolError('PROTOCOL', `The stream ended inside a frame: ${got} of ${due} bytes of its ${headerFilled < HEADER_BYTES ? 'length' : 'body'} had come.`, { expected: due, actual: got })
     },
     held: () => headerFilled + filled,
+    target: () => body?.subarray(filled),
   }
 }
 

@@ -4,8 +4,11 @@ import { Socket } from 'node:net'
 import type { Readable } from 'node:stream'
 
 export interface Input {
-  /** Begins to read. A chunk may be used only during the call. `onEnd` is called once, also after an error. */
-  start(onChunk: (chunk: Uint8Array) => void, onEnd: () => void): void
+  /**
+   * Begins to read. A chunk may be used only during the call. `onEnd` is called once, also after an error.
+   * @param target where the next bytes would best be read to, if anywhere; inputs may not care
+   */
+  start(onChunk: (chunk: Uint8Array) => void, onEnd: () => void, target: () => Uint8Array | undefined): void
   pause(): void
   resume(): void
 }
@@ -13,18 +16,24 @@ export interface Input {
 /** One read may take as much as the largest pipe of Linux holds. */
 const READ_BYTES = 2 ** 20
 
-/** Requests from stdin. Pipes are read into one buffer again and again, which is twice as fast as a new buffer for every 64 KiB. */
+/**
+ * Requests from stdin. Pipes are read into one buffer again and again, which is twice as fast as a new buffer for every 64 KiB; and the
+ * bodies of large messages to where they will stay.
+ */
 export function stdinInput(): Input {
   const kind = fstatSync(0)
   if (!kind.isFIFO() && !kind.isSocket()) return streamInput(process.stdin)
   let take: (chunk: Uint8Array) => void = () => undefined
+  let place: () => Uint8Array | undefined = () => undefined
+  const shared = new Uint8Array(READ_BYTES)
   const callback = (length: number, buffer: Uint8Array): boolean => { take(buffer.subarray(0, length)); return true }
   // Node's types lack `onread` for sockets that are made from a descriptor.
-  const options = { fd: 0, readable: true, writable: false, onread: { buffer: new Uint8Array(READ_BYTES), callback } }
+  const options = { fd: 0, readable: true, writable: false, onread: { buffer: () => place() ?? shared, callback } }
   const socket = new Socket(options)
   return {
-    start(onChunk, onEnd) {
+    start(onChunk, onEnd, target) {
       take = onChunk
+      place = target
       whenOver(socket, onEnd)
       socket.resume()
     },

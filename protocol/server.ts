@@ -71,7 +71,7 @@ export function serve(input: Input, output: Writable, options: ServerOptions): P
       if (closing) return
       try { reader.end() } catch (error) { session.fail(error) }
       close(0)
-    })
+    }, () => reader.target?.())
     output.on('error', () => { session.end(); resolve(0) })
     output.on('close', () => { session.end(); if (!closing) resolve(0) })
   })

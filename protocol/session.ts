@@ -86,7 +86,6 @@ export function createSession(options: SessionOptions): Session {
       clientMaxFrame = Math.min(hello.maxFrame ?? limits.maxFrame, 2 ** 32 - 1)
       greeted = true
       if (hello.pid !== undefined) options.onClient?.(hello.pid)
-      pool.warm()
       return {
         protocol: hello.protocol, server: 'polylaplace', version: options.version,
         limits: { maxFrame: limits.maxFrame, maxInFlight: limits.maxInFlight, maxHandles: limits.maxHandles, maxDepth: MAX_DEPTH, maxItems: MAX_ITEMS },
@@ -139,6 +138,8 @@ export function createSession(options: SessionOptions): Session {
     }
     if (Object.hasOwn(immediate, method)) {
       sendMap(result(id, immediate[method](request)))
+      // After the answer: starting a thread takes a moment.
+      if (method === 'hello') pool.warm()
       if (method === 'shutdown') { end(); options.close(0) }
       return
     }

@@ -472,6 +472,7 @@ class Laplace:
             n_samples=n_samples,
             joint=joint and regression,
             covariance=regression and not diagonal_output,
+            uncertainty=False,
             seed=seed,
         )
         if not regression:
@@ -489,16 +490,24 @@ class Laplace:
         n_samples: int | None = None,
         joint: bool = False,
         covariance: bool = False,
+        uncertainty: bool = True,
         seed: Any = None,
         timeout: float | None = None,
     ) -> Prediction:
-        """Everything that is known about the outputs for some inputs."""
+        """Everything that is known about the outputs for some inputs.
+
+        Args:
+            joint: adds the covariance of all outputs of all rows, (n C, n C).
+            covariance: adds the covariance of the outputs of each row, (n, C, C).
+            uncertainty: False leaves out the aleatoric and epistemic parts, and the draws that they take.
+        """
         x = to_array(X, "X")
         options: dict[str, Any] = {
             "link": link_approx,
             "predictive": pred_type,
             "joint": joint,
             "covariance": covariance or joint,
+            "uncertainty": uncertainty,
         }
         if n_samples is not None:
             options["samples"] = int(n_samples)
