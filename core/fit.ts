@@ -1,29 +1,30 @@
 /** @file Sums the curvature over the training data, batch by batch. */
 import { batchSizeFor, forEachBatch, sliceExamples } from './batches.js'
-import { accumulateCurvature, zeroCurvature } from './curvature/accumulate.js'
-import type { Curvature } from './curvature/curvature.js'
-import { accumulateLastLayer } from './curvature/last-layer.js'
+import { type Crew, multiplicationsPerExample } from './crew.js'
+import { mergeCurvature, zeroCurvature } from './curvature/accumulate.js'
 import { checkLabels, networkInput } from './data.js'
 import type { Evaluator } from './evaluator.js'
 import type { RealArray } from './kernels/linear-algebra.js'
-import type { LikelihoodModel } from './likelihood/likelihood.js'
 import type { ResolvedOptions } from './laplace-options.js'
-import { checkMemory } from './memory.js'
+import { likelihoodModel } from './likelihood/likelihood.js'
+import { checkMemory, posteriorBytes } from './memory.js'
 import type { WorkOptions } from './progress.js'
+import type { FitKind, FitSums, LabelledBatch, Site } from './site.js'
 import type { LinearData } from './tuning/linear-model.js'
 import type { Tensor } from './tensor.js'
-
-/** The sums of a fit, without the name of what they belong to. */
-export interface FitSums { readonly examples: number, readonly loss: number, readonly curvature: Curvature }
 
 /** A fit under way. Data that were added stay added; after an error it must be thrown away. */
 export interface Accumulation {
   /** Adds examples; returns how many there are. @throws ShapeError, DataError, CancelledError */
   add(x: Tensor, y: Tensor, work: WorkOptions): Promise<number>
-  sums(): FitSums
+  /** The sums, once. */
+  sums(): Promise<FitSums>
   /** Features and labels of everything that was added, when they were kept. */
-  linearData(): LinearData | undefined
+  linearData(): Promise<LinearData | undefined>
 }
+
+/** What a fit needs to know of the options. */
+export type FitOptions = Pick<ResolvedOptions, 'likelihood' | 'structure' | 'kfacApprox' | 'batchSize' | 'memoryLimit'>
 
 /** What one example needs at its widest, in numbers: its seeds' gradients and its activations. */
 export function numbersPerExample({ linears, network, subset }: Evaluator, seeds: number): number {
@@ -31,45 +32,126 @@ export function numbersPerExample({ linears, network, subset }: Evaluator, seeds
   return 4 * widest
 }
 
+/** Lanes that a fit's batches are dealt to, and the memory that all of them may take together. */
+const LANES = 8
+const LANES_BYTES = 64 << 20
+
+/** Batches that may wait at one place. */
+const WAITING = 2
+
 /**
  * Starts at zero.
  * @param keepFeatures whether features and labels are kept, for tuning by the linear model
  * @throws ResourceError OUT_OF_MEMORY before anything is allocated
  */
-export function startAccumulation(evaluator: Evaluator, likelihood: LikelihoodModel, options: ResolvedOptions, keepFeatures: boolean, note: (sentence: string) => void): Accumulation {
-  const { slots, linears, network, subset } = evaluator
+export function startAccumulation(evaluator: Evaluator, crew: Crew, options: FitOptions, keepFeatures: boolean, note: (sentence: string) => void): Accumulation {
+  const { slots, linears, network } = evaluator
+  const likelihood = likelihoodModel(options.likelihood)
   checkMemory(options.structure, slots, linears, options.memoryLimit)
   const { outputs } = network
-  const seeds = { count: likelihood.seedCount(outputs), from: (f: RealArray, examples: number) => likelihood.hessianSeeds(f, examples, outputs) }
-  const size = options.batchSize ?? batchSizeFor(numbersPerExample(evaluator, seeds.count))
-  let curvature = zeroCurvature(options.structure, slots, linears)
+  const seeds = likelihood.seedCount(outputs)
+  const size = options.batchSize ?? batchSizeFor(numbersPerExample(evaluator, seeds))
+  const lanes = Math.max(1, Math.min(LANES, Math.floor(LANES_BYTES / posteriorBytes(options.structure, slots, linears))))
+  const dealer = dealBatches(crew, { structure: options.structure, kfacApprox: options.kfacApprox, keepFeatures }, lanes)
   let examples = 0
-  let loss = 0
-  const kept: { features: RealArray, labels: Float64Array }[] = []
-  const addBatch = async (x: Tensor, labels: Float64Array, count: number): Promise<void> => {
-    if (subset === 'all') {
-      const { f, jacobian } = await evaluator.seeded(x, seeds)
-      curvature = accumulateCurvature(curvature, slots, jacobian, options.kfacApprox)
-      loss += likelihood.loss(f, labels, count, outputs)
-    } else {
-      const { f, features } = await evaluator.features(x)
-      curvature = accumulateLastLayer(curvature, slots, features, f, count, likelihood)
-      loss += likelihood.loss(f, labels, count, outputs)
-      if (keepFeatures) kept.push({ features, labels })
-    }
-    examples += count
-  }
+  const kept: (DealtBatch & { readonly labels: Float64Array })[] = []
   return {
     async add(x, y, work) {
       const rows = networkInput(x, network.input, evaluator.precision, note)
       const n = x.shape[0]
       const { values } = checkLabels(y, likelihood.name, n, outputs)
       const width = likelihood.targetWidth(outputs)
-      await forEachBatch(n, size, 'fit', work, (from, to) => addBatch(sliceExamples(rows, network.input, from, to), values.subarray(from * width, to * width), to - from))
+      dealer.expect(n * multiplicationsPerExample(evaluator, seeds))
+      try {
+        await forEachBatch(n, size, 'fit', work, async (from, to) => {
+          const labels = values.subarray(from * width, to * width)
+          const dealt = await dealer.deal({ x: sliceExamples(rows, network.input, from, to), labels, examples: to - from })
+          if (keepFeatures) kept.push({ ...dealt, labels })
+        })
+      } catch (error) {
+        void dealer.abandon()
+        throw error
+      }
+      examples += n
       return examples
     },
-    sums: () => ({ examples, loss, curvature }),
-    linearData: () => (keepFeatures ? joined(kept, examples) : undefined),
+    sums: async () => await dealer.collect() ?? { examples: 0, loss: 0, curvature: zeroCurvature(options.structure, slots, linears) },
+    linearData: async () => (keepFeatures ? joined(await Promise.all(kept.map(async ({ features, labels }) => ({ features: await features ?? new Float64Array(0), labels }))), examples) : undefined),
+  }
+}
+
+/** A batch that a place has taken, and its features once they are there. */
+interface DealtBatch { readonly features: Promise<RealArray | undefined> }
+
+interface Dealer {
+  /** Announces work, so that other threads are called in time. */
+  expect(multiplications: number): void
+  /** Gives a batch to the next lane; resolves when there is room for another. */
+  deal(batch: LabelledBatch): Promise<DealtBatch>
+  /** Merges the lanes in their order. */
+  collect(): Promise<FitSums | undefined>
+  /** Drops what the lanes hold, after a failure. */
+  abandon(): Promise<void>
+}
+
+/** Lanes of different fits have different numbers, as places may serve several. */
+let lanesGiven = 0
+
+/** Deals batches to lanes in turn; lane i belongs to place i modulo their number. */
+function dealBatches(crew: Crew, kind: FitKind, lanes: number): Dealer {
+  let sites: readonly Site[] = [crew.local]
+  let moved: Promise<unknown> = Promise.resolve()
+  let next = 0
+  const first = lanesGiven
+  lanesGiven += lanes
+  const waiting = new Map<Site, Promise<RealArray | undefined>[]>()
+  const siteOf = (lane: number): Site => sites[lane % sites.length]
+  const numbers = Array.from({ length: lanes }, (_, lane) => first + lane)
+  const adoptAll = async (from: Site): Promise<void> => {
+    for (const lane of numbers) {
+      const sums = await from.collect(lane)
+      if (sums !== undefined) await siteOf(lane).adopt(lane, sums)
+    }
+  }
+  return {
+    expect(multiplications) {
+      const wanted = crew.sites(multiplications)
+      if (wanted[0] === sites[0]) return
+      const [before] = sites
+      sites = wanted
+      moved = adoptAll(before)
+    },
+    async deal(batch) {
+      await moved
+      const lane = first + next++ % lanes
+      const site = siteOf(lane)
+      const queue = waiting.get(site) ?? []
+      waiting.set(site, queue)
+      if (queue.length >= WAITING) await queue.shift()
+      const features = site.add(kind, lane, batch)
+      if (site === crew.local) await features
+      else {
+        // A failure elsewhere is met when the batch's turn comes.
+        features.catch(() => undefined)
+        queue.push(features)
+      }
+      return { features }
+    },
+    async collect() {
+      await moved
+      for (const queue of waiting.values()) await Promise.all(queue)
+      let total: FitSums | undefined
+      for (const lane of numbers) {
+        const sums = await siteOf(lane).collect(lane)
+        if (sums === undefined) continue
+        total = total === undefined ? sums : { examples: total.examples + sums.examples, loss: total.loss + sums.loss, curvature: mergeCurvature(total.curvature, sums.curvature) }
+      }
+      return total
+    },
+    async abandon() {
+      for (const queue of waiting.values()) await Promise.allSettled(queue)
+      for (const lane of numbers) await siteOf(lane).collect(lane)
+    },
   }
 }
 

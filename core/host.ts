@@ -3,6 +3,7 @@ import type { Engine, Program } from './engine/engine.js'
 import { typescriptEngine } from './engine/typescript.js'
 import { ResourceError } from './errors.js'
 import type { EngineName } from './options.js'
+import type { Site, SiteSetup } from './site.js'
 import type { SmallSolver } from './tuning/newton.js'
 
 /** What an engine is chosen for. */
@@ -11,10 +12,15 @@ export interface EngineRequest {
   readonly threads: number | undefined
 }
 
+/** Places in other threads. */
+export interface Team { readonly sites: readonly Site[] }
+
 /** Injected by the package's Node entry; the core alone has the embedded engine. */
 export interface Host {
   /** An engine for a request, or undefined for the embedded one. @throws ResourceError MISSING_DEPENDENCY */
   readonly engine?: (request: EngineRequest) => Promise<Engine | undefined>
+  /** Worker threads for a network, or undefined where there are none (or only one is wanted). They end by themselves. */
+  readonly team?: (setup: SiteSetup, threads: number | undefined) => Team | undefined
   /** Solves the Newton step of a few hyper-parameters. */
   readonly solver?: SmallSolver
 }

@@ -260,7 +260,7 @@ export class LaplacePosterior {
   }
 
   private context(note: (sentence: string) => void): PredictionContext {
-    return { evaluator: this.state.evaluator, posterior: this.state.structured, batchSize: this.state.options.batchSize, note }
+    return { evaluator: this.state.evaluator, crew: this.state.crew, posterior: this.state.structured, batchSize: this.state.options.batchSize, note }
   }
 }
 

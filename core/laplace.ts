@@ -3,12 +3,12 @@ import type { Batch } from './data.js'
 import { graphDigest } from './digest.js'
 import { DataError, OptionError, StateError } from './errors.js'
 import { createEvaluator, type Evaluator } from './evaluator.js'
-import { type Accumulation, type FitSums, startAccumulation } from './fit.js'
+import { createCrew, type Crew } from './crew.js'
+import { type Accumulation, startAccumulation } from './fit.js'
 import type { Graph } from './graph/graph.js'
 import { chosenEngine, type Host } from './host.js'
 import { type LaplaceOptions, type ResolvedOptions, resolveOptions } from './laplace-options.js'
 import { LaplacePosterior, type TuneData } from './laplace-posterior.js'
-import { likelihoodModel } from './likelihood/likelihood.js'
 import { type Network, prepareNetwork } from './network.js'
 import type { TuneMethod } from './options.js'
 import type { PartialFit } from './partial-fit.js'
@@ -16,6 +16,7 @@ import { checkSettings, DEFAULT_SETTINGS } from './posterior/posterior.js'
 import { structuredPosterior } from './posterior/structured.js'
 import type { PosteriorState } from './posterior-state.js'
 import type { WorkOptions } from './progress.js'
+import type { FitSums } from './site.js'
 import type { Tensor } from './tensor.js'
 import { tunePosterior, type TuneRequest, tuneWithLinearModel } from './tune.js'
 import type { LinearData } from './tuning/linear-model.js'
@@ -64,7 +65,8 @@ export function laplace(graph: Graph, options: LaplaceOptions, host: Host = {}):
   const evaluator = evaluatorFor(network, resolved, host)
   checkSettings({ ...DEFAULT_SETTINGS, ...resolved.settings }, evaluator.slots, resolved.structure)
   const plan = planTuning(resolved)
-  const task: FitTask = { graph, network, evaluator, options: resolved, host, plan }
+  const crew = createCrew(evaluator, resolved.likelihood, host, resolved.threads)
+  const task: FitTask = { graph, network, evaluator, crew, options: resolved, host, plan }
   return {
     notes: network.notes,
     fit: (x: Tensor | AsyncIterable<Batch> | Iterable<Batch>, y?: Tensor, work: WorkOptions = {}) => fitAll(task, x, y, work),
@@ -72,7 +74,7 @@ export function laplace(graph: Graph, options: LaplaceOptions, host: Host = {}):
       const notes: string[] = []
       const accumulation = accumulationFor(task, false, notes)
       await accumulation.add(x, y, work)
-      return { key: partialKey(task), ...accumulation.sums() }
+      return { key: partialKey(task), ...await accumulation.sums() }
     },
     fitMerged: (partial, data, work = {}) => fitMerged(task, partial, data, work),
     stream: () => startStream(task),
@@ -83,6 +85,7 @@ interface FitTask {
   readonly graph: Graph
   readonly network: Network
   readonly evaluator: Evaluator
+  readonly crew: Crew
   readonly options: ResolvedOptions
   readonly host: Host
   readonly plan: TuningPlan
@@ -104,8 +107,8 @@ export function evaluatorFor(network: Network, options: ResolvedOptions, host: H
   return createEvaluator(network, options.subset, chosenEngine({ name: options.engine, threads: options.threads }, host), precision)
 }
 
-function accumulationFor({ evaluator, options }: FitTask, keepFeatures: boolean, notes: string[]): Accumulation {
-  return startAccumulation(evaluator, likelihoodModel(options.likelihood), options, keepFeatures, sentence => { if (!notes.includes(sentence)) notes.push(sentence) })
+function accumulationFor({ evaluator, crew, options }: FitTask, keepFeatures: boolean, notes: string[]): Accumulation {
+  return startAccumulation(evaluator, crew, options, keepFeatures, sentence => { if (!notes.includes(sentence)) notes.push(sentence) })
 }
 
 function startStream(task: FitTask): FitStream {
@@ -122,7 +125,7 @@ function startStream(task: FitTask): FitStream {
         throw error
       }
     },
-    finish: (work = {}) => finishFit(task, accumulation.sums(), accumulation.linearData(), notes, work),
+    finish: async (work = {}) => finishFit(task, await accumulation.sums(), await accumulation.linearData(), notes, work),
   }
 }
 
@@ -145,7 +148,7 @@ async function fitMerged(task: FitTask, partial: PartialFit, data: Batch | undef
   if (plan.tune !== 'linearized' || data !== undefined) {
     const accumulation = plan.tune === 'linearized' ? accumulationFor(task, true, []) : undefined
     if (accumulation !== undefined && data !== undefined) await accumulation.add(data.x, data.y, work)
-    return finishFit(task, partial, accumulation?.linearData(), [], work)
+    return finishFit(task, partial, await accumulation?.linearData(), [], work)
   }
   if (plan.chosen) throw new OptionError('BAD_COMBINATION', "Tuning 'linearized' goes over the training data once more: give them to fitMerged, or tune by 'marglik'.", { option: 'tune' })
   const note = "The prior precision was tuned by 'marglik', because tuning by 'linearized' needs the training data once more; give them to fitMerged for that."
@@ -153,11 +156,11 @@ async function fitMerged(task: FitTask, partial: PartialFit, data: Batch | undef
 }
 
 async function finishFit(task: FitTask, sums: FitSums, linear: LinearData | undefined, notes: readonly string[], work: WorkOptions): Promise<LaplacePosterior> {
-  const { graph, evaluator, options, host, network, plan } = task
+  const { graph, evaluator, crew, options, host, network, plan } = task
   if (sums.examples === 0) throw new DataError('EMPTY_DATA', 'There are no examples to fit to.')
   const structured = structuredPosterior(sums.curvature, evaluator.slots, evaluator.theta, options.settings)
   const state: PosteriorState = {
-    graph, evaluator, options, host, structured, examples: sums.examples, loss: sums.loss, fitted: sums.curvature,
+    graph, evaluator, crew, options, host, structured, examples: sums.examples, loss: sums.loss, fitted: sums.curvature,
     mode: undefined, tuned: 'none', effectiveParameters: undefined, notes: [...network.notes, ...notes, ...(plan.note === undefined ? [] : [plan.note])],
   }
   if (plan.tune === 'none') return new LaplacePosterior(state)

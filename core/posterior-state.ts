@@ -1,4 +1,5 @@
 /** @file All that a fitted posterior is made of. */
+import type { Crew } from './crew.js'
 import type { Curvature } from './curvature/curvature.js'
 import type { Evaluator } from './evaluator.js'
 import type { Graph } from './graph/graph.js'
@@ -15,6 +16,7 @@ export interface PosteriorState {
   /** The network as it was read. */
   readonly graph: Graph
   readonly evaluator: Evaluator
+  readonly crew: Crew
   readonly options: ResolvedOptions
   readonly host: Host
   readonly examples: number

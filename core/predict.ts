@@ -1,5 +1,6 @@
 /** @file Predictions of a posterior, batch by batch. */
 import { batchSizeFor, forEachBatch, sliceExamples } from './batches.js'
+import { type Crew, multiplicationsPerExample } from './crew.js'
 import type { FactoredJacobian } from './curvature/curvature.js'
 import { denseJacobian } from './curvature/jacobian.js'
 import { lastLayerJacobian } from './curvature/last-layer.js'
@@ -10,6 +11,7 @@ import { gemm, type RealArray } from './kernels/linear-algebra.js'
 import { checkBytes } from './memory.js'
 import type { StructuredPosterior, VarianceKind } from './posterior/posterior.js'
 import type { WorkOptions } from './progress.js'
+import type { BatchGaussian } from './site.js'
 import type { Tensor } from './tensor.js'
 
 /** Outputs of the network and their variances (N x C) or covariances (N x C x C). */
@@ -22,6 +24,7 @@ export interface OutputGaussian {
 /** Where predictions are made. */
 export interface PredictionContext {
   readonly evaluator: Evaluator
+  readonly crew: Crew
   readonly posterior: StructuredPosterior
   readonly batchSize: number | undefined
   readonly note: (sentence: string) => void
@@ -38,23 +41,38 @@ export async function outputGaussian(context: PredictionContext, x: Tensor, kind
   const f = new Float64Array(examples * outputs)
   const variance = new Float64Array(examples * width)
   const size = context.batchSize ?? batchSizeFor(numbersPerExample(evaluator, outputs))
-  await forEachBatch(examples, size, 'predict', work, async (from, to) => {
-    const part = sliceExamples(rows, evaluator.network.input, from, to)
-    const result = await batchGaussian(evaluator, posterior, part, to - from, kind)
+  const place = (from: number, result: BatchGaussian): void => {
     f.set(result.f, from * outputs)
     variance.set(result.variance, from * width)
+  }
+  if (kind === 'none' || evaluator.subset === 'last_layer') {
+    await forEachBatch(examples, size, 'predict', work, async (from, to) => {
+      place(from, await simpleBatch(evaluator, posterior, sliceExamples(rows, evaluator.network.input, from, to), to - from, kind))
+    })
+    return { examples, f, variance }
+  }
+  const sites = context.crew.sites(examples * multiplicationsPerExample(evaluator, outputs))
+  const parts = posterior.parts()
+  const running = new Map<number, Promise<void>>()
+  let turn = 0
+  await forEachBatch(examples, size, 'predict', work, async (from, to) => {
+    const at = turn++ % sites.length
+    await running.get(at)
+    const task = sites[at].gaussian(parts, sliceExamples(rows, evaluator.network.input, from, to), kind).then(result => { place(from, result) })
+    // A failure is met when the place's next turn comes, or at the end.
+    task.catch(() => undefined)
+    running.set(at, task)
+    if (sites.length === 1) await task
   })
+  await Promise.all(running.values())
   return { examples, f, variance }
 }
 
-async function batchGaussian(evaluator: Evaluator, posterior: StructuredPosterior, x: Tensor, examples: number, kind: VarianceKind | 'none'): Promise<{ f: RealArray, variance: Float64Array }> {
+/** A batch that needs no Jacobian. */
+async function simpleBatch(evaluator: Evaluator, posterior: StructuredPosterior, x: Tensor, examples: number, kind: VarianceKind | 'none'): Promise<BatchGaussian> {
   if (kind === 'none') return { f: await evaluator.forward(x), variance: new Float64Array(0) }
-  if (evaluator.subset === 'last_layer') {
-    const { f, features } = await evaluator.features(x)
-    return { f, variance: posterior.lastLayerVariance(features, examples, kind) }
-  }
-  const { f, jacobian } = await evaluator.jacobian(x)
-  return { f, variance: posterior.functionalVariance(jacobian, kind) }
+  const { f, features } = await evaluator.features(x)
+  return { f, variance: posterior.lastLayerVariance(features, examples, kind) }
 }
 
 /** Outputs and the covariance of all outputs of all examples together: (N C) x (N C), example by example. */

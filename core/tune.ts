@@ -37,9 +37,9 @@ export async function tunePosterior(state: PosteriorState, request: TuneRequest,
 /** Features and labels of the training data. */
 async function linearDataFrom(state: PosteriorState, { data }: TuneData, work: WorkOptions): Promise<LinearData> {
   if (data === undefined) throw new OptionError('BAD_COMBINATION', "Tuning 'linearized' goes over the training data once more: give them ({ data: { x, y } }), or tune by 'marglik'.", { option: 'tune' })
-  const accumulation = startAccumulation(state.evaluator, likelihoodModel(state.options.likelihood), { ...state.options, structure: 'diag' }, true, () => undefined)
+  const accumulation = startAccumulation(state.evaluator, state.crew, { ...state.options, structure: 'diag' }, true, () => undefined)
   await accumulation.add(data.x, data.y, work)
-  return accumulation.linearData() ?? { features: new Float64Array(0), labels: new Float64Array(0), examples: 0 }
+  return await accumulation.linearData() ?? { features: new Float64Array(0), labels: new Float64Array(0), examples: 0 }
 }
 
 /** By the evidence of the linear model at its own mode. The network's weights stay the mean; H and the evidence are those of the mode. */
@@ -77,13 +77,13 @@ function byMarginalLikelihood(state: PosteriorState, { priorStructure, tuneNoise
 async function byGrid(state: PosteriorState, { validation }: TuneData, work: WorkOptions): Promise<PosteriorState> {
   if (validation === undefined) throw new OptionError('BAD_COMBINATION', "Tuning 'grid' chooses the prior precision by held-out examples: give validation: { x, y }.", { option: 'validation' })
   const posterior = atWeights(state)
-  const { evaluator, options } = state
+  const { evaluator, crew, options } = state
   const { outputs } = evaluator.network
   const likelihood = likelihoodModel(options.likelihood)
   const examples = validation.x.shape[0] ?? 0
   const { values } = checkLabels(validation.y, options.likelihood, examples, outputs)
   const quiet = work.signal === undefined ? {} : { signal: work.signal }
-  const context = (priorPrecision: number) => ({ evaluator, posterior: posterior.withSettings({ priorPrecision }), batchSize: options.batchSize, note: () => undefined })
+  const context = (priorPrecision: number) => ({ evaluator, crew, posterior: posterior.withSettings({ priorPrecision }), batchSize: options.batchSize, note: () => undefined })
   const { f } = await outputGaussian(context(1), validation.x, 'none', quiet)
   const result = await tuneByGrid(likelihood, f, values, examples, outputs, posterior.settings.sigmaNoise, async (priorPrecision, index) => {
     work.onProgress?.({ stage: 'tune', done: index, total: GRID.length })

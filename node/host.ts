@@ -1,7 +1,8 @@
-/** @file What Node brings to the core: the package for small linear systems, loaded only when the evidence of few hyper-parameters is maximised. */
+/** @file What Node brings to the core: worker threads, and a package for small linear systems that is loaded only when the evidence of few hyper-parameters is maximised. */
 import type { Host } from '../core/host.js'
 import type { SmallSolver } from '../core/tuning/newton.js'
 import ndarray from 'ndarray'
+import { threadTeam } from './threads.js'
 import { type LinearSolve, loadLinearSolve } from './linear-solve.js'
 
 /** Beyond this many unknowns the unpivoted elimination of ndarray-linear-solve is not used. */
@@ -33,4 +34,4 @@ const solveByNdarray: SmallSolver = (n, matrix, right) => {
 }
 
 /** The host of the package's Node entry. */
-export const nodeHost: Host = { solver: solveByNdarray }
+export const nodeHost: Host = { solver: solveByNdarray, team: threadTeam }

@@ -1,9 +1,9 @@
 /** @file The posterior of a curvature that is known in a blockwise eigenbasis: kron and diag. */
 import { gemm, type RealArray } from '../kernels/linear-algebra.js'
-import type { Curvature, FactoredJacobian, ParameterSlot } from '../curvature/curvature.js'
+import type { Curvature, ParameterSlot } from '../curvature/curvature.js'
 import type { RandomGenerator } from '../random.js'
 import { rotateMatrices, type EigenBlock } from './eigen-block.js'
-import { functionalVariance, type WeightedBlock } from './functional-variance.js'
+import type { WeightedBlock } from './functional-variance.js'
 import { lastLayerVariance } from './last-layer-variance.js'
 import {
   checkSettings, deviation, hessianFactor, once, priorByParameter, priorByTensor, priorLogDet, priorScatter,
@@ -54,7 +54,7 @@ export function eigenPosterior(curvature: Curvature, blocks: readonly EigenBlock
       })
       return -0.5 * (size * Math.log(2 * Math.PI) - logDet + quadratic)
     },
-    functionalVariance: (jacobian: FactoredJacobian, kind) => functionalVariance(weighted(), slots, jacobian, kind),
+    parts: once(() => ({ kind: 'blocks', blocks: weighted() })),
     lastLayerVariance: (features: RealArray, examples, kind) => lastLayerVariance(weighted(), slots, features, examples, kind),
     spectrum: () => ({ values: blocks.map(block => block.values), byTensor: true }),
   }

@@ -1,19 +1,16 @@
 /** @file Posterior with a full precision matrix, through its Cholesky factor. */
 import { NumericalError } from '../errors.js'
 import { cholesky, gemm, symmetricEigen, syrk, triangularSolve } from '../kernels/linear-algebra.js'
-import type { Curvature, FactoredJacobian, ParameterSlot } from '../curvature/curvature.js'
-import { denseJacobian } from '../curvature/jacobian.js'
+import type { Curvature, ParameterSlot } from '../curvature/curvature.js'
 import type { RandomGenerator } from '../random.js'
+import { solveLower, transpose, whitenWith } from './full-variance.js'
 import { fullLastLayerVariance } from './last-layer-variance.js'
 import {
   checkSettings, hessianFactor, once, priorByParameter, priorLogDet, priorScatter,
-  type PosteriorSettings, type StructuredPosterior, type VarianceKind,
+  type PosteriorSettings, type StructuredPosterior,
 } from './posterior.js'
 
 type FullCurvature = Extract<Curvature, { structure: 'full' }>
-
-/** Bytes of one block of Jacobian rows. */
-const BLOCK_BYTES = 1 << 24
 
 /** The posterior of a full curvature; its Cholesky factor and inverse are made when they are first needed. */
 export function fullPosterior(curvature: FullCurvature, slots: readonly ParameterSlot[], mean: Float64Array, settings: PosteriorSettings): StructuredPosterior {
@@ -27,7 +24,6 @@ function fullPosteriorWith(curvature: FullCurvature, values: () => Float64Array,
   const factor = once(() => choleskyFactor(precision(), size))
   const logDetPrecision = once(() => logDetOf(factor(), size))
   const covariance = once(() => inverse(factor(), size))
-  const whiten = (vectors: Float64Array, count: number): Float64Array => transpose(solveLower(factor(), size, vectors, count), size, count)
   return {
     structure: 'full',
     size, slots, curvature, mean, settings,
@@ -42,10 +38,10 @@ function fullPosteriorWith(curvature: FullCurvature, values: () => Float64Array,
       triangularSolve(true, size, count, factor(), columns)
       return transpose(columns, size, count)
     },
-    whiten,
+    whiten: (vectors, count) => whitenWith(factor())(vectors, count),
     sample: (count, random) => draw(factor(), mean, count, random),
     logProb: theta => -0.5 * (size * Math.log(2 * Math.PI) - logDetPrecision() + squaredNorm(factor(), theta, mean)),
-    functionalVariance: (jacobian, kind) => functionalVarianceByRows(whiten, slots, jacobian, kind),
+    parts: once(() => ({ kind: 'factor', factor: factor() })),
     lastLayerVariance: (features, examples, kind) => fullLastLayerVariance(covariance(), slots, features, examples, kind),
     spectrum: () => ({ values: [values()], byTensor: false }),
   }
@@ -91,19 +87,6 @@ function inverse(lower: Float64Array, size: number): Float64Array {
   return result
 }
 
-/** L^-1 V' for the rows V (count x size): size x count. */
-function solveLower(lower: Float64Array, size: number, vectors: Float64Array, count: number): Float64Array {
-  const columns = transpose(vectors, count, size)
-  triangularSolve(false, size, count, lower, columns)
-  return columns
-}
-
-function transpose(matrix: Float64Array, rows: number, columns: number): Float64Array {
-  const result = new Float64Array(rows * columns)
-  for (let i = 0; i < rows; i++) for (let j = 0; j < columns; j++) result[j * rows + i] = matrix[i * columns + j]
-  return result
-}
-
 function draw(lower: Float64Array, mean: Float64Array, count: number, random: RandomGenerator): Float64Array {
   const size = mean.length
   const columns = transpose(random.fillNormal(new Float64Array(count * size)), count, size)
@@ -119,28 +102,4 @@ function squaredNorm(lower: Float64Array, theta: Float64Array, mean: Float64Arra
   const product = new Float64Array(size)
   gemm(true, false, size, 1, size, 1, lower, theta.map((value, i) => value - mean[i]), 0, product)
   return product.reduce((sum, value) => sum + value * value, 0)
-}
-
-function functionalVarianceByRows(whiten: (vectors: Float64Array, count: number) => Float64Array, slots: readonly ParameterSlot[], jacobian: FactoredJacobian, kind: VarianceKind): Float64Array {
-  const { seeds, examples } = jacobian
-  const size = slots.reduce((sum, slot) => sum + slot.size, 0)
-  const width = kind === 'covariance' ? seeds * seeds : seeds
-  const result = new Float64Array(examples * width)
-  const step = Math.max(1, Math.floor(BLOCK_BYTES / (8 * seeds * size)))
-  for (let from = 0; from < examples; from += step) {
-    const to = Math.min(examples, from + step)
-    const rows = whiten(denseJacobian(slots, jacobian, from, to), (to - from) * seeds)
-    for (let n = from; n < to; n++) {
-      const own = rows.subarray((n - from) * seeds * size, (n - from + 1) * seeds * size)
-      if (kind === 'covariance') gemm(false, true, seeds, seeds, size, 1, own, own, 0, result.subarray(n * width, (n + 1) * width))
-      else for (let c = 0; c < seeds; c++) result[n * seeds + c] = rowNorm(own, c * size, size)
-    }
-  }
-  return result
-}
-
-function rowNorm(values: Float64Array, from: number, count: number): number {
-  let sum = 0
-  for (let i = from; i < from + count; i++) sum += values[i] * values[i]
-  return sum
 }

@@ -1,9 +1,10 @@
 /** @file The Gaussian posterior N(mean, P^-1) with P = H / (sigma^2 T) + diag(delta): what every structure offers. */
-import type { Curvature, FactoredJacobian, ParameterSlot } from '../curvature/curvature.js'
+import type { Curvature, ParameterSlot } from '../curvature/curvature.js'
 import { InternalError, OptionError } from '../errors.js'
 import type { RealArray } from '../kernels/linear-algebra.js'
 import type { Structure } from '../options.js'
 import type { RandomGenerator } from '../random.js'
+import type { PosteriorParts } from './posterior-parts.js'
 
 /** The hyper-parameters of a posterior. */
 export interface PosteriorSettings {
@@ -50,9 +51,9 @@ export interface StructuredPosterior {
   sample(count: number, random: RandomGenerator): Float64Array
   /** Log density at theta. */
   logProb(theta: Float64Array): number
-  /** J P^-1 J' of each example, from a Jacobian with one seed for each output (one-hot, in order). */
-  functionalVariance(jacobian: FactoredJacobian, kind: VarianceKind): Float64Array
-  /** The same for a last-layer posterior from the layer's inputs, N x D, without any Jacobian. */
+  /** What `outputVariance` needs; the same object every time. */
+  parts(): PosteriorParts
+  /** J P^-1 J' of each example for a last-layer posterior from the layer's inputs, N x D, without any Jacobian. */
   lastLayerVariance(features: RealArray, examples: number, kind: VarianceKind): Float64Array
   /** The spectrum that tuning works on. */
   spectrum(): Spectrum

@@ -1,0 +1,40 @@
+/** @file Who computes: the calling thread alone while there is little to do, worker threads of the host beside it when there is much. */
+import type { Evaluator } from './evaluator.js'
+import type { Host, Team } from './host.js'
+import { createSite, type Site, type SiteSetup } from './site.js'
+import type { Likelihood } from './options.js'
+
+/** Multiplications below which other threads cost more than they save: some tenths of a second, or less where their number was asked for. */
+const WORTH_THREADS = 2e9
+const WORTH_ASKED_THREADS = 2e7
+
+export interface Crew {
+  /** The calling thread's own place. */
+  readonly local: Site
+  /** The places for some more work; from then on the same ones. The calling thread's is the only one until the work is worth more. */
+  sites(multiplications: number): readonly Site[]
+}
+
+/** The crew of an evaluator. */
+export function createCrew(evaluator: Evaluator, likelihood: Likelihood, host: Host, threads: number | undefined): Crew {
+  const local = createSite(evaluator, likelihood)
+  const setup: SiteSetup = { network: evaluator.network, subset: evaluator.subset, precision: evaluator.precision, likelihood }
+  const worth = threads === undefined ? WORTH_THREADS : WORTH_ASKED_THREADS
+  let expected = 0
+  let team: Team | undefined
+  return {
+    local,
+    sites(multiplications) {
+      expected += multiplications
+      if (team === undefined && expected > worth && evaluator.engine.name === 'typescript') team = host.team?.(setup, threads)
+      return team?.sites ?? [local]
+    },
+  }
+}
+
+/** Multiplications of one example: a forward pass, the backward pass of every seed, and the products with the layers' matrices. */
+export function multiplicationsPerExample({ linears, subset, network }: Evaluator, seeds: number): number {
+  const weights = network.graph.parameters.reduce((sum, { shape }) => sum + shape.reduce((a, b) => a * b, 1), 0)
+  if (subset === 'last_layer') return weights + linears.reduce((sum, { in: inputs, out }) => sum + inputs * inputs + inputs * out, 0)
+  return weights * (1 + seeds) + linears.reduce((sum, { in: inputs, out }) => sum + inputs * inputs + seeds * out * out, 0)
+}
