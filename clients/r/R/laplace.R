@@ -244,10 +244,10 @@ with_label_hint <- function(condition, y) {
   condition
 }
 
-fit_in_batches <- function(server, params, x, y, settings) {
+fit_in_batches <- function(server, params, x, y, settings, bytes = BATCH_BYTES) {
   y <- from_wire_array(y)
   fit <- request(server, "fitBegin", params, settings$timeout)$handle
-  for (rows in row_batches(x)) {
+  for (rows in row_batches(x, bytes)) {
     request(server, "fitBatch", list(fit = fit, x = as_wire_array(rows_of(x, rows)), y = as_wire_array(rows_of(y, rows))), settings$timeout)
   }
   request(server, "fitEnd", list(fit = fit), settings$timeout, settings$progress)

@@ -2,8 +2,8 @@
 
 #' Methods for fitted objects
 #'
-#' @param object,x a fitted `laplace` object.
-#' @param ... not used, unless said otherwise.
+#' @param object a fitted `laplace` object.
+#' @param ... arguments to change, for `update()`; not used otherwise.
 #' @name laplace-methods
 #' @return
 #' * `coef()` the mean of the posterior (the trained weights), `vcov()` its covariance, `confint()` intervals.

@@ -12,8 +12,9 @@ node "$root/scripts/build-clients.mjs" --server "$work/slow-server" test/protoco
 
 export POLYLAPLACE_REPOSITORY=$root POLYLAPLACE_SLOW_SERVER=$work/slow-server
 # No look-ups: packages are those that are installed, the clock is the machine's, and no address is visited.
+echo 'options(repos = character())' > "$work/profile.R"
 export _R_CHECK_FORCE_SUGGESTS_=false _R_CHECK_CRAN_INCOMING_=false _R_CHECK_CRAN_INCOMING_REMOTE_=false _R_CHECK_SYSTEM_CLOCK_=0
-export _R_CHECK_PKG_SIZES_THRESHOLD_=10 R_REPOSITORIES=NULL LC_ALL=C.UTF-8 NOT_CRAN=true
+export _R_CHECK_PKG_SIZES_THRESHOLD_=10 R_PROFILE_USER=$work/profile.R LC_ALL=C.UTF-8 NOT_CRAN=true
 
 cd "$work"
 R CMD build "$here"

@@ -66,6 +66,17 @@ test_that("P5: a second interrupt ends a server that does not cancel", {
   expect_identical(inside$request(server, "ping", list(echo = 1))$echo, 1)
 })
 
+test_that("P5: the terminal's Ctrl-C, which reaches the whole group, does not end the server", {
+  skip_on_os("windows")
+  server <- local_server(slow_server_file())
+  inside$request(server, "ping")
+  pid <- server$transport$pid()
+  tools::pskill(pid, tools::SIGINT)
+  Sys.sleep(0.1)
+  expect_identical(inside$request(server, "ping", list(echo = 1))$echo, 1)
+  expect_identical(server$transport$pid(), pid)
+})
+
 test_that("R4: progress is told, and an error in the function cancels", {
   server <- local_server(slow_server_file())
   seen <- list()
