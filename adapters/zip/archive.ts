@@ -37,7 +37,7 @@ export interface ZipArchive {
   read(name: string): Uint8Array
 }
 
-const MOST_ENTRIES = 200_000
+const MOST_ENTRIES = 100_000
 
 /** Whether bytes start as a zip archive (with an entry, or as an empty one). */
 export function isZip(bytes: Uint8Array): boolean {

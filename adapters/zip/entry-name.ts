@@ -3,6 +3,10 @@ import { refuseZip } from './refusal.js'
 
 const MOST_NAME_BYTES = 1024
 
+const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
+/** Names as model files have them, of which nothing else needs to be checked. */
+const PLAIN = /^\.?\w[\w-]*(\.[\w-]+)*(\/\.?\w[\w-]*(\.[\w-]+)*)*\/?$/
+
 /**
  * Decodes and checks the name of an entry. A folder's name keeps its `/` at the end.
  * @throws UntrustedInputError for names that are not UTF-8, absolute, hold `..`, a backslash, control characters, ...
@@ -12,7 +16,7 @@ export function entryName(bytes: Uint8Array, utf8: boolean, offset: number): str
   if (!utf8 && bytes.some(byte => byte > 0x7E)) refuseZip('has an entry name that is neither ASCII nor marked as UTF-8', { offset })
   let name: string
   try {
-    name = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes)
+    name = decoder.decode(bytes)
   } catch {
     return refuseZip('has an entry name that is not UTF-8', { offset })
   }
@@ -22,6 +26,7 @@ export function entryName(bytes: Uint8Array, utf8: boolean, offset: number): str
 }
 
 function faultOf(name: string): string | undefined {
+  if (PLAIN.test(name) && !name.includes('__proto__')) return undefined
   // eslint-disable-next-line no-control-regex
   if (/[\u0000-\u001F\u007F-\u009F\u2028\u2029]/.test(name)) return 'holds control characters'
   if (name.includes('\\')) return 'holds a backslash'
@@ -33,4 +38,4 @@ function faultOf(name: string): string | undefined {
 }
 
 /** Names that one file system would take for the same are the same. */
-export function comparable(name: string): string { return name.replace(/\/$/, '').normalize('NFC').toLowerCase() }
+export function comparable(name: string): string { return (name.endsWith('/') ? name.slice(0, -1) : name).normalize('NFC').toLowerCase() }

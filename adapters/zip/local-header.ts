@@ -40,9 +40,15 @@ function checkHeader(bytes: Uint8Array, view: DataView, entry: DirectoryEntry, l
   if (start + entry.packedSize > limit) refuseZip(`says the entry '${name}' has ${entry.packedSize} bytes, beyond the archive`, { offset: at, limit, actual: start + entry.packedSize, path: name })
   if (view.getUint16(at + 6, true) !== entry.flags) disagrees('flags')
   if (view.getUint16(at + 8, true) !== entry.method) disagrees('method')
-  if (nameEnd - at - HEADER_BYTES !== entry.nameBytes.length || entry.nameBytes.some((byte, i) => bytes[at + HEADER_BYTES + i] !== byte)) disagrees('name')
+  if (!sameBytes(entry.nameBytes, bytes, at + HEADER_BYTES, nameEnd)) disagrees('name')
   checkSizes(view, entry, nameEnd, start, disagrees)
   return start
+}
+
+function sameBytes(expected: Uint8Array, bytes: Uint8Array, start: number, end: number): boolean {
+  if (end - start !== expected.length) return false
+  for (let i = 0; i < expected.length; i++) if (bytes[start + i] !== expected[i]) return false
+  return true
 }
 
 function checkSizes(view: DataView, { header: at, flags, crc, packedSize, size }: DirectoryEntry, extra: number, extraEnd: number, disagrees: (what: string) => never): void {

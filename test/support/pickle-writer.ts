@@ -12,6 +12,13 @@ export function join(...parts: readonly Part[]): Uint8Array {
   return result
 }
 
+/** The same part many times. */
+export function repeat(part: Part, count: number): Uint8Array {
+  const result = new Uint8Array(part.length * count)
+  for (let i = 0; i < count; i++) result.set(part, i * part.length)
+  return result
+}
+
 export const ascii = (value: string): Uint8Array => text.encode(value)
 
 /** A little-endian integer of so many bytes. */

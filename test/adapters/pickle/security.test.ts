@@ -3,13 +3,12 @@ import t, { type Test } from 'tap'
 import { PICKLE_LIMITS, PickleDict, PickleGlobal, PickleList, PickleRecord, PickleTuple, type PickleValue, readPickle } from '../../../adapters/pickle/index.js'
 import {
   ADD_ITEMS, APPEND, APPENDS, ascii, BUILD, bytesOf, call, DICT, dict, DUP, EMPTY_DICT, EMPTY_LIST, EMPTY_SET, EMPTY_TUPLE, float, frame, FROZEN_SET, get, global, int, join, LIST, list, little, long, MARK, MEMOIZE, NEW_OBJECT, NEW_OBJECT_EX,
-  NONE, OBJECT, orderedDict, type Part, PERSISTENT, pickle, POP, POP_MARK, put, raw, REDUCE, SET_ITEM, SET_ITEMS, STACK_GLOBAL, STOP, str, TUPLE, tuple, TUPLE_1, TUPLE_2, TUPLE_3,
+  NONE, OBJECT, orderedDict, type Part, PERSISTENT, pickle, POP, POP_MARK, put, raw, REDUCE, repeat, SET_ITEM, SET_ITEMS, STACK_GLOBAL, STOP, str, TUPLE, tuple, TUPLE_1, TUPLE_2, TUPLE_3,
 } from '../../support/pickle-writer.js'
 import { failureOf, refused } from '../../support/survives.js'
 
 const refuses = (t: Test, bytes: Uint8Array, pattern: RegExp, name: string): void => refused(t, () => readPickle(bytes), pattern, name)
 const value = (...parts: readonly Part[]): PickleValue => readPickle(pickle(...parts)).value
-const repeat = (part: Part, count: number): Uint8Array => { const one = join(part); const all = new Uint8Array(one.length * count); for (let i = 0; i < count; i++) all.set(one, i * one.length); return all }
 
 t.test('1 names that no model needs', async t => {
   const hostile: [string, string][] = [

@@ -4,7 +4,7 @@ import { readFileSync } from 'node:fs'
 import { readPyTorchTensors } from '../../../adapters/pytorch/index.js'
 import { toTensor } from '../../../adapters/file-tensor.js'
 import {
-  ascii, BUILD, call, dict, EMPTY_DICT, EMPTY_LIST, EMPTY_TUPLE, FALSE, float, get, global, int, ints, join, list, little, long, MARK, NEW_OBJECT, NONE, orderedDict, type Part, PERSISTENT, pickle, POP, put, REDUCE, SET_ITEM, SET_ITEMS, STOP,
+  ascii, BUILD, call, dict, EMPTY_DICT, EMPTY_LIST, EMPTY_TUPLE, FALSE, float, get, global, int, ints, join, list, little, long, MARK, NEW_OBJECT, NONE, orderedDict, type Part, PERSISTENT, pickle, POP, put, REDUCE, repeat, SET_ITEM, SET_ITEMS, STOP,
   storage, str, tensor, tuple,
 } from '../../support/pickle-writer.js'
 import { failureOf, refused } from '../../support/survives.js'
@@ -207,7 +207,7 @@ t.test('19 pickled modules: weights are found, otherwise the error says how to s
   refuses(t, saved(join(global('my.code', 'Net'), EMPTY_TUPLE, NEW_OBJECT, dict({ hidden: int(3) }), BUILD)), /my.code.Net.*torch.save\(model.state_dict\(\)/, 'an object without tensors')
   const chain = Array.from({ length: 5000 }).reduce<Uint8Array>(inner => module('M', {}, { m: inner }), module('M', { weight: parameter }))
   t.ok(failureOf(() => readPyTorchTensors(saved(chain))), 'modules 5,000 deep')
-  const deep = (count: number): Uint8Array => join(...Array.from({ length: count }, () => join(EMPTY_DICT, str('a'))), good, ...Array.from({ length: count }, () => SET_ITEM))
+  const deep = (count: number): Uint8Array => join(repeat(join(EMPTY_DICT, str('a')), count), good, repeat(SET_ITEM, count))
   t.same(numbers(saved(deep(50)), new Array(50).fill('a').join('.')), [1, 2, 3, 4], 'dictionaries 50 deep')
   t.ok(failureOf(() => readPyTorchTensors(saved(deep(100_000)))), 'dictionaries 100,000 deep')
 })
