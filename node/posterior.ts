@@ -1,7 +1,7 @@
 /** @file The fitted posterior at the public border: arrays in, ndarrays out. */
 import type { NdArray } from 'ndarray'
 import type { CurvatureMatrix } from '../core/curvature-matrix.js'
-import { LaplacePosterior, type PosteriorSummary, type PredictOptions, type PriorChanges, type TuneOptions } from '../core/laplace-posterior.js'
+import { type LaplacePosterior, type PosteriorSummary, type PredictOptions, type PriorChanges, type TuneOptions } from '../core/laplace-posterior.js'
 import type { Likelihood, Predictive, Structure, Subset, TuneMethod } from '../core/options.js'
 import type { Prediction as TensorPrediction } from '../core/prediction.js'
 import type { WorkOptions as CoreWork } from '../core/progress.js'
