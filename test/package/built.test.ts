@@ -1,0 +1,64 @@
+/** @file What is promised of the built package, tried in processes of its own. */
+import t from 'tap'
+import { execFile } from 'node:child_process'
+import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
+
+const root = fileURLToPath(new URL('../../', import.meta.url))
+const node = async (...args: string[]): Promise<string> => (await promisify(execFile)(process.execPath, args, { cwd: root, env: { PATH: process.env['PATH'] } })).stdout.trim()
+const script = (...lines: string[]): string[] => ['--input-type=module', '--eval', lines.join('\n')]
+
+t.test('the core loads no native code and no module of Node', async t => {
+  // The loader's hook reports every module that is asked for; native code would be process.dlopen.
+  const report = JSON.parse(await node(...script(
+    "import { register } from 'node:module'",
+    "import { MessageChannel } from 'node:worker_threads'",
+    'const { port1, port2 } = new MessageChannel()',
+    'const seen = []',
+    "port1.on('message', url => { seen.push(url) })",
+    'port1.unref()',
+    'const hooks = `let port; export function initialize(data) { port = data.port } export async function resolve(name, context, next) { const found = await next(name, context); port.postMessage(found.url); return found }`',
+    "register('data:text/javascript,' + encodeURIComponent(hooks), { data: { port: port2 }, transferList: [port2] })",
+    'let native = 0',
+    'const dlopen = process.dlopen',
+    'process.dlopen = function (...args) { native++; return dlopen.apply(this, args) }',
+    "await import('./dist/core/index.js')",
+    'await new Promise(resolve => setTimeout(resolve, 200))',
+    'console.log(JSON.stringify({ native, seen }))',
+  )))
+  t.equal(report.native, 0)
+  t.ok(report.seen.length > 40, `${report.seen.length} modules`)
+  t.same(report.seen.filter((url: string) => url.startsWith('node:')), [])
+  t.same([...new Set(report.seen.flatMap((url: string) => /node_modules\/((?:@[^/]+\/)?[^/]+)/.exec(url)?.[1] ?? []))], ['@noble/hashes'], 'one package, for fingerprints')
+})
+
+t.test('core and ONNX reader run where code must not be generated from strings', async t => {
+  const text = await node('--disallow-code-generation-from-strings', ...script(
+    "import { readFileSync } from 'node:fs'",
+    "import { laplace, loadPosterior, tensor } from './dist/core/index.js'",
+    "import { readOnnx } from './dist/adapters/onnx/index.js'",
+    "let forbidden = false; try { new Function('return 1') } catch { forbidden = true }",
+    "const network = readOnnx(readFileSync('demo/digits.onnx'))",
+    "const { pixels, labels } = JSON.parse(readFileSync('demo/digits.json', 'utf8'))",
+    "const x = tensor('float32', [200, 64], Float32Array.from(Buffer.from(pixels, 'base64').subarray(0, 200 * 64), value => value / 16))",
+    "const y = tensor('int64', [200], Array.from(labels.slice(0, 200), Number))",
+    "const answers = []",
+    "for (const structure of ['kron', 'full', 'diag']) for (const subset of structure === 'full' ? ['last_layer'] : ['last_layer', 'all']) {",
+    "  const posterior = await laplace(network, { likelihood: 'classification', subset, structure }).fit(x, y)",
+    "  const { probabilities } = await loadPosterior(posterior.save()).predict(x)",
+    '  answers.push(probabilities.data.every(Number.isFinite))',
+    '}',
+    'console.log(JSON.stringify({ forbidden, answers }))',
+  ))
+  t.same(JSON.parse(text), { forbidden: true, answers: [true, true, true, true, true] })
+})
+
+t.test('the program runs, from any folder', async t => {
+  const { version } = JSON.parse(await node(...script("import { readFileSync } from 'node:fs'", "console.log(readFileSync('package.json', 'utf8'))")))
+  const main = `${root}dist/cli/main.js`
+  const { stdout } = await promisify(execFile)(process.execPath, [main, '--version'], { cwd: t.testdir({}) })
+  t.equal(stdout, `${version}\n`)
+  t.match(await node(main, 'selftest'), /All is well/)
+  await t.rejects(node(main, 'fit'), { code: 2, stderr: /fit needs MODEL/ })
+  await t.rejects(node(main, 'inspect', 'absent'), { code: 1, stderr: /there is no such file/ })
+})
