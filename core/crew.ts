@@ -12,22 +12,24 @@ export interface Crew {
   /** The calling thread's own place. */
   readonly local: Site
   /** The places for some more work; from then on the same ones. The calling thread's is the only one until the work is worth more. */
-  sites(multiplications: number): readonly Site[]
+  sites(multiplications: number): Promise<readonly Site[]>
 }
 
-/** The crew of an evaluator. */
+/** The crew of an evaluator. Another engine than the embedded one uses all processors by itself. */
 export function createCrew(evaluator: Evaluator, likelihood: Likelihood, host: Host, threads: number | undefined): Crew {
   const local = createSite(evaluator, likelihood)
+  const alone = [local]
   const setup: SiteSetup = { network: evaluator.network, subset: evaluator.subset, precision: evaluator.precision, likelihood }
   const worth = threads === undefined ? WORTH_THREADS : WORTH_ASKED_THREADS
   let expected = 0
   let team: Team | undefined
   return {
     local,
-    sites(multiplications) {
+    async sites(multiplications) {
       expected += multiplications
-      if (team === undefined && expected > worth && evaluator.engine.name === 'typescript') team = host.team?.(setup, threads)
-      return team?.sites ?? [local]
+      evaluator.engine.expect(multiplications)
+      if (team === undefined && expected > worth && await evaluator.engine.chosen() === 'typescript') team = host.team?.(setup, threads)
+      return team?.sites ?? alone
     },
   }
 }

@@ -3,6 +3,7 @@ import type { LinearShape } from './curvature/accumulate.js'
 import type { FactoredJacobian, ParameterSlot } from './curvature/curvature.js'
 import { lastLayerShape } from './curvature/last-layer.js'
 import type { Engine, LateInput, Program } from './engine/engine.js'
+import type { ChosenEngine } from './host.js'
 import { InternalError } from './errors.js'
 import { factoredJacobian, factorsProgram, type FactorsProgram } from './graph/differentiate.js'
 import { featuresProgram, lastLinear } from './graph/last-layer.js'
@@ -26,7 +27,7 @@ export interface Evaluator {
   readonly network: Network
   readonly subset: Subset
   readonly precision: Precision
-  readonly engine: Engine
+  readonly engine: ChosenEngine
   readonly slots: readonly ParameterSlot[]
   /** Linear operators that use parameters of the subset. */
   readonly linears: readonly LinearShape[]
@@ -46,7 +47,7 @@ export interface Evaluator {
  * Prepares a network.
  * @throws GraphError NO_LAST_LAYER, NOT_DIFFERENTIABLE, UNSUPPORTED_OPERATOR, BATCH_AXIS
  */
-export function createEvaluator(network: Network, subset: Subset, engine: Engine, precision: Precision): Evaluator {
+export function createEvaluator(network: Network, subset: Subset, engine: ChosenEngine, precision: Precision): Evaluator {
   const { graph, output, input } = network
   const names = subset === 'all' ? graph.parameters.map(parameter => parameter.name) : lastLayerNames(network)
   const slots = parameterSlots(graph, names)

@@ -61,7 +61,7 @@ export function startAccumulation(evaluator: Evaluator, crew: Crew, options: Fit
       const n = x.shape[0]
       const { values } = checkLabels(y, likelihood.name, n, outputs)
       const width = likelihood.targetWidth(outputs)
-      dealer.expect(n * multiplicationsPerExample(evaluator, seeds))
+      await dealer.expect(n * multiplicationsPerExample(evaluator, seeds))
       try {
         await forEachBatch(n, size, 'fit', work, async (from, to) => {
           const labels = values.subarray(from * width, to * width)
@@ -85,7 +85,7 @@ interface DealtBatch { readonly features: Promise<RealArray | undefined> }
 
 interface Dealer {
   /** Announces work, so that other threads are called in time. */
-  expect(multiplications: number): void
+  expect(multiplications: number): Promise<void>
   /** Gives a batch to the next lane; resolves when there is room for another. */
   deal(batch: LabelledBatch): Promise<DealtBatch>
   /** Merges the lanes in their order. */
@@ -100,7 +100,6 @@ let lanesGiven = 0
 /** Deals batches to lanes in turn; lane i belongs to place i modulo their number. */
 function dealBatches(crew: Crew, kind: FitKind, lanes: number): Dealer {
   let sites: readonly Site[] = [crew.local]
-  let moved: Promise<unknown> = Promise.resolve()
   let next = 0
   const first = lanesGiven
   lanesGiven += lanes
@@ -114,15 +113,14 @@ function dealBatches(crew: Crew, kind: FitKind, lanes: number): Dealer {
     }
   }
   return {
-    expect(multiplications) {
-      const wanted = crew.sites(multiplications)
+    async expect(multiplications) {
+      const wanted = await crew.sites(multiplications)
       if (wanted[0] === sites[0]) return
       const [before] = sites
       sites = wanted
-      moved = adoptAll(before)
+      await adoptAll(before)
     },
     async deal(batch) {
-      await moved
       const lane = first + next++ % lanes
       const site = siteOf(lane)
       const queue = waiting.get(site) ?? []
@@ -138,7 +136,6 @@ function dealBatches(crew: Crew, kind: FitKind, lanes: number): Dealer {
       return { features }
     },
     async collect() {
-      await moved
       for (const queue of waiting.values()) await Promise.all(queue)
       let total: FitSums | undefined
       for (const lane of numbers) {

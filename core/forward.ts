@@ -27,7 +27,7 @@ export async function forward(graph: Graph, x: Tensor, options: ForwardOptions =
   const rows = networkInput(x, network.input, network.precision, () => undefined)
   const examples = x.shape[0]
   const name = options.engine === undefined ? 'auto' : oneOf('engine', options.engine, ENGINES)
-  const program = await chosenEngine({ name, threads: undefined }, host).compile(network.graph, network.precision)
+  const program = await chosenEngine({ name, threads: undefined }, network.precision, host).compile(network.graph, network.precision)
   const f = new Float64Array(examples * network.outputs)
   await forEachBatch(examples, batchSizeFor(network.outputs), 'predict', work, async (from, to) => {
     const results = await program.run(new Map([[network.input.name, sliceExamples(rows, network.input, from, to)]]))

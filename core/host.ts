@@ -4,12 +4,16 @@ import { typescriptEngine } from './engine/typescript.js'
 import { ResourceError } from './errors.js'
 import type { EngineName } from './options.js'
 import type { Site, SiteSetup } from './site.js'
+import type { Precision } from './tensor.js'
 import type { SmallSolver } from './tuning/newton.js'
 
-/** What an engine is chosen for. */
+/** What an engine is chosen by. */
 export interface EngineRequest {
   readonly name: EngineName
   readonly threads: number | undefined
+  readonly precision: Precision
+  /** Multiplications that are known to come. */
+  readonly multiplications: number
 }
 
 /** Places in other threads. */
@@ -25,13 +29,22 @@ export interface Host {
   readonly solver?: SmallSolver
 }
 
-/** An engine that is chosen when the first program is compiled. */
-export function chosenEngine(request: EngineRequest, host: Host): Engine {
-  let chosen: Promise<Engine> | undefined
+/** An engine that is chosen when the first program is compiled, by the work that was announced until then. */
+export interface ChosenEngine extends Engine {
+  /** Announces work. */
+  expect(multiplications: number): void
+  /** The engine's name once it is chosen. */
+  chosen(): Promise<Engine['name']>
+}
+
+/** The engine for a name. @throws ResourceError MISSING_DEPENDENCY at the first program when it is not available */
+export function chosenEngine({ name: wanted, threads }: { readonly name: EngineName, readonly threads: number | undefined }, precision: Precision, host: Host): ChosenEngine {
+  let choice: Promise<Engine> | undefined
+  let multiplications = 0
   let name: Engine['name'] = 'typescript'
   const choose = async (): Promise<Engine> => {
-    const engine = await host.engine?.(request)
-    if (engine === undefined && request.name === 'onnxruntime') {
+    const engine = await host.engine?.({ name: wanted, threads, precision, multiplications })
+    if (engine === undefined && wanted === 'onnxruntime') {
       throw new ResourceError('MISSING_DEPENDENCY', "The engine 'onnxruntime' is not available here; use engine 'typescript', or the package's Node entry with onnxruntime-node installed.", { package: 'onnxruntime-node' })
     }
     const result = engine ?? typescriptEngine()
@@ -40,6 +53,8 @@ export function chosenEngine(request: EngineRequest, host: Host): Engine {
   }
   return {
     get name() { return name },
-    compile: async (graph, precision): Promise<Program> => (await (chosen ??= choose())).compile(graph, precision),
+    expect: more => { multiplications += more },
+    chosen: async () => (await (choice ??= choose())).name,
+    compile: async (graph, own): Promise<Program> => (await (choice ??= choose())).compile(graph, own),
   }
 }

@@ -104,7 +104,7 @@ function planTuning({ tune, settings, subset, priorStructure }: ResolvedOptions)
 /** @throws GraphError, ResourceError */
 export function evaluatorFor(network: Network, options: ResolvedOptions, host: Host): Evaluator {
   const precision = options.precision ?? network.precision
-  return createEvaluator(network, options.subset, chosenEngine({ name: options.engine, threads: options.threads }, host), precision)
+  return createEvaluator(network, options.subset, chosenEngine({ name: options.engine, threads: options.threads }, precision, host), precision)
 }
 
 function accumulationFor({ evaluator, crew, options }: FitTask, keepFeatures: boolean, notes: string[]): Accumulation {

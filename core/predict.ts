@@ -46,12 +46,13 @@ export async function outputGaussian(context: PredictionContext, x: Tensor, kind
     variance.set(result.variance, from * width)
   }
   if (kind === 'none' || evaluator.subset === 'last_layer') {
+    evaluator.engine.expect(examples * multiplicationsPerExample(evaluator, 0))
     await forEachBatch(examples, size, 'predict', work, async (from, to) => {
       place(from, await simpleBatch(evaluator, posterior, sliceExamples(rows, evaluator.network.input, from, to), to - from, kind))
     })
     return { examples, f, variance }
   }
-  const sites = context.crew.sites(examples * multiplicationsPerExample(evaluator, outputs))
+  const sites = await context.crew.sites(examples * multiplicationsPerExample(evaluator, outputs))
   const parts = posterior.parts()
   const running = new Map<number, Promise<void>>()
   let turn = 0

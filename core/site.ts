@@ -8,7 +8,7 @@ import { accumulateCurvature, zeroCurvature } from './curvature/accumulate.js'
 import type { Curvature } from './curvature/curvature.js'
 import { accumulateLastLayer } from './curvature/last-layer.js'
 import { createEvaluator, type Evaluator } from './evaluator.js'
-import type { Engine } from './engine/engine.js'
+import { chosenEngine } from './host.js'
 import type { RealArray } from './kernels/linear-algebra.js'
 import { likelihoodModel } from './likelihood/likelihood.js'
 import type { Network } from './network.js'
@@ -43,8 +43,8 @@ export interface Site {
 }
 
 /** The place of a setup, for threads that are given nothing else. */
-export function siteFrom({ network, subset, precision, likelihood }: SiteSetup, engine: Engine): Site {
-  return createSite(createEvaluator(network, subset, engine, precision), likelihood)
+export function siteFrom({ network, subset, precision, likelihood }: SiteSetup): Site {
+  return createSite(createEvaluator(network, subset, chosenEngine({ name: 'typescript', threads: 1 }, precision, {}), precision), likelihood)
 }
 
 /** A place that computes with an evaluator. */

@@ -1,6 +1,5 @@
 /** @file The module of a worker thread: places of networks, called by messages. */
 import { parentPort } from 'node:worker_threads'
-import { typescriptEngine } from '../core/engine/typescript.js'
 import { InternalError, LaplaceError } from '../core/errors.js'
 import type { PosteriorParts } from '../core/posterior/posterior-parts.js'
 import { type Site, siteFrom, type SiteSetup } from '../core/site.js'
@@ -16,7 +15,7 @@ function siteOf(number: number): Site {
   if (known !== undefined) return known
   const setup = setups.get(number)
   if (setup === undefined) throw new InternalError(`There is no place ${number}.`)
-  const site = siteFrom(setup, typescriptEngine())
+  const site = siteFrom(setup)
   sites.set(number, site)
   return site
 }

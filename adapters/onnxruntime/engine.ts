@@ -1,0 +1,157 @@
+/**
+ * @file The second engine: the programs of this library, written as ONNX files by our own writer and run by onnxruntime-node on all cores.
+ * It is given nothing but graphs that we wrote ourselves. The package is optional and loaded when it is first asked for.
+ */
+import type { Engine, LateInput, Program } from '../../core/engine/engine.js'
+import { convertPrecision } from '../../core/engine/precision.js'
+import { GraphError, InternalError, ResourceError } from '../../core/errors.js'
+import { simplify, sortNodes } from '../../core/graph/fold.js'
+import type { Graph } from '../../core/graph/graph.js'
+import { type DType, type Tensor, tensor } from '../../core/tensor.js'
+import { writeOnnx } from '../onnx/index.js'
+import { splitAtInput } from './split-graph.js'
+
+type Runtime = typeof import('onnxruntime-node')
+type Session = Awaited<ReturnType<Runtime['InferenceSession']['create']>>
+
+/** Operators of the core that ONNX does not have. */
+const INTERNAL = new Set(['Unfold', 'ScatterRows'])
+
+export interface OnnxRuntimeOptions {
+  /** Threads of one operator; by default as many as there are processors. */
+  readonly threads?: number | undefined
+  /** Runs programs that ONNX Runtime cannot; without it they are refused. */
+  readonly fallback?: Engine | undefined
+}
+
+/**
+ * The engine.
+ * @throws ResourceError MISSING_DEPENDENCY when onnxruntime-node is not installed
+ */
+export async function onnxRuntimeEngine({ threads, fallback }: OnnxRuntimeOptions = {}): Promise<Engine> {
+  const runtime = await loadRuntime()
+  return {
+    name: 'onnxruntime',
+    async compile(graph, precision) {
+      const prepared = simplify(sortNodes({ ...convertPrecision(graph, precision), parameters: [] }))
+      const program = createProgram(runtime, prepared, threads)
+      return fallback === undefined ? program : withFallback(program, () => fallback.compile(graph, precision))
+    },
+  }
+}
+
+/** Runs the other program from the moment on that ONNX Runtime refuses the first. */
+function withFallback(program: Program, other: () => Promise<Program>): Program {
+  let replacement: Promise<Program> | undefined
+  return {
+    async run(inputs, late) {
+      if (replacement !== undefined) return (await replacement).run(inputs, late)
+      try {
+        return await program.run(inputs, late)
+      } catch (error) {
+        if (!(error instanceof GraphError)) throw error
+        replacement = other()
+        return (await replacement).run(inputs, late)
+      }
+    },
+    dispose() {
+      program.dispose()
+      void replacement?.then(ready => { ready.dispose() }, () => undefined)
+    },
+  }
+}
+
+async function loadRuntime(): Promise<Runtime> {
+  try {
+    const loaded = await import('onnxruntime-node') as Runtime & { readonly default?: Runtime }
+    return loaded.default ?? loaded
+  } catch (cause) {
+    throw new ResourceError('MISSING_DEPENDENCY', "The engine 'onnxruntime' needs the package onnxruntime-node: npm install onnxruntime-node. The engine 'typescript' needs nothing.",
+      { package: 'onnxruntime-node', reason: cause instanceof Error ? cause.message.slice(0, 300) : String(cause) })
+  }
+}
+
+/** Sessions are made at the first run: whether there is a late input is known only then. */
+function createProgram(runtime: Runtime, graph: Graph, threads: number | undefined): Program {
+  const sessions = new Map<string, Promise<Part>>()
+  const part = (key: string, make: () => Graph): Promise<Part> => {
+    const known = sessions.get(key) ?? createPart(runtime, make(), threads)
+    sessions.set(key, known)
+    return known
+  }
+  return {
+    async run(inputs, late) {
+      if (late === undefined) return (await part('whole', () => graph)).run(inputs)
+      const split = (): ReturnType<typeof splitAtInput> => splitAtInput(graph, late.name)
+      const before = await (await part('before', () => split().before)).run(inputs)
+      const values = new Map([...inputs, ...before, [late.name, lateValue(late, before)] as const])
+      const after = await (await part('after', () => split().after)).run(values)
+      return new Map([...before, ...after])
+    },
+    dispose() {
+      for (const session of sessions.values()) void session.then(ready => ready.release(), () => undefined)
+      sessions.clear()
+    },
+  }
+}
+
+function lateValue({ from, compute }: LateInput, computed: ReadonlyMap<string, Tensor>): Tensor {
+  const value = computed.get(from)
+  if (value === undefined) throw new InternalError(`The output '${from}' was not computed.`)
+  return compute(value)
+}
+
+interface Part { run(inputs: ReadonlyMap<string, Tensor>): Promise<Map<string, Tensor>>, release(): Promise<void> }
+
+async function createPart(runtime: Runtime, graph: Graph, threads: number | undefined): Promise<Part> {
+  const session = await createSession(runtime, graph, threads)
+  return {
+    async run(inputs) {
+      const feeds = Object.fromEntries(graph.inputs.map(({ name, dtype }) => {
+        const value = inputs.get(name)
+        if (value === undefined) throw new InternalError(`The input '${name}' is missing.`)
+        return [name, toRuntime(runtime, value, dtype)]
+      }))
+      const results = await session.run(feeds, graph.outputs)
+      return new Map(graph.outputs.map(name => [name, fromRuntime(name, results[name])] as const))
+    },
+    release: () => session.release(),
+  }
+}
+
+/** @throws GraphError UNSUPPORTED_OPERATOR when ONNX Runtime has no kernel for the graph */
+async function createSession(runtime: Runtime, graph: Graph, threads: number | undefined): Promise<Session> {
+  const internal = graph.nodes.find(node => INTERNAL.has(node.op))
+  if (internal !== undefined) throw unsupported(`its derivatives use the core's own operator '${internal.op}'`, internal.op)
+  const bytes = writeOnnx(graph)
+  const create = (level: 'all' | 'basic'): Promise<Session> => runtime.InferenceSession.create(bytes, {
+    executionProviders: ['cpu'], graphOptimizationLevel: level, logSeverityLevel: 4, ...(threads === undefined ? {} : { intraOpNumThreads: threads }),
+  })
+  try {
+    // Some fusions of the highest level have no float64 kernel: without them the graph may run.
+    return await create('all').catch(() => create('basic'))
+  } catch (cause) {
+    throw unsupported(cause instanceof Error ? cause.message.slice(0, 300) : String(cause), '')
+  }
+}
+
+function unsupported(reason: string, op: string): GraphError {
+  return new GraphError('UNSUPPORTED_OPERATOR', `The engine 'onnxruntime' cannot run this network: ${reason}. Use engine 'typescript' or 'auto', or subset last_layer.`, { op })
+}
+
+function toRuntime(runtime: Runtime, { data, shape }: Tensor, dtype: DType): InstanceType<Runtime['Tensor']> {
+  switch (dtype) {
+    case 'float32': return new runtime.Tensor('float32', data instanceof Float32Array ? data : Float32Array.from(data), shape)
+    case 'float64': return new runtime.Tensor('float64', data instanceof Float64Array ? data : Float64Array.from(data), shape)
+    case 'int64': return new runtime.Tensor('int64', BigInt64Array.from(data, BigInt), shape)
+    case 'bool': return new runtime.Tensor('bool', Uint8Array.from(data), shape)
+  }
+}
+
+function fromRuntime(name: string, value: InstanceType<Runtime['Tensor']>): Tensor {
+  const { type, dims, data } = value
+  if (type === 'float32' || type === 'float64') return { dtype: type, shape: dims, data: data as Float32Array | Float64Array }
+  if (type === 'int64') return tensor('int64', dims, Array.from(data as BigInt64Array, Number))
+  if (type === 'bool') return tensor('bool', dims, data as Uint8Array)
+  throw new InternalError(`ONNX Runtime gave the output '${name}' as ${type}.`)
+}

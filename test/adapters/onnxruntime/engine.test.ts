@@ -1,0 +1,49 @@
+/** @file The ONNX Runtime engine against the embedded one. */
+import t from 'tap'
+import { laplace } from '../../../index.js'
+import { splitAtInput } from '../../../adapters/onnxruntime/split-graph.js'
+import { factorsProgram } from '../../../core/graph/differentiate.js'
+import { relativeDifference } from '../../support/compare.js'
+import { referenceCase } from '../../support/reference-case.js'
+
+for (const name of ['classification-4', 'regression-multi', 'multilabel', 'binary', 'digits', 'deep']) {
+  const { graph, x, y, xTest, expected } = referenceCase(name)
+  const structure = name === 'digits' ? 'kron' : 'full'
+  for (const subset of ['last_layer', 'all'] as const) {
+    t.test(`${name}, ${subset}`, async t => {
+      const options = { likelihood: expected.likelihood, subset, structure, priorPrecision: 1 } as const
+      const own = await laplace(graph, { ...options, engine: 'typescript' }).fit(x, y)
+      // ONNX Runtime has no float64 Softplus.
+      const precisions = ([['float64', 1e-10], ['float32', 1e-4]] as const).filter(([precision]) => name !== 'multilabel' || precision === 'float32')
+      for (const [precision, tolerance] of precisions) {
+        const other = await laplace(graph, { ...options, engine: 'onnxruntime', precision }).fit(x, y)
+        t.equal(other.summary().engine, 'onnxruntime')
+        const difference = relativeDifference((await other.predict(xTest)).variance.data, (await own.predict(xTest)).variance.data)
+        t.ok(difference < tolerance, `${precision}: ${difference.toExponential(1)}`)
+        t.ok(Math.abs(other.logMarginalLikelihood() / own.logMarginalLikelihood() - 1) < tolerance, `${precision}: evidence`)
+      }
+    })
+  }
+}
+
+t.test('an operator that ONNX Runtime lacks in float64 is named', async t => {
+  const { graph, x, y } = referenceCase('multilabel')
+  await t.rejects(laplace(graph, { likelihood: 'multilabel', engine: 'onnxruntime' }).fit(x, y), { code: 'UNSUPPORTED_OPERATOR', message: /Softplus/ })
+})
+
+t.test('a program is cut at its late input', t => {
+  const { graph, output } = referenceCase('classification-4')
+  const program = factorsProgram(graph, output, graph.parameters.map(parameter => parameter.name), 4)
+  const { before, after } = splitAtInput(program.graph, program.seed)
+  t.ok(before.inputs.every(input => input.name !== program.seed))
+  t.ok(after.inputs.some(input => input.name === program.seed))
+  t.equal(before.nodes.length + after.nodes.length, program.graph.nodes.length)
+  t.end()
+})
+
+t.test('convolutions over all weights are refused by name, and run under auto', async t => {
+  const { graph, x, y } = referenceCase('cnn')
+  const options = { likelihood: 'classification', subset: 'all', structure: 'diag', priorPrecision: 1, precision: 'float32' } as const
+  await t.rejects(laplace(graph, { ...options, engine: 'onnxruntime' }).fit(x, y), { code: 'UNSUPPORTED_OPERATOR', message: /engine 'typescript'/ })
+  t.equal((await laplace(graph, { ...options, subset: 'last_layer', engine: 'onnxruntime' }).fit(x, y)).summary().engine, 'onnxruntime')
+})
