@@ -1,6 +1,7 @@
-/** @file Operators of ONNX Runtime that are not part of ONNX, written with those that are. */
+/** @file Operators of ONNX Runtime, and the scaler of ONNX' classical models, that are no operators of ONNX itself, written with those that are. */
 import type { Node } from '../../core/graph/graph.js'
-import { numberAttribute } from '../../core/ops/node-attributes.js'
+import { badNode, numberAttribute } from '../../core/ops/node-attributes.js'
+import { type Tensor, tensor } from '../../core/tensor.js'
 import type { UpgradeContext } from './upgrade-context.js'
 
 type Rewrite = (node: Node, context: UpgradeContext) => Node
@@ -33,7 +34,7 @@ const fusedMatMul: Rewrite = (node, context) => {
   const alpha = numberAttribute(node, 'alpha', 1)
   if (alpha === 1) return { ...node, op: 'MatMul', inputs: [a, b], attributes: {} }
   const dtype = context.types.get(a)?.dtype ?? context.builder.precision
-  const scale = context.constant({ dtype, shape: [], data: dtype === 'float64' ? Float64Array.of(alpha) : Float32Array.of(alpha) }, 'alpha')
+  const scale = context.constant(tensor(dtype, [], [alpha]), 'alpha')
   return { ...node, op: 'Mul', inputs: [context.node('MatMul', [a, b]), scale], attributes: {} }
 }
 
@@ -45,10 +46,24 @@ const skipLayerNormalization: Rewrite = (node, context) => {
   return { ...node, op: 'LayerNormalization', inputs: [total, scale, ...(shift === '' ? [] : [shift])], outputs: node.outputs.slice(0, 1), attributes: { axis: -1, epsilon: numberAttribute(node, 'epsilon', 1e-12) } }
 }
 
-/** By operator; all but the first are of the domain com.microsoft. */
+/** (x - offset) scale, feature by feature: scikit-learn's scalers before a network. */
+const scaler: Rewrite = (node, context) => {
+  const dtype = context.types.get(node.inputs[0])?.dtype
+  const x = dtype === 'int64' || dtype === 'bool' ? context.node('Cast', [node.inputs[0]], { to: 1 }) : node.inputs[0]
+  const row = (key: string, fallback: number): Tensor => {
+    const values = node.attributes[key] ?? [fallback]
+    if (!Array.isArray(values) || !values.every(value => typeof value === 'number')) throw badNode(node, `attribute '${key}' must be a list of numbers.`)
+    return tensor(dtype === 'float64' ? 'float64' : 'float32', [values.length], values as number[])
+  }
+  const centred = context.node('Sub', [x, context.constant(row('offset', 0), 'offset')])
+  return { ...node, op: 'Mul', inputs: [centred, context.constant(row('scale', 1), 'scale')], attributes: {} }
+}
+
+/** By operator and domain. */
 export const CONTRIBUTED: ReadonlyMap<string, Rewrite> = new Map([
   ['SimplifiedLayerNormalization', rootMeanSquare],
   ['com.microsoft::SimplifiedLayerNormalization', rootMeanSquare],
+  ['ai.onnx.ml::Scaler', scaler],
   ['com.microsoft::Gelu', as('Gelu')],
   ['com.microsoft::BiasGelu', biasedGelu('none')],
   ['com.microsoft::FastGelu', biasedGelu('tanh')],

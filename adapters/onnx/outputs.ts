@@ -6,7 +6,7 @@ import { removeDead } from '../../core/graph/fold.js'
 import type { Graph, Node } from '../../core/graph/graph.js'
 
 const CLASSIFIERS = new Set(['ai.onnx.ml::LinearClassifier', 'ai.onnx.ml::TreeEnsembleClassifier', 'ai.onnx.ml::SVMClassifier'])
-const LABELS = new Set(['ArgMax', 'ai.onnx.ml::LabelEncoder', 'ai.onnx.ml::ArrayFeatureExtractor', 'ai.onnx.ml::ArrayFeatureExtractor of text'])
+const LABELS = new Set(['ArgMax', 'ai.onnx.ml::Binarizer', 'ai.onnx.ml::LabelEncoder', 'ai.onnx.ml::ArrayFeatureExtractor', 'ai.onnx.ml::ArrayFeatureExtractor of text'])
 const PASSING = new Set(['Identity', 'Cast', 'Reshape', 'Flatten', 'Squeeze', 'Unsqueeze'])
 
 /** The graph without outputs that only name classes, and without the nodes that no other output needs. */
