@@ -84,7 +84,8 @@ export const ACTIVATIONS: Readonly<Record<string, LayerWriter>> = {
   PReLU: { arguments: ['num_parameters', 'init'], write: prelu },
   ELU: withArgument('Elu', 'alpha', 1),
   CELU: withArgument('Celu', 'alpha', 1),
-  SELU: unary('Selu'),
+  // ONNX's own defaults are rounded to float32.
+  SELU: unary('Selu', { alpha: 1.6732632423543772, gamma: 1.0507009873554805 }),
   GELU: { arguments: ['approximate'], write: (context, x) => emit(context.emission, 'Gelu', [x.name], x.shape, { approximate: word(context, 'approximate', ['none', 'tanh']) }) },
   SiLU: { arguments: [], write: ({ emission }, x) => silu(emission, x) },
   Mish: unary('Mish'),

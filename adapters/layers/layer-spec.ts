@@ -74,5 +74,6 @@ function checkLayer(entry: unknown, path: string, depth: number, total: { count:
   if (name !== undefined && typeof name !== 'string') throw badArchitecture(`The name of layer ${path} (${type.slice(0, 50)}) must be text, the prefix of its tensors; got ${typeof name}.`, path)
   if (fields.has('layers')) fields.set('layers', checkList(fields.get('layers'), path, depth + 1, total))
   // Object.fromEntries defines own properties, so that a key `__proto__` stays data.
-  return { ...Object.fromEntries(fields), type }
+  // torch.nn.Linear is Linear.
+  return { ...Object.fromEntries(fields), type: type.replace(/^(torch\.)?nn\.(modules\.\w+\.)?/, '') }
 }

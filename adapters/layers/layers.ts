@@ -54,10 +54,8 @@ export function checkLayers(layers: readonly LayerSpec[], prefix = ''): void {
 }
 
 function writerFor(spec: LayerSpec, path: string): LayerWriter {
-  // torch.nn.Linear is Linear.
-  const type = spec.type.replace(/^(torch\.)?nn\.(modules\.\w+\.)?/, '')
-  if (Object.hasOwn(WRITERS, type)) return WRITERS[type]
-  const suggestion = nearestWord(type, LAYER_TYPES)
+  if (Object.hasOwn(WRITERS, spec.type)) return WRITERS[spec.type]
+  const suggestion = nearestWord(spec.type, LAYER_TYPES)
   throw new OptionError('BAD_OPTION',
     `Layer ${path} of the architecture has the type '${spec.type.slice(0, 100)}', which is not known.${suggestion === undefined ? '' : ` Did you mean '${suggestion}'?`} Known are ${LAYER_TYPES.join(', ')}.`,
     { option: 'architecture', layer: path, value: spec.type.slice(0, 100), allowed: LAYER_TYPES, ...(suggestion === undefined ? {} : { suggestion }) })
