@@ -21,8 +21,8 @@ function view(dtype: DType, storage: ArrayBuffer, length: number): TensorData {
 function newStorage(bytes: number): ArrayBuffer {
   try {
     return new ArrayBuffer(bytes)
-  } catch (cause) {
-    throw new ResourceError('OUT_OF_MEMORY', `A value of the network needs ${bytes} bytes, which could not be allocated. Use smaller batches.`, { bytes }, { cause })
+  } catch {
+    throw new ResourceError('OUT_OF_MEMORY', `A value of the network needs ${bytes} bytes, which could not be allocated. Use smaller batches.`, { bytes })
   }
 }
 

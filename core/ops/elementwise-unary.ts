@@ -274,6 +274,26 @@ const not: Operator = {
   backward: () => [undefined],
 }
 
+/** A question about every element; no gradient flows through its answer. */
+function question(op: string, ask: (x: number, node: Node) => boolean): Operator {
+  return {
+    op,
+    infer: (node, inputs) => [{ dtype: 'bool', shape: requiredInput(node, inputs, 0).shape }],
+    run(node, inputs, context) {
+      const x = requiredInput(node, inputs, 0)
+      const y = context.allocate('bool', x.data.length)
+      for (let i = 0; i < y.length; i++) y[i] = ask(x.data[i], node) ? 1 : 0
+      return [{ dtype: 'bool', shape: x.shape, data: y }]
+    },
+    backward: () => [undefined],
+  }
+}
+
+const questions: readonly Operator[] = [
+  question('IsNaN', Number.isNaN),
+  question('IsInf', (x, node) => (x === Infinity && numberAttribute(node, 'detect_positive', 1) !== 0) || (x === -Infinity && numberAttribute(node, 'detect_negative', 1) !== 0)),
+]
+
 /** A tensor written into the graph; readers usually turn these nodes into initialisers. */
 const constant: Operator = {
   op: 'Constant',
@@ -292,4 +312,4 @@ function constantValue(node: Node): Tensor {
 }
 
 /** Unary operators, casts and constants. */
-export const unaryOperators: readonly Operator[] = [...activations, ...elementaryFunctions, identity, dropout, castOperator, not, constant]
+export const unaryOperators: readonly Operator[] = [...activations, ...elementaryFunctions, identity, dropout, castOperator, not, ...questions, constant]

@@ -1,9 +1,10 @@
-/** @file Operators that make values out of shapes and numbers: ConstantOfShape, Range. */
+/** @file Operators that make values out of shapes and numbers: ConstantOfShape, Range, OneHot, Size, NonZero. */
 import { isBatch, type Node } from '../graph/graph.js'
 import { sizeOf, type Tensor, tensor } from '../tensor.js'
-import { badNode, batchAxisError, requiredInput, scalarOf } from './node-attributes.js'
+import { axisBlocks } from './axis-blocks.js'
+import { badNode, batchAxisError, numberAttribute, requiredInput, scalarOf } from './node-attributes.js'
 import type { Operator } from './operator.js'
-import { knownDims } from './shape-rules.js'
+import { constantIntegers, elementsPerExample, knownDims, resolveAxis } from './shape-rules.js'
 
 function fillValue(node: Node): Tensor {
   const { value } = node.attributes
@@ -57,5 +58,67 @@ function rangeLength(node: Node, start: number, limit: number, delta: number): n
   return length
 }
 
-/** Values made out of numbers. */
-export const fillingOperators: readonly Operator[] = [constantOfShape, range]
+/** One axis more, with `on` at the index and `off` elsewhere; a negative index counts from the end, one outside is nowhere. */
+const oneHot: Operator = {
+  op: 'OneHot',
+  infer(node, inputs) {
+    const [indices, depth, values] = [0, 1, 2].map(i => requiredInput(node, inputs, i))
+    const [extent] = constantIntegers(node, depth, 'depth')
+    if (!(extent >= 1)) throw badNode(node, `its depth must be at least 1; it is ${extent}.`)
+    const axis = resolveAxis(node, numberAttribute(node, 'axis', -1), indices.shape.length + 1)
+    return [{ dtype: values.dtype, shape: [...indices.shape.slice(0, axis), Math.trunc(extent), ...indices.shape.slice(axis)] }]
+  },
+  run(node, inputs, context) {
+    const [indices, depth, values] = [0, 1, 2].map(i => requiredInput(node, inputs, i))
+    const extent = Math.trunc(scalarOf(node, depth, 'its depth'))
+    const axis = resolveAxis(node, numberAttribute(node, 'axis', -1), indices.shape.length + 1)
+    const shape = [...indices.shape.slice(0, axis), extent, ...indices.shape.slice(axis)]
+    const { outer, inner } = axisBlocks(shape, axis)
+    const [off, on] = values.data
+    const data = context.allocate(values.dtype, sizeOf(shape)).fill(off)
+    for (let o = 0; o < outer; o++) for (let i = 0; i < inner; i++) {
+      const given = indices.data[o * inner + i]
+      const index = given < 0 ? given + extent : given
+      if (index >= 0 && index < extent) data[(o * extent + Math.trunc(index)) * inner + i] = on
+    }
+    return [{ dtype: values.dtype, shape, data }]
+  },
+}
+
+/** Number of elements, which may be a multiple of the batch size. */
+const size: Operator = {
+  op: 'Size',
+  infer(node, inputs) {
+    const { shape } = requiredInput(node, inputs, 0)
+    const elements = elementsPerExample(shape)
+    return [{ dtype: 'int64', shape: [], dims: [shape.some(isBatch) ? { outer: 1, inner: elements } : elements] }]
+  },
+  run: (node, inputs) => [tensor('int64', [], [requiredInput(node, inputs, 0).data.length])],
+  backward: () => [undefined],
+}
+
+/** The indices of what is not zero, one column each. Their number depends on the data, which must therefore be constant. */
+const nonZero: Operator = {
+  op: 'NonZero',
+  infer(node, inputs) {
+    const { constant } = requiredInput(node, inputs, 0)
+    if (constant === undefined) throw badNode(node, 'it is supported for constants only; here its input is computed from the data.')
+    const value = nonZeroIndices(constant)
+    return [{ dtype: 'int64', shape: value.shape, constant: value }]
+  },
+  run: (node, inputs) => [nonZeroIndices(requiredInput(node, inputs, 0))],
+  backward: () => [undefined],
+}
+
+function nonZeroIndices({ shape, data }: Tensor): Tensor {
+  const places: number[] = []
+  data.forEach((value, i) => { if (value !== 0) places.push(i) })
+  const rows = shape.flatMap((extent, axis) => {
+    const step = sizeOf(shape.slice(axis + 1))
+    return places.map(place => Math.floor(place / step) % extent)
+  })
+  return tensor('int64', [shape.length, places.length], rows)
+}
+
+/** Values made out of numbers and shapes. */
+export const fillingOperators: readonly Operator[] = [constantOfShape, range, oneHot, size, nonZero]

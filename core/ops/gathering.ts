@@ -1,12 +1,13 @@
-/** @file Gather: slices picked by indices, among them embeddings (rows of a table). */
+/** @file Gather and GatherElements: elements picked by indices, among them embeddings (rows of a table). */
+import { GraphError } from '../errors.js'
 import { type Dim, isBatch, type Node } from '../graph/graph.js'
 import { sizeOf } from '../tensor.js'
 import { axisBlocks } from './axis-blocks.js'
-import { badNode, batchAxisError, numberAttribute, requiredInput } from './node-attributes.js'
+import { badNode, batchAxisError, describeNode, numberAttribute, requiredInput } from './node-attributes.js'
 import type { BackwardContext, InferredValue, Operator } from './operator.js'
 import { exampleRows } from './positions.js'
 import { appendScatterRows, scatterAlong } from './scatter-rows.js'
-import { cotangentTarget, elementsPerExample, formatDims, knownDims, resolveAxis } from './shape-rules.js'
+import { cotangentTarget, elementsPerExample, formatDims, knownDims, resolveAxis, sameDim } from './shape-rules.js'
 import { copyRun } from './strided-copy.js'
 
 /** An index counted from the front. @throws GraphError BAD_GRAPH when there is no such element */
@@ -90,5 +91,61 @@ function tableCotangent({ builder, node }: BackwardContext, cotangent: string, t
   return builder.node('Transpose', [apart], { perm: [0, 1, ...perm] })
 }
 
+/** Checks that picking along `axis` keeps the examples of data and indices together. */
+function checkAligned(node: Node, data: InferredValue, indices: InferredValue, axis: number): void {
+  const shapes = `${formatDims(data.shape)} and ${formatDims(indices.shape)}`
+  if (data.shape.length !== indices.shape.length) throw badNode(node, `data and indices of shapes ${shapes} must have the same number of axes.`)
+  if (isBatch(data.shape[axis])) throw batchAxisError(node, `it picks examples out of a value of shape ${formatDims(data.shape)}.`)
+  data.shape.forEach((dim, i) => {
+    const own = indices.shape[i]
+    if (i === axis || sameDim(dim, own)) return
+    if (isBatch(dim) || isBatch(own)) throw batchAxisError(node, `data and indices of shapes ${shapes} do not carry the examples alike.`)
+    if (own > dim) throw badNode(node, `its indices of shape ${formatDims(indices.shape)} are longer than the data of shape ${formatDims(data.shape)}.`)
+  })
+}
+
+/** y[..., i, ...] = data[..., indices[..., i, ...], ...] along one axis. */
+const gatherElements: Operator = {
+  op: 'GatherElements',
+  infer(node, inputs) {
+    const [data, indices] = [requiredInput(node, inputs, 0), requiredInput(node, inputs, 1)]
+    if (indices.dtype !== 'int64') throw badNode(node, `its indices must be integers; they are of type ${indices.dtype}.`)
+    checkAligned(node, data, indices, axisOf(node, data.shape.length))
+    return [{ dtype: data.dtype, shape: indices.shape }]
+  },
+  run(node, inputs, context) {
+    const [data, indices] = [requiredInput(node, inputs, 0), requiredInput(node, inputs, 1)]
+    const axis = axisOf(node, data.shape.length)
+    const steps = data.shape.map((_, i) => sizeOf(data.shape.slice(i + 1)))
+    const out = context.allocate(data.dtype, indices.data.length)
+    const at = indices.shape.map(() => 0)
+    for (let i = 0; i < out.length; i++) {
+      const index = resolveIndex(node, indices.data[i], data.shape[axis])
+      let from = 0
+      for (let k = 0; k < at.length; k++) from += (k === axis ? index : at[k]) * steps[k]
+      out[i] = data.data[from]
+      for (let k = at.length - 1; k >= 0; k--) {
+        if (++at[k] < indices.shape[k]) break
+        at[k] = 0
+      }
+    }
+    return [{ dtype: data.dtype, shape: indices.shape, data: out }]
+  },
+  backward({ builder, node, inputs: [data, indices], cotangents: [cotangent], lead }) {
+    if (cotangent === undefined || data === undefined || indices === undefined) return []
+    const axis = axisOf(node, data.shape.length)
+    if (data.shape.some((dim, i) => i !== axis && !sameDim(dim, indices.shape[i]))) {
+      throw new GraphError('NOT_DIFFERENTIABLE', `${describeNode(node)} has a derivative rule only where indices and data differ along its axis alone.`, { op: node.op })
+    }
+    const last = data.shape.length - 1
+    const exchange = (front: number): number[] => Array.from({ length: front + last + 1 }, (_, i) => (i === front + axis ? front + last : i === front + last ? front + axis : i))
+    const moved = (value: string, front: number): string => (axis === last ? value : builder.node('Transpose', [value], { perm: exchange(front) }))
+    const front = lead(data)
+    const columns = builder.node('Unsqueeze', [moved(cotangent, front), builder.integers([-1])])
+    const placed = appendScatterRows(builder, columns, moved(node.inputs[1], 0), Number(data.shape[axis]))
+    return [moved(builder.node('Squeeze', [placed, builder.integers([-1])]), front)]
+  },
+}
+
 /** Picking by indices. */
-export const gatheringOperators: readonly Operator[] = [gather]
+export const gatheringOperators: readonly Operator[] = [gather, gatherElements]

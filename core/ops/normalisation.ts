@@ -2,6 +2,7 @@
 import { GraphError } from '../errors.js'
 import { type Dim, isBatch, type Node } from '../graph/graph.js'
 import { sizeOf, type Tensor, type TensorData } from '../tensor.js'
+import { axisBlocks } from './axis-blocks.js'
 import { broadcastPlan, runBinary } from './broadcast.js'
 import { sumToShape } from './cotangents.js'
 import { expression } from './expression.js'
@@ -232,6 +233,58 @@ function groupNormalization(op: string, groupsOf: (node: Node, channels: number)
   }
 }
 
+/** y = x / |x|_p along one axis for p of 1 or 2; zeros stay zeros. */
+const lpNormalization: Operator = {
+  op: 'LpNormalization',
+  infer(node, inputs) {
+    const { dtype, shape } = requiredInput(node, inputs, 0)
+    normAxis(node, shape)
+    normPower(node)
+    return [{ dtype, shape }]
+  },
+  run(node, inputs, context) {
+    const x = requiredInput(node, inputs, 0)
+    const { outer, extent, inner } = axisBlocks(x.shape, normAxis(node, x.shape))
+    const power = normPower(node)
+    const data = context.allocate(x.dtype, x.data.length)
+    for (let o = 0; o < outer; o++) for (let i = 0; i < inner; i++) {
+      const first = o * extent * inner + i
+      const end = first + extent * inner
+      let sum = 0
+      for (let at = first; at < end; at += inner) sum += power === 1 ? Math.abs(x.data[at]) : x.data[at] * x.data[at]
+      const norm = power === 1 ? sum : Math.sqrt(sum)
+      for (let at = first; at < end; at += inner) data[at] = norm === 0 ? 0 : x.data[at] / norm
+    }
+    return [{ ...x, data }]
+  },
+  backward({ builder, node, inputs: [x], cotangents: [cotangent] }) {
+    if (cotangent === undefined || x === undefined) return [undefined]
+    const e = expression(builder)
+    const axis = builder.integers([normAxis(node, x.shape) - x.shape.length])
+    const [value] = node.inputs
+    const [y] = node.outputs
+    const norm = builder.node('Max', [builder.node(normPower(node) === 1 ? 'ReduceL1' : 'ReduceL2', [value, axis], { keepdims: 1 }), builder.scalar(SMALLEST_NORM)])
+    // The slope of the norm is sign x for p = 1, and y for p = 2.
+    const slope = normPower(node) === 1 ? e.apply('Sign', value) : y
+    return [e.div(e.sub(cotangent, e.mul(slope, builder.node('ReduceSum', [e.mul(cotangent, y), axis], { keepdims: 1 }))), norm)]
+  },
+}
+
+/** Norms below this number count as zero. */
+const SMALLEST_NORM = 1e-30
+
+function normAxis(node: Node, shape: readonly Dim[]): number {
+  const axis = resolveAxis(node, numberAttribute(node, 'axis', -1), shape.length)
+  if (isBatch(shape[axis])) throw batchAxisError(node, `it normalises along the batch axis of a value of shape ${formatDims(shape)}.`)
+  return axis
+}
+
+function normPower(node: Node): 1 | 2 {
+  const power = numberAttribute(node, 'p', 2)
+  if (power !== 1 && power !== 2) throw badNode(node, `p must be 1 or 2; it is ${power}.`)
+  return power
+}
+
 /** Normalisations. */
 export const normalisationOperators: readonly Operator[] = [
   batchNormalization,
@@ -239,4 +292,5 @@ export const normalisationOperators: readonly Operator[] = [
   layerNormalization('RMSNormalization', false),
   groupNormalization('GroupNormalization', node => numberAttribute(node, 'num_groups')),
   groupNormalization('InstanceNormalization', (_node, channels) => channels),
+  lpNormalization,
 ]

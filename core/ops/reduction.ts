@@ -1,10 +1,11 @@
-/** @file Reductions over axes: sums and means. */
+/** @file Reductions over axes: sums, means, extremes, products, norms. */
 import { type Dim, isBatch, type Node } from '../graph/graph.js'
 import { sizeOf, type Tensor, type TensorData } from '../tensor.js'
-import { expression } from './expression.js'
+import { isFloat } from './element-types.js'
+import { type Expression, expression } from './expression.js'
 import { batchAxisError, numberAttribute, requiredInput } from './node-attributes.js'
 import type { BackwardContext, InferredValue, Operator } from './operator.js'
-import { constantIntegers, cotangentTarget, formatDims, resolveAxis } from './shape-rules.js'
+import { constantIntegers, cotangentTarget, formatDims, resolveAxis, sameShape } from './shape-rules.js'
 
 /** The axes that are reduced: the second input, or all of them. */
 function reducedAxes(node: Node, axes: readonly number[] | undefined, rank: number): Set<number> {
@@ -51,7 +52,17 @@ function reduceInto(x: Tensor, axes: ReadonlySet<number>, out: TensorData, accum
   }
 }
 
-function reduction(op: string, mean: boolean): Operator {
+/** A reduction: out starts at `initial`, takes in every element, and is finished; `count` is the number of elements of each sum. */
+interface Definition {
+  readonly initial: number
+  /** The accumulation; `x` is the whole input, for reductions that look at it twice. */
+  readonly accumulate: (reduce: (initial: number, accumulate: Accumulate) => TensorData) => Accumulate
+  readonly finish?: (value: number, count: number) => number
+  /** The cotangent of x, given those values with axes of one element where they were reduced: c of the result, y the result. */
+  readonly slope: (e: Expression, values: { readonly c: string, readonly x: string, readonly y: string, readonly count: number }, context: BackwardContext) => string
+}
+
+function reduction(op: string, { initial, accumulate, finish, slope }: Definition): Operator {
   return {
     op,
     infer(node, inputs) {
@@ -64,29 +75,84 @@ function reduction(op: string, mean: boolean): Operator {
       const x = requiredInput(node, inputs, 0)
       const axes = reducedAxes(node, inputs[1] === undefined ? undefined : Array.from(inputs[1].data), x.shape.length)
       const shape = reducedShape(node, x.shape, axes)
-      const data = context.allocate(x.dtype, sizeOf(shape)).fill(0)
-      reduceInto(x, axes, data, addAlong)
-      if (mean) {
+      const reduce = (first: number, step: Accumulate): TensorData => {
+        const out = context.allocate(x.dtype, sizeOf(shape)).fill(first)
+        reduceInto(x, axes, out, step)
+        return out
+      }
+      const data = reduce(initial, accumulate(reduce))
+      if (finish !== undefined) {
         const count = x.data.length / data.length
-        for (let i = 0; i < data.length; i++) data[i] /= count
+        for (let i = 0; i < data.length; i++) data[i] = finish(data[i], count)
       }
       return [{ dtype: x.dtype, shape, data }]
     },
-    backward: context => [sumCotangent(context, mean)],
+    backward(context) {
+      const { builder, node, inputs, outputs: [y], cotangents: [cotangent] } = context
+      const [x] = inputs
+      if (cotangent === undefined || x === undefined || !isFloat(x.dtype)) return [undefined]
+      const axes = axesOf(node, inputs)
+      const shape = x.shape.map((dim, axis) => (axes.has(axis) ? 1 : dim))
+      const kept = sameShape(shape, y.shape)
+      const c = kept ? cotangent : builder.node('Reshape', [cotangent, builder.integers(cotangentTarget({ shape }))])
+      const result = kept ? node.outputs[0] : builder.node('Reshape', [node.outputs[0], builder.integers(shape.map(dim => (isBatch(dim) ? -1 : dim)))])
+      const count = sizeOf(x.shape.map((dim, axis) => (axes.has(axis) && !isBatch(dim) ? dim : 1)))
+      return [slope(expression(builder), { c, x: node.inputs[0], y: result, count }, context)]
+    },
   }
 }
 
 /** Every summand gets the sum's cotangent. */
-function sumCotangent({ builder, node, inputs, cotangents: [cotangent], lead }: BackwardContext, mean: boolean): string | undefined {
-  const [x] = inputs
-  if (cotangent === undefined || x === undefined) return undefined
+function repeat({ builder, node, inputs, lead }: BackwardContext, cotangent: string): string {
+  const x = requiredInput(node, inputs, 0)
   const axes = axesOf(node, inputs)
-  const shape = x.shape.map((dim, axis) => (axes.has(axis) ? 1 : dim))
-  const kept = builder.node('Reshape', [cotangent, builder.integers(cotangentTarget({ shape }))])
   const extents = x.shape.map((dim, axis) => (axes.has(axis) && !isBatch(dim) ? dim : 1))
-  const scaled = mean ? expression(builder).mul(kept, 1 / sizeOf(extents)) : kept
-  return builder.node('Expand', [scaled, builder.integers([...new Array<number>(lead(x)).fill(1), ...extents])])
+  return builder.node('Expand', [cotangent, builder.integers([...new Array<number>(lead(x)).fill(1), ...extents])])
 }
 
+/** Adds f of every element. */
+function addEach(f: (value: number) => number): () => Accumulate {
+  return () => (n, x, from, step, out, to, toStep) => { for (let i = 0; i < n; i++, from += step, to += toStep) out[to] += f(x[from]) }
+}
+
+/** Keeps the largest (sign 1) or smallest (-1) element; a NaN wins. */
+function extreme(sign: 1 | -1): Accumulate {
+  return (n, x, from, step, out, to, toStep) => {
+    for (let i = 0; i < n; i++, from += step, to += toStep) if (!(sign * x[from] <= sign * out[to]) && !Number.isNaN(out[to])) out[to] = x[from]
+  }
+}
+
+const multiplyEach: Accumulate = (n, x, from, step, out, to, toStep) => { for (let i = 0; i < n; i++, from += step, to += toStep) out[to] *= x[from] }
+
+/** log sum e^x = m + log sum e^(x - m) for the maximum m. */
+const logSumExp: Definition['accumulate'] = reduce => {
+  const most = reduce(-Infinity, extreme(1))
+  for (let i = 0; i < most.length; i++) if (!Number.isFinite(most[i])) most[i] = 0
+  const sums = reduce(0, (n, x, from, step, out, to, toStep) => { for (let i = 0; i < n; i++, from += step, to += toStep) out[to] += Math.exp(x[from] - most[to]) })
+  // One element after the other arrives at its sum; the last one leaves the result.
+  return (n, _x, _from, _step, out, to, toStep) => { for (let i = 0; i < n; i++, to += toStep) out[to] = most[to] + Math.log(sums[to]) }
+}
+
+/** Extremes that several elements attain have no derivative there; each gets the whole gradient, as in Max and Min. */
+const atExtreme: Definition['slope'] = (e, { c, x, y }) => e.mul(c, e.indicator('Equal', x, y))
+
+/** Norms below this number count as zero, where nothing flows. */
+const SMALLEST_NORM = 1e-30
+
 /** Reductions. */
-export const reductionOperators: readonly Operator[] = [reduction('ReduceSum', false), reduction('ReduceMean', true)]
+export const reductionOperators: readonly Operator[] = [
+  reduction('ReduceSum', { initial: 0, accumulate: () => addAlong, slope: (_e, { c }, context) => repeat(context, c) }),
+  reduction('ReduceMean', { initial: 0, accumulate: () => addAlong, finish: (sum, count) => sum / count, slope: (e, { c, count }, context) => repeat(context, e.mul(c, 1 / count)) }),
+  reduction('ReduceMax', { initial: -Infinity, accumulate: () => extreme(1), slope: atExtreme }),
+  reduction('ReduceMin', { initial: Infinity, accumulate: () => extreme(-1), slope: atExtreme }),
+  // Not defined by this formula where an element is 0.
+  reduction('ReduceProd', { initial: 1, accumulate: () => multiplyEach, slope: (e, { c, x, y }) => e.div(e.mul(c, y), x) }),
+  reduction('ReduceL1', { initial: 0, accumulate: addEach(Math.abs), slope: (e, { c, x }) => e.mul(c, e.apply('Sign', x)) }),
+  reduction('ReduceL2', {
+    initial: 0, accumulate: addEach(value => value * value), finish: Math.sqrt,
+    slope: (e, { c, x, y }, { builder }) => e.mul(e.div(c, builder.node('Max', [y, builder.scalar(SMALLEST_NORM)])), x),
+  }),
+  reduction('ReduceSumSquare', { initial: 0, accumulate: addEach(value => value * value), slope: (e, { c, x }) => e.mul(c, e.mul(2, x)) }),
+  reduction('ReduceLogSum', { initial: 0, accumulate: () => addAlong, finish: Math.log, slope: (e, { c, y }, context) => repeat(context, e.mul(c, e.apply('Exp', e.apply('Neg', y)))) }),
+  reduction('ReduceLogSumExp', { initial: 0, accumulate: logSumExp, slope: (e, { c, x, y }) => e.mul(c, e.apply('Exp', e.sub(x, y))) }),
+]

@@ -11,7 +11,10 @@ import { normalisationOperators } from './normalisation.js'
 import type { Operator } from './operator.js'
 import { paddingOperators } from './padding.js'
 import { poolingOperators } from './pooling.js'
+import { rearrangingOperators } from './rearranging.js'
 import { reductionOperators } from './reduction.js'
+import { resizingOperators } from './resizing.js'
+import { scanningOperators } from './scanning.js'
 import { scatterRows } from './scatter-rows.js'
 import { shapeOperators } from './shape-manipulation.js'
 import { slicingOperators } from './slicing.js'
@@ -31,6 +34,9 @@ const families: readonly (readonly Operator[])[] = [
   paddingOperators,
   convolutionOperators,
   poolingOperators,
+  rearrangingOperators,
+  resizingOperators,
+  scanningOperators,
   fillingOperators,
   [scatterRows],
 ]

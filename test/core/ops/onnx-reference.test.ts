@@ -17,14 +17,13 @@ const CASES = JSON.parse(readFileSync(new URL('../../fixtures/operators/expected
 const tensorOf = ({ dtype, shape, data }: Values): Tensor => tensor(dtype, shape, data)
 const attributeOf = (value: Case['attributes'][string]): Attribute => (typeof value === 'object' && 'data' in value ? tensorOf(value) : value)
 
-/** Real inputs are fed, integers (indices, axes, shapes) are constants. */
+/** Real inputs are fed; integers (indices, axes, shapes), scalars and scales are constants. */
 function nodeOf({ op, attributes, inputs, outputs }: Case): { graph: ReturnType<GraphBuilder['build']>, fed: Map<string, Tensor> } {
   const b = new GraphBuilder('float64')
   const fed = new Map<string, Tensor>()
-  const scalars = op === 'Range' || op === 'Pad'
   const names = inputs.map((value, i) => {
     if (value === null) return ''
-    if (value.dtype === 'int64' || (scalars && value.shape.length === 0)) return b.constant(tensorOf(value))
+    if (value.dtype === 'int64' || value.shape.length === 0 || (op === 'Resize' && i > 0)) return b.constant(tensorOf(value))
     fed.set(`x${i}`, tensorOf(value))
     return b.input(`x${i}`, value.shape, value.dtype)
   })
