@@ -1,10 +1,11 @@
 /** @file Network files: the options that say how to read one, shared by the commands that do. */
-import { basename } from 'node:path'
+import { basename, dirname } from 'node:path'
 import { describeFile, type FileDescription, formatOf, FORMATS, type NetworkHints, readNetwork } from '../adapters/network/index.js'
 import type { Graph } from '../core/graph/graph.js'
 import { oneOf } from '../core/suggest.js'
 import { type Arguments, type OptionTable, UsageError } from './arguments.js'
 import { readBytes, withFileName } from './files.js'
+import { readExternalData } from '../node/external-data.js'
 import { ZIP_FUNCTIONS } from '../node/zip-functions.js'
 
 /** How a network file is to be read. */
@@ -14,7 +15,8 @@ export const MODEL_OPTIONS: OptionTable = {
   'input-size': { type: 'string', value: 'SHAPE', help: 'shape of one example, such as 1x28x28, where the file does not tell' },
   format: { type: 'string', value: 'NAME', help: `${FORMATS.join(' | ')}; told from the content by default` },
   model: { type: 'string', value: 'PATH', help: 'which network, when the file holds several' },
-  files: { type: 'string', value: 'FILES', help: 'further files of the model, separated by commas: external data, shards' },
+  'external-data': { type: 'boolean', help: 'read the files beside an ONNX file that hold its weights' },
+  files: { type: 'string', value: 'FILES', help: 'further files of the model, separated by commas: shards, external data' },
 }
 
 /** A network and the kind of file it came from. */
@@ -29,17 +31,20 @@ export interface NetworkFile {
  */
 export async function readNetworkFile(path: string, args: Arguments): Promise<NetworkFile> {
   const bytes = await readBytes(path)
-  const hints = await hintsOf(args)
+  const hints = await hintsOf(path, bytes, args)
   return withFileName(path, async () => ({ graph: await readNetwork(bytes, hints), format: formatOf(bytes, hints) }))
 }
 
 /** What a file holds, also where no network can be built from it. @throws FileError, UsageError */
 export async function describeNetworkFile(path: string, args: Arguments): Promise<FileDescription> {
-  return describeFile(await readBytes(path), await hintsOf(args))
+  const bytes = await readBytes(path)
+  return describeFile(bytes, await hintsOf(path, bytes, args))
 }
 
-async function hintsOf(args: Arguments): Promise<NetworkHints> {
+async function hintsOf(path: string, bytes: Uint8Array, args: Arguments): Promise<NetworkHints> {
   const [architecture, activation, inputSize, format, model, files] = ['architecture', 'activation', 'input-size', 'format', 'model', 'files'].map(args.text)
+  const external = args.flag('external-data') && formatOf(bytes) === 'onnx' ? [...readExternalData(dirname(path), bytes)] : []
+  const beside = new Map([...external, ...(files === undefined ? [] : await readFiles(files.split(',')))])
   return {
     ...ZIP_FUNCTIONS,
     ...(architecture === undefined ? {} : { architecture: await readArchitecture(architecture) }),
@@ -47,7 +52,7 @@ async function hintsOf(args: Arguments): Promise<NetworkHints> {
     ...(inputSize === undefined ? {} : { inputSize: shapeOf(inputSize) }),
     ...(format === undefined ? {} : { format: oneOf('format', format, FORMATS) }),
     ...(model === undefined ? {} : { model }),
-    ...(files === undefined ? {} : { files: await readFiles(files.split(',')) }),
+    ...(beside.size === 0 ? {} : { files: beside }),
   }
 }
 
@@ -66,6 +71,6 @@ function shapeOf(text: string): number[] {
   throw new UsageError(`--input-size must be numbers such as 1x28x28; got '${text}'.`)
 }
 
-async function readFiles(paths: readonly string[]): Promise<Record<string, Uint8Array>> {
-  return Object.fromEntries(await Promise.all(paths.map(async path => [basename(path), await readBytes(path)] as const)))
+function readFiles(paths: readonly string[]): Promise<(readonly [string, Uint8Array])[]> {
+  return Promise.all(paths.map(async path => [basename(path), await readBytes(path)] as const))
 }
