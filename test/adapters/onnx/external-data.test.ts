@@ -1,4 +1,5 @@
 import { execFileSync } from 'node:child_process'
+import * as fs from 'node:fs'
 import { existsSync, linkSync, mkdirSync, readFileSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
@@ -75,6 +76,34 @@ t.test('35: what a directory may hold against its reader', async t => {
   truncateSync(join(home, 'huge.bin'), 2 ** 40)
   refused('huge.bin', /1099511627776 bytes; 8589934592 are allowed/)
   refused('weights.bin', /has 28 bytes; 20 are allowed/, { maxBytes: 20 })
+})
+
+t.test('35: files that are exchanged between the check and the opening', async t => {
+  const exchanges: Record<string, (home: string, other: string) => void> = {
+    'the file for a link': (home, other) => {
+      fs.rmSync(join(home, 'sub', 'weights.bin'))
+      symlinkSync(join(other, 'weights.bin'), join(home, 'sub', 'weights.bin'))
+    },
+    'its folder for a link': (home, other) => {
+      fs.renameSync(join(home, 'sub'), join(home, 'moved'))
+      symlinkSync(other, join(home, 'sub'))
+    },
+    'the file for another, once it is open': (home, other) => { fs.renameSync(join(other, 'weights.bin'), join(home, 'sub', 'weights.bin')) },
+  }
+  for (const [name, exchange] of Object.entries(exchanges)) {
+    const path = t.testdir({ model: { sub: {} }, other: {} })
+    const [home, other] = [join(path, 'model'), join(path, 'other')]
+    writeFileSync(join(home, 'sub', 'weights.bin'), weights)
+    writeFileSync(join(other, 'weights.bin'), weights)
+    const open = (file: string, flags: number): number => {
+      if (!name.endsWith('once it is open')) exchange(home, other)
+      const fd = fs.openSync(file, flags)
+      if (name.endsWith('once it is open')) exchange(home, other)
+      return fd
+    }
+    const { readExternalData: mocked } = await t.mockImport<typeof import('../../../node/external-data.js')>('../../../node/external-data.js', { 'node:fs': { ...fs, openSync: open } })
+    t.throws(() => mocked(home, located('sub/weights.bin')), { code: 'UNTRUSTED_INPUT', message: /cannot be opened|symbolic link|was exchanged/ }, name)
+  }
 })
 
 t.test('links are followed inside of the directory that the caller names', async t => {
