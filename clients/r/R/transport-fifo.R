@@ -37,14 +37,14 @@ fifo_transport <- function(command) {
 }
 
 #' Base R cannot wait for a named pipe in a way that Ctrl-C ends, so it looks again and again: at first at once, later every
-#' 10 ms, always after a twentieth of the time that has been waited. A quick answer is not delayed, and a slow one costs nothing.
+#' 10 ms, always after an eighth of the time that has been waited. A quick answer is not delayed, and a slow one costs little.
 #' @noRd
 new_pace <- function() {
   waited <- 0
   list(
     reset = function() waited <<- 0,
     step = function() {
-      pause <- min(0.01, max(1e-4, waited / 20))
+      pause <- min(0.01, max(2e-4, waited / 8))
       waited <<- waited + pause
       pause
     }

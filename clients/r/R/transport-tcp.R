@@ -68,10 +68,10 @@ wait_for_port <- function(process) {
   process$port()
 }
 
-#' Starts the server in the background: with processx of any version, else with a shell, else with what R for Windows offers.
+#' Starts the server in the background: with a shell, or on Windows with processx (of any recent version) or what R itself offers.
 #' @noRd
 launch <- function(command) {
-  if (has_processx("3.8.0")) launch_processx(command) else if (is_windows()) launch_windows(command) else launch_shell(command)
+  if (!is_windows()) launch_shell(command) else if (has_processx("3.8.0")) launch_processx(command) else launch_windows(command)
 }
 
 launch_shell <- function(command) {

@@ -74,7 +74,7 @@ read_number <- function(path) {
 #' in `exit`. The terminal's Ctrl-C reaches the whole group, and here it is R that decides what it means: so it is ignored.
 #' @noRd
 shell_script <- function(command, folder, stdout = NULL) {
-  inside <- paste0("echo $$ > \"$0/pid\"; exec \"$@\" 2> \"$0/err\"", if (!is.null(stdout)) sprintf(" > \"$0/%s\"", stdout))
+  inside <- paste0("echo $$ > \"$0/pid\"; exec \"$@\" 2> \"$0/err\" ", if (is.null(stdout)) ">&2" else sprintf("> \"$0/%s\"", stdout))
   unset <- as.vector(rbind("-u", dropped_variables()))
   quoted <- shQuote(c("/bin/sh", "-c", inside, folder, "env", unset, command), type = "sh")
   paste0(

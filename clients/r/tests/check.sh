@@ -11,8 +11,10 @@ trap 'rm -rf "$work"' EXIT
 node "$root/scripts/build-clients.mjs" --server "$work/slow-server" test/protocol/slow-worker.ts
 
 export POLYLAPLACE_REPOSITORY=$root POLYLAPLACE_SLOW_SERVER=$work/slow-server
-# No look-ups: packages are those that are installed, the clock is the machine's, and no address is visited.
-echo 'options(repos = character())' > "$work/profile.R"
+# No look-ups: an empty repository stands in for CRAN, and the clock is the machine's.
+mkdir -p "$work/repository/src/contrib"
+touch "$work/repository/src/contrib/PACKAGES"
+echo "options(repos = c(CRAN = 'file://$work/repository'))" > "$work/profile.R"
 export _R_CHECK_FORCE_SUGGESTS_=false _R_CHECK_CRAN_INCOMING_=false _R_CHECK_CRAN_INCOMING_REMOTE_=false _R_CHECK_SYSTEM_CLOCK_=0
 export _R_CHECK_PKG_SIZES_THRESHOLD_=10 R_PROFILE_USER=$work/profile.R LC_ALL=C.UTF-8 NOT_CRAN=true
 

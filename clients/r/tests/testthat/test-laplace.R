@@ -266,3 +266,44 @@ test_that("large data goes in batches and gives the same", {
   parts <- lapply(batches, function(rows) inside$predicted(la, x[rows, , drop = FALSE], list(link = "probit", predictive = "glm")))
   expect_equal(inside$bound(parts)$probabilities, unname(predict(la, iris)))
 })
+
+test_that("R8: the same seed gives the same bytes in R and in Node", {
+  la <- iris_fit()
+  index <- repository_file("dist", "index.js")
+  skip_if(!file.exists(index), "dist is missing: npm run build:js")
+  posterior <- save_laplace(la, tempfile(fileext = ".posterior"))
+  result <- tempfile()
+  script <- tempfile(fileext = ".mjs")
+  writeLines(c(
+    "import { readFileSync, writeFileSync } from 'node:fs'",
+    sprintf("const { loadPosterior } = await import('file://%s')", normalizePath(index)),
+    sprintf("const posterior = await loadPosterior(readFileSync('%s'))", posterior),
+    "const { data } = posterior.sample(20, { seed: 7 })",
+    sprintf("writeFileSync('%s', new Uint8Array(data.buffer, data.byteOffset, data.byteLength))", result)
+  ), script)
+  expect_identical(system2(inside$find_node(), script), 0L)
+  samples <- inside$ask(la, "sample", list(samples = 20, seed = 7))$samples
+  expect_identical(writeBin(as.vector(t(samples)), raw(), endian = "little"), readBin(result, "raw", 1e6))
+})
+
+test_that("a soak: many fits and predictions leave nothing behind", {
+  la <- cars_fit()
+  server <- laplace_server()
+  x <- as.matrix(scaled_cars["speed"])
+  some <- function(count) {
+    for (index in seq_len(count)) {
+      fitted <- laplace(cars_net(), x, scaled_cars$dist, prior_precision = 1, sigma_noise = 0.3)
+      predict(fitted, x)
+    }
+    rm(fitted)
+    gc()
+    inside$request(server, "ping")
+    inside$request(server, "stats")
+  }
+  before <- some(20)
+  held <- sum(gc()[, 2])
+  after <- some(200)
+  expect_lte(length(after$handles), length(before$handles) + 3)
+  expect_lt(sum(gc()[, 2]) - held, 20)
+  expect_lt(after$rss - before$rss, 80 * 2^20)
+})

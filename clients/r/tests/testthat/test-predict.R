@@ -120,9 +120,11 @@ test_that("uncertainty has two parts", {
   expect_true(all(entropies$total <= log(3) + 1e-9))
 })
 
-test_that("a small prediction is quick", {
+test_that("a small prediction takes little of R's own time", {
   la <- cars_fit()
   new <- data.frame(speed = 0.3)
   predict(la, new)
-  expect_lt(min(vapply(1:20, function(index) seconds_of(predict(la, new)), 0)), 0.02)
+  # Time of the processor, because a busy machine must not fail the test; looking for the answer is part of it.
+  spent <- system.time(for (index in 1:100) predict(la, new))
+  expect_lt((spent[["user.self"]] + spent[["sys.self"]]) / 100, 0.015)
 })

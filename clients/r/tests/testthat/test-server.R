@@ -45,7 +45,7 @@ for (transport in transports()) {
     inside$request(server, "ping")
     pid <- server$transport$pid()
     expect_lt(seconds_of(close(server)), 3)
-    expect_false(is_alive(pid))
+    expect_true(inside$happens(function() !is_alive(pid), 2))
     expect_output(print(server), "not running")
     close(server)
   })
@@ -199,15 +199,26 @@ test_that("P10: two servers at once", {
   expect_false(identical(one$transport$pid(), two$transport$pid()))
 })
 
-test_that("the server works without processx, through a socket", {
+test_that("P8: Windows' way of starting, tried here in a process of its own", {
   skip_on_os("windows")
-  server <- local_server(slow_server_file(), "tcp")
-  local_mocked_launch <- inside$launch_shell
-  process <- inside$with_environment(c(POLYLAPLACE_TOKEN = strrep("a", 32)), local_mocked_launch(c(inside$find_node(), slow_server_file(), "serve", "--transport", "tcp-loopback")))
-  expect_true(inside$happens(function() !is.na(process$port()), 10))
-  process$kill()
-  expect_true(inside$happens(process$exited, 5))
-  process$release()
+  skip_if_not_installed("processx", "3.8.0")
+  script <- tempfile(fileext = ".R")
+  writeLines(c(
+    sprintf(".libPaths(%s)", paste(deparse(.libPaths()), collapse = "")),
+    "inside <- asNamespace('polylaplace')",
+    sprintf("command <- c(inside$find_node(), '%s', 'serve', '--transport', 'tcp-loopback')", slow_server_file()),
+    "process <- inside$with_environment(c(POLYLAPLACE_TOKEN = strrep('a', 32)), inside$launch_processx(command))",
+    "stopifnot(inside$wait_for_port(process) > 0, !process$exited())",
+    "process$terminate()",
+    "stopifnot(inside$happens(process$exited, 5))",
+    "process$release()",
+    "process <- inside$with_environment(c(POLYLAPLACE_TOKEN = strrep('a', 32)), inside$launch_windows(command))",
+    "port <- inside$wait_for_port(process)",
+    "socket <- socketConnection('127.0.0.1', port, open = 'r+b')",
+    "close(socket)"
+  ), script)
+  output <- system2(file.path(R.home("bin"), "Rscript"), c("--vanilla", script), stdout = TRUE, stderr = TRUE)
+  expect_null(attr(output, "status"), info = paste(output, collapse = "\n"))
 })
 
 test_that("tokens differ and cannot be guessed from R's random numbers", {
