@@ -12,6 +12,7 @@ t.test('schema.ts is what the schema generates', async t => {
 
 t.test('reader and writer run where code generation from strings is forbidden', async t => {
   const path = t.testdir({ 'entry.ts': `
+    import { readFileSync } from 'node:fs'
         import { readOnnx, writeOnnx } from ${JSON.stringify(join(root, 'adapters/onnx/index.ts'))}
     import { runGraph } from ${JSON.stringify(join(root, 'core/engine/typescript.ts'))}
     const graph = readOnnx(writeOnnx(readOnnx(readFileSync(process.argv[2]))))
@@ -23,5 +24,5 @@ t.test('reader and writer run where code generation from strings is forbidden', 
   const bundle = join(path, 'bundle.cjs')
   await build({ entryPoints: [join(path, 'entry.ts')], outfile: bundle, bundle: true, platform: 'node', format: 'cjs', logLevel: 'error', nodePaths: [join(root, 'node_modules')] })
   const model = join(root, 'test/fixtures/cases/classification-4/model.onnx')
-  t.equal(execFileSync(process.execPath, ['--disallow-code-generation-from-strings', bundle, model], { encoding: 'utf8' }).trim(), '[true,4,[1,4]]')
+  t.equal(execFileSync(process.execPath, ['--disallow-code-generation-from-strings', bundle, model], { encoding: 'utf8', env: {} }).trim(), '[true,4,[1,4]]')
 })
