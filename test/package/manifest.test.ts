@@ -25,7 +25,7 @@ t.test('exports: types first, and every target is built', async t => {
 t.test('the package holds what is needed to run it, and nothing else', async t => {
   const [{ files, size }] = JSON.parse(execFileSync('npm', ['pack', '--dry-run', '--json', '--ignore-scripts'], { cwd: root, encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] }))
   const paths = files.map((file: { path: string }) => file.path) as string[]
-  const wanted = [/^dist\/(index|(core|node|adapters|protocol|cli)\/[\w/-]+)\.(js|d\.ts)$/, /^demo\/digits\.(onnx|json)$/, /^(package\.json|README\.md|LICENSE|CHANGELOG\.md)$/]
+  const wanted = [/^dist\/(index|(core|node|adapters|protocol|cli)\/[\w/-]+)\.(js|d\.ts|mjs|d\.mts)$/, /^demo\/digits\.(onnx|json)$/, /^(package\.json|README\.md|LICENSE|CHANGELOG\.md)$/]
   t.same(paths.filter(path => !wanted.some(pattern => pattern.test(path))), [], 'nothing else')
   for (const path of ['dist/index.js', 'dist/index.d.ts', 'dist/cli/main.js', 'dist/core/index.js', 'dist/protocol/worker.js', 'dist/adapters/onnx/index.js', 'demo/digits.onnx', 'demo/digits.json', 'LICENSE', 'README.md', 'CHANGELOG.md']) {
     t.ok(paths.includes(path), path)
