@@ -15,7 +15,7 @@ const HOSTILE_MODULES: ReadonlySet<string> = new Set([
 ])
 
 /** Parts of PyTorch and NumPy that load code or files. */
-const HOSTILE_PATHS = /^(torch\.(hub|ops|load|package|utils\.(cpp_extension|model_zoo|bottleneck|collect_env)|serialization|jit\.load|distributed\.(rpc|launch|run))|numpy\.(load|f2py|distutils|lib\.npyio|ctypeslib)|code\.(interact|InteractiveInterpreter|InteractiveConsole)|types\.(CodeType|FunctionType))(\.|$)/
+const HOSTILE_PATHS = /^(torch\.(hub|ops|load|package|utils\.(cpp_extension|model_zoo|bottleneck|collect_env)|serialization(?!\._get_layout$)|jit\.load|distributed\.(rpc|launch|run))|numpy\.(load|f2py|distutils|lib\.npyio|ctypeslib)|code\.(interact|InteractiveInterpreter|InteractiveConsole)|types\.(CodeType|FunctionType))(\.|$)/
 
 /** What a model may need of Python's built-in names: types, and the function by which classes inside classes are named. */
 const BUILTINS: ReadonlySet<string> = new Set([

@@ -83,7 +83,8 @@ export function checkView(available: number, offset: PickleValue, size: PickleVa
   const start = count(offset, 'offset', at)
   const elements = sizeOf(extents)
   if (!Number.isSafeInteger(elements)) refuseTorch(`has a tensor of ${extents.slice(0, 8).join(' x ')} elements`, { offset: at, actual: elements })
-  const last = elements === 0 ? start : extents.reduce((sum, extent, i) => sum + (extent - 1) * steps[i], start + 1)
+  // Views of nothing may start anywhere.
+  const last = elements === 0 ? 0 : extents.reduce((sum, extent, i) => sum + (extent - 1) * steps[i], start + 1)
   if (!(last <= available)) refuseTorch(`has a tensor that ends at element ${last} of a storage of ${available}`, { offset: at, limit: available, actual: last })
   return { offset: start, size: extents, stride: steps }
 }

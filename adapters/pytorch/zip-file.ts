@@ -15,6 +15,8 @@ import { TorchStorage } from './tensors.js'
 export function readZipFile(bytes: Uint8Array, options: ZipOptions): TorchFile {
   const archive = openZip(bytes, options)
   const root = rootOf(archive)
+  // Nothing depends on these, but an archive that is damaged anywhere is not to be trusted.
+  for (const name of ['version', '.data/serialization_id', '.format_version', '.storage_alignment']) if (archive.has(root + name)) archive.read(root + name)
   const swap = isBigEndian(archive, root)
   const storages = new Map<string, TorchStorage>()
   const persistent = (id: PickleValue, offset: number): PickleValue => storageOf(archive, root, swap, storages, id, offset)

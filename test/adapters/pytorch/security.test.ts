@@ -85,7 +85,7 @@ t.test('14 views that leave their storage', async t => {
   t.same(numbers(view(zero, ints([2, 3]), ints([1, 1]))), [1, 2, 3, 2, 3, 4], 'so are windows that overlap')
   t.same(numbers(view(zero, EMPTY_TUPLE, EMPTY_TUPLE)), [1], 'a scalar')
   t.same(numbers(view(zero, ints([0, 5]), ints([5, 1]))), [], 'nothing')
-  refuses(t, view(int(5), ints([0]), ints([1])), /ends at element 5/, 'nothing, beyond the end')
+  t.same(numbers(view(int(5), ints([0]), ints([1]))), [], 'nothing, beyond the end')
 })
 
 t.test('14 many views of one storage', async t => {
