@@ -76,5 +76,7 @@ export function scaleCurvature(curvature: Curvature, factor: number): Curvature 
 
 function add(a: Float64Array, b: Float64Array): Float64Array {
   if (a.length !== b.length) throw new InternalError(`Curvature arrays of ${a.length} and ${b.length} numbers cannot be added.`)
-  return a.map((value, i) => value + b[i])
+  const sum = new Float64Array(a.length)
+  for (let i = 0; i < sum.length; i++) sum[i] = a[i] + b[i]
+  return sum
 }

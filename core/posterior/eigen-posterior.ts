@@ -4,6 +4,7 @@ import type { Curvature, ParameterSlot } from '../curvature/curvature.js'
 import type { RandomGenerator } from '../random.js'
 import { rotateMatrices, type EigenBlock } from './eigen-block.js'
 import type { WeightedBlock } from './functional-variance.js'
+import { logarithmOfProduct } from './log-product.js'
 import { lastLayerVariance } from './last-layer-variance.js'
 import {
   checkSettings, deviation, hessianFactor, once, priorByParameter, priorByTensor, priorLogDet, priorScatter,
@@ -32,7 +33,11 @@ export function eigenPosterior(curvature: Curvature, blocks: readonly EigenBlock
     structure: curvature.structure,
     size, slots, curvature, mean, settings,
     withSettings: changes => eigenPosterior(curvature, blocks, slots, mean, { ...settings, ...changes }),
-    logDetPrecision: once(() => weighted().reduce((sum, block) => sum - block.variance.reduce((s, v) => s + Math.log(v), 0), 0)),
+    logDetPrecision: once(() => {
+      const variances = logarithmOfProduct()
+      for (const { variance } of weighted()) for (let i = 0; i < variance.length; i++) variances.multiply(variance[i])
+      return -variances.value()
+    }),
     logDetPrior: () => priorLogDet(settings, slots),
     scatter: () => priorScatter(mean, settings, slots),
     posteriorVariance: () => {

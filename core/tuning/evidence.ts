@@ -8,6 +8,7 @@
 import { choleskyInverse } from '../kernels/linear-algebra.js'
 import { logLikelihood, type DataFit } from '../posterior/evidence.js'
 import { choleskyFactor } from '../posterior/full.js'
+import { logarithmOfProduct } from '../posterior/log-product.js'
 import { hessianFactor, type PosteriorSettings, type StructuredPosterior } from '../posterior/posterior.js'
 import { asPriorPrecision, type PriorGroup, squaredDeviations } from './prior-groups.js'
 
@@ -91,7 +92,7 @@ function logDeterminant(posterior: StructuredPosterior, groups: readonly PriorGr
 function spectralLogDeterminant(lists: readonly Float64Array[], groups: readonly PriorGroup[], delta: Float64Array, scale: number, curvature: boolean): LogDeterminant {
   const slopes = new Float64Array(groups.length)
   const second = new Float64Array(groups.length)
-  let value = 0
+  const sums = logarithmOfProduct()
   let traceOfData = 0
   let position = 0
   let g = 0
@@ -100,7 +101,7 @@ function spectralLogDeterminant(lists: readonly Float64Array[], groups: readonly
       while (position >= groups[g].to) g++
       const data = scale * list[i]
       const sum = data + delta[g]
-      value += Math.log(sum)
+      sums.multiply(sum)
       const share = delta[g] / sum
       slopes[g] += share
       second[g] += share * (data / sum)
@@ -109,7 +110,7 @@ function spectralLogDeterminant(lists: readonly Float64Array[], groups: readonly
   }
   const matrix = new Float64Array(curvature ? groups.length ** 2 : 0)
   if (curvature) for (let i = 0; i < groups.length; i++) matrix[i * groups.length + i] = second[i]
-  return { value, slopes, noiseSlope: -2 * traceOfData, curvature: matrix, noiseCurvature: 4 * second.reduce((a, b) => a + b, 0), mixed: second.map(v => 2 * v) }
+  return { value: sums.value(), slopes, noiseSlope: -2 * traceOfData, curvature: matrix, noiseCurvature: 4 * second.reduce((a, b) => a + b, 0), mixed: second.map(v => 2 * v) }
 }
 
 /** From the inverse of P, for several groups in a full matrix. */
