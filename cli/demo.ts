@@ -29,7 +29,7 @@ export const demo: Command = {
     const posterior = await laplace(network, { likelihood: 'classification' }).fit(training.x, training.y)
     const seconds = (performance.now() - started) / 1000
     const contenders = await compete(network, posterior, training, unseen)
-    if (args.flag('json')) return terminal.write(toJson({ seconds, summary: posterior.summary(), contenders: contenders.map(({ name, scores, strangers }) => ({ name, scores, strangers })) }))
+    if (args.flag('json')) return terminal.write(toJson({ seconds, summary: posterior.summary(), contenders: contenders.map(({ name, scores, confidence, strangers }) => ({ name, scores, confidence, strangers })) }))
     terminal.write(await heading(posterior, seconds))
     terminal.write(scoreTable(contenders, unseen.x.shape[0]))
     terminal.write(strangerTable(contenders))
