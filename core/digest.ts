@@ -3,12 +3,12 @@ import { sha256 } from '@noble/hashes/sha2.js'
 import { bytesToHex } from '@noble/hashes/utils.js'
 import { type Attribute, type Dim, type Graph, isBatch } from './graph/graph.js'
 
-/** SHA-256 (hexadecimal) over a graph's nodes, its outputs, and its initialisers with their values. */
+/** SHA-256 (hexadecimal) over a graph's nodes, its outputs, and its initialisers with their values; lengths that are open do not count. */
 export function graphDigest(graph: Graph): string {
   const hash = sha256.create()
   const text = (value: unknown): void => { hash.update(new TextEncoder().encode(JSON.stringify(value))) }
   text([
-    graph.inputs.map(input => [input.name, input.dtype, input.shape.map(plainDim)]), graph.outputs,
+    graph.inputs.map(input => [input.name, input.dtype, input.shape.map((dim, axis) => (input.openAxes?.includes(axis) === true ? '?' : plainDim(dim)))]), graph.outputs,
     graph.nodes.map(node => [node.op, node.inputs, node.outputs, Object.keys(node.attributes).sort().map(key => [key, plainAttribute(node.attributes[key])])]),
     graph.parameters.map(parameter => [parameter.name, parameter.shape, parameter.transposed]),
   ])

@@ -3,7 +3,7 @@ import { batchSizeFor, forEachBatch, sliceExamples } from './batches.js'
 import { networkInput } from './data.js'
 import type { Graph } from './graph/graph.js'
 import { chosenEngine, type Host } from './host.js'
-import { prepareNetwork } from './network.js'
+import { prepareForData } from './network.js'
 import { ENGINES, type EngineName, type Likelihood, LIKELIHOODS } from './options.js'
 import type { WorkOptions } from './progress.js'
 import { oneOf } from './suggest.js'
@@ -23,7 +23,7 @@ export interface ForwardOptions {
  */
 export async function forward(graph: Graph, x: Tensor, options: ForwardOptions = {}, host: Host = {}, work: WorkOptions = {}): Promise<Tensor> {
   const likelihood = options.likelihood === undefined ? undefined : oneOf('likelihood', options.likelihood, LIKELIHOODS)
-  const network = prepareNetwork(graph, likelihood, options)
+  const network = prepareForData(graph, likelihood, options, x)
   const rows = networkInput(x, network.input, network.precision, () => undefined)
   const examples = x.shape[0]
   const name = options.engine === undefined ? 'auto' : oneOf('engine', options.engine, ENGINES)

@@ -1,11 +1,16 @@
 /** @file A fitted Laplace approximation: what it knows, and what can be asked of it. */
+import { createCrew } from './crew.js'
 import { checkTuning, numbers } from './laplace-options.js'
 import { type CurvatureMatrix, curvatureMatrix, describeSlots, precisionOf } from './curvature-matrix.js'
 import type { Batch } from './data.js'
 import { graphDigest } from './digest.js'
 import { OptionError, ShapeError, StateError } from './errors.js'
+import { createEvaluator } from './evaluator.js'
+import { settleOpenAxes } from './graph/open-axes.js'
+import { chosenEngine } from './host.js'
 import { type LikelihoodModel, likelihoodModel } from './likelihood/likelihood.js'
 import { checkBytes } from './memory.js'
+import { prepareNetwork } from './network.js'
 import { type Likelihood, type Link, LINKS, type Predictive, PREDICTIVES, PRIOR_STRUCTURES, type PriorStructure, type Structure, type Subset, TUNE_METHODS, type TuneMethod } from './options.js'
 import { type DataFit, logDetRatio, logLikelihood } from './posterior/evidence.js'
 import { type PosteriorSettings, priorByParameter, priorScatter, type StructuredPosterior } from './posterior/posterior.js'
@@ -20,6 +25,9 @@ import { knownOptions, oneOf } from './suggest.js'
 import { float64, formatShape, type Tensor, toFloat64 } from './tensor.js'
 import { tunePosterior } from './tune.js'
 import type { AdamSchedule } from './tuning/adam.js'
+
+/** Who evaluates the network. */
+type Place = Pick<PredictionContext, 'evaluator' | 'crew'>
 
 /** New hyper-parameters. */
 export interface PriorChanges {
@@ -92,6 +100,7 @@ export class LaplacePosterior {
   readonly state: PosteriorState
   private readonly model: LikelihoodModel
   private networkDigest: string | undefined
+  private otherPlace: Place & { readonly size: string } | undefined
 
   constructor(state: PosteriorState) {
     this.state = state
@@ -176,7 +185,7 @@ export class LaplacePosterior {
 
   /** Outputs (N x C) and J P^-1 J': N x C x C, or (N C) x (N C) with `joint`. */
   async functionalVariance(x: Tensor, { joint = false }: { readonly joint?: boolean | undefined } = {}, work: WorkOptions = {}): Promise<{ mean: Tensor, covariance: Tensor }> {
-    const context = this.context(() => undefined)
+    const context = this.context(x, () => undefined)
     const { f, variance, examples } = joint ? await jointGaussian(context, x) : await outputGaussian(context, x, 'covariance', work)
     const shape = joint ? [examples * this.outputs, examples * this.outputs] : [examples, this.outputs, this.outputs]
     return { mean: float64([examples, this.outputs], f), covariance: float64(shape, variance) }
@@ -196,20 +205,20 @@ export class LaplacePosterior {
       samples: options.samples === undefined ? undefined : wholeCount('samples', options.samples),
       joint: options.joint === true, covariance: options.covariance === true, uncertainty: options.uncertainty !== false,
     }
-    const context = this.context(sentence => { notes.push(sentence) })
+    const context = this.context(x, sentence => { notes.push(sentence) })
     return predictive === 'glm' ? predictGlm(context, x, request, notes, work) : predictWithSampledWeights(context, x, request, notes, work)
   }
 
   /** The plain network: logits or means, N x C. */
   async forward(x: Tensor, work: WorkOptions = {}): Promise<Tensor> {
-    const { f, examples } = await outputGaussian(this.context(() => undefined), x, 'none', work)
+    const { f, examples } = await outputGaussian(this.context(x, () => undefined), x, 'none', work)
     return float64([examples, this.outputs], f)
   }
 
   /** Draws of the raw outputs, count x N x C. */
   async functionalSamples(x: Tensor, count: number, options: { readonly seed?: number | undefined, readonly predictive?: Predictive | undefined } = {}, work: WorkOptions = {}): Promise<Tensor> {
     const predictive = options.predictive === undefined ? 'glm' : oneOf('predictive', options.predictive, PREDICTIVES)
-    return outputSamples(this.context(() => undefined), x, wholeCount('count', count), options.seed ?? this.seed, predictive, work)
+    return outputSamples(this.context(x, () => undefined), x, wholeCount('count', count), options.seed ?? this.seed, predictive, work)
   }
 
   /** Draws of predictions: probabilities, or means for regression; count x N x C. */
@@ -259,8 +268,20 @@ export class LaplacePosterior {
     }
   }
 
-  private context(note: (sentence: string) => void): PredictionContext {
-    return { evaluator: this.state.evaluator, crew: this.state.crew, posterior: this.state.structured, batchSize: this.state.options.batchSize, note }
+  private context(x: Tensor, note: (sentence: string) => void): PredictionContext {
+    return { ...this.placeFor(x), posterior: this.state.structured, batchSize: this.state.options.batchSize, note }
+  }
+
+  /** Who evaluates: for another length of sequences or size of images than that of the fit, another evaluator. */
+  private placeFor(x: Tensor): Place {
+    const { graph, evaluator, crew, options, host } = this.state
+    const settled = settleOpenAxes(graph, evaluator.network.input.name, x.shape.slice(1))
+    if (settled === graph) return { evaluator, crew }
+    const size = x.shape.slice(1).join()
+    if (this.otherPlace?.size === size) return this.otherPlace
+    const other = createEvaluator(prepareNetwork(settled, options.likelihood, options), options.subset, chosenEngine({ name: options.engine, threads: options.threads }, evaluator.precision, host), evaluator.precision)
+    this.otherPlace = { size, evaluator: other, crew: createCrew(other, options.likelihood, host, options.threads) }
+    return this.otherPlace
   }
 }
 

@@ -6,6 +6,7 @@ import { createEvaluator, type Evaluator } from './evaluator.js'
 import { createCrew, type Crew } from './crew.js'
 import { type Accumulation, startAccumulation } from './fit.js'
 import type { Graph } from './graph/graph.js'
+import { settleOpenAxes } from './graph/open-axes.js'
 import { chosenEngine, type Host } from './host.js'
 import { type LaplaceOptions, type ResolvedOptions, resolveOptions } from './laplace-options.js'
 import { LaplacePosterior, type TuneData } from './laplace-posterior.js'
@@ -60,19 +61,13 @@ export interface FitStream {
  * const { probabilities } = await posterior.predict(x)
  */
 export function laplace(graph: Graph, options: LaplaceOptions, host: Host = {}): Laplace {
-  const resolved = resolveOptions(options)
-  const network = prepareNetwork(graph, resolved.likelihood, resolved)
-  const evaluator = evaluatorFor(network, resolved, host)
-  checkSettings({ ...DEFAULT_SETTINGS, ...resolved.settings }, evaluator.slots, resolved.structure)
-  const plan = planTuning(resolved)
-  const crew = createCrew(evaluator, resolved.likelihood, host, resolved.threads)
-  const task: FitTask = { graph, network, evaluator, crew, options: resolved, host, plan }
+  const task = taskFor(graph, resolveOptions(options), host)
   return {
-    notes: network.notes,
+    notes: task.network.notes,
     fit: (x: Tensor | AsyncIterable<Batch> | Iterable<Batch>, y?: Tensor, work: WorkOptions = {}) => fitAll(task, x, y, work),
     fitPartial: async (x, y, work = {}) => {
       const notes: string[] = []
-      const accumulation = accumulationFor(task, false, notes)
+      const accumulation = accumulationFor(settle(task, x), false, notes)
       await accumulation.add(x, y, work)
       return { key: partialKey(task), ...await accumulation.sums() }
     },
@@ -89,6 +84,20 @@ interface FitTask {
   readonly options: ResolvedOptions
   readonly host: Host
   readonly plan: TuningPlan
+}
+
+function taskFor(graph: Graph, options: ResolvedOptions, host: Host): FitTask {
+  const network = prepareNetwork(graph, options.likelihood, options)
+  const evaluator = evaluatorFor(network, options, host)
+  checkSettings({ ...DEFAULT_SETTINGS, ...options.settings }, evaluator.slots, options.structure)
+  const crew = createCrew(evaluator, options.likelihood, host, options.threads)
+  return { graph, network, evaluator, crew, options, host, plan: planTuning(options) }
+}
+
+/** The task for data of a shape: sizes of the input that the file leaves open become those of the data. */
+function settle(task: FitTask, x: Tensor): FitTask {
+  const graph = settleOpenAxes(task.graph, task.network.input.name, x.shape.slice(1))
+  return graph === task.graph ? task : taskFor(graph, task.options, task.host)
 }
 
 /** How the prior will be tuned, and a note where that is not what a user may expect. */
@@ -111,21 +120,27 @@ function accumulationFor({ evaluator, crew, options }: FitTask, keepFeatures: bo
   return startAccumulation(evaluator, crew, options, keepFeatures, sentence => { if (!notes.includes(sentence)) notes.push(sentence) })
 }
 
-function startStream(task: FitTask): FitStream {
+function startStream(whole: FitTask): FitStream {
   const notes: string[] = []
-  const accumulation = accumulationFor(task, task.plan.tune === 'linearized', notes)
+  const begin = (task: FitTask): { task: FitTask, accumulation: Accumulation } => ({ task, accumulation: accumulationFor(task, task.plan.tune === 'linearized', notes) })
+  // The first examples settle the shape of the input.
+  let begun: ReturnType<typeof begin> | undefined
   let failed = false
   return {
     async add(x, y, work = {}) {
       if (failed) throw new StateError('NOT_FITTED', 'This fit has failed before and cannot be continued; start again.')
       try {
-        return await accumulation.add(x, y, work)
+        begun ??= begin(settle(whole, x))
+        return await begun.accumulation.add(x, y, work)
       } catch (error) {
         failed = true
         throw error
       }
     },
-    finish: async (work = {}) => finishFit(task, await accumulation.sums(), await accumulation.linearData(), notes, work),
+    async finish(work = {}) {
+      const { task, accumulation } = begun ?? begin(whole)
+      return finishFit(task, await accumulation.sums(), await accumulation.linearData(), notes, work)
+    },
   }
 }
 
@@ -146,9 +161,10 @@ async function fitMerged(task: FitTask, partial: PartialFit, data: Batch | undef
     throw new StateError('DIGEST_MISMATCH', 'The partial fit belongs to another network, or was made with another likelihood, subset, structure or precision.', { expected: partialKey(task), actual: partial.key })
   }
   if (plan.tune !== 'linearized' || data !== undefined) {
-    const accumulation = plan.tune === 'linearized' ? accumulationFor(task, true, []) : undefined
+    const settled = data === undefined ? task : settle(task, data.x)
+    const accumulation = plan.tune === 'linearized' ? accumulationFor(settled, true, []) : undefined
     if (accumulation !== undefined && data !== undefined) await accumulation.add(data.x, data.y, work)
-    return finishFit(task, partial, await accumulation?.linearData(), [], work)
+    return finishFit(settled, partial, await accumulation?.linearData(), [], work)
   }
   if (plan.chosen) throw new OptionError('BAD_COMBINATION', "Tuning 'linearized' goes over the training data once more: give them to fitMerged, or tune by 'marglik'.", { option: 'tune' })
   const note = "The prior precision was tuned by 'marglik', because tuning by 'linearized' needs the training data once more; give them to fitMerged for that."

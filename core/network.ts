@@ -4,9 +4,10 @@ import { GraphBuilder } from './graph/builder.js'
 import { type Graph, type GraphInput, batchAxis, isBatch } from './graph/graph.js'
 import { inferTypes } from './graph/infer.js'
 import { stripLinkFunction } from './graph/link-function.js'
+import { settleOpenAxes } from './graph/open-axes.js'
 import type { Likelihood } from './options.js'
 import { nearestWord } from './suggest.js'
-import { type Precision, sizeOf } from './tensor.js'
+import { type Precision, sizeOf, type Tensor } from './tensor.js'
 
 export interface Network {
   /** Its single output is N x C: logits, or means. */
@@ -38,6 +39,17 @@ export function prepareNetwork(graph: Graph, likelihood: Likelihood | undefined,
   const chosen = graph.inputs.find(candidate => candidate.name === input)
   if (chosen === undefined) throw new GraphError('AMBIGUOUS_NETWORK', `The network has no input '${input}'.`)
   return { graph: flat, input: chosen, output: name, outputs, precision: precisionOf(graph), notes }
+}
+
+/**
+ * As `prepareNetwork`, for data of a shape: sizes of the input that the file leaves open become those of the data.
+ * @param x one example a row
+ * @throws GraphError, OptionError as `prepareNetwork`
+ */
+export function prepareForData(graph: Graph, likelihood: Likelihood | undefined, choice: NetworkChoice, x: Tensor): Network {
+  const network = prepareNetwork(graph, likelihood, choice)
+  const settled = settleOpenAxes(graph, network.input.name, x.shape.slice(1))
+  return settled === graph ? network : prepareNetwork(settled, likelihood, choice)
 }
 
 function chooseOne(kind: 'input' | 'output', names: readonly string[], wanted: string | undefined): string {

@@ -13,8 +13,8 @@ export function settleOpenAxes(graph: Graph, input: string, example: readonly nu
   const open = new Set(found.openAxes)
   const fixed = found.shape.flatMap((dim, axis) => (isBatch(dim) ? [] : [{ dim, axis }]))
   if (fixed.length !== example.length || !fixed.every(({ dim, axis }, i) => open.has(axis) || dim === example[i])) return graph
+  if (fixed.every(({ dim }, i) => dim === example[i])) return graph
   const lengths = new Map(fixed.map(({ axis }, i) => [axis, example[i]] as const))
-  const { openAxes: _, ...rest } = found
-  const settled = { ...rest, shape: found.shape.map((dim, axis) => lengths.get(axis) ?? dim) }
+  const settled = { ...found, shape: found.shape.map((dim, axis) => lengths.get(axis) ?? dim) }
   return { ...graph, inputs: graph.inputs.map(each => (each === found ? settled : each)) }
 }

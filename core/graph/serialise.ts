@@ -10,7 +10,7 @@ const DTYPES: readonly DType[] = ['float32', 'float64', 'int64', 'bool']
 /** The tree of a graph. */
 export function graphToTree(graph: Graph): Tree {
   return {
-    inputs: graph.inputs.map(({ name, dtype, shape }) => ({ name, dtype, shape: shape.map(dimToTree) })),
+    inputs: graph.inputs.map(({ name, dtype, shape, openAxes }) => ({ name, dtype, shape: shape.map(dimToTree), ...(openAxes === undefined ? {} : { openAxes }) })),
     outputs: graph.outputs,
     nodes: graph.nodes.map(node => ({
       op: node.op, inputs: node.inputs, outputs: node.outputs, attributes: Object.entries(node.attributes).map(([key, value]) => [key, attributeToTree(value)]),
@@ -55,7 +55,7 @@ function inputFrom(fields: Fields): GraphInput {
     const batch = fieldsOf(dim, 'shape')
     return { outer: countField(batch, 'outer'), inner: countField(batch, 'inner') }
   })
-  return { name: textField(fields, 'name'), dtype: wordField(fields, 'dtype', DTYPES), shape }
+  return { name: textField(fields, 'name'), dtype: wordField(fields, 'dtype', DTYPES), shape, ...(fields['openAxes'] === undefined ? {} : { openAxes: countsField(fields, 'openAxes') }) }
 }
 
 function nodeFrom(fields: Fields): Node {
