@@ -17,6 +17,7 @@ import { BATCH, type Graph, type Node, type Parameter } from './graph.js'
 import { inferTypes } from './infer.js'
 import { appendCotangentRows, appendInputRows, findLinearOperators, type LinearOperator } from './linear-operators.js'
 import { reverse } from './reverse.js'
+import { unrollRecurrences } from './unroll.js'
 
 /** A pair (a, g) of a linear operator, or the per-example gradient of another parameter: names of a program's outputs. */
 export type FactorDescription =
@@ -105,8 +106,16 @@ interface BackwardStart {
   readonly outputs: number
 }
 
-function startBackward(graph: Graph, output: string, seeds: number): BackwardStart {
+/** The network that computes one output, without recurrences. */
+function writtenOut(graph: Graph, output: string): Graph {
   const network = simplify({ ...graph, outputs: [output] })
+  const dtype = graph.inputs.find(input => isFloat(input.dtype))?.dtype ?? [...graph.initializers.values()].find(value => isFloat(value.dtype))?.dtype
+  const unrolled = unrollRecurrences(network, dtype === 'float32' ? 'float32' : 'float64')
+  return unrolled === network ? network : simplify(unrolled)
+}
+
+function startBackward(graph: Graph, output: string, seeds: number): BackwardStart {
+  const network = writtenOut(graph, output)
   const types = inferTypes(network)
   const type = types.get(output)
   if (type === undefined) throw new InternalError(`The type of '${output}' is not known.`)

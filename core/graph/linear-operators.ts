@@ -81,14 +81,15 @@ function linearOperator(node: Node, weightInput: 0 | 1, around: Surroundings): L
   const traced = traceWeight(node.inputs[weightInput], around)
   const input = node.inputs[1 - weightInput]
   const [inputType, outputType] = [around.types.get(input), around.types.get(node.outputs[0])]
-  if (traced?.parameter.shape.length !== 2 || inputType === undefined || outputType === undefined || inputType.shape.length < 2 || batchAxis(inputType) < 0) return undefined
+  const matrix = traced === undefined ? [] : matrixShape(traced.parameter.shape)
+  if (traced === undefined || matrix.length !== 2 || inputType === undefined || outputType === undefined || inputType.shape.length < 2 || batchAxis(inputType) < 0) return undefined
   const [transA, transB] = [numberAttribute(node, 'transA', 0) !== 0, numberAttribute(node, 'transB', 0) !== 0]
   const swaps = traced.swapped !== (weightInput === 1 ? transB : transA)
   // As the right operand the weight is met as in x out, as the left one as out x in.
   if (swaps !== (traced.parameter.transposed !== (weightInput === 1))) return undefined
   const inputSwapped = weightInput === 1 ? transA : !transB
   const outputSwapped = weightInput === 0
-  const [out, inputs] = traced.parameter.shape
+  const [out, inputs] = matrix
   const rows = featuresLast(inputType.shape, inputSwapped)
   if (isBatch(rows[rows.length - 1])) return undefined
   const { before, after } = exampleLayout(rows)
@@ -106,7 +107,7 @@ function convolution(node: Node, around: Surroundings): LinearOperator[] {
   const traced = traceWeight(node.inputs[1], around)
   const [inputType, outputType] = [around.types.get(node.inputs[0]), around.types.get(node.outputs[0])]
   if (traced === undefined || traced.swapped || traced.parameter.transposed || inputType === undefined || outputType === undefined || batchAxis(inputType) !== 0) return []
-  if (numberAttribute(node, 'group', 1) !== 1) return []
+  if (numberAttribute(node, 'group', 1) !== 1 || !sameShape(traced.parameter.shape, around.types.get(node.inputs[1])?.shape ?? [])) return []
   const [out, ...window] = traced.parameter.shape
   const inputs = sizeOf(window)
   const patches = patchAttributes(node, inputType.shape, traced.parameter.shape)
@@ -122,8 +123,14 @@ function convolution(node: Node, around: Surroundings): LinearOperator[] {
   }]
 }
 
-/** Follows a weight back through transpositions and copies to its parameter. */
-function traceWeight(name: string, { producers, parameters }: Surroundings): { parameter: Parameter, swapped: boolean } | undefined {
+/** A weight's extents without leading axes of one element, as recurrences have them. */
+function matrixShape(shape: readonly number[]): readonly number[] {
+  const first = shape.findIndex((extent, axis) => extent !== 1 || axis >= shape.length - 2)
+  return shape.slice(first)
+}
+
+/** Follows a weight back through transpositions, copies and the removal of leading axes to its parameter. */
+function traceWeight(name: string, { producers, parameters, types }: Surroundings): { parameter: Parameter, swapped: boolean } | undefined {
   let swapped = false
   for (let current = name; ;) {
     const parameter = parameters.get(current)
@@ -134,6 +141,9 @@ function traceWeight(name: string, { producers, parameters }: Surroundings): { p
       const { perm } = node.attributes
       if (Array.isArray(perm) && (perm.length !== 2 || perm[0] === 0)) return undefined
       swapped = !swapped
+    } else if (node.op === 'Squeeze') {
+      const [from, to] = [types.get(node.inputs[0])?.shape ?? [], types.get(node.outputs[0])?.shape ?? []]
+      if (!sameShape(matrixShape(from.filter(dim => !isBatch(dim)) as number[]), to)) return undefined
     } else if (node.op !== 'Identity' && node.op !== 'Cast') return undefined
     current = node.inputs[0]
   }

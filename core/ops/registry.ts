@@ -12,6 +12,7 @@ import type { Operator } from './operator.js'
 import { paddingOperators } from './padding.js'
 import { poolingOperators } from './pooling.js'
 import { rearrangingOperators } from './rearranging.js'
+import { recurrenceOperators } from './recurrence.js'
 import { reductionOperators } from './reduction.js'
 import { resizingOperators } from './resizing.js'
 import { scanningOperators } from './scanning.js'
@@ -36,6 +37,7 @@ const families: readonly (readonly Operator[])[] = [
   poolingOperators,
   rearrangingOperators,
   resizingOperators,
+  recurrenceOperators,
   scanningOperators,
   fillingOperators,
   [scatterRows],
