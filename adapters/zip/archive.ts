@@ -14,7 +14,7 @@ export interface ZipOptions {
   /**
    * Unpacks raw deflate data into at most `maxOutput` bytes. Without it deflated entries are refused.
    * @example
-   * const inflate = (bytes, maxOutput) => zlib.inflateRawSync(bytes, { maxOutputLength: maxOutput })
+   * const inflate = (bytes: Uint8Array, maxOutput: number) => zlib.inflateRawSync(bytes, { maxOutputLength: maxOutput })
    */
   readonly inflate?: ((bytes: Uint8Array, maxOutput: number) => Uint8Array) | undefined
   /** The host's own checksum (`zlib.crc32` of Node 20.15 or newer), several times as fast as the built-in one. */
