@@ -1,24 +1,31 @@
 #!/usr/bin/env bash
-# Sets up what the tests of all languages need, and runs them: TypeScript, Python, R.
+# Sets up what the tests of all languages need, and runs them: TypeScript, Python, R. The last line says how many passed.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . scripts/environment.sh
 
-need_debian_packages python3-venv:python3 r-base-core:R r-cran-nnet: r-cran-testthat: r-cran-cli: r-cran-generics: r-cran-ggplot2: r-cran-knitr: r-cran-rmarkdown: pandoc:pandoc
+logs=$(mktemp -d)
+trap 'rm -rf "$logs"' EXIT
+
+need_debian_packages python3-venv: r-base-core:R r-cran-nnet: r-cran-testthat: r-cran-cli: r-cran-generics: r-cran-ggplot2: r-cran-knitr: r-cran-rmarkdown: pandoc:pandoc
 say 'Python: a virtual environment with numpy, msgpack, onnx, safetensors, scikit-learn, pandas, pytest, mypy, ruff'
 python_environment .venv -r clients/python/requirements-test.txt
 
 say 'TypeScript'
 npm run build
-npm test
+# Files and what fails are shown, not every assertion.
+npm test 2>&1 | tee "$logs/typescript" | grep -vE '^ +(ok |1\.\.|# (Subtest|time))|^# Subtest|^ *$'
 
 say 'Python'
-.venv/bin/pip install --quiet --force-reinstall --no-deps ./clients/python
-.venv/bin/python -m pytest --quiet clients/python/tests
+.venv/bin/pip install --quiet --disable-pip-version-check --force-reinstall --no-deps ./clients/python
+.venv/bin/python -m pytest --quiet clients/python/tests | tee "$logs/python"
 .venv/bin/python -m mypy --strict clients/python/src/polylaplace
 .venv/bin/python -m ruff check clients/python
 
 say 'R'
-bash clients/r/tests/check.sh
+bash clients/r/tests/check.sh | tee "$logs/r"
 
-say 'All tests of all languages passed.'
+typescript=$(grep -oE 'total: [0-9]+, pass: [0-9]+' "$logs/typescript" | tail -n 1)
+python=$(grep -E '[0-9]+ passed' "$logs/python" | tail -n 1)
+r=$(grep -oE '\[ *FAIL.*\]' "$logs/r" | tail -n 1)
+say "All tests of all languages passed. TypeScript: $typescript; Python: $python; R: $r"

@@ -1,14 +1,18 @@
 #!/usr/bin/env bash
-# Tests against the libraries that write the files we read: torch, safetensors, onnx (about 1 GB to download).
+# Tests against the libraries that write the files we read: torch, safetensors, onnx (about 1 GB to download). The last line says how many passed.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . scripts/environment.sh
 
-need_debian_packages python3-venv:python3
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
+
+need_debian_packages python3-venv:
 say 'Python: a virtual environment with torch (CPU), safetensors, onnx, scikit-learn'
 python_environment .venv-peers -r test/peers/requirements.txt
 
 say 'Peers'
 npm run build
-.venv-peers/bin/pip install --quiet --force-reinstall --no-deps ./clients/python
-.venv-peers/bin/python -m pytest --quiet test/peers
+.venv-peers/bin/pip install --quiet --disable-pip-version-check --force-reinstall --no-deps ./clients/python
+.venv-peers/bin/python -m pytest --quiet test/peers | tee "$log"
+say "All tests against peers passed: $(grep -E '[0-9]+ passed' "$log" | tail -n 1)"
