@@ -13,10 +13,26 @@ export type Dimensions = Readonly<Record<string, number>>
 interface OpenAxis { readonly axis: number, readonly name: string }
 
 /**
- * An input whose one open axis carries the examples. Where the file fixes all lengths the input has no batch axis yet.
- * @throws UntrustedInputError when it is no tensor of numbers; GraphError AMBIGUOUS_NETWORK when several lengths are open
+ * An input. One open axis carries the examples; other open ones get the length that the caller gives, or else the one that is tried
+ * (`trial`), and stay open for the data. Where the file fixes all lengths the input has no batch axis yet.
+ * @throws UntrustedInputError when it is no tensor of numbers; OptionError BAD_OPTION for lengths that are none
  */
-export function readInput({ name, type }: ValueInfoMessage, dimensions: Dimensions): GraphInput {
+export function readInput(value: ValueInfoMessage, dimensions: Dimensions, trial: number): GraphInput {
+  const { name } = value
+  const { dtype, dims } = declaration(value)
+  const open = openAxes(name, dims, dimensions)
+  const batch = batchAmong(open, dims)
+  const shape = dims.map((dim, axis): Dim => {
+    const length = toNumber(dim.dim_value)
+    if (axis === batch) return BATCH
+    if (length > 0) return length
+    return givenLength(axisName(name, dim, axis), dimensions) ?? trial
+  })
+  const others = open.map(({ axis }) => axis).filter(axis => axis !== batch)
+  return { name, dtype, shape, ...(others.length === 0 ? {} : { openAxes: others }) }
+}
+
+function declaration({ name, type }: ValueInfoMessage): { dtype: GraphInput['dtype'], dims: readonly DimensionMessage[] } {
   const tensorType = type?.tensor_type
   if (tensorType == null) throw unusable(name, 'is no tensor')
   const element = elementType(tensorType.elem_type)
@@ -24,36 +40,50 @@ export function readInput({ name, type }: ValueInfoMessage, dimensions: Dimensio
   if (tensorType.shape == null) throw new GraphError('BAD_GRAPH', `The input '${name}' does not say what shape it has. Export the network with the shape of its input.`, { name })
   const dims = tensorType.shape.dim ?? []
   if (dims.length > MOST_AXES) throw unusable(name, `has ${dims.length} axes`)
-  return { name, dtype: coreDType(element.dtype), shape: shapeOf(name, dims, dimensions) }
+  for (const dim of dims) if (toNumber(dim.dim_value) > MOST_ELEMENTS) throw unusable(name, `has an axis of length ${toNumber(dim.dim_value)}`)
+  return { dtype: coreDType(element.dtype), dims }
 }
 
 function unusable(name: string, what: string): UntrustedInputError {
   return new UntrustedInputError(`The input '${name.slice(0, 200)}' of the network ${what}; expected an array of numbers.`, { format: 'ONNX', path: name }, 'UNSUPPORTED_FORMAT')
 }
 
-function shapeOf(input: string, dims: readonly DimensionMessage[], dimensions: Dimensions): Dim[] {
-  const open: OpenAxis[] = []
-  const shape = dims.map((dim, axis): Dim => {
-    const length = toNumber(dim.dim_value)
-    if (length > MOST_ELEMENTS) throw unusable(input, `has an axis of length ${length}`)
-    if (length > 0) return length
-    const name = dim.dim_param === undefined || dim.dim_param === '' ? `${input}:${axis}` : dim.dim_param
-    if (Object.hasOwn(dimensions, name)) return checkedLength(name, dimensions[name])
-    open.push({ axis, name })
-    return BATCH
-  })
-  if (open.length > 1) throw ambiguous(input, dims, open)
-  return shape
+function axisName(input: string, { dim_param: name }: DimensionMessage, axis: number): string {
+  return name === undefined || name === '' ? `${input}:${axis}` : name
 }
 
-function checkedLength(name: string, length: number): number {
+/** The axes whose length neither the file nor the caller gives. */
+function openAxes(input: string, dims: readonly DimensionMessage[], dimensions: Dimensions): OpenAxis[] {
+  return dims.flatMap((dim, axis) => {
+    const name = axisName(input, dim, axis)
+    return toNumber(dim.dim_value) > 0 || givenLength(name, dimensions) !== undefined ? [] : [{ axis, name }]
+  })
+}
+
+/** The open axis that carries the examples: one that is called so, the first one of the input, or the only one; -1 when it is fixed to 1 example. */
+function batchAmong(open: readonly OpenAxis[], dims: readonly DimensionMessage[]): number {
+  const named = open.find(({ name }) => /batch|^n$|^b$/i.test(name)) ?? open.find(({ axis }) => axis === 0)
+  if (named !== undefined) return named.axis
+  return open.length === 0 || toNumber(dims[0].dim_value) === 1 ? -1 : open[0].axis
+}
+
+function givenLength(name: string, dimensions: Dimensions): number | undefined {
+  if (!Object.hasOwn(dimensions, name)) return undefined
+  const length = dimensions[name]
   if (Number.isInteger(length) && length > 0 && length <= MOST_ELEMENTS) return length
   throw new OptionError('BAD_OPTION', `Option dimensions gives '${name}' the length ${length}; expected a positive integer.`, { option: 'dimensions', value: length })
 }
 
-function ambiguous(input: string, dims: readonly DimensionMessage[], open: readonly OpenAxis[]): GraphError {
-  const shown = dims.map(({ dim_value: length, dim_param: name }) => (toNumber(length) > 0 ? toNumber(length) : name === undefined || name === '' ? '?' : name)).join(' x ')
-  const others = open.slice(1).map(({ name }) => `'${name}': 32`).join(', ')
-  return new GraphError('AMBIGUOUS_NETWORK', `The input '${input}' of shape ${shown} leaves several lengths open. Give all but that of the examples with the option dimensions, for example { ${others} }.`,
-    { name: input, open: open.map(({ name }) => name) })
+/** The error for a network whose open lengths cannot be guessed: none that was tried fits its weights. */
+export function openLengthsError(values: readonly ValueInfoMessage[], dimensions: Dimensions): GraphError {
+  const inputs = values.map(value => {
+    const { dims } = declaration(value)
+    const open = openAxes(value.name, dims, dimensions)
+    const batch = batchAmong(open, dims)
+    const shape = dims.map((dim, axis) => (toNumber(dim.dim_value) > 0 ? toNumber(dim.dim_value) : axisName(value.name, dim, axis))).join(' x ')
+    return { text: `'${value.name}' of shape ${shape}`, others: open.filter(({ axis }) => axis !== batch).map(({ name }) => name) }
+  })
+  const others = [...new Set(inputs.flatMap(input => input.others))]
+  const example = others.map(name => `'${name}': 32`).join(', ')
+  return new GraphError('AMBIGUOUS_NETWORK', `The input ${inputs.map(input => input.text).join(', ')} leaves several lengths open, and its weights fit none that was tried. Give all but that of the examples with the option dimensions, for example { ${example} }.`, { open: others })
 }

@@ -11,14 +11,14 @@ import type { NamedTensors } from '../file-tensor.js'
 import { findBatchAxis, knownTypes } from './batch-axis.js'
 import { type Constants, foldQuantization } from './dequantize.js'
 import { type ExternalData, externalReference, isExternal } from './external-data.js'
-import { type Dimensions, readInput } from './inputs.js'
+import { type Dimensions, openLengthsError, readInput } from './inputs.js'
 import { decodeModel, type GraphMessage, type ModelMessage, toNumber } from './messages.js'
 import { readInitializers, readSource, type Source } from './nodes.js'
 import { chooseOutputs } from './outputs.js'
 import { describeConstants, findParameters } from './parameters.js'
 import { recogniseOnnx } from './recognise.js'
 import { checkOpset, upgradeNode } from './upgrade.js'
-import { UpgradeContext } from './upgrade-context.js'
+import { shapesFit, UpgradeContext } from './upgrade-context.js'
 
 /** What can be said to `readOnnx` beyond the file. */
 export interface OnnxOptions {
@@ -48,8 +48,10 @@ const NO_FILES: ExternalData = new Map()
 export function readOnnx(bytes: Uint8Array, options: OnnxOptions = {}): Graph {
   const { model, graph } = open(bytes)
   const source = readSource(model, graph, options.externalData ?? NO_FILES)
-  const used = chooseOutputs(assemble(graph, source, options.dimensions ?? {}))
-  const upgraded = upgrade(used, opsetOf(model, used))
+  const upgraded = withLengths(graph, options.dimensions ?? {}, trial => {
+    const used = chooseOutputs(assemble(graph, source, options.dimensions ?? {}, trial))
+    return upgrade(used, opsetOf(model, used))
+  })
   const { graph: batched, types } = findBatchAxis(upgraded)
   checkFinite(batched, options.allowNonFinite ?? false)
   const names = options.parameters === undefined ? findParameters(batched) : chosenParameters(batched, options.parameters)
@@ -87,6 +89,21 @@ function open(bytes: Uint8Array): { model: ModelMessage, graph: GraphMessage } {
   return { model, graph: model.graph }
 }
 
+/** Lengths that are tried for axes that a file leaves open: those of images and sequences that are in use. */
+const TRIALS = [32, 28, 64, 224, 16, 8, 96, 128, 256, 299]
+
+/** The network with the first length for its open axes that fits its weights; usually every length does. @throws GraphError AMBIGUOUS_NETWORK */
+function withLengths(message: GraphMessage, dimensions: Dimensions, build: (trial: number) => Graph): Graph {
+  for (const trial of TRIALS) {
+    const graph = build(trial)
+    if (!graph.inputs.some(input => input.openAxes !== undefined)) return graph
+    if (shapesFit(graph)) return { ...graph, notes: [...graph.notes, 'The file leaves lengths of its input open; they are taken from the data.'] }
+  }
+  const read = new Set((message.node ?? []).flatMap(node => node.input ?? []))
+  const weights = new Set((message.initializer ?? []).map(({ name }) => name))
+  throw openLengthsError((message.input ?? []).filter(({ name }) => read.has(name) && !weights.has(name)), dimensions)
+}
+
 /** The version of ONNX's own operators; the highest where a file gives several. */
 function opsetOf(model: ModelMessage, graph: Graph): number {
   const versions = (model.opset_import ?? []).filter(({ domain }) => domain === '' || domain === 'ai.onnx').map(({ version }) => toNumber(version))
@@ -97,7 +114,7 @@ function opsetOf(model: ModelMessage, graph: Graph): number {
 }
 
 /** The graph as it is in the file, its nodes in topological order, integer weights made real. */
-function assemble(graph: GraphMessage, { nodes, constants, texts }: Source, dimensions: Dimensions): Graph {
+function assemble(graph: GraphMessage, { nodes, constants, texts }: Source, dimensions: Dimensions, trial: number): Graph {
   const given = new Set([...constants.values.keys(), ...texts])
   const values = (graph.input ?? []).filter(({ name }) => !given.has(name))
   const outputs = (graph.output ?? []).map(({ name }) => name)
@@ -106,7 +123,7 @@ function assemble(graph: GraphMessage, { nodes, constants, texts }: Source, dime
   const unused = used.length === 0 ? [] : values.filter(({ name }) => !read.has(name))
   const notes = unused.map(({ name }) => `The input '${name}' is not used by the network.`)
   const sorted = sortNodes({
-    inputs: (used.length === 0 ? values : used).map(value => readInput(value, dimensions)), outputs, nodes,
+    inputs: (used.length === 0 ? values : used).map(value => readInput(value, dimensions, trial)), outputs, nodes,
     initializers: constants.values, parameters: [], notes,
   })
   return withWeightsPrecision({ ...sorted, nodes: foldQuantization(sorted.nodes, constants), initializers: ordered(constants) })

@@ -115,8 +115,12 @@ function countValue(scan: Scan, read: () => void, start: number): void {
 
 function scanText(scan: Scan, length: number, start: number): void {
   if (length > LONGEST_NAME) throw fault(scan, `a name of ${length} bytes; expected at most ${LONGEST_NAME}`, start, { limit: LONGEST_NAME, actual: length })
+  const end = scan.offset + length
+  let at = scan.offset
+  while (at < end && scan.bytes[at] < 128) at++
+  if (at === end) return
   try {
-    scan.text.decode(scan.bytes.subarray(scan.offset, scan.offset + length))
+    scan.text.decode(scan.bytes.subarray(scan.offset, end))
   } catch {
     throw fault(scan, 'a name that is not UTF-8', start)
   }

@@ -1,8 +1,8 @@
 /** @file What upgrading a node may look at and append. */
 import { GraphError } from '../../core/errors.js'
 import type { GraphBuilder } from '../../core/graph/builder.js'
-import type { Attribute, Node } from '../../core/graph/graph.js'
-import { inferNode } from '../../core/graph/infer.js'
+import type { Attribute, Graph, Node } from '../../core/graph/graph.js'
+import { givenTypes, inferNode } from '../../core/graph/infer.js'
 import type { InferredValue } from '../../core/ops/operator.js'
 import { isSupported } from '../../core/ops/registry.js'
 import type { Tensor } from '../../core/tensor.js'
@@ -17,6 +17,20 @@ export function inferIfKnown(node: Node, types: KnownTypes): void {
     inferNode(node, types)
   } catch (error) {
     if (!(error instanceof GraphError)) throw error
+  }
+}
+
+/** Whether all shapes fit each other, as far as they can be known. */
+export function shapesFit(graph: Graph): boolean {
+  const types = givenTypes(graph)
+  try {
+    for (const node of graph.nodes) {
+      if (isSupported(node.op) && node.inputs.every(name => name === '' || types.has(name))) inferNode(node, types)
+    }
+    return true
+  } catch (error) {
+    if (error instanceof GraphError) return false
+    throw error
   }
 }
 
@@ -49,6 +63,9 @@ export class UpgradeContext {
     this.types.set(name, { dtype: value.dtype, shape: value.shape, constant: value })
     return name
   }
+
+  /** Whether lengths of the input are open, so that those of other values are not what they will be. */
+  get hasOpenLengths(): boolean { return this.builder.inputs.some(input => input.openAxes !== undefined) }
 
   /** Number of axes of a value, or undefined. */
   rank(name: string): number | undefined { return this.types.get(name)?.shape.length }

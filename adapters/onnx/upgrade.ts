@@ -5,7 +5,7 @@
  * and operators that were renamed.
  */
 import { UntrustedInputError } from '../../core/errors.js'
-import { type Attribute, isBatch, type Node } from '../../core/graph/graph.js'
+import { type Attribute, type Dim, isBatch, type Node } from '../../core/graph/graph.js'
 import { badNode, integersAttribute, numberAttribute } from '../../core/ops/node-attributes.js'
 import { tensor } from '../../core/tensor.js'
 import { CONTRIBUTED } from './contributed-operators.js'
@@ -121,11 +121,12 @@ const softmaxOfMatrix: Rewrite = (node, context) => {
   const [x] = node.inputs
   const shape = context.types.get(x)?.shape
   const given = numberAttribute(node, 'axis', 1)
+  const isOne = (dim: Dim): boolean => dim === 1 && !context.hasOpenLengths
   if (shape === undefined && given === -1) return { ...node, attributes: { axis: -1 } }
   const axis = given < 0 && shape !== undefined ? given + shape.length : given
   // Over one axis alone, as nearly always, the old and the new form agree.
-  if (shape !== undefined && axis < shape.length && shape.slice(axis + 1).every(dim => dim === 1)) return { ...node, attributes: { axis } }
-  if (shape !== undefined && shape[axis] === 1 && shape.slice(axis).filter(dim => dim !== 1).length === 1) return { ...node, attributes: { axis: shape.findIndex((dim, i) => i >= axis && dim !== 1) } }
+  if (shape !== undefined && axis < shape.length && shape.slice(axis + 1).every(isOne)) return { ...node, attributes: { axis } }
+  if (shape !== undefined && isOne(shape[axis]) && shape.slice(axis).filter(dim => dim !== 1).length === 1) return { ...node, attributes: { axis: shape.findIndex((dim, i) => i >= axis && dim !== 1) } }
   const rows = context.node('Flatten', [x], { axis })
   return { op: 'Reshape', inputs: [context.node(node.op, [rows], { axis: -1 }), context.node('Shape', [x])], outputs: node.outputs, attributes: {}, ...(node.name === undefined ? {} : { name: node.name }) }
 }

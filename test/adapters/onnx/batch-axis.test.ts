@@ -2,6 +2,7 @@ import t from 'tap'
 import { readOnnx } from '../../../adapters/onnx/index.js'
 import { runGraph } from '../../../core/engine/typescript.js'
 import { BATCH } from '../../../core/graph/graph.js'
+import { settleOpenAxes } from '../../../core/graph/open-axes.js'
 import { tensor } from '../../../core/tensor.js'
 import * as b from './onnx-bytes.js'
 
@@ -44,6 +45,30 @@ t.test('where the examples are mixed the shapes stay as they are', async t => {
 t.test('open lengths other than that of the examples are given by name', async t => {
   const bytes = b.model({ nodes: [b.node('Relu', ['x'], ['y'])], inputs: [b.value('x', ['batch', 'time', undefined, 3])], outputs: [b.value('y', ['batch', 'time', undefined, 3])] })
   t.same(readOnnx(bytes, { dimensions: { time: 8, 'x:2': 5 } }).inputs[0].shape, [BATCH, 8, 5, 3])
-  t.throws(() => readOnnx(bytes), { name: 'GraphError', code: 'AMBIGUOUS_NETWORK', message: /shape batch x time x \? x 3 leaves several lengths open.*\{ 'time': 32, 'x:2': 32 \}/ })
   t.throws(() => readOnnx(bytes, { dimensions: { time: -1, 'x:2': 5 } }), { name: 'OptionError', code: 'BAD_OPTION' })
+})
+
+t.test('open lengths that are not given are those of the data', async t => {
+  const graph = readOnnx(b.model({
+    nodes: [b.node('MatMul', ['x', 'w'], ['h']), b.node('Softmax', ['h'], ['s']), b.node('ReduceMean', ['s'], ['y'], { axes: [1], keepdims: 0 })], opset: 11,
+    tensors: [weight], inputs: [b.value('x', ['batch', 'time', 4])], outputs: [b.value('y', ['batch', 2])],
+  }))
+  t.same(graph.inputs[0], { name: 'x', dtype: 'float32', shape: [BATCH, 32, 4], openAxes: [1] })
+  t.match(graph.notes, [/leaves lengths of its input open/])
+  const settled = settleOpenAxes(graph, 'x', [3, 4])
+  t.same(runGraph(settled, new Map([['x', tensor('float32', [2, 3, 4], new Array(24).fill(1))]]), 'float32').get('y')!.shape, [2, 2])
+})
+
+t.test('an open length that the weights determine is found, or asked for', async t => {
+  const flat = (features: number): Uint8Array => b.model({
+    nodes: [b.node('Flatten', ['x'], ['h']), b.node('Gemm', ['h', 'w'], ['y'])], tensors: [b.floats('w', [features, 1], new Array(features).fill(1))], inputs: [b.value('x', ['n', 'side', 2])], outputs: [b.value('y', ['n', 1])],
+  })
+  t.same(readOnnx(flat(56)).inputs[0].shape, [BATCH, 28, 2])
+  t.throws(() => readOnnx(flat(22)), { name: 'GraphError', code: 'AMBIGUOUS_NETWORK', message: /'x' of shape n x side x 2 leaves several lengths open.*\{ 'side': 32 \}/ })
+  t.same(readOnnx(flat(22), { dimensions: { side: 11 } }).inputs[0].shape, [BATCH, 11, 2])
+})
+
+t.test('of an input for one example the open axis is a length, the fixed one the batch', async t => {
+  const graph = readOnnx(b.model({ nodes: [b.node('Relu', ['x'], ['y'])], inputs: [b.value('x', [1, 'time', 4])], outputs: [b.value('y', [1, 'time', 4])] }))
+  t.same(graph.inputs[0], { name: 'x', dtype: 'float32', shape: [BATCH, 32, 4], openAxes: [1] })
 })
