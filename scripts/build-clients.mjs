@@ -1,8 +1,8 @@
 // Bundles the server into the Python and R clients, and writes the error table in their languages.
 //
-// Each client carries polylaplace.mjs, small, so that the process answers quickly; worker.mjs, the compute threads; and beside it
-// modules that a compute thread loads when it first needs them (readers of files). `node scripts/build-clients.mjs --server DIR` writes
-// only these, for tests.
+// Each client carries polylaplace.mjs, small, so that the process answers quickly; worker.mjs, the compute threads; site-worker.mjs, threads
+// that share one computation; and beside them modules that a thread loads when it first needs them (readers of files).
+// `node scripts/build-clients.mjs --server DIR` writes only these, for tests.
 import { createHash } from 'node:crypto'
 import { mkdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
@@ -27,23 +27,26 @@ const BUNDLE_LINEAR_SOLVE = {
   setup: ({ onLoad }) => { onLoad({ filter: /[\\/]node[\\/]linear-solve\.[jt]s$/ }, () => ({ contents: "export const loadLinearSolve = () => require('ndarray-linear-solve')", resolveDir: root })) },
 }
 
-/** Bundles one module; with `splitting`, what it imports dynamically becomes further files. The result maps names to texts. */
-async function bundle(entry, name, { define = {}, splitting = false } = {}) {
+/** Bundles modules, given by the names of their files; with `splitting`, what they share or import dynamically becomes further files. The result maps names to texts. */
+async function bundle(entries, { define = {}, splitting = false } = {}) {
   const { outputFiles } = await build({
-    absWorkingDir: root, entryPoints: [{ in: entry, out: name }], bundle: true, splitting, write: false, outdir: 'out', outExtension: { '.js': '.mjs' }, chunkNames: '[name]-[hash]',
+    absWorkingDir: root, entryPoints: Object.entries(entries).map(([name, entry]) => ({ in: entry, out: name })), bundle: true, splitting, write: false, outdir: 'out', outExtension: { '.js': '.mjs' }, chunkNames: '[name]-[hash]',
     format: 'esm', platform: 'node', target: 'node20', charset: 'utf8', external: [...EXTERNAL, './worker.mjs'], alias: ALIAS, plugins: [BUNDLE_LINEAR_SOLVE], define, minifySyntax: true, minifyWhitespace: true,
     legalComments: 'eof', logLevel: 'warning', banner: { js: REQUIRE },
   })
   return new Map(outputFiles.map(file => [basename(file.path), file.text]).sort(([a], [b]) => (a < b ? -1 : 1)))
 }
 
-/** The server's files. `worker` may be another module with the same task. */
-async function bundleServer(worker = 'protocol/worker.ts') {
-  const computing = await bundle(worker, 'worker', { splitting: true })
+/** Compute threads, and the threads that these share their work with. */
+const COMPUTING = { 'worker': 'protocol/worker.ts', 'site-worker': 'node/site-worker.mts' }
+
+/** The server's files. `worker` may be another module with the task of the compute threads. */
+async function bundleServer(worker = COMPUTING.worker) {
+  const computing = await bundle(worker === COMPUTING.worker ? COMPUTING : { worker }, { splitting: true })
   const hash = createHash('sha256')
   for (const [name, text] of computing) hash.update(name).update('\0').update(text)
   const buildHash = hash.digest('hex').slice(0, 16)
-  const main = await bundle('protocol/bundle.ts', 'polylaplace', { define: { POLYLAPLACE_VERSION: JSON.stringify(version), POLYLAPLACE_BUILD: JSON.stringify(buildHash) } })
+  const main = await bundle({ polylaplace: 'protocol/bundle.ts' }, { define: { POLYLAPLACE_VERSION: JSON.stringify(version), POLYLAPLACE_BUILD: JSON.stringify(buildHash) } })
   return new Map([...main, ...computing])
 }
 
@@ -55,7 +58,7 @@ async function writeServer(folder, files) {
 
 /** The table of core/errors.ts, by bundling it: the clients' classes can then not differ from it. */
 async function errorTable() {
-  const [text] = (await bundle('core/errors.ts', 'errors')).values()
+  const [text] = (await bundle({ errors: 'core/errors.ts' })).values()
   const { ERROR_CODES } = await import(`data:text/javascript;base64,${Buffer.from(text.replace(REQUIRE, '')).toString('base64')}`)
   return Object.entries(ERROR_CODES)
 }
