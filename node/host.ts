@@ -4,6 +4,7 @@ import { typescriptEngine } from '../core/engine/typescript.js'
 import type { EngineRequest, Host } from '../core/host.js'
 import type { SmallSolver } from '../core/tuning/newton.js'
 import ndarray from 'ndarray'
+import { loadOnnxRuntime } from './load-onnxruntime.js'
 import { threadTeam } from './threads.js'
 import { type LinearSolve, loadLinearSolve } from './linear-solve.js'
 
@@ -45,6 +46,6 @@ const WORTH_RUNTIME = 2e10
 async function chooseEngine({ name, threads, precision, multiplications }: EngineRequest): Promise<Engine | undefined> {
   if (name === 'typescript' || (name === 'auto' && (precision === 'float64' || multiplications < WORTH_RUNTIME))) return undefined
   const { onnxRuntimeEngine } = await import('../adapters/onnxruntime/index.js')
-  if (name === 'onnxruntime') return onnxRuntimeEngine({ threads })
-  return onnxRuntimeEngine({ threads, fallback: typescriptEngine() }).catch(() => undefined)
+  if (name === 'onnxruntime') return onnxRuntimeEngine({ threads, load: loadOnnxRuntime })
+  return onnxRuntimeEngine({ threads, load: loadOnnxRuntime, fallback: typescriptEngine() }).catch(() => undefined)
 }

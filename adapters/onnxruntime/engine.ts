@@ -22,14 +22,16 @@ export interface OnnxRuntimeOptions {
   readonly threads?: number | undefined
   /** Runs programs that ONNX Runtime cannot; without it they are refused. */
   readonly fallback?: Engine | undefined
+  /** Loads the package onnxruntime-node; by default as this library's own dependency. */
+  readonly load?: (() => Promise<unknown>) | undefined
 }
 
 /**
  * The engine.
  * @throws ResourceError MISSING_DEPENDENCY when onnxruntime-node is not installed
  */
-export async function onnxRuntimeEngine({ threads, fallback }: OnnxRuntimeOptions = {}): Promise<Engine> {
-  const runtime = await loadRuntime()
+export async function onnxRuntimeEngine({ threads, fallback, load = () => import('onnxruntime-node') }: OnnxRuntimeOptions = {}): Promise<Engine> {
+  const runtime = await loadRuntime(load)
   return {
     name: 'onnxruntime',
     async compile(graph, precision) {
@@ -61,12 +63,12 @@ function withFallback(program: Program, other: () => Promise<Program>): Program 
   }
 }
 
-async function loadRuntime(): Promise<Runtime> {
+async function loadRuntime(load: () => Promise<unknown>): Promise<Runtime> {
   try {
-    const loaded = await import('onnxruntime-node') as Runtime & { readonly default?: Runtime }
+    const loaded = await load() as Runtime & { readonly default?: Runtime }
     return loaded.default ?? loaded
   } catch (cause) {
-    throw new ResourceError('MISSING_DEPENDENCY', "The engine 'onnxruntime' needs the package onnxruntime-node: npm install onnxruntime-node. The engine 'typescript' needs nothing.",
+    throw new ResourceError('MISSING_DEPENDENCY', "The engine 'onnxruntime' needs the package onnxruntime-node: npm install -g onnxruntime-node (or beside your program), or set POLYLAPLACE_ORT to its folder. The engine 'typescript' needs nothing.",
       { package: 'onnxruntime-node', reason: cause instanceof Error ? cause.message.slice(0, 300) : String(cause) })
   }
 }
