@@ -3,10 +3,13 @@
  *
  *     npm run bench:kernels [-- --quick] [-- --only eigen]
  *
- * numpy is taken from the interpreter named by POLYLAPLACE_PYTHON, else `python3`; its column stays empty where there is none.
+ * numpy is taken from the interpreter named by POLYLAPLACE_PYTHON, else from the environment of bench/setup.sh, else from `python3`; its
+ * column stays empty where there is none. A run of all kernels is kept in bench/results/ for docs/performance.md.
  * Node 20 has relaxed SIMD behind a flag, which is set here.
  */
 import { spawn } from 'node:child_process'
+import { existsSync } from 'node:fs'
+import { mkdir, writeFile } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import v8 from 'node:v8'
@@ -15,6 +18,7 @@ if (Number(process.versions.node.split('.')[0]) < 22) v8.setFlagsFromString('--e
 const { useKernelBuild } = await import('../dist/core/kernels/kernel-module.js')
 const { cholesky, gemm, symmetricEigen, syrk, triangularSolve } = await import('../dist/core/kernels/linear-algebra.js')
 const elementwise = await import('../dist/core/kernels/elementwise.js')
+const { matMulModel } = await import('./matmul-model.mjs')
 
 const { values: options } = parseArgs({ options: { quick: { type: 'boolean', default: false }, only: { type: 'string' } } })
 /** Seconds for one case on one engine. */
@@ -28,6 +32,7 @@ const runtime = await import('onnxruntime-node').catch(() => undefined)
 const builds = ['relaxed-simd', 'simd', 'plain'].filter(useKernelBuild)
 const header = ['kernel', 'type', 'shape', 'unit', ...builds, 'numpy', 'onnxruntime', 'numpy time / ours']
 const rows = []
+const records = []
 for (const each of cases) {
   process.stderr.write(`\r${each.kernel} ${each.label} ${each.dtype}            `)
   const ours = []
@@ -36,11 +41,28 @@ for (const each of cases) {
     ours.push(build === 'plain' && each.flops > PLAIN_FLOPS ? undefined : await seconds(prepare(each)))
   }
   const others = [numpy.get(each), await runtimeSeconds(each)]
+  records.push(record(each, [...builds, 'numpy', 'onnxruntime'], [...ours, ...others]))
   const ratio = others[0] && ours[0] ? (others[0] / ours[0]).toFixed(2) : ''
   rows.push([each.kernel, each.dtype, each.label, each.unit, ...[...ours, ...others].map(time => time === undefined ? '' : shown(each, time)), ratio])
 }
 process.stderr.write('\r\n')
 process.stdout.write(table([header, ...rows]))
+if (options.only === undefined) {
+  const { writeReport } = await import('./report.mjs')
+  const kind = options.quick ? 'quick' : 'full'
+  const file = new URL(`results/kernels-${kind}.json`, import.meta.url)
+  await mkdir(new URL('.', file), { recursive: true })
+  await writeFile(file, `${JSON.stringify(records, null, 1)}\n`)
+  await mkdir(new URL(`${kind}/`, file), { recursive: true })
+  process.stderr.write(`Written: ${await writeReport(kind)}\n`)
+}
+
+/** What bench/report.mjs reads: seconds of the best build and of numpy, and the texts of the table. */
+function record(each, names, times) {
+  const { kernel, dtype, label, unit, shape: [order] } = each
+  const known = names.flatMap((name, i) => (times[i] === undefined ? [] : [[name, shown(each, times[i])]]))
+  return { kernel, dtype, label, unit, order, ours: times[0], numpy: times[names.indexOf('numpy')], shown: Object.fromEntries(known) }
+}
 
 /** The cases; shape is m, n, k of the product, or n of a square matrix thrice. */
 function makeCases() {
@@ -126,7 +148,9 @@ async function numpySeconds(wanted) {
   const script = fileURLToPath(new URL('kernels_numpy.py', import.meta.url))
   const one = { OPENBLAS_NUM_THREADS: '1', OMP_NUM_THREADS: '1', MKL_NUM_THREADS: '1' }
   process.stderr.write('numpy')
-  const child = spawn(process.env.POLYLAPLACE_PYTHON ?? 'python3', [script], { env: { ...process.env, ...one }, stdio: ['pipe', 'pipe', 'ignore'] })
+  const environment = fileURLToPath(new URL('../.venv-bench/bin/python', import.meta.url))
+  const python = process.env.POLYLAPLACE_PYTHON ?? (existsSync(environment) ? environment : 'python3')
+  const child = spawn(python, [script], { env: { ...process.env, ...one }, stdio: ['pipe', 'pipe', 'ignore'] })
   child.stdin.on('error', () => {})
   child.stdin.end(JSON.stringify({ cases: wanted, budget: BUDGET }))
   let text = ''
@@ -145,19 +169,6 @@ async function runtimeSeconds({ kernel, dtype, shape: [m, n, k], transA, transB 
   const tensor = (rows, columns) => new runtime.Tensor(dtype, new Numbers(rows * columns).fill(0.5), [rows, columns])
   const feeds = { a: tensor(m, k), b: tensor(k, n) }
   return seconds(() => session.run(feeds))
-}
-
-/** The bytes of an ONNX model c = a b, written field by field (tag, length, contents). */
-function matMulModel(dtype) {
-  const bytes = (field, contents) => [field << 3 | 2, contents.length, ...contents]
-  const text = (field, value) => bytes(field, Buffer.from(value))
-  const number = (field, value) => [field << 3, value]
-  const dimension = name => bytes(1, text(2, name))
-  const tensorType = names => bytes(2, bytes(1, [...number(1, dtype === 'float64' ? 11 : 1), ...bytes(2, names.flatMap(dimension))]))
-  const value = (field, name, names) => bytes(field, [...text(1, name), ...tensorType(names)])
-  const node = bytes(1, [...text(1, 'a'), ...text(1, 'b'), ...text(2, 'c'), ...text(4, 'MatMul')])
-  const graph = bytes(7, [...node, ...text(2, 'g'), ...value(11, 'a', ['m', 'k']), ...value(11, 'b', ['k', 'n']), ...value(12, 'c', ['m', 'n'])])
-  return Uint8Array.from([...number(1, 8), ...graph, ...bytes(8, number(2, 13))])
 }
 
 function shown({ unit, flops }, time) {

@@ -1,9 +1,10 @@
 """Writes the weights and the data of every workload as safetensors files, so that all libraries run the same numbers.
 
-    python bench/workloads.py FOLDER [--quick] [--seed 0] [W1 W2 ...]
+    python bench/workloads.py FOLDER [--quick] [--untrained] [--seed 0] [W1 W2 ...]
 
 Each workload W becomes FOLDER/W.safetensors (tensors `x`, `y`, `x_test` and the state dict `0.weight`, ...) and
-FOLDER/W.json (likelihood, layers, batch size, cells). Networks are trained briefly so that curvatures are realistic.
+FOLDER/W.json (likelihood, layers, batch size, cells). Networks are trained briefly so that curvatures are realistic; with --untrained
+they are not, and torch is not needed. Files that are there already are kept.
 """
 
 from __future__ import annotations
@@ -11,14 +12,18 @@ from __future__ import annotations
 import argparse
 import json
 import pathlib
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 from safetensors.numpy import save_file
+
+if TYPE_CHECKING:
+    import torch
 
 ALL = [("all", "full"), ("all", "kron"), ("all", "diag"), ("last_layer", "full")]
 DENSE = [("all", "kron"), ("all", "diag"), ("last_layer", "kron"), ("last_layer", "full")]
 
+#: `peer` holds the smaller sizes at which laplace-torch runs a cell that would take it minutes or all memory; `laplax` the cells that laplax has.
 WORKLOADS = {
     "W1": dict(title="1-50-1 tanh regression, N=150, predict 1,000", sizes=[1, 50, 1], activation="tanh", likelihood="regression", n=150, test=1000, batch=150, cells=ALL),
     "W2": dict(title="digits-like 64-64-32-10, N=1,200, predict 597", sizes=[64, 64, 32, 10], activation="tanh", likelihood="classification", n=1200, test=597, batch=1200, cells=DENSE),
@@ -29,20 +34,22 @@ WORKLOADS = {
     "W5-1000": dict(title="last layer kron, 512 features, 1,000 classes, N=5,000, predict 20", sizes=[512, 1000], activation="relu", likelihood="classification", n=5000, test=20, batch=512, cells=[("last_layer", "kron")],
                     peer={"last_layer/kron": {"n": 500, "test": 1}}),
     "W6": dict(title="GLM predictive of 10,000 inputs, 64-64-32-10", sizes=[64, 64, 32, 10], activation="tanh", likelihood="classification", n=2000, test=10000, batch=500, cells=[("all", "kron"), ("all", "diag"), ("last_layer", "kron")],
-               peer={"all/kron": {"test": 2000}, "all/diag": {"n": 500, "test": 2000}}),
+               peer={"all/kron": {"test": 2000}, "all/diag": {"n": 500, "test": 2000}}, laplax=["all/diag"]),
     "W7": dict(title="layer-wise prior of W3's network tuned to convergence", sizes=[784, 256, 128, 10], activation="relu", likelihood="classification", n=10000, test=100, batch=512, cells=[("all", "kron")], prior_structure="layerwise"),
 }
 for rows in (1000, 10000, 100000, 1000000):
     WORKLOADS[f"W8-{rows}"] = dict(title=f"N={rows:,} streamed, 64-64-32-10", sizes=[64, 64, 32, 10], activation="tanh", likelihood="classification", n=rows, test=100, batch=512, cells=[("all", "kron")],
-                                   peer={"all/kron": {"n": min(rows, 10000)}})
-
-ACTIVATIONS = {"tanh": torch.nn.Tanh, "relu": torch.nn.ReLU}
+                                   peer={"all/kron": {"n": min(rows, 10000)}} if rows > 10000 else {})
 
 
 def network(sizes: list[int], activation: str) -> torch.nn.Sequential:
+    """The network of a workload in torch."""
+    import torch
+
+    between = {"tanh": torch.nn.Tanh, "relu": torch.nn.ReLU}[activation]
     layers: list[torch.nn.Module] = []
     for i, (a, b) in enumerate(zip(sizes[:-1], sizes[1:])):
-        layers += [torch.nn.Linear(a, b)] + ([ACTIVATIONS[activation]()] if i < len(sizes) - 2 else [])
+        layers += [torch.nn.Linear(a, b)] + ([between()] if i < len(sizes) - 2 else [])
     return torch.nn.Sequential(*layers)
 
 
@@ -58,7 +65,12 @@ def data(spec: dict, rng: np.random.Generator, n: int) -> tuple[np.ndarray, np.n
     return 0.5 * centres[y] + 0.8 * noise, y.astype(np.int64)
 
 
-def train(net: torch.nn.Module, spec: dict, x: np.ndarray, y: np.ndarray) -> None:
+def trained_weights(spec: dict, x: np.ndarray, y: np.ndarray, seed: int) -> dict[str, np.ndarray]:
+    """The state dict after 60 epochs of Adam over at most 5,000 examples."""
+    import torch
+
+    torch.manual_seed(seed)
+    net = network(spec["sizes"], spec["activation"])
     loss = torch.nn.functional.mse_loss if spec["likelihood"] == "regression" else torch.nn.functional.cross_entropy
     adam = torch.optim.Adam(net.parameters(), lr=3e-3)
     xs, ys = torch.tensor(x[:5000]), torch.tensor(y[:5000])
@@ -67,17 +79,44 @@ def train(net: torch.nn.Module, spec: dict, x: np.ndarray, y: np.ndarray) -> Non
             adam.zero_grad()
             loss(net(xs[rows]), ys[rows]).backward()
             adam.step()
+    return {key: value.numpy() for key, value in net.state_dict().items()}
+
+
+def random_weights(spec: dict, rng: np.random.Generator) -> dict[str, np.ndarray]:
+    """A state dict of the same shapes, without torch."""
+    weights: dict[str, np.ndarray] = {}
+    for i, (a, b) in enumerate(zip(spec["sizes"][:-1], spec["sizes"][1:])):
+        weights[f"{2 * i}.weight"] = (rng.standard_normal((b, a)) / np.sqrt(a)).astype(np.float32)
+        weights[f"{2 * i}.bias"] = (0.1 * rng.standard_normal(b)).astype(np.float32)
+    return weights
 
 
 def quick(spec: dict) -> dict:
     """The same shape of work, small enough to see in seconds that it runs."""
-    return spec | {"n": min(spec["n"], 300), "test": min(spec["test"], 20), "peer": {}}
+    peer = {cell: {"n": min(limits.get("n", 300), 150), "test": min(limits.get("test", 20), 10)} for cell, limits in spec.get("peer", {}).items()}
+    sizes = {"n": min(spec["n"], 300), "test": min(spec["test"], 20), "batch": min(spec["batch"], 128) if spec["batch"] < spec["n"] else 300}
+    return spec | sizes | {"title": f"{spec['title']}; quick: N={sizes['n']}, predict {sizes['test']}", "peer": peer}
+
+
+def write(path: pathlib.Path, spec: dict, seed: int) -> None:
+    """Writes one workload, unless the same one is there."""
+    description = json.dumps(spec)
+    if path.with_suffix(".json").exists() and path.with_suffix(".json").read_text() == description:
+        return
+    rng = np.random.default_rng(seed)
+    x, y = data(spec, rng, spec["n"])
+    x_test, _ = data(spec, rng, spec["test"])
+    weights = random_weights(spec, rng) if spec["untrained"] else trained_weights(spec, x, y, seed)
+    save_file({"x": x, "y": y, "x_test": x_test, **weights}, path.with_suffix(".safetensors"))
+    path.with_suffix(".json").write_text(description)
 
 
 def main() -> None:
+    """Reads the command line and writes the workloads."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=pathlib.Path)
     parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--untrained", action="store_true")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("names", nargs="*")
     options = parser.parse_args()
@@ -85,16 +124,8 @@ def main() -> None:
     for name, spec in WORKLOADS.items():
         if options.names and not any(name == wanted or name.startswith(f"{wanted}-") for wanted in options.names):
             continue
-        spec = quick(spec) if options.quick else spec
-        rng = np.random.default_rng(options.seed)
-        torch.manual_seed(options.seed)
-        x, y = data(spec, rng, spec["n"])
-        x_test, _ = data(spec, rng, spec["test"])
-        net = network(spec["sizes"], spec["activation"])
-        train(net, spec, x, y)
-        weights = {key: value.numpy() for key, value in net.state_dict().items()}
-        save_file({"x": x, "y": y, "x_test": x_test, **weights}, options.folder / f"{name}.safetensors")
-        (options.folder / f"{name}.json").write_text(json.dumps(spec))
+        sized = quick(spec) if options.quick else spec
+        write(options.folder / name, sized | {"name": name, "seed": options.seed, "untrained": options.untrained}, options.seed)
 
 
 if __name__ == "__main__":

@@ -1,69 +1,62 @@
-"""Runs one cell of a workload with laplace-torch and prints its times and results as one line of JSON.
+"""Runs one cell of a workload with laplace-torch.
 
-    python bench/peers/laplace_torch.py FOLDER/W2 all/kron
+    python bench/peers/laplace_torch.py FOLDER/W2 all/kron [--reduced] [--quick]
+
+The data lie in memory as a TensorDataset, the usual way; the lines it writes are those of bench/measure.py.
 """
 
 from __future__ import annotations
 
+import pathlib
+import sys
 import time
 
-START = time.time()
+sys.path.insert(0, str(pathlib.Path(__file__).parent.parent))
 
-import json  # noqa: E402
-import pathlib  # noqa: E402
-import resource  # noqa: E402
-import sys  # noqa: E402
-
-
-def peak_mb() -> float:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+from measure import COMPARED, measure, peak_mb, read_cell, say  # noqa: E402
 
 
 def main() -> None:
+    """Imports, loads, measures."""
     import torch
     from laplace import Laplace
     from safetensors.torch import load_file
-
-    sys.path.insert(0, str(pathlib.Path(__file__).parent.parent))
     from workloads import network
 
-    imported, import_mb = time.time() - START, peak_mb()
-    path, cell = sys.argv[1], sys.argv[2]
-    spec = json.loads(pathlib.Path(f"{path}.json").read_text())
-    subset, structure = cell.split("/")
-    limits = spec.get("peer", {}).get(cell, {})
-    tensors = load_file(f"{path}.safetensors")
+    say("ready", import_mb=peak_mb())
+    cell = read_cell()
+    spec = cell.spec
+    tensors = load_file(f"{cell.path}.safetensors")
     x, y, x_test = (tensors.pop(name) for name in ("x", "y", "x_test"))
-    n, m = limits.get("n", spec["n"]), limits.get("test", spec["test"])
-    x, y, x_test = x[:n], y[:n], x_test[:m]
+    x, y, x_test = x[: cell.n], y[: cell.n], x_test[: cell.test]
     net = network(spec["sizes"], spec["activation"])
     net.load_state_dict(tensors)
+    if len(net) == 1:
+        # The search for the last layer refuses a network that is one.
+        net = torch.nn.Sequential(torch.nn.Identity(), *net)
     loader = torch.utils.data.DataLoader(torch.utils.data.TensorDataset(x, y), batch_size=spec["batch"])
 
     def once() -> dict:
         t0 = time.perf_counter()
-        la = Laplace(net, spec["likelihood"], subset_of_weights=subset, hessian_structure=structure)
+        la = Laplace(net, spec["likelihood"], subset_of_weights=cell.subset, hessian_structure=cell.structure)
         la.fit(loader)
         t1 = time.perf_counter()
         la.optimize_prior_precision(method="marglik", pred_type="glm", prior_structure=spec.get("prior_structure", "scalar"))
         t2 = time.perf_counter()
+        tuned = float(la.log_marginal_likelihood())
         # The compared numbers use a fixed prior, so that they do not depend on how far tuning went.
         la.prior_precision = 1.0
         t3 = time.perf_counter()
         if spec["likelihood"] == "regression":
             mean, variance = la(x_test, pred_type="glm")
-            result = torch.cat([mean.reshape(-1), variance.reshape(-1)])
+            results = {"mean": mean, "variance": variance}
         else:
-            result = la(x_test, pred_type="glm", link_approx="probit").reshape(-1)
+            results = {"probabilities": la(x_test, pred_type="glm", link_approx="probit")}
         t4 = time.perf_counter()
-        return {"fit": t1 - t0, "tune": t2 - t1, "predict": t4 - t3, "marglik": float(la.log_marginal_likelihood()), "result": result.detach().double()[:2000].tolist()}
+        numbers = {name: value.detach().reshape(-1)[:COMPARED].tolist() for name, value in results.items()}
+        return {"fit": t1 - t0, "tune": t2 - t1, "predict": t4 - t3, "marglik": float(la.log_marginal_likelihood()), "tuned_marglik": tuned, "results": numbers}
 
-    first = once()
-    best = first
-    if first["fit"] + first["tune"] + first["predict"] < 5:
-        runs = [once() for _ in range(3)]
-        best = first | {phase: sorted(run[phase] for run in runs)[1] for phase in ("fit", "tune", "predict")}
-    print(json.dumps({"import": imported, "import_mb": import_mb, "peak_mb": peak_mb(), "n": n, "test": m, **best}))
+    measure(cell, once)
 
 
 if __name__ == "__main__":
