@@ -207,7 +207,8 @@ design_of <- function(object, newdata) {
   frame <- stats::model.frame(terms, newdata, na.action = stats::na.pass, xlev = object$xlevels)
   classes <- attr(terms, "dataClasses")
   if (!is.null(classes)) stats::.checkMFClasses(classes, frame)
-  without_intercept(stats::model.matrix(terms, frame, object$contrasts))
+  design <- without_intercept(stats::model.matrix(terms, frame, object$contrasts))
+  design[, object$features, drop = FALSE]
 }
 
 stop_columns <- function(missing) {

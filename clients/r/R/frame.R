@@ -24,41 +24,47 @@ new_frame_reader <- function(longest = MAX_FRAME) {
   reader$longest <- longest
   reader$chunks <- list()
   reader$held <- 0
+  # Length of the body at the front, NA while its header is not whole.
+  reader$length <- NA_real_
   reader
 }
 
 feed <- function(reader, bytes) {
   reader$chunks[[length(reader$chunks) + 1L]] <- bytes
   reader$held <- reader$held + length(bytes)
+  read_header(reader)
 }
 
 #' How many more bytes complete the frame at the front.
 #' @noRd
-missing_bytes <- function(reader) {
-  if (reader$held < 4) return(4 - reader$held)
-  max(0, 4 + front_length(reader) - reader$held)
+missing_bytes <- function(reader) if (is.na(reader$length)) 4 - reader$held else max(0, reader$length - reader$held)
+
+#' Takes the header off the front, once there are four bytes.
+#' @noRd
+read_header <- function(reader) {
+  if (!is.na(reader$length) || reader$held < 4) return()
+  front <- if (length(reader$chunks) == 1) reader$chunks[[1]] else do.call(c, reader$chunks)
+  length <- sum(as.integer(front[1:4]) * 256^(0:3))
+  if (length < 1 || length > reader$longest) malformed(sprintf("a frame claims %.0f bytes", length))
+  reader$length <- length
+  keep_rest(reader, front, 4)
 }
 
-front_length <- function(reader) {
-  # Four bytes in at most four chunks: the first ones are joined only when they are too short.
-  while (length(reader$chunks[[1]]) < 4) {
-    reader$chunks[[2]] <- c(reader$chunks[[1]], reader$chunks[[2]])
-    reader$chunks[[1]] <- NULL
-  }
-  length <- sum(as.integer(reader$chunks[[1]][1:4]) * 256^(0:3))
-  if (length < 1 || length > reader$longest) malformed(sprintf("a frame claims %.0f bytes", length))
-  length
+keep_rest <- function(reader, bytes, from) {
+  rest <- slice(bytes, from, length(bytes) - from)
+  reader$chunks <- if (length(rest) > 0) list(rest) else list()
+  reader$held <- length(rest)
 }
 
 #' The body of the frame at the front, NULL while it is not whole.
 #' @noRd
 next_body <- function(reader) {
-  if (reader$held < 4 || missing_bytes(reader) > 0) return(NULL)
-  length <- front_length(reader)
+  if (is.na(reader$length) || reader$held < reader$length) return(NULL)
   all <- if (length(reader$chunks) == 1) reader$chunks[[1]] else do.call(c, reader$chunks)
-  body <- all[5:(4 + length)]
-  rest <- if (length(all) > 4 + length) all[(5 + length):length(all)] else raw()
-  reader$chunks <- if (length(rest) > 0) list(rest) else list()
-  reader$held <- length(rest)
-  body
+  length <- reader$length
+  reader$length <- NA_real_
+  keep_rest(reader, all, length)
+  read_header(reader)
+  # Most often a frame is all that has arrived, and is not copied once more.
+  if (length(all) == length) all else slice(all, 0, length)
 }

@@ -154,7 +154,7 @@ fit_matrix <- function(network, x, y, na_action, options, settings, call) {
     x <- rows_of(x, -na_action)
     y <- if (is.data.frame(y)) y[-na_action, , drop = FALSE] else rows_of(y, -na_action)
   }
-  described <- list(features = if (length(dim(x)) == 2) colnames(x), na.action = na_action)
+  described <- list(na.action = na_action)
   validation <- settings$validation
   if (!is.null(validation)) {
     if (!is.list(validation) || is.null(validation$x) || is.null(validation$y)) laplace_stop("`validation` must be list(x = , y = ).", "BAD_OPTION")
@@ -167,7 +167,7 @@ fit_matrix <- function(network, x, y, na_action, options, settings, call) {
 #' @noRd
 fit_frame <- function(network, prepared, options, settings, call) {
   described <- list(
-    terms = prepared$terms, xlevels = prepared$xlevels, contrasts = prepared$contrasts, features = colnames(prepared$x),
+    terms = prepared$terms, xlevels = prepared$xlevels, contrasts = prepared$contrasts,
     na.action = prepared$na_action, frame = prepared$frame
   )
   validation <- settings$validation
@@ -186,6 +186,8 @@ BATCH_BYTES <- 256 * 2^20
 
 fit_network <- function(network, x, y, validation, options, settings, described, call) {
   check_options(options)
+  x <- in_network_order(network, x)
+  if (length(dim(x)) == 2) described["features"] <- list(colnames(x))
   known <- if (inherits(network, "nnet")) nnet_levels(network)
   likelihood <- settings$likelihood
   if (is.null(likelihood) && inherits(network, "nnet")) likelihood <- nnet_likelihood(network)
@@ -197,7 +199,7 @@ fit_network <- function(network, x, y, validation, options, settings, described,
   data <- list(x = as_wire_array(x), y = as_wire_array(response$y))
   if (!is.null(validation)) {
     held <- as_response(validation$y, likelihood, response$levels)
-    settings$validation <- list(x = as_wire_array(validation$x), y = as_wire_array(held$y))
+    settings$validation <- list(x = as_wire_array(in_network_order(network, validation$x)), y = as_wire_array(held$y))
   }
   fitted <- fit_on_server(network_params(network, options[intersect(NETWORK_HINTS, names(options))]), wire_options(options, likelihood), x, data, settings)
   object <- c(
@@ -233,6 +235,14 @@ fit_on_server <- function(network, options, x, data, settings) {
   )
   remote <- new_remote(server, answer$handle)
   list(remote = remote, summary = answer$summary, blob = request(server, "save", list(posterior = answer$handle))$data)
+}
+
+#' Columns in the order of an nnet formula fit, which knows their names: `y ~ b + a` must not feed `a` to the input of `b`.
+#' @noRd
+in_network_order <- function(network, x) {
+  wanted <- if (inherits(network, "nnet.formula")) network$coefnames
+  if (length(dim(x)) != 2 || is.null(wanted) || !setequal(wanted, colnames(x)) || anyDuplicated(wanted)) return(x)
+  x[, wanted, drop = FALSE]
 }
 
 #' R counts from 1; classes are counted from 0.

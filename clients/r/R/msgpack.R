@@ -142,7 +142,18 @@ take <- function(source, count) {
   at <- source$at
   if (count > source$length - at) malformed(sprintf("it ends early, at byte %d", source$length))
   source$at <- at + count
-  if (count == 0) raw() else source$body[(at + 1):(at + count)]
+  slice(source$body, at, count)
+}
+
+#' Some bytes of many. A connection copies a large piece ten times as fast as an index does.
+#' @noRd
+slice <- function(bytes, from, count) {
+  if (count == 0) return(raw())
+  if (count < 65536 || length(bytes) > .Machine$integer.max) return(bytes[(from + 1):(from + count)])
+  connection <- rawConnection(bytes)
+  on.exit(close(connection))
+  seek(connection, from)
+  readBin(connection, "raw", count)
 }
 
 take_whole <- function(source, width) {

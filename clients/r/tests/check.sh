@@ -16,7 +16,7 @@ mkdir -p "$work/repository/src/contrib"
 touch "$work/repository/src/contrib/PACKAGES"
 echo "options(repos = c(CRAN = 'file://$work/repository'))" > "$work/profile.R"
 export _R_CHECK_FORCE_SUGGESTS_=false _R_CHECK_CRAN_INCOMING_=false _R_CHECK_CRAN_INCOMING_REMOTE_=false _R_CHECK_SYSTEM_CLOCK_=0
-export _R_CHECK_PKG_SIZES_THRESHOLD_=10 R_PROFILE_USER=$work/profile.R LC_ALL=C.UTF-8 NOT_CRAN=true
+export R_PROFILE_USER=$work/profile.R LC_ALL=C.UTF-8 NOT_CRAN=true
 
 cd "$work"
 R CMD build "$here"

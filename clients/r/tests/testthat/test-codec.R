@@ -63,9 +63,21 @@ test_that("F1: frames that come byte by byte, and several at once, are read", {
 test_that("F1: a frame without a body and one above the limit are refused", {
   for (header in list(as.raw(c(0, 0, 0, 0)), as.raw(c(255, 255, 255, 255)))) {
     reader <- inside$new_frame_reader(longest = 1e9)
-    inside$feed(reader, header)
-    expect_error(inside$next_body(reader), class = "laplace_error_protocol")
+    expect_error(inside$feed(reader, header), class = "laplace_error_protocol")
   }
+})
+
+test_that("large frames are cut where they end", {
+  big <- list(x = as.raw(rep(1:250, 1000)), y = 3)
+  frame <- do.call(c, inside$frame_chunks(big))
+  reader <- inside$new_frame_reader()
+  inside$feed(reader, c(frame, frame, frame[1:2]))
+  expect_identical(inside$msgpack_decode(inside$next_body(reader)), big)
+  expect_identical(inside$msgpack_decode(inside$next_body(reader)), big)
+  expect_null(inside$next_body(reader))
+  expect_identical(inside$missing_bytes(reader), 2)
+  inside$feed(reader, frame[-(1:2)])
+  expect_identical(inside$msgpack_decode(inside$next_body(reader)), big)
 })
 
 test_that("a message that the server would not take is refused before it is sent", {

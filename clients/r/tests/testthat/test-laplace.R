@@ -22,6 +22,14 @@ test_that("formula, matrix and network's own data agree", {
   }
 })
 
+test_that("predictors in another order than the network's are put right", {
+  other <- laplace(Species ~ Petal.Width + Petal.Length + Sepal.Length + Sepal.Width, iris, model = iris_net())
+  expect_equal(predict(other, iris), predict(iris_fit(), iris))
+  expect_equal(predict(other), predict(iris_fit()))
+  by_matrix <- laplace(iris_net(), as.matrix(iris[4:1]), iris$Species)
+  expect_equal(predict(by_matrix, iris), predict(iris_fit(), iris))
+})
+
 test_that("the likelihood of an nnet object follows from how it was trained", {
   skip_if_not_installed("nnet")
   set.seed(1)
