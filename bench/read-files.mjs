@@ -8,7 +8,7 @@ import { execFileSync } from 'node:child_process'
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import * as zlib from 'node:zlib'
+import { crc32 } from 'polylaplace/adapters/zip'
 
 const RUNS = 5
 const TENSORS = 25
@@ -18,8 +18,8 @@ async function measure(format, path) {
   const { readPyTorchTensors } = await import('polylaplace/adapters/pytorch')
   const { readSafetensorsTensors } = await import('polylaplace/adapters/safetensors')
   const read = {
-    pytorch: bytes => readPyTorchTensors(bytes, { zip: { crc32: zlib.crc32 } }).tensors,
-    'pytorch, own checksum': bytes => readPyTorchTensors(bytes).tensors,
+    pytorch: bytes => readPyTorchTensors(bytes).tensors,
+    'pytorch, own checksum': bytes => readPyTorchTensors(bytes, { zip: { crc32 } }).tensors,
     'pytorch legacy': bytes => readPyTorchTensors(bytes).tensors,
     safetensors: bytes => readSafetensorsTensors(bytes),
   }[format]
@@ -60,7 +60,7 @@ function zipFile(entries) {
   const [body, directory] = [[], []]
   let at = 0
   for (const [name, data] of entries) {
-    const sizes = Buffer.concat([u32(checksum(data)), u32(data.length), u32(data.length), u16(name.length)])
+    const sizes = Buffer.concat([u32(crc32(data)), u32(data.length), u32(data.length), u16(name.length)])
     // The data start at a multiple of 64, as torch has them.
     const padding = (64 - (at + 34 + name.length) % 64) % 64
     const local = Buffer.concat([text('PK\x03\x04'), u16(20), u16(0x800), u16(0), u32(0), sizes, u16(padding + 4), text(name), text('FB'), u16(padding), Buffer.alloc(padding, 'Z')])
@@ -72,10 +72,7 @@ function zipFile(entries) {
   return Buffer.concat([...body, records, text('PK\x05\x06'), u32(0), u16(entries.length), u16(entries.length), u32(records.length), u32(at), u16(0)])
 }
 
-let checksum
-
-async function makeFiles(folder, megabytes) {
-  checksum = zlib.crc32 ?? (await import('polylaplace/adapters/zip')).crc32
+function makeFiles(folder, megabytes) {
   const side = Math.round(Math.sqrt(megabytes * 2 ** 20 / 4 / TENSORS))
   const matrices = Array.from({ length: TENSORS }, (_, k) => Buffer.from(Float32Array.from({ length: side * side }, (_, i) => Math.sin(i + k)).buffer))
   const names = matrices.map((_, i) => `layer${i}.weight`)
@@ -89,11 +86,11 @@ async function makeFiles(folder, megabytes) {
   writeFileSync(join(folder, 'model.safetensors'), Buffer.concat([i64(padded.length), text(padded), ...matrices]))
 }
 
-async function compare(megabytes) {
+function compare(megabytes) {
   const folder = mkdtempSync(join(tmpdir(), 'polylaplace-'))
   try {
-    await makeFiles(folder, megabytes)
-    const files = { ...(zlib.crc32 === undefined ? {} : { pytorch: 'model.pt' }), 'pytorch, own checksum': 'model.pt', 'pytorch legacy': 'legacy.pt', safetensors: 'model.safetensors' }
+    makeFiles(folder, megabytes)
+    const files = { pytorch: 'model.pt', 'pytorch, own checksum': 'model.pt', 'pytorch legacy': 'legacy.pt', safetensors: 'model.safetensors' }
     console.log(`| ${megabytes} MiB | bytes, ms | tensors, ms | both / bytes | memory / file |\n|---|---|---|---|---|`)
     for (const [format, file] of Object.entries(files)) {
       const runs = Array.from({ length: RUNS }, () => JSON.parse(execFileSync(process.execPath, [import.meta.filename, '--child', format, join(folder, file)], { encoding: 'utf8' })))
@@ -106,4 +103,4 @@ async function compare(megabytes) {
 }
 
 if (process.argv[2] === '--child') await measure(process.argv[3], process.argv[4])
-else await compare(Number(process.argv[2] ?? 100))
+else compare(Number(process.argv[2] ?? 100))

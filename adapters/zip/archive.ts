@@ -3,7 +3,7 @@
  *
  * The reader is stricter than others: an archive that two readers could take for different things is refused, whatever it holds.
  */
-import { crc32 as tableCrc32 } from './crc32.js'
+import { hostCrc32 } from './crc32.js'
 import { DEFLATED, readDirectory } from './directory.js'
 import { readEndRecord } from './end-record.js'
 import { type PlacedEntry, placeEntries } from './local-header.js'
@@ -17,7 +17,7 @@ export interface ZipOptions {
    * const inflate = (bytes: Uint8Array, maxOutput: number) => zlib.inflateRawSync(bytes, { maxOutputLength: maxOutput })
    */
   readonly inflate?: ((bytes: Uint8Array, maxOutput: number) => Uint8Array) | undefined
-  /** The host's own checksum (`zlib.crc32` of Node 20.15 or newer), several times as fast as the built-in one. */
+  /** The checksum function; by default the host's own (`zlib.crc32` of Node) where there is one, else a built-in one. */
   readonly crc32?: ((bytes: Uint8Array) => number) | undefined
   /** Entries in all; large checkpoints have some ten thousand. */
   readonly mostEntries?: number
@@ -78,7 +78,7 @@ function unpack(bytes: Uint8Array, entry: PlacedEntry, options: ZipOptions, budg
   const { name, start, packedSize, size, crc } = entry
   const packed = bytes.subarray(start, start + packedSize)
   const content = entry.method === DEFLATED ? inflateEntry(packed, entry, options, budget) : packed
-  const actual = (options.crc32 ?? tableCrc32)(content) >>> 0
+  const actual = (options.crc32 ?? hostCrc32())(content) >>> 0
   if (actual !== crc) refuseZip(`is damaged: the checksum of '${name}' does not fit its ${size} bytes`, { offset: start, path: name, limit: crc, actual })
   return content
 }
