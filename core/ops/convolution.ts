@@ -10,7 +10,7 @@ import { sizeOf, type Tensor } from '../tensor.js'
 import { sumToShape } from './cotangents.js'
 import { badNode, batchAxisError, integersAttribute, numberAttribute, requiredInput } from './node-attributes.js'
 import type { BackwardContext, InferredValue, KernelContext, Operator } from './operator.js'
-import { fold, forEachShift, unfold } from './patches.js'
+import { foldColumns, shiftsOf, unfoldColumns, unfoldRows } from './patches.js'
 import { mergeFront, splitFront } from './seed-batches.js'
 import { formatDims } from './shape-rules.js'
 import { CHANNEL_AXIS, kernelExtents, kernelSize, planeSize, positionsOf, slidingWindow, spatialExtents, threeAxes, transposedAttributes, type Window, windowAttributes, windowAttributesOf, type WindowAxis } from './window.js'
@@ -92,7 +92,7 @@ function runConvolution(node: Node, { window: axes, groups, in: inputs, out: out
   forEachTile(rows, width, (firstRow, endRow) => {
     const columns = (endRow - firstRow) * width
     for (let group = 0; group < groups; group++) {
-      unfold(source, window, { total: inputs, from: group * ownIn, channels: ownIn, firstRow, endRow, positionStep: 1, patchStep: columns, rowBase: row => (row - firstRow) * width }, patches)
+      unfoldColumns(source, window, { total: inputs, from: group * ownIn, count: ownIn }, { first: firstRow, end: endRow }, patches)
       gemm(false, false, ownOut, columns, depth, 1, weights.subarray(group * ownOut * depth, (group + 1) * ownOut * depth), patches.subarray(0, depth * columns), 0, product.subarray(0, ownOut * columns))
       forEachTileRun(window, firstRow, endRow, (example, position, column, count) => {
         for (let o = 0; o < ownOut; o++) target.set(product.subarray(o * columns + column, o * columns + column + count), (example * outputs + group * ownOut + o) * positions + position)
@@ -116,14 +116,16 @@ function addBias(out: RealArray, bias: Tensor | undefined, positions: number): v
 /** Every channel by itself (depthwise), `multiplier` outputs a channel: shifted rows are added, without patches. */
 function convolveChannels(x: RealArray, weights: RealArray, window: Window, multiplier: number, examples: number, channels: number, out: RealArray): void {
   const [plane, positions, size, stride] = [planeSize(window), positionsOf(window), kernelSize(window), window[2].stride]
+  const shifts = shiftsOf(window)
   out.fill(0)
   for (let n = 0; n < examples; n++) for (let o = 0; o < channels * multiplier; o++) {
     const image = (n * channels + Math.floor(o / multiplier)) * plane
     const output = (n * channels * multiplier + o) * positions
-    forEachShift(window, (k, from, to, count) => {
-      const weight = weights[o * size + k]
-      for (let i = 0, at = image + from; i < count; i++, at += stride) out[output + to + i] += weight * x[at]
-    })
+    for (let run = 0; run < shifts.length; run++) {
+      const weight = weights[o * size + shifts.element[run]]
+      const [from, to, count] = [image + shifts.image[run], output + shifts.position[run], shifts.count[run]]
+      for (let i = 0, at = from; i < count; i++, at += stride) out[to + i] += weight * x[at]
+    }
   }
 }
 
@@ -206,13 +208,9 @@ const unfoldOperator: Operator = {
     const positions = positionsOf(axes)
     const shape = [examples, groups, positions, width]
     const data = context.allocate(x.dtype, sizeOf(shape))
-    const rows = window[0].output * window[1].output
+    const own = channels / groups
     for (let group = 0; group < groups; group++) {
-      const rowBase = (row: number): number => {
-        const example = Math.floor(row / rows)
-        return ((example * groups + group) * positions + (row - example * rows) * window[2].output) * width
-      }
-      unfold(realData(node, x), window, { total: channels, from: group * channels / groups, channels: channels / groups, firstRow: 0, endRow: examples * rows, positionStep: width, patchStep: 1, rowBase }, data as RealArray)
+      unfoldRows(realData(node, x), window, { total: channels, from: group * own, count: own }, examples, data as RealArray, group * positions * width, groups * positions * width)
     }
     return [{ dtype: x.dtype, shape, data }]
   },
@@ -282,7 +280,7 @@ function runTransposed(node: Node, { window: axes, groups, in: inputs, out: outp
         }
       })
       gemm(true, false, depth, columns, ownIn, 1, weights.subarray(group * ownIn * depth, (group + 1) * ownIn * depth), tile.subarray(0, ownIn * columns), 0, patches.subarray(0, depth * columns))
-      fold(patches, window, { total: outputs, from: group * ownOut, channels: ownOut, firstRow, endRow, positionStep: 1, patchStep: columns, rowBase: row => (row - firstRow) * width }, target)
+      foldColumns(patches, window, { total: outputs, from: group * ownOut, count: ownOut }, { first: firstRow, end: endRow }, target)
     }
   })
   addBias(target, bias, plane)
@@ -292,13 +290,15 @@ function runTransposed(node: Node, { window: axes, groups, in: inputs, out: outp
 /** The transpose of `convolveChannels`. */
 function spreadChannels(x: RealArray, weights: RealArray, window: Window, multiplier: number, examples: number, channels: number, out: RealArray): void {
   const [plane, positions, size, stride] = [planeSize(window), positionsOf(window), kernelSize(window), window[2].stride]
+  const shifts = shiftsOf(window)
   for (let n = 0; n < examples; n++) for (let o = 0; o < channels * multiplier; o++) {
     const input = (n * channels + Math.floor(o / multiplier)) * positions
     const image = (n * channels * multiplier + o) * plane
-    forEachShift(window, (k, to, from, count) => {
-      const weight = weights[o * size + k]
-      for (let i = 0, at = image + to; i < count; i++, at += stride) out[at] += weight * x[input + from + i]
-    })
+    for (let run = 0; run < shifts.length; run++) {
+      const weight = weights[o * size + shifts.element[run]]
+      const [to, from, count] = [image + shifts.image[run], input + shifts.position[run], shifts.count[run]]
+      for (let i = 0, at = to; i < count; i++, at += stride) out[at] += weight * x[from + i]
+    }
   }
 }
 

@@ -3,46 +3,60 @@ import type { RealArray } from '../kernels/linear-algebra.js'
 import { copyRun } from './strided-copy.js'
 import { planeSize, validPositions, type Window } from './window.js'
 
-/** Which channels of how many, and where patches lie: patch element p of output row r begins at rowBase(r) + p patchStep. */
-export interface PatchLayout {
+/** Some channels of every example. */
+export interface Channels {
   /** Channels of one example. */
   readonly total: number
-  /** The channels used. */
   readonly from: number
-  readonly channels: number
-  /** The output rows (of the last spatial axis), counted over all examples. */
-  readonly firstRow: number
-  readonly endRow: number
-  /** Distance of neighbouring positions of one row, and of neighbouring elements of one patch. */
-  readonly positionStep: number
-  readonly patchStep: number
-  /** Where a row begins. */
-  rowBase(row: number): number
+  readonly count: number
 }
 
-/** Visits every run of a patch element along one output row: `image` is where its first valid element is, or -1 with first = end outside of the input. */
-function forEachRun(window: Window, layout: PatchLayout, visit: (image: number, base: number, first: number, end: number) => void): void {
+/** Output rows (along the last axis, counted over all examples): the first, and the first behind them. */
+export interface RowRange { readonly first: number, readonly end: number }
+
+/** Where a window's lines (its elements along the last axis) begin in x for some output rows; -1 for a line outside of the input. */
+function lineStarts(window: Window, total: number, { first, end }: RowRange): Int32Array {
   const [depth, height, width] = window
-  const rowsOf = depth.output * height.output
+  const rows = depth.output * height.output
+  const [example, count] = [total * planeSize(window), end - first]
+  const starts = new Int32Array(depth.kernel * height.kernel * count).fill(-1)
+  let at = 0
+  for (let kz = 0; kz < depth.kernel; kz++) for (let ky = 0; ky < height.kernel; ky++) {
+    for (let row = first; row < end; row++, at++) {
+      const z = Math.floor((row % rows) / height.output) * depth.stride - depth.front + kz * depth.dilation
+      const y = (row % height.output) * height.stride - height.front + ky * height.dilation
+      if (z >= 0 && z < depth.input && y >= 0 && y < height.input) starts[at] = Math.floor(row / rows) * example + (z * height.input + y) * width.input
+    }
+  }
+  return starts
+}
+
+/** columns = patch elements x positions: every element of the window along the output rows, zero outside of the input. */
+export function unfoldColumns(x: RealArray, window: Window, { total, from, count }: Channels, range: RowRange, columns: RealArray): void {
+  const [, { stride: rowStride }, { input, kernel, output, stride, dilation, front }] = window
+  const aligned = stride === 1 && rowStride === 1 && input === output
   const plane = planeSize(window)
-  const ranges = Array.from({ length: width.kernel }, (_, k) => validPositions(width, k))
-  const { total, from, channels, patchStep } = layout
-  for (let row = layout.firstRow; row < layout.endRow; row++) {
-    const example = Math.floor(row / rowsOf)
-    const z = Math.floor((row % rowsOf) / height.output) * depth.stride - depth.front
-    const y = (row % height.output) * height.stride - height.front
-    let at = layout.rowBase(row)
-    for (let c = 0; c < channels; c++) {
-      const channel = (example * total + from + c) * plane
-      for (let kz = 0; kz < depth.kernel; kz++) {
-        const iz = z + kz * depth.dilation
-        for (let ky = 0; ky < height.kernel; ky++) {
-          const iy = y + ky * height.dilation
-          const inside = iz >= 0 && iz < depth.input && iy >= 0 && iy < height.input
-          const line = channel + (iz * height.input + iy) * width.input
-          for (let kx = 0; kx < width.kernel; kx++, at += patchStep) {
-            const [first, end] = ranges[kx]
-            visit(inside ? line + first * width.stride - width.front + kx * width.dilation : -1, at, first, inside ? end : first)
+  const starts = lineStarts(window, total, range)
+  const rows = range.end - range.first
+  const valid = Array.from({ length: kernel }, (_, k) => validPositions(window[2], k))
+  let to = 0
+  for (let c = from; c < from + count; c++) {
+    for (let lines = 0; lines < starts.length; lines += rows) {
+      for (let k = 0; k < kernel; k++) {
+        const [first, end] = valid[k]
+        const shift = c * plane + first * stride - front + k * dilation
+        for (let row = 0, next = 0; row < rows; row = next) {
+          const start = starts[lines + row]
+          next = row + 1
+          // Where positions lie like inputs, rows that follow each other are copied together; what does not belong there is cleared.
+          if (start >= 0 && aligned) while (next < rows && starts[lines + next] === start + (next - row) * output) next++
+          const size = (next - row) * output
+          if (start < 0) columns.fill(0, to, to + size)
+          else if (stride === 1) copyRun(x, start + shift, columns, to + first, size - first - (output - end))
+          else for (let o = first, i = start + shift; o < end; o++, i += stride) columns[to + o] = x[i]
+          for (const stop = to + size; to < stop; to += output) {
+            for (let o = 0; o < first; o++) columns[to + o] = 0
+            for (let o = end; o < output; o++) columns[to + o] = 0
           }
         }
       }
@@ -50,30 +64,65 @@ function forEachRun(window: Window, layout: PatchLayout, visit: (image: number, 
   }
 }
 
-/** patches = the elements of x under the windows, zero outside of the input. */
-export function unfold(x: RealArray, window: Window, layout: PatchLayout, patches: RealArray): void {
-  const [, , { output, stride }] = window
-  const step = layout.positionStep
-  forEachRun(window, layout, (image, base, first, end) => {
-    for (let o = 0; o < first; o++) patches[base + o * step] = 0
-    if (stride === 1 && step === 1) copyRun(x, image, patches, base + first, end - first)
-    else for (let o = first, i = image; o < end; o++, i += stride) patches[base + o * step] = x[i]
-    for (let o = end; o < output; o++) patches[base + o * step] = 0
-  })
+/** x += the columns added up where they came from: the transpose of `unfoldColumns`. */
+export function foldColumns(columns: RealArray, window: Window, { total, from, count }: Channels, range: RowRange, x: RealArray): void {
+  const [, , { kernel, output, stride, dilation, front }] = window
+  const plane = planeSize(window)
+  const starts = lineStarts(window, total, range)
+  const rows = range.end - range.first
+  const valid = Array.from({ length: kernel }, (_, k) => validPositions(window[2], k))
+  let at = 0
+  for (let c = from; c < from + count; c++) {
+    for (let lines = 0; lines < starts.length; lines += rows) {
+      for (let k = 0; k < kernel; k++) {
+        const [first, end] = valid[k]
+        const shift = c * plane + first * stride - front + k * dilation
+        for (let row = 0; row < rows; row++, at += output) {
+          const start = starts[lines + row]
+          if (start >= 0) for (let o = first, i = start + shift; o < end; o++, i += stride) x[i] += columns[at + o]
+        }
+      }
+    }
+  }
 }
 
-/** x += the patches added up where they came from: the transpose of `unfold`. */
-export function fold(patches: RealArray, window: Window, layout: PatchLayout, x: RealArray): void {
-  const [, , { stride }] = window
-  const step = layout.positionStep
-  forEachRun(window, layout, (image, base, first, end) => {
-    for (let o = first, i = image; o < end; o++, i += stride) x[i] += patches[base + o * step]
-  })
+/** patches[example, position, element]: one row for each position of an example, from `to` on; rows of different examples are `exampleStep` apart. */
+export function unfoldRows(x: RealArray, window: Window, { total, from, count }: Channels, examples: number, patches: RealArray, to: number, exampleStep: number): void {
+  const [depth, height, { input, kernel, output, stride, dilation, front }] = window
+  const plane = planeSize(window)
+  const rows = depth.output * height.output
+  const starts = lineStarts(window, total, { first: 0, end: examples * rows })
+  const all = examples * rows
+  const width = count * (starts.length / all) * kernel
+  for (let row = 0; row < all; row++) {
+    for (let o = 0; o < output; o++) {
+      const left = o * stride - front
+      let at = to + Math.floor(row / rows) * exampleStep + ((row % rows) * output + o) * width
+      for (let c = from; c < from + count; c++) {
+        for (let lines = row; lines < starts.length; lines += all) {
+          const start = starts[lines]
+          for (let k = 0, i = left; k < kernel; k++, i += dilation, at++) patches[at] = start >= 0 && i >= 0 && i < input ? x[start + c * plane + i] : 0
+        }
+      }
+    }
+  }
 }
 
-/** Visits the valid output runs of every element of one channel's window; `image` is the input index of the first. */
-export function forEachShift(window: Window, visit: (k: number, image: number, output: number, count: number) => void): void {
+/** The runs of positions of one channel that share an element of the window: which element, the input of the first position, that position, their number. */
+export interface Shifts {
+  readonly length: number
+  readonly element: Int32Array
+  readonly image: Int32Array
+  readonly position: Int32Array
+  readonly count: Int32Array
+}
+
+/** All runs of a window, element after element. */
+export function shiftsOf(window: Window): Shifts {
   const [depth, height, width] = window
+  const most = depth.kernel * depth.output * height.kernel * height.output * width.kernel
+  const [element, image, position, count] = Array.from({ length: 4 }, () => new Int32Array(most))
+  let length = 0
   let k = 0
   for (let kz = 0; kz < depth.kernel; kz++) {
     const [z0, z1] = validPositions(depth, kz)
@@ -81,11 +130,15 @@ export function forEachShift(window: Window, visit: (k: number, image: number, o
       const [y0, y1] = validPositions(height, ky)
       for (let kx = 0; kx < width.kernel; kx++, k++) {
         const [x0, x1] = validPositions(width, kx)
-        for (let z = z0; z < z1; z++) for (let y = y0; y < y1; y++) {
+        for (let z = z0; z < z1; z++) for (let y = y0; y < y1; y++, length++) {
           const line = ((z * depth.stride - depth.front + kz * depth.dilation) * height.input + y * height.stride - height.front + ky * height.dilation) * width.input
-          visit(k, line + x0 * width.stride - width.front + kx * width.dilation, (z * height.output + y) * width.output + x0, x1 - x0)
+          element[length] = k
+          image[length] = line + x0 * width.stride - width.front + kx * width.dilation
+          position[length] = (z * height.output + y) * width.output + x0
+          count[length] = x1 - x0
         }
       }
     }
   }
+  return { length, element, image, position, count }
 }

@@ -5,11 +5,11 @@ import { isFloat } from './element-types.js'
 import { expression } from './expression.js'
 import { badNode, numberAttribute, requiredInput } from './node-attributes.js'
 import type { BackwardContext, InferredValue, KernelContext, Operator } from './operator.js'
-import { forEachShift } from './patches.js'
+import { type Shifts, shiftsOf } from './patches.js'
 import { appendScatterRows } from './scatter-rows.js'
 import { mergeFront, splitFront } from './seed-batches.js'
 import { cotangentTarget } from './shape-rules.js'
-import { CHANNEL_AXIS, kernelExtents, planeSize, positionsOf, slidingWindow, spatialExtents, threeAxes, transposedAttributes, type Window, type WindowAxis } from './window.js'
+import { CHANNEL_AXIS, kernelExtents, planeSize, positionsOf, slidingWindow, spatialExtents, threeAxes, transposedAttributes, type WindowAxis } from './window.js'
 
 function windowOf(node: Node, shape: readonly Dim[]): WindowAxis[] {
   const extents = spatialExtents(node, shape)
@@ -21,29 +21,32 @@ function inferPool(node: Node, x: InferredValue): InferredValue {
   return { dtype: x.dtype, shape: [x.shape[0], x.shape[CHANNEL_AXIS], ...windowOf(node, x.shape).map(axis => axis.output)] }
 }
 
-/** y of one channel after the other: `reduce` sees its inputs, its outputs and where both begin. */
-function poolChannels(x: Tensor, axes: readonly WindowAxis[], context: KernelContext, reduce: (window: Window, image: number, output: number, data: TensorData) => void): Tensor {
+/** Reduces the windows of one channel: its inputs begin at `image`, its outputs at `output`. */
+type ReduceChannel = (shifts: Shifts, stride: number, image: number, output: number, data: TensorData) => void
+
+/** y of one channel after the other, every output of which starts at `initial`. */
+function poolChannels(x: Tensor, axes: readonly WindowAxis[], context: KernelContext, initial: number, reduce: ReduceChannel): Tensor {
   const window = threeAxes(axes)
+  const shifts = shiftsOf(window)
   const [examples, channels] = x.shape
   const [plane, positions] = [planeSize(axes), positionsOf(axes)]
-  const data = context.allocate(x.dtype, examples * channels * positions)
-  for (let channel = 0; channel < examples * channels; channel++) reduce(window, channel * plane, channel * positions, data)
+  const data = context.allocate(x.dtype, examples * channels * positions).fill(initial)
+  for (let channel = 0; channel < examples * channels; channel++) reduce(shifts, window[2].stride, channel * plane, channel * positions, data)
   return { dtype: x.dtype, shape: [examples, channels, ...axes.map(axis => axis.output)], data }
 }
 
 /** The largest element of each window, the first of several; a NaN wins. `indices` gets its place in x. */
-function maximum(x: TensorData, indices?: TensorData): (window: Window, image: number, output: number, data: TensorData) => void {
-  return (window, image, output, data) => {
-    data.fill(-Infinity, output, output + positionsOf(window))
-    forEachShift(window, (_k, from, to, count) => {
-      const stride = window[2].stride
-      for (let i = 0, at = image + from, y = output + to; i < count; i++, at += stride, y++) {
+function maximum(x: TensorData, indices?: TensorData): ReduceChannel {
+  return ({ length, image: from, position, count }, stride, image, output, data) => {
+    for (let run = 0; run < length; run++) {
+      const end = output + position[run] + count[run]
+      for (let y = output + position[run], at = image + from[run]; y < end; y++, at += stride) {
         const value = x[at]
         if (value <= data[y] || Number.isNaN(data[y])) continue
         data[y] = value
         if (indices !== undefined) indices[y] = at
       }
-    })
+    }
   }
 }
 
@@ -58,7 +61,7 @@ const maxPool: Operator = {
     const x = requiredInput(node, inputs, 0)
     const axes = windowOf(node, x.shape)
     const indices = (node.outputs[1] ?? '') === '' ? undefined : context.allocate('int64', x.shape[0] * x.shape[CHANNEL_AXIS] * positionsOf(axes))
-    const y = poolChannels(x, axes, context, maximum(x.data, indices))
+    const y = poolChannels(x, axes, context, -Infinity, maximum(x.data, indices))
     return indices === undefined ? [y] : [y, { dtype: 'int64', shape: y.shape, data: indices }]
   },
   backward({ builder, node, inputs: [x], outputs: [y], cotangents: [cotangent] }) {
@@ -88,13 +91,12 @@ function countElements(node: Node, axes: readonly WindowAxis[]): number[] {
 }
 
 /** Adds up every window's elements, each passed through `f`. */
-function sums(x: TensorData, f: (value: number) => number): (window: Window, image: number, output: number, data: TensorData) => void {
-  return (window, image, output, data) => {
-    data.fill(0, output, output + positionsOf(window))
-    forEachShift(window, (_k, from, to, count) => {
-      const stride = window[2].stride
-      for (let i = 0, at = image + from, y = output + to; i < count; i++, at += stride, y++) data[y] += f(x[at])
-    })
+function sums(x: TensorData, f: (value: number) => number): ReduceChannel {
+  return ({ length, image: from, position, count }, stride, image, output, data) => {
+    for (let run = 0; run < length; run++) {
+      const end = output + position[run] + count[run]
+      for (let y = output + position[run], at = image + from[run]; y < end; y++, at += stride) data[y] += f(x[at])
+    }
   }
 }
 
@@ -113,7 +115,7 @@ const averagePool: Operator = {
   run(node, inputs, context) {
     const x = requiredInput(node, inputs, 0)
     const axes = windowOf(node, x.shape)
-    const y = poolChannels(x, axes, context, sums(x.data, value => value))
+    const y = poolChannels(x, axes, context, 0, sums(x.data, value => value))
     const counts = countElements(node, axes)
     for (let from = 0; from < y.data.length; from += counts.length) for (let i = 0; i < counts.length; i++) y.data[from + i] /= counts[i]
     return [y]
@@ -136,7 +138,7 @@ const lpPool: Operator = {
   run(node, inputs, context) {
     const x = requiredInput(node, inputs, 0)
     const p = exponentOf(node)
-    const y = poolChannels(x, windowOf(node, x.shape), context, sums(x.data, value => Math.abs(value) ** p))
+    const y = poolChannels(x, windowOf(node, x.shape), context, 0, sums(x.data, value => Math.abs(value) ** p))
     for (let i = 0; i < y.data.length; i++) y.data[i] **= 1 / p
     return [y]
   },
