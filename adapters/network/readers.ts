@@ -38,8 +38,8 @@ export const READERS: Readonly<Record<Format, () => Promise<FormatReader>>> = {
   pytorch: async () => {
     const { readPyTorch, readPyTorchTensors } = await import('../pytorch/index.js')
     return {
-      network: (bytes, hints) => readPyTorch(bytes, { ...given(hints, 'architecture', 'activation', 'inputSize'), key: hints.model, zip: zipOptions(hints) }),
-      tensors: (bytes, hints) => readPyTorchTensors(bytes, { key: hints.model, zip: zipOptions(hints) }),
+      network: (bytes, hints) => readPyTorch(bytes, { ...given(hints, 'architecture', 'activation', 'inputSize', 'model'), zip: zipOptions(hints) }),
+      tensors: (bytes, hints) => readPyTorchTensors(bytes, { ...given(hints, 'model'), zip: zipOptions(hints) }),
     }
   },
   safetensors: async () => {

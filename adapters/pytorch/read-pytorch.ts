@@ -17,7 +17,7 @@ const PROTO = 0x80
 /** What can be said beyond the file. */
 export interface TensorOptions {
   /** Where in a checkpoint the network is, when it is not found by itself: `ema`, `models.critic`. */
-  readonly key?: string | undefined
+  readonly model?: string | undefined
   /** The host's own checksum, and what unpacks compressed entries. */
   readonly zip?: ZipOptions | undefined
 }
@@ -39,13 +39,13 @@ export interface ReadTensors { readonly tensors: NamedTensors, readonly notes: r
  *
  * Tensors are views of `bytes` where they are contiguous. Nothing of the file is run.
  * @throws UntrustedInputError UNTRUSTED_INPUT for damaged and hostile files; UNSUPPORTED_FORMAT for other formats and for tensors that are not plain numbers
- * @throws GraphError AMBIGUOUS_NETWORK when a checkpoint holds several networks and `key` is not given
+ * @throws GraphError AMBIGUOUS_NETWORK when a checkpoint holds several networks and `model` is not given
  * @example
  * const { tensors } = readPyTorchTensors(bytes)
  */
 export function readPyTorchTensors(bytes: Uint8Array, options: TensorOptions = {}): ReadTensors {
   const file = readFile(bytes, options)
-  const { tensors, notes } = findStateDict(file.value, options.key)
+  const { tensors, notes } = findStateDict(file.value, options.model)
   const budget = gatherBudget(bytes.length)
   const read = new Map<string, FileTensor>()
   const names = new Map<FileTensor, string>()

@@ -20,14 +20,14 @@ export interface StateDict { readonly tensors: NamedTorchTensors, readonly notes
 
 /**
  * Finds the tensors of the network.
- * @param key the path to it, where the caller knows better
+ * @param model the path to it, where the caller knows better
  * @throws GraphError AMBIGUOUS_NETWORK when several parts could be meant; UntrustedInputError UNSUPPORTED_FORMAT when there are no tensors
- * @throws OptionError BAD_OPTION when there is nothing at `key`
+ * @throws OptionError BAD_OPTION when there is nothing at `model`
  */
-export function findStateDict(root: PickleValue, key?: string): StateDict {
+export function findStateDict(root: PickleValue, model?: string): StateDict {
   const notes: string[] = []
   const finder = new TensorFinder()
-  const chosen = choose(key === undefined ? root : partAt(root, key), finder, notes)
+  const chosen = choose(model === undefined ? root : partAt(root, model), finder, notes)
   const alone = tensorOf(chosen)
   if (alone !== undefined) return { tensors: new Map([['tensor', alone]]), notes: [...notes, 'The file holds one tensor without a name; it is called \'tensor\' here.'] }
   const tensors = collectTensors(chosen, child => !isNetwork(chosen) && isTrainingState(child))
@@ -49,7 +49,7 @@ function choose(value: PickleValue, finder: TensorFinder, notes: string[]): Pick
     const next = step(current, children, finder)
     if (next === undefined) return current
     const others = children.filter(child => child !== next && tensorOf(child[1]) === undefined).map(([name]) => `'${name.slice(0, 50)}'`)
-    notes.push(`The network was taken from '${next[0].slice(0, 100)}'${others.length === 0 ? '' : `; there are tensors in ${others.slice(0, 5).join(', ')} too (option key)`}.`)
+    notes.push(`The network was taken from '${next[0].slice(0, 100)}'${others.length === 0 ? '' : `; there are tensors in ${others.slice(0, 5).join(', ')} too (option model)`}.`)
     current = next[1]
   }
 }
@@ -62,12 +62,12 @@ function step(value: PickleValue, children: readonly Child[], finder: TensorFind
   if (containers.length === 0 || containers.length < children.length || (value instanceof PickleDict && containers.every(([, child]) => finder.isLayer(child)))) return undefined
   if (containers.length === 1) return containers[0]
   const names = containers.map(([name]) => name.slice(0, 100))
-  throw new GraphError('AMBIGUOUS_NETWORK', `The file holds tensors in ${names.length} parts: ${names.slice(0, 20).map(name => `'${name}'`).join(', ')}. Name the network's with the option key, for example '${names[0]}'.`, { networks: names.slice(0, 100) })
+  throw new GraphError('AMBIGUOUS_NETWORK', `The file holds tensors in ${names.length} parts: ${names.slice(0, 20).map(name => `'${name}'`).join(', ')}. Name the network's with the option model, for example '${names[0]}'.`, { networks: names.slice(0, 100) })
 }
 
 /** The part of a value at a path of names joined by dots (which names may contain themselves). */
-function partAt(root: PickleValue, key: string): PickleValue {
-  let places: [PickleValue, string][] = [[root, key]]
+function partAt(root: PickleValue, model: string): PickleValue {
+  let places: [PickleValue, string][] = [[root, model]]
   while (places.length > 0) {
     const next: [PickleValue, string][] = []
     for (const [value, rest] of places) {
@@ -80,9 +80,9 @@ function partAt(root: PickleValue, key: string): PickleValue {
   }
   const finder = new TensorFinder()
   const names = [...childrenOf(root)].filter(([, child]) => finder.holdsTensors(child)).map(([name]) => name.slice(0, 100))
-  const suggestion = nearestWord(key, names)
-  throw new OptionError('BAD_OPTION', `The file has nothing at '${key.slice(0, 100)}' (option key). There are tensors in ${names.slice(0, 20).map(name => `'${name}'`).join(', ') || 'no part of it'}.${suggestion === undefined ? '' : ` Did you mean '${suggestion}'?`}`,
-    { option: 'key', value: key.slice(0, 100), allowed: names.slice(0, 100), ...(suggestion === undefined ? {} : { suggestion }) })
+  const suggestion = nearestWord(model, names)
+  throw new OptionError('BAD_OPTION', `The file has nothing at '${model.slice(0, 100)}' (option model). There are tensors in ${names.slice(0, 20).map(name => `'${name}'`).join(', ') || 'no part of it'}.${suggestion === undefined ? '' : ` Did you mean '${suggestion}'?`}`,
+    { option: 'model', value: model.slice(0, 100), allowed: names.slice(0, 100), ...(suggestion === undefined ? {} : { suggestion }) })
 }
 
 /** Prefixes that wrappers put before every name. */

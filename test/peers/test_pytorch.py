@@ -135,7 +135,7 @@ def test_whole_modules_and_checkpoints(read, tmp_path, legacy):
     check(read, tmp_path / "checkpoint.pt", state)
     torch.save({"model": network, "optimizer": optimizer, "ema": {"w": torch.ones(2)}}, tmp_path / "both.pt", **kind)
     check(read, tmp_path / "both.pt", state)
-    check(read, tmp_path / "both.pt", {"w": torch.ones(2)}, key="ema")
+    check(read, tmp_path / "both.pt", {"w": torch.ones(2)}, model="ema")
     torch.save({f"module.{name}": value for name, value in state.items()}, tmp_path / "parallel.pt", **kind)
     check(read, tmp_path / "parallel.pt", state)
     torch.save([torch.nn.Parameter(torch.ones(2)), torch.zeros(3)], tmp_path / "list.pt", **kind)

@@ -25,9 +25,9 @@ function legacy(value: Part, keys: readonly string[] = ['0'], tail: Part = join(
 
 const legacyStorage = (key: string, length: number, view: Part = NONE): Uint8Array => join(tuple(str('storage'), global('torch', 'FloatStorage'), str(key), str('cpu'), int(length), view), PERSISTENT)
 const good = tensor(storage('0', 4), 0, [2, 2], [2, 1])
-const refuses = (t: Test, bytes: Uint8Array, pattern: RegExp, name: string, key?: string): void => refused(t, () => readPyTorchTensors(bytes, { key }), pattern, name)
+const refuses = (t: Test, bytes: Uint8Array, pattern: RegExp, name: string, key?: string): void => refused(t, () => readPyTorchTensors(bytes, { model: key }), pattern, name)
 const numbers = (bytes: Uint8Array, name = 'w', key?: string): number[] => {
-  const found = readPyTorchTensors(bytes, { key }).tensors.get(name)
+  const found = readPyTorchTensors(bytes, { model: key }).tensors.get(name)
   if (found === undefined) throw new Error(`no tensor ${name}`)
   return [...toTensor(found, name).data]
 }
