@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pickle
-import re
 import warnings
 from typing import Any
 
@@ -18,7 +17,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from conftest import CASES, REPOSITORY, read_case
+from conftest import CASES, read_case
 from polylaplace import DataError, LaplaceClassifier, LaplaceRegressor
 
 SMALL = {"hidden_layer_sizes": (10,), "solver": "lbfgs", "max_iter": 500, "random_state": 0}
@@ -124,14 +123,3 @@ def test_pipelines_cross_validation_clones_and_pickles(iris: Any) -> None:
     np.testing.assert_array_equal(pickle.loads(pickle.dumps(fitted)).predict_proba(x), fitted.predict_proba(x))
     with pytest.raises(NotFittedError):
         LaplaceClassifier().predict(x)
-
-
-def test_the_example_of_the_readme() -> None:
-    text = (REPOSITORY / "clients" / "python" / "README.md").read_text()
-    example = re.findall(r"```python\n(.*?)```", text, flags=re.S)[0]
-    space: dict[str, Any] = {}
-    exec(compile(example, "README.md", "exec"), space)
-    inside, gap, far = (np.interp(at, space["grid"][:, 0], space["std"]) for at in (3.0, 0.25, 6.0))
-    assert inside < 0.3
-    assert gap > inside
-    assert far > 2 * inside

@@ -176,7 +176,7 @@ def torch_layers(module: Any) -> list[dict[str, Any]] | None:
 def _collect(module: Any, prefix: str, layers: list[dict[str, Any]]) -> bool:
     cls = type(module)
     # A subclass may have a forward of its own: only torch's own classes are known to compute what their name says.
-    if not cls.__module__.startswith("torch.nn.modules."):
+    if not cls.__module__.startswith("torch.nn.modules.") or "forward" in vars(module):
         return False
     if cls.__name__ == "Sequential":
         return all(

@@ -1,0 +1,47 @@
+"""The README's code runs, block by block, as a reader would run it."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from conftest import CASES, REPOSITORY, read_case
+
+BLOCKS = re.findall(r"```python\n(.*?)```", (REPOSITORY / "clients" / "python" / "README.md").read_text(), flags=re.S)
+
+
+def test_the_code_of_the_readme(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MPLBACKEND", "Agg")
+    assert len(BLOCKS) == 4, "from nothing to a picture, a network of one's own, many machines"
+    space: dict[str, Any] = {}
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        run(BLOCKS[0], space)
+    inside, gap, far = (np.interp(at, space["grid"][:, 0], space["std"]) for at in (3.0, 0.25, 6.0))
+    assert inside < 0.3
+    assert gap > inside
+    assert far > 2 * inside
+    run(BLOCKS[1], space)
+    assert (tmp_path / "error-bars.png").stat().st_size > 1000
+    _, data = read_case("tabular-iris")
+    shutil.copy(CASES / "tabular-iris" / "model.onnx", tmp_path / "model.onnx")
+    space.update(X=data["x"], y=data["y"].astype(int), X_new=data["x_test"])
+    run(BLOCKS[2], space)
+    np.testing.assert_array_equal(space["la"](space["X_new"]), space["probabilities"])
+    # Merging is for a posterior that is fitted from its network, not for one that was loaded.
+    whole = space["Laplace"]("model.onnx", "classification").fit(space["X"], space["y"])
+    space["la"] = space["Laplace"]("model.onnx", "classification")
+    space["shards"] = [(data["x"][at::3], space["y"][at::3]) for at in range(3)]
+    run(BLOCKS[3], space)
+    assert space["la"].log_marginal_likelihood() == pytest.approx(whole.log_marginal_likelihood(), rel=1e-10)
+
+
+def run(block: str, space: dict[str, Any]) -> None:
+    exec(compile(block, "README.md", "exec"), space)
