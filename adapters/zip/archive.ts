@@ -19,7 +19,7 @@ export interface ZipOptions {
   readonly inflate?: ((bytes: Uint8Array, maxOutput: number) => Uint8Array) | undefined
   /** The checksum function; by default the host's own (`zlib.crc32` of Node) where there is one, else a built-in one. */
   readonly crc32?: ((bytes: Uint8Array) => number) | undefined
-  /** Entries in all; large checkpoints have some ten thousand. */
+  /** Entries in all, by default 50,000; large checkpoints have some thousand. */
   readonly mostEntries?: number
   /** Bytes that all deflated entries may take unpacked: by default 200 times the archive, at least 1 MiB and at most 1 GiB. */
   readonly mostInflated?: number
@@ -37,7 +37,7 @@ export interface ZipArchive {
   read(name: string): Uint8Array
 }
 
-const MOST_ENTRIES = 100_000
+const MOST_ENTRIES = 50_000
 
 /** Whether bytes start as a zip archive (with an entry, or as an empty one). */
 export function isZip(bytes: Uint8Array): boolean {

@@ -50,8 +50,7 @@ export function readDirectory(bytes: Uint8Array, view: DataView, { start, end, e
   let at = start
   for (let i = 0; i < entries; i++) {
     if (at + HEADER_BYTES > end || view.getUint32(at, true) !== CENTRAL_HEADER) refuseZip(`says it has ${entries} entries; its directory holds ${i}`, { offset: at, limit: entries, actual: i })
-    const lengths = [28, 30, 32].map(offset => view.getUint16(at + offset, true))
-    const next = at + HEADER_BYTES + lengths[0] + lengths[1] + lengths[2]
+    const next = at + HEADER_BYTES + view.getUint16(at + 28, true) + view.getUint16(at + 30, true) + view.getUint16(at + 32, true)
     if (next > end) refuseZip('has an entry that reaches beyond the directory', { offset: at, limit: end, actual: next })
     const entry = readEntry(bytes, view, at)
     const key = comparable(entry.name)
