@@ -1,6 +1,7 @@
 /** @file Every operator that is supported, by name. */
 import { GraphError } from '../errors.js'
 import { convolutionOperators } from './convolution.js'
+import { einsumOperators } from './einsum.js'
 import { binaryOperators } from './elementwise-binary.js'
 import { unaryOperators } from './elementwise-unary.js'
 import { fillingOperators } from './filling.js'
@@ -25,6 +26,7 @@ const families: readonly (readonly Operator[])[] = [
   unaryOperators,
   binaryOperators,
   linearOperators,
+  einsumOperators,
   shapeOperators,
   reductionOperators,
   softmaxOperators,
@@ -45,8 +47,11 @@ const families: readonly (readonly Operator[])[] = [
 
 const operators = new Map(families.flat().map(operator => [operator.op, operator] as const))
 
-/** The names of the supported operators, sorted. */
-export function supportedOperators(): string[] { return [...operators.keys()].sort() }
+/** Operators of our own, which no file may ask for. */
+const INTERNAL: ReadonlySet<string> = new Set(['ScatterRows', 'Unfold'])
+
+/** The names of the supported operators of ONNX, sorted. */
+export function supportedOperators(): string[] { return [...operators.keys()].filter(op => !INTERNAL.has(op)).sort() }
 
 /** Whether an operator can be run. */
 export function isSupported(op: string): boolean { return operators.has(op) }

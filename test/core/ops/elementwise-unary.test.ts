@@ -93,3 +93,11 @@ for (const op of ['HardSigmoid', 'HardSwish']) await checkDerivative(op, b => b.
 await checkDerivative('Gelu, tanh approximation', b => b.node('Gelu', [b.input('x', [BATCH, 4])], { approximate: 'tanh' }))
 await checkDerivative('Celu and Elu with parameters', b => b.node('Celu', [b.node('Elu', [b.input('x', [BATCH, 4])], { alpha: 0.6 })], { alpha: 0.4 }))
 await checkDerivative('Cast to integers and back, which stops the gradient', b => b.node('Add', [b.node('Cast', [b.node('Cast', [b.input('x', [BATCH, 4])], { to: 7 })], { to: 11 }), 'x']))
+
+t.test('questions about numbers', async t => {
+  const ask = (op: string, attributes: Attributes = {}): number[] => evaluate(op, [1, NaN, Infinity, -Infinity], attributes)
+  t.same(ask('IsNaN'), [0, 1, 0, 0])
+  t.same(ask('IsInf'), [0, 0, 1, 1])
+  t.same(ask('IsInf', { detect_negative: 0 }), [0, 0, 1, 0])
+  t.same(ask('IsInf', { detect_positive: 0 }), [0, 0, 0, 1])
+})
