@@ -8,7 +8,7 @@ import { BATCH, type Graph, type GraphInput, isBatch, type Node } from '../../co
 import { givenTypes, inferNode } from '../../core/graph/infer.js'
 import { isSupported } from '../../core/ops/registry.js'
 import { elementsPerExample, knownDims } from '../../core/ops/shape-rules.js'
-import { type Precision, tensor } from '../../core/tensor.js'
+import { tensor } from '../../core/tensor.js'
 import { inferIfKnown, type KnownTypes } from './upgrade-context.js'
 
 /** A graph and what is known of its values. */
@@ -45,8 +45,9 @@ function candidates(inputs: readonly GraphInput[]): { readonly inputs: readonly 
 
 function withBatchAxis(graph: Graph, names: readonly string[], axis: number, merge: boolean): TypedGraph | undefined {
   const size = Number(graph.inputs[0].shape[axis])
-  const inputs = graph.inputs.map(input => (names.includes(input.name) ? { ...input, shape: input.shape.map((dim, i) => (i === axis ? BATCH : dim)) } : input))
-  const builder = GraphBuilder.from({ ...graph, inputs }, 'float32' satisfies Precision)
+  const withBatch = (input: GraphInput): GraphInput => ({ ...input, shape: input.shape.map((dim, i) => (i === axis ? BATCH : dim)) })
+  const inputs = graph.inputs.map(input => (names.includes(input.name) ? withBatch(input) : input))
+  const builder = GraphBuilder.from({ ...graph, inputs }, 'float32')
   const types = givenTypes({ ...graph, inputs })
   builder.nodes.length = 0
   try {
@@ -56,7 +57,8 @@ function withBatchAxis(graph: Graph, names: readonly string[], axis: number, mer
     throw error
   }
   if (!graph.outputs.some(name => types.get(name)?.shape.some(isBatch) ?? true)) return undefined
-  builder.notes.push(`The network was exported for ${size === 1 ? 'single examples' : `batches of ${size} examples`}; the ${axis === 0 ? 'first' : 'second'} axis of its input is taken as the batch axis, of any length.`)
+  const batches = size === 1 ? 'single examples' : `batches of ${size} examples`
+  builder.notes.push(`The network was exported for ${batches}; the ${axis === 0 ? 'first' : 'second'} axis of its input is taken as the batch axis, of any length.`)
   return { graph: builder.build(graph.outputs), types }
 }
 
@@ -86,7 +88,8 @@ function withOpenTarget(builder: GraphBuilder, types: KnownTypes, node: Node, { 
   const lengths = copied.map(dim => (dim === -1 ? before * size * after / given : dim))
   const axis = batchPosition(lengths, { before, after, size, merge })
   if (axis < 0) return node
-  const open = lengths.map((length, i) => (i === axis ? -1 : length))
+  // Lengths that the target leaves to the value stay so where they are copied: they may be open.
+  const open = lengths.map((length, i) => (i === axis ? -1 : copied[i] !== target[i] || (target[i] === -1 && shape[i] === length) ? 0 : length))
   const value = tensor('int64', [open.length], open)
   const name = builder.constant(value, 'shape')
   types.set(name, { dtype: 'int64', shape: value.shape, constant: value })

@@ -28,7 +28,8 @@ const fusedMatMul: Rewrite = (node, context) => {
     const name = node.inputs[i]
     if (numberAttribute(node, i === 0 ? 'transA' : 'transB', 0) === 0) return name
     const rank = context.rank(name)
-    return rank === undefined || rank < 2 ? undefined : context.node('Transpose', [name], { perm: [...Array.from({ length: rank - 2 }, (_, axis) => axis), rank - 1, rank - 2] })
+    if (rank === undefined || rank < 2) return undefined
+    return context.node('Transpose', [name], { perm: [...Array.from({ length: rank - 2 }, (_, axis) => axis), rank - 1, rank - 2] })
   })
   if (flagged || a === undefined || b === undefined) return node
   const alpha = numberAttribute(node, 'alpha', 1)
@@ -43,7 +44,10 @@ const skipLayerNormalization: Rewrite = (node, context) => {
   const [x, skip, scale, shift = '', bias = ''] = node.inputs
   const sum = context.node('Add', [x, skip])
   const total = bias === '' ? sum : context.node('Add', [sum, bias])
-  return { ...node, op: 'LayerNormalization', inputs: [total, scale, ...(shift === '' ? [] : [shift])], outputs: node.outputs.slice(0, 1), attributes: { axis: -1, epsilon: numberAttribute(node, 'epsilon', 1e-12) } }
+  return {
+    ...node, op: 'LayerNormalization', inputs: [total, scale, ...(shift === '' ? [] : [shift])], outputs: node.outputs.slice(0, 1),
+    attributes: { axis: -1, epsilon: numberAttribute(node, 'epsilon', 1e-12) },
+  }
 }
 
 /** (x - offset) scale, feature by feature: scikit-learn's scalers before a network. */

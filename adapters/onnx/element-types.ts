@@ -14,7 +14,9 @@ export interface ElementType {
   readonly packedBits?: 2 | 4
 }
 
-const type = (name: string, field: StorageField, dtype?: FileDType, packedBits?: 2 | 4): ElementType => ({ name, field, ...(dtype === undefined ? {} : { dtype }), ...(packedBits === undefined ? {} : { packedBits }) })
+const type = (name: string, field: StorageField, dtype?: FileDType, packedBits?: 2 | 4): ElementType => ({
+  name, field, ...(dtype === undefined ? {} : { dtype }), ...(packedBits === undefined ? {} : { packedBits }),
+})
 
 const TYPES: ReadonlyMap<number, ElementType> = new Map([
   [1, type('FLOAT', 'float_data', 'float32')], [2, type('UINT8', 'int32_data', 'uint8')], [3, type('INT8', 'int32_data', 'int8')],

@@ -70,12 +70,13 @@ export function externalBytes(tensor: TensorMessage, expected: number, files: Ex
   const { location, offset, length } = externalReference(tensor)
   const file = files.get(location)
   if (file === undefined) {
-    throw new UntrustedInputError(`The weights of this network are in the file '${location}' beside it, which was not given; pass its bytes with the option externalData, or give the path of the model instead of its bytes.`,
-      { format: 'ONNX', path: location })
+    const advice = 'pass its bytes with the option externalData, or give the path of the model instead of its bytes'
+    throw new UntrustedInputError(`The weights of this network are in the file '${location}' beside it, which was not given; ${advice}.`, { format: 'ONNX', path: location })
   }
   if (length !== undefined && length !== expected) throw refuse(name, `gives it ${length} bytes where its shape needs ${expected}`)
   if (offset + expected > file.length) {
-    throw new UntrustedInputError(`The tensor '${name}' ends at byte ${offset + expected} of the file '${location}', which has ${file.length} bytes.`, { format: 'ONNX', path: location, offset, limit: file.length, actual: offset + expected })
+    throw new UntrustedInputError(`The tensor '${name}' ends at byte ${offset + expected} of the file '${location}', which has ${file.length} bytes.`,
+      { format: 'ONNX', path: location, offset, limit: file.length, actual: offset + expected })
   }
   return new Uint8Array(file.buffer, file.byteOffset + offset, expected)
 }

@@ -36,7 +36,8 @@ function declaration({ name, type }: ValueInfoMessage): { dtype: GraphInput['dty
   const tensorType = type?.tensor_type
   if (tensorType == null) throw unusable(name, 'is no tensor')
   const element = elementType(tensorType.elem_type)
-  if (element?.dtype === undefined) throw unusable(name, `holds ${element === undefined ? `elements of the unknown type ${tensorType.elem_type}` : element.name === 'STRING' ? 'text' : element.name}`)
+  if (element === undefined) throw unusable(name, `holds elements of the unknown type ${tensorType.elem_type}`)
+  if (element.dtype === undefined) throw unusable(name, `holds ${element.name === 'STRING' ? 'text' : element.name}`)
   if (tensorType.shape == null) throw new GraphError('BAD_GRAPH', `The input '${name}' does not say what shape it has. Export the network with the shape of its input.`, { name })
   const dims = tensorType.shape.dim ?? []
   if (dims.length > MOST_AXES) throw unusable(name, `has ${dims.length} axes`)
@@ -85,5 +86,6 @@ export function openLengthsError(values: readonly ValueInfoMessage[], dimensions
   })
   const others = [...new Set(inputs.flatMap(input => input.others))]
   const example = others.map(name => `'${name}': 32`).join(', ')
-  return new GraphError('AMBIGUOUS_NETWORK', `The input ${inputs.map(input => input.text).join(', ')} leaves several lengths open, and its weights fit none that was tried. Give all but that of the examples with the option dimensions, for example { ${example} }.`, { open: others })
+  const problem = `The input ${inputs.map(input => input.text).join(', ')} leaves several lengths open, and its weights fit none that was tried.`
+  return new GraphError('AMBIGUOUS_NETWORK', `${problem} Give all but that of the examples with the option dimensions, for example { ${example} }.`, { open: others })
 }

@@ -159,12 +159,14 @@ function precisionOf(graph: Graph): Precision {
 /** NaN is never meant; an infinite constant can be (masks, bounds), an infinite weight cannot. */
 function checkFinite(graph: Graph, allowed: boolean): void {
   if (allowed) return
-  const weights = new Set([...findParameters(graph), ...graph.nodes.filter(node => node.op === 'BatchNormalization').flatMap(node => node.inputs.slice(1, 5))])
+  const normalisations = graph.nodes.filter(node => node.op === 'BatchNormalization')
+  const weights = new Set([...findParameters(graph), ...normalisations.flatMap(node => node.inputs.slice(1, 5))])
   for (const [name, { dtype, data }] of graph.initializers) {
     if (!isFloat(dtype)) continue
     const at = weights.has(name) ? data.findIndex(value => !Number.isFinite(value)) : data.findIndex(value => Number.isNaN(value))
     if (at < 0) continue
-    throw new UntrustedInputError(`The tensor '${name}' holds ${data[at]} at element ${at}; training has probably diverged. The option allowNonFinite accepts such a network.`, { format: 'ONNX', path: name, actual: String(data[at]) })
+    throw new UntrustedInputError(`The tensor '${name}' holds ${data[at]} at element ${at}; training has probably diverged. The option allowNonFinite accepts such a network.`,
+      { format: 'ONNX', path: name, actual: String(data[at]) })
   }
 }
 
@@ -173,7 +175,8 @@ function chosenParameters(graph: Graph, names: readonly string[]): readonly stri
   for (const name of names) {
     if (real.includes(name)) continue
     const suggestion = nearestWord(name, real)
-    throw new OptionError('BAD_OPTION', `Option parameters names '${name}', which is no real tensor of the file.${suggestion === undefined ? '' : ` Did you mean '${suggestion}'?`}`, { option: 'parameters', value: name })
+    const question = suggestion === undefined ? '' : ` Did you mean '${suggestion}'?`
+    throw new OptionError('BAD_OPTION', `Option parameters names '${name}', which is no real tensor of the file.${question}`, { option: 'parameters', value: name })
   }
   return [...new Set(names)]
 }

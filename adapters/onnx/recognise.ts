@@ -20,7 +20,8 @@ const OTHERS: readonly (readonly [name: string, matches: (bytes: Uint8Array, hea
 export function recogniseOnnx(bytes: Uint8Array): void {
   if (bytes.length === 0) throw new UntrustedInputError('The ONNX file is empty.', { format: 'ONNX', actual: 0 })
   if (bytes.length > MOST_BYTES) {
-    throw new UntrustedInputError(`The ONNX file has ${bytes.length} bytes; the format allows ${MOST_BYTES} (2 GiB). Save the network with external data.`, { format: 'ONNX', limit: MOST_BYTES, actual: bytes.length })
+    throw new UntrustedInputError(`The ONNX file has ${bytes.length} bytes; the format allows ${MOST_BYTES} (2 GiB). Save the network with external data.`,
+      { format: 'ONNX', limit: MOST_BYTES, actual: bytes.length })
   }
   const head = String.fromCharCode(...bytes.subarray(0, 64))
   for (const [name, matches, advice] of OTHERS) {

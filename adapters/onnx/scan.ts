@@ -10,7 +10,9 @@ import { DEEPEST_MESSAGE, LONGEST_NAME, MOST_MESSAGES, MOST_VALUES } from './lim
 
 /** What a field holds; messages are referred to by name. */
 type Kind = 'varint' | 'float' | 'text' | 'bytes' | 'packed' | { readonly message: MessageName, readonly once?: boolean }
-type MessageName = 'Model' | 'OperatorSet' | 'Function' | 'Graph' | 'Node' | 'Attribute' | 'Tensor' | 'Segment' | 'Entry' | 'SparseTensor' | 'ValueInfo' | 'Type' | 'TensorType' | 'Shape' | 'Dimension'
+type MessageName =
+  | 'Model' | 'OperatorSet' | 'Function' | 'Graph' | 'Node' | 'Attribute' | 'Tensor' | 'Segment' | 'Entry' | 'SparseTensor'
+  | 'ValueInfo' | 'Type' | 'TensorType' | 'Shape' | 'Dimension'
 
 interface Field { readonly name: string, readonly kind: Kind }
 
@@ -18,18 +20,30 @@ const field = (name: string, kind: Kind): Field => ({ name, kind })
 
 /** The fields of schema.proto by number, and the subgraphs that it leaves out: they are not decoded, but checked too. */
 const MESSAGES: Readonly<Record<MessageName, Readonly<Record<number, Field>>>> = {
-  Model: { 1: field('ir_version', 'varint'), 2: field('producer_name', 'text'), 3: field('producer_version', 'text'), 7: field('graph', { message: 'Graph', once: true }), 8: field('opset_import', { message: 'OperatorSet' }), 25: field('functions', { message: 'Function' }) },
+  Model: {
+    1: field('ir_version', 'varint'), 2: field('producer_name', 'text'), 3: field('producer_version', 'text'), 7: field('graph', { message: 'Graph', once: true }),
+    8: field('opset_import', { message: 'OperatorSet' }), 25: field('functions', { message: 'Function' }),
+  },
   OperatorSet: { 1: field('domain', 'text'), 2: field('version', 'varint') },
   Function: { 1: field('name', 'text'), 7: field('node', { message: 'Node' }), 10: field('domain', 'text') },
-  Graph: { 1: field('node', { message: 'Node' }), 2: field('name', 'text'), 5: field('initializer', { message: 'Tensor' }), 11: field('input', { message: 'ValueInfo' }), 12: field('output', { message: 'ValueInfo' }), 15: field('sparse_initializer', { message: 'SparseTensor' }) },
-  Node: { 1: field('input', 'text'), 2: field('output', 'text'), 3: field('name', 'text'), 4: field('op_type', 'text'), 5: field('attribute', { message: 'Attribute' }), 7: field('domain', 'text') },
+  Graph: {
+    1: field('node', { message: 'Node' }), 2: field('name', 'text'), 5: field('initializer', { message: 'Tensor' }), 11: field('input', { message: 'ValueInfo' }),
+    12: field('output', { message: 'ValueInfo' }), 15: field('sparse_initializer', { message: 'SparseTensor' }),
+  },
+  Node: {
+    1: field('input', 'text'), 2: field('output', 'text'), 3: field('name', 'text'), 4: field('op_type', 'text'), 5: field('attribute', { message: 'Attribute' }),
+    7: field('domain', 'text'),
+  },
   Attribute: {
-    1: field('name', 'text'), 2: field('f', 'float'), 3: field('i', 'varint'), 4: field('s', 'bytes'), 5: field('t', { message: 'Tensor', once: true }), 6: field('g', { message: 'Graph' }),
+    1: field('name', 'text'), 2: field('f', 'float'), 3: field('i', 'varint'), 4: field('s', 'bytes'), 5: field('t', { message: 'Tensor', once: true }),
+    6: field('g', { message: 'Graph' }),
     7: field('floats', 'float'), 8: field('ints', 'varint'), 9: field('strings', 'bytes'), 11: field('graphs', { message: 'Graph' }), 20: field('type', 'varint'),
   },
   Tensor: {
-    1: field('dims', 'varint'), 2: field('data_type', 'varint'), 3: field('segment', { message: 'Segment' }), 4: field('float_data', 'packed'), 5: field('int32_data', 'packed'), 6: field('string_data', 'bytes'), 7: field('int64_data', 'packed'),
-    8: field('name', 'text'), 9: field('raw_data', 'bytes'), 10: field('double_data', 'packed'), 11: field('uint64_data', 'packed'), 13: field('external_data', { message: 'Entry' }), 14: field('data_location', 'varint'),
+    1: field('dims', 'varint'), 2: field('data_type', 'varint'), 3: field('segment', { message: 'Segment' }), 4: field('float_data', 'packed'),
+    5: field('int32_data', 'packed'), 6: field('string_data', 'bytes'), 7: field('int64_data', 'packed'),
+    8: field('name', 'text'), 9: field('raw_data', 'bytes'), 10: field('double_data', 'packed'), 11: field('uint64_data', 'packed'),
+    13: field('external_data', { message: 'Entry' }), 14: field('data_location', 'varint'),
   },
   Segment: { 1: field('begin', 'varint'), 2: field('end', 'varint') },
   Entry: { 1: field('key', 'text'), 2: field('value', 'text') },
@@ -68,7 +82,8 @@ function scanMessage(scan: Scan, name: MessageName, end: number): void {
   if (scan.path.length > DEEPEST_MESSAGE) throw fault(scan, `more than ${DEEPEST_MESSAGE} messages inside of each other`, scan.offset, { limit: DEEPEST_MESSAGE })
   if (++scan.messages > MOST_MESSAGES) throw fault(scan, `more than ${MOST_MESSAGES} nodes, tensors, attributes and other parts`, scan.offset, { limit: MOST_MESSAGES })
   const fields = MESSAGES[name]
-  const seen = new Set<number>()
+  // One bit for each field, all of whose numbers are below 32.
+  let seen = 0
   while (scan.offset < end) {
     const start = scan.offset
     const tag = varint(scan, end)
@@ -79,8 +94,8 @@ function scanMessage(scan: Scan, name: MessageName, end: number): void {
       skip(scan, wire, end, start)
       continue
     }
-    if (typeof known.kind === 'object' && known.kind.once === true && seen.has(number)) throw fault(scan, `the field '${known.name}' twice`, start)
-    seen.add(number)
+    if (typeof known.kind === 'object' && known.kind.once === true && (seen & 1 << number) !== 0) throw fault(scan, `the field '${known.name}' twice`, start)
+    seen |= 1 << number
     scan.path.push(known.name)
     scanField(scan, known.kind, wire, end, start)
     scan.path.pop()
@@ -98,7 +113,7 @@ function scanField(scan: Scan, kind: Kind, wire: number, end: number, start: num
     const stop = scan.offset + length
     if (typeof kind === 'object') scanMessage(scan, kind.message, stop)
     else if (kind === 'text') scanText(scan, length, start)
-    else if (kind === 'varint') while (scan.offset < stop) countValue(scan, () => varint(scan, stop), start)
+    else if (kind === 'varint') scanNumbers(scan, stop, start)
     else if (kind === 'float') {
       if (length % 4 !== 0) throw fault(scan, `${length} bytes for a list of floats`, start, { actual: length })
       scan.values += length / 4
@@ -108,9 +123,12 @@ function scanField(scan: Scan, kind: Kind, wire: number, end: number, start: num
   }
 }
 
-function countValue(scan: Scan, read: () => void, start: number): void {
-  if (++scan.values > MOST_VALUES) throw fault(scan, `more than ${MOST_VALUES} names and numbers`, start, { limit: MOST_VALUES })
-  read()
+/** A packed list of integers. */
+function scanNumbers(scan: Scan, stop: number, start: number): void {
+  while (scan.offset < stop) {
+    if (++scan.values > MOST_VALUES) throw fault(scan, `more than ${MOST_VALUES} names and numbers`, start, { limit: MOST_VALUES })
+    varint(scan, stop)
+  }
 }
 
 function scanText(scan: Scan, length: number, start: number): void {

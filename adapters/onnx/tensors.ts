@@ -25,7 +25,9 @@ export function readTensor(message: TensorMessage, files: ExternalData, name: st
   const type = elementType(message.data_type ?? 0)
   if (type === undefined) throw damaged(name, `has the unknown element type ${message.data_type ?? 0}`, { actual: message.data_type ?? 0 })
   if (type.dtype === undefined) {
-    throw new UntrustedInputError(`The tensor '${name.slice(0, 200)}' of the ONNX file has elements of type ${type.name}, which is not supported; expected real numbers of 16, 32 or 64 bits, integers or booleans.`, { format: 'ONNX', path: name, actual: type.name }, 'UNSUPPORTED_FORMAT')
+    const expected = 'expected real numbers of 16, 32 or 64 bits, integers or booleans'
+    throw new UntrustedInputError(`The tensor '${name.slice(0, 200)}' of the ONNX file has elements of type ${type.name}, which is not supported; ${expected}.`,
+      { format: 'ONNX', path: name, actual: type.name }, 'UNSUPPORTED_FORMAT')
   }
   if (message.segment != null) throw damaged(name, 'is one segment of several, which is not supported')
   const elements = sizeOf(shape)
@@ -51,7 +53,8 @@ function storedBytes(message: TensorMessage, type: ElementType, expected: number
   const raw = Object.hasOwn(message, 'raw_data')
   const used = FIELDS.filter(field => message[field] !== undefined && message[field].length > 0)
   const external = isExternal(message)
-  if ((raw ? 1 : 0) + used.length + (external ? 1 : 0) > 1) throw damaged(name, `stores its values twice (${[...(external ? ['external_data'] : []), ...(raw ? ['raw_data'] : []), ...used].join(', ')})`)
+  const places = [...(external ? ['external_data'] : []), ...(raw ? ['raw_data'] : []), ...used]
+  if (places.length > 1) throw damaged(name, `stores its values twice (${places.join(', ')})`)
   const wrong = used.find(field => field !== type.field)
   if (wrong !== undefined) throw damaged(name, `of type ${type.name} stores its values in ${wrong}; expected ${type.field} or raw_data`)
   if (external) return externalBytes(message, expected, files)
@@ -120,11 +123,14 @@ function unpack(bytes: Uint8Array, elements: number, bits: 2 | 4, signed: boolea
 }
 
 /**
- * The tensor in a dtype of the core. Integers beyond 2^53 become the nearest such number: exporters write the largest
+ * The tensor in a dtype of the core, on its own storage: the file's bytes belong to the caller. Integers beyond 2^53 become the nearest such number: exporters write the largest
  * integer where they mean "to the end".
  */
 export function toCoreTensor(value: FileTensor, name: string): Tensor {
-  if (value.dtype !== 'int64' && value.dtype !== 'uint64') return toTensor(value, name)
+  if (value.dtype !== 'int64' && value.dtype !== 'uint64') {
+    const read = toTensor(value, name)
+    return read.data.buffer === value.bytes.buffer ? { ...read, data: read.data.slice() } : read
+  }
   const view = new DataView(value.bytes.buffer, value.bytes.byteOffset, value.bytes.byteLength)
   const data = allocate('int64', sizeOf(value.shape))
   for (let i = 0; i < data.length; i++) {

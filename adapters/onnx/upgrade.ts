@@ -24,7 +24,8 @@ interface Change { readonly before: number, readonly rewrite: Rewrite }
 /** @throws UntrustedInputError UNSUPPORTED_FORMAT */
 export function checkOpset(opset: number): void {
   if (opset >= OLDEST_OPSET && opset <= NEWEST_OPSET) return
-  throw new UntrustedInputError(`The ONNX file uses operator set ${opset}; supported are ${OLDEST_OPSET} to ${NEWEST_OPSET}. ${opset > NEWEST_OPSET ? 'Export it again with a smaller opset_version.' : 'Convert it with onnx.version_converter, or export it again.'}`,
+  const advice = opset > NEWEST_OPSET ? 'Export it again with a smaller opset_version.' : 'Convert it with onnx.version_converter, or export it again.'
+  throw new UntrustedInputError(`The ONNX file uses operator set ${opset}; supported are ${OLDEST_OPSET} to ${NEWEST_OPSET}. ${advice}`,
     { format: 'ONNX', path: 'opset_import', actual: opset, limit: opset > NEWEST_OPSET ? NEWEST_OPSET : OLDEST_OPSET }, 'UNSUPPORTED_FORMAT')
 }
 
@@ -126,9 +127,11 @@ const softmaxOfMatrix: Rewrite = (node, context) => {
   const axis = given < 0 && shape !== undefined ? given + shape.length : given
   // Over one axis alone, as nearly always, the old and the new form agree.
   if (shape !== undefined && axis < shape.length && shape.slice(axis + 1).every(isOne)) return { ...node, attributes: { axis } }
-  if (shape !== undefined && isOne(shape[axis]) && shape.slice(axis).filter(dim => dim !== 1).length === 1) return { ...node, attributes: { axis: shape.findIndex((dim, i) => i >= axis && dim !== 1) } }
+  if (shape !== undefined && isOne(shape[axis]) && shape.slice(axis).filter(dim => dim !== 1).length === 1) {
+    return { ...node, attributes: { axis: shape.findIndex((dim, i) => i >= axis && dim !== 1) } }
+  }
   const rows = context.node('Flatten', [x], { axis })
-  return { op: 'Reshape', inputs: [context.node(node.op, [rows], { axis: -1 }), context.node('Shape', [x])], outputs: node.outputs, attributes: {}, ...(node.name === undefined ? {} : { name: node.name }) }
+  return { ...node, op: 'Reshape', inputs: [context.node(node.op, [rows], { axis: -1 }), context.node('Shape', [x])], attributes: {} }
 }
 
 /** In inference it passes its input on. */
@@ -188,7 +191,8 @@ const CHANGES: ReadonlyMap<string, readonly Change[]> = new Map<string, readonly
   ['Squeeze', [{ before: 13, rewrite: listsToInputs('axes') }]],
   ['Unsqueeze', [{ before: 13, rewrite: listsToInputs('axes') }]],
   ['ReduceSum', [{ before: 13, rewrite: listsToInputs('axes') }]],
-  ...['ReduceMean', 'ReduceMax', 'ReduceMin', 'ReduceProd', 'ReduceL1', 'ReduceL2', 'ReduceLogSum', 'ReduceLogSumExp', 'ReduceSumSquare'].map(op => [op, [{ before: 18, rewrite: listsToInputs('axes') }]] as const),
+  ...['ReduceMean', 'ReduceMax', 'ReduceMin', 'ReduceProd', 'ReduceL1', 'ReduceL2', 'ReduceLogSum', 'ReduceLogSumExp', 'ReduceSumSquare']
+    .map(op => [op, [{ before: 18, rewrite: listsToInputs('axes') }]] as const),
   ...['Softmax', 'LogSoftmax', 'Hardmax'].map(op => [op, [{ before: 13, rewrite: softmaxOfMatrix }]] as const),
   ['GroupNormalization', [{ before: 21, rewrite: groupScales }]],
   ['Upsample', [{ before: always, rewrite: upsample }]],

@@ -69,6 +69,11 @@ t.test('an open length that the weights determine is found, or asked for', async
 })
 
 t.test('of an input for one example the open axis is a length, the fixed one the batch', async t => {
-  const graph = readOnnx(b.model({ nodes: [b.node('Relu', ['x'], ['y'])], inputs: [b.value('x', [1, 'time', 4])], outputs: [b.value('y', [1, 'time', 4])] }))
+  const graph = readOnnx(b.model({
+    nodes: [b.node('Reshape', ['x', 'heads'], ['h']), b.node('ReduceSum', ['h', 'axes'], ['y'], { keepdims: 0 })], tensors: [b.integers('heads', [4], [1, -1, 2, 2]), b.integers('axes', [2], [1, 2])],
+    inputs: [b.value('x', [1, 'time', 4])], outputs: [b.value('y', [1, 2])],
+  }))
   t.same(graph.inputs[0], { name: 'x', dtype: 'float32', shape: [BATCH, 32, 4], openAxes: [1] })
+  const settled = settleOpenAxes(graph, 'x', [3, 4])
+  t.same(runGraph(settled, new Map([['x', tensor('float32', [2, 3, 4], new Array(24).fill(1))]]), 'float32').get('y')!, { dtype: 'float32', shape: [2, 2], data: Float32Array.of(6, 6, 6, 6) })
 })
