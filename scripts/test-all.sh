@@ -7,7 +7,7 @@ cd "$(dirname "$0")/.."
 logs=$(mktemp -d)
 trap 'rm -rf "$logs"' EXIT
 
-need_debian_packages python3-venv: r-base-core:R r-cran-nnet: r-cran-testthat: r-cran-cli: r-cran-generics: r-cran-ggplot2: r-cran-knitr: r-cran-rmarkdown: pandoc:pandoc
+need_debian_packages python3-venv: r-base-core:R r-cran-nnet: r-cran-testthat: r-cran-cli: r-cran-generics: r-cran-ggplot2: r-cran-knitr: r-cran-rmarkdown: r-cran-processx: pandoc:pandoc
 say 'Python: a virtual environment with numpy, msgpack, onnx, safetensors, scikit-learn, pandas, pytest, mypy, ruff'
 python_environment .venv -r clients/python/requirements-test.txt
 
@@ -21,6 +21,9 @@ say 'Python'
 .venv/bin/python -m pytest --quiet clients/python/tests | tee "$logs/python"
 .venv/bin/python -m mypy --strict clients/python/src/polylaplace
 .venv/bin/python -m ruff check clients/python
+
+say 'Benchmarks: small ones, to see that they run'
+npm run bench -- --quick --ours --only W1,W2,W3/all/kron,W8-1000
 
 say 'R'
 bash clients/r/tests/check.sh | tee "$logs/r"

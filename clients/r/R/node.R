@@ -97,8 +97,7 @@ find_node <- function() {
   the$node
 }
 
-search_node <- function() {
-  found <- node_candidates()
+search_node <- function(found = node_candidates()) {
   if (length(found) == 0) stop_no_node("polylaplace needs Node.js, and there is none on this machine.")
   problem <- NULL
   for (candidate in found) {
