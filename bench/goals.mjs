@@ -55,12 +55,16 @@ function isAll({ cell }) { return cell === 'all/kron' || cell === 'all/diag' }
 
 function where({ workload, cell }, what) { return `${workload} ${cell} ${what}` }
 
-/** Times of a peer over those of the faster engine. */
+/** Times of a peer over those of the faster engine, at the full size; and where that is scaled, at the peer's size too. */
 function speedups(record, peer, phases) {
   const other = record.results[peer]
   const own = engineResults(record)
   if (other?.fit === undefined || own.length === 0) return []
-  return phases.map(phase => ({ value: fullSize(record, other, phase) / Math.min(...own.map(result => result[phase])), where: where(record, phase) }))
+  const faster = (results, phase) => Math.min(...results.map(result => result[phase]))
+  const full = phases.map(phase => ({ value: fullSize(record, other, phase) / faster(own, phase), where: where(record, phase) }))
+  if (other.n === record.n && other.test === record.test) return full
+  const reduced = engineResults(record, true)
+  return [...full, ...phases.map(phase => ({ value: other[phase] / faster(reduced, phase), where: where(record, `${phase}, reduced`) }))]
 }
 
 function startSpeedups(record) {
@@ -93,10 +97,10 @@ function flatness(records) {
   })
 }
 
-/** Our time over numpy's; the better build counts, as where the host has it. */
+/** Our time over numpy's, of both WebAssembly builds. */
 function kernelRatios(kernels, kernel) {
-  return kernels.filter(row => row.kernel === kernel && row.order >= 512 && row.numpy !== undefined && row.ours !== undefined)
-    .map(row => ({ value: row.ours / row.numpy, where: `${kernel} ${row.order}` }))
+  return kernels.filter(row => row.kernel === kernel && row.order >= 512 && row.seconds.numpy !== undefined).flatMap(({ order, seconds }) =>
+    ['relaxed-simd', 'simd'].filter(build => seconds[build] !== undefined).map(build => ({ value: seconds[build] / seconds.numpy, where: `${kernel} ${order} ${build}` })))
 }
 
 function pipeLosses(record) {

@@ -57,11 +57,11 @@ if (options.only === undefined) {
   process.stderr.write(`Written: ${await writeReport(kind)}\n`)
 }
 
-/** What bench/report.mjs reads: seconds of the best build and of numpy, and the texts of the table. */
+/** What bench/report.mjs reads: seconds by build and library, and the texts of the table. */
 function record(each, names, times) {
   const { kernel, dtype, label, unit, shape: [order] } = each
-  const known = names.flatMap((name, i) => (times[i] === undefined ? [] : [[name, shown(each, times[i])]]))
-  return { kernel, dtype, label, unit, order, ours: times[0], numpy: times[names.indexOf('numpy')], shown: Object.fromEntries(known) }
+  const known = names.map((name, i) => [name, times[i]]).filter(([, time]) => time !== undefined)
+  return { kernel, dtype, label, unit, order, seconds: Object.fromEntries(known), shown: Object.fromEntries(known.map(([name, time]) => [name, shown(each, time)])) }
 }
 
 /** The cases; shape is m, n, k of the product, or n of a square matrix thrice. */

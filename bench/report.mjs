@@ -88,7 +88,7 @@ function libraryRows(record, { key, label }) {
   const reduced = smaller ? result : record.results[`${key} reduced`]
   if (reduced?.fit !== undefined) {
     const size = `N=${reduced.n.toLocaleString('en')}, predict ${reduced.test.toLocaleString('en')}`
-    rows.push([record.cell, `${label} at ${size}`, ...PHASES.map(phase => timeText(reduced[phase])), timeText(reduced.start), ...memory(reduced), smaller ? '' : difference(reduced), '', ''])
+    rows.push([record.cell, `${label} at ${size}`, ...PHASES.map(phase => sameSizeText(record, reduced, key, phase)), timeText(reduced.start), ...memory(reduced), smaller ? '' : difference(reduced), '', ''])
   }
   return rows
 }
@@ -104,6 +104,13 @@ function phaseText(record, result, key, phase) {
   const other = record.results['laplace-torch']
   if (!ENGINES.includes(key) || other?.fit === undefined) return text
   return `${text} (${scaled(other, phase) ? '~' : ''}${ratioText(fullSize(record, other, phase) / result[phase])})`
+}
+
+/** The same at the smaller size, nothing scaled. */
+function sameSizeText(record, result, key, phase) {
+  const other = record.results['laplace-torch']
+  const text = timeText(result[phase])
+  return ENGINES.includes(key) && other?.fit !== undefined ? `${text} (${ratioText(other[phase] / result[phase])})` : text
 }
 
 function overLimit(record, result, key) {

@@ -119,7 +119,7 @@ def main() -> None:
     parser.add_argument("--untrained", action="store_true")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("names", nargs="*")
-    options = parser.parse_args()
+    options = parser.parse_intermixed_args()
     options.folder.mkdir(parents=True, exist_ok=True)
     for name, spec in WORKLOADS.items():
         if options.names and not any(name == wanted or name.startswith(f"{wanted}-") for wanted in options.names):
