@@ -37,9 +37,10 @@ test_that("the option comes before the environment, and node is looked for once"
   node <- inside$find_node()
   local_options(polylaplace.node = node)
   expect_identical(inside$find_node(), node)
-  inside$the$node <- "remembered"
+  memory <- inside$the
+  memory$node <- "remembered"
   expect_identical(inside$find_node(), "remembered")
-  inside$the$node_key <- NULL
+  memory$node_key <- NULL
 })
 
 test_that("doctor says that all is well", {
