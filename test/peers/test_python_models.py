@@ -161,7 +161,7 @@ def test_loaders_and_tensors_are_data() -> None:
     dataset = torch.utils.data.TensorDataset(torch.as_tensor(X), torch.as_tensor(Y))
     loader = torch.utils.data.DataLoader(dataset, batch_size=7)
     la = Laplace(module, "classification").fit(loader)
-    whole = Laplace(module, "classification").fit(torch.as_tensor(X, requires_grad=True), torch.as_tensor(Y))
+    whole = Laplace(module, "classification").fit(torch.tensor(X, requires_grad=True), torch.as_tensor(Y))
     assert la.log_marginal_likelihood() == pytest.approx(whole.log_marginal_likelihood(), rel=1e-10)
     la.optimize_prior_precision(method="linearized")
     whole.optimize_prior_precision(method="linearized")

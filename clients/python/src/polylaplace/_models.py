@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import sys
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -217,15 +218,18 @@ def _torch_export(module: Any, example: Array) -> bytes:
     module.eval()
     buffer = io.BytesIO()
     try:
-        torch.onnx.export(
-            module,
-            (rows,),
-            buffer,
-            input_names=["x"],
-            output_names=["y"],
-            dynamic_axes={"x": {0: "n"}, "y": {0: "n"}},
-            dynamo=False,
-        )
+        with warnings.catch_warnings():
+            # torch announces another exporter, which needs further packages.
+            warnings.simplefilter("ignore", DeprecationWarning)
+            torch.onnx.export(
+                module,
+                (rows,),
+                buffer,
+                input_names=["x"],
+                output_names=["y"],
+                dynamic_axes={"x": {0: "n"}, "y": {0: "n"}},
+                dynamo=False,
+            )
     except Exception as error:
         raise GraphError(
             f"The {type(module).__name__} is not a plain Sequential, and torch's ONNX export of it failed: {error}. "
