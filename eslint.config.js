@@ -15,9 +15,6 @@ export default tseslint.config(
       'eqeqeq': ['error', 'always', { null: 'ignore' }],
       'no-var': 'error',
       'prefer-const': 'error',
-      'no-eval': 'error',
-      'no-new-func': 'error',
-      'no-implied-eval': 'error',
       'no-restricted-syntax': ['error',
         { selector: 'ExportDefaultDeclaration', message: 'Export by name.' },
         { selector: 'TSEnumDeclaration', message: 'Use a union of words.' },
@@ -27,7 +24,10 @@ export default tseslint.config(
   {
     files: ['**/*.ts'],
     ignores: ['test/**'],
-    rules: { '@typescript-eslint/no-explicit-any': 'error', '@typescript-eslint/no-non-null-assertion': 'error' },
+    rules: {
+      '@typescript-eslint/no-explicit-any': 'error', '@typescript-eslint/no-non-null-assertion': 'error',
+      'no-eval': 'error', 'no-new-func': 'error', 'no-implied-eval': 'error',
+    },
   },
   {
     // The core runs in a browser: no module of Node, nothing of the host by name.

@@ -23,6 +23,11 @@ need_debian_packages() {
   fi
 }
 
+# need_python  A Python that can make virtual environments, from wherever.
+need_python() {
+  python3 -c 'import ensurepip, venv' 2> /dev/null || need_debian_packages python3-venv:
+}
+
 # python_environment FOLDER PIP-ARGUMENTS ...  Makes or reuses a virtual environment with these packages.
 python_environment() {
   local folder=$1; shift

@@ -7,7 +7,7 @@ cd "$(dirname "$0")/.."
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
 
-need_debian_packages python3-venv:
+need_python
 say 'Python: a virtual environment with torch (CPU), safetensors, onnx, scikit-learn'
 python_environment .venv-peers -r test/peers/requirements.txt
 

@@ -1,6 +1,8 @@
 /** @file What is promised of the built package, tried in processes of its own. */
 import t from 'tap'
 import { execFile } from 'node:child_process'
+import { readFileSync, symlinkSync } from 'node:fs'
+import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 
@@ -61,4 +63,22 @@ t.test('the program runs, from any folder', async t => {
   t.match(await node(main, 'selftest'), /All is well/)
   await t.rejects(node(main, 'fit'), { code: 2, stderr: /fit needs MODEL/ })
   await t.rejects(node(main, 'inspect', 'absent'), { code: 1, stderr: /there is no such file/ })
+})
+
+t.test('what is packed is enough: every entry loads, and the demo runs', async t => {
+  const folder = t.testdir({})
+  const run = promisify(execFile)
+  await run('npm', ['pack', '--ignore-scripts', '--silent', '--pack-destination', folder], { cwd: root })
+  const { version, exports } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
+  await run('tar', ['xzf', `polylaplace-${version}.tgz`], { cwd: folder })
+  const unpacked = join(folder, 'package')
+  symlinkSync(join(root, 'node_modules'), join(unpacked, 'node_modules'), 'dir')
+  const adapters = ['onnx', 'onnxruntime', 'network', 'pytorch', 'safetensors', 'keras', 'flux', 'layers', 'nnet', 'sklearn']
+  const entries = Object.keys(exports).filter(path => !path.includes('*') && !path.endsWith('.json')).map(path => `polylaplace${path.slice(1)}`)
+  // A package may import itself by its name.
+  const names = [...entries, ...adapters.map(name => `polylaplace/adapters/${name}`)]
+  const { stdout } = await run(process.execPath, script(...names.map((name, i) => `import * as m${i} from '${name}'`), `console.log(JSON.stringify([${names.map((_, i) => `Object.keys(m${i}).length`).join(', ')}]))`), { cwd: unpacked })
+  for (const [i, count] of (JSON.parse(stdout) as number[]).entries()) t.ok(count > 0, names[i])
+  const demo = await run(process.execPath, ['dist/cli/main.js', 'demo', '--json'], { cwd: unpacked })
+  t.equal(JSON.parse(demo.stdout).summary.tuned, 'linearized')
 })

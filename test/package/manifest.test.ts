@@ -41,7 +41,7 @@ t.test('onnxruntime-node loads', async t => {
 
 t.test('every command that the documents name is one of package.json', async t => {
   let named = 0
-  for (const file of ['README.md', 'CONTRIBUTING.md', 'docs/architecture.md', 'docs/decisions.md', 'docs/security.md', 'docs/protocol.md', 'clients/python/README.md', 'clients/r/README.md']) {
+  for (const file of ['README.md', 'CONTRIBUTING.md', 'docs/architecture.md', 'docs/decisions.md', 'docs/security.md', 'docs/protocol.md', 'docs/formats.md', 'docs/performance.md', 'docs/corpus.md', 'clients/python/README.md', 'clients/r/README.md']) {
     for (const [, script] of readFileSync(root + file, 'utf8').matchAll(/\bnpm (?:run )?(demo|test|[a-z]+:[a-z-]+|(?<=run )[a-z]+)\b/g)) {
       named++
       t.ok(script in manifest.scripts, `${file}: npm run ${script}`)
