@@ -137,7 +137,7 @@ function visit(walk: Walk, value: PickleValue, name: string): boolean {
     return true
   }
   if (typeof value !== 'object' || value === null || walk.barren.has(value) || walk.open.has(value)) return false
-  if (walk.open.size > DEEPEST) return false
+  if (walk.open.size > DEEPEST) refuseTorch(`nests its parts deeper than ${DEEPEST} (at '${name.slice(0, 100)}')`, { limit: DEEPEST, path: name.slice(0, 200) })
   walk.open.add(value)
   let fruitful = false
   for (const [key, child] of childrenOf(value)) {
