@@ -1,6 +1,7 @@
 /** @file Tells the format of a file by its content, whatever its name says; nothing is decoded. */
 import { isContainer } from '../../core/container.js'
 import { LaplaceError, UntrustedInputError } from '../../core/errors.js'
+import { isJld2 } from '../flux/jld2-file.js'
 import { isHdf5 } from '../hdf5.js'
 import { isZip, openZip } from '../zip/index.js'
 
@@ -55,7 +56,7 @@ export function recognise(bytes: Uint8Array): Recognised {
   if (bytes.length === 0) throw new UntrustedInputError('The file is empty.', { format: 'unknown', actual: 0 })
   if (isContainer(bytes)) return { format: 'posterior' }
   if (isZip(bytes)) return recogniseZip(bytes)
-  if (isHdf5(bytes)) return { format: isJld2Header(bytes) ? 'jld2' : 'keras' }
+  if (isHdf5(bytes)) return { format: isJld2(bytes) ? 'jld2' : 'keras' }
   if (isBson(bytes)) return { format: 'flux' }
   if (bytes[0] === 0x80 && bytes[1] >= 2 && bytes[1] <= 5) return recognisePickle(bytes)
   for (const [name, offset, signature, advice] of SIGNATURES) if (beginsWith(bytes, offset, signature)) return other(name, advice)
@@ -73,20 +74,6 @@ export function recognise(bytes: Uint8Array): Recognised {
   return other('of no known format', `known are ONNX, PyTorch, safetensors, Flux (BSON.jl, JLD2), Keras and posteriors of this library; ${TO_ONNX}`)
 }
 
-/** The name of a format for messages. */
-export function titleOf(format: Format): string {
-  switch (format) {
-    case 'onnx': return 'ONNX'
-    case 'pytorch': return 'PyTorch'
-    case 'safetensors': return 'safetensors'
-    case 'safetensors-index': return 'an index of safetensors parts'
-    case 'flux': return 'BSON, as Flux networks are saved'
-    case 'jld2': return 'JLD2'
-    case 'keras': return 'Keras'
-    case 'posterior': return 'a posterior of this library'
-  }
-}
-
 function textOf(bytes: Uint8Array, most: number): string { return new TextDecoder('latin1').decode(bytes.subarray(0, most)) }
 
 /** Whether the first bytes have no control characters but those of text. */
@@ -99,11 +86,9 @@ function beginsWith(bytes: Uint8Array, offset: number, signature: readonly numbe
   return wanted.every((byte, i) => bytes[offset + i] === byte)
 }
 
-/** JLD2 has a header of 512 bytes of its own before the signature of HDF5. */
-function isJld2Header(bytes: Uint8Array): boolean { return textOf(bytes, 64).startsWith('HDF5-based Julia Data Format') }
-
+/** A document says its length, ends with 0, and begins with an element of a type from 1 to 19 (or is empty). */
 function isBson(bytes: Uint8Array): boolean {
-  return bytes.length >= 5 && bytes[bytes.length - 1] === 0 && new DataView(bytes.buffer, bytes.byteOffset, 4).getInt32(0, true) === bytes.length
+  return bytes.length >= 5 && bytes[bytes.length - 1] === 0 && bytes[4] <= 0x13 && new DataView(bytes.buffer, bytes.byteOffset, 4).getInt32(0, true) === bytes.length
 }
 
 /** A BSON document whose length is not that of the file: its reader says so. */

@@ -52,19 +52,23 @@ export function readString(cursor: JsonCursor, what: string): string {
   const start = cursor.offset
   let offset = start
   let escaped = false
+  let plain = true
   while (offset < end && bytes[offset] !== QUOTE) {
     if (bytes[offset] === BACKSLASH) { escaped = true; offset++ }
+    plain &&= bytes[offset] >= SPACE && bytes[offset] < 0x7f
     offset++
   }
   if (offset >= end) throw malformed(cursor, 'The JSON is malformed: a text has no end')
   if (offset - start > LONGEST_STRING) throw malformed(cursor, `The JSON has a text of more than ${LONGEST_STRING} bytes`)
+  cursor.offset = offset + 1
+  // Names and words are short and plain: a decoder for each would cost more than the rest of a header.
+  if (plain && !escaped && offset - start <= 256) return String.fromCharCode(...bytes.subarray(start, offset))
   let text: string
   try {
     text = utf8.decode(bytes.subarray(start, offset))
   } catch {
     throw malformed(cursor, 'The JSON is not UTF-8')
   }
-  cursor.offset = offset + 1
   if (!escaped && !hasControl(text)) return text
   try {
     return JSON.parse(`"${text}"`) as string
@@ -85,9 +89,12 @@ export function readCount(cursor: JsonCursor, what: string): number {
   const start = cursor.offset
   let { offset } = cursor
   while (offset < end && offset - start < 32 && isNumberByte(bytes[offset])) offset++
-  const text = String.fromCharCode(...bytes.subarray(start, offset))
-  const value = /^(0|[1-9][0-9]*)$/.test(text) ? Number(text) : NaN
-  if (!Number.isSafeInteger(value)) throw malformed(cursor, `${what} must be an integer from 0 to 2^53 - 1; got ${text === '' ? 'something else' : text}`, undefined, text)
+  let value = offset === start || (bytes[start] === 0x30 && offset > start + 1) ? NaN : 0
+  for (let i = start; i < offset; i++) value = bytes[i] >= 0x30 && bytes[i] <= 0x39 ? value * 10 + (bytes[i] - 0x30) : NaN
+  if (!Number.isSafeInteger(value)) {
+    const text = String.fromCharCode(...bytes.subarray(start, offset))
+    throw malformed(cursor, `${what} must be an integer from 0 to 2^53 - 1; got ${text === '' ? 'something else' : text}`, undefined, text)
+  }
   cursor.offset = offset
   return value
 }
@@ -102,7 +109,7 @@ export function readCounts(cursor: JsonCursor, what: string, most: number): numb
   const values: number[] = []
   readList(cursor, what, () => {
     if (values.length >= most) throw malformed(cursor, `${what} has more than ${most} numbers`)
-    values.push(readCount(cursor, `${what}, number ${values.length + 1},`))
+    values.push(readCount(cursor, what))
   })
   return values
 }
