@@ -25,7 +25,7 @@ const LARGEST_DENSE = 700
 const MOST_STEPS = 500
 const MOST_HALVINGS = 60
 /** The residual of conjugate gradients relative to the gradient. */
-const FORCING = 1e-3
+const FORCING = 1e-2
 const MOST_GRADIENT_STEPS = 400
 
 /**

@@ -49,6 +49,8 @@ export function linearModel(likelihood: LikelihoodModel, slots: readonly Paramet
   const layer = lastLayerShape(slots)
   const { out: outputs, in: inputs } = layer
   const phi = withOnes(features, examples, inputs, layer.bias >= 0)
+  // Directions of a search need no more digits than the features have.
+  const direct: RealArray = features instanceof Float32Array ? Float32Array.from(phi) : phi
   const width = inputs + (layer.bias < 0 ? 0 : 1)
   const size = outputs * width
   const indices = lastLayerIndices(slots)
@@ -82,7 +84,15 @@ export function linearModel(likelihood: LikelihoodModel, slots: readonly Paramet
     },
     hessianTimes: f => {
       const lambda = lambdaTimes(likelihood, f, examples, outputs)
-      return v => back(lambda(times(v)))
+      return v => {
+        const u = realLike(direct, examples * outputs)
+        const matrix = realLike(direct, size)
+        for (let i = 0; i < size; i++) matrix[i] = v[indices[i]]
+        gemm(false, true, examples, outputs, width, 1, direct, matrix, 0, u)
+        const product = new Float64Array(size)
+        gemm(true, false, outputs, width, examples, 1, lambda(u), direct, 0, product)
+        return fromMatrix(product)
+      }
     },
     curvature,
     spectrum: (f, structure) => {
@@ -103,6 +113,9 @@ export function linearModel(likelihood: LikelihoodModel, slots: readonly Paramet
   }
 }
 
+/** Zeros of the same precision. */
+function realLike(values: RealArray, length: number): RealArray { return values instanceof Float32Array ? new Float32Array(length) : new Float64Array(length) }
+
 /** Eigenvalues of A = phi' phi / N, not negative. */
 function inputEigenvalues(features: RealArray, examples: number, inputs: number): Float64Array {
   const matrix = new Float64Array(inputs * inputs)
@@ -117,7 +130,7 @@ function outer(b: Float64Array, a: Float64Array): Float64Array {
 }
 
 /** u -> Lambda_n u_n for every example; the argument is overwritten. */
-function lambdaTimes(likelihood: LikelihoodModel, f: Float64Array, examples: number, outputs: number): (u: Float64Array) => Float64Array {
+function lambdaTimes(likelihood: LikelihoodModel, f: Float64Array, examples: number, outputs: number): (u: RealArray) => RealArray {
   if (likelihood.hessianPattern === 'identity') return u => u
   if (likelihood.hessianPattern === 'diagonal') {
     const diagonal = likelihood.hessianDiagonal(f, examples, outputs)

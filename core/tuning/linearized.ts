@@ -43,6 +43,9 @@ export interface LinearizedFit {
 const MOST_ROUNDS = 300
 /** Largest change of a logarithm in the last round. */
 const TOLERANCE = 1e-10
+/** Largest step of the mode, relative to its size, after which it counts as found: of the last mode, and of the first. */
+const FINAL_TOLERANCE = 1e-10
+const FIRST_TOLERANCE = 0.03
 
 /** One evaluation of the fixed-point map. */
 interface Round { readonly mode: LinearMode, readonly gamma: Float64Array, readonly image: Float64Array }
@@ -67,7 +70,7 @@ export function tuneLinearized(model: LinearModel, options: LinearizedOptions): 
   const first = new Float64Array(groups.length + (options.tuneNoise ? 1 : 0))
   if (options.tuneNoise) first[groups.length] = Math.log(options.settings.sigmaNoise)
   const { point, converged } = fixedPoint(first, (at, tolerance) => evaluate(at, tolerance).image)
-  const last = evaluate(point, 1e-12)
+  const last = evaluate(point, FINAL_TOLERANCE)
   const edge = point.subarray(0, groups.length).some(value => Math.exp(value) <= 2 * LOWEST_PRECISION || Math.exp(value) >= HIGHEST_PRECISION / 2)
   return {
     settings: settingsAt(options, groups, point), curvature: model.curvature(last.mode.f, options.structure),
@@ -133,13 +136,14 @@ function fixedPoint(start: Float64Array, map: (point: Float64Array, tolerance: n
   let before: { image: Float64Array, residual: Float64Array } | undefined
   let point = start
   let smallest = Infinity
-  let tolerance = 1e-4
+  let tolerance = FIRST_TOLERANCE
   for (let round = 0; round < MOST_ROUNDS; round++) {
     const image = map(point, tolerance)
     const residual = image.map((value, i) => value - point[i])
     const size = residual.reduce((most, value) => Math.max(most, Math.abs(value)), 0)
     if (size <= TOLERANCE) return { point: image, converged: true }
-    tolerance = Math.min(1e-4, Math.max(1e-12, 1e-4 * size))
+    // A Newton step leaves an error far below its own length, so that the mode follows the residual.
+    tolerance = Math.min(FIRST_TOLERANCE, Math.max(FINAL_TOLERANCE, 0.1 * size))
     const grown = size > smallest
     smallest = Math.min(smallest, size)
     point = grown || before === undefined ? image : mixed(image, residual, before)
