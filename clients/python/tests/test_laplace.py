@@ -224,7 +224,7 @@ def test_partials_add_pickle_and_merge(la: Laplace, iris: dict[str, Any]) -> Non
         (lambda x, y: (x, np.eye(3)[y]), DataError, "one-hot"),
         (lambda x, y: (x, np.array(["a", "b", "c"])[y]), DataError, "holds text"),
         (lambda x, y: (x, None), OptionError, "y is missing"),
-        (lambda x, y: ([], None), LaplaceError, ""),
+        (lambda x, y: ([], None), LaplaceError, "y is missing"),
         (lambda x, y: (iter([]), None), DataError, "no batches"),
     ],
 )

@@ -108,7 +108,10 @@ class _LaplaceEstimator(BaseEstimator):  # type: ignore[misc]
                 if np.ndim(self.prior_precision)
                 else float(self.prior_precision)
             )
-        la.tuned_fit(X, y, options, validation)
+        with warnings.catch_warnings():
+            # A classifier that gives probabilities is what is meant here.
+            warnings.filterwarnings("ignore", message="The network ends in", category=LaplaceWarning)
+            la.tuned_fit(X, y, options, validation)
         self.laplace_ = la
         self.network_ = network
 
