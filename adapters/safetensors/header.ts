@@ -23,8 +23,10 @@ export interface Header {
 const FORMAT = 'safetensors'
 /** The specification's own limit. */
 const LONGEST_HEADER = 100_000_000
-/** The largest known models have some thousands. */
+/** The largest known files have some thousands. */
 const MOST_TENSORS = 100_000
+/** Tensors without elements cost the file nothing; real files have next to none. */
+const MOST_EMPTY = 10_000
 const MOST_AXES = 32
 
 const DTYPES: ReadonlyMap<string, FileDType> = new Map([
@@ -68,10 +70,13 @@ export function readHeader(bytes: Uint8Array, tolerant: boolean): Header {
 function readEntries(cursor: JsonCursor, tolerant: boolean): { entries: HeaderEntry[], metadata: Map<string, string> } {
   const entries: HeaderEntry[] = []
   const metadata = new Map<string, string>()
+  let empty = 0
   readObject(cursor, 'The header', name => {
     if (name === '__metadata__') { readMetadata(cursor, metadata, tolerant); return }
     if (entries.length >= MOST_TENSORS) throw malformed(cursor, `The header has more than ${MOST_TENSORS} tensors`)
-    entries.push(readEntry(cursor, name))
+    const entry = readEntry(cursor, name)
+    if (entry.begin === entry.end && ++empty > MOST_EMPTY) throw malformed(cursor, `The header has more than ${MOST_EMPTY} tensors without elements`)
+    entries.push(entry)
   })
   return { entries, metadata }
 }

@@ -103,7 +103,7 @@ t.test('30 metadata that are nested, or no object', async t => {
 t.test('31 a million tensors without elements', async t => {
   const parts = new Array<string>(1_000_000)
   for (let i = 0; i < parts.length; i++) parts[i] = `"${i}":{"dtype":"F32","shape":[0],"data_offsets":[0,0]}`
-  refused(t, raw(`{${parts.join(',')}}`), /more than 100000 tensors/, 'a million')
+  refused(t, raw(`{${parts.join(',')}}`), /more than 10000 tensors without elements/, 'a million')
 })
 
 t.test('the index of parts names paths, lies about parts, or repeats tensors', async t => {
