@@ -4,13 +4,13 @@ import { LaplaceError } from '../core/errors.js'
 import type { Graph } from '../core/graph/graph.js'
 import { laplace } from '../core/laplace.js'
 import { memoryTable, type NetworkSummary, summarizeNetwork } from '../core/network-summary.js'
-import { type Likelihood, LIKELIHOODS, SUBSETS } from '../core/options.js'
+import { type Likelihood, LIKELIHOODS, type Subset, SUBSETS } from '../core/options.js'
 import { oneOf } from '../core/suggest.js'
 import { formatShape } from '../core/tensor.js'
 import type { Command } from './command.js'
 import { toJson } from './json.js'
 import { describeNetworkFile, MODEL_OPTIONS, readNetworkFile } from './model-file.js'
-import { formatBytes, formatCount, pairs, table } from './table.js'
+import { formatBytes, formatCount, pairs, table, wrap } from './table.js'
 
 export const inspect: Command = {
   name: 'inspect',
@@ -38,37 +38,56 @@ export const inspect: Command = {
 
 /** What the posteriors of a network need, and why some are not to be had. */
 interface Costs {
+  /** The likelihoods whose outputs the network has. */
+  readonly likelihoods: readonly Likelihood[]
   readonly memory: ReturnType<typeof memoryTable>
   readonly unavailable: readonly { readonly subset: string, readonly reason: string }[]
 }
 
-function costsOf(graph: Graph, likelihood: Likelihood | undefined): Costs {
+function costsOf(graph: Graph, wanted: Likelihood | undefined): Costs {
+  const likelihoods = LIKELIHOODS.filter(likelihood => SUBSETS.some(subset => obstacle(graph, likelihood, subset) === undefined))
+  const likelihood = wanted ?? likelihoods[0] ?? LIKELIHOODS[0]
   const unavailable = SUBSETS.flatMap(subset => {
-    try {
-      laplace(graph, { likelihood: likelihood ?? 'regression', subset })
-      return []
-    } catch (error) {
-      if (error instanceof LaplaceError) return [{ subset, reason: error.message }]
-      throw error
-    }
+    const reason = obstacle(graph, likelihood, subset)
+    return reason === undefined ? [] : [{ subset, reason }]
   })
-  const none = SUBSETS.every(subset => unavailable.some(row => row.subset === subset))
-  return { memory: none ? [] : memoryTable(graph, likelihood), unavailable }
+  return { likelihoods, memory: unavailable.length === SUBSETS.length ? [] : memoryTable(graph, likelihood), unavailable }
+}
+
+/** Why a subset of a network cannot have a posterior; undefined where it can. */
+function obstacle(graph: Graph, likelihood: Likelihood, subset: Subset): string | undefined {
+  try {
+    laplace(graph, { likelihood, subset })
+    return undefined
+  } catch (error) {
+    if (error instanceof LaplaceError) return error.message
+    throw error
+  }
 }
 
 const shapeText = (shape: readonly number[]): string => (shape.length === 0 ? 'unknown shape' : formatShape(shape.map(extent => (extent === -1 ? 'N' : extent))))
 
-function networkText(path: string, format: string, summary: NetworkSummary, { memory, unavailable }: Costs): string {
+function networkText(path: string, format: string, summary: NetworkSummary, { likelihoods, memory, unavailable }: Costs): string {
   const { inputs, outputs, layers, parameters, parameterCount, precision, digest } = summary
   return pairs([
     ['File', `${path} (${format})`],
     ...inputs.map(input => ['Input', `${input.name}: ${shapeText(input.shape)} ${input.dtype}`] as const),
     ...outputs.map(output => ['Output', `${output.name}: ${shapeText(output.shape)}`] as const),
     ['Parameters', `${formatCount(parameterCount)} (${precision})`],
+    ['Likelihoods', likelihoods.length === 0 ? 'none' : likelihoods.join(', ')],
     ['Digest', digest.slice(0, 16)],
   ]) + layerTable(layers) + tensorTable(parameters.map(({ name, shape, size }) => [name, formatShape(shape), formatCount(size)]), 'parameters') +
     (memory.length === 0 ? '' : `\nMemory of a posterior\n${table([['subset', 'structure', 'memory'], ...memory.map(row => [row.subset, row.structure, formatBytes(row.bytes)])])}\n`) +
-    unavailable.map(({ subset, reason }) => `\nNot available: subset ${subset}. ${reason}\n`).join('')
+    notAvailable(unavailable)
+}
+
+/** A reason that holds for every subset is said once. */
+function notAvailable(unavailable: Costs['unavailable']): string {
+  const reasons = [...new Set(unavailable.map(({ reason }) => reason))]
+  return reasons.map(reason => {
+    const subsets = unavailable.filter(row => row.reason === reason).map(({ subset }) => subset)
+    return `\n${wrap(`Not available: ${subsets.join(', ')}. ${reason}`, 100).join('\n')}\n`
+  }).join('')
 }
 
 /** A file from which no network can be built: what is in it all the same. */

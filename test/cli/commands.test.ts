@@ -117,7 +117,8 @@ t.test('inspect', async t => {
   t.equal(weights.code, 1, 'no network can be built')
   t.match(weights.out, /0\.weight +32 x 64/, 'but the tensors are listed')
   t.match(weights.remarks.replace(/\s+/g, ' '), /not the activation between them/)
-  t.match((await run('inspect', model('digits'), '--likelihood', 'binary')).out, /Not available: subset last_layer\. The likelihood 'binary' needs a network with one output/)
+  t.match((await run('inspect', model('digits'), '--likelihood', 'binary')).out, /Not available: last_layer, all\. The likelihood 'binary' needs a network with one output/)
+  t.match(out, /Likelihoods +classification, multilabel, regression/)
 })
 
 t.test('demo', async t => {
