@@ -20,6 +20,11 @@ function viewOf(value: PickleValue, type: ElementType | undefined, [start, size,
   return new TorchTensor(elements.dtype, value, view.offset, view.size, view.stride)
 }
 
+/** `requires_grad`, which says nothing about the numbers, but must be what it is. */
+function flag(value: PickleValue | undefined, offset: number): void {
+  if (typeof value !== 'boolean') refuseTorch('has a tensor whose requires_grad is not true or false', { offset })
+}
+
 /** `_rebuild_tensor(storage, offset, size, stride)` of PyTorch up to 0.3. */
 const rebuildTensor: Constructor = (args, offset) => {
   arity(args, 4, 4, '_rebuild_tensor', offset)
@@ -29,12 +34,14 @@ const rebuildTensor: Constructor = (args, offset) => {
 /** `_rebuild_tensor_v2(storage, offset, size, stride, requires_grad, hooks, metadata = None)`. */
 const rebuildTensor2: Constructor = (args, offset) => {
   arity(args, 6, 7, '_rebuild_tensor_v2', offset)
+  flag(args[4], offset)
   return flipped(args[6], viewOf(args[0], undefined, args.slice(1, 4), offset))
 }
 
 /** `_rebuild_tensor_v3(storage, offset, size, stride, requires_grad, hooks, dtype, metadata = None)`: for the types of 2.1 and newer. */
 const rebuildTensor3: Constructor = (args, offset) => {
   arity(args, 7, 8, '_rebuild_tensor_v3', offset)
+  flag(args[4], offset)
   const type = args[6] instanceof PickleGlobal ? dtypeOf(args[6].path) : undefined
   if (type === undefined) refuseTorch('has a tensor whose dtype is not a name', { offset })
   return flipped(args[7], viewOf(args[0], type, args.slice(1, 4), offset))
@@ -49,13 +56,14 @@ function flipped(metadata: PickleValue | undefined, tensor: TorchTensor | Unread
 /** `_rebuild_parameter(tensor, requires_grad, hooks[, state])`: the tensor. */
 const rebuildParameter: Constructor = (args, offset) => {
   arity(args, 2, 4, '_rebuild_parameter', offset)
+  flag(args[1], offset)
   return tensorOf(args[0]) ?? refuseTorch('has a Parameter without a tensor', { offset })
 }
 
 /** `torch.nn.Parameter(tensor, requires_grad)`, or without arguments: its state follows. */
 const parameter: Constructor = (args, offset) => {
   arity(args, 0, 2, 'Parameter', offset)
-  return args.length === 0 ? new TorchParameter() : rebuildParameter([...args, null, null].slice(0, 4), offset)
+  return args.length === 0 ? new TorchParameter() : rebuildParameter([args[0], args[1] ?? true, null], offset)
 }
 
 /** `torch.Size((2, 3))` is a tuple. */

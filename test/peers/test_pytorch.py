@@ -201,9 +201,9 @@ def test_mutated_files_are_refused_or_equal(read, refused, tmp_path, seed):
         return
     try:
         loaded = torch.load(path, weights_only=True)
-    except pickle.UnpicklingError as error:
-        # We read objects of classes that nobody knows as plain data; torch needs the class.
-        assert "Unsupported global" in str(error)
+    except (pickle.UnpicklingError, RuntimeError) as error:
+        # We read objects of classes that nobody knows as plain data, and numbers saved on any device; torch needs the class and the device.
+        assert "Unsupported global" in str(error) or "don't know how to restore data location" in str(error)
         return
     assert {name: bits(tensor) for name, tensor in loaded.items()} == found
 

@@ -100,10 +100,11 @@ t.test('14 wrong arguments', async t => {
   refuses(t, rebuild(), /with 0 arguments/, 'none')
   refuses(t, rebuild(int(1), int(0), ints([1]), ints([1]), FALSE, orderedDict()), /without a storage/, 'a number as storage')
   refuses(t, rebuild(storage('0', 4), str('0'), ints([1]), ints([1]), FALSE, orderedDict()), /offset is not/, 'text as offset')
+  refuses(t, rebuild(storage('0', 4), int(0), ints([1]), ints([1]), int(0), orderedDict()), /requires_grad/, 'a number as requires_grad')
   refuses(t, rebuild(storage('0', 4), int(0), ints([1]), ints([1]), FALSE, orderedDict(), NONE, NONE), /with 8 arguments/, 'eight')
   refuses(t, saved(dict({ w: call('torch._utils', '_rebuild_parameter', int(1), FALSE, orderedDict()) })), /Parameter without a tensor/, 'a Parameter of a number')
   refuses(t, saved(dict({ w: call('torch._tensor', '_rebuild_from_type_v2', global('torch._tensor', '_rebuild_from_type_v2'), global('a', 'B'), tuple(), NONE) })), /class of its own/, 'a rebuild of itself')
-  refuses(t, saved(join(EMPTY_LIST, put(0), POP, dict({ w: call('torch._utils', '_rebuild_tensor_v2', get(0), get(0), get(0), get(0), get(0), get(0)) }))), /without a storage/, 'a list for everything')
+  refuses(t, saved(join(EMPTY_LIST, put(0), POP, dict({ w: call('torch._utils', '_rebuild_tensor_v2', get(0), get(0), get(0), get(0), FALSE, get(0)) }))), /without a storage/, 'a list for everything')
 })
 
 t.test('15 storages that are not there', async t => {
@@ -116,6 +117,7 @@ t.test('15 storages that are not there', async t => {
   refuses(t, withId(id(str('../data/0'))), /where a number is due/, 'a path')
   refuses(t, withId(id(str('/etc/passwd'))), /where a number is due/, 'an absolute path')
   refuses(t, withId(id(int(0))), /no text/, 'a number as key')
+  refuses(t, withId(tuple(str('storage'), global('torch', 'FloatStorage'), str('0'), str('../cpu'), int(4))), /device/, 'a path as device')
   for (const length of [0, 3, 5, 2 ** 30]) refuses(t, withId(id(str('0'), int(length))), /has 16 bytes/, `${length} elements`)
   refuses(t, withId(id(str('0'), int(-1))), /storage of -1 elements/, 'minus one element')
   refuses(t, withId(id(str('0'), long(2n ** 62n, 9))), /elements/, '2^62 elements')
