@@ -183,7 +183,7 @@ async function finishFit(task: FitTask, sums: FitSums, linear: LinearData | unde
   const request: TuneRequest = { tune: plan.tune, priorStructure: options.priorStructure, tuneNoise: options.tuneNoise }
   const data: TuneData = { validation: options.validation }
   work.onProgress?.({ stage: 'tune', done: 0 })
-  return new LaplacePosterior(linear === undefined ? await tunePosterior(state, request, data, work) : tuneWithLinearModel(state, request, linear, work))
+  return new LaplacePosterior(linear === undefined ? await tunePosterior(state, request, data, work) : await tuneWithLinearModel(state, request, linear, work))
 }
 
 /** Names what a partial fit belongs to. */

@@ -43,12 +43,12 @@ async function linearDataFrom(state: PosteriorState, { data }: TuneData, work: W
 }
 
 /** By the evidence of the linear model at its own mode. The network's weights stay the mean; H and the evidence are those of the mode. */
-export function tuneWithLinearModel(state: PosteriorState, request: TuneRequest, data: LinearData, work: WorkOptions): PosteriorState {
+export async function tuneWithLinearModel(state: PosteriorState, request: TuneRequest, data: LinearData, work: WorkOptions): Promise<PosteriorState> {
   const { structured, options } = state
   const model = linearModel(likelihoodModel(options.likelihood), structured.slots, data)
-  const fit = tuneLinearized(model, {
+  const fit = await tuneLinearized(model, {
     structure: options.structure, priorStructure: request.priorStructure, tuneNoise: request.tuneNoise,
-    settings: structured.settings, start: structured.mean, signal: work.signal,
+    settings: structured.settings, start: structured.mean, work,
   })
   return {
     ...state,

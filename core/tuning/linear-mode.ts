@@ -4,6 +4,7 @@
  */
 import { NumericalError } from '../errors.js'
 import { cholesky, gemm, symmetricEigen, triangularSolve } from '../kernels/linear-algebra.js'
+import { type CancelSignal, throwIfCancelled } from '../progress.js'
 import type { LinearModel } from './linear-model.js'
 
 export interface LinearMode {
@@ -24,23 +25,26 @@ export interface LinearObjective {
 const LARGEST_DENSE = 700
 const MOST_STEPS = 500
 const MOST_HALVINGS = 60
-/** The residual of conjugate gradients relative to the gradient. */
+/** The residual of conjugate gradients relative to the gradient: far from the mode and near it. */
+const LOOSE_FORCING = 0.3
 const FORCING = 1e-2
 const MOST_GRADIENT_STEPS = 400
 
 /**
  * The mode, from a starting point.
  * @param tolerance largest change of a weight, relative to the largest weight, in the last step
- * @throws NumericalError NO_CONVERGENCE
+ * @throws NumericalError NO_CONVERGENCE; CancelledError
  */
-export function linearMode(model: LinearModel, objective: LinearObjective, start: Float64Array, tolerance = 1e-12): LinearMode {
+export function linearMode(model: LinearModel, objective: LinearObjective, start: Float64Array, tolerance = 1e-12, signal?: CancelSignal): LinearMode {
   let w = start
   let f = model.outputsAt(w)
   let loss = model.loss(f)
   let value = total(objective, w, loss)
+  let forcing = LOOSE_FORCING
   for (let step = 0; step < MOST_STEPS; step++) {
+    throwIfCancelled(signal)
     const gradient = model.gradient(f).map((g, i) => objective.scale * g + objective.precision[i] * (w[i] - objective.priorMean[i]))
-    const direction = model.size <= LARGEST_DENSE ? denseStep(model, objective, f, gradient) : conjugateGradientStep(model, objective, f, gradient)
+    const direction = model.size <= LARGEST_DENSE ? denseStep(model, objective, f, gradient) : conjugateGradientStep(model, objective, f, gradient, forcing)
     let length = 1
     let next = w
     let moved = 0
@@ -54,6 +58,7 @@ export function linearMode(model: LinearModel, objective: LinearObjective, start
       length /= 2
     }
     w = next
+    forcing = Math.max(FORCING, Math.min(LOOSE_FORCING, moved / Math.max(1e-300, largest(w))))
     if (moved <= tolerance * Math.max(1, largest(w))) return { w, f, loss }
   }
   throw new NumericalError('NO_CONVERGENCE', `The mode of the last layer's linear model was not found in ${MOST_STEPS} Newton steps. Scale the features, or tune by 'marglik' or 'grid'.`, { steps: MOST_STEPS })
@@ -83,7 +88,7 @@ function denseStep(model: LinearModel, { scale, precision }: LinearObjective, f:
 }
 
 /** Preconditioned by the Kronecker factors: (s B kron phi1'phi1 / N + delta)^-1 in their eigenbases. */
-function conjugateGradientStep(model: LinearModel, { scale, precision }: LinearObjective, f: Float64Array, gradient: Float64Array): Float64Array {
+function conjugateGradientStep(model: LinearModel, { scale, precision }: LinearObjective, f: Float64Array, gradient: Float64Array, forcing: number): Float64Array {
   const product = model.hessianTimes(f)
   const times = (v: Float64Array): Float64Array => product(v).map((value, i) => scale * value + precision[i] * v[i])
   const precondition = kroneckerPreconditioner(model, scale, precision, f)
@@ -92,7 +97,7 @@ function conjugateGradientStep(model: LinearModel, { scale, precision }: LinearO
   let z = precondition(residual)
   const direction = z.slice()
   let rho = dot(residual, z)
-  const target = FORCING ** 2 * rho
+  const target = forcing ** 2 * rho
   for (let k = 0; k < MOST_GRADIENT_STEPS && rho > target && rho > 0; k++) {
     const image = times(direction)
     const alpha = rho / dot(direction, image)

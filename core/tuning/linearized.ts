@@ -11,7 +11,7 @@ import { choleskyInverse } from '../kernels/linear-algebra.js'
 import type { PriorStructure, Structure } from '../options.js'
 import { choleskyFactor } from '../posterior/full.js'
 import { hessianFactor, type PosteriorSettings } from '../posterior/posterior.js'
-import { type CancelSignal, throwIfCancelled } from '../progress.js'
+import { breathe, throwIfCancelled, type WorkOptions } from '../progress.js'
 import { HIGHEST_PRECISION, LOWEST_PRECISION } from './bounds.js'
 import { linearMode, type LinearMode, type LinearObjective } from './linear-mode.js'
 import type { LinearModel } from './linear-model.js'
@@ -25,7 +25,7 @@ export interface LinearizedOptions {
   readonly settings: PosteriorSettings
   /** The network's weights, from which the first mode is sought. */
   readonly start: Float64Array
-  readonly signal?: CancelSignal | undefined
+  readonly work: WorkOptions
 }
 
 export interface LinearizedFit {
@@ -41,8 +41,11 @@ export interface LinearizedFit {
 }
 
 const MOST_ROUNDS = 300
-/** Largest change of a logarithm in the last round. */
+/** Largest change of a logarithm in the last round; of large models, whose rounds take seconds, five digits are enough. */
 const TOLERANCE = 1e-10
+const LARGE_TOLERANCE = 1e-5
+/** Multiplications of one product with the Hessian from which on a model is large. */
+const LARGE = 1e8
 /** Largest step of the mode, relative to its size, after which it counts as found: of the last mode, and of the first. */
 const FINAL_TOLERANCE = 1e-10
 const FIRST_TOLERANCE = 0.03
@@ -51,13 +54,16 @@ const FIRST_TOLERANCE = 0.03
 interface Round { readonly mode: LinearMode, readonly gamma: Float64Array, readonly image: Float64Array }
 
 /** The fixed point, sought from delta = 1. @throws NumericalError NO_CONVERGENCE, CancelledError */
-export function tuneLinearized(model: LinearModel, options: LinearizedOptions): LinearizedFit {
+export async function tuneLinearized(model: LinearModel, options: LinearizedOptions): Promise<LinearizedFit> {
   const groups = priorGroups(options.priorStructure, model.slots)
   let start = options.start
-  const evaluate = (point: Float64Array, tolerance: number): Round => {
-    throwIfCancelled(options.signal)
+  let rounds = 0
+  const evaluate = async (point: Float64Array, tolerance: number): Promise<Round> => {
+    await breathe()
+    throwIfCancelled(options.work.signal)
+    options.work.onProgress?.({ stage: 'tune', done: rounds++ })
     const settings = settingsAt(options, groups, point)
-    const mode = linearMode(model, objectiveOf(model, groups, settings), start, tolerance)
+    const mode = linearMode(model, objectiveOf(model, groups, settings), start, tolerance, options.work.signal)
     start = mode.w
     const gamma = effectiveParameters(model, options.structure, groups, settings, mode)
     const squares = squaredDeviations(groups, mode.w, settings)
@@ -69,8 +75,9 @@ export function tuneLinearized(model: LinearModel, options: LinearizedOptions): 
   }
   const first = new Float64Array(groups.length + (options.tuneNoise ? 1 : 0))
   if (options.tuneNoise) first[groups.length] = Math.log(options.settings.sigmaNoise)
-  const { point, converged } = fixedPoint(first, (at, tolerance) => evaluate(at, tolerance).image)
-  const last = evaluate(point, FINAL_TOLERANCE)
+  const goal = model.examples * model.size > LARGE ? LARGE_TOLERANCE : TOLERANCE
+  const { point, converged } = await fixedPoint(first, goal, async (at, tolerance) => (await evaluate(at, tolerance)).image)
+  const last = await evaluate(point, Math.max(FINAL_TOLERANCE, goal / 10))
   const edge = point.subarray(0, groups.length).some(value => Math.exp(value) <= 2 * LOWEST_PRECISION || Math.exp(value) >= HIGHEST_PRECISION / 2)
   return {
     settings: settingsAt(options, groups, point), curvature: model.curvature(last.mode.f, options.structure),
@@ -132,16 +139,16 @@ function noiseVariance(model: LinearModel, { loss }: LinearMode, gamma: Float64A
  * x = map(x) by Anderson's method of depth 1 (for one unknown: the secant method), which falls back to a plain step whenever the residual has grown.
  * `map` gets the precision that its inner search needs.
  */
-function fixedPoint(start: Float64Array, map: (point: Float64Array, tolerance: number) => Float64Array): { point: Float64Array, converged: boolean } {
+async function fixedPoint(start: Float64Array, goal: number, map: (point: Float64Array, tolerance: number) => Promise<Float64Array>): Promise<{ point: Float64Array, converged: boolean }> {
   let before: { image: Float64Array, residual: Float64Array } | undefined
   let point = start
   let smallest = Infinity
   let tolerance = FIRST_TOLERANCE
   for (let round = 0; round < MOST_ROUNDS; round++) {
-    const image = map(point, tolerance)
+    const image = await map(point, tolerance)
     const residual = image.map((value, i) => value - point[i])
     const size = residual.reduce((most, value) => Math.max(most, Math.abs(value)), 0)
-    if (size <= TOLERANCE) return { point: image, converged: true }
+    if (size <= goal) return { point: image, converged: true }
     // A Newton step leaves an error far below its own length, so that the mode follows the residual.
     tolerance = Math.min(FIRST_TOLERANCE, Math.max(FINAL_TOLERANCE, 0.1 * size))
     const grown = size > smallest
