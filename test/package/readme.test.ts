@@ -1,4 +1,4 @@
-/** @file The README's example for Node is run as it stands, and its table compared with the demo. */
+/** @file The examples for Node in the README and in docs/node.md are run as they stand; the README's table is compared with the demo. */
 import t from 'tap'
 import { execFile } from 'node:child_process'
 import { copyFileSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
@@ -12,23 +12,50 @@ import { referenceCase } from '../support/reference-case.js'
 const root = fileURLToPath(new URL('../../', import.meta.url))
 const readme = readFileSync(join(root, 'README.md'), 'utf8')
 
-/** The blocks of a language. */
-function blocks(language: string): string[] {
-  return [...readme.matchAll(new RegExp(`^\`\`\`${language}\\n(.*?)^\`\`\``, 'gms'))].map(match => match[1])
+/** The blocks of a language in a page. */
+function blocks(page: string, language: string): string[] {
+  return [...page.matchAll(new RegExp(`^\`\`\`${language}\\n(.*?)^\`\`\``, 'gms'))].map(match => match[1])
 }
 
-t.test('the Node example runs', async t => {
-  const [example, ...others] = blocks('js')
-  t.same(others, [], 'it is the only one')
-  const folder = t.testdir({})
+/** Fills a folder as a user's would be. */
+function fillFolder(folder: string): void {
   mkdirSync(join(folder, 'node_modules'))
   symlinkSync(root, join(folder, 'node_modules/polylaplace'), 'dir')
   copyFileSync(join(root, 'test/fixtures/cases/tabular-iris/model.onnx'), join(folder, 'model.onnx'))
-  const { x, y, xTest } = referenceCase('tabular-iris')
-  writeFileSync(join(folder, 'data.json'), JSON.stringify({ x: nested(x), y: nested(y), xNew: nested(xTest) }))
-  writeFileSync(join(folder, 'example.mjs'), example)
-  const { stdout } = await promisify(execFile)(process.execPath, ['example.mjs'], { cwd: folder })
-  t.match(stdout, /^class 0: 0\.\d{3}, for lack of data: 0\.\d{3} nats\n$/)
+  const { x, y, xTest, yTest } = referenceCase('tabular-iris')
+  writeFileSync(join(folder, 'data.json'), JSON.stringify({ x: nested(x), y: nested(y), xNew: nested(xTest), yNew: nested(yTest) }))
+}
+
+/** Runs a program in a folder and gives what it prints. */
+async function runIn(folder: string, program: string): Promise<string> {
+  writeFileSync(join(folder, 'example.mjs'), program)
+  return (await promisify(execFile)(process.execPath, ['example.mjs'], { cwd: folder })).stdout
+}
+
+t.test('the Node example runs', async t => {
+  const [example, ...others] = blocks(readme, 'js')
+  t.same(others, [], 'it is the only one')
+  const folder = t.testdir({})
+  fillFolder(folder)
+  t.match(await runIn(folder, example), /^class 0: 0\.\d{3}, for lack of data: 0\.\d{3} nats\n$/)
+})
+
+t.test('the examples of docs/node.md run, and print what they say', async t => {
+  const folder = t.testdir({})
+  fillFolder(folder)
+  // What the page takes from the README.
+  const before = `import { readFileSync as $read } from 'node:fs'
+import { readOnnx as $readOnnx } from 'polylaplace/adapters/onnx'
+const network = $readOnnx($read('model.onnx'))
+const { x, y, xNew, yNew } = JSON.parse($read('data.json', 'utf8'))
+`
+  const expected = [
+    /^\{\s+nll: 0\.\d+,\s+ece: 0\.\d+,\s+accuracy: 0\.9\d+,\s+priorPrecision: 0\.47\d+\s+\}$/, /tuned by grid[^]*\[ 38, 3 \] \[ 10, 38, 3 \] (true|false)$/, /^true BAD_OPTION classification$/, /^0\.\d+$/, /^112$/, /^112$/,
+    /^CancelledError$/, /^\[ 112, 3 \] \d+\.\d+$/,
+  ]
+  const examples = blocks(readFileSync(join(root, 'docs/node.md'), 'utf8'), 'js')
+  t.equal(examples.length, expected.length)
+  for (const [i, example] of examples.entries()) t.match((await runIn(folder, before + example)).trim(), expected[i], example)
 })
 
 t.test('the table shows what the demo computes', async t => {
