@@ -202,8 +202,9 @@ def test_mutated_files_are_refused_or_equal(read, refused, tmp_path, seed):
     try:
         loaded = torch.load(path, weights_only=True)
     except (pickle.UnpicklingError, RuntimeError) as error:
-        # We read objects of classes that nobody knows as plain data, and numbers saved on any device; torch needs the class and the device.
-        assert "Unsupported global" in str(error) or "don't know how to restore data location" in str(error)
+        # We read objects of classes that nobody knows as plain data, numbers saved on any device, and the texts of Python 2;
+        # torch needs the class and the device, and its safe reader does not know all opcodes.
+        assert any(reason in str(error) for reason in ("Unsupported global", "don't know how to restore data location", "Unsupported operand"))
         return
     assert {name: bits(tensor) for name, tensor in loaded.items()} == found
 
