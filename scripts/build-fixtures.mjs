@@ -76,6 +76,7 @@ const MESSAGES = {
   'mergePartials-request': ['Adds partial fits.', request(18, 'mergePartials', { partials: [Uint8Array.from([1, 2]), new Uint8Array(0)] })],
   'fitMerged-request': ['A posterior from merged parts.', request(19, 'fitMerged', { model: 'model:1', options: { ...fitOptions, priorPrecision: 1 }, partial: Uint8Array.from([1, 2, 3]) })],
   'tune-request': ['Another prior.', request(20, 'tune', { posterior: 'posterior:2', options: { tune: 'marglik', priorStructure: 'layerwise', sigmaNoise: true } })],
+  'tune-data-request': ['Tuning that reads the training data once more.', request(34, 'tune', { posterior: 'posterior:2', options: { tune: 'linearized' }, x, y: array([3], [0, 2, 1], 'i32') })],
   'withPrior-request': ['A prior of one\'s own.', request(21, 'withPrior', { posterior: 'posterior:2', priorPrecision: 2.5, temperature: 1 })],
   'predict-request': ['With options.', request(22, 'predict', { posterior: 'posterior:2', x, options: { link: 'mc', samples: 100, seed: 7, covariance: true } })],
   'predict-result': ['Arrays; single precision among them.', result(22, { mean: array([1, 2], [0.5, -0.5]), variance: array([1, 2], [0.1, 0.2]), probabilities: array([1, 2], [0.75, 0.25], 'f32'), aleatoric: array([1], [0.5]), epistemic: array([1], [0.0625]), covariance: array([1, 2, 2], [0.1, 0, 0, 0.2]), seed: 7, notes: [] })],

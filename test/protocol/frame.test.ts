@@ -59,6 +59,25 @@ t.test('F6 byte by byte', async t => {
   t.equal(bodies.length, 2)
 })
 
+t.test('F6 the body of a large frame is read to where it stays', async t => {
+  const frame = encodeFrame({ data: Uint8Array.from({ length: 3_000_000 }, (_, i) => i * 7 & 255), end: 'x' })
+  const reader = createFrameReader(2 ** 30)
+  t.equal(reader.target?.(), undefined, 'nothing is known of the next frame')
+  reader.push(frame.subarray(0, 1_500_000))
+  let [at, body] = [1_500_000, undefined as Uint8Array<ArrayBuffer> | undefined]
+  while (body === undefined) {
+    const target = reader.target?.()
+    if (target === undefined) throw new Error('the body has no buffer')
+    const count = Math.min(400_000, target.length)
+    target.set(frame.subarray(at, at + count));
+    [body] = reader.push(target.subarray(0, count))
+    at += count
+  }
+  t.equal(at, frame.length)
+  t.equal(Buffer.compare(body, frame.subarray(4)), 0)
+  t.equal(reader.target?.(), undefined)
+})
+
 t.test('lines of base64 carry the same frames', async t => {
   const frame = encodeFrame({ t: 'req', id: 1, data: bytes(1, 2, 3) })
   const reader = createLineReader(1000)
