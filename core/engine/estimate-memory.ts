@@ -1,7 +1,8 @@
 /** @file Memory of a graph's intermediate values, worked out without running it. */
 import { InternalError } from '../errors.js'
-import { concreteShape, type Graph } from '../graph/graph.js'
+import { concreteShape, type Graph, type Node } from '../graph/graph.js'
 import { inferTypes } from '../graph/infer.js'
+import { operatorFor } from '../ops/registry.js'
 import { type Precision, sizeOf } from '../tensor.js'
 import { byteSize } from './buffer-pool.js'
 import { prepareGraph } from './typescript.js'
@@ -29,6 +30,12 @@ export function estimateMemory(graph: Graph, examples: number, precision: Precis
     if (type === undefined) throw new InternalError(`The type of '${name}' is not known.`)
     return byteSize(type.dtype, sizeOf(concreteShape(type.shape, examples)))
   }
+  const workspaceBytes = (node: Node): number => {
+    const { workspace } = operatorFor(node.op)
+    if (workspace === undefined) return 0
+    const shapes = node.inputs.map(name => concreteShape(types.get(name)?.shape ?? [], examples))
+    return byteSize(precision, workspace(node, shapes))
+  }
   prepared.nodes.forEach((node, i) => {
     for (const name of node.outputs) {
       const owner = storage.get(name)
@@ -36,7 +43,7 @@ export function estimateMemory(graph: Graph, examples: number, precision: Precis
       if (owner === name) used += bytesOf(name)
       readers.set(owner, (readers.get(owner) ?? 0) + 1)
     }
-    peak = Math.max(peak, used)
+    peak = Math.max(peak, used + workspaceBytes(node))
     for (const name of new Set([...node.inputs, ...node.outputs])) {
       const owner = storage.get(name)
       if (owner === undefined || lastRead.get(name) !== i) continue

@@ -59,6 +59,18 @@ function forEachTile(rows: number, width: number, visit: (firstRow: number, endR
   for (let row = 0; row < rows; row += step) visit(row, Math.min(rows, row + step))
 }
 
+/** Positions of the widest tile. */
+function tileWidth(window: Window, examples: number): number {
+  const [depth, height, { output: width }] = window
+  return Math.min(examples * depth.output * height.output, Math.max(1, Math.floor(COLUMNS / width))) * width
+}
+
+/** Elements of a tile: patches, and what is multiplied with the weight to make them or made of them. */
+function tileElements({ window, groups, in: inputs, out }: Convolution, examples: number, patchChannels: number): number {
+  const alone = groups > 1 && inputs === groups
+  return alone ? 0 : tileWidth(threeAxes(window), examples) * (patchChannels / groups * kernelSize(window) + (inputs + out - patchChannels) / groups)
+}
+
 /** Between the columns of a tile (channels x columns, from `at` on) and N x C x positions: copies runs of one example each. */
 function forEachTileRun(window: Window, firstRow: number, endRow: number, visit: (example: number, position: number, column: number, count: number) => void): void {
   const [depth, height, width] = window
@@ -86,7 +98,7 @@ function runConvolution(node: Node, { window: axes, groups, in: inputs, out: out
   }
   const depth = ownIn * kernelSize(axes)
   const [rows, width] = [examples * window[0].output * window[1].output, window[2].output]
-  const most = Math.min(rows, Math.max(1, Math.floor(COLUMNS / width))) * width
+  const most = tileWidth(window, examples)
   const patches = realData(node, { ...out, data: context.allocate(x.dtype, depth * most) })
   const product = realData(node, { ...out, data: context.allocate(x.dtype, ownOut * most) })
   forEachTile(rows, width, (firstRow, endRow) => {
@@ -140,6 +152,10 @@ const conv: Operator = {
   run(node, inputs, context) {
     const [x, weight] = [requiredInput(node, inputs, 0), requiredInput(node, inputs, 1)]
     return [runConvolution(node, convolutionOf(node, x.shape, weight.shape), x, weight, inputs[2], context)]
+  },
+  workspace(node, [x, weight]) {
+    const convolution = convolutionOf(node, x, weight)
+    return tileElements(convolution, x[0], convolution.in)
   },
   backward: convBackward,
 }
@@ -267,7 +283,7 @@ function runTransposed(node: Node, { window: axes, groups, in: inputs, out: outp
   }
   const depth = ownOut * kernelSize(axes)
   const [rows, width] = [examples * window[0].output * window[1].output, window[2].output]
-  const most = Math.min(rows, Math.max(1, Math.floor(COLUMNS / width))) * width
+  const most = tileWidth(window, examples)
   const tile = realData(node, { ...out, data: context.allocate(x.dtype, ownIn * most) })
   const patches = realData(node, { ...out, data: context.allocate(x.dtype, depth * most) })
   forEachTile(rows, width, (firstRow, endRow) => {
@@ -313,6 +329,10 @@ const convTranspose: Operator = {
   run(node, inputs, context) {
     const [x, weight] = [requiredInput(node, inputs, 0), requiredInput(node, inputs, 1)]
     return [runTransposed(node, transposedOf(node, x.shape, weight.shape), x, weight, inputs[2], context)]
+  },
+  workspace(node, [x, weight]) {
+    const convolution = transposedOf(node, x, weight)
+    return tileElements(convolution, x[0], convolution.out)
   },
   backward(context) {
     const { builder, node, inputs: [x, w], outputs: [y], cotangents: [cotangent], needs } = context

@@ -105,6 +105,8 @@ const einsum: Operator = {
     const total = named.reduce((sum, operand, i) => contract(sum, operand, new Set([...result, ...operands.slice(i + 1).flat()]), context))
     return [arrange(total, result, context)]
   },
+  // Both operands of a product are put in order.
+  workspace: (_node, shapes) => shapes.reduce((sum, shape) => sum + sizeOf(shape), 0),
   backward(context) {
     const { inputs, needs, cotangents: [cotangent] } = context
     return cotangent === undefined ? [] : inputs.map((input, i) => (input !== undefined && needs[i] === true ? operandCotangent(context, cotangent, i, input) : undefined))

@@ -52,6 +52,8 @@ export interface Operator {
   infer(node: Node, inputs: readonly (InferredValue | undefined)[]): readonly InferredValue[]
   /** Computes the outputs; the shapes have been checked by `infer`. Results may share the data of inputs (views). */
   run(node: Node, inputs: readonly (Tensor | undefined)[], context: KernelContext): readonly Tensor[]
+  /** Elements that `run` holds beside its inputs and outputs, where they are many; the shapes are those of one run. */
+  workspace?(node: Node, shapes: readonly (readonly number[])[]): number
   /** Appends the nodes that compute the cotangents of the inputs; absent for operators without a derivative. */
   backward?(context: BackwardContext): readonly (string | undefined)[]
 }

@@ -222,5 +222,8 @@ function runRecurrence(node: Node, inputs: readonly (Tensor | undefined)[], cont
   return [{ dtype, shape: [times, directions.length, examples, units], data: y }, state(lastH), ...(kind === 'LSTM' ? [state(lastC)] : [])]
 }
 
+/** The gates' sums of one direction at all times, those of the present time, and one state. */
+function recurrenceWorkspace(_node: Node, [[times, examples], , [, width, units]]: readonly (readonly number[])[]): number { return examples * (width * (times + 1) + units) }
+
 /** Recurrences; they have no derivative rule of their own. */
-export const recurrenceOperators: readonly Operator[] = (Object.keys(KINDS) as RecurrenceKind[]).map(op => ({ op, infer: inferRecurrence, run: runRecurrence }))
+export const recurrenceOperators: readonly Operator[] = (Object.keys(KINDS) as RecurrenceKind[]).map(op => ({ op, infer: inferRecurrence, run: runRecurrence, workspace: recurrenceWorkspace }))
