@@ -16,7 +16,9 @@ class CustomBuildHook(BuildHookInterface):  # type: ignore[type-arg]
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
         """Runs before the files are collected; an editable install is a build too."""
         missing = [
-            name for name in ("polylaplace.mjs", "worker.mjs", "site-worker.mjs") if not (Path(self.root) / BUNDLE / name).is_file()
+            name
+            for name in ("polylaplace.mjs", "worker.mjs", "site-worker.mjs")
+            if not (Path(self.root) / BUNDLE / name).is_file()
         ]
         if missing:
             raise SystemExit(

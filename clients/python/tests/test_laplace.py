@@ -165,6 +165,31 @@ def test_sigma_noise_is_tuned(line: dict[str, Any]) -> None:
     assert la.log_marginal_likelihood() > before
 
 
+def test_linearized_reads_the_training_data_again(iris: dict[str, Any]) -> None:
+    x, y = iris["x"], iris["y"]
+
+    def tuned(posterior: Laplace, **data: Any) -> float:
+        return float(posterior.optimize_prior_precision(method="linearized", **data).prior_precision)
+
+    whole = Laplace(IRIS, "classification").fit(x, y)
+    assert whole._training is not None
+    assert whole._training[0] is x, "kept without a copy"
+    assert "_training" not in whole.__getstate__(), "and not pickled"
+    wanted = tuned(whole)
+    batches = [(x[at : at + 30], y[at : at + 30]) for at in range(0, len(x), 30)]
+    assert tuned(Laplace(IRIS, "classification").fit(batches)) == pytest.approx(wanted, rel=1e-9)
+    part = Laplace(IRIS, "classification").fit_partial(x, y)
+    for posterior in (
+        Laplace(IRIS, "classification").fit(iter(batches)),
+        Laplace(IRIS, "classification").fit_merged(part),
+        load(Laplace(IRIS, "classification").fit(x, y).to_bytes()),
+        pickle.loads(pickle.dumps(Laplace(IRIS, "classification").fit(x, y))),
+    ):
+        with pytest.raises(OptionError, match="X=X, y=y"):
+            tuned(posterior)
+        assert tuned(posterior, X=x, y=y) == pytest.approx(wanted, rel=1e-9)
+
+
 # --- data ---
 
 
