@@ -83,11 +83,17 @@ export function recall(machine: Machine, index: number): void {
 
 /** Sets a key. A dictionary never gives the same key twice; where two readers would differ in what they take, none is taken. */
 export function setKey(machine: Machine, dict: PickleDict, key: PickleValue, value: PickleValue): void {
-  if (key instanceof PickleList || key instanceof PickleDict || key instanceof PickleSet) refusePickle('has a list or dictionary as a key', { offset: machine.at })
+  if (!isHashable(key, 0)) refusePickle('has a list or dictionary as a key', { offset: machine.at })
   if ((typeof key === 'string' || key instanceof Uint8Array) && key.length > machine.limits.keyBytes) refusePickle(`has a key of ${key.length} characters`, { offset: machine.at, limit: machine.limits.keyBytes, actual: key.length })
   const plain = key instanceof PickleFloat ? key.value : key
   if (dict.has(plain)) refusePickle(`has the key ${typeof plain === 'string' ? JSON.stringify(plain.slice(0, 100)) : String(typeof plain)} twice in one dictionary`, { offset: machine.at })
   dict.set(plain, value)
+}
+
+/** Whether Python takes a value as a key; tuples inside tuples are looked at as far as any program nests them. */
+function isHashable(key: PickleValue, depth: number): boolean {
+  if (key instanceof PickleTuple) return depth < 5 && key.items.length <= 100 && key.items.every(item => isHashable(item, depth + 1))
+  return !(key instanceof PickleList || key instanceof PickleDict || key instanceof PickleSet)
 }
 
 /** A tuple among the arguments of a constructor. */

@@ -35,6 +35,8 @@ const MODE_KIND = 0o170000
 const REGULAR = 0o100000
 const FOLDER = 0o040000
 const LINK = 0o120000
+/** DOS attributes of folders and volume labels. */
+const DOS_FOLDER = 0x18
 
 const METHODS: Readonly<Record<number, string>> = { 1: 'shrink', 6: 'implode', 9: 'deflate64', 12: 'bzip2', 14: 'LZMA', 93: 'zstd', 95: 'xz', 99: 'AES encryption' }
 
@@ -69,7 +71,7 @@ function readEntry(bytes: Uint8Array, view: DataView, at: number): DirectoryEntr
   const method = view.getUint16(at + 10, true)
   const nameBytes = bytes.subarray(at + HEADER_BYTES, at + HEADER_BYTES + view.getUint16(at + 28, true))
   const name = entryName(nameBytes, (flags & IS_UTF8) !== 0, at)
-  checkKind(view.getUint32(at + 38, true) >>> 16, name, at)
+  checkKind(view.getUint32(at + 38, true), name, at)
   checkFlags(flags, method, name, at)
   const sizes = readSizes(view, at, nameBytes.length)
   const { packedSize, size } = sizes
@@ -78,8 +80,11 @@ function readEntry(bytes: Uint8Array, view: DataView, at: number): DirectoryEntr
   return { name, nameBytes, flags, method, crc: view.getUint32(at + 16, true), ...sizes }
 }
 
-function checkKind(mode: number, name: string, offset: number): void {
-  const kind = mode & MODE_KIND
+/** Attributes of an entry: those of DOS below, the Unix mode above. */
+function checkKind(attributes: number, name: string, offset: number): void {
+  // miniz, with which PyTorch reads, takes an entry with this mark for a folder and leaves its bytes unread.
+  if ((attributes & DOS_FOLDER) !== 0 && !name.endsWith('/')) refuseZip(`has the entry '${name}' with the mark of a folder or a volume`, { offset, path: name })
+  const kind = (attributes >>> 16) & MODE_KIND
   if (kind === 0 || kind === (name.endsWith('/') ? FOLDER : REGULAR)) return
   refuseZip(`has the entry '${name}', which is ${kind === LINK ? 'a symbolic link' : 'not a plain file'}`, { offset, path: name, actual: kind })
 }

@@ -12,6 +12,7 @@ export interface ZipItem {
   packedSize?: number
   crc?: number
   mode?: number
+  dos?: number
   disk?: number
   offset?: number
   extra?: Part
@@ -58,5 +59,5 @@ function centralHeader(item: ZipItem, offset: number): Uint8Array {
   const extra = item.extra ?? []
   return join(ascii('PK\x01\x02'), little(20, 2), little(20, 2), little(flagsOf(item), 2), little(item.method ?? 0, 2), little(0, 4), little(item.crc ?? crc32(Uint8Array.from(item.data)), 4),
     little(item.packedSize ?? item.data.length, 4), little(item.size ?? item.data.length, 4), little(name.length, 2), little(extra.length, 2), little(0, 2), little(item.disk ?? 0, 2), little(0, 2),
-    little((item.mode ?? 0) * 65536, 4), little(offset, 4), name, extra)
+    little((item.mode ?? 0) * 65536 + (item.dos ?? 0), 4), little(offset, 4), name, extra)
 }

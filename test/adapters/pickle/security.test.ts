@@ -167,6 +167,8 @@ t.test('13 keys and text', async t => {
   refuses(t, pickle(EMPTY_DICT, int(1), int(1), SET_ITEM, float(1), int(2), SET_ITEM), /twice/, 'a number twice')
   refuses(t, pickle(call('collections', 'OrderedDict', list(list(str('a'), int(1)), list(str('a'), int(2))))), /twice/, 'a key twice in arguments')
   refuses(t, pickle(EMPTY_DICT, EMPTY_LIST, int(1), SET_ITEM), /list or dictionary as a key/, 'a list as a key')
+  refuses(t, pickle(EMPTY_DICT, tuple(int(1), EMPTY_DICT), int(1), SET_ITEM), /list or dictionary as a key/, 'a dictionary in a key')
+  refuses(t, pickle(EMPTY_DICT, join(EMPTY_TUPLE, ...Array.from({ length: 60 }, () => join(DUP, TUPLE_2))), NONE, SET_ITEM), /list or dictionary as a key/, 'a key that grows when it is looked through')
   refuses(t, pickle(EMPTY_DICT, str('k'.repeat(2 ** 20)), int(1), SET_ITEM), /key of 1048576/, 'a key of 1 MB')
   refuses(t, pickle(EMPTY_DICT, bytesOf(new Uint8Array(2 ** 20)), int(1), SET_ITEM), /key of 1048576/, 'bytes as a key')
   const key = (i: number): Uint8Array => join([0x8C, 4], [i & 127, (i >> 7) & 127, (i >> 14) & 127, (i >> 21) & 127], NONE)

@@ -196,6 +196,8 @@ t.test('27 links and devices', async t => {
   for (const [mode, what] of [[0o120777, /symbolic link/], [0o020644, /not a plain file/], [0o010644, /not a plain file/], [0o060644, /not a plain file/], [0o140644, /not a plain file/], [0o040755, /not a plain file/]] as const) {
     refuses(t, zip([{ ...a, mode }]), what, mode.toString(8))
   }
+  for (const dos of [0x10, 0x08, 0x59]) refuses(t, zip([{ ...a, dos }]), /mark of a folder/, `DOS attributes ${dos}`)
+  t.same(readAll(zip([{ ...a, dos: 0x20 }, { name: 'm/', data: [], dos: 0x10 }])), ['m/a'])
   refuses(t, zip([{ name: 'm/', data: [1] }]), /folder .*with 1 bytes/, 'a folder with content')
 })
 
