@@ -152,7 +152,8 @@ export function createPool(limit: number, start: StartThread, onDeath: (worker: 
   }
   const stop = (id: number, error: CancelledError, graceMs: number): void => {
     for (const [index, slot] of slots.entries()) {
-      if (slot.running?.job.id === id) {
+      // The id of an abandoned job has been answered, and may be that of a new one.
+      if (slot.running?.job.id === id && !slot.running.abandoned) {
         const { running } = slot
         slot.thread?.cancel(id)
         if (graceMs === 0) abandon(running, error)
