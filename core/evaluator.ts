@@ -1,6 +1,7 @@
 /** @file Runs a prepared network batch by batch: outputs, last-layer features, factored Jacobians. */
 import type { LinearShape } from './curvature/accumulate.js'
 import type { FactoredJacobian, ParameterSlot } from './curvature/curvature.js'
+import type { OperatorSums } from './curvature/kron-sums.js'
 import { lastLayerShape } from './curvature/last-layer.js'
 import type { Engine, LateInput, Program } from './engine/engine.js'
 import type { ChosenEngine } from './host.js'
@@ -29,8 +30,8 @@ export interface Evaluator {
   readonly precision: Precision
   readonly engine: ChosenEngine
   readonly slots: readonly ParameterSlot[]
-  /** Linear operators that use parameters of the subset. */
-  readonly linears: readonly LinearShape[]
+  /** Linear operators that use parameters of the subset, one for each use. */
+  readonly linears: readonly (LinearShape & { readonly positions: number })[]
   /** The network's own weights. */
   readonly theta: Float64Array
   forward(x: Tensor): Promise<RealArray>
@@ -40,6 +41,11 @@ export interface Evaluator {
   jacobian(x: Tensor): Promise<Linearisation>
   /** With seeds that depend on the outputs: a root of the likelihood's Hessian. */
   seeded(x: Tensor, seeds: Seeds): Promise<Linearisation>
+  /**
+   * Kronecker factors without the Jacobian leaving the engine: adds a'a and g'g of every linear operator to its sums and returns f.
+   * Undefined where a parameter is used in another way.
+   */
+  readonly kroneckerSums: ((x: Tensor, seeds: Seeds, sums: readonly OperatorSums[]) => Promise<RealArray>) | undefined
   dispose(): void
 }
 
@@ -56,13 +62,13 @@ export function createEvaluator(network: Network, subset: Subset, engine: Chosen
   const factors = (seeds: number): FactorsProgram => programs.factors(seeds, () => factorsProgram(graph, output, names, seeds))
   const linearise = async (x: Tensor, count: number, seed: (program: FactorsProgram) => LateInput): Promise<Linearisation> => {
     const program = factors(count)
-    const results = await (await programs.compiled(`factors ${count}`, program.graph)).run(feed(x), seed(program))
+    const results = await (await programs.compiled(`factors ${count}`, program.graph)).run(feed(x), { late: seed(program) })
     return { f: real(results, program.output), jacobian: factoredJacobian(program, results) }
   }
   const lastLayer = subset === 'last_layer' ? featuresProgram(graph, output) : undefined
   return {
     network, subset, precision, engine, slots,
-    linears: subset === 'all' ? linearShapes(factors(1)) : [lastLayerShape(slots)],
+    linears: subset === 'all' ? linearShapes(factors(1)) : [{ ...lastLayerShape(slots), positions: 1 }],
     theta: parameterVector(graph, slots),
     forward: async x => {
       const results = await (await programs.compiled('forward', graph)).run(feed(x))
@@ -74,10 +80,13 @@ export function createEvaluator(network: Network, subset: Subset, engine: Chosen
       return { f: real(results, lastLayer.output), features: real(results, lastLayer.features) }
     },
     jacobian: x => linearise(x, network.outputs, program => oneHotSeeds(program, precision)),
-    seeded: (x, seeds) => linearise(x, seeds.count, program => ({
-      name: program.seed, from: program.output,
-      compute: f => seedTensor(program, seeds.from(realData(f), f.shape[0]), precision, f.shape[0]),
-    })),
+    seeded: (x, seeds) => linearise(x, seeds.count, program => lateSeeds(program, seeds, precision)),
+    kroneckerSums: subset === 'all' && factors(1).factors.every(factor => factor.kind === 'linear') ? async (x, seeds, sums) => {
+      const program = factors(seeds.count)
+      const grams = program.factors.flatMap((factor, i) => (factor.kind === 'linear' ? [{ output: factor.a, sum: sums[i].A }, { output: factor.g, sum: sums[i].B }] : []))
+      const results = await (await programs.compiled(`factors ${seeds.count}`, program.graph)).run(feed(x), { late: lateSeeds(program, seeds, precision), grams })
+      return real(results, program.output)
+    } : undefined,
     dispose: programs.dispose,
   }
 }
@@ -110,9 +119,13 @@ function programCache(engine: Engine, precision: Precision) {
   }
 }
 
-function linearShapes({ parameters, factors }: FactorsProgram): LinearShape[] {
+function lateSeeds(program: FactorsProgram, seeds: Seeds, precision: Precision): LateInput {
+  return { name: program.seed, from: program.output, compute: f => seedTensor(program, seeds.from(realData(f), f.shape[0]), precision, f.shape[0]) }
+}
+
+function linearShapes({ parameters, factors }: FactorsProgram): Evaluator['linears'] {
   const index = (name: string | undefined): number => (name === undefined ? -1 : parameters.indexOf(name))
-  return factors.flatMap(factor => (factor.kind === 'linear' ? [{ weight: index(factor.weight), bias: index(factor.bias), in: factor.in, out: factor.out }] : []))
+  return factors.flatMap(factor => (factor.kind === 'linear' ? [{ weight: index(factor.weight), bias: index(factor.bias), in: factor.in, out: factor.out, positions: factor.positions }] : []))
 }
 
 function oneHotSeeds(program: FactorsProgram, precision: Precision): LateInput {

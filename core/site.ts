@@ -6,6 +6,7 @@
  */
 import { accumulateCurvature, zeroCurvature } from './curvature/accumulate.js'
 import type { Curvature } from './curvature/curvature.js'
+import { addOperatorSums, gramsSuffice, operatorSums } from './curvature/kron-sums.js'
 import { accumulateLastLayer } from './curvature/last-layer.js'
 import { createEvaluator, type Evaluator } from './evaluator.js'
 import { chosenEngine } from './host.js'
@@ -59,6 +60,12 @@ export function createSite(evaluator: Evaluator, likelihoodName: Likelihood): Si
       const sums = lanes.get(lane) ?? { examples: 0, loss: 0, curvature: zeroCurvature(structure, slots, linears) }
       const put = (curvature: Curvature, f: RealArray): void => {
         lanes.set(lane, { curvature, examples: sums.examples + examples, loss: sums.loss + likelihood.loss(f, labels, examples, outputs) })
+      }
+      if (sums.curvature.structure === 'kron' && evaluator.kroneckerSums !== undefined && gramsSuffice(kfacApprox, linears)) {
+        const operators = operatorSums(sums.curvature.blocks, linears)
+        const f = await evaluator.kroneckerSums(x, seeds, operators)
+        put({ ...sums.curvature, blocks: addOperatorSums(sums.curvature.blocks, linears, operators, examples) }, f)
+        return undefined
       }
       if (subset === 'all') {
         const { f, jacobian } = await evaluator.seeded(x, seeds)

@@ -2,13 +2,13 @@
  * @file The second engine: the programs of this library, written as ONNX files by our own writer and run by onnxruntime-node on all cores.
  * It is given nothing but graphs that we wrote ourselves. The package is optional and loaded when it is first asked for.
  */
-import type { Engine, LateInput, Program } from '../../core/engine/engine.js'
+import type { Engine, GramSum, LateInput, Program } from '../../core/engine/engine.js'
 import { convertPrecision } from '../../core/engine/precision.js'
 import { GraphError, InternalError, ResourceError } from '../../core/errors.js'
 import { simplify, sortNodes } from '../../core/graph/fold.js'
 import type { Graph } from '../../core/graph/graph.js'
 import { type DType, type Tensor, tensor } from '../../core/tensor.js'
-import { writeOnnx } from '../onnx/index.js'
+import { gramName, writeOnnx } from '../onnx/index.js'
 import { splitAtInput } from './split-graph.js'
 
 type Runtime = typeof import('onnxruntime-node')
@@ -46,14 +46,15 @@ export async function onnxRuntimeEngine({ threads, fallback, load = () => import
 function withFallback(program: Program, other: () => Promise<Program>): Program {
   let replacement: Promise<Program> | undefined
   return {
-    async run(inputs, late) {
-      if (replacement !== undefined) return (await replacement).run(inputs, late)
+    async run(inputs, options) {
+      if (replacement !== undefined) return (await replacement).run(inputs, options)
       try {
-        return await program.run(inputs, late)
+        return await program.run(inputs, options)
       } catch (error) {
+        // Refused while its sessions are made: nothing has been summed yet.
         if (!(error instanceof GraphError)) throw error
         replacement = other()
-        return (await replacement).run(inputs, late)
+        return (await replacement).run(inputs, options)
       }
     },
     dispose() {
@@ -73,21 +74,25 @@ async function loadRuntime(load: () => Promise<unknown>): Promise<Runtime> {
   }
 }
 
-/** Sessions are made at the first run: whether there is a late input is known only then. */
+/** Sessions are made at the first run: whether there is a late input, and which outputs are summed, is known only then. */
 function createProgram(runtime: Runtime, graph: Graph, threads: number | undefined): Program {
   const sessions = new Map<string, Promise<Part>>()
-  const part = (key: string, make: () => Graph): Promise<Part> => {
-    const known = sessions.get(key) ?? createPart(runtime, make(), threads)
-    sessions.set(key, known)
+  const part = (key: string, make: () => Graph, grams: readonly GramSum[], keep: readonly string[]): Promise<Part> => {
+    const name = `${key} ${grams.length > 0 ? 'summed' : ''}`
+    const known = sessions.get(name) ?? createPart(runtime, make(), new Set(grams.map(gram => gram.output)), keep, threads)
+    sessions.set(name, known)
     return known
   }
   return {
-    async run(inputs, late) {
-      if (late === undefined) return (await part('whole', () => graph)).run(inputs)
-      const split = (): ReturnType<typeof splitAtInput> => splitAtInput(graph, late.name)
-      const before = await (await part('before', () => split().before)).run(inputs)
+    async run(inputs, { late, grams = [] } = {}) {
+      if (late === undefined) return (await part('whole', () => graph, grams, [])).run(inputs, grams)
+      const split = splitAtInput(graph, late.name)
+      const crossing = split.after.inputs.map(input => input.name)
+      // Both sessions are made before anything is summed, so that a refusal leaves the sums as they were.
+      const [first, second] = [await part('before', () => split.before, grams, crossing), await part('after', () => split.after, grams, [])]
+      const before = await first.run(inputs, grams)
       const values = new Map([...inputs, ...before, [late.name, lateValue(late, before)] as const])
-      const after = await (await part('after', () => split().after)).run(values)
+      const after = await second.run(values, grams)
       return new Map([...before, ...after])
     },
     dispose() {
@@ -103,29 +108,37 @@ function lateValue({ from, compute }: LateInput, computed: ReadonlyMap<string, T
   return compute(value)
 }
 
-interface Part { run(inputs: ReadonlyMap<string, Tensor>): Promise<Map<string, Tensor>>, release(): Promise<void> }
+interface Part { run(inputs: ReadonlyMap<string, Tensor>, grams: readonly GramSum[]): Promise<Map<string, Tensor>>, release(): Promise<void> }
 
-async function createPart(runtime: Runtime, graph: Graph, threads: number | undefined): Promise<Part> {
-  const session = await createSession(runtime, graph, threads)
+/** A session of a graph. Outputs in `summed` leave it as Gram matrices of a batch, and as themselves only where they are in `keep` too. */
+async function createPart(runtime: Runtime, graph: Graph, summed: ReadonlySet<string>, keep: readonly string[], threads: number | undefined): Promise<Part> {
+  const grams = graph.outputs.filter(name => summed.has(name))
+  const outputs = graph.outputs.filter(name => !summed.has(name) || keep.includes(name))
+  const session = await createSession(runtime, { ...graph, outputs }, grams, threads)
   return {
-    async run(inputs) {
+    async run(inputs, sums) {
       const feeds = Object.fromEntries(graph.inputs.map(({ name, dtype }) => {
         const value = inputs.get(name)
         if (value === undefined) throw new InternalError(`The input '${name}' is missing.`)
         return [name, toRuntime(runtime, value, dtype)]
       }))
-      const results = await session.run(feeds, graph.outputs)
-      return new Map(graph.outputs.map(name => [name, fromRuntime(name, results[name])] as const))
+      const results = await session.run(feeds, [...outputs, ...grams.map(gramName)])
+      for (const { output, sum } of sums) if (grams.includes(output)) addTo(sum, fromRuntime(output, results[gramName(output)]))
+      return new Map(outputs.map(name => [name, fromRuntime(name, results[name])] as const))
     },
     release: () => session.release(),
   }
 }
 
+function addTo(sum: Float64Array, { data }: Tensor): void {
+  for (let i = 0; i < sum.length; i++) sum[i] += data[i]
+}
+
 /** @throws GraphError UNSUPPORTED_OPERATOR when ONNX Runtime has no kernel for the graph */
-async function createSession(runtime: Runtime, graph: Graph, threads: number | undefined): Promise<Session> {
+async function createSession(runtime: Runtime, graph: Graph, grams: readonly string[], threads: number | undefined): Promise<Session> {
   const internal = graph.nodes.find(node => INTERNAL.has(node.op))
   if (internal !== undefined) throw unsupported(`its derivatives use the core's own operator '${internal.op}'`, internal.op)
-  const bytes = writeOnnx(graph)
+  const bytes = writeOnnx(graph, { grams })
   const create = (level: 'all' | 'basic'): Promise<Session> => runtime.InferenceSession.create(bytes, {
     executionProviders: ['cpu'], graphOptimizationLevel: level, logSeverityLevel: 4, ...(threads === undefined ? {} : { intraOpNumThreads: threads }),
   })

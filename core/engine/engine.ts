@@ -10,15 +10,24 @@ export interface LateInput {
   readonly compute: (value: Tensor) => Tensor
 }
 
+/** An output of which only the sum of its rows' outer products is wanted: R'R, for R of rows x n along its last axis, is added to `sum` (n x n). */
+export interface GramSum { readonly output: string, readonly sum: Float64Array }
+
+export interface RunOptions {
+  /** One input that is left out of `inputs`; the nodes that it is made from do not read it. */
+  readonly late?: LateInput
+  /** Outputs that are not handed out, but summed up. */
+  readonly grams?: readonly GramSum[]
+}
+
 /** A graph made ready to run. */
 export interface Program {
   /**
    * Runs the graph on one batch. Every input of the graph must be given; the batch size is read from them.
-   * @param late one input that is left out of `inputs`; the nodes that it needs do not read it
    * @returns the outputs by name; their data belongs to the caller
    * @throws ShapeError when an input does not have its declared shape
    */
-  run(inputs: ReadonlyMap<string, Tensor>, late?: LateInput): Promise<ReadonlyMap<string, Tensor>>
+  run(inputs: ReadonlyMap<string, Tensor>, options?: RunOptions): Promise<ReadonlyMap<string, Tensor>>
   /** Releases what the program holds outside of the garbage-collected heap. */
   dispose(): void
 }

@@ -7,19 +7,20 @@
 import { InternalError, ShapeError } from '../errors.js'
 import { simplify, sortNodes } from '../graph/fold.js'
 import { type Graph, type GraphInput, isBatch, type Node } from '../graph/graph.js'
+import { syrk } from '../kernels/linear-algebra.js'
 import type { Operator } from '../ops/operator.js'
 import { operatorFor } from '../ops/registry.js'
 import { formatDims } from '../ops/shape-rules.js'
 import { cast, formatShape, type Precision, sizeOf, type Tensor } from '../tensor.js'
 import { BufferPool } from './buffer-pool.js'
-import type { Engine, LateInput, Program } from './engine.js'
+import type { Engine, GramSum, LateInput, Program, RunOptions } from './engine.js'
 import { fuseTranspositions } from './fuse.js'
 import { convertPrecision } from './precision.js'
 
 /** A program that runs at once. */
 export interface SynchronousProgram {
   /** Runs one batch, as `Program.run` does. @throws ShapeError when an input does not have its declared shape */
-  run(inputs: ReadonlyMap<string, Tensor>, late?: LateInput): ReadonlyMap<string, Tensor>
+  run(inputs: ReadonlyMap<string, Tensor>, options?: RunOptions): ReadonlyMap<string, Tensor>
   /** The largest number of bytes of intermediate values that a run has needed at once. */
   peakBytes(): number
   dispose(): void
@@ -48,7 +49,7 @@ export function typescriptEngine(): Engine {
     name: 'typescript',
     async compile(graph, precision): Promise<Program> {
       const program = compileGraph(graph, precision)
-      return { run: async (inputs, late) => program.run(inputs, late), dispose: () => { program.dispose() } }
+      return { run: async (inputs, options) => program.run(inputs, options), dispose: () => { program.dispose() } }
     },
   }
 }
@@ -68,7 +69,7 @@ export function compileGraph(graph: Graph, precision: Precision): SynchronousPro
   const plan = planGraph(prepareGraph(graph, precision))
   const pool = new BufferPool()
   return {
-    run: (inputs, late) => runPlan(plan, pool, inputs, late),
+    run: (inputs, options = {}) => runPlan(plan, pool, inputs, options),
     peakBytes: () => pool.peakBytes,
     dispose: () => { pool.clear() },
   }
@@ -112,7 +113,7 @@ function markLastReads(steps: readonly { readonly inputs: readonly number[], rea
   }
 }
 
-function runPlan(plan: Plan, pool: BufferPool, given: ReadonlyMap<string, Tensor>, late: LateInput | undefined): Map<string, Tensor> {
+function runPlan(plan: Plan, pool: BufferPool, given: ReadonlyMap<string, Tensor>, { late, grams = [] }: RunOptions): Map<string, Tensor> {
   const values = plan.constants.slice()
   pool.beginRun()
   bindInputs(plan, given, values, late?.name)
@@ -135,7 +136,7 @@ function runPlan(plan: Plan, pool: BufferPool, given: ReadonlyMap<string, Tensor
       values[slot] = undefined
     }
   }
-  return collectOutputs(plan, pool, values)
+  return collectOutputs(plan, pool, values, grams)
 }
 
 function lateSlots(plan: Plan, late: LateInput): { readonly input: number, readonly from: number } {
@@ -150,13 +151,22 @@ function computed(name: string, value: Tensor | undefined): Tensor {
   return value
 }
 
-function collectOutputs(plan: Plan, pool: BufferPool, values: readonly (Tensor | undefined)[]): Map<string, Tensor> {
+function collectOutputs(plan: Plan, pool: BufferPool, values: readonly (Tensor | undefined)[], grams: readonly GramSum[]): Map<string, Tensor> {
   const results = new Map<string, Tensor>()
   for (const { name, slot } of plan.outputs) {
     const value = computed(name, values[slot])
-    results.set(name, { ...value, data: pool.handOver(value.data) })
+    const sums = grams.filter(gram => gram.output === name)
+    for (const { sum } of sums) addGramOf(value, sum)
+    if (sums.length === 0) results.set(name, { ...value, data: pool.handOver(value.data) })
+    else pool.release(value.data)
   }
   return results
+}
+
+function addGramOf({ data, shape }: Tensor, sum: Float64Array): void {
+  const n = shape[shape.length - 1]
+  if (data instanceof Uint8Array || sum.length !== n * n) throw new InternalError(`A Gram matrix of ${n} columns needs real numbers and a sum of ${n} x ${n}.`)
+  syrk(n, data.length / Math.max(1, n), 1, data, 1, sum)
 }
 
 function bindInputs(plan: Plan, given: ReadonlyMap<string, Tensor>, values: (Tensor | undefined)[], late: string | undefined): void {
