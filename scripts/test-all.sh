@@ -15,7 +15,7 @@ python_environment .venv -r clients/python/requirements-test.txt
 say 'TypeScript'
 npm run build
 # Files and what fails are shown, not every assertion.
-npm test 2>&1 | tee "$logs/typescript" | grep -vE '^ +(ok |1\.\.|# (Subtest|time))|^# Subtest|^ *$'
+npm test 2>&1 | tee "$logs/typescript" | grep --text -vE '^ +(ok |1\.\.|# (Subtest|time))|^# Subtest|^ *$'
 
 say 'Python'
 .venv/bin/pip install --quiet --disable-pip-version-check --force-reinstall --no-deps ./clients/python
@@ -29,7 +29,7 @@ npm run bench -- --quick --ours --only W1,W2,W3/all/kron,W8-1000
 say 'R'
 bash clients/r/tests/check.sh | tee "$logs/r"
 
-typescript=$(grep -oE 'total: [0-9]+, pass: [0-9]+' "$logs/typescript" | tail -n 1)
-python=$(grep -E '[0-9]+ passed' "$logs/python" | tail -n 1)
-r=$(grep -oE '\[ *FAIL.*\]' "$logs/r" | tail -n 1)
+typescript=$(grep --text -oE 'total: [0-9]+, pass: [0-9]+' "$logs/typescript" | tail -n 1)
+python=$(grep --text -E '[0-9]+ passed' "$logs/python" | tail -n 1)
+r=$(grep --text -oE '\[ *FAIL.*\]' "$logs/r" | tail -n 1)
 say "All tests of all languages passed. TypeScript: $typescript; Python: $python; R: $r"
