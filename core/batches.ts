@@ -3,8 +3,8 @@ import { breathe, type Progress, throwIfCancelled, type WorkOptions } from './pr
 import { rows, type Tensor } from './tensor.js'
 import { batchAxis, type GraphInput } from './graph/graph.js'
 
-/** Numbers that the widest values of one batch hold together: a few megabytes, so that they stay near the processor. */
-const BATCH_NUMBERS = 1 << 21
+/** Numbers that the widest values of one batch hold together: enough examples for large products, and no more than some tens of megabytes. */
+const BATCH_NUMBERS = 1 << 23
 const LARGEST_BATCH = 1024
 
 /** Examples of one batch, from how many numbers one example needs at its widest. */

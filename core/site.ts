@@ -6,7 +6,7 @@
  */
 import { accumulateCurvature, zeroCurvature } from './curvature/accumulate.js'
 import type { Curvature } from './curvature/curvature.js'
-import { addOperatorSums, gramsSuffice, operatorSums } from './curvature/kron-sums.js'
+import { addOperatorSums, gramsSuffice, type OperatorSums, operatorSums } from './curvature/kron-sums.js'
 import { accumulateLastLayer } from './curvature/last-layer.js'
 import { createEvaluator, type Evaluator } from './evaluator.js'
 import { chosenEngine } from './host.js'
@@ -54,6 +54,7 @@ export function createSite(evaluator: Evaluator, likelihoodName: Likelihood): Si
   const { outputs } = network
   const likelihood = likelihoodModel(likelihoodName)
   const lanes = new Map<number, FitSums>()
+  let scratch: readonly OperatorSums[] | undefined
   const seeds = { count: likelihood.seedCount(outputs), from: (f: RealArray, examples: number) => likelihood.hessianSeeds(f, examples, outputs) }
   return {
     async add({ structure, kfacApprox, keepFeatures }, lane, { x, labels, examples }) {
@@ -62,7 +63,9 @@ export function createSite(evaluator: Evaluator, likelihoodName: Likelihood): Si
         lanes.set(lane, { curvature, examples: sums.examples + examples, loss: sums.loss + likelihood.loss(f, labels, examples, outputs) })
       }
       if (sums.curvature.structure === 'kron' && evaluator.kroneckerSums !== undefined && gramsSuffice(kfacApprox, linears)) {
-        const operators = operatorSums(sums.curvature.blocks, linears)
+        // Large arrays are kept from batch to batch: fresh memory costs more than what is written to it.
+        const operators = operatorSums(sums.curvature.blocks, linears, scratch)
+        scratch = operators
         const f = await evaluator.kroneckerSums(x, seeds, operators)
         put({ ...sums.curvature, blocks: addOperatorSums(sums.curvature.blocks, linears, operators, examples) }, f)
         return undefined

@@ -5,11 +5,11 @@ import type { KronBlock } from './curvature.js'
 /** Where a'a and g'g of one linear operator are added. */
 export interface OperatorSums { readonly A: Float64Array, readonly B: Float64Array }
 
-/** Sums for a batch: A is the block's own (it is added to in place), B is fresh, as the bias shares it. */
-export function operatorSums(blocks: readonly KronBlock[], linears: readonly LinearShape[]): OperatorSums[] {
-  return linears.map(({ weight, in: inputs, out }) => {
+/** Sums for a batch: A is the block's own (it is added to in place), B is fresh or that of `before`, as the bias shares it. */
+export function operatorSums(blocks: readonly KronBlock[], linears: readonly LinearShape[], before?: readonly OperatorSums[]): OperatorSums[] {
+  return linears.map(({ weight, in: inputs, out }, i) => {
     const block = weight < 0 ? undefined : blocks[weight]
-    return { A: block?.kind === 'weight' ? block.A : new Float64Array(inputs * inputs), B: new Float64Array(out * out) }
+    return { A: block?.kind === 'weight' ? block.A : new Float64Array(inputs * inputs), B: before?.[i].B.fill(0) ?? new Float64Array(out * out) }
   })
 }
 
