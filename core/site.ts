@@ -63,11 +63,12 @@ export function createSite(evaluator: Evaluator, likelihoodName: Likelihood): Si
         lanes.set(lane, { curvature, examples: sums.examples + examples, loss: sums.loss + likelihood.loss(f, labels, examples, outputs) })
       }
       if (sums.curvature.structure === 'kron' && evaluator.kroneckerSums !== undefined && gramsSuffice(kfacApprox, linears)) {
-        // Large arrays are kept from batch to batch: fresh memory costs more than what is written to it.
+        // Large arrays are kept from batch to batch, as fresh memory costs more than what is written to it; batches under way at once have their own.
         const operators = operatorSums(sums.curvature.blocks, linears, scratch)
-        scratch = operators
+        scratch = undefined
         const f = await evaluator.kroneckerSums(x, seeds, operators)
         put({ ...sums.curvature, blocks: addOperatorSums(sums.curvature.blocks, linears, operators, examples) }, f)
+        scratch = operators
         return undefined
       }
       if (subset === 'all') {
