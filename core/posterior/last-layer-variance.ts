@@ -39,17 +39,50 @@ function spread(t: Float64Array, basis: Float64Array | undefined, examples: numb
   return result
 }
 
+/** Up to this many pairs of outputs, one product for each is cheaper than products of all pairs of features. */
+const FEW_PAIRS = 10
+
 /**
- * Full: the quadratic forms phi1' S_cc' phi1 of the blocks of S = P^-1, as one product of the packed products of phi1 with
- * the packed symmetric parts of the blocks.
+ * Full: the quadratic forms phi1' S_cc' phi1 of the blocks of S = P^-1. For few pairs of outputs block by block; for many as one product of the
+ * packed products of phi1 with the packed symmetric parts of the blocks.
  * @returns N x C, or N x C x C
  */
 export function fullLastLayerVariance(covariance: Float64Array, slots: readonly ParameterSlot[], features: RealArray, examples: number, kind: VarianceKind): Float64Array {
   const { bias, in: inputs, out } = lastLayerShape(slots)
   const phi = withOnes(features, examples, inputs, bias >= 0)
-  const width = phi.length / Math.max(1, examples)
   const pairs = kind === 'diagonal' ? out : packedLength(out)
-  const packed = packBlocks(covariance, lastLayerIndices(slots), out, kind)
+  const indices = lastLayerIndices(slots)
+  const values = pairs <= FEW_PAIRS ? blockForms(covariance, indices, out, phi, examples, kind) : packedForms(covariance, indices, out, phi, examples, kind)
+  return kind === 'diagonal' ? values : unpackPairs(values, examples, out)
+}
+
+/** One product phi1 S_cd and a row-wise dot product for each pair (c, d), c <= d: N x pairs. */
+function blockForms(covariance: Float64Array, indices: Int32Array, out: number, phi: Float64Array, examples: number, kind: VarianceKind): Float64Array {
+  const size = Math.sqrt(covariance.length)
+  const width = indices.length / out
+  const pairs = kind === 'diagonal' ? out : packedLength(out)
+  const values = new Float64Array(examples * pairs)
+  const block = new Float64Array(width * width)
+  const image = new Float64Array(examples * width)
+  let pair = 0
+  for (let c = 0; c < out; c++) {
+    for (let d = c; d < (kind === 'diagonal' ? c + 1 : out); d++, pair++) {
+      for (let i = 0; i < width; i++) for (let j = 0; j < width; j++) block[i * width + j] = covariance[indices[c * width + i] * size + indices[d * width + j]]
+      gemm(false, false, examples, width, width, 1, phi, block, 0, image)
+      for (let n = 0; n < examples; n++) {
+        let sum = 0
+        for (let i = n * width; i < (n + 1) * width; i++) sum += image[i] * phi[i]
+        values[n * pairs + pair] = sum
+      }
+    }
+  }
+  return values
+}
+
+function packedForms(covariance: Float64Array, indices: Int32Array, out: number, phi: Float64Array, examples: number, kind: VarianceKind): Float64Array {
+  const width = indices.length / out
+  const pairs = kind === 'diagonal' ? out : packedLength(out)
+  const packed = packBlocks(covariance, indices, out, kind)
   const length = packed.length / pairs
   const values = new Float64Array(examples * pairs)
   const step = packedRows(width)
@@ -57,7 +90,7 @@ export function fullLastLayerVariance(covariance: Float64Array, slots: readonly 
     const count = Math.min(step, examples - from)
     gemm(false, true, count, pairs, length, 1, packedProducts(phi, width, from, count), packed, 0, values.subarray(from * pairs, (from + count) * pairs))
   }
-  return kind === 'diagonal' ? values : unpackPairs(values, examples, out)
+  return values
 }
 
 /** The symmetric parts of the blocks (c, c') of S, off-diagonal entries doubled: pairs x packedLength(width). */
