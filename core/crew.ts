@@ -4,8 +4,8 @@ import type { Host, Team } from './host.js'
 import { createSite, type Site, type SiteSetup } from './site.js'
 import type { Likelihood } from './options.js'
 
-/** Multiplications below which other threads cost more than they save: some tenths of a second, or less where their number was asked for. */
-const WORTH_THREADS = 2e9
+/** Multiplications below which other threads cost more than they save: about a tenth of a second, or less where their number was asked for. */
+const WORTH_THREADS = 5e8
 const WORTH_ASKED_THREADS = 2e7
 
 export interface Crew {
