@@ -123,7 +123,8 @@ function lateSeeds(program: FactorsProgram, seeds: Seeds, precision: Precision):
   return { name: program.seed, from: program.output, compute: f => seedTensor(program, seeds.from(realData(f), f.shape[0]), precision, f.shape[0]) }
 }
 
-function linearShapes({ parameters, factors }: FactorsProgram): Evaluator['linears'] {
+/** The linear operators of a program with its parameters numbered. */
+export function linearShapes({ parameters, factors }: FactorsProgram): Evaluator['linears'] {
   const index = (name: string | undefined): number => (name === undefined ? -1 : parameters.indexOf(name))
   return factors.flatMap(factor => (factor.kind === 'linear' ? [{ weight: index(factor.weight), bias: index(factor.bias), in: factor.in, out: factor.out, positions: factor.positions }] : []))
 }

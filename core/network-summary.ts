@@ -1,6 +1,7 @@
 /** @file What a network consists of, and what a posterior over it would need. */
 import { factorsProgram } from './graph/differentiate.js'
 import { graphDigest } from './digest.js'
+import { linearShapes } from './evaluator.js'
 import { LaplaceError } from './errors.js'
 import { type Dim, type Graph, isBatch } from './graph/graph.js'
 import { inferTypes } from './graph/infer.js'
@@ -73,7 +74,7 @@ export function memoryTable(graph: Graph, likelihood?: Likelihood): { subset: Su
   })
 }
 
-function partsOf({ graph, output }: Network, subset: Subset): { slots: ParameterSlot[], linears: LinearShape[] } | undefined {
+function partsOf({ graph, output }: Network, subset: Subset): { slots: ParameterSlot[], linears: readonly LinearShape[] } | undefined {
   try {
     if (subset === 'last_layer') {
       const { weight, bias } = lastLinear(graph, output)
@@ -82,9 +83,7 @@ function partsOf({ graph, output }: Network, subset: Subset): { slots: Parameter
     }
     const names = graph.parameters.map(parameter => parameter.name)
     const program = factorsProgram(graph, output, names, 1)
-    const index = (name: string | undefined): number => (name === undefined ? -1 : names.indexOf(name))
-    const linears = program.factors.flatMap(factor => (factor.kind === 'linear' ? [{ weight: index(factor.weight), bias: index(factor.bias), in: factor.in, out: factor.out }] : []))
-    return { slots: parameterSlots(graph, names), linears }
+    return { slots: parameterSlots(graph, names), linears: linearShapes(program) }
   } catch (error) {
     if (error instanceof LaplaceError) return undefined
     throw error

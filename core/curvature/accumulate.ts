@@ -61,19 +61,6 @@ export function mergeCurvature(a: Curvature, b: Curvature): Curvature {
   throw new InternalError(`Curvatures of structure ${a.structure} (${a.size} parameters) and ${b.structure} (${b.size}) cannot be added.`)
 }
 
-/** The curvature times a factor (for kron, B and not A is multiplied). */
-export function scaleCurvature(curvature: Curvature, factor: number): Curvature {
-  const times = (values: Float64Array): Float64Array => values.map(v => factor * v)
-  switch (curvature.structure) {
-    case 'full': return { ...curvature, matrix: times(curvature.matrix) }
-    case 'diag': return { ...curvature, diagonal: times(curvature.diagonal) }
-    case 'kron': return {
-      ...curvature,
-      blocks: curvature.blocks.map(block => block.kind === 'diagonal' ? { ...block, diagonal: times(block.diagonal) } : { ...block, B: times(block.B) }),
-    }
-  }
-}
-
 function add(a: Float64Array, b: Float64Array): Float64Array {
   if (a.length !== b.length) throw new InternalError(`Curvature arrays of ${a.length} and ${b.length} numbers cannot be added.`)
   const sum = new Float64Array(a.length)

@@ -1,6 +1,6 @@
 /** @file The Gaussian posterior N(mean, P^-1) with P = H / (sigma^2 T) + diag(delta): what every structure offers. */
 import type { Curvature, ParameterSlot } from '../curvature/curvature.js'
-import { InternalError, OptionError } from '../errors.js'
+import { OptionError } from '../errors.js'
 import type { RealArray } from '../kernels/linear-algebra.js'
 import type { Structure } from '../options.js'
 import type { RandomGenerator } from '../random.js'
@@ -149,9 +149,4 @@ export function priorLogDet(settings: PosteriorSettings, slots: readonly Paramet
 export function once<T>(compute: () => T): () => T {
   let result: { readonly value: T } | undefined
   return () => (result ??= { value: compute() }).value
-}
-
-/** Checks that a Jacobian has the parameters' structure; a fault of the caller otherwise. */
-export function requireSize(what: string, actual: number, expected: number): void {
-  if (actual !== expected) throw new InternalError(`${what} must have ${expected} numbers; got ${actual}.`)
 }

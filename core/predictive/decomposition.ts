@@ -1,10 +1,9 @@
 /** @file Total, aleatoric and epistemic uncertainty. */
 import type { LikelihoodModel } from '../likelihood/likelihood.js'
-import { sigmoid } from '../likelihood/sigmoid.js'
 import { monteCarlo } from './monte-carlo.js'
 
 /** Draws behind the decomposition. */
-export const DECOMPOSITION_SAMPLES = 1000
+const DECOMPOSITION_SAMPLES = 1000
 
 /**
  * The parts of the predictive uncertainty. Classification: entropies in nats, one for each example (N); binary and multilabel: one for each label (N x C);
@@ -38,9 +37,4 @@ export function entropy(probabilities: ArrayLike<number>): number {
   let sum = 0
   for (let i = 0; i < probabilities.length; i++) if (probabilities[i] > 0) sum -= probabilities[i] * Math.log(probabilities[i])
   return sum
-}
-
-/** Entropy of a Bernoulli variable with logit z, in nats. */
-export function bernoulliEntropy(z: number): number {
-  return Math.log1p(Math.exp(-Math.abs(z))) + Math.abs(z) * sigmoid(-Math.abs(z))
 }

@@ -10,9 +10,6 @@ export interface AdamSchedule {
   readonly initialPriorPrecision: number
 }
 
-/** laplace-torch's defaults. */
-export const LAPLACE_TORCH_SCHEDULE: AdamSchedule = { steps: 100, learningRate: 0.1, initialPriorPrecision: 1 }
-
 const [BETA1, BETA2, EPSILON] = [0.9, 0.999, 1e-8]
 
 /** The last iterate of gradient ascent by Adam. */

@@ -1,5 +1,5 @@
 /** @file Methods about networks as they are: reading, inspecting, running them. Readers are loaded when one is needed first. */
-import type { FileTensor } from '../../adapters/file-tensor.js'
+import { fromTensor } from '../../adapters/file-tensor.js'
 import type { LayersOptions } from '../../adapters/layers/index.js'
 import type { NetworkHints } from '../../adapters/network/index.js'
 import { ZIP_FUNCTIONS } from '../../node/zip-functions.js'
@@ -8,7 +8,6 @@ import { memoryTable, summarizeNetwork } from '../../core/network-summary.js'
 import { LIKELIHOODS } from '../../core/options.js'
 import { ProtocolError } from '../../core/errors.js'
 import { knownOptions, oneOf } from '../../core/suggest.js'
-import type { Tensor } from '../../core/tensor.js'
 import { tensorFromWire, tensorToWire } from '../arrays.js'
 import { type DecodedMap, isMap, own } from '../decode.js'
 import type { WireMap } from '../encode.js'
@@ -59,16 +58,10 @@ function hintsOf(params: DecodedMap): Record<string, unknown> {
 
 async function fromLayers(params: DecodedMap, bench: Workbench): Promise<Model> {
   const { checkArchitecture, networkFromLayers } = await import('../../adapters/layers/index.js')
-  const tensors = new Map(Object.entries(mapParameter(params, 'tensors')).map(([name, value]) => [name, asFileTensor(tensorFromWire(value, name, bench.files.data))]))
+  const tensors = new Map(Object.entries(mapParameter(params, 'tensors')).map(([name, value]) => [name, fromTensor(tensorFromWire(value, name, bench.files.data))]))
   const architecture = optional(params, 'layers') === undefined ? undefined : checkArchitecture(listParameter(params, 'layers'))
   const { activation, inputSize }: LayersOptions = hintsOf(params)
   return { graph: networkFromLayers(architecture, tensors, { activation, inputSize }), format: 'layers' }
-}
-
-/** A tensor in the form of the readers of files. */
-function asFileTensor({ dtype, shape, data }: Tensor): FileTensor {
-  const { buffer, byteOffset, byteLength } = dtype === 'int64' ? BigInt64Array.from(data, BigInt) : data
-  return { dtype, shape, bytes: new Uint8Array(buffer, byteOffset, byteLength) }
 }
 
 async function fromNnet(params: DecodedMap, bench: Workbench): Promise<Model> {
