@@ -2,6 +2,7 @@
 import { isContainer } from '../../core/container.js'
 import { LaplaceError, UntrustedInputError } from '../../core/errors.js'
 import { isJld2 } from '../flux/jld2-file.js'
+import { beginning, beginsWith, type Foreign, foreignSignature, foreignText, TO_ONNX } from '../foreign.js'
 import { isHdf5 } from '../hdf5.js'
 import { isZip, openZip } from '../zip/index.js'
 
@@ -12,41 +13,9 @@ export type Format = (typeof FORMATS)[number]
 /** What a file is: a format that can be read, or another one by name with the way out. */
 export type Recognised =
   | { readonly format: Format }
-  | { readonly format: undefined, readonly name: string, readonly advice: string }
+  | (Foreign & { readonly format: undefined })
 
 const other = (name: string, advice: string): Recognised => ({ format: undefined, name, advice })
-
-const TO_ONNX = 'export the network to ONNX, or save its weights as safetensors'
-const UNPACK = 'unpack it first'
-
-/** Files that begin with certain bytes, at an offset. */
-const SIGNATURES: readonly (readonly [name: string, offset: number, signature: readonly number[] | string, advice: string])[] = [
-  ['an ONNX Runtime file (.ort)', 4, 'ORTM', 'give the .onnx file that it was made from'],
-  ['a TensorFlow Lite model', 4, 'TFL3', 'convert it to ONNX (tf2onnx)'],
-  ['a GGUF file', 0, 'GGUF', 'such files hold quantised language models; give the safetensors files of the original'],
-  ['a NumPy array (.npy)', 0, [0x93, 0x4e, 0x55, 0x4d, 0x50, 0x59], 'an array is no network; save all weights by name as safetensors'],
-  ['gzip', 0, [0x1f, 0x8b], "unpack it first; if torch for R wrote it (torch_save), save the weights with safetensors::safe_save_file(model$state_dict(), file), and an nnet object is given to R's laplace() itself"],
-  ['bzip2', 0, 'BZh', UNPACK], ['an xz archive', 0, [0xfd, 0x37, 0x7a, 0x58, 0x5a], UNPACK], ['a zstd archive', 0, [0x28, 0xb5, 0x2f, 0xfd], UNPACK],
-  ['a 7z archive', 0, [0x37, 0x7a, 0xbc, 0xaf, 0x27, 0x1c], UNPACK], ['a rar archive', 0, 'Rar!', UNPACK],
-  ['a tar archive', 257, 'ustar', 'unpack it first; if PyTorch 0.1 wrote it, load it in Python and save model.state_dict() as safetensors'],
-  ['an R object (.rds)', 0, 'X\n\0\0\0', "give an nnet object to R's laplace() itself; of torch for R save the weights with safetensors::safe_save_file"],
-  ['an R workspace (.RData)', 0, 'RDX', "load it in R and give the object to R's laplace()"],
-  ["a stream of Julia's Serialization", 0, '7JL', 'it can be read by the same version of Julia only: save the network with BSON.@save or JLD2'],
-  ['a MATLAB file (.mat)', 0, 'MATLAB 5.0', TO_ONNX],
-  ['a picture', 0, [0x89, 0x50, 0x4e, 0x47], 'give the network'], ['a picture', 0, [0xff, 0xd8, 0xff], 'give the network'], ['a PDF document', 0, '%PDF', 'give the network'],
-]
-
-/** Texts, by what they begin with. */
-const TEXTS: readonly (readonly [name: string, pattern: RegExp, advice: string])[] = [
-  ['a pointer of Git LFS', /^version https:\/\/git-lfs/, 'the model itself is not here: fetch it with git lfs pull'],
-  ['a web page', /^\s*<(!doctype|html|head|body)/i, 'the download went wrong: a page came instead of the file'],
-  ['XML', /^\s*<\?xml/, TO_ONNX],
-  ['ONNX as text', /^\s*(ir_version|producer_name|opset_import|graph\s*\{|domain\s*:|<\s*ir_version)/, 'convert it to the binary form with onnx.save'],
-  ['an architecture', /^\s*\[\s*\{[^}]*"type"\s*:/, 'give the file of the weights, and this one as architecture'],
-  ["the description of a Keras network", /^\s*\{[^]*"class_name"\s*:/, 'it holds no weights: save the network itself (model.save("model.keras"))'],
-  ['JSON', /^\s*[[{]\s*["{[\]}0-9]/, 'give the network, or send its weights by name'],
-]
-const PLAIN_TEXT = ['text', undefined, 'give the network'] as const
 
 /**
  * The format of a file.
@@ -59,14 +28,11 @@ export function recognise(bytes: Uint8Array): Recognised {
   if (isHdf5(bytes)) return { format: isJld2(bytes) ? 'jld2' : 'keras' }
   if (isBson(bytes)) return { format: 'flux' }
   if (bytes[0] === 0x80 && bytes[1] >= 2 && bytes[1] <= 5) return recognisePickle(bytes)
-  for (const [name, offset, signature, advice] of SIGNATURES) if (beginsWith(bytes, offset, signature)) return other(name, advice)
+  const signature = foreignSignature(bytes)
+  if (signature !== undefined) return { format: undefined, ...signature }
   if (bytes[8] === 0x7b && bytes.length > 8) return { format: 'safetensors' }
-  const text = textOf(bytes, 1 << 16)
-  if (/^\s*\{[^]*"weight_map"\s*:/.test(text)) return { format: 'safetensors-index' }
-  if (isText(bytes)) {
-    const [name, , advice] = TEXTS.find(([, pattern]) => pattern.test(text)) ?? PLAIN_TEXT
-    return other(name, advice)
-  }
+  if (/^\s*\{[^]*"weight_map"\s*:/.test(beginning(bytes))) return { format: 'safetensors-index' }
+  if (isText(bytes)) return { format: undefined, ...(foreignText(bytes) ?? { name: 'text', advice: 'give the network' }) }
   if (beginsWith(bytes, 0, [0x08, 0x01, 0x12]) && bytes.length > 3 && bytes[3] >= 0x80) return other('a TensorFlow SavedModel', 'convert it to ONNX (tf2onnx)')
   if (isTensorProto(bytes)) return other('an ONNX tensor (TensorProto)', 'such files hold inputs and outputs; give the model beside it')
   if (looksLikeProtobuf(bytes)) return { format: 'onnx' }
@@ -74,16 +40,9 @@ export function recognise(bytes: Uint8Array): Recognised {
   return other('of no known format', `known are ONNX, PyTorch, safetensors, Flux (BSON.jl, JLD2), Keras and posteriors of this library; ${TO_ONNX}`)
 }
 
-function textOf(bytes: Uint8Array, most: number): string { return new TextDecoder('latin1').decode(bytes.subarray(0, most)) }
-
 /** Whether the first bytes have no control characters but those of text. */
 function isText(bytes: Uint8Array): boolean {
   return bytes.subarray(0, 256).every(byte => byte >= 0x20 || byte === 0x09 || byte === 0x0a || byte === 0x0d) && bytes[0] < 0x80
-}
-
-function beginsWith(bytes: Uint8Array, offset: number, signature: readonly number[] | string): boolean {
-  const wanted = typeof signature === 'string' ? Array.from(signature, char => char.charCodeAt(0)) : signature
-  return wanted.every((byte, i) => bytes[offset + i] === byte)
 }
 
 /** A document says its length, ends with 0, and begins with an element of a type from 1 to 19 (or is empty). */
@@ -111,7 +70,7 @@ function recogniseZip(bytes: Uint8Array): Recognised {
 function recognisePickle(bytes: Uint8Array): Recognised {
   // The first pickle is the number 0x1950a86a20f9469cfc6c.
   if (beginsWith(bytes, 2, [0x8a, 0x0a, 0x6c, 0xfc, 0x9c, 0x46, 0xf9, 0x20, 0x6a, 0xa8, 0x50, 0x19])) return { format: 'pytorch' }
-  const head = textOf(bytes, 1 << 16)
+  const head = beginning(bytes)
   const program = /joblib\.numpy_pickle|(sklearn|xgboost|lightgbm|keras|tensorflow|pandas|numpy)[.\n]/.exec(head)
   if (program !== null) {
     const scikit = head.includes('sklearn.')
@@ -158,7 +117,7 @@ function varint(bytes: Uint8Array, start: number): { value: number, end: number 
 }
 
 /** The error for a file that is recognised and not supported. */
-export function unsupported({ name, advice }: { readonly name: string, readonly advice: string }): UntrustedInputError {
+export function unsupported({ name, advice }: Foreign): UntrustedInputError {
   return new UntrustedInputError(`The file is ${name}, which is not supported: ${advice}.`, { format: name.replace(/^(an?|the) /, ''), offset: 0 }, 'UNSUPPORTED_FORMAT')
 }
 

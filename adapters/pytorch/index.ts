@@ -1,3 +1,2 @@
 /** @file The public names of `polylaplace/adapters/pytorch`. */
-export { foreignFormat } from './foreign.js'
 export { type PyTorchOptions, readPyTorch, readPyTorchTensors, type ReadTensors, type TensorOptions } from './read-pytorch.js'

@@ -2,8 +2,9 @@
 import type { Graph } from '../../core/graph/graph.js'
 import type { FileTensor, NamedTensors } from '../file-tensor.js'
 import { type LayerSpec, networkFromLayers } from '../layers/index.js'
+import { foreignSignature, foreignText, type Foreign } from '../foreign.js'
+import { isHdf5 } from '../hdf5.js'
 import { isZip, type ZipOptions } from '../zip/index.js'
-import { foreignFormat } from './foreign.js'
 import { gather, gatherBudget } from './gather.js'
 import { readPickleFile } from './pickle-file.js'
 import { unsupportedTorch } from './refusal.js'
@@ -78,8 +79,16 @@ export function readPyTorch(bytes: Uint8Array, options: PyTorchOptions = {}): Gr
 
 function readFile(bytes: Uint8Array, options: TensorOptions): TorchFile {
   if (isZip(bytes)) return readZipFile(bytes, options.zip ?? {})
-  const foreign = foreignFormat(bytes)
-  if (foreign !== undefined) unsupportedTorch(foreign, { offset: 0 }, 'unknown')
+  if (bytes.length === 0) unsupportedTorch('The file is empty', { offset: 0 }, 'unknown')
+  const foreign = foreignFile(bytes)
+  if (foreign !== undefined) unsupportedTorch(`The file is ${foreign.name}: ${foreign.advice}`, { offset: 0 }, 'unknown')
   if (bytes[0] !== PROTO) unsupportedTorch('The file is not one of PyTorch: it is neither a zip archive nor a pickle', { offset: 0 }, 'unknown')
   return readPickleFile(bytes)
+}
+
+/** What the file is instead, among it formats that have readers of their own. */
+function foreignFile(bytes: Uint8Array): Foreign | undefined {
+  if (isHdf5(bytes)) return { name: 'HDF5', advice: "read Keras networks with readKeras, Julia's JLD2 with readFlux" }
+  if (bytes.length >= 9 && bytes[8] === 0x7B && bytes[6] === 0 && bytes[7] === 0) return { name: 'safetensors, whatever its name says', advice: 'read it with readSafetensorsTensors' }
+  return foreignSignature(bytes) ?? foreignText(bytes)
 }
