@@ -13,7 +13,7 @@ import { type Examples, readExamples } from './data-file.js'
 import { writeBytes } from './files.js'
 import { toJson } from './json.js'
 import { withLabels } from './labels.js'
-import { MODEL_OPTIONS, readNetworkFile } from './model-file.js'
+import { CHOICE_OPTIONS, MODEL_OPTIONS, readNetworkFile } from './model-file.js'
 import { formatCount, formatNumber, formatSeconds, pairs } from './table.js'
 import type { KnownLabels } from './targets.js'
 import { progressLine, type Terminal } from './terminal.js'
@@ -37,8 +37,7 @@ const LAPLACE_OPTIONS: OptionTable = {
   engine: { type: 'string', value: 'NAME', help: words(ENGINES) },
   precision: { type: 'string', value: 'NAME', help: `${words(PRECISIONS)}; the network's own by default` },
   threads: { type: 'string', value: 'NUMBER', help: 'of the ONNX Runtime engine' },
-  input: { type: 'string', value: 'NAME', help: 'which input to use, when the network has several' },
-  output: { type: 'string', value: 'NAME', help: 'which output to use, when the network has several' },
+  ...CHOICE_OPTIONS,
   'batch-size': { type: 'string', value: 'NUMBER', help: 'examples computed at once' },
   'memory-limit': { type: 'string', value: 'BYTES', help: 'what the posterior may need' },
 }

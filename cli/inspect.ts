@@ -3,14 +3,16 @@ import type { FileDescription } from '../adapters/network/index.js'
 import { LaplaceError } from '../core/errors.js'
 import type { Graph } from '../core/graph/graph.js'
 import { laplace } from '../core/laplace.js'
+import { formatBytes } from '../core/memory.js'
+import type { NetworkChoice } from '../core/network.js'
 import { memoryTable, type NetworkSummary, summarizeNetwork } from '../core/network-summary.js'
 import { type Likelihood, LIKELIHOODS, type Subset, SUBSETS } from '../core/options.js'
 import { oneOf } from '../core/suggest.js'
 import { formatShape } from '../core/tensor.js'
 import type { Command } from './command.js'
 import { toJson } from './json.js'
-import { describeNetworkFile, MODEL_OPTIONS, readNetworkFile } from './model-file.js'
-import { formatBytes, formatCount, pairs, table, wrap } from './table.js'
+import { CHOICE_OPTIONS, describeNetworkFile, MODEL_OPTIONS, readNetworkFile } from './model-file.js'
+import { formatCount, pairs, table, wrap } from './table.js'
 
 export const inspect: Command = {
   name: 'inspect',
@@ -18,6 +20,7 @@ export const inspect: Command = {
   positionals: ['MODEL'],
   options: {
     likelihood: { type: 'string', value: 'NAME', help: `${LIKELIHOODS.join(' | ')}: whether the network suits it, and the sizes for it` },
+    ...CHOICE_OPTIONS,
     ...MODEL_OPTIONS,
     json: { type: 'boolean', help: 'print JSON' },
   },
@@ -30,7 +33,7 @@ export const inspect: Command = {
     if (description.problem !== undefined) terminal.write(args.flag('json') ? toJson(description) : descriptionText(path, description))
     const { graph, format } = await readNetworkFile(path, args)
     const summary = summarizeNetwork(graph)
-    const costs = costsOf(graph, likelihood)
+    const costs = costsOf(graph, likelihood, { input: args.text('input'), output: args.text('output') })
     terminal.write(args.flag('json') ? toJson({ format, ...summary, ...costs }) : networkText(path, format, summary, costs))
     if (!args.flag('json')) for (const note of summary.notes) terminal.remark(`Note: ${note}\n`)
   },
@@ -44,20 +47,20 @@ interface Costs {
   readonly unavailable: readonly { readonly subset: string, readonly reason: string }[]
 }
 
-function costsOf(graph: Graph, wanted: Likelihood | undefined): Costs {
-  const likelihoods = LIKELIHOODS.filter(likelihood => SUBSETS.some(subset => obstacle(graph, likelihood, subset) === undefined))
+function costsOf(graph: Graph, wanted: Likelihood | undefined, choice: NetworkChoice): Costs {
+  const likelihoods = LIKELIHOODS.filter(likelihood => SUBSETS.some(subset => obstacle(graph, likelihood, subset, choice) === undefined))
   const likelihood = wanted ?? likelihoods[0] ?? LIKELIHOODS[0]
   const unavailable = SUBSETS.flatMap(subset => {
-    const reason = obstacle(graph, likelihood, subset)
+    const reason = obstacle(graph, likelihood, subset, choice)
     return reason === undefined ? [] : [{ subset, reason }]
   })
-  return { likelihoods, memory: unavailable.length === SUBSETS.length ? [] : memoryTable(graph, likelihood), unavailable }
+  return { likelihoods, memory: unavailable.length === SUBSETS.length ? [] : memoryTable(graph, likelihood, choice), unavailable }
 }
 
 /** Why a subset of a network cannot have a posterior; undefined where it can. */
-function obstacle(graph: Graph, likelihood: Likelihood, subset: Subset): string | undefined {
+function obstacle(graph: Graph, likelihood: Likelihood, subset: Subset, choice: NetworkChoice): string | undefined {
   try {
-    laplace(graph, { likelihood, subset })
+    laplace(graph, { likelihood, subset, ...choice })
     return undefined
   } catch (error) {
     if (error instanceof LaplaceError) return error.message

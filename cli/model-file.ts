@@ -13,10 +13,17 @@ export const MODEL_OPTIONS: OptionTable = {
   architecture: { type: 'string', value: 'FILE', help: 'layers as JSON, for files that hold weights only (see docs/formats.md)' },
   activation: { type: 'string', value: 'NAME', help: 'the function between the layers of a plain chain, for files that hold weights only' },
   'input-size': { type: 'string', value: 'SHAPE', help: 'shape of one example, such as 1x28x28, where the file does not tell' },
+  dimensions: { type: 'string', value: 'LENGTHS', help: 'of axes that an ONNX file leaves open, such as time=8,side=11' },
   format: { type: 'string', value: 'NAME', help: `${FORMATS.join(' | ')}; told from the content by default` },
   model: { type: 'string', value: 'PATH', help: 'which network, when the file holds several' },
   'external-data': { type: 'boolean', help: 'read the files beside an ONNX file that hold its weights' },
   files: { type: 'string', value: 'FILES', help: 'further files of the model, separated by commas: shards, external data' },
+}
+
+/** Which part of a network is meant. */
+export const CHOICE_OPTIONS: OptionTable = {
+  input: { type: 'string', value: 'NAME', help: 'which input to use, when the network has several' },
+  output: { type: 'string', value: 'NAME', help: 'which output to use, when the network has several' },
 }
 
 /** A network and the kind of file it came from. */
@@ -42,7 +49,7 @@ export async function describeNetworkFile(path: string, args: Arguments): Promis
 }
 
 async function hintsOf(path: string, bytes: Uint8Array, args: Arguments): Promise<NetworkHints> {
-  const [architecture, activation, inputSize, format, model, files] = ['architecture', 'activation', 'input-size', 'format', 'model', 'files'].map(args.text)
+  const [architecture, activation, inputSize, dimensions, format, model, files] = ['architecture', 'activation', 'input-size', 'dimensions', 'format', 'model', 'files'].map(args.text)
   const external = args.flag('external-data') && formatOf(bytes) === 'onnx' ? [...readExternalData(dirname(path), bytes)] : []
   const beside = new Map([...external, ...(files === undefined ? [] : await readFiles(files.split(',')))])
   return {
@@ -50,6 +57,7 @@ async function hintsOf(path: string, bytes: Uint8Array, args: Arguments): Promis
     ...(architecture === undefined ? {} : { architecture: await readArchitecture(architecture) }),
     ...(activation === undefined ? {} : { activation }),
     ...(inputSize === undefined ? {} : { inputSize: shapeOf(inputSize) }),
+    ...(dimensions === undefined ? {} : { dimensions: lengthsOf(dimensions) }),
     ...(format === undefined ? {} : { format: oneOf('format', format, FORMATS) }),
     ...(model === undefined ? {} : { model }),
     ...(beside.size === 0 ? {} : { files: beside }),
@@ -63,6 +71,15 @@ async function readArchitecture(path: string): Promise<NonNullable<NetworkHints[
   } catch (error) {
     throw new UsageError(`--architecture: ${path} is not JSON: ${error instanceof Error ? error.message : String(error)}.`)
   }
+}
+
+/** `NAME=LENGTH`, separated by commas; the reader checks the lengths. */
+function lengthsOf(text: string): Record<string, number> {
+  return Object.fromEntries(text.split(',').map(part => {
+    const end = part.lastIndexOf('=')
+    if (end < 1) throw new UsageError(`--dimensions must be lengths by name, such as time=8; got '${text}'.`)
+    return [part.slice(0, end), Number(part.slice(end + 1))]
+  }))
 }
 
 function shapeOf(text: string): number[] {

@@ -22,15 +22,6 @@ export function formatSeconds(seconds: number): string {
   return seconds < 1 ? `${Math.round(seconds * 1000)} ms` : `${seconds.toFixed(1)} s`
 }
 
-/** A number of bytes in the unit that suits it. */
-export function formatBytes(bytes: number): string {
-  const units = ['B', 'KB', 'MB', 'GB', 'TB', 'PB']
-  let unit = 0
-  let value = bytes
-  while (value >= 1000 && unit < units.length - 1) { value /= 1000; unit++ }
-  return `${unit === 0 ? value : value.toPrecision(3)} ${units[unit]}`
-}
-
 /** A count with thousands set apart. */
 export function formatCount(count: number): string {
   return String(count).replace(/\B(?=(\d{3})+$)/g, ',')

@@ -45,7 +45,8 @@ export function checkBytes(what: string, bytes: number, advice: string): void {
   throw new ResourceError('OUT_OF_MEMORY', `${what} would need ${formatBytes(bytes)}, more than the limit of ${formatBytes(DEFAULT_MEMORY_LIMIT)}. ${advice}`, { needed: bytes, limit: DEFAULT_MEMORY_LIMIT })
 }
 
-function formatBytes(bytes: number): string {
+/** A number of bytes in the unit that suits it. */
+export function formatBytes(bytes: number): string {
   const units = ['B', 'KiB', 'MiB', 'GiB', 'TiB', 'PiB']
   const unit = bytes < 1 ? 0 : Math.min(units.length - 1, Math.floor(Math.log2(bytes) / 10))
   return `${Number((bytes / 1024 ** unit).toPrecision(3))} ${units[unit]}`

@@ -11,7 +11,7 @@ import { lastLayerShape } from './curvature/last-layer.js'
 import type { LinearShape } from './curvature/accumulate.js'
 import type { ParameterSlot } from './curvature/curvature.js'
 import { posteriorBytes } from './memory.js'
-import { type Network, precisionOf, prepareNetwork } from './network.js'
+import { type Network, type NetworkChoice, precisionOf, prepareNetwork } from './network.js'
 import { type Likelihood, STRUCTURES, type Structure, type Subset, SUBSETS } from './options.js'
 import { parameterSlots } from './parameters.js'
 
@@ -66,8 +66,8 @@ function layersOf(graph: Graph, sizes: Map<string, number>): { name: string, typ
 }
 
 /** Bytes that each posterior would need at its peak; subsets that the network does not allow are left out. */
-export function memoryTable(graph: Graph, likelihood?: Likelihood): { subset: Subset, structure: Structure, bytes: number }[] {
-  const network = prepareNetwork(graph, likelihood)
+export function memoryTable(graph: Graph, likelihood?: Likelihood, choice?: NetworkChoice): { subset: Subset, structure: Structure, bytes: number }[] {
+  const network = prepareNetwork(graph, likelihood, choice)
   return SUBSETS.flatMap(subset => {
     const parts = partsOf(network, subset)
     return parts === undefined ? [] : STRUCTURES.map(structure => ({ subset, structure, bytes: posteriorBytes(structure, parts.slots, parts.linears) }))

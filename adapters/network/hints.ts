@@ -1,6 +1,7 @@
 /** @file What a caller can say about a file beside its bytes. */
 import { UntrustedInputError } from '../../core/errors.js'
 import type { LayerSpec } from '../layers/index.js'
+import type { OnnxOptions } from '../onnx/index.js'
 import type { Format } from './recognise.js'
 
 /** What can be said about a file beside its bytes. */
@@ -20,6 +21,9 @@ export interface NetworkHints {
   readonly model?: string | undefined
   /** Shape of one example, where the file leaves it open. */
   readonly inputSize?: number | readonly number[] | undefined
+  /** Of an ONNX file: lengths of axes that it leaves open, and the tensors that are trainable (see `OnnxOptions`). */
+  readonly dimensions?: OnnxOptions['dimensions'] | undefined
+  readonly parameters?: OnnxOptions['parameters'] | undefined
   /** What the host has to unpack zip entries and to check them (see `ZipOptions`). */
   readonly inflate?: ((bytes: Uint8Array, maxOutput: number) => Uint8Array) | undefined
   readonly crc32?: ((bytes: Uint8Array) => number) | undefined

@@ -7,7 +7,7 @@ import type { NetworkHints } from './hints.js'
 import { READERS } from './readers.js'
 import { type Format, FORMATS, recognise, unsupported } from './recognise.js'
 
-const HINTS = ['format', 'architecture', 'activation', 'input', 'output', 'files', 'model', 'inputSize', 'inflate', 'crc32'] as const
+const HINTS = ['format', 'architecture', 'activation', 'input', 'output', 'files', 'model', 'inputSize', 'dimensions', 'parameters', 'inflate', 'crc32'] as const
 
 /**
  * Reads a network; the format is recognised by content. Nothing of the file is run, no other file is opened.

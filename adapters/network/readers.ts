@@ -31,7 +31,7 @@ export const READERS: Readonly<Record<Format, () => Promise<FormatReader>>> = {
   onnx: async () => {
     const { readOnnx, readOnnxTensors } = await import('../onnx/index.js')
     return {
-      network: (bytes, hints) => readOnnx(bytes, { externalData: filesOf(hints) }),
+      network: (bytes, hints) => readOnnx(bytes, { ...given(hints, 'dimensions', 'parameters'), externalData: filesOf(hints) }),
       tensors: (bytes, hints) => ({ tensors: readOnnxTensors(bytes, { externalData: filesOf(hints) }), notes: [] }),
     }
   },

@@ -42,9 +42,9 @@ function modelFrom(params: DecodedMap, bench: Workbench): Promise<Model> {
 }
 
 async function fromBytes(bytes: Uint8Array, params: DecodedMap): Promise<Model> {
-  const { readNetwork: read, describeFile } = await import('../../adapters/network/index.js')
+  const { readNetwork: read, formatOf } = await import('../../adapters/network/index.js')
   const hints: NetworkHints = { ...hintsOf(params), ...ZIP_FUNCTIONS }
-  return { graph: await read(bytes, hints), format: (await describeFile(bytes, hints)).format }
+  return { graph: await read(bytes, hints), format: formatOf(bytes, hints) }
 }
 
 /** What a client may say beside the file; the values are checked by the reader. */

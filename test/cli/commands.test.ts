@@ -5,6 +5,7 @@ import { fileURLToPath } from 'node:url'
 import { laplace } from '../../core/laplace.js'
 import { readNpy } from '../../cli/npy.js'
 import { relativeDifference } from '../support/compare.js'
+import * as onnx from '../adapters/onnx/onnx-bytes.js'
 import { run } from '../support/command-line.js'
 import { referenceCase } from '../support/reference-case.js'
 
@@ -109,7 +110,7 @@ t.test('inspect', async t => {
   t.equal(code, 0)
   t.match(out, /Parameters +2,410 \(float64\)/)
   t.match(out, /2\.weight +10 x 32 +320/)
-  t.match(out, /last_layer +kron +[\d.]+ KB/)
+  t.match(out, /last_layer +kron +[\d.]+ KiB/)
   const json = JSON.parse((await run('inspect', model('digits', 'model.pt'), '--architecture', model('digits', 'architecture.json'), '--json')).out)
   t.match(json, { format: 'pytorch', parameterCount: 2410, memory: [{ subset: 'last_layer', structure: 'kron' }] })
 
@@ -119,6 +120,25 @@ t.test('inspect', async t => {
   t.match(weights.remarks.replace(/\s+/g, ' '), /not the activation between them/)
   t.match((await run('inspect', model('digits'), '--likelihood', 'binary')).out, /Not available: last_layer, all\. The likelihood 'binary' needs a network with one output/)
   t.match(out, /Likelihoods +classification, multilabel, regression/)
+})
+
+t.test('inspect: which input and output, and lengths that a file leaves open', async t => {
+  const value = (name: string): Uint8Array => onnx.value(name, ['n', 2])
+  writeFileSync(inFolder('two.onnx'), onnx.model({
+    nodes: [onnx.node('Gemm', ['p', 'w'], ['y']), onnx.node('Gemm', ['q', 'w'], ['z'])], inputs: [value('p'), value('q')], outputs: [value('y'), value('z')],
+    tensors: [onnx.floats('w', [2, 2], [1, 2, 3, 4])],
+  }))
+  t.match((await run('inspect', inFolder('two.onnx'))).out.replace(/\s+/g, ' '), /Not available: .* 2 inputs \(p, q\); choose one with the option input/)
+  const chosen = await run('inspect', inFolder('two.onnx'), '--input', 'p', '--output', 'y', '--json')
+  t.match(JSON.parse(chosen.out), { unavailable: [], memory: [{ subset: 'last_layer', structure: 'kron', bytes: 128 }] }, chosen.remarks)
+
+  writeFileSync(inFolder('open.onnx'), onnx.model({
+    nodes: [onnx.node('Flatten', ['x'], ['h']), onnx.node('Gemm', ['h', 'w'], ['y'])], inputs: [onnx.value('x', ['n', 'side', 2])], outputs: [value('y')],
+    tensors: [onnx.floats('w', [22, 2], new Array(44).fill(1))],
+  }))
+  t.match(JSON.parse((await run('inspect', inFolder('open.onnx'), '--dimensions', 'side=11', '--json')).out), { inputs: [{ shape: [-1, 11, 2] }] })
+  t.match(await run('inspect', inFolder('open.onnx'), '--dimensions', 'side'), { code: 2, remarks: /such as time=8; got 'side'/ })
+  t.match(await run('inspect', inFolder('open.onnx'), '--dimensions', 'side=x'), { code: 2, remarks: /the length NaN/ })
 })
 
 t.test('demo', async t => {

@@ -8,6 +8,7 @@ import { laplace } from '../../../core/laplace.js'
 import { sizeOf, type Tensor } from '../../../core/tensor.js'
 import { relativeDifference } from '../../support/compare.js'
 import { caseNames, referenceCase } from '../../support/reference-case.js'
+import * as onnx from '../onnx/onnx-bytes.js'
 import { file } from '../safetensors/write.js'
 
 const fixture = (path: string): Uint8Array => Uint8Array.from(readFileSync(new URL(`../../fixtures/${path}`, import.meta.url)))
@@ -64,6 +65,16 @@ t.test('parts of safetensors, data of ONNX beside the model', async t => {
     t.same(Array.from(run(graph, { dtype: 'float64', shape: [1, 1], data: Float64Array.of(2) }).data), [22])
   }
   await t.rejects(readNetwork(index), { code: 'BAD_OPTION', message: /'a.safetensors', 'b.safetensors'.*not given/ })
+})
+
+t.test('of ONNX: open lengths and trainable tensors', async t => {
+  const bytes = onnx.model({
+    nodes: [onnx.node('Flatten', ['x'], ['h']), onnx.node('Gemm', ['h', 'w', 'b'], ['y'])], inputs: [onnx.value('x', ['n', 'side', 2])], outputs: [onnx.value('y', ['n', 1])],
+    tensors: [onnx.floats('w', [22, 1], new Array(22).fill(1)), onnx.floats('b', [1], [0])],
+  })
+  await t.rejects(readNetwork(bytes), { code: 'AMBIGUOUS_NETWORK', message: /option dimensions/ })
+  const graph = await readNetwork(bytes, { dimensions: { side: 11 }, parameters: ['b'] })
+  t.same([graph.inputs[0].shape.slice(1), graph.parameters.map(({ name }) => name)], [[11, 2], ['b']])
 })
 
 t.test('Flux arrays with an architecture: JLD2, BSON', async t => {
