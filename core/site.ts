@@ -6,7 +6,7 @@
  */
 import { accumulateCurvature, zeroCurvature } from './curvature/accumulate.js'
 import type { Curvature } from './curvature/curvature.js'
-import { addOperatorSums, gramsSuffice, type OperatorSums, operatorSums } from './curvature/kron-sums.js'
+import { countRows, gramsSuffice, operatorSums, withBiasFactors } from './curvature/kron-sums.js'
 import { accumulateLastLayer } from './curvature/last-layer.js'
 import { createEvaluator, type Evaluator } from './evaluator.js'
 import { chosenEngine } from './host.js'
@@ -54,7 +54,8 @@ export function createSite(evaluator: Evaluator, likelihoodName: Likelihood): Si
   const { outputs } = network
   const likelihood = likelihoodModel(likelihoodName)
   const lanes = new Map<number, FitSums>()
-  let scratch: readonly OperatorSums[] | undefined
+  /** Lanes in which the factors of biases are still to be copied. */
+  const unfinished = new Set<number>()
   const seeds = { count: likelihood.seedCount(outputs), from: (f: RealArray, examples: number) => likelihood.hessianSeeds(f, examples, outputs) }
   return {
     async add({ structure, kfacApprox, keepFeatures }, lane, { x, labels, examples }) {
@@ -63,12 +64,9 @@ export function createSite(evaluator: Evaluator, likelihoodName: Likelihood): Si
         lanes.set(lane, { curvature, examples: sums.examples + examples, loss: sums.loss + likelihood.loss(f, labels, examples, outputs) })
       }
       if (sums.curvature.structure === 'kron' && evaluator.kroneckerSums !== undefined && gramsSuffice(kfacApprox, linears)) {
-        // Large arrays are kept from batch to batch, as fresh memory costs more than what is written to it; batches under way at once have their own.
-        const operators = operatorSums(sums.curvature.blocks, linears, scratch)
-        scratch = undefined
-        const f = await evaluator.kroneckerSums(x, seeds, operators)
-        put({ ...sums.curvature, blocks: addOperatorSums(sums.curvature.blocks, linears, operators, examples) }, f)
-        scratch = operators
+        const f = await evaluator.kroneckerSums(x, seeds, operatorSums(sums.curvature.blocks, linears))
+        unfinished.add(lane)
+        put({ ...sums.curvature, blocks: countRows(sums.curvature.blocks, linears, examples) }, f)
         return undefined
       }
       if (subset === 'all') {
@@ -84,7 +82,8 @@ export function createSite(evaluator: Evaluator, likelihoodName: Likelihood): Si
     async collect(lane) {
       const sums = lanes.get(lane)
       lanes.delete(lane)
-      return sums
+      if (!unfinished.delete(lane) || sums?.curvature.structure !== 'kron') return sums
+      return { ...sums, curvature: { ...sums.curvature, blocks: withBiasFactors(sums.curvature.blocks, linears) } }
     },
     async gaussian(parts, x, kind) {
       const { f, jacobian } = await evaluator.jacobian(x)

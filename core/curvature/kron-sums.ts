@@ -1,34 +1,45 @@
-/** @file Kronecker factors from the Gram matrices of a batch, where the engine sums them itself. */
+/** @file Kronecker factors from the Gram matrices of a batch, where the engine adds them to the blocks itself. */
 import type { LinearShape } from './accumulate.js'
 import type { KronBlock } from './curvature.js'
 
-/** Where a'a and g'g of one linear operator are added. */
+/** Where a'a and g'g of one linear operator are added: the arrays of its weight's block. */
 export interface OperatorSums { readonly A: Float64Array, readonly B: Float64Array }
 
-/** Sums for a batch: A is the block's own (it is added to in place), B is fresh or that of `before`, as the bias shares it. */
-export function operatorSums(blocks: readonly KronBlock[], linears: readonly LinearShape[], before?: readonly OperatorSums[]): OperatorSums[] {
-  return linears.map(({ weight, in: inputs, out }, i) => {
-    const block = weight < 0 ? undefined : blocks[weight]
-    return { A: block?.kind === 'weight' ? block.A : new Float64Array(inputs * inputs), B: before?.[i].B.fill(0) ?? new Float64Array(out * out) }
+/** A use of a weight by a linear operator, with its positions in one example. */
+type LinearUse = LinearShape & { readonly positions: number }
+
+/**
+ * Whether Gram matrices of batches are all that the factors need: every weight has its own bias (or none), whose factor is then that of the
+ * weight, and 'reduce' has no means and sums over positions to take first.
+ */
+export function gramsSuffice(approximation: 'expand' | 'reduce', linears: readonly LinearUse[]): boolean {
+  const paired = linears.every(a => a.weight >= 0 && linears.every(b => (a.weight === b.weight ? a.bias === b.bias : a.bias < 0 || a.bias !== b.bias)))
+  if (!paired || approximation === 'expand') return paired
+  return new Set(linears.map(({ weight }) => weight)).size === linears.length && linears.every(({ positions }) => positions === 1)
+}
+
+/** The sums of every linear operator. A bias has none: `withBiasFactors` gives it its weight's. */
+export function operatorSums(blocks: readonly KronBlock[], linears: readonly LinearUse[]): OperatorSums[] {
+  return linears.flatMap(({ weight }) => {
+    const block = blocks[weight]
+    return block.kind === 'weight' ? [block] : []
   })
 }
 
-/** Adds a batch's g'g to the blocks of weights and biases, and counts its rows. */
-export function addOperatorSums(blocks: readonly KronBlock[], linears: readonly (LinearShape & { readonly positions: number })[], sums: readonly OperatorSums[], examples: number): KronBlock[] {
-  const rows = blocks.map(() => 0)
-  linears.forEach(({ weight, bias, positions }, i) => {
-    for (const slot of [weight, bias]) {
-      const block = slot < 0 ? undefined : blocks[slot]
-      if (block !== undefined && block.kind !== 'diagonal') for (let j = 0; j < block.B.length; j++) block.B[j] += sums[i].B[j]
-    }
-    if (weight >= 0) rows[weight] += examples * positions
+/** Counts the rows that a batch has added to the blocks of weights. */
+export function countRows(blocks: readonly KronBlock[], linears: readonly LinearUse[], examples: number): KronBlock[] {
+  return blocks.map((block, slot) => {
+    if (block.kind !== 'weight') return block
+    const positions = linears.reduce((sum, use) => sum + (use.weight === slot ? use.positions : 0), 0)
+    return { ...block, rows: block.rows + examples * positions }
   })
-  return blocks.map((block, slot) => (block.kind === 'weight' ? { ...block, rows: block.rows + rows[slot] } : block))
 }
 
-/** Whether a batch's Gram matrices are all that Kronecker factors need: 'reduce' takes means and sums over positions first. */
-export function gramsSuffice(approximation: 'expand' | 'reduce', linears: readonly (LinearShape & { readonly positions: number })[]): boolean {
-  if (approximation === 'expand') return true
-  const uses = linears.flatMap(({ weight, bias }) => [weight, bias].filter(slot => slot >= 0))
-  return new Set(uses).size === uses.length && linears.every(({ positions }) => positions === 1)
+/** The blocks with the factor of every bias copied from its weight. */
+export function withBiasFactors(blocks: readonly KronBlock[], linears: readonly LinearUse[]): readonly KronBlock[] {
+  for (const { weight, bias } of linears) {
+    const [from, to] = [blocks[weight], blocks[bias]]
+    if (bias >= 0 && from.kind === 'weight' && to.kind === 'dense') to.B.set(from.B)
+  }
+  return blocks
 }
