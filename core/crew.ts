@@ -2,6 +2,7 @@
 import type { Evaluator } from './evaluator.js'
 import type { Host, Team } from './host.js'
 import { createSite, type Site, type SiteSetup } from './site.js'
+import type { ResolvedOptions } from './laplace-options.js'
 import type { Likelihood } from './options.js'
 
 /** Multiplications below which other threads cost more than they save: about a tenth of a second, or less where their number was asked for. */
@@ -15,11 +16,14 @@ export interface Crew {
   sites(multiplications: number): Promise<readonly Site[]>
 }
 
-/** The crew of an evaluator. Another engine than the embedded one uses all processors by itself. */
-export function createCrew(evaluator: Evaluator, likelihood: Likelihood, host: Host, threads: number | undefined): Crew {
+/** The crew of an evaluator whose engine was asked for as `engine`; the threads' places have engines of the same kind. */
+export function createCrew(evaluator: Evaluator, likelihood: Likelihood, host: Host, { engine, threads }: Pick<ResolvedOptions, 'engine' | 'threads'>): Crew {
   const local = createSite(evaluator, likelihood)
   const alone = [local]
-  const setup: SiteSetup = { network: evaluator.network, subset: evaluator.subset, precision: evaluator.precision, likelihood }
+  const setup = async (): Promise<SiteSetup> => {
+    const { network, subset, precision } = evaluator
+    return { network, subset, precision, likelihood, engine: await evaluator.engine.chosen() === 'typescript' ? 'typescript' : engine }
+  }
   const worth = threads === undefined ? WORTH_THREADS : WORTH_ASKED_THREADS
   let expected = 0
   let team: Team | undefined
@@ -28,7 +32,7 @@ export function createCrew(evaluator: Evaluator, likelihood: Likelihood, host: H
     async sites(multiplications) {
       expected += multiplications
       evaluator.engine.expect(multiplications)
-      if (team === undefined && expected > worth && await evaluator.engine.chosen() === 'typescript') team = host.team?.(setup, threads)
+      if (team === undefined && expected > worth) team = host.team?.(await setup(), threads)
       return team?.sites ?? alone
     },
   }

@@ -280,7 +280,7 @@ export class LaplacePosterior {
     const size = x.shape.slice(1).join()
     if (this.otherPlace?.size === size) return this.otherPlace
     const other = createEvaluator(prepareNetwork(settled, options.likelihood, options), options.subset, chosenEngine({ name: options.engine, threads: options.threads }, evaluator.precision, host), evaluator.precision)
-    this.otherPlace = { size, evaluator: other, crew: createCrew(other, options.likelihood, host, options.threads) }
+    this.otherPlace = { size, evaluator: other, crew: createCrew(other, options.likelihood, host, options) }
     return this.otherPlace
   }
 }

@@ -90,7 +90,7 @@ function taskFor(graph: Graph, options: ResolvedOptions, host: Host): FitTask {
   const network = prepareNetwork(graph, options.likelihood, options)
   const evaluator = evaluatorFor(network, options, host)
   checkSettings({ ...DEFAULT_SETTINGS, ...options.settings }, evaluator.slots, options.structure)
-  const crew = createCrew(evaluator, options.likelihood, host, options.threads)
+  const crew = createCrew(evaluator, options.likelihood, host, options)
   return { graph, network, evaluator, crew, options, host, plan: planTuning(options) }
 }
 

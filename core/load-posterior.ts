@@ -28,7 +28,7 @@ export function loadPosterior(bytes: Uint8Array, options: { readonly network?: G
   checkSizes(saved.curvature, evaluator.slots)
   if (saved.mode !== undefined && saved.mode.weights.length !== evaluator.theta.length) throw damaged('its linear mode does not have the size of its parameters')
   return new LaplacePosterior({
-    graph, evaluator, crew: createCrew(evaluator, resolved.likelihood, host, resolved.threads), host, options: resolved, examples: saved.examples, loss: saved.loss, fitted: saved.mode === undefined ? saved.curvature : undefined,
+    graph, evaluator, crew: createCrew(evaluator, resolved.likelihood, host, resolved), host, options: resolved, examples: saved.examples, loss: saved.loss, fitted: saved.mode === undefined ? saved.curvature : undefined,
     structured: structuredPosterior(saved.curvature, evaluator.slots, evaluator.theta, saved.settings),
     mode: saved.mode, tuned: saved.tuned, effectiveParameters: saved.effectiveParameters, notes: saved.notes,
   })

@@ -9,11 +9,11 @@ import type { Curvature } from './curvature/curvature.js'
 import { countRows, gramsSuffice, operatorSums, withBiasFactors } from './curvature/kron-sums.js'
 import { accumulateLastLayer } from './curvature/last-layer.js'
 import { createEvaluator, type Evaluator } from './evaluator.js'
-import { chosenEngine } from './host.js'
+import { chosenEngine, type Host } from './host.js'
 import type { RealArray } from './kernels/linear-algebra.js'
 import { likelihoodModel } from './likelihood/likelihood.js'
 import type { Network } from './network.js'
-import type { KfacApproximation, Likelihood, Structure, Subset } from './options.js'
+import type { EngineName, KfacApproximation, Likelihood, Structure, Subset } from './options.js'
 import { outputVariance, type PosteriorParts } from './posterior/posterior-parts.js'
 import type { VarianceKind } from './posterior/posterior.js'
 import type { Precision, Tensor } from './tensor.js'
@@ -25,7 +25,7 @@ export interface FitSums { readonly examples: number, readonly loss: number, rea
 export interface FitKind { readonly structure: Structure, readonly kfacApprox: KfacApproximation, readonly keepFeatures: boolean }
 
 /** What a place is made from: plain data, so that it can be sent to a thread. */
-export interface SiteSetup { readonly network: Network, readonly subset: Subset, readonly precision: Precision, readonly likelihood: Likelihood }
+export interface SiteSetup { readonly network: Network, readonly subset: Subset, readonly precision: Precision, readonly likelihood: Likelihood, readonly engine: EngineName }
 
 export interface BatchGaussian { readonly f: RealArray, readonly variance: Float64Array }
 
@@ -43,9 +43,11 @@ export interface Site {
   gaussian(parts: PosteriorParts, x: Tensor, kind: VarianceKind): Promise<BatchGaussian>
 }
 
-/** The place of a setup, for threads that are given nothing else. */
-export function siteFrom({ network, subset, precision, likelihood }: SiteSetup): Site {
-  return createSite(createEvaluator(network, subset, chosenEngine({ name: 'typescript', threads: 1 }, precision, {}), precision), likelihood)
+/** The place of a setup, for threads that are given nothing else. Each computes alone: there are as many as there are processors to use. */
+export function siteFrom({ network, subset, precision, likelihood, engine: name }: SiteSetup, host: Host): Site {
+  const engine = chosenEngine({ name, threads: 1 }, precision, host)
+  engine.expect(Infinity)
+  return createSite(createEvaluator(network, subset, engine, precision), likelihood)
 }
 
 /** A place that computes with an evaluator. */

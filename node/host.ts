@@ -1,10 +1,8 @@
 /** @file What Node brings to the core: worker threads, and a package for small linear systems that is loaded only when the evidence of few hyper-parameters is maximised. */
-import type { Engine } from '../core/engine/engine.js'
-import { typescriptEngine } from '../core/engine/typescript.js'
-import type { EngineRequest, Host } from '../core/host.js'
+import type { Host } from '../core/host.js'
 import type { SmallSolver } from '../core/tuning/newton.js'
 import ndarray from 'ndarray'
-import { loadOnnxRuntime } from './load-onnxruntime.js'
+import { chooseEngine } from './choose-engine.js'
 import { threadTeam } from './threads.js'
 import { type LinearSolve, loadLinearSolve } from './linear-solve.js'
 
@@ -38,14 +36,3 @@ const solveByNdarray: SmallSolver = (n, matrix, right) => {
 
 /** The host of the package's Node entry. */
 export const nodeHost: Host = { solver: solveByNdarray, team: threadTeam, engine: chooseEngine }
-
-/** Multiplications from which on `auto` takes ONNX Runtime where it is installed: below, loading it takes longer than it saves. */
-const WORTH_RUNTIME = 2e10
-
-/** `onnxruntime` when asked for, or for much work in float32; the embedded engine otherwise. */
-async function chooseEngine({ name, threads, precision, multiplications }: EngineRequest): Promise<Engine | undefined> {
-  if (name === 'typescript' || (name === 'auto' && (precision === 'float64' || multiplications < WORTH_RUNTIME))) return undefined
-  const { onnxRuntimeEngine } = await import('../adapters/onnxruntime/index.js')
-  if (name === 'onnxruntime') return onnxRuntimeEngine({ threads, load: loadOnnxRuntime })
-  return onnxRuntimeEngine({ threads, load: loadOnnxRuntime, fallback: typescriptEngine() }).catch(() => undefined)
-}

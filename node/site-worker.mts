@@ -3,6 +3,7 @@ import { parentPort } from 'node:worker_threads'
 import { InternalError, LaplaceError } from '../core/errors.js'
 import type { PosteriorParts } from '../core/posterior/posterior-parts.js'
 import { type Site, siteFrom, type SiteSetup } from '../core/site.js'
+import { chooseEngine } from './choose-engine.js'
 import type { FromSite, SiteCall, ToSite } from './site-messages.js'
 
 const setups = new Map<number, SiteSetup>()
@@ -15,7 +16,7 @@ function siteOf(number: number): Site {
   if (known !== undefined) return known
   const setup = setups.get(number)
   if (setup === undefined) throw new InternalError(`There is no place ${number}.`)
-  const site = siteFrom(setup)
+  const site = siteFrom(setup, { engine: chooseEngine })
   sites.set(number, site)
   return site
 }
