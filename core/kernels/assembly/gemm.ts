@@ -10,8 +10,12 @@ import { packAcross, packAlong, packTwice } from './pack'
 const ROWS: i32 = 128
 /** Columns of a packed block of B. */
 const COLUMNS: i32 = 1024
-/** Products summed in one pass. */
-const DEPTH: i32 = 256
+/** Products summed in one pass: a panel of B of that depth fills half of the inner cache. */
+// @ts-ignore: decorator
+@inline
+function passDepth<T extends number>(): i32 {
+  return 2048 / <i32>sizeof<T>()
+}
 
 const packedA: usize = memory.data(128 * 256 * 16, 16)
 const packedB: usize = memory.data(1024 * 256 * 8, 16)
@@ -29,8 +33,8 @@ export function multiply<T extends number, U extends number>(lower: bool, transA
   const strideB = <usize>ldb * sizeof<T>()
   for (let j = 0; j < n; j += COLUMNS) {
     const columns = min(COLUMNS, n - j)
-    for (let p = 0; p < k; p += DEPTH) {
-      const depth = min(DEPTH, k - p)
+    for (let p = 0; p < k; p += passDepth<T>()) {
+      const depth = min(passDepth<T>(), k - p)
       const blockB = b + (transB ? <usize>j * strideB + <usize>p * sizeof<T>() : <usize>p * strideB + <usize>j * sizeof<T>())
       if (transB) packAcross<T>(blockColumns<T>(), columns, depth, blockB, strideB, packedB)
       else packAlong<T>(blockColumns<T>(), columns, depth, blockB, strideB, packedB)
@@ -75,10 +79,23 @@ function multiplyEdge<T extends number, U extends number>(rows: i32, columns: i3
   for (let i = 0; i < rows; i++) {
     const from = edge + <usize>i * rowBytes
     const to = c + <usize>i * strideC
-    for (let j = 0; j < columns; j++) {
+    if (sizeof<T>() < sizeof<U>() && columns == width) addPromoted(from, to)
+    else for (let j = 0; j < columns; j++) {
       const at = to + <usize>j * sizeof<U>()
       store<U>(at, load<U>(at) + <U>load<T>(from + <usize>j * sizeof<T>()))
     }
+  }
+}
+
+/** c += r for a row of eight f32 and eight f64. */
+// @ts-ignore: decorator
+@inline
+function addPromoted(r: usize, c: usize): void {
+  for (let half: usize = 0; half < 2; half++) {
+    const low = v128.load64_zero(r + half * 16)
+    const high = v128.load64_zero(r + half * 16, 8)
+    v128.store(c + half * 32, f64x2.add(v128.load(c + half * 32), f64x2.promote_low_f32x4(low)))
+    v128.store(c + half * 32, f64x2.add(v128.load(c + half * 32, 16), f64x2.promote_low_f32x4(high)), 16)
   }
 }
 
