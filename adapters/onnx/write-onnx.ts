@@ -6,6 +6,7 @@ import { elementTypeOf } from '../../core/ops/element-types.js'
 import { operatorFor } from '../../core/ops/registry.js'
 import type { Tensor } from '../../core/tensor.js'
 import { MOST_BYTES } from './limits.js'
+import { lower } from './lower.js'
 import { type AttributeMessage, type DimensionMessage, encodeModel, type NodeMessage, type TensorMessage, type ValueInfoMessage } from './messages.js'
 
 /** How a file is labelled. */
@@ -35,7 +36,8 @@ const REAL_ATTRIBUTES = new Set([
 ])
 
 /**
- * The bytes of an ONNX file with a graph: a transcription, node by node. The batch axis of inputs and outputs is symbolic;
+ * The bytes of an ONNX file with a graph: a transcription, node by node, but for the operators that only the core has.
+ * The batch axis of inputs and outputs is symbolic;
  * initialisers keep their dtype (float32, float64, int64, bool) and what they hold, bit by bit.
  * @throws GraphError when the graph is not valid or has operators that are not supported; ResourceError when it exceeds 2 GiB
  * @example
@@ -44,15 +46,16 @@ const REAL_ATTRIBUTES = new Set([
 export function writeOnnx(graph: Graph, { name = 'network', batchName = 'n', grams = [] }: WriteOptions = {}): Uint8Array {
   for (const node of graph.nodes) operatorFor(node.op)
   const types = inferTypes(graph)
+  const { nodes, initializers } = lower(graph, types)
   const products = grams.map(value => gramProduct(value, types.get(value)))
-  const size = [...graph.initializers.values()].reduce((sum, { data }) => sum + data.length * (data.BYTES_PER_ELEMENT), 0)
+  const size = [...initializers.values()].reduce((sum, { data }) => sum + data.length * (data.BYTES_PER_ELEMENT), 0)
   if (size > MOST_BYTES) throw new ResourceError('OUT_OF_MEMORY', `The weights of the network are ${size} bytes; an ONNX file holds at most ${MOST_BYTES} (2 GiB).`, { bytes: size, limit: MOST_BYTES })
   return encodeModel({
     ir_version: WRITTEN_IR_VERSION, producer_name: 'polylaplace',
     opset_import: [{ domain: '', version: WRITTEN_OPSET }],
     graph: {
-      name, node: [...graph.nodes.map(nodeMessage), ...products.flatMap(product => product.nodes)],
-      initializer: [...[...graph.initializers].map(([key, value]) => ({ ...tensorMessage(value), name: key })), ...products.map(product => product.shape)],
+      name, node: [...nodes.map(nodeMessage), ...products.flatMap(product => product.nodes)],
+      initializer: [...[...initializers].map(([key, value]) => ({ ...tensorMessage(value), name: key })), ...products.map(product => product.shape)],
       input: graph.inputs.map(input => valueMessage(input.name, input, batchName)),
       output: [...graph.outputs.map(key => valueMessage(key, types.get(key), batchName)), ...products.map(product => product.output)],
     },

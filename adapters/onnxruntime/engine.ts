@@ -14,9 +14,6 @@ import { splitAtInput } from './split-graph.js'
 type Runtime = typeof import('onnxruntime-node')
 type Session = Awaited<ReturnType<Runtime['InferenceSession']['create']>>
 
-/** Operators of the core that ONNX does not have. */
-const INTERNAL = new Set(['Unfold', 'ScatterRows'])
-
 export interface OnnxRuntimeOptions {
   /** Threads of one operator; by default as many as there are processors. */
   readonly threads?: number | undefined
@@ -138,8 +135,6 @@ function addTo(sum: Float64Array, { data }: Tensor): void {
 
 /** @throws GraphError UNSUPPORTED_OPERATOR when ONNX Runtime has no kernel for the graph */
 async function createSession(runtime: Runtime, graph: Graph, grams: readonly string[], threads: number | undefined): Promise<Session> {
-  const internal = graph.nodes.find(node => INTERNAL.has(node.op))
-  if (internal !== undefined) throw unsupported(`its derivatives use the core's own operator '${internal.op}'`, internal.op)
   const bytes = writeOnnx(graph, { grams })
   const create = (level: 'all' | 'basic'): Promise<Session> => runtime.InferenceSession.create(bytes, {
     executionProviders: ['cpu'], graphOptimizationLevel: level, logSeverityLevel: 4, ...(threads === undefined ? {} : { intraOpNumThreads: threads }),

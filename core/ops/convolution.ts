@@ -206,8 +206,7 @@ function appendUnfold({ builder }: BackwardContext, x: string, attributes: Recor
 
 /**
  * The patches under the windows: N x C x space -> N x groups x T x (C / groups * kernel), zero outside of the input.
- * An operator of the core only. An ONNX writer expresses it as Conv with the identity as weight (C * kernel outputs, one
- * for each element of a patch, `group` C), Reshape to N x groups x (C / groups * kernel) x T and Transpose.
+ * An operator of the core only; the ONNX writer expresses it in others.
  */
 const unfoldOperator: Operator = {
   op: 'Unfold',

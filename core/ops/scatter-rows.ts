@@ -2,8 +2,7 @@
  * @file ScatterRows, an operator of our own: the transpose of picking rows. Derivatives of Gather, of slices with steps and of
  * padding by repetition are made of it.
  *
- * out[..., v, :] = sum of g[..., t, :] over all t with indices[..., t] = v. An ONNX writer expresses it as ScatterND with
- * reduction `add` onto zeros; where the indices are constant, as MatMul with their one-hot matrix too.
+ * out[..., v, :] = sum of g[..., t, :] over all t with indices[..., t] = v. The ONNX writer expresses it in other operators.
  */
 import type { GraphBuilder } from '../graph/builder.js'
 import { type Dim, isBatch } from '../graph/graph.js'
