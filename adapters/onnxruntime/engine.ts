@@ -143,11 +143,12 @@ async function createSession(runtime: Runtime, graph: Graph, grams: readonly str
     // Some fusions of the highest level have no float64 kernel: without them the graph may run.
     return await create('all').catch(() => create('basic'))
   } catch (cause) {
-    throw unsupported(cause instanceof Error ? cause.message.slice(0, 300) : String(cause), '')
+    throw unsupported(cause instanceof Error ? cause.message.slice(0, 300) : String(cause))
   }
 }
 
-function unsupported(reason: string, op: string): GraphError {
+function unsupported(reason: string): GraphError {
+  const op = /implementation for (\w+)/.exec(reason)?.[1]
   return new GraphError('UNSUPPORTED_OPERATOR', `The engine 'onnxruntime' cannot run this network: ${reason}. Use engine 'typescript' or 'auto', or subset last_layer.`, { op })
 }
 

@@ -28,7 +28,7 @@ for (const name of ['classification-4', 'regression-multi', 'multilabel', 'binar
 
 t.test('an operator that ONNX Runtime lacks in float64 is named', async t => {
   const { graph, x, y } = referenceCase('multilabel')
-  await t.rejects(laplace(graph, { likelihood: 'multilabel', engine: 'onnxruntime' }).fit(x, y), { code: 'UNSUPPORTED_OPERATOR', message: /Softplus/ })
+  await t.rejects(laplace(graph, { likelihood: 'multilabel', engine: 'onnxruntime' }).fit(x, y), { code: 'UNSUPPORTED_OPERATOR', message: /Softplus/, data: { op: 'Softplus' } })
 })
 
 t.test('a program is cut at its late input', t => {
