@@ -1,60 +1,69 @@
-/** @file Storage that is reused from node to node and from batch to batch. */
+/** @file Storage that is reused from node to node: in the arena of the kernels where there is room, else on the JavaScript heap. */
 import { ResourceError } from '../errors.js'
+import { arenaBlock, beginArena } from '../kernels/arena.js'
 import type { KernelContext } from '../ops/operator.js'
 import type { DType, TensorData } from '../tensor.js'
 
 const BYTES: Readonly<Record<DType, number>> = { float32: 4, float64: 8, int64: 8, bool: 1 }
-/** A free buffer is taken for a value of at least half its size; small ones always. */
+/** A free block is taken for a value of at least half its size; small ones always. */
 const SMALL = 1024
 
-interface Buffer { readonly storage: ArrayBuffer, readonly lastRun: number }
+/** A part of a buffer: all of one on the JavaScript heap, or some of the arena's. */
+interface Block { readonly buffer: ArrayBuffer, readonly offset: number, readonly bytes: number }
 
 /** Bytes of `length` elements. */
 export function byteSize(dtype: DType, length: number): number { return BYTES[dtype] * length }
 
-function view(dtype: DType, storage: ArrayBuffer, length: number): TensorData {
-  if (dtype === 'float32') return new Float32Array(storage, 0, length)
-  return dtype === 'bool' ? new Uint8Array(storage, 0, length) : new Float64Array(storage, 0, length)
+function view(dtype: DType, { buffer, offset }: Block, length: number): TensorData {
+  if (dtype === 'float32') return new Float32Array(buffer, offset, length)
+  return dtype === 'bool' ? new Uint8Array(buffer, offset, length) : new Float64Array(buffer, offset, length)
 }
 
 /** @throws ResourceError OUT_OF_MEMORY when there is no room for so many bytes */
-function newStorage(bytes: number): ArrayBuffer {
+function heapBlock(bytes: number): Block {
   try {
-    return new ArrayBuffer(bytes)
+    return { buffer: new ArrayBuffer(bytes), offset: 0, bytes }
   } catch {
     throw new ResourceError('OUT_OF_MEMORY', `A value of the network needs ${bytes} bytes, which could not be allocated. Use smaller batches.`, { bytes })
   }
 }
 
+function newBlock(bytes: number): Block {
+  const place = arenaBlock(bytes)
+  return place === undefined ? heapBlock(bytes) : { ...place, bytes }
+}
+
+function onHeap({ buffer, bytes }: Block): boolean { return buffer.byteLength === bytes }
+
 /**
- * Counts the readers of every buffer that it hands out. A buffer without readers is free again; views (a reshaped
- * value) keep the buffer that they look into.
+ * Counts the readers of every block that it hands out. A block without readers is free again; views (a reshaped value) keep the block that
+ * they look into.
  */
 export class BufferPool implements KernelContext {
   /** The largest number of bytes in use at once. */
   peakBytes = 0
   private usedBytes = 0
-  private run = 0
-  private free: Buffer[] = []
-  private readonly readers = new Map<ArrayBufferLike, number>()
-  private fresh: ArrayBuffer[] = []
+  private free: Block[] = []
+  /** Blocks that hold values, and how many of them. */
+  private used = new Map<Block, number>()
+  private fresh: Block[] = []
 
   /** Storage with arbitrary content; it is free again after `settle` unless it is retained. */
   allocate(dtype: DType, length: number): TensorData {
     const bytes = byteSize(dtype, length)
-    const storage = this.take(bytes) ?? newStorage(bytes)
-    this.fresh.push(storage)
-    this.readers.set(storage, 0)
-    this.usedBytes += storage.byteLength
+    const block = this.take(bytes) ?? newBlock(bytes)
+    this.fresh.push(block)
+    this.used.set(block, 0)
+    this.usedBytes += block.bytes
     this.peakBytes = Math.max(this.peakBytes, this.usedBytes)
-    return view(dtype, storage, length)
+    return view(dtype, block, length)
   }
 
-  private take(bytes: number): ArrayBuffer | undefined {
+  private take(bytes: number): Block | undefined {
     let best = -1
     let size = Math.max(2 * bytes, SMALL)
     for (let i = 0; i < this.free.length; i++) {
-      const length = this.free[i].storage.byteLength
+      const length = this.free[i].bytes
       if (length < bytes || length > size) continue
       best = i
       size = length
@@ -64,55 +73,61 @@ export class BufferPool implements KernelContext {
     const last = this.free.pop()
     const found = best === this.free.length ? last : this.free[best]
     if (last !== undefined && best < this.free.length) this.free[best] = last
-    return found?.storage
+    return found
   }
 
-  /** One more value lives in this data's buffer. */
+  private blockOf({ buffer, byteOffset }: TensorData): Block | undefined {
+    for (const block of this.used.keys()) if (block.buffer === buffer && byteOffset >= block.offset && byteOffset < block.offset + block.bytes) return block
+    return undefined
+  }
+
+  /** One more value lives in this data's block. */
   retain(data: TensorData): void {
-    const count = this.readers.get(data.buffer)
-    if (count !== undefined) this.readers.set(data.buffer, count + 1)
+    const block = this.blockOf(data)
+    if (block !== undefined) this.used.set(block, (this.used.get(block) ?? 0) + 1)
   }
 
-  /** One value less lives in this data's buffer. */
+  /** One value less lives in this data's block. */
   release(data: TensorData): void {
-    const count = this.readers.get(data.buffer)
-    if (count === undefined) return
-    if (count > 1) this.readers.set(data.buffer, count - 1)
-    else this.recycle(data.buffer as ArrayBuffer)
+    const block = this.blockOf(data)
+    const readers = block && this.used.get(block)
+    if (block === undefined || readers === undefined) return
+    if (readers > 1) this.used.set(block, readers - 1)
+    else this.recycle(block)
   }
 
   /** After a node: storage that it asked for and did not return is free again. */
   settle(): void {
-    for (const storage of this.fresh) if (this.readers.get(storage) === 0) this.recycle(storage)
+    for (const block of this.fresh) if (this.used.get(block) === 0) this.recycle(block)
     this.fresh = []
   }
 
-  private recycle(storage: ArrayBuffer): void {
-    this.readers.delete(storage)
-    this.usedBytes -= storage.byteLength
-    this.free.push({ storage, lastRun: this.run })
+  private recycle(block: Block): void {
+    this.used.delete(block)
+    this.usedBytes -= block.bytes
+    this.free.push(block)
   }
 
-  /** Data that the caller may keep: the buffer itself when nothing else lives in it, else a copy. */
+  /** Data that the caller may keep: the array itself when nothing else lives in its buffer, else a copy. */
   handOver(data: TensorData): TensorData {
-    const exact = data.byteLength === data.buffer.byteLength
-    if (!exact || this.readers.get(data.buffer) !== 1) return data.slice()
-    this.readers.delete(data.buffer)
-    this.usedBytes -= data.buffer.byteLength
+    const block = this.blockOf(data)
+    if (block === undefined || !onHeap(block) || data.byteLength !== block.bytes || this.used.get(block) !== 1) return data.slice()
+    this.used.delete(block)
+    this.usedBytes -= block.bytes
     return data
   }
 
-  /** Before a run: nothing is in use. Buffers that the run before did not need are given up. */
+  /** Before a run: nothing is in use, and what lived in the arena is gone. */
   beginRun(): void {
-    this.free = this.free.filter(buffer => buffer.lastRun === this.run)
-    this.run++
-    this.readers.clear()
+    beginArena()
+    this.free = []
+    this.used = new Map()
     this.fresh = []
     this.usedBytes = 0
   }
 
   clear(): void {
     this.free = []
-    this.readers.clear()
+    this.used = new Map()
   }
 }

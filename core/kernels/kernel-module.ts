@@ -31,7 +31,13 @@ export interface KernelExports {
   tanh64: Elementwise
   sigmoid32: Elementwise
   sigmoid64: Elementwise
+  combine32: Combine
+  combine64: Combine
+  rectify32(count: number, x: number, out: number): void
+  rectify64(count: number, x: number, out: number): void
 }
+
+type Combine = (operation: number, count: number, a: number, stepA: number, b: number, stepB: number, out: number) => void
 
 type Elementwise = (count: number, x: number) => void
 
@@ -80,6 +86,11 @@ export function kernels(): KernelExports | undefined {
   if (module === undefined) return undefined
   instance ??= instantiate(module)
   return instance
+}
+
+/** Another instance of the kernels, with memory of its own. */
+export function anotherInstance(): KernelExports | undefined {
+  return kernels() === undefined || module === undefined ? undefined : instantiate(module)
 }
 
 /**

@@ -2,6 +2,7 @@
  * @file Matrix products on arrays of the JavaScript heap: small ones in TypeScript, large ones block by block through
  * the memory of the WebAssembly kernels.
  */
+import { inArena } from './arena.js'
 import { copyBlock } from './copy-block.js'
 import { aligned, type KernelExports, kernelView, withKernelMemory } from './kernel-module.js'
 import type { RealArray } from './plain.js'
@@ -23,6 +24,8 @@ export function gemm(transA: boolean, transB: boolean, m: number, n: number, k: 
   const layout = { transA, transB, m, n, k }
   if (m * n * k <= SMALL_PRODUCT || alpha === 0 || isDouble(a) !== isDouble(b)
     || (isDouble(a) && !isDouble(c))) return smallProduct(layout, alpha, a, b, beta, c)
+  const operands = [{ array: a, use: 'read' }, { array: b, use: 'read' }, { array: c, use: beta === 0 ? 'write' : 'update' }] as const
+  if (inArena(operands, (kernel, atA, atB, atC) => { multiplyInPlace(kernel, layout, alpha, [a, atA], [b, atB], beta, [c, atC]) })) return
   for (let i = 0; i < m; i += BLOCK) {
     for (let j = 0; j < n; j += BLOCK) {
       const block = { row: i, column: j, rows: Math.min(BLOCK, m - i), columns: Math.min(BLOCK, n - j) }
@@ -39,12 +42,24 @@ export function syrk(n: number, k: number, alpha: number, a: RealArray, beta: nu
   if (n === 0) return
   const layout = { transA: true, transB: false, m: n, n, k }
   if (n * n * k <= SMALL_PRODUCT || alpha === 0 || (isDouble(a) && !isDouble(c))) return smallSyrk(layout, alpha, a, beta, c)
+  const operands = [{ array: a, use: 'read' }, { array: c, use: beta === 0 ? 'write' : 'update' }] as const
+  if (inArena(operands, (kernel, atA, atC) => { multiplyInPlace(kernel, layout, alpha, [a, atA], [a, atA], beta, [c, atC], true) })) return
   for (let i = 0; i < n; i += BLOCK) {
     for (let j = 0; j <= i; j += BLOCK) {
       const block = { row: i, column: j, rows: Math.min(BLOCK, n - i), columns: Math.min(BLOCK, n - j) }
       if (!productBlock(layout, block, alpha, a, a, beta, c, true)) return smallSyrk(layout, alpha, a, beta, c)
     }
   }
+}
+
+/** An array and where it is in kernel memory. */
+type Placed = readonly [array: RealArray, address: number]
+
+/** The whole product at once, where all of it is in kernel memory. */
+function multiplyInPlace(kernel: KernelExports, { transA, transB, m, n, k }: Layout, alpha: number, [a, atA]: Placed, [, atB]: Placed, beta: number, [c, atC]: Placed, symmetric = false): void {
+  if (beta !== 1) (isDouble(c) ? kernel.scale64 : kernel.scale32)(m * n, beta, atC)
+  chooseMultiply(kernel, a, c)(Number(symmetric), Number(transA), Number(transB), m, n, k, alpha, atA, transA ? m : k, atB, transB ? k : n, atC, n)
+  if (symmetric) (isDouble(c) ? kernel.mirrorLower64 : kernel.mirrorLower32)(n, atC, n)
 }
 
 /** The product's shape. */

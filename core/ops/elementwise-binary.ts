@@ -1,7 +1,8 @@
 /** @file Operators that combine broadcast operands element by element: arithmetic, comparison, logic, selection. */
 import { type Dim, isBatch } from '../graph/graph.js'
+import { type Arithmetic, combineRows } from '../kernels/arithmetic.js'
 import type { DType, Tensor, TensorData } from '../tensor.js'
-import { type BinaryRow, broadcastPlan, forEachRow, runBinary } from './broadcast.js'
+import { type BinaryRow, type BroadcastPlan, broadcastPlan, forEachRow, runBinary } from './broadcast.js'
 import { isFloat } from './element-types.js'
 import { type Expression, expression } from './expression.js'
 import { badNode, numberAttribute, requiredInput, scalarOf } from './node-attributes.js'
@@ -12,6 +13,8 @@ type Slope = (e: Expression, values: { readonly a: string, readonly b: string, r
 
 interface Definition {
   readonly row: BinaryRow
+  /** What the kernels call it, where they have it. */
+  readonly kernel?: Arithmetic
   readonly result?: 'bool'
   /** The cotangents of both operands before the sums over broadcast axes; absent where no gradient flows. */
   readonly slopes?: readonly [Slope, Slope]
@@ -19,7 +22,7 @@ interface Definition {
   readonly dims?: (a: Dim, b: Dim) => Dim | undefined
 }
 
-function binary(op: string, { row, result, slopes, dims }: Definition): Operator {
+function binary(op: string, { row, kernel, result, slopes, dims }: Definition): Operator {
   return {
     op,
     infer(node, inputs) {
@@ -29,17 +32,25 @@ function binary(op: string, { row, result, slopes, dims }: Definition): Operator
       return [{ dtype: result ?? a.dtype, shape: broadcastDims(node, a.shape, b.shape), ...(known === undefined ? {} : { dims: known }) }]
     },
     run(node, inputs, context) {
-      return [applyRow(row, requiredInput(node, inputs, 0), requiredInput(node, inputs, 1), context, result)]
+      return [applyRow(row, requiredInput(node, inputs, 0), requiredInput(node, inputs, 1), context, result, kernel)]
     },
     backward: context => (slopes === undefined ? [undefined, undefined] : slopes.map((slope, i) => operandCotangent(context, slope, i))),
   }
 }
 
-function applyRow(row: BinaryRow, a: Tensor, b: Tensor, context: KernelContext, result: DType = a.dtype): Tensor {
+function applyRow(row: BinaryRow, a: Tensor, b: Tensor, context: KernelContext, result: DType = a.dtype, kernel?: Arithmetic): Tensor {
   const plan = broadcastPlan(a.shape, b.shape)
   const data = context.allocate(result, plan.shape.reduce((size, extent) => size * extent, 1))
-  runBinary(row, plan, a.data, b.data, data)
+  if (kernel === undefined || !combineInKernel(kernel, plan, a.data, b.data, data)) runBinary(row, plan, a.data, b.data, data)
   return { dtype: result, shape: plan.shape, data }
+}
+
+/** @returns false, and nothing is done, where the kernels cannot */
+function combineInKernel(kernel: Arithmetic, plan: BroadcastPlan, a: TensorData, b: TensorData, out: TensorData): boolean {
+  if (a instanceof Uint8Array || b instanceof Uint8Array || out instanceof Uint8Array) return false
+  const last = plan.extents.length - 1
+  const [left, right] = [{ array: a, step: plan.strides[0][last] }, { array: b, step: plan.strides[1][last] }]
+  return combineRows(kernel, plan.extents[last], left, right, out, visit => { forEachRow(plan, ([ai, bi], at) => { visit(ai, bi, at) }) })
 }
 
 function operandCotangent({ builder, node, inputs, cotangents: [cotangent], needs, unbroadcast }: BackwardContext, slope: Slope, i: number): string | undefined {
@@ -96,9 +107,9 @@ const or: BinaryRow = (n, a, ai, as, b, bi, bs, out, oi) => { for (let i = 0; i 
 const xor: BinaryRow = (n, a, ai, as, b, bi, bs, out, oi) => { for (let i = 0; i < n; i++, ai += as, bi += bs) out[oi + i] = (a[ai] !== 0) !== (b[bi] !== 0) ? 1 : 0 }
 
 const arithmetic: readonly Operator[] = [
-  binary('Add', { row: addition, slopes: [(_e, _v, c) => c, (_e, _v, c) => c], dims: (a, b) => (isBatch(a) || isBatch(b) ? undefined : a + b) }),
-  binary('Sub', { row: subtraction, slopes: [(_e, _v, c) => c, (e, _v, c) => e.apply('Neg', c)], dims: (a, b) => (isBatch(a) || isBatch(b) ? undefined : a - b) }),
-  binary('Mul', { row: product, slopes: [(e, { b }, c) => e.mul(c, b), (e, { a }, c) => e.mul(c, a)], dims: multiplyDims }),
+  binary('Add', { row: addition, kernel: 'add', slopes: [(_e, _v, c) => c, (_e, _v, c) => c], dims: (a, b) => (isBatch(a) || isBatch(b) ? undefined : a + b) }),
+  binary('Sub', { row: subtraction, kernel: 'subtract', slopes: [(_e, _v, c) => c, (e, _v, c) => e.apply('Neg', c)], dims: (a, b) => (isBatch(a) || isBatch(b) ? undefined : a - b) }),
+  binary('Mul', { row: product, kernel: 'multiply', slopes: [(e, { b }, c) => e.mul(c, b), (e, { a }, c) => e.mul(c, a)], dims: multiplyDims }),
   binary('Pow', {
     row: power,
     slopes: [
@@ -117,7 +128,7 @@ const arithmetic: readonly Operator[] = [
 ]
 
 const floatDivision = binary('Div', {
-  row: quotient,
+  row: quotient, kernel: 'divide',
   slopes: [(e, { b }, c) => e.div(c, b), (e, { b, y }, c) => e.apply('Neg', e.mul(c, e.div(y, b)))],
   dims: divideDims,
 })

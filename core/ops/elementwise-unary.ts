@@ -1,5 +1,6 @@
 /** @file Operators that map every element by itself: activations, elementary functions, casts. */
 import type { Node } from '../graph/graph.js'
+import { rectify } from '../kernels/arithmetic.js'
 import * as kernels from '../kernels/elementwise.js'
 import { cast, type Tensor, type TensorData } from '../tensor.js'
 import { dtypeOf, elementTypeOf, isFloat } from './element-types.js'
@@ -121,7 +122,7 @@ const sech2 = (e: Expression, { y }: Derivative): string => e.sub(1, e.mul(y, y)
 const activations: readonly Operator[] = [
   unary('Relu', {
     // NaN stays NaN.
-    kernel: (x, y) => { for (let i = 0; i < y.length; i++) y[i] = x[i] < 0 ? 0 : x[i] },
+    kernel: (x, y) => { if (!rectify(x, y)) for (let i = 0; i < y.length; i++) y[i] = x[i] < 0 ? 0 : x[i] },
     slope: (e, { y }) => e.indicator('Greater', y, 0),
   }),
   unary('LeakyRelu', {

@@ -181,6 +181,13 @@ function copyScaled(beta: number): BinaryRow {
   return (n, c, ci, cs, _b, _bi, _bs, out, oi) => { for (let i = 0; i < n; i++, ci += cs) out[oi + i] = beta * c[ci] }
 }
 
+/** The same row again and again, twice as many rows with each copy. */
+function repeatRow(row: TensorData, out: TensorData): void {
+  if (out.length === 0) return
+  out.set(row)
+  for (let done = row.length; done < out.length; done *= 2) out.copyWithin(done, 0, Math.min(done, out.length - done))
+}
+
 /** Y = alpha op(A) op(B) + beta C for matrices A and B. */
 const gemmOperator: Operator = {
   op: 'Gemm',
@@ -200,7 +207,8 @@ const gemmOperator: Operator = {
     const columns = b.shape[transB ? 0 : 1]
     const data = context.allocate(a.dtype, rows * columns)
     const shape = [rows, columns]
-    if (c !== undefined) runBinary(copyScaled(beta), broadcastPlan(c.shape, shape), c.data, data, data)
+    if (c !== undefined && beta === 1 && c.shape.at(-1) === columns && c.data.length === columns) repeatRow(c.data, data)
+    else if (c !== undefined) runBinary(copyScaled(beta), broadcastPlan(c.shape, shape), c.data, data, data)
     gemm(transA, transB, rows, columns, depth, alpha, realData(node, a), realData(node, b), c === undefined ? 0 : 1, data as RealArray)
     return [{ dtype: a.dtype, shape, data }]
   },

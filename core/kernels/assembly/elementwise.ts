@@ -112,18 +112,40 @@ function sigmoidVector<T extends number>(x: v128): v128 {
   return v128.div<T>(numerator, v128.add<T>(one, power))
 }
 
-/** In place on `count` numbers; whole vectors are written, so the space behind the last number must be free. */
+const EXP: i32 = 0
+const TANH: i32 = 1
+const SIGMOID: i32 = 2
+
+// @ts-ignore: decorator
+@inline
+function image<T extends number>(kind: i32, x: v128): v128 {
+  if (kind == EXP) return expVector<T>(x)
+  return kind == TANH ? tanhVector<T>(x) : sigmoidVector<T>(x)
+}
+
+const rest: usize = memory.data(16, 16)
+
+/** In place on `count` numbers. */
+// @ts-ignore: decorator
+@inline
+function mapInPlace<T extends number>(kind: i32, count: i32, x: usize): void {
+  const bytes = <usize>count * sizeof<T>()
+  const whole = x + (bytes & ~15)
+  for (; x < whole; x += 16) v128.store(x, image<T>(kind, v128.load(x)))
+  if ((bytes & 15) == 0) return
+  memory.copy(rest, x, bytes & 15)
+  v128.store(rest, image<T>(kind, v128.load(rest)))
+  memory.copy(x, rest, bytes & 15)
+}
+
 export function expInPlace<T extends number>(count: i32, x: usize): void {
-  const end = x + <usize>count * sizeof<T>()
-  for (; x < end; x += 16) v128.store(x, expVector<T>(v128.load(x)))
+  mapInPlace<T>(EXP, count, x)
 }
 
 export function tanhInPlace<T extends number>(count: i32, x: usize): void {
-  const end = x + <usize>count * sizeof<T>()
-  for (; x < end; x += 16) v128.store(x, tanhVector<T>(v128.load(x)))
+  mapInPlace<T>(TANH, count, x)
 }
 
 export function sigmoidInPlace<T extends number>(count: i32, x: usize): void {
-  const end = x + <usize>count * sizeof<T>()
-  for (; x < end; x += 16) v128.store(x, sigmoidVector<T>(v128.load(x)))
+  mapInPlace<T>(SIGMOID, count, x)
 }

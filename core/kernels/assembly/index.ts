@@ -1,4 +1,5 @@
 /** @file Entry of the WebAssembly module: each kernel for f32, f64 and, where products of f32 are summed in f64, mixed. */
+import { combine, rectify } from './arithmetic'
 import { clearUpper, factor } from './cholesky'
 import { expInPlace, sigmoidInPlace, tanhInPlace } from './elementwise'
 import { mirrorLower, multiply, scale } from './gemm'
@@ -50,7 +51,6 @@ export function triangularSolve(transposed: bool, n: i32, m: i32, l: usize, b: u
   else solveLower(n, m, l, n, b, m)
 }
 
-
 export function symmetricEigenBytes(n: i32, ld: i32): usize {
   return eigenWorkBytes(n, ld)
 }
@@ -81,4 +81,20 @@ export function sigmoid32(count: i32, x: usize): void {
 
 export function sigmoid64(count: i32, x: usize): void {
   sigmoidInPlace<f64>(count, x)
+}
+
+export function combine32(operation: i32, count: i32, a: usize, stepA: usize, b: usize, stepB: usize, out: usize): void {
+  combine<f32>(operation, count, a, stepA, b, stepB, out)
+}
+
+export function combine64(operation: i32, count: i32, a: usize, stepA: usize, b: usize, stepB: usize, out: usize): void {
+  combine<f64>(operation, count, a, stepA, b, stepB, out)
+}
+
+export function rectify32(count: i32, x: usize, out: usize): void {
+  rectify<f32>(count, x, out)
+}
+
+export function rectify64(count: i32, x: usize, out: usize): void {
+  rectify<f64>(count, x, out)
 }

@@ -1,0 +1,87 @@
+/**
+ * @file The arena: kernel memory in which the values of a program live while it runs, so that kernels work on them in place.
+ *
+ * It has a kernel instance of its own, because its memory may grow only when nothing lives in it: growing detaches all arrays. So it grows
+ * between runs, to what the last run asked for; what finds no room stays on the JavaScript heap, and kernels copy it as they do elsewhere.
+ * Runs are synchronous, so that one arena serves all programs of a thread.
+ */
+import { aligned, anotherInstance, type KernelBuild, kernelBuild, type KernelExports, kernelView } from './kernel-module.js'
+import type { RealArray } from './plain.js'
+
+/** The arena does not grow beyond this. */
+const MOST_BYTES = 256 << 20
+/** Of memory beyond this at least a quarter must be in use: it cannot shrink, so it is given up. */
+const KEPT_BYTES = 64 << 20
+
+/** An array that a kernel reads, or writes too: 'update' reads what is there, 'write' does not. */
+export interface Operand { readonly array: RealArray, readonly use: 'read' | 'write' | 'update' }
+
+interface Arena {
+  readonly build: KernelBuild
+  readonly kernel: KernelExports
+  /** First free byte. */
+  top: number
+  /** Bytes that the run has asked for so far: blocks, and the most that was copied in at once. */
+  blocks: number
+  copies: number
+}
+
+let arena: Arena | undefined
+
+/** Before a run: nothing lives in the arena, and it has the room that the run before it asked for. */
+export function beginArena(): void {
+  const build = kernelBuild()
+  const wanted = Math.min(MOST_BYTES, arena === undefined ? 0 : arena.blocks + arena.copies)
+  const kept = arena?.build === build && arena.kernel.memory.buffer.byteLength <= Math.max(KEPT_BYTES, 4 * wanted)
+  const kernel = kept ? arena?.kernel : anotherInstance()
+  if (kernel === undefined) { arena = undefined; return }
+  const base = kernel.heapBase()
+  const missing = base + wanted - kernel.memory.buffer.byteLength
+  if (missing > 0) growOrLeave(kernel, missing)
+  arena = { build, kernel, top: base, blocks: 0, copies: 0 }
+}
+
+/** Place for a value until the next run. @returns undefined where there is none left */
+export function arenaBlock(bytes: number): { readonly buffer: ArrayBuffer, readonly offset: number } | undefined {
+  if (arena === undefined) return undefined
+  const size = aligned(bytes)
+  arena.blocks += size
+  const offset = arena.top
+  if (offset + size > arena.kernel.memory.buffer.byteLength) return undefined
+  arena.top += size
+  return { buffer: arena.kernel.memory.buffer, offset }
+}
+
+/**
+ * Runs a kernel on operands of which at least one lives in the arena; the others are copied in, and out again when written.
+ * @returns false, and nothing is done, where none lives there or there is no room for the others
+ */
+export function inArena(operands: readonly Operand[], work: (kernel: KernelExports, ...addresses: number[]) => void): boolean {
+  if (arena === undefined) return false
+  const { kernel, top } = arena
+  const { buffer } = kernel.memory
+  const outside = operands.filter(({ array }) => array.buffer !== buffer)
+  if (outside.length === operands.length) return false
+  const bytes = outside.reduce((sum, { array }) => sum + aligned(array.byteLength), 0)
+  arena.copies = Math.max(arena.copies, bytes)
+  if (top + bytes > buffer.byteLength) return false
+  let next = top
+  const addresses = operands.map(({ array, use }) => {
+    if (array.buffer === buffer) return array.byteOffset
+    const address = next
+    next += aligned(array.byteLength)
+    if (use !== 'write') kernelView(kernel, array, address, array.length).set(array)
+    return address
+  })
+  work(kernel, ...addresses)
+  operands.forEach(({ array, use }, i) => { if (use !== 'read' && array.buffer !== buffer) array.set(kernelView(kernel, array, addresses[i], array.length)) })
+  return true
+}
+
+function growOrLeave(kernel: KernelExports, bytes: number): void {
+  try {
+    kernel.memory.grow(Math.ceil(bytes / 65536))
+  } catch {
+    // Values then stay on the heap.
+  }
+}

@@ -1,0 +1,98 @@
+import t from 'tap'
+import { arenaBlock, beginArena, inArena } from '../../../core/kernels/arena.js'
+import { combineRows, rectify } from '../../../core/kernels/arithmetic.js'
+import { tanh } from '../../../core/kernels/elementwise.js'
+import { useKernelBuild } from '../../../core/kernels/kernel-module.js'
+import type { RealArray } from '../../../core/kernels/plain.js'
+import { gemm, syrk } from '../../../core/kernels/product.js'
+import { allBuilds } from './builds.js'
+import { filled, generator } from './random-matrix.js'
+
+const builds = allBuilds().filter(build => build !== 'plain')
+const ROOM = 1 << 20
+
+/** An arena with room, as after a run that asked for it. */
+function roomyArena(): void {
+  beginArena()
+  arenaBlock(ROOM)
+  beginArena()
+}
+
+/** A copy in the arena. */
+function moved<A extends RealArray>(array: A): A {
+  const place = arenaBlock(array.byteLength)
+  if (place === undefined) throw new Error('The arena is full.')
+  const View = array.constructor as new (buffer: ArrayBuffer, offset: number, length: number) => A
+  const view = new View(place.buffer, place.offset, array.length)
+  view.set(array)
+  return view
+}
+
+for (const build of builds) {
+  for (const Numbers of [Float64Array, Float32Array]) {
+    t.test(`products in the arena are those on the heap to the last bit, ${build}, ${Numbers.name}`, async t => {
+      useKernelBuild(build)
+      const random = generator(3)
+      const size = (): number => 1 + Math.floor(40 * random())
+      for (let trial = 0; trial < 60; trial++) {
+        roomyArena()
+        const [m, n, k, transA, transB, beta] = [size(), size(), 1 + Math.floor(700 * random()), random() < 0.5, random() < 0.5, trial % 3 / 2]
+        const [a, b, c] = [filled(new Numbers(m * k), random), filled(new Numbers(k * n), random), filled(new Numbers(m * n), random)]
+        const expected = c.slice()
+        gemm(transA, transB, m, n, k, 1, a, b, beta, expected)
+        // Any of the operands may live elsewhere.
+        const places = [a, b, c].map((array, i) => ((trial >> i) % 2 === 0 ? moved(array) : array))
+        gemm(transA, transB, m, n, k, 1, places[0], places[1], beta, places[2])
+        if (!places[2].every((value, i) => value === expected[i])) t.fail('a product differs', { m, n, k, transA, transB, beta, trial })
+        const [gram, sum] = [new Float64Array(n * n).fill(0.5), new Float64Array(n * n).fill(0.5)]
+        syrk(n, k, 1, b, 1, gram)
+        syrk(n, k, 1, moved(b), 1, sum)
+        if (!sum.every((value, i) => value === gram[i])) t.fail('a Gram matrix differs', { n, k, trial })
+      }
+      t.pass()
+    })
+
+    t.test(`arithmetic and activations in the arena, ${build}, ${Numbers.name}`, async t => {
+      useKernelBuild(build)
+      const random = generator(4)
+      for (const [rows, count] of [[1, 256], [16, 16], [9, 33], [3, 1001]] as const) {
+        roomyArena()
+        const [a, b] = [filled(new Numbers(rows * count), random), filled(new Numbers(count), random)]
+        for (const [operation, apply] of [['add', (x: number, y: number) => x + y], ['subtract', (x: number, y: number) => x - y], ['multiply', (x: number, y: number) => x * y], ['divide', (x: number, y: number) => x / y]] as const) {
+          for (const [stepA, stepB] of [[1, 1], [1, 0], [0, 1]] as const) {
+            const out = moved(new Numbers(rows * count).fill(NaN))
+            const done = combineRows(operation, count, { array: moved(a), step: stepA }, { array: b, step: stepB }, out, visit => { for (let row = 0; row < rows; row++) visit(row * count, 0, row * count) })
+            const expected = new Numbers(rows * count).map((_, i) => apply(a[i - i % count + stepA * (i % count)]!, b[stepB * (i % count)]!))
+            t.equal(done, true)
+            t.same(out, expected, `${operation}, steps ${stepA} and ${stepB}, ${rows} rows of ${count}`)
+          }
+        }
+        const [values, image] = [filled(new Numbers(rows * count), random), moved(new Numbers(rows * count))]
+        values.set([NaN, -0, Infinity, -Infinity])
+        t.equal(rectify(values, image), true)
+        t.same(image, values.map(x => (x < 0 ? 0 : x)), 'rectify')
+        const [guard, wanted] = [moved(new Numbers(8).fill(7)), new Numbers(count)]
+        tanh(values.subarray(0, count), wanted)
+        const own = moved(new Numbers(count))
+        const next = moved(new Numbers(8).fill(7))
+        tanh(values.subarray(0, count), own)
+        t.same(own, wanted, 'tanh')
+        t.ok([...guard, ...next].every(x => x === 7), 'the neighbours are left alone')
+      }
+    })
+  }
+
+  t.test(`room, ${build}`, async t => {
+    useKernelBuild(build)
+    roomyArena()
+    const a = new Float64Array(100)
+    t.equal(inArena([{ array: a, use: 'write' }], () => { t.fail('nothing lives in the arena') }), false)
+    const inside = moved(a)
+    t.equal(inArena([{ array: inside, use: 'read' }, { array: new Float64Array(ROOM), use: 'read' }], () => { t.fail('there is no room for the copy') }), false)
+    beginArena()
+    t.equal(inside.length, 0, 'what lived in the arena is gone once it has grown')
+    const again = moved(a)
+    t.equal(inArena([{ array: again, use: 'read' }, { array: new Float64Array(ROOM), use: 'read' }], () => undefined), true, 'the next run has the room')
+    t.equal(arenaBlock(1 << 30), undefined)
+  })
+}
