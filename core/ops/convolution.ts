@@ -41,8 +41,11 @@ function checkBias(node: Node, bias: InferredValue | undefined, channels: number
   if (bias !== undefined && (bias.shape.length !== 1 || bias.shape[0] !== channels)) throw badNode(node, `its bias of shape ${formatDims(bias.shape)} does not have one number for each of the ${channels} channels.`)
 }
 
-/** A convolution of N x C x space with a weight of out x (in / groups) x kernel. */
-interface Convolution { readonly window: WindowAxis[], readonly groups: number, readonly in: number, readonly out: number }
+/**
+ * A convolution of N x C x space with a weight of out x (in / groups) x kernel, or a transposed one with a weight of
+ * in x (out / groups) x kernel: the window of one slides over its input, that of the other over its output.
+ */
+interface Convolution { readonly window: WindowAxis[], readonly groups: number, readonly in: number, readonly out: number, readonly transposed: boolean }
 
 function convolutionOf(node: Node, shape: readonly Dim[], weight: readonly number[]): Convolution {
   const extents = spatialExtents(node, shape)
@@ -50,7 +53,7 @@ function convolutionOf(node: Node, shape: readonly Dim[], weight: readonly numbe
   const groups = groupsOf(node, channels)
   const [out, own, ...kernel] = weight
   if (own * groups !== channels || out % groups !== 0) throw badNode(node, `its weight of shape ${formatDims(weight)} does not fit ${channels} channels in ${groups} group${groups === 1 ? '' : 's'}.`)
-  return { window: slidingWindow(node, extents, kernelExtents(node, extents.length, kernel)), groups, in: channels, out }
+  return { window: slidingWindow(node, extents, kernelExtents(node, extents.length, kernel)), groups, in: channels, out, transposed: false }
 }
 
 /** Whole output rows, about `COLUMNS` positions of them, one tile after the other. */
@@ -65,10 +68,20 @@ function tileWidth(window: Window, examples: number): number {
   return Math.min(examples * depth.output * height.output, Math.max(1, Math.floor(COLUMNS / width))) * width
 }
 
+/** Channels of a group on the side that the window slides over, and at its positions. */
+function ownChannels({ groups, in: inputs, out, transposed }: Convolution): [image: number, line: number] {
+  const [own, other] = [inputs / groups, out / groups]
+  return transposed ? [other, own] : [own, other]
+}
+
+/** Whether every channel is convolved by itself. */
+function isDepthwise({ groups, in: inputs }: Convolution): boolean { return groups > 1 && inputs === groups }
+
 /** Elements of a tile: patches, and what is multiplied with the weight to make them or made of them. */
-function tileElements({ window, groups, in: inputs, out }: Convolution, examples: number, patchChannels: number): number {
-  const alone = groups > 1 && inputs === groups
-  return alone ? 0 : tileWidth(threeAxes(window), examples) * (patchChannels / groups * kernelSize(window) + (inputs + out - patchChannels) / groups)
+function tileElements(convolution: Convolution, examples: number): number {
+  if (isDepthwise(convolution)) return 0
+  const [image, line] = ownChannels(convolution)
+  return tileWidth(threeAxes(convolution.window), examples) * (image * kernelSize(convolution.window) + line)
 }
 
 /** Between the columns of a tile (channels x columns, from `at` on) and N x C x positions: copies runs of one example each. */
@@ -83,36 +96,51 @@ function forEachTileRun(window: Window, firstRow: number, endRow: number, visit:
   }
 }
 
-function runConvolution(node: Node, { window: axes, groups, in: inputs, out: outputs }: Convolution, x: Tensor, weight: Tensor, bias: Tensor | undefined, context: KernelContext): Tensor {
-  const window = threeAxes(axes)
-  const positions = positionsOf(axes)
-  const examples = x.shape[0]
-  const [source, weights] = [realData(node, x), realData(node, weight)]
-  const out: Tensor = { dtype: x.dtype, shape: [examples, outputs, ...axes.map(axis => axis.output)], data: context.allocate(x.dtype, examples * outputs * positions) }
-  const target = realData(node, out)
-  const [ownIn, ownOut] = [inputs / groups, outputs / groups]
-  if (groups > 1 && ownIn === 1) {
-    convolveChannels(source, weights, window, ownOut, examples, inputs, target)
-    addBias(target, bias, positions)
-    return out
+function runConvolution(node: Node, convolution: Convolution, x: Tensor, weight: Tensor, bias: Tensor | undefined, context: KernelContext): Tensor {
+  const { window, out: channels, transposed } = convolution
+  const space = window.map(axis => (transposed ? axis.input : axis.output))
+  const shape = [x.shape[0], channels, ...space]
+  const out: Tensor = { dtype: x.dtype, shape, data: context.allocate(x.dtype, sizeOf(shape)) }
+  const [source, weights, target] = [x, weight, out].map(value => realData(node, value))
+  if (transposed || isDepthwise(convolution)) target.fill(0)
+  if (isDepthwise(convolution)) convolveChannels(convolution, source, weights, x.shape[0], target)
+  else {
+    const allocate = (elements: number): RealArray => realData(node, { ...out, data: context.allocate(x.dtype, elements) })
+    convolveTiles(convolution, source, weights, x.shape[0], target, allocate)
   }
-  const depth = ownIn * kernelSize(axes)
-  const [rows, width] = [examples * window[0].output * window[1].output, window[2].output]
-  const most = tileWidth(window, examples)
-  const patches = realData(node, { ...out, data: context.allocate(x.dtype, depth * most) })
-  const product = realData(node, { ...out, data: context.allocate(x.dtype, ownOut * most) })
-  forEachTile(rows, width, (firstRow, endRow) => {
-    const columns = (endRow - firstRow) * width
+  addBias(target, bias, sizeOf(space))
+  return out
+}
+
+/** Patches of a tile times the weight; transposed, the weight times a tile makes patches, which are added up where they belong. */
+function convolveTiles(convolution: Convolution, x: RealArray, weights: RealArray, examples: number, out: RealArray, allocate: (elements: number) => RealArray): void {
+  const { window: axes, groups, transposed } = convolution
+  const window = threeAxes(axes)
+  const [own, line] = ownChannels(convolution)
+  const [depth, positions, most] = [own * kernelSize(axes), positionsOf(axes), tileWidth(window, examples)]
+  const [allPatches, allLines] = [allocate(depth * most), allocate(line * most)]
+  forEachTile(examples * window[0].output * window[1].output, window[2].output, (first, end) => {
+    const columns = (end - first) * window[2].output
+    const [patches, lines] = [allPatches.subarray(0, depth * columns), allLines.subarray(0, line * columns)]
     for (let group = 0; group < groups; group++) {
-      unfoldColumns(source, window, { total: inputs, from: group * ownIn, count: ownIn }, { first: firstRow, end: endRow }, patches)
-      gemm(false, false, ownOut, columns, depth, 1, weights.subarray(group * ownOut * depth, (group + 1) * ownOut * depth), patches.subarray(0, depth * columns), 0, product.subarray(0, ownOut * columns))
-      forEachTileRun(window, firstRow, endRow, (example, position, column, count) => {
-        for (let o = 0; o < ownOut; o++) target.set(product.subarray(o * columns + column, o * columns + column + count), (example * outputs + group * ownOut + o) * positions + position)
-      })
+      const channels = { total: groups * own, from: group * own, count: own }
+      const weight = weights.subarray(group * line * depth, (group + 1) * line * depth)
+      const copyLines = (copy: (at: number, column: number, count: number) => void): void => {
+        forEachTileRun(window, first, end, (example, position, column, count) => {
+          for (let c = 0; c < line; c++) copy(((example * groups + group) * line + c) * positions + position, c * columns + column, count)
+        })
+      }
+      if (transposed) {
+        copyLines((from, to, count) => { lines.set(x.subarray(from, from + count), to) })
+        gemm(true, false, depth, columns, line, 1, weight, lines, 0, patches)
+        foldColumns(patches, window, channels, { first, end }, out)
+      } else {
+        unfoldColumns(x, window, channels, { first, end }, patches)
+        gemm(false, false, line, columns, depth, 1, weight, patches, 0, lines)
+        copyLines((to, from, count) => { out.set(lines.subarray(from, from + count), to) })
+      }
     }
   })
-  addBias(target, bias, positions)
-  return out
 }
 
 function addBias(out: RealArray, bias: Tensor | undefined, positions: number): void {
@@ -125,39 +153,39 @@ function addBias(out: RealArray, bias: Tensor | undefined, positions: number): v
   }
 }
 
-/** Every channel by itself (depthwise), `multiplier` outputs a channel: shifted rows are added, without patches. */
-function convolveChannels(x: RealArray, weights: RealArray, window: Window, multiplier: number, examples: number, channels: number, out: RealArray): void {
+/** Every channel by itself, with one or several outputs a channel: shifted rows are added, without patches. */
+function convolveChannels({ window: axes, in: channels, out: outputs, transposed }: Convolution, x: RealArray, weights: RealArray, examples: number, out: RealArray): void {
+  const window = threeAxes(axes)
   const [plane, positions, size, stride] = [planeSize(window), positionsOf(window), kernelSize(window), window[2].stride]
   const shifts = shiftsOf(window)
-  out.fill(0)
-  for (let n = 0; n < examples; n++) for (let o = 0; o < channels * multiplier; o++) {
-    const image = (n * channels + Math.floor(o / multiplier)) * plane
-    const output = (n * channels * multiplier + o) * positions
+  for (let n = 0; n < examples; n++) for (let o = 0; o < outputs; o++) {
+    const [input, output] = [n * channels + Math.floor(o * channels / outputs), n * outputs + o]
+    const [image, line] = transposed ? [output * plane, input * positions] : [input * plane, output * positions]
     for (let run = 0; run < shifts.length; run++) {
       const weight = weights[o * size + shifts.element[run]]
-      const [from, to, count] = [image + shifts.image[run], output + shifts.position[run], shifts.count[run]]
-      for (let i = 0, at = from; i < count; i++, at += stride) out[to + i] += weight * x[at]
+      const [start, first, count] = [image + shifts.image[run], line + shifts.position[run], shifts.count[run]]
+      if (transposed) for (let i = 0, at = start; i < count; i++, at += stride) out[at] += weight * x[first + i]
+      else for (let i = 0, at = start; i < count; i++, at += stride) out[first + i] += weight * x[at]
     }
   }
 }
 
-const conv: Operator = {
-  op: 'Conv',
-  infer(node, inputs) {
-    const x = requiredInput(node, inputs, 0)
-    const { window, out } = convolutionOf(node, x.shape, weightShape(node, requiredInput(node, inputs, 1), x.shape.length))
-    checkBias(node, inputs[2], out)
-    return [{ dtype: x.dtype, shape: [x.shape[0], out, ...window.map(axis => axis.output)] }]
-  },
-  run(node, inputs, context) {
-    const [x, weight] = [requiredInput(node, inputs, 0), requiredInput(node, inputs, 1)]
-    return [runConvolution(node, convolutionOf(node, x.shape, weight.shape), x, weight, inputs[2], context)]
-  },
-  workspace(node, [x, weight]) {
-    const convolution = convolutionOf(node, x, weight)
-    return tileElements(convolution, x[0], convolution.in)
-  },
-  backward: convBackward,
+/** Conv and ConvTranspose, but for their derivatives. */
+function convolutionOperator(op: string, resolve: typeof convolutionOf, backward: NonNullable<Operator['backward']>): Operator {
+  return {
+    op, backward,
+    infer(node, inputs) {
+      const x = requiredInput(node, inputs, 0)
+      const { window, out, transposed } = resolve(node, x.shape, weightShape(node, requiredInput(node, inputs, 1), x.shape.length))
+      checkBias(node, inputs[2], out)
+      return [{ dtype: x.dtype, shape: [x.shape[0], out, ...window.map(axis => (transposed ? axis.input : axis.output))] }]
+    },
+    run(node, inputs, context) {
+      const [x, weight] = [requiredInput(node, inputs, 0), requiredInput(node, inputs, 1)]
+      return [runConvolution(node, resolve(node, x.shape, weight.shape), x, weight, inputs[2], context)]
+    },
+    workspace: (node, [x, weight]) => tileElements(resolve(node, x, weight), x[0]),
+  }
 }
 
 /** The attributes of the Unfold that makes the patches of a Conv node. */
@@ -264,97 +292,32 @@ function transposedOf(node: Node, shape: readonly Dim[], weight: readonly number
     if (-rest >= strides[i]) throw badNode(node, `its output of ${input} elements is longer than ${output} windows in steps of ${strides[i]} reach.`)
     return { input, output, kernel: kernel[i], stride: strides[i], dilation: dilations[i], front, back: Math.max(0, rest) }
   })
-  return { window, groups, in: channels, out: out * groups }
+  return { window, groups, in: channels, out: out * groups, transposed: true }
 }
 
-function runTransposed(node: Node, { window: axes, groups, in: inputs, out: outputs }: Convolution, x: Tensor, weight: Tensor, bias: Tensor | undefined, context: KernelContext): Tensor {
-  const window = threeAxes(axes)
-  const [positions, plane] = [positionsOf(axes), planeSize(axes)]
-  const examples = x.shape[0]
-  const [source, weights] = [realData(node, x), realData(node, weight)]
-  const out: Tensor = { dtype: x.dtype, shape: [examples, outputs, ...axes.map(axis => axis.input)], data: context.allocate(x.dtype, examples * outputs * plane).fill(0) }
-  const target = realData(node, out)
-  const [ownIn, ownOut] = [inputs / groups, outputs / groups]
-  if (groups > 1 && ownIn === 1) {
-    spreadChannels(source, weights, window, ownOut, examples, inputs, target)
-    addBias(target, bias, plane)
-    return out
+function transposedBackward(context: BackwardContext): (string | undefined)[] {
+  const { builder, node, inputs: [x, w], outputs: [y], cotangents: [cotangent], needs } = context
+  if (cotangent === undefined || x === undefined || w === undefined) return []
+  const weight = w.shape as readonly number[]
+  const { window, groups } = transposedOf(node, x.shape, weight)
+  const attributes = windowAttributesOf(window, groups)
+  const merged = mergeFront(context, cotangent, y.shape)
+  const gradient = (): string => {
+    // x: N x groups x width x T, patches of the cotangent: K x N x groups x T x depth.
+    const positions = positionsOf(window)
+    const patches = appendUnfold(context, merged, attributes)
+    const apart = splitFront(context, patches, [x.shape[0], groups, positions, sizeOf(weight.slice(1))])
+    const rows = builder.node('Reshape', [node.inputs[0], builder.integers([isBatch(x.shape[0]) ? -1 : x.shape[0], groups, weight[0] / groups, positions])])
+    return weightCotangent(context, builder.node('MatMul', [rows, apart]), x.shape[0], weight, groups)
   }
-  const depth = ownOut * kernelSize(axes)
-  const [rows, width] = [examples * window[0].output * window[1].output, window[2].output]
-  const most = tileWidth(window, examples)
-  const tile = realData(node, { ...out, data: context.allocate(x.dtype, ownIn * most) })
-  const patches = realData(node, { ...out, data: context.allocate(x.dtype, depth * most) })
-  forEachTile(rows, width, (firstRow, endRow) => {
-    const columns = (endRow - firstRow) * width
-    for (let group = 0; group < groups; group++) {
-      forEachTileRun(window, firstRow, endRow, (example, position, column, count) => {
-        for (let c = 0; c < ownIn; c++) {
-          const from = (example * inputs + group * ownIn + c) * positions + position
-          tile.set(source.subarray(from, from + count), c * columns + column)
-        }
-      })
-      gemm(true, false, depth, columns, ownIn, 1, weights.subarray(group * ownIn * depth, (group + 1) * ownIn * depth), tile.subarray(0, ownIn * columns), 0, patches.subarray(0, depth * columns))
-      foldColumns(patches, window, { total: outputs, from: group * ownOut, count: ownOut }, { first: firstRow, end: endRow }, target)
-    }
-  })
-  addBias(target, bias, plane)
-  return out
-}
-
-/** The transpose of `convolveChannels`. */
-function spreadChannels(x: RealArray, weights: RealArray, window: Window, multiplier: number, examples: number, channels: number, out: RealArray): void {
-  const [plane, positions, size, stride] = [planeSize(window), positionsOf(window), kernelSize(window), window[2].stride]
-  const shifts = shiftsOf(window)
-  for (let n = 0; n < examples; n++) for (let o = 0; o < channels * multiplier; o++) {
-    const input = (n * channels + Math.floor(o / multiplier)) * positions
-    const image = (n * channels * multiplier + o) * plane
-    for (let run = 0; run < shifts.length; run++) {
-      const weight = weights[o * size + shifts.element[run]]
-      const [to, from, count] = [image + shifts.image[run], input + shifts.position[run], shifts.count[run]]
-      for (let i = 0, at = to; i < count; i++, at += stride) out[at] += weight * x[from + i]
-    }
-  }
-}
-
-const convTranspose: Operator = {
-  op: 'ConvTranspose',
-  infer(node, inputs) {
-    const x = requiredInput(node, inputs, 0)
-    const { window, out } = transposedOf(node, x.shape, weightShape(node, requiredInput(node, inputs, 1), x.shape.length))
-    checkBias(node, inputs[2], out)
-    return [{ dtype: x.dtype, shape: [x.shape[0], out, ...window.map(axis => axis.input)] }]
-  },
-  run(node, inputs, context) {
-    const [x, weight] = [requiredInput(node, inputs, 0), requiredInput(node, inputs, 1)]
-    return [runTransposed(node, transposedOf(node, x.shape, weight.shape), x, weight, inputs[2], context)]
-  },
-  workspace(node, [x, weight]) {
-    const convolution = transposedOf(node, x, weight)
-    return tileElements(convolution, x[0], convolution.out)
-  },
-  backward(context) {
-    const { builder, node, inputs: [x, w], outputs: [y], cotangents: [cotangent], needs } = context
-    if (cotangent === undefined || x === undefined || w === undefined) return []
-    const weight = w.shape as readonly number[]
-    const { window, groups } = transposedOf(node, x.shape, weight)
-    const attributes = windowAttributesOf(window, groups)
-    const merged = mergeFront(context, cotangent, y.shape)
-    const gradient = (): string => {
-      // x: N x groups x width x T, patches of the cotangent: K x N x groups x T x depth.
-      const positions = positionsOf(window)
-      const patches = appendUnfold(context, merged, attributes)
-      const apart = splitFront(context, patches, [x.shape[0], groups, positions, sizeOf(weight.slice(1))])
-      const rows = builder.node('Reshape', [node.inputs[0], builder.integers([isBatch(x.shape[0]) ? -1 : x.shape[0], groups, weight[0] / groups, positions])])
-      return weightCotangent(context, builder.node('MatMul', [rows, apart]), x.shape[0], weight, groups)
-    }
-    return [
-      needs[0] ? splitFront(context, builder.node('Conv', [merged, node.inputs[1]], attributes), x.shape) : undefined,
-      needs[1] ? gradient() : undefined,
-      needs[2] ? biasCotangent(context, cotangent) : undefined,
-    ]
-  },
+  return [
+    needs[0] ? splitFront(context, builder.node('Conv', [merged, node.inputs[1]], attributes), x.shape) : undefined,
+    needs[1] ? gradient() : undefined,
+    needs[2] ? biasCotangent(context, cotangent) : undefined,
+  ]
 }
 
 /** Convolutions. */
-export const convolutionOperators: readonly Operator[] = [conv, convTranspose, unfoldOperator]
+export const convolutionOperators: readonly Operator[] = [
+  convolutionOperator('Conv', convolutionOf, convBackward), convolutionOperator('ConvTranspose', transposedOf, transposedBackward), unfoldOperator,
+]
