@@ -52,6 +52,13 @@ export function arenaBlock(bytes: number): { readonly buffer: ArrayBuffer, reado
   return { buffer: arena.kernel.memory.buffer, offset }
 }
 
+/** An array of the type of `like` and of arbitrary content, in the arena or, where there is no room, on the heap. It lasts until the next run. */
+export function arenaArray<A extends RealArray>(like: A, length: number): A {
+  const View = like.constructor as new (buffer: ArrayBuffer, offset: number, length: number) => A
+  const place = arenaBlock(length * like.BYTES_PER_ELEMENT)
+  return place === undefined ? new View(new ArrayBuffer(length * like.BYTES_PER_ELEMENT), 0, length) : new View(place.buffer, place.offset, length)
+}
+
 /**
  * Runs a kernel on operands of which at least one lives in the arena; the others are copied in, and out again when written.
  * @returns false, and nothing is done, where none lives there or there is no room for the others

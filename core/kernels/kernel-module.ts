@@ -23,6 +23,7 @@ export interface KernelExports {
   scale64(count: number, factor: number, c: number): void
   cholesky(n: number, a: number): number
   triangularSolve(transposed: number, n: number, m: number, l: number, b: number): void
+  triangularSolveRight(n: number, m: number, l: number, b: number): void
   symmetricEigenBytes(n: number, ld: number): number
   symmetricEigen(n: number, a: number, ld: number, values: number, work: number): number
   exp32: Elementwise
@@ -35,6 +36,10 @@ export interface KernelExports {
   combine64: Combine
   rectify32(count: number, x: number, out: number): void
   rectify64(count: number, x: number, out: number): void
+  addRowDots32(rows: number, n: number, a: number, b: number, out: number): void
+  addRowDots64(rows: number, n: number, a: number, b: number, out: number): void
+  addWeightedRowDots32(rows: number, n: number, a: number, b: number, w: number, out: number): void
+  addWeightedRowDots64(rows: number, n: number, a: number, b: number, w: number, out: number): void
 }
 
 type Combine = (operation: number, count: number, a: number, stepA: number, b: number, stepB: number, out: number) => void

@@ -53,4 +53,15 @@ export function triangularSolve(transposed: boolean, n: number, m: number, l: Fl
   }
 }
 
+/** Solves X Lᵀ = B in place for lower-triangular L of n x n and B of m x n. */
+export function triangularSolveRight(n: number, m: number, l: Float64Array, b: Float64Array): void {
+  for (let row = 0; row < m * n; row += n) {
+    for (let i = 0; i < n; i++) {
+      let sum = b[row + i]
+      for (let p = 0; p < i; p++) sum -= l[i * n + p] * b[row + p]
+      b[row + i] = sum / l[i * n + i]
+    }
+  }
+}
+
 export { symmetricEigen } from './plain-eigen.js'

@@ -1,4 +1,5 @@
 /** @file Cholesky factors and what follows from them, through the memory of the WebAssembly kernels or, when small, in TypeScript. */
+import { inArena } from './arena.js'
 import { copyBlock } from './copy-block.js'
 import { aligned, kernelView, withKernelMemory } from './kernel-module.js'
 import * as plain from './plain.js'
@@ -42,6 +43,25 @@ export function triangularSolve(transposed: boolean, n: number, m: number, l: Fl
     return true
   })
   if (done === undefined) plain.triangularSolve(transposed, n, m, l, b)
+}
+
+/** Solves X Lᵀ = B in place for lower-triangular L of n x n and the m rows of B (m x n). */
+export function triangularSolveRight(n: number, m: number, l: Float64Array, b: Float64Array): void {
+  const rows = Math.max(64, Math.floor(BLOCK_NUMBERS / n))
+  if (inArena([{ array: l, use: 'read' }, { array: b, use: 'update' }], (kernel, atL, atB) => { kernel.triangularSolveRight(n, m, atL, atB) })) return
+  const bytesL = aligned(n * n * 8)
+  const done = withKernelMemory(bytesL + n * Math.min(m, rows) * 8, (kernel, atL) => {
+    kernelView(kernel, l, atL, n * n).set(l.subarray(0, n * n))
+    for (let first = 0; first < m; first += rows) {
+      const part = b.subarray(first * n, Math.min(m, first + rows) * n)
+      const view = kernelView(kernel, b, atL + bytesL, part.length)
+      view.set(part)
+      kernel.triangularSolveRight(n, part.length / n, atL, atL + bytesL)
+      part.set(view)
+    }
+    return true
+  })
+  if (done === undefined) plain.triangularSolveRight(n, m, l, b)
 }
 
 /** L⁻¹ of a lower-triangular L of n x n. */

@@ -2,6 +2,7 @@
  * @file A curvature block in its eigenbasis: H_block = (U_B kron U_A) diag(values) (U_B kron U_A)'.
  * Kronecker blocks and diagonal ones (whose basis is the identity) are used through the same few operations.
  */
+import { arenaArray } from '../kernels/arena.js'
 import { gemm, symmetricEigen, type RealArray } from '../kernels/linear-algebra.js'
 import type { Curvature, KronBlock, ParameterSlot } from '../curvature/curvature.js'
 
@@ -66,10 +67,10 @@ function matrixShape({ shape, size }: ParameterSlot): [number, number] {
   return shape.length < 2 || shape[0] === 0 ? [size, 1] : [shape[0], size / shape[0]]
 }
 
-/** Rows x in times U_A, in the precision of the rows. */
+/** Rows x in times U_A, in the precision of the rows; the result may live in the arena. */
 export function rotate(rows: RealArray, count: number, size: number, basis: RealArray | undefined): RealArray {
   if (basis === undefined) return rows
-  const result = rows instanceof Float32Array ? new Float32Array(count * size) : new Float64Array(count * size)
+  const result = arenaArray(rows, count * size)
   gemm(false, false, count, size, size, 1, rows, basis, 0, result)
   return result
 }

@@ -1,5 +1,5 @@
 /** @file The variance of the outputs under a full precision, a few rows of the Jacobian at a time. */
-import { gemm, triangularSolve } from '../kernels/linear-algebra.js'
+import { addRowDots, gemm, triangularSolve, triangularSolveRight } from '../kernels/linear-algebra.js'
 import type { FactoredJacobian, ParameterSlot } from '../curvature/curvature.js'
 import { denseJacobian } from '../curvature/jacobian.js'
 import type { VarianceKind } from './posterior.js'
@@ -10,7 +10,11 @@ const BLOCK_BYTES = 1 << 24
 /** V -> V L^-T for the rows V (count x P) and a Cholesky factor L of P: R R' = V P^-1 V'. */
 export function whitenWith(factor: Float64Array): (vectors: Float64Array, count: number) => Float64Array {
   const size = Math.sqrt(factor.length)
-  return (vectors, count) => transpose(solveLower(factor, size, vectors, count), size, count)
+  return (vectors, count) => {
+    const rows = vectors.slice()
+    triangularSolveRight(size, count, factor, rows)
+    return rows
+  }
 }
 
 /** L^-1 V' for the rows V (count x size): size x count. */
@@ -26,8 +30,8 @@ export function transpose(matrix: Float64Array, rows: number, columns: number): 
   return result
 }
 
-/** |rows of R| of each example: N x C variances, or N x C x C covariances. */
-export function functionalVarianceByRows(whiten: (vectors: Float64Array, count: number) => Float64Array, slots: readonly ParameterSlot[], jacobian: FactoredJacobian, kind: VarianceKind): Float64Array {
+/** The squared norms of the rows of J L^-T, for the Cholesky factor L of the precision: N x C variances, or N x C x C covariances. */
+export function functionalVarianceByRows(factor: Float64Array, slots: readonly ParameterSlot[], jacobian: FactoredJacobian, kind: VarianceKind): Float64Array {
   const { seeds, examples } = jacobian
   const size = slots.reduce((sum, slot) => sum + slot.size, 0)
   const width = kind === 'covariance' ? seeds * seeds : seeds
@@ -35,18 +39,13 @@ export function functionalVarianceByRows(whiten: (vectors: Float64Array, count: 
   const step = Math.max(1, Math.floor(BLOCK_BYTES / (8 * seeds * size)))
   for (let from = 0; from < examples; from += step) {
     const to = Math.min(examples, from + step)
-    const rows = whiten(denseJacobian(slots, jacobian, from, to), (to - from) * seeds)
-    for (let n = from; n < to; n++) {
+    const rows = denseJacobian(slots, jacobian, from, to)
+    triangularSolveRight(size, (to - from) * seeds, factor, rows)
+    if (kind === 'diagonal') addRowDots(size, rows, rows, result.subarray(from * seeds, to * seeds))
+    else for (let n = from; n < to; n++) {
       const own = rows.subarray((n - from) * seeds * size, (n - from + 1) * seeds * size)
-      if (kind === 'covariance') gemm(false, true, seeds, seeds, size, 1, own, own, 0, result.subarray(n * width, (n + 1) * width))
-      else for (let c = 0; c < seeds; c++) result[n * seeds + c] = rowNorm(own, c * size, size)
+      gemm(false, true, seeds, seeds, size, 1, own, own, 0, result.subarray(n * width, (n + 1) * width))
     }
   }
   return result
-}
-
-function rowNorm(values: Float64Array, from: number, count: number): number {
-  let sum = 0
-  for (let i = from; i < from + count; i++) sum += values[i] * values[i]
-  return sum
 }

@@ -5,7 +5,9 @@
  * t_no = sum_i a~_ni^2 v_oi the variance is sum_o g~_nco^2 t_no: a few matrix products, shared by all outputs.
  * With positions or shared parameters the outer products are added before they are weighted.
  */
-import { gemm, type RealArray } from '../kernels/linear-algebra.js'
+import { arenaArray, beginArena } from '../kernels/arena.js'
+import { combineRows } from '../kernels/arithmetic.js'
+import { addWeightedRowDots, gemm, type RealArray } from '../kernels/linear-algebra.js'
 import type { FactoredJacobian, LinearFactor, ParameterSlot } from '../curvature/curvature.js'
 import { parameterJacobian, usesByParameter, type ParameterUses } from '../curvature/jacobian.js'
 import { plainUse } from '../curvature/diagonal.js'
@@ -20,21 +22,43 @@ export interface WeightedBlock extends EigenBlock {
 /** Bytes of one block of Jacobian rows, where they must be written out. */
 const BLOCK_BYTES = 1 << 22
 
+/** Two outputs, the second not after the first. */
+type OutputPair = readonly [number, number]
+
 /** N x C variances or N x C x C covariances of the outputs. */
 export function functionalVariance(blocks: readonly WeightedBlock[], slots: readonly ParameterSlot[], jacobian: FactoredJacobian, kind: VarianceKind): Float64Array {
   const { seeds, examples } = jacobian
-  const result = new Float64Array(examples * seeds * (kind === 'covariance' ? seeds : 1))
+  beginArena()
+  const pairs = outputPairs(seeds, kind)
+  const sums = arenaArray(new Float64Array(0), pairs.length * examples).fill(0)
   const uses = usesByParameter(slots, jacobian)
   const done = new Set<number>()
   for (const use of uses) {
     const factor = plainUse(use)
     if (factor === undefined) continue
     const bias = foldableBias(factor, uses, blocks) ? factor.bias : -1
-    addPlain(result, factor, blocks[use.slot], bias < 0 ? undefined : blocks[bias], jacobian, kind)
+    addPlain(sums, pairs, factor, blocks[use.slot], bias < 0 ? undefined : blocks[bias], jacobian)
     done.add(use.slot)
     if (bias >= 0) done.add(bias)
   }
+  const result = spreadPairs(sums, pairs, seeds, examples, kind)
   for (const use of uses) if (!done.has(use.slot)) addGeneral(result, use, blocks[use.slot], slots[use.slot], jacobian, kind)
+  return result
+}
+
+function outputPairs(outputs: number, kind: VarianceKind): OutputPair[] {
+  return Array.from({ length: outputs }, (_, c) => (kind === 'diagonal' ? [[c, c] as const] : Array.from({ length: c + 1 }, (_unused, d) => [c, d] as const))).flat()
+}
+
+/** Pairs x N as N x C variances, or N x C x C symmetric matrices. */
+function spreadPairs(sums: Float64Array, pairs: readonly OutputPair[], outputs: number, examples: number, kind: VarianceKind): Float64Array {
+  const result = new Float64Array(examples * outputs * (kind === 'covariance' ? outputs : 1))
+  pairs.forEach(([c, d], i) => {
+    for (let n = 0, at = i * examples; n < examples; n++, at++) {
+      if (kind === 'diagonal') result[n * outputs + c] = sums[at]
+      else addSymmetric(result, n, c, d, outputs, sums[at])
+    }
+  })
   return result
 }
 
@@ -45,32 +69,13 @@ function foldableBias(factor: LinearFactor, uses: readonly ParameterUses[], bloc
   return use.asBias.length === 1 && use.asWeight.length === 0 && use.direct.length === 0 && blocks[factor.bias].left === blocks[factor.weight].left
 }
 
-function addPlain(result: Float64Array, factor: LinearFactor, weight: WeightedBlock, bias: WeightedBlock | undefined, { seeds, examples }: FactoredJacobian, kind: VarianceKind): void {
+/** Adds to the sums of every pair of outputs, pairs x N, what one plain operator contributes. */
+function addPlain(sums: Float64Array, pairs: readonly OutputPair[], factor: LinearFactor, weight: WeightedBlock, bias: WeightedBlock | undefined, { seeds, examples }: FactoredJacobian): void {
   const { out } = weight
   const t = inputVariance(factor.a, examples, weight, bias)
   const g = rotate(factor.g, seeds * examples, out, inPrecisionOf(factor.g, weight.left))
-  for (let n = 0; n < examples; n++) {
-    if (kind === 'diagonal') {
-      for (let c = 0; c < seeds; c++) {
-        const gi = (c * examples + n) * out
-        let sum = 0
-        for (let o = 0; o < out; o++) sum += g[gi + o] * g[gi + o] * t[n * out + o]
-        result[n * seeds + c] += sum
-      }
-    } else addOutputCovariance(result, n, g, t, out, seeds, examples)
-  }
-}
-
-function addOutputCovariance(result: Float64Array, n: number, g: RealArray, t: RealArray, out: number, seeds: number, examples: number): void {
-  for (let c = 0; c < seeds; c++) {
-    const ci = (c * examples + n) * out
-    for (let d = 0; d <= c; d++) {
-      const di = (d * examples + n) * out
-      let sum = 0
-      for (let o = 0; o < out; o++) sum += g[ci + o] * g[di + o] * t[n * out + o]
-      addSymmetric(result, n, c, d, seeds, sum)
-    }
-  }
+  const rowsOf = (c: number): RealArray => g.subarray(c * examples * out, (c + 1) * examples * out)
+  pairs.forEach(([c, d], i) => { addWeightedRowDots(out, rowsOf(c), rowsOf(d), t, sums.subarray(i * examples, (i + 1) * examples)) })
 }
 
 function addSymmetric(result: Float64Array, n: number, c: number, d: number, seeds: number, value: number): void {
@@ -79,17 +84,22 @@ function addSymmetric(result: Float64Array, n: number, c: number, d: number, see
 }
 
 /**
- * t = (a U_A)^2 v' (+ the bias's variances): what each rotated output unit contributes, N x out, in the precision of a.
+ * t = (a U_A)^2 v' (+ the bias's variances): what each rotated output unit contributes, N x out, in the precision of a. It may live in the arena.
  */
 export function inputVariance(a: RealArray, examples: number, weight: WeightedBlock, bias: WeightedBlock | undefined): RealArray {
   const { out, in: inputs } = weight
-  const rotated = rotate(a, examples, inputs, inPrecisionOf(a, weight.right))
-  const squares = rotated.map(value => value * value)
-  const t = a instanceof Float32Array ? new Float32Array(examples * out) : new Float64Array(examples * out)
+  const squares = square(rotate(a, examples, inputs, inPrecisionOf(a, weight.right)))
+  const t = arenaArray(a, examples * out)
   if (bias !== undefined) for (let n = 0; n < examples; n++) t.set(bias.variance, n * out)
-  const variance = inPrecisionOf(a, weight.variance)
-  gemm(false, true, examples, out, inputs, 1, squares, variance, bias === undefined ? 0 : 1, t)
+  gemm(false, true, examples, out, inputs, 1, squares, inPrecisionOf(a, weight.variance), bias === undefined ? 0 : 1, t)
   return t
+}
+
+function square(values: RealArray): RealArray {
+  const squares = arenaArray(values, values.length)
+  const all = { array: values, step: 1 }
+  if (!combineRows('multiply', values.length, all, all, squares, visit => { visit(0, 0, 0) })) for (let i = 0; i < squares.length; i++) squares[i] = values[i] * values[i]
+  return squares
 }
 
 const singles = new WeakMap<Float64Array, Float32Array>()

@@ -1,5 +1,6 @@
 /** @file The variance of the outputs of a last-layer posterior, from the layer's inputs alone. */
-import { gemm, type RealArray } from '../kernels/linear-algebra.js'
+import { arenaArray, beginArena } from '../kernels/arena.js'
+import { addRowDots, gemm, type RealArray } from '../kernels/linear-algebra.js'
 import type { ParameterSlot } from '../curvature/curvature.js'
 import { lastLayerIndices, lastLayerShape, packedLength, packedProducts, packedRows, withOnes } from '../curvature/last-layer.js'
 import { inputVariance, type WeightedBlock } from './functional-variance.js'
@@ -13,6 +14,7 @@ export function lastLayerVariance(blocks: readonly WeightedBlock[], slots: reado
   const { weight, bias, out } = lastLayerShape(slots)
   const basis = blocks[weight].left
   const folded = bias < 0 || blocks[bias].left === basis
+  beginArena()
   const t = Float64Array.from(inputVariance(features, examples, blocks[weight], bias >= 0 && folded ? blocks[bias] : undefined))
   const result = spread(t, basis, examples, out, kind)
   if (folded) return result
@@ -62,18 +64,16 @@ function blockForms(covariance: Float64Array, indices: Int32Array, out: number, 
   const width = indices.length / out
   const pairs = kind === 'diagonal' ? out : packedLength(out)
   const values = new Float64Array(examples * pairs)
-  const block = new Float64Array(width * width)
-  const image = new Float64Array(examples * width)
+  beginArena()
+  const [rows, block, image, sums] = [phi.length, width * width, examples * width, examples].map(length => arenaArray(phi, length))
+  rows.set(phi)
   let pair = 0
   for (let c = 0; c < out; c++) {
     for (let d = c; d < (kind === 'diagonal' ? c + 1 : out); d++, pair++) {
       for (let i = 0; i < width; i++) for (let j = 0; j < width; j++) block[i * width + j] = covariance[indices[c * width + i] * size + indices[d * width + j]]
-      gemm(false, false, examples, width, width, 1, phi, block, 0, image)
-      for (let n = 0; n < examples; n++) {
-        let sum = 0
-        for (let i = n * width; i < (n + 1) * width; i++) sum += image[i] * phi[i]
-        values[n * pairs + pair] = sum
-      }
+      gemm(false, false, examples, width, width, 1, rows, block, 0, image)
+      addRowDots(width, image, rows, sums.fill(0))
+      for (let n = 0; n < examples; n++) values[n * pairs + pair] = sums[n]
     }
   }
   return values

@@ -1,6 +1,6 @@
 /** @file What predictions need of a posterior over all weights, as plain data that can be sent to another thread. */
 import type { FactoredJacobian, ParameterSlot } from '../curvature/curvature.js'
-import { functionalVarianceByRows, whitenWith } from './full-variance.js'
+import { functionalVarianceByRows } from './full-variance.js'
 import { functionalVariance, type WeightedBlock } from './functional-variance.js'
 import type { VarianceKind } from './posterior.js'
 
@@ -11,5 +11,5 @@ export type PosteriorParts =
 
 /** J P^-1 J' of each example: N x C, or N x C x C. */
 export function outputVariance(parts: PosteriorParts, slots: readonly ParameterSlot[], jacobian: FactoredJacobian, kind: VarianceKind): Float64Array {
-  return parts.kind === 'blocks' ? functionalVariance(parts.blocks, slots, jacobian, kind) : functionalVarianceByRows(whitenWith(parts.factor), slots, jacobian, kind)
+  return parts.kind === 'blocks' ? functionalVariance(parts.blocks, slots, jacobian, kind) : functionalVarianceByRows(parts.factor, slots, jacobian, kind)
 }

@@ -3,8 +3,9 @@ import { combine, rectify } from './arithmetic'
 import { clearUpper, factor } from './cholesky'
 import { expInPlace, sigmoidInPlace, tanhInPlace } from './elementwise'
 import { mirrorLower, multiply, scale } from './gemm'
+import { addRowDots, addWeightedRowDots } from './row-dots'
 import { decompose, eigenWorkBytes } from './symmetric-eigen'
-import { solveLower, solveLowerTransposed } from './triangular-solve'
+import { solveLower, solveLowerTransposed, solveRight } from './triangular-solve'
 
 /** First byte that the kernels do not use themselves: the caller's arguments start here. */
 export function heapBase(): usize {
@@ -49,6 +50,11 @@ export function cholesky(n: i32, a: usize): i32 {
 export function triangularSolve(transposed: bool, n: i32, m: i32, l: usize, b: usize): void {
   if (transposed) solveLowerTransposed(n, m, l, n, b, m)
   else solveLower(n, m, l, n, b, m)
+}
+
+/** X Lᵀ = B in place for B of m x n. */
+export function triangularSolveRight(n: i32, m: i32, l: usize, b: usize): void {
+  solveRight(n, m, l, n, b, n)
 }
 
 export function symmetricEigenBytes(n: i32, ld: i32): usize {
@@ -97,4 +103,20 @@ export function rectify32(count: i32, x: usize, out: usize): void {
 
 export function rectify64(count: i32, x: usize, out: usize): void {
   rectify<f64>(count, x, out)
+}
+
+export function addRowDots32(rows: i32, n: i32, a: usize, b: usize, out: usize): void {
+  addRowDots<f32>(rows, n, a, b, out)
+}
+
+export function addWeightedRowDots32(rows: i32, n: i32, a: usize, b: usize, w: usize, out: usize): void {
+  addWeightedRowDots<f32>(rows, n, a, b, w, out)
+}
+
+export function addRowDots64(rows: i32, n: i32, a: usize, b: usize, out: usize): void {
+  addRowDots<f64>(rows, n, a, b, out)
+}
+
+export function addWeightedRowDots64(rows: i32, n: i32, a: usize, b: usize, w: usize, out: usize): void {
+  addWeightedRowDots<f64>(rows, n, a, b, w, out)
 }

@@ -5,8 +5,9 @@ import { tanh } from '../../../core/kernels/elementwise.js'
 import { useKernelBuild } from '../../../core/kernels/kernel-module.js'
 import type { RealArray } from '../../../core/kernels/plain.js'
 import { gemm, syrk } from '../../../core/kernels/product.js'
+import { addRowDots, addWeightedRowDots } from '../../../core/kernels/row-dots.js'
 import { allBuilds } from './builds.js'
-import { filled, generator } from './random-matrix.js'
+import { differenceOf, filled, generator } from './random-matrix.js'
 
 const builds = allBuilds().filter(build => build !== 'plain')
 const ROOM = 1 << 20
@@ -71,6 +72,11 @@ for (const build of builds) {
         values.set([NaN, -0, Infinity, -Infinity])
         t.equal(rectify(values, image), true)
         t.same(image, values.map(x => (x < 0 ? 0 : x)), 'rectify')
+        const products = moved(new Float64Array(rows))
+        addRowDots(count, moved(a), a, products)
+        addWeightedRowDots(count, moved(a), a, a, products)
+        const dots = Float64Array.from({ length: rows }, (_, r) => a.subarray(r * count, (r + 1) * count).reduce((sum: number, x: number) => sum + x * x + x * x * x, 0))
+        t.ok(differenceOf(products, dots) <= 1e-12 * count, 'row dots')
         const [guard, wanted] = [moved(new Numbers(8).fill(7)), new Numbers(count)]
         tanh(values.subarray(0, count), wanted)
         const own = moved(new Numbers(count))

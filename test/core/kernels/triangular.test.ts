@@ -1,7 +1,7 @@
 import t from 'tap'
 import { useKernelBuild } from '../../../core/kernels/kernel-module.js'
 import * as plain from '../../../core/kernels/plain.js'
-import { cholesky, choleskyInverse, triangularInverse, triangularSolve } from '../../../core/kernels/triangular.js'
+import { cholesky, choleskyInverse, triangularInverse, triangularSolve, triangularSolveRight } from '../../../core/kernels/triangular.js'
 import { allBuilds } from './builds.js'
 import { differenceOf, filled, generator } from './random-matrix.js'
 
@@ -57,6 +57,12 @@ for (const build of allBuilds()) {
           const error = differenceOf(actual, expected)
           if (!(error < 1e-13 * (n + 1))) t.fail('differs from plain substitution', { n, m, transposed, error })
         }
+        const expected = filled(new Float64Array(m * n), random)
+        const actual = expected.slice()
+        plain.triangularSolveRight(n, m, l, expected)
+        triangularSolveRight(n, m, l, actual)
+        const error = differenceOf(actual, expected)
+        if (!(error < 1e-13 * (n + 1))) t.fail('differs from plain substitution on the right', { n, m, error })
       }
       t.pass(`n = ${n}`)
     }
