@@ -24,6 +24,8 @@ export function encodeFrame(message: WireMap): Uint8Array<ArrayBuffer> {
   return frame
 }
 
+const encoder = new TextEncoder()
+
 interface Target { readonly bytes: Uint8Array, readonly view: DataView }
 
 function isInteger(value: number): boolean { return Number.isInteger(value) && value >= -(2 ** 31) && value < 2 ** 32 }
@@ -84,7 +86,7 @@ function writeLength(target: Target, at: number, length: number, short: { base: 
 function writeText(target: Target, at: number, value: string): number {
   const length = Buffer.byteLength(value)
   const start = writeLength(target, at, length, { base: 0xa0, max: 31 }, [0xd9, 0xda, 0xdb])
-  new TextEncoder().encodeInto(value, target.bytes.subarray(start, start + length))
+  encoder.encodeInto(value, target.bytes.subarray(start, start + length))
   return start + length
 }
 

@@ -10,7 +10,7 @@ import { type DecodedMap, decodeMessage, own } from './decode.js'
 import { encodeFrame, type WireMap } from './encode.js'
 import { createHandleTable, type HandleKind } from './handles.js'
 import { MAX_DEPTH, MAX_ITEMS, PROTOCOL_VERSIONS } from './limits.js'
-import { failure, idOf, logNote, progressNote, readMessage, type Request, result } from './messages.js'
+import { failure, idOf, logNote, type Note, progressNote, readMessage, type Request, result } from './messages.js'
 import { METHODS } from './method-table.js'
 import { listParameter } from './parameters.js'
 import { createPool, type Outcome, type StartThread } from './pool.js'
@@ -46,7 +46,7 @@ export interface Session {
 }
 
 /** Features of this build beyond protocol version 1's first form. */
-const FEATURES = ['streamed-fit', 'partials', 'progress', 'deadline', 'column-major'] as const
+const FEATURES = ['streamed-fit', 'partials', 'progress', 'deadline', 'column-major', 'brief', 'network-in-fit', 'free-note'] as const
 
 /** Starts a session. */
 export function createSession(options: SessionOptions): Session {
@@ -97,9 +97,10 @@ export function createSession(options: SessionOptions): Session {
       uptime: (now() - started) / 1000, requests, inFlight: underWay.size, workers: pool.size(), rss: process.memoryUsage.rss(),
       handles: handles.list().slice(0, MAX_ITEMS).map(({ name, kind, created }) => ({ handle: name, kind, age: (now() - created) / 1000 })),
     }),
-    free: ({ params }) => ({ freed: listParameter(params, 'handles').filter(name => typeof name === 'string' && freeHandle(name)).length }),
+    free: ({ params }) => ({ freed: freeHandles(params) }),
     shutdown: () => { pool.close(new CancelledError('CANCELLED', 'The server was shut down.')); return {} },
   }
+  const freeHandles = (params: DecodedMap): number => listParameter(params, 'handles').filter(name => typeof name === 'string' && freeHandle(name)).length
   const freeHandle = (name: string): boolean => {
     const handle = handles.remove(name)
     if (handle !== undefined) pool.free(name, handle.worker)
@@ -147,6 +148,10 @@ export function createSession(options: SessionOptions): Session {
     if (entry === undefined) throw unknownMethod(method)
     submit(request, entry.creates, buffer)
   }
+  const note = ({ method, params }: Note): void => {
+    if (method === 'cancel') pool.cancel(idOf(params))
+    else if (method === 'free') freeHandles(params)
+  }
   return {
     receive(body) {
       if (ended) return
@@ -160,7 +165,7 @@ export function createSession(options: SessionOptions): Session {
       try {
         const incoming = readMessage(message)
         if (incoming.kind === 'request') handle(incoming.request, body.buffer)
-        else if (incoming.note.method === 'cancel') pool.cancel(idOf(incoming.note.params))
+        else note(incoming.note)
       } catch (error) {
         sendMap(failure(idOf(message), error))
         // A client that cannot shake hands has nothing more to say here.

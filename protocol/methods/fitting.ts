@@ -6,11 +6,12 @@ import { mergePartialFits, readPartialFit, writePartialFit } from '../../core/pa
 import { DataError } from '../../core/errors.js'
 import type { DecodedMap } from '../decode.js'
 import type { WireMap } from '../encode.js'
-import { bytesParameter, listParameter, textParameter } from '../parameters.js'
+import { bytesParameter, flagParameter, listParameter, optionalMap, textParameter } from '../parameters.js'
 import type { MethodContext } from '../thread.js'
 import { batchOf, optionalBatch, optionsOf, validationOf } from './arguments.js'
 import { type Method, nameFor, workOf, type Workbench } from './method.js'
-import { summaryToWire } from './posterior-summary.js'
+import { modelFrom } from './networks.js'
+import { briefSummary, summaryToWire } from './posterior-summary.js'
 
 /** The options of a fit on the wire; validation data travel beside them. */
 const FIT_OPTIONS = [
@@ -18,31 +19,34 @@ const FIT_OPTIONS = [
   'tune', 'seed', 'engine', 'precision', 'threads', 'input', 'output', 'batchSize', 'memoryLimit',
 ] as const
 
-/** The network of a request with its options. */
-function approximation(params: DecodedMap, method: string, bench: Workbench): Laplace {
-  const { graph } = bench.objects.get('model', params)
+/** The network of a request, by its handle or as what `readNetwork` takes, with its options. */
+async function approximation(params: DecodedMap, method: string, bench: Workbench): Promise<Laplace> {
+  const network = optionalMap(params, 'network')
+  const { graph } = network === undefined ? bench.objects.get('model', params) : await modelFrom(network, bench)
   const validation = validationOf(params, bench)
   const options = { ...optionsOf(params, method, FIT_OPTIONS, bench), ...(validation === undefined ? {} : { validation }) }
   // The core checks every word and number, as it does for JavaScript without types.
   return laplace(graph, options as unknown as LaplaceOptions, bench.host)
 }
 
-/** Keeps a posterior and answers with its handle. */
-export function keepPosterior(posterior: LaplacePosterior, context: MethodContext, { objects }: Workbench): WireMap {
+/** Keeps a posterior and answers with its handle and its summary; with `brief`, what takes no computing. */
+export function keepPosterior(posterior: LaplacePosterior, params: DecodedMap, context: MethodContext, { objects }: Workbench): WireMap {
   const handle = nameFor(context)
-  const summary = summaryToWire(posterior.summary())
+  const summary = flagParameter(params, 'brief', false) ? briefSummary(posterior) : summaryToWire(posterior.summary())
   objects.add('posterior', handle, posterior)
   return { handle, summary }
 }
 
 export const fit: Method = async (params, context, bench) => {
   const { x, y } = batchOf(params, bench)
-  return keepPosterior(await approximation(params, 'fit', bench).fit(x, y, workOf(context)), context, bench)
+  const prepared = await approximation(params, 'fit', bench)
+  return keepPosterior(await prepared.fit(x, y, workOf(context)), params, context, bench)
 }
 
-export const fitBegin: Method = (params, context, bench) => {
+export const fitBegin: Method = async (params, context, bench) => {
   const handle = nameFor(context)
-  bench.objects.add('fit', handle, approximation(params, 'fitBegin', bench).stream())
+  const prepared = await approximation(params, 'fitBegin', bench)
+  bench.objects.add('fit', handle, prepared.stream())
   return { handle }
 }
 
@@ -60,7 +64,7 @@ export const fitBatch: Method = async (params, context, bench) => {
 export const fitEnd: Method = async (params, context, bench) => {
   const stream = bench.objects.get('fit', params)
   try {
-    return keepPosterior(await stream.finish(workOf(context)), context, bench)
+    return keepPosterior(await stream.finish(workOf(context)), params, context, bench)
   } finally {
     endFit(params, context, bench)
   }
@@ -74,7 +78,8 @@ function endFit(params: DecodedMap, context: MethodContext, { objects }: Workben
 
 export const fitPartial: Method = async (params, context, bench) => {
   const { x, y } = batchOf(params, bench)
-  const partial = await approximation(params, 'fitPartial', bench).fitPartial(x, y, workOf(context))
+  const prepared = await approximation(params, 'fitPartial', bench)
+  const partial = await prepared.fitPartial(x, y, workOf(context))
   return { partial: writePartialFit(partial), examples: partial.examples }
 }
 
@@ -87,5 +92,6 @@ export const mergePartials: Method = params => {
 
 export const fitMerged: Method = async (params, context, bench) => {
   const partial = readPartialFit(bytesParameter(params, 'partial'))
-  return keepPosterior(await approximation(params, 'fitMerged', bench).fitMerged(partial, optionalBatch(params, bench), workOf(context)), context, bench)
+  const prepared = await approximation(params, 'fitMerged', bench)
+  return keepPosterior(await prepared.fitMerged(partial, optionalBatch(params, bench), workOf(context)), params, context, bench)
 }

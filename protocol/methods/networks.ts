@@ -12,7 +12,7 @@ import { tensorFromWire, tensorToWire } from '../arrays.js'
 import { type DecodedMap, isMap, own } from '../decode.js'
 import type { WireMap } from '../encode.js'
 import { MAX_ITEMS } from '../limits.js'
-import { bytesParameter, listParameter, mapParameter, optional } from '../parameters.js'
+import { bytesParameter, flagParameter, listParameter, mapParameter, optional } from '../parameters.js'
 import { arrayParameter, optionsOf } from './arguments.js'
 import { type Method, nameFor, type Workbench, workOf } from './method.js'
 import type { Model } from './objects.js'
@@ -20,7 +20,7 @@ import type { Model } from './objects.js'
 export const readNetwork: Method = async (params, context, bench) => {
   const model = await modelFrom(params, bench)
   const handle = nameFor(context)
-  const summary = networkToWire(model)
+  const summary = flagParameter(params, 'brief', false) ? { format: model.format, notes: model.graph.notes } : networkToWire(model)
   bench.objects.add('model', handle, model)
   return { handle, summary }
 }
@@ -35,7 +35,8 @@ const SOURCES: readonly (readonly [key: string, read: (params: DecodedMap, bench
   ['sklearn', fromSklearn],
 ]
 
-function modelFrom(params: DecodedMap, bench: Workbench): Promise<Model> {
+/** The network that a map of `readNetwork`'s parameters holds. */
+export function modelFrom(params: DecodedMap, bench: Workbench): Promise<Model> {
   const source = SOURCES.find(([key]) => optional(params, key) !== undefined)
   if (source === undefined) throw new ProtocolError('PROTOCOL', `readNetwork needs one of ${SOURCES.map(([key]) => key).join(', ')}.`, { parameter: 'bytes' })
   return source[1](params, bench)

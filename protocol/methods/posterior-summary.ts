@@ -1,5 +1,5 @@
 /** @file A posterior's summary on the wire. */
-import type { PosteriorSummary } from '../../core/laplace-posterior.js'
+import type { LaplacePosterior, PosteriorSummary } from '../../core/laplace-posterior.js'
 import { doublesToWire } from '../arrays.js'
 import type { WireMap } from '../encode.js'
 
@@ -13,6 +13,11 @@ export function summaryToWire(summary: PosteriorSummary): WireMap {
     effectiveParameters: effectiveParameters ?? null, precision, engine, seed, notes, digest,
     parameters: parameters.map(({ name, shape, size }) => ({ name, shape, size })),
   }
+}
+
+/** The entries of the summary that are at hand: no determinant of the evidence, no digest of the network. */
+export function briefSummary({ examples, priorPrecision, sigmaNoise, temperature, tuned, notes }: LaplacePosterior): WireMap {
+  return { examples, priorPrecision: priorToWire(priorPrecision), sigmaNoise, temperature, tuned, notes }
 }
 
 /** Prior precisions, or means, always as an array. */

@@ -12,10 +12,10 @@ export const tune: Method = async (params, context, bench) => {
   const options: TuneOptions = optionsOf(params, 'tune', TUNE_OPTIONS, bench)
   const [data, validation] = [optionalBatch(params, bench), validationOf(params, bench)]
   const sources = { ...(data === undefined ? {} : { data }), ...(validation === undefined ? {} : { validation }) }
-  return keepPosterior(await posterior.tune(options, sources, workOf(context)), context, bench)
+  return keepPosterior(await posterior.tune(options, sources, workOf(context)), params, context, bench)
 }
 
 export const withPrior: Method = (params, context, bench) => {
   const changes: PriorChanges = plainValues(params, PRIOR_PARAMETERS, bench)
-  return keepPosterior(bench.objects.get('posterior', params).withPrior(changes), context, bench)
+  return keepPosterior(bench.objects.get('posterior', params).withPrior(changes), params, context, bench)
 }

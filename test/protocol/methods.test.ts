@@ -131,6 +131,24 @@ t.test('R9 streamed, partial and merged fits equal one fit', async t => {
   t.same(caller.dropped.slice(-1), [broken], 'an error in a batch ends the fit')
 })
 
+t.test('a network in the message of a fit, and brief summaries', async t => {
+  const { caller, model, summary } = await fitted()
+  t.same(Object.keys((await caller.call('readNetwork', { bytes: iris.bytes, brief: true }))['summary'] as DecodedMap), ['format', 'notes'])
+  const options = { likelihood: 'classification', priorPrecision: 1 }
+  const answer = await caller.call('fit', { network: { bytes: iris.bytes }, options, x: iris.x, y: iris.y, brief: true })
+  t.match(answer['handle'], /^posterior:/)
+  t.same(Object.keys(answer['summary'] as DecodedMap), ['examples', 'priorPrecision', 'sigmaNoise', 'temperature', 'tuned', 'notes'])
+  const posterior = String(answer['handle'])
+  t.same((await caller.call('get', { posterior, names: ['summary'] }))['summary'], summary, 'the same posterior')
+  for (const method of ['tune', 'withPrior']) t.notOk('digest' in ((await caller.call(method, { posterior, brief: true, ...(method === 'tune' ? { options: { tune: 'marglik' } } : {}) }))['summary'] as DecodedMap), method)
+  const { partial } = await caller.call('fitPartial', { network: { bytes: iris.bytes }, options, x: iris.x, y: iris.y })
+  t.match((await caller.call('fitMerged', { network: { bytes: iris.bytes }, options, partial: partial as Uint8Array }))['summary'], { examples: 112 })
+  t.match((await caller.call('fitBegin', { network: { bytes: iris.bytes }, options }))['handle'], /^fit:/)
+  await t.rejects(caller.call('fit', { network: {}, options, x: iris.x, y: iris.y }), { code: 'PROTOCOL', message: /bytes/ })
+  await t.rejects(caller.call('fit', { network: 5, options, x: iris.x, y: iris.y }), { code: 'PROTOCOL', message: /network/ })
+  await t.rejects(caller.call('fit', { model, brief: 1, options, x: iris.x, y: iris.y }), { code: 'PROTOCOL', message: /brief/ })
+})
+
 t.test('R3 a cancelled fit leaves nothing behind, and what was there as it was', async t => {
   const { caller, model, posterior } = await fitted()
   const before = await caller.call('predict', { posterior, x: iris.xTest })

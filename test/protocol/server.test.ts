@@ -173,6 +173,10 @@ t.test('R7 handles: counted, freed, limited, never forged', async t => {
   t.match((await client.call('fit', { model })).err, { name: 'UNKNOWN_HANDLE', message: /has been freed/ })
   t.match((await client.call('fit', { model: 'model:999' })).err, { name: 'UNKNOWN_HANDLE' })
   t.match((await client.call('predict', { posterior: other })).err, { name: 'UNKNOWN_HANDLE', message: /is a model/ })
+  const answers = client.answers.length
+  client.send({ t: 'note', method: 'free', params: { handles: [other, 'model:999'] } })
+  t.match((await client.call('forward', { model: other })).err, { name: 'UNKNOWN_HANDLE', message: /has been freed/ })
+  t.equal(client.answers.length, answers + 1, 'a note has no answer')
   t.match((await client.call('predict', { posterior: 7 })).err, { name: 'UNKNOWN_HANDLE' })
   t.match((await client.call('predict', { posterior: '__proto__' })).err, { name: 'UNKNOWN_HANDLE' })
   client.child.stdin?.end()

@@ -7,6 +7,7 @@ import gc
 import multiprocessing
 import os
 import pickle
+import shutil
 import signal
 import subprocess
 import sys
@@ -29,6 +30,8 @@ from polylaplace import (
     ServerCrashedError,
     StateError,
 )
+from polylaplace._transport import Transport
+from polylaplace._wire import encode_frame
 
 SOURCE = str(Path(sys.modules["polylaplace"].__file__ or "").parents[1])
 
@@ -192,6 +195,29 @@ def test_r7_dropped_objects_are_freed(slow_client: Client) -> None:
     gc.collect()
     slow_client.ping()
     assert len(slow_client.stats()["handles"]) == 0
+
+
+@pytest.mark.skipif(shutil.which("cat") is None, reason="needs cat")
+def test_p5_small_frames_do_not_overtake_large_ones() -> None:
+    came: list[int] = []
+    ended = threading.Event()
+    transport = Transport(["cat"], 2**30, lambda message: came.append(message["id"]), lambda _: ended.set())
+    for number in range(300):
+        transport.send(encode_frame({"id": number, "data": bytes(200_000 if number % 3 == 0 else 20)}))
+    transport.close(None)
+    assert ended.wait(10)
+    assert came == list(range(300))
+
+
+@pytest.mark.skipif(shutil.which("sleep") is None, reason="needs sleep")
+def test_p5_a_server_that_does_not_read_blocks_nobody() -> None:
+    transport = Transport(["sleep", "100"], 2**30, lambda _: None, lambda _: None)
+    start = time.monotonic()
+    for _ in range(3000):
+        transport.send([bytes(1000)])
+    assert time.monotonic() - start < 5.0
+    transport.kill()
+    transport.close(None)
 
 
 def test_p1_p2_prints_and_a_full_stderr(slow_client: Client) -> None:

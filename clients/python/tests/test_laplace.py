@@ -139,6 +139,32 @@ def test_the_posterior_agrees_with_itself(iris: dict[str, Any]) -> None:
             assert precision.shape == dense.shape
 
 
+def test_one_message_a_step_and_summaries_when_they_are_asked_for(
+    iris: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Client() as client:
+        methods: list[str] = []
+        call = client.call
+        monkeypatch.setattr(
+            client, "call", lambda method, *rest, **more: (methods.append(method), call(method, *rest, **more))[1]
+        )
+        la = Laplace(IRIS, "classification", client=client).fit(iris["x"], iris["y"])
+        la.optimize_prior_precision()
+        la(iris["x_test"])
+        assert "fitted to 112 examples" in repr(la)
+        assert methods == ["fit", "tune", "predict"]
+        assert la.n_params == 33
+        assert la.n_outputs == 3
+        assert la.summary["logMarginalLikelihood"] == pytest.approx(la.log_marginal_likelihood())
+        assert methods[3:] == ["get", "logMarginalLikelihood"]
+        la.fit(iris["x"], iris["y"]).fit(iris["x"], iris["y"])
+        assert methods[5:] == ["readNetwork", "fit", "fit"]
+        assert la.summary["tuned"] == "none"
+        monkeypatch.setattr("polylaplace._laplace._ONE_MESSAGE", 1000)
+        Laplace(IRIS, "classification", client=client).fit(iris["x"], iris["y"])
+        assert methods[9:] == ["readNetwork", "fit"]
+
+
 def test_tuning(la: Laplace, iris: dict[str, Any]) -> None:
     tuned = Laplace(IRIS, "classification").fit(iris["x"], iris["y"])
     for options in (

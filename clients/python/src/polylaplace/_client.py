@@ -19,7 +19,7 @@ from ._exceptions import CancelledError, LaplaceError, ProtocolError, ServerCras
 from ._progress import Progress, ProgressOption, progress_callback
 from ._transport import Transport
 from ._version import __version__
-from ._wire import encode_frame, from_wire
+from ._wire import Chunk, encode_frame, from_wire
 
 PROTOCOL = (1, 1)
 MAX_FRAME = 2**32 - 1
@@ -277,7 +277,6 @@ class Client:
             KeyboardInterrupt: on Ctrl-C, after the work was cancelled; the client stays usable. A second Ctrl-C ends the server.
         """
         transport = self._connect()
-        self._flush_garbage(transport)
         return self._request(transport, method, params or {}, timeout, progress_callback(progress))
 
     def _request(
@@ -304,7 +303,7 @@ class Client:
         except LaplaceError:
             self._pending.pop(request_id, None)
             raise
-        transport.send(frame)
+        transport.send([*self._farewells(), *frame])
         if transport.ended:
             # Perhaps before the request was noted down: nobody else will answer it.
             self._pending.pop(request_id, None)
@@ -363,21 +362,15 @@ class Client:
         if isinstance(handle, str):
             self._garbage.append((self._generation, handle))
 
-    def _flush_garbage(self, transport: Transport) -> None:
-        """Frees handles whose objects are gone. Their answers are not waited for."""
+    def _farewells(self) -> list[Chunk]:
+        """A note that frees handles whose objects are gone, to be sent with the next request."""
         handles: list[str] = []
         while self._garbage and len(handles) < 1000:
             with contextlib.suppress(IndexError):
                 generation, handle = self._garbage.popleft()
                 if generation == self._generation:
                     handles.append(handle)
-        if handles:
-            with self._lock:
-                request_id = self._next_id
-                self._next_id = self._next_id % (2**32 - 2) + 1
-            transport.send(
-                encode_frame({"t": "req", "id": request_id, "method": "free", "params": {"handles": handles}})
-            )
+        return encode_frame({"t": "note", "method": "free", "params": {"handles": handles}}) if handles else []
 
     def free_later(self, generation: int, handle: str) -> None:
         """Marks a handle as garbage; safe to call from finalizers."""

@@ -16,13 +16,15 @@ from ._client import Client, default_client
 from ._data import Array, batches, fresh_seed, is_array_like, joined, to_array
 from ._exceptions import LaplaceError, OptionError, StateError
 from ._kron import KronFactors
-from ._models import Architecture, NetworkParams, load_architecture, network_params, with_input_size
+from ._models import Architecture, NetworkParams, load_architecture, network_params, size_of, with_input_size
 from ._partial import Partial
 from ._progress import ProgressOption
 from ._remote import Remote, create
 
 #: Arrays above this size are sent in several messages.
 _BATCH_BYTES = 256 * 2**20
+#: A fit of networks and data up to this size carries the network with it. Larger ones go before, to be sent once only.
+_ONE_MESSAGE = 2**20
 
 #: laplace-torch's words for methods of tuning.
 _METHODS = {"gridsearch": "grid"}
@@ -151,7 +153,8 @@ class Laplace:
         self._progress = progress
         self._network_params: NetworkParams | None = network_params(model, self._hints)
         self._network: Remote | None = None
-        self._network_summary: dict[str, Any] = {}
+        #: Whether a fit has carried the network: further ones use its handle.
+        self._network_read = False
         self._posterior: Remote | None = None
         self._summary: dict[str, Any] = {}
         self._blob: bytes | None = None
@@ -161,18 +164,25 @@ class Laplace:
 
     # --- network and posterior on the server ---
 
-    def _model_handle(self, example: Array | None) -> str:
+    def _network_for(self, example: Array | None, more_bytes: int = 0) -> dict[str, Any]:
+        """The network of a fit: the first time in the same message, when both are small; else by its handle."""
         if self._network is None:
             if self._network_params is None:
                 self._network_params = network_params(self.model, self._hints, example)
             if self._network_params is None:
                 raise StateError("This network is sent with the first data; call fit first.", "NOT_FITTED")
             params = with_input_size(self._network_params, example)
-            self._network, answer = create(
-                self._client, "readNetwork", params, lambda client: str(client.call("readNetwork", params)["handle"])
+            data_bytes = more_bytes + (0 if example is None else example.nbytes)
+            if not self._network_read and size_of(params) + data_bytes <= _ONE_MESSAGE:
+                self._network_read = True
+                return {"network": params}
+            self._network, _ = create(
+                self._client,
+                "readNetwork",
+                {**params, "brief": True},
+                lambda client: str(client.call("readNetwork", {**params, "brief": True})["handle"]),
             )
-            self._network_summary = answer.get("summary", {})
-        return self._network.handle()
+        return {"model": self._network.handle()}
 
     def _fit_options(self) -> dict[str, Any]:
         return {**self._options, **self._prior}
@@ -248,9 +258,8 @@ class Laplace:
         data = self._data(X, y)
         if data["x"].nbytes + data["y"].nbytes > _BATCH_BYTES:
             return self._fit_stream(_slices(data["x"], data["y"]), timeout, progress)
-        params = {"model": self._model_handle(data["x"]), "options": self._fit_options(), **data}
-        remote, answer = create(self._client, "fit", params, timeout=timeout, progress=progress)
-        return remote, answer.get("summary", {})
+        params = {**self._network_for(data["x"], data["y"].nbytes), "options": self._fit_options(), **data}
+        return self._made("fit", params, timeout=timeout, progress=progress)
 
     def tuned_fit(
         self, X: Any, y: Any, options: Mapping[str, Any], validation: tuple[Any, Any] | None = None
@@ -265,10 +274,9 @@ class Laplace:
             for key in ("engine", "precision", "threads", "seed", "input", "output", "kfacApprox")
             if key in self._options
         }
-        params: dict[str, Any] = {"model": self._model_handle(data["x"]), "options": {**keep, **options}}
+        params: dict[str, Any] = {**self._network_for(data["x"], data["y"].nbytes), "options": {**keep, **options}}
         params.update(data)
-        remote, answer = create(self._client, "fit", params, progress=self._progress)
-        self._adopt(remote, answer.get("summary", {}))
+        self._adopt(*self._made("fit", params, progress=self._progress))
         self._training = _readable_again(X, y)
         return self
 
@@ -291,13 +299,15 @@ class Laplace:
         for x, y in batches(loader):
             rows, labels = to_array(x, "x"), _labels(to_array(y, "y"), self.likelihood)
             if fit is None:
-                fit, _ = create(
-                    self._client, "fitBegin", {"model": self._model_handle(rows), "options": self._fit_options()}
-                )
+                fit, _ = create(self._client, "fitBegin", {**self._network_for(rows), "options": self._fit_options()})
             self._client.call("fitBatch", {"fit": fit.handle(), "x": rows, "y": labels}, timeout=timeout)
         if fit is None:
             raise _no_batches()
-        remote, answer = create(self._client, "fitEnd", {"fit": fit.handle()}, timeout=timeout, progress=progress)
+        return self._made("fitEnd", {"fit": fit.handle()}, timeout=timeout, progress=progress)
+
+    def _made(self, method: str, params: dict[str, Any], **options: Any) -> tuple[Remote, dict[str, Any]]:
+        """A new posterior and the brief form of its summary; the rest is asked for when it is needed."""
+        remote, answer = create(self._client, method, {**params, "brief": True}, **options)
         return remote, answer.get("summary", {})
 
     def fit_partial(self, X: Any, y: Any = None) -> Partial:
@@ -308,7 +318,7 @@ class Laplace:
             data = self._data(x, labels)
             answer = self._client.call(
                 "fitPartial",
-                {"model": self._model_handle(data["x"]), "options": self._fit_options(), **data},
+                {**self._network_for(data["x"], data["y"].nbytes), "options": self._fit_options(), **data},
                 progress=self._progress,
             )
             part = Partial(answer["partial"], answer["examples"])
@@ -319,9 +329,8 @@ class Laplace:
 
     def fit_merged(self, partial: Partial) -> Laplace:
         """Fits the posterior from merged parts."""
-        params = {"model": self._model_handle(None), "options": self._fit_options(), "partial": partial.to_bytes()}
-        remote, answer = create(self._client, "fitMerged", params, progress=self._progress)
-        self._adopt(remote, answer.get("summary", {}))
+        params = {**self._network_for(None), "options": self._fit_options(), "partial": partial.to_bytes()}
+        self._adopt(*self._made("fitMerged", params, progress=self._progress))
         self._training = None
         return self
 
@@ -371,14 +380,8 @@ class Laplace:
             params["validation"] = {"x": x_val, "y": _labels(labels, self.likelihood)}
         elif X_val is not None:
             params["validation"] = self._data(X_val, y_val, ("X_val", "y_val"))
-        remote, answer = create(
-            self._client,
-            "tune",
-            params,
-            timeout=timeout,
-            progress=self._progress if progress_bar is None else progress_bar,
-        )
-        self._adopt(remote, answer.get("summary", {}))
+        progress = self._progress if progress_bar is None else progress_bar
+        self._adopt(*self._made("tune", params, timeout=timeout, progress=progress))
         return self
 
     def _training_data(self, X: Any, y: Any) -> dict[str, Array]:
@@ -396,8 +399,7 @@ class Laplace:
 
     def _set_prior(self, key: str, value: Any) -> None:
         if self._posterior is not None:
-            remote, answer = create(self._client, "withPrior", {"posterior": self._handle(), key: value})
-            self._adopt(remote, answer.get("summary", {}))
+            self._adopt(*self._made("withPrior", {"posterior": self._handle(), key: value}))
         self._prior[key] = value
 
     @property
@@ -630,7 +632,8 @@ class Laplace:
         return mean
 
     def _summary_value(self, key: str) -> Any:
-        self._handle()
+        if key not in self._summary:
+            self._summary = dict(self._get("summary"))
         return self._summary[key]
 
     @property
@@ -656,7 +659,7 @@ class Laplace:
     @property
     def summary(self) -> dict[str, Any]:
         """What the server says about the posterior."""
-        self._handle()
+        self._summary_value("digest")
         return dict(self._summary)
 
     # --- files ---
@@ -707,7 +710,7 @@ class Laplace:
         self._progress = None
         self._network_params = None
         self._network = None
-        self._network_summary = {}
+        self._network_read = False
         self._training = None
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", LaplaceWarning)

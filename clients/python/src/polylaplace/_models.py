@@ -58,6 +58,15 @@ def network_params(model: Any, hints: Mapping[str, Any], example: Array | None =
     )
 
 
+def size_of(value: Any) -> int:
+    """Bytes of the bulk data in parameters."""
+    if isinstance(value, Mapping):
+        return sum(map(size_of, value.values()))
+    if isinstance(value, (list, tuple)):
+        return sum(map(size_of, value))
+    return value.nbytes if isinstance(value, np.ndarray) else len(value) if isinstance(value, bytes) else 0
+
+
 def with_input_size(params: NetworkParams, example: Array | None) -> NetworkParams:
     """Adds the shape of one example for layers, which do not tell the size of images or the length of sequences."""
     hints = params.get("hints", {})

@@ -1,7 +1,7 @@
 """The server process and its pipes.
 
-Three threads: one writes (a Ctrl-C in the main thread can then never cut a frame in two), one reads, one drains stderr
-into a ring buffer that errors quote.
+Three threads: one writes what a pipe may not take at once (a Ctrl-C in the main thread can then never cut a frame in two), one
+reads, one drains stderr into a ring buffer that errors quote.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import queue
+import select
 import signal
 import struct
 import subprocess
@@ -20,7 +21,7 @@ from typing import IO, Any
 
 from ._exceptions import LaplaceError, ProtocolError, ServerCrashedError
 from ._runtime import explain_version
-from ._wire import Chunk, decode_message
+from ._wire import Chunk, decode_message, joined
 
 #: What of the environment the server needs.
 _ENVIRONMENT = (
@@ -38,6 +39,10 @@ _ENVIRONMENT = (
 )
 _STDERR_KEPT = 16384
 _PIPE_BYTES = 2**20
+#: Chunks are joined for one write up to this size.
+_JOINED = 65536
+#: What a pipe takes whole or not at all, and without blocking when it is ready; 0 where that cannot be asked.
+_AT_ONCE: int = select.PIPE_BUF if hasattr(select, "poll") else 0
 _PATIENCE = 2.0
 
 OnMessage = Callable[[dict[str, Any]], None]
@@ -54,6 +59,8 @@ class Transport:
         self._on_end = on_end
         self._stderr: deque[bytes] = deque()
         self._outgoing: queue.SimpleQueue[list[Chunk] | None] = queue.SimpleQueue()
+        self._unsent = 0
+        self._send_lock = threading.Lock()
         self._closing = False
         #: Whether the server will not answer any more.
         self.ended = False
@@ -87,18 +94,38 @@ class Transport:
         return process
 
     def send(self, chunks: list[Chunk]) -> None:
-        """Queues a frame."""
-        self._outgoing.put(chunks)
+        """Writes frames, or queues them when that might block or be interrupted."""
+        with self._send_lock:
+            if self._unsent == 0 and self._send_at_once(chunks):
+                return
+            self._unsent += 1
+            self._outgoing.put(chunks)
+
+    def _send_at_once(self, chunks: list[Chunk]) -> bool:
+        if sum(map(len, chunks)) > _AT_ONCE:
+            return False
+        pipe = self.process.stdin
+        assert pipe is not None
+        with contextlib.suppress(OSError, ValueError):
+            poll = select.poll()
+            poll.register(pipe, select.POLLOUT)
+            if poll.poll(0) == [(pipe.fileno(), select.POLLOUT)]:
+                os.write(pipe.fileno(), b"".join(chunks))
+                return True
+        return False
 
     def _write(self) -> None:
         pipe = self.process.stdin
         assert pipe is not None
         with contextlib.suppress(OSError, ValueError):
             while (chunks := self._outgoing.get()) is not None:
-                for chunk in _joined(chunks):
+                for chunk in joined(chunks, _JOINED):
                     view = memoryview(chunk)
                     while len(view) > 0:
                         view = view[pipe.write(view) or 0 :]
+                with self._send_lock:
+                    self._unsent -= 1
+        with self._send_lock, contextlib.suppress(OSError):
             pipe.close()
 
     def _read(self) -> None:
@@ -221,13 +248,6 @@ def _fill(pipe: IO[bytes], buffer: bytearray) -> bool:
             return False
         view = view[count:]
     return True
-
-
-def _joined(chunks: list[Chunk]) -> list[Chunk]:
-    """Small chunks as one, so that a small request is one write."""
-    if sum(map(len, chunks)) <= 65536:
-        return [b"".join(chunks)]
-    return [b"".join(chunks[:2]), *chunks[2:]]
 
 
 def _enlarge(pipe: IO[bytes] | None) -> None:

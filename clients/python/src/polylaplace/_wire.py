@@ -6,8 +6,10 @@ lies, without a copy, and because numbers follow the protocol's canonical form. 
 
 from __future__ import annotations
 
+import functools
+import math
 import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypeAlias
 
 import msgpack  # type: ignore[import-untyped]
@@ -30,66 +32,103 @@ _NUMPY_DTYPES = {wire: np.dtype(code) for code, wire in _WIRE_DTYPES.items()}
 
 
 def encode_frame(message: Mapping[str, Any]) -> list[Chunk]:
-    """The chunks of a message's frame; arrays in it are written from their own memory."""
-    chunks: list[Chunk] = [bytearray()]
-    _encode(message, chunks, 0)
-    length = sum(len(chunk) for chunk in chunks)
+    """The chunks of a message's frame; large arrays in it are written from their own memory."""
+    parts: list[Chunk] = []
+    _encode(message, parts, 0)
+    length = sum(map(len, parts))
     if length >= 2**32:
         raise DataError(f"A message of {length} bytes cannot be sent; give the data in batches.", "BAD_ARRAY")
-    return [_HEADER.pack(length), *chunks]
+    return joined([_HEADER.pack(length), *parts], _OWN_CHUNK)
 
 
-def _tail(chunks: list[Chunk]) -> bytearray:
-    last = chunks[-1]
-    if isinstance(last, bytearray):
-        return last
-    fresh = bytearray()
-    chunks.append(fresh)
-    return fresh
+def joined(parts: Iterable[Chunk], limit: int) -> list[Chunk]:
+    """Neighbours that are smaller than the limit as one chunk; larger ones stay where they lie."""
+    chunks: list[Chunk] = []
+    small: list[Chunk] = []
+    for part in parts:
+        if len(part) < limit:
+            small.append(part)
+            continue
+        if small:
+            chunks.append(b"".join(small))
+            small = []
+        chunks.append(part)
+    if small:
+        chunks.append(b"".join(small))
+    return chunks
 
 
-def _encode(value: Any, chunks: list[Chunk], depth: int) -> None:
-    out = _tail(chunks)
+def _encode(value: Any, parts: list[Chunk], depth: int) -> None:
+    kind = type(value)
+    if kind is str:
+        parts.append(_text(value))
+    elif kind is dict:
+        _encode_map(value, parts, depth)
+    elif kind is np.ndarray:
+        _encode_array(value, parts)
+    else:
+        _encode_other(value, parts, depth)
+
+
+def _encode_other(value: Any, parts: list[Chunk], depth: int) -> None:
     if value is None:
-        out.append(0xC0)
+        parts.append(b"\xc0")
     elif value is True or value is False:
-        out.append(0xC3 if value else 0xC2)
-    elif isinstance(value, str):
-        data = value.encode()
-        _encode_length(out, len(data), (0xA0, 32), 0xD9, 0xDA)
-        out += data
+        parts.append(b"\xc3" if value else b"\xc2")
     elif isinstance(value, (int, float)):
-        _encode_number(out, value)
+        parts.append(_number(value))
     elif isinstance(value, (bytes, bytearray, memoryview)):
-        view = memoryview(value).cast("B") if len(value) else memoryview(b"")
-        _encode_length(out, len(view), None, 0xC4, 0xC5)
-        if len(view) < _OWN_CHUNK:
-            out += view
-        else:
-            chunks.append(view)
-    elif isinstance(value, np.ndarray):
-        _encode(array_to_wire(value), chunks, depth)
+        _encode_bytes(memoryview(value).cast("B") if len(value) else b"", parts)
+    elif isinstance(value, (list, tuple)):
+        _encode_list(value, parts, depth)
+    elif isinstance(value, str):
+        parts.append(_text(str(value)))
     elif isinstance(value, Mapping):
-        _encode_map(value, chunks, depth)
-    elif isinstance(value, Sequence):
-        _check_container(len(value), depth)
-        _encode_length(out, len(value), (0x90, 16), None, 0xDC)
-        for item in value:
-            _encode(item, chunks, depth + 1)
+        _encode_map(value, parts, depth)
+    elif isinstance(value, np.ndarray):
+        _encode_array(value, parts)
     elif isinstance(value, np.generic):
-        _encode(value.item(), chunks, depth)
+        _encode(value.item(), parts, depth)
+    elif isinstance(value, Sequence):
+        _encode_list(value, parts, depth)
     else:
         raise DataError(f"A value of type {type(value).__name__} cannot be sent.", "BAD_ARRAY")
 
 
-def _encode_map(value: Mapping[Any, Any], chunks: list[Chunk], depth: int) -> None:
+def _encode_bytes(data: Chunk, parts: list[Chunk]) -> None:
+    parts += (_length(len(data), None, 0xC4, 0xC5), data)
+
+
+def _encode_array(array: np.ndarray[Any, Any], parts: list[Chunk]) -> None:
+    wire = array_to_wire(array)
+    parts.append(_array_head(wire["dtype"], array.shape, wire["order"]))
+    _encode_bytes(wire["data"], parts)
+
+
+@functools.lru_cache(maxsize=256)
+def _array_head(dtype: str, shape: tuple[int, ...], order: str) -> bytes:
+    """The map of an array up to its data."""
+    parts: list[Chunk] = [_length(4, (0x80, 16), None, 0xDE)]
+    for item in ("dtype", dtype, "shape", shape, "order", order, "data"):
+        _encode(item, parts, 1)
+    return b"".join(parts)
+
+
+def _encode_map(value: Mapping[Any, Any], parts: list[Chunk], depth: int) -> None:
     _check_container(len(value), depth)
-    _encode_length(_tail(chunks), len(value), (0x80, 16), None, 0xDE)
+    parts.append(_length(len(value), (0x80, 16), None, 0xDE))
     for key, item in value.items():
         if not isinstance(key, str):
             raise DataError(f"The key {key!r} must be a string.", "BAD_ARRAY")
-        _encode(key, chunks, depth + 1)
-        _encode(item, chunks, depth + 1)
+        parts.append(_text(key))
+        _encode(item, parts, depth + 1)
+
+
+def _encode_list(value: Sequence[Any], parts: list[Chunk], depth: int) -> None:
+    _check_container(len(value), depth)
+    parts.append(_length(len(value), (0x90, 16), None, 0xDC))
+    for item in value:
+        _encode(item, parts, depth + 1)
 
 
 def _check_container(count: int, depth: int) -> None:
@@ -100,51 +139,50 @@ def _check_container(count: int, depth: int) -> None:
         )
 
 
-def _encode_length(out: bytearray, length: int, short: tuple[int, int] | None, code8: int | None, code16: int) -> None:
+@functools.lru_cache(maxsize=1024)
+def _word(value: str) -> bytes:
+    data = value.encode()
+    return _length(len(data), (0xA0, 32), 0xD9, 0xDA) + data
+
+
+def _text(value: str) -> bytes:
+    """Keys and options are the same words again and again; what may be long is not kept."""
+    return _word(value) if len(value) < 64 else _word.__wrapped__(value)
+
+
+def _length(length: int, short: tuple[int, int] | None, code8: int | None, code16: int) -> bytes:
     if short is not None and length < short[1]:
-        out.append(short[0] | length)
-    elif code8 is not None and length < 0x100:
-        out += bytes((code8, length))
-    elif length < 0x10000:
-        out.append(code16)
-        out += length.to_bytes(2, "big")
-    else:
-        out.append(code16 + 1)
-        out += length.to_bytes(4, "big")
+        return bytes((short[0] | length,))
+    if code8 is not None and length < 0x100:
+        return bytes((code8, length))
+    if length < 0x10000:
+        return struct.pack(">BH", code16, length)
+    return struct.pack(">BI", code16 + 1, length)
 
 
-def _encode_number(out: bytearray, value: float) -> None:
+def _number(value: float) -> bytes:
     whole = isinstance(value, int) or value.is_integer()
     if not whole or not -(2**31) <= value < 2**32:
-        out.append(0xCB)
-        out += struct.pack(">d", value)
-        return
+        return struct.pack(">Bd", 0xCB, value)
     number = int(value)
     if -32 <= number < 128:
-        out.append(number & 0xFF)
-    elif number >= 0:
+        return bytes((number & 0xFF,))
+    if number >= 0:
         width, code = (1, 0xCC) if number < 0x100 else (2, 0xCD) if number < 0x10000 else (4, 0xCE)
-        out.append(code)
-        out += number.to_bytes(width, "big")
-    else:
-        width, code = (1, 0xD0) if number >= -0x80 else (2, 0xD1) if number >= -0x8000 else (4, 0xD2)
-        out.append(code)
-        out += number.to_bytes(width, "big", signed=True)
+        return bytes((code,)) + number.to_bytes(width, "big")
+    width, code = (1, 0xD0) if number >= -0x80 else (2, 0xD1) if number >= -0x8000 else (4, 0xD2)
+    return bytes((code,)) + number.to_bytes(width, "big", signed=True)
 
 
 def array_to_wire(array: np.ndarray[Any, Any]) -> dict[str, Any]:
     """An array as `{dtype, shape, order, data}`; column-major arrays go as they are, strided ones are copied."""
-    dtype = _WIRE_DTYPES.get(array.dtype.newbyteorder("<").str if array.dtype.byteorder == "=" else array.dtype.str)
+    dtype = _WIRE_DTYPES.get(array.dtype.str)
     if dtype is None:
         raise DataError(f"An array of dtype {array.dtype} cannot be sent.", "BAD_ARRAY")
     order = "F" if array.ndim > 1 and array.flags.f_contiguous and not array.flags.c_contiguous else "C"
-    flat = (array.T if order == "F" else np.ascontiguousarray(array)).reshape(-1)
-    return {
-        "dtype": dtype,
-        "shape": [int(extent) for extent in array.shape],
-        "order": order,
-        "data": flat.view(np.uint8).data,
-    }
+    rows = array.T if order == "F" else np.ascontiguousarray(array)
+    data = rows.data.cast("B") if array.size > 0 else b""
+    return {"dtype": dtype, "shape": list(array.shape), "order": order, "data": data}
 
 
 def decode_message(body: Chunk) -> dict[str, Any]:
@@ -178,7 +216,7 @@ def _map(pairs: list[tuple[Any, Any]]) -> dict[str, Any]:
     result = dict(pairs)
     if len(result) != len(pairs):
         raise ValueError("a key that occurs twice")
-    if any(not isinstance(key, str) or key == "__proto__" for key in result):
+    if "__proto__" in result or not all(type(key) is str for key in result):
         raise ValueError("a key that is not allowed")
     return result
 
@@ -195,7 +233,7 @@ def array_from_wire(value: Mapping[str, Any]) -> np.ndarray[Any, Any]:
         raise ProtocolError(f"The server sent an array of the unknown dtype {value['dtype']!r}.", "PROTOCOL")
     shape = tuple(int(extent) for extent in value["shape"])
     data = np.frombuffer(value["data"], dtype=dtype)
-    if any(extent < 0 for extent in shape) or data.size != int(np.prod(shape, dtype=object)):
+    if min(shape, default=0) < 0 or data.size != math.prod(shape):
         raise ProtocolError(f"The server sent {data.size} items for an array of shape {shape}.", "PROTOCOL")
     if value.get("order") == "F":
         return np.ascontiguousarray(data.reshape(shape[::-1]).transpose()).copy()
