@@ -4,7 +4,7 @@ import type { Curvature, ParameterSlot } from '../curvature/curvature.js'
 import type { RandomGenerator } from '../random.js'
 import { rotateMatrices, type EigenBlock } from './eigen-block.js'
 import type { WeightedBlock } from './functional-variance.js'
-import { logarithmOfProduct } from './log-product.js'
+import { sumOfLogarithms } from './log-product.js'
 import { lastLayerVariance } from './last-layer-variance.js'
 import {
   checkSettings, deviation, hessianFactor, once, priorByParameter, priorByTensor, priorLogDet, priorScatter,
@@ -33,11 +33,7 @@ export function eigenPosterior(curvature: Curvature, blocks: readonly EigenBlock
     structure: curvature.structure,
     size, slots, curvature, mean, settings,
     withSettings: changes => eigenPosterior(curvature, blocks, slots, mean, { ...settings, ...changes }),
-    logDetPrecision: once(() => {
-      const variances = logarithmOfProduct()
-      for (const { variance } of weighted()) for (let i = 0; i < variance.length; i++) variances.multiply(variance[i])
-      return -variances.value()
-    }),
+    logDetPrecision: once(() => -weighted().reduce((sum, { variance }) => sum + sumOfLogarithms(variance), 0)),
     logDetPrior: () => priorLogDet(settings, slots),
     scatter: () => priorScatter(mean, settings, slots),
     posteriorVariance: () => {

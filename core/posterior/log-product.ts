@@ -4,17 +4,17 @@
 const LARGEST = 1e120
 const SMALLEST = 1e-120
 
-/** The logarithm of a product of positive numbers that is given factor by factor. */
-export function logarithmOfProduct(): { multiply(factor: number): void, value(): number } {
-  let product = 1
+/** sum log v over the first `count` numbers, which are positive. */
+export function sumOfLogarithms(values: Float64Array, count = values.length): number {
   let sum = 0
-  return {
-    multiply(factor) {
-      const next = product * factor
-      if (next > SMALLEST && next < LARGEST) { product = next; return }
-      sum += Math.log(product) + Math.log(factor)
+  let product = 1
+  for (let i = 0; i < count; i++) {
+    const next = product * values[i]
+    if (next > SMALLEST && next < LARGEST) product = next
+    else {
+      sum += Math.log(product) + Math.log(values[i])
       product = 1
-    },
-    value: () => sum + Math.log(product),
+    }
   }
+  return sum + Math.log(product)
 }

@@ -8,7 +8,7 @@
 import { choleskyInverse } from '../kernels/linear-algebra.js'
 import { logLikelihood, type DataFit } from '../posterior/evidence.js'
 import { choleskyFactor } from '../posterior/full.js'
-import { logarithmOfProduct } from '../posterior/log-product.js'
+import { sumOfLogarithms } from '../posterior/log-product.js'
 import { hessianFactor, type PosteriorSettings, type StructuredPosterior } from '../posterior/posterior.js'
 import { asPriorPrecision, type PriorGroup, squaredDeviations } from './prior-groups.js'
 
@@ -92,25 +92,48 @@ function logDeterminant(posterior: StructuredPosterior, groups: readonly PriorGr
 function spectralLogDeterminant(lists: readonly Float64Array[], groups: readonly PriorGroup[], delta: Float64Array, scale: number, curvature: boolean): LogDeterminant {
   const slopes = new Float64Array(groups.length)
   const second = new Float64Array(groups.length)
-  const sums = logarithmOfProduct()
+  let value = 0
   let traceOfData = 0
   let position = 0
-  let g = 0
   for (const list of lists) {
-    for (let i = 0; i < list.length; i++, position++) {
-      while (position >= groups[g].to) g++
-      const data = scale * list[i]
-      const sum = data + delta[g]
-      sums.multiply(sum)
-      const share = delta[g] / sum
-      slopes[g] += share
-      second[g] += share * (data / sum)
-      traceOfData += data / sum
-    }
+    groups.forEach(({ from, to }, g) => {
+      if (from >= position + list.length || to <= position) return
+      const sums = shrinkageSums(list.subarray(Math.max(0, from - position), to - position), scale, delta[g])
+      value += sums.logarithms
+      slopes[g] += sums.prior
+      second[g] += sums.both
+      traceOfData += sums.data
+    })
+    position += list.length
   }
   const matrix = new Float64Array(curvature ? groups.length ** 2 : 0)
   if (curvature) for (let i = 0; i < groups.length; i++) matrix[i * groups.length + i] = second[i]
-  return { value: sums.value(), slopes, noiseSlope: -2 * traceOfData, curvature: matrix, noiseCurvature: 4 * second.reduce((a, b) => a + b, 0), mixed: second.map(v => 2 * v) }
+  return { value, slopes, noiseSlope: -2 * traceOfData, curvature: matrix, noiseCurvature: 4 * second.reduce((a, b) => a + b, 0), mixed: second.map(v => 2 * v) }
+}
+
+/** Sums over eigenvalues l, where p = delta / (s l + delta) is the prior's share of the precision and d = 1 - p that of the data. */
+interface ShrinkageSums { readonly logarithms: number, readonly prior: number, readonly data: number, readonly both: number }
+
+const precisions = new Float64Array(1024)
+
+/** sum log(s l + delta), sum p, sum d and sum p d; a block of eigenvalues at a time. */
+function shrinkageSums(values: Float64Array, scale: number, delta: number): ShrinkageSums {
+  let [logarithms, prior, data, both] = [0, 0, 0, 0]
+  for (let first = 0; first < values.length; first += precisions.length) {
+    const count = Math.min(precisions.length, values.length - first)
+    for (let i = 0; i < count; i++) {
+      const fromData = scale * values[first + i]
+      const precision = fromData + delta
+      const inverse = 1 / precision
+      const share = delta * inverse
+      precisions[i] = precision
+      prior += share
+      data += fromData * inverse
+      both += share * (fromData * inverse)
+    }
+    logarithms += sumOfLogarithms(precisions, count)
+  }
+  return { logarithms, prior, data, both }
 }
 
 /** From the inverse of P, for several groups in a full matrix. */
