@@ -6,7 +6,7 @@
  */
 import { accumulateCurvature, zeroCurvature } from './curvature/accumulate.js'
 import type { Curvature } from './curvature/curvature.js'
-import { countRows, gramsSuffice, operatorSums, withBiasFactors } from './curvature/kron-sums.js'
+import { completed, countRows, gramsSuffice, operatorSums } from './curvature/kron-sums.js'
 import { accumulateLastLayer } from './curvature/last-layer.js'
 import { createEvaluator, type Evaluator } from './evaluator.js'
 import { chosenEngine, type Host } from './host.js'
@@ -56,7 +56,7 @@ export function createSite(evaluator: Evaluator, likelihoodName: Likelihood): Si
   const { outputs } = network
   const likelihood = likelihoodModel(likelihoodName)
   const lanes = new Map<number, FitSums>()
-  /** Lanes in which the factors of biases are still to be copied. */
+  /** Lanes whose factors are sums of lower triangles. */
   const unfinished = new Set<number>()
   const seeds = { count: likelihood.seedCount(outputs), from: (f: RealArray, examples: number) => likelihood.hessianSeeds(f, examples, outputs) }
   return {
@@ -85,7 +85,7 @@ export function createSite(evaluator: Evaluator, likelihoodName: Likelihood): Si
       const sums = lanes.get(lane)
       lanes.delete(lane)
       if (!unfinished.delete(lane) || sums?.curvature.structure !== 'kron') return sums
-      return { ...sums, curvature: { ...sums.curvature, blocks: withBiasFactors(sums.curvature.blocks, linears) } }
+      return { ...sums, curvature: { ...sums.curvature, blocks: completed(sums.curvature.blocks, linears) } }
     },
     async gaussian(parts, x, kind) {
       const { f, jacobian } = await evaluator.jacobian(x)

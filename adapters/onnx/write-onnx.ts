@@ -1,10 +1,11 @@
 /** @file Writes graphs as ONNX files. */
-import { InternalError, ResourceError } from '../../core/errors.js'
+import { ResourceError } from '../../core/errors.js'
 import { type Attribute, type Dim, type Graph, type GraphInput, isBatch, type Node, type ValueType } from '../../core/graph/graph.js'
 import { inferTypes } from '../../core/graph/infer.js'
 import { elementTypeOf } from '../../core/ops/element-types.js'
 import { operatorFor } from '../../core/ops/registry.js'
 import type { Tensor } from '../../core/tensor.js'
+import { withGrams } from './gram.js'
 import { MOST_BYTES } from './limits.js'
 import { lower } from './lower.js'
 import { type AttributeMessage, type DimensionMessage, encodeModel, type NodeMessage, type TensorMessage, type ValueInfoMessage } from './messages.js'
@@ -15,12 +16,9 @@ export interface WriteOptions {
   readonly name?: string
   /** What the length of the batch axis is called. */
   readonly batchName?: string
-  /** Values whose Gram matrix R'R, for R of rows x n along the last axis, is an output beside those of the graph, under `gramName`. */
+  /** Values whose Gram matrices are outputs beside those of the graph: see gram.ts. */
   readonly grams?: readonly string[]
 }
-
-/** Name of the output with the Gram matrix of a value. */
-export function gramName(value: string): string { return `${value}:gram` }
 
 /** The operator set of written files: the newest one that onnxruntime-node 1.30 runs, and the version of the file format that goes with it. */
 export const WRITTEN_OPSET = 24
@@ -45,36 +43,20 @@ const REAL_ATTRIBUTES = new Set([
  */
 export function writeOnnx(graph: Graph, { name = 'network', batchName = 'n', grams = [] }: WriteOptions = {}): Uint8Array {
   for (const node of graph.nodes) operatorFor(node.op)
-  const types = inferTypes(graph)
-  const { nodes, initializers } = lower(graph, types)
-  const products = grams.map(value => gramProduct(value, types.get(value)))
+  const inferred = inferTypes(graph)
+  const { graph: { nodes, initializers, outputs }, types } = withGrams(lower(graph, inferred), grams, inferred)
   const size = [...initializers.values()].reduce((sum, { data }) => sum + data.length * (data.BYTES_PER_ELEMENT), 0)
   if (size > MOST_BYTES) throw new ResourceError('OUT_OF_MEMORY', `The weights of the network are ${size} bytes; an ONNX file holds at most ${MOST_BYTES} (2 GiB).`, { bytes: size, limit: MOST_BYTES })
   return encodeModel({
     ir_version: WRITTEN_IR_VERSION, producer_name: 'polylaplace',
     opset_import: [{ domain: '', version: WRITTEN_OPSET }],
     graph: {
-      name, node: [...nodes.map(nodeMessage), ...products.flatMap(product => product.nodes)],
-      initializer: [...[...initializers].map(([key, value]) => ({ ...tensorMessage(value), name: key })), ...products.map(product => product.shape)],
+      name, node: nodes.map(nodeMessage),
+      initializer: [...initializers].map(([key, value]) => ({ ...tensorMessage(value), name: key })),
       input: graph.inputs.map(input => valueMessage(input.name, input, batchName)),
-      output: [...graph.outputs.map(key => valueMessage(key, types.get(key), batchName)), ...products.map(product => product.output)],
+      output: outputs.map(key => valueMessage(key, types.get(key), batchName)),
     },
   })
-}
-
-/** Nodes that mix the examples of a batch, which graphs of the core never do: they are written behind the graph. */
-function gramProduct(value: string, type: ValueType | undefined): { nodes: NodeMessage[], shape: TensorMessage, output: ValueInfoMessage } {
-  const n = type?.shape.at(-1)
-  if (type === undefined || typeof n !== 'number') throw new InternalError(`The Gram matrix of '${value}' needs a last axis of known length.`)
-  const [rows, target] = [`${value}:rows`, `${value}:rows-shape`]
-  return {
-    nodes: [
-      { op_type: 'Reshape', input: [value, target], output: [rows], attribute: [] },
-      nodeMessage({ op: 'Gemm', inputs: [rows, rows], outputs: [gramName(value)], attributes: { transA: 1 } }),
-    ],
-    shape: { ...tensorMessage({ dtype: 'int64', shape: [2], data: Float64Array.of(-1, n) }), name: target },
-    output: valueMessage(gramName(value), { dtype: type.dtype, shape: [n, n] }, ''),
-  }
 }
 
 function nodeMessage({ op, inputs, outputs, attributes, name }: Node): NodeMessage {

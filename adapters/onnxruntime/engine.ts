@@ -7,12 +7,13 @@ import { convertPrecision } from '../../core/engine/precision.js'
 import { GraphError, InternalError, ResourceError } from '../../core/errors.js'
 import { simplify, sortNodes } from '../../core/graph/fold.js'
 import type { Graph } from '../../core/graph/graph.js'
-import { type DType, type Tensor, tensor } from '../../core/tensor.js'
-import { gramName, writeOnnx } from '../onnx/index.js'
+import { type DType, type Tensor, tensor, type TensorData } from '../../core/tensor.js'
+import { gramBlocks, gramName, writeOnnx } from '../onnx/index.js'
 import { splitAtInput } from './split-graph.js'
 
 type Runtime = typeof import('onnxruntime-node')
 type Session = Awaited<ReturnType<Runtime['InferenceSession']['create']>>
+type SessionResults = Awaited<ReturnType<Session['run']>>
 
 export interface OnnxRuntimeOptions {
   /** Threads of one operator; by default as many as there are processors. */
@@ -119,18 +120,27 @@ async function createPart(runtime: Runtime, graph: Graph, summed: ReadonlySet<st
         if (value === undefined) throw new InternalError(`The input '${name}' is missing.`)
         return [name, toRuntime(runtime, value, dtype)]
       }))
-      const results = await session.run(feeds, [...outputs, ...grams.map(gramName)])
-      for (const { output, sum } of sums) if (grams.includes(output)) addTo(sum, fromRuntime(output, results[gramName(output)]))
+      const results = await session.run(feeds)
+      for (const { output, sum } of sums) if (grams.includes(output)) addBlocks(sum, output, results)
       return new Map(outputs.map(name => [name, fromRuntime(name, results[name])] as const))
     },
     release: () => session.release(),
   }
 }
 
+/** Adds the blocks of a Gram matrix to its sum. */
+function addBlocks(sum: Float64Array, output: string, results: SessionResults): void {
+  const n = Math.sqrt(sum.length)
+  gramBlocks(n).forEach(({ from, to }, i) => {
+    const { data } = fromRuntime(output, results[gramName(output, i)])
+    for (let row = from; row < to; row++) addTo(sum, row * n, data, (row - from) * to, to)
+  })
+}
+
 /** One loop for each precision, so that it stays fast. */
-function addTo(sum: Float64Array, { data }: Tensor): void {
-  if (data instanceof Float32Array) for (let i = 0; i < data.length; i++) sum[i] += data[i]
-  else for (let i = 0; i < data.length; i++) sum[i] += data[i]
+function addTo(sum: Float64Array, at: number, data: TensorData, from: number, count: number): void {
+  if (data instanceof Float32Array) for (let i = 0; i < count; i++) sum[at + i] += data[from + i]
+  else for (let i = 0; i < count; i++) sum[at + i] += data[from + i]
 }
 
 /** @throws GraphError UNSUPPORTED_OPERATOR when ONNX Runtime has no kernel for the graph */

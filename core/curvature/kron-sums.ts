@@ -18,7 +18,7 @@ export function gramsSuffice(approximation: 'expand' | 'reduce', linears: readon
   return new Set(linears.map(({ weight }) => weight)).size === linears.length && linears.every(({ positions }) => positions === 1)
 }
 
-/** The sums of every linear operator. A bias has none: `withBiasFactors` gives it its weight's. */
+/** The sums of every linear operator. Only lower triangles are summed, and a bias has no sum: see `completed`. */
 export function operatorSums(blocks: readonly KronBlock[], linears: readonly LinearUse[]): OperatorSums[] {
   return linears.flatMap(({ weight }) => {
     const block = blocks[weight]
@@ -35,11 +35,18 @@ export function countRows(blocks: readonly KronBlock[], linears: readonly Linear
   })
 }
 
-/** The blocks with the factor of every bias copied from its weight. */
-export function withBiasFactors(blocks: readonly KronBlock[], linears: readonly LinearUse[]): readonly KronBlock[] {
-  for (const { weight, bias } of linears) {
+/** The blocks with both triangles of every factor, and with the factor of every bias copied from its weight. */
+export function completed(blocks: readonly KronBlock[], linears: readonly LinearUse[]): readonly KronBlock[] {
+  for (const { weight, bias, in: inputs, out } of linears) {
     const [from, to] = [blocks[weight], blocks[bias]]
-    if (bias >= 0 && from.kind === 'weight' && to.kind === 'dense') to.B.set(from.B)
+    if (from.kind !== 'weight') continue
+    mirrorLower(from.A, inputs)
+    mirrorLower(from.B, out)
+    if (bias >= 0 && to.kind === 'dense') to.B.set(from.B)
   }
   return blocks
+}
+
+function mirrorLower(matrix: Float64Array, n: number): void {
+  for (let i = 0; i < n; i++) for (let j = 0; j < i; j++) matrix[j * n + i] = matrix[i * n + j]
 }

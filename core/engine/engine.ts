@@ -10,7 +10,7 @@ export interface LateInput {
   readonly compute: (value: Tensor) => Tensor
 }
 
-/** An output of which only the sum of its rows' outer products is wanted: R'R, for R of rows x n along its last axis, is added to `sum` (n x n). */
+/** An output of which only the sum of its rows' outer products is wanted: the lower triangle of R'R, for R of rows x n along its last axis, is added to `sum` (n x n); what is above it is of no use. */
 export interface GramSum { readonly output: string, readonly sum: Float64Array }
 
 export interface RunOptions {
