@@ -4,7 +4,6 @@
  * (`POLYLAPLACE_FUZZ_SEED`).
  */
 import t from 'tap'
-import { readFileSync } from 'node:fs'
 import { inflateRawSync } from 'node:zlib'
 import { LaplaceError } from '../../core/errors.js'
 import { readFluxTensors } from '../../adapters/flux/index.js'
@@ -14,6 +13,7 @@ import { readPyTorchTensors } from '../../adapters/pytorch/index.js'
 import { readSafetensorsTensors } from '../../adapters/safetensors/index.js'
 import { crc32 } from '../../adapters/zip/index.js'
 import { chain, dense, file, numbers as juliaNumbers } from './flux/julia-writer.js'
+import { fixture } from '../support/fixture.js'
 
 const SECONDS = Number(process.env['POLYLAPLACE_FUZZ_SECONDS'] ?? 10)
 const SEED = Number(process.env['POLYLAPLACE_FUZZ_SEED'] ?? 20)
@@ -21,7 +21,6 @@ const SEED = Number(process.env['POLYLAPLACE_FUZZ_SEED'] ?? 20)
 const MOST_MILLISECONDS = 3000
 const LEAST_ROUNDS = 100
 
-const fixture = (path: string): Uint8Array => Uint8Array.from(readFileSync(new URL(`../fixtures/${path}`, import.meta.url)))
 const inflate = (bytes: Uint8Array, most: number): Uint8Array => inflateRawSync(bytes, { maxOutputLength: Math.max(most, 1) })
 
 interface Target { readonly name: string, readonly seeds: readonly Uint8Array[], readonly read: (bytes: Uint8Array) => unknown }

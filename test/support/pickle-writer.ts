@@ -1,16 +1,12 @@
 /** @file A small pickle assembler: bytes from opcodes, for files that no Python would write. */
+import { joined, type Part } from './bytes.js'
 
-export type Part = Uint8Array | readonly number[]
+export type { Part }
 
 const text = new TextEncoder()
 
 /** Joins parts. */
-export function join(...parts: readonly Part[]): Uint8Array {
-  const result = new Uint8Array(parts.reduce((length, part) => length + part.length, 0))
-  let at = 0
-  for (const part of parts) { result.set(part, at); at += part.length }
-  return result
-}
+export function join(...parts: readonly Part[]): Uint8Array { return joined(parts) }
 
 /** The same part many times. */
 export function repeat(part: Part, count: number): Uint8Array {

@@ -1,13 +1,12 @@
 /** @file Arrays from JLD2 files. */
 import t from 'tap'
-import { readFileSync } from 'node:fs'
 import { isJld2, readJld2Tensors } from '../../../adapters/flux/index.js'
 import { objectAt, openJld2 } from '../../../adapters/flux/jld2-file.js'
 import { LaplaceError, UntrustedInputError } from '../../../core/errors.js'
+import { fixture } from '../../support/fixture.js'
 
-const fixture = (name: string): Uint8Array => Uint8Array.from(readFileSync(new URL(`../../fixtures/flux/${name}`, import.meta.url)))
-const state = fixture('state.jld2')
-const expected: Record<string, { shape: number[], data: number[] }> = JSON.parse(new TextDecoder().decode(fixture('state.json')))
+const state = fixture('flux/state.jld2')
+const expected: Record<string, { shape: number[], data: number[] }> = JSON.parse(new TextDecoder().decode(fixture('flux/state.json')))
 
 t.test('Flux.state saved by JLD2: names and numbers', async t => {
   t.ok(isJld2(state))

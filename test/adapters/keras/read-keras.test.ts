@@ -5,10 +5,10 @@ import { readKeras } from '../../../adapters/keras/index.js'
 import { runGraph } from '../../../core/engine/typescript.js'
 import type { Graph } from '../../../core/graph/graph.js'
 import { tensor } from '../../../core/tensor.js'
+import { fixture } from '../../support/fixture.js'
 
-const fixture = (name: string): Uint8Array => Uint8Array.from(readFileSync(new URL(`../../fixtures/keras/${name}`, import.meta.url)))
 interface Numbers { readonly shape: number[], readonly data: number[] }
-const expected: Record<string, { x: Numbers, y: Numbers }> = JSON.parse(new TextDecoder().decode(fixture('expected.json')))
+const expected: Record<string, { x: Numbers, y: Numbers }> = JSON.parse(new TextDecoder().decode(fixture('keras/expected.json')))
 
 function run(graph: Graph, x: Numbers): { shape: readonly number[], data: number[] } {
   const [input] = graph.inputs
@@ -21,7 +21,7 @@ const largest = (values: readonly number[]): number => values.reduce((most, valu
 for (const [name, { x, y }] of Object.entries(expected)) {
   for (const extension of ['h5', 'keras']) {
     t.test(`${name}.${extension}`, async t => {
-      const graph = await readKeras(fixture(`${name}.${extension}`))
+      const graph = await readKeras(fixture(`keras/${name}.${extension}`))
       const result = run(graph, x)
       t.same(result.shape, y.shape)
       const error = largest(result.data.map((value, i) => value - y.data[i])) / largest(y.data)
@@ -32,14 +32,14 @@ for (const [name, { x, y }] of Object.entries(expected)) {
 
 t.test('both formats of one network have the same parameters', async t => {
   for (const name of Object.keys(expected)) {
-    const [a, b] = await Promise.all(['h5', 'keras'].map(extension => readKeras(fixture(`${name}.${extension}`))))
+    const [a, b] = await Promise.all(['h5', 'keras'].map(extension => readKeras(fixture(`keras/${name}.${extension}`))))
     t.same(a.parameters, b.parameters, name)
     for (const { name: parameter } of a.parameters) t.same(a.initializers.get(parameter), b.initializers.get(parameter), parameter)
   }
 })
 
 t.test('parameters are in the order of the layers, Dense kernels count as out x in', async t => {
-  const graph = await readKeras(fixture('perceptron.h5'))
+  const graph = await readKeras(fixture('keras/perceptron.h5'))
   t.same(graph.parameters.map(p => p.shape), [[7, 5], [7], [6, 7], [4, 6], [4], [3, 4], [3]])
   t.ok(graph.parameters[0].transposed)
 })

@@ -1,14 +1,13 @@
 /** @file Damaged, foreign and malicious files of Keras end in typed errors. */
 import t from 'tap'
-import { readFileSync } from 'node:fs'
 import { readKeras } from '../../../adapters/keras/index.js'
 import { parseConfig, readModel } from '../../../adapters/keras/config.js'
 import { LaplaceError, UntrustedInputError } from '../../../core/errors.js'
+import { fixture } from '../../support/fixture.js'
 
-const fixture = (name: string): Uint8Array => Uint8Array.from(readFileSync(new URL(`../../fixtures/keras/${name}`, import.meta.url)))
 
 t.test('not HDF5, cut short, empty', async t => {
-  const bytes = fixture('perceptron.h5')
+  const bytes = fixture('keras/perceptron.h5')
   await t.rejects(readKeras(new Uint8Array(0)), UntrustedInputError)
   await t.rejects(readKeras(new Uint8Array(100)), UntrustedInputError)
   for (const length of [8, 100, 1000, 5000, bytes.length - 1]) await t.rejects(readKeras(bytes.slice(0, length)), UntrustedInputError, `cut to ${length}`)
@@ -16,7 +15,7 @@ t.test('not HDF5, cut short, empty', async t => {
 })
 
 t.test('mutated HDF5 ends in a network or a typed error', async t => {
-  const seed = fixture('perceptron.h5')
+  const seed = fixture('keras/perceptron.h5')
   let state = 4321
   const next = (below: number): number => { state = (Math.imul(state, 1664525) + 1013904223) >>> 0; return Math.floor(state / 2 ** 32 * below) }
   let typed = 0

@@ -6,12 +6,12 @@ import { concreteShape, type Graph } from '../../../core/graph/graph.js'
 import { settleOpenAxes } from '../../../core/graph/open-axes.js'
 import { laplace } from '../../../core/laplace.js'
 import { sizeOf, type Tensor } from '../../../core/tensor.js'
+import { fixture } from '../../support/fixture.js'
 import { relativeDifference } from '../../support/compare.js'
 import { caseNames, referenceCase } from '../../support/reference-case.js'
 import * as onnx from '../onnx/onnx-bytes.js'
 import { file } from '../safetensors/write.js'
 
-const fixture = (path: string): Uint8Array => Uint8Array.from(readFileSync(new URL(`../../fixtures/${path}`, import.meta.url)))
 const architectureOf = (name: string): NonNullable<NetworkHints['architecture']> => JSON.parse(new TextDecoder().decode(fixture(`cases/${name}/architecture.json`)))
 
 function run(graph: Graph, x: Tensor): Tensor {

@@ -1,13 +1,12 @@
-import { readFileSync } from 'node:fs'
 import { gzipSync } from 'node:zlib'
 import t from 'tap'
 import { describeFile, FORMATS, formatOf, readNetwork } from '../../../adapters/network/index.js'
+import { fixture } from '../../support/fixture.js'
 import { ascii, join, pickle, STOP } from '../../support/pickle-writer.js'
 import { zip } from '../../support/zip-writer.js'
 import { chain, dense, file as bson, numbers } from '../flux/julia-writer.js'
 import { file as safetensors, raw } from '../safetensors/write.js'
 
-const fixture = (path: string): Uint8Array => Uint8Array.from(readFileSync(new URL(`../../fixtures/${path}`, import.meta.url)))
 const random = numbers(1)
 const flux = bson({ model: chain(dense(2, 3, random(6), random(2))) })
 

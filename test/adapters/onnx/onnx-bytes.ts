@@ -1,4 +1,7 @@
 /** @file Writes ONNX files field by field, so that tests can also write what no exporter would. Field numbers are those of onnx.proto. */
+import { joined as join } from '../../support/bytes.js'
+
+export { join }
 
 /** The value of a field: a varint, a text or bytes with their length, or a float of four bytes. */
 export type FieldValue = number | bigint | string | Uint8Array | { readonly float: number }
@@ -8,16 +11,6 @@ export function varint(value: number | bigint): number[] {
   const bytes: number[] = []
   for (; rest >= 128n; rest >>= 7n) bytes.push(Number(rest & 127n) | 128)
   return [...bytes, Number(rest)]
-}
-
-export function join(parts: readonly (Uint8Array | readonly number[])[]): Uint8Array {
-  const bytes = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0))
-  let at = 0
-  for (const part of parts) {
-    bytes.set(part, at)
-    at += part.length
-  }
-  return bytes
 }
 
 /** One field of a message. */

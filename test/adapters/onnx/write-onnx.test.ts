@@ -1,14 +1,10 @@
 import t, { type Test as Tap } from 'tap'
 import { readOnnx, writeOnnx } from '../../../adapters/onnx/index.js'
-import { runGraph } from '../../../core/engine/typescript.js'
 import { GraphBuilder } from '../../../core/graph/builder.js'
 import { factorsProgram } from '../../../core/graph/differentiate.js'
 import { BATCH, type Graph, type Node } from '../../../core/graph/graph.js'
 import { type Precision, type Tensor, tensor } from '../../../core/tensor.js'
-import { relativeDifference } from '../../support/compare.js'
-import { runInOnnxRuntime } from './onnxruntime.js'
-
-const numbers = (length: number): number[] => Array.from({ length }, (_, i) => Math.sin(i + 1))
+import { agree, numbers } from './onnxruntime.js'
 
 /** A network with initialisers of every dtype, real attributes and integer ones. */
 function network(precision: Precision): Graph {
@@ -34,33 +30,12 @@ t.test('a graph that is written and read is the same graph', async t => {
 })
 
 t.test('ONNX Runtime computes what the embedded engine computes', async t => {
-  for (const precision of ['float32', 'float64'] as const) {
-    const graph = network(precision)
-    for (const n of [1, 5]) {
-      const inputs = new Map([['x', tensor(precision, [n, 4], numbers(4 * n))]])
-      const [ours] = [...runGraph(graph, inputs, precision).values()]
-      const [theirs] = [...(await runInOnnxRuntime(writeOnnx(graph), inputs)).values()]
-      t.same([theirs.dtype, theirs.shape], [ours.dtype, ours.shape], `${precision}, ${n} examples`)
-      t.ok(relativeDifference(theirs.data, ours.data) < (precision === 'float32' ? 1e-6 : 1e-14))
-    }
-  }
+  for (const precision of ['float32', 'float64'] as const) for (const examples of [1, 5]) await agree(t, network(precision), precision, examples)
 })
 
 t.test('programs made of a network can be written too', async t => {
   const graph = network('float32')
-  const { graph: program } = factorsProgram(graph, graph.outputs[0], graph.parameters.map(parameter => parameter.name), 2)
-  const inputs = new Map<string, Tensor>()
-  for (const input of program.inputs) {
-    const shape = input.shape.map(dim => (typeof dim === 'number' ? dim : 3 * dim.outer * dim.inner))
-    inputs.set(input.name, tensor(input.dtype, shape, numbers(shape.reduce((product, extent) => product * extent, 1))))
-  }
-  const ours = runGraph(program, inputs, 'float32')
-  const theirs = await runInOnnxRuntime(writeOnnx(program), inputs)
-  t.ok(ours.size > 2)
-  for (const [name, value] of ours) {
-    t.same(theirs.get(name)!.shape, value.shape, name)
-    t.ok(relativeDifference(theirs.get(name)!.data, value.data) < 1e-5, name)
-  }
+  await agree(t, factorsProgram(graph, graph.outputs[0], graph.parameters.map(parameter => parameter.name), 2).graph, 'float32')
 })
 
 t.test('infinite numbers and large integers are kept bit by bit', async t => {

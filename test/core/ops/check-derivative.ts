@@ -7,6 +7,7 @@ import { batchAxis, concreteShape, type Dim, type Graph, isBatch } from '../../.
 import { inferTypes } from '../../../core/graph/infer.js'
 import { elementsPerExample } from '../../../core/ops/shape-rules.js'
 import { float64, sizeOf, type Tensor } from '../../../core/tensor.js'
+import { relativeDifference } from '../../support/compare.js'
 
 export interface CheckOptions {
   /** Number of examples; 3 by default. */
@@ -58,7 +59,7 @@ export async function checkDerivative(name: string, build: (builder: GraphBuilde
       const gradient = program.gradients.get(key)
       const actual = gradient === undefined ? new Float64Array(expected.data.length) : results.get(gradient)!.data
       if (gradient !== undefined) t.same(results.get(gradient)!.shape, expected.shape, `shape of the gradient of ${key}`)
-      const difference = relative(actual, expected.data)
+      const difference = relativeDifference(actual, expected.data)
       t.ok(difference < (options.tolerance ?? 1e-7), `gradient of ${key} equals central differences (${difference.toExponential(1)})`)
     }
   })
@@ -117,15 +118,4 @@ function rowsByExample(value: Tensor, shape: readonly Dim[], examples: number, o
   const rows = new Float64Array(value.data.length)
   for (let o = 0; o < outer; o++) for (let n = 0; n < examples; n++) for (let i = 0; i < inner; i++) rows[n * outputs + o * inner + i] = value.data[(o * examples + n) * inner + i]
   return rows
-}
-
-function relative(actual: ArrayLike<number>, expected: ArrayLike<number>): number {
-  let difference = actual.length === expected.length ? 0 : Infinity
-  let scale = 0
-  for (let i = 0; i < expected.length; i++) {
-    const d = Math.abs(actual[i] - expected[i])
-    difference = Number.isNaN(d) ? Infinity : Math.max(difference, d)
-    scale = Math.max(scale, Math.abs(expected[i]))
-  }
-  return scale === 0 ? difference : difference / scale
 }
