@@ -8,6 +8,10 @@ import type { LayerContext } from './layers.js'
 
 interface Window { readonly kernel: readonly number[], readonly strides: readonly number[], readonly dilations: readonly number[] }
 
+function windowOf({ config }: KerasLayer, dimensions: number): Window {
+  return { kernel: sizes(config, 'kernel_size', dimensions), strides: sizes(config, 'strides', dimensions, 1), dilations: sizes(config, 'dilation_rate', dimensions, 1) }
+}
+
 /** Positions along each axis after sliding a window, and the padding on both sides in ONNX's order. */
 function slide(layer: KerasLayer, x: Value, window: Window): { extents: number[], pads: number[] } {
   const padding = text(layer.config, 'padding') ?? 'valid'
@@ -44,7 +48,7 @@ export function convolution(context: LayerContext, value: Value, dimensions: num
   const { layer } = context
   const { config } = layer
   const { x, channels } = images(context, value, dimensions)
-  const window: Window = { kernel: sizes(config, 'kernel_size', dimensions), strides: sizes(config, 'strides', dimensions, 1), dilations: sizes(config, 'dilation_rate', dimensions, 1) }
+  const window = windowOf(layer, dimensions)
   const groups = depthwise ? channels : number(config, 'groups') ?? 1
   const useBias = flag(config, 'use_bias', true)
   if (!Number.isInteger(groups) || groups < 1 || channels % groups !== 0) throw misfit(layer, `has ${groups} groups for ${channels} channels`)
@@ -70,7 +74,7 @@ export function separableConvolution(context: LayerContext, value: Value, dimens
   const { layer } = context
   const { config } = layer
   const { x, channels } = images(context, value, dimensions)
-  const window: Window = { kernel: sizes(config, 'kernel_size', dimensions), strides: sizes(config, 'strides', dimensions, 1), dilations: sizes(config, 'dilation_rate', dimensions, 1) }
+  const window = windowOf(layer, dimensions)
   const useBias = flag(config, 'use_bias', true)
   const one = Array<number>(dimensions).fill(1)
   const [depth, point, bias] = expectWeights(layer, context.weights, [[...window.kernel, channels, undefined], [...one, undefined, undefined], ...(useBias ? [[undefined]] : [])])

@@ -5,7 +5,7 @@ import type { Attribute } from '../../core/graph/graph.js'
 import { nearestWord } from '../../core/suggest.js'
 import { cast, formatShape, type Tensor } from '../../core/tensor.js'
 import { type FileTensor, isFloating, type NamedTensors, toTensor } from '../file-tensor.js'
-import type { LayerArguments } from './arguments.js'
+import { flag, isGiven, type LayerArguments } from './arguments.js'
 import { badArchitecture, describeLayer, type LayerSpec } from './layer-spec.js'
 
 /** A value of the graph; `shape` is that of one example, the batch is always the axis before it. */
@@ -129,7 +129,8 @@ export function filled({ builder }: Emission, length: number, value: number): st
  * @param length the elements that it must have
  * @throws ShapeError, OptionError
  */
-export function bias(context: LayerContext, given: boolean | undefined, length: number): string | undefined {
+export function bias(context: LayerContext, length: number): string | undefined {
+  const given = isGiven(context, 'bias') ? flag(context, 'bias', true) : undefined
   const found = given === false ? undefined : given === true ? requiredTensor(context, 'bias', 1) : optionalTensor(context, 'bias', 1)
   if (found === undefined) return undefined
   if (found.shape[0] !== length) throw misfit(context, `has a bias of ${found.shape[0]} elements for ${length} outputs`, { expected: [length], actual: found.shape })

@@ -40,7 +40,7 @@ export function convolution(dimensions: Dimensions): LayerWriter {
       const extents = image(context, x, dimensions, perGroup * groups).map((size, i) => positions(size + pads[i] + pads[i + dimensions], spans[i], strides[i]))
       if (extents.some(extent => extent < 1)) throw inputMisfit(context, `images of at least ${formatShape(spans)} with padding`, x)
       const taps = parameter(context, 'weight', weight)
-      const offset = bias(context, isGiven(context, 'bias') ? flag(context, 'bias', true) : undefined, out)
+      const offset = bias(context, out)
       return emit(context.emission, 'Conv', [x.name, taps, ...(offset === undefined ? [] : [offset])], [out, ...extents],
         { kernel_shape: kernel, strides, dilations, pads, group: groups })
     },
@@ -83,7 +83,7 @@ export function transposedConvolution(dimensions: Dimensions): LayerWriter {
       const extents = image(context, x, dimensions, into).map((size, i) => (size - 1) * strides[i] + (kernel[i] - 1) * dilations[i] + 1 - 2 * padding[i] + extra[i])
       if (extents.some(extent => extent < 1)) throw inputMisfit(context, 'larger images', x)
       const taps = parameter(context, 'weight', weight)
-      const offset = bias(context, isGiven(context, 'bias') ? flag(context, 'bias', true) : undefined, out)
+      const offset = bias(context, out)
       const attributes = { kernel_shape: kernel, strides, dilations, pads: [...padding, ...padding], group: groups }
       return emit(context.emission, 'ConvTranspose', [x.name, taps, ...(offset === undefined ? [] : [offset])], [out, ...extents],
         extra.some(each => each > 0) ? { ...attributes, output_padding: extra } : attributes)

@@ -2,7 +2,7 @@
 import { OptionError } from '../../core/errors.js'
 import { nearestWord } from '../../core/suggest.js'
 import { ACTIVATIONS, type LayerWriter } from './activations.js'
-import { count, flag, isGiven, knownArguments } from './arguments.js'
+import { count, isGiven, knownArguments } from './arguments.js'
 import { bias, emit, type Emission, inputMisfit, type LayerContext, misfit, parameter, requiredTensor, statedSize, type Value } from './emission.js'
 import { adaptivePooling, convolution, padding, pooling, transposedConvolution, upsampling } from './images.js'
 import { badArchitecture, describeLayer, type LayerSpec } from './layer-spec.js'
@@ -95,7 +95,7 @@ function linear(context: LayerContext, x: Value): Value {
   const { emission } = context
   const shape = [...x.shape.slice(0, -1), out]
   const matrix = parameter(context, 'weight', weight)
-  const offset = bias(context, isGiven(context, 'bias') ? flag(context, 'bias', true) : undefined, out)
+  const offset = bias(context, out)
   if (x.shape.length === 1) return emit(emission, 'Gemm', [x.name, matrix, ...(offset === undefined ? [] : [offset])], shape, { transB: 1 })
   const turned = emission.builder.node('Transpose', [matrix], { perm: [1, 0] })
   const product = emit(emission, 'MatMul', [x.name, turned], shape)

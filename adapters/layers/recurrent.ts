@@ -102,12 +102,18 @@ function unroll(cell: Cell, x: Value, backwards: boolean): Value {
   return emit(emission, 'Concat', outputs, [times, units], { axis: 1 })
 }
 
-function step(cell: Cell, input: Value, { h, c }: State): State & { readonly h: Value } {
-  const { context: { emission }, units, kind } = cell
+/** Appends nodes whose results have the units of a cell: of any operator, and the slice of a gate. */
+function appenders({ context: { emission }, units }: Cell): { op: (name: string, ...inputs: Value[]) => Value, gate: (value: Value, index: number) => Value } {
   const { builder } = emission
-  const op = (name: string, ...inputs: Value[]): Value => emit(emission, name, inputs.map(each => each.name), [units])
-  const gate = (value: Value, index: number): Value =>
-    emit(emission, 'Slice', [value.name, builder.integers([index * units]), builder.integers([(index + 1) * units]), builder.integers([-1])], [units])
+  return {
+    op: (name, ...inputs) => emit(emission, name, inputs.map(each => each.name), [units]),
+    gate: (value, index) => emit(emission, 'Slice', [value.name, builder.integers([index * units]), builder.integers([(index + 1) * units]), builder.integers([-1])], [units]),
+  }
+}
+
+function step(cell: Cell, input: Value, { h, c }: State): State & { readonly h: Value } {
+  const { context: { emission }, kind } = cell
+  const { op, gate } = appenders(cell)
   const recurrentPart = hidden(cell, h)
   const plus = (a: Value, b: Value | undefined): Value => (b === undefined ? a : emit(emission, 'Add', [a.name, b.name], a.shape))
   if (kind === 'RNN') return { h: op(cell.nonlinearity, plus(input, recurrentPart)), c: undefined }
@@ -127,15 +133,12 @@ function hidden({ context: { emission }, hiddenWeight, hiddenBias, units, kind }
 }
 
 /** h' = (1 - z) n + z h with n = tanh(W_in x + r (W_hn h + b_hn)). */
-function gruStep({ context: { emission }, units }: Cell, input: Value, recurrentPart: Value | undefined, h: Value | undefined): Value {
-  const { builder } = emission
-  const op = (name: string, ...inputs: Value[]): Value => emit(emission, name, inputs.map(each => each.name), [units])
-  const gate = (value: Value, index: number): Value =>
-    emit(emission, 'Slice', [value.name, builder.integers([index * units]), builder.integers([(index + 1) * units]), builder.integers([-1])], [units])
+function gruStep(cell: Cell, input: Value, recurrentPart: Value | undefined, h: Value | undefined): Value {
+  const { op, gate } = appenders(cell)
   const both = (index: number): Value => (recurrentPart === undefined ? gate(input, index) : op('Add', gate(input, index), gate(recurrentPart, index)))
   const reset = op('Sigmoid', both(0))
   const update = op('Sigmoid', both(1))
   const candidate = op('Tanh', recurrentPart === undefined ? gate(input, 2) : op('Add', gate(input, 2), op('Mul', reset, gate(recurrentPart, 2))))
-  const fresh = op('Mul', emit(emission, 'Sub', [builder.scalar(1), update.name], [units]), candidate)
+  const fresh = op('Mul', op('Sub', { name: cell.context.emission.builder.scalar(1), shape: [] }, update), candidate)
   return h === undefined ? fresh : op('Add', fresh, op('Mul', update, h))
 }

@@ -17,16 +17,10 @@ function tuple(count: number): Handler {
   }
 }
 
-function pushList(machine: Machine, items: readonly PickleValue[]): void {
-  const list = new PickleList()
-  for (const item of items) list.items.push(item)
-  pushContainer(machine, list)
-}
-
-function pushSet(machine: Machine, items: readonly PickleValue[]): void {
-  const set = new PickleSet()
-  for (const item of items) set.items.push(item)
-  pushContainer(machine, set)
+/** Fills a list or a set with the values behind the last mark. */
+function fillFromMark(machine: Machine, container: PickleList | PickleSet): void {
+  for (const item of popMark(machine)) container.items.push(item)
+  pushContainer(machine, container)
 }
 
 function append(machine: Machine, items: readonly PickleValue[]): void {
@@ -85,7 +79,7 @@ export const CONTAINERS: ReadonlyMap<number, Handler> = new Map<number, Handler>
   [0x87, tuple(3)],
   [0x74, machine => pushTuple(machine, popMark(machine))],
   [0x5D, machine => pushContainer(machine, new PickleList())],
-  [0x6C, machine => pushList(machine, popMark(machine))],
+  [0x6C, machine => fillFromMark(machine, new PickleList())],
   [0x61, machine => append(machine, [pop(machine)])],
   [0x65, machine => append(machine, popMark(machine))],
   [0x7D, machine => pushContainer(machine, new PickleDict())],
@@ -94,7 +88,7 @@ export const CONTAINERS: ReadonlyMap<number, Handler> = new Map<number, Handler>
   [0x75, machine => setItems(machine, popMark(machine))],
   [0x8F, machine => pushContainer(machine, new PickleSet())],
   [0x90, machine => addItems(machine, popMark(machine))],
-  [0x91, machine => pushSet(machine, popMark(machine))],
+  [0x91, machine => fillFromMark(machine, new PickleSet())],
   [0x68, machine => recall(machine, uint8(machine.cursor))],
   [0x6A, machine => recall(machine, uint32(machine.cursor))],
   [0x67, machine => recall(machine, decimalIndex(machine))],

@@ -52,13 +52,18 @@ function placeBatch(node: Node, shape: readonly Dim[], axis: number, before: num
   return shape.map((dim, i) => (i === axis ? { outer, inner } : dim))
 }
 
+/** The shape that is wanted, input 1. */
+function targetOf(node: Node, inputs: readonly (InferredValue | undefined)[]): readonly Dim[] {
+  const target = knownDims(requiredInput(node, inputs, 1))
+  if (target === undefined) throw badNode(node, 'its target shape must follow from shapes; here it is computed from the data.')
+  return target
+}
+
 const reshape: Operator = {
   op: 'Reshape',
   infer(node, inputs) {
     const x = requiredInput(node, inputs, 0)
-    const target = knownDims(requiredInput(node, inputs, 1))
-    if (target === undefined) throw badNode(node, 'its target shape must follow from shapes; here it is computed from the data.')
-    return [{ dtype: x.dtype, shape: reshapedDims(node, x.shape, target), ...(x.dims === undefined ? {} : { dims: x.dims }) }]
+    return [{ dtype: x.dtype, shape: reshapedDims(node, x.shape, targetOf(node, inputs)), ...(x.dims === undefined ? {} : { dims: x.dims }) }]
   },
   run(node, inputs) {
     const x = requiredInput(node, inputs, 0)
@@ -180,9 +185,7 @@ const expand: Operator = {
   op: 'Expand',
   infer(node, inputs) {
     const x = requiredInput(node, inputs, 0)
-    const target = knownDims(requiredInput(node, inputs, 1))
-    if (target === undefined) throw badNode(node, 'its target shape must follow from shapes; here it is computed from the data.')
-    return [{ dtype: x.dtype, shape: broadcastDims(node, x.shape, target) }]
+    return [{ dtype: x.dtype, shape: broadcastDims(node, x.shape, targetOf(node, inputs)) }]
   },
   run(node, inputs, context) {
     const x = requiredInput(node, inputs, 0)
