@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import os
 import queue
-import select
 import signal
 import struct
 import subprocess
@@ -41,8 +40,6 @@ _STDERR_KEPT = 16384
 _PIPE_BYTES = 2**20
 #: Chunks are joined for one write up to this size.
 _JOINED = 65536
-#: What a pipe takes whole or not at all, and without blocking when it is ready; 0 where that cannot be asked.
-_AT_ONCE: int = select.PIPE_BUF if hasattr(select, "poll") else 0
 _PATIENCE = 2.0
 
 OnMessage = Callable[[dict[str, Any]], None]
@@ -60,7 +57,8 @@ class Transport:
         self._stderr: deque[bytes] = deque()
         self._outgoing: queue.SimpleQueue[list[Chunk] | None] = queue.SimpleQueue()
         self._unsent = 0
-        self._send_lock = threading.Lock()
+        # Reentrant: a signal handler may send, too.
+        self._send_lock = threading.RLock()
         self._closing = False
         #: Whether the server will not answer any more.
         self.ended = False
@@ -89,7 +87,7 @@ class Transport:
             raise ServerCrashedError(
                 f"The server could not be started ({error}): {' '.join(self.command)}", "PROTOCOL"
             ) from error
-        _enlarge(process.stdin)
+        self._room = _enlarge(process.stdin) // 2
         _enlarge(process.stdout)
         return process
 
@@ -102,15 +100,14 @@ class Transport:
             self._outgoing.put(chunks)
 
     def _send_at_once(self, chunks: list[Chunk]) -> bool:
-        if sum(map(len, chunks)) > _AT_ONCE:
+        """Writes what an empty pipe is sure to take whole: a write that need not wait is not cut by a signal either."""
+        if self._room == 0 or sum(map(len, chunks)) > self._room:
             return False
         pipe = self.process.stdin
         assert pipe is not None
         with contextlib.suppress(OSError, ValueError):
-            poll = select.poll()
-            poll.register(pipe, select.POLLOUT)
-            if poll.poll(0) == [(pipe.fileno(), select.POLLOUT)]:
-                os.write(pipe.fileno(), b"".join(chunks))
+            if _unread(pipe) == 0:
+                os.writev(pipe.fileno(), joined(chunks, _JOINED))
                 return True
         return False
 
@@ -250,13 +247,24 @@ def _fill(pipe: IO[bytes], buffer: bytearray) -> bool:
     return True
 
 
-def _enlarge(pipe: IO[bytes] | None) -> None:
-    """Lets a pipe hold 1 MiB where the system can: fewer switches between the processes."""
+def _enlarge(pipe: IO[bytes] | None) -> int:
+    """Lets a pipe hold 1 MiB where the system can: fewer switches between the processes. Returns what it holds, 0 if unknown."""
     if sys.platform == "linux" and pipe is not None:
         import fcntl
 
         with contextlib.suppress(OSError, AttributeError):
             fcntl.fcntl(pipe.fileno(), fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
+        with contextlib.suppress(OSError, AttributeError):
+            return fcntl.fcntl(pipe.fileno(), fcntl.F_GETPIPE_SZ)
+    return 0
+
+
+def _unread(pipe: IO[bytes]) -> int:
+    """Bytes in a pipe that have not been read."""
+    import fcntl
+    import termios
+
+    return int.from_bytes(fcntl.ioctl(pipe.fileno(), termios.FIONREAD, bytes(4)), sys.byteorder)
 
 
 def _signal_name(number: int) -> str:
