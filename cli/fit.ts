@@ -36,7 +36,7 @@ const LAPLACE_OPTIONS: OptionTable = {
   seed: { type: 'string', value: 'NUMBER', help: '0 by default' },
   engine: { type: 'string', value: 'NAME', help: words(ENGINES) },
   precision: { type: 'string', value: 'NAME', help: `${words(PRECISIONS)}; the network's own by default` },
-  threads: { type: 'string', value: 'NUMBER', help: 'of the ONNX Runtime engine' },
+  threads: { type: 'string', value: 'NUMBER', help: 'as many as there are processors by default' },
   ...CHOICE_OPTIONS,
   'batch-size': { type: 'string', value: 'NUMBER', help: 'examples computed at once' },
   'memory-limit': { type: 'string', value: 'BYTES', help: 'what the posterior may need' },

@@ -33,6 +33,7 @@ export interface LaplaceOptions {
   readonly engine?: EngineName | undefined
   /** What the network is computed in; by default as its weights are. */
   readonly precision?: Precision | undefined
+  /** By default as many as there are processors. */
   readonly threads?: number | undefined
   /** Which input and output to use, where the network has several. */
   readonly input?: string | undefined

@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { nested } from '../../cli/json.js'
+import { ENGINES, KFAC_APPROXIMATIONS, LIKELIHOODS, PRIOR_STRUCTURES, STRUCTURES, SUBSETS } from '../../core/options.js'
 import { run } from '../support/command-line.js'
 import { referenceCase } from '../support/reference-case.js'
 
@@ -50,12 +51,20 @@ const network = $readOnnx($read('model.onnx'))
 const { x, y, xNew, yNew } = JSON.parse($read('data.json', 'utf8'))
 `
   const expected = [
+    /^83$/,
     /^\{\s+nll: 0\.\d+,\s+ece: 0\.\d+,\s+accuracy: 0\.9\d+,\s+priorPrecision: 0\.47\d+\s+\}$/, /tuned by grid[^]*\[ 38, 3 \] \[ 10, 38, 3 \] (true|false)$/, /^true BAD_OPTION classification$/, /^0\.\d+$/, /^112$/, /^112$/,
     /^CancelledError$/, /^\[ 112, 3 \] \d+\.\d+$/,
   ]
   const examples = blocks(readFileSync(join(root, 'docs/node.md'), 'utf8'), 'js')
   t.equal(examples.length, expected.length)
   for (const [i, example] of examples.entries()) t.match((await runIn(folder, before + example)).trim(), expected[i], example)
+})
+
+t.test('docs/node.md lists the words of the options', t => {
+  const page = readFileSync(join(root, 'docs/node.md'), 'utf8')
+  const lists = { likelihood: LIKELIHOODS, subset: SUBSETS, structure: STRUCTURES, priorStructure: PRIOR_STRUCTURES, kfacApprox: KFAC_APPROXIMATIONS, engine: ENGINES }
+  for (const [option, words] of Object.entries(lists)) t.match(page, new RegExp(`\`${option}\`.*${words.map(word => `\`${word}\``).join(', ')}`), option)
+  t.end()
 })
 
 t.test('the table shows what the demo computes', async t => {
