@@ -33,7 +33,7 @@ export const ERROR_CODES = {
   BAD_GRAPH: entry(401, 'GraphError', 'The network is not a valid graph of operations.'),
   UNSUPPORTED_OPERATOR: entry(402, 'GraphError', 'The network uses an operator that is not supported.'),
   NOT_DIFFERENTIABLE: entry(403, 'GraphError', 'An operator between the parameters and the output has no derivative rule.'),
-  AMBIGUOUS_NETWORK: entry(404, 'GraphError', 'The network has several inputs or outputs (or none), and one must be named.'),
+  AMBIGUOUS_NETWORK: entry(404, 'GraphError', 'It must be said which network, input or output of the file is meant, or what shape its input has.'),
   NO_LAST_LAYER: entry(405, 'GraphError', 'The network does not end in a linear layer.'),
   BATCH_AXIS: entry(406, 'GraphError', 'The examples of a batch are not kept apart by the network.'),
   NOT_POSITIVE_DEFINITE: entry(501, 'NumericalError', 'A matrix that must be positive definite is not.'),

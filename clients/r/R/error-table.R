@@ -118,7 +118,7 @@ error_table <- data.frame(
     "The network is not a valid graph of operations.",
     "The network uses an operator that is not supported.",
     "An operator between the parameters and the output has no derivative rule.",
-    "The network has several inputs or outputs (or none), and one must be named.",
+    "It must be said which network, input or output of the file is meant, or what shape its input has.",
     "The network does not end in a linear layer.",
     "The examples of a batch are not kept apart by the network.",
     "A matrix that must be positive definite is not.",

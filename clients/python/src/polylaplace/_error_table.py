@@ -15,7 +15,7 @@ ERROR_TABLE: dict[str, tuple[int, str, str]] = {
     "BAD_GRAPH": (401, "GraphError", "The network is not a valid graph of operations."),
     "UNSUPPORTED_OPERATOR": (402, "GraphError", "The network uses an operator that is not supported."),
     "NOT_DIFFERENTIABLE": (403, "GraphError", "An operator between the parameters and the output has no derivative rule."),
-    "AMBIGUOUS_NETWORK": (404, "GraphError", "The network has several inputs or outputs (or none), and one must be named."),
+    "AMBIGUOUS_NETWORK": (404, "GraphError", "It must be said which network, input or output of the file is meant, or what shape its input has."),
     "NO_LAST_LAYER": (405, "GraphError", "The network does not end in a linear layer."),
     "BATCH_AXIS": (406, "GraphError", "The examples of a batch are not kept apart by the network."),
     "NOT_POSITIVE_DEFINITE": (501, "NumericalError", "A matrix that must be positive definite is not."),
