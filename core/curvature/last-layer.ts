@@ -2,12 +2,13 @@
  * @file Curvature of the last linear layer f = W phi + b in closed form from its inputs phi: no Jacobian, no backward pass.
  * J_n = I kron phi' for W (class-major) and I for b, so that H = sum_n Lambda_n kron phi1 phi1' with phi1 = (phi, 1).
  */
-import { gemm, syrk, type RealArray } from '../kernels/linear-algebra.js'
+import { arenaArray, beginArena } from '../kernels/arena.js'
+import { gemm, packedLength, packedProducts, syrk, type RealArray } from '../kernels/linear-algebra.js'
 import { InternalError } from '../errors.js'
 import type { LikelihoodModel } from '../likelihood/likelihood.js'
 import type { LinearShape } from './accumulate.js'
 import type { Curvature, FactoredJacobian, KronBlock, ParameterSlot } from './curvature.js'
-import { addGram, addProduct } from './real.js'
+import { addGram, addProduct, asFloat64 } from './real.js'
 
 /** Numbers of one block of packed products: it stays in the cache. */
 const BLOCK_NUMBERS = 1 << 19
@@ -30,7 +31,10 @@ export function lastLayerShape(slots: readonly ParameterSlot[]): LinearShape {
 export function accumulateLastLayer(sum: Curvature, slots: readonly ParameterSlot[], features: RealArray, f: RealArray, examples: number, likelihood: LikelihoodModel): Curvature {
   const layer = lastLayerShape(slots)
   switch (sum.structure) {
-    case 'kron': return { ...sum, blocks: sum.blocks.map(block => addKronBlock(block, layer, features, likelihood.sumHessian(f, examples, layer.out), examples)) }
+    case 'kron': {
+      const lambda = likelihood.sumHessian(f, examples, layer.out)
+      return { ...sum, blocks: sum.blocks.map(block => addKronBlock(block, layer, features, lambda, examples)) }
+    }
     case 'diag': addDiagonal(sum.diagonal, slots, layer, features, likelihood.hessianDiagonal(f, examples, layer.out), examples); return sum
     case 'full': addFull(sum, slots, layer, features, f, examples, likelihood); return sum
   }
@@ -91,81 +95,57 @@ type FullCurvature = Extract<Curvature, { structure: 'full' }>
 
 /** Adds sum_n Lambda_n kron phi1 phi1', scattered to the places of W and b in theta. */
 function addFull(sum: FullCurvature, slots: readonly ParameterSlot[], layer: LinearShape, features: RealArray, f: RealArray, examples: number, likelihood: LikelihoodModel): void {
-  const phi = withOnes(features, examples, layer.in, layer.bias >= 0)
-  const width = phi.length / examples
+  const single = features instanceof Float32Array && f instanceof Float32Array
+  const ones = withOnes(features, examples, layer.in, layer.bias >= 0)
+  const phi: RealArray = single ? Float32Array.from(ones) : ones
   const indices = lastLayerIndices(slots)
-  const { matrix, size } = sum
-  const addBlock = (c: number, d: number, gram: (i: number, j: number) => number): void => {
-    for (let i = 0; i < width; i++) {
-      const row = indices[c * width + i] * size
-      for (let j = 0; j < width; j++) matrix[row + indices[d * width + j]] += gram(i, j)
-    }
-  }
-  if (likelihood.hessianPattern === 'dense') {
-    const packed = weightedGrams(phi, width, pairWeights(f, examples, layer.out, likelihood), examples)
-    const length = packedLength(width)
-    for (let c = 0, pair = 0; c < layer.out; c++) {
-      for (let d = c; d < layer.out; d++, pair++) {
-        const base = pair * length
-        const gram = (i: number, j: number): number => packed[base + packedIndex(width, Math.min(i, j), Math.max(i, j))]
-        addBlock(c, d, gram)
-        if (c !== d) addBlock(d, c, gram)
+  const pairs = likelihood.hessianPairs?.(single ? f : asFloat64(f), examples, layer.out)
+  if (pairs !== undefined) scatterPairs(sum, indices, layer.out, weightedGrams(phi, examples, pairs))
+  else addDiagonalBlocks(sum, indices, layer.out, phi, examples, likelihood.hessianDiagonal(f, examples, layer.out), likelihood.hessianPattern === 'identity')
+}
+
+/** Adds the packed symmetric blocks of the pairs (c, d), c <= d, of outputs, and their transposes. */
+function scatterPairs({ matrix, size }: FullCurvature, indices: Int32Array, outputs: number, packed: Float64Array): void {
+  const width = indices.length / outputs
+  let at = 0
+  for (let c = 0; c < outputs; c++) {
+    for (let d = c; d < outputs; d++) {
+      for (let i = 0; i < width; i++) {
+        const [ci, di] = [indices[c * width + i], indices[d * width + i]]
+        for (let j = i; j < width; j++) {
+          const value = packed[at++]
+          const [cj, dj] = [indices[c * width + j], indices[d * width + j]]
+          matrix[ci * size + dj] += value
+          if (c !== d || i !== j) matrix[dj * size + ci] += value
+          if (c === d || i === j) continue
+          matrix[cj * size + di] += value
+          matrix[di * size + cj] += value
+        }
       }
     }
-    return
   }
-  const lambda = likelihood.hessianDiagonal(f, examples, layer.out)
-  let gram: Float64Array = new Float64Array(width * width)
-  for (let c = 0; c < layer.out; c++) {
-    if (c === 0 || likelihood.hessianPattern === 'diagonal') gram = rootWeightedGram(phi, width, lambda, c, layer.out, examples)
-    const block = gram
-    addBlock(c, c, (i, j) => block[i * width + j])
+}
+
+/** Adds sum_n lambda_nc phi1 phi1' to the block of every output; one matrix serves all of them where lambda is 1. */
+function addDiagonalBlocks({ matrix, size }: FullCurvature, indices: Int32Array, outputs: number, phi: RealArray, examples: number, lambda: Float64Array, identity: boolean): void {
+  const width = indices.length / outputs
+  let gram: Float64Array = new Float64Array(0)
+  for (let c = 0; c < outputs; c++) {
+    if (c === 0 || !identity) gram = rootWeightedGram(phi, width, lambda, c, outputs, examples)
+    for (let i = 0; i < width; i++) for (let j = 0; j < width; j++) matrix[indices[c * width + i] * size + indices[c * width + j]] += gram[i * width + j]
   }
 }
 
 /** sum_n lambda[n, c] phi phi' for weights that are not negative. */
-function rootWeightedGram(phi: Float64Array, width: number, lambda: Float64Array, c: number, outputs: number, examples: number): Float64Array {
-  const scaled = new Float64Array(phi.length)
+function rootWeightedGram(phi: RealArray, width: number, lambda: Float64Array, c: number, outputs: number, examples: number): Float64Array {
+  const scaled = phi.slice()
   for (let n = 0; n < examples; n++) {
     const root = Math.sqrt(lambda[n * outputs + c])
-    for (let i = n * width; i < (n + 1) * width; i++) scaled[i] = root * phi[i]
+    for (let i = n * width; i < (n + 1) * width; i++) scaled[i] *= root
   }
   const gram = new Float64Array(width * width)
   syrk(width, examples, 1, scaled, 0, gram)
   return gram
-}
-
-/** Entries of the upper triangle of a width x width matrix, row by row. */
-export function packedLength(width: number): number {
-  return width * (width + 1) / 2
-}
-
-function packedIndex(width: number, row: number, column: number): number {
-  return row * width - row * (row - 1) / 2 + column - row
-}
-
-/** Lambda_n's entries (c, d) with c <= d: N x pairs. */
-function pairWeights(f: RealArray, examples: number, outputs: number, likelihood: LikelihoodModel): Float64Array {
-  const pairs = packedLength(outputs)
-  const weights = new Float64Array(examples * pairs)
-  for (let n = 0, at = 0; n < examples; n++) {
-    const lambda = likelihood.hessian(f, n, outputs)
-    for (let c = 0; c < outputs; c++) for (let d = c; d < outputs; d++) weights[at++] = lambda[c * outputs + d]
-  }
-  return weights
-}
-
-/** The products phi_i phi_j, i <= j, of `count` rows from row `from`: count x packedLength(width). */
-export function packedProducts(phi: Float64Array, width: number, from: number, count: number): Float64Array {
-  const products = new Float64Array(count * packedLength(width))
-  for (let n = 0, at = 0; n < count; n++) {
-    const row = (from + n) * width
-    for (let i = 0; i < width; i++) {
-      const left = phi[row + i]
-      for (let j = i; j < width; j++) products[at++] = left * phi[row + j]
-    }
-  }
-  return products
 }
 
 /** Rows of packed products that fit one block. */
@@ -177,14 +157,19 @@ export function packedRows(width: number): number {
  * For every pair of outputs the weighted Gram matrix of phi, packed: pairs x packedLength(width).
  * One product of the pair weights with the packed products of phi does half the work of a Gram matrix per pair.
  */
-function weightedGrams(phi: Float64Array, width: number, weights: Float64Array, examples: number): Float64Array {
+function weightedGrams(phi: RealArray, examples: number, weights: RealArray): Float64Array {
+  const width = phi.length / examples
   const length = packedLength(width)
   const pairs = weights.length / examples
-  const result = new Float64Array(pairs * length)
+  beginArena()
+  const result = arenaArray(new Float64Array(0), pairs * length).fill(0)
   const step = packedRows(width)
+  const products = arenaArray(phi, Math.min(step, examples) * length)
   for (let from = 0; from < examples; from += step) {
     const count = Math.min(step, examples - from)
-    gemm(true, false, pairs, length, count, 1, weights.subarray(from * pairs, (from + count) * pairs), packedProducts(phi, width, from, count), 1, result)
+    const part = products.subarray(0, count * length)
+    packedProducts(width, phi.subarray(from * width, (from + count) * width), part)
+    gemm(true, false, pairs, length, count, 1, weights.subarray(from * pairs, (from + count) * pairs), part, 1, result)
   }
   return result
 }

@@ -40,6 +40,8 @@ export interface KernelExports {
   addRowDots64(rows: number, n: number, a: number, b: number, out: number): void
   addWeightedRowDots32(rows: number, n: number, a: number, b: number, w: number, out: number): void
   addWeightedRowDots64(rows: number, n: number, a: number, b: number, w: number, out: number): void
+  packedProducts32(rows: number, n: number, x: number, out: number): void
+  packedProducts64(rows: number, n: number, x: number, out: number): void
 }
 
 type Combine = (operation: number, count: number, a: number, stepA: number, b: number, stepB: number, out: number) => void

@@ -1,7 +1,7 @@
 /** @file Categorical likelihood with a softmax link: Lambda = diag(p) - p p'. */
-import { syrk, type RealArray } from '../kernels/linear-algebra.js'
+import { packedLength, syrk, type RealArray } from '../kernels/linear-algebra.js'
 import type { LikelihoodModel } from './likelihood.js'
-import { softmax, softmaxRow } from './softmax.js'
+import { logSumExp, softmax } from './softmax.js'
 
 /** Classes 0..C-1; loss = sum -log softmax(f)[y]. */
 export const classification: LikelihoodModel = {
@@ -10,7 +10,7 @@ export const classification: LikelihoodModel = {
   targetWidth: () => 1,
   loss,
   residual,
-  hessian,
+  hessianPairs,
   hessianDiagonal,
   seedCount: outputs => Math.max(1, outputs - 1),
   hessianSeeds,
@@ -20,10 +20,7 @@ export const classification: LikelihoodModel = {
 }
 
 function loss(f: RealArray, y: Float64Array, examples: number, outputs: number): number {
-  const p = new Float64Array(outputs)
-  let sum = 0
-  for (let n = 0; n < examples; n++) sum += softmaxRow(f, n * outputs, outputs, p, 0) - f[n * outputs + y[n]]
-  return sum
+  return logSumExp(f, examples, outputs).reduce((sum, value, n) => sum + value - f[n * outputs + y[n]], 0)
 }
 
 function residual(f: RealArray, y: Float64Array, examples: number, outputs: number): Float64Array {
@@ -32,15 +29,17 @@ function residual(f: RealArray, y: Float64Array, examples: number, outputs: numb
   return r
 }
 
-function hessian(f: RealArray, row: number, outputs: number): Float64Array {
-  const p = new Float64Array(outputs)
-  softmaxRow(f, row * outputs, outputs, p, 0)
-  const lambda = new Float64Array(outputs * outputs)
-  for (let c = 0; c < outputs; c++) {
-    for (let d = 0; d < outputs; d++) lambda[c * outputs + d] = -p[c] * p[d]
-    lambda[c * outputs + c] = p[c] * complement(p, 0, outputs, c)
+function hessianPairs(f: RealArray, examples: number, outputs: number): RealArray {
+  const p = softmax(f, examples, outputs)
+  const length = examples * packedLength(outputs)
+  const pairs = f instanceof Float32Array ? new Float32Array(length) : new Float64Array(length)
+  for (let row = 0, at = 0; row < p.length; row += outputs) {
+    for (let c = 0; c < outputs; c++) {
+      pairs[at++] = p[row + c] * complement(p, row, outputs, c)
+      for (let d = c + 1; d < outputs; d++) pairs[at++] = -p[row + c] * p[row + d]
+    }
   }
-  return lambda
+  return pairs
 }
 
 /** 1 - p_c as the sum of the other probabilities, which keeps its digits when p_c is near 1. */
@@ -68,10 +67,10 @@ function hessianSeeds(f: RealArray, examples: number, outputs: number): RealArra
   const seeds = Math.max(1, outputs - 1)
   const length = seeds * examples * outputs
   const root = f instanceof Float32Array ? new Float32Array(length) : new Float64Array(length)
-  const p = new Float64Array(outputs)
+  const all = softmax(f, examples, outputs)
   const tail = new Float64Array(outputs + 1)
   for (let n = 0; n < examples; n++) {
-    softmaxRow(f, n * outputs, outputs, p, 0)
+    const p = all.subarray(n * outputs, (n + 1) * outputs)
     for (let c = outputs - 1; c >= 0; c--) tail[c] = tail[c + 1] + p[c]
     for (let k = 0; k < outputs - 1; k++) {
       const at = (k * examples + n) * outputs

@@ -25,8 +25,8 @@ export interface LikelihoodModel {
   loss(f: RealArray, y: Float64Array, examples: number, outputs: number): number
   /** Derivative of the loss with respect to f, N x C. */
   residual(f: RealArray, y: Float64Array, examples: number, outputs: number): Float64Array
-  /** Lambda of example `row`, C x C. */
-  hessian(f: RealArray, row: number, outputs: number): Float64Array
+  /** Of the dense pattern: the entries (c, d), c <= d, of all Lambda_n, N x C (C + 1) / 2, in the precision of f. */
+  readonly hessianPairs?: (f: RealArray, examples: number, outputs: number) => RealArray
   /** The diagonals of all Lambda_n, N x C. */
   hessianDiagonal(f: RealArray, examples: number, outputs: number): Float64Array
   /** The number K of seeds of one example: columns of Lambda's root (C - 1 for classification, whose Lambda has that rank; else C). */

@@ -13,7 +13,6 @@ export const regression: LikelihoodModel = {
     return sum / 2
   },
   residual: (f, y) => Float64Array.from(f, (mean, i) => mean - y[i]),
-  hessian: (_f, _row, outputs) => identity(outputs, 1),
   hessianDiagonal: f => new Float64Array(f.length).fill(1),
   seedCount: outputs => outputs,
   hessianSeeds: (f, examples, outputs) => diagonalSeeds(f, examples, outputs, () => 1),

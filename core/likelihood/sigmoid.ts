@@ -33,11 +33,6 @@ export function bernoulli(name: Likelihood): LikelihoodModel {
       return sum
     },
     residual: (f, y) => Float64Array.from(f, (z, i) => sigmoid(z) - y[i]),
-    hessian: (f, row, outputs) => {
-      const lambda = new Float64Array(outputs * outputs)
-      for (let c = 0; c < outputs; c++) lambda[c * outputs + c] = sigmoidSlope(f[row * outputs + c])
-      return lambda
-    },
     hessianDiagonal: f => Float64Array.from(f, sigmoidSlope),
     seedCount: outputs => outputs,
     hessianSeeds: (f, examples, outputs) => diagonalSeeds(f, examples, outputs, z => Math.sqrt(sigmoidSlope(z))),

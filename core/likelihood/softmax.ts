@@ -1,23 +1,39 @@
 /** @file Softmax and the logarithm of a sum of exponentials, safe for logits of any size. */
+import { exp } from '../kernels/elementwise.js'
 import type { RealArray } from '../kernels/linear-algebra.js'
 
-/**
- * Softmax of `count` logits from `f[offset]`, written to `out[to]`.
- * @returns log sum exp of the logits
- */
-export function softmaxRow(f: RealArray, offset: number, count: number, out: Float64Array, to: number): number {
-  let max = -Infinity
-  for (let c = 0; c < count; c++) if (f[offset + c] > max) max = f[offset + c]
+/** e^(f - max of the row) for every row of an N x C matrix, and the maxima. */
+function shiftedExponentials(f: RealArray, examples: number, outputs: number): { readonly values: Float64Array, readonly maxima: Float64Array } {
+  const values = new Float64Array(examples * outputs)
+  const maxima = new Float64Array(examples)
+  for (let n = 0, at = 0; n < examples; n++, at += outputs) {
+    let max = -Infinity
+    for (let i = at; i < at + outputs; i++) if (f[i] > max) max = f[i]
+    for (let i = at; i < at + outputs; i++) values[i] = f[i] - max
+    maxima[n] = max
+  }
+  exp(values, values)
+  return { values, maxima }
+}
+
+function rowSum(values: Float64Array, from: number, to: number): number {
   let sum = 0
-  for (let c = 0; c < count; c++) sum += out[to + c] = Math.exp(f[offset + c] - max)
-  const scale = 1 / sum
-  for (let c = 0; c < count; c++) out[to + c] *= scale
-  return max + Math.log(sum)
+  for (let i = from; i < to; i++) sum += values[i]
+  return sum
 }
 
 /** Softmax of every row of an N x C matrix. */
 export function softmax(f: RealArray, examples: number, outputs: number): Float64Array {
-  const p = new Float64Array(examples * outputs)
-  for (let n = 0; n < examples; n++) softmaxRow(f, n * outputs, outputs, p, n * outputs)
-  return p
+  const { values } = shiftedExponentials(f, examples, outputs)
+  for (let at = 0; at < values.length; at += outputs) {
+    const scale = 1 / rowSum(values, at, at + outputs)
+    for (let i = at; i < at + outputs; i++) values[i] *= scale
+  }
+  return values
+}
+
+/** log sum exp of every row of an N x C matrix. */
+export function logSumExp(f: RealArray, examples: number, outputs: number): Float64Array {
+  const { values, maxima } = shiftedExponentials(f, examples, outputs)
+  return maxima.map((max, n) => max + Math.log(rowSum(values, n * outputs, (n + 1) * outputs)))
 }

@@ -4,7 +4,7 @@ import { sizeOf, type Tensor, tensor } from '../tensor.js'
 import { axisBlocks } from './axis-blocks.js'
 import { badNode, batchAxisError, numberAttribute, requiredInput, scalarOf } from './node-attributes.js'
 import type { Operator } from './operator.js'
-import { constantIntegers, elementsPerExample, knownDims, resolveAxis } from './shape-rules.js'
+import { constantIntegers, elementsPerExample, requiredDims, resolveAxis } from './shape-rules.js'
 
 function fillValue(node: Node): Tensor {
   const { value } = node.attributes
@@ -17,8 +17,7 @@ function fillValue(node: Node): Tensor {
 const constantOfShape: Operator = {
   op: 'ConstantOfShape',
   infer(node, inputs) {
-    const shape = knownDims(requiredInput(node, inputs, 0))
-    if (shape === undefined) throw badNode(node, 'its shape must follow from shapes; here it is computed from the data.')
+    const shape = requiredDims(node, requiredInput(node, inputs, 0), 'shape')
     if (shape.some(dim => !isBatch(dim) && (!Number.isInteger(dim) || dim < 0))) throw badNode(node, `its shape must be of integers that are not negative; it is ${shape.map(dim => (isBatch(dim) ? 'N' : dim)).join(', ')}.`)
     return [{ dtype: fillValue(node).dtype, shape }]
   },

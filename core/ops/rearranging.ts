@@ -3,7 +3,7 @@ import { type Dim, isBatch, type Node } from '../graph/graph.js'
 import { sizeOf } from '../tensor.js'
 import { badNode, batchAxisError, numberAttribute, requiredInput, stringAttribute } from './node-attributes.js'
 import type { BackwardContext, InferredValue, Operator } from './operator.js'
-import { constantIntegers, cotangentTarget, formatDims, knownDims } from './shape-rules.js'
+import { constantIntegers, cotangentTarget, formatDims, requiredDims } from './shape-rules.js'
 import { copyStrided } from './strided-copy.js'
 import { spatialExtents } from './window.js'
 
@@ -80,18 +80,12 @@ function tiledDims(node: Node, shape: readonly Dim[], repeats: readonly Dim[]): 
   })
 }
 
-function tileRepeats(node: Node, inputs: readonly (InferredValue | undefined)[]): readonly Dim[] {
-  const repeats = knownDims(requiredInput(node, inputs, 1))
-  if (repeats === undefined) throw badNode(node, 'its repeats must follow from shapes; here they are computed from the data.')
-  return repeats
-}
-
 /** Repeats its input along each axis. */
 const tile: Operator = {
   op: 'Tile',
   infer(node, inputs) {
     const x = requiredInput(node, inputs, 0)
-    return [{ dtype: x.dtype, shape: tiledDims(node, x.shape, tileRepeats(node, inputs)) }]
+    return [{ dtype: x.dtype, shape: tiledDims(node, x.shape, requiredDims(node, requiredInput(node, inputs, 1), 'repeats')) }]
   },
   run(node, inputs, context) {
     const x = requiredInput(node, inputs, 0)
@@ -109,7 +103,7 @@ const tile: Operator = {
 function tileBackward({ builder, node, inputs, outputs: [y], cotangents: [cotangent], lead, unbroadcast }: BackwardContext): (string | undefined)[] {
   const [x] = inputs
   if (cotangent === undefined || x === undefined) return [undefined]
-  const repeats = tileRepeats(node, inputs)
+  const repeats = requiredDims(node, requiredInput(node, inputs, 1), 'repeats')
   if (x.shape.every((dim, axis) => dim === 1 || repeats[axis] === 1)) return [unbroadcast(cotangent, x)]
   if (repeats.some(isBatch)) throw batchAxisError(node, 'its repetitions along the batch axis and along other axes cannot be told apart.')
   const front = lead(y)

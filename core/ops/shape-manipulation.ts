@@ -4,7 +4,7 @@ import { sizeOf, type Tensor, type TensorData, tensor } from '../tensor.js'
 import { broadcastPlan, forEachRow } from './broadcast.js'
 import { badNode, batchAxisError, integersAttribute, numberAttribute, requiredInput } from './node-attributes.js'
 import type { BackwardContext, InferredValue, Operator } from './operator.js'
-import { broadcastDims, constantIntegers, cotangentTarget, elementsPerExample, formatDims, knownDims, resolveAxis } from './shape-rules.js'
+import { broadcastDims, constantIntegers, cotangentTarget, elementsPerExample, formatDims, requiredDims, resolveAxis } from './shape-rules.js'
 import { copyStrided } from './strided-copy.js'
 
 /** The cotangent of an operator that only reshapes: the output's, in the input's shape. */
@@ -52,18 +52,11 @@ function placeBatch(node: Node, shape: readonly Dim[], axis: number, before: num
   return shape.map((dim, i) => (i === axis ? { outer, inner } : dim))
 }
 
-/** The shape that is wanted, input 1. */
-function targetOf(node: Node, inputs: readonly (InferredValue | undefined)[]): readonly Dim[] {
-  const target = knownDims(requiredInput(node, inputs, 1))
-  if (target === undefined) throw badNode(node, 'its target shape must follow from shapes; here it is computed from the data.')
-  return target
-}
-
 const reshape: Operator = {
   op: 'Reshape',
   infer(node, inputs) {
     const x = requiredInput(node, inputs, 0)
-    return [{ dtype: x.dtype, shape: reshapedDims(node, x.shape, targetOf(node, inputs)), ...(x.dims === undefined ? {} : { dims: x.dims }) }]
+    return [{ dtype: x.dtype, shape: reshapedDims(node, x.shape, requiredDims(node, requiredInput(node, inputs, 1), 'target shape')), ...(x.dims === undefined ? {} : { dims: x.dims }) }]
   },
   run(node, inputs) {
     const x = requiredInput(node, inputs, 0)
@@ -185,7 +178,7 @@ const expand: Operator = {
   op: 'Expand',
   infer(node, inputs) {
     const x = requiredInput(node, inputs, 0)
-    return [{ dtype: x.dtype, shape: broadcastDims(node, x.shape, targetOf(node, inputs)) }]
+    return [{ dtype: x.dtype, shape: broadcastDims(node, x.shape, requiredDims(node, requiredInput(node, inputs, 1), 'target shape')) }]
   },
   run(node, inputs, context) {
     const x = requiredInput(node, inputs, 0)

@@ -58,14 +58,19 @@ export function knownDims(value: InferredValue | undefined): readonly Dim[] | un
   return value?.constant === undefined || value.constant.data.length > 4096 ? undefined : Array.from(value.constant.data)
 }
 
+/** The elements of an integer input, known before a run. @throws GraphError BAD_GRAPH when they depend on the data */
+export function requiredDims(node: Node, value: InferredValue, what: string): readonly Dim[] {
+  const known = knownDims(value)
+  if (known === undefined) throw badNode(node, `its ${what} must follow from constants and shapes, not from the data.`)
+  return known
+}
+
 /**
  * The integers of an input that must not depend on the data: axes, a target shape, split sizes.
  * @throws GraphError BAD_GRAPH when they are known only while the network runs, or change with the batch size
  */
 export function constantIntegers(node: Node, value: InferredValue, what: string): number[] {
-  const known = knownDims(value)
-  if (known === undefined) throw badNode(node, `its ${what} must be constant; here it is computed from the data.`)
-  return known.map(dim => {
+  return requiredDims(node, value, what).map(dim => {
     if (isBatch(dim)) throw batchAxisError(node, `its ${what} depends on the number of examples.`)
     return dim
   })

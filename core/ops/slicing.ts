@@ -4,7 +4,7 @@ import { sizeOf } from '../tensor.js'
 import { badNode, batchAxisError, requiredInput } from './node-attributes.js'
 import type { BackwardContext, InferredValue, Operator } from './operator.js'
 import { scatterAlong } from './scatter-rows.js'
-import { constantIntegers, formatDims, knownDims, resolveAxis, sameDim } from './shape-rules.js'
+import { constantIntegers, formatDims, knownDims, requiredDims, resolveAxis, sameDim } from './shape-rules.js'
 import { copyStrided } from './strided-copy.js'
 
 /** The indices start, start + step, ... along one axis. */
@@ -31,8 +31,7 @@ function axesAndSteps(node: Node, rank: number, count: number, axes: readonly nu
 function inferredRanges(node: Node, inputs: readonly (InferredValue | undefined)[]): Range[] {
   const { shape } = requiredInput(node, inputs, 0)
   const starts = constantIntegers(node, requiredInput(node, inputs, 1), 'starts')
-  const ends = knownDims(requiredInput(node, inputs, 2))
-  if (ends === undefined) throw badNode(node, 'its ends must be constant; here they are computed from the data.')
+  const ends = requiredDims(node, requiredInput(node, inputs, 2), 'ends')
   if (ends.length !== starts.length) throw badNode(node, `it has ${starts.length} starts and ${ends.length} ends.`)
   const optional = (index: number, what: string): number[] | undefined => (inputs[index] === undefined ? undefined : constantIntegers(node, requiredInput(node, inputs, index), what))
   const { axes, steps } = axesAndSteps(node, shape.length, starts.length, optional(3, 'axes'), optional(4, 'steps'))

@@ -1,8 +1,8 @@
 /** @file The variance of the outputs of a last-layer posterior, from the layer's inputs alone. */
 import { arenaArray, beginArena } from '../kernels/arena.js'
-import { addRowDots, gemm, type RealArray } from '../kernels/linear-algebra.js'
+import { addRowDots, gemm, packedLength, packedProducts, type RealArray } from '../kernels/linear-algebra.js'
 import type { ParameterSlot } from '../curvature/curvature.js'
-import { lastLayerIndices, lastLayerShape, packedLength, packedProducts, packedRows, withOnes } from '../curvature/last-layer.js'
+import { lastLayerIndices, lastLayerShape, packedRows, withOnes } from '../curvature/last-layer.js'
 import { inputVariance, type WeightedBlock } from './functional-variance.js'
 import type { VarianceKind } from './posterior.js'
 
@@ -86,9 +86,13 @@ function packedForms(covariance: Float64Array, indices: Int32Array, out: number,
   const length = packed.length / pairs
   const values = new Float64Array(examples * pairs)
   const step = packedRows(width)
+  beginArena()
+  const products = arenaArray(phi, Math.min(step, examples) * length)
   for (let from = 0; from < examples; from += step) {
     const count = Math.min(step, examples - from)
-    gemm(false, true, count, pairs, length, 1, packedProducts(phi, width, from, count), packed, 0, values.subarray(from * pairs, (from + count) * pairs))
+    const part = products.subarray(0, count * length)
+    packedProducts(width, phi.subarray(from * width, (from + count) * width), part)
+    gemm(false, true, count, pairs, length, 1, part, packed, 0, values.subarray(from * pairs, (from + count) * pairs))
   }
   return values
 }

@@ -3,6 +3,7 @@ import { combine, rectify } from './arithmetic'
 import { clearUpper, factor } from './cholesky'
 import { expInPlace, sigmoidInPlace, tanhInPlace } from './elementwise'
 import { mirrorLower, multiply, scale } from './gemm'
+import { packedProducts } from './packed-products'
 import { addRowDots, addWeightedRowDots } from './row-dots'
 import { decompose, eigenWorkBytes } from './symmetric-eigen'
 import { solveLower, solveLowerTransposed, solveRight } from './triangular-solve'
@@ -119,4 +120,12 @@ export function addRowDots64(rows: i32, n: i32, a: usize, b: usize, out: usize):
 
 export function addWeightedRowDots64(rows: i32, n: i32, a: usize, b: usize, w: usize, out: usize): void {
   addWeightedRowDots<f64>(rows, n, a, b, w, out)
+}
+
+export function packedProducts32(rows: i32, n: i32, x: usize, out: usize): void {
+  packedProducts<f32>(rows, n, x, out)
+}
+
+export function packedProducts64(rows: i32, n: i32, x: usize, out: usize): void {
+  packedProducts<f64>(rows, n, x, out)
 }
