@@ -1,4 +1,7 @@
 /** @file Diagonal curvature: the sum over seeds and examples of squared Jacobian entries. */
+import { arenaArray, beginArena } from '../kernels/arena.js'
+import { addInPlace, square } from '../kernels/arithmetic.js'
+import type { RealArray } from '../kernels/linear-algebra.js'
 import type { FactoredJacobian, LinearFactor, ParameterSlot } from './curvature.js'
 import { parameterJacobian, usesByParameter, type ParameterUses } from './jacobian.js'
 import { addProduct } from './real.js'
@@ -11,29 +14,45 @@ export function accumulateDiagonal(diagonal: Float64Array, slots: readonly Param
   for (const uses of usesByParameter(slots, jacobian)) {
     const slot = slots[uses.slot]
     const target = diagonal.subarray(slot.offset, slot.offset + slot.size)
-    const plain = plainUse(uses)
-    if (plain === undefined) addSquaredRows(target, slot, uses, jacobian)
-    else addFactoredSquares(target, plain, jacobian)
+    const [weight, bias] = [plainUse(uses), plainBias(uses)]
+    beginArena()
+    if (weight !== undefined) addFactoredSquares(target, weight, jacobian)
+    else if (bias !== undefined) addColumnSums(target, outputSquares(bias, jacobian))
+    else addSquaredRows(target, slot, uses, jacobian)
   }
 }
 
 /** The one linear factor without positions that uses a weight, if that is all its use. */
-export function plainUse(uses: ParameterUses): LinearFactor | undefined {
-  if (uses.asWeight.length !== 1 || uses.asBias.length > 0 || uses.direct.length > 0) return undefined
-  return uses.asWeight[0].positions === 1 ? uses.asWeight[0] : undefined
+export function plainUse({ asWeight, asBias, direct }: ParameterUses): LinearFactor | undefined {
+  return asWeight.length === 1 && asBias.length + direct.length === 0 && asWeight[0].positions === 1 ? asWeight[0] : undefined
+}
+
+/** The one linear factor without positions that uses a bias, if that is all its use. */
+function plainBias({ asWeight, asBias, direct }: ParameterUses): LinearFactor | undefined {
+  return asBias.length === 1 && asWeight.length + direct.length === 0 && asBias[0].positions === 1 ? asBias[0] : undefined
 }
 
 /** (sum_k g^2)' a^2: the square of an outer product is the outer product of the squares. */
-function addFactoredSquares(target: Float64Array, factor: LinearFactor, { seeds, examples }: FactoredJacobian): void {
-  const { a, g, in: inputs, out } = factor
-  const width = examples * out
-  const squares = new Float64Array(width)
+function addFactoredSquares(target: Float64Array, factor: LinearFactor, jacobian: FactoredJacobian): void {
+  const { a, in: inputs, out } = factor
+  const inputSquares = arenaArray(a, jacobian.examples * inputs)
+  square(a, inputSquares)
+  addProduct(out, inputs, jacobian.examples, outputSquares(factor, jacobian), inputSquares, target)
+}
+
+/** sum_k g^2, N x out; it may live in the arena. */
+function outputSquares({ g, out }: LinearFactor, { seeds, examples }: FactoredJacobian): RealArray {
+  const size = examples * out
+  const [sum, squares] = [arenaArray(g, size).fill(0), arenaArray(g, size)]
   for (let k = 0; k < seeds; k++) {
-    for (let i = 0, at = k * width; i < width; i++, at++) squares[i] += g[at] * g[at]
+    square(g.subarray(k * size, (k + 1) * size), squares)
+    addInPlace(sum, squares)
   }
-  const inputSquares = new Float64Array(examples * inputs)
-  for (let i = 0; i < inputSquares.length; i++) inputSquares[i] = a[i] * a[i]
-  addProduct(out, inputs, examples, squares, inputSquares, target)
+  return sum
+}
+
+function addColumnSums(target: Float64Array, rows: RealArray): void {
+  for (let i = 0; i < rows.length; i++) target[i % target.length] += rows[i]
 }
 
 function addSquaredRows(target: Float64Array, slot: ParameterSlot, uses: ParameterUses, jacobian: FactoredJacobian): void {

@@ -28,6 +28,17 @@ export function combineRows(operation: Arithmetic, count: number, a: Stepped, b:
   })
 }
 
+/** out = x^2, element by element. */
+export function square(x: RealArray, out: RealArray): void {
+  const whole = { array: x, step: 1 }
+  if (!combineRows('multiply', x.length, whole, whole, out, visit => { visit(0, 0, 0) })) for (let i = 0; i < x.length; i++) out[i] = x[i] * x[i]
+}
+
+/** sum += x, element by element. */
+export function addInPlace(sum: RealArray, x: RealArray): void {
+  if (!combineRows('add', x.length, { array: sum, step: 1 }, { array: x, step: 1 }, sum, visit => { visit(0, 0, 0) })) for (let i = 0; i < x.length; i++) sum[i] += x[i]
+}
+
 /** out = max(x, 0); NaN stays NaN. @returns false, and nothing is done, where the arrays do not live in the arena */
 export function rectify(x: RealArray, out: RealArray): boolean {
   if (out.length < SHORT_ARRAY) return false

@@ -6,7 +6,7 @@
  * With positions or shared parameters the outer products are added before they are weighted.
  */
 import { arenaArray, beginArena } from '../kernels/arena.js'
-import { combineRows } from '../kernels/arithmetic.js'
+import { square } from '../kernels/arithmetic.js'
 import { addWeightedRowDots, gemm, type RealArray } from '../kernels/linear-algebra.js'
 import type { FactoredJacobian, LinearFactor, ParameterSlot } from '../curvature/curvature.js'
 import { parameterJacobian, usesByParameter, type ParameterUses } from '../curvature/jacobian.js'
@@ -88,18 +88,12 @@ function addSymmetric(result: Float64Array, n: number, c: number, d: number, see
  */
 export function inputVariance(a: RealArray, examples: number, weight: WeightedBlock, bias: WeightedBlock | undefined): RealArray {
   const { out, in: inputs } = weight
-  const squares = square(rotate(a, examples, inputs, inPrecisionOf(a, weight.right)))
+  const squares = arenaArray(a, examples * inputs)
+  square(rotate(a, examples, inputs, inPrecisionOf(a, weight.right)), squares)
   const t = arenaArray(a, examples * out)
   if (bias !== undefined) for (let n = 0; n < examples; n++) t.set(bias.variance, n * out)
   gemm(false, true, examples, out, inputs, 1, squares, inPrecisionOf(a, weight.variance), bias === undefined ? 0 : 1, t)
   return t
-}
-
-function square(values: RealArray): RealArray {
-  const squares = arenaArray(values, values.length)
-  const all = { array: values, step: 1 }
-  if (!combineRows('multiply', values.length, all, all, squares, visit => { visit(0, 0, 0) })) for (let i = 0; i < squares.length; i++) squares[i] = values[i] * values[i]
-  return squares
 }
 
 const singles = new WeakMap<Float64Array, Float32Array>()
