@@ -184,6 +184,14 @@ fit_frame <- function(network, prepared, options, settings, call) {
 #' @noRd
 BATCH_BYTES <- 256 * 2^20
 
+#' A fit of a network and data up to this size carries the network with it, in one message.
+#' @noRd
+ONE_MESSAGE <- 2^20
+
+#' Bytes of the bulk data in parameters.
+#' @noRd
+bytes_of <- function(value) if (is.raw(value)) length(value) else if (is.list(value)) sum(vapply(value, bytes_of, 0)) else 0
+
 fit_network <- function(network, x, y, validation, options, settings, described, call) {
   check_options(options)
   x <- in_network_order(network, x)
@@ -221,12 +229,18 @@ surprising <- function(notes, network) {
 
 fit_on_server <- function(network, options, x, data, settings) {
   server <- laplace_server()
-  model <- request(server, "readNetwork", network, settings$timeout)
-  # The posterior does not need it.
-  on.exit(free_later(server, server$generation, model$handle))
-  params <- c(list(model = model$handle, options = options), if (!is.null(settings$validation)) list(validation = settings$validation))
+  bytes <- length(data$x$data) + length(data$y$data)
+  if (bytes + bytes_of(network) <= ONE_MESSAGE) {
+    model <- list(network = network)
+  } else {
+    handle <- request(server, "readNetwork", c(network, list(brief = TRUE)), settings$timeout)$handle
+    # The posterior does not need it.
+    on.exit(free_later(server, server$generation, handle))
+    model <- list(model = handle)
+  }
+  params <- c(model, list(options = options), if (!is.null(settings$validation)) list(validation = settings$validation))
   answer <- tryCatch(
-    if (length(data$x$data) + length(data$y$data) <= BATCH_BYTES) {
+    if (bytes <= BATCH_BYTES) {
       request(server, "fit", c(params, data), settings$timeout, settings$progress)
     } else {
       fit_in_batches(server, params, x, data$y, settings)

@@ -31,9 +31,17 @@ server_file <- function() {
 node_candidates <- function() {
   named <- getOption("polylaplace.node", Sys.getenv("POLYLAPLACE_NODE"))
   if (nzchar(named)) return(list(list(where = "POLYLAPLACE_NODE", path = named)))
-  found <- c(PATH = unname(Sys.which("node")), usual_places())
+  found <- c(PATH = on_path("node"), usual_places())
   found <- found[nzchar(found) & file.exists(found)]
   lapply(which(!duplicated(found)), function(index) list(where = names(found)[index], path = found[[index]]))
+}
+
+#' Where the shell would find a program, "" when it would not. Sys.which() starts one to find out.
+#' @noRd
+on_path <- function(name) {
+  if (is_windows()) return(unname(Sys.which(name)))
+  paths <- file.path(strsplit(Sys.getenv("PATH"), ":", fixed = TRUE)[[1]], name)
+  c(paths[file.access(paths, 1) == 0 & !dir.exists(paths)], "")[1]
 }
 
 #' Programs started from a desktop often do not have the PATH of a terminal.
@@ -95,6 +103,14 @@ find_node <- function() {
     the$node_key <- key
   }
   the$node
+}
+
+#' The node to start when there is no choice; find_node() otherwise.
+#' @noRd
+likely_node <- function() {
+  found <- node_candidates()
+  path <- if (length(found) == 1) found[[1]]$path
+  if (!is.null(path) && file.access(path, 1) == 0) normalizePath(path) else find_node()
 }
 
 search_node <- function(found = node_candidates()) {

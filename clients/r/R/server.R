@@ -101,14 +101,18 @@ start_server <- function(server) {
       "PROTOCOL", class = "laplace_error_server_crashed"
     )
   }
-  command <- if (is.null(server$given_command)) c(find_node(), server_file(), "serve") else server$given_command
+  command <- if (is.null(server$given_command)) c(likely_node(), server_file(), "serve") else server$given_command
   reset_server(server)
   server$starts <- c(recent, now())
   server$generation <- paste(Sys.getpid(), format(now(), digits = 17), length(recent))
   server$transport <- start_transport(command, if (is.null(server$given_transport)) transport_name() else server$given_transport)
   ready <- FALSE
   on.exit(if (!ready) drop_server(server))
-  server$hello <- say_hello(server)
+  server$hello <- tryCatch(say_hello(server), laplace_error_server_crashed = function(condition) {
+    # Its version is asked for only now, because that takes a fifth of the time of a start.
+    problem <- if (is.null(server$given_command)) explain_node(command[1])
+    if (is.null(problem)) stop(condition) else stop_no_node(problem)
+  })
   ready <- TRUE
 }
 
@@ -327,6 +331,5 @@ free_garbage <- function(server) {
   handles <- utils::head(ls(server$garbage), 1000)
   if (length(handles) == 0) return()
   rm(list = handles, envir = server$garbage)
-  # The answer is not waited for.
-  send_request(server, "free", list(handles = as.list(handles)))
+  send_message(server, list(t = "note", method = "free", params = list(handles = as.list(handles))))
 }

@@ -5,8 +5,11 @@
 fifo_transport <- function(command) {
   folder <- server_folder()
   path <- file.path(folder, "out")
-  if (system2("mkfifo", c("-m", "600", shQuote(path))) != 0) laplace_stop(sprintf("The named pipe '%s' could not be made.", path), "PROTOCOL")
-  answers <- fifo(path, "rb", blocking = FALSE)
+  # Opening for writing makes it.
+  answers <- tryCatch(
+    fifo(path, "w+b", blocking = FALSE),
+    error = function(condition) laplace_stop(sprintf("The named pipe '%s' could not be made.", path), "PROTOCOL")
+  )
   command <- c(command, "--transport", "fifo", "--output", path)
   requests <- pipe(shell_script(command, folder), "wb")
   process <- watched(folder)

@@ -37,7 +37,7 @@ transport_name <- function() {
   named <- getOption("polylaplace.transport", Sys.getenv("POLYLAPLACE_TRANSPORT"))
   if (nzchar(named)) return(named)
   if (has_processx("3.9.0")) return("processx")
-  if (!is_windows() && capabilities("fifo") && nzchar(Sys.which("mkfifo"))) "fifo" else "tcp"
+  if (!is_windows() && capabilities("fifo")) "fifo" else "tcp"
 }
 
 has_processx <- function(version) {

@@ -275,6 +275,14 @@ test_that("large data goes in batches and gives the same", {
   expect_equal(inside$bound(parts)$probabilities, unname(predict(la, iris)))
 })
 
+test_that("a network goes with the data of its fit, or before where they are large", {
+  small <- iris_fit()
+  large <- laplace(iris_net(), iris[rep(1:150, 250), 1:4], iris$Species[rep(1:150, 250)], prior_precision = 1)
+  expect_gt(length(large$x) * 8, inside$ONE_MESSAGE)
+  expect_identical(small$digest, large$digest)
+  expect_equal(large$nobs, 37500)
+})
+
 test_that("R8: the same seed gives the same bytes in R and in Node", {
   la <- iris_fit()
   index <- repository_file("dist", "index.js")

@@ -32,6 +32,13 @@ test_that("an old node and something else are one clear sentence", {
   with_node(fake_node("hello"), Sys.getenv("PATH"), expect_error(inside$find_node(), "does not run as Node.js", class = "laplace_error_no_node"))
 })
 
+test_that("an old node that is started is the same sentence", {
+  skip_on_os("windows")
+  with_node(fake_node("v16.20.0"), Sys.getenv("PATH"), {
+    expect_error(inside$connect_server(inside$new_server()), "16.20.0.* is too old. Install it", class = "laplace_error_no_node")
+  })
+})
+
 test_that("the option comes before the environment, and node is looked for once", {
   skip_without_node()
   node <- inside$find_node()
