@@ -46,7 +46,7 @@ export interface Session {
 }
 
 /** Features of this build beyond protocol version 1's first form. */
-const FEATURES = ['streamed-fit', 'partials', 'progress', 'deadline', 'column-major', 'brief', 'network-in-fit', 'free-note'] as const
+const FEATURES = ['streamed-fit', 'partials', 'progress', 'deadline', 'column-major', 'brief', 'network-in-fit', 'free-note', 'parts'] as const
 
 /** Starts a session. */
 export function createSession(options: SessionOptions): Session {

@@ -6,24 +6,24 @@ import { oneOf } from '../../core/suggest.js'
 import { tensorToWire } from '../arrays.js'
 import type { DecodedMap } from '../decode.js'
 import type { WireMap } from '../encode.js'
-import { countParameter, flagParameter, optional, seedParameter } from '../parameters.js'
+import { countParameter, flagParameter, optional, seedParameter, textsParameter } from '../parameters.js'
 import { arrayParameter, optionsOf, plainValues } from './arguments.js'
 import { type Method, workOf } from './method.js'
 
 const PREDICT_OPTIONS = ['link', 'predictive', 'samples', 'seed', 'joint', 'covariance', 'uncertainty'] as const
 
+/** The arrays of a prediction in the order of docs/protocol.md. */
+const PREDICTION_PARTS = ['mean', 'variance', 'probabilities', 'aleatoric', 'epistemic', 'covariance', 'predictiveVariance'] as const
+
 export const predict: Method = async (params, context, bench) => {
   const options: PredictOptions = optionsOf(params, 'predict', PREDICT_OPTIONS, bench)
-  return predictionToWire(await bench.objects.get('posterior', params).predict(arrayParameter(params, 'x', bench), options, workOf(context)))
+  const parts = optional(params, 'parts') === undefined ? PREDICTION_PARTS : textsParameter(params, 'parts').map(part => oneOf('parts', part, PREDICTION_PARTS))
+  return predictionToWire(await bench.objects.get('posterior', params).predict(arrayParameter(params, 'x', bench), options, workOf(context)), parts)
 }
 
-function predictionToWire(prediction: Prediction): WireMap {
-  const { mean, variance, probabilities, aleatoric, epistemic, covariance, predictiveVariance, seed, notes } = prediction
-  return {
-    mean: tensorToWire(mean), variance: tensorToWire(variance), probabilities: probabilities && tensorToWire(probabilities),
-    aleatoric: aleatoric && tensorToWire(aleatoric), epistemic: epistemic && tensorToWire(epistemic), covariance: covariance && tensorToWire(covariance),
-    predictiveVariance: predictiveVariance && tensorToWire(predictiveVariance), seed, notes,
-  }
+function predictionToWire(prediction: Prediction, parts: readonly string[]): WireMap {
+  const arrays = PREDICTION_PARTS.filter(part => parts.includes(part)).map(part => { const value = prediction[part]; return [part, value && tensorToWire(value)] as const })
+  return { ...Object.fromEntries(arrays), seed: prediction.seed, notes: prediction.notes }
 }
 
 export const functionalVariance: Method = async (params, context, bench) => {

@@ -171,6 +171,17 @@ t.test('R4 progress has a stage and counts', async t => {
   t.ok(seen.every((report, i) => i === 0 || report.stage !== seen[i - 1].stage || report.done >= seen[i - 1].done), 'counts only grow')
 })
 
+t.test('predict sends the parts that are asked for', async t => {
+  const { caller, posterior } = await fitted()
+  const all = await caller.call('predict', { posterior, x: iris.xTest, options: { uncertainty: false } })
+  t.same(Object.keys(all), ['mean', 'variance', 'probabilities', 'notes'])
+  const some = await caller.call('predict', { posterior, x: iris.xTest, options: { uncertainty: false }, parts: ['probabilities', 'mean', 'epistemic'] })
+  t.same(Object.keys(some), ['mean', 'probabilities', 'notes'])
+  t.same(some['probabilities'], all['probabilities'])
+  await t.rejects(caller.call('predict', { posterior, x: iris.xTest, parts: ['meen'] }), { code: 'BAD_OPTION', message: /mean/ })
+  await t.rejects(caller.call('predict', { posterior, x: iris.xTest, parts: 'mean' }), { code: 'PROTOCOL' })
+})
+
 t.test('R8 samples: shapes, seeds, the same seed the same bytes', async t => {
   const { caller, posterior } = await fitted()
   const draw = async (method: string, more: WireMap): Promise<{ shape: readonly number[], bytes: Uint8Array }> => {

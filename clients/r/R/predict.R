@@ -112,7 +112,7 @@ named_rows <- function(values, names) {
 
 predict_type <- function(object, x, type, how) {
   switch(type,
-    class = predicted_class(object, predicted(object, x, how)$probabilities),
+    class = predicted_class(object, predicted(object, x, how, parts = "probabilities")$probabilities),
     response = , prob = , link = predicted_point(object, x, type, how),
     conf_int = predicted_interval(object, x, how, noise = FALSE),
     pred_int = predicted_interval(object, x, how, noise = TRUE),
@@ -150,18 +150,20 @@ laplace_uncertainty <- function(object, newdata, seed = NULL, na.action = stats:
 # --- what the server says ---
 
 #' mean, variance, probabilities and so on for rows, in batches where there are many.
+#' @param parts which of them will be read; all by default.
 #' @noRd
-predicted <- function(object, x, how, covariance = FALSE) {
+predicted <- function(object, x, how, covariance = FALSE, parts = NULL) {
   options <- list(
     link = how$link, predictive = how$predictive, samples = how$samples, covariance = if (covariance) TRUE, uncertainty = isTRUE(how$uncertainty)
   )
   if (!is.null(how$seed) || identical(how$link, "mc") || identical(how$predictive, "nn") || options$uncertainty) options$seed <- fresh_seed(how$seed)
   options <- options[!vapply(options, is.null, NA)]
-  parts <- lapply(row_batches(x), function(rows) {
+  answers <- lapply(row_batches(x), function(rows) {
     part <- if (length(rows) == dim(x)[1]) x else rows_of(x, rows)
-    ask(object, "predict", list(x = as_wire_array(part), options = options), timeout = how$timeout, progress = how$progress)
+    params <- c(list(x = as_wire_array(part), options = options), if (!is.null(parts)) list(parts = as.list(parts)))
+    ask(object, "predict", params, timeout = how$timeout, progress = how$progress)
   })
-  if (length(parts) == 1) parts[[1]] else bound(parts)
+  if (length(answers) == 1) answers[[1]] else bound(answers)
 }
 
 bound <- function(parts) {
@@ -189,8 +191,11 @@ drawn <- function(object, x, how, method = "predictiveSamples", default = 1000) 
 
 predicted_point <- function(object, x, type, how) {
   probabilities <- type != "link" && object$likelihood != "regression"
-  answer <- predicted(object, x, how, covariance = how$se && object$likelihood == "classification" && probabilities)
-  values <- if (probabilities) answer$probabilities else answer$mean
+  part <- if (probabilities) "probabilities" else "mean"
+  answer <- predicted(
+    object, x, how, covariance = how$se && object$likelihood == "classification" && probabilities, parts = if (!how$se) part
+  )
+  values <- answer[[part]]
   fit <- shaped(object, values, type)
   if (!how$se) return(fit)
   errors <- if (probabilities) probability_errors(object$likelihood, answer) else sqrt(answer$variance)

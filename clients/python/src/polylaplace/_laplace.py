@@ -26,6 +26,9 @@ _BATCH_BYTES = 256 * 2**20
 #: A fit of networks and data up to this size carries the network with it. Larger ones go before, to be sent once only.
 _ONE_MESSAGE = 2**20
 
+#: The arrays of a Prediction.
+_PARTS = ["mean", "variance", "probabilities", "aleatoric", "epistemic", "covariance"]
+
 #: laplace-torch's words for methods of tuning.
 _METHODS = {"gridsearch": "grid"}
 _STRUCTURES = {"gp": "functional"}
@@ -468,20 +471,14 @@ class Laplace:
                 f"pred_type must be 'glm' or 'nn'; got '{pred_type}'.", "BAD_OPTION", {"option": "pred_type"}
             )
         regression = self.likelihood == "regression"
-        prediction = self.predict(
-            X,
-            link_approx=link_approx,
-            n_samples=n_samples,
-            joint=joint and regression,
-            covariance=regression and not diagonal_output,
-            uncertainty=False,
-            seed=seed,
-        )
+        joint = joint and regression
+        spread = "variance" if diagonal_output and not joint else "covariance"
+        options = {"joint": joint, "covariance": regression and spread == "covariance", "uncertainty": False}
+        parts = ["mean", spread] if regression else ["probabilities"]
+        answer = self._predicted(X, link_approx, pred_type, n_samples, options, seed, parts=parts)
         if not regression:
-            return prediction.probabilities
-        if joint:
-            return prediction.mean.reshape(-1), prediction.covariance
-        return prediction.mean, prediction.variance if diagonal_output else prediction.covariance
+            return answer["probabilities"]
+        return answer["mean"].reshape(-1) if joint else answer["mean"], answer[spread]
 
     def predict(
         self,
@@ -503,24 +500,40 @@ class Laplace:
             covariance: adds the covariance of the outputs of each row, (n, C, C).
             uncertainty: False leaves out the aleatoric and epistemic parts, and the draws that they take.
         """
+        options = {"joint": joint, "covariance": covariance or joint, "uncertainty": uncertainty}
+        answer = self._predicted(X, link_approx, pred_type, n_samples, options, seed, timeout=timeout)
+        answer["notes"] = tuple(answer.get("notes", ()))
+        return Prediction(**answer)
+
+    def _predicted(
+        self,
+        X: Any,
+        link: str,
+        predictive: str,
+        samples: int | None,
+        options: dict[str, Any],
+        seed: Any,
+        *,
+        parts: list[str] | None = None,
+        timeout: float | None = None,
+    ) -> dict[str, Any]:
+        """The answer of the server, in as many messages as the rows need; `parts`: what of it will be read."""
         x = to_array(X, "X")
-        options: dict[str, Any] = {
-            "link": link_approx,
-            "predictive": pred_type,
-            "joint": joint,
-            "covariance": covariance or joint,
-            "uncertainty": uncertainty,
-        }
-        if n_samples is not None:
-            options["samples"] = int(n_samples)
-        if seed is not None or link_approx == "mc" or pred_type == "nn":
+        options = {"link": link, "predictive": predictive, **options}
+        if samples is not None:
+            options["samples"] = int(samples)
+        if seed is not None or link == "mc" or predictive == "nn":
             options["seed"] = fresh_seed(seed)
-        parts = [x] if joint else list(_rows(x))
         answers = [
-            self._call("predict", {"x": part, "options": options}, timeout=timeout, progress=self._progress)
-            for part in parts
+            self._call(
+                "predict",
+                {"x": rows, "options": options, "parts": parts or _PARTS},
+                timeout=timeout,
+                progress=self._progress,
+            )
+            for rows in ([x] if options["joint"] else _rows(x))
         ]
-        return _prediction(answers)
+        return _together(answers)
 
     def predictive_samples(self, X: Any, n_samples: int = 100, *, pred_type: str = "glm", seed: Any = None) -> Array:
         """Draws of predictions (probabilities or means), (n_samples, n, C)."""
@@ -824,16 +837,15 @@ def _slices(x: Array, y: Array) -> Iterable[tuple[Array, Array]]:
     return ((x[at : at + step], y[at : at + step]) for at in range(0, len(x), step))
 
 
-def _prediction(answers: list[dict[str, Any]]) -> Prediction:
-    def part(key: str) -> Any:
-        values = [answer[key] for answer in answers if answer.get(key) is not None]
-        return None if not values else values[0] if len(values) == 1 else np.concatenate(values)
-
+def _together(answers: list[dict[str, Any]]) -> dict[str, Any]:
+    """The answers for some rows each as one."""
     first = answers[0]
-    names = ("mean", "variance", "probabilities", "aleatoric", "epistemic", "covariance")
-    return Prediction(
-        **{name: part(name) for name in names}, seed=first.get("seed"), notes=tuple(first.get("notes", ()))
-    )
+    if len(answers) == 1:
+        return first
+    return {
+        key: np.concatenate([answer[key] for answer in answers]) if isinstance(value, np.ndarray) else value
+        for key, value in first.items()
+    }
 
 
 def _readable_again(X: Any, y: Any) -> tuple[Any, Any] | None:
