@@ -18,6 +18,10 @@ if (Number(process.versions.node.split('.')[0]) < 22) v8.setFlagsFromString('--e
 const { useKernelBuild } = await import('../dist/core/kernels/kernel-module.js')
 const { cholesky, gemm, symmetricEigen, syrk, triangularSolve } = await import('../dist/core/kernels/linear-algebra.js')
 const elementwise = await import('../dist/core/kernels/elementwise.js')
+const { combineRows, rectify } = await import('../dist/core/kernels/arithmetic.js')
+const { addWeightedRowDots } = await import('../dist/core/kernels/row-dots.js')
+const { packedLength, packedProducts } = await import('../dist/core/kernels/packed-products.js')
+const { arenaArray, beginArena } = await import('../dist/core/kernels/arena.js')
 const { matMulModel } = await import('./matmul-model.mjs')
 
 const { values: options } = parseArgs({ options: { quick: { type: 'boolean', default: false }, only: { type: 'string' } } })
@@ -25,6 +29,14 @@ const { values: options } = parseArgs({ options: { quick: { type: 'boolean', def
 const BUDGET = options.quick ? 0.02 : 0.5
 /** The plain twins take minutes on the large cases; they run those of up to so many flops. */
 const PLAIN_FLOPS = options.quick ? 2e7 : 6e8
+
+/** Kernels that work in the arena alone, on two arrays in rows of 256; the plain twin is the loop that runs elsewhere. */
+const IN_ARENA = {
+  'multiply': (x, y, out) => combineRows('multiply', x.length, { array: x, step: 1 }, { array: y, step: 1 }, out, visit => { visit(0, 0, 0) }) || loop(out, i => x[i] * y[i]),
+  'relu': (x, _y, out) => rectify(x, out) || loop(out, i => (x[i] < 0 ? 0 : x[i])),
+  'row dots': (x, y, _out, sums) => addWeightedRowDots(256, x, y, y, sums),
+  'packed products': (x, _y, out) => packedProducts(15, x.subarray(0, Math.floor(out.length / packedLength(15)) * 15), out),
+}
 
 const cases = makeCases().filter(({ kernel }) => options.only === undefined || options.only === kernel)
 const numpy = await numpySeconds(cases.filter(each => each.kernel !== 'elementwise'))
@@ -87,15 +99,32 @@ function makeCases() {
     list.push({ ...square, kernel: 'eigen', flops: 9 * n ** 3 })
   }
   for (const dtype of ['float64', 'float32']) {
-    for (const label of ['exp', 'tanh', 'sigmoid']) list.push({ kernel: 'elementwise', dtype, shape: [65536, 1, 1], label, unit: 'ns each', flops: 65536 })
+    for (const label of ['exp', 'tanh', 'sigmoid', ...Object.keys(IN_ARENA)]) list.push({ kernel: 'elementwise', dtype, shape: [65536, 1, 1], label, unit: 'ns each', flops: 65536 })
   }
   return list
+}
+
+function loop(out, at) { for (let i = 0; i < out.length; i++) out[i] = at(i) }
+
+/** Arrays in the arena, or on the heap where there are no kernels. */
+function prepareInArena(work, random, length) {
+  const room = () => [random(length), random(length), random(length), new Float64Array(length / 256)].map(array => {
+    const own = arenaArray(array, array.length)
+    own.set(array)
+    return own
+  })
+  beginArena()
+  room()
+  beginArena()
+  const arrays = room()
+  return () => work(...arrays)
 }
 
 /** A function that does a case's work once. */
 function prepare({ kernel, dtype, shape: [m, n, k], label, transA, transB }) {
   const Numbers = dtype === 'float64' ? Float64Array : Float32Array
   const random = length => new Numbers(length).map(() => Math.random() - 0.5)
+  if (label in IN_ARENA) return prepareInArena(IN_ARENA[label], random, m)
   if (kernel === 'elementwise') {
     const [x, out] = [random(m), new Numbers(m)]
     return () => elementwise[label](x, out)

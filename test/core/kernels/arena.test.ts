@@ -4,13 +4,14 @@ import { combineRows, rectify } from '../../../core/kernels/arithmetic.js'
 import { tanh } from '../../../core/kernels/elementwise.js'
 import { useKernelBuild } from '../../../core/kernels/kernel-module.js'
 import type { RealArray } from '../../../core/kernels/plain.js'
+import { packedLength, packedProducts } from '../../../core/kernels/packed-products.js'
 import { gemm, syrk } from '../../../core/kernels/product.js'
 import { addRowDots, addWeightedRowDots } from '../../../core/kernels/row-dots.js'
 import { allBuilds } from './builds.js'
 import { differenceOf, filled, generator } from './random-matrix.js'
 
 const builds = allBuilds().filter(build => build !== 'plain')
-const ROOM = 1 << 20
+const ROOM = 1 << 24
 
 /** An arena with room, as after a run that asked for it. */
 function roomyArena(): void {
@@ -77,6 +78,10 @@ for (const build of builds) {
         addWeightedRowDots(count, moved(a), a, a, products)
         const dots = Float64Array.from({ length: rows }, (_, r) => Array.from(a.subarray(r * count, (r + 1) * count)).reduce((sum, x) => sum + x * x + x * x * x, 0))
         t.ok(differenceOf(products, dots) <= 1e-12 * count, 'row dots')
+        const packed = moved(new Numbers(rows * packedLength(count)))
+        packedProducts(count, moved(a), packed)
+        const pairs = Array.from({ length: rows }, (_, r) => Array.from({ length: count }, (_i, i) => Array.from({ length: count - i }, (_j, j) => Numbers.of(a[r * count + i]! * a[r * count + i + j]!)[0])).flat()).flat()
+        t.ok(packed.every((value, i) => value === pairs[i]), 'products of all pairs')
         const [guard, wanted] = [moved(new Numbers(8).fill(7)), new Numbers(count)]
         tanh(values.subarray(0, count), wanted)
         const own = moved(new Numbers(count))
