@@ -2,7 +2,7 @@
 import { DataError } from '../core/errors.js'
 import { oneOf } from '../core/suggest.js'
 import { sizeOf, type Tensor } from '../core/tensor.js'
-import { isMap, own } from './decode.js'
+import { isMap, own } from './decoded-map.js'
 import type { WireMap } from './encode.js'
 import { MAX_RANK } from './limits.js'
 

@@ -3,7 +3,7 @@ import { closeSync, constants, fstatSync, openSync, readSync, realpathSync } fro
 import { isAbsolute, relative, resolve } from 'node:path'
 import { ProtocolError } from '../core/errors.js'
 import type { FileData } from './arrays.js'
-import { isMap, own } from './decode.js'
+import { isMap, own } from './decoded-map.js'
 
 /** Reads files below some folders. */
 export interface FileReader {

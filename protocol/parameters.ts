@@ -1,6 +1,6 @@
 /** @file Typed access to the parameters of a request. Every function throws ProtocolError PROTOCOL naming the parameter. */
 import { ProtocolError } from '../core/errors.js'
-import { type DecodedMap, isMap, own } from './decode.js'
+import { type DecodedMap, isMap, own } from './decoded-map.js'
 
 function wrong(key: string, expected: string, value: unknown): ProtocolError {
   const actual = value === undefined ? 'nothing' : value === null ? 'nil' : Array.isArray(value) ? 'a list' : value instanceof Uint8Array ? 'bin' : typeof value === 'object' ? 'a map' : typeof value === 'string' ? `'${value.slice(0, 100)}'` : String(value)

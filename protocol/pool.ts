@@ -5,7 +5,7 @@
  * before is done. A running job is cancelled through a flag in shared memory that the computation polls.
  */
 import { CancelledError, InternalError, ResourceError } from '../core/errors.js'
-import type { DecodedMap } from './decode.js'
+import type { DecodedMap } from './decoded-map.js'
 import { CANCEL_GRACE_MS } from './limits.js'
 import type { ProgressReport } from './messages.js'
 

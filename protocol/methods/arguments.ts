@@ -4,7 +4,7 @@ import type { Batch } from '../../core/data.js'
 import type { Tensor } from '../../core/tensor.js'
 import { toFloat64 } from '../../core/tensor.js'
 import { tensorFromWire } from '../arrays.js'
-import { type DecodedMap, isMap, own } from '../decode.js'
+import { type DecodedMap, isMap, own } from '../decoded-map.js'
 import { mapParameter, optional, optionalMap } from '../parameters.js'
 import type { Workbench } from './method.js'
 

@@ -2,7 +2,7 @@
 import { InternalError } from '../../core/errors.js'
 import type { Host } from '../../core/host.js'
 import type { WorkOptions } from '../../core/progress.js'
-import type { DecodedMap } from '../decode.js'
+import type { DecodedMap } from '../decoded-map.js'
 import type { WireMap } from '../encode.js'
 import type { FileReader } from '../files.js'
 import type { MethodContext } from '../thread.js'

@@ -3,7 +3,7 @@ import { ProtocolError } from '../../core/errors.js'
 import type { Graph } from '../../core/graph/graph.js'
 import type { FitStream } from '../../core/laplace.js'
 import type { LaplacePosterior } from '../../core/laplace-posterior.js'
-import type { DecodedMap } from '../decode.js'
+import type { DecodedMap } from '../decoded-map.js'
 import type { HandleKind } from '../handles.js'
 import { textParameter } from '../parameters.js'
 

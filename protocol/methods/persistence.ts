@@ -1,6 +1,6 @@
 /** @file Methods that turn posteriors into bytes and back. */
 import { loadPosterior } from '../../core/load-posterior.js'
-import { own } from '../decode.js'
+import { own } from '../decoded-map.js'
 import { bytesParameter, flagParameter, optional } from '../parameters.js'
 import { keepPosterior } from './fitting.js'
 import type { Method } from './method.js'

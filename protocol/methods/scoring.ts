@@ -2,7 +2,7 @@
 import { metrics as scores } from '../../core/metrics/index.js'
 import { LIKELIHOODS } from '../../core/options.js'
 import { oneOf } from '../../core/suggest.js'
-import { own } from '../decode.js'
+import { own } from '../decoded-map.js'
 import { optionalNumber } from '../parameters.js'
 import { arrayParameter, optionalArray } from './arguments.js'
 import type { Method } from './method.js'

@@ -1,7 +1,8 @@
 import fc from 'fast-check'
 import t from 'tap'
 import { UntrustedInputError } from '../../core/errors.js'
-import { decodeMessage, own } from '../../protocol/decode.js'
+import { decodeMessage } from '../../protocol/decode.js'
+import { own } from '../../protocol/decoded-map.js'
 import { encodeFrame, type WireMap } from '../../protocol/encode.js'
 import { scanMessage } from '../../protocol/scan.js'
 

@@ -5,7 +5,7 @@
 import { writeSync } from 'node:fs'
 import { parentPort, workerData } from 'node:worker_threads'
 import { throwIfCancelled } from '../../core/progress.js'
-import { own } from '../../protocol/decode.js'
+import { own } from '../../protocol/decoded-map.js'
 import { mapParameter, optionalNumber } from '../../protocol/parameters.js'
 import type { ToWorker } from '../../protocol/pool.js'
 import { type MethodSet, serveThread, type WorkerSetup } from '../../protocol/thread.js'

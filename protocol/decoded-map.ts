@@ -1,0 +1,14 @@
+/** @file Decoded maps, apart from the decoder: the compute threads, which are sent what has been decoded, need not load that. */
+
+/** A decoded map: keys are checked by `own`, never by plain access, because it has Object.prototype. */
+export interface DecodedMap { readonly [key: string]: unknown }
+
+/** Whether a decoded value is a map. */
+export function isMap(value: unknown): value is DecodedMap {
+  return typeof value === 'object' && value !== null && !Array.isArray(value) && !ArrayBuffer.isView(value)
+}
+
+/** A map's own value of a key, undefined when it is not there. */
+export function own(map: DecodedMap, key: string): unknown {
+  return Object.hasOwn(map, key) ? map[key] : undefined
+}
