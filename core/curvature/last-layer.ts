@@ -10,8 +10,8 @@ import type { LinearShape } from './accumulate.js'
 import type { Curvature, FactoredJacobian, KronBlock, ParameterSlot } from './curvature.js'
 import { addGram, addProduct, asFloat64 } from './real.js'
 
-/** Numbers of one block of packed products: it stays in the cache. */
-const BLOCK_NUMBERS = 1 << 19
+/** Numbers of one block of packed products: enough rows that adding up the results costs little beside the products. */
+const BLOCK_NUMBERS = 1 << 21
 
 /**
  * The sizes of a last layer from its slots: the weight is the one of rank 2, the bias the one of rank 1.
@@ -100,39 +100,39 @@ function addFull(sum: FullCurvature, slots: readonly ParameterSlot[], layer: Lin
   const phi: RealArray = single ? Float32Array.from(ones) : ones
   const indices = lastLayerIndices(slots)
   const pairs = likelihood.hessianPairs?.(single ? f : asFloat64(f), examples, layer.out)
-  if (pairs !== undefined) scatterPairs(sum, indices, layer.out, weightedGrams(phi, examples, pairs))
+  if (pairs !== undefined) addPairBlocks(sum, indices, layer.out, weightedGrams(phi, examples, pairs))
   else addDiagonalBlocks(sum, indices, layer.out, phi, examples, likelihood.hessianDiagonal(f, examples, layer.out), likelihood.hessianPattern === 'identity')
 }
 
-/** Adds the packed symmetric blocks of the pairs (c, d), c <= d, of outputs, and their transposes. */
-function scatterPairs({ matrix, size }: FullCurvature, indices: Int32Array, outputs: number, packed: Float64Array): void {
+/** Adds the packed symmetric blocks of the pairs (c, d), c <= d, of outputs; that of (d, c) is the same. */
+function addPairBlocks(sum: FullCurvature, indices: Int32Array, outputs: number, packed: Float64Array): void {
   const width = indices.length / outputs
+  const gram = new Float64Array(width * width)
   let at = 0
   for (let c = 0; c < outputs; c++) {
     for (let d = c; d < outputs; d++) {
-      for (let i = 0; i < width; i++) {
-        const [ci, di] = [indices[c * width + i], indices[d * width + i]]
-        for (let j = i; j < width; j++) {
-          const value = packed[at++]
-          const [cj, dj] = [indices[c * width + j], indices[d * width + j]]
-          matrix[ci * size + dj] += value
-          if (c !== d || i !== j) matrix[dj * size + ci] += value
-          if (c === d || i === j) continue
-          matrix[cj * size + di] += value
-          matrix[di * size + cj] += value
-        }
-      }
+      for (let i = 0; i < width; i++) for (let j = i; j < width; j++) gram[i * width + j] = gram[j * width + i] = packed[at++]
+      addBlock(sum, indices, width, c, d, gram)
+      if (c !== d) addBlock(sum, indices, width, d, c, gram)
     }
   }
 }
 
 /** Adds sum_n lambda_nc phi1 phi1' to the block of every output; one matrix serves all of them where lambda is 1. */
-function addDiagonalBlocks({ matrix, size }: FullCurvature, indices: Int32Array, outputs: number, phi: RealArray, examples: number, lambda: Float64Array, identity: boolean): void {
+function addDiagonalBlocks(sum: FullCurvature, indices: Int32Array, outputs: number, phi: RealArray, examples: number, lambda: Float64Array, identity: boolean): void {
   const width = indices.length / outputs
   let gram: Float64Array = new Float64Array(0)
   for (let c = 0; c < outputs; c++) {
     if (c === 0 || !identity) gram = rootWeightedGram(phi, width, lambda, c, outputs, examples)
-    for (let i = 0; i < width; i++) for (let j = 0; j < width; j++) matrix[indices[c * width + i] * size + indices[c * width + j]] += gram[i * width + j]
+    addBlock(sum, indices, width, c, c, gram)
+  }
+}
+
+/** Adds to the block of the outputs c and d. */
+function addBlock({ matrix, size }: FullCurvature, indices: Int32Array, width: number, c: number, d: number, gram: Float64Array): void {
+  for (let i = 0; i < width; i++) {
+    const row = indices[c * width + i] * size
+    for (let j = 0; j < width; j++) matrix[row + indices[d * width + j]] += gram[i * width + j]
   }
 }
 
