@@ -27,12 +27,24 @@ const BUNDLE_LINEAR_SOLVE = {
   setup: ({ onLoad }) => { onLoad({ filter: /[\\/]node[\\/]linear-solve\.[jt]s$/ }, () => ({ contents: "export const loadLinearSolve = () => require('ndarray-linear-solve')", resolveDir: root })) },
 }
 
+/**
+ * What every compute thread loads in few files: loading one takes a millisecond or two. esbuild makes a file of what the same modules reach; so the
+ * modules that are loaded later are made to reach all that is there by then. It says that it leaves the import itself out.
+ */
+const FEW_FILES = {
+  name: 'few-files',
+  setup: ({ onLoad }) => {
+    onLoad({ filter: /[\\/](adapters[\\/]\w+[\\/]index|protocol[\\/]selftest)\.ts$/ }, async ({ path }) =>
+      ({ contents: `${await readFile(path, 'utf8')}\nimport ${JSON.stringify(join(root, 'protocol/methods.ts'))}\n`, loader: 'ts' }))
+  },
+}
+
 /** Bundles modules, given by the names of their files; with `splitting`, what they share or import dynamically becomes further files. The result maps names to texts. */
 async function bundle(entries, { define = {}, splitting = false } = {}) {
   const { outputFiles } = await build({
     absWorkingDir: root, entryPoints: Object.entries(entries).map(([name, entry]) => ({ in: entry, out: name })), bundle: true, splitting, write: false, outdir: 'out', outExtension: { '.js': '.mjs' }, chunkNames: '[name]-[hash]',
-    format: 'esm', platform: 'node', target: 'node20', charset: 'utf8', external: [...EXTERNAL, './worker.mjs'], alias: ALIAS, plugins: [BUNDLE_LINEAR_SOLVE], define, minifySyntax: true, minifyWhitespace: true,
-    legalComments: 'eof', logLevel: 'warning', banner: { js: REQUIRE },
+    format: 'esm', platform: 'node', target: 'node20', charset: 'utf8', external: [...EXTERNAL, './worker.mjs'], alias: ALIAS, plugins: [BUNDLE_LINEAR_SOLVE, ...(splitting ? [FEW_FILES] : [])], define,
+    minifySyntax: true, minifyWhitespace: true, legalComments: 'eof', logLevel: 'warning', logOverride: { 'ignored-bare-import': 'silent' }, banner: { js: REQUIRE },
   })
   return new Map(outputFiles.map(file => [basename(file.path), file.text]).sort(([a], [b]) => (a < b ? -1 : 1)))
 }

@@ -1,6 +1,7 @@
 import { execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
+import { dirname, join } from 'node:path'
 import t from 'tap'
 import { laplace } from '../../core/laplace.js'
 import { readOnnx } from '../../adapters/onnx/index.js'
@@ -14,6 +15,15 @@ import { type Answer, buildServer, type Client, HELLO, pause, startServer } from
 const { file, remove } = buildServer('protocol/worker.ts')
 t.teardown(remove)
 const iris = caseFiles('tabular-iris')
+
+t.test('a compute thread starts with few files: each costs a millisecond or two', async t => {
+  const loaded = new Set(['worker.mjs'])
+  for (const name of loaded) {
+    const text = readFileSync(join(dirname(file), name), 'utf8')
+    for (const [, imported] of text.matchAll(/(?:\bfrom|\bimport)\s?"\.\/([^"]+)"/g)) loaded.add(imported)
+  }
+  t.ok(loaded.size > 1 && loaded.size <= 8, [...loaded].join(' '))
+})
 
 async function greeted(args: readonly string[] = []): Promise<Client> {
   const client = startServer(file, args)
