@@ -43,11 +43,18 @@ export interface Site {
   gaussian(parts: PosteriorParts, x: Tensor, kind: VarianceKind): Promise<BatchGaussian>
 }
 
+/** A place with programs of its own. */
+export interface OwningSite extends Site {
+  /** Releases what its programs hold outside of the garbage-collected heap. */
+  dispose(): void
+}
+
 /** The place of a setup, for threads that are given nothing else. Each computes alone: there are as many as there are processors to use. */
-export function siteFrom({ network, subset, precision, likelihood, engine: name }: SiteSetup, host: Host): Site {
+export function siteFrom({ network, subset, precision, likelihood, engine: name }: SiteSetup, host: Host): OwningSite {
   const engine = chosenEngine({ name, threads: 1 }, precision, host)
   engine.expect(Infinity)
-  return createSite(createEvaluator(network, subset, engine, precision), likelihood)
+  const evaluator = createEvaluator(network, subset, engine, precision)
+  return { ...createSite(evaluator, likelihood), dispose: evaluator.dispose }
 }
 
 /** A place that computes with an evaluator. */

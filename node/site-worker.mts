@@ -2,12 +2,12 @@
 import { parentPort } from 'node:worker_threads'
 import { InternalError, LaplaceError } from '../core/errors.js'
 import type { PosteriorParts } from '../core/posterior/posterior-parts.js'
-import { type Site, siteFrom, type SiteSetup } from '../core/site.js'
+import { type OwningSite, type Site, siteFrom, type SiteSetup } from '../core/site.js'
 import { chooseEngine } from './choose-engine.js'
 import type { FromSite, SiteCall, ToSite } from './site-messages.js'
 
 const setups = new Map<number, SiteSetup>()
-const sites = new Map<number, Site>()
+const sites = new Map<number, OwningSite>()
 let posterior: { readonly number: number, readonly parts: PosteriorParts } | undefined
 
 /** A place is made when it is first called, so that errors reach the caller. */
@@ -41,11 +41,17 @@ async function answer(message: Extract<ToSite, { type: 'call' }>): Promise<FromS
   }
 }
 
+function close(number: number): void {
+  setups.delete(number)
+  sites.get(number)?.dispose()
+  sites.delete(number)
+}
+
 const port = parentPort
 port?.on('message', (message: ToSite) => {
   switch (message.type) {
     case 'open': setups.set(message.site, message.setup); return
-    case 'close': setups.delete(message.site); sites.delete(message.site); return
+    case 'close': close(message.site); return
     case 'parts': posterior = message; return
     case 'call': void answer(message).then(result => { port.postMessage(result) })
   }

@@ -13,6 +13,7 @@ import { splitAtInput } from './split-graph.js'
 
 type Runtime = typeof import('onnxruntime-node')
 type Session = Awaited<ReturnType<Runtime['InferenceSession']['create']>>
+type RuntimeTensor = InstanceType<Runtime['Tensor']>
 type SessionResults = Awaited<ReturnType<Session['run']>>
 
 export interface OnnxRuntimeOptions {
@@ -113,6 +114,8 @@ async function createPart(runtime: Runtime, graph: Graph, summed: ReadonlySet<st
   const grams = graph.outputs.filter(name => summed.has(name))
   const outputs = graph.outputs.filter(name => !summed.has(name) || keep.includes(name))
   const session = await createSession(runtime, { ...graph, outputs }, grams, threads)
+  // Gram matrices are written to the same arrays by every run: fresh ones would pile up until they are collected.
+  let places: Record<string, RuntimeTensor | null> | undefined = Object.fromEntries(session.outputNames.map(name => [name, null]))
   return {
     async run(inputs, sums) {
       const feeds = Object.fromEntries(graph.inputs.map(({ name, dtype }) => {
@@ -120,8 +123,11 @@ async function createPart(runtime: Runtime, graph: Graph, summed: ReadonlySet<st
         if (value === undefined) throw new InternalError(`The input '${name}' is missing.`)
         return [name, toRuntime(runtime, value, dtype)]
       }))
-      const results = await session.run(feeds)
+      const own = places
+      places = undefined
+      const results = await (own === undefined ? session.run(feeds) : session.run(feeds, own))
       for (const { output, sum } of sums) if (grams.includes(output)) addBlocks(sum, output, results)
+      places = Object.fromEntries(session.outputNames.map(name => [name, outputs.includes(name) ? null : results[name]]))
       return new Map(outputs.map(name => [name, fromRuntime(name, results[name])] as const))
     },
     release: () => session.release(),
@@ -162,7 +168,7 @@ function unsupported(reason: string): GraphError {
   return new GraphError('UNSUPPORTED_OPERATOR', `The engine 'onnxruntime' cannot run this network: ${reason}. Use engine 'typescript' or 'auto', or subset last_layer.`, { op })
 }
 
-function toRuntime(runtime: Runtime, { data, shape }: Tensor, dtype: DType): InstanceType<Runtime['Tensor']> {
+function toRuntime(runtime: Runtime, { data, shape }: Tensor, dtype: DType): RuntimeTensor {
   switch (dtype) {
     case 'float32': return new runtime.Tensor('float32', data instanceof Float32Array ? data : Float32Array.from(data), shape)
     case 'float64': return new runtime.Tensor('float64', data instanceof Float64Array ? data : Float64Array.from(data), shape)
@@ -171,7 +177,7 @@ function toRuntime(runtime: Runtime, { data, shape }: Tensor, dtype: DType): Ins
   }
 }
 
-function fromRuntime(name: string, value: InstanceType<Runtime['Tensor']>): Tensor {
+function fromRuntime(name: string, value: RuntimeTensor): Tensor {
   const { type, dims, data } = value
   if (type === 'float32' || type === 'float64') return { dtype: type, shape: dims, data: data as Float32Array | Float64Array }
   if (type === 'int64') return tensor('int64', dims, Array.from(data as BigInt64Array, Number))
