@@ -5,7 +5,7 @@
  * between runs, to what the last run asked for; what finds no room stays on the JavaScript heap, and kernels copy it as they do elsewhere.
  * Runs are synchronous, so that one arena serves all programs of a thread.
  */
-import { aligned, anotherInstance, type KernelBuild, kernelBuild, type KernelExports, kernelView } from './kernel-module.js'
+import { aligned, anotherInstance, type KernelBuild, kernelBuild, type KernelExports, kernelView, withKernelMemory } from './kernel-module.js'
 import type { RealArray } from './plain.js'
 
 /** The arena does not grow beyond this. */
@@ -69,10 +69,30 @@ export function inArena(operands: readonly Operand[], work: (kernel: KernelExpor
   const { buffer } = kernel.memory
   const outside = operands.filter(({ array }) => array.buffer !== buffer)
   if (outside.length === operands.length) return false
-  const bytes = outside.reduce((sum, { array }) => sum + aligned(array.byteLength), 0)
+  const bytes = copiedBytes(outside)
   arena.copies = Math.max(arena.copies, bytes)
   if (top + bytes > buffer.byteLength) return false
-  let next = top
+  runOnCopies(kernel, top, operands, work)
+  return true
+}
+
+/** The same on operands that live anywhere. @returns false, and nothing is done, where there are no kernels or not enough memory */
+export function inKernelMemory(operands: readonly Operand[], work: (kernel: KernelExports, ...addresses: number[]) => void): boolean {
+  if (inArena(operands, work)) return true
+  return withKernelMemory(copiedBytes(operands), (kernel, base) => {
+    runOnCopies(kernel, base, operands, work)
+    return true
+  }) ?? false
+}
+
+function copiedBytes(operands: readonly Operand[]): number {
+  return operands.reduce((sum, { array }) => sum + aligned(array.byteLength), 0)
+}
+
+/** Copies operands that live elsewhere into the kernel's memory from `base` on. */
+function runOnCopies(kernel: KernelExports, base: number, operands: readonly Operand[], work: (kernel: KernelExports, ...addresses: number[]) => void): void {
+  const { buffer } = kernel.memory
+  let next = base
   const addresses = operands.map(({ array, use }) => {
     if (array.buffer === buffer) return array.byteOffset
     const address = next
@@ -82,7 +102,6 @@ export function inArena(operands: readonly Operand[], work: (kernel: KernelExpor
   })
   work(kernel, ...addresses)
   operands.forEach(({ array, use }, i) => { if (use !== 'read' && array.buffer !== buffer) array.set(kernelView(kernel, array, addresses[i], array.length)) })
-  return true
 }
 
 function growOrLeave(kernel: KernelExports, bytes: number): void {

@@ -2,6 +2,7 @@
 import { addRowDots, gemm, triangularSolve, triangularSolveRight } from '../kernels/linear-algebra.js'
 import type { FactoredJacobian, ParameterSlot } from '../curvature/curvature.js'
 import { denseJacobian } from '../curvature/jacobian.js'
+import { putVariances } from './diagonals.js'
 import type { VarianceKind } from './posterior.js'
 
 /** Bytes of one block of Jacobian rows. */
@@ -30,22 +31,25 @@ export function transpose(matrix: Float64Array, rows: number, columns: number): 
   return result
 }
 
-/** The squared norms of the rows of J L^-T, for the Cholesky factor L of the precision: N x C variances, or N x C x C covariances. */
+/** The squared norms of the rows of J L^-T, for the Cholesky factor L of the precision: N x C variances; or their products, N x C x C covariances. */
 export function functionalVarianceByRows(factor: Float64Array, slots: readonly ParameterSlot[], jacobian: FactoredJacobian, kind: VarianceKind): Float64Array {
   const { seeds, examples } = jacobian
   const size = slots.reduce((sum, slot) => sum + slot.size, 0)
-  const width = kind === 'covariance' ? seeds * seeds : seeds
-  const result = new Float64Array(examples * width)
+  const variances = new Float64Array(examples * seeds)
+  const covariances = new Float64Array(kind === 'covariance' ? examples * seeds * seeds : 0)
   const step = Math.max(1, Math.floor(BLOCK_BYTES / (8 * seeds * size)))
   for (let from = 0; from < examples; from += step) {
     const to = Math.min(examples, from + step)
     const rows = denseJacobian(slots, jacobian, from, to)
     triangularSolveRight(size, (to - from) * seeds, factor, rows)
-    if (kind === 'diagonal') addRowDots(size, rows, rows, result.subarray(from * seeds, to * seeds))
-    else for (let n = from; n < to; n++) {
+    addRowDots(size, rows, rows, variances.subarray(from * seeds, to * seeds))
+    if (kind === 'diagonal') continue
+    for (let n = from; n < to; n++) {
       const own = rows.subarray((n - from) * seeds * size, (n - from + 1) * seeds * size)
-      gemm(false, true, seeds, seeds, size, 1, own, own, 0, result.subarray(n * width, (n + 1) * width))
+      gemm(false, true, seeds, seeds, size, 1, own, own, 0, covariances.subarray(n * seeds * seeds, (n + 1) * seeds * seeds))
     }
   }
-  return result
+  if (kind === 'diagonal') return variances
+  putVariances(covariances, variances, seeds)
+  return covariances
 }

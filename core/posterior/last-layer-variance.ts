@@ -3,6 +3,7 @@ import { arenaArray, beginArena } from '../kernels/arena.js'
 import { addRowDots, gemm, packedLength, packedProducts, type RealArray } from '../kernels/linear-algebra.js'
 import type { ParameterSlot } from '../curvature/curvature.js'
 import { lastLayerIndices, lastLayerShape, packedRows, withOnes } from '../curvature/last-layer.js'
+import { putVariances } from './diagonals.js'
 import { inputVariance, type WeightedBlock } from './functional-variance.js'
 import type { VarianceKind } from './posterior.js'
 
@@ -24,21 +25,21 @@ export function lastLayerVariance(blocks: readonly WeightedBlock[], slots: reado
 
 /** sum_o U[c, o] U[c', o] t[n, o] for each row of t. */
 function spread(t: Float64Array, basis: Float64Array | undefined, examples: number, out: number, kind: VarianceKind): Float64Array {
-  if (kind === 'diagonal') {
-    if (basis === undefined) return t
-    const result = new Float64Array(examples * out)
-    gemm(false, true, examples, out, out, 1, t, basis.map(v => v * v), 0, result)
-    return result
-  }
-  const result = new Float64Array(examples * out * out)
+  const variances = basis === undefined ? t : new Float64Array(examples * out)
+  if (basis !== undefined) gemm(false, true, examples, out, out, 1, t, basis.map(v => v * v), 0, variances)
+  if (kind === 'diagonal') return variances
+  const covariances = new Float64Array(examples * out * out)
+  if (basis !== undefined) spreadCovariances(covariances, t, basis, examples, out)
+  putVariances(covariances, variances, out)
+  return covariances
+}
+
+function spreadCovariances(covariances: Float64Array, t: Float64Array, basis: Float64Array, examples: number, out: number): void {
   const scaled = new Float64Array(out * out)
   for (let n = 0; n < examples; n++) {
-    const block = result.subarray(n * out * out, (n + 1) * out * out)
-    if (basis === undefined) { for (let c = 0; c < out; c++) block[c * out + c] = t[n * out + c]; continue }
     for (let c = 0; c < out; c++) for (let o = 0; o < out; o++) scaled[c * out + o] = basis[c * out + o] * t[n * out + o]
-    gemm(false, true, out, out, out, 1, scaled, basis, 0, block)
+    gemm(false, true, out, out, out, 1, scaled, basis, 0, covariances.subarray(n * out * out, (n + 1) * out * out))
   }
-  return result
 }
 
 /** Up to this many pairs of outputs, one product for each is cheaper than products of all pairs of features. */

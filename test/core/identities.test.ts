@@ -160,3 +160,14 @@ t.test('a weight that is used twice contributes twice, with its cross terms', as
   }), { ...RUNS, numRuns: 5 })
   t.pass()
 })
+
+t.test('variances are the diagonals of the covariances, to the last bit', async t => {
+  await fc.assert(fc.asyncProperty(settings, fc.constantFrom('all', 'last_layer'), fc.constantFrom('full', 'kron', 'diag'), async ({ inputs, hidden, outputs, n, seed }, subset, structure) => {
+    const draw = drawer(seed)
+    const [x, y] = [draw(n, inputs), labels(n, outputs)]
+    const posterior = await fit(perceptron(draw, inputs, hidden, outputs, 'Tanh'), { subset, structure, likelihood: 'classification' }, x, y)
+    const [short, long] = [await posterior.predict(x, { uncertainty: false }), await posterior.predict(x, { uncertainty: false, covariance: true })]
+    return short.variance.data.every((value, i) => value === long.variance.data[i]) && short.probabilities?.data.every((value, i) => value === long.probabilities?.data[i]) === true
+  }), { ...RUNS, numRuns: 60 })
+  t.pass()
+})
