@@ -1,7 +1,7 @@
 /** @file Sums the curvature over the training data, batch by batch. */
 import { batchSizeFor, forEachBatch, sliceExamples } from './batches.js'
 import { type Crew, multiplicationsPerExample } from './crew.js'
-import { mergeCurvature, zeroCurvature } from './curvature/accumulate.js'
+import { addCurvature, zeroCurvature } from './curvature/accumulate.js'
 import { checkLabels, networkInput } from './data.js'
 import type { Evaluator } from './evaluator.js'
 import type { RealArray } from './kernels/linear-algebra.js'
@@ -137,13 +137,11 @@ function dealBatches(crew: Crew, kind: FitKind, lanes: number): Dealer {
     },
     async collect() {
       for (const queue of waiting.values()) await Promise.all(queue)
-      let total: FitSums | undefined
-      for (const lane of numbers) {
-        const sums = await siteOf(lane).collect(lane)
-        if (sums === undefined) continue
-        total = total === undefined ? sums : { examples: total.examples + sums.examples, loss: total.loss + sums.loss, curvature: mergeCurvature(total.curvature, sums.curvature) }
-      }
-      return total
+      const collected = await Promise.all(numbers.map(lane => siteOf(lane).collect(lane)))
+      return collected.reduce((total, sums) => {
+        if (total === undefined || sums === undefined) return total ?? sums
+        return { examples: total.examples + sums.examples, loss: total.loss + sums.loss, curvature: addCurvature(total.curvature, sums.curvature) }
+      })
     },
     async abandon() {
       for (const queue of waiting.values()) await Promise.allSettled(queue)

@@ -1,8 +1,9 @@
 /** @file The module of a worker thread: places of networks, called by messages. */
 import { parentPort } from 'node:worker_threads'
+import { curvatureArrays } from '../core/curvature/accumulate.js'
 import { InternalError, LaplaceError } from '../core/errors.js'
 import type { PosteriorParts } from '../core/posterior/posterior-parts.js'
-import { type OwningSite, type Site, siteFrom, type SiteSetup } from '../core/site.js'
+import { type FitSums, type OwningSite, type Site, siteFrom, type SiteSetup } from '../core/site.js'
 import { chooseEngine } from './choose-engine.js'
 import type { FromSite, SiteCall, ToSite } from './site-messages.js'
 
@@ -41,6 +42,12 @@ async function answer(message: Extract<ToSite, { type: 'call' }>): Promise<FromS
   }
 }
 
+/** A lane's sums are not used here again: their arrays are handed over, not copied. */
+function given(call: SiteCall, { ok }: FromSite): ArrayBuffer[] {
+  if (call.method !== 'collect' || ok === undefined) return []
+  return [...new Set(curvatureArrays((ok as FitSums).curvature).map(({ buffer }) => buffer as ArrayBuffer))]
+}
+
 function close(number: number): void {
   setups.delete(number)
   sites.get(number)?.dispose()
@@ -53,6 +60,6 @@ port?.on('message', (message: ToSite) => {
     case 'open': setups.set(message.site, message.setup); return
     case 'close': close(message.site); return
     case 'parts': posterior = message; return
-    case 'call': void answer(message).then(result => { port.postMessage(result) })
+    case 'call': void answer(message).then(result => { port.postMessage(result, given(message.call, result)) })
   }
 })

@@ -4,7 +4,7 @@ import type { KfacApproximation, Structure } from '../options.js'
 import { accumulateDiagonal } from './diagonal.js'
 import { accumulateFull } from './full.js'
 import { accumulateKron, zeroKron } from './kron.js'
-import type { Curvature, FactoredJacobian, LinearFactor, ParameterSlot } from './curvature.js'
+import type { Curvature, FactoredJacobian, KronBlock, LinearFactor, ParameterSlot } from './curvature.js'
 
 /** Which parameters a linear operator uses (indices into the slots; -1 for one that is not in the subset) and its sizes. */
 export type LinearShape = Pick<LinearFactor, 'weight' | 'bias' | 'in' | 'out'>
@@ -44,26 +44,45 @@ export function accumulateCurvature(sum: Curvature, slots: readonly ParameterSlo
  * @throws InternalError when their structures or sizes differ (callers compare digests first)
  */
 export function mergeCurvature(a: Curvature, b: Curvature): Curvature {
-  if (a.structure === 'full' && b.structure === 'full' && a.size === b.size) return { ...a, matrix: add(a.matrix, b.matrix) }
-  if (a.structure === 'diag' && b.structure === 'diag' && a.size === b.size) return { ...a, diagonal: add(a.diagonal, b.diagonal) }
-  if (a.structure === 'kron' && b.structure === 'kron' && a.blocks.length === b.blocks.length) {
-    return {
-      ...a,
-      blocks: a.blocks.map((block, i) => {
-        const other = b.blocks[i]
-        if (block.kind === 'weight' && other.kind === 'weight') return { ...block, B: add(block.B, other.B), A: add(block.A, other.A), rows: block.rows + other.rows }
-        if (block.kind === 'dense' && other.kind === 'dense') return { ...block, B: add(block.B, other.B) }
-        if (block.kind === 'diagonal' && other.kind === 'diagonal') return { ...block, diagonal: add(block.diagonal, other.diagonal) }
-        throw new InternalError(`The curvature blocks of ${block.name} are of different kinds (${block.kind}, ${other.kind}).`)
-      }),
-    }
-  }
-  throw new InternalError(`Curvatures of structure ${a.structure} (${a.size} parameters) and ${b.structure} (${b.size}) cannot be added.`)
+  return addCurvature(copyOf(a), b)
 }
 
-function add(a: Float64Array, b: Float64Array): Float64Array {
-  if (a.length !== b.length) throw new InternalError(`Curvature arrays of ${a.length} and ${b.length} numbers cannot be added.`)
-  const sum = new Float64Array(a.length)
-  for (let i = 0; i < sum.length; i++) sum[i] = a[i] + b[i]
+/** `mergeCurvature` in the arrays of `sum`: go on with the result and forget `sum`. */
+export function addCurvature(sum: Curvature, more: Curvature): Curvature {
+  if (sum.structure === 'full' && more.structure === 'full' && sum.size === more.size) return { ...sum, matrix: add(sum.matrix, more.matrix) }
+  if (sum.structure === 'diag' && more.structure === 'diag' && sum.size === more.size) return { ...sum, diagonal: add(sum.diagonal, more.diagonal) }
+  if (sum.structure === 'kron' && more.structure === 'kron' && sum.blocks.length === more.blocks.length) {
+    return { ...sum, blocks: sum.blocks.map((block, i) => addBlock(block, more.blocks[i])) }
+  }
+  throw new InternalError(`Curvatures of structure ${sum.structure} (${sum.size} parameters) and ${more.structure} (${more.size}) cannot be added.`)
+}
+
+function addBlock(block: KronBlock, other: KronBlock): KronBlock {
+  if (block.kind === 'weight' && other.kind === 'weight') return { ...block, B: add(block.B, other.B), A: add(block.A, other.A), rows: block.rows + other.rows }
+  if (block.kind === 'dense' && other.kind === 'dense') return { ...block, B: add(block.B, other.B) }
+  if (block.kind === 'diagonal' && other.kind === 'diagonal') return { ...block, diagonal: add(block.diagonal, other.diagonal) }
+  throw new InternalError(`The curvature blocks of ${block.name} are of different kinds (${block.kind}, ${other.kind}).`)
+}
+
+function copyOf(curvature: Curvature): Curvature {
+  switch (curvature.structure) {
+    case 'full': return { ...curvature, matrix: curvature.matrix.slice() }
+    case 'diag': return { ...curvature, diagonal: curvature.diagonal.slice() }
+    case 'kron': return { ...curvature, blocks: curvature.blocks.map(block => (block.kind === 'weight' ? { ...block, A: block.A.slice(), B: block.B.slice() } : block.kind === 'dense' ? { ...block, B: block.B.slice() } : { ...block, diagonal: block.diagonal.slice() })) }
+  }
+}
+
+function add(sum: Float64Array, more: Float64Array): Float64Array {
+  if (sum.length !== more.length) throw new InternalError(`Curvature arrays of ${sum.length} and ${more.length} numbers cannot be added.`)
+  for (let i = 0; i < sum.length; i++) sum[i] += more[i]
   return sum
+}
+
+/** The arrays of a curvature. */
+export function curvatureArrays(curvature: Curvature): Float64Array[] {
+  switch (curvature.structure) {
+    case 'full': return [curvature.matrix]
+    case 'diag': return [curvature.diagonal]
+    case 'kron': return curvature.blocks.flatMap(block => (block.kind === 'weight' ? [block.A, block.B] : block.kind === 'dense' ? [block.B] : [block.diagonal]))
+  }
 }
