@@ -60,12 +60,12 @@ export function lastLayerIndices(slots: readonly ParameterSlot[]): Int32Array {
   return indices
 }
 
-/** Features with a column of ones: N x (D + 1), float64; a plain copy in float64 when the layer has no bias. */
-export function withOnes(features: RealArray, examples: number, inputs: number, bias: boolean): Float64Array {
-  if (!bias) return Float64Array.from(features)
-  const width = inputs + 1
-  const result = new Float64Array(examples * width)
-  for (let n = 0; n < examples; n++) {
+/** Features with a column of ones when the layer has a bias: N x (D + 1), else N x D, float64. `allocate` gives the array. */
+export function withOnes(features: RealArray, examples: number, inputs: number, bias: boolean, allocate = (length: number): Float64Array => new Float64Array(length)): Float64Array {
+  const width = inputs + Number(bias)
+  const result = allocate(examples * width)
+  if (!bias) result.set(features)
+  else for (let n = 0; n < examples; n++) {
     for (let d = 0; d < inputs; d++) result[n * width + d] = features[n * inputs + d]
     result[n * width + inputs] = 1
   }

@@ -52,7 +52,8 @@ const FEW_PAIRS = 10
  */
 export function fullLastLayerVariance(covariance: Float64Array, slots: readonly ParameterSlot[], features: RealArray, examples: number, kind: VarianceKind): Float64Array {
   const { bias, in: inputs, out } = lastLayerShape(slots)
-  const phi = withOnes(features, examples, inputs, bias >= 0)
+  beginArena()
+  const phi = withOnes(features, examples, inputs, bias >= 0, length => arenaArray(covariance, length))
   const pairs = kind === 'diagonal' ? out : packedLength(out)
   const indices = lastLayerIndices(slots)
   const values = pairs <= FEW_PAIRS ? blockForms(covariance, indices, out, phi, examples, kind) : packedForms(covariance, indices, out, phi, examples, kind)
@@ -65,15 +66,13 @@ function blockForms(covariance: Float64Array, indices: Int32Array, out: number, 
   const width = indices.length / out
   const pairs = kind === 'diagonal' ? out : packedLength(out)
   const values = new Float64Array(examples * pairs)
-  beginArena()
-  const [rows, block, image, sums] = [phi.length, width * width, examples * width, examples].map(length => arenaArray(phi, length))
-  rows.set(phi)
+  const [block, image, sums] = [width * width, examples * width, examples].map(length => arenaArray(phi, length))
   let pair = 0
   for (let c = 0; c < out; c++) {
     for (let d = c; d < (kind === 'diagonal' ? c + 1 : out); d++, pair++) {
       for (let i = 0; i < width; i++) for (let j = 0; j < width; j++) block[i * width + j] = covariance[indices[c * width + i] * size + indices[d * width + j]]
-      gemm(false, false, examples, width, width, 1, rows, block, 0, image)
-      addRowDots(width, image, rows, sums.fill(0))
+      gemm(false, false, examples, width, width, 1, phi, block, 0, image)
+      addRowDots(width, image, phi, sums.fill(0))
       for (let n = 0; n < examples; n++) values[n * pairs + pair] = sums[n]
     }
   }
@@ -87,7 +86,6 @@ function packedForms(covariance: Float64Array, indices: Int32Array, out: number,
   const length = packed.length / pairs
   const values = new Float64Array(examples * pairs)
   const step = packedRows(width)
-  beginArena()
   const products = arenaArray(phi, Math.min(step, examples) * length)
   for (let from = 0; from < examples; from += step) {
     const count = Math.min(step, examples - from)
