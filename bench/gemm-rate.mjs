@@ -9,7 +9,7 @@ if (!isMainThread && workerData?.gemmRate !== undefined) parentPort.postMessage(
 
 /** All rates: { cores, build, typescript: { float32, float64 }, onnxruntime?: { float32, float64 } }. */
 export async function gemmRates({ quick }) {
-  const [order, seconds, cores] = quick ? [128, 0.05, availableParallelism()] : [768, 1.5, availableParallelism()]
+  const [order, seconds, cores] = quick ? [128, 0.05, availableParallelism()] : [768, 4, availableParallelism()]
   const rates = { cores, build: kernelBuild(), typescript: {}, onnxruntime: {} }
   const runtime = await import('onnxruntime-node').catch(() => undefined)
   for (const dtype of ['float32', 'float64']) {
