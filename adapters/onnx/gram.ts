@@ -41,11 +41,14 @@ export function withGrams(graph: Graph, values: readonly string[], types: Readon
 
 function appendBlocks(builder: GraphBuilder, value: string, n: number, blocks: readonly GramBlock[]): void {
   const rows = builder.node('Reshape', [value, builder.integers([-1, n])])
+  if (blocks.length === 1) {
+    builder.nodes.push({ op: 'Gemm', inputs: [rows, rows], outputs: [gramName(value, 0)], attributes: { transA: 1 } })
+    return
+  }
   const transposed = builder.node('Transpose', [rows], { perm: [1, 0] })
   blocks.forEach(({ from, to }, i) => {
-    const product = { op: 'MatMul', attributes: {}, outputs: [gramName(value, i)] }
-    if (blocks.length === 1) builder.nodes.push({ ...product, op: 'Gemm', inputs: [rows, rows], attributes: { transA: 1 } })
-    else builder.nodes.push({ ...product, inputs: [slice(builder, transposed, from, to, 0), to === n ? rows : slice(builder, rows, 0, to, 1)] })
+    const inputs = [slice(builder, transposed, from, to, 0), to === n ? rows : slice(builder, rows, 0, to, 1)]
+    builder.nodes.push({ op: 'MatMul', inputs, outputs: [gramName(value, i)], attributes: {} })
   })
 }
 

@@ -1,6 +1,6 @@
 /** @file Posterior with a full precision matrix, through its Cholesky factor. */
 import { NumericalError } from '../errors.js'
-import { cholesky, gemm, symmetricEigen, syrk, triangularSolve } from '../kernels/linear-algebra.js'
+import { cholesky, choleskyInverse, gemm, symmetricEigen, triangularSolve } from '../kernels/linear-algebra.js'
 import type { Curvature, ParameterSlot } from '../curvature/curvature.js'
 import type { RandomGenerator } from '../random.js'
 import { solveLower, transpose, whitenWith } from './full-variance.js'
@@ -23,7 +23,7 @@ function fullPosteriorWith(curvature: FullCurvature, values: () => Float64Array,
   const precision = (): Float64Array => precisionOf(curvature, slots, settings)
   const factor = once(() => choleskyFactor(precision(), size))
   const logDetPrecision = once(() => logDetOf(factor(), size))
-  const covariance = once(() => inverse(factor(), size))
+  const covariance = once(() => choleskyInverse(size, factor()))
   return {
     structure: 'full',
     size, slots, curvature, mean, settings,
@@ -76,15 +76,6 @@ function logDetOf(lower: Float64Array, size: number): number {
   let sum = 0
   for (let i = 0; i < size; i++) sum += Math.log(lower[i * size + i])
   return 2 * sum
-}
-
-function inverse(lower: Float64Array, size: number): Float64Array {
-  const root = new Float64Array(size * size)
-  for (let i = 0; i < size; i++) root[i * size + i] = 1
-  triangularSolve(false, size, size, lower, root)
-  const result = new Float64Array(size * size)
-  syrk(size, size, 1, root, 0, result)
-  return result
 }
 
 function draw(lower: Float64Array, mean: Float64Array, count: number, random: RandomGenerator): Float64Array {
