@@ -2,8 +2,8 @@
  * @file Arrays as they lie in files: an element type, a shape, little-endian row-major bytes, often a view of the file at any
  * alignment. The core knows four dtypes; everything that files hold beside them is converted here.
  */
-import { UntrustedInputError } from '../core/errors.js'
-import { allocate, type DType, sizeOf, type Tensor } from '../core/tensor.js'
+import { UntrustedInputError } from '../core/errors/errors.js'
+import { allocate, type DType, sizeOf, type Tensor } from '../core/tensor/tensor.js'
 
 /** Element types of files that hold weights. */
 export type FileDType =

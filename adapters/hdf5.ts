@@ -6,8 +6,8 @@
  * those of files made to provoke them, come out as UntrustedInputError.
  */
 import type * as H5wasm from 'h5wasm'
-import { LaplaceError, ResourceError, UntrustedInputError } from '../core/errors.js'
-import { type Tensor, sizeOf } from '../core/tensor.js'
+import { LaplaceError, ResourceError, UntrustedInputError } from '../core/errors/errors.js'
+import { type Tensor, sizeOf } from '../core/tensor/tensor.js'
 
 /** A group of an open HDF5 file. */
 export interface Hdf5Group {

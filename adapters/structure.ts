@@ -1,7 +1,7 @@
 /** @file Typed access to the fields of fitted objects that clients send: numbers, arrays, words, all checked. */
-import { DataError, OptionError } from '../core/errors.js'
-import { oneOf } from '../core/suggest.js'
-import { formatShape, type Tensor } from '../core/tensor.js'
+import { DataError, OptionError } from '../core/errors/errors.js'
+import { oneOf } from '../core/errors/suggest.js'
+import { formatShape, type Tensor } from '../core/tensor/tensor.js'
 
 /** The fields of a fitted object, `what` for messages. */
 export interface Structure { readonly what: string, readonly fields: Readonly<Record<string, unknown>> }

@@ -1,6 +1,6 @@
 /** @file The command line's arguments: tables of options, checked, with the nearest right word when one is wrong. */
 import { parseArgs } from 'node:util'
-import { nearestWord } from '../core/suggest.js'
+import { nearestWord } from '../core/errors/suggest.js'
 
 /** A wrong use of the command line: printed without a stack, exit code 2. */
 export class UsageError extends Error {

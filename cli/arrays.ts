@@ -2,9 +2,9 @@
 import { toTensor } from '../adapters/file-tensor.js'
 import { readSafetensorsTensors } from '../adapters/safetensors/index.js'
 import { isZip, openZip } from '../adapters/zip/index.js'
-import { DataError } from '../core/errors.js'
-import { nearestWord } from '../core/suggest.js'
-import { formatShape, type Tensor } from '../core/tensor.js'
+import { DataError } from '../core/errors/errors.js'
+import { nearestWord } from '../core/errors/suggest.js'
+import { formatShape, type Tensor } from '../core/tensor/tensor.js'
 import { readNpy } from './npy.js'
 import { ZIP_FUNCTIONS } from '../node/zip-functions.js'
 

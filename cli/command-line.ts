@@ -1,6 +1,6 @@
 /** @file The command line: which command is meant, what help says, how errors are shown, which exit code they give. */
-import { LaplaceError, OptionError } from '../core/errors.js'
-import { nearestWord } from '../core/suggest.js'
+import { LaplaceError, OptionError } from '../core/errors/errors.js'
+import { nearestWord } from '../core/errors/suggest.js'
 import { optionHelp, readArguments, UsageError } from './arguments.js'
 import type { Command } from './command.js'
 import { FileError } from './files.js'

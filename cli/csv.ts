@@ -1,7 +1,7 @@
 /** @file Comma-separated examples: numbers in every column but the targets', which may be text. */
 import { parse } from 'csv-parse/sync'
-import { DataError } from '../core/errors.js'
-import { nearestWord } from '../core/suggest.js'
+import { DataError } from '../core/errors/errors.js'
+import { nearestWord } from '../core/errors/suggest.js'
 
 /** One column of answers. */
 export interface TargetColumn {

@@ -1,9 +1,9 @@
 /** @file Examples from files: CSV, NumPy's `.npy` and `.npz`, safetensors. Recognised by content. */
 import { looksLikeSafetensors } from '../adapters/safetensors/index.js'
 import { isZip } from '../adapters/zip/index.js'
-import { DataError } from '../core/errors.js'
-import type { Likelihood } from '../core/options.js'
-import { float64, formatShape, type Tensor } from '../core/tensor.js'
+import { DataError } from '../core/errors/errors.js'
+import type { Likelihood } from '../core/options/words.js'
+import { float64, formatShape, type Tensor } from '../core/tensor/tensor.js'
 import { chooseArray, readNamedArrays } from './arrays.js'
 import { readCsv } from './csv.js'
 import { readBytes, withFileName } from './files.js'

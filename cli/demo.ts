@@ -1,10 +1,10 @@
 /** @file `polylaplace demo`: a trained network made Bayesian, on bundled data, without any option. */
 import { readOnnx } from '../adapters/onnx/index.js'
 import type { Graph } from '../core/graph/graph.js'
-import { laplace } from '../core/laplace.js'
-import type { LaplacePosterior } from '../core/laplace-posterior.js'
+import { laplace } from '../core/laplace/laplace.js'
+import type { LaplacePosterior } from '../core/laplace/laplace-posterior.js'
 import { auroc, type Metrics, metrics } from '../core/metrics/index.js'
-import { rows, type Tensor } from '../core/tensor.js'
+import { rows, type Tensor } from '../core/tensor/tensor.js'
 import type { Command } from './command.js'
 import { type Digits, noise, readDigits, rotated, SIDE } from './digits.js'
 import { packageFile, packageVersion } from './package-files.js'

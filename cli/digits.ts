@@ -1,6 +1,6 @@
 /** @file The bundled data of the demo: handwritten digits, and pictures that are none. */
-import { randomGenerator } from '../core/random.js'
-import { rows, tensor, type Tensor } from '../core/tensor.js'
+import { randomGenerator } from '../core/tensor/random.js'
+import { rows, tensor, type Tensor } from '../core/tensor/tensor.js'
 import { packageFile } from './package-files.js'
 
 /** Pixels on a side of a picture. */

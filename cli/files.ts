@@ -1,6 +1,6 @@
 /** @file Files of the command line, with errors that name them. */
 import { readFile, writeFile } from 'node:fs/promises'
-import { LaplaceError } from '../core/errors.js'
+import { LaplaceError } from '../core/errors/errors.js'
 
 /** A file cannot be read or written; shown as it is. */
 export class FileError extends Error {

@@ -1,11 +1,11 @@
 /** @file `polylaplace fit`: a network and training data become a posterior file. */
-import { laplace } from '../core/laplace.js'
-import type { LaplaceOptions } from '../core/laplace-options.js'
-import type { PosteriorSummary } from '../core/laplace-posterior.js'
+import { laplace } from '../core/laplace/laplace.js'
+import type { LaplaceOptions } from '../core/options/laplace-options.js'
+import type { PosteriorSummary } from '../core/laplace/laplace-posterior.js'
 import {
   CURVATURES, ENGINES, KFAC_APPROXIMATIONS, type Likelihood, LIKELIHOODS, PRECISIONS, PRIOR_STRUCTURES, STRUCTURES, SUBSETS, TUNE_METHODS,
-} from '../core/options.js'
-import { oneOf } from '../core/suggest.js'
+} from '../core/options/words.js'
+import { oneOf } from '../core/errors/suggest.js'
 import { nodeHost } from '../node/host.js'
 import { type Arguments, type OptionTable, UsageError } from './arguments.js'
 import type { Command } from './command.js'

@@ -1,5 +1,5 @@
 /** @file JSON on stdout: tensors as nested lists, typed arrays as lists. */
-import type { Tensor } from '../core/tensor.js'
+import type { Tensor } from '../core/tensor/tensor.js'
 
 /** A tensor as nested arrays. */
 export function nested(value: Tensor): unknown {

@@ -1,5 +1,5 @@
 /** @file Text labels kept in the posterior's file, so that predictions name classes as the training data did. */
-import { isRecord, readContainer, type Tree, writeContainer } from '../core/container.js'
+import { isRecord, readContainer, type Tree, writeContainer } from '../core/storage/container.js'
 
 const KIND = 'posterior'
 

@@ -2,7 +2,7 @@
 import { basename, dirname } from 'node:path'
 import { describeFile, type FileDescription, formatOf, FORMATS, type NetworkHints, readNetwork } from '../adapters/network/index.js'
 import type { Graph } from '../core/graph/graph.js'
-import { oneOf } from '../core/suggest.js'
+import { oneOf } from '../core/errors/suggest.js'
 import { type Arguments, type OptionTable, UsageError } from './arguments.js'
 import { readBytes, withFileName } from './files.js'
 import { readExternalData } from '../node/external-data.js'

@@ -1,6 +1,6 @@
 /** @file NumPy's `.npy` arrays (numpy.lib.format, versions 1 to 3). */
-import { UntrustedInputError } from '../core/errors.js'
-import { type DType, sizeOf, type Tensor } from '../core/tensor.js'
+import { UntrustedInputError } from '../core/errors/errors.js'
+import { type DType, sizeOf, type Tensor } from '../core/tensor/tensor.js'
 
 const MAGIC = '\u0093NUMPY'
 

@@ -1,7 +1,7 @@
 /** @file Predictions as the command line shows and writes them. */
-import type { Prediction } from '../core/prediction.js'
-import type { Likelihood } from '../core/options.js'
-import { float64, type Tensor } from '../core/tensor.js'
+import type { Prediction } from '../core/laplace/prediction.js'
+import type { Likelihood } from '../core/options/words.js'
+import { float64, type Tensor } from '../core/tensor/tensor.js'
 import { nested } from './json.js'
 import { formatNumber, table } from './table.js'
 

@@ -1,7 +1,7 @@
 /** @file The answers of a CSV file as the likelihoods want them: text labels become numbers. */
-import { DataError } from '../core/errors.js'
-import type { Likelihood } from '../core/options.js'
-import { float64, type Tensor, tensor } from '../core/tensor.js'
+import { DataError } from '../core/errors/errors.js'
+import type { Likelihood } from '../core/options/words.js'
+import { float64, type Tensor, tensor } from '../core/tensor/tensor.js'
 import type { TargetColumn } from './csv.js'
 
 /** What text labels stood for when the posterior was fitted. */

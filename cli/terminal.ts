@@ -1,5 +1,5 @@
 /** @file What a command writes to: results on stdout, remarks and progress on stderr. */
-import type { Progress } from '../core/progress.js'
+import type { Progress } from '../core/budget/progress.js'
 
 /** Where a command writes. Tests give their own. */
 export interface Terminal {

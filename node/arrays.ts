@@ -3,8 +3,8 @@
  */
 import ndarray from 'ndarray'
 import type { NdArray } from 'ndarray'
-import { DataError } from '../core/errors.js'
-import { allocate, type DType, sizeOf, type Tensor } from '../core/tensor.js'
+import { DataError } from '../core/errors/errors.js'
+import { allocate, type DType, sizeOf, type Tensor } from '../core/tensor/tensor.js'
 
 /** Nested arrays of numbers: rows of numbers, images as arrays of rows, ... */
 export type NestedNumbers = readonly (number | NestedNumbers)[]

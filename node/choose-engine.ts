@@ -1,7 +1,7 @@
 /** @file The engine for a request, in the calling thread and in worker threads alike. */
 import type { Engine } from '../core/engine/engine.js'
 import { typescriptEngine } from '../core/engine/typescript.js'
-import type { EngineRequest } from '../core/host.js'
+import type { EngineRequest } from '../core/parallel/runtime.js'
 import { loadOnnxRuntime } from './load-onnxruntime.js'
 
 /** Multiplications from which on `auto` takes ONNX Runtime where it is installed: below, loading it takes longer than it saves. */

@@ -2,7 +2,7 @@
 import { closeSync, constants, fstatSync, lstatSync, openSync, readSync, realpathSync } from 'node:fs'
 import { isAbsolute, join, relative, sep } from 'node:path'
 import { type ExternalData, externalLocations } from '../adapters/onnx/index.js'
-import { UntrustedInputError } from '../core/errors.js'
+import { UntrustedInputError } from '../core/errors/errors.js'
 
 export interface ExternalDataOptions {
   /**

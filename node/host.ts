@@ -1,5 +1,5 @@
 /** @file What Node brings to the core: worker threads, and a package for small linear systems that is loaded only when the evidence of few hyper-parameters is maximised. */
-import type { Host } from '../core/host.js'
+import type { Host } from '../core/parallel/runtime.js'
 import type { SmallSolver } from '../core/tuning/newton.js'
 import ndarray from 'ndarray'
 import { chooseEngine } from './choose-engine.js'

@@ -1,6 +1,6 @@
 /** @file The options as Node programs give them: combinations that cannot work do not type-check. */
-import type { LaplaceOptions as CoreOptions } from '../core/laplace-options.js'
-import type { Progress } from '../core/progress.js'
+import type { LaplaceOptions as CoreOptions } from '../core/options/laplace-options.js'
+import type { Progress } from '../core/budget/progress.js'
 import type { ArrayInput } from './arrays.js'
 
 /** Examples and their labels, as arrays of any kind that the package accepts. */

@@ -1,11 +1,11 @@
 /** @file The fitted posterior at the public border: arrays in, ndarrays out. */
 import type { NdArray } from 'ndarray'
-import type { CurvatureMatrix } from '../core/curvature-matrix.js'
-import { type LaplacePosterior, type PosteriorSummary, type PredictOptions, type PriorChanges, type TuneOptions } from '../core/laplace-posterior.js'
-import type { Likelihood, Predictive, Structure, Subset, TuneMethod } from '../core/options.js'
-import type { Prediction as TensorPrediction } from '../core/prediction.js'
-import type { WorkOptions as CoreWork } from '../core/progress.js'
-import type { Tensor } from '../core/tensor.js'
+import type { CurvatureMatrix } from '../core/posterior/curvature-matrix.js'
+import { type LaplacePosterior, type PosteriorSummary, type PredictOptions, type PriorChanges, type TuneOptions } from '../core/laplace/laplace-posterior.js'
+import type { Likelihood, Predictive, Structure, Subset, TuneMethod } from '../core/options/words.js'
+import type { Prediction as TensorPrediction } from '../core/laplace/prediction.js'
+import type { WorkOptions as CoreWork } from '../core/budget/progress.js'
+import type { Tensor } from '../core/tensor/tensor.js'
 import { type ArrayInput, toNdArray, toTensor } from './arrays.js'
 import type { ArrayBatch, WorkOptions } from './options.js'
 

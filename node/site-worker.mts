@@ -1,9 +1,9 @@
 /** @file The module of a worker thread: places of networks, called by messages. */
 import { parentPort } from 'node:worker_threads'
 import { curvatureArrays } from '../core/curvature/accumulate.js'
-import { InternalError, LaplaceError } from '../core/errors.js'
+import { InternalError, LaplaceError } from '../core/errors/errors.js'
 import type { PosteriorParts } from '../core/posterior/posterior-parts.js'
-import { type FitSums, type OwningSite, type Site, siteFrom, type SiteSetup } from '../core/site.js'
+import { type FitSums, type OwningSite, type Site, siteFrom, type SiteSetup } from '../core/parallel/worker.js'
 import { chooseEngine } from './choose-engine.js'
 import type { FromSite, SiteCall, ToSite } from './site-messages.js'
 

@@ -1,11 +1,11 @@
 /** @file Worker threads that compute batches: started at the first large piece of work, shared by all networks, ended with the process. */
 import { availableParallelism } from 'node:os'
 import { Worker } from 'node:worker_threads'
-import { InternalError, LaplaceError } from '../core/errors.js'
-import type { Team } from '../core/host.js'
+import { InternalError, LaplaceError } from '../core/errors/errors.js'
+import type { Team } from '../core/parallel/runtime.js'
 import type { PosteriorParts } from '../core/posterior/posterior-parts.js'
-import type { Site, SiteSetup } from '../core/site.js'
-import type { Tensor, TensorData } from '../core/tensor.js'
+import type { Site, SiteSetup } from '../core/parallel/worker.js'
+import type { Tensor, TensorData } from '../core/tensor/tensor.js'
 import type { FromSite, SiteCall, ToSite } from './site-messages.js'
 
 /** The worker's module lies beside this one: in TypeScript where tests run the sources, else as it was built. */

@@ -1,7 +1,7 @@
 /** @file Arrays on the wire: `{dtype, shape, order, data}` and back. */
-import { DataError } from '../core/errors.js'
-import { oneOf } from '../core/suggest.js'
-import { sizeOf, type Tensor } from '../core/tensor.js'
+import { DataError } from '../core/errors/errors.js'
+import { oneOf } from '../core/errors/suggest.js'
+import { sizeOf, type Tensor } from '../core/tensor/tensor.js'
 import { isMap, own } from './decoded-map.js'
 import type { WireMap } from './encode.js'
 import { MAX_RANK } from './limits.js'

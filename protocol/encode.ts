@@ -4,7 +4,7 @@
  * A general encoder would copy bulk data twice (into its growing buffer, and out of it for the thread that writes), and
  * picks the width of map headers by other rules; the canonical form makes fixtures comparable byte for byte.
  */
-import { InternalError } from '../core/errors.js'
+import { InternalError } from '../core/errors/errors.js'
 import { HEADER_BYTES } from './frame.js'
 
 /** What messages are made of. Keys whose value is undefined are left out. */

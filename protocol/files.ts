@@ -1,7 +1,7 @@
 /** @file Files that requests name: only regular files below the folders that the server was started with. */
 import { closeSync, constants, fstatSync, openSync, readSync, realpathSync } from 'node:fs'
 import { isAbsolute, relative, resolve } from 'node:path'
-import { ProtocolError } from '../core/errors.js'
+import { ProtocolError } from '../core/errors/errors.js'
 import type { FileData } from './arrays.js'
 import { isMap, own } from './decoded-map.js'
 

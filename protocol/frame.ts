@@ -4,7 +4,7 @@
  * The reader takes chunks as they come and never joins more than one frame: a body's buffer is allocated once, after its
  * length was checked and the first part of it has really come.
  */
-import { ProtocolError } from '../core/errors.js'
+import { ProtocolError } from '../core/errors/errors.js'
 import { CLAIM_PROOF } from './limits.js'
 
 /** Bytes of a frame's header. */

@@ -1,5 +1,5 @@
 /** @file The handles of a connection: names of the networks, fits and posteriors that live in the compute threads. */
-import { ProtocolError, ResourceError } from '../core/errors.js'
+import { ProtocolError, ResourceError } from '../core/errors/errors.js'
 import { type DecodedMap, own } from './decoded-map.js'
 
 export type HandleKind = 'model' | 'fit' | 'posterior'

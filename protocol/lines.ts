@@ -1,5 +1,5 @@
 /** @file Frames as lines of base64, for hosts whose pipes carry text only. */
-import { ProtocolError } from '../core/errors.js'
+import { ProtocolError } from '../core/errors/errors.js'
 import { createFrameReader, type FrameReader, HEADER_BYTES } from './frame.js'
 
 const NEWLINE = 0x0a

@@ -1,5 +1,5 @@
 /** @file The messages: what they hold, how requests are checked and answers are made. */
-import { ERROR_CODES, type ErrorCode, type ErrorData, LaplaceError, ProtocolError } from '../core/errors.js'
+import { ERROR_CODES, type ErrorCode, type ErrorData, LaplaceError, ProtocolError } from '../core/errors/errors.js'
 import { type DecodedMap, isMap, own } from './decoded-map.js'
 import type { WireMap, WireValue } from './encode.js'
 

@@ -1,6 +1,6 @@
 /** @file The methods of docs/protocol.md section 5, by name, and the state of the compute thread that carries them out. */
 import { nodeHost } from '../node/host.js'
-import { ProtocolError } from '../core/errors.js'
+import { ProtocolError } from '../core/errors/errors.js'
 import { createFileReader } from './files.js'
 import type { MethodName } from './method-table.js'
 import { functionalSamples, functionalVariance, logMarginalLikelihood, logProb, predict, predictiveSamples, sample } from './methods/asking.js'

@@ -1,5 +1,5 @@
 /** @file Typed access to the parameters of a request. Every function throws ProtocolError PROTOCOL naming the parameter. */
-import { ProtocolError } from '../core/errors.js'
+import { ProtocolError } from '../core/errors/errors.js'
 import { type DecodedMap, isMap, own } from './decoded-map.js'
 
 function wrong(key: string, expected: string, value: unknown): ProtocolError {

@@ -4,7 +4,7 @@
  * The I/O thread keeps the queues, so that a waiting job is cancelled without asking its thread, and sends a job only when the one
  * before is done. A running job is cancelled through a flag in shared memory that the computation polls.
  */
-import { CancelledError, InternalError, ResourceError } from '../core/errors.js'
+import { CancelledError, InternalError, ResourceError } from '../core/errors/errors.js'
 import type { DecodedMap } from './decoded-map.js'
 import { CANCEL_GRACE_MS } from './limits.js'
 import type { ProgressReport } from './messages.js'

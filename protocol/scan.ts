@@ -5,7 +5,7 @@
  * UTF-8, integers that doubles cannot hold). Every one of those is refused here, in one pass that allocates only the set of keys of
  * the open maps and jumps over bulk data.
  */
-import { UntrustedInputError } from '../core/errors.js'
+import { UntrustedInputError } from '../core/errors/errors.js'
 import { MAX_DEPTH, MAX_ITEMS, MAX_TOTAL_ITEMS } from './limits.js'
 
 const FORBIDDEN_KEY = '__proto__'

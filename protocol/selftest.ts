@@ -1,6 +1,6 @@
 /** @file `--selftest`: every kind of message there and back, and a fit whose posterior is known in closed form. */
-import { InternalError } from '../core/errors.js'
-import { float64 } from '../core/tensor.js'
+import { InternalError } from '../core/errors/errors.js'
+import { float64 } from '../core/tensor/tensor.js'
 import { tensorFromWire, tensorToWire } from './arrays.js'
 import { decodeMessage } from './decode.js'
 import { type DecodedMap, own } from './decoded-map.js'

@@ -1,7 +1,7 @@
 /** @file The server: joins streams of bytes to a session, and ends when its client does. */
 import type { Writable } from 'node:stream'
 import { Worker } from 'node:worker_threads'
-import { ProtocolError } from '../core/errors.js'
+import { ProtocolError } from '../core/errors/errors.js'
 import { createFrameReader, type FrameReader } from './frame.js'
 import type { Input } from './input.js'
 import { CONNECT_MS, DRAIN_MS, OUTPUT_HIGH_WATER, PARENT_POLL_MS } from './limits.js'

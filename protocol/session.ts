@@ -3,8 +3,8 @@
  *
  * Nothing here computes, waits or knows how bytes travel, so that tests drive it with plain function calls.
  */
-import { CancelledError, ProtocolError } from '../core/errors.js'
-import { nearestWord } from '../core/suggest.js'
+import { CancelledError, ProtocolError } from '../core/errors/errors.js'
+import { nearestWord } from '../core/errors/suggest.js'
 import { WIRE_DTYPES } from './arrays.js'
 import { decodeMessage } from './decode.js'
 import { type DecodedMap, own } from './decoded-map.js'

@@ -1,5 +1,5 @@
 /** @file What a compute thread does with the messages of the I/O thread: one method after another, each with a way to stop and to report. */
-import type { CancelSignal } from '../core/progress.js'
+import type { CancelSignal } from '../core/budget/progress.js'
 import type { DecodedMap } from './decoded-map.js'
 import { encodeFrame, type WireMap } from './encode.js'
 import { PROGRESS_INTERVAL_MS } from './limits.js'

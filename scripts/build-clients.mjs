@@ -68,22 +68,22 @@ async function writeServer(folder, files) {
   for (const [name, text] of files) await writeFile(join(folder, name), text)
 }
 
-/** The table of core/errors.ts, by bundling it: the clients' classes can then not differ from it. */
+/** The table of core/errors/errors.ts, by bundling it: the clients' classes can then not differ from it. */
 async function errorTable() {
-  const [text] = (await bundle({ errors: 'core/errors.ts' })).values()
+  const [text] = (await bundle({ errors: 'core/errors/errors.ts' })).values()
   const { ERROR_CODES } = await import(`data:text/javascript;base64,${Buffer.from(text.replace(REQUIRE, '')).toString('base64')}`)
   return Object.entries(ERROR_CODES)
 }
 
 function pythonTable(entries) {
   const lines = entries.map(([name, { number, family, meaning }]) => `    "${name}": (${number}, "${family}", ${JSON.stringify(meaning)}),`)
-  return ['"""The error codes. Written from core/errors.ts by `npm run build`; do not edit."""', '', '# fmt: off',
+  return ['"""The error codes. Written from core/errors/errors.ts by `npm run build`; do not edit."""', '', '# fmt: off',
     '#: name: (number, class, meaning)', 'ERROR_TABLE: dict[str, tuple[int, str, str]] = {', ...lines, '}', ''].join('\n')
 }
 
 function rTable(entries) {
   const column = pick => entries.map(([name, entry]) => `    ${JSON.stringify(pick(name, entry))}`).join(',\n')
-  return ['# The error codes. Written from core/errors.ts by `npm run build`; do not edit.', 'error_table <- data.frame(',
+  return ['# The error codes. Written from core/errors/errors.ts by `npm run build`; do not edit.', 'error_table <- data.frame(',
     `  name = c(\n${column(name => name)}\n  ),`, `  number = c(\n${column((_, e) => e.number)}\n  ),`, `  family = c(\n${column((_, e) => e.family)}\n  ),`,
     `  meaning = c(\n${column((_, e) => e.meaning)}\n  ),`, '  stringsAsFactors = FALSE', ')', ''].join('\n')
 }
@@ -93,7 +93,7 @@ function markdownTable(entries) {
     const condition = `laplace_error_${family.replace(/Error$/, '').replace(/([a-z])([A-Z])/g, '$1_$2').toLowerCase()}`
     return `| ${number} | \`${name}\` | \`${family}\` | \`${condition}\` | ${meaning} |`
   })
-  return ['# Error codes', '', 'Written from `core/errors.ts` by `npm run build`. The class is the same in TypeScript and Python; R has condition classes.', '',
+  return ['# Error codes', '', 'Written from `core/errors/errors.ts` by `npm run build`. The class is the same in TypeScript and Python; R has condition classes.', '',
     '| number | code | class | R condition | meaning |', '|---|---|---|---|---|', ...rows, ''].join('\n')
 }
 

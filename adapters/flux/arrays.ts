@@ -4,7 +4,7 @@
  * Julia stores arrays column-major, so the bytes of an array of size (a, b, c) are those of a row-major array of shape
  * c x b x a. The readers use that: a Flux batch of images (W, H, C, N) is our N x C x H x W, byte for byte.
  */
-import { UntrustedInputError } from '../../core/errors.js'
+import { UntrustedInputError } from '../../core/errors/errors.js'
 import { type Bson, type BsonDocument, isDocument } from './bson.js'
 import { type JuliaFile, halfToNumber, itemsOf, malformed, numberOf, resolve, structOf, tagOf, typeOf } from './julia.js'
 

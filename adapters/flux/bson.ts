@@ -5,7 +5,7 @@
  * is plain data: no `Long`, `Code` or `DBRef` object can appear.
  */
 import { deserialize } from 'bson'
-import { UntrustedInputError } from '../../core/errors.js'
+import { UntrustedInputError } from '../../core/errors/errors.js'
 
 /** Bounds on what a BSON file may hold. */
 export interface BsonLimits {

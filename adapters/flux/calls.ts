@@ -4,7 +4,7 @@
  * Dimensions count from 1 in Julia's order: dimension d of an array of rank r is axis r - d of the graph's value, and
  * dimension r is the batch.
  */
-import { sizeOf } from '../../core/tensor.js'
+import { sizeOf } from '../../core/tensor/tensor.js'
 import { pointwise } from './activations.js'
 import type { JuliaArray } from './arrays.js'
 import { type Emission, type Value, constantArray, emit } from './emission.js'

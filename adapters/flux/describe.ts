@@ -1,5 +1,5 @@
 /** @file What a Flux file holds, in words: for `polylaplace inspect`. */
-import { LaplaceError } from '../../core/errors.js'
+import { LaplaceError } from '../../core/errors/errors.js'
 import { arrayOf } from './arrays.js'
 import { openJulia } from './julia.js'
 import { type FluxLayer, type FluxReader, arraysOf, layerOf } from './layers.js'

@@ -1,7 +1,7 @@
 /** @file The state while a Flux network is written as a graph: values with their shapes, shared parameters. */
-import { GraphError } from '../../core/errors.js'
+import { GraphError } from '../../core/errors/errors.js'
 import type { GraphBuilder } from '../../core/graph/builder.js'
-import { type Tensor, formatShape, sizeOf, tensor } from '../../core/tensor.js'
+import { type Tensor, formatShape, sizeOf, tensor } from '../../core/tensor/tensor.js'
 import type { JuliaArray } from './arrays.js'
 import type { FluxLayer, FluxReader } from './layers.js'
 

@@ -3,8 +3,8 @@
  *
  * Flux lists widths before heights; the graph's axes are reversed (N x C x H x W), and so is every list of sizes here.
  */
-import { UntrustedInputError } from '../../core/errors.js'
-import { sizeOf } from '../../core/tensor.js'
+import { UntrustedInputError } from '../../core/errors/errors.js'
+import { sizeOf } from '../../core/tensor/tensor.js'
 import { type Emission, type Value, constantArray, emit, misfit, parameter, vectorForm } from './emission.js'
 import type { ConvLayer } from './layers.js'
 

@@ -6,7 +6,7 @@
  * object headers of version 2, links in the header, contiguous or compact data. Sizes and offsets follow the HDF5 file
  * format specification, version 3. Nothing is written and nothing outside of the given bytes is read.
  */
-import { UntrustedInputError } from '../../core/errors.js'
+import { UntrustedInputError } from '../../core/errors/errors.js'
 
 /** A type of stored values. */
 export type H5Type =

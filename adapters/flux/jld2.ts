@@ -1,6 +1,6 @@
 /** @file Arrays of numbers by name from a JLD2 file: `Flux.state(model)` saved with `jldsave`, or arrays of one's own. */
-import { UntrustedInputError } from '../../core/errors.js'
-import { type Tensor } from '../../core/tensor.js'
+import { UntrustedInputError } from '../../core/errors/errors.js'
+import { type Tensor } from '../../core/tensor/tensor.js'
 import type { JuliaArray } from './arrays.js'
 import { type H5Dataset, type H5Object, type H5Type, type Jld2File, objectAt, openJld2, referenceTarget } from './jld2-file.js'
 import { halfToNumber } from './julia.js'

@@ -5,7 +5,7 @@
  * functions here answer what it stands for: a struct, a tuple, a symbol, a number. Back references are followed one at
  * a time when somebody asks, because they form cycles and because shared objects must not be copied.
  */
-import { UntrustedInputError } from '../../core/errors.js'
+import { UntrustedInputError } from '../../core/errors/errors.js'
 import { type Bson, type BsonDocument, type BsonList, isDocument, isList, readBson } from './bson.js'
 
 /** A file: the variables given to `BSON.@save`, and the objects that occur more than once. */

@@ -4,7 +4,7 @@
  * BSON.jl stores the fields of a struct by position only. The tables of field names below are the declarations of Flux
  * from 0.4 to 0.16; versions are told apart by the number of fields.
  */
-import { UntrustedInputError } from '../../core/errors.js'
+import { UntrustedInputError } from '../../core/errors/errors.js'
 import { type ArrayCache, type JuliaArray, arrayOf } from './arrays.js'
 import type { Bson } from './bson.js'
 import { type FluxFunction, functionOf } from './functions.js'

@@ -1,8 +1,8 @@
 /** @file Writes a Flux network as a graph, layer by layer. */
-import { GraphError } from '../../core/errors.js'
+import { GraphError } from '../../core/errors/errors.js'
 import { GraphBuilder } from '../../core/graph/builder.js'
 import { BATCH, type Graph } from '../../core/graph/graph.js'
-import { type Precision, sizeOf, tensor } from '../../core/tensor.js'
+import { type Precision, sizeOf, tensor } from '../../core/tensor/tensor.js'
 import type { JuliaArray } from './arrays.js'
 import { flatten } from './calls.js'
 import { type Emission, type Value, count, emit, misfit, parameter, vectorForm } from './emission.js'

@@ -1,8 +1,8 @@
 /** @file Reads Flux networks saved with BSON.jl. */
-import { GraphError, LaplaceError, OptionError, UntrustedInputError } from '../../core/errors.js'
+import { GraphError, LaplaceError, OptionError, UntrustedInputError } from '../../core/errors/errors.js'
 import type { Graph } from '../../core/graph/graph.js'
-import { nearestWord } from '../../core/suggest.js'
-import { formatShape } from '../../core/tensor.js'
+import { nearestWord } from '../../core/errors/suggest.js'
+import { formatShape } from '../../core/tensor/tensor.js'
 import { gpuArrayError } from './arrays.js'
 import type { Emission } from './emission.js'
 import { type Demand, demandOf, featureShapes, shapeFor, sizesToTry } from './input-shape.js'

@@ -5,8 +5,8 @@
  * calls: they are read as one step from their initial state (N x F), or as a sequence when the input has a time axis.
  * The initial state is kept fixed.
  */
-import { GraphError } from '../../core/errors.js'
-import { sizeOf, tensor } from '../../core/tensor.js'
+import { GraphError } from '../../core/errors/errors.js'
+import { sizeOf, tensor } from '../../core/tensor/tensor.js'
 import type { JuliaArray } from './arrays.js'
 import { type Emission, type Value, emit, misfit, parameter, vectorForm } from './emission.js'
 import type { RecurrentLayer } from './layers.js'

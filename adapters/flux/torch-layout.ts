@@ -4,7 +4,7 @@
  * A Dense weight becomes out x in. A convolution's (w, h, in, out) becomes out x in x h x w with every kernel turned
  * round, because Flux's Conv is a true convolution. Names of normalisations are translated.
  */
-import { type Tensor, sizeOf } from '../../core/tensor.js'
+import { type Tensor, sizeOf } from '../../core/tensor/tensor.js'
 import type { JuliaArray } from './arrays.js'
 import { openJulia } from './julia.js'
 import { contentsOf, readArrays } from './networks.js'

@@ -4,7 +4,7 @@
  * A named function is looked up. An anonymous one is straight-line code over its arguments; each statement is either a
  * call listed in calls.ts, for which nodes are appended, or the end of the import with an error that names the function.
  */
-import { GraphError } from '../../core/errors.js'
+import { GraphError } from '../../core/errors/errors.js'
 import { pointwise } from './activations.js'
 import { arrayOf } from './arrays.js'
 import type { Bson } from './bson.js'

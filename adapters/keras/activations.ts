@@ -1,5 +1,5 @@
 /** @file The activation functions of Keras as graph nodes. */
-import { GraphError } from '../../core/errors.js'
+import { GraphError } from '../../core/errors/errors.js'
 import { type Config, type KerasLayer, field, isConfig, number, text } from './config.js'
 import { type Emission, type Value, channelsLast, emit } from './emission.js'
 

@@ -4,7 +4,7 @@
  * Keras 2 and 3 write the same information in different shapes; both become a list of layers with the names of the
  * layers that feed them.
  */
-import { UntrustedInputError } from '../../core/errors.js'
+import { UntrustedInputError } from '../../core/errors/errors.js'
 
 /** A layer and where its inputs come from. */
 export interface KerasLayer {

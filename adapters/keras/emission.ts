@@ -6,8 +6,8 @@
  */
 import type { GraphBuilder } from '../../core/graph/builder.js'
 import type { Attribute } from '../../core/graph/graph.js'
-import { type Tensor, formatShape, sizeOf, tensor } from '../../core/tensor.js'
-import { UntrustedInputError } from '../../core/errors.js'
+import { type Tensor, formatShape, sizeOf, tensor } from '../../core/tensor/tensor.js'
+import { UntrustedInputError } from '../../core/errors/errors.js'
 import type { KerasLayer } from './config.js'
 
 /** A value; `shape` is one example's in Keras' order, channels last, whatever the order in the graph is. */

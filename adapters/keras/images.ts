@@ -1,6 +1,6 @@
 /** @file Convolutions, pools and padding of Keras. Kernels are stored H x W x in x out; `same` padding follows TensorFlow. */
-import type { Tensor } from '../../core/tensor.js'
-import { GraphError } from '../../core/errors.js'
+import type { Tensor } from '../../core/tensor/tensor.js'
+import { GraphError } from '../../core/errors/errors.js'
 import { activate, activationName } from './activations.js'
 import { type KerasLayer, field, flag, number, sizes, text } from './config.js'
 import { type Value, channelsFirst, channelsLast, emit, expectWeights, misfit, parameter, permuted } from './emission.js'

@@ -1,6 +1,6 @@
 /** @file The layers of Keras as graph nodes, with Keras' meaning of padding and of the order of axes. */
-import { GraphError } from '../../core/errors.js'
-import { type Tensor, float64, formatShape, sizeOf } from '../../core/tensor.js'
+import { GraphError } from '../../core/errors/errors.js'
+import { type Tensor, float64, formatShape, sizeOf } from '../../core/tensor/tensor.js'
 import { activate, activationName, reluLayer } from './activations.js'
 import { type KerasLayer, field, flag, isConfig, number, sizes, text } from './config.js'
 import { convolution, globalPool, pooling, separableConvolution, transposedConvolution, upsampling, zeroPadding } from './images.js'

@@ -1,8 +1,8 @@
 /** @file Reads Keras networks: `.h5` of Keras 2 and 3, `.keras` of Keras 3. */
-import { GraphError, OptionError, UntrustedInputError } from '../../core/errors.js'
+import { GraphError, OptionError, UntrustedInputError } from '../../core/errors/errors.js'
 import { GraphBuilder } from '../../core/graph/builder.js'
 import { BATCH, type Graph } from '../../core/graph/graph.js'
-import type { Precision, Tensor } from '../../core/tensor.js'
+import type { Precision, Tensor } from '../../core/tensor/tensor.js'
 import { type Hdf5Group, isHdf5, withHdf5 } from '../hdf5.js'
 import { isZip, openZip, type ZipArchive, type ZipOptions } from '../zip/index.js'
 import { type KerasLayer, type KerasModel, field, parseConfig, readModel, refuse, text } from './config.js'

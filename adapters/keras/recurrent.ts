@@ -3,8 +3,8 @@
  *
  * Gates are in Keras' order: input, forget, candidate, output for the LSTM; update, reset, candidate for the GRU.
  */
-import { GraphError } from '../../core/errors.js'
-import type { Tensor } from '../../core/tensor.js'
+import { GraphError } from '../../core/errors/errors.js'
+import type { Tensor } from '../../core/tensor/tensor.js'
 import { activate, activationName } from './activations.js'
 import { flag } from './config.js'
 import { type Value, channelsLast, emit, expectWeights, misfit, parameter } from './emission.js'

@@ -1,5 +1,5 @@
 /** @file Finds the arrays of each layer in the weights of a Keras file. */
-import type { Tensor } from '../../core/tensor.js'
+import type { Tensor } from '../../core/tensor/tensor.js'
 import type { Hdf5Group } from '../hdf5.js'
 import { type KerasLayer, refuse } from './config.js'
 

@@ -1,6 +1,6 @@
 /** @file Typed access to a layer's arguments. */
-import { OptionError } from '../../core/errors.js'
-import { nearestWord } from '../../core/suggest.js'
+import { OptionError } from '../../core/errors/errors.js'
+import { nearestWord } from '../../core/errors/suggest.js'
 import { badArchitecture, describeLayer, type LayerSpec } from './layer-spec.js'
 
 /** The arguments of one layer and its place in the architecture, for messages. */

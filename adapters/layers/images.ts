@@ -1,5 +1,5 @@
 /** @file torch's convolutions and pools over one, two or three axes behind the channels. */
-import { formatShape } from '../../core/tensor.js'
+import { formatShape } from '../../core/tensor/tensor.js'
 import { count, flag, integer, integers, isGiven, number, sizes, word } from './arguments.js'
 import type { LayerWriter } from './activations.js'
 import { bias, emit, type Emission, inputMisfit, type LayerContext, misfit, parameter, requiredTensor, statedSize, type Value } from './emission.js'

@@ -4,7 +4,7 @@
  * The first layers say the kind of input (features, images with so many channels, a sequence, tokens). Sizes of images
  * and lengths of sequences are given, or follow from a later Linear layer by trying, or stay open.
  */
-import { OptionError } from '../../core/errors.js'
+import { OptionError } from '../../core/errors/errors.js'
 import type { NamedTensors } from '../file-tensor.js'
 import { count, integers } from './arguments.js'
 import { tensorName } from './emission.js'

@@ -3,8 +3,8 @@
  *
  * It arrives as JSON from a file, a message or a program, so every entry is checked before it is used.
  */
-import { OptionError } from '../../core/errors.js'
-import { nearestWord } from '../../core/suggest.js'
+import { OptionError } from '../../core/errors/errors.js'
+import { nearestWord } from '../../core/errors/suggest.js'
 
 /** One layer: torch's class name, the prefix of its tensors in the file, torch's arguments. */
 export interface LayerSpec {

@@ -1,6 +1,6 @@
 /** @file The layers of an architecture by torch's names. */
-import { OptionError } from '../../core/errors.js'
-import { nearestWord } from '../../core/suggest.js'
+import { OptionError } from '../../core/errors/errors.js'
+import { nearestWord } from '../../core/errors/suggest.js'
 import { ACTIVATIONS, type LayerWriter } from './activations.js'
 import { count, isGiven, knownArguments } from './arguments.js'
 import { bias, emit, type Emission, inputMisfit, type LayerContext, misfit, parameter, requiredTensor, statedSize, type Value } from './emission.js'

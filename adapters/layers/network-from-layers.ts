@@ -1,8 +1,8 @@
 /** @file Builds the graph of a network from its layers and its tensors. */
-import { GraphError, ShapeError } from '../../core/errors.js'
+import { GraphError, ShapeError } from '../../core/errors/errors.js'
 import { GraphBuilder } from '../../core/graph/builder.js'
 import { BATCH, type Graph } from '../../core/graph/graph.js'
-import { formatShape, type Precision, type Tensor } from '../../core/tensor.js'
+import { formatShape, type Precision, type Tensor } from '../../core/tensor/tensor.js'
 import type { NamedTensors } from '../file-tensor.js'
 import { type Emission, listNames } from './emission.js'
 import { type Candidate, candidates, type Demand, demandOf, givenShape, statedShape } from './input-shape.js'

@@ -1,5 +1,5 @@
 /** @file torch's normalisations as graph nodes, in evaluation mode: running statistics are constants. */
-import { sizeOf } from '../../core/tensor.js'
+import { sizeOf } from '../../core/tensor/tensor.js'
 import type { LayerWriter } from './activations.js'
 import { count, flag, integers, number } from './arguments.js'
 import { emit, filled, fixedTensor, inputMisfit, type LayerContext, misfit, optionalTensor, parameter, requiredTensor, statedSize, type Value } from './emission.js'

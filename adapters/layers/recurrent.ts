@@ -4,7 +4,7 @@
  * Gates are in torch's order: input, forget, candidate, output for the LSTM; reset, update, candidate for the GRU. The
  * result is the state at every time (N x T x units), as torch's first output; Select takes one time of it.
  */
-import { GraphError } from '../../core/errors.js'
+import { GraphError } from '../../core/errors/errors.js'
 import type { LayerWriter } from './activations.js'
 import { count, flag, number, word } from './arguments.js'
 import { emit, inputMisfit, type LayerContext, misfit, parameter, requiredTensor, statedSize, tensorName, type Value } from './emission.js'

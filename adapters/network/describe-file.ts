@@ -1,6 +1,6 @@
 /** @file What a file holds, for `inspect`: also where no network can be built from it. */
-import { LaplaceError } from '../../core/errors.js'
-import { summarizeNetwork } from '../../core/network-summary.js'
+import { LaplaceError } from '../../core/errors/errors.js'
+import { summarizeNetwork } from '../../core/laplace/network-summary.js'
 import type { NetworkHints } from './hints.js'
 import { formatOf, readNetwork } from './read-network.js'
 import { type ListedLayer, type Listing, READERS } from './readers.js'

@@ -1,5 +1,5 @@
 /** @file What a caller can say about a file beside its bytes. */
-import { UntrustedInputError } from '../../core/errors.js'
+import { UntrustedInputError } from '../../core/errors/errors.js'
 import type { LayerSpec } from '../layers/index.js'
 import type { OnnxOptions } from '../onnx/index.js'
 import type { Format } from './recognise.js'

@@ -1,8 +1,8 @@
 /** @file Reads a network from a file of any supported format. */
-import { GraphError } from '../../core/errors.js'
-import { removeDead } from '../../core/graph/fold.js'
+import { GraphError } from '../../core/errors/errors.js'
+import { removeDead } from '../../core/passes/fold.js'
 import type { Graph } from '../../core/graph/graph.js'
-import { knownOptions, nearestWord, oneOf } from '../../core/suggest.js'
+import { knownOptions, nearestWord, oneOf } from '../../core/errors/suggest.js'
 import type { NetworkHints } from './hints.js'
 import { READERS } from './readers.js'
 import { type Format, FORMATS, recognise, unsupported } from './recognise.js'

@@ -1,7 +1,7 @@
 /** @file The readers of the formats, each loaded when a file needs it first. */
-import { UntrustedInputError } from '../../core/errors.js'
+import { UntrustedInputError } from '../../core/errors/errors.js'
 import type { Graph } from '../../core/graph/graph.js'
-import type { Tensor } from '../../core/tensor.js'
+import type { Tensor } from '../../core/tensor/tensor.js'
 import { type FileTensor, fromTensor, type NamedTensors } from '../file-tensor.js'
 import type { ZipOptions } from '../zip/index.js'
 import { filesOf, type NetworkHints } from './hints.js'
@@ -88,7 +88,7 @@ export const READERS: Readonly<Record<Format, () => Promise<FormatReader>>> = {
     }
   },
   posterior: async () => {
-    const { readSavedPosterior } = await import('../../core/saved-posterior.js')
+    const { readSavedPosterior } = await import('../../core/storage/posterior-file.js')
     const network = (bytes: Uint8Array): Graph => {
       const { graph } = readSavedPosterior(bytes)
       if (graph === undefined) throw new UntrustedInputError('The posterior was saved without its network.', { format: 'posterior', path: 'network' }, 'UNSUPPORTED_FORMAT')

@@ -1,6 +1,6 @@
 /** @file Tells the format of a file by its content, whatever its name says; nothing is decoded. */
-import { isContainer } from '../../core/container.js'
-import { LaplaceError, UntrustedInputError } from '../../core/errors.js'
+import { isContainer } from '../../core/storage/container.js'
+import { LaplaceError, UntrustedInputError } from '../../core/errors/errors.js'
 import { isJld2 } from '../flux/jld2-file.js'
 import { beginning, beginsWith, type Foreign, foreignSignature, foreignText, TO_ONNX } from '../foreign.js'
 import { isHdf5 } from '../hdf5.js'

@@ -1,7 +1,7 @@
 /** @file Networks of the R packages neuralnet and brulee from the fields of a fit. */
-import { DataError } from '../../core/errors.js'
+import { DataError } from '../../core/errors/errors.js'
 import type { Graph } from '../../core/graph/graph.js'
-import type { Tensor } from '../../core/tensor.js'
+import type { Tensor } from '../../core/tensor/tensor.js'
 import { type FileTensor, fromTensor } from '../file-tensor.js'
 import { activationType, type LayerSpec, networkFromLayers } from '../layers/index.js'
 import { arrays, checkChain, flag, number, type Structure, transposed, word } from '../structure.js'

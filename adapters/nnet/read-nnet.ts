@@ -5,10 +5,10 @@
  * `nconn` where each unit's list begins, `wts` the weights in the same order: for every hidden unit, then every output,
  * the bias first.
  */
-import { DataError } from '../../core/errors.js'
+import { DataError } from '../../core/errors/errors.js'
 import { GraphBuilder } from '../../core/graph/builder.js'
 import { BATCH, type Graph } from '../../core/graph/graph.js'
-import { float64, type Tensor } from '../../core/tensor.js'
+import { float64, type Tensor } from '../../core/tensor/tensor.js'
 import { conflict, count, counts, flag, number, numbers, type Structure } from '../structure.js'
 
 /** The fields of an `nnet` object, as R has them. */

@@ -1,5 +1,5 @@
 /** @file Attributes of ONNX nodes. */
-import { UntrustedInputError } from '../../core/errors.js'
+import { UntrustedInputError } from '../../core/errors/errors.js'
 import type { Attribute } from '../../core/graph/graph.js'
 import { type AttributeMessage, toNumber } from './messages.js'
 import { isText, readTensor, toCoreTensor } from './tensors.js'

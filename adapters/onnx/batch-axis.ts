@@ -2,13 +2,13 @@
  * @file Networks exported for one fixed batch size: the leading axis of the input becomes the batch axis, where every operator
  * keeps the examples apart.
  */
-import { GraphError } from '../../core/errors.js'
+import { GraphError } from '../../core/errors/errors.js'
 import { GraphBuilder } from '../../core/graph/builder.js'
 import { BATCH, type Graph, type GraphInput, isBatch, type Node } from '../../core/graph/graph.js'
-import { givenTypes, inferNode } from '../../core/graph/infer.js'
+import { givenTypes, inferNode } from '../../core/passes/infer.js'
 import { isSupported } from '../../core/ops/registry.js'
 import { elementsPerExample, knownDims } from '../../core/ops/shape-rules.js'
-import { tensor } from '../../core/tensor.js'
+import { tensor } from '../../core/tensor/tensor.js'
 import { inferIfKnown, type KnownTypes } from './upgrade-context.js'
 
 /** A graph and what is known of its values. */

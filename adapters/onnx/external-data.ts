@@ -2,7 +2,7 @@
  * @file Weights that lie in files beside the model. The reader opens no file: it checks the names and the extents that the model
  * gives, and takes the bytes from the caller (node/external-data.ts reads them from a directory).
  */
-import { UntrustedInputError } from '../../core/errors.js'
+import { UntrustedInputError } from '../../core/errors/errors.js'
 import type { TensorMessage } from './messages.js'
 
 /** The bytes of files beside the model, by their path in the model, with `/` between folders. */

@@ -2,7 +2,7 @@
  * @file Gram matrices of batches in ONNX: nodes that mix the examples, which graphs of the core never do, so they are written behind a graph.
  * ONNX has no symmetric product: a large matrix is written as blocks of rows up to the diagonal, which saves nearly half of the work.
  */
-import { InternalError } from '../../core/errors.js'
+import { InternalError } from '../../core/errors/errors.js'
 import { GraphBuilder } from '../../core/graph/builder.js'
 import type { Graph, ValueType } from '../../core/graph/graph.js'
 

@@ -1,5 +1,5 @@
 /** @file The declared inputs of an ONNX graph: element types and symbolic shapes. */
-import { GraphError, OptionError, UntrustedInputError } from '../../core/errors.js'
+import { GraphError, OptionError, UntrustedInputError } from '../../core/errors/errors.js'
 import { BATCH, type Dim, type GraphInput } from '../../core/graph/graph.js'
 import { coreDType } from '../file-tensor.js'
 import { elementType } from './element-types.js'

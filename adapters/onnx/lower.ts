@@ -1,10 +1,10 @@
 /** @file Operators of the core alone, expressed in those of ONNX. */
-import { InternalError } from '../../core/errors.js'
+import { InternalError } from '../../core/errors/errors.js'
 import { GraphBuilder } from '../../core/graph/builder.js'
 import type { Attribute, Graph, Node, ValueType } from '../../core/graph/graph.js'
 import { numberAttribute } from '../../core/ops/node-attributes.js'
 import { CHANNEL_AXIS, kernelExtents, kernelSize, planeSize, positionsOf, slidingWindow, spatialExtents, type WindowAxis } from '../../core/ops/window.js'
-import { type Precision, tensor } from '../../core/tensor.js'
+import { type Precision, tensor } from '../../core/tensor/tensor.js'
 
 /** Appends the nodes for one of the core; the last one gives its output. */
 type Lowering = (builder: GraphBuilder, node: Node, input: ValueType) => void

@@ -1,6 +1,6 @@
 /** @file The messages of an ONNX file, and their decoder and encoder: types for the generated schema.ts. */
 import protobuf from 'protobufjs/minimal.js'
-import { UntrustedInputError } from '../../core/errors.js'
+import { UntrustedInputError } from '../../core/errors/errors.js'
 import { scanModel } from './scan.js'
 import { onnx } from './schema.js'
 

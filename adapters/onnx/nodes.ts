@@ -1,7 +1,7 @@
 /** @file The nodes and constants of an ONNX graph, as they are in the file. */
-import { GraphError, UntrustedInputError } from '../../core/errors.js'
+import { GraphError, UntrustedInputError } from '../../core/errors/errors.js'
 import type { Node } from '../../core/graph/graph.js'
-import { type Tensor, tensor } from '../../core/tensor.js'
+import { type Tensor, tensor } from '../../core/tensor/tensor.js'
 import type { FileTensor } from '../file-tensor.js'
 import { readAttributes } from './attributes.js'
 import type { Constants } from './dequantize.js'

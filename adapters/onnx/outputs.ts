@@ -2,7 +2,7 @@
  * @file The outputs of classifiers as scikit-learn's exporter writes them: class labels beside probabilities, probabilities in a
  * sequence of maps (ZipMap), both columns of a two-class problem. What a posterior needs is the probabilities or the scores below.
  */
-import { removeDead } from '../../core/graph/fold.js'
+import { removeDead } from '../../core/passes/fold.js'
 import type { Graph, Node } from '../../core/graph/graph.js'
 
 const CLASSIFIERS = new Set(['ai.onnx.ml::LinearClassifier', 'ai.onnx.ml::TreeEnsembleClassifier', 'ai.onnx.ml::SVMClassifier'])

@@ -4,7 +4,7 @@
  */
 import type { Graph, Node } from '../../core/graph/graph.js'
 import { isFloat } from '../../core/ops/element-types.js'
-import type { Tensor } from '../../core/tensor.js'
+import type { Tensor } from '../../core/tensor/tensor.js'
 
 /** Operators that pass a tensor's elements on in another layout. */
 const LAYOUT = new Set(['Identity', 'Cast', 'Transpose', 'Reshape', 'Squeeze', 'Unsqueeze', 'Flatten', 'Expand', 'Dropout'])

@@ -1,5 +1,5 @@
 /** @file Tells ONNX files from others that are taken for them. */
-import { UntrustedInputError } from '../../core/errors.js'
+import { UntrustedInputError } from '../../core/errors/errors.js'
 import { beginning, type Foreign, foreignSignature, foreignText } from '../foreign.js'
 import { MOST_BYTES } from './limits.js'
 

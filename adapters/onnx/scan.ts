@@ -5,7 +5,7 @@
  * https://protobuf.dev/programming-guides/encoding: a message is a list of fields, each a tag (number and wire type) and a
  * value: a varint (0), eight bytes (1), a length and as many bytes (2), or four bytes (5).
  */
-import { UntrustedInputError } from '../../core/errors.js'
+import { UntrustedInputError } from '../../core/errors/errors.js'
 import { DEEPEST_MESSAGE, LONGEST_NAME, MOST_MESSAGES, MOST_VALUES } from './limits.js'
 
 /** What a field holds; messages are referred to by name. */

@@ -1,6 +1,6 @@
 /** @file Tensors of ONNX files: their values from whichever field stores them. */
-import { UntrustedInputError } from '../../core/errors.js'
-import { allocate, sizeOf, type Tensor } from '../../core/tensor.js'
+import { UntrustedInputError } from '../../core/errors/errors.js'
+import { allocate, sizeOf, type Tensor } from '../../core/tensor/tensor.js'
 import { elementBytes, type FileTensor, toTensor } from '../file-tensor.js'
 import { type ElementType, elementType, STRING, type StorageField } from './element-types.js'
 import { externalBytes, type ExternalData, isExternal } from './external-data.js'

@@ -1,11 +1,11 @@
 /** @file What upgrading a node may look at and append. */
-import { GraphError } from '../../core/errors.js'
+import { GraphError } from '../../core/errors/errors.js'
 import type { GraphBuilder } from '../../core/graph/builder.js'
 import type { Attribute, Graph, Node } from '../../core/graph/graph.js'
-import { givenTypes, inferNode } from '../../core/graph/infer.js'
+import { givenTypes, inferNode } from '../../core/passes/infer.js'
 import type { InferredValue } from '../../core/ops/operator.js'
 import { isSupported } from '../../core/ops/registry.js'
-import type { Tensor } from '../../core/tensor.js'
+import type { Tensor } from '../../core/tensor/tensor.js'
 
 /** What is known of the values of a graph, as far as its operators are supported. */
 export type KnownTypes = Map<string, InferredValue>

@@ -4,10 +4,10 @@
  * https://github.com/onnx/onnx/blob/main/docs/Changelog.md: mostly attributes that became inputs, defaults that changed,
  * and operators that were renamed.
  */
-import { UntrustedInputError } from '../../core/errors.js'
+import { UntrustedInputError } from '../../core/errors/errors.js'
 import { type Attribute, type Dim, isBatch, type Node } from '../../core/graph/graph.js'
 import { badNode, integersAttribute, numberAttribute } from '../../core/ops/node-attributes.js'
-import { tensor } from '../../core/tensor.js'
+import { tensor } from '../../core/tensor/tensor.js'
 import { CONTRIBUTED } from './contributed-operators.js'
 import type { UpgradeContext } from './upgrade-context.js'
 

@@ -1,10 +1,10 @@
 /** @file Writes graphs as ONNX files. */
-import { ResourceError } from '../../core/errors.js'
+import { ResourceError } from '../../core/errors/errors.js'
 import { type Attribute, type Dim, type Graph, type GraphInput, isBatch, type Node, type ValueType } from '../../core/graph/graph.js'
-import { inferTypes } from '../../core/graph/infer.js'
+import { inferTypes } from '../../core/passes/infer.js'
 import { elementTypeOf } from '../../core/ops/element-types.js'
 import { operatorFor } from '../../core/ops/registry.js'
-import type { Tensor } from '../../core/tensor.js'
+import type { Tensor } from '../../core/tensor/tensor.js'
 import { withGrams } from './gram.js'
 import { MOST_BYTES } from './limits.js'
 import { lower } from './lower.js'

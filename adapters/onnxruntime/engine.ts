@@ -4,10 +4,10 @@
  */
 import type { Engine, GramSum, LateInput, Program } from '../../core/engine/engine.js'
 import { convertPrecision } from '../../core/engine/precision.js'
-import { GraphError, InternalError, ResourceError } from '../../core/errors.js'
-import { simplify, sortNodes } from '../../core/graph/fold.js'
+import { GraphError, InternalError, ResourceError } from '../../core/errors/errors.js'
+import { simplify, sortNodes } from '../../core/passes/fold.js'
 import type { Graph } from '../../core/graph/graph.js'
-import { type DType, type Tensor, tensor, type TensorData } from '../../core/tensor.js'
+import { type DType, type Tensor, tensor, type TensorData } from '../../core/tensor/tensor.js'
 import { gramBlocks, gramName, writeOnnx } from '../onnx/index.js'
 import { splitAtInput } from './split-graph.js'
 

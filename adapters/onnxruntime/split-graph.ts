@@ -1,8 +1,8 @@
 /** @file Cuts a program at an input that is known later: what can run before it, and what needs it. */
-import { InternalError } from '../../core/errors.js'
-import { removeDead } from '../../core/graph/fold.js'
+import { InternalError } from '../../core/errors/errors.js'
+import { removeDead } from '../../core/passes/fold.js'
 import type { Graph, GraphInput } from '../../core/graph/graph.js'
-import { inferTypes } from '../../core/graph/infer.js'
+import { inferTypes } from '../../core/passes/infer.js'
 
 export interface SplitGraph {
   /** Runs first; its outputs are those of the whole that it computes, and the values that the second part reads. */

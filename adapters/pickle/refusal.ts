@@ -1,5 +1,5 @@
 /** @file The error of the pickle reader. */
-import { UntrustedInputError } from '../../core/errors.js'
+import { UntrustedInputError } from '../../core/errors/errors.js'
 
 /** What is known where a pickle went wrong. */
 export interface PickleFault { readonly offset?: number, readonly limit?: number, readonly actual?: unknown, readonly path?: string }

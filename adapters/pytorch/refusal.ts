@@ -1,5 +1,5 @@
 /** @file Errors of the PyTorch reader, and the advice they give. */
-import { UntrustedInputError } from '../../core/errors.js'
+import { UntrustedInputError } from '../../core/errors/errors.js'
 
 /** What is known where a file went wrong. */
 export interface TorchFault { readonly offset?: number, readonly limit?: number, readonly actual?: unknown, readonly path?: string }

@@ -1,6 +1,6 @@
 /** @file Finds the state dict in what a file holds: a checkpoint has it under some key, beside the optimiser's and the trainer's state. */
-import { GraphError, OptionError } from '../../core/errors.js'
-import { nearestWord } from '../../core/suggest.js'
+import { GraphError, OptionError } from '../../core/errors/errors.js'
+import { nearestWord } from '../../core/errors/suggest.js'
 import { PickleDict, PickleRecord, type PickleValue } from '../pickle/index.js'
 import { SAVE_A_STATE_DICT, unsupportedTorch } from './refusal.js'
 import { type Child, childrenOf, collectTensors, isModule, type NamedTorchTensors, TensorFinder } from './tensor-tree.js'

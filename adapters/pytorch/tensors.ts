@@ -1,5 +1,5 @@
 /** @file Storages and tensors as a pickle describes them, before their numbers are touched. */
-import { sizeOf } from '../../core/tensor.js'
+import { sizeOf } from '../../core/tensor/tensor.js'
 import type { FileDType } from '../file-tensor.js'
 import { ForeignValue, PickleTuple, type PickleValue } from '../pickle/index.js'
 import type { ElementType } from './dtypes.js'

@@ -4,7 +4,7 @@
  * Strict per the format's specification (github.com/huggingface/safetensors): offsets start at 0, leave no holes, do
  * not overlap and end with the file.
  */
-import { UntrustedInputError } from '../../core/errors.js'
+import { UntrustedInputError } from '../../core/errors/errors.js'
 import { elementBytes, type FileDType } from '../file-tensor.js'
 import { isString, type JsonCursor, malformed, readCounts, readObject, readString, skipSpace, skipValue } from './json-cursor.js'
 

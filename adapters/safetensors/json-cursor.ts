@@ -4,7 +4,7 @@
  * `JSON.parse` keeps the last of two equal keys and builds what it is given; a header of a stranger is read here in one
  * pass instead, with every key seen, no recursion beyond a bound and nothing stored that was not asked for.
  */
-import { UntrustedInputError } from '../../core/errors.js'
+import { UntrustedInputError } from '../../core/errors/errors.js'
 
 /** Where reading is; `end` is behind the last byte. */
 export interface JsonCursor {

@@ -1,7 +1,7 @@
 /** @file Reads safetensors files: tensors by name, and with layers a network. */
-import { OptionError, UntrustedInputError } from '../../core/errors.js'
+import { OptionError, UntrustedInputError } from '../../core/errors/errors.js'
 import type { Graph } from '../../core/graph/graph.js'
-import { oneOf } from '../../core/suggest.js'
+import { oneOf } from '../../core/errors/suggest.js'
 import type { FileTensor, NamedTensors } from '../file-tensor.js'
 import { type LayerSpec, networkFromLayers } from '../layers/index.js'
 import { readHeader } from './header.js'

@@ -1,6 +1,6 @@
 /** @file Networks of scikit-learn's MLPClassifier and MLPRegressor from their fitted attributes. */
 import type { Graph } from '../../core/graph/graph.js'
-import type { Tensor } from '../../core/tensor.js'
+import type { Tensor } from '../../core/tensor/tensor.js'
 import { type FileTensor, fromTensor } from '../file-tensor.js'
 import { type LayerSpec, networkFromLayers } from '../layers/index.js'
 import { arrays, checkChain, type Structure, transposed, word } from '../structure.js'

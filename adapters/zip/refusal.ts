@@ -1,5 +1,5 @@
 /** @file The error of the zip reader. */
-import { UntrustedInputError } from '../../core/errors.js'
+import { UntrustedInputError } from '../../core/errors/errors.js'
 
 /** What is known where an archive went wrong. */
 export interface ZipFault { readonly offset?: number, readonly limit?: number, readonly actual?: unknown, readonly path?: string }

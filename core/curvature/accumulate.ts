@@ -1,6 +1,6 @@
 /** @file Curvature sums from factored Jacobians: start at zero, add batch after batch, merge partial sums. */
-import { InternalError } from '../errors.js'
-import type { KfacApproximation, Structure } from '../options.js'
+import { InternalError } from '../errors/errors.js'
+import type { KfacApproximation, Structure } from '../options/words.js'
 import { accumulateDiagonal } from './diagonal.js'
 import { accumulateFull } from './full.js'
 import { accumulateKron, zeroKron } from './kron.js'

@@ -1,6 +1,6 @@
 /** @file Kronecker-factored curvature (Martens and Grosse 2015; 'expand' and 'reduce' of Eschenhagen et al. 2023 for shared weights). */
-import { InternalError } from '../errors.js'
-import type { KfacApproximation } from '../options.js'
+import { InternalError } from '../errors/errors.js'
+import type { KfacApproximation } from '../options/words.js'
 import type { RealArray } from '../kernels/linear-algebra.js'
 import type { LinearShape } from './accumulate.js'
 import type { FactoredJacobian, KronBlock, LinearFactor, ParameterSlot } from './curvature.js'

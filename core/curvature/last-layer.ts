@@ -4,7 +4,7 @@
  */
 import { arenaArray, beginArena } from '../kernels/arena.js'
 import { gemm, packedLength, packedProducts, syrk, type RealArray } from '../kernels/linear-algebra.js'
-import { InternalError } from '../errors.js'
+import { InternalError } from '../errors/errors.js'
 import type { LikelihoodModel } from '../likelihood/likelihood.js'
 import type { LinearShape } from './accumulate.js'
 import type { Curvature, FactoredJacobian, KronBlock, ParameterSlot } from './curvature.js'

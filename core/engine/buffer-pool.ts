@@ -1,8 +1,8 @@
 /** @file Storage that is reused from node to node: in the arena of the kernels where there is room, else on the JavaScript heap. */
-import { ResourceError } from '../errors.js'
+import { ResourceError } from '../errors/errors.js'
 import { arenaBlock, beginArena } from '../kernels/arena.js'
 import type { KernelContext } from '../ops/operator.js'
-import type { DType, TensorData } from '../tensor.js'
+import type { DType, TensorData } from '../tensor/tensor.js'
 
 const BYTES: Readonly<Record<DType, number>> = { float32: 4, float64: 8, int64: 8, bool: 1 }
 /** A free block is taken for a value of at least half its size; small ones always. */

@@ -1,6 +1,6 @@
 /** @file What every engine offers: graphs compiled into programs. Nothing above an engine knows which one runs. */
 import type { Graph } from '../graph/graph.js'
-import type { Precision, Tensor } from '../tensor.js'
+import type { Precision, Tensor } from '../tensor/tensor.js'
 
 /** An input that is worked out from an output of the same run: the seeds of a backward pass, from the forward pass before it. */
 export interface LateInput {

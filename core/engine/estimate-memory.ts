@@ -1,9 +1,9 @@
 /** @file Memory of a graph's intermediate values, worked out without running it. */
-import { InternalError } from '../errors.js'
+import { InternalError } from '../errors/errors.js'
 import { concreteShape, type Graph, type Node } from '../graph/graph.js'
-import { inferTypes } from '../graph/infer.js'
+import { inferTypes } from '../passes/infer.js'
 import { operatorFor } from '../ops/registry.js'
-import { type Precision, sizeOf } from '../tensor.js'
+import { type Precision, sizeOf } from '../tensor/tensor.js'
 import { byteSize } from './buffer-pool.js'
 import { prepareGraph } from './typescript.js'
 

@@ -1,5 +1,5 @@
 /** @file Rewritings that only the TypeScript engine understands: transpositions become flags of matrix products. */
-import { removeDead } from '../graph/fold.js'
+import { removeDead } from '../passes/fold.js'
 import type { Graph, Node } from '../graph/graph.js'
 
 /** The graph in which products read transposed operands directly, without a copy. */

@@ -1,7 +1,7 @@
 /** @file Rewrites a graph so that all its real numbers are of one precision. */
 import type { Attribute, Graph, Node } from '../graph/graph.js'
 import { dtypeOf, elementTypeOf, isFloat } from '../ops/element-types.js'
-import { cast, type DType, type Precision, type Tensor } from '../tensor.js'
+import { cast, type DType, type Precision, type Tensor } from '../tensor/tensor.js'
 
 /** Attributes that name an element type. */
 const TYPE_ATTRIBUTES = ['to', 'dtype']

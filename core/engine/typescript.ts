@@ -4,14 +4,14 @@
  * Compiling sorts and folds the graph once and finds out where every value is read last; running walks through the
  * nodes and gives storage back as soon as its last reader is done.
  */
-import { InternalError, ShapeError } from '../errors.js'
-import { simplify, sortNodes } from '../graph/fold.js'
+import { InternalError, ShapeError } from '../errors/errors.js'
+import { simplify, sortNodes } from '../passes/fold.js'
 import { type Graph, type GraphInput, isBatch, type Node } from '../graph/graph.js'
 import { syrk } from '../kernels/linear-algebra.js'
 import type { Operator } from '../ops/operator.js'
 import { operatorFor } from '../ops/registry.js'
 import { formatDims } from '../ops/shape-rules.js'
-import { cast, formatShape, type Precision, sizeOf, type Tensor } from '../tensor.js'
+import { cast, formatShape, type Precision, sizeOf, type Tensor } from '../tensor/tensor.js'
 import { BufferPool } from './buffer-pool.js'
 import type { Engine, GramSum, LateInput, Program, RunOptions } from './engine.js'
 import { fuseTranspositions } from './fuse.js'

@@ -1,6 +1,6 @@
 /** @file Builds graphs by appending nodes; used by the readers and by the differentiator. */
-import { GraphError } from '../errors.js'
-import { type Precision, type Tensor, tensor } from '../tensor.js'
+import { GraphError } from '../errors/errors.js'
+import { type Precision, type Tensor, tensor } from '../tensor/tensor.js'
 import { type Attribute, BATCH, type Dim, type Graph, type GraphInput, type Node, type Parameter } from './graph.js'
 
 /**

@@ -5,7 +5,7 @@
  * attributes of the newest ONNX operator set (readers of older files upgrade them), so that writing a graph as an ONNX
  * file is a transcription. Every value of type `ValueType` knows which of its axes carries the examples of a batch.
  */
-import type { DType, Tensor } from '../tensor.js'
+import type { DType, Tensor } from '../tensor/tensor.js'
 
 /**
  * An attribute of a node: integers and floats are numbers, booleans 0 or 1.

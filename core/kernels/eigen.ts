@@ -1,5 +1,5 @@
 /** @file Symmetric eigen-decomposition, in the memory of the WebAssembly kernels. */
-import { NumericalError } from '../errors.js'
+import { NumericalError } from '../errors/errors.js'
 import { copyBlock } from './copy-block.js'
 import { type KernelExports, kernelView, withKernelMemory } from './kernel-module.js'
 import { type Eigen, symmetricEigen as plainEigen } from './plain-eigen.js'

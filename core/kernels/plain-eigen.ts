@@ -2,7 +2,7 @@
  * @file The plain twin of the eigen-decomposition: Householder reflectors, then QL steps with implicit shifts
  * (Golub & Van Loan, 8.3), with the eigenvectors as rows until the end.
  */
-import { NumericalError } from '../errors.js'
+import { NumericalError } from '../errors/errors.js'
 
 /** Steps allowed for one eigenvalue; two or three are usual. */
 const MAX_STEPS = 60

@@ -1,5 +1,5 @@
 /** @file What a likelihood offers: loss, gradient, Hessian with respect to the network's outputs, and its link. */
-import type { Likelihood } from '../options.js'
+import type { Likelihood } from '../options/words.js'
 import type { RealArray } from '../kernels/linear-algebra.js'
 import { binary } from './binary.js'
 import { classification } from './classification.js'

@@ -1,7 +1,7 @@
 /** @file The logistic function and what the Bernoulli likelihoods share: independent labels, Lambda = diag(p (1 - p)). */
 import type { RealArray } from '../kernels/linear-algebra.js'
 import type { LikelihoodModel } from './likelihood.js'
-import type { Likelihood } from '../options.js'
+import type { Likelihood } from '../options/words.js'
 
 /** 1 / (1 + exp(-z)), without overflow. */
 export function sigmoid(z: number): number {

@@ -1,5 +1,5 @@
 /** @file Area under the receiver operating characteristic: how well a score tells two groups apart. */
-import { DataError } from '../errors.js'
+import { DataError } from '../errors/errors.js'
 
 /**
  * The probability that a positive scores above a negative, ties counted half (Mann and Whitney 1947): 1 is perfect, 0.5 is chance.

@@ -1,5 +1,5 @@
 /** @file Negative log-likelihood of held-out labels: the score that tuning and the demo are judged by. Lower is better. */
-import { NumericalError } from '../errors.js'
+import { NumericalError } from '../errors/errors.js'
 import { cholesky, triangularSolve } from '../kernels/linear-algebra.js'
 
 const LOG_2PI = Math.log(2 * Math.PI)

@@ -1,5 +1,5 @@
 /** @file A value seen from one of its axes. */
-import { sizeOf } from '../tensor.js'
+import { sizeOf } from '../tensor/tensor.js'
 
 /** A shape as `outer` x `extent` x `inner`: the elements in front of an axis, along it, and behind it. */
 export interface AxisBlocks { readonly outer: number, readonly extent: number, readonly inner: number }

@@ -1,5 +1,5 @@
 /** @file Loops over broadcast operands: axes are merged where possible, and the innermost loop is left to the operator. */
-import type { TensorData } from '../tensor.js'
+import type { TensorData } from '../tensor/tensor.js'
 
 /** How to walk through operands in the order of the result. */
 export interface BroadcastPlan {

@@ -6,7 +6,7 @@
  */
 import { type Attribute, type Dim, isBatch, type Node } from '../graph/graph.js'
 import { gemm, type RealArray } from '../kernels/linear-algebra.js'
-import { sizeOf, type Tensor } from '../tensor.js'
+import { sizeOf, type Tensor } from '../tensor/tensor.js'
 import { sumToShape } from './cotangents.js'
 import { badNode, batchAxisError, integersAttribute, numberAttribute, requiredInput } from './node-attributes.js'
 import type { BackwardContext, InferredValue, KernelContext, Operator } from './operator.js'

@@ -1,8 +1,8 @@
 /** @file Einsum: sums of products named by letters, `bij,bjk->bik`. Pairs of operands are contracted by matrix products. */
-import { GraphError } from '../errors.js'
+import { GraphError } from '../errors/errors.js'
 import { type Dim, isBatch, type Node } from '../graph/graph.js'
 import { gemm, type RealArray } from '../kernels/linear-algebra.js'
-import { sizeOf, type Tensor } from '../tensor.js'
+import { sizeOf, type Tensor } from '../tensor/tensor.js'
 import { sumToShape } from './cotangents.js'
 import { isFloat } from './element-types.js'
 import { badNode, batchAxisError, describeNode, requiredInput, stringAttribute } from './node-attributes.js'

@@ -1,6 +1,6 @@
 /** @file ONNX' numbers of element types, as the attribute `to` of Cast has them. */
 import type { Node } from '../graph/graph.js'
-import type { DType } from '../tensor.js'
+import type { DType } from '../tensor/tensor.js'
 import { badNode } from './node-attributes.js'
 
 const FLOATS: ReadonlyMap<number, DType> = new Map([[1, 'float32'], [10, 'float32'], [16, 'float32'], [11, 'float64']])

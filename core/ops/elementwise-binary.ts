@@ -1,7 +1,7 @@
 /** @file Operators that combine broadcast operands element by element: arithmetic, comparison, logic, selection. */
 import { type Dim, isBatch } from '../graph/graph.js'
 import { type Arithmetic, combineRows } from '../kernels/arithmetic.js'
-import type { DType, Tensor, TensorData } from '../tensor.js'
+import type { DType, Tensor, TensorData } from '../tensor/tensor.js'
 import { type BinaryRow, type BroadcastPlan, broadcastPlan, forEachRow, runBinary } from './broadcast.js'
 import { isFloat } from './element-types.js'
 import { type Expression, expression } from './expression.js'

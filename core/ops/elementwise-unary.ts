@@ -2,7 +2,7 @@
 import type { Node } from '../graph/graph.js'
 import { rectify } from '../kernels/arithmetic.js'
 import * as kernels from '../kernels/elementwise.js'
-import { cast, type Tensor, type TensorData } from '../tensor.js'
+import { cast, type Tensor, type TensorData } from '../tensor/tensor.js'
 import { dtypeOf, elementTypeOf, isFloat } from './element-types.js'
 import { erf } from './erf.js'
 import { type Expression, expression } from './expression.js'

@@ -1,6 +1,6 @@
 /** @file Operators that make values out of shapes and numbers: ConstantOfShape, Range, OneHot, Size, NonZero. */
 import { isBatch, type Node } from '../graph/graph.js'
-import { sizeOf, type Tensor, tensor } from '../tensor.js'
+import { sizeOf, type Tensor, tensor } from '../tensor/tensor.js'
 import { axisBlocks } from './axis-blocks.js'
 import { badNode, batchAxisError, numberAttribute, requiredInput, scalarOf } from './node-attributes.js'
 import type { Operator } from './operator.js'

@@ -1,7 +1,7 @@
 /** @file Gather and GatherElements: elements picked by indices, among them embeddings (rows of a table). */
-import { GraphError } from '../errors.js'
+import { GraphError } from '../errors/errors.js'
 import { type Dim, isBatch, type Node } from '../graph/graph.js'
-import { sizeOf } from '../tensor.js'
+import { sizeOf } from '../tensor/tensor.js'
 import { axisBlocks } from './axis-blocks.js'
 import { badNode, batchAxisError, describeNode, numberAttribute, requiredInput } from './node-attributes.js'
 import type { BackwardContext, InferredValue, Operator } from './operator.js'

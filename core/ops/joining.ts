@@ -1,6 +1,6 @@
 /** @file Concat and Split: several values along one axis of another. */
 import { type Dim, isBatch, type Node } from '../graph/graph.js'
-import { sizeOf, type Tensor } from '../tensor.js'
+import { sizeOf, type Tensor } from '../tensor/tensor.js'
 import { axisBlocks } from './axis-blocks.js'
 import { expression } from './expression.js'
 import { badNode, batchAxisError, numberAttribute, requiredInput } from './node-attributes.js'

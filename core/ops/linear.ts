@@ -2,7 +2,7 @@
 import type { GraphBuilder } from '../graph/builder.js'
 import { BATCH, type BatchDim, type Dim, isBatch, type Node } from '../graph/graph.js'
 import { gemm, type RealArray } from '../kernels/linear-algebra.js'
-import { sizeOf, type Tensor, type TensorData } from '../tensor.js'
+import { sizeOf, type Tensor, type TensorData } from '../tensor/tensor.js'
 import { type BinaryRow, broadcastPlan, forEachRow, runBinary } from './broadcast.js'
 import { leadingAxes, sumToShape } from './cotangents.js'
 import { isFloat } from './element-types.js'

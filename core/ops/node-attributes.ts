@@ -1,7 +1,7 @@
 /** @file Reads the attributes and inputs of nodes, with errors that name the node. */
-import { GraphError } from '../errors.js'
+import { GraphError } from '../errors/errors.js'
 import type { Node } from '../graph/graph.js'
-import type { Tensor } from '../tensor.js'
+import type { Tensor } from '../tensor/tensor.js'
 
 /** How messages call a node: `Gemm node 'fc1'`, or by the value that it computes. */
 export function describeNode(node: Node): string {

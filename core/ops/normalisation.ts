@@ -1,7 +1,7 @@
 /** @file Normalisations: by stored statistics (BatchNormalization, inference) and by those of each example (LayerNormalization). */
-import { GraphError } from '../errors.js'
+import { GraphError } from '../errors/errors.js'
 import { type Dim, isBatch, type Node } from '../graph/graph.js'
-import { sizeOf, type Tensor, type TensorData } from '../tensor.js'
+import { sizeOf, type Tensor, type TensorData } from '../tensor/tensor.js'
 import { axisBlocks } from './axis-blocks.js'
 import { broadcastPlan, runBinary } from './broadcast.js'
 import { sumToShape } from './cotangents.js'

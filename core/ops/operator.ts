@@ -8,7 +8,7 @@
  */
 import type { GraphBuilder } from '../graph/builder.js'
 import type { Dim, Node, ValueType } from '../graph/graph.js'
-import type { DType, Tensor, TensorData } from '../tensor.js'
+import type { DType, Tensor, TensorData } from '../tensor/tensor.js'
 
 /** What shape inference knows of a value. */
 export interface InferredValue extends ValueType {

@@ -1,6 +1,6 @@
 /** @file Pad: values around a tensor, constant or taken from its border. */
 import { type Dim, isBatch, type Node } from '../graph/graph.js'
-import { sizeOf, type Tensor } from '../tensor.js'
+import { sizeOf, type Tensor } from '../tensor/tensor.js'
 import { badNode, batchAxisError, requiredInput, scalarOf, stringAttribute } from './node-attributes.js'
 import type { BackwardContext, InferredValue, Operator } from './operator.js'
 import { scatterAlong } from './scatter-rows.js'

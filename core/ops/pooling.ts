@@ -1,6 +1,6 @@
 /** @file Pools: maximum, average and p-norm of sliding windows, and of whole channels. */
 import { type Dim, isBatch, type Node } from '../graph/graph.js'
-import { sizeOf, tensor, type Tensor, type TensorData } from '../tensor.js'
+import { sizeOf, tensor, type Tensor, type TensorData } from '../tensor/tensor.js'
 import { isFloat } from './element-types.js'
 import { expression } from './expression.js'
 import { badNode, numberAttribute, requiredInput } from './node-attributes.js'

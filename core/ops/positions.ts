@@ -1,5 +1,5 @@
 /** @file Rows of examples and positions: how any layout of a linear operator's input or output becomes N x T x width. */
-import { InternalError } from '../errors.js'
+import { InternalError } from '../errors/errors.js'
 import type { GraphBuilder } from '../graph/builder.js'
 import { type Dim, isBatch } from '../graph/graph.js'
 import { formatDims } from './shape-rules.js'

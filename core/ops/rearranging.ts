@@ -1,6 +1,6 @@
 /** @file Operators that move or repeat elements in blocks: DepthToSpace, SpaceToDepth, Tile, Trilu. */
 import { type Dim, isBatch, type Node } from '../graph/graph.js'
-import { sizeOf } from '../tensor.js'
+import { sizeOf } from '../tensor/tensor.js'
 import { badNode, batchAxisError, numberAttribute, requiredInput, stringAttribute } from './node-attributes.js'
 import type { BackwardContext, InferredValue, Operator } from './operator.js'
 import { constantIntegers, cotangentTarget, formatDims, requiredDims } from './shape-rules.js'

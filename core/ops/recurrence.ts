@@ -8,7 +8,7 @@
 import { type Dim, isBatch, type Node } from '../graph/graph.js'
 import * as kernels from '../kernels/elementwise.js'
 import { gemm, type RealArray } from '../kernels/linear-algebra.js'
-import type { Tensor } from '../tensor.js'
+import type { Tensor } from '../tensor/tensor.js'
 import { isFloat } from './element-types.js'
 import { badNode, batchAxisError, numberAttribute, requiredInput, stringAttribute } from './node-attributes.js'
 import type { InferredValue, KernelContext, Operator } from './operator.js'

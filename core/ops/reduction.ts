@@ -1,6 +1,6 @@
 /** @file Reductions over axes: sums, means, extremes, products, norms. */
 import { type Dim, isBatch, type Node } from '../graph/graph.js'
-import { sizeOf, type Tensor, type TensorData } from '../tensor.js'
+import { sizeOf, type Tensor, type TensorData } from '../tensor/tensor.js'
 import { isFloat } from './element-types.js'
 import { type Expression, expression } from './expression.js'
 import { batchAxisError, numberAttribute, requiredInput } from './node-attributes.js'

@@ -1,5 +1,5 @@
 /** @file Every operator that is supported, by name. */
-import { GraphError } from '../errors.js'
+import { GraphError } from '../errors/errors.js'
 import { convolutionOperators } from './convolution.js'
 import { einsumOperators } from './einsum.js'
 import { binaryOperators } from './elementwise-binary.js'

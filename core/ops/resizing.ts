@@ -4,7 +4,7 @@
  * Along one axis every output is a weighted sum of a few inputs, its taps.
  */
 import { type Dim, isBatch, type Node } from '../graph/graph.js'
-import { sizeOf, type Tensor, tensor } from '../tensor.js'
+import { sizeOf, type Tensor, tensor } from '../tensor/tensor.js'
 import { axisBlocks } from './axis-blocks.js'
 import { expression } from './expression.js'
 import { badNode, batchAxisError, integersAttribute, numberAttribute, requiredInput, stringAttribute } from './node-attributes.js'

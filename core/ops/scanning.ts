@@ -1,6 +1,6 @@
 /** @file Operators along one axis that need its elements in order: CumSum, ArgMax, ArgMin. */
 import { type Dim, isBatch, type Node } from '../graph/graph.js'
-import { sizeOf } from '../tensor.js'
+import { sizeOf } from '../tensor/tensor.js'
 import { axisBlocks } from './axis-blocks.js'
 import { batchAxisError, numberAttribute, requiredInput, scalarOf } from './node-attributes.js'
 import type { Operator } from './operator.js'

@@ -6,7 +6,7 @@
  */
 import type { GraphBuilder } from '../graph/builder.js'
 import { type Dim, isBatch } from '../graph/graph.js'
-import { sizeOf } from '../tensor.js'
+import { sizeOf } from '../tensor/tensor.js'
 import { broadcastPlan, forEachRow } from './broadcast.js'
 import { leadingAxes } from './cotangents.js'
 import { badNode, numberAttribute, requiredInput } from './node-attributes.js'

@@ -1,6 +1,6 @@
 /** @file Operators that change a value's shape and not its elements: Reshape, Flatten, Squeeze, Unsqueeze, Transpose, Expand, Shape. */
 import { type Dim, isBatch, type Node } from '../graph/graph.js'
-import { sizeOf, type Tensor, type TensorData, tensor } from '../tensor.js'
+import { sizeOf, type Tensor, type TensorData, tensor } from '../tensor/tensor.js'
 import { broadcastPlan, forEachRow } from './broadcast.js'
 import { badNode, batchAxisError, integersAttribute, numberAttribute, requiredInput } from './node-attributes.js'
 import type { BackwardContext, InferredValue, Operator } from './operator.js'

@@ -1,6 +1,6 @@
 /** @file Slice: ranges with steps along axes. */
 import { type Dim, isBatch, type Node } from '../graph/graph.js'
-import { sizeOf } from '../tensor.js'
+import { sizeOf } from '../tensor/tensor.js'
 import { badNode, batchAxisError, requiredInput } from './node-attributes.js'
 import type { BackwardContext, InferredValue, Operator } from './operator.js'
 import { scatterAlong } from './scatter-rows.js'

@@ -1,7 +1,7 @@
 /** @file Softmax and LogSoftmax along one axis. */
 import { isBatch, type Node } from '../graph/graph.js'
 import * as kernels from '../kernels/elementwise.js'
-import type { Tensor } from '../tensor.js'
+import type { Tensor } from '../tensor/tensor.js'
 import { type AxisBlocks, axisBlocks } from './axis-blocks.js'
 import { expression } from './expression.js'
 import { badNode, batchAxisError, numberAttribute, requiredInput } from './node-attributes.js'

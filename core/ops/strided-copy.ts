@@ -1,5 +1,5 @@
 /** @file Copies of a value's elements in another order: by strides, as transpositions, slices and repetitions need them. */
-import type { TensorData } from '../tensor.js'
+import type { TensorData } from '../tensor/tensor.js'
 
 /** Extents and strides of a walk through data, outermost first; neighbouring axes are merged where one stride covers both. */
 export interface Walk { readonly extents: readonly number[], readonly strides: readonly number[] }

@@ -1,7 +1,7 @@
 /** @file The posterior of a curvature that is known in a blockwise eigenbasis: kron and diag. */
 import { gemm, type RealArray } from '../kernels/linear-algebra.js'
 import type { Curvature, ParameterSlot } from '../curvature/curvature.js'
-import type { RandomGenerator } from '../random.js'
+import type { RandomGenerator } from '../tensor/random.js'
 import { rotateMatrices, type EigenBlock } from './eigen-block.js'
 import type { WeightedBlock } from './functional-variance.js'
 import { sumOfLogarithms } from './log-product.js'

@@ -1,8 +1,8 @@
 /** @file Posterior with a full precision matrix, through its Cholesky factor. */
-import { NumericalError } from '../errors.js'
+import { NumericalError } from '../errors/errors.js'
 import { cholesky, choleskyInverse, gemm, symmetricEigen, triangularSolve } from '../kernels/linear-algebra.js'
 import type { Curvature, ParameterSlot } from '../curvature/curvature.js'
-import type { RandomGenerator } from '../random.js'
+import type { RandomGenerator } from '../tensor/random.js'
 import { solveLower, transpose, whitenWith } from './full-variance.js'
 import { fullLastLayerVariance } from './last-layer-variance.js'
 import {

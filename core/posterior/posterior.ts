@@ -1,9 +1,9 @@
 /** @file The Gaussian posterior N(mean, P^-1) with P = H / (sigma^2 T) + diag(delta): what every structure offers. */
 import type { Curvature, ParameterSlot } from '../curvature/curvature.js'
-import { OptionError } from '../errors.js'
+import { OptionError } from '../errors/errors.js'
 import type { RealArray } from '../kernels/linear-algebra.js'
-import type { Structure } from '../options.js'
-import type { RandomGenerator } from '../random.js'
+import type { Structure } from '../options/words.js'
+import type { RandomGenerator } from '../tensor/random.js'
 import type { PosteriorParts } from './posterior-parts.js'
 
 /** The hyper-parameters of a posterior. */

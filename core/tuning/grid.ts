@@ -1,7 +1,7 @@
 /** @file Tunes the prior precision by held-out likelihood on a grid: the safest choice where there are held-out examples. */
 import { categoricalNll, bernoulliNll, gaussianNll } from '../metrics/nll.js'
 import type { LikelihoodModel } from '../likelihood/likelihood.js'
-import { predictiveProbabilities } from '../predictive/link.js'
+import { predictiveProbabilities } from '../prediction/link.js'
 
 /** 100 prior precisions from 10^-4 to 10^4, evenly spaced in the logarithm. */
 export const GRID: readonly number[] = Array.from({ length: 100 }, (_, i) => 10 ** (-4 + 8 * i / 99))

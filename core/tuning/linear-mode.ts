@@ -2,9 +2,9 @@
  * @file The mode of the last layer's linear model: the minimum of s loss(w) + 1/2 sum delta_i (w_i - mu_i)^2, which is convex.
  * Newton's method with a Cholesky factor while that is cheap, by conjugate gradients with a Kronecker preconditioner beyond.
  */
-import { NumericalError } from '../errors.js'
+import { NumericalError } from '../errors/errors.js'
 import { cholesky, gemm, symmetricEigen, triangularSolve } from '../kernels/linear-algebra.js'
-import { type CancelSignal, throwIfCancelled } from '../progress.js'
+import { type CancelSignal, throwIfCancelled } from '../budget/progress.js'
 import type { LinearModel } from './linear-model.js'
 
 export interface LinearMode {

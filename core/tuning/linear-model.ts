@@ -6,7 +6,7 @@ import { zeroCurvature } from '../curvature/accumulate.js'
 import type { Curvature, ParameterSlot } from '../curvature/curvature.js'
 import { gemm, type RealArray, symmetricEigen, syrk } from '../kernels/linear-algebra.js'
 import type { LikelihoodModel } from '../likelihood/likelihood.js'
-import type { Structure } from '../options.js'
+import type { Structure } from '../options/words.js'
 
 /** Features and labels of the training data. */
 export interface LinearData {

@@ -1,5 +1,5 @@
 /** @file Tunes the prior (and the noise) by the log marginal likelihood at the network's weights (MacKay 1992). */
-import type { PriorStructure } from '../options.js'
+import type { PriorStructure } from '../options/words.js'
 import type { DataFit } from '../posterior/evidence.js'
 import type { PosteriorSettings, StructuredPosterior } from '../posterior/posterior.js'
 import { adam, type AdamSchedule } from './adam.js'

@@ -1,6 +1,6 @@
 /** @file Which parameters share one prior precision while it is tuned. */
 import type { ParameterSlot } from '../curvature/curvature.js'
-import type { PriorStructure } from '../options.js'
+import type { PriorStructure } from '../options/words.js'
 import { deviation, type PosteriorSettings } from '../posterior/posterior.js'
 
 /** Parameters from `from` to `to` (exclusive), one group after another. */

@@ -1,8 +1,8 @@
 /** @file Arrays, batches and options among the parameters of a request. */
-import { knownOptions } from '../../core/suggest.js'
-import type { Batch } from '../../core/data.js'
-import type { Tensor } from '../../core/tensor.js'
-import { toFloat64 } from '../../core/tensor.js'
+import { knownOptions } from '../../core/errors/suggest.js'
+import type { Batch } from '../../core/network/input-rows.js'
+import type { Tensor } from '../../core/tensor/tensor.js'
+import { toFloat64 } from '../../core/tensor/tensor.js'
 import { tensorFromWire } from '../arrays.js'
 import { type DecodedMap, isMap, own } from '../decoded-map.js'
 import { mapParameter, optional, optionalMap } from '../parameters.js'

@@ -1,8 +1,8 @@
 /** @file Methods that ask a posterior for predictions, samples and densities. */
-import type { PredictOptions, PriorChanges } from '../../core/laplace-posterior.js'
-import type { Prediction } from '../../core/prediction.js'
-import { type Predictive, PREDICTIVES } from '../../core/options.js'
-import { oneOf } from '../../core/suggest.js'
+import type { PredictOptions, PriorChanges } from '../../core/laplace/laplace-posterior.js'
+import type { Prediction } from '../../core/laplace/prediction.js'
+import { type Predictive, PREDICTIVES } from '../../core/options/words.js'
+import { oneOf } from '../../core/errors/suggest.js'
 import { tensorToWire } from '../arrays.js'
 import type { DecodedMap } from '../decoded-map.js'
 import type { WireMap } from '../encode.js'

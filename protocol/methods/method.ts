@@ -1,7 +1,7 @@
 /** @file What the methods of a compute thread have in common: their form, their state, progress and cancellation. */
-import { InternalError } from '../../core/errors.js'
-import type { Host } from '../../core/host.js'
-import type { WorkOptions } from '../../core/progress.js'
+import { InternalError } from '../../core/errors/errors.js'
+import type { Host } from '../../core/parallel/runtime.js'
+import type { WorkOptions } from '../../core/budget/progress.js'
 import type { DecodedMap } from '../decoded-map.js'
 import type { WireMap } from '../encode.js'
 import type { FileReader } from '../files.js'

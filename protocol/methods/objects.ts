@@ -1,8 +1,8 @@
 /** @file The objects behind the handles of a compute thread. */
-import { ProtocolError } from '../../core/errors.js'
+import { ProtocolError } from '../../core/errors/errors.js'
 import type { Graph } from '../../core/graph/graph.js'
-import type { FitStream } from '../../core/laplace.js'
-import type { LaplacePosterior } from '../../core/laplace-posterior.js'
+import type { FitStream } from '../../core/laplace/laplace.js'
+import type { LaplacePosterior } from '../../core/laplace/laplace-posterior.js'
 import type { DecodedMap } from '../decoded-map.js'
 import type { HandleKind } from '../handles.js'
 import { textParameter } from '../parameters.js'

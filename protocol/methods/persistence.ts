@@ -1,5 +1,5 @@
 /** @file Methods that turn posteriors into bytes and back. */
-import { loadPosterior } from '../../core/load-posterior.js'
+import { loadPosterior } from '../../core/laplace/load-posterior.js'
 import { own } from '../decoded-map.js'
 import { bytesParameter, flagParameter, optional } from '../parameters.js'
 import { keepPosterior } from './fitting.js'

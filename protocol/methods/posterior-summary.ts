@@ -1,5 +1,5 @@
 /** @file A posterior's summary on the wire. */
-import type { LaplacePosterior, PosteriorSummary } from '../../core/laplace-posterior.js'
+import type { LaplacePosterior, PosteriorSummary } from '../../core/laplace/laplace-posterior.js'
 import { doublesToWire } from '../arrays.js'
 import type { WireMap } from '../encode.js'
 

@@ -1,7 +1,7 @@
 /** @file The method `metrics`: scores of predictions. */
 import { metrics as scores } from '../../core/metrics/index.js'
-import { LIKELIHOODS } from '../../core/options.js'
-import { oneOf } from '../../core/suggest.js'
+import { LIKELIHOODS } from '../../core/options/words.js'
+import { oneOf } from '../../core/errors/suggest.js'
 import { own } from '../decoded-map.js'
 import { optionalNumber } from '../parameters.js'
 import { arrayParameter, optionalArray } from './arguments.js'

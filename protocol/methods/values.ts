@@ -1,7 +1,7 @@
 /** @file The method `get`: the numbers that a posterior is made of. */
-import type { CurvatureMatrix } from '../../core/curvature-matrix.js'
-import type { LaplacePosterior } from '../../core/laplace-posterior.js'
-import { oneOf } from '../../core/suggest.js'
+import type { CurvatureMatrix } from '../../core/posterior/curvature-matrix.js'
+import type { LaplacePosterior } from '../../core/laplace/laplace-posterior.js'
+import { oneOf } from '../../core/errors/suggest.js'
 import { doublesToWire, tensorToWire } from '../arrays.js'
 import type { WireMap, WireValue } from '../encode.js'
 import { textsParameter } from '../parameters.js'

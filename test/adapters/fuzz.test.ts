@@ -5,7 +5,7 @@
  */
 import t from 'tap'
 import { inflateRawSync } from 'node:zlib'
-import { LaplaceError } from '../../core/errors.js'
+import { LaplaceError } from '../../core/errors/errors.js'
 import { readFluxTensors } from '../../adapters/flux/index.js'
 import { readKeras } from '../../adapters/keras/index.js'
 import { readOnnx, readOnnxTensors } from '../../adapters/onnx/index.js'

@@ -5,7 +5,7 @@ import { readCsv } from '../../cli/csv.js'
 import { readExamples } from '../../cli/data-file.js'
 import { readNpy, writeNpy } from '../../cli/npy.js'
 import { targetsOf } from '../../cli/targets.js'
-import { float64 } from '../../core/tensor.js'
+import { float64 } from '../../core/tensor/tensor.js'
 
 const folder = t.testdir({})
 const file = (name: string, content: string | Uint8Array): string => { writeFileSync(join(folder, name), content); return join(folder, name) }

@@ -4,8 +4,8 @@ import t from 'tap'
 import { laplace, type LaplaceOptions } from '../../core/index.js'
 import { GraphBuilder } from '../../core/graph/builder.js'
 import { BATCH, type Graph } from '../../core/graph/graph.js'
-import { randomGenerator } from '../../core/random.js'
-import { float64, type Tensor } from '../../core/tensor.js'
+import { randomGenerator } from '../../core/tensor/random.js'
+import { float64, type Tensor } from '../../core/tensor/tensor.js'
 import { relativeDifference } from '../support/compare.js'
 
 const RUNS = { numRuns: 15, seed: 20 }

@@ -2,7 +2,7 @@
 import ndarray from 'ndarray'
 import t from 'tap'
 import { laplace, loadPosterior, mergePartialFits, metrics, type LaplaceOptions } from '../../index.js'
-import { float64 } from '../../core/tensor.js'
+import { float64 } from '../../core/tensor/tensor.js'
 import { relativeDifference } from '../support/compare.js'
 import { referenceCase } from '../support/reference-case.js'
 

@@ -3,8 +3,8 @@ import t from 'tap'
 import { laplace } from '../../index.js'
 import { GraphBuilder } from '../../core/graph/builder.js'
 import { BATCH } from '../../core/graph/graph.js'
-import { randomGenerator } from '../../core/random.js'
-import { tensor } from '../../core/tensor.js'
+import { randomGenerator } from '../../core/tensor/random.js'
+import { tensor } from '../../core/tensor/tensor.js'
 
 const random = randomGenerator(3)
 const draw = (...shape: number[]) => tensor('float32', shape, Float32Array.from({ length: shape.reduce((a, b) => a * b, 1) }, () => 0.3 * random.normal()))

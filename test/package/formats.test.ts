@@ -3,7 +3,7 @@ import t from 'tap'
 import { readFileSync } from 'node:fs'
 import { networkFromLayers, parseArchitecture } from '../../adapters/layers/index.js'
 import { forward } from '../../core/index.js'
-import { tensor } from '../../core/tensor.js'
+import { tensor } from '../../core/tensor/tensor.js'
 
 const page = readFileSync(new URL('../../docs/formats.md', import.meta.url), 'utf8')
 

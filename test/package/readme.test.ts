@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { nested } from '../../cli/json.js'
-import { ENGINES, KFAC_APPROXIMATIONS, LIKELIHOODS, PRIOR_STRUCTURES, STRUCTURES, SUBSETS } from '../../core/options.js'
+import { ENGINES, KFAC_APPROXIMATIONS, LIKELIHOODS, PRIOR_STRUCTURES, STRUCTURES, SUBSETS } from '../../core/options/words.js'
 import { run } from '../support/command-line.js'
 import { referenceCase } from '../support/reference-case.js'
 

@@ -1,5 +1,5 @@
 import t from 'tap'
-import { DataError, LaplaceError } from '../../core/errors.js'
+import { DataError, LaplaceError } from '../../core/errors/errors.js'
 import { tensorFromWire, tensorToWire } from '../../protocol/arrays.js'
 
 const bytes = (data: ArrayBufferView): Uint8Array => new Uint8Array(data.buffer, data.byteOffset, data.byteLength)

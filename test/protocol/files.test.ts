@@ -4,7 +4,7 @@ import { linkSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } 
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t from 'tap'
-import { ProtocolError } from '../../core/errors.js'
+import { ProtocolError } from '../../core/errors/errors.js'
 import { tensorFromWire } from '../../protocol/arrays.js'
 import { createFileReader } from '../../protocol/files.js'
 

@@ -1,6 +1,6 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import t from 'tap'
-import { UntrustedInputError } from '../../core/errors.js'
+import { UntrustedInputError } from '../../core/errors/errors.js'
 import { decodeMessage } from '../../protocol/decode.js'
 import { encodeFrame, type WireMap } from '../../protocol/encode.js'
 

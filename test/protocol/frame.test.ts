@@ -1,5 +1,5 @@
 import t from 'tap'
-import { LaplaceError } from '../../core/errors.js'
+import { LaplaceError } from '../../core/errors/errors.js'
 import { encodeFrame } from '../../protocol/encode.js'
 import { createFrameReader } from '../../protocol/frame.js'
 import { createLineReader, encodeLine } from '../../protocol/lines.js'

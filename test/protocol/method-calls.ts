@@ -1,6 +1,6 @@
 /** @file The methods of a compute thread, called as the thread calls them: every message through its bytes. */
 import { readFileSync } from 'node:fs'
-import type { Tensor } from '../../core/tensor.js'
+import type { Tensor } from '../../core/tensor/tensor.js'
 import { tensorFromWire, tensorToWire } from '../../protocol/arrays.js'
 import { decodeMessage } from '../../protocol/decode.js'
 import type { DecodedMap } from '../../protocol/decoded-map.js'

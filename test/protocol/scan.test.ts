@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import t from 'tap'
-import { UntrustedInputError } from '../../core/errors.js'
+import { UntrustedInputError } from '../../core/errors/errors.js'
 import { decodeMessage } from '../../protocol/decode.js'
 import { own } from '../../protocol/decoded-map.js'
 import { encodeFrame, type WireMap } from '../../protocol/encode.js'

@@ -4,7 +4,7 @@
  */
 import { writeSync } from 'node:fs'
 import { parentPort, workerData } from 'node:worker_threads'
-import { throwIfCancelled } from '../../core/progress.js'
+import { throwIfCancelled } from '../../core/budget/progress.js'
 import { own } from '../../protocol/decoded-map.js'
 import { mapParameter, optionalNumber } from '../../protocol/parameters.js'
 import type { ToWorker } from '../../protocol/pool.js'

@@ -2,7 +2,7 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import { GraphBuilder } from '../../core/graph/builder.js'
 import { BATCH, type Graph } from '../../core/graph/graph.js'
-import { sizeOf, type Tensor, tensor } from '../../core/tensor.js'
+import { sizeOf, type Tensor, tensor } from '../../core/tensor/tensor.js'
 
 const CASES = new URL('../fixtures/cases/', import.meta.url)
 

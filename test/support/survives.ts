@@ -1,6 +1,6 @@
 /** @file What every malicious file must meet: an error of ours (or a result), soon, with little memory, and nothing left behind. */
 import type { Test } from 'tap'
-import { LaplaceError, UntrustedInputError } from '../../core/errors.js'
+import { LaplaceError, UntrustedInputError } from '../../core/errors/errors.js'
 
 const MOST_MILLISECONDS = 1000
 const MOST_BYTES = 200 * 2 ** 20

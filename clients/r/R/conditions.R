@@ -15,7 +15,7 @@
 # |- laplace_error_state             an operation that the present state does not allow
 # `- laplace_error_internal          a fault of this library
 #
-# Classes and codes follow one table, core/errors.ts, from which error-table.R is written.
+# Classes and codes follow one table, core/errors/errors.ts, from which error-table.R is written.
 
 #' The condition class of a family of the table: ShapeError is laplace_error_shape.
 #' @noRd

@@ -1,4 +1,4 @@
-# The error codes. Written from core/errors.ts by `npm run build`; do not edit.
+# The error codes. Written from core/errors/errors.ts by `npm run build`; do not edit.
 error_table <- data.frame(
   name = c(
     "SHAPE_MISMATCH",

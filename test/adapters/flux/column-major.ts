@@ -4,7 +4,7 @@
  */
 import { runGraph } from '../../../core/engine/typescript.js'
 import type { Graph } from '../../../core/graph/graph.js'
-import { type Tensor, tensor } from '../../../core/tensor.js'
+import { type Tensor, tensor } from '../../../core/tensor/tensor.js'
 
 /** A Julia array: element (i, j, ...) is at i + size[0] * (j + size[1] * ...). */
 export interface Column { readonly size: readonly number[], readonly data: Float64Array }

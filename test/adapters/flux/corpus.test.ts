@@ -2,7 +2,7 @@
 import t from 'tap'
 import { existsSync, readFileSync, readdirSync } from 'node:fs'
 import { describeFlux, readFlux, readFluxTensors } from '../../../adapters/flux/index.js'
-import { LaplaceError } from '../../../core/errors.js'
+import { LaplaceError } from '../../../core/errors/errors.js'
 import type { Graph } from '../../../core/graph/graph.js'
 import { column, conv, dense, difference, map, pool, relu, reshape, run, softmax, byChannel } from './column-major.js'
 import { numbers } from './julia-writer.js'

@@ -2,7 +2,7 @@
 import t from 'tap'
 import { isJld2, readJld2Tensors } from '../../../adapters/flux/index.js'
 import { objectAt, openJld2 } from '../../../adapters/flux/jld2-file.js'
-import { LaplaceError, UntrustedInputError } from '../../../core/errors.js'
+import { LaplaceError, UntrustedInputError } from '../../../core/errors/errors.js'
 import { fixture } from '../../support/fixture.js'
 
 const state = fixture('flux/state.jld2')

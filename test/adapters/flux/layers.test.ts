@@ -1,7 +1,7 @@
 /** @file Every layer of Flux gives what its definition gives, on column-major arrays. */
 import t, { type Test } from 'tap'
 import { type FluxOptions, readFlux } from '../../../adapters/flux/index.js'
-import { GraphError } from '../../../core/errors.js'
+import { GraphError } from '../../../core/errors/errors.js'
 import {
   type Column, at, byChannel, column, conv, convTranspose, dense as denseOf, difference, map, pool, relu, reshape, run, sigmoid, softmax, standardise, zeros,
 } from './column-major.js'

@@ -2,7 +2,7 @@
 import t, { type Test } from 'tap'
 import { readFileSync } from 'node:fs'
 import { readFlux, readFluxTensors, describeFlux } from '../../../adapters/flux/index.js'
-import { type LaplaceError, UntrustedInputError } from '../../../core/errors.js'
+import { type LaplaceError, UntrustedInputError } from '../../../core/errors/errors.js'
 import { failureOf } from '../../support/survives.js'
 import { array, backref, chain, closure, datatype, dense, file, fn, float32, global, identity, int, ints, numbers, slot, struct, symbol, tuple } from './julia-writer.js'
 

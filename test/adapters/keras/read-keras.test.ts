@@ -4,7 +4,7 @@ import { existsSync, readFileSync } from 'node:fs'
 import { readKeras } from '../../../adapters/keras/index.js'
 import { runGraph } from '../../../core/engine/typescript.js'
 import type { Graph } from '../../../core/graph/graph.js'
-import { tensor } from '../../../core/tensor.js'
+import { tensor } from '../../../core/tensor/tensor.js'
 import { fixture } from '../../support/fixture.js'
 
 interface Numbers { readonly shape: number[], readonly data: number[] }

@@ -2,7 +2,7 @@
 import t from 'tap'
 import { readKeras } from '../../../adapters/keras/index.js'
 import { parseConfig, readModel } from '../../../adapters/keras/config.js'
-import { LaplaceError, UntrustedInputError } from '../../../core/errors.js'
+import { LaplaceError, UntrustedInputError } from '../../../core/errors/errors.js'
 import { fixture } from '../../support/fixture.js'
 
 

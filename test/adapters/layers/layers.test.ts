@@ -4,7 +4,7 @@ import type { FileTensor } from '../../../adapters/file-tensor.js'
 import { type LayerSpec, networkFromLayers } from '../../../adapters/layers/index.js'
 import { runGraph } from '../../../core/engine/typescript.js'
 import { settleOpenAxes } from '../../../core/graph/open-axes.js'
-import { type Tensor, tensor } from '../../../core/tensor.js'
+import { type Tensor, tensor } from '../../../core/tensor/tensor.js'
 import { relativeDifference } from '../../support/compare.js'
 
 interface Stored { shape: number[], data: string }

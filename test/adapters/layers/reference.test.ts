@@ -5,7 +5,7 @@ import { networkFromLayers } from '../../../adapters/layers/index.js'
 import { runGraph } from '../../../core/engine/typescript.js'
 import { settleOpenAxes } from '../../../core/graph/open-axes.js'
 import { isSupported } from '../../../core/ops/registry.js'
-import { sizeOf } from '../../../core/tensor.js'
+import { sizeOf } from '../../../core/tensor/tensor.js'
 import { relativeDifference } from '../../support/compare.js'
 import { caseNames, referenceCase } from '../../support/reference-case.js'
 

@@ -3,7 +3,7 @@
  * Prints one line of JSON: how each attack ended, or what was wrong.
  */
 import { describeFile, FORMATS, readNetwork } from '../../../adapters/network/index.js'
-import { LaplaceError } from '../../../core/errors.js'
+import { LaplaceError } from '../../../core/errors/errors.js'
 import { attacks } from './attacks.js'
 
 const FIXTURES = process.argv[2]

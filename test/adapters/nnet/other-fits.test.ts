@@ -2,7 +2,7 @@ import t from 'tap'
 import { readBrulee, readNeuralnet } from '../../../adapters/nnet/index.js'
 import { runGraph } from '../../../core/engine/typescript.js'
 import type { Graph } from '../../../core/graph/graph.js'
-import { float64 } from '../../../core/tensor.js'
+import { float64 } from '../../../core/tensor/tensor.js'
 import { relativeDifference } from '../../support/compare.js'
 
 const run = (graph: Graph, x: number[]): ArrayLike<number> => runGraph(graph, new Map([['input', float64([1, x.length], x)]]), 'float64').get(graph.outputs[0])!.data

@@ -3,7 +3,7 @@ import { readOnnx } from '../../../adapters/onnx/index.js'
 import { runGraph } from '../../../core/engine/typescript.js'
 import { BATCH } from '../../../core/graph/graph.js'
 import { settleOpenAxes } from '../../../core/graph/open-axes.js'
-import { tensor } from '../../../core/tensor.js'
+import { tensor } from '../../../core/tensor/tensor.js'
 import * as b from './onnx-bytes.js'
 
 const weight = b.floats('w', [4, 2], [1, 2, 3, 4, 5, 6, 7, 8])

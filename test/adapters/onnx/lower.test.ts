@@ -1,9 +1,9 @@
 /** @file Operators of the core alone, written in those of ONNX and run by ONNX Runtime, against the embedded engine. */
 import t, { type Test as Tap } from 'tap'
 import { GraphBuilder } from '../../../core/graph/builder.js'
-import { factorsProgram } from '../../../core/graph/differentiate.js'
+import { factorsProgram } from '../../../core/programs/factors-program.js'
 import { BATCH, type Graph } from '../../../core/graph/graph.js'
-import { type Precision, sizeOf, tensor } from '../../../core/tensor.js'
+import { type Precision, sizeOf, tensor } from '../../../core/tensor/tensor.js'
 import { agree, numbers } from './onnxruntime.js'
 
 t.test('Unfold', async t => {

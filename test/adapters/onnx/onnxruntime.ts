@@ -4,7 +4,7 @@ import type { Test } from 'tap'
 import { writeOnnx } from '../../../adapters/onnx/index.js'
 import { runGraph } from '../../../core/engine/typescript.js'
 import { concreteShape, type Graph } from '../../../core/graph/graph.js'
-import { type Precision, sizeOf, type Tensor, tensor } from '../../../core/tensor.js'
+import { type Precision, sizeOf, type Tensor, tensor } from '../../../core/tensor/tensor.js'
 import { relativeDifference } from '../../support/compare.js'
 
 /** Outputs by name. @throws what ONNX Runtime throws */

@@ -2,7 +2,7 @@ import t from 'tap'
 import { readOnnx } from '../../../adapters/onnx/index.js'
 import { runGraph } from '../../../core/engine/typescript.js'
 import type { Graph } from '../../../core/graph/graph.js'
-import { tensor } from '../../../core/tensor.js'
+import { tensor } from '../../../core/tensor/tensor.js'
 import * as b from './onnx-bytes.js'
 
 const names = (graph: Graph): string[] => graph.parameters.map(({ name, transposed }) => name + (transposed ? "'" : ''))

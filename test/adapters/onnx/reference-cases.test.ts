@@ -4,7 +4,7 @@ import { readOnnx } from '../../../adapters/onnx/index.js'
 import { runGraph } from '../../../core/engine/typescript.js'
 import type { Graph } from '../../../core/graph/graph.js'
 import { isSupported } from '../../../core/ops/registry.js'
-import { sizeOf, type Precision } from '../../../core/tensor.js'
+import { sizeOf, type Precision } from '../../../core/tensor/tensor.js'
 import { relativeDifference } from '../../support/compare.js'
 import { caseNames, type ReferenceCase, referenceCase } from '../../support/reference-case.js'
 

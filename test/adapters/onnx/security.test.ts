@@ -1,9 +1,9 @@
 import t, { type Test } from 'tap'
 import { externalLocations, readOnnx, readOnnxTensors } from '../../../adapters/onnx/index.js'
 import { runGraph } from '../../../core/engine/typescript.js'
-import { LaplaceError } from '../../../core/errors.js'
-import { prepareNetwork } from '../../../core/network.js'
-import { tensor } from '../../../core/tensor.js'
+import { LaplaceError } from '../../../core/errors/errors.js'
+import { prepareNetwork } from '../../../core/network/network.js'
+import { tensor } from '../../../core/tensor/tensor.js'
 import * as b from './onnx-bytes.js'
 
 const data = (values: ArrayBufferView): Uint8Array => new Uint8Array(values.buffer, values.byteOffset, values.byteLength)

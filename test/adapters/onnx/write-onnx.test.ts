@@ -1,9 +1,9 @@
 import t, { type Test as Tap } from 'tap'
 import { readOnnx, writeOnnx } from '../../../adapters/onnx/index.js'
 import { GraphBuilder } from '../../../core/graph/builder.js'
-import { factorsProgram } from '../../../core/graph/differentiate.js'
+import { factorsProgram } from '../../../core/programs/factors-program.js'
 import { BATCH, type Graph, type Node } from '../../../core/graph/graph.js'
-import { type Precision, type Tensor, tensor } from '../../../core/tensor.js'
+import { type Precision, type Tensor, tensor } from '../../../core/tensor/tensor.js'
 import { agree, numbers } from './onnxruntime.js'
 
 /** A network with initialisers of every dtype, real attributes and integer ones. */

@@ -2,7 +2,7 @@
 import t from 'tap'
 import { laplace } from '../../../index.js'
 import { splitAtInput } from '../../../adapters/onnxruntime/split-graph.js'
-import { factorsProgram } from '../../../core/graph/differentiate.js'
+import { factorsProgram } from '../../../core/programs/factors-program.js'
 import { relativeDifference } from '../../support/compare.js'
 import { referenceCase } from '../../support/reference-case.js'
 

@@ -4,7 +4,7 @@ import { readFileSync } from 'node:fs'
 import { readPyTorch, readPyTorchTensors } from '../../../adapters/pytorch/index.js'
 import { toTensor } from '../../../adapters/file-tensor.js'
 import { runGraph } from '../../../core/engine/typescript.js'
-import { sizeOf } from '../../../core/tensor.js'
+import { sizeOf } from '../../../core/tensor/tensor.js'
 import { caseNames, referenceCase } from '../../support/reference-case.js'
 import { relativeDifference } from '../../support/compare.js'
 

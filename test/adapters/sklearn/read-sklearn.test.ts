@@ -2,8 +2,8 @@ import t from 'tap'
 import { readSklearn } from '../../../adapters/sklearn/index.js'
 import { runGraph } from '../../../core/engine/typescript.js'
 import type { Graph } from '../../../core/graph/graph.js'
-import { prepareNetwork } from '../../../core/network.js'
-import { float64, tensor } from '../../../core/tensor.js'
+import { prepareNetwork } from '../../../core/network/network.js'
+import { float64, tensor } from '../../../core/tensor/tensor.js'
 import { relativeDifference } from '../../support/compare.js'
 
 const run = (graph: Graph, x: number[]): ArrayLike<number> => runGraph(graph, new Map([['input', float64([1, x.length], x)]]), 'float64').get(graph.outputs[0])!.data

@@ -2,9 +2,9 @@ import t from 'tap'
 import { estimateMemory } from '../../../core/engine/estimate-memory.js'
 import { compileGraph } from '../../../core/engine/typescript.js'
 import { GraphBuilder } from '../../../core/graph/builder.js'
-import { factorsProgram } from '../../../core/graph/differentiate.js'
+import { factorsProgram } from '../../../core/programs/factors-program.js'
 import { BATCH, concreteShape } from '../../../core/graph/graph.js'
-import { float64, sizeOf, type Tensor } from '../../../core/tensor.js'
+import { float64, sizeOf, type Tensor } from '../../../core/tensor/tensor.js'
 import { caseNames, referenceCase } from '../../support/reference-case.js'
 
 t.test('the estimate equals what a run holds at once', async t => {

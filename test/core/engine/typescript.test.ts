@@ -2,7 +2,7 @@ import t from 'tap'
 import { compileGraph, runGraph, typescriptEngine } from '../../../core/engine/typescript.js'
 import { GraphBuilder } from '../../../core/graph/builder.js'
 import { BATCH, type Graph } from '../../../core/graph/graph.js'
-import { float64, sizeOf, type Tensor, tensor } from '../../../core/tensor.js'
+import { float64, sizeOf, type Tensor, tensor } from '../../../core/tensor/tensor.js'
 import { uniform } from '../ops/check-derivative.js'
 
 const random = uniform(9)

@@ -1,9 +1,9 @@
 import t from 'tap'
 import { runGraph } from '../../../core/engine/typescript.js'
 import { GraphBuilder } from '../../../core/graph/builder.js'
-import { foldConstants, removeDead, removeIdentities, simplify, sortNodes } from '../../../core/graph/fold.js'
+import { foldConstants, removeDead, removeIdentities, simplify, sortNodes } from '../../../core/passes/fold.js'
 import { BATCH, type Graph, type Node } from '../../../core/graph/graph.js'
-import { float64, tensor } from '../../../core/tensor.js'
+import { float64, tensor } from '../../../core/tensor/tensor.js'
 
 const ops = (graph: Graph): string[] => graph.nodes.map(node => node.op)
 

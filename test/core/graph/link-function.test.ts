@@ -1,8 +1,8 @@
 import t from 'tap'
 import { GraphBuilder } from '../../../core/graph/builder.js'
 import { BATCH } from '../../../core/graph/graph.js'
-import { stripLinkFunction } from '../../../core/graph/link-function.js'
-import { float64 } from '../../../core/tensor.js'
+import { stripLinkFunction } from '../../../core/passes/link-function.js'
+import { float64 } from '../../../core/tensor/tensor.js'
 
 function strip(end: (b: GraphBuilder, logits: string) => string): { logits: string, output: string } & ReturnType<typeof stripLinkFunction> {
   const b = new GraphBuilder('float64')

@@ -1,8 +1,8 @@
 import t from 'tap'
 import { GraphBuilder } from '../../../core/graph/builder.js'
 import { BATCH } from '../../../core/graph/graph.js'
-import { orientWeights } from '../../../core/graph/orient-weights.js'
-import { float64 } from '../../../core/tensor.js'
+import { orientWeights } from '../../../core/passes/orient-weights.js'
+import { float64 } from '../../../core/tensor/tensor.js'
 
 const matrix = (rows: number, columns: number): ReturnType<typeof float64> => float64([rows, columns], new Float64Array(rows * columns))
 

@@ -2,8 +2,8 @@ import t from 'tap'
 import { compileGraph } from '../../../core/engine/typescript.js'
 import { GraphBuilder } from '../../../core/graph/builder.js'
 import { BATCH, type Graph } from '../../../core/graph/graph.js'
-import { inferTypes } from '../../../core/graph/infer.js'
-import { float64, tensor } from '../../../core/tensor.js'
+import { inferTypes } from '../../../core/passes/infer.js'
+import { float64, tensor } from '../../../core/tensor/tensor.js'
 
 const network = (build: (b: GraphBuilder, x: string) => string): Graph => {
   const b = new GraphBuilder('float64')

@@ -1,8 +1,8 @@
 import t from 'tap'
 import fc from 'fast-check'
 import { auroc, calibrationBins, metrics } from '../../../core/metrics/index.js'
-import { randomGenerator } from '../../../core/random.js'
-import { float64, tensor } from '../../../core/tensor.js'
+import { randomGenerator } from '../../../core/tensor/random.js'
+import { float64, tensor } from '../../../core/tensor/tensor.js'
 
 const labels = (values: number[]) => tensor('int64', [values.length], values)
 

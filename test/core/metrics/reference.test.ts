@@ -2,8 +2,8 @@ import t from 'tap'
 import { sigmoid } from '../../../core/likelihood/sigmoid.js'
 import { softmax } from '../../../core/likelihood/softmax.js'
 import { metrics, type ScoredPrediction } from '../../../core/metrics/index.js'
-import type { Likelihood } from '../../../core/options.js'
-import { float64, type Tensor } from '../../../core/tensor.js'
+import type { Likelihood } from '../../../core/options/words.js'
+import { float64, type Tensor } from '../../../core/tensor/tensor.js'
 import { caseNames, referenceCase, type ReferenceArray } from '../../support/reference-case.js'
 
 const NAMES: Record<string, string> = { nll: 'nll', ece: 'ece', brier: 'brier', accuracy: 'accuracy', rmse: 'rmse', crps: 'crps', nll_joint_outputs: 'nllJointOutputs' }

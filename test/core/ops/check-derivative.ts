@@ -2,11 +2,11 @@
 import t from 'tap'
 import { compileGraph, runGraph } from '../../../core/engine/typescript.js'
 import { GraphBuilder } from '../../../core/graph/builder.js'
-import { vjpProgram } from '../../../core/graph/differentiate.js'
+import { vjpProgram } from '../../../core/programs/factors-program.js'
 import { batchAxis, concreteShape, type Dim, type Graph, isBatch } from '../../../core/graph/graph.js'
-import { inferTypes } from '../../../core/graph/infer.js'
+import { inferTypes } from '../../../core/passes/infer.js'
 import { elementsPerExample } from '../../../core/ops/shape-rules.js'
-import { float64, sizeOf, type Tensor } from '../../../core/tensor.js'
+import { float64, sizeOf, type Tensor } from '../../../core/tensor/tensor.js'
 import { relativeDifference } from '../../support/compare.js'
 
 export interface CheckOptions {

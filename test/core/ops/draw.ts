@@ -1,5 +1,5 @@
 /** @file Random tensors for tests of operators. */
-import { float64, sizeOf, type Tensor } from '../../../core/tensor.js'
+import { float64, sizeOf, type Tensor } from '../../../core/tensor/tensor.js'
 import { uniform } from './check-derivative.js'
 
 const random = uniform(3)

@@ -1,7 +1,7 @@
 import t from 'tap'
 import { GraphBuilder } from '../../../core/graph/builder.js'
 import { BATCH, type Dim } from '../../../core/graph/graph.js'
-import { inferTypes } from '../../../core/graph/infer.js'
+import { inferTypes } from '../../../core/passes/infer.js'
 import { checkDerivative } from './check-derivative.js'
 import { draw } from './draw.js'
 

@@ -3,8 +3,8 @@ import t from 'tap'
 import { runGraph } from '../../../core/engine/typescript.js'
 import { GraphBuilder } from '../../../core/graph/builder.js'
 import { type Attribute, BATCH, type Dim } from '../../../core/graph/graph.js'
-import { inferTypes } from '../../../core/graph/infer.js'
-import { float64, sizeOf, type Tensor, tensor } from '../../../core/tensor.js'
+import { inferTypes } from '../../../core/passes/infer.js'
+import { float64, sizeOf, type Tensor, tensor } from '../../../core/tensor/tensor.js'
 import { checkDerivative, uniform } from './check-derivative.js'
 
 function apply(op: string, values: readonly Tensor[], attributes: Record<string, Attribute> = {}): Tensor {

@@ -3,7 +3,7 @@ import { runGraph } from '../../../core/engine/typescript.js'
 import { GraphBuilder } from '../../../core/graph/builder.js'
 import { type Attribute, BATCH } from '../../../core/graph/graph.js'
 import { erf } from '../../../core/ops/erf.js'
-import { float64, tensor } from '../../../core/tensor.js'
+import { float64, tensor } from '../../../core/tensor/tensor.js'
 import { checkDerivative } from './check-derivative.js'
 
 type Attributes = Record<string, Attribute>

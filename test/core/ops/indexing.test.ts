@@ -1,10 +1,10 @@
 import t from 'tap'
 import { runGraph } from '../../../core/engine/typescript.js'
 import { GraphBuilder } from '../../../core/graph/builder.js'
-import { vjpProgram } from '../../../core/graph/differentiate.js'
+import { vjpProgram } from '../../../core/programs/factors-program.js'
 import { BATCH, type Dim } from '../../../core/graph/graph.js'
-import { inferTypes } from '../../../core/graph/infer.js'
-import { float64, tensor } from '../../../core/tensor.js'
+import { inferTypes } from '../../../core/passes/infer.js'
+import { float64, tensor } from '../../../core/tensor/tensor.js'
 import { checkDerivative } from './check-derivative.js'
 import { draw } from './draw.js'
 

@@ -2,8 +2,8 @@ import t, { type Test } from 'tap'
 import { runGraph } from '../../../core/engine/typescript.js'
 import { GraphBuilder } from '../../../core/graph/builder.js'
 import { type Attribute, BATCH, type Dim } from '../../../core/graph/graph.js'
-import { inferTypes } from '../../../core/graph/infer.js'
-import { float64, sizeOf, type Tensor } from '../../../core/tensor.js'
+import { inferTypes } from '../../../core/passes/infer.js'
+import { float64, sizeOf, type Tensor } from '../../../core/tensor/tensor.js'
 import { checkDerivative, uniform } from './check-derivative.js'
 
 const random = uniform(3)

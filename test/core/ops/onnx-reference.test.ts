@@ -3,9 +3,9 @@ import t from 'tap'
 import { runGraph } from '../../../core/engine/typescript.js'
 import { GraphBuilder } from '../../../core/graph/builder.js'
 import type { Attribute } from '../../../core/graph/graph.js'
-import { inferTypes } from '../../../core/graph/infer.js'
+import { inferTypes } from '../../../core/passes/infer.js'
 import { isSupported } from '../../../core/ops/registry.js'
-import { type DType, type Tensor, tensor } from '../../../core/tensor.js'
+import { type DType, type Tensor, tensor } from '../../../core/tensor/tensor.js'
 import { relativeDifference } from '../../support/compare.js'
 
 interface Values { dtype: DType, shape: number[], data: number[] }

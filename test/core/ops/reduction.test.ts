@@ -1,8 +1,8 @@
 import t from 'tap'
 import { GraphBuilder } from '../../../core/graph/builder.js'
 import { BATCH } from '../../../core/graph/graph.js'
-import { inferTypes } from '../../../core/graph/infer.js'
-import { float64, tensor } from '../../../core/tensor.js'
+import { inferTypes } from '../../../core/passes/infer.js'
+import { float64, tensor } from '../../../core/tensor/tensor.js'
 import { checkDerivative } from './check-derivative.js'
 import { draw } from './draw.js'
 

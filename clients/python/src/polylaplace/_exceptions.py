@@ -15,7 +15,7 @@ LaplaceError
 ├── StateError                 an operation that the present state does not allow
 └── InternalError              a fault of this library
 
-Classes and codes follow one table, core/errors.ts, from which `_error_table.py` is written.
+Classes and codes follow one table, core/errors/errors.ts, from which `_error_table.py` is written.
 """
 
 from __future__ import annotations

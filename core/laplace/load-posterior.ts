@@ -1,0 +1,57 @@
+/** @file A posterior from its file. */
+import { createCrew } from '../parallel/worker-pool.js'
+import { blockSize } from '../curvature/kron.js'
+import type { Curvature, ParameterSlot } from '../curvature/curvature.js'
+import { graphDigest } from '../network/digest.js'
+import { OptionError, StateError, UntrustedInputError } from '../errors/errors.js'
+import type { Graph } from '../graph/graph.js'
+import type { Host } from '../parallel/runtime.js'
+import { evaluatorFor } from './laplace.js'
+import { resolveOptions } from '../options/laplace-options.js'
+import { LaplacePosterior } from './laplace-posterior.js'
+import { prepareNetwork } from '../network/network.js'
+import { structuredPosterior } from '../posterior/structured.js'
+import { readSavedPosterior, type SavedPosterior } from '../storage/posterior-file.js'
+
+/**
+ * The posterior that `save` wrote.
+ * @param options.network the network, for files that were saved without it
+ * @throws UntrustedInputError when the bytes are not a posterior or hold impossible sizes; OptionError when the network is needed; StateError DIGEST_MISMATCH when another one is given
+ * @example
+ * const again = loadPosterior(posterior.save())
+ */
+export function loadPosterior(bytes: Uint8Array, options: { readonly network?: Graph | undefined } = {}, host: Host = {}): LaplacePosterior {
+  const saved = readSavedPosterior(bytes)
+  const graph = networkOf(saved, options.network)
+  const resolved = resolveOptions(saved.options)
+  const evaluator = evaluatorFor(prepareNetwork(graph, resolved.likelihood, resolved), resolved, host)
+  checkSizes(saved.curvature, evaluator.slots)
+  if (saved.mode !== undefined && saved.mode.weights.length !== evaluator.theta.length) throw damaged('its linear mode does not have the size of its parameters')
+  return new LaplacePosterior({
+    graph, evaluator, crew: createCrew(evaluator, resolved.likelihood, host, resolved), host, options: resolved, examples: saved.examples, loss: saved.loss, fitted: saved.mode === undefined ? saved.curvature : undefined,
+    structured: structuredPosterior(saved.curvature, evaluator.slots, evaluator.theta, saved.settings),
+    mode: saved.mode, tuned: saved.tuned, effectiveParameters: saved.effectiveParameters, notes: saved.notes,
+  })
+}
+
+function networkOf({ graph, digest }: SavedPosterior, given: Graph | undefined): Graph {
+  const network = given ?? graph
+  if (network === undefined) throw new OptionError('BAD_OPTION', 'This posterior was saved without its network; give the network (option network).', { option: 'network' })
+  if (graphDigest(network) !== digest) {
+    throw given === undefined ? damaged('its network is not the one that the posterior was fitted to')
+      : new StateError('DIGEST_MISMATCH', 'The given network is not the one that this posterior was fitted to.', { expected: digest, actual: graphDigest(given) })
+  }
+  return network
+}
+
+function damaged(problem: string): UntrustedInputError {
+  return new UntrustedInputError(`The posterior's file is damaged: ${problem}.`, { format: 'posterior' })
+}
+
+/** The curvature must be that of the parameters. */
+function checkSizes(curvature: Curvature, slots: readonly ParameterSlot[]): void {
+  const size = slots.reduce((sum, slot) => sum + slot.size, 0)
+  const fits = curvature.size === size && (curvature.structure !== 'kron'
+    || (curvature.blocks.length === slots.length && curvature.blocks.every((block, i) => blockSize(block) === slots[i].size)))
+  if (!fits) throw damaged(`its curvature does not belong to ${size} parameters`)
+}

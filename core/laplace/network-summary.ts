@@ -1,0 +1,91 @@
+/** @file What a network consists of, and what a posterior over it would need. */
+import { factorsProgram } from '../programs/factors-program.js'
+import { graphDigest } from '../network/digest.js'
+import { linearShapes } from '../programs/evaluator.js'
+import { LaplaceError } from '../errors/errors.js'
+import { type Dim, type Graph, isBatch } from '../graph/graph.js'
+import { inferTypes } from '../passes/infer.js'
+import { lastLinear } from '../passes/last-linear.js'
+import { sortNodes } from '../passes/fold.js'
+import { lastLayerShape } from '../curvature/last-layer.js'
+import type { LinearShape } from '../curvature/accumulate.js'
+import type { ParameterSlot } from '../curvature/curvature.js'
+import { posteriorBytes } from '../budget/memory.js'
+import { type Network, type NetworkChoice, precisionOf, prepareNetwork } from '../network/network.js'
+import { type Likelihood, STRUCTURES, type Structure, type Subset, SUBSETS } from '../options/words.js'
+import { parameterSlots } from '../network/parameters.js'
+
+/** A network as plain values. The batch axis of a shape is -1. */
+export interface NetworkSummary {
+  readonly inputs: readonly { readonly name: string, readonly dtype: string, readonly shape: readonly number[] }[]
+  readonly outputs: readonly { readonly name: string, readonly shape: readonly number[] }[]
+  readonly parameters: readonly { readonly name: string, readonly shape: readonly number[], readonly size: number }[]
+  readonly parameterCount: number
+  readonly layers: readonly { readonly name: string, readonly type: string, readonly parameters: number }[]
+  readonly precision: string
+  readonly digest: string
+  readonly notes: readonly string[]
+}
+
+const plainShape = (shape: readonly Dim[]): number[] => shape.map(dim => (isBatch(dim) ? -1 : dim))
+
+/** The parts of a network. Shapes of outputs that cannot be worked out are empty. */
+export function summarizeNetwork(graph: Graph): NetworkSummary {
+  const parameters = parameterSlots(graph, graph.parameters.map(parameter => parameter.name))
+  const shapes = outputShapes(graph)
+  return {
+    inputs: graph.inputs.map(({ name, dtype, shape }) => ({ name, dtype, shape: plainShape(shape) })),
+    outputs: graph.outputs.map(name => ({ name, shape: shapes.get(name) ?? [] })),
+    parameters: parameters.map(({ name, shape, size }) => ({ name, shape, size })),
+    parameterCount: parameters.reduce((sum, { size }) => sum + size, 0),
+    layers: layersOf(graph, new Map(parameters.map(({ name, size }) => [name, size] as const))),
+    precision: precisionOf(graph), digest: graphDigest(graph), notes: graph.notes,
+  }
+}
+
+function outputShapes(graph: Graph): Map<string, number[]> {
+  try {
+    const types = inferTypes(sortNodes(graph))
+    return new Map(graph.outputs.map(name => [name, plainShape(types.get(name)?.shape ?? [])] as const))
+  } catch (error) {
+    if (error instanceof LaplaceError) return new Map()
+    throw error
+  }
+}
+
+/** One line a node; parameters count where they are first used. */
+function layersOf(graph: Graph, sizes: Map<string, number>): { name: string, type: string, parameters: number }[] {
+  return graph.nodes.map(node => {
+    let parameters = 0
+    for (const name of node.inputs) {
+      parameters += sizes.get(name) ?? 0
+      sizes.delete(name)
+    }
+    return { name: node.name ?? node.outputs[0], type: node.op, parameters }
+  })
+}
+
+/** Bytes that each posterior would need at its peak; subsets that the network does not allow are left out. */
+export function memoryTable(graph: Graph, likelihood?: Likelihood, choice?: NetworkChoice): { subset: Subset, structure: Structure, bytes: number }[] {
+  const network = prepareNetwork(graph, likelihood, choice)
+  return SUBSETS.flatMap(subset => {
+    const parts = partsOf(network, subset)
+    return parts === undefined ? [] : STRUCTURES.map(structure => ({ subset, structure, bytes: posteriorBytes(structure, parts.slots, parts.linears) }))
+  })
+}
+
+function partsOf({ graph, output }: Network, subset: Subset): { slots: ParameterSlot[], linears: readonly LinearShape[] } | undefined {
+  try {
+    if (subset === 'last_layer') {
+      const { weight, bias } = lastLinear(graph, output)
+      const slots = parameterSlots(graph, bias === undefined ? [weight] : [weight, bias])
+      return { slots, linears: [lastLayerShape(slots)] }
+    }
+    const names = graph.parameters.map(parameter => parameter.name)
+    const program = factorsProgram(graph, output, names, 1)
+    return { slots: parameterSlots(graph, names), linears: linearShapes(program) }
+  } catch (error) {
+    if (error instanceof LaplaceError) return undefined
+    throw error
+  }
+}

@@ -1,0 +1,163 @@
+/** @file What a prediction consists of, and how it is put together. */
+import type { LikelihoodModel } from '../likelihood/likelihood.js'
+import type { Link } from '../options/words.js'
+import { variancesOf, linkNeeds, predictiveProbabilities } from '../prediction/link.js'
+import { decompose, entropy, type UncertaintyParts } from '../prediction/decomposition.js'
+import { monteCarloNeeds } from '../prediction/monte-carlo.js'
+import { jointGaussian, type OutputGaussian, outputGaussian, type PredictionContext } from './output-gaussian.js'
+import type { VarianceKind } from '../posterior/posterior.js'
+import type { WorkOptions } from '../budget/progress.js'
+import { outputSamples } from './sampling.js'
+import { float64, type Tensor, toFloat64 } from '../tensor/tensor.js'
+
+/** A prediction for N rows. */
+export interface Prediction {
+  /** Outputs of the network, N x C: logits, or means. */
+  readonly mean: Tensor
+  /** Their variances, N x C, without observation noise. */
+  readonly variance: Tensor
+  /** N x C (binary: N x 1); absent for regression. */
+  readonly probabilities?: Tensor
+  /** Classification: N, expected entropy in nats; binary and multilabel: N x C; regression: N x C, sigma^2. Worked out when it is first read. */
+  readonly aleatoric?: Tensor
+  /** Classification: N, mutual information in nats; binary and multilabel: N x C; regression: N x C, the variance of the function. */
+  readonly epistemic?: Tensor
+  /** Regression: variance + sigma^2. */
+  readonly predictiveVariance?: Tensor
+  /** N x C x C, or (N C) x (N C) with `joint`; when asked for. */
+  readonly covariance?: Tensor
+  /** Of the draws, where there were any. */
+  readonly seed?: number
+  readonly notes: readonly string[]
+}
+
+export interface PredictionRequest {
+  readonly likelihood: LikelihoodModel
+  readonly link: Link
+  readonly sigmaNoise: number
+  readonly seed: number
+  readonly samples: number | undefined
+  readonly joint: boolean
+  readonly covariance: boolean
+  readonly uncertainty: boolean
+}
+
+/** Draws of link mc and of sampled weights, where none are asked for. */
+const LINK_SAMPLES = 1000
+const WEIGHT_SAMPLES = 100
+/** Up to this many outputs the covariances for the decomposition cost little beside the variances. */
+const FEW_OUTPUTS = 32
+
+/** The prediction of the linearised network. @throws OptionError BAD_COMBINATION for a link that the likelihood does not have */
+export async function predictGlm(context: PredictionContext, x: Tensor, request: PredictionRequest, notes: readonly string[], work: WorkOptions): Promise<Prediction> {
+  const { likelihood, link, joint, sigmaNoise, seed } = request
+  const { outputs } = context.evaluator.network
+  const all = joint ? await jointGaussian(context, x) : undefined
+  const own = all === undefined ? await outputGaussian(context, x, covarianceKind(request, outputs), work) : blocksOf(all, outputs)
+  const { f, examples } = own
+  const dense = own.variance.length === examples * outputs * outputs && (all !== undefined || covarianceKind(request, outputs) === 'covariance')
+  const variance = dense ? variancesOf(own.variance, examples, outputs) : own.variance
+  const forLink = linkNeeds(link, likelihood) === 'covariance' ? own.variance : variance
+  const probabilities = likelihood.name === 'regression' ? undefined : predictiveProbabilities(link, likelihood, f, forLink, examples, outputs, request.samples ?? LINK_SAMPLES, seed)
+  const decomposable = dense || monteCarloNeeds(likelihood) === 'diagonal' || likelihood.name === 'regression'
+  const parts = request.uncertainty && decomposable
+    ? (): UncertaintyParts => decompose(likelihood, f, monteCarloNeeds(likelihood) === 'covariance' ? own.variance : variance, examples, outputs, sigmaNoise, seed) : undefined
+  const covariance = all !== undefined ? float64([examples * outputs, examples * outputs], all.variance)
+    : request.covariance ? float64([examples, outputs, outputs], own.variance) : undefined
+  return assemble({ f, variance, examples, outputs, probabilities, covariance, parts, request, notes, seeded: link === 'mc' || (request.uncertainty && likelihood.name !== 'regression') })
+}
+
+/** What must be computed: for the link, for what was asked for, and for the decomposition where it is cheap. */
+function covarianceKind({ likelihood, link, covariance, uncertainty }: PredictionRequest, outputs: number): VarianceKind {
+  if (covariance || linkNeeds(link, likelihood) === 'covariance') return 'covariance'
+  const decomposition = uncertainty && likelihood.name === 'classification' && outputs <= FEW_OUTPUTS
+  return decomposition ? 'covariance' : 'diagonal'
+}
+
+/** The covariance of each example from that of all together. */
+function blocksOf({ f, variance, examples }: OutputGaussian, outputs: number): OutputGaussian {
+  const count = examples * outputs
+  const blocks = new Float64Array(count * outputs)
+  for (let i = 0; i < count; i++) {
+    const from = i * count + Math.floor(i / outputs) * outputs
+    blocks.set(variance.subarray(from, from + outputs), i * outputs)
+  }
+  return { f, examples, variance: blocks }
+}
+
+/** The prediction with weights drawn from the posterior: averages over the draws. */
+export async function predictWithSampledWeights(context: PredictionContext, x: Tensor, request: PredictionRequest, notes: readonly string[], work: WorkOptions): Promise<Prediction> {
+  const { likelihood, sigmaNoise, seed } = request
+  const count = request.samples ?? WEIGHT_SAMPLES
+  const samples = await outputSamples(context, x, count, seed, 'nn', work)
+  const [, examples, outputs] = samples.shape
+  const draws = toFloat64(samples)
+  const { mean, variance } = moments(draws, count, examples * outputs)
+  if (likelihood.name === 'regression') {
+    const parts = (): UncertaintyParts => decompose(likelihood, mean, variance, examples, outputs, sigmaNoise, seed)
+    return assemble({ f: mean, variance, examples, outputs, probabilities: undefined, covariance: undefined, parts: request.uncertainty ? parts : undefined, request, notes, seeded: true })
+  }
+  const p = likelihood.inverseLink(draws, count * examples, outputs)
+  const probabilities = moments(p, count, examples * outputs).mean
+  const parts = (): UncertaintyParts => decomposeDraws(likelihood, p, probabilities, count, examples, outputs)
+  return assemble({ f: mean, variance, examples, outputs, probabilities, covariance: undefined, parts: request.uncertainty ? parts : undefined, request, notes, seeded: true })
+}
+
+/** Mean and variance (divided by count - 1) over draws, count x size. */
+function moments(draws: Float64Array, count: number, size: number): { mean: Float64Array, variance: Float64Array } {
+  const mean = new Float64Array(size)
+  const variance = new Float64Array(size)
+  for (let i = 0; i < draws.length; i++) mean[i % size] += draws[i] / count
+  for (let i = 0; i < draws.length; i++) variance[i % size] += (draws[i] - mean[i % size]) ** 2 / Math.max(1, count - 1)
+  return { mean, variance }
+}
+
+function decomposeDraws(likelihood: LikelihoodModel, p: Float64Array, mean: Float64Array, count: number, examples: number, outputs: number): UncertaintyParts {
+  const classes = likelihood.name === 'classification'
+  const cells = classes ? examples : examples * outputs
+  const entropyOf = (values: Float64Array, cell: number): number => (classes ? entropy(values.subarray(cell * outputs, (cell + 1) * outputs)) : entropy([values[cell], 1 - values[cell]]))
+  const total = Float64Array.from({ length: cells }, (_, cell) => entropyOf(mean, cell))
+  const aleatoric = new Float64Array(cells)
+  for (let s = 0; s < count; s++) {
+    const draw = p.subarray(s * examples * outputs, (s + 1) * examples * outputs)
+    for (let cell = 0; cell < cells; cell++) aleatoric[cell] += entropyOf(draw, cell) / count
+  }
+  return { total, aleatoric, epistemic: total.map((value, i) => Math.max(0, value - aleatoric[i])) }
+}
+
+interface Pieces {
+  readonly f: Float64Array
+  readonly variance: Float64Array
+  readonly examples: number
+  readonly outputs: number
+  readonly probabilities: Float64Array | undefined
+  readonly covariance: Tensor | undefined
+  /** Works out the decomposition; it costs more than the prediction, so it waits until somebody reads it. */
+  readonly parts: (() => UncertaintyParts) | undefined
+  readonly request: PredictionRequest
+  readonly notes: readonly string[]
+  readonly seeded: boolean
+}
+
+function assemble({ f, variance, examples, outputs, probabilities, covariance, parts, request, notes, seeded }: Pieces): Prediction {
+  const rows = [examples, outputs]
+  const { likelihood, sigmaNoise, seed } = request
+  let known: UncertaintyParts | undefined
+  const read = (key: 'aleatoric' | 'epistemic', work: () => UncertaintyParts): Tensor => {
+    known ??= work()
+    return float64(likelihood.name === 'classification' ? [examples] : rows, known[key])
+  }
+  const prediction: Prediction = {
+    mean: float64(rows, f), variance: float64(rows, variance),
+    ...(probabilities === undefined ? {} : { probabilities: float64(rows, probabilities) }),
+    ...(likelihood.name === 'regression' ? { predictiveVariance: float64(rows, variance.map(v => v + sigmaNoise * sigmaNoise)) } : {}),
+    ...(covariance === undefined ? {} : { covariance }),
+    ...(seeded ? { seed } : {}),
+    notes,
+  }
+  if (parts === undefined) return prediction
+  return Object.defineProperties(prediction, {
+    aleatoric: { enumerable: true, get: () => read('aleatoric', parts) },
+    epistemic: { enumerable: true, get: () => read('epistemic', parts) },
+  })
+}

@@ -1,0 +1,36 @@
+/** @file A fingerprint of a network, so that parts of different networks are never combined. */
+import { sha256 } from '@noble/hashes/sha2.js'
+import { bytesToHex } from '@noble/hashes/utils.js'
+import { type Attribute, type Dim, type Graph, isBatch } from '../graph/graph.js'
+
+/** Graphs never change, and every posterior of a network is asked for its fingerprint. */
+const known = new WeakMap<Graph, string>()
+
+/** SHA-256 (hexadecimal) over a graph's nodes, its outputs, and its initialisers with their values; lengths that are open do not count. */
+export function graphDigest(graph: Graph): string {
+  const digest = known.get(graph) ?? computeDigest(graph)
+  known.set(graph, digest)
+  return digest
+}
+
+function computeDigest(graph: Graph): string {
+  const hash = sha256.create()
+  const text = (value: unknown): void => { hash.update(new TextEncoder().encode(JSON.stringify(value))) }
+  text([
+    graph.inputs.map(input => [input.name, input.dtype, input.shape.map((dim, axis) => (input.openAxes?.includes(axis) === true ? '?' : plainDim(dim)))]), graph.outputs,
+    graph.nodes.map(node => [node.op, node.inputs, node.outputs, Object.keys(node.attributes).sort().map(key => [key, plainAttribute(node.attributes[key])])]),
+    graph.parameters.map(parameter => [parameter.name, parameter.shape, parameter.transposed]),
+  ])
+  for (const [name, value] of graph.initializers) {
+    text([name, value.dtype, value.shape])
+    hash.update(new Uint8Array(value.data.buffer, value.data.byteOffset, value.data.byteLength))
+  }
+  return bytesToHex(hash.digest())
+}
+
+// Lists, because the order in which an object's fields were set must not matter.
+function plainDim(dim: Dim): unknown { return isBatch(dim) ? [dim.outer, dim.inner] : dim }
+
+function plainAttribute(attribute: Attribute): unknown {
+  return typeof attribute === 'object' && 'data' in attribute ? [attribute.dtype, attribute.shape, Array.from(attribute.data)] : attribute
+}

@@ -1,0 +1,63 @@
+/** @file Parameters of a network as the vector theta: places, values, and graphs with other values. */
+import type { ParameterSlot } from '../curvature/curvature.js'
+import { GraphError } from '../errors/errors.js'
+import type { Graph, Parameter } from '../graph/graph.js'
+import { allocate, sizeOf, type Tensor } from '../tensor/tensor.js'
+
+/** The places of some parameters in theta's part, in the order of the names. @throws GraphError BAD_GRAPH for a name that is not a parameter */
+export function parameterSlots(graph: Graph, names: readonly string[]): ParameterSlot[] {
+  let offset = 0
+  return names.map(name => {
+    const { shape } = parameterNamed(graph, name)
+    const slot = { name, shape, offset, size: sizeOf(shape) }
+    offset += slot.size
+    return slot
+  })
+}
+
+/** The values of some parameters, one after another: each row-major, matrices out x in. */
+export function parameterVector(graph: Graph, slots: readonly ParameterSlot[]): Float64Array {
+  const theta = new Float64Array(slots.reduce((sum, slot) => sum + slot.size, 0))
+  for (const { name, offset } of slots) {
+    const { shape, transposed } = parameterNamed(graph, name)
+    const { data } = valueOf(graph, name)
+    theta.set(transposed ? exchangeLastAxes(data, [...shape.slice(0, -2), shape[shape.length - 1], shape[shape.length - 2]]) : data, offset)
+  }
+  return theta
+}
+
+/** The graph with the parameters' values taken from theta's part. */
+export function withParameters(graph: Graph, slots: readonly ParameterSlot[], theta: Float64Array): Graph {
+  const initializers = new Map(graph.initializers)
+  for (const { name, offset, size } of slots) {
+    const { shape, transposed } = parameterNamed(graph, name)
+    const old = valueOf(graph, name)
+    const data = allocate(old.dtype, size)
+    const values = theta.subarray(offset, offset + size)
+    data.set(transposed ? exchangeLastAxes(values, shape) : values)
+    initializers.set(name, { ...old, data })
+  }
+  return { ...graph, initializers }
+}
+
+function parameterNamed(graph: Graph, name: string): Parameter {
+  const found = graph.parameters.find(parameter => parameter.name === name)
+  if (found === undefined) throw new GraphError('BAD_GRAPH', `The network has no parameter '${name}'.`, { name })
+  return found
+}
+
+function valueOf(graph: Graph, name: string): Tensor {
+  const value = graph.initializers.get(name)
+  if (value === undefined) throw new GraphError('BAD_GRAPH', `The parameter '${name}' has no value.`, { name })
+  return value
+}
+
+/** Row-major values of `shape` with the last two axes exchanged. */
+function exchangeLastAxes(values: ArrayLike<number>, shape: readonly number[]): Float64Array {
+  const [rows, columns] = shape.slice(-2)
+  const result = new Float64Array(values.length)
+  for (let base = 0; base < values.length; base += rows * columns) {
+    for (let i = 0; i < rows; i++) for (let j = 0; j < columns; j++) result[base + j * rows + i] = values[base + i * columns + j]
+  }
+  return result
+}

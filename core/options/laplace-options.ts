@@ -1,0 +1,153 @@
+/** @file The options of a Laplace approximation, checked and completed with their defaults. */
+import type { Batch } from '../network/input-rows.js'
+import { OptionError } from '../errors/errors.js'
+import { DEFAULT_MEMORY_LIMIT } from '../budget/memory.js'
+import {
+  CURVATURES, type Curvature, ENGINES, type EngineName, KFAC_APPROXIMATIONS, type KfacApproximation, type Likelihood, LIKELIHOODS,
+  type Precision, PRECISIONS, PRIOR_STRUCTURES, type PriorStructure, type Structure, STRUCTURES, type Subset, SUBSETS, TUNE_METHODS, type TuneMethod,
+} from './words.js'
+import type { PosteriorSettings } from '../posterior/posterior.js'
+import { knownOptions, oneOf } from '../errors/suggest.js'
+
+/** What can be chosen of a Laplace approximation. Only the likelihood must be. */
+export interface LaplaceOptions {
+  readonly likelihood: Likelihood
+  /** Which parameters get a posterior; by default the last layer's. */
+  readonly subset?: Subset | undefined
+  readonly structure?: Structure | undefined
+  readonly curvature?: Curvature | undefined
+  /** How Kronecker factors treat positions that share a weight. */
+  readonly kfacApprox?: KfacApproximation | undefined
+  /** One number, one per tensor, or one per parameter (not for kron). When it is given, nothing is tuned unless `tune` is. */
+  readonly priorPrecision?: number | ArrayLike<number> | undefined
+  readonly priorMean?: number | ArrayLike<number> | undefined
+  /** Standard deviation of the observations (regression); tuned with the prior when it is not given. */
+  readonly sigmaNoise?: number | undefined
+  readonly temperature?: number | undefined
+  /** How the prior precision is tuned. */
+  readonly tune?: TuneMethod | undefined
+  readonly priorStructure?: PriorStructure | undefined
+  /** Held-out examples; `grid` needs them. */
+  readonly validation?: Batch | undefined
+  readonly seed?: number | undefined
+  readonly engine?: EngineName | undefined
+  /** What the network is computed in; by default as its weights are. */
+  readonly precision?: Precision | undefined
+  /** By default as many as there are processors. */
+  readonly threads?: number | undefined
+  /** Which input and output to use, where the network has several. */
+  readonly input?: string | undefined
+  readonly output?: string | undefined
+  /** Examples that are computed at once; by default as many as fit into the processor's caches. */
+  readonly batchSize?: number | undefined
+  /** Bytes that the posterior may need. */
+  readonly memoryLimit?: number | undefined
+}
+
+/** Options with their defaults. */
+export interface ResolvedOptions {
+  readonly likelihood: Likelihood
+  readonly subset: Subset
+  readonly structure: Structure
+  readonly curvature: Curvature
+  readonly kfacApprox: KfacApproximation
+  readonly settings: Partial<PosteriorSettings>
+  /** Undefined: not chosen, the default. */
+  readonly tune: TuneMethod | undefined
+  readonly priorStructure: PriorStructure
+  /** Whether the noise is tuned with the prior. */
+  readonly tuneNoise: boolean
+  readonly validation: Batch | undefined
+  readonly seed: number
+  readonly engine: EngineName
+  readonly precision: Precision | undefined
+  readonly threads: number | undefined
+  readonly input: string | undefined
+  readonly output: string | undefined
+  readonly batchSize: number | undefined
+  readonly memoryLimit: number
+}
+
+const KNOWN: readonly (keyof LaplaceOptions)[] = [
+  'likelihood', 'subset', 'structure', 'curvature', 'kfacApprox', 'priorPrecision', 'priorMean', 'sigmaNoise', 'temperature', 'tune', 'priorStructure',
+  'validation', 'seed', 'engine', 'precision', 'threads', 'input', 'output', 'batchSize', 'memoryLimit',
+]
+
+/** A word of an option, or its default when the option is absent. */
+function word<T extends string>(option: string, value: unknown, allowed: readonly T[]): T {
+  return value === undefined ? allowed[0] : oneOf(option, value, allowed)
+}
+
+/**
+ * Checks options.
+ * @throws OptionError UNKNOWN_OPTION, BAD_OPTION, BAD_COMBINATION, each with what is allowed
+ */
+export function resolveOptions(options: LaplaceOptions): ResolvedOptions {
+  knownOptions('laplace', options, KNOWN)
+  const likelihood = oneOf('likelihood', options.likelihood, LIKELIHOODS)
+  const structure = word('structure', options.structure, STRUCTURES)
+  const subset = word('subset', options.subset, SUBSETS)
+  const tune = options.tune === undefined ? undefined : oneOf('tune', options.tune, TUNE_METHODS)
+  const priorStructure = word('priorStructure', options.priorStructure, PRIOR_STRUCTURES)
+  checkTuning(tune, priorStructure, structure, subset, options.validation !== undefined)
+  if (likelihood !== 'regression' && options.sigmaNoise !== undefined && options.sigmaNoise !== 1) {
+    throw new OptionError('BAD_COMBINATION', `Option sigmaNoise is the noise of regression; the likelihood ${likelihood} has none.`, { option: 'sigmaNoise', likelihood })
+  }
+  return {
+    likelihood, subset, structure, tune, priorStructure,
+    curvature: word('curvature', options.curvature, CURVATURES),
+    kfacApprox: word('kfacApprox', options.kfacApprox, KFAC_APPROXIMATIONS),
+    settings: settingsOf(options),
+    tuneNoise: likelihood === 'regression' && options.sigmaNoise === undefined,
+    validation: options.validation,
+    seed: whole('seed', options.seed, 0) ?? 0,
+    engine: word('engine', options.engine, ENGINES),
+    precision: options.precision === undefined ? undefined : oneOf('precision', options.precision, PRECISIONS),
+    threads: whole('threads', options.threads, 1),
+    input: options.input, output: options.output,
+    batchSize: whole('batchSize', options.batchSize, 1),
+    memoryLimit: whole('memoryLimit', options.memoryLimit, 1) ?? DEFAULT_MEMORY_LIMIT,
+  }
+}
+
+/** @throws OptionError BAD_COMBINATION for a way of tuning that does not exist or lacks what it needs */
+export function checkTuning(tune: TuneMethod | undefined, priorStructure: PriorStructure, structure: Structure, subset: Subset, hasValidation: boolean): void {
+  const refuse = (message: string): OptionError => new OptionError('BAD_COMBINATION', message, { tune: tune ?? null, priorStructure, structure, subset })
+  if (priorStructure === 'diagonal' && structure === 'kron') {
+    throw refuse('A kron posterior takes one prior precision, or one for each tensor; one for each parameter (priorStructure diagonal) needs structure full or diag.')
+  }
+  if (tune === 'linearized' && subset === 'all') throw refuse("Tuning 'linearized' is for subset last_layer; for subset all use 'marglik', or 'grid' with validation data.")
+  if (tune === 'linearized' && priorStructure === 'diagonal') throw refuse("Tuning 'linearized' finds one prior precision, or one for each tensor; use 'marglik' for one for each parameter.")
+  if (tune === 'grid' && priorStructure !== 'scalar') throw refuse("Tuning 'grid' finds one prior precision; use 'marglik' for one for each tensor or parameter.")
+  if (tune === 'grid' && !hasValidation) throw refuse("Tuning 'grid' chooses the prior precision by held-out examples: give validation: { x, y }, or use 'linearized' or 'marglik'.")
+}
+
+function settingsOf(options: LaplaceOptions): Partial<PosteriorSettings> {
+  const { priorPrecision, priorMean, sigmaNoise, temperature } = options
+  return {
+    ...(priorPrecision === undefined ? {} : { priorPrecision: numbers('priorPrecision', priorPrecision) }),
+    ...(priorMean === undefined ? {} : { priorMean: numbers('priorMean', priorMean) }),
+    ...(sigmaNoise === undefined ? {} : { sigmaNoise: number('sigmaNoise', sigmaNoise) }),
+    ...(temperature === undefined ? {} : { temperature: number('temperature', temperature) }),
+  }
+}
+
+/** One number, or an array of numbers as float64. @throws OptionError BAD_OPTION */
+export function numbers(option: string, value: unknown): number | Float64Array {
+  if (typeof value === 'number') return value
+  if (typeof value === 'object' && value !== null && 'length' in value && typeof value.length === 'number' && value.length > 0) {
+    const list = Float64Array.from(value as ArrayLike<number>)
+    if (list.every(Number.isFinite)) return list
+  }
+  throw new OptionError('BAD_OPTION', `Option ${option} must be a number or a list of numbers.`, { option })
+}
+
+function number(option: string, value: unknown): number {
+  if (typeof value === 'number') return value
+  throw new OptionError('BAD_OPTION', `Option ${option} must be a number; got ${typeof value}.`, { option })
+}
+
+function whole(option: string, value: number | undefined, least: number): number | undefined {
+  if (value === undefined || (Number.isSafeInteger(value) && value >= least)) return value
+  throw new OptionError('BAD_OPTION', `Option ${option} must be a whole number from ${least}; got ${String(value)}.`, { option, value })
+}

@@ -1,0 +1,102 @@
+/** @file The last linear layer of a network, and the program that computes its features. */
+import { GraphError, InternalError } from '../errors/errors.js'
+import { describeNode } from '../ops/node-attributes.js'
+import type { InferredValue } from '../ops/operator.js'
+import type { Precision } from '../tensor/tensor.js'
+import { GraphBuilder } from '../graph/builder.js'
+import { examplesToRows } from './example-axis.js'
+import { removeDead, simplify } from './fold.js'
+import { type Graph, isBatch, type Node } from '../graph/graph.js'
+import { inferTypes } from './infer.js'
+import { appendInputRows, findLinearOperators, type LinearOperator } from './linear-operators.js'
+
+/** The linear layer whose result is the network's output: f = W phi + b. */
+export interface LastLayer {
+  /** Name of the weight, C x D. */
+  readonly weight: string
+  /** Name of the bias, C, or undefined. */
+  readonly bias: string | undefined
+  /** D, the number of features. */
+  readonly in: number
+  /** C, the number of outputs. */
+  readonly out: number
+}
+
+export interface FeaturesProgram extends LastLayer {
+  readonly graph: Graph
+  /** Name of the output that holds phi, N x D. */
+  readonly features: string
+  /** Name of the output that holds f, N x C. */
+  readonly output: string
+}
+
+/**
+ * The last linear layer of a network. Between it and the output there may be nodes that only rename, reshape or convert.
+ * @throws GraphError NO_LAST_LAYER naming the node that was found instead
+ */
+export function lastLinear(graph: Graph, output: string): LastLayer {
+  return describe(findLast(graph, output).operator)
+}
+
+/**
+ * A program that computes the features phi (N x D) that the last layer multiplies, and f (N x C).
+ * @throws GraphError NO_LAST_LAYER, BATCH_AXIS, BAD_GRAPH
+ */
+export function featuresProgram(graph: Graph, output: string): FeaturesProgram {
+  const { operator, network, types } = findLast(graph, output)
+  const type = types.get(output)
+  if (type === undefined) throw new InternalError(`The type of '${output}' is not known.`)
+  const builder = GraphBuilder.from(network, type.dtype as Precision)
+  const rows = builder.node('Reshape', [appendInputRows(builder, operator), builder.integers([-1, operator.in])])
+  const f = examplesToRows(builder, output, type.shape)
+  return { ...describe(operator), graph: removeDead(builder.build([rows, f])), features: rows, output: f }
+}
+
+function describe({ weight, bias, in: inputs, out }: LinearOperator): LastLayer {
+  return { weight: weight.name, bias: bias?.parameter.name, in: inputs, out }
+}
+
+function findLast(graph: Graph, output: string): { operator: LinearOperator, network: Graph, types: ReadonlyMap<string, InferredValue> } {
+  const network = simplify({ ...graph, outputs: [output] })
+  const types = inferTypes(network)
+  const producers = new Map(network.nodes.flatMap(node => node.outputs.map(name => [name, node] as const)))
+  const byOutput = new Map(findLinearOperators(network, types).map(operator => [operator.output, operator] as const))
+  const top = throughLayout(output, producers, types)
+  const operator = byOutput.get(top)
+  if (operator === undefined || operator.positions !== 1) throw noLastLayer(output, producers.get(top), operator)
+  if (unattachedBias(operator)) throw noLastLayer(output, operator.node, operator)
+  return { operator, network, types }
+}
+
+/** Gemm with a third input that is a parameter but not an attached bias: it is scaled, or not one number an output. */
+function unattachedBias({ node, bias }: LinearOperator): boolean {
+  return node.op === 'Gemm' && bias === undefined && node.inputs.length > 2 && node.inputs[2] !== ''
+}
+
+const LAYOUT = new Set(['Identity', 'Cast', 'Dropout', 'Reshape', 'Flatten', 'Squeeze', 'Unsqueeze', 'Transpose'])
+
+/** Follows the output back through nodes that change only its layout, and constants added to it. */
+function throughLayout(output: string, producers: ReadonlyMap<string, Node>, types: ReadonlyMap<string, InferredValue>): string {
+  for (let current = output; ;) {
+    const node = producers.get(current)
+    if (node === undefined) return current
+    const added = node.op === 'Add' ? node.inputs.findIndex(name => types.get(name)?.constant !== undefined) : -1
+    if (!keepsVector(current, types)) return current
+    if (LAYOUT.has(node.op)) current = node.inputs[0]
+    else if (added >= 0) current = node.inputs[1 - added]
+    else return current
+  }
+}
+
+/** Whether one example is a vector along a single axis, so that no change of layout can reorder it. */
+function keepsVector(name: string, types: ReadonlyMap<string, InferredValue>): boolean {
+  const shape = types.get(name)?.shape ?? []
+  return shape.filter(dim => (isBatch(dim) ? dim.outer * dim.inner !== 1 : dim !== 1)).length <= 1
+}
+
+function noLastLayer(output: string, found: Node | undefined, operator: LinearOperator | undefined): GraphError {
+  const what = operator !== undefined && operator.positions !== 1
+    ? `${describeNode(operator.node)}, which is applied at ${operator.positions} positions of every example`
+    : found === undefined ? `'${output}', which no node computes` : describeNode(found)
+  return new GraphError('NO_LAST_LAYER', `The network must end in a linear layer (Gemm, or MatMul with a bias) for subset 'last_layer'; its output '${output}' comes from ${what}. Use subset 'all', or choose another output.`, { output, found: found?.op ?? null })
+}

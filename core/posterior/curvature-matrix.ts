@@ -1,0 +1,95 @@
+/** @file H and the posterior precision as users see them, in the shape of their structure. */
+import type { Curvature, ParameterSlot } from '../curvature/curvature.js'
+import { checkBytes } from '../budget/memory.js'
+import { hessianFactor, priorByParameter, priorByTensor, type StructuredPosterior } from './posterior.js'
+import { float64, type Tensor } from '../tensor/tensor.js'
+
+/** The block of one tensor, B kron A for a row-major out x in weight; `dense` has no A, `diagonal` neither. */
+export interface KronMatrixBlock {
+  readonly name: string
+  readonly kind: 'weight' | 'dense' | 'diagonal'
+  /** out x out. */
+  readonly B?: Tensor
+  /** in x in, divided by the number of examples (and positions). */
+  readonly A?: Tensor
+  readonly diagonal?: Float64Array
+}
+
+/** A symmetric P x P matrix. */
+export type CurvatureMatrix =
+  | { readonly structure: 'full', readonly size: number, readonly matrix: Float64Array, toDense(): Float64Array }
+  | { readonly structure: 'diag', readonly size: number, readonly diagonal: Float64Array, toDense(): Float64Array }
+  /** Blocks in parameter order; `delta` is to be added to the diagonal of each. */
+  | { readonly structure: 'kron', readonly size: number, readonly blocks: readonly KronMatrixBlock[], readonly delta?: Float64Array, toDense(): Float64Array }
+
+/** H: the data term alone. */
+export function curvatureMatrix(curvature: Curvature): CurvatureMatrix {
+  const { size } = curvature
+  switch (curvature.structure) {
+    case 'full': return { structure: 'full', size, matrix: curvature.matrix.slice(), toDense: () => curvature.matrix.slice() }
+    case 'diag': return { structure: 'diag', size, diagonal: curvature.diagonal.slice(), toDense: () => dense(size, [{ name: '', kind: 'diagonal', diagonal: curvature.diagonal }], undefined) }
+    case 'kron': return kronMatrix(size, curvature, 1, undefined)
+  }
+}
+
+/** P = H / (sigma^2 T) + diag(delta). */
+export function precisionOf(posterior: StructuredPosterior): CurvatureMatrix {
+  const { curvature, settings, slots, size } = posterior
+  const scale = hessianFactor(settings)
+  switch (curvature.structure) {
+    case 'full': {
+      const matrix = posterior.precisionMatrix()
+      return { structure: 'full', size, matrix, toDense: () => matrix.slice() }
+    }
+    case 'diag': {
+      const delta = priorByParameter(settings, slots)
+      return curvatureMatrix({ structure: 'diag', size, diagonal: curvature.diagonal.map((value, i) => scale * value + delta[i]) })
+    }
+    case 'kron': return kronMatrix(size, curvature, scale, priorByTensor(settings, slots))
+  }
+}
+
+function kronMatrix(size: number, curvature: Extract<Curvature, { structure: 'kron' }>, scale: number, delta: Float64Array | undefined): CurvatureMatrix {
+  const blocks = curvature.blocks.map((block): KronMatrixBlock => {
+    if (block.kind === 'diagonal') return { name: block.name, kind: 'diagonal', diagonal: block.diagonal.map(value => scale * value) }
+    const B = float64([block.out, block.out], block.B.map(value => scale * value))
+    if (block.kind === 'dense') return { name: block.name, kind: 'dense', B }
+    return { name: block.name, kind: 'weight', B, A: float64([block.in, block.in], block.A.map(value => value / Math.max(1, block.rows))) }
+  })
+  return { structure: 'kron', size, blocks, ...(delta === undefined ? {} : { delta }), toDense: () => dense(size, blocks, delta) }
+}
+
+function dense(size: number, blocks: readonly KronMatrixBlock[], delta: Float64Array | undefined): Float64Array {
+  checkBytes('The dense matrix', 8 * size * size, 'Work with the blocks.')
+  const matrix = new Float64Array(size * size)
+  let offset = 0
+  blocks.forEach((block, b) => {
+    const own = block.diagonal === undefined ? kroneckerProduct(block) : block.diagonal
+    const n = block.diagonal === undefined ? Math.sqrt(own.length) : own.length
+    for (let i = 0; i < n; i++) {
+      if (block.diagonal === undefined) matrix.set(own.subarray(i * n, (i + 1) * n), (offset + i) * size + offset)
+      else matrix[(offset + i) * size + offset + i] = own[i]
+      if (delta !== undefined) matrix[(offset + i) * size + offset + i] += delta[b]
+    }
+    offset += n
+  })
+  return matrix
+}
+
+function kroneckerProduct({ B, A }: KronMatrixBlock): Float64Array {
+  const [out, inputs] = [B?.shape[0] ?? 0, A?.shape[0] ?? 1]
+  const n = out * inputs
+  const product = new Float64Array(n * n)
+  for (let o = 0; o < out; o++) {
+    for (let p = 0; p < out; p++) {
+      const b = B?.data[o * out + p] ?? 0
+      for (let i = 0; i < inputs; i++) for (let j = 0; j < inputs; j++) product[(o * inputs + i) * n + p * inputs + j] = b * (A?.data[i * inputs + j] ?? 1)
+    }
+  }
+  return product
+}
+
+/** The places of a subset's tensors, for summaries. */
+export function describeSlots(slots: readonly ParameterSlot[]): { readonly name: string, readonly shape: readonly number[], readonly size: number }[] {
+  return slots.map(({ name, shape, size }) => ({ name, shape, size }))
+}

@@ -1,0 +1,158 @@
+/** @file Runs a prepared network batch by batch: outputs, last-layer features, factored Jacobians. */
+import type { LinearShape } from '../curvature/accumulate.js'
+import type { FactoredJacobian, ParameterSlot } from '../curvature/curvature.js'
+import type { OperatorSums } from '../curvature/kron-sums.js'
+import { lastLayerShape } from '../curvature/last-layer.js'
+import type { Engine, LateInput, Program } from '../engine/engine.js'
+import type { ChosenEngine } from '../parallel/runtime.js'
+import { InternalError } from '../errors/errors.js'
+import { factoredJacobian, factorsProgram, type FactorsProgram } from './factors-program.js'
+import { featuresProgram, lastLinear } from '../passes/last-linear.js'
+import type { RealArray } from '../kernels/linear-algebra.js'
+import type { Network } from '../network/network.js'
+import type { Subset } from '../options/words.js'
+import { parameterSlots, parameterVector } from '../network/parameters.js'
+import { type Precision, type Tensor, tensor } from '../tensor/tensor.js'
+
+/** Outputs f (N x C) and, for the last layer, its inputs phi (N x D). */
+export interface Features { readonly f: RealArray, readonly features: RealArray }
+
+/** Outputs f (N x C) and the Jacobian of the seeds. */
+export interface Linearisation { readonly f: RealArray, readonly jacobian: FactoredJacobian }
+
+/** Seeds K x N x C made from the outputs of a batch. */
+export interface Seeds { readonly count: number, readonly from: (f: RealArray, examples: number) => RealArray }
+
+/** A network with the parameters of a subset, ready to be evaluated. Inputs are tensors of the network's input shape. */
+export interface Evaluator {
+  readonly network: Network
+  readonly subset: Subset
+  readonly precision: Precision
+  readonly engine: ChosenEngine
+  readonly slots: readonly ParameterSlot[]
+  /** Linear operators that use parameters of the subset, one for each use. */
+  readonly linears: readonly (LinearShape & { readonly positions: number })[]
+  /** The network's own weights. */
+  readonly theta: Float64Array
+  forward(x: Tensor): Promise<RealArray>
+  /** For subset last_layer. */
+  features(x: Tensor): Promise<Features>
+  /** With one-hot seeds: the Jacobian itself, K = C. */
+  jacobian(x: Tensor): Promise<Linearisation>
+  /** With seeds that depend on the outputs: a root of the likelihood's Hessian. */
+  seeded(x: Tensor, seeds: Seeds): Promise<Linearisation>
+  /**
+   * Kronecker factors without the Jacobian leaving the engine: adds a'a and g'g of every linear operator to its sums and returns f.
+   * Undefined where a parameter is used in another way.
+   */
+  readonly kroneckerSums: ((x: Tensor, seeds: Seeds, sums: readonly OperatorSums[]) => Promise<RealArray>) | undefined
+  dispose(): void
+}
+
+/**
+ * Prepares a network.
+ * @throws GraphError NO_LAST_LAYER, NOT_DIFFERENTIABLE, UNSUPPORTED_OPERATOR, BATCH_AXIS
+ */
+export function createEvaluator(network: Network, subset: Subset, engine: ChosenEngine, precision: Precision): Evaluator {
+  const { graph, output, input } = network
+  const names = subset === 'all' ? graph.parameters.map(parameter => parameter.name) : lastLayerNames(network)
+  const slots = parameterSlots(graph, names)
+  const programs = programCache(engine, precision)
+  const feed = (x: Tensor): Map<string, Tensor> => new Map([[input.name, x]])
+  const factors = (seeds: number): FactorsProgram => programs.factors(seeds, () => factorsProgram(graph, output, names, seeds))
+  const linearise = async (x: Tensor, count: number, seed: (program: FactorsProgram) => LateInput): Promise<Linearisation> => {
+    const program = factors(count)
+    const results = await (await programs.compiled(`factors ${count}`, program.graph)).run(feed(x), { late: seed(program) })
+    return { f: real(results, program.output), jacobian: factoredJacobian(program, results) }
+  }
+  const lastLayer = subset === 'last_layer' ? featuresProgram(graph, output) : undefined
+  return {
+    network, subset, precision, engine, slots,
+    linears: subset === 'all' ? linearShapes(factors(1)) : [{ ...lastLayerShape(slots), positions: 1 }],
+    theta: parameterVector(graph, slots),
+    forward: async x => {
+      const results = await (await programs.compiled('forward', graph)).run(feed(x))
+      return real(results, output)
+    },
+    features: async x => {
+      if (lastLayer === undefined) throw new InternalError('Features are for subset last_layer.')
+      const results = await (await programs.compiled('features', lastLayer.graph)).run(feed(x))
+      return { f: real(results, lastLayer.output), features: real(results, lastLayer.features) }
+    },
+    jacobian: x => linearise(x, network.outputs, program => oneHotSeeds(program, precision)),
+    seeded: (x, seeds) => linearise(x, seeds.count, program => lateSeeds(program, seeds, precision)),
+    kroneckerSums: subset === 'all' && factors(1).factors.every(factor => factor.kind === 'linear') ? async (x, seeds, sums) => {
+      const program = factors(seeds.count)
+      const grams = program.factors.flatMap((factor, i) => (factor.kind === 'linear' ? [{ output: factor.a, sum: sums[i].A }, { output: factor.g, sum: sums[i].B }] : []))
+      const results = await (await programs.compiled(`factors ${seeds.count}`, program.graph)).run(feed(x), { late: lateSeeds(program, seeds, precision), grams })
+      return real(results, program.output)
+    } : undefined,
+    dispose: programs.dispose,
+  }
+}
+
+/** The last layer's weight and bias in theta's order. */
+function lastLayerNames({ graph, output }: Network): string[] {
+  const { weight, bias } = lastLinear(graph, output)
+  return graph.parameters.map(parameter => parameter.name).filter(name => name === weight || name === bias)
+}
+
+/** Compiles every program once. */
+function programCache(engine: Engine, precision: Precision) {
+  const compiled = new Map<string, Promise<Program>>()
+  const factors = new Map<number, FactorsProgram>()
+  return {
+    compiled(key: string, graph: FactorsProgram['graph']): Promise<Program> {
+      const known = compiled.get(key) ?? engine.compile(graph, precision)
+      compiled.set(key, known)
+      return known
+    },
+    factors(seeds: number, make: () => FactorsProgram): FactorsProgram {
+      const known = factors.get(seeds) ?? make()
+      factors.set(seeds, known)
+      return known
+    },
+    dispose(): void {
+      for (const program of compiled.values()) void program.then(ready => { ready.dispose() }, () => undefined)
+      compiled.clear()
+    },
+  }
+}
+
+function lateSeeds(program: FactorsProgram, seeds: Seeds, precision: Precision): LateInput {
+  return { name: program.seed, from: program.output, compute: f => seedTensor(program, seeds.from(realData(f), f.shape[0]), precision, f.shape[0]) }
+}
+
+/** The linear operators of a program with its parameters numbered. */
+export function linearShapes({ parameters, factors }: FactorsProgram): Evaluator['linears'] {
+  const index = (name: string | undefined): number => (name === undefined ? -1 : parameters.indexOf(name))
+  return factors.flatMap(factor => (factor.kind === 'linear' ? [{ weight: index(factor.weight), bias: index(factor.bias), in: factor.in, out: factor.out, positions: factor.positions }] : []))
+}
+
+function oneHotSeeds(program: FactorsProgram, precision: Precision): LateInput {
+  const { outputs } = program
+  return {
+    name: program.seed, from: program.output,
+    compute: f => {
+      const examples = f.shape[0]
+      const seeds = precision === 'float32' ? new Float32Array(outputs * examples * outputs) : new Float64Array(outputs * examples * outputs)
+      for (let c = 0; c < outputs; c++) for (let n = 0; n < examples; n++) seeds[(c * examples + n) * outputs + c] = 1
+      return seedTensor(program, seeds, precision, examples)
+    },
+  }
+}
+
+function seedTensor({ seeds, outputs }: FactorsProgram, data: RealArray, precision: Precision, examples: number): Tensor {
+  return tensor(precision, [seeds, examples, outputs], data)
+}
+
+function real(results: ReadonlyMap<string, Tensor>, name: string): RealArray {
+  const found = results.get(name)
+  if (found === undefined) throw new InternalError(`The program has no result '${name}'.`)
+  return realData(found)
+}
+
+function realData({ data }: Tensor): RealArray {
+  if (data instanceof Uint8Array) throw new InternalError('A real result was expected, and a boolean one was found.')
+  return data
+}

@@ -1,0 +1,185 @@
+/**
+ * @file Programs that compute derivatives: the factored Jacobian of a network, and vector-Jacobian products.
+ *
+ * A program is the forward graph with the backward pass appended. K seeds travel through the backward pass together;
+ * the forward part runs once, and its values are broadcast against the leading K axis.
+ */
+import type { DirectFactor, FactoredJacobian, LinearFactor } from '../curvature/curvature.js'
+import { GraphError, InternalError } from '../errors/errors.js'
+import { isFloat } from '../ops/element-types.js'
+import type { InferredValue } from '../ops/operator.js'
+import { elementsPerExample } from '../ops/shape-rules.js'
+import { type Precision, sizeOf, type Tensor } from '../tensor/tensor.js'
+import { GraphBuilder } from '../graph/builder.js'
+import { examplesToRows, rowsToCotangent } from '../passes/example-axis.js'
+import { removeDead, simplify } from '../passes/fold.js'
+import { BATCH, type Graph, type Node, type Parameter } from '../graph/graph.js'
+import { inferTypes } from '../passes/infer.js'
+import { appendCotangentRows, appendInputRows, findLinearOperators, type LinearOperator } from '../passes/linear-operators.js'
+import { reverse } from './reverse.js'
+import { unrollRecurrences } from '../passes/unroll.js'
+
+/** A pair (a, g) of a linear operator, or the per-example gradient of another parameter: names of a program's outputs. */
+export type FactorDescription =
+  /** `a` is N x positions x in, `g` is K x N x positions x out; a parameter that was not asked for is undefined. */
+  | { readonly kind: 'linear', readonly weight: string | undefined, readonly bias: string | undefined, readonly in: number, readonly out: number, readonly positions: number, readonly a: string, readonly g: string }
+  /** `gradient` is K x N x size. */
+  | { readonly kind: 'direct', readonly parameter: string, readonly size: number, readonly gradient: string }
+
+export interface FactorsProgram {
+  readonly graph: Graph
+  /** Name of the input for the seeds, K x N x C. */
+  readonly seed: string
+  readonly seeds: number
+  /** Name of the output that holds f, N x C. */
+  readonly output: string
+  readonly outputs: number
+  /** The parameters asked for, in that order. */
+  readonly parameters: readonly string[]
+  readonly factors: readonly FactorDescription[]
+}
+
+/**
+ * A program whose inputs are the network's and K seeds, and whose outputs are f and the factors of the seeds' Jacobian
+ * with respect to the named parameters. A parameter on which the output does not depend has no factor.
+ * @throws GraphError NOT_DIFFERENTIABLE, BATCH_AXIS, BAD_GRAPH
+ */
+export function factorsProgram(graph: Graph, output: string, parameterNames: readonly string[], seeds: number): FactorsProgram {
+  const { builder, types, network, cotangent, seed, f, outputs } = startBackward(graph, output, seeds)
+  const wanted = new Set(parameterNames)
+  const named = parameterNames.map(name => parameterOf(network, name))
+  const operators = findLinearOperators(network, types).filter(({ weight, bias }) => wanted.has(weight.name) || (bias !== undefined && wanted.has(bias.parameter.name)))
+  const handled = handledInputs(operators)
+  const cotangents = reverse({ builder, types, output, cotangent, seeds, wanted, handled: (node, input) => handled.get(node)?.has(input) === true })
+  const factors = [
+    ...operators.flatMap(operator => linearFactor(builder, operator, wanted, cotangents)),
+    ...named.flatMap(parameter => directFactor(builder, parameter, cotangents)),
+  ]
+  const results = new Set([f, ...factors.flatMap(factor => (factor.kind === 'linear' ? [factor.a, factor.g] : [factor.gradient]))])
+  return { graph: removeDead(builder.build([...results])), seed, seeds, output: f, outputs, parameters: [...parameterNames], factors }
+}
+
+/** The inputs of nodes whose derivative the factors of linear operators hold: weights and attached biases. */
+function handledInputs(operators: readonly LinearOperator[]): Map<Node, Set<number>> {
+  const handled = new Map<Node, Set<number>>()
+  const add = (node: Node, input: number): void => { handled.set(node, (handled.get(node) ?? new Set<number>()).add(input)) }
+  for (const { node, weightInput, bias } of operators) {
+    add(node, weightInput)
+    if (bias !== undefined) add(bias.node, bias.input)
+  }
+  return handled
+}
+
+function linearFactor(builder: GraphBuilder, operator: LinearOperator, wanted: ReadonlySet<string>, cotangents: ReadonlyMap<string, string>): FactorDescription[] {
+  const cotangent = cotangents.get(operator.output)
+  if (cotangent === undefined) return []
+  const { weight, bias, positions } = operator
+  const asked = (parameter: Parameter | undefined): string | undefined => (parameter !== undefined && wanted.has(parameter.name) ? parameter.name : undefined)
+  const a = asOutput(builder, appendInputRows(builder, operator))
+  const g = asOutput(builder, appendCotangentRows(builder, operator, cotangent))
+  return [{ kind: 'linear', weight: asked(weight), bias: asked(bias?.parameter), in: operator.in, out: operator.out, positions, a, g }]
+}
+
+function directFactor(builder: GraphBuilder, parameter: Parameter, cotangents: ReadonlyMap<string, string>): FactorDescription[] {
+  const { name, shape, transposed } = parameter
+  const cotangent = cotangents.get(name)
+  if (cotangent === undefined) return []
+  const rank = shape.length + 2
+  const oriented = transposed ? builder.node('Transpose', [cotangent], { perm: [...Array.from({ length: rank - 2 }, (_, axis) => axis), rank - 1, rank - 2] }) : cotangent
+  const size = sizeOf(shape)
+  return [{ kind: 'direct', parameter: name, size, gradient: builder.node('Reshape', [oriented, builder.integers([0, 0, size])]) }]
+}
+
+/** Engines hand out what nodes compute; an input of the program goes through an Identity. */
+function asOutput(builder: GraphBuilder, name: string): string {
+  return builder.inputs.some(input => input.name === name) || builder.initializers.has(name) ? builder.node('Identity', [name]) : name
+}
+
+/** The forward part of a program, with the seeds turned into the cotangent of the output. */
+interface BackwardStart {
+  readonly builder: GraphBuilder
+  readonly network: Graph
+  readonly types: ReadonlyMap<string, InferredValue>
+  readonly seed: string
+  readonly cotangent: string
+  readonly f: string
+  readonly outputs: number
+}
+
+/** The network that computes one output, without recurrences. */
+function writtenOut(graph: Graph, output: string): Graph {
+  const network = simplify({ ...graph, outputs: [output] })
+  const dtype = graph.inputs.find(input => isFloat(input.dtype))?.dtype ?? [...graph.initializers.values()].find(value => isFloat(value.dtype))?.dtype
+  const unrolled = unrollRecurrences(network, dtype === 'float32' ? 'float32' : 'float64')
+  return unrolled === network ? network : simplify(unrolled)
+}
+
+function startBackward(graph: Graph, output: string, seeds: number): BackwardStart {
+  const network = writtenOut(graph, output)
+  const types = inferTypes(network)
+  const type = types.get(output)
+  if (type === undefined) throw new InternalError(`The type of '${output}' is not known.`)
+  const { dtype, shape } = type
+  if (!isFloat(dtype)) throw new GraphError('NOT_DIFFERENTIABLE', `The output '${output}' is of type ${dtype}; derivatives need real numbers.`, { output })
+  const builder = GraphBuilder.from(network, dtype as Precision)
+  const f = asOutput(builder, examplesToRows(builder, output, shape))
+  const outputs = elementsPerExample(shape)
+  const seed = builder.freshInput('seed', [seeds, BATCH, outputs])
+  return { builder, network, types, seed, cotangent: rowsToCotangent(builder, seed, output, shape), f, outputs }
+}
+
+function parameterOf(graph: Graph, name: string): Parameter {
+  const found = graph.parameters.find(parameter => parameter.name === name)
+  if (found === undefined) throw new GraphError('BAD_GRAPH', `The network has no parameter '${name}'; it has ${graph.parameters.map(parameter => parameter.name).join(', ')}.`, { name })
+  return found
+}
+
+/**
+ * Puts the results of a factors program together; parameters are numbered as `program.parameters` lists them.
+ * @param results the outputs of a run of `program.graph`
+ */
+export function factoredJacobian(program: FactorsProgram, results: ReadonlyMap<string, Tensor>): FactoredJacobian {
+  const index = new Map(program.parameters.map((name, i) => [name, i] as const))
+  const indexOf = (name: string | undefined): number => (name === undefined ? -1 : index.get(name) ?? -1)
+  const factors = program.factors.map((factor): LinearFactor | DirectFactor => {
+    if (factor.kind === 'direct') return { kind: 'direct', parameter: indexOf(factor.parameter), gradient: realResult(results, factor.gradient).data }
+    const { kind, positions, out } = factor
+    return {
+      kind, positions, out, in: factor.in, weight: indexOf(factor.weight), bias: indexOf(factor.bias),
+      a: realResult(results, factor.a).data, g: realResult(results, factor.g).data,
+    }
+  })
+  return { seeds: program.seeds, examples: realResult(results, program.output).shape[0], factors }
+}
+
+function realResult(results: ReadonlyMap<string, Tensor>, name: string): { shape: readonly number[], data: Float32Array | Float64Array } {
+  const found = results.get(name)
+  if (found === undefined || found.data instanceof Uint8Array) throw new InternalError(`The program has no real result '${name}'.`)
+  return { shape: found.shape, data: found.data }
+}
+
+export interface VjpProgram {
+  readonly graph: Graph
+  /** Name of the input for the cotangents of the output, K x N x C. */
+  readonly seed: string
+  /** Name of the output that holds f, N x C. */
+  readonly output: string
+  /** Names of the outputs that hold the cotangents, by value; a value that the output does not depend on has none. */
+  readonly gradients: ReadonlyMap<string, string>
+}
+
+/**
+ * Vector-Jacobian products: the cotangents of inputs and parameters for K cotangents of the output.
+ * K, then the shape of the input; for an input or parameter without batch axis K x N, then its (stored) shape.
+ * @throws GraphError NOT_DIFFERENTIABLE, BATCH_AXIS, BAD_GRAPH
+ */
+export function vjpProgram(graph: Graph, output: string, wrt: readonly string[], seeds: number): VjpProgram {
+  const { builder, types, cotangent, seed, f } = startBackward(graph, output, seeds)
+  const cotangents = reverse({ builder, types, output, cotangent, seeds, wanted: new Set(wrt) })
+  const gradients = new Map<string, string>()
+  for (const name of wrt) {
+    const found = cotangents.get(name)
+    if (found !== undefined) gradients.set(name, asOutput(builder, found))
+  }
+  return { graph: removeDead(builder.build([...new Set([f, ...gradients.values()])])), seed, output: f, gradients }
+}

@@ -1,0 +1,79 @@
+/** @file Typed access to the fields of a tree from an untrusted container. Every function throws UntrustedInputError naming the field. */
+import { isRecord, type Tree } from './container.js'
+import { UntrustedInputError } from '../errors/errors.js'
+
+/** A dictionary of a tree. */
+export interface Fields { readonly [key: string]: Tree }
+
+function wrong(path: string, expected: string): UntrustedInputError {
+  return new UntrustedInputError(`The file is damaged: '${path}' should be ${expected}.`, { format: 'container', path })
+}
+
+/** The value as a dictionary. */
+export function fieldsOf(tree: Tree | undefined, path: string): Fields {
+  if (!isRecord(tree)) throw wrong(path, 'a dictionary')
+  return tree
+}
+
+/** The field as a list. */
+export function listField(fields: Fields, key: string): readonly Tree[] {
+  const value = fields[key]
+  if (!Array.isArray(value)) throw wrong(key, 'a list')
+  return value as readonly Tree[]
+}
+
+export function textField(fields: Fields, key: string): string {
+  const value = fields[key]
+  if (typeof value !== 'string') throw wrong(key, 'text')
+  return value
+}
+
+export function numberField(fields: Fields, key: string): number {
+  const value = fields[key]
+  if (typeof value !== 'number') throw wrong(key, 'a number')
+  return value
+}
+
+/** The field as a count: an integer from 0 to 2^53. */
+export function countField(fields: Fields, key: string): number {
+  const value = numberField(fields, key)
+  if (!Number.isSafeInteger(value) || value < 0) throw wrong(key, 'a count')
+  return value
+}
+
+export function booleanField(fields: Fields, key: string): boolean {
+  const value = fields[key]
+  if (typeof value !== 'boolean') throw wrong(key, 'true or false')
+  return value
+}
+
+/** The field as a float64 array, of `length` elements when that is given. */
+export function arrayField(fields: Fields, key: string, length?: number): Float64Array {
+  const value = fields[key]
+  if (!(value instanceof Float64Array)) throw wrong(key, 'an array of doubles')
+  if (length !== undefined && value.length !== length) throw wrong(key, `an array of ${length} doubles (it has ${value.length})`)
+  return value
+}
+
+/** The field as a list of texts. */
+export function textsField(fields: Fields, key: string): string[] {
+  return listField(fields, key).map(item => {
+    if (typeof item !== 'string') throw wrong(key, 'a list of texts')
+    return item
+  })
+}
+
+/** The field as a list of counts (a shape). */
+export function countsField(fields: Fields, key: string): number[] {
+  return listField(fields, key).map(item => {
+    if (typeof item !== 'number' || !Number.isSafeInteger(item) || item < 0) throw wrong(key, 'a list of counts')
+    return item
+  })
+}
+
+/** The field as one of some words. */
+export function wordField<T extends string>(fields: Fields, key: string, words: readonly T[]): T {
+  const found = words.find(word => word === fields[key])
+  if (found === undefined) throw wrong(key, `one of ${words.join(', ')}`)
+  return found
+}

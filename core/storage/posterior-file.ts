@@ -1,0 +1,83 @@
+/** @file The file of a posterior: curvature, hyper-parameters and, unless told otherwise, the network, so that it predicts alone. */
+import { readContainer, type Tree, writeContainer } from './container.js'
+import { arrayField, countField, type Fields, fieldsOf, listField, numberField, textField, textsField, wordField } from './fields.js'
+import type { Graph } from '../graph/graph.js'
+import { graphFromTree, graphToTree } from './graph-tree.js'
+import type { LaplaceOptions } from '../options/laplace-options.js'
+import { CURVATURES, KFAC_APPROXIMATIONS, LIKELIHOODS, PRECISIONS, STRUCTURES, SUBSETS, TUNE_METHODS, type TuneMethod } from '../options/words.js'
+import { curvatureFromTree, curvatureToTree } from '../sums/partial-fit.js'
+import type { PosteriorSettings } from '../posterior/posterior.js'
+import type { Curvature } from '../curvature/curvature.js'
+import type { EvidenceMode, PosteriorState } from '../laplace/posterior-state.js'
+
+const KIND = 'posterior'
+
+/** What a file holds. */
+export interface SavedPosterior {
+  readonly options: LaplaceOptions
+  readonly graph: Graph | undefined
+  readonly digest: string
+  readonly curvature: Curvature
+  readonly settings: PosteriorSettings
+  readonly examples: number
+  readonly loss: number
+  readonly mode: EvidenceMode | undefined
+  readonly tuned: TuneMethod
+  readonly effectiveParameters: number | undefined
+  readonly notes: readonly string[]
+}
+
+/** The bytes of a posterior. */
+export function savePosterior(state: PosteriorState, digest: string, network: boolean): Uint8Array {
+  const { options, evaluator, structured, mode } = state
+  const { priorPrecision, priorMean, sigmaNoise, temperature } = structured.settings
+  return writeContainer(KIND, {
+    options: {
+      likelihood: options.likelihood, subset: options.subset, structure: options.structure, curvature: options.curvature, kfacApprox: options.kfacApprox,
+      seed: options.seed, precision: evaluator.precision, input: evaluator.network.input.name, output: options.output ?? state.graph.outputs[0] ?? '',
+    },
+    network: network ? graphToTree(state.graph) : null,
+    digest,
+    curvature: curvatureToTree(structured.curvature),
+    settings: { priorPrecision: asArray(priorPrecision), priorMean: asArray(priorMean), sigmaNoise, temperature },
+    examples: state.examples, loss: state.loss,
+    mode: mode === undefined ? null : { weights: mode.weights, loss: mode.loss },
+    tuned: state.tuned, effectiveParameters: state.effectiveParameters ?? null, notes: state.notes,
+  })
+}
+
+/**
+ * Reads a file.
+ * @throws UntrustedInputError when the bytes are not a posterior
+ */
+export function readSavedPosterior(bytes: Uint8Array): SavedPosterior {
+  const fields = fieldsOf(readContainer(KIND, bytes), KIND)
+  const options = fieldsOf(fields['options'], 'options')
+  const settings = fieldsOf(fields['settings'], 'settings')
+  const mode = fields['mode']
+  return {
+    options: {
+      likelihood: wordField(options, 'likelihood', LIKELIHOODS), subset: wordField(options, 'subset', SUBSETS), structure: wordField(options, 'structure', STRUCTURES),
+      curvature: wordField(options, 'curvature', CURVATURES), kfacApprox: wordField(options, 'kfacApprox', KFAC_APPROXIMATIONS),
+      seed: countField(options, 'seed'), precision: wordField(options, 'precision', PRECISIONS), input: textField(options, 'input'), output: textField(options, 'output'),
+    },
+    graph: fields['network'] === null ? undefined : graphFromTree(fields['network']),
+    digest: textField(fields, 'digest'),
+    curvature: curvatureFromTree(fields['curvature']),
+    settings: { priorPrecision: numberOrArray(settings, 'priorPrecision'), priorMean: numberOrArray(settings, 'priorMean'), sigmaNoise: numberField(settings, 'sigmaNoise'), temperature: numberField(settings, 'temperature') },
+    examples: countField(fields, 'examples'), loss: numberField(fields, 'loss'),
+    mode: mode === null || mode === undefined ? undefined : modeFrom(fieldsOf(mode, 'mode')),
+    tuned: wordField(fields, 'tuned', TUNE_METHODS),
+    effectiveParameters: fields['effectiveParameters'] === null ? undefined : numberField(fields, 'effectiveParameters'),
+    notes: listField(fields, 'notes').length === 0 ? [] : textsField(fields, 'notes'),
+  }
+}
+
+function modeFrom(fields: Fields): EvidenceMode { return { weights: arrayField(fields, 'weights'), loss: numberField(fields, 'loss') } }
+
+function asArray(value: number | Float64Array): Tree { return typeof value === 'number' ? Float64Array.of(value) : value }
+
+function numberOrArray(fields: Fields, key: string): number | Float64Array {
+  const values = arrayField(fields, key)
+  return values.length === 1 ? values[0] : values
+}
