@@ -1,12 +1,12 @@
 /** @file `polylaplace fit`: a network and training data become a posterior file. */
 import { laplace } from '../core/laplace/laplace.js'
 import type { LaplaceOptions } from '../core/options/laplace-options.js'
-import type { PosteriorSummary } from '../core/laplace/laplace-posterior.js'
 import {
-  CURVATURES, ENGINES, KFAC_APPROXIMATIONS, type Likelihood, LIKELIHOODS, PRECISIONS, PRIOR_STRUCTURES, STRUCTURES, SUBSETS, TUNE_METHODS,
+  CURVATURES, ENGINES, KFAC_APPROXIMATIONS, type Likelihood, LIKELIHOODS, PRECISIONS, PRIOR_STRUCTURES, STRUCTURES,
+  SUBSETS, TUNE_METHODS,
 } from '../core/options/words.js'
 import { oneOf } from '../core/errors/suggest.js'
-import { nodeHost } from '../node/host.js'
+import { nodeRuntime } from '../node/runtime.js'
 import { type Arguments, type OptionTable, UsageError } from './arguments.js'
 import type { Command } from './command.js'
 import { type Examples, readExamples } from './data-file.js'
@@ -17,6 +17,7 @@ import { CHOICE_OPTIONS, MODEL_OPTIONS, readNetworkFile } from './model-file.js'
 import { formatCount, formatNumber, formatSeconds, pairs } from './table.js'
 import type { KnownLabels } from './targets.js'
 import { progressLine, type Terminal } from './terminal.js'
+import type { PosteriorSummary } from '../core/laplace/posterior-summary.js'
 
 const words = (list: readonly string[]): string => list.join(' | ')
 
@@ -66,7 +67,7 @@ export const fit: Command = {
     const started = performance.now()
     const progress = progressLine(terminal)
     try {
-      const posterior = await laplace(graph, { ...options, ...(validation === undefined ? {} : { validation }) }, nodeHost)
+      const posterior = await laplace(graph, { ...options, ...(validation === undefined ? {} : { validation }) }, nodeRuntime)
         .fit(examples.x, examples.y, { onProgress: progress.onProgress })
       progress.clear()
       const seconds = (performance.now() - started) / 1000

@@ -1,13 +1,13 @@
 /** @file `polylaplace predict`: what a posterior says of new inputs. */
 import { LaplaceError } from '../core/errors/errors.js'
-import type { LaplacePosterior, PredictOptions } from '../core/laplace/laplace-posterior.js'
+import type { LaplacePosterior } from '../core/laplace/laplace-posterior.js'
 import { loadPosterior } from '../core/laplace/load-posterior.js'
-import { type Metrics, metrics } from '../core/metrics/index.js'
+import { metrics, type Metrics } from '../core/metrics/index.js'
 import { LINKS, PREDICTIVES } from '../core/options/words.js'
 import type { Prediction } from '../core/laplace/prediction.js'
 import { oneOf } from '../core/errors/suggest.js'
 import { float64 } from '../core/tensor/tensor.js'
-import { nodeHost } from '../node/host.js'
+import { nodeRuntime } from '../node/runtime.js'
 import { type Arguments, UsageError } from './arguments.js'
 import type { Command } from './command.js'
 import { readExamples } from './data-file.js'
@@ -19,6 +19,7 @@ import { writeNpy } from './npy.js'
 import { predictionCsv, predictionJson, predictionRows, predictionTable } from './predictions.js'
 import { formatNumber } from './table.js'
 import { progressLine, type Terminal } from './terminal.js'
+import type { PredictOptions } from '../core/laplace/posterior-options.js'
 
 export const predict: Command = {
   name: 'predict',
@@ -62,7 +63,7 @@ async function readPosterior(path: string, args: Arguments): Promise<LabelledPos
   const bytes = await readBytes(path)
   const network = args.text('network')
   const graph = network === undefined ? undefined : (await readNetworkFile(network, args)).graph
-  return withFileName(path, () => ({ posterior: loadPosterior(bytes, graph === undefined ? {} : { network: graph }, nodeHost), labels: labelsIn(bytes) }))
+  return withFileName(path, () => ({ posterior: loadPosterior(bytes, graph === undefined ? {} : { network: graph }, nodeRuntime), labels: labelsIn(bytes) }))
 }
 
 function predictOptions(args: Arguments): PredictOptions {

@@ -1,8 +1,8 @@
 /** @file The engine for a request, in the calling thread and in worker threads alike. */
 import type { Engine } from '../core/engine/engine.js'
 import { typescriptEngine } from '../core/engine/typescript.js'
-import type { EngineRequest } from '../core/parallel/runtime.js'
 import { loadOnnxRuntime } from './load-onnxruntime.js'
+import type { EngineRequest } from '../core/engine/chosen-engine.js'
 
 /** Multiplications from which on `auto` takes ONNX Runtime where it is installed: below, loading it takes longer than it saves. */
 const WORTH_RUNTIME = 2e10

@@ -1,5 +1,4 @@
 /** @file The package's functions for Node: the core's, with arrays of every usual kind and the host's engines. */
-import type { Batch } from '../core/network/input-rows.js'
 import type { Graph } from '../core/graph/graph.js'
 import { type Laplace, laplace as coreLaplace } from '../core/laplace/laplace.js'
 import { loadPosterior as coreLoad } from '../core/laplace/load-posterior.js'
@@ -8,9 +7,10 @@ import type { Likelihood } from '../core/options/words.js'
 import type { PartialFit } from '../core/sums/partial-fit.js'
 import { DataError } from '../core/errors/errors.js'
 import { type ArrayInput, toTensor } from './arrays.js'
-import { nodeHost } from './host.js'
+import { nodeRuntime } from './runtime.js'
 import type { ArrayBatch, LaplaceOptions, WorkOptions } from './options.js'
 import { coreWork, Posterior, toBatch } from './posterior.js'
+import type { Batch } from '../core/tensor/batch.js'
 
 /** Batches as they may be given: `{ x, y }` or `[x, y]`, at once or one after another. */
 export type Batches = AsyncIterable<ArrayBatch | readonly [ArrayInput, ArrayInput]> | Iterable<ArrayBatch | readonly [ArrayInput, ArrayInput]>
@@ -41,7 +41,7 @@ export interface LaplaceFit {
  */
 export function laplace(network: Graph, options: LaplaceOptions): LaplaceFit {
   const { validation, ...rest } = options
-  const core: Laplace = coreLaplace(network, { ...rest, ...(validation === undefined ? {} : { validation: toBatch(validation) }) }, nodeHost)
+  const core: Laplace = coreLaplace(network, { ...rest, ...(validation === undefined ? {} : { validation: toBatch(validation) }) }, nodeRuntime)
   return {
     notes: core.notes,
     fit: async (x: ArrayInput | Batches, y?: ArrayInput, work: WorkOptions = {}) => {
@@ -69,7 +69,7 @@ async function* batchesOf(batches: unknown): AsyncGenerator<Batch> {
  * @throws UntrustedInputError when the bytes are not a posterior; OptionError when it was saved without its network and none is given
  */
 export function loadPosterior(bytes: Uint8Array, options: { readonly network?: Graph | undefined } = {}): Posterior {
-  return new Posterior(coreLoad(bytes, options, nodeHost))
+  return new Posterior(coreLoad(bytes, options, nodeRuntime))
 }
 
 /** Scores predictions on held-out labels: nll, ece, brier, accuracy; regression: nll, rmse, crps, coverage, sharpness. */

@@ -1,13 +1,15 @@
 /** @file The fitted posterior at the public border: arrays in, ndarrays out. */
 import type { NdArray } from 'ndarray'
 import type { CurvatureMatrix } from '../core/posterior/curvature-matrix.js'
-import { type LaplacePosterior, type PosteriorSummary, type PredictOptions, type PriorChanges, type TuneOptions } from '../core/laplace/laplace-posterior.js'
+import type { LaplacePosterior } from '../core/laplace/laplace-posterior.js'
 import type { Likelihood, Predictive, Structure, Subset, TuneMethod } from '../core/options/words.js'
 import type { Prediction as TensorPrediction } from '../core/laplace/prediction.js'
 import type { WorkOptions as CoreWork } from '../core/budget/progress.js'
 import type { Tensor } from '../core/tensor/tensor.js'
 import { type ArrayInput, toNdArray, toTensor } from './arrays.js'
 import type { ArrayBatch, WorkOptions } from './options.js'
+import type { PosteriorSummary } from '../core/laplace/posterior-summary.js'
+import type { PredictOptions, PriorChanges, TuneOptions } from '../core/laplace/posterior-options.js'
 
 export type Array64 = NdArray<Float32Array | Float64Array | Uint8Array>
 

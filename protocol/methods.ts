@@ -1,5 +1,5 @@
 /** @file The methods of docs/protocol.md section 5, by name, and the state of the compute thread that carries them out. */
-import { nodeHost } from '../node/host.js'
+import { nodeRuntime } from '../node/runtime.js'
 import { ProtocolError } from '../core/errors/errors.js'
 import { createFileReader } from './files.js'
 import type { MethodName } from './method-table.js'
@@ -21,7 +21,7 @@ const METHODS: Readonly<Record<MethodName, Method>> = {
 
 /** The methods of one compute thread, which keeps what they make. */
 export function createMethods(setup: { readonly readDirectories: readonly string[] }): MethodSet {
-  const bench: Workbench = { objects: createObjectStore(), files: createFileReader(setup.readDirectories), host: nodeHost }
+  const bench: Workbench = { objects: createObjectStore(), files: createFileReader(setup.readDirectories), runtime: nodeRuntime }
   const byName = new Map<string, Method>(Object.entries(METHODS))
   return {
     run: async (name, params, context) => {

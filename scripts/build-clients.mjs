@@ -1,6 +1,6 @@
 // Bundles the server into the Python and R clients, and writes the error table in their languages.
 //
-// Each client carries polylaplace.mjs, small, so that the process answers quickly; worker.mjs, the compute threads; site-worker.mjs, threads
+// Each client carries polylaplace.mjs, small, so that the process answers quickly; worker.mjs, the compute threads; worker-thread.mjs, threads
 // that share one computation; and beside them modules that a thread loads when it first needs them (readers of files).
 // `node scripts/build-clients.mjs --server DIR` writes only these, for tests.
 import { createHash } from 'node:crypto'
@@ -50,7 +50,7 @@ async function bundle(entries, { define = {}, splitting = false } = {}) {
 }
 
 /** Compute threads, and the threads that these share their work with. */
-const COMPUTING = { 'worker': 'protocol/worker.ts', 'site-worker': 'node/site-worker.mts' }
+const COMPUTING = { 'worker': 'protocol/worker.ts', 'worker-thread': 'node/worker-thread.mts' }
 
 /** The server's files. `worker` may be another module with the task of the compute threads. */
 async function bundleServer(worker = COMPUTING.worker) {

@@ -2,7 +2,7 @@
  * @file The second engine: the programs of this library, written as ONNX files by our own writer and run by onnxruntime-node on all cores.
  * It is given nothing but graphs that we wrote ourselves. The package is optional and loaded when it is first asked for.
  */
-import type { Engine, GramSum, LateInput, Program } from '../../core/engine/engine.js'
+import type { Engine, GramSum, DeferredInput, Program } from '../../core/engine/engine.js'
 import { convertPrecision } from '../../core/engine/precision.js'
 import { GraphError, InternalError, ResourceError } from '../../core/errors/errors.js'
 import { simplify, sortNodes } from '../../core/passes/fold.js'
@@ -73,7 +73,7 @@ async function loadRuntime(load: () => Promise<unknown>): Promise<Runtime> {
   }
 }
 
-/** Sessions are made at the first run: whether there is a late input, and which outputs are summed, is known only then. */
+/** Sessions are made at the first run: whether there is a deferred input, and which outputs are summed, is known only then. */
 function createProgram(runtime: Runtime, graph: Graph, threads: number | undefined): Program {
   const sessions = new Map<string, Promise<Part>>()
   const part = (key: string, make: () => Graph, grams: readonly GramSum[], keep: readonly string[]): Promise<Part> => {
@@ -83,14 +83,14 @@ function createProgram(runtime: Runtime, graph: Graph, threads: number | undefin
     return known
   }
   return {
-    async run(inputs, { late, grams = [] } = {}) {
-      if (late === undefined) return (await part('whole', () => graph, grams, [])).run(inputs, grams)
-      const split = splitAtInput(graph, late.name)
+    async run(inputs, { deferred, grams = [] } = {}) {
+      if (deferred === undefined) return (await part('whole', () => graph, grams, [])).run(inputs, grams)
+      const split = splitAtInput(graph, deferred.name)
       const crossing = split.after.inputs.map(input => input.name)
       // Both sessions are made before anything is summed, so that a refusal leaves the sums as they were.
       const [first, second] = [await part('before', () => split.before, grams, crossing), await part('after', () => split.after, grams, [])]
       const before = await first.run(inputs, grams)
-      const values = new Map([...inputs, ...before, [late.name, lateValue(late, before)] as const])
+      const values = new Map([...inputs, ...before, [deferred.name, deferredValue(deferred, before)] as const])
       const after = await second.run(values, grams)
       return new Map([...before, ...after])
     },
@@ -101,7 +101,7 @@ function createProgram(runtime: Runtime, graph: Graph, threads: number | undefin
   }
 }
 
-function lateValue({ from, compute }: LateInput, computed: ReadonlyMap<string, Tensor>): Tensor {
+function deferredValue({ from, compute }: DeferredInput, computed: ReadonlyMap<string, Tensor>): Tensor {
   const value = computed.get(from)
   if (value === undefined) throw new InternalError(`The output '${from}' was not computed.`)
   return compute(value)

@@ -7,13 +7,13 @@ import { inferTypes } from '../../core/passes/infer.js'
 export interface SplitGraph {
   /** Runs first; its outputs are those of the whole that it computes, and the values that the second part reads. */
   readonly before: Graph
-  /** Takes the late input, values of the first part, and inputs of the whole. */
+  /** Takes the deferred input, values of the first part, and inputs of the whole. */
   readonly after: Graph
 }
 
 /** The two parts of a graph whose nodes are in topological order. */
-export function splitAtInput(graph: Graph, late: string): SplitGraph {
-  const reached = new Set([late])
+export function splitAtInput(graph: Graph, deferred: string): SplitGraph {
+  const reached = new Set([deferred])
   const [first, second]: [Graph['nodes'][number][], Graph['nodes'][number][]] = [[], []]
   for (const node of graph.nodes) {
     const dependent = node.inputs.some(name => reached.has(name))
@@ -31,7 +31,7 @@ export function splitAtInput(graph: Graph, late: string): SplitGraph {
   const needed = new Set(second.flatMap(node => node.inputs))
   return {
     before: removeDead({
-      ...graph, nodes: first, inputs: graph.inputs.filter(input => input.name !== late), parameters: [],
+      ...graph, nodes: first, inputs: graph.inputs.filter(input => input.name !== deferred), parameters: [],
       outputs: [...new Set([...graph.outputs.filter(name => computed.has(name)), ...crossing])],
     }),
     after: removeDead({

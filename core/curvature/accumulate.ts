@@ -4,15 +4,10 @@ import type { KfacApproximation, Structure } from '../options/words.js'
 import { accumulateDiagonal } from './diagonal.js'
 import { accumulateFull } from './full.js'
 import { accumulateKron, zeroKron } from './kron.js'
-import type { Curvature, FactoredJacobian, KronBlock, LinearFactor, ParameterSlot } from './curvature.js'
-
-/** Which parameters a linear operator uses (indices into the slots; -1 for one that is not in the subset) and its sizes. */
-export type LinearShape = Pick<LinearFactor, 'weight' | 'bias' | 'in' | 'out'>
-
-/** Number of parameters of the slots together. */
-export function parameterCount(slots: readonly ParameterSlot[]): number {
-  return slots.reduce((sum, slot) => sum + slot.size, 0)
-}
+import type { Curvature, KronBlock } from './curvature.js'
+import type { FactoredJacobian } from '../programs/factored-jacobian.js'
+import { parameterCount, type ParameterSlot } from '../network/parameter-slot.js'
+import type { LinearShape } from '../network/linear-shape.js'
 
 /**
  * The curvature of no data. `linears` tells kron which parameters are weights and biases of linear operators;

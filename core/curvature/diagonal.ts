@@ -2,9 +2,10 @@
 import { arenaArray, beginArena } from '../kernels/arena.js'
 import { addInPlace, square } from '../kernels/arithmetic.js'
 import type { RealArray } from '../kernels/linear-algebra.js'
-import type { FactoredJacobian, LinearFactor, ParameterSlot } from './curvature.js'
-import { parameterJacobian, usesByParameter, type ParameterUses } from './jacobian.js'
+import { parameterJacobian, type ParameterUses, usesByParameter } from './jacobian.js'
 import { addProduct } from './real.js'
+import type { FactoredJacobian, LinearFactor } from '../programs/factored-jacobian.js'
+import type { ParameterSlot } from '../network/parameter-slot.js'
 
 /** Bytes of one block of Jacobian rows, where they must be written out. */
 const BLOCK_BYTES = 1 << 22

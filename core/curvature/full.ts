@@ -1,7 +1,8 @@
 /** @file Full curvature J' J, with J built from its factors in blocks of rows. */
 import { syrk } from '../kernels/linear-algebra.js'
-import type { FactoredJacobian, ParameterSlot } from './curvature.js'
 import { denseJacobian } from './jacobian.js'
+import type { FactoredJacobian } from '../programs/factored-jacobian.js'
+import type { ParameterSlot } from '../network/parameter-slot.js'
 
 /** Bytes of one block of Jacobian rows. */
 const BLOCK_BYTES = 1 << 24

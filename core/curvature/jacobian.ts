@@ -1,6 +1,7 @@
 /** @file Jacobians written out from their factors, and the grouping of the factors that share a parameter. */
 import { gemm, type RealArray } from '../kernels/linear-algebra.js'
-import type { DirectFactor, FactoredJacobian, LinearFactor, ParameterSlot } from './curvature.js'
+import type { DirectFactor, FactoredJacobian, LinearFactor } from '../programs/factored-jacobian.js'
+import type { ParameterSlot } from '../network/parameter-slot.js'
 
 /** All factors that use one parameter tensor: their Jacobians add. */
 export interface ParameterUses {

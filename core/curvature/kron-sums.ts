@@ -1,9 +1,7 @@
 /** @file Kronecker factors from the Gram matrices of a batch, where the engine adds them to the blocks itself. */
-import type { LinearShape } from './accumulate.js'
 import type { KronBlock } from './curvature.js'
-
-/** Where a'a and g'g of one linear operator are added: the arrays of its weight's block. */
-export interface OperatorSums { readonly A: Float64Array, readonly B: Float64Array }
+import type { LinearShape } from '../network/linear-shape.js'
+import type { OperatorSums } from '../programs/operator-sums.js'
 
 /** A use of a weight by a linear operator, with its positions in one example. */
 type LinearUse = LinearShape & { readonly positions: number }

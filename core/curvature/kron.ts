@@ -2,10 +2,12 @@
 import { InternalError } from '../errors/errors.js'
 import type { KfacApproximation } from '../options/words.js'
 import type { RealArray } from '../kernels/linear-algebra.js'
-import type { LinearShape } from './accumulate.js'
-import type { FactoredJacobian, KronBlock, LinearFactor, ParameterSlot } from './curvature.js'
+import type { KronBlock } from './curvature.js'
 import { parameterJacobian, usesByParameter } from './jacobian.js'
 import { addGram } from './real.js'
+import type { LinearShape } from '../network/linear-shape.js'
+import type { FactoredJacobian, LinearFactor } from '../programs/factored-jacobian.js'
+import type { ParameterSlot } from '../network/parameter-slot.js'
 
 /** A parameter outside of linear operators has a dense block up to this many entries. */
 const DENSE_LIMIT = 64

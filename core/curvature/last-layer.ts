@@ -3,27 +3,17 @@
  * J_n = I kron phi' for W (class-major) and I for b, so that H = sum_n Lambda_n kron phi1 phi1' with phi1 = (phi, 1).
  */
 import { arenaArray, beginArena } from '../kernels/arena.js'
-import { gemm, packedLength, packedProducts, syrk, type RealArray } from '../kernels/linear-algebra.js'
+import { gemm, packedLength, packedProducts, type RealArray, syrk } from '../kernels/linear-algebra.js'
 import { InternalError } from '../errors/errors.js'
 import type { LikelihoodModel } from '../likelihood/likelihood.js'
-import type { LinearShape } from './accumulate.js'
-import type { Curvature, FactoredJacobian, KronBlock, ParameterSlot } from './curvature.js'
+import type { Curvature, KronBlock } from './curvature.js'
 import { addGram, addProduct, asFloat64 } from './real.js'
+import { lastLayerShape, type LinearShape } from '../network/linear-shape.js'
+import type { FactoredJacobian } from '../programs/factored-jacobian.js'
+import type { ParameterSlot } from '../network/parameter-slot.js'
 
 /** Numbers of one block of packed products: enough rows that adding up the results costs little beside the products. */
 const BLOCK_NUMBERS = 1 << 21
-
-/**
- * The sizes of a last layer from its slots: the weight is the one of rank 2, the bias the one of rank 1.
- * @throws InternalError when the slots are not one weight, with or without a bias
- */
-export function lastLayerShape(slots: readonly ParameterSlot[]): LinearShape {
-  const weight = slots.findIndex(slot => slot.shape.length === 2)
-  const bias = slots.findIndex(slot => slot.shape.length === 1)
-  if (weight < 0 || slots.length !== (bias < 0 ? 1 : 2)) throw new InternalError(`A last layer has one weight and at most one bias; got ${slots.map(slot => slot.name).join(', ')}.`)
-  const [out, inputs] = slots[weight].shape
-  return { weight, bias, in: inputs, out }
-}
 
 /**
  * Adds a batch's last-layer curvature: features N x D, outputs f N x C. The arrays of `sum` are updated in place.

@@ -3,7 +3,7 @@ import type { Graph } from '../graph/graph.js'
 import type { Precision, Tensor } from '../tensor/tensor.js'
 
 /** An input that is worked out from an output of the same run: the seeds of a backward pass, from the forward pass before it. */
-export interface LateInput {
+export interface DeferredInput {
   readonly name: string
   /** The output that it is made from. */
   readonly from: string
@@ -15,7 +15,7 @@ export interface GramSum { readonly output: string, readonly sum: Float64Array }
 
 export interface RunOptions {
   /** One input that is left out of `inputs`; the nodes that it is made from do not read it. */
-  readonly late?: LateInput
+  readonly deferred?: DeferredInput
   /** Outputs that are not handed out, but summed up. */
   readonly grams?: readonly GramSum[]
 }

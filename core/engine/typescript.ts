@@ -13,7 +13,7 @@ import { operatorFor } from '../ops/registry.js'
 import { formatDims } from '../ops/shape-rules.js'
 import { cast, formatShape, type Precision, sizeOf, type Tensor } from '../tensor/tensor.js'
 import { BufferPool } from './buffer-pool.js'
-import type { Engine, GramSum, LateInput, Program, RunOptions } from './engine.js'
+import type { Engine, GramSum, DeferredInput, Program, RunOptions } from './engine.js'
 import { fuseTranspositions } from './fuse.js'
 import { convertPrecision } from './precision.js'
 
@@ -113,14 +113,14 @@ function markLastReads(steps: readonly { readonly inputs: readonly number[], rea
   }
 }
 
-function runPlan(plan: Plan, pool: BufferPool, given: ReadonlyMap<string, Tensor>, { late, grams = [] }: RunOptions): Map<string, Tensor> {
+function runPlan(plan: Plan, pool: BufferPool, given: ReadonlyMap<string, Tensor>, { deferred, grams = [] }: RunOptions): Map<string, Tensor> {
   const values = plan.constants.slice()
   pool.beginRun()
-  bindInputs(plan, given, values, late?.name)
-  let pending = late === undefined ? undefined : lateSlots(plan, late)
+  bindInputs(plan, given, values, deferred?.name)
+  let pending = deferred === undefined ? undefined : deferredSlots(plan, deferred)
   for (const { node, operator, inputs, outputs, last } of plan.steps) {
-    if (pending !== undefined && late !== undefined && inputs.includes(pending.input)) {
-      values[pending.input] = late.compute(computed(late.from, values[pending.from]))
+    if (pending !== undefined && deferred !== undefined && inputs.includes(pending.input)) {
+      values[pending.input] = deferred.compute(computed(deferred.from, values[pending.from]))
       pending = undefined
     }
     const results = operator.run(node, inputs.map(slot => (slot < 0 ? undefined : values[slot])), pool)
@@ -139,10 +139,10 @@ function runPlan(plan: Plan, pool: BufferPool, given: ReadonlyMap<string, Tensor
   return collectOutputs(plan, pool, values, grams)
 }
 
-function lateSlots(plan: Plan, late: LateInput): { readonly input: number, readonly from: number } {
-  const input = plan.inputs.find(known => known.input.name === late.name)
-  const from = plan.outputs.find(known => known.name === late.from)
-  if (input === undefined || from === undefined) throw new InternalError(`The program has no input '${late.name}', or no output '${late.from}'.`)
+function deferredSlots(plan: Plan, deferred: DeferredInput): { readonly input: number, readonly from: number } {
+  const input = plan.inputs.find(known => known.input.name === deferred.name)
+  const from = plan.outputs.find(known => known.name === deferred.from)
+  if (input === undefined || from === undefined) throw new InternalError(`The program has no input '${deferred.name}', or no output '${deferred.from}'.`)
   return { input: input.slot, from: from.slot }
 }
 
@@ -169,10 +169,10 @@ function addGramOf({ data, shape }: Tensor, sum: Float64Array): void {
   syrk(n, data.length / Math.max(1, n), 1, data, 1, sum)
 }
 
-function bindInputs(plan: Plan, given: ReadonlyMap<string, Tensor>, values: (Tensor | undefined)[], late: string | undefined): void {
+function bindInputs(plan: Plan, given: ReadonlyMap<string, Tensor>, values: (Tensor | undefined)[], deferred: string | undefined): void {
   let examples: number | undefined
   for (const { input, slot } of plan.inputs) {
-    if (input.name === late) continue
+    if (input.name === deferred) continue
     const value = given.get(input.name)
     if (value === undefined) throw new ShapeError(`The input '${input.name}' of shape ${formatDims(input.shape)} is missing.`, { name: input.name, expected: formatDims(input.shape) })
     const count = checkInput(input, value)

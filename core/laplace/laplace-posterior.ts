@@ -1,98 +1,41 @@
 /** @file A fitted Laplace approximation: what it knows, and what can be asked of it. */
-import { createCrew } from '../parallel/worker-pool.js'
-import { checkTuning, numbers } from '../options/laplace-options.js'
-import { type CurvatureMatrix, curvatureMatrix, describeSlots, precisionOf } from '../posterior/curvature-matrix.js'
-import type { Batch } from '../network/input-rows.js'
+import { createWorkerPool } from '../parallel/worker-pool.js'
+import { checkTuning } from '../options/laplace-options.js'
+import { curvatureMatrix, type CurvatureMatrix, describeSlots, precisionOf } from '../posterior/curvature-matrix.js'
 import { graphDigest } from '../network/digest.js'
-import { OptionError, ShapeError, StateError } from '../errors/errors.js'
+import { ShapeError, StateError } from '../errors/errors.js'
 import { createEvaluator } from '../programs/evaluator.js'
 import { settleOpenAxes } from '../graph/open-axes.js'
-import { chosenEngine } from '../parallel/runtime.js'
-import { type LikelihoodModel, likelihoodModel } from '../likelihood/likelihood.js'
+import type { LikelihoodModel } from '../likelihood/likelihood.js'
 import { checkBytes } from '../budget/memory.js'
 import { prepareNetwork } from '../network/network.js'
-import { type Likelihood, type Link, LINKS, type Predictive, PREDICTIVES, PRIOR_STRUCTURES, type PriorStructure, type Structure, type Subset, TUNE_METHODS, type TuneMethod } from '../options/words.js'
-import { type DataFit, logDetRatio, logLikelihood } from '../posterior/evidence.js'
-import { type PosteriorSettings, priorByParameter, priorScatter, type StructuredPosterior } from '../posterior/posterior.js'
-import type { EvidenceMode, PosteriorState } from './posterior-state.js'
+import {
+  type Likelihood, LINKS, type Predictive, PREDICTIVES, PRIOR_STRUCTURES, type Structure, type Subset, TUNE_METHODS,
+  type TuneMethod,
+} from '../options/words.js'
+import { type DataFit, type EvidenceMode, logDetRatio, logLikelihood } from '../posterior/evidence.js'
+import { priorByParameter, priorScatter, type StructuredPosterior } from '../posterior/posterior.js'
+import { type PosteriorState, recordOf } from './posterior-state.js'
 import { jointGaussian, outputGaussian, type PredictionContext } from './output-gaussian.js'
-import { type Prediction, predictGlm, predictWithSampledWeights } from './prediction.js'
+import { predictGlm, type Prediction, predictWithSampledWeights } from './prediction.js'
 import type { WorkOptions } from '../budget/progress.js'
 import { randomGenerator } from '../tensor/random.js'
 import { outputSamples } from './sampling.js'
-import { savePosterior } from '../storage/posterior-file.js'
+import { writePosterior } from '../storage/posterior-file.js'
 import { knownOptions, oneOf } from '../errors/suggest.js'
 import { float64, formatShape, type Tensor, toFloat64 } from '../tensor/tensor.js'
-import { tunePosterior } from './tune.js'
-import type { AdamSchedule } from '../tuning/adam.js'
+import { type TuneData, tunePosterior } from './tune.js'
+import { chosenEngine } from '../engine/chosen-engine.js'
+import { likelihoodModel } from '../likelihood/registry.js'
+import type { PosteriorSettings } from '../options/hyperparameters.js'
+import {
+  PREDICT_OPTIONS, type PredictOptions, PRIOR_CHANGES, type PriorChanges, settingsFrom, TUNE_OPTIONS,
+  type TuneOptions, wholeCount,
+} from './posterior-options.js'
+import { asArray, type PosteriorSummary } from './posterior-summary.js'
 
 /** Who evaluates the network. */
-type Place = Pick<PredictionContext, 'evaluator' | 'crew'>
-
-/** New hyper-parameters. */
-export interface PriorChanges {
-  readonly priorPrecision?: number | ArrayLike<number> | undefined
-  readonly priorMean?: number | ArrayLike<number> | undefined
-  readonly sigmaNoise?: number | undefined
-  readonly temperature?: number | undefined
-}
-
-export interface PredictOptions {
-  /** How probabilities come from the Gaussian over outputs. */
-  readonly link?: Link | undefined
-  readonly predictive?: Predictive | undefined
-  /** Draws of link mc (default 1,000) and of predictive nn (default 100). */
-  readonly samples?: number | undefined
-  readonly seed?: number | undefined
-  /** Adds the covariance of all outputs of all rows, (N C) x (N C). */
-  readonly joint?: boolean | undefined
-  /** Adds the covariance of the outputs of each row, N x C x C. */
-  readonly covariance?: boolean | undefined
-  /** false: no aleatoric and epistemic parts. */
-  readonly uncertainty?: boolean | undefined
-}
-
-export interface TuneOptions {
-  readonly tune?: TuneMethod | undefined
-  readonly priorStructure?: PriorStructure | undefined
-  /** Whether sigma is tuned too (regression). */
-  readonly sigmaNoise?: boolean | undefined
-  /** laplace-torch's schedule for `marglik`, instead of a search to convergence. */
-  readonly schedule?: AdamSchedule | undefined
-}
-
-/** Data for tuning: `linearized` needs the training data, `grid` held-out examples. */
-export interface TuneData { readonly data?: Batch | undefined, readonly validation?: Batch | undefined }
-
-/** What is known of a posterior, as plain values. */
-export interface PosteriorSummary {
-  readonly likelihood: Likelihood
-  readonly subset: Subset
-  readonly structure: Structure
-  readonly curvature: string
-  readonly outputs: number
-  readonly parameterCount: number
-  readonly examples: number
-  readonly loss: number
-  readonly logLikelihood: number
-  readonly logMarginalLikelihood: number
-  readonly priorPrecision: Float64Array
-  readonly priorMean: Float64Array
-  readonly sigmaNoise: number
-  readonly temperature: number
-  readonly tuned: TuneMethod
-  readonly effectiveParameters: number | undefined
-  readonly precision: string
-  readonly engine: string
-  readonly seed: number
-  readonly notes: readonly string[]
-  readonly digest: string
-  readonly parameters: readonly { readonly name: string, readonly shape: readonly number[], readonly size: number }[]
-}
-
-const PREDICT_OPTIONS: readonly (keyof PredictOptions)[] = ['link', 'predictive', 'samples', 'seed', 'joint', 'covariance', 'uncertainty']
-const PRIOR_CHANGES: readonly (keyof PriorChanges)[] = ['priorPrecision', 'priorMean', 'sigmaNoise', 'temperature']
-const TUNE_OPTIONS: readonly (keyof TuneOptions)[] = ['tune', 'priorStructure', 'sigmaNoise', 'schedule']
+type Place = Pick<PredictionContext, 'evaluator' | 'pool'>
 
 /** The posterior N(mean, P^-1) over a network's weights. It never changes: new hyper-parameters make a new one. */
 export class LaplacePosterior {
@@ -252,7 +195,7 @@ export class LaplacePosterior {
   }
 
   /** The posterior as bytes, with its network unless told otherwise. */
-  save({ network = true }: { readonly network?: boolean | undefined } = {}): Uint8Array { return savePosterior(this.state, this.digest, network) }
+  save({ network = true }: { readonly network?: boolean | undefined } = {}): Uint8Array { return writePosterior(recordOf(this.state, this.digest, network)) }
 
   summary(): PosteriorSummary {
     const { likelihood, subset, structure, curvature, seed } = this.state.options
@@ -274,34 +217,17 @@ export class LaplacePosterior {
 
   /** Who evaluates: for another length of sequences or size of images than that of the fit, another evaluator. */
   private placeFor(x: Tensor): Place {
-    const { graph, evaluator, crew, options, host } = this.state
+    const { graph, evaluator, pool, options, runtime } = this.state
     const settled = settleOpenAxes(graph, evaluator.network.input.name, x.shape.slice(1))
-    if (settled === graph) return { evaluator, crew }
+    if (settled === graph) return { evaluator, pool }
     const size = x.shape.slice(1).join()
     if (this.otherPlace?.size === size) return this.otherPlace
-    const other = createEvaluator(prepareNetwork(settled, options.likelihood, options), options.subset, chosenEngine({ name: options.engine, threads: options.threads }, evaluator.precision, host), evaluator.precision)
-    this.otherPlace = { size, evaluator: other, crew: createCrew(other, options.likelihood, host, options) }
+    const other = createEvaluator(prepareNetwork(settled, options.likelihood, options), options.subset, chosenEngine({ name: options.engine, threads: options.threads }, evaluator.precision, runtime), evaluator.precision)
+    this.otherPlace = { size, evaluator: other, pool: createWorkerPool(other, options.likelihood, runtime, options) }
     return this.otherPlace
   }
 }
 
 function scatterOf(structured: StructuredPosterior, mode: EvidenceMode | undefined): number {
   return mode === undefined ? structured.scatter() : priorScatter(mode.weights, structured.settings, structured.slots)
-}
-
-function settingsFrom(changes: PriorChanges): Partial<PosteriorSettings> {
-  const { priorPrecision, priorMean, sigmaNoise, temperature } = changes
-  return {
-    ...(priorPrecision === undefined ? {} : { priorPrecision: numbers('priorPrecision', priorPrecision) }),
-    ...(priorMean === undefined ? {} : { priorMean: numbers('priorMean', priorMean) }),
-    ...(sigmaNoise === undefined ? {} : { sigmaNoise }),
-    ...(temperature === undefined ? {} : { temperature }),
-  }
-}
-
-function asArray(value: number | Float64Array): Float64Array { return typeof value === 'number' ? Float64Array.of(value) : value }
-
-function wholeCount(option: string, value: number): number {
-  if (Number.isSafeInteger(value) && value > 0) return value
-  throw new OptionError('BAD_OPTION', `Option ${option} must be a whole number from 1; got ${value}.`, { option, value })
 }

@@ -1,17 +1,18 @@
 /** @file A posterior from its file. */
-import { createCrew } from '../parallel/worker-pool.js'
+import { createWorkerPool } from '../parallel/worker-pool.js'
 import { blockSize } from '../curvature/kron.js'
-import type { Curvature, ParameterSlot } from '../curvature/curvature.js'
+import type { Curvature } from '../curvature/curvature.js'
 import { graphDigest } from '../network/digest.js'
 import { OptionError, StateError, UntrustedInputError } from '../errors/errors.js'
 import type { Graph } from '../graph/graph.js'
-import type { Host } from '../parallel/runtime.js'
-import { evaluatorFor } from './laplace.js'
+import type { Runtime } from '../parallel/runtime.js'
 import { resolveOptions } from '../options/laplace-options.js'
 import { LaplacePosterior } from './laplace-posterior.js'
 import { prepareNetwork } from '../network/network.js'
 import { structuredPosterior } from '../posterior/structured.js'
-import { readSavedPosterior, type SavedPosterior } from '../storage/posterior-file.js'
+import { readPosterior, type SavedPosterior } from '../storage/posterior-file.js'
+import type { ParameterSlot } from '../network/parameter-slot.js'
+import { evaluatorFor } from './fit-task.js'
 
 /**
  * The posterior that `save` wrote.
@@ -20,15 +21,15 @@ import { readSavedPosterior, type SavedPosterior } from '../storage/posterior-fi
  * @example
  * const again = loadPosterior(posterior.save())
  */
-export function loadPosterior(bytes: Uint8Array, options: { readonly network?: Graph | undefined } = {}, host: Host = {}): LaplacePosterior {
-  const saved = readSavedPosterior(bytes)
+export function loadPosterior(bytes: Uint8Array, options: { readonly network?: Graph | undefined } = {}, runtime: Runtime = {}): LaplacePosterior {
+  const saved = readPosterior(bytes)
   const graph = networkOf(saved, options.network)
   const resolved = resolveOptions(saved.options)
-  const evaluator = evaluatorFor(prepareNetwork(graph, resolved.likelihood, resolved), resolved, host)
+  const evaluator = evaluatorFor(prepareNetwork(graph, resolved.likelihood, resolved), resolved, runtime)
   checkSizes(saved.curvature, evaluator.slots)
   if (saved.mode !== undefined && saved.mode.weights.length !== evaluator.theta.length) throw damaged('its linear mode does not have the size of its parameters')
   return new LaplacePosterior({
-    graph, evaluator, crew: createCrew(evaluator, resolved.likelihood, host, resolved), host, options: resolved, examples: saved.examples, loss: saved.loss, fitted: saved.mode === undefined ? saved.curvature : undefined,
+    graph, evaluator, pool: createWorkerPool(evaluator, resolved.likelihood, runtime, resolved), runtime, options: resolved, examples: saved.examples, loss: saved.loss, fitted: saved.mode === undefined ? saved.curvature : undefined,
     structured: structuredPosterior(saved.curvature, evaluator.slots, evaluator.theta, saved.settings),
     mode: saved.mode, tuned: saved.tuned, effectiveParameters: saved.effectiveParameters, notes: saved.notes,
   })

@@ -7,13 +7,12 @@ import { type Dim, type Graph, isBatch } from '../graph/graph.js'
 import { inferTypes } from '../passes/infer.js'
 import { lastLinear } from '../passes/last-linear.js'
 import { sortNodes } from '../passes/fold.js'
-import { lastLayerShape } from '../curvature/last-layer.js'
-import type { LinearShape } from '../curvature/accumulate.js'
-import type { ParameterSlot } from '../curvature/curvature.js'
-import { posteriorBytes } from '../budget/memory.js'
 import { type Network, type NetworkChoice, precisionOf, prepareNetwork } from '../network/network.js'
-import { type Likelihood, STRUCTURES, type Structure, type Subset, SUBSETS } from '../options/words.js'
+import { type Likelihood, type Structure, STRUCTURES, type Subset, SUBSETS } from '../options/words.js'
 import { parameterSlots } from '../network/parameters.js'
+import { lastLayerShape, type LinearShape } from '../network/linear-shape.js'
+import type { ParameterSlot } from '../network/parameter-slot.js'
+import { posteriorBytes } from '../curvature/posterior-bytes.js'
 
 /** A network as plain values. The batch axis of a shape is -1. */
 export interface NetworkSummary {

@@ -1,18 +1,19 @@
 /** @file Predictions of a posterior, batch by batch. */
 import { batchSizeFor, forEachBatch, sliceExamples } from '../network/batches.js'
-import { type Crew, multiplicationsPerExample } from '../parallel/worker-pool.js'
-import type { FactoredJacobian } from '../curvature/curvature.js'
+import type { WorkerPool } from '../parallel/worker-pool.js'
 import { denseJacobian } from '../curvature/jacobian.js'
 import { lastLayerJacobian } from '../curvature/last-layer.js'
 import { networkInput } from '../network/input-rows.js'
 import type { Evaluator } from '../programs/evaluator.js'
-import { numbersPerExample } from '../sums/accumulation.js'
 import { gemm, type RealArray } from '../kernels/linear-algebra.js'
 import { checkBytes } from '../budget/memory.js'
-import type { StructuredPosterior, VarianceKind } from '../posterior/posterior.js'
+import type { StructuredPosterior } from '../posterior/posterior.js'
 import type { WorkOptions } from '../budget/progress.js'
 import type { BatchGaussian } from '../parallel/worker.js'
 import type { Tensor } from '../tensor/tensor.js'
+import { multiplicationsPerExample, numbersPerExample } from '../programs/cost.js'
+import type { FactoredJacobian } from '../programs/factored-jacobian.js'
+import type { VarianceKind } from '../posterior/variance-kind.js'
 
 /** Outputs of the network and their variances (N x C) or covariances (N x C x C). */
 export interface OutputGaussian {
@@ -24,7 +25,7 @@ export interface OutputGaussian {
 /** Where predictions are made. */
 export interface PredictionContext {
   readonly evaluator: Evaluator
-  readonly crew: Crew
+  readonly pool: WorkerPool
   readonly posterior: StructuredPosterior
   readonly batchSize: number | undefined
   readonly note: (sentence: string) => void
@@ -46,24 +47,24 @@ export async function outputGaussian(context: PredictionContext, x: Tensor, kind
     variance.set(result.variance, from * width)
   }
   if (kind === 'none' || evaluator.subset === 'last_layer') {
-    evaluator.engine.expect(examples * multiplicationsPerExample(evaluator, 0))
+    evaluator.engine.announceWork(examples * multiplicationsPerExample(evaluator, 0))
     await forEachBatch(examples, size, 'predict', work, async (from, to) => {
       place(from, await simpleBatch(evaluator, posterior, sliceExamples(rows, evaluator.network.input, from, to), to - from, kind))
     })
     return { examples, f, variance }
   }
-  const sites = await context.crew.sites(examples * multiplicationsPerExample(evaluator, outputs))
+  const workers = await context.pool.workers(examples * multiplicationsPerExample(evaluator, outputs))
   const parts = posterior.parts()
   const running = new Map<number, Promise<void>>()
   let turn = 0
   await forEachBatch(examples, size, 'predict', work, async (from, to) => {
-    const at = turn++ % sites.length
+    const at = turn++ % workers.length
     await running.get(at)
-    const task = sites[at].gaussian(parts, sliceExamples(rows, evaluator.network.input, from, to), kind).then(result => { place(from, result) })
+    const task = workers[at].gaussian(parts, sliceExamples(rows, evaluator.network.input, from, to), kind).then(result => { place(from, result) })
     // A failure is met when the place's next turn comes, or at the end.
     task.catch(() => undefined)
     running.set(at, task)
-    if (sites.length === 1) await task
+    if (workers.length === 1) await task
   })
   await Promise.all(running.values())
   return { examples, f, variance }

@@ -1,24 +1,23 @@
 /** @file All that a fitted posterior is made of. */
-import type { Crew } from '../parallel/worker-pool.js'
+import type { WorkerPool } from '../parallel/worker-pool.js'
 import type { Curvature } from '../curvature/curvature.js'
 import type { Evaluator } from '../programs/evaluator.js'
 import type { Graph } from '../graph/graph.js'
-import type { Host } from '../parallel/runtime.js'
+import type { Runtime } from '../parallel/runtime.js'
 import type { ResolvedOptions } from '../options/laplace-options.js'
 import type { TuneMethod } from '../options/words.js'
 import type { StructuredPosterior } from '../posterior/posterior.js'
-
-/** Where the evidence of a linearised model was taken: its own mode and the loss there. */
-export interface EvidenceMode { readonly weights: Float64Array, readonly loss: number }
+import type { EvidenceMode } from '../posterior/evidence.js'
+import type { SavedPosterior } from '../storage/posterior-file.js'
 
 /** All that a posterior is made of. */
 export interface PosteriorState {
   /** The network as it was read. */
   readonly graph: Graph
   readonly evaluator: Evaluator
-  readonly crew: Crew
+  readonly pool: WorkerPool
   readonly options: ResolvedOptions
-  readonly host: Host
+  readonly runtime: Runtime
   readonly examples: number
   /** Loss at the network's weights. */
   readonly loss: number
@@ -29,4 +28,19 @@ export interface PosteriorState {
   readonly tuned: TuneMethod
   readonly effectiveParameters: number | undefined
   readonly notes: readonly string[]
+}
+
+/** What a file keeps of a posterior. */
+export function recordOf(state: PosteriorState, digest: string, network: boolean): SavedPosterior {
+  const { graph, options, evaluator, structured, examples, loss, mode, tuned, effectiveParameters, notes } = state
+  const { likelihood, subset, structure, curvature, kfacApprox, seed } = options
+  return {
+    options: {
+      likelihood, subset, structure, curvature, kfacApprox, seed, precision: evaluator.precision,
+      input: evaluator.network.input.name, output: options.output ?? graph.outputs[0] ?? '',
+    },
+    graph: network ? graph : undefined,
+    digest, curvature: structured.curvature, settings: structured.settings,
+    examples, loss, mode, tuned, effectiveParameters, notes,
+  }
 }

@@ -1,14 +1,14 @@
 /** @file What a prediction consists of, and how it is put together. */
 import type { LikelihoodModel } from '../likelihood/likelihood.js'
 import type { Link } from '../options/words.js'
-import { variancesOf, linkNeeds, predictiveProbabilities } from '../prediction/link.js'
+import { linkNeeds, predictiveProbabilities, variancesOf } from '../prediction/link.js'
 import { decompose, entropy, type UncertaintyParts } from '../prediction/decomposition.js'
 import { monteCarloNeeds } from '../prediction/monte-carlo.js'
-import { jointGaussian, type OutputGaussian, outputGaussian, type PredictionContext } from './output-gaussian.js'
-import type { VarianceKind } from '../posterior/posterior.js'
+import { jointGaussian, outputGaussian, type OutputGaussian, type PredictionContext } from './output-gaussian.js'
 import type { WorkOptions } from '../budget/progress.js'
 import { outputSamples } from './sampling.js'
 import { float64, type Tensor, toFloat64 } from '../tensor/tensor.js'
+import type { VarianceKind } from '../posterior/variance-kind.js'
 
 /** A prediction for N rows. */
 export interface Prediction {

@@ -1,10 +1,8 @@
 /** @file Draws of network outputs: from the Gaussian of the linearised network, or with sampled weights. */
 import { batchSizeFor, forEachBatch, sliceExamples } from '../network/batches.js'
-import { lastLayerShape } from '../curvature/last-layer.js'
 import { networkInput } from '../network/input-rows.js'
 import type { Engine } from '../engine/engine.js'
 import type { Evaluator } from '../programs/evaluator.js'
-import { numbersPerExample } from '../sums/accumulation.js'
 import { gemm } from '../kernels/linear-algebra.js'
 import { checkBytes } from '../budget/memory.js'
 import type { Predictive } from '../options/words.js'
@@ -14,6 +12,8 @@ import { semidefiniteRoot } from '../prediction/monte-carlo.js'
 import { throwIfCancelled, type WorkOptions } from '../budget/progress.js'
 import { randomGenerator } from '../tensor/random.js'
 import { float64, type Tensor } from '../tensor/tensor.js'
+import { lastLayerShape } from '../network/linear-shape.js'
+import { numbersPerExample } from '../programs/cost.js'
 
 /**
  * Draws of the raw outputs, S x N x C. `glm`: from N(f, J P^-1 J') of each example, with the same standard normals for every

@@ -1,20 +1,21 @@
 /** @file Tunes the hyper-parameters of a fitted posterior. */
-import { checkLabels } from '../network/input-rows.js'
 import { OptionError } from '../errors/errors.js'
 import { startAccumulation } from '../sums/accumulation.js'
-import { likelihoodModel } from '../likelihood/likelihood.js'
 import type { PriorStructure, TuneMethod } from '../options/words.js'
 import type { DataFit } from '../posterior/evidence.js'
 import { structuredPosterior } from '../posterior/structured.js'
 import type { PosteriorState } from './posterior-state.js'
 import { outputGaussian } from './output-gaussian.js'
 import { throwIfCancelled, type WorkOptions } from '../budget/progress.js'
-import type { TuneData } from './laplace-posterior.js'
 import type { AdamSchedule } from '../tuning/adam.js'
 import { GRID, tuneByGrid } from '../tuning/grid.js'
 import { tuneLinearized } from '../tuning/linearized.js'
-import { type LinearData, linearModel } from '../tuning/linear-model.js'
+import { linearModel } from '../tuning/linear-model.js'
 import { tuneByMarginalLikelihood } from '../tuning/marginal-likelihood.js'
+import { checkLabels } from '../likelihood/labels.js'
+import { likelihoodModel } from '../likelihood/registry.js'
+import type { Batch } from '../tensor/batch.js'
+import type { LinearData } from '../sums/linear-data.js'
 
 export interface TuneRequest {
   readonly tune: Exclude<TuneMethod, 'none'>
@@ -37,7 +38,7 @@ export async function tunePosterior(state: PosteriorState, request: TuneRequest,
 /** Features and labels of the training data. */
 async function linearDataFrom(state: PosteriorState, { data }: TuneData, work: WorkOptions): Promise<LinearData> {
   if (data === undefined) throw new OptionError('BAD_COMBINATION', "Tuning 'linearized' goes over the training data once more: give them ({ data: { x, y } }), or tune by 'marglik'.", { option: 'tune' })
-  const accumulation = startAccumulation(state.evaluator, state.crew, { ...state.options, structure: 'diag' }, true, () => undefined)
+  const accumulation = startAccumulation(state.evaluator, state.pool, { ...state.options, structure: 'diag' }, true, () => undefined)
   await accumulation.add(data.x, data.y, work)
   return await accumulation.linearData() ?? { features: new Float64Array(0), labels: new Float64Array(0), examples: 0 }
 }
@@ -67,7 +68,7 @@ function atWeights(state: PosteriorState): PosteriorState['structured'] {
 function byMarginalLikelihood(state: PosteriorState, { priorStructure, tuneNoise, schedule }: TuneRequest): PosteriorState {
   const posterior = atWeights(state)
   const data: DataFit = { likelihood: likelihoodModel(state.options.likelihood), loss: state.loss, examples: state.examples, outputs: state.evaluator.network.outputs }
-  const { settings, note } = tuneByMarginalLikelihood(posterior, data, { priorStructure, tuneNoise, schedule, solver: state.host.solver })
+  const { settings, note } = tuneByMarginalLikelihood(posterior, data, { priorStructure, tuneNoise, schedule, solver: state.runtime.solver })
   return {
     ...state, structured: posterior.withSettings(settings), mode: undefined, tuned: 'marglik', effectiveParameters: undefined,
     notes: note === undefined ? state.notes : [...state.notes, note],
@@ -77,13 +78,13 @@ function byMarginalLikelihood(state: PosteriorState, { priorStructure, tuneNoise
 async function byGrid(state: PosteriorState, { validation }: TuneData, work: WorkOptions): Promise<PosteriorState> {
   if (validation === undefined) throw new OptionError('BAD_COMBINATION', "Tuning 'grid' chooses the prior precision by held-out examples: give validation: { x, y }.", { option: 'validation' })
   const posterior = atWeights(state)
-  const { evaluator, crew, options } = state
+  const { evaluator, pool, options } = state
   const { outputs } = evaluator.network
   const likelihood = likelihoodModel(options.likelihood)
   const examples = validation.x.shape[0] ?? 0
   const { values } = checkLabels(validation.y, options.likelihood, examples, outputs)
   const quiet = work.signal === undefined ? {} : { signal: work.signal }
-  const context = (priorPrecision: number) => ({ evaluator, crew, posterior: posterior.withSettings({ priorPrecision }), batchSize: options.batchSize, note: () => undefined })
+  const context = (priorPrecision: number) => ({ evaluator, pool, posterior: posterior.withSettings({ priorPrecision }), batchSize: options.batchSize, note: () => undefined })
   const { f } = await outputGaussian(context(1), validation.x, 'none', quiet)
   const result = await tuneByGrid(likelihood, f, values, examples, outputs, posterior.settings.sigmaNoise, async (priorPrecision, index) => {
     work.onProgress?.({ stage: 'tune', done: index, total: GRID.length })
@@ -94,3 +95,6 @@ async function byGrid(state: PosteriorState, { validation }: TuneData, work: Wor
     notes: result.note === undefined ? state.notes : [...state.notes, result.note],
   }
 }
+
+/** Data for tuning: `linearized` needs the training data, `grid` held-out examples. */
+export interface TuneData { readonly data?: Batch | undefined, readonly validation?: Batch | undefined }

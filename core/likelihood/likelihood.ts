@@ -1,10 +1,6 @@
 /** @file What a likelihood offers: loss, gradient, Hessian with respect to the network's outputs, and its link. */
 import type { Likelihood } from '../options/words.js'
 import type { RealArray } from '../kernels/linear-algebra.js'
-import { binary } from './binary.js'
-import { classification } from './classification.js'
-import { multilabel } from './multilabel.js'
-import { regression } from './regression.js'
 
 /**
  * The shape of Lambda_n, the Hessian of one example's negative log-likelihood with respect to its outputs:
@@ -39,14 +35,4 @@ export interface LikelihoodModel {
   logNormaliser(sigmaNoise: number, examples: number, outputs: number): number
   /** Probabilities (classification, binary, multilabel) or means (regression), N x C. */
   inverseLink(f: RealArray, examples: number, outputs: number): Float64Array
-}
-
-/** The likelihood of that name. */
-export function likelihoodModel(name: Likelihood): LikelihoodModel {
-  switch (name) {
-    case 'classification': return classification
-    case 'binary': return binary
-    case 'multilabel': return multilabel
-    case 'regression': return regression
-  }
 }

@@ -1,7 +1,6 @@
 /** @file Scores of predictions against held-out labels, by likelihood. */
-import { checkLabels } from '../network/input-rows.js'
 import { OptionError, ShapeError } from '../errors/errors.js'
-import { LIKELIHOODS, type Likelihood } from '../options/words.js'
+import { type Likelihood, LIKELIHOODS } from '../options/words.js'
 import { oneOf } from '../errors/suggest.js'
 import { formatShape, sizeOf, type Tensor, toFloat64 } from '../tensor/tensor.js'
 import { accuracy } from './accuracy.js'
@@ -13,6 +12,7 @@ import { expectedCalibrationError } from './ece.js'
 import { bernoulliNll, categoricalNll, gaussianNll, jointGaussianNll } from './nll.js'
 import { rmse } from './rmse.js'
 import { sharpness } from './sharpness.js'
+import { checkLabels } from '../likelihood/labels.js'
 
 export { auroc } from './auroc.js'
 export { calibrationBins, type CalibrationBin, ECE_BINS, expectedCalibrationError } from './ece.js'

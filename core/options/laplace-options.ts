@@ -1,13 +1,14 @@
 /** @file The options of a Laplace approximation, checked and completed with their defaults. */
-import type { Batch } from '../network/input-rows.js'
 import { OptionError } from '../errors/errors.js'
 import { DEFAULT_MEMORY_LIMIT } from '../budget/memory.js'
 import {
-  CURVATURES, type Curvature, ENGINES, type EngineName, KFAC_APPROXIMATIONS, type KfacApproximation, type Likelihood, LIKELIHOODS,
-  type Precision, PRECISIONS, PRIOR_STRUCTURES, type PriorStructure, type Structure, STRUCTURES, type Subset, SUBSETS, TUNE_METHODS, type TuneMethod,
+  type CurvatureKind, CURVATURES, type EngineName, ENGINES, KFAC_APPROXIMATIONS, type KfacApproximation, type Likelihood,
+  LIKELIHOODS, type Precision, PRECISIONS, PRIOR_STRUCTURES, type PriorStructure, type Structure, STRUCTURES,
+  type Subset, SUBSETS, TUNE_METHODS, type TuneMethod,
 } from './words.js'
-import type { PosteriorSettings } from '../posterior/posterior.js'
 import { knownOptions, oneOf } from '../errors/suggest.js'
+import type { Batch } from '../tensor/batch.js'
+import type { PosteriorSettings } from './hyperparameters.js'
 
 /** What can be chosen of a Laplace approximation. Only the likelihood must be. */
 export interface LaplaceOptions {
@@ -15,7 +16,7 @@ export interface LaplaceOptions {
   /** Which parameters get a posterior; by default the last layer's. */
   readonly subset?: Subset | undefined
   readonly structure?: Structure | undefined
-  readonly curvature?: Curvature | undefined
+  readonly curvature?: CurvatureKind | undefined
   /** How Kronecker factors treat positions that share a weight. */
   readonly kfacApprox?: KfacApproximation | undefined
   /** One number, one per tensor, or one per parameter (not for kron). When it is given, nothing is tuned unless `tune` is. */
@@ -49,7 +50,7 @@ export interface ResolvedOptions {
   readonly likelihood: Likelihood
   readonly subset: Subset
   readonly structure: Structure
-  readonly curvature: Curvature
+  readonly curvature: CurvatureKind
   readonly kfacApprox: KfacApproximation
   readonly settings: Partial<PosteriorSettings>
   /** Undefined: not chosen, the default. */

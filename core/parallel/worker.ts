@@ -1,22 +1,23 @@
 /**
  * @file One place where batches are computed: the calling thread, or a worker thread. All places run this same code.
  *
- * A fit's batches are dealt to lanes in turn, each lane adds its own sums, and the lanes are merged in their order at the end.
- * How many threads share the lanes therefore changes nothing in the result, to the last bit.
+ * A fit's batches are dealt to shards in turn, each shard adds its own sums, and the shards are merged in their order at the end.
+ * How many threads share the shards therefore changes nothing in the result, to the last bit.
  */
 import { accumulateCurvature, zeroCurvature } from '../curvature/accumulate.js'
 import type { Curvature } from '../curvature/curvature.js'
 import { completed, countRows, gramsSuffice, operatorSums } from '../curvature/kron-sums.js'
 import { accumulateLastLayer } from '../curvature/last-layer.js'
 import { createEvaluator, type Evaluator } from '../programs/evaluator.js'
-import { chosenEngine, type Host } from './runtime.js'
+import type { Runtime } from './runtime.js'
 import type { RealArray } from '../kernels/linear-algebra.js'
-import { likelihoodModel } from '../likelihood/likelihood.js'
 import type { Network } from '../network/network.js'
 import type { EngineName, KfacApproximation, Likelihood, Structure, Subset } from '../options/words.js'
 import { outputVariance, type PosteriorParts } from '../posterior/posterior-parts.js'
-import type { VarianceKind } from '../posterior/posterior.js'
 import type { Precision, Tensor } from '../tensor/tensor.js'
+import { chosenEngine } from '../engine/chosen-engine.js'
+import { likelihoodModel } from '../likelihood/registry.js'
+import type { VarianceKind } from '../posterior/variance-kind.js'
 
 /** The sums of a fit. */
 export interface FitSums { readonly examples: number, readonly loss: number, readonly curvature: Curvature }
@@ -25,56 +26,56 @@ export interface FitSums { readonly examples: number, readonly loss: number, rea
 export interface FitKind { readonly structure: Structure, readonly kfacApprox: KfacApproximation, readonly keepFeatures: boolean }
 
 /** What a place is made from: plain data, so that it can be sent to a thread. */
-export interface SiteSetup { readonly network: Network, readonly subset: Subset, readonly precision: Precision, readonly likelihood: Likelihood, readonly engine: EngineName }
+export interface WorkerSetup { readonly network: Network, readonly subset: Subset, readonly precision: Precision, readonly likelihood: Likelihood, readonly engine: EngineName }
 
 export interface BatchGaussian { readonly f: RealArray, readonly variance: Float64Array }
 
 /** A labelled batch: inputs of the network's shape, labels as the likelihood takes them. */
 export interface LabelledBatch { readonly x: Tensor, readonly labels: Float64Array, readonly examples: number }
 
-export interface Site {
-  /** Adds a batch to a lane's sums; returns its features when they are kept. */
-  add(kind: FitKind, lane: number, batch: LabelledBatch): Promise<RealArray | undefined>
-  /** Puts sums in place of a lane's. */
-  adopt(lane: number, sums: FitSums): Promise<void>
-  /** Takes a lane's sums away. */
-  collect(lane: number): Promise<FitSums | undefined>
+export interface Worker {
+  /** Adds a batch to a shard's sums; returns its features when they are kept. */
+  add(kind: FitKind, shard: number, batch: LabelledBatch): Promise<RealArray | undefined>
+  /** Puts sums in place of a shard's. */
+  adopt(shard: number, sums: FitSums): Promise<void>
+  /** Takes a shard's sums away. */
+  collect(shard: number): Promise<FitSums | undefined>
   /** Outputs of a batch and their variances under a posterior over all weights. */
   gaussian(parts: PosteriorParts, x: Tensor, kind: VarianceKind): Promise<BatchGaussian>
 }
 
 /** A place with programs of its own. */
-export interface OwningSite extends Site {
+export interface DisposableWorker extends Worker {
   /** Releases what its programs hold outside of the garbage-collected heap. */
   dispose(): void
 }
 
 /** The place of a setup, for threads that are given nothing else. Each computes alone: there are as many as there are processors to use. */
-export function siteFrom({ network, subset, precision, likelihood, engine: name }: SiteSetup, host: Host): OwningSite {
-  const engine = chosenEngine({ name, threads: 1 }, precision, host)
-  engine.expect(Infinity)
+export function workerFrom({ network, subset, precision, likelihood, engine: name }: WorkerSetup, runtime: Runtime): DisposableWorker {
+  const engine = chosenEngine({ name, threads: 1 }, precision, runtime)
+  engine.announceWork(Infinity)
   const evaluator = createEvaluator(network, subset, engine, precision)
-  return { ...createSite(evaluator, likelihood), dispose: evaluator.dispose }
+  return { ...createWorker(evaluator, likelihood), dispose: evaluator.dispose }
 }
 
 /** A place that computes with an evaluator. */
-export function createSite(evaluator: Evaluator, likelihoodName: Likelihood): Site {
+export function createWorker(evaluator: Evaluator, likelihoodName: Likelihood): Worker {
   const { slots, linears, subset, network } = evaluator
   const { outputs } = network
   const likelihood = likelihoodModel(likelihoodName)
-  const lanes = new Map<number, FitSums>()
-  /** Lanes whose factors are sums of lower triangles. */
+  const shards = new Map<number, FitSums>()
+  /** Shards whose factors are sums of lower triangles. */
   const unfinished = new Set<number>()
   const seeds = { count: likelihood.seedCount(outputs), from: (f: RealArray, examples: number) => likelihood.hessianSeeds(f, examples, outputs) }
   return {
-    async add({ structure, kfacApprox, keepFeatures }, lane, { x, labels, examples }) {
-      const sums = lanes.get(lane) ?? { examples: 0, loss: 0, curvature: zeroCurvature(structure, slots, linears) }
+    async add({ structure, kfacApprox, keepFeatures }, shard, { x, labels, examples }) {
+      const sums = shards.get(shard) ?? { examples: 0, loss: 0, curvature: zeroCurvature(structure, slots, linears) }
       const put = (curvature: Curvature, f: RealArray): void => {
-        lanes.set(lane, { curvature, examples: sums.examples + examples, loss: sums.loss + likelihood.loss(f, labels, examples, outputs) })
+        shards.set(shard, { curvature, examples: sums.examples + examples, loss: sums.loss + likelihood.loss(f, labels, examples, outputs) })
       }
       if (sums.curvature.structure === 'kron' && evaluator.kroneckerSums !== undefined && gramsSuffice(kfacApprox, linears)) {
         const f = await evaluator.kroneckerSums(x, seeds, operatorSums(sums.curvature.blocks, linears))
-        unfinished.add(lane)
+        unfinished.add(shard)
         put({ ...sums.curvature, blocks: countRows(sums.curvature.blocks, linears, examples) }, f)
         return undefined
       }
@@ -87,11 +88,11 @@ export function createSite(evaluator: Evaluator, likelihoodName: Likelihood): Si
       put(accumulateLastLayer(sums.curvature, slots, features, f, examples, likelihood), f)
       return keepFeatures ? features : undefined
     },
-    adopt: async (lane, sums) => { lanes.set(lane, sums) },
-    async collect(lane) {
-      const sums = lanes.get(lane)
-      lanes.delete(lane)
-      if (!unfinished.delete(lane) || sums?.curvature.structure !== 'kron') return sums
+    adopt: async (shard, sums) => { shards.set(shard, sums) },
+    async collect(shard) {
+      const sums = shards.get(shard)
+      shards.delete(shard)
+      if (!unfinished.delete(shard) || sums?.curvature.structure !== 'kron') return sums
       return { ...sums, curvature: { ...sums.curvature, blocks: completed(sums.curvature.blocks, linears) } }
     },
     async gaussian(parts, x, kind) {

@@ -1,14 +1,11 @@
-/** @file The last linear layer of a network, and the program that computes its features. */
-import { GraphError, InternalError } from '../errors/errors.js'
+/** @file The last linear layer of a network. */
+import { GraphError } from '../errors/errors.js'
 import { describeNode } from '../ops/node-attributes.js'
 import type { InferredValue } from '../ops/operator.js'
-import type { Precision } from '../tensor/tensor.js'
-import { GraphBuilder } from '../graph/builder.js'
-import { examplesToRows } from './example-axis.js'
-import { removeDead, simplify } from './fold.js'
+import { simplify } from './fold.js'
 import { type Graph, isBatch, type Node } from '../graph/graph.js'
 import { inferTypes } from './infer.js'
-import { appendInputRows, findLinearOperators, type LinearOperator } from './linear-operators.js'
+import { findLinearOperators, type LinearOperator } from './linear-operators.js'
 
 /** The linear layer whose result is the network's output: f = W phi + b. */
 export interface LastLayer {
@@ -22,41 +19,19 @@ export interface LastLayer {
   readonly out: number
 }
 
-export interface FeaturesProgram extends LastLayer {
-  readonly graph: Graph
-  /** Name of the output that holds phi, N x D. */
-  readonly features: string
-  /** Name of the output that holds f, N x C. */
-  readonly output: string
-}
-
 /**
  * The last linear layer of a network. Between it and the output there may be nodes that only rename, reshape or convert.
  * @throws GraphError NO_LAST_LAYER naming the node that was found instead
  */
 export function lastLinear(graph: Graph, output: string): LastLayer {
-  return describe(findLast(graph, output).operator)
+  return describeLastLayer(findLastLayer(graph, output).operator)
 }
 
-/**
- * A program that computes the features phi (N x D) that the last layer multiplies, and f (N x C).
- * @throws GraphError NO_LAST_LAYER, BATCH_AXIS, BAD_GRAPH
- */
-export function featuresProgram(graph: Graph, output: string): FeaturesProgram {
-  const { operator, network, types } = findLast(graph, output)
-  const type = types.get(output)
-  if (type === undefined) throw new InternalError(`The type of '${output}' is not known.`)
-  const builder = GraphBuilder.from(network, type.dtype as Precision)
-  const rows = builder.node('Reshape', [appendInputRows(builder, operator), builder.integers([-1, operator.in])])
-  const f = examplesToRows(builder, output, type.shape)
-  return { ...describe(operator), graph: removeDead(builder.build([rows, f])), features: rows, output: f }
-}
-
-function describe({ weight, bias, in: inputs, out }: LinearOperator): LastLayer {
+export function describeLastLayer({ weight, bias, in: inputs, out }: LinearOperator): LastLayer {
   return { weight: weight.name, bias: bias?.parameter.name, in: inputs, out }
 }
 
-function findLast(graph: Graph, output: string): { operator: LinearOperator, network: Graph, types: ReadonlyMap<string, InferredValue> } {
+export function findLastLayer(graph: Graph, output: string): { operator: LinearOperator, network: Graph, types: ReadonlyMap<string, InferredValue> } {
   const network = simplify({ ...graph, outputs: [output] })
   const types = inferTypes(network)
   const producers = new Map(network.nodes.flatMap(node => node.outputs.map(name => [name, node] as const)))

@@ -1,8 +1,10 @@
 /** @file H and the posterior precision as users see them, in the shape of their structure. */
-import type { Curvature, ParameterSlot } from '../curvature/curvature.js'
+import type { Curvature } from '../curvature/curvature.js'
 import { checkBytes } from '../budget/memory.js'
-import { hessianFactor, priorByParameter, priorByTensor, type StructuredPosterior } from './posterior.js'
+import { priorByParameter, priorByTensor, type StructuredPosterior } from './posterior.js'
 import { float64, type Tensor } from '../tensor/tensor.js'
+import type { ParameterSlot } from '../network/parameter-slot.js'
+import { hessianFactor } from '../options/hyperparameters.js'
 
 /** The block of one tensor, B kron A for a row-major out x in weight; `dense` has no A, `diagonal` neither. */
 export interface KronMatrixBlock {

@@ -3,8 +3,9 @@
  * Kronecker blocks and diagonal ones (whose basis is the identity) are used through the same few operations.
  */
 import { arenaArray } from '../kernels/arena.js'
-import { gemm, symmetricEigen, type RealArray } from '../kernels/linear-algebra.js'
-import type { Curvature, KronBlock, ParameterSlot } from '../curvature/curvature.js'
+import { gemm, type RealArray, symmetricEigen } from '../kernels/linear-algebra.js'
+import type { Curvature, KronBlock } from '../curvature/curvature.js'
+import type { ParameterSlot } from '../network/parameter-slot.js'
 
 /** One parameter tensor seen as out x in. An undefined basis is the identity. */
 export interface EigenBlock {

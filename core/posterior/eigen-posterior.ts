@@ -1,15 +1,17 @@
 /** @file The posterior of a curvature that is known in a blockwise eigenbasis: kron and diag. */
 import { gemm, type RealArray } from '../kernels/linear-algebra.js'
-import type { Curvature, ParameterSlot } from '../curvature/curvature.js'
+import type { Curvature } from '../curvature/curvature.js'
 import type { RandomGenerator } from '../tensor/random.js'
-import { rotateMatrices, type EigenBlock } from './eigen-block.js'
+import { type EigenBlock, rotateMatrices } from './eigen-block.js'
 import type { WeightedBlock } from './functional-variance.js'
 import { sumOfLogarithms } from './log-product.js'
 import { lastLayerVariance } from './last-layer-variance.js'
 import {
-  checkSettings, deviation, hessianFactor, once, priorByParameter, priorByTensor, priorLogDet, priorScatter,
-  type PosteriorSettings, type StructuredPosterior,
+  checkSettings, deviation, once, priorByParameter, priorByTensor, priorLogDet, priorScatter,
+  type StructuredPosterior,
 } from './posterior.js'
+import type { ParameterSlot } from '../network/parameter-slot.js'
+import { hessianFactor, type PosteriorSettings } from '../options/hyperparameters.js'
 
 /**
  * The posterior whose precision in block b's eigenbasis is values / (sigma^2 T) + delta.

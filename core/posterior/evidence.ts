@@ -1,6 +1,7 @@
 /** @file The log marginal likelihood (the evidence) of a Laplace approximation. */
 import type { LikelihoodModel } from '../likelihood/likelihood.js'
-import { hessianFactor, type PosteriorSettings, type StructuredPosterior } from './posterior.js'
+import type { StructuredPosterior } from './posterior.js'
+import { hessianFactor, type PosteriorSettings } from '../options/hyperparameters.js'
 
 /** What the evidence needs of the data: the loss at the network's weights and the number of examples and outputs. */
 export interface DataFit {
@@ -24,3 +25,6 @@ export function logDetRatio(posterior: StructuredPosterior): number {
 export function logMarginalLikelihood(posterior: StructuredPosterior, data: DataFit): number {
   return logLikelihood(data, posterior.settings) - 0.5 * (logDetRatio(posterior) + posterior.scatter())
 }
+
+/** Where the evidence of a linearised model was taken: its own mode and the loss there. */
+export interface EvidenceMode { readonly weights: Float64Array, readonly loss: number }

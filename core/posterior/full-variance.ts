@@ -1,9 +1,10 @@
 /** @file The variance of the outputs under a full precision, a few rows of the Jacobian at a time. */
 import { addRowDots, gemm, triangularSolve, triangularSolveRight } from '../kernels/linear-algebra.js'
-import type { FactoredJacobian, ParameterSlot } from '../curvature/curvature.js'
 import { denseJacobian } from '../curvature/jacobian.js'
-import { putVariances } from './diagonals.js'
-import type { VarianceKind } from './posterior.js'
+import { putVariances } from './variance-kind.js'
+import type { FactoredJacobian } from '../programs/factored-jacobian.js'
+import type { ParameterSlot } from '../network/parameter-slot.js'
+import type { VarianceKind } from './variance-kind.js'
 
 /** Bytes of one block of Jacobian rows. */
 const BLOCK_BYTES = 1 << 24

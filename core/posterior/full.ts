@@ -1,14 +1,15 @@
 /** @file Posterior with a full precision matrix, through its Cholesky factor. */
 import { NumericalError } from '../errors/errors.js'
 import { cholesky, choleskyInverse, gemm, symmetricEigen, triangularSolve } from '../kernels/linear-algebra.js'
-import type { Curvature, ParameterSlot } from '../curvature/curvature.js'
+import type { Curvature } from '../curvature/curvature.js'
 import type { RandomGenerator } from '../tensor/random.js'
 import { solveLower, transpose, whitenWith } from './full-variance.js'
 import { fullLastLayerVariance } from './last-layer-variance.js'
 import {
-  checkSettings, hessianFactor, once, priorByParameter, priorLogDet, priorScatter,
-  type PosteriorSettings, type StructuredPosterior,
+  checkSettings, once, priorByParameter, priorLogDet, priorScatter, type StructuredPosterior,
 } from './posterior.js'
+import type { ParameterSlot } from '../network/parameter-slot.js'
+import { hessianFactor, type PosteriorSettings } from '../options/hyperparameters.js'
 
 type FullCurvature = Extract<Curvature, { structure: 'full' }>
 

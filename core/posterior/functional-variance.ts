@@ -8,11 +8,12 @@
 import { arenaArray, beginArena } from '../kernels/arena.js'
 import { square } from '../kernels/arithmetic.js'
 import { addWeightedRowDots, gemm, type RealArray } from '../kernels/linear-algebra.js'
-import type { FactoredJacobian, LinearFactor, ParameterSlot } from '../curvature/curvature.js'
-import { parameterJacobian, usesByParameter, type ParameterUses } from '../curvature/jacobian.js'
+import { parameterJacobian, type ParameterUses, usesByParameter } from '../curvature/jacobian.js'
 import { plainUse } from '../curvature/diagonal.js'
-import { rotate, type EigenBlock } from './eigen-block.js'
-import type { VarianceKind } from './posterior.js'
+import { type EigenBlock, rotate } from './eigen-block.js'
+import type { FactoredJacobian, LinearFactor } from '../programs/factored-jacobian.js'
+import type { ParameterSlot } from '../network/parameter-slot.js'
+import type { VarianceKind } from './variance-kind.js'
 
 /** A block with the posterior variances in its eigenbasis, out x in. */
 export interface WeightedBlock extends EigenBlock {

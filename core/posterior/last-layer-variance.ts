@@ -1,11 +1,12 @@
 /** @file The variance of the outputs of a last-layer posterior, from the layer's inputs alone. */
 import { arenaArray, beginArena } from '../kernels/arena.js'
 import { addRowDots, gemm, packedLength, packedProducts, type RealArray } from '../kernels/linear-algebra.js'
-import type { ParameterSlot } from '../curvature/curvature.js'
-import { lastLayerIndices, lastLayerShape, packedRows, withOnes } from '../curvature/last-layer.js'
-import { putVariances } from './diagonals.js'
+import { lastLayerIndices, packedRows, withOnes } from '../curvature/last-layer.js'
+import { putVariances } from './variance-kind.js'
 import { inputVariance, type WeightedBlock } from './functional-variance.js'
-import type { VarianceKind } from './posterior.js'
+import type { ParameterSlot } from '../network/parameter-slot.js'
+import { lastLayerShape } from '../network/linear-shape.js'
+import type { VarianceKind } from './variance-kind.js'
 
 /**
  * Kron and diag: f_var[c, c'] = sum_o U_B[c, o] U_B[c', o] t_o(phi); its diagonal for all examples is one product t (U_B^2)'.

@@ -1,8 +1,9 @@
 /** @file What predictions need of a posterior over all weights, as plain data that can be sent to another thread. */
-import type { FactoredJacobian, ParameterSlot } from '../curvature/curvature.js'
 import { functionalVarianceByRows } from './full-variance.js'
 import { functionalVariance, type WeightedBlock } from './functional-variance.js'
-import type { VarianceKind } from './posterior.js'
+import type { FactoredJacobian } from '../programs/factored-jacobian.js'
+import type { ParameterSlot } from '../network/parameter-slot.js'
+import type { VarianceKind } from './variance-kind.js'
 
 /** Blocks with their variances in their eigenbases (kron, diag), or the Cholesky factor of a full precision. */
 export type PosteriorParts =

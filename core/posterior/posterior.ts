@@ -1,26 +1,13 @@
 /** @file The Gaussian posterior N(mean, P^-1) with P = H / (sigma^2 T) + diag(delta): what every structure offers. */
-import type { Curvature, ParameterSlot } from '../curvature/curvature.js'
+import type { Curvature } from '../curvature/curvature.js'
 import { OptionError } from '../errors/errors.js'
 import type { RealArray } from '../kernels/linear-algebra.js'
 import type { Structure } from '../options/words.js'
 import type { RandomGenerator } from '../tensor/random.js'
 import type { PosteriorParts } from './posterior-parts.js'
-
-/** The hyper-parameters of a posterior. */
-export interface PosteriorSettings {
-  /** delta: one number, one per tensor, or one per parameter (not for kron). */
-  readonly priorPrecision: number | Float64Array
-  /** mu0: one number, or one per parameter. */
-  readonly priorMean: number | Float64Array
-  /** sigma: 1 except for regression. */
-  readonly sigmaNoise: number
-  readonly temperature: number
-}
-
-export const DEFAULT_SETTINGS: PosteriorSettings = { priorPrecision: 1, priorMean: 0, sigmaNoise: 1, temperature: 1 }
-
-/** Whether a functional variance holds only the variances (N x C) or the covariance of the outputs (N x C x C). */
-export type VarianceKind = 'diagonal' | 'covariance'
+import type { ParameterSlot } from '../network/parameter-slot.js'
+import type { PosteriorSettings } from '../options/hyperparameters.js'
+import type { VarianceKind } from './variance-kind.js'
 
 /** A posterior over the parameters of the slots. Nothing is computed before it is asked for; results are kept. */
 export interface StructuredPosterior {
@@ -67,11 +54,6 @@ export interface Spectrum {
   /** One list for each tensor, or a single one for a full H. */
   readonly values: readonly Float64Array[]
   readonly byTensor: boolean
-}
-
-/** The factor of H in P: 1 / (sigma^2 T). */
-export function hessianFactor({ sigmaNoise, temperature }: PosteriorSettings): number {
-  return 1 / (sigmaNoise * sigmaNoise * temperature)
 }
 
 /**

@@ -1,9 +1,11 @@
 /** @file The posterior of a curvature. */
-import type { Curvature, ParameterSlot } from '../curvature/curvature.js'
+import type { Curvature } from '../curvature/curvature.js'
 import { diagonalPosterior } from './diagonal.js'
 import { fullPosterior } from './full.js'
 import { kronPosterior } from './kron.js'
-import { DEFAULT_SETTINGS, type PosteriorSettings, type StructuredPosterior } from './posterior.js'
+import type { StructuredPosterior } from './posterior.js'
+import type { ParameterSlot } from '../network/parameter-slot.js'
+import { DEFAULT_SETTINGS, type PosteriorSettings } from '../options/hyperparameters.js'
 
 /**
  * The posterior around `mean` (theta of the subset, in the slots' order).

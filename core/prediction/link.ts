@@ -2,11 +2,11 @@
 import { OptionError } from '../errors/errors.js'
 import type { LikelihoodModel } from '../likelihood/likelihood.js'
 import type { Link } from '../options/words.js'
-import type { VarianceKind } from '../posterior/posterior.js'
 import { bridge } from './bridge.js'
 import { meanField1, meanField2 } from './mean-field.js'
 import { monteCarlo, monteCarloNeeds } from './monte-carlo.js'
 import { probit } from './probit.js'
+import type { VarianceKind } from '../posterior/variance-kind.js'
 
 /**
  * What a link needs of f_var; `none` for the plain network.

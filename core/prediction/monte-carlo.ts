@@ -7,7 +7,7 @@ import { gemm } from '../kernels/linear-algebra.js'
 import type { LikelihoodModel } from '../likelihood/likelihood.js'
 import { sigmoid, softplus } from '../likelihood/sigmoid.js'
 import { randomGenerator } from '../tensor/random.js'
-import type { VarianceKind } from '../posterior/posterior.js'
+import type { VarianceKind } from '../posterior/variance-kind.js'
 
 /** Averages over draws: the probabilities and the entropy of each draw's probabilities, in nats. */
 export interface MonteCarloAverage {

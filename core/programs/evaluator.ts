@@ -1,18 +1,19 @@
 /** @file Runs a prepared network batch by batch: outputs, last-layer features, factored Jacobians. */
-import type { LinearShape } from '../curvature/accumulate.js'
-import type { FactoredJacobian, ParameterSlot } from '../curvature/curvature.js'
-import type { OperatorSums } from '../curvature/kron-sums.js'
-import { lastLayerShape } from '../curvature/last-layer.js'
-import type { Engine, LateInput, Program } from '../engine/engine.js'
-import type { ChosenEngine } from '../parallel/runtime.js'
+import type { DeferredInput, Engine, Program } from '../engine/engine.js'
 import { InternalError } from '../errors/errors.js'
-import { factoredJacobian, factorsProgram, type FactorsProgram } from './factors-program.js'
-import { featuresProgram, lastLinear } from '../passes/last-linear.js'
+import { factoredJacobian, type FactorsProgram, factorsProgram } from './factors-program.js'
+import { lastLinear } from '../passes/last-linear.js'
 import type { RealArray } from '../kernels/linear-algebra.js'
 import type { Network } from '../network/network.js'
 import type { Subset } from '../options/words.js'
 import { parameterSlots, parameterVector } from '../network/parameters.js'
-import { type Precision, type Tensor, tensor } from '../tensor/tensor.js'
+import { type Precision, tensor, type Tensor } from '../tensor/tensor.js'
+import { lastLayerShape, type LinearShape } from '../network/linear-shape.js'
+import type { FactoredJacobian } from './factored-jacobian.js'
+import type { ParameterSlot } from '../network/parameter-slot.js'
+import type { OperatorSums } from './operator-sums.js'
+import type { ChosenEngine } from '../engine/chosen-engine.js'
+import { featuresProgram } from './features-program.js'
 
 /** Outputs f (N x C) and, for the last layer, its inputs phi (N x D). */
 export interface Features { readonly f: RealArray, readonly features: RealArray }
@@ -60,9 +61,9 @@ export function createEvaluator(network: Network, subset: Subset, engine: Chosen
   const programs = programCache(engine, precision)
   const feed = (x: Tensor): Map<string, Tensor> => new Map([[input.name, x]])
   const factors = (seeds: number): FactorsProgram => programs.factors(seeds, () => factorsProgram(graph, output, names, seeds))
-  const linearise = async (x: Tensor, count: number, seed: (program: FactorsProgram) => LateInput): Promise<Linearisation> => {
+  const linearise = async (x: Tensor, count: number, seed: (program: FactorsProgram) => DeferredInput): Promise<Linearisation> => {
     const program = factors(count)
-    const results = await (await programs.compiled(`factors ${count}`, program.graph)).run(feed(x), { late: seed(program) })
+    const results = await (await programs.compiled(`factors ${count}`, program.graph)).run(feed(x), { deferred: seed(program) })
     return { f: real(results, program.output), jacobian: factoredJacobian(program, results) }
   }
   const lastLayer = subset === 'last_layer' ? featuresProgram(graph, output) : undefined
@@ -80,11 +81,11 @@ export function createEvaluator(network: Network, subset: Subset, engine: Chosen
       return { f: real(results, lastLayer.output), features: real(results, lastLayer.features) }
     },
     jacobian: x => linearise(x, network.outputs, program => oneHotSeeds(program, precision)),
-    seeded: (x, seeds) => linearise(x, seeds.count, program => lateSeeds(program, seeds, precision)),
+    seeded: (x, seeds) => linearise(x, seeds.count, program => deferredSeeds(program, seeds, precision)),
     kroneckerSums: subset === 'all' && factors(1).factors.every(factor => factor.kind === 'linear') ? async (x, seeds, sums) => {
       const program = factors(seeds.count)
       const grams = program.factors.flatMap((factor, i) => (factor.kind === 'linear' ? [{ output: factor.a, sum: sums[i].A }, { output: factor.g, sum: sums[i].B }] : []))
-      const results = await (await programs.compiled(`factors ${seeds.count}`, program.graph)).run(feed(x), { late: lateSeeds(program, seeds, precision), grams })
+      const results = await (await programs.compiled(`factors ${seeds.count}`, program.graph)).run(feed(x), { deferred: deferredSeeds(program, seeds, precision), grams })
       return real(results, program.output)
     } : undefined,
     dispose: programs.dispose,
@@ -119,7 +120,7 @@ function programCache(engine: Engine, precision: Precision) {
   }
 }
 
-function lateSeeds(program: FactorsProgram, seeds: Seeds, precision: Precision): LateInput {
+function deferredSeeds(program: FactorsProgram, seeds: Seeds, precision: Precision): DeferredInput {
   return { name: program.seed, from: program.output, compute: f => seedTensor(program, seeds.from(realData(f), f.shape[0]), precision, f.shape[0]) }
 }
 
@@ -129,7 +130,7 @@ export function linearShapes({ parameters, factors }: FactorsProgram): Evaluator
   return factors.flatMap(factor => (factor.kind === 'linear' ? [{ weight: index(factor.weight), bias: index(factor.bias), in: factor.in, out: factor.out, positions: factor.positions }] : []))
 }
 
-function oneHotSeeds(program: FactorsProgram, precision: Precision): LateInput {
+function oneHotSeeds(program: FactorsProgram, precision: Precision): DeferredInput {
   const { outputs } = program
   return {
     name: program.seed, from: program.output,

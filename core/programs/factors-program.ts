@@ -4,20 +4,17 @@
  * A program is the forward graph with the backward pass appended. K seeds travel through the backward pass together;
  * the forward part runs once, and its values are broadcast against the leading K axis.
  */
-import type { DirectFactor, FactoredJacobian, LinearFactor } from '../curvature/curvature.js'
 import { GraphError, InternalError } from '../errors/errors.js'
-import { isFloat } from '../ops/element-types.js'
-import type { InferredValue } from '../ops/operator.js'
-import { elementsPerExample } from '../ops/shape-rules.js'
-import { type Precision, sizeOf, type Tensor } from '../tensor/tensor.js'
-import { GraphBuilder } from '../graph/builder.js'
-import { examplesToRows, rowsToCotangent } from '../passes/example-axis.js'
-import { removeDead, simplify } from '../passes/fold.js'
-import { BATCH, type Graph, type Node, type Parameter } from '../graph/graph.js'
-import { inferTypes } from '../passes/infer.js'
-import { appendCotangentRows, appendInputRows, findLinearOperators, type LinearOperator } from '../passes/linear-operators.js'
+import { sizeOf, type Tensor } from '../tensor/tensor.js'
+import { removeDead } from '../passes/fold.js'
+import type { Graph, Node, Parameter } from '../graph/graph.js'
+import {
+  appendCotangentRows, appendInputRows, findLinearOperators, type LinearOperator,
+} from '../passes/linear-operators.js'
 import { reverse } from './reverse.js'
-import { unrollRecurrences } from '../passes/unroll.js'
+import type { DirectFactor, FactoredJacobian, LinearFactor } from './factored-jacobian.js'
+import { asOutput, startBackward } from './backward-start.js'
+import { GraphBuilder } from '../graph/builder.js'
 
 /** A pair (a, g) of a linear operator, or the per-example gradient of another parameter: names of a program's outputs. */
 export type FactorDescription =
@@ -90,44 +87,6 @@ function directFactor(builder: GraphBuilder, parameter: Parameter, cotangents: R
   return [{ kind: 'direct', parameter: name, size, gradient: builder.node('Reshape', [oriented, builder.integers([0, 0, size])]) }]
 }
 
-/** Engines hand out what nodes compute; an input of the program goes through an Identity. */
-function asOutput(builder: GraphBuilder, name: string): string {
-  return builder.inputs.some(input => input.name === name) || builder.initializers.has(name) ? builder.node('Identity', [name]) : name
-}
-
-/** The forward part of a program, with the seeds turned into the cotangent of the output. */
-interface BackwardStart {
-  readonly builder: GraphBuilder
-  readonly network: Graph
-  readonly types: ReadonlyMap<string, InferredValue>
-  readonly seed: string
-  readonly cotangent: string
-  readonly f: string
-  readonly outputs: number
-}
-
-/** The network that computes one output, without recurrences. */
-function writtenOut(graph: Graph, output: string): Graph {
-  const network = simplify({ ...graph, outputs: [output] })
-  const dtype = graph.inputs.find(input => isFloat(input.dtype))?.dtype ?? [...graph.initializers.values()].find(value => isFloat(value.dtype))?.dtype
-  const unrolled = unrollRecurrences(network, dtype === 'float32' ? 'float32' : 'float64')
-  return unrolled === network ? network : simplify(unrolled)
-}
-
-function startBackward(graph: Graph, output: string, seeds: number): BackwardStart {
-  const network = writtenOut(graph, output)
-  const types = inferTypes(network)
-  const type = types.get(output)
-  if (type === undefined) throw new InternalError(`The type of '${output}' is not known.`)
-  const { dtype, shape } = type
-  if (!isFloat(dtype)) throw new GraphError('NOT_DIFFERENTIABLE', `The output '${output}' is of type ${dtype}; derivatives need real numbers.`, { output })
-  const builder = GraphBuilder.from(network, dtype as Precision)
-  const f = asOutput(builder, examplesToRows(builder, output, shape))
-  const outputs = elementsPerExample(shape)
-  const seed = builder.freshInput('seed', [seeds, BATCH, outputs])
-  return { builder, network, types, seed, cotangent: rowsToCotangent(builder, seed, output, shape), f, outputs }
-}
-
 function parameterOf(graph: Graph, name: string): Parameter {
   const found = graph.parameters.find(parameter => parameter.name === name)
   if (found === undefined) throw new GraphError('BAD_GRAPH', `The network has no parameter '${name}'; it has ${graph.parameters.map(parameter => parameter.name).join(', ')}.`, { name })
@@ -156,30 +115,4 @@ function realResult(results: ReadonlyMap<string, Tensor>, name: string): { shape
   const found = results.get(name)
   if (found === undefined || found.data instanceof Uint8Array) throw new InternalError(`The program has no real result '${name}'.`)
   return { shape: found.shape, data: found.data }
-}
-
-export interface VjpProgram {
-  readonly graph: Graph
-  /** Name of the input for the cotangents of the output, K x N x C. */
-  readonly seed: string
-  /** Name of the output that holds f, N x C. */
-  readonly output: string
-  /** Names of the outputs that hold the cotangents, by value; a value that the output does not depend on has none. */
-  readonly gradients: ReadonlyMap<string, string>
-}
-
-/**
- * Vector-Jacobian products: the cotangents of inputs and parameters for K cotangents of the output.
- * K, then the shape of the input; for an input or parameter without batch axis K x N, then its (stored) shape.
- * @throws GraphError NOT_DIFFERENTIABLE, BATCH_AXIS, BAD_GRAPH
- */
-export function vjpProgram(graph: Graph, output: string, wrt: readonly string[], seeds: number): VjpProgram {
-  const { builder, types, cotangent, seed, f } = startBackward(graph, output, seeds)
-  const cotangents = reverse({ builder, types, output, cotangent, seeds, wanted: new Set(wrt) })
-  const gradients = new Map<string, string>()
-  for (const name of wrt) {
-    const found = cotangents.get(name)
-    if (found !== undefined) gradients.set(name, asOutput(builder, found))
-  }
-  return { graph: removeDead(builder.build([...new Set([f, ...gradients.values()])])), seed, output: f, gradients }
 }

@@ -19,7 +19,7 @@ export interface ReverseTask {
   readonly seeds: number
   /** Names of the values (inputs, parameters) whose cotangents are wanted. */
   readonly wanted: ReadonlySet<string>
-  /** Whether a node's input is dealt with elsewhere (the weight of a linear operator), so that no cotangent is needed for it. */
+  /** Whether a node's input is scheduled with elsewhere (the weight of a linear operator), so that no cotangent is needed for it. */
   handled?(node: Node, input: number): boolean
 }
 

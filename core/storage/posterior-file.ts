@@ -1,20 +1,29 @@
 /** @file The file of a posterior: curvature, hyper-parameters and, unless told otherwise, the network, so that it predicts alone. */
 import { readContainer, type Tree, writeContainer } from './container.js'
-import { arrayField, countField, type Fields, fieldsOf, listField, numberField, textField, textsField, wordField } from './fields.js'
+import {
+  arrayField, countField, type Fields, fieldsOf, listField, numberField, textField, textsField, wordField,
+} from './fields.js'
 import type { Graph } from '../graph/graph.js'
 import { graphFromTree, graphToTree } from './graph-tree.js'
 import type { LaplaceOptions } from '../options/laplace-options.js'
-import { CURVATURES, KFAC_APPROXIMATIONS, LIKELIHOODS, PRECISIONS, STRUCTURES, SUBSETS, TUNE_METHODS, type TuneMethod } from '../options/words.js'
-import { curvatureFromTree, curvatureToTree } from '../sums/partial-fit.js'
-import type { PosteriorSettings } from '../posterior/posterior.js'
+import {
+  CURVATURES, KFAC_APPROXIMATIONS, LIKELIHOODS, PRECISIONS, STRUCTURES, SUBSETS, TUNE_METHODS, type TuneMethod,
+} from '../options/words.js'
 import type { Curvature } from '../curvature/curvature.js'
-import type { EvidenceMode, PosteriorState } from '../laplace/posterior-state.js'
+import { curvatureFromTree, curvatureToTree } from './curvature-tree.js'
+import type { PosteriorSettings } from '../options/hyperparameters.js'
+import type { EvidenceMode } from '../posterior/evidence.js'
 
 const KIND = 'posterior'
 
+/** The options that a posterior was fitted with, all of them said. */
+export type SavedOptions = {
+  readonly [K in 'likelihood' | 'subset' | 'structure' | 'curvature' | 'kfacApprox' | 'seed' | 'precision' | 'input' | 'output']-?: NonNullable<LaplaceOptions[K]>
+}
+
 /** What a file holds. */
 export interface SavedPosterior {
-  readonly options: LaplaceOptions
+  readonly options: SavedOptions
   readonly graph: Graph | undefined
   readonly digest: string
   readonly curvature: Curvature
@@ -27,22 +36,19 @@ export interface SavedPosterior {
   readonly notes: readonly string[]
 }
 
-/** The bytes of a posterior. */
-export function savePosterior(state: PosteriorState, digest: string, network: boolean): Uint8Array {
-  const { options, evaluator, structured, mode } = state
-  const { priorPrecision, priorMean, sigmaNoise, temperature } = structured.settings
+/** The bytes of a posterior, with its network where there is one in `graph`. */
+export function writePosterior({ options, graph, curvature, settings, mode, ...saved }: SavedPosterior): Uint8Array {
+  const { likelihood, subset, structure, kfacApprox, seed, precision, input, output } = options
+  const { priorPrecision, priorMean, sigmaNoise, temperature } = settings
   return writeContainer(KIND, {
-    options: {
-      likelihood: options.likelihood, subset: options.subset, structure: options.structure, curvature: options.curvature, kfacApprox: options.kfacApprox,
-      seed: options.seed, precision: evaluator.precision, input: evaluator.network.input.name, output: options.output ?? state.graph.outputs[0] ?? '',
-    },
-    network: network ? graphToTree(state.graph) : null,
-    digest,
-    curvature: curvatureToTree(structured.curvature),
+    options: { likelihood, subset, structure, curvature: options.curvature, kfacApprox, seed, precision, input, output },
+    network: graph === undefined ? null : graphToTree(graph),
+    digest: saved.digest,
+    curvature: curvatureToTree(curvature),
     settings: { priorPrecision: asArray(priorPrecision), priorMean: asArray(priorMean), sigmaNoise, temperature },
-    examples: state.examples, loss: state.loss,
+    examples: saved.examples, loss: saved.loss,
     mode: mode === undefined ? null : { weights: mode.weights, loss: mode.loss },
-    tuned: state.tuned, effectiveParameters: state.effectiveParameters ?? null, notes: state.notes,
+    tuned: saved.tuned, effectiveParameters: saved.effectiveParameters ?? null, notes: saved.notes,
   })
 }
 
@@ -50,7 +56,7 @@ export function savePosterior(state: PosteriorState, digest: string, network: bo
  * Reads a file.
  * @throws UntrustedInputError when the bytes are not a posterior
  */
-export function readSavedPosterior(bytes: Uint8Array): SavedPosterior {
+export function readPosterior(bytes: Uint8Array): SavedPosterior {
   const fields = fieldsOf(readContainer(KIND, bytes), KIND)
   const options = fieldsOf(fields['options'], 'options')
   const settings = fieldsOf(fields['settings'], 'settings')

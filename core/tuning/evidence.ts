@@ -6,11 +6,12 @@
  * L = loglik - 1/2 [ log|P| - sum n_g log delta_g + sum delta_g q_g ].
  */
 import { choleskyInverse } from '../kernels/linear-algebra.js'
-import { logLikelihood, type DataFit } from '../posterior/evidence.js'
+import { type DataFit, logLikelihood } from '../posterior/evidence.js'
 import { choleskyFactor } from '../posterior/full.js'
 import { sumOfLogarithms } from '../posterior/log-product.js'
-import { hessianFactor, type PosteriorSettings, type StructuredPosterior } from '../posterior/posterior.js'
+import type { StructuredPosterior } from '../posterior/posterior.js'
 import { asPriorPrecision, type PriorGroup, squaredDeviations } from './prior-groups.js'
+import { hessianFactor, type PosteriorSettings } from '../options/hyperparameters.js'
 
 /** Value, gradient and Hessian at a point; the noise comes last. */
 export interface EvidencePoint {

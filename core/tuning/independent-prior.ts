@@ -1,7 +1,8 @@
 /** @file One prior precision for each parameter of a diagonal posterior: the evidence separates, and each maximum has a closed form. */
 import type { DataFit } from '../posterior/evidence.js'
-import { deviation, hessianFactor, type PosteriorSettings, type StructuredPosterior } from '../posterior/posterior.js'
+import { deviation, type StructuredPosterior } from '../posterior/posterior.js'
 import { HIGHEST_PRECISION, LOWEST_PRECISION } from './bounds.js'
+import { hessianFactor, type PosteriorSettings } from '../options/hyperparameters.js'
 
 const MOST_ROUNDS = 500
 const TOLERANCE = 1e-12

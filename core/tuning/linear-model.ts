@@ -1,20 +1,15 @@
 /**
  * @file The last layer as a linear model in its own right: f_lin(w) = W phi + b on fixed features phi, with w in theta's order.
  */
-import { accumulateLastLayer, lastLayerIndices, lastLayerShape, withOnes } from '../curvature/last-layer.js'
+import { accumulateLastLayer, lastLayerIndices, withOnes } from '../curvature/last-layer.js'
 import { zeroCurvature } from '../curvature/accumulate.js'
-import type { Curvature, ParameterSlot } from '../curvature/curvature.js'
+import type { Curvature } from '../curvature/curvature.js'
 import { gemm, type RealArray, symmetricEigen, syrk } from '../kernels/linear-algebra.js'
 import type { LikelihoodModel } from '../likelihood/likelihood.js'
 import type { Structure } from '../options/words.js'
-
-/** Features and labels of the training data. */
-export interface LinearData {
-  /** N x D. */
-  readonly features: RealArray
-  readonly labels: Float64Array
-  readonly examples: number
-}
+import { lastLayerShape } from '../network/linear-shape.js'
+import type { ParameterSlot } from '../network/parameter-slot.js'
+import type { LinearData } from '../sums/linear-data.js'
 
 export interface LinearModel {
   readonly examples: number

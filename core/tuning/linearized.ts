@@ -10,12 +10,12 @@ import type { Curvature } from '../curvature/curvature.js'
 import { choleskyInverse } from '../kernels/linear-algebra.js'
 import type { PriorStructure, Structure } from '../options/words.js'
 import { choleskyFactor } from '../posterior/full.js'
-import { hessianFactor, type PosteriorSettings } from '../posterior/posterior.js'
 import { breathe, throwIfCancelled, type WorkOptions } from '../budget/progress.js'
 import { HIGHEST_PRECISION, LOWEST_PRECISION } from './bounds.js'
-import { linearMode, type LinearMode, type LinearObjective } from './linear-mode.js'
+import { type LinearMode, linearMode, type LinearObjective } from './linear-mode.js'
 import type { LinearModel } from './linear-model.js'
 import { asPriorPrecision, type PriorGroup, priorGroups, squaredDeviations } from './prior-groups.js'
+import { hessianFactor, type PosteriorSettings } from '../options/hyperparameters.js'
 
 export interface LinearizedOptions {
   readonly structure: Structure

@@ -1,12 +1,14 @@
 /** @file Tunes the prior (and the noise) by the log marginal likelihood at the network's weights (MacKay 1992). */
 import type { PriorStructure } from '../options/words.js'
 import type { DataFit } from '../posterior/evidence.js'
-import type { PosteriorSettings, StructuredPosterior } from '../posterior/posterior.js'
+import type { StructuredPosterior } from '../posterior/posterior.js'
 import { adam, type AdamSchedule } from './adam.js'
 import { type EvidenceFunction, evidenceFunction } from './evidence.js'
 import { tuneIndependentPrior } from './independent-prior.js'
-import { maximise, type SmallSolver } from './newton.js'
+import { maximise } from './newton.js'
 import { priorGroups } from './prior-groups.js'
+import type { PosteriorSettings } from '../options/hyperparameters.js'
+import type { SmallSolver } from '../kernels/small-solver.js'
 
 export interface MarginalLikelihoodOptions {
   readonly priorStructure: PriorStructure

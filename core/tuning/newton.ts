@@ -1,20 +1,19 @@
 /** @file Maximises a function of a few variables by Newton's method, damped where it is not concave. */
-import { cholesky, triangularSolve } from '../kernels/linear-algebra.js'
+import { cholesky } from '../kernels/linear-algebra.js'
 import { HIGHEST_PRECISION, LOWEST_PRECISION } from './bounds.js'
 import type { EvidenceFunction, EvidencePoint } from './evidence.js'
-
-/**
- * Solves A x = b for a small symmetric positive definite A (n x n); undefined when it cannot. A host may bring a solver of its own;
- * the residual is checked.
- */
-export type SmallSolver = (n: number, matrix: Float64Array, right: Float64Array) => Float64Array | undefined
+import { type SmallSolver, solveByCholesky } from '../kernels/small-solver.js'
 
 /** Logarithms stay within these bounds. */
 const LOWEST = Math.log(LOWEST_PRECISION)
+
 const HIGHEST = Math.log(HIGHEST_PRECISION)
+
 /** A step changes no hyper-parameter by more than this factor of e. */
 const LONGEST_STEP = 3
+
 const MOST_STEPS = 200
+
 /** Converged: the step moves no logarithm by more than this. */
 const TOLERANCE = 1e-12
 
@@ -78,13 +77,3 @@ function ascent(at: EvidencePoint, free: readonly boolean[], least: number, solv
 }
 
 function positiveDefinite(n: number, matrix: Float64Array): boolean { return cholesky(n, matrix.slice()) < 0 }
-
-/** Through a Cholesky factor. */
-export function solveByCholesky(n: number, matrix: Float64Array, right: Float64Array): Float64Array | undefined {
-  const lower = matrix.slice()
-  if (cholesky(n, lower) >= 0) return undefined
-  const solution = right.slice()
-  triangularSolve(false, n, 1, lower, solution)
-  triangularSolve(true, n, 1, lower, solution)
-  return solution
-}

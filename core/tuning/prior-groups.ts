@@ -1,7 +1,8 @@
 /** @file Which parameters share one prior precision while it is tuned. */
-import type { ParameterSlot } from '../curvature/curvature.js'
 import type { PriorStructure } from '../options/words.js'
-import { deviation, type PosteriorSettings } from '../posterior/posterior.js'
+import { deviation } from '../posterior/posterior.js'
+import type { ParameterSlot } from '../network/parameter-slot.js'
+import type { PosteriorSettings } from '../options/hyperparameters.js'
 
 /** Parameters from `from` to `to` (exclusive), one group after another. */
 export interface PriorGroup { readonly from: number, readonly to: number }

@@ -1,12 +1,11 @@
 /** @file Arrays, batches and options among the parameters of a request. */
 import { knownOptions } from '../../core/errors/suggest.js'
-import type { Batch } from '../../core/network/input-rows.js'
-import type { Tensor } from '../../core/tensor/tensor.js'
-import { toFloat64 } from '../../core/tensor/tensor.js'
+import { type Tensor, toFloat64 } from '../../core/tensor/tensor.js'
 import { tensorFromWire } from '../arrays.js'
 import { type DecodedMap, isMap, own } from '../decoded-map.js'
 import { mapParameter, optional, optionalMap } from '../parameters.js'
 import type { Workbench } from './method.js'
+import type { Batch } from '../../core/tensor/batch.js'
 
 /** An array that must be there. @throws DataError BAD_ARRAY */
 export function arrayParameter(params: DecodedMap, key: string, { files }: Workbench): Tensor {

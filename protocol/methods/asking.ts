@@ -1,5 +1,4 @@
 /** @file Methods that ask a posterior for predictions, samples and densities. */
-import type { PredictOptions, PriorChanges } from '../../core/laplace/laplace-posterior.js'
 import type { Prediction } from '../../core/laplace/prediction.js'
 import { type Predictive, PREDICTIVES } from '../../core/options/words.js'
 import { oneOf } from '../../core/errors/suggest.js'
@@ -9,6 +8,7 @@ import type { WireMap } from '../encode.js'
 import { countParameter, flagParameter, optional, seedParameter, textsParameter } from '../parameters.js'
 import { arrayParameter, optionsOf, plainValues } from './arguments.js'
 import { type Method, workOf } from './method.js'
+import type { PredictOptions, PriorChanges } from '../../core/laplace/posterior-options.js'
 
 const PREDICT_OPTIONS = ['link', 'predictive', 'samples', 'seed', 'joint', 'covariance', 'uncertainty'] as const
 

@@ -2,16 +2,17 @@
 import type { LaplaceOptions } from '../../core/options/laplace-options.js'
 import { type Laplace, laplace } from '../../core/laplace/laplace.js'
 import type { LaplacePosterior } from '../../core/laplace/laplace-posterior.js'
-import { mergePartialFits, readPartialFit, writePartialFit } from '../../core/sums/partial-fit.js'
+import { mergePartialFits } from '../../core/sums/partial-fit.js'
 import { DataError } from '../../core/errors/errors.js'
 import type { DecodedMap } from '../decoded-map.js'
 import type { WireMap } from '../encode.js'
 import { bytesParameter, flagParameter, listParameter, optionalMap, textParameter } from '../parameters.js'
 import type { MethodContext } from '../thread.js'
 import { batchOf, optionalBatch, optionsOf, validationOf } from './arguments.js'
-import { type Method, nameFor, workOf, type Workbench } from './method.js'
+import { type Method, nameFor, type Workbench, workOf } from './method.js'
 import { modelFrom } from './networks.js'
 import { briefSummary, summaryToWire } from './posterior-summary.js'
+import { readPartialFit, writePartialFit } from '../../core/storage/partial-fit-file.js'
 
 /** The options of a fit on the wire; validation data travel beside them. */
 const FIT_OPTIONS = [
@@ -26,7 +27,7 @@ async function approximation(params: DecodedMap, method: string, bench: Workbenc
   const validation = validationOf(params, bench)
   const options = { ...optionsOf(params, method, FIT_OPTIONS, bench), ...(validation === undefined ? {} : { validation }) }
   // The core checks every word and number, as it does for JavaScript without types.
-  return laplace(graph, options as unknown as LaplaceOptions, bench.host)
+  return laplace(graph, options as unknown as LaplaceOptions, bench.runtime)
 }
 
 /** Keeps a posterior and answers with its handle and its summary; with `brief`, what takes no computing. */

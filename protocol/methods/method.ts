@@ -1,6 +1,6 @@
 /** @file What the methods of a compute thread have in common: their form, their state, progress and cancellation. */
 import { InternalError } from '../../core/errors/errors.js'
-import type { Host } from '../../core/parallel/runtime.js'
+import type { Runtime } from '../../core/parallel/runtime.js'
 import type { WorkOptions } from '../../core/budget/progress.js'
 import type { DecodedMap } from '../decoded-map.js'
 import type { WireMap } from '../encode.js'
@@ -13,7 +13,7 @@ export interface Workbench {
   readonly objects: ObjectStore
   readonly files: FileReader
   /** The engines of this machine. */
-  readonly host: Host
+  readonly runtime: Runtime
 }
 
 /** A method: the parameters of a request in, the `ok` of its answer out. */

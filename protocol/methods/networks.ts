@@ -99,5 +99,5 @@ export const inspect: Method = (params, _context, bench) => {
 
 export const forward: Method = async (params, context, bench) => {
   const options: ForwardOptions = optionsOf(params, 'forward', ['likelihood', 'input', 'output', 'engine'], bench)
-  return { outputs: tensorToWire(await runNetwork(bench.objects.get('model', params).graph, arrayParameter(params, 'x', bench), options, bench.host, workOf(context))) }
+  return { outputs: tensorToWire(await runNetwork(bench.objects.get('model', params).graph, arrayParameter(params, 'x', bench), options, bench.runtime, workOf(context))) }
 }

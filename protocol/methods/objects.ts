@@ -1,11 +1,11 @@
 /** @file The objects behind the handles of a compute thread. */
 import { ProtocolError } from '../../core/errors/errors.js'
 import type { Graph } from '../../core/graph/graph.js'
-import type { FitStream } from '../../core/laplace/laplace.js'
 import type { LaplacePosterior } from '../../core/laplace/laplace-posterior.js'
 import type { DecodedMap } from '../decoded-map.js'
 import type { HandleKind } from '../handles.js'
 import { textParameter } from '../parameters.js'
+import type { FitStream } from '../../core/laplace/fit-stream.js'
 
 /** A network, and what kind of file or description it was read from. */
 export interface Model { readonly graph: Graph, readonly format: string }

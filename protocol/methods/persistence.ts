@@ -13,5 +13,5 @@ export const load: Method = (params, context, bench) => {
   const data = own(params, 'data')
   const bytes = typeof data === 'string' ? bench.files.read(data) : bytesParameter(params, 'data')
   const options = optional(params, 'model') === undefined ? {} : { network: bench.objects.get('model', params).graph }
-  return keepPosterior(loadPosterior(bytes, options, bench.host), params, context, bench)
+  return keepPosterior(loadPosterior(bytes, options, bench.runtime), params, context, bench)
 }

@@ -6,7 +6,7 @@ import t from 'tap'
 import { laplace } from '../../core/laplace/laplace.js'
 import { readOnnx } from '../../adapters/onnx/index.js'
 import { float64, tensor } from '../../core/tensor/tensor.js'
-import { nodeHost } from '../../node/host.js'
+import { nodeRuntime } from '../../node/runtime.js'
 import { tensorFromWire, tensorToWire } from '../../protocol/arrays.js'
 import type { WireMap } from '../../protocol/encode.js'
 import { caseFiles } from './method-calls.js'
@@ -159,7 +159,7 @@ t.test('R8 the server and the library give the same bytes for the same seed', as
   for (const options of [OPTIONS, { likelihood: 'classification' }, { likelihood: 'classification', tune: 'marglik', priorStructure: 'layerwise', structure: 'full', subset: 'all' }] as const) {
     const posterior = await irisPosterior(client, model, options)
     const { samples } = await ok(client.call('sample', { posterior, samples: 3, seed: 2 ** 40 + 1 }))
-    const here = await laplace(readOnnx(iris.bytes, {}), options, nodeHost).fit(tensorFromWire(iris.x, 'x'), tensorFromWire(iris.y, 'y'))
+    const here = await laplace(readOnnx(iris.bytes, {}), options, nodeRuntime).fit(tensorFromWire(iris.x, 'x'), tensorFromWire(iris.y, 'y'))
     t.equal(Buffer.compare(Buffer.from(tensorFromWire(samples, 'samples').data.buffer), Buffer.from(here.sample(3, { seed: 2 ** 40 + 1 }).data.buffer)), 0, JSON.stringify(options))
   }
   client.child.stdin?.end()

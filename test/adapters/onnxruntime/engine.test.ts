@@ -31,7 +31,7 @@ t.test('an operator that ONNX Runtime lacks in float64 is named', async t => {
   await t.rejects(laplace(graph, { likelihood: 'multilabel', engine: 'onnxruntime' }).fit(x, y), { code: 'UNSUPPORTED_OPERATOR', message: /Softplus/, data: { op: 'Softplus' } })
 })
 
-t.test('a program is cut at its late input', t => {
+t.test('a program is cut at its deferred input', t => {
   const { graph, output } = referenceCase('classification-4')
   const program = factorsProgram(graph, output, graph.parameters.map(parameter => parameter.name), 4)
   const { before, after } = splitAtInput(program.graph, program.seed)

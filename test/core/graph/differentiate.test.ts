@@ -1,16 +1,16 @@
 import t from 'tap'
 import { denseJacobian } from '../../../core/curvature/jacobian.js'
-import type { ParameterSlot } from '../../../core/curvature/curvature.js'
 import { compileGraph, runGraph } from '../../../core/engine/typescript.js'
 import { GraphBuilder } from '../../../core/graph/builder.js'
 import { factoredJacobian, factorsProgram } from '../../../core/programs/factors-program.js'
 import { BATCH, type Graph } from '../../../core/graph/graph.js'
 import { inferTypes } from '../../../core/passes/infer.js'
 import { elementsPerExample } from '../../../core/ops/shape-rules.js'
-import { float64, sizeOf, type Tensor, tensor } from '../../../core/tensor/tensor.js'
+import { float64, sizeOf, tensor, type Tensor } from '../../../core/tensor/tensor.js'
 import { relativeDifference } from '../../support/compare.js'
 import { caseNames, referenceCase } from '../../support/reference-case.js'
 import { uniform } from '../ops/check-derivative.js'
+import type { ParameterSlot } from '../../../core/network/parameter-slot.js'
 
 const random = uniform(11)
 const draw = (...shape: number[]): Tensor => float64(shape, Array.from({ length: sizeOf(shape) }, () => 2 * random() - 1))

@@ -2,12 +2,13 @@ import t from 'tap'
 import { runGraph } from '../../../core/engine/typescript.js'
 import { GraphBuilder } from '../../../core/graph/builder.js'
 import { BATCH, type Graph } from '../../../core/graph/graph.js'
-import { featuresProgram, lastLinear } from '../../../core/passes/last-linear.js'
+import { lastLinear } from '../../../core/passes/last-linear.js'
 import { isSupported } from '../../../core/ops/registry.js'
 import { float64, sizeOf, type Tensor } from '../../../core/tensor/tensor.js'
 import { relativeDifference } from '../../support/compare.js'
 import { caseNames, referenceCase } from '../../support/reference-case.js'
 import { uniform } from '../ops/check-derivative.js'
+import { featuresProgram } from '../../../core/programs/features-program.js'
 
 const random = uniform(5)
 const draw = (...shape: number[]): Tensor => float64(shape, Array.from({ length: sizeOf(shape) }, () => 2 * random() - 1))

@@ -2,12 +2,12 @@
 import t from 'tap'
 import { compileGraph, runGraph } from '../../../core/engine/typescript.js'
 import { GraphBuilder } from '../../../core/graph/builder.js'
-import { vjpProgram } from '../../../core/programs/factors-program.js'
 import { batchAxis, concreteShape, type Dim, type Graph, isBatch } from '../../../core/graph/graph.js'
 import { inferTypes } from '../../../core/passes/infer.js'
 import { elementsPerExample } from '../../../core/ops/shape-rules.js'
 import { float64, sizeOf, type Tensor } from '../../../core/tensor/tensor.js'
 import { relativeDifference } from '../../support/compare.js'
+import { vjpProgram } from '../../../core/programs/vjp-program.js'
 
 export interface CheckOptions {
   /** Number of examples; 3 by default. */

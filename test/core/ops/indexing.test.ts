@@ -1,12 +1,12 @@
 import t from 'tap'
 import { runGraph } from '../../../core/engine/typescript.js'
 import { GraphBuilder } from '../../../core/graph/builder.js'
-import { vjpProgram } from '../../../core/programs/factors-program.js'
 import { BATCH, type Dim } from '../../../core/graph/graph.js'
 import { inferTypes } from '../../../core/passes/infer.js'
 import { float64, tensor } from '../../../core/tensor/tensor.js'
 import { checkDerivative } from './check-derivative.js'
 import { draw } from './draw.js'
+import { vjpProgram } from '../../../core/programs/vjp-program.js'
 
 const slice = (b: GraphBuilder, x: string, starts: number[], ends: number[], axes: number[], steps?: number[]): string =>
   b.node('Slice', [x, b.integers(starts), b.integers(ends), b.integers(axes), ...(steps === undefined ? [] : [b.integers(steps)])])

@@ -1,10 +1,10 @@
 /** @file What Node brings to the core: worker threads, and a package for small linear systems that is loaded only when the evidence of few hyper-parameters is maximised. */
-import type { Host } from '../core/parallel/runtime.js'
-import type { SmallSolver } from '../core/tuning/newton.js'
-import ndarray from 'ndarray'
+import type { Runtime } from '../core/parallel/runtime.js'
 import { chooseEngine } from './choose-engine.js'
-import { threadTeam } from './threads.js'
+import { startWorkerThreads } from './worker-threads.js'
 import { type LinearSolve, loadLinearSolve } from './linear-solve.js'
+import type { SmallSolver } from '../core/kernels/small-solver.js'
+import ndarray from 'ndarray'
 
 /** Beyond this many unknowns the unpivoted elimination of ndarray-linear-solve is not used. */
 const MOST_UNKNOWNS = 16
@@ -35,4 +35,4 @@ const solveByNdarray: SmallSolver = (n, matrix, right) => {
 }
 
 /** The host of the package's Node entry. */
-export const nodeHost: Host = { solver: solveByNdarray, team: threadTeam, engine: chooseEngine }
+export const nodeRuntime: Runtime = { solver: solveByNdarray, workerThreads: startWorkerThreads, engine: chooseEngine }

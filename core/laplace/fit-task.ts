@@ -1,0 +1,50 @@
+/** @file What a fit works with: the prepared network, its programs, its workers and its options. */
+import type { Graph } from '../graph/graph.js'
+import { type Network, prepareNetwork } from '../network/network.js'
+import { createEvaluator, type Evaluator } from '../programs/evaluator.js'
+import { createWorkerPool, type WorkerPool } from '../parallel/worker-pool.js'
+import type { ResolvedOptions } from '../options/laplace-options.js'
+import type { Runtime } from '../parallel/runtime.js'
+import { planTuning, type TuningPlan } from './tuning-plan.js'
+import { checkSettings } from '../posterior/posterior.js'
+import { DEFAULT_SETTINGS } from '../options/hyperparameters.js'
+import type { Tensor } from '../tensor/tensor.js'
+import { settleOpenAxes } from '../graph/open-axes.js'
+import { chosenEngine } from '../engine/chosen-engine.js'
+import { graphDigest } from '../network/digest.js'
+
+export interface FitTask {
+  readonly graph: Graph
+  readonly network: Network
+  readonly evaluator: Evaluator
+  readonly pool: WorkerPool
+  readonly options: ResolvedOptions
+  readonly runtime: Runtime
+  readonly plan: TuningPlan
+}
+
+export function taskFor(graph: Graph, options: ResolvedOptions, runtime: Runtime): FitTask {
+  const network = prepareNetwork(graph, options.likelihood, options)
+  const evaluator = evaluatorFor(network, options, runtime)
+  checkSettings({ ...DEFAULT_SETTINGS, ...options.settings }, evaluator.slots, options.structure)
+  const pool = createWorkerPool(evaluator, options.likelihood, runtime, options)
+  return { graph, network, evaluator, pool, options, runtime, plan: planTuning(options) }
+}
+
+/** The task for data of a shape: sizes of the input that the file leaves open become those of the data. */
+export function settle(task: FitTask, x: Tensor): FitTask {
+  const graph = settleOpenAxes(task.graph, task.network.input.name, x.shape.slice(1))
+  return graph === task.graph ? task : taskFor(graph, task.options, task.runtime)
+}
+
+/** @throws GraphError, ResourceError */
+export function evaluatorFor(network: Network, options: ResolvedOptions, runtime: Runtime): Evaluator {
+  const precision = options.precision ?? network.precision
+  return createEvaluator(network, options.subset, chosenEngine({ name: options.engine, threads: options.threads }, precision, runtime), precision)
+}
+
+/** Names what a partial fit belongs to. */
+export function partialKey({ graph, evaluator, options }: FitTask): string {
+  const { likelihood, subset, structure, curvature, kfacApprox } = options
+  return [graphDigest(graph), likelihood, subset, structure, curvature, kfacApprox, evaluator.precision, evaluator.network.output].join(' ')
+}

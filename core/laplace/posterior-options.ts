@@ -1,0 +1,59 @@
+/** @file The options of a fitted posterior's methods. */
+import type { Link, Predictive, PriorStructure, TuneMethod } from '../options/words.js'
+import type { AdamSchedule } from '../tuning/adam.js'
+import type { PosteriorSettings } from '../options/hyperparameters.js'
+import { numbers } from '../options/laplace-options.js'
+import { OptionError } from '../errors/errors.js'
+
+/** New hyper-parameters. */
+export interface PriorChanges {
+  readonly priorPrecision?: number | ArrayLike<number> | undefined
+  readonly priorMean?: number | ArrayLike<number> | undefined
+  readonly sigmaNoise?: number | undefined
+  readonly temperature?: number | undefined
+}
+
+export interface PredictOptions {
+  /** How probabilities come from the Gaussian over outputs. */
+  readonly link?: Link | undefined
+  readonly predictive?: Predictive | undefined
+  /** Draws of link mc (default 1,000) and of predictive nn (default 100). */
+  readonly samples?: number | undefined
+  readonly seed?: number | undefined
+  /** Adds the covariance of all outputs of all rows, (N C) x (N C). */
+  readonly joint?: boolean | undefined
+  /** Adds the covariance of the outputs of each row, N x C x C. */
+  readonly covariance?: boolean | undefined
+  /** false: no aleatoric and epistemic parts. */
+  readonly uncertainty?: boolean | undefined
+}
+
+export interface TuneOptions {
+  readonly tune?: TuneMethod | undefined
+  readonly priorStructure?: PriorStructure | undefined
+  /** Whether sigma is tuned too (regression). */
+  readonly sigmaNoise?: boolean | undefined
+  /** laplace-torch's schedule for `marglik`, instead of a search to convergence. */
+  readonly schedule?: AdamSchedule | undefined
+}
+
+export const PREDICT_OPTIONS: readonly (keyof PredictOptions)[] = ['link', 'predictive', 'samples', 'seed', 'joint', 'covariance', 'uncertainty']
+
+export const PRIOR_CHANGES: readonly (keyof PriorChanges)[] = ['priorPrecision', 'priorMean', 'sigmaNoise', 'temperature']
+
+export const TUNE_OPTIONS: readonly (keyof TuneOptions)[] = ['tune', 'priorStructure', 'sigmaNoise', 'schedule']
+
+export function settingsFrom(changes: PriorChanges): Partial<PosteriorSettings> {
+  const { priorPrecision, priorMean, sigmaNoise, temperature } = changes
+  return {
+    ...(priorPrecision === undefined ? {} : { priorPrecision: numbers('priorPrecision', priorPrecision) }),
+    ...(priorMean === undefined ? {} : { priorMean: numbers('priorMean', priorMean) }),
+    ...(sigmaNoise === undefined ? {} : { sigmaNoise }),
+    ...(temperature === undefined ? {} : { temperature }),
+  }
+}
+
+export function wholeCount(option: string, value: number): number {
+  if (Number.isSafeInteger(value) && value > 0) return value
+  throw new OptionError('BAD_OPTION', `Option ${option} must be a whole number from 1; got ${value}.`, { option, value })
+}

@@ -1,0 +1,31 @@
+/** @file The program that computes the features of the last layer: no derivative is needed. */
+import { describeLastLayer, findLastLayer, type LastLayer } from '../passes/last-linear.js'
+import type { Graph } from '../graph/graph.js'
+import { InternalError } from '../errors/errors.js'
+import { GraphBuilder } from '../graph/builder.js'
+import type { Precision } from '../tensor/tensor.js'
+import { appendInputRows } from '../passes/linear-operators.js'
+import { examplesToRows } from '../passes/example-axis.js'
+import { removeDead } from '../passes/fold.js'
+
+export interface FeaturesProgram extends LastLayer {
+  readonly graph: Graph
+  /** Name of the output that holds phi, N x D. */
+  readonly features: string
+  /** Name of the output that holds f, N x C. */
+  readonly output: string
+}
+
+/**
+ * A program that computes the features phi (N x D) that the last layer multiplies, and f (N x C).
+ * @throws GraphError NO_LAST_LAYER, BATCH_AXIS, BAD_GRAPH
+ */
+export function featuresProgram(graph: Graph, output: string): FeaturesProgram {
+  const { operator, network, types } = findLastLayer(graph, output)
+  const type = types.get(output)
+  if (type === undefined) throw new InternalError(`The type of '${output}' is not known.`)
+  const builder = GraphBuilder.from(network, type.dtype as Precision)
+  const rows = builder.node('Reshape', [appendInputRows(builder, operator), builder.integers([-1, operator.in])])
+  const f = examplesToRows(builder, output, type.shape)
+  return { ...describeLastLayer(operator), graph: removeDead(builder.build([rows, f])), features: rows, output: f }
+}

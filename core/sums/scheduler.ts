@@ -1,0 +1,78 @@
+/** @file Schedules the batches of a fit: to shards in turn, whose workers add them up. */
+import type { RealArray } from '../kernels/plain.js'
+import type { FitKind, FitSums, LabelledBatch, Worker } from '../parallel/worker.js'
+import type { WorkerPool } from '../parallel/worker-pool.js'
+import { addCurvature } from '../curvature/accumulate.js'
+
+/** Batches that may wait at one place. */
+const WAITING = 2
+
+/** A batch that a place has taken, and its features once they are there. */
+export interface ScheduledBatch { readonly features: Promise<RealArray | undefined> }
+
+export interface Scheduler {
+  /** Announces work, so that other threads are called in time. */
+  announceWork(multiplications: number): Promise<void>
+  /** Gives a batch to the next shard; resolves when there is room for another. */
+  schedule(batch: LabelledBatch): Promise<ScheduledBatch>
+  /** Merges the shards in their order. */
+  collect(): Promise<FitSums | undefined>
+  /** Drops what the shards hold, after a failure. */
+  abandon(): Promise<void>
+}
+
+/** Shards of different fits have different numbers, as places may serve several. */
+let shardsGiven = 0
+
+/** Deals batches to shards in turn; shard i belongs to place i modulo their number. */
+export function scheduleBatches(pool: WorkerPool, kind: FitKind, shards: number): Scheduler {
+  let workers: readonly Worker[] = [pool.local]
+  let next = 0
+  const first = shardsGiven
+  shardsGiven += shards
+  const waiting = new Map<Worker, Promise<RealArray | undefined>[]>()
+  const workerOf = (shard: number): Worker => workers[shard % workers.length]
+  const numbers = Array.from({ length: shards }, (_, shard) => first + shard)
+  const adoptAll = async (from: Worker): Promise<void> => {
+    for (const shard of numbers) {
+      const sums = await from.collect(shard)
+      if (sums !== undefined) await workerOf(shard).adopt(shard, sums)
+    }
+  }
+  return {
+    async announceWork(multiplications) {
+      const wanted = await pool.workers(multiplications)
+      if (wanted[0] === workers[0]) return
+      const [before] = workers
+      workers = wanted
+      await adoptAll(before)
+    },
+    async schedule(batch) {
+      const shard = first + next++ % shards
+      const worker = workerOf(shard)
+      const queue = waiting.get(worker) ?? []
+      waiting.set(worker, queue)
+      if (queue.length >= WAITING) await queue.shift()
+      const features = worker.add(kind, shard, batch)
+      if (worker === pool.local) await features
+      else {
+        // A failure elsewhere is met when the batch's turn comes.
+        features.catch(() => undefined)
+        queue.push(features)
+      }
+      return { features }
+    },
+    async collect() {
+      for (const queue of waiting.values()) await Promise.all(queue)
+      const collected = await Promise.all(numbers.map(shard => workerOf(shard).collect(shard)))
+      return collected.reduce((total, sums) => {
+        if (total === undefined || sums === undefined) return total ?? sums
+        return { examples: total.examples + sums.examples, loss: total.loss + sums.loss, curvature: addCurvature(total.curvature, sums.curvature) }
+      })
+    },
+    async abandon() {
+      for (const queue of waiting.values()) await Promise.allSettled(queue)
+      for (const shard of numbers) await workerOf(shard).collect(shard)
+    },
+  }
+}

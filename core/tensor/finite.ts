@@ -1,0 +1,25 @@
+/** @file Checks that data are finite numbers. */
+import type { Tensor, TensorData } from './tensor.js'
+import { DataError } from '../errors/errors.js'
+
+/** @throws DataError NOT_FINITE naming the first place. */
+export function checkFinite({ data }: Tensor, name: string, width: number): void {
+  if (allFinite(data)) return
+  const i = data.findIndex((value: number) => !Number.isFinite(value))
+  throw new DataError('NOT_FINITE', `${name} must hold finite numbers; found ${data[i]} in row ${Math.floor(i / width)}, column ${i % width}. Remove such rows or fill them in.`,
+    { array: name, row: Math.floor(i / width), column: i % width, value: String(data[i]) })
+}
+
+/** A finite number times zero is zero, any other is NaN. Four sums, as one would wait for itself. */
+function allFinite(data: TensorData): boolean {
+  const whole = data.length - data.length % 4
+  let [a, b, c, d] = [0, 0, 0, 0]
+  for (let i = 0; i < whole; i += 4) {
+    a += data[i] * 0
+    b += data[i + 1] * 0
+    c += data[i + 2] * 0
+    d += data[i + 3] * 0
+  }
+  for (let i = whole; i < data.length; i++) a += data[i] * 0
+  return a + b + c + d === 0
+}
