@@ -7,7 +7,7 @@
  */
 import type * as H5wasm from 'h5wasm'
 import { LaplaceError, ResourceError, UntrustedInputError } from '../core/errors/errors.js'
-import { type Tensor, sizeOf } from '../core/tensor/tensor.js'
+import { sizeOf, type Tensor } from '../core/tensor/tensor.js'
 
 /** A group of an open HDF5 file. */
 export interface Hdf5Group {
@@ -22,7 +22,9 @@ export interface Hdf5Group {
 }
 
 /** Bytes that the arrays of a file may take when unpacked: 8 times the file, or 200 times as far as 1 GiB for compressed ones. */
-function unpackedLimit(fileBytes: number): number { return Math.max(8 * fileBytes, Math.min(2 ** 30, 200 * fileBytes)) }
+function unpackedLimit(fileBytes: number): number {
+  return Math.max(8 * fileBytes, Math.min(2 ** 30, 200 * fileBytes))
+}
 
 const SIGNATURE = [0x89, 0x48, 0x44, 0x46, 0x0D, 0x0A, 0x1A, 0x0A]
 
@@ -38,9 +40,13 @@ async function loadLibrary(): Promise<typeof H5wasm> {
   try {
     library = await import('h5wasm')
   } catch (cause) {
-    throw new ResourceError('MISSING_DEPENDENCY', 'Reading HDF5 files (Keras .h5 and .keras) needs the package h5wasm, which is not installed: npm install h5wasm', {
-      package: 'h5wasm', command: 'npm install h5wasm', reason: cause instanceof Error ? cause.message : String(cause),
-    })
+    throw new ResourceError('MISSING_DEPENDENCY',
+      'Reading HDF5 files (Keras .h5 and .keras) needs the package h5wasm, which is not installed: npm install h5wasm',
+      {
+        package: 'h5wasm',
+        command: 'npm install h5wasm',
+        reason: cause instanceof Error ? cause.message : String(cause),
+      })
   }
   const module = await library.ready
   // Errors become exceptions instead of lines on stderr.
@@ -53,7 +59,10 @@ async function loadLibrary(): Promise<typeof H5wasm> {
  * @throws UntrustedInputError UNTRUSTED_INPUT when the bytes are not sound HDF5; ResourceError MISSING_DEPENDENCY without h5wasm
  */
 export async function withHdf5<T>(bytes: Uint8Array, use: (root: Hdf5Group) => T): Promise<T> {
-  if (!isHdf5(bytes)) throw new UntrustedInputError('The file is not HDF5: its signature is missing.', { format: 'HDF5', offset: 0 }, 'UNSUPPORTED_FORMAT')
+  if (!isHdf5(bytes)) {
+    throw new UntrustedInputError('The file is not HDF5: its signature is missing.', { format: 'HDF5', offset: 0 },
+      'UNSUPPORTED_FORMAT')
+  }
   const library = await loadLibrary()
   const name = `/polylaplace-${counter++}.h5`
   let file: H5wasm.File | undefined
@@ -78,10 +87,15 @@ function damaged(cause: unknown): UntrustedInputError {
 }
 
 function closeQuietly(close: () => unknown): void {
-  try { close() } catch { /* The file was damaged; what matters has been said. */ }
+  try {
+    close()
+  } catch { /* The file was damaged; what matters has been said. */ }
 }
 
-interface Budget { left: number, readonly limit: number }
+interface Budget {
+  left: number
+  readonly limit: number
+}
 
 function wrapGroup(library: typeof H5wasm, group: H5wasm.Group, budget: Budget): Hdf5Group {
   const member = (name: string): unknown => {
@@ -123,13 +137,21 @@ function readDataset(dataset: H5wasm.Dataset, name: string, budget: Budget): Ten
   const count = sizeOf(shape)
   budget.left -= count * Math.max(4, metadata.size)
   if (budget.left < 0) {
-    throw new UntrustedInputError(`The arrays of the HDF5 file say they take more than ${budget.limit} bytes (at '${name}').`, { format: 'HDF5', limit: budget.limit, path: name })
+    throw new UntrustedInputError(
+      `The arrays of the HDF5 file say they take more than ${budget.limit} bytes (at '${name}').`,
+      { format: 'HDF5', limit: budget.limit, path: name },
+    )
   }
   const { value } = dataset
   if (value instanceof Float32Array) return { dtype: 'float32', shape, data: value.slice() }
   if (value instanceof Float64Array) return { dtype: 'float64', shape, data: value.slice() }
-  if (typeof value === 'number') return { dtype: metadata.type === 1 ? 'float64' : 'int64', shape, data: Float64Array.of(value) }
+  if (typeof value === 'number') {
+    return { dtype: metadata.type === 1 ? 'float64' : 'int64', shape, data: Float64Array.of(value) }
+  }
   if (typeof value === 'bigint') return { dtype: 'int64', shape, data: Float64Array.of(Number(value)) }
-  if (ArrayBuffer.isView(value)) return { dtype: 'int64', shape, data: Float64Array.from(value as unknown as ArrayLike<number | bigint>, Number) }
-  throw new UntrustedInputError(`The data set '${name}' of the HDF5 file does not hold numbers.`, { format: 'HDF5', path: name }, 'UNSUPPORTED_FORMAT')
+  if (ArrayBuffer.isView(value)) {
+    return { dtype: 'int64', shape, data: Float64Array.from(value as unknown as ArrayLike<number | bigint>, Number) }
+  }
+  throw new UntrustedInputError(`The data set '${name}' of the HDF5 file does not hold numbers.`, { format: 'HDF5',
+    path: name }, 'UNSUPPORTED_FORMAT')
 }

@@ -4,7 +4,10 @@ import { oneOf } from '../core/errors/suggest.js'
 import { formatShape, type Tensor } from '../core/tensor/tensor.js'
 
 /** The fields of a fitted object, `what` for messages. */
-export interface Structure { readonly what: string, readonly fields: Readonly<Record<string, unknown>> }
+export interface Structure {
+  readonly what: string
+  readonly fields: Readonly<Record<string, unknown>>
+}
 
 function value({ fields }: Structure, key: string): unknown {
   const found = Object.hasOwn(fields, key) ? fields[key] : undefined
@@ -16,7 +19,8 @@ function wrong({ what }: Structure, key: string, expected: string): DataError {
 }
 
 function isTensor(found: unknown): found is Tensor {
-  return typeof found === 'object' && found !== null && 'dtype' in found && 'shape' in found && 'data' in found && Array.isArray(found.shape) && ArrayBuffer.isView(found.data)
+  return typeof found === 'object' && found !== null && 'dtype' in found && 'shape' in found && 'data' in found &&
+    Array.isArray(found.shape) && ArrayBuffer.isView(found.data)
 }
 
 /** A list of finite numbers: a list, a typed array, or a tensor's elements. @throws DataError BAD_ARRAY, NOT_FINITE */
@@ -35,7 +39,11 @@ function isTypedArray(found: unknown): found is Float64Array {
 
 function checkFinite({ what }: Structure, key: string, found: ArrayLike<number>): void {
   for (let i = 0; i < found.length; i++) {
-    if (!Number.isFinite(found[i])) throw new DataError('NOT_FINITE', `The field ${key} of ${what} must hold finite numbers; its element ${i} is ${found[i]}.`, { field: key, element: i })
+    if (!Number.isFinite(found[i])) {
+      throw new DataError('NOT_FINITE',
+        `The field ${key} of ${what} must hold finite numbers; its element ${i} is ${found[i]}.`, { field: key,
+        element: i })
+    }
   }
 }
 
@@ -43,7 +51,9 @@ function checkFinite({ what }: Structure, key: string, found: ArrayLike<number>)
 export function counts(structure: Structure, key: string): number[] | undefined {
   if (value(structure, key) === undefined) return undefined
   const result = Array.from(numbers(structure, key))
-  if (!result.every(each => Number.isSafeInteger(each) && each >= 0)) throw wrong(structure, key, 'a list of non-negative integers')
+  if (!result.every(each => Number.isSafeInteger(each) && each >= 0)) {
+    throw wrong(structure, key, 'a list of non-negative integers')
+  }
   return result
 }
 
@@ -51,7 +61,9 @@ export function counts(structure: Structure, key: string): number[] | undefined 
 export function count(structure: Structure, key: string): number | undefined {
   const found = value(structure, key)
   if (found === undefined) return undefined
-  if (typeof found !== 'number' || !Number.isSafeInteger(found) || found < 0) throw wrong(structure, key, 'a non-negative integer')
+  if (typeof found !== 'number' || !Number.isSafeInteger(found) || found < 0) {
+    throw wrong(structure, key, 'a non-negative integer')
+  }
   return found
 }
 
@@ -80,7 +92,9 @@ export function arrays(structure: Structure, key: string): Tensor[] {
   const found = value(structure, key)
   if (!Array.isArray(found) || found.length === 0) throw wrong(structure, key, 'a list of arrays')
   return found.map((each: unknown, i) => {
-    if (!isTensor(each) || (each.dtype !== 'float64' && each.dtype !== 'float32')) throw wrong(structure, key, `a list of floating-point arrays; its element ${i} is none`)
+    if (!isTensor(each) || (each.dtype !== 'float64' && each.dtype !== 'float32')) {
+      throw wrong(structure, key, `a list of floating-point arrays; its element ${i} is none`)
+    }
     checkFinite(structure, `${key}[${i}]`, each.data)
     return each
   })
@@ -95,12 +109,22 @@ export function transposed({ dtype, shape: [rows, columns], data }: Tensor): Ten
 
 /** Checks that matrices (in x out) follow on each other and that each has its vector. @throws DataError BAD_ARRAY */
 export function checkChain({ what }: Structure, matrices: readonly Tensor[], vectors: readonly Tensor[]): void {
-  const fail = (message: string): never => { throw new DataError('BAD_ARRAY', `${what}: ${message}.`) }
-  if (matrices.length !== vectors.length) fail(`there are ${matrices.length} weight matrices and ${vectors.length} bias vectors`)
+  const fail = (message: string): never => {
+    throw new DataError('BAD_ARRAY', `${what}: ${message}.`)
+  }
+  if (matrices.length !== vectors.length) {
+    fail(`there are ${matrices.length} weight matrices and ${vectors.length} bias vectors`)
+  }
   matrices.forEach(({ shape }, i) => {
-    if (shape.length !== 2 || shape.includes(0)) fail(`the weights of layer ${i} must be a matrix; they are ${formatShape(shape)}`)
-    if (i > 0 && matrices[i - 1].shape[1] !== shape[0]) fail(`layer ${i} takes ${shape[0]} inputs, and layer ${i - 1} has ${matrices[i - 1].shape[1]} outputs`)
-    if (vectors[i].shape.length !== 1 || vectors[i].shape[0] !== shape[1]) fail(`the bias of layer ${i} must have ${shape[1]} elements; it is ${formatShape(vectors[i].shape)}`)
+    if (shape.length !== 2 || shape.includes(0)) {
+      fail(`the weights of layer ${i} must be a matrix; they are ${formatShape(shape)}`)
+    }
+    if (i > 0 && matrices[i - 1].shape[1] !== shape[0]) {
+      fail(`layer ${i} takes ${shape[0]} inputs, and layer ${i - 1} has ${matrices[i - 1].shape[1]} outputs`)
+    }
+    if (vectors[i].shape.length !== 1 || vectors[i].shape[0] !== shape[1]) {
+      fail(`the bias of layer ${i} must have ${shape[1]} elements; it is ${formatShape(vectors[i].shape)}`)
+    }
   })
 }
 

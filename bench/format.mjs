@@ -10,12 +10,18 @@ export function timeText(seconds) {
 /** A ratio: 0.52x, 3.1x, 147x. */
 export function ratioText(ratio) {
   if (!Number.isFinite(ratio)) return ''
-  return `${ratio >= 1000 ? Math.round(ratio).toLocaleString('en') : ratio >= 100 ? Math.round(ratio) : ratio.toPrecision(2)}x`
+  return `${
+    ratio >= 1000 ? Math.round(ratio).toLocaleString('en') : ratio >= 100 ? Math.round(ratio) : ratio.toPrecision(2)
+  }x`
 }
 
-export function memoryText(megabytes) { return Number.isFinite(megabytes) ? `${Math.round(megabytes)} MB` : '' }
+export function memoryText(megabytes) {
+  return Number.isFinite(megabytes) ? `${Math.round(megabytes)} MB` : ''
+}
 
-export function rateText(flops) { return Number.isFinite(flops) ? `${(flops / 1e9).toFixed(1)} GFLOP/s` : '' }
+export function rateText(flops) {
+  return Number.isFinite(flops) ? `${(flops / 1e9).toFixed(1)} GFLOP/s` : ''
+}
 
 /** A number with its unit, and perhaps a ratio behind it. */
 const NUMBER = /^(~?[\d.,]+(e[+-]\d+)?x?( (s|ms|us|MB|GFLOP\/s))?( \(.*\))?)?$/

@@ -1,8 +1,8 @@
 /** @file The rate of this machine's matrix products, flop/s on all cores: by our kernels (one thread for each core), and by onnxruntime. */
 import { availableParallelism } from 'node:os'
 import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads'
-import { gemm } from '../dist/core/kernels/linear-algebra.js'
 import { kernelBuild } from '../dist/core/kernels/kernel-module.js'
+import { gemm } from '../dist/core/kernels/linear-algebra.js'
 import { matMulModel } from './matmul-model.mjs'
 
 if (!isMainThread && workerData?.gemmRate !== undefined) parentPort.postMessage(await ownRate(workerData.gemmRate))
@@ -29,7 +29,9 @@ function inThread(task) {
 /** One core's rate. */
 function ownRate({ dtype, order, seconds }) {
   const [a, b, c] = [0.5, 0.25, 0].map(value => new (arrayOf(dtype))(order * order).fill(value))
-  return fastest(order, seconds, () => { gemm(false, false, order, order, order, 1, a, b, 0, c) })
+  return fastest(order, seconds, () => {
+    gemm(false, false, order, order, order, 1, a, b, 0, c)
+  })
 }
 
 async function runtimeRate(runtime, dtype, order, seconds) {
@@ -39,7 +41,9 @@ async function runtimeRate(runtime, dtype, order, seconds) {
   return fastest(order, seconds, () => session.run(feeds))
 }
 
-function arrayOf(dtype) { return dtype === 'float64' ? Float64Array : Float32Array }
+function arrayOf(dtype) {
+  return dtype === 'float64' ? Float64Array : Float32Array
+}
 
 /** flop/s of the fastest run: the limit is what the machine can do when nothing else disturbs it. */
 async function fastest(order, seconds, run) {

@@ -24,7 +24,9 @@ const { packedLength, packedProducts } = await import('../dist/core/kernels/pack
 const { arenaArray, beginArena } = await import('../dist/core/kernels/arena.js')
 const { matMulModel } = await import('./matmul-model.mjs')
 
-const { values: options } = parseArgs({ options: { quick: { type: 'boolean', default: false }, only: { type: 'string' } } })
+const { values: options } = parseArgs({
+  options: { quick: { type: 'boolean', default: false }, only: { type: 'string' } },
+})
 /** Seconds for one case on one engine. */
 const BUDGET = options.quick ? 0.02 : 0.5
 /** The plain twins take minutes on the large cases; they run those of up to so many flops. */
@@ -32,10 +34,14 @@ const PLAIN_FLOPS = options.quick ? 2e7 : 6e8
 
 /** Kernels that work in the arena alone, on two arrays in rows of 256; the plain twin is the loop that runs elsewhere. */
 const IN_ARENA = {
-  'multiply': (x, y, out) => combineRows('multiply', x.length, { array: x, step: 1 }, { array: y, step: 1 }, out, visit => { visit(0, 0, 0) }) || loop(out, i => x[i] * y[i]),
+  'multiply': (x, y, out) =>
+    combineRows('multiply', x.length, { array: x, step: 1 }, { array: y, step: 1 }, out, visit => {
+      visit(0, 0, 0)
+    }) || loop(out, i => x[i] * y[i]),
   'relu': (x, _y, out) => rectify(x, out) || loop(out, i => (x[i] < 0 ? 0 : x[i])),
   'row dots': (x, y, _out, sums) => addWeightedRowDots(256, x, y, y, sums),
-  'packed products': (x, _y, out) => packedProducts(15, x.subarray(0, Math.floor(out.length / packedLength(15)) * 15), out),
+  'packed products': (x, _y, out) =>
+    packedProducts(15, x.subarray(0, Math.floor(out.length / packedLength(15)) * 15), out),
 }
 
 const cases = makeCases().filter(({ kernel }) => options.only === undefined || options.only === kernel)
@@ -55,7 +61,9 @@ for (const each of cases) {
   const others = [numpy.get(each), await runtimeSeconds(each)]
   records.push(record(each, [...builds, 'numpy', 'onnxruntime'], [...ours, ...others]))
   const ratio = others[0] && ours[0] ? (others[0] / ours[0]).toFixed(2) : ''
-  rows.push([each.kernel, each.dtype, each.label, each.unit, ...[...ours, ...others].map(time => time === undefined ? '' : shown(each, time)), ratio])
+  rows.push([each.kernel, each.dtype, each.label, each.unit, ...[...ours, ...others].map(time =>
+    time === undefined ? '' : shown(each, time)
+  ), ratio])
 }
 process.stderr.write('\r\n')
 process.stdout.write(table([header, ...rows]))
@@ -73,23 +81,27 @@ if (options.only === undefined) {
 function record(each, names, times) {
   const { kernel, dtype, label, unit, shape: [order] } = each
   const known = names.map((name, i) => [name, times[i]]).filter(([, time]) => time !== undefined)
-  return { kernel, dtype, label, unit, order, seconds: Object.fromEntries(known), shown: Object.fromEntries(known.map(([name, time]) => [name, shown(each, time)])) }
+  return { kernel, dtype, label, unit, order, seconds: Object.fromEntries(known),
+    shown: Object.fromEntries(known.map(([name, time]) => [name, shown(each, time)])) }
 }
 
 /** The cases; shape is m, n, k of the product, or n of a square matrix thrice. */
 function makeCases() {
   const list = []
   const sizes = options.quick ? [64, 128] : [64, 256, 1024]
-  const shapes = [...sizes.map(n => [n, n, n]), ...options.quick ? [] : [[512, 256, 784], [512, 10, 128], [784, 256, 512]]]
+  const shapes = [...sizes.map(n => [n, n, n]),
+    ...options.quick ? [] : [[512, 256, 784], [512, 10, 128], [784, 256, 512]]]
   for (const dtype of ['float64', 'float32']) {
     for (const shape of shapes) {
       const [m, n, k] = shape
       for (const [label, transA, transB] of [['NN', false, false], ['NT', false, true], ['TN', true, false]]) {
-        list.push({ kernel: 'gemm', dtype, shape, transA, transB, label: `${label} ${m}x${n}x${k}`, unit: 'GFLOP/s', flops: 2 * m * n * k })
+        list.push({ kernel: 'gemm', dtype, shape, transA, transB, label: `${label} ${m}x${n}x${k}`, unit: 'GFLOP/s',
+          flops: 2 * m * n * k })
       }
     }
     for (const [n, k] of options.quick ? [[64, 128]] : [[64, 512], [256, 512], [784, 512], [1024, 1024]]) {
-      list.push({ kernel: 'syrk', dtype, shape: [n, n, k], label: `${n} from ${k} rows`, unit: 'GFLOP/s', flops: n * n * k })
+      list.push({ kernel: 'syrk', dtype, shape: [n, n, k], label: `${n} from ${k} rows`, unit: 'GFLOP/s',
+        flops: n * n * k })
     }
   }
   for (const n of options.quick ? [64, 128] : [128, 256, 512, 1024, 2048]) {
@@ -99,20 +111,25 @@ function makeCases() {
     list.push({ ...square, kernel: 'eigen', flops: 9 * n ** 3 })
   }
   for (const dtype of ['float64', 'float32']) {
-    for (const label of ['exp', 'tanh', 'sigmoid', ...Object.keys(IN_ARENA)]) list.push({ kernel: 'elementwise', dtype, shape: [65536, 1, 1], label, unit: 'ns each', flops: 65536 })
+    for (const label of ['exp', 'tanh', 'sigmoid', ...Object.keys(IN_ARENA)]) {
+      list.push({ kernel: 'elementwise', dtype, shape: [65536, 1, 1], label, unit: 'ns each', flops: 65536 })
+    }
   }
   return list
 }
 
-function loop(out, at) { for (let i = 0; i < out.length; i++) out[i] = at(i) }
+function loop(out, at) {
+  for (let i = 0; i < out.length; i++) out[i] = at(i)
+}
 
 /** Arrays in the arena, or on the heap where there are no kernels. */
 function prepareInArena(work, random, length) {
-  const room = () => [random(length), random(length), random(length), new Float64Array(length / 256)].map(array => {
-    const own = arenaArray(array, array.length)
-    own.set(array)
-    return own
-  })
+  const room = () =>
+    [random(length), random(length), random(length), new Float64Array(length / 256)].map(array => {
+      const own = arenaArray(array, array.length)
+      own.set(array)
+      return own
+    })
   beginArena()
   room()
   beginArena()
@@ -160,7 +177,9 @@ function prepare({ kernel, dtype, shape: [m, n, k], label, transA, transB }) {
 /** The shortest of the runs that fit the budget, after some to let the host optimise. */
 async function seconds(run) {
   for (const start = performance.now(); performance.now() - start < 200 * BUDGET;) await run()
-  await new Promise(resolve => { setTimeout(resolve, 20) })
+  await new Promise(resolve => {
+    setTimeout(resolve, 20)
+  })
   let best = Infinity
   for (let spent = 0; spent < BUDGET;) {
     const start = performance.now()
@@ -183,8 +202,12 @@ async function numpySeconds(wanted) {
   child.stdin.on('error', () => {})
   child.stdin.end(JSON.stringify({ cases: wanted, budget: BUDGET }))
   let text = ''
-  child.stdout.on('data', part => { text += part })
-  await new Promise(resolve => { child.on('error', resolve).on('close', resolve) })
+  child.stdout.on('data', part => {
+    text += part
+  })
+  await new Promise(resolve => {
+    child.on('error', resolve).on('close', resolve)
+  })
   if (text === '') return new Map()
   const times = JSON.parse(text)
   return new Map(wanted.map((each, i) => [each, times[i] ?? undefined]))
@@ -193,7 +216,8 @@ async function numpySeconds(wanted) {
 /** Seconds of onnxruntime for a product without transposes, or undefined. */
 async function runtimeSeconds({ kernel, dtype, shape: [m, n, k], transA, transB }) {
   if (runtime === undefined || kernel !== 'gemm' || transA || transB) return undefined
-  const session = await runtime.InferenceSession.create(matMulModel(dtype), { intraOpNumThreads: 1, interOpNumThreads: 1 })
+  const session = await runtime.InferenceSession.create(matMulModel(dtype), { intraOpNumThreads: 1,
+    interOpNumThreads: 1 })
   const Numbers = dtype === 'float64' ? Float64Array : Float32Array
   const tensor = (rows, columns) => new runtime.Tensor(dtype, new Numbers(rows * columns).fill(0.5), [rows, columns])
   const feeds = { a: tensor(m, k), b: tensor(k, n) }
@@ -208,5 +232,8 @@ function shown({ unit, flops }, time) {
 
 function table(lines) {
   const widths = lines[0].map((_, column) => Math.max(...lines.map(line => line[column].length)))
-  return lines.map(line => line.map((cell, column) => column < 4 ? cell.padEnd(widths[column]) : cell.padStart(widths[column])).join('  ').trimEnd() + '\n').join('')
+  return lines.map(line =>
+    line.map((cell, column) => column < 4 ? cell.padEnd(widths[column]) : cell.padStart(widths[column])).join('  ')
+      .trimEnd() + '\n'
+  ).join('')
 }

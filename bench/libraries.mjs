@@ -2,10 +2,12 @@
 import { fileURLToPath } from 'node:url'
 
 const here = name => fileURLToPath(new URL(name, import.meta.url))
-const cellArguments = ({ path, cell }, { reduced, quick }) => [path, cell, ...reduced ? ['--reduced'] : [], ...quick ? ['--quick'] : []]
+const cellArguments = ({ path, cell },
+  { reduced, quick }) => [path, cell, ...reduced ? ['--reduced'] : [], ...quick ? ['--quick'] : []]
 
 const ours = engine => ({
-  key: engine, label: `polylaplace, ${engine}`,
+  key: engine,
+  label: `polylaplace, ${engine}`,
   command: (cell, how) => [process.execPath, [here('ours.mjs'), ...cellArguments(cell, how), '--engine', engine]],
   has: () => true,
 })
@@ -18,18 +20,27 @@ export const LIBRARIES = [
   ours('typescript'),
   ours('onnxruntime'),
   {
-    key: 'client', label: 'polylaplace through Python, typescript',
-    command: (cell, how) => [how.python, [here('ours_client.py'), ...cellArguments(cell, how), '--engine', 'typescript'], { PYTHONPATH: here('../clients/python/src') }],
+    key: 'client',
+    label: 'polylaplace through Python, typescript',
+    command: (cell,
+      how) => [how.python, [here('ours_client.py'), ...cellArguments(cell, how), '--engine', 'typescript'], {
+      PYTHONPATH: here('../clients/python/src'),
+    }],
     has: () => true,
   },
   {
-    key: 'laplace-torch', label: 'laplace-torch', peer: true,
+    key: 'laplace-torch',
+    label: 'laplace-torch',
+    peer: true,
     command: (cell, how) => [how.python, [here('peers/laplace_torch.py'), ...cellArguments(cell, how)]],
     has: () => true,
   },
   {
-    key: 'laplax', label: 'laplax', peer: true,
-    command: (cell, how) => [how.python, [here('peers/laplax_diagonal.py'), ...cellArguments(cell, { ...how, reduced: false })]],
+    key: 'laplax',
+    label: 'laplax',
+    peer: true,
+    command: (cell,
+      how) => [how.python, [here('peers/laplax_diagonal.py'), ...cellArguments(cell, { ...how, reduced: false })]],
     has: ({ spec, cell }) => spec.laplax?.includes(cell) ?? false,
   },
 ]

@@ -29,20 +29,32 @@ export function flops(sizes, subset, structure) {
   const linearise = forward + outputs * sum(layers.slice(1), layer => 2 * layer.in * layer.out)
   const parameters = sum(layers, layer => (layer.in + 1) * layer.out)
   switch (structure) {
-    case 'kron': return {
-      fit: { example: linearise + sum(layers, layer => layer.in ** 2 + outputs * layer.out ** 2), once: sum(layers, layer => eigen(layer.in) + eigen(layer.out)) },
-      // Rotate a, rotate g of every output, one product with the posterior variances, and the weighted squares of g.
-      predict: { example: linearise + sum(layers, layer => 2 * layer.in ** 2 + 2 * outputs * layer.out ** 2 + 2 * layer.in * layer.out + 3 * outputs * layer.out), once: 0 },
-    }
-    case 'diag': return {
-      fit: { example: linearise + sum(layers, layer => 2 * outputs * layer.out + 2 * layer.in * layer.out), once: 0 },
-      predict: { example: linearise + sum(layers, layer => 2 * layer.in * layer.out + 3 * outputs * layer.out), once: 0 },
-    }
-    case 'full': return {
-      fit: { example: linearise + outputs * parameters ** 2, once: cholesky(parameters) },
-      predict: { example: linearise + outputs * parameters ** 2, once: cholesky(parameters) + inverse(parameters) },
-    }
-    default: throw new Error(`No count for structure ${structure}.`)
+    case 'kron':
+      return {
+        fit: { example: linearise + sum(layers, layer => layer.in ** 2 + outputs * layer.out ** 2),
+          once: sum(layers, layer => eigen(layer.in) + eigen(layer.out)) },
+        // Rotate a, rotate g of every output, one product with the posterior variances, and the weighted squares of g.
+        predict: {
+          example: linearise +
+            sum(layers,
+              layer =>
+                2 * layer.in ** 2 + 2 * outputs * layer.out ** 2 + 2 * layer.in * layer.out + 3 * outputs * layer.out),
+          once: 0,
+        },
+      }
+    case 'diag':
+      return {
+        fit: { example: linearise + sum(layers, layer => 2 * outputs * layer.out + 2 * layer.in * layer.out), once: 0 },
+        predict: { example: linearise + sum(layers, layer => 2 * layer.in * layer.out + 3 * outputs * layer.out),
+          once: 0 },
+      }
+    case 'full':
+      return {
+        fit: { example: linearise + outputs * parameters ** 2, once: cholesky(parameters) },
+        predict: { example: linearise + outputs * parameters ** 2, once: cholesky(parameters) + inverse(parameters) },
+      }
+    default:
+      throw new Error(`No count for structure ${structure}.`)
   }
 }
 
@@ -50,16 +62,22 @@ export function flops(sizes, subset, structure) {
 function lastLayer(forward, features, outputs, structure) {
   const parameters = (features + 1) * outputs
   switch (structure) {
-    case 'kron': return {
-      fit: { example: forward + features ** 2 + 2 * outputs ** 2, once: eigen(features) + eigen(outputs) },
-      predict: { example: forward + 2 * features ** 2 + 2 * features * outputs + 2 * outputs ** 2, once: 0 },
-    }
-    case 'diag': return { fit: { example: forward + 2 * features * outputs, once: 0 }, predict: { example: forward + 2 * features * outputs, once: 0 } }
-    case 'full': return {
-      fit: { example: forward + 2 * distinct(outputs) * distinct(features + 1), once: cholesky(parameters) },
-      predict: { example: forward + 2 * outputs * distinct(features + 1), once: cholesky(parameters) + inverse(parameters) },
-    }
-    default: throw new Error(`No count for structure ${structure}.`)
+    case 'kron':
+      return {
+        fit: { example: forward + features ** 2 + 2 * outputs ** 2, once: eigen(features) + eigen(outputs) },
+        predict: { example: forward + 2 * features ** 2 + 2 * features * outputs + 2 * outputs ** 2, once: 0 },
+      }
+    case 'diag':
+      return { fit: { example: forward + 2 * features * outputs, once: 0 },
+        predict: { example: forward + 2 * features * outputs, once: 0 } }
+    case 'full':
+      return {
+        fit: { example: forward + 2 * distinct(outputs) * distinct(features + 1), once: cholesky(parameters) },
+        predict: { example: forward + 2 * outputs * distinct(features + 1),
+          once: cholesky(parameters) + inverse(parameters) },
+      }
+    default:
+      throw new Error(`No count for structure ${structure}.`)
   }
 }
 

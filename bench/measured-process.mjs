@@ -15,7 +15,10 @@ export async function runMeasured(command, args, { timeout, env = {} }) {
   const record = {}
   const errors = []
   let late = false
-  const timer = setTimeout(() => { late = true; child.kill('SIGKILL') }, 1000 * timeout)
+  const timer = setTimeout(() => {
+    late = true
+    child.kill('SIGKILL')
+  }, 1000 * timeout)
   createInterface({ input: child.stdout }).on('line', line => {
     const { event, ...values } = JSON.parse(line)
     if (event === 'first') record.start = (performance.now() - begin) / 1000
@@ -25,7 +28,9 @@ export async function runMeasured(command, args, { timeout, env = {} }) {
     errors.push(line)
     if (errors.length > KEPT_LINES) errors.shift()
   })
-  const [code, signal] = await new Promise((resolve, reject) => { child.on('error', reject).on('close', (...how) => resolve(how)) })
+  const [code, signal] = await new Promise((resolve, reject) => {
+    child.on('error', reject).on('close', (...how) => resolve(how))
+  })
   clearTimeout(timer)
   if (late) record.failure = `stopped after ${timeout} s`
   else if (signal !== null) record.failure = `ended by ${signal}`

@@ -7,8 +7,8 @@
  * batches are streamed from the file, others are given at once.
  */
 import { parseArgs } from 'node:util'
-import { laplace } from '../dist/index.js'
 import { networkFromLayers } from '../dist/adapters/layers/index.js'
+import { laplace } from '../dist/index.js'
 import { median } from './statistics.mjs'
 import { openWorkload, readSpec } from './workload-data.mjs'
 
@@ -18,7 +18,8 @@ const ACTIVATIONS = { tanh: 'Tanh', relu: 'ReLU' }
 
 const { values: options, positionals: [path, cell] } = parseArgs({
   allowPositionals: true,
-  options: { engine: { type: 'string', default: 'auto' }, reduced: { type: 'boolean', default: false }, quick: { type: 'boolean', default: false } },
+  options: { engine: { type: 'string', default: 'auto' }, reduced: { type: 'boolean', default: false },
+    quick: { type: 'boolean', default: false } },
 })
 say('ready', { import_mb: peakMb() })
 const spec = await readSpec(path)
@@ -26,7 +27,9 @@ const { n = spec.n, test = spec.test } = options.reduced ? spec.peer?.[cell] ?? 
 const workload = await openWorkload(path)
 const weights = await workload.weights()
 const xTest = await workload.rows('x_test', 0, test)
-const layers = spec.sizes.slice(1).flatMap((_, i) => [{ type: 'Linear', name: String(2 * i) }, { type: ACTIVATIONS[spec.activation] }]).slice(0, -1)
+const layers = spec.sizes.slice(1).flatMap((_,
+  i) => [{ type: 'Linear', name: String(2 * i) }, { type: ACTIVATIONS[spec.activation] }]
+).slice(0, -1)
 try {
   await measure()
 } catch (error) {
@@ -44,9 +47,13 @@ async function measure() {
     runs = []
     const start = performance.now()
     const [least, most] = options.quick ? [1, 1] : [LEAST_RUNS, MOST_RUNS]
-    while (runs.length < least || (runs.length < most && performance.now() - start < 1000 * BUDGET)) runs.push(await once())
+    while (runs.length < least || (runs.length < most && performance.now() - start < 1000 * BUDGET)) {
+      runs.push(await once())
+    }
   }
-  const times = Object.fromEntries(['fit', 'tune', 'predict'].map(phase => [phase, median(runs.map(run => run[phase]))]))
+  const times = Object.fromEntries(
+    ['fit', 'tune', 'predict'].map(phase => [phase, median(runs.map(run => run[phase]))]),
+  )
   say('done', { runs: runs.length, peak_mb: peakMb(), ...times })
 }
 
@@ -54,24 +61,34 @@ async function measure() {
 async function once() {
   const [subset, structure] = cell.split('/')
   const [fit, posterior] = await timed(async () => {
-    const prepared = laplace(networkFromLayers(layers, weights), { likelihood: spec.likelihood, subset, structure, priorPrecision: 1, engine: options.engine, ...noiseOf(spec) })
+    const prepared = laplace(networkFromLayers(layers, weights), { likelihood: spec.likelihood, subset, structure,
+      priorPrecision: 1, engine: options.engine, ...noiseOf(spec) })
     if (n > spec.batch) return prepared.fit(workload.batches(n, spec.batch))
     const { value: { x, y } } = await workload.batches(n, n).next()
     return prepared.fit(x, y)
   })
-  const [tune, tuned] = await timed(() => posterior.tune({ tune: 'marglik', priorStructure: spec.prior_structure ?? 'scalar' }))
+  const [tune, tuned] = await timed(() =>
+    posterior.tune({ tune: 'marglik', priorStructure: spec.prior_structure ?? 'scalar' })
+  )
   // The compared numbers use a fixed prior, so that they do not depend on how far tuning went.
   const fixed = tuned.withPrior({ priorPrecision: 1 })
   const [predict, prediction] = await timed(() => fixed.predict(xTest, { link: 'probit', uncertainty: false }))
   const { mean, variance, probabilities } = prediction
-  const results = spec.likelihood === 'regression' ? { mean: compared(mean), variance: compared(variance) } : { probabilities: compared(probabilities) }
-  return { fit, tune, predict, marglik: fixed.logMarginalLikelihood(), tuned_marglik: tuned.logMarginalLikelihood(), results }
+  const results = spec.likelihood === 'regression'
+    ? { mean: compared(mean), variance: compared(variance) }
+    : { probabilities: compared(probabilities) }
+  return { fit, tune, predict, marglik: fixed.logMarginalLikelihood(), tuned_marglik: tuned.logMarginalLikelihood(),
+    results }
 }
 
 /** laplace-torch keeps a noise of 1 unless it is told to tune it. */
-function noiseOf({ likelihood }) { return likelihood === 'regression' ? { sigmaNoise: 1 } : {} }
+function noiseOf({ likelihood }) {
+  return likelihood === 'regression' ? { sigmaNoise: 1 } : {}
+}
 
-function compared({ data }) { return Array.from(data.subarray(0, COMPARED)) }
+function compared({ data }) {
+  return Array.from(data.subarray(0, COMPARED))
+}
 
 async function timed(work) {
   const start = performance.now()
@@ -80,6 +97,10 @@ async function timed(work) {
 }
 
 /** The largest resident memory of this process so far, MB. */
-function peakMb() { return process.resourceUsage().maxRSS * 1024 / 1e6 }
+function peakMb() {
+  return process.resourceUsage().maxRSS * 1024 / 1e6
+}
 
-function say(event, values) { process.stdout.write(`${JSON.stringify({ event, ...values })}\n`) }
+function say(event, values) {
+  process.stdout.write(`${JSON.stringify({ event, ...values })}\n`)
+}

@@ -25,21 +25,31 @@ import { readSpec } from './workload-data.mjs'
 const root = fileURLToPath(new URL('..', import.meta.url))
 const { values: options } = parseArgs({
   options: {
-    'only': { type: 'string' }, 'seed': { type: 'string', default: '0' }, 'quick': { type: 'boolean', default: false }, 'ours': { type: 'boolean', default: false },
-    'libraries': { type: 'string' }, 'rounds': { type: 'string' }, 'timeout': { type: 'string', default: '1800' }, 'environment': { type: 'string', default: '.venv-bench' },
+    'only': { type: 'string' },
+    'seed': { type: 'string', default: '0' },
+    'quick': { type: 'boolean', default: false },
+    'ours': { type: 'boolean', default: false },
+    'libraries': { type: 'string' },
+    'rounds': { type: 'string' },
+    'timeout': { type: 'string', default: '1800' },
+    'environment': { type: 'string', default: '.venv-bench' },
   },
 })
 const kind = options.quick ? 'quick' : 'full'
 const results = join(root, 'bench/results', kind)
 const wanted = options.only?.split(',')
-const libraries = options.libraries?.split(',') ?? LIBRARIES.filter(library => !options.ours || library.peer !== true).map(library => library.key)
+const libraries = options.libraries?.split(',') ??
+  LIBRARIES.filter(library => !options.ours || library.peer !== true).map(library => library.key)
 const unknown = libraries.filter(key => !LIBRARIES.some(library => library.key === key))
-if (unknown.length > 0) throw new Error(`There is no library '${unknown[0]}'; there are ${LIBRARIES.map(library => library.key).join(', ')}.`)
+if (unknown.length > 0) {
+  throw new Error(`There is no library '${unknown[0]}'; there are ${LIBRARIES.map(library => library.key).join(', ')}.`)
+}
 
 const python = options.ours ? ownPython() : peersPython()
 const data = join(root, 'bench/results', `data-${kind}-${options.ours ? 'untrained-' : ''}${options.seed}`)
 say('Writing the workloads')
-run(python, [join(root, 'bench/workloads.py'), data, '--seed', options.seed, ...options.quick ? ['--quick'] : [], ...options.ours ? ['--untrained'] : [], ...workloadNames()])
+run(python, [join(root, 'bench/workloads.py'), data, '--seed', options.seed, ...options.quick ? ['--quick'] : [],
+  ...options.ours ? ['--untrained'] : [], ...workloadNames()])
 const cells = await selectedCells()
 if (cells.length === 0) throw new Error(`No cell is named '${options.only}'.`)
 say('Measuring the rate of matrix products')
@@ -50,9 +60,13 @@ let failures = 0
 for (const [i, cell] of cells.entries()) {
   say(`${i + 1} of ${cells.length}: ${cell.workload} ${cell.cell} (${cell.spec.title})`)
   const rounds = Number(options.rounds ?? (options.quick ? 1 : 3))
-  const record = await measureCell(cell, { python, libraries, rounds, timeout: Number(options.timeout), quick: options.quick, rates, progress: line => { process.stderr.write(`  ${line}\n`) } })
+  const record = await measureCell(cell, { python, libraries, rounds, timeout: Number(options.timeout),
+    quick: options.quick, rates, progress: line => {
+      process.stderr.write(`  ${line}\n`)
+    } })
   failures += Object.values(record.results).filter(result => result.failure !== undefined).length
-  await writeFile(join(results, `${cell.workload}.${cell.cell.replace('/', '-')}.json`), `${JSON.stringify({ ...record, rates, machine, seed: Number(options.seed) }, null, 1)}\n`)
+  await writeFile(join(results, `${cell.workload}.${cell.cell.replace('/', '-')}.json`),
+    `${JSON.stringify({ ...record, rates, machine, seed: Number(options.seed) }, null, 1)}\n`)
 }
 say(`Written: ${await writeReport(kind)}`)
 if (failures > 0) {
@@ -73,7 +87,9 @@ function peersPython() {
 }
 
 /** Names of workloads from names of workloads and cells: W3/all/diag is in W3. */
-function workloadNames() { return wanted === undefined ? [] : [...new Set(wanted.map(name => name.split('/')[0]))] }
+function workloadNames() {
+  return wanted === undefined ? [] : [...new Set(wanted.map(name => name.split('/')[0]))]
+}
 
 async function selectedCells() {
   const names = (await readdir(data)).filter(name => name.endsWith('.json')).map(name => name.slice(0, -5))
@@ -83,21 +99,40 @@ async function selectedCells() {
     const spec = await readSpec(path)
     for (const pair of spec.cells) list.push({ path, workload, spec, cell: pair.join('/') })
   }
-  return list.filter(({ workload, cell }) => wanted === undefined || wanted.some(name => `${workload}/${cell}/`.startsWith(`${name}/`) || workload.startsWith(`${name}-`)))
+  return list.filter(({ workload, cell }) =>
+    wanted === undefined ||
+    wanted.some(name => `${workload}/${cell}/`.startsWith(`${name}/`) || workload.startsWith(`${name}-`))
+  )
 }
 
 /** W8-1000 before W8-10000. */
-function byNumber(a, b) { return a.localeCompare(b, 'en', { numeric: true }) }
+function byNumber(a, b) {
+  return a.localeCompare(b, 'en', { numeric: true })
+}
 
 function describeMachine() {
-  const git = (...args) => { try { return execFileSync('git', args, { cwd: root, encoding: 'utf8' }).trim() } catch { return '' } }
+  const git = (...args) => {
+    try {
+      return execFileSync('git', args, { cwd: root, encoding: 'utf8' }).trim()
+    } catch {
+      return ''
+    }
+  }
   const commit = git('rev-parse', '--short', 'HEAD')
   return {
-    date: new Date().toISOString().slice(0, 10), commit: git('status', '--porcelain', '--untracked-files=no') === '' ? commit : `${commit} with changes`,
-    processor: cpus()[0].model, cores: availableParallelism(), memoryGb: Math.round(totalmem() / 1e9), node: process.versions.node,
+    date: new Date().toISOString().slice(0, 10),
+    commit: git('status', '--porcelain', '--untracked-files=no') === '' ? commit : `${commit} with changes`,
+    processor: cpus()[0].model,
+    cores: availableParallelism(),
+    memoryGb: Math.round(totalmem() / 1e9),
+    node: process.versions.node,
   }
 }
 
-function run(program, args) { execFileSync(program, args, { cwd: root, stdio: ['ignore', 2, 2] }) }
+function run(program, args) {
+  execFileSync(program, args, { cwd: root, stdio: ['ignore', 2, 2] })
+}
 
-function say(line) { process.stderr.write(`${line}\n`) }
+function say(line) {
+  process.stderr.write(`${line}\n`)
+}

@@ -44,7 +44,7 @@ export async function openWorkload(path) {
       })))
     },
     /** The first `examples` rows of the training data, at most `size` at once. */
-    async* batches(examples, size) {
+    async *batches(examples, size) {
       for (let from = 0; from < examples; from += size) {
         const to = Math.min(examples, from + size)
         yield { x: await rows('x', from, to), y: await rows('y', from, to) }

@@ -35,10 +35,17 @@ export interface Arguments {
  * Reads a command's arguments.
  * @throws UsageError for unknown or incomplete options and a wrong number of positionals
  */
-export function readArguments(command: string, argv: readonly string[], options: OptionTable, positionals: readonly string[]): Arguments {
+export function readArguments(command: string, argv: readonly string[], options: OptionTable,
+  positionals: readonly string[]): Arguments {
   const values = parse(command, argv, options)
-  if (values.positionals.length > positionals.length) throw new UsageError(`${command}: unexpected argument '${values.positionals[positionals.length]}'.`)
-  if (values.positionals.length < positionals.length) throw new UsageError(`${command} needs ${positionals.slice(values.positionals.length).join(' ')}. See polylaplace --help.`)
+  if (values.positionals.length > positionals.length) {
+    throw new UsageError(`${command}: unexpected argument '${values.positionals[positionals.length]}'.`)
+  }
+  if (values.positionals.length < positionals.length) {
+    throw new UsageError(
+      `${command} needs ${positionals.slice(values.positionals.length).join(' ')}. See polylaplace --help.`,
+    )
+  }
   const text = (name: string): string | undefined => {
     const value = values.values[name]
     return typeof value === 'string' ? value : undefined
@@ -50,27 +57,36 @@ export function readArguments(command: string, argv: readonly string[], options:
     number: name => {
       const value = text(name)
       if (value === undefined) return undefined
-      if (value.trim() === '' || !Number.isFinite(Number(value))) throw new UsageError(`--${name} must be a number; got '${value}'.`)
+      if (value.trim() === '' || !Number.isFinite(Number(value))) {
+        throw new UsageError(`--${name} must be a number; got '${value}'.`)
+      }
       return Number(value)
     },
     required: name => {
       const value = text(name)
-      if (value === undefined) throw new UsageError(`${command} needs --${name} ${options[name].value ?? ''}`.trimEnd() + '.')
+      if (value === undefined) {
+        throw new UsageError(`${command} needs --${name} ${options[name].value ?? ''}`.trimEnd() + '.')
+      }
       return value
     },
   }
 }
 
-function parse(command: string, argv: readonly string[], options: OptionTable): { values: Record<string, string | boolean | undefined>, positionals: string[] } {
+function parse(command: string, argv: readonly string[],
+  options: OptionTable): { values: Record<string, string | boolean | undefined>, positionals: string[] } {
   const known = Object.keys(options)
   for (const argument of argv) {
     const name = /^--([^=]+)/.exec(argument)?.[1]
     if (name === undefined || known.includes(name)) continue
     const suggestion = nearestWord(name, known)
-    throw new UsageError(`${command} has no option --${name}.` + (suggestion === undefined ? '' : ` Did you mean --${suggestion}?`) + ` Its options: ${known.map(option => `--${option}`).join(', ')}.`)
+    throw new UsageError(
+      `${command} has no option --${name}.` + (suggestion === undefined ? '' : ` Did you mean --${suggestion}?`) +
+        ` Its options: ${known.map(option => `--${option}`).join(', ')}.`,
+    )
   }
   try {
-    const parsed = parseArgs({ args: [...argv], options: Object.fromEntries(known.map(name => [name, { type: options[name].type }])), allowPositionals: true })
+    const parsed = parseArgs({ args: [...argv],
+      options: Object.fromEntries(known.map(name => [name, { type: options[name].type }])), allowPositionals: true })
     return { values: parsed.values as Record<string, string | boolean | undefined>, positionals: parsed.positionals }
   } catch (error) {
     throw new UsageError(`${command}: ${error instanceof Error ? error.message : String(error)}`)

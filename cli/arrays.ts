@@ -5,8 +5,8 @@ import { isZip, openZip } from '../adapters/zip/index.js'
 import { DataError } from '../core/errors/errors.js'
 import { nearestWord } from '../core/errors/suggest.js'
 import { formatShape, type Tensor } from '../core/tensor/tensor.js'
-import { readNpy } from './npy.js'
 import { ZIP_FUNCTIONS } from '../node/zip-functions.js'
+import { readNpy } from './npy.js'
 
 export type NamedArrays = ReadonlyMap<string, Tensor>
 
@@ -32,7 +32,8 @@ export function readNamedArrays(bytes: Uint8Array): NamedArrays {
  * @param otherwise taken when there is none of the usual names
  * @throws DataError BAD_DATA_FILE with the names that there are
  */
-export function chooseArray(arrays: NamedArrays, option: string, wanted: string | undefined, usual: readonly string[], otherwise?: string): string {
+export function chooseArray(arrays: NamedArrays, option: string, wanted: string | undefined, usual: readonly string[],
+  otherwise?: string): string {
   const names = [...arrays.keys()]
   if (wanted !== undefined && arrays.has(wanted)) return wanted
   const found = wanted === undefined ? usual.find(name => arrays.has(name)) ?? otherwise : undefined
@@ -40,6 +41,8 @@ export function chooseArray(arrays: NamedArrays, option: string, wanted: string 
   const suggestion = wanted === undefined ? undefined : nearestWord(wanted, names)
   const list = names.slice(0, 20).map(name => `${name} (${formatShape(arrays.get(name)?.shape ?? [])})`).join(', ')
   throw new DataError('BAD_DATA_FILE',
-    `${wanted === undefined ? 'It is not clear which array to take' : `There is no array '${wanted}'`}; the file holds ${list}. Name one with --${option}.` +
-    (suggestion === undefined ? '' : ` Did you mean '${suggestion}'?`), { option })
+    `${
+      wanted === undefined ? 'It is not clear which array to take' : `There is no array '${wanted}'`
+    }; the file holds ${list}. Name one with --${option}.` +
+      (suggestion === undefined ? '' : ` Did you mean '${suggestion}'?`), { option })
 }

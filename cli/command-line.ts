@@ -9,12 +9,19 @@ import { wrap } from './table.js'
 import type { Terminal } from './terminal.js'
 
 /** Commands are loaded when they are called: `--version` need not wait for the kernels. */
-const COMMANDS: Readonly<Record<string, { readonly usage: string, readonly summary: string, readonly load: () => Promise<Command> }>> = {
-  demo: { usage: 'demo', summary: 'a trained network made Bayesian, on bundled data', load: async () => (await import('./demo.js')).demo },
-  inspect: { usage: 'inspect MODEL', summary: 'layers, tensors, and what each posterior would cost in memory', load: async () => (await import('./inspect.js')).inspect },
-  fit: { usage: 'fit MODEL', summary: 'a posterior, from a trained network and its training data', load: async () => (await import('./fit.js')).fit },
-  predict: { usage: 'predict POSTERIOR', summary: 'means, standard deviations, probabilities for new data', load: async () => (await import('./predict.js')).predict },
-  selftest: { usage: 'selftest', summary: 'whether this installation works', load: async () => (await import('./selftest.js')).selftest },
+const COMMANDS: Readonly<
+  Record<string, { readonly usage: string, readonly summary: string, readonly load: () => Promise<Command> }>
+> = {
+  demo: { usage: 'demo', summary: 'a trained network made Bayesian, on bundled data',
+    load: async () => (await import('./demo.js')).demo },
+  inspect: { usage: 'inspect MODEL', summary: 'layers, tensors, and what each posterior would cost in memory',
+    load: async () => (await import('./inspect.js')).inspect },
+  fit: { usage: 'fit MODEL', summary: 'a posterior, from a trained network and its training data',
+    load: async () => (await import('./fit.js')).fit },
+  predict: { usage: 'predict POSTERIOR', summary: 'means, standard deviations, probabilities for new data',
+    load: async () => (await import('./predict.js')).predict },
+  selftest: { usage: 'selftest', summary: 'whether this installation works',
+    load: async () => (await import('./selftest.js')).selftest },
 }
 
 const SERVE = { usage: 'serve', summary: 'the protocol on stdin and stdout, for clients' }
@@ -38,7 +45,9 @@ export async function runCommandLine(argv: readonly string[], terminal: Terminal
 
 async function dispatch([name, ...rest]: readonly string[], terminal: Terminal): Promise<void> {
   if (name === '--version' || name === '-v') return terminal.write(`${await packageVersion()}\n`)
-  if (name === '--help' || name === '-h' || name === 'help') return terminal.write(rest.length === 0 ? helpText() : await commandHelp(rest[0]))
+  if (name === '--help' || name === '-h' || name === 'help') {
+    return terminal.write(rest.length === 0 ? helpText() : await commandHelp(rest[0]))
+  }
   if (name === undefined) throw new UsageError(`polylaplace needs a command.\n\n${helpText()}`)
   if (name === 'serve') return (await import('./serve.js')).serve(rest)
   const command = await findCommand(name)
@@ -51,7 +60,11 @@ async function findCommand(name: string): Promise<Command> {
   if (entry !== undefined) return entry.load()
   const names = [...Object.keys(COMMANDS), 'serve']
   const suggestion = nearestWord(name, names)
-  throw new UsageError(`There is no command '${name}'.${suggestion === undefined ? '' : ` Did you mean '${suggestion}'?`} The commands are ${names.join(', ')}.`)
+  throw new UsageError(
+    `There is no command '${name}'.${
+      suggestion === undefined ? '' : ` Did you mean '${suggestion}'?`
+    } The commands are ${names.join(', ')}.`,
+  )
 }
 
 function helpText(): string {
@@ -70,17 +83,27 @@ function helpText(): string {
 
 async function commandHelp(name: string): Promise<string> {
   const command = await findCommand(name)
-  const options = Object.keys(command.options).length === 0 ? '' : `\nOptions (where words are listed, the first is the default)\n${optionHelp(command.options)}\n`
-  const required = Object.entries(command.options).flatMap(([option, spec]) => (spec.required === true ? [`--${option} ${spec.value ?? ''}`] : []))
-  return `Usage: polylaplace ${[name, ...command.positionals, ...required].join(' ')}${options === '' ? '' : ' [options]'}\n  ${command.summary}\n${options}`
+  const options = Object.keys(command.options).length === 0
+    ? ''
+    : `\nOptions (where words are listed, the first is the default)\n${optionHelp(command.options)}\n`
+  const required = Object.entries(command.options).flatMap((
+    [option, spec],
+  ) => (spec.required === true ? [`--${option} ${spec.value ?? ''}`] : []))
+  return `Usage: polylaplace ${[name, ...command.positionals, ...required].join(' ')}${
+    options === '' ? '' : ' [options]'
+  }\n  ${command.summary}\n${options}`
 }
 
 /** One readable message, without a stack for errors that the user can do something about. */
 function errorText(error: unknown, columns: number): string {
-  if (error instanceof LaplaceError && error.code !== 'INTERNAL') return paragraph(`${error.name}: ${error.message}`, columns)
+  if (error instanceof LaplaceError && error.code !== 'INTERNAL') {
+    return paragraph(`${error.name}: ${error.message}`, columns)
+  }
   if (error instanceof UsageError) return `${error.message}\n`
   if (error instanceof FileError) return paragraph(error.message, columns)
-  return `This is a fault of polylaplace; please report it with what follows.\n${error instanceof Error ? error.stack ?? error.message : String(error)}\n`
+  return `This is a fault of polylaplace; please report it with what follows.\n${
+    error instanceof Error ? error.stack ?? error.message : String(error)
+  }\n`
 }
 
 function paragraph(text: string, columns: number): string {

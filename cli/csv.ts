@@ -40,7 +40,8 @@ export function readCsv(text: string, target: string | undefined): CsvTable {
       values[row * columns.length + column++] = numberIn(cell, names[i], row + (header ? 2 : 1))
     })
   })
-  return { rows: body.length, columns, values, targets: targets.map(at => ({ name: names[at], cells: body.map(cells => cells[at]) })) }
+  return { rows: body.length, columns, values,
+    targets: targets.map(at => ({ name: names[at], cells: body.map(cells => cells[at]) })) }
 }
 
 function parseRecords(text: string): string[][] {
@@ -48,7 +49,8 @@ function parseRecords(text: string): string[][] {
   try {
     records = parse(text, { bom: true, trim: true, skip_empty_lines: true, max_record_size: 16 * 1024 * 1024 })
   } catch (error) {
-    throw new DataError('BAD_DATA_FILE', `The CSV file cannot be read: ${error instanceof Error ? error.message : String(error)}`)
+    throw new DataError('BAD_DATA_FILE',
+      `The CSV file cannot be read: ${error instanceof Error ? error.message : String(error)}`)
   }
   if (records.length === 0) throw new DataError('EMPTY_DATA', 'The CSV file is empty.')
   return records
@@ -62,7 +64,8 @@ function numberIn(cell: string, column: string, line: number): number {
   const value = toNumber(cell)
   if (Number.isFinite(value)) return value
   const found = cell === '' ? 'an empty cell' : `'${cell.slice(0, 40)}'`
-  throw new DataError('BAD_DATA_FILE', `Column '${column}', line ${line}: expected a number and found ${found}. Code text columns as numbers, and fill in or remove rows with missing values.`,
+  throw new DataError('BAD_DATA_FILE',
+    `Column '${column}', line ${line}: expected a number and found ${found}. Code text columns as numbers, and fill in or remove rows with missing values.`,
     { column, line, value: cell.slice(0, 40) })
 }
 
@@ -70,13 +73,18 @@ function targetColumns(names: readonly string[], target: string | undefined): nu
   if (target === undefined) return []
   if (target === 'last') return [names.length - 1]
   // A name may itself hold a comma.
-  return (names.includes(target) ? [target] : target.split(',').map(name => name.trim())).map(name => targetColumn(names, name))
+  return (names.includes(target) ? [target] : target.split(',').map(name => name.trim())).map(name =>
+    targetColumn(names, name)
+  )
 }
 
 function targetColumn(names: readonly string[], target: string): number {
   const at = names.indexOf(target)
   if (at !== -1) return at
   const suggestion = nearestWord(target, names)
-  throw new DataError('BAD_DATA_FILE', `The file has no column '${target}'; its columns are ${names.slice(0, 20).join(', ')}${names.length > 20 ? ', ...' : ''}.` +
-    (suggestion === undefined ? '' : ` Did you mean '${suggestion}'?`), { column: target })
+  throw new DataError('BAD_DATA_FILE',
+    `The file has no column '${target}'; its columns are ${names.slice(0, 20).join(', ')}${
+      names.length > 20 ? ', ...' : ''
+    }.` +
+      (suggestion === undefined ? '' : ` Did you mean '${suggestion}'?`), { column: target })
 }

@@ -45,7 +45,9 @@ export async function readExamples(path: string, selection: DataSelection): Prom
 }
 
 function fromCsv(bytes: Uint8Array, { target, likelihood, answered, labels }: DataSelection): Examples {
-  if (bytes.includes(0)) throw new DataError('BAD_DATA_FILE', 'This is neither CSV text nor a NumPy or safetensors file.')
+  if (bytes.includes(0)) {
+    throw new DataError('BAD_DATA_FILE', 'This is neither CSV text nor a NumPy or safetensors file.')
+  }
   const table = readCsv(new TextDecoder().decode(bytes), target ?? (answered ? 'last' : undefined))
   if (table.columns.length === 0) throw new DataError('BAD_DATA_FILE', 'The file has no columns beside the target.')
   const x = float64([table.rows, table.columns.length], table.values)
@@ -62,11 +64,17 @@ async function fromNpy(array: Tensor, { target, answered }: DataSelection): Prom
 
 function splitLastColumn({ shape, data }: Tensor): Examples {
   if (shape.length !== 2 || shape[1] < 2) {
-    throw new DataError('BAD_DATA_FILE', `The array is ${formatShape(shape)}; examples with answers in one array are N x D, the answer in the last column. Give the answers as another file: --target FILE.npy.`, { shape })
+    throw new DataError('BAD_DATA_FILE',
+      `The array is ${
+        formatShape(shape)
+      }; examples with answers in one array are N x D, the answer in the last column. Give the answers as another file: --target FILE.npy.`,
+      { shape })
   }
   const [n, width] = shape
   return {
-    x: float64([n, width - 1], Float64Array.from({ length: n * (width - 1) }, (_, i) => data[Math.floor(i / (width - 1)) * width + i % (width - 1)])),
+    x: float64([n, width - 1],
+      Float64Array.from({ length: n * (width - 1) },
+        (_, i) => data[Math.floor(i / (width - 1)) * width + i % (width - 1)])),
     y: float64([n], Float64Array.from({ length: n }, (_, i) => data[i * width + width - 1])),
   }
 }

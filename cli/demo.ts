@@ -1,14 +1,14 @@
 /** @file `polylaplace demo`: a trained network made Bayesian, on bundled data, without any option. */
 import { readOnnx } from '../adapters/onnx/index.js'
 import type { Graph } from '../core/graph/graph.js'
-import { laplace } from '../core/laplace/laplace.js'
 import type { LaplacePosterior } from '../core/laplace/laplace-posterior.js'
+import { laplace } from '../core/laplace/laplace.js'
 import { auroc, type Metrics, metrics } from '../core/metrics/index.js'
 import { rows, type Tensor } from '../core/tensor/tensor.js'
 import type { Command } from './command.js'
 import { type Digits, noise, readDigits, rotated, SIDE } from './digits.js'
-import { packageFile, packageVersion } from './package-files.js'
 import { toJson } from './json.js'
+import { packageFile, packageVersion } from './package-files.js'
 import { beside, picture } from './picture.js'
 import { bestClass } from './predictions.js'
 import { formatCount, formatNumber, formatSeconds, pairs, table, wrap } from './table.js'
@@ -29,7 +29,14 @@ export const demo: Command = {
     const posterior = await laplace(network, { likelihood: 'classification' }).fit(training.x, training.y)
     const seconds = (performance.now() - started) / 1000
     const contenders = await compete(network, posterior, training, unseen)
-    if (args.flag('json')) return terminal.write(toJson({ seconds, summary: posterior.summary(), contenders: contenders.map(({ name, scores, confidence, strangers }) => ({ name, scores, confidence, strangers })) }))
+    if (args.flag('json')) {
+      return terminal.write(
+        toJson({ seconds, summary: posterior.summary(),
+          contenders: contenders.map(({ name, scores, confidence, strangers }) => ({ name, scores, confidence,
+            strangers })
+          ) }),
+      )
+    }
     terminal.write(await heading(posterior, seconds))
     terminal.write(scoreTable(contenders, unseen.x.shape[0]))
     terminal.write(strangerTable(contenders))
@@ -60,7 +67,8 @@ interface Contender {
 }
 
 /** The network alone, our default, and laplace-torch's way of tuning, all on the same pictures. */
-async function compete(network: Graph, posterior: LaplacePosterior, training: Digits, unseen: Digits): Promise<Contender[]> {
+async function compete(network: Graph, posterior: LaplacePosterior, training: Digits,
+  unseen: Digits): Promise<Contender[]> {
   const marglik = await laplace(network, { likelihood: 'classification', tune: 'marglik' }).fit(training.x, training.y)
   const probabilitiesOf = (source: LaplacePosterior, link: 'probit' | 'map') => async (x: Tensor): Promise<Tensor> => {
     const { probabilities } = await source.predict(x, { link, uncertainty: false })
@@ -74,15 +82,18 @@ async function compete(network: Graph, posterior: LaplacePosterior, training: Di
   ])
 }
 
-async function contender(name: string, predict: Contender['predict'], unseen: Digits, strangers: Readonly<Record<string, Tensor>>): Promise<Contender> {
+async function contender(name: string, predict: Contender['predict'], unseen: Digits,
+  strangers: Readonly<Record<string, Tensor>>): Promise<Contender> {
   const probabilities = await predict(unseen.x)
   const sure = confidences(probabilities)
   const judged = Object.entries(strangers).map(async ([stranger, x]) => {
     const answers = await predict(x)
     const other = confidences(answers)
-    return { name: stranger, confidence: mean(other), auroc: auroc([...sure, ...other], [...sure.map(() => 1), ...other.map(() => 0)]), ...favouriteOf(answers) }
+    return { name: stranger, confidence: mean(other),
+      auroc: auroc([...sure, ...other], [...sure.map(() => 1), ...other.map(() => 0)]), ...favouriteOf(answers) }
   })
-  return { name, predict, probabilities, scores: metrics('classification', unseen.y, { probabilities }), confidence: mean(sure), strangers: await Promise.all(judged) }
+  return { name, predict, probabilities, scores: metrics('classification', unseen.y, { probabilities }),
+    confidence: mean(sure), strangers: await Promise.all(judged) }
 }
 
 function favouriteOf(probabilities: Tensor): Pick<Stranger, 'favourite' | 'favoured'> {
@@ -94,19 +105,27 @@ function favouriteOf(probabilities: Tensor): Pick<Stranger, 'favourite' | 'favou
 
 /** Probability of the answer given, for every row. */
 function confidences(probabilities: Tensor): number[] {
-  return Array.from({ length: probabilities.shape[0] }, (_, row) => probabilities.data[row * probabilities.shape[1] + bestClass(probabilities, row)])
+  return Array.from({ length: probabilities.shape[0] },
+    (_, row) => probabilities.data[row * probabilities.shape[1] + bestClass(probabilities, row)])
 }
 
-function mean(values: readonly number[]): number { return values.reduce((sum, value) => sum + value, 0) / values.length }
+function mean(values: readonly number[]): number {
+  return values.reduce((sum, value) => sum + value, 0) / values.length
+}
 
 const percent = (share: number): string => `${(100 * share).toFixed(1)} %`
 
 async function heading(posterior: LaplacePosterior, seconds: number): Promise<string> {
-  const { subset, structure, parameterCount, examples, tuned, priorPrecision, effectiveParameters } = posterior.summary()
+  const { subset, structure, parameterCount, examples, tuned, priorPrecision, effectiveParameters } = posterior
+    .summary()
   return `\npolylaplace ${await packageVersion()}: a trained network made Bayesian\n\n` + pairs([
     ['Network', 'demo/digits.onnx, 64-32-32-10 with tanh, trained by PyTorch (demo/train.py)'],
-    ['Posterior', `${subset}, ${structure}: ${formatCount(parameterCount)} weights; fitted to the ${formatCount(examples)} digits it was trained on`],
-    ['Prior precision', `${formatNumber(priorPrecision[0])}, found by ${tuned}` + (effectiveParameters === undefined ? '' : `; ${formatNumber(effectiveParameters, 3)} effective parameters`)],
+    ['Posterior',
+      `${subset}, ${structure}: ${formatCount(parameterCount)} weights; fitted to the ${
+        formatCount(examples)
+      } digits it was trained on`],
+    ['Prior precision', `${formatNumber(priorPrecision[0])}, found by ${tuned}` +
+      (effectiveParameters === undefined ? '' : `; ${formatNumber(effectiveParameters, 3)} effective parameters`)],
     ['Time', `${formatSeconds(seconds)} to fit and tune, on one thread, without native code`],
   ], '  ')
 }
@@ -114,46 +133,69 @@ async function heading(posterior: LaplacePosterior, seconds: number): Promise<st
 function scoreTable(contenders: readonly Contender[], count: number): string {
   return `\n${count} digits that the network has not seen (NLL, ECE: smaller is better)\n\n` + table([
     ['', 'accuracy', 'NLL', 'ECE', 'mean confidence'],
-    ...contenders.map(({ name, scores, confidence }) => [name, percent(scores['accuracy']), scores['nll'].toFixed(3), scores['ece'].toFixed(3), percent(confidence)]),
-  ]) + '\n' + paragraph('marglik tunes at the network\'s own weights, as laplace-torch does. A network that was trained until it fitted every row is not at a mode of its own ' +
-    'posterior: marglik then doubts too much. linearized, the default here, takes the evidence of the linearised model at its own mode.')
+    ...contenders.map((
+      { name, scores, confidence },
+    ) => [name, percent(scores['accuracy']), scores['nll'].toFixed(3), scores['ece'].toFixed(3), percent(confidence)]),
+  ]) + '\n' +
+    paragraph(
+      "marglik tunes at the network's own weights, as laplace-torch does. A network that was trained until it fitted every row is not at a mode of its own " +
+        'posterior: marglik then doubts too much. linearized, the default here, takes the evidence of the linearised model at its own mode.',
+    )
 }
 
 function strangerTable(contenders: readonly Contender[]): string {
   const names = contenders[0].strangers.map(({ name }) => name)
   const [, turned] = contenders[0].strangers
-  return '\nPictures that are no digits: confidence in them, and how well confidence tells digits from them\n(AUROC: 1 always, 0.5 by chance)\n\n' + table([
-    ['', ...names.flatMap(name => [name, 'AUROC'])],
-    ...contenders.map(({ name, strangers }) => [name, ...strangers.flatMap(stranger => [percent(stranger.confidence), stranger.auroc.toFixed(3)])]),
-  ]) + '\n' + paragraph(`The network takes ${turned.favoured} of the turned digits for a ${turned.favourite}. A posterior over the last layer sees no more than the features that it is given: where those of ` +
-    'strangers look like those of digits, it cannot mend that.')
+  return '\nPictures that are no digits: confidence in them, and how well confidence tells digits from them\n(AUROC: 1 always, 0.5 by chance)\n\n' +
+    table([
+      ['', ...names.flatMap(name => [name, 'AUROC'])],
+      ...contenders.map((
+        { name, strangers },
+      ) => [name, ...strangers.flatMap(stranger => [percent(stranger.confidence), stranger.auroc.toFixed(3)])]),
+    ]) + '\n' +
+    paragraph(
+      `The network takes ${turned.favoured} of the turned digits for a ${turned.favourite}. A posterior over the last layer sees no more than the features that it is given: where those of ` +
+        'strangers look like those of digits, it cannot mend that.',
+    )
 }
 
 async function singleAnswers(contenders: readonly Contender[], unseen: Digits): Promise<string> {
   const [network, posterior] = contenders
   const sure = confidences(network.probabilities)
-  const wrong = sure.map((confidence, row) => (bestClass(network.probabilities, row) === unseen.y.data[row] ? 0 : confidence))
+  const wrong = sure.map((confidence,
+    row) => (bestClass(network.probabilities, row) === unseen.y.data[row] ? 0 : confidence)
+  )
   const worst = wrong.indexOf(Math.max(...wrong))
   const blocks = [
     await block('The first unseen digit', rows(unseen.x, 0, 1), `It is a ${unseen.y.data[0]}.`, network, posterior),
-    await block("The network's worst mistake", rows(unseen.x, worst, worst + 1), `It is a ${unseen.y.data[worst]}.`, network, posterior),
+    await block("The network's worst mistake", rows(unseen.x, worst, worst + 1), `It is a ${unseen.y.data[worst]}.`,
+      network, posterior),
     await block('Noise', noise(1, SEED), 'It is no digit.', network, posterior),
   ]
-  return `\nThree inputs, and how sure each is of its answer\n\n${beside(blocks, 4).map(line => `  ${line}`.trimEnd()).join('\n')}\n`
+  return `\nThree inputs, and how sure each is of its answer\n\n${
+    beside(blocks, 4).map(line => `  ${line}`.trimEnd()).join('\n')
+  }\n`
 }
 
 const BLOCK_WIDTH = 27
 
-async function block(title: string, x: Tensor, truth: string, network: Contender, posterior: Contender): Promise<string[]> {
+async function block(title: string, x: Tensor, truth: string, network: Contender,
+  posterior: Contender): Promise<string[]> {
   const answer = async (name: string, { predict }: Contender): Promise<string> => {
     const probabilities = await predict(x)
     return `${name.padEnd(11)}${bestClass(probabilities, 0)}  ${percent(confidences(probabilities)[0]).padStart(7)}`
   }
-  return [title.padEnd(BLOCK_WIDTH), '', ...picture(x.data, SIDE, SIDE), '', await answer('network', network), await answer('posterior', posterior), truth]
+  return [title.padEnd(BLOCK_WIDTH), '', ...picture(x.data, SIDE, SIDE), '', await answer('network', network),
+    await answer('posterior', posterior), truth]
 }
 
 function farewell(terminal: Terminal): string {
-  return `\n${wrap('The same with your own network: polylaplace fit MODEL --data TRAIN --likelihood classification --out FILE, then polylaplace predict FILE --data NEW. See polylaplace --help, and README.md for Node, Python and R.', Math.min(WIDTH, terminal.columns)).join('\n')}\n`
+  return `\n${
+    wrap(
+      'The same with your own network: polylaplace fit MODEL --data TRAIN --likelihood classification --out FILE, then polylaplace predict FILE --data NEW. See polylaplace --help, and README.md for Node, Python and R.',
+      Math.min(WIDTH, terminal.columns),
+    ).join('\n')
+  }\n`
 }
 
 function paragraph(text: string): string {

@@ -1,6 +1,6 @@
 /** @file The bundled data of the demo: handwritten digits, and pictures that are none. */
 import { randomGenerator } from '../core/tensor/random.js'
-import { rows, tensor, type Tensor } from '../core/tensor/tensor.js'
+import { rows, type Tensor, tensor } from '../core/tensor/tensor.js'
 import { packageFile } from './package-files.js'
 
 /** Pixels on a side of a picture. */
@@ -8,11 +8,15 @@ export const SIDE = 8
 const PIXELS = SIDE * SIDE
 
 /** Pictures, one a row (N x 64, values 0 to 1), and their digits. */
-export interface Digits { readonly x: Tensor, readonly y: Tensor }
+export interface Digits {
+  readonly x: Tensor
+  readonly y: Tensor
+}
 
 /** What the network was trained on, and what it has never seen (demo/train.py). */
 export async function readDigits(): Promise<{ readonly training: Digits, readonly unseen: Digits }> {
-  const file = JSON.parse(new TextDecoder().decode(await packageFile('demo/digits.json'))) as { trainingRows: number, scale: number, pixels: string, labels: string }
+  const file = JSON.parse(new TextDecoder().decode(await packageFile('demo/digits.json'))) as { trainingRows: number,
+    scale: number, pixels: string, labels: string }
   const ink = Uint8Array.from(atob(file.pixels), character => character.charCodeAt(0))
   const n = file.labels.length
   const x = tensor('float32', [n, PIXELS], Float32Array.from(ink, value => value / file.scale))

@@ -8,7 +8,12 @@ export class FileError extends Error {
 }
 
 const REASONS: Readonly<Record<string, string>> = {
-  ENOENT: 'there is no such file', EISDIR: 'it is a folder', EACCES: 'access is denied', ENOTDIR: 'a part of the path is no folder', ENOSPC: 'the disk is full', EROFS: 'the file system is read-only',
+  ENOENT: 'there is no such file',
+  EISDIR: 'it is a folder',
+  EACCES: 'access is denied',
+  ENOTDIR: 'a part of the path is no folder',
+  ENOSPC: 'the disk is full',
+  EROFS: 'the file system is read-only',
 }
 
 function reason(error: unknown): string {

@@ -1,13 +1,13 @@
 /** @file `polylaplace inspect`: what a network file holds, and what a Laplace approximation of it would cost. */
 import type { FileDescription } from '../adapters/network/index.js'
+import { formatBytes } from '../core/budget/memory.js'
 import { LaplaceError } from '../core/errors/errors.js'
+import { oneOf } from '../core/errors/suggest.js'
 import type { Graph } from '../core/graph/graph.js'
 import { laplace } from '../core/laplace/laplace.js'
-import { formatBytes } from '../core/budget/memory.js'
-import type { NetworkChoice } from '../core/network/network.js'
 import { memoryTable, type NetworkSummary, summarizeNetwork } from '../core/laplace/network-summary.js'
+import type { NetworkChoice } from '../core/network/network.js'
 import { type Likelihood, LIKELIHOODS, type Subset, SUBSETS } from '../core/options/words.js'
-import { oneOf } from '../core/errors/suggest.js'
 import { formatShape } from '../core/tensor/tensor.js'
 import type { Command } from './command.js'
 import { toJson } from './json.js'
@@ -19,7 +19,8 @@ export const inspect: Command = {
   summary: "a network's layers and tensors, and what each posterior would cost in memory",
   positionals: ['MODEL'],
   options: {
-    likelihood: { type: 'string', value: 'NAME', help: `${LIKELIHOODS.join(' | ')}: whether the network suits it, and the sizes for it` },
+    likelihood: { type: 'string', value: 'NAME',
+      help: `${LIKELIHOODS.join(' | ')}: whether the network suits it, and the sizes for it` },
     ...CHOICE_OPTIONS,
     ...MODEL_OPTIONS,
     json: { type: 'boolean', help: 'print JSON' },
@@ -30,12 +31,16 @@ export const inspect: Command = {
     const likelihood = name === undefined ? undefined : oneOf('likelihood', name, LIKELIHOODS)
     const description = await describeNetworkFile(path, args)
     // Reading it then fails with that problem.
-    if (description.problem !== undefined) terminal.write(args.flag('json') ? toJson(description) : descriptionText(path, description))
+    if (description.problem !== undefined) {
+      terminal.write(args.flag('json') ? toJson(description) : descriptionText(path, description))
+    }
     const { graph, format } = await readNetworkFile(path, args)
     const summary = summarizeNetwork(graph)
     const costs = costsOf(graph, likelihood, { input: args.text('input'), output: args.text('output') })
-    terminal.write(args.flag('json') ? toJson({ format, ...summary, ...costs }) : networkText(path, format, summary, costs))
-    if (!args.flag('json')) for (const note of summary.notes) terminal.remark(`Note: ${note}\n`)
+    terminal.write(
+      args.flag('json') ? toJson({ format, ...summary, ...costs }) : networkText(path, format, summary, costs),
+    )
+    if (!args.flag('json')) { for (const note of summary.notes) terminal.remark(`Note: ${note}\n`) }
   },
 }
 
@@ -48,13 +53,16 @@ interface Costs {
 }
 
 function costsOf(graph: Graph, wanted: Likelihood | undefined, choice: NetworkChoice): Costs {
-  const likelihoods = LIKELIHOODS.filter(likelihood => SUBSETS.some(subset => obstacle(graph, likelihood, subset, choice) === undefined))
+  const likelihoods = LIKELIHOODS.filter(likelihood =>
+    SUBSETS.some(subset => obstacle(graph, likelihood, subset, choice) === undefined)
+  )
   const likelihood = wanted ?? likelihoods[0] ?? LIKELIHOODS[0]
   const unavailable = SUBSETS.flatMap(subset => {
     const reason = obstacle(graph, likelihood, subset, choice)
     return reason === undefined ? [] : [{ subset, reason }]
   })
-  return { likelihoods, memory: unavailable.length === SUBSETS.length ? [] : memoryTable(graph, likelihood, choice), unavailable }
+  return { likelihoods, memory: unavailable.length === SUBSETS.length ? [] : memoryTable(graph, likelihood, choice),
+    unavailable }
 }
 
 /** Why a subset of a network cannot have a posterior; undefined where it can. */
@@ -68,9 +76,12 @@ function obstacle(graph: Graph, likelihood: Likelihood, subset: Subset, choice: 
   }
 }
 
-const shapeText = (shape: readonly number[]): string => (shape.length === 0 ? 'unknown shape' : formatShape(shape.map(extent => (extent === -1 ? 'N' : extent))))
+const shapeText = (
+  shape: readonly number[],
+): string => (shape.length === 0 ? 'unknown shape' : formatShape(shape.map(extent => (extent === -1 ? 'N' : extent))))
 
-function networkText(path: string, format: string, summary: NetworkSummary, { likelihoods, memory, unavailable }: Costs): string {
+function networkText(path: string, format: string, summary: NetworkSummary,
+  { likelihoods, memory, unavailable }: Costs): string {
   const { inputs, outputs, layers, parameters, parameterCount, precision, digest } = summary
   return pairs([
     ['File', `${path} (${format})`],
@@ -79,8 +90,15 @@ function networkText(path: string, format: string, summary: NetworkSummary, { li
     ['Parameters', `${formatCount(parameterCount)} (${precision})`],
     ['Likelihoods', likelihoods.length === 0 ? 'none' : likelihoods.join(', ')],
     ['Digest', digest.slice(0, 16)],
-  ]) + layerTable(layers) + tensorTable(parameters.map(({ name, shape, size }) => [name, formatShape(shape), formatCount(size)]), 'parameters') +
-    (memory.length === 0 ? '' : `\nMemory of a posterior\n${table([['subset', 'structure', 'memory'], ...memory.map(row => [row.subset, row.structure, formatBytes(row.bytes)])])}\n`) +
+  ]) + layerTable(layers) +
+    tensorTable(parameters.map(({ name, shape, size }) => [name, formatShape(shape), formatCount(size)]),
+      'parameters') +
+    (memory.length === 0
+      ? ''
+      : `\nMemory of a posterior\n${
+        table([['subset', 'structure', 'memory'],
+          ...memory.map(row => [row.subset, row.structure, formatBytes(row.bytes)])])
+      }\n`) +
     notAvailable(unavailable)
 }
 
@@ -95,12 +113,16 @@ function notAvailable(unavailable: Costs['unavailable']): string {
 
 /** A file from which no network can be built: what is in it all the same. */
 function descriptionText(path: string, { format, tensors, layers }: FileDescription): string {
-  return pairs([['File', `${path} (${format})`]]) + layerTable(layers) + tensorTable(tensors.map(({ name, shape, dtype }) => [name, formatShape(shape), dtype]), 'type')
+  return pairs([['File', `${path} (${format})`]]) + layerTable(layers) +
+    tensorTable(tensors.map(({ name, shape, dtype }) => [name, formatShape(shape), dtype]), 'type')
 }
 
 function layerTable(layers: FileDescription['layers']): string {
   if (layers.length === 0) return ''
-  return `\nLayers\n${table([['layer', 'type', 'parameters'], ...layers.map(({ name, type, parameters }) => [name, type, formatCount(parameters)])])}\n`
+  return `\nLayers\n${
+    table([['layer', 'type', 'parameters'],
+      ...layers.map(({ name, type, parameters }) => [name, type, formatCount(parameters)])])
+  }\n`
 }
 
 function tensorTable(rows: readonly (readonly string[])[], last: string): string {

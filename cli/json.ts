@@ -17,5 +17,9 @@ function isTensor(value: unknown): value is Tensor {
 
 /** One line of JSON, ended; numbers that JSON cannot hold become null. */
 export function toJson(value: unknown): string {
-  return JSON.stringify(value, (_, item: unknown) => (isTensor(item) ? nested(item) : ArrayBuffer.isView(item) && !(item instanceof DataView) ? Array.from(item as unknown as ArrayLike<number>) : item)) + '\n'
+  return JSON.stringify(value, (_, item: unknown) => (isTensor(item)
+    ? nested(item)
+    : ArrayBuffer.isView(item) && !(item instanceof DataView)
+    ? Array.from(item as unknown as ArrayLike<number>)
+    : item)) + '\n'
 }

@@ -13,5 +13,7 @@ export function withLabels(posterior: Uint8Array, labels: readonly string[]): Ui
 export function labelsIn(posterior: Uint8Array): readonly string[] | undefined {
   const tree = readContainer(KIND, posterior)
   const labels: Tree | undefined = isRecord(tree) ? tree['labels'] : undefined
-  return Array.isArray(labels) && labels.every((label): label is string => typeof label === 'string') ? labels : undefined
+  return Array.isArray(labels) && labels.every((label): label is string => typeof label === 'string')
+    ? labels
+    : undefined
 }

@@ -1,23 +1,29 @@
 /** @file Network files: the options that say how to read one, shared by the commands that do. */
 import { basename, dirname } from 'node:path'
-import { describeFile, type FileDescription, formatOf, FORMATS, type NetworkHints, readNetwork } from '../adapters/network/index.js'
-import type { Graph } from '../core/graph/graph.js'
+import { describeFile, type FileDescription, formatOf, FORMATS, type NetworkHints,
+  readNetwork } from '../adapters/network/index.js'
 import { oneOf } from '../core/errors/suggest.js'
-import { type Arguments, type OptionTable, UsageError } from './arguments.js'
-import { readBytes, withFileName } from './files.js'
+import type { Graph } from '../core/graph/graph.js'
 import { readExternalData } from '../node/external-data.js'
 import { ZIP_FUNCTIONS } from '../node/zip-functions.js'
+import { type Arguments, type OptionTable, UsageError } from './arguments.js'
+import { readBytes, withFileName } from './files.js'
 
 /** How a network file is to be read. */
 export const MODEL_OPTIONS: OptionTable = {
-  architecture: { type: 'string', value: 'FILE', help: 'layers as JSON, for files that hold weights only (see docs/formats.md)' },
-  activation: { type: 'string', value: 'NAME', help: 'the function between the layers of a plain chain, for files that hold weights only' },
-  'input-size': { type: 'string', value: 'SHAPE', help: 'shape of one example, such as 1x28x28, where the file does not tell' },
-  dimensions: { type: 'string', value: 'LENGTHS', help: 'of axes that an ONNX file leaves open, such as time=8,side=11' },
+  architecture: { type: 'string', value: 'FILE',
+    help: 'layers as JSON, for files that hold weights only (see docs/formats.md)' },
+  activation: { type: 'string', value: 'NAME',
+    help: 'the function between the layers of a plain chain, for files that hold weights only' },
+  'input-size': { type: 'string', value: 'SHAPE',
+    help: 'shape of one example, such as 1x28x28, where the file does not tell' },
+  dimensions: { type: 'string', value: 'LENGTHS',
+    help: 'of axes that an ONNX file leaves open, such as time=8,side=11' },
   format: { type: 'string', value: 'NAME', help: `${FORMATS.join(' | ')}; told from the content by default` },
   model: { type: 'string', value: 'PATH', help: 'which network, when the file holds several' },
   'external-data': { type: 'boolean', help: 'read the files beside an ONNX file that hold its weights' },
-  files: { type: 'string', value: 'FILES', help: 'further files of the model, separated by commas: shards, external data' },
+  files: { type: 'string', value: 'FILES',
+    help: 'further files of the model, separated by commas: shards, external data' },
 }
 
 /** Which part of a network is meant. */
@@ -49,8 +55,11 @@ export async function describeNetworkFile(path: string, args: Arguments): Promis
 }
 
 async function hintsOf(path: string, bytes: Uint8Array, args: Arguments): Promise<NetworkHints> {
-  const [architecture, activation, inputSize, dimensions, format, model, files] = ['architecture', 'activation', 'input-size', 'dimensions', 'format', 'model', 'files'].map(args.text)
-  const external = args.flag('external-data') && formatOf(bytes) === 'onnx' ? [...readExternalData(dirname(path), bytes)] : []
+  const [architecture, activation, inputSize, dimensions, format, model, files] = ['architecture', 'activation',
+    'input-size', 'dimensions', 'format', 'model', 'files'].map(args.text)
+  const external = args.flag('external-data') && formatOf(bytes) === 'onnx'
+    ? [...readExternalData(dirname(path), bytes)]
+    : []
   const beside = new Map([...external, ...(files === undefined ? [] : await readFiles(files.split(',')))])
   return {
     ...ZIP_FUNCTIONS,
@@ -69,7 +78,9 @@ async function readArchitecture(path: string): Promise<NonNullable<NetworkHints[
   try {
     return JSON.parse(text) as NonNullable<NetworkHints['architecture']>
   } catch (error) {
-    throw new UsageError(`--architecture: ${path} is not JSON: ${error instanceof Error ? error.message : String(error)}.`)
+    throw new UsageError(
+      `--architecture: ${path} is not JSON: ${error instanceof Error ? error.message : String(error)}.`,
+    )
   }
 }
 

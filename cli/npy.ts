@@ -5,7 +5,11 @@ import { type DType, sizeOf, type Tensor } from '../core/tensor/tensor.js'
 const MAGIC = '\u0093NUMPY'
 
 /** Bytes and reader of each element type, by NumPy's type string without its byte order. */
-const ELEMENTS: Readonly<Record<string, { readonly bytes: number, readonly dtype: DType, readonly read: (view: DataView, at: number, little: boolean) => number }>> = {
+const ELEMENTS: Readonly<
+  Record<string,
+    { readonly bytes: number, readonly dtype: DType,
+      readonly read: (view: DataView, at: number, little: boolean) => number }>
+> = {
   f8: { bytes: 8, dtype: 'float64', read: (v, at, le) => v.getFloat64(at, le) },
   f4: { bytes: 4, dtype: 'float32', read: (v, at, le) => v.getFloat32(at, le) },
   i8: { bytes: 8, dtype: 'int64', read: (v, at, le) => Number(v.getBigInt64(at, le)) },
@@ -29,25 +33,44 @@ export function isNpy(bytes: Uint8Array): boolean {
  * @throws UntrustedInputError when the header is malformed, the type is not numeric, or the sizes disagree
  */
 export function readNpy(bytes: Uint8Array): Tensor {
-  const fail = (message: string, offset: number): UntrustedInputError => new UntrustedInputError(`NumPy file: ${message}`, { format: 'npy', offset })
+  const fail = (message: string, offset: number): UntrustedInputError =>
+    new UntrustedInputError(`NumPy file: ${message}`, { format: 'npy', offset })
   if (!isNpy(bytes)) throw fail('it does not begin with the magic \\x93NUMPY.', 0)
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
   const long = bytes[6] >= 2
   if (bytes.length < 12) throw fail('it ends within its header.', bytes.length)
   const start = long ? 12 : 10
   const length = long ? view.getUint32(8, true) : view.getUint16(8, true)
-  if (start + length > bytes.length) throw fail(`its header claims ${length} bytes, and ${bytes.length - start} are there.`, 8)
+  if (start + length > bytes.length) {
+    throw fail(`its header claims ${length} bytes, and ${bytes.length - start} are there.`, 8)
+  }
   const header = new TextDecoder().decode(bytes.subarray(start, start + length))
   const type = /'descr':\s*'([<>|=])([a-z]\d+)'/.exec(header)
   const order = /'fortran_order':\s*(True|False)/.exec(header)
   const dims = /'shape':\s*\(([\d, ]*)\)/.exec(header)
-  if (type === null || order === null || dims === null) throw fail('its header has no plain descr, fortran_order and shape (object and structured arrays are not read).', start)
+  if (type === null || order === null || dims === null) {
+    throw fail('its header has no plain descr, fortran_order and shape (object and structured arrays are not read).',
+      start)
+  }
   const element = ELEMENTS[type[2]]
-  if (element === undefined) throw fail(`element type ${type[2]} is not read; save the array as float64 or int64.`, start)
+  if (element === undefined) {
+    throw fail(`element type ${type[2]} is not read; save the array as float64 or int64.`, start)
+  }
   const shape = dims[1].split(',').map(part => part.trim()).filter(part => part !== '').map(Number)
   const size = sizeOf(shape)
-  if (size * element.bytes !== bytes.length - start - length) throw fail(`shape (${shape.join(', ')}) of ${type[2]} needs ${size * element.bytes} bytes, and ${bytes.length - start - length} are there.`, start + length)
-  const data = element.dtype === 'float32' ? new Float32Array(size) : element.dtype === 'bool' ? new Uint8Array(size) : new Float64Array(size)
+  if (size * element.bytes !== bytes.length - start - length) {
+    throw fail(
+      `shape (${shape.join(', ')}) of ${type[2]} needs ${size * element.bytes} bytes, and ${
+        bytes.length - start - length
+      } are there.`,
+      start + length,
+    )
+  }
+  const data = element.dtype === 'float32'
+    ? new Float32Array(size)
+    : element.dtype === 'bool'
+    ? new Uint8Array(size)
+    : new Float64Array(size)
   const little = type[1] !== '>'
   for (let i = 0; i < size; i++) data[i] = element.read(view, start + length + i * element.bytes, little)
   const value: Tensor = { dtype: element.dtype, shape, data }

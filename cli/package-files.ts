@@ -13,5 +13,7 @@ export async function packageFile(path: string): Promise<Uint8Array> {
 /** The version in package.json. */
 export async function packageVersion(): Promise<string> {
   const manifest: unknown = JSON.parse(new TextDecoder().decode(await packageFile('package.json')))
-  return typeof manifest === 'object' && manifest !== null && 'version' in manifest ? String(manifest.version) : 'unknown'
+  return typeof manifest === 'object' && manifest !== null && 'version' in manifest
+    ? String(manifest.version)
+    : 'unknown'
 }

@@ -24,6 +24,6 @@ export function bar(share: number, width: number): string {
 export function beside(blocks: readonly (readonly string[])[], gap = 3): string[] {
   const widths = blocks.map(block => Math.max(...block.map(line => line.length)))
   const height = Math.max(...blocks.map(block => block.length))
-  return Array.from({ length: height }, (_, row) =>
-    blocks.map((block, i) => (block[row] ?? '').padEnd(widths[i])).join(' '.repeat(gap)).trimEnd())
+  return Array.from({ length: height },
+    (_, row) => blocks.map((block, i) => (block[row] ?? '').padEnd(widths[i])).join(' '.repeat(gap)).trimEnd())
 }

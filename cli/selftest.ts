@@ -7,5 +7,7 @@ export const selftest: Command = {
   summary: 'whether this installation works',
   positionals: [],
   options: {},
-  run: async (_args, terminal) => { terminal.write(`${await selfTest()}\n`) },
+  run: async (_args, terminal) => {
+    terminal.write(`${await selfTest()}\n`)
+  },
 }

@@ -5,5 +5,6 @@ import { packageVersion } from './package-files.js'
 /** Serves until the client ends. */
 export async function serve(argv: readonly string[]): Promise<void> {
   const version = await packageVersion()
-  await serveCommand(argv, { version, hash: `npm-${version}`, workerFile: new URL('../protocol/worker.js', import.meta.url) })
+  await serveCommand(argv, { version, hash: `npm-${version}`,
+    workerFile: new URL('../protocol/worker.js', import.meta.url) })
 }

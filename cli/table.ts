@@ -3,10 +3,16 @@
 /** Lines of a table: the first row is the header; numbers (right) and text (left) are told apart by the columns' content. */
 export function table(rows: readonly (readonly string[])[], indent = '  '): string {
   const widths = rows[0].map((_, column) => Math.max(...rows.map(row => (row[column] ?? '').length)))
-  const right = rows[0].map((_, column) => rows.slice(1).every(row => /^[-+]?[\d.,]*( %| s| ms)?$/.test(row[column] ?? '')))
+  const right = rows[0].map((_, column) =>
+    rows.slice(1).every(row => /^[-+]?[\d.,]*( %| s| ms)?$/.test(row[column] ?? ''))
+  )
   const line = (row: readonly string[]): string =>
-    (indent + widths.map((width, i) => (right[i] ? (row[i] ?? '').padStart(width) : (row[i] ?? '').padEnd(width))).join('  ')).trimEnd()
-  return [line(rows[0]), indent + widths.map(width => '-'.repeat(width)).join('  '), ...rows.slice(1).map(line)].join('\n')
+    (indent +
+      widths.map((width, i) => (right[i] ? (row[i] ?? '').padStart(width) : (row[i] ?? '').padEnd(width))).join('  '))
+      .trimEnd()
+  return [line(rows[0]), indent + widths.map(width => '-'.repeat(width)).join('  '), ...rows.slice(1).map(line)].join(
+    '\n',
+  )
 }
 
 /** A number with a sensible count of digits: 4 significant ones, without an exponent where it can be avoided. */
@@ -38,7 +44,10 @@ export function wrap(text: string, width: number): string[] {
   const lines: string[] = []
   let line = ''
   for (const word of text.split(' ')) {
-    if (line !== '' && line.length + 1 + word.length > width) { lines.push(line); line = word } else line = line === '' ? word : `${line} ${word}`
+    if (line !== '' && line.length + 1 + word.length > width) {
+      lines.push(line)
+      line = word
+    } else line = line === '' ? word : `${line} ${word}`
   }
   return [...lines, line]
 }

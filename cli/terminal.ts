@@ -22,20 +22,30 @@ const REDRAW_MS = 100
 /** The process's own terminal. */
 export function processTerminal(): Terminal {
   // A reader that has seen enough (`| head`) is no fault.
-  process.stdout.on('error', (error: Error & { code?: string }) => { if (error.code === 'EPIPE') process.exit(0); throw error })
+  process.stdout.on('error', (error: Error & { code?: string }) => {
+    if (error.code === 'EPIPE') process.exit(0)
+    throw error
+  })
   return {
-    write: text => { process.stdout.write(text) },
-    remark: text => { process.stderr.write(text) },
+    write: text => {
+      process.stdout.write(text)
+    },
+    remark: text => {
+      process.stderr.write(text)
+    },
     watched: process.stdout.isTTY === true,
     showsProgress: process.stderr.isTTY === true,
     columns: process.stdout.isTTY === true ? process.stdout.columns : DEFAULT_COLUMNS,
   }
 }
 
-const STAGES: Readonly<Record<string, string>> = { fit: 'Summing up the curvature', tune: 'Tuning the prior', predict: 'Predicting' }
+const STAGES: Readonly<Record<string, string>> = { fit: 'Summing up the curvature', tune: 'Tuning the prior',
+  predict: 'Predicting' }
 
 /** A line on stderr that says how far the work is; `clear` removes it. */
-export function progressLine(terminal: Terminal): { readonly onProgress: (progress: Progress) => void, readonly clear: () => void } {
+export function progressLine(
+  terminal: Terminal,
+): { readonly onProgress: (progress: Progress) => void, readonly clear: () => void } {
   if (!terminal.showsProgress) return { onProgress: () => undefined, clear: () => undefined }
   let width = 0
   let drawn = -Infinity
@@ -47,8 +57,17 @@ export function progressLine(terminal: Terminal): { readonly onProgress: (progre
     onProgress: ({ stage, done, total }) => {
       if (performance.now() - drawn < REDRAW_MS) return
       drawn = performance.now()
-      draw(`${STAGES[stage] ?? stage}: ${total === undefined || total === 0 ? done : `${done} of ${total}`}`.slice(0, terminal.columns - 1))
+      draw(
+        `${STAGES[stage] ?? stage}: ${total === undefined || total === 0 ? done : `${done} of ${total}`}`.slice(0,
+          terminal.columns - 1),
+      )
     },
-    clear: () => { if (width > 0) { draw(''); terminal.remark('\r'); width = 0 } },
+    clear: () => {
+      if (width > 0) {
+        draw('')
+        terminal.remark('\r')
+        width = 0
+      }
+    },
   }
 }

@@ -9,10 +9,12 @@ import { allocate, type DType, sizeOf, type Tensor } from '../core/tensor/tensor
 /** Nested arrays of numbers: rows of numbers, images as arrays of rows, ... */
 export type NestedNumbers = readonly (number | NestedNumbers)[]
 
-type PlainTyped = Float64Array | Float32Array | Int32Array | Int16Array | Int8Array | Uint32Array | Uint16Array | Uint8Array | Uint8ClampedArray | BigInt64Array | BigUint64Array
+type PlainTyped = Float64Array | Float32Array | Int32Array | Int16Array | Int8Array | Uint32Array | Uint16Array
+  | Uint8Array | Uint8ClampedArray | BigInt64Array | BigUint64Array
 
 /** What is accepted where examples or labels are due. A typed array alone is a vector; `{ data, shape }` gives it a shape. */
-export type ArrayInput = NdArray | NestedNumbers | PlainTyped | { readonly data: PlainTyped, readonly shape: readonly number[] } | Tensor
+export type ArrayInput = NdArray | NestedNumbers | PlainTyped | { readonly data: PlainTyped,
+  readonly shape: readonly number[] } | Tensor
 
 /**
  * An array from outside as a tensor.
@@ -23,20 +25,30 @@ export function toTensor(value: unknown, name: string): Tensor {
   if (isNdArray(value)) return fromNdArray(value, name)
   if (Array.isArray(value)) return fromNested(value, name)
   if (isTyped(value)) return fromTyped(value, [value.length], name)
-  if (typeof value === 'object' && value !== null && 'data' in value && 'shape' in value) return fromParts(value.data, value.shape, name)
-  throw new DataError('BAD_ARRAY', `${name} must be an ndarray, a typed array, { data, shape } or nested arrays of numbers; got ${describe(value)}.`, { array: name })
+  if (typeof value === 'object' && value !== null && 'data' in value && 'shape' in value) {
+    return fromParts(value.data, value.shape, name)
+  }
+  throw new DataError('BAD_ARRAY',
+    `${name} must be an ndarray, a typed array, { data, shape } or nested arrays of numbers; got ${describe(value)}.`, {
+    array: name,
+  })
 }
 
 function describe(value: unknown): string {
   if (value === null) return 'null'
   if (typeof value === 'string') return `the text '${value.slice(0, 40)}'`
-  return typeof value === 'object' ? `an object with ${Object.keys(value).slice(0, 5).join(', ') || 'no fields'}` : typeof value
+  return typeof value === 'object'
+    ? `an object with ${Object.keys(value).slice(0, 5).join(', ') || 'no fields'}`
+    : typeof value
 }
 
-function isTyped(value: unknown): value is PlainTyped { return ArrayBuffer.isView(value) && !(value instanceof DataView) }
+function isTyped(value: unknown): value is PlainTyped {
+  return ArrayBuffer.isView(value) && !(value instanceof DataView)
+}
 
 function isNdArray(value: unknown): value is NdArray {
-  return typeof value === 'object' && value !== null && 'stride' in value && 'offset' in value && 'get' in value && 'data' in value
+  return typeof value === 'object' && value !== null && 'stride' in value && 'offset' in value && 'get' in value &&
+    'data' in value
 }
 
 function dtypeOf(data: PlainTyped): DType {
@@ -45,7 +57,13 @@ function dtypeOf(data: PlainTyped): DType {
 }
 
 function fromTyped(data: PlainTyped, shape: readonly number[], name: string): Tensor {
-  if (data.length !== sizeOf(shape)) throw new DataError('BAD_ARRAY', `${name} has shape ${shape.join(' x ')} and ${data.length} elements.`, { array: name, shape, length: data.length })
+  if (data.length !== sizeOf(shape)) {
+    throw new DataError('BAD_ARRAY', `${name} has shape ${shape.join(' x ')} and ${data.length} elements.`, {
+      array: name,
+      shape,
+      length: data.length,
+    })
+  }
   const dtype = dtypeOf(data)
   if (data instanceof Float32Array || data instanceof Float64Array) return { dtype, shape, data }
   return { dtype, shape, data: Float64Array.from(data as Iterable<number | bigint>, Number) }
@@ -53,7 +71,9 @@ function fromTyped(data: PlainTyped, shape: readonly number[], name: string): Te
 
 function fromParts(data: unknown, shape: unknown, name: string): Tensor {
   if (!isTyped(data) || !Array.isArray(shape) || !shape.every(extent => Number.isSafeInteger(extent) && extent >= 0)) {
-    throw new DataError('BAD_ARRAY', `${name} given as { data, shape } needs a typed array and a list of lengths.`, { array: name })
+    throw new DataError('BAD_ARRAY', `${name} given as { data, shape } needs a typed array and a list of lengths.`, {
+      array: name,
+    })
   }
   return fromTyped(data, shape as number[], name)
 }
@@ -61,10 +81,16 @@ function fromParts(data: unknown, shape: unknown, name: string): Tensor {
 function fromNdArray(value: NdArray, name: string): Tensor {
   const { shape, stride, offset } = value
   const source: unknown = value.data
-  if (!isTyped(source) && !Array.isArray(source)) throw new DataError('BAD_ARRAY', `${name} is an ndarray over ${describe(source)}; use a typed array.`, { array: name })
+  if (!isTyped(source) && !Array.isArray(source)) {
+    throw new DataError('BAD_ARRAY', `${name} is an ndarray over ${describe(source)}; use a typed array.`, {
+      array: name,
+    })
+  }
   const size = sizeOf(shape)
   const contiguous = shape.every((extent, axis) => extent === 1 || stride[axis] === sizeOf(shape.slice(axis + 1)))
-  if (contiguous && isTyped(source)) return fromTyped(source.subarray(offset, offset + size) as PlainTyped, [...shape], name)
+  if (contiguous && isTyped(source)) {
+    return fromTyped(source.subarray(offset, offset + size) as PlainTyped, [...shape], name)
+  }
   const dtype = isTyped(source) ? dtypeOf(source) : 'float64'
   const data = allocate(dtype, size)
   const index = shape.map(() => 0)
@@ -85,14 +111,23 @@ function fromNested(value: readonly unknown[], name: string): Tensor {
   let integers = true
   const fill = (item: unknown, depth: number): void => {
     if (depth < shape.length) {
-      if (!(Array.isArray(item) || isTyped(item)) || item.length !== shape[depth]) throw new DataError('BAD_ARRAY', `${name} is ragged: expected ${shape[depth]} elements at depth ${depth}, in every row.`, { array: name, depth })
+      if (!(Array.isArray(item) || isTyped(item)) || item.length !== shape[depth]) {
+        throw new DataError('BAD_ARRAY',
+          `${name} is ragged: expected ${shape[depth]} elements at depth ${depth}, in every row.`, { array: name,
+          depth })
+      }
       for (const inner of item as Iterable<unknown>) fill(inner, depth + 1)
       return
     }
     if (typeof item === 'boolean' || typeof item === 'string') {
-      throw new DataError('BAD_LABELS', `${name} holds ${typeof item === 'string' ? `text ('${item.slice(0, 40)}')` : 'booleans'}; code classes as integers 0, 1, 2, ... (their place in the sorted list of distinct labels).`, { array: name })
+      throw new DataError('BAD_LABELS',
+        `${name} holds ${
+          typeof item === 'string' ? `text ('${item.slice(0, 40)}')` : 'booleans'
+        }; code classes as integers 0, 1, 2, ... (their place in the sorted list of distinct labels).`, { array: name })
     }
-    if (typeof item !== 'number' && typeof item !== 'bigint') throw new DataError('BAD_ARRAY', `${name} must hold numbers only; found ${describe(item)}.`, { array: name })
+    if (typeof item !== 'number' && typeof item !== 'bigint') {
+      throw new DataError('BAD_ARRAY', `${name} must hold numbers only; found ${describe(item)}.`, { array: name })
+    }
     const number = Number(item)
     integers = integers && Number.isInteger(number)
     data[at++] = number

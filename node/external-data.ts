@@ -24,7 +24,8 @@ const MOST_BYTES = 2 ** 33
  * @example
  * const network = readOnnx(bytes, { externalData: readExternalData('models', bytes) })
  */
-export function readExternalData(directory: string, model: Uint8Array, { root, maxBytes = MOST_BYTES }: ExternalDataOptions = {}): ExternalData {
+export function readExternalData(directory: string, model: Uint8Array,
+  { root, maxBytes = MOST_BYTES }: ExternalDataOptions = {}): ExternalData {
   const locations = externalLocations(model)
   const files = new Map<string, Uint8Array>()
   if (locations.length === 0) return files
@@ -40,7 +41,8 @@ export function readExternalData(directory: string, model: Uint8Array, { root, m
 }
 
 function refuse(location: string, problem: string, cause?: unknown): UntrustedInputError {
-  const error = new UntrustedInputError(`The file '${location.slice(0, 200)}' with weights of the network ${problem}.`, { format: 'ONNX', path: location })
+  const error = new UntrustedInputError(`The file '${location.slice(0, 200)}' with weights of the network ${problem}.`,
+    { format: 'ONNX', path: location })
   if (cause !== undefined) error.cause = cause
   return error
 }
@@ -52,7 +54,9 @@ function readFile(location: string, home: string, root: string | undefined, left
   try {
     const info = fstatSync(fd)
     if (!info.isFile()) throw refuse(location, 'is no regular file')
-    if (info.nlink > 1) throw refuse(location, 'has a second name (hard link) and may belong to something else; copy it')
+    if (info.nlink > 1) {
+      throw refuse(location, 'has a second name (hard link) and may belong to something else; copy it')
+    }
     const now = lstatSync(resolved(location, home, root))
     if (now.ino !== info.ino || now.dev !== info.dev) throw refuse(location, 'was exchanged while it was opened')
     if (info.size > left) throw refuse(location, `has ${info.size} bytes; ${left} are allowed`)
@@ -80,9 +84,14 @@ function resolved(location: string, home: string, root: string | undefined): str
     throw refuse(location, `is not in the directory of the model, ${home}`, cause)
   }
   if (real === plain) return real
-  if (root === undefined) throw refuse(location, 'is reached through a symbolic link; name the directory that the link leads to as the root, if that is meant')
+  if (root === undefined) {
+    throw refuse(location,
+      'is reached through a symbolic link; name the directory that the link leads to as the root, if that is meant')
+  }
   const below = relative(root, real)
-  if (below === '' || below === '..' || below.startsWith(`..${sep}`) || isAbsolute(below)) throw refuse(location, `is a link that leaves ${root}`)
+  if (below === '' || below === '..' || below.startsWith(`..${sep}`) || isAbsolute(below)) {
+    throw refuse(location, `is a link that leaves ${root}`)
+  }
   return real
 }
 

@@ -1,19 +1,21 @@
 /** @file The package's functions for Node: the core's, with arrays of every usual kind and the host's engines. */
+import { DataError } from '../core/errors/errors.js'
 import type { Graph } from '../core/graph/graph.js'
 import { type Laplace, laplace as coreLaplace } from '../core/laplace/laplace.js'
 import { loadPosterior as coreLoad } from '../core/laplace/load-posterior.js'
 import { type Metrics, metrics as coreMetrics } from '../core/metrics/index.js'
 import type { Likelihood } from '../core/options/words.js'
 import type { PartialFit } from '../core/sums/partial-fit.js'
-import { DataError } from '../core/errors/errors.js'
+import type { Batch } from '../core/tensor/batch.js'
 import { type ArrayInput, toTensor } from './arrays.js'
-import { nodeRuntime } from './runtime.js'
 import type { ArrayBatch, LaplaceOptions, WorkOptions } from './options.js'
 import { coreWork, Posterior, toBatch } from './posterior.js'
-import type { Batch } from '../core/tensor/batch.js'
+import { nodeRuntime } from './runtime.js'
 
 /** Batches as they may be given: `{ x, y }` or `[x, y]`, at once or one after another. */
-export type Batches = AsyncIterable<ArrayBatch | readonly [ArrayInput, ArrayInput]> | Iterable<ArrayBatch | readonly [ArrayInput, ArrayInput]>
+export type Batches = AsyncIterable<ArrayBatch | readonly [ArrayInput, ArrayInput]> | Iterable<
+  ArrayBatch | readonly [ArrayInput, ArrayInput]
+>
 
 /** A Laplace approximation of a network, to be fitted. */
 export interface LaplaceFit {
@@ -41,7 +43,8 @@ export interface LaplaceFit {
  */
 export function laplace(network: Graph, options: LaplaceOptions): LaplaceFit {
   const { validation, ...rest } = options
-  const core: Laplace = coreLaplace(network, { ...rest, ...(validation === undefined ? {} : { validation: toBatch(validation) }) }, nodeRuntime)
+  const core: Laplace = coreLaplace(network, { ...rest,
+    ...(validation === undefined ? {} : { validation: toBatch(validation) }) }, nodeRuntime)
   return {
     notes: core.notes,
     fit: async (x: ArrayInput | Batches, y?: ArrayInput, work: WorkOptions = {}) => {
@@ -49,17 +52,28 @@ export function laplace(network: Graph, options: LaplaceOptions): LaplaceFit {
       return new Posterior(await core.fit(batchesOf(x), undefined, coreWork(work)))
     },
     fitPartial: (x, y, work = {}) => core.fitPartial(toTensor(x, 'x'), toTensor(y, 'y'), coreWork(work)),
-    fitMerged: async (partial, data, work = {}) => new Posterior(await core.fitMerged(partial, data === undefined ? undefined : toBatch(data), coreWork(work))),
+    fitMerged: async (partial, data, work = {}) =>
+      new Posterior(await core.fitMerged(partial, data === undefined ? undefined : toBatch(data), coreWork(work))),
   }
 }
 
 async function* batchesOf(batches: unknown): AsyncGenerator<Batch> {
-  if (typeof batches !== 'object' || batches === null || 'data' in batches || ArrayBuffer.isView(batches) || !(Symbol.iterator in batches || Symbol.asyncIterator in batches)) {
-    throw new DataError('BAD_ARRAY', 'y is missing: fit takes x and y, or an iterable of batches { x, y }.', { array: 'y' })
+  if (typeof batches !== 'object' || batches === null || 'data' in batches || ArrayBuffer.isView(batches) ||
+    !(Symbol.iterator in batches || Symbol.asyncIterator in batches)) {
+    throw new DataError('BAD_ARRAY', 'y is missing: fit takes x and y, or an iterable of batches { x, y }.', {
+      array: 'y',
+    })
   }
   for await (const batch of batches as Batches) {
-    const [x, y]: readonly unknown[] = Array.isArray(batch) ? batch as readonly unknown[] : typeof batch === 'object' && batch !== null && 'x' in batch ? [batch.x, batch.y] : []
-    if (x === undefined || y === undefined || typeof x === 'number') throw new DataError('BAD_ARRAY', 'Every batch must be { x, y } or [x, y]. If these are rows of one array, give y too.', { array: 'batch' })
+    const [x, y]: readonly unknown[] = Array.isArray(batch)
+      ? batch as readonly unknown[]
+      : typeof batch === 'object' && batch !== null && 'x' in batch
+      ? [batch.x, batch.y]
+      : []
+    if (x === undefined || y === undefined || typeof x === 'number') {
+      throw new DataError('BAD_ARRAY',
+        'Every batch must be { x, y } or [x, y]. If these are rows of one array, give y too.', { array: 'batch' })
+    }
     yield { x: toTensor(x, 'x'), y: toTensor(y, 'y') }
   }
 }
@@ -73,7 +87,9 @@ export function loadPosterior(bytes: Uint8Array, options: { readonly network?: G
 }
 
 /** Scores predictions on held-out labels: nll, ece, brier, accuracy; regression: nll, rmse, crps, coverage, sharpness. */
-export function metrics(likelihood: Likelihood, y: ArrayInput, prediction: { readonly mean?: ArrayInput, readonly variance?: ArrayInput, readonly probabilities?: ArrayInput }, sigmaNoise = 1): Metrics {
+export function metrics(likelihood: Likelihood, y: ArrayInput,
+  prediction: { readonly mean?: ArrayInput, readonly variance?: ArrayInput, readonly probabilities?: ArrayInput },
+  sigmaNoise = 1): Metrics {
   const { mean, variance, probabilities } = prediction
   return coreMetrics(likelihood, toTensor(y, 'y'), {
     ...(mean === undefined ? {} : { mean: toTensor(mean, 'mean') }),

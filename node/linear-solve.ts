@@ -5,4 +5,6 @@ import { createRequire } from 'node:module'
 export type LinearSolve = (out: unknown, matrix: unknown, right: unknown) => boolean
 
 /** @throws Error when the package is not there or code generation is forbidden */
-export function loadLinearSolve(): LinearSolve { return createRequire(import.meta.url)('ndarray-linear-solve') as LinearSolve }
+export function loadLinearSolve(): LinearSolve {
+  return createRequire(import.meta.url)('ndarray-linear-solve') as LinearSolve
+}

@@ -13,10 +13,14 @@ export async function loadOnnxRuntime(): Promise<unknown> {
   }
 }
 
-function requireFrom(folder: string): unknown { return createRequire(import.meta.url)(resolve(folder)) as unknown }
+function requireFrom(folder: string): unknown {
+  return createRequire(import.meta.url)(resolve(folder)) as unknown
+}
 
 /** npm's global folder beside this node: PREFIX/lib/node_modules, on Windows PREFIX/node_modules. */
 function globalPackage(): string {
   const bin = dirname(process.execPath)
-  return process.platform === 'win32' ? join(bin, 'node_modules', 'onnxruntime-node') : join(bin, '..', 'lib', 'node_modules', 'onnxruntime-node')
+  return process.platform === 'win32'
+    ? join(bin, 'node_modules', 'onnxruntime-node')
+    : join(bin, '..', 'lib', 'node_modules', 'onnxruntime-node')
 }

@@ -1,10 +1,13 @@
 /** @file The options as Node programs give them: combinations that cannot work do not type-check. */
-import type { LaplaceOptions as CoreOptions } from '../core/options/laplace-options.js'
 import type { Progress } from '../core/budget/progress.js'
+import type { LaplaceOptions as CoreOptions } from '../core/options/laplace-options.js'
 import type { ArrayInput } from './arrays.js'
 
 /** Examples and their labels, as arrays of any kind that the package accepts. */
-export interface ArrayBatch { readonly x: ArrayInput, readonly y: ArrayInput }
+export interface ArrayBatch {
+  readonly x: ArrayInput
+  readonly y: ArrayInput
+}
 
 /** Long work can be followed and cancelled. */
 export interface WorkOptions {
@@ -19,16 +22,20 @@ type LikelihoodChoice =
 
 /** One prior precision for each parameter is not for Kronecker factors. */
 type StructureChoice =
-  | { readonly structure?: 'kron' | 'full' | 'diag' | undefined, readonly priorStructure?: 'scalar' | 'layerwise' | undefined }
+  | { readonly structure?: 'kron' | 'full' | 'diag' | undefined,
+    readonly priorStructure?: 'scalar' | 'layerwise' | undefined }
   | { readonly structure: 'full' | 'diag', readonly priorStructure: 'diagonal' }
 
 /** `linearized` is for the last layer; `grid` needs held-out examples. */
 type TuneChoice =
-  | { readonly tune?: 'marglik' | 'none' | undefined, readonly subset?: 'last_layer' | 'all' | undefined, readonly validation?: ArrayBatch | undefined }
-  | { readonly tune: 'linearized', readonly subset?: 'last_layer' | undefined, readonly validation?: ArrayBatch | undefined }
+  | { readonly tune?: 'marglik' | 'none' | undefined, readonly subset?: 'last_layer' | 'all' | undefined,
+    readonly validation?: ArrayBatch | undefined }
+  | { readonly tune: 'linearized', readonly subset?: 'last_layer' | undefined,
+    readonly validation?: ArrayBatch | undefined }
   | { readonly tune: 'grid', readonly subset?: 'last_layer' | 'all' | undefined, readonly validation: ArrayBatch }
 
-type Remaining = Omit<CoreOptions, 'likelihood' | 'sigmaNoise' | 'structure' | 'priorStructure' | 'tune' | 'subset' | 'validation'>
+type Remaining = Omit<CoreOptions,
+  'likelihood' | 'sigmaNoise' | 'structure' | 'priorStructure' | 'tune' | 'subset' | 'validation'>
 
 /** The options of `laplace`; only the likelihood must be given. Words and defaults: docs of the core's `LaplaceOptions`. */
 export type LaplaceOptions = Remaining & LikelihoodChoice & StructureChoice & TuneChoice

@@ -1,102 +1,197 @@
 /** @file The fitted posterior at the public border: arrays in, ndarrays out. */
 import type { NdArray } from 'ndarray'
-import type { CurvatureMatrix } from '../core/posterior/curvature-matrix.js'
-import type { LaplacePosterior } from '../core/laplace/laplace-posterior.js'
-import type { Likelihood, Predictive, Structure, Subset, TuneMethod } from '../core/options/words.js'
-import type { Prediction as TensorPrediction } from '../core/laplace/prediction.js'
 import type { WorkOptions as CoreWork } from '../core/budget/progress.js'
+import type { LaplacePosterior } from '../core/laplace/laplace-posterior.js'
+import type { PredictOptions, PriorChanges, TuneOptions } from '../core/laplace/posterior-options.js'
+import type { PosteriorSummary } from '../core/laplace/posterior-summary.js'
+import type { Prediction as TensorPrediction } from '../core/laplace/prediction.js'
+import type { Likelihood, Predictive, Structure, Subset, TuneMethod } from '../core/options/words.js'
+import type { CurvatureMatrix } from '../core/posterior/curvature-matrix.js'
 import type { Tensor } from '../core/tensor/tensor.js'
 import { type ArrayInput, toNdArray, toTensor } from './arrays.js'
 import type { ArrayBatch, WorkOptions } from './options.js'
-import type { PosteriorSummary } from '../core/laplace/posterior-summary.js'
-import type { PredictOptions, PriorChanges, TuneOptions } from '../core/laplace/posterior-options.js'
 
 export type Array64 = NdArray<Float32Array | Float64Array | Uint8Array>
 
 /** A prediction for N rows, as ndarrays; see the core's `Prediction` for shapes and units. */
-export type Prediction = { readonly [K in keyof TensorPrediction]: TensorPrediction[K] extends Tensor | undefined ? Array64 : TensorPrediction[K] }
+export type Prediction = {
+  readonly [K in keyof TensorPrediction]: TensorPrediction[K] extends Tensor | undefined ? Array64
+    : TensorPrediction[K]
+}
 
 /** Draws with a seed. */
-export interface SampleOptions { readonly seed?: number | undefined, readonly predictive?: Predictive | undefined }
+export interface SampleOptions {
+  readonly seed?: number | undefined
+  readonly predictive?: Predictive | undefined
+}
 
 /** A fitted posterior. It never changes: new hyper-parameters make a new one. */
 export class Posterior {
   /** The same posterior with tensors instead of ndarrays. */
   readonly core: LaplacePosterior
 
-  constructor(core: LaplacePosterior) { this.core = core }
+  constructor(core: LaplacePosterior) {
+    this.core = core
+  }
 
-  get likelihood(): Likelihood { return this.core.likelihood }
-  get subset(): Subset { return this.core.subset }
-  get structure(): Structure { return this.core.structure }
-  get outputs(): number { return this.core.outputs }
-  get parameterCount(): number { return this.core.parameterCount }
-  get examples(): number { return this.core.examples }
-  get tuned(): TuneMethod { return this.core.tuned }
-  get effectiveParameters(): number | undefined { return this.core.effectiveParameters }
-  get notes(): readonly string[] { return this.core.notes }
-  get seed(): number { return this.core.seed }
-  get digest(): string { return this.core.digest }
-  get loss(): number { return this.core.loss }
-  get mean(): Float64Array { return this.core.mean }
-  get priorPrecision(): number | Float64Array { return this.core.priorPrecision }
-  get priorPrecisionDiag(): Float64Array { return this.core.priorPrecisionDiag }
-  get priorMean(): number | Float64Array { return this.core.priorMean }
-  get sigmaNoise(): number { return this.core.sigmaNoise }
-  get temperature(): number { return this.core.temperature }
-  get H(): CurvatureMatrix { return this.core.H }
-  get posteriorPrecision(): CurvatureMatrix { return this.core.posteriorPrecision }
-  get logLikelihood(): number { return this.core.logLikelihood }
-  get scatter(): number { return this.core.scatter }
-  get logDetPosteriorPrecision(): number { return this.core.logDetPosteriorPrecision }
-  get logDetPriorPrecision(): number { return this.core.logDetPriorPrecision }
-  get logDetRatio(): number { return this.core.logDetRatio }
+  get likelihood(): Likelihood {
+    return this.core.likelihood
+  }
+  get subset(): Subset {
+    return this.core.subset
+  }
+  get structure(): Structure {
+    return this.core.structure
+  }
+  get outputs(): number {
+    return this.core.outputs
+  }
+  get parameterCount(): number {
+    return this.core.parameterCount
+  }
+  get examples(): number {
+    return this.core.examples
+  }
+  get tuned(): TuneMethod {
+    return this.core.tuned
+  }
+  get effectiveParameters(): number | undefined {
+    return this.core.effectiveParameters
+  }
+  get notes(): readonly string[] {
+    return this.core.notes
+  }
+  get seed(): number {
+    return this.core.seed
+  }
+  get digest(): string {
+    return this.core.digest
+  }
+  get loss(): number {
+    return this.core.loss
+  }
+  get mean(): Float64Array {
+    return this.core.mean
+  }
+  get priorPrecision(): number | Float64Array {
+    return this.core.priorPrecision
+  }
+  get priorPrecisionDiag(): Float64Array {
+    return this.core.priorPrecisionDiag
+  }
+  get priorMean(): number | Float64Array {
+    return this.core.priorMean
+  }
+  get sigmaNoise(): number {
+    return this.core.sigmaNoise
+  }
+  get temperature(): number {
+    return this.core.temperature
+  }
+  get H(): CurvatureMatrix {
+    return this.core.H
+  }
+  get posteriorPrecision(): CurvatureMatrix {
+    return this.core.posteriorPrecision
+  }
+  get logLikelihood(): number {
+    return this.core.logLikelihood
+  }
+  get scatter(): number {
+    return this.core.scatter
+  }
+  get logDetPosteriorPrecision(): number {
+    return this.core.logDetPosteriorPrecision
+  }
+  get logDetPriorPrecision(): number {
+    return this.core.logDetPriorPrecision
+  }
+  get logDetRatio(): number {
+    return this.core.logDetRatio
+  }
 
-  logMarginalLikelihood(changes: Pick<PriorChanges, 'priorPrecision' | 'sigmaNoise'> = {}): number { return this.core.logMarginalLikelihood(changes) }
-  posteriorVariance(): Float64Array { return this.core.posteriorVariance() }
-  posteriorCovariance(): Array64 { return toNdArray(this.core.posteriorCovariance()) }
-  summary(): PosteriorSummary { return this.core.summary() }
-  save(options: { readonly network?: boolean | undefined } = {}): Uint8Array { return this.core.save(options) }
-  withPrior(changes: PriorChanges): Posterior { return new Posterior(this.core.withPrior(changes)) }
+  logMarginalLikelihood(changes: Pick<PriorChanges, 'priorPrecision' | 'sigmaNoise'> = {}): number {
+    return this.core.logMarginalLikelihood(changes)
+  }
+  posteriorVariance(): Float64Array {
+    return this.core.posteriorVariance()
+  }
+  posteriorCovariance(): Array64 {
+    return toNdArray(this.core.posteriorCovariance())
+  }
+  summary(): PosteriorSummary {
+    return this.core.summary()
+  }
+  save(options: { readonly network?: boolean | undefined } = {}): Uint8Array {
+    return this.core.save(options)
+  }
+  withPrior(changes: PriorChanges): Posterior {
+    return new Posterior(this.core.withPrior(changes))
+  }
 
   /** Predictions for rows of inputs. @throws ShapeError, DataError, OptionError, CancelledError */
-  async predict(x: ArrayInput, { signal, onProgress, ...options }: PredictOptions & WorkOptions = {}): Promise<Prediction> {
+  async predict(x: ArrayInput,
+    { signal, onProgress, ...options }: PredictOptions & WorkOptions = {}): Promise<Prediction> {
     return ndarraysOf(await this.core.predict(toTensor(x, 'x'), options, coreWork({ signal, onProgress })))
   }
 
   /** Outputs and their covariances: N x C x C, or (N C) x (N C) with `joint`. */
-  async functionalVariance(x: ArrayInput, { joint, ...work }: { readonly joint?: boolean | undefined } & WorkOptions = {}): Promise<{ mean: Array64, covariance: Array64 }> {
+  async functionalVariance(x: ArrayInput,
+    { joint, ...work }: { readonly joint?: boolean | undefined } & WorkOptions = {}
+  ): Promise<{ mean: Array64, covariance: Array64 }> {
     const { mean, covariance } = await this.core.functionalVariance(toTensor(x, 'x'), { joint }, coreWork(work))
     return { mean: toNdArray(mean), covariance: toNdArray(covariance) }
   }
 
   /** The plain network: logits or means, N x C. */
-  async forward(x: ArrayInput, work: WorkOptions = {}): Promise<Array64> { return toNdArray(await this.core.forward(toTensor(x, 'x'), coreWork(work))) }
+  async forward(x: ArrayInput, work: WorkOptions = {}): Promise<Array64> {
+    return toNdArray(await this.core.forward(toTensor(x, 'x'), coreWork(work)))
+  }
 
   /** Draws of the weights, count x P. */
-  sample(count: number, { seed = this.seed }: { readonly seed?: number | undefined } = {}): Array64 { return toNdArray(this.core.sample(count, { seed })) }
+  sample(count: number, { seed = this.seed }: { readonly seed?: number | undefined } = {}): Array64 {
+    return toNdArray(this.core.sample(count, { seed }))
+  }
 
   /** Draws of the raw outputs, count x N x C. */
-  async functionalSamples(x: ArrayInput, count: number, { signal, onProgress, ...options }: SampleOptions & WorkOptions = {}): Promise<Array64> {
-    return toNdArray(await this.core.functionalSamples(toTensor(x, 'x'), count, options, coreWork({ signal, onProgress })))
+  async functionalSamples(x: ArrayInput, count: number,
+    { signal, onProgress, ...options }: SampleOptions & WorkOptions = {}): Promise<Array64> {
+    return toNdArray(
+      await this.core.functionalSamples(toTensor(x, 'x'), count, options, coreWork({ signal, onProgress })),
+    )
   }
 
   /** Draws of predictions: probabilities, or means for regression; count x N x C. */
-  async predictiveSamples(x: ArrayInput, count: number, { signal, onProgress, ...options }: SampleOptions & WorkOptions = {}): Promise<Array64> {
-    return toNdArray(await this.core.predictiveSamples(toTensor(x, 'x'), count, options, coreWork({ signal, onProgress })))
+  async predictiveSamples(x: ArrayInput, count: number,
+    { signal, onProgress, ...options }: SampleOptions & WorkOptions = {}): Promise<Array64> {
+    return toNdArray(
+      await this.core.predictiveSamples(toTensor(x, 'x'), count, options, coreWork({ signal, onProgress })),
+    )
   }
 
   /** Log density at theta: P, or S x P. */
-  logProb(theta: ArrayInput): Array64 { return toNdArray(this.core.logProb(toTensor(theta, 'theta'))) }
+  logProb(theta: ArrayInput): Array64 {
+    return toNdArray(this.core.logProb(toTensor(theta, 'theta')))
+  }
 
   /** The posterior with the prior (and noise) tuned; `linearized` needs the training data, `grid` held-out examples. */
-  async tune({ data, validation, signal, onProgress, ...options }: TuneOptions & WorkOptions & { readonly data?: ArrayBatch | undefined, readonly validation?: ArrayBatch | undefined } = {}): Promise<Posterior> {
-    const batches = { ...(data === undefined ? {} : { data: toBatch(data) }), ...(validation === undefined ? {} : { validation: toBatch(validation) }) }
+  async tune(
+    { data, validation, signal, onProgress, ...options }: TuneOptions & WorkOptions & {
+      readonly data?: ArrayBatch | undefined
+      readonly validation?: ArrayBatch | undefined
+    } = {},
+  ): Promise<Posterior> {
+    const batches = { ...(data === undefined ? {} : { data: toBatch(data) }),
+      ...(validation === undefined ? {} : { validation: toBatch(validation) }) }
     return new Posterior(await this.core.tune(options, batches, coreWork({ signal, onProgress })))
   }
 
-  toString(): string { return describe(this.core) }
-  [Symbol.for('nodejs.util.inspect.custom')](): string { return describe(this.core) }
+  toString(): string {
+    return describe(this.core)
+  }
+  [Symbol.for('nodejs.util.inspect.custom')](): string {
+    return describe(this.core)
+  }
 }
 
 /** The core's form of the options of long work. */
@@ -105,7 +200,9 @@ export function coreWork({ signal, onProgress }: WorkOptions): CoreWork {
 }
 
 /** A batch as tensors. */
-export function toBatch({ x, y }: ArrayBatch): { x: Tensor, y: Tensor } { return { x: toTensor(x, 'x'), y: toTensor(y, 'y') } }
+export function toBatch({ x, y }: ArrayBatch): { x: Tensor, y: Tensor } {
+  return { x: toTensor(x, 'x'), y: toTensor(y, 'y') }
+}
 
 /** What is costly to work out stays so until it is read. */
 function ndarraysOf(prediction: TensorPrediction): Prediction {
@@ -123,11 +220,18 @@ function ndarraysOf(prediction: TensorPrediction): Prediction {
 }
 
 function describe(posterior: LaplacePosterior): string {
-  const { likelihood, subset, structure, parameterCount, examples, priorPrecision, sigmaNoise, tuned, notes } = posterior
-  const precision = typeof priorPrecision === 'number' ? priorPrecision.toPrecision(4) : `${priorPrecision.length} values from ${Math.min(...priorPrecision).toPrecision(3)} to ${Math.max(...priorPrecision).toPrecision(3)}`
+  const { likelihood, subset, structure, parameterCount, examples, priorPrecision, sigmaNoise, tuned, notes } =
+    posterior
+  const precision = typeof priorPrecision === 'number'
+    ? priorPrecision.toPrecision(4)
+    : `${priorPrecision.length} values from ${Math.min(...priorPrecision).toPrecision(3)} to ${
+      Math.max(...priorPrecision).toPrecision(3)
+    }`
   return [
     `Laplace posterior (${likelihood}, ${subset}, ${structure}) over ${parameterCount} parameters, fitted to ${examples} examples`,
-    `  prior precision ${precision}${tuned === 'none' ? '' : `, tuned by ${tuned}`}${likelihood === 'regression' ? `; noise ${sigmaNoise.toPrecision(4)}` : ''}`,
+    `  prior precision ${precision}${tuned === 'none' ? '' : `, tuned by ${tuned}`}${
+      likelihood === 'regression' ? `; noise ${sigmaNoise.toPrecision(4)}` : ''
+    }`,
     `  log marginal likelihood ${posterior.logMarginalLikelihood().toPrecision(6)}`,
     ...notes.map(note => `  note: ${note}`),
   ].join('\n')

@@ -1,10 +1,10 @@
 /** @file What Node brings to the core: worker threads, and a package for small linear systems that is loaded only when the evidence of few hyper-parameters is maximised. */
+import ndarray from 'ndarray'
+import type { SmallSolver } from '../core/kernels/small-solver.js'
 import type { Runtime } from '../core/parallel/runtime.js'
 import { chooseEngine } from './choose-engine.js'
-import { startWorkerThreads } from './worker-threads.js'
 import { type LinearSolve, loadLinearSolve } from './linear-solve.js'
-import type { SmallSolver } from '../core/kernels/small-solver.js'
-import ndarray from 'ndarray'
+import { startWorkerThreads } from './worker-threads.js'
 
 /** Beyond this many unknowns the unpivoted elimination of ndarray-linear-solve is not used. */
 const MOST_UNKNOWNS = 16

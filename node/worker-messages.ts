@@ -1,9 +1,9 @@
 /** @file What the calling thread and its worker threads say to each other. */
 import type { ErrorCode, ErrorData } from '../core/errors/errors.js'
-import type { PosteriorParts } from '../core/posterior/posterior-parts.js'
 import type { FitKind, FitSums, LabelledBatch, WorkerSetup } from '../core/parallel/worker.js'
-import type { Tensor } from '../core/tensor/tensor.js'
+import type { PosteriorParts } from '../core/posterior/posterior-parts.js'
 import type { VarianceKind } from '../core/posterior/variance-kind.js'
+import type { Tensor } from '../core/tensor/tensor.js'
 
 /** A call of a place's method. */
 export type WorkerCall =

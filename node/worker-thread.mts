@@ -2,10 +2,11 @@
 import { parentPort } from 'node:worker_threads'
 import { curvatureArrays } from '../core/curvature/accumulate.js'
 import { InternalError, LaplaceError } from '../core/errors/errors.js'
+import { type DisposableWorker, type FitSums, type Worker, workerFrom,
+  type WorkerSetup } from '../core/parallel/worker.js'
 import type { PosteriorParts } from '../core/posterior/posterior-parts.js'
-import { type FitSums, type DisposableWorker, type Worker, workerFrom, type WorkerSetup } from '../core/parallel/worker.js'
 import { chooseEngine } from './choose-engine.js'
-import type { FromWorker, WorkerCall, ToWorker } from './worker-messages.js'
+import type { FromWorker, ToWorker, WorkerCall } from './worker-messages.js'
 
 const setups = new Map<number, WorkerSetup>()
 const workers = new Map<number, DisposableWorker>()
@@ -24,9 +25,12 @@ function workerOf(number: number): Worker {
 
 function run(worker: Worker, call: WorkerCall): Promise<unknown> {
   switch (call.method) {
-    case 'add': return worker.add(call.kind, call.shard, call.batch)
-    case 'adopt': return worker.adopt(call.shard, call.sums)
-    case 'collect': return worker.collect(call.shard)
+    case 'add':
+      return worker.add(call.kind, call.shard, call.batch)
+    case 'adopt':
+      return worker.adopt(call.shard, call.sums)
+    case 'collect':
+      return worker.collect(call.shard)
     case 'gaussian':
       if (posterior?.number !== call.parts) throw new InternalError('The posterior was not sent.')
       return worker.gaussian(posterior.parts, call.x, call.kind)
@@ -38,7 +42,9 @@ async function answer(message: Extract<ToWorker, { type: 'call' }>): Promise<Fro
     return { call: message.id, ok: await run(workerOf(message.workerId), message.call) }
   } catch (error) {
     const own = error instanceof LaplaceError
-    return { call: message.id, error: { code: own ? error.code : undefined, message: error instanceof Error ? error.message : String(error), data: own ? error.data : {} } }
+    return { call: message.id,
+      error: { code: own ? error.code : undefined, message: error instanceof Error ? error.message : String(error),
+        data: own ? error.data : {} } }
   }
 }
 
@@ -57,9 +63,18 @@ function close(number: number): void {
 const port = parentPort
 port?.on('message', (message: ToWorker) => {
   switch (message.type) {
-    case 'open': setups.set(message.workerId, message.setup); return
-    case 'close': close(message.workerId); return
-    case 'parts': posterior = message; return
-    case 'call': void answer(message).then(result => { port.postMessage(result, given(message.call, result)) })
+    case 'open':
+      setups.set(message.workerId, message.setup)
+      return
+    case 'close':
+      close(message.workerId)
+      return
+    case 'parts':
+      posterior = message
+      return
+    case 'call':
+      void answer(message).then(result => {
+        port.postMessage(result, given(message.call, result))
+      })
   }
 })

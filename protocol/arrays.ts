@@ -26,14 +26,23 @@ function bad(name: string, message: string, data: Readonly<Record<string, unknow
  */
 export function tensorFromWire(value: unknown, name: string, fileData?: FileData): Tensor {
   if (Array.isArray(value)) return fromList(value, name)
-  if (!isMap(value)) throw bad(name, 'must be an array: {dtype, shape, order, data}.', { actual: value === null ? 'nil' : typeof value })
+  if (!isMap(value)) {
+    throw bad(name, 'must be an array: {dtype, shape, order, data}.', { actual: value === null ? 'nil' : typeof value })
+  }
   const dtype = oneOf(`dtype of ${name}`, own(value, 'dtype'), WIRE_DTYPES)
-  const order = own(value, 'order') === undefined ? 'C' : oneOf(`order of ${name}`, own(value, 'order'), ['C', 'F'] as const)
+  const order = own(value, 'order') === undefined
+    ? 'C'
+    : oneOf(`order of ${name}`, own(value, 'order'), ['C', 'F'] as const)
   const shape = shapeFrom(own(value, 'shape'), name)
   const bytes = bytesFrom(own(value, 'data'), name, fileData)
   const expected = checkedSize(shape, name) * ITEM_BYTES[dtype]
   if (bytes.length !== expected) {
-    throw bad(name, `of shape [${shape.join(', ')}] and dtype ${dtype} needs ${expected} bytes; its data has ${bytes.length}.`, { expected, actual: bytes.length, shape })
+    throw bad(name,
+      `of shape [${shape.join(', ')}] and dtype ${dtype} needs ${expected} bytes; its data has ${bytes.length}.`, {
+      expected,
+      actual: bytes.length,
+      shape,
+    })
   }
   const tensor = fromBytes(dtype, shape, bytes, name)
   return order === 'F' ? fromColumnMajor(tensor) : tensor
@@ -43,14 +52,20 @@ function fromList(value: readonly unknown[], name: string): Tensor {
   const data = new Float64Array(value.length)
   for (let i = 0; i < data.length; i++) {
     const item = value[i]
-    if (typeof item !== 'number') throw bad(name, `given as a list must hold numbers only; item ${i} is ${item === null ? 'nil' : typeof item}. Matrices travel as {dtype, shape, order, data}.`)
+    if (typeof item !== 'number') {
+      throw bad(name,
+        `given as a list must hold numbers only; item ${i} is ${
+          item === null ? 'nil' : typeof item
+        }. Matrices travel as {dtype, shape, order, data}.`)
+    }
     data[i] = item
   }
   return { dtype: data.every(Number.isInteger) ? 'int64' : 'float64', shape: [data.length], data }
 }
 
 function shapeFrom(value: unknown, name: string): number[] {
-  if (!Array.isArray(value) || value.length > MAX_RANK || !value.every(extent => Number.isSafeInteger(extent) && extent >= 0)) {
+  if (!Array.isArray(value) || value.length > MAX_RANK ||
+    !value.every(extent => Number.isSafeInteger(extent) && extent >= 0)) {
     throw bad(name, `needs a shape: a list of at most ${MAX_RANK} lengths, none negative.`)
   }
   return value as number[]
@@ -65,7 +80,8 @@ function checkedSize(shape: readonly number[], name: string): number {
 function bytesFrom(value: unknown, name: string, fileData: FileData | undefined): Uint8Array {
   if (value instanceof Uint8Array) return value
   if (isMap(value) && fileData !== undefined) return fileData(value, name)
-  throw bad(name, isMap(value) ? 'refers to a file, and the server was not started with --read-dir.' : 'has no data: bin is needed.')
+  throw bad(name,
+    isMap(value) ? 'refers to a file, and the server was not started with --read-dir.' : 'has no data: bin is needed.')
 }
 
 /** Data at any offset of the frame: a view where the alignment allows it, else a copy. */
@@ -77,14 +93,19 @@ function fromBytes(dtype: WireDType, shape: readonly number[], bytes: Uint8Array
   const { buffer, byteOffset, byteLength } = aligned(bytes, ITEM_BYTES[dtype])
   const length = byteLength / ITEM_BYTES[dtype]
   switch (dtype) {
-    case 'f64': return { dtype: 'float64', shape, data: new Float64Array(buffer, byteOffset, length) }
-    case 'f32': return { dtype: 'float32', shape, data: new Float32Array(buffer, byteOffset, length) }
-    case 'i32': return { dtype: 'int64', shape, data: Float64Array.from(new Int32Array(buffer, byteOffset, length)) }
-    case 'u8': return { dtype: 'int64', shape, data: Float64Array.from(bytes) }
+    case 'f64':
+      return { dtype: 'float64', shape, data: new Float64Array(buffer, byteOffset, length) }
+    case 'f32':
+      return { dtype: 'float32', shape, data: new Float32Array(buffer, byteOffset, length) }
+    case 'i32':
+      return { dtype: 'int64', shape, data: Float64Array.from(new Int32Array(buffer, byteOffset, length)) }
+    case 'u8':
+      return { dtype: 'int64', shape, data: Float64Array.from(bytes) }
     case 'bool':
       if (!bytes.every(byte => byte <= 1)) throw bad(name, 'of dtype bool must hold bytes 0 and 1.')
       return { dtype: 'bool', shape, data: bytes }
-    case 'i64': return { dtype: 'int64', shape, data: fromLong(new BigInt64Array(buffer, byteOffset, length), name) }
+    case 'i64':
+      return { dtype: 'int64', shape, data: fromLong(new BigInt64Array(buffer, byteOffset, length), name) }
   }
 }
 
@@ -92,7 +113,9 @@ function fromLong(values: BigInt64Array, name: string): Float64Array {
   const data = new Float64Array(values.length)
   for (let i = 0; i < data.length; i++) {
     const value = Number(values[i])
-    if (!Number.isSafeInteger(value)) throw bad(name, `holds the integer ${values[i]} at ${i}, beyond 2^53 - 1.`, { index: i })
+    if (!Number.isSafeInteger(value)) {
+      throw bad(name, `holds the integer ${values[i]} at ${i}, beyond 2^53 - 1.`, { index: i })
+    }
     data[i] = value
   }
   return data

@@ -1,7 +1,9 @@
 /** @file Decoded maps, apart from the decoder: the compute threads, which are sent what has been decoded, need not load that. */
 
 /** A decoded map: keys are checked by `own`, never by plain access, because it has Object.prototype. */
-export interface DecodedMap { readonly [key: string]: unknown }
+export interface DecodedMap {
+  readonly [key: string]: unknown
+}
 
 /** Whether a decoded value is a map. */
 export function isMap(value: unknown): value is DecodedMap {

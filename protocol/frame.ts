@@ -45,7 +45,10 @@ export function createFrameReader(maxFrame: number): FrameReader {
     if (body === undefined && filled + part.length >= Math.min(length, CLAIM_PROOF)) {
       body = new Uint8Array(length)
       let offset = 0
-      for (const earlier of chunks) { body.set(earlier, offset); offset += earlier.length }
+      for (const earlier of chunks) {
+        body.set(earlier, offset)
+        offset += earlier.length
+      }
       chunks = []
     }
     if (body === undefined) chunks.push(part.slice())
@@ -73,7 +76,10 @@ export function createFrameReader(maxFrame: number): FrameReader {
     end() {
       if (headerFilled === 0) return
       const [got, due] = headerFilled < HEADER_BYTES ? [headerFilled, HEADER_BYTES] : [filled, length]
-      throw new ProtocolError('PROTOCOL', `The stream ended inside a frame: ${got} of ${due} bytes of its ${headerFilled < HEADER_BYTES ? 'length' : 'body'} had come.`, { expected: due, actual: got })
+      throw new ProtocolError('PROTOCOL',
+        `The stream ended inside a frame: ${got} of ${due} bytes of its ${
+          headerFilled < HEADER_BYTES ? 'length' : 'body'
+        } had come.`, { expected: due, actual: got })
     },
     held: () => headerFilled + filled,
     target: () => body?.subarray(filled),
@@ -82,9 +88,13 @@ export function createFrameReader(maxFrame: number): FrameReader {
 
 function checkedLength(header: Uint8Array, maxFrame: number): number {
   const length = new DataView(header.buffer).getUint32(0, true)
-  if (length === 0) throw new ProtocolError('PROTOCOL', 'A frame has length 0; every frame holds one message.', { actual: 0 })
+  if (length === 0) {
+    throw new ProtocolError('PROTOCOL', 'A frame has length 0; every frame holds one message.', { actual: 0 })
+  }
   if (length > maxFrame) {
-    throw new ProtocolError('PROTOCOL', `A frame claims ${length} bytes, and at most ${maxFrame} are allowed (--max-frame). Send the data in batches (fitBegin, fitBatch, fitEnd).`, { actual: length, limit: maxFrame })
+    throw new ProtocolError('PROTOCOL',
+      `A frame claims ${length} bytes, and at most ${maxFrame} are allowed (--max-frame). Send the data in batches (fitBegin, fitBatch, fitEnd).`,
+      { actual: length, limit: maxFrame })
   }
   return length
 }

@@ -5,7 +5,12 @@ import { type DecodedMap, own } from './decoded-map.js'
 export type HandleKind = 'model' | 'fit' | 'posterior'
 
 /** A living handle and the compute thread that holds its state. */
-export interface Handle { readonly name: string, readonly kind: HandleKind, readonly worker: number, readonly created: number }
+export interface Handle {
+  readonly name: string
+  readonly kind: HandleKind
+  readonly worker: number
+  readonly created: number
+}
 
 /** The parameters that hold handles, each of the kind of its name. */
 const HANDLE_PARAMETERS: readonly HandleKind[] = ['model', 'fit', 'posterior']
@@ -37,13 +42,17 @@ export function createHandleTable(limit: number, now: () => number): HandleTable
   return {
     reserve(kind) {
       if (living.size + reserved.size >= limit) {
-        throw new ResourceError('OUT_OF_MEMORY', `There are ${limit} models, fits and posteriors already; free some (a client frees them when their objects are closed).`, { limit, actual: living.size })
+        throw new ResourceError('OUT_OF_MEMORY',
+          `There are ${limit} models, fits and posteriors already; free some (a client frees them when their objects are closed).`,
+          { limit, actual: living.size })
       }
       const name = `${kind}:${++counter}`
       reserved.add(name)
       return name
     },
-    release(name) { reserved.delete(name) },
+    release(name) {
+      reserved.delete(name)
+    },
     add(name, worker) {
       reserved.delete(name)
       living.set(name, { name, kind: kindOf(name), worker, created: now() })
@@ -53,7 +62,12 @@ export function createHandleTable(limit: number, now: () => number): HandleTable
       if (handle === undefined) return undefined
       living.delete(name)
       ended.set(name, reason)
-      if (ended.size > REMEMBERED) for (const oldest of ended.keys()) { ended.delete(oldest); break }
+      if (ended.size > REMEMBERED) {
+        for (const oldest of ended.keys()) {
+          ended.delete(oldest)
+          break
+        }
+      }
       return handle
     },
     inParams(params) {
@@ -71,14 +85,28 @@ function kindOf(name: string): HandleKind {
   return HANDLE_PARAMETERS.find(kind => name.startsWith(`${kind}:`)) ?? 'model'
 }
 
-function livingHandle(name: unknown, kind: HandleKind, living: ReadonlyMap<string, Handle>, ended: ReadonlyMap<string, string>): Handle {
-  if (typeof name !== 'string') throw new ProtocolError('UNKNOWN_HANDLE', `The parameter '${kind}' must be the handle of a ${kind}, such as '${kind}:1'; found ${typeof name}.`, { parameter: kind })
+function livingHandle(name: unknown, kind: HandleKind, living: ReadonlyMap<string, Handle>,
+  ended: ReadonlyMap<string, string>): Handle {
+  if (typeof name !== 'string') {
+    throw new ProtocolError('UNKNOWN_HANDLE',
+      `The parameter '${kind}' must be the handle of a ${kind}, such as '${kind}:1'; found ${typeof name}.`, {
+      parameter: kind,
+    })
+  }
   const shown = name.slice(0, 100)
   const handle = living.get(name)
   if (handle === undefined) {
     const reason = ended.get(name)
-    throw new ProtocolError('UNKNOWN_HANDLE', reason === undefined ? `There is no ${kind} '${shown}' on this connection.` : `The ${kind} '${shown}' is gone: ${reason}.`, { handle: shown, parameter: kind })
+    throw new ProtocolError('UNKNOWN_HANDLE', reason === undefined
+      ? `There is no ${kind} '${shown}' on this connection.`
+      : `The ${kind} '${shown}' is gone: ${reason}.`, { handle: shown, parameter: kind })
   }
-  if (handle.kind !== kind) throw new ProtocolError('UNKNOWN_HANDLE', `'${shown}' is a ${handle.kind}, and a ${kind} is needed here.`, { handle: shown, parameter: kind, kind: handle.kind })
+  if (handle.kind !== kind) {
+    throw new ProtocolError('UNKNOWN_HANDLE', `'${shown}' is a ${handle.kind}, and a ${kind} is needed here.`, {
+      handle: shown,
+      parameter: kind,
+      kind: handle.kind,
+    })
+  }
   return handle
 }

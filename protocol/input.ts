@@ -26,7 +26,10 @@ export function stdinInput(): Input {
   let take: (chunk: Uint8Array) => void = () => undefined
   let place: () => Uint8Array | undefined = () => undefined
   const shared = new Uint8Array(READ_BYTES)
-  const callback = (length: number, buffer: Uint8Array): boolean => { take(buffer.subarray(0, length)); return true }
+  const callback = (length: number, buffer: Uint8Array): boolean => {
+    take(buffer.subarray(0, length))
+    return true
+  }
   // Node's types lack `onread` for sockets that are made from a descriptor.
   const options = { fd: 0, readable: true, writable: false, onread: { buffer: () => place() ?? shared, callback } }
   const socket = new Socket(options)
@@ -37,8 +40,12 @@ export function stdinInput(): Input {
       whenOver(socket, onEnd)
       socket.resume()
     },
-    pause: () => { socket.pause() },
-    resume: () => { socket.resume() },
+    pause: () => {
+      socket.pause()
+    },
+    resume: () => {
+      socket.resume()
+    },
   }
 }
 
@@ -49,14 +56,23 @@ export function streamInput(stream: Readable): Input {
       stream.on('data', onChunk)
       whenOver(stream, onEnd)
     },
-    pause: () => { stream.pause() },
-    resume: () => { stream.resume() },
+    pause: () => {
+      stream.pause()
+    },
+    resume: () => {
+      stream.resume()
+    },
   }
 }
 
 function whenOver(stream: Readable, onEnd: () => void): void {
   let over = false
-  const once = (): void => { if (!over) { over = true; onEnd() } }
+  const once = (): void => {
+    if (!over) {
+      over = true
+      onEnd()
+    }
+  }
   stream.on('end', once)
   stream.on('close', once)
   stream.on('error', once)

@@ -5,7 +5,9 @@ import { createFrameReader, type FrameReader, HEADER_BYTES } from './frame.js'
 const NEWLINE = 0x0a
 
 /** A frame as one line. */
-export function encodeLine(frame: Uint8Array): string { return `${Buffer.from(frame.buffer, frame.byteOffset, frame.length).toString('base64')}\n` }
+export function encodeLine(frame: Uint8Array): string {
+  return `${Buffer.from(frame.buffer, frame.byteOffset, frame.length).toString('base64')}\n`
+}
 
 /** A reader of lines, each one frame with its length. */
 export function createLineReader(maxFrame: number): FrameReader {
@@ -31,7 +33,9 @@ export function createLineReader(maxFrame: number): FrameReader {
         const newline = chunk.indexOf(NEWLINE, at)
         const end = newline < 0 ? chunk.length : newline
         held += end - at
-        if (held > longest) throw new ProtocolError('PROTOCOL', `A line has more than ${longest} characters.`, { limit: longest })
+        if (held > longest) {
+          throw new ProtocolError('PROTOCOL', `A line has more than ${longest} characters.`, { limit: longest })
+        }
         parts.push(chunk.slice(at, end))
         if (newline >= 0) bodies.push(...decodeLine())
         at = end + 1

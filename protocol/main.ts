@@ -1,11 +1,12 @@
 /** @file The command line of the server: `polylaplace serve`, and the whole of the bundle that the clients carry. */
-import { parseArgs } from 'node:util'
 import { createServer } from 'node:net'
 import type { Writable } from 'node:stream'
+import { parseArgs } from 'node:util'
 import { LaplaceError, OptionError } from '../core/errors/errors.js'
 import { oneOf } from '../core/errors/suggest.js'
-import { CONNECT_MS, DEFAULT_MAX_FRAME, DEFAULT_MAX_HANDLES, DEFAULT_MAX_IN_FLIGHT, DEFAULT_WORKERS, DRAIN_MS } from './limits.js'
 import { type Input, stdinInput, streamInput } from './input.js'
+import { CONNECT_MS, DEFAULT_MAX_FRAME, DEFAULT_MAX_HANDLES, DEFAULT_MAX_IN_FLIGHT, DEFAULT_WORKERS,
+  DRAIN_MS } from './limits.js'
 import { openFifo, printToStderr, takeStdout } from './output.js'
 import { checkToken, serve, type ServerOptions } from './server.js'
 
@@ -32,7 +33,11 @@ const FLAGS = {
 } as const
 
 /** What the server is built from. */
-export interface Build { readonly version: string, readonly hash: string, readonly workerFile: URL }
+export interface Build {
+  readonly version: string
+  readonly hash: string
+  readonly workerFile: URL
+}
 
 /**
  * Runs `serve` with these arguments and ends the process.
@@ -47,9 +52,12 @@ export async function serveCommand(args: readonly string[], build: Build): Promi
   const { transport, output, ...rest } = settings
   const token = transport === 'tcp-loopback' ? checkToken(process.env['POLYLAPLACE_TOKEN']) : undefined
   delete process.env['POLYLAPLACE_TOKEN']
-  const options: ServerOptions = { ...rest, token, version: build.version, buildHash: build.hash, workerFile: build.workerFile }
+  const options: ServerOptions = { ...rest, token, version: build.version, buildHash: build.hash,
+    workerFile: build.workerFile }
   const [input, out] = await connect(transport, output)
-  process.on('SIGTERM', () => { leave(0) })
+  process.on('SIGTERM', () => {
+    leave(0)
+  })
   const code = await serve(input, out, options)
   leave(code)
 }
@@ -76,34 +84,52 @@ function settingsOrUsage(args: readonly string[]): Settings | undefined {
 
 class HelpWanted extends Error {}
 
-type Settings = Omit<ServerOptions, 'token' | 'version' | 'buildHash' | 'workerFile'> & { readonly transport: 'stdio' | 'tcp-loopback' | 'fifo', readonly output: string | undefined }
+type Settings = Omit<ServerOptions, 'token' | 'version' | 'buildHash' | 'workerFile'> & {
+  readonly transport: 'stdio' | 'tcp-loopback' | 'fifo'
+  readonly output: string | undefined
+}
 
 function readSettings(args: readonly string[]): Settings {
   const { values } = parseArgs({ args: [...args], options: FLAGS })
   if (values.help) throw new HelpWanted()
   const transport = oneOf('--transport', values.transport, ['stdio', 'tcp-loopback', 'fifo'] as const)
-  if (transport === 'fifo' && values.output === undefined) throw new OptionError('BAD_OPTION', 'The transport fifo needs --output PATH, the named pipe for the answers.')
+  if (transport === 'fifo' && values.output === undefined) {
+    throw new OptionError('BAD_OPTION', 'The transport fifo needs --output PATH, the named pipe for the answers.')
+  }
   return {
-    transport, output: values.output, framing: oneOf('--framing', values.framing, ['binary', 'base64-lines'] as const),
+    transport,
+    output: values.output,
+    framing: oneOf('--framing', values.framing, ['binary', 'base64-lines'] as const),
     limits: {
-      maxFrame: count('max-frame', values['max-frame'], 2 ** 32 - 1), maxInFlight: count('max-in-flight', values['max-in-flight']),
-      maxHandles: count('max-handles', values['max-handles']), workers: count('workers', values.workers, 64),
+      maxFrame: count('max-frame', values['max-frame'], 2 ** 32 - 1),
+      maxInFlight: count('max-in-flight', values['max-in-flight']),
+      maxHandles: count('max-handles', values['max-handles']),
+      workers: count('workers', values.workers, 64),
     },
-    heap: values.heap === undefined ? undefined : count('heap', values.heap), readDirectories: values['read-dir'], debug: values.debug,
+    heap: values.heap === undefined ? undefined : count('heap', values.heap),
+    readDirectories: values['read-dir'],
+    debug: values.debug,
   }
 }
 
 function count(flag: string, text: string, most = Number.MAX_SAFE_INTEGER): number {
   const value = Number(text)
   if (Number.isSafeInteger(value) && value >= 1 && value <= most) return value
-  throw new OptionError('BAD_OPTION', `--${flag} takes a whole number from 1 to ${most}; got '${text}'.`, { option: flag, value: text })
+  throw new OptionError('BAD_OPTION', `--${flag} takes a whole number from 1 to ${most}; got '${text}'.`, {
+    option: flag,
+    value: text,
+  })
 }
 
 async function connect(transport: Settings['transport'], output: string | undefined): Promise<[Input, Writable]> {
   switch (transport) {
-    case 'stdio': return [stdinInput(), takeStdout()]
-    case 'fifo': takeStdout(); return [stdinInput(), openFifo(output ?? '')]
-    case 'tcp-loopback': return loopback()
+    case 'stdio':
+      return [stdinInput(), takeStdout()]
+    case 'fifo':
+      takeStdout()
+      return [stdinInput(), openFifo(output ?? '')]
+    case 'tcp-loopback':
+      return loopback()
   }
 }
 
@@ -115,11 +141,16 @@ function loopback(): Promise<[Input, Writable]> {
       listener.close()
       resolve([streamInput(socket), socket])
     })
-    const patience = setTimeout(() => { reject(new Error(`No client connected within ${CONNECT_MS / 1000} s.`)) }, CONNECT_MS)
+    const patience = setTimeout(() => {
+      reject(new Error(`No client connected within ${CONNECT_MS / 1000} s.`))
+    }, CONNECT_MS)
     listener.on('error', reject)
     listener.listen(0, '127.0.0.1', 1, () => {
       const address = listener.address()
-      if (address === null || typeof address === 'string') { reject(new Error('No port.')); return }
+      if (address === null || typeof address === 'string') {
+        reject(new Error('No port.'))
+        return
+      }
       const out = takeStdout()
       out.write(`${address.port}\n`)
     })
@@ -128,5 +159,9 @@ function loopback(): Promise<[Input, Writable]> {
 
 /** Whether an error is the user's: shown as its message alone. */
 export function messageOf(error: unknown): string {
-  return error instanceof LaplaceError ? `${error.name}: ${error.message}` : error instanceof Error ? error.message : String(error)
+  return error instanceof LaplaceError
+    ? `${error.name}: ${error.message}`
+    : error instanceof Error
+    ? error.message
+    : String(error)
 }

@@ -15,12 +15,21 @@ export interface Request {
 }
 
 /** A note from the client. */
-export interface Note { readonly method: string, readonly params: DecodedMap }
+export interface Note {
+  readonly method: string
+  readonly params: DecodedMap
+}
 
 /** Where long work stands, as it crosses the wire. */
-export interface ProgressReport { readonly stage: string, readonly done: number, readonly total: number, readonly message: string }
+export interface ProgressReport {
+  readonly stage: string
+  readonly done: number
+  readonly total: number
+  readonly message: string
+}
 
-export type Incoming = { readonly kind: 'request', readonly request: Request } | { readonly kind: 'note', readonly note: Note }
+export type Incoming = { readonly kind: 'request', readonly request: Request } | { readonly kind: 'note',
+  readonly note: Note }
 
 /** Largest request id. */
 const MAX_ID = 2 ** 32 - 1
@@ -48,26 +57,41 @@ export function readMessage(message: DecodedMap): Incoming {
   const id = idOf(message)
   if (id === 0) throw wrong('id', `an integer from 1 to ${MAX_ID}`, own(message, 'id'))
   const deadline = own(message, 'deadline') ?? undefined
-  if (deadline !== undefined && !(typeof deadline === 'number' && deadline > 0 && deadline <= MAX_DEADLINE)) throw wrong('deadline', 'a number of milliseconds above 0', deadline)
+  if (deadline !== undefined && !(typeof deadline === 'number' && deadline > 0 && deadline <= MAX_DEADLINE)) {
+    throw wrong('deadline', 'a number of milliseconds above 0', deadline)
+  }
   return { kind: 'request', request: { id, method, params, deadline, progress: own(message, 'progress') === true } }
 }
 
 function wrong(field: string, expected: string, actual: unknown): ProtocolError {
-  const found = typeof actual === 'string' ? `'${actual.slice(0, 100)}'` : typeof actual === 'number' ? String(actual) : actual === undefined ? 'nothing' : typeof actual
-  return new ProtocolError('PROTOCOL', `A message's field '${field}' must be ${expected}; found ${found}.`, { field, expected, actual: found })
+  const found = typeof actual === 'string'
+    ? `'${actual.slice(0, 100)}'`
+    : typeof actual === 'number'
+    ? String(actual)
+    : actual === undefined
+    ? 'nothing'
+    : typeof actual
+  return new ProtocolError('PROTOCOL', `A message's field '${field}' must be ${expected}; found ${found}.`, { field,
+    expected, actual: found })
 }
 
 /** A successful answer. */
-export function result(id: number, ok: WireMap): WireMap { return { t: 'res', id, ok } }
+export function result(id: number, ok: WireMap): WireMap {
+  return { t: 'res', id, ok }
+}
 
 /** A failed answer. Errors that are not ours are faults of this library. */
-export function failure(id: number, error: unknown): WireMap { return { t: 'res', id, err: describeError(error) } }
+export function failure(id: number, error: unknown): WireMap {
+  return { t: 'res', id, err: describeError(error) }
+}
 
 /** The `err` of an answer. */
 export function describeError(error: unknown): WireMap {
   if (error instanceof LaplaceError) return errorMap(error.code, error.message, error.data)
   const message = error instanceof Error ? error.message : String(error)
-  if (error instanceof RangeError && /allocation|array length|memory/i.test(message)) return errorMap('OUT_OF_MEMORY', `There is not enough memory for this work (${message}).`, {})
+  if (error instanceof RangeError && /allocation|array length|memory/i.test(message)) {
+    return errorMap('OUT_OF_MEMORY', `There is not enough memory for this work (${message}).`, {})
+  }
   return errorMap('INTERNAL', `An unexpected fault: ${message}. Please report it.`, {})
 }
 
@@ -85,7 +109,11 @@ function plainValue(value: unknown, depth: number): WireValue {
   if (typeof value === 'boolean' || typeof value === 'number' || typeof value === 'string') return value
   if (depth > 4) return '...'
   if (Array.isArray(value)) return value.slice(0, 1000).map(item => plainValue(item, depth + 1))
-  if (isMap(value)) return Object.fromEntries(Object.entries(value).slice(0, 100).map(([key, item]) => [key, plainValue(item, depth + 1)]))
+  if (isMap(value)) {
+    return Object.fromEntries(
+      Object.entries(value).slice(0, 100).map(([key, item]) => [key, plainValue(item, depth + 1)]),
+    )
+  }
   return String(value).slice(0, 1000)
 }
 

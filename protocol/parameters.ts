@@ -3,12 +3,27 @@ import { ProtocolError } from '../core/errors/errors.js'
 import { type DecodedMap, isMap, own } from './decoded-map.js'
 
 function wrong(key: string, expected: string, value: unknown): ProtocolError {
-  const actual = value === undefined ? 'nothing' : value === null ? 'nil' : Array.isArray(value) ? 'a list' : value instanceof Uint8Array ? 'bin' : typeof value === 'object' ? 'a map' : typeof value === 'string' ? `'${value.slice(0, 100)}'` : String(value)
-  return new ProtocolError('PROTOCOL', `The parameter '${key}' must be ${expected}; found ${actual}.`, { parameter: key, expected, actual })
+  const actual = value === undefined
+    ? 'nothing'
+    : value === null
+    ? 'nil'
+    : Array.isArray(value)
+    ? 'a list'
+    : value instanceof Uint8Array
+    ? 'bin'
+    : typeof value === 'object'
+    ? 'a map'
+    : typeof value === 'string'
+    ? `'${value.slice(0, 100)}'`
+    : String(value)
+  return new ProtocolError('PROTOCOL', `The parameter '${key}' must be ${expected}; found ${actual}.`, { parameter: key,
+    expected, actual })
 }
 
 /** The value of a parameter, undefined when it is absent or nil. */
-export function optional(params: DecodedMap, key: string): unknown { return own(params, key) ?? undefined }
+export function optional(params: DecodedMap, key: string): unknown {
+  return own(params, key) ?? undefined
+}
 
 /** A parameter that is a map; empty when it is absent. */
 export function mapParameter(params: DecodedMap, key: string): DecodedMap {
@@ -55,12 +70,16 @@ export function textsParameter(params: DecodedMap, key: string): string[] {
 /** A whole number from `least` to 2^53 - 1. */
 export function countParameter(params: DecodedMap, key: string, least = 0): number {
   const value = own(params, key)
-  if (!Number.isSafeInteger(value) || Number(value) < least) throw wrong(key, `a whole number from ${least} to 2^53 - 1`, value)
+  if (!Number.isSafeInteger(value) || Number(value) < least) {
+    throw wrong(key, `a whole number from ${least} to 2^53 - 1`, value)
+  }
   return Number(value)
 }
 
 /** A seed: a whole number from 0 to 2^53 - 1, always given. */
-export function seedParameter(params: DecodedMap): number { return countParameter(params, 'seed') }
+export function seedParameter(params: DecodedMap): number {
+  return countParameter(params, 'seed')
+}
 
 export function optionalNumber(params: DecodedMap, key: string): number | undefined {
   const value = optional(params, key)

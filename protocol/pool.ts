@@ -32,12 +32,14 @@ export type Outcome =
 
 /** What the I/O thread sends. */
 export type ToWorker =
-  | { readonly type: 'run', readonly id: number, readonly method: string, readonly params: DecodedMap, readonly creates: string | undefined, readonly progress: boolean }
+  | { readonly type: 'run', readonly id: number, readonly method: string, readonly params: DecodedMap,
+    readonly creates: string | undefined, readonly progress: boolean }
   | { readonly type: 'free', readonly handles: readonly string[] }
 
 /** What a compute thread sends. */
 export type FromWorker =
-  | { readonly type: 'done', readonly id: number, readonly frame: Uint8Array, readonly failed: boolean, readonly dropped: readonly string[] }
+  | { readonly type: 'done', readonly id: number, readonly frame: Uint8Array, readonly failed: boolean,
+    readonly dropped: readonly string[] }
   | { readonly type: 'progress', readonly id: number, readonly report: ProgressReport }
 
 /** A thread that runs one job at a time. The session's tests give one that is no thread at all. */
@@ -52,7 +54,10 @@ export interface Thread {
 export type StartThread = (onMessage: (message: FromWorker) => void, onDeath: (reason: DeathReason) => void) => Thread
 
 /** Why a thread ended by itself. */
-export interface DeathReason { readonly outOfMemory: boolean, readonly message: string }
+export interface DeathReason {
+  readonly outOfMemory: boolean
+  readonly message: string
+}
 
 export interface Pool {
   /** Queues a job in the given thread, or in the one with the least to do. Returns the thread's number. */
@@ -73,19 +78,30 @@ export interface Pool {
   size(): number
 }
 
-interface Running { readonly job: Job, abandoned: boolean, grace: NodeJS.Timeout | undefined }
-interface Slot { thread: Thread | undefined, generation: number, readonly queue: (Job | { readonly free: string })[], running: Running | undefined }
+interface Running {
+  readonly job: Job
+  abandoned: boolean
+  grace: NodeJS.Timeout | undefined
+}
+interface Slot {
+  thread: Thread | undefined
+  generation: number
+  readonly queue: (Job | { readonly free: string })[]
+  running: Running | undefined
+}
 
 /** The jobs of a thread that have not been answered. */
 function unanswered({ running, queue }: Slot): Job[] {
-  return [...(running === undefined || running.abandoned ? [] : [running.job]), ...queue.filter((item): item is Job => !('free' in item))]
+  return [...(running === undefined || running.abandoned ? [] : [running.job]),
+    ...queue.filter((item): item is Job => !('free' in item))]
 }
 
 /**
  * A pool of at most `limit` threads; a further one starts only when all others have something to do.
  * @param onDeath is told which thread died, so that its handles can be ended
  */
-export function createPool(limit: number, start: StartThread, onDeath: (worker: number, reason: DeathReason) => void): Pool {
+export function createPool(limit: number, start: StartThread,
+  onDeath: (worker: number, reason: DeathReason) => void): Pool {
   const slots: Slot[] = []
   const timers = new Map<number, NodeJS.Timeout>()
   let closed = false
@@ -101,7 +117,10 @@ export function createPool(limit: number, start: StartThread, onDeath: (worker: 
     while (slot.running === undefined && !held) {
       const item = slot.queue.shift()
       if (item === undefined) return
-      if ('free' in item) { slot.thread?.post({ type: 'free', handles: [item.free] }, []); continue }
+      if ('free' in item) {
+        slot.thread?.post({ type: 'free', handles: [item.free] }, [])
+        continue
+      }
       run(index, item)
     }
   }
@@ -110,23 +129,33 @@ export function createPool(limit: number, start: StartThread, onDeath: (worker: 
     slot.running = { job, abandoned: false, grace: undefined }
     slot.thread ??= startThread(index)
     const { id, method, params, creates, progress } = job
-    slot.thread.post({ type: 'run', id, method, params, creates, progress }, job.buffer === undefined ? [] : [job.buffer])
+    slot.thread.post({ type: 'run', id, method, params, creates, progress },
+      job.buffer === undefined ? [] : [job.buffer])
   }
   const startThread = (index: number): Thread => {
     const generation = ++slots[index].generation
     const current = (): boolean => !closed && slots[index].generation === generation
-    return start(message => { if (current()) receive(index, message) }, reason => { if (current()) die(index, reason) })
+    return start(message => {
+      if (current()) receive(index, message)
+    }, reason => {
+      if (current()) die(index, reason)
+    })
   }
   const receive = (index: number, message: FromWorker): void => {
     const { running } = slots[index]
     if (running === undefined || running.job.id !== message.id) return
-    if (message.type === 'progress') { if (!running.abandoned) running.job.onProgress(message.report); return }
+    if (message.type === 'progress') {
+      if (!running.abandoned) running.job.onProgress(message.report)
+      return
+    }
     clearTimeout(running.grace)
     slots[index].running = undefined
     // Nobody will ever name what an abandoned job made, or the streamed fit that it belonged to.
     if (running.abandoned) {
       const { creates, params: { fit } } = running.job
-      for (const name of [creates, fit, ...message.dropped]) if (typeof name === 'string') slots[index].queue.unshift({ free: name })
+      for (const name of [creates, fit, ...message.dropped]) {
+        if (typeof name === 'string') slots[index].queue.unshift({ free: name })
+      }
     } else conclude(running.job, { frame: message.frame, failed: message.failed, dropped: message.dropped })
     next(index)
   }
@@ -138,7 +167,8 @@ export function createPool(limit: number, start: StartThread, onDeath: (worker: 
     slot.thread = undefined
     onDeath(index, reason)
     const error = reason.outOfMemory
-      ? new ResourceError('OUT_OF_MEMORY', `The computation ran out of memory (${reason.message}); its models and posteriors are lost. Use smaller batches or a smaller structure, or a larger heap (--heap).`)
+      ? new ResourceError('OUT_OF_MEMORY',
+        `The computation ran out of memory (${reason.message}); its models and posteriors are lost. Use smaller batches or a smaller structure, or a larger heap (--heap).`)
       : new InternalError(`The computation ended unexpectedly: ${reason.message}. Its models and posteriors are lost.`)
     for (const job of lost) conclude(job, { error, dropped: [] })
   }
@@ -157,7 +187,9 @@ export function createPool(limit: number, start: StartThread, onDeath: (worker: 
         const { running } = slot
         slot.thread?.cancel(id)
         if (graceMs === 0) abandon(running, error)
-        else running.grace ??= setTimeout(() => { abandon(running, error) }, graceMs)
+        else {running.grace ??= setTimeout(() => {
+            abandon(running, error)
+          }, graceMs)}
         return
       }
       const at = slot.queue.findIndex(item => !('free' in item) && item.id === id)
@@ -181,25 +213,43 @@ export function createPool(limit: number, start: StartThread, onDeath: (worker: 
       slots[index].queue.push(job)
       if (job.deadline !== undefined) {
         const { id, deadline } = job
-        timers.set(id, setTimeout(() => { stop(id, new CancelledError('DEADLINE', `The work did not end within its deadline of ${deadline} ms.`), 0) }, deadline))
+        timers.set(id, setTimeout(() => {
+          stop(id, new CancelledError('DEADLINE', `The work did not end within its deadline of ${deadline} ms.`), 0)
+        }, deadline))
       }
       next(index)
       return index
     },
-    warm() { if (slots.length === 0) slots[choose()].thread = startThread(0) },
-    cancel(id) { stop(id, new CancelledError(), CANCEL_GRACE_MS) },
-    free(handle, worker) { slots[worker].queue.push({ free: handle }); next(worker) },
-    hold(wanted) { held = wanted; if (!held) for (const index of slots.keys()) next(index) },
+    warm() {
+      if (slots.length === 0) slots[choose()].thread = startThread(0)
+    },
+    cancel(id) {
+      stop(id, new CancelledError(), CANCEL_GRACE_MS)
+    },
+    free(handle, worker) {
+      slots[worker].queue.push({ free: handle })
+      next(worker)
+    },
+    hold(wanted) {
+      held = wanted
+      if (!held) { for (const index of slots.keys()) next(index) }
+    },
     close(error) {
       closed = true
       for (const slot of slots) {
         clearTimeout(slot.running?.grace)
         slot.thread?.terminate()
-        if (error !== undefined) for (const job of unanswered(slot)) conclude(job, { error, dropped: [] })
+        if (error !== undefined) { for (const job of unanswered(slot)) conclude(job, { error, dropped: [] }) }
       }
       for (const timer of timers.values()) clearTimeout(timer)
     },
-    load: () => slots.reduce((sum, slot) => sum + slot.queue.filter(item => !('free' in item)).length + (slot.running === undefined || slot.running.abandoned ? 0 : 1), 0),
+    load: () =>
+      slots.reduce(
+        (sum, slot) =>
+          sum + slot.queue.filter(item => !('free' in item)).length +
+          (slot.running === undefined || slot.running.abandoned ? 0 : 1),
+        0,
+      ),
     size: () => slots.length,
   }
 }

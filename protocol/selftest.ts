@@ -26,12 +26,18 @@ export async function selfTest(): Promise<string> {
 
 function checkFrame(name: string, frame: Uint8Array): void {
   const again = encodeFrame(decodeMessage(frame.subarray(HEADER_BYTES)) as WireMap)
-  if (Buffer.compare(frame, again) !== 0) throw new InternalError(`The message '${name}' does not come back as it was.`, { fixture: name })
+  if (Buffer.compare(frame, again) !== 0) {
+    throw new InternalError(`The message '${name}' does not come back as it was.`, { fixture: name })
+  }
 }
 
 function checkRefused(name: string, frame: Uint8Array): void {
   let accepted = true
-  try { decodeMessage(frame.subarray(HEADER_BYTES)) } catch { accepted = false }
+  try {
+    decodeMessage(frame.subarray(HEADER_BYTES))
+  } catch {
+    accepted = false
+  }
   if (accepted) throw new InternalError(`The malformed message '${name}' was accepted.`, { fixture: name })
 }
 
@@ -42,9 +48,14 @@ async function checkFit(): Promise<void> {
   const call = async (method: string, params: WireMap, creates?: string): Promise<DecodedMap> => {
     const context = { creates, signal: { aborted: false }, onProgress: () => undefined, drop: () => undefined }
     // As it would arrive: through the bytes of a frame.
-    return decodeMessage(encodeFrame(await run(method, decodeMessage(encodeFrame(params).subarray(HEADER_BYTES)), context)).subarray(HEADER_BYTES))
+    return decodeMessage(
+      encodeFrame(await run(method, decodeMessage(encodeFrame(params).subarray(HEADER_BYTES)), context)).subarray(
+        HEADER_BYTES,
+      ),
+    )
   }
-  await call('readNetwork', { layers: [{ type: 'Linear', name: '0' }], tensors: { '0.weight': array([1, 1], [2]), '0.bias': array([1], [1]) } }, 'model:1')
+  await call('readNetwork', { layers: [{ type: 'Linear', name: '0' }],
+    tensors: { '0.weight': array([1, 1], [2]), '0.bias': array([1], [1]) } }, 'model:1')
   const options = { likelihood: 'regression', structure: 'full', priorPrecision: 3, sigmaNoise: 0.5 }
   const x = array([3, 1], [-1, 0, 2])
   const fitted = await call('fit', { model: 'model:1', options, x, y: array([3, 1], [-1, 1, 5]) }, 'posterior:2')
@@ -52,6 +63,12 @@ async function checkFit(): Promise<void> {
   const wanted = float64([3, 1], [-1, 0, 2].map(at => (15 * at * at - 8 * at + 23) / (23 * 15 - 16)))
   const variance = tensorFromWire(own(answer, 'variance'), 'variance')
   const far = wanted.data.findIndex((value, i) => !(Math.abs(variance.data[i] - value) <= 1e-9))
-  if (far >= 0) throw new InternalError(`A small fit gave the variance ${variance.data[far]} where ${wanted.data[far]} is right.`, { row: far })
-  if (own(mapParameter(fitted, 'summary'), 'examples') !== 3) throw new InternalError('A small fit did not count its examples.')
+  if (far >= 0) {
+    throw new InternalError(`A small fit gave the variance ${variance.data[far]} where ${wanted.data[far]} is right.`, {
+      row: far,
+    })
+  }
+  if (own(mapParameter(fitted, 'summary'), 'examples') !== 3) {
+    throw new InternalError('A small fit did not count its examples.')
+  }
 }

@@ -30,7 +30,9 @@ export interface ServerOptions {
 export function serve(input: Input, output: Writable, options: ServerOptions): Promise<number> {
   return new Promise(resolve => {
     const { framing, limits } = options
-    const reader: FrameReader = framing === 'binary' ? createFrameReader(limits.maxFrame) : createLineReader(limits.maxFrame)
+    const reader: FrameReader = framing === 'binary'
+      ? createFrameReader(limits.maxFrame)
+      : createLineReader(limits.maxFrame)
     let stopWatching = (): void => undefined
     let closing = false
     let held = false
@@ -42,24 +44,49 @@ export function serve(input: Input, output: Writable, options: ServerOptions): P
       session.end()
       input.pause()
       // Bounded: a client that does not read must not keep the process.
-      const limit = setTimeout(() => { resolve(exitCode) }, DRAIN_MS)
-      output.end(() => { clearTimeout(limit); resolve(exitCode) })
+      const limit = setTimeout(() => {
+        resolve(exitCode)
+      }, DRAIN_MS)
+      output.end(() => {
+        clearTimeout(limit)
+        resolve(exitCode)
+      })
     }
     const session = createSession({
-      limits, version: options.version, buildHash: options.buildHash, token: options.token, startThread: threadStarter(options), close,
+      limits,
+      version: options.version,
+      buildHash: options.buildHash,
+      token: options.token,
+      startThread: threadStarter(options),
+      close,
       send: frame => {
         output.write(framing === 'binary' ? frame : encodeLine(frame))
         if (output.writableLength > OUTPUT_HIGH_WATER && !held) {
           held = true
           input.pause()
           session.hold(true)
-          output.once('drain', () => { held = false; if (!closing) { input.resume(); session.hold(false) } })
+          output.once('drain', () => {
+            held = false
+            if (!closing) {
+              input.resume()
+              session.hold(false)
+            }
+          })
         }
       },
-      onClient: pid => { clearTimeout(connecting); stopWatching = watchProcess(pid, () => { log(`The client (process ${pid}) has ended.`); close(0) }) },
+      onClient: pid => {
+        clearTimeout(connecting)
+        stopWatching = watchProcess(pid, () => {
+          log(`The client (process ${pid}) has ended.`)
+          close(0)
+        })
+      },
       now: () => performance.now(),
     })
-    const connecting = options.token === undefined ? undefined : setTimeout(() => { log('No client said hello.'); close(1) }, CONNECT_MS)
+    const connecting = options.token === undefined ? undefined : setTimeout(() => {
+      log('No client said hello.')
+      close(1)
+    }, CONNECT_MS)
     input.start(chunk => {
       if (closing) return
       try {
@@ -69,23 +96,39 @@ export function serve(input: Input, output: Writable, options: ServerOptions): P
       }
     }, () => {
       if (closing) return
-      try { reader.end() } catch (error) { session.fail(error) }
+      try {
+        reader.end()
+      } catch (error) {
+        session.fail(error)
+      }
       close(0)
     }, () => reader.target?.())
-    output.on('error', () => { session.end(); resolve(0) })
-    output.on('close', () => { session.end(); if (!closing) resolve(0) })
+    output.on('error', () => {
+      session.end()
+      resolve(0)
+    })
+    output.on('close', () => {
+      session.end()
+      if (!closing) resolve(0)
+    })
   })
 }
 
 /** A line on stderr; never an error when nobody reads it. */
-function log(message: string): void { process.stderr.write(`polylaplace: ${message}\n`) }
+function log(message: string): void {
+  process.stderr.write(`polylaplace: ${message}\n`)
+}
 
 /** Calls back when a process that is visible now is no more. Returns the function that stops watching. */
 function watchProcess(pid: number, gone: () => void): () => void {
   if (!isAlive(pid)) return () => undefined
-  const timer = setInterval(() => { if (!isAlive(pid)) gone() }, PARENT_POLL_MS)
+  const timer = setInterval(() => {
+    if (!isAlive(pid)) gone()
+  }, PARENT_POLL_MS)
   timer.unref()
-  return () => { clearInterval(timer) }
+  return () => {
+    clearInterval(timer)
+  }
 }
 
 function isAlive(pid: number): boolean {
@@ -103,19 +146,38 @@ function threadStarter(options: ServerOptions): StartThread {
     const flag = new Int32Array(cancelFlag)
     const workerData: WorkerSetup = { cancelFlag, readDirectories: options.readDirectories, debug: options.debug }
     const worker = new Worker(options.workerFile, {
-      workerData, stdout: true, stderr: false,
+      workerData,
+      stdout: true,
+      stderr: false,
       ...(options.heap === undefined ? {} : { resourceLimits: { maxOldGenerationSizeMb: options.heap } }),
     })
     worker.stdout.pipe(process.stderr, { end: false })
     let dead = false
-    const die = (outOfMemory: boolean, message: string): void => { if (!dead) { dead = true; onDeath({ outOfMemory, message }) } }
+    const die = (outOfMemory: boolean, message: string): void => {
+      if (!dead) {
+        dead = true
+        onDeath({ outOfMemory, message })
+      }
+    }
     worker.on('message', onMessage)
-    worker.on('error', (error: Error & { code?: string }) => { die(error.code === 'ERR_WORKER_OUT_OF_MEMORY', error.message) })
-    worker.on('exit', code => { die(false, `exit code ${code}`) })
+    worker.on('error', (error: Error & { code?: string }) => {
+      die(error.code === 'ERR_WORKER_OUT_OF_MEMORY', error.message)
+    })
+    worker.on('exit', code => {
+      die(false, `exit code ${code}`)
+    })
     return {
-      post: (message, transfer) => { Atomics.store(flag, 0, 0); worker.postMessage(message, [...transfer]) },
-      cancel: id => { Atomics.store(flag, 0, id | 0) },
-      terminate: () => { dead = true; void worker.terminate() },
+      post: (message, transfer) => {
+        Atomics.store(flag, 0, 0)
+        worker.postMessage(message, [...transfer])
+      },
+      cancel: id => {
+        Atomics.store(flag, 0, id | 0)
+      },
+      terminate: () => {
+        dead = true
+        void worker.terminate()
+      },
     }
   }
 }
@@ -123,7 +185,8 @@ function threadStarter(options: ServerOptions): StartThread {
 /** @throws ProtocolError when a loopback server has no token of at least 16 characters */
 export function checkToken(token: string | undefined): string {
   if (token === undefined || token.length < 16) {
-    throw new ProtocolError('PROTOCOL', 'The loopback transport needs a one-time token of at least 16 characters in the environment variable POLYLAPLACE_TOKEN.')
+    throw new ProtocolError('PROTOCOL',
+      'The loopback transport needs a one-time token of at least 16 characters in the environment variable POLYLAPLACE_TOKEN.')
   }
   return token
 }

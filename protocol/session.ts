@@ -16,7 +16,12 @@ import { METHODS } from './method-table.js'
 import { listParameter } from './parameters.js'
 import { createPool, type Outcome, type StartThread } from './pool.js'
 
-export interface SessionLimits { readonly maxFrame: number, readonly maxInFlight: number, readonly maxHandles: number, readonly workers: number }
+export interface SessionLimits {
+  readonly maxFrame: number
+  readonly maxInFlight: number
+  readonly maxHandles: number
+  readonly workers: number
+}
 
 export interface SessionOptions {
   readonly limits: SessionLimits
@@ -47,7 +52,8 @@ export interface Session {
 }
 
 /** Features of this build beyond protocol version 1's first form. */
-const FEATURES = ['streamed-fit', 'partials', 'progress', 'deadline', 'column-major', 'brief', 'network-in-fit', 'free-note', 'parts'] as const
+const FEATURES = ['streamed-fit', 'partials', 'progress', 'deadline', 'column-major', 'brief', 'network-in-fit',
+  'free-note', 'parts'] as const
 
 /** Starts a session. */
 export function createSession(options: SessionOptions): Session {
@@ -65,11 +71,22 @@ export function createSession(options: SessionOptions): Session {
     for (const handle of handles.list()) if (handle.worker === worker) handles.remove(handle.name, why)
     sendMap(logNote('warning', `A compute thread ended: ${reason.message}.`))
   })
-  const sendMap = (message: WireMap): void => { if (!ended) send(encodeFrame(message)) }
+  const sendMap = (message: WireMap): void => {
+    if (!ended) send(encodeFrame(message))
+  }
   const sendAnswer = (id: number, frame: Uint8Array): void => {
     if (ended) return
-    if (frame.length - 4 <= clientMaxFrame) { send(frame); return }
-    const error = new ProtocolError('PROTOCOL', `The answer has ${frame.length - 4} bytes, and the client takes at most ${clientMaxFrame}. Ask for fewer rows at a time.`, { actual: frame.length - 4, limit: clientMaxFrame })
+    if (frame.length - 4 <= clientMaxFrame) {
+      send(frame)
+      return
+    }
+    const error = new ProtocolError('PROTOCOL',
+      `The answer has ${
+        frame.length - 4
+      } bytes, and the client takes at most ${clientMaxFrame}. Ask for fewer rows at a time.`, {
+      actual: frame.length - 4,
+      limit: clientMaxFrame,
+    })
     sendMap(failure(id, error))
   }
   const fatal = (id: number, error: unknown): void => {
@@ -77,7 +94,10 @@ export function createSession(options: SessionOptions): Session {
     end()
     options.close(1)
   }
-  const end = (): void => { ended = true; pool.close() }
+  const end = (): void => {
+    ended = true
+    pool.close()
+  }
 
   /** Methods that are answered at once, while others compute. */
   const immediate: Readonly<Record<string, (request: Request) => WireMap>> = {
@@ -88,20 +108,36 @@ export function createSession(options: SessionOptions): Session {
       greeted = true
       if (hello.pid !== undefined) options.onClient?.(hello.pid)
       return {
-        protocol: hello.protocol, server: 'polylaplace', version: options.version,
-        limits: { maxFrame: limits.maxFrame, maxInFlight: limits.maxInFlight, maxHandles: limits.maxHandles, maxDepth: MAX_DEPTH, maxItems: MAX_ITEMS },
-        methods: [...IMMEDIATE_METHODS, ...METHODS.keys()], dtypes: WIRE_DTYPES, features: FEATURES, buildHash: options.buildHash,
+        protocol: hello.protocol,
+        server: 'polylaplace',
+        version: options.version,
+        limits: { maxFrame: limits.maxFrame, maxInFlight: limits.maxInFlight, maxHandles: limits.maxHandles,
+          maxDepth: MAX_DEPTH, maxItems: MAX_ITEMS },
+        methods: [...IMMEDIATE_METHODS, ...METHODS.keys()],
+        dtypes: WIRE_DTYPES,
+        features: FEATURES,
+        buildHash: options.buildHash,
       }
     },
     ping: ({ params }) => ({ echo: plainEcho(own(params, 'echo')) }),
     stats: () => ({
-      uptime: (now() - started) / 1000, requests, inFlight: underWay.size, workers: pool.size(), rss: process.memoryUsage.rss(),
-      handles: handles.list().slice(0, MAX_ITEMS).map(({ name, kind, created }) => ({ handle: name, kind, age: (now() - created) / 1000 })),
+      uptime: (now() - started) / 1000,
+      requests,
+      inFlight: underWay.size,
+      workers: pool.size(),
+      rss: process.memoryUsage.rss(),
+      handles: handles.list().slice(0, MAX_ITEMS).map(({ name, kind, created }) => ({ handle: name, kind,
+        age: (now() - created) / 1000 })
+      ),
     }),
     free: ({ params }) => ({ freed: freeHandles(params) }),
-    shutdown: () => { pool.close(new CancelledError('CANCELLED', 'The server was shut down.')); return {} },
+    shutdown: () => {
+      pool.close(new CancelledError('CANCELLED', 'The server was shut down.'))
+      return {}
+    },
   }
-  const freeHandles = (params: DecodedMap): number => listParameter(params, 'handles').filter(name => typeof name === 'string' && freeHandle(name)).length
+  const freeHandles = (params: DecodedMap): number =>
+    listParameter(params, 'handles').filter(name => typeof name === 'string' && freeHandle(name)).length
   const freeHandle = (name: string): boolean => {
     const handle = handles.remove(name)
     if (handle !== undefined) pool.free(name, handle.worker)
@@ -110,11 +146,19 @@ export function createSession(options: SessionOptions): Session {
   const submit = (request: Request, creates: HandleKind | undefined, buffer: ArrayBuffer): void => {
     const { id, method, params, deadline, progress } = request
     if (underWay.size >= limits.maxInFlight) {
-      throw new ProtocolError('BUSY', `${limits.maxInFlight} requests are under way; send more when one of them has been answered.`, { limit: limits.maxInFlight })
+      throw new ProtocolError('BUSY',
+        `${limits.maxInFlight} requests are under way; send more when one of them has been answered.`, {
+        limit: limits.maxInFlight,
+      })
     }
     const used = handles.inParams(params)
     const other = used.find(handle => handle.worker !== used[0].worker)
-    if (other !== undefined) throw new ProtocolError('UNKNOWN_HANDLE', `'${used[0].name}' and '${other.name}' were made from different networks and cannot be used together.`, { handle: other.name })
+    if (other !== undefined) {
+      throw new ProtocolError('UNKNOWN_HANDLE',
+        `'${used[0].name}' and '${other.name}' were made from different networks and cannot be used together.`, {
+        handle: other.name,
+      })
+    }
     const name = creates === undefined ? undefined : handles.reserve(creates)
     underWay.add(id)
     // Assigned before `done` can be called: answers come from another thread or a timer.
@@ -123,26 +167,40 @@ export function createSession(options: SessionOptions): Session {
       underWay.delete(id)
       for (const dropped of outcome.dropped) handles.remove(dropped, 'its fit has ended')
       const made = 'frame' in outcome && !outcome.failed
-      if (name !== undefined) { if (made) handles.add(name, worker); else handles.release(name) }
+      if (name !== undefined) {
+        if (made) handles.add(name, worker)
+        else handles.release(name)
+      }
       if ('frame' in outcome) sendAnswer(id, outcome.frame)
       else sendMap(failure(id, outcome.error))
     }
-    worker = pool.submit({ id, method, params, buffer, creates: name, deadline, progress, done, onProgress: report => { sendMap(progressNote(id, report)) } }, used.at(0)?.worker)
+    worker = pool.submit({ id, method, params, buffer, creates: name, deadline, progress, done, onProgress: report => {
+      sendMap(progressNote(id, report))
+    } }, used.at(0)?.worker)
   }
   const handle = (request: Request, buffer: ArrayBuffer): void => {
     const { id, method } = request
     requests++
-    if (!greeted && method !== 'hello') throw new ProtocolError('NOT_INITIALIZED', `The first request must be hello; got '${method.slice(0, 100)}'.`)
+    if (!greeted && method !== 'hello') {
+      throw new ProtocolError('NOT_INITIALIZED', `The first request must be hello; got '${method.slice(0, 100)}'.`)
+    }
     if (underWay.has(id)) {
       // Answered to 0: the request that rightly has this id gets an answer of its own.
-      sendMap(failure(0, new ProtocolError('PROTOCOL', `A request with id ${id} is under way already; ids may be used again only after the answer.`, { id })))
+      sendMap(
+        failure(0,
+          new ProtocolError('PROTOCOL',
+            `A request with id ${id} is under way already; ids may be used again only after the answer.`, { id })),
+      )
       return
     }
     if (Object.hasOwn(immediate, method)) {
       sendMap(result(id, immediate[method](request)))
       // After the answer: starting a thread takes a moment.
       if (method === 'hello') pool.warm()
-      if (method === 'shutdown') { end(); options.close(0) }
+      if (method === 'shutdown') {
+        end()
+        options.close(0)
+      }
       return
     }
     const entry = METHODS.get(method)
@@ -170,11 +228,18 @@ export function createSession(options: SessionOptions): Session {
       } catch (error) {
         sendMap(failure(idOf(message), error))
         // A client that cannot shake hands has nothing more to say here.
-        if (!greeted && own(message, 'method') === 'hello') { end(); options.close(1) }
+        if (!greeted && own(message, 'method') === 'hello') {
+          end()
+          options.close(1)
+        }
       }
     },
-    hold: held => { pool.hold(held) },
-    fail(error) { if (!ended) fatal(0, error) },
+    hold: held => {
+      pool.hold(held)
+    },
+    fail(error) {
+      if (!ended) fatal(0, error)
+    },
     end,
   }
 }
@@ -185,8 +250,9 @@ export const IMMEDIATE_METHODS = ['hello', 'ping', 'stats', 'free', 'shutdown'] 
 function unknownMethod(method: string): ProtocolError {
   const known = [...IMMEDIATE_METHODS, ...METHODS.keys()]
   const suggestion = nearestWord(method, known)
-  return new ProtocolError('UNKNOWN_METHOD', `There is no method '${method.slice(0, 100)}'.` + (suggestion === undefined ? '' : ` Did you mean '${suggestion}'?`),
-    { method: method.slice(0, 100), ...(suggestion === undefined ? {} : { suggestion }) })
+  return new ProtocolError('UNKNOWN_METHOD', `There is no method '${method.slice(0, 100)}'.` +
+    (suggestion === undefined ? '' : ` Did you mean '${suggestion}'?`), { method: method.slice(0, 100),
+    ...(suggestion === undefined ? {} : { suggestion }) })
 }
 
 /** Only small plain values are echoed. */
@@ -194,22 +260,35 @@ function plainEcho(value: unknown): string | number | boolean | null {
   return typeof value === 'string' || typeof value === 'number' || typeof value === 'boolean' ? value : null
 }
 
-interface Hello { readonly protocol: number, readonly pid: number | undefined, readonly maxFrame: number | undefined }
+interface Hello {
+  readonly protocol: number
+  readonly pid: number | undefined
+  readonly maxFrame: number | undefined
+}
 
 function readHello(params: DecodedMap, token: string | undefined): Hello {
   if (token !== undefined && !sameText(own(params, 'token'), token)) {
-    throw new ProtocolError('NOT_INITIALIZED', 'hello must carry the token that this server was started with (environment variable POLYLAPLACE_TOKEN).')
+    throw new ProtocolError('NOT_INITIALIZED',
+      'hello must carry the token that this server was started with (environment variable POLYLAPLACE_TOKEN).')
   }
   const range = own(params, 'protocol')
   if (!Array.isArray(range) || range.length !== 2 || !range.every(Number.isSafeInteger)) {
-    throw new ProtocolError('PROTOCOL', "hello needs 'protocol': [lowest, highest] version that the client speaks.", { parameter: 'protocol' })
+    throw new ProtocolError('PROTOCOL', "hello needs 'protocol': [lowest, highest] version that the client speaks.", {
+      parameter: 'protocol',
+    })
   }
   const [min, max] = range as [number, number]
   const protocol = PROTOCOL_VERSIONS.findLast(version => version >= min && version <= max)
   if (protocol === undefined) {
-    throw new ProtocolError('VERSION_MISMATCH', `The client speaks protocol versions ${min} to ${max}, and this server ${PROTOCOL_VERSIONS.join(', ')}. Update the older of the two.`, { client: [min, max], server: [...PROTOCOL_VERSIONS] })
+    throw new ProtocolError('VERSION_MISMATCH',
+      `The client speaks protocol versions ${min} to ${max}, and this server ${
+        PROTOCOL_VERSIONS.join(', ')
+      }. Update the older of the two.`, { client: [min, max], server: [...PROTOCOL_VERSIONS] })
   }
-  const number = (key: string): number | undefined => { const value = own(params, key); return Number.isSafeInteger(value) && Number(value) > 0 ? Number(value) : undefined }
+  const number = (key: string): number | undefined => {
+    const value = own(params, key)
+    return Number.isSafeInteger(value) && Number(value) > 0 ? Number(value) : undefined
+  }
   return { protocol, pid: number('pid'), maxFrame: number('maxFrame') }
 }
 
@@ -220,4 +299,3 @@ function sameText(given: unknown, wanted: string): boolean {
   for (let i = 0; i < wanted.length; i++) difference |= given.charCodeAt(i) ^ wanted.charCodeAt(i)
   return difference === 0
 }
-

@@ -31,17 +31,29 @@ export interface MethodSet {
 }
 
 /** The function that takes a thread's messages; `post` sends its answers. */
-export function serveThread(setup: WorkerSetup, methods: MethodSet, post: (message: FromWorker, transfer: readonly ArrayBuffer[]) => void): (message: ToWorker) => Promise<void> {
+export function serveThread(setup: WorkerSetup, methods: MethodSet,
+  post: (message: FromWorker, transfer: readonly ArrayBuffer[]) => void): (message: ToWorker) => Promise<void> {
   const flag = new Int32Array(setup.cancelFlag)
   return async message => {
-    if (message.type === 'free') { for (const handle of message.handles) methods.free(handle); return }
+    if (message.type === 'free') {
+      for (const handle of message.handles) methods.free(handle)
+      return
+    }
     const { id, method, params, creates, progress } = message
     const dropped: string[] = []
     const context: MethodContext = {
       creates,
-      signal: { get aborted() { return Atomics.load(flag, 0) === (id | 0) } },
-      onProgress: progress ? limitRate(report => { post({ type: 'progress', id, report }, []) }) : () => undefined,
-      drop: handle => { dropped.push(handle) },
+      signal: { get aborted() {
+        return Atomics.load(flag, 0) === (id | 0)
+      } },
+      onProgress: progress
+        ? limitRate(report => {
+          post({ type: 'progress', id, report }, [])
+        })
+        : () => undefined,
+      drop: handle => {
+        dropped.push(handle)
+      },
     }
     let frame: Uint8Array<ArrayBuffer>
     let failed = false

@@ -7,8 +7,12 @@ import { serveThread, type WorkerSetup } from './thread.js'
 if (parentPort !== null) {
   const port = parentPort
   const setup = workerData as WorkerSetup
-  const serve = serveThread(setup, createMethods(setup), (message, transfer) => { port.postMessage(message, [...transfer]) })
-  port.on('message', (message: ToWorker) => { void serve(message) })
+  const serve = serveThread(setup, createMethods(setup), (message, transfer) => {
+    port.postMessage(message, [...transfer])
+  })
+  port.on('message', (message: ToWorker) => {
+    void serve(message)
+  })
 }
 
 /** Tries what the server needs; loaded only when it is asked for. @returns a sentence that says what was tried */

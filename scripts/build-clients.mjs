@@ -3,11 +3,11 @@
 // Each client carries polylaplace.mjs, small, so that the process answers quickly; worker.mjs, the compute threads; worker-thread.mjs, threads
 // that share one computation; and beside them modules that a thread loads when it first needs them (readers of files).
 // `node scripts/build-clients.mjs --server DIR` writes only these, for tests.
+import { build } from 'esbuild'
 import { createHash } from 'node:crypto'
 import { mkdir, readFile, rm, writeFile } from 'node:fs/promises'
-import { fileURLToPath } from 'node:url'
 import { basename, dirname, join, resolve } from 'node:path'
-import { build } from 'esbuild'
+import { fileURLToPath } from 'node:url'
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)))
 const { version } = JSON.parse(await readFile(join(root, 'package.json'), 'utf8'))
@@ -19,12 +19,16 @@ const EXTERNAL = ['onnxruntime-node', 'h5wasm', 'h5wasm/node']
 const ALIAS = { 'msgpackr/unpack': join(root, 'node_modules/msgpackr/unpack.js') }
 
 /** CommonJS packages in an ES module need a require of their own. */
-const REQUIRE = "import { createRequire as __createRequire } from 'node:module'; const require = __createRequire(import.meta.url);"
+const REQUIRE =
+  "import { createRequire as __createRequire } from 'node:module'; const require = __createRequire(import.meta.url);"
 
 /** The package for small linear systems as a part of the bundle, so that every language gets the same numbers to the last bit. */
 const BUNDLE_LINEAR_SOLVE = {
   name: 'linear-solve',
-  setup: ({ onLoad }) => { onLoad({ filter: /[\\/]node[\\/]linear-solve\.[jt]s$/ }, () => ({ contents: "export const loadLinearSolve = () => require('ndarray-linear-solve')", resolveDir: root })) },
+  setup: ({ onLoad }) => {
+    onLoad({ filter: /[\\/]node[\\/]linear-solve\.[jt]s$/ },
+      () => ({ contents: "export const loadLinearSolve = () => require('ndarray-linear-solve')", resolveDir: root }))
+  },
 }
 
 /**
@@ -34,17 +38,38 @@ const BUNDLE_LINEAR_SOLVE = {
 const FEW_FILES = {
   name: 'few-files',
   setup: ({ onLoad }) => {
-    onLoad({ filter: /[\\/](adapters[\\/]\w+[\\/]index|protocol[\\/]selftest)\.ts$/ }, async ({ path }) =>
-      ({ contents: `${await readFile(path, 'utf8')}\nimport ${JSON.stringify(join(root, 'protocol/methods.ts'))}\n`, loader: 'ts' }))
+    onLoad({ filter: /[\\/](adapters[\\/]\w+[\\/]index|protocol[\\/]selftest)\.ts$/ }, async ({ path }) => ({
+      contents: `${await readFile(path, 'utf8')}\nimport ${JSON.stringify(join(root, 'protocol/methods.ts'))}\n`,
+      loader: 'ts',
+    }))
   },
 }
 
 /** Bundles modules, given by the names of their files; with `splitting`, what they share or import dynamically becomes further files. The result maps names to texts. */
 async function bundle(entries, { define = {}, splitting = false } = {}) {
   const { outputFiles } = await build({
-    absWorkingDir: root, entryPoints: Object.entries(entries).map(([name, entry]) => ({ in: entry, out: name })), bundle: true, splitting, write: false, outdir: 'out', outExtension: { '.js': '.mjs' }, chunkNames: '[name]-[hash]',
-    format: 'esm', platform: 'node', target: 'node20', charset: 'utf8', external: [...EXTERNAL, './worker.mjs'], alias: ALIAS, plugins: [BUNDLE_LINEAR_SOLVE, ...(splitting ? [FEW_FILES] : [])], define,
-    minifySyntax: true, minifyWhitespace: true, legalComments: 'eof', logLevel: 'warning', logOverride: { 'ignored-bare-import': 'silent' }, banner: { js: REQUIRE },
+    absWorkingDir: root,
+    entryPoints: Object.entries(entries).map(([name, entry]) => ({ in: entry, out: name })),
+    bundle: true,
+    splitting,
+    write: false,
+    outdir: 'out',
+    outExtension: { '.js': '.mjs' },
+    chunkNames: '[name]-[hash]',
+    format: 'esm',
+    platform: 'node',
+    target: 'node20',
+    charset: 'utf8',
+    external: [...EXTERNAL, './worker.mjs'],
+    alias: ALIAS,
+    plugins: [BUNDLE_LINEAR_SOLVE, ...(splitting ? [FEW_FILES] : [])],
+    define,
+    minifySyntax: true,
+    minifyWhitespace: true,
+    legalComments: 'eof',
+    logLevel: 'warning',
+    logOverride: { 'ignored-bare-import': 'silent' },
+    banner: { js: REQUIRE },
   })
   return new Map(outputFiles.map(file => [basename(file.path), file.text]).sort(([a], [b]) => (a < b ? -1 : 1)))
 }
@@ -58,7 +83,9 @@ async function bundleServer(worker = COMPUTING.worker) {
   const hash = createHash('sha256')
   for (const [name, text] of computing) hash.update(name).update('\0').update(text)
   const buildHash = hash.digest('hex').slice(0, 16)
-  const main = await bundle({ polylaplace: 'protocol/bundle.ts' }, { define: { POLYLAPLACE_VERSION: JSON.stringify(version), POLYLAPLACE_BUILD: JSON.stringify(buildHash) } })
+  const main = await bundle({ polylaplace: 'protocol/bundle.ts' }, {
+    define: { POLYLAPLACE_VERSION: JSON.stringify(version), POLYLAPLACE_BUILD: JSON.stringify(buildHash) },
+  })
   return new Map([...main, ...computing])
 }
 
@@ -71,20 +98,26 @@ async function writeServer(folder, files) {
 /** The table of core/errors/errors.ts, by bundling it: the clients' classes can then not differ from it. */
 async function errorTable() {
   const [text] = (await bundle({ errors: 'core/errors/errors.ts' })).values()
-  const { ERROR_CODES } = await import(`data:text/javascript;base64,${Buffer.from(text.replace(REQUIRE, '')).toString('base64')}`)
+  const { ERROR_CODES } = await import(
+    `data:text/javascript;base64,${Buffer.from(text.replace(REQUIRE, '')).toString('base64')}`
+  )
   return Object.entries(ERROR_CODES)
 }
 
 function pythonTable(entries) {
-  const lines = entries.map(([name, { number, family, meaning }]) => `    "${name}": (${number}, "${family}", ${JSON.stringify(meaning)}),`)
-  return ['"""The error codes. Written from core/errors/errors.ts by `npm run build`; do not edit."""', '', '# fmt: off',
-    '#: name: (number, class, meaning)', 'ERROR_TABLE: dict[str, tuple[int, str, str]] = {', ...lines, '}', ''].join('\n')
+  const lines = entries.map(([name, { number, family, meaning }]) =>
+    `    "${name}": (${number}, "${family}", ${JSON.stringify(meaning)}),`
+  )
+  return ['"""The error codes. Written from core/errors/errors.ts by `npm run build`; do not edit."""', '',
+    '# fmt: off', '#: name: (number, class, meaning)', 'ERROR_TABLE: dict[str, tuple[int, str, str]] = {', ...lines,
+    '}', ''].join('\n')
 }
 
 function rTable(entries) {
   const column = pick => entries.map(([name, entry]) => `    ${JSON.stringify(pick(name, entry))}`).join(',\n')
-  return ['# The error codes. Written from core/errors/errors.ts by `npm run build`; do not edit.', 'error_table <- data.frame(',
-    `  name = c(\n${column(name => name)}\n  ),`, `  number = c(\n${column((_, e) => e.number)}\n  ),`, `  family = c(\n${column((_, e) => e.family)}\n  ),`,
+  return ['# The error codes. Written from core/errors/errors.ts by `npm run build`; do not edit.',
+    'error_table <- data.frame(', `  name = c(\n${column(name => name)}\n  ),`,
+    `  number = c(\n${column((_, e) => e.number)}\n  ),`, `  family = c(\n${column((_, e) => e.family)}\n  ),`,
     `  meaning = c(\n${column((_, e) => e.meaning)}\n  ),`, '  stringsAsFactors = FALSE', ')', ''].join('\n')
 }
 
@@ -93,8 +126,9 @@ function markdownTable(entries) {
     const condition = `laplace_error_${family.replace(/Error$/, '').replace(/([a-z])([A-Z])/g, '$1_$2').toLowerCase()}`
     return `| ${number} | \`${name}\` | \`${family}\` | \`${condition}\` | ${meaning} |`
   })
-  return ['# Error codes', '', 'Written from `core/errors/errors.ts` by `npm run build`. The class is the same in TypeScript and Python; R has condition classes.', '',
-    '| number | code | class | R condition | meaning |', '|---|---|---|---|---|', ...rows, ''].join('\n')
+  return ['# Error codes', '',
+    'Written from `core/errors/errors.ts` by `npm run build`. The class is the same in TypeScript and Python; R has condition classes.',
+    '', '| number | code | class | R condition | meaning |', '|---|---|---|---|---|', ...rows, ''].join('\n')
 }
 
 /** Leaves a file alone that is right already, so that building does not touch the work tree. */

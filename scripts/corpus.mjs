@@ -6,8 +6,8 @@
  */
 import { existsSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { basename, dirname, extname, join, relative } from 'node:path'
-import * as zlib from 'node:zlib'
 import { fileURLToPath } from 'node:url'
+import * as zlib from 'node:zlib'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
 const [folder = join(root, '../shared/models'), table = join(root, 'docs/corpus.md')] = process.argv.slice(2)
@@ -21,10 +21,13 @@ const { LaplaceError } = await load('core/errors/errors.js')
 const { runGraph } = await load('core/engine/typescript.js')
 const { concreteShape, isBatch } = await load('core/graph/graph.js')
 const { isSupported } = await load('core/ops/registry.js')
-const architectures = new Map(Object.entries(JSON.parse(readFileSync(new URL('corpus-architectures.json', import.meta.url), 'utf8'))))
+const architectures = new Map(
+  Object.entries(JSON.parse(readFileSync(new URL('corpus-architectures.json', import.meta.url), 'utf8'))),
+)
 
 const EXAMPLES = 2
-const host = { inflate: (bytes, maxOutput) => zlib.inflateRawSync(bytes, { maxOutputLength: maxOutput }), ...(zlib.crc32 === undefined ? {} : { crc32: zlib.crc32 }) }
+const host = { inflate: (bytes, maxOutput) => zlib.inflateRawSync(bytes, { maxOutputLength: maxOutput }),
+  ...(zlib.crc32 === undefined ? {} : { crc32: zlib.crc32 }) }
 
 /** Numbers in (-1, 1), the same in every run. */
 function seededRandom(seed) {
@@ -37,13 +40,25 @@ function seededRandom(seed) {
 
 function filesBelow(path) {
   return readdirSync(path, { withFileTypes: true }).sort((a, b) => (a.name < b.name ? -1 : 1))
-    .flatMap(entry => (entry.isDirectory() ? filesBelow(join(path, entry.name)) : entry.isFile() && !/^PROVENANCE|^MANIFEST|\.md$/.test(entry.name) ? [join(path, entry.name)] : []))
+    .flatMap(
+      entry => (entry.isDirectory()
+        ? filesBelow(join(path, entry.name))
+        : entry.isFile() && !/^PROVENANCE|^MANIFEST|\.md$/.test(entry.name)
+        ? [join(path, entry.name)]
+        : []),
+    )
 }
 
 /** ONNX external data lies beside the model. */
 function hintsFor(path) {
   const beside = dirname(path)
-  const files = extname(path) === '.onnx' ? new Map(readdirSync(beside).filter(name => /\.(bin|data|weights)$/.test(name)).map(name => [name, readFileSync(join(beside, name))])) : new Map()
+  const files = extname(path) === '.onnx'
+    ? new Map(
+      readdirSync(beside).filter(name => /\.(bin|data|weights)$/.test(name)).map(
+        name => [name, readFileSync(join(beside, name))],
+      ),
+    )
+    : new Map()
   const extra = architectures.get(basename(path)) ?? {}
   return { ...host, ...(files.size === 0 ? {} : { files }), ...extra }
 }
@@ -65,11 +80,17 @@ function varint(value) {
 /** Inputs and outputs beside a model, in order, or undefined. */
 function examplesBeside(path) {
   const beside = dirname(path)
-  const archive = name => { const zip = openZip(readFileSync(join(beside, name)), host); return zip.names.map(entry => [entry.replace(/\.npy$/, ''), readNpy(zip.read(entry))]) }
+  const archive = name => {
+    const zip = openZip(readFileSync(join(beside, name)), host)
+    return zip.names.map(entry => [entry.replace(/\.npy$/, ''), readNpy(zip.read(entry))])
+  }
   if (existsSync(join(beside, 'inputs.npz'))) return { inputs: archive('inputs.npz'), outputs: archive('outputs.npz') }
   const set = join(beside, 'test_data_set_0')
   if (!existsSync(set)) return undefined
-  const numbered = kind => readdirSync(set).filter(name => name.startsWith(kind)).sort().map(name => ['', readTensorProto(readFileSync(join(set, name)))])
+  const numbered = kind =>
+    readdirSync(set).filter(name => name.startsWith(kind)).sort().map(
+      name => ['', readTensorProto(readFileSync(join(set, name)))],
+    )
   return { inputs: numbered('input'), outputs: numbered('output') }
 }
 
@@ -79,8 +100,12 @@ function runOnRandom(graph) {
   const inputs = new Map(graph.inputs.map(({ name, dtype, shape }) => {
     const extents = concreteShape(shape, EXAMPLES)
     const length = extents.reduce((a, b) => a * b, 1)
-    const data = dtype === 'float32' ? new Float32Array(length) : dtype === 'bool' ? new Uint8Array(length) : new Float64Array(length)
-    if (dtype === 'float32' || dtype === 'float64') for (let i = 0; i < length; i++) data[i] = random()
+    const data = dtype === 'float32'
+      ? new Float32Array(length)
+      : dtype === 'bool'
+      ? new Uint8Array(length)
+      : new Float64Array(length)
+    if (dtype === 'float32' || dtype === 'float64') { for (let i = 0; i < length; i++) data[i] = random() }
     return [name, { dtype, shape: extents, data }]
   }))
   return outputsOf(graph, inputs)
@@ -98,16 +123,22 @@ function compare(graph, { inputs, outputs }) {
   const named = new Map(graph.inputs.map(({ name, shape }, i) => {
     const value = inputs.find(([key]) => key === name)?.[1] ?? inputs[i]?.[1]
     const n = batchOf(shape, value)
-    return [name, { ...value, dtype: graph.inputs[i].dtype, shape: concreteShape(shape, n), data: converted(value, graph.inputs[i].dtype) }]
+    return [name, { ...value, dtype: graph.inputs[i].dtype, shape: concreteShape(shape, n),
+      data: converted(value, graph.inputs[i].dtype) }]
   }))
   if (floats.length > inputs.length) return NaN
   const results = outputsOf(graph, named)
   let worst = 0
   results.forEach((result, i) => {
     const expected = outputs.find(([key]) => key === graph.outputs[i])?.[1] ?? outputs[i]?.[1]
-    if (expected === undefined || expected.data.length !== result.data.length) { worst = NaN; return }
+    if (expected === undefined || expected.data.length !== result.data.length) {
+      worst = NaN
+      return
+    }
     const scale = expected.data.reduce((most, value) => Math.max(most, Math.abs(value)), 1e-30)
-    for (let j = 0; j < expected.data.length; j++) worst = Math.max(worst, Math.abs(Number(expected.data[j]) - result.data[j]) / scale)
+    for (let j = 0; j < expected.data.length; j++) {
+      worst = Math.max(worst, Math.abs(Number(expected.data[j]) - result.data[j]) / scale)
+    }
   })
   return worst
 }
@@ -117,21 +148,37 @@ function batchOf(shape, value) {
   return value.data.length / fixed
 }
 
-function converted({ data }, dtype) { return dtype === 'float32' ? Float32Array.from(data) : dtype === 'bool' ? Uint8Array.from(data) : Float64Array.from(data) }
+function converted({ data }, dtype) {
+  return dtype === 'float32'
+    ? Float32Array.from(data)
+    : dtype === 'bool'
+    ? Uint8Array.from(data)
+    : Float64Array.from(data)
+}
 
 /** What happens with one file. */
 async function examine(path) {
   const bytes = readFileSync(path)
   const hints = hintsFor(path)
   const about = await describeFile(bytes, hints)
-  const row = { file: relative(folder, path).replaceAll('\\', '/'), format: about.format, tensors: about.tensors.length, elements: about.tensors.reduce((sum, { shape }) => sum + shape.reduce((a, b) => a * b, 1), 0) }
-  if (about.problem !== undefined) return { ...row, kind: about.supported && row.tensors > 0 ? 'tensors' : 'refused', code: about.problem.code, text: about.problem.message }
+  const row = { file: relative(folder, path).replaceAll('\\', '/'), format: about.format, tensors: about.tensors.length,
+    elements: about.tensors.reduce((sum, { shape }) => sum + shape.reduce((a, b) => a * b, 1), 0) }
+  if (about.problem !== undefined) {
+    return { ...row, kind: about.supported && row.tensors > 0 ? 'tensors' : 'refused', code: about.problem.code,
+      text: about.problem.message }
+  }
   const graph = await readNetwork(bytes, hints)
-  const network = { ...row, layers: graph.nodes.length, parameters: about.parameterCount, kind: 'network', hinted: architectures.has(basename(path)) }
+  const network = { ...row, layers: graph.nodes.length, parameters: about.parameterCount, kind: 'network',
+    hinted: architectures.has(basename(path)) }
   const unsupported = [...new Set(graph.nodes.map(node => node.op).filter(op => !isSupported(op)))]
-  if (unsupported.length > 0) return { ...network, kind: 'unsupported', code: 'UNSUPPORTED_OPERATOR', text: `read; not supported when it is to run: ${unsupported.sort().join(', ')}` }
+  if (unsupported.length > 0) {
+    return { ...network, kind: 'unsupported', code: 'UNSUPPORTED_OPERATOR',
+      text: `read; not supported when it is to run: ${unsupported.sort().join(', ')}` }
+  }
   try {
-    const shapes = runOnRandom(graph).map(output => `${output.shape.join(' x ') || 'scalar'}${output.data.every(Number.isFinite) ? '' : ' (not finite)'}`)
+    const shapes = runOnRandom(graph).map(output =>
+      `${output.shape.join(' x ') || 'scalar'}${output.data.every(Number.isFinite) ? '' : ' (not finite)'}`
+    )
     const beside = examplesBeside(path)
     const difference = beside === undefined || !graphFits(graph, beside) ? undefined : compare(graph, beside)
     return { ...network, text: `runs: ${shapes.join(', ')}`, difference }
@@ -141,13 +188,23 @@ async function examine(path) {
   }
 }
 
-function graphFits(graph, { inputs }) { return graph.inputs.length === inputs.length }
+function graphFits(graph, { inputs }) {
+  return graph.inputs.length === inputs.length
+}
 
 const cell = text => String(text).replaceAll('|', '\\|').replaceAll('\n', ' ').slice(0, 300)
-const agreement = difference => (difference === undefined ? '' : Number.isNaN(difference) ? '; its outputs have another shape than those beside it' : difference < 1e-5 ? '; equal to the outputs beside it' : `; differs from the outputs beside it by ${difference.toExponential(0)}`)
+const agreement = difference => (difference === undefined
+  ? ''
+  : Number.isNaN(difference)
+  ? '; its outputs have another shape than those beside it'
+  : difference < 1e-5
+  ? '; equal to the outputs beside it'
+  : `; differs from the outputs beside it by ${difference.toExponential(0)}`)
 
 function line(row) {
-  const read = row.layers === undefined ? (row.tensors > 0 ? `${row.tensors} tensors, ${row.elements} values` : '') : `${row.layers} operations, ${row.parameters} parameters${row.hinted ? ' (with hints)' : ''}`
+  const read = row.layers === undefined
+    ? (row.tensors > 0 ? `${row.tensors} tensors, ${row.elements} values` : '')
+    : `${row.layers} operations, ${row.parameters} parameters${row.hinted ? ' (with hints)' : ''}`
   const outcome = row.code === undefined ? `${row.text}${agreement(row.difference)}` : `${row.code}: ${row.text}`
   return `| ${cell(row.file)} | ${cell(row.format)} | ${read} | ${cell(outcome)} |`
 }
@@ -158,7 +215,8 @@ for (const path of filesBelow(folder)) {
   try {
     rows.push(await examine(path))
   } catch (error) {
-    rows.push({ file: relative(folder, path), format: '?', tensors: 0, elements: 0, kind: 'failed', code: 'FAULT', text: error instanceof Error ? error.stack ?? error.message : String(error) })
+    rows.push({ file: relative(folder, path), format: '?', tensors: 0, elements: 0, kind: 'failed', code: 'FAULT',
+      text: error instanceof Error ? error.stack ?? error.message : String(error) })
   }
   const seconds = (performance.now() - start) / 1000
   if (seconds > 5) process.stderr.write(`${path} (${statSync(path).size} bytes) took ${seconds.toFixed(1)} s\n`)

@@ -3,12 +3,14 @@
  *
  * Definitions are those of NNlib.jl (activations.jl); `gelu` is its tanh approximation.
  */
-import { type Emission, type Value, emit } from './emission.js'
+import { type Emission, emit, type Value } from './emission.js'
 
 type Pointwise = (emission: Emission, x: Value, parameter: number | undefined) => Value
 
-const unary = (op: string, attributes: Record<string, number | string> = {}): Pointwise => (emission, x) => emit(emission, op, [x.name], x.shape, attributes)
-const withAlpha = (op: string, alpha: number): Pointwise => (emission, x, given) => emit(emission, op, [x.name], x.shape, { alpha: given ?? alpha })
+const unary = (op: string, attributes: Record<string, number | string> = {}): Pointwise => (emission, x) =>
+  emit(emission, op, [x.name], x.shape, attributes)
+const withAlpha = (op: string, alpha: number): Pointwise => (emission, x, given) =>
+  emit(emission, op, [x.name], x.shape, { alpha: given ?? alpha })
 
 function binary(emission: Emission, op: string, a: Value, b: Value | number): Value {
   return emit(emission, op, [a.name, typeof b === 'number' ? emission.builder.scalar(b) : b.name], a.shape)
@@ -20,13 +22,15 @@ function clip(emission: Emission, x: Value, low: number, high: number): Value {
 
 const sigmoid = unary('Sigmoid')
 const softplus = unary('Softplus')
-const times = (inner: Pointwise): Pointwise => (emission, x) => binary(emission, 'Mul', x, inner(emission, x, undefined))
+const times = (inner: Pointwise): Pointwise => (emission, x) =>
+  binary(emission, 'Mul', x, inner(emission, x, undefined))
 const identity: Pointwise = (_, x) => x
 
 /** x sigmoid(sqrt(8/pi) x (1 + 0.044715 x^2)). */
 const geluSigmoid: Pointwise = (emission, x) => {
   const cubic = binary(emission, 'Add', binary(emission, 'Mul', binary(emission, 'Mul', x, x), 0.044715), 1)
-  return binary(emission, 'Mul', x, sigmoid(emission, binary(emission, 'Mul', binary(emission, 'Mul', x, cubic), Math.sqrt(8 / Math.PI)), undefined))
+  return binary(emission, 'Mul', x,
+    sigmoid(emission, binary(emission, 'Mul', binary(emission, 'Mul', x, cubic), Math.sqrt(8 / Math.PI)), undefined))
 }
 
 /** log(cosh(x)) = x + softplus(-2x) - log 2. */
@@ -103,7 +107,8 @@ const POINTWISE: Readonly<Record<string, Pointwise>> = {
 }
 
 /** Activations with a second argument: its default is NNlib's. */
-const WITH_PARAMETER: ReadonlySet<string> = new Set(['leakyrelu', 'elu', 'celu', 'softshrink', 'trelu', 'thresholdrelu'])
+const WITH_PARAMETER: ReadonlySet<string> = new Set(['leakyrelu', 'elu', 'celu', 'softshrink', 'trelu',
+  'thresholdrelu'])
 
 /** Names of the functions of one number that can be imported. */
 export const ACTIVATION_NAMES: readonly string[] = Object.keys(POINTWISE).filter(name => /\w/.test(name))

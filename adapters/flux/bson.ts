@@ -24,16 +24,23 @@ export const BSON_LIMITS: BsonLimits = { bytes: 2 ** 31 - 1, depth: 500, element
 /** A value of a BSON.jl file, before its tags are read. */
 export type Bson = null | boolean | number | string | Uint8Array | BsonList | BsonDocument
 export type BsonList = readonly Bson[]
-export interface BsonDocument { readonly [key: string]: Bson }
+export interface BsonDocument {
+  readonly [key: string]: Bson
+}
 
 /** Element types by their byte: the nine that BSON.jl writes. */
-const DOUBLE = 0x01, STRING = 0x02, DOCUMENT = 0x03, ARRAY = 0x04, BINARY = 0x05, BOOLEAN = 0x08, NULL = 0x0A, INT32 = 0x10, INT64 = 0x12
+const DOUBLE = 0x01, STRING = 0x02, DOCUMENT = 0x03, ARRAY = 0x04, BINARY = 0x05, BOOLEAN = 0x08, NULL = 0x0A,
+  INT32 = 0x10, INT64 = 0x12
 
 function refuse(message: string, details: { offset: number, limit?: number, actual?: unknown }): never {
   throw new UntrustedInputError(`${message} (byte ${details.offset}).`, { format: 'BSON', ...details })
 }
 
-interface Frame { readonly start: number, readonly end: number, readonly isArray: boolean }
+interface Frame {
+  readonly start: number
+  readonly end: number
+  readonly isArray: boolean
+}
 
 /**
  * Checks every length, type and key of a BSON document without building anything.
@@ -41,11 +48,19 @@ interface Frame { readonly start: number, readonly end: number, readonly isArray
  */
 export function checkBson(bytes: Uint8Array, limits: BsonLimits = BSON_LIMITS): void {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
-  if (bytes.length < 5) refuse(`A BSON document has at least 5 bytes; the file has ${bytes.length}`, { offset: 0, actual: bytes.length })
-  if (bytes.length > limits.bytes) refuse(`The file has ${bytes.length} bytes, more than the ${limits.bytes} allowed`, { offset: 0, limit: limits.bytes, actual: bytes.length })
+  if (bytes.length < 5) {
+    refuse(`A BSON document has at least 5 bytes; the file has ${bytes.length}`, { offset: 0, actual: bytes.length })
+  }
+  if (bytes.length > limits.bytes) {
+    refuse(`The file has ${bytes.length} bytes, more than the ${limits.bytes} allowed`, { offset: 0,
+      limit: limits.bytes, actual: bytes.length })
+  }
   const declared = view.getInt32(0, true)
   if (declared !== bytes.length) {
-    refuse(`The BSON document says it has ${declared} bytes, the file has ${bytes.length}: it was cut short, or it is not BSON`, { offset: 0, limit: bytes.length, actual: declared })
+    refuse(
+      `The BSON document says it has ${declared} bytes, the file has ${bytes.length}: it was cut short, or it is not BSON`,
+      { offset: 0, limit: bytes.length, actual: declared },
+    )
   }
   const stack: Frame[] = [{ start: 0, end: bytes.length, isArray: false }]
   let offset = 4
@@ -55,15 +70,22 @@ export function checkBson(bytes: Uint8Array, limits: BsonLimits = BSON_LIMITS): 
     if (offset >= frame.end) refuse('A document has no end mark inside its length', { offset: frame.start })
     const type = bytes[offset++]
     if (type === 0) {
-      if (offset !== frame.end) refuse(`A document ends before its length says (at byte ${frame.end})`, { offset: offset - 1, limit: frame.end })
+      if (offset !== frame.end) {
+        refuse(`A document ends before its length says (at byte ${frame.end})`, { offset: offset - 1,
+          limit: frame.end })
+      }
       stack.pop()
       continue
     }
-    if (++elements > limits.elements) refuse(`The file has more than ${limits.elements} values`, { offset, limit: limits.elements })
+    if (++elements > limits.elements) {
+      refuse(`The file has more than ${limits.elements} values`, { offset, limit: limits.elements })
+    }
     offset = checkKey(bytes, offset, frame, limits)
     offset = checkValue(bytes, view, type, offset, frame.end)
     if (type !== DOCUMENT && type !== ARRAY) continue
-    if (stack.length >= limits.depth) refuse(`Documents are nested deeper than ${limits.depth}`, { offset, limit: limits.depth })
+    if (stack.length >= limits.depth) {
+      refuse(`Documents are nested deeper than ${limits.depth}`, { offset, limit: limits.depth })
+    }
     stack.push({ start: offset, end: offset + view.getInt32(offset, true), isArray: type === ARRAY })
     offset += 4
   }
@@ -73,7 +95,10 @@ export function checkBson(bytes: Uint8Array, limits: BsonLimits = BSON_LIMITS): 
 function checkKey(bytes: Uint8Array, start: number, frame: Frame, limits: BsonLimits): number {
   const end = bytes.indexOf(0, start)
   if (end < 0 || end >= frame.end) refuse('A key has no end', { offset: start })
-  if (end - start > limits.keyBytes) refuse(`A key has ${end - start} bytes, more than the ${limits.keyBytes} allowed`, { offset: start, limit: limits.keyBytes, actual: end - start })
+  if (end - start > limits.keyBytes) {
+    refuse(`A key has ${end - start} bytes, more than the ${limits.keyBytes} allowed`, { offset: start,
+      limit: limits.keyBytes, actual: end - start })
+  }
   if (frame.isArray) return end + 1
   const dollar = bytes[start] === 0x24
   if (dollar || (end - start === 9 && isProto(bytes, start))) {
@@ -91,23 +116,33 @@ function isProto(bytes: Uint8Array, start: number): boolean {
 /** Checks that a value lies inside its document; returns where the next thing starts (for containers: their length field). */
 function checkValue(bytes: Uint8Array, view: DataView, type: number, offset: number, end: number): number {
   const inside = (needed: number): void => {
-    if (needed < 0 || offset + needed >= end) refuse(`A value of ${needed} bytes does not fit in its document`, { offset, limit: end - offset - 1, actual: needed })
+    if (needed < 0 || offset + needed >= end) {
+      refuse(`A value of ${needed} bytes does not fit in its document`, { offset, limit: end - offset - 1,
+        actual: needed })
+    }
   }
   switch (type) {
-    case NULL: return offset
+    case NULL:
+      return offset
     case BOOLEAN:
       inside(1)
       if (bytes[offset] > 1) refuse(`A boolean must be 0 or 1; got ${bytes[offset]}`, { offset, actual: bytes[offset] })
       return offset + 1
-    case INT32: inside(4); return offset + 4
+    case INT32:
+      inside(4)
+      return offset + 4
     case INT64:
-    case DOUBLE: inside(8); return offset + 8
+    case DOUBLE:
+      inside(8)
+      return offset + 8
     case STRING: {
       inside(4)
       const length = view.getInt32(offset, true)
       if (length < 1) refuse(`A string must have a positive length; got ${length}`, { offset, actual: length })
       inside(4 + length)
-      if (bytes[offset + 3 + length] !== 0) refuse('A string does not end in NUL where its length says', { offset, actual: length })
+      if (bytes[offset + 3 + length] !== 0) {
+        refuse('A string does not end in NUL where its length says', { offset, actual: length })
+      }
       return offset + 4 + length
     }
     case BINARY: {
@@ -115,7 +150,10 @@ function checkValue(bytes: Uint8Array, view: DataView, type: number, offset: num
       const length = view.getInt32(offset, true)
       if (length < 0) refuse(`Binary data must not have a negative length; got ${length}`, { offset, actual: length })
       inside(5 + length)
-      if (bytes[offset + 4] !== 0) refuse(`Binary data has subtype ${bytes[offset + 4]}; BSON.jl writes subtype 0 only`, { offset: offset + 4, actual: bytes[offset + 4] })
+      if (bytes[offset + 4] !== 0) {
+        refuse(`Binary data has subtype ${bytes[offset + 4]}; BSON.jl writes subtype 0 only`, { offset: offset + 4,
+          actual: bytes[offset + 4] })
+      }
       return offset + 5 + length
     }
     case DOCUMENT:
@@ -126,7 +164,11 @@ function checkValue(bytes: Uint8Array, view: DataView, type: number, offset: num
       inside(length)
       return offset
     }
-    default: return refuse(`Element type 0x${type.toString(16).padStart(2, '0')} is not one that BSON.jl writes`, { offset: offset - 1, actual: type })
+    default:
+      return refuse(`Element type 0x${type.toString(16).padStart(2, '0')} is not one that BSON.jl writes`, {
+        offset: offset - 1,
+        actual: type,
+      })
   }
 }
 
@@ -140,9 +182,13 @@ export function readBson(bytes: Uint8Array, limits: BsonLimits = BSON_LIMITS): B
   let raw: unknown
   try {
     // `validation` off: Julia strings may hold any bytes, and a wrong letter in a comment is no reason to refuse a network.
-    raw = deserialize(bytes, { useBigInt64: true, promoteBuffers: true, promoteValues: true, validation: { utf8: false } })
+    raw = deserialize(bytes, { useBigInt64: true, promoteBuffers: true, promoteValues: true,
+      validation: { utf8: false } })
   } catch (cause) {
-    throw new UntrustedInputError(`The file is not a BSON document: ${cause instanceof Error ? cause.message : 'unknown fault'}.`, { format: 'BSON' })
+    throw new UntrustedInputError(
+      `The file is not a BSON document: ${cause instanceof Error ? cause.message : 'unknown fault'}.`,
+      { format: 'BSON' },
+    )
   }
   return plainTree(raw)
 }
@@ -158,8 +204,9 @@ function plainTree(root: unknown): BsonDocument {
     const { from, to } = item
     for (const [key, value] of Object.entries(from)) {
       let plain: Bson
-      if (value === null || typeof value === 'boolean' || typeof value === 'number' || typeof value === 'string') plain = value
-      else if (typeof value === 'bigint') plain = Number(value)
+      if (value === null || typeof value === 'boolean' || typeof value === 'number' || typeof value === 'string') {
+        plain = value
+      } else if (typeof value === 'bigint') plain = Number(value)
       else if (value instanceof Uint8Array) plain = new Uint8Array(value.buffer, value.byteOffset, value.byteLength)
       else if (Array.isArray(value)) {
         plain = []
@@ -167,7 +214,10 @@ function plainTree(root: unknown): BsonDocument {
       } else if (typeof value === 'object' && Object.getPrototypeOf(value) === Object.prototype) {
         plain = Object.create(null) as Record<string, Bson>
         work.push({ from: value, to: plain as Record<string, Bson> })
-      } else throw new UntrustedInputError('The file holds a value of a kind that BSON.jl does not write.', { format: 'BSON', path: key })
+      } else {throw new UntrustedInputError('The file holds a value of a kind that BSON.jl does not write.', {
+          format: 'BSON',
+          path: key,
+        })}
       if (Array.isArray(to)) to.push(plain)
       else to[key] = plain
     }
@@ -181,4 +231,6 @@ export function isDocument(value: Bson | undefined): value is BsonDocument {
 }
 
 /** Whether a value is a list. */
-export function isList(value: Bson | undefined): value is BsonList { return Array.isArray(value) }
+export function isList(value: Bson | undefined): value is BsonList {
+  return Array.isArray(value)
+}

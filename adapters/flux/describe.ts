@@ -2,16 +2,21 @@
 import { LaplaceError } from '../../core/errors/errors.js'
 import { arrayOf } from './arrays.js'
 import { openJulia } from './julia.js'
-import { type FluxLayer, type FluxReader, arraysOf, layerOf } from './layers.js'
+import { arraysOf, type FluxLayer, type FluxReader, layerOf } from './layers.js'
 import { contentsOf } from './networks.js'
 
 /** A layer with its path inside of its network and its number of trained and stored values. */
-export interface LayerDescription { readonly path: string, readonly type: string, readonly values: number }
+export interface LayerDescription {
+  readonly path: string
+  readonly type: string
+  readonly values: number
+}
 
 /** The contents of a Flux file. */
 export interface FluxDescription {
   /** The networks that `readFlux` can choose from, or why one cannot be read. */
-  readonly networks: readonly { readonly path: string, readonly layers: readonly LayerDescription[], readonly problem?: string }[]
+  readonly networks: readonly { readonly path: string, readonly layers: readonly LayerDescription[],
+    readonly problem?: string }[]
   /** Every array of numbers, sizes in Julia's order. */
   readonly tensors: readonly { readonly path: string, readonly size: readonly number[], readonly type: string }[]
   /** Paths of arrays whose numbers were left on the GPU. */
@@ -47,25 +52,44 @@ function describeLayers(layer: FluxLayer, path: string): LayerDescription[] {
   if (layer.type === 'Chain') return inside(layer.layers)
   const own = { path, type: titleOf(layer), values: 0 }
   if (layer.type === 'Parallel' || layer.type === 'Maxout') return [own, ...inside(layer.layers)]
-  if (layer.type === 'SkipConnection') return [own, ...describeLayers(layer.layers, `${path === '' ? '' : `${path}.`}layers`)]
+  if (layer.type === 'SkipConnection') {
+    return [own, ...describeLayers(layer.layers, `${path === '' ? '' : `${path}.`}layers`)]
+  }
   return [{ ...own, values: arraysOf(layer).reduce((sum, array) => sum + array.data.length, 0) }]
 }
 
 /** A layer as Flux prints it, more or less. */
 function titleOf(layer: FluxLayer): string {
-  const act = 'activation' in layer && layer.activation !== undefined ? `, ${layer.activation.kind === 'named' ? layer.activation.name : 'a function'}` : ''
+  const act = 'activation' in layer && layer.activation !== undefined
+    ? `, ${layer.activation.kind === 'named' ? layer.activation.name : 'a function'}`
+    : ''
   switch (layer.type) {
-    case 'Dense': return `Dense(${layer.weight.size[1]} => ${layer.weight.size[0]}${act})`
-    case 'Conv': return `${layer.variant}(size (${layer.weight.size.join(', ')})${act})`
-    case 'Norm': return `${layer.variant}(${layer.channels}${act})`
-    case 'Pool': return `${layer.mode === 'max' ? 'MaxPool' : 'MeanPool'}((${layer.kernel.join(', ')}))`
-    case 'AdaptivePool': return `${layer.mode === 'max' ? 'AdaptiveMaxPool' : 'AdaptiveMeanPool'}((${layer.out.join(', ')}))`
-    case 'GlobalPool': return layer.mode === 'max' ? 'GlobalMaxPool()' : 'GlobalMeanPool()'
-    case 'Embedding': return `Embedding(${layer.weight.size[1]} => ${layer.weight.size[0]})`
-    case 'Recurrent': return `${layer.cell}(${layer.inputWeight.size[1]} => ${layer.hiddenWeight.size[1]}${act})`
-    case 'Function': return layer.fn.kind === 'named' ? layer.fn.name : layer.fn.kind === 'closure' ? `function ${layer.fn.closure.name} (line ${layer.fn.closure.line})` : 'function'
+    case 'Dense':
+      return `Dense(${layer.weight.size[1]} => ${layer.weight.size[0]}${act})`
+    case 'Conv':
+      return `${layer.variant}(size (${layer.weight.size.join(', ')})${act})`
+    case 'Norm':
+      return `${layer.variant}(${layer.channels}${act})`
+    case 'Pool':
+      return `${layer.mode === 'max' ? 'MaxPool' : 'MeanPool'}((${layer.kernel.join(', ')}))`
+    case 'AdaptivePool':
+      return `${layer.mode === 'max' ? 'AdaptiveMaxPool' : 'AdaptiveMeanPool'}((${layer.out.join(', ')}))`
+    case 'GlobalPool':
+      return layer.mode === 'max' ? 'GlobalMaxPool()' : 'GlobalMeanPool()'
+    case 'Embedding':
+      return `Embedding(${layer.weight.size[1]} => ${layer.weight.size[0]})`
+    case 'Recurrent':
+      return `${layer.cell}(${layer.inputWeight.size[1]} => ${layer.hiddenWeight.size[1]}${act})`
+    case 'Function':
+      return layer.fn.kind === 'named'
+        ? layer.fn.name
+        : layer.fn.kind === 'closure'
+        ? `function ${layer.fn.closure.name} (line ${layer.fn.closure.line})`
+        : 'function'
     case 'Identity':
-    case 'Unsupported': return layer.of.slice(0, 100)
-    default: return layer.type
+    case 'Unsupported':
+      return layer.of.slice(0, 100)
+    default:
+      return layer.type
   }
 }

@@ -1,7 +1,7 @@
 /** @file The state while a Flux network is written as a graph: values with their shapes, shared parameters. */
 import { GraphError } from '../../core/errors/errors.js'
 import type { GraphBuilder } from '../../core/graph/builder.js'
-import { type Tensor, formatShape, sizeOf, tensor } from '../../core/tensor/tensor.js'
+import { formatShape, sizeOf, type Tensor, tensor } from '../../core/tensor/tensor.js'
 import type { JuliaArray } from './arrays.js'
 import type { FluxLayer, FluxReader } from './layers.js'
 
@@ -9,7 +9,10 @@ import type { FluxLayer, FluxReader } from './layers.js'
  * A value of the graph. `shape` is that of one example in row-major order, the reverse of Flux's: a Flux array of size
  * (W, H, C, N) is a value of shape [C, H, W]. The batch is always the axis before it.
  */
-export interface Value { readonly name: string, readonly shape: readonly number[] }
+export interface Value {
+  readonly name: string
+  readonly shape: readonly number[]
+}
 
 /** What the translation of layers and functions shares. */
 export interface Emission {
@@ -31,17 +34,22 @@ const MOST_WORK = 1_000_000
 
 /** Counts one layer or node. @throws GraphError BAD_GRAPH when there are too many */
 export function count(emission: Emission): void {
-  if (++emission.work.done > MOST_WORK) throw new GraphError('BAD_GRAPH', `The network unfolds to more than ${MOST_WORK} operations.`)
+  if (++emission.work.done > MOST_WORK) {
+    throw new GraphError('BAD_GRAPH', `The network unfolds to more than ${MOST_WORK} operations.`)
+  }
 }
 
 /** An input that does not fit a layer. */
 export function misfit(path: string, what: string, expected: string, value: Value): GraphError {
-  return new GraphError('BAD_GRAPH', `${what}${path === '' ? '' : ` '${path}'`} takes ${expected}; it gets an example of shape ${formatShape(value.shape)}.`,
-    { path, shape: [...value.shape] })
+  return new GraphError('BAD_GRAPH',
+    `${what}${path === '' ? '' : ` '${path}'`} takes ${expected}; it gets an example of shape ${
+      formatShape(value.shape)
+    }.`, { path, shape: [...value.shape] })
 }
 
 /** Appends a node and gives its result a shape. */
-export function emit(emission: Emission, op: string, inputs: readonly string[], shape: readonly number[], attributes: Parameters<GraphBuilder['node']>[2] = {}): Value {
+export function emit(emission: Emission, op: string, inputs: readonly string[], shape: readonly number[],
+  attributes: Parameters<GraphBuilder['node']>[2] = {}): Value {
   count(emission)
   return { name: emission.builder.node(op, inputs, attributes), shape }
 }
@@ -69,7 +77,11 @@ export function parameter(emission: Emission, array: JuliaArray, path: string, f
   emission.parameters.set(array.identity, forms)
   const known = forms.get(form.key)
   if (known !== undefined) return known
-  if (forms.size > 0) emission.builder.notes.push(`The weight '${path}' is shared by layers that use it in different forms; each has its own copy here.`)
+  if (forms.size > 0) {
+    emission.builder.notes.push(
+      `The weight '${path}' is shared by layers that use it in different forms; each has its own copy here.`,
+    )
+  }
   const name = emission.builder.parameter(path, convert(emission, array, form), form.transposed === true)
   forms.set(form.key, name)
   return name
@@ -93,4 +105,6 @@ function convert(emission: Emission, array: JuliaArray, form: WeightForm): Tenso
 }
 
 /** The weight of a vector: as it is. */
-export function vectorForm(array: JuliaArray): WeightForm { return { key: 'vector', shape: [array.data.length] } }
+export function vectorForm(array: JuliaArray): WeightForm {
+  return { key: 'vector', shape: [array.data.length] }
+}

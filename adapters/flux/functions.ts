@@ -5,9 +5,8 @@
  * (translate.ts) recognises calls of known functions in it. Code is never executed.
  */
 import type { Bson, BsonList } from './bson.js'
-import {
-  type JuliaFile, type JuliaType, itemsOf, malformed, moduleOf, numberOf, primitiveOf, resolve, spend, structOf, symbolOf,
-} from './julia.js'
+import { itemsOf, type JuliaFile, type JuliaType, malformed, moduleOf, numberOf, primitiveOf, resolve, spend, structOf,
+  symbolOf } from './julia.js'
 
 /** A function that a layer applies. */
 export type FluxFunction =
@@ -53,11 +52,15 @@ export function wayOut(fn: FluxFunction): string {
 /** A function in words. File paths in the saved code are private, so only name and line are shown. */
 export function describeFunction(fn: FluxFunction): string {
   switch (fn.kind) {
-    case 'named': return `The Julia function ${fn.path}`
+    case 'named':
+      return `The Julia function ${fn.path}`
     case 'fixed':
-    case 'broadcast': return describeFunction(fn.fn)
-    case 'composed': return `The composition of two functions (${describeFunction(fn.outer)}; ${describeFunction(fn.inner)})`
-    case 'closure': return `The anonymous Julia function ${fn.closure.name} (line ${fn.closure.line})`
+    case 'broadcast':
+      return describeFunction(fn.fn)
+    case 'composed':
+      return `The composition of two functions (${describeFunction(fn.outer)}; ${describeFunction(fn.inner)})`
+    case 'closure':
+      return `The anonymous Julia function ${fn.closure.name} (line ${fn.closure.line})`
   }
 }
 
@@ -77,7 +80,9 @@ export function functionOf(file: JuliaFile, value: Bson | undefined, depth = 0):
       const fn = inner(0)
       // Base.Fix{N,F,T} of Julia 1.12 has its position as first parameter.
       const position = type.path === 'Base.Fix1' ? 1 : type.path === 'Base.Fix2' ? 2 : numberOf(file, type.params[0])
-      return fn === undefined || (position !== 1 && position !== 2) ? undefined : { kind: 'fixed', fn, position, value: fields[1] ?? null }
+      return fn === undefined || (position !== 1 && position !== 2)
+        ? undefined
+        : { kind: 'fixed', fn, position, value: fields[1] ?? null }
     }
     case 'Base.ComposedFunction': {
       const outer = inner(0)
@@ -97,9 +102,13 @@ export function functionOf(file: JuliaFile, value: Bson | undefined, depth = 0):
 /** Reads the code behind the type of an anonymous function. Unreadable code gives a closure with a `problem`. */
 function readClosure(file: JuliaFile, type: JuliaType, captures: BsonList): Closure {
   const typeName = structOf(file, type.typeName)
-  const unknown: Closure = { name: '?', line: 0, julia: '?', arity: 0, statements: [], captured: new Map(), problem: 'its code is not in the file' }
+  const unknown: Closure = { name: '?', line: 0, julia: '?', arity: 0, statements: [], captured: new Map(),
+    problem: 'its code is not in the file' }
   if (typeName === undefined || typeName.fields.length < 11) return unknown
-  const text = (value: Bson | undefined): string => { const plain = resolve(file, value); return typeof plain === 'string' ? plain : '?' }
+  const text = (value: Bson | undefined): string => {
+    const plain = resolve(file, value)
+    return typeof plain === 'string' ? plain : '?'
+  }
   const julia = text(typeName.fields[0]).slice(0, 40)
   const name = (symbolOf(file, typeName.fields[1]) ?? '?').slice(0, 100)
   const names = (itemsOf(file, typeName.fields[2]) ?? []).map(field => symbolOf(file, field) ?? '')
@@ -128,25 +137,34 @@ function readCode(file: JuliaFile, value: Bson | undefined, depth: number): Code
   const struct = structOf(file, plain)
   if (struct === undefined || primitiveOf(file, plain) !== undefined) {
     const module = moduleOf(file, plain)
-    return module === undefined ? { op: 'value', value: plain } : { op: 'global', name: module.split('.').pop() ?? module, module }
+    return module === undefined
+      ? { op: 'value', value: plain }
+      : { op: 'global', name: module.split('.').pop() ?? module, module }
   }
   const { fields } = struct
   const index = (): number => numberOf(file, fields[0]) ?? 0
   switch (struct.type.path) {
     case 'Core.SlotNumber':
     case 'Core.TypedSlot':
-    case 'Core.Argument': return { op: 'slot', index: index() }
-    case 'Core.SSAValue': return { op: 'statement', index: index() }
-    case 'Core.GlobalRef': return { op: 'global', name: symbolOf(file, fields[1]) ?? '?', module: moduleOf(file, fields[0]) ?? '?' }
+    case 'Core.Argument':
+      return { op: 'slot', index: index() }
+    case 'Core.SSAValue':
+      return { op: 'statement', index: index() }
+    case 'Core.GlobalRef':
+      return { op: 'global', name: symbolOf(file, fields[1]) ?? '?', module: moduleOf(file, fields[0]) ?? '?' }
     case 'Core.QuoteNode': {
       const quoted = symbolOf(file, fields[0])
       return quoted === undefined ? { op: 'value', value: fields[0] ?? null } : { op: 'symbol', name: quoted }
     }
-    case 'Core.ReturnNode': return { op: 'return', value: readCode(file, fields[0], depth + 1) }
+    case 'Core.ReturnNode':
+      return { op: 'return', value: readCode(file, fields[0], depth + 1) }
     case 'Core.NewvarNode':
-    case 'Core.LineNumberNode': return { op: 'nothing' }
-    case 'Core.Expr': return readExpression(file, fields, depth)
-    default: return struct.type.path.startsWith('Core.Goto') ? { op: 'other', head: 'goto' } : { op: 'value', value: plain }
+    case 'Core.LineNumberNode':
+      return { op: 'nothing' }
+    case 'Core.Expr':
+      return readExpression(file, fields, depth)
+    default:
+      return struct.type.path.startsWith('Core.Goto') ? { op: 'other', head: 'goto' } : { op: 'value', value: plain }
   }
 }
 
@@ -156,7 +174,9 @@ function readExpression(file: JuliaFile, fields: BsonList, depth: number): Code 
   const [first, ...rest] = args
   if (head === 'call' && first !== undefined) return { op: 'call', fn: first, args: rest }
   if (head === 'return' && first !== undefined) return { op: 'return', value: first }
-  if (head === '=' && first?.op === 'slot' && rest[0] !== undefined) return { op: 'assign', slot: first.index, value: rest[0] }
+  if (head === '=' && first?.op === 'slot' && rest[0] !== undefined) {
+    return { op: 'assign', slot: first.index, value: rest[0] }
+  }
   if (['meta', 'inbounds', 'code_coverage_effect', 'line'].includes(head)) return { op: 'nothing' }
   return { op: 'other', head }
 }

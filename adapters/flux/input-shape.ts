@@ -20,26 +20,42 @@ export type Demand =
 /** What a network asks of its input, or undefined when it would take anything. */
 export function demandOf(layer: FluxLayer): Demand | undefined {
   switch (layer.type) {
-    case 'Chain': return firstDemand(layer.layers.map(child => child.layer))
-    case 'Dense': return { kind: 'features', count: layer.weight.size[1] }
-    case 'Bilinear': return { kind: 'features', count: layer.weight.size[1] }
-    case 'Conv': return { kind: 'image', channels: convChannels(layer), dimensions: layer.weight.size.length - 2 }
-    case 'Pool': return { kind: 'image', channels: undefined, dimensions: layer.kernel.length }
-    case 'AdaptivePool': return { kind: 'image', channels: undefined, dimensions: layer.out.length }
+    case 'Chain':
+      return firstDemand(layer.layers.map(child => child.layer))
+    case 'Dense':
+      return { kind: 'features', count: layer.weight.size[1] }
+    case 'Bilinear':
+      return { kind: 'features', count: layer.weight.size[1] }
+    case 'Conv':
+      return { kind: 'image', channels: convChannels(layer), dimensions: layer.weight.size.length - 2 }
+    case 'Pool':
+      return { kind: 'image', channels: undefined, dimensions: layer.kernel.length }
+    case 'AdaptivePool':
+      return { kind: 'image', channels: undefined, dimensions: layer.out.length }
     case 'GlobalPool':
     case 'PixelShuffle':
-    case 'Upsample': return { kind: 'image', channels: undefined, dimensions: 2 }
-    case 'Norm': return { kind: 'channels', count: layer.channels }
-    case 'Scale': return { kind: 'features', count: layer.scale.data.length }
-    case 'LayerNorm': return layer.affine === undefined ? undefined : demandOf(layer.affine)
-    case 'Embedding': return { kind: 'tokens' }
-    case 'Recurrent': return { kind: 'sequence', features: layer.inputWeight.size[1], step: !layer.sequence }
-    case 'SkipConnection': return demandOf(layer.layers)
+    case 'Upsample':
+      return { kind: 'image', channels: undefined, dimensions: 2 }
+    case 'Norm':
+      return { kind: 'channels', count: layer.channels }
+    case 'Scale':
+      return { kind: 'features', count: layer.scale.data.length }
+    case 'LayerNorm':
+      return layer.affine === undefined ? undefined : demandOf(layer.affine)
+    case 'Embedding':
+      return { kind: 'tokens' }
+    case 'Recurrent':
+      return { kind: 'sequence', features: layer.inputWeight.size[1], step: !layer.sequence }
+    case 'SkipConnection':
+      return demandOf(layer.layers)
     case 'Parallel':
-    case 'Maxout': return layer.layers.map(child => demandOf(child.layer)).find(demand => demand !== undefined)
-    case 'Function': return layer.fn.kind === 'named' && !/flatten|vec/.test(layer.fn.name) ? undefined : { kind: 'flat' }
+    case 'Maxout':
+      return layer.layers.map(child => demandOf(child.layer)).find(demand => demand !== undefined)
+    case 'Function':
+      return layer.fn.kind === 'named' && !/flatten|vec/.test(layer.fn.name) ? undefined : { kind: 'flat' }
     case 'Identity':
-    case 'Unsupported': return undefined
+    case 'Unsupported':
+      return undefined
   }
 }
 
@@ -56,7 +72,11 @@ function firstDemand(layers: readonly FluxLayer[]): Demand | undefined {
     const demand = demandOf(layers[i])
     if (demand === undefined) continue
     const rest = firstDemand(layers.slice(i + 1))
-    if (demand.kind === 'channels') return rest?.kind === 'image' ? { ...rest, channels: demand.count } : { kind: 'features', count: demand.count }
+    if (demand.kind === 'channels') {
+      return rest?.kind === 'image'
+        ? { ...rest, channels: demand.count }
+        : { kind: 'features', count: demand.count }
+    }
     if (demand.kind === 'image' && demand.channels === undefined && rest !== undefined) {
       if (rest.kind === 'image') return { ...rest, dimensions: demand.dimensions }
       if (rest.kind === 'channels') return { ...demand, channels: rest.count }
@@ -82,18 +102,23 @@ export function sizesToTry(demand: Demand): number[] {
 /** The shape of one example for a size. */
 export function shapeFor(demand: Demand, size: number): number[] {
   switch (demand.kind) {
-    case 'image': return [demand.channels ?? 1, ...Array<number>(demand.dimensions).fill(size)]
-    case 'sequence': return [size, demand.features]
-    case 'tokens': return [size]
+    case 'image':
+      return [demand.channels ?? 1, ...Array<number>(demand.dimensions).fill(size)]
+    case 'sequence':
+      return [size, demand.features]
+    case 'tokens':
+      return [size]
     case 'features':
-    case 'channels': return [demand.count]
-    case 'flat': return [size]
+    case 'channels':
+      return [demand.count]
+    case 'flat':
+      return [size]
   }
 }
 
 /** Shapes that `count` features can have when a function reshapes them first: flat, one square channel, pixels without size. */
 export function featureShapes(count: number): number[][] {
   const side = Math.sqrt(count)
-  return [[count], ...(Number.isInteger(side) ? [[1, side, side]] : []), ...(Number.isInteger(Math.sqrt(count / 3)) ? [[3, Math.sqrt(count / 3), Math.sqrt(count / 3)]] : []), [count, 1, 1]]
+  return [[count], ...(Number.isInteger(side) ? [[1, side, side]] : []),
+    ...(Number.isInteger(Math.sqrt(count / 3)) ? [[3, Math.sqrt(count / 3), Math.sqrt(count / 3)]] : []), [count, 1, 1]]
 }
-

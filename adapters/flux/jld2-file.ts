@@ -17,13 +17,24 @@ export type H5Type =
   | { readonly kind: 'array', readonly size: number, readonly extents: readonly number[], readonly element: H5Type }
   | { readonly kind: 'other', readonly size: number }
 
-export interface H5Member { readonly name: string, readonly offset: number, readonly type: H5Type }
+export interface H5Member {
+  readonly name: string
+  readonly offset: number
+  readonly type: H5Type
+}
 
 /** A stored value: its type, its extents (the reverse of Julia's) and its bytes. */
-export interface H5Dataset { readonly type: H5Type, readonly extents: readonly number[], readonly bytes: Uint8Array }
+export interface H5Dataset {
+  readonly type: H5Type
+  readonly extents: readonly number[]
+  readonly bytes: Uint8Array
+}
 
 /** An object of the file: a group of named links, a dataset, or something else (a committed type). */
-export interface H5Object { readonly links: ReadonlyMap<string, number>, readonly dataset: H5Dataset | undefined }
+export interface H5Object {
+  readonly links: ReadonlyMap<string, number>
+  readonly dataset: H5Dataset | undefined
+}
 
 export interface Jld2File {
   readonly bytes: Uint8Array
@@ -45,11 +56,17 @@ function refuse(message: string, offset: number): never {
 }
 
 /** A place in the file with an end that must not be passed. */
-interface Cursor { readonly file: Jld2File, offset: number, readonly end: number }
+interface Cursor {
+  readonly file: Jld2File
+  offset: number
+  readonly end: number
+}
 
 function take(cursor: Cursor, count: number): number {
   const at = cursor.offset
-  if (count < 0 || at + count > cursor.end) refuse(`${count} bytes are needed where ${Math.max(0, cursor.end - at)} are left`, at)
+  if (count < 0 || at + count > cursor.end) {
+    refuse(`${count} bytes are needed where ${Math.max(0, cursor.end - at)} are left`, at)
+  }
   cursor.offset = at + count
   return at
 }
@@ -82,7 +99,9 @@ export function isJld2(bytes: Uint8Array): boolean {
   return signatureAt(bytes, 512) && String.fromCharCode(...bytes.subarray(0, 23)) === 'HDF5-based Julia Data F'
 }
 
-function signatureAt(bytes: Uint8Array, offset: number): boolean { return SIGNATURE.every((byte, i) => bytes[offset + i] === byte) }
+function signatureAt(bytes: Uint8Array, offset: number): boolean {
+  return SIGNATURE.every((byte, i) => bytes[offset + i] === byte)
+}
 
 /**
  * Opens a JLD2 file.
@@ -91,7 +110,10 @@ function signatureAt(bytes: Uint8Array, offset: number): boolean { return SIGNAT
 export function openJld2(bytes: Uint8Array): Jld2File {
   const base = signatureAt(bytes, 512) ? 512 : signatureAt(bytes, 0) ? 0 : -1
   if (base < 0) {
-    throw new UntrustedInputError('The file is not a JLD2 file: there is no HDF5 signature at byte 512 (or 0).', { format: 'JLD2', offset: 512 }, 'UNSUPPORTED_FORMAT')
+    throw new UntrustedInputError('The file is not a JLD2 file: there is no HDF5 signature at byte 512 (or 0).', {
+      format: 'JLD2',
+      offset: 512,
+    }, 'UNSUPPORTED_FORMAT')
   }
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
   const cursor: Cursor = { file: { bytes, view, base, root: 0 }, offset: base + 8, end: bytes.length }
@@ -99,18 +121,29 @@ export function openJld2(bytes: Uint8Array): Jld2File {
   const offsets = u8(cursor)
   const lengths = u8(cursor)
   if ((version !== 2 && version !== 3) || offsets !== 8 || lengths !== 8) {
-    throw new UntrustedInputError(`The file is HDF5, but not as JLD2 writes it (superblock version ${version}; 2 or 3 was expected).`, { format: 'JLD2', offset: base + 8 }, 'UNSUPPORTED_FORMAT')
+    throw new UntrustedInputError(
+      `The file is HDF5, but not as JLD2 writes it (superblock version ${version}; 2 or 3 was expected).`,
+      { format: 'JLD2', offset: base + 8 },
+      'UNSUPPORTED_FORMAT',
+    )
   }
   take(cursor, 1)
   const declared = unsigned(cursor, 8)
-  if (declared !== base) refuse(`The superblock says that addresses count from ${declared}; it is at ${base}`, base + 12)
+  if (declared !== base) {
+    refuse(`The superblock says that addresses count from ${declared}; it is at ${base}`, base + 12)
+  }
   take(cursor, 16)
   const root = address(cursor)
   if (root === undefined) refuse('The file has no root group', base + 36)
   return { bytes, view, base, root }
 }
 
-interface Message { readonly type: number, readonly flags: number, readonly start: number, readonly end: number }
+interface Message {
+  readonly type: number
+  readonly flags: number
+  readonly start: number
+  readonly end: number
+}
 
 /** The messages of an object header, with those of its continuation blocks. */
 function messagesAt(file: Jld2File, at: number): Message[] {
@@ -133,7 +166,8 @@ function messagesAt(file: Jld2File, at: number): Message[] {
   return messages
 }
 
-function readMessages(file: Jld2File, block: { start: number, end: number }, ordered: boolean, messages: Message[], blocks: { start: number, end: number }[]): void {
+function readMessages(file: Jld2File, block: { start: number, end: number }, ordered: boolean, messages: Message[],
+  blocks: { start: number, end: number }[]): void {
   const cursor: Cursor = { file, offset: block.start, end: block.end }
   const head = ordered ? 6 : 4
   // Fewer bytes than a message's head are a gap.
@@ -144,11 +178,17 @@ function readMessages(file: Jld2File, block: { start: number, end: number }, ord
     if (ordered) take(cursor, 2)
     const start = take(cursor, size)
     if (messages.length > MOST_ENTRIES) refuse(`An object has more than ${MOST_ENTRIES} messages`, start)
-    if (type !== 0x10) { messages.push({ type, flags, start, end: start + size }); continue }
+    if (type !== 0x10) {
+      messages.push({ type, flags, start, end: start + size })
+      continue
+    }
     const inner: Cursor = { file, offset: start, end: start + size }
     const to = address(inner)
     const length = unsigned(inner, 8)
-    if (to === undefined || length < 8 || to + length > file.bytes.length || String.fromCharCode(...file.bytes.subarray(to, to + 4)) !== 'OCHK') refuse('A continuation of an object header is not where it should be', start)
+    if (to === undefined || length < 8 || to + length > file.bytes.length ||
+      String.fromCharCode(...file.bytes.subarray(to, to + 4)) !== 'OCHK') {
+      refuse('A continuation of an object header is not where it should be', start)
+    }
     blocks.push({ start: to + 4, end: to + length - 4 })
   }
 }
@@ -170,7 +210,9 @@ export function objectAt(file: Jld2File, at: number): H5Object {
   }
   if (type === undefined || extents === undefined || layout === undefined) return { links, dataset: undefined }
   const count = extents.reduce((a, b) => a * b, 1)
-  return { links, dataset: { type, extents, bytes: readLayout({ file, offset: layout.start, end: layout.end }, count * type.size, filtered) } }
+  return { links,
+    dataset: { type, extents,
+      bytes: readLayout({ file, offset: layout.start, end: layout.end }, count * type.size, filtered) } }
 }
 
 /** A link of a group: only those to objects of this file. */
@@ -201,7 +243,9 @@ function readExtents(cursor: Cursor): number[] {
   else refuse(`A data space has version ${version}; 1 or 2 was expected`, at)
   if (rank > 32) refuse(`An array has ${rank} dimensions, more than 32`, at)
   const extents = Array.from({ length: rank }, () => unsigned(cursor, 8))
-  if (extents.reduce((a, b) => a * b, 1) > Number.MAX_SAFE_INTEGER) refuse('An array says it has more than 2^53 elements', at)
+  if (extents.reduce((a, b) => a * b, 1) > Number.MAX_SAFE_INTEGER) {
+    refuse('An array says it has more than 2^53 elements', at)
+  }
   return extents
 }
 
@@ -237,12 +281,22 @@ function readType(cursor: Cursor, depth: number): H5Type {
       if (bigEndian) refuse('Big-endian numbers are not written by JLD2', at)
       return { kind: 'float', size, bfloat: size === 2 && exponentAt === 7 }
     }
-    case 2: take(cursor, 2); return { kind: 'other', size }
-    case 4: take(cursor, 4); return size === 1 ? { kind: 'integer', size, signed: false } : { kind: 'other', size }
-    case 5: take(cursor, bits & 255); return { kind: 'other', size }
-    case 6: return readCompound(cursor, version, bits & 0xFFFF, size, depth)
-    case 7: return { kind: 'reference', size }
-    case 9: readType(cursor, depth + 1); return { kind: 'other', size }
+    case 2:
+      take(cursor, 2)
+      return { kind: 'other', size }
+    case 4:
+      take(cursor, 4)
+      return size === 1 ? { kind: 'integer', size, signed: false } : { kind: 'other', size }
+    case 5:
+      take(cursor, bits & 255)
+      return { kind: 'other', size }
+    case 6:
+      return readCompound(cursor, version, bits & 0xFFFF, size, depth)
+    case 7:
+      return { kind: 'reference', size }
+    case 9:
+      readType(cursor, depth + 1)
+      return { kind: 'other', size }
     case 10: {
       const rank = u8(cursor)
       if (version < 3) take(cursor, 3)
@@ -251,7 +305,8 @@ function readType(cursor: Cursor, depth: number): H5Type {
       if (version < 3) take(cursor, 4 * rank)
       return { kind: 'array', size, extents, element: readType(cursor, depth + 1) }
     }
-    default: return { kind: 'other', size }
+    default:
+      return { kind: 'other', size }
   }
 }
 
@@ -280,7 +335,11 @@ function readLayout(cursor: Cursor, needed: number, filtered: boolean): Uint8Arr
   const kind = u8(cursor)
   if (version !== 3 && version !== 4) refuse(`A data layout has version ${version}; 3 or 4 was expected`, at)
   if (kind === 2 || filtered) {
-    throw new UntrustedInputError('An array of the JLD2 file is compressed or chunked, which is not supported: save it without compress = true.', { format: 'JLD2', offset: at }, 'UNSUPPORTED_FORMAT')
+    throw new UntrustedInputError(
+      'An array of the JLD2 file is compressed or chunked, which is not supported: save it without compress = true.',
+      { format: 'JLD2', offset: at },
+      'UNSUPPORTED_FORMAT',
+    )
   }
   if (kind === 0) {
     const size = u16(cursor)
@@ -291,8 +350,14 @@ function readLayout(cursor: Cursor, needed: number, filtered: boolean): Uint8Arr
   const start = address(cursor)
   const size = unsigned(cursor, 8)
   // Memory that was never written has no address; only an array without elements may be so.
-  if (start === undefined) return needed === 0 ? new Uint8Array(0) : refuse(`An array of ${needed} bytes has no data`, at)
-  if (size < needed || start + needed > file.bytes.length) refuse(`An array needs ${needed} bytes; ${Math.min(size, file.bytes.length - start)} are stored`, at)
+  if (start === undefined) {
+    return needed === 0
+      ? new Uint8Array(0)
+      : refuse(`An array of ${needed} bytes has no data`, at)
+  }
+  if (size < needed || start + needed > file.bytes.length) {
+    refuse(`An array needs ${needed} bytes; ${Math.min(size, file.bytes.length - start)} are stored`, at)
+  }
   return file.bytes.subarray(start, start + needed)
 }
 
@@ -301,6 +366,8 @@ export function referenceTarget(file: Jld2File, bytes: Uint8Array): number | und
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
   const value = bytes.length >= 8 ? view.getBigUint64(0, true) : 0n
   if (value === 0n || value === UNDEFINED_ADDRESS) return undefined
-  if (value >= BigInt(file.bytes.length - file.base)) refuse(`A reference (${value}) points outside of the file`, bytes.byteOffset - file.bytes.byteOffset)
+  if (value >= BigInt(file.bytes.length - file.base)) {
+    refuse(`A reference (${value}) points outside of the file`, bytes.byteOffset - file.bytes.byteOffset)
+  }
   return file.base + Number(value)
 }

@@ -2,7 +2,8 @@
 import { UntrustedInputError } from '../../core/errors/errors.js'
 import { type Tensor } from '../../core/tensor/tensor.js'
 import type { JuliaArray } from './arrays.js'
-import { type H5Dataset, type H5Object, type H5Type, type Jld2File, objectAt, openJld2, referenceTarget } from './jld2-file.js'
+import { type H5Dataset, type H5Object, type H5Type, type Jld2File, objectAt, openJld2,
+  referenceTarget } from './jld2-file.js'
 import { halfToNumber } from './julia.js'
 import { rowMajor } from './tensors.js'
 import { torchTensors } from './torch-layout.js'
@@ -11,7 +12,13 @@ const DEEPEST = 60
 /** Objects entered, each time one is referred to. */
 const MOST_OBJECTS = 100_000
 
-interface Walk { readonly file: Jld2File, readonly found: Map<string, JuliaArray>, readonly open: Set<number>, readonly read: Map<number, H5Object>, objects: number }
+interface Walk {
+  readonly file: Jld2File
+  readonly found: Map<string, JuliaArray>
+  readonly open: Set<number>
+  readonly read: Map<number, H5Object>
+  objects: number
+}
 
 /**
  * Reads every array of numbers of a JLD2 file, as JLD2 holds it: column-major.
@@ -36,7 +43,10 @@ export function readJld2Tensors(bytes: Uint8Array): Map<string, Tensor> {
 /** Reads an object and everything it refers to; an object that refers to itself is entered once. */
 function visit(walk: Walk, at: number, path: string, depth: number): void {
   if (depth > DEEPEST || walk.open.has(at)) return
-  if (++walk.objects > MOST_OBJECTS) throw new UntrustedInputError(`The JLD2 file refers to more than ${MOST_OBJECTS} objects.`, { format: 'JLD2', limit: MOST_OBJECTS })
+  if (++walk.objects > MOST_OBJECTS) {
+    throw new UntrustedInputError(`The JLD2 file refers to more than ${MOST_OBJECTS} objects.`, { format: 'JLD2',
+      limit: MOST_OBJECTS })
+  }
   walk.open.add(at)
   const object = walk.read.get(at) ?? objectAt(walk.file, at)
   walk.read.set(at, object)
@@ -55,7 +65,10 @@ function visitDataset(walk: Walk, dataset: H5Dataset, path: string, depth: numbe
   if (type.kind === 'other') return
   const count = extents.reduce((a, b) => a * b, 1)
   if (count > MOST_OBJECTS) return
-  for (let i = 0; i < count; i++) visitValue(walk, type, bytes.subarray(i * type.size, (i + 1) * type.size), extents.length === 0 ? path : `${path}.${i + 1}`, depth + 1)
+  for (let i = 0; i < count; i++) {
+    visitValue(walk, type, bytes.subarray(i * type.size, (i + 1) * type.size),
+      extents.length === 0 ? path : `${path}.${i + 1}`, depth + 1)
+  }
 }
 
 function visitValue(walk: Walk, type: H5Type, bytes: Uint8Array, path: string, depth: number): void {
@@ -67,14 +80,20 @@ function visitValue(walk: Walk, type: H5Type, bytes: Uint8Array, path: string, d
       return
     }
     case 'compound':
-      for (const member of type.members) visitValue(walk, member.type, bytes.subarray(member.offset, member.offset + member.type.size), `${path}.${member.name}`, depth + 1)
+      for (const member of type.members) {
+        visitValue(walk, member.type, bytes.subarray(member.offset, member.offset + member.type.size),
+          `${path}.${member.name}`, depth + 1)
+      }
       return
     case 'array': {
       // Tuples of equal numbers (strides, sizes) are arrays without being weights.
       const count = type.extents.reduce((a, b) => a * b, 1)
-      if (type.element.kind === 'integer' || type.element.kind === 'float' || type.element.kind === 'other' || count > MOST_OBJECTS) return
+      if (type.element.kind === 'integer' || type.element.kind === 'float' || type.element.kind === 'other' ||
+        count > MOST_OBJECTS) return
       const { size } = type.element
-      for (let i = 0; i < count; i++) visitValue(walk, type.element, bytes.subarray(i * size, (i + 1) * size), `${path}.${i + 1}`, depth + 1)
+      for (let i = 0; i < count; i++) {
+        visitValue(walk, type.element, bytes.subarray(i * size, (i + 1) * size), `${path}.${i + 1}`, depth + 1)
+      }
       return
     }
     case 'integer':
@@ -88,9 +107,15 @@ function numbersOf(dataset: H5Dataset, type: H5Type & { kind: 'integer' | 'float
   const count = bytes.length / type.size
   const size = [...extents].reverse()
   const aligned = bytes.byteOffset % type.size === 0 ? bytes : Uint8Array.from(bytes)
-  const eltype = type.kind === 'float' ? (type.bfloat ? 'BFloat16' : `Float${8 * type.size}`) : `${type.signed ? 'Int' : 'UInt'}${8 * type.size}`
-  if (eltype === 'Float32') return { eltype, size, data: new Float32Array(aligned.buffer, aligned.byteOffset, count), identity: bytes }
-  if (eltype === 'Float64') return { eltype, size, data: new Float64Array(aligned.buffer, aligned.byteOffset, count), identity: bytes }
+  const eltype = type.kind === 'float'
+    ? (type.bfloat ? 'BFloat16' : `Float${8 * type.size}`)
+    : `${type.signed ? 'Int' : 'UInt'}${8 * type.size}`
+  if (eltype === 'Float32') {
+    return { eltype, size, data: new Float32Array(aligned.buffer, aligned.byteOffset, count), identity: bytes }
+  }
+  if (eltype === 'Float64') {
+    return { eltype, size, data: new Float64Array(aligned.buffer, aligned.byteOffset, count), identity: bytes }
+  }
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
   const data = type.kind === 'float' ? new Float32Array(count) : new Float64Array(count)
   for (let i = 0; i < count; i++) data[i] = readNumber(view, i * type.size, type)
@@ -99,19 +124,30 @@ function numbersOf(dataset: H5Dataset, type: H5Type & { kind: 'integer' | 'float
 
 function readNumber(view: DataView, at: number, type: H5Type & { kind: 'integer' | 'float' }): number {
   if (type.kind === 'float') {
-    if (type.size !== 2) throw new UntrustedInputError(`Numbers of ${8 * type.size} bits are not supported.`, { format: 'JLD2' }, 'UNSUPPORTED_FORMAT')
+    if (type.size !== 2) {
+      throw new UntrustedInputError(`Numbers of ${8 * type.size} bits are not supported.`, { format: 'JLD2' },
+        'UNSUPPORTED_FORMAT')
+    }
     return type.bfloat ? bfloat(view.getUint16(at, true)) : halfToNumber(view.getUint16(at, true))
   }
   switch (type.size) {
-    case 1: return type.signed ? view.getInt8(at) : view.getUint8(at)
-    case 2: return type.signed ? view.getInt16(at, true) : view.getUint16(at, true)
-    case 4: return type.signed ? view.getInt32(at, true) : view.getUint32(at, true)
-    case 8: return Number(type.signed ? view.getBigInt64(at, true) : view.getBigUint64(at, true))
-    default: throw new UntrustedInputError(`Integers of ${type.size} bytes are not supported.`, { format: 'JLD2' }, 'UNSUPPORTED_FORMAT')
+    case 1:
+      return type.signed ? view.getInt8(at) : view.getUint8(at)
+    case 2:
+      return type.signed ? view.getInt16(at, true) : view.getUint16(at, true)
+    case 4:
+      return type.signed ? view.getInt32(at, true) : view.getUint32(at, true)
+    case 8:
+      return Number(type.signed ? view.getBigInt64(at, true) : view.getBigUint64(at, true))
+    default:
+      throw new UntrustedInputError(`Integers of ${type.size} bytes are not supported.`, { format: 'JLD2' },
+        'UNSUPPORTED_FORMAT')
   }
 }
 
-function bfloat(bits: number): number { return new Float32Array(Uint32Array.of(bits << 16).buffer)[0] }
+function bfloat(bits: number): number {
+  return new Float32Array(Uint32Array.of(bits << 16).buffer)[0]
+}
 
 /**
  * The arrays of a JLD2 file named and laid out as PyTorch does, for use with an architecture.

@@ -21,7 +21,9 @@ const STEPS = 200_000
 
 /** Spends one step. @throws UntrustedInputError when the file unfolds without end */
 export function spend(file: JuliaFile): void {
-  if (--file.budget.left < 0) throw malformed(`The file's objects contain each other so often that it unfolds to more than ${STEPS} parts.`)
+  if (--file.budget.left < 0) {
+    throw malformed(`The file's objects contain each other so often that it unfolds to more than ${STEPS} parts.`)
+  }
 }
 
 /** A type as far as a reader needs it: `Flux.Dense`, without the `Main` that old files put in front. */
@@ -44,10 +46,23 @@ export interface JuliaStruct {
 }
 
 /** An object whose value is its raw bytes: Float32 and other primitive types. */
-export interface JuliaPrimitive { readonly type: JuliaType, readonly bytes: Uint8Array }
+export interface JuliaPrimitive {
+  readonly type: JuliaType
+  readonly bytes: Uint8Array
+}
 
 const TAGS: ReadonlySet<string> = new Set([
-  'datatype', 'struct', 'backref', 'symbol', 'ref', 'array', 'svec', 'tuple', 'jl_anonymous', 'jl_bottom_type', 'unionall',
+  'datatype',
+  'struct',
+  'backref',
+  'symbol',
+  'ref',
+  'array',
+  'svec',
+  'tuple',
+  'jl_anonymous',
+  'jl_bottom_type',
+  'unionall',
 ])
 
 /** A refusal of a file that is not what BSON.jl writes. */
@@ -61,7 +76,11 @@ export function malformed(message: string, path?: string): UntrustedInputError {
  */
 export function openJulia(bytes: Uint8Array): JuliaFile {
   if (bytes[0] === 0x37 && bytes[1] === 0x4A && bytes[2] === 0x4C) {
-    throw new UntrustedInputError('The file is a stream of Julia\'s Serialization, which only the Julia version that wrote it can read: load it there and save it with BSON.@save.', { format: 'Julia Serialization' }, 'UNSUPPORTED_FORMAT')
+    throw new UntrustedInputError(
+      "The file is a stream of Julia's Serialization, which only the Julia version that wrote it can read: load it there and save it with BSON.@save.",
+      { format: 'Julia Serialization' },
+      'UNSUPPORTED_FORMAT',
+    )
   }
   const root = readBson(bytes)
   const backrefs = root['_backrefs'] ?? []
@@ -119,7 +138,9 @@ const NO_TYPE: JuliaType = { path: '', name: '', params: [] }
 /** Reads a type; a type of an unexpected kind (a union, a bottom type, a type variable) has an empty path. */
 export function typeOf(file: JuliaFile, value: Bson | undefined): JuliaType {
   let current = resolve(file, value)
-  for (let steps = 0; tagOf(current) === 'unionall' && steps < 100; steps++) current = resolve(file, (current as BsonDocument)['body'])
+  for (let steps = 0; tagOf(current) === 'unionall' && steps < 100; steps++) {
+    current = resolve(file, (current as BsonDocument)['body'])
+  }
   if (!isDocument(current)) return NO_TYPE
   const tag = tagOf(current)
   if (tag === 'datatype') {
@@ -127,7 +148,9 @@ export function typeOf(file: JuliaFile, value: Bson | undefined): JuliaType {
     const params = resolve(file, current['params'])
     return { path: path.join('.'), name: path[path.length - 1] ?? '', params: isList(params) ? params : [] }
   }
-  if (tag === 'jl_anonymous') return { path: '#anonymous', name: '#anonymous', params: [], typeName: current['typename'] }
+  if (tag === 'jl_anonymous') {
+    return { path: '#anonymous', name: '#anonymous', params: [], typeName: current['typename'] }
+  }
   return NO_TYPE
 }
 
@@ -138,7 +161,7 @@ export function structOf(file: JuliaFile, value: Bson | undefined): JuliaStruct 
   const identity = current as BsonDocument
   const fields = resolve(file, identity['data'])
   if (fields instanceof Uint8Array) return undefined
-  if (!isList(fields)) throw malformed('A struct needs a list of fields or its bytes under \'data\'.')
+  if (!isList(fields)) throw malformed("A struct needs a list of fields or its bytes under 'data'.")
   return { type: typeOf(file, identity['type']), fields, identity }
 }
 
@@ -183,7 +206,9 @@ export function numberOf(file: JuliaFile, value: Bson | undefined): number | und
   if (primitive === undefined) return undefined
   const scalar = Object.hasOwn(SCALARS, primitive.type.path) ? SCALARS[primitive.type.path] : undefined
   if (scalar === undefined) return undefined
-  if (primitive.bytes.length !== scalar.size) throw malformed(`A ${primitive.type.path} has ${scalar.size} bytes; got ${primitive.bytes.length}.`)
+  if (primitive.bytes.length !== scalar.size) {
+    throw malformed(`A ${primitive.type.path} has ${scalar.size} bytes; got ${primitive.bytes.length}.`)
+  }
   return scalar.read(new DataView(primitive.bytes.buffer, primitive.bytes.byteOffset, primitive.bytes.byteLength))
 }
 
@@ -192,7 +217,7 @@ export function symbolOf(file: JuliaFile, value: Bson | undefined): string | und
   const current = resolve(file, value)
   if (tagOf(current) !== 'symbol') return undefined
   const name = (current as BsonDocument)['name']
-  if (typeof name !== 'string') throw malformed('A symbol needs a string under \'name\'.')
+  if (typeof name !== 'string') throw malformed("A symbol needs a string under 'name'.")
   return name
 }
 
@@ -216,7 +241,9 @@ export function itemsOf(file: JuliaFile, value: Bson | undefined): BsonList | un
 }
 
 /** The names and values of a NamedTuple, or undefined. Its names are the first parameter of its type. */
-export function namedTupleOf(file: JuliaFile, value: Bson | undefined): { names: string[], values: BsonList } | undefined {
+export function namedTupleOf(file: JuliaFile, value: Bson | undefined):
+  | { names: string[], values: BsonList }
+  | undefined {
   const struct = structOf(file, value)
   if (struct === undefined || struct.type.path !== 'Core.NamedTuple') return undefined
   const names = (itemsOf(file, struct.type.params[0]) ?? []).map(name => symbolOf(file, name) ?? '')
@@ -233,7 +260,9 @@ export function entriesOf(file: JuliaFile, value: Bson | undefined): [string, Bs
   const current = resolve(file, value)
   if (isDocument(current) && tagOf(current) === undefined) return Object.entries(current)
   const struct = structOf(file, current)
-  if (struct === undefined || !/^Base\.(Id)?Dict$|^OrderedCollections\.OrderedDict$/.test(struct.type.path)) return undefined
+  if (struct === undefined || !/^Base\.(Id)?Dict$|^OrderedCollections\.OrderedDict$/.test(struct.type.path)) {
+    return undefined
+  }
   const keys = itemsOf(file, struct.fields[0])
   const values = itemsOf(file, struct.fields[1])
   if (keys === undefined || values === undefined || keys.length !== values.length) return undefined

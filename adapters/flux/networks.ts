@@ -6,11 +6,15 @@
  */
 import { type ArrayCache, arrayOf, isGpuArray, isNumeric } from './arrays.js'
 import type { Bson } from './bson.js'
-import { type JuliaFile, type JuliaStruct, entriesOf, itemsOf, malformed, namedTupleOf, resolve, structOf, symbolOf, tagOf } from './julia.js'
+import { entriesOf, itemsOf, type JuliaFile, type JuliaStruct, malformed, namedTupleOf, resolve, structOf, symbolOf,
+  tagOf } from './julia.js'
 import { fieldNames, layerName } from './layers.js'
 
 /** Something found in a file, with the path of names and numbers (from 1) that leads to it. */
-export interface Found { readonly path: string, readonly value: Bson }
+export interface Found {
+  readonly path: string
+  readonly value: Bson
+}
 
 /** A layer or a chain of layers that is not inside another one. */
 export interface FoundNetwork extends Found {
@@ -34,14 +38,38 @@ const MOST_STEPS = 100_000
 const DEEPEST = 200
 
 /** Objects that hold copies of a network's arrays, code or types, but no network. */
-const SKIPPED = /^(Core\.(TypeName|Method|CodeInfo|Expr|GlobalRef)|Optimisers?\.|Flux\.(Optimise|Optimisers)\.|ParameterSchedulers\.|Random\.|Base\.(RefValue|Threads))/
+const SKIPPED =
+  /^(Core\.(TypeName|Method|CodeInfo|Expr|GlobalRef)|Optimisers?\.|Flux\.(Optimise|Optimisers)\.|ParameterSchedulers\.|Random\.|Base\.(RefValue|Threads))/
 /** Layers that are a network of their own when nothing is around them; functions and dropout are not. */
 const NETWORKS: ReadonlySet<string> = new Set([
-  'Chain', 'Dense', 'Conv', 'ConvTranspose', 'DepthwiseConv', 'CrossCor', 'SkipConnection', 'Parallel', 'Maxout', 'Embedding', 'Bilinear',
-  'Recur', 'RNN', 'LSTM', 'GRU', 'GRUv3', 'RNNCell', 'LSTMCell', 'GRUCell', 'GRUv3Cell',
+  'Chain',
+  'Dense',
+  'Conv',
+  'ConvTranspose',
+  'DepthwiseConv',
+  'CrossCor',
+  'SkipConnection',
+  'Parallel',
+  'Maxout',
+  'Embedding',
+  'Bilinear',
+  'Recur',
+  'RNN',
+  'LSTM',
+  'GRU',
+  'GRUv3',
+  'RNNCell',
+  'LSTMCell',
+  'GRUCell',
+  'GRUv3Cell',
 ])
 
-interface Walk { readonly path: string, readonly value: Bson, readonly depth: number, readonly inNetwork: boolean }
+interface Walk {
+  readonly path: string
+  readonly value: Bson
+  readonly depth: number
+  readonly inNetwork: boolean
+}
 
 /**
  * Walks a whole file.
@@ -53,12 +81,14 @@ export function contentsOf(file: JuliaFile, nested = false): Contents {
   const arrays: Found[] = []
   const gpuArrays: string[] = []
   const seen = new Set<object>()
-  const stack: Walk[] = [...file.variables].map(([path, value]) => ({ path, value, depth: 0, inNetwork: false })).reverse()
+  const stack: Walk[] = [...file.variables].map(([path, value]) => ({ path, value, depth: 0, inNetwork: false }))
+    .reverse()
   for (let count = 0, item = stack.pop(); item !== undefined; item = stack.pop()) {
     if (++count > MOST_VALUES) throw malformed(`The file holds more than ${MOST_VALUES} values.`)
     const value = resolve(file, item.value)
     // Simple numbers, code and types hold nothing; an object seen before has been listed under its first path.
-    if (typeof value !== 'object' || value === null || value instanceof Uint8Array || seen.has(value) || item.depth > DEEPEST) continue
+    if (typeof value !== 'object' || value === null || value instanceof Uint8Array || seen.has(value) ||
+      item.depth > DEEPEST) continue
     seen.add(value)
     const tag = tagOf(value)
     if (isNumeric(file, value)) {
@@ -66,7 +96,10 @@ export function contentsOf(file: JuliaFile, nested = false): Contents {
       continue
     }
     const struct = tag === 'struct' ? structOf(file, value) : undefined
-    if (struct !== undefined && isGpuArray(file, value)) { gpuArrays.push(item.path); continue }
+    if (struct !== undefined && isGpuArray(file, value)) {
+      gpuArrays.push(item.path)
+      continue
+    }
     if (struct !== undefined && SKIPPED.test(struct.type.path)) continue
     const layer = struct === undefined ? undefined : layerName(struct)
     const network = layer !== undefined && NETWORKS.has(layer)
@@ -74,7 +107,8 @@ export function contentsOf(file: JuliaFile, nested = false): Contents {
     const children = childrenOf(file, value, struct)
     for (let i = children.length - 1; i >= 0; i--) {
       const [name, child] = children[i]
-      stack.push({ path: `${item.path}.${name}`, value: child, depth: item.depth + 1, inNetwork: item.inNetwork || network })
+      stack.push({ path: `${item.path}.${name}`, value: child, depth: item.depth + 1,
+        inNetwork: item.inNetwork || network })
     }
   }
   return { networks: distinct(file, networks), arrays, gpuArrays }
@@ -91,7 +125,9 @@ function childrenOf(file: JuliaFile, value: Bson, struct: JuliaStruct | undefine
     return struct.fields.map((field, i) => [names[i] ?? String(i + 1), field])
   }
   const tag = tagOf(value)
-  if (tag === undefined || tag === 'tuple' || tag === 'svec' || tag === 'array') return (itemsOf(file, value) ?? []).map((item, i) => [String(i + 1), item])
+  if (tag === undefined || tag === 'tuple' || tag === 'svec' || tag === 'array') {
+    return (itemsOf(file, value) ?? []).map((item, i) => [String(i + 1), item])
+  }
   return []
 }
 
@@ -131,7 +167,8 @@ function arrayKey(file: JuliaFile, root: Bson, numbers: Map<object, number>, ste
   for (let value = stack.pop(); value !== undefined; value = stack.pop()) {
     if (--steps.left < 0) return ''
     const plain = resolve(file, value)
-    if (typeof plain !== 'object' || plain === null || plain instanceof Uint8Array || seen.has(plain) || found.length > 1000) continue
+    if (typeof plain !== 'object' || plain === null || plain instanceof Uint8Array || seen.has(plain) ||
+      found.length > 1000) continue
     seen.add(plain)
     const struct = tagOf(plain) === 'struct' ? structOf(file, plain) : undefined
     if (tagOf(plain) === 'array' || (struct !== undefined && isGpuArray(file, plain))) {
@@ -144,7 +181,8 @@ function arrayKey(file: JuliaFile, root: Bson, numbers: Map<object, number>, ste
 }
 
 /** The arrays of a file as they are in Julia, by path. @throws UntrustedInputError when an array's size and data disagree */
-export function readArrays(file: JuliaFile, contents: Contents, cache: ArrayCache): { path: string, array: NonNullable<ReturnType<typeof arrayOf>> }[] {
+export function readArrays(file: JuliaFile, contents: Contents,
+  cache: ArrayCache): { path: string, array: NonNullable<ReturnType<typeof arrayOf>> }[] {
   return contents.arrays.flatMap(found => {
     const array = arrayOf(file, found.value, found.path, cache)
     return array === undefined ? [] : [{ path: found.path, array }]

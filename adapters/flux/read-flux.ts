@@ -1,7 +1,7 @@
 /** @file Reads Flux networks saved with BSON.jl. */
 import { GraphError, LaplaceError, OptionError, UntrustedInputError } from '../../core/errors/errors.js'
-import type { Graph } from '../../core/graph/graph.js'
 import { nearestWord } from '../../core/errors/suggest.js'
+import type { Graph } from '../../core/graph/graph.js'
 import { formatShape } from '../../core/tensor/tensor.js'
 import { gpuArrayError } from './arrays.js'
 import type { Emission } from './emission.js'
@@ -9,7 +9,7 @@ import { type Demand, demandOf, featureShapes, shapeFor, sizesToTry } from './in
 import { openJulia } from './julia.js'
 import { type FluxLayer, type FluxReader, layerOf } from './layers.js'
 import { type Attempt, networkGraph } from './network-graph.js'
-import { type Contents, type FoundNetwork, contentsOf } from './networks.js'
+import { type Contents, contentsOf, type FoundNetwork } from './networks.js'
 
 /** What can be said to `readFlux` beyond the file. */
 export interface FluxOptions {
@@ -50,25 +50,41 @@ function chooseNetwork(reader: FluxReader, contents: Contents, wanted: string | 
   if (networks.length === 1) return networks[0]
   if (networks.length > 1) {
     const list = networks.slice(0, 20).map(network => `'${network.path}' (${network.layer})`).join(', ')
-    throw new GraphError('AMBIGUOUS_NETWORK', `The file holds ${networks.length} networks: ${list}${networks.length > 20 ? ', ...' : ''}. Choose one with the option model.`,
-      { networks: networks.map(network => network.path) })
+    throw new GraphError('AMBIGUOUS_NETWORK',
+      `The file holds ${networks.length} networks: ${list}${
+        networks.length > 20 ? ', ...' : ''
+      }. Choose one with the option model.`, { networks: networks.map(network => network.path) })
   }
   if (contents.arrays.length > 0) {
     throw new UntrustedInputError(
-      `The file holds ${contents.arrays.length} arrays of numbers (${contents.arrays.slice(0, 5).map(found => `'${found.path}'`).join(', ')}${contents.arrays.length > 5 ? ', ...' : ''}) but no layers: ` +
-      'give the layers as architecture, or save the network itself: BSON.@save "model.bson" model.', { format: 'BSON.jl' }, 'MISSING_ARCHITECTURE')
+      `The file holds ${contents.arrays.length} arrays of numbers (${
+        contents.arrays.slice(0, 5).map(found => `'${found.path}'`).join(', ')
+      }${contents.arrays.length > 5 ? ', ...' : ''}) but no layers: ` +
+        'give the layers as architecture, or save the network itself: BSON.@save "model.bson" model.',
+      { format: 'BSON.jl' },
+      'MISSING_ARCHITECTURE',
+    )
   }
-  throw new UntrustedInputError(`The file is BSON, but it holds no network of Flux (variables: ${[...reader.file.variables.keys()].slice(0, 10).map(name => `'${name.slice(0, 50)}'`).join(', ') || 'none'}).`,
-    { format: 'BSON.jl' }, 'UNSUPPORTED_FORMAT')
+  throw new UntrustedInputError(
+    `The file is BSON, but it holds no network of Flux (variables: ${
+      [...reader.file.variables.keys()].slice(0, 10).map(name => `'${name.slice(0, 50)}'`).join(', ') || 'none'
+    }).`,
+    { format: 'BSON.jl' },
+    'UNSUPPORTED_FORMAT',
+  )
 }
 
 function networkAt(reader: FluxReader, networks: readonly FoundNetwork[], wanted: string): FoundNetwork {
-  const known = networks.find(network => network.path === wanted) ?? contentsOf(reader.file, true).networks.find(network => network.path === wanted)
+  const known = networks.find(network => network.path === wanted) ??
+    contentsOf(reader.file, true).networks.find(network => network.path === wanted)
   if (known !== undefined) return known
   const paths = networks.map(network => network.path)
   const suggestion = nearestWord(wanted, paths)
-  throw new OptionError('BAD_OPTION', `The file has no network '${wanted.slice(0, 100)}'; it has ${paths.slice(0, 20).map(path => `'${path}'`).join(', ') || 'none'}.${suggestion === undefined ? '' : ` Did you mean '${suggestion}'?`}`,
-    { option: 'model', value: wanted.slice(0, 100), allowed: paths })
+  throw new OptionError('BAD_OPTION',
+    `The file has no network '${wanted.slice(0, 100)}'; it has ${
+      paths.slice(0, 20).map(path => `'${path}'`).join(', ') || 'none'
+    }.${suggestion === undefined ? '' : ` Did you mean '${suggestion}'?`}`, { option: 'model',
+    value: wanted.slice(0, 100), allowed: paths })
 }
 
 /** The graph of a network, with the input's shape as given or found by trying. */
@@ -76,29 +92,45 @@ export function graphOf(reader: FluxReader, layer: FluxLayer, inputSize: FluxOpt
   const shared: Pick<Emission, 'converted' | 'work'> = { converted: new Map(), work: { done: 0 } }
   const demand = demandOf(layer)
   const integers = demand?.kind === 'tokens'
-  const attempt = (shape: readonly number[], notes: readonly string[]): Attempt => networkGraph(reader, layer, shape, integers, shared, notes)
+  const attempt = (shape: readonly number[], notes: readonly string[]): Attempt =>
+    networkGraph(reader, layer, shape, integers, shared, notes)
   if (inputSize !== undefined) return attempt(givenShape(inputSize, demand), [])
   if (demand === undefined) {
-    throw new GraphError('AMBIGUOUS_NETWORK', 'The file does not say what the network takes as input; give the option inputSize, for example 4 or [1, 28, 28].')
+    throw new GraphError('AMBIGUOUS_NETWORK',
+      'The file does not say what the network takes as input; give the option inputSize, for example 4 or [1, 28, 28].')
   }
-  if (demand.kind === 'features' || demand.kind === 'channels') return firstFit(featureShapes(demand.count).map(shape => () => attempt(shape, [])))
+  if (demand.kind === 'features' || demand.kind === 'channels') {
+    return firstFit(featureShapes(demand.count).map(shape => () => attempt(shape, [])))
+  }
   if (demand.kind === 'sequence' && demand.step) return attempt([demand.features], [])
   if (demand.kind === 'image') return imageFit(demand, attempt)
-  return firstFit(sizesToTry(demand).map(size => () => attempt(shapeFor(demand, size), [`The file does not hold the length of the input: ${size} was taken, as the first that fits; give inputSize for another.`])))
+  return firstFit(
+    sizesToTry(demand).map(size => () =>
+      attempt(shapeFor(demand, size), [
+        `The file does not hold the length of the input: ${size} was taken, as the first that fits; give inputSize for another.`,
+      ])
+    ),
+  )
 }
 
 /** The shape that the user gave, completed: channels in front of an image's sizes, features behind a number of times. */
 function givenShape(inputSize: number | readonly number[], demand: Demand | undefined): number[] {
   const sizes = typeof inputSize === 'number' ? [inputSize] : [...inputSize]
   if (sizes.length === 0 || sizes.length > 8 || sizes.some(size => !Number.isInteger(size) || size < 1)) {
-    throw new OptionError('BAD_OPTION', 'Option inputSize must be a positive integer or a list of them, for example [1, 28, 28].', { option: 'inputSize' })
+    throw new OptionError('BAD_OPTION',
+      'Option inputSize must be a positive integer or a list of them, for example [1, 28, 28].', {
+      option: 'inputSize',
+    })
   }
-  if (demand?.kind === 'sequence' && sizes.length === 1 && sizes[0] !== demand.features) return [sizes[0], demand.features]
+  if (demand?.kind === 'sequence' && sizes.length === 1 && sizes[0] !== demand.features) {
+    return [sizes[0], demand.features]
+  }
   if (demand?.kind !== 'image') return sizes
   if (sizes.length === 1) return shapeFor(demand, sizes[0])
   if (sizes.length === demand.dimensions) return [demand.channels ?? 1, ...sizes]
   // Flux's own order, width first and channels last, where it cannot be the other one.
-  const fluxOrder = demand.channels !== undefined && sizes[0] !== demand.channels && sizes[sizes.length - 1] === demand.channels
+  const fluxOrder = demand.channels !== undefined && sizes[0] !== demand.channels &&
+    sizes[sizes.length - 1] === demand.channels
   return fluxOrder ? sizes.reverse() : sizes
 }
 
@@ -117,7 +149,8 @@ function firstFit(attempts: readonly (() => Attempt)[]): Attempt {
 }
 
 /** Square images of all sizes; of those that fit, one where strides leave nothing over, common sizes first. */
-function imageFit(demand: Demand & { kind: 'image' }, attempt: (shape: readonly number[], notes: readonly string[]) => Attempt): Attempt {
+function imageFit(demand: Demand & { kind: 'image' },
+  attempt: (shape: readonly number[], notes: readonly string[]) => Attempt): Attempt {
   const sizes = sizesToTry(demand)
   const fits: { size: number, lost: number }[] = []
   let failure: unknown
@@ -135,6 +168,12 @@ function imageFit(demand: Demand & { kind: 'image' }, attempt: (shape: readonly 
   fits.sort((a, b) => a.lost - b.lost)
   const { size } = fits[0]
   const shape = shapeFor(demand, size)
-  const why = fits.length === 1 ? 'the only square size that fits the layers' : `one of ${fits.length} square sizes that fit the layers`
-  return attempt(shape, [`The file does not hold the size of the images: ${formatShape(shape)} was taken, ${why}; give inputSize for another.`])
+  const why = fits.length === 1
+    ? 'the only square size that fits the layers'
+    : `one of ${fits.length} square sizes that fit the layers`
+  return attempt(shape, [
+    `The file does not hold the size of the images: ${
+      formatShape(shape)
+    } was taken, ${why}; give inputSize for another.`,
+  ])
 }

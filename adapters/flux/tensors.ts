@@ -1,5 +1,5 @@
 /** @file The arrays of numbers in a Flux file by name, without a network around them. */
-import { type Tensor, sizeOf } from '../../core/tensor/tensor.js'
+import { sizeOf, type Tensor } from '../../core/tensor/tensor.js'
 import type { JuliaArray } from './arrays.js'
 import { openJulia } from './julia.js'
 import { contentsOf, readArrays } from './networks.js'

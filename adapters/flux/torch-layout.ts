@@ -4,7 +4,7 @@
  * A Dense weight becomes out x in. A convolution's (w, h, in, out) becomes out x in x h x w with every kernel turned
  * round, because Flux's Conv is a true convolution. Names of normalisations are translated.
  */
-import { type Tensor, sizeOf } from '../../core/tensor/tensor.js'
+import { sizeOf, type Tensor } from '../../core/tensor/tensor.js'
 import type { JuliaArray } from './arrays.js'
 import { openJulia } from './julia.js'
 import { contentsOf, readArrays } from './networks.js'
@@ -13,7 +13,10 @@ import { rowMajor } from './tensors.js'
 const NAMES: Readonly<Record<string, string>> = { β: 'bias', γ: 'weight', μ: 'running_mean', 'σ²': 'running_var' }
 
 /** An array with its path in the file. */
-export interface NamedArray { readonly path: string, readonly array: JuliaArray }
+export interface NamedArray {
+  readonly path: string
+  readonly array: JuliaArray
+}
 
 /**
  * Names and lays out arrays as PyTorch does.

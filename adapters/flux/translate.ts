@@ -8,7 +8,7 @@ import { GraphError } from '../../core/errors/errors.js'
 import { pointwise } from './activations.js'
 import { arrayOf } from './arrays.js'
 import type { Bson } from './bson.js'
-import { type Item, type Scope, callNamed, tensorOf } from './calls.js'
+import { callNamed, type Item, type Scope, tensorOf } from './calls.js'
 import { type Emission, type Value } from './emission.js'
 import { type Closure, type Code, type FluxFunction, functionOf, wayOut } from './functions.js'
 import { itemsOf, moduleOf, namedTupleOf, numberOf, resolve, spend, structOf, symbolOf } from './julia.js'
@@ -17,8 +17,10 @@ import { layerOf } from './layers.js'
 /** The error for a function that cannot be imported; `reason` says what in it stopped the import. */
 export function unknownFunction(fn: FluxFunction, path: string, reason?: string): GraphError {
   const why = reason === undefined ? '' : ` (${reason})`
-  return new GraphError('UNSUPPORTED_OPERATOR', `${wayOut(fn).replace(' cannot be imported', `${path === '' ? '' : `, layer '${path}',`} cannot be imported${why}`)}`,
-    { path, function: fn.kind === 'closure' ? fn.closure.name : fn.kind })
+  return new GraphError('UNSUPPORTED_OPERATOR',
+    `${
+      wayOut(fn).replace(' cannot be imported', `${path === '' ? '' : `, layer '${path}',`} cannot be imported${why}`)
+    }`, { path, function: fn.kind === 'closure' ? fn.closure.name : fn.kind })
 }
 
 /** Applies an activation to every element. @throws GraphError UNSUPPORTED_OPERATOR naming a function that is not known */
@@ -29,41 +31,58 @@ export function activate(emission: Emission, fn: FluxFunction | undefined, x: Va
 
 /** Applies a function to whole arrays: a layer that is a function, or the connection of several branches. */
 export function applyFunction(emission: Emission, fn: FluxFunction, inputs: readonly Value[], path: string): Value {
-  return tensorOf(applyItems(emission, fn, inputs.map(value => ({ kind: 'tensor', value })), path, false), () => unknownFunction(fn, path))
+  return tensorOf(applyItems(emission, fn, inputs.map(value => ({ kind: 'tensor', value })), path, false),
+    () => unknownFunction(fn, path))
 }
 
-function applyItems(emission: Emission, fn: FluxFunction, args: readonly Item[], path: string, elementwise: boolean): Item {
+function applyItems(emission: Emission, fn: FluxFunction, args: readonly Item[], path: string,
+  elementwise: boolean): Item {
   const scope: Scope = {
-    emission, path, depth: 0,
+    emission,
+    path,
+    depth: 0,
     apply: (inner, given) => applyItems(emission, inner, given, path, true),
-    fail: reason => { throw unknownFunction(fn, path, reason) },
+    fail: reason => {
+      throw unknownFunction(fn, path, reason)
+    },
   }
   return apply(scope, fn, args, elementwise)
 }
 
 function apply(scope: Scope, fn: FluxFunction, args: readonly Item[], elementwise: boolean): Item {
   if (scope.depth > 50) scope.fail('its functions call each other too deeply')
-  const deeper: Scope = { ...scope, depth: scope.depth + 1, apply: (inner, given) => apply({ ...scope, depth: scope.depth + 1 }, inner, given, true) }
+  const deeper: Scope = { ...scope, depth: scope.depth + 1,
+    apply: (inner, given) => apply({ ...scope, depth: scope.depth + 1 }, inner, given, true) }
   switch (fn.kind) {
     case 'named': {
-      const library = /^(NNlib|Flux|Base|Core|MLUtils|SpecialFunctions|LogExpFunctions|StatsFuns|Statistics|CUDA|Tracker)(\.|$)/.test(fn.path)
+      const library =
+        /^(NNlib|Flux|Base|Core|MLUtils|SpecialFunctions|LogExpFunctions|StatsFuns|Statistics|CUDA|Tracker)(\.|$)/.test(
+          fn.path,
+        )
       if (!library) scope.fail('it is defined in the program that saved the file')
       const [first] = args
       if (elementwise && args.length === 1 && first?.kind === 'tensor') {
         const value = pointwise(scope.emission, fn.name, first.value)
-        return value === undefined ? scope.fail(`'${fn.name}' is not an activation that is known here`) : { kind: 'tensor', value }
+        return value === undefined
+          ? scope.fail(`'${fn.name}' is not an activation that is known here`)
+          : { kind: 'tensor', value }
       }
       return callNamed(deeper, fn.name, args, elementwise)
     }
-    case 'broadcast': return apply(deeper, fn.fn, args, true)
-    case 'composed': return apply(deeper, fn.outer, [apply(deeper, fn.inner, args, elementwise)], elementwise)
+    case 'broadcast':
+      return apply(deeper, fn.fn, args, true)
+    case 'composed':
+      return apply(deeper, fn.outer, [apply(deeper, fn.inner, args, elementwise)], elementwise)
     case 'fixed': {
       const fixed = itemOf(scope, fn.value)
       // Base.Fix1(broadcast, f) is how Flux's LayerNorm keeps an activation.
-      if (fn.fn.kind === 'named' && fn.fn.name === 'broadcast' && fixed.kind === 'function') return apply(deeper, fixed.fn, args, true)
+      if (fn.fn.kind === 'named' && fn.fn.name === 'broadcast' && fixed.kind === 'function') {
+        return apply(deeper, fixed.fn, args, true)
+      }
       return apply(deeper, fn.fn, fn.position === 1 ? [fixed, ...args] : [...args, fixed], elementwise)
     }
-    case 'closure': return runClosure(deeper, fn.closure, args)
+    case 'closure':
+      return runClosure(deeper, fn.closure, args)
   }
 }
 
@@ -84,7 +103,9 @@ function itemOf(scope: Scope, value: Bson): Item {
   if (module !== undefined) return { kind: 'module', path: module }
   if (structOf(file, plain)?.type.path === 'Base.Colon') return { kind: 'colon' }
   const named = namedTupleOf(file, plain)
-  if (named !== undefined) return { kind: 'named', names: named.names, values: named.values.map(item => itemOf(scope, item)) }
+  if (named !== undefined) {
+    return { kind: 'named', names: named.names, values: named.values.map(item => itemOf(scope, item)) }
+  }
   const array = arrayOf(file, plain, scope.path, reader.cache)
   if (array !== undefined) return { kind: 'array', array }
   const layer = layerOf(reader, plain, scope.path)
@@ -111,20 +132,30 @@ function runClosure(scope: Scope, closure: Closure, args: readonly Item[]): Item
 
 function evaluate(scope: Scope, code: Code, slots: Map<number, Item>, results: readonly Item[]): Item {
   switch (code.op) {
-    case 'slot': return slots.get(code.index) ?? scope.fail(`it reads the variable ${code.index} before it is set`)
-    case 'statement': return results[code.index - 1] ?? scope.fail('its code refers to a statement that is not there')
-    case 'global': return code.name === ':' ? { kind: 'colon' } : { kind: 'global', name: code.name }
-    case 'symbol': return { kind: 'symbol', name: code.name }
-    case 'value': return code.value === null ? { kind: 'nothing' } : itemOf(scope, code.value)
-    case 'nothing': return { kind: 'nothing' }
+    case 'slot':
+      return slots.get(code.index) ?? scope.fail(`it reads the variable ${code.index} before it is set`)
+    case 'statement':
+      return results[code.index - 1] ?? scope.fail('its code refers to a statement that is not there')
+    case 'global':
+      return code.name === ':' ? { kind: 'colon' } : { kind: 'global', name: code.name }
+    case 'symbol':
+      return { kind: 'symbol', name: code.name }
+    case 'value':
+      return code.value === null ? { kind: 'nothing' } : itemOf(scope, code.value)
+    case 'nothing':
+      return { kind: 'nothing' }
     case 'assign': {
       const value = evaluate(scope, code.value, slots, results)
       slots.set(code.slot, value)
       return value
     }
-    case 'return': return evaluate(scope, code.value, slots, results)
-    case 'other': return scope.fail(code.head.includes('goto') ? 'it has branches or loops' : `it uses '${code.head}'`)
-    case 'call': return evaluateCall(scope, evaluate(scope, code.fn, slots, results), code.args.map(argument => evaluate(scope, argument, slots, results)))
+    case 'return':
+      return evaluate(scope, code.value, slots, results)
+    case 'other':
+      return scope.fail(code.head.includes('goto') ? 'it has branches or loops' : `it uses '${code.head}'`)
+    case 'call':
+      return evaluateCall(scope, evaluate(scope, code.fn, slots, results),
+        code.args.map(argument => evaluate(scope, argument, slots, results)))
   }
 }
 
@@ -139,18 +170,26 @@ function evaluateCall(scope: Scope, callee: Item, args: readonly Item[]): Item {
       }
       return callNamed(scope, callee.name, args, false)
     }
-    case 'function': return scope.apply(callee.fn, args)
+    case 'function':
+      return scope.apply(callee.fn, args)
     case 'layer': {
       const [only] = args
-      if (args.length !== 1 || only?.kind !== 'tensor') return scope.fail('it calls a layer with other things than one array')
-      return { kind: 'tensor', value: scope.emission.applyLayer(scope.emission, callee.layer, only.value, `${scope.path}.layer`) }
+      if (args.length !== 1 || only?.kind !== 'tensor') {
+        return scope.fail('it calls a layer with other things than one array')
+      }
+      return { kind: 'tensor',
+        value: scope.emission.applyLayer(scope.emission, callee.layer, only.value, `${scope.path}.layer`) }
     }
     case 'type': {
       const [only] = args
-      if (callee.names !== undefined && only?.kind === 'tuple') return { kind: 'named', names: callee.names, values: only.items }
+      if (callee.names !== undefined && only?.kind === 'tuple') {
+        return { kind: 'named', names: callee.names, values: only.items }
+      }
       return callee.number === undefined ? scope.fail('it builds an object') : { kind: 'number', value: callee.number }
     }
-    case 'keywords': return callNamed(scope, 'kwcall', [args[0] ?? { kind: 'nothing' }, callee.callee, ...args.slice(2)], false)
-    default: return scope.fail('it calls something that is not a function')
+    case 'keywords':
+      return callNamed(scope, 'kwcall', [args[0] ?? { kind: 'nothing' }, callee.callee, ...args.slice(2)], false)
+    default:
+      return scope.fail('it calls something that is not a function')
   }
 }

@@ -1,12 +1,14 @@
 /** @file The activation functions of Keras as graph nodes. */
 import { GraphError } from '../../core/errors/errors.js'
-import { type Config, type KerasLayer, field, isConfig, number, text } from './config.js'
-import { type Emission, type Value, channelsLast, emit } from './emission.js'
+import { type Config, field, isConfig, type KerasLayer, number, text } from './config.js'
+import { channelsLast, type Emission, emit, type Value } from './emission.js'
 
 type Activation = (emission: Emission, x: Value) => Value
 
-const unary = (op: string, attributes: Record<string, number | string> = {}): Activation => (emission, x) => emit(emission, op, [x.name], x.shape, x.channelsFirst, attributes)
-const same = (emission: Emission, op: string, x: Value, ...more: string[]): Value => emit(emission, op, [x.name, ...more], x.shape, x.channelsFirst)
+const unary = (op: string, attributes: Record<string, number | string> = {}): Activation => (emission, x) =>
+  emit(emission, op, [x.name], x.shape, x.channelsFirst, attributes)
+const same = (emission: Emission, op: string, x: Value, ...more: string[]): Value =>
+  emit(emission, op, [x.name, ...more], x.shape, x.channelsFirst)
 
 /** Softmax and log-softmax act on the last axis, the channels. */
 const overChannels = (op: string): Activation => (emission, x) => {
@@ -61,7 +63,10 @@ export function activationName(layer: KerasLayer, key = 'activation'): string {
 export function activate(emission: Emission, name: string, x: Value, layer: KerasLayer, keras2: boolean): Value {
   if (name === 'hard_sigmoid' && keras2) return unary('HardSigmoid', { alpha: 0.2, beta: 0.5 })(emission, x)
   if (!Object.hasOwn(ACTIVATIONS, name)) {
-    throw new GraphError('UNSUPPORTED_OPERATOR', `The activation '${name.slice(0, 60)}' of the layer '${layer.name}' cannot be imported. Known are ${Object.keys(ACTIVATIONS).join(', ')}.`, { layer: layer.name, activation: name.slice(0, 60) })
+    throw new GraphError('UNSUPPORTED_OPERATOR',
+      `The activation '${name.slice(0, 60)}' of the layer '${layer.name}' cannot be imported. Known are ${
+        Object.keys(ACTIVATIONS).join(', ')
+      }.`, { layer: layer.name, activation: name.slice(0, 60) })
   }
   return ACTIVATIONS[name](emission, x)
 }
@@ -74,7 +79,9 @@ export function reluLayer(emission: Emission, config: Config, x: Value): Value {
   const { builder } = emission
   // x above the threshold, slope (x - threshold) below it.
   const bent = threshold === 0
-    ? (slope === 0 ? same(emission, 'Relu', x) : emit(emission, 'LeakyRelu', [x.name], x.shape, x.channelsFirst, { alpha: slope }))
+    ? (slope === 0
+      ? same(emission, 'Relu', x)
+      : emit(emission, 'LeakyRelu', [x.name], x.shape, x.channelsFirst, { alpha: slope }))
     : same(emission, 'Where', { ...x, name: builder.node('Less', [x.name, builder.scalar(threshold)]) },
       builder.node('Mul', [builder.node('Sub', [x.name, builder.scalar(threshold)]), builder.scalar(slope)]), x.name)
   return highest === undefined ? bent : same(emission, 'Min', bent, builder.scalar(highest))

@@ -46,10 +46,14 @@ export function parseConfig(text: string): Config {
   return value
 }
 
-export function isConfig(value: unknown): value is Config { return typeof value === 'object' && value !== null && !Array.isArray(value) }
+export function isConfig(value: unknown): value is Config {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+}
 
 /** A field, never one that every object has. */
-export function field(config: Config, name: string): unknown { return Object.hasOwn(config, name) ? config[name] : undefined }
+export function field(config: Config, name: string): unknown {
+  return Object.hasOwn(config, name) ? config[name] : undefined
+}
 
 /** A field that is text. */
 export function text(config: Config, name: string): string | undefined {
@@ -73,8 +77,12 @@ export function flag(config: Config, name: string, otherwise: boolean): boolean 
 export function sizes(config: Config, name: string, count: number, otherwise?: number): number[] {
   const value = field(config, name) ?? otherwise
   const list = typeof value === 'number' ? Array<number>(count).fill(value) : value
-  if (!Array.isArray(list) || list.length !== count || !list.every(each => Number.isInteger(each) && each > 0 && each < 2 ** 31)) {
-    throw refuse(`The field '${name}' of the layer '${text(config, 'name') ?? '?'}' must be ${count} positive integers.`, name)
+  if (!Array.isArray(list) || list.length !== count ||
+    !list.every(each => Number.isInteger(each) && each > 0 && each < 2 ** 31)) {
+    throw refuse(
+      `The field '${name}' of the layer '${text(config, 'name') ?? '?'}' must be ${count} positive integers.`,
+      name,
+    )
   }
   return list as number[]
 }
@@ -86,11 +94,18 @@ export function sizes(config: Config, name: string, count: number, otherwise?: n
 export function readModel(root: Config): KerasModel {
   const className = text(root, 'class_name')
   const config = field(root, 'config')
-  if (className === 'Sequential') return readSequential(Array.isArray(config) ? config : isConfig(config) ? field(config, 'layers') : undefined)
-  if ((className === 'Functional' || className === 'Model') && isConfig(config) && field(config, 'layers') !== undefined) return readFunctional(config)
+  if (className === 'Sequential') {
+    return readSequential(Array.isArray(config) ? config : isConfig(config) ? field(config, 'layers') : undefined)
+  }
+  if ((className === 'Functional' || className === 'Model') && isConfig(config) &&
+    field(config, 'layers') !== undefined) return readFunctional(config)
   throw new UntrustedInputError(
-    `The network is a Keras model of class '${(className ?? '?').slice(0, 100)}', whose layers are Python code. Sequential and functional models can be read; export others to ONNX (tf2onnx).`,
-    { format: 'Keras' }, 'UNSUPPORTED_FORMAT')
+    `The network is a Keras model of class '${
+      (className ?? '?').slice(0, 100)
+    }', whose layers are Python code. Sequential and functional models can be read; export others to ONNX (tf2onnx).`,
+    { format: 'Keras' },
+    'UNSUPPORTED_FORMAT',
+  )
 }
 
 function readSequential(entries: unknown): KerasModel {
@@ -112,7 +127,9 @@ function flattenSequential(entries: readonly unknown[], depth: number): Config[]
   const flat = entries.flatMap((entry, i) => {
     if (!isConfig(entry)) throw refuse(`Layer ${i} of the network is not a JSON object.`)
     const config = field(entry, 'config')
-    const inner = text(entry, 'class_name') === 'Sequential' ? (Array.isArray(config) ? config : isConfig(config) ? field(config, 'layers') : undefined) : undefined
+    const inner = text(entry, 'class_name') === 'Sequential'
+      ? (Array.isArray(config) ? config : isConfig(config) ? field(config, 'layers') : undefined)
+      : undefined
     if (!Array.isArray(inner)) return [entry]
     const layers = flattenSequential(inner, depth + 1)
     return i === 0 && depth === 0 ? layers : layers.filter(layer => text(layer, 'class_name') !== 'InputLayer')
@@ -124,13 +141,18 @@ function flattenSequential(entries: readonly unknown[], depth: number): Config[]
 function readEntry(entry: Config, index: number): Omit<KerasLayer, 'inputs'> {
   const className = text(entry, 'class_name')
   const config = field(entry, 'config')
-  if (className === undefined || !isConfig(config)) throw refuse(`Layer ${index} of the network has no class or no configuration.`)
-  return { className, name: text(config, 'name') ?? text(entry, 'name') ?? `${className.toLowerCase()}_${index}`, config }
+  if (className === undefined || !isConfig(config)) {
+    throw refuse(`Layer ${index} of the network has no class or no configuration.`)
+  }
+  return { className, name: text(config, 'name') ?? text(entry, 'name') ?? `${className.toLowerCase()}_${index}`,
+    config }
 }
 
 function readFunctional(config: Config): KerasModel {
   const entries = field(config, 'layers')
-  if (!Array.isArray(entries) || entries.length > MOST_LAYERS) throw refuse('A functional model needs a list of layers.')
+  if (!Array.isArray(entries) || entries.length > MOST_LAYERS) {
+    throw refuse('A functional model needs a list of layers.')
+  }
   const layers = new Map<string, KerasLayer>()
   entries.forEach((entry, i) => {
     if (!isConfig(entry)) throw refuse(`Layer ${i} of the network is not a JSON object.`)
@@ -138,7 +160,8 @@ function readFunctional(config: Config): KerasModel {
     if (layers.has(layer.name)) throw refuse(`Two layers are named '${layer.name.slice(0, 100)}'.`)
     layers.set(layer.name, { ...layer, inputs: inboundNames(field(entry, 'inbound_nodes'), layer.name) })
   })
-  return { layers: sortLayers(layers), inputs: endNames(field(config, 'input_layers')), outputs: endNames(field(config, 'output_layers')), notes: [] }
+  return { layers: sortLayers(layers), inputs: endNames(field(config, 'input_layers')),
+    outputs: endNames(field(config, 'output_layers')), notes: [] }
 }
 
 /** Names in `input_layers` and `output_layers`: `[["dense", 0, 0]]`, or `["dense", 0, 0]` for a single one. */
@@ -146,7 +169,9 @@ function endNames(value: unknown): string[] {
   if (!Array.isArray(value)) throw refuse('A functional model needs lists of its inputs and outputs.')
   if (typeof value[0] === 'string') return [value[0]]
   return value.map(each => {
-    if (!Array.isArray(each) || typeof each[0] !== 'string') throw refuse('An input or output of the network has no name.')
+    if (!Array.isArray(each) || typeof each[0] !== 'string') {
+      throw refuse('An input or output of the network has no name.')
+    }
     return each[0]
   })
 }
@@ -154,7 +179,9 @@ function endNames(value: unknown): string[] {
 /** Names of the layers that feed a layer. Keras 2: `[[["a", 0, 0, {}]]]`; Keras 3: tensors with a `keras_history`. */
 function inboundNames(nodes: unknown, name: string): string[] {
   if (!Array.isArray(nodes) || nodes.length === 0) return []
-  if (nodes.length > 1) throw refuse(`The layer '${name.slice(0, 100)}' is used ${nodes.length} times, which cannot be imported.`, name)
+  if (nodes.length > 1) {
+    throw refuse(`The layer '${name.slice(0, 100)}' is used ${nodes.length} times, which cannot be imported.`, name)
+  }
   const names: string[] = []
   collectNames(nodes[0], names, 0)
   return names
@@ -167,7 +194,9 @@ function collectNames(value: unknown, names: string[], depth: number): void {
     if (typeof first === 'string' && typeof second === 'number' && typeof third === 'number') names.push(first)
     else for (const item of value) collectNames(item, names, depth + 1)
   } else if (isConfig(value)) {
-    const history = isConfig(field(value, 'config')) ? field(field(value, 'config') as Config, 'keras_history') : undefined
+    const history = isConfig(field(value, 'config'))
+      ? field(field(value, 'config') as Config, 'keras_history')
+      : undefined
     if (Array.isArray(history)) collectNames(history, names, depth + 1)
     else if (field(value, 'args') !== undefined) collectNames(field(value, 'args'), names, depth + 1)
   }
@@ -182,8 +211,13 @@ function sortLayers(layers: ReadonlyMap<string, KerasLayer>): KerasLayer[] {
     while (stack.length > 0) {
       const name = stack[stack.length - 1]
       const layer = layers.get(name)
-      if (layer === undefined) throw refuse(`A layer takes its input from '${name.slice(0, 100)}', which is not in the network.`)
-      if (state.get(name) === 'done') { stack.pop(); continue }
+      if (layer === undefined) {
+        throw refuse(`A layer takes its input from '${name.slice(0, 100)}', which is not in the network.`)
+      }
+      if (state.get(name) === 'done') {
+        stack.pop()
+        continue
+      }
       const waiting = layer.inputs.filter(input => state.get(input) !== 'done')
       if (waiting.length === 0) {
         state.set(name, 'done')

@@ -4,25 +4,35 @@
  * Keras keeps channels last (N x H x W x C), the graph's convolutions want them first. A value remembers which it is;
  * it is transposed only where the next operator needs the other order.
  */
+import { UntrustedInputError } from '../../core/errors/errors.js'
 import type { GraphBuilder } from '../../core/graph/builder.js'
 import type { Attribute } from '../../core/graph/graph.js'
-import { type Tensor, formatShape, sizeOf, tensor } from '../../core/tensor/tensor.js'
-import { UntrustedInputError } from '../../core/errors/errors.js'
+import { formatShape, sizeOf, type Tensor, tensor } from '../../core/tensor/tensor.js'
 import type { KerasLayer } from './config.js'
 
 /** A value; `shape` is one example's in Keras' order, channels last, whatever the order in the graph is. */
-export interface Value { readonly name: string, readonly shape: readonly number[], readonly channelsFirst: boolean }
+export interface Value {
+  readonly name: string
+  readonly shape: readonly number[]
+  readonly channelsFirst: boolean
+}
 
 /** What writing the layers shares. */
-export interface Emission { readonly builder: GraphBuilder }
+export interface Emission {
+  readonly builder: GraphBuilder
+}
 
 /** A layer whose configuration, weights or input do not fit each other. */
 export function misfit(layer: KerasLayer, message: string): UntrustedInputError {
-  return new UntrustedInputError(`The ${layer.className} layer '${layer.name.slice(0, 100)}' ${message}.`, { format: 'Keras', path: layer.name })
+  return new UntrustedInputError(`The ${layer.className} layer '${layer.name.slice(0, 100)}' ${message}.`, {
+    format: 'Keras',
+    path: layer.name,
+  })
 }
 
 /** Appends a node; the result keeps the order of axes. */
-export function emit(emission: Emission, op: string, inputs: readonly string[], shape: readonly number[], channelsFirst: boolean, attributes: Readonly<Record<string, Attribute>> = {}): Value {
+export function emit(emission: Emission, op: string, inputs: readonly string[], shape: readonly number[],
+  channelsFirst: boolean, attributes: Readonly<Record<string, Attribute>> = {}): Value {
   return { name: emission.builder.node(op, inputs, attributes), shape, channelsFirst }
 }
 
@@ -46,7 +56,9 @@ export function channelsFirst(emission: Emission, x: Value): Value {
 export function permuted(value: Tensor, perm: readonly number[]): Tensor {
   const shape = perm.map(axis => value.shape[axis])
   const strides = value.shape.map((_, axis) => sizeOf(value.shape.slice(axis + 1)))
-  const data = value.data instanceof Float32Array ? new Float32Array(value.data.length) : new Float64Array(value.data.length)
+  const data = value.data instanceof Float32Array
+    ? new Float32Array(value.data.length)
+    : new Float64Array(value.data.length)
   const index = shape.map(() => 0)
   let source = 0
   for (let i = 0; i < data.length; i++) {
@@ -62,9 +74,11 @@ export function permuted(value: Tensor, perm: readonly number[]): Tensor {
 }
 
 /** A trainable array of a layer under `<layer>/<role>`. */
-export function parameter(emission: Emission, layer: KerasLayer, role: string, value: Tensor, transposed = false): string {
+export function parameter(emission: Emission, layer: KerasLayer, role: string, value: Tensor,
+  transposed = false): string {
   const { precision } = emission.builder
-  return emission.builder.parameter(`${layer.name}/${role}`, value.dtype === precision ? value : tensor(precision, value.shape, value.data), transposed)
+  return emission.builder.parameter(`${layer.name}/${role}`,
+    value.dtype === precision ? value : tensor(precision, value.shape, value.data), transposed)
 }
 
 /** An array that is not trained. */
@@ -74,13 +88,19 @@ export function constant(emission: Emission, value: Tensor): string {
 }
 
 /** The weights of a layer, checked against the shapes that it must have (`undefined` extents are free). */
-export function expectWeights(layer: KerasLayer, weights: readonly Tensor[] | undefined, expected: readonly (readonly (number | undefined)[])[]): readonly Tensor[] {
+export function expectWeights(layer: KerasLayer, weights: readonly Tensor[] | undefined,
+  expected: readonly (readonly (number | undefined)[])[]): readonly Tensor[] {
   const found = weights ?? []
-  if (found.length !== expected.length) throw misfit(layer, `needs ${expected.length} arrays; the file has ${found.length}`)
+  if (found.length !== expected.length) {
+    throw misfit(layer, `needs ${expected.length} arrays; the file has ${found.length}`)
+  }
   found.forEach((value, i) => {
     const shape = expected[i]
-    if (value.shape.length !== shape.length || value.shape.some((extent, d) => shape[d] !== undefined && shape[d] !== extent)) {
-      throw misfit(layer, `needs an array of shape ${formatShape(shape.map(extent => extent ?? '?'))} as number ${i + 1}; the file has ${formatShape(value.shape)}`)
+    if (value.shape.length !== shape.length ||
+      value.shape.some((extent, d) => shape[d] !== undefined && shape[d] !== extent)) {
+      throw misfit(layer, `needs an array of shape ${
+        formatShape(shape.map(extent => extent ?? '?'))
+      } as number ${i + 1}; the file has ${formatShape(value.shape)}`)
     }
   })
   return found

@@ -16,10 +16,16 @@ export function legacyWeights(root: Hdf5Group, layers: readonly KerasLayer[]): L
     const group = weights.keys().includes(name) ? weights.group(name) : undefined
     if (group === undefined) continue
     const names = group.text('weight_names')
-    const paths = Array.isArray(names) ? names : typeof names === 'string' ? [names] : orderByRole(arrayPaths(group, '', 0))
+    const paths = Array.isArray(names)
+      ? names
+      : typeof names === 'string'
+      ? [names]
+      : orderByRole(arrayPaths(group, '', 0))
     found.set(name, paths.map(path => {
       const tensor = group.tensor(path)
-      if (tensor === undefined) throw refuse(`The file has no array '${path.slice(0, 200)}' for the layer '${name}'.`, name)
+      if (tensor === undefined) {
+        throw refuse(`The file has no array '${path.slice(0, 200)}' for the layer '${name}'.`, name)
+      }
       return tensor
     }))
   }
@@ -39,7 +45,8 @@ export function numberedWeights(root: Hdf5Group, layers: readonly KerasLayer[]):
     return count === 0 ? stem : `${stem}_${count}`
   })
   // Newer Keras versions use the names of the layers: they are taken where the counted names do not cover what is there.
-  const byName = [...keys].some(key => !numbered.includes(key)) && layers.every((layer, i) => keys.has(layer.name) || !keys.has(numbered[i]))
+  const byName = [...keys].some(key => !numbered.includes(key)) &&
+    layers.every((layer, i) => keys.has(layer.name) || !keys.has(numbered[i]))
   const found = new Map<string, Tensor[]>()
   layers.forEach((layer, i) => {
     const key = byName ? layer.name : numbered[i]
@@ -52,11 +59,13 @@ export function numberedWeights(root: Hdf5Group, layers: readonly KerasLayer[]):
 /** `vars/0, vars/1, ...` of a layer; those of a recurrent layer are in its cell, those of a wrapped layer in `layer`. */
 function variables(group: Hdf5Group, depth: number): Tensor[] {
   const vars = group.group('vars')
-  const own = vars === undefined ? [] : vars.keys().filter(key => /^\d+$/.test(key)).sort((a, b) => Number(a) - Number(b)).map(key => {
-    const tensor = vars.tensor(key)
-    if (tensor === undefined) throw refuse(`The variable ${key} of a layer is not an array.`)
-    return tensor
-  })
+  const own = vars === undefined ?
+    [] :
+    vars.keys().filter(key => /^\d+$/.test(key)).sort((a, b) => Number(a) - Number(b)).map(key => {
+      const tensor = vars.tensor(key)
+      if (tensor === undefined) throw refuse(`The variable ${key} of a layer is not an array.`)
+      return tensor
+    })
   if (own.length > MOST_ARRAYS) throw refuse(`A layer has more than ${MOST_ARRAYS} arrays.`)
   if (own.length > 0 || depth > 3) return own
   for (const inside of ['cell', 'layer']) {
@@ -68,7 +77,8 @@ function variables(group: Hdf5Group, depth: number): Tensor[] {
 
 /** `Conv2D` as `conv2d`, `MaxPooling2D` as `max_pooling2d`: the rule of Keras. */
 export function snakeCase(name: string): string {
-  return name.replace(/\W+/g, '').replace(/(.)([A-Z][a-z]+)/g, '$1_$2').replace(/([a-z])([A-Z])/g, '$1_$2').toLowerCase()
+  return name.replace(/\W+/g, '').replace(/(.)([A-Z][a-z]+)/g, '$1_$2').replace(/([a-z])([A-Z])/g, '$1_$2')
+    .toLowerCase()
 }
 
 function arrayPaths(group: Hdf5Group, prefix: string, depth: number): string[] {
@@ -91,7 +101,8 @@ export function allArrays(root: Hdf5Group): Map<string, Tensor> {
   return found
 }
 
-const ROLES = ['gamma', 'beta', 'moving_mean', 'moving_variance', 'embeddings', 'depthwise_kernel', 'pointwise_kernel', 'kernel', 'recurrent_kernel', 'alpha', 'bias']
+const ROLES = ['gamma', 'beta', 'moving_mean', 'moving_variance', 'embeddings', 'depthwise_kernel', 'pointwise_kernel',
+  'kernel', 'recurrent_kernel', 'alpha', 'bias']
 
 /** Without the attribute, the order in which Keras creates the arrays. */
 function orderByRole(paths: readonly string[]): string[] {

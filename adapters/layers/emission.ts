@@ -1,15 +1,18 @@
 /** @file The state while an architecture is written as a graph: values with their shapes, the file's tensors and which were used. */
 import { ShapeError } from '../../core/errors/errors.js'
+import { nearestWord } from '../../core/errors/suggest.js'
 import type { GraphBuilder } from '../../core/graph/builder.js'
 import type { Attribute } from '../../core/graph/graph.js'
-import { nearestWord } from '../../core/errors/suggest.js'
 import { cast, formatShape, type Tensor } from '../../core/tensor/tensor.js'
 import { type FileTensor, isFloating, type NamedTensors, toTensor } from '../file-tensor.js'
 import { flag, isGiven, type LayerArguments } from './arguments.js'
 import { badArchitecture, describeLayer, type LayerSpec } from './layer-spec.js'
 
 /** A value of the graph; `shape` is that of one example, the batch is always the axis before it. */
-export interface Value { readonly name: string, readonly shape: readonly number[] }
+export interface Value {
+  readonly name: string
+  readonly shape: readonly number[]
+}
 
 /** What writing the layers shares. */
 export interface Emission {
@@ -26,26 +29,32 @@ export interface Emission {
 }
 
 /** A layer being written. */
-export interface LayerContext extends LayerArguments { readonly emission: Emission }
+export interface LayerContext extends LayerArguments {
+  readonly emission: Emission
+}
 
 /** A layer whose arguments, tensors or input do not fit each other. */
-export function misfit({ spec, path }: LayerArguments, message: string, data: Readonly<Record<string, unknown>> = {}): ShapeError {
+export function misfit({ spec, path }: LayerArguments, message: string,
+  data: Readonly<Record<string, unknown>> = {}): ShapeError {
   return new ShapeError(`The ${describeLayer(spec, path)} ${message}.`, { layer: path, ...data })
 }
 
 /** A layer whose input does not fit. */
 export function inputMisfit(context: LayerArguments, expected: string, x: Value): ShapeError {
-  return misfit(context, `takes ${expected}; it gets an example of shape ${formatShape(x.shape)}`, { expected, actual: x.shape })
+  return misfit(context, `takes ${expected}; it gets an example of shape ${formatShape(x.shape)}`, { expected,
+    actual: x.shape })
 }
 
 /** Appends a node and gives its result a shape. */
-export function emit({ builder }: Emission, op: string, inputs: readonly string[], shape: readonly number[], attributes: Readonly<Record<string, Attribute>> = {}): Value {
+export function emit({ builder }: Emission, op: string, inputs: readonly string[], shape: readonly number[],
+  attributes: Readonly<Record<string, Attribute>> = {}): Value {
   return { name: builder.node(op, inputs, attributes), shape }
 }
 
 /** An element-wise node with one more operand: a number or another value. */
 export function withOperand(emission: Emission, op: string, x: Value, operand: number | Value): Value {
-  return emit(emission, op, [x.name, typeof operand === 'number' ? emission.builder.scalar(operand) : operand.name], x.shape)
+  return emit(emission, op, [x.name, typeof operand === 'number' ? emission.builder.scalar(operand) : operand.name],
+    x.shape)
 }
 
 /** The name of a layer's tensor in the file. */
@@ -63,7 +72,10 @@ export function optionalTensor(context: LayerContext, role: string, rank?: numbe
   if (found === undefined) return undefined
   context.emission.used.add(tensorName(context.spec, role))
   if (rank !== undefined && found.shape.length !== rank) {
-    throw misfit(context, `needs a tensor '${tensorName(context.spec, role)}' of ${rank} ax${rank === 1 ? 'is' : 'es'}; the file has ${formatShape(found.shape)}`, { actual: found.shape })
+    throw misfit(context,
+      `needs a tensor '${tensorName(context.spec, role)}' of ${rank} ax${rank === 1 ? 'is' : 'es'}; the file has ${
+        formatShape(found.shape)
+      }`, { actual: found.shape })
   }
   return found
 }
@@ -82,20 +94,30 @@ export function requiredTensor(context: LayerContext, role: string, rank?: numbe
   const near = nearestWord(wanted, candidates) ?? candidates[0]
   throw badArchitecture(
     `The ${describeLayer(spec, path)} needs the tensor '${wanted.slice(0, 200)}', which the file does not have.` +
-    (free.length === 0 ? ' No tensor is left.' : ` Tensors left: ${listNames(free)}.`) +
-    (near === undefined ? '' : ` Did you mean the name '${near.slice(0, -role.length).replace(/\.$/, '').slice(0, 200)}'?`), path, { tensor: wanted, left: free.slice(0, 50) })
+      (free.length === 0 ? ' No tensor is left.' : ` Tensors left: ${listNames(free)}.`) +
+      (near === undefined
+        ? ''
+        : ` Did you mean the name '${near.slice(0, -role.length).replace(/\.$/, '').slice(0, 200)}'?`),
+    path,
+    { tensor: wanted, left: free.slice(0, 50) },
+  )
 }
 
 /** Names in quotes, the first ones when there are many. */
 export function listNames(names: readonly string[], most = 12): string {
-  return names.slice(0, most).map(name => `'${name.slice(0, 100)}'`).join(', ') + (names.length > most ? `, ... (${names.length} in all)` : '')
+  return names.slice(0, most).map(name => `'${name.slice(0, 100)}'`).join(', ') +
+    (names.length > most ? `, ... (${names.length} in all)` : '')
 }
 
 /** The tensor's values in the precision of the graph. @throws ShapeError when they are not floating-point numbers */
 function converted({ emission, spec, path }: LayerContext, name: string, value: FileTensor): Tensor {
   const known = emission.converted.get(name)
   if (known !== undefined) return known
-  if (!isFloating(value.dtype)) throw misfit({ spec, path }, `needs floating-point numbers; the tensor '${name}' holds ${value.dtype}`, { tensor: name })
+  if (!isFloating(value.dtype)) {
+    throw misfit({ spec, path }, `needs floating-point numbers; the tensor '${name}' holds ${value.dtype}`, {
+      tensor: name,
+    })
+  }
   const result = cast(toTensor(value, name), emission.builder.precision)
   emission.converted.set(name, result)
   return result
@@ -131,13 +153,23 @@ export function filled({ builder }: Emission, length: number, value: number): st
  */
 export function bias(context: LayerContext, length: number): string | undefined {
   const given = isGiven(context, 'bias') ? flag(context, 'bias', true) : undefined
-  const found = given === false ? undefined : given === true ? requiredTensor(context, 'bias', 1) : optionalTensor(context, 'bias', 1)
+  const found = given === false
+    ? undefined
+    : given === true
+    ? requiredTensor(context, 'bias', 1)
+    : optionalTensor(context, 'bias', 1)
   if (found === undefined) return undefined
-  if (found.shape[0] !== length) throw misfit(context, `has a bias of ${found.shape[0]} elements for ${length} outputs`, { expected: [length], actual: found.shape })
+  if (found.shape[0] !== length) {
+    throw misfit(context, `has a bias of ${found.shape[0]} elements for ${length} outputs`, { expected: [length],
+      actual: found.shape })
+  }
   return parameter(context, 'bias', found)
 }
 
 /** Checks a size that the architecture states against the tensors'. @throws ShapeError */
 export function statedSize(context: LayerContext, key: string, stated: number | undefined, actual: number): void {
-  if (stated !== undefined && stated !== actual) throw misfit(context, `has ${key} ${stated} in the architecture, and tensors for ${actual}`, { expected: stated, actual })
+  if (stated !== undefined && stated !== actual) {
+    throw misfit(context, `has ${key} ${stated} in the architecture, and tensors for ${actual}`, { expected: stated,
+      actual })
+  }
 }

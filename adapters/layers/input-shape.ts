@@ -31,7 +31,8 @@ export function statedShape(layers: readonly LayerSpec[]): readonly number[] | u
 /** The demand of the first layer that has one; a vague one is made precise by those that follow. */
 export function demandOf(layers: readonly LayerSpec[], tensors: NamedTensors, top = true): Demand | undefined {
   for (let i = 0; i < layers.length; i++) {
-    const demand = layerDemand(top && layers[i].name === undefined ? { ...layers[i], name: String(i) } : layers[i], tensors)
+    const demand = layerDemand(top && layers[i].name === undefined ? { ...layers[i], name: String(i) } : layers[i],
+      tensors)
     if (demand === undefined) continue
     const vague = demand.kind === 'channels' || (demand.kind === 'image' && demand.channels === undefined)
     const next = vague ? demandOf(layers.slice(i + 1), tensors, false) : undefined
@@ -44,9 +45,13 @@ export function demandOf(layers: readonly LayerSpec[], tensors: NamedTensors, to
 function combined(first: Demand, next: Demand | undefined): Demand {
   if (first.kind === 'channels') {
     const dimensions = next?.kind === 'image' ? next.dimensions : first.dimensions
-    return dimensions === 0 ? { kind: 'features', count: first.count } : { kind: 'image', channels: first.count, dimensions }
+    return dimensions === 0
+      ? { kind: 'features', count: first.count }
+      : { kind: 'image', channels: first.count, dimensions }
   }
-  if (first.kind === 'image' && first.channels === undefined && next?.kind === 'image') return { ...first, channels: next.channels }
+  if (first.kind === 'image' && first.channels === undefined && next?.kind === 'image') {
+    return { ...first, channels: next.channels }
+  }
   return first
 }
 
@@ -55,22 +60,49 @@ function layerDemand(spec: LayerSpec, tensors: NamedTensors): Demand | undefined
   const weight = shapeOf('weight')
   const dimensions = Number(/([123])d$/.exec(spec.type)?.[1] ?? 0)
   switch (spec.type.replace(/[123]d$/, '')) {
-    case 'Linear': return weight?.length === 2 ? { kind: 'features', count: weight[1] } : undefined
-    case 'Conv': return weight?.length === dimensions + 2 ? { kind: 'image', channels: weight[1] * (count({ spec, path: '' }, 'groups') ?? 1), dimensions } : undefined
-    case 'ConvTranspose': return weight?.length === dimensions + 2 ? { kind: 'image', channels: weight[0], dimensions } : undefined
-    case 'MaxPool': case 'AvgPool': case 'AdaptiveAvgPool': case 'AdaptiveMaxPool': case 'ZeroPad': case 'ConstantPad': return { kind: 'image', channels: undefined, dimensions }
-    case 'Upsample': return { kind: 'image', channels: undefined, dimensions: 2 }
-    case 'BatchNorm': return channelDemand(shapeOf('running_mean') ?? weight, dimensions === 1 ? 0 : dimensions)
-    case 'InstanceNorm': return channelDemand(shapeOf('running_mean') ?? weight, dimensions) ?? { kind: 'image', channels: undefined, dimensions }
-    case 'GroupNorm': return channelDemand(weight, 0)
-    case 'LayerNorm': return weight === undefined ? undefined : weight.length === 1 ? { kind: 'features', count: weight[0] } : { kind: 'shape', shape: weight }
-    case 'Embedding': return { kind: 'tokens' }
-    case 'RNN': case 'LSTM': case 'GRU': {
+    case 'Linear':
+      return weight?.length === 2 ? { kind: 'features', count: weight[1] } : undefined
+    case 'Conv':
+      return weight?.length === dimensions + 2
+        ? { kind: 'image', channels: weight[1] * (count({ spec, path: '' }, 'groups') ?? 1), dimensions }
+        : undefined
+    case 'ConvTranspose':
+      return weight?.length === dimensions + 2 ? { kind: 'image', channels: weight[0], dimensions } : undefined
+    case 'MaxPool':
+    case 'AvgPool':
+    case 'AdaptiveAvgPool':
+    case 'AdaptiveMaxPool':
+    case 'ZeroPad':
+    case 'ConstantPad':
+      return { kind: 'image', channels: undefined, dimensions }
+    case 'Upsample':
+      return { kind: 'image', channels: undefined, dimensions: 2 }
+    case 'BatchNorm':
+      return channelDemand(shapeOf('running_mean') ?? weight, dimensions === 1 ? 0 : dimensions)
+    case 'InstanceNorm':
+      return channelDemand(shapeOf('running_mean') ?? weight, dimensions) ??
+        { kind: 'image', channels: undefined, dimensions }
+    case 'GroupNorm':
+      return channelDemand(weight, 0)
+    case 'LayerNorm':
+      return weight === undefined
+        ? undefined
+        : weight.length === 1
+        ? { kind: 'features', count: weight[0] }
+        : { kind: 'shape', shape: weight }
+    case 'Embedding':
+      return { kind: 'tokens' }
+    case 'RNN':
+    case 'LSTM':
+    case 'GRU': {
       const input = shapeOf('weight_ih_l0')
       return input?.length === 2 ? { kind: 'sequence', features: input[1] } : undefined
     }
-    case 'Residual': case 'Sequential': return spec.layers === undefined ? undefined : demandOf(spec.layers, tensors, false)
-    default: return undefined
+    case 'Residual':
+    case 'Sequential':
+      return spec.layers === undefined ? undefined : demandOf(spec.layers, tensors, false)
+    default:
+      return undefined
   }
 }
 
@@ -84,21 +116,38 @@ const LARGEST: Readonly<Record<number, number>> = { 1: 1024, 2: 320, 3: 64 }
 const LONGEST = 512
 
 /** A shape to try, and its axes whose length is only tried. */
-export interface Candidate { readonly shape: readonly number[], readonly open: readonly number[] }
+export interface Candidate {
+  readonly shape: readonly number[]
+  readonly open: readonly number[]
+}
 
 /** Shapes of one example to try, most likely first. */
 export function* candidates(demand: Demand): Generator<Candidate> {
   switch (demand.kind) {
-    case 'shape': yield { shape: demand.shape, open: [] }; return
-    case 'features': yield { shape: [demand.count], open: [] }; yield* lengths(demand.count); return
-    case 'sequence': yield* lengths(demand.features); return
-    case 'tokens': for (const length of upTo(LONGEST)) yield { shape: [length], open: [0] }; return
-    case 'channels': yield { shape: [demand.count], open: [] }; return
+    case 'shape':
+      yield { shape: demand.shape, open: [] }
+      return
+    case 'features':
+      yield { shape: [demand.count], open: [] }
+      yield* lengths(demand.count)
+      return
+    case 'sequence':
+      yield* lengths(demand.features)
+      return
+    case 'tokens':
+      for (const length of upTo(LONGEST)) yield { shape: [length], open: [0] }
+      return
+    case 'channels':
+      yield { shape: [demand.count], open: [] }
+      return
     case 'image': {
       const { channels = 1, dimensions } = demand
       const all = upTo(LARGEST[dimensions] ?? 32)
       const open = Array.from({ length: dimensions }, (_, i) => i + 1)
-      for (const size of [...COMMON.filter(size => size <= all.length), ...all.filter(size => !COMMON.includes(size))]) yield { shape: [channels, ...Array<number>(dimensions).fill(size)], open }
+      for (const size of [...COMMON.filter(size => size <= all.length),
+        ...all.filter(size => !COMMON.includes(size))]) {
+        yield { shape: [channels, ...Array<number>(dimensions).fill(size)], open }
+      }
     }
   }
 }
@@ -115,8 +164,12 @@ function* lengths(features: number): Generator<Candidate> {
  */
 export function givenShape(inputSize: number | readonly number[], demand: Demand | undefined): readonly number[] {
   const sizes = typeof inputSize === 'number' ? [inputSize] : [...inputSize]
-  if (sizes.length === 0 || sizes.length > 8 || sizes.some(size => !Number.isInteger(size) || size < 1 || size >= 2 ** 31)) {
-    throw new OptionError('BAD_OPTION', 'Option inputSize must be a positive integer or a list of them, for example 4 or [1, 28, 28].', { option: 'inputSize' })
+  if (sizes.length === 0 || sizes.length > 8 ||
+    sizes.some(size => !Number.isInteger(size) || size < 1 || size >= 2 ** 31)) {
+    throw new OptionError('BAD_OPTION',
+      'Option inputSize must be a positive integer or a list of them, for example 4 or [1, 28, 28].', {
+      option: 'inputSize',
+    })
   }
   if (demand?.kind === 'sequence' && sizes.length === 1) return [sizes[0], demand.features]
   if (demand?.kind === 'features' && sizes.length === 1 && sizes[0] !== demand.count) return [sizes[0], demand.count]

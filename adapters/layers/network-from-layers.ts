@@ -30,7 +30,8 @@ export interface LayersOptions {
  * @example
  * networkFromLayers([{ type: 'Linear', name: '0' }, { type: 'Tanh' }, { type: 'Linear', name: '2' }], tensors, {})
  */
-export function networkFromLayers(architecture: readonly LayerSpec[] | undefined, tensors: NamedTensors, options: LayersOptions = {}): Graph {
+export function networkFromLayers(architecture: readonly LayerSpec[] | undefined, tensors: NamedTensors,
+  options: LayersOptions = {}): Graph {
   const layers = architecture === undefined ? linearChain(tensors, options.activation) : checkArchitecture(architecture)
   if (layers.length === 0) throw badArchitecture('The architecture has no layers.', '')
   checkLayers(layers)
@@ -41,7 +42,8 @@ export function networkFromLayers(architecture: readonly LayerSpec[] | undefined
   if (demand === undefined) {
     // A layer that lacks its tensors says so when it is written; the shape does not matter for that.
     attempt(shared, { shape: [1], open: [] }, undefined)
-    throw new GraphError('AMBIGUOUS_NETWORK', 'The layers do not tell what the network takes as input. Give the option inputSize, or {"type":"Input","shape":[1,28,28]} as the first layer.')
+    throw new GraphError('AMBIGUOUS_NETWORK',
+      'The layers do not tell what the network takes as input. Give the option inputSize, or {"type":"Input","shape":[1,28,28]} as the first layer.')
   }
   return firstFit(shared, demand)
 }
@@ -71,12 +73,17 @@ function firstFit(shared: Shared, demand: Demand): Graph {
   }
   if (demand.kind === 'features' || !(failure instanceof ShapeError)) throw failure
   const kind = demand.kind === 'image' ? 'square image' : demand.kind === 'shape' ? 'shape' : 'length of a sequence'
-  throw new ShapeError(`No ${kind} fits the layers. Give the shape of one example by the option inputSize, or by {"type":"Input","shape":[...]} as the first layer. The likeliest one: ${failure.message}`, failure.data)
+  throw new ShapeError(
+    `No ${kind} fits the layers. Give the shape of one example by the option inputSize, or by {"type":"Input","shape":[...]} as the first layer. The likeliest one: ${failure.message}`,
+    failure.data,
+  )
 }
 
-function attempt({ layers, tensors, precision, converted }: Shared, candidate: Candidate, demand: Demand | undefined): Graph {
+function attempt({ layers, tensors, precision, converted }: Shared, candidate: Candidate,
+  demand: Demand | undefined): Graph {
   const builder = new GraphBuilder(precision)
-  const emission: Emission = { builder, tensors, converted, used: new Set(), parameters: new Map(), sizeDependent: false }
+  const emission: Emission = { builder, tensors, converted, used: new Set(), parameters: new Map(),
+    sizeDependent: false }
   const { shape } = candidate
   const input = builder.input('input', [BATCH, ...shape], demand?.kind === 'tokens' ? 'int64' : precision)
   const result = writeLayers(emission, layers, { name: input, shape })
@@ -91,11 +98,21 @@ function attempt({ layers, tensors, precision, converted }: Shared, candidate: C
 function checkAllUsed({ tensors, used }: Emission): void {
   const left = [...tensors.keys()].filter(name => !used.has(name) && !name.endsWith('num_batches_tracked'))
   if (left.length === 0) return
-  throw badArchitecture(`The architecture has no layer for the tensor${left.length === 1 ? '' : 's'} ${listNames(left)}. Add the layers, or correct their names.`, '', { unused: left.slice(0, 100) })
+  throw badArchitecture(
+    `The architecture has no layer for the tensor${left.length === 1 ? '' : 's'} ${
+      listNames(left)
+    }. Add the layers, or correct their names.`,
+    '',
+    { unused: left.slice(0, 100) },
+  )
 }
 
 function noteShape(builder: GraphBuilder, { shape, open }: Candidate, dependent: boolean): void {
   if (open.length === 0) return
   const what = open.length === 1 && shape.length <= 2 ? 'the length of sequences' : 'the size of images'
-  builder.notes.push(`The file does not tell ${what}: ${formatShape(shape)} was taken, as the first that fits the layers${dependent ? '' : '; data of another size that fits set it'}. The option inputSize sets it too.`)
+  builder.notes.push(
+    `The file does not tell ${what}: ${formatShape(shape)} was taken, as the first that fits the layers${
+      dependent ? '' : '; data of another size that fits set it'
+    }. The option inputSize sets it too.`,
+  )
 }

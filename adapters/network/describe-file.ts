@@ -37,12 +37,18 @@ export async function describeFile(bytes: Uint8Array, hints: NetworkHints = {}):
   const { network, ...about } = await networkOrProblem(bytes, hints)
   const listing = await tensorsOrNone(bytes, hints, format)
   const tensors = [...listing.tensors].map(([name, { dtype, shape }]) => ({ name, dtype, shape }))
-  if (network === undefined) return { format, supported: true, tensors, layers: listing.layers ?? [], parameterCount: undefined, notes: listing.notes, ...about }
+  if (network === undefined) {
+    return { format, supported: true, tensors, layers: listing.layers ?? [], parameterCount: undefined,
+      notes: listing.notes, ...about }
+  }
   const { layers, parameterCount, notes } = summarizeNetwork(network)
-  return { format, supported: true, tensors, layers, parameterCount, notes: [...new Set([...notes, ...listing.notes])], ...about }
+  return { format, supported: true, tensors, layers, parameterCount, notes: [...new Set([...notes, ...listing.notes])],
+    ...about }
 }
 
-async function networkOrProblem(bytes: Uint8Array, hints: NetworkHints): Promise<{ network: Awaited<ReturnType<typeof readNetwork>> | undefined, problem: FileDescription['problem'] }> {
+async function networkOrProblem(bytes: Uint8Array,
+  hints: NetworkHints
+): Promise<{ network: Awaited<ReturnType<typeof readNetwork>> | undefined, problem: FileDescription['problem'] }> {
   try {
     return { network: await readNetwork(bytes, hints), problem: undefined }
   } catch (error) {
@@ -71,4 +77,6 @@ function nameOf(bytes: Uint8Array): string {
   }
 }
 
-function problemOf({ code, message }: LaplaceError): { code: string, message: string } { return { code, message } }
+function problemOf({ code, message }: LaplaceError): { code: string, message: string } {
+  return { code, message }
+}

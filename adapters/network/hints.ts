@@ -33,9 +33,16 @@ export interface NetworkHints {
 export function filesOf({ files }: NetworkHints): ReadonlyMap<string, Uint8Array> {
   const entries = files === undefined ? [] : isMap(files) ? [...files] : Object.entries(files)
   for (const [name, content] of entries) {
-    if (!(content instanceof Uint8Array)) throw new UntrustedInputError(`The file '${name.slice(0, 100)}' of the hint files must be bytes.`, { format: 'files', path: name.slice(0, 100) })
+    if (!(content instanceof Uint8Array)) {
+      throw new UntrustedInputError(`The file '${name.slice(0, 100)}' of the hint files must be bytes.`, {
+        format: 'files',
+        path: name.slice(0, 100),
+      })
+    }
   }
   return new Map(entries)
 }
 
-function isMap(files: NonNullable<NetworkHints['files']>): files is ReadonlyMap<string, Uint8Array> { return files instanceof Map }
+function isMap(files: NonNullable<NetworkHints['files']>): files is ReadonlyMap<string, Uint8Array> {
+  return files instanceof Map
+}

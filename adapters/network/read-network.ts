@@ -1,13 +1,14 @@
 /** @file Reads a network from a file of any supported format. */
 import { GraphError } from '../../core/errors/errors.js'
-import { removeDead } from '../../core/passes/fold.js'
-import type { Graph } from '../../core/graph/graph.js'
 import { knownOptions, nearestWord, oneOf } from '../../core/errors/suggest.js'
+import type { Graph } from '../../core/graph/graph.js'
+import { removeDead } from '../../core/passes/fold.js'
 import type { NetworkHints } from './hints.js'
 import { READERS } from './readers.js'
 import { type Format, FORMATS, recognise, unsupported } from './recognise.js'
 
-const HINTS = ['format', 'architecture', 'activation', 'input', 'output', 'files', 'model', 'inputSize', 'dimensions', 'parameters', 'inflate', 'crc32'] as const
+const HINTS = ['format', 'architecture', 'activation', 'input', 'output', 'files', 'model', 'inputSize', 'dimensions',
+  'parameters', 'inflate', 'crc32'] as const
 
 /**
  * Reads a network; the format is recognised by content. Nothing of the file is run, no other file is opened.
@@ -39,5 +40,8 @@ export function formatOf(bytes: Uint8Array, hints: NetworkHints = {}): Format {
 function checkName(kind: 'input' | 'output', names: readonly string[], wanted: string | undefined): void {
   if (wanted === undefined || names.includes(wanted)) return
   const suggestion = nearestWord(wanted, names)
-  throw new GraphError('AMBIGUOUS_NETWORK', `The network has no ${kind} '${wanted.slice(0, 100)}'; it has ${names.slice(0, 20).join(', ')}.${suggestion === undefined ? '' : ` Did you mean '${suggestion}'?`}`, { kind, names: names.slice(0, 100) })
+  throw new GraphError('AMBIGUOUS_NETWORK',
+    `The network has no ${kind} '${wanted.slice(0, 100)}'; it has ${names.slice(0, 20).join(', ')}.${
+      suggestion === undefined ? '' : ` Did you mean '${suggestion}'?`
+    }`, { kind, names: names.slice(0, 100) })
 }

@@ -14,39 +14,58 @@ export interface FormatReader {
 }
 
 /** The tensors of a file, and what was noticed. */
-export interface Listing { readonly tensors: NamedTensors, readonly notes: readonly string[], readonly layers?: readonly ListedLayer[] }
+export interface Listing {
+  readonly tensors: NamedTensors
+  readonly notes: readonly string[]
+  readonly layers?: readonly ListedLayer[]
+}
 
-export interface ListedLayer { readonly name: string, readonly type: string, readonly parameters: number }
+export interface ListedLayer {
+  readonly name: string
+  readonly type: string
+  readonly parameters: number
+}
 
-const zipOptions = ({ inflate, crc32 }: NetworkHints): ZipOptions => ({ ...(inflate === undefined ? {} : { inflate }), ...(crc32 === undefined ? {} : { crc32 }) })
+const zipOptions = ({ inflate, crc32 }: NetworkHints): ZipOptions => ({ ...(inflate === undefined ? {} : { inflate }),
+  ...(crc32 === undefined ? {} : { crc32 }) })
 
 /** Fields that are given, under the names of the readers' options. */
-const given = <K extends keyof NetworkHints>(hints: NetworkHints, ...keys: K[]): { [P in K]?: Exclude<NetworkHints[P], undefined> } =>
-  Object.fromEntries(keys.flatMap(key => (hints[key] === undefined ? [] : [[key, hints[key]]]))) as { [P in K]?: Exclude<NetworkHints[P], undefined> }
+const given = <K extends keyof NetworkHints>(hints: NetworkHints,
+  ...keys: K[]): { [P in K]?: Exclude<NetworkHints[P], undefined> } =>
+  Object.fromEntries(keys.flatMap(key => (hints[key] === undefined ? [] : [[key, hints[key]]]))) as {
+    [P in K]?: Exclude<NetworkHints[P], undefined>
+  }
 
-const asFileTensors = (tensors: ReadonlyMap<string, Tensor>): NamedTensors => new Map([...tensors].map(([name, value]): [string, FileTensor] => [name, fromTensor(value)]))
+const asFileTensors = (tensors: ReadonlyMap<string, Tensor>): NamedTensors =>
+  new Map([...tensors].map(([name, value]): [string, FileTensor] => [name, fromTensor(value)]))
 
 /** The readers by format. */
 export const READERS: Readonly<Record<Format, () => Promise<FormatReader>>> = {
   onnx: async () => {
     const { readOnnx, readOnnxTensors } = await import('../onnx/index.js')
     return {
-      network: (bytes, hints) => readOnnx(bytes, { ...given(hints, 'dimensions', 'parameters'), externalData: filesOf(hints) }),
+      network: (bytes, hints) =>
+        readOnnx(bytes, { ...given(hints, 'dimensions', 'parameters'), externalData: filesOf(hints) }),
       tensors: (bytes, hints) => ({ tensors: readOnnxTensors(bytes, { externalData: filesOf(hints) }), notes: [] }),
     }
   },
   pytorch: async () => {
     const { readPyTorch, readPyTorchTensors } = await import('../pytorch/index.js')
     return {
-      network: (bytes, hints) => readPyTorch(bytes, { ...given(hints, 'architecture', 'activation', 'inputSize', 'model'), zip: zipOptions(hints) }),
+      network: (bytes, hints) =>
+        readPyTorch(bytes, { ...given(hints, 'architecture', 'activation', 'inputSize', 'model'),
+          zip: zipOptions(hints) }),
       tensors: (bytes, hints) => readPyTorchTensors(bytes, { ...given(hints, 'model'), zip: zipOptions(hints) }),
     }
   },
   safetensors: async () => {
     const { readSafetensors, readSafetensorsTensors, writtenByRTorch } = await import('../safetensors/index.js')
-    const tolerance = (bytes: Uint8Array): { tolerate?: 'r-torch' } => (writtenByRTorch(bytes) ? { tolerate: 'r-torch' } : {})
+    const tolerance = (
+      bytes: Uint8Array,
+    ): { tolerate?: 'r-torch' } => (writtenByRTorch(bytes) ? { tolerate: 'r-torch' } : {})
     return {
-      network: (bytes, hints) => readSafetensors(bytes, { ...given(hints, 'architecture', 'activation', 'inputSize'), ...tolerance(bytes) }),
+      network: (bytes, hints) =>
+        readSafetensors(bytes, { ...given(hints, 'architecture', 'activation', 'inputSize'), ...tolerance(bytes) }),
       tensors: bytes => ({ tensors: readSafetensorsTensors(bytes, tolerance(bytes)), notes: [] }),
     }
   },
@@ -54,7 +73,9 @@ export const READERS: Readonly<Record<Format, () => Promise<FormatReader>>> = {
     const { readShardedSafetensors } = await import('../safetensors/index.js')
     const { networkFromLayers } = await import('../layers/index.js')
     return {
-      network: (bytes, hints) => networkFromLayers(hints.architecture, readShardedSafetensors(bytes, filesOf(hints)), given(hints, 'activation', 'inputSize')),
+      network: (bytes, hints) =>
+        networkFromLayers(hints.architecture, readShardedSafetensors(bytes, filesOf(hints)),
+          given(hints, 'activation', 'inputSize')),
       tensors: (bytes, hints) => ({ tensors: readShardedSafetensors(bytes, filesOf(hints)), notes: [] }),
     }
   },
@@ -62,13 +83,21 @@ export const READERS: Readonly<Record<Format, () => Promise<FormatReader>>> = {
     const { describeFlux, readFlux, readFluxTensors, readFluxTorchTensors } = await import('../flux/index.js')
     const { networkFromLayers } = await import('../layers/index.js')
     return {
-      network: (bytes, hints) => hints.architecture === undefined && hints.activation === undefined
-        ? readFlux(bytes, given(hints, 'model', 'inputSize'))
-        : networkFromLayers(hints.architecture, asFileTensors(readFluxTorchTensors(bytes)), given(hints, 'activation', 'inputSize')),
+      network: (bytes, hints) =>
+        hints.architecture === undefined && hints.activation === undefined
+          ? readFlux(bytes, given(hints, 'model', 'inputSize'))
+          : networkFromLayers(hints.architecture, asFileTensors(readFluxTorchTensors(bytes)),
+            given(hints, 'activation', 'inputSize')),
       tensors: bytes => {
         const { networks, missing } = describeFlux(bytes)
-        const layers = networks.flatMap(network => network.layers.map(layer => ({ name: [network.path, layer.path].filter(part => part !== '').join('.'), type: layer.type, parameters: layer.values })))
-        return { tensors: asFileTensors(readFluxTensors(bytes)), layers, notes: missing.length === 0 ? [] : [`The numbers of ${missing.length} arrays are not in the file: they were on the GPU when it was saved.`] }
+        const layers = networks.flatMap(network =>
+          network.layers.map(layer => ({ name: [network.path, layer.path].filter(part => part !== '').join('.'),
+            type: layer.type, parameters: layer.values })
+          )
+        )
+        return { tensors: asFileTensors(readFluxTensors(bytes)), layers, notes: missing.length === 0
+          ? []
+          : [`The numbers of ${missing.length} arrays are not in the file: they were on the GPU when it was saved.`] }
       },
     }
   },
@@ -76,7 +105,9 @@ export const READERS: Readonly<Record<Format, () => Promise<FormatReader>>> = {
     const { readJld2TorchTensors, readJld2Tensors } = await import('../flux/index.js')
     const { networkFromLayers } = await import('../layers/index.js')
     return {
-      network: (bytes, hints) => networkFromLayers(hints.architecture, asFileTensors(readJld2TorchTensors(bytes)), given(hints, 'activation', 'inputSize')),
+      network: (bytes, hints) =>
+        networkFromLayers(hints.architecture, asFileTensors(readJld2TorchTensors(bytes)),
+          given(hints, 'activation', 'inputSize')),
       tensors: bytes => ({ tensors: asFileTensors(readJld2Tensors(bytes)), notes: [] }),
     }
   },
@@ -88,10 +119,13 @@ export const READERS: Readonly<Record<Format, () => Promise<FormatReader>>> = {
     }
   },
   posterior: async () => {
-    const { readSavedPosterior } = await import('../../core/storage/posterior-file.js')
+    const { readPosterior } = await import('../../core/storage/posterior-file.js')
     const network = (bytes: Uint8Array): Graph => {
-      const { graph } = readSavedPosterior(bytes)
-      if (graph === undefined) throw new UntrustedInputError('The posterior was saved without its network.', { format: 'posterior', path: 'network' }, 'UNSUPPORTED_FORMAT')
+      const { graph } = readPosterior(bytes)
+      if (graph === undefined) {
+        throw new UntrustedInputError('The posterior was saved without its network.', { format: 'posterior',
+          path: 'network' }, 'UNSUPPORTED_FORMAT')
+      }
       return { ...graph, notes: [...graph.notes, 'The network was taken from a saved posterior.'] }
     }
     return { network, tensors: bytes => ({ tensors: asFileTensors(network(bytes).initializers), notes: [] }) }

@@ -1,13 +1,14 @@
 /** @file Tells the format of a file by its content, whatever its name says; nothing is decoded. */
-import { isContainer } from '../../core/storage/container.js'
 import { LaplaceError, UntrustedInputError } from '../../core/errors/errors.js'
+import { isContainer } from '../../core/storage/container.js'
 import { isJld2 } from '../flux/jld2-file.js'
 import { beginning, beginsWith, type Foreign, foreignSignature, foreignText, TO_ONNX } from '../foreign.js'
 import { isHdf5 } from '../hdf5.js'
 import { isZip, openZip } from '../zip/index.js'
 
 /** The formats that can be read. */
-export const FORMATS = ['onnx', 'pytorch', 'safetensors', 'safetensors-index', 'flux', 'jld2', 'keras', 'posterior'] as const
+export const FORMATS = ['onnx', 'pytorch', 'safetensors', 'safetensors-index', 'flux', 'jld2', 'keras',
+  'posterior'] as const
 export type Format = (typeof FORMATS)[number]
 
 /** What a file is: a format that can be read, or another one by name with the way out. */
@@ -32,27 +33,37 @@ export function recognise(bytes: Uint8Array): Recognised {
   if (signature !== undefined) return { format: undefined, ...signature }
   if (bytes[8] === 0x7b && bytes.length > 8) return { format: 'safetensors' }
   if (/^\s*\{[^]*"weight_map"\s*:/.test(beginning(bytes))) return { format: 'safetensors-index' }
-  if (isText(bytes)) return { format: undefined, ...(foreignText(bytes) ?? { name: 'text', advice: 'give the network' }) }
-  if (beginsWith(bytes, 0, [0x08, 0x01, 0x12]) && bytes.length > 3 && bytes[3] >= 0x80) return other('a TensorFlow SavedModel', 'convert it to ONNX (tf2onnx)')
-  if (isTensorProto(bytes)) return other('an ONNX tensor (TensorProto)', 'such files hold inputs and outputs; give the model beside it')
+  if (isText(bytes)) {
+    return { format: undefined, ...(foreignText(bytes) ?? { name: 'text', advice: 'give the network' }) }
+  }
+  if (beginsWith(bytes, 0, [0x08, 0x01, 0x12]) && bytes.length > 3 && bytes[3] >= 0x80) {
+    return other('a TensorFlow SavedModel', 'convert it to ONNX (tf2onnx)')
+  }
+  if (isTensorProto(bytes)) {
+    return other('an ONNX tensor (TensorProto)', 'such files hold inputs and outputs; give the model beside it')
+  }
   if (looksLikeProtobuf(bytes)) return { format: 'onnx' }
   if (looksLikeCutBson(bytes)) return { format: 'flux' }
-  return other('of no known format', `known are ONNX, PyTorch, safetensors, Flux (BSON.jl, JLD2), Keras and posteriors of this library; ${TO_ONNX}`)
+  return other('of no known format',
+    `known are ONNX, PyTorch, safetensors, Flux (BSON.jl, JLD2), Keras and posteriors of this library; ${TO_ONNX}`)
 }
 
 /** Whether the first bytes have no control characters but those of text. */
 function isText(bytes: Uint8Array): boolean {
-  return bytes.subarray(0, 256).every(byte => byte >= 0x20 || byte === 0x09 || byte === 0x0a || byte === 0x0d) && bytes[0] < 0x80
+  return bytes.subarray(0, 256).every(byte => byte >= 0x20 || byte === 0x09 || byte === 0x0a || byte === 0x0d) &&
+    bytes[0] < 0x80
 }
 
 /** A document says its length, ends with 0, and begins with an element of a type from 1 to 19 (or is empty). */
 function isBson(bytes: Uint8Array): boolean {
-  return bytes.length >= 5 && bytes[bytes.length - 1] === 0 && bytes[4] <= 0x13 && new DataView(bytes.buffer, bytes.byteOffset, 4).getInt32(0, true) === bytes.length
+  return bytes.length >= 5 && bytes[bytes.length - 1] === 0 && bytes[4] <= 0x13 &&
+    new DataView(bytes.buffer, bytes.byteOffset, 4).getInt32(0, true) === bytes.length
 }
 
 /** A BSON document whose length is not that of the file: its reader says so. */
 function looksLikeCutBson(bytes: Uint8Array): boolean {
-  return [0x01, 0x02, 0x03, 0x04, 0x05, 0x08, 0x0a, 0x10, 0x12].includes(bytes[4]) && /^[\p{L}_][\p{L}\p{N}_]*\0/u.test(new TextDecoder().decode(bytes.subarray(5, 200)))
+  return [0x01, 0x02, 0x03, 0x04, 0x05, 0x08, 0x0a, 0x10, 0x12].includes(bytes[4]) &&
+    /^[\p{L}_][\p{L}\p{N}_]*\0/u.test(new TextDecoder().decode(bytes.subarray(5, 200)))
 }
 
 function recogniseZip(bytes: Uint8Array): Recognised {
@@ -60,22 +71,32 @@ function recogniseZip(bytes: Uint8Array): Recognised {
   const has = (pattern: RegExp): boolean => names.some(name => pattern.test(name))
   if (has(/(^|\/)data\.pkl$/)) return { format: 'pytorch' }
   if (has(/^model\.weights\.h5$/) || (has(/^config\.json$/) && has(/\.h5$/))) return { format: 'keras' }
-  if (has(/(^|\/)saved_model\.pb$/)) return other('an archive of a TensorFlow SavedModel', 'convert it to ONNX (tf2onnx)')
-  if (names.length > 0 && names.every(name => name.endsWith('.npy'))) return other('a NumPy archive (.npz)', 'save the weights as safetensors (safetensors.numpy.save_file) and give the architecture')
+  if (has(/(^|\/)saved_model\.pb$/)) {
+    return other('an archive of a TensorFlow SavedModel', 'convert it to ONNX (tf2onnx)')
+  }
+  if (names.length > 0 && names.every(name => name.endsWith('.npy'))) {
+    return other('a NumPy archive (.npz)',
+      'save the weights as safetensors (safetensors.numpy.save_file) and give the architecture')
+  }
   if (has(/\.mlmodel$|coremldata\.bin$/)) return other('a Core ML package', TO_ONNX)
-  return other(`a zip archive of other files (${names.slice(0, 5).map(name => `'${name.slice(0, 60)}'`).join(', ')})`, 'unpack it and give the network in it')
+  return other(`a zip archive of other files (${names.slice(0, 5).map(name => `'${name.slice(0, 60)}'`).join(', ')})`,
+    'unpack it and give the network in it')
 }
 
 /** torch.save before PyTorch 1.6 wrote pickles, one behind another; other pickles are named by what they hold. */
 function recognisePickle(bytes: Uint8Array): Recognised {
   // The first pickle is the number 0x1950a86a20f9469cfc6c.
-  if (beginsWith(bytes, 2, [0x8a, 0x0a, 0x6c, 0xfc, 0x9c, 0x46, 0xf9, 0x20, 0x6a, 0xa8, 0x50, 0x19])) return { format: 'pytorch' }
+  if (beginsWith(bytes, 2, [0x8a, 0x0a, 0x6c, 0xfc, 0x9c, 0x46, 0xf9, 0x20, 0x6a, 0xa8, 0x50, 0x19])) {
+    return { format: 'pytorch' }
+  }
   const head = beginning(bytes)
   const program = /joblib\.numpy_pickle|(sklearn|xgboost|lightgbm|keras|tensorflow|pandas|numpy)[.\n]/.exec(head)
   if (program !== null) {
     const scikit = head.includes('sklearn.')
     return other(scikit ? 'a pickle of a scikit-learn object' : `a pickle of ${program[0].replace(/[.\n].*/s, '')}`,
-      scikit ? 'pickles are programs and are not run: load it in Python and give the object to polylaplace.Laplace, or convert it with skl2onnx' : `pickles are programs and are not run: load it in Python; ${TO_ONNX}`)
+      scikit
+        ? 'pickles are programs and are not run: load it in Python and give the object to polylaplace.Laplace, or convert it with skl2onnx'
+        : `pickles are programs and are not run: load it in Python; ${TO_ONNX}`)
   }
   // Its reader names what else it is.
   return { format: 'pytorch' }
@@ -118,8 +139,13 @@ function varint(bytes: Uint8Array, start: number): { value: number, end: number 
 
 /** The error for a file that is recognised and not supported. */
 export function unsupported({ name, advice }: Foreign): UntrustedInputError {
-  return new UntrustedInputError(`The file is ${name}, which is not supported: ${advice}.`, { format: name.replace(/^(an?|the) /, ''), offset: 0 }, 'UNSUPPORTED_FORMAT')
+  return new UntrustedInputError(`The file is ${name}, which is not supported: ${advice}.`, {
+    format: name.replace(/^(an?|the) /, ''),
+    offset: 0,
+  }, 'UNSUPPORTED_FORMAT')
 }
 
 /** Whether an error is one of this library's own, about the file. */
-export function isOurs(error: unknown): error is LaplaceError { return error instanceof LaplaceError && error.code !== 'INTERNAL' }
+export function isOurs(error: unknown): error is LaplaceError {
+  return error instanceof LaplaceError && error.code !== 'INTERNAL'
+}

@@ -26,15 +26,25 @@ export function readNeuralnet(fields: NeuralnetFields | Readonly<Record<string, 
   const weights = arrays(structure, 'weights')
   const activation = activationType(word(structure, 'activation', ['logistic', 'tanh', 'relu']))
   for (const { shape } of weights) {
-    if (shape.length !== 2 || shape[0] < 2) throw new DataError('BAD_ARRAY', 'The matrices of a neuralnet object have the biases as their first row, so at least two rows.', { actual: shape })
+    if (shape.length !== 2 || shape[0] < 2) {
+      throw new DataError('BAD_ARRAY',
+        'The matrices of a neuralnet object have the biases as their first row, so at least two rows.', {
+        actual: shape,
+      })
+    }
   }
   const last: LayerSpec[] = flag(structure, 'linearOutput') ? [] : [{ type: activation }]
-  return denseNetwork(structure, weights.map(matrix => belowFirstRow(matrix)), weights.map(firstRow), weights.slice(1).map(() => activation), last)
+  return denseNetwork(structure, weights.map(matrix => belowFirstRow(matrix)), weights.map(firstRow),
+    weights.slice(1).map(() => activation), last)
 }
 
-function firstRow({ dtype, shape: [, columns], data }: Tensor): Tensor { return { dtype, shape: [columns], data: data.slice(0, columns) } }
+function firstRow({ dtype, shape: [, columns], data }: Tensor): Tensor {
+  return { dtype, shape: [columns], data: data.slice(0, columns) }
+}
 
-function belowFirstRow({ dtype, shape: [rows, columns], data }: Tensor): Tensor { return { dtype, shape: [rows - 1, columns], data: data.slice(columns) } }
+function belowFirstRow({ dtype, shape: [rows, columns], data }: Tensor): Tensor {
+  return { dtype, shape: [rows - 1, columns], data: data.slice(columns) }
+}
 
 /** The fields of a `brulee_mlp` object: `estimates[[best_epoch]]`, the activations, `y_stats`. */
 export interface BruleeFields {
@@ -62,20 +72,38 @@ export function readBrulee(fields: BruleeFields | Readonly<Record<string, unknow
   const [weights, biases] = [arrays(structure, 'weights'), arrays(structure, 'biases')]
   const given: unknown = structure.fields['activation']
   const words: unknown[] = Array.isArray(given) ? given : weights.slice(1).map(() => given)
-  if (words.length !== weights.length - 1) throw new DataError('BAD_ARRAY', `The brulee object has ${weights.length - 1} hidden layers and ${words.length} activations.`, { field: 'activation' })
+  if (words.length !== weights.length - 1) {
+    throw new DataError('BAD_ARRAY',
+      `The brulee object has ${weights.length - 1} hidden layers and ${words.length} activations.`, {
+      field: 'activation',
+    })
+  }
   const [mean, scale] = [number(structure, 'yMean') ?? 0, number(structure, 'ySd') ?? 1]
   const last = weights.length - 1
-  const scaled = (tensor: Tensor, shift: number): Tensor => ({ ...tensor, data: tensor.data.map((each: number) => each * scale + shift) })
-  const graph = denseNetwork(structure, weights.map((w, i) => (w.shape.length === 2 ? transposed(i === last ? scaled(w, 0) : w) : w)), biases.map((b, i) => (i === last ? scaled(b, mean) : b)),
-    words.map(activationType), flag(structure, 'softmax') ? [{ type: 'Softmax', dim: -1 }] : [])
+  const scaled = (tensor: Tensor, shift: number): Tensor => ({ ...tensor,
+    data: tensor.data.map((each: number) => each * scale + shift) })
+  const graph = denseNetwork(structure,
+    weights.map((w, i) => (w.shape.length === 2 ? transposed(i === last ? scaled(w, 0) : w) : w)),
+    biases.map((b, i) => (i === last ? scaled(b, mean) : b)), words.map(activationType),
+    flag(structure, 'softmax') ? [{ type: 'Softmax', dim: -1 }] : [])
   if (mean === 0 && scale === 1) return graph
-  return { ...graph, notes: [...graph.notes, `The outcome was standardised (mean ${mean}, standard deviation ${scale}); this is folded into the last layer, so predictions are on the scale of the data.`] }
+  return { ...graph,
+    notes: [...graph.notes,
+      `The outcome was standardised (mean ${mean}, standard deviation ${scale}); this is folded into the last layer, so predictions are on the scale of the data.`] }
 }
 
 /** Layers of x W + b with an activation between them; matrices are in x out. */
-function denseNetwork(structure: Structure, matrices: readonly Tensor[], vectors: readonly Tensor[], between: readonly string[], end: readonly LayerSpec[]): Graph {
+function denseNetwork(structure: Structure, matrices: readonly Tensor[], vectors: readonly Tensor[],
+  between: readonly string[], end: readonly LayerSpec[]): Graph {
   checkChain(structure, matrices, vectors)
-  const tensors = new Map<string, FileTensor>(matrices.flatMap((matrix, i) => [[`${i}.weight`, fromTensor(transposed(matrix))], [`${i}.bias`, fromTensor(vectors[i])]] as const))
-  const layers = matrices.flatMap((_, i): LayerSpec[] => (i === 0 ? [{ type: 'Linear', name: '0' }] : [{ type: between[i - 1] }, { type: 'Linear', name: String(i) }]))
+  const tensors = new Map<string, FileTensor>(
+    matrices.flatMap((matrix, i) =>
+      [[`${i}.weight`, fromTensor(transposed(matrix))], [`${i}.bias`, fromTensor(vectors[i])]] as const
+    ),
+  )
+  const layers = matrices.flatMap((_, i): LayerSpec[] => (i === 0
+    ? [{ type: 'Linear', name: '0' }]
+    : [{ type: between[i - 1] }, { type: 'Linear', name: String(i) }])
+  )
   return networkFromLayers([...layers, ...end], tensors)
 }

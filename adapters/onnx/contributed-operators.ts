@@ -11,13 +11,17 @@ const as = (op: string, attributes: Node['attributes'] = {}): Rewrite => node =>
 /** Gelu of the sum of a value and an optional bias. */
 const biasedGelu = (approximate: 'none' | 'tanh'): Rewrite => (node, context) => {
   const [x, bias = ''] = node.inputs
-  return { ...node, op: 'Gelu', inputs: [bias === '' ? x : context.node('Add', [x, bias])], attributes: { approximate } }
+  return { ...node, op: 'Gelu', inputs: [bias === '' ? x : context.node('Add', [x, bias])],
+    attributes: { approximate } }
 }
 
-const quickGelu: Rewrite = node => ({ ...node, op: 'Swish', attributes: { alpha: numberAttribute(node, 'alpha', 1.702) } })
+const quickGelu: Rewrite = node => ({ ...node, op: 'Swish',
+  attributes: { alpha: numberAttribute(node, 'alpha', 1.702) } })
 
 const rootMeanSquare: Rewrite = node => ({
-  ...node, op: 'RMSNormalization', outputs: node.outputs.slice(0, 1),
+  ...node,
+  op: 'RMSNormalization',
+  outputs: node.outputs.slice(0, 1),
   attributes: { axis: numberAttribute(node, 'axis', -1), epsilon: numberAttribute(node, 'epsilon', 1e-5) },
 })
 
@@ -29,7 +33,9 @@ const fusedMatMul: Rewrite = (node, context) => {
     if (numberAttribute(node, i === 0 ? 'transA' : 'transB', 0) === 0) return name
     const rank = context.rank(name)
     if (rank === undefined || rank < 2) return undefined
-    return context.node('Transpose', [name], { perm: [...Array.from({ length: rank - 2 }, (_, axis) => axis), rank - 1, rank - 2] })
+    return context.node('Transpose', [name], {
+      perm: [...Array.from({ length: rank - 2 }, (_, axis) => axis), rank - 1, rank - 2],
+    })
   })
   if (flagged || a === undefined || b === undefined) return node
   const alpha = numberAttribute(node, 'alpha', 1)
@@ -45,7 +51,10 @@ const skipLayerNormalization: Rewrite = (node, context) => {
   const sum = context.node('Add', [x, skip])
   const total = bias === '' ? sum : context.node('Add', [sum, bias])
   return {
-    ...node, op: 'LayerNormalization', inputs: [total, scale, ...(shift === '' ? [] : [shift])], outputs: node.outputs.slice(0, 1),
+    ...node,
+    op: 'LayerNormalization',
+    inputs: [total, scale, ...(shift === '' ? [] : [shift])],
+    outputs: node.outputs.slice(0, 1),
     attributes: { axis: -1, epsilon: numberAttribute(node, 'epsilon', 1e-12) },
   }
 }
@@ -56,7 +65,9 @@ const scaler: Rewrite = (node, context) => {
   const x = dtype === 'int64' || dtype === 'bool' ? context.node('Cast', [node.inputs[0]], { to: 1 }) : node.inputs[0]
   const row = (key: string, fallback: number): Tensor => {
     const values = node.attributes[key] ?? [fallback]
-    if (!Array.isArray(values) || !values.every(value => typeof value === 'number')) throw badNode(node, `attribute '${key}' must be a list of numbers.`)
+    if (!Array.isArray(values) || !values.every(value => typeof value === 'number')) {
+      throw badNode(node, `attribute '${key}' must be a list of numbers.`)
+    }
     return tensor(dtype === 'float64' ? 'float64' : 'float32', [values.length], values as number[])
   }
   const centred = context.node('Sub', [x, context.constant(row('offset', 0), 'offset')])

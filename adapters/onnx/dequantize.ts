@@ -22,12 +22,17 @@ export function foldQuantization(nodes: readonly Node[], constants: Constants): 
   return nodes.filter(node => {
     if (node.op !== 'DequantizeLinear' && node.op !== 'QuantizeLinear') return true
     const [x, scale, zero] = node.inputs.map(name => constants.values.get(name))
-    if (x === undefined || scale === undefined || (node.inputs.length > 2 && node.inputs[2] !== '' && zero === undefined)) return true
+    if (x === undefined || scale === undefined ||
+      (node.inputs.length > 2 && node.inputs[2] !== '' && zero === undefined)) return true
     const [output] = node.outputs
-    const result = node.op === 'DequantizeLinear' ? dequantize(node, x, scale, zero) : quantize(node, x, scale, zero, constants.fileTypes.get(node.inputs[2] ?? '') ?? 'uint8')
+    const result = node.op === 'DequantizeLinear'
+      ? dequantize(node, x, scale, zero)
+      : quantize(node, x, scale, zero, constants.fileTypes.get(node.inputs[2] ?? '') ?? 'uint8')
     constants.values.set(output, result)
     constants.order.set(output, constants.order.get(node.inputs[0]) ?? Infinity)
-    if (node.op === 'QuantizeLinear') constants.fileTypes.set(output, constants.fileTypes.get(node.inputs[2] ?? '') ?? 'uint8')
+    if (node.op === 'QuantizeLinear') {
+      constants.fileTypes.set(output, constants.fileTypes.get(node.inputs[2] ?? '') ?? 'uint8')
+    }
     return false
   })
 }
@@ -42,16 +47,23 @@ function scaleIndex(node: Node, x: Tensor, scale: Tensor): (i: number) => number
   const inner = sizeOf(x.shape.slice(axis + 1))
   if (length === undefined) throw badNode(node, `axis ${given} does not exist; the weight has ${x.shape.length} axes.`)
   if (block === 0) {
-    if (sizeOf(scale.shape) !== length) throw badNode(node, `it has ${sizeOf(scale.shape)} scales for an axis of length ${length}.`)
+    if (sizeOf(scale.shape) !== length) {
+      throw badNode(node, `it has ${sizeOf(scale.shape)} scales for an axis of length ${length}.`)
+    }
     return i => Math.floor(i / inner) % length
   }
   const blocks = Math.ceil(length / block)
-  if (block < 0 || sizeOf(scale.shape) !== sizeOf(x.shape) / length * blocks) throw badNode(node, `its scales do not fit blocks of ${block} along an axis of length ${length}.`)
-  return i => (Math.floor(i / (inner * length)) * blocks + Math.floor(Math.floor(i / inner) % length / block)) * inner + i % inner
+  if (block < 0 || sizeOf(scale.shape) !== sizeOf(x.shape) / length * blocks) {
+    throw badNode(node, `its scales do not fit blocks of ${block} along an axis of length ${length}.`)
+  }
+  return i =>
+    (Math.floor(i / (inner * length)) * blocks + Math.floor(Math.floor(i / inner) % length / block)) * inner + i % inner
 }
 
 function zeroPoints(node: Node, scale: Tensor, zero: Tensor | undefined): ArrayLike<number> {
-  if (zero !== undefined && zero.data.length !== scale.data.length) throw badNode(node, `it has ${zero.data.length} zero points for ${scale.data.length} scales.`)
+  if (zero !== undefined && zero.data.length !== scale.data.length) {
+    throw badNode(node, `it has ${zero.data.length} zero points for ${scale.data.length} scales.`)
+  }
   return zero?.data ?? new Float64Array(scale.data.length)
 }
 
@@ -67,7 +79,8 @@ function dequantize(node: Node, x: Tensor, scale: Tensor, zero: Tensor | undefin
 }
 
 /** The range of an integer type. */
-const RANGES: Partial<Readonly<Record<FileDType, readonly [number, number]>>> = { uint8: [0, 255], int8: [-128, 127], uint16: [0, 65535], int16: [-32768, 32767] }
+const RANGES: Partial<Readonly<Record<FileDType, readonly [number, number]>>> = { uint8: [0, 255], int8: [-128, 127],
+  uint16: [0, 65535], int16: [-32768, 32767] }
 
 function quantize(node: Node, x: Tensor, scale: Tensor, zero: Tensor | undefined, type: FileDType): Tensor {
   const range = RANGES[type]

@@ -7,7 +7,10 @@ import { GraphBuilder } from '../../core/graph/builder.js'
 import type { Graph, ValueType } from '../../core/graph/graph.js'
 
 /** Rows `from` to `to` of a Gram matrix, of which the columns before `to` are computed. */
-export interface GramBlock { readonly from: number, readonly to: number }
+export interface GramBlock {
+  readonly from: number
+  readonly to: number
+}
 
 /** Smaller matrices are one block: their products are too small to be cut. */
 const CUT_FROM = 512
@@ -23,20 +26,26 @@ export function gramBlocks(n: number): GramBlock[] {
 }
 
 /** Name of the output with one block of the Gram matrix of a value. */
-export function gramName(value: string, block: number): string { return `${value}:gram${block}` }
+export function gramName(value: string, block: number): string {
+  return `${value}:gram${block}`
+}
 
 /** The graph with the blocks of the Gram matrix R'R of some values, R of rows x n along their last axis, as further outputs; and the shapes of these. */
-export function withGrams(graph: Graph, values: readonly string[], types: ReadonlyMap<string, ValueType>): { graph: Graph, types: ReadonlyMap<string, ValueType> } {
+export function withGrams(graph: Graph, values: readonly string[],
+  types: ReadonlyMap<string, ValueType>): { graph: Graph, types: ReadonlyMap<string, ValueType> } {
   const builder = GraphBuilder.from(graph, 'float32')
   const added = values.flatMap(value => {
     const type = types.get(value)
     const n = type?.shape.at(-1)
-    if (type === undefined || typeof n !== 'number') throw new InternalError(`The Gram matrix of '${value}' needs a last axis of known length.`)
+    if (type === undefined || typeof n !== 'number') {
+      throw new InternalError(`The Gram matrix of '${value}' needs a last axis of known length.`)
+    }
     const blocks = gramBlocks(n)
     appendBlocks(builder, value, n, blocks)
     return blocks.map(({ from, to }, i) => [gramName(value, i), { dtype: type.dtype, shape: [to - from, to] }] as const)
   })
-  return { graph: builder.build([...graph.outputs, ...added.map(([name]) => name)]), types: new Map([...types, ...added]) }
+  return { graph: builder.build([...graph.outputs, ...added.map(([name]) => name)]),
+    types: new Map([...types, ...added]) }
 }
 
 function appendBlocks(builder: GraphBuilder, value: string, n: number, blocks: readonly GramBlock[]): void {

@@ -10,7 +10,10 @@ import { type DimensionMessage, toNumber, type ValueInfoMessage } from './messag
 export type Dimensions = Readonly<Record<string, number>>
 
 /** An axis whose length the file leaves open. */
-interface OpenAxis { readonly axis: number, readonly name: string }
+interface OpenAxis {
+  readonly axis: number
+  readonly name: string
+}
 
 /**
  * An input. One open axis carries the examples; other open ones get the length that the caller gives, or else the one that is tried
@@ -32,21 +35,34 @@ export function readInput(value: ValueInfoMessage, dimensions: Dimensions, trial
   return { name, dtype, shape, ...(others.length === 0 ? {} : { openAxes: others }) }
 }
 
-function declaration({ name, type }: ValueInfoMessage): { dtype: GraphInput['dtype'], dims: readonly DimensionMessage[] } {
+function declaration(
+  { name, type }: ValueInfoMessage,
+): { dtype: GraphInput['dtype'], dims: readonly DimensionMessage[] } {
   const tensorType = type?.tensor_type
   if (tensorType == null) throw unusable(name, 'is no tensor')
   const element = elementType(tensorType.elem_type)
   if (element === undefined) throw unusable(name, `holds elements of the unknown type ${tensorType.elem_type}`)
   if (element.dtype === undefined) throw unusable(name, `holds ${element.name === 'STRING' ? 'text' : element.name}`)
-  if (tensorType.shape == null) throw new GraphError('BAD_GRAPH', `The input '${name}' does not say what shape it has. Export the network with the shape of its input.`, { name })
+  if (tensorType.shape == null) {
+    throw new GraphError('BAD_GRAPH',
+      `The input '${name}' does not say what shape it has. Export the network with the shape of its input.`, { name })
+  }
   const dims = tensorType.shape.dim ?? []
   if (dims.length > MOST_AXES) throw unusable(name, `has ${dims.length} axes`)
-  for (const dim of dims) if (toNumber(dim.dim_value) > MOST_ELEMENTS) throw unusable(name, `has an axis of length ${toNumber(dim.dim_value)}`)
+  for (const dim of dims) {
+    if (toNumber(dim.dim_value) > MOST_ELEMENTS) {
+      throw unusable(name, `has an axis of length ${toNumber(dim.dim_value)}`)
+    }
+  }
   return { dtype: coreDType(element.dtype), dims }
 }
 
 function unusable(name: string, what: string): UntrustedInputError {
-  return new UntrustedInputError(`The input '${name.slice(0, 200)}' of the network ${what}; expected an array of numbers.`, { format: 'ONNX', path: name }, 'UNSUPPORTED_FORMAT')
+  return new UntrustedInputError(
+    `The input '${name.slice(0, 200)}' of the network ${what}; expected an array of numbers.`,
+    { format: 'ONNX', path: name },
+    'UNSUPPORTED_FORMAT',
+  )
 }
 
 function axisName(input: string, { dim_param: name }: DimensionMessage, axis: number): string {
@@ -72,7 +88,9 @@ function givenLength(name: string, dimensions: Dimensions): number | undefined {
   if (!Object.hasOwn(dimensions, name)) return undefined
   const length = dimensions[name]
   if (Number.isInteger(length) && length > 0 && length <= MOST_ELEMENTS) return length
-  throw new OptionError('BAD_OPTION', `Option dimensions gives '${name}' the length ${length}; expected a positive integer.`, { option: 'dimensions', value: length })
+  throw new OptionError('BAD_OPTION',
+    `Option dimensions gives '${name}' the length ${length}; expected a positive integer.`, { option: 'dimensions',
+    value: length })
 }
 
 /** The error for a network whose open lengths cannot be guessed: none that was tried fits its weights. */
@@ -81,11 +99,19 @@ export function openLengthsError(values: readonly ValueInfoMessage[], dimensions
     const { dims } = declaration(value)
     const open = openAxes(value.name, dims, dimensions)
     const batch = batchAmong(open, dims)
-    const shape = dims.map((dim, axis) => (toNumber(dim.dim_value) > 0 ? toNumber(dim.dim_value) : axisName(value.name, dim, axis))).join(' x ')
-    return { text: `'${value.name}' of shape ${shape}`, others: open.filter(({ axis }) => axis !== batch).map(({ name }) => name) }
+    const shape = dims.map((dim,
+      axis) => (toNumber(dim.dim_value) > 0 ? toNumber(dim.dim_value) : axisName(value.name, dim, axis))
+    ).join(' x ')
+    return { text: `'${value.name}' of shape ${shape}`,
+      others: open.filter(({ axis }) => axis !== batch).map(({ name }) => name) }
   })
   const others = [...new Set(inputs.flatMap(input => input.others))]
   const example = others.map(name => `'${name}': 32`).join(', ')
-  const problem = `The input ${inputs.map(input => input.text).join(', ')} leaves several lengths open, and its weights fit none that was tried.`
-  return new GraphError('AMBIGUOUS_NETWORK', `${problem} Give all but that of the examples with the option dimensions, for example { ${example} }.`, { open: others })
+  const problem = `The input ${
+    inputs.map(input => input.text).join(', ')
+  } leaves several lengths open, and its weights fit none that was tried.`
+  return new GraphError('AMBIGUOUS_NETWORK',
+    `${problem} Give all but that of the examples with the option dimensions, for example { ${example} }.`, {
+    open: others,
+  })
 }

@@ -3,7 +3,8 @@ import { InternalError } from '../../core/errors/errors.js'
 import { GraphBuilder } from '../../core/graph/builder.js'
 import type { Attribute, Graph, Node, ValueType } from '../../core/graph/graph.js'
 import { numberAttribute } from '../../core/ops/node-attributes.js'
-import { CHANNEL_AXIS, kernelExtents, kernelSize, planeSize, positionsOf, slidingWindow, spatialExtents, type WindowAxis } from '../../core/ops/window.js'
+import { CHANNEL_AXIS, kernelExtents, kernelSize, planeSize, positionsOf, slidingWindow, spatialExtents,
+  type WindowAxis } from '../../core/ops/window.js'
 import { type Precision, tensor } from '../../core/tensor/tensor.js'
 
 /** Appends the nodes for one of the core; the last one gives its output. */
@@ -37,12 +38,15 @@ function typeOf(types: ReadonlyMap<string, ValueType>, name: string): ValueType 
 function lowerUnfold(builder: GraphBuilder, node: Node, { shape }: ValueType): void {
   const extents = spatialExtents(node, shape)
   const window = slidingWindow(node, extents, kernelExtents(node, extents.length))
-  const [positions, size, groups, channels] = [positionsOf(window), kernelSize(window), numberAttribute(node, 'group', 1), Number(shape[CHANNEL_AXIS])]
+  const [positions, size, groups, channels] = [positionsOf(window), kernelSize(window),
+    numberAttribute(node, 'group', 1), Number(shape[CHANNEL_AXIS])]
   const covered = coveredInputs(window).flat()
   const planes = builder.node('Reshape', [node.inputs[0], builder.integers([0, channels, planeSize(window)])])
   const rows = builder.node('Transpose', [planes], { perm: [0, 2, 1] })
   const bordered = covered.includes(-1) ? builder.node('Pad', [rows, builder.integers([0, 0, 0, 0, 1, 0])]) : rows
-  const picked = builder.node('Gather', [bordered, builder.constant(tensor('int64', [positions, size], covered))], { axis: 1 })
+  const picked = builder.node('Gather', [bordered, builder.constant(tensor('int64', [positions, size], covered))], {
+    axis: 1,
+  })
   const grouped = builder.node('Reshape', [picked, builder.integers([0, positions, size, groups, channels / groups])])
   const patches = builder.node('Transpose', [grouped], { perm: [0, 3, 1, 4, 2] })
   finish(builder, node, 'Reshape', [patches, builder.integers([0, groups, positions, channels / groups * size])])
@@ -50,10 +54,20 @@ function lowerUnfold(builder: GraphBuilder, node: Node, { shape }: ValueType): v
 
 /** For every position the inputs that the window covers there, one channel's places counted through; -1 outside of the input. */
 function coveredInputs(window: readonly WindowAxis[]): number[][] {
-  return window.reduce<number[][]>((rows, { input, output, kernel, stride, dilation, front }) => rows.flatMap(row => counted(output).map(o => row.flatMap(at => counted(kernel).map(k => {
-    const place = o * stride - front + k * dilation
-    return at < 0 || place < 0 || place >= input ? -1 : at * input + place
-  })))), [[0]])
+  return window.reduce<number[][]>(
+    (rows, { input, output, kernel, stride, dilation, front }) =>
+      rows.flatMap(row =>
+        counted(output).map(o =>
+          row.flatMap(at =>
+            counted(kernel).map(k => {
+              const place = o * stride - front + k * dilation
+              return at < 0 || place < 0 || place >= input ? -1 : at * input + place
+            })
+          )
+        )
+      ),
+    [[0]],
+  )
 }
 
 const counted = (length: number): number[] => Array.from({ length }, (_, i) => i)
@@ -71,6 +85,7 @@ function lowerScatterRows(builder: GraphBuilder, node: Node, { dtype, shape }: V
 }
 
 /** Appends the node that gives what the lowered one gave. */
-function finish(builder: GraphBuilder, { outputs, name }: Node, op: string, inputs: readonly string[], attributes: Readonly<Record<string, Attribute>> = {}): void {
+function finish(builder: GraphBuilder, { outputs, name }: Node, op: string, inputs: readonly string[],
+  attributes: Readonly<Record<string, Attribute>> = {}): void {
   builder.nodes.push({ op, inputs, outputs, attributes, ...(name === undefined ? {} : { name }) })
 }

@@ -21,7 +21,10 @@ export interface ModelMessage {
   readonly functions?: readonly { readonly name: string, readonly domain: string }[]
 }
 
-export interface OperatorSetMessage { readonly domain: string, readonly version: Integer }
+export interface OperatorSetMessage {
+  readonly domain: string
+  readonly version: Integer
+}
 
 export interface GraphMessage {
   readonly name?: string
@@ -81,7 +84,10 @@ export interface TensorTypeMessage {
 }
 
 /** A number, a name, or neither. */
-export interface DimensionMessage { readonly dim_value?: Integer, readonly dim_param?: string }
+export interface DimensionMessage {
+  readonly dim_value?: Integer
+  readonly dim_param?: string
+}
 
 /** What the generated code offers for one message. */
 interface Codec<T> {
@@ -106,4 +112,6 @@ export function decodeModel(bytes: Uint8Array): ModelMessage {
 }
 
 /** The bytes of a model. */
-export function encodeModel(model: ModelMessage): Uint8Array { return codec.encode(model).finish() }
+export function encodeModel(model: ModelMessage): Uint8Array {
+  return codec.encode(model).finish()
+}

@@ -18,19 +18,29 @@ export interface Source {
 }
 
 /** The tensors among the initialisers, by name, in the order of the file. @throws UntrustedInputError */
-export function readInitializers(graph: GraphMessage, files: ExternalData): { tensors: Map<string, FileTensor>, texts: Set<string> } {
+export function readInitializers(graph: GraphMessage,
+  files: ExternalData): { tensors: Map<string, FileTensor>, texts: Set<string> } {
   const tensors = new Map<string, FileTensor>()
   const texts = new Set<string>()
   for (const message of graph.initializer ?? []) {
     const name = message.name ?? ''
-    if (name === '') throw new UntrustedInputError('The ONNX file holds a tensor without a name.', { format: 'ONNX', path: 'graph.initializer' })
-    if (tensors.has(name) || texts.has(name)) throw new UntrustedInputError(`The ONNX file holds two tensors named '${name}'.`, { format: 'ONNX', path: name })
+    if (name === '') {
+      throw new UntrustedInputError('The ONNX file holds a tensor without a name.', { format: 'ONNX',
+        path: 'graph.initializer' })
+    }
+    if (tensors.has(name) || texts.has(name)) {
+      throw new UntrustedInputError(`The ONNX file holds two tensors named '${name}'.`, { format: 'ONNX', path: name })
+    }
     if (isText(message)) texts.add(name)
     else tensors.set(name, readTensor(message, files))
   }
   if ((graph.sparse_initializer?.length ?? 0) > 0) {
     const name = graph.sparse_initializer?.[0].values?.name ?? ''
-    throw new GraphError('UNSUPPORTED_OPERATOR', `The network has sparse tensors ('${name}'), which are not supported. Export it with dense weights.`, { op: 'SparseTensor', name })
+    throw new GraphError('UNSUPPORTED_OPERATOR',
+      `The network has sparse tensors ('${name}'), which are not supported. Export it with dense weights.`, {
+      op: 'SparseTensor',
+      name,
+    })
   }
   return { tensors, texts }
 }
@@ -43,7 +53,9 @@ export function readSource(model: ModelMessage, graph: GraphMessage, files: Exte
   const { tensors, texts } = readInitializers(graph, files)
   const constants: Constants = { values: new Map(), fileTypes: new Map(), order: new Map() }
   const add = (name: string, value: Tensor): void => {
-    if (constants.values.has(name)) throw new GraphError('BAD_GRAPH', `Two values of the network are named '${name}'.`, { name })
+    if (constants.values.has(name)) {
+      throw new GraphError('BAD_GRAPH', `Two values of the network are named '${name}'.`, { name })
+    }
     constants.values.set(name, value)
     constants.order.set(name, constants.order.size)
   }
@@ -54,8 +66,9 @@ export function readSource(model: ModelMessage, graph: GraphMessage, files: Exte
   const local = new Set((model.functions ?? []).map(({ name, domain }) => operatorName(name, domain)))
   const nodes: Node[] = []
   for (const message of graph.node ?? []) {
-    if (message.op_type !== 'Constant' || operatorName('Constant', message.domain) !== 'Constant') nodes.push(readNode(message, local, files))
-    else if (isTextConstant(message.attribute ?? [])) texts.add(message.output?.[0] ?? '')
+    if (message.op_type !== 'Constant' || operatorName('Constant', message.domain) !== 'Constant') {
+      nodes.push(readNode(message, local, files))
+    } else if (isTextConstant(message.attribute ?? [])) texts.add(message.output?.[0] ?? '')
     else add(message.output?.[0] ?? '', constantValue(message, files, constants))
   }
   return { nodes: trimOutputs(nodes, graph).map(node => withoutTexts(node, texts)), constants, texts }
@@ -69,21 +82,33 @@ function operatorName(op: string, domain: string | undefined): string {
 function readNode(message: NodeMessage, local: ReadonlySet<string>, files: ExternalData): Node {
   const { op_type: op = '', name = '', input = [], output = [], attribute = [] } = message
   const called = operatorName(op, message.domain)
-  if (op === '') throw new UntrustedInputError(`The node '${name}' of the ONNX file has no operator.`, { format: 'ONNX', path: name })
-  if (output.every(value => value === '')) throw new GraphError('BAD_GRAPH', `The ${called} node '${name}' has no output.`, { op: called, node: name })
+  if (op === '') {
+    throw new UntrustedInputError(`The node '${name}' of the ONNX file has no operator.`, { format: 'ONNX',
+      path: name })
+  }
+  if (output.every(value => value === '')) {
+    throw new GraphError('BAD_GRAPH', `The ${called} node '${name}' has no output.`, { op: called, node: name })
+  }
   return {
-    op: local.has(called) ? `${called} (a function of the file)` : called, inputs: [...input], outputs: [...output],
-    attributes: readAttributes(attribute, name === '' ? output[0] : name, files), ...(name === '' ? {} : { name }),
+    op: local.has(called) ? `${called} (a function of the file)` : called,
+    inputs: [...input],
+    outputs: [...output],
+    attributes: readAttributes(attribute, name === '' ? output[0] : name, files),
+    ...(name === '' ? {} : { name }),
   }
 }
 
 function isTextConstant(attributes: readonly AttributeMessage[]): boolean {
-  return attributes.some(({ name, t }) => name === 'value_string' || name === 'value_strings' || (name === 'value' && t != null && isText(t)))
+  return attributes.some(({ name, t }) =>
+    name === 'value_string' || name === 'value_strings' || (name === 'value' && t != null && isText(t))
+  )
 }
 
-function constantValue({ attribute = [], output = [] }: NodeMessage, files: ExternalData, { fileTypes }: Constants): Tensor {
+function constantValue({ attribute = [], output = [] }: NodeMessage, files: ExternalData,
+  { fileTypes }: Constants): Tensor {
   const name = output[0] ?? ''
-  const refuse = (what: string): GraphError => new GraphError('BAD_GRAPH', `The Constant node that computes '${name}' ${what}.`, { op: 'Constant', name })
+  const refuse = (what: string): GraphError =>
+    new GraphError('BAD_GRAPH', `The Constant node that computes '${name}' ${what}.`, { op: 'Constant', name })
   if (name === '') throw refuse('has no output')
   if (attribute.length !== 1) throw refuse(`has ${attribute.length} attributes; expected its value`)
   const [value] = attribute
@@ -94,17 +119,26 @@ function constantValue({ attribute = [], output = [] }: NodeMessage, files: Exte
       fileTypes.set(name, read.dtype)
       return toCoreTensor(read, name)
     }
-    case 'value_float': return tensor('float32', [], [value.f ?? 0])
-    case 'value_int': return tensor('int64', [], [toNumber(value.i)])
-    case 'value_floats': return tensor('float32', [value.floats?.length ?? 0], value.floats ?? [])
-    case 'value_ints': return tensor('int64', [value.ints?.length ?? 0], (value.ints ?? []).map(toNumber))
-    case 'sparse_value': throw new GraphError('UNSUPPORTED_OPERATOR', `The Constant node that computes '${name}' is a sparse tensor, which is not supported.`, { op: 'SparseTensor', name })
-    default: throw refuse(`has the unknown attribute '${value.name}'`)
+    case 'value_float':
+      return tensor('float32', [], [value.f ?? 0])
+    case 'value_int':
+      return tensor('int64', [], [toNumber(value.i)])
+    case 'value_floats':
+      return tensor('float32', [value.floats?.length ?? 0], value.floats ?? [])
+    case 'value_ints':
+      return tensor('int64', [value.ints?.length ?? 0], (value.ints ?? []).map(toNumber))
+    case 'sparse_value':
+      throw new GraphError('UNSUPPORTED_OPERATOR',
+        `The Constant node that computes '${name}' is a sparse tensor, which is not supported.`, { op: 'SparseTensor',
+        name })
+    default:
+      throw refuse(`has the unknown attribute '${value.name}'`)
   }
 }
 
 /** Operators whose outputs behind the first are for training, or optional. */
-const EXTRA_OUTPUTS = new Set(['BatchNormalization', 'Dropout', 'MaxPool', 'LayerNormalization', 'SimplifiedLayerNormalization', 'com.microsoft::SkipLayerNormalization'])
+const EXTRA_OUTPUTS = new Set(['BatchNormalization', 'Dropout', 'MaxPool', 'LayerNormalization',
+  'SimplifiedLayerNormalization', 'com.microsoft::SkipLayerNormalization'])
 
 /** The nodes without outputs that nothing reads. */
 function trimOutputs(nodes: readonly Node[], graph: GraphMessage): Node[] {
@@ -120,6 +154,7 @@ function trimOutputs(nodes: readonly Node[], graph: GraphMessage): Node[] {
 
 /** Text reaches no supported operator: those that read it stay in the graph without it. */
 function withoutTexts(node: Node, texts: ReadonlySet<string>): Node {
-  return node.inputs.some(name => texts.has(name)) ? { ...node, op: `${node.op} of text`, inputs: node.inputs.map(name => (texts.has(name) ? '' : name)) } : node
+  return node.inputs.some(name => texts.has(name))
+    ? { ...node, op: `${node.op} of text`, inputs: node.inputs.map(name => (texts.has(name) ? '' : name)) }
+    : node
 }
-

@@ -2,11 +2,13 @@
  * @file The outputs of classifiers as scikit-learn's exporter writes them: class labels beside probabilities, probabilities in a
  * sequence of maps (ZipMap), both columns of a two-class problem. What a posterior needs is the probabilities or the scores below.
  */
-import { removeDead } from '../../core/passes/fold.js'
 import type { Graph, Node } from '../../core/graph/graph.js'
+import { removeDead } from '../../core/passes/fold.js'
 
-const CLASSIFIERS = new Set(['ai.onnx.ml::LinearClassifier', 'ai.onnx.ml::TreeEnsembleClassifier', 'ai.onnx.ml::SVMClassifier'])
-const LABELS = new Set(['ArgMax', 'ai.onnx.ml::Binarizer', 'ai.onnx.ml::LabelEncoder', 'ai.onnx.ml::ArrayFeatureExtractor', 'ai.onnx.ml::ArrayFeatureExtractor of text'])
+const CLASSIFIERS = new Set(['ai.onnx.ml::LinearClassifier', 'ai.onnx.ml::TreeEnsembleClassifier',
+  'ai.onnx.ml::SVMClassifier'])
+const LABELS = new Set(['ArgMax', 'ai.onnx.ml::Binarizer', 'ai.onnx.ml::LabelEncoder',
+  'ai.onnx.ml::ArrayFeatureExtractor', 'ai.onnx.ml::ArrayFeatureExtractor of text'])
 const PASSING = new Set(['Identity', 'Cast', 'Reshape', 'Flatten', 'Squeeze', 'Unsqueeze'])
 
 /** The graph without outputs that only name classes, and without the nodes that no other output needs. */
@@ -15,19 +17,31 @@ export function chooseOutputs(graph: Graph): Graph {
   const notes = [...graph.notes]
   const numbers = graph.outputs.map(name => unzipped(name, producers, notes))
   const scores = numbers.filter(name => !isLabel(name, producers))
-  if (scores.length > 0 && scores.length < numbers.length) notes.push(`The output ${quoted(numbers.filter(name => !scores.includes(name)))} only names classes; ${quoted(scores)} is used.`)
+  if (scores.length > 0 && scores.length < numbers.length) {
+    notes.push(
+      `The output ${quoted(numbers.filter(name => !scores.includes(name)))} only names classes; ${
+        quoted(scores)
+      } is used.`,
+    )
+  }
   const kept = scores.length > 0 ? scores : numbers
   const outputs = kept.length === 1 ? [oneColumn(kept[0], producers, graph, notes)] : kept
   return removeDead({ ...graph, outputs, notes })
 }
 
-function quoted(names: readonly string[]): string { return names.map(name => `'${name}'`).join(', ') }
+function quoted(names: readonly string[]): string {
+  return names.map(name => `'${name}'`).join(', ')
+}
 
 /** The array below a ZipMap. */
 function unzipped(name: string, producers: ReadonlyMap<string, Node>, notes: string[]): string {
   const node = producers.get(name)
   if (node?.op !== 'ai.onnx.ml::ZipMap') return name
-  notes.push(`The output '${name}' holds a map from class to probability for each example; the array '${node.inputs[0]}' that it is made of is used.`)
+  notes.push(
+    `The output '${name}' holds a map from class to probability for each example; the array '${
+      node.inputs[0]
+    }' that it is made of is used.`,
+  )
   return node.inputs[0]
 }
 
@@ -53,7 +67,10 @@ function oneColumn(name: string, producers: ReadonlyMap<string, Node>, graph: Gr
   const [first, second] = node.inputs
   const difference = producers.get(first)
   const one = graph.initializers.get(difference?.inputs[0] ?? '')
-  if (difference?.op !== 'Sub' || difference.inputs[1] !== second || one === undefined || one.data.some(value => value !== 1)) return name
-  notes.push(`The output '${name}' has the two columns 1 - p and p; p ('${second}') alone is used: the likelihood is 'binary'.`)
+  if (difference?.op !== 'Sub' || difference.inputs[1] !== second || one === undefined ||
+    one.data.some(value => value !== 1)) return name
+  notes.push(
+    `The output '${name}' has the two columns 1 - p and p; p ('${second}') alone is used: the likelihood is 'binary'.`,
+  )
   return second
 }

@@ -7,22 +7,37 @@ import { isFloat } from '../../core/ops/element-types.js'
 import type { Tensor } from '../../core/tensor/tensor.js'
 
 /** Operators that pass a tensor's elements on in another layout. */
-const LAYOUT = new Set(['Identity', 'Cast', 'Transpose', 'Reshape', 'Squeeze', 'Unsqueeze', 'Flatten', 'Expand', 'Dropout'])
+const LAYOUT = new Set(['Identity', 'Cast', 'Transpose', 'Reshape', 'Squeeze', 'Unsqueeze', 'Flatten', 'Expand',
+  'Dropout'])
 
 /** The inputs that hold what an operator has learnt. The running mean and variance of BatchNormalization are not among them. */
 const LEARNT: ReadonlyMap<string, readonly number[]> = new Map([
-  ['Gemm', [0, 1, 2]], ['MatMul', [0, 1]], ['Einsum', [0, 1, 2, 3]], ['Conv', [1, 2]], ['ConvTranspose', [1, 2]],
-  ['RNN', [1, 2, 3]], ['GRU', [1, 2, 3]], ['LSTM', [1, 2, 3, 7]],
-  ['BatchNormalization', [1, 2]], ['LayerNormalization', [1, 2]], ['InstanceNormalization', [1, 2]], ['GroupNormalization', [1, 2]], ['RMSNormalization', [1]],
+  ['Gemm', [0, 1, 2]],
+  ['MatMul', [0, 1]],
+  ['Einsum', [0, 1, 2, 3]],
+  ['Conv', [1, 2]],
+  ['ConvTranspose', [1, 2]],
+  ['RNN', [1, 2, 3]],
+  ['GRU', [1, 2, 3]],
+  ['LSTM', [1, 2, 3, 7]],
+  ['BatchNormalization', [1, 2]],
+  ['LayerNormalization', [1, 2]],
+  ['InstanceNormalization', [1, 2]],
+  ['GroupNormalization', [1, 2]],
+  ['RMSNormalization', [1]],
   ['PRelu', [1]],
 ])
 
 /** Operators that multiply with weights; what comes before the first of them prepares the data. */
-const WEIGHTED = new Set(['Gemm', 'MatMul', 'Einsum', 'Conv', 'ConvTranspose', 'RNN', 'GRU', 'LSTM', 'Gather', 'BatchNormalization', 'LayerNormalization'])
+const WEIGHTED = new Set(['Gemm', 'MatMul', 'Einsum', 'Conv', 'ConvTranspose', 'RNN', 'GRU', 'LSTM', 'Gather',
+  'BatchNormalization', 'LayerNormalization'])
 const PRODUCTS = new Set(['MatMul', 'Gemm', 'Conv', 'ConvTranspose', 'Einsum'])
 const PREPARING = new Set([...LAYOUT, 'Add', 'Sub', 'Mul', 'Div', 'Pad', 'Slice', 'Clip', 'Concat'])
 
-interface Use { readonly node: Node, readonly input: number }
+interface Use {
+  readonly node: Node
+  readonly input: number
+}
 
 interface Surroundings {
   readonly uses: ReadonlyMap<string, readonly Use[]>
@@ -36,29 +51,42 @@ interface Surroundings {
 /** The names of the trainable tensors of a graph whose nodes are in topological order, in the order of its initialisers. */
 export function findParameters(graph: Graph): string[] {
   const around = lookAround(graph)
-  return [...graph.initializers].filter(([name, value]) => isFloat(value.dtype) && value.data.length > 0 && isLearnt(name, value, around)).map(([name]) => name)
+  return [...graph.initializers].filter(([name, value]) =>
+    isFloat(value.dtype) && value.data.length > 0 && isLearnt(name, value, around)
+  ).map(([name]) => name)
 }
 
 /** A sentence about real tensors of several elements that are not counted as parameters, or undefined. */
 export function describeConstants(graph: Graph, parameters: readonly string[]): string | undefined {
   const chosen = new Set(parameters)
-  const statistics = new Set(graph.nodes.filter(node => node.op === 'BatchNormalization').flatMap(node => node.inputs.slice(3, 5)))
-  const others = [...graph.initializers].filter(([name, value]) => isFloat(value.dtype) && value.data.length > 1 && !chosen.has(name) && !statistics.has(name)).map(([name]) => name)
+  const statistics = new Set(
+    graph.nodes.filter(node => node.op === 'BatchNormalization').flatMap(node => node.inputs.slice(3, 5)),
+  )
+  const others = [...graph.initializers].filter(([name, value]) =>
+    isFloat(value.dtype) && value.data.length > 1 && !chosen.has(name) && !statistics.has(name)
+  ).map(([name]) => name)
   if (others.length === 0) return undefined
   const shown = others.slice(0, 5).map(name => `'${name}'`).join(', ')
-  return `Not counted as parameters, because nothing that learns uses them: ${shown}${others.length > 5 ? ` and ${others.length - 5} more` : ''}. The option parameters says otherwise.`
+  return `Not counted as parameters, because nothing that learns uses them: ${shown}${
+    others.length > 5 ? ` and ${others.length - 5} more` : ''
+  }. The option parameters says otherwise.`
 }
 
 function lookAround(graph: Graph): Surroundings {
   const uses = new Map<string, Use[]>()
   const producers = new Map<string, Node>()
   const fixed = new Set(graph.initializers.keys())
-  const anyWeights = graph.nodes.some(node => WEIGHTED.has(node.op) && node.inputs.some(name => graph.initializers.has(name)))
+  const anyWeights = graph.nodes.some(node =>
+    WEIGHTED.has(node.op) && node.inputs.some(name => graph.initializers.has(name))
+  )
   const prepared = new Set(anyWeights ? graph.inputs.map(input => input.name) : [])
   for (const node of graph.nodes) {
     const isFixed = node.inputs.length > 0 && node.inputs.every(name => name === '' || fixed.has(name))
-    const isPrepared = PREPARING.has(node.op) && node.inputs.every(name => name === '' || fixed.has(name) || prepared.has(name))
-    node.inputs.forEach((name, input) => { addUse(uses, name, { node, input }) })
+    const isPrepared = PREPARING.has(node.op) &&
+      node.inputs.every(name => name === '' || fixed.has(name) || prepared.has(name))
+    node.inputs.forEach((name, input) => {
+      addUse(uses, name, { node, input })
+    })
     for (const output of node.outputs) {
       producers.set(output, node)
       if (isFixed) fixed.add(output)
@@ -94,16 +122,24 @@ function learnsFrom(node: Node, input: number, value: Tensor, around: Surroundin
   if (node.op === 'Gemm' && input === 2 && node.attributes['beta'] === 0) return false
   if (LEARNT.get(node.op)?.includes(input) === true) return true
   switch (node.op) {
-    case 'Gather': return input === 0 && value.shape.length > 1
-    case 'Add': return shiftsValue(node, input, value, around)
-    case 'Mul': return value.data.length > 1 && varies(node.inputs[1 - input], around) && !isMask(value)
-    case 'Concat': return value.data.length > 1 && node.inputs.some(name => varies(name, around)) && value.data.some(element => element !== value.data[0])
-    default: return false
+    case 'Gather':
+      return input === 0 && value.shape.length > 1
+    case 'Add':
+      return shiftsValue(node, input, value, around)
+    case 'Mul':
+      return value.data.length > 1 && varies(node.inputs[1 - input], around) && !isMask(value)
+    case 'Concat':
+      return value.data.length > 1 && node.inputs.some(name => varies(name, around)) &&
+        value.data.some(element => element !== value.data[0])
+    default:
+      return false
   }
 }
 
 /** Whether a value depends on the input and is more than the input made ready. */
-function varies(name: string, { fixed, prepared }: Surroundings): boolean { return !fixed.has(name) && !prepared.has(name) }
+function varies(name: string, { fixed, prepared }: Surroundings): boolean {
+  return !fixed.has(name) && !prepared.has(name)
+}
 
 /** A bias: a vector, or the single number that is added to a product with one output. */
 function shiftsValue(node: Node, input: number, value: Tensor, around: Surroundings): boolean {
@@ -116,7 +152,9 @@ function shiftsValue(node: Node, input: number, value: Tensor, around: Surroundi
 /** The node that computes a value, behind nodes that change its layout. */
 function sourceOf(name: string, { producers }: Surroundings): Node | undefined {
   let node = producers.get(name)
-  for (let steps = 0; node !== undefined && LAYOUT.has(node.op) && steps < 100; steps++) node = producers.get(node.inputs[0])
+  for (let steps = 0; node !== undefined && LAYOUT.has(node.op) && steps < 100; steps++) {
+    node = producers.get(node.inputs[0])
+  }
   return node
 }
 

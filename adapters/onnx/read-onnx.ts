@@ -1,11 +1,11 @@
 /** @file Reads networks from ONNX files. */
 import { GraphError, OptionError, UntrustedInputError } from '../../core/errors/errors.js'
-import { GraphBuilder } from '../../core/graph/builder.js'
-import { removeDead, sortNodes } from '../../core/passes/fold.js'
-import type { Graph } from '../../core/graph/graph.js'
-import { orientWeights } from '../../core/passes/orient-weights.js'
-import { isFloat } from '../../core/ops/element-types.js'
 import { nearestWord } from '../../core/errors/suggest.js'
+import { GraphBuilder } from '../../core/graph/builder.js'
+import type { Graph } from '../../core/graph/graph.js'
+import { isFloat } from '../../core/ops/element-types.js'
+import { removeDead, sortNodes } from '../../core/passes/fold.js'
+import { orientWeights } from '../../core/passes/orient-weights.js'
 import type { Precision, Tensor } from '../../core/tensor/tensor.js'
 import type { NamedTensors } from '../file-tensor.js'
 import { findBatchAxis, knownTypes } from './batch-axis.js'
@@ -17,8 +17,8 @@ import { readInitializers, readSource, type Source } from './nodes.js'
 import { chooseOutputs } from './outputs.js'
 import { describeConstants, findParameters } from './parameters.js'
 import { recogniseOnnx } from './recognise.js'
-import { checkOpset, upgradeNode } from './upgrade.js'
 import { shapesFit, UpgradeContext } from './upgrade-context.js'
+import { checkOpset, upgradeNode } from './upgrade.js'
 
 /** What can be said to `readOnnx` beyond the file. */
 export interface OnnxOptions {
@@ -54,10 +54,13 @@ export function readOnnx(bytes: Uint8Array, options: OnnxOptions = {}): Graph {
   })
   const { graph: batched, types } = findBatchAxis(upgraded)
   checkFinite(batched, options.allowNonFinite ?? false)
-  const names = options.parameters === undefined ? findParameters(batched) : chosenParameters(batched, options.parameters)
+  const names = options.parameters === undefined
+    ? findParameters(batched)
+    : chosenParameters(batched, options.parameters)
   const note = options.parameters === undefined ? describeConstants(batched, names) : undefined
   const parameters = names.map(name => ({ name, shape: valueOf(batched, name).shape, transposed: false }))
-  const complete = removeDead({ ...batched, parameters, notes: [...batched.notes, ...(note === undefined ? [] : [note])] })
+  const complete = removeDead({ ...batched, parameters,
+    notes: [...batched.notes, ...(note === undefined ? [] : [note])] })
   return orientWeights(complete, types)
 }
 
@@ -85,7 +88,10 @@ function open(bytes: Uint8Array): { model: ModelMessage, graph: GraphMessage } {
   const plain = new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength)
   recogniseOnnx(plain)
   const model = decodeModel(plain)
-  if (model.graph == null) throw new UntrustedInputError('The file holds no network: it has no graph. Is it an ONNX file?', { format: 'ONNX', path: 'graph' })
+  if (model.graph == null) {
+    throw new UntrustedInputError('The file holds no network: it has no graph. Is it an ONNX file?', { format: 'ONNX',
+      path: 'graph' })
+  }
   return { model, graph: model.graph }
 }
 
@@ -97,7 +103,10 @@ function withLengths(message: GraphMessage, dimensions: Dimensions, build: (tria
   for (const trial of TRIALS) {
     const graph = build(trial)
     if (!graph.inputs.some(input => input.openAxes !== undefined)) return graph
-    if (shapesFit(graph)) return { ...graph, notes: [...graph.notes, 'The file leaves lengths of its input open; they are taken from the data.'] }
+    if (shapesFit(graph)) {
+      return { ...graph,
+        notes: [...graph.notes, 'The file leaves lengths of its input open; they are taken from the data.'] }
+    }
   }
   const read = new Set((message.node ?? []).flatMap(node => node.input ?? []))
   const weights = new Set((message.initializer ?? []).map(({ name }) => name))
@@ -106,7 +115,9 @@ function withLengths(message: GraphMessage, dimensions: Dimensions, build: (tria
 
 /** The version of ONNX's own operators; the highest where a file gives several. */
 function opsetOf(model: ModelMessage, graph: Graph): number {
-  const versions = (model.opset_import ?? []).filter(({ domain }) => domain === '' || domain === 'ai.onnx').map(({ version }) => toNumber(version))
+  const versions = (model.opset_import ?? []).filter(({ domain }) => domain === '' || domain === 'ai.onnx').map((
+    { version },
+  ) => toNumber(version))
   if (versions.length === 0 && graph.nodes.every(node => node.op.includes('::'))) return Infinity
   const opset = Math.max(1, ...versions)
   checkOpset(opset)
@@ -114,7 +125,8 @@ function opsetOf(model: ModelMessage, graph: Graph): number {
 }
 
 /** The graph as it is in the file, its nodes in topological order, integer weights made real. */
-function assemble(graph: GraphMessage, { nodes, constants, texts }: Source, dimensions: Dimensions, trial: number): Graph {
+function assemble(graph: GraphMessage, { nodes, constants, texts }: Source, dimensions: Dimensions,
+  trial: number): Graph {
   const given = new Set([...constants.values.keys(), ...texts])
   const values = (graph.input ?? []).filter(({ name }) => !given.has(name))
   const outputs = (graph.output ?? []).map(({ name }) => name)
@@ -123,19 +135,29 @@ function assemble(graph: GraphMessage, { nodes, constants, texts }: Source, dime
   const unused = used.length === 0 ? [] : values.filter(({ name }) => !read.has(name))
   const notes = unused.map(({ name }) => `The input '${name}' is not used by the network.`)
   const sorted = sortNodes({
-    inputs: (used.length === 0 ? values : used).map(value => readInput(value, dimensions, trial)), outputs, nodes,
-    initializers: constants.values, parameters: [], notes,
+    inputs: (used.length === 0 ? values : used).map(value => readInput(value, dimensions, trial)),
+    outputs,
+    nodes,
+    initializers: constants.values,
+    parameters: [],
+    notes,
   })
-  return withWeightsPrecision({ ...sorted, nodes: foldQuantization(sorted.nodes, constants), initializers: ordered(constants) })
+  return withWeightsPrecision({ ...sorted, nodes: foldQuantization(sorted.nodes, constants),
+    initializers: ordered(constants) })
 }
 
 /** Some files declare single-precision inputs for weights in double precision, without a conversion between them. */
 function withWeightsPrecision(graph: Graph): Graph {
   const real = [...graph.initializers.values()].filter(({ dtype }) => isFloat(dtype))
-  const mixed = graph.inputs.some(({ dtype }) => dtype === 'float32') && real.length > 0 && real.every(({ dtype }) => dtype === 'float64')
+  const mixed = graph.inputs.some(({ dtype }) => dtype === 'float32') && real.length > 0 &&
+    real.every(({ dtype }) => dtype === 'float64')
   if (!mixed || graph.nodes.some(({ op }) => op === 'Cast')) return graph
-  const inputs = graph.inputs.map(input => (input.dtype === 'float32' ? { ...input, dtype: 'float64' as const } : input))
-  return { ...graph, inputs, notes: [...graph.notes, 'The weights are in double precision and the input is declared in single precision; the input is taken in double precision.'] }
+  const inputs = graph.inputs.map(
+    input => (input.dtype === 'float32' ? { ...input, dtype: 'float64' as const } : input),
+  )
+  return { ...graph, inputs,
+    notes: [...graph.notes,
+      'The weights are in double precision and the input is declared in single precision; the input is taken in double precision.'] }
 }
 
 /** Constants in the order of the file; folded ones where their integers were. */
@@ -153,7 +175,9 @@ function upgrade(graph: Graph, opset: number): Graph {
 }
 
 function precisionOf(graph: Graph): Precision {
-  return [...graph.initializers.values(), ...graph.inputs].some(({ dtype }) => dtype === 'float64') ? 'float64' : 'float32'
+  return [...graph.initializers.values(), ...graph.inputs].some(({ dtype }) => dtype === 'float64')
+    ? 'float64'
+    : 'float32'
 }
 
 /** NaN is never meant; an infinite constant can be (masks, bounds), an infinite weight cannot. */
@@ -163,10 +187,16 @@ function checkFinite(graph: Graph, allowed: boolean): void {
   const weights = new Set([...findParameters(graph), ...normalisations.flatMap(node => node.inputs.slice(1, 5))])
   for (const [name, { dtype, data }] of graph.initializers) {
     if (!isFloat(dtype)) continue
-    const at = weights.has(name) ? data.findIndex(value => !Number.isFinite(value)) : data.findIndex(value => Number.isNaN(value))
+    const at = weights.has(name)
+      ? data.findIndex(value => !Number.isFinite(value))
+      : data.findIndex(value => Number.isNaN(value))
     if (at < 0) continue
-    throw new UntrustedInputError(`The tensor '${name}' holds ${data[at]} at element ${at}; training has probably diverged. The option allowNonFinite accepts such a network.`,
-      { format: 'ONNX', path: name, actual: String(data[at]) })
+    throw new UntrustedInputError(
+      `The tensor '${name}' holds ${
+        data[at]
+      } at element ${at}; training has probably diverged. The option allowNonFinite accepts such a network.`,
+      { format: 'ONNX', path: name, actual: String(data[at]) },
+    )
   }
 }
 
@@ -176,7 +206,9 @@ function chosenParameters(graph: Graph, names: readonly string[]): readonly stri
     if (real.includes(name)) continue
     const suggestion = nearestWord(name, real)
     const question = suggestion === undefined ? '' : ` Did you mean '${suggestion}'?`
-    throw new OptionError('BAD_OPTION', `Option parameters names '${name}', which is no real tensor of the file.${question}`, { option: 'parameters', value: name })
+    throw new OptionError('BAD_OPTION',
+      `Option parameters names '${name}', which is no real tensor of the file.${question}`, { option: 'parameters',
+      value: name })
   }
   return [...new Set(names)]
 }

@@ -9,41 +9,73 @@ import { UntrustedInputError } from '../../core/errors/errors.js'
 import { DEEPEST_MESSAGE, LONGEST_NAME, MOST_MESSAGES, MOST_VALUES } from './limits.js'
 
 /** What a field holds; messages are referred to by name. */
-type Kind = 'varint' | 'float' | 'text' | 'bytes' | 'packed' | { readonly message: MessageName, readonly once?: boolean }
-type MessageName =
-  | 'Model' | 'OperatorSet' | 'Function' | 'Graph' | 'Node' | 'Attribute' | 'Tensor' | 'Segment' | 'Entry' | 'SparseTensor'
-  | 'ValueInfo' | 'Type' | 'TensorType' | 'Shape' | 'Dimension'
+type Kind = 'varint' | 'float' | 'text' | 'bytes' | 'packed' | { readonly message: MessageName,
+  readonly once?: boolean }
+type MessageName = 'Model' | 'OperatorSet' | 'Function' | 'Graph' | 'Node' | 'Attribute' | 'Tensor' | 'Segment'
+  | 'Entry' | 'SparseTensor' | 'ValueInfo' | 'Type' | 'TensorType' | 'Shape' | 'Dimension'
 
-interface Field { readonly name: string, readonly kind: Kind }
+interface Field {
+  readonly name: string
+  readonly kind: Kind
+}
 
 const field = (name: string, kind: Kind): Field => ({ name, kind })
 
 /** The fields of schema.proto by number, and the subgraphs that it leaves out: they are not decoded, but checked too. */
 const MESSAGES: Readonly<Record<MessageName, Readonly<Record<number, Field>>>> = {
   Model: {
-    1: field('ir_version', 'varint'), 2: field('producer_name', 'text'), 3: field('producer_version', 'text'), 7: field('graph', { message: 'Graph', once: true }),
-    8: field('opset_import', { message: 'OperatorSet' }), 25: field('functions', { message: 'Function' }),
+    1: field('ir_version', 'varint'),
+    2: field('producer_name', 'text'),
+    3: field('producer_version', 'text'),
+    7: field('graph', { message: 'Graph', once: true }),
+    8: field('opset_import', { message: 'OperatorSet' }),
+    25: field('functions', { message: 'Function' }),
   },
   OperatorSet: { 1: field('domain', 'text'), 2: field('version', 'varint') },
   Function: { 1: field('name', 'text'), 7: field('node', { message: 'Node' }), 10: field('domain', 'text') },
   Graph: {
-    1: field('node', { message: 'Node' }), 2: field('name', 'text'), 5: field('initializer', { message: 'Tensor' }), 11: field('input', { message: 'ValueInfo' }),
-    12: field('output', { message: 'ValueInfo' }), 15: field('sparse_initializer', { message: 'SparseTensor' }),
+    1: field('node', { message: 'Node' }),
+    2: field('name', 'text'),
+    5: field('initializer', { message: 'Tensor' }),
+    11: field('input', { message: 'ValueInfo' }),
+    12: field('output', { message: 'ValueInfo' }),
+    15: field('sparse_initializer', { message: 'SparseTensor' }),
   },
   Node: {
-    1: field('input', 'text'), 2: field('output', 'text'), 3: field('name', 'text'), 4: field('op_type', 'text'), 5: field('attribute', { message: 'Attribute' }),
+    1: field('input', 'text'),
+    2: field('output', 'text'),
+    3: field('name', 'text'),
+    4: field('op_type', 'text'),
+    5: field('attribute', { message: 'Attribute' }),
     7: field('domain', 'text'),
   },
   Attribute: {
-    1: field('name', 'text'), 2: field('f', 'float'), 3: field('i', 'varint'), 4: field('s', 'bytes'), 5: field('t', { message: 'Tensor', once: true }),
+    1: field('name', 'text'),
+    2: field('f', 'float'),
+    3: field('i', 'varint'),
+    4: field('s', 'bytes'),
+    5: field('t', { message: 'Tensor', once: true }),
     6: field('g', { message: 'Graph' }),
-    7: field('floats', 'float'), 8: field('ints', 'varint'), 9: field('strings', 'bytes'), 11: field('graphs', { message: 'Graph' }), 20: field('type', 'varint'),
+    7: field('floats', 'float'),
+    8: field('ints', 'varint'),
+    9: field('strings', 'bytes'),
+    11: field('graphs', { message: 'Graph' }),
+    20: field('type', 'varint'),
   },
   Tensor: {
-    1: field('dims', 'varint'), 2: field('data_type', 'varint'), 3: field('segment', { message: 'Segment' }), 4: field('float_data', 'packed'),
-    5: field('int32_data', 'packed'), 6: field('string_data', 'bytes'), 7: field('int64_data', 'packed'),
-    8: field('name', 'text'), 9: field('raw_data', 'bytes'), 10: field('double_data', 'packed'), 11: field('uint64_data', 'packed'),
-    13: field('external_data', { message: 'Entry' }), 14: field('data_location', 'varint'),
+    1: field('dims', 'varint'),
+    2: field('data_type', 'varint'),
+    3: field('segment', { message: 'Segment' }),
+    4: field('float_data', 'packed'),
+    5: field('int32_data', 'packed'),
+    6: field('string_data', 'bytes'),
+    7: field('int64_data', 'packed'),
+    8: field('name', 'text'),
+    9: field('raw_data', 'bytes'),
+    10: field('double_data', 'packed'),
+    11: field('uint64_data', 'packed'),
+    13: field('external_data', { message: 'Entry' }),
+    14: field('data_location', 'varint'),
   },
   Segment: { 1: field('begin', 'varint'), 2: field('end', 'varint') },
   Entry: { 1: field('key', 'text'), 2: field('value', 'text') },
@@ -70,17 +102,30 @@ interface Scan {
  * @throws UntrustedInputError with the offset and the path of the first fault
  */
 export function scanModel(bytes: Uint8Array): void {
-  scanMessage({ bytes, offset: 0, messages: 0, values: 0, path: [], text: new TextDecoder('utf-8', { fatal: true }) }, 'Model', bytes.length)
+  scanMessage({ bytes, offset: 0, messages: 0, values: 0, path: [], text: new TextDecoder('utf-8', { fatal: true }) },
+    'Model', bytes.length)
 }
 
-function fault(scan: Scan, message: string, offset: number, extra: { limit?: number, actual?: unknown } = {}): UntrustedInputError {
+function fault(scan: Scan, message: string, offset: number,
+  extra: { limit?: number, actual?: unknown } = {}): UntrustedInputError {
   const path = scan.path.join('.')
-  return new UntrustedInputError(`The ONNX file is damaged: ${message} at byte ${offset}${path === '' ? '' : ` (${path})`}.`, { format: 'ONNX', offset, path, ...extra })
+  return new UntrustedInputError(
+    `The ONNX file is damaged: ${message} at byte ${offset}${path === '' ? '' : ` (${path})`}.`,
+    { format: 'ONNX', offset, path, ...extra },
+  )
 }
 
 function scanMessage(scan: Scan, name: MessageName, end: number): void {
-  if (scan.path.length > DEEPEST_MESSAGE) throw fault(scan, `more than ${DEEPEST_MESSAGE} messages inside of each other`, scan.offset, { limit: DEEPEST_MESSAGE })
-  if (++scan.messages > MOST_MESSAGES) throw fault(scan, `more than ${MOST_MESSAGES} nodes, tensors, attributes and other parts`, scan.offset, { limit: MOST_MESSAGES })
+  if (scan.path.length > DEEPEST_MESSAGE) {
+    throw fault(scan, `more than ${DEEPEST_MESSAGE} messages inside of each other`, scan.offset, {
+      limit: DEEPEST_MESSAGE,
+    })
+  }
+  if (++scan.messages > MOST_MESSAGES) {
+    throw fault(scan, `more than ${MOST_MESSAGES} nodes, tensors, attributes and other parts`, scan.offset, {
+      limit: MOST_MESSAGES,
+    })
+  }
   const fields = MESSAGES[name]
   // One bit for each field, all of whose numbers are below 32.
   let seen = 0
@@ -88,13 +133,17 @@ function scanMessage(scan: Scan, name: MessageName, end: number): void {
     const start = scan.offset
     const tag = varint(scan, end)
     const [number, wire] = [Math.floor(tag / 8), tag % 8]
-    if (number === 0 || tag >= 2 ** 32) throw fault(scan, `a field with the number ${number}`, start, { actual: number })
+    if (number === 0 || tag >= 2 ** 32) {
+      throw fault(scan, `a field with the number ${number}`, start, { actual: number })
+    }
     const known = Object.hasOwn(fields, number) ? fields[number] : undefined
     if (known === undefined) {
       skip(scan, wire, end, start)
       continue
     }
-    if (typeof known.kind === 'object' && known.kind.once === true && (seen & 1 << number) !== 0) throw fault(scan, `the field '${known.name}' twice`, start)
+    if (typeof known.kind === 'object' && known.kind.once === true && (seen & 1 << number) !== 0) {
+      throw fault(scan, `the field '${known.name}' twice`, start)
+    }
     seen |= 1 << number
     scan.path.push(known.name)
     scanField(scan, known.kind, wire, end, start)
@@ -103,8 +152,11 @@ function scanMessage(scan: Scan, name: MessageName, end: number): void {
 }
 
 function scanField(scan: Scan, kind: Kind, wire: number, end: number, start: number): void {
-  const misplaced = (expected: string): UntrustedInputError => fault(scan, `wire type ${wire} where ${expected} is expected`, start, { actual: wire })
-  if (++scan.values > MOST_VALUES) throw fault(scan, `more than ${MOST_VALUES} names and numbers`, start, { limit: MOST_VALUES })
+  const misplaced = (expected: string): UntrustedInputError =>
+    fault(scan, `wire type ${wire} where ${expected} is expected`, start, { actual: wire })
+  if (++scan.values > MOST_VALUES) {
+    throw fault(scan, `more than ${MOST_VALUES} names and numbers`, start, { limit: MOST_VALUES })
+  }
   if (kind === 'varint' && wire === 0) varint(scan, end)
   else if (kind === 'float' && wire === 5) skip(scan, wire, end, start)
   else if (wire !== 2) throw misplaced(kind === 'varint' || kind === 'float' ? 'a number' : 'a length')
@@ -118,7 +170,9 @@ function scanField(scan: Scan, kind: Kind, wire: number, end: number, start: num
       if (length % 4 !== 0) throw fault(scan, `${length} bytes for a list of floats`, start, { actual: length })
       scan.values += length / 4
     }
-    if (scan.values > MOST_VALUES) throw fault(scan, `more than ${MOST_VALUES} names and numbers`, start, { limit: MOST_VALUES })
+    if (scan.values > MOST_VALUES) {
+      throw fault(scan, `more than ${MOST_VALUES} names and numbers`, start, { limit: MOST_VALUES })
+    }
     scan.offset = stop
   }
 }
@@ -126,13 +180,18 @@ function scanField(scan: Scan, kind: Kind, wire: number, end: number, start: num
 /** A packed list of integers. */
 function scanNumbers(scan: Scan, stop: number, start: number): void {
   while (scan.offset < stop) {
-    if (++scan.values > MOST_VALUES) throw fault(scan, `more than ${MOST_VALUES} names and numbers`, start, { limit: MOST_VALUES })
+    if (++scan.values > MOST_VALUES) {
+      throw fault(scan, `more than ${MOST_VALUES} names and numbers`, start, { limit: MOST_VALUES })
+    }
     varint(scan, stop)
   }
 }
 
 function scanText(scan: Scan, length: number, start: number): void {
-  if (length > LONGEST_NAME) throw fault(scan, `a name of ${length} bytes; expected at most ${LONGEST_NAME}`, start, { limit: LONGEST_NAME, actual: length })
+  if (length > LONGEST_NAME) {
+    throw fault(scan, `a name of ${length} bytes; expected at most ${LONGEST_NAME}`, start, { limit: LONGEST_NAME,
+      actual: length })
+  }
   const end = scan.offset + length
   let at = scan.offset
   while (at < end && scan.bytes[at] < 128) at++
@@ -151,14 +210,27 @@ function skip(scan: Scan, wire: number, end: number, start: number): void {
     return
   }
   const length = wire === 1 ? 8 : wire === 5 ? 4 : wire === 2 ? lengthOf(scan, end, start) : undefined
-  if (length === undefined) throw fault(scan, wire === 3 || wire === 4 ? 'a group, which ONNX files do not have,' : `the wire type ${wire}`, start, { actual: wire })
-  if (length > end - scan.offset) throw fault(scan, `the file or a part of it ends inside of a value of ${length} bytes`, start, { limit: end - scan.offset, actual: length })
+  if (length === undefined) {
+    throw fault(scan, wire === 3 || wire === 4 ? 'a group, which ONNX files do not have,' : `the wire type ${wire}`,
+      start, { actual: wire })
+  }
+  if (length > end - scan.offset) {
+    throw fault(scan, `the file or a part of it ends inside of a value of ${length} bytes`, start, {
+      limit: end - scan.offset,
+      actual: length,
+    })
+  }
   scan.offset += length
 }
 
 function lengthOf(scan: Scan, end: number, start: number): number {
   const length = varint(scan, end)
-  if (length > end - scan.offset) throw fault(scan, `a part claims ${length} bytes where ${end - scan.offset} are left`, start, { limit: end - scan.offset, actual: length })
+  if (length > end - scan.offset) {
+    throw fault(scan, `a part claims ${length} bytes where ${end - scan.offset} are left`, start, {
+      limit: end - scan.offset,
+      actual: length,
+    })
+  }
   return length
 }
 

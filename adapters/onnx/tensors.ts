@@ -2,19 +2,23 @@
 import { UntrustedInputError } from '../../core/errors/errors.js'
 import { allocate, sizeOf, type Tensor } from '../../core/tensor/tensor.js'
 import { elementBytes, type FileTensor, toTensor } from '../file-tensor.js'
-import { type ElementType, elementType, STRING, type StorageField } from './element-types.js'
+import { type ElementType, elementType, type StorageField, STRING } from './element-types.js'
 import { externalBytes, type ExternalData, isExternal } from './external-data.js'
 import { MOST_AXES, MOST_ELEMENTS } from './limits.js'
 import { type TensorMessage, toNumber } from './messages.js'
 
-const FIELDS: readonly StorageField[] = ['float_data', 'double_data', 'int32_data', 'int64_data', 'uint64_data', 'string_data']
+const FIELDS: readonly StorageField[] = ['float_data', 'double_data', 'int32_data', 'int64_data', 'uint64_data',
+  'string_data']
 
 function damaged(name: string, problem: string, extra: { limit?: number, actual?: unknown } = {}): UntrustedInputError {
-  return new UntrustedInputError(`The tensor '${name.slice(0, 200)}' of the ONNX file ${problem}.`, { format: 'ONNX', path: name, ...extra })
+  return new UntrustedInputError(`The tensor '${name.slice(0, 200)}' of the ONNX file ${problem}.`, { format: 'ONNX',
+    path: name, ...extra })
 }
 
 /** Whether a tensor holds text. */
-export function isText(message: TensorMessage): boolean { return message.data_type === STRING }
+export function isText(message: TensorMessage): boolean {
+  return message.data_type === STRING
+}
 
 /**
  * A tensor's values; views of the file where the storage allows it. Elements of less than a byte get one byte each.
@@ -23,43 +27,66 @@ export function isText(message: TensorMessage): boolean { return message.data_ty
 export function readTensor(message: TensorMessage, files: ExternalData, name: string = message.name ?? ''): FileTensor {
   const shape = shapeOf(message, name)
   const type = elementType(message.data_type ?? 0)
-  if (type === undefined) throw damaged(name, `has the unknown element type ${message.data_type ?? 0}`, { actual: message.data_type ?? 0 })
+  if (type === undefined) {
+    throw damaged(name, `has the unknown element type ${message.data_type ?? 0}`, { actual: message.data_type ?? 0 })
+  }
   if (type.dtype === undefined) {
     const expected = 'expected real numbers of 16, 32 or 64 bits, integers or booleans'
-    throw new UntrustedInputError(`The tensor '${name.slice(0, 200)}' of the ONNX file has elements of type ${type.name}, which is not supported; ${expected}.`,
-      { format: 'ONNX', path: name, actual: type.name }, 'UNSUPPORTED_FORMAT')
+    throw new UntrustedInputError(
+      `The tensor '${
+        name.slice(0, 200)
+      }' of the ONNX file has elements of type ${type.name}, which is not supported; ${expected}.`,
+      { format: 'ONNX', path: name, actual: type.name },
+      'UNSUPPORTED_FORMAT',
+    )
   }
   if (message.segment != null) throw damaged(name, 'is one segment of several, which is not supported')
   const elements = sizeOf(shape)
-  const stored = type.packedBits === undefined ? elements * elementBytes(type.dtype) : Math.ceil(elements * type.packedBits / 8)
+  const stored = type.packedBits === undefined
+    ? elements * elementBytes(type.dtype)
+    : Math.ceil(elements * type.packedBits / 8)
   const bytes = storedBytes(message, type, stored, name, files)
-  return { dtype: type.dtype, shape, bytes: type.packedBits === undefined ? bytes : unpack(bytes, elements, type.packedBits, type.dtype === 'int8') }
+  return { dtype: type.dtype, shape,
+    bytes: type.packedBits === undefined ? bytes : unpack(bytes, elements, type.packedBits, type.dtype === 'int8') }
 }
 
 function shapeOf({ dims = [] }: TensorMessage, name: string): number[] {
-  if (dims.length > MOST_AXES) throw damaged(name, `has ${dims.length} axes; expected at most ${MOST_AXES}`, { limit: MOST_AXES, actual: dims.length })
+  if (dims.length > MOST_AXES) {
+    throw damaged(name, `has ${dims.length} axes; expected at most ${MOST_AXES}`, { limit: MOST_AXES,
+      actual: dims.length })
+  }
   const shape = dims.map(toNumber)
   let elements = 1
   for (const extent of shape) {
-    if (!(extent >= 0 && extent <= MOST_ELEMENTS)) throw damaged(name, `has an axis of length ${extent}`, { limit: MOST_ELEMENTS, actual: extent })
+    if (!(extent >= 0 && extent <= MOST_ELEMENTS)) {
+      throw damaged(name, `has an axis of length ${extent}`, { limit: MOST_ELEMENTS, actual: extent })
+    }
     elements *= Math.max(1, extent)
-    if (elements > MOST_ELEMENTS) throw damaged(name, `claims more than ${MOST_ELEMENTS} elements`, { limit: MOST_ELEMENTS })
+    if (elements > MOST_ELEMENTS) {
+      throw damaged(name, `claims more than ${MOST_ELEMENTS} elements`, { limit: MOST_ELEMENTS })
+    }
   }
   return shape
 }
 
 /** Little-endian elements from the one field that holds them; their number is compared with the shape before anything is allocated. */
-function storedBytes(message: TensorMessage, type: ElementType, expected: number, name: string, files: ExternalData): Uint8Array {
+function storedBytes(message: TensorMessage, type: ElementType, expected: number, name: string,
+  files: ExternalData): Uint8Array {
   const raw = Object.hasOwn(message, 'raw_data')
   const used = FIELDS.filter(field => message[field] !== undefined && message[field].length > 0)
   const external = isExternal(message)
   const places = [...(external ? ['external_data'] : []), ...(raw ? ['raw_data'] : []), ...used]
   if (places.length > 1) throw damaged(name, `stores its values twice (${places.join(', ')})`)
   const wrong = used.find(field => field !== type.field)
-  if (wrong !== undefined) throw damaged(name, `of type ${type.name} stores its values in ${wrong}; expected ${type.field} or raw_data`)
+  if (wrong !== undefined) {
+    throw damaged(name, `of type ${type.name} stores its values in ${wrong}; expected ${type.field} or raw_data`)
+  }
   if (external) return externalBytes(message, expected, files)
   const bytes = raw ? message.raw_data ?? new Uint8Array(0) : fromField(message, type, expected, name)
-  if (bytes.length !== expected) throw damaged(name, `has ${bytes.length} bytes of data; its shape needs ${expected}`, { limit: expected, actual: bytes.length })
+  if (bytes.length !== expected) {
+    throw damaged(name, `has ${bytes.length} bytes of data; its shape needs ${expected}`, { limit: expected,
+      actual: bytes.length })
+  }
   return bytes
 }
 
@@ -84,7 +111,10 @@ function joined(parts: readonly Uint8Array[]): Uint8Array {
 /** Packed varints as little-endian integers of `width` bytes. Negative ones have all of their 64 bits in the file, so cutting off is exact. */
 function integersOf(parts: readonly Uint8Array[], width: number, expected: number, name: string): Uint8Array {
   const count = parts.reduce((sum, part) => sum + part.reduce((ends, byte) => ends + (byte < 128 ? 1 : 0), 0), 0)
-  if (count * width !== expected) throw damaged(name, `has ${count} values; its shape needs ${expected / width}`, { limit: expected / width, actual: count })
+  if (count * width !== expected) {
+    throw damaged(name, `has ${count} values; its shape needs ${expected / width}`, { limit: expected / width,
+      actual: count })
+  }
   const bytes = new Uint8Array(expected)
   let at = 0
   for (const part of parts) {

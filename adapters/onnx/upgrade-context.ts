@@ -2,9 +2,9 @@
 import { GraphError } from '../../core/errors/errors.js'
 import type { GraphBuilder } from '../../core/graph/builder.js'
 import type { Attribute, Graph, Node } from '../../core/graph/graph.js'
-import { givenTypes, inferNode } from '../../core/passes/infer.js'
 import type { InferredValue } from '../../core/ops/operator.js'
 import { isSupported } from '../../core/ops/registry.js'
+import { givenTypes, inferNode } from '../../core/passes/infer.js'
 import type { Tensor } from '../../core/tensor/tensor.js'
 
 /** What is known of the values of a graph, as far as its operators are supported. */
@@ -65,8 +65,12 @@ export class UpgradeContext {
   }
 
   /** Whether lengths of the input are open, so that those of other values are not what they will be. */
-  get hasOpenLengths(): boolean { return this.builder.inputs.some(input => input.openAxes !== undefined) }
+  get hasOpenLengths(): boolean {
+    return this.builder.inputs.some(input => input.openAxes !== undefined)
+  }
 
   /** Number of axes of a value, or undefined. */
-  rank(name: string): number | undefined { return this.types.get(name)?.shape.length }
+  rank(name: string): number | undefined {
+    return this.types.get(name)?.shape.length
+  }
 }

@@ -19,14 +19,22 @@ export const NEWEST_OPSET = 28
 export type Rewrite = (node: Node, context: UpgradeContext) => Node
 
 /** A change for files of operator sets before `before`. */
-interface Change { readonly before: number, readonly rewrite: Rewrite }
+interface Change {
+  readonly before: number
+  readonly rewrite: Rewrite
+}
 
 /** @throws UntrustedInputError UNSUPPORTED_FORMAT */
 export function checkOpset(opset: number): void {
   if (opset >= OLDEST_OPSET && opset <= NEWEST_OPSET) return
-  const advice = opset > NEWEST_OPSET ? 'Export it again with a smaller opset_version.' : 'Convert it with onnx.version_converter, or export it again.'
-  throw new UntrustedInputError(`The ONNX file uses operator set ${opset}; supported are ${OLDEST_OPSET} to ${NEWEST_OPSET}. ${advice}`,
-    { format: 'ONNX', path: 'opset_import', actual: opset, limit: opset > NEWEST_OPSET ? NEWEST_OPSET : OLDEST_OPSET }, 'UNSUPPORTED_FORMAT')
+  const advice = opset > NEWEST_OPSET
+    ? 'Export it again with a smaller opset_version.'
+    : 'Convert it with onnx.version_converter, or export it again.'
+  throw new UntrustedInputError(
+    `The ONNX file uses operator set ${opset}; supported are ${OLDEST_OPSET} to ${NEWEST_OPSET}. ${advice}`,
+    { format: 'ONNX', path: 'opset_import', actual: opset, limit: opset > NEWEST_OPSET ? NEWEST_OPSET : OLDEST_OPSET },
+    'UNSUPPORTED_FORMAT',
+  )
 }
 
 /** Appends a node in its newest form. @throws GraphError BAD_GRAPH when its attributes do not fit its operator */
@@ -71,22 +79,29 @@ function scalarLike(node: Node, context: UpgradeContext, value: number, stem: st
 }
 
 const clipBounds: Rewrite = (node, context) => {
-  const bound = (key: string): string => (node.attributes[key] === undefined ? '' : scalarLike(node, context, numberAttribute(node, key), key))
+  const bound = (
+    key: string,
+  ): string => (node.attributes[key] === undefined ? '' : scalarLike(node, context, numberAttribute(node, key), key))
   return { ...node, inputs: [node.inputs[0], bound('min'), bound('max')], attributes: without(node, 'min', 'max') }
 }
 
 const padAmounts: Rewrite = (node, context) => {
   const pads = integersAttribute(node, node.attributes['pads'] === undefined ? 'paddings' : 'pads')
   const value = numberAttribute(node, 'value', 0)
-  const inputs = [node.inputs[0], context.constant(tensor('int64', [pads.length], pads), 'pads'), ...(value === 0 ? [] : [scalarLike(node, context, value, 'value')])]
+  const inputs = [node.inputs[0], context.constant(tensor('int64', [pads.length], pads), 'pads'),
+    ...(value === 0 ? [] : [scalarLike(node, context, value, 'value')])]
   return { ...node, inputs, attributes: without(node, 'pads', 'paddings', 'value') }
 }
 
 const topKCount: Rewrite = (node, context) => ({
-  ...node, inputs: [node.inputs[0], context.constant(tensor('int64', [1], [numberAttribute(node, 'k')]), 'k')], attributes: without(node, 'k'),
+  ...node,
+  inputs: [node.inputs[0], context.constant(tensor('int64', [1], [numberAttribute(node, 'k')]), 'k')],
+  attributes: without(node, 'k'),
 })
 
-const splitCount: Rewrite = node => (node.inputs.length > 1 && node.inputs[1] !== '' ? node : { ...node, attributes: { ...node.attributes, num_outputs: node.outputs.length } })
+const splitCount: Rewrite = node => (node.inputs.length > 1 && node.inputs[1] !== ''
+  ? node
+  : { ...node, attributes: { ...node.attributes, num_outputs: node.outputs.length } })
 
 /**
  * Before set 7 the second operand was broadcast only where asked for: at the last axes, or from the axis given, where it gets
@@ -97,13 +112,18 @@ const explicitBroadcast: Rewrite = (node, context) => {
   const axis = node.attributes['axis']
   if (numberAttribute(node, 'broadcast', 0) === 0 || axis === undefined) return { ...node, attributes }
   const [a, b] = [context.rank(node.inputs[0]), context.rank(node.inputs[1])]
-  if (a === undefined || b === undefined) throw badNode(node, 'its attribute axis cannot be followed, because the shapes of its operands are not known.')
+  if (a === undefined || b === undefined) {
+    throw badNode(node, 'its attribute axis cannot be followed, because the shapes of its operands are not known.')
+  }
   const first = numberAttribute(node, 'axis')
   const behind = a - (first < 0 ? first + a : first) - b
   if (behind < 0) throw badNode(node, `its second operand does not fit at axis ${first}.`)
   if (behind === 0) return { ...node, attributes }
   const axes = Array.from({ length: behind }, (_, i) => b + i)
-  return { ...node, inputs: [node.inputs[0], context.node('Unsqueeze', [node.inputs[1], context.constant(tensor('int64', [behind], axes), 'axes')])], attributes }
+  return { ...node,
+    inputs: [node.inputs[0],
+      context.node('Unsqueeze', [node.inputs[1], context.constant(tensor('int64', [behind], axes), 'axes')])],
+    attributes }
 }
 
 /** Before set 7 the slopes of channels were a plain vector. */
@@ -112,7 +132,9 @@ const channelSlopes: Rewrite = (node, context) => {
   const slopes = context.types.get(node.inputs[1])?.shape ?? []
   if (rank === undefined || rank < 3 || slopes.length !== 1 || slopes[0] === 1) return node
   const axes = Array.from({ length: rank - 2 }, (_, i) => i + 1)
-  return { ...node, inputs: [node.inputs[0], context.node('Unsqueeze', [node.inputs[1], context.constant(tensor('int64', [axes.length], axes), 'axes')])] }
+  return { ...node,
+    inputs: [node.inputs[0],
+      context.node('Unsqueeze', [node.inputs[1], context.constant(tensor('int64', [axes.length], axes), 'axes')])] }
 }
 
 /**
@@ -126,12 +148,15 @@ const softmaxOfMatrix: Rewrite = (node, context) => {
   if (shape === undefined && given === -1) return { ...node, attributes: { axis: -1 } }
   const axis = given < 0 && shape !== undefined ? given + shape.length : given
   // Over one axis alone, as nearly always, the old and the new form agree.
-  if (shape !== undefined && axis < shape.length && shape.slice(axis + 1).every(isOne)) return { ...node, attributes: { axis } }
+  if (shape !== undefined && axis < shape.length && shape.slice(axis + 1).every(isOne)) {
+    return { ...node, attributes: { axis } }
+  }
   if (shape !== undefined && isOne(shape[axis]) && shape.slice(axis).filter(dim => dim !== 1).length === 1) {
     return { ...node, attributes: { axis: shape.findIndex((dim, i) => i >= axis && dim !== 1) } }
   }
   const rows = context.node('Flatten', [x], { axis })
-  return { ...node, op: 'Reshape', inputs: [context.node(node.op, [rows], { axis: -1 }), context.node('Shape', [x])], attributes: {} }
+  return { ...node, op: 'Reshape', inputs: [context.node(node.op, [rows], { axis: -1 }), context.node('Shape', [x])],
+    attributes: {} }
 }
 
 /** In inference it passes its input on. */
@@ -144,7 +169,8 @@ const batchNormalization: Rewrite = node => {
 
 /** The statistics of training are not those of one batch: the stored ones are used, as in inference. */
 const inInference: Rewrite = (node, { builder: { notes } }) => {
-  const note = 'The network was exported in training mode; its normalisations use the stored statistics, as in inference.'
+  const note =
+    'The network was exported in training mode; its normalisations use the stored statistics, as in inference.'
   if (numberAttribute(node, 'training_mode', 0) !== 0 && !notes.includes(note)) notes.push(note)
   return { ...node, attributes: without(node, 'training_mode', 'momentum') }
 }
@@ -153,10 +179,13 @@ const inInference: Rewrite = (node, { builder: { notes } }) => {
 const groupScales: Rewrite = (node, context) => {
   const channels = context.types.get(node.inputs[0])?.shape[1]
   const groups = numberAttribute(node, 'num_groups')
-  if (channels === undefined || isBatch(channels) || channels % groups !== 0) return { ...node, op: 'GroupNormalization with a scale for each group' }
+  if (channels === undefined || isBatch(channels) || channels % groups !== 0) {
+    return { ...node, op: 'GroupNormalization with a scale for each group' }
+  }
   const each = (name: string): string => {
     const column = context.node('Reshape', [name, context.constant(tensor('int64', [2], [groups, 1]), 'shape')])
-    const repeated = context.node('Expand', [column, context.constant(tensor('int64', [2], [groups, channels / groups]), 'shape')])
+    const repeated = context.node('Expand', [column,
+      context.constant(tensor('int64', [2], [groups, channels / groups]), 'shape')])
     return context.node('Reshape', [repeated, context.constant(tensor('int64', [1], [channels]), 'shape')])
   }
   return groups === channels ? node : { ...node, inputs: [node.inputs[0], each(node.inputs[1]), each(node.inputs[2])] }
@@ -166,11 +195,14 @@ const NEAREST_BEFORE_11 = { coordinate_transformation_mode: 'asymmetric', neares
 
 const upsample: Rewrite = (node, context) => {
   const scales = node.attributes['scales']
-  const name = node.inputs[1] ?? (Array.isArray(scales) ? context.constant(tensor('float32', [scales.length], scales as number[]), 'scales') : '')
-  return { ...node, op: 'Resize', inputs: [node.inputs[0], '', name], attributes: { ...without(node, 'scales'), ...NEAREST_BEFORE_11 } }
+  const name = node.inputs[1] ??
+    (Array.isArray(scales) ? context.constant(tensor('float32', [scales.length], scales as number[]), 'scales') : '')
+  return { ...node, op: 'Resize', inputs: [node.inputs[0], '', name],
+    attributes: { ...without(node, 'scales'), ...NEAREST_BEFORE_11 } }
 }
 
-const resizeScales: Rewrite = node => ({ ...node, inputs: [node.inputs[0], '', node.inputs[1]], attributes: { ...node.attributes, ...NEAREST_BEFORE_11 } })
+const resizeScales: Rewrite = node => ({ ...node, inputs: [node.inputs[0], '', node.inputs[1]],
+  attributes: { ...node.attributes, ...NEAREST_BEFORE_11 } })
 
 const renamed = (op: string): Rewrite => node => ({ ...node, op })
 
@@ -178,7 +210,9 @@ const always = Infinity
 
 /** By operator, in the order of operator sets. */
 const CHANGES: ReadonlyMap<string, readonly Change[]> = new Map<string, readonly Change[]>([
-  ...['Add', 'Sub', 'Mul', 'Div', 'Pow', 'And', 'Or', 'Xor', 'Greater', 'Less', 'Equal'].map(op => [op, [{ before: 7, rewrite: explicitBroadcast }]] as const),
+  ...['Add', 'Sub', 'Mul', 'Div', 'Pow', 'And', 'Or', 'Xor', 'Greater', 'Less', 'Equal'].map(op =>
+    [op, [{ before: 7, rewrite: explicitBroadcast }]] as const
+  ),
   ['Gemm', [{ before: 7, rewrite: node => ({ ...node, attributes: without(node, 'broadcast') }) }]],
   ['PRelu', [{ before: 7, rewrite: channelSlopes }]],
   ['BatchNormalization', [{ before: 9, rewrite: batchNormalization }, { before: always, rewrite: inInference }]],
@@ -191,7 +225,8 @@ const CHANGES: ReadonlyMap<string, readonly Change[]> = new Map<string, readonly
   ['Squeeze', [{ before: 13, rewrite: listsToInputs('axes') }]],
   ['Unsqueeze', [{ before: 13, rewrite: listsToInputs('axes') }]],
   ['ReduceSum', [{ before: 13, rewrite: listsToInputs('axes') }]],
-  ...['ReduceMean', 'ReduceMax', 'ReduceMin', 'ReduceProd', 'ReduceL1', 'ReduceL2', 'ReduceLogSum', 'ReduceLogSumExp', 'ReduceSumSquare']
+  ...['ReduceMean', 'ReduceMax', 'ReduceMin', 'ReduceProd', 'ReduceL1', 'ReduceL2', 'ReduceLogSum', 'ReduceLogSumExp',
+    'ReduceSumSquare']
     .map(op => [op, [{ before: 18, rewrite: listsToInputs('axes') }]] as const),
   ...['Softmax', 'LogSoftmax', 'Hardmax'].map(op => [op, [{ before: 13, rewrite: softmaxOfMatrix }]] as const),
   ['GroupNormalization', [{ before: 21, rewrite: groupScales }]],

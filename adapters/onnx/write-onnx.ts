@@ -1,14 +1,16 @@
 /** @file Writes graphs as ONNX files. */
 import { ResourceError } from '../../core/errors/errors.js'
-import { type Attribute, type Dim, type Graph, type GraphInput, isBatch, type Node, type ValueType } from '../../core/graph/graph.js'
-import { inferTypes } from '../../core/passes/infer.js'
+import { type Attribute, type Dim, type Graph, type GraphInput, isBatch, type Node,
+  type ValueType } from '../../core/graph/graph.js'
 import { elementTypeOf } from '../../core/ops/element-types.js'
 import { operatorFor } from '../../core/ops/registry.js'
+import { inferTypes } from '../../core/passes/infer.js'
 import type { Tensor } from '../../core/tensor/tensor.js'
 import { withGrams } from './gram.js'
 import { MOST_BYTES } from './limits.js'
 import { lower } from './lower.js'
-import { type AttributeMessage, type DimensionMessage, encodeModel, type NodeMessage, type TensorMessage, type ValueInfoMessage } from './messages.js'
+import { type AttributeMessage, type DimensionMessage, encodeModel, type NodeMessage, type TensorMessage,
+  type ValueInfoMessage } from './messages.js'
 
 /** How a file is labelled. */
 export interface WriteOptions {
@@ -29,8 +31,27 @@ const FLOAT = 1, INT = 2, STRING = 3, TENSOR = 4, FLOATS = 6, INTS = 7, STRINGS 
 
 /** Attributes of ONNX operators that are real numbers; numbers of all other names are integers. */
 const REAL_ATTRIBUTES = new Set([
-  'activation_alpha', 'activation_beta', 'alpha', 'beta', 'bias', 'clip', 'cubic_coeff_a', 'epsilon', 'extrapolation_value', 'gamma', 'high', 'lambd', 'low',
-  'mean', 'momentum', 'scale', 'softcap', 'spatial_scale', 'value_float', 'value_floats', 'weights',
+  'activation_alpha',
+  'activation_beta',
+  'alpha',
+  'beta',
+  'bias',
+  'clip',
+  'cubic_coeff_a',
+  'epsilon',
+  'extrapolation_value',
+  'gamma',
+  'high',
+  'lambd',
+  'low',
+  'mean',
+  'momentum',
+  'scale',
+  'softcap',
+  'spatial_scale',
+  'value_float',
+  'value_floats',
+  'weights',
 ])
 
 /**
@@ -41,17 +62,24 @@ const REAL_ATTRIBUTES = new Set([
  * @example
  * const bytes = writeOnnx(network)
  */
-export function writeOnnx(graph: Graph, { name = 'network', batchName = 'n', grams = [] }: WriteOptions = {}): Uint8Array {
+export function writeOnnx(graph: Graph,
+  { name = 'network', batchName = 'n', grams = [] }: WriteOptions = {}): Uint8Array {
   for (const node of graph.nodes) operatorFor(node.op)
   const inferred = inferTypes(graph)
   const { graph: { nodes, initializers, outputs }, types } = withGrams(lower(graph, inferred), grams, inferred)
   const size = [...initializers.values()].reduce((sum, { data }) => sum + data.length * (data.BYTES_PER_ELEMENT), 0)
-  if (size > MOST_BYTES) throw new ResourceError('OUT_OF_MEMORY', `The weights of the network are ${size} bytes; an ONNX file holds at most ${MOST_BYTES} (2 GiB).`, { bytes: size, limit: MOST_BYTES })
+  if (size > MOST_BYTES) {
+    throw new ResourceError('OUT_OF_MEMORY',
+      `The weights of the network are ${size} bytes; an ONNX file holds at most ${MOST_BYTES} (2 GiB).`, { bytes: size,
+      limit: MOST_BYTES })
+  }
   return encodeModel({
-    ir_version: WRITTEN_IR_VERSION, producer_name: 'polylaplace',
+    ir_version: WRITTEN_IR_VERSION,
+    producer_name: 'polylaplace',
     opset_import: [{ domain: '', version: WRITTEN_OPSET }],
     graph: {
-      name, node: nodes.map(nodeMessage),
+      name,
+      node: nodes.map(nodeMessage),
       initializer: [...initializers].map(([key, value]) => ({ ...tensorMessage(value), name: key })),
       input: graph.inputs.map(input => valueMessage(input.name, input, batchName)),
       output: outputs.map(key => valueMessage(key, types.get(key), batchName)),
@@ -61,8 +89,11 @@ export function writeOnnx(graph: Graph, { name = 'network', batchName = 'n', gra
 
 function nodeMessage({ op, inputs, outputs, attributes, name }: Node): NodeMessage {
   return {
-    op_type: op, input: trimmed(inputs), output: trimmed(outputs),
-    attribute: Object.entries(attributes).map(([key, value]) => attributeMessage(key, value)), ...(name === undefined ? {} : { name }),
+    op_type: op,
+    input: trimmed(inputs),
+    output: trimmed(outputs),
+    attribute: Object.entries(attributes).map(([key, value]) => attributeMessage(key, value)),
+    ...(name === undefined ? {} : { name }),
   }
 }
 
@@ -80,18 +111,26 @@ function attributeMessage(name: string, value: Attribute): AttributeMessage {
   if (typeof value === 'number') return real ? { name, type: FLOAT, f: value } : { name, type: INT, i: value }
   if (typeof value === 'string') return { name, type: STRING, s: encoder.encode(value) }
   if ('data' in value) return { name, type: TENSOR, t: tensorMessage(value) }
-  if (value.every(item => typeof item === 'number')) return real ? { name, type: FLOATS, floats: value } : { name, type: INTS, ints: value }
+  if (value.every(item => typeof item === 'number')) {
+    return real
+      ? { name, type: FLOATS, floats: value }
+      : { name, type: INTS, ints: value }
+  }
   return { name, type: STRINGS, strings: (value as readonly string[]).map(item => encoder.encode(item)) }
 }
 
 function tensorMessage({ dtype, shape, data }: Tensor): TensorMessage {
   const stored = dtype === 'int64' ? BigInt64Array.from(data, BigInt) : data
-  return { dims: shape, data_type: elementTypeOf(dtype), raw_data: new Uint8Array(stored.buffer, stored.byteOffset, stored.byteLength) }
+  return { dims: shape, data_type: elementTypeOf(dtype),
+    raw_data: new Uint8Array(stored.buffer, stored.byteOffset, stored.byteLength) }
 }
 
 function valueMessage(name: string, type: ValueType | GraphInput | undefined, batchName: string): ValueInfoMessage {
   if (type === undefined) return { name }
-  return { name, type: { tensor_type: { elem_type: elementTypeOf(type.dtype), shape: { dim: type.shape.map(dim => dimension(dim, batchName)) } } } }
+  return { name, type: {
+    tensor_type: { elem_type: elementTypeOf(type.dtype),
+      shape: { dim: type.shape.map(dim => dimension(dim, batchName)) } },
+  } }
 }
 
 function dimension(dim: Dim, batchName: string): DimensionMessage {

@@ -2,11 +2,11 @@
  * @file The second engine: the programs of this library, written as ONNX files by our own writer and run by onnxruntime-node on all cores.
  * It is given nothing but graphs that we wrote ourselves. The package is optional and loaded when it is first asked for.
  */
-import type { Engine, GramSum, DeferredInput, Program } from '../../core/engine/engine.js'
+import type { DeferredInput, Engine, GramSum, Program } from '../../core/engine/engine.js'
 import { convertPrecision } from '../../core/engine/precision.js'
 import { GraphError, InternalError, ResourceError } from '../../core/errors/errors.js'
-import { simplify, sortNodes } from '../../core/passes/fold.js'
 import type { Graph } from '../../core/graph/graph.js'
+import { simplify, sortNodes } from '../../core/passes/fold.js'
 import { type DType, type Tensor, tensor, type TensorData } from '../../core/tensor/tensor.js'
 import { gramBlocks, gramName, writeOnnx } from '../onnx/index.js'
 import { splitAtInput } from './split-graph.js'
@@ -29,7 +29,9 @@ export interface OnnxRuntimeOptions {
  * The engine.
  * @throws ResourceError MISSING_DEPENDENCY when onnxruntime-node is not installed
  */
-export async function onnxRuntimeEngine({ threads, fallback, load = () => import('onnxruntime-node') }: OnnxRuntimeOptions = {}): Promise<Engine> {
+export async function onnxRuntimeEngine(
+  { threads, fallback, load = () => import('onnxruntime-node') }: OnnxRuntimeOptions = {},
+): Promise<Engine> {
   const runtime = await loadRuntime(load)
   return {
     name: 'onnxruntime',
@@ -58,7 +60,9 @@ function withFallback(program: Program, other: () => Promise<Program>): Program 
     },
     dispose() {
       program.dispose()
-      void replacement?.then(ready => { ready.dispose() }, () => undefined)
+      void replacement?.then(ready => {
+        ready.dispose()
+      }, () => undefined)
     },
   }
 }
@@ -68,7 +72,8 @@ async function loadRuntime(load: () => Promise<unknown>): Promise<Runtime> {
     const loaded = await load() as Runtime & { readonly default?: Runtime }
     return loaded.default ?? loaded
   } catch (cause) {
-    throw new ResourceError('MISSING_DEPENDENCY', "The engine 'onnxruntime' needs the package onnxruntime-node: npm install -g onnxruntime-node (or beside your program), or set POLYLAPLACE_ORT to its folder. The engine 'typescript' needs nothing.",
+    throw new ResourceError('MISSING_DEPENDENCY',
+      "The engine 'onnxruntime' needs the package onnxruntime-node: npm install -g onnxruntime-node (or beside your program), or set POLYLAPLACE_ORT to its folder. The engine 'typescript' needs nothing.",
       { package: 'onnxruntime-node', reason: cause instanceof Error ? cause.message.slice(0, 300) : String(cause) })
   }
 }
@@ -78,7 +83,8 @@ function createProgram(runtime: Runtime, graph: Graph, threads: number | undefin
   const sessions = new Map<string, Promise<Part>>()
   const part = (key: string, make: () => Graph, grams: readonly GramSum[], keep: readonly string[]): Promise<Part> => {
     const name = `${key} ${grams.length > 0 ? 'summed' : ''}`
-    const known = sessions.get(name) ?? createPart(runtime, make(), new Set(grams.map(gram => gram.output)), keep, threads)
+    const known = sessions.get(name) ??
+      createPart(runtime, make(), new Set(grams.map(gram => gram.output)), keep, threads)
     sessions.set(name, known)
     return known
   }
@@ -88,7 +94,8 @@ function createProgram(runtime: Runtime, graph: Graph, threads: number | undefin
       const split = splitAtInput(graph, deferred.name)
       const crossing = split.after.inputs.map(input => input.name)
       // Both sessions are made before anything is summed, so that a refusal leaves the sums as they were.
-      const [first, second] = [await part('before', () => split.before, grams, crossing), await part('after', () => split.after, grams, [])]
+      const [first, second] = [await part('before', () => split.before, grams, crossing),
+        await part('after', () => split.after, grams, [])]
       const before = await first.run(inputs, grams)
       const values = new Map([...inputs, ...before, [deferred.name, deferredValue(deferred, before)] as const])
       const after = await second.run(values, grams)
@@ -107,15 +114,21 @@ function deferredValue({ from, compute }: DeferredInput, computed: ReadonlyMap<s
   return compute(value)
 }
 
-interface Part { run(inputs: ReadonlyMap<string, Tensor>, grams: readonly GramSum[]): Promise<Map<string, Tensor>>, release(): Promise<void> }
+interface Part {
+  run(inputs: ReadonlyMap<string, Tensor>, grams: readonly GramSum[]): Promise<Map<string, Tensor>>
+  release(): Promise<void>
+}
 
 /** A session of a graph. Outputs in `summed` leave it as Gram matrices of a batch, and as themselves only where they are in `keep` too. */
-async function createPart(runtime: Runtime, graph: Graph, summed: ReadonlySet<string>, keep: readonly string[], threads: number | undefined): Promise<Part> {
+async function createPart(runtime: Runtime, graph: Graph, summed: ReadonlySet<string>, keep: readonly string[],
+  threads: number | undefined): Promise<Part> {
   const grams = graph.outputs.filter(name => summed.has(name))
   const outputs = graph.outputs.filter(name => !summed.has(name) || keep.includes(name))
   const session = await createSession(runtime, { ...graph, outputs }, grams, threads)
   // Gram matrices are written to the same arrays by every run: fresh ones would pile up until they are collected.
-  let places: Record<string, RuntimeTensor | null> | undefined = Object.fromEntries(session.outputNames.map(name => [name, null]))
+  let places: Record<string, RuntimeTensor | null> | undefined = Object.fromEntries(
+    session.outputNames.map(name => [name, null]),
+  )
   return {
     async run(inputs, sums) {
       const feeds = Object.fromEntries(graph.inputs.map(({ name, dtype }) => {
@@ -127,7 +140,9 @@ async function createPart(runtime: Runtime, graph: Graph, summed: ReadonlySet<st
       places = undefined
       const results = await (own === undefined ? session.run(feeds) : session.run(feeds, own))
       for (const { output, sum } of sums) if (grams.includes(output)) addBlocks(sum, output, results)
-      places = Object.fromEntries(session.outputNames.map(name => [name, outputs.includes(name) ? null : results[name]]))
+      places = Object.fromEntries(
+        session.outputNames.map(name => [name, outputs.includes(name) ? null : results[name]]),
+      )
       return new Map(outputs.map(name => [name, fromRuntime(name, results[name])] as const))
     },
     release: () => session.release(),
@@ -145,16 +160,21 @@ function addBlocks(sum: Float64Array, output: string, results: SessionResults): 
 
 /** One loop for each precision, so that it stays fast. */
 function addTo(sum: Float64Array, at: number, data: TensorData, from: number, count: number): void {
-  if (data instanceof Float32Array) for (let i = 0; i < count; i++) sum[at + i] += data[from + i]
+  if (data instanceof Float32Array) { for (let i = 0; i < count; i++) sum[at + i] += data[from + i] }
   else for (let i = 0; i < count; i++) sum[at + i] += data[from + i]
 }
 
 /** @throws GraphError UNSUPPORTED_OPERATOR when ONNX Runtime has no kernel for the graph */
-async function createSession(runtime: Runtime, graph: Graph, grams: readonly string[], threads: number | undefined): Promise<Session> {
+async function createSession(runtime: Runtime, graph: Graph, grams: readonly string[],
+  threads: number | undefined): Promise<Session> {
   const bytes = writeOnnx(graph, { grams })
-  const create = (level: 'all' | 'basic'): Promise<Session> => runtime.InferenceSession.create(bytes, {
-    executionProviders: ['cpu'], graphOptimizationLevel: level, logSeverityLevel: 4, ...(threads === undefined ? {} : { intraOpNumThreads: threads }),
-  })
+  const create = (level: 'all' | 'basic'): Promise<Session> =>
+    runtime.InferenceSession.create(bytes, {
+      executionProviders: ['cpu'],
+      graphOptimizationLevel: level,
+      logSeverityLevel: 4,
+      ...(threads === undefined ? {} : { intraOpNumThreads: threads }),
+    })
   try {
     // Some fusions of the highest level have no float64 kernel: without them the graph may run.
     return await create('all').catch(() => create('basic'))
@@ -165,21 +185,29 @@ async function createSession(runtime: Runtime, graph: Graph, grams: readonly str
 
 function unsupported(reason: string): GraphError {
   const op = /implementation for (\w+)/.exec(reason)?.[1]
-  return new GraphError('UNSUPPORTED_OPERATOR', `The engine 'onnxruntime' cannot run this network: ${reason}. Use engine 'typescript' or 'auto', or subset last_layer.`, { op })
+  return new GraphError('UNSUPPORTED_OPERATOR',
+    `The engine 'onnxruntime' cannot run this network: ${reason}. Use engine 'typescript' or 'auto', or subset last_layer.`,
+    { op })
 }
 
 function toRuntime(runtime: Runtime, { data, shape }: Tensor, dtype: DType): RuntimeTensor {
   switch (dtype) {
-    case 'float32': return new runtime.Tensor('float32', data instanceof Float32Array ? data : Float32Array.from(data), shape)
-    case 'float64': return new runtime.Tensor('float64', data instanceof Float64Array ? data : Float64Array.from(data), shape)
-    case 'int64': return new runtime.Tensor('int64', BigInt64Array.from(data, BigInt), shape)
-    case 'bool': return new runtime.Tensor('bool', Uint8Array.from(data), shape)
+    case 'float32':
+      return new runtime.Tensor('float32', data instanceof Float32Array ? data : Float32Array.from(data), shape)
+    case 'float64':
+      return new runtime.Tensor('float64', data instanceof Float64Array ? data : Float64Array.from(data), shape)
+    case 'int64':
+      return new runtime.Tensor('int64', BigInt64Array.from(data, BigInt), shape)
+    case 'bool':
+      return new runtime.Tensor('bool', Uint8Array.from(data), shape)
   }
 }
 
 function fromRuntime(name: string, value: RuntimeTensor): Tensor {
   const { type, dims, data } = value
-  if (type === 'float32' || type === 'float64') return { dtype: type, shape: dims, data: data as Float32Array | Float64Array }
+  if (type === 'float32' || type === 'float64') {
+    return { dtype: type, shape: dims, data: data as Float32Array | Float64Array }
+  }
   if (type === 'int64') return tensor('int64', dims, Array.from(data as BigInt64Array, Number))
   if (type === 'bool') return tensor('bool', dims, data as Uint8Array)
   throw new InternalError(`ONNX Runtime gave the output '${name}' as ${type}.`)

@@ -1,7 +1,7 @@
 /** @file Cuts a program at an input that is known later: what can run before it, and what needs it. */
 import { InternalError } from '../../core/errors/errors.js'
-import { removeDead } from '../../core/passes/fold.js'
 import type { Graph, GraphInput } from '../../core/graph/graph.js'
+import { removeDead } from '../../core/passes/fold.js'
 import { inferTypes } from '../../core/passes/infer.js'
 
 export interface SplitGraph {
@@ -17,7 +17,7 @@ export function splitAtInput(graph: Graph, deferred: string): SplitGraph {
   const [first, second]: [Graph['nodes'][number][], Graph['nodes'][number][]] = [[], []]
   for (const node of graph.nodes) {
     const dependent = node.inputs.some(name => reached.has(name))
-    if (dependent) for (const name of node.outputs) reached.add(name)
+    if (dependent) { for (const name of node.outputs) reached.add(name) }
     ;(dependent ? second : first).push(node)
   }
   const computed = new Set(first.flatMap(node => node.outputs))
@@ -31,11 +31,17 @@ export function splitAtInput(graph: Graph, deferred: string): SplitGraph {
   const needed = new Set(second.flatMap(node => node.inputs))
   return {
     before: removeDead({
-      ...graph, nodes: first, inputs: graph.inputs.filter(input => input.name !== deferred), parameters: [],
+      ...graph,
+      nodes: first,
+      inputs: graph.inputs.filter(input => input.name !== deferred),
+      parameters: [],
       outputs: [...new Set([...graph.outputs.filter(name => computed.has(name)), ...crossing])],
     }),
     after: removeDead({
-      ...graph, nodes: second, inputs: [...graph.inputs.filter(input => needed.has(input.name)), ...crossing.map(asInput)], parameters: [],
+      ...graph,
+      nodes: second,
+      inputs: [...graph.inputs.filter(input => needed.has(input.name)), ...crossing.map(asInput)],
+      parameters: [],
       outputs: graph.outputs.filter(name => reached.has(name)),
     }),
   }

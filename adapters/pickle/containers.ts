@@ -6,7 +6,9 @@ import { PickleDict, PickleList, PickleRecord, PickleSet, PickleTuple, type Pick
 
 type Handler = (machine: Machine) => void
 
-function pushTuple(machine: Machine, items: PickleValue[]): void { pushContainer(machine, new PickleTuple(items)) }
+function pushTuple(machine: Machine, items: PickleValue[]): void {
+  pushContainer(machine, new PickleTuple(items))
+}
 
 /** The last `count` values as a tuple. */
 function tuple(count: number): Handler {
@@ -25,13 +27,21 @@ function fillFromMark(machine: Machine, container: PickleList | PickleSet): void
 
 function append(machine: Machine, items: readonly PickleValue[]): void {
   const target = top(machine)
-  const list = target instanceof PickleList ? target.items : target instanceof PickleRecord ? (target.items ??= []) : refusePickle('appends to what is not a list', { offset: machine.at })
+  const list = target instanceof PickleList
+    ? target.items
+    : target instanceof PickleRecord
+    ? (target.items ??= [])
+    : refusePickle('appends to what is not a list', { offset: machine.at })
   for (const item of items) list.push(item)
 }
 
 function setItems(machine: Machine, items: readonly PickleValue[]): void {
   const target = top(machine)
-  const dict = target instanceof PickleDict ? target : target instanceof PickleRecord ? (target.entries ??= new PickleDict()) : refusePickle('sets a key in what is not a dictionary', { offset: machine.at })
+  const dict = target instanceof PickleDict
+    ? target
+    : target instanceof PickleRecord
+    ? (target.entries ??= new PickleDict())
+    : refusePickle('sets a key in what is not a dictionary', { offset: machine.at })
   if (items.length % 2 !== 0) refusePickle('sets a key without a value', { offset: machine.at })
   for (let i = 0; i < items.length; i += 2) setKey(machine, dict, items[i], items[i + 1])
 }
@@ -64,14 +74,18 @@ function setOne(machine: Machine): void {
 /** The number in the text of PUT and GET. */
 function decimalIndex(machine: Machine): number {
   const text = line(machine.cursor, machine.limits.lineBytes)
-  return /^\d{1,15}$/.test(text) ? Number(text) : refusePickle(`numbers a value ${JSON.stringify(text.slice(0, 50))}`, { offset: machine.at })
+  return /^\d{1,15}$/.test(text)
+    ? Number(text)
+    : refusePickle(`numbers a value ${JSON.stringify(text.slice(0, 50))}`, { offset: machine.at })
 }
 
 /** Opcodes by their byte. */
 export const CONTAINERS: ReadonlyMap<number, Handler> = new Map<number, Handler>([
   [0x28, pushMark],
   [0x30, popTop],
-  [0x31, machine => { popMark(machine) }],
+  [0x31, machine => {
+    popMark(machine)
+  }],
   [0x32, machine => push(machine, top(machine))],
   [0x29, machine => pushTuple(machine, [])],
   [0x85, tuple(1)],

@@ -11,28 +11,45 @@ export interface Cursor {
 }
 
 export function cursorAt(bytes: Uint8Array, offset: number): Cursor {
-  return { bytes, view: new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength), offset, framed: false, frameEnd: bytes.length }
+  return { bytes, view: new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength), offset, framed: false,
+    frameEnd: bytes.length }
 }
 
 /** Moves on by `length` bytes and returns where they start. */
 export function advance(cursor: Cursor, length: number): number {
   const { offset, framed, frameEnd, bytes } = cursor
   if (!(length <= frameEnd - offset)) {
-    refusePickle(framed && length <= bytes.length - offset ? `has an operand of ${length} bytes across the end of its frame` : `is cut short: ${length} bytes are needed, ${bytes.length - offset} are left`,
-      { offset, limit: frameEnd - offset, actual: length })
+    refusePickle(
+      framed && length <= bytes.length - offset
+        ? `has an operand of ${length} bytes across the end of its frame`
+        : `is cut short: ${length} bytes are needed, ${bytes.length - offset} are left`,
+      { offset, limit: frameEnd - offset, actual: length },
+    )
   }
   cursor.offset = offset + length
   return offset
 }
 
-export function uint8(cursor: Cursor): number { return cursor.view.getUint8(advance(cursor, 1)) }
-export function uint16(cursor: Cursor): number { return cursor.view.getUint16(advance(cursor, 2), true) }
-export function uint32(cursor: Cursor): number { return cursor.view.getUint32(advance(cursor, 4), true) }
-export function int32(cursor: Cursor): number { return cursor.view.getInt32(advance(cursor, 4), true) }
+export function uint8(cursor: Cursor): number {
+  return cursor.view.getUint8(advance(cursor, 1))
+}
+export function uint16(cursor: Cursor): number {
+  return cursor.view.getUint16(advance(cursor, 2), true)
+}
+export function uint32(cursor: Cursor): number {
+  return cursor.view.getUint32(advance(cursor, 4), true)
+}
+export function int32(cursor: Cursor): number {
+  return cursor.view.getInt32(advance(cursor, 4), true)
+}
 /** A length of 64 bits: too long ones are refused by whoever takes that many bytes. */
-export function uint64(cursor: Cursor): number { return Number(cursor.view.getBigUint64(advance(cursor, 8), true)) }
+export function uint64(cursor: Cursor): number {
+  return Number(cursor.view.getBigUint64(advance(cursor, 8), true))
+}
 /** Big-endian, alone among the operands. */
-export function float64(cursor: Cursor): number { return cursor.view.getFloat64(advance(cursor, 8), false) }
+export function float64(cursor: Cursor): number {
+  return cursor.view.getFloat64(advance(cursor, 8), false)
+}
 
 /** A view of the next bytes. */
 export function take(cursor: Cursor, length: number): Uint8Array {

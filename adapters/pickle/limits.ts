@@ -15,4 +15,5 @@ export interface PickleLimits {
   readonly lineBytes: number
 }
 
-export const PICKLE_LIMITS: PickleLimits = { values: 2_000_000, containers: 500_000, marks: 100_000, keyBytes: 65_536, integerBytes: 256, lineBytes: 1024 }
+export const PICKLE_LIMITS: PickleLimits = { values: 2_000_000, containers: 500_000, marks: 100_000, keyBytes: 65_536,
+  integerBytes: 256, lineBytes: 1024 }

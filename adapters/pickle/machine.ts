@@ -5,7 +5,8 @@
 import type { Cursor } from './cursor.js'
 import type { PickleLimits } from './limits.js'
 import { refusePickle } from './refusal.js'
-import { PickleDict, PickleFloat, type PickleGlobal, PickleList, PickleSet, PickleTuple, type PickleValue } from './values.js'
+import { PickleDict, PickleFloat, type PickleGlobal, PickleList, PickleSet, PickleTuple,
+  type PickleValue } from './values.js'
 
 /** Makes the value of a name that is known, from the arguments that the file gives. Must check them. */
 export type Constructor = (args: readonly PickleValue[], offset: number) => PickleValue
@@ -30,18 +31,28 @@ export interface Machine {
 
 /** Puts a value on the stack. */
 export function push(machine: Machine, value: PickleValue): void {
-  if (++machine.values > machine.limits.values) refusePickle(`holds more than ${machine.limits.values} values`, { offset: machine.at, limit: machine.limits.values })
+  if (++machine.values > machine.limits.values) {
+    refusePickle(`holds more than ${machine.limits.values} values`, { offset: machine.at,
+      limit: machine.limits.values })
+  }
   machine.stack.push(value)
 }
 
 /** Puts a value that can hold others on the stack. */
 export function pushContainer(machine: Machine, value: PickleValue): void {
-  if (++machine.containers > machine.limits.containers) refusePickle(`holds more than ${machine.limits.containers} lists, tuples, dictionaries and objects`, { offset: machine.at, limit: machine.limits.containers })
+  if (++machine.containers > machine.limits.containers) {
+    refusePickle(`holds more than ${machine.limits.containers} lists, tuples, dictionaries and objects`, {
+      offset: machine.at,
+      limit: machine.limits.containers,
+    })
+  }
   push(machine, value)
 }
 
 /** Height below which the stack must not be taken from: that of the last mark. */
-function floor({ marks }: Machine): number { return marks.length === 0 ? 0 : marks[marks.length - 1] }
+function floor({ marks }: Machine): number {
+  return marks.length === 0 ? 0 : marks[marks.length - 1]
+}
 
 /** Takes the topmost value. */
 export function pop(machine: Machine): PickleValue {
@@ -54,10 +65,15 @@ export function top(machine: Machine): PickleValue {
   return machine.stack.length > floor(machine) ? machine.stack[machine.stack.length - 1] : underflow(machine)
 }
 
-function underflow(machine: Machine): never { return refusePickle('takes a value from an empty stack', { offset: machine.at }) }
+function underflow(machine: Machine): never {
+  return refusePickle('takes a value from an empty stack', { offset: machine.at })
+}
 
 export function pushMark(machine: Machine): void {
-  if (machine.marks.length >= machine.limits.marks) refusePickle(`has more than ${machine.limits.marks} open marks`, { offset: machine.at, limit: machine.limits.marks })
+  if (machine.marks.length >= machine.limits.marks) {
+    refusePickle(`has more than ${machine.limits.marks} open marks`, { offset: machine.at,
+      limit: machine.limits.marks })
+  }
   machine.marks.push(machine.stack.length)
 }
 
@@ -70,29 +86,46 @@ export function popMark(machine: Machine): PickleValue[] {
 
 /** Remembers the topmost value under a number. */
 export function memoize(machine: Machine, index: number): void {
-  if (!(index >= 0 && index <= machine.limits.values)) refusePickle(`remembers a value under the number ${index}`, { offset: machine.at, limit: machine.limits.values, actual: index })
+  if (!(index >= 0 && index <= machine.limits.values)) {
+    refusePickle(`remembers a value under the number ${index}`, { offset: machine.at, limit: machine.limits.values,
+      actual: index })
+  }
   machine.memo.set(index, top(machine))
 }
 
 /** Puts a remembered value on the stack. */
 export function recall(machine: Machine, index: number): void {
   const value = machine.memo.get(index)
-  if (value === undefined) refusePickle(`recalls the value ${index}, which it never stored`, { offset: machine.at, actual: index })
+  if (value === undefined) {
+    refusePickle(`recalls the value ${index}, which it never stored`, { offset: machine.at, actual: index })
+  }
   push(machine, value)
 }
 
 /** Sets a key. A dictionary never gives the same key twice; where two readers would differ in what they take, none is taken. */
 export function setKey(machine: Machine, dict: PickleDict, key: PickleValue, value: PickleValue): void {
   if (!isHashable(key, 0)) refusePickle('has a list or dictionary as a key', { offset: machine.at })
-  if ((typeof key === 'string' || key instanceof Uint8Array) && key.length > machine.limits.keyBytes) refusePickle(`has a key of ${key.length} characters`, { offset: machine.at, limit: machine.limits.keyBytes, actual: key.length })
+  if ((typeof key === 'string' || key instanceof Uint8Array) && key.length > machine.limits.keyBytes) {
+    refusePickle(`has a key of ${key.length} characters`, { offset: machine.at, limit: machine.limits.keyBytes,
+      actual: key.length })
+  }
   const plain = key instanceof PickleFloat ? key.value : key
-  if (dict.has(plain)) refusePickle(`has the key ${typeof plain === 'string' ? JSON.stringify(plain.slice(0, 100)) : String(typeof plain)} twice in one dictionary`, { offset: machine.at })
+  if (dict.has(plain)) {
+    refusePickle(
+      `has the key ${
+        typeof plain === 'string' ? JSON.stringify(plain.slice(0, 100)) : String(typeof plain)
+      } twice in one dictionary`,
+      { offset: machine.at },
+    )
+  }
   dict.set(plain, value)
 }
 
 /** Whether Python takes a value as a key; tuples inside tuples are looked at as far as any program nests them. */
 function isHashable(key: PickleValue, depth: number): boolean {
-  if (key instanceof PickleTuple) return depth < 5 && key.items.length <= 100 && key.items.every(item => isHashable(item, depth + 1))
+  if (key instanceof PickleTuple) {
+    return depth < 5 && key.items.length <= 100 && key.items.every(item => isHashable(item, depth + 1))
+  }
   return !(key instanceof PickleList || key instanceof PickleDict || key instanceof PickleSet)
 }
 

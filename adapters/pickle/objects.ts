@@ -1,6 +1,6 @@
 /** @file Opcodes that make Python call something. Here known names become data, and all others are written down as records. */
 import { line } from './cursor.js'
-import { type Constructor, type Machine, pop, popMark, pushContainer, push, top, tupleOf } from './machine.js'
+import { type Constructor, type Machine, pop, popMark, push, pushContainer, top, tupleOf } from './machine.js'
 import { globalName } from './names.js'
 import { refusePickle } from './refusal.js'
 import { ForeignValue, PickleDict, PickleGlobal, PickleRecord, PickleTuple, type PickleValue } from './values.js'
@@ -21,7 +21,9 @@ function global(machine: Machine): void {
 function stackGlobal(machine: Machine): void {
   const name = pop(machine)
   const module = pop(machine)
-  if (typeof module !== 'string' || typeof name !== 'string') refusePickle('names a class by what is not text', { offset: machine.at })
+  if (typeof module !== 'string' || typeof name !== 'string') {
+    refusePickle('names a class by what is not text', { offset: machine.at })
+  }
   pushGlobal(machine, module, name)
 }
 
@@ -30,11 +32,15 @@ function make(machine: Machine, callable: PickleValue, args: readonly PickleValu
   if (callable instanceof PickleGlobal) {
     const constructor = machine.constructors.get(callable.path)
     if (constructor !== undefined) {
-      if (keywords) refusePickle(`gives ${callable.path} arguments by name`, { offset: machine.at, path: callable.path })
+      if (keywords) {
+        refusePickle(`gives ${callable.path} arguments by name`, { offset: machine.at, path: callable.path })
+      }
       pushContainer(machine, constructor(args, machine.at))
       return
     }
-  } else if (!(callable instanceof PickleRecord)) refusePickle('calls what is neither a class nor a function', { offset: machine.at })
+  } else if (!(callable instanceof PickleRecord)) {
+    refusePickle('calls what is neither a class nor a function', { offset: machine.at })
+  }
   pushContainer(machine, new PickleRecord(callable, args))
 }
 
@@ -45,7 +51,9 @@ function reduce(machine: Machine): void {
 
 function newObjectEx(machine: Machine): void {
   const keywords = pop(machine)
-  if (!(keywords instanceof PickleDict)) refusePickle('has arguments by name that are not a dictionary', { offset: machine.at })
+  if (!(keywords instanceof PickleDict)) {
+    refusePickle('has arguments by name that are not a dictionary', { offset: machine.at })
+  }
   const args = tupleOf(pop(machine), 'arguments', machine.at)
   make(machine, pop(machine), args, keywords.size > 0)
 }
@@ -112,8 +120,12 @@ function dictionary(args: readonly PickleValue[], offset: number): PickleDict {
   if (args.length > 1) refusePickle('makes a dictionary of more than one argument', { offset, actual: args.length })
   for (const pair of args.length === 0 ? [] : itemsOf(args[0], offset)) {
     const [key, value, ...rest] = itemsOf(pair, offset)
-    if (typeof key !== 'string' || value === undefined || rest.length > 0) refusePickle('makes a dictionary of what are not pairs of a name and a value', { offset })
-    if (dict.has(key)) refusePickle(`has the key ${JSON.stringify(key.slice(0, 100))} twice in one dictionary`, { offset })
+    if (typeof key !== 'string' || value === undefined || rest.length > 0) {
+      refusePickle('makes a dictionary of what are not pairs of a name and a value', { offset })
+    }
+    if (dict.has(key)) {
+      refusePickle(`has the key ${JSON.stringify(key.slice(0, 100))} twice in one dictionary`, { offset })
+    }
     dict.set(key, value)
   }
   return dict
@@ -121,13 +133,17 @@ function dictionary(args: readonly PickleValue[], offset: number): PickleDict {
 
 function itemsOf(value: PickleValue, offset: number): readonly PickleValue[] {
   if (value instanceof PickleTuple) return value.items
-  return typeof value === 'object' && value !== null && 'items' in value && Array.isArray(value.items) ? value.items : refusePickle('makes a dictionary of what is not a list', { offset })
+  return typeof value === 'object' && value !== null && 'items' in value && Array.isArray(value.items)
+    ? value.items
+    : refusePickle('makes a dictionary of what is not a list', { offset })
 }
 
 /** Bytes that Python 3 writes as text for protocol 2: one character for each. */
 function encoded(args: readonly PickleValue[], offset: number): Uint8Array {
   const [text, encoding] = args
-  if (typeof text !== 'string' || args.length > 2 || (encoding !== 'latin1' && encoding !== 'latin-1')) refusePickle('encodes text in a way that is not that of bytes', { offset })
+  if (typeof text !== 'string' || args.length > 2 || (encoding !== 'latin1' && encoding !== 'latin-1')) {
+    refusePickle('encodes text in a way that is not that of bytes', { offset })
+  }
   const bytes = new Uint8Array(text.length)
   for (let i = 0; i < text.length; i++) {
     const code = text.charCodeAt(i)

@@ -5,7 +5,7 @@ import { PICKLE_LIMITS, type PickleLimits } from './limits.js'
 import { type Constructor, type Machine, pop } from './machine.js'
 import { OBJECTS, REFUSED, standardConstructors } from './objects.js'
 import { refusePickle } from './refusal.js'
-import { SCALARS, frame } from './scalars.js'
+import { frame, SCALARS } from './scalars.js'
 import type { PickleGlobal, PickleValue } from './values.js'
 
 export interface PickleOptions {
@@ -21,7 +21,10 @@ export interface PickleOptions {
 }
 
 /** A pickle's value and where the pickle ends in the bytes. */
-export interface ReadPickle { readonly value: PickleValue, readonly end: number }
+export interface ReadPickle {
+  readonly value: PickleValue
+  readonly end: number
+}
 
 const PROTO = 0x80
 const STOP = 0x2E
@@ -30,7 +33,8 @@ const OLDEST = 2
 const NEWEST = 5
 
 /** What each byte does. */
-const HANDLERS = Array.from({ length: 256 }, (_, byte) => SCALARS.get(byte) ?? CONTAINERS.get(byte) ?? OBJECTS.get(byte) ?? (byte === FRAME ? frame : undefined))
+const HANDLERS = Array.from({ length: 256 },
+  (_, byte) => SCALARS.get(byte) ?? CONTAINERS.get(byte) ?? OBJECTS.get(byte) ?? (byte === FRAME ? frame : undefined))
 
 /**
  * Reads one pickle. Nothing of it is called: known names become data through `constructors`, all others become records that hold
@@ -52,7 +56,10 @@ export function readPickle(bytes: Uint8Array, options: PickleOptions = {}): Read
     const opcode = uint8(cursor)
     if (opcode === STOP) return { value: finish(machine), end: cursor.offset }
     const handler = HANDLERS[opcode]
-    if (handler === undefined) refusePickle(REFUSED.get(opcode) ?? `has the byte 0x${opcode.toString(16).padStart(2, '0')}, which is no opcode`, { offset: machine.at, actual: opcode })
+    if (handler === undefined) {
+      refusePickle(REFUSED.get(opcode) ?? `has the byte 0x${opcode.toString(16).padStart(2, '0')}, which is no opcode`,
+        { offset: machine.at, actual: opcode })
+    }
     handler(machine)
   }
 }
@@ -61,24 +68,42 @@ function startMachine(bytes: Uint8Array, options: PickleOptions): Machine {
   const constructors = standardConstructors()
   for (const [path, constructor] of options.constructors ?? []) constructors.set(path, constructor)
   return {
-    cursor: cursorAt(bytes, options.start ?? 0), limits: options.limits ?? PICKLE_LIMITS, constructors, persistent: options.persistent, onGlobal: options.onGlobal,
-    stack: [], marks: [], memo: new Map(), at: 0, values: 0, containers: 0,
+    cursor: cursorAt(bytes, options.start ?? 0),
+    limits: options.limits ?? PICKLE_LIMITS,
+    constructors,
+    persistent: options.persistent,
+    onGlobal: options.onGlobal,
+    stack: [],
+    marks: [],
+    memo: new Map(),
+    at: 0,
+    values: 0,
+    containers: 0,
   }
 }
 
 function checkProtocol({ cursor }: Machine): void {
   const offset = cursor.offset
-  if (cursor.bytes[offset] !== PROTO) refusePickle(`does not start with a protocol from ${OLDEST} to ${NEWEST}`, { offset, actual: cursor.bytes[offset] })
+  if (cursor.bytes[offset] !== PROTO) {
+    refusePickle(`does not start with a protocol from ${OLDEST} to ${NEWEST}`, { offset, actual: cursor.bytes[offset] })
+  }
   cursor.offset++
   const protocol = uint8(cursor)
-  if (protocol < OLDEST || protocol > NEWEST) refusePickle(`has protocol ${protocol}; ${OLDEST} to ${NEWEST} can be read`, { offset, limit: NEWEST, actual: protocol })
+  if (protocol < OLDEST || protocol > NEWEST) {
+    refusePickle(`has protocol ${protocol}; ${OLDEST} to ${NEWEST} can be read`, { offset, limit: NEWEST,
+      actual: protocol })
+  }
 }
 
 function finish(machine: Machine): PickleValue {
   const { cursor, marks, stack } = machine
-  if (cursor.framed && cursor.offset !== cursor.frameEnd) refusePickle('ends before its frame does', { offset: machine.at })
+  if (cursor.framed && cursor.offset !== cursor.frameEnd) {
+    refusePickle('ends before its frame does', { offset: machine.at })
+  }
   if (marks.length > 0) refusePickle('ends with open marks', { offset: machine.at, actual: marks.length })
   const value = pop(machine)
-  if (stack.length > 0) refusePickle(`ends with ${stack.length} values left over`, { offset: machine.at, actual: stack.length })
+  if (stack.length > 0) {
+    refusePickle(`ends with ${stack.length} values left over`, { offset: machine.at, actual: stack.length })
+  }
   return value
 }

@@ -6,7 +6,8 @@ import { PickleFloat, type PickleValue } from './values.js'
 
 type Handler = (machine: Machine) => void
 
-const scalar = (read: (cursor: Cursor, machine: Machine) => PickleValue): Handler => machine => push(machine, read(machine.cursor, machine))
+const scalar = (read: (cursor: Cursor, machine: Machine) => PickleValue): Handler => machine =>
+  push(machine, read(machine.cursor, machine))
 
 /** A little-endian integer in two's complement of any length. */
 function longInteger(bytes: Uint8Array): number | bigint {
@@ -23,7 +24,9 @@ function exact(value: bigint): number | bigint {
 
 function long(machine: Machine, length: number): number | bigint {
   const { integerBytes } = machine.limits
-  if (length < 0 || length > integerBytes) refusePickle(`has an integer of ${length} bytes`, { offset: machine.at, limit: integerBytes, actual: length })
+  if (length < 0 || length > integerBytes) {
+    refusePickle(`has an integer of ${length} bytes`, { offset: machine.at, limit: integerBytes, actual: length })
+  }
   return longInteger(take(machine.cursor, length))
 }
 
@@ -32,14 +35,20 @@ function decimal(machine: Machine): number | bigint | boolean {
   const text = line(machine.cursor, machine.limits.lineBytes)
   if (text === '00' || text === '01') return text === '01'
   const digits = text.replace(/L$/, '')
-  if (!/^[+-]?\d{1,600}$/.test(digits)) refusePickle(`has the integer ${JSON.stringify(text.slice(0, 50))}`, { offset: machine.at })
+  if (!/^[+-]?\d{1,600}$/.test(digits)) {
+    refusePickle(`has the integer ${JSON.stringify(text.slice(0, 50))}`, { offset: machine.at })
+  }
   return exact(BigInt(digits))
 }
 
 function decimalFloat(machine: Machine): PickleFloat {
   const text = line(machine.cursor, machine.limits.lineBytes)
-  if (!/^[+-]?(\d+\.?\d*([eE][+-]?\d+)?|\.\d+([eE][+-]?\d+)?|inf|nan)$/.test(text)) refusePickle(`has the number ${JSON.stringify(text.slice(0, 50))}`, { offset: machine.at })
-  return new PickleFloat(/nan/.test(text) ? NaN : /inf/.test(text) ? (text.startsWith('-') ? -Infinity : Infinity) : Number(text))
+  if (!/^[+-]?(\d+\.?\d*([eE][+-]?\d+)?|\.\d+([eE][+-]?\d+)?|inf|nan)$/.test(text)) {
+    refusePickle(`has the number ${JSON.stringify(text.slice(0, 50))}`, { offset: machine.at })
+  }
+  return new PickleFloat(
+    /nan/.test(text) ? NaN : /inf/.test(text) ? (text.startsWith('-') ? -Infinity : Infinity) : Number(text),
+  )
 }
 
 /** A `str` of Python 2: text where it is UTF-8, else bytes. */
@@ -87,7 +96,10 @@ export function frame({ cursor, at }: Machine): void {
   if (cursor.framed) refusePickle('starts a frame inside another', { offset: at })
   const length = uint64(cursor)
   const start = cursor.offset
-  if (!(length <= cursor.bytes.length - start)) refusePickle(`has a frame of ${length} bytes; ${cursor.bytes.length - start} are left`, { offset: at, limit: cursor.bytes.length - start, actual: length })
+  if (!(length <= cursor.bytes.length - start)) {
+    refusePickle(`has a frame of ${length} bytes; ${cursor.bytes.length - start} are left`, { offset: at,
+      limit: cursor.bytes.length - start, actual: length })
+  }
   cursor.framed = true
   cursor.frameEnd = start + length
 }

@@ -4,22 +4,31 @@
  */
 
 /** A value of a pickle. Python's `int` is a number where it is exact, else a bigint. */
-export type PickleValue = null | boolean | number | bigint | string | Uint8Array | PickleTuple | PickleList | PickleDict | PickleSet | PickleGlobal | PickleRecord | PickleFloat | ForeignValue
+export type PickleValue = null | boolean | number | bigint | string | Uint8Array | PickleTuple | PickleList | PickleDict
+  | PickleSet | PickleGlobal | PickleRecord | PickleFloat | ForeignValue
 
 /** A Python `float`, kept apart from `int` because the sizes of arrays must not be floats. */
 export class PickleFloat {
   readonly value: number
-  constructor(value: number) { this.value = value }
+  constructor(value: number) {
+    this.value = value
+  }
 }
 
 export class PickleTuple {
   readonly items: readonly PickleValue[]
-  constructor(items: readonly PickleValue[]) { this.items = items }
+  constructor(items: readonly PickleValue[]) {
+    this.items = items
+  }
 }
 
-export class PickleList { readonly items: PickleValue[] = [] }
+export class PickleList {
+  readonly items: PickleValue[] = []
+}
 
-export class PickleSet { readonly items: PickleValue[] = [] }
+export class PickleSet {
+  readonly items: PickleValue[] = []
+}
 
 /** A `dict` or an `OrderedDict`, in the order of the file. Keys are values; equal primitive keys are the same key. */
 export class PickleDict {
@@ -28,11 +37,21 @@ export class PickleDict {
   /** What a BUILD gave it: the attributes of an OrderedDict, such as `_metadata`. */
   state: PickleValue | undefined
 
-  get size(): number { return this.map?.size ?? 0 }
-  has(key: PickleValue): boolean { return this.map?.has(key) ?? false }
-  get(key: PickleValue): PickleValue | undefined { return this.map?.get(key) }
-  set(key: PickleValue, value: PickleValue): void { (this.map ??= new Map()).set(key, value) }
-  entries(): Iterable<[PickleValue, PickleValue]> { return this.map ?? [] }
+  get size(): number {
+    return this.map?.size ?? 0
+  }
+  has(key: PickleValue): boolean {
+    return this.map?.has(key) ?? false
+  }
+  get(key: PickleValue): PickleValue | undefined {
+    return this.map?.get(key)
+  }
+  set(key: PickleValue, value: PickleValue): void {
+    ;(this.map ??= new Map()).set(key, value)
+  }
+  entries(): Iterable<[PickleValue, PickleValue]> {
+    return this.map ?? []
+  }
 }
 
 /** The name of a class or function. It is only a name. */
@@ -45,7 +64,9 @@ export class PickleGlobal {
     this.name = name
   }
 
-  get path(): string { return `${this.module}.${this.name}` }
+  get path(): string {
+    return `${this.module}.${this.name}`
+  }
 }
 
 /** What Python would make by calling a class or function: here it is only written down. */
@@ -64,11 +85,13 @@ export class PickleRecord {
   }
 
   /** Path of the class, for messages. */
-  get path(): string { return this.callable instanceof PickleGlobal ? this.callable.path : 'an object' }
+  get path(): string {
+    return this.callable instanceof PickleGlobal ? this.callable.path : 'an object'
+  }
 }
 
 /** Base of the values that a format built on pickle makes of its own names: tensors and storages of PyTorch. */
 export abstract class ForeignValue {
   /** Takes the state of a BUILD; most have none. */
-  build(_state: PickleValue): void { /* Attributes of tensors mean nothing to a reader of numbers. */ }
+  build(_state: PickleValue): void {/* Attributes of tensors mean nothing to a reader of numbers. */}
 }

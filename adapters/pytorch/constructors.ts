@@ -7,16 +7,25 @@ import { checkView, tensorOf, TorchParameter, TorchStorage, TorchTensor, Unreada
 type Args = readonly PickleValue[]
 
 function arity(args: Args, least: number, most: number, what: string, offset: number): void {
-  if (args.length < least || args.length > most) refuseTorch(`calls ${what} with ${args.length} arguments`, { offset, limit: most, actual: args.length })
+  if (args.length < least || args.length > most) {
+    refuseTorch(`calls ${what} with ${args.length} arguments`, { offset, limit: most, actual: args.length })
+  }
 }
 
 /** A view of a storage as elements of a type. */
-function viewOf(value: PickleValue, type: ElementType | undefined, [start, size, stride]: Args, offset: number): TorchTensor | UnreadableTensor {
+function viewOf(value: PickleValue, type: ElementType | undefined, [start, size, stride]: Args, offset: number):
+  | TorchTensor
+  | UnreadableTensor {
   if (!(value instanceof TorchStorage)) refuseTorch('has a tensor without a storage', { offset })
   const elements = type ?? value.type
-  if (type !== undefined && value.type !== UNTYPED) refuseTorch('has a typed storage where an untyped one is due', { offset })
-  if (elements.dtype === undefined || elements.bytes === undefined) return new UnreadableTensor(`a tensor of ${elements.name}`)
-  const view = checkView(type === undefined ? value.length : Math.floor(value.length / elements.bytes), start, size, stride, offset)
+  if (type !== undefined && value.type !== UNTYPED) {
+    refuseTorch('has a typed storage where an untyped one is due', { offset })
+  }
+  if (elements.dtype === undefined || elements.bytes === undefined) {
+    return new UnreadableTensor(`a tensor of ${elements.name}`)
+  }
+  const view = checkView(type === undefined ? value.length : Math.floor(value.length / elements.bytes), start, size,
+    stride, offset)
   return new TorchTensor(elements.dtype, value, view.offset, view.size, view.stride)
 }
 
@@ -48,7 +57,9 @@ const rebuildTensor3: Constructor = (args, offset) => {
 }
 
 /** Tensors whose sign is turned only when they are read. */
-function flipped(metadata: PickleValue | undefined, tensor: TorchTensor | UnreadableTensor): TorchTensor | UnreadableTensor {
+function flipped(metadata: PickleValue | undefined, tensor: TorchTensor | UnreadableTensor):
+  | TorchTensor
+  | UnreadableTensor {
   const lazy = metadata instanceof PickleDict && (metadata.get('conj') === true || metadata.get('neg') === true)
   return lazy ? new UnreadableTensor('a lazily conjugated or negated tensor') : tensor
 }
@@ -69,11 +80,14 @@ const parameter: Constructor = (args, offset) => {
 /** `torch.Size((2, 3))` is a tuple. */
 const size: Constructor = (args, offset) => {
   const [items] = args
-  return args.length === 1 && items instanceof PickleTuple ? items : refuseTorch('has a torch.Size that is not one of a tuple', { offset })
+  return args.length === 1 && items instanceof PickleTuple
+    ? items
+    : refuseTorch('has a torch.Size that is not one of a tuple', { offset })
 }
 
 /** `restore_type_tag(value, type)` and `build_intlist(list)` of TorchScript. */
-const first: Constructor = (args, offset) => args[0] ?? refuseTorch('calls a function of TorchScript without arguments', { offset })
+const first: Constructor = (args, offset) =>
+  args[0] ?? refuseTorch('calls a function of TorchScript without arguments', { offset })
 
 const unreadable = (kind: string): Constructor => () => new UnreadableTensor(kind)
 
@@ -81,8 +95,12 @@ const unreadable = (kind: string): Constructor => () => new UnreadableTensor(kin
 const rebuildFromType: Constructor = (args, offset) => {
   arity(args, 4, 4, '_rebuild_from_type_v2', offset)
   const [rebuild, , rebuildArgs] = args
-  const constructor = rebuild instanceof PickleGlobal && rebuild.path !== 'torch._tensor._rebuild_from_type_v2' ? TORCH_CONSTRUCTORS.get(rebuild.path) : undefined
-  if (constructor === undefined || !(rebuildArgs instanceof PickleTuple)) return new UnreadableTensor('a tensor of a class of its own')
+  const constructor = rebuild instanceof PickleGlobal && rebuild.path !== 'torch._tensor._rebuild_from_type_v2'
+    ? TORCH_CONSTRUCTORS.get(rebuild.path)
+    : undefined
+  if (constructor === undefined || !(rebuildArgs instanceof PickleTuple)) {
+    return new UnreadableTensor('a tensor of a class of its own')
+  }
   return constructor(rebuildArgs.items, offset)
 }
 
@@ -109,6 +127,8 @@ export const TORCH_CONSTRUCTORS: ReadonlyMap<string, Constructor> = new Map<stri
   ['torch._utils._rebuild_meta_tensor_no_storage', unreadable('a tensor without numbers (on the device meta)')],
   ['torch._utils._rebuild_wrapper_subclass', unreadable('a tensor of a class of its own')],
   ['torch._utils._rebuild_device_tensor_from_numpy', unreadable('a tensor of another device, stored as a NumPy array')],
-  ['torch._utils._rebuild_device_tensor_from_cpu_tensor', (args, offset) => tensorOf(args[0] ?? null) ?? refuseTorch('has a tensor of another device without its numbers', { offset })],
+  ['torch._utils._rebuild_device_tensor_from_cpu_tensor',
+    (args, offset) =>
+      tensorOf(args[0] ?? null) ?? refuseTorch('has a tensor of another device without its numbers', { offset })],
   ['torch._utils._rebuild_xla_tensor', unreadable('a tensor of another device, stored as a NumPy array')],
 ])

@@ -15,19 +15,56 @@ const plain = (name: FileDType, bytes: number): ElementType => ({ name, dtype: n
 const foreign = (name: string, bytes?: number): ElementType => ({ name, dtype: undefined, bytes })
 
 const TYPES: readonly ElementType[] = [
-  plain('float64', 8), plain('float32', 4), plain('float16', 2), plain('bfloat16', 2),
-  plain('int64', 8), plain('int32', 4), plain('int16', 2), plain('int8', 1), plain('uint64', 8), plain('uint32', 4), plain('uint16', 2), plain('uint8', 1), plain('bool', 1),
-  foreign('complex32', 4), foreign('complex64', 8), foreign('complex128', 16),
-  foreign('qint8', 1), foreign('quint8', 1), foreign('qint32', 4), foreign('quint4x2'), foreign('quint2x4'),
-  foreign('float8_e4m3fn', 1), foreign('float8_e5m2', 1), foreign('float8_e4m3fnuz', 1), foreign('float8_e5m2fnuz', 1), foreign('float8_e8m0fnu', 1), foreign('float4_e2m1fn_x2'),
+  plain('float64', 8),
+  plain('float32', 4),
+  plain('float16', 2),
+  plain('bfloat16', 2),
+  plain('int64', 8),
+  plain('int32', 4),
+  plain('int16', 2),
+  plain('int8', 1),
+  plain('uint64', 8),
+  plain('uint32', 4),
+  plain('uint16', 2),
+  plain('uint8', 1),
+  plain('bool', 1),
+  foreign('complex32', 4),
+  foreign('complex64', 8),
+  foreign('complex128', 16),
+  foreign('qint8', 1),
+  foreign('quint8', 1),
+  foreign('qint32', 4),
+  foreign('quint4x2'),
+  foreign('quint2x4'),
+  foreign('float8_e4m3fn', 1),
+  foreign('float8_e5m2', 1),
+  foreign('float8_e4m3fnuz', 1),
+  foreign('float8_e5m2fnuz', 1),
+  foreign('float8_e8m0fnu', 1),
+  foreign('float4_e2m1fn_x2'),
 ]
 
 const BY_NAME: ReadonlyMap<string, ElementType> = new Map(TYPES.map(type => [type.name, type]))
 
 /** Storage classes by name. */
 const STORAGES: Readonly<Record<string, string>> = {
-  DoubleStorage: 'float64', FloatStorage: 'float32', HalfStorage: 'float16', BFloat16Storage: 'bfloat16', LongStorage: 'int64', IntStorage: 'int32', ShortStorage: 'int16', CharStorage: 'int8', ByteStorage: 'uint8', BoolStorage: 'bool',
-  ComplexFloatStorage: 'complex64', ComplexDoubleStorage: 'complex128', QInt8Storage: 'qint8', QUInt8Storage: 'quint8', QInt32Storage: 'qint32', QUInt4x2Storage: 'quint4x2', QUInt2x4Storage: 'quint2x4',
+  DoubleStorage: 'float64',
+  FloatStorage: 'float32',
+  HalfStorage: 'float16',
+  BFloat16Storage: 'bfloat16',
+  LongStorage: 'int64',
+  IntStorage: 'int32',
+  ShortStorage: 'int16',
+  CharStorage: 'int8',
+  ByteStorage: 'uint8',
+  BoolStorage: 'bool',
+  ComplexFloatStorage: 'complex64',
+  ComplexDoubleStorage: 'complex128',
+  QInt8Storage: 'qint8',
+  QUInt8Storage: 'quint8',
+  QInt32Storage: 'qint32',
+  QUInt4x2Storage: 'quint4x2',
+  QUInt2x4Storage: 'quint2x4',
 }
 
 /** The elements of a storage class such as `torch.FloatStorage` or `torch.cuda.FloatStorage`; bytes for an untyped one; undefined for other names. */

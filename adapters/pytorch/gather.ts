@@ -33,11 +33,21 @@ export function gather(tensor: TorchTensor, name: string, budget: GatherBudget):
   const width = elementBytes(dtype)
   const bytes = sizeOf(size) * width
   budget.left -= bytes
-  if (budget.left < 0) refuseTorch(`holds tensors that take more than ${budget.limit} bytes together (at '${name.slice(0, 100)}'): parts of the file are used many times`, { limit: budget.limit, path: name })
+  if (budget.left < 0) {
+    refuseTorch(
+      `holds tensors that take more than ${budget.limit} bytes together (at '${
+        name.slice(0, 100)
+      }'): parts of the file are used many times`,
+      { limit: budget.limit, path: name },
+    )
+  }
   const source = storage.load()
   const read: FileTensor = {
-    dtype, shape: size,
-    bytes: isContiguous(size, stride) ? source.subarray(offset * width, offset * width + bytes) : strided(source, tensor, width),
+    dtype,
+    shape: size,
+    bytes: isContiguous(size, stride)
+      ? source.subarray(offset * width, offset * width + bytes)
+      : strided(source, tensor, width),
   }
   views.set(key, read)
   return read
@@ -84,9 +94,12 @@ function strided(source: Uint8Array, { offset, size, stride }: TorchTensor, widt
 function words(bytes: Uint8Array, width: number): Uint8Array | Uint16Array | Uint32Array {
   const { buffer, byteOffset, length } = bytes.byteOffset % width === 0 ? bytes : new Uint8Array(bytes)
   switch (width) {
-    case 1: return bytes
-    case 2: return new Uint16Array(buffer, byteOffset, Math.floor(length / 2))
-    default: return new Uint32Array(buffer, byteOffset, Math.floor(length / 4))
+    case 1:
+      return bytes
+    case 2:
+      return new Uint16Array(buffer, byteOffset, Math.floor(length / 2))
+    default:
+      return new Uint32Array(buffer, byteOffset, Math.floor(length / 4))
   }
 }
 

@@ -1,2 +1,3 @@
 /** @file The public names of `polylaplace/adapters/pytorch`. */
-export { type PyTorchOptions, readPyTorch, readPyTorchTensors, type ReadTensors, type TensorOptions } from './read-pytorch.js'
+export { type PyTorchOptions, readPyTorch, readPyTorchTensors, type ReadTensors,
+  type TensorOptions } from './read-pytorch.js'

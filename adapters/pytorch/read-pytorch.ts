@@ -1,9 +1,9 @@
 /** @file Reads what `torch.save` writes: tensors by name, and networks with the help of an architecture. */
 import type { Graph } from '../../core/graph/graph.js'
 import type { FileTensor, NamedTensors } from '../file-tensor.js'
-import { type LayerSpec, networkFromLayers } from '../layers/index.js'
-import { foreignSignature, foreignText, type Foreign } from '../foreign.js'
+import { type Foreign, foreignSignature, foreignText } from '../foreign.js'
 import { isHdf5 } from '../hdf5.js'
+import { type LayerSpec, networkFromLayers } from '../layers/index.js'
 import { isZip, type ZipOptions } from '../zip/index.js'
 import { gather, gatherBudget } from './gather.js'
 import { readPickleFile } from './pickle-file.js'
@@ -33,7 +33,10 @@ export interface PyTorchOptions extends TensorOptions {
 }
 
 /** The tensors of a file, in its order, and what was noticed on the way. */
-export interface ReadTensors { readonly tensors: NamedTensors, readonly notes: readonly string[] }
+export interface ReadTensors {
+  readonly tensors: NamedTensors
+  readonly notes: readonly string[]
+}
 
 /**
  * Reads the tensors of a PyTorch file: a state dict, a checkpoint that holds one, a pickled module, a TorchScript program.
@@ -52,14 +55,25 @@ export function readPyTorchTensors(bytes: Uint8Array, options: TensorOptions = {
   const names = new Map<FileTensor, string>()
   const tied: string[] = []
   for (const [name, tensor] of tensors) {
-    if (tensor instanceof UnreadableTensor) unsupportedTorch(`The tensor '${name}' is ${tensor.kind}, which has no plain real numbers that could be read: convert it in Python first`, { path: name })
+    if (tensor instanceof UnreadableTensor) {
+      unsupportedTorch(
+        `The tensor '${name}' is ${tensor.kind}, which has no plain real numbers that could be read: convert it in Python first`,
+        { path: name },
+      )
+    }
     const value = gather(tensor, name, budget)
     const twin = names.get(value)
     if (twin === undefined) names.set(value, name)
     else if (value.bytes.length > 0) tied.push(`'${name}' and '${twin}'`)
     read.set(name, value)
   }
-  const ties = tied.length === 0 ? [] : [`Tied weights: ${tied.slice(0, 5).join('; ')}${tied.length > 5 ? `; ${tied.length - 5} more` : ''} are the same numbers.`]
+  const ties = tied.length === 0
+    ? []
+    : [
+      `Tied weights: ${tied.slice(0, 5).join('; ')}${
+        tied.length > 5 ? `; ${tied.length - 5} more` : ''
+      } are the same numbers.`,
+    ]
   return { tensors: read, notes: [...file.notes, ...notes, ...ties] }
 }
 
@@ -73,7 +87,8 @@ export function readPyTorchTensors(bytes: Uint8Array, options: TensorOptions = {
  */
 export function readPyTorch(bytes: Uint8Array, options: PyTorchOptions = {}): Graph {
   const { tensors, notes } = readPyTorchTensors(bytes, options)
-  const graph = networkFromLayers(options.architecture, tensors, { activation: options.activation, inputSize: options.inputSize })
+  const graph = networkFromLayers(options.architecture, tensors, { activation: options.activation,
+    inputSize: options.inputSize })
   return { ...graph, notes: [...notes, ...graph.notes] }
 }
 
@@ -81,14 +96,21 @@ function readFile(bytes: Uint8Array, options: TensorOptions): TorchFile {
   if (isZip(bytes)) return readZipFile(bytes, options.zip ?? {})
   if (bytes.length === 0) unsupportedTorch('The file is empty', { offset: 0 }, 'unknown')
   const foreign = foreignFile(bytes)
-  if (foreign !== undefined) unsupportedTorch(`The file is ${foreign.name}: ${foreign.advice}`, { offset: 0 }, 'unknown')
-  if (bytes[0] !== PROTO) unsupportedTorch('The file is not one of PyTorch: it is neither a zip archive nor a pickle', { offset: 0 }, 'unknown')
+  if (foreign !== undefined) {
+    unsupportedTorch(`The file is ${foreign.name}: ${foreign.advice}`, { offset: 0 }, 'unknown')
+  }
+  if (bytes[0] !== PROTO) {
+    unsupportedTorch('The file is not one of PyTorch: it is neither a zip archive nor a pickle', { offset: 0 },
+      'unknown')
+  }
   return readPickleFile(bytes)
 }
 
 /** What the file is instead, among it formats that have readers of their own. */
 function foreignFile(bytes: Uint8Array): Foreign | undefined {
   if (isHdf5(bytes)) return { name: 'HDF5', advice: "read Keras networks with readKeras, Julia's JLD2 with readFlux" }
-  if (bytes.length >= 9 && bytes[8] === 0x7B && bytes[6] === 0 && bytes[7] === 0) return { name: 'safetensors, whatever its name says', advice: 'read it with readSafetensorsTensors' }
+  if (bytes.length >= 9 && bytes[8] === 0x7B && bytes[6] === 0 && bytes[7] === 0) {
+    return { name: 'safetensors, whatever its name says', advice: 'read it with readSafetensorsTensors' }
+  }
   return foreignSignature(bytes) ?? foreignText(bytes)
 }

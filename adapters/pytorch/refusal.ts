@@ -2,7 +2,12 @@
 import { UntrustedInputError } from '../../core/errors/errors.js'
 
 /** What is known where a file went wrong. */
-export interface TorchFault { readonly offset?: number, readonly limit?: number, readonly actual?: unknown, readonly path?: string }
+export interface TorchFault {
+  readonly offset?: number
+  readonly limit?: number
+  readonly actual?: unknown
+  readonly path?: string
+}
 
 /** How to save what can be read. */
 export const SAVE_A_STATE_DICT = 'save the state dict in Python: torch.save(model.state_dict(), "model.pt")'

@@ -4,7 +4,7 @@
  */
 import { PickleDict, PickleList, PickleRecord, PickleSet, PickleTuple, type PickleValue } from '../pickle/index.js'
 import { refuseTorch } from './refusal.js'
-import { type TorchTensor, tensorOf, type UnreadableTensor } from './tensors.js'
+import { tensorOf, type TorchTensor, type UnreadableTensor } from './tensors.js'
 
 export type NamedTorchTensors = ReadonlyMap<string, TorchTensor | UnreadableTensor>
 
@@ -25,7 +25,9 @@ export function childrenOf(value: PickleValue): Iterable<Child> {
 }
 
 function* dictChildren(dict: PickleDict): Iterable<Child> {
-  for (const [key, value] of dict.entries()) if (typeof key === 'string' || typeof key === 'number') yield [String(key), value]
+  for (const [key, value] of dict.entries()) {
+    if (typeof key === 'string' || typeof key === 'number') yield [String(key), value]
+  }
 }
 
 function* listChildren(items: readonly PickleValue[]): Iterable<Child> {
@@ -39,7 +41,11 @@ function* recordChildren(record: PickleRecord): Iterable<Child> {
     return
   }
   // State of a class with slots: (dictionary, slots).
-  const states = record.state instanceof PickleTuple ? record.state.items : record.state === undefined ? [] : [record.state]
+  const states = record.state instanceof PickleTuple
+    ? record.state.items
+    : record.state === undefined
+    ? []
+    : [record.state]
   for (const state of states) if (state instanceof PickleDict) yield* dictChildren(state)
   if (record.entries !== undefined) yield* dictChildren(record.entries)
   if (record.items !== undefined) yield* listChildren(record.items)
@@ -52,7 +58,8 @@ export function attribute(record: PickleRecord, name: string): PickleValue | und
 
 /** Whether a record is a pickled `torch.nn.Module`, of whatever class. */
 export function isModule(value: PickleValue): boolean {
-  return value instanceof PickleRecord && attribute(value, '_modules') instanceof PickleDict && attribute(value, '_parameters') instanceof PickleDict
+  return value instanceof PickleRecord && attribute(value, '_modules') instanceof PickleDict &&
+    attribute(value, '_parameters') instanceof PickleDict
 }
 
 /** As `state_dict()` has it: parameters, buffers that are saved, then the modules inside. */
@@ -60,7 +67,9 @@ function* moduleChildren(module: PickleRecord): Iterable<Child> {
   const skip = new Set(setItems(attribute(module, '_non_persistent_buffers_set')))
   for (const part of ['_parameters', '_buffers', '_modules']) {
     const dict = attribute(module, part)
-    if (dict instanceof PickleDict) for (const child of dictChildren(dict)) if (part !== '_buffers' || !skip.has(child[0])) yield child
+    if (dict instanceof PickleDict) {
+      for (const child of dictChildren(dict)) if (part !== '_buffers' || !skip.has(child[0])) yield child
+    }
   }
 }
 
@@ -70,7 +79,9 @@ function setItems(value: PickleValue | undefined): readonly PickleValue[] {
   return value instanceof PickleRecord && value.args[0] instanceof PickleList ? value.args[0].items : []
 }
 
-function isOptimizer(record: PickleRecord): boolean { return /^torch\.(optim|cuda\.amp|amp)\./.test(record.path) }
+function isOptimizer(record: PickleRecord): boolean {
+  return /^torch\.(optim|cuda\.amp|amp)\./.test(record.path)
+}
 
 interface Walk {
   readonly found: Map<string, TorchTensor | UnreadableTensor>
@@ -105,13 +116,18 @@ export class TensorFinder {
     if (known !== undefined) return known
     this.layers.set(value, false)
     let layer = value.size > 0
-    for (const [key, child] of value.entries()) layer = layer && typeof key === 'string' && !key.includes('.') && (tensorOf(child) !== undefined || this.isLayer(child, depth + 1))
+    for (const [key, child] of value.entries()) {
+      layer = layer && typeof key === 'string' && !key.includes('.') &&
+        (tensorOf(child) !== undefined || this.isLayer(child, depth + 1))
+    }
     this.layers.set(value, layer)
     return layer
   }
 
   /** Whether there is a tensor in a value. */
-  holdsTensors(value: PickleValue): boolean { return this.look(value, 0) }
+  holdsTensors(value: PickleValue): boolean {
+    return this.look(value, 0)
+  }
 
   private look(value: PickleValue, depth: number): boolean {
     if (tensorOf(value) !== undefined) return true
@@ -137,11 +153,18 @@ function visit(walk: Walk, value: PickleValue, name: string): boolean {
     return true
   }
   if (typeof value !== 'object' || value === null || walk.barren.has(value) || walk.open.has(value)) return false
-  if (walk.open.size > DEEPEST) refuseTorch(`nests its parts deeper than ${DEEPEST} (at '${name.slice(0, 100)}')`, { limit: DEEPEST, path: name.slice(0, 200) })
+  if (walk.open.size > DEEPEST) {
+    refuseTorch(`nests its parts deeper than ${DEEPEST} (at '${name.slice(0, 100)}')`, { limit: DEEPEST,
+      path: name.slice(0, 200) })
+  }
   walk.open.add(value)
   let fruitful = false
   for (const [key, child] of childrenOf(value)) {
-    if (++walk.steps > MOST_STEPS) refuseTorch(`takes more than ${MOST_STEPS} steps to look through: it is made to grow when it is read`, { limit: MOST_STEPS })
+    if (++walk.steps > MOST_STEPS) {
+      refuseTorch(`takes more than ${MOST_STEPS} steps to look through: it is made to grow when it is read`, {
+        limit: MOST_STEPS,
+      })
+    }
     if (typeof child !== 'object' || child === null) continue
     if (visit(walk, child, name === '' ? key : `${name}.${key}`)) fruitful = true
   }
@@ -153,8 +176,14 @@ function visit(walk: Walk, value: PickleValue, name: string): boolean {
 function add({ found }: Walk, name: string, tensor: TorchTensor | UnreadableTensor): void {
   if (found.size >= MOST_TENSORS) refuseTorch(`names more than ${MOST_TENSORS} tensors`, { limit: MOST_TENSORS })
   // eslint-disable-next-line no-control-regex
-  if (name === '' || name.length > LONGEST_NAME || (name.includes('__proto__') && name.split('.').includes('__proto__')) || /[\u0000-\u001F\u007F]/.test(name)) {
-    refuseTorch(`has a tensor named ${JSON.stringify(name.slice(0, 100))}${name.length > LONGEST_NAME ? ` (${name.length} characters)` : ''}, which no module has`, { path: name.slice(0, 200) })
+  if (name === '' || name.length > LONGEST_NAME ||
+    (name.includes('__proto__') && name.split('.').includes('__proto__')) || /[\u0000-\u001F\u007F]/.test(name)) {
+    refuseTorch(
+      `has a tensor named ${JSON.stringify(name.slice(0, 100))}${
+        name.length > LONGEST_NAME ? ` (${name.length} characters)` : ''
+      }, which no module has`,
+      { path: name.slice(0, 200) },
+    )
   }
   if (found.has(name)) refuseTorch(`has two tensors named '${name}'`, { path: name })
   found.set(name, tensor)

@@ -29,7 +29,8 @@ export class TorchTensor extends ForeignValue {
   readonly size: readonly number[]
   readonly stride: readonly number[]
 
-  constructor(dtype: FileDType, storage: TorchStorage, offset: number, size: readonly number[], stride: readonly number[]) {
+  constructor(dtype: FileDType, storage: TorchStorage, offset: number, size: readonly number[],
+    stride: readonly number[]) {
     super()
     this.dtype = dtype
     this.storage = storage
@@ -75,25 +76,44 @@ const MOST_AXES = 64
  * @param available elements of the storage, counted in the view's type
  * @throws UntrustedInputError for sizes and strides that are not whole numbers from 0, or that reach beyond the storage
  */
-export function checkView(available: number, offset: PickleValue, size: PickleValue, stride: PickleValue, at: number): { offset: number, size: number[], stride: number[] } {
+export function checkView(available: number, offset: PickleValue, size: PickleValue, stride: PickleValue,
+  at: number): { offset: number, size: number[], stride: number[] } {
   const extents = counts(size, 'size', at)
   const steps = counts(stride, 'stride', at)
-  if (extents.length !== steps.length) refuseTorch(`has a tensor with ${extents.length} sizes and ${steps.length} strides`, { offset: at })
-  if (extents.length > MOST_AXES) refuseTorch(`has a tensor with ${extents.length} axes`, { offset: at, limit: MOST_AXES, actual: extents.length })
+  if (extents.length !== steps.length) {
+    refuseTorch(`has a tensor with ${extents.length} sizes and ${steps.length} strides`, { offset: at })
+  }
+  if (extents.length > MOST_AXES) {
+    refuseTorch(`has a tensor with ${extents.length} axes`, { offset: at, limit: MOST_AXES, actual: extents.length })
+  }
   const start = count(offset, 'offset', at)
   const elements = sizeOf(extents)
-  if (!Number.isSafeInteger(elements)) refuseTorch(`has a tensor of ${extents.slice(0, 8).join(' x ')} elements`, { offset: at, actual: elements })
+  if (!Number.isSafeInteger(elements)) {
+    refuseTorch(`has a tensor of ${extents.slice(0, 8).join(' x ')} elements`, { offset: at, actual: elements })
+  }
   // Views of nothing may start anywhere.
   const last = elements === 0 ? 0 : extents.reduce((sum, extent, i) => sum + (extent - 1) * steps[i], start + 1)
-  if (!(last <= available)) refuseTorch(`has a tensor that ends at element ${last} of a storage of ${available}`, { offset: at, limit: available, actual: last })
+  if (!(last <= available)) {
+    refuseTorch(`has a tensor that ends at element ${last} of a storage of ${available}`, { offset: at,
+      limit: available, actual: last })
+  }
   return { offset: start, size: extents, stride: steps }
 }
 
 function counts(value: PickleValue, what: string, at: number): number[] {
-  return value instanceof PickleTuple ? value.items.map(item => count(item, what, at)) : refuseTorch(`has a tensor whose ${what} is not a tuple`, { offset: at })
+  return value instanceof PickleTuple
+    ? value.items.map(item => count(item, what, at))
+    : refuseTorch(`has a tensor whose ${what} is not a tuple`, { offset: at })
 }
 
 /** A whole number from 0. */
 export function count(value: PickleValue | undefined, what: string, at: number): number {
-  return typeof value === 'number' && Number.isSafeInteger(value) && value >= 0 ? value : refuseTorch(`has a tensor whose ${what} is ${typeof value === 'number' || typeof value === 'bigint' ? value : 'not a whole number'}`, { offset: at })
+  return typeof value === 'number' && Number.isSafeInteger(value) && value >= 0
+    ? value
+    : refuseTorch(
+      `has a tensor whose ${what} is ${
+        typeof value === 'number' || typeof value === 'bigint' ? value : 'not a whole number'
+      }`,
+      { offset: at },
+    )
 }

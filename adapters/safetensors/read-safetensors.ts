@@ -1,7 +1,7 @@
 /** @file Reads safetensors files: tensors by name, and with layers a network. */
 import { OptionError, UntrustedInputError } from '../../core/errors/errors.js'
-import type { Graph } from '../../core/graph/graph.js'
 import { oneOf } from '../../core/errors/suggest.js'
+import type { Graph } from '../../core/graph/graph.js'
 import type { FileTensor, NamedTensors } from '../file-tensor.js'
 import { type LayerSpec, networkFromLayers } from '../layers/index.js'
 import { readHeader } from './header.js'
@@ -42,7 +42,8 @@ export function readSafetensorsTensors(bytes: Uint8Array, options: SafetensorsOp
 }
 
 /** The texts of `__metadata__`. @throws UntrustedInputError as `readSafetensorsTensors` */
-export function readSafetensorsMetadata(bytes: Uint8Array, options: SafetensorsOptions = {}): ReadonlyMap<string, string> {
+export function readSafetensorsMetadata(bytes: Uint8Array,
+  options: SafetensorsOptions = {}): ReadonlyMap<string, string> {
   return readHeader(bytes, options.tolerate === 'r-torch').metadata
 }
 
@@ -64,23 +65,45 @@ export function readSafetensors(bytes: Uint8Array, options: SafetensorsNetworkOp
  * @param files the parts by name
  * @throws OptionError BAD_OPTION when a part is not given; UntrustedInputError when index and parts disagree
  */
-export function readShardedSafetensors(index: Uint8Array, files: ReadonlyMap<string, Uint8Array>, options: SafetensorsOptions = {}): NamedTensors {
+export function readShardedSafetensors(index: Uint8Array, files: ReadonlyMap<string, Uint8Array>,
+  options: SafetensorsOptions = {}): NamedTensors {
   const places = readIndex(index)
   const parts = [...new Set(places.values())]
   const missing = parts.filter(part => !files.has(part))
   if (missing.length > 0) {
-    throw new OptionError('BAD_OPTION', `The index names the parts ${missing.slice(0, 10).map(part => `'${part.slice(0, 100)}'`).join(', ')}, which were not given in files.`, { option: 'files', missing: missing.slice(0, 100) })
+    throw new OptionError('BAD_OPTION', `The index names the parts ${
+      missing.slice(0, 10).map(part => `'${part.slice(0, 100)}'`).join(', ')
+    }, which were not given in files.`, { option: 'files', missing: missing.slice(0, 100) })
   }
   const tensors = new Map<string, FileTensor>()
   for (const part of parts) {
     for (const [name, value] of readSafetensorsTensors(files.get(part) ?? new Uint8Array(), options)) {
-      if (tensors.has(name)) throw new UntrustedInputError(`The tensor '${name.slice(0, 100)}' is in several parts, '${part.slice(0, 100)}' the last of them.`, { format: INDEX, path: name.slice(0, 200) })
-      if (places.has(name) && places.get(name) !== part) throw new UntrustedInputError(`The tensor '${name.slice(0, 100)}' is in '${part.slice(0, 100)}'; the index says '${places.get(name)?.slice(0, 100)}'.`, { format: INDEX, path: name.slice(0, 200) })
+      if (tensors.has(name)) {
+        throw new UntrustedInputError(
+          `The tensor '${name.slice(0, 100)}' is in several parts, '${part.slice(0, 100)}' the last of them.`,
+          { format: INDEX, path: name.slice(0, 200) },
+        )
+      }
+      if (places.has(name) && places.get(name) !== part) {
+        throw new UntrustedInputError(
+          `The tensor '${name.slice(0, 100)}' is in '${part.slice(0, 100)}'; the index says '${
+            places.get(name)?.slice(0, 100)
+          }'.`,
+          { format: INDEX, path: name.slice(0, 200) },
+        )
+      }
       tensors.set(name, value)
     }
   }
   const lost = [...places.keys()].find(name => !tensors.has(name))
-  if (lost !== undefined) throw new UntrustedInputError(`The index has the tensor '${lost.slice(0, 100)}' in '${places.get(lost)?.slice(0, 100)}', which does not hold it.`, { format: INDEX, path: lost.slice(0, 200) })
+  if (lost !== undefined) {
+    throw new UntrustedInputError(
+      `The index has the tensor '${lost.slice(0, 100)}' in '${
+        places.get(lost)?.slice(0, 100)
+      }', which does not hold it.`,
+      { format: INDEX, path: lost.slice(0, 200) },
+    )
+  }
   return tensors
 }
 
@@ -103,11 +126,17 @@ function readIndex(bytes: Uint8Array): Map<string, string> {
   const cursor: JsonCursor = { bytes, offset: 0, end: bytes.length, format: INDEX }
   const places = new Map<string, string>()
   readObject(cursor, 'The index', key => {
-    if (key !== 'weight_map') { skipValue(cursor); return }
+    if (key !== 'weight_map') {
+      skipValue(cursor)
+      return
+    }
     readObject(cursor, 'weight_map', name => {
       const part = readString(cursor, 'the name of a part')
       // Names are looked up among the given files only; a path in one is a sign of mischief all the same.
-      if (!/^[^/\\\0]+$/.test(part) || part === '..') throw malformed(cursor, `The index names the part '${part.slice(0, 100)}', which is not a plain file name`, name)
+      if (!/^[^/\\\0]+$/.test(part) || part === '..') {
+        throw malformed(cursor, `The index names the part '${part.slice(0, 100)}', which is not a plain file name`,
+          name)
+      }
       places.set(name, part)
     })
   })

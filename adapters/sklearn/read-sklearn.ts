@@ -15,8 +15,10 @@ export interface SklearnFields {
   readonly outActivation: 'identity' | 'logistic' | 'softmax'
 }
 
-const HIDDEN: Readonly<Record<SklearnFields['activation'], string>> = { relu: 'ReLU', tanh: 'Tanh', logistic: 'Sigmoid', identity: 'Identity' }
-const OUTPUT: Readonly<Record<SklearnFields['outActivation'], readonly LayerSpec[]>> = { identity: [], logistic: [{ type: 'Sigmoid' }], softmax: [{ type: 'Softmax', dim: -1 }] }
+const HIDDEN: Readonly<Record<SklearnFields['activation'], string>> = { relu: 'ReLU', tanh: 'Tanh', logistic: 'Sigmoid',
+  identity: 'Identity' }
+const OUTPUT: Readonly<Record<SklearnFields['outActivation'], readonly LayerSpec[]>> = { identity: [],
+  logistic: [{ type: 'Sigmoid' }], softmax: [{ type: 'Softmax', dim: -1 }] }
 
 /**
  * The network of a fitted MLP. Parameters are `0.weight` (out x in), `0.bias`, `1.weight` and so on; the output is what
@@ -32,7 +34,14 @@ export function readSklearn(fields: SklearnFields | Readonly<Record<string, unkn
   checkChain(structure, coefs, intercepts)
   const activation = word(structure, 'activation', ['relu', 'tanh', 'logistic', 'identity'])
   const out = word(structure, 'outActivation', ['identity', 'logistic', 'softmax'])
-  const tensors = new Map<string, FileTensor>(coefs.flatMap((matrix, i) => [[`${i}.weight`, fromTensor(transposed(matrix))], [`${i}.bias`, fromTensor(intercepts[i])]] as const))
-  const layers = coefs.flatMap((_, i): LayerSpec[] => (i === 0 ? [{ type: 'Linear', name: '0' }] : [{ type: HIDDEN[activation] }, { type: 'Linear', name: String(i) }]))
+  const tensors = new Map<string, FileTensor>(
+    coefs.flatMap((matrix, i) =>
+      [[`${i}.weight`, fromTensor(transposed(matrix))], [`${i}.bias`, fromTensor(intercepts[i])]] as const
+    ),
+  )
+  const layers = coefs.flatMap((_, i): LayerSpec[] => (i === 0
+    ? [{ type: 'Linear', name: '0' }]
+    : [{ type: HIDDEN[activation] }, { type: 'Linear', name: String(i) }])
+  )
   return networkFromLayers([...layers, ...OUTPUT[out]], tensors)
 }

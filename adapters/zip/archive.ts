@@ -41,7 +41,8 @@ const MOST_ENTRIES = 50_000
 
 /** Whether bytes start as a zip archive (with an entry, or as an empty one). */
 export function isZip(bytes: Uint8Array): boolean {
-  return bytes[0] === 0x50 && bytes[1] === 0x4B && ((bytes[2] === 3 && bytes[3] === 4) || (bytes[2] === 5 && bytes[3] === 6))
+  return bytes[0] === 0x50 && bytes[1] === 0x4B &&
+    ((bytes[2] === 3 && bytes[3] === 4) || (bytes[2] === 5 && bytes[3] === 6))
 }
 
 /**
@@ -54,10 +55,12 @@ export function openZip(bytes: Uint8Array, options: ZipOptions = {}): ZipArchive
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
   const end = readEndRecord(view)
   const entries = new Map<string, PlacedEntry>()
-  for (const entry of placeEntries(bytes, view, readDirectory(bytes, view, end, options.mostEntries ?? MOST_ENTRIES), end.start)) {
+  for (const entry of placeEntries(bytes, view, readDirectory(bytes, view, end, options.mostEntries ?? MOST_ENTRIES),
+    end.start)) {
     if (!entry.name.endsWith('/')) entries.set(entry.name, entry)
   }
-  const find = (name: string): PlacedEntry => entries.get(name) ?? refuseZip(`has no entry '${name.slice(0, 200)}'`, { path: name })
+  const find = (name: string): PlacedEntry =>
+    entries.get(name) ?? refuseZip(`has no entry '${name.slice(0, 200)}'`, { path: name })
   const budget = { left: options.mostInflated ?? Math.max(2 ** 20, Math.min(2 ** 30, 200 * bytes.length)) }
   const done = new Map<string, Uint8Array>()
   return {
@@ -79,20 +82,42 @@ function unpack(bytes: Uint8Array, entry: PlacedEntry, options: ZipOptions, budg
   const packed = bytes.subarray(start, start + packedSize)
   const content = entry.method === DEFLATED ? inflateEntry(packed, entry, options, budget) : packed
   const actual = (options.crc32 ?? hostCrc32())(content) >>> 0
-  if (actual !== crc) refuseZip(`is damaged: the checksum of '${name}' does not fit its ${size} bytes`, { offset: start, path: name, limit: crc, actual })
+  if (actual !== crc) {
+    refuseZip(`is damaged: the checksum of '${name}' does not fit its ${size} bytes`, { offset: start, path: name,
+      limit: crc, actual })
+  }
   return content
 }
 
-function inflateEntry(packed: Uint8Array, { name, size, start }: PlacedEntry, { inflate }: ZipOptions, budget: { left: number }): Uint8Array {
-  if (inflate === undefined) return unsupportedZip(`holds the deflated entry '${name}', and no inflate function was given: give the option inflate, or save the model without compression`, { offset: start, path: name })
-  if (size > budget.left) refuseZip(`says '${name}' unpacks to ${size} bytes, more than the ${budget.left} that are left of what an archive of this size may hold`, { offset: start, path: name, limit: budget.left, actual: size })
+function inflateEntry(packed: Uint8Array, { name, size, start }: PlacedEntry, { inflate }: ZipOptions,
+  budget: { left: number }): Uint8Array {
+  if (inflate === undefined) {
+    return unsupportedZip(
+      `holds the deflated entry '${name}', and no inflate function was given: give the option inflate, or save the model without compression`,
+      { offset: start, path: name },
+    )
+  }
+  if (size > budget.left) {
+    refuseZip(
+      `says '${name}' unpacks to ${size} bytes, more than the ${budget.left} that are left of what an archive of this size may hold`,
+      { offset: start, path: name, limit: budget.left, actual: size },
+    )
+  }
   let content: Uint8Array
   try {
     content = inflate(packed, size)
   } catch (cause) {
-    return refuseZip(`is damaged: '${name}' cannot be unpacked to ${size} bytes: ${cause instanceof Error ? cause.message.slice(0, 200) : 'unknown fault'}`, { offset: start, path: name, limit: size })
+    return refuseZip(
+      `is damaged: '${name}' cannot be unpacked to ${size} bytes: ${
+        cause instanceof Error ? cause.message.slice(0, 200) : 'unknown fault'
+      }`,
+      { offset: start, path: name, limit: size },
+    )
   }
-  if (content.length !== size) refuseZip(`says '${name}' unpacks to ${size} bytes; it has ${content.length}`, { offset: start, path: name, limit: size, actual: content.length })
+  if (content.length !== size) {
+    refuseZip(`says '${name}' unpacks to ${size} bytes; it has ${content.length}`, { offset: start, path: name,
+      limit: size, actual: content.length })
+  }
   budget.left -= size
   return content
 }

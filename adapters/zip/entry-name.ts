@@ -12,8 +12,12 @@ const PLAIN = /^\.?\w[\w-]*(\.[\w-]+)*(\/\.?\w[\w-]*(\.[\w-]+)*)*\/?$/
  * @throws UntrustedInputError for names that are not UTF-8, absolute, hold `..`, a backslash, control characters, ...
  */
 export function entryName(bytes: Uint8Array, utf8: boolean, offset: number): string {
-  if (bytes.length === 0 || bytes.length > MOST_NAME_BYTES) refuseZip(`has an entry name of ${bytes.length} bytes`, { offset, limit: MOST_NAME_BYTES, actual: bytes.length })
-  if (!utf8 && bytes.some(byte => byte > 0x7E)) refuseZip('has an entry name that is neither ASCII nor marked as UTF-8', { offset })
+  if (bytes.length === 0 || bytes.length > MOST_NAME_BYTES) {
+    refuseZip(`has an entry name of ${bytes.length} bytes`, { offset, limit: MOST_NAME_BYTES, actual: bytes.length })
+  }
+  if (!utf8 && bytes.some(byte => byte > 0x7E)) {
+    refuseZip('has an entry name that is neither ASCII nor marked as UTF-8', { offset })
+  }
   let name: string
   try {
     name = decoder.decode(bytes)
@@ -21,7 +25,9 @@ export function entryName(bytes: Uint8Array, utf8: boolean, offset: number): str
     return refuseZip('has an entry name that is not UTF-8', { offset })
   }
   const fault = faultOf(name)
-  if (fault !== undefined) refuseZip(`has the entry name ${JSON.stringify(name.slice(0, 100))}, which ${fault}`, { offset, path: name })
+  if (fault !== undefined) {
+    refuseZip(`has the entry name ${JSON.stringify(name.slice(0, 100))}, which ${fault}`, { offset, path: name })
+  }
   return name
 }
 
@@ -38,4 +44,6 @@ function faultOf(name: string): string | undefined {
 }
 
 /** Names that one file system would take for the same are the same. */
-export function comparable(name: string): string { return (name.endsWith('/') ? name.slice(0, -1) : name).normalize('NFC').toLowerCase() }
+export function comparable(name: string): string {
+  return (name.endsWith('/') ? name.slice(0, -1) : name).normalize('NFC').toLowerCase()
+}

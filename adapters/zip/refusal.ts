@@ -2,11 +2,19 @@
 import { UntrustedInputError } from '../../core/errors/errors.js'
 
 /** What is known where an archive went wrong. */
-export interface ZipFault { readonly offset?: number, readonly limit?: number, readonly actual?: unknown, readonly path?: string }
+export interface ZipFault {
+  readonly offset?: number
+  readonly limit?: number
+  readonly actual?: unknown
+  readonly path?: string
+}
 
 /** Throws the error for an archive that is damaged or made to mislead. */
 export function refuseZip(message: string, fault: ZipFault = {}): never {
-  throw new UntrustedInputError(`The zip archive ${message}${fault.offset === undefined ? '' : ` (byte ${fault.offset})`}.`, { format: 'zip', ...fault })
+  throw new UntrustedInputError(
+    `The zip archive ${message}${fault.offset === undefined ? '' : ` (byte ${fault.offset})`}.`,
+    { format: 'zip', ...fault },
+  )
 }
 
 /** Throws the error for a sound archive that uses what is not supported. */

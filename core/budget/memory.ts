@@ -10,7 +10,9 @@ export const DEFAULT_MEMORY_LIMIT = 4 * 2 ** 30
  */
 export function checkBytes(what: string, bytes: number, advice: string): void {
   if (bytes <= DEFAULT_MEMORY_LIMIT) return
-  throw new ResourceError('OUT_OF_MEMORY', `${what} would need ${formatBytes(bytes)}, more than the limit of ${formatBytes(DEFAULT_MEMORY_LIMIT)}. ${advice}`, { needed: bytes, limit: DEFAULT_MEMORY_LIMIT })
+  throw new ResourceError('OUT_OF_MEMORY',
+    `${what} would need ${formatBytes(bytes)}, more than the limit of ${formatBytes(DEFAULT_MEMORY_LIMIT)}. ${advice}`,
+    { needed: bytes, limit: DEFAULT_MEMORY_LIMIT })
 }
 
 /** A number of bytes in the unit that suits it. */

@@ -9,7 +9,9 @@ export interface Progress {
 }
 
 /** Something that can be asked whether to stop: an AbortSignal, or a flag in shared memory. */
-export interface CancelSignal { readonly aborted: boolean }
+export interface CancelSignal {
+  readonly aborted: boolean
+}
 
 /** What long work accepts. */
 export interface WorkOptions {
@@ -24,13 +26,28 @@ export function throwIfCancelled(signal: CancelSignal | undefined): void {
 
 /** Lets the event loop run, so that a signal can arrive and other requests are answered. */
 export function breathe(): Promise<void> {
-  return new Promise(resolve => { schedule(resolve) })
+  return new Promise(resolve => {
+    schedule(resolve)
+  })
 }
 
 /** A macrotask where the host has one that is not slowed down; the core uses no host API by name. */
 const schedule: (callback: () => void) => void = (() => {
-  const host = globalThis as { setImmediate?: (callback: () => void) => unknown, setTimeout?: (callback: () => void, ms: number) => unknown }
-  if (host.setImmediate !== undefined) { const immediate = host.setImmediate; return callback => { immediate(callback) } }
-  if (host.setTimeout !== undefined) { const timeout = host.setTimeout; return callback => { timeout(callback, 0) } }
-  return callback => { callback() }
+  const host = globalThis as { setImmediate?: (callback: () => void) => unknown,
+    setTimeout?: (callback: () => void, ms: number) => unknown }
+  if (host.setImmediate !== undefined) {
+    const immediate = host.setImmediate
+    return callback => {
+      immediate(callback)
+    }
+  }
+  if (host.setTimeout !== undefined) {
+    const timeout = host.setTimeout
+    return callback => {
+      timeout(callback, 0)
+    }
+  }
+  return callback => {
+    callback()
+  }
 })()

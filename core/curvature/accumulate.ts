@@ -1,24 +1,28 @@
 /** @file Curvature sums from factored Jacobians: start at zero, add batch after batch, merge partial sums. */
 import { InternalError } from '../errors/errors.js'
+import type { LinearShape } from '../network/linear-shape.js'
+import { parameterCount, type ParameterSlot } from '../network/parameter-slot.js'
 import type { KfacApproximation, Structure } from '../options/words.js'
+import type { FactoredJacobian } from '../programs/factored-jacobian.js'
+import type { Curvature, KronBlock } from './curvature.js'
 import { accumulateDiagonal } from './diagonal.js'
 import { accumulateFull } from './full.js'
 import { accumulateKron, zeroKron } from './kron.js'
-import type { Curvature, KronBlock } from './curvature.js'
-import type { FactoredJacobian } from '../programs/factored-jacobian.js'
-import { parameterCount, type ParameterSlot } from '../network/parameter-slot.js'
-import type { LinearShape } from '../network/linear-shape.js'
 
 /**
  * The curvature of no data. `linears` tells kron which parameters are weights and biases of linear operators;
  * any other parameter gets a dense block of at most 64 entries, else a diagonal one.
  */
-export function zeroCurvature(structure: Structure, slots: readonly ParameterSlot[], linears: readonly LinearShape[]): Curvature {
+export function zeroCurvature(structure: Structure, slots: readonly ParameterSlot[],
+  linears: readonly LinearShape[]): Curvature {
   const size = parameterCount(slots)
   switch (structure) {
-    case 'full': return { structure, size, matrix: new Float64Array(size * size) }
-    case 'diag': return { structure, size, diagonal: new Float64Array(size) }
-    case 'kron': return { structure, size, blocks: zeroKron(slots, linears) }
+    case 'full':
+      return { structure, size, matrix: new Float64Array(size * size) }
+    case 'diag':
+      return { structure, size, diagonal: new Float64Array(size) }
+    case 'kron':
+      return { structure, size, blocks: zeroKron(slots, linears) }
   }
 }
 
@@ -26,11 +30,17 @@ export function zeroCurvature(structure: Structure, slots: readonly ParameterSlo
  * Adds a batch: sum over its examples of J' Lambda J, where the Jacobian's seeds are the columns of Lambda's root.
  * The arrays of `sum` are updated in place: go on with the result and forget `sum`.
  */
-export function accumulateCurvature(sum: Curvature, slots: readonly ParameterSlot[], jacobian: FactoredJacobian, approximation: KfacApproximation = 'expand'): Curvature {
+export function accumulateCurvature(sum: Curvature, slots: readonly ParameterSlot[], jacobian: FactoredJacobian,
+  approximation: KfacApproximation = 'expand'): Curvature {
   switch (sum.structure) {
-    case 'full': accumulateFull(sum.matrix, sum.size, slots, jacobian); return sum
-    case 'diag': accumulateDiagonal(sum.diagonal, slots, jacobian); return sum
-    case 'kron': return { ...sum, blocks: accumulateKron(sum.blocks, jacobian, approximation) }
+    case 'full':
+      accumulateFull(sum.matrix, sum.size, slots, jacobian)
+      return sum
+    case 'diag':
+      accumulateDiagonal(sum.diagonal, slots, jacobian)
+      return sum
+    case 'kron':
+      return { ...sum, blocks: accumulateKron(sum.blocks, jacobian, approximation) }
   }
 }
 
@@ -44,31 +54,54 @@ export function mergeCurvature(a: Curvature, b: Curvature): Curvature {
 
 /** `mergeCurvature` in the arrays of `sum`: go on with the result and forget `sum`. */
 export function addCurvature(sum: Curvature, more: Curvature): Curvature {
-  if (sum.structure === 'full' && more.structure === 'full' && sum.size === more.size) return { ...sum, matrix: add(sum.matrix, more.matrix) }
-  if (sum.structure === 'diag' && more.structure === 'diag' && sum.size === more.size) return { ...sum, diagonal: add(sum.diagonal, more.diagonal) }
+  if (sum.structure === 'full' && more.structure === 'full' && sum.size === more.size) {
+    return { ...sum, matrix: add(sum.matrix, more.matrix) }
+  }
+  if (sum.structure === 'diag' && more.structure === 'diag' && sum.size === more.size) {
+    return { ...sum, diagonal: add(sum.diagonal, more.diagonal) }
+  }
   if (sum.structure === 'kron' && more.structure === 'kron' && sum.blocks.length === more.blocks.length) {
     return { ...sum, blocks: sum.blocks.map((block, i) => addBlock(block, more.blocks[i])) }
   }
-  throw new InternalError(`Curvatures of structure ${sum.structure} (${sum.size} parameters) and ${more.structure} (${more.size}) cannot be added.`)
+  throw new InternalError(
+    `Curvatures of structure ${sum.structure} (${sum.size} parameters) and ${more.structure} (${more.size}) cannot be added.`,
+  )
 }
 
 function addBlock(block: KronBlock, other: KronBlock): KronBlock {
-  if (block.kind === 'weight' && other.kind === 'weight') return { ...block, B: add(block.B, other.B), A: add(block.A, other.A), rows: block.rows + other.rows }
+  if (block.kind === 'weight' && other.kind === 'weight') {
+    return { ...block, B: add(block.B, other.B), A: add(block.A, other.A), rows: block.rows + other.rows }
+  }
   if (block.kind === 'dense' && other.kind === 'dense') return { ...block, B: add(block.B, other.B) }
-  if (block.kind === 'diagonal' && other.kind === 'diagonal') return { ...block, diagonal: add(block.diagonal, other.diagonal) }
-  throw new InternalError(`The curvature blocks of ${block.name} are of different kinds (${block.kind}, ${other.kind}).`)
+  if (block.kind === 'diagonal' && other.kind === 'diagonal') {
+    return { ...block, diagonal: add(block.diagonal, other.diagonal) }
+  }
+  throw new InternalError(
+    `The curvature blocks of ${block.name} are of different kinds (${block.kind}, ${other.kind}).`,
+  )
 }
 
 function copyOf(curvature: Curvature): Curvature {
   switch (curvature.structure) {
-    case 'full': return { ...curvature, matrix: curvature.matrix.slice() }
-    case 'diag': return { ...curvature, diagonal: curvature.diagonal.slice() }
-    case 'kron': return { ...curvature, blocks: curvature.blocks.map(block => (block.kind === 'weight' ? { ...block, A: block.A.slice(), B: block.B.slice() } : block.kind === 'dense' ? { ...block, B: block.B.slice() } : { ...block, diagonal: block.diagonal.slice() })) }
+    case 'full':
+      return { ...curvature, matrix: curvature.matrix.slice() }
+    case 'diag':
+      return { ...curvature, diagonal: curvature.diagonal.slice() }
+    case 'kron':
+      return { ...curvature, blocks: curvature.blocks.map(
+        block => (block.kind === 'weight'
+          ? { ...block, A: block.A.slice(), B: block.B.slice() }
+          : block.kind === 'dense'
+          ? { ...block, B: block.B.slice() }
+          : { ...block, diagonal: block.diagonal.slice() }),
+      ) }
   }
 }
 
 function add(sum: Float64Array, more: Float64Array): Float64Array {
-  if (sum.length !== more.length) throw new InternalError(`Curvature arrays of ${sum.length} and ${more.length} numbers cannot be added.`)
+  if (sum.length !== more.length) {
+    throw new InternalError(`Curvature arrays of ${sum.length} and ${more.length} numbers cannot be added.`)
+  }
   for (let i = 0; i < sum.length; i++) sum[i] += more[i]
   return sum
 }
@@ -76,8 +109,13 @@ function add(sum: Float64Array, more: Float64Array): Float64Array {
 /** The arrays of a curvature. */
 export function curvatureArrays(curvature: Curvature): Float64Array[] {
   switch (curvature.structure) {
-    case 'full': return [curvature.matrix]
-    case 'diag': return [curvature.diagonal]
-    case 'kron': return curvature.blocks.flatMap(block => (block.kind === 'weight' ? [block.A, block.B] : block.kind === 'dense' ? [block.B] : [block.diagonal]))
+    case 'full':
+      return [curvature.matrix]
+    case 'diag':
+      return [curvature.diagonal]
+    case 'kron':
+      return curvature.blocks.flatMap(
+        block => (block.kind === 'weight' ? [block.A, block.B] : block.kind === 'dense' ? [block.B] : [block.diagonal]),
+      )
   }
 }

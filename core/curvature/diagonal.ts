@@ -2,16 +2,17 @@
 import { arenaArray, beginArena } from '../kernels/arena.js'
 import { addInPlace, square } from '../kernels/arithmetic.js'
 import type { RealArray } from '../kernels/linear-algebra.js'
+import type { ParameterSlot } from '../network/parameter-slot.js'
+import type { FactoredJacobian, LinearFactor } from '../programs/factored-jacobian.js'
 import { parameterJacobian, type ParameterUses, usesByParameter } from './jacobian.js'
 import { addProduct } from './real.js'
-import type { FactoredJacobian, LinearFactor } from '../programs/factored-jacobian.js'
-import type { ParameterSlot } from '../network/parameter-slot.js'
 
 /** Bytes of one block of Jacobian rows, where they must be written out. */
 const BLOCK_BYTES = 1 << 22
 
 /** Adds a batch's diagonal. A parameter that is used several times has its Jacobians summed before they are squared. */
-export function accumulateDiagonal(diagonal: Float64Array, slots: readonly ParameterSlot[], jacobian: FactoredJacobian): void {
+export function accumulateDiagonal(diagonal: Float64Array, slots: readonly ParameterSlot[],
+  jacobian: FactoredJacobian): void {
   for (const uses of usesByParameter(slots, jacobian)) {
     const slot = slots[uses.slot]
     const target = diagonal.subarray(slot.offset, slot.offset + slot.size)
@@ -25,12 +26,16 @@ export function accumulateDiagonal(diagonal: Float64Array, slots: readonly Param
 
 /** The one linear factor without positions that uses a weight, if that is all its use. */
 export function plainUse({ asWeight, asBias, direct }: ParameterUses): LinearFactor | undefined {
-  return asWeight.length === 1 && asBias.length + direct.length === 0 && asWeight[0].positions === 1 ? asWeight[0] : undefined
+  return asWeight.length === 1 && asBias.length + direct.length === 0 && asWeight[0].positions === 1
+    ? asWeight[0]
+    : undefined
 }
 
 /** The one linear factor without positions that uses a bias, if that is all its use. */
 function plainBias({ asWeight, asBias, direct }: ParameterUses): LinearFactor | undefined {
-  return asBias.length === 1 && asWeight.length + direct.length === 0 && asBias[0].positions === 1 ? asBias[0] : undefined
+  return asBias.length === 1 && asWeight.length + direct.length === 0 && asBias[0].positions === 1
+    ? asBias[0]
+    : undefined
 }
 
 /** (sum_k g^2)' a^2: the square of an outer product is the outer product of the squares. */
@@ -56,7 +61,8 @@ function addColumnSums(target: Float64Array, rows: RealArray): void {
   for (let i = 0; i < rows.length; i++) target[i % target.length] += rows[i]
 }
 
-function addSquaredRows(target: Float64Array, slot: ParameterSlot, uses: ParameterUses, jacobian: FactoredJacobian): void {
+function addSquaredRows(target: Float64Array, slot: ParameterSlot, uses: ParameterUses,
+  jacobian: FactoredJacobian): void {
   const step = Math.max(1, Math.floor(BLOCK_BYTES / (8 * jacobian.seeds * slot.size)))
   for (let from = 0; from < jacobian.examples; from += step) {
     const rows = parameterJacobian(slot, uses, jacobian, from, Math.min(jacobian.examples, from + step))

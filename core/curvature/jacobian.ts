@@ -1,7 +1,7 @@
 /** @file Jacobians written out from their factors, and the grouping of the factors that share a parameter. */
 import { gemm, type RealArray } from '../kernels/linear-algebra.js'
-import type { DirectFactor, FactoredJacobian, LinearFactor } from '../programs/factored-jacobian.js'
 import type { ParameterSlot } from '../network/parameter-slot.js'
+import type { DirectFactor, FactoredJacobian, LinearFactor } from '../programs/factored-jacobian.js'
 
 /** All factors that use one parameter tensor: their Jacobians add. */
 export interface ParameterUses {
@@ -13,7 +13,9 @@ export interface ParameterUses {
 
 /** Groups a Jacobian's factors by the parameter that they belong to; parameters outside of the subset (-1) are left out. */
 export function usesByParameter(slots: readonly ParameterSlot[], jacobian: FactoredJacobian): ParameterUses[] {
-  const uses = slots.map((_, slot) => ({ slot, asWeight: [] as LinearFactor[], asBias: [] as LinearFactor[], direct: [] as DirectFactor[] }))
+  const uses = slots.map((_, slot) => ({ slot, asWeight: [] as LinearFactor[], asBias: [] as LinearFactor[],
+    direct: [] as DirectFactor[] })
+  )
   for (const factor of jacobian.factors) {
     if (factor.kind === 'direct') uses[factor.parameter].direct.push(factor)
     else {
@@ -25,28 +27,36 @@ export function usesByParameter(slots: readonly ParameterSlot[], jacobian: Facto
 }
 
 /** Rows `from` to `to` (examples) of the Jacobian: (to - from) x K x P, example-major. */
-export function denseJacobian(slots: readonly ParameterSlot[], jacobian: FactoredJacobian, from = 0, to = jacobian.examples): Float64Array {
+export function denseJacobian(slots: readonly ParameterSlot[], jacobian: FactoredJacobian, from = 0,
+  to = jacobian.examples): Float64Array {
   const size = slots.reduce((sum, slot) => sum + slot.size, 0)
   const rows = new Float64Array((to - from) * jacobian.seeds * size)
-  for (const uses of usesByParameter(slots, jacobian)) addParameterRows(rows, size, slots[uses.slot].offset, uses, jacobian, from, to)
+  for (const uses of usesByParameter(slots, jacobian)) {
+    addParameterRows(rows, size, slots[uses.slot].offset, uses, jacobian, from, to)
+  }
   return rows
 }
 
 /** The Jacobian of one parameter for the examples `from` to `to`: (to - from) x K x size, example-major. */
-export function parameterJacobian(slot: ParameterSlot, uses: ParameterUses, jacobian: FactoredJacobian, from: number, to: number): Float64Array {
+export function parameterJacobian(slot: ParameterSlot, uses: ParameterUses, jacobian: FactoredJacobian, from: number,
+  to: number): Float64Array {
   const rows = new Float64Array((to - from) * jacobian.seeds * slot.size)
   addParameterRows(rows, slot.size, 0, uses, jacobian, from, to)
   return rows
 }
 
 /** Adds one parameter's part to Jacobian rows of the given width. */
-function addParameterRows(rows: Float64Array, width: number, offset: number, uses: ParameterUses, jacobian: FactoredJacobian, from: number, to: number): void {
+function addParameterRows(rows: Float64Array, width: number, offset: number, uses: ParameterUses,
+  jacobian: FactoredJacobian, from: number, to: number): void {
   for (let n = from; n < to; n++) {
     for (let k = 0; k < jacobian.seeds; k++) {
       const at = ((n - from) * jacobian.seeds + k) * width + offset
       for (const factor of uses.asWeight) addOuter(rows, at, factor, n, k, jacobian.examples)
       for (const factor of uses.asBias) addPositionSum(rows, at, factor, n, k, jacobian.examples)
-      for (const factor of uses.direct) addDirect(rows, at, factor.gradient, k * jacobian.examples + n, factor.gradient.length / (jacobian.seeds * jacobian.examples))
+      for (const factor of uses.direct) {
+        addDirect(rows, at, factor.gradient, k * jacobian.examples + n,
+          factor.gradient.length / (jacobian.seeds * jacobian.examples))
+      }
     }
   }
 }
@@ -55,7 +65,8 @@ function addParameterRows(rows: Float64Array, width: number, offset: number, use
 function addOuter(rows: Float64Array, at: number, factor: LinearFactor, n: number, k: number, examples: number): void {
   const { a, g, positions, in: inputs, out } = factor
   if (positions > 8 && inputs * out > 64) {
-    gemm(true, false, out, inputs, positions, 1, outputRows(factor, n, k, examples), inputRows(factor, n), 1, rows.subarray(at, at + out * inputs))
+    gemm(true, false, out, inputs, positions, 1, outputRows(factor, n, k, examples), inputRows(factor, n), 1,
+      rows.subarray(at, at + out * inputs))
     return
   }
   for (let t = 0; t < positions; t++) {
@@ -71,7 +82,8 @@ function addOuter(rows: Float64Array, at: number, factor: LinearFactor, n: numbe
 }
 
 /** rows[at..] += sum_t g[k,n,t,:]. */
-function addPositionSum(rows: Float64Array, at: number, factor: LinearFactor, n: number, k: number, examples: number): void {
+function addPositionSum(rows: Float64Array, at: number, factor: LinearFactor, n: number, k: number,
+  examples: number): void {
   const { g, positions, out } = factor
   for (let t = 0; t < positions; t++) {
     const gi = ((k * examples + n) * positions + t) * out

@@ -1,7 +1,7 @@
 /** @file Kronecker factors from the Gram matrices of a batch, where the engine adds them to the blocks itself. */
-import type { KronBlock } from './curvature.js'
 import type { LinearShape } from '../network/linear-shape.js'
 import type { OperatorSums } from '../programs/operator-sums.js'
+import type { KronBlock } from './curvature.js'
 
 /** A use of a weight by a linear operator, with its positions in one example. */
 type LinearUse = LinearShape & { readonly positions: number }
@@ -11,9 +11,12 @@ type LinearUse = LinearShape & { readonly positions: number }
  * weight, and 'reduce' has no means and sums over positions to take first.
  */
 export function gramsSuffice(approximation: 'expand' | 'reduce', linears: readonly LinearUse[]): boolean {
-  const paired = linears.every(a => a.weight >= 0 && linears.every(b => (a.weight === b.weight ? a.bias === b.bias : a.bias < 0 || a.bias !== b.bias)))
+  const paired = linears.every(a =>
+    a.weight >= 0 && linears.every(b => (a.weight === b.weight ? a.bias === b.bias : a.bias < 0 || a.bias !== b.bias))
+  )
   if (!paired || approximation === 'expand') return paired
-  return new Set(linears.map(({ weight }) => weight)).size === linears.length && linears.every(({ positions }) => positions === 1)
+  return new Set(linears.map(({ weight }) => weight)).size === linears.length &&
+    linears.every(({ positions }) => positions === 1)
 }
 
 /** The sums of every linear operator. Only lower triangles are summed, and a bias has no sum: see `completed`. */

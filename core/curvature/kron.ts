@@ -1,13 +1,13 @@
 /** @file Kronecker-factored curvature (Martens and Grosse 2015; 'expand' and 'reduce' of Eschenhagen et al. 2023 for shared weights). */
 import { InternalError } from '../errors/errors.js'
-import type { KfacApproximation } from '../options/words.js'
 import type { RealArray } from '../kernels/linear-algebra.js'
+import type { LinearShape } from '../network/linear-shape.js'
+import type { ParameterSlot } from '../network/parameter-slot.js'
+import type { KfacApproximation } from '../options/words.js'
+import type { FactoredJacobian, LinearFactor } from '../programs/factored-jacobian.js'
 import type { KronBlock } from './curvature.js'
 import { parameterJacobian, usesByParameter } from './jacobian.js'
 import { addGram } from './real.js'
-import type { LinearShape } from '../network/linear-shape.js'
-import type { FactoredJacobian, LinearFactor } from '../programs/factored-jacobian.js'
-import type { ParameterSlot } from '../network/parameter-slot.js'
 
 /** A parameter outside of linear operators has a dense block up to this many entries. */
 const DENSE_LIMIT = 64
@@ -18,29 +18,42 @@ export function zeroKron(slots: readonly ParameterSlot[], linears: readonly Line
     const asWeight = linears.find(linear => linear.weight === index)
     if (asWeight !== undefined) {
       const { in: inputs, out } = asWeight
-      return { kind: 'weight', name, out, in: inputs, B: new Float64Array(out * out), A: new Float64Array(inputs * inputs), rows: 0 }
+      return { kind: 'weight', name, out, in: inputs, B: new Float64Array(out * out),
+        A: new Float64Array(inputs * inputs), rows: 0 }
     }
-    if (size <= DENSE_LIMIT || linears.some(linear => linear.bias === index)) return { kind: 'dense', name, out: size, B: new Float64Array(size * size) }
+    if (size <= DENSE_LIMIT || linears.some(linear => linear.bias === index)) {
+      return { kind: 'dense', name, out: size, B: new Float64Array(size * size) }
+    }
     return { kind: 'diagonal', name, diagonal: new Float64Array(size) }
   })
 }
 
 /** Adds a batch to the blocks' arrays; the result counts its rows. */
-export function accumulateKron(blocks: readonly KronBlock[], jacobian: FactoredJacobian, approximation: KfacApproximation): KronBlock[] {
-  const slots = blocks.map((block, index) => ({ name: block.name, shape: [], offset: 0, size: blockSize(block), index }))
+export function accumulateKron(blocks: readonly KronBlock[], jacobian: FactoredJacobian,
+  approximation: KfacApproximation): KronBlock[] {
+  const slots = blocks.map((block, index) => ({ name: block.name, shape: [], offset: 0, size: blockSize(block),
+    index })
+  )
   return usesByParameter(slots, jacobian).map(uses => {
     const block = blocks[uses.slot]
     switch (block.kind) {
-      case 'weight': return addWeight(block, uses.asWeight, jacobian, approximation)
+      case 'weight':
+        return addWeight(block, uses.asWeight, jacobian, approximation)
       case 'dense': {
-        if (uses.direct.length > 0) addGram(block.out, jacobian.seeds * jacobian.examples, parameterJacobian(slots[uses.slot], uses, jacobian, 0, jacobian.examples), block.B)
-        else for (const g of outputGradients(uses.asBias, jacobian, approximation)) addGram(block.out, g.length / block.out, g, block.B)
+        if (uses.direct.length > 0) {
+          addGram(block.out, jacobian.seeds * jacobian.examples,
+            parameterJacobian(slots[uses.slot], uses, jacobian, 0, jacobian.examples), block.B)
+        } else {for (const g of outputGradients(uses.asBias, jacobian, approximation)) {
+            addGram(block.out, g.length / block.out, g, block.B)
+          }}
         return block
       }
       case 'diagonal': {
         const rows = parameterJacobian(slots[uses.slot], uses, jacobian, 0, jacobian.examples)
         const { diagonal } = block
-        for (let at = 0; at < rows.length; at += diagonal.length) for (let i = 0; i < diagonal.length; i++) diagonal[i] += rows[at + i] ** 2
+        for (let at = 0; at < rows.length; at += diagonal.length) {
+          for (let i = 0; i < diagonal.length; i++) diagonal[i] += rows[at + i] ** 2
+        }
         return block
       }
     }
@@ -50,26 +63,33 @@ export function accumulateKron(blocks: readonly KronBlock[], jacobian: FactoredJ
 /** Number of parameters of a block. */
 export function blockSize(block: KronBlock): number {
   switch (block.kind) {
-    case 'weight': return block.out * block.in
-    case 'dense': return block.out
-    case 'diagonal': return block.diagonal.length
+    case 'weight':
+      return block.out * block.in
+    case 'dense':
+      return block.out
+    case 'diagonal':
+      return block.diagonal.length
   }
 }
 
 type WeightBlock = Extract<KronBlock, { kind: 'weight' }>
 
-function addWeight(block: WeightBlock, factors: readonly LinearFactor[], jacobian: FactoredJacobian, approximation: KfacApproximation): WeightBlock {
+function addWeight(block: WeightBlock, factors: readonly LinearFactor[], jacobian: FactoredJacobian,
+  approximation: KfacApproximation): WeightBlock {
   let rows = block.rows
   for (const a of layerInputs(factors, jacobian, approximation)) {
     addGram(block.in, a.length / block.in, a, block.A)
     rows += a.length / block.in
   }
-  for (const g of outputGradients(factors, jacobian, approximation)) addGram(block.out, g.length / block.out, g, block.B)
+  for (const g of outputGradients(factors, jacobian, approximation)) {
+    addGram(block.out, g.length / block.out, g, block.B)
+  }
   return { ...block, rows }
 }
 
 /** Rows of a whose Gram matrix is A: every position ('expand'), or the mean over positions and uses ('reduce'). */
-function layerInputs(factors: readonly LinearFactor[], { examples }: FactoredJacobian, approximation: KfacApproximation): RealArray[] {
+function layerInputs(factors: readonly LinearFactor[], { examples }: FactoredJacobian,
+  approximation: KfacApproximation): RealArray[] {
   if (approximation === 'expand' || single(factors)) return factors.map(factor => factor.a)
   const width = factors[0].in
   const mean = new Float64Array(examples * width)
@@ -79,7 +99,8 @@ function layerInputs(factors: readonly LinearFactor[], { examples }: FactoredJac
 }
 
 /** Rows of g whose Gram matrix is B: every position ('expand'), or the sum over positions and uses ('reduce'). */
-function outputGradients(factors: readonly LinearFactor[], { seeds, examples }: FactoredJacobian, approximation: KfacApproximation): RealArray[] {
+function outputGradients(factors: readonly LinearFactor[], { seeds, examples }: FactoredJacobian,
+  approximation: KfacApproximation): RealArray[] {
   if (approximation === 'expand' || single(factors)) return factors.map(factor => factor.g)
   const width = factors[0].out
   const sum = new Float64Array(seeds * examples * width)
@@ -94,7 +115,8 @@ function single(factors: readonly LinearFactor[]): boolean {
   return factors.length === 0 || (factors.length === 1 && factors[0].positions === 1)
 }
 
-function addPositions(sum: Float64Array, values: RealArray, rows: number, positions: number, width: number, scale: number): void {
+function addPositions(sum: Float64Array, values: RealArray, rows: number, positions: number, width: number,
+  scale: number): void {
   for (let row = 0; row < rows; row++) {
     for (let t = 0; t < positions; t++) {
       const from = (row * positions + t) * width

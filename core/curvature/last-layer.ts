@@ -2,15 +2,15 @@
  * @file Curvature of the last linear layer f = W phi + b in closed form from its inputs phi: no Jacobian, no backward pass.
  * J_n = I kron phi' for W (class-major) and I for b, so that H = sum_n Lambda_n kron phi1 phi1' with phi1 = (phi, 1).
  */
+import { InternalError } from '../errors/errors.js'
 import { arenaArray, beginArena } from '../kernels/arena.js'
 import { gemm, packedLength, packedProducts, type RealArray, syrk } from '../kernels/linear-algebra.js'
-import { InternalError } from '../errors/errors.js'
 import type { LikelihoodModel } from '../likelihood/likelihood.js'
+import { lastLayerShape, type LinearShape } from '../network/linear-shape.js'
+import type { ParameterSlot } from '../network/parameter-slot.js'
+import type { FactoredJacobian } from '../programs/factored-jacobian.js'
 import type { Curvature, KronBlock } from './curvature.js'
 import { addGram, addProduct, asFloat64 } from './real.js'
-import { lastLayerShape, type LinearShape } from '../network/linear-shape.js'
-import type { FactoredJacobian } from '../programs/factored-jacobian.js'
-import type { ParameterSlot } from '../network/parameter-slot.js'
 
 /** Numbers of one block of packed products: enough rows that adding up the results costs little beside the products. */
 const BLOCK_NUMBERS = 1 << 21
@@ -18,20 +18,26 @@ const BLOCK_NUMBERS = 1 << 21
 /**
  * Adds a batch's last-layer curvature: features N x D, outputs f N x C. The arrays of `sum` are updated in place.
  */
-export function accumulateLastLayer(sum: Curvature, slots: readonly ParameterSlot[], features: RealArray, f: RealArray, examples: number, likelihood: LikelihoodModel): Curvature {
+export function accumulateLastLayer(sum: Curvature, slots: readonly ParameterSlot[], features: RealArray, f: RealArray,
+  examples: number, likelihood: LikelihoodModel): Curvature {
   const layer = lastLayerShape(slots)
   switch (sum.structure) {
     case 'kron': {
       const lambda = likelihood.sumHessian(f, examples, layer.out)
       return { ...sum, blocks: sum.blocks.map(block => addKronBlock(block, layer, features, lambda, examples)) }
     }
-    case 'diag': addDiagonal(sum.diagonal, slots, layer, features, likelihood.hessianDiagonal(f, examples, layer.out), examples); return sum
-    case 'full': addFull(sum, slots, layer, features, f, examples, likelihood); return sum
+    case 'diag':
+      addDiagonal(sum.diagonal, slots, layer, features, likelihood.hessianDiagonal(f, examples, layer.out), examples)
+      return sum
+    case 'full':
+      addFull(sum, slots, layer, features, f, examples, likelihood)
+      return sum
   }
 }
 
 /** The Jacobian of a last layer in factored form, with one-hot seeds: g is the identity. */
-export function lastLayerJacobian(slots: readonly ParameterSlot[], features: RealArray, examples: number): FactoredJacobian {
+export function lastLayerJacobian(slots: readonly ParameterSlot[], features: RealArray,
+  examples: number): FactoredJacobian {
   const layer = lastLayerShape(slots)
   const g = new Float64Array(layer.out * examples * layer.out)
   for (let c = 0; c < layer.out; c++) for (let n = 0; n < examples; n++) g[(c * examples + n) * layer.out + c] = 1
@@ -51,18 +57,20 @@ export function lastLayerIndices(slots: readonly ParameterSlot[]): Int32Array {
 }
 
 /** Features with a column of ones when the layer has a bias: N x (D + 1), else N x D, float64. `allocate` gives the array. */
-export function withOnes(features: RealArray, examples: number, inputs: number, bias: boolean, allocate = (length: number): Float64Array => new Float64Array(length)): Float64Array {
+export function withOnes(features: RealArray, examples: number, inputs: number, bias: boolean,
+  allocate = (length: number): Float64Array => new Float64Array(length)): Float64Array {
   const width = inputs + Number(bias)
   const result = allocate(examples * width)
   if (!bias) result.set(features)
-  else for (let n = 0; n < examples; n++) {
-    for (let d = 0; d < inputs; d++) result[n * width + d] = features[n * inputs + d]
-    result[n * width + inputs] = 1
-  }
+  else {for (let n = 0; n < examples; n++) {
+      for (let d = 0; d < inputs; d++) result[n * width + d] = features[n * inputs + d]
+      result[n * width + inputs] = 1
+    }}
   return result
 }
 
-function addKronBlock(block: KronBlock, layer: LinearShape, features: RealArray, lambda: Float64Array, examples: number): KronBlock {
+function addKronBlock(block: KronBlock, layer: LinearShape, features: RealArray, lambda: Float64Array,
+  examples: number): KronBlock {
   if (block.kind === 'diagonal') throw new InternalError('A last layer has no diagonal Kronecker block.')
   for (let i = 0; i < lambda.length; i++) block.B[i] += lambda[i]
   if (block.kind === 'dense') return block
@@ -70,7 +78,8 @@ function addKronBlock(block: KronBlock, layer: LinearShape, features: RealArray,
   return { ...block, rows: block.rows + examples }
 }
 
-function addDiagonal(diagonal: Float64Array, slots: readonly ParameterSlot[], layer: LinearShape, features: RealArray, lambda: Float64Array, examples: number): void {
+function addDiagonal(diagonal: Float64Array, slots: readonly ParameterSlot[], layer: LinearShape, features: RealArray,
+  lambda: Float64Array, examples: number): void {
   const { in: inputs, out } = layer
   const squares = new Float64Array(examples * inputs)
   for (let i = 0; i < squares.length; i++) squares[i] = features[i] * features[i]
@@ -84,14 +93,16 @@ function addDiagonal(diagonal: Float64Array, slots: readonly ParameterSlot[], la
 type FullCurvature = Extract<Curvature, { structure: 'full' }>
 
 /** Adds sum_n Lambda_n kron phi1 phi1', scattered to the places of W and b in theta. */
-function addFull(sum: FullCurvature, slots: readonly ParameterSlot[], layer: LinearShape, features: RealArray, f: RealArray, examples: number, likelihood: LikelihoodModel): void {
+function addFull(sum: FullCurvature, slots: readonly ParameterSlot[], layer: LinearShape, features: RealArray,
+  f: RealArray, examples: number, likelihood: LikelihoodModel): void {
   const single = features instanceof Float32Array && f instanceof Float32Array
   const ones = withOnes(features, examples, layer.in, layer.bias >= 0)
   const phi: RealArray = single ? Float32Array.from(ones) : ones
   const indices = lastLayerIndices(slots)
   const pairs = likelihood.hessianPairs?.(single ? f : asFloat64(f), examples, layer.out)
   if (pairs !== undefined) addPairBlocks(sum, indices, layer.out, weightedGrams(phi, examples, pairs))
-  else addDiagonalBlocks(sum, indices, layer.out, phi, examples, likelihood.hessianDiagonal(f, examples, layer.out), likelihood.hessianPattern === 'identity')
+  else {addDiagonalBlocks(sum, indices, layer.out, phi, examples, likelihood.hessianDiagonal(f, examples, layer.out),
+      likelihood.hessianPattern === 'identity')}
 }
 
 /** Adds the packed symmetric blocks of the pairs (c, d), c <= d, of outputs; that of (d, c) is the same. */
@@ -101,7 +112,9 @@ function addPairBlocks(sum: FullCurvature, indices: Int32Array, outputs: number,
   let at = 0
   for (let c = 0; c < outputs; c++) {
     for (let d = c; d < outputs; d++) {
-      for (let i = 0; i < width; i++) for (let j = i; j < width; j++) gram[i * width + j] = gram[j * width + i] = packed[at++]
+      for (let i = 0; i < width; i++) {
+        for (let j = i; j < width; j++) gram[i * width + j] = gram[j * width + i] = packed[at++]
+      }
       addBlock(sum, indices, width, c, d, gram)
       if (c !== d) addBlock(sum, indices, width, d, c, gram)
     }
@@ -109,7 +122,8 @@ function addPairBlocks(sum: FullCurvature, indices: Int32Array, outputs: number,
 }
 
 /** Adds sum_n lambda_nc phi1 phi1' to the block of every output; one matrix serves all of them where lambda is 1. */
-function addDiagonalBlocks(sum: FullCurvature, indices: Int32Array, outputs: number, phi: RealArray, examples: number, lambda: Float64Array, identity: boolean): void {
+function addDiagonalBlocks(sum: FullCurvature, indices: Int32Array, outputs: number, phi: RealArray, examples: number,
+  lambda: Float64Array, identity: boolean): void {
   const width = indices.length / outputs
   let gram: Float64Array = new Float64Array(0)
   for (let c = 0; c < outputs; c++) {
@@ -119,7 +133,8 @@ function addDiagonalBlocks(sum: FullCurvature, indices: Int32Array, outputs: num
 }
 
 /** Adds to the block of the outputs c and d. */
-function addBlock({ matrix, size }: FullCurvature, indices: Int32Array, width: number, c: number, d: number, gram: Float64Array): void {
+function addBlock({ matrix, size }: FullCurvature, indices: Int32Array, width: number, c: number, d: number,
+  gram: Float64Array): void {
   for (let i = 0; i < width; i++) {
     const row = indices[c * width + i] * size
     for (let j = 0; j < width; j++) matrix[row + indices[d * width + j]] += gram[i * width + j]
@@ -127,7 +142,8 @@ function addBlock({ matrix, size }: FullCurvature, indices: Int32Array, width: n
 }
 
 /** sum_n lambda[n, c] phi phi' for weights that are not negative. */
-function rootWeightedGram(phi: RealArray, width: number, lambda: Float64Array, c: number, outputs: number, examples: number): Float64Array {
+function rootWeightedGram(phi: RealArray, width: number, lambda: Float64Array, c: number, outputs: number,
+  examples: number): Float64Array {
   const scaled = phi.slice()
   for (let n = 0; n < examples; n++) {
     const root = Math.sqrt(lambda[n * outputs + c])

@@ -1,9 +1,9 @@
 /** @file What a posterior will need, said before it is allocated. */
-import type { Structure } from '../options/words.js'
-import type { ParameterSlot } from '../network/parameter-slot.js'
-import type { LinearShape } from '../network/linear-shape.js'
-import { ResourceError } from '../errors/errors.js'
 import { formatBytes } from '../budget/memory.js'
+import { ResourceError } from '../errors/errors.js'
+import type { LinearShape } from '../network/linear-shape.js'
+import type { ParameterSlot } from '../network/parameter-slot.js'
+import type { Structure } from '../options/words.js'
 
 const DOUBLE = 8
 
@@ -11,12 +11,17 @@ const DOUBLE = 8
  * Bytes that the posterior of a structure needs at its peak: the curvature with its factorisation.
  * full: P x P twice; kron: both factors of every weight with their eigenvectors; diag: P twice.
  */
-export function posteriorBytes(structure: Structure, slots: readonly ParameterSlot[], linears: readonly LinearShape[]): number {
+export function posteriorBytes(structure: Structure, slots: readonly ParameterSlot[],
+  linears: readonly LinearShape[]): number {
   const size = slots.reduce((sum, slot) => sum + slot.size, 0)
   switch (structure) {
-    case 'full': return 2 * DOUBLE * size * size
-    case 'diag': return 2 * DOUBLE * size
-    case 'kron': return 2 * DOUBLE * linears.reduce((sum, { in: inputs, out, bias }) => sum + inputs * inputs + (bias < 0 ? 1 : 2) * out * out, 0)
+    case 'full':
+      return 2 * DOUBLE * size * size
+    case 'diag':
+      return 2 * DOUBLE * size
+    case 'kron':
+      return 2 * DOUBLE *
+        linears.reduce((sum, { in: inputs, out, bias }) => sum + inputs * inputs + (bias < 0 ? 1 : 2) * out * out, 0)
   }
 }
 
@@ -24,12 +29,18 @@ export function posteriorBytes(structure: Structure, slots: readonly ParameterSl
  * Checks a posterior's need against the limit.
  * @throws ResourceError OUT_OF_MEMORY naming both, and what to use instead
  */
-export function checkMemory(structure: Structure, slots: readonly ParameterSlot[], linears: readonly LinearShape[], limit: number): void {
+export function checkMemory(structure: Structure, slots: readonly ParameterSlot[], linears: readonly LinearShape[],
+  limit: number): void {
   const bytes = posteriorBytes(structure, slots, linears)
   if (bytes <= limit) return
-  const alternatives = (['kron', 'diag'] as const).filter(other => other !== structure && posteriorBytes(other, slots, linears) <= limit)
+  const alternatives = (['kron', 'diag'] as const).filter(other =>
+    other !== structure && posteriorBytes(other, slots, linears) <= limit
+  )
   throw new ResourceError('OUT_OF_MEMORY',
-    `A ${structure} posterior of these parameters would need ${formatBytes(bytes)}, more than the limit of ${formatBytes(limit)} (option memoryLimit). ` +
-    (alternatives.length > 0 ? `Use structure ${alternatives.join(' or ')}, or subset last_layer.` : 'Use subset last_layer.'),
-    { structure, needed: bytes, limit, alternatives })
+    `A ${structure} posterior of these parameters would need ${formatBytes(bytes)}, more than the limit of ${
+      formatBytes(limit)
+    } (option memoryLimit). ` +
+      (alternatives.length > 0
+        ? `Use structure ${alternatives.join(' or ')}, or subset last_layer.`
+        : 'Use subset last_layer.'), { structure, needed: bytes, limit, alternatives })
 }

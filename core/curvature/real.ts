@@ -1,5 +1,5 @@
 /** @file Sums of float32 data in float64. */
-import { gemm, syrk, type RealArray } from '../kernels/linear-algebra.js'
+import { gemm, type RealArray, syrk } from '../kernels/linear-algebra.js'
 
 /** The same numbers in float64; no copy when they are already. */
 export function asFloat64(values: RealArray): Float64Array {

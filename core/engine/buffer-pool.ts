@@ -9,10 +9,16 @@ const BYTES: Readonly<Record<DType, number>> = { float32: 4, float64: 8, int64: 
 const SMALL = 1024
 
 /** A part of a buffer: all of one on the JavaScript heap, or some of the arena's. */
-interface Block { readonly buffer: ArrayBuffer, readonly offset: number, readonly bytes: number }
+interface Block {
+  readonly buffer: ArrayBuffer
+  readonly offset: number
+  readonly bytes: number
+}
 
 /** Bytes of `length` elements. */
-export function byteSize(dtype: DType, length: number): number { return BYTES[dtype] * length }
+export function byteSize(dtype: DType, length: number): number {
+  return BYTES[dtype] * length
+}
 
 function view(dtype: DType, { buffer, offset }: Block, length: number): TensorData {
   if (dtype === 'float32') return new Float32Array(buffer, offset, length)
@@ -24,7 +30,8 @@ function heapBlock(bytes: number): Block {
   try {
     return { buffer: new ArrayBuffer(bytes), offset: 0, bytes }
   } catch {
-    throw new ResourceError('OUT_OF_MEMORY', `A value of the network needs ${bytes} bytes, which could not be allocated. Use smaller batches.`, { bytes })
+    throw new ResourceError('OUT_OF_MEMORY',
+      `A value of the network needs ${bytes} bytes, which could not be allocated. Use smaller batches.`, { bytes })
   }
 }
 
@@ -33,7 +40,9 @@ function newBlock(bytes: number): Block {
   return place === undefined ? heapBlock(bytes) : { ...place, bytes }
 }
 
-function onHeap({ buffer, bytes }: Block): boolean { return buffer.byteLength === bytes }
+function onHeap({ buffer, bytes }: Block): boolean {
+  return buffer.byteLength === bytes
+}
 
 /**
  * Counts the readers of every block that it hands out. A block without readers is free again; views (a reshaped value) keep the block that
@@ -77,7 +86,9 @@ export class BufferPool implements KernelContext {
   }
 
   private blockOf({ buffer, byteOffset }: TensorData): Block | undefined {
-    for (const block of this.used.keys()) if (block.buffer === buffer && byteOffset >= block.offset && byteOffset < block.offset + block.bytes) return block
+    for (const block of this.used.keys()) {
+      if (block.buffer === buffer && byteOffset >= block.offset && byteOffset < block.offset + block.bytes) return block
+    }
     return undefined
   }
 
@@ -111,7 +122,9 @@ export class BufferPool implements KernelContext {
   /** Data that the caller may keep: the array itself when nothing else lives in its buffer, else a copy. */
   handOver(data: TensorData): TensorData {
     const block = this.blockOf(data)
-    if (block === undefined || !onHeap(block) || data.byteLength !== block.bytes || this.used.get(block) !== 1) return data.slice()
+    if (block === undefined || !onHeap(block) || data.byteLength !== block.bytes || this.used.get(block) !== 1) {
+      return data.slice()
+    }
     this.used.delete(block)
     this.usedBytes -= block.bytes
     return data

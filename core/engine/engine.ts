@@ -11,7 +11,10 @@ export interface DeferredInput {
 }
 
 /** An output of which only the sum of its rows' outer products is wanted: the lower triangle of R'R, for R of rows x n along its last axis, is added to `sum` (n x n); what is above it is of no use. */
-export interface GramSum { readonly output: string, readonly sum: Float64Array }
+export interface GramSum {
+  readonly output: string
+  readonly sum: Float64Array
+}
 
 export interface RunOptions {
   /** One input that is left out of `inputs`; the nodes that it is made from do not read it. */

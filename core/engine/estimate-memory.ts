@@ -1,8 +1,8 @@
 /** @file Memory of a graph's intermediate values, worked out without running it. */
 import { InternalError } from '../errors/errors.js'
 import { concreteShape, type Graph, type Node } from '../graph/graph.js'
-import { inferTypes } from '../passes/infer.js'
 import { operatorFor } from '../ops/registry.js'
+import { inferTypes } from '../passes/infer.js'
 import { type Precision, sizeOf } from '../tensor/tensor.js'
 import { byteSize } from './buffer-pool.js'
 import { prepareGraph } from './typescript.js'
@@ -19,7 +19,9 @@ export function estimateMemory(graph: Graph, examples: number, precision: Precis
   const prepared = prepareGraph(graph, precision)
   const types = inferTypes(prepared)
   const lastRead = new Map<string, number>()
-  prepared.nodes.forEach((node, i) => { for (const name of [...node.outputs, ...node.inputs]) lastRead.set(name, i) })
+  prepared.nodes.forEach((node, i) => {
+    for (const name of [...node.outputs, ...node.inputs]) lastRead.set(name, i)
+  })
   for (const name of prepared.outputs) lastRead.set(name, Infinity)
   const storage = storageOwners(prepared)
   const readers = new Map<string, number>()

@@ -1,13 +1,14 @@
 /** @file Rewritings that only the TypeScript engine understands: transpositions become flags of matrix products. */
-import { removeDead } from '../passes/fold.js'
 import type { Graph, Node } from '../graph/graph.js'
+import { removeDead } from '../passes/fold.js'
 
 /** The graph in which products read transposed operands directly, without a copy. */
 export function fuseTranspositions(graph: Graph): Graph {
   const swaps = new Map<string, string>()
   for (const node of graph.nodes) if (swapsLastAxes(node)) swaps.set(node.outputs[0], node.inputs[0])
   if (swaps.size === 0) return graph
-  return removeDead({ ...graph, nodes: graph.nodes.map(node => (node.op === 'MatMul' || node.op === 'Gemm' ? fuseInto(node, swaps) : node)) })
+  return removeDead({ ...graph,
+    nodes: graph.nodes.map(node => (node.op === 'MatMul' || node.op === 'Gemm' ? fuseInto(node, swaps) : node)) })
 }
 
 function swapsLastAxes({ op, attributes: { perm } }: Node): boolean {
@@ -19,7 +20,8 @@ function swapsLastAxes({ op, attributes: { perm } }: Node): boolean {
 function fuseInto(node: Node, swaps: ReadonlyMap<string, string>): Node {
   const sources = node.inputs.map((name, i) => (i < 2 ? swaps.get(name) : undefined))
   if (sources.every(source => source === undefined)) return node
-  const flag = (key: 'transA' | 'transB', i: number): number => (Number(node.attributes[key] ?? 0) !== 0) !== (sources[i] !== undefined) ? 1 : 0
+  const flag = (key: 'transA' | 'transB', i: number): number =>
+    (Number(node.attributes[key] ?? 0) !== 0) !== (sources[i] !== undefined) ? 1 : 0
   return {
     ...node,
     inputs: node.inputs.map((name, i) => sources[i] ?? name),

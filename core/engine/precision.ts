@@ -22,7 +22,9 @@ function convertNode(node: Node, precision: Precision, convert: (value: Tensor) 
   const changed: Record<string, Attribute> = {}
   for (const [key, value] of Object.entries(node.attributes)) {
     if (typeof value === 'object' && 'data' in value) changed[key] = convert(value)
-    else if (TYPE_ATTRIBUTES.includes(key) && typeof value === 'number' && isFloat(dtypeOf(node, value))) changed[key] = elementTypeOf(precision)
+    else if (TYPE_ATTRIBUTES.includes(key) && typeof value === 'number' && isFloat(dtypeOf(node, value))) {
+      changed[key] = elementTypeOf(precision)
+    }
   }
   return Object.keys(changed).length === 0 ? node : { ...node, attributes: { ...node.attributes, ...changed } }
 }

@@ -5,15 +5,15 @@
  * nodes and gives storage back as soon as its last reader is done.
  */
 import { InternalError, ShapeError } from '../errors/errors.js'
-import { simplify, sortNodes } from '../passes/fold.js'
 import { type Graph, type GraphInput, isBatch, type Node } from '../graph/graph.js'
 import { syrk } from '../kernels/linear-algebra.js'
 import type { Operator } from '../ops/operator.js'
 import { operatorFor } from '../ops/registry.js'
 import { formatDims } from '../ops/shape-rules.js'
+import { simplify, sortNodes } from '../passes/fold.js'
 import { cast, formatShape, type Precision, sizeOf, type Tensor } from '../tensor/tensor.js'
 import { BufferPool } from './buffer-pool.js'
-import type { Engine, GramSum, DeferredInput, Program, RunOptions } from './engine.js'
+import type { DeferredInput, Engine, GramSum, Program, RunOptions } from './engine.js'
 import { fuseTranspositions } from './fuse.js'
 import { convertPrecision } from './precision.js'
 
@@ -49,7 +49,9 @@ export function typescriptEngine(): Engine {
     name: 'typescript',
     async compile(graph, precision): Promise<Program> {
       const program = compileGraph(graph, precision)
-      return { run: async (inputs, options) => program.run(inputs, options), dispose: () => { program.dispose() } }
+      return { run: async (inputs, options) => program.run(inputs, options), dispose: () => {
+        program.dispose()
+      } }
     },
   }
 }
@@ -71,12 +73,15 @@ export function compileGraph(graph: Graph, precision: Precision): SynchronousPro
   return {
     run: (inputs, options = {}) => runPlan(plan, pool, inputs, options),
     peakBytes: () => pool.peakBytes,
-    dispose: () => { pool.clear() },
+    dispose: () => {
+      pool.clear()
+    },
   }
 }
 
 /** Compiles and runs a graph once. */
-export function runGraph(graph: Graph, inputs: ReadonlyMap<string, Tensor>, precision: Precision): ReadonlyMap<string, Tensor> {
+export function runGraph(graph: Graph, inputs: ReadonlyMap<string, Tensor>,
+  precision: Precision): ReadonlyMap<string, Tensor> {
   return compileGraph(graph, precision).run(inputs)
 }
 
@@ -91,7 +96,8 @@ function planGraph(graph: Graph): Plan {
   for (const [name, value] of graph.initializers) constants[slotOf(name)] = value
   const inputs = graph.inputs.map(input => ({ input, slot: slotOf(input.name) }))
   const steps = graph.nodes.map(node => ({
-    node, operator: operatorFor(node.op),
+    node,
+    operator: operatorFor(node.op),
     inputs: node.inputs.map(name => (name === '' ? -1 : slotOf(name))),
     outputs: node.outputs.map(name => (name === '' ? -1 : slotOf(name))),
     last: [] as number[],
@@ -101,7 +107,11 @@ function planGraph(graph: Graph): Plan {
   return { steps, constants, inputs, outputs }
 }
 
-function markLastReads(steps: readonly { readonly inputs: readonly number[], readonly outputs: readonly number[], readonly last: number[] }[], kept: Set<number>): void {
+function markLastReads(
+  steps: readonly { readonly inputs: readonly number[], readonly outputs: readonly number[],
+    readonly last: number[] }[],
+  kept: Set<number>,
+): void {
   const seen = new Set(kept)
   for (let i = steps.length - 1; i >= 0; i--) {
     const { inputs, outputs, last } = steps[i]
@@ -113,7 +123,8 @@ function markLastReads(steps: readonly { readonly inputs: readonly number[], rea
   }
 }
 
-function runPlan(plan: Plan, pool: BufferPool, given: ReadonlyMap<string, Tensor>, { deferred, grams = [] }: RunOptions): Map<string, Tensor> {
+function runPlan(plan: Plan, pool: BufferPool, given: ReadonlyMap<string, Tensor>,
+  { deferred, grams = [] }: RunOptions): Map<string, Tensor> {
   const values = plan.constants.slice()
   pool.beginRun()
   bindInputs(plan, given, values, deferred?.name)
@@ -142,7 +153,9 @@ function runPlan(plan: Plan, pool: BufferPool, given: ReadonlyMap<string, Tensor
 function deferredSlots(plan: Plan, deferred: DeferredInput): { readonly input: number, readonly from: number } {
   const input = plan.inputs.find(known => known.input.name === deferred.name)
   const from = plan.outputs.find(known => known.name === deferred.from)
-  if (input === undefined || from === undefined) throw new InternalError(`The program has no input '${deferred.name}', or no output '${deferred.from}'.`)
+  if (input === undefined || from === undefined) {
+    throw new InternalError(`The program has no input '${deferred.name}', or no output '${deferred.from}'.`)
+  }
   return { input: input.slot, from: from.slot }
 }
 
@@ -151,7 +164,8 @@ function computed(name: string, value: Tensor | undefined): Tensor {
   return value
 }
 
-function collectOutputs(plan: Plan, pool: BufferPool, values: readonly (Tensor | undefined)[], grams: readonly GramSum[]): Map<string, Tensor> {
+function collectOutputs(plan: Plan, pool: BufferPool, values: readonly (Tensor | undefined)[],
+  grams: readonly GramSum[]): Map<string, Tensor> {
   const results = new Map<string, Tensor>()
   for (const { name, slot } of plan.outputs) {
     const value = computed(name, values[slot])
@@ -165,18 +179,32 @@ function collectOutputs(plan: Plan, pool: BufferPool, values: readonly (Tensor |
 
 function addGramOf({ data, shape }: Tensor, sum: Float64Array): void {
   const n = shape[shape.length - 1]
-  if (data instanceof Uint8Array || sum.length !== n * n) throw new InternalError(`A Gram matrix of ${n} columns needs real numbers and a sum of ${n} x ${n}.`)
+  if (data instanceof Uint8Array || sum.length !== n * n) {
+    throw new InternalError(`A Gram matrix of ${n} columns needs real numbers and a sum of ${n} x ${n}.`)
+  }
   syrk(n, data.length / Math.max(1, n), 1, data, 1, sum)
 }
 
-function bindInputs(plan: Plan, given: ReadonlyMap<string, Tensor>, values: (Tensor | undefined)[], deferred: string | undefined): void {
+function bindInputs(plan: Plan, given: ReadonlyMap<string, Tensor>, values: (Tensor | undefined)[],
+  deferred: string | undefined): void {
   let examples: number | undefined
   for (const { input, slot } of plan.inputs) {
     if (input.name === deferred) continue
     const value = given.get(input.name)
-    if (value === undefined) throw new ShapeError(`The input '${input.name}' of shape ${formatDims(input.shape)} is missing.`, { name: input.name, expected: formatDims(input.shape) })
+    if (value === undefined) {
+      throw new ShapeError(`The input '${input.name}' of shape ${formatDims(input.shape)} is missing.`, {
+        name: input.name,
+        expected: formatDims(input.shape),
+      })
+    }
     const count = checkInput(input, value)
-    if (count !== undefined && examples !== undefined && count !== examples) throw new ShapeError(`The input '${input.name}' holds ${count} examples; another input holds ${examples}.`, { name: input.name, expected: examples, actual: count })
+    if (count !== undefined && examples !== undefined && count !== examples) {
+      throw new ShapeError(`The input '${input.name}' holds ${count} examples; another input holds ${examples}.`, {
+        name: input.name,
+        expected: examples,
+        actual: count,
+      })
+    }
     examples = count ?? examples
     values[slot] = cast(value, input.dtype)
   }
@@ -185,12 +213,18 @@ function bindInputs(plan: Plan, given: ReadonlyMap<string, Tensor>, values: (Ten
 /** Compares an input with its declaration. @returns the number of examples, where it has a batch axis */
 function checkInput(input: GraphInput, value: Tensor): number | undefined {
   let examples: number | undefined
-  const fits = value.shape.length === input.shape.length && value.data.length === sizeOf(value.shape) && input.shape.every((dim, axis) => {
-    const extent = value.shape[axis]
-    if (!isBatch(dim)) return extent === dim
-    examples = extent / (dim.outer * dim.inner)
-    return Number.isInteger(examples)
-  })
+  const fits = value.shape.length === input.shape.length && value.data.length === sizeOf(value.shape) &&
+    input.shape.every((dim, axis) => {
+      const extent = value.shape[axis]
+      if (!isBatch(dim)) return extent === dim
+      examples = extent / (dim.outer * dim.inner)
+      return Number.isInteger(examples)
+    })
   if (fits) return examples
-  throw new ShapeError(`The input '${input.name}' must have the shape ${formatDims(input.shape)} (N examples); got ${formatShape(value.shape)}.`, { name: input.name, expected: formatDims(input.shape), actual: formatShape(value.shape) })
+  throw new ShapeError(
+    `The input '${input.name}' must have the shape ${formatDims(input.shape)} (N examples); got ${
+      formatShape(value.shape)
+    }.`,
+    { name: input.name, expected: formatDims(input.shape), actual: formatShape(value.shape) },
+  )
 }

@@ -13,11 +13,12 @@ export interface ErrorEntry {
 }
 
 /** The error classes, alike in TypeScript, Python (`polylaplace.ShapeError`) and R (`laplace_error_shape`). */
-export type ErrorFamily =
-  | 'ShapeError' | 'DataError' | 'OptionError' | 'GraphError' | 'NumericalError' | 'UntrustedInputError'
-  | 'ProtocolError' | 'CancelledError' | 'ResourceError' | 'StateError' | 'InternalError'
+export type ErrorFamily = 'ShapeError' | 'DataError' | 'OptionError' | 'GraphError' | 'NumericalError'
+  | 'UntrustedInputError' | 'ProtocolError' | 'CancelledError' | 'ResourceError' | 'StateError' | 'InternalError'
 
-const entry = <F extends ErrorFamily>(number: number, family: F, meaning: string): ErrorEntry & { readonly family: F } => ({ number, family, meaning })
+const entry = <F extends ErrorFamily>(number: number, family: F, meaning: string): ErrorEntry & {
+  readonly family: F
+} => ({ number, family, meaning })
 
 /** Every error code with its number, its class and its meaning. */
 export const ERROR_CODES = {
@@ -32,20 +33,25 @@ export const ERROR_CODES = {
   BAD_COMBINATION: entry(303, 'OptionError', 'Options that cannot be used together.'),
   BAD_GRAPH: entry(401, 'GraphError', 'The network is not a valid graph of operations.'),
   UNSUPPORTED_OPERATOR: entry(402, 'GraphError', 'The network uses an operator that is not supported.'),
-  NOT_DIFFERENTIABLE: entry(403, 'GraphError', 'An operator between the parameters and the output has no derivative rule.'),
-  AMBIGUOUS_NETWORK: entry(404, 'GraphError', 'It must be said which network, input or output of the file is meant, or what shape its input has.'),
+  NOT_DIFFERENTIABLE: entry(403, 'GraphError',
+    'An operator between the parameters and the output has no derivative rule.'),
+  AMBIGUOUS_NETWORK: entry(404, 'GraphError',
+    'It must be said which network, input or output of the file is meant, or what shape its input has.'),
   NO_LAST_LAYER: entry(405, 'GraphError', 'The network does not end in a linear layer.'),
   BATCH_AXIS: entry(406, 'GraphError', 'The examples of a batch are not kept apart by the network.'),
   NOT_POSITIVE_DEFINITE: entry(501, 'NumericalError', 'A matrix that must be positive definite is not.'),
   NO_CONVERGENCE: entry(502, 'NumericalError', 'An iteration did not converge.'),
   UNTRUSTED_INPUT: entry(601, 'UntrustedInputError', 'A file or a message is malformed or exceeds a limit.'),
-  UNSUPPORTED_FORMAT: entry(602, 'UntrustedInputError', 'A file is of a recognised or unknown kind that is not supported.'),
-  MISSING_ARCHITECTURE: entry(603, 'UntrustedInputError', 'A file holds weights only, and the architecture must be given.'),
+  UNSUPPORTED_FORMAT: entry(602, 'UntrustedInputError',
+    'A file is of a recognised or unknown kind that is not supported.'),
+  MISSING_ARCHITECTURE: entry(603, 'UntrustedInputError',
+    'A file holds weights only, and the architecture must be given.'),
   PROTOCOL: entry(701, 'ProtocolError', 'A message does not follow the protocol.'),
   NOT_INITIALIZED: entry(702, 'ProtocolError', 'A request came before hello.'),
   UNKNOWN_METHOD: entry(703, 'ProtocolError', 'There is no method of this name.'),
   BUSY: entry(704, 'ProtocolError', 'Too many requests are under way; retry when one has been answered.'),
-  UNKNOWN_HANDLE: entry(705, 'ProtocolError', 'There is no such handle, or it has been freed, or it is of another kind.'),
+  UNKNOWN_HANDLE: entry(705, 'ProtocolError',
+    'There is no such handle, or it has been freed, or it is of another kind.'),
   VERSION_MISMATCH: entry(706, 'ProtocolError', 'Client and server have no protocol version in common.'),
   CANCELLED: entry(801, 'CancelledError', 'The work was cancelled.'),
   DEADLINE: entry(802, 'CancelledError', 'The work did not end before its deadline.'),
@@ -76,29 +82,41 @@ export class LaplaceError extends Error {
 
 /** An array's shape does not fit. `data`: `expected`, `actual`. */
 export class ShapeError extends LaplaceError {
-  constructor(message: string, data: ErrorData = {}) { super('SHAPE_MISMATCH', message, data) }
+  constructor(message: string, data: ErrorData = {}) {
+    super('SHAPE_MISMATCH', message, data)
+  }
 }
 
-type CodeOf<F extends ErrorFamily> = { [C in ErrorCode]: (typeof ERROR_CODES)[C]['family'] extends F ? C : never }[ErrorCode]
+type CodeOf<F extends ErrorFamily> = {
+  [C in ErrorCode]: (typeof ERROR_CODES)[C]['family'] extends F ? C : never
+}[ErrorCode]
 
 /** Data that cannot be used: empty, not finite, labels of the wrong kind. */
 export class DataError extends LaplaceError {
-  constructor(code: CodeOf<'DataError'>, message: string, data: ErrorData = {}) { super(code, message, data) }
+  constructor(code: CodeOf<'DataError'>, message: string, data: ErrorData = {}) {
+    super(code, message, data)
+  }
 }
 
 /** A wrong option; `data` holds `option`, `value` and, where there is one, `suggestion`. */
 export class OptionError extends LaplaceError {
-  constructor(code: CodeOf<'OptionError'>, message: string, data: ErrorData = {}) { super(code, message, data) }
+  constructor(code: CodeOf<'OptionError'>, message: string, data: ErrorData = {}) {
+    super(code, message, data)
+  }
 }
 
 /** A network that cannot be run or differentiated; `data` names the node and the operator. */
 export class GraphError extends LaplaceError {
-  constructor(code: CodeOf<'GraphError'>, message: string, data: ErrorData = {}) { super(code, message, data) }
+  constructor(code: CodeOf<'GraphError'>, message: string, data: ErrorData = {}) {
+    super(code, message, data)
+  }
 }
 
 /** Linear algebra failed; `data` carries the numbers (pivot index and value, residual, iterations). */
 export class NumericalError extends LaplaceError {
-  constructor(code: CodeOf<'NumericalError'>, message: string, data: ErrorData = {}) { super(code, message, data) }
+  constructor(code: CodeOf<'NumericalError'>, message: string, data: ErrorData = {}) {
+    super(code, message, data)
+  }
 }
 
 /** Where an untrusted input went wrong. */
@@ -124,25 +142,35 @@ export class UntrustedInputError extends LaplaceError {
 
 /** A message that does not follow the protocol. */
 export class ProtocolError extends LaplaceError {
-  constructor(code: CodeOf<'ProtocolError'>, message: string, data: ErrorData = {}) { super(code, message, data) }
+  constructor(code: CodeOf<'ProtocolError'>, message: string, data: ErrorData = {}) {
+    super(code, message, data)
+  }
 }
 
 /** The work was cancelled or ran out of time; the previous state is untouched. */
 export class CancelledError extends LaplaceError {
-  constructor(code: CodeOf<'CancelledError'> = 'CANCELLED', message = 'The work was cancelled.') { super(code, message) }
+  constructor(code: CodeOf<'CancelledError'> = 'CANCELLED', message = 'The work was cancelled.') {
+    super(code, message)
+  }
 }
 
 /** Memory or an optional package is missing; `data` holds the bytes needed and allowed, or the package. */
 export class ResourceError extends LaplaceError {
-  constructor(code: CodeOf<'ResourceError'>, message: string, data: ErrorData = {}) { super(code, message, data) }
+  constructor(code: CodeOf<'ResourceError'>, message: string, data: ErrorData = {}) {
+    super(code, message, data)
+  }
 }
 
 /** An operation that the present state does not allow. */
 export class StateError extends LaplaceError {
-  constructor(code: CodeOf<'StateError'>, message: string, data: ErrorData = {}) { super(code, message, data) }
+  constructor(code: CodeOf<'StateError'>, message: string, data: ErrorData = {}) {
+    super(code, message, data)
+  }
 }
 
 /** A branch that cannot be reached unless this library is wrong. */
 export class InternalError extends LaplaceError {
-  constructor(message: string, data: ErrorData = {}) { super('INTERNAL', message, data) }
+  constructor(message: string, data: ErrorData = {}) {
+    super('INTERNAL', message, data)
+  }
 }

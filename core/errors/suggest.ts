@@ -22,7 +22,10 @@ export function nearestWord(word: string, allowed: readonly string[]): string | 
   let distance = Infinity
   for (const candidate of allowed) {
     const d = editDistance(wanted, plain(candidate))
-    if (d < distance) { best = candidate; distance = d }
+    if (d < distance) {
+      best = candidate
+      distance = d
+    }
   }
   return distance <= Math.ceil(wanted.length / 2) ? best : undefined
 }
@@ -36,9 +39,12 @@ export function oneOf<T extends string>(option: string, value: unknown, allowed:
   if (found !== undefined) return found
   const suggestion = typeof value === 'string' ? nearestWord(value, allowed) : undefined
   throw new OptionError('BAD_OPTION',
-    `Option ${option} must be one of ${allowed.join(', ')}; got ${typeof value === 'string' ? `'${value.slice(0, 100)}'` : typeof value}.` +
-    (suggestion === undefined ? '' : ` Did you mean '${suggestion}'?`),
-    { option, value: typeof value === 'string' ? value.slice(0, 100) : typeof value, allowed, ...(suggestion === undefined ? {} : { suggestion }) })
+    `Option ${option} must be one of ${allowed.join(', ')}; got ${
+      typeof value === 'string' ? `'${value.slice(0, 100)}'` : typeof value
+    }.` +
+      (suggestion === undefined ? '' : ` Did you mean '${suggestion}'?`), { option,
+    value: typeof value === 'string' ? value.slice(0, 100) : typeof value, allowed,
+    ...(suggestion === undefined ? {} : { suggestion }) })
 }
 
 /**
@@ -51,7 +57,7 @@ export function knownOptions(what: string, options: object, known: readonly stri
     const suggestion = nearestWord(key, known)
     throw new OptionError('UNKNOWN_OPTION',
       `${what} has no option '${key.slice(0, 100)}'; the options are ${known.join(', ')}.` +
-      (suggestion === undefined ? '' : ` Did you mean '${suggestion}'?`),
-      { option: key.slice(0, 100), allowed: known, ...(suggestion === undefined ? {} : { suggestion }) })
+        (suggestion === undefined ? '' : ` Did you mean '${suggestion}'?`), { option: key.slice(0, 100), allowed: known,
+      ...(suggestion === undefined ? {} : { suggestion }) })
   }
 }

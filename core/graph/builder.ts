@@ -21,7 +21,9 @@ export class GraphBuilder {
   private readonly names = new Set<string>()
   private counter = 0
 
-  constructor(precision: Precision) { this.precision = precision }
+  constructor(precision: Precision) {
+    this.precision = precision
+  }
 
   /** Starts from the parts of an existing graph (nodes are shared, lists are copied). */
   static from(graph: Graph, precision: Precision): GraphBuilder {
@@ -46,7 +48,9 @@ export class GraphBuilder {
   }
 
   private claim(name: string): string {
-    if (this.names.has(name)) throw new GraphError('BAD_GRAPH', `Two values of the network are named '${name}'.`, { name })
+    if (this.names.has(name)) {
+      throw new GraphError('BAD_GRAPH', `Two values of the network are named '${name}'.`, { name })
+    }
     this.names.add(name)
     return name
   }
@@ -72,10 +76,14 @@ export class GraphBuilder {
   }
 
   /** A constant scalar of the builder's precision. */
-  scalar(value: number): string { return this.constant(tensor(this.precision, [], [value]), 'scalar') }
+  scalar(value: number): string {
+    return this.constant(tensor(this.precision, [], [value]), 'scalar')
+  }
 
   /** A constant vector of integers: axes, a target shape. */
-  integers(values: readonly number[]): string { return this.constant(tensor('int64', [values.length], values), 'integers') }
+  integers(values: readonly number[]): string {
+    return this.constant(tensor('int64', [values.length], values), 'integers')
+  }
 
   /** A trainable tensor, under exactly this name; parameters keep the order in which they are added. */
   parameter(name: string, value: Tensor, transposed = false): string {
@@ -87,14 +95,16 @@ export class GraphBuilder {
   }
 
   /** Appends a node with one output and returns the output's name. */
-  node(op: string, inputs: readonly string[], attributes: Readonly<Record<string, Attribute>> = {}, name?: string): string {
+  node(op: string, inputs: readonly string[], attributes: Readonly<Record<string, Attribute>> = {},
+    name?: string): string {
     const output = this.fresh(name ?? op.toLowerCase())
     this.nodes.push({ op, inputs, outputs: [output], attributes, ...(name === undefined ? {} : { name }) })
     return output
   }
 
   /** Appends a node with several outputs. */
-  nodeOutputs(op: string, inputs: readonly string[], count: number, attributes: Readonly<Record<string, Attribute>> = {}): string[] {
+  nodeOutputs(op: string, inputs: readonly string[], count: number,
+    attributes: Readonly<Record<string, Attribute>> = {}): string[] {
     const outputs = Array.from({ length: count }, () => this.fresh(op.toLowerCase()))
     this.nodes.push({ op, inputs, outputs, attributes })
     return outputs
@@ -103,8 +113,12 @@ export class GraphBuilder {
   /** The finished graph. */
   build(outputs: readonly string[]): Graph {
     return {
-      inputs: [...this.inputs], outputs: [...outputs], nodes: [...this.nodes], initializers: new Map(this.initializers),
-      parameters: [...this.parameters], notes: [...this.notes],
+      inputs: [...this.inputs],
+      outputs: [...outputs],
+      nodes: [...this.nodes],
+      initializers: new Map(this.initializers),
+      parameters: [...this.parameters],
+      notes: [...this.notes],
     }
   }
 }

@@ -27,13 +27,19 @@ export interface Node {
  * An axis that carries the examples: its length is `outer * N * inner` for a batch of N, and example n is found at
  * indices `(o * N + n) * inner + i`. Flattening B x T x D to (B T) x D gives `{ outer: 1, inner: T }`.
  */
-export interface BatchDim { readonly outer: number, readonly inner: number }
+export interface BatchDim {
+  readonly outer: number
+  readonly inner: number
+}
 
 /** The length of an axis: a number, or a multiple of the batch size. */
 export type Dim = number | BatchDim
 
 /** What is known of a value before a graph runs. */
-export interface ValueType { readonly dtype: DType, readonly shape: readonly Dim[] }
+export interface ValueType {
+  readonly dtype: DType
+  readonly shape: readonly Dim[]
+}
 
 /** An input of a graph. At most one axis is a batch axis. */
 export interface GraphInput extends ValueType {
@@ -70,10 +76,14 @@ export interface Graph {
 export const BATCH: BatchDim = { outer: 1, inner: 1 }
 
 /** Whether an axis carries the examples. */
-export function isBatch(dim: Dim): dim is BatchDim { return typeof dim !== 'number' }
+export function isBatch(dim: Dim): dim is BatchDim {
+  return typeof dim !== 'number'
+}
 
 /** Index of the axis that carries the examples, or -1 when the value is the same for every example. */
-export function batchAxis(type: ValueType): number { return type.shape.findIndex(isBatch) }
+export function batchAxis(type: ValueType): number {
+  return type.shape.findIndex(isBatch)
+}
 
 /** The shape for a batch of `n` examples. */
 export function concreteShape(shape: readonly Dim[], n: number): number[] {

@@ -12,7 +12,9 @@ export function settleOpenAxes(graph: Graph, input: string, example: readonly nu
   if (found?.openAxes === undefined) return graph
   const open = new Set(found.openAxes)
   const fixed = found.shape.flatMap((dim, axis) => (isBatch(dim) ? [] : [{ dim, axis }]))
-  if (fixed.length !== example.length || !fixed.every(({ dim, axis }, i) => open.has(axis) || dim === example[i])) return graph
+  if (fixed.length !== example.length || !fixed.every(({ dim, axis }, i) => open.has(axis) || dim === example[i])) {
+    return graph
+  }
   if (fixed.every(({ dim }, i) => dim === example[i])) return graph
   const lengths = new Map(fixed.map(({ axis }, i) => [axis, example[i]] as const))
   const settled = { ...found, shape: found.shape.map((dim, axis) => lengths.get(axis) ?? dim) }

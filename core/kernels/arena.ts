@@ -5,7 +5,8 @@
  * between runs, to what the last run asked for; what finds no room stays on the JavaScript heap, and kernels copy it as they do elsewhere.
  * Runs are synchronous, so that one arena serves all programs of a thread.
  */
-import { aligned, anotherInstance, type KernelBuild, kernelBuild, type KernelExports, kernelView, withKernelMemory } from './kernel-module.js'
+import { aligned, anotherInstance, type KernelBuild, kernelBuild, type KernelExports, kernelView,
+  withKernelMemory } from './kernel-module.js'
 import type { RealArray } from './plain.js'
 
 /** The arena does not grow beyond this. */
@@ -14,7 +15,10 @@ const MOST_BYTES = 256 << 20
 const KEPT_BYTES = 64 << 20
 
 /** An array that a kernel reads, or writes too: 'update' reads what is there, 'write' does not. */
-export interface Operand { readonly array: RealArray, readonly use: 'read' | 'write' | 'update' }
+export interface Operand {
+  readonly array: RealArray
+  readonly use: 'read' | 'write' | 'update'
+}
 
 interface Arena {
   readonly build: KernelBuild
@@ -34,7 +38,10 @@ export function beginArena(): void {
   const wanted = Math.min(MOST_BYTES, arena === undefined ? 0 : arena.blocks + arena.copies)
   const kept = arena?.build === build && arena.kernel.memory.buffer.byteLength <= Math.max(KEPT_BYTES, 4 * wanted)
   const kernel = kept ? arena?.kernel : anotherInstance()
-  if (kernel === undefined) { arena = undefined; return }
+  if (kernel === undefined) {
+    arena = undefined
+    return
+  }
   const base = kernel.heapBase()
   const missing = base + wanted - kernel.memory.buffer.byteLength
   if (missing > 0) growOrLeave(kernel, missing)
@@ -54,16 +61,19 @@ export function arenaBlock(bytes: number): { readonly buffer: ArrayBuffer, reado
 
 /** An array of the type of `like` and of arbitrary content, in the arena or, where there is no room, on the heap. It lasts until the next run. */
 export function arenaArray<A extends RealArray>(like: A, length: number): A {
-  const View = like.constructor as new (buffer: ArrayBuffer, offset: number, length: number) => A
+  const View = like.constructor as new(buffer: ArrayBuffer, offset: number, length: number) => A
   const place = arenaBlock(length * like.BYTES_PER_ELEMENT)
-  return place === undefined ? new View(new ArrayBuffer(length * like.BYTES_PER_ELEMENT), 0, length) : new View(place.buffer, place.offset, length)
+  return place === undefined
+    ? new View(new ArrayBuffer(length * like.BYTES_PER_ELEMENT), 0, length)
+    : new View(place.buffer, place.offset, length)
 }
 
 /**
  * Runs a kernel on operands of which at least one lives in the arena; the others are copied in, and out again when written.
  * @returns false, and nothing is done, where none lives there or there is no room for the others
  */
-export function inArena(operands: readonly Operand[], work: (kernel: KernelExports, ...addresses: number[]) => void): boolean {
+export function inArena(operands: readonly Operand[],
+  work: (kernel: KernelExports, ...addresses: number[]) => void): boolean {
   if (arena === undefined) return false
   const { kernel, top } = arena
   const { buffer } = kernel.memory
@@ -77,7 +87,8 @@ export function inArena(operands: readonly Operand[], work: (kernel: KernelExpor
 }
 
 /** The same on operands that live anywhere. @returns false, and nothing is done, where there are no kernels or not enough memory */
-export function inKernelMemory(operands: readonly Operand[], work: (kernel: KernelExports, ...addresses: number[]) => void): boolean {
+export function inKernelMemory(operands: readonly Operand[],
+  work: (kernel: KernelExports, ...addresses: number[]) => void): boolean {
   if (inArena(operands, work)) return true
   return withKernelMemory(copiedBytes(operands), (kernel, base) => {
     runOnCopies(kernel, base, operands, work)
@@ -90,7 +101,8 @@ function copiedBytes(operands: readonly Operand[]): number {
 }
 
 /** Copies operands that live elsewhere into the kernel's memory from `base` on. */
-function runOnCopies(kernel: KernelExports, base: number, operands: readonly Operand[], work: (kernel: KernelExports, ...addresses: number[]) => void): void {
+function runOnCopies(kernel: KernelExports, base: number, operands: readonly Operand[],
+  work: (kernel: KernelExports, ...addresses: number[]) => void): void {
   const { buffer } = kernel.memory
   let next = base
   const addresses = operands.map(({ array, use }) => {
@@ -101,7 +113,9 @@ function runOnCopies(kernel: KernelExports, base: number, operands: readonly Ope
     return address
   })
   work(kernel, ...addresses)
-  operands.forEach(({ array, use }, i) => { if (use !== 'read' && array.buffer !== buffer) array.set(kernelView(kernel, array, addresses[i], array.length)) })
+  operands.forEach(({ array, use }, i) => {
+    if (use !== 'read' && array.buffer !== buffer) array.set(kernelView(kernel, array, addresses[i], array.length))
+  })
 }
 
 function growOrLeave(kernel: KernelExports, bytes: number): void {

@@ -14,7 +14,11 @@ const LARGEST_EXPONENT = 400
  */
 export function symmetricEigen(n: number, matrix: Float64Array): Eigen {
   const largest = largestInLower(n, matrix)
-  if (!Number.isFinite(largest)) throw new NumericalError('NO_CONVERGENCE', `The eigen-decomposition of a ${n} x ${n} matrix cannot converge: expected finite numbers, found NaN or infinity.`, { size: n })
+  if (!Number.isFinite(largest)) {
+    throw new NumericalError('NO_CONVERGENCE',
+      `The eigen-decomposition of a ${n} x ${n} matrix cannot converge: expected finite numbers, found NaN or infinity.`,
+      { size: n })
+  }
   const exponent = largest === 0 ? 0 : Math.round(Math.log2(largest))
   if (Math.abs(exponent) <= LARGEST_EXPONENT) return decompose(n, matrix)
   // In two factors, as 2^1074 alone is not a number of this type.
@@ -45,7 +49,11 @@ function decompose(n: number, matrix: Float64Array): Eigen {
     const vectors = new Float64Array(n * n)
     copyBlock(matrix, 0, n, kernelView(kernel, matrix, at, n * stride), 0, stride, n, n)
     const atValues = at + matrixBytes
-    if (kernel.symmetricEigen(n, at, stride, atValues, work) === 0) throw new NumericalError('NO_CONVERGENCE', `The eigen-decomposition of a ${n} x ${n} matrix did not converge.`, { size: n })
+    if (kernel.symmetricEigen(n, at, stride, atValues, work) === 0) {
+      throw new NumericalError('NO_CONVERGENCE', `The eigen-decomposition of a ${n} x ${n} matrix did not converge.`, {
+        size: n,
+      })
+    }
     values.set(kernelView(kernel, values, atValues, n))
     copyBlock(kernelView(kernel, vectors, at, n * stride), 0, stride, vectors, 0, n, n, n)
     return { values, vectors }
@@ -54,7 +62,8 @@ function decompose(n: number, matrix: Float64Array): Eigen {
 }
 
 /** Memory for the matrix, its n eigenvalues (one row) and the workspace, whose size the kernel knows. */
-function withEigenMemory(n: number, stride: number, matrixBytes: number, work: (kernel: KernelExports, at: number, workspace: number) => Eigen): Eigen | undefined {
+function withEigenMemory(n: number, stride: number, matrixBytes: number,
+  work: (kernel: KernelExports, at: number, workspace: number) => Eigen): Eigen | undefined {
   const workBytes = withKernelMemory(0, kernel => kernel.symmetricEigenBytes(n, stride) >>> 0)
   if (workBytes === undefined) return undefined
   const before = matrixBytes + stride * 8

@@ -1,8 +1,8 @@
 /** @file exp, tanh and the logistic function of whole arrays. One element's result does not depend on the others or on its place. */
 import { inArena } from './arena.js'
 import { type KernelExports, kernels, kernelView, withKernelMemory } from './kernel-module.js'
-import type { RealArray } from './plain.js'
 import * as plain from './plain-elementwise.js'
+import type { RealArray } from './plain.js'
 
 /** Numbers that go through kernel memory at once; they fit the middle cache. */
 const CHUNK = 8192
@@ -26,8 +26,14 @@ export function sigmoid(x: RealArray, out: RealArray): void {
 function apply(name: 'exp' | 'tanh' | 'sigmoid', x: RealArray, out: RealArray): boolean {
   if (kernels() === undefined || x.BYTES_PER_ELEMENT !== out.BYTES_PER_ELEMENT) return false
   const length = x.length
-  const run = (kernel: KernelExports): (count: number, at: number) => void => (x.BYTES_PER_ELEMENT === 8 ? kernel[`${name}64` as const] : kernel[`${name}32` as const])
-  if (x !== out && inArena([{ array: out, use: 'write' }], (kernel, at) => { out.set(x); run(kernel)(length, at) })) return true
+  const run = (
+    kernel: KernelExports,
+  ): (count: number,
+    at: number) => void => (x.BYTES_PER_ELEMENT === 8 ? kernel[`${name}64` as const] : kernel[`${name}32` as const])
+  if (x !== out && inArena([{ array: out, use: 'write' }], (kernel, at) => {
+    out.set(x)
+    run(kernel)(length, at)
+  })) return true
   return withKernelMemory(Math.min(CHUNK, length + 4) * x.BYTES_PER_ELEMENT, (kernel, at) => {
     for (let first = 0; first < length; first += CHUNK) {
       const count = Math.min(CHUNK, length - first)

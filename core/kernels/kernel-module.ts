@@ -44,7 +44,8 @@ export interface KernelExports {
   packedProducts64(rows: number, n: number, x: number, out: number): void
 }
 
-type Combine = (operation: number, count: number, a: number, stepA: number, b: number, stepB: number, out: number) => void
+type Combine = (operation: number, count: number, a: number, stepA: number, b: number, stepB: number,
+  out: number) => void
 
 type Elementwise = (count: number, x: number) => void
 
@@ -53,8 +54,8 @@ type Multiply = (lower: number, transA: number, transB: number, m: number, n: nu
 
 interface WebAssemblyHost {
   validate(bytes: Uint8Array): boolean
-  readonly Module: new (bytes: Uint8Array) => object
-  readonly Instance: new (module: object, imports: object) => { readonly exports: unknown }
+  readonly Module: new(bytes: Uint8Array) => object
+  readonly Instance: new(module: object, imports: object) => { readonly exports: unknown }
 }
 
 const PAGE = 65536
@@ -64,8 +65,8 @@ const KEPT_BYTES = 64 << 20
 const MAX_BYTES = 65535 * PAGE
 
 /** A module of one function that returns a fused multiply-add of zeros; asking about it spares decoding a build that cannot run. */
-const RELAXED_PROBE = Uint8Array.of(0, 0x61, 0x73, 0x6d, 1, 0, 0, 0, 1, 5, 1, 0x60, 0, 1, 0x7b, 3, 2, 1, 0, 0x0a, 0x13, 1, 0x11, 0,
-  0x41, 0, 0xfd, 0x0f, 0x41, 0, 0xfd, 0x0f, 0x41, 0, 0xfd, 0x0f, 0xfd, 0x87, 2, 0x0b)
+const RELAXED_PROBE = Uint8Array.of(0, 0x61, 0x73, 0x6d, 1, 0, 0, 0, 1, 5, 1, 0x60, 0, 1, 0x7b, 3, 2, 1, 0, 0x0a, 0x13,
+  1, 0x11, 0, 0x41, 0, 0xfd, 0x0f, 0x41, 0, 0xfd, 0x0f, 0x41, 0, 0xfd, 0x0f, 0xfd, 0x87, 2, 0x0b)
 
 let chosen: KernelBuild | undefined
 let module: object | undefined
@@ -123,7 +124,7 @@ export function aligned(bytes: number): number {
 
 /** A view of kernel memory with the element type of `like`; valid until the memory grows. */
 export function kernelView<A extends RealArray>(kernel: KernelExports, like: A, address: number, length: number): A {
-  const View = like.constructor as new (buffer: ArrayBuffer, offset: number, length: number) => A
+  const View = like.constructor as new(buffer: ArrayBuffer, offset: number, length: number) => A
   return new View(kernel.memory.buffer, address, length)
 }
 

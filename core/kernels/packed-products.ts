@@ -10,7 +10,7 @@ export function packedLength(n: number): number {
 /** For each row of n numbers the products x_i x_j, i <= j: rows x packedLength(n); x and out have one type. */
 export function packedProducts(n: number, x: RealArray, out: RealArray): void {
   const done = inArena([{ array: x, use: 'read' }, { array: out, use: 'write' }], (kernel, from, to) => {
-    (out.BYTES_PER_ELEMENT === 8 ? kernel.packedProducts64 : kernel.packedProducts32)(x.length / n, n, from, to)
+    ;(out.BYTES_PER_ELEMENT === 8 ? kernel.packedProducts64 : kernel.packedProducts32)(x.length / n, n, from, to)
   })
   if (done) return
   for (let row = 0, at = 0; row < x.length; row += n) {

@@ -10,7 +10,10 @@ const MAX_STEPS = 60
 const PATIENT_STEPS = 10
 
 /** Eigenvalues ascending, and the matrix whose column j is the eigenvector of value j. */
-export interface Eigen { readonly values: Float64Array, readonly vectors: Float64Array }
+export interface Eigen {
+  readonly values: Float64Array
+  readonly vectors: Float64Array
+}
 
 /**
  * Eigen-decomposition of a symmetric n x n matrix, of which only the lower triangle is read.
@@ -29,14 +32,20 @@ export function symmetricEigen(n: number, matrix: Float64Array): Eigen {
     let steps = 0
     const end = (): number => blockEnd(n, first, d, e, steps < PATIENT_STEPS ? 0 : Number.EPSILON * largest)
     for (let last = end(); last !== first; last = end()) {
-      if (steps++ === MAX_STEPS) throw new NumericalError('NO_CONVERGENCE', `The eigen-decomposition of a ${n} x ${n} matrix did not converge: expected at most ${MAX_STEPS} steps for eigenvalue ${first}. Look for NaN or infinity in the matrix.`, { size: n, eigenvalue: first, steps: MAX_STEPS })
+      if (steps++ === MAX_STEPS) {
+        throw new NumericalError('NO_CONVERGENCE',
+          `The eigen-decomposition of a ${n} x ${n} matrix did not converge: expected at most ${MAX_STEPS} steps for eigenvalue ${first}. Look for NaN or infinity in the matrix.`,
+          { size: n, eigenvalue: first, steps: MAX_STEPS })
+      }
       qlStep(first, last, n, d, e, rows)
     }
   }
   applyReflectors(n, a, tau, rows)
   const order = Array.from(d.keys()).sort((i, j) => d[i] - d[j])
   const vectors = new Float64Array(n * n)
-  order.forEach((from, to) => { for (let i = 0; i < n; i++) vectors[i * n + to] = rows[from * n + i] })
+  order.forEach((from, to) => {
+    for (let i = 0; i < n; i++) vectors[i * n + to] = rows[from * n + i]
+  })
   return { values: Float64Array.from(order, i => d[i]), vectors }
 }
 
@@ -70,7 +79,8 @@ function reduce(n: number, a: Float64Array, d: Float64Array, e: Float64Array): F
 }
 
 /** w = alpha A v for the leading block of `size` rows, of which the lower triangle is read. */
-function symmetricTimes(size: number, n: number, alpha: number, a: Float64Array, v: Float64Array, w: Float64Array): void {
+function symmetricTimes(size: number, n: number, alpha: number, a: Float64Array, v: Float64Array,
+  w: Float64Array): void {
   for (let j = 0; j < size; j++) {
     const row = j * n
     const factor = alpha * v[j]
@@ -86,7 +96,10 @@ function symmetricTimes(size: number, n: number, alpha: number, a: Float64Array,
 /** Last index of the block from `first` on whose off-diagonal numbers are not negligible. */
 function blockEnd(n: number, first: number, d: Float64Array, e: Float64Array, tolerance: number): number {
   let i = first
-  while (i < n - 1 && !(Math.abs(e[i]) <= Math.max(tolerance, Number.EPSILON * (Math.abs(d[i]) + Math.abs(d[i + 1]))))) i++
+  while (i < n - 1 &&
+    !(Math.abs(e[i]) <= Math.max(tolerance, Number.EPSILON * (Math.abs(d[i]) + Math.abs(d[i + 1]))))) {
+    i++
+  }
   return i
 }
 

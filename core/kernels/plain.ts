@@ -7,8 +7,8 @@
 export type RealArray = Float32Array | Float64Array
 
 /** C = alpha op(A) op(B) + beta C, where op(A) is m x k, op(B) is k x n; matrices are row-major without gaps. */
-export function gemm(transA: boolean, transB: boolean, m: number, n: number, k: number, alpha: number,
-  a: RealArray, b: RealArray, beta: number, c: RealArray): void {
+export function gemm(transA: boolean, transB: boolean, m: number, n: number, k: number, alpha: number, a: RealArray,
+  b: RealArray, beta: number, c: RealArray): void {
   for (let i = 0; i < m; i++) {
     for (let j = 0; j < n; j++) {
       let sum = 0
@@ -46,7 +46,7 @@ export function triangularSolve(transposed: boolean, n: number, m: number, l: Fl
     const i = transposed ? n - 1 - step : step
     for (let column = 0; column < m; column++) {
       let sum = b[i * m + column]
-      if (transposed) for (let p = i + 1; p < n; p++) sum -= l[p * n + i] * b[p * m + column]
+      if (transposed) { for (let p = i + 1; p < n; p++) sum -= l[p * n + i] * b[p * m + column] }
       else for (let p = 0; p < i; p++) sum -= l[i * n + p] * b[p * m + column]
       b[i * m + column] = sum / l[i * n + i]
     }

@@ -16,16 +16,19 @@ const BLOCK = 1024
  * C = alpha op(A) op(B) + beta C, where op(A) is m x k, op(B) is k x n; matrices are row-major without gaps.
  * A and B have one type; a float64 C takes float32 A and B too: short panels are multiplied in float32 and added in float64.
  */
-export function gemm(transA: boolean, transB: boolean, m: number, n: number, k: number, alpha: number,
-  a: RealArray, b: RealArray, beta: number, c: RealArray): void {
+export function gemm(transA: boolean, transB: boolean, m: number, n: number, k: number, alpha: number, a: RealArray,
+  b: RealArray, beta: number, c: RealArray): void {
   if (m === 0 || n === 0) return
   // A column is the transposed row of the transposed product; blocks of C have fewer rows than columns, so less of them is idle.
   if (n === 1 && m > 1) return gemm(false, !transA, 1, m, k, alpha, b, a, beta, c)
   const layout = { transA, transB, m, n, k }
   if (m * n * k <= SMALL_PRODUCT || alpha === 0 || isDouble(a) !== isDouble(b)
     || (isDouble(a) && !isDouble(c))) return smallProduct(layout, alpha, a, b, beta, c)
-  const operands = [{ array: a, use: 'read' }, { array: b, use: 'read' }, { array: c, use: beta === 0 ? 'write' : 'update' }] as const
-  if (inArena(operands, (kernel, atA, atB, atC) => { multiplyInPlace(kernel, layout, alpha, [a, atA], [b, atB], beta, [c, atC]) })) return
+  const operands = [{ array: a, use: 'read' }, { array: b, use: 'read' }, { array: c,
+    use: beta === 0 ? 'write' : 'update' }] as const
+  if (inArena(operands, (kernel, atA, atB, atC) => {
+    multiplyInPlace(kernel, layout, alpha, [a, atA], [b, atB], beta, [c, atC])
+  })) return
   for (let i = 0; i < m; i += BLOCK) {
     for (let j = 0; j < n; j += BLOCK) {
       const block = { row: i, column: j, rows: Math.min(BLOCK, m - i), columns: Math.min(BLOCK, n - j) }
@@ -41,9 +44,13 @@ export function gemm(transA: boolean, transB: boolean, m: number, n: number, k: 
 export function syrk(n: number, k: number, alpha: number, a: RealArray, beta: number, c: RealArray): void {
   if (n === 0) return
   const layout = { transA: true, transB: false, m: n, n, k }
-  if (n * n * k <= SMALL_PRODUCT || alpha === 0 || (isDouble(a) && !isDouble(c))) return smallSyrk(layout, alpha, a, beta, c)
+  if (n * n * k <= SMALL_PRODUCT || alpha === 0 || (isDouble(a) && !isDouble(c))) {
+    return smallSyrk(layout, alpha, a, beta, c)
+  }
   const operands = [{ array: a, use: 'read' }, { array: c, use: beta === 0 ? 'write' : 'update' }] as const
-  if (inArena(operands, (kernel, atA, atC) => { multiplyInPlace(kernel, layout, alpha, [a, atA], [a, atA], beta, [c, atC], true) })) return
+  if (inArena(operands, (kernel, atA, atC) => {
+    multiplyInPlace(kernel, layout, alpha, [a, atA], [a, atA], beta, [c, atC], true)
+  })) return
   for (let i = 0; i < n; i += BLOCK) {
     for (let j = 0; j <= i; j += BLOCK) {
       const block = { row: i, column: j, rows: Math.min(BLOCK, n - i), columns: Math.min(BLOCK, n - j) }
@@ -56,19 +63,33 @@ export function syrk(n: number, k: number, alpha: number, a: RealArray, beta: nu
 type Placed = readonly [array: RealArray, address: number]
 
 /** The whole product at once, where all of it is in kernel memory. */
-function multiplyInPlace(kernel: KernelExports, { transA, transB, m, n, k }: Layout, alpha: number, [a, atA]: Placed, [, atB]: Placed, beta: number, [c, atC]: Placed, symmetric = false): void {
+function multiplyInPlace(kernel: KernelExports, { transA, transB, m, n, k }: Layout, alpha: number, [a, atA]: Placed,
+  [, atB]: Placed, beta: number, [c, atC]: Placed, symmetric = false): void {
   if (beta !== 1) (isDouble(c) ? kernel.scale64 : kernel.scale32)(m * n, beta, atC)
-  chooseMultiply(kernel, a, c)(Number(symmetric), Number(transA), Number(transB), m, n, k, alpha, atA, transA ? m : k, atB, transB ? k : n, atC, n)
+  chooseMultiply(kernel, a, c)(Number(symmetric), Number(transA), Number(transB), m, n, k, alpha, atA, transA ? m : k,
+    atB, transB ? k : n, atC, n)
   if (symmetric) (isDouble(c) ? kernel.mirrorLower64 : kernel.mirrorLower32)(n, atC, n)
 }
 
 /** The product's shape. */
-interface Layout { readonly transA: boolean, readonly transB: boolean, readonly m: number, readonly n: number, readonly k: number }
+interface Layout {
+  readonly transA: boolean
+  readonly transB: boolean
+  readonly m: number
+  readonly n: number
+  readonly k: number
+}
 /** A block of C. */
-interface Block { readonly row: number, readonly column: number, readonly rows: number, readonly columns: number }
+interface Block {
+  readonly row: number
+  readonly column: number
+  readonly rows: number
+  readonly columns: number
+}
 
 /** Computes one block of C in kernel memory; for `symmetric` products also its mirror image. @returns false where there are no kernels */
-function productBlock(layout: Layout, block: Block, alpha: number, a: RealArray, b: RealArray, beta: number, c: RealArray, symmetric = false): boolean {
+function productBlock(layout: Layout, block: Block, alpha: number, a: RealArray, b: RealArray, beta: number,
+  c: RealArray, symmetric = false): boolean {
   const { transA, transB, m, n, k } = layout
   const { row, column, rows, columns } = block
   const depth = Math.min(k, BLOCK)
@@ -98,11 +119,16 @@ function productBlock(layout: Layout, block: Block, alpha: number, a: RealArray,
         if (transB) copyBlock(b, column * k + p, k, viewB, 0, ldb, columns, part)
         else copyBlock(b, p * n + column, n, viewB, 0, ldb, part, columns)
       }
-      multiply(Number(diagonal), Number(transA), Number(transB), rows, columns, part, alpha, atA, lda, atB, ldb, atC, columns)
+      multiply(Number(diagonal), Number(transA), Number(transB), rows, columns, part, alpha, atA, lda, atB, ldb, atC,
+        columns)
     }
     if (diagonal) (isDouble(c) ? kernel.mirrorLower64 : kernel.mirrorLower32)(rows, atC, columns)
     copyBlock(viewC, 0, columns, c, row * n + column, n, rows, columns)
-    if (symmetric && !diagonal) for (let i = 0; i < rows; i++) for (let j = 0; j < columns; j++) c[(column + j) * n + row + i] = viewC[i * columns + j]
+    if (symmetric && !diagonal) {
+      for (let i = 0; i < rows; i++) {
+        for (let j = 0; j < columns; j++) c[(column + j) * n + row + i] = viewC[i * columns + j]
+      }
+    }
     return true
   }) ?? false
 }
@@ -118,7 +144,8 @@ function chooseMultiply(kernel: KernelExports, a: RealArray, c: RealArray): Kern
 }
 
 /** A product in TypeScript: the inner loop runs along a row of B where that is possible. */
-function smallProduct({ transA, transB, m, n, k }: Layout, alpha: number, a: RealArray, b: RealArray, beta: number, c: RealArray): void {
+function smallProduct({ transA, transB, m, n, k }: Layout, alpha: number, a: RealArray, b: RealArray, beta: number,
+  c: RealArray): void {
   scaleInPlace(m * n, beta, c)
   if (alpha === 0) return
   const [rowA, depthA] = transA ? [1, m] : [k, 1]
@@ -148,7 +175,8 @@ function addRow(n: number, factor: number, b: RealArray, fromB: number, c: RealA
 }
 
 /** c_j += alpha (row of op(A)) . (row j of B), four partial sums at a time. */
-function dotRows(n: number, k: number, alpha: number, a: RealArray, fromA: number, stepA: number, b: RealArray, c: RealArray, fromC: number): void {
+function dotRows(n: number, k: number, alpha: number, a: RealArray, fromA: number, stepA: number, b: RealArray,
+  c: RealArray, fromC: number): void {
   const whole = k - k % 4
   for (let j = 0; j < n; j++) {
     const row = j * k

@@ -48,7 +48,9 @@ export function triangularSolve(transposed: boolean, n: number, m: number, l: Fl
 /** Solves X Lᵀ = B in place for lower-triangular L of n x n and the m rows of B (m x n). */
 export function triangularSolveRight(n: number, m: number, l: Float64Array, b: Float64Array): void {
   const rows = Math.max(64, Math.floor(BLOCK_NUMBERS / n))
-  if (inArena([{ array: l, use: 'read' }, { array: b, use: 'update' }], (kernel, atL, atB) => { kernel.triangularSolveRight(n, m, atL, atB) })) return
+  if (inArena([{ array: l, use: 'read' }, { array: b, use: 'update' }], (kernel, atL, atB) => {
+    kernel.triangularSolveRight(n, m, atL, atB)
+  })) return
   const bytesL = aligned(n * n * 8)
   const done = withKernelMemory(bytesL + n * Math.min(m, rows) * 8, (kernel, atL) => {
     kernelView(kernel, l, atL, n * n).set(l.subarray(0, n * n))

@@ -1,16 +1,19 @@
 /** @file The posterior of partial fits that were added up. */
-import { type FitTask, partialKey, settle } from './fit-task.js'
+import type { WorkOptions } from '../budget/progress.js'
+import { OptionError, StateError } from '../errors/errors.js'
 import type { PartialFit } from '../sums/partial-fit.js'
 import type { Batch } from '../tensor/batch.js'
-import type { WorkOptions } from '../budget/progress.js'
-import { LaplacePosterior } from './laplace-posterior.js'
-import { OptionError, StateError } from '../errors/errors.js'
 import { accumulationFor, finishFit } from './fit-stream.js'
+import { type FitTask, partialKey, settle } from './fit-task.js'
+import { LaplacePosterior } from './laplace-posterior.js'
 
-export async function fitMerged(task: FitTask, partial: PartialFit, data: Batch | undefined, work: WorkOptions): Promise<LaplacePosterior> {
+export async function fitMerged(task: FitTask, partial: PartialFit, data: Batch | undefined,
+  work: WorkOptions): Promise<LaplacePosterior> {
   const { plan } = task
   if (partial.key !== partialKey(task)) {
-    throw new StateError('DIGEST_MISMATCH', 'The partial fit belongs to another network, or was made with another likelihood, subset, structure or precision.', { expected: partialKey(task), actual: partial.key })
+    throw new StateError('DIGEST_MISMATCH',
+      'The partial fit belongs to another network, or was made with another likelihood, subset, structure or precision.',
+      { expected: partialKey(task), actual: partial.key })
   }
   if (plan.tune !== 'linearized' || data !== undefined) {
     const settled = data === undefined ? task : settle(task, data.x)
@@ -18,7 +21,13 @@ export async function fitMerged(task: FitTask, partial: PartialFit, data: Batch 
     if (accumulation !== undefined && data !== undefined) await accumulation.add(data.x, data.y, work)
     return finishFit(settled, partial, await accumulation?.linearData(), [], work)
   }
-  if (plan.chosen) throw new OptionError('BAD_COMBINATION', "Tuning 'linearized' goes over the training data once more: give them to fitMerged, or tune by 'marglik'.", { option: 'tune' })
-  const note = "The prior precision was tuned by 'marglik', because tuning by 'linearized' needs the training data once more; give them to fitMerged for that."
+  if (plan.chosen) {
+    throw new OptionError('BAD_COMBINATION',
+      "Tuning 'linearized' goes over the training data once more: give them to fitMerged, or tune by 'marglik'.", {
+      option: 'tune',
+    })
+  }
+  const note =
+    "The prior precision was tuned by 'marglik', because tuning by 'linearized' needs the training data once more; give them to fitMerged for that."
   return finishFit({ ...task, plan: { tune: 'marglik', chosen: false, note } }, partial, undefined, [], work)
 }

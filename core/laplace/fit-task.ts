@@ -1,17 +1,17 @@
 /** @file What a fit works with: the prepared network, its programs, its workers and its options. */
+import { chosenEngine } from '../engine/chosen-engine.js'
 import type { Graph } from '../graph/graph.js'
+import { settleOpenAxes } from '../graph/open-axes.js'
+import { graphDigest } from '../network/digest.js'
 import { type Network, prepareNetwork } from '../network/network.js'
-import { createEvaluator, type Evaluator } from '../programs/evaluator.js'
-import { createWorkerPool, type WorkerPool } from '../parallel/worker-pool.js'
+import { DEFAULT_SETTINGS } from '../options/hyperparameters.js'
 import type { ResolvedOptions } from '../options/laplace-options.js'
 import type { Runtime } from '../parallel/runtime.js'
-import { planTuning, type TuningPlan } from './tuning-plan.js'
+import { createWorkerPool, type WorkerPool } from '../parallel/worker-pool.js'
 import { checkSettings } from '../posterior/posterior.js'
-import { DEFAULT_SETTINGS } from '../options/hyperparameters.js'
+import { createEvaluator, type Evaluator } from '../programs/evaluator.js'
 import type { Tensor } from '../tensor/tensor.js'
-import { settleOpenAxes } from '../graph/open-axes.js'
-import { chosenEngine } from '../engine/chosen-engine.js'
-import { graphDigest } from '../network/digest.js'
+import { planTuning, type TuningPlan } from './tuning-plan.js'
 
 export interface FitTask {
   readonly graph: Graph
@@ -40,11 +40,13 @@ export function settle(task: FitTask, x: Tensor): FitTask {
 /** @throws GraphError, ResourceError */
 export function evaluatorFor(network: Network, options: ResolvedOptions, runtime: Runtime): Evaluator {
   const precision = options.precision ?? network.precision
-  return createEvaluator(network, options.subset, chosenEngine({ name: options.engine, threads: options.threads }, precision, runtime), precision)
+  return createEvaluator(network, options.subset,
+    chosenEngine({ name: options.engine, threads: options.threads }, precision, runtime), precision)
 }
 
 /** Names what a partial fit belongs to. */
 export function partialKey({ graph, evaluator, options }: FitTask): string {
   const { likelihood, subset, structure, curvature, kfacApprox } = options
-  return [graphDigest(graph), likelihood, subset, structure, curvature, kfacApprox, evaluator.precision, evaluator.network.output].join(' ')
+  return [graphDigest(graph), likelihood, subset, structure, curvature, kfacApprox, evaluator.precision,
+    evaluator.network.output].join(' ')
 }

@@ -1,14 +1,14 @@
 /** @file The plain network on rows of data. */
+import type { WorkOptions } from '../budget/progress.js'
+import { chosenEngine } from '../engine/chosen-engine.js'
+import { oneOf } from '../errors/suggest.js'
+import type { Graph } from '../graph/graph.js'
 import { batchSizeFor, forEachBatch, sliceExamples } from '../network/batches.js'
 import { networkInput } from '../network/input-rows.js'
-import type { Graph } from '../graph/graph.js'
-import type { Runtime } from '../parallel/runtime.js'
 import { prepareForData } from '../network/network.js'
 import { type EngineName, ENGINES, type Likelihood, LIKELIHOODS } from '../options/words.js'
-import type { WorkOptions } from '../budget/progress.js'
-import { oneOf } from '../errors/suggest.js'
+import type { Runtime } from '../parallel/runtime.js'
 import { float64, type Tensor } from '../tensor/tensor.js'
-import { chosenEngine } from '../engine/chosen-engine.js'
 
 export interface ForwardOptions {
   /** With a likelihood of classes, a softmax or sigmoid at the end is left out. */
@@ -22,13 +22,15 @@ export interface ForwardOptions {
  * Outputs of the network, N x C: logits where it ends in a softmax or sigmoid, otherwise what it computes.
  * @throws GraphError, ShapeError, DataError
  */
-export async function forward(graph: Graph, x: Tensor, options: ForwardOptions = {}, runtime: Runtime = {}, work: WorkOptions = {}): Promise<Tensor> {
+export async function forward(graph: Graph, x: Tensor, options: ForwardOptions = {}, runtime: Runtime = {},
+  work: WorkOptions = {}): Promise<Tensor> {
   const likelihood = options.likelihood === undefined ? undefined : oneOf('likelihood', options.likelihood, LIKELIHOODS)
   const network = prepareForData(graph, likelihood, options, x)
   const rows = networkInput(x, network.input, network.precision, () => undefined)
   const examples = x.shape[0]
   const name = options.engine === undefined ? 'auto' : oneOf('engine', options.engine, ENGINES)
-  const program = await chosenEngine({ name, threads: undefined }, network.precision, runtime).compile(network.graph, network.precision)
+  const program = await chosenEngine({ name, threads: undefined }, network.precision, runtime).compile(network.graph,
+    network.precision)
   const f = new Float64Array(examples * network.outputs)
   await forEachBatch(examples, batchSizeFor(network.outputs), 'predict', work, async (from, to) => {
     const results = await program.run(new Map([[network.input.name, sliceExamples(rows, network.input, from, to)]]))

@@ -1,14 +1,14 @@
 /** @file The entry: a network and options become a fit, and a fit becomes a posterior. */
-import type { Graph } from '../graph/graph.js'
-import type { Runtime } from '../parallel/runtime.js'
-import { type LaplaceOptions, resolveOptions } from '../options/laplace-options.js'
-import type { PartialFit } from '../sums/partial-fit.js'
 import type { WorkOptions } from '../budget/progress.js'
+import type { Graph } from '../graph/graph.js'
+import { type LaplaceOptions, resolveOptions } from '../options/laplace-options.js'
+import type { Runtime } from '../parallel/runtime.js'
+import type { PartialFit } from '../sums/partial-fit.js'
 import type { Batch } from '../tensor/batch.js'
+import type { Tensor } from '../tensor/tensor.js'
+import { fitMerged } from './fit-merged.js'
 import { accumulationFor, fitAll, type FitStream, startStream } from './fit-stream.js'
 import { partialKey, settle, taskFor } from './fit-task.js'
-import { fitMerged } from './fit-merged.js'
-import type { Tensor } from '../tensor/tensor.js'
 import { LaplacePosterior } from './laplace-posterior.js'
 
 /** A Laplace approximation of a network, to be fitted. */
@@ -46,7 +46,8 @@ export function laplace(graph: Graph, options: LaplaceOptions, runtime: Runtime 
   const task = taskFor(graph, resolveOptions(options), runtime)
   return {
     notes: task.network.notes,
-    fit: (x: Tensor | AsyncIterable<Batch> | Iterable<Batch>, y?: Tensor, work: WorkOptions = {}) => fitAll(task, x, y, work),
+    fit: (x: Tensor | AsyncIterable<Batch> | Iterable<Batch>, y?: Tensor, work: WorkOptions = {}) =>
+      fitAll(task, x, y, work),
     fitPartial: async (x, y, work = {}) => {
       const notes: string[] = []
       const accumulation = accumulationFor(settle(task, x), false, notes)

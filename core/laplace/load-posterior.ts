@@ -1,18 +1,18 @@
 /** @file A posterior from its file. */
-import { createWorkerPool } from '../parallel/worker-pool.js'
-import { blockSize } from '../curvature/kron.js'
 import type { Curvature } from '../curvature/curvature.js'
-import { graphDigest } from '../network/digest.js'
+import { blockSize } from '../curvature/kron.js'
 import { OptionError, StateError, UntrustedInputError } from '../errors/errors.js'
 import type { Graph } from '../graph/graph.js'
-import type { Runtime } from '../parallel/runtime.js'
-import { resolveOptions } from '../options/laplace-options.js'
-import { LaplacePosterior } from './laplace-posterior.js'
+import { graphDigest } from '../network/digest.js'
 import { prepareNetwork } from '../network/network.js'
+import type { ParameterSlot } from '../network/parameter-slot.js'
+import { resolveOptions } from '../options/laplace-options.js'
+import type { Runtime } from '../parallel/runtime.js'
+import { createWorkerPool } from '../parallel/worker-pool.js'
 import { structuredPosterior } from '../posterior/structured.js'
 import { readPosterior, type SavedPosterior } from '../storage/posterior-file.js'
-import type { ParameterSlot } from '../network/parameter-slot.js'
 import { evaluatorFor } from './fit-task.js'
+import { LaplacePosterior } from './laplace-posterior.js'
 
 /**
  * The posterior that `save` wrote.
@@ -21,26 +21,46 @@ import { evaluatorFor } from './fit-task.js'
  * @example
  * const again = loadPosterior(posterior.save())
  */
-export function loadPosterior(bytes: Uint8Array, options: { readonly network?: Graph | undefined } = {}, runtime: Runtime = {}): LaplacePosterior {
+export function loadPosterior(bytes: Uint8Array, options: { readonly network?: Graph | undefined } = {},
+  runtime: Runtime = {}): LaplacePosterior {
   const saved = readPosterior(bytes)
   const graph = networkOf(saved, options.network)
   const resolved = resolveOptions(saved.options)
   const evaluator = evaluatorFor(prepareNetwork(graph, resolved.likelihood, resolved), resolved, runtime)
   checkSizes(saved.curvature, evaluator.slots)
-  if (saved.mode !== undefined && saved.mode.weights.length !== evaluator.theta.length) throw damaged('its linear mode does not have the size of its parameters')
+  if (saved.mode !== undefined && saved.mode.weights.length !== evaluator.theta.length) {
+    throw damaged('its linear mode does not have the size of its parameters')
+  }
   return new LaplacePosterior({
-    graph, evaluator, pool: createWorkerPool(evaluator, resolved.likelihood, runtime, resolved), runtime, options: resolved, examples: saved.examples, loss: saved.loss, fitted: saved.mode === undefined ? saved.curvature : undefined,
+    graph,
+    evaluator,
+    pool: createWorkerPool(evaluator, resolved.likelihood, runtime, resolved),
+    runtime,
+    options: resolved,
+    examples: saved.examples,
+    loss: saved.loss,
+    fitted: saved.mode === undefined ? saved.curvature : undefined,
     structured: structuredPosterior(saved.curvature, evaluator.slots, evaluator.theta, saved.settings),
-    mode: saved.mode, tuned: saved.tuned, effectiveParameters: saved.effectiveParameters, notes: saved.notes,
+    mode: saved.mode,
+    tuned: saved.tuned,
+    effectiveParameters: saved.effectiveParameters,
+    notes: saved.notes,
   })
 }
 
 function networkOf({ graph, digest }: SavedPosterior, given: Graph | undefined): Graph {
   const network = given ?? graph
-  if (network === undefined) throw new OptionError('BAD_OPTION', 'This posterior was saved without its network; give the network (option network).', { option: 'network' })
+  if (network === undefined) {
+    throw new OptionError('BAD_OPTION',
+      'This posterior was saved without its network; give the network (option network).', { option: 'network' })
+  }
   if (graphDigest(network) !== digest) {
-    throw given === undefined ? damaged('its network is not the one that the posterior was fitted to')
-      : new StateError('DIGEST_MISMATCH', 'The given network is not the one that this posterior was fitted to.', { expected: digest, actual: graphDigest(given) })
+    throw given === undefined ?
+      damaged('its network is not the one that the posterior was fitted to')
+      : new StateError('DIGEST_MISMATCH', 'The given network is not the one that this posterior was fitted to.', {
+        expected: digest,
+        actual: graphDigest(given),
+      })
   }
   return network
 }
@@ -53,6 +73,7 @@ function damaged(problem: string): UntrustedInputError {
 function checkSizes(curvature: Curvature, slots: readonly ParameterSlot[]): void {
   const size = slots.reduce((sum, slot) => sum + slot.size, 0)
   const fits = curvature.size === size && (curvature.structure !== 'kron'
-    || (curvature.blocks.length === slots.length && curvature.blocks.every((block, i) => blockSize(block) === slots[i].size)))
+    || (curvature.blocks.length === slots.length &&
+      curvature.blocks.every((block, i) => blockSize(block) === slots[i].size)))
   if (!fits) throw damaged(`its curvature does not belong to ${size} parameters`)
 }

@@ -1,18 +1,18 @@
 /** @file What a network consists of, and what a posterior over it would need. */
-import { factorsProgram } from '../programs/factors-program.js'
-import { graphDigest } from '../network/digest.js'
-import { linearShapes } from '../programs/evaluator.js'
+import { posteriorBytes } from '../curvature/posterior-bytes.js'
 import { LaplaceError } from '../errors/errors.js'
 import { type Dim, type Graph, isBatch } from '../graph/graph.js'
+import { graphDigest } from '../network/digest.js'
+import { lastLayerShape, type LinearShape } from '../network/linear-shape.js'
+import { type Network, type NetworkChoice, precisionOf, prepareNetwork } from '../network/network.js'
+import type { ParameterSlot } from '../network/parameter-slot.js'
+import { parameterSlots } from '../network/parameters.js'
+import { type Likelihood, type Structure, STRUCTURES, type Subset, SUBSETS } from '../options/words.js'
+import { sortNodes } from '../passes/fold.js'
 import { inferTypes } from '../passes/infer.js'
 import { lastLinear } from '../passes/last-linear.js'
-import { sortNodes } from '../passes/fold.js'
-import { type Network, type NetworkChoice, precisionOf, prepareNetwork } from '../network/network.js'
-import { type Likelihood, type Structure, STRUCTURES, type Subset, SUBSETS } from '../options/words.js'
-import { parameterSlots } from '../network/parameters.js'
-import { lastLayerShape, type LinearShape } from '../network/linear-shape.js'
-import type { ParameterSlot } from '../network/parameter-slot.js'
-import { posteriorBytes } from '../curvature/posterior-bytes.js'
+import { linearShapes } from '../programs/evaluator.js'
+import { factorsProgram } from '../programs/factors-program.js'
 
 /** A network as plain values. The batch axis of a shape is -1. */
 export interface NetworkSummary {
@@ -38,7 +38,9 @@ export function summarizeNetwork(graph: Graph): NetworkSummary {
     parameters: parameters.map(({ name, shape, size }) => ({ name, shape, size })),
     parameterCount: parameters.reduce((sum, { size }) => sum + size, 0),
     layers: layersOf(graph, new Map(parameters.map(({ name, size }) => [name, size] as const))),
-    precision: precisionOf(graph), digest: graphDigest(graph), notes: graph.notes,
+    precision: precisionOf(graph),
+    digest: graphDigest(graph),
+    notes: graph.notes,
   }
 }
 
@@ -65,15 +67,21 @@ function layersOf(graph: Graph, sizes: Map<string, number>): { name: string, typ
 }
 
 /** Bytes that each posterior would need at its peak; subsets that the network does not allow are left out. */
-export function memoryTable(graph: Graph, likelihood?: Likelihood, choice?: NetworkChoice): { subset: Subset, structure: Structure, bytes: number }[] {
+export function memoryTable(graph: Graph, likelihood?: Likelihood,
+  choice?: NetworkChoice): { subset: Subset, structure: Structure, bytes: number }[] {
   const network = prepareNetwork(graph, likelihood, choice)
   return SUBSETS.flatMap(subset => {
     const parts = partsOf(network, subset)
-    return parts === undefined ? [] : STRUCTURES.map(structure => ({ subset, structure, bytes: posteriorBytes(structure, parts.slots, parts.linears) }))
+    return parts === undefined
+      ? []
+      : STRUCTURES.map(structure => ({ subset, structure,
+        bytes: posteriorBytes(structure, parts.slots, parts.linears) })
+      )
   })
 }
 
-function partsOf({ graph, output }: Network, subset: Subset): { slots: ParameterSlot[], linears: readonly LinearShape[] } | undefined {
+function partsOf({ graph, output }: Network, subset: Subset): { slots: ParameterSlot[],
+  linears: readonly LinearShape[] } | undefined {
   try {
     if (subset === 'last_layer') {
       const { weight, bias } = lastLinear(graph, output)

@@ -1,19 +1,19 @@
 /** @file Predictions of a posterior, batch by batch. */
-import { batchSizeFor, forEachBatch, sliceExamples } from '../network/batches.js'
-import type { WorkerPool } from '../parallel/worker-pool.js'
+import { checkBytes } from '../budget/memory.js'
+import type { WorkOptions } from '../budget/progress.js'
 import { denseJacobian } from '../curvature/jacobian.js'
 import { lastLayerJacobian } from '../curvature/last-layer.js'
-import { networkInput } from '../network/input-rows.js'
-import type { Evaluator } from '../programs/evaluator.js'
 import { gemm, type RealArray } from '../kernels/linear-algebra.js'
-import { checkBytes } from '../budget/memory.js'
-import type { StructuredPosterior } from '../posterior/posterior.js'
-import type { WorkOptions } from '../budget/progress.js'
+import { batchSizeFor, forEachBatch, sliceExamples } from '../network/batches.js'
+import { networkInput } from '../network/input-rows.js'
+import type { WorkerPool } from '../parallel/worker-pool.js'
 import type { BatchGaussian } from '../parallel/worker.js'
-import type { Tensor } from '../tensor/tensor.js'
-import { multiplicationsPerExample, numbersPerExample } from '../programs/cost.js'
-import type { FactoredJacobian } from '../programs/factored-jacobian.js'
+import type { StructuredPosterior } from '../posterior/posterior.js'
 import type { VarianceKind } from '../posterior/variance-kind.js'
+import { multiplicationsPerExample, numbersPerExample } from '../programs/cost.js'
+import type { Evaluator } from '../programs/evaluator.js'
+import type { FactoredJacobian } from '../programs/factored-jacobian.js'
+import type { Tensor } from '../tensor/tensor.js'
 
 /** Outputs of the network and their variances (N x C) or covariances (N x C x C). */
 export interface OutputGaussian {
@@ -32,13 +32,15 @@ export interface PredictionContext {
 }
 
 /** N(f, J P^-1 J') of every example; `none` computes f alone and leaves the variances empty. */
-export async function outputGaussian(context: PredictionContext, x: Tensor, kind: VarianceKind | 'none', work: WorkOptions): Promise<OutputGaussian> {
+export async function outputGaussian(context: PredictionContext, x: Tensor, kind: VarianceKind | 'none',
+  work: WorkOptions): Promise<OutputGaussian> {
   const { evaluator, posterior } = context
   const { outputs } = evaluator.network
   const rows = networkInput(x, evaluator.network.input, evaluator.precision, context.note)
   const examples = x.shape[0]
   const width = kind === 'none' ? 0 : kind === 'covariance' ? outputs * outputs : outputs
-  checkBytes('The covariances of the outputs', 8 * examples * width, 'Predict fewer rows at a time, or use link probit, which needs variances only.')
+  checkBytes('The covariances of the outputs', 8 * examples * width,
+    'Predict fewer rows at a time, or use link probit, which needs variances only.')
   const f = new Float64Array(examples * outputs)
   const variance = new Float64Array(examples * width)
   const size = context.batchSize ?? batchSizeFor(numbersPerExample(evaluator, outputs))
@@ -49,7 +51,9 @@ export async function outputGaussian(context: PredictionContext, x: Tensor, kind
   if (kind === 'none' || evaluator.subset === 'last_layer') {
     evaluator.engine.announceWork(examples * multiplicationsPerExample(evaluator, 0))
     await forEachBatch(examples, size, 'predict', work, async (from, to) => {
-      place(from, await simpleBatch(evaluator, posterior, sliceExamples(rows, evaluator.network.input, from, to), to - from, kind))
+      place(from,
+        await simpleBatch(evaluator, posterior, sliceExamples(rows, evaluator.network.input, from, to), to - from,
+          kind))
     })
     return { examples, f, variance }
   }
@@ -60,7 +64,11 @@ export async function outputGaussian(context: PredictionContext, x: Tensor, kind
   await forEachBatch(examples, size, 'predict', work, async (from, to) => {
     const at = turn++ % workers.length
     await running.get(at)
-    const task = workers[at].gaussian(parts, sliceExamples(rows, evaluator.network.input, from, to), kind).then(result => { place(from, result) })
+    const task = workers[at].gaussian(parts, sliceExamples(rows, evaluator.network.input, from, to), kind).then(
+      result => {
+        place(from, result)
+      },
+    )
     // A failure is met when the place's next turn comes, or at the end.
     task.catch(() => undefined)
     running.set(at, task)
@@ -71,18 +79,21 @@ export async function outputGaussian(context: PredictionContext, x: Tensor, kind
 }
 
 /** A batch that needs no Jacobian. */
-async function simpleBatch(evaluator: Evaluator, posterior: StructuredPosterior, x: Tensor, examples: number, kind: VarianceKind | 'none'): Promise<BatchGaussian> {
+async function simpleBatch(evaluator: Evaluator, posterior: StructuredPosterior, x: Tensor, examples: number,
+  kind: VarianceKind | 'none'): Promise<BatchGaussian> {
   if (kind === 'none') return { f: await evaluator.forward(x), variance: new Float64Array(0) }
   const { f, features } = await evaluator.features(x)
   return { f, variance: posterior.lastLayerVariance(features, examples, kind) }
 }
 
 /** Outputs and the covariance of all outputs of all examples together: (N C) x (N C), example by example. */
-export async function jointGaussian({ evaluator, posterior, note }: PredictionContext, x: Tensor): Promise<OutputGaussian> {
+export async function jointGaussian({ evaluator, posterior, note }: PredictionContext,
+  x: Tensor): Promise<OutputGaussian> {
   const { outputs } = evaluator.network
   const examples = x.shape[0] ?? 0
   const count = examples * outputs
-  checkBytes('The joint covariance', 8 * (count * count + 3 * count * posterior.size), 'Ask for fewer rows at a time, or without joint.')
+  checkBytes('The joint covariance', 8 * (count * count + 3 * count * posterior.size),
+    'Ask for fewer rows at a time, or without joint.')
   const rows = networkInput(x, evaluator.network.input, evaluator.precision, note)
   const { f, jacobian } = await linearisation(evaluator, rows, examples)
   const root = posterior.whiten(denseJacobian(posterior.slots, jacobian), count)
@@ -91,7 +102,8 @@ export async function jointGaussian({ evaluator, posterior, note }: PredictionCo
   return { examples, f: Float64Array.from(f), variance }
 }
 
-async function linearisation(evaluator: Evaluator, x: Tensor, examples: number): Promise<{ f: RealArray, jacobian: FactoredJacobian }> {
+async function linearisation(evaluator: Evaluator, x: Tensor,
+  examples: number): Promise<{ f: RealArray, jacobian: FactoredJacobian }> {
   if (evaluator.subset === 'all') return evaluator.jacobian(x)
   const { f, features } = await evaluator.features(x)
   return { f, jacobian: lastLayerJacobian(evaluator.slots, features, examples) }

@@ -1,9 +1,9 @@
 /** @file The options of a fitted posterior's methods. */
-import type { Link, Predictive, PriorStructure, TuneMethod } from '../options/words.js'
-import type { AdamSchedule } from '../tuning/adam.js'
+import { OptionError } from '../errors/errors.js'
 import type { PosteriorSettings } from '../options/hyperparameters.js'
 import { numbers } from '../options/laplace-options.js'
-import { OptionError } from '../errors/errors.js'
+import type { Link, Predictive, PriorStructure, TuneMethod } from '../options/words.js'
+import type { AdamSchedule } from '../tuning/adam.js'
 
 /** New hyper-parameters. */
 export interface PriorChanges {
@@ -37,9 +37,11 @@ export interface TuneOptions {
   readonly schedule?: AdamSchedule | undefined
 }
 
-export const PREDICT_OPTIONS: readonly (keyof PredictOptions)[] = ['link', 'predictive', 'samples', 'seed', 'joint', 'covariance', 'uncertainty']
+export const PREDICT_OPTIONS: readonly (keyof PredictOptions)[] = ['link', 'predictive', 'samples', 'seed', 'joint',
+  'covariance', 'uncertainty']
 
-export const PRIOR_CHANGES: readonly (keyof PriorChanges)[] = ['priorPrecision', 'priorMean', 'sigmaNoise', 'temperature']
+export const PRIOR_CHANGES: readonly (keyof PriorChanges)[] = ['priorPrecision', 'priorMean', 'sigmaNoise',
+  'temperature']
 
 export const TUNE_OPTIONS: readonly (keyof TuneOptions)[] = ['tune', 'priorStructure', 'sigmaNoise', 'schedule']
 
@@ -55,5 +57,6 @@ export function settingsFrom(changes: PriorChanges): Partial<PosteriorSettings> 
 
 export function wholeCount(option: string, value: number): number {
   if (Number.isSafeInteger(value) && value > 0) return value
-  throw new OptionError('BAD_OPTION', `Option ${option} must be a whole number from 1; got ${value}.`, { option, value })
+  throw new OptionError('BAD_OPTION', `Option ${option} must be a whole number from 1; got ${value}.`, { option,
+    value })
 }

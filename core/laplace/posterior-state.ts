@@ -1,13 +1,13 @@
 /** @file All that a fitted posterior is made of. */
-import type { WorkerPool } from '../parallel/worker-pool.js'
 import type { Curvature } from '../curvature/curvature.js'
-import type { Evaluator } from '../programs/evaluator.js'
 import type { Graph } from '../graph/graph.js'
-import type { Runtime } from '../parallel/runtime.js'
 import type { ResolvedOptions } from '../options/laplace-options.js'
 import type { TuneMethod } from '../options/words.js'
-import type { StructuredPosterior } from '../posterior/posterior.js'
+import type { Runtime } from '../parallel/runtime.js'
+import type { WorkerPool } from '../parallel/worker-pool.js'
 import type { EvidenceMode } from '../posterior/evidence.js'
+import type { StructuredPosterior } from '../posterior/posterior.js'
+import type { Evaluator } from '../programs/evaluator.js'
 import type { SavedPosterior } from '../storage/posterior-file.js'
 
 /** All that a posterior is made of. */
@@ -36,11 +36,25 @@ export function recordOf(state: PosteriorState, digest: string, network: boolean
   const { likelihood, subset, structure, curvature, kfacApprox, seed } = options
   return {
     options: {
-      likelihood, subset, structure, curvature, kfacApprox, seed, precision: evaluator.precision,
-      input: evaluator.network.input.name, output: options.output ?? graph.outputs[0] ?? '',
+      likelihood,
+      subset,
+      structure,
+      curvature,
+      kfacApprox,
+      seed,
+      precision: evaluator.precision,
+      input: evaluator.network.input.name,
+      output: options.output ?? graph.outputs[0] ?? '',
     },
     graph: network ? graph : undefined,
-    digest, curvature: structured.curvature, settings: structured.settings,
-    examples, loss, mode, tuned, effectiveParameters, notes,
+    digest,
+    curvature: structured.curvature,
+    settings: structured.settings,
+    examples,
+    loss,
+    mode,
+    tuned,
+    effectiveParameters,
+    notes,
   }
 }

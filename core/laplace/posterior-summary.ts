@@ -27,4 +27,6 @@ export interface PosteriorSummary {
   readonly parameters: readonly { readonly name: string, readonly shape: readonly number[], readonly size: number }[]
 }
 
-export function asArray(value: number | Float64Array): Float64Array { return typeof value === 'number' ? Float64Array.of(value) : value }
+export function asArray(value: number | Float64Array): Float64Array {
+  return typeof value === 'number' ? Float64Array.of(value) : value
+}

@@ -1,14 +1,14 @@
 /** @file What a prediction consists of, and how it is put together. */
+import type { WorkOptions } from '../budget/progress.js'
 import type { LikelihoodModel } from '../likelihood/likelihood.js'
 import type { Link } from '../options/words.js'
-import { linkNeeds, predictiveProbabilities, variancesOf } from '../prediction/link.js'
-import { decompose, entropy, type UncertaintyParts } from '../prediction/decomposition.js'
-import { monteCarloNeeds } from '../prediction/monte-carlo.js'
-import { jointGaussian, outputGaussian, type OutputGaussian, type PredictionContext } from './output-gaussian.js'
-import type { WorkOptions } from '../budget/progress.js'
-import { outputSamples } from './sampling.js'
-import { float64, type Tensor, toFloat64 } from '../tensor/tensor.js'
 import type { VarianceKind } from '../posterior/variance-kind.js'
+import { decompose, entropy, type UncertaintyParts } from '../prediction/decomposition.js'
+import { linkNeeds, predictiveProbabilities, variancesOf } from '../prediction/link.js'
+import { monteCarloNeeds } from '../prediction/monte-carlo.js'
+import { float64, type Tensor, toFloat64 } from '../tensor/tensor.js'
+import { jointGaussian, type OutputGaussian, outputGaussian, type PredictionContext } from './output-gaussian.js'
+import { outputSamples } from './sampling.js'
 
 /** A prediction for N rows. */
 export interface Prediction {
@@ -49,26 +49,40 @@ const WEIGHT_SAMPLES = 100
 const FEW_OUTPUTS = 32
 
 /** The prediction of the linearised network. @throws OptionError BAD_COMBINATION for a link that the likelihood does not have */
-export async function predictGlm(context: PredictionContext, x: Tensor, request: PredictionRequest, notes: readonly string[], work: WorkOptions): Promise<Prediction> {
+export async function predictGlm(context: PredictionContext, x: Tensor, request: PredictionRequest,
+  notes: readonly string[], work: WorkOptions): Promise<Prediction> {
   const { likelihood, link, joint, sigmaNoise, seed } = request
   const { outputs } = context.evaluator.network
   const all = joint ? await jointGaussian(context, x) : undefined
-  const own = all === undefined ? await outputGaussian(context, x, covarianceKind(request, outputs), work) : blocksOf(all, outputs)
+  const own = all === undefined
+    ? await outputGaussian(context, x, covarianceKind(request, outputs), work)
+    : blocksOf(all, outputs)
   const { f, examples } = own
-  const dense = own.variance.length === examples * outputs * outputs && (all !== undefined || covarianceKind(request, outputs) === 'covariance')
+  const dense = own.variance.length === examples * outputs * outputs &&
+    (all !== undefined || covarianceKind(request, outputs) === 'covariance')
   const variance = dense ? variancesOf(own.variance, examples, outputs) : own.variance
   const forLink = linkNeeds(link, likelihood) === 'covariance' ? own.variance : variance
-  const probabilities = likelihood.name === 'regression' ? undefined : predictiveProbabilities(link, likelihood, f, forLink, examples, outputs, request.samples ?? LINK_SAMPLES, seed)
+  const probabilities = likelihood.name === 'regression'
+    ? undefined
+    : predictiveProbabilities(link, likelihood, f, forLink, examples, outputs, request.samples ?? LINK_SAMPLES, seed)
   const decomposable = dense || monteCarloNeeds(likelihood) === 'diagonal' || likelihood.name === 'regression'
   const parts = request.uncertainty && decomposable
-    ? (): UncertaintyParts => decompose(likelihood, f, monteCarloNeeds(likelihood) === 'covariance' ? own.variance : variance, examples, outputs, sigmaNoise, seed) : undefined
-  const covariance = all !== undefined ? float64([examples * outputs, examples * outputs], all.variance)
-    : request.covariance ? float64([examples, outputs, outputs], own.variance) : undefined
-  return assemble({ f, variance, examples, outputs, probabilities, covariance, parts, request, notes, seeded: link === 'mc' || (request.uncertainty && likelihood.name !== 'regression') })
+    ? (): UncertaintyParts =>
+      decompose(likelihood, f, monteCarloNeeds(likelihood) === 'covariance' ? own.variance : variance, examples,
+        outputs, sigmaNoise, seed) :
+    undefined
+  const covariance = all !== undefined ?
+    float64([examples * outputs, examples * outputs], all.variance)
+    : request.covariance
+    ? float64([examples, outputs, outputs], own.variance)
+    : undefined
+  return assemble({ f, variance, examples, outputs, probabilities, covariance, parts, request, notes,
+    seeded: link === 'mc' || (request.uncertainty && likelihood.name !== 'regression') })
 }
 
 /** What must be computed: for the link, for what was asked for, and for the decomposition where it is cheap. */
-function covarianceKind({ likelihood, link, covariance, uncertainty }: PredictionRequest, outputs: number): VarianceKind {
+function covarianceKind({ likelihood, link, covariance, uncertainty }: PredictionRequest,
+  outputs: number): VarianceKind {
   if (covariance || linkNeeds(link, likelihood) === 'covariance') return 'covariance'
   const decomposition = uncertainty && likelihood.name === 'classification' && outputs <= FEW_OUTPUTS
   return decomposition ? 'covariance' : 'diagonal'
@@ -86,7 +100,8 @@ function blocksOf({ f, variance, examples }: OutputGaussian, outputs: number): O
 }
 
 /** The prediction with weights drawn from the posterior: averages over the draws. */
-export async function predictWithSampledWeights(context: PredictionContext, x: Tensor, request: PredictionRequest, notes: readonly string[], work: WorkOptions): Promise<Prediction> {
+export async function predictWithSampledWeights(context: PredictionContext, x: Tensor, request: PredictionRequest,
+  notes: readonly string[], work: WorkOptions): Promise<Prediction> {
   const { likelihood, sigmaNoise, seed } = request
   const count = request.samples ?? WEIGHT_SAMPLES
   const samples = await outputSamples(context, x, count, seed, 'nn', work)
@@ -95,12 +110,14 @@ export async function predictWithSampledWeights(context: PredictionContext, x: T
   const { mean, variance } = moments(draws, count, examples * outputs)
   if (likelihood.name === 'regression') {
     const parts = (): UncertaintyParts => decompose(likelihood, mean, variance, examples, outputs, sigmaNoise, seed)
-    return assemble({ f: mean, variance, examples, outputs, probabilities: undefined, covariance: undefined, parts: request.uncertainty ? parts : undefined, request, notes, seeded: true })
+    return assemble({ f: mean, variance, examples, outputs, probabilities: undefined, covariance: undefined,
+      parts: request.uncertainty ? parts : undefined, request, notes, seeded: true })
   }
   const p = likelihood.inverseLink(draws, count * examples, outputs)
   const probabilities = moments(p, count, examples * outputs).mean
   const parts = (): UncertaintyParts => decomposeDraws(likelihood, p, probabilities, count, examples, outputs)
-  return assemble({ f: mean, variance, examples, outputs, probabilities, covariance: undefined, parts: request.uncertainty ? parts : undefined, request, notes, seeded: true })
+  return assemble({ f: mean, variance, examples, outputs, probabilities, covariance: undefined,
+    parts: request.uncertainty ? parts : undefined, request, notes, seeded: true })
 }
 
 /** Mean and variance (divided by count - 1) over draws, count x size. */
@@ -112,10 +129,13 @@ function moments(draws: Float64Array, count: number, size: number): { mean: Floa
   return { mean, variance }
 }
 
-function decomposeDraws(likelihood: LikelihoodModel, p: Float64Array, mean: Float64Array, count: number, examples: number, outputs: number): UncertaintyParts {
+function decomposeDraws(likelihood: LikelihoodModel, p: Float64Array, mean: Float64Array, count: number,
+  examples: number, outputs: number): UncertaintyParts {
   const classes = likelihood.name === 'classification'
   const cells = classes ? examples : examples * outputs
-  const entropyOf = (values: Float64Array, cell: number): number => (classes ? entropy(values.subarray(cell * outputs, (cell + 1) * outputs)) : entropy([values[cell], 1 - values[cell]]))
+  const entropyOf = (values: Float64Array, cell: number): number => (classes
+    ? entropy(values.subarray(cell * outputs, (cell + 1) * outputs))
+    : entropy([values[cell], 1 - values[cell]]))
   const total = Float64Array.from({ length: cells }, (_, cell) => entropyOf(mean, cell))
   const aleatoric = new Float64Array(cells)
   for (let s = 0; s < count; s++) {
@@ -139,7 +159,9 @@ interface Pieces {
   readonly seeded: boolean
 }
 
-function assemble({ f, variance, examples, outputs, probabilities, covariance, parts, request, notes, seeded }: Pieces): Prediction {
+function assemble(
+  { f, variance, examples, outputs, probabilities, covariance, parts, request, notes, seeded }: Pieces,
+): Prediction {
   const rows = [examples, outputs]
   const { likelihood, sigmaNoise, seed } = request
   let known: UncertaintyParts | undefined
@@ -148,9 +170,12 @@ function assemble({ f, variance, examples, outputs, probabilities, covariance, p
     return float64(likelihood.name === 'classification' ? [examples] : rows, known[key])
   }
   const prediction: Prediction = {
-    mean: float64(rows, f), variance: float64(rows, variance),
+    mean: float64(rows, f),
+    variance: float64(rows, variance),
     ...(probabilities === undefined ? {} : { probabilities: float64(rows, probabilities) }),
-    ...(likelihood.name === 'regression' ? { predictiveVariance: float64(rows, variance.map(v => v + sigmaNoise * sigmaNoise)) } : {}),
+    ...(likelihood.name === 'regression'
+      ? { predictiveVariance: float64(rows, variance.map(v => v + sigmaNoise * sigmaNoise)) }
+      : {}),
     ...(covariance === undefined ? {} : { covariance }),
     ...(seeded ? { seed } : {}),
     notes,

@@ -1,33 +1,37 @@
 /** @file Draws of network outputs: from the Gaussian of the linearised network, or with sampled weights. */
+import { checkBytes } from '../budget/memory.js'
+import { throwIfCancelled, type WorkOptions } from '../budget/progress.js'
+import type { Engine } from '../engine/engine.js'
+import { gemm } from '../kernels/linear-algebra.js'
 import { batchSizeFor, forEachBatch, sliceExamples } from '../network/batches.js'
 import { networkInput } from '../network/input-rows.js'
-import type { Engine } from '../engine/engine.js'
-import type { Evaluator } from '../programs/evaluator.js'
-import { gemm } from '../kernels/linear-algebra.js'
-import { checkBytes } from '../budget/memory.js'
-import type { Predictive } from '../options/words.js'
+import { lastLayerShape } from '../network/linear-shape.js'
 import { withParameters } from '../network/parameters.js'
-import { outputGaussian, type PredictionContext } from './output-gaussian.js'
+import type { Predictive } from '../options/words.js'
 import { semidefiniteRoot } from '../prediction/monte-carlo.js'
-import { throwIfCancelled, type WorkOptions } from '../budget/progress.js'
+import { numbersPerExample } from '../programs/cost.js'
+import type { Evaluator } from '../programs/evaluator.js'
 import { randomGenerator } from '../tensor/random.js'
 import { float64, type Tensor } from '../tensor/tensor.js'
-import { lastLayerShape } from '../network/linear-shape.js'
-import { numbersPerExample } from '../programs/cost.js'
+import { outputGaussian, type PredictionContext } from './output-gaussian.js'
 
 /**
  * Draws of the raw outputs, S x N x C. `glm`: from N(f, J P^-1 J') of each example, with the same standard normals for every
  * example, so that a draw does not depend on the batch; `nn`: the network with weights drawn from the posterior.
  */
-export async function outputSamples(context: PredictionContext, x: Tensor, count: number, seed: number, predictive: Predictive, work: WorkOptions): Promise<Tensor> {
+export async function outputSamples(context: PredictionContext, x: Tensor, count: number, seed: number,
+  predictive: Predictive, work: WorkOptions): Promise<Tensor> {
   const { outputs } = context.evaluator.network
   const examples = x.shape[0] ?? 0
   checkBytes('The samples', 8 * count * examples * outputs, 'Draw fewer samples, or for fewer rows at a time.')
-  const data = predictive === 'glm' ? await linearisedSamples(context, x, count, seed, work) : await weightSamples(context, x, count, seed, work)
+  const data = predictive === 'glm'
+    ? await linearisedSamples(context, x, count, seed, work)
+    : await weightSamples(context, x, count, seed, work)
   return float64([count, examples, outputs], data)
 }
 
-async function linearisedSamples(context: PredictionContext, x: Tensor, count: number, seed: number, work: WorkOptions): Promise<Float64Array> {
+async function linearisedSamples(context: PredictionContext, x: Tensor, count: number, seed: number,
+  work: WorkOptions): Promise<Float64Array> {
   const { outputs } = context.evaluator.network
   const { f, variance, examples } = await outputGaussian(context, x, 'covariance', work)
   const draws = randomGenerator(seed).fillNormal(new Float64Array(count * outputs))
@@ -36,12 +40,17 @@ async function linearisedSamples(context: PredictionContext, x: Tensor, count: n
   for (let n = 0; n < examples; n++) {
     const root = semidefiniteRoot(variance.subarray(n * outputs * outputs, (n + 1) * outputs * outputs), outputs)
     gemm(false, true, count, outputs, outputs, 1, draws, root, 0, own)
-    for (let s = 0; s < count; s++) for (let c = 0; c < outputs; c++) result[(s * examples + n) * outputs + c] = f[n * outputs + c] + own[s * outputs + c]
+    for (let s = 0; s < count; s++) {
+      for (let c = 0; c < outputs; c++) {
+        result[(s * examples + n) * outputs + c] = f[n * outputs + c] + own[s * outputs + c]
+      }
+    }
   }
   return result
 }
 
-async function weightSamples(context: PredictionContext, x: Tensor, count: number, seed: number, work: WorkOptions): Promise<Float64Array> {
+async function weightSamples(context: PredictionContext, x: Tensor, count: number, seed: number,
+  work: WorkOptions): Promise<Float64Array> {
   const { evaluator, posterior } = context
   checkBytes('The sampled weights', 8 * count * posterior.size, 'Draw fewer samples at a time.')
   const thetas = posterior.sample(count, randomGenerator(seed))
@@ -53,7 +62,8 @@ async function weightSamples(context: PredictionContext, x: Tensor, count: numbe
 }
 
 /** f_s = W_s phi + b_s, and what else the network adds to its last layer. */
-async function lastLayerSamples(evaluator: Evaluator, x: Tensor, examples: number, thetas: Float64Array, count: number, batchSize: number | undefined, work: WorkOptions): Promise<Float64Array> {
+async function lastLayerSamples(evaluator: Evaluator, x: Tensor, examples: number, thetas: Float64Array, count: number,
+  batchSize: number | undefined, work: WorkOptions): Promise<Float64Array> {
   const { slots, theta, network } = evaluator
   const { weight, bias, in: inputs, out } = lastLayerShape(slots)
   const result = new Float64Array(count * examples * out)
@@ -65,25 +75,31 @@ async function lastLayerSamples(evaluator: Evaluator, x: Tensor, examples: numbe
     for (let s = 0; s < count; s++) {
       const change = thetas.subarray(s * theta.length, (s + 1) * theta.length).map((value, i) => value - theta[i])
       const part = result.subarray((s * examples + from) * out, (s * examples + to) * out)
-      gemm(false, true, rows, out, inputs, 1, phi, change.subarray(slots[weight].offset, slots[weight].offset + slots[weight].size), 0, part)
+      gemm(false, true, rows, out, inputs, 1, phi,
+        change.subarray(slots[weight].offset, slots[weight].offset + slots[weight].size), 0, part)
       for (let i = 0; i < part.length; i++) part[i] += f[i] + (bias < 0 ? 0 : change[slots[bias].offset + i % out])
     }
   })
   return result
 }
 
-async function networkSamples(evaluator: Evaluator, x: Tensor, examples: number, thetas: Float64Array, count: number, batchSize: number | undefined, work: WorkOptions): Promise<Float64Array> {
+async function networkSamples(evaluator: Evaluator, x: Tensor, examples: number, thetas: Float64Array, count: number,
+  batchSize: number | undefined, work: WorkOptions): Promise<Float64Array> {
   const { network, slots, theta, precision } = evaluator
   const { engine }: { engine: Engine } = evaluator
   const result = new Float64Array(count * examples * network.outputs)
   const size = batchSize ?? batchSizeFor(numbersPerExample(evaluator, 1))
   for (let s = 0; s < count; s++) {
     throwIfCancelled(work.signal)
-    const program = await engine.compile(withParameters(network.graph, slots, thetas.subarray(s * theta.length, (s + 1) * theta.length)), precision)
-    await forEachBatch(examples, size, 'predict', { ...(work.signal === undefined ? {} : { signal: work.signal }) }, async (from, to) => {
-      const outputs = await program.run(new Map([[network.input.name, sliceExamples(x, network.input, from, to)]]))
-      result.set(outputs.get(network.output)?.data ?? [], (s * examples + from) * network.outputs)
-    })
+    const program = await engine.compile(
+      withParameters(network.graph, slots, thetas.subarray(s * theta.length, (s + 1) * theta.length)),
+      precision,
+    )
+    await forEachBatch(examples, size, 'predict', { ...(work.signal === undefined ? {} : { signal: work.signal }) },
+      async (from, to) => {
+        const outputs = await program.run(new Map([[network.input.name, sliceExamples(x, network.input, from, to)]]))
+        result.set(outputs.get(network.output)?.data ?? [], (s * examples + from) * network.outputs)
+      })
     program.dispose()
     work.onProgress?.({ stage: 'predict', done: s + 1, total: count })
   }

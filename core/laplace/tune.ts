@@ -1,21 +1,21 @@
 /** @file Tunes the hyper-parameters of a fitted posterior. */
+import { throwIfCancelled, type WorkOptions } from '../budget/progress.js'
 import { OptionError } from '../errors/errors.js'
-import { startAccumulation } from '../sums/accumulation.js'
+import { checkLabels } from '../likelihood/labels.js'
+import { likelihoodModel } from '../likelihood/registry.js'
 import type { PriorStructure, TuneMethod } from '../options/words.js'
 import type { DataFit } from '../posterior/evidence.js'
 import { structuredPosterior } from '../posterior/structured.js'
-import type { PosteriorState } from './posterior-state.js'
-import { outputGaussian } from './output-gaussian.js'
-import { throwIfCancelled, type WorkOptions } from '../budget/progress.js'
+import { startAccumulation } from '../sums/accumulation.js'
+import type { LinearData } from '../sums/linear-data.js'
+import type { Batch } from '../tensor/batch.js'
 import type { AdamSchedule } from '../tuning/adam.js'
 import { GRID, tuneByGrid } from '../tuning/grid.js'
-import { tuneLinearized } from '../tuning/linearized.js'
 import { linearModel } from '../tuning/linear-model.js'
+import { tuneLinearized } from '../tuning/linearized.js'
 import { tuneByMarginalLikelihood } from '../tuning/marginal-likelihood.js'
-import { checkLabels } from '../likelihood/labels.js'
-import { likelihoodModel } from '../likelihood/registry.js'
-import type { Batch } from '../tensor/batch.js'
-import type { LinearData } from '../sums/linear-data.js'
+import { outputGaussian } from './output-gaussian.js'
+import type { PosteriorState } from './posterior-state.js'
 
 export interface TuneRequest {
   readonly tune: Exclude<TuneMethod, 'none'>
@@ -25,36 +25,52 @@ export interface TuneRequest {
 }
 
 /** The state with tuned hyper-parameters; the given one is left as it is. */
-export async function tunePosterior(state: PosteriorState, request: TuneRequest, data: TuneData, work: WorkOptions): Promise<PosteriorState> {
+export async function tunePosterior(state: PosteriorState, request: TuneRequest, data: TuneData,
+  work: WorkOptions): Promise<PosteriorState> {
   throwIfCancelled(work.signal)
   work.onProgress?.({ stage: 'tune', done: 0 })
   switch (request.tune) {
-    case 'linearized': return tuneWithLinearModel(state, request, await linearDataFrom(state, data, work), work)
-    case 'marglik': return byMarginalLikelihood(state, request)
-    case 'grid': return byGrid(state, data, work)
+    case 'linearized':
+      return tuneWithLinearModel(state, request, await linearDataFrom(state, data, work), work)
+    case 'marglik':
+      return byMarginalLikelihood(state, request)
+    case 'grid':
+      return byGrid(state, data, work)
   }
 }
 
 /** Features and labels of the training data. */
 async function linearDataFrom(state: PosteriorState, { data }: TuneData, work: WorkOptions): Promise<LinearData> {
-  if (data === undefined) throw new OptionError('BAD_COMBINATION', "Tuning 'linearized' goes over the training data once more: give them ({ data: { x, y } }), or tune by 'marglik'.", { option: 'tune' })
-  const accumulation = startAccumulation(state.evaluator, state.pool, { ...state.options, structure: 'diag' }, true, () => undefined)
+  if (data === undefined) {
+    throw new OptionError('BAD_COMBINATION',
+      "Tuning 'linearized' goes over the training data once more: give them ({ data: { x, y } }), or tune by 'marglik'.",
+      { option: 'tune' })
+  }
+  const accumulation = startAccumulation(state.evaluator, state.pool, { ...state.options, structure: 'diag' }, true,
+    () => undefined)
   await accumulation.add(data.x, data.y, work)
   return await accumulation.linearData() ?? { features: new Float64Array(0), labels: new Float64Array(0), examples: 0 }
 }
 
 /** By the evidence of the linear model at its own mode. The network's weights stay the mean; H and the evidence are those of the mode. */
-export async function tuneWithLinearModel(state: PosteriorState, request: TuneRequest, data: LinearData, work: WorkOptions): Promise<PosteriorState> {
+export async function tuneWithLinearModel(state: PosteriorState, request: TuneRequest, data: LinearData,
+  work: WorkOptions): Promise<PosteriorState> {
   const { structured, options } = state
   const model = linearModel(likelihoodModel(options.likelihood), structured.slots, data)
   const fit = await tuneLinearized(model, {
-    structure: options.structure, priorStructure: request.priorStructure, tuneNoise: request.tuneNoise,
-    settings: structured.settings, start: structured.mean, work,
+    structure: options.structure,
+    priorStructure: request.priorStructure,
+    tuneNoise: request.tuneNoise,
+    settings: structured.settings,
+    start: structured.mean,
+    work,
   })
   return {
     ...state,
     structured: structuredPosterior(fit.curvature, structured.slots, structured.mean, fit.settings),
-    mode: { weights: fit.mode, loss: fit.loss }, tuned: 'linearized', effectiveParameters: fit.effectiveParameters,
+    mode: { weights: fit.mode, loss: fit.loss },
+    tuned: 'linearized',
+    effectiveParameters: fit.effectiveParameters,
     notes: fit.note === undefined ? state.notes : [...state.notes, fit.note],
   }
 }
@@ -62,21 +78,35 @@ export async function tuneWithLinearModel(state: PosteriorState, request: TuneRe
 /** The posterior with the curvature at the network's weights. */
 function atWeights(state: PosteriorState): PosteriorState['structured'] {
   const { fitted, structured } = state
-  return fitted === undefined || fitted === structured.curvature ? structured : structuredPosterior(fitted, structured.slots, structured.mean, structured.settings)
+  return fitted === undefined || fitted === structured.curvature
+    ? structured
+    : structuredPosterior(fitted, structured.slots, structured.mean, structured.settings)
 }
 
-function byMarginalLikelihood(state: PosteriorState, { priorStructure, tuneNoise, schedule }: TuneRequest): PosteriorState {
+function byMarginalLikelihood(state: PosteriorState,
+  { priorStructure, tuneNoise, schedule }: TuneRequest): PosteriorState {
   const posterior = atWeights(state)
-  const data: DataFit = { likelihood: likelihoodModel(state.options.likelihood), loss: state.loss, examples: state.examples, outputs: state.evaluator.network.outputs }
-  const { settings, note } = tuneByMarginalLikelihood(posterior, data, { priorStructure, tuneNoise, schedule, solver: state.runtime.solver })
+  const data: DataFit = { likelihood: likelihoodModel(state.options.likelihood), loss: state.loss,
+    examples: state.examples, outputs: state.evaluator.network.outputs }
+  const { settings, note } = tuneByMarginalLikelihood(posterior, data, { priorStructure, tuneNoise, schedule,
+    solver: state.runtime.solver })
   return {
-    ...state, structured: posterior.withSettings(settings), mode: undefined, tuned: 'marglik', effectiveParameters: undefined,
+    ...state,
+    structured: posterior.withSettings(settings),
+    mode: undefined,
+    tuned: 'marglik',
+    effectiveParameters: undefined,
     notes: note === undefined ? state.notes : [...state.notes, note],
   }
 }
 
 async function byGrid(state: PosteriorState, { validation }: TuneData, work: WorkOptions): Promise<PosteriorState> {
-  if (validation === undefined) throw new OptionError('BAD_COMBINATION', "Tuning 'grid' chooses the prior precision by held-out examples: give validation: { x, y }.", { option: 'validation' })
+  if (validation === undefined) {
+    throw new OptionError('BAD_COMBINATION',
+      "Tuning 'grid' chooses the prior precision by held-out examples: give validation: { x, y }.", {
+      option: 'validation',
+    })
+  }
   const posterior = atWeights(state)
   const { evaluator, pool, options } = state
   const { outputs } = evaluator.network
@@ -84,17 +114,26 @@ async function byGrid(state: PosteriorState, { validation }: TuneData, work: Wor
   const examples = validation.x.shape[0] ?? 0
   const { values } = checkLabels(validation.y, options.likelihood, examples, outputs)
   const quiet = work.signal === undefined ? {} : { signal: work.signal }
-  const context = (priorPrecision: number) => ({ evaluator, pool, posterior: posterior.withSettings({ priorPrecision }), batchSize: options.batchSize, note: () => undefined })
+  const context = (priorPrecision: number) => ({ evaluator, pool, posterior: posterior.withSettings({ priorPrecision }),
+    batchSize: options.batchSize, note: () => undefined })
   const { f } = await outputGaussian(context(1), validation.x, 'none', quiet)
-  const result = await tuneByGrid(likelihood, f, values, examples, outputs, posterior.settings.sigmaNoise, async (priorPrecision, index) => {
-    work.onProgress?.({ stage: 'tune', done: index, total: GRID.length })
-    return (await outputGaussian(context(priorPrecision), validation.x, 'diagonal', quiet)).variance
-  })
+  const result = await tuneByGrid(likelihood, f, values, examples, outputs, posterior.settings.sigmaNoise,
+    async (priorPrecision, index) => {
+      work.onProgress?.({ stage: 'tune', done: index, total: GRID.length })
+      return (await outputGaussian(context(priorPrecision), validation.x, 'diagonal', quiet)).variance
+    })
   return {
-    ...state, structured: posterior.withSettings({ priorPrecision: result.priorPrecision }), mode: undefined, tuned: 'grid', effectiveParameters: undefined,
+    ...state,
+    structured: posterior.withSettings({ priorPrecision: result.priorPrecision }),
+    mode: undefined,
+    tuned: 'grid',
+    effectiveParameters: undefined,
     notes: result.note === undefined ? state.notes : [...state.notes, result.note],
   }
 }
 
 /** Data for tuning: `linearized` needs the training data, `grid` held-out examples. */
-export interface TuneData { readonly data?: Batch | undefined, readonly validation?: Batch | undefined }
+export interface TuneData {
+  readonly data?: Batch | undefined
+  readonly validation?: Batch | undefined
+}

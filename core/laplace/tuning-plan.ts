@@ -1,13 +1,19 @@
 /** @file How the prior will be tuned when a fit is complete. */
-import type { TuneMethod } from '../options/words.js'
 import type { ResolvedOptions } from '../options/laplace-options.js'
+import type { TuneMethod } from '../options/words.js'
 
 /** How the prior will be tuned, and a note where that is not what a user may expect. */
-export interface TuningPlan { readonly tune: TuneMethod, readonly chosen: boolean, readonly note?: string }
+export interface TuningPlan {
+  readonly tune: TuneMethod
+  readonly chosen: boolean
+  readonly note?: string
+}
 
 export function planTuning({ tune, settings, subset, priorStructure }: ResolvedOptions): TuningPlan {
   if (tune !== undefined) return { tune, chosen: true }
   if (settings.priorPrecision !== undefined) return { tune: 'none', chosen: false }
   if (subset === 'last_layer' && priorStructure !== 'diagonal') return { tune: 'linearized', chosen: false }
-  return { tune: 'marglik', chosen: false, note: "The prior precision was tuned by the marginal likelihood at the network's weights ('marglik'): tuning by 'linearized' is for the last layer with one precision, or one for each tensor. With held-out data 'grid' is safer." }
+  return { tune: 'marglik', chosen: false,
+    note:
+      "The prior precision was tuned by the marginal likelihood at the network's weights ('marglik'): tuning by 'linearized' is for the last layer with one precision, or one for each tensor. With held-out data 'grid' is safer." }
 }

@@ -1,5 +1,5 @@
 /** @file Categorical likelihood with a softmax link: Lambda = diag(p) - p p'. */
-import { packedLength, syrk, type RealArray } from '../kernels/linear-algebra.js'
+import { packedLength, type RealArray, syrk } from '../kernels/linear-algebra.js'
 import type { LikelihoodModel } from './likelihood.js'
 import { logSumExp, softmax } from './softmax.js'
 
@@ -54,7 +54,9 @@ function hessianDiagonal(f: RealArray, examples: number, outputs: number): Float
   const p = softmax(f, examples, outputs)
   const diagonal = new Float64Array(p.length)
   for (let n = 0; n < examples; n++) {
-    for (let c = 0, at = n * outputs; c < outputs; c++, at++) diagonal[at] = p[at] * complement(p, n * outputs, outputs, c)
+    for (let c = 0, at = n * outputs; c < outputs; c++, at++) {
+      diagonal[at] = p[at] * complement(p, n * outputs, outputs, c)
+    }
   }
   return diagonal
 }

@@ -1,11 +1,14 @@
 /** @file Labels checked against the likelihood. */
-import { formatShape, type Tensor } from '../tensor/tensor.js'
-import type { Likelihood } from '../options/words.js'
 import { DataError, ShapeError } from '../errors/errors.js'
+import type { Likelihood } from '../options/words.js'
 import { checkFinite } from '../tensor/finite.js'
+import { formatShape, type Tensor } from '../tensor/tensor.js'
 
 /** Labels in the form that the likelihoods take: class numbers (n), or n x C values. */
-export interface Labels { readonly values: Float64Array, readonly n: number }
+export interface Labels {
+  readonly values: Float64Array
+  readonly n: number
+}
 
 /**
  * Checks labels against the likelihood and brings them to one form.
@@ -14,12 +17,20 @@ export interface Labels { readonly values: Float64Array, readonly n: number }
  */
 export function checkLabels(y: Tensor, likelihood: Likelihood, n: number, outputs: number): Labels {
   const rows = y.shape[0] ?? 0
-  if (rows !== n) throw new ShapeError(`x has ${n} rows and y has ${rows}; each example needs its label.`, { expected: n, actual: rows })
+  if (rows !== n) {
+    throw new ShapeError(`x has ${n} rows and y has ${rows}; each example needs its label.`, { expected: n,
+      actual: rows })
+  }
   const width = rows === 0 ? 0 : y.data.length / rows
   checkFinite(y, 'y', Math.max(1, width))
   if (likelihood === 'classification') return { values: classNumbers(y, width, outputs), n }
   if (width !== outputs) {
-    throw new ShapeError(`The network has ${outputs} output${outputs === 1 ? '' : 's'}, so y must be ${n} x ${outputs}; it is ${formatShape(y.shape)}.`, { expected: [n, outputs], actual: y.shape })
+    throw new ShapeError(
+      `The network has ${outputs} output${outputs === 1 ? '' : 's'}, so y must be ${n} x ${outputs}; it is ${
+        formatShape(y.shape)
+      }.`,
+      { expected: [n, outputs], actual: y.shape },
+    )
   }
   const values = Float64Array.from(y.data)
   if (likelihood === 'binary' || likelihood === 'multilabel') checkZeroOne(values, width, likelihood)
@@ -28,19 +39,32 @@ export function checkLabels(y: Tensor, likelihood: Likelihood, n: number, output
 
 function classNumbers(y: Tensor, width: number, outputs: number): Float64Array {
   if (y.dtype === 'bool' && outputs === 2 && width === 1) {
-    throw new DataError('BAD_LABELS', 'Class labels must be integers 0 to 1; y is boolean. Convert it (false to 0, true to 1).', { outputs })
+    throw new DataError('BAD_LABELS',
+      'Class labels must be integers 0 to 1; y is boolean. Convert it (false to 0, true to 1).', { outputs })
   }
   if (width === outputs && width > 1) {
-    throw new DataError('BAD_LABELS', `y is ${formatShape(y.shape)}, which looks one-hot; give class numbers instead: one integer 0 to ${outputs - 1} a row (the argmax of each row).`, { outputs })
+    throw new DataError('BAD_LABELS',
+      `y is ${formatShape(y.shape)}, which looks one-hot; give class numbers instead: one integer 0 to ${
+        outputs - 1
+      } a row (the argmax of each row).`, { outputs })
   }
-  if (width !== 1) throw new DataError('BAD_LABELS', `Class labels must be one integer a row; y is ${formatShape(y.shape)}.`, { actual: y.shape })
+  if (width !== 1) {
+    throw new DataError('BAD_LABELS', `Class labels must be one integer a row; y is ${formatShape(y.shape)}.`, {
+      actual: y.shape,
+    })
+  }
   const values = Float64Array.from(y.data)
   for (let i = 0; i < values.length; i++) {
     if (Number.isInteger(values[i]) && values[i] >= 0 && values[i] < outputs) continue
-    const why = !Number.isInteger(values[i]) ? 'is not an integer (for real-valued targets use the likelihood regression)'
-      : values[i] === outputs ? `is out of range (are the labels counted from 1? subtract 1)` : 'is out of range'
-    throw new DataError('BAD_LABELS', `Class labels must be integers 0 to ${outputs - 1}, because the network has ${outputs} outputs; y[${i}] = ${values[i]} ${why}.`,
-      { row: i, value: values[i], outputs })
+    const why = !Number.isInteger(values[i]) ?
+      'is not an integer (for real-valued targets use the likelihood regression)'
+      : values[i] === outputs
+      ? `is out of range (are the labels counted from 1? subtract 1)`
+      : 'is out of range'
+    throw new DataError('BAD_LABELS',
+      `Class labels must be integers 0 to ${outputs - 1}, because the network has ${outputs} outputs; y[${i}] = ${
+        values[i]
+      } ${why}.`, { row: i, value: values[i], outputs })
   }
   return values
 }
@@ -49,7 +73,10 @@ function checkZeroOne(values: Float64Array, width: number, likelihood: string): 
   for (let i = 0; i < values.length; i++) {
     if (values[i] === 0 || values[i] === 1) continue
     const hint = values.includes(-1) ? ' Labels -1 and 1 become 0 and 1 by (y + 1) / 2.' : ''
-    throw new DataError('BAD_LABELS', `Labels of the likelihood ${likelihood} must be 0 or 1; y[${Math.floor(i / width)}] = ${values[i]}.${hint}`,
-      { row: Math.floor(i / width), value: values[i] })
+    throw new DataError('BAD_LABELS',
+      `Labels of the likelihood ${likelihood} must be 0 or 1; y[${Math.floor(i / width)}] = ${values[i]}.${hint}`, {
+      row: Math.floor(i / width),
+      value: values[i],
+    })
   }
 }

@@ -1,6 +1,6 @@
 /** @file What a likelihood offers: loss, gradient, Hessian with respect to the network's outputs, and its link. */
-import type { Likelihood } from '../options/words.js'
 import type { RealArray } from '../kernels/linear-algebra.js'
+import type { Likelihood } from '../options/words.js'
 
 /**
  * The shape of Lambda_n, the Hessian of one example's negative log-likelihood with respect to its outputs:

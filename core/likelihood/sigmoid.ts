@@ -1,7 +1,7 @@
 /** @file The logistic function and what the Bernoulli likelihoods share: independent labels, Lambda = diag(p (1 - p)). */
 import type { RealArray } from '../kernels/linear-algebra.js'
-import type { LikelihoodModel } from './likelihood.js'
 import type { Likelihood } from '../options/words.js'
+import type { LikelihoodModel } from './likelihood.js'
 
 /** 1 / (1 + exp(-z)), without overflow. */
 export function sigmoid(z: number): number {
@@ -38,7 +38,9 @@ export function bernoulli(name: Likelihood): LikelihoodModel {
     hessianSeeds: (f, examples, outputs) => diagonalSeeds(f, examples, outputs, z => Math.sqrt(sigmoidSlope(z))),
     sumHessian: (f, examples, outputs) => {
       const sum = new Float64Array(outputs * outputs)
-      for (let n = 0; n < examples; n++) for (let c = 0; c < outputs; c++) sum[c * outputs + c] += sigmoidSlope(f[n * outputs + c])
+      for (let n = 0; n < examples; n++) {
+        for (let c = 0; c < outputs; c++) sum[c * outputs + c] += sigmoidSlope(f[n * outputs + c])
+      }
       return sum
     },
     logNormaliser: () => 0,

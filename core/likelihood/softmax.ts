@@ -3,7 +3,8 @@ import { exp } from '../kernels/elementwise.js'
 import type { RealArray } from '../kernels/linear-algebra.js'
 
 /** e^(f - max of the row) for every row of an N x C matrix, and the maxima. */
-function shiftedExponentials(f: RealArray, examples: number, outputs: number): { readonly values: Float64Array, readonly maxima: Float64Array } {
+function shiftedExponentials(f: RealArray, examples: number,
+  outputs: number): { readonly values: Float64Array, readonly maxima: Float64Array } {
   const values = new Float64Array(examples * outputs)
   const maxima = new Float64Array(examples)
   for (let n = 0, at = 0; n < examples; n++, at += outputs) {

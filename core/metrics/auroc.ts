@@ -11,15 +11,27 @@ import { DataError } from '../errors/errors.js'
  */
 export function auroc(scores: ArrayLike<number>, positive: ArrayLike<number | boolean>): number {
   const n = scores.length
-  if (positive.length !== n) throw new DataError('BAD_LABELS', `auroc needs one label a score; got ${n} scores and ${positive.length} labels.`, { scores: n, labels: positive.length })
+  if (positive.length !== n) {
+    throw new DataError('BAD_LABELS', `auroc needs one label a score; got ${n} scores and ${positive.length} labels.`, {
+      scores: n,
+      labels: positive.length,
+    })
+  }
   const isPositive = Array.from(positive, label => label === true || label === 1)
   const positives = isPositive.filter(Boolean).length
-  if (positives === 0 || positives === n) throw new DataError('BAD_LABELS', `auroc needs positives and negatives; got ${positives} of ${n} positive.`, { positives, labels: n })
+  if (positives === 0 || positives === n) {
+    throw new DataError('BAD_LABELS', `auroc needs positives and negatives; got ${positives} of ${n} positive.`, {
+      positives,
+      labels: n,
+    })
+  }
   const order = Uint32Array.from({ length: n }, (_, i) => i).sort((a, b) => scores[a] - scores[b])
   let rankSum = 0
   for (let from = 0; from < n;) {
     const score = scores[order[from]]
-    if (Number.isNaN(score)) throw new DataError('NOT_FINITE', `Score ${order[from]} is not a number.`, { row: order[from] })
+    if (Number.isNaN(score)) {
+      throw new DataError('NOT_FINITE', `Score ${order[from]} is not a number.`, { row: order[from] })
+    }
     let to = from
     while (to < n && scores[order[to]] === score) to++
     // Equal scores share the mean of the ranks from + 1 ... to.

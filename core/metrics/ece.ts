@@ -26,11 +26,16 @@ export function calibrationBins({ confidence, correct }: Decisions, bins: number
     total[bin] += confidence[i]
   }
   return edges.slice(0, bins)
-    .map((from, j) => ({ from, to: edges[j + 1], count: count[j], accuracy: right[j] / count[j], confidence: total[j] / count[j] }))
+    .map((from, j) => ({ from, to: edges[j + 1], count: count[j], accuracy: right[j] / count[j],
+      confidence: total[j] / count[j] })
+    )
     .filter(bin => bin.count > 0)
 }
 
 /** sum over bins of (share of answers) |accuracy - mean confidence|. */
 export function expectedCalibrationError(decisions: Decisions, bins: number = ECE_BINS): number {
-  return calibrationBins(decisions, bins).reduce((sum, bin) => sum + bin.count / decisions.confidence.length * Math.abs(bin.accuracy - bin.confidence), 0)
+  return calibrationBins(decisions, bins).reduce(
+    (sum, bin) => sum + bin.count / decisions.confidence.length * Math.abs(bin.accuracy - bin.confidence),
+    0,
+  )
 }

@@ -1,7 +1,8 @@
 /** @file Scores of predictions against held-out labels, by likelihood. */
 import { OptionError, ShapeError } from '../errors/errors.js'
-import { type Likelihood, LIKELIHOODS } from '../options/words.js'
 import { oneOf } from '../errors/suggest.js'
+import { checkLabels } from '../likelihood/labels.js'
+import { type Likelihood, LIKELIHOODS } from '../options/words.js'
 import { formatShape, sizeOf, type Tensor, toFloat64 } from '../tensor/tensor.js'
 import { accuracy } from './accuracy.js'
 import { bernoulliBrier, categoricalBrier } from './brier.js'
@@ -12,10 +13,9 @@ import { expectedCalibrationError } from './ece.js'
 import { bernoulliNll, categoricalNll, gaussianNll, jointGaussianNll } from './nll.js'
 import { rmse } from './rmse.js'
 import { sharpness } from './sharpness.js'
-import { checkLabels } from '../likelihood/labels.js'
 
 export { auroc } from './auroc.js'
-export { calibrationBins, type CalibrationBin, ECE_BINS, expectedCalibrationError } from './ece.js'
+export { type CalibrationBin, calibrationBins, ECE_BINS, expectedCalibrationError } from './ece.js'
 
 /** The parts of a prediction that are scored: `probabilities`, or `mean` and `variance` for regression. */
 export interface ScoredPrediction {
@@ -48,11 +48,16 @@ export type Metrics = Readonly<Record<string, number>>
  */
 export function metrics(likelihood: Likelihood, y: Tensor, prediction: ScoredPrediction, sigmaNoise = 1): Metrics {
   oneOf('likelihood', likelihood, LIKELIHOODS)
-  return likelihood === 'regression' ? regressionMetrics(y, prediction, sigmaNoise) : probabilityMetrics(likelihood, y, prediction)
+  return likelihood === 'regression'
+    ? regressionMetrics(y, prediction, sigmaNoise)
+    : probabilityMetrics(likelihood, y, prediction)
 }
 
-function probabilityMetrics(likelihood: 'classification' | 'binary' | 'multilabel', y: Tensor, { probabilities }: ScoredPrediction): Metrics {
-  if (probabilities === undefined) throw new OptionError('BAD_COMBINATION', `metrics of ${likelihood} need probabilities.`, { likelihood })
+function probabilityMetrics(likelihood: 'classification' | 'binary' | 'multilabel', y: Tensor,
+  { probabilities }: ScoredPrediction): Metrics {
+  if (probabilities === undefined) {
+    throw new OptionError('BAD_COMBINATION', `metrics of ${likelihood} need probabilities.`, { likelihood })
+  }
   const outputs = columns(probabilities, 'probabilities')
   const labels = checkLabels(y, likelihood, probabilities.shape[0], outputs).values
   const p = toFloat64(probabilities)
@@ -67,22 +72,35 @@ function probabilityMetrics(likelihood: 'classification' | 'binary' | 'multilabe
 }
 
 function regressionMetrics(y: Tensor, { mean, variance, covariance }: ScoredPrediction, sigmaNoise: number): Metrics {
-  if (mean === undefined) throw new OptionError('BAD_COMBINATION', 'metrics of regression need the mean.', { likelihood: 'regression' })
-  if (!(sigmaNoise > 0)) throw new OptionError('BAD_OPTION', `Option sigmaNoise must be a positive number; got ${sigmaNoise}.`, { option: 'sigmaNoise', value: sigmaNoise })
+  if (mean === undefined) {
+    throw new OptionError('BAD_COMBINATION', 'metrics of regression need the mean.', { likelihood: 'regression' })
+  }
+  if (!(sigmaNoise > 0)) {
+    throw new OptionError('BAD_OPTION', `Option sigmaNoise must be a positive number; got ${sigmaNoise}.`, {
+      option: 'sigmaNoise',
+      value: sigmaNoise,
+    })
+  }
   const outputs = columns(mean, 'mean')
   const labels = checkLabels(y, 'regression', mean.shape[0], outputs).values
   const f = toFloat64(mean)
   const noise = sigmaNoise * sigmaNoise
   const predictive = functionVariance(f, variance, covariance, outputs).map(value => value + noise)
   const scores = {
-    nll: gaussianNll(f, predictive, labels), rmse: rmse(f, labels), crps: gaussianCrps(f, predictive, labels),
-    coverage: coverage95(f, predictive, labels), sharpness: sharpness(predictive),
+    nll: gaussianNll(f, predictive, labels),
+    rmse: rmse(f, labels),
+    crps: gaussianCrps(f, predictive, labels),
+    coverage: coverage95(f, predictive, labels),
+    sharpness: sharpness(predictive),
   }
-  return covariance === undefined ? scores : { ...scores, nllJointOutputs: jointGaussianNll(f, withNoise(covariance, noise, outputs), labels, outputs) }
+  return covariance === undefined
+    ? scores
+    : { ...scores, nllJointOutputs: jointGaussianNll(f, withNoise(covariance, noise, outputs), labels, outputs) }
 }
 
 /** N x C, from whichever of the two is given. */
-function functionVariance(f: Float64Array, variance: Tensor | undefined, covariance: Tensor | undefined, outputs: number): Float64Array {
+function functionVariance(f: Float64Array, variance: Tensor | undefined, covariance: Tensor | undefined,
+  outputs: number): Float64Array {
   if (covariance !== undefined) {
     checkSize(covariance, f.length * outputs, 'covariance')
     return f.map((_, i) => covariance.data[i * outputs + i % outputs])
@@ -100,10 +118,18 @@ function withNoise(covariance: Tensor, noise: number, outputs: number): Float64A
 
 function columns(value: Tensor, name: string): number {
   const [n, outputs = 1] = value.shape
-  if (value.shape.length === 0 || value.shape.length > 2 || n === 0) throw new ShapeError(`${name} must be N x C; got ${formatShape(value.shape)}.`, { expected: ['N', 'C'], actual: value.shape })
+  if (value.shape.length === 0 || value.shape.length > 2 || n === 0) {
+    throw new ShapeError(`${name} must be N x C; got ${formatShape(value.shape)}.`, { expected: ['N', 'C'],
+      actual: value.shape })
+  }
   return outputs
 }
 
 function checkSize(value: Tensor, size: number, name: string): void {
-  if (sizeOf(value.shape) !== size) throw new ShapeError(`${name} has ${sizeOf(value.shape)} numbers (${formatShape(value.shape)}); the mean needs ${size}.`, { expected: size, actual: value.shape })
+  if (sizeOf(value.shape) !== size) {
+    throw new ShapeError(
+      `${name} has ${sizeOf(value.shape)} numbers (${formatShape(value.shape)}); the mean needs ${size}.`,
+      { expected: size, actual: value.shape },
+    )
+  }
 }

@@ -35,7 +35,9 @@ export function bernoulliNll(p: Float64Array, y: Float64Array, outputs: number):
  */
 export function gaussianNll(mean: Float64Array, variance: Float64Array, y: Float64Array): number {
   let sum = 0
-  for (let i = 0; i < y.length; i++) sum += 0.5 * (LOG_2PI + Math.log(variance[i]) + (y[i] - mean[i]) ** 2 / variance[i])
+  for (let i = 0; i < y.length; i++) {
+    sum += 0.5 * (LOG_2PI + Math.log(variance[i]) + (y[i] - mean[i]) ** 2 / variance[i])
+  }
   return sum / y.length
 }
 
@@ -45,7 +47,8 @@ export function gaussianNll(mean: Float64Array, variance: Float64Array, y: Float
  * @param covariance N x C x C predictive covariances S, noise included
  * @throws NumericalError NOT_POSITIVE_DEFINITE
  */
-export function jointGaussianNll(mean: Float64Array, covariance: Float64Array, y: Float64Array, outputs: number): number {
+export function jointGaussianNll(mean: Float64Array, covariance: Float64Array, y: Float64Array,
+  outputs: number): number {
   const examples = y.length / outputs
   let sum = 0
   for (let n = 0; n < examples; n++) {
@@ -59,7 +62,11 @@ export function jointGaussianNll(mean: Float64Array, covariance: Float64Array, y
 function negativeLogDensity(residual: Float64Array, covariance: Float64Array): number {
   const outputs = residual.length
   const pivot = cholesky(outputs, covariance)
-  if (pivot >= 0) throw new NumericalError('NOT_POSITIVE_DEFINITE', `A predictive covariance (${outputs} x ${outputs}) is not positive definite, at pivot ${pivot}.`, { pivot, size: outputs })
+  if (pivot >= 0) {
+    throw new NumericalError('NOT_POSITIVE_DEFINITE',
+      `A predictive covariance (${outputs} x ${outputs}) is not positive definite, at pivot ${pivot}.`, { pivot,
+      size: outputs })
+  }
   triangularSolve(false, outputs, 1, covariance, residual)
   let sum = outputs * LOG_2PI
   for (let c = 0; c < outputs; c++) sum += residual[c] ** 2 + 2 * Math.log(covariance[c * outputs + c])

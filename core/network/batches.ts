@@ -1,7 +1,7 @@
 /** @file Cuts data into batches that are computed at once, with progress, cancellation and room for other work between them. */
 import { breathe, type Progress, throwIfCancelled, type WorkOptions } from '../budget/progress.js'
-import { rows, type Tensor } from '../tensor/tensor.js'
 import { batchAxis, type GraphInput } from '../graph/graph.js'
+import { rows, type Tensor } from '../tensor/tensor.js'
 
 /** Numbers that the widest values of one batch hold together: enough examples for large products, and no more than some tens of megabytes. */
 const BATCH_NUMBERS = 1 << 23
@@ -21,7 +21,9 @@ export function sliceExamples(x: Tensor, input: GraphInput, from: number, to: nu
   const outer = shape.slice(0, axis).reduce((a, b) => a * b, 1)
   const length = (to - from) * inner
   const data = x.data.slice(0, outer * length)
-  for (let o = 0; o < outer; o++) data.set(x.data.subarray((o * shape[axis] + from) * inner, (o * shape[axis] + to) * inner), o * length)
+  for (let o = 0; o < outer; o++) {
+    data.set(x.data.subarray((o * shape[axis] + from) * inner, (o * shape[axis] + to) * inner), o * length)
+  }
   return { dtype: x.dtype, shape: [...shape.slice(0, axis), to - from, ...shape.slice(axis + 1)], data }
 }
 
@@ -29,7 +31,8 @@ export function sliceExamples(x: Tensor, input: GraphInput, from: number, to: nu
  * Calls `visit` for every range of `size` examples.
  * @throws CancelledError between two batches
  */
-export async function forEachBatch(examples: number, size: number, stage: Progress['stage'], work: WorkOptions, visit: (from: number, to: number) => Promise<void>): Promise<void> {
+export async function forEachBatch(examples: number, size: number, stage: Progress['stage'], work: WorkOptions,
+  visit: (from: number, to: number) => Promise<void>): Promise<void> {
   for (let from = 0; from < examples; from += size) {
     throwIfCancelled(work.signal)
     const to = Math.min(examples, from + size)

@@ -15,10 +15,19 @@ export function graphDigest(graph: Graph): string {
 
 function computeDigest(graph: Graph): string {
   const hash = sha256.create()
-  const text = (value: unknown): void => { hash.update(new TextEncoder().encode(JSON.stringify(value))) }
+  const text = (value: unknown): void => {
+    hash.update(new TextEncoder().encode(JSON.stringify(value)))
+  }
   text([
-    graph.inputs.map(input => [input.name, input.dtype, input.shape.map((dim, axis) => (input.openAxes?.includes(axis) === true ? '?' : plainDim(dim)))]), graph.outputs,
-    graph.nodes.map(node => [node.op, node.inputs, node.outputs, Object.keys(node.attributes).sort().map(key => [key, plainAttribute(node.attributes[key])])]),
+    graph.inputs.map(
+      input => [input.name, input.dtype,
+        input.shape.map((dim, axis) => (input.openAxes?.includes(axis) === true ? '?' : plainDim(dim)))],
+    ),
+    graph.outputs,
+    graph.nodes.map(
+      node => [node.op, node.inputs, node.outputs,
+        Object.keys(node.attributes).sort().map(key => [key, plainAttribute(node.attributes[key])])],
+    ),
     graph.parameters.map(parameter => [parameter.name, parameter.shape, parameter.transposed]),
   ])
   for (const [name, value] of graph.initializers) {
@@ -29,8 +38,12 @@ function computeDigest(graph: Graph): string {
 }
 
 // Lists, because the order in which an object's fields were set must not matter.
-function plainDim(dim: Dim): unknown { return isBatch(dim) ? [dim.outer, dim.inner] : dim }
+function plainDim(dim: Dim): unknown {
+  return isBatch(dim) ? [dim.outer, dim.inner] : dim
+}
 
 function plainAttribute(attribute: Attribute): unknown {
-  return typeof attribute === 'object' && 'data' in attribute ? [attribute.dtype, attribute.shape, Array.from(attribute.data)] : attribute
+  return typeof attribute === 'object' && 'data' in attribute
+    ? [attribute.dtype, attribute.shape, Array.from(attribute.data)]
+    : attribute
 }

@@ -1,6 +1,6 @@
 /** @file The sizes of a linear operator, and which parameters it uses. */
-import type { ParameterSlot } from './parameter-slot.js'
 import { InternalError } from '../errors/errors.js'
+import type { ParameterSlot } from './parameter-slot.js'
 
 /** Which parameters a linear operator uses (indices into the slots; -1 for one that is not in the subset) and its sizes. */
 export interface LinearShape {
@@ -19,7 +19,11 @@ export interface LinearShape {
 export function lastLayerShape(slots: readonly ParameterSlot[]): LinearShape {
   const weight = slots.findIndex(slot => slot.shape.length === 2)
   const bias = slots.findIndex(slot => slot.shape.length === 1)
-  if (weight < 0 || slots.length !== (bias < 0 ? 1 : 2)) throw new InternalError(`A last layer has one weight and at most one bias; got ${slots.map(slot => slot.name).join(', ')}.`)
+  if (weight < 0 || slots.length !== (bias < 0 ? 1 : 2)) {
+    throw new InternalError(
+      `A last layer has one weight and at most one bias; got ${slots.map(slot => slot.name).join(', ')}.`,
+    )
+  }
   const [out, inputs] = slots[weight].shape
   return { weight, bias, in: inputs, out }
 }

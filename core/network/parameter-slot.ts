@@ -1,7 +1,12 @@
 /** @file The place of a parameter tensor in the vector theta. */
 
 /** A parameter tensor of the chosen subset: its place in theta's part. */
-export interface ParameterSlot { readonly name: string, readonly shape: readonly number[], readonly offset: number, readonly size: number }
+export interface ParameterSlot {
+  readonly name: string
+  readonly shape: readonly number[]
+  readonly offset: number
+  readonly size: number
+}
 
 /** Number of parameters of the slots together. */
 export function parameterCount(slots: readonly ParameterSlot[]): number {

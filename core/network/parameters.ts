@@ -21,7 +21,12 @@ export function parameterVector(graph: Graph, slots: readonly ParameterSlot[]): 
   for (const { name, offset } of slots) {
     const { shape, transposed } = parameterNamed(graph, name)
     const { data } = valueOf(graph, name)
-    theta.set(transposed ? exchangeLastAxes(data, [...shape.slice(0, -2), shape[shape.length - 1], shape[shape.length - 2]]) : data, offset)
+    theta.set(
+      transposed
+        ? exchangeLastAxes(data, [...shape.slice(0, -2), shape[shape.length - 1], shape[shape.length - 2]])
+        : data,
+      offset,
+    )
   }
   return theta
 }
@@ -57,7 +62,9 @@ function exchangeLastAxes(values: ArrayLike<number>, shape: readonly number[]): 
   const [rows, columns] = shape.slice(-2)
   const result = new Float64Array(values.length)
   for (let base = 0; base < values.length; base += rows * columns) {
-    for (let i = 0; i < rows; i++) for (let j = 0; j < columns; j++) result[base + j * rows + i] = values[base + i * columns + j]
+    for (let i = 0; i < rows; i++) {
+      for (let j = 0; j < columns; j++) result[base + j * rows + i] = values[base + i * columns + j]
+    }
   }
   return result
 }

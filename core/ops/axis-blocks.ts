@@ -2,7 +2,11 @@
 import { sizeOf } from '../tensor/tensor.js'
 
 /** A shape as `outer` x `extent` x `inner`: the elements in front of an axis, along it, and behind it. */
-export interface AxisBlocks { readonly outer: number, readonly extent: number, readonly inner: number }
+export interface AxisBlocks {
+  readonly outer: number
+  readonly extent: number
+  readonly inner: number
+}
 
 /** Splits a shape at an axis. */
 export function axisBlocks(shape: readonly number[], axis: number): AxisBlocks {

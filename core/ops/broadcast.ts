@@ -12,14 +12,16 @@ export interface BroadcastPlan {
 }
 
 /** The inner loop of a binary operator: `n` elements from `a[ai]`, `b[bi]` in steps of `as`, `bs` to `out[oi]` on. */
-export type BinaryRow = (n: number, a: TensorData, ai: number, as: number, b: TensorData, bi: number, bs: number, out: TensorData, oi: number) => void
+export type BinaryRow = (n: number, a: TensorData, ai: number, as: number, b: TensorData, bi: number, bs: number,
+  out: TensorData, oi: number) => void
 
 /** The plan for operands whose shapes are known to be compatible. */
 export function broadcastPlan(...shapes: readonly (readonly number[])[]): BroadcastPlan {
   const rank = Math.max(0, ...shapes.map(shape => shape.length))
   const extentAt = (shape: readonly number[], axis: number): number => shape[axis - (rank - shape.length)] ?? 1
   // An operand of extent 1 takes the other's extent, be it 0.
-  const shape = Array.from({ length: rank }, (_, axis) => shapes.reduce((extent, s) => (extentAt(s, axis) === 1 ? extent : extentAt(s, axis)), 1))
+  const shape = Array.from({ length: rank },
+    (_, axis) => shapes.reduce((extent, s) => (extentAt(s, axis) === 1 ? extent : extentAt(s, axis)), 1))
   const extents: number[] = []
   const strides: number[][] = shapes.map(() => [])
   const steps = shapes.map(() => 1)
@@ -35,7 +37,9 @@ export function broadcastPlan(...shapes: readonly (readonly number[])[]): Broadc
         stride.forEach((step, operand) => strides[operand].unshift(step))
       }
     }
-    own.forEach((e, operand) => { steps[operand] *= e })
+    own.forEach((e, operand) => {
+      steps[operand] *= e
+    })
   }
   if (extents.length === 0) {
     extents.push(1)
@@ -76,8 +80,12 @@ export function runBinary(row: BinaryRow, plan: BroadcastPlan, a: TensorData, b:
   }
   if (last === 1) {
     const [aStep, bStep] = [plan.strides[0][0], plan.strides[1][0]]
-    for (let i = 0, at = 0; i < plan.extents[0]; i++, at += inner) row(inner, a, i * aStep, as, b, i * bStep, bs, out, at)
+    for (let i = 0, at = 0; i < plan.extents[0]; i++, at += inner) {
+      row(inner, a, i * aStep, as, b, i * bStep, bs, out, at)
+    }
     return
   }
-  forEachRow(plan, (offsets, at) => { row(inner, a, offsets[0], as, b, offsets[1], bs, out, at) })
+  forEachRow(plan, (offsets, at) => {
+    row(inner, a, offsets[0], as, b, offsets[1], bs, out, at)
+  })
 }

@@ -9,20 +9,29 @@ const BOOL = 9
 
 /** The dtype in which values of an ONNX element type are held here. @throws GraphError BAD_GRAPH for text and complex numbers */
 export function dtypeOf(node: Node, elementType: number): DType {
-  const dtype = FLOATS.get(elementType) ?? (INTEGERS.has(elementType) ? 'int64' : elementType === BOOL ? 'bool' : undefined)
-  if (dtype === undefined) throw badNode(node, `element type ${elementType} is not supported; expected a float, integer or bool type.`)
+  const dtype = FLOATS.get(elementType) ??
+    (INTEGERS.has(elementType) ? 'int64' : elementType === BOOL ? 'bool' : undefined)
+  if (dtype === undefined) {
+    throw badNode(node, `element type ${elementType} is not supported; expected a float, integer or bool type.`)
+  }
   return dtype
 }
 
 /** The ONNX element type of a dtype. */
 export function elementTypeOf(dtype: DType): number {
   switch (dtype) {
-    case 'float32': return 1
-    case 'float64': return 11
-    case 'int64': return 7
-    case 'bool': return BOOL
+    case 'float32':
+      return 1
+    case 'float64':
+      return 11
+    case 'int64':
+      return 7
+    case 'bool':
+      return BOOL
   }
 }
 
 /** Whether values of the dtype are real numbers, through which gradients flow. */
-export function isFloat(dtype: DType): boolean { return dtype === 'float32' || dtype === 'float64' }
+export function isFloat(dtype: DType): boolean {
+  return dtype === 'float32' || dtype === 'float64'
+}

@@ -9,7 +9,8 @@ import { badNode, numberAttribute, requiredInput, scalarOf } from './node-attrib
 import type { BackwardContext, InferredValue, KernelContext, Operator } from './operator.js'
 import { broadcastDims, knownDims } from './shape-rules.js'
 
-type Slope = (e: Expression, values: { readonly a: string, readonly b: string, readonly y: string }, cotangent: string) => string
+type Slope = (e: Expression, values: { readonly a: string, readonly b: string, readonly y: string },
+  cotangent: string) => string
 
 interface Definition {
   readonly row: BinaryRow
@@ -29,41 +30,60 @@ function binary(op: string, { row, kernel, result, slopes, dims }: Definition): 
       const a = requiredInput(node, inputs, 0)
       const b = requiredInput(node, inputs, 1)
       const known = dims === undefined ? undefined : combineDims(a, b, dims)
-      return [{ dtype: result ?? a.dtype, shape: broadcastDims(node, a.shape, b.shape), ...(known === undefined ? {} : { dims: known }) }]
+      return [{ dtype: result ?? a.dtype, shape: broadcastDims(node, a.shape, b.shape),
+        ...(known === undefined ? {} : { dims: known }) }]
     },
     run(node, inputs, context) {
       return [applyRow(row, requiredInput(node, inputs, 0), requiredInput(node, inputs, 1), context, result, kernel)]
     },
-    backward: context => (slopes === undefined ? [undefined, undefined] : slopes.map((slope, i) => operandCotangent(context, slope, i))),
+    backward: context => (slopes === undefined
+      ? [undefined, undefined]
+      : slopes.map((slope, i) => operandCotangent(context, slope, i))),
   }
 }
 
-function applyRow(row: BinaryRow, a: Tensor, b: Tensor, context: KernelContext, result: DType = a.dtype, kernel?: Arithmetic): Tensor {
+function applyRow(row: BinaryRow, a: Tensor, b: Tensor, context: KernelContext, result: DType = a.dtype,
+  kernel?: Arithmetic): Tensor {
   const plan = broadcastPlan(a.shape, b.shape)
   const data = context.allocate(result, plan.shape.reduce((size, extent) => size * extent, 1))
-  if (kernel === undefined || !combineInKernel(kernel, plan, a.data, b.data, data)) runBinary(row, plan, a.data, b.data, data)
+  if (kernel === undefined || !combineInKernel(kernel, plan, a.data, b.data, data)) {
+    runBinary(row, plan, a.data, b.data, data)
+  }
   return { dtype: result, shape: plan.shape, data }
 }
 
 /** @returns false, and nothing is done, where the kernels cannot */
-function combineInKernel(kernel: Arithmetic, plan: BroadcastPlan, a: TensorData, b: TensorData, out: TensorData): boolean {
+function combineInKernel(kernel: Arithmetic, plan: BroadcastPlan, a: TensorData, b: TensorData,
+  out: TensorData): boolean {
   if (a instanceof Uint8Array || b instanceof Uint8Array || out instanceof Uint8Array) return false
   const last = plan.extents.length - 1
   const [left, right] = [{ array: a, step: plan.strides[0][last] }, { array: b, step: plan.strides[1][last] }]
-  return combineRows(kernel, plan.extents[last], left, right, out, visit => { forEachRow(plan, ([ai, bi], at) => { visit(ai, bi, at) }) })
+  return combineRows(kernel, plan.extents[last], left, right, out, visit => {
+    forEachRow(plan, ([ai, bi], at) => {
+      visit(ai, bi, at)
+    })
+  })
 }
 
-function operandCotangent({ builder, node, inputs, cotangents: [cotangent], needs, unbroadcast }: BackwardContext, slope: Slope, i: number): string | undefined {
+function operandCotangent({ builder, node, inputs, cotangents: [cotangent], needs, unbroadcast }: BackwardContext,
+  slope: Slope, i: number): string | undefined {
   const input = inputs[i]
   if (cotangent === undefined || !needs[i] || input === undefined || !isFloat(input.dtype)) return undefined
-  return unbroadcast(slope(expression(builder), { a: node.inputs[0], b: node.inputs[1], y: node.outputs[0] }, cotangent), input)
+  return unbroadcast(
+    slope(expression(builder), { a: node.inputs[0], b: node.inputs[1], y: node.outputs[0] }, cotangent),
+    input,
+  )
 }
 
 /** Shape arithmetic: elements that are multiples of the batch size are kept as such where that is possible. */
-function combineDims(a: InferredValue, b: InferredValue, combine: (a: Dim, b: Dim) => Dim | undefined): Dim[] | undefined {
+function combineDims(a: InferredValue, b: InferredValue, combine: (a: Dim, b: Dim) => Dim | undefined):
+  | Dim[]
+  | undefined {
   const [left, right] = [knownDims(a), knownDims(b)]
-  if (left === undefined || right === undefined || a.shape.length > 1 || b.shape.length > 1 || (left.length !== right.length && left.length !== 1 && right.length !== 1)) return undefined
-  const results = Array.from({ length: Math.max(left.length, right.length) }, (_, i) => combine(left[left.length === 1 ? 0 : i], right[right.length === 1 ? 0 : i]))
+  if (left === undefined || right === undefined || a.shape.length > 1 || b.shape.length > 1 ||
+    (left.length !== right.length && left.length !== 1 && right.length !== 1)) return undefined
+  const results = Array.from({ length: Math.max(left.length, right.length) },
+    (_, i) => combine(left[left.length === 1 ? 0 : i], right[right.length === 1 ? 0 : i]))
   return results.every((dim): dim is Dim => dim !== undefined) ? results : undefined
 }
 
@@ -73,43 +93,86 @@ function multiplyDims(a: Dim, b: Dim): Dim | undefined {
 }
 
 function divideDims(a: Dim, b: Dim): Dim | undefined {
-  if (isBatch(b)) return isBatch(a) && a.outer * a.inner % (b.outer * b.inner) === 0 ? a.outer * a.inner / (b.outer * b.inner) : undefined
+  if (isBatch(b)) {
+    return isBatch(a) && a.outer * a.inner % (b.outer * b.inner) === 0
+      ? a.outer * a.inner / (b.outer * b.inner)
+      : undefined
+  }
   if (!isBatch(a)) return Math.trunc(a / b)
   if (a.inner % b === 0) return { outer: a.outer, inner: a.inner / b }
   return a.outer * a.inner % b === 0 ? { outer: 1, inner: a.outer * a.inner / b } : undefined
 }
 
-const addition: BinaryRow = (n, a, ai, as, b, bi, bs, out, oi) => { for (let i = 0; i < n; i++, ai += as, bi += bs) out[oi + i] = a[ai] + b[bi] }
-const subtraction: BinaryRow = (n, a, ai, as, b, bi, bs, out, oi) => { for (let i = 0; i < n; i++, ai += as, bi += bs) out[oi + i] = a[ai] - b[bi] }
-const product: BinaryRow = (n, a, ai, as, b, bi, bs, out, oi) => { for (let i = 0; i < n; i++, ai += as, bi += bs) out[oi + i] = a[ai] * b[bi] }
-const quotient: BinaryRow = (n, a, ai, as, b, bi, bs, out, oi) => { for (let i = 0; i < n; i++, ai += as, bi += bs) out[oi + i] = a[ai] / b[bi] }
-const integerQuotient: BinaryRow = (n, a, ai, as, b, bi, bs, out, oi) => { for (let i = 0; i < n; i++, ai += as, bi += bs) out[oi + i] = Math.trunc(a[ai] / b[bi]) }
-const maximum: BinaryRow = (n, a, ai, as, b, bi, bs, out, oi) => { for (let i = 0; i < n; i++, ai += as, bi += bs) out[oi + i] = Math.max(a[ai], b[bi]) }
-const minimum: BinaryRow = (n, a, ai, as, b, bi, bs, out, oi) => { for (let i = 0; i < n; i++, ai += as, bi += bs) out[oi + i] = Math.min(a[ai], b[bi]) }
-const slopeBelowZero: BinaryRow = (n, a, ai, as, b, bi, bs, out, oi) => { for (let i = 0; i < n; i++, ai += as, bi += bs) out[oi + i] = a[ai] < 0 ? a[ai] * b[bi] : a[ai] }
-const remainder: BinaryRow = (n, a, ai, as, b, bi, bs, out, oi) => { for (let i = 0; i < n; i++, ai += as, bi += bs) out[oi + i] = a[ai] - b[bi] * Math.floor(a[ai] / b[bi]) }
-const truncatedRemainder: BinaryRow = (n, a, ai, as, b, bi, bs, out, oi) => { for (let i = 0; i < n; i++, ai += as, bi += bs) out[oi + i] = a[ai] % b[bi] }
+const addition: BinaryRow = (n, a, ai, as, b, bi, bs, out, oi) => {
+  for (let i = 0; i < n; i++, ai += as, bi += bs) out[oi + i] = a[ai] + b[bi]
+}
+const subtraction: BinaryRow = (n, a, ai, as, b, bi, bs, out, oi) => {
+  for (let i = 0; i < n; i++, ai += as, bi += bs) out[oi + i] = a[ai] - b[bi]
+}
+const product: BinaryRow = (n, a, ai, as, b, bi, bs, out, oi) => {
+  for (let i = 0; i < n; i++, ai += as, bi += bs) out[oi + i] = a[ai] * b[bi]
+}
+const quotient: BinaryRow = (n, a, ai, as, b, bi, bs, out, oi) => {
+  for (let i = 0; i < n; i++, ai += as, bi += bs) out[oi + i] = a[ai] / b[bi]
+}
+const integerQuotient: BinaryRow = (n, a, ai, as, b, bi, bs, out, oi) => {
+  for (let i = 0; i < n; i++, ai += as, bi += bs) out[oi + i] = Math.trunc(a[ai] / b[bi])
+}
+const maximum: BinaryRow = (n, a, ai, as, b, bi, bs, out, oi) => {
+  for (let i = 0; i < n; i++, ai += as, bi += bs) out[oi + i] = Math.max(a[ai], b[bi])
+}
+const minimum: BinaryRow = (n, a, ai, as, b, bi, bs, out, oi) => {
+  for (let i = 0; i < n; i++, ai += as, bi += bs) out[oi + i] = Math.min(a[ai], b[bi])
+}
+const slopeBelowZero: BinaryRow = (n, a, ai, as, b, bi, bs, out, oi) => {
+  for (let i = 0; i < n; i++, ai += as, bi += bs) out[oi + i] = a[ai] < 0 ? a[ai] * b[bi] : a[ai]
+}
+const remainder: BinaryRow = (n, a, ai, as, b, bi, bs, out, oi) => {
+  for (let i = 0; i < n; i++, ai += as, bi += bs) out[oi + i] = a[ai] - b[bi] * Math.floor(a[ai] / b[bi])
+}
+const truncatedRemainder: BinaryRow = (n, a, ai, as, b, bi, bs, out, oi) => {
+  for (let i = 0; i < n; i++, ai += as, bi += bs) out[oi + i] = a[ai] % b[bi]
+}
 
 /** Squares are by far the most frequent power. */
 const power: BinaryRow = (n, a, ai, as, b, bi, bs, out, oi) => {
-  if (bs === 0 && b[bi] === 2) for (let i = 0; i < n; i++, ai += as) out[oi + i] = a[ai] * a[ai]
+  if (bs === 0 && b[bi] === 2) { for (let i = 0; i < n; i++, ai += as) out[oi + i] = a[ai] * a[ai] }
   else for (let i = 0; i < n; i++, ai += as, bi += bs) out[oi + i] = Math.pow(a[ai], b[bi])
 }
 
 // One loop each: a shared loop with a predicate would be several times slower.
-const greater: BinaryRow = (n, a, ai, as, b, bi, bs, out, oi) => { for (let i = 0; i < n; i++, ai += as, bi += bs) out[oi + i] = a[ai] > b[bi] ? 1 : 0 }
-const greaterOrEqual: BinaryRow = (n, a, ai, as, b, bi, bs, out, oi) => { for (let i = 0; i < n; i++, ai += as, bi += bs) out[oi + i] = a[ai] >= b[bi] ? 1 : 0 }
-const less: BinaryRow = (n, a, ai, as, b, bi, bs, out, oi) => { for (let i = 0; i < n; i++, ai += as, bi += bs) out[oi + i] = a[ai] < b[bi] ? 1 : 0 }
-const lessOrEqual: BinaryRow = (n, a, ai, as, b, bi, bs, out, oi) => { for (let i = 0; i < n; i++, ai += as, bi += bs) out[oi + i] = a[ai] <= b[bi] ? 1 : 0 }
-const equal: BinaryRow = (n, a, ai, as, b, bi, bs, out, oi) => { for (let i = 0; i < n; i++, ai += as, bi += bs) out[oi + i] = a[ai] === b[bi] ? 1 : 0 }
-const and: BinaryRow = (n, a, ai, as, b, bi, bs, out, oi) => { for (let i = 0; i < n; i++, ai += as, bi += bs) out[oi + i] = a[ai] !== 0 && b[bi] !== 0 ? 1 : 0 }
-const or: BinaryRow = (n, a, ai, as, b, bi, bs, out, oi) => { for (let i = 0; i < n; i++, ai += as, bi += bs) out[oi + i] = a[ai] !== 0 || b[bi] !== 0 ? 1 : 0 }
-const xor: BinaryRow = (n, a, ai, as, b, bi, bs, out, oi) => { for (let i = 0; i < n; i++, ai += as, bi += bs) out[oi + i] = (a[ai] !== 0) !== (b[bi] !== 0) ? 1 : 0 }
+const greater: BinaryRow = (n, a, ai, as, b, bi, bs, out, oi) => {
+  for (let i = 0; i < n; i++, ai += as, bi += bs) out[oi + i] = a[ai] > b[bi] ? 1 : 0
+}
+const greaterOrEqual: BinaryRow = (n, a, ai, as, b, bi, bs, out, oi) => {
+  for (let i = 0; i < n; i++, ai += as, bi += bs) out[oi + i] = a[ai] >= b[bi] ? 1 : 0
+}
+const less: BinaryRow = (n, a, ai, as, b, bi, bs, out, oi) => {
+  for (let i = 0; i < n; i++, ai += as, bi += bs) out[oi + i] = a[ai] < b[bi] ? 1 : 0
+}
+const lessOrEqual: BinaryRow = (n, a, ai, as, b, bi, bs, out, oi) => {
+  for (let i = 0; i < n; i++, ai += as, bi += bs) out[oi + i] = a[ai] <= b[bi] ? 1 : 0
+}
+const equal: BinaryRow = (n, a, ai, as, b, bi, bs, out, oi) => {
+  for (let i = 0; i < n; i++, ai += as, bi += bs) out[oi + i] = a[ai] === b[bi] ? 1 : 0
+}
+const and: BinaryRow = (n, a, ai, as, b, bi, bs, out, oi) => {
+  for (let i = 0; i < n; i++, ai += as, bi += bs) out[oi + i] = a[ai] !== 0 && b[bi] !== 0 ? 1 : 0
+}
+const or: BinaryRow = (n, a, ai, as, b, bi, bs, out, oi) => {
+  for (let i = 0; i < n; i++, ai += as, bi += bs) out[oi + i] = a[ai] !== 0 || b[bi] !== 0 ? 1 : 0
+}
+const xor: BinaryRow = (n, a, ai, as, b, bi, bs, out, oi) => {
+  for (let i = 0; i < n; i++, ai += as, bi += bs) out[oi + i] = (a[ai] !== 0) !== (b[bi] !== 0) ? 1 : 0
+}
 
 const arithmetic: readonly Operator[] = [
-  binary('Add', { row: addition, kernel: 'add', slopes: [(_e, _v, c) => c, (_e, _v, c) => c], dims: (a, b) => (isBatch(a) || isBatch(b) ? undefined : a + b) }),
-  binary('Sub', { row: subtraction, kernel: 'subtract', slopes: [(_e, _v, c) => c, (e, _v, c) => e.apply('Neg', c)], dims: (a, b) => (isBatch(a) || isBatch(b) ? undefined : a - b) }),
-  binary('Mul', { row: product, kernel: 'multiply', slopes: [(e, { b }, c) => e.mul(c, b), (e, { a }, c) => e.mul(c, a)], dims: multiplyDims }),
+  binary('Add', { row: addition, kernel: 'add', slopes: [(_e, _v, c) => c, (_e, _v, c) => c],
+    dims: (a, b) => (isBatch(a) || isBatch(b) ? undefined : a + b) }),
+  binary('Sub', { row: subtraction, kernel: 'subtract', slopes: [(_e, _v, c) => c, (e, _v, c) => e.apply('Neg', c)],
+    dims: (a, b) => (isBatch(a) || isBatch(b) ? undefined : a - b) }),
+  binary('Mul', { row: product, kernel: 'multiply',
+    slopes: [(e, { b }, c) => e.mul(c, b), (e, { a }, c) => e.mul(c, a)], dims: multiplyDims }),
   binary('Pow', {
     row: power,
     slopes: [
@@ -128,7 +191,8 @@ const arithmetic: readonly Operator[] = [
 ]
 
 const floatDivision = binary('Div', {
-  row: quotient, kernel: 'divide',
+  row: quotient,
+  kernel: 'divide',
   slopes: [(e, { b }, c) => e.div(c, b), (e, { b, y }, c) => e.apply('Neg', e.mul(c, e.div(y, b)))],
   dims: divideDims,
 })
@@ -146,16 +210,22 @@ const modulus = binary('Mod', { row: remainder })
 /** `fmod` 1 takes the sign of the dividend, otherwise the result has the sign of the divisor. */
 const modulo: Operator = {
   ...modulus,
-  run: (node, inputs, context) => [applyRow(numberAttribute(node, 'fmod', 0) === 1 ? truncatedRemainder : remainder, requiredInput(node, inputs, 0), requiredInput(node, inputs, 1), context)],
+  run: (node, inputs, context) => [
+    applyRow(numberAttribute(node, 'fmod', 0) === 1 ? truncatedRemainder : remainder, requiredInput(node, inputs, 0),
+      requiredInput(node, inputs, 1), context),
+  ],
 }
 
 /** Max, Min, Sum and Mean of any number of operands. */
-function variadic(op: string, row: BinaryRow, slope: (e: Expression, operand: string, y: string, count: number, cotangent: string) => string, mean = false): Operator {
+function variadic(op: string, row: BinaryRow,
+  slope: (e: Expression, operand: string, y: string, count: number, cotangent: string) => string,
+  mean = false): Operator {
   return {
     op,
     infer(node, inputs) {
       const values = inputs.map((_, i) => requiredInput(node, inputs, i))
-      return [{ dtype: requiredInput(node, values, 0).dtype, shape: broadcastDims(node, ...values.map(value => value.shape)) }]
+      return [{ dtype: requiredInput(node, values, 0).dtype,
+        shape: broadcastDims(node, ...values.map(value => value.shape)) }]
     },
     run(node, inputs, context) {
       let result = requiredInput(node, inputs, 0)
@@ -168,7 +238,9 @@ function variadic(op: string, row: BinaryRow, slope: (e: Expression, operand: st
     },
     backward(context) {
       const count = context.inputs.length
-      return context.inputs.map((_, i) => operandCotangent(context, (e, { y }, c) => slope(e, context.node.inputs[i], y, count, c), i))
+      return context.inputs.map((_, i) =>
+        operandCotangent(context, (e, { y }, c) => slope(e, context.node.inputs[i], y, count, c), i)
+      )
     },
   }
 }
@@ -212,7 +284,8 @@ const where: Operator = {
   infer(node, inputs) {
     const [condition, a, b] = [0, 1, 2].map(i => requiredInput(node, inputs, i))
     if (condition.dtype !== 'bool') throw badNode(node, `its condition must be of type bool; it is ${condition.dtype}.`)
-    return [{ dtype: a.dtype, shape: broadcastDims(node, condition.shape, a.shape, b.shape), ...selectDims(condition, a, b) }]
+    return [{ dtype: a.dtype, shape: broadcastDims(node, condition.shape, a.shape, b.shape),
+      ...selectDims(condition, a, b) }]
   },
   run(node, inputs, context) {
     const [condition, a, b] = [0, 1, 2].map(i => requiredInput(node, inputs, i))
@@ -220,7 +293,9 @@ const where: Operator = {
     const data = context.allocate(a.dtype, plan.shape.reduce((size, extent) => size * extent, 1))
     const last = plan.extents.length - 1
     const [cs, as, bs] = plan.strides.map(stride => stride[last])
-    forEachRow(plan, ([ci, ai, bi], at) => { selectRow(plan.extents[last], condition.data, ci, cs, a.data, ai, as, b.data, bi, bs, data, at) })
+    forEachRow(plan, ([ci, ai, bi], at) => {
+      selectRow(plan.extents[last], condition.data, ci, cs, a.data, ai, as, b.data, bi, bs, data, at)
+    })
     return [{ dtype: a.dtype, shape: plan.shape, data }]
   },
   backward(context) {
@@ -231,14 +306,16 @@ const where: Operator = {
   },
 }
 
-function selectRow(n: number, condition: TensorData, ci: number, cs: number, a: TensorData, ai: number, as: number, b: TensorData, bi: number, bs: number, out: TensorData, at: number): void {
+function selectRow(n: number, condition: TensorData, ci: number, cs: number, a: TensorData, ai: number, as: number,
+  b: TensorData, bi: number, bs: number, out: TensorData, at: number): void {
   for (let i = 0; i < n; i++, ci += cs, ai += as, bi += bs) out[at + i] = condition[ci] !== 0 ? a[ai] : b[bi]
 }
 
 /** Exporters choose between shapes with a constant condition. */
 function selectDims(condition: InferredValue, a: InferredValue, b: InferredValue): { dims?: readonly Dim[] } {
   const [truth, yes, no] = [knownDims(condition), knownDims(a), knownDims(b)]
-  if (truth === undefined || yes === undefined || no === undefined || Math.max(condition.shape.length, a.shape.length, b.shape.length) > 1) return {}
+  if (truth === undefined || yes === undefined || no === undefined ||
+    Math.max(condition.shape.length, a.shape.length, b.shape.length) > 1) return {}
   const length = Math.max(truth.length, yes.length, no.length)
   const at = (dims: readonly Dim[], i: number): Dim => dims[dims.length === 1 ? 0 : i]
   return { dims: Array.from({ length }, (_, i) => (at(truth, i) !== 0 ? at(yes, i) : at(no, i))) }
@@ -256,4 +333,5 @@ const comparisons: readonly Operator[] = [
 ]
 
 /** Arithmetic, comparison, logic and selection. */
-export const binaryOperators: readonly Operator[] = [...arithmetic, division, modulo, ...variadics, clip, where, ...comparisons]
+export const binaryOperators: readonly Operator[] = [...arithmetic, division, modulo, ...variadics, clip, where,
+  ...comparisons]

@@ -12,7 +12,12 @@ import type { InferredValue, Operator } from './operator.js'
 type Real = Float32Array | Float64Array
 
 /** Names of what a derivative may use: the input, the output and the cotangent of the output. */
-interface Derivative { readonly node: Node, readonly x: string, readonly y: string, readonly cotangent: string }
+interface Derivative {
+  readonly node: Node
+  readonly x: string
+  readonly y: string
+  readonly cotangent: string
+}
 
 interface Definition {
   readonly kernel: (x: Real, y: Real, node: Node) => void
@@ -20,7 +25,9 @@ interface Definition {
   readonly slope?: (e: Expression, values: Derivative) => string | number
 }
 
-function isReal(data: TensorData): data is Real { return !(data instanceof Uint8Array) }
+function isReal(data: TensorData): data is Real {
+  return !(data instanceof Uint8Array)
+}
 
 function unary(op: string, { kernel, slope }: Definition): Operator {
   const operator: Operator = {
@@ -59,7 +66,9 @@ const INVERSE_SQRT_2PI = 1 / Math.sqrt(2 * Math.PI)
 const GELU_TANH = { scale: Math.sqrt(2 / Math.PI), cubic: 0.044715 }
 
 /** log(1 + e^x) without overflow. */
-function softplus(x: number): number { return Math.max(x, 0) + Math.log1p(Math.exp(-Math.abs(x))) }
+function softplus(x: number): number {
+  return Math.max(x, 0) + Math.log1p(Math.exp(-Math.abs(x)))
+}
 
 function sigmoid(x: number): number {
   const power = Math.exp(-Math.abs(x))
@@ -122,23 +131,37 @@ const sech2 = (e: Expression, { y }: Derivative): string => e.sub(1, e.mul(y, y)
 const activations: readonly Operator[] = [
   unary('Relu', {
     // NaN stays NaN.
-    kernel: (x, y) => { if (!rectify(x, y)) for (let i = 0; i < y.length; i++) y[i] = x[i] < 0 ? 0 : x[i] },
+    kernel: (x, y) => {
+      if (!rectify(x, y)) { for (let i = 0; i < y.length; i++) y[i] = x[i] < 0 ? 0 : x[i] }
+    },
     slope: (e, { y }) => e.indicator('Greater', y, 0),
   }),
   unary('LeakyRelu', {
-    kernel: (x, y, node) => { const alpha = alphaOf(0.01)(node); for (let i = 0; i < y.length; i++) y[i] = x[i] < 0 ? alpha * x[i] : x[i] },
+    kernel: (x, y, node) => {
+      const alpha = alphaOf(0.01)(node)
+      for (let i = 0; i < y.length; i++) y[i] = x[i] < 0 ? alpha * x[i] : x[i]
+    },
     slope: (e, { node, x }) => leftSlope(e, x, alphaOf(0.01)(node)),
   }),
   unary('ThresholdedRelu', {
-    kernel: (x, y, node) => { const alpha = alphaOf(1)(node); for (let i = 0; i < y.length; i++) y[i] = x[i] > alpha ? x[i] : 0 },
+    kernel: (x, y, node) => {
+      const alpha = alphaOf(1)(node)
+      for (let i = 0; i < y.length; i++) y[i] = x[i] > alpha ? x[i] : 0
+    },
     slope: (e, { node, x }) => e.indicator('Greater', x, alphaOf(1)(node)),
   }),
   unary('Elu', {
-    kernel: (x, y, node) => { const alpha = alphaOf(1)(node); for (let i = 0; i < y.length; i++) y[i] = x[i] < 0 ? alpha * Math.expm1(x[i]) : x[i] },
+    kernel: (x, y, node) => {
+      const alpha = alphaOf(1)(node)
+      for (let i = 0; i < y.length; i++) y[i] = x[i] < 0 ? alpha * Math.expm1(x[i]) : x[i]
+    },
     slope: (e, { node, x }) => leftSlope(e, x, e.mul(alphaOf(1)(node), expOfNegative(e, x))),
   }),
   unary('Celu', {
-    kernel: (x, y, node) => { const alpha = alphaOf(1)(node); for (let i = 0; i < y.length; i++) y[i] = x[i] < 0 ? alpha * Math.expm1(x[i] / alpha) : x[i] },
+    kernel: (x, y, node) => {
+      const alpha = alphaOf(1)(node)
+      for (let i = 0; i < y.length; i++) y[i] = x[i] < 0 ? alpha * Math.expm1(x[i] / alpha) : x[i]
+    },
     slope: (e, { node, x }) => leftSlope(e, x, expOfNegative(e, x, alphaOf(1)(node))),
   }),
   unary('Selu', {
@@ -147,7 +170,9 @@ const activations: readonly Operator[] = [
       const gamma = numberAttribute(node, 'gamma', SELU.gamma)
       for (let i = 0; i < y.length; i++) y[i] = gamma * (x[i] < 0 ? alpha * Math.expm1(x[i]) : x[i])
     },
-    slope: (e, { node, x }) => e.mul(numberAttribute(node, 'gamma', SELU.gamma), leftSlope(e, x, e.mul(numberAttribute(node, 'alpha', SELU.alpha), expOfNegative(e, x)))),
+    slope: (e, { node, x }) =>
+      e.mul(numberAttribute(node, 'gamma', SELU.gamma),
+        leftSlope(e, x, e.mul(numberAttribute(node, 'alpha', SELU.alpha), expOfNegative(e, x)))),
   }),
   unary('Sigmoid', { kernel: kernels.sigmoid, slope: (e, { y }) => e.mul(y, e.sub(1, y)) }),
   unary('Tanh', { kernel: kernels.tanh, slope: sech2 }),
@@ -156,20 +181,34 @@ const activations: readonly Operator[] = [
       const [alpha, beta] = [alphaOf(0.2)(node), numberAttribute(node, 'beta', 0.5)]
       for (let i = 0; i < y.length; i++) y[i] = Math.max(0, Math.min(1, alpha * x[i] + beta))
     },
-    slope: (e, { node, y }) => e.mul(alphaOf(0.2)(node), e.mul(e.indicator('Greater', y, 0), e.indicator('Less', y, 1))),
+    slope: (e, { node, y }) =>
+      e.mul(alphaOf(0.2)(node), e.mul(e.indicator('Greater', y, 0), e.indicator('Less', y, 1))),
   }),
   unary('HardSwish', {
-    kernel: (x, y) => { for (let i = 0; i < y.length; i++) y[i] = x[i] * Math.max(0, Math.min(1, x[i] / 6 + 0.5)) },
-    slope: (e, { x }) => e.add(e.indicator('GreaterOrEqual', x, 3), e.mul(e.indicator('Less', e.apply('Abs', x), 3), e.add(0.5, e.mul(x, 1 / 3)))),
+    kernel: (x, y) => {
+      for (let i = 0; i < y.length; i++) y[i] = x[i] * Math.max(0, Math.min(1, x[i] / 6 + 0.5))
+    },
+    slope: (e, { x }) =>
+      e.add(e.indicator('GreaterOrEqual', x, 3),
+        e.mul(e.indicator('Less', e.apply('Abs', x), 3), e.add(0.5, e.mul(x, 1 / 3)))),
   }),
-  unary('Softplus', { kernel: (x, y) => { for (let i = 0; i < y.length; i++) y[i] = softplus(x[i]) }, slope: (e, { x }) => e.apply('Sigmoid', x) }),
+  unary('Softplus', { kernel: (x, y) => {
+    for (let i = 0; i < y.length; i++) y[i] = softplus(x[i])
+  }, slope: (e, { x }) => e.apply('Sigmoid', x) }),
   unary('Softsign', {
-    kernel: (x, y) => { for (let i = 0; i < y.length; i++) y[i] = x[i] / (1 + Math.abs(x[i])) },
+    kernel: (x, y) => {
+      for (let i = 0; i < y.length; i++) y[i] = x[i] / (1 + Math.abs(x[i]))
+    },
     slope: (e, { x }) => e.pow(e.add(1, e.apply('Abs', x)), -2),
   }),
   unary('Gelu', { kernel: geluKernel, slope: geluSlope }),
-  unary('Swish', { kernel: (x, y, node) => { const alpha = alphaOf(1)(node); for (let i = 0; i < y.length; i++) y[i] = x[i] * sigmoid(alpha * x[i]) }, slope: swishSlope }),
-  unary('Mish', { kernel: (x, y) => { for (let i = 0; i < y.length; i++) y[i] = x[i] * Math.tanh(softplus(x[i])) }, slope: mishSlope }),
+  unary('Swish', { kernel: (x, y, node) => {
+    const alpha = alphaOf(1)(node)
+    for (let i = 0; i < y.length; i++) y[i] = x[i] * sigmoid(alpha * x[i])
+  }, slope: swishSlope }),
+  unary('Mish', { kernel: (x, y) => {
+    for (let i = 0; i < y.length; i++) y[i] = x[i] * Math.tanh(softplus(x[i]))
+  }, slope: mishSlope }),
   unary('Shrink', {
     kernel: (x, y, node) => {
       const [bias, limit] = [numberAttribute(node, 'bias', 0), numberAttribute(node, 'lambd', 0.5)]
@@ -181,20 +220,34 @@ const activations: readonly Operator[] = [
 
 /** An elementary function from its scalar form. */
 function elementary(op: string, f: (x: number) => number, slope: NonNullable<Definition['slope']>): Operator {
-  return unary(op, { kernel: (x, y) => { for (let i = 0; i < y.length; i++) y[i] = f(x[i]) }, slope })
+  return unary(op, { kernel: (x, y) => {
+    for (let i = 0; i < y.length; i++) y[i] = f(x[i])
+  }, slope })
 }
 
 const elementaryFunctions: readonly Operator[] = [
-  unary('Neg', { kernel: (x, y) => { for (let i = 0; i < y.length; i++) y[i] = -x[i] }, slope: () => -1 }),
-  unary('Abs', { kernel: (x, y) => { for (let i = 0; i < y.length; i++) y[i] = Math.abs(x[i]) }, slope: (e, { x }) => e.apply('Sign', x) }),
-  unary('Sqrt', { kernel: (x, y) => { for (let i = 0; i < y.length; i++) y[i] = Math.sqrt(x[i]) }, slope: (e, { y }) => e.div(0.5, y) }),
+  unary('Neg', { kernel: (x, y) => {
+    for (let i = 0; i < y.length; i++) y[i] = -x[i]
+  }, slope: () => -1 }),
+  unary('Abs', { kernel: (x, y) => {
+    for (let i = 0; i < y.length; i++) y[i] = Math.abs(x[i])
+  }, slope: (e, { x }) => e.apply('Sign', x) }),
+  unary('Sqrt', { kernel: (x, y) => {
+    for (let i = 0; i < y.length; i++) y[i] = Math.sqrt(x[i])
+  }, slope: (e, { y }) => e.div(0.5, y) }),
   unary('Exp', { kernel: kernels.exp, slope: (_, { y }) => y }),
-  unary('Log', { kernel: (x, y) => { for (let i = 0; i < y.length; i++) y[i] = Math.log(x[i]) }, slope: (e, { x }) => e.apply('Reciprocal', x) }),
+  unary('Log', { kernel: (x, y) => {
+    for (let i = 0; i < y.length; i++) y[i] = Math.log(x[i])
+  }, slope: (e, { x }) => e.apply('Reciprocal', x) }),
   unary('Erf', {
-    kernel: (x, y) => { for (let i = 0; i < y.length; i++) y[i] = erf(x[i]) },
+    kernel: (x, y) => {
+      for (let i = 0; i < y.length; i++) y[i] = erf(x[i])
+    },
     slope: (e, { x }) => e.mul(2 / Math.sqrt(Math.PI), e.apply('Exp', e.apply('Neg', e.mul(x, x)))),
   }),
-  unary('Reciprocal', { kernel: (x, y) => { for (let i = 0; i < y.length; i++) y[i] = 1 / x[i] }, slope: (e, { y }) => e.apply('Neg', e.mul(y, y)) }),
+  unary('Reciprocal', { kernel: (x, y) => {
+    for (let i = 0; i < y.length; i++) y[i] = 1 / x[i]
+  }, slope: (e, { y }) => e.apply('Neg', e.mul(y, y)) }),
   elementary('Sin', Math.sin, (e, { x }) => e.apply('Cos', x)),
   elementary('Cos', Math.cos, (e, { x }) => e.apply('Neg', e.apply('Sin', x))),
   elementary('Tan', Math.tan, (e, { y }) => e.add(1, e.mul(y, y))),
@@ -206,10 +259,18 @@ const elementaryFunctions: readonly Operator[] = [
   elementary('Asinh', Math.asinh, (e, { x }) => e.pow(e.add(e.mul(x, x), 1), -0.5)),
   elementary('Acosh', Math.acosh, (e, { x }) => e.pow(e.sub(e.mul(x, x), 1), -0.5)),
   elementary('Atanh', Math.atanh, (e, { x }) => e.apply('Reciprocal', e.sub(1, e.mul(x, x)))),
-  step('Sign', (x, y) => { for (let i = 0; i < y.length; i++) y[i] = Math.sign(x[i]) }),
-  step('Floor', (x, y) => { for (let i = 0; i < y.length; i++) y[i] = Math.floor(x[i]) }),
-  step('Ceil', (x, y) => { for (let i = 0; i < y.length; i++) y[i] = Math.ceil(x[i]) }),
-  step('Round', (x, y) => { for (let i = 0; i < y.length; i++) y[i] = roundHalfEven(x[i]) }),
+  step('Sign', (x, y) => {
+    for (let i = 0; i < y.length; i++) y[i] = Math.sign(x[i])
+  }),
+  step('Floor', (x, y) => {
+    for (let i = 0; i < y.length; i++) y[i] = Math.floor(x[i])
+  }),
+  step('Ceil', (x, y) => {
+    for (let i = 0; i < y.length; i++) y[i] = Math.ceil(x[i])
+  }),
+  step('Round', (x, y) => {
+    for (let i = 0; i < y.length; i++) y[i] = roundHalfEven(x[i])
+  }),
 ]
 
 const identity: Operator = {
@@ -224,7 +285,9 @@ const dropout: Operator = {
   op: 'Dropout',
   infer(node, inputs) {
     const x = requiredInput(node, inputs, 0)
-    if (inputs[2] !== undefined && inputs[2].constant?.data[0] !== 0) throw badNode(node, 'it runs in training mode, where its output is random; export the network for inference.')
+    if (inputs[2] !== undefined && inputs[2].constant?.data[0] !== 0) {
+      throw badNode(node, 'it runs in training mode, where its output is random; export the network for inference.')
+    }
     return [x, { dtype: 'bool', shape: x.shape }].slice(0, node.outputs.length) as InferredValue[]
   },
   run(node, inputs, context) {
@@ -248,8 +311,8 @@ const castOperator: Operator = {
     const dtype = dtypeOf(node, numberAttribute(node, 'to'))
     if (x.dtype === dtype) return [x]
     const data = context.allocate(dtype, x.data.length)
-    if (dtype === 'int64') for (let i = 0; i < data.length; i++) data[i] = Math.trunc(x.data[i])
-    else if (dtype === 'bool') for (let i = 0; i < data.length; i++) data[i] = x.data[i] === 0 ? 0 : 1
+    if (dtype === 'int64') { for (let i = 0; i < data.length; i++) data[i] = Math.trunc(x.data[i]) }
+    else if (dtype === 'bool') { for (let i = 0; i < data.length; i++) data[i] = x.data[i] === 0 ? 0 : 1 }
     else data.set(x.data)
     return [{ dtype, shape: x.shape, data }]
   },
@@ -292,7 +355,9 @@ function question(op: string, ask: (x: number, node: Node) => boolean): Operator
 
 const questions: readonly Operator[] = [
   question('IsNaN', Number.isNaN),
-  question('IsInf', (x, node) => (x === Infinity && numberAttribute(node, 'detect_positive', 1) !== 0) || (x === -Infinity && numberAttribute(node, 'detect_negative', 1) !== 0)),
+  question('IsInf', (x, node) =>
+    (x === Infinity && numberAttribute(node, 'detect_positive', 1) !== 0) ||
+    (x === -Infinity && numberAttribute(node, 'detect_negative', 1) !== 0)),
 ]
 
 /** A tensor written into the graph; readers usually turn these nodes into initialisers. */
@@ -308,9 +373,12 @@ const constant: Operator = {
 
 function constantValue(node: Node): Tensor {
   const { value } = node.attributes
-  if (value === undefined || typeof value !== 'object' || !('data' in value)) throw badNode(node, "attribute 'value' must be a tensor.")
+  if (value === undefined || typeof value !== 'object' || !('data' in value)) {
+    throw badNode(node, "attribute 'value' must be a tensor.")
+  }
   return value
 }
 
 /** Unary operators, casts and constants. */
-export const unaryOperators: readonly Operator[] = [...activations, ...elementaryFunctions, identity, dropout, castOperator, not, ...questions, constant]
+export const unaryOperators: readonly Operator[] = [...activations, ...elementaryFunctions, identity, dropout,
+  castOperator, not, ...questions, constant]

@@ -25,7 +25,11 @@ export function expression(builder: GraphBuilder): Expression {
   const binary = (op: string) => (a: Operand, b: Operand): string => builder.node(op, [name(a), name(b)])
   const real = (truth: string): string => builder.node('Cast', [truth], { to: elementTypeOf(builder.precision) })
   return {
-    add: binary('Add'), sub: binary('Sub'), mul: binary('Mul'), div: binary('Div'), pow: binary('Pow'),
+    add: binary('Add'),
+    sub: binary('Sub'),
+    mul: binary('Mul'),
+    div: binary('Div'),
+    pow: binary('Pow'),
     apply: (op, a) => builder.node(op, [name(a)]),
     indicator: (comparison, a, b) => real(binary(comparison)(a, b)),
     real,

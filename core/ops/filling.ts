@@ -9,7 +9,9 @@ import { constantIntegers, elementsPerExample, requiredDims, resolveAxis } from 
 function fillValue(node: Node): Tensor {
   const { value } = node.attributes
   if (value === undefined) return tensor('float32', [1], [0])
-  if (typeof value !== 'object' || !('data' in value) || value.data.length !== 1) throw badNode(node, "attribute 'value' must be a tensor of one element.")
+  if (typeof value !== 'object' || !('data' in value) || value.data.length !== 1) {
+    throw badNode(node, "attribute 'value' must be a tensor of one element.")
+  }
   return value
 }
 
@@ -18,7 +20,12 @@ const constantOfShape: Operator = {
   op: 'ConstantOfShape',
   infer(node, inputs) {
     const shape = requiredDims(node, requiredInput(node, inputs, 0), 'shape')
-    if (shape.some(dim => !isBatch(dim) && (!Number.isInteger(dim) || dim < 0))) throw badNode(node, `its shape must be of integers that are not negative; it is ${shape.map(dim => (isBatch(dim) ? 'N' : dim)).join(', ')}.`)
+    if (shape.some(dim => !isBatch(dim) && (!Number.isInteger(dim) || dim < 0))) {
+      throw badNode(node,
+        `its shape must be of integers that are not negative; it is ${
+          shape.map(dim => (isBatch(dim) ? 'N' : dim)).join(', ')
+        }.`)
+    }
     return [{ dtype: fillValue(node).dtype, shape }]
   },
   run(node, inputs, context) {
@@ -36,7 +43,9 @@ const range: Operator = {
     const values = [0, 1, 2].map(i => requiredInput(node, inputs, i))
     if (values.some(({ dims }) => dims?.some(isBatch) === true)) throw batchAxisError(node, 'it counts the examples.')
     const [start, limit, delta] = values.map(value => {
-      if (value.constant === undefined) throw badNode(node, 'its start, limit and delta must be constant; one is computed from the data.')
+      if (value.constant === undefined) {
+        throw badNode(node, 'its start, limit and delta must be constant; one is computed from the data.')
+      }
       return scalarOf(node, value.constant, 'each input')
     })
     return [{ dtype: values[0].dtype, shape: [rangeLength(node, start, limit, delta)] }]
@@ -53,7 +62,9 @@ const range: Operator = {
 
 function rangeLength(node: Node, start: number, limit: number, delta: number): number {
   const length = Math.max(0, Math.ceil((limit - start) / delta))
-  if (!Number.isSafeInteger(length)) throw badNode(node, `it cannot count from ${start} to ${limit} in steps of ${delta}.`)
+  if (!Number.isSafeInteger(length)) {
+    throw badNode(node, `it cannot count from ${start} to ${limit} in steps of ${delta}.`)
+  }
   return length
 }
 
@@ -65,7 +76,8 @@ const oneHot: Operator = {
     const [extent] = constantIntegers(node, depth, 'depth')
     if (!(extent >= 1)) throw badNode(node, `its depth must be at least 1; it is ${extent}.`)
     const axis = resolveAxis(node, numberAttribute(node, 'axis', -1), indices.shape.length + 1)
-    return [{ dtype: values.dtype, shape: [...indices.shape.slice(0, axis), Math.trunc(extent), ...indices.shape.slice(axis)] }]
+    return [{ dtype: values.dtype,
+      shape: [...indices.shape.slice(0, axis), Math.trunc(extent), ...indices.shape.slice(axis)] }]
   },
   run(node, inputs, context) {
     const [indices, depth, values] = [0, 1, 2].map(i => requiredInput(node, inputs, i))
@@ -75,10 +87,12 @@ const oneHot: Operator = {
     const { outer, inner } = axisBlocks(shape, axis)
     const [off, on] = values.data
     const data = context.allocate(values.dtype, sizeOf(shape)).fill(off)
-    for (let o = 0; o < outer; o++) for (let i = 0; i < inner; i++) {
-      const given = indices.data[o * inner + i]
-      const index = given < 0 ? given + extent : given
-      if (index >= 0 && index < extent) data[(o * extent + Math.trunc(index)) * inner + i] = on
+    for (let o = 0; o < outer; o++) {
+      for (let i = 0; i < inner; i++) {
+        const given = indices.data[o * inner + i]
+        const index = given < 0 ? given + extent : given
+        if (index >= 0 && index < extent) data[(o * extent + Math.trunc(index)) * inner + i] = on
+      }
     }
     return [{ dtype: values.dtype, shape, data }]
   },
@@ -101,7 +115,9 @@ const nonZero: Operator = {
   op: 'NonZero',
   infer(node, inputs) {
     const { constant } = requiredInput(node, inputs, 0)
-    if (constant === undefined) throw badNode(node, 'it is supported for constants only; here its input is computed from the data.')
+    if (constant === undefined) {
+      throw badNode(node, 'it is supported for constants only; here its input is computed from the data.')
+    }
     const value = nonZeroIndices(constant)
     return [{ dtype: 'int64', shape: value.shape, constant: value }]
   },
@@ -111,7 +127,9 @@ const nonZero: Operator = {
 
 function nonZeroIndices({ shape, data }: Tensor): Tensor {
   const places: number[] = []
-  data.forEach((value, i) => { if (value !== 0) places.push(i) })
+  data.forEach((value, i) => {
+    if (value !== 0) places.push(i)
+  })
   const rows = shape.flatMap((extent, axis) => {
     const step = sizeOf(shape.slice(axis + 1))
     return places.map(place => Math.floor(place / step) % extent)

@@ -13,11 +13,15 @@ import { copyRun } from './strided-copy.js'
 /** An index counted from the front. @throws GraphError BAD_GRAPH when there is no such element */
 export function resolveIndex(node: Node, index: number, extent: number): number {
   const resolved = index < 0 ? index + extent : index
-  if (!Number.isInteger(index) || resolved < 0 || resolved >= extent) throw badNode(node, `index ${index} is not one of the ${extent} elements of its axis (0 .. ${extent - 1}).`)
+  if (!Number.isInteger(index) || resolved < 0 || resolved >= extent) {
+    throw badNode(node, `index ${index} is not one of the ${extent} elements of its axis (0 .. ${extent - 1}).`)
+  }
   return resolved
 }
 
-function axisOf(node: Node, rank: number): number { return resolveAxis(node, numberAttribute(node, 'axis', 0), rank) }
+function axisOf(node: Node, rank: number): number {
+  return resolveAxis(node, numberAttribute(node, 'axis', 0), rank)
+}
 
 /** Single extents are picked out of shapes. */
 function gatheredDims(node: Node, data: InferredValue, indices: InferredValue): { dims?: readonly Dim[] } {
@@ -31,9 +35,13 @@ const gather: Operator = {
   op: 'Gather',
   infer(node, inputs) {
     const [data, indices] = [requiredInput(node, inputs, 0), requiredInput(node, inputs, 1)]
-    if (indices.dtype !== 'int64') throw badNode(node, `its indices must be integers; they are of type ${indices.dtype}.`)
+    if (indices.dtype !== 'int64') {
+      throw badNode(node, `its indices must be integers; they are of type ${indices.dtype}.`)
+    }
     const axis = axisOf(node, data.shape.length)
-    if (isBatch(data.shape[axis])) throw batchAxisError(node, `it picks examples out of a value of shape ${formatDims(data.shape)}.`)
+    if (isBatch(data.shape[axis])) {
+      throw batchAxisError(node, `it picks examples out of a value of shape ${formatDims(data.shape)}.`)
+    }
     const shape = [...data.shape.slice(0, axis), ...indices.shape, ...data.shape.slice(axis + 1)]
     return [{ dtype: data.dtype, shape, ...gatheredDims(node, data, indices) }]
   },
@@ -46,7 +54,9 @@ const gather: Operator = {
     const count = indices.data.length
     for (let i = 0; i < count; i++) {
       const index = resolveIndex(node, indices.data[i], extent)
-      for (let o = 0; o < outer; o++) copyRun(data.data, (o * extent + index) * inner, out, (o * count + i) * inner, inner)
+      for (let o = 0; o < outer; o++) {
+        copyRun(data.data, (o * extent + index) * inner, out, (o * count + i) * inner, inner)
+      }
     }
     return [{ dtype: data.dtype, shape, data: out }]
   },
@@ -55,12 +65,17 @@ const gather: Operator = {
     if (cotangent === undefined || data === undefined || indices === undefined) return []
     const axis = axisOf(node, data.shape.length)
     if (indices.shape.some(isBatch)) return [tableCotangent(context, cotangent, data, indices, axis)]
-    return [indices.constant === undefined ? undefined : pickedCotangent(context, cotangent, data, Array.from(indices.constant.data), axis)]
+    return [
+      indices.constant === undefined
+        ? undefined
+        : pickedCotangent(context, cotangent, data, Array.from(indices.constant.data), axis),
+    ]
   },
 }
 
 /** The same elements are picked for every example: their cotangents go back to their places. */
-function pickedCotangent({ builder }: BackwardContext, cotangent: string, data: InferredValue, indices: readonly number[], axis: number): string {
+function pickedCotangent({ builder }: BackwardContext, cotangent: string, data: InferredValue,
+  indices: readonly number[], axis: number): string {
   const shape = data.shape.map((dim, i) => (i === axis ? indices.length : dim))
   const merged = builder.node('Reshape', [cotangent, builder.integers(cotangentTarget({ shape }))])
   return scatterAlong(builder, merged, shape, axis, indices, Number(data.shape[axis]))
@@ -70,13 +85,15 @@ function pickedCotangent({ builder }: BackwardContext, cotangent: string, data: 
  * The indices differ from example to example and the table is the same for all: its gradient is per example,
  * K x N x table, where row v collects the cotangents of the positions that picked it.
  */
-function tableCotangent({ builder, node }: BackwardContext, cotangent: string, table: InferredValue, indices: InferredValue, axis: number): string {
+function tableCotangent({ builder, node }: BackwardContext, cotangent: string, table: InferredValue,
+  indices: InferredValue, axis: number): string {
   const picked = indices.shape.length
   const [front, back] = [table.shape.slice(0, axis), table.shape.slice(axis + 1)] as number[][]
   const width = sizeOf(front) * sizeOf(back)
   const rank = front.length + picked + back.length
   // Positions first, then what each of them picked, merged into one axis.
-  const order = [...Array.from({ length: picked }, (_, i) => axis + i), ...Array.from({ length: rank - picked }, (_, i) => (i < axis ? i : i + picked))]
+  const order = [...Array.from({ length: picked }, (_, i) => axis + i),
+    ...Array.from({ length: rank - picked }, (_, i) => (i < axis ? i : i + picked))]
   const moved = axis === 0 ? cotangent : builder.node('Transpose', [cotangent], { perm: [0, ...order.map(i => i + 1)] })
   const shape = [...indices.shape, width]
   const flat = builder.node('Reshape', [moved, builder.integers(cotangentTarget({ shape }))])
@@ -84,9 +101,11 @@ function tableCotangent({ builder, node }: BackwardContext, cotangent: string, t
   const ids = exampleRows(builder, positions, [...indices.shape, 1], false)
   const rows = exampleRows(builder, flat, shape, true)
   const count = elementsPerExample(indices.shape)
-  const gradient = appendScatterRows(builder, rows, builder.node('Reshape', [ids, builder.integers([-1, count])]), Number(table.shape[axis]))
+  const gradient = appendScatterRows(builder, rows, builder.node('Reshape', [ids, builder.integers([-1, count])]),
+    Number(table.shape[axis]))
   if (axis === 0) return builder.node('Reshape', [gradient, builder.integers(cotangentTarget(table))])
-  const apart = builder.node('Reshape', [gradient, builder.integers([0, 0, Number(table.shape[axis]), ...front, ...back])])
+  const apart = builder.node('Reshape', [gradient,
+    builder.integers([0, 0, Number(table.shape[axis]), ...front, ...back])])
   const perm = [...front.map((_, i) => i + 3), 2, ...back.map((_, i) => i + 3 + front.length)]
   return builder.node('Transpose', [apart], { perm: [0, 1, ...perm] })
 }
@@ -94,13 +113,24 @@ function tableCotangent({ builder, node }: BackwardContext, cotangent: string, t
 /** Checks that picking along `axis` keeps the examples of data and indices together. */
 function checkAligned(node: Node, data: InferredValue, indices: InferredValue, axis: number): void {
   const shapes = `${formatDims(data.shape)} and ${formatDims(indices.shape)}`
-  if (data.shape.length !== indices.shape.length) throw badNode(node, `data and indices of shapes ${shapes} must have the same number of axes.`)
-  if (isBatch(data.shape[axis])) throw batchAxisError(node, `it picks examples out of a value of shape ${formatDims(data.shape)}.`)
+  if (data.shape.length !== indices.shape.length) {
+    throw badNode(node, `data and indices of shapes ${shapes} must have the same number of axes.`)
+  }
+  if (isBatch(data.shape[axis])) {
+    throw batchAxisError(node, `it picks examples out of a value of shape ${formatDims(data.shape)}.`)
+  }
   data.shape.forEach((dim, i) => {
     const own = indices.shape[i]
     if (i === axis || sameDim(dim, own)) return
-    if (isBatch(dim) || isBatch(own)) throw batchAxisError(node, `data and indices of shapes ${shapes} do not carry the examples alike.`)
-    if (own > dim) throw badNode(node, `its indices of shape ${formatDims(indices.shape)} are longer than the data of shape ${formatDims(data.shape)}.`)
+    if (isBatch(dim) || isBatch(own)) {
+      throw batchAxisError(node, `data and indices of shapes ${shapes} do not carry the examples alike.`)
+    }
+    if (own > dim) {
+      throw badNode(node,
+        `its indices of shape ${formatDims(indices.shape)} are longer than the data of shape ${
+          formatDims(data.shape)
+        }.`)
+    }
   })
 }
 
@@ -109,7 +139,9 @@ const gatherElements: Operator = {
   op: 'GatherElements',
   infer(node, inputs) {
     const [data, indices] = [requiredInput(node, inputs, 0), requiredInput(node, inputs, 1)]
-    if (indices.dtype !== 'int64') throw badNode(node, `its indices must be integers; they are of type ${indices.dtype}.`)
+    if (indices.dtype !== 'int64') {
+      throw badNode(node, `its indices must be integers; they are of type ${indices.dtype}.`)
+    }
     checkAligned(node, data, indices, axisOf(node, data.shape.length))
     return [{ dtype: data.dtype, shape: indices.shape }]
   },
@@ -135,11 +167,17 @@ const gatherElements: Operator = {
     if (cotangent === undefined || data === undefined || indices === undefined) return []
     const axis = axisOf(node, data.shape.length)
     if (data.shape.some((dim, i) => i !== axis && !sameDim(dim, indices.shape[i]))) {
-      throw new GraphError('NOT_DIFFERENTIABLE', `${describeNode(node)} has a derivative rule only where indices and data differ along its axis alone.`, { op: node.op })
+      throw new GraphError('NOT_DIFFERENTIABLE',
+        `${describeNode(node)} has a derivative rule only where indices and data differ along its axis alone.`, {
+        op: node.op,
+      })
     }
     const last = data.shape.length - 1
-    const exchange = (front: number): number[] => Array.from({ length: front + last + 1 }, (_, i) => (i === front + axis ? front + last : i === front + last ? front + axis : i))
-    const moved = (value: string, front: number): string => (axis === last ? value : builder.node('Transpose', [value], { perm: exchange(front) }))
+    const exchange = (front: number): number[] =>
+      Array.from({ length: front + last + 1 },
+        (_, i) => (i === front + axis ? front + last : i === front + last ? front + axis : i))
+    const moved = (value: string,
+      front: number): string => (axis === last ? value : builder.node('Transpose', [value], { perm: exchange(front) }))
     const front = lead(data)
     const columns = builder.node('Unsqueeze', [moved(cotangent, front), builder.integers([-1])])
     const placed = appendScatterRows(builder, columns, moved(node.inputs[1], 0), Number(data.shape[axis]))

@@ -20,13 +20,23 @@ function concatenated(node: Node, values: readonly InferredValue[]): Dim[] {
   let extent = 0
   for (const { shape, dtype: own } of values) {
     const shapes = values.map(value => formatDims(value.shape)).join(', ')
-    if (own !== dtype) throw badNode(node, `its inputs have the types ${values.map(value => value.dtype).join(', ')}; expected one type.`)
-    if (shape.length !== first.length) throw badNode(node, `its inputs have the shapes ${shapes}; expected the same number of axes.`)
+    if (own !== dtype) {
+      throw badNode(node, `its inputs have the types ${
+        values.map(value => value.dtype).join(', ')
+      }; expected one type.`)
+    }
+    if (shape.length !== first.length) {
+      throw badNode(node, `its inputs have the shapes ${shapes}; expected the same number of axes.`)
+    }
     const along = shape[axis]
     if (isBatch(along)) throw batchAxisError(node, `it joins values of shapes ${shapes} along the batch axis.`)
     const other = shape.findIndex((dim, i) => i !== axis && !sameDim(dim, first[i]))
-    if (other >= 0 && (isBatch(shape[other]) || isBatch(first[other]))) throw batchAxisError(node, `its inputs of shapes ${shapes} do not carry the examples alike.`)
-    if (other >= 0) throw badNode(node, `its inputs have the shapes ${shapes}; they may differ only along axis ${axis}.`)
+    if (other >= 0 && (isBatch(shape[other]) || isBatch(first[other]))) {
+      throw batchAxisError(node, `its inputs of shapes ${shapes} do not carry the examples alike.`)
+    }
+    if (other >= 0) {
+      throw badNode(node, `its inputs have the shapes ${shapes}; they may differ only along axis ${axis}.`)
+    }
     extent += along
   }
   return first.map((dim, i) => (i === axis ? extent : dim))
@@ -82,23 +92,29 @@ function splitSizes(node: Node, extent: number, sizes: readonly number[] | undef
   const count = node.outputs.length
   if (sizes !== undefined) {
     if (sizes.length !== count || sizes.some(size => !(size >= 0)) || sizes.reduce((a, b) => a + b, 0) !== extent) {
-      throw badNode(node, `its parts of ${sizes.join(', ')} elements do not make up ${count} outputs of an axis of ${extent}.`)
+      throw badNode(node,
+        `its parts of ${sizes.join(', ')} elements do not make up ${count} outputs of an axis of ${extent}.`)
     }
     return sizes
   }
   const parts = numberAttribute(node, 'num_outputs', count)
   const size = Math.ceil(extent / parts)
   const rest = extent - size * (parts - 1)
-  if (parts !== count || rest < 0) throw badNode(node, `an axis of ${extent} elements cannot be split into ${parts} parts for ${count} outputs.`)
+  if (parts !== count || rest < 0) {
+    throw badNode(node, `an axis of ${extent} elements cannot be split into ${parts} parts for ${count} outputs.`)
+  }
   return Array.from({ length: parts }, (_, i) => (i < parts - 1 ? size : rest))
 }
 
-function inferredSplit(node: Node, inputs: readonly (InferredValue | undefined)[]): { axis: number, sizes: readonly number[] } {
+function inferredSplit(node: Node,
+  inputs: readonly (InferredValue | undefined)[]): { axis: number, sizes: readonly number[] } {
   const { shape } = requiredInput(node, inputs, 0)
   const axis = resolveAxis(node, numberAttribute(node, 'axis', 0), shape.length)
   const extent = shape[axis]
   if (isBatch(extent)) throw batchAxisError(node, `it splits the batch axis of a value of shape ${formatDims(shape)}.`)
-  return { axis, sizes: splitSizes(node, extent, inputs[1] === undefined ? undefined : constantIntegers(node, inputs[1], 'part sizes')) }
+  return { axis,
+    sizes: splitSizes(node, extent,
+      inputs[1] === undefined ? undefined : constantIntegers(node, inputs[1], 'part sizes')) }
 }
 
 const split: Operator = {
@@ -110,7 +126,8 @@ const split: Operator = {
     let from = 0
     return sizes.map(size => {
       from += size
-      return { dtype, shape: shape.map((dim, i) => (i === axis ? size : dim)), ...(dims === undefined || dtype !== 'int64' ? {} : { dims: dims.slice(from - size, from) }) }
+      return { dtype, shape: shape.map((dim, i) => (i === axis ? size : dim)),
+        ...(dims === undefined || dtype !== 'int64' ? {} : { dims: dims.slice(from - size, from) }) }
     })
   },
   run(node, inputs, context) {
@@ -133,14 +150,18 @@ const split: Operator = {
     if (x === undefined) return [undefined]
     const { axis, sizes } = inferredSplit(node, inputs)
     const fromEnd = axis - x.shape.length
-    if (cotangents.every((part): part is string => part !== undefined)) return [builder.node('Concat', cotangents, { axis: fromEnd })]
+    if (cotangents.every((part): part is string => part !== undefined)) {
+      return [builder.node('Concat', cotangents, { axis: fromEnd })]
+    }
     // Parts that the output does not depend on are zeros around the others.
     const extent = sizes.reduce((a, b) => a + b, 0)
     const placed: string[] = []
     let from = 0
     cotangents.forEach((part, i) => {
       const pads = builder.integers([from, extent - from - sizes[i]])
-      if (part !== undefined) placed.push(builder.node('Pad', [part, pads, builder.scalar(0), builder.integers([fromEnd])]))
+      if (part !== undefined) {
+        placed.push(builder.node('Pad', [part, pads, builder.scalar(0), builder.integers([fromEnd])]))
+      }
       from += sizes[i]
     })
     return [placed.length === 0 ? undefined : placed.reduce((a, b) => expression(builder).add(a, b))]

@@ -11,18 +11,24 @@ export function describeNode(node: Node): string {
 
 /** A GraphError BAD_GRAPH about one node. */
 export function badNode(node: Node, problem: string): GraphError {
-  return new GraphError('BAD_GRAPH', `${describeNode(node)}: ${problem}`, { op: node.op, node: node.name ?? node.outputs[0] })
+  return new GraphError('BAD_GRAPH', `${describeNode(node)}: ${problem}`, { op: node.op,
+    node: node.name ?? node.outputs[0] })
 }
 
 /** A GraphError BATCH_AXIS about one node: it would mix examples. */
 export function batchAxisError(node: Node, problem: string): GraphError {
-  return new GraphError('BATCH_AXIS', `${describeNode(node)}: ${problem} The examples of a batch must be kept apart.`, { op: node.op, node: node.name ?? node.outputs[0] })
+  return new GraphError('BATCH_AXIS', `${describeNode(node)}: ${problem} The examples of a batch must be kept apart.`, {
+    op: node.op,
+    node: node.name ?? node.outputs[0],
+  })
 }
 
 /** @throws GraphError BAD_GRAPH when the attribute is not a number, or absent without a fallback */
 export function numberAttribute(node: Node, key: string, fallback?: number): number {
   const value = node.attributes[key] ?? fallback
-  if (typeof value !== 'number') throw badNode(node, `attribute '${key}' must be a number; ${value === undefined ? 'it is missing' : 'it is not'}.`)
+  if (typeof value !== 'number') {
+    throw badNode(node, `attribute '${key}' must be a number; ${value === undefined ? 'it is missing' : 'it is not'}.`)
+  }
   return value
 }
 
@@ -30,20 +36,25 @@ export function numberAttribute(node: Node, key: string, fallback?: number): num
 export function integersAttribute(node: Node, key: string, fallback?: readonly number[]): readonly number[] {
   const value = node.attributes[key] ?? fallback
   if (Array.isArray(value) && value.every(item => typeof item === 'number')) return value as readonly number[]
-  throw badNode(node, `attribute '${key}' must be a list of integers; ${value === undefined ? 'it is missing' : 'it is not'}.`)
+  throw badNode(node,
+    `attribute '${key}' must be a list of integers; ${value === undefined ? 'it is missing' : 'it is not'}.`)
 }
 
 /** @throws GraphError BAD_GRAPH when the attribute is not text, or absent without a fallback */
 export function stringAttribute(node: Node, key: string, fallback?: string): string {
   const value = node.attributes[key] ?? fallback
-  if (typeof value !== 'string') throw badNode(node, `attribute '${key}' must be text; ${value === undefined ? 'it is missing' : 'it is not'}.`)
+  if (typeof value !== 'string') {
+    throw badNode(node, `attribute '${key}' must be text; ${value === undefined ? 'it is missing' : 'it is not'}.`)
+  }
   return value
 }
 
 /** An input that the operator cannot do without. @throws GraphError BAD_GRAPH when it is absent */
 export function requiredInput<T>(node: Node, inputs: readonly (T | undefined)[], index: number): T {
   const value = inputs[index]
-  if (value === undefined) throw badNode(node, `input ${index} is missing; it has ${node.inputs.filter(name => name !== '').length} input(s).`)
+  if (value === undefined) {
+    throw badNode(node, `input ${index} is missing; it has ${node.inputs.filter(name => name !== '').length} input(s).`)
+  }
   return value
 }
 

@@ -12,21 +12,32 @@ import { broadcastDims, cotangentTarget, formatDims, resolveAxis, sameShape } fr
 
 const CHANNEL_AXIS = 1
 
-function epsilonOf(node: Node): number { return numberAttribute(node, 'epsilon', 1e-5) }
+function epsilonOf(node: Node): number {
+  return numberAttribute(node, 'epsilon', 1e-5)
+}
 
 /** Checks that an input holds one number a channel. @throws GraphError BAD_GRAPH */
 function checkChannels(node: Node, x: InferredValue, values: readonly (InferredValue | undefined)[]): void {
   const channels = x.shape[CHANNEL_AXIS]
-  if (x.shape.length < 2) throw badNode(node, `its input must have a channel axis behind the examples; its shape is ${formatDims(x.shape)}.`)
-  if (isBatch(channels)) throw batchAxisError(node, `axis 1 of its input of shape ${formatDims(x.shape)} must hold channels.`)
+  if (x.shape.length < 2) {
+    throw badNode(node, `its input must have a channel axis behind the examples; its shape is ${formatDims(x.shape)}.`)
+  }
+  if (isBatch(channels)) {
+    throw batchAxisError(node, `axis 1 of its input of shape ${formatDims(x.shape)} must hold channels.`)
+  }
   for (const value of values) {
-    if (value !== undefined && (value.shape.length !== 1 || value.shape[0] !== channels)) throw badNode(node, `it needs one number for each of the ${channels} channels; got the shape ${formatDims(value.shape)}.`)
+    if (value !== undefined && (value.shape.length !== 1 || value.shape[0] !== channels)) {
+      throw badNode(node,
+        `it needs one number for each of the ${channels} channels; got the shape ${formatDims(value.shape)}.`)
+    }
   }
 }
 
 /** A vector of channels as a node whose shape can be broadcast to a value of `rank` axes. */
 function perChannel({ builder }: BackwardContext, vector: string, rank: number): string {
-  return rank === 2 ? vector : builder.node('Reshape', [vector, builder.integers([-1, ...new Array<number>(rank - 2).fill(1)])])
+  return rank === 2
+    ? vector
+    : builder.node('Reshape', [vector, builder.integers([-1, ...new Array<number>(rank - 2).fill(1)])])
 }
 
 /** The per-example gradient of a vector of channels: the cotangent of x summed over positions, K x N x channels. */
@@ -41,7 +52,10 @@ const batchNormalization: Operator = {
   op: 'BatchNormalization',
   infer(node, inputs) {
     const x = requiredInput(node, inputs, 0)
-    if (numberAttribute(node, 'training_mode', 0) !== 0) throw batchAxisError(node, 'it runs in training mode, where it computes statistics of the batch; export the network for inference.')
+    if (numberAttribute(node, 'training_mode', 0) !== 0) {
+      throw batchAxisError(node,
+        'it runs in training mode, where it computes statistics of the batch; export the network for inference.')
+    }
     checkChannels(node, x, [1, 2, 3, 4].map(i => requiredInput(node, inputs, i)))
     return [{ dtype: x.dtype, shape: x.shape }]
   },
@@ -85,29 +99,38 @@ function batchNormalizationBackward(context: BackwardContext): (string | undefin
 }
 
 /** Axes (counted from the end) over which an example's statistics are taken. */
-interface Statistics { readonly mean: boolean, readonly axes: readonly number[], readonly epsilon: number }
+interface Statistics {
+  readonly mean: boolean
+  readonly axes: readonly number[]
+  readonly epsilon: number
+}
 
 /** Appends the nodes for the normalised value and for 1 / sqrt(variance + epsilon). */
-function normalise(context: BackwardContext, x: string, { mean, axes, epsilon }: Statistics): { normalised: string, inverse: string } {
+function normalise(context: BackwardContext, x: string,
+  { mean, axes, epsilon }: Statistics): { normalised: string, inverse: string } {
   const { builder } = context
   const e = expression(builder)
-  const average = (value: string): string => builder.node('ReduceMean', [value, builder.integers(axes)], { keepdims: 1 })
+  const average = (value: string): string =>
+    builder.node('ReduceMean', [value, builder.integers(axes)], { keepdims: 1 })
   const centred = mean ? e.sub(x, average(x)) : x
   const inverse = e.pow(e.add(average(e.mul(centred, centred)), epsilon), -0.5)
   return { normalised: e.mul(centred, inverse), inverse }
 }
 
 /** The cotangent of x, given the cotangent h of z = (x - mean) inverse: inverse (h - mean h - z mean(h z)); without a mean, without mean h. */
-function normaliseBackward(context: BackwardContext, h: string, z: string, inverse: string, { mean, axes }: Statistics): string {
+function normaliseBackward(context: BackwardContext, h: string, z: string, inverse: string,
+  { mean, axes }: Statistics): string {
   const { builder } = context
   const e = expression(builder)
-  const average = (value: string): string => builder.node('ReduceMean', [value, builder.integers(axes)], { keepdims: 1 })
+  const average = (value: string): string =>
+    builder.node('ReduceMean', [value, builder.integers(axes)], { keepdims: 1 })
   const projected = e.sub(h, e.mul(z, average(e.mul(h, z))))
   return e.mul(inverse, mean ? e.sub(projected, average(h)) : projected)
 }
 
 /** Each row's (x - mean) / sqrt(variance + epsilon); `mean` false leaves the mean in. Where given, the statistics of every row are kept. */
-function normaliseRows(x: TensorData, width: number, { mean, epsilon }: Statistics, out: TensorData, means?: TensorData, inverses?: TensorData): void {
+function normaliseRows(x: TensorData, width: number, { mean, epsilon }: Statistics, out: TensorData, means?: TensorData,
+  inverses?: TensorData): void {
   for (let from = 0, row = 0; from < x.length; from += width, row++) {
     const end = from + width
     let centre = 0
@@ -124,11 +147,13 @@ function normaliseRows(x: TensorData, width: number, { mean, epsilon }: Statisti
   }
 }
 
-function multiplyRow(n: number, a: TensorData, ai: number, as: number, b: TensorData, bi: number, bs: number, out: TensorData, oi: number): void {
+function multiplyRow(n: number, a: TensorData, ai: number, as: number, b: TensorData, bi: number, bs: number,
+  out: TensorData, oi: number): void {
   for (let i = 0; i < n; i++, ai += as, bi += bs) out[oi + i] = a[ai] * b[bi]
 }
 
-function addRow(n: number, a: TensorData, ai: number, as: number, b: TensorData, bi: number, bs: number, out: TensorData, oi: number): void {
+function addRow(n: number, a: TensorData, ai: number, as: number, b: TensorData, bi: number, bs: number,
+  out: TensorData, oi: number): void {
   for (let i = 0; i < n; i++, ai += as, bi += bs) out[oi + i] = a[ai] + b[bi]
 }
 
@@ -140,20 +165,26 @@ function scaleAndShift({ shape, data }: Tensor, scale: Tensor, shift: Tensor | u
 
 function layerAxis(node: Node, shape: readonly Dim[]): number {
   const axis = resolveAxis(node, numberAttribute(node, 'axis', -1), shape.length)
-  if (shape.slice(axis).some(isBatch)) throw batchAxisError(node, `it normalises along the batch axis of a value of shape ${formatDims(shape)}.`)
+  if (shape.slice(axis).some(isBatch)) {
+    throw batchAxisError(node, `it normalises along the batch axis of a value of shape ${formatDims(shape)}.`)
+  }
   return axis
 }
 
 /** Normalisation over the axes from `axis` on, with a scale and, with a mean, a shift of the shape of these axes. */
 function layerNormalization(op: string, mean: boolean): Operator {
-  const statistics = (node: Node, rank: number, axis: number): Statistics => ({ mean, epsilon: epsilonOf(node), axes: Array.from({ length: rank - axis }, (_, i) => axis + i - rank) })
+  const statistics = (node: Node, rank: number, axis: number): Statistics => ({ mean, epsilon: epsilonOf(node),
+    axes: Array.from({ length: rank - axis }, (_, i) => axis + i - rank) })
   return {
     op,
     infer(node, inputs) {
       const x = requiredInput(node, inputs, 0)
       const axis = layerAxis(node, x.shape)
       for (const value of [requiredInput(node, inputs, 1), inputs[2]]) {
-        if (value !== undefined && !sameShape(broadcastDims(node, x.shape, value.shape), x.shape)) throw badNode(node, `its scale or shift of shape ${formatDims(value.shape)} cannot be broadcast to ${formatDims(x.shape)}.`)
+        if (value !== undefined && !sameShape(broadcastDims(node, x.shape, value.shape), x.shape)) {
+          throw badNode(node,
+            `its scale or shift of shape ${formatDims(value.shape)} cannot be broadcast to ${formatDims(x.shape)}.`)
+        }
       }
       const reduced = { dtype: x.dtype, shape: x.shape.map((dim, i) => (i < axis ? dim : 1)) }
       return [{ dtype: x.dtype, shape: x.shape }, reduced, reduced].slice(0, node.outputs.length)
@@ -163,14 +194,22 @@ function layerNormalization(op: string, mean: boolean): Operator {
       const axis = layerAxis(node, x.shape)
       const reduced = x.shape.map((extent, i) => (i < axis ? extent : 1))
       const y = { ...x, data: context.allocate(x.dtype, x.data.length) }
-      const [means, inverses] = node.outputs.slice(1).map(() => ({ dtype: x.dtype, shape: reduced, data: context.allocate(x.dtype, sizeOf(reduced)) }))
-      normaliseRows(x.data, sizeOf(x.shape.slice(axis)), statistics(node, x.shape.length, axis), y.data, means?.data, inverses?.data)
+      const [means, inverses] = node.outputs.slice(1).map(() => ({ dtype: x.dtype, shape: reduced,
+        data: context.allocate(x.dtype, sizeOf(reduced)) })
+      )
+      normaliseRows(x.data, sizeOf(x.shape.slice(axis)), statistics(node, x.shape.length, axis), y.data, means?.data,
+        inverses?.data)
       scaleAndShift(y, scale, inputs[2])
       return [y, means, inverses].filter(value => value !== undefined)
     },
     backward(context) {
-      const { builder, node, inputs: [x, scale, shift], cotangents: [cotangent, ...others], needs, unbroadcast } = context
-      if (others.some(other => other !== undefined)) throw new GraphError('NOT_DIFFERENTIABLE', `${describeNode(node)}: there is no derivative of its second and third output.`, { op, node: node.name ?? node.outputs[0] })
+      const { builder, node, inputs: [x, scale, shift], cotangents: [cotangent, ...others], needs, unbroadcast } =
+        context
+      if (others.some(other => other !== undefined)) {
+        throw new GraphError('NOT_DIFFERENTIABLE',
+          `${describeNode(node)}: there is no derivative of its second and third output.`, { op,
+          node: node.name ?? node.outputs[0] })
+      }
       if (cotangent === undefined || x === undefined || scale === undefined) return []
       const e = expression(builder)
       const over = statistics(node, x.shape.length, layerAxis(node, x.shape))
@@ -197,10 +236,14 @@ function groupNormalization(op: string, groupsOf: (node: Node, channels: number)
     infer(node, inputs) {
       const x = requiredInput(node, inputs, 0)
       checkChannels(node, x, [1, 2].map(i => requiredInput(node, inputs, i)))
-      if (x.shape.slice(CHANNEL_AXIS).some(isBatch)) throw batchAxisError(node, `it normalises along the batch axis of a value of shape ${formatDims(x.shape)}.`)
+      if (x.shape.slice(CHANNEL_AXIS).some(isBatch)) {
+        throw batchAxisError(node, `it normalises along the batch axis of a value of shape ${formatDims(x.shape)}.`)
+      }
       const channels = Number(x.shape[CHANNEL_AXIS])
       const groups = groupsOf(node, channels)
-      if (!(groups > 0) || channels % groups !== 0) throw badNode(node, `${channels} channels cannot be divided into ${groups} groups.`)
+      if (!(groups > 0) || channels % groups !== 0) {
+        throw badNode(node, `${channels} channels cannot be divided into ${groups} groups.`)
+      }
       return [{ dtype: x.dtype, shape: x.shape }]
     },
     run(node, inputs, context) {
@@ -220,12 +263,19 @@ function groupNormalization(op: string, groupsOf: (node: Node, channels: number)
       const rank = x.shape.length
       const over = statistics(node)
       const grouped = { shape: groupShape(x.shape, groupsOf(node, channels)) }
-      const rows = builder.node('Reshape', [node.inputs[0], builder.integers(grouped.shape.map(dim => (isBatch(dim) ? -1 : dim)))])
+      const rows = builder.node('Reshape', [node.inputs[0],
+        builder.integers(grouped.shape.map(dim => (isBatch(dim) ? -1 : dim)))])
       const { normalised, inverse } = normalise(context, rows, over)
-      const likeX = (value: string): string => builder.node('Reshape', [value, builder.integers(x.shape.map(dim => (isBatch(dim) ? -1 : dim)))])
-      const h = (): string => builder.node('Reshape', [e.mul(cotangent, perChannel(context, node.inputs[1], rank)), builder.integers(cotangentTarget(grouped))])
+      const likeX = (value: string): string =>
+        builder.node('Reshape', [value, builder.integers(x.shape.map(dim => (isBatch(dim) ? -1 : dim)))])
+      const h = (): string =>
+        builder.node('Reshape', [e.mul(cotangent, perChannel(context, node.inputs[1], rank)),
+          builder.integers(cotangentTarget(grouped))])
       return [
-        needs[0] ? builder.node('Reshape', [normaliseBackward(context, h(), normalised, inverse, over), builder.integers(cotangentTarget(x))]) : undefined,
+        needs[0]
+          ? builder.node('Reshape', [normaliseBackward(context, h(), normalised, inverse, over),
+            builder.integers(cotangentTarget(x))])
+          : undefined,
         needs[1] ? sumToChannels(context, e.mul(cotangent, likeX(normalised)), x) : undefined,
         needs[2] ? sumToChannels(context, cotangent, x) : undefined,
       ]
@@ -247,13 +297,15 @@ const lpNormalization: Operator = {
     const { outer, extent, inner } = axisBlocks(x.shape, normAxis(node, x.shape))
     const power = normPower(node)
     const data = context.allocate(x.dtype, x.data.length)
-    for (let o = 0; o < outer; o++) for (let i = 0; i < inner; i++) {
-      const first = o * extent * inner + i
-      const end = first + extent * inner
-      let sum = 0
-      for (let at = first; at < end; at += inner) sum += power === 1 ? Math.abs(x.data[at]) : x.data[at] * x.data[at]
-      const norm = power === 1 ? sum : Math.sqrt(sum)
-      for (let at = first; at < end; at += inner) data[at] = norm === 0 ? 0 : x.data[at] / norm
+    for (let o = 0; o < outer; o++) {
+      for (let i = 0; i < inner; i++) {
+        const first = o * extent * inner + i
+        const end = first + extent * inner
+        let sum = 0
+        for (let at = first; at < end; at += inner) sum += power === 1 ? Math.abs(x.data[at]) : x.data[at] * x.data[at]
+        const norm = power === 1 ? sum : Math.sqrt(sum)
+        for (let at = first; at < end; at += inner) data[at] = norm === 0 ? 0 : x.data[at] / norm
+      }
     }
     return [{ ...x, data }]
   },
@@ -263,10 +315,16 @@ const lpNormalization: Operator = {
     const axis = builder.integers([normAxis(node, x.shape) - x.shape.length])
     const [value] = node.inputs
     const [y] = node.outputs
-    const norm = builder.node('Max', [builder.node(normPower(node) === 1 ? 'ReduceL1' : 'ReduceL2', [value, axis], { keepdims: 1 }), builder.scalar(SMALLEST_NORM)])
+    const norm = builder.node('Max', [
+      builder.node(normPower(node) === 1 ? 'ReduceL1' : 'ReduceL2', [value, axis], { keepdims: 1 }),
+      builder.scalar(SMALLEST_NORM),
+    ])
     // The slope of the norm is sign x for p = 1, and y for p = 2.
     const slope = normPower(node) === 1 ? e.apply('Sign', value) : y
-    return [e.div(e.sub(cotangent, e.mul(slope, builder.node('ReduceSum', [e.mul(cotangent, y), axis], { keepdims: 1 }))), norm)]
+    return [
+      e.div(e.sub(cotangent, e.mul(slope, builder.node('ReduceSum', [e.mul(cotangent, y), axis], { keepdims: 1 }))),
+        norm),
+    ]
   },
 }
 
@@ -275,7 +333,9 @@ const SMALLEST_NORM = 1e-30
 
 function normAxis(node: Node, shape: readonly Dim[]): number {
   const axis = resolveAxis(node, numberAttribute(node, 'axis', -1), shape.length)
-  if (isBatch(shape[axis])) throw batchAxisError(node, `it normalises along the batch axis of a value of shape ${formatDims(shape)}.`)
+  if (isBatch(shape[axis])) {
+    throw batchAxisError(node, `it normalises along the batch axis of a value of shape ${formatDims(shape)}.`)
+  }
   return axis
 }
 

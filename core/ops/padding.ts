@@ -11,7 +11,10 @@ const MODES = ['constant', 'reflect', 'edge', 'wrap'] as const
 type Mode = (typeof MODES)[number]
 
 /** Elements added in front of and behind every axis; negative ones are cut off. */
-interface Padding { readonly front: readonly number[], readonly back: readonly number[] }
+interface Padding {
+  readonly front: readonly number[]
+  readonly back: readonly number[]
+}
 
 function modeOf(node: Node): Mode {
   const name = stringAttribute(node, 'mode', 'constant')
@@ -22,8 +25,13 @@ function modeOf(node: Node): Mode {
 
 /** `pads` holds the fronts of all axes, then the backs; `axes` says which axes they are. */
 function paddingOf(node: Node, rank: number, pads: readonly number[], axes: readonly number[] | undefined): Padding {
-  const named = axes === undefined ? Array.from({ length: rank }, (_, axis) => axis) : axes.map(axis => resolveAxis(node, axis, rank))
-  if (pads.length !== 2 * named.length) throw badNode(node, `it needs ${2 * named.length} pads, one in front of and one behind each axis; it has ${pads.length}.`)
+  const named = axes === undefined
+    ? Array.from({ length: rank }, (_, axis) => axis)
+    : axes.map(axis => resolveAxis(node, axis, rank))
+  if (pads.length !== 2 * named.length) {
+    throw badNode(node,
+      `it needs ${2 * named.length} pads, one in front of and one behind each axis; it has ${pads.length}.`)
+  }
   const front = new Array<number>(rank).fill(0)
   const back = new Array<number>(rank).fill(0)
   named.forEach((axis, i) => {
@@ -36,7 +44,8 @@ function paddingOf(node: Node, rank: number, pads: readonly number[], axes: read
 function inferredPadding(node: Node, inputs: readonly (InferredValue | undefined)[]): Padding {
   const x = requiredInput(node, inputs, 0)
   const pads = constantIntegers(node, requiredInput(node, inputs, 1), 'pads')
-  return paddingOf(node, x.shape.length, pads, inputs[3] === undefined ? undefined : constantIntegers(node, inputs[3], 'axes'))
+  return paddingOf(node, x.shape.length, pads,
+    inputs[3] === undefined ? undefined : constantIntegers(node, inputs[3], 'axes'))
 }
 
 function paddedDim(node: Node, dim: Dim, front: number, back: number, mode: Mode, shape: readonly Dim[]): Dim {
@@ -45,7 +54,9 @@ function paddedDim(node: Node, dim: Dim, front: number, back: number, mode: Mode
   const extent = dim + front + back
   const room = mode === 'reflect' ? dim - 1 : mode === 'wrap' ? dim : mode === 'edge' && dim === 0 ? 0 : Infinity
   if (extent < 0) throw badNode(node, `it cuts ${-front - back} elements from an axis of ${dim}.`)
-  if (Math.max(front, back) > room) throw badNode(node, `mode '${mode}' cannot pad an axis of ${dim} elements by ${Math.max(front, back)}.`)
+  if (Math.max(front, back) > room) {
+    throw badNode(node, `mode '${mode}' cannot pad an axis of ${dim} elements by ${Math.max(front, back)}.`)
+  }
   return extent
 }
 
@@ -55,10 +66,14 @@ function sourceIndices(extent: number, front: number, back: number, mode: Mode):
     const at = i - front
     if (at >= 0 && at < extent) return at
     switch (mode) {
-      case 'constant': return -1
-      case 'edge': return at < 0 ? 0 : extent - 1
-      case 'wrap': return at < 0 ? at + extent : at - extent
-      case 'reflect': return at < 0 ? -at : 2 * (extent - 1) - at
+      case 'constant':
+        return -1
+      case 'edge':
+        return at < 0 ? 0 : extent - 1
+      case 'wrap':
+        return at < 0 ? at + extent : at - extent
+      case 'reflect':
+        return at < 0 ? -at : 2 * (extent - 1) - at
     }
   })
 }
@@ -94,8 +109,10 @@ function padInto(x: Tensor, { front, back }: Padding, mode: Mode, value: number,
 }
 
 /** Of a constant border nothing remains: the cotangent is cut. In the other modes every element collects the cotangents of its copies. */
-function padBackward({ builder, node, inputs, outputs, cotangents: [cotangent] }: BackwardContext): (string | undefined)[] {
-    const [x] = inputs
+function padBackward(
+  { builder, node, inputs, outputs, cotangents: [cotangent] }: BackwardContext,
+): (string | undefined)[] {
+  const [x] = inputs
   if (cotangent === undefined || x === undefined) return [undefined]
   const { front, back } = inferredPadding(node, inputs)
   const mode = modeOf(node)
@@ -103,7 +120,11 @@ function padBackward({ builder, node, inputs, outputs, cotangents: [cotangent] }
   if (axes.length === 0) return [cotangent]
   if (mode === 'constant') {
     const cut = builder.integers([...axes.map(axis => -front[axis]), ...axes.map(axis => -back[axis])])
-    return [builder.node('Pad', [cotangent, cut, builder.scalar(0), builder.integers(axes.map(axis => axis - x.shape.length))])]
+    return [
+      builder.node('Pad', [cotangent, cut, builder.scalar(0), builder.integers(axes.map(axis =>
+        axis - x.shape.length
+      ))]),
+    ]
   }
   let result = cotangent
   let shape: readonly Dim[] = outputs[0].shape
@@ -125,7 +146,8 @@ const pad: Operator = {
   },
   run(node, inputs, context) {
     const x = requiredInput(node, inputs, 0)
-    const padding = paddingOf(node, x.shape.length, Array.from(requiredInput(node, inputs, 1).data), inputs[3] === undefined ? undefined : Array.from(inputs[3].data))
+    const padding = paddingOf(node, x.shape.length, Array.from(requiredInput(node, inputs, 1).data),
+      inputs[3] === undefined ? undefined : Array.from(inputs[3].data))
     const shape = x.shape.map((extent, axis) => extent + padding.front[axis] + padding.back[axis])
     const out = { dtype: x.dtype, shape, data: context.allocate(x.dtype, sizeOf(shape)) }
     padInto(x, padding, modeOf(node), inputs[2] === undefined ? 0 : scalarOf(node, inputs[2], 'its constant'), out)

@@ -12,7 +12,10 @@ export interface Channels {
 }
 
 /** Output rows (along the last axis, counted over all examples): the first, and the first behind them. */
-export interface RowRange { readonly first: number, readonly end: number }
+export interface RowRange {
+  readonly first: number
+  readonly end: number
+}
 
 /** Where a window's lines (its elements along the last axis) begin in x for some output rows; -1 for a line outside of the input. */
 function lineStarts(window: Window, total: number, { first, end }: RowRange): Int32Array {
@@ -21,18 +24,24 @@ function lineStarts(window: Window, total: number, { first, end }: RowRange): In
   const [example, count] = [total * planeSize(window), end - first]
   const starts = new Int32Array(depth.kernel * height.kernel * count).fill(-1)
   let at = 0
-  for (let kz = 0; kz < depth.kernel; kz++) for (let ky = 0; ky < height.kernel; ky++) {
-    for (let row = first; row < end; row++, at++) {
-      const z = Math.floor((row % rows) / height.output) * depth.stride - depth.front + kz * depth.dilation
-      const y = (row % height.output) * height.stride - height.front + ky * height.dilation
-      if (z >= 0 && z < depth.input && y >= 0 && y < height.input) starts[at] = Math.floor(row / rows) * example + (z * height.input + y) * width.input
+  for (let kz = 0; kz < depth.kernel; kz++) {
+    for (let ky = 0; ky < height.kernel; ky++) {
+      for (let row = first; row < end; row++, at++) {
+        const z = Math.floor((row % rows) / height.output) * depth.stride - depth.front + kz * depth.dilation
+        const y = (row % height.output) * height.stride - height.front + ky * height.dilation
+        if (z >= 0 && z < depth.input && y >= 0 && y < height.input) {
+          starts[at] = Math.floor(row / rows) * example +
+            (z * height.input + y) * width.input
+        }
+      }
     }
   }
   return starts
 }
 
 /** columns = patch elements x positions: every element of the window along the output rows, zero outside of the input. */
-export function unfoldColumns(x: RealArray, window: Window, { total, from, count }: Channels, range: RowRange, columns: RealArray): void {
+export function unfoldColumns(x: RealArray, window: Window, { total, from, count }: Channels, range: RowRange,
+  columns: RealArray): void {
   const [, { stride: rowStride }, { input, kernel, output, stride, dilation, front }] = window
   const aligned = stride === 1 && rowStride === 1 && input === output
   const plane = planeSize(window)
@@ -49,7 +58,9 @@ export function unfoldColumns(x: RealArray, window: Window, { total, from, count
           const start = starts[lines + row]
           next = row + 1
           // Where positions lie like inputs, rows that follow each other are copied together; what does not belong there is cleared.
-          if (start >= 0 && aligned) while (next < rows && starts[lines + next] === start + (next - row) * output) next++
+          if (start >= 0 && aligned) {
+            while (next < rows && starts[lines + next] === start + (next - row) * output) next++
+          }
           const size = (next - row) * output
           if (start < 0) columns.fill(0, to, to + size)
           else if (stride === 1) copyRun(x, start + shift, columns, to + first, size - first - (output - end))
@@ -65,7 +76,8 @@ export function unfoldColumns(x: RealArray, window: Window, { total, from, count
 }
 
 /** x += the columns added up where they came from: the transpose of `unfoldColumns`. */
-export function foldColumns(columns: RealArray, window: Window, { total, from, count }: Channels, range: RowRange, x: RealArray): void {
+export function foldColumns(columns: RealArray, window: Window, { total, from, count }: Channels, range: RowRange,
+  x: RealArray): void {
   const [, , { kernel, output, stride, dilation, front }] = window
   const plane = planeSize(window)
   const starts = lineStarts(window, total, range)
@@ -79,7 +91,7 @@ export function foldColumns(columns: RealArray, window: Window, { total, from, c
         const shift = c * plane + first * stride - front + k * dilation
         for (let row = 0; row < rows; row++, at += output) {
           const start = starts[lines + row]
-          if (start >= 0) for (let o = first, i = start + shift; o < end; o++, i += stride) x[i] += columns[at + o]
+          if (start >= 0) { for (let o = first, i = start + shift; o < end; o++, i += stride) x[i] += columns[at + o] }
         }
       }
     }
@@ -87,7 +99,8 @@ export function foldColumns(columns: RealArray, window: Window, { total, from, c
 }
 
 /** patches[example, position, element]: one row for each position of an example, from `to` on; rows of different examples are `exampleStep` apart. */
-export function unfoldRows(x: RealArray, window: Window, { total, from, count }: Channels, examples: number, patches: RealArray, to: number, exampleStep: number): void {
+export function unfoldRows(x: RealArray, window: Window, { total, from, count }: Channels, examples: number,
+  patches: RealArray, to: number, exampleStep: number): void {
   const [depth, height, { input, kernel, output, stride, dilation, front }] = window
   const plane = planeSize(window)
   const rows = depth.output * height.output
@@ -101,7 +114,9 @@ export function unfoldRows(x: RealArray, window: Window, { total, from, count }:
       for (let c = from; c < from + count; c++) {
         for (let lines = row; lines < starts.length; lines += all) {
           const start = starts[lines]
-          for (let k = 0, i = left; k < kernel; k++, i += dilation, at++) patches[at] = start >= 0 && i >= 0 && i < input ? x[start + c * plane + i] : 0
+          for (let k = 0, i = left; k < kernel; k++, i += dilation, at++) {
+            patches[at] = start >= 0 && i >= 0 && i < input ? x[start + c * plane + i] : 0
+          }
         }
       }
     }
@@ -130,12 +145,15 @@ export function shiftsOf(window: Window): Shifts {
       const [y0, y1] = validPositions(height, ky)
       for (let kx = 0; kx < width.kernel; kx++, k++) {
         const [x0, x1] = validPositions(width, kx)
-        for (let z = z0; z < z1; z++) for (let y = y0; y < y1; y++, length++) {
-          const line = ((z * depth.stride - depth.front + kz * depth.dilation) * height.input + y * height.stride - height.front + ky * height.dilation) * width.input
-          element[length] = k
-          image[length] = line + x0 * width.stride - width.front + kx * width.dilation
-          position[length] = (z * height.output + y) * width.output + x0
-          count[length] = x1 - x0
+        for (let z = z0; z < z1; z++) {
+          for (let y = y0; y < y1; y++, length++) {
+            const line = ((z * depth.stride - depth.front + kz * depth.dilation) * height.input + y * height.stride -
+              height.front + ky * height.dilation) * width.input
+            element[length] = k
+            image[length] = line + x0 * width.stride - width.front + kx * width.dilation
+            position[length] = (z * height.output + y) * width.output + x0
+            count[length] = x1 - x0
+          }
         }
       }
     }

@@ -1,6 +1,6 @@
 /** @file Pools: maximum, average and p-norm of sliding windows, and of whole channels. */
 import { type Dim, isBatch, type Node } from '../graph/graph.js'
-import { sizeOf, tensor, type Tensor, type TensorData } from '../tensor/tensor.js'
+import { sizeOf, type Tensor, tensor, type TensorData } from '../tensor/tensor.js'
 import { isFloat } from './element-types.js'
 import { expression } from './expression.js'
 import { badNode, numberAttribute, requiredInput } from './node-attributes.js'
@@ -9,7 +9,8 @@ import { type Shifts, shiftsOf } from './patches.js'
 import { appendScatterRows } from './scatter-rows.js'
 import { mergeFront, splitFront } from './seed-batches.js'
 import { cotangentTarget } from './shape-rules.js'
-import { CHANNEL_AXIS, kernelExtents, planeSize, positionsOf, slidingWindow, spatialExtents, threeAxes, transposedAttributes, type WindowAxis } from './window.js'
+import { CHANNEL_AXIS, kernelExtents, planeSize, positionsOf, slidingWindow, spatialExtents, threeAxes,
+  transposedAttributes, type WindowAxis } from './window.js'
 
 function windowOf(node: Node, shape: readonly Dim[]): WindowAxis[] {
   const extents = spatialExtents(node, shape)
@@ -18,20 +19,24 @@ function windowOf(node: Node, shape: readonly Dim[]): WindowAxis[] {
 
 function inferPool(node: Node, x: InferredValue): InferredValue {
   if (!isFloat(x.dtype)) throw badNode(node, `its input must be real numbers; it is of type ${x.dtype}.`)
-  return { dtype: x.dtype, shape: [x.shape[0], x.shape[CHANNEL_AXIS], ...windowOf(node, x.shape).map(axis => axis.output)] }
+  return { dtype: x.dtype,
+    shape: [x.shape[0], x.shape[CHANNEL_AXIS], ...windowOf(node, x.shape).map(axis => axis.output)] }
 }
 
 /** Reduces the windows of one channel: its inputs begin at `image`, its outputs at `output`. */
 type ReduceChannel = (shifts: Shifts, stride: number, image: number, output: number, data: TensorData) => void
 
 /** y of one channel after the other, every output of which starts at `initial`. */
-function poolChannels(x: Tensor, axes: readonly WindowAxis[], context: KernelContext, initial: number, reduce: ReduceChannel): Tensor {
+function poolChannels(x: Tensor, axes: readonly WindowAxis[], context: KernelContext, initial: number,
+  reduce: ReduceChannel): Tensor {
   const window = threeAxes(axes)
   const shifts = shiftsOf(window)
   const [examples, channels] = x.shape
   const [plane, positions] = [planeSize(axes), positionsOf(axes)]
   const data = context.allocate(x.dtype, examples * channels * positions).fill(initial)
-  for (let channel = 0; channel < examples * channels; channel++) reduce(shifts, window[2].stride, channel * plane, channel * positions, data)
+  for (let channel = 0; channel < examples * channels; channel++) {
+    reduce(shifts, window[2].stride, channel * plane, channel * positions, data)
+  }
   return { dtype: x.dtype, shape: [examples, channels, ...axes.map(axis => axis.output)], data }
 }
 
@@ -54,13 +59,17 @@ const maxPool: Operator = {
   op: 'MaxPool',
   infer(node, inputs) {
     const pooled = inferPool(node, requiredInput(node, inputs, 0))
-    if (numberAttribute(node, 'storage_order', 0) !== 0) throw badNode(node, 'indices in column-major order (storage_order 1) are not supported.')
+    if (numberAttribute(node, 'storage_order', 0) !== 0) {
+      throw badNode(node, 'indices in column-major order (storage_order 1) are not supported.')
+    }
     return [pooled, { dtype: 'int64', shape: pooled.shape }]
   },
   run(node, inputs, context) {
     const x = requiredInput(node, inputs, 0)
     const axes = windowOf(node, x.shape)
-    const indices = (node.outputs[1] ?? '') === '' ? undefined : context.allocate('int64', x.shape[0] * x.shape[CHANNEL_AXIS] * positionsOf(axes))
+    const indices = (node.outputs[1] ?? '') === ''
+      ? undefined
+      : context.allocate('int64', x.shape[0] * x.shape[CHANNEL_AXIS] * positionsOf(axes))
     const y = poolChannels(x, axes, context, -Infinity, maximum(x.data, indices))
     return indices === undefined ? [y] : [y, { dtype: 'int64', shape: y.shape, data: indices }]
   },
@@ -70,23 +79,30 @@ const maxPool: Operator = {
     const [examples, channels] = y.shape
     const [, indices] = builder.nodeOutputs('MaxPool', [node.inputs[0]], 2, node.attributes)
     const inPlane = builder.node('Mod', [indices, builder.constant(tensor('int64', [], [planeSize(axes)]))])
-    const rows = builder.node('Reshape', [inPlane, builder.integers([isBatch(examples) ? -1 : examples, Number(channels), positionsOf(axes)])])
-    const columns = builder.node('Reshape', [cotangent, builder.integers(cotangentTarget({ shape: [examples, channels, positionsOf(axes), 1] }))])
-    return [builder.node('Reshape', [appendScatterRows(builder, columns, rows, planeSize(axes)), builder.integers(cotangentTarget(x))])]
+    const rows = builder.node('Reshape', [inPlane,
+      builder.integers([isBatch(examples) ? -1 : examples, Number(channels), positionsOf(axes)])])
+    const columns = builder.node('Reshape', [cotangent,
+      builder.integers(cotangentTarget({ shape: [examples, channels, positionsOf(axes), 1] }))])
+    return [
+      builder.node('Reshape', [appendScatterRows(builder, columns, rows, planeSize(axes)),
+        builder.integers(cotangentTarget(x))]),
+    ]
   },
 }
 
 /** For every position the number of elements that an average divides by. */
 function countElements(node: Node, axes: readonly WindowAxis[]): number[] {
   const withPadding = numberAttribute(node, 'count_include_pad', 0) !== 0
-  const counts = axes.map(({ input, output, kernel, stride, dilation, front, back }) => Array.from({ length: output }, (_, o) => {
-    let count = 0
-    for (let k = 0; k < kernel; k++) {
-      const at = o * stride + k * dilation - front
-      if (withPadding ? at < input + back : at >= 0 && at < input) count++
-    }
-    return Math.max(1, count)
-  }))
+  const counts = axes.map(({ input, output, kernel, stride, dilation, front, back }) =>
+    Array.from({ length: output }, (_, o) => {
+      let count = 0
+      for (let k = 0; k < kernel; k++) {
+        const at = o * stride + k * dilation - front
+        if (withPadding ? at < input + back : at >= 0 && at < input) count++
+      }
+      return Math.max(1, count)
+    })
+  )
   return counts.reduce((products, axis) => products.flatMap(product => axis.map(count => product * count)), [1])
 }
 
@@ -106,7 +122,9 @@ function spread(context: BackwardContext, cotangent: string, x: InferredValue, a
   const channels = Number(x.shape[CHANNEL_AXIS])
   const shape = [channels, 1, ...axes.map(axis => axis.kernel)]
   const ones = builder.constant(tensor(builder.precision, shape, new Array<number>(sizeOf(shape)).fill(1)))
-  return splitFront(context, builder.node('ConvTranspose', [mergeFront(context, cotangent, y.shape), ones], transposedAttributes(axes, channels)), x.shape)
+  return splitFront(context,
+    builder.node('ConvTranspose', [mergeFront(context, cotangent, y.shape), ones],
+      transposedAttributes(axes, channels)), x.shape)
 }
 
 const averagePool: Operator = {
@@ -117,19 +135,24 @@ const averagePool: Operator = {
     const axes = windowOf(node, x.shape)
     const y = poolChannels(x, axes, context, 0, sums(x.data, value => value))
     const counts = countElements(node, axes)
-    for (let from = 0; from < y.data.length; from += counts.length) for (let i = 0; i < counts.length; i++) y.data[from + i] /= counts[i]
+    for (let from = 0; from < y.data.length; from += counts.length) {
+      for (let i = 0; i < counts.length; i++) y.data[from + i] /= counts[i]
+    }
     return [y]
   },
   backward(context) {
     const { builder, node, inputs: [x], cotangents: [cotangent] } = context
     if (cotangent === undefined || x === undefined) return [undefined]
     const axes = windowOf(node, x.shape)
-    const weights = tensor(builder.precision, axes.map(axis => axis.output), countElements(node, axes).map(count => 1 / count))
+    const weights = tensor(builder.precision, axes.map(axis => axis.output),
+      countElements(node, axes).map(count => 1 / count))
     return [spread(context, expression(builder).mul(cotangent, builder.constant(weights)), x, axes)]
   },
 }
 
-function exponentOf(node: Node): number { return numberAttribute(node, 'p', 2) }
+function exponentOf(node: Node): number {
+  return numberAttribute(node, 'p', 2)
+}
 
 /** y = (sum |x|^p)^(1/p). */
 const lpPool: Operator = {
@@ -160,12 +183,14 @@ const lpPool: Operator = {
 const SMALLEST_POWER = 1e-30
 
 /** Pools over all of a channel's positions; the spatial axes stay, with one element each. */
-function globalPool(op: string, reduce: (x: TensorData, from: number, end: number) => number, slope: (context: BackwardContext, cotangent: string, size: number) => string): Operator {
+function globalPool(op: string, reduce: (x: TensorData, from: number, end: number) => number,
+  slope: (context: BackwardContext, cotangent: string, size: number) => string): Operator {
   return {
     op,
     infer(node, inputs) {
       const x = requiredInput(node, inputs, 0)
-      return [{ dtype: x.dtype, shape: [x.shape[0], x.shape[CHANNEL_AXIS], ...spatialExtents(node, x.shape).map(() => 1)] }]
+      return [{ dtype: x.dtype,
+        shape: [x.shape[0], x.shape[CHANNEL_AXIS], ...spatialExtents(node, x.shape).map(() => 1)] }]
     },
     run(node, inputs, context) {
       const x = requiredInput(node, inputs, 0)
@@ -189,7 +214,9 @@ const globalAverage = globalPool('GlobalAveragePool', (x, from, end) => {
 }, ({ builder, inputs: [x], lead }, cotangent, size) => {
   const scaled = expression(builder).mul(cotangent, 1 / size)
   const ones = x === undefined ? 0 : lead(x) + CHANNEL_AXIS + 1
-  return builder.node('Expand', [scaled, builder.integers([...new Array<number>(ones).fill(1), ...(x?.shape ?? []).slice(CHANNEL_AXIS + 1) as readonly number[]])])
+  return builder.node('Expand', [scaled,
+    builder.integers([...new Array<number>(ones).fill(1),
+      ...(x?.shape ?? []).slice(CHANNEL_AXIS + 1) as readonly number[]])])
 })
 
 const globalMaximum = globalPool('GlobalMaxPool', (x, from, end) => {

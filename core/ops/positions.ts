@@ -5,16 +5,24 @@ import { type Dim, isBatch } from '../graph/graph.js'
 import { formatDims } from './shape-rules.js'
 
 /** How the elements of a value lie around the examples: `before` x N x `after` x `width`, the last axis being the width. */
-export interface ExampleLayout { readonly before: number, readonly after: number, readonly width: number }
+export interface ExampleLayout {
+  readonly before: number
+  readonly after: number
+  readonly width: number
+}
 
 /** The layout of a shape whose last axis holds features. @throws InternalError when no axis before the last one is a batch axis */
 export function exampleLayout(shape: readonly Dim[]): ExampleLayout {
   const axis = shape.findIndex(isBatch)
   const dim = shape[axis]
   const width = shape[shape.length - 1]
-  if (axis < 0 || !isBatch(dim) || isBatch(width)) throw new InternalError(`A value of shape ${formatDims(shape)} has no rows of examples.`)
-  const product = (dims: readonly Dim[]): number => dims.reduce<number>((size, extent) => size * (isBatch(extent) ? 1 : extent), 1)
-  return { before: product(shape.slice(0, axis)) * dim.outer, after: dim.inner * product(shape.slice(axis + 1, -1)), width }
+  if (axis < 0 || !isBatch(dim) || isBatch(width)) {
+    throw new InternalError(`A value of shape ${formatDims(shape)} has no rows of examples.`)
+  }
+  const product = (dims: readonly Dim[]): number =>
+    dims.reduce<number>((size, extent) => size * (isBatch(extent) ? 1 : extent), 1)
+  return { before: product(shape.slice(0, axis)) * dim.outer, after: dim.inner * product(shape.slice(axis + 1, -1)),
+    width }
 }
 
 /**

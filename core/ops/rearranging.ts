@@ -8,17 +8,25 @@ import { copyStrided } from './strided-copy.js'
 import { spatialExtents } from './window.js'
 
 /** The value as six axes, and their order in the result. */
-interface BlockMove { readonly six: readonly Dim[], readonly perm: readonly number[], readonly result: readonly Dim[] }
+interface BlockMove {
+  readonly six: readonly Dim[]
+  readonly perm: readonly number[]
+  readonly result: readonly Dim[]
+}
 
 function blockSize(node: Node): number {
   const size = numberAttribute(node, 'blocksize')
-  if (!Number.isInteger(size) || size < 1) throw badNode(node, `blocksize ${size} must be a whole number of at least 1.`)
+  if (!Number.isInteger(size) || size < 1) {
+    throw badNode(node, `blocksize ${size} must be a whole number of at least 1.`)
+  }
   return size
 }
 
 function imageExtents(node: Node, shape: readonly Dim[]): { channels: number, height: number, width: number } {
   const space = spatialExtents(node, shape)
-  if (space.length !== 2) throw badNode(node, `its input must be images, N x channels x height x width; its shape is ${formatDims(shape)}.`)
+  if (space.length !== 2) {
+    throw badNode(node, `its input must be images, N x channels x height x width; its shape is ${formatDims(shape)}.`)
+  }
   return { channels: Number(shape[1]), height: space[0], width: space[1] }
 }
 
@@ -31,15 +39,20 @@ function depthToSpace(node: Node, shape: readonly Dim[]): BlockMove {
   const mode = stringAttribute(node, 'mode', 'DCR')
   if (mode !== 'DCR' && mode !== 'CRD') throw badNode(node, `mode '${mode}' is neither DCR nor CRD.`)
   const result = [shape[0], rest, height * b, width * b]
-  return mode === 'DCR' ? { six: [shape[0], b, b, rest, height, width], perm: [0, 3, 4, 1, 5, 2], result } : { six: [shape[0], rest, b, b, height, width], perm: [0, 1, 4, 2, 5, 3], result }
+  return mode === 'DCR'
+    ? { six: [shape[0], b, b, rest, height, width], perm: [0, 3, 4, 1, 5, 2], result }
+    : { six: [shape[0], rest, b, b, height, width], perm: [0, 1, 4, 2, 5, 3], result }
 }
 
 function spaceToDepth(node: Node, shape: readonly Dim[]): BlockMove {
   const { channels, height, width } = imageExtents(node, shape)
   const b = blockSize(node)
   const [rows, columns] = [height / b, width / b]
-  if (!Number.isInteger(rows) || !Number.isInteger(columns)) throw badNode(node, `an image of ${height} x ${width} cannot be divided into blocks of ${b} x ${b}.`)
-  return { six: [shape[0], channels, rows, b, columns, b], perm: [0, 3, 5, 1, 2, 4], result: [shape[0], channels * b * b, rows, columns] }
+  if (!Number.isInteger(rows) || !Number.isInteger(columns)) {
+    throw badNode(node, `an image of ${height} x ${width} cannot be divided into blocks of ${b} x ${b}.`)
+  }
+  return { six: [shape[0], channels, rows, b, columns, b], perm: [0, 3, 5, 1, 2, 4],
+    result: [shape[0], channels * b * b, rows, columns] }
 }
 
 function blockMove(op: string, move: (node: Node, shape: readonly Dim[]) => BlockMove): Operator {
@@ -60,9 +73,12 @@ function blockMove(op: string, move: (node: Node, shape: readonly Dim[]) => Bloc
     backward({ builder, node, inputs: [x], outputs: [y], cotangents: [cotangent], lead }) {
       if (cotangent === undefined || x === undefined) return [undefined]
       const { six, perm } = move(node, x.shape)
-      const apart = builder.node('Reshape', [cotangent, builder.integers(cotangentTarget({ shape: perm.map(axis => six[axis]) }))])
+      const apart = builder.node('Reshape', [cotangent,
+        builder.integers(cotangentTarget({ shape: perm.map(axis => six[axis]) }))])
       const front = lead(y)
-      const back = builder.node('Transpose', [apart], { perm: [...Array.from({ length: front }, (_, i) => i), ...perm.map((_, axis) => front + perm.indexOf(axis))] })
+      const back = builder.node('Transpose', [apart], {
+        perm: [...Array.from({ length: front }, (_, i) => i), ...perm.map((_, axis) => front + perm.indexOf(axis))],
+      })
       return [builder.node('Reshape', [back, builder.integers(cotangentTarget(x))])]
     },
   }
@@ -70,12 +86,16 @@ function blockMove(op: string, move: (node: Node, shape: readonly Dim[]) => Bloc
 
 /** An axis of one element takes any extent, the batch's among them; other axes are repeated a fixed number of times. */
 function tiledDims(node: Node, shape: readonly Dim[], repeats: readonly Dim[]): Dim[] {
-  if (repeats.length !== shape.length) throw badNode(node, `it needs ${shape.length} repeats, one an axis; it has ${repeats.length}.`)
+  if (repeats.length !== shape.length) {
+    throw badNode(node, `it needs ${shape.length} repeats, one an axis; it has ${repeats.length}.`)
+  }
   return shape.map((dim, axis) => {
     const times = repeats[axis]
     if (times === 1) return dim
     if (dim === 1) return times
-    if (isBatch(dim) || isBatch(times)) throw batchAxisError(node, `it repeats a value of shape ${formatDims(shape)} along the batch axis.`)
+    if (isBatch(dim) || isBatch(times)) {
+      throw batchAxisError(node, `it repeats a value of shape ${formatDims(shape)} along the batch axis.`)
+    }
     return dim * times
   })
 }
@@ -85,7 +105,8 @@ const tile: Operator = {
   op: 'Tile',
   infer(node, inputs) {
     const x = requiredInput(node, inputs, 0)
-    return [{ dtype: x.dtype, shape: tiledDims(node, x.shape, requiredDims(node, requiredInput(node, inputs, 1), 'repeats')) }]
+    return [{ dtype: x.dtype,
+      shape: tiledDims(node, x.shape, requiredDims(node, requiredInput(node, inputs, 1), 'repeats')) }]
   },
   run(node, inputs, context) {
     const x = requiredInput(node, inputs, 0)
@@ -93,34 +114,47 @@ const tile: Operator = {
     const shape = tiledDims(node, x.shape, repeats) as number[]
     const data = context.allocate(x.dtype, sizeOf(shape))
     const steps = x.shape.map((_, axis) => sizeOf(x.shape.slice(axis + 1)))
-    copyStrided(x.data, 0, { extents: x.shape.flatMap((extent, axis) => [repeats[axis], extent]), strides: steps.flatMap(step => [0, step]) }, data)
+    copyStrided(x.data, 0, { extents: x.shape.flatMap((extent, axis) => [repeats[axis], extent]),
+      strides: steps.flatMap(step => [0, step]) }, data)
     return [{ dtype: x.dtype, shape, data }]
   },
   backward: tileBackward,
 }
 
 /** Repetitions become axes of their own, over which the cotangent is summed. */
-function tileBackward({ builder, node, inputs, outputs: [y], cotangents: [cotangent], lead, unbroadcast }: BackwardContext): (string | undefined)[] {
+function tileBackward(
+  { builder, node, inputs, outputs: [y], cotangents: [cotangent], lead, unbroadcast }: BackwardContext,
+): (string | undefined)[] {
   const [x] = inputs
   if (cotangent === undefined || x === undefined) return [undefined]
   const repeats = requiredDims(node, requiredInput(node, inputs, 1), 'repeats')
   if (x.shape.every((dim, axis) => dim === 1 || repeats[axis] === 1)) return [unbroadcast(cotangent, x)]
-  if (repeats.some(isBatch)) throw batchAxisError(node, 'its repetitions along the batch axis and along other axes cannot be told apart.')
+  if (repeats.some(isBatch)) {
+    throw batchAxisError(node, 'its repetitions along the batch axis and along other axes cannot be told apart.')
+  }
   const front = lead(y)
   const apart = x.shape.flatMap((dim, axis): Dim[] => [repeats[axis], dim])
   const split = builder.node('Reshape', [cotangent, builder.integers(cotangentTarget({ shape: apart }))])
-  return [builder.node('ReduceSum', [split, builder.integers(repeats.map((_, axis) => front + 2 * axis))], { keepdims: 0 })]
+  return [
+    builder.node('ReduceSum', [split, builder.integers(repeats.map((_, axis) => front + 2 * axis))], { keepdims: 0 }),
+  ]
 }
 
-function diagonalOf(node: Node, inputs: readonly (InferredValue | undefined)[]): number { return inputs[1] === undefined ? 0 : constantIntegers(node, inputs[1], 'diagonal')[0] }
+function diagonalOf(node: Node, inputs: readonly (InferredValue | undefined)[]): number {
+  return inputs[1] === undefined ? 0 : constantIntegers(node, inputs[1], 'diagonal')[0]
+}
 
 /** The upper or lower triangle of the matrices in the last two axes, zero elsewhere. */
 const trilu: Operator = {
   op: 'Trilu',
   infer(node, inputs) {
     const { dtype, shape } = requiredInput(node, inputs, 0)
-    if (shape.length < 2) throw badNode(node, `its input must have at least two axes; its shape is ${formatDims(shape)}.`)
-    if (shape.slice(-2).some(isBatch)) throw batchAxisError(node, `it takes a triangle across the examples of a value of shape ${formatDims(shape)}.`)
+    if (shape.length < 2) {
+      throw badNode(node, `its input must have at least two axes; its shape is ${formatDims(shape)}.`)
+    }
+    if (shape.slice(-2).some(isBatch)) {
+      throw batchAxisError(node, `it takes a triangle across the examples of a value of shape ${formatDims(shape)}.`)
+    }
     diagonalOf(node, inputs)
     return [{ dtype, shape }]
   },
@@ -144,4 +178,5 @@ const trilu: Operator = {
 }
 
 /** Moving and repeating. */
-export const rearrangingOperators: readonly Operator[] = [blockMove('DepthToSpace', depthToSpace), blockMove('SpaceToDepth', spaceToDepth), tile, trilu]
+export const rearrangingOperators: readonly Operator[] = [blockMove('DepthToSpace', depthToSpace),
+  blockMove('SpaceToDepth', spaceToDepth), tile, trilu]

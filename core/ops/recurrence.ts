@@ -25,11 +25,21 @@ export type RecurrenceKind = keyof typeof KINDS
 
 /** Activations that may be named, in place. */
 const ACTIVATIONS = {
-  Sigmoid: (x: RealArray) => { kernels.sigmoid(x, x) },
-  Tanh: (x: RealArray) => { kernels.tanh(x, x) },
-  Relu: (x: RealArray) => { for (let i = 0; i < x.length; i++) if (x[i] < 0) x[i] = 0 },
-  Softsign: (x: RealArray) => { for (let i = 0; i < x.length; i++) x[i] /= 1 + Math.abs(x[i]) },
-  Softplus: (x: RealArray) => { for (let i = 0; i < x.length; i++) x[i] = Math.max(x[i], 0) + Math.log1p(Math.exp(-Math.abs(x[i]))) },
+  Sigmoid: (x: RealArray) => {
+    kernels.sigmoid(x, x)
+  },
+  Tanh: (x: RealArray) => {
+    kernels.tanh(x, x)
+  },
+  Relu: (x: RealArray) => {
+    for (let i = 0; i < x.length; i++) if (x[i] < 0) x[i] = 0
+  },
+  Softsign: (x: RealArray) => {
+    for (let i = 0; i < x.length; i++) x[i] /= 1 + Math.abs(x[i])
+  },
+  Softplus: (x: RealArray) => {
+    for (let i = 0; i < x.length; i++) x[i] = Math.max(x[i], 0) + Math.log1p(Math.exp(-Math.abs(x[i])))
+  },
 } as const
 
 type Activation = keyof typeof ACTIVATIONS
@@ -48,7 +58,9 @@ export interface Recurrence {
 }
 
 /** Whether an operator is a recurrence. */
-export function isRecurrence(op: string): op is RecurrenceKind { return Object.hasOwn(KINDS, op) }
+export function isRecurrence(op: string): op is RecurrenceKind {
+  return Object.hasOwn(KINDS, op)
+}
 
 /**
  * Reads a node and checks its inputs against each other.
@@ -59,41 +71,64 @@ export function recurrenceOf(node: Node, inputs: readonly (InferredValue | undef
   const kind = node.op
   const { gates } = KINDS[kind]
   const [x, w, r] = [0, 1, 2].map(i => requiredInput(node, inputs, i))
-  if (!isFloat(x.dtype) || x.shape.length !== 3) throw badNode(node, `its input must be real numbers, times x examples x features; it is ${x.dtype} of shape ${formatDims(x.shape)}.`)
+  if (!isFloat(x.dtype) || x.shape.length !== 3) {
+    throw badNode(node,
+      `its input must be real numbers, times x examples x features; it is ${x.dtype} of shape ${formatDims(x.shape)}.`)
+  }
   const [times, examples, features] = x.shape
-  if (isBatch(times) || isBatch(features)) throw batchAxisError(node, `the examples of its input of shape ${formatDims(x.shape)} must lie on axis 1, behind the times.`)
+  if (isBatch(times) || isBatch(features)) {
+    throw batchAxisError(node,
+      `the examples of its input of shape ${formatDims(x.shape)} must lie on axis 1, behind the times.`)
+  }
   refuseUnsupported(node, inputs, times)
   const directions = directionsOf(node, kind)
   const units = Number(r.shape[2])
   const width = gates * units
   const expected: readonly (readonly [InferredValue | undefined, string, readonly Dim[]])[] = [
-    [w, 'W', [directions.length, width, features]], [r, 'R', [directions.length, width, units]], [inputs[3], 'B', [directions.length, 2 * width]],
-    [inputs[5], 'initial_h', [directions.length, examples, units]], [kind === 'LSTM' ? inputs[6] : undefined, 'initial_c', [directions.length, examples, units]],
+    [w, 'W', [directions.length, width, features]],
+    [r, 'R', [directions.length, width, units]],
+    [inputs[3], 'B', [directions.length, 2 * width]],
+    [inputs[5], 'initial_h', [directions.length, examples, units]],
+    [kind === 'LSTM' ? inputs[6] : undefined, 'initial_c', [directions.length, examples, units]],
   ]
   for (const [value, name, shape] of expected) {
-    if (value !== undefined && !sameShape(value.shape, shape)) throw badNode(node, `its input ${name} must have the shape ${formatDims(shape)}; it has ${formatDims(value.shape)}.`)
+    if (value !== undefined && !sameShape(value.shape, shape)) {
+      throw badNode(node,
+        `its input ${name} must have the shape ${formatDims(shape)}; it has ${formatDims(value.shape)}.`)
+    }
   }
-  return { kind, gates, times, units, directions, linearBeforeReset: numberAttribute(node, 'linear_before_reset', 0) !== 0 }
+  return { kind, gates, times, units, directions,
+    linearBeforeReset: numberAttribute(node, 'linear_before_reset', 0) !== 0 }
 }
 
 function refuseUnsupported(node: Node, inputs: readonly (InferredValue | undefined)[], times: number): void {
   if (numberAttribute(node, 'layout', 0) !== 0) throw badNode(node, 'layout 1 (examples first) is not supported.')
   if (node.attributes['clip'] !== undefined) throw badNode(node, 'clipping of its activations is not supported.')
-  if (numberAttribute(node, 'input_forget', 0) !== 0) throw badNode(node, 'coupled input and forget gates are not supported.')
+  if (numberAttribute(node, 'input_forget', 0) !== 0) {
+    throw badNode(node, 'coupled input and forget gates are not supported.')
+  }
   if (inputs[7] !== undefined) throw badNode(node, 'peepholes (its input P) are not supported.')
   const lengths = inputs[4]
-  if (lengths !== undefined && constantIntegers(node, lengths, 'sequence_lens').some(length => length !== times)) throw badNode(node, `sequences shorter than ${times} are not supported.`)
+  if (lengths !== undefined && constantIntegers(node, lengths, 'sequence_lens').some(length => length !== times)) {
+    throw badNode(node, `sequences shorter than ${times} are not supported.`)
+  }
 }
 
 function directionsOf(node: Node, kind: RecurrenceKind): Recurrence['directions'] {
   const direction = stringAttribute(node, 'direction', 'forward')
-  if (direction !== 'forward' && direction !== 'reverse' && direction !== 'bidirectional') throw badNode(node, `direction '${direction}' is not one of forward, reverse, bidirectional.`)
+  if (direction !== 'forward' && direction !== 'reverse' && direction !== 'bidirectional') {
+    throw badNode(node, `direction '${direction}' is not one of forward, reverse, bidirectional.`)
+  }
   const usual = KINDS[kind].activations
   const count = direction === 'bidirectional' ? 2 : 1
   const given = node.attributes['activations'] ?? Array.from({ length: count }, () => usual).flat()
-  if (!Array.isArray(given) || given.length !== count * usual.length) throw badNode(node, `it needs ${count * usual.length} activations.`)
+  if (!Array.isArray(given) || given.length !== count * usual.length) {
+    throw badNode(node, `it needs ${count * usual.length} activations.`)
+  }
   const activations = given.map(name => activationNamed(node, String(name)))
-  return Array.from({ length: count }, (_, d) => ({ reverse: direction === 'reverse' || d === 1, activations: activations.slice(d * usual.length, (d + 1) * usual.length) }))
+  return Array.from({ length: count },
+    (_, d) => ({ reverse: direction === 'reverse' || d === 1,
+      activations: activations.slice(d * usual.length, (d + 1) * usual.length) }))
 }
 
 function activationNamed(node: Node, name: string): Activation {
@@ -110,7 +145,9 @@ function inferRecurrence(node: Node, inputs: readonly (InferredValue | undefined
   return [{ dtype, shape: [times, directions.length, examples, units] }, last, ...(kind === 'LSTM' ? [last] : [])]
 }
 
-function real(value: Tensor): RealArray { return value.data as RealArray }
+function real(value: Tensor): RealArray {
+  return value.data as RealArray
+}
 
 /** One direction at work: N examples, storage for all gates of one time, the state. */
 interface Cell {
@@ -128,10 +165,13 @@ interface Cell {
   readonly scratch: RealArray
 }
 
-function block(values: RealArray, index: number, size: number): RealArray { return values.subarray(index * size, (index + 1) * size) }
+function block(values: RealArray, index: number, size: number): RealArray {
+  return values.subarray(index * size, (index + 1) * size)
+}
 
 /** out += h R' for one gate, with R of H x H. */
-function addRecurrent({ weights, examples, recurrence: { units } }: Cell, h: RealArray, gate: number, out: RealArray): void {
+function addRecurrent({ weights, examples, recurrence: { units } }: Cell, h: RealArray, gate: number,
+  out: RealArray): void {
   gemm(false, true, examples, units, units, 1, h, block(weights, gate, units * units), 1, out)
 }
 
@@ -179,7 +219,8 @@ function fillRows(rows: RealArray, bias: RealArray | undefined): void {
 }
 
 /** The biases of a gate's sum that do not pass the reset gate. */
-function constantBias({ kind, gates, units, linearBeforeReset }: Recurrence, biases: RealArray | undefined, gate: number): RealArray | undefined {
+function constantBias({ kind, gates, units, linearBeforeReset }: Recurrence, biases: RealArray | undefined,
+  gate: number): RealArray | undefined {
   if (biases === undefined) return undefined
   const sum = block(biases, gate, units).slice()
   if (kind === 'GRU' && linearBeforeReset && gate === 2) return sum
@@ -188,42 +229,58 @@ function constantBias({ kind, gates, units, linearBeforeReset }: Recurrence, bia
 }
 
 function runRecurrence(node: Node, inputs: readonly (Tensor | undefined)[], context: KernelContext): Tensor[] {
-  const recurrence = recurrenceOf(node, inputs.map(value => (value === undefined ? undefined : { ...value, constant: value })))
+  const recurrence = recurrenceOf(node,
+    inputs.map(value => (value === undefined ? undefined : { ...value, constant: value })))
   const { kind, gates, times, units, directions } = recurrence
   const [x, w, r] = [0, 1, 2].map(i => requiredInput(node, inputs, i))
   const [, examples, features] = x.shape
   const { dtype } = x
   const allocate = (length: number): RealArray => context.allocate(dtype, length) as RealArray
   const size = examples * units
-  const [y, lastH, lastC] = [allocate(times * directions.length * size), allocate(directions.length * size), allocate(directions.length * size)]
+  const [y, lastH, lastC] = [allocate(times * directions.length * size), allocate(directions.length * size),
+    allocate(directions.length * size)]
   const sums = allocate(gates * times * size)
   const [values, scratch] = [allocate(gates * size), allocate(size)]
   directions.forEach(({ reverse, activations }, d) => {
-    const own = (value: Tensor | undefined): RealArray | undefined => (value === undefined ? undefined : block(real(value), d, value.data.length / directions.length))
+    const own = (
+      value: Tensor | undefined,
+    ):
+      | RealArray
+      | undefined => (value === undefined ? undefined : block(real(value), d, value.data.length / directions.length))
     const [inputWeights, weights, biases] = [own(w), own(r), own(inputs[3])]
     if (inputWeights === undefined || weights === undefined) return
     for (let gate = 0; gate < gates; gate++) {
       const out = block(sums, gate, times * size)
       fillRows(out, constantBias(recurrence, biases, gate))
-      gemm(false, true, times * examples, units, features, 1, real(x), block(inputWeights, gate, units * features), 1, out)
+      gemm(false, true, times * examples, units, features, 1, real(x), block(inputWeights, gate, units * features), 1,
+        out)
     }
     const [h, c] = [block(lastH, d, size), block(lastC, d, size)]
     fillRows(h, own(inputs[5]))
     fillRows(c, own(inputs[6]))
-    const cell = { recurrence, activations, examples, weights, biases: biases?.subarray(gates * units), values, h, c, scratch }
+    const cell = { recurrence, activations, examples, weights, biases: biases?.subarray(gates * units), values, h, c,
+      scratch }
     for (let i = 0; i < times; i++) {
       const t = reverse ? times - 1 - i : i
-      for (let gate = 0; gate < gates; gate++) values.set(sums.subarray((gate * times + t) * size, (gate * times + t + 1) * size), gate * size)
+      for (let gate = 0; gate < gates; gate++) {
+        values.set(sums.subarray((gate * times + t) * size, (gate * times + t + 1) * size), gate * size)
+      }
       step(cell)
       y.set(h, (t * directions.length + d) * size)
     }
   })
   const state = (data: RealArray): Tensor => ({ dtype, shape: [directions.length, examples, units], data })
-  return [{ dtype, shape: [times, directions.length, examples, units], data: y }, state(lastH), ...(kind === 'LSTM' ? [state(lastC)] : [])]
+  return [{ dtype, shape: [times, directions.length, examples, units], data: y }, state(lastH),
+    ...(kind === 'LSTM' ? [state(lastC)] : [])]
 }
 
 /** The gates' sums of one direction at all times, those of the present time, and one state. */
-function recurrenceWorkspace(_node: Node, [[times, examples], , [, width, units]]: readonly (readonly number[])[]): number { return examples * (width * (times + 1) + units) }
+function recurrenceWorkspace(_node: Node,
+  [[times, examples], , [, width, units]]: readonly (readonly number[])[]): number {
+  return examples * (width * (times + 1) + units)
+}
 
 /** Recurrences; they have no derivative rule of their own. */
-export const recurrenceOperators: readonly Operator[] = (Object.keys(KINDS) as RecurrenceKind[]).map(op => ({ op, infer: inferRecurrence, run: runRecurrence, workspace: recurrenceWorkspace }))
+export const recurrenceOperators: readonly Operator[] = (Object.keys(KINDS) as RecurrenceKind[]).map(op => ({ op,
+  infer: inferRecurrence, run: runRecurrence, workspace: recurrenceWorkspace })
+)

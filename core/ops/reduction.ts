@@ -9,7 +9,11 @@ import { constantIntegers, cotangentTarget, formatDims, resolveAxis, sameShape }
 
 /** The axes that are reduced: the second input, or all of them. */
 function reducedAxes(node: Node, axes: readonly number[] | undefined, rank: number): Set<number> {
-  if (axes === undefined || axes.length === 0) return numberAttribute(node, 'noop_with_empty_axes', 0) !== 0 ? new Set() : new Set(Array.from({ length: rank }, (_, i) => i))
+  if (axes === undefined || axes.length === 0) {
+    return numberAttribute(node, 'noop_with_empty_axes', 0) !== 0
+      ? new Set()
+      : new Set(Array.from({ length: rank }, (_, i) => i))
+  }
   return new Set(axes.map(axis => resolveAxis(node, axis, rank)))
 }
 
@@ -23,7 +27,8 @@ function reducedShape<D extends Dim>(node: Node, shape: readonly D[], axes: Read
   return keep ? shape.map((dim, axis) => (axes.has(axis) ? 1 : dim)) : shape.filter((_, axis) => !axes.has(axis))
 }
 
-type Accumulate = (n: number, x: TensorData, from: number, step: number, out: TensorData, to: number, toStep: number) => void
+type Accumulate = (n: number, x: TensorData, from: number, step: number, out: TensorData, to: number,
+  toStep: number) => void
 
 /** The innermost loop of a sum: along the reduced axis, or element by element across it. */
 const addAlong: Accumulate = (n, x, from, step, out, to, toStep) => {
@@ -59,7 +64,9 @@ interface Definition {
   readonly accumulate: (reduce: (initial: number, accumulate: Accumulate) => TensorData) => Accumulate
   readonly finish?: (value: number, count: number) => number
   /** The cotangent of x, given those values with axes of one element where they were reduced: c of the result, y the result. */
-  readonly slope: (e: Expression, values: { readonly c: string, readonly x: string, readonly y: string, readonly count: number }, context: BackwardContext) => string
+  readonly slope: (e: Expression,
+    values: { readonly c: string, readonly x: string, readonly y: string, readonly count: number },
+    context: BackwardContext) => string
 }
 
 function reduction(op: string, { initial, accumulate, finish, slope }: Definition): Operator {
@@ -68,7 +75,9 @@ function reduction(op: string, { initial, accumulate, finish, slope }: Definitio
     infer(node, inputs) {
       const x = requiredInput(node, inputs, 0)
       const axes = axesOf(node, inputs)
-      if (x.shape.some((dim, axis) => isBatch(dim) && axes.has(axis))) throw batchAxisError(node, `it reduces the batch axis of a value of shape ${formatDims(x.shape)}.`)
+      if (x.shape.some((dim, axis) => isBatch(dim) && axes.has(axis))) {
+        throw batchAxisError(node, `it reduces the batch axis of a value of shape ${formatDims(x.shape)}.`)
+      }
       return [{ dtype: x.dtype, shape: reducedShape(node, x.shape, axes) }]
     },
     run(node, inputs, context) {
@@ -95,7 +104,9 @@ function reduction(op: string, { initial, accumulate, finish, slope }: Definitio
       const shape = x.shape.map((dim, axis) => (axes.has(axis) ? 1 : dim))
       const kept = sameShape(shape, y.shape)
       const c = kept ? cotangent : builder.node('Reshape', [cotangent, builder.integers(cotangentTarget({ shape }))])
-      const result = kept ? node.outputs[0] : builder.node('Reshape', [node.outputs[0], builder.integers(shape.map(dim => (isBatch(dim) ? -1 : dim)))])
+      const result = kept
+        ? node.outputs[0]
+        : builder.node('Reshape', [node.outputs[0], builder.integers(shape.map(dim => (isBatch(dim) ? -1 : dim)))])
       const count = sizeOf(x.shape.map((dim, axis) => (axes.has(axis) && !isBatch(dim) ? dim : 1)))
       return [slope(expression(builder), { c, x: node.inputs[0], y: result, count }, context)]
     },
@@ -112,25 +123,35 @@ function repeat({ builder, node, inputs, lead }: BackwardContext, cotangent: str
 
 /** Adds f of every element. */
 function addEach(f: (value: number) => number): () => Accumulate {
-  return () => (n, x, from, step, out, to, toStep) => { for (let i = 0; i < n; i++, from += step, to += toStep) out[to] += f(x[from]) }
+  return () => (n, x, from, step, out, to, toStep) => {
+    for (let i = 0; i < n; i++, from += step, to += toStep) out[to] += f(x[from])
+  }
 }
 
 /** Keeps the largest (sign 1) or smallest (-1) element; a NaN wins. */
 function extreme(sign: 1 | -1): Accumulate {
   return (n, x, from, step, out, to, toStep) => {
-    for (let i = 0; i < n; i++, from += step, to += toStep) if (!(sign * x[from] <= sign * out[to]) && !Number.isNaN(out[to])) out[to] = x[from]
+    for (let i = 0; i < n; i++, from += step, to += toStep) {
+      if (!(sign * x[from] <= sign * out[to]) && !Number.isNaN(out[to])) out[to] = x[from]
+    }
   }
 }
 
-const multiplyEach: Accumulate = (n, x, from, step, out, to, toStep) => { for (let i = 0; i < n; i++, from += step, to += toStep) out[to] *= x[from] }
+const multiplyEach: Accumulate = (n, x, from, step, out, to, toStep) => {
+  for (let i = 0; i < n; i++, from += step, to += toStep) out[to] *= x[from]
+}
 
 /** log sum e^x = m + log sum e^(x - m) for the maximum m. */
 const logSumExp: Definition['accumulate'] = reduce => {
   const most = reduce(-Infinity, extreme(1))
   for (let i = 0; i < most.length; i++) if (!Number.isFinite(most[i])) most[i] = 0
-  const sums = reduce(0, (n, x, from, step, out, to, toStep) => { for (let i = 0; i < n; i++, from += step, to += toStep) out[to] += Math.exp(x[from] - most[to]) })
+  const sums = reduce(0, (n, x, from, step, out, to, toStep) => {
+    for (let i = 0; i < n; i++, from += step, to += toStep) out[to] += Math.exp(x[from] - most[to])
+  })
   // One element after the other arrives at its sum; the last one leaves the result.
-  return (n, _x, _from, _step, out, to, toStep) => { for (let i = 0; i < n; i++, to += toStep) out[to] = most[to] + Math.log(sums[to]) }
+  return (n, _x, _from, _step, out, to, toStep) => {
+    for (let i = 0; i < n; i++, to += toStep) out[to] = most[to] + Math.log(sums[to])
+  }
 }
 
 /** Extremes that several elements attain have no derivative there; each gets the whole gradient, as in Max and Min. */
@@ -142,17 +163,25 @@ const SMALLEST_NORM = 1e-30
 /** Reductions. */
 export const reductionOperators: readonly Operator[] = [
   reduction('ReduceSum', { initial: 0, accumulate: () => addAlong, slope: (_e, { c }, context) => repeat(context, c) }),
-  reduction('ReduceMean', { initial: 0, accumulate: () => addAlong, finish: (sum, count) => sum / count, slope: (e, { c, count }, context) => repeat(context, e.mul(c, 1 / count)) }),
+  reduction('ReduceMean', { initial: 0, accumulate: () => addAlong, finish: (sum, count) => sum / count,
+    slope: (e, { c, count }, context) => repeat(context, e.mul(c, 1 / count)) }),
   reduction('ReduceMax', { initial: -Infinity, accumulate: () => extreme(1), slope: atExtreme }),
   reduction('ReduceMin', { initial: Infinity, accumulate: () => extreme(-1), slope: atExtreme }),
   // Not defined by this formula where an element is 0.
-  reduction('ReduceProd', { initial: 1, accumulate: () => multiplyEach, slope: (e, { c, x, y }) => e.div(e.mul(c, y), x) }),
-  reduction('ReduceL1', { initial: 0, accumulate: addEach(Math.abs), slope: (e, { c, x }) => e.mul(c, e.apply('Sign', x)) }),
+  reduction('ReduceProd', { initial: 1, accumulate: () => multiplyEach,
+    slope: (e, { c, x, y }) => e.div(e.mul(c, y), x) }),
+  reduction('ReduceL1', { initial: 0, accumulate: addEach(Math.abs),
+    slope: (e, { c, x }) => e.mul(c, e.apply('Sign', x)) }),
   reduction('ReduceL2', {
-    initial: 0, accumulate: addEach(value => value * value), finish: Math.sqrt,
+    initial: 0,
+    accumulate: addEach(value => value * value),
+    finish: Math.sqrt,
     slope: (e, { c, x, y }, { builder }) => e.mul(e.div(c, builder.node('Max', [y, builder.scalar(SMALLEST_NORM)])), x),
   }),
-  reduction('ReduceSumSquare', { initial: 0, accumulate: addEach(value => value * value), slope: (e, { c, x }) => e.mul(c, e.mul(2, x)) }),
-  reduction('ReduceLogSum', { initial: 0, accumulate: () => addAlong, finish: Math.log, slope: (e, { c, y }, context) => repeat(context, e.mul(c, e.apply('Exp', e.apply('Neg', y)))) }),
-  reduction('ReduceLogSumExp', { initial: 0, accumulate: logSumExp, slope: (e, { c, x, y }) => e.mul(c, e.apply('Exp', e.sub(x, y))) }),
+  reduction('ReduceSumSquare', { initial: 0, accumulate: addEach(value => value * value),
+    slope: (e, { c, x }) => e.mul(c, e.mul(2, x)) }),
+  reduction('ReduceLogSum', { initial: 0, accumulate: () => addAlong, finish: Math.log,
+    slope: (e, { c, y }, context) => repeat(context, e.mul(c, e.apply('Exp', e.apply('Neg', y)))) }),
+  reduction('ReduceLogSumExp', { initial: 0, accumulate: logSumExp,
+    slope: (e, { c, x, y }) => e.mul(c, e.apply('Exp', e.sub(x, y))) }),
 ]

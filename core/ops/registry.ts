@@ -51,10 +51,14 @@ const operators = new Map(families.flat().map(operator => [operator.op, operator
 const INTERNAL: ReadonlySet<string> = new Set(['ScatterRows', 'Unfold'])
 
 /** The names of the supported operators of ONNX, sorted. */
-export function supportedOperators(): string[] { return [...operators.keys()].filter(op => !INTERNAL.has(op)).sort() }
+export function supportedOperators(): string[] {
+  return [...operators.keys()].filter(op => !INTERNAL.has(op)).sort()
+}
 
 /** Whether an operator can be run. */
-export function isSupported(op: string): boolean { return operators.has(op) }
+export function isSupported(op: string): boolean {
+  return operators.has(op)
+}
 
 /**
  * The operator of a name.
@@ -63,7 +67,9 @@ export function isSupported(op: string): boolean { return operators.has(op) }
 export function operatorFor(op: string): Operator {
   const found = operators.get(op)
   if (found === undefined) {
-    throw new GraphError('UNSUPPORTED_OPERATOR', `The operator '${op}' is not supported. Supported are ${supportedOperators().join(', ')}.`, { op, supported: supportedOperators() })
+    throw new GraphError('UNSUPPORTED_OPERATOR',
+      `The operator '${op}' is not supported. Supported are ${supportedOperators().join(', ')}.`, { op,
+      supported: supportedOperators() })
   }
   return found
 }

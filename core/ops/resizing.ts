@@ -7,33 +7,51 @@ import { type Dim, isBatch, type Node } from '../graph/graph.js'
 import { sizeOf, type Tensor, tensor } from '../tensor/tensor.js'
 import { axisBlocks } from './axis-blocks.js'
 import { expression } from './expression.js'
-import { badNode, batchAxisError, integersAttribute, numberAttribute, requiredInput, stringAttribute } from './node-attributes.js'
+import { badNode, batchAxisError, integersAttribute, numberAttribute, requiredInput,
+  stringAttribute } from './node-attributes.js'
 import type { BackwardContext, InferredValue, KernelContext, Operator } from './operator.js'
 import { scatterAlong } from './scatter-rows.js'
 import { formatDims, knownDims, resolveAxis, sameDim } from './shape-rules.js'
 
 /** How one axis changes: its new extent, and by which factor positions are scaled. */
-interface AxisChange { readonly axis: number, readonly from: number, readonly to: number, readonly scale: number }
+interface AxisChange {
+  readonly axis: number
+  readonly from: number
+  readonly to: number
+  readonly scale: number
+}
 
 /** Input indices and weights of one tap, for every output. */
-interface Tap { readonly indices: readonly number[], readonly weights: readonly number[] }
+interface Tap {
+  readonly indices: readonly number[]
+  readonly weights: readonly number[]
+}
 
 /** The new extents: `sizes` or extents times `scales`, for all axes or those of the attribute `axes`. */
-function resizedDims(node: Node, shape: readonly Dim[], scales: readonly number[] | undefined, sizes: readonly Dim[] | undefined): { shape: Dim[], changes: AxisChange[] } {
-  const axes = node.attributes['axes'] === undefined ? shape.map((_, axis) => axis) : integersAttribute(node, 'axes').map(axis => resolveAxis(node, axis, shape.length))
+function resizedDims(node: Node, shape: readonly Dim[], scales: readonly number[] | undefined,
+  sizes: readonly Dim[] | undefined): { shape: Dim[], changes: AxisChange[] } {
+  const axes = node.attributes['axes'] === undefined
+    ? shape.map((_, axis) => axis)
+    : integersAttribute(node, 'axes').map(axis => resolveAxis(node, axis, shape.length))
   const count = sizes?.length ?? scales?.length
-  if (count !== axes.length) throw badNode(node, `it needs ${axes.length} scales or sizes, one an axis; it has ${count ?? 'none'}.`)
+  if (count !== axes.length) {
+    throw badNode(node, `it needs ${axes.length} scales or sizes, one an axis; it has ${count ?? 'none'}.`)
+  }
   const result = [...shape]
   const changes: AxisChange[] = []
   axes.forEach((axis, i) => {
     const dim = shape[axis]
     const [scale, size] = [scales?.[i], sizes?.[i]]
     if (isBatch(dim) || (size !== undefined && isBatch(size))) {
-      if (size === undefined ? scale !== 1 : !sameDim(size, dim)) throw batchAxisError(node, `it changes the number of examples of a value of shape ${formatDims(shape)}.`)
+      if (size === undefined ? scale !== 1 : !sameDim(size, dim)) {
+        throw batchAxisError(node, `it changes the number of examples of a value of shape ${formatDims(shape)}.`)
+      }
       return
     }
     const to = size ?? Math.floor(dim * (scale ?? 1))
-    if (!Number.isSafeInteger(to) || to < 1 || dim < 1) throw badNode(node, `it cannot make an axis of ${to} elements from one of ${dim}.`)
+    if (!Number.isSafeInteger(to) || to < 1 || dim < 1) {
+      throw badNode(node, `it cannot make an axis of ${to} elements from one of ${dim}.`)
+    }
     if (to === dim && (scale ?? 1) === 1) return
     result[axis] = to
     changes.push({ axis, from: dim, to, scale: scale ?? to / dim })
@@ -41,44 +59,64 @@ function resizedDims(node: Node, shape: readonly Dim[], scales: readonly number[
   return { shape: result, changes }
 }
 
-function inferredChanges(node: Node, inputs: readonly (InferredValue | undefined)[]): { shape: Dim[], changes: AxisChange[] } {
+function inferredChanges(node: Node,
+  inputs: readonly (InferredValue | undefined)[]): { shape: Dim[], changes: AxisChange[] } {
   const x = requiredInput(node, inputs, 0)
-  if (stringAttribute(node, 'keep_aspect_ratio_policy', 'stretch') !== 'stretch') throw badNode(node, "only keep_aspect_ratio_policy 'stretch' is supported.")
+  if (stringAttribute(node, 'keep_aspect_ratio_policy', 'stretch') !== 'stretch') {
+    throw badNode(node, "only keep_aspect_ratio_policy 'stretch' is supported.")
+  }
   if (numberAttribute(node, 'antialias', 0) !== 0) throw badNode(node, 'antialias is not supported.')
   const scales = isGiven(inputs[2]) ? inputs[2]?.constant : undefined
   const sizes = isGiven(inputs[3]) ? knownDims(inputs[3]) : undefined
-  if (scales === undefined && sizes === undefined) throw badNode(node, 'its scales or sizes must be constant, or follow from shapes.')
+  if (scales === undefined && sizes === undefined) {
+    throw badNode(node, 'its scales or sizes must be constant, or follow from shapes.')
+  }
   return resizedDims(node, x.shape, scales === undefined ? undefined : Array.from(scales.data), sizes)
 }
 
 /** An input that is left out may also be an empty tensor. */
-function isGiven(value: InferredValue | undefined): boolean { return value !== undefined && value.shape[0] !== 0 }
+function isGiven(value: InferredValue | undefined): boolean {
+  return value !== undefined && value.shape[0] !== 0
+}
 
 /**
  * Where output i lies among the inputs, by the rule of `coordinate_transformation_mode`. Nearest neighbours are found with
  * quotients of single precision, in which other implementations decide what lies exactly between two inputs.
  */
 function coordinate(node: Node, { from, to, scale }: AxisChange): (i: number) => number {
-  const quotient = stringAttribute(node, 'mode', 'nearest') === 'nearest' ? (a: number) => Math.fround(a / Math.fround(scale)) : (a: number) => a / scale
+  const quotient = stringAttribute(node, 'mode', 'nearest') === 'nearest'
+    ? (a: number) => Math.fround(a / Math.fround(scale))
+    : (a: number) => a / scale
   const mode = stringAttribute(node, 'coordinate_transformation_mode', 'half_pixel')
   switch (mode) {
-    case 'half_pixel': return i => quotient(i + 0.5) - 0.5
-    case 'half_pixel_symmetric': return i => (from / 2) * (1 - to / (scale * from)) + quotient(i + 0.5) - 0.5
-    case 'pytorch_half_pixel': return i => (to > 1 ? quotient(i + 0.5) - 0.5 : 0)
-    case 'align_corners': return i => (to > 1 ? i * (from - 1) / (to - 1) : 0)
-    case 'asymmetric': return quotient
-    default: throw badNode(node, `coordinate_transformation_mode '${mode}' is not supported.`)
+    case 'half_pixel':
+      return i => quotient(i + 0.5) - 0.5
+    case 'half_pixel_symmetric':
+      return i => (from / 2) * (1 - to / (scale * from)) + quotient(i + 0.5) - 0.5
+    case 'pytorch_half_pixel':
+      return i => (to > 1 ? quotient(i + 0.5) - 0.5 : 0)
+    case 'align_corners':
+      return i => (to > 1 ? i * (from - 1) / (to - 1) : 0)
+    case 'asymmetric':
+      return quotient
+    default:
+      throw badNode(node, `coordinate_transformation_mode '${mode}' is not supported.`)
   }
 }
 
 function nearest(node: Node): (x: number) => number {
   const mode = stringAttribute(node, 'nearest_mode', 'round_prefer_floor')
   switch (mode) {
-    case 'round_prefer_floor': return x => Math.ceil(x - 0.5)
-    case 'round_prefer_ceil': return x => Math.floor(x + 0.5)
-    case 'floor': return Math.floor
-    case 'ceil': return Math.ceil
-    default: throw badNode(node, `nearest_mode '${mode}' is not known.`)
+    case 'round_prefer_floor':
+      return x => Math.ceil(x - 0.5)
+    case 'round_prefer_ceil':
+      return x => Math.floor(x + 0.5)
+    case 'floor':
+      return Math.floor
+    case 'ceil':
+      return Math.ceil
+    default:
+      throw badNode(node, `nearest_mode '${mode}' is not known.`)
   }
 }
 
@@ -101,16 +139,22 @@ function tapsOf(node: Node, change: AxisChange): Tap[] {
     return [{ indices: outputs.map(x => inside(round(x))), weights: outputs.map(() => 1) }]
   }
   if (mode !== 'linear' && mode !== 'cubic') throw badNode(node, `mode '${mode}' is not one of nearest, linear, cubic.`)
-  const weightsAt = mode === 'linear' ? (t: number) => [1 - t, t] : (t: number) => cubicWeights(t, numberAttribute(node, 'cubic_coeff_a', -0.75))
+  const weightsAt = mode === 'linear'
+    ? (t: number) => [1 - t, t]
+    : (t: number) => cubicWeights(t, numberAttribute(node, 'cubic_coeff_a', -0.75))
   const first = mode === 'linear' ? 0 : -1
   const exclude = numberAttribute(node, 'exclude_outside', 0) !== 0
   const rows = outputs.map(x => {
     const left = Math.floor(x)
-    const weights = weightsAt(x - left).map((weight, k) => (exclude && inside(left + first + k) !== left + first + k ? 0 : weight))
+    const weights = weightsAt(x - left).map((weight,
+      k) => (exclude && inside(left + first + k) !== left + first + k ? 0 : weight)
+    )
     const total = exclude ? weights.reduce((sum, weight) => sum + weight, 0) : 1
     return { left, weights: weights.map(weight => weight / total) }
   })
-  return weightsAt(0).map((_, k) => ({ indices: rows.map(({ left }) => inside(left + first + k)), weights: rows.map(({ weights }) => weights[k]) }))
+  return weightsAt(0).map((_, k) => ({ indices: rows.map(({ left }) => inside(left + first + k)),
+    weights: rows.map(({ weights }) => weights[k]) })
+  )
 }
 
 function interpolate(x: Tensor, { axis, to }: AxisChange, taps: readonly Tap[], context: KernelContext): Tensor {
@@ -118,9 +162,11 @@ function interpolate(x: Tensor, { axis, to }: AxisChange, taps: readonly Tap[], 
   const shape = x.shape.map((own, i) => (i === axis ? to : own))
   const data = context.allocate(x.dtype, sizeOf(shape)).fill(0)
   for (const { indices, weights } of taps) {
-    for (let o = 0; o < outer; o++) for (let i = 0; i < to; i++) {
-      const [from, at, weight] = [(o * extent + indices[i]) * inner, (o * to + i) * inner, weights[i]]
-      if (weight !== 0) for (let j = 0; j < inner; j++) data[at + j] += weight * x.data[from + j]
+    for (let o = 0; o < outer; o++) {
+      for (let i = 0; i < to; i++) {
+        const [from, at, weight] = [(o * extent + indices[i]) * inner, (o * to + i) * inner, weights[i]]
+        if (weight !== 0) { for (let j = 0; j < inner; j++) data[at + j] += weight * x.data[from + j] }
+      }
     }
   }
   return { dtype: x.dtype, shape, data }
@@ -135,7 +181,9 @@ const resize: Operator = {
   },
   run(node, inputs, context) {
     const x = requiredInput(node, inputs, 0)
-    const list = (value: Tensor | undefined): number[] | undefined => (value === undefined || value.data.length === 0 ? undefined : Array.from(value.data))
+    const list = (
+      value: Tensor | undefined,
+    ): number[] | undefined => (value === undefined || value.data.length === 0 ? undefined : Array.from(value.data))
     const { changes } = resizedDims(node, x.shape, list(inputs[2]), list(inputs[3]))
     return [changes.reduce((value, change) => interpolate(value, change, tapsOf(node, change), context), x)]
   },
@@ -143,7 +191,9 @@ const resize: Operator = {
 }
 
 /** The transposed interpolation, axis by axis: every tap hands its weighted cotangent back to its input. */
-function resizeBackward({ builder, node, inputs, outputs: [y], cotangents: [cotangent] }: BackwardContext): (string | undefined)[] {
+function resizeBackward(
+  { builder, node, inputs, outputs: [y], cotangents: [cotangent] }: BackwardContext,
+): (string | undefined)[] {
   if (cotangent === undefined) return [undefined]
   const e = expression(builder)
   let result = cotangent
@@ -152,7 +202,9 @@ function resizeBackward({ builder, node, inputs, outputs: [y], cotangents: [cota
     const { axis, from, to } = change
     const column = [to, ...new Array<number>(shape.length - axis - 1).fill(1)]
     const parts = tapsOf(node, change).map(({ indices, weights }) => {
-      const weighted = weights.every(weight => weight === 1) ? result : e.mul(result, builder.constant(tensor(builder.precision, column, weights)))
+      const weighted = weights.every(weight => weight === 1)
+        ? result
+        : e.mul(result, builder.constant(tensor(builder.precision, column, weights)))
       return scatterAlong(builder, weighted, shape, axis, indices, from)
     })
     result = parts.reduce((a, b) => e.add(a, b))

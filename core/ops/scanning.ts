@@ -8,7 +8,9 @@ import { constantIntegers, formatDims, resolveAxis } from './shape-rules.js'
 
 function checkAxis(node: Node, shape: readonly Dim[], axis: number): number {
   const resolved = resolveAxis(node, axis, shape.length)
-  if (isBatch(shape[resolved])) throw batchAxisError(node, `it runs along the batch axis of a value of shape ${formatDims(shape)}.`)
+  if (isBatch(shape[resolved])) {
+    throw batchAxisError(node, `it runs along the batch axis of a value of shape ${formatDims(shape)}.`)
+  }
   return resolved
 }
 
@@ -23,17 +25,20 @@ const cumSum: Operator = {
   run(node, inputs, context) {
     const x = requiredInput(node, inputs, 0)
     const axis = resolveAxis(node, scalarOf(node, requiredInput(node, inputs, 1), 'its axis'), x.shape.length)
-    const [exclusive, reverse] = [numberAttribute(node, 'exclusive', 0) !== 0, numberAttribute(node, 'reverse', 0) !== 0]
+    const [exclusive, reverse] = [numberAttribute(node, 'exclusive', 0) !== 0,
+      numberAttribute(node, 'reverse', 0) !== 0]
     const { outer, extent, inner } = axisBlocks(x.shape, axis)
     const data = context.allocate(x.dtype, x.data.length)
-    for (let o = 0; o < outer; o++) for (let i = 0; i < inner; i++) {
-      const step = reverse ? -inner : inner
-      let at = o * extent * inner + i + (reverse ? (extent - 1) * inner : 0)
-      let sum = 0
-      for (let k = 0; k < extent; k++, at += step) {
-        if (exclusive) data[at] = sum
-        sum += x.data[at]
-        if (!exclusive) data[at] = sum
+    for (let o = 0; o < outer; o++) {
+      for (let i = 0; i < inner; i++) {
+        const step = reverse ? -inner : inner
+        let at = o * extent * inner + i + (reverse ? (extent - 1) * inner : 0)
+        let sum = 0
+        for (let k = 0; k < extent; k++, at += step) {
+          if (exclusive) data[at] = sum
+          sum += x.data[at]
+          if (!exclusive) data[at] = sum
+        }
       }
     }
     return [{ ...x, data }]
@@ -42,13 +47,22 @@ const cumSum: Operator = {
     if (cotangent === undefined || x === undefined || axis === undefined) return []
     const resolved = resolveAxis(node, constantIntegers(node, axis, 'axis')[0], x.shape.length)
     const reverse = numberAttribute(node, 'reverse', 0) === 0 ? 1 : 0
-    return [builder.node('CumSum', [cotangent, builder.constant({ dtype: 'int64', shape: [], data: Float64Array.of(resolved - x.shape.length) })], { exclusive: numberAttribute(node, 'exclusive', 0), reverse })]
+    return [
+      builder.node('CumSum', [cotangent,
+        builder.constant({ dtype: 'int64', shape: [], data: Float64Array.of(resolved - x.shape.length) })], {
+        exclusive: numberAttribute(node, 'exclusive', 0),
+        reverse,
+      }),
+    ]
   },
 }
 
 /** The place of the largest (sign 1) or smallest (-1) element along an axis: no gradient flows through it. */
 function argExtreme(op: string, sign: 1 | -1): Operator {
-  const reduced = <D extends Dim>(node: Node, shape: readonly D[], axis: number): (D | 1)[] => (numberAttribute(node, 'keepdims', 1) !== 0 ? shape.map((dim, i) => (i === axis ? 1 : dim)) : shape.filter((_, i) => i !== axis))
+  const reduced = <D extends Dim>(node: Node, shape: readonly D[],
+    axis: number): (D | 1)[] => (numberAttribute(node, 'keepdims', 1) !== 0
+      ? shape.map((dim, i) => (i === axis ? 1 : dim))
+      : shape.filter((_, i) => i !== axis))
   return {
     op,
     infer(node, inputs) {
@@ -62,14 +76,16 @@ function argExtreme(op: string, sign: 1 | -1): Operator {
       const { outer, extent, inner } = axisBlocks(x.shape, axis)
       const shape = reduced(node, x.shape, axis)
       const data = context.allocate('int64', sizeOf(shape))
-      for (let o = 0; o < outer; o++) for (let i = 0; i < inner; i++) {
-        const first = o * extent * inner + i
-        let best = 0
-        for (let k = 1; k < extent; k++) {
-          const difference = sign * (x.data[first + k * inner] - x.data[first + best * inner])
-          if (difference > 0 || (last && difference === 0)) best = k
+      for (let o = 0; o < outer; o++) {
+        for (let i = 0; i < inner; i++) {
+          const first = o * extent * inner + i
+          let best = 0
+          for (let k = 1; k < extent; k++) {
+            const difference = sign * (x.data[first + k * inner] - x.data[first + best * inner])
+            if (difference > 0 || (last && difference === 0)) best = k
+          }
+          data[o * inner + i] = best
         }
-        data[o * inner + i] = best
       }
       return [{ dtype: 'int64', shape, data }]
     },

@@ -20,9 +20,11 @@ export const scatterRows: Operator = {
     const [g, indices] = [requiredInput(node, inputs, 0), requiredInput(node, inputs, 1)]
     const rank = g.shape.length
     const lead = g.shape.slice(0, -2)
-    const fits = rank >= 2 && indices.shape.length >= 1 && sameDim(g.shape[rank - 2], indices.shape[indices.shape.length - 1])
+    const fits = rank >= 2 && indices.shape.length >= 1 &&
+      sameDim(g.shape[rank - 2], indices.shape[indices.shape.length - 1])
     if (!fits || !sameShape(broadcastDims(node, lead, indices.shape.slice(0, -1)), lead)) {
-      throw badNode(node, `rows of shape ${formatDims(g.shape)} cannot be placed by indices of shape ${formatDims(indices.shape)}.`)
+      throw badNode(node,
+        `rows of shape ${formatDims(g.shape)} cannot be placed by indices of shape ${formatDims(indices.shape)}.`)
     }
     return [{ dtype: g.dtype, shape: [...lead, numberAttribute(node, 'rows'), g.shape[rank - 1]] }]
   },
@@ -62,19 +64,24 @@ export function appendScatterRows(builder: GraphBuilder, g: string, indices: str
  * Appends the nodes that do the same along any axis of the cotangent of a value of shape `shape`: element t of the axis is
  * added to element indices[t] of an axis of `extent` elements.
  */
-export function scatterAlong(builder: GraphBuilder, cotangent: string, shape: readonly Dim[], axis: number, indices: readonly number[], extent: number): string {
+export function scatterAlong(builder: GraphBuilder, cotangent: string, shape: readonly Dim[], axis: number,
+  indices: readonly number[], extent: number): string {
   const lead = leadingAxes(shape)
   const behind = shape.slice(axis + 1)
   const positions = builder.integers(indices)
   if (!behind.some(isBatch)) {
     const front = [...new Array<number>(lead).fill(0), ...shape.slice(0, axis).map(dim => (isBatch(dim) ? -1 : dim))]
-    const rows = builder.node('Reshape', [cotangent, builder.integers([...front, indices.length, sizeOf(behind as readonly number[])])])
-    return builder.node('Reshape', [appendScatterRows(builder, rows, positions, extent), builder.integers([...front, extent, ...behind as readonly number[]])])
+    const rows = builder.node('Reshape', [cotangent,
+      builder.integers([...front, indices.length, sizeOf(behind as readonly number[])])])
+    return builder.node('Reshape', [appendScatterRows(builder, rows, positions, extent),
+      builder.integers([...front, extent, ...behind as readonly number[]])])
   }
   // The examples lie behind the axis, which therefore changes places with the last one.
   const last = lead + shape.length - 1
   const exchange = Array.from({ length: last + 1 }, (_, i) => (i === lead + axis ? last : i === last ? lead + axis : i))
-  const columns = builder.node('Unsqueeze', [builder.node('Transpose', [cotangent], { perm: exchange }), builder.integers([-1])])
-  const placed = builder.node('Squeeze', [appendScatterRows(builder, columns, positions, extent), builder.integers([-1])])
+  const columns = builder.node('Unsqueeze', [builder.node('Transpose', [cotangent], { perm: exchange }),
+    builder.integers([-1])])
+  const placed = builder.node('Squeeze', [appendScatterRows(builder, columns, positions, extent),
+    builder.integers([-1])])
   return builder.node('Transpose', [placed], { perm: exchange })
 }

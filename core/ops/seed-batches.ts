@@ -9,5 +9,9 @@ export function mergeFront({ builder }: BackwardContext, cotangent: string, shap
 
 /** Undoes `mergeFront` for the cotangent of a value of `shape`. */
 export function splitFront({ builder, seeds }: BackwardContext, merged: string, shape: readonly Dim[]): string {
-  return builder.node('Reshape', [merged, builder.integers(isBatch(shape[0]) ? [seeds, -1, ...shape.slice(1) as readonly number[]] : [seeds, -1, ...shape as readonly number[]])])
+  return builder.node('Reshape', [merged, builder.integers(
+    isBatch(shape[0])
+      ? [seeds, -1, ...shape.slice(1) as readonly number[]]
+      : [seeds, -1, ...shape as readonly number[]],
+  )])
 }

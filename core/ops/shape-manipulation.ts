@@ -1,15 +1,20 @@
 /** @file Operators that change a value's shape and not its elements: Reshape, Flatten, Squeeze, Unsqueeze, Transpose, Expand, Shape. */
 import { type Dim, isBatch, type Node } from '../graph/graph.js'
-import { sizeOf, type Tensor, type TensorData, tensor } from '../tensor/tensor.js'
+import { sizeOf, type Tensor, tensor, type TensorData } from '../tensor/tensor.js'
 import { broadcastPlan, forEachRow } from './broadcast.js'
 import { badNode, batchAxisError, integersAttribute, numberAttribute, requiredInput } from './node-attributes.js'
 import type { BackwardContext, InferredValue, Operator } from './operator.js'
-import { broadcastDims, constantIntegers, cotangentTarget, elementsPerExample, formatDims, requiredDims, resolveAxis } from './shape-rules.js'
+import { broadcastDims, constantIntegers, cotangentTarget, elementsPerExample, formatDims, requiredDims,
+  resolveAxis } from './shape-rules.js'
 import { copyStrided } from './strided-copy.js'
 
 /** The cotangent of an operator that only reshapes: the output's, in the input's shape. */
 function reshapeBack({ builder, inputs: [x], cotangents: [cotangent] }: BackwardContext): (string | undefined)[] {
-  return [cotangent === undefined || x === undefined ? undefined : builder.node('Reshape', [cotangent, builder.integers(cotangentTarget(x))])]
+  return [
+    cotangent === undefined || x === undefined
+      ? undefined
+      : builder.node('Reshape', [cotangent, builder.integers(cotangentTarget(x))]),
+  ]
 }
 
 /** How the elements of a shape lie around the examples: `before` x N x `after`; without a batch axis N is left out. */
@@ -17,7 +22,8 @@ function around(shape: readonly Dim[]): { before: number, after: number, hasBatc
   const axis = shape.findIndex(isBatch)
   const dim = shape[axis]
   if (axis < 0 || !isBatch(dim)) return { before: elementsPerExample(shape), after: 1, hasBatch: false }
-  return { before: elementsPerExample(shape.slice(0, axis)) * dim.outer, after: dim.inner * elementsPerExample(shape.slice(axis + 1)), hasBatch: true }
+  return { before: elementsPerExample(shape.slice(0, axis)) * dim.outer,
+    after: dim.inner * elementsPerExample(shape.slice(axis + 1)), hasBatch: true }
 }
 
 /** The shape that Reshape's second input asks for: 0 copies an extent, -1 takes what is left. */
@@ -25,7 +31,10 @@ function reshapedDims(node: Node, shape: readonly Dim[], target: readonly Dim[])
   const keepZero = numberAttribute(node, 'allowzero', 0) !== 0
   const wanted = target.map((dim, i) => {
     if (dim !== 0 || keepZero) return dim
-    if (i >= shape.length) throw badNode(node, `its target ${formatDims(target)} copies axis ${i}, and the value of shape ${formatDims(shape)} has none.`)
+    if (i >= shape.length) {
+      throw badNode(node,
+        `its target ${formatDims(target)} copies axis ${i}, and the value of shape ${formatDims(shape)} has none.`)
+    }
     return shape[i]
   })
   const { before, after, hasBatch } = around(shape)
@@ -45,10 +54,13 @@ function reshapedDims(node: Node, shape: readonly Dim[], target: readonly Dim[])
 }
 
 /** Puts the batch axis at `axis`, if whole examples stay together there. */
-function placeBatch(node: Node, shape: readonly Dim[], axis: number, before: number, after: number, problem: string): Dim[] {
+function placeBatch(node: Node, shape: readonly Dim[], axis: number, before: number, after: number,
+  problem: string): Dim[] {
   const outer = before / elementsPerExample(shape.slice(0, axis))
   const inner = after / elementsPerExample(shape.slice(axis + 1))
-  if (!Number.isInteger(outer) || !Number.isInteger(inner) || outer === 0 || inner === 0) throw batchAxisError(node, `${problem} Parts of different examples would share an index.`)
+  if (!Number.isInteger(outer) || !Number.isInteger(inner) || outer === 0 || inner === 0) {
+    throw batchAxisError(node, `${problem} Parts of different examples would share an index.`)
+  }
   return shape.map((dim, i) => (i === axis ? { outer, inner } : dim))
 }
 
@@ -56,7 +68,9 @@ const reshape: Operator = {
   op: 'Reshape',
   infer(node, inputs) {
     const x = requiredInput(node, inputs, 0)
-    return [{ dtype: x.dtype, shape: reshapedDims(node, x.shape, requiredDims(node, requiredInput(node, inputs, 1), 'target shape')), ...(x.dims === undefined ? {} : { dims: x.dims }) }]
+    return [{ dtype: x.dtype,
+      shape: reshapedDims(node, x.shape, requiredDims(node, requiredInput(node, inputs, 1), 'target shape')),
+      ...(x.dims === undefined ? {} : { dims: x.dims }) }]
   },
   run(node, inputs) {
     const x = requiredInput(node, inputs, 0)
@@ -69,7 +83,9 @@ const reshape: Operator = {
 function flattened(node: Node, shape: readonly Dim[]): Dim[] {
   const axis = numberAttribute(node, 'axis', 1)
   const split = axis < 0 ? axis + shape.length : axis
-  if (split < 0 || split > shape.length) throw badNode(node, `axis ${axis} does not exist; the value has ${shape.length} axes.`)
+  if (split < 0 || split > shape.length) {
+    throw badNode(node, `axis ${axis} does not exist; the value has ${shape.length} axes.`)
+  }
   return [merged(shape.slice(0, split)), merged(shape.slice(split))]
 }
 
@@ -95,7 +111,12 @@ const flatten: Operator = {
 function squeezed<D extends Dim>(node: Node, shape: readonly D[], axes: readonly number[] | undefined): D[] {
   if (axes === undefined) return shape.filter(dim => dim !== 1)
   const removed = new Set(axes.map(axis => resolveAxis(node, axis, shape.length)))
-  for (const axis of removed) if (shape[axis] !== 1) throw badNode(node, `axis ${axis} of a value of shape ${formatDims(shape)} cannot be removed: its extent is not 1.`)
+  for (const axis of removed) {
+    if (shape[axis] !== 1) {
+      throw badNode(node,
+        `axis ${axis} of a value of shape ${formatDims(shape)} cannot be removed: its extent is not 1.`)
+    }
+  }
   return shape.filter((_, axis) => !removed.has(axis))
 }
 
@@ -103,7 +124,8 @@ const squeeze: Operator = {
   op: 'Squeeze',
   infer(node, inputs) {
     const x = requiredInput(node, inputs, 0)
-    return [{ ...plain(x), shape: squeezed(node, x.shape, inputs[1] === undefined ? undefined : constantIntegers(node, inputs[1], 'axes')) }]
+    return [{ ...plain(x),
+      shape: squeezed(node, x.shape, inputs[1] === undefined ? undefined : constantIntegers(node, inputs[1], 'axes')) }]
   },
   run(node, inputs) {
     const x = requiredInput(node, inputs, 0)
@@ -124,7 +146,8 @@ const unsqueeze: Operator = {
   op: 'Unsqueeze',
   infer(node, inputs) {
     const x = requiredInput(node, inputs, 0)
-    return [{ ...plain(x), shape: unsqueezed(node, x.shape, constantIntegers(node, requiredInput(node, inputs, 1), 'axes')) }]
+    return [{ ...plain(x),
+      shape: unsqueezed(node, x.shape, constantIntegers(node, requiredInput(node, inputs, 1), 'axes')) }]
   },
   run(node, inputs) {
     const x = requiredInput(node, inputs, 0)
@@ -134,11 +157,15 @@ const unsqueeze: Operator = {
 }
 
 /** An inferred value without its constant, whose shape would no longer fit. */
-function plain({ dtype, shape, dims }: InferredValue): InferredValue { return { dtype, shape, ...(dims === undefined ? {} : { dims }) } }
+function plain({ dtype, shape, dims }: InferredValue): InferredValue {
+  return { dtype, shape, ...(dims === undefined ? {} : { dims }) }
+}
 
 function permutation(node: Node, rank: number): readonly number[] {
   const perm = integersAttribute(node, 'perm', Array.from({ length: rank }, (_, i) => rank - 1 - i))
-  if (perm.length !== rank || [...perm].sort((a, b) => a - b).some((axis, i) => axis !== i)) throw badNode(node, `perm [${perm.join(', ')}] does not order the ${rank} axes of its input.`)
+  if (perm.length !== rank || [...perm].sort((a, b) => a - b).some((axis, i) => axis !== i)) {
+    throw badNode(node, `perm [${perm.join(', ')}] does not order the ${rank} axes of its input.`)
+  }
   return perm
 }
 
@@ -163,7 +190,9 @@ const transpose: Operator = {
     const perm = permutation(node, x.shape.length)
     const front = lead(y)
     const inverse = perm.map((_, axis) => perm.indexOf(axis) + front)
-    return [builder.node('Transpose', [cotangent], { perm: [...Array.from({ length: front }, (_, i) => i), ...inverse] })]
+    return [
+      builder.node('Transpose', [cotangent], { perm: [...Array.from({ length: front }, (_, i) => i), ...inverse] }),
+    ]
   },
 }
 
@@ -178,7 +207,8 @@ const expand: Operator = {
   op: 'Expand',
   infer(node, inputs) {
     const x = requiredInput(node, inputs, 0)
-    return [{ dtype: x.dtype, shape: broadcastDims(node, x.shape, requiredDims(node, requiredInput(node, inputs, 1), 'target shape')) }]
+    return [{ dtype: x.dtype,
+      shape: broadcastDims(node, x.shape, requiredDims(node, requiredInput(node, inputs, 1), 'target shape')) }]
   },
   run(node, inputs, context) {
     const x = requiredInput(node, inputs, 0)
@@ -186,14 +216,19 @@ const expand: Operator = {
     const data = context.allocate(x.dtype, sizeOf(plan.shape))
     const last = plan.extents.length - 1
     const [inner, step] = [plan.extents[last], plan.strides[0][last]]
-    forEachRow(plan, ([from], at) => { for (let i = 0; i < inner; i++) data[at + i] = x.data[from + i * step] })
+    forEachRow(plan, ([from], at) => {
+      for (let i = 0; i < inner; i++) data[at + i] = x.data[from + i * step]
+    })
     return [{ dtype: x.dtype, shape: plan.shape, data }]
   },
-  backward: ({ inputs: [x], cotangents: [cotangent], unbroadcast }) => [cotangent === undefined || x === undefined ? undefined : unbroadcast(cotangent, x)],
+  backward: (
+    { inputs: [x], cotangents: [cotangent], unbroadcast },
+  ) => [cotangent === undefined || x === undefined ? undefined : unbroadcast(cotangent, x)],
 }
 
 function slicedShape<D>(node: Node, shape: readonly D[]): readonly D[] {
-  return shape.slice(numberAttribute(node, 'start', 0), node.attributes['end'] === undefined ? undefined : numberAttribute(node, 'end'))
+  return shape.slice(numberAttribute(node, 'start', 0),
+    node.attributes['end'] === undefined ? undefined : numberAttribute(node, 'end'))
 }
 
 /** The extents of its input, which may be multiples of the batch size. */
@@ -211,4 +246,5 @@ const shapeOperator: Operator = {
 }
 
 /** Operators that change shapes. */
-export const shapeOperators: readonly Operator[] = [reshape, flatten, squeeze, unsqueeze, transpose, expand, shapeOperator]
+export const shapeOperators: readonly Operator[] = [reshape, flatten, squeeze, unsqueeze, transpose, expand,
+  shapeOperator]

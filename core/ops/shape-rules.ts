@@ -5,7 +5,11 @@ import type { InferredValue } from './operator.js'
 
 /** A symbolic shape as it is printed in messages, for example `N x 64` or `3*N x 2`; a scalar is `scalar`. */
 export function formatDims(shape: readonly Dim[]): string {
-  const text = (dim: Dim): string => (isBatch(dim) ? [...(dim.outer === 1 ? [] : [String(dim.outer)]), 'N', ...(dim.inner === 1 ? [] : [String(dim.inner)])].join('*') : String(dim))
+  const text = (
+    dim: Dim,
+  ): string => (isBatch(dim)
+    ? [...(dim.outer === 1 ? [] : [String(dim.outer)]), 'N', ...(dim.inner === 1 ? [] : [String(dim.inner)])].join('*')
+    : String(dim))
   return shape.length === 0 ? 'scalar' : shape.map(text).join(' x ')
 }
 
@@ -33,7 +37,10 @@ export function broadcastDims(node: Node, ...shapes: readonly (readonly Dim[])[]
     }
     result.push(dim)
   }
-  if (result.filter(isBatch).length > 1) throw batchAxisError(node, `the operands ${shapes.map(formatDims).join(' and ')} carry the examples on different axes.`)
+  if (result.filter(isBatch).length > 1) {
+    throw batchAxisError(node,
+      `the operands ${shapes.map(formatDims).join(' and ')} carry the examples on different axes.`)
+  }
   return result
 }
 
@@ -41,21 +48,27 @@ function meet(node: Node, a: Dim, b: Dim, shapes: readonly (readonly Dim[])[]): 
   if (a === 1 || sameDim(a, b)) return b
   if (b === 1) return a
   const operands = shapes.map(formatDims).join(' and ')
-  if (isBatch(a) || isBatch(b)) throw batchAxisError(node, `the operands ${operands} pair the batch axis with another one.`)
+  if (isBatch(a) || isBatch(b)) {
+    throw batchAxisError(node, `the operands ${operands} pair the batch axis with another one.`)
+  }
   throw badNode(node, `the operands ${operands} cannot be broadcast to one shape.`)
 }
 
 /** An axis counted from the front. @throws GraphError BAD_GRAPH when it is outside of -rank .. rank-1 */
 export function resolveAxis(node: Node, axis: number, rank: number): number {
   const resolved = axis < 0 ? axis + rank : axis
-  if (!Number.isInteger(axis) || resolved < 0 || resolved >= rank) throw badNode(node, `axis ${axis} does not exist; the value has ${rank} ${rank === 1 ? 'axis' : 'axes'}.`)
+  if (!Number.isInteger(axis) || resolved < 0 || resolved >= rank) {
+    throw badNode(node, `axis ${axis} does not exist; the value has ${rank} ${rank === 1 ? 'axis' : 'axes'}.`)
+  }
   return resolved
 }
 
 /** The elements of an integer value known before a run (multiples of the batch size among them), or undefined. */
 export function knownDims(value: InferredValue | undefined): readonly Dim[] | undefined {
   if (value?.dims !== undefined) return value.dims
-  return value?.constant === undefined || value.constant.data.length > 4096 ? undefined : Array.from(value.constant.data)
+  return value?.constant === undefined || value.constant.data.length > 4096
+    ? undefined
+    : Array.from(value.constant.data)
 }
 
 /** The elements of an integer input, known before a run. @throws GraphError BAD_GRAPH when they depend on the data */

@@ -8,7 +8,12 @@ import { constantIntegers, formatDims, knownDims, requiredDims, resolveAxis, sam
 import { copyStrided } from './strided-copy.js'
 
 /** The indices start, start + step, ... along one axis. */
-interface Range { readonly axis: number, readonly start: number, readonly step: number, readonly count: number }
+interface Range {
+  readonly axis: number
+  readonly start: number
+  readonly step: number
+  readonly count: number
+}
 
 /** Ends from here on mean "to the last element". */
 const UNBOUNDED = 2 ** 31 - 1
@@ -16,14 +21,21 @@ const UNBOUNDED = 2 ** 31 - 1
 /** ONNX' rule: negative positions count from the end, positions outside are moved to the border. */
 function rangeAlong(node: Node, axis: number, extent: number, start: number, end: number, step: number): Range {
   if (step === 0) throw badNode(node, 'a step is 0.')
-  const bound = (position: number, low: number, high: number): number => Math.min(high, Math.max(low, position < 0 ? position + extent : position))
-  const [from, to] = step > 0 ? [bound(start, 0, extent), bound(end, 0, extent)] : [bound(start, 0, extent - 1), bound(end, -1, extent - 1)]
+  const bound = (position: number, low: number, high: number): number =>
+    Math.min(high, Math.max(low, position < 0 ? position + extent : position))
+  const [from, to] = step > 0
+    ? [bound(start, 0, extent), bound(end, 0, extent)]
+    : [bound(start, 0, extent - 1), bound(end, -1, extent - 1)]
   return { axis, start: from, step, count: Math.max(0, Math.ceil((to - from) / step)) }
 }
 
-function axesAndSteps(node: Node, rank: number, count: number, axes: readonly number[] | undefined, steps: readonly number[] | undefined): { axes: number[], steps: readonly number[] } {
+function axesAndSteps(node: Node, rank: number, count: number, axes: readonly number[] | undefined,
+  steps: readonly number[] | undefined): { axes: number[], steps: readonly number[] } {
   const named = axes ?? Array.from({ length: count }, (_, i) => i)
-  if (named.length !== count || (steps !== undefined && steps.length !== count)) throw badNode(node, `its starts (${count}), axes (${named.length}) and steps (${steps?.length ?? count}) differ in number.`)
+  if (named.length !== count || (steps !== undefined && steps.length !== count)) {
+    throw badNode(node,
+      `its starts (${count}), axes (${named.length}) and steps (${steps?.length ?? count}) differ in number.`)
+  }
   return { axes: named.map(axis => resolveAxis(node, axis, rank)), steps: steps ?? named.map(() => 1) }
 }
 
@@ -33,16 +45,25 @@ function inferredRanges(node: Node, inputs: readonly (InferredValue | undefined)
   const starts = constantIntegers(node, requiredInput(node, inputs, 1), 'starts')
   const ends = requiredDims(node, requiredInput(node, inputs, 2), 'ends')
   if (ends.length !== starts.length) throw badNode(node, `it has ${starts.length} starts and ${ends.length} ends.`)
-  const optional = (index: number, what: string): number[] | undefined => (inputs[index] === undefined ? undefined : constantIntegers(node, requiredInput(node, inputs, index), what))
+  const optional = (index: number, what: string):
+    | number[]
+    | undefined => (inputs[index] === undefined
+      ? undefined
+      : constantIntegers(node, requiredInput(node, inputs, index), what))
   const { axes, steps } = axesAndSteps(node, shape.length, starts.length, optional(3, 'axes'), optional(4, 'steps'))
   return axes.flatMap((axis, i) => {
     const [dim, start, end, step] = [shape[axis], starts[i], ends[i], steps[i]]
     if (isBatch(dim)) {
       const whole = start === 0 && step === 1 && (isBatch(end) ? sameDim(end, dim) : end >= UNBOUNDED)
-      if (!whole) throw batchAxisError(node, `it takes a part of the batch axis of a value of shape ${formatDims(shape)}.`)
+      if (!whole) {
+        throw batchAxisError(node, `it takes a part of the batch axis of a value of shape ${formatDims(shape)}.`)
+      }
       return []
     }
-    if (isBatch(end)) throw batchAxisError(node, `its end along axis ${axis} of a value of shape ${formatDims(shape)} depends on the number of examples.`)
+    if (isBatch(end)) {
+      throw batchAxisError(node,
+        `its end along axis ${axis} of a value of shape ${formatDims(shape)} depends on the number of examples.`)
+    }
     return [rangeAlong(node, axis, dim, start, end, step)]
   })
 }
@@ -50,11 +71,18 @@ function inferredRanges(node: Node, inputs: readonly (InferredValue | undefined)
 function slicedDims(x: InferredValue, ranges: readonly Range[]): { dims?: readonly Dim[] } {
   const dims = x.dtype === 'int64' && x.shape.length === 1 ? knownDims(x) : undefined
   if (dims === undefined) return {}
-  return { dims: ranges.reduce<readonly Dim[]>((rest, { start, step, count }) => Array.from({ length: count }, (_, i) => rest[start + i * step]), dims) }
+  return {
+    dims: ranges.reduce<readonly Dim[]>(
+      (rest, { start, step, count }) => Array.from({ length: count }, (_, i) => rest[start + i * step]),
+      dims,
+    ),
+  }
 }
 
 /** The cotangent put back where the ranges were, with zeros elsewhere. */
-function sliceBackward({ builder, node, inputs, outputs, cotangents: [cotangent] }: BackwardContext): (string | undefined)[] {
+function sliceBackward(
+  { builder, node, inputs, outputs, cotangents: [cotangent] }: BackwardContext,
+): (string | undefined)[] {
   const [x] = inputs
   if (cotangent === undefined || x === undefined) return [undefined]
   let result = cotangent
@@ -66,7 +94,8 @@ function sliceBackward({ builder, node, inputs, outputs, cotangents: [cotangent]
       if (count < extent) padded.push({ axis: axis - x.shape.length, front: start, back: extent - start - count })
       continue
     }
-    result = scatterAlong(builder, result, shape, axis, Array.from({ length: count }, (_, i) => start + i * step), extent)
+    result = scatterAlong(builder, result, shape, axis, Array.from({ length: count }, (_, i) => start + i * step),
+      extent)
     shape = shape.map((dim, i) => (i === axis ? extent : dim))
   }
   if (padded.length === 0) return [result]
@@ -85,8 +114,12 @@ const slice: Operator = {
   },
   run(node, inputs, context) {
     const x = requiredInput(node, inputs, 0)
-    const [starts, ends] = [requiredInput(node, inputs, 1), requiredInput(node, inputs, 2)].map(value => Array.from(value.data))
-    const { axes, steps } = axesAndSteps(node, x.shape.length, starts.length, inputs[3] === undefined ? undefined : Array.from(inputs[3].data), inputs[4] === undefined ? undefined : Array.from(inputs[4].data))
+    const [starts, ends] = [requiredInput(node, inputs, 1), requiredInput(node, inputs, 2)].map(value =>
+      Array.from(value.data)
+    )
+    const { axes, steps } = axesAndSteps(node, x.shape.length, starts.length,
+      inputs[3] === undefined ? undefined : Array.from(inputs[3].data),
+      inputs[4] === undefined ? undefined : Array.from(inputs[4].data))
     const shape = [...x.shape]
     const strides = x.shape.map((_, axis) => sizeOf(x.shape.slice(axis + 1)))
     let from = 0

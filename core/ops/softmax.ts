@@ -10,16 +10,23 @@ import { formatDims, resolveAxis } from './shape-rules.js'
 
 type Real = Float32Array | Float64Array
 
-function axisOf(node: Node, rank: number): number { return resolveAxis(node, numberAttribute(node, 'axis', -1), rank) }
+function axisOf(node: Node, rank: number): number {
+  return resolveAxis(node, numberAttribute(node, 'axis', -1), rank)
+}
 
 /** The operator y = kernel(x) along an axis; `backward` gets the axis counted from the end, so that it fits cotangents too. */
-function alongAxis(op: string, kernel: (x: Real, y: Real, blocks: AxisBlocks) => void, backward: (context: BackwardContext, cotangent: string, axis: number) => string): Operator {
+function alongAxis(op: string, kernel: (x: Real, y: Real, blocks: AxisBlocks) => void,
+  backward: (context: BackwardContext, cotangent: string, axis: number) => string): Operator {
   return {
     op,
     infer(node, inputs) {
       const { dtype, shape } = requiredInput(node, inputs, 0)
-      if (dtype !== 'float32' && dtype !== 'float64') throw badNode(node, `its input must be real numbers; it is of type ${dtype}.`)
-      if (isBatch(shape[axisOf(node, shape.length)])) throw batchAxisError(node, `it normalises along the batch axis of a value of shape ${formatDims(shape)}.`)
+      if (dtype !== 'float32' && dtype !== 'float64') {
+        throw badNode(node, `its input must be real numbers; it is of type ${dtype}.`)
+      }
+      if (isBatch(shape[axisOf(node, shape.length)])) {
+        throw batchAxisError(node, `it normalises along the batch axis of a value of shape ${formatDims(shape)}.`)
+      }
       return [{ dtype, shape }]
     },
     run(node, inputs, context) {
@@ -38,12 +45,14 @@ function alongAxis(op: string, kernel: (x: Real, y: Real, blocks: AxisBlocks) =>
 
 /** y = x - max x, so that no exponential overflows. */
 function subtractMaximum(x: Real, y: Real, { outer, extent, inner }: AxisBlocks): void {
-  for (let o = 0; o < outer; o++) for (let i = 0; i < inner; i++) {
-    const first = o * extent * inner + i
-    const end = first + extent * inner
-    let most = -Infinity
-    for (let at = first; at < end; at += inner) if (x[at] > most) most = x[at]
-    for (let at = first; at < end; at += inner) y[at] = x[at] - most
+  for (let o = 0; o < outer; o++) {
+    for (let i = 0; i < inner; i++) {
+      const first = o * extent * inner + i
+      const end = first + extent * inner
+      let most = -Infinity
+      for (let at = first; at < end; at += inner) if (x[at] > most) most = x[at]
+      for (let at = first; at < end; at += inner) y[at] = x[at] - most
+    }
   }
 }
 
@@ -51,26 +60,30 @@ function softmaxKernel(x: Real, y: Real, blocks: AxisBlocks): void {
   const { outer, extent, inner } = blocks
   subtractMaximum(x, y, blocks)
   kernels.exp(y, y)
-  for (let o = 0; o < outer; o++) for (let i = 0; i < inner; i++) {
-    const first = o * extent * inner + i
-    const end = first + extent * inner
-    let sum = 0
-    for (let at = first; at < end; at += inner) sum += y[at]
-    const scale = 1 / sum
-    for (let at = first; at < end; at += inner) y[at] *= scale
+  for (let o = 0; o < outer; o++) {
+    for (let i = 0; i < inner; i++) {
+      const first = o * extent * inner + i
+      const end = first + extent * inner
+      let sum = 0
+      for (let at = first; at < end; at += inner) sum += y[at]
+      const scale = 1 / sum
+      for (let at = first; at < end; at += inner) y[at] *= scale
+    }
   }
 }
 
 function logSoftmaxKernel(x: Real, y: Real, blocks: AxisBlocks): void {
   const { outer, extent, inner } = blocks
   subtractMaximum(x, y, blocks)
-  for (let o = 0; o < outer; o++) for (let i = 0; i < inner; i++) {
-    const first = o * extent * inner + i
-    const end = first + extent * inner
-    let sum = 0
-    for (let at = first; at < end; at += inner) sum += Math.exp(y[at])
-    const shift = Math.log(sum)
-    for (let at = first; at < end; at += inner) y[at] -= shift
+  for (let o = 0; o < outer; o++) {
+    for (let i = 0; i < inner; i++) {
+      const first = o * extent * inner + i
+      const end = first + extent * inner
+      let sum = 0
+      for (let at = first; at < end; at += inner) sum += Math.exp(y[at])
+      const shift = Math.log(sum)
+      for (let at = first; at < end; at += inner) y[at] -= shift
+    }
   }
 }
 
@@ -90,4 +103,5 @@ function logSoftmaxBackward({ builder, node }: BackwardContext, cotangent: strin
 }
 
 /** Normalised exponentials. */
-export const softmaxOperators: readonly Operator[] = [alongAxis('Softmax', softmaxKernel, softmaxBackward), alongAxis('LogSoftmax', logSoftmaxKernel, logSoftmaxBackward)]
+export const softmaxOperators: readonly Operator[] = [alongAxis('Softmax', softmaxKernel, softmaxBackward),
+  alongAxis('LogSoftmax', logSoftmaxKernel, logSoftmaxBackward)]

@@ -2,7 +2,10 @@
 import type { TensorData } from '../tensor/tensor.js'
 
 /** Extents and strides of a walk through data, outermost first; neighbouring axes are merged where one stride covers both. */
-export interface Walk { readonly extents: readonly number[], readonly strides: readonly number[] }
+export interface Walk {
+  readonly extents: readonly number[]
+  readonly strides: readonly number[]
+}
 
 /** The same walk with as few axes as possible. */
 export function mergeAxes({ extents, strides }: Walk): Walk {
@@ -46,7 +49,8 @@ const TILE = 32
 /** Contiguous rows from this length on are copied as blocks. */
 const BLOCK = 64
 
-function copyMatrix(data: TensorData, from: number, rows: number, columns: number, rowStep: number, columnStep: number, out: TensorData, to: number): void {
+function copyMatrix(data: TensorData, from: number, rows: number, columns: number, rowStep: number, columnStep: number,
+  out: TensorData, to: number): void {
   if (columnStep === 1) {
     for (let i = 0; i < rows; i++, from += rowStep, to += columns) copyRun(data, from, out, to, columns)
     return
@@ -55,7 +59,9 @@ function copyMatrix(data: TensorData, from: number, rows: number, columns: numbe
     const bottom = Math.min(rows, top + TILE)
     for (let left = 0; left < columns; left += TILE) {
       const right = Math.min(columns, left + TILE)
-      for (let i = top; i < bottom; i++) for (let j = left; j < right; j++) out[to + i * columns + j] = data[from + i * rowStep + j * columnStep]
+      for (let i = top; i < bottom; i++) {
+        for (let j = left; j < right; j++) out[to + i * columns + j] = data[from + i * rowStep + j * columnStep]
+      }
     }
   }
 }

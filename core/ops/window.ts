@@ -31,13 +31,19 @@ export function threeAxes(axes: readonly WindowAxis[]): Window {
 }
 
 /** Windows at all positions: the number of outputs of one channel. */
-export function positionsOf(window: readonly WindowAxis[]): number { return window.reduce((size, axis) => size * axis.output, 1) }
+export function positionsOf(window: readonly WindowAxis[]): number {
+  return window.reduce((size, axis) => size * axis.output, 1)
+}
 
 /** Elements of a window: the number of inputs of one channel that it covers. */
-export function kernelSize(window: readonly WindowAxis[]): number { return window.reduce((size, axis) => size * axis.kernel, 1) }
+export function kernelSize(window: readonly WindowAxis[]): number {
+  return window.reduce((size, axis) => size * axis.kernel, 1)
+}
 
 /** Elements of one channel. */
-export function planeSize(window: readonly WindowAxis[]): number { return window.reduce((size, axis) => size * axis.input, 1) }
+export function planeSize(window: readonly WindowAxis[]): number {
+  return window.reduce((size, axis) => size * axis.input, 1)
+}
 
 /**
  * The spatial extents of a value N x C x space.
@@ -45,8 +51,15 @@ export function planeSize(window: readonly WindowAxis[]): number { return window
  */
 export function spatialExtents(node: Node, shape: readonly Dim[]): number[] {
   const [, channels, ...space] = shape
-  if (shape.length < 3 || space.length > MOST_SPATIAL_AXES) throw badNode(node, `its input must have examples, channels and 1 to ${MOST_SPATIAL_AXES} spatial axes; its shape is ${formatDims(shape)}.`)
-  if (isBatch(channels) || space.some(isBatch)) throw batchAxisError(node, `the examples of its input of shape ${formatDims(shape)} must lie on axis 0.`)
+  if (shape.length < 3 || space.length > MOST_SPATIAL_AXES) {
+    throw badNode(node,
+      `its input must have examples, channels and 1 to ${MOST_SPATIAL_AXES} spatial axes; its shape is ${
+        formatDims(shape)
+      }.`)
+  }
+  if (isBatch(channels) || space.some(isBatch)) {
+    throw batchAxisError(node, `the examples of its input of shape ${formatDims(shape)} must lie on axis 0.`)
+  }
   return space as number[]
 }
 
@@ -56,7 +69,8 @@ type AutoPad = 'NOTSET' | 'VALID' | 'SAME_UPPER' | 'SAME_LOWER'
 function listAttribute(node: Node, key: string, count: number, fallback: number, least: number): readonly number[] {
   const values = integersAttribute(node, key, new Array<number>(count).fill(fallback))
   if (values.length !== count || values.some(value => !Number.isInteger(value) || value < least)) {
-    throw badNode(node, `attribute '${key}' must hold ${count} integers of at least ${least}; it holds ${values.join(', ')}.`)
+    throw badNode(node,
+      `attribute '${key}' must hold ${count} integers of at least ${least}; it holds ${values.join(', ')}.`)
   }
   return values
 }
@@ -72,16 +86,22 @@ interface WindowAttributes {
 /** Reads strides, dilations, pads and auto_pad. @throws GraphError BAD_GRAPH */
 export function windowAttributes(node: Node, rank: number): WindowAttributes {
   const autoPad = stringAttribute(node, 'auto_pad', 'NOTSET')
-  if (autoPad !== 'NOTSET' && autoPad !== 'VALID' && autoPad !== 'SAME_UPPER' && autoPad !== 'SAME_LOWER') throw badNode(node, `auto_pad '${autoPad}' is not one of NOTSET, VALID, SAME_UPPER, SAME_LOWER.`)
+  if (autoPad !== 'NOTSET' && autoPad !== 'VALID' && autoPad !== 'SAME_UPPER' && autoPad !== 'SAME_LOWER') {
+    throw badNode(node, `auto_pad '${autoPad}' is not one of NOTSET, VALID, SAME_UPPER, SAME_LOWER.`)
+  }
   return {
-    autoPad, strides: listAttribute(node, 'strides', rank, 1, 1), dilations: listAttribute(node, 'dilations', rank, 1, 1),
+    autoPad,
+    strides: listAttribute(node, 'strides', rank, 1, 1),
+    dilations: listAttribute(node, 'dilations', rank, 1, 1),
     pads: autoPad === 'NOTSET' ? listAttribute(node, 'pads', 2 * rank, 0, 0) : new Array<number>(2 * rank).fill(0),
   }
 }
 
 /** The kernel's extents; where the weight tells them, the attribute must agree. @throws GraphError BAD_GRAPH */
 export function kernelExtents(node: Node, rank: number, weight?: readonly number[]): readonly number[] {
-  const kernel = node.attributes['kernel_shape'] === undefined && weight !== undefined ? weight : listAttribute(node, 'kernel_shape', rank, 0, 1)
+  const kernel = node.attributes['kernel_shape'] === undefined && weight !== undefined
+    ? weight
+    : listAttribute(node, 'kernel_shape', rank, 0, 1)
   if (weight !== undefined && (kernel.length !== weight.length || kernel.some((extent, i) => extent !== weight[i]))) {
     throw badNode(node, `kernel_shape ${kernel.join(' x ')} differs from that of its weight, ${weight.join(' x ')}.`)
   }
@@ -89,7 +109,8 @@ export function kernelExtents(node: Node, rank: number, weight?: readonly number
 }
 
 /** The windows of a convolution or pool over `extents`; `ceil` also counts a last window that reaches beyond the padding. */
-export function slidingWindow(node: Node, extents: readonly number[], kernel: readonly number[], ceil = false): WindowAxis[] {
+export function slidingWindow(node: Node, extents: readonly number[], kernel: readonly number[],
+  ceil = false): WindowAxis[] {
   const rank = extents.length
   const { strides, dilations, pads, autoPad } = windowAttributes(node, rank)
   return extents.map((input, i) => {
@@ -101,7 +122,9 @@ export function slidingWindow(node: Node, extents: readonly number[], kernel: re
     const front = same ? (autoPad === 'SAME_UPPER' ? less : total - less) : pads[i]
     const back = same ? total - front : pads[rank + i]
     const room = input + front + back - span
-    if (room < 0) throw badNode(node, `its window covers ${span} elements of an axis of ${input} with ${front + back} of padding.`)
+    if (room < 0) {
+      throw badNode(node, `its window covers ${span} elements of an axis of ${input} with ${front + back} of padding.`)
+    }
     let output = (ceil ? Math.ceil(room / stride) : Math.floor(room / stride)) + 1
     // A last window must begin within the input or the padding in front of it.
     if (ceil && (output - 1) * stride >= input + front) output--
@@ -119,9 +142,14 @@ export function validPositions({ input, output, stride, dilation, front }: Windo
 
 /** Attributes of the transposed convolution whose output has the extents of the window's input. */
 export function transposedAttributes(window: readonly WindowAxis[], groups: number): Record<string, Attribute> {
-  const reach = window.map(({ output, stride, kernel, dilation, front }) => (output - 1) * stride + (kernel - 1) * dilation + 1 - front)
+  const reach = window.map(({ output, stride, kernel, dilation, front }) =>
+    (output - 1) * stride + (kernel - 1) * dilation + 1 - front
+  )
   return {
-    kernel_shape: window.map(axis => axis.kernel), strides: window.map(axis => axis.stride), dilations: window.map(axis => axis.dilation), group: groups,
+    kernel_shape: window.map(axis => axis.kernel),
+    strides: window.map(axis => axis.stride),
+    dilations: window.map(axis => axis.dilation),
+    group: groups,
     pads: [...window.map(axis => axis.front), ...window.map(({ input }, i) => Math.max(0, reach[i] - input))],
     output_padding: window.map(({ input }, i) => Math.max(0, input - reach[i])),
   }
@@ -130,7 +158,10 @@ export function transposedAttributes(window: readonly WindowAxis[], groups: numb
 /** The attributes of a convolution over the window. */
 export function windowAttributesOf(window: readonly WindowAxis[], groups: number): Record<string, Attribute> {
   return {
-    kernel_shape: window.map(axis => axis.kernel), strides: window.map(axis => axis.stride), dilations: window.map(axis => axis.dilation), group: groups,
+    kernel_shape: window.map(axis => axis.kernel),
+    strides: window.map(axis => axis.stride),
+    dilations: window.map(axis => axis.dilation),
+    group: groups,
     pads: [...window.map(axis => axis.front), ...window.map(axis => axis.back)],
   }
 }

@@ -1,14 +1,12 @@
 /** @file The options of a Laplace approximation, checked and completed with their defaults. */
-import { OptionError } from '../errors/errors.js'
 import { DEFAULT_MEMORY_LIMIT } from '../budget/memory.js'
-import {
-  type CurvatureKind, CURVATURES, type EngineName, ENGINES, KFAC_APPROXIMATIONS, type KfacApproximation, type Likelihood,
-  LIKELIHOODS, type Precision, PRECISIONS, PRIOR_STRUCTURES, type PriorStructure, type Structure, STRUCTURES,
-  type Subset, SUBSETS, TUNE_METHODS, type TuneMethod,
-} from './words.js'
+import { OptionError } from '../errors/errors.js'
 import { knownOptions, oneOf } from '../errors/suggest.js'
 import type { Batch } from '../tensor/batch.js'
 import type { PosteriorSettings } from './hyperparameters.js'
+import { type CurvatureKind, CURVATURES, type EngineName, ENGINES, KFAC_APPROXIMATIONS, type KfacApproximation,
+  type Likelihood, LIKELIHOODS, type Precision, PRECISIONS, PRIOR_STRUCTURES, type PriorStructure, type Structure,
+  STRUCTURES, type Subset, SUBSETS, TUNE_METHODS, type TuneMethod } from './words.js'
 
 /** What can be chosen of a Laplace approximation. Only the likelihood must be. */
 export interface LaplaceOptions {
@@ -70,8 +68,26 @@ export interface ResolvedOptions {
 }
 
 const KNOWN: readonly (keyof LaplaceOptions)[] = [
-  'likelihood', 'subset', 'structure', 'curvature', 'kfacApprox', 'priorPrecision', 'priorMean', 'sigmaNoise', 'temperature', 'tune', 'priorStructure',
-  'validation', 'seed', 'engine', 'precision', 'threads', 'input', 'output', 'batchSize', 'memoryLimit',
+  'likelihood',
+  'subset',
+  'structure',
+  'curvature',
+  'kfacApprox',
+  'priorPrecision',
+  'priorMean',
+  'sigmaNoise',
+  'temperature',
+  'tune',
+  'priorStructure',
+  'validation',
+  'seed',
+  'engine',
+  'precision',
+  'threads',
+  'input',
+  'output',
+  'batchSize',
+  'memoryLimit',
 ]
 
 /** A word of an option, or its default when the option is absent. */
@@ -92,10 +108,16 @@ export function resolveOptions(options: LaplaceOptions): ResolvedOptions {
   const priorStructure = word('priorStructure', options.priorStructure, PRIOR_STRUCTURES)
   checkTuning(tune, priorStructure, structure, subset, options.validation !== undefined)
   if (likelihood !== 'regression' && options.sigmaNoise !== undefined && options.sigmaNoise !== 1) {
-    throw new OptionError('BAD_COMBINATION', `Option sigmaNoise is the noise of regression; the likelihood ${likelihood} has none.`, { option: 'sigmaNoise', likelihood })
+    throw new OptionError('BAD_COMBINATION',
+      `Option sigmaNoise is the noise of regression; the likelihood ${likelihood} has none.`, { option: 'sigmaNoise',
+      likelihood })
   }
   return {
-    likelihood, subset, structure, tune, priorStructure,
+    likelihood,
+    subset,
+    structure,
+    tune,
+    priorStructure,
     curvature: word('curvature', options.curvature, CURVATURES),
     kfacApprox: word('kfacApprox', options.kfacApprox, KFAC_APPROXIMATIONS),
     settings: settingsOf(options),
@@ -105,22 +127,41 @@ export function resolveOptions(options: LaplaceOptions): ResolvedOptions {
     engine: word('engine', options.engine, ENGINES),
     precision: options.precision === undefined ? undefined : oneOf('precision', options.precision, PRECISIONS),
     threads: whole('threads', options.threads, 1),
-    input: options.input, output: options.output,
+    input: options.input,
+    output: options.output,
     batchSize: whole('batchSize', options.batchSize, 1),
     memoryLimit: whole('memoryLimit', options.memoryLimit, 1) ?? DEFAULT_MEMORY_LIMIT,
   }
 }
 
 /** @throws OptionError BAD_COMBINATION for a way of tuning that does not exist or lacks what it needs */
-export function checkTuning(tune: TuneMethod | undefined, priorStructure: PriorStructure, structure: Structure, subset: Subset, hasValidation: boolean): void {
-  const refuse = (message: string): OptionError => new OptionError('BAD_COMBINATION', message, { tune: tune ?? null, priorStructure, structure, subset })
+export function checkTuning(tune: TuneMethod | undefined, priorStructure: PriorStructure, structure: Structure,
+  subset: Subset, hasValidation: boolean): void {
+  const refuse = (message: string): OptionError =>
+    new OptionError('BAD_COMBINATION', message, { tune: tune ?? null, priorStructure, structure, subset })
   if (priorStructure === 'diagonal' && structure === 'kron') {
-    throw refuse('A kron posterior takes one prior precision, or one for each tensor; one for each parameter (priorStructure diagonal) needs structure full or diag.')
+    throw refuse(
+      'A kron posterior takes one prior precision, or one for each tensor; one for each parameter (priorStructure diagonal) needs structure full or diag.',
+    )
   }
-  if (tune === 'linearized' && subset === 'all') throw refuse("Tuning 'linearized' is for subset last_layer; for subset all use 'marglik', or 'grid' with validation data.")
-  if (tune === 'linearized' && priorStructure === 'diagonal') throw refuse("Tuning 'linearized' finds one prior precision, or one for each tensor; use 'marglik' for one for each parameter.")
-  if (tune === 'grid' && priorStructure !== 'scalar') throw refuse("Tuning 'grid' finds one prior precision; use 'marglik' for one for each tensor or parameter.")
-  if (tune === 'grid' && !hasValidation) throw refuse("Tuning 'grid' chooses the prior precision by held-out examples: give validation: { x, y }, or use 'linearized' or 'marglik'.")
+  if (tune === 'linearized' && subset === 'all') {
+    throw refuse(
+      "Tuning 'linearized' is for subset last_layer; for subset all use 'marglik', or 'grid' with validation data.",
+    )
+  }
+  if (tune === 'linearized' && priorStructure === 'diagonal') {
+    throw refuse(
+      "Tuning 'linearized' finds one prior precision, or one for each tensor; use 'marglik' for one for each parameter.",
+    )
+  }
+  if (tune === 'grid' && priorStructure !== 'scalar') {
+    throw refuse("Tuning 'grid' finds one prior precision; use 'marglik' for one for each tensor or parameter.")
+  }
+  if (tune === 'grid' && !hasValidation) {
+    throw refuse(
+      "Tuning 'grid' chooses the prior precision by held-out examples: give validation: { x, y }, or use 'linearized' or 'marglik'.",
+    )
+  }
 }
 
 function settingsOf(options: LaplaceOptions): Partial<PosteriorSettings> {
@@ -136,7 +177,8 @@ function settingsOf(options: LaplaceOptions): Partial<PosteriorSettings> {
 /** One number, or an array of numbers as float64. @throws OptionError BAD_OPTION */
 export function numbers(option: string, value: unknown): number | Float64Array {
   if (typeof value === 'number') return value
-  if (typeof value === 'object' && value !== null && 'length' in value && typeof value.length === 'number' && value.length > 0) {
+  if (typeof value === 'object' && value !== null && 'length' in value && typeof value.length === 'number' &&
+    value.length > 0) {
     const list = Float64Array.from(value as ArrayLike<number>)
     if (list.every(Number.isFinite)) return list
   }
@@ -150,5 +192,8 @@ function number(option: string, value: unknown): number {
 
 function whole(option: string, value: number | undefined, least: number): number | undefined {
   if (value === undefined || (Number.isSafeInteger(value) && value >= least)) return value
-  throw new OptionError('BAD_OPTION', `Option ${option} must be a whole number from ${least}; got ${String(value)}.`, { option, value })
+  throw new OptionError('BAD_OPTION', `Option ${option} must be a whole number from ${least}; got ${String(value)}.`, {
+    option,
+    value,
+  })
 }

@@ -1,10 +1,12 @@
 /** @file What the core takes from its surroundings: engines that it does not contain, and a solver for small systems. */
-import type { Worker, WorkerSetup } from './worker.js'
-import type { SmallSolver } from '../kernels/small-solver.js'
 import type { EngineProvider } from '../engine/chosen-engine.js'
+import type { SmallSolver } from '../kernels/small-solver.js'
+import type { Worker, WorkerSetup } from './worker.js'
 
 /** Workers in other threads. */
-export interface WorkerThreads { readonly workers: readonly Worker[] }
+export interface WorkerThreads {
+  readonly workers: readonly Worker[]
+}
 
 /** Injected by the package's Node entry; the core alone has the embedded engine. */
 export interface Runtime extends EngineProvider {

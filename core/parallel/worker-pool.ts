@@ -1,9 +1,9 @@
 /** @file Who computes: the calling thread alone while there is little to do, worker threads of the host beside it when there is much. */
+import type { ResolvedOptions } from '../options/laplace-options.js'
+import type { Likelihood } from '../options/words.js'
 import type { Evaluator } from '../programs/evaluator.js'
 import type { Runtime, WorkerThreads } from './runtime.js'
 import { createWorker, type Worker, type WorkerSetup } from './worker.js'
-import type { ResolvedOptions } from '../options/laplace-options.js'
-import type { Likelihood } from '../options/words.js'
 
 /** Multiplications below which other threads cost more than they save: about a tenth of a second, or less where their number was asked for. */
 const WORTH_THREADS = 5e8
@@ -18,12 +18,14 @@ export interface WorkerPool {
 }
 
 /** The pool of an evaluator whose engine was asked for as `engine`; the threads' places have engines of the same kind. */
-export function createWorkerPool(evaluator: Evaluator, likelihood: Likelihood, runtime: Runtime, { engine, threads }: Pick<ResolvedOptions, 'engine' | 'threads'>): WorkerPool {
+export function createWorkerPool(evaluator: Evaluator, likelihood: Likelihood, runtime: Runtime,
+  { engine, threads }: Pick<ResolvedOptions, 'engine' | 'threads'>): WorkerPool {
   const local = createWorker(evaluator, likelihood)
   const alone = [local]
   const setup = async (): Promise<WorkerSetup> => {
     const { network, subset, precision } = evaluator
-    return { network, subset, precision, likelihood, engine: await evaluator.engine.chosen() === 'typescript' ? 'typescript' : engine }
+    return { network, subset, precision, likelihood,
+      engine: await evaluator.engine.chosen() === 'typescript' ? 'typescript' : engine }
   }
   const worth = threads === undefined ? WORTH_THREADS : WORTH_ASKED_THREADS
   let expected = 0
@@ -33,7 +35,9 @@ export function createWorkerPool(evaluator: Evaluator, likelihood: Likelihood, r
     async workers(multiplications) {
       expected += multiplications
       evaluator.engine.announceWork(multiplications)
-      if (workerThreads === undefined && expected > worth) workerThreads = runtime.workerThreads?.(await setup(), threads)
+      if (workerThreads === undefined && expected > worth) {
+        workerThreads = runtime.workerThreads?.(await setup(), threads)
+      }
       return workerThreads?.workers ?? alone
     },
   }

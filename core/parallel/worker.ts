@@ -8,30 +8,50 @@ import { accumulateCurvature, zeroCurvature } from '../curvature/accumulate.js'
 import type { Curvature } from '../curvature/curvature.js'
 import { completed, countRows, gramsSuffice, operatorSums } from '../curvature/kron-sums.js'
 import { accumulateLastLayer } from '../curvature/last-layer.js'
-import { createEvaluator, type Evaluator } from '../programs/evaluator.js'
-import type { Runtime } from './runtime.js'
+import { chosenEngine, type EngineProvider } from '../engine/chosen-engine.js'
 import type { RealArray } from '../kernels/linear-algebra.js'
+import { likelihoodModel } from '../likelihood/registry.js'
 import type { Network } from '../network/network.js'
 import type { EngineName, KfacApproximation, Likelihood, Structure, Subset } from '../options/words.js'
 import { outputVariance, type PosteriorParts } from '../posterior/posterior-parts.js'
-import type { Precision, Tensor } from '../tensor/tensor.js'
-import { chosenEngine } from '../engine/chosen-engine.js'
-import { likelihoodModel } from '../likelihood/registry.js'
 import type { VarianceKind } from '../posterior/variance-kind.js'
+import { createEvaluator, type Evaluator } from '../programs/evaluator.js'
+import type { Precision, Tensor } from '../tensor/tensor.js'
 
 /** The sums of a fit. */
-export interface FitSums { readonly examples: number, readonly loss: number, readonly curvature: Curvature }
+export interface FitSums {
+  readonly examples: number
+  readonly loss: number
+  readonly curvature: Curvature
+}
 
 /** What a fit sums up. */
-export interface FitKind { readonly structure: Structure, readonly kfacApprox: KfacApproximation, readonly keepFeatures: boolean }
+export interface FitKind {
+  readonly structure: Structure
+  readonly kfacApprox: KfacApproximation
+  readonly keepFeatures: boolean
+}
 
 /** What a place is made from: plain data, so that it can be sent to a thread. */
-export interface WorkerSetup { readonly network: Network, readonly subset: Subset, readonly precision: Precision, readonly likelihood: Likelihood, readonly engine: EngineName }
+export interface WorkerSetup {
+  readonly network: Network
+  readonly subset: Subset
+  readonly precision: Precision
+  readonly likelihood: Likelihood
+  readonly engine: EngineName
+}
 
-export interface BatchGaussian { readonly f: RealArray, readonly variance: Float64Array }
+export interface BatchGaussian {
+  readonly f: RealArray
+  readonly variance: Float64Array
+}
 
 /** A labelled batch: inputs of the network's shape, labels as the likelihood takes them. */
-export interface LabelledBatch { readonly x: Tensor, readonly labels: Float64Array, readonly examples: number }
+export interface LabelledBatch {
+  readonly x: Tensor
+  readonly labels: Float64Array
+  readonly examples: number
+}
 
 export interface Worker {
   /** Adds a batch to a shard's sums; returns its features when they are kept. */
@@ -51,8 +71,9 @@ export interface DisposableWorker extends Worker {
 }
 
 /** The place of a setup, for threads that are given nothing else. Each computes alone: there are as many as there are processors to use. */
-export function workerFrom({ network, subset, precision, likelihood, engine: name }: WorkerSetup, runtime: Runtime): DisposableWorker {
-  const engine = chosenEngine({ name, threads: 1 }, precision, runtime)
+export function workerFrom({ network, subset, precision, likelihood, engine: name }: WorkerSetup,
+  provider: EngineProvider): DisposableWorker {
+  const engine = chosenEngine({ name, threads: 1 }, precision, provider)
   engine.announceWork(Infinity)
   const evaluator = createEvaluator(network, subset, engine, precision)
   return { ...createWorker(evaluator, likelihood), dispose: evaluator.dispose }
@@ -66,14 +87,17 @@ export function createWorker(evaluator: Evaluator, likelihoodName: Likelihood): 
   const shards = new Map<number, FitSums>()
   /** Shards whose factors are sums of lower triangles. */
   const unfinished = new Set<number>()
-  const seeds = { count: likelihood.seedCount(outputs), from: (f: RealArray, examples: number) => likelihood.hessianSeeds(f, examples, outputs) }
+  const seeds = { count: likelihood.seedCount(outputs),
+    from: (f: RealArray, examples: number) => likelihood.hessianSeeds(f, examples, outputs) }
   return {
     async add({ structure, kfacApprox, keepFeatures }, shard, { x, labels, examples }) {
       const sums = shards.get(shard) ?? { examples: 0, loss: 0, curvature: zeroCurvature(structure, slots, linears) }
       const put = (curvature: Curvature, f: RealArray): void => {
-        shards.set(shard, { curvature, examples: sums.examples + examples, loss: sums.loss + likelihood.loss(f, labels, examples, outputs) })
+        shards.set(shard, { curvature, examples: sums.examples + examples,
+          loss: sums.loss + likelihood.loss(f, labels, examples, outputs) })
       }
-      if (sums.curvature.structure === 'kron' && evaluator.kroneckerSums !== undefined && gramsSuffice(kfacApprox, linears)) {
+      if (sums.curvature.structure === 'kron' && evaluator.kroneckerSums !== undefined &&
+        gramsSuffice(kfacApprox, linears)) {
         const f = await evaluator.kroneckerSums(x, seeds, operatorSums(sums.curvature.blocks, linears))
         unfinished.add(shard)
         put({ ...sums.curvature, blocks: countRows(sums.curvature.blocks, linears, examples) }, f)
@@ -88,7 +112,9 @@ export function createWorker(evaluator: Evaluator, likelihoodName: Likelihood): 
       put(accumulateLastLayer(sums.curvature, slots, features, f, examples, likelihood), f)
       return keepFeatures ? features : undefined
     },
-    adopt: async (shard, sums) => { shards.set(shard, sums) },
+    adopt: async (shard, sums) => {
+      shards.set(shard, sums)
+    },
     async collect(shard) {
       const sums = shards.get(shard)
       shards.delete(shard)

@@ -1,11 +1,11 @@
 /** @file Brings a graph into order and takes out what need not run: constants, identities, dead nodes. */
 import { GraphError, InternalError } from '../errors/errors.js'
+import type { Graph, Node } from '../graph/graph.js'
 import { describeNode } from '../ops/node-attributes.js'
 import type { InferredValue } from '../ops/operator.js'
 import { operatorFor } from '../ops/registry.js'
 import { elementsPerExample, sameShape } from '../ops/shape-rules.js'
 import type { Tensor } from '../tensor/tensor.js'
-import type { Graph, Node } from '../graph/graph.js'
 import { heapContext, inferTypes } from './infer.js'
 import { foldingMeter } from './value-limits.js'
 
@@ -23,11 +23,31 @@ export function sortNodes(graph: Graph): Graph {
   for (const name of graph.initializers.keys()) claim(name)
   const available = new Set(known)
   for (const node of graph.nodes) for (const name of node.outputs) if (name !== '') claim(name)
-  for (const node of graph.nodes) for (const name of node.inputs) {
-    if (name !== '' && !known.has(name)) throw new GraphError('BAD_GRAPH', `${describeNode(node)}: its input '${name}' is neither an input of the network, nor a weight, nor computed by a node.`, { name, op: node.op })
+  for (const node of graph.nodes) {
+    for (const name of node.inputs) {
+      if (name !== '' && !known.has(name)) {
+        throw new GraphError('BAD_GRAPH',
+          `${
+            describeNode(node)
+          }: its input '${name}' is neither an input of the network, nor a weight, nor computed by a node.`, { name,
+          op: node.op })
+      }
+    }
   }
-  for (const name of graph.outputs) if (!known.has(name)) throw new GraphError('BAD_GRAPH', `The output '${name}' is not computed by any node.`, { name })
-  for (const { name } of graph.parameters) if (!graph.initializers.has(name)) throw new GraphError('BAD_GRAPH', `The parameter '${name}' has no value.`, { name })
+  for (const name of graph.outputs) {
+    if (!known.has(name)) {
+      throw new GraphError('BAD_GRAPH', `The output '${name}' is not computed by any node.`, {
+        name,
+      })
+    }
+  }
+  for (const { name } of graph.parameters) {
+    if (!graph.initializers.has(name)) {
+      throw new GraphError('BAD_GRAPH', `The parameter '${name}' has no value.`, {
+        name,
+      })
+    }
+  }
   return { ...graph, nodes: topologicalOrder(graph.nodes, available) }
 }
 
@@ -51,7 +71,10 @@ function topologicalOrder(nodes: readonly Node[], available: ReadonlySet<string>
       const name = node.inputs[frame.next++]
       const source = name === '' || available.has(name) ? undefined : producer.get(name)
       if (source === undefined || state.get(source) === 'done') continue
-      if (state.get(source) === 'open') throw new GraphError('BAD_GRAPH', `${describeNode(source)} depends on its own result: the nodes form a cycle.`, { op: source.op })
+      if (state.get(source) === 'open') {
+        throw new GraphError('BAD_GRAPH', `${describeNode(source)} depends on its own result: the nodes form a cycle.`,
+          { op: source.op })
+      }
       state.set(source, 'open')
       stack.push({ node: source, next: 0 })
     }
@@ -70,7 +93,8 @@ export function removeDead(graph: Graph): Graph {
     for (const name of node.inputs) needed.add(name)
   }
   for (const { name } of graph.parameters) needed.add(name)
-  return { ...graph, nodes: nodes.reverse(), initializers: new Map([...graph.initializers].filter(([name]) => needed.has(name))) }
+  return { ...graph, nodes: nodes.reverse(),
+    initializers: new Map([...graph.initializers].filter(([name]) => needed.has(name))) }
 }
 
 export interface FoldOptions {
@@ -99,7 +123,8 @@ export function foldConstants(graph: Graph, { foldParameters = false }: FoldOpti
   return removeDead({ ...graph, nodes, initializers })
 }
 
-function constantOutputs(node: Node, known: ReadonlyMap<string, Tensor>, types: ReadonlyMap<string, InferredValue>, count: (node: Node, elements: number) => void): readonly Tensor[] | undefined {
+function constantOutputs(node: Node, known: ReadonlyMap<string, Tensor>, types: ReadonlyMap<string, InferredValue>,
+  count: (node: Node, elements: number) => void): readonly Tensor[] | undefined {
   const inferred = node.outputs.map(name => types.get(name)?.constant)
   if (inferred.every((value): value is Tensor => value !== undefined)) return inferred
   const inputs = node.inputs.map(name => (name === '' ? undefined : known.get(name)))
@@ -120,8 +145,9 @@ export function removeIdentities(graph: Graph): Graph {
   for (const original of graph.nodes) {
     const node = { ...original, inputs: original.inputs.map(name => renamed.get(name) ?? name) }
     const [input, output] = [node.inputs[0], node.outputs[0]]
-    if (passesOn(node, types) && !outputs.has(output) && node.outputs.slice(1).every(name => !isUsed(graph, name))) renamed.set(output, input)
-    else nodes.push(node)
+    if (passesOn(node, types) && !outputs.has(output) && node.outputs.slice(1).every(name => !isUsed(graph, name))) {
+      renamed.set(output, input)
+    } else nodes.push(node)
   }
   return removeDead({ ...graph, nodes })
 }
@@ -129,7 +155,9 @@ export function removeIdentities(graph: Graph): Graph {
 function passesOn(node: Node, types: ReadonlyMap<string, InferredValue>): boolean {
   if (!RENAMING.has(node.op) && !isIdentityTransposition(node)) return false
   const [from, to] = [types.get(node.inputs[0]), types.get(node.outputs[0])]
-  if (from === undefined || to === undefined) throw new InternalError(`The types of ${describeNode(node)} are not known.`)
+  if (from === undefined || to === undefined) {
+    throw new InternalError(`The types of ${describeNode(node)} are not known.`)
+  }
   return from.dtype === to.dtype && sameShape(from.shape, to.shape)
 }
 

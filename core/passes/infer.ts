@@ -1,11 +1,11 @@
 /** @file Shape inference: what is known of every value of a graph before it runs. */
 import { GraphError } from '../errors/errors.js'
+import { type Graph, isBatch, type Node } from '../graph/graph.js'
 import { batchAxisError, describeNode } from '../ops/node-attributes.js'
 import type { InferredValue, KernelContext } from '../ops/operator.js'
 import { operatorFor } from '../ops/registry.js'
 import { formatDims } from '../ops/shape-rules.js'
 import { allocate, sizeOf, type Tensor, tensor } from '../tensor/tensor.js'
-import { type Graph, isBatch, type Node } from '../graph/graph.js'
 import { checkValueSize } from './value-limits.js'
 
 /** Constants up to this many elements are worked out while shapes are inferred; longer ones when the graph is folded. */
@@ -36,7 +36,10 @@ export function givenTypes(graph: Graph): Map<string, InferredValue> {
   const types = new Map<string, InferredValue>()
   const parameters = new Set(graph.parameters.map(parameter => parameter.name))
   for (const { name, dtype, shape } of graph.inputs) {
-    if (shape.filter(isBatch).length > 1) throw new GraphError('BATCH_AXIS', `The input '${name}' of shape ${formatDims(shape)} has several batch axes; expected one at most.`, { name })
+    if (shape.filter(isBatch).length > 1) {
+      throw new GraphError('BATCH_AXIS',
+        `The input '${name}' of shape ${formatDims(shape)} has several batch axes; expected one at most.`, { name })
+    }
     types.set(name, { dtype, shape })
   }
   for (const [name, value] of graph.initializers) {
@@ -54,7 +57,9 @@ export function inferNode(node: Node, types: Map<string, InferredValue>): void {
   node.outputs.forEach((name, i) => {
     const inferred = outputs[i]
     if (name === '' || inferred === undefined) return
-    if (inferred.shape.filter(isBatch).length > 1) throw batchAxisError(node, `its result of shape ${formatDims(inferred.shape)} has several batch axes.`)
+    if (inferred.shape.filter(isBatch).length > 1) {
+      throw batchAxisError(node, `its result of shape ${formatDims(inferred.shape)} has several batch axes.`)
+    }
     const constant = inferred.constant ?? known?.[i] ?? constantDims(inferred)
     types.set(name, constant === undefined ? inferred : { ...inferred, constant })
   })
@@ -62,12 +67,16 @@ export function inferNode(node: Node, types: Map<string, InferredValue>): void {
 
 function inputType(node: Node, name: string, types: ReadonlyMap<string, InferredValue>): InferredValue {
   const type = types.get(name)
-  if (type === undefined) throw new GraphError('BAD_GRAPH', `${describeNode(node)}: its input '${name}' is not computed by an earlier node.`, { op: node.op, name })
+  if (type === undefined) {
+    throw new GraphError('BAD_GRAPH', `${describeNode(node)}: its input '${name}' is not computed by an earlier node.`,
+      { op: node.op, name })
+  }
   return type
 }
 
 /** The values of a node whose inputs are all known. */
-function evaluate(node: Node, inputs: readonly (InferredValue | undefined)[], outputs: readonly InferredValue[], types: object): readonly Tensor[] | undefined {
+function evaluate(node: Node, inputs: readonly (InferredValue | undefined)[], outputs: readonly InferredValue[],
+  types: object): readonly Tensor[] | undefined {
   if (outputs.every(output => output.constant !== undefined)) return undefined
   if (inputs.some(input => input !== undefined && input.constant === undefined)) return undefined
   const size = outputs.reduce((sum, { shape }) => sum + sizeOf(shape.map(dim => (isBatch(dim) ? Infinity : dim))), 0)

@@ -1,9 +1,9 @@
 /** @file The last linear layer of a network. */
 import { GraphError } from '../errors/errors.js'
+import { type Graph, isBatch, type Node } from '../graph/graph.js'
 import { describeNode } from '../ops/node-attributes.js'
 import type { InferredValue } from '../ops/operator.js'
 import { simplify } from './fold.js'
-import { type Graph, isBatch, type Node } from '../graph/graph.js'
 import { inferTypes } from './infer.js'
 import { findLinearOperators, type LinearOperator } from './linear-operators.js'
 
@@ -31,7 +31,8 @@ export function describeLastLayer({ weight, bias, in: inputs, out }: LinearOpera
   return { weight: weight.name, bias: bias?.parameter.name, in: inputs, out }
 }
 
-export function findLastLayer(graph: Graph, output: string): { operator: LinearOperator, network: Graph, types: ReadonlyMap<string, InferredValue> } {
+export function findLastLayer(graph: Graph,
+  output: string): { operator: LinearOperator, network: Graph, types: ReadonlyMap<string, InferredValue> } {
   const network = simplify({ ...graph, outputs: [output] })
   const types = inferTypes(network)
   const producers = new Map(network.nodes.flatMap(node => node.outputs.map(name => [name, node] as const)))
@@ -51,8 +52,9 @@ function unattachedBias({ node, bias }: LinearOperator): boolean {
 const LAYOUT = new Set(['Identity', 'Cast', 'Dropout', 'Reshape', 'Flatten', 'Squeeze', 'Unsqueeze', 'Transpose'])
 
 /** Follows the output back through nodes that change only its layout, and constants added to it. */
-function throughLayout(output: string, producers: ReadonlyMap<string, Node>, types: ReadonlyMap<string, InferredValue>): string {
-  for (let current = output; ;) {
+function throughLayout(output: string, producers: ReadonlyMap<string, Node>,
+  types: ReadonlyMap<string, InferredValue>): string {
+  for (let current = output;;) {
     const node = producers.get(current)
     if (node === undefined) return current
     const added = node.op === 'Add' ? node.inputs.findIndex(name => types.get(name)?.constant !== undefined) : -1
@@ -72,6 +74,10 @@ function keepsVector(name: string, types: ReadonlyMap<string, InferredValue>): b
 function noLastLayer(output: string, found: Node | undefined, operator: LinearOperator | undefined): GraphError {
   const what = operator !== undefined && operator.positions !== 1
     ? `${describeNode(operator.node)}, which is applied at ${operator.positions} positions of every example`
-    : found === undefined ? `'${output}', which no node computes` : describeNode(found)
-  return new GraphError('NO_LAST_LAYER', `The network must end in a linear layer (Gemm, or MatMul with a bias) for subset 'last_layer'; its output '${output}' comes from ${what}. Use subset 'all', or choose another output.`, { output, found: found?.op ?? null })
+    : found === undefined
+    ? `'${output}', which no node computes`
+    : describeNode(found)
+  return new GraphError('NO_LAST_LAYER',
+    `The network must end in a linear layer (Gemm, or MatMul with a bias) for subset 'last_layer'; its output '${output}' comes from ${what}. Use subset 'all', or choose another output.`,
+    { output, found: found?.op ?? null })
 }

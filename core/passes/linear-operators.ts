@@ -5,6 +5,8 @@
  * its inputs as N x T x in and the cotangent of its output as K x N x T x out; T counts the positions of one example.
  * A convolution without groups is one too: its inputs are the patches under its window.
  */
+import type { GraphBuilder } from '../graph/builder.js'
+import { type Attribute, batchAxis, type Dim, type Graph, isBatch, type Node, type Parameter } from '../graph/graph.js'
 import { patchAttributes } from '../ops/convolution.js'
 import { expression } from '../ops/expression.js'
 import { numberAttribute } from '../ops/node-attributes.js'
@@ -12,8 +14,6 @@ import type { InferredValue } from '../ops/operator.js'
 import { exampleLayout, exampleRows } from '../ops/positions.js'
 import { sameShape } from '../ops/shape-rules.js'
 import { sizeOf } from '../tensor/tensor.js'
-import type { GraphBuilder } from '../graph/builder.js'
-import { type Attribute, batchAxis, type Dim, type Graph, isBatch, type Node, type Parameter } from '../graph/graph.js'
 
 /** One use of a weight by a linear operator. */
 export interface LinearOperator {
@@ -41,7 +41,11 @@ export interface LinearOperator {
 }
 
 /** Where a bias comes in: which input of which node. */
-export interface BiasUse { readonly parameter: Parameter, readonly node: Node, readonly input: number }
+export interface BiasUse {
+  readonly parameter: Parameter
+  readonly node: Node
+  readonly input: number
+}
 
 /** What is needed to look around in a graph. */
 interface Surroundings {
@@ -74,7 +78,9 @@ function lookAround(graph: Graph, types: ReadonlyMap<string, InferredValue>): Su
       else readers.push(node)
     }
   }
-  return { types, producers, consumers, parameters: new Map(graph.parameters.map(parameter => [parameter.name, parameter] as const)), outputs: new Set(graph.outputs) }
+  return { types, producers, consumers,
+    parameters: new Map(graph.parameters.map(parameter => [parameter.name, parameter] as const)),
+    outputs: new Set(graph.outputs) }
 }
 
 function linearOperator(node: Node, weightInput: 0 | 1, around: Surroundings): LinearOperator | undefined {
@@ -82,7 +88,8 @@ function linearOperator(node: Node, weightInput: 0 | 1, around: Surroundings): L
   const input = node.inputs[1 - weightInput]
   const [inputType, outputType] = [around.types.get(input), around.types.get(node.outputs[0])]
   const matrix = traced === undefined ? [] : matrixShape(traced.parameter.shape)
-  if (traced === undefined || matrix.length !== 2 || inputType === undefined || outputType === undefined || inputType.shape.length < 2 || batchAxis(inputType) < 0) return undefined
+  if (traced === undefined || matrix.length !== 2 || inputType === undefined || outputType === undefined ||
+    inputType.shape.length < 2 || batchAxis(inputType) < 0) return undefined
   const [transA, transB] = [numberAttribute(node, 'transA', 0) !== 0, numberAttribute(node, 'transB', 0) !== 0]
   const swaps = traced.swapped !== (weightInput === 1 ? transB : transA)
   // As the right operand the weight is met as in x out, as the left one as out x in.
@@ -96,9 +103,20 @@ function linearOperator(node: Node, weightInput: 0 | 1, around: Surroundings): L
   const bias = findBias(node, { out, axisFromEnd: outputSwapped ? 2 : 1 }, outputType.shape, around)
   const output = bias === undefined ? node.outputs[0] : bias.node.outputs[0]
   return {
-    node, weightInput, weight: traced.parameter, in: inputs, out, positions: before * after,
-    input, inputSwapped, inputShape: inputType.shape, output, outputSwapped, outputShape: outputType.shape,
-    alpha: numberAttribute(node, 'alpha', 1), ...(bias === undefined ? {} : { bias }),
+    node,
+    weightInput,
+    weight: traced.parameter,
+    in: inputs,
+    out,
+    positions: before * after,
+    input,
+    inputSwapped,
+    inputShape: inputType.shape,
+    output,
+    outputSwapped,
+    outputShape: outputType.shape,
+    alpha: numberAttribute(node, 'alpha', 1),
+    ...(bias === undefined ? {} : { bias }),
   }
 }
 
@@ -106,8 +124,10 @@ function linearOperator(node: Node, weightInput: 0 | 1, around: Surroundings): L
 function convolution(node: Node, around: Surroundings): LinearOperator[] {
   const traced = traceWeight(node.inputs[1], around)
   const [inputType, outputType] = [around.types.get(node.inputs[0]), around.types.get(node.outputs[0])]
-  if (traced === undefined || traced.swapped || traced.parameter.transposed || inputType === undefined || outputType === undefined || batchAxis(inputType) !== 0) return []
-  if (numberAttribute(node, 'group', 1) !== 1 || !sameShape(traced.parameter.shape, around.types.get(node.inputs[1])?.shape ?? [])) return []
+  if (traced === undefined || traced.swapped || traced.parameter.transposed || inputType === undefined ||
+    outputType === undefined || batchAxis(inputType) !== 0) return []
+  if (numberAttribute(node, 'group', 1) !== 1 ||
+    !sameShape(traced.parameter.shape, around.types.get(node.inputs[1])?.shape ?? [])) return []
   const [out, ...window] = traced.parameter.shape
   const inputs = sizeOf(window)
   const patches = patchAttributes(node, inputType.shape, traced.parameter.shape)
@@ -116,10 +136,21 @@ function convolution(node: Node, around: Surroundings): LinearOperator[] {
   const [examples] = inputType.shape
   const { before, after } = exampleLayout([examples, positions, inputs])
   return [{
-    node, weightInput: 1, weight: traced.parameter, in: inputs, out, positions: before * after, patches,
-    input: node.inputs[0], inputSwapped: false, inputShape: [examples, positions, inputs],
-    output: bias === undefined ? node.outputs[0] : bias.node.outputs[0], outputSwapped: true, outputShape: [examples, out, positions],
-    alpha: 1, ...(bias === undefined ? {} : { bias }),
+    node,
+    weightInput: 1,
+    weight: traced.parameter,
+    in: inputs,
+    out,
+    positions: before * after,
+    patches,
+    input: node.inputs[0],
+    inputSwapped: false,
+    inputShape: [examples, positions, inputs],
+    output: bias === undefined ? node.outputs[0] : bias.node.outputs[0],
+    outputSwapped: true,
+    outputShape: [examples, out, positions],
+    alpha: 1,
+    ...(bias === undefined ? {} : { bias }),
   }]
 }
 
@@ -130,9 +161,10 @@ function matrixShape(shape: readonly number[]): readonly number[] {
 }
 
 /** Follows a weight back through transpositions, copies and the removal of leading axes to its parameter. */
-function traceWeight(name: string, { producers, parameters, types }: Surroundings): { parameter: Parameter, swapped: boolean } | undefined {
+function traceWeight(name: string, { producers, parameters, types }: Surroundings): { parameter: Parameter,
+  swapped: boolean } | undefined {
   let swapped = false
-  for (let current = name; ;) {
+  for (let current = name;;) {
     const parameter = parameters.get(current)
     if (parameter !== undefined) return { parameter, swapped }
     const node = producers.get(current)
@@ -153,7 +185,7 @@ function traceWeight(name: string, { producers, parameters, types }: Surrounding
 const RESHAPING = new Set(['Identity', 'Cast', 'Reshape', 'Squeeze', 'Unsqueeze', 'Flatten'])
 
 function traceBias(name: string, { producers, parameters }: Surroundings): Parameter | undefined {
-  for (let current = name; ;) {
+  for (let current = name;;) {
     const parameter = parameters.get(current)
     if (parameter !== undefined) return parameter.transposed ? undefined : parameter
     const node = producers.get(current)
@@ -163,11 +195,16 @@ function traceBias(name: string, { producers, parameters }: Surroundings): Param
 }
 
 /** A bias of `out` elements on one axis of the product. */
-interface BiasLayout { readonly out: number, readonly axisFromEnd: number }
+interface BiasLayout {
+  readonly out: number
+  readonly axisFromEnd: number
+}
 
 /** The bias of a product: Gemm's or Conv's own, or a parameter that the only reader of the product adds to it. */
 function findBias(node: Node, layout: BiasLayout, shape: readonly Dim[], around: Surroundings): BiasUse | undefined {
-  if (node.op === 'Conv' && node.inputs.length > 2 && node.inputs[2] !== '') return biasAt(node, 2, { ...layout, axisFromEnd: 1 }, around)
+  if (node.op === 'Conv' && node.inputs.length > 2 && node.inputs[2] !== '') {
+    return biasAt(node, 2, { ...layout, axisFromEnd: 1 }, around)
+  }
   if (node.op === 'Gemm' && node.inputs.length > 2 && node.inputs[2] !== '') {
     return numberAttribute(node, 'beta', 1) === 1 ? biasAt(node, 2, layout, around) : undefined
   }
@@ -179,7 +216,9 @@ function findBias(node: Node, layout: BiasLayout, shape: readonly Dim[], around:
   return biasAt(add, add.inputs[0] === node.outputs[0] ? 1 : 0, layout, around)
 }
 
-function biasAt(node: Node, input: number, { out, axisFromEnd }: BiasLayout, around: Surroundings): BiasUse | undefined {
+function biasAt(node: Node, input: number, { out, axisFromEnd }: BiasLayout, around: Surroundings):
+  | BiasUse
+  | undefined {
   const parameter = traceBias(node.inputs[input], around)
   const shape = around.types.get(node.inputs[input])?.shape
   if (parameter === undefined || shape === undefined || sizeOf(parameter.shape) !== out) return undefined
@@ -207,7 +246,8 @@ export function appendCotangentRows(builder: GraphBuilder, operator: LinearOpera
   const { outputShape, outputSwapped, patches } = operator
   if (patches !== undefined) {
     const [examples, out, positions] = outputShape
-    const flat = builder.node('Reshape', [cotangent, builder.integers([0, isBatch(examples) ? -1 : examples, Number(out), Number(positions)])])
+    const flat = builder.node('Reshape', [cotangent,
+      builder.integers([0, isBatch(examples) ? -1 : examples, Number(out), Number(positions)])])
     return exampleRows(builder, swapLast(builder, flat, outputShape.length + 1), featuresLast(outputShape, true), true)
   }
   const value = outputSwapped ? swapLast(builder, cotangent, outputShape.length + 1) : cotangent
@@ -215,5 +255,7 @@ export function appendCotangentRows(builder: GraphBuilder, operator: LinearOpera
 }
 
 function swapLast(builder: GraphBuilder, value: string, rank: number): string {
-  return builder.node('Transpose', [value], { perm: [...Array.from({ length: rank - 2 }, (_, axis) => axis), rank - 1, rank - 2] })
+  return builder.node('Transpose', [value], {
+    perm: [...Array.from({ length: rank - 2 }, (_, axis) => axis), rank - 1, rank - 2],
+  })
 }

@@ -1,8 +1,8 @@
 /** @file Networks that end in probabilities: the softmax or sigmoid at the end is recognised and taken away. */
-import { removeDead, sortNodes } from './fold.js'
 import { type Graph, isBatch, type Node } from '../graph/graph.js'
-import { inferTypes } from './infer.js'
 import type { InferredValue } from '../ops/operator.js'
+import { removeDead, sortNodes } from './fold.js'
+import { inferTypes } from './infer.js'
 
 export type LinkFunction = 'Softmax' | 'LogSoftmax' | 'Sigmoid'
 
@@ -34,11 +34,19 @@ export function stripLinkFunction(graph: Graph, output: string): StrippedNetwork
   const inner = last?.op === 'Log' ? above(last.inputs[0]) : undefined
   const node = inner?.op === 'Softmax' ? inner : last
   if (node === undefined || !isLink(node, inferTypes(removeDead(sorted)))) return { graph: sorted, output }
-  const link: LinkFunction = node.op === 'Sigmoid' ? 'Sigmoid' : node === inner || node.op === 'LogSoftmax' ? 'LogSoftmax' : 'Softmax'
+  const link: LinkFunction = node.op === 'Sigmoid'
+    ? 'Sigmoid'
+    : node === inner || node.op === 'LogSoftmax'
+    ? 'LogSoftmax'
+    : 'Softmax'
   const logits = node.inputs[0]
   return {
-    graph: removeDead({ ...sorted, outputs: [logits] }), output: logits, link,
-    note: `The network ends in ${link}; the ${link === 'Sigmoid' ? 'logits' : 'unnormalised scores'} below it ('${logits}') are used as its output.`,
+    graph: removeDead({ ...sorted, outputs: [logits] }),
+    output: logits,
+    link,
+    note: `The network ends in ${link}; the ${
+      link === 'Sigmoid' ? 'logits' : 'unnormalised scores'
+    } below it ('${logits}') are used as its output.`,
   }
 }
 

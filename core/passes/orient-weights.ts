@@ -1,9 +1,9 @@
 /** @file Finds out which weights a file stores as in x out, from how the network uses them. */
-import { sortNodes } from './fold.js'
 import type { Graph, Parameter } from '../graph/graph.js'
+import type { InferredValue } from '../ops/operator.js'
+import { sortNodes } from './fold.js'
 import { inferTypes } from './infer.js'
 import { findLinearOperators } from './linear-operators.js'
-import type { InferredValue } from '../ops/operator.js'
 
 /**
  * The graph with every matrix that linear operators use as in x out marked as transposed, so that theta holds it as
@@ -14,10 +14,13 @@ import type { InferredValue } from '../ops/operator.js'
 export function orientWeights(graph: Graph, known?: ReadonlyMap<string, InferredValue>): Graph {
   const sorted = sortNodes(graph)
   const types = known ?? inferTypes(sorted)
-  const usedIn = (parameters: readonly Parameter[]): Set<string> => new Set(findLinearOperators({ ...sorted, parameters }, types).map(operator => operator.weight.name))
+  const usedIn = (parameters: readonly Parameter[]): Set<string> =>
+    new Set(findLinearOperators({ ...sorted, parameters }, types).map(operator => operator.weight.name))
   const asStored = usedIn(sorted.parameters)
   const exchanged = usedIn(sorted.parameters.map(exchange))
-  return { ...sorted, parameters: sorted.parameters.map(parameter => (!asStored.has(parameter.name) && exchanged.has(parameter.name) ? exchange(parameter) : parameter)) }
+  return { ...sorted, parameters: sorted.parameters.map(
+    parameter => (!asStored.has(parameter.name) && exchanged.has(parameter.name) ? exchange(parameter) : parameter),
+  ) }
 }
 
 function exchange(parameter: Parameter): Parameter {

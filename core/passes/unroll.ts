@@ -1,12 +1,12 @@
 /** @file Writes recurrences out, time after time, in operators that have derivative rules. */
 import { GraphError } from '../errors/errors.js'
+import { GraphBuilder } from '../graph/builder.js'
+import type { Graph, Node } from '../graph/graph.js'
 import { expression } from '../ops/expression.js'
 import { describeNode } from '../ops/node-attributes.js'
 import type { InferredValue } from '../ops/operator.js'
 import { isRecurrence, type Recurrence, recurrenceOf } from '../ops/recurrence.js'
 import type { Precision } from '../tensor/tensor.js'
-import { GraphBuilder } from '../graph/builder.js'
-import type { Graph, Node } from '../graph/graph.js'
 import { inferTypes } from './infer.js'
 
 /** The longest sequence that is unrolled. */
@@ -22,31 +22,48 @@ export function unrollRecurrences(graph: Graph, precision: Precision): Graph {
   const builder = GraphBuilder.from(graph, precision)
   builder.nodes.length = 0
   for (const node of graph.nodes) {
-    if (isRecurrence(node.op)) unroll(builder, node, node.inputs.map(name => (name === '' ? undefined : types.get(name))))
-    else builder.nodes.push(node)
+    if (isRecurrence(node.op)) {
+      unroll(builder, node, node.inputs.map(name => (name === '' ? undefined : types.get(name))))
+    } else builder.nodes.push(node)
   }
   return { ...builder.build(graph.outputs), parameters: graph.parameters }
 }
 
 function unroll(builder: GraphBuilder, node: Node, inputs: readonly (InferredValue | undefined)[]): void {
   const recurrence = recurrenceOf(node, inputs)
-  if (recurrence.times > LONGEST) throw new GraphError('NOT_DIFFERENTIABLE', `${describeNode(node)}: derivatives of sequences of ${recurrence.times} times are not supported; the longest is ${LONGEST}. Use subset 'last_layer'.`, { op: node.op, node: node.name ?? node.outputs[0] })
+  if (recurrence.times > LONGEST) {
+    throw new GraphError('NOT_DIFFERENTIABLE',
+      `${
+        describeNode(node)
+      }: derivatives of sequences of ${recurrence.times} times are not supported; the longest is ${LONGEST}. Use subset 'last_layer'.`,
+      { op: node.op, node: node.name ?? node.outputs[0] })
+  }
   const sequences = recurrence.directions.map((_, d) => unrollDirection(builder, node, recurrence, d))
-  const stack = (values: readonly string[], axis: number): string => builder.node('Concat', values.map(value => builder.node('Unsqueeze', [value, builder.integers([axis])])), { axis })
+  const stack = (values: readonly string[], axis: number): string =>
+    builder.node('Concat', values.map(value => builder.node('Unsqueeze', [value, builder.integers([axis])])), { axis })
   const results = [
     () => stack(Array.from({ length: recurrence.times }, (_, t) => stack(sequences.map(({ h }) => h[t]), 0)), 0),
     () => stack(sequences.map(({ lastH }) => lastH), 0),
     () => stack(sequences.map(({ lastC }) => lastC ?? ''), 0),
   ]
-  node.outputs.forEach((name, i) => { if (name !== '') builder.nodes.push({ op: 'Identity', inputs: [results[i]()], outputs: [name], attributes: {} }) })
+  node.outputs.forEach((name, i) => {
+    if (name !== '') builder.nodes.push({ op: 'Identity', inputs: [results[i]()], outputs: [name], attributes: {} })
+  })
 }
 
 /** The states of one direction: h at every time, and the last ones. */
-interface Sequence { readonly h: readonly string[], readonly lastH: string, readonly lastC: string | undefined }
+interface Sequence {
+  readonly h: readonly string[]
+  readonly lastH: string
+  readonly lastC: string | undefined
+}
 
 /** The part of an input that belongs to one direction, without that axis. */
 function partOf(builder: GraphBuilder, name: string, direction: number, directions: number): string {
-  const own = directions === 1 ? name : builder.node('Slice', [name, builder.integers([direction]), builder.integers([direction + 1]), builder.integers([0])])
+  const own = directions === 1
+    ? name
+    : builder.node('Slice', [name, builder.integers([direction]), builder.integers([direction + 1]),
+      builder.integers([0])])
   return builder.node('Squeeze', [own, builder.integers([0])])
 }
 
@@ -62,29 +79,45 @@ interface Cell {
 }
 
 /** h times a matrix plus a bias. */
-interface Product { readonly matrix: string, readonly bias: string | undefined }
+interface Product {
+  readonly matrix: string
+  readonly bias: string | undefined
+}
 
 function prepareCell(builder: GraphBuilder, node: Node, recurrence: Recurrence, d: number): Cell {
   const { kind, gates, times, units, directions, linearBeforeReset } = recurrence
   const part = (index: number): string => partOf(builder, node.inputs[index], d, directions.length)
   const swapped = (matrix: string): string => builder.node('Transpose', [matrix], { perm: [1, 0] })
-  const [inputBias, recurrentBias] = isGiven(node, 3) ? builder.nodeOutputs('Split', [part(3), builder.integers([gates * units, gates * units])], 2, { axis: 0 }) : []
+  const [inputBias, recurrentBias] = isGiven(node, 3)
+    ? builder.nodeOutputs('Split', [part(3), builder.integers([gates * units, gates * units])], 2, { axis: 0 })
+    : []
   const projected = plus(builder, builder.node('MatMul', [node.inputs[0], swapped(part(1))]), inputBias)
   // One Split of all times: its derivative is one Concat.
-  const slices = times === 1 ? [projected] : builder.nodeOutputs('Split', [projected, builder.integers(new Array<number>(times).fill(1))], times, { axis: 0 })
+  const slices = times === 1
+    ? [projected]
+    : builder.nodeOutputs('Split', [projected, builder.integers(new Array<number>(times).fill(1))], times, { axis: 0 })
   const now = slices.map(slice => builder.node('Squeeze', [slice, builder.integers([0])]))
   const common = { builder, recurrence, direction: directions[d], now }
   const weight = part(2)
-  if (kind !== 'GRU' || linearBeforeReset) return { ...common, recurrent: { matrix: swapped(weight), bias: recurrentBias }, candidate: undefined }
+  if (kind !== 'GRU' || linearBeforeReset) {
+    return { ...common, recurrent: { matrix: swapped(weight), bias: recurrentBias }, candidate: undefined }
+  }
   const sizes = builder.integers([2 * units, units])
   const [both, last] = builder.nodeOutputs('Split', [weight, sizes], 2, { axis: 0 })
-  const [bothBias, lastBias] = recurrentBias === undefined ? [] : builder.nodeOutputs('Split', [recurrentBias, sizes], 2, { axis: 0 })
-  return { ...common, recurrent: { matrix: swapped(both), bias: bothBias }, candidate: { matrix: swapped(last), bias: lastBias } }
+  const [bothBias, lastBias] = recurrentBias === undefined
+    ? []
+    : builder.nodeOutputs('Split', [recurrentBias, sizes], 2, { axis: 0 })
+  return { ...common, recurrent: { matrix: swapped(both), bias: bothBias },
+    candidate: { matrix: swapped(last), bias: lastBias } }
 }
 
-function isGiven(node: Node, index: number): boolean { return (node.inputs[index] ?? '') !== '' }
+function isGiven(node: Node, index: number): boolean {
+  return (node.inputs[index] ?? '') !== ''
+}
 
-function plus(builder: GraphBuilder, value: string, other: string | undefined): string { return other === undefined ? value : builder.node('Add', [value, other]) }
+function plus(builder: GraphBuilder, value: string, other: string | undefined): string {
+  return other === undefined ? value : builder.node('Add', [value, other])
+}
 
 /** A state that is undefined is zero. */
 function applyProduct(builder: GraphBuilder, h: string | undefined, { matrix, bias }: Product): string | undefined {
@@ -92,7 +125,9 @@ function applyProduct(builder: GraphBuilder, h: string | undefined, { matrix, bi
 }
 
 function splitGates({ builder, recurrence: { units } }: Cell, value: string, count: number): string[] {
-  return builder.nodeOutputs('Split', [value, builder.integers(new Array<number>(count).fill(units))], count, { axis: -1 })
+  return builder.nodeOutputs('Split', [value, builder.integers(new Array<number>(count).fill(units))], count, {
+    axis: -1,
+  })
 }
 
 function rnnStep(cell: Cell, input: string, h: string | undefined): string {
@@ -109,7 +144,11 @@ function gruStep(cell: Cell, input: string, h: string | undefined): string {
   const parts = product === undefined ? [] : splitGates(cell, product, last === undefined ? 3 : 2)
   const update = e.apply(f, plus(builder, updateInput, parts[0]))
   const reset = e.apply(f, plus(builder, resetInput, parts[1]))
-  const inner = last !== undefined ? applyProduct(builder, h === undefined ? undefined : e.mul(reset, h), last) : parts[2] === undefined ? undefined : e.mul(reset, parts[2])
+  const inner = last !== undefined
+    ? applyProduct(builder, h === undefined ? undefined : e.mul(reset, h), last)
+    : parts[2] === undefined
+    ? undefined
+    : e.mul(reset, parts[2])
   const fresh = e.mul(e.sub(1, update), e.apply(g, plus(builder, candidateInput, inner)))
   return h === undefined ? fresh : e.add(fresh, e.mul(update, h))
 }
@@ -127,7 +166,11 @@ function lstmStep(cell: Cell, input: string, h: string | undefined, c: string | 
 function unrollDirection(builder: GraphBuilder, node: Node, recurrence: Recurrence, d: number): Sequence {
   const { kind, times, directions } = recurrence
   const cell = prepareCell(builder, node, recurrence, d)
-  const initial = (index: number): string | undefined => (isGiven(node, index) ? partOf(builder, node.inputs[index], d, directions.length) : undefined)
+  const initial = (
+    index: number,
+  ):
+    | string
+    | undefined => (isGiven(node, index) ? partOf(builder, node.inputs[index], d, directions.length) : undefined)
   const states = new Array<string>(times)
   let h = initial(5)
   let c = kind === 'LSTM' ? initial(6) : undefined

@@ -5,10 +5,10 @@
  * bound, and the memory that a run needs is estimated elsewhere.
  */
 import { GraphError } from '../errors/errors.js'
+import { type Dim, isBatch, type Node } from '../graph/graph.js'
 import { badNode, describeNode } from '../ops/node-attributes.js'
 import type { InferredValue } from '../ops/operator.js'
 import { elementsPerExample, formatDims } from '../ops/shape-rules.js'
-import { type Dim, isBatch, type Node } from '../graph/graph.js'
 
 /** Elements that one node may compute without the input, unless its own inputs are larger: 128 MiB of float64. */
 const LARGEST_CONSTANT = 2 ** 24
@@ -21,16 +21,33 @@ const LARGEST_FOLDING = 2 ** 25
  * Checks the result of a node, before it is computed.
  * @throws GraphError BAD_GRAPH when an extent is not a size, or when the value is too large
  */
-export function checkValueSize(node: Node, inputs: readonly (InferredValue | undefined)[], { shape }: InferredValue): void {
-  if (shape.some(dim => !isSize(dim))) throw badNode(node, `its result would have the shape ${formatDims(shape)}; extents must be integers that are not negative.`)
+export function checkValueSize(node: Node, inputs: readonly (InferredValue | undefined)[],
+  { shape }: InferredValue): void {
+  if (shape.some(dim => !isSize(dim))) {
+    throw badNode(node,
+      `its result would have the shape ${formatDims(shape)}; extents must be integers that are not negative.`)
+  }
   const size = elementsPerExample(shape)
   if (shape.some(isBatch)) {
-    if (size > LARGEST_EXAMPLE) throw badNode(node, `its result of shape ${formatDims(shape)} has ${size} elements for each example; at most ${LARGEST_EXAMPLE} are possible.`)
+    if (size > LARGEST_EXAMPLE) {
+      throw badNode(node,
+        `its result of shape ${
+          formatDims(shape)
+        } has ${size} elements for each example; at most ${LARGEST_EXAMPLE} are possible.`)
+    }
     return
   }
-  const given = [...new Set(inputs)].reduce((sum, input) => sum + (input === undefined || input.shape.some(isBatch) ? 0 : elementsPerExample(input.shape)), 0)
+  const given = [...new Set(inputs)].reduce(
+    (sum, input) => sum + (input === undefined || input.shape.some(isBatch) ? 0 : elementsPerExample(input.shape)),
+    0,
+  )
   const limit = Math.max(LARGEST_CONSTANT, given)
-  if (size > limit) throw badNode(node, `its result of shape ${formatDims(shape)}, which does not depend on the input, has ${size} elements; at most ${limit} are allowed.`)
+  if (size > limit) {
+    throw badNode(node,
+      `its result of shape ${
+        formatDims(shape)
+      }, which does not depend on the input, has ${size} elements; at most ${limit} are allowed.`)
+  }
 }
 
 function isSize(dim: Dim): boolean {
@@ -48,6 +65,13 @@ export function foldingMeter(given: number): (node: Node, elements: number) => v
   let used = 0
   return (node, elements) => {
     used += elements
-    if (used > limit) throw new GraphError('BAD_GRAPH', `${describeNode(node)}: what the network computes without its input comes to more than ${limit} numbers.`, { op: node.op, node: node.name ?? node.outputs[0], limit })
+    if (used > limit) {
+      throw new GraphError('BAD_GRAPH',
+        `${describeNode(node)}: what the network computes without its input comes to more than ${limit} numbers.`, {
+        op: node.op,
+        node: node.name ?? node.outputs[0],
+        limit,
+      })
+    }
   }
 }

@@ -1,10 +1,10 @@
 /** @file H and the posterior precision as users see them, in the shape of their structure. */
-import type { Curvature } from '../curvature/curvature.js'
 import { checkBytes } from '../budget/memory.js'
-import { priorByParameter, priorByTensor, type StructuredPosterior } from './posterior.js'
-import { float64, type Tensor } from '../tensor/tensor.js'
+import type { Curvature } from '../curvature/curvature.js'
 import type { ParameterSlot } from '../network/parameter-slot.js'
 import { hessianFactor } from '../options/hyperparameters.js'
+import { float64, type Tensor } from '../tensor/tensor.js'
+import { priorByParameter, priorByTensor, type StructuredPosterior } from './posterior.js'
 
 /** The block of one tensor, B kron A for a row-major out x in weight; `dense` has no A, `diagonal` neither. */
 export interface KronMatrixBlock {
@@ -22,15 +22,20 @@ export type CurvatureMatrix =
   | { readonly structure: 'full', readonly size: number, readonly matrix: Float64Array, toDense(): Float64Array }
   | { readonly structure: 'diag', readonly size: number, readonly diagonal: Float64Array, toDense(): Float64Array }
   /** Blocks in parameter order; `delta` is to be added to the diagonal of each. */
-  | { readonly structure: 'kron', readonly size: number, readonly blocks: readonly KronMatrixBlock[], readonly delta?: Float64Array, toDense(): Float64Array }
+  | { readonly structure: 'kron', readonly size: number, readonly blocks: readonly KronMatrixBlock[],
+    readonly delta?: Float64Array, toDense(): Float64Array }
 
 /** H: the data term alone. */
 export function curvatureMatrix(curvature: Curvature): CurvatureMatrix {
   const { size } = curvature
   switch (curvature.structure) {
-    case 'full': return { structure: 'full', size, matrix: curvature.matrix.slice(), toDense: () => curvature.matrix.slice() }
-    case 'diag': return { structure: 'diag', size, diagonal: curvature.diagonal.slice(), toDense: () => dense(size, [{ name: '', kind: 'diagonal', diagonal: curvature.diagonal }], undefined) }
-    case 'kron': return kronMatrix(size, curvature, 1, undefined)
+    case 'full':
+      return { structure: 'full', size, matrix: curvature.matrix.slice(), toDense: () => curvature.matrix.slice() }
+    case 'diag':
+      return { structure: 'diag', size, diagonal: curvature.diagonal.slice(),
+        toDense: () => dense(size, [{ name: '', kind: 'diagonal', diagonal: curvature.diagonal }], undefined) }
+    case 'kron':
+      return kronMatrix(size, curvature, 1, undefined)
   }
 }
 
@@ -45,20 +50,27 @@ export function precisionOf(posterior: StructuredPosterior): CurvatureMatrix {
     }
     case 'diag': {
       const delta = priorByParameter(settings, slots)
-      return curvatureMatrix({ structure: 'diag', size, diagonal: curvature.diagonal.map((value, i) => scale * value + delta[i]) })
+      return curvatureMatrix({ structure: 'diag', size,
+        diagonal: curvature.diagonal.map((value, i) => scale * value + delta[i]) })
     }
-    case 'kron': return kronMatrix(size, curvature, scale, priorByTensor(settings, slots))
+    case 'kron':
+      return kronMatrix(size, curvature, scale, priorByTensor(settings, slots))
   }
 }
 
-function kronMatrix(size: number, curvature: Extract<Curvature, { structure: 'kron' }>, scale: number, delta: Float64Array | undefined): CurvatureMatrix {
+function kronMatrix(size: number, curvature: Extract<Curvature, { structure: 'kron' }>, scale: number,
+  delta: Float64Array | undefined): CurvatureMatrix {
   const blocks = curvature.blocks.map((block): KronMatrixBlock => {
-    if (block.kind === 'diagonal') return { name: block.name, kind: 'diagonal', diagonal: block.diagonal.map(value => scale * value) }
+    if (block.kind === 'diagonal') {
+      return { name: block.name, kind: 'diagonal', diagonal: block.diagonal.map(value => scale * value) }
+    }
     const B = float64([block.out, block.out], block.B.map(value => scale * value))
     if (block.kind === 'dense') return { name: block.name, kind: 'dense', B }
-    return { name: block.name, kind: 'weight', B, A: float64([block.in, block.in], block.A.map(value => value / Math.max(1, block.rows))) }
+    return { name: block.name, kind: 'weight', B,
+      A: float64([block.in, block.in], block.A.map(value => value / Math.max(1, block.rows))) }
   })
-  return { structure: 'kron', size, blocks, ...(delta === undefined ? {} : { delta }), toDense: () => dense(size, blocks, delta) }
+  return { structure: 'kron', size, blocks, ...(delta === undefined ? {} : { delta }),
+    toDense: () => dense(size, blocks, delta) }
 }
 
 function dense(size: number, blocks: readonly KronMatrixBlock[], delta: Float64Array | undefined): Float64Array {
@@ -85,13 +97,19 @@ function kroneckerProduct({ B, A }: KronMatrixBlock): Float64Array {
   for (let o = 0; o < out; o++) {
     for (let p = 0; p < out; p++) {
       const b = B?.data[o * out + p] ?? 0
-      for (let i = 0; i < inputs; i++) for (let j = 0; j < inputs; j++) product[(o * inputs + i) * n + p * inputs + j] = b * (A?.data[i * inputs + j] ?? 1)
+      for (let i = 0; i < inputs; i++) {
+        for (let j = 0; j < inputs; j++) {
+          product[(o * inputs + i) * n + p * inputs + j] = b * (A?.data[i * inputs + j] ?? 1)
+        }
+      }
     }
   }
   return product
 }
 
 /** The places of a subset's tensors, for summaries. */
-export function describeSlots(slots: readonly ParameterSlot[]): { readonly name: string, readonly shape: readonly number[], readonly size: number }[] {
+export function describeSlots(
+  slots: readonly ParameterSlot[],
+): { readonly name: string, readonly shape: readonly number[], readonly size: number }[] {
   return slots.map(({ name, shape, size }) => ({ name, shape, size }))
 }

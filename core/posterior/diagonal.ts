@@ -1,12 +1,13 @@
 /** @file Diagonal posterior: independent parameters. */
 import type { Curvature } from '../curvature/curvature.js'
+import type { ParameterSlot } from '../network/parameter-slot.js'
+import type { PosteriorSettings } from '../options/hyperparameters.js'
 import { eigenBlocks } from './eigen-block.js'
 import { eigenPosterior } from './eigen-posterior.js'
 import type { StructuredPosterior } from './posterior.js'
-import type { ParameterSlot } from '../network/parameter-slot.js'
-import type { PosteriorSettings } from '../options/hyperparameters.js'
 
 /** The posterior of a diagonal curvature. */
-export function diagonalPosterior(curvature: Extract<Curvature, { structure: 'diag' }>, slots: readonly ParameterSlot[], mean: Float64Array, settings: PosteriorSettings): StructuredPosterior {
+export function diagonalPosterior(curvature: Extract<Curvature, { structure: 'diag' }>, slots: readonly ParameterSlot[],
+  mean: Float64Array, settings: PosteriorSettings): StructuredPosterior {
   return eigenPosterior(curvature, eigenBlocks(curvature, slots), slots, mean, settings)
 }

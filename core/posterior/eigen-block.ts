@@ -2,9 +2,9 @@
  * @file A curvature block in its eigenbasis: H_block = (U_B kron U_A) diag(values) (U_B kron U_A)'.
  * Kronecker blocks and diagonal ones (whose basis is the identity) are used through the same few operations.
  */
+import type { Curvature, KronBlock } from '../curvature/curvature.js'
 import { arenaArray } from '../kernels/arena.js'
 import { gemm, type RealArray, symmetricEigen } from '../kernels/linear-algebra.js'
-import type { Curvature, KronBlock } from '../curvature/curvature.js'
 import type { ParameterSlot } from '../network/parameter-slot.js'
 
 /** One parameter tensor seen as out x in. An undefined basis is the identity. */
@@ -20,11 +20,13 @@ export interface EigenBlock {
 }
 
 /** The blocks of a kron or diagonal curvature in the order of the slots. */
-export function eigenBlocks(curvature: Exclude<Curvature, { structure: 'full' }>, slots: readonly ParameterSlot[]): EigenBlock[] {
+export function eigenBlocks(curvature: Exclude<Curvature, { structure: 'full' }>,
+  slots: readonly ParameterSlot[]): EigenBlock[] {
   if (curvature.structure === 'diag') {
     return slots.map(slot => {
       const [out, inputs] = matrixShape(slot)
-      return { out, in: inputs, left: undefined, right: undefined, values: clamped(curvature.diagonal.subarray(slot.offset, slot.offset + slot.size)) }
+      return { out, in: inputs, left: undefined, right: undefined,
+        values: clamped(curvature.diagonal.subarray(slot.offset, slot.offset + slot.size)) }
     })
   }
   const known: { readonly matrix: Float64Array, readonly eigen: Eigen }[] = []
@@ -38,19 +40,26 @@ export function eigenBlocks(curvature: Exclude<Curvature, { structure: 'full' }>
   return curvature.blocks.map(block => kronEigenBlock(block, eigenOf))
 }
 
-interface Eigen { readonly values: Float64Array, readonly vectors: Float64Array }
+interface Eigen {
+  readonly values: Float64Array
+  readonly vectors: Float64Array
+}
 
 function kronEigenBlock(block: KronBlock, eigenOf: (size: number, matrix: Float64Array) => Eigen): EigenBlock {
   if (block.kind === 'diagonal') {
     return { out: block.diagonal.length, in: 1, left: undefined, right: undefined, values: clamped(block.diagonal) }
   }
   const b = eigenOf(block.out, block.B)
-  if (block.kind === 'dense') return { out: block.out, in: 1, left: b.vectors, right: undefined, values: clamped(b.values) }
+  if (block.kind === 'dense') {
+    return { out: block.out, in: 1, left: b.vectors, right: undefined, values: clamped(b.values) }
+  }
   const rows = Math.max(1, block.rows)
   const a = eigenOf(block.in, block.A)
   const values = new Float64Array(block.out * block.in)
   for (let o = 0; o < block.out; o++) {
-    for (let i = 0; i < block.in; i++) values[o * block.in + i] = Math.max(0, b.values[o]) * Math.max(0, a.values[i]) / rows
+    for (let i = 0; i < block.in; i++) {
+      values[o * block.in + i] = Math.max(0, b.values[o]) * Math.max(0, a.values[i]) / rows
+    }
   }
   return { out: block.out, in: block.in, left: b.vectors, right: a.vectors, values }
 }
@@ -91,7 +100,8 @@ export function rotateMatrices(block: EigenBlock, rows: Float64Array, count: num
     else {
       for (let n = 0; n < count; n++) {
         const at = n * out * inputs
-        gemm(!backward, false, out, inputs, out, 1, left, current.subarray(at, at + out * inputs), 0, next.subarray(at, at + out * inputs))
+        gemm(!backward, false, out, inputs, out, 1, left, current.subarray(at, at + out * inputs), 0,
+          next.subarray(at, at + out * inputs))
       }
     }
     current = next

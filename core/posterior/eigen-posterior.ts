@@ -1,23 +1,22 @@
 /** @file The posterior of a curvature that is known in a blockwise eigenbasis: kron and diag. */
-import { gemm, type RealArray } from '../kernels/linear-algebra.js'
 import type { Curvature } from '../curvature/curvature.js'
+import { gemm, type RealArray } from '../kernels/linear-algebra.js'
+import type { ParameterSlot } from '../network/parameter-slot.js'
+import { hessianFactor, type PosteriorSettings } from '../options/hyperparameters.js'
 import type { RandomGenerator } from '../tensor/random.js'
 import { type EigenBlock, rotateMatrices } from './eigen-block.js'
 import type { WeightedBlock } from './functional-variance.js'
-import { sumOfLogarithms } from './log-product.js'
 import { lastLayerVariance } from './last-layer-variance.js'
-import {
-  checkSettings, deviation, once, priorByParameter, priorByTensor, priorLogDet, priorScatter,
-  type StructuredPosterior,
-} from './posterior.js'
-import type { ParameterSlot } from '../network/parameter-slot.js'
-import { hessianFactor, type PosteriorSettings } from '../options/hyperparameters.js'
+import { sumOfLogarithms } from './log-product.js'
+import { checkSettings, deviation, once, priorByParameter, priorByTensor, priorLogDet, priorScatter,
+  type StructuredPosterior } from './posterior.js'
 
 /**
  * The posterior whose precision in block b's eigenbasis is values / (sigma^2 T) + delta.
  * @throws OptionError BAD_OPTION when the settings do not fit
  */
-export function eigenPosterior(curvature: Curvature, blocks: readonly EigenBlock[], slots: readonly ParameterSlot[], mean: Float64Array, settings: PosteriorSettings): StructuredPosterior {
+export function eigenPosterior(curvature: Curvature, blocks: readonly EigenBlock[], slots: readonly ParameterSlot[],
+  mean: Float64Array, settings: PosteriorSettings): StructuredPosterior {
   checkSettings(settings, slots, curvature.structure)
   const size = mean.length
   const weighted = once(() => weightedBlocks(blocks, slots, settings))
@@ -27,13 +26,18 @@ export function eigenPosterior(curvature: Curvature, blocks: readonly EigenBlock
       const { offset } = slots[i]
       const inside = rotateMatrices(block, columns(rows, count, size, offset, block.variance.length), count, false)
       scaleRows(inside, count, block.variance, power)
-      place(result, back ? rotateMatrices(block, inside, count, true) : inside, count, size, offset, block.variance.length)
+      place(result, back ? rotateMatrices(block, inside, count, true) : inside, count, size, offset,
+        block.variance.length)
     })
     return result
   }
   return {
     structure: curvature.structure,
-    size, slots, curvature, mean, settings,
+    size,
+    slots,
+    curvature,
+    mean,
+    settings,
     withSettings: changes => eigenPosterior(curvature, blocks, slots, mean, { ...settings, ...changes }),
     logDetPrecision: once(() => -weighted().reduce((sum, { variance }) => sum + sumOfLogarithms(variance), 0)),
     logDetPrior: () => priorLogDet(settings, slots),
@@ -52,24 +56,32 @@ export function eigenPosterior(curvature: Curvature, blocks: readonly EigenBlock
       let quadratic = 0
       let logDet = 0
       weighted().forEach((block, i) => {
-        const inside = rotateMatrices(block, columns(distance, 1, size, slots[i].offset, block.variance.length), 1, false)
-        inside.forEach((value, j) => { quadratic += value * value / block.variance[j]; logDet -= Math.log(block.variance[j]) })
+        const inside = rotateMatrices(block, columns(distance, 1, size, slots[i].offset, block.variance.length), 1,
+          false)
+        inside.forEach((value, j) => {
+          quadratic += value * value / block.variance[j]
+          logDet -= Math.log(block.variance[j])
+        })
       })
       return -0.5 * (size * Math.log(2 * Math.PI) - logDet + quadratic)
     },
     parts: once(() => ({ kind: 'blocks', blocks: weighted() })),
-    lastLayerVariance: (features: RealArray, examples, kind) => lastLayerVariance(weighted(), slots, features, examples, kind),
+    lastLayerVariance: (features: RealArray, examples, kind) =>
+      lastLayerVariance(weighted(), slots, features, examples, kind),
     spectrum: () => ({ values: blocks.map(block => block.values), byTensor: true }),
   }
 }
 
-function weightedBlocks(blocks: readonly EigenBlock[], slots: readonly ParameterSlot[], settings: PosteriorSettings): WeightedBlock[] {
+function weightedBlocks(blocks: readonly EigenBlock[], slots: readonly ParameterSlot[],
+  settings: PosteriorSettings): WeightedBlock[] {
   const factor = hessianFactor(settings)
   const perTensor = priorByTensor(settings, slots)
   const perParameter = perTensor === undefined ? priorByParameter(settings, slots) : undefined
   return blocks.map((block, b) => {
     const { offset } = slots[b]
-    const variance = block.values.map((value, i) => 1 / (factor * value + (perParameter === undefined ? perTensor?.[b] ?? 1 : perParameter[offset + i])))
+    const variance = block.values.map((value, i) =>
+      1 / (factor * value + (perParameter === undefined ? perTensor?.[b] ?? 1 : perParameter[offset + i]))
+    )
     return { ...block, variance }
   })
 }
@@ -90,7 +102,8 @@ function blockDiagonal({ left, right, out, in: inputs }: EigenBlock, values: Flo
   return current
 }
 
-function precisionMatrix(blocks: readonly WeightedBlock[], slots: readonly ParameterSlot[], size: number): Float64Array {
+function precisionMatrix(blocks: readonly WeightedBlock[], slots: readonly ParameterSlot[],
+  size: number): Float64Array {
   const matrix = new Float64Array(size * size)
   blocks.forEach((block, b) => {
     const length = block.variance.length
@@ -99,12 +112,15 @@ function precisionMatrix(blocks: readonly WeightedBlock[], slots: readonly Param
     const inside = rotateMatrices(block, rows, length, false)
     scaleRows(inside, length, block.variance, -1)
     const dense = rotateMatrices(block, inside, length, true)
-    for (let i = 0; i < length; i++) matrix.set(dense.subarray(i * length, (i + 1) * length), (slots[b].offset + i) * size + slots[b].offset)
+    for (let i = 0; i < length; i++) {
+      matrix.set(dense.subarray(i * length, (i + 1) * length), (slots[b].offset + i) * size + slots[b].offset)
+    }
   })
   return matrix
 }
 
-function draw(blocks: readonly WeightedBlock[], slots: readonly ParameterSlot[], mean: Float64Array, count: number, random: RandomGenerator): Float64Array {
+function draw(blocks: readonly WeightedBlock[], slots: readonly ParameterSlot[], mean: Float64Array, count: number,
+  random: RandomGenerator): Float64Array {
   const size = mean.length
   const noise = random.fillNormal(new Float64Array(count * size))
   const result = new Float64Array(count * size)
@@ -129,7 +145,8 @@ function columns(rows: Float64Array, count: number, size: number, offset: number
   return result
 }
 
-function place(target: Float64Array, part: Float64Array, count: number, size: number, offset: number, width: number): void {
+function place(target: Float64Array, part: Float64Array, count: number, size: number, offset: number,
+  width: number): void {
   for (let n = 0; n < count; n++) target.set(part.subarray(n * width, (n + 1) * width), n * size + offset)
 }
 

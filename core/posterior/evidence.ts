@@ -1,7 +1,7 @@
 /** @file The log marginal likelihood (the evidence) of a Laplace approximation. */
 import type { LikelihoodModel } from '../likelihood/likelihood.js'
-import type { StructuredPosterior } from './posterior.js'
 import { hessianFactor, type PosteriorSettings } from '../options/hyperparameters.js'
+import type { StructuredPosterior } from './posterior.js'
 
 /** What the evidence needs of the data: the loss at the network's weights and the number of examples and outputs. */
 export interface DataFit {
@@ -13,7 +13,8 @@ export interface DataFit {
 
 /** log p(D | theta): -loss / (sigma^2 T), for regression less N C log(sigma sqrt(2 pi)). */
 export function logLikelihood(data: DataFit, settings: PosteriorSettings): number {
-  return -hessianFactor(settings) * data.loss + data.likelihood.logNormaliser(settings.sigmaNoise, data.examples, data.outputs)
+  return -hessianFactor(settings) * data.loss +
+    data.likelihood.logNormaliser(settings.sigmaNoise, data.examples, data.outputs)
 }
 
 /** log|P| - log|P0|. */
@@ -27,4 +28,7 @@ export function logMarginalLikelihood(posterior: StructuredPosterior, data: Data
 }
 
 /** Where the evidence of a linearised model was taken: its own mode and the loss there. */
-export interface EvidenceMode { readonly weights: Float64Array, readonly loss: number }
+export interface EvidenceMode {
+  readonly weights: Float64Array
+  readonly loss: number
+}

@@ -1,9 +1,9 @@
 /** @file The variance of the outputs under a full precision, a few rows of the Jacobian at a time. */
-import { addRowDots, gemm, triangularSolve, triangularSolveRight } from '../kernels/linear-algebra.js'
 import { denseJacobian } from '../curvature/jacobian.js'
-import { putVariances } from './variance-kind.js'
-import type { FactoredJacobian } from '../programs/factored-jacobian.js'
+import { addRowDots, gemm, triangularSolve, triangularSolveRight } from '../kernels/linear-algebra.js'
 import type { ParameterSlot } from '../network/parameter-slot.js'
+import type { FactoredJacobian } from '../programs/factored-jacobian.js'
+import { putVariances } from './variance-kind.js'
 import type { VarianceKind } from './variance-kind.js'
 
 /** Bytes of one block of Jacobian rows. */
@@ -33,7 +33,8 @@ export function transpose(matrix: Float64Array, rows: number, columns: number): 
 }
 
 /** The squared norms of the rows of J L^-T, for the Cholesky factor L of the precision: N x C variances; or their products, N x C x C covariances. */
-export function functionalVarianceByRows(factor: Float64Array, slots: readonly ParameterSlot[], jacobian: FactoredJacobian, kind: VarianceKind): Float64Array {
+export function functionalVarianceByRows(factor: Float64Array, slots: readonly ParameterSlot[],
+  jacobian: FactoredJacobian, kind: VarianceKind): Float64Array {
   const { seeds, examples } = jacobian
   const size = slots.reduce((sum, slot) => sum + slot.size, 0)
   const variances = new Float64Array(examples * seeds)
@@ -47,7 +48,8 @@ export function functionalVarianceByRows(factor: Float64Array, slots: readonly P
     if (kind === 'diagonal') continue
     for (let n = from; n < to; n++) {
       const own = rows.subarray((n - from) * seeds * size, (n - from + 1) * seeds * size)
-      gemm(false, true, seeds, seeds, size, 1, own, own, 0, covariances.subarray(n * seeds * seeds, (n + 1) * seeds * seeds))
+      gemm(false, true, seeds, seeds, size, 1, own, own, 0,
+        covariances.subarray(n * seeds * seeds, (n + 1) * seeds * seeds))
     }
   }
   if (kind === 'diagonal') return variances

@@ -1,24 +1,25 @@
 /** @file Posterior with a full precision matrix, through its Cholesky factor. */
+import type { Curvature } from '../curvature/curvature.js'
 import { NumericalError } from '../errors/errors.js'
 import { cholesky, choleskyInverse, gemm, symmetricEigen, triangularSolve } from '../kernels/linear-algebra.js'
-import type { Curvature } from '../curvature/curvature.js'
+import type { ParameterSlot } from '../network/parameter-slot.js'
+import { hessianFactor, type PosteriorSettings } from '../options/hyperparameters.js'
 import type { RandomGenerator } from '../tensor/random.js'
 import { solveLower, transpose, whitenWith } from './full-variance.js'
 import { fullLastLayerVariance } from './last-layer-variance.js'
-import {
-  checkSettings, once, priorByParameter, priorLogDet, priorScatter, type StructuredPosterior,
-} from './posterior.js'
-import type { ParameterSlot } from '../network/parameter-slot.js'
-import { hessianFactor, type PosteriorSettings } from '../options/hyperparameters.js'
+import { checkSettings, once, priorByParameter, priorLogDet, priorScatter,
+  type StructuredPosterior } from './posterior.js'
 
 type FullCurvature = Extract<Curvature, { structure: 'full' }>
 
 /** The posterior of a full curvature; its Cholesky factor and inverse are made when they are first needed. */
-export function fullPosterior(curvature: FullCurvature, slots: readonly ParameterSlot[], mean: Float64Array, settings: PosteriorSettings): StructuredPosterior {
+export function fullPosterior(curvature: FullCurvature, slots: readonly ParameterSlot[], mean: Float64Array,
+  settings: PosteriorSettings): StructuredPosterior {
   return fullPosteriorWith(curvature, once(() => eigenvalues(curvature)), slots, mean, settings)
 }
 
-function fullPosteriorWith(curvature: FullCurvature, values: () => Float64Array, slots: readonly ParameterSlot[], mean: Float64Array, settings: PosteriorSettings): StructuredPosterior {
+function fullPosteriorWith(curvature: FullCurvature, values: () => Float64Array, slots: readonly ParameterSlot[],
+  mean: Float64Array, settings: PosteriorSettings): StructuredPosterior {
   checkSettings(settings, slots, 'full')
   const size = mean.length
   const precision = (): Float64Array => precisionOf(curvature, slots, settings)
@@ -27,7 +28,11 @@ function fullPosteriorWith(curvature: FullCurvature, values: () => Float64Array,
   const covariance = once(() => choleskyInverse(size, factor()))
   return {
     structure: 'full',
-    size, slots, curvature, mean, settings,
+    size,
+    slots,
+    curvature,
+    mean,
+    settings,
     withSettings: changes => fullPosteriorWith(curvature, values, slots, mean, { ...settings, ...changes }),
     logDetPrecision,
     logDetPrior: () => priorLogDet(settings, slots),
@@ -43,7 +48,8 @@ function fullPosteriorWith(curvature: FullCurvature, values: () => Float64Array,
     sample: (count, random) => draw(factor(), mean, count, random),
     logProb: theta => -0.5 * (size * Math.log(2 * Math.PI) - logDetPrecision() + squaredNorm(factor(), theta, mean)),
     parts: once(() => ({ kind: 'factor', factor: factor() })),
-    lastLayerVariance: (features, examples, kind) => fullLastLayerVariance(covariance(), slots, features, examples, kind),
+    lastLayerVariance: (features, examples, kind) =>
+      fullLastLayerVariance(covariance(), slots, features, examples, kind),
     spectrum: () => ({ values: [values()], byTensor: false }),
   }
 }
@@ -52,10 +58,13 @@ function eigenvalues({ size, matrix }: FullCurvature): Float64Array {
   return symmetricEigen(size, matrix).values.map(value => Math.max(0, value))
 }
 
-function precisionOf({ matrix, size }: FullCurvature, slots: readonly ParameterSlot[], settings: PosteriorSettings): Float64Array {
+function precisionOf({ matrix, size }: FullCurvature, slots: readonly ParameterSlot[],
+  settings: PosteriorSettings): Float64Array {
   const factor = hessianFactor(settings)
   const precision = matrix.map(value => factor * value)
-  priorByParameter(settings, slots).forEach((delta, i) => { precision[i * size + i] += delta })
+  priorByParameter(settings, slots).forEach((delta, i) => {
+    precision[i * size + i] += delta
+  })
   return precision
 }
 
@@ -68,8 +77,10 @@ export function choleskyFactor(matrix: Float64Array, size: number): Float64Array
   const pivot = cholesky(size, matrix)
   if (pivot < 0) return matrix
   throw new NumericalError('NOT_POSITIVE_DEFINITE',
-    `The posterior precision (${size} x ${size}) is not positive definite: its Cholesky factorisation stopped at pivot ${pivot} (diagonal entry ${diagonal[pivot]}). ` +
-    'No jitter is added. Use a larger prior precision, another curvature (ggn is never negative), or structure kron or diag.',
+    `The posterior precision (${size} x ${size}) is not positive definite: its Cholesky factorisation stopped at pivot ${pivot} (diagonal entry ${
+      diagonal[pivot]
+    }). ` +
+      'No jitter is added. Use a larger prior precision, another curvature (ggn is never negative), or structure kron or diag.',
     { pivot, diagonal: diagonal[pivot], size })
 }
 

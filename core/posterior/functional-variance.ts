@@ -5,14 +5,14 @@
  * t_no = sum_i a~_ni^2 v_oi the variance is sum_o g~_nco^2 t_no: a few matrix products, shared by all outputs.
  * With positions or shared parameters the outer products are added before they are weighted.
  */
+import { plainUse } from '../curvature/diagonal.js'
+import { parameterJacobian, type ParameterUses, usesByParameter } from '../curvature/jacobian.js'
 import { arenaArray, beginArena } from '../kernels/arena.js'
 import { square } from '../kernels/arithmetic.js'
 import { addWeightedRowDots, gemm, type RealArray } from '../kernels/linear-algebra.js'
-import { parameterJacobian, type ParameterUses, usesByParameter } from '../curvature/jacobian.js'
-import { plainUse } from '../curvature/diagonal.js'
-import { type EigenBlock, rotate } from './eigen-block.js'
-import type { FactoredJacobian, LinearFactor } from '../programs/factored-jacobian.js'
 import type { ParameterSlot } from '../network/parameter-slot.js'
+import type { FactoredJacobian, LinearFactor } from '../programs/factored-jacobian.js'
+import { type EigenBlock, rotate } from './eigen-block.js'
 import type { VarianceKind } from './variance-kind.js'
 
 /** A block with the posterior variances in its eigenbasis, out x in. */
@@ -27,7 +27,8 @@ const BLOCK_BYTES = 1 << 22
 type OutputPair = readonly [number, number]
 
 /** N x C variances or N x C x C covariances of the outputs. */
-export function functionalVariance(blocks: readonly WeightedBlock[], slots: readonly ParameterSlot[], jacobian: FactoredJacobian, kind: VarianceKind): Float64Array {
+export function functionalVariance(blocks: readonly WeightedBlock[], slots: readonly ParameterSlot[],
+  jacobian: FactoredJacobian, kind: VarianceKind): Float64Array {
   const { seeds, examples } = jacobian
   beginArena()
   const pairs = outputPairs(seeds, kind)
@@ -43,16 +44,22 @@ export function functionalVariance(blocks: readonly WeightedBlock[], slots: read
     if (bias >= 0) done.add(bias)
   }
   const result = spreadPairs(sums, pairs, seeds, examples, kind)
-  for (const use of uses) if (!done.has(use.slot)) addGeneral(result, use, blocks[use.slot], slots[use.slot], jacobian, kind)
+  for (const use of uses) {
+    if (!done.has(use.slot)) addGeneral(result, use, blocks[use.slot], slots[use.slot], jacobian, kind)
+  }
   return result
 }
 
 function outputPairs(outputs: number, kind: VarianceKind): OutputPair[] {
-  return Array.from({ length: outputs }, (_, c) => (kind === 'diagonal' ? [[c, c] as const] : Array.from({ length: c + 1 }, (_unused, d) => [c, d] as const))).flat()
+  return Array.from({ length: outputs },
+    (_,
+      c) => (kind === 'diagonal' ? [[c, c] as const] : Array.from({ length: c + 1 }, (_unused, d) => [c, d] as const)))
+    .flat()
 }
 
 /** Pairs x N as N x C variances, or N x C x C symmetric matrices. */
-function spreadPairs(sums: Float64Array, pairs: readonly OutputPair[], outputs: number, examples: number, kind: VarianceKind): Float64Array {
+function spreadPairs(sums: Float64Array, pairs: readonly OutputPair[], outputs: number, examples: number,
+  kind: VarianceKind): Float64Array {
   const result = new Float64Array(examples * outputs * (kind === 'covariance' ? outputs : 1))
   pairs.forEach(([c, d], i) => {
     for (let n = 0, at = i * examples; n < examples; n++, at++) {
@@ -67,16 +74,20 @@ function spreadPairs(sums: Float64Array, pairs: readonly OutputPair[], outputs: 
 function foldableBias(factor: LinearFactor, uses: readonly ParameterUses[], blocks: readonly WeightedBlock[]): boolean {
   if (factor.bias < 0) return false
   const use = uses[factor.bias]
-  return use.asBias.length === 1 && use.asWeight.length === 0 && use.direct.length === 0 && blocks[factor.bias].left === blocks[factor.weight].left
+  return use.asBias.length === 1 && use.asWeight.length === 0 && use.direct.length === 0 &&
+    blocks[factor.bias].left === blocks[factor.weight].left
 }
 
 /** Adds to the sums of every pair of outputs, pairs x N, what one plain operator contributes. */
-function addPlain(sums: Float64Array, pairs: readonly OutputPair[], factor: LinearFactor, weight: WeightedBlock, bias: WeightedBlock | undefined, { seeds, examples }: FactoredJacobian): void {
+function addPlain(sums: Float64Array, pairs: readonly OutputPair[], factor: LinearFactor, weight: WeightedBlock,
+  bias: WeightedBlock | undefined, { seeds, examples }: FactoredJacobian): void {
   const { out } = weight
   const t = inputVariance(factor.a, examples, weight, bias)
   const g = rotate(factor.g, seeds * examples, out, inPrecisionOf(factor.g, weight.left))
   const rowsOf = (c: number): RealArray => g.subarray(c * examples * out, (c + 1) * examples * out)
-  pairs.forEach(([c, d], i) => { addWeightedRowDots(out, rowsOf(c), rowsOf(d), t, sums.subarray(i * examples, (i + 1) * examples)) })
+  pairs.forEach(([c, d], i) => {
+    addWeightedRowDots(out, rowsOf(c), rowsOf(d), t, sums.subarray(i * examples, (i + 1) * examples))
+  })
 }
 
 function addSymmetric(result: Float64Array, n: number, c: number, d: number, seeds: number, value: number): void {
@@ -87,12 +98,13 @@ function addSymmetric(result: Float64Array, n: number, c: number, d: number, see
 /**
  * t = (a U_A)^2 v' (+ the bias's variances): what each rotated output unit contributes, N x out, in the precision of a. It may live in the arena.
  */
-export function inputVariance(a: RealArray, examples: number, weight: WeightedBlock, bias: WeightedBlock | undefined): RealArray {
+export function inputVariance(a: RealArray, examples: number, weight: WeightedBlock,
+  bias: WeightedBlock | undefined): RealArray {
   const { out, in: inputs } = weight
   const squares = arenaArray(a, examples * inputs)
   square(rotate(a, examples, inputs, inPrecisionOf(a, weight.right)), squares)
   const t = arenaArray(a, examples * out)
-  if (bias !== undefined) for (let n = 0; n < examples; n++) t.set(bias.variance, n * out)
+  if (bias !== undefined) { for (let n = 0; n < examples; n++) t.set(bias.variance, n * out) }
   gemm(false, true, examples, out, inputs, 1, squares, inPrecisionOf(a, weight.variance), bias === undefined ? 0 : 1, t)
   return t
 }
@@ -108,7 +120,8 @@ function inPrecisionOf<T extends Float64Array | undefined>(data: RealArray, valu
 }
 
 /** Writes the rotated Jacobian of one parameter out, a few examples at a time. */
-function addGeneral(result: Float64Array, uses: ParameterUses, block: WeightedBlock, slot: ParameterSlot, jacobian: FactoredJacobian, kind: VarianceKind): void {
+function addGeneral(result: Float64Array, uses: ParameterUses, block: WeightedBlock, slot: ParameterSlot,
+  jacobian: FactoredJacobian, kind: VarianceKind): void {
   const { seeds, examples } = jacobian
   const rotated = rotateUses(uses, block, jacobian)
   const { variance } = block
@@ -136,13 +149,18 @@ function addGeneral(result: Float64Array, uses: ParameterUses, block: WeightedBl
 function rotateUses(uses: ParameterUses, block: WeightedBlock, { seeds, examples }: FactoredJacobian): ParameterUses {
   const rotateLinear = (factor: LinearFactor, weight: boolean): LinearFactor => ({
     ...factor,
-    a: weight ? rotate(factor.a, examples * factor.positions, factor.in, inPrecisionOf(factor.a, block.right)) : factor.a,
+    a: weight
+      ? rotate(factor.a, examples * factor.positions, factor.in, inPrecisionOf(factor.a, block.right))
+      : factor.a,
     g: rotate(factor.g, seeds * examples * factor.positions, factor.out, inPrecisionOf(factor.g, block.left)),
   })
   return {
     slot: uses.slot,
     asWeight: uses.asWeight.map(factor => rotateLinear(factor, true)),
     asBias: uses.asBias.map(factor => rotateLinear(factor, false)),
-    direct: uses.direct.map(factor => ({ ...factor, gradient: rotate(factor.gradient, seeds * examples, block.out * block.in, inPrecisionOf(factor.gradient, block.left)) })),
+    direct: uses.direct.map(factor => ({ ...factor,
+      gradient: rotate(factor.gradient, seeds * examples, block.out * block.in,
+        inPrecisionOf(factor.gradient, block.left)) })
+    ),
   }
 }

@@ -2,11 +2,11 @@
 import type { Curvature } from '../curvature/curvature.js'
 import { OptionError } from '../errors/errors.js'
 import type { RealArray } from '../kernels/linear-algebra.js'
+import type { ParameterSlot } from '../network/parameter-slot.js'
+import type { PosteriorSettings } from '../options/hyperparameters.js'
 import type { Structure } from '../options/words.js'
 import type { RandomGenerator } from '../tensor/random.js'
 import type { PosteriorParts } from './posterior-parts.js'
-import type { ParameterSlot } from '../network/parameter-slot.js'
-import type { PosteriorSettings } from '../options/hyperparameters.js'
 import type { VarianceKind } from './variance-kind.js'
 
 /** A posterior over the parameters of the slots. Nothing is computed before it is asked for; results are kept. */
@@ -81,21 +81,27 @@ export function priorByParameter(settings: PosteriorSettings, slots: readonly Pa
  * Checks the settings against the parameters.
  * @throws OptionError BAD_OPTION naming the option, what is allowed and what was found
  */
-export function checkSettings(settings: PosteriorSettings, slots: readonly ParameterSlot[], structure: Structure): void {
+export function checkSettings(settings: PosteriorSettings, slots: readonly ParameterSlot[],
+  structure: Structure): void {
   const size = slots.reduce((sum, slot) => sum + slot.size, 0)
   const { priorPrecision, priorMean, sigmaNoise, temperature } = settings
   const precisions = typeof priorPrecision === 'number' ? [priorPrecision] : priorPrecision
   const allowed = structure === 'kron' ? [1, slots.length] : [1, slots.length, size]
   if (!allowed.includes(precisions.length)) {
     throw new OptionError('BAD_OPTION',
-      `Option priorPrecision of a ${structure} posterior takes one number, or one for each of the ${slots.length} tensors${structure === 'kron' ? '' : `, or one for each of the ${size} parameters`}; got ${precisions.length} numbers.` +
-      (structure === 'kron' && precisions.length === size ? ' Use structure full or diag for one per parameter.' : ''),
-      { option: 'priorPrecision', value: precisions.length, allowed })
+      `Option priorPrecision of a ${structure} posterior takes one number, or one for each of the ${slots.length} tensors${
+        structure === 'kron' ? '' : `, or one for each of the ${size} parameters`
+      }; got ${precisions.length} numbers.` +
+        (structure === 'kron' && precisions.length === size
+          ? ' Use structure full or diag for one per parameter.'
+          : ''), { option: 'priorPrecision', value: precisions.length, allowed })
   }
   const bad = precisions.findIndex(value => !(value > 0 && value < Infinity))
   if (bad >= 0) throw positive('priorPrecision', precisions[bad], precisions.length > 1 ? ` at index ${bad}` : '')
   if (typeof priorMean !== 'number' && priorMean.length !== size) {
-    throw new OptionError('BAD_OPTION', `Option priorMean takes one number, or one for each of the ${size} parameters; got ${priorMean.length} numbers.`, { option: 'priorMean', value: priorMean.length })
+    throw new OptionError('BAD_OPTION',
+      `Option priorMean takes one number, or one for each of the ${size} parameters; got ${priorMean.length} numbers.`,
+      { option: 'priorMean', value: priorMean.length })
   }
   if ((typeof priorMean === 'number' ? [priorMean] : priorMean).some((value: number) => !Number.isFinite(value))) {
     throw new OptionError('BAD_OPTION', 'Option priorMean must be finite.', { option: 'priorMean' })
@@ -105,7 +111,8 @@ export function checkSettings(settings: PosteriorSettings, slots: readonly Param
 }
 
 function positive(option: string, value: number, where: string): OptionError {
-  return new OptionError('BAD_OPTION', `Option ${option} must be positive and finite; got ${value}${where}.`, { option, value })
+  return new OptionError('BAD_OPTION', `Option ${option} must be positive and finite; got ${value}${where}.`, { option,
+    value })
 }
 
 /** (theta - mu0) of every parameter. */
@@ -115,7 +122,8 @@ export function deviation(theta: Float64Array, settings: PosteriorSettings): Flo
 }
 
 /** (theta - mu0)' P0 (theta - mu0). */
-export function priorScatter(theta: Float64Array, settings: PosteriorSettings, slots: readonly ParameterSlot[]): number {
+export function priorScatter(theta: Float64Array, settings: PosteriorSettings,
+  slots: readonly ParameterSlot[]): number {
   const precision = priorByParameter(settings, slots)
   return deviation(theta, settings).reduce((sum, d, i) => sum + precision[i] * d * d, 0)
 }

@@ -1,21 +1,25 @@
 /** @file The posterior of a curvature. */
 import type { Curvature } from '../curvature/curvature.js'
+import type { ParameterSlot } from '../network/parameter-slot.js'
+import { DEFAULT_SETTINGS, type PosteriorSettings } from '../options/hyperparameters.js'
 import { diagonalPosterior } from './diagonal.js'
 import { fullPosterior } from './full.js'
 import { kronPosterior } from './kron.js'
 import type { StructuredPosterior } from './posterior.js'
-import type { ParameterSlot } from '../network/parameter-slot.js'
-import { DEFAULT_SETTINGS, type PosteriorSettings } from '../options/hyperparameters.js'
 
 /**
  * The posterior around `mean` (theta of the subset, in the slots' order).
  * @throws OptionError BAD_OPTION when the settings do not fit the parameters or the structure
  */
-export function structuredPosterior(curvature: Curvature, slots: readonly ParameterSlot[], mean: Float64Array, settings: Partial<PosteriorSettings> = {}): StructuredPosterior {
+export function structuredPosterior(curvature: Curvature, slots: readonly ParameterSlot[], mean: Float64Array,
+  settings: Partial<PosteriorSettings> = {}): StructuredPosterior {
   const all = { ...DEFAULT_SETTINGS, ...settings }
   switch (curvature.structure) {
-    case 'full': return fullPosterior(curvature, slots, mean, all)
-    case 'diag': return diagonalPosterior(curvature, slots, mean, all)
-    case 'kron': return kronPosterior(curvature, slots, mean, all)
+    case 'full':
+      return fullPosterior(curvature, slots, mean, all)
+    case 'diag':
+      return diagonalPosterior(curvature, slots, mean, all)
+    case 'kron':
+      return kronPosterior(curvature, slots, mean, all)
   }
 }

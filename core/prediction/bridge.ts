@@ -7,10 +7,12 @@
  * @param normalised scale mu and S so that the mean variance is sqrt(K / 2) (`bridge_norm`)
  * @returns N x C probabilities
  */
-export function bridge(f: Float64Array, covariance: Float64Array, examples: number, outputs: number, normalised: boolean): Float64Array {
+export function bridge(f: Float64Array, covariance: Float64Array, examples: number, outputs: number,
+  normalised: boolean): Float64Array {
   const p = new Float64Array(examples * outputs)
   for (let n = 0; n < examples; n++) {
-    const { mu, variance } = zeroSum(f.subarray(n * outputs, (n + 1) * outputs), covariance.subarray(n * outputs * outputs, (n + 1) * outputs * outputs))
+    const { mu, variance } = zeroSum(f.subarray(n * outputs, (n + 1) * outputs),
+      covariance.subarray(n * outputs * outputs, (n + 1) * outputs * outputs))
     const scale = normalised ? mean(variance) / Math.sqrt(outputs / 2) : 1
     const alpha = concentration(mu.map(m => m / Math.sqrt(scale)), variance.map(v => v / scale))
     p.set(alpha, n * outputs)
@@ -38,7 +40,9 @@ function concentration(mu: Float64Array, variance: Float64Array): Float64Array {
   const high = mu.reduce((a, b) => Math.max(a, b), -Infinity)
   const inverseSum = mu.reduce((sum, m) => sum + Math.exp(low - m), 0)
   const shift = high - low
-  const alpha = mu.map((m, c) => ((1 - 2 / outputs) * Math.exp(-shift) + Math.exp(m - high) / (outputs * outputs) * inverseSum) / variance[c])
+  const alpha = mu.map((m, c) =>
+    ((1 - 2 / outputs) * Math.exp(-shift) + Math.exp(m - high) / (outputs * outputs) * inverseSum) / variance[c]
+  )
   const total = alpha.reduce((sum, value) => sum + value, 0)
   return alpha.map(value => value / total)
 }

@@ -20,7 +20,8 @@ export interface UncertaintyParts {
  * (Houlsby et al. 2011); regression: the noise and the variance of the function.
  * @param variance N x C x C for classification, else N x C (`monteCarloNeeds`)
  */
-export function decompose(likelihood: LikelihoodModel, f: Float64Array, variance: Float64Array, examples: number, outputs: number, sigmaNoise: number, seed: number, samples: number = DECOMPOSITION_SAMPLES): UncertaintyParts {
+export function decompose(likelihood: LikelihoodModel, f: Float64Array, variance: Float64Array, examples: number,
+  outputs: number, sigmaNoise: number, seed: number, samples: number = DECOMPOSITION_SAMPLES): UncertaintyParts {
   if (likelihood.name === 'regression') {
     const aleatoric = new Float64Array(f.length).fill(sigmaNoise * sigmaNoise)
     return { total: variance.map((v, i) => v + aleatoric[i]), aleatoric, epistemic: Float64Array.from(variance) }
@@ -29,12 +30,15 @@ export function decompose(likelihood: LikelihoodModel, f: Float64Array, variance
   const total = likelihood.name === 'classification'
     ? Float64Array.from({ length: examples }, (_, n) => entropy(probabilities.subarray(n * outputs, (n + 1) * outputs)))
     : probabilities.map(p => entropy([p, 1 - p]))
-  return { total, aleatoric: expectedEntropy, epistemic: total.map((value, i) => Math.max(0, value - expectedEntropy[i])) }
+  return { total, aleatoric: expectedEntropy,
+    epistemic: total.map((value, i) => Math.max(0, value - expectedEntropy[i])) }
 }
 
 /** Entropy of a distribution in nats. */
 export function entropy(probabilities: ArrayLike<number>): number {
   let sum = 0
-  for (let i = 0; i < probabilities.length; i++) if (probabilities[i] > 0) sum -= probabilities[i] * Math.log(probabilities[i])
+  for (let i = 0; i < probabilities.length; i++) {
+    if (probabilities[i] > 0) sum -= probabilities[i] * Math.log(probabilities[i])
+  }
   return sum
 }

@@ -2,11 +2,11 @@
 import { OptionError } from '../errors/errors.js'
 import type { LikelihoodModel } from '../likelihood/likelihood.js'
 import type { Link } from '../options/words.js'
+import type { VarianceKind } from '../posterior/variance-kind.js'
 import { bridge } from './bridge.js'
 import { meanField1, meanField2 } from './mean-field.js'
 import { monteCarlo, monteCarloNeeds } from './monte-carlo.js'
 import { probit } from './probit.js'
-import type { VarianceKind } from '../posterior/variance-kind.js'
 
 /**
  * What a link needs of f_var; `none` for the plain network.
@@ -15,13 +15,21 @@ import type { VarianceKind } from '../posterior/variance-kind.js'
 export function linkNeeds(link: Link, likelihood: LikelihoodModel): VarianceKind | 'none' {
   if (likelihood.name === 'regression') return 'diagonal'
   switch (link) {
-    case 'map': return 'none'
-    case 'probit': case 'mean_field_1': return 'diagonal'
-    case 'mc': return monteCarloNeeds(likelihood)
-    case 'mean_field_2': return likelihood.name === 'classification' ? 'covariance' : 'diagonal'
-    case 'bridge': case 'bridge_norm':
+    case 'map':
+      return 'none'
+    case 'probit':
+    case 'mean_field_1':
+      return 'diagonal'
+    case 'mc':
+      return monteCarloNeeds(likelihood)
+    case 'mean_field_2':
+      return likelihood.name === 'classification' ? 'covariance' : 'diagonal'
+    case 'bridge':
+    case 'bridge_norm':
       if (likelihood.name === 'classification') return 'covariance'
-      throw new OptionError('BAD_COMBINATION', `Link ${link} is for likelihood classification; likelihood ${likelihood.name} has probit, mc, mean_field_1, mean_field_2 and map.`, { option: 'link', value: link, likelihood: likelihood.name })
+      throw new OptionError('BAD_COMBINATION',
+        `Link ${link} is for likelihood classification; likelihood ${likelihood.name} has probit, mc, mean_field_1, mean_field_2 and map.`,
+        { option: 'link', value: link, likelihood: likelihood.name })
   }
 }
 
@@ -30,24 +38,38 @@ export function linkNeeds(link: Link, likelihood: LikelihoodModel): VarianceKind
  * @param variance N x C or N x C x C, as `linkNeeds` says; unused by map
  * @throws OptionError BAD_COMBINATION when the likelihood has no such link
  */
-export function predictiveProbabilities(link: Link, likelihood: LikelihoodModel, f: Float64Array, variance: Float64Array, examples: number, outputs: number, samples: number, seed: number): Float64Array {
+export function predictiveProbabilities(link: Link, likelihood: LikelihoodModel, f: Float64Array,
+  variance: Float64Array, examples: number, outputs: number, samples: number, seed: number): Float64Array {
   linkNeeds(link, likelihood)
   if (likelihood.name === 'regression') return Float64Array.from(f)
   switch (link) {
-    case 'map': return likelihood.inverseLink(f, examples, outputs)
-    case 'probit': return probit(likelihood, f, variance, examples, outputs)
-    case 'mc': return monteCarlo(likelihood, f, variance, examples, outputs, samples, seed).probabilities
-    case 'bridge': return bridge(f, variance, examples, outputs, false)
-    case 'bridge_norm': return bridge(f, variance, examples, outputs, true)
+    case 'map':
+      return likelihood.inverseLink(f, examples, outputs)
+    case 'probit':
+      return probit(likelihood, f, variance, examples, outputs)
+    case 'mc':
+      return monteCarlo(likelihood, f, variance, examples, outputs, samples, seed).probabilities
+    case 'bridge':
+      return bridge(f, variance, examples, outputs, false)
+    case 'bridge_norm':
+      return bridge(f, variance, examples, outputs, true)
     // For one label against none, the pairwise probit of (0, f) is the probit of f.
-    case 'mean_field_1': return likelihood.name === 'classification' ? meanField1(f, variance, examples, outputs) : probit(likelihood, f, variance, examples, outputs)
-    case 'mean_field_2': return likelihood.name === 'classification' ? meanField2(f, variance, examples, outputs) : probit(likelihood, f, variance, examples, outputs)
+    case 'mean_field_1':
+      return likelihood.name === 'classification'
+        ? meanField1(f, variance, examples, outputs)
+        : probit(likelihood, f, variance, examples, outputs)
+    case 'mean_field_2':
+      return likelihood.name === 'classification'
+        ? meanField2(f, variance, examples, outputs)
+        : probit(likelihood, f, variance, examples, outputs)
   }
 }
 
 /** The diagonals of N x C x C covariances: N x C. */
 export function variancesOf(covariance: Float64Array, examples: number, outputs: number): Float64Array {
   const result = new Float64Array(examples * outputs)
-  for (let n = 0; n < examples; n++) for (let c = 0; c < outputs; c++) result[n * outputs + c] = covariance[(n * outputs + c) * outputs + c]
+  for (let n = 0; n < examples; n++) {
+    for (let c = 0; c < outputs; c++) result[n * outputs + c] = covariance[(n * outputs + c) * outputs + c]
+  }
   return result
 }

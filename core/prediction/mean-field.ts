@@ -17,12 +17,19 @@ export function meanField2(f: Float64Array, covariance: Float64Array, examples: 
   return pairwise(f, examples, outputs, (n, c, d) => at(n, c, c) + at(n, d, d) - 2 * at(n, c, d))
 }
 
-function pairwise(f: Float64Array, examples: number, outputs: number, spread: (n: number, c: number, d: number) => number): Float64Array {
+function pairwise(f: Float64Array, examples: number, outputs: number,
+  spread: (n: number, c: number, d: number) => number): Float64Array {
   const p = new Float64Array(examples * outputs)
   for (let n = 0; n < examples; n++) {
     for (let c = 0; c < outputs; c++) {
       let sum = 0
-      for (let d = 0; d < outputs; d++) sum += d === c ? 1 : Math.exp((f[n * outputs + d] - f[n * outputs + c]) / Math.sqrt(1 + Math.PI / 8 * Math.max(0, spread(n, c, d))))
+      for (let d = 0; d < outputs; d++) {
+        sum += d === c
+          ? 1
+          : Math.exp(
+            (f[n * outputs + d] - f[n * outputs + c]) / Math.sqrt(1 + Math.PI / 8 * Math.max(0, spread(n, c, d))),
+          )
+      }
       p[n * outputs + c] = 1 / sum
     }
   }

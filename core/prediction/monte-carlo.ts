@@ -6,8 +6,8 @@
 import { gemm } from '../kernels/linear-algebra.js'
 import type { LikelihoodModel } from '../likelihood/likelihood.js'
 import { sigmoid, softplus } from '../likelihood/sigmoid.js'
-import { randomGenerator } from '../tensor/random.js'
 import type { VarianceKind } from '../posterior/variance-kind.js'
+import { randomGenerator } from '../tensor/random.js'
 
 /** Averages over draws: the probabilities and the entropy of each draw's probabilities, in nats. */
 export interface MonteCarloAverage {
@@ -26,14 +26,16 @@ export function monteCarloNeeds(likelihood: LikelihoodModel): VarianceKind {
  * Averages of the inverse link over `samples` seeded draws of N(f, f_var).
  * @param variance N x C x C for classification (`monteCarloNeeds`), else N x C
  */
-export function monteCarlo(likelihood: LikelihoodModel, f: Float64Array, variance: Float64Array, examples: number, outputs: number, samples: number, seed: number): MonteCarloAverage {
+export function monteCarlo(likelihood: LikelihoodModel, f: Float64Array, variance: Float64Array, examples: number,
+  outputs: number, samples: number, seed: number): MonteCarloAverage {
   const draws = randomGenerator(seed).fillNormal(new Float64Array(samples * outputs))
   return likelihood.name === 'classification'
     ? softmaxAverage(f, variance, draws, examples, outputs, samples)
     : sigmoidAverage(f, variance, draws, examples, outputs, samples)
 }
 
-function softmaxAverage(f: Float64Array, covariance: Float64Array, draws: Float64Array, examples: number, outputs: number, samples: number): MonteCarloAverage {
+function softmaxAverage(f: Float64Array, covariance: Float64Array, draws: Float64Array, examples: number,
+  outputs: number, samples: number): MonteCarloAverage {
   const probabilities = new Float64Array(examples * outputs)
   const expectedEntropy = new Float64Array(examples)
   const logits = new Float64Array(samples * outputs)
@@ -53,7 +55,8 @@ function softmaxAverage(f: Float64Array, covariance: Float64Array, draws: Float6
 }
 
 /** Adds softmax of the logits at `at` to `total`; returns its entropy log Z - sum p_c (f_c - max). */
-function addSoftmax(logits: Float64Array, at: number, outputs: number, weights: Float64Array, total: Float64Array): number {
+function addSoftmax(logits: Float64Array, at: number, outputs: number, weights: Float64Array,
+  total: Float64Array): number {
   let max = -Infinity
   for (let c = 0; c < outputs; c++) if (logits[at + c] > max) max = logits[at + c]
   let sum = 0
@@ -70,7 +73,8 @@ function addSoftmax(logits: Float64Array, at: number, outputs: number, weights: 
   return Math.log(sum) - moment * scale
 }
 
-function sigmoidAverage(f: Float64Array, variance: Float64Array, draws: Float64Array, examples: number, outputs: number, samples: number): MonteCarloAverage {
+function sigmoidAverage(f: Float64Array, variance: Float64Array, draws: Float64Array, examples: number, outputs: number,
+  samples: number): MonteCarloAverage {
   const probabilities = new Float64Array(examples * outputs)
   const expectedEntropy = new Float64Array(examples * outputs)
   for (let i = 0; i < probabilities.length; i++) {

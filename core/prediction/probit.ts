@@ -11,6 +11,7 @@ export function probitShrinkage(variance: number): number {
  * @param variance N x C
  * @returns N x C probabilities
  */
-export function probit(likelihood: LikelihoodModel, f: Float64Array, variance: Float64Array, examples: number, outputs: number): Float64Array {
+export function probit(likelihood: LikelihoodModel, f: Float64Array, variance: Float64Array, examples: number,
+  outputs: number): Float64Array {
   return likelihood.inverseLink(f.map((value, i) => value * probitShrinkage(variance[i])), examples, outputs)
 }

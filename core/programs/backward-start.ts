@@ -1,19 +1,21 @@
 /** @file The start of every program with a backward pass: the forward part, with the seeds as the cotangent of its output. */
+import { GraphError, InternalError } from '../errors/errors.js'
 import { GraphBuilder } from '../graph/builder.js'
 import { BATCH, type Graph } from '../graph/graph.js'
-import type { InferredValue } from '../ops/operator.js'
-import { simplify } from '../passes/fold.js'
 import { isFloat } from '../ops/element-types.js'
-import { unrollRecurrences } from '../passes/unroll.js'
-import { inferTypes } from '../passes/infer.js'
-import { GraphError, InternalError } from '../errors/errors.js'
-import type { Precision } from '../tensor/tensor.js'
-import { examplesToRows, rowsToCotangent } from '../passes/example-axis.js'
+import type { InferredValue } from '../ops/operator.js'
 import { elementsPerExample } from '../ops/shape-rules.js'
+import { examplesToRows, rowsToCotangent } from '../passes/example-axis.js'
+import { simplify } from '../passes/fold.js'
+import { inferTypes } from '../passes/infer.js'
+import { unrollRecurrences } from '../passes/unroll.js'
+import type { Precision } from '../tensor/tensor.js'
 
 /** Engines hand out what nodes compute; an input of the program goes through an Identity. */
 export function asOutput(builder: GraphBuilder, name: string): string {
-  return builder.inputs.some(input => input.name === name) || builder.initializers.has(name) ? builder.node('Identity', [name]) : name
+  return builder.inputs.some(input => input.name === name) || builder.initializers.has(name)
+    ? builder.node('Identity', [name])
+    : name
 }
 
 /** The forward part of a program, with the seeds turned into the cotangent of the output. */
@@ -30,7 +32,8 @@ export interface BackwardStart {
 /** The network that computes one output, without recurrences. */
 function writtenOut(graph: Graph, output: string): Graph {
   const network = simplify({ ...graph, outputs: [output] })
-  const dtype = graph.inputs.find(input => isFloat(input.dtype))?.dtype ?? [...graph.initializers.values()].find(value => isFloat(value.dtype))?.dtype
+  const dtype = graph.inputs.find(input => isFloat(input.dtype))?.dtype ??
+    [...graph.initializers.values()].find(value => isFloat(value.dtype))?.dtype
   const unrolled = unrollRecurrences(network, dtype === 'float32' ? 'float32' : 'float64')
   return unrolled === network ? network : simplify(unrolled)
 }
@@ -41,7 +44,10 @@ export function startBackward(graph: Graph, output: string, seeds: number): Back
   const type = types.get(output)
   if (type === undefined) throw new InternalError(`The type of '${output}' is not known.`)
   const { dtype, shape } = type
-  if (!isFloat(dtype)) throw new GraphError('NOT_DIFFERENTIABLE', `The output '${output}' is of type ${dtype}; derivatives need real numbers.`, { output })
+  if (!isFloat(dtype)) {
+    throw new GraphError('NOT_DIFFERENTIABLE',
+      `The output '${output}' is of type ${dtype}; derivatives need real numbers.`, { output })
+  }
   const builder = GraphBuilder.from(network, dtype as Precision)
   const f = asOutput(builder, examplesToRows(builder, output, shape))
   const outputs = elementsPerExample(shape)

@@ -1,28 +1,37 @@
 /** @file Runs a prepared network batch by batch: outputs, last-layer features, factored Jacobians. */
+import type { ChosenEngine } from '../engine/chosen-engine.js'
 import type { DeferredInput, Engine, Program } from '../engine/engine.js'
 import { InternalError } from '../errors/errors.js'
-import { factoredJacobian, type FactorsProgram, factorsProgram } from './factors-program.js'
-import { lastLinear } from '../passes/last-linear.js'
 import type { RealArray } from '../kernels/linear-algebra.js'
-import type { Network } from '../network/network.js'
-import type { Subset } from '../options/words.js'
-import { parameterSlots, parameterVector } from '../network/parameters.js'
-import { type Precision, tensor, type Tensor } from '../tensor/tensor.js'
 import { lastLayerShape, type LinearShape } from '../network/linear-shape.js'
-import type { FactoredJacobian } from './factored-jacobian.js'
+import type { Network } from '../network/network.js'
 import type { ParameterSlot } from '../network/parameter-slot.js'
-import type { OperatorSums } from './operator-sums.js'
-import type { ChosenEngine } from '../engine/chosen-engine.js'
+import { parameterSlots, parameterVector } from '../network/parameters.js'
+import type { Subset } from '../options/words.js'
+import { lastLinear } from '../passes/last-linear.js'
+import { type Precision, type Tensor, tensor } from '../tensor/tensor.js'
+import type { FactoredJacobian } from './factored-jacobian.js'
+import { factoredJacobian, type FactorsProgram, factorsProgram } from './factors-program.js'
 import { featuresProgram } from './features-program.js'
+import type { OperatorSums } from './operator-sums.js'
 
 /** Outputs f (N x C) and, for the last layer, its inputs phi (N x D). */
-export interface Features { readonly f: RealArray, readonly features: RealArray }
+export interface Features {
+  readonly f: RealArray
+  readonly features: RealArray
+}
 
 /** Outputs f (N x C) and the Jacobian of the seeds. */
-export interface Linearisation { readonly f: RealArray, readonly jacobian: FactoredJacobian }
+export interface Linearisation {
+  readonly f: RealArray
+  readonly jacobian: FactoredJacobian
+}
 
 /** Seeds K x N x C made from the outputs of a batch. */
-export interface Seeds { readonly count: number, readonly from: (f: RealArray, examples: number) => RealArray }
+export interface Seeds {
+  readonly count: number
+  readonly from: (f: RealArray, examples: number) => RealArray
+}
 
 /** A network with the parameters of a subset, ready to be evaluated. Inputs are tensors of the network's input shape. */
 export interface Evaluator {
@@ -54,21 +63,30 @@ export interface Evaluator {
  * Prepares a network.
  * @throws GraphError NO_LAST_LAYER, NOT_DIFFERENTIABLE, UNSUPPORTED_OPERATOR, BATCH_AXIS
  */
-export function createEvaluator(network: Network, subset: Subset, engine: ChosenEngine, precision: Precision): Evaluator {
+export function createEvaluator(network: Network, subset: Subset, engine: ChosenEngine,
+  precision: Precision): Evaluator {
   const { graph, output, input } = network
   const names = subset === 'all' ? graph.parameters.map(parameter => parameter.name) : lastLayerNames(network)
   const slots = parameterSlots(graph, names)
   const programs = programCache(engine, precision)
   const feed = (x: Tensor): Map<string, Tensor> => new Map([[input.name, x]])
-  const factors = (seeds: number): FactorsProgram => programs.factors(seeds, () => factorsProgram(graph, output, names, seeds))
-  const linearise = async (x: Tensor, count: number, seed: (program: FactorsProgram) => DeferredInput): Promise<Linearisation> => {
+  const factors = (seeds: number): FactorsProgram =>
+    programs.factors(seeds, () => factorsProgram(graph, output, names, seeds))
+  const linearise = async (x: Tensor, count: number,
+    seed: (program: FactorsProgram) => DeferredInput): Promise<Linearisation> => {
     const program = factors(count)
-    const results = await (await programs.compiled(`factors ${count}`, program.graph)).run(feed(x), { deferred: seed(program) })
+    const results = await (await programs.compiled(`factors ${count}`, program.graph)).run(feed(x), {
+      deferred: seed(program),
+    })
     return { f: real(results, program.output), jacobian: factoredJacobian(program, results) }
   }
   const lastLayer = subset === 'last_layer' ? featuresProgram(graph, output) : undefined
   return {
-    network, subset, precision, engine, slots,
+    network,
+    subset,
+    precision,
+    engine,
+    slots,
     linears: subset === 'all' ? linearShapes(factors(1)) : [{ ...lastLayerShape(slots), positions: 1 }],
     theta: parameterVector(graph, slots),
     forward: async x => {
@@ -82,12 +100,20 @@ export function createEvaluator(network: Network, subset: Subset, engine: Chosen
     },
     jacobian: x => linearise(x, network.outputs, program => oneHotSeeds(program, precision)),
     seeded: (x, seeds) => linearise(x, seeds.count, program => deferredSeeds(program, seeds, precision)),
-    kroneckerSums: subset === 'all' && factors(1).factors.every(factor => factor.kind === 'linear') ? async (x, seeds, sums) => {
-      const program = factors(seeds.count)
-      const grams = program.factors.flatMap((factor, i) => (factor.kind === 'linear' ? [{ output: factor.a, sum: sums[i].A }, { output: factor.g, sum: sums[i].B }] : []))
-      const results = await (await programs.compiled(`factors ${seeds.count}`, program.graph)).run(feed(x), { deferred: deferredSeeds(program, seeds, precision), grams })
-      return real(results, program.output)
-    } : undefined,
+    kroneckerSums: subset === 'all' && factors(1).factors.every(factor => factor.kind === 'linear') ?
+      async (x, seeds, sums) => {
+        const program = factors(seeds.count)
+        const grams = program.factors.flatMap((factor, i) => (factor.kind === 'linear'
+          ? [{ output: factor.a, sum: sums[i].A }, { output: factor.g, sum: sums[i].B }]
+          : [])
+        )
+        const results = await (await programs.compiled(`factors ${seeds.count}`, program.graph)).run(feed(x), {
+          deferred: deferredSeeds(program, seeds, precision),
+          grams,
+        })
+        return real(results, program.output)
+      } :
+      undefined,
     dispose: programs.dispose,
   }
 }
@@ -114,36 +140,50 @@ function programCache(engine: Engine, precision: Precision) {
       return known
     },
     dispose(): void {
-      for (const program of compiled.values()) void program.then(ready => { ready.dispose() }, () => undefined)
+      for (const program of compiled.values()) {
+        void program.then(ready => {
+          ready.dispose()
+        }, () => undefined)
+      }
       compiled.clear()
     },
   }
 }
 
 function deferredSeeds(program: FactorsProgram, seeds: Seeds, precision: Precision): DeferredInput {
-  return { name: program.seed, from: program.output, compute: f => seedTensor(program, seeds.from(realData(f), f.shape[0]), precision, f.shape[0]) }
+  return { name: program.seed, from: program.output,
+    compute: f => seedTensor(program, seeds.from(realData(f), f.shape[0]), precision, f.shape[0]) }
 }
 
 /** The linear operators of a program with its parameters numbered. */
 export function linearShapes({ parameters, factors }: FactorsProgram): Evaluator['linears'] {
   const index = (name: string | undefined): number => (name === undefined ? -1 : parameters.indexOf(name))
-  return factors.flatMap(factor => (factor.kind === 'linear' ? [{ weight: index(factor.weight), bias: index(factor.bias), in: factor.in, out: factor.out, positions: factor.positions }] : []))
+  return factors.flatMap(
+    factor => (factor.kind === 'linear'
+      ? [{ weight: index(factor.weight), bias: index(factor.bias), in: factor.in, out: factor.out,
+        positions: factor.positions }]
+      : []),
+  )
 }
 
 function oneHotSeeds(program: FactorsProgram, precision: Precision): DeferredInput {
   const { outputs } = program
   return {
-    name: program.seed, from: program.output,
+    name: program.seed,
+    from: program.output,
     compute: f => {
       const examples = f.shape[0]
-      const seeds = precision === 'float32' ? new Float32Array(outputs * examples * outputs) : new Float64Array(outputs * examples * outputs)
+      const seeds = precision === 'float32'
+        ? new Float32Array(outputs * examples * outputs)
+        : new Float64Array(outputs * examples * outputs)
       for (let c = 0; c < outputs; c++) for (let n = 0; n < examples; n++) seeds[(c * examples + n) * outputs + c] = 1
       return seedTensor(program, seeds, precision, examples)
     },
   }
 }
 
-function seedTensor({ seeds, outputs }: FactorsProgram, data: RealArray, precision: Precision, examples: number): Tensor {
+function seedTensor({ seeds, outputs }: FactorsProgram, data: RealArray, precision: Precision,
+  examples: number): Tensor {
   return tensor(precision, [seeds, examples, outputs], data)
 }
 

@@ -5,21 +5,21 @@
  * the forward part runs once, and its values are broadcast against the leading K axis.
  */
 import { GraphError, InternalError } from '../errors/errors.js'
-import { sizeOf, type Tensor } from '../tensor/tensor.js'
-import { removeDead } from '../passes/fold.js'
-import type { Graph, Node, Parameter } from '../graph/graph.js'
-import {
-  appendCotangentRows, appendInputRows, findLinearOperators, type LinearOperator,
-} from '../passes/linear-operators.js'
-import { reverse } from './reverse.js'
-import type { DirectFactor, FactoredJacobian, LinearFactor } from './factored-jacobian.js'
-import { asOutput, startBackward } from './backward-start.js'
 import { GraphBuilder } from '../graph/builder.js'
+import type { Graph, Node, Parameter } from '../graph/graph.js'
+import { removeDead } from '../passes/fold.js'
+import { appendCotangentRows, appendInputRows, findLinearOperators,
+  type LinearOperator } from '../passes/linear-operators.js'
+import { sizeOf, type Tensor } from '../tensor/tensor.js'
+import { asOutput, startBackward } from './backward-start.js'
+import type { DirectFactor, FactoredJacobian, LinearFactor } from './factored-jacobian.js'
+import { reverse } from './reverse.js'
 
 /** A pair (a, g) of a linear operator, or the per-example gradient of another parameter: names of a program's outputs. */
 export type FactorDescription =
   /** `a` is N x positions x in, `g` is K x N x positions x out; a parameter that was not asked for is undefined. */
-  | { readonly kind: 'linear', readonly weight: string | undefined, readonly bias: string | undefined, readonly in: number, readonly out: number, readonly positions: number, readonly a: string, readonly g: string }
+  | { readonly kind: 'linear', readonly weight: string | undefined, readonly bias: string | undefined,
+    readonly in: number, readonly out: number, readonly positions: number, readonly a: string, readonly g: string }
   /** `gradient` is K x N x size. */
   | { readonly kind: 'direct', readonly parameter: string, readonly size: number, readonly gradient: string }
 
@@ -41,25 +41,33 @@ export interface FactorsProgram {
  * with respect to the named parameters. A parameter on which the output does not depend has no factor.
  * @throws GraphError NOT_DIFFERENTIABLE, BATCH_AXIS, BAD_GRAPH
  */
-export function factorsProgram(graph: Graph, output: string, parameterNames: readonly string[], seeds: number): FactorsProgram {
+export function factorsProgram(graph: Graph, output: string, parameterNames: readonly string[],
+  seeds: number): FactorsProgram {
   const { builder, types, network, cotangent, seed, f, outputs } = startBackward(graph, output, seeds)
   const wanted = new Set(parameterNames)
   const named = parameterNames.map(name => parameterOf(network, name))
-  const operators = findLinearOperators(network, types).filter(({ weight, bias }) => wanted.has(weight.name) || (bias !== undefined && wanted.has(bias.parameter.name)))
+  const operators = findLinearOperators(network, types).filter(({ weight, bias }) =>
+    wanted.has(weight.name) || (bias !== undefined && wanted.has(bias.parameter.name))
+  )
   const handled = handledInputs(operators)
-  const cotangents = reverse({ builder, types, output, cotangent, seeds, wanted, handled: (node, input) => handled.get(node)?.has(input) === true })
+  const cotangents = reverse({ builder, types, output, cotangent, seeds, wanted,
+    handled: (node, input) => handled.get(node)?.has(input) === true })
   const factors = [
     ...operators.flatMap(operator => linearFactor(builder, operator, wanted, cotangents)),
     ...named.flatMap(parameter => directFactor(builder, parameter, cotangents)),
   ]
-  const results = new Set([f, ...factors.flatMap(factor => (factor.kind === 'linear' ? [factor.a, factor.g] : [factor.gradient]))])
-  return { graph: removeDead(builder.build([...results])), seed, seeds, output: f, outputs, parameters: [...parameterNames], factors }
+  const results = new Set([f,
+    ...factors.flatMap(factor => (factor.kind === 'linear' ? [factor.a, factor.g] : [factor.gradient]))])
+  return { graph: removeDead(builder.build([...results])), seed, seeds, output: f, outputs,
+    parameters: [...parameterNames], factors }
 }
 
 /** The inputs of nodes whose derivative the factors of linear operators hold: weights and attached biases. */
 function handledInputs(operators: readonly LinearOperator[]): Map<Node, Set<number>> {
   const handled = new Map<Node, Set<number>>()
-  const add = (node: Node, input: number): void => { handled.set(node, (handled.get(node) ?? new Set<number>()).add(input)) }
+  const add = (node: Node, input: number): void => {
+    handled.set(node, (handled.get(node) ?? new Set<number>()).add(input))
+  }
   for (const { node, weightInput, bias } of operators) {
     add(node, weightInput)
     if (bias !== undefined) add(bias.node, bias.input)
@@ -67,29 +75,43 @@ function handledInputs(operators: readonly LinearOperator[]): Map<Node, Set<numb
   return handled
 }
 
-function linearFactor(builder: GraphBuilder, operator: LinearOperator, wanted: ReadonlySet<string>, cotangents: ReadonlyMap<string, string>): FactorDescription[] {
+function linearFactor(builder: GraphBuilder, operator: LinearOperator, wanted: ReadonlySet<string>,
+  cotangents: ReadonlyMap<string, string>): FactorDescription[] {
   const cotangent = cotangents.get(operator.output)
   if (cotangent === undefined) return []
   const { weight, bias, positions } = operator
-  const asked = (parameter: Parameter | undefined): string | undefined => (parameter !== undefined && wanted.has(parameter.name) ? parameter.name : undefined)
+  const asked = (
+    parameter: Parameter | undefined,
+  ): string | undefined => (parameter !== undefined && wanted.has(parameter.name) ? parameter.name : undefined)
   const a = asOutput(builder, appendInputRows(builder, operator))
   const g = asOutput(builder, appendCotangentRows(builder, operator, cotangent))
-  return [{ kind: 'linear', weight: asked(weight), bias: asked(bias?.parameter), in: operator.in, out: operator.out, positions, a, g }]
+  return [{ kind: 'linear', weight: asked(weight), bias: asked(bias?.parameter), in: operator.in, out: operator.out,
+    positions, a, g }]
 }
 
-function directFactor(builder: GraphBuilder, parameter: Parameter, cotangents: ReadonlyMap<string, string>): FactorDescription[] {
+function directFactor(builder: GraphBuilder, parameter: Parameter,
+  cotangents: ReadonlyMap<string, string>): FactorDescription[] {
   const { name, shape, transposed } = parameter
   const cotangent = cotangents.get(name)
   if (cotangent === undefined) return []
   const rank = shape.length + 2
-  const oriented = transposed ? builder.node('Transpose', [cotangent], { perm: [...Array.from({ length: rank - 2 }, (_, axis) => axis), rank - 1, rank - 2] }) : cotangent
+  const oriented = transposed
+    ? builder.node('Transpose', [cotangent], {
+      perm: [...Array.from({ length: rank - 2 }, (_, axis) => axis), rank - 1, rank - 2],
+    })
+    : cotangent
   const size = sizeOf(shape)
-  return [{ kind: 'direct', parameter: name, size, gradient: builder.node('Reshape', [oriented, builder.integers([0, 0, size])]) }]
+  return [{ kind: 'direct', parameter: name, size,
+    gradient: builder.node('Reshape', [oriented, builder.integers([0, 0, size])]) }]
 }
 
 function parameterOf(graph: Graph, name: string): Parameter {
   const found = graph.parameters.find(parameter => parameter.name === name)
-  if (found === undefined) throw new GraphError('BAD_GRAPH', `The network has no parameter '${name}'; it has ${graph.parameters.map(parameter => parameter.name).join(', ')}.`, { name })
+  if (found === undefined) {
+    throw new GraphError('BAD_GRAPH',
+      `The network has no parameter '${name}'; it has ${graph.parameters.map(parameter => parameter.name).join(', ')}.`,
+      { name })
+  }
   return found
 }
 
@@ -101,18 +123,30 @@ export function factoredJacobian(program: FactorsProgram, results: ReadonlyMap<s
   const index = new Map(program.parameters.map((name, i) => [name, i] as const))
   const indexOf = (name: string | undefined): number => (name === undefined ? -1 : index.get(name) ?? -1)
   const factors = program.factors.map((factor): LinearFactor | DirectFactor => {
-    if (factor.kind === 'direct') return { kind: 'direct', parameter: indexOf(factor.parameter), gradient: realResult(results, factor.gradient).data }
+    if (factor.kind === 'direct') {
+      return { kind: 'direct', parameter: indexOf(factor.parameter),
+        gradient: realResult(results, factor.gradient).data }
+    }
     const { kind, positions, out } = factor
     return {
-      kind, positions, out, in: factor.in, weight: indexOf(factor.weight), bias: indexOf(factor.bias),
-      a: realResult(results, factor.a).data, g: realResult(results, factor.g).data,
+      kind,
+      positions,
+      out,
+      in: factor.in,
+      weight: indexOf(factor.weight),
+      bias: indexOf(factor.bias),
+      a: realResult(results, factor.a).data,
+      g: realResult(results, factor.g).data,
     }
   })
   return { seeds: program.seeds, examples: realResult(results, program.output).shape[0], factors }
 }
 
-function realResult(results: ReadonlyMap<string, Tensor>, name: string): { shape: readonly number[], data: Float32Array | Float64Array } {
+function realResult(results: ReadonlyMap<string, Tensor>,
+  name: string): { shape: readonly number[], data: Float32Array | Float64Array } {
   const found = results.get(name)
-  if (found === undefined || found.data instanceof Uint8Array) throw new InternalError(`The program has no real result '${name}'.`)
+  if (found === undefined || found.data instanceof Uint8Array) {
+    throw new InternalError(`The program has no real result '${name}'.`)
+  }
   return { shape: found.shape, data: found.data }
 }

@@ -1,12 +1,12 @@
 /** @file The program that computes the features of the last layer: no derivative is needed. */
-import { describeLastLayer, findLastLayer, type LastLayer } from '../passes/last-linear.js'
-import type { Graph } from '../graph/graph.js'
 import { InternalError } from '../errors/errors.js'
 import { GraphBuilder } from '../graph/builder.js'
-import type { Precision } from '../tensor/tensor.js'
-import { appendInputRows } from '../passes/linear-operators.js'
+import type { Graph } from '../graph/graph.js'
 import { examplesToRows } from '../passes/example-axis.js'
 import { removeDead } from '../passes/fold.js'
+import { describeLastLayer, findLastLayer, type LastLayer } from '../passes/last-linear.js'
+import { appendInputRows } from '../passes/linear-operators.js'
+import type { Precision } from '../tensor/tensor.js'
 
 export interface FeaturesProgram extends LastLayer {
   readonly graph: Graph

@@ -1,12 +1,12 @@
 /** @file Reverse-mode differentiation: appends to a graph the nodes that carry cotangents from its output to wanted values. */
 import { GraphError, InternalError } from '../errors/errors.js'
+import type { GraphBuilder } from '../graph/builder.js'
+import type { Node } from '../graph/graph.js'
 import { leadingAxes, sumToShape } from '../ops/cotangents.js'
 import { isFloat } from '../ops/element-types.js'
 import { describeNode } from '../ops/node-attributes.js'
 import type { InferredValue } from '../ops/operator.js'
 import { operatorFor } from '../ops/registry.js'
-import type { GraphBuilder } from '../graph/builder.js'
-import type { Node } from '../graph/graph.js'
 
 export interface ReverseTask {
   /** Holds the forward nodes already; backward nodes are appended. */
@@ -46,7 +46,9 @@ export function reverse(task: ReverseTask): Map<string, string> {
   for (let i = forward.length - 1; i >= 0; i--) {
     const node = forward[i]
     if (!node.outputs.some(name => parts.has(name))) continue
-    const needs = node.inputs.map((name, input) => name !== '' && reached.has(name) && isFloat(typeOf(types, name).dtype) && task.handled?.(node, input) !== true)
+    const needs = node.inputs.map((name, input) =>
+      name !== '' && reached.has(name) && isFloat(typeOf(types, name).dtype) && task.handled?.(node, input) !== true
+    )
     const cotangents = node.outputs.map(cotangentOf)
     if (!needs.includes(true)) continue
     inputCotangents(task, node, cotangents, needs).forEach((part, input) => {
@@ -64,7 +66,9 @@ export function reverse(task: ReverseTask): Map<string, string> {
 /** Everything that is computed from the wanted values. */
 function reachedValues(nodes: readonly Node[], wanted: ReadonlySet<string>): Set<string> {
   const reached = new Set(wanted)
-  for (const node of nodes) if (node.inputs.some(name => reached.has(name))) for (const name of node.outputs) reached.add(name)
+  for (const node of nodes) {
+    if (node.inputs.some(name => reached.has(name))) { for (const name of node.outputs) reached.add(name) }
+  }
   return reached
 }
 
@@ -74,14 +78,24 @@ function typeOf(types: ReadonlyMap<string, InferredValue>, name: string): Inferr
   return type
 }
 
-function inputCotangents({ builder, types, seeds }: ReverseTask, node: Node, cotangents: readonly (string | undefined)[], needs: readonly boolean[]): readonly (string | undefined)[] {
+function inputCotangents({ builder, types, seeds }: ReverseTask, node: Node,
+  cotangents: readonly (string | undefined)[], needs: readonly boolean[]): readonly (string | undefined)[] {
   const operator = operatorFor(node.op)
   if (operator.backward === undefined) {
-    throw new GraphError('NOT_DIFFERENTIABLE', `${describeNode(node)} has no derivative rule, and parameters below it are asked for. Use subset 'last_layer', or parameters above that node.`, { op: node.op, node: node.name ?? node.outputs[0] })
+    throw new GraphError('NOT_DIFFERENTIABLE',
+      `${
+        describeNode(node)
+      } has no derivative rule, and parameters below it are asked for. Use subset 'last_layer', or parameters above that node.`,
+      { op: node.op, node: node.name ?? node.outputs[0] })
   }
   const outputs = node.outputs.filter(name => name !== '').map(name => typeOf(types, name))
   return operator.backward({
-    builder, node, cotangents, seeds, needs, outputs,
+    builder,
+    node,
+    cotangents,
+    seeds,
+    needs,
+    outputs,
     inputs: node.inputs.map(name => (name === '' ? undefined : typeOf(types, name))),
     lead: value => leadingAxes(value.shape),
     unbroadcast: (cotangent, input) => sumToShape(builder, cotangent, outputs[0].shape, input.shape),

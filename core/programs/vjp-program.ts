@@ -1,8 +1,8 @@
 /** @file The program of vector-Jacobian products. */
 import type { Graph } from '../graph/graph.js'
+import { removeDead } from '../passes/fold.js'
 import { asOutput, startBackward } from './backward-start.js'
 import { reverse } from './reverse.js'
-import { removeDead } from '../passes/fold.js'
 
 export interface VjpProgram {
   readonly graph: Graph

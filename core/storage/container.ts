@@ -16,7 +16,9 @@ const TYPES = { f8: Float64Array, f4: Float32Array, u1: Uint8Array } as const
 type TypeName = keyof typeof TYPES
 
 /** A tree of plain values with typed arrays as leaves. */
-export type Tree = null | boolean | number | string | Float64Array | Float32Array | Uint8Array | readonly Tree[] | { readonly [key: string]: Tree }
+export type Tree = null | boolean | number | string | Float64Array | Float32Array | Uint8Array | readonly Tree[] | {
+  readonly [key: string]: Tree
+}
 
 function typeName(array: Float64Array | Float32Array | Uint8Array): TypeName {
   return array instanceof Float64Array ? 'f8' : array instanceof Float32Array ? 'f4' : 'u1'
@@ -61,14 +63,17 @@ export function isContainer(bytes: Uint8Array): boolean {
  * @throws UntrustedInputError when the bytes are not a container of this kind, or malformed
  */
 export function readContainer(kind: string, bytes: Uint8Array): Tree {
-  const fail = (message: string, offset: number): UntrustedInputError => new UntrustedInputError(`Not a valid ${kind} file: ${message}`, { format: kind, offset })
+  const fail = (message: string, offset: number): UntrustedInputError =>
+    new UntrustedInputError(`Not a valid ${kind} file: ${message}`, { format: kind, offset })
   if (!isContainer(bytes)) throw fail(`it does not begin with ${MAGIC}.`, 0)
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
   const version = view.getUint32(8, true)
   if (version !== VERSION) throw fail(`it has version ${version}, and this library reads version ${VERSION}.`, 8)
   const length = view.getUint32(12, true)
   const start = 16 + length
-  if (start > bytes.length || length % 8 !== 0) throw fail(`its header claims ${length} bytes, and ${bytes.length - 16} are there.`, 12)
+  if (start > bytes.length || length % 8 !== 0) {
+    throw fail(`its header claims ${length} bytes, and ${bytes.length - 16} are there.`, 12)
+  }
   let parsed: unknown
   try {
     parsed = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes.subarray(16, start)))
@@ -76,7 +81,9 @@ export function readContainer(kind: string, bytes: Uint8Array): Tree {
     throw fail('its header is not JSON.', 16)
   }
   const root = restore(parsed, bytes.subarray(start), kind, 0)
-  if (!isRecord(root) || root['kind'] !== kind) throw fail(`it holds ${isRecord(root) ? String(root['kind']) : 'something else'}.`, 16)
+  if (!isRecord(root) || root['kind'] !== kind) {
+    throw fail(`it holds ${isRecord(root) ? String(root['kind']) : 'something else'}.`, 16)
+  }
   return root['tree'] ?? null
 }
 
@@ -86,8 +93,13 @@ export function isRecord(tree: Tree | undefined): tree is { readonly [key: strin
 }
 
 function restore(value: unknown, data: Uint8Array, kind: string, depth: number): Tree {
-  if (depth > MAX_DEPTH) throw new UntrustedInputError(`Not a valid ${kind} file: nested deeper than ${MAX_DEPTH}.`, { format: kind, limit: MAX_DEPTH })
-  if (value === null || typeof value === 'boolean' || typeof value === 'number' || typeof value === 'string') return value
+  if (depth > MAX_DEPTH) {
+    throw new UntrustedInputError(`Not a valid ${kind} file: nested deeper than ${MAX_DEPTH}.`, { format: kind,
+      limit: MAX_DEPTH })
+  }
+  if (value === null || typeof value === 'boolean' || typeof value === 'number' || typeof value === 'string') {
+    return value
+  }
   if (Array.isArray(value)) return value.map(item => restore(item, data, kind, depth + 1))
   if (typeof value !== 'object') throw new UntrustedInputError(`Not a valid ${kind} file.`, { format: kind })
   const entries = Object.entries(value)
@@ -101,10 +113,15 @@ function restore(value: unknown, data: Uint8Array, kind: string, depth: number):
 function arrayAt(reference: unknown, data: Uint8Array, kind: string): Float64Array | Float32Array | Uint8Array {
   const [type, offset, length] = Array.isArray(reference) ? reference as unknown[] : []
   const known = type === 'f8' || type === 'f4' || type === 'u1'
-  if (!known || !Number.isSafeInteger(offset) || !Number.isSafeInteger(length)) throw new UntrustedInputError(`Not a valid ${kind} file: a malformed array reference.`, { format: kind })
+  if (!known || !Number.isSafeInteger(offset) || !Number.isSafeInteger(length)) {
+    throw new UntrustedInputError(`Not a valid ${kind} file: a malformed array reference.`, { format: kind })
+  }
   const [at, count, width] = [Number(offset), Number(length), TYPES[type].BYTES_PER_ELEMENT]
   if (at < 0 || count < 0 || at + count * width > data.length) {
-    throw new UntrustedInputError(`Not a valid ${kind} file: an array of ${count} elements at byte ${at} does not fit into ${data.length} bytes.`, { format: kind, offset: at, limit: data.length, actual: count * width })
+    throw new UntrustedInputError(
+      `Not a valid ${kind} file: an array of ${count} elements at byte ${at} does not fit into ${data.length} bytes.`,
+      { format: kind, offset: at, limit: data.length, actual: count * width },
+    )
   }
   // Not `slice`: of Node's Buffers it is a view.
   const copy = new Uint8Array(data.subarray(at, at + count * width))

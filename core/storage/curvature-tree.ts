@@ -1,15 +1,18 @@
 /** @file A curvature as a tree of the container, and back. */
+import type { Curvature, KronBlock } from '../curvature/curvature.js'
 import { STRUCTURES } from '../options/words.js'
 import type { Tree } from './container.js'
 import { arrayField, countField, type Fields, fieldsOf, listField, textField, wordField } from './fields.js'
-import type { Curvature, KronBlock } from '../curvature/curvature.js'
 
 /** The tree of a curvature. */
 export function curvatureToTree(curvature: Curvature): Tree {
   switch (curvature.structure) {
-    case 'full': return { structure: 'full', size: curvature.size, matrix: curvature.matrix }
-    case 'diag': return { structure: 'diag', size: curvature.size, diagonal: curvature.diagonal }
-    case 'kron': return { structure: 'kron', size: curvature.size, blocks: curvature.blocks.map(block => ({ ...block })) }
+    case 'full':
+      return { structure: 'full', size: curvature.size, matrix: curvature.matrix }
+    case 'diag':
+      return { structure: 'diag', size: curvature.size, diagonal: curvature.diagonal }
+    case 'kron':
+      return { structure: 'kron', size: curvature.size, blocks: curvature.blocks.map(block => ({ ...block })) }
   }
 }
 
@@ -22,9 +25,12 @@ export function curvatureFromTree(tree: Tree | undefined): Curvature {
   const structure = wordField(fields, 'structure', STRUCTURES)
   const size = countField(fields, 'size')
   switch (structure) {
-    case 'full': return { structure, size, matrix: arrayField(fields, 'matrix', size * size) }
-    case 'diag': return { structure, size, diagonal: arrayField(fields, 'diagonal', size) }
-    case 'kron': return { structure, size, blocks: listField(fields, 'blocks').map(block => blockFrom(fieldsOf(block, 'blocks'))) }
+    case 'full':
+      return { structure, size, matrix: arrayField(fields, 'matrix', size * size) }
+    case 'diag':
+      return { structure, size, diagonal: arrayField(fields, 'diagonal', size) }
+    case 'kron':
+      return { structure, size, blocks: listField(fields, 'blocks').map(block => blockFrom(fieldsOf(block, 'blocks'))) }
   }
 }
 
@@ -36,5 +42,6 @@ function blockFrom(fields: Fields): KronBlock {
   const B = arrayField(fields, 'B', out * out)
   if (kind === 'dense') return { kind, name, out, B }
   const inputs = countField(fields, 'in')
-  return { kind, name, out, in: inputs, B, A: arrayField(fields, 'A', inputs * inputs), rows: countField(fields, 'rows') }
+  return { kind, name, out, in: inputs, B, A: arrayField(fields, 'A', inputs * inputs),
+    rows: countField(fields, 'rows') }
 }

@@ -1,9 +1,11 @@
 /** @file Typed access to the fields of a tree from an untrusted container. Every function throws UntrustedInputError naming the field. */
-import { isRecord, type Tree } from './container.js'
 import { UntrustedInputError } from '../errors/errors.js'
+import { isRecord, type Tree } from './container.js'
 
 /** A dictionary of a tree. */
-export interface Fields { readonly [key: string]: Tree }
+export interface Fields {
+  readonly [key: string]: Tree
+}
 
 function wrong(path: string, expected: string): UntrustedInputError {
   return new UntrustedInputError(`The file is damaged: '${path}' should be ${expected}.`, { format: 'container', path })
@@ -51,7 +53,9 @@ export function booleanField(fields: Fields, key: string): boolean {
 export function arrayField(fields: Fields, key: string, length?: number): Float64Array {
   const value = fields[key]
   if (!(value instanceof Float64Array)) throw wrong(key, 'an array of doubles')
-  if (length !== undefined && value.length !== length) throw wrong(key, `an array of ${length} doubles (it has ${value.length})`)
+  if (length !== undefined && value.length !== length) {
+    throw wrong(key, `an array of ${length} doubles (it has ${value.length})`)
+  }
   return value
 }
 

@@ -1,19 +1,26 @@
 /** @file A graph as a tree of plain values, for saved posteriors and for worker threads. */
-import type { Tree } from './container.js'
 import { UntrustedInputError } from '../errors/errors.js'
-import { booleanField, countField, countsField, type Fields, fieldsOf, listField, textField, textsField, wordField } from './fields.js'
+import { type Attribute, type Dim, type Graph, type GraphInput, isBatch, type Node,
+  type Parameter } from '../graph/graph.js'
 import { type DType, sizeOf, type Tensor } from '../tensor/tensor.js'
-import { type Attribute, type Dim, type Graph, type GraphInput, isBatch, type Node, type Parameter } from '../graph/graph.js'
+import type { Tree } from './container.js'
+import { booleanField, countField, countsField, type Fields, fieldsOf, listField, textField, textsField,
+  wordField } from './fields.js'
 
 const DTYPES: readonly DType[] = ['float32', 'float64', 'int64', 'bool']
 
 /** The tree of a graph. */
 export function graphToTree(graph: Graph): Tree {
   return {
-    inputs: graph.inputs.map(({ name, dtype, shape, openAxes }) => ({ name, dtype, shape: shape.map(dimToTree), ...(openAxes === undefined ? {} : { openAxes }) })),
+    inputs: graph.inputs.map(({ name, dtype, shape, openAxes }) => ({ name, dtype, shape: shape.map(dimToTree),
+      ...(openAxes === undefined ? {} : { openAxes }) })
+    ),
     outputs: graph.outputs,
     nodes: graph.nodes.map(node => ({
-      op: node.op, inputs: node.inputs, outputs: node.outputs, attributes: Object.entries(node.attributes).map(([key, value]) => [key, attributeToTree(value)]),
+      op: node.op,
+      inputs: node.inputs,
+      outputs: node.outputs,
+      attributes: Object.entries(node.attributes).map(([key, value]) => [key, attributeToTree(value)]),
       ...(node.name === undefined ? {} : { name: node.name }),
     })),
     initializers: [...graph.initializers].map(([name, value]) => ({ name, ...tensorToTree(value) })),
@@ -22,9 +29,13 @@ export function graphToTree(graph: Graph): Tree {
   }
 }
 
-function dimToTree(dim: Dim): Tree { return isBatch(dim) ? { outer: dim.outer, inner: dim.inner } : dim }
+function dimToTree(dim: Dim): Tree {
+  return isBatch(dim) ? { outer: dim.outer, inner: dim.inner } : dim
+}
 
-function tensorToTree({ dtype, shape, data }: Tensor): { readonly [key: string]: Tree } { return { dtype, shape, data } }
+function tensorToTree({ dtype, shape, data }: Tensor): { readonly [key: string]: Tree } {
+  return { dtype, shape, data }
+}
 
 function attributeToTree(attribute: Attribute): Tree {
   return typeof attribute === 'object' && 'data' in attribute ? { tensor: tensorToTree(attribute) } : attribute
@@ -55,18 +66,23 @@ function inputFrom(fields: Fields): GraphInput {
     const batch = fieldsOf(dim, 'shape')
     return { outer: countField(batch, 'outer'), inner: countField(batch, 'inner') }
   })
-  return { name: textField(fields, 'name'), dtype: wordField(fields, 'dtype', DTYPES), shape, ...(fields['openAxes'] === undefined ? {} : { openAxes: countsField(fields, 'openAxes') }) }
+  return { name: textField(fields, 'name'), dtype: wordField(fields, 'dtype', DTYPES), shape,
+    ...(fields['openAxes'] === undefined ? {} : { openAxes: countsField(fields, 'openAxes') }) }
 }
 
 function nodeFrom(fields: Fields): Node {
   const attributes = listField(fields, 'attributes').map(item => {
     const [key, value] = Array.isArray(item) ? item as readonly Tree[] : []
-    if (typeof key !== 'string') throw new UntrustedInputError('The file is damaged: an attribute has no name.', { format: 'container', path: 'attributes' })
+    if (typeof key !== 'string') {
+      throw new UntrustedInputError('The file is damaged: an attribute has no name.', { format: 'container',
+        path: 'attributes' })
+    }
     return [key, attributeFrom(value)] as const
   })
   const plain = Object.assign(Object.create(null), Object.fromEntries(attributes)) as Record<string, Attribute>
   const name = fields['name'] === undefined ? {} : { name: textField(fields, 'name') }
-  return { op: textField(fields, 'op'), inputs: textsField(fields, 'inputs'), outputs: textsField(fields, 'outputs'), attributes: plain, ...name }
+  return { op: textField(fields, 'op'), inputs: textsField(fields, 'inputs'), outputs: textsField(fields, 'outputs'),
+    attributes: plain, ...name }
 }
 
 function attributeFrom(tree: Tree | undefined): Attribute {
@@ -82,13 +98,21 @@ function tensorFrom(fields: Fields): Tensor {
   const dtype = wordField(fields, 'dtype', DTYPES)
   const shape = countsField(fields, 'shape')
   const data = fields['data']
-  const fits = dtype === 'float32' ? data instanceof Float32Array : dtype === 'bool' ? data instanceof Uint8Array : data instanceof Float64Array
+  const fits = dtype === 'float32'
+    ? data instanceof Float32Array
+    : dtype === 'bool'
+    ? data instanceof Uint8Array
+    : data instanceof Float64Array
   if (!fits || !ArrayBuffer.isView(data) || data.length !== sizeOf(shape)) {
-    throw new UntrustedInputError(`The file is damaged: a ${dtype} tensor of shape [${shape.join(', ')}] does not have its data.`, { format: 'container', path: 'data' })
+    throw new UntrustedInputError(
+      `The file is damaged: a ${dtype} tensor of shape [${shape.join(', ')}] does not have its data.`,
+      { format: 'container', path: 'data' },
+    )
   }
   return { dtype, shape, data }
 }
 
 function parameterFrom(fields: Fields): Parameter {
-  return { name: textField(fields, 'name'), shape: countsField(fields, 'shape'), transposed: booleanField(fields, 'transposed') }
+  return { name: textField(fields, 'name'), shape: countsField(fields, 'shape'),
+    transposed: booleanField(fields, 'transposed') }
 }

@@ -6,7 +6,8 @@ import { countField, fieldsOf, numberField, textField } from './fields.js'
 
 /** A partial fit as bytes, to be sent to another machine. */
 export function writePartialFit(fit: PartialFit): Uint8Array {
-  return writeContainer('partial', { key: fit.key, examples: fit.examples, loss: fit.loss, curvature: curvatureToTree(fit.curvature) })
+  return writeContainer('partial', { key: fit.key, examples: fit.examples, loss: fit.loss,
+    curvature: curvatureToTree(fit.curvature) })
 }
 
 /**
@@ -15,5 +16,6 @@ export function writePartialFit(fit: PartialFit): Uint8Array {
  */
 export function readPartialFit(bytes: Uint8Array): PartialFit {
   const fields = fieldsOf(readContainer('partial', bytes), 'partial')
-  return { key: textField(fields, 'key'), examples: countField(fields, 'examples'), loss: numberField(fields, 'loss'), curvature: curvatureFromTree(fields['curvature']) }
+  return { key: textField(fields, 'key'), examples: countField(fields, 'examples'), loss: numberField(fields, 'loss'),
+    curvature: curvatureFromTree(fields['curvature']) }
 }

@@ -1,24 +1,24 @@
 /** @file The file of a posterior: curvature, hyper-parameters and, unless told otherwise, the network, so that it predicts alone. */
-import { readContainer, type Tree, writeContainer } from './container.js'
-import {
-  arrayField, countField, type Fields, fieldsOf, listField, numberField, textField, textsField, wordField,
-} from './fields.js'
-import type { Graph } from '../graph/graph.js'
-import { graphFromTree, graphToTree } from './graph-tree.js'
-import type { LaplaceOptions } from '../options/laplace-options.js'
-import {
-  CURVATURES, KFAC_APPROXIMATIONS, LIKELIHOODS, PRECISIONS, STRUCTURES, SUBSETS, TUNE_METHODS, type TuneMethod,
-} from '../options/words.js'
 import type { Curvature } from '../curvature/curvature.js'
-import { curvatureFromTree, curvatureToTree } from './curvature-tree.js'
+import type { Graph } from '../graph/graph.js'
 import type { PosteriorSettings } from '../options/hyperparameters.js'
+import type { LaplaceOptions } from '../options/laplace-options.js'
+import { CURVATURES, KFAC_APPROXIMATIONS, LIKELIHOODS, PRECISIONS, STRUCTURES, SUBSETS, TUNE_METHODS,
+  type TuneMethod } from '../options/words.js'
 import type { EvidenceMode } from '../posterior/evidence.js'
+import { readContainer, type Tree, writeContainer } from './container.js'
+import { curvatureFromTree, curvatureToTree } from './curvature-tree.js'
+import { arrayField, countField, type Fields, fieldsOf, listField, numberField, textField, textsField,
+  wordField } from './fields.js'
+import { graphFromTree, graphToTree } from './graph-tree.js'
 
 const KIND = 'posterior'
 
 /** The options that a posterior was fitted with, all of them said. */
 export type SavedOptions = {
-  readonly [K in 'likelihood' | 'subset' | 'structure' | 'curvature' | 'kfacApprox' | 'seed' | 'precision' | 'input' | 'output']-?: NonNullable<LaplaceOptions[K]>
+  readonly [
+    K in 'likelihood' | 'subset' | 'structure' | 'curvature' | 'kfacApprox' | 'seed' | 'precision' | 'input' | 'output'
+  ]-?: NonNullable<LaplaceOptions[K]>
 }
 
 /** What a file holds. */
@@ -41,14 +41,18 @@ export function writePosterior({ options, graph, curvature, settings, mode, ...s
   const { likelihood, subset, structure, kfacApprox, seed, precision, input, output } = options
   const { priorPrecision, priorMean, sigmaNoise, temperature } = settings
   return writeContainer(KIND, {
-    options: { likelihood, subset, structure, curvature: options.curvature, kfacApprox, seed, precision, input, output },
+    options: { likelihood, subset, structure, curvature: options.curvature, kfacApprox, seed, precision, input,
+      output },
     network: graph === undefined ? null : graphToTree(graph),
     digest: saved.digest,
     curvature: curvatureToTree(curvature),
     settings: { priorPrecision: asArray(priorPrecision), priorMean: asArray(priorMean), sigmaNoise, temperature },
-    examples: saved.examples, loss: saved.loss,
+    examples: saved.examples,
+    loss: saved.loss,
     mode: mode === undefined ? null : { weights: mode.weights, loss: mode.loss },
-    tuned: saved.tuned, effectiveParameters: saved.effectiveParameters ?? null, notes: saved.notes,
+    tuned: saved.tuned,
+    effectiveParameters: saved.effectiveParameters ?? null,
+    notes: saved.notes,
   })
 }
 
@@ -63,25 +67,40 @@ export function readPosterior(bytes: Uint8Array): SavedPosterior {
   const mode = fields['mode']
   return {
     options: {
-      likelihood: wordField(options, 'likelihood', LIKELIHOODS), subset: wordField(options, 'subset', SUBSETS), structure: wordField(options, 'structure', STRUCTURES),
-      curvature: wordField(options, 'curvature', CURVATURES), kfacApprox: wordField(options, 'kfacApprox', KFAC_APPROXIMATIONS),
-      seed: countField(options, 'seed'), precision: wordField(options, 'precision', PRECISIONS), input: textField(options, 'input'), output: textField(options, 'output'),
+      likelihood: wordField(options, 'likelihood', LIKELIHOODS),
+      subset: wordField(options, 'subset', SUBSETS),
+      structure: wordField(options, 'structure', STRUCTURES),
+      curvature: wordField(options, 'curvature', CURVATURES),
+      kfacApprox: wordField(options, 'kfacApprox', KFAC_APPROXIMATIONS),
+      seed: countField(options, 'seed'),
+      precision: wordField(options, 'precision', PRECISIONS),
+      input: textField(options, 'input'),
+      output: textField(options, 'output'),
     },
     graph: fields['network'] === null ? undefined : graphFromTree(fields['network']),
     digest: textField(fields, 'digest'),
     curvature: curvatureFromTree(fields['curvature']),
-    settings: { priorPrecision: numberOrArray(settings, 'priorPrecision'), priorMean: numberOrArray(settings, 'priorMean'), sigmaNoise: numberField(settings, 'sigmaNoise'), temperature: numberField(settings, 'temperature') },
-    examples: countField(fields, 'examples'), loss: numberField(fields, 'loss'),
+    settings: { priorPrecision: numberOrArray(settings, 'priorPrecision'),
+      priorMean: numberOrArray(settings, 'priorMean'), sigmaNoise: numberField(settings, 'sigmaNoise'),
+      temperature: numberField(settings, 'temperature') },
+    examples: countField(fields, 'examples'),
+    loss: numberField(fields, 'loss'),
     mode: mode === null || mode === undefined ? undefined : modeFrom(fieldsOf(mode, 'mode')),
     tuned: wordField(fields, 'tuned', TUNE_METHODS),
-    effectiveParameters: fields['effectiveParameters'] === null ? undefined : numberField(fields, 'effectiveParameters'),
+    effectiveParameters: fields['effectiveParameters'] === null
+      ? undefined
+      : numberField(fields, 'effectiveParameters'),
     notes: listField(fields, 'notes').length === 0 ? [] : textsField(fields, 'notes'),
   }
 }
 
-function modeFrom(fields: Fields): EvidenceMode { return { weights: arrayField(fields, 'weights'), loss: numberField(fields, 'loss') } }
+function modeFrom(fields: Fields): EvidenceMode {
+  return { weights: arrayField(fields, 'weights'), loss: numberField(fields, 'loss') }
+}
 
-function asArray(value: number | Float64Array): Tree { return typeof value === 'number' ? Float64Array.of(value) : value }
+function asArray(value: number | Float64Array): Tree {
+  return typeof value === 'number' ? Float64Array.of(value) : value
+}
 
 function numberOrArray(fields: Fields, key: string): number | Float64Array {
   const values = arrayField(fields, key)

@@ -1,20 +1,20 @@
 /** @file Sums the curvature over the training data, batch by batch. */
-import { batchSizeFor, forEachBatch, sliceExamples } from '../network/batches.js'
-import type { WorkerPool } from '../parallel/worker-pool.js'
-import { zeroCurvature } from '../curvature/accumulate.js'
-import { networkInput } from '../network/input-rows.js'
-import type { Evaluator } from '../programs/evaluator.js'
-import type { RealArray } from '../kernels/linear-algebra.js'
-import type { ResolvedOptions } from '../options/laplace-options.js'
 import type { WorkOptions } from '../budget/progress.js'
-import type { FitSums } from '../parallel/worker.js'
-import type { Tensor } from '../tensor/tensor.js'
-import { multiplicationsPerExample, numbersPerExample } from '../programs/cost.js'
+import { zeroCurvature } from '../curvature/accumulate.js'
+import { checkMemory, posteriorBytes } from '../curvature/posterior-bytes.js'
+import type { RealArray } from '../kernels/linear-algebra.js'
 import { checkLabels } from '../likelihood/labels.js'
 import { likelihoodModel } from '../likelihood/registry.js'
-import { checkMemory, posteriorBytes } from '../curvature/posterior-bytes.js'
-import { scheduleBatches, type ScheduledBatch } from './scheduler.js'
+import { batchSizeFor, forEachBatch, sliceExamples } from '../network/batches.js'
+import { networkInput } from '../network/input-rows.js'
+import type { ResolvedOptions } from '../options/laplace-options.js'
+import type { WorkerPool } from '../parallel/worker-pool.js'
+import type { FitSums } from '../parallel/worker.js'
+import { multiplicationsPerExample, numbersPerExample } from '../programs/cost.js'
+import type { Evaluator } from '../programs/evaluator.js'
+import type { Tensor } from '../tensor/tensor.js'
 import type { LinearData } from './linear-data.js'
+import { scheduleBatches, type ScheduledBatch } from './scheduler.js'
 
 /** A fit under way. Data that were added stay added; after an error it must be thrown away. */
 export interface Accumulation {
@@ -39,15 +39,18 @@ const SHARDS_BYTES = 64 << 20
  * @param keepFeatures whether features and labels are kept, for tuning by the linear model
  * @throws ResourceError OUT_OF_MEMORY before anything is allocated
  */
-export function startAccumulation(evaluator: Evaluator, pool: WorkerPool, options: FitOptions, keepFeatures: boolean, note: (sentence: string) => void): Accumulation {
+export function startAccumulation(evaluator: Evaluator, pool: WorkerPool, options: FitOptions, keepFeatures: boolean,
+  note: (sentence: string) => void): Accumulation {
   const { slots, linears, network } = evaluator
   const likelihood = likelihoodModel(options.likelihood)
   checkMemory(options.structure, slots, linears, options.memoryLimit)
   const { outputs } = network
   const seeds = likelihood.seedCount(outputs)
   const size = options.batchSize ?? batchSizeFor(numbersPerExample(evaluator, seeds))
-  const shards = Math.max(1, Math.min(SHARDS, Math.floor(SHARDS_BYTES / posteriorBytes(options.structure, slots, linears))))
-  const scheduler = scheduleBatches(pool, { structure: options.structure, kfacApprox: options.kfacApprox, keepFeatures }, shards)
+  const shards = Math.max(1,
+    Math.min(SHARDS, Math.floor(SHARDS_BYTES / posteriorBytes(options.structure, slots, linears))))
+  const scheduler = scheduleBatches(pool, { structure: options.structure, kfacApprox: options.kfacApprox,
+    keepFeatures }, shards)
   let examples = 0
   const kept: (ScheduledBatch & { readonly labels: Float64Array })[] = []
   return {
@@ -60,7 +63,8 @@ export function startAccumulation(evaluator: Evaluator, pool: WorkerPool, option
       try {
         await forEachBatch(n, size, 'fit', work, async (from, to) => {
           const labels = values.subarray(from * width, to * width)
-          const scheduled = await scheduler.schedule({ x: sliceExamples(rows, network.input, from, to), labels, examples: to - from })
+          const scheduled = await scheduler.schedule({ x: sliceExamples(rows, network.input, from, to), labels,
+            examples: to - from })
           if (keepFeatures) kept.push({ ...scheduled, labels })
         })
       } catch (error) {
@@ -70,12 +74,22 @@ export function startAccumulation(evaluator: Evaluator, pool: WorkerPool, option
       examples += n
       return examples
     },
-    sums: async () => await scheduler.collect() ?? { examples: 0, loss: 0, curvature: zeroCurvature(options.structure, slots, linears) },
-    linearData: async () => (keepFeatures ? joined(await Promise.all(kept.map(async ({ features, labels }) => ({ features: await features ?? new Float64Array(0), labels }))), examples) : undefined),
+    sums: async () =>
+      await scheduler.collect() ??
+        { examples: 0, loss: 0, curvature: zeroCurvature(options.structure, slots, linears) },
+    linearData: async () => (keepFeatures
+      ? joined(
+        await Promise.all(
+          kept.map(async ({ features, labels }) => ({ features: await features ?? new Float64Array(0), labels })),
+        ),
+        examples,
+      )
+      : undefined),
   }
 }
 
-function joined(parts: readonly { readonly features: RealArray, readonly labels: Float64Array }[], examples: number): LinearData {
+function joined(parts: readonly { readonly features: RealArray, readonly labels: Float64Array }[],
+  examples: number): LinearData {
   if (parts.length === 1) return { ...parts[0], examples }
   const length = parts.reduce((sum, part) => sum + part.features.length, 0)
   const single = parts.every(part => part.features instanceof Float32Array)

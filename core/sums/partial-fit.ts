@@ -22,7 +22,10 @@ export interface PartialFit {
  */
 export function mergePartialFits(a: PartialFit, b: PartialFit): PartialFit {
   if (a.key !== b.key) {
-    throw new StateError('DIGEST_MISMATCH', 'These partial fits cannot be added: they were made with different networks, likelihoods, subsets or structures.', { first: a.key, second: b.key })
+    throw new StateError('DIGEST_MISMATCH',
+      'These partial fits cannot be added: they were made with different networks, likelihoods, subsets or structures.',
+      { first: a.key, second: b.key })
   }
-  return { key: a.key, examples: a.examples + b.examples, loss: a.loss + b.loss, curvature: mergeCurvature(a.curvature, b.curvature) }
+  return { key: a.key, examples: a.examples + b.examples, loss: a.loss + b.loss,
+    curvature: mergeCurvature(a.curvature, b.curvature) }
 }

@@ -1,14 +1,16 @@
 /** @file Schedules the batches of a fit: to shards in turn, whose workers add them up. */
-import type { RealArray } from '../kernels/plain.js'
-import type { FitKind, FitSums, LabelledBatch, Worker } from '../parallel/worker.js'
-import type { WorkerPool } from '../parallel/worker-pool.js'
 import { addCurvature } from '../curvature/accumulate.js'
+import type { RealArray } from '../kernels/plain.js'
+import type { WorkerPool } from '../parallel/worker-pool.js'
+import type { FitKind, FitSums, LabelledBatch, Worker } from '../parallel/worker.js'
 
 /** Batches that may wait at one place. */
 const WAITING = 2
 
 /** A batch that a place has taken, and its features once they are there. */
-export interface ScheduledBatch { readonly features: Promise<RealArray | undefined> }
+export interface ScheduledBatch {
+  readonly features: Promise<RealArray | undefined>
+}
 
 export interface Scheduler {
   /** Announces work, so that other threads are called in time. */
@@ -67,7 +69,8 @@ export function scheduleBatches(pool: WorkerPool, kind: FitKind, shards: number)
       const collected = await Promise.all(numbers.map(shard => workerOf(shard).collect(shard)))
       return collected.reduce((total, sums) => {
         if (total === undefined || sums === undefined) return total ?? sums
-        return { examples: total.examples + sums.examples, loss: total.loss + sums.loss, curvature: addCurvature(total.curvature, sums.curvature) }
+        return { examples: total.examples + sums.examples, loss: total.loss + sums.loss,
+          curvature: addCurvature(total.curvature, sums.curvature) }
       })
     },
     async abandon() {

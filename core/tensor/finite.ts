@@ -1,13 +1,16 @@
 /** @file Checks that data are finite numbers. */
-import type { Tensor, TensorData } from './tensor.js'
 import { DataError } from '../errors/errors.js'
+import type { Tensor, TensorData } from './tensor.js'
 
 /** @throws DataError NOT_FINITE naming the first place. */
 export function checkFinite({ data }: Tensor, name: string, width: number): void {
   if (allFinite(data)) return
   const i = data.findIndex((value: number) => !Number.isFinite(value))
-  throw new DataError('NOT_FINITE', `${name} must hold finite numbers; found ${data[i]} in row ${Math.floor(i / width)}, column ${i % width}. Remove such rows or fill them in.`,
-    { array: name, row: Math.floor(i / width), column: i % width, value: String(data[i]) })
+  throw new DataError('NOT_FINITE',
+    `${name} must hold finite numbers; found ${data[i]} in row ${Math.floor(i / width)}, column ${
+      i % width
+    }. Remove such rows or fill them in.`, { array: name, row: Math.floor(i / width), column: i % width,
+    value: String(data[i]) })
 }
 
 /** A finite number times zero is zero, any other is NaN. Four sums, as one would wait for itself. */

@@ -41,7 +41,10 @@ function fillZiggurat(): void {
  */
 export function randomGenerator(seed: number): RandomGenerator {
   if (!Number.isSafeInteger(seed) || seed < 0) {
-    throw new OptionError('BAD_OPTION', `Option seed must be a whole number from 0 to 2^53 - 1; got ${seed}.`, { option: 'seed', value: seed })
+    throw new OptionError('BAD_OPTION', `Option seed must be a whole number from 0 to 2^53 - 1; got ${seed}.`, {
+      option: 'seed',
+      value: seed,
+    })
   }
   const state = new Uint32Array(4)
   let mix = (seed ^ Math.imul(Math.floor(seed / 2 ** 32), 0x9e3779b1)) >>> 0
@@ -58,7 +61,10 @@ export function randomGenerator(seed: number): RandomGenerator {
     const product = Math.imul(s1, 5)
     const result = Math.imul((product << 7) | (product >>> 25), 9)
     const shifted = s1 << 9
-    s2 ^= s0; s3 ^= s1; s1 ^= s2; s0 ^= s3
+    s2 ^= s0
+    s3 ^= s1
+    s1 ^= s2
+    s0 ^= s3
     s2 ^= shifted
     s3 = (s3 << 11) | (s3 >>> 21)
     return result >>> 0
@@ -90,6 +96,9 @@ export function randomGenerator(seed: number): RandomGenerator {
   return {
     uniform,
     normal,
-    fillNormal: out => { for (let i = 0; i < out.length; i++) out[i] = normal(); return out },
+    fillNormal: out => {
+      for (let i = 0; i < out.length; i++) out[i] = normal()
+      return out
+    },
   }
 }

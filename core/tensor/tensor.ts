@@ -31,20 +31,27 @@ export function sizeOf(shape: readonly number[]): number {
 /** Zero-filled storage for `length` elements of a dtype. */
 export function allocate(dtype: DType, length: number): TensorData {
   switch (dtype) {
-    case 'float32': return new Float32Array(length)
-    case 'bool': return new Uint8Array(length)
+    case 'float32':
+      return new Float32Array(length)
+    case 'bool':
+      return new Uint8Array(length)
     case 'float64':
-    case 'int64': return new Float64Array(length)
+    case 'int64':
+      return new Float64Array(length)
   }
 }
 
 /** Builds a tensor; plain numbers are copied into the dtype's storage, typed data of that storage is kept as a view. */
 export function tensor(dtype: DType, shape: readonly number[], values: ArrayLike<number>): Tensor {
   if (values.length !== sizeOf(shape)) {
-    throw new InternalError(`A tensor of shape [${shape.join(', ')}] needs ${sizeOf(shape)} elements; got ${values.length}.`)
+    throw new InternalError(
+      `A tensor of shape [${shape.join(', ')}] needs ${sizeOf(shape)} elements; got ${values.length}.`,
+    )
   }
   if (dtype === 'float32' && values instanceof Float32Array) return { dtype, shape, data: values }
-  if ((dtype === 'float64' || dtype === 'int64') && values instanceof Float64Array) return { dtype, shape, data: values }
+  if ((dtype === 'float64' || dtype === 'int64') && values instanceof Float64Array) {
+    return { dtype, shape, data: values }
+  }
   if (dtype === 'bool' && values instanceof Uint8Array) return { dtype, shape, data: values }
   const data = allocate(dtype, values.length)
   for (let i = 0; i < values.length; i++) data[i] = values[i]
@@ -72,7 +79,8 @@ export function reshape(value: Tensor, shape: readonly number[]): Tensor {
 /** Rows `from` to `to` (exclusive) of the first axis, without a copy. */
 export function rows(value: Tensor, from: number, to: number): Tensor {
   const width = value.shape[0] === 0 ? 0 : value.data.length / value.shape[0]
-  return { dtype: value.dtype, shape: [to - from, ...value.shape.slice(1)], data: value.data.subarray(from * width, to * width) }
+  return { dtype: value.dtype, shape: [to - from, ...value.shape.slice(1)],
+    data: value.data.subarray(from * width, to * width) }
 }
 
 /** The tensor in another dtype; itself when it has that dtype already. */

@@ -13,7 +13,8 @@ export interface AdamSchedule {
 const [BETA1, BETA2, EPSILON] = [0.9, 0.999, 1e-8]
 
 /** The last iterate of gradient ascent by Adam. */
-export function adam(target: EvidenceFunction, start: Float64Array, { steps, learningRate }: AdamSchedule): Float64Array {
+export function adam(target: EvidenceFunction, start: Float64Array,
+  { steps, learningRate }: AdamSchedule): Float64Array {
   const point = start.slice()
   const first = new Float64Array(point.length)
   const second = new Float64Array(point.length)
@@ -22,7 +23,8 @@ export function adam(target: EvidenceFunction, start: Float64Array, { steps, lea
     for (let i = 0; i < point.length; i++) {
       first[i] = BETA1 * first[i] + (1 - BETA1) * gradient[i]
       second[i] = BETA2 * second[i] + (1 - BETA2) * gradient[i] ** 2
-      point[i] += learningRate * (first[i] / (1 - BETA1 ** step)) / (Math.sqrt(second[i] / (1 - BETA2 ** step)) + EPSILON)
+      point[i] += learningRate * (first[i] / (1 - BETA1 ** step)) /
+        (Math.sqrt(second[i] / (1 - BETA2 ** step)) + EPSILON)
     }
   }
   return point

@@ -6,12 +6,12 @@
  * L = loglik - 1/2 [ log|P| - sum n_g log delta_g + sum delta_g q_g ].
  */
 import { choleskyInverse } from '../kernels/linear-algebra.js'
+import { hessianFactor, type PosteriorSettings } from '../options/hyperparameters.js'
 import { type DataFit, logLikelihood } from '../posterior/evidence.js'
 import { choleskyFactor } from '../posterior/full.js'
 import { sumOfLogarithms } from '../posterior/log-product.js'
 import type { StructuredPosterior } from '../posterior/posterior.js'
 import { asPriorPrecision, type PriorGroup, squaredDeviations } from './prior-groups.js'
-import { hessianFactor, type PosteriorSettings } from '../options/hyperparameters.js'
 
 /** Value, gradient and Hessian at a point; the noise comes last. */
 export interface EvidencePoint {
@@ -43,7 +43,8 @@ interface LogDeterminant {
 }
 
 /** The evidence of a posterior over the precisions of `groups` and, on request, the noise. */
-export function evidenceFunction(posterior: StructuredPosterior, data: DataFit, groups: readonly PriorGroup[], tuneNoise: boolean): EvidenceFunction {
+export function evidenceFunction(posterior: StructuredPosterior, data: DataFit, groups: readonly PriorGroup[],
+  tuneNoise: boolean): EvidenceFunction {
   const { settings } = posterior
   const squares = squaredDeviations(groups, posterior.mean, settings)
   const size = groups.length + (tuneNoise ? 1 : 0)
@@ -53,7 +54,8 @@ export function evidenceFunction(posterior: StructuredPosterior, data: DataFit, 
     sigmaNoise: tuneNoise ? Math.exp(point[groups.length]) : settings.sigmaNoise,
   })
   return {
-    size, settingsAt,
+    size,
+    settingsAt,
     at(point, curvature) {
       const current = settingsAt(point)
       const scale = hessianFactor(current)
@@ -66,31 +68,43 @@ export function evidenceFunction(posterior: StructuredPosterior, data: DataFit, 
         value += 0.5 * ((to - from) * point[g] - pull)
         gradient[g] = -0.5 * (determinant.slopes[g] - (to - from) + pull)
       })
-      if (tuneNoise) gradient[groups.length] = 2 * scale * data.loss - data.examples * data.outputs - 0.5 * determinant.noiseSlope
+      if (tuneNoise) {
+        gradient[groups.length] = 2 * scale * data.loss - data.examples * data.outputs - 0.5 * determinant.noiseSlope
+      }
       const hessian = new Float64Array(curvature ? size * size : 0)
-      if (curvature) fillHessian(hessian, size, groups.length, determinant, g => delta[g] * squares[g], tuneNoise ? 4 * scale * data.loss : undefined)
+      if (curvature) {
+        fillHessian(hessian, size, groups.length, determinant, g => delta[g] * squares[g],
+          tuneNoise ? 4 * scale * data.loss : undefined)
+      }
       return { value, gradient, hessian }
     },
   }
 }
 
-function fillHessian(hessian: Float64Array, size: number, groups: number, determinant: LogDeterminant, pull: (g: number) => number, noise: number | undefined): void {
+function fillHessian(hessian: Float64Array, size: number, groups: number, determinant: LogDeterminant,
+  pull: (g: number) => number, noise: number | undefined): void {
   for (let g = 0; g < groups; g++) {
-    for (let h = 0; h < groups; h++) hessian[g * size + h] = -0.5 * (determinant.curvature[g * groups + h] + (g === h ? pull(g) : 0))
+    for (let h = 0; h < groups; h++) {
+      hessian[g * size + h] = -0.5 * (determinant.curvature[g * groups + h] + (g === h ? pull(g) : 0))
+    }
   }
   if (noise === undefined) return
   for (let g = 0; g < groups; g++) hessian[g * size + groups] = hessian[groups * size + g] = -0.5 * determinant.mixed[g]
   hessian[groups * size + groups] = -noise - 0.5 * determinant.noiseCurvature
 }
 
-function logDeterminant(posterior: StructuredPosterior, groups: readonly PriorGroup[], delta: Float64Array, scale: number, curvature: boolean): LogDeterminant {
+function logDeterminant(posterior: StructuredPosterior, groups: readonly PriorGroup[], delta: Float64Array,
+  scale: number, curvature: boolean): LogDeterminant {
   const { curvature: h } = posterior
-  if (groups.length > 1 && h.structure === 'full') return denseLogDeterminant(h.matrix, posterior.size, groups, delta, scale, curvature)
+  if (groups.length > 1 && h.structure === 'full') {
+    return denseLogDeterminant(h.matrix, posterior.size, groups, delta, scale, curvature)
+  }
   return spectralLogDeterminant(posterior.spectrum().values, groups, delta, scale, curvature)
 }
 
 /** From eigenvalues: sum log(s l + delta). Their lists, one after another, are in the order of the parameters (or belong to one group). */
-function spectralLogDeterminant(lists: readonly Float64Array[], groups: readonly PriorGroup[], delta: Float64Array, scale: number, curvature: boolean): LogDeterminant {
+function spectralLogDeterminant(lists: readonly Float64Array[], groups: readonly PriorGroup[], delta: Float64Array,
+  scale: number, curvature: boolean): LogDeterminant {
   const slopes = new Float64Array(groups.length)
   const second = new Float64Array(groups.length)
   let value = 0
@@ -108,12 +122,18 @@ function spectralLogDeterminant(lists: readonly Float64Array[], groups: readonly
     position += list.length
   }
   const matrix = new Float64Array(curvature ? groups.length ** 2 : 0)
-  if (curvature) for (let i = 0; i < groups.length; i++) matrix[i * groups.length + i] = second[i]
-  return { value, slopes, noiseSlope: -2 * traceOfData, curvature: matrix, noiseCurvature: 4 * second.reduce((a, b) => a + b, 0), mixed: second.map(v => 2 * v) }
+  if (curvature) { for (let i = 0; i < groups.length; i++) matrix[i * groups.length + i] = second[i] }
+  return { value, slopes, noiseSlope: -2 * traceOfData, curvature: matrix,
+    noiseCurvature: 4 * second.reduce((a, b) => a + b, 0), mixed: second.map(v => 2 * v) }
 }
 
 /** Sums over eigenvalues l, where p = delta / (s l + delta) is the prior's share of the precision and d = 1 - p that of the data. */
-interface ShrinkageSums { readonly logarithms: number, readonly prior: number, readonly data: number, readonly both: number }
+interface ShrinkageSums {
+  readonly logarithms: number
+  readonly prior: number
+  readonly data: number
+  readonly both: number
+}
 
 const precisions = new Float64Array(1024)
 
@@ -138,9 +158,12 @@ function shrinkageSums(values: Float64Array, scale: number, delta: number): Shri
 }
 
 /** From the inverse of P, for several groups in a full matrix. */
-function denseLogDeterminant(h: Float64Array, size: number, groups: readonly PriorGroup[], delta: Float64Array, scale: number, curvature: boolean): LogDeterminant {
+function denseLogDeterminant(h: Float64Array, size: number, groups: readonly PriorGroup[], delta: Float64Array,
+  scale: number, curvature: boolean): LogDeterminant {
   const precision = h.map(value => scale * value)
-  groups.forEach(({ from, to }, g) => { for (let i = from; i < to; i++) precision[i * size + i] += delta[g] })
+  groups.forEach(({ from, to }, g) => {
+    for (let i = from; i < to; i++) precision[i * size + i] += delta[g]
+  })
   const lower = choleskyFactor(precision, size)
   let value = 0
   for (let i = 0; i < size; i++) value += 2 * Math.log(lower[i * size + i])
@@ -152,11 +175,16 @@ function denseLogDeterminant(h: Float64Array, size: number, groups: readonly Pri
   })
   const total = slopes.reduce((a, b) => a + b, 0)
   const squares = curvature ? blockSquares(inverse, size, groups, delta) : new Float64Array(0)
-  const rows = Float64Array.from(groups, (_, g) => squares.subarray(g * groups.length, (g + 1) * groups.length).reduce((a, b) => a + b, 0))
-  const matrix = squares.map((square, at) => (at % (groups.length + 1) === 0 ? slopes[at / (groups.length + 1)] : 0) - square)
+  const rows = Float64Array.from(groups,
+    (_, g) => squares.subarray(g * groups.length, (g + 1) * groups.length).reduce((a, b) => a + b, 0))
+  const matrix = squares.map((square, at) =>
+    (at % (groups.length + 1) === 0 ? slopes[at / (groups.length + 1)] : 0) - square
+  )
   const allSquares = rows.reduce((a, b) => a + b, 0)
   return {
-    value, slopes, curvature: matrix,
+    value,
+    slopes,
+    curvature: matrix,
     noiseSlope: -2 * (size - total),
     noiseCurvature: 4 * (size - total) - 4 * (size - 2 * total + allSquares),
     mixed: slopes.map((slope, g) => 2 * (slope - rows[g])),
@@ -164,13 +192,16 @@ function denseLogDeterminant(h: Float64Array, size: number, groups: readonly Pri
 }
 
 /** delta_g delta_h sum of squared entries of a matrix over the block (g, h). */
-function blockSquares(matrix: Float64Array, size: number, groups: readonly PriorGroup[], delta: Float64Array): Float64Array {
+function blockSquares(matrix: Float64Array, size: number, groups: readonly PriorGroup[],
+  delta: Float64Array): Float64Array {
   const count = groups.length
   const result = new Float64Array(count * count)
   groups.forEach((rows, g) => {
     groups.forEach((columns, h) => {
       let sum = 0
-      for (let i = rows.from; i < rows.to; i++) for (let j = columns.from; j < columns.to; j++) sum += matrix[i * size + j] ** 2
+      for (let i = rows.from; i < rows.to; i++) {
+        for (let j = columns.from; j < columns.to; j++) sum += matrix[i * size + j] ** 2
+      }
       result[g * count + h] = delta[g] * delta[h] * sum
     })
   })

@@ -1,6 +1,6 @@
 /** @file Tunes the prior precision by held-out likelihood on a grid: the safest choice where there are held-out examples. */
-import { categoricalNll, bernoulliNll, gaussianNll } from '../metrics/nll.js'
 import type { LikelihoodModel } from '../likelihood/likelihood.js'
+import { bernoulliNll, categoricalNll, gaussianNll } from '../metrics/nll.js'
 import { predictiveProbabilities } from '../prediction/link.js'
 
 /** 100 prior precisions from 10^-4 to 10^4, evenly spaced in the logarithm. */
@@ -18,19 +18,31 @@ export interface GridResult {
  * The point of the grid with the smallest held-out negative log-likelihood of the probit (regression: marginal Gaussian, noise included) predictive.
  * @param variance f_var's diagonal (N x C) for a prior precision
  */
-export async function tuneByGrid(likelihood: LikelihoodModel, f: Float64Array, labels: Float64Array, examples: number, outputs: number, sigmaNoise: number,
+export async function tuneByGrid(likelihood: LikelihoodModel, f: Float64Array, labels: Float64Array, examples: number,
+  outputs: number, sigmaNoise: number,
   variance: (priorPrecision: number, index: number) => Promise<Float64Array>): Promise<GridResult> {
   const nll = new Float64Array(GRID.length)
-  for (const [i, delta] of GRID.entries()) nll[i] = heldOut(likelihood, f, await variance(delta, i), labels, examples, outputs, sigmaNoise)
+  for (const [i, delta] of GRID.entries()) {
+    nll[i] = heldOut(likelihood, f, await variance(delta, i), labels, examples, outputs, sigmaNoise)
+  }
   const index = nll.indexOf(Math.min(...nll))
   const edge = index === 0 || index === GRID.length - 1
   return {
-    priorPrecision: GRID[index], index, nll,
-    ...(edge ? { note: `The best prior precision, ${GRID[index]}, is at the edge of the grid (10^-4 to 10^4): the held-out examples do not determine it.` } : {}),
+    priorPrecision: GRID[index],
+    index,
+    nll,
+    ...(edge
+      ? {
+        note: `The best prior precision, ${
+          GRID[index]
+        }, is at the edge of the grid (10^-4 to 10^4): the held-out examples do not determine it.`,
+      }
+      : {}),
   }
 }
 
-function heldOut(likelihood: LikelihoodModel, f: Float64Array, variance: Float64Array, labels: Float64Array, examples: number, outputs: number, sigmaNoise: number): number {
+function heldOut(likelihood: LikelihoodModel, f: Float64Array, variance: Float64Array, labels: Float64Array,
+  examples: number, outputs: number, sigmaNoise: number): number {
   if (likelihood.name === 'regression') return gaussianNll(f, variance.map(v => v + sigmaNoise * sigmaNoise), labels)
   const p = predictiveProbabilities('probit', likelihood, f, variance, examples, outputs, 0, 0)
   return likelihood.name === 'classification' ? categoricalNll(p, labels, outputs) : bernoulliNll(p, labels, outputs)

@@ -1,8 +1,8 @@
 /** @file One prior precision for each parameter of a diagonal posterior: the evidence separates, and each maximum has a closed form. */
+import { hessianFactor, type PosteriorSettings } from '../options/hyperparameters.js'
 import type { DataFit } from '../posterior/evidence.js'
 import { deviation, type StructuredPosterior } from '../posterior/posterior.js'
 import { HIGHEST_PRECISION, LOWEST_PRECISION } from './bounds.js'
-import { hessianFactor, type PosteriorSettings } from '../options/hyperparameters.js'
 
 const MOST_ROUNDS = 500
 const TOLERANCE = 1e-12
@@ -11,7 +11,8 @@ const TOLERANCE = 1e-12
  * The maximum over delta_i is the positive root of delta^2 q + delta q h - h = 0 with h = H_ii / (sigma^2 T), q = (theta_i - mu_i)^2; for the noise,
  * sigma^2 = 2 loss / (T (N C - gamma)) with gamma = sum h / (h + delta). The two are taken in turn until nothing moves.
  */
-export function tuneIndependentPrior(posterior: StructuredPosterior, data: DataFit, tuneNoise: boolean): PosteriorSettings {
+export function tuneIndependentPrior(posterior: StructuredPosterior, data: DataFit,
+  tuneNoise: boolean): PosteriorSettings {
   const h = concatenate(posterior.spectrum().values)
   const squares = deviation(posterior.mean, posterior.settings).map(d => d * d)
   let settings = posterior.settings
@@ -37,6 +38,9 @@ function bestPrecision(h: number, q: number): number {
 function concatenate(lists: readonly Float64Array[]): Float64Array {
   const all = new Float64Array(lists.reduce((sum, list) => sum + list.length, 0))
   let at = 0
-  for (const list of lists) { all.set(list, at); at += list.length }
+  for (const list of lists) {
+    all.set(list, at)
+    at += list.length
+  }
   return all
 }

@@ -2,9 +2,9 @@
  * @file The mode of the last layer's linear model: the minimum of s loss(w) + 1/2 sum delta_i (w_i - mu_i)^2, which is convex.
  * Newton's method with a Cholesky factor while that is cheap, by conjugate gradients with a Kronecker preconditioner beyond.
  */
+import { type CancelSignal, throwIfCancelled } from '../budget/progress.js'
 import { NumericalError } from '../errors/errors.js'
 import { cholesky, gemm, symmetricEigen, triangularSolve } from '../kernels/linear-algebra.js'
-import { type CancelSignal, throwIfCancelled } from '../budget/progress.js'
 import type { LinearModel } from './linear-model.js'
 
 export interface LinearMode {
@@ -35,7 +35,8 @@ const MOST_GRADIENT_STEPS = 400
  * @param tolerance largest change of a weight, relative to the largest weight, in the last step
  * @throws NumericalError NO_CONVERGENCE; CancelledError
  */
-export function linearMode(model: LinearModel, objective: LinearObjective, start: Float64Array, tolerance = 1e-12, signal?: CancelSignal): LinearMode {
+export function linearMode(model: LinearModel, objective: LinearObjective, start: Float64Array, tolerance = 1e-12,
+  signal?: CancelSignal): LinearMode {
   let w = start
   let f = model.outputsAt(w)
   let loss = model.loss(f)
@@ -43,25 +44,34 @@ export function linearMode(model: LinearModel, objective: LinearObjective, start
   let forcing = LOOSE_FORCING
   for (let step = 0; step < MOST_STEPS; step++) {
     throwIfCancelled(signal)
-    const gradient = model.gradient(f).map((g, i) => objective.scale * g + objective.precision[i] * (w[i] - objective.priorMean[i]))
-    const direction = model.size <= LARGEST_DENSE ? denseStep(model, objective, f, gradient) : conjugateGradientStep(model, objective, f, gradient, forcing)
+    const gradient = model.gradient(f).map((g, i) =>
+      objective.scale * g + objective.precision[i] * (w[i] - objective.priorMean[i])
+    )
+    const direction = model.size <= LARGEST_DENSE
+      ? denseStep(model, objective, f, gradient)
+      : conjugateGradientStep(model, objective, f, gradient, forcing)
     let length = 1
     let next = w
     let moved = 0
-    for (let halving = 0; ; halving++) {
+    for (let halving = 0;; halving++) {
       next = w.map((value, i) => value - length * direction[i])
       f = model.outputsAt(next)
       loss = model.loss(f)
       moved = length * largest(direction)
       const reached = total(objective, next, loss)
-      if (reached <= value + 1e-12 * Math.abs(value) || halving === MOST_HALVINGS) { value = reached; break }
+      if (reached <= value + 1e-12 * Math.abs(value) || halving === MOST_HALVINGS) {
+        value = reached
+        break
+      }
       length /= 2
     }
     w = next
     forcing = Math.max(FORCING, Math.min(LOOSE_FORCING, moved / Math.max(1e-300, largest(w))))
     if (moved <= tolerance * Math.max(1, largest(w))) return { w, f, loss }
   }
-  throw new NumericalError('NO_CONVERGENCE', `The mode of the last layer's linear model was not found in ${MOST_STEPS} Newton steps. Scale the features, or tune by 'marglik' or 'grid'.`, { steps: MOST_STEPS })
+  throw new NumericalError('NO_CONVERGENCE',
+    `The mode of the last layer's linear model was not found in ${MOST_STEPS} Newton steps. Scale the features, or tune by 'marglik' or 'grid'.`,
+    { steps: MOST_STEPS })
 }
 
 function total({ scale, precision, priorMean }: LinearObjective, w: Float64Array, loss: number): number {
@@ -74,13 +84,19 @@ function largest(values: Float64Array): number {
   return values.reduce((most, value) => Math.max(most, Math.abs(value)), 0)
 }
 
-function denseStep(model: LinearModel, { scale, precision }: LinearObjective, f: Float64Array, gradient: Float64Array): Float64Array {
+function denseStep(model: LinearModel, { scale, precision }: LinearObjective, f: Float64Array,
+  gradient: Float64Array): Float64Array {
   const { size } = model
   const matrix = model.hessian(f)
   for (let i = 0; i < matrix.length; i++) matrix[i] *= scale
   for (let i = 0; i < size; i++) matrix[i * size + i] += precision[i]
   const pivot = cholesky(size, matrix)
-  if (pivot >= 0) throw new NumericalError('NOT_POSITIVE_DEFINITE', `The Hessian of the last layer's linear model is not positive definite at pivot ${pivot}; its prior precision is ${precision[pivot]}.`, { pivot })
+  if (pivot >= 0) {
+    throw new NumericalError('NOT_POSITIVE_DEFINITE',
+      `The Hessian of the last layer's linear model is not positive definite at pivot ${pivot}; its prior precision is ${
+        precision[pivot]
+      }.`, { pivot })
+  }
   const step = gradient.slice()
   triangularSolve(false, size, 1, matrix, step)
   triangularSolve(true, size, 1, matrix, step)
@@ -88,7 +104,8 @@ function denseStep(model: LinearModel, { scale, precision }: LinearObjective, f:
 }
 
 /** Preconditioned by the Kronecker factors: (s B kron phi1'phi1 / N + delta)^-1 in their eigenbases. */
-function conjugateGradientStep(model: LinearModel, { scale, precision }: LinearObjective, f: Float64Array, gradient: Float64Array, forcing: number): Float64Array {
+function conjugateGradientStep(model: LinearModel, { scale, precision }: LinearObjective, f: Float64Array,
+  gradient: Float64Array, forcing: number): Float64Array {
   const product = model.hessianTimes(f)
   const times = (v: Float64Array): Float64Array => product(v).map((value, i) => scale * value + precision[i] * v[i])
   const precondition = kroneckerPreconditioner(model, scale, precision, f)
@@ -101,7 +118,10 @@ function conjugateGradientStep(model: LinearModel, { scale, precision }: LinearO
   for (let k = 0; k < MOST_GRADIENT_STEPS && rho > target && rho > 0; k++) {
     const image = times(direction)
     const alpha = rho / dot(direction, image)
-    for (let i = 0; i < x.length; i++) { x[i] += alpha * direction[i]; residual[i] -= alpha * image[i] }
+    for (let i = 0; i < x.length; i++) {
+      x[i] += alpha * direction[i]
+      residual[i] -= alpha * image[i]
+    }
     z = precondition(residual)
     const next = dot(residual, z)
     const beta = next / rho
@@ -117,13 +137,19 @@ function dot(a: Float64Array, b: Float64Array): number {
   return sum
 }
 
-function kroneckerPreconditioner(model: LinearModel, scale: number, precision: Float64Array, f: Float64Array): (v: Float64Array) => Float64Array {
+function kroneckerPreconditioner(model: LinearModel, scale: number, precision: Float64Array,
+  f: Float64Array): (v: Float64Array) => Float64Array {
   const { outputs, width, examples, indices, likelihood } = model
   const b = symmetricEigen(outputs, likelihood.sumHessian(f, examples, outputs))
   const a = model.gramEigen()
   const mean = precision.reduce((sum, value) => sum + value, 0) / precision.length
   const inverse = new Float64Array(outputs * width)
-  for (let o = 0; o < outputs; o++) for (let i = 0; i < width; i++) inverse[o * width + i] = 1 / (scale * Math.max(0, b.values[o]) * Math.max(0, a.values[i]) / examples + mean)
+  for (let o = 0; o < outputs; o++) {
+    for (let i = 0; i < width; i++) {
+      inverse[o * width + i] = 1 /
+        (scale * Math.max(0, b.values[o]) * Math.max(0, a.values[i]) / examples + mean)
+    }
+  }
   return v => {
     const matrix = Float64Array.from(indices, at => v[at])
     const half = new Float64Array(matrix.length)

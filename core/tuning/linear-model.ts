@@ -1,14 +1,14 @@
 /**
  * @file The last layer as a linear model in its own right: f_lin(w) = W phi + b on fixed features phi, with w in theta's order.
  */
-import { accumulateLastLayer, lastLayerIndices, withOnes } from '../curvature/last-layer.js'
 import { zeroCurvature } from '../curvature/accumulate.js'
 import type { Curvature } from '../curvature/curvature.js'
+import { accumulateLastLayer, lastLayerIndices, withOnes } from '../curvature/last-layer.js'
 import { gemm, type RealArray, symmetricEigen, syrk } from '../kernels/linear-algebra.js'
 import type { LikelihoodModel } from '../likelihood/likelihood.js'
-import type { Structure } from '../options/words.js'
 import { lastLayerShape } from '../network/linear-shape.js'
 import type { ParameterSlot } from '../network/parameter-slot.js'
+import type { Structure } from '../options/words.js'
 import type { LinearData } from '../sums/linear-data.js'
 
 export interface LinearModel {
@@ -40,7 +40,8 @@ export interface LinearModel {
 }
 
 /** The linear model of a last layer with these slots. */
-export function linearModel(likelihood: LikelihoodModel, slots: readonly ParameterSlot[], { features, labels, examples }: LinearData): LinearModel {
+export function linearModel(likelihood: LikelihoodModel, slots: readonly ParameterSlot[],
+  { features, labels, examples }: LinearData): LinearModel {
   const layer = lastLayerShape(slots)
   const { out: outputs, in: inputs } = layer
   const phi = withOnes(features, examples, inputs, layer.bias >= 0)
@@ -65,11 +66,18 @@ export function linearModel(likelihood: LikelihoodModel, slots: readonly Paramet
     gemm(true, false, outputs, width, examples, 1, r, phi, 0, g)
     return fromMatrix(g)
   }
-  const curvature = (f: Float64Array, structure: Structure): Curvature => accumulateLastLayer(zeroCurvature(structure, slots, [layer]), slots, features, f, examples, likelihood)
+  const curvature = (f: Float64Array, structure: Structure): Curvature =>
+    accumulateLastLayer(zeroCurvature(structure, slots, [layer]), slots, features, f, examples, likelihood)
   let gram: { values: Float64Array, vectors: Float64Array } | undefined
   let inputValues: Float64Array | undefined
   return {
-    examples, outputs, size, width, slots, likelihood, indices,
+    examples,
+    outputs,
+    size,
+    width,
+    slots,
+    likelihood,
+    indices,
     outputsAt: times,
     loss: f => likelihood.loss(f, labels, examples, outputs),
     gradient: f => back(likelihood.residual(f, labels, examples, outputs)),
@@ -93,10 +101,14 @@ export function linearModel(likelihood: LikelihoodModel, slots: readonly Paramet
     spectrum: (f, structure) => {
       if (structure === 'diag') {
         const diagonal = curvature(f, 'diag')
-        return diagonal.structure === 'diag' ? slots.map(slot => diagonal.diagonal.subarray(slot.offset, slot.offset + slot.size)) : []
+        return diagonal.structure === 'diag'
+          ? slots.map(slot => diagonal.diagonal.subarray(slot.offset, slot.offset + slot.size))
+          : []
       }
       const own = inputValues ??= inputEigenvalues(features, examples, inputs)
-      const b = symmetricEigen(outputs, likelihood.sumHessian(f, examples, outputs)).values.map(value => Math.max(0, value))
+      const b = symmetricEigen(outputs, likelihood.sumHessian(f, examples, outputs)).values.map(value =>
+        Math.max(0, value)
+      )
       return slots.map((_, i) => (i === layer.bias ? b : outer(b, own)))
     },
     gramEigen: () => {
@@ -109,7 +121,9 @@ export function linearModel(likelihood: LikelihoodModel, slots: readonly Paramet
 }
 
 /** Zeros of the same precision. */
-function realLike(values: RealArray, length: number): RealArray { return values instanceof Float32Array ? new Float32Array(length) : new Float64Array(length) }
+function realLike(values: RealArray, length: number): RealArray {
+  return values instanceof Float32Array ? new Float32Array(length) : new Float64Array(length)
+}
 
 /** Eigenvalues of A = phi' phi / N, not negative. */
 function inputEigenvalues(features: RealArray, examples: number, inputs: number): Float64Array {
@@ -125,11 +139,15 @@ function outer(b: Float64Array, a: Float64Array): Float64Array {
 }
 
 /** u -> Lambda_n u_n for every example; the argument is overwritten. */
-function lambdaTimes(likelihood: LikelihoodModel, f: Float64Array, examples: number, outputs: number): (u: RealArray) => RealArray {
+function lambdaTimes(likelihood: LikelihoodModel, f: Float64Array, examples: number,
+  outputs: number): (u: RealArray) => RealArray {
   if (likelihood.hessianPattern === 'identity') return u => u
   if (likelihood.hessianPattern === 'diagonal') {
     const diagonal = likelihood.hessianDiagonal(f, examples, outputs)
-    return u => { for (let i = 0; i < u.length; i++) u[i] *= diagonal[i]; return u }
+    return u => {
+      for (let i = 0; i < u.length; i++) u[i] *= diagonal[i]
+      return u
+    }
   }
   // diag(p) u - p (p'u), as p (u - p'u).
   const p = likelihood.inverseLink(f, examples, outputs)

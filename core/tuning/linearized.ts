@@ -6,16 +6,16 @@
  * fixed point delta = gamma / |w - mu|^2 with gamma = sum l / (l + delta) over the eigenvalues l of s H; for regression also
  * sigma^2 = sum r^2 / (N C - gamma).
  */
+import { breathe, throwIfCancelled, type WorkOptions } from '../budget/progress.js'
 import type { Curvature } from '../curvature/curvature.js'
 import { choleskyInverse } from '../kernels/linear-algebra.js'
+import { hessianFactor, type PosteriorSettings } from '../options/hyperparameters.js'
 import type { PriorStructure, Structure } from '../options/words.js'
 import { choleskyFactor } from '../posterior/full.js'
-import { breathe, throwIfCancelled, type WorkOptions } from '../budget/progress.js'
 import { HIGHEST_PRECISION, LOWEST_PRECISION } from './bounds.js'
 import { type LinearMode, linearMode, type LinearObjective } from './linear-mode.js'
 import type { LinearModel } from './linear-model.js'
 import { asPriorPrecision, type PriorGroup, priorGroups, squaredDeviations } from './prior-groups.js'
-import { hessianFactor, type PosteriorSettings } from '../options/hyperparameters.js'
 
 export interface LinearizedOptions {
   readonly structure: Structure
@@ -51,7 +51,11 @@ const FINAL_TOLERANCE = 1e-10
 const FIRST_TOLERANCE = 0.03
 
 /** One evaluation of the fixed-point map. */
-interface Round { readonly mode: LinearMode, readonly gamma: Float64Array, readonly image: Float64Array }
+interface Round {
+  readonly mode: LinearMode
+  readonly gamma: Float64Array
+  readonly image: Float64Array
+}
 
 /** The fixed point, sought from delta = 1. @throws NumericalError NO_CONVERGENCE, CancelledError */
 export async function tuneLinearized(model: LinearModel, options: LinearizedOptions): Promise<LinearizedFit> {
@@ -76,17 +80,28 @@ export async function tuneLinearized(model: LinearModel, options: LinearizedOpti
   const first = new Float64Array(groups.length + (options.tuneNoise ? 1 : 0))
   if (options.tuneNoise) first[groups.length] = Math.log(options.settings.sigmaNoise)
   const goal = model.examples * model.size > LARGE ? LARGE_TOLERANCE : TOLERANCE
-  const { point, converged } = await fixedPoint(first, goal, async (at, tolerance) => (await evaluate(at, tolerance)).image)
+  const { point, converged } = await fixedPoint(first, goal,
+    async (at, tolerance) => (await evaluate(at, tolerance)).image)
   const last = await evaluate(point, Math.max(FINAL_TOLERANCE, goal / 10))
-  const edge = point.subarray(0, groups.length).some(value => Math.exp(value) <= 2 * LOWEST_PRECISION || Math.exp(value) >= HIGHEST_PRECISION / 2)
+  const edge = point.subarray(0, groups.length).some(value =>
+    Math.exp(value) <= 2 * LOWEST_PRECISION || Math.exp(value) >= HIGHEST_PRECISION / 2
+  )
   return {
-    settings: settingsAt(options, groups, point), curvature: model.curvature(last.mode.f, options.structure),
-    mode: last.mode.w, loss: last.mode.loss, effectiveParameters: last.gamma.reduce((a, b) => a + b, 0),
-    ...(converged && !edge ? {} : { note: edge ? 'The prior precision ran to the edge of its range: the data say nothing about these weights.' : `Tuning stopped after ${MOST_ROUNDS} rounds before it converged.` }),
+    settings: settingsAt(options, groups, point),
+    curvature: model.curvature(last.mode.f, options.structure),
+    mode: last.mode.w,
+    loss: last.mode.loss,
+    effectiveParameters: last.gamma.reduce((a, b) => a + b, 0),
+    ...(converged && !edge
+      ? {}
+      : { note: edge
+        ? 'The prior precision ran to the edge of its range: the data say nothing about these weights.'
+        : `Tuning stopped after ${MOST_ROUNDS} rounds before it converged.` }),
   }
 }
 
-function settingsAt({ settings, tuneNoise }: LinearizedOptions, groups: readonly PriorGroup[], point: Float64Array): PosteriorSettings {
+function settingsAt({ settings, tuneNoise }: LinearizedOptions, groups: readonly PriorGroup[],
+  point: Float64Array): PosteriorSettings {
   return {
     ...settings,
     priorPrecision: asPriorPrecision(point.subarray(0, groups.length).map(Math.exp)),
@@ -101,18 +116,24 @@ function bounded(value: number): number {
 function objectiveOf(model: LinearModel, groups: readonly PriorGroup[], settings: PosteriorSettings): LinearObjective {
   const { priorPrecision, priorMean } = settings
   const precision = new Float64Array(model.size)
-  groups.forEach(({ from, to }, g) => precision.fill(typeof priorPrecision === 'number' ? priorPrecision : priorPrecision[g], from, to))
-  return { scale: hessianFactor(settings), precision, priorMean: typeof priorMean === 'number' ? new Float64Array(model.size).fill(priorMean) : priorMean }
+  groups.forEach(({ from, to }, g) =>
+    precision.fill(typeof priorPrecision === 'number' ? priorPrecision : priorPrecision[g], from, to)
+  )
+  return { scale: hessianFactor(settings), precision,
+    priorMean: typeof priorMean === 'number' ? new Float64Array(model.size).fill(priorMean) : priorMean }
 }
 
 /** gamma of every group: n_g - delta_g times the trace of P^-1 over it. */
-function effectiveParameters(model: LinearModel, structure: Structure, groups: readonly PriorGroup[], settings: PosteriorSettings, { f }: LinearMode): Float64Array {
+function effectiveParameters(model: LinearModel, structure: Structure, groups: readonly PriorGroup[],
+  settings: PosteriorSettings, { f }: LinearMode): Float64Array {
   const { priorPrecision } = settings
   const scale = hessianFactor(settings)
   const delta = (g: number): number => (typeof priorPrecision === 'number' ? priorPrecision : priorPrecision[g])
   if (structure === 'full') {
     const precision = model.hessian(f).map(value => scale * value)
-    groups.forEach(({ from, to }, g) => { for (let i = from; i < to; i++) precision[i * model.size + i] += delta(g) })
+    groups.forEach(({ from, to }, g) => {
+      for (let i = from; i < to; i++) precision[i * model.size + i] += delta(g)
+    })
     const inverse = choleskyInverse(model.size, choleskyFactor(precision, model.size))
     return Float64Array.from(groups, ({ from, to }, g) => {
       let trace = 0
@@ -139,7 +160,9 @@ function noiseVariance(model: LinearModel, { loss }: LinearMode, gamma: Float64A
  * x = map(x) by Anderson's method of depth 1 (for one unknown: the secant method), which falls back to a plain step whenever the residual has grown.
  * `map` gets the precision that its inner search needs.
  */
-async function fixedPoint(start: Float64Array, goal: number, map: (point: Float64Array, tolerance: number) => Promise<Float64Array>): Promise<{ point: Float64Array, converged: boolean }> {
+async function fixedPoint(start: Float64Array, goal: number,
+  map: (point: Float64Array, tolerance: number) => Promise<Float64Array>
+): Promise<{ point: Float64Array, converged: boolean }> {
   let before: { image: Float64Array, residual: Float64Array } | undefined
   let point = start
   let smallest = Infinity
@@ -160,7 +183,8 @@ async function fixedPoint(start: Float64Array, goal: number, map: (point: Float6
 }
 
 /** (1 - theta) image + theta image_before, with theta from the residuals; never far from the plain step. */
-function mixed(image: Float64Array, residual: Float64Array, before: { image: Float64Array, residual: Float64Array }): Float64Array {
+function mixed(image: Float64Array, residual: Float64Array,
+  before: { image: Float64Array, residual: Float64Array }): Float64Array {
   let numerator = 0
   let denominator = 0
   for (let i = 0; i < image.length; i++) {

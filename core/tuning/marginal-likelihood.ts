@@ -1,4 +1,6 @@
 /** @file Tunes the prior (and the noise) by the log marginal likelihood at the network's weights (MacKay 1992). */
+import type { SmallSolver } from '../kernels/small-solver.js'
+import type { PosteriorSettings } from '../options/hyperparameters.js'
 import type { PriorStructure } from '../options/words.js'
 import type { DataFit } from '../posterior/evidence.js'
 import type { StructuredPosterior } from '../posterior/posterior.js'
@@ -7,8 +9,6 @@ import { type EvidenceFunction, evidenceFunction } from './evidence.js'
 import { tuneIndependentPrior } from './independent-prior.js'
 import { maximise } from './newton.js'
 import { priorGroups } from './prior-groups.js'
-import type { PosteriorSettings } from '../options/hyperparameters.js'
-import type { SmallSolver } from '../kernels/small-solver.js'
 
 export interface MarginalLikelihoodOptions {
   readonly priorStructure: PriorStructure
@@ -23,9 +23,11 @@ export interface MarginalLikelihoodOptions {
 const STARTS = [-6, -4, -3, -2, -1, 0, 1, 2, 3, 4, 6]
 
 /** The settings that maximise the evidence, and a note when a maximum was not reached. */
-export function tuneByMarginalLikelihood(posterior: StructuredPosterior, data: DataFit, options: MarginalLikelihoodOptions): { settings: PosteriorSettings, note?: string } {
+export function tuneByMarginalLikelihood(posterior: StructuredPosterior, data: DataFit,
+  options: MarginalLikelihoodOptions): { settings: PosteriorSettings, note?: string } {
   const { priorStructure, tuneNoise, schedule, solver } = options
-  const target = (structure: PriorStructure): EvidenceFunction => evidenceFunction(posterior, data, priorGroups(structure, posterior.slots), tuneNoise)
+  const target = (structure: PriorStructure): EvidenceFunction =>
+    evidenceFunction(posterior, data, priorGroups(structure, posterior.slots), tuneNoise)
   const noise = tuneNoise ? [Math.log(posterior.settings.sigmaNoise)] : []
   if (schedule !== undefined) {
     const evidence = target(priorStructure)
@@ -33,7 +35,9 @@ export function tuneByMarginalLikelihood(posterior: StructuredPosterior, data: D
     start.set(noise, evidence.size - noise.length)
     return { settings: evidence.settingsAt(adam(evidence, start, schedule)) }
   }
-  if (priorStructure === 'diagonal' && posterior.structure === 'diag') return { settings: tuneIndependentPrior(posterior, data, tuneNoise) }
+  if (priorStructure === 'diagonal' && posterior.structure === 'diag') {
+    return { settings: tuneIndependentPrior(posterior, data, tuneNoise) }
+  }
   const scalar = target('scalar')
   let best = maximise(scalar, bestStart(scalar, noise), solver)
   let evidence = scalar
@@ -44,7 +48,9 @@ export function tuneByMarginalLikelihood(posterior: StructuredPosterior, data: D
     best = maximise(evidence, start, solver)
   }
   const settings = evidence.settingsAt(best.point)
-  return best.converged ? { settings } : { settings, note: 'The search for the prior precision by the marginal likelihood stopped before it converged.' }
+  return best.converged
+    ? { settings }
+    : { settings, note: 'The search for the prior precision by the marginal likelihood stopped before it converged.' }
 }
 
 /** The best of a few prior precisions: the evidence may have more than one maximum. */

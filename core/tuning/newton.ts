@@ -1,8 +1,8 @@
 /** @file Maximises a function of a few variables by Newton's method, damped where it is not concave. */
 import { cholesky } from '../kernels/linear-algebra.js'
+import { type SmallSolver, solveByCholesky } from '../kernels/small-solver.js'
 import { HIGHEST_PRECISION, LOWEST_PRECISION } from './bounds.js'
 import type { EvidenceFunction, EvidencePoint } from './evidence.js'
-import { type SmallSolver, solveByCholesky } from '../kernels/small-solver.js'
 
 /** Logarithms stay within these bounds. */
 const LOWEST = Math.log(LOWEST_PRECISION)
@@ -17,10 +17,15 @@ const MOST_STEPS = 200
 /** Converged: the step moves no logarithm by more than this. */
 const TOLERANCE = 1e-12
 
-export interface Maximum { readonly point: Float64Array, readonly steps: number, readonly converged: boolean }
+export interface Maximum {
+  readonly point: Float64Array
+  readonly steps: number
+  readonly converged: boolean
+}
 
 /** The maximum that is reached from `start`. */
-export function maximise(target: EvidenceFunction, start: Float64Array, solver: SmallSolver = solveByCholesky): Maximum {
+export function maximise(target: EvidenceFunction, start: Float64Array,
+  solver: SmallSolver = solveByCholesky): Maximum {
   let point: Float64Array = start.map(clamp)
   let current = target.at(point, true)
   let damping = 0
@@ -43,7 +48,9 @@ export function maximise(target: EvidenceFunction, start: Float64Array, solver: 
   return { point, steps: MOST_STEPS, converged: false }
 }
 
-function clamp(value: number): number { return Math.min(HIGHEST, Math.max(LOWEST, value)) }
+function clamp(value: number): number {
+  return Math.min(HIGHEST, Math.max(LOWEST, value))
+}
 
 function scaleOf({ hessian, gradient }: EvidencePoint): number {
   const n = gradient.length
@@ -54,14 +61,16 @@ function scaleOf({ hessian, gradient }: EvidencePoint): number {
 
 /** Variables that are not held at a bound by their gradient. */
 function freeVariables(point: Float64Array, gradient: Float64Array): boolean[] {
-  return Array.from(point, (value, i) => !((value <= LOWEST && gradient[i] < 0) || (value >= HIGHEST && gradient[i] > 0)))
+  return Array.from(point,
+    (value, i) => !((value <= LOWEST && gradient[i] < 0) || (value >= HIGHEST && gradient[i] > 0)))
 }
 
 /** (-H + damping I)^-1 gradient over the free variables, with as much damping as makes the matrix positive definite. */
-function ascent(at: EvidencePoint, free: readonly boolean[], least: number, solver: SmallSolver): { step: Float64Array, damping: number } {
+function ascent(at: EvidencePoint, free: readonly boolean[], least: number,
+  solver: SmallSolver): { step: Float64Array, damping: number } {
   const n = at.gradient.length
   const right = at.gradient.map((value, i) => (free[i] ? value : 0))
-  for (let damping = least; ; damping = Math.max(2e-3 * scaleOf(at), 4 * damping)) {
+  for (let damping = least;; damping = Math.max(2e-3 * scaleOf(at), 4 * damping)) {
     const matrix = at.hessian.map(value => -value)
     for (let i = 0; i < n; i++) {
       matrix[i * n + i] += damping
@@ -76,4 +85,6 @@ function ascent(at: EvidencePoint, free: readonly boolean[], least: number, solv
   }
 }
 
-function positiveDefinite(n: number, matrix: Float64Array): boolean { return cholesky(n, matrix.slice()) < 0 }
+function positiveDefinite(n: number, matrix: Float64Array): boolean {
+  return cholesky(n, matrix.slice()) < 0
+}

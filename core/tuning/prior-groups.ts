@@ -1,24 +1,31 @@
 /** @file Which parameters share one prior precision while it is tuned. */
-import type { PriorStructure } from '../options/words.js'
-import { deviation } from '../posterior/posterior.js'
 import type { ParameterSlot } from '../network/parameter-slot.js'
 import type { PosteriorSettings } from '../options/hyperparameters.js'
+import type { PriorStructure } from '../options/words.js'
+import { deviation } from '../posterior/posterior.js'
 
 /** Parameters from `from` to `to` (exclusive), one group after another. */
-export interface PriorGroup { readonly from: number, readonly to: number }
+export interface PriorGroup {
+  readonly from: number
+  readonly to: number
+}
 
 /** All parameters together, one group a tensor, or one a parameter. */
 export function priorGroups(structure: PriorStructure, slots: readonly ParameterSlot[]): PriorGroup[] {
   const size = slots.reduce((sum, slot) => sum + slot.size, 0)
   switch (structure) {
-    case 'scalar': return [{ from: 0, to: size }]
-    case 'layerwise': return slots.map(slot => ({ from: slot.offset, to: slot.offset + slot.size }))
-    case 'diagonal': return Array.from({ length: size }, (_, i) => ({ from: i, to: i + 1 }))
+    case 'scalar':
+      return [{ from: 0, to: size }]
+    case 'layerwise':
+      return slots.map(slot => ({ from: slot.offset, to: slot.offset + slot.size }))
+    case 'diagonal':
+      return Array.from({ length: size }, (_, i) => ({ from: i, to: i + 1 }))
   }
 }
 
 /** sum (theta - mu0)^2 of every group. */
-export function squaredDeviations(groups: readonly PriorGroup[], theta: Float64Array, settings: PosteriorSettings): Float64Array {
+export function squaredDeviations(groups: readonly PriorGroup[], theta: Float64Array,
+  settings: PosteriorSettings): Float64Array {
   const distance = deviation(theta, settings)
   return Float64Array.from(groups, ({ from, to }) => {
     let sum = 0

@@ -1,11 +1,11 @@
 /** @file Arrays, batches and options among the parameters of a request. */
 import { knownOptions } from '../../core/errors/suggest.js'
+import type { Batch } from '../../core/tensor/batch.js'
 import { type Tensor, toFloat64 } from '../../core/tensor/tensor.js'
 import { tensorFromWire } from '../arrays.js'
 import { type DecodedMap, isMap, own } from '../decoded-map.js'
 import { mapParameter, optional, optionalMap } from '../parameters.js'
 import type { Workbench } from './method.js'
-import type { Batch } from '../../core/tensor/batch.js'
 
 /** An array that must be there. @throws DataError BAD_ARRAY */
 export function arrayParameter(params: DecodedMap, key: string, { files }: Workbench): Tensor {
@@ -37,14 +37,16 @@ export function validationOf(params: DecodedMap, bench: Workbench): Batch | unde
  * The options of a request: nil is absent, arrays are lists of numbers. What the values mean is checked by the core.
  * @throws OptionError UNKNOWN_OPTION with the nearest known name
  */
-export function optionsOf(params: DecodedMap, method: string, known: readonly string[], bench: Workbench): Record<string, unknown> {
+export function optionsOf(params: DecodedMap, method: string, known: readonly string[],
+  bench: Workbench): Record<string, unknown> {
   const options = mapParameter(params, 'options')
   knownOptions(method, options, known)
   return plainValues(options, Object.keys(options), bench)
 }
 
 /** Some parameters of a request that are numbers, words or arrays of numbers. */
-export function plainValues(params: DecodedMap, keys: readonly string[], { files }: Workbench): Record<string, unknown> {
+export function plainValues(params: DecodedMap, keys: readonly string[],
+  { files }: Workbench): Record<string, unknown> {
   const result: Record<string, unknown> = {}
   for (const key of keys) {
     const value = optional(params, key)

@@ -1,9 +1,10 @@
 /** @file Methods that fit: at once, batch by batch, and in parts that are merged. */
-import type { LaplaceOptions } from '../../core/options/laplace-options.js'
-import { type Laplace, laplace } from '../../core/laplace/laplace.js'
-import type { LaplacePosterior } from '../../core/laplace/laplace-posterior.js'
-import { mergePartialFits } from '../../core/sums/partial-fit.js'
 import { DataError } from '../../core/errors/errors.js'
+import type { LaplacePosterior } from '../../core/laplace/laplace-posterior.js'
+import { type Laplace, laplace } from '../../core/laplace/laplace.js'
+import type { LaplaceOptions } from '../../core/options/laplace-options.js'
+import { readPartialFit, writePartialFit } from '../../core/storage/partial-fit-file.js'
+import { mergePartialFits } from '../../core/sums/partial-fit.js'
 import type { DecodedMap } from '../decoded-map.js'
 import type { WireMap } from '../encode.js'
 import { bytesParameter, flagParameter, listParameter, optionalMap, textParameter } from '../parameters.js'
@@ -12,12 +13,28 @@ import { batchOf, optionalBatch, optionsOf, validationOf } from './arguments.js'
 import { type Method, nameFor, type Workbench, workOf } from './method.js'
 import { modelFrom } from './networks.js'
 import { briefSummary, summaryToWire } from './posterior-summary.js'
-import { readPartialFit, writePartialFit } from '../../core/storage/partial-fit-file.js'
 
 /** The options of a fit on the wire; validation data travel beside them. */
 const FIT_OPTIONS = [
-  'likelihood', 'subset', 'structure', 'curvature', 'kfacApprox', 'priorPrecision', 'priorMean', 'sigmaNoise', 'temperature', 'priorStructure',
-  'tune', 'seed', 'engine', 'precision', 'threads', 'input', 'output', 'batchSize', 'memoryLimit',
+  'likelihood',
+  'subset',
+  'structure',
+  'curvature',
+  'kfacApprox',
+  'priorPrecision',
+  'priorMean',
+  'sigmaNoise',
+  'temperature',
+  'priorStructure',
+  'tune',
+  'seed',
+  'engine',
+  'precision',
+  'threads',
+  'input',
+  'output',
+  'batchSize',
+  'memoryLimit',
 ] as const
 
 /** The network of a request, by its handle or as what `readNetwork` takes, with its options. */
@@ -25,13 +42,15 @@ async function approximation(params: DecodedMap, method: string, bench: Workbenc
   const network = optionalMap(params, 'network')
   const { graph } = network === undefined ? bench.objects.get('model', params) : await modelFrom(network, bench)
   const validation = validationOf(params, bench)
-  const options = { ...optionsOf(params, method, FIT_OPTIONS, bench), ...(validation === undefined ? {} : { validation }) }
+  const options = { ...optionsOf(params, method, FIT_OPTIONS, bench),
+    ...(validation === undefined ? {} : { validation }) }
   // The core checks every word and number, as it does for JavaScript without types.
   return laplace(graph, options as unknown as LaplaceOptions, bench.runtime)
 }
 
 /** Keeps a posterior and answers with its handle and its summary; with `brief`, what takes no computing. */
-export function keepPosterior(posterior: LaplacePosterior, params: DecodedMap, context: MethodContext, { objects }: Workbench): WireMap {
+export function keepPosterior(posterior: LaplacePosterior, params: DecodedMap, context: MethodContext,
+  { objects }: Workbench): WireMap {
   const handle = nameFor(context)
   const summary = flagParameter(params, 'brief', false) ? briefSummary(posterior) : summaryToWire(posterior.summary())
   objects.add('posterior', handle, posterior)
@@ -85,7 +104,9 @@ export const fitPartial: Method = async (params, context, bench) => {
 }
 
 export const mergePartials: Method = params => {
-  const partials = listParameter(params, 'partials').map((_, index, list) => readPartialFit(bytesParameter({ partials: list[index] }, 'partials')))
+  const partials = listParameter(params, 'partials').map((_, index, list) =>
+    readPartialFit(bytesParameter({ partials: list[index] }, 'partials'))
+  )
   if (partials.length === 0) throw new DataError('EMPTY_DATA', 'There are no partial fits to merge.')
   const sum = partials.reduce(mergePartialFits)
   return { partial: writePartialFit(sum), examples: sum.examples }
@@ -94,5 +115,6 @@ export const mergePartials: Method = params => {
 export const fitMerged: Method = async (params, context, bench) => {
   const partial = readPartialFit(bytesParameter(params, 'partial'))
   const prepared = await approximation(params, 'fitMerged', bench)
-  return keepPosterior(await prepared.fitMerged(partial, optionalBatch(params, bench), workOf(context)), params, context, bench)
+  return keepPosterior(await prepared.fitMerged(partial, optionalBatch(params, bench), workOf(context)), params,
+    context, bench)
 }

@@ -1,7 +1,7 @@
 /** @file What the methods of a compute thread have in common: their form, their state, progress and cancellation. */
+import type { WorkOptions } from '../../core/budget/progress.js'
 import { InternalError } from '../../core/errors/errors.js'
 import type { Runtime } from '../../core/parallel/runtime.js'
-import type { WorkOptions } from '../../core/budget/progress.js'
 import type { DecodedMap } from '../decoded-map.js'
 import type { WireMap } from '../encode.js'
 import type { FileReader } from '../files.js'
@@ -21,11 +21,15 @@ export type Method = (params: DecodedMap, context: MethodContext, bench: Workben
 
 /** The name under which to keep what a method makes. */
 export function nameFor(context: MethodContext): string {
-  if (context.creates === undefined) throw new InternalError('A method that makes an object was called without a name for it.')
+  if (context.creates === undefined) {
+    throw new InternalError('A method that makes an object was called without a name for it.')
+  }
   return context.creates
 }
 
 /** Progress and cancellation as the core takes them. */
 export function workOf({ signal, onProgress }: MethodContext): WorkOptions {
-  return { signal, onProgress: ({ stage, done, total }) => { onProgress({ stage, done, total: total ?? 0, message: '' }) } }
+  return { signal, onProgress: ({ stage, done, total }) => {
+    onProgress({ stage, done, total: total ?? 0, message: '' })
+  } }
 }

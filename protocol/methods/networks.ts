@@ -2,12 +2,12 @@
 import { fromTensor } from '../../adapters/file-tensor.js'
 import type { LayersOptions } from '../../adapters/layers/index.js'
 import type { NetworkHints } from '../../adapters/network/index.js'
-import { ZIP_FUNCTIONS } from '../../node/zip-functions.js'
+import { ProtocolError } from '../../core/errors/errors.js'
+import { knownOptions, oneOf } from '../../core/errors/suggest.js'
 import { forward as runNetwork, type ForwardOptions } from '../../core/laplace/forward.js'
 import { memoryTable, summarizeNetwork } from '../../core/laplace/network-summary.js'
 import { LIKELIHOODS } from '../../core/options/words.js'
-import { ProtocolError } from '../../core/errors/errors.js'
-import { knownOptions, oneOf } from '../../core/errors/suggest.js'
+import { ZIP_FUNCTIONS } from '../../node/zip-functions.js'
 import { tensorFromWire, tensorToWire } from '../arrays.js'
 import { type DecodedMap, isMap, own } from '../decoded-map.js'
 import type { WireMap } from '../encode.js'
@@ -20,7 +20,9 @@ import type { Model } from './objects.js'
 export const readNetwork: Method = async (params, context, bench) => {
   const model = await modelFrom(params, bench)
   const handle = nameFor(context)
-  const summary = flagParameter(params, 'brief', false) ? { format: model.format, notes: model.graph.notes } : networkToWire(model)
+  const summary = flagParameter(params, 'brief', false)
+    ? { format: model.format, notes: model.graph.notes }
+    : networkToWire(model)
   bench.objects.add('model', handle, model)
   return { handle, summary }
 }
@@ -38,7 +40,11 @@ const SOURCES: readonly (readonly [key: string, read: (params: DecodedMap, bench
 /** The network that a map of `readNetwork`'s parameters holds. */
 export function modelFrom(params: DecodedMap, bench: Workbench): Promise<Model> {
   const source = SOURCES.find(([key]) => optional(params, key) !== undefined)
-  if (source === undefined) throw new ProtocolError('PROTOCOL', `readNetwork needs one of ${SOURCES.map(([key]) => key).join(', ')}.`, { parameter: 'bytes' })
+  if (source === undefined) {
+    throw new ProtocolError('PROTOCOL', `readNetwork needs one of ${SOURCES.map(([key]) => key).join(', ')}.`, {
+      parameter: 'bytes',
+    })
+  }
   return source[1](params, bench)
 }
 
@@ -59,8 +65,14 @@ function hintsOf(params: DecodedMap): Record<string, unknown> {
 
 async function fromLayers(params: DecodedMap, bench: Workbench): Promise<Model> {
   const { checkArchitecture, networkFromLayers } = await import('../../adapters/layers/index.js')
-  const tensors = new Map(Object.entries(mapParameter(params, 'tensors')).map(([name, value]) => [name, fromTensor(tensorFromWire(value, name, bench.files.data))]))
-  const architecture = optional(params, 'layers') === undefined ? undefined : checkArchitecture(listParameter(params, 'layers'))
+  const tensors = new Map(
+    Object.entries(mapParameter(params, 'tensors')).map((
+      [name, value],
+    ) => [name, fromTensor(tensorFromWire(value, name, bench.files.data))]),
+  )
+  const architecture = optional(params, 'layers') === undefined
+    ? undefined
+    : checkArchitecture(listParameter(params, 'layers'))
   const { activation, inputSize }: LayersOptions = hintsOf(params)
   return { graph: networkFromLayers(architecture, tensors, { activation, inputSize }), format: 'layers' }
 }
@@ -87,17 +99,26 @@ function withArrays(fields: DecodedMap, { files }: Workbench): Record<string, un
 /** A network's summary in the order of docs/protocol.md. */
 function networkToWire({ graph, format }: Model): WireMap {
   const { inputs, outputs, parameters, parameterCount, layers, precision, digest, notes } = summarizeNetwork(graph)
-  const plain = <T extends WireMap>(entries: readonly T[]): WireMap[] => entries.slice(0, MAX_ITEMS).map(entry => ({ ...entry }))
-  return { format, inputs: plain(inputs), outputs: plain(outputs), parameters: plain(parameters), parameterCount, layers: plain(layers), precision, digest, notes }
+  const plain = <T extends WireMap>(entries: readonly T[]): WireMap[] =>
+    entries.slice(0, MAX_ITEMS).map(entry => ({ ...entry }))
+  return { format, inputs: plain(inputs), outputs: plain(outputs), parameters: plain(parameters), parameterCount,
+    layers: plain(layers), precision, digest, notes }
 }
 
 export const inspect: Method = (params, _context, bench) => {
   const model = bench.objects.get('model', params)
   const likelihood = optional(params, 'likelihood')
-  return { ...networkToWire(model), memory: memoryTable(model.graph, likelihood === undefined ? undefined : oneOf('likelihood', likelihood, LIKELIHOODS)).map(row => ({ ...row })) }
+  return { ...networkToWire(model),
+    memory: memoryTable(model.graph,
+      likelihood === undefined ? undefined : oneOf('likelihood', likelihood, LIKELIHOODS)).map(row => ({ ...row })) }
 }
 
 export const forward: Method = async (params, context, bench) => {
   const options: ForwardOptions = optionsOf(params, 'forward', ['likelihood', 'input', 'output', 'engine'], bench)
-  return { outputs: tensorToWire(await runNetwork(bench.objects.get('model', params).graph, arrayParameter(params, 'x', bench), options, bench.runtime, workOf(context))) }
+  return {
+    outputs: tensorToWire(
+      await runNetwork(bench.objects.get('model', params).graph, arrayParameter(params, 'x', bench), options,
+        bench.runtime, workOf(context)),
+    ),
+  }
 }

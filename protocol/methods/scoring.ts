@@ -1,7 +1,7 @@
 /** @file The method `metrics`: scores of predictions. */
+import { oneOf } from '../../core/errors/suggest.js'
 import { metrics as scores } from '../../core/metrics/index.js'
 import { LIKELIHOODS } from '../../core/options/words.js'
-import { oneOf } from '../../core/errors/suggest.js'
 import { own } from '../decoded-map.js'
 import { optionalNumber } from '../parameters.js'
 import { arrayParameter, optionalArray } from './arguments.js'
@@ -11,6 +11,9 @@ const PARTS = ['mean', 'variance', 'probabilities', 'covariance'] as const
 
 export const metrics: Method = (params, _context, bench) => {
   const likelihood = oneOf('likelihood', own(params, 'likelihood'), LIKELIHOODS)
-  const prediction = Object.fromEntries(PARTS.flatMap(part => { const value = optionalArray(params, part, bench); return value === undefined ? [] : [[part, value]] }))
+  const prediction = Object.fromEntries(PARTS.flatMap(part => {
+    const value = optionalArray(params, part, bench)
+    return value === undefined ? [] : [[part, value]]
+  }))
   return { ...scores(likelihood, arrayParameter(params, 'y', bench), prediction, optionalNumber(params, 'sigmaNoise')) }
 }

@@ -1,8 +1,8 @@
 /** @file Methods that make a posterior of another prior from one that was fitted. */
+import type { PriorChanges, TuneOptions } from '../../core/laplace/posterior-options.js'
 import { optionalBatch, optionsOf, plainValues, validationOf } from './arguments.js'
 import { keepPosterior } from './fitting.js'
 import { type Method, workOf } from './method.js'
-import type { PriorChanges, TuneOptions } from '../../core/laplace/posterior-options.js'
 
 const TUNE_OPTIONS = ['tune', 'priorStructure', 'sigmaNoise'] as const
 const PRIOR_PARAMETERS = ['priorPrecision', 'priorMean', 'sigmaNoise', 'temperature'] as const

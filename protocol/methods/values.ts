@@ -1,7 +1,7 @@
 /** @file The method `get`: the numbers that a posterior is made of. */
-import type { CurvatureMatrix } from '../../core/posterior/curvature-matrix.js'
-import type { LaplacePosterior } from '../../core/laplace/laplace-posterior.js'
 import { oneOf } from '../../core/errors/suggest.js'
+import type { LaplacePosterior } from '../../core/laplace/laplace-posterior.js'
+import type { CurvatureMatrix } from '../../core/posterior/curvature-matrix.js'
 import { doublesToWire, tensorToWire } from '../arrays.js'
 import type { WireMap, WireValue } from '../encode.js'
 import { textsParameter } from '../parameters.js'
@@ -35,17 +35,25 @@ const NAMES = Object.keys(VALUES) as (keyof typeof VALUES)[]
 
 export const get: Method = (params, _context, bench) => {
   const posterior = bench.objects.get('posterior', params)
-  return Object.fromEntries(textsParameter(params, 'names').map(text => { const name = oneOf('names', text, NAMES); return [name, VALUES[name](posterior)] }))
+  return Object.fromEntries(textsParameter(params, 'names').map(text => {
+    const name = oneOf('names', text, NAMES)
+    return [name, VALUES[name](posterior)]
+  }))
 }
 
 function matrixToWire(matrix: CurvatureMatrix): WireMap {
   switch (matrix.structure) {
-    case 'full': return { structure: 'full', matrix: doublesToWire([matrix.size, matrix.size], matrix.matrix) }
-    case 'diag': return { structure: 'diag', diagonal: vector(matrix.diagonal) }
-    case 'kron': return {
-      structure: 'kron',
-      blocks: matrix.blocks.map(({ name, kind, B, A, diagonal }) => ({ name, kind, B: B && tensorToWire(B), A: A && tensorToWire(A), diagonal: diagonal && vector(diagonal) })),
-      delta: matrix.delta && vector(matrix.delta),
-    }
+    case 'full':
+      return { structure: 'full', matrix: doublesToWire([matrix.size, matrix.size], matrix.matrix) }
+    case 'diag':
+      return { structure: 'diag', diagonal: vector(matrix.diagonal) }
+    case 'kron':
+      return {
+        structure: 'kron',
+        blocks: matrix.blocks.map(({ name, kind, B, A, diagonal }) => ({ name, kind, B: B && tensorToWire(B),
+          A: A && tensorToWire(A), diagonal: diagonal && vector(diagonal) })
+        ),
+        delta: matrix.delta && vector(matrix.delta),
+      }
   }
 }

@@ -3,17 +3,17 @@
  * `POLYLAPLACE_FUZZ_SECONDS=600 npx tap test/adapters/fuzz.test.ts`. A failure prints the seed that repeats it
  * (`POLYLAPLACE_FUZZ_SEED`).
  */
-import t from 'tap'
 import { inflateRawSync } from 'node:zlib'
-import { LaplaceError } from '../../core/errors/errors.js'
+import t from 'tap'
 import { readFluxTensors } from '../../adapters/flux/index.js'
 import { readKeras } from '../../adapters/keras/index.js'
 import { readOnnx, readOnnxTensors } from '../../adapters/onnx/index.js'
 import { readPyTorchTensors } from '../../adapters/pytorch/index.js'
 import { readSafetensorsTensors } from '../../adapters/safetensors/index.js'
 import { crc32 } from '../../adapters/zip/index.js'
-import { chain, dense, file, numbers as juliaNumbers } from './flux/julia-writer.js'
+import { LaplaceError } from '../../core/errors/errors.js'
 import { fixture } from '../support/fixture.js'
+import { chain, dense, file, numbers as juliaNumbers } from './flux/julia-writer.js'
 
 const SECONDS = Number(process.env['POLYLAPLACE_FUZZ_SECONDS'] ?? 10)
 const SEED = Number(process.env['POLYLAPLACE_FUZZ_SEED'] ?? 20)
@@ -21,20 +21,36 @@ const SEED = Number(process.env['POLYLAPLACE_FUZZ_SEED'] ?? 20)
 const MOST_MILLISECONDS = 3000
 const LEAST_ROUNDS = 100
 
-const inflate = (bytes: Uint8Array, most: number): Uint8Array => inflateRawSync(bytes, { maxOutputLength: Math.max(most, 1) })
+const inflate = (bytes: Uint8Array, most: number): Uint8Array =>
+  inflateRawSync(bytes, { maxOutputLength: Math.max(most, 1) })
 
-interface Target { readonly name: string, readonly seeds: readonly Uint8Array[], readonly read: (bytes: Uint8Array) => unknown }
+interface Target {
+  readonly name: string
+  readonly seeds: readonly Uint8Array[]
+  readonly read: (bytes: Uint8Array) => unknown
+}
 
 const random = juliaNumbers(1)
 const targets: readonly Target[] = [
   // Checksums would hide what is behind them: one of the two readers is told that every checksum is right.
-  { name: 'PyTorch', seeds: ['regression-1d', 'binary', 'sequence'].map(name => fixture(`cases/${name}/model.pt`)), read: bytes => readPyTorchTensors(bytes, { zip: { inflate } }) },
-  { name: 'PyTorch, with checksums made to fit', seeds: [fixture('cases/regression-1d/model.pt')], read: bytes => readPyTorchTensors(withChecksums(bytes), { zip: { inflate } }) },
-  { name: 'safetensors', seeds: ['regression-1d', 'binary', 'sequence'].map(name => fixture(`cases/${name}/model.safetensors`)), read: bytes => readSafetensorsTensors(bytes) },
-  { name: 'ONNX', seeds: ['regression-1d', 'cnn', 'sequence'].map(name => fixture(`cases/${name}/model.onnx`)), read: bytes => { readOnnxTensors(bytes); readOnnx(bytes) } },
-  { name: 'Flux', seeds: [file({ model: chain(dense(3, 2, random(6), random(3)), dense(1, 3, random(3), random(1))) })], read: bytes => readFluxTensors(bytes) },
-  { name: 'Keras .h5', seeds: ['perceptron', 'recurrent'].map(name => fixture(`keras/${name}.h5`)), read: bytes => readKeras(bytes) },
-  { name: 'Keras .keras', seeds: ['perceptron'].map(name => fixture(`keras/${name}.keras`)), read: bytes => readKeras(withChecksums(bytes)) },
+  { name: 'PyTorch', seeds: ['regression-1d', 'binary', 'sequence'].map(name => fixture(`cases/${name}/model.pt`)),
+    read: bytes => readPyTorchTensors(bytes, { zip: { inflate } }) },
+  { name: 'PyTorch, with checksums made to fit', seeds: [fixture('cases/regression-1d/model.pt')],
+    read: bytes => readPyTorchTensors(withChecksums(bytes), { zip: { inflate } }) },
+  { name: 'safetensors',
+    seeds: ['regression-1d', 'binary', 'sequence'].map(name => fixture(`cases/${name}/model.safetensors`)),
+    read: bytes => readSafetensorsTensors(bytes) },
+  { name: 'ONNX', seeds: ['regression-1d', 'cnn', 'sequence'].map(name => fixture(`cases/${name}/model.onnx`)),
+    read: bytes => {
+      readOnnxTensors(bytes)
+      readOnnx(bytes)
+    } },
+  { name: 'Flux', seeds: [file({ model: chain(dense(3, 2, random(6), random(3)), dense(1, 3, random(3), random(1))) })],
+    read: bytes => readFluxTensors(bytes) },
+  { name: 'Keras .h5', seeds: ['perceptron', 'recurrent'].map(name => fixture(`keras/${name}.h5`)),
+    read: bytes => readKeras(bytes) },
+  { name: 'Keras .keras', seeds: ['perceptron'].map(name => fixture(`keras/${name}.keras`)),
+    read: bytes => readKeras(withChecksums(bytes)) },
 ]
 
 /** Writes the right checksum into each header of a zip archive, as far as it can still be followed. */
@@ -72,18 +88,36 @@ const EDGES = [0, 1, 0x7F, 0x80, 0xFF]
 function mutate(seed: Uint8Array, next: (below: number) => number): Uint8Array {
   let bytes = seed.slice()
   // Files have most of their structure at the ends.
-  const place = (): number => (next(3) === 0 ? Math.min(bytes.length - 1, next(256)) : next(3) === 0 ? Math.max(0, bytes.length - 1 - next(512)) : next(bytes.length))
+  const place = (): number => (next(3) === 0
+    ? Math.min(bytes.length - 1, next(256))
+    : next(3) === 0
+    ? Math.max(0, bytes.length - 1 - next(512))
+    : next(bytes.length))
   for (let change = next(4); change >= 0 && bytes.length > 16; change--) {
     const at = place()
     const length = 1 + next(16)
     switch (next(7)) {
-      case 0: bytes[at] = next(256); break
-      case 1: bytes[at] ^= 1 << next(8); break
-      case 2: bytes.fill(EDGES[next(EDGES.length)], at, at + [1, 2, 4, 8][next(4)]); break
-      case 3: bytes = Uint8Array.from([...bytes.subarray(0, at), ...bytes.subarray(at + length)]); break
-      case 4: bytes = Uint8Array.from([...bytes.subarray(0, at + length), ...bytes.subarray(at)]); break
-      case 5: bytes.copyWithin(place(), at, at + length); break
-      case 6: bytes = bytes.slice(0, next(8) === 0 ? at : bytes.length); break
+      case 0:
+        bytes[at] = next(256)
+        break
+      case 1:
+        bytes[at] ^= 1 << next(8)
+        break
+      case 2:
+        bytes.fill(EDGES[next(EDGES.length)], at, at + [1, 2, 4, 8][next(4)])
+        break
+      case 3:
+        bytes = Uint8Array.from([...bytes.subarray(0, at), ...bytes.subarray(at + length)])
+        break
+      case 4:
+        bytes = Uint8Array.from([...bytes.subarray(0, at + length), ...bytes.subarray(at)])
+        break
+      case 5:
+        bytes.copyWithin(place(), at, at + length)
+        break
+      case 6:
+        bytes = bytes.slice(0, next(8) === 0 ? at : bytes.length)
+        break
     }
   }
   return bytes
@@ -104,7 +138,9 @@ for (const target of targets) {
         await target.read(bytes)
       } catch (error) {
         if (!(error instanceof LaplaceError) || error.code === 'INTERNAL') {
-          t.fail(`POLYLAPLACE_FUZZ_SEED=${SEED}, round ${round}: ${error instanceof Error ? error.stack : String(error)}`)
+          t.fail(
+            `POLYLAPLACE_FUZZ_SEED=${SEED}, round ${round}: ${error instanceof Error ? error.stack : String(error)}`,
+          )
           return
         }
         refused++

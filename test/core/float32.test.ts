@@ -19,7 +19,8 @@ for (const name of names) {
         const options = { likelihood: expected.likelihood, subset, structure, priorPrecision: 1 } as const
         const [wanted, own] = [await laplace(graph, options).fit(x, y), await laplace(single, options).fit(x, y)]
         t.equal(own.summary().precision, 'float32')
-        const difference = relativeDifference((await own.predict(xTest)).variance.data, (await wanted.predict(xTest)).variance.data)
+        const difference = relativeDifference((await own.predict(xTest)).variance.data,
+          (await wanted.predict(xTest)).variance.data)
         t.ok(difference < 1e-4, `f_var ${difference.toExponential(1)}`)
         t.ok(Math.abs(own.logMarginalLikelihood() / wanted.logMarginalLikelihood() - 1) < 1e-4, 'evidence')
       })

@@ -2,13 +2,13 @@
 import { readFileSync } from 'node:fs'
 import t from 'tap'
 import { readSafetensors } from '../../adapters/safetensors/index.js'
-import { graphDigest } from '../../core/network/digest.js'
-import { forward } from '../../core/laplace/forward.js'
 import type { Graph } from '../../core/graph/graph.js'
 import { settleOpenAxes } from '../../core/graph/open-axes.js'
-import { graphFromTree, graphToTree } from '../../core/storage/graph-tree.js'
+import { forward } from '../../core/laplace/forward.js'
 import { laplace } from '../../core/laplace/laplace.js'
 import { loadPosterior } from '../../core/laplace/load-posterior.js'
+import { graphDigest } from '../../core/network/digest.js'
+import { graphFromTree, graphToTree } from '../../core/storage/graph-tree.js'
 import { rows, tensor } from '../../core/tensor/tensor.js'
 import { relativeDifference } from '../support/compare.js'
 import { referenceCase } from '../support/reference-case.js'
@@ -31,10 +31,18 @@ t.test('a sequence network takes the length of the data: whole fit, batches, par
   const partial = await laplace(graph, options).fitPartial(x, y)
   t.ok(Math.abs((await laplace(graph, options).fitMerged(partial)).logMarginalLikelihood() - wanted) < 1e-9, 'partial')
   const loaded = loadPosterior(posterior.save({ network: false }), { network: graph })
-  t.ok(relativeDifference((await loaded.predict(xTest)).mean.data, (await posterior.predict(xTest)).mean.data) < 1e-12, 'saved without its network')
+  t.ok(relativeDifference((await loaded.predict(xTest)).mean.data, (await posterior.predict(xTest)).mean.data) < 1e-12,
+    'saved without its network')
   // The mean over a sequence twice as long, every time twice, is the same.
-  const doubled = tensor('float64', [15, 8, 3], Array.from({ length: 15 * 24 }, (_, i) => xTest.data[Math.floor(i / 24) * 12 + i % 12]))
-  for (let i = 0; i < 2; i++) t.ok(relativeDifference((await posterior.predict(doubled)).variance.data, (await posterior.predict(xTest)).variance.data) < 1e-12, 'predictions for another length')
+  const doubled = tensor('float64', [15, 8, 3],
+    Array.from({ length: 15 * 24 }, (_, i) => xTest.data[Math.floor(i / 24) * 12 + i % 12]))
+  for (let i = 0; i < 2; i++) {
+    t.ok(
+      relativeDifference((await posterior.predict(doubled)).variance.data,
+        (await posterior.predict(xTest)).variance.data) < 1e-12,
+      'predictions for another length',
+    )
+  }
 })
 
 t.test('the digest leaves open lengths out, and a saved graph keeps them open', async t => {
@@ -48,5 +56,7 @@ t.test('the digest leaves open lengths out, and a saved graph keeps them open', 
 
 t.test('data that fit in no size are refused with both shapes', async t => {
   const { x, y } = referenceCase('cnn')
-  await t.rejects(laplace(openNetwork('sequence'), { likelihood: 'classification' }).fit(x, y), { code: 'SHAPE_MISMATCH' })
+  await t.rejects(laplace(openNetwork('sequence'), { likelihood: 'classification' }).fit(x, y), {
+    code: 'SHAPE_MISMATCH',
+  })
 })

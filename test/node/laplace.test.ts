@@ -1,8 +1,8 @@
 /** @file The package's Node entry: arrays of every usual kind, options, errors, files. */
 import ndarray from 'ndarray'
 import t from 'tap'
-import { laplace, loadPosterior, mergePartialFits, metrics, type LaplaceOptions } from '../../index.js'
 import { float64 } from '../../core/tensor/tensor.js'
+import { laplace, type LaplaceOptions, loadPosterior, mergePartialFits, metrics } from '../../index.js'
 import { relativeDifference } from '../support/compare.js'
 import { referenceCase } from '../support/reference-case.js'
 
@@ -21,11 +21,13 @@ t.test('ndarrays, nested arrays, typed arrays and batches give the same posterio
   const expected = (await laplace(graph, options).fit(x, y)).priorPrecision as number
   const labels = Array.from(y.data)
   t.equal((await laplace(graph, options).fit(nested(x), labels)).priorPrecision, expected, 'nested arrays')
-  t.equal((await laplace(graph, options).fit(ndarray(x.data, [...x.shape]), Int32Array.from(labels))).priorPrecision, expected, 'an ndarray and a typed array')
+  t.equal((await laplace(graph, options).fit(ndarray(x.data, [...x.shape]), Int32Array.from(labels))).priorPrecision,
+    expected, 'an ndarray and a typed array')
   const transposed = ndarray(x.data.slice(), [...x.shape]).transpose(1, 0)
   const copy = ndarray(new Float64Array(x.data.length), [...x.shape])
   for (let i = 0; i < x.shape[0]; i++) for (let j = 0; j < x.shape[1]; j++) copy.set(i, j, transposed.get(j, i))
-  t.equal((await laplace(graph, options).fit(copy.transpose(1, 0).transpose(1, 0), labels)).priorPrecision, expected, 'strided ndarrays')
+  t.equal((await laplace(graph, options).fit(copy.transpose(1, 0).transpose(1, 0), labels)).priorPrecision, expected,
+    'strided ndarrays')
   async function* stream(): AsyncGenerator<[number[][], number[]]> {
     const rows = nested(x)
     for (let at = 0; at < rows.length; at += 17) yield [rows.slice(at, at + 17), labels.slice(at, at + 17)]
@@ -39,7 +41,8 @@ t.test('predictions are ndarrays; the uncertainty adds up', async t => {
   const posterior = await laplace(graph, { likelihood: 'classification' }).fit(x, y)
   const { mean, variance, probabilities, aleatoric, epistemic } = await posterior.predict(xTest)
   const [n, c] = [xTest.shape[0], 4]
-  t.same([mean.shape, variance.shape, probabilities!.shape, aleatoric!.shape, epistemic!.shape], [[n, c], [n, c], [n, c], [n], [n]])
+  t.same([mean.shape, variance.shape, probabilities!.shape, aleatoric!.shape, epistemic!.shape], [[n, c], [n, c], [n,
+    c], [n], [n]])
   for (let i = 0; i < n; i++) {
     t.ok(aleatoric!.get(i) > 0 && epistemic!.get(i) >= 0)
     let sum = 0
@@ -74,7 +77,10 @@ t.test('a saved posterior predicts alone', async t => {
   t.throws(() => loadPosterior(bytes), { code: 'BAD_OPTION' })
   t.throws(() => loadPosterior(bytes, { network: regression.graph }), { code: 'DIGEST_MISMATCH' })
   t.equal(loadPosterior(bytes, { network: graph }).priorPrecision, posterior.priorPrecision)
-  for (const length of [0, 7, 16, 100, bytes.length - 1]) t.throws(() => loadPosterior(bytes.slice(0, length), { network: graph }), { code: 'UNTRUSTED_INPUT' }, `${length} bytes`)
+  for (const length of [0, 7, 16, 100, bytes.length - 1]) {
+    t.throws(() => loadPosterior(bytes.slice(0, length), { network: graph }), { code: 'UNTRUSTED_INPUT' },
+      `${length} bytes`)
+  }
   await t.rejects(loadPosterior(posterior.save()).tune({ tune: 'marglik' }), { code: 'DIGEST_MISMATCH' })
 })
 
@@ -82,7 +88,10 @@ t.test('merged partial fits equal one fit; any batch size gives the same', async
   const { graph, x, y, xTest } = classes
   const rows = nested(x)
   const labels = Array.from(y.data)
-  for (const options of [{ structure: 'kron' }, { structure: 'full' }, { subset: 'all', structure: 'kron' }, { subset: 'all', structure: 'full' }, { subset: 'all', structure: 'diag' }] as const) {
+  for (const options of [{ structure: 'kron' }, { structure: 'full' }, { subset: 'all', structure: 'kron' }, {
+    subset: 'all',
+    structure: 'full',
+  }, { subset: 'all', structure: 'diag' }] as const) {
     const given = { likelihood: 'classification', priorPrecision: 2, ...options } as const
     const whole = await laplace(graph, given).fit(x, y)
     const expected = (await whole.predict(xTest)).variance.data
@@ -91,14 +100,20 @@ t.test('merged partial fits equal one fit; any batch size gives the same', async
       t.ok(relativeDifference((await other.predict(xTest)).variance.data, expected) < 1e-12, `batches of ${batchSize}`)
     }
     const fit = laplace(graph, given)
-    const parts = await Promise.all([[0, 10], [10, 31], [31, rows.length]].map(([from, to]) => fit.fitPartial(rows.slice(from, to), labels.slice(from, to))))
+    const parts = await Promise.all(
+      [[0, 10], [10, 31], [31, rows.length]].map(([from, to]) =>
+        fit.fitPartial(rows.slice(from, to), labels.slice(from, to))
+      ),
+    )
     const [a, b, c] = parts
     for (const merged of [mergePartialFits(mergePartialFits(a, b), c), mergePartialFits(c, mergePartialFits(b, a))]) {
       const posterior = await fit.fitMerged(merged)
       t.ok(relativeDifference((await posterior.predict(xTest)).variance.data, expected) < 1e-12)
       t.ok(Math.abs(posterior.logMarginalLikelihood() / whole.logMarginalLikelihood() - 1) < 1e-12)
     }
-    const twice = await fit.fitMerged(mergePartialFits(mergePartialFits(a, b), mergePartialFits(c, mergePartialFits(a, mergePartialFits(b, c)))))
+    const twice = await fit.fitMerged(
+      mergePartialFits(mergePartialFits(a, b), mergePartialFits(c, mergePartialFits(a, mergePartialFits(b, c)))),
+    )
     t.ok(relativeDifference(twice.H.toDense(), whole.H.toDense().map(v => 2 * v)) < 1e-12, 'data given twice is 2H')
     await t.rejects(laplace(regression.graph, { likelihood: 'regression' }).fitMerged(a), { code: 'DIGEST_MISMATCH' })
   }
@@ -108,24 +123,38 @@ t.test('bad input gives a typed error that says what to do', async t => {
   const { graph, x, y, xTest } = classes
   const fit = laplace(graph, { likelihood: 'classification' })
   const labels = Array.from(y.data)
-  await t.rejects(fit.fit(nested(x).map(row => row.slice(1)), labels), { code: 'SHAPE_MISMATCH', message: /network's input/ })
+  await t.rejects(fit.fit(nested(x).map(row => row.slice(1)), labels), { code: 'SHAPE_MISMATCH',
+    message: /network's input/ })
   await t.rejects(fit.fit(x, labels.slice(1)), { code: 'SHAPE_MISMATCH', message: /rows/ })
   await t.rejects(fit.fit(x, labels.map(v => v + 1)), { code: 'BAD_LABELS', message: /counted from 1/ })
   await t.rejects(fit.fit(x, labels.map(v => v + 0.5)), { code: 'BAD_LABELS', message: /regression/ })
-  await t.rejects(fit.fit(x, labels.map(v => [0, 1, 2, 3].map(c => Number(c === v)))), { code: 'BAD_LABELS', message: /one-hot/ })
+  await t.rejects(fit.fit(x, labels.map(v => [0, 1, 2, 3].map(c => Number(c === v)))), { code: 'BAD_LABELS',
+    message: /one-hot/ })
   await t.rejects(fit.fit(x, labels.map(String) as unknown as number[]), { code: 'BAD_LABELS', message: /text/ })
   await t.rejects(fit.fit([], []), { code: 'EMPTY_DATA' })
-  await t.rejects(fit.fit({ ...x, data: x.data.map((v, i) => (i === 3 ? NaN : v)) }, labels), { code: 'NOT_FINITE', message: /row/ })
+  await t.rejects(fit.fit({ ...x, data: x.data.map((v, i) => (i === 3 ? NaN : v)) }, labels), { code: 'NOT_FINITE',
+    message: /row/ })
   await t.rejects(fit.fit(nested(x) as unknown as []), { code: 'BAD_ARRAY', message: /give y too/ }, 'rows without y')
-  t.throws(() => laplace(graph, { likelihood: 'clasification' } as unknown as LaplaceOptions), { code: 'BAD_OPTION', message: /Did you mean 'classification'/ })
-  t.throws(() => laplace(graph, { likelihood: 'classification', strcture: 'full' } as unknown as LaplaceOptions), { code: 'UNKNOWN_OPTION', message: /Did you mean 'structure'/ })
-  t.throws(() => laplace(graph, { likelihood: 'classification', tune: 'grid' } as unknown as LaplaceOptions), { code: 'BAD_COMBINATION', message: /validation/ })
-  t.throws(() => laplace(graph, { likelihood: 'classification', priorPrecision: -1 }), { code: 'BAD_OPTION', message: /positive/ })
+  t.throws(() => laplace(graph, { likelihood: 'clasification' } as unknown as LaplaceOptions), { code: 'BAD_OPTION',
+    message: /Did you mean 'classification'/ })
+  t.throws(() => laplace(graph, { likelihood: 'classification', strcture: 'full' } as unknown as LaplaceOptions), {
+    code: 'UNKNOWN_OPTION',
+    message: /Did you mean 'structure'/,
+  })
+  t.throws(() => laplace(graph, { likelihood: 'classification', tune: 'grid' } as unknown as LaplaceOptions), {
+    code: 'BAD_COMBINATION',
+    message: /validation/,
+  })
+  t.throws(() => laplace(graph, { likelihood: 'classification', priorPrecision: -1 }), { code: 'BAD_OPTION',
+    message: /positive/ })
   t.throws(() => laplace(graph, { likelihood: 'binary' }), { code: 'BAD_COMBINATION', message: /classification/ })
-  t.throws(() => laplace(regression.graph, { likelihood: 'classification' }), { code: 'BAD_COMBINATION', message: /binary/ })
-  await t.rejects(laplace(graph, { likelihood: 'classification', memoryLimit: 10 }).fit(x, y), { code: 'OUT_OF_MEMORY', message: /KiB/ })
+  t.throws(() => laplace(regression.graph, { likelihood: 'classification' }), { code: 'BAD_COMBINATION',
+    message: /binary/ })
+  await t.rejects(laplace(graph, { likelihood: 'classification', memoryLimit: 10 }).fit(x, y), { code: 'OUT_OF_MEMORY',
+    message: /KiB/ })
   const posterior = await fit.fit(x, y)
-  await t.rejects(posterior.predict(xTest, { link: 'probbit' as 'probit' }), { code: 'BAD_OPTION', message: /Did you mean 'probit'/ })
+  await t.rejects(posterior.predict(xTest, { link: 'probbit' as 'probit' }), { code: 'BAD_OPTION',
+    message: /Did you mean 'probit'/ })
   await t.rejects(posterior.predict(nested(xTest)[0]), { code: 'SHAPE_MISMATCH', message: /row/ })
   await t.rejects(posterior.predict(xTest, { seed: -1, link: 'mc' }), { code: 'BAD_OPTION' })
 })
@@ -134,8 +163,13 @@ t.test('a cancelled fit throws and leaves nothing behind', async t => {
   const { graph, x, y } = classes
   const controller = new AbortController()
   const seen: number[] = []
-  const work = { signal: controller.signal, onProgress: ({ done }: { done: number }) => { seen.push(done); if (seen.length === 2) controller.abort() } }
-  await t.rejects(laplace(graph, { likelihood: 'classification', subset: 'all', batchSize: 5 }).fit(x, y, work), { code: 'CANCELLED' })
+  const work = { signal: controller.signal, onProgress: ({ done }: { done: number }) => {
+    seen.push(done)
+    if (seen.length === 2) controller.abort()
+  } }
+  await t.rejects(laplace(graph, { likelihood: 'classification', subset: 'all', batchSize: 5 }).fit(x, y, work), {
+    code: 'CANCELLED',
+  })
   t.same(seen, [5, 10])
 })
 
@@ -143,7 +177,8 @@ t.test('seeds: the same seed the same bytes; sample covariance is that of the po
   const { graph, x, y, xTest } = classes
   for (const structure of ['full', 'kron', 'diag'] as const) {
     for (const subset of ['last_layer', 'all'] as const) {
-      const posterior = await laplace(graph, { likelihood: 'classification', subset, structure, priorPrecision: 3 }).fit(x, y)
+      const posterior = await laplace(graph, { likelihood: 'classification', subset, structure, priorPrecision: 3 })
+        .fit(x, y)
       t.same(posterior.sample(3, { seed: 5 }).data, posterior.sample(3, { seed: 5 }).data)
       const count = 20000
       const { data } = posterior.sample(count, { seed: 1 })
@@ -152,7 +187,9 @@ t.test('seeds: the same seed the same bytes; sample covariance is that of the po
       let worst = 0
       for (const [i, j] of [[0, 0], [1, 0], [size - 1, size - 1], [size - 1, size - 2]]) {
         let sum = 0
-        for (let s = 0; s < count; s++) sum += (data[s * size + i] - posterior.mean[i]) * (data[s * size + j] - posterior.mean[j]) / count
+        for (let s = 0; s < count; s++) {
+          sum += (data[s * size + i] - posterior.mean[i]) * (data[s * size + j] - posterior.mean[j]) / count
+        }
         const scale = Math.sqrt(covariance.get(i, i) * covariance.get(j, j))
         worst = Math.max(worst, Math.abs(sum - covariance.get(i, j)) / scale)
       }
@@ -168,13 +205,17 @@ t.test('seeds: the same seed the same bytes; sample covariance is that of the po
 t.test('sampled weights: the last layer by its features equals the network with other weights', async t => {
   const { graph, x, y, xTest } = regression
   const last = await laplace(graph, { likelihood: 'regression', priorPrecision: 1 }).fit(x, y)
-  const all = await laplace(graph, { likelihood: 'regression', subset: 'all', structure: 'diag', priorPrecision: 1e12 }).fit(x, y)
+  const all = await laplace(graph, { likelihood: 'regression', subset: 'all', structure: 'diag', priorPrecision: 1e12 })
+    .fit(x, y)
   const plain = (await all.forward(xTest)).data
   const samples = await all.functionalSamples(xTest, 2, { predictive: 'nn' })
-  t.ok(relativeDifference(samples.data.slice(0, plain.length), plain) < 1e-4, 'a tight prior leaves the network as it is')
+  t.ok(relativeDifference(samples.data.slice(0, plain.length), plain) < 1e-4,
+    'a tight prior leaves the network as it is')
   const draws = await last.functionalSamples(xTest, 4000, { predictive: 'nn', seed: 2 })
   const { variance } = await last.predict(xTest)
   const n = xTest.shape[0]
-  const own = Array.from({ length: n }, (_, i) => Array.from({ length: 4000 }, (_, s) => (draws.data[s * n + i] - plain[i]) ** 2).reduce((a, b) => a + b) / 4000)
+  const own = Array.from({ length: n },
+    (_, i) =>
+      Array.from({ length: 4000 }, (_, s) => (draws.data[s * n + i] - plain[i]) ** 2).reduce((a, b) => a + b) / 4000)
   t.ok(relativeDifference(own, variance.data) < 0.1)
 })

@@ -1,13 +1,14 @@
 /** @file What is promised of the built package, tried in processes of its own. */
-import t from 'tap'
 import { execFile } from 'node:child_process'
 import { readFileSync, symlinkSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
+import t from 'tap'
 
 const root = fileURLToPath(new URL('../../', import.meta.url))
-const node = async (...args: string[]): Promise<string> => (await promisify(execFile)(process.execPath, args, { cwd: root, env: { PATH: process.env['PATH'] } })).stdout.trim()
+const node = async (...args: string[]): Promise<string> =>
+  (await promisify(execFile)(process.execPath, args, { cwd: root, env: { PATH: process.env['PATH'] } })).stdout.trim()
 const script = (...lines: string[]): string[] => ['--input-type=module', '--eval', lines.join('\n')]
 
 t.test('the core loads no native code and no module of Node', async t => {
@@ -31,7 +32,8 @@ t.test('the core loads no native code and no module of Node', async t => {
   t.equal(report.native, 0)
   t.ok(report.seen.length > 40, `${report.seen.length} modules`)
   t.same(report.seen.filter((url: string) => url.startsWith('node:')), [])
-  t.same([...new Set(report.seen.flatMap((url: string) => /node_modules\/((?:@[^/]+\/)?[^/]+)/.exec(url)?.[1] ?? []))], ['@noble/hashes'], 'one package, for fingerprints')
+  t.same([...new Set(report.seen.flatMap((url: string) => /node_modules\/((?:@[^/]+\/)?[^/]+)/.exec(url)?.[1] ?? []))],
+    ['@noble/hashes'], 'one package, for fingerprints')
 })
 
 t.test('core and ONNX reader run where code must not be generated from strings', async t => {
@@ -44,10 +46,10 @@ t.test('core and ONNX reader run where code must not be generated from strings',
     "const { pixels, labels } = JSON.parse(readFileSync('demo/digits.json', 'utf8'))",
     "const x = tensor('float32', [200, 64], Float32Array.from(Buffer.from(pixels, 'base64').subarray(0, 200 * 64), value => value / 16))",
     "const y = tensor('int64', [200], Array.from(labels.slice(0, 200), Number))",
-    "const answers = []",
+    'const answers = []',
     "for (const structure of ['kron', 'full', 'diag']) for (const subset of structure === 'full' ? ['last_layer'] : ['last_layer', 'all']) {",
     "  const posterior = await laplace(network, { likelihood: 'classification', subset, structure }).fit(x, y)",
-    "  const { probabilities } = await loadPosterior(posterior.save()).predict(x)",
+    '  const { probabilities } = await loadPosterior(posterior.save()).predict(x)',
     '  answers.push(probabilities.data.every(Number.isFinite))',
     '}',
     'console.log(JSON.stringify({ forbidden, answers }))',
@@ -56,7 +58,11 @@ t.test('core and ONNX reader run where code must not be generated from strings',
 })
 
 t.test('the program runs, from any folder', async t => {
-  const { version } = JSON.parse(await node(...script("import { readFileSync } from 'node:fs'", "console.log(readFileSync('package.json', 'utf8'))")))
+  const { version } = JSON.parse(
+    await node(
+      ...script("import { readFileSync } from 'node:fs'", "console.log(readFileSync('package.json', 'utf8'))"),
+    ),
+  )
   const main = `${root}dist/cli/main.js`
   const { stdout } = await promisify(execFile)(process.execPath, [main, '--version'], { cwd: t.testdir({}) })
   t.equal(stdout, `${version}\n`)
@@ -73,11 +79,18 @@ t.test('what is packed is enough: every entry loads, and the demo runs', async t
   await run('tar', ['xzf', `polylaplace-${version}.tgz`], { cwd: folder })
   const unpacked = join(folder, 'package')
   symlinkSync(join(root, 'node_modules'), join(unpacked, 'node_modules'), 'dir')
-  const adapters = ['onnx', 'onnxruntime', 'network', 'pytorch', 'safetensors', 'keras', 'flux', 'layers', 'nnet', 'sklearn']
-  const entries = Object.keys(exports).filter(path => !path.includes('*') && !path.endsWith('.json')).map(path => `polylaplace${path.slice(1)}`)
+  const adapters = ['onnx', 'onnxruntime', 'network', 'pytorch', 'safetensors', 'keras', 'flux', 'layers', 'nnet',
+    'sklearn']
+  const entries = Object.keys(exports).filter(path => !path.includes('*') && !path.endsWith('.json')).map(path =>
+    `polylaplace${path.slice(1)}`
+  )
   // A package may import itself by its name.
   const names = [...entries, ...adapters.map(name => `polylaplace/adapters/${name}`)]
-  const { stdout } = await run(process.execPath, script(...names.map((name, i) => `import * as m${i} from '${name}'`), `console.log(JSON.stringify([${names.map((_, i) => `Object.keys(m${i}).length`).join(', ')}]))`), { cwd: unpacked })
+  const { stdout } = await run(process.execPath,
+    script(...names.map((name, i) => `import * as m${i} from '${name}'`),
+      `console.log(JSON.stringify([${names.map((_, i) => `Object.keys(m${i}).length`).join(', ')}]))`), {
+    cwd: unpacked,
+  })
   for (const [i, count] of (JSON.parse(stdout) as number[]).entries()) t.ok(count > 0, names[i])
   const demo = await run(process.execPath, ['dist/cli/main.js', 'demo', '--json'], { cwd: unpacked })
   t.equal(JSON.parse(demo.stdout).summary.tuned, 'linearized')

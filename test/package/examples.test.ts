@@ -1,14 +1,19 @@
 /** @file The examples in doc comments: each must compile, and what one says it returns must be what it returns. */
-import t from 'tap'
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import t from 'tap'
 import ts from 'typescript'
 import { float64 } from '../../core/index.js'
 
 const root = fileURLToPath(new URL('../../', import.meta.url))
 
-interface Example { file: string, line: number, code: string, module: string }
+interface Example {
+  file: string
+  line: number
+  code: string
+  module: string
+}
 
 /** What examples may use without saying where it comes from; their file's own exports come on top. */
 const PRELUDE = `
@@ -27,7 +32,9 @@ const BESIDE: Record<string, string> = {
 }
 
 function sources(folder: string): string[] {
-  return readdirSync(join(root, folder), { recursive: true, encoding: 'utf8' }).filter(file => /\.m?ts$/.test(file) && !file.includes('generated') && !file.includes('assembly')).map(file => join(folder, file))
+  return readdirSync(join(root, folder), { recursive: true, encoding: 'utf8' }).filter(file =>
+    /\.m?ts$/.test(file) && !file.includes('generated') && !file.includes('assembly')
+  ).map(file => join(folder, file))
 }
 
 function examplesOf(file: string): Example[] {
@@ -36,10 +43,13 @@ function examplesOf(file: string): Example[] {
   return [...text.matchAll(/^ *\* @example\n((?: *\* .*\n)+?) *\*\//gm)].map(match => {
     const code = match[1].replace(/^ *\* /gm, '')
     // A name that the example declares itself hides the prelude's: examples are blocks.
-    const imports = /^import /m.test(code) ? '' : `import { ${names.join(', ')} } from '${root}${file.replace(/ts$/, 'js')}'\n${BESIDE[file] ?? ''}`
+    const imports = /^import /m.test(code)
+      ? ''
+      : `import { ${names.join(', ')} } from '${root}${file.replace(/ts$/, 'js')}'\n${BESIDE[file] ?? ''}`
     const body = code.replace(/^import .* from 'polylaplace'$/gm, '')
     const own = code === body ? imports : `import { laplace } from '${root}index.js'`
-    return { file, line: text.slice(0, match.index).split('\n').length, code, module: `${own}${PRELUDE}{\n${body}}\nexport {}\n` }
+    return { file, line: text.slice(0, match.index).split('\n').length, code,
+      module: `${own}${PRELUDE}{\n${body}}\nexport {}\n` }
   })
 }
 
@@ -49,7 +59,15 @@ t.test('every example compiles', async t => {
   t.ok(examples.length >= 20, `${examples.length} examples`)
   const virtual = new Map(examples.map((example, i) => [`${root}example-${i}.ts`, example]))
   const options: ts.CompilerOptions = {
-    target: ts.ScriptTarget.ES2022, lib: ['lib.es2023.d.ts'], module: ts.ModuleKind.NodeNext, moduleResolution: ts.ModuleResolutionKind.NodeNext, strict: true, exactOptionalPropertyTypes: true, skipLibCheck: true, noEmit: true, types: ['node'],
+    target: ts.ScriptTarget.ES2022,
+    lib: ['lib.es2023.d.ts'],
+    module: ts.ModuleKind.NodeNext,
+    moduleResolution: ts.ModuleResolutionKind.NodeNext,
+    strict: true,
+    exactOptionalPropertyTypes: true,
+    skipLibCheck: true,
+    noEmit: true,
+    types: ['node'],
   }
   const host = ts.createCompilerHost(options)
   const { getSourceFile, fileExists, readFile } = host
@@ -57,17 +75,23 @@ t.test('every example compiles', async t => {
   host.readFile = name => virtual.get(name)?.module ?? readFile(name)
   host.getSourceFile = (name, ...rest) => {
     const example = virtual.get(name)
-    return example === undefined ? getSourceFile(name, ...rest) : ts.createSourceFile(name, example.module, ts.ScriptTarget.ES2022)
+    return example === undefined
+      ? getSourceFile(name, ...rest)
+      : ts.createSourceFile(name, example.module, ts.ScriptTarget.ES2022)
   }
   const program = ts.createProgram([...virtual.keys()], options, host)
   for (const [name, { file, line, code }] of virtual) {
-    const faults = ts.getPreEmitDiagnostics(program, program.getSourceFile(name)).map(fault => ts.flattenDiagnosticMessageText(fault.messageText, '\n'))
+    const faults = ts.getPreEmitDiagnostics(program, program.getSourceFile(name)).map(fault =>
+      ts.flattenDiagnosticMessageText(fault.messageText, '\n')
+    )
     t.same(faults, [], `${file}:${line}\n${code}`)
   }
 })
 
 t.test('what examples say they return', async t => {
-  const AsyncFunction = (async () => undefined).constructor as new (...parameters: string[]) => (...values: unknown[]) => Promise<unknown>
+  const AsyncFunction = (async () => undefined).constructor as new(
+    ...parameters: string[]
+  ) => (...values: unknown[]) => Promise<unknown>
   let said = 0
   for (const { file, line, code } of examples) {
     const [, expression, value] = /(?:^|\n)([^\n]+?) +\/\/ (-?\d+(?:\.\d+)?)\.*\n$/.exec(code) ?? []

@@ -1,12 +1,13 @@
 /** @file The examples for Node in the README and in docs/node.md are run as they stand; the README's table is compared with the demo. */
-import t from 'tap'
 import { execFile } from 'node:child_process'
 import { copyFileSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
+import t from 'tap'
 import { nested } from '../../cli/json.js'
-import { ENGINES, KFAC_APPROXIMATIONS, LIKELIHOODS, PRIOR_STRUCTURES, STRUCTURES, SUBSETS } from '../../core/options/words.js'
+import { ENGINES, KFAC_APPROXIMATIONS, LIKELIHOODS, PRIOR_STRUCTURES, STRUCTURES,
+  SUBSETS } from '../../core/options/words.js'
 import { run } from '../support/command-line.js'
 import { referenceCase } from '../support/reference-case.js'
 
@@ -24,7 +25,8 @@ function fillFolder(folder: string): void {
   symlinkSync(root, join(folder, 'node_modules/polylaplace'), 'dir')
   copyFileSync(join(root, 'test/fixtures/cases/tabular-iris/model.onnx'), join(folder, 'model.onnx'))
   const { x, y, xTest, yTest } = referenceCase('tabular-iris')
-  writeFileSync(join(folder, 'data.json'), JSON.stringify({ x: nested(x), y: nested(y), xNew: nested(xTest), yNew: nested(yTest) }))
+  writeFileSync(join(folder, 'data.json'),
+    JSON.stringify({ x: nested(x), y: nested(y), xNew: nested(xTest), yNew: nested(yTest) }))
 }
 
 /** Runs a program in a folder and gives what it prints. */
@@ -52,29 +54,48 @@ const { x, y, xNew, yNew } = JSON.parse($read('data.json', 'utf8'))
 `
   const expected = [
     /^83$/,
-    /^\{\s+nll: 0\.\d+,\s+ece: 0\.\d+,\s+accuracy: 0\.9\d+,\s+priorPrecision: 0\.47\d+\s+\}$/, /tuned by grid[^]*\[ 38, 3 \] \[ 10, 38, 3 \] (true|false)$/, /^true BAD_OPTION classification$/, /^0\.\d+$/, /^112$/, /^112$/,
-    /^CancelledError$/, /^\[ 112, 3 \] \d+\.\d+$/,
+    /^\{\s+nll: 0\.\d+,\s+ece: 0\.\d+,\s+accuracy: 0\.9\d+,\s+priorPrecision: 0\.47\d+\s+\}$/,
+    /tuned by grid[^]*\[ 38, 3 \] \[ 10, 38, 3 \] (true|false)$/,
+    /^true BAD_OPTION classification$/,
+    /^0\.\d+$/,
+    /^112$/,
+    /^112$/,
+    /^CancelledError$/,
+    /^\[ 112, 3 \] \d+\.\d+$/,
   ]
   const examples = blocks(readFileSync(join(root, 'docs/node.md'), 'utf8'), 'js')
   t.equal(examples.length, expected.length)
-  for (const [i, example] of examples.entries()) t.match((await runIn(folder, before + example)).trim(), expected[i], example)
+  for (const [i, example] of examples.entries()) {
+    t.match((await runIn(folder, before + example)).trim(), expected[i], example)
+  }
 })
 
 t.test('docs/node.md lists the words of the options', t => {
   const page = readFileSync(join(root, 'docs/node.md'), 'utf8')
-  const lists = { likelihood: LIKELIHOODS, subset: SUBSETS, structure: STRUCTURES, priorStructure: PRIOR_STRUCTURES, kfacApprox: KFAC_APPROXIMATIONS, engine: ENGINES }
-  for (const [option, words] of Object.entries(lists)) t.match(page, new RegExp(`\`${option}\`.*${words.map(word => `\`${word}\``).join(', ')}`), option)
+  const lists = { likelihood: LIKELIHOODS, subset: SUBSETS, structure: STRUCTURES, priorStructure: PRIOR_STRUCTURES,
+    kfacApprox: KFAC_APPROXIMATIONS, engine: ENGINES }
+  for (const [option, words] of Object.entries(lists)) {
+    t.match(page, new RegExp(`\`${option}\`.*${words.map(word => `\`${word}\``).join(', ')}`), option)
+  }
   t.end()
 })
 
 t.test('the table shows what the demo computes', async t => {
   const { contenders } = JSON.parse((await run('demo', '--json')).out)
   const percent = (share: number): string => `${(100 * share).toFixed(1)} %`
-  const rows = [...readme.matchAll(/^\| (?:\*\*)?(?:the network alone|posterior, tuned by).*$/gm)].map(([line]) => line.split('|').slice(2, -1).map(cell => cell.trim()))
-  t.same(rows, contenders.map(({ scores, confidence, strangers: [noise] }: { scores: Record<string, number>, confidence: number, strangers: { confidence: number }[] }) =>
-    [percent(scores['accuracy']), scores['nll'].toFixed(3), scores['ece'].toFixed(3), percent(confidence), percent(noise.confidence)]))
+  const rows = [...readme.matchAll(/^\| (?:\*\*)?(?:the network alone|posterior, tuned by).*$/gm)].map(([line]) =>
+    line.split('|').slice(2, -1).map(cell => cell.trim())
+  )
+  t.same(rows, contenders.map((
+    { scores, confidence, strangers: [noise] }: { scores: Record<string, number>, confidence: number,
+      strangers: { confidence: number }[] },
+  ) => [percent(scores['accuracy']), scores['nll'].toFixed(3), scores['ece'].toFixed(3), percent(confidence),
+    percent(noise.confidence)]
+  ))
 })
 
 t.test('the README names files that exist', async t => {
-  for (const [, target] of readme.matchAll(/\]\((?!https?:)([^)#]+)\)/g)) t.doesNotThrow(() => readFileSync(join(root, target)), target)
+  for (const [, target] of readme.matchAll(/\]\((?!https?:)([^)#]+)\)/g)) {
+    t.doesNotThrow(() => readFileSync(join(root, target)), target)
+  }
 })

@@ -9,7 +9,8 @@ import { readOnnxTensors } from 'polylaplace/adapters/onnx'
 import { readPyTorchTensors } from 'polylaplace/adapters/pytorch'
 import { readSafetensorsTensors } from 'polylaplace/adapters/safetensors'
 
-const zip = { crc32: zlib.crc32, inflate: (bytes, most) => zlib.inflateRawSync(bytes, { maxOutputLength: Math.max(most, 1) }) }
+const zip = { crc32: zlib.crc32,
+  inflate: (bytes, most) => zlib.inflateRawSync(bytes, { maxOutputLength: Math.max(most, 1) }) }
 const readers = {
   pytorch: (bytes, options) => readPyTorchTensors(bytes, { ...options, zip }),
   safetensors: (bytes, options) => ({ tensors: readSafetensorsTensors(bytes, options), notes: [] }),
@@ -19,10 +20,17 @@ const readers = {
 function answer({ reader, path, options = {} }) {
   try {
     const { tensors, notes } = readers[reader](new Uint8Array(readFileSync(path)), options)
-    return { tensors: [...tensors].map(([name, { dtype, shape, bytes }]) => ({ name, dtype, shape, bytes: Buffer.from(bytes).toString('base64') })), notes }
+    return {
+      tensors: [...tensors].map(([name, { dtype, shape, bytes }]) => ({ name, dtype, shape,
+        bytes: Buffer.from(bytes).toString('base64') })
+      ),
+      notes,
+    }
   } catch (error) {
     return { error: { code: error.code ?? 'none', message: error.message } }
   }
 }
 
-for await (const line of createInterface({ input: process.stdin })) process.stdout.write(`${JSON.stringify(answer(JSON.parse(line)))}\n`)
+for await (const line of createInterface({ input: process.stdin })) {
+  process.stdout.write(`${JSON.stringify(answer(JSON.parse(line)))}\n`)
+}

@@ -9,7 +9,9 @@ import { tensorFromWire } from '../../protocol/arrays.js'
 import { createFileReader } from '../../protocol/files.js'
 
 const base = mkdtempSync(join(tmpdir(), 'polylaplace-'))
-t.teardown(() => { rmSync(base, { recursive: true }) })
+t.teardown(() => {
+  rmSync(base, { recursive: true })
+})
 const inside = join(base, 'inside')
 mkdirSync(inside)
 writeFileSync(join(inside, 'data.bin'), Float64Array.of(1, 2, 3))
@@ -28,15 +30,22 @@ t.test('files below the folder are read, whole and in part', async t => {
   t.strictSame([...tensorFromWire(array, 'x', files.data).data], [2, 3])
   const sha256 = createHash('sha256').update(new Uint8Array(Float64Array.of(2, 3).buffer)).digest('hex')
   t.ok(tensorFromWire({ ...array, data: { ...array.data, sha256 } }, 'x', files.data))
-  t.throws(() => tensorFromWire({ ...array, data: { ...array.data, sha256: sha256.replace(/./, 'z') } }, 'x', files.data), ProtocolError)
-  for (const part of [{ offset: 16, length: 16 }, { offset: -8, length: 16 }, { offset: 0.5, length: 16 }, { offset: 2 ** 53, length: 16 }]) {
+  t.throws(
+    () => tensorFromWire({ ...array, data: { ...array.data, sha256: sha256.replace(/./, 'z') } }, 'x', files.data),
+    ProtocolError,
+  )
+  for (const part of [{ offset: 16, length: 16 }, { offset: -8, length: 16 }, { offset: 0.5, length: 16 }, {
+    offset: 2 ** 53,
+    length: 16,
+  }]) {
     t.throws(() => tensorFromWire({ ...array, data: { file: 'data.bin', ...part } }, 'x', files.data), ProtocolError)
   }
 })
 
 t.test('everything else is refused', async t => {
   const files = createFileReader([inside])
-  for (const path of ['../secret', join(base, 'secret'), '/etc/passwd', 'link', 'parent/secret', 'twice', 'fifo', '.', '', 'data.bin\0.txt', 'missing', 5, undefined, null]) {
+  for (const path of ['../secret', join(base, 'secret'), '/etc/passwd', 'link', 'parent/secret', 'twice', 'fifo', '.',
+    '', 'data.bin\0.txt', 'missing', 5, undefined, null]) {
     t.throws(() => files.read(path), ProtocolError, JSON.stringify(path))
   }
   t.throws(() => createFileReader([]).read(join(inside, 'data.bin')), /--read-dir/)

@@ -14,7 +14,8 @@ function fromJson(value: unknown): unknown {
   return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, fromJson(item)]))
 }
 
-const names = (at: URL): string[] => readdirSync(at).filter(name => name.endsWith('.bin')).map(name => name.slice(0, -4))
+const names = (at: URL): string[] =>
+  readdirSync(at).filter(name => name.endsWith('.bin')).map(name => name.slice(0, -4))
 
 t.test('H3 every golden frame decodes to its description and encodes to its bytes', async t => {
   t.ok(names(folder).length >= 50)
@@ -33,7 +34,11 @@ t.test('F4 every frame of the refused ones is refused with its offset', async t 
   for (const name of names(refused)) {
     const frame = readFileSync(new URL(`${name}.bin`, refused))
     t.throws(() => decodeMessage(frame.subarray(4)), UntrustedInputError, name)
-    try { decodeMessage(frame.subarray(4)) } catch (error) { t.type((error as UntrustedInputError).data['offset'], 'number', name) }
+    try {
+      decodeMessage(frame.subarray(4))
+    } catch (error) {
+      t.type((error as UntrustedInputError).data['offset'], 'number', name)
+    }
   }
   t.equal(({} as Record<string, unknown>)['x'], undefined)
 })

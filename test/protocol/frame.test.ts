@@ -5,8 +5,18 @@ import { createFrameReader } from '../../protocol/frame.js'
 import { createLineReader, encodeLine } from '../../protocol/lines.js'
 
 const bytes = (...values: number[]): Uint8Array => Uint8Array.from(values)
-const thrown = (run: () => unknown): unknown => { try { run(); return undefined } catch (error) { return error } }
-const codeOf = (run: () => unknown): string | undefined => { const error = thrown(run); return error instanceof LaplaceError ? error.code : error === undefined ? undefined : String(error) }
+const thrown = (run: () => unknown): unknown => {
+  try {
+    run()
+    return undefined
+  } catch (error) {
+    return error
+  }
+}
+const codeOf = (run: () => unknown): string | undefined => {
+  const error = thrown(run)
+  return error instanceof LaplaceError ? error.code : error === undefined ? undefined : String(error)
+}
 
 t.test('F1 a frame is a little-endian length and a body', async t => {
   const frame = encodeFrame({ t: 'req', id: 1 })
@@ -22,7 +32,9 @@ t.test('F1 length 0, a length above the maximum and a truncated stream are typed
   for (const part of [bytes(5), bytes(5, 0, 0, 0), bytes(5, 0, 0, 0, 1, 2)]) {
     const reader = createFrameReader(100)
     reader.push(part)
-    t.equal(codeOf(() => { reader.end() }), 'PROTOCOL')
+    t.equal(codeOf(() => {
+      reader.end()
+    }), 'PROTOCOL')
   }
   const whole = createFrameReader(100)
   whole.push(bytes(1, 0, 0, 0, 0x80))
@@ -39,7 +51,8 @@ t.test('F1 a claim of 3 GB allocates nothing', async t => {
 })
 
 t.test('F6 chunks of any size give the same bodies', async t => {
-  const frames = [encodeFrame({ a: 1 }), encodeFrame({ data: new Uint8Array(3_000_000).map((_, i) => i % 251) }), encodeFrame({ b: 'x' })]
+  const frames = [encodeFrame({ a: 1 }), encodeFrame({ data: new Uint8Array(3_000_000).map((_, i) => i % 251) }),
+    encodeFrame({ b: 'x' })]
   const stream = Buffer.concat(frames)
   for (const size of [65_536, 1_000_003, stream.length]) {
     const reader = createFrameReader(2 ** 24)
@@ -48,7 +61,8 @@ t.test('F6 chunks of any size give the same bodies', async t => {
     reader.end()
     t.equal(bodies.length, 3)
     t.ok(bodies.every((body, i) => Buffer.compare(body, frames[i].subarray(4)) === 0))
-    t.ok(bodies.every(body => body.byteLength === body.buffer.byteLength), 'each in a buffer of its own, which can be moved to a thread')
+    t.ok(bodies.every(body => body.byteLength === body.buffer.byteLength),
+      'each in a buffer of its own, which can be moved to a thread')
   }
 })
 
@@ -69,8 +83,8 @@ t.test('F6 the body of a large frame is read to where it stays', async t => {
     const target = reader.target?.()
     if (target === undefined) throw new Error('the body has no buffer')
     const count = Math.min(400_000, target.length)
-    target.set(frame.subarray(at, at + count));
-    [body] = reader.push(target.subarray(0, count))
+    target.set(frame.subarray(at, at + count))
+    ;[body] = reader.push(target.subarray(0, count))
     at += count
   }
   t.equal(at, frame.length)
@@ -87,5 +101,6 @@ t.test('lines of base64 carry the same frames', async t => {
   t.strictSame([...bodies[1]], [...frame.subarray(4)])
   t.equal(codeOf(() => createLineReader(1000).push(Buffer.from('not base64!\n'))), 'PROTOCOL')
   t.equal(codeOf(() => createLineReader(10).push(Buffer.from('A'.repeat(100)))), 'PROTOCOL')
-  t.equal(codeOf(() => createLineReader(1000).push(Buffer.from('BQAAAAE=\n'))), 'PROTOCOL', 'a line that ends inside its frame')
+  t.equal(codeOf(() => createLineReader(1000).push(Buffer.from('BQAAAAE=\n'))), 'PROTOCOL',
+    'a line that ends inside its frame')
 })

@@ -6,15 +6,17 @@ import { decodeMessage } from '../../protocol/decode.js'
 import type { DecodedMap } from '../../protocol/decoded-map.js'
 import { encodeFrame, type WireMap } from '../../protocol/encode.js'
 import { createHandleTable } from '../../protocol/handles.js'
+import type { ProgressReport } from '../../protocol/messages.js'
 import { METHODS } from '../../protocol/method-table.js'
 import { createMethods } from '../../protocol/methods.js'
-import type { ProgressReport } from '../../protocol/messages.js'
 
 const reread = (message: WireMap): DecodedMap => decodeMessage(encodeFrame(message).subarray(4))
 
 export interface Caller {
   /** Calls a method; rejects with its error. */
-  call(method: string, params: WireMap, more?: { signal?: { readonly aborted: boolean }, onProgress?: (report: ProgressReport) => void }): Promise<DecodedMap>
+  call(method: string, params: WireMap,
+    more?: { signal?: { readonly aborted: boolean }, onProgress?: (report: ProgressReport) => void }
+  ): Promise<DecodedMap>
   /** Handles that ended with the methods called so far. */
   readonly dropped: string[]
   free(handle: string): void
@@ -30,32 +32,51 @@ export function createCaller(readDirectories: readonly string[] = []): Caller {
     async call(method, params, { signal = { aborted: false }, onProgress = () => undefined } = {}) {
       const kind = METHODS.get(method)?.creates
       const creates = kind === undefined ? undefined : handles.reserve(kind)
-      return reread(await methods.run(method, reread(params), { creates, signal, onProgress, drop: handle => { dropped.push(handle) } }))
+      return reread(await methods.run(method, reread(params), { creates, signal, onProgress, drop: handle => {
+        dropped.push(handle)
+      } }))
     },
-    free: handle => { methods.free(handle) },
+    free: handle => {
+      methods.free(handle)
+    },
   }
 }
 
 /** The array of an answer. */
-export function arrayIn(answer: DecodedMap, key: string): Tensor { return tensorFromWire(answer[key], key) }
-
-/** A reference case: its file, its data as wire arrays and its expected values. */
-export function caseFiles(name: string): { readonly bytes: Uint8Array, readonly x: WireMap, readonly y: WireMap, readonly xTest: WireMap, readonly yTest: WireMap, readonly expected: Expected } {
-  const folder = new URL(`../fixtures/cases/${name}/`, import.meta.url)
-  const json = (file: string): Record<string, Plain> => JSON.parse(readFileSync(new URL(file, folder), 'utf8')) as Record<string, Plain>
-  const data = json('data.json')
-  const array = (key: string, dtype: 'float64' | 'int64' = 'float64'): WireMap => tensorToWire({ dtype, shape: data[key].shape, data: Float64Array.from(data[key].data) })
-  return { bytes: new Uint8Array(readFileSync(new URL('model.onnx', folder))), x: array('x'), y: array('y'), xTest: array('x_test'), yTest: array('y_test'), expected: json('expected.json') as unknown as Expected }
+export function arrayIn(answer: DecodedMap, key: string): Tensor {
+  return tensorFromWire(answer[key], key)
 }
 
-interface Plain { readonly shape: number[], readonly data: number[] }
+/** A reference case: its file, its data as wire arrays and its expected values. */
+export function caseFiles(
+  name: string,
+): { readonly bytes: Uint8Array, readonly x: WireMap, readonly y: WireMap, readonly xTest: WireMap,
+  readonly yTest: WireMap, readonly expected: Expected } {
+  const folder = new URL(`../fixtures/cases/${name}/`, import.meta.url)
+  const json = (file: string): Record<string, Plain> =>
+    JSON.parse(readFileSync(new URL(file, folder), 'utf8')) as Record<string, Plain>
+  const data = json('data.json')
+  const array = (key: string, dtype: 'float64' | 'int64' = 'float64'): WireMap =>
+    tensorToWire({ dtype, shape: data[key].shape, data: Float64Array.from(data[key].data) })
+  return { bytes: new Uint8Array(readFileSync(new URL('model.onnx', folder))), x: array('x'), y: array('y'),
+    xTest: array('x_test'), yTest: array('y_test'), expected: json('expected.json') as unknown as Expected }
+}
+
+interface Plain {
+  readonly shape: number[]
+  readonly data: number[]
+}
 
 /** What the tests read of expected.json. */
 export interface Expected {
   readonly f: { readonly x_test: Plain }
   readonly runs: readonly {
-    readonly subset: string, readonly structure: string
-    readonly settings: readonly { readonly marglik: { readonly log_marginal_likelihood: number }, readonly predictive: { readonly f_var: Plain, readonly probit: Plain } }[]
-    readonly tuned: { readonly scalar: { readonly optimum: { readonly delta: number, readonly log_marginal_likelihood: number } } }
+    readonly subset: string
+    readonly structure: string
+    readonly settings: readonly { readonly marglik: { readonly log_marginal_likelihood: number },
+      readonly predictive: { readonly f_var: Plain, readonly probit: Plain } }[]
+    readonly tuned: {
+      readonly scalar: { readonly optimum: { readonly delta: number, readonly log_marginal_likelihood: number } }
+    }
   }[]
 }

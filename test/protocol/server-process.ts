@@ -15,12 +15,20 @@ const root = fileURLToPath(new URL('../..', import.meta.url))
 /** Bundles the server with the given compute thread into a folder of its own. */
 export function buildServer(worker: string): { readonly file: string, readonly remove: () => void } {
   const folder = mkdtempSync(join(tmpdir(), 'polylaplace-'))
-  execFileSync(process.execPath, ['scripts/build-clients.mjs', '--server', folder, worker], { cwd: root, env: { PATH: process.env['PATH'] } })
-  return { file: join(folder, 'polylaplace.mjs'), remove: () => { rmSync(folder, { recursive: true, force: true }) } }
+  execFileSync(process.execPath, ['scripts/build-clients.mjs', '--server', folder, worker], { cwd: root,
+    env: { PATH: process.env['PATH'] } })
+  return { file: join(folder, 'polylaplace.mjs'), remove: () => {
+    rmSync(folder, { recursive: true, force: true })
+  } }
 }
 
 /** An answer, or the error in it. */
-export interface Answer { readonly id: number, readonly ok?: DecodedMap, readonly err?: { readonly name: string, readonly message: string, readonly data: DecodedMap, readonly retryable: boolean } }
+export interface Answer {
+  readonly id: number
+  readonly ok?: DecodedMap
+  readonly err?: { readonly name: string, readonly message: string, readonly data: DecodedMap,
+    readonly retryable: boolean }
+}
 
 export interface Client {
   readonly child: ChildProcess
@@ -45,36 +53,62 @@ export function clientOn(child: ChildProcess, input: Readable, output: Writable)
   const answers: Answer[] = []
   const notes: DecodedMap[] = []
   const waiting = new Map<number, (answer: Answer) => void>()
-  const exit = new Promise<{ code: number | null, signal: string | null, at: number }>(resolve => { child.on('exit', (code, signal) => { resolve({ code, signal, at: performance.now() }) }) })
+  const exit = new Promise<{ code: number | null, signal: string | null, at: number }>(resolve => {
+    child.on('exit', (code, signal) => {
+      resolve({ code, signal, at: performance.now() })
+    })
+  })
   let stderr = ''
   let next = 1
   input.on('data', (chunk: Buffer) => {
     for (const body of reader.push(chunk)) {
       const message = decodeMessage(body)
-      if (message['t'] === 'note') { notes.push(message); continue }
+      if (message['t'] === 'note') {
+        notes.push(message)
+        continue
+      }
       const answer = message as unknown as Answer
       answers.push(answer)
       waiting.get(answer.id)?.(answer)
     }
   })
-  child.stderr?.on('data', (chunk: Buffer) => { stderr += chunk.toString() })
-  output.on('error', () => undefined)
-  const answer = (id: number): Promise<Answer> => new Promise((resolve, reject) => {
-    const found = answers.find(candidate => candidate.id === id)
-    if (found !== undefined) { resolve(found); return }
-    waiting.set(id, resolve)
-    void exit.then(({ code, signal }) => pause(50).then(() => { reject(new Error(`The server ended (${code ?? signal}) before it answered ${id}: ${stderr}`)) }))
+  child.stderr?.on('data', (chunk: Buffer) => {
+    stderr += chunk.toString()
   })
-  const send = (message: WireMap): void => { output.write(encodeFrame(message)) }
+  output.on('error', () => undefined)
+  const answer = (id: number): Promise<Answer> =>
+    new Promise((resolve, reject) => {
+      const found = answers.find(candidate => candidate.id === id)
+      if (found !== undefined) {
+        resolve(found)
+        return
+      }
+      waiting.set(id, resolve)
+      void exit.then(({ code, signal }) =>
+        pause(50).then(() => {
+          reject(new Error(`The server ended (${code ?? signal}) before it answered ${id}: ${stderr}`))
+        })
+      )
+    })
+  const send = (message: WireMap): void => {
+    output.write(encodeFrame(message))
+  }
   return {
-    child, answers, notes, send, answer, stderr: () => stderr,
+    child,
+    answers,
+    notes,
+    send,
+    answer,
+    stderr: () => stderr,
     call(method, params = {}, more = {}) {
       const id = next++
       const answered = answer(id)
       send({ t: 'req', id, method, params, ...more })
       return answered
     },
-    write: bytes => { output.write(bytes) },
+    write: bytes => {
+      output.write(bytes)
+    },
     exit,
   }
 }
@@ -89,4 +123,7 @@ export function startServer(file: string, args: readonly string[] = [], options:
 /** The parameters of a hello. */
 export const HELLO = { protocol: [1, 1], client: 'test/1.0', pid: process.pid }
 
-export const pause = (ms: number): Promise<void> => new Promise(resolve => { setTimeout(resolve, ms) })
+export const pause = (ms: number): Promise<void> =>
+  new Promise(resolve => {
+    setTimeout(resolve, ms)
+  })

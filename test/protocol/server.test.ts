@@ -1,14 +1,14 @@
 import { execFileSync, spawn } from 'node:child_process'
-import { connect } from 'node:net'
+import { once } from 'node:events'
 import { mkdtempSync, readFileSync } from 'node:fs'
+import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { once } from 'node:events'
 import t from 'tap'
-import { buildServer, type Client, clientOn, HELLO, pause, startServer } from './server-process.js'
+import { decodeMessage } from '../../protocol/decode.js'
 import { encodeFrame } from '../../protocol/encode.js'
 import { encodeLine } from '../../protocol/lines.js'
-import { decodeMessage } from '../../protocol/decode.js'
+import { buildServer, type Client, clientOn, HELLO, pause, startServer } from './server-process.js'
 
 const { file, remove } = buildServer('test/protocol/slow-worker.ts')
 t.teardown(remove)
@@ -16,7 +16,9 @@ t.teardown(remove)
 /** A server that has been greeted. */
 async function greeted(args: readonly string[] = []): Promise<Client> {
   const client = startServer(file, args)
-  t.teardown(() => { client.child.kill('SIGKILL') })
+  t.teardown(() => {
+    client.child.kill('SIGKILL')
+  })
   const { ok } = await client.call('hello', HELLO)
   if (ok === undefined) throw new Error('hello failed')
   return client
@@ -29,7 +31,8 @@ t.test('H1 nothing is on stdout before hello, and other methods are refused unti
   t.equal((await client.call('ping')).err?.name, 'NOT_INITIALIZED')
   const { ok } = await client.call('hello', HELLO)
   t.match(ok, { protocol: 1, server: 'polylaplace', limits: { maxInFlight: 64, maxFrame: 2 ** 30 } })
-  t.same(Object.keys(ok ?? {}), ['protocol', 'server', 'version', 'limits', 'methods', 'dtypes', 'features', 'buildHash'])
+  t.same(Object.keys(ok ?? {}), ['protocol', 'server', 'version', 'limits', 'methods', 'dtypes', 'features',
+    'buildHash'])
   t.equal((await client.call('hello', HELLO)).err?.name, 'PROTOCOL')
   t.same((await client.call('ping', { echo: 'x' })).ok, { echo: 'x' })
   client.child.stdin?.end()
@@ -49,7 +52,8 @@ t.test('H2 versions: the highest common one, never a downgrade; unknown fields a
 t.test('R1 R2 every request is answered once, errors with code, name, message, data', async t => {
   const client = await greeted()
   const { err } = await client.call('predikt')
-  t.match(err, { code: 703, name: 'UNKNOWN_METHOD', message: /Did you mean 'predict'/, data: { suggestion: 'predict' }, retryable: false })
+  t.match(err, { code: 703, name: 'UNKNOWN_METHOD', message: /Did you mean 'predict'/, data: { suggestion: 'predict' },
+    retryable: false })
   client.send({ t: 'req', id: 5009, method: 5 })
   t.equal((await client.answer(5009)).err?.name, 'PROTOCOL')
   client.send({ t: 'req', id: 5010, method: 'ping', params: [1] })
@@ -141,7 +145,8 @@ t.test('R6 pings are answered while others compute; the same handle works in ord
 t.test('R6 two models compute at the same time', async t => {
   const client = await greeted()
   await client.call('readNetwork')
-  const [a, b] = await Promise.all([client.call('readNetwork', { options: { ms: 1500 } }), client.call('readNetwork', { options: { ms: 400 } })])
+  const [a, b] = await Promise.all([client.call('readNetwork', { options: { ms: 1500 } }),
+    client.call('readNetwork', { options: { ms: 400 } })])
   t.ok(Number(b.ok?.['started']) < Number(a.ok?.['ended']), 'the second began before the first ended')
   t.equal((await client.call('stats')).ok?.['workers'], 2)
   client.child.stdin?.end()
@@ -152,7 +157,9 @@ t.test('R6 a client that never reads stops being read, and gets everything when 
   await client.call('readNetwork')
   client.child.stdout?.pause()
   const bytes = 20_000_000
-  for (let i = 0; i < 40; i++) client.send({ t: 'req', id: 1000 + i, method: 'predict', params: { options: { bytes } } })
+  for (let i = 0; i < 40; i++) {
+    client.send({ t: 'req', id: 1000 + i, method: 'predict', params: { options: { bytes } } })
+  }
   await pause(1500)
   const rss = Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${client.child.pid}/status`, 'utf8'))?.[1]) / 1024
   client.child.stdout?.resume()
@@ -184,13 +191,16 @@ t.test('R7 handles: counted, freed, limited, never forged', async t => {
 
 t.test('P1 what a dependency prints goes to stderr and never into the stream', async t => {
   // A real pipe, as other languages make them: Node gives its children sockets.
-  const child = spawn('sh', ['-c', `exec 3>&1; { "${process.execPath}" "${file}" serve 2>&4 | cat >&3; } 4>&1 | cat >&2`])
+  const child = spawn('sh', ['-c',
+    `exec 3>&1; { "${process.execPath}" "${file}" serve 2>&4 | cat >&3; } 4>&1 | cat >&2`])
   const client = clientOn(child, child.stdout, child.stdin)
   await client.call('hello', HELLO)
   t.ok((await client.call('fit', { options: { print: true, descriptor: true } })).ok)
   t.ok((await client.call('ping')).ok)
   await pause(50)
-  for (const text of ['printed by console.log', 'printed by process.stdout', 'written to descriptor 1']) t.match(client.stderr(), text)
+  for (const text of ['printed by console.log', 'printed by process.stdout', 'written to descriptor 1']) {
+    t.match(client.stderr(), text)
+  }
   client.child.stdin?.end()
 })
 
@@ -216,14 +226,15 @@ t.test('P3 the end of stdin ends the process within 200 ms, even while computing
   t.ok(at - start < 200, `${at - start} ms`)
 })
 
-t.test('P3 the server ends when the client of hello.pid has died, although its stdin stays open', { timeout: 20_000 }, async t => {
-  const helper = spawn(process.execPath, ['-e', 'setTimeout(() => {}, 60000)'])
-  const client = startServer(file)
-  await client.call('hello', { ...HELLO, pid: helper.pid ?? 0 })
-  helper.kill('SIGKILL')
-  t.equal((await client.exit).code, 0)
-  t.match(client.stderr(), 'has ended')
-})
+t.test('P3 the server ends when the client of hello.pid has died, although its stdin stays open', { timeout: 20_000 },
+  async t => {
+    const helper = spawn(process.execPath, ['-e', 'setTimeout(() => {}, 60000)'])
+    const client = startServer(file)
+    await client.call('hello', { ...HELLO, pid: helper.pid ?? 0 })
+    helper.kill('SIGKILL')
+    t.equal((await client.exit).code, 0)
+    t.match(client.stderr(), 'has ended')
+  })
 
 t.test('P3 EPIPE ends the process', async t => {
   const client = await greeted()
@@ -268,8 +279,10 @@ t.test('P6 P7 a compute thread that dies or runs out of memory fails its request
 
 t.test('F1 faults of the stream are answered and end the connection', async t => {
   const cases: [string, Uint8Array, boolean][] = [
-    ['a claim of 3 GB', Uint8Array.of(0, 0x5e, 0xd0, 0xb2), false], ['length 0', Uint8Array.of(0, 0, 0, 0), false],
-    ['half a frame, then the end', Uint8Array.of(50, 0, 0, 0, 0x81), true], ['no msgpack', encodeFrame({}).map((byte, i) => (i === 4 ? 0xc1 : byte)), false],
+    ['a claim of 3 GB', Uint8Array.of(0, 0x5e, 0xd0, 0xb2), false],
+    ['length 0', Uint8Array.of(0, 0, 0, 0), false],
+    ['half a frame, then the end', Uint8Array.of(50, 0, 0, 0, 0x81), true],
+    ['no msgpack', encodeFrame({}).map((byte, i) => (i === 4 ? 0xc1 : byte)), false],
   ]
   for (const [name, bytes, end] of cases) {
     const client = await greeted()
@@ -282,7 +295,10 @@ t.test('F1 faults of the stream are answered and end the connection', async t =>
 
 t.test('P10 bytes one at a time, 10,000 pipelined pings, two clients', async t => {
   const slow = startServer(file)
-  for (const byte of encodeFrame({ t: 'req', id: 1, method: 'hello', params: HELLO })) { slow.write(Uint8Array.of(byte)); await pause(0) }
+  for (const byte of encodeFrame({ t: 'req', id: 1, method: 'hello', params: HELLO })) {
+    slow.write(Uint8Array.of(byte))
+    await pause(0)
+  }
   t.ok((await slow.answer(1)).ok)
   const other = await greeted()
   for (let id = 2; id <= 10_001; id++) slow.send({ t: 'req', id, method: 'ping', params: { echo: id } })
@@ -315,9 +331,13 @@ t.test('P10 Ctrl-C of the terminal does not reach the server, SIGTERM ends it', 
 
 t.test('H1 the loopback transport: one line with the port, a token, one connection', async t => {
   const start = async (token: string | undefined): Promise<{ client: Client, port: number, lines: () => string }> => {
-    const child = spawn(process.execPath, [file, 'serve', '--transport', 'tcp-loopback'], { env: { ...process.env, ...(token === undefined ? {} : { POLYLAPLACE_TOKEN: token }) } })
+    const child = spawn(process.execPath, [file, 'serve', '--transport', 'tcp-loopback'], {
+      env: { ...process.env, ...(token === undefined ? {} : { POLYLAPLACE_TOKEN: token }) },
+    })
     let text = ''
-    child.stdout.on('data', (chunk: Buffer) => { text += chunk.toString() })
+    child.stdout.on('data', (chunk: Buffer) => {
+      text += chunk.toString()
+    })
     await Promise.race([once(child.stdout, 'data'), once(child, 'exit')])
     const socket = connect(Number(text), '127.0.0.1')
     socket.on('error', () => undefined)
@@ -343,7 +363,8 @@ t.test('answers to a named pipe, and lines of base64', async t => {
   const folder = mkdtempSync(join(tmpdir(), 'polylaplace-'))
   const fifo = join(folder, 'answers')
   execFileSync('mkfifo', [fifo])
-  const child = spawn(process.execPath, [file, 'serve', '--transport', 'fifo', '--output', fifo, '--framing', 'base64-lines'])
+  const child = spawn(process.execPath, [file, 'serve', '--transport', 'fifo', '--output', fifo, '--framing',
+    'base64-lines'])
   child.stdin.write(encodeLine(encodeFrame({ t: 'req', id: 1, method: 'hello', params: HELLO })))
   const reader = spawn('cat', [fifo])
   const [line] = await once(reader.stdout, 'data') as [Buffer]

@@ -24,16 +24,23 @@ const methods: MethodSet = {
       process.stdout.write('printed by process.stdout\n')
       if (own(options, 'descriptor') === true) writeSync(1, 'written to descriptor 1\n')
     }
-    if (own(options, 'fill') === true) for (const hold: number[][] = []; ;) hold.push(Array.from({ length: 100_000 }, Math.random))
+    if (own(options, 'fill') === true) {
+      for (const hold: number[][] = [];;) hold.push(Array.from({ length: 100_000 }, Math.random))
+    }
     if (own(options, 'die') === true) process.exit(3)
     const data = new Uint8Array(optionalNumber(options, 'bytes') ?? 0)
-    return { method, ...(creates === undefined ? {} : { handle: creates }), data, started, ended: performance.timeOrigin + performance.now() }
+    return { method, ...(creates === undefined ? {} : { handle: creates }), data, started,
+      ended: performance.timeOrigin + performance.now() }
   },
   free: () => undefined,
 }
 
 if (parentPort !== null) {
   const port = parentPort
-  const serve = serveThread(workerData as WorkerSetup, methods, (message, transfer) => { port.postMessage(message, [...transfer]) })
-  port.on('message', (message: ToWorker) => { void serve(message) })
+  const serve = serveThread(workerData as WorkerSetup, methods, (message, transfer) => {
+    port.postMessage(message, [...transfer])
+  })
+  port.on('message', (message: ToWorker) => {
+    void serve(message)
+  })
 }

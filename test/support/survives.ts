@@ -24,7 +24,9 @@ export function failureOf(read: () => unknown): LaplaceError | undefined {
   const grown = after.heapUsed + after.arrayBuffers - before.heapUsed - before.arrayBuffers
   if (elapsed > MOST_MILLISECONDS) throw new Error(`took ${elapsed} ms`)
   if (grown > MOST_BYTES) throw new Error(`took ${grown} bytes`)
-  if ('x' in {} || 'polluted' in {} || Object.keys(Object.prototype).length > 0) throw new Error('the prototype of objects was changed')
+  if ('x' in {} || 'polluted' in {} || Object.keys(Object.prototype).length > 0) {
+    throw new Error('the prototype of objects was changed')
+  }
   return failure
 }
 

@@ -40,7 +40,7 @@ let place: usize = 0
 
 /** Bytes of workspace for n rows of stride `rowNumbers`. */
 export function divideBytes(n: i32, rowNumbers: i32): usize {
-  return 2 * <usize>n * (<usize>rowNumbers << 3) + 6 * (<usize>rowNumbers << 3) + 5 * (<usize>rowNumbers << 2)
+  return 2 * <usize> n * (<usize> rowNumbers << 3) + 6 * (<usize> rowNumbers << 3) + 5 * (<usize> rowNumbers << 2)
 }
 
 /**
@@ -50,12 +50,13 @@ export function divideBytes(n: i32, rowNumbers: i32): usize {
  * @param ascending n indexes: the values in ascending order
  * @returns whether it converged
  */
-export function divideAndConquer(n: i32, d: usize, e: usize, q: usize, rowNumbers: i32, ascending: usize, work: usize): bool {
+export function divideAndConquer(n: i32, d: usize, e: usize, q: usize, rowNumbers: i32, ascending: usize,
+  work: usize): bool {
   ld = rowNumbers
-  stride = <usize>ld << 3
+  stride = <usize> ld << 3
   packed = work
-  update = packed + <usize>n * stride
-  z = update + <usize>n * stride
+  update = packed + <usize> n * stride
+  z = update + <usize> n * stride
   poles = z + stride
   weights = poles + stride
   refined = weights + stride
@@ -81,41 +82,41 @@ function solve(n: i32, d: usize, e: usize, q: usize, ascending: usize): bool {
   const coupling = at(e, n1 - 1)
   put(d, n1 - 1, at(d, n1 - 1) - abs(coupling))
   put(d, n1, at(d, n1) - abs(coupling))
-  const half = <usize>n1 << 3
-  const q2 = q + <usize>n1 * stride + half
-  const ascending2 = ascending + (<usize>n1 << 2)
+  const half = <usize> n1 << 3
+  const q2 = q + <usize> n1 * stride + half
+  const ascending2 = ascending + (<usize> n1 << 2)
   if (!solve(n1, d, e, q, ascending)) return false
   if (!solve(n2, d + half, e + half, q2, ascending2)) return false
-  for (let i = 0; i < n1; i++) memory.fill(q + <usize>i * stride + half, 0, <usize>n2 << 3)
-  for (let i = n1; i < n; i++) memory.fill(q + <usize>i * stride, 0, half)
+  for (let i = 0; i < n1; i++) memory.fill(q + <usize> i * stride + half, 0, <usize> n2 << 3)
+  for (let i = n1; i < n; i++) memory.fill(q + <usize> i * stride, 0, half)
   merge(n, n1, coupling, d, q, ascending)
   return true
 }
 
 /** Joins two solved halves: the matrix is diag(d) + |coupling| v vᵀ in the basis of their eigenvectors. */
 function merge(n: i32, n1: i32, coupling: f64, d: usize, q: usize, ascending: usize): void {
-  const column = <usize>n1 << 3
+  const column = <usize> n1 << 3
   const sign = copysign<f64>(Math.SQRT1_2, coupling)
-  for (let i = 0; i < n1; i++) put(z, i, Math.SQRT1_2 * load<f64>(q + <usize>i * stride + column - 8))
-  for (let i = n1; i < n; i++) put(z, i, sign * load<f64>(q + <usize>i * stride + column))
+  for (let i = 0; i < n1; i++) put(z, i, Math.SQRT1_2 * load<f64>(q + <usize> i * stride + column - 8))
+  for (let i = n1; i < n; i++) put(z, i, sign * load<f64>(q + <usize> i * stride + column))
   const rho = 2 * abs(coupling)
   for (let i = 0; i < n; i++) putIndex(kind, i, i < n1 ? FIRST : SECOND)
-  mergeOrder(n1, n - n1, n1, ascending, ascending + (<usize>n1 << 2), d, order)
+  mergeOrder(n1, n - n1, n1, ascending, ascending + (<usize> n1 << 2), d, order)
   const k = deflate(n, rho, d, q)
   if (k == 0) {
     // Nothing was rotated either: the halves do not meet.
-    memory.copy(ascending, order, <usize>n << 2)
+    memory.copy(ascending, order, <usize> n << 2)
     return
   }
   const counts = packVectors(n, n1, k, d, q)
-  const first = <i32>(counts & 0xffffffff)
-  const both = <i32>(counts >> 32)
+  const first = <i32> (counts & 0xffffffff)
+  const both = <i32> (counts >> 32)
   solveUpdate(k, rho, d)
   multiplyVectors(n, n1, k, first, both, q)
   for (let t = 0; t < n - k; t++) put(d, k + t, at(leftValues, t))
   for (let i = 0; i < n; i++) putIndex(order, i, i < k ? i : i - k)
-  sortIndexes(n - k, order + (<usize>k << 2), d + (<usize>k << 3))
-  mergeOrder(k, n - k, k, order, order + (<usize>k << 2), d, ascending)
+  sortIndexes(n - k, order + (<usize> k << 2), d + (<usize> k << 3))
+  mergeOrder(k, n - k, k, order, order + (<usize> k << 2), d, ascending)
 }
 
 /**
@@ -164,9 +165,9 @@ function rotateAway(n: i32, i: i32, j: i32, tolerance: f64, d: usize, q: usize):
   put(d, i, di * c * c + dj * s * s)
   put(d, j, di * s * s + dj * c * c)
   if (indexAt(kind, i) != indexAt(kind, j)) putIndex(kind, j, BOTH)
-  const rowI = q + <usize>i * stride
-  const rowJ = q + <usize>j * stride
-  for (let column: usize = 0; column < (<usize>n << 3); column += 8) {
+  const rowI = q + <usize> i * stride
+  const rowJ = q + <usize> j * stride
+  for (let column: usize = 0; column < (<usize> n << 3); column += 8) {
     const x = load<f64>(rowI + column)
     const y = load<f64>(rowJ + column)
     store<f64>(rowI + column, c * x + s * y)
@@ -188,38 +189,38 @@ function packVectors(n: i32, n1: i32, k: i32, d: usize, q: usize): u64 {
     if (which == FIRST) first++
     else if (which == BOTH) both++
   }
-  const half = <usize>n1 << 3
-  const rest = <usize>(n - n1) << 3
-  const second = packed + <usize>(first + both) * half
+  const half = <usize> n1 << 3
+  const rest = <usize> (n - n1) << 3
+  const second = packed + <usize> (first + both) * half
   let nextFirst = 0
   let nextBoth = first
   let nextSecond = first + both
   for (let t = 0; t < k; t++) {
     const i = indexAt(kept, t)
     const which = indexAt(kind, i)
-    const row = q + <usize>i * stride
+    const row = q + <usize> i * stride
     const slot = which == FIRST ? nextFirst++ : which == BOTH ? nextBoth++ : nextSecond++
-    if (which != SECOND) memory.copy(packed + <usize>slot * half, row, half)
-    if (which != FIRST) memory.copy(second + <usize>(slot - first) * rest, row + half, rest)
+    if (which != SECOND) memory.copy(packed + <usize> slot * half, row, half)
+    if (which != FIRST) memory.copy(second + <usize> (slot - first) * rest, row + half, rest)
     putIndex(place, t, slot)
     put(poles, t, at(d, i))
     put(weights, t, at(z, i))
   }
-  const aside = second + <usize>(k - first) * rest
+  const aside = second + <usize> (k - first) * rest
   for (let t = 0; t < n - k; t++) {
     const i = indexAt(left, t)
-    memory.copy(aside + <usize>t * (half + rest), q + <usize>i * stride, half + rest)
+    memory.copy(aside + <usize> t * (half + rest), q + <usize> i * stride, half + rest)
     put(leftValues, t, at(d, i))
   }
-  return <u64>first | (<u64>both << 32)
+  return <u64> first | (<u64> both << 32)
 }
 
 /** Eigenvalues of the rank-one update into d, its eigenvectors into the rows of `update`, their numbers in the packed order. */
 function solveUpdate(k: i32, rho: f64, d: usize): void {
-  for (let i = 0; i < k; i++) put(d, i, secularRoot(i, k, poles, weights, rho, update + <usize>i * stride))
+  for (let i = 0; i < k; i++) put(d, i, secularRoot(i, k, poles, weights, rho, update + <usize> i * stride))
   refineWeights(k)
   for (let i = 0; i < k; i++) {
-    const row = update + <usize>i * stride
+    const row = update + <usize> i * stride
     let sum: f64 = 0
     for (let j = 0; j < k; j++) {
       const value = at(refined, j) / at(row, j)
@@ -236,9 +237,9 @@ function solveUpdate(k: i32, rho: f64, d: usize): void {
  * z_j^2 ~ prod_i (root_i - d_j) / prod_{i != j} (d_i - d_j)
  */
 function refineWeights(k: i32): void {
-  for (let j = 0; j < k; j++) put(refined, j, load<f64>(update + <usize>j * stride + (<usize>j << 3)))
+  for (let j = 0; j < k; j++) put(refined, j, load<f64>(update + <usize> j * stride + (<usize> j << 3)))
   for (let i = 0; i < k; i++) {
-    const row = update + <usize>i * stride
+    const row = update + <usize> i * stride
     const pole = at(poles, i)
     multiplyRatios(0, i, row, pole)
     multiplyRatios(i + 1, k, row, pole)
@@ -251,7 +252,7 @@ function multiplyRatios(start: i32, end: i32, row: usize, pole: f64): void {
   const base = f64x2.splat(pole)
   let j = start
   for (; j + 2 <= end; j += 2) {
-    const offset = <usize>j << 3
+    const offset = <usize> j << 3
     const ratio = f64x2.div(v128.load(row + offset), f64x2.sub(v128.load(poles + offset), base))
     v128.store(refined + offset, f64x2.mul(v128.load(refined + offset), ratio))
   }
@@ -260,21 +261,26 @@ function multiplyRatios(start: i32, end: i32, row: usize, pole: f64): void {
 
 /** The new eigenvectors: products with the packed ones, then the ones set aside. */
 function multiplyVectors(n: i32, n1: i32, k: i32, first: i32, both: i32, q: usize): void {
-  const half = <usize>n1 << 3
-  const second = packed + <usize>(first + both) * half
-  const aside = second + <usize>((k - first) * (n - n1) << 3)
-  for (let i = 0; i < k; i++) memory.fill(q + <usize>i * stride, 0, <usize>n << 3)
+  const half = <usize> n1 << 3
+  const second = packed + <usize> (first + both) * half
+  const aside = second + <usize> ((k - first) * (n - n1) << 3)
+  for (let i = 0; i < k; i++) memory.fill(q + <usize> i * stride, 0, <usize> n << 3)
   multiply<f64, f64>(false, false, false, k, n1, first + both, 1, update, ld, packed, n1, q, ld)
-  multiply<f64, f64>(false, false, false, k, n - n1, k - first, 1, update + (<usize>first << 3), ld, second, n - n1, q + half, ld)
-  for (let t = 0; t < n - k; t++) memory.copy(q + <usize>(k + t) * stride, aside + <usize>t * (<usize>n << 3), <usize>n << 3)
+  multiply<f64, f64>(false, false, false, k, n - n1, k - first, 1, update + (<usize> first << 3), ld, second, n - n1,
+    q + half, ld)
+  for (let t = 0; t < n - k; t++) {
+    memory.copy(q + <usize> (k + t) * stride, aside + <usize> t * (<usize> n << 3), <usize> n << 3)
+  }
 }
 
 /** Merges two ascending lists of indexes, the second one's counted from `offset`, into one. */
-function mergeOrder(count1: i32, count2: i32, offset: i32, list1: usize, list2: usize, values: usize, out: usize): void {
+function mergeOrder(count1: i32, count2: i32, offset: i32, list1: usize, list2: usize, values: usize,
+  out: usize): void {
   let i = 0
   let j = 0
   for (let position = 0; position < count1 + count2; position++) {
-    const takeFirst = j == count2 || (i < count1 && at(values, indexAt(list1, i)) <= at(values, offset + indexAt(list2, j)))
+    const takeFirst = j == count2 ||
+      (i < count1 && at(values, indexAt(list1, i)) <= at(values, offset + indexAt(list2, j)))
     putIndex(out, position, takeFirst ? indexAt(list1, i++) : offset + indexAt(list2, j++))
   }
 }

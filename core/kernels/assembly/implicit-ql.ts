@@ -18,10 +18,10 @@ let sine: f64 = 0
  * @returns whether it converged
  */
 export function implicitQl(n: i32, d: usize, e: usize, z: usize, ld: i32): bool {
-  const stride = <usize>ld << 3
+  const stride = <usize> ld << 3
   for (let i = 0; i < n; i++) {
-    memory.fill(z + <usize>i * stride, 0, <usize>n << 3)
-    store<f64>(z + <usize>i * stride + (<usize>i << 3), 1)
+    memory.fill(z + <usize> i * stride, 0, <usize> n << 3)
+    store<f64>(z + <usize> i * stride + (<usize> i << 3), 1)
   }
   let largest: f64 = 0
   for (let i = 0; i < n; i++) largest = max(largest, max(abs(at(d, i)), i < n - 1 ? abs(at(e, i)) : 0))
@@ -70,7 +70,7 @@ function step(first: i32, last: i32, n: i32, d: usize, e: usize, z: usize, strid
     shift = sine * r
     put(d, i + 1, g + shift)
     g = cosine * r - b
-    rotateRows(n, z + <usize>i * stride, z + <usize>(i + 1) * stride)
+    rotateRows(n, z + <usize> i * stride, z + <usize> (i + 1) * stride)
   }
   put(d, first, at(d, first) - shift)
   put(e, first, g)

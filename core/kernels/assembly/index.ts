@@ -13,15 +13,18 @@ export function heapBase(): usize {
   return (__heap_base + 15) & ~15
 }
 
-export function multiply32(lower: bool, transA: bool, transB: bool, m: i32, n: i32, k: i32, alpha: f32, a: usize, lda: i32, b: usize, ldb: i32, c: usize, ldc: i32): void {
+export function multiply32(lower: bool, transA: bool, transB: bool, m: i32, n: i32, k: i32, alpha: f32, a: usize,
+  lda: i32, b: usize, ldb: i32, c: usize, ldc: i32): void {
   multiply<f32, f32>(lower, transA, transB, m, n, k, alpha, a, lda, b, ldb, c, ldc)
 }
 
-export function multiply64(lower: bool, transA: bool, transB: bool, m: i32, n: i32, k: i32, alpha: f64, a: usize, lda: i32, b: usize, ldb: i32, c: usize, ldc: i32): void {
+export function multiply64(lower: bool, transA: bool, transB: bool, m: i32, n: i32, k: i32, alpha: f64, a: usize,
+  lda: i32, b: usize, ldb: i32, c: usize, ldc: i32): void {
   multiply<f64, f64>(lower, transA, transB, m, n, k, alpha, a, lda, b, ldb, c, ldc)
 }
 
-export function multiplyMixed(lower: bool, transA: bool, transB: bool, m: i32, n: i32, k: i32, alpha: f32, a: usize, lda: i32, b: usize, ldb: i32, c: usize, ldc: i32): void {
+export function multiplyMixed(lower: bool, transA: bool, transB: bool, m: i32, n: i32, k: i32, alpha: f32, a: usize,
+  lda: i32, b: usize, ldb: i32, c: usize, ldc: i32): void {
   multiply<f32, f64>(lower, transA, transB, m, n, k, alpha, a, lda, b, ldb, c, ldc)
 }
 
@@ -90,11 +93,13 @@ export function sigmoid64(count: i32, x: usize): void {
   sigmoidInPlace<f64>(count, x)
 }
 
-export function combine32(operation: i32, count: i32, a: usize, stepA: usize, b: usize, stepB: usize, out: usize): void {
+export function combine32(operation: i32, count: i32, a: usize, stepA: usize, b: usize, stepB: usize,
+  out: usize): void {
   combine<f32>(operation, count, a, stepA, b, stepB, out)
 }
 
-export function combine64(operation: i32, count: i32, a: usize, stepA: usize, b: usize, stepB: usize, out: usize): void {
+export function combine64(operation: i32, count: i32, a: usize, stepA: usize, b: usize, stepB: usize,
+  out: usize): void {
   combine<f64>(operation, count, a, stepA, b, stepB, out)
 }
 

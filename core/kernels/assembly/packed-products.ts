@@ -4,7 +4,7 @@
 export function packedProducts<T extends number>(rows: i32, n: i32, x: usize, out: usize): void {
   const size = sizeof<T>()
   for (let row = 0; row < rows; row++) {
-    const end = x + <usize>n * size
+    const end = x + <usize> n * size
     for (; x < end; x += size) {
       const left = load<T>(x)
       const factor = v128.splat<T>(left)
@@ -14,7 +14,7 @@ export function packedProducts<T extends number>(rows: i32, n: i32, x: usize, ou
         out += 16
       }
       for (; right < end; right += size) {
-        store<T>(out, <T>(left * load<T>(right)))
+        store<T>(out, <T> (left * load<T>(right)))
         out += size
       }
     }

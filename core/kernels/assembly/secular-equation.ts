@@ -58,7 +58,8 @@ export function secularRoot(i: i32, k: i32, d: usize, z: usize, rho: f64, differ
 }
 
 /** From a first guess to the root, as a distance from `origin`. */
-function iterate(tau: f64, low: f64, high: f64, left: i32, right: i32, k: i32, d: usize, z: usize, origin: f64, inverseRho: f64): f64 {
+function iterate(tau: f64, low: f64, high: f64, left: i32, right: i32, k: i32, d: usize, z: usize, origin: f64,
+  inverseRho: f64): f64 {
   let before = f64.MAX_VALUE
   for (let step = 0; step < MAX_STEPS; step++) {
     sumPoles(0, right, d, z, origin, tau)
@@ -75,7 +76,9 @@ function iterate(tau: f64, low: f64, high: f64, left: i32, right: i32, k: i32, d
     const dr = at(d, right) - origin - tau
     const constant = value - dl * psiSlope - dr * poleSlope
     let next = f64.NaN
-    if (abs(value) < 0.5 * before) next = tau + quadraticRoot(constant, (dl + dr) * value - dl * dr * slope, dl * dr * value, low - tau, high - tau)
+    if (abs(value) < 0.5 * before) {
+      next = tau + quadraticRoot(constant, (dl + dr) * value - dl * dr * slope, dl * dr * value, low - tau, high - tau)
+    }
     before = abs(value)
     if (!(next > low && next < high)) {
       next = 0.5 * (low + high)
@@ -106,7 +109,7 @@ function sumPoles(start: i32, end: i32, d: usize, z: usize, origin: f64, tau: f6
   const taus = f64x2.splat(tau)
   let j = start
   for (; j + 2 <= end; j += 2) {
-    const offset = <usize>j << 3
+    const offset = <usize> j << 3
     const weight = v128.load(z + offset)
     const quotient = f64x2.div(weight, f64x2.sub(f64x2.sub(v128.load(d + offset), origins), taus))
     sums = f64x2.add(sums, f64x2.mul(weight, quotient))

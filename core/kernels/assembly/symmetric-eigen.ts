@@ -2,13 +2,13 @@
 import { applyReflectors, REFLECTOR_ROWS } from './back-transformation'
 import { divideAndConquer, divideBytes } from './divide-and-conquer'
 import { at, indexAt, put } from './f64-array'
-import { REDUCTION_ROWS, reduceToTridiagonal } from './tridiagonal-reduction'
+import { reduceToTridiagonal, REDUCTION_ROWS } from './tridiagonal-reduction'
 
 /** Bytes of workspace beside the matrix itself: the eigenvectors, five vectors, and what the stages use one after another. */
 export function eigenWorkBytes(n: i32, ld: i32): usize {
-  const rows = <usize>ld << 3
-  const transformation = max(REDUCTION_ROWS, REFLECTOR_ROWS) * rows + <usize>n * 512
-  return <usize>n * rows + 5 * rows + max(divideBytes(n, ld), transformation)
+  const rows = <usize> ld << 3
+  const transformation = max(REDUCTION_ROWS, REFLECTOR_ROWS) * rows + <usize> n * 512
+  return <usize> n * rows + 5 * rows + max(divideBytes(n, ld), transformation)
 }
 
 /**
@@ -18,9 +18,9 @@ export function eigenWorkBytes(n: i32, ld: i32): usize {
  * @returns whether it converged
  */
 export function decompose(n: i32, a: usize, ld: i32, values: usize, work: usize): bool {
-  const rows = <usize>ld << 3
+  const rows = <usize> ld << 3
   const vectors = work
-  const diagonal = vectors + <usize>n * rows
+  const diagonal = vectors + <usize> n * rows
   const below = diagonal + rows
   const tau = below + rows
   const ascending = tau + rows
@@ -50,8 +50,8 @@ function transposeRows(n: i32, from: usize, order: usize, to: usize, stride: usi
   for (let first = 0; first < n; first += block) {
     for (let column = 0; column < n; column += block) {
       for (let j = first; j < min(first + block, n); j++) {
-        const row = from + <usize>indexAt(order, j) * stride
-        for (let i = column; i < min(column + block, n); i++) put(to + <usize>i * stride, j, at(row, i))
+        const row = from + <usize> indexAt(order, j) * stride
+        for (let i = column; i < min(column + block, n); i++) put(to + <usize> i * stride, j, at(row, i))
       }
     }
   }

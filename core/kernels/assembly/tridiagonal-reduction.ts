@@ -24,8 +24,9 @@ const factorsW: usize = memory.data(32 * 8, 16)
  * @param tau n numbers
  * @param work REDUCTION_ROWS rows of stride ld
  */
-export function reduceToTridiagonal(n: i32, a: usize, ld: i32, diagonal: usize, below: usize, tau: usize, work: usize): void {
-  const stride = <usize>ld << 3
+export function reduceToTridiagonal(n: i32, a: usize, ld: i32, diagonal: usize, below: usize, tau: usize,
+  work: usize): void {
+  const stride = <usize> ld << 3
   const w = work + PANEL * stride
   for (let end = n; end > 0; end -= PANEL) {
     const start = max(end - PANEL, 0)
@@ -35,25 +36,26 @@ export function reduceToTridiagonal(n: i32, a: usize, ld: i32, diagonal: usize, 
 }
 
 /** Reduces row i, of which `done` rows below in the same panel have not been applied to the matrix yet. */
-function reduceRow(i: i32, done: i32, a: usize, stride: usize, diagonal: usize, below: usize, tau: usize, work: usize): void {
-  const row = a + <usize>i * stride
+function reduceRow(i: i32, done: i32, a: usize, stride: usize, diagonal: usize, below: usize, tau: usize,
+  work: usize): void {
+  const row = a + <usize> i * stride
   const workV = work
   const workW = work + PANEL * stride
   for (let q = 0; q < done; q++) {
-    const at = <usize>q * stride + (<usize>i << 3)
-    store<f64>(factorsV + (<usize>q << 3), -load<f64>(workW + at))
-    store<f64>(factorsW + (<usize>q << 3), -load<f64>(workV + at))
+    const at = <usize> q * stride + (<usize> i << 3)
+    store<f64>(factorsV + (<usize> q << 3), -load<f64>(workW + at))
+    store<f64>(factorsW + (<usize> q << 3), -load<f64>(workV + at))
   }
   addRows(done, i + 1, factorsV, workV, stride, row)
   addRows(done, i + 1, factorsW, workW, stride, row)
-  store<f64>(diagonal + (<usize>i << 3), load<f64>(row + (<usize>i << 3)))
+  store<f64>(diagonal + (<usize> i << 3), load<f64>(row + (<usize> i << 3)))
   if (i == 0) return
-  const factor = reflect(i, row, below + (<usize>(i - 1) << 3))
-  store<f64>(tau + (<usize>i << 3), factor)
-  const v = workV + <usize>done * stride
-  const w = workW + <usize>done * stride
-  memory.copy(v, row, <usize>i << 3)
-  memory.copy(workW + <usize>(PANEL + done) * stride, row, <usize>i << 3)
+  const factor = reflect(i, row, below + (<usize> (i - 1) << 3))
+  store<f64>(tau + (<usize> i << 3), factor)
+  const v = workV + <usize> done * stride
+  const w = workW + <usize> done * stride
+  memory.copy(v, row, <usize> i << 3)
+  memory.copy(workW + <usize> (PANEL + done) * stride, row, <usize> i << 3)
   symmetricTimes(i, a, stride, v, w)
   rowsTimes(done, i, -1, workW, stride, v, factorsV)
   rowsTimes(done, i, -1, workV, stride, v, factorsW)
@@ -65,7 +67,7 @@ function reduceRow(i: i32, done: i32, a: usize, stride: usize, diagonal: usize, 
 
 /** Turns a row of n numbers into the reflector that makes all but its last one zero, whose new value goes to `value`. Returns tau. */
 function reflect(n: i32, row: usize, value: usize): f64 {
-  const last = row + (<usize>(n - 1) << 3)
+  const last = row + (<usize> (n - 1) << 3)
   const alpha = load<f64>(last)
   const rest = dot(n - 1, row, row)
   store<f64>(last, 1)

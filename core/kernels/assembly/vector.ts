@@ -2,7 +2,7 @@
 import { multiplyAdd } from './simd'
 
 // @ts-ignore: decorator
-@inline
+
 export function sumLanes(x: v128): f64 {
   return f64x2.extract_lane(x, 0) + f64x2.extract_lane(x, 1)
 }
@@ -108,7 +108,8 @@ export function addRows(count: i32, n: i32, factors: usize, rows: usize, stride:
     let j = 0
     for (; j + 2 <= n; j += 2) {
       const even = multiplyAdd<f64>(f1, v128.load(a + stride), multiplyAdd<f64>(f0, v128.load(a), v128.load(to)))
-      v128.store(to, multiplyAdd<f64>(f3, v128.load(a + 3 * stride), multiplyAdd<f64>(f2, v128.load(a + 2 * stride), even)))
+      v128.store(to,
+        multiplyAdd<f64>(f3, v128.load(a + 3 * stride), multiplyAdd<f64>(f2, v128.load(a + 2 * stride), even)))
       a += 16
       to += 16
     }
@@ -129,14 +130,14 @@ export function addRows(count: i32, n: i32, factors: usize, rows: usize, stride:
 
 /** y = A x for symmetric A of which only the lower triangle is read: every number is read once and used twice. */
 export function symmetricTimes(n: i32, a: usize, stride: usize, x: usize, y: usize): void {
-  memory.fill(y, 0, <usize>n << 3)
+  memory.fill(y, 0, <usize> n << 3)
   let i = 0
   for (; i + 4 <= n; i += 4) {
     fourRowsTimes(i, a, stride, x, y)
     a += 4 * stride
   }
   for (; i < n; i++) {
-    const at = <usize>i << 3
+    const at = <usize> i << 3
     const value = load<f64>(x + at)
     addMultiple(i, value, a, y)
     store<f64>(y + at, load<f64>(y + at) + dot(i + 1, a, x))
@@ -146,7 +147,7 @@ export function symmetricTimes(n: i32, a: usize, stride: usize, x: usize, y: usi
 
 /** The share of rows i to i + 3, both as rows and as columns. */
 function fourRowsTimes(i: i32, a: usize, stride: usize, x: usize, y: usize): void {
-  const own = <usize>i << 3
+  const own = <usize> i << 3
   const x0 = v128.load64_splat(x + own)
   const x1 = v128.load64_splat(x + own, 8)
   const x2 = v128.load64_splat(x + own, 16)
@@ -183,13 +184,13 @@ function fourRowsTimes(i: i32, a: usize, stride: usize, x: usize, y: usize): voi
   store<f64>(y + own, load<f64>(y + own, 16) + sumLanes(s2), 16)
   store<f64>(y + own, load<f64>(y + own, 24) + sumLanes(s3), 24)
   for (let r = 0; r < 4; r++) {
-    const row = a + own + <usize>r * stride
-    const atRow = own + (<usize>r << 3)
+    const row = a + own + <usize> r * stride
+    const atRow = own + (<usize> r << 3)
     const xr = load<f64>(x + atRow)
-    let sum = load<f64>(row + (<usize>r << 3)) * xr
+    let sum = load<f64>(row + (<usize> r << 3)) * xr
     for (let s = 0; s < r; s++) {
-      const atColumn = own + (<usize>s << 3)
-      const value = load<f64>(row + (<usize>s << 3))
+      const atColumn = own + (<usize> s << 3)
+      const value = load<f64>(row + (<usize> s << 3))
       sum += value * load<f64>(x + atColumn)
       store<f64>(y + atColumn, load<f64>(y + atColumn) + value * xr)
     }

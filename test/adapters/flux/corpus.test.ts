@@ -1,10 +1,10 @@
 /** @file Real BSON files, where the corpus is beside the repository: each ends in a network, tensors or a typed error. */
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import t from 'tap'
-import { existsSync, readFileSync, readdirSync } from 'node:fs'
 import { describeFlux, readFlux, readFluxTensors } from '../../../adapters/flux/index.js'
 import { LaplaceError } from '../../../core/errors/errors.js'
 import type { Graph } from '../../../core/graph/graph.js'
-import { column, conv, dense, difference, map, pool, relu, reshape, run, softmax, byChannel } from './column-major.js'
+import { byChannel, column, conv, dense, difference, map, pool, relu, reshape, run, softmax } from './column-major.js'
 import { numbers } from './julia-writer.js'
 
 const folder = new URL('../../../../shared/models/bson/', import.meta.url)
@@ -44,7 +44,11 @@ t.test('every file is read or refused with a typed error', async t => {
       result = error.code
       // What the error offers can be chosen.
       const { networks } = error.data
-      if (error.code === 'AMBIGUOUS_NETWORK' && Array.isArray(networks)) for (const model of networks as string[]) t.ok(readFlux(bytes, { model }).parameters.length > 0, `${name}: ${model}`)
+      if (error.code === 'AMBIGUOUS_NETWORK' && Array.isArray(networks)) {
+        for (const model of networks as string[]) {
+          t.ok(readFlux(bytes, { model }).parameters.length > 0, `${name}: ${model}`)
+        }
+      }
     }
     if (known[name] !== undefined) t.equal(result, known[name], name)
     else t.ok(result.length > 0, `${name}: ${result}`)
@@ -65,10 +69,14 @@ t.test('a dense network of real weights', async t => {
     if (value === undefined) throw new Error(path)
     const [rows, columns] = value.shape
     // Tensors are row-major; here the columns run fastest.
-    return value.shape.length === 1 ? column(value.shape, value.data) : column(value.shape, Array.from({ length: rows * columns }, (_, i) => value.data[(i % rows) * columns + Math.floor(i / rows)]))
+    return value.shape.length === 1
+      ? column(value.shape, value.data)
+      : column(value.shape,
+        Array.from({ length: rows * columns }, (_, i) => value.data[(i % rows) * columns + Math.floor(i / rows)]))
   }
   const x = column([784, 3], random(784 * 3))
-  const expected = dense(matrix('nn.layers.2.weight'), matrix('nn.layers.2.bias'), relu(dense(matrix('nn.layers.1.weight'), matrix('nn.layers.1.bias'), x)))
+  const expected = dense(matrix('nn.layers.2.weight'), matrix('nn.layers.2.bias'),
+    relu(dense(matrix('nn.layers.1.weight'), matrix('nn.layers.1.bias'), x)))
   t.ok(difference(run(readFlux(bytes), x), expected) < 2e-6)
 })
 
@@ -79,7 +87,9 @@ t.test('a policy of tracked arrays: tanh in one function, times two in another',
   const [w1, b1, w2, b2] = graph.parameters.map(({ name: parameter }) => graph.initializers.get(parameter)?.data ?? [])
   const x = column([3, 4], random(12))
   // The graph's weights are out x in, row-major.
-  const turned = (data: ArrayLike<number>, rows: number, columns: number): ReturnType<typeof column> => column([rows, columns], Array.from({ length: rows * columns }, (_, i) => data[(i % rows) * columns + Math.floor(i / rows)]))
+  const turned = (data: ArrayLike<number>, rows: number, columns: number): ReturnType<typeof column> =>
+    column([rows, columns], Array.from({ length: rows * columns }, (_, i) =>
+      data[(i % rows) * columns + Math.floor(i / rows)]))
   const hidden = map(dense(turned(w1, 30, 3), column([30], b1), x), Math.tanh)
   const expected = map(dense(turned(w2, 1, 30), column([1], b2), hidden), v => 2 * Math.tanh(v))
   t.ok(difference(run(graph, x), expected) < 2e-6)
@@ -122,11 +132,16 @@ t.test('batch normalisation with real statistics', async t => {
   const matrix = (path: string): ReturnType<typeof column> => {
     const value = tensors.get(`nn.layers.${path}`)
     const [rows, columns] = value?.shape ?? [0, 0]
-    return column([rows, columns], Array.from({ length: rows * columns }, (_, i) => (value?.data ?? [])[(i % rows) * columns + Math.floor(i / rows)]))
+    return column([rows, columns],
+      Array.from({ length: rows * columns },
+        (_, i) => (value?.data ?? [])[(i % rows) * columns + Math.floor(i / rows)]))
   }
   const norm = (k: number, x: ReturnType<typeof column>): ReturnType<typeof column> =>
-    byChannel(x, (v, c) => vector(`${k}.γ`)[c] * (v - vector(`${k}.μ`)[c]) / Math.sqrt(vector(`${k}.σ²`)[c] + 1e-5) + vector(`${k}.β`)[c])
+    byChannel(x, (v, c) =>
+      vector(`${k}.γ`)[c] * (v - vector(`${k}.μ`)[c]) / Math.sqrt(vector(`${k}.σ²`)[c] + 1e-5) + vector(`${k}.β`)[c])
   const x = column([784, 3], random(784 * 3))
   const h = relu(norm(2, dense(matrix('1.weight'), column([32], vector('1.bias')), x)))
-  t.ok(difference(run(readFlux(bytes), x), norm(4, dense(matrix('3.weight'), column([10], vector('3.bias')), h))) < 2e-5)
+  t.ok(
+    difference(run(readFlux(bytes), x), norm(4, dense(matrix('3.weight'), column([10], vector('3.bias')), h))) < 2e-5,
+  )
 })

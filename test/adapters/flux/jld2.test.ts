@@ -6,7 +6,9 @@ import { LaplaceError, UntrustedInputError } from '../../../core/errors/errors.j
 import { fixture } from '../../support/fixture.js'
 
 const state = fixture('flux/state.jld2')
-const expected: Record<string, { shape: number[], data: number[] }> = JSON.parse(new TextDecoder().decode(fixture('flux/state.json')))
+const expected: Record<string, { shape: number[], data: number[] }> = JSON.parse(
+  new TextDecoder().decode(fixture('flux/state.json')),
+)
 
 t.test('Flux.state saved by JLD2: names and numbers', async t => {
   t.ok(isJld2(state))
@@ -30,17 +32,24 @@ t.test('other kinds of files are named', async t => {
 t.test('cut, mutated and circular files end in a result or a typed error', async t => {
   let typed = 0
   const attempt = (bytes: Uint8Array): void => {
-    try { readJld2Tensors(bytes) } catch (error) {
+    try {
+      readJld2Tensors(bytes)
+    } catch (error) {
       if (!(error instanceof LaplaceError)) throw error
       typed++
     }
   }
   for (let length = 0; length < state.length; length += 13) attempt(state.slice(0, length))
   let random = 99
-  const next = (below: number): number => { random = (Math.imul(random, 1103515245) + 12345) >>> 0; return random % below }
+  const next = (below: number): number => {
+    random = (Math.imul(random, 1103515245) + 12345) >>> 0
+    return random % below
+  }
   for (let round = 0; round < 2000; round++) {
     const bytes = state.slice()
-    for (let change = 0; change <= next(3); change++) bytes[512 + next(bytes.length - 512)] = [0, 255, next(256)][next(3)]
+    for (let change = 0; change <= next(3); change++) {
+      bytes[512 + next(bytes.length - 512)] = [0, 255, next(256)][next(3)]
+    }
     attempt(bytes)
   }
   t.ok(typed > 100)
@@ -52,7 +61,8 @@ t.test('a reference that leads back to its own record', async t => {
   const at = objectAt(opened, opened.root).links.get('model_state') as number
   const record = objectAt(opened, at).dataset?.bytes as Uint8Array
   new DataView(bytes.buffer).setBigUint64(record.byteOffset, BigInt(at - opened.base), true)
-  t.same([...readJld2Tensors(bytes).keys()], ['model_state.layers.1.bias', 'model_state.layers.2.weight', 'model_state.layers.2.bias'])
+  t.same([...readJld2Tensors(bytes).keys()], ['model_state.layers.1.bias', 'model_state.layers.2.weight',
+    'model_state.layers.2.bias'])
 })
 
 t.test('arrays that say they are larger than the file', async t => {

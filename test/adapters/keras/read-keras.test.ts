@@ -1,14 +1,19 @@
 /** @file Keras networks compute what Keras computed for them. */
-import t from 'tap'
 import { existsSync, readFileSync } from 'node:fs'
+import t from 'tap'
 import { readKeras } from '../../../adapters/keras/index.js'
 import { runGraph } from '../../../core/engine/typescript.js'
 import type { Graph } from '../../../core/graph/graph.js'
 import { tensor } from '../../../core/tensor/tensor.js'
 import { fixture } from '../../support/fixture.js'
 
-interface Numbers { readonly shape: number[], readonly data: number[] }
-const expected: Record<string, { x: Numbers, y: Numbers }> = JSON.parse(new TextDecoder().decode(fixture('keras/expected.json')))
+interface Numbers {
+  readonly shape: number[]
+  readonly data: number[]
+}
+const expected: Record<string, { x: Numbers, y: Numbers }> = JSON.parse(
+  new TextDecoder().decode(fixture('keras/expected.json')),
+)
 
 function run(graph: Graph, x: Numbers): { shape: readonly number[], data: number[] } {
   const [input] = graph.inputs
@@ -16,7 +21,8 @@ function run(graph: Graph, x: Numbers): { shape: readonly number[], data: number
   return { shape: output.shape, data: Array.from(output.data) }
 }
 
-const largest = (values: readonly number[]): number => values.reduce((most, value) => Math.max(most, Math.abs(value)), 0)
+const largest = (values: readonly number[]): number =>
+  values.reduce((most, value) => Math.max(most, Math.abs(value)), 0)
 
 for (const [name, { x, y }] of Object.entries(expected)) {
   for (const extension of ['h5', 'keras']) {
@@ -34,7 +40,9 @@ t.test('both formats of one network have the same parameters', async t => {
   for (const name of Object.keys(expected)) {
     const [a, b] = await Promise.all(['h5', 'keras'].map(extension => readKeras(fixture(`keras/${name}.${extension}`))))
     t.same(a.parameters, b.parameters, name)
-    for (const { name: parameter } of a.parameters) t.same(a.initializers.get(parameter), b.initializers.get(parameter), parameter)
+    for (const { name: parameter } of a.parameters) {
+      t.same(a.initializers.get(parameter), b.initializers.get(parameter), parameter)
+    }
   }
 })
 
@@ -45,12 +53,14 @@ t.test('parameters are in the order of the layers, Dense kernels count as out x 
 })
 
 const folder = new URL('../../../../shared/models/', import.meta.url)
-const corpus = ['Marabou__cnn_max_mnist2.h5', 'Marabou__cnn_max_mnist3.h5', 'Marabou__robust_mnist_sigmoid_linear.h5', 'heubert-housing__mlp_model.keras'].filter(name => existsSync(new URL(`other/${name}`, folder)))
+const corpus = ['Marabou__cnn_max_mnist2.h5', 'Marabou__cnn_max_mnist3.h5', 'Marabou__robust_mnist_sigmoid_linear.h5',
+  'heubert-housing__mlp_model.keras'].filter(name => existsSync(new URL(`other/${name}`, folder)))
 if (corpus.length === 0) console.log(`# The corpus of real files is not at ${folder.pathname}: nothing to read.`)
 
 t.test('real files', async t => {
   const shapes: Record<string, string> = {
-    'Marabou__cnn_max_mnist2.h5': '8x1x4x4 8 4x8x4x4 4 32x484 32 10x32 10', 'Marabou__cnn_max_mnist3.h5': '2x1x4x4 2 64x288 64 32x64 32 10x32 10',
+    'Marabou__cnn_max_mnist2.h5': '8x1x4x4 8 4x8x4x4 4 32x484 32 10x32 10',
+    'Marabou__cnn_max_mnist3.h5': '2x1x4x4 2 64x288 64 32x64 32 10x32 10',
     'Marabou__robust_mnist_sigmoid_linear.h5': '64x784 64 32x64 32 10x32 10',
   }
   for (const name of corpus) {

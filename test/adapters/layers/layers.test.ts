@@ -7,23 +7,41 @@ import { settleOpenAxes } from '../../../core/graph/open-axes.js'
 import { type Tensor, tensor } from '../../../core/tensor/tensor.js'
 import { relativeDifference } from '../../support/compare.js'
 
-interface Stored { shape: number[], data: string }
-interface Case { name: string, architecture: LayerSpec[], inputSize: number | number[] | null, tensors: Record<string, Stored>, parameters: string[], x: Stored, y: Stored }
+interface Stored {
+  shape: number[]
+  data: string
+}
+interface Case {
+  name: string
+  architecture: LayerSpec[]
+  inputSize: number | number[] | null
+  tensors: Record<string, Stored>
+  parameters: string[]
+  x: Stored
+  y: Stored
+}
 
-const cases = JSON.parse(readFileSync(new URL('../../fixtures/layers/networks.json', import.meta.url), 'utf8')) as Case[]
+const cases = JSON.parse(
+  readFileSync(new URL('../../fixtures/layers/networks.json', import.meta.url), 'utf8'),
+) as Case[]
 const bytesOf = ({ data }: Stored): Uint8Array => Uint8Array.from(Buffer.from(data, 'base64'))
 const float64 = (stored: Stored): Tensor => tensor('float64', stored.shape, new Float64Array(bytesOf(stored).buffer))
 
-t.test('every layer computes what torch computes, with its parameters in torch\'s order', async t => {
+t.test("every layer computes what torch computes, with its parameters in torch's order", async t => {
   t.ok(cases.length > 70)
   for (const { name, architecture, inputSize, tensors, parameters, x, y } of cases) {
-    const named = new Map<string, FileTensor>(Object.entries(tensors).map(([key, stored]) => [key, { dtype: 'float64', shape: stored.shape, bytes: bytesOf(stored) }]))
+    const named = new Map<string, FileTensor>(
+      Object.entries(tensors).map((
+        [key, stored],
+      ) => [key, { dtype: 'float64', shape: stored.shape, bytes: bytesOf(stored) }]),
+    )
     const read = networkFromLayers(architecture, named, inputSize === null ? {} : { inputSize })
     t.same(read.parameters.map(parameter => parameter.name), parameters, `${name}: parameters`)
     const graph = settleOpenAxes(read, 'input', x.shape.slice(1))
     const input = { ...float64(x), dtype: graph.inputs[0].dtype }
     const result = runGraph(graph, new Map([['input', input]]), 'float64').get(graph.outputs[0])!
     t.same(result.shape, y.shape, `${name}: shape`)
-    t.ok(relativeDifference(result.data, float64(y).data) < 1e-9, `${name}: values (${relativeDifference(result.data, float64(y).data)})`)
+    t.ok(relativeDifference(result.data, float64(y).data) < 1e-9,
+      `${name}: values (${relativeDifference(result.data, float64(y).data)})`)
   }
 })

@@ -15,10 +15,21 @@ t.test('the architectures of the reference cases give their networks', async t =
     const { xTest, expected } = referenceCase(name)
     const theta = Float64Array.from(expected.theta.data ?? expected.theta)
     // Sorted by name, as safetensors files are: not the order of the parameters.
-    const tensors = new Map<string, FileTensor>([...expected.parameters].sort((a: { name: string }, b: { name: string }) => (a.name < b.name ? -1 : 1))
-      .map(({ name, shape, offset }: { name: string, shape: number[], offset: number }) => [name, { dtype: 'float64' as const, shape, bytes: new Uint8Array(theta.buffer, offset * 8, sizeOf(shape) * 8) }]))
-    const read = networkFromLayers(JSON.parse(readFileSync(new URL(`../../fixtures/cases/${name}/architecture.json`, import.meta.url), 'utf8')), tensors)
-    t.same(read.parameters.map(parameter => [parameter.name, parameter.shape]), expected.parameters.map((p: { name: string, shape: number[] }) => [p.name, p.shape]), `${name}: parameters in torch's order`)
+    const tensors = new Map<string, FileTensor>(
+      [...expected.parameters].sort((a: { name: string }, b: { name: string }) => (a.name < b.name ? -1 : 1))
+        .map((
+          { name, shape, offset }: { name: string, shape: number[], offset: number },
+        ) => [name, { dtype: 'float64' as const, shape,
+          bytes: new Uint8Array(theta.buffer, offset * 8, sizeOf(shape) * 8) }]
+        ),
+    )
+    const read = networkFromLayers(
+      JSON.parse(readFileSync(new URL(`../../fixtures/cases/${name}/architecture.json`, import.meta.url), 'utf8')),
+      tensors,
+    )
+    t.same(read.parameters.map(parameter => [parameter.name, parameter.shape]),
+      expected.parameters.map((p: { name: string, shape: number[] }) => [p.name, p.shape]),
+      `${name}: parameters in torch's order`)
     const graph = settleOpenAxes(read, 'input', xTest.shape.slice(1))
     if (!graph.nodes.every(node => isSupported(node.op))) continue
     ran++

@@ -36,7 +36,9 @@ for (const { name, bytes } of attacks(new URL(FIXTURES))) {
   for (const format of [undefined, ...FORMATS]) {
     const before = process.memoryUsage()
     const [start, cpu] = [performance.now(), process.cpuUsage()]
-    const result = await outcome(() => readNetwork(bytes, { activation: 'relu', ...(format === undefined ? {} : { format }) }))
+    const result = await outcome(() =>
+      readNetwork(bytes, { activation: 'relu', ...(format === undefined ? {} : { format }) })
+    )
     const { user, system } = process.cpuUsage(cpu)
     // On a busy machine the processor's time is ours, the clock's is everybody's.
     const elapsed = Math.min(performance.now() - start, (user + system) / 1000)
@@ -44,12 +46,16 @@ for (const { name, bytes } of attacks(new URL(FIXTURES))) {
     const grown = after.heapUsed + after.arrayBuffers - before.heapUsed - before.arrayBuffers
     if (elapsed > MOST_MILLISECONDS) faults.push(`${name} (${format ?? 'recognised'}) took ${elapsed.toFixed(0)} ms`)
     if (grown > MOST_BYTES) faults.push(`${name} (${format ?? 'recognised'}) took ${grown} bytes`)
-    if (result.startsWith('FAULT') || result === 'INTERNAL') faults.push(`${name} (${format ?? 'recognised'}): ${result}`)
+    if (result.startsWith('FAULT') || result === 'INTERNAL') {
+      faults.push(`${name} (${format ?? 'recognised'}): ${result}`)
+    }
     results.push(result)
   }
   const described = await outcome(() => describeFile(bytes))
   if (described !== 'accepted') faults.push(`${name}: describeFile ${described}`)
-  if ('x' in {} || Reflect.ownKeys(Object.prototype).length !== keys) faults.push(`${name}: the prototype of objects was changed`)
+  if ('x' in {} || Reflect.ownKeys(Object.prototype).length !== keys) {
+    faults.push(`${name}: the prototype of objects was changed`)
+  }
   outcomes[name] = results
 }
 process.stdout.write(`${JSON.stringify({ evalRefused, faults, outcomes })}\n`)

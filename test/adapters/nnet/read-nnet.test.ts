@@ -9,9 +9,11 @@ import { relativeDifference } from '../../support/compare.js'
 import { referenceCase } from '../../support/reference-case.js'
 
 /* eslint-disable @typescript-eslint/no-explicit-any */
-const caseFile = (name: string, file: string): any => JSON.parse(readFileSync(new URL(`../../fixtures/cases/${name}/${file}`, import.meta.url), 'utf8'))
+const caseFile = (name: string, file: string): any =>
+  JSON.parse(readFileSync(new URL(`../../fixtures/cases/${name}/${file}`, import.meta.url), 'utf8'))
 const run = (graph: Graph, x: Tensor): Tensor => runGraph(graph, new Map([['x', x]]), 'float64').get(graph.outputs[0])!
-const CASES = [['nnet-iris-binary', 'binary'], ['nnet-iris-softmax', 'classification'], ['nnet-regression-linout', 'regression']] as const
+const CASES = [['nnet-iris-binary', 'binary'], ['nnet-iris-softmax', 'classification'], ['nnet-regression-linout',
+  'regression']] as const
 
 t.test("fits of R give R's fitted values, and theta in the order of the reference", async t => {
   for (const [name, likelihood] of CASES) {
@@ -22,30 +24,47 @@ t.test("fits of R give R's fitted values, and theta in the order of the referenc
     t.same(theta, expected.theta.data ?? expected.theta, `${name}: theta`)
     const perm: number[] = expected.nnet.torch_theta_i_is_nnet_wts.data
     t.same(theta, perm.map(i => fit.wts[i]), `${name}: theta from wts`)
-    t.ok(relativeDifference(run(graph, x).data, fit.fitted_values.flat?.(2) ?? fit.fitted_values.data) < 1e-12, `${name}: fitted values`)
-    t.ok(relativeDifference(run(graph, xTest).data, fit.predict_raw_test.flat?.(2) ?? fit.predict_raw_test.data) < 1e-12, `${name}: predictions`)
+    t.ok(relativeDifference(run(graph, x).data, fit.fitted_values.flat?.(2) ?? fit.fitted_values.data) < 1e-12,
+      `${name}: fitted values`)
+    t.ok(
+      relativeDifference(run(graph, xTest).data, fit.predict_raw_test.flat?.(2) ?? fit.predict_raw_test.data) < 1e-12,
+      `${name}: predictions`,
+    )
     const { graph: logits, output } = prepareNetwork(graph, likelihood)
-    t.ok(relativeDifference(runGraph(logits, new Map([['x', xTest]]), 'float64').get(output)!.data, expected.f.x_test.data) < 1e-12, `${name}: logits or means`)
+    t.ok(
+      relativeDifference(runGraph(logits, new Map([['x', xTest]]), 'float64').get(output)!.data,
+        expected.f.x_test.data) < 1e-12,
+      `${name}: logits or means`,
+    )
     t.match(graph.notes[0], new RegExp(`likelihood ${likelihood}`), `${name}: hint`)
-    t.match(graph.notes.join(), new RegExp(`decay of ${fit.decay} corresponds to the prior precision ${likelihood === 'regression' ? fit.decay : 2 * fit.decay}`), `${name}: decay`)
+    t.match(graph.notes.join(), new RegExp(
+      `decay of ${fit.decay} corresponds to the prior precision ${
+        likelihood === 'regression' ? fit.decay : 2 * fit.decay
+      }`,
+    ), `${name}: decay`)
     const { conn: _, nconn: __, nsunits: ___, ...bare } = fit
     t.same(readNnet(bare).initializers, graph.initializers, `${name}: the same without conn, nconn and nsunits`)
   }
 })
 
 // nnet(x, y, size = 2, linout = TRUE, skip = TRUE) of R's nnet 7.3-18 makes these connections.
-const skip = { n: [3, 2, 1], nconn: [0, 0, 0, 0, 0, 4, 8, 14], conn: [0, 1, 2, 3, 0, 1, 2, 3, 0, 4, 5, 1, 2, 3], nsunits: 6, linout: true, skip: true, wts: Array.from({ length: 14 }, (_, i) => Math.sin(i + 1)) }
+const skip = { n: [3, 2, 1], nconn: [0, 0, 0, 0, 0, 4, 8, 14], conn: [0, 1, 2, 3, 0, 1, 2, 3, 0, 4, 5, 1, 2, 3],
+  nsunits: 6, linout: true, skip: true, wts: Array.from({ length: 14 }, (_, i) => Math.sin(i + 1)) }
 const sigmoid = (z: number): number => 1 / (1 + Math.exp(-z))
 
 t.test('skip-layer connections: weights of hidden units, then of inputs', async t => {
   const graph = readNnet(skip)
-  t.same(graph.parameters.map(({ name, shape }) => [name, shape]), [['hidden.weight', [2, 3]], ['hidden.bias', [2]], ['output.weight', [1, 5]], ['output.bias', [1]]])
+  t.same(graph.parameters.map(({ name, shape }) => [name, shape]), [['hidden.weight', [2, 3]], ['hidden.bias', [2]], [
+    'output.weight',
+    [1, 5],
+  ], ['output.bias', [1]]])
   const x = [0.3, -1.2, 2]
   const w = skip.wts
   const h = [0, 4].map(at => sigmoid(w[at] + w[at + 1] * x[0] + w[at + 2] * x[1] + w[at + 3] * x[2]))
   const expected = w[8] + w[9] * h[0] + w[10] * h[1] + w[11] * x[0] + w[12] * x[1] + w[13] * x[2]
   t.ok(Math.abs(run(graph, float64([1, 3], x)).data[0] - expected) < 1e-14)
-  t.same(readNnet({ n: skip.n, wts: skip.wts, linout: true, skip: true }).initializers, graph.initializers, 'connections as nnet makes them')
+  t.same(readNnet({ n: skip.n, wts: skip.wts, linout: true, skip: true }).initializers, graph.initializers,
+    'connections as nnet makes them')
 })
 
 t.test('no hidden units: a linear model', async t => {
@@ -68,11 +87,14 @@ t.test('a plain logistic output is a sigmoid, with a note', async t => {
   t.ok(Math.abs(run(graph, float64([1, 1], [0.3])).data[0] - sigmoid(0.5 + sigmoid(0.3))) < 1e-15)
   t.match(graph.notes.join(), /linout = TRUE/)
   t.match(readNnet({ n: [1, 1, 2], wts: [0, 1, 0.5, 1, 0.5, 1], entropy: true }).notes.join(), /multilabel/)
-  t.match(readNnet({ n: [1, 1, 2], wts: [0, 1, 0.5, 1, 0.5, 1], softmax: true, censored: true }).notes.join(), /censored/)
+  t.match(readNnet({ n: [1, 1, 2], wts: [0, 1, 0.5, 1, 0.5, 1], softmax: true, censored: true }).notes.join(),
+    /censored/)
 })
 
 t.test('fields that are wrong are refused by name', async t => {
-  const refused = (fields: Record<string, unknown>, code: string, message: RegExp): void => { t.throws(() => readNnet({ ...skip, ...fields }), { code, message }, String(message)) }
+  const refused = (fields: Record<string, unknown>, code: string, message: RegExp): void => {
+    t.throws(() => readNnet({ ...skip, ...fields }), { code, message }, String(message))
+  }
   refused({ n: [3, 2] }, 'BAD_ARRAY', /three numbers/)
   refused({ n: undefined }, 'BAD_ARRAY', /three numbers/)
   refused({ n: [3, 2, -1] }, 'BAD_ARRAY', /non-negative/)

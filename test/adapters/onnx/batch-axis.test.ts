@@ -11,20 +11,32 @@ const weight = b.floats('w', [4, 2], [1, 2, 3, 4, 5, 6, 7, 8])
 t.test('a fixed leading axis becomes the batch axis', async t => {
   for (const size of [1, 5]) {
     const graph = readOnnx(b.model({
-      nodes: [b.node('Reshape', ['x', 'rows'], ['r']), b.node('MatMul', ['r', 'w'], ['h']), b.node('Reshape', ['h', 'halves'], ['y'])],
-      tensors: [weight, b.integers('rows', [2], [size, 4]), b.integers('halves', [3], [0, -1, 1])], inputs: [b.value('x', [size, 2, 2])], outputs: [b.value('y', [size, 2, 1])],
+      nodes: [b.node('Reshape', ['x', 'rows'], ['r']), b.node('MatMul', ['r', 'w'], ['h']),
+        b.node('Reshape', ['h', 'halves'], ['y'])],
+      tensors: [weight, b.integers('rows', [2], [size, 4]), b.integers('halves', [3], [0, -1, 1])],
+      inputs: [b.value('x', [size, 2, 2])],
+      outputs: [b.value('y', [size, 2, 1])],
     }))
     t.same(graph.inputs[0].shape, [BATCH, 2, 2])
     t.match(graph.notes, [size === 1 ? /exported for single examples/ : /exported for batches of 5 examples/])
     t.same(graph.parameters, [{ name: 'w', shape: [2, 4], transposed: true }])
-    for (const n of [1, 3]) t.same(runGraph(graph, new Map([['x', tensor('float32', [n, 2, 2], new Array(4 * n).fill(1))]]), 'float32').get('y')!.shape, [n, 2, 1])
+    for (const n of [1, 3]) {
+      t.same(
+        runGraph(graph, new Map([['x', tensor('float32', [n, 2, 2], new Array(4 * n).fill(1))]]), 'float32').get('y')!
+          .shape,
+        [n, 2, 1],
+      )
+    }
   }
 })
 
 t.test('of sequences with time first the second axis is the batch axis', async t => {
   const graph = readOnnx(b.model({
-    nodes: [b.node('MatMul', ['x', 'w'], ['h']), b.node('Reshape', ['h', 'heads'], ['p']), b.node('ReduceSum', ['p', 'zero'], ['y'], { keepdims: 0 })],
-    tensors: [weight, b.integers('heads', [3], [7, 2, 1]), b.integers('zero', [1], [0])], inputs: [b.value('x', [7, 1, 4])], outputs: [b.value('y', [2, 1])],
+    nodes: [b.node('MatMul', ['x', 'w'], ['h']), b.node('Reshape', ['h', 'heads'], ['p']),
+      b.node('ReduceSum', ['p', 'zero'], ['y'], { keepdims: 0 })],
+    tensors: [weight, b.integers('heads', [3], [7, 2, 1]), b.integers('zero', [1], [0])],
+    inputs: [b.value('x', [7, 1, 4])],
+    outputs: [b.value('y', [2, 1])],
   }))
   t.same(graph.inputs[0].shape, [7, BATCH, 4])
   const y = runGraph(graph, new Map([['x', tensor('float32', [7, 2, 4], new Array(56).fill(1))]]), 'float32').get('y')!
@@ -32,48 +44,70 @@ t.test('of sequences with time first the second axis is the batch axis', async t
 })
 
 t.test('several inputs of one length share the batch axis', async t => {
-  const graph = readOnnx(b.model({ nodes: [b.node('Add', ['p', 'q'], ['y'])], inputs: [b.value('p', [1, 4]), b.value('q', [1, 4])], outputs: [b.value('y', [1, 4])] }))
+  const graph = readOnnx(
+    b.model({ nodes: [b.node('Add', ['p', 'q'], ['y'])], inputs: [b.value('p', [1, 4]), b.value('q', [1, 4])],
+      outputs: [b.value('y', [1, 4])] }),
+  )
   t.same(graph.inputs.map(input => input.shape), [[BATCH, 4], [BATCH, 4]])
 })
 
 t.test('where the examples are mixed the shapes stay as they are', async t => {
-  const graph = readOnnx(b.model({ nodes: [b.node('ReduceSum', ['x', 'axes'], ['y'])], tensors: [b.integers('axes', [2], [0, 1])], inputs: [b.value('x', [3, 4])], outputs: [b.value('y', [1, 1])] }))
+  const graph = readOnnx(
+    b.model({ nodes: [b.node('ReduceSum', ['x', 'axes'], ['y'])], tensors: [b.integers('axes', [2], [0, 1])],
+      inputs: [b.value('x', [3, 4])], outputs: [b.value('y', [1, 1])] }),
+  )
   t.same(graph.inputs[0].shape, [3, 4])
   t.match(graph.notes, [/no axis of its input 'x' \(3 x 4\) can carry the examples/])
 })
 
 t.test('open lengths other than that of the examples are given by name', async t => {
-  const bytes = b.model({ nodes: [b.node('Relu', ['x'], ['y'])], inputs: [b.value('x', ['batch', 'time', undefined, 3])], outputs: [b.value('y', ['batch', 'time', undefined, 3])] })
+  const bytes = b.model({ nodes: [b.node('Relu', ['x'], ['y'])],
+    inputs: [b.value('x', ['batch', 'time', undefined, 3])], outputs: [b.value('y', ['batch', 'time', undefined, 3])] })
   t.same(readOnnx(bytes, { dimensions: { time: 8, 'x:2': 5 } }).inputs[0].shape, [BATCH, 8, 5, 3])
   t.throws(() => readOnnx(bytes, { dimensions: { time: -1, 'x:2': 5 } }), { name: 'OptionError', code: 'BAD_OPTION' })
 })
 
 t.test('open lengths that are not given are those of the data', async t => {
   const graph = readOnnx(b.model({
-    nodes: [b.node('MatMul', ['x', 'w'], ['h']), b.node('Softmax', ['h'], ['s']), b.node('ReduceMean', ['s'], ['y'], { axes: [1], keepdims: 0 })], opset: 11,
-    tensors: [weight], inputs: [b.value('x', ['batch', 'time', 4])], outputs: [b.value('y', ['batch', 2])],
+    nodes: [b.node('MatMul', ['x', 'w'], ['h']), b.node('Softmax', ['h'], ['s']),
+      b.node('ReduceMean', ['s'], ['y'], { axes: [1], keepdims: 0 })],
+    opset: 11,
+    tensors: [weight],
+    inputs: [b.value('x', ['batch', 'time', 4])],
+    outputs: [b.value('y', ['batch', 2])],
   }))
   t.same(graph.inputs[0], { name: 'x', dtype: 'float32', shape: [BATCH, 32, 4], openAxes: [1] })
   t.match(graph.notes, [/leaves lengths of its input open/])
   const settled = settleOpenAxes(graph, 'x', [3, 4])
-  t.same(runGraph(settled, new Map([['x', tensor('float32', [2, 3, 4], new Array(24).fill(1))]]), 'float32').get('y')!.shape, [2, 2])
+  t.same(
+    runGraph(settled, new Map([['x', tensor('float32', [2, 3, 4], new Array(24).fill(1))]]), 'float32').get('y')!.shape,
+    [2, 2],
+  )
 })
 
 t.test('an open length that the weights determine is found, or asked for', async t => {
-  const flat = (features: number): Uint8Array => b.model({
-    nodes: [b.node('Flatten', ['x'], ['h']), b.node('Gemm', ['h', 'w'], ['y'])], tensors: [b.floats('w', [features, 1], new Array(features).fill(1))], inputs: [b.value('x', ['n', 'side', 2])], outputs: [b.value('y', ['n', 1])],
-  })
+  const flat = (features: number): Uint8Array =>
+    b.model({
+      nodes: [b.node('Flatten', ['x'], ['h']), b.node('Gemm', ['h', 'w'], ['y'])],
+      tensors: [b.floats('w', [features, 1], new Array(features).fill(1))],
+      inputs: [b.value('x', ['n', 'side', 2])],
+      outputs: [b.value('y', ['n', 1])],
+    })
   t.same(readOnnx(flat(56)).inputs[0].shape, [BATCH, 28, 2])
-  t.throws(() => readOnnx(flat(22)), { name: 'GraphError', code: 'AMBIGUOUS_NETWORK', message: /'x' of shape n x side x 2 leaves several lengths open.*\{ 'side': 32 \}/ })
+  t.throws(() => readOnnx(flat(22)), { name: 'GraphError', code: 'AMBIGUOUS_NETWORK',
+    message: /'x' of shape n x side x 2 leaves several lengths open.*\{ 'side': 32 \}/ })
   t.same(readOnnx(flat(22), { dimensions: { side: 11 } }).inputs[0].shape, [BATCH, 11, 2])
 })
 
 t.test('of an input for one example the open axis is a length, the fixed one the batch', async t => {
   const graph = readOnnx(b.model({
-    nodes: [b.node('Reshape', ['x', 'heads'], ['h']), b.node('ReduceSum', ['h', 'axes'], ['y'], { keepdims: 0 })], tensors: [b.integers('heads', [4], [1, -1, 2, 2]), b.integers('axes', [2], [1, 2])],
-    inputs: [b.value('x', [1, 'time', 4])], outputs: [b.value('y', [1, 2])],
+    nodes: [b.node('Reshape', ['x', 'heads'], ['h']), b.node('ReduceSum', ['h', 'axes'], ['y'], { keepdims: 0 })],
+    tensors: [b.integers('heads', [4], [1, -1, 2, 2]), b.integers('axes', [2], [1, 2])],
+    inputs: [b.value('x', [1, 'time', 4])],
+    outputs: [b.value('y', [1, 2])],
   }))
   t.same(graph.inputs[0], { name: 'x', dtype: 'float32', shape: [BATCH, 32, 4], openAxes: [1] })
   const settled = settleOpenAxes(graph, 'x', [3, 4])
-  t.same(runGraph(settled, new Map([['x', tensor('float32', [2, 3, 4], new Array(24).fill(1))]]), 'float32').get('y')!, { dtype: 'float32', shape: [2, 2], data: Float32Array.of(6, 6, 6, 6) })
+  t.same(runGraph(settled, new Map([['x', tensor('float32', [2, 3, 4], new Array(24).fill(1))]]), 'float32').get('y')!,
+    { dtype: 'float32', shape: [2, 2], data: Float32Array.of(6, 6, 6, 6) })
 })

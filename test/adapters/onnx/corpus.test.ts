@@ -23,12 +23,18 @@ const REFUSED: Record<string, string> = {
 const TRAINING = new Set(['Marabou__dropout_training_mode_true.onnx'])
 
 /** What became of a file. */
-interface Outcome { graph?: Graph, error?: unknown, missing?: string[] }
+interface Outcome {
+  graph?: Graph
+  error?: unknown
+  missing?: string[]
+}
 
 function read(file: string): Outcome {
   const bytes = readFileSync(join(folder, file))
   try {
-    const externalData = externalLocations(bytes).length === 0 ? new Map() : readExternalData(dirname(join(folder, file)), bytes)
+    const externalData = externalLocations(bytes).length === 0
+      ? new Map()
+      : readExternalData(dirname(join(folder, file)), bytes)
     const graph = readOnnx(bytes, { externalData })
     return { graph, missing: [...new Set(graph.nodes.map(node => node.op).filter(op => !isSupported(op)))] }
   } catch (error) {
@@ -42,11 +48,15 @@ function inputsFor(graph: Graph): Map<string, Tensor> {
   const n = fixed === null ? 3 : Number(fixed[2] ?? 1)
   return new Map(graph.inputs.map(({ name, dtype, shape }) => {
     const extents = shape.map(dim => (isBatch(dim) ? dim.outer * n * dim.inner : dim))
-    return [name, tensor(dtype, extents, Array.from({ length: sizeOf(extents) }, (_, i) => (dtype === 'int64' ? i % 3 : Math.sin(7 * i + 1))))] as const
+    return [name,
+      tensor(dtype, extents,
+        Array.from({ length: sizeOf(extents) }, (_, i) => (dtype === 'int64' ? i % 3 : Math.sin(7 * i + 1))))] as const
   }))
 }
 
-t.test('networks of many exporters', { skip: existsSync(folder) ? false : 'the collection of models (../shared/models) is missing' }, async t => {
+t.test('networks of many exporters', {
+  skip: existsSync(folder) ? false : 'the collection of models (../shared/models) is missing',
+}, async t => {
   const files = readdirSync(folder, { recursive: true }).map(String).filter(file => file.endsWith('.onnx')).sort()
   const outcomes = new Map(files.map(file => [file, read(file)] as const))
 
@@ -54,9 +64,20 @@ t.test('networks of many exporters', { skip: existsSync(folder) ? false : 'the c
     const counts = new Map<string, number>()
     for (const [file, { error, missing = [] }] of outcomes) {
       if (error !== undefined && !(error instanceof LaplaceError)) t.fail(`${file}: an error without a type`, { error })
-      const row = error instanceof LaplaceError ? `refused: ${error.name} ${error.code}` : missing.length === 0 ? 'graph, all operators supported' : 'graph with operators that are not supported'
+      const row = error instanceof LaplaceError
+        ? `refused: ${error.name} ${error.code}`
+        : missing.length === 0
+        ? 'graph, all operators supported'
+        : 'graph with operators that are not supported'
       counts.set(row, (counts.get(row) ?? 0) + 1)
-      t.equal(error instanceof LaplaceError ? error.code : undefined, REFUSED[file], `${file}: ${error instanceof LaplaceError ? error.message : missing.length === 0 ? 'graph' : `without ${missing.join(', ')}`}`)
+      t.equal(error instanceof LaplaceError ? error.code : undefined, REFUSED[file],
+        `${file}: ${
+          error instanceof LaplaceError
+            ? error.message
+            : missing.length === 0
+            ? 'graph'
+            : `without ${missing.join(', ')}`
+        }`)
     }
     t.comment(`${files.length} files`)
     for (const [row, count] of [...counts].sort()) t.comment(`${String(count).padStart(4)}  ${row}`)
@@ -92,7 +113,8 @@ t.test('networks of many exporters', { skip: existsSync(folder) ? false : 'the c
 })
 
 /** What the original file computes, or undefined where ONNX Runtime does not run it. External data is not found from bytes. */
-async function outputsOf(bytes: Uint8Array, inputs: ReadonlyMap<string, Tensor>, file: string): Promise<Map<string, Tensor> | undefined> {
+async function outputsOf(bytes: Uint8Array, inputs: ReadonlyMap<string, Tensor>,
+  file: string): Promise<Map<string, Tensor> | undefined> {
   if (file.startsWith('external/')) return undefined
   try {
     return await runInOnnxRuntime(bytes, inputs)

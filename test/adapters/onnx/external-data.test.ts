@@ -11,7 +11,9 @@ const weights = new Uint8Array(Float32Array.of(9, 1, 2, 3, 4, 5, 6).buffer)
 
 function located(location: string): Uint8Array {
   const external = [['location', location], ['offset', '4'], ['length', '24']] as const
-  return b.smallModel({ tensors: [b.tensor({ name: 'w', dims: [3, 2], external, location: 1 }), b.floats('b', [3], [0, 0, 0])] })
+  return b.smallModel({
+    tensors: [b.tensor({ name: 'w', dims: [3, 2], external, location: 1 }), b.floats('b', [3], [0, 0, 0])],
+  })
 }
 
 /** A directory for a test with the weights in `weights.bin`. */
@@ -28,14 +30,24 @@ t.test('weights are taken from the bytes that the caller gives', async t => {
   const files = { externalData: new Map([['sub/weights.bin', weights]]) }
   t.same(Array.from(readOnnx(located('sub/weights.bin'), files).initializers.get('w')!.data), [1, 2, 3, 4, 5, 6])
   t.same(readOnnxTensors(located('sub/weights.bin'), files).get('w')!.bytes, weights.subarray(4))
-  t.throws(() => readOnnx(located('weights.bin')), { code: 'UNTRUSTED_INPUT', message: /in the file 'weights.bin' beside it, which was not given/ })
+  t.throws(() => readOnnx(located('weights.bin')), { code: 'UNTRUSTED_INPUT',
+    message: /in the file 'weights.bin' beside it, which was not given/ })
 })
 
 t.test('weights in constants of nodes are found too', async t => {
   const inside = b.tensor({ dims: [3, 2], external: [['location', 'w.bin']], location: 1 })
-  const bytes = b.smallModel({ nodes: [b.node('Constant', [], ['w'], { value: { tensor: inside } }), b.node('Gemm', ['x', 'w', 'b'], ['y'], { transB: 1 })], tensors: [b.floats('b', [3], [0, 0, 0])] })
+  const bytes = b.smallModel({
+    nodes: [b.node('Constant', [], ['w'], { value: { tensor: inside } }),
+      b.node('Gemm', ['x', 'w', 'b'], ['y'], { transB: 1 })],
+    tensors: [b.floats('b', [3], [0, 0, 0])],
+  })
   t.same(externalLocations(bytes), ['w.bin'])
-  t.same(Array.from(readOnnx(bytes, { externalData: new Map([['w.bin', weights.subarray(4)]]) }).initializers.get('w')!.data), [1, 2, 3, 4, 5, 6])
+  t.same(
+    Array.from(
+      readOnnx(bytes, { externalData: new Map([['w.bin', weights.subarray(4)]]) }).initializers.get('w')!.data,
+    ),
+    [1, 2, 3, 4, 5, 6],
+  )
 })
 
 t.test('files are read from the directory of the model', async t => {
@@ -44,15 +56,25 @@ t.test('files are read from the directory of the model', async t => {
   writeFileSync(join(path, 'model', 'sub', 'weights.bin'), weights)
   for (const location of ['weights.bin', './weights.bin', 'sub/weights.bin']) {
     const bytes = located(location)
-    t.same(Array.from(readOnnx(bytes, { externalData: readExternalData(join(path, 'model'), bytes) }).initializers.get('w')!.data), [1, 2, 3, 4, 5, 6], location)
+    t.same(
+      Array.from(
+        readOnnx(bytes, { externalData: readExternalData(join(path, 'model'), bytes) }).initializers.get('w')!.data,
+      ),
+      [1, 2, 3, 4, 5, 6],
+      location,
+    )
   }
-  t.same(readExternalData(join(path, 'nowhere'), b.smallModel()).size, 0, 'nothing is looked for where the model needs nothing')
+  t.same(readExternalData(join(path, 'nowhere'), b.smallModel()).size, 0,
+    'nothing is looked for where the model needs nothing')
 })
 
 t.test('35: what a directory may hold against its reader', async t => {
   const path = directory(t)
   const home = join(path, 'model')
-  const refused = (location: string, message: RegExp, options = {}): void => { t.throws(() => readExternalData(home, located(location), options), { name: 'UntrustedInputError', code: 'UNTRUSTED_INPUT', message }, location) }
+  const refused = (location: string, message: RegExp, options = {}): void => {
+    t.throws(() => readExternalData(home, located(location), options), { name: 'UntrustedInputError',
+      code: 'UNTRUSTED_INPUT', message }, location)
+  }
   refused('missing.bin', /'missing.bin' .* is not in the directory of the model/)
   refused('.', /is no file/)
   refused('../other/weights.bin', /leaves its folder/)
@@ -88,7 +110,9 @@ t.test('35: files that are exchanged between the check and the opening', async t
       fs.renameSync(join(home, 'sub'), join(home, 'moved'))
       symlinkSync(other, join(home, 'sub'))
     },
-    'the file for another, once it is open': (home, other) => { fs.renameSync(join(other, 'weights.bin'), join(home, 'sub', 'weights.bin')) },
+    'the file for another, once it is open': (home, other) => {
+      fs.renameSync(join(other, 'weights.bin'), join(home, 'sub', 'weights.bin'))
+    },
   }
   for (const [name, exchange] of Object.entries(exchanges)) {
     const path = t.testdir({ model: { sub: {} }, other: {} })
@@ -101,8 +125,12 @@ t.test('35: files that are exchanged between the check and the opening', async t
       if (name.endsWith('once it is open')) exchange(home, other)
       return fd
     }
-    const { readExternalData: mocked } = await t.mockImport<typeof import('../../../node/external-data.js')>('../../../node/external-data.js', { 'node:fs': { ...fs, openSync: open } })
-    t.throws(() => mocked(home, located('sub/weights.bin')), { code: 'UNTRUSTED_INPUT', message: /cannot be opened|symbolic link|was exchanged/ }, name)
+    const { readExternalData: mocked } = await t.mockImport<typeof import('../../../node/external-data.js')>(
+      '../../../node/external-data.js',
+      { 'node:fs': { ...fs, openSync: open } },
+    )
+    t.throws(() => mocked(home, located('sub/weights.bin')), { code: 'UNTRUSTED_INPUT',
+      message: /cannot be opened|symbolic link|was exchanged/ }, name)
   }
 })
 
@@ -111,9 +139,11 @@ t.test('links are followed inside of the directory that the caller names', async
   const home = join(path, 'model')
   symlinkSync(join(path, 'other', 'weights.bin'), join(home, 'link.bin'))
   t.same(readExternalData(home, located('link.bin'), { root: path }).get('link.bin'), weights)
-  t.throws(() => readExternalData(home, located('link.bin'), { root: home }), { code: 'UNTRUSTED_INPUT', message: /is a link that leaves/ })
+  t.throws(() => readExternalData(home, located('link.bin'), { root: home }), { code: 'UNTRUSTED_INPUT',
+    message: /is a link that leaves/ })
   symlinkSync('/dev/zero', join(home, 'device.bin'))
-  t.throws(() => readExternalData(home, located('device.bin'), { root: '/' }), { code: 'UNTRUSTED_INPUT', message: /is no regular file/ })
+  t.throws(() => readExternalData(home, located('device.bin'), { root: '/' }), { code: 'UNTRUSTED_INPUT',
+    message: /is no regular file/ })
 })
 
 t.test('real files with external data', async t => {
@@ -122,7 +152,10 @@ t.test('real files with external data', async t => {
     t.comment('The collection of models (../shared/models) is missing.')
     return
   }
-  for (const [file, names] of [['external_data.onnx', 2], ['external_data_offset.onnx', 1], ['multi_external_files.onnx', 2]] as const) {
+  for (const [file, names] of [['external_data.onnx', 2], ['external_data_offset.onnx', 1], [
+    'multi_external_files.onnx',
+    2,
+  ]] as const) {
     const bytes = readFileSync(new URL(file, folder))
     const graph = readOnnx(bytes, { externalData: readExternalData(folder.pathname, bytes) })
     t.equal([...graph.initializers.values()].filter(value => value.dtype === 'float32').length, names, file)

@@ -8,9 +8,12 @@ import { type Precision, sizeOf, type Tensor, tensor } from '../../../core/tenso
 import { relativeDifference } from '../../support/compare.js'
 
 /** Outputs by name. @throws what ONNX Runtime throws */
-export async function runInOnnxRuntime(bytes: Uint8Array, inputs: ReadonlyMap<string, Tensor>): Promise<Map<string, Tensor>> {
+export async function runInOnnxRuntime(bytes: Uint8Array,
+  inputs: ReadonlyMap<string, Tensor>): Promise<Map<string, Tensor>> {
   const session = await ort.InferenceSession.create(bytes, { logSeverityLevel: 4, intraOpNumThreads: 1 })
-  const results = await session.run(Object.fromEntries([...inputs].map(([name, value]) => [name, toOnnxRuntime(value)])))
+  const results = await session.run(
+    Object.fromEntries([...inputs].map(([name, value]) => [name, toOnnxRuntime(value)])),
+  )
   await session.release()
   return new Map(Object.entries(results).map(([name, value]) => [name, fromOnnxRuntime(value)]))
 }
@@ -38,6 +41,7 @@ export async function agree(t: Test, graph: Graph, precision: Precision, example
   const theirs = await runInOnnxRuntime(writeOnnx(graph), inputs)
   for (const [name, value] of runGraph(graph, inputs, precision)) {
     t.same([theirs.get(name)!.dtype, theirs.get(name)!.shape], [value.dtype, value.shape], `${name}, ${precision}`)
-    t.ok(relativeDifference(theirs.get(name)!.data, value.data) < (precision === 'float32' ? 1e-6 : 1e-14), `${name}, ${precision}`)
+    t.ok(relativeDifference(theirs.get(name)!.data, value.data) < (precision === 'float32' ? 1e-6 : 1e-14),
+      `${name}, ${precision}`)
   }
 }

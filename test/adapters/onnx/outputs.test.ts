@@ -12,12 +12,17 @@ const folder = new URL('../../fixtures/onnx/', import.meta.url)
 const expected = JSON.parse(readFileSync(new URL('sklearn.json', folder), 'utf8')) as Record<string, number[][]>
 
 const NETWORKS: Record<string, { likelihood: Likelihood, notes: RegExp[], columns?: (row: number[]) => number[] }> = {
-  'multiclass': { likelihood: 'classification', notes: [/map from class to probability/, /'output_label' only names classes; 'out_activations_result' is used/] },
-  'text-labels': { likelihood: 'classification', notes: [/map from class to probability/, /'output_label' only names classes/] },
-  'binary': { likelihood: 'binary', notes: [/map from class/, /only names classes/, /two columns 1 - p and p; p \('out_activations_result'\) alone is used/], columns: row => [row[1]] },
+  'multiclass': { likelihood: 'classification',
+    notes: [/map from class to probability/, /'output_label' only names classes; 'out_activations_result' is used/] },
+  'text-labels': { likelihood: 'classification',
+    notes: [/map from class to probability/, /'output_label' only names classes/] },
+  'binary': { likelihood: 'binary',
+    notes: [/map from class/, /only names classes/,
+      /two columns 1 - p and p; p \('out_activations_result'\) alone is used/], columns: row => [row[1]] },
   'multilabel': { likelihood: 'multilabel', notes: [/map from class/, /only names classes/] },
   'regression': { likelihood: 'regression', notes: [] },
-  'scaled': { likelihood: 'classification', notes: [/map from class/, /only names classes/, /Not counted as parameters.*'offset', 'scale'/] },
+  'scaled': { likelihood: 'classification',
+    notes: [/map from class/, /only names classes/, /Not counted as parameters.*'offset', 'scale'/] },
 }
 
 t.test('networks of scikit-learn give what it predicts, and their scores', async t => {
@@ -25,27 +30,45 @@ t.test('networks of scikit-learn give what it predicts, and their scores', async
     const graph = readOnnx(readFileSync(new URL(`sklearn-${name}.onnx`, folder)))
     t.match(graph.notes, notes, `${name}: notes`)
     t.equal(graph.notes.length, notes.length)
-    t.same(graph.parameters.map(parameter => [parameter.name, parameter.transposed]), [['coefficient', true], ['intercepts', false], ['coefficient1', true], ['intercepts1', false]], `${name}: parameters`)
-    const y = runGraph(graph, new Map([['X', tensor('float32', [5, 4], expected['x'].flat())]]), 'float32').get(graph.outputs[0])!
+    t.same(graph.parameters.map(parameter => [parameter.name, parameter.transposed]), [['coefficient', true], [
+      'intercepts',
+      false,
+    ], ['coefficient1', true], ['intercepts1', false]], `${name}: parameters`)
+    const y = runGraph(graph, new Map([['X', tensor('float32', [5, 4], expected['x'].flat())]]), 'float32').get(
+      graph.outputs[0],
+    )!
     t.ok(relativeDifference(y.data, expected[name].flatMap(columns)) < 1e-5, `${name}: outputs`)
     const network = prepareNetwork(graph, likelihood)
     t.equal(network.outputs, columns(expected[name][0]).length, `${name}: ${likelihood}`)
-    if (likelihood !== 'regression') t.match(network.notes.at(-1), /The network ends in (Softmax|Sigmoid)/, `${name}: logits are found`)
+    if (likelihood !== 'regression') {
+      t.match(network.notes.at(-1), /The network ends in (Softmax|Sigmoid)/, `${name}: logits are found`)
+    }
   }
 })
 
 t.test('labels alone stay the output', async t => {
-  const graph = readOnnx(b.smallModel({ nodes: [b.node('Gemm', ['x', 'w', 'b'], ['h'], { transB: 1 }), b.node('ArgMax', ['h'], ['y'], { axis: 1 })] }))
+  const graph = readOnnx(
+    b.smallModel({
+      nodes: [b.node('Gemm', ['x', 'w', 'b'], ['h'], { transB: 1 }), b.node('ArgMax', ['h'], ['y'], { axis: 1 })],
+    }),
+  )
   t.same(graph.outputs, ['y'])
 })
 
 t.test('several outputs are kept for the caller to choose', async t => {
-  const graph = readOnnx(b.smallModel({ nodes: [b.node('Gemm', ['x', 'w', 'b'], ['y'], { transB: 1 }), b.node('Tanh', ['y'], ['z'])], outputs: [b.value('y', ['n', 3]), b.value('z', ['n', 3])] }))
+  const graph = readOnnx(
+    b.smallModel({ nodes: [b.node('Gemm', ['x', 'w', 'b'], ['y'], { transB: 1 }), b.node('Tanh', ['y'], ['z'])],
+      outputs: [b.value('y', ['n', 3]), b.value('z', ['n', 3])] }),
+  )
   t.same(graph.outputs, ['y', 'z'])
 })
 
 t.test('inputs and tensors that nothing reads are left out', async t => {
-  const graph = readOnnx(b.smallModel({ inputs: [b.value('x', ['n', 2]), b.value('labels', ['n'], b.INT64)], tensors: [b.floats('unused', [2], [1, 2]), b.floats('w', [3, 2], [1, 2, 3, 4, 5, 6]), b.floats('b', [3], [0, 0, 0])] }))
+  const graph = readOnnx(
+    b.smallModel({ inputs: [b.value('x', ['n', 2]), b.value('labels', ['n'], b.INT64)],
+      tensors: [b.floats('unused', [2], [1, 2]), b.floats('w', [3, 2], [1, 2, 3, 4, 5, 6]),
+        b.floats('b', [3], [0, 0, 0])] }),
+  )
   t.same(graph.inputs.map(input => input.name), ['x'])
   t.same([...graph.initializers.keys()], ['w', 'b'])
   t.match(graph.notes, [/'labels' is not used/])

@@ -4,7 +4,7 @@ import { readOnnx } from '../../../adapters/onnx/index.js'
 import { runGraph } from '../../../core/engine/typescript.js'
 import type { Graph } from '../../../core/graph/graph.js'
 import { isSupported } from '../../../core/ops/registry.js'
-import { sizeOf, type Precision } from '../../../core/tensor/tensor.js'
+import { type Precision, sizeOf } from '../../../core/tensor/tensor.js'
 import { relativeDifference } from '../../support/compare.js'
 import { caseNames, type ReferenceCase, referenceCase } from '../../support/reference-case.js'
 
@@ -20,7 +20,8 @@ function thetaOf(graph: Graph): number[] {
 }
 
 /** The parameters as expected.json has them; the exporter moved the first weight of `sequence` behind the others and renamed it. */
-function expectedParameters(name: string, { expected }: ReferenceCase): { name: string, shape: number[], offset: number }[] {
+function expectedParameters(name: string,
+  { expected }: ReferenceCase): { name: string, shape: number[], offset: number }[] {
   const parameters = expected.parameters as { name: string, shape: number[], offset: number }[]
   if (name !== 'sequence') return parameters
   const [embedding, ...rest] = parameters
@@ -31,7 +32,8 @@ function checkNetwork(t: T, name: string, file: string, precision: Precision, to
   const reference = referenceCase(name)
   const graph = readOnnx(readFileSync(fileOf(name, file)))
   const parameters = expectedParameters(name, reference)
-  t.same(graph.parameters.map(({ name, shape }) => ({ name, shape })), parameters.map(({ name, shape }) => ({ name, shape })), `${name}/${file}: parameters`)
+  t.same(graph.parameters.map(({ name, shape }) => ({ name, shape })),
+    parameters.map(({ name, shape }) => ({ name, shape })), `${name}/${file}: parameters`)
   const theta: number[] = reference.expected.theta.data ?? reference.expected.theta
   const wanted = parameters.flatMap(({ shape, offset }) => theta.slice(offset, offset + sizeOf(shape)))
   t.ok(relativeDifference(thetaOf(graph), wanted) < (precision === 'float64' ? 1e-15 : 1e-7), `${name}/${file}: theta`)

@@ -1,13 +1,16 @@
+import { build } from 'esbuild'
 import { execFileSync } from 'node:child_process'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { build } from 'esbuild'
 import t from 'tap'
 
 const root = fileURLToPath(new URL('../../../', import.meta.url))
 
 t.test('schema.ts is what the schema generates', async t => {
-  t.match(execFileSync(process.execPath, [join(root, 'scripts/build-onnx-schema.mjs'), '--check'], { encoding: 'utf8' }), /unchanged/)
+  t.match(
+    execFileSync(process.execPath, [join(root, 'scripts/build-onnx-schema.mjs'), '--check'], { encoding: 'utf8' }),
+    /unchanged/,
+  )
 })
 
 t.test('reader and writer run where code generation from strings is forbidden', async t => {
@@ -22,7 +25,12 @@ t.test('reader and writer run where code generation from strings is forbidden', 
     console.log(JSON.stringify([forbidden, graph.parameters.length, [...runGraph(graph, new Map([['x', x]]), 'float64').values()][0].shape]))
   ` })
   const bundle = join(path, 'bundle.cjs')
-  await build({ entryPoints: [join(path, 'entry.ts')], outfile: bundle, bundle: true, platform: 'node', format: 'cjs', logLevel: 'error', nodePaths: [join(root, 'node_modules')] })
+  await build({ entryPoints: [join(path, 'entry.ts')], outfile: bundle, bundle: true, platform: 'node', format: 'cjs',
+    logLevel: 'error', nodePaths: [join(root, 'node_modules')] })
   const model = join(root, 'test/fixtures/cases/classification-4/model.onnx')
-  t.equal(execFileSync(process.execPath, ['--disallow-code-generation-from-strings', bundle, model], { encoding: 'utf8', env: {} }).trim(), '[true,4,[1,4]]')
+  t.equal(
+    execFileSync(process.execPath, ['--disallow-code-generation-from-strings', bundle, model], { encoding: 'utf8',
+      env: {} }).trim(),
+    '[true,4,[1,4]]',
+  )
 })

@@ -1,6 +1,6 @@
 import t from 'tap'
-import { readOnnx, readOnnxTensors } from '../../../adapters/onnx/index.js'
 import { toTensor } from '../../../adapters/file-tensor.js'
+import { readOnnx, readOnnxTensors } from '../../../adapters/onnx/index.js'
 import * as b from './onnx-bytes.js'
 
 const raw = (data: ArrayBufferView): Uint8Array => new Uint8Array(data.buffer, data.byteOffset, data.byteLength)
@@ -13,7 +13,10 @@ function valuesOf(fields: b.TensorFields): { dtype: string, values: number[] } {
 
 t.test('every storage field of every element type', async t => {
   const dims = [3]
-  const same = (fields: b.TensorFields, dtype: string, values: number[]): void => { t.same(valuesOf({ dims, ...fields }), { dtype, values }, `${dtype} in ${Object.keys(fields).filter(key => key !== 'type').join()}`) }
+  const same = (fields: b.TensorFields, dtype: string, values: number[]): void => {
+    t.same(valuesOf({ dims, ...fields }), { dtype, values },
+      `${dtype} in ${Object.keys(fields).filter(key => key !== 'type').join()}`)
+  }
   same({ type: b.FLOAT, float: [1.5, -2, 0.25] }, 'float32', [1.5, -2, 0.25])
   same({ type: b.FLOAT, raw: raw(Float32Array.of(1.5, -2, 0.25)) }, 'float32', [1.5, -2, 0.25])
   same({ type: b.DOUBLE, double: [0.1, -1e300, 5e-324] }, 'float64', [0.1, -1e300, 5e-324])
@@ -38,9 +41,14 @@ t.test('every storage field of every element type', async t => {
 
 t.test('values at odd addresses of the file and in several parts', async t => {
   for (let shift = 0; shift < 8; shift++) {
-    const bytes = b.model({ tensors: [b.tensor({ name: 'w'.repeat(shift + 1), dims: [2], type: b.DOUBLE, raw: raw(Float64Array.of(1 / 3, 7)) })] })
+    const bytes = b.model({
+      tensors: [
+        b.tensor({ name: 'w'.repeat(shift + 1), dims: [2], type: b.DOUBLE, raw: raw(Float64Array.of(1 / 3, 7)) }),
+      ],
+    })
     t.same(Array.from(toTensor(readOnnxTensors(bytes).get('w'.repeat(shift + 1))!, 'w').data), [1 / 3, 7])
-    t.same(Array.from(toTensor(readOnnxTensors(Buffer.from(bytes)).get('w'.repeat(shift + 1))!, 'w').data), [1 / 3, 7], 'a Buffer of Node')
+    t.same(Array.from(toTensor(readOnnxTensors(Buffer.from(bytes)).get('w'.repeat(shift + 1))!, 'w').data), [1 / 3, 7],
+      'a Buffer of Node')
   }
   const parts = b.join([b.tensor({ name: 'w', dims: [4], float: [1, 2] }), b.field(4, raw(Float32Array.of(3, 4)))])
   t.same(Array.from(toTensor(readOnnxTensors(b.model({ tensors: [parts] })).get('w')!, 'w').data), [1, 2, 3, 4])
@@ -52,19 +60,33 @@ t.test('scalars and empty tensors', async t => {
 })
 
 t.test('the largest integers stand for the end of an axis', async t => {
-  const graph = readOnnx(b.smallModel({ nodes: [b.node('Gemm', ['x', 'w', 'b'], ['h'], { transB: 1 }), b.node('Slice', ['h', 'from', 'to', 'axes'], ['y'])],
-    tensors: [b.floats('w', [3, 2], [1, 2, 3, 4, 5, 6]), b.floats('b', [3], [0, 0, 0]), b.integers('from', [1], [1]), b.integers('to', [1], [2n ** 63n - 1n]), b.integers('axes', [1], [1])] }))
+  const graph = readOnnx(
+    b.smallModel({
+      nodes: [b.node('Gemm', ['x', 'w', 'b'], ['h'], { transB: 1 }),
+        b.node('Slice', ['h', 'from', 'to', 'axes'], ['y'])],
+      tensors: [b.floats('w', [3, 2], [1, 2, 3, 4, 5, 6]), b.floats('b', [3], [0, 0, 0]), b.integers('from', [1], [1]),
+        b.integers('to', [1], [2n ** 63n - 1n]), b.integers('axes', [1], [1])],
+    }),
+  )
   t.same(Array.from(graph.initializers.get('to')!.data), [Number.MAX_SAFE_INTEGER])
 })
 
 t.test('Constant nodes hold weights as well as initialisers do', async t => {
-  const constant = (output: string, attributes: Parameters<typeof b.node>[3]): Uint8Array => b.node('Constant', [], [output], attributes)
+  const constant = (output: string, attributes: Parameters<typeof b.node>[3]): Uint8Array =>
+    b.node('Constant', [], [output], attributes)
   const graph = readOnnx(b.smallModel({
     nodes: [
-      constant('w', { value: { tensor: b.floats('', [3, 2], [1, 2, 3, 4, 5, 6]) } }), constant('b', { value_floats: { floats: [1, 2, 3] } }), constant('two', { value_float: { float: 2 } }),
-      constant('shape', { value_ints: [-1, 3] }), constant('axis', { value_int: 1 }),
-      b.node('Gemm', ['x', 'w', 'b'], ['h'], { transB: 1 }), b.node('Pow', ['h', 'two'], ['p']), b.node('Reshape', ['p', 'shape'], ['q']), b.node('ReduceSum', ['q', 'axis'], ['y']),
-    ], tensors: [],
+      constant('w', { value: { tensor: b.floats('', [3, 2], [1, 2, 3, 4, 5, 6]) } }),
+      constant('b', { value_floats: { floats: [1, 2, 3] } }),
+      constant('two', { value_float: { float: 2 } }),
+      constant('shape', { value_ints: [-1, 3] }),
+      constant('axis', { value_int: 1 }),
+      b.node('Gemm', ['x', 'w', 'b'], ['h'], { transB: 1 }),
+      b.node('Pow', ['h', 'two'], ['p']),
+      b.node('Reshape', ['p', 'shape'], ['q']),
+      b.node('ReduceSum', ['q', 'axis'], ['y']),
+    ],
+    tensors: [],
   }))
   t.same(graph.parameters.map(parameter => parameter.name), ['w', 'b'])
   t.same(graph.nodes.map(node => node.op), ['Gemm', 'Pow', 'Reshape', 'ReduceSum'])
@@ -73,6 +95,8 @@ t.test('Constant nodes hold weights as well as initialisers do', async t => {
 })
 
 t.test('initialisers that are also inputs are no inputs', async t => {
-  const graph = readOnnx(b.smallModel({ inputs: [b.value('w', [3, 2]), b.value('x', ['n', 2]), b.value('b', [3])], ir: 3 }))
+  const graph = readOnnx(
+    b.smallModel({ inputs: [b.value('w', [3, 2]), b.value('x', ['n', 2]), b.value('b', [3])], ir: 3 }),
+  )
   t.same(graph.inputs.map(input => input.name), ['x'])
 })

@@ -1,8 +1,8 @@
 import t, { type Test as Tap } from 'tap'
 import { readOnnx, writeOnnx } from '../../../adapters/onnx/index.js'
 import { GraphBuilder } from '../../../core/graph/builder.js'
-import { factorsProgram } from '../../../core/programs/factors-program.js'
 import { BATCH, type Graph, type Node } from '../../../core/graph/graph.js'
+import { factorsProgram } from '../../../core/programs/factors-program.js'
 import { type Precision, type Tensor, tensor } from '../../../core/tensor/tensor.js'
 import { agree, numbers } from './onnxruntime.js'
 
@@ -10,7 +10,10 @@ import { agree, numbers } from './onnxruntime.js'
 function network(precision: Precision): Graph {
   const b = new GraphBuilder(precision)
   const x = b.input('x', [BATCH, 4])
-  const h = b.node('Tanh', [b.node('Gemm', [x, b.parameter('w1', tensor(precision, [3, 4], numbers(12))), b.parameter('b1', tensor(precision, [3], numbers(3)))], { transB: 1, alpha: 0.5 })])
+  const h = b.node('Tanh', [
+    b.node('Gemm', [x, b.parameter('w1', tensor(precision, [3, 4], numbers(12))),
+      b.parameter('b1', tensor(precision, [3], numbers(3)))], { transB: 1, alpha: 0.5 }),
+  ])
   const flags = b.constant(tensor('bool', [3], [1, 0, 1]), 'flags')
   const kept = b.node('Where', [flags, h, b.scalar(0.125)])
   const rows = b.node('Reshape', [kept, b.integers([-1, 1, 3])])
@@ -26,22 +29,28 @@ function sameGraph(t: Tap, actual: Graph, wanted: Graph): void {
 }
 
 t.test('a graph that is written and read is the same graph', async t => {
-  for (const precision of ['float32', 'float64'] as const) sameGraph(t, readOnnx(writeOnnx(network(precision))), network(precision))
+  for (const precision of ['float32', 'float64'] as const) {
+    sameGraph(t, readOnnx(writeOnnx(network(precision))), network(precision))
+  }
 })
 
 t.test('ONNX Runtime computes what the embedded engine computes', async t => {
-  for (const precision of ['float32', 'float64'] as const) for (const examples of [1, 5]) await agree(t, network(precision), precision, examples)
+  for (const precision of ['float32', 'float64'] as const) {
+    for (const examples of [1, 5]) await agree(t, network(precision), precision, examples)
+  }
 })
 
 t.test('programs made of a network can be written too', async t => {
   const graph = network('float32')
-  await agree(t, factorsProgram(graph, graph.outputs[0], graph.parameters.map(parameter => parameter.name), 2).graph, 'float32')
+  await agree(t, factorsProgram(graph, graph.outputs[0], graph.parameters.map(parameter => parameter.name), 2).graph,
+    'float32')
 })
 
 t.test('infinite numbers and large integers are kept bit by bit', async t => {
   const b = new GraphBuilder('float64')
   const x = b.input('x', [BATCH, 2])
-  const clipped = b.node('Clip', [x, b.constant(tensor('float64', [], [-Infinity]), 'low'), b.constant(tensor('float64', [], [5e-324]), 'high')])
+  const clipped = b.node('Clip', [x, b.constant(tensor('float64', [], [-Infinity]), 'low'),
+    b.constant(tensor('float64', [], [5e-324]), 'high')])
   const graph = b.build([b.node('Slice', [clipped, b.integers([0]), b.integers([2 ** 53 - 1]), b.integers([1])])])
   sameGraph(t, readOnnx(writeOnnx(graph)), graph)
 })
@@ -50,7 +59,12 @@ t.test('graphs that cannot be written are refused', async t => {
   const b = new GraphBuilder('float32')
   const unknown = b.build([b.node('Frobnicate', [b.input('x', [BATCH, 2])])])
   t.throws(() => writeOnnx(unknown), { name: 'GraphError', code: 'UNSUPPORTED_OPERATOR' })
-  const large = { dtype: 'float64', shape: [2 ** 29], data: { length: 2 ** 29, BYTES_PER_ELEMENT: 8 } } as unknown as Tensor
+  const large = { dtype: 'float64', shape: [2 ** 29],
+    data: { length: 2 ** 29, BYTES_PER_ELEMENT: 8 } } as unknown as Tensor
   const graph = network('float64')
-  t.throws(() => writeOnnx({ ...graph, initializers: new Map([...graph.initializers, ['large', large]]) }), { name: 'ResourceError', code: 'OUT_OF_MEMORY', message: /at most 2147483647/ })
+  t.throws(() => writeOnnx({ ...graph, initializers: new Map([...graph.initializers, ['large', large]]) }), {
+    name: 'ResourceError',
+    code: 'OUT_OF_MEMORY',
+    message: /at most 2147483647/,
+  })
 })

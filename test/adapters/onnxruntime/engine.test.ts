@@ -1,12 +1,13 @@
 /** @file The ONNX Runtime engine against the embedded one. */
 import t from 'tap'
-import { laplace } from '../../../index.js'
 import { splitAtInput } from '../../../adapters/onnxruntime/split-graph.js'
 import { factorsProgram } from '../../../core/programs/factors-program.js'
+import { laplace } from '../../../index.js'
 import { relativeDifference } from '../../support/compare.js'
 import { referenceCase } from '../../support/reference-case.js'
 
-for (const name of ['classification-4', 'regression-multi', 'multilabel', 'binary', 'digits', 'deep', 'residual', 'sequence']) {
+for (const name of ['classification-4', 'regression-multi', 'multilabel', 'binary', 'digits', 'deep', 'residual',
+  'sequence']) {
   const { graph, x, y, xTest, expected } = referenceCase(name)
   const structure = name === 'digits' ? 'kron' : 'full'
   for (const subset of ['last_layer', 'all'] as const) {
@@ -14,13 +15,17 @@ for (const name of ['classification-4', 'regression-multi', 'multilabel', 'binar
       const options = { likelihood: expected.likelihood, subset, structure, priorPrecision: 1 } as const
       const own = await laplace(graph, { ...options, engine: 'typescript' }).fit(x, y)
       // ONNX Runtime has no Softplus and no Erf in float64.
-      const precisions = ([['float64', 1e-10], ['float32', 1e-4]] as const).filter(([precision]) => !['multilabel', 'residual'].includes(name) || precision === 'float32')
+      const precisions = ([['float64', 1e-10], ['float32', 1e-4]] as const).filter(([precision]) =>
+        !['multilabel', 'residual'].includes(name) || precision === 'float32'
+      )
       for (const [precision, tolerance] of precisions) {
         const other = await laplace(graph, { ...options, engine: 'onnxruntime', precision }).fit(x, y)
         t.equal(other.summary().engine, 'onnxruntime')
-        const difference = relativeDifference((await other.predict(xTest)).variance.data, (await own.predict(xTest)).variance.data)
+        const difference = relativeDifference((await other.predict(xTest)).variance.data,
+          (await own.predict(xTest)).variance.data)
         t.ok(difference < tolerance, `${precision}: ${difference.toExponential(1)}`)
-        t.ok(Math.abs(other.logMarginalLikelihood() / own.logMarginalLikelihood() - 1) < tolerance, `${precision}: evidence`)
+        t.ok(Math.abs(other.logMarginalLikelihood() / own.logMarginalLikelihood() - 1) < tolerance,
+          `${precision}: evidence`)
       }
     })
   }
@@ -28,7 +33,11 @@ for (const name of ['classification-4', 'regression-multi', 'multilabel', 'binar
 
 t.test('an operator that ONNX Runtime lacks in float64 is named', async t => {
   const { graph, x, y } = referenceCase('multilabel')
-  await t.rejects(laplace(graph, { likelihood: 'multilabel', engine: 'onnxruntime' }).fit(x, y), { code: 'UNSUPPORTED_OPERATOR', message: /Softplus/, data: { op: 'Softplus' } })
+  await t.rejects(laplace(graph, { likelihood: 'multilabel', engine: 'onnxruntime' }).fit(x, y), {
+    code: 'UNSUPPORTED_OPERATOR',
+    message: /Softplus/,
+    data: { op: 'Softplus' },
+  })
 })
 
 t.test('a program is cut at its deferred input', t => {
@@ -44,10 +53,14 @@ t.test('a program is cut at its deferred input', t => {
 t.test('convolutions over all weights', async t => {
   const { graph, x, y, xTest } = referenceCase('cnn')
   for (const structure of ['kron', 'diag', 'full'] as const) {
-    const options = { likelihood: 'classification', subset: 'all', structure, priorPrecision: 1, precision: 'float32' } as const
+    const options = { likelihood: 'classification', subset: 'all', structure, priorPrecision: 1,
+      precision: 'float32' } as const
     const own = await laplace(graph, { ...options, engine: 'typescript' }).fit(x, y)
     const other = await laplace(graph, { ...options, engine: 'onnxruntime' }).fit(x, y)
     t.equal(other.summary().engine, 'onnxruntime')
-    t.ok(relativeDifference((await other.predict(xTest)).variance.data, (await own.predict(xTest)).variance.data) < 1e-4, structure)
+    t.ok(
+      relativeDifference((await other.predict(xTest)).variance.data, (await own.predict(xTest)).variance.data) < 1e-4,
+      structure,
+    )
   }
 })

@@ -1,17 +1,20 @@
 /** @file Real PyTorch files, where the corpus is beside the repository: each ends in tensors or a typed error. */
-import t from 'tap'
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { inflateRawSync } from 'node:zlib'
-import { readPyTorchTensors } from '../../../adapters/pytorch/index.js'
+import t from 'tap'
 import { toTensor } from '../../../adapters/file-tensor.js'
+import { readPyTorchTensors } from '../../../adapters/pytorch/index.js'
 import { failureOf } from '../../support/survives.js'
 
 const folder = new URL('../../../../shared/models/', import.meta.url)
-const files = ['pt', 'other'].flatMap(part => (existsSync(new URL(part, folder)) ? readdirSync(new URL(part, folder)).map(name => `${part}/${name}`) : [])).sort()
+const files = ['pt', 'other'].flatMap(
+  part => (existsSync(new URL(part, folder)) ? readdirSync(new URL(part, folder)).map(name => `${part}/${name}`) : []),
+).sort()
 if (files.length === 0) console.log(`# The corpus of real files is not at ${folder.pathname}: nothing to read.`)
 
 const read = (name: string): Uint8Array => Uint8Array.from(readFileSync(new URL(name, folder)))
-const inflate = (bytes: Uint8Array, most: number): Uint8Array => inflateRawSync(bytes, { maxOutputLength: Math.max(most, 1) })
+const inflate = (bytes: Uint8Array, most: number): Uint8Array =>
+  inflateRawSync(bytes, { maxOutputLength: Math.max(most, 1) })
 
 /** Files whose content is known: `name:dtype[shape]` of the first tensors, or the code of the error. */
 const known: Readonly<Record<string, string>> = {
@@ -42,7 +45,9 @@ t.test('every file is read or refused with a typed error', async t => {
     if (failure !== undefined) t.equal(failure.code, known[name] ?? 'UNSUPPORTED_FORMAT', `${name}: ${failure.message}`)
     else {
       const { tensors } = readPyTorchTensors(bytes, { zip: { inflate } })
-      const summary = `${tensors.size} ${[...tensors].slice(0, 2).map(([key, { dtype, shape }]) => `${key}:${dtype}[${shape.join()}]`).join(' ')}`
+      const summary = `${tensors.size} ${
+        [...tensors].slice(0, 2).map(([key, { dtype, shape }]) => `${key}:${dtype}[${shape.join()}]`).join(' ')
+      }`
       t.ok(known[name] === undefined || known[name] === summary, `${name}: ${summary}`)
       for (const [key, tensor] of tensors) t.ok(toTensor(tensor, key).data.length >= 0)
     }

@@ -1,15 +1,16 @@
 /** @file PyTorch files equal what PyTorch had: the reference networks, bit for bit. */
-import t from 'tap'
 import { readFileSync } from 'node:fs'
-import { readPyTorch, readPyTorchTensors } from '../../../adapters/pytorch/index.js'
+import t from 'tap'
 import { toTensor } from '../../../adapters/file-tensor.js'
+import { readPyTorch, readPyTorchTensors } from '../../../adapters/pytorch/index.js'
 import { runGraph } from '../../../core/engine/typescript.js'
 import { sizeOf } from '../../../core/tensor/tensor.js'
-import { caseNames, referenceCase } from '../../support/reference-case.js'
 import { relativeDifference } from '../../support/compare.js'
+import { caseNames, referenceCase } from '../../support/reference-case.js'
 
 const CASES = new URL('../../fixtures/cases/', import.meta.url)
-const bytesOf = (name: string, file = 'model.pt'): Uint8Array => Uint8Array.from(readFileSync(new URL(`${name}/${file}`, CASES)))
+const bytesOf = (name: string, file = 'model.pt'): Uint8Array =>
+  Uint8Array.from(readFileSync(new URL(`${name}/${file}`, CASES)))
 const json = (name: string, file: string): any => JSON.parse(readFileSync(new URL(`${name}/${file}`, CASES), 'utf8'))
 const fromTorch = caseNames().filter(name => !name.startsWith('nnet-'))
 

@@ -1,7 +1,8 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import t from 'tap'
 import { toTensor } from '../../../adapters/file-tensor.js'
-import { looksLikeSafetensors, looksLikeSafetensorsIndex, readSafetensors, readSafetensorsMetadata, readSafetensorsTensors, readShardedSafetensors } from '../../../adapters/safetensors/index.js'
+import { looksLikeSafetensors, looksLikeSafetensorsIndex, readSafetensors, readSafetensorsMetadata,
+  readSafetensorsTensors, readShardedSafetensors } from '../../../adapters/safetensors/index.js'
 import { runGraph } from '../../../core/engine/typescript.js'
 import { settleOpenAxes } from '../../../core/graph/open-axes.js'
 import { isSupported } from '../../../core/ops/registry.js'
@@ -16,31 +17,53 @@ t.test('the reference networks, with their architecture, give their outputs and 
   for (const name of caseNames()) {
     const { xTest, expected } = referenceCase(name)
     const bytes = readFileSync(new URL(`${name}/model.safetensors`, CASES))
-    const read = readSafetensors(bytes, { architecture: JSON.parse(readFileSync(new URL(`${name}/architecture.json`, CASES), 'utf8')) })
-    t.same(read.parameters.map(({ name, shape }) => ({ name, shape })), expected.parameters.map((p: { name: string, shape: number[] }) => ({ name: p.name, shape: p.shape })), `${name}: parameters`)
+    const read = readSafetensors(bytes, {
+      architecture: JSON.parse(readFileSync(new URL(`${name}/architecture.json`, CASES), 'utf8')),
+    })
+    t.same(read.parameters.map(({ name, shape }) => ({ name, shape })),
+      expected.parameters.map((p: { name: string, shape: number[] }) => ({ name: p.name, shape: p.shape })),
+      `${name}: parameters`)
     const theta = read.parameters.flatMap(p => Array.from(read.initializers.get(p.name)!.data))
     t.same(theta, expected.theta.data ?? expected.theta, `${name}: theta bit for bit`)
     const graph = settleOpenAxes(read, 'input', xTest.shape.slice(1))
     if (!graph.nodes.every(node => isSupported(node.op))) continue
     ran++
-    t.ok(relativeDifference(runGraph(graph, new Map([['input', xTest]]), 'float64').get(graph.outputs[0])!.data, expected.f.x_test.data) < 1e-12, `${name}: outputs`)
+    t.ok(
+      relativeDifference(runGraph(graph, new Map([['input', xTest]]), 'float64').get(graph.outputs[0])!.data,
+        expected.f.x_test.data) < 1e-12,
+      `${name}: outputs`,
+    )
   }
   t.ok(ran >= 16)
 })
 
 t.test('a plain chain of Linear layers needs only its activation', async t => {
   const bytes = readFileSync(new URL('regression-1d/model.safetensors', CASES))
-  t.throws(() => readSafetensors(bytes), { code: 'MISSING_ARCHITECTURE', message: /'0': 1 to 20, '2': 20 to 1.*option activation/ })
+  t.throws(() => readSafetensors(bytes), { code: 'MISSING_ARCHITECTURE',
+    message: /'0': 1 to 20, '2': 20 to 1.*option activation/ })
   const { xTest, expected } = referenceCase('regression-1d')
   const graph = readSafetensors(bytes, { activation: 'tanh' })
-  t.ok(relativeDifference(runGraph(graph, new Map([['input', xTest]]), 'float64').get(graph.outputs[0])!.data, expected.f.x_test.data) < 1e-12)
+  t.ok(
+    relativeDifference(runGraph(graph, new Map([['input', xTest]]), 'float64').get(graph.outputs[0])!.data,
+      expected.f.x_test.data) < 1e-12,
+  )
 })
 
 t.test('every element type, at any alignment, as views of the file', async t => {
   const types: [string, number, string, number[]][] = [
-    ['BOOL', 1, 'bool', [1, 0]], ['U8', 1, 'uint8', [255, 1]], ['I8', 1, 'int8', [-1, 127]], ['U16', 2, 'uint16', [65535, 1]], ['I16', 2, 'int16', [-2, 5]],
-    ['F16', 2, 'float16', [1.5, -0.25]], ['BF16', 2, 'bfloat16', [1.5, -0.25]], ['U32', 4, 'uint32', [4294967295, 1]], ['I32', 4, 'int32', [-7, 9]], ['F32', 4, 'float32', [0.1, -3]],
-    ['F64', 8, 'float64', [0.1, -3]], ['I64', 8, 'int64', [-5, 2 ** 40]], ['U64', 8, 'uint64', [5, 2 ** 40]],
+    ['BOOL', 1, 'bool', [1, 0]],
+    ['U8', 1, 'uint8', [255, 1]],
+    ['I8', 1, 'int8', [-1, 127]],
+    ['U16', 2, 'uint16', [65535, 1]],
+    ['I16', 2, 'int16', [-2, 5]],
+    ['F16', 2, 'float16', [1.5, -0.25]],
+    ['BF16', 2, 'bfloat16', [1.5, -0.25]],
+    ['U32', 4, 'uint32', [4294967295, 1]],
+    ['I32', 4, 'int32', [-7, 9]],
+    ['F32', 4, 'float32', [0.1, -3]],
+    ['F64', 8, 'float64', [0.1, -3]],
+    ['I64', 8, 'int64', [-5, 2 ** 40]],
+    ['U64', 8, 'uint64', [5, 2 ** 40]],
   ]
   const data = new DataView(new ArrayBuffer(types.reduce((sum, [, width]) => sum + 2 * width, 0)))
   let offset = 0
@@ -70,13 +93,17 @@ t.test('every element type, at any alignment, as views of the file', async t => 
       t.equal(found.dtype, name)
       t.equal(found.bytes.buffer, bytes.buffer, 'a view')
       const read = Array.from(toTensor(found, name).data)
-      t.same(name === 'float32' ? read.map(value => Number(value.toPrecision(6))) : read, values, `${name} at padding ${pad}`)
+      t.same(name === 'float32' ? read.map(value => Number(value.toPrecision(6))) : read, values,
+        `${name} at padding ${pad}`)
     }
   }
 })
 
 t.test('scalars, tensors without elements, escaped names, metadata', async t => {
-  const bytes = raw('{"__metadata__":{"format":"pt"},"\\u00e9\\n":{"data_offsets":[0,8],"shape":[],"dtype":"F64"},"none":{"dtype":"F32","shape":[0,5],"data_offsets":[8,8]}}', new Uint8Array(Float64Array.of(2).buffer))
+  const bytes = raw(
+    '{"__metadata__":{"format":"pt"},"\\u00e9\\n":{"data_offsets":[0,8],"shape":[],"dtype":"F64"},"none":{"dtype":"F32","shape":[0,5],"data_offsets":[8,8]}}',
+    new Uint8Array(Float64Array.of(2).buffer),
+  )
   const tensors = readSafetensorsTensors(bytes)
   t.same([...tensors].map(([name, { shape }]) => [name, shape]), [['é\n', []], ['none', [0, 5]]])
   t.same(toTensor(tensors.get('é\n')!, '').data, Float64Array.of(2))
@@ -85,7 +112,8 @@ t.test('scalars, tensors without elements, escaped names, metadata', async t => 
 })
 
 t.test("files of R's torch: metadata that are objects, an R object, bytes behind", async t => {
-  const header = '{"0.weight":{"dtype":"F64","shape":[1,1],"data_offsets":[0,8]},"__robj__":{"dtype":"U8","shape":[3],"data_offsets":[8,11]},"__metadata__":{"__r__":{"type":"module","version":3,"nested":[{"a":null,"b":-1.5e3,"c":true}]},"x":"y"}}'
+  const header =
+    '{"0.weight":{"dtype":"F64","shape":[1,1],"data_offsets":[0,8]},"__robj__":{"dtype":"U8","shape":[3],"data_offsets":[8,11]},"__metadata__":{"__r__":{"type":"module","version":3,"nested":[{"a":null,"b":-1.5e3,"c":true}]},"x":"y"}}'
   const bytes = raw(header, new Uint8Array(20))
   t.throws(() => readSafetensorsTensors(bytes), { code: 'UNTRUSTED_INPUT', message: /r-torch/ })
   t.same([...readSafetensorsTensors(bytes, { tolerate: 'r-torch' }).keys()], ['0.weight'])
@@ -98,14 +126,22 @@ t.test("files of R's torch: metadata that are objects, an R object, bytes behind
 t.test('a network in two parts', async t => {
   const one = file({ '0.weight': { shape: [2, 1], data: [1, 2] }, '0.bias': { shape: [2], data: [0, 0] } })
   const two = file({ '2.weight': { shape: [1, 2], data: [3, 4] } })
-  const index = new TextEncoder().encode(JSON.stringify({ metadata: { total_size: 48 }, weight_map: { '0.weight': 'model-1.safetensors', '0.bias': 'model-1.safetensors', '2.weight': 'model-2.safetensors' } }))
+  const index = new TextEncoder().encode(
+    JSON.stringify({ metadata: { total_size: 48 },
+      weight_map: { '0.weight': 'model-1.safetensors', '0.bias': 'model-1.safetensors',
+        '2.weight': 'model-2.safetensors' } }),
+  )
   t.ok(looksLikeSafetensorsIndex(index))
   t.notOk(looksLikeSafetensorsIndex(one))
   const tensors = readShardedSafetensors(index, new Map([['model-1.safetensors', one], ['model-2.safetensors', two]]))
   t.same([...tensors.keys()], ['0.weight', '0.bias', '2.weight'])
 })
 
-t.test('the real files of the corpus', { skip: existsSync(new URL('../../../../shared/models/other/', import.meta.url)) ? false : 'the corpus is not beside the repository' }, async t => {
+t.test('the real files of the corpus', {
+  skip: existsSync(new URL('../../../../shared/models/other/', import.meta.url))
+    ? false
+    : 'the corpus is not beside the repository',
+}, async t => {
   const folder = new URL('../../../../shared/models/other/', import.meta.url)
   const names = readdirSync(folder).filter(name => name.endsWith('.safetensors'))
   t.ok(names.length > 5)

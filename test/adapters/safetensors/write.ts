@@ -1,6 +1,10 @@
 /** @file Writes safetensors files, good and bad ones. */
 
-export interface Entry { dtype: string, shape: number[], data_offsets: [number, number] }
+export interface Entry {
+  dtype: string
+  shape: number[]
+  data_offsets: [number, number]
+}
 
 /** A file with this text as its header and these bytes of data; `length` lies about the header's length. */
 export function raw(header: string | Uint8Array, data: Uint8Array = new Uint8Array(), length?: bigint): Uint8Array {

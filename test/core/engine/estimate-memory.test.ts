@@ -2,8 +2,8 @@ import t from 'tap'
 import { estimateMemory } from '../../../core/engine/estimate-memory.js'
 import { compileGraph } from '../../../core/engine/typescript.js'
 import { GraphBuilder } from '../../../core/graph/builder.js'
-import { factorsProgram } from '../../../core/programs/factors-program.js'
 import { BATCH, concreteShape } from '../../../core/graph/graph.js'
+import { factorsProgram } from '../../../core/programs/factors-program.js'
 import { float64, sizeOf, type Tensor } from '../../../core/tensor/tensor.js'
 import { caseNames, referenceCase } from '../../support/reference-case.js'
 
@@ -20,7 +20,8 @@ t.test('the estimate equals what a run holds at once', async t => {
       })))
       const estimate = estimateMemory(candidate, n, 'float64')
       // A free buffer may be taken for a somewhat smaller value.
-      t.ok(estimate <= compiled.peakBytes() && compiled.peakBytes() <= 1.2 * estimate, `${name}: ${estimate} estimated, ${compiled.peakBytes()} used`)
+      t.ok(estimate <= compiled.peakBytes() && compiled.peakBytes() <= 1.2 * estimate,
+        `${name}: ${estimate} estimated, ${compiled.peakBytes()} used`)
     }
   }
 })
@@ -29,12 +30,21 @@ t.test('storage that operators need for themselves is counted', async t => {
   const weight = (...shape: number[]): Tensor => float64(shape, new Float64Array(sizeOf(shape)))
   const networks: Record<string, (b: GraphBuilder) => string> = {
     Conv: b => b.node('Conv', [b.input('x', [BATCH, 8, 12, 12]), b.constant(weight(4, 8, 3, 3))]),
-    'Conv in groups': b => b.node('Conv', [b.input('x', [BATCH, 8, 12, 12]), b.constant(weight(4, 2, 3, 3))], { group: 4 }),
-    'Conv channel by channel': b => b.node('Conv', [b.input('x', [BATCH, 8, 12, 12]), b.constant(weight(8, 1, 3, 3))], { group: 8 }),
+    'Conv in groups': b =>
+      b.node('Conv', [b.input('x', [BATCH, 8, 12, 12]), b.constant(weight(4, 2, 3, 3))], { group: 4 }),
+    'Conv channel by channel': b =>
+      b.node('Conv', [b.input('x', [BATCH, 8, 12, 12]), b.constant(weight(8, 1, 3, 3))], { group: 8 }),
     ConvTranspose: b => b.node('ConvTranspose', [b.input('x', [BATCH, 8, 12, 12]), b.constant(weight(8, 4, 3, 3))]),
-    LSTM: b => b.nodeOutputs('LSTM', [b.input('x', [40, BATCH, 3]), b.constant(weight(1, 64, 3)), b.constant(weight(1, 64, 16))], 3)[0],
-    GRU: b => b.nodeOutputs('GRU', [b.input('x', [40, BATCH, 3]), b.constant(weight(1, 48, 3)), b.constant(weight(1, 48, 16))], 2)[0],
-    Einsum: b => b.node('Einsum', [b.input('x', [BATCH, 20, 4, 8]), b.input('z', [BATCH, 20, 4, 8])], { equation: 'nqhd,nkhd->nhqk' }),
+    LSTM: b =>
+      b.nodeOutputs('LSTM', [b.input('x', [40, BATCH, 3]), b.constant(weight(1, 64, 3)), b.constant(weight(1, 64, 16))],
+        3)[0],
+    GRU: b =>
+      b.nodeOutputs('GRU', [b.input('x', [40, BATCH, 3]), b.constant(weight(1, 48, 3)), b.constant(weight(1, 48, 16))],
+        2)[0],
+    Einsum: b =>
+      b.node('Einsum', [b.input('x', [BATCH, 20, 4, 8]), b.input('z', [BATCH, 20, 4, 8])], {
+        equation: 'nqhd,nkhd->nhqk',
+      }),
   }
   for (const [name, build] of Object.entries(networks)) {
     const builder = new GraphBuilder('float64')
@@ -42,6 +52,7 @@ t.test('storage that operators need for themselves is counted', async t => {
     const compiled = compileGraph(graph, 'float64')
     compiled.run(new Map(graph.inputs.map(input => [input.name, weight(...concreteShape(input.shape, 11))])))
     const estimate = estimateMemory(graph, 11, 'float64')
-    t.ok(estimate >= 0.99 * compiled.peakBytes() && estimate <= 1.2 * compiled.peakBytes(), `${name}: ${estimate} estimated, ${compiled.peakBytes()} used`)
+    t.ok(estimate >= 0.99 * compiled.peakBytes() && estimate <= 1.2 * compiled.peakBytes(),
+      `${name}: ${estimate} estimated, ${compiled.peakBytes()} used`)
   }
 })

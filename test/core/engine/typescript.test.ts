@@ -6,7 +6,8 @@ import { float64, sizeOf, type Tensor, tensor } from '../../../core/tensor/tenso
 import { uniform } from '../ops/check-derivative.js'
 
 const random = uniform(9)
-const draw = (...shape: number[]): Tensor => float64(shape, Array.from({ length: sizeOf(shape) }, () => 2 * random() - 1))
+const draw = (...shape: number[]): Tensor =>
+  float64(shape, Array.from({ length: sizeOf(shape) }, () => 2 * random() - 1))
 
 function chain(length: number): { graph: Graph, output: string } {
   const b = new GraphBuilder('float64')
@@ -32,10 +33,17 @@ t.test('a run of many batches asks the heap for nothing but the outputs', async 
   program.run(x)
   const Original = globalThis.ArrayBuffer
   let allocations = 0
-  globalThis.ArrayBuffer = class extends Original { constructor(length: number) { super(length); allocations++ } } as ArrayBufferConstructor
+  globalThis.ArrayBuffer = class extends Original {
+    constructor(length: number) {
+      super(length)
+      allocations++
+    }
+  } as ArrayBufferConstructor
   try {
     for (let i = 0; i < 5; i++) program.run(x).get(output)
-  } finally { globalThis.ArrayBuffer = Original }
+  } finally {
+    globalThis.ArrayBuffer = Original
+  }
   t.equal(allocations, 0, 'values live in the arena, and outputs are copied out of it')
 })
 
@@ -44,7 +52,8 @@ t.test('results belong to the caller', async t => {
   const x = b.input('x', [BATCH, 2])
   const w = b.parameter('w', draw(2))
   const y = b.node('Neg', [x])
-  const outputs = [y, b.node('Reshape', [y, b.integers([-1])]), b.node('Reshape', [x, b.integers([-1])]), b.node('Identity', [w])]
+  const outputs = [y, b.node('Reshape', [y, b.integers([-1])]), b.node('Reshape', [x, b.integers([-1])]),
+    b.node('Identity', [w])]
   const graph = b.build(outputs)
   const program = compileGraph(graph, 'float64')
   const input = float64([2, 2], [1, 2, 3, 4])
@@ -79,8 +88,10 @@ t.test('values that are read later are kept', async t => {
 t.test('transposed operands are read in place, weights are not copied', async t => {
   const b = new GraphBuilder('float64')
   const big = draw(300, 200)
-  const y = b.node('MatMul', [b.input('x', [BATCH, 200]), b.node('Transpose', [b.parameter('w', big)], { perm: [1, 0] })])
-  const z = b.node('MatMul', [b.node('Transpose', [b.input('stack', [BATCH, 3, 2])], { perm: [0, 2, 1] }), b.constant(draw(3, 4))])
+  const y = b.node('MatMul', [b.input('x', [BATCH, 200]),
+    b.node('Transpose', [b.parameter('w', big)], { perm: [1, 0] })])
+  const z = b.node('MatMul', [b.node('Transpose', [b.input('stack', [BATCH, 3, 2])], { perm: [0, 2, 1] }),
+    b.constant(draw(3, 4))])
   const program = compileGraph(b.build([y, z]), 'float64')
   const results = program.run(new Map([['x', draw(2, 200)], ['stack', draw(2, 3, 2)]]))
   t.same(results.get(y)!.shape, [2, 300])
@@ -90,7 +101,8 @@ t.test('transposed operands are read in place, weights are not copied', async t 
 
 t.test('the precision is that of the program', async t => {
   const b = new GraphBuilder('float32')
-  const y = b.node('Add', [b.node('Cast', [b.input('x', [BATCH, 2])], { to: 11 }), b.constant(float64([2], [0.1, 0.2]))])
+  const y = b.node('Add', [b.node('Cast', [b.input('x', [BATCH, 2])], { to: 11 }),
+    b.constant(float64([2], [0.1, 0.2]))])
   const graph = b.build([y])
   for (const precision of ['float32', 'float64'] as const) {
     const result = runGraph(graph, new Map([['x', tensor('float32', [1, 2], [1, 2])]]), precision).get(y)!
@@ -105,17 +117,23 @@ t.test('inputs that do not fit are refused', async t => {
   const program = await typescriptEngine().compile(graph, 'float64')
   const run = (inputs: Record<string, Tensor>): Promise<unknown> => program.run(new Map(Object.entries(inputs)))
   const seed = draw(2, 3, 64)
-  await t.rejects(run({ x: draw(3, 63), seed }), { code: 'SHAPE_MISMATCH', message: /'x' must have the shape N x 64.*got 3 x 63/ })
+  await t.rejects(run({ x: draw(3, 63), seed }), { code: 'SHAPE_MISMATCH',
+    message: /'x' must have the shape N x 64.*got 3 x 63/ })
   await t.rejects(run({ x: draw(64), seed }), { code: 'SHAPE_MISMATCH' })
-  await t.rejects(run({ x: draw(4, 64), seed }), { code: 'SHAPE_MISMATCH', message: /'seed' holds 3 examples; another input holds 4/ })
+  await t.rejects(run({ x: draw(4, 64), seed }), { code: 'SHAPE_MISMATCH',
+    message: /'seed' holds 3 examples; another input holds 4/ })
   await t.rejects(run({ seed }), { code: 'SHAPE_MISMATCH', message: /'x'.*missing/ })
-  await t.rejects(run({ x: { dtype: 'float64', shape: [3, 64], data: new Float64Array(7) }, seed }), { code: 'SHAPE_MISMATCH' })
+  await t.rejects(run({ x: { dtype: 'float64', shape: [3, 64], data: new Float64Array(7) }, seed }), {
+    code: 'SHAPE_MISMATCH',
+  })
   t.same([...(await program.run(new Map([['x', draw(3, 64)], ['seed', seed]]))).values()][0].shape, [2, 3, 64])
   program.dispose()
 })
 
 t.test('an empty batch gives empty results', async t => {
   const b = new GraphBuilder('float64')
-  const y = b.node('Tanh', [b.node('Gemm', [b.input('x', [BATCH, 3]), b.parameter('w', draw(2, 3)), b.parameter('b', draw(2))], { transB: 1 })])
+  const y = b.node('Tanh', [
+    b.node('Gemm', [b.input('x', [BATCH, 3]), b.parameter('w', draw(2, 3)), b.parameter('b', draw(2))], { transB: 1 }),
+  ])
   t.same(runGraph(b.build([y]), new Map([['x', draw(0, 3)]]), 'float64').get(y)!.shape, [0, 2])
 })

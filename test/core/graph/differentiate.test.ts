@@ -2,18 +2,19 @@ import t from 'tap'
 import { denseJacobian } from '../../../core/curvature/jacobian.js'
 import { compileGraph, runGraph } from '../../../core/engine/typescript.js'
 import { GraphBuilder } from '../../../core/graph/builder.js'
-import { factoredJacobian, factorsProgram } from '../../../core/programs/factors-program.js'
 import { BATCH, type Graph } from '../../../core/graph/graph.js'
-import { inferTypes } from '../../../core/passes/infer.js'
+import type { ParameterSlot } from '../../../core/network/parameter-slot.js'
 import { elementsPerExample } from '../../../core/ops/shape-rules.js'
-import { float64, sizeOf, tensor, type Tensor } from '../../../core/tensor/tensor.js'
+import { inferTypes } from '../../../core/passes/infer.js'
+import { factoredJacobian, factorsProgram } from '../../../core/programs/factors-program.js'
+import { float64, sizeOf, type Tensor, tensor } from '../../../core/tensor/tensor.js'
 import { relativeDifference } from '../../support/compare.js'
 import { caseNames, referenceCase } from '../../support/reference-case.js'
 import { uniform } from '../ops/check-derivative.js'
-import type { ParameterSlot } from '../../../core/network/parameter-slot.js'
 
 const random = uniform(11)
-const draw = (...shape: number[]): Tensor => float64(shape, Array.from({ length: sizeOf(shape) }, () => 2 * random() - 1))
+const draw = (...shape: number[]): Tensor =>
+  float64(shape, Array.from({ length: sizeOf(shape) }, () => 2 * random() - 1))
 
 function slotsOf(graph: Graph, names: readonly string[]): ParameterSlot[] {
   let offset = 0
@@ -33,21 +34,28 @@ function oneHot(examples: number, outputs: number): Tensor {
 }
 
 /** N x C x P by factors, where the rows of theta follow the parameters' own orientation. */
-function jacobian(graph: Graph, output: string, x: ReadonlyMap<string, Tensor>, names: readonly string[], examples: number): { jacobian: Float64Array, kinds: string[] } {
+function jacobian(graph: Graph, output: string, x: ReadonlyMap<string, Tensor>, names: readonly string[],
+  examples: number): { jacobian: Float64Array, kinds: string[] } {
   const outputs = elementsPerExample(inferTypes(graph).get(output)!.shape)
   const program = factorsProgram(graph, output, names, outputs)
   const results = runGraph(program.graph, new Map([...x, [program.seed, oneHot(examples, outputs)]]), 'float64')
-  return { jacobian: denseJacobian(slotsOf(graph, names), factoredJacobian(program, results)), kinds: program.factors.map(factor => factor.kind) }
+  return { jacobian: denseJacobian(slotsOf(graph, names), factoredJacobian(program, results)),
+    kinds: program.factors.map(factor => factor.kind) }
 }
 
 /** The same by central differences. */
-function differences(graph: Graph, output: string, x: ReadonlyMap<string, Tensor>, names: readonly string[], examples: number): Float64Array {
+function differences(graph: Graph, output: string, x: ReadonlyMap<string, Tensor>, names: readonly string[],
+  examples: number): Float64Array {
   const slots = slotsOf(graph, names)
   const size = slots.reduce((sum, slot) => sum + slot.size, 0)
   const rows = (g: Graph): Float64Array => {
     const program = factorsProgram(g, output, [], 1)
     const outputs = elementsPerExample(inferTypes(g).get(output)!.shape)
-    return Float64Array.from(runGraph(program.graph, new Map([...x, [program.seed, float64([1, examples, outputs], new Float64Array(examples * outputs))]]), 'float64').get(program.output)!.data)
+    return Float64Array.from(
+      runGraph(program.graph,
+        new Map([...x, [program.seed, float64([1, examples, outputs], new Float64Array(examples * outputs))]]),
+        'float64').get(program.output)!.data,
+    )
   }
   const first = rows(graph)
   const result = new Float64Array(first.length * size)
@@ -70,33 +78,60 @@ function differences(graph: Graph, output: string, x: ReadonlyMap<string, Tensor
 }
 
 const N = 3
-interface Network { build: (b: GraphBuilder) => string, kinds: string[], x: Record<string, number[]> }
+interface Network {
+  build: (b: GraphBuilder) => string
+  kinds: string[]
+  x: Record<string, number[]>
+}
 const x2 = { x: [N, 3] }
 const NETWORKS: Readonly<Record<string, Network>> = {
   'a perceptron with Gemm': {
-    x: x2, kinds: ['linear', 'linear'],
-    build: b => b.node('Gemm', [b.node('Tanh', [b.node('Gemm', [b.input('x', [BATCH, 3]), b.parameter('w1', draw(4, 3)), b.parameter('b1', draw(4))], { transB: 1 })]), b.parameter('w2', draw(2, 4)), b.parameter('b2', draw(2))], { transB: 1 }),
+    x: x2,
+    kinds: ['linear', 'linear'],
+    build: b =>
+      b.node('Gemm', [
+        b.node('Tanh', [
+          b.node('Gemm', [b.input('x', [BATCH, 3]), b.parameter('w1', draw(4, 3)), b.parameter('b1', draw(4))], {
+            transB: 1,
+          }),
+        ]),
+        b.parameter('w2', draw(2, 4)),
+        b.parameter('b2', draw(2)),
+      ], { transB: 1 }),
   },
   'weights stored in x out, MatMul and Add in both orders': {
-    x: x2, kinds: ['linear', 'linear'],
+    x: x2,
+    kinds: ['linear', 'linear'],
     build: b => {
-      const h = b.node('Tanh', [b.node('Add', [b.parameter('b1', draw(4)), b.node('MatMul', [b.input('x', [BATCH, 3]), b.parameter('w1', draw(3, 4), true)])])])
+      const h = b.node('Tanh', [
+        b.node('Add', [b.parameter('b1', draw(4)),
+          b.node('MatMul', [b.input('x', [BATCH, 3]), b.parameter('w1', draw(3, 4), true)])]),
+      ])
       return b.node('Add', [b.node('MatMul', [h, b.parameter('w2', draw(4, 2), true)]), b.parameter('b2', draw(1, 2))])
     },
   },
   'weight behind Transpose, alpha, no bias': {
-    x: x2, kinds: ['linear'],
-    build: b => b.node('Gemm', [b.input('x', [BATCH, 3]), b.node('Transpose', [b.parameter('w', draw(2, 3))], { perm: [1, 0] })], { alpha: 0.3 }),
+    x: x2,
+    kinds: ['linear'],
+    build: b =>
+      b.node('Gemm', [b.input('x', [BATCH, 3]), b.node('Transpose', [b.parameter('w', draw(2, 3))], { perm: [1, 0] })],
+        { alpha: 0.3 }),
   },
   'weight on the left, examples in columns': {
-    x: { x: [3, N] }, kinds: ['linear', 'linear'],
+    x: { x: [3, N] },
+    kinds: ['linear', 'linear'],
     build: b => {
-      const h = b.node('Tanh', [b.node('Add', [b.node('MatMul', [b.parameter('w1', draw(4, 3)), b.input('x', [3, BATCH])]), b.parameter('b1', draw(4, 1))])])
-      return b.node('Gemm', [b.parameter('w2', draw(2, 4)), h, b.node('Unsqueeze', [b.parameter('b2', draw(2)), b.integers([1])])])
+      const h = b.node('Tanh', [
+        b.node('Add', [b.node('MatMul', [b.parameter('w1', draw(4, 3)), b.input('x', [3, BATCH])]),
+          b.parameter('b1', draw(4, 1))]),
+      ])
+      return b.node('Gemm', [b.parameter('w2', draw(2, 4)), h,
+        b.node('Unsqueeze', [b.parameter('b2', draw(2)), b.integers([1])])])
     },
   },
   'a weight used twice': {
-    x: x2, kinds: ['linear', 'linear'],
+    x: x2,
+    kinds: ['linear', 'linear'],
     build: b => {
       const w = b.parameter('w', draw(3, 3))
       const bias = b.parameter('b', draw(3))
@@ -105,79 +140,123 @@ const NETWORKS: Readonly<Record<string, Network>> = {
     },
   },
   'sequences': {
-    x: { x: [N, 4, 3] }, kinds: ['linear', 'linear'],
+    x: { x: [N, 4, 3] },
+    kinds: ['linear', 'linear'],
     build: b => {
-      const h = b.node('Tanh', [b.node('Add', [b.node('MatMul', [b.input('x', [BATCH, 4, 3]), b.parameter('w1', draw(3, 5), true)]), b.parameter('b1', draw(5))])])
-      return b.node('Gemm', [b.node('ReduceMean', [h, b.integers([1])], { keepdims: 0 }), b.parameter('w2', draw(2, 5)), b.parameter('b2', draw(2))], { transB: 1 })
+      const h = b.node('Tanh', [
+        b.node('Add', [b.node('MatMul', [b.input('x', [BATCH, 4, 3]), b.parameter('w1', draw(3, 5), true)]),
+          b.parameter('b1', draw(5))]),
+      ])
+      return b.node('Gemm', [b.node('ReduceMean', [h, b.integers([1])], { keepdims: 0 }), b.parameter('w2', draw(2, 5)),
+        b.parameter('b2', draw(2))], { transB: 1 })
     },
   },
   'time-major sequences, flattened before the product': {
-    x: { x: [4, N, 3] }, kinds: ['linear', 'linear'],
+    x: { x: [4, N, 3] },
+    kinds: ['linear', 'linear'],
     build: b => {
       const flat = b.node('Reshape', [b.input('x', [4, BATCH, 3]), b.integers([-1, 3])])
-      const h = b.node('Tanh', [b.node('Gemm', [flat, b.parameter('w1', draw(5, 3)), b.parameter('b1', draw(5))], { transB: 1 })])
-      const sum = b.node('ReduceSum', [b.node('Reshape', [h, b.integers([4, -1, 5])]), b.integers([0])], { keepdims: 0 })
+      const h = b.node('Tanh', [
+        b.node('Gemm', [flat, b.parameter('w1', draw(5, 3)), b.parameter('b1', draw(5))], { transB: 1 }),
+      ])
+      const sum = b.node('ReduceSum', [b.node('Reshape', [h, b.integers([4, -1, 5])]), b.integers([0])], {
+        keepdims: 0,
+      })
       return b.node('MatMul', [sum, b.parameter('w2', draw(5, 2), true)])
     },
   },
   'scale and shift, and an output with the examples last': {
-    x: x2, kinds: ['linear', 'direct', 'direct'],
+    x: x2,
+    kinds: ['linear', 'direct', 'direct'],
     build: b => {
       const z = b.node('MatMul', [b.input('x', [BATCH, 3]), b.parameter('w', draw(3, 2), true)])
-      return b.node('Transpose', [b.node('Add', [b.node('Mul', [b.node('Tanh', [z]), b.parameter('scale', draw(2))]), b.parameter('shift', draw(1, 2))])], { perm: [1, 0] })
+      return b.node('Transpose', [
+        b.node('Add', [b.node('Mul', [b.node('Tanh', [z]), b.parameter('scale', draw(2))]),
+          b.parameter('shift', draw(1, 2))]),
+      ], { perm: [1, 0] })
     },
   },
   'a weight whose orientation does not fit comes out as gradients': {
-    x: x2, kinds: ['direct'],
+    x: x2,
+    kinds: ['direct'],
     build: b => b.node('MatMul', [b.input('x', [BATCH, 3]), b.parameter('w', draw(3, 2))]),
   },
   'a bias that is added to a product read twice': {
-    x: x2, kinds: ['linear', 'direct'],
+    x: x2,
+    kinds: ['linear', 'direct'],
     build: b => {
       const z = b.node('MatMul', [b.input('x', [BATCH, 3]), b.parameter('w', draw(3, 2), true)])
       return b.node('Mul', [b.node('Add', [z, b.parameter('b', draw(2))]), z])
     },
   },
   'a scaled bias': {
-    x: x2, kinds: ['linear', 'direct'],
-    build: b => b.node('Gemm', [b.input('x', [BATCH, 3]), b.parameter('w', draw(2, 3)), b.parameter('b', draw(2))], { transB: 1, beta: 2 }),
+    x: x2,
+    kinds: ['linear', 'direct'],
+    build: b =>
+      b.node('Gemm', [b.input('x', [BATCH, 3]), b.parameter('w', draw(2, 3)), b.parameter('b', draw(2))], { transB: 1,
+        beta: 2 }),
   },
   'convolutions with and without their own bias': {
-    x: { x: [N, 2, 5, 4] }, kinds: ['linear', 'linear', 'linear', 'linear'],
+    x: { x: [N, 2, 5, 4] },
+    kinds: ['linear', 'linear', 'linear', 'linear'],
     build: b => {
-      const first = b.node('Tanh', [b.node('Conv', [b.input('x', [BATCH, 2, 5, 4]), b.parameter('w1', draw(3, 2, 3, 2)), b.parameter('b1', draw(3))], { pads: [1, 0, 1, 1], strides: [2, 1] })])
-      const second = b.node('Tanh', [b.node('Add', [b.node('Conv', [first, b.parameter('w2', draw(4, 3, 2, 2))]), b.parameter('b2', draw(4, 1, 1))])])
+      const first = b.node('Tanh', [
+        b.node('Conv', [b.input('x', [BATCH, 2, 5, 4]), b.parameter('w1', draw(3, 2, 3, 2)),
+          b.parameter('b1', draw(3))], { pads: [1, 0, 1, 1], strides: [2, 1] }),
+      ])
+      const second = b.node('Tanh', [
+        b.node('Add', [b.node('Conv', [first, b.parameter('w2', draw(4, 3, 2, 2))]), b.parameter('b2', draw(4, 1, 1))]),
+      ])
       const third = b.node('Tanh', [b.node('Conv', [second, b.parameter('w3', draw(2, 4, 1, 1))])])
       return b.node('MatMul', [b.node('Flatten', [third]), b.parameter('w4', draw(12, 2), true)])
     },
   },
   'convolutions of merged and of time-major sequences': {
-    x: { x: [2, N, 3, 6] }, kinds: ['linear', 'linear'],
+    x: { x: [2, N, 3, 6] },
+    kinds: ['linear', 'linear'],
     build: b => {
       const flat = b.node('Reshape', [b.input('x', [2, BATCH, 3, 6]), b.integers([-1, 3, 6])])
-      const h = b.node('Tanh', [b.node('Conv', [flat, b.parameter('w1', draw(4, 3, 3)), b.parameter('b1', draw(4))], { strides: [2] })])
-      const sum = b.node('ReduceSum', [b.node('Reshape', [h, b.integers([2, -1, 8])]), b.integers([0])], { keepdims: 0 })
+      const h = b.node('Tanh', [
+        b.node('Conv', [flat, b.parameter('w1', draw(4, 3, 3)), b.parameter('b1', draw(4))], { strides: [2] }),
+      ])
+      const sum = b.node('ReduceSum', [b.node('Reshape', [h, b.integers([2, -1, 8])]), b.integers([0])], {
+        keepdims: 0,
+      })
       return b.node('Gemm', [sum, b.parameter('w2', draw(2, 8)), b.parameter('b2', draw(2))], { transB: 1 })
     },
   },
   'convolutions in groups come out as gradients': {
-    x: { x: [N, 4, 5] }, kinds: ['direct', 'direct', 'direct', 'direct'],
+    x: { x: [N, 4, 5] },
+    kinds: ['direct', 'direct', 'direct', 'direct'],
     build: b => {
-      const depthwise = b.node('Tanh', [b.node('Conv', [b.input('x', [BATCH, 4, 5]), b.parameter('w1', draw(4, 1, 3)), b.parameter('b1', draw(4))], { group: 4, pads: [1, 1] })])
-      const groups = b.node('Conv', [depthwise, b.parameter('w2', draw(2, 2, 3)), b.parameter('b2', draw(2))], { group: 2 })
+      const depthwise = b.node('Tanh', [
+        b.node('Conv', [b.input('x', [BATCH, 4, 5]), b.parameter('w1', draw(4, 1, 3)), b.parameter('b1', draw(4))], {
+          group: 4,
+          pads: [1, 1],
+        }),
+      ])
+      const groups = b.node('Conv', [depthwise, b.parameter('w2', draw(2, 2, 3)), b.parameter('b2', draw(2))], {
+        group: 2,
+      })
       return b.node('Flatten', [groups])
     },
   },
   'an embedding': {
-    x: {}, kinds: ['linear', 'direct'],
+    x: {},
+    kinds: ['linear', 'direct'],
     build: b => {
-      const rows = b.node('Gather', [b.parameter('table', draw(5, 3)), b.node('Cast', [b.input('x', [BATCH, 4])], { to: 7 })])
-      return b.node('Gemm', [b.node('ReduceMean', [rows, b.integers([1])], { keepdims: 0 }), b.parameter('w', draw(2, 3)), b.parameter('b', draw(2))], { transB: 1 })
+      const rows = b.node('Gather', [b.parameter('table', draw(5, 3)),
+        b.node('Cast', [b.input('x', [BATCH, 4])], { to: 7 })])
+      return b.node('Gemm', [b.node('ReduceMean', [rows, b.integers([1])], { keepdims: 0 }),
+        b.parameter('w', draw(2, 3)), b.parameter('b', draw(2))], { transB: 1 })
     },
   },
   'several positions at the output': {
-    x: { x: [4, N, 3] }, kinds: ['linear'],
-    build: b => b.node('Add', [b.node('MatMul', [b.input('x', [4, BATCH, 3]), b.parameter('w', draw(3, 2), true)]), b.parameter('b', draw(2))]),
+    x: { x: [4, N, 3] },
+    kinds: ['linear'],
+    build: b =>
+      b.node('Add', [b.node('MatMul', [b.input('x', [4, BATCH, 3]), b.parameter('w', draw(3, 2), true)]),
+        b.parameter('b', draw(2))]),
   },
 }
 
@@ -193,7 +272,11 @@ for (const [name, { build, kinds, x }] of Object.entries(NETWORKS)) {
     t.same(actual.kinds, kinds)
     t.ok(relativeDifference(actual.jacobian, differences(graph, output, values, names, N)) < 1e-8, 'all parameters')
     const last = names.slice(-1)
-    t.ok(relativeDifference(jacobian(graph, output, values, last, N).jacobian, differences(graph, output, values, last, N)) < 1e-8, 'the last parameter alone')
+    t.ok(
+      relativeDifference(jacobian(graph, output, values, last, N).jacobian,
+        differences(graph, output, values, last, N)) < 1e-8,
+      'the last parameter alone',
+    )
   })
 }
 
@@ -211,7 +294,15 @@ t.test('seeds are arbitrary, the forward part runs once and batches of any size 
     const all = jacobian(graph, output, new Map([[input, x]]), names, examples).jacobian
     const size = all.length / (4 * examples)
     const mixed = new Float64Array(2 * examples * size)
-    for (let n = 0; n < examples; n++) for (let k = 0; k < 2; k++) for (let c = 0; c < 4; c++) for (let p = 0; p < size; p++) mixed[(n * 2 + k) * size + p] += seed.data[(k * examples + n) * 4 + c] * all[(n * 4 + c) * size + p]
+    for (let n = 0; n < examples; n++) {
+      for (let k = 0; k < 2; k++) {
+        for (let c = 0; c < 4; c++) {
+          for (let p = 0; p < size; p++) {
+            mixed[(n * 2 + k) * size + p] += seed.data[(k * examples + n) * 4 + c] * all[(n * 4 + c) * size + p]
+          }
+        }
+      }
+    }
     t.ok(relativeDifference(denseJacobian(slotsOf(graph, names), factoredJacobian(program, results)), mixed) < 1e-12)
   }
 })
@@ -219,7 +310,9 @@ t.test('seeds are arbitrary, the forward part runs once and batches of any size 
 t.test('the diagonal of the reference curvature', async t => {
   for (const name of caseNames()) {
     const { graph, input, output, x, expected } = referenceCase(name)
-    const run = expected.runs.find((r: { subset: string, structure: string, curvature: string }) => r.subset === 'all' && r.structure === 'diag' && r.curvature === 'ggn')
+    const run = expected.runs.find((r: { subset: string, structure: string, curvature: string }) =>
+      r.subset === 'all' && r.structure === 'diag' && r.curvature === 'ggn'
+    )
     if (run === undefined || expected.likelihood !== 'classification') continue
     const names: string[] = expected.parameters.map((parameter: { name: string }) => parameter.name)
     const examples = x.shape[0]
@@ -252,7 +345,8 @@ t.test('what cannot be differentiated is named', async t => {
   const y = b.node('Cast', [x], { to: 7 })
   const graph = b.build([y])
   t.throws(() => factorsProgram(graph, y, ['w'], 1), { code: 'NOT_DIFFERENTIABLE', message: /int64/ })
-  t.throws(() => factorsProgram(b.build([x]), x, ['v'], 1), { code: 'BAD_GRAPH', message: /no parameter 'v'; it has w/ })
+  t.throws(() => factorsProgram(b.build([x]), x, ['v'], 1), { code: 'BAD_GRAPH',
+    message: /no parameter 'v'; it has w/ })
 })
 
 t.test('an output that is the same for all examples is refused', async t => {

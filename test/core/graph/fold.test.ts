@@ -1,8 +1,8 @@
 import t from 'tap'
 import { runGraph } from '../../../core/engine/typescript.js'
 import { GraphBuilder } from '../../../core/graph/builder.js'
-import { foldConstants, removeDead, removeIdentities, simplify, sortNodes } from '../../../core/passes/fold.js'
 import { BATCH, type Graph, type Node } from '../../../core/graph/graph.js'
+import { foldConstants, removeDead, removeIdentities, simplify, sortNodes } from '../../../core/passes/fold.js'
 import { float64, tensor } from '../../../core/tensor/tensor.js'
 
 const ops = (graph: Graph): string[] => graph.nodes.map(node => node.op)
@@ -61,23 +61,37 @@ t.test('nodes in any order are sorted; a sorted list stays as it is', async t =>
 
 const node = (op: string, inputs: string[], outputs: string[]): Node => ({ op, inputs, outputs, attributes: {} })
 const graphOf = (nodes: Node[], outputs = ['y']): Graph => ({
-  inputs: [{ name: 'x', dtype: 'float64', shape: [BATCH] }], outputs, nodes, initializers: new Map([['c', tensor('float64', [], [1])]]), parameters: [], notes: [],
+  inputs: [{ name: 'x', dtype: 'float64', shape: [BATCH] }],
+  outputs,
+  nodes,
+  initializers: new Map([['c', tensor('float64', [], [1])]]),
+  parameters: [],
+  notes: [],
 })
 
 t.test('what is not a graph is refused', async t => {
   const bad = { code: 'BAD_GRAPH' }
-  t.throws(() => sortNodes(graphOf([node('Neg', ['x'], ['y']), node('Abs', ['x'], ['y'])])), { ...bad, message: /named 'y'/ })
+  t.throws(() => sortNodes(graphOf([node('Neg', ['x'], ['y']), node('Abs', ['x'], ['y'])])), { ...bad,
+    message: /named 'y'/ })
   t.throws(() => sortNodes(graphOf([node('Neg', ['x'], ['c'])])), { ...bad, message: /named 'c'/ })
   t.throws(() => sortNodes(graphOf([node('Neg', ['z'], ['y'])])), { ...bad, message: /'z' is neither/ })
   t.throws(() => sortNodes(graphOf([node('Neg', ['x'], ['z'])])), { ...bad, message: /output 'y'/ })
-  t.throws(() => sortNodes(graphOf([node('Neg', ['b'], ['y']), node('Add', ['x', 'y'], ['b'])])), { ...bad, message: /cycle/ })
+  t.throws(() => sortNodes(graphOf([node('Neg', ['b'], ['y']), node('Add', ['x', 'y'], ['b'])])), { ...bad,
+    message: /cycle/ })
   t.throws(() => sortNodes(graphOf([node('Add', ['x', 'y'], ['y'])])), { ...bad, message: /cycle/ })
-  t.throws(() => sortNodes({ ...graphOf([node('Neg', ['x'], ['y'])]), parameters: [{ name: 'w', shape: [1], transposed: false }] }), { ...bad, message: /'w' has no value/ })
-  t.throws(() => simplify(graphOf([node('Frobnicate', ['x'], ['y'])])), { code: 'UNSUPPORTED_OPERATOR', message: /'Frobnicate'.*Abs, / })
+  t.throws(
+    () =>
+      sortNodes({ ...graphOf([node('Neg', ['x'], ['y'])]),
+        parameters: [{ name: 'w', shape: [1], transposed: false }] }),
+    { ...bad, message: /'w' has no value/ },
+  )
+  t.throws(() => simplify(graphOf([node('Frobnicate', ['x'], ['y'])])), { code: 'UNSUPPORTED_OPERATOR',
+    message: /'Frobnicate'.*Abs, / })
   t.throws(() => simplify(graphOf([node('Add', ['x'], ['y'])])), { ...bad, message: /input 1 is missing/ })
 })
 
 t.test('very deep networks do not exhaust the stack', async t => {
-  const nodes = Array.from({ length: 20000 }, (_, i) => node('Neg', [i === 0 ? 'x' : `h${i - 1}`], [i === 19999 ? 'y' : `h${i}`])).reverse()
+  const nodes = Array.from({ length: 20000 },
+    (_, i) => node('Neg', [i === 0 ? 'x' : `h${i - 1}`], [i === 19999 ? 'y' : `h${i}`])).reverse()
   t.equal(sortNodes(graphOf(nodes)).nodes[0].outputs[0], 'h0')
 })

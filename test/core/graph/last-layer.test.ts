@@ -2,16 +2,17 @@ import t from 'tap'
 import { runGraph } from '../../../core/engine/typescript.js'
 import { GraphBuilder } from '../../../core/graph/builder.js'
 import { BATCH, type Graph } from '../../../core/graph/graph.js'
-import { lastLinear } from '../../../core/passes/last-linear.js'
 import { isSupported } from '../../../core/ops/registry.js'
+import { lastLinear } from '../../../core/passes/last-linear.js'
+import { featuresProgram } from '../../../core/programs/features-program.js'
 import { float64, sizeOf, type Tensor } from '../../../core/tensor/tensor.js'
 import { relativeDifference } from '../../support/compare.js'
 import { caseNames, referenceCase } from '../../support/reference-case.js'
 import { uniform } from '../ops/check-derivative.js'
-import { featuresProgram } from '../../../core/programs/features-program.js'
 
 const random = uniform(5)
-const draw = (...shape: number[]): Tensor => float64(shape, Array.from({ length: sizeOf(shape) }, () => 2 * random() - 1))
+const draw = (...shape: number[]): Tensor =>
+  float64(shape, Array.from({ length: sizeOf(shape) }, () => 2 * random() - 1))
 
 t.test('f = W phi + b for every reference case', async t => {
   for (const name of caseNames()) {
@@ -49,7 +50,9 @@ t.test('nodes that only rename, reshape or add a constant may follow', async t =
     'a constant shift': (b, z) => b.node('Add', [b.constant(draw(2)), z]),
   }
   for (const [name, end] of Object.entries(ends)) {
-    const { graph, output } = build((b, h) => end(b, b.node('Gemm', [h, b.parameter('w', draw(2, 3)), b.parameter('b', draw(2))], { transB: 1 })))
+    const { graph, output } = build((b, h) =>
+      end(b, b.node('Gemm', [h, b.parameter('w', draw(2, 3)), b.parameter('b', draw(2))], { transB: 1 }))
+    )
     t.same(lastLinear(graph, output), { weight: 'w', bias: 'b', in: 3, out: 2 }, name)
     const { graph: program, features, output: f } = featuresProgram(graph, output)
     const results = runGraph(program, new Map([['x', draw(5, 3)]]), 'float64')
@@ -71,9 +74,13 @@ t.test('other ends are named', async t => {
     const { graph, output } = build(end)
     t.throws(() => lastLinear(graph, output), error(message))
   }
-  check((b, h) => b.node('Relu', [b.node('MatMul', [h, b.parameter('w', draw(3, 2), true)])], {}, 'last'), /Relu node 'last'/)
+  check((b, h) => b.node('Relu', [b.node('MatMul', [h, b.parameter('w', draw(3, 2), true)])], {}, 'last'),
+    /Relu node 'last'/)
   check((b, h) => b.node('MatMul', [h, b.constant(draw(3, 2))], {}, 'fixed'), /MatMul node 'fixed'/)
-  check((b, h) => b.node('Gemm', [h, b.parameter('w', draw(3, 2), true), b.parameter('b', draw(2))], { beta: 2 }, 'scaled'), /Gemm node 'scaled'/)
+  check(
+    (b, h) => b.node('Gemm', [h, b.parameter('w', draw(3, 2), true), b.parameter('b', draw(2))], { beta: 2 }, 'scaled'),
+    /Gemm node 'scaled'/,
+  )
   const b = new GraphBuilder('float64')
   const z = b.node('MatMul', [b.input('x', [BATCH, 4, 3]), b.parameter('w', draw(3, 2), true)])
   t.throws(() => lastLinear(b.build([z]), z), error(/4 positions/))

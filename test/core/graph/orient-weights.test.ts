@@ -4,7 +4,8 @@ import { BATCH } from '../../../core/graph/graph.js'
 import { orientWeights } from '../../../core/passes/orient-weights.js'
 import { float64 } from '../../../core/tensor/tensor.js'
 
-const matrix = (rows: number, columns: number): ReturnType<typeof float64> => float64([rows, columns], new Float64Array(rows * columns))
+const matrix = (rows: number, columns: number): ReturnType<typeof float64> =>
+  float64([rows, columns], new Float64Array(rows * columns))
 
 t.test('weights that are used as in x out are marked', async t => {
   const b = new GraphBuilder('float64')

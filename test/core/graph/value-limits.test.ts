@@ -13,13 +13,25 @@ const big = 2 ** 40
 
 t.test('a few bytes that ask for a huge value are refused before anything is allocated', async t => {
   const bombs: Record<string, (b: GraphBuilder, x: string) => string> = {
-    Expand: (b, x) => b.node('Add', [x, b.node('ReduceSum', [b.node('Expand', [b.scalar(1), b.integers([2 ** 20, 2 ** 20])])])]),
-    ConstantOfShape: (b, x) => b.node('Add', [x, b.node('ReduceSum', [b.node('ConstantOfShape', [b.integers([big])], { value: float64([1], [1]) })])]),
-    Range: (b, x) => b.node('Add', [x, b.node('ReduceSum', [b.node('Range', [b.scalar(0), b.scalar(big), b.scalar(1)])])]),
-    Pad: (b, x) => b.node('Add', [x, b.node('ReduceSum', [b.node('Pad', [b.constant(float64([1], [1])), b.integers([big, 0])])])]),
-    Gather: (b, x) => b.node('Add', [x, b.node('ReduceSum', [b.node('Gather', [b.constant(float64([1, 2 ** 13], new Float64Array(2 ** 13))), b.constant(tensor('int64', [2 ** 12], new Float64Array(2 ** 12)))])])]),
-    'Expand of an example': (b, x) => b.node('ReduceSum', [b.node('Expand', [b.node('Unsqueeze', [x, b.integers([2])]), b.integers([1, 1, big])]), b.integers([1, 2])]),
-    'Pad of an example': (b, x) => b.node('ReduceSum', [b.node('Pad', [x, b.integers([0, big, 0, 0])]), b.integers([1])]),
+    Expand: (b, x) =>
+      b.node('Add', [x, b.node('ReduceSum', [b.node('Expand', [b.scalar(1), b.integers([2 ** 20, 2 ** 20])])])]),
+    ConstantOfShape: (b, x) =>
+      b.node('Add', [x,
+        b.node('ReduceSum', [b.node('ConstantOfShape', [b.integers([big])], { value: float64([1], [1]) })])]),
+    Range: (b, x) =>
+      b.node('Add', [x, b.node('ReduceSum', [b.node('Range', [b.scalar(0), b.scalar(big), b.scalar(1)])])]),
+    Pad: (b, x) =>
+      b.node('Add', [x, b.node('ReduceSum', [b.node('Pad', [b.constant(float64([1], [1])), b.integers([big, 0])])])]),
+    Gather: (b, x) =>
+      b.node('Add', [x, b.node('ReduceSum', [
+        b.node('Gather', [b.constant(float64([1, 2 ** 13], new Float64Array(2 ** 13))),
+          b.constant(tensor('int64', [2 ** 12], new Float64Array(2 ** 12)))]),
+      ])]),
+    'Expand of an example': (b, x) =>
+      b.node('ReduceSum', [b.node('Expand', [b.node('Unsqueeze', [x, b.integers([2])]), b.integers([1, 1, big])]),
+        b.integers([1, 2])]),
+    'Pad of an example': (b, x) =>
+      b.node('ReduceSum', [b.node('Pad', [x, b.integers([0, big, 0, 0])]), b.integers([1])]),
   }
   for (const [name, build] of Object.entries(bombs)) {
     t.throws(() => inferTypes(network(build)), { code: 'BAD_GRAPH', message: /elements/ }, name)
@@ -40,13 +52,17 @@ t.test('growth from node to node is refused', async t => {
 
 t.test('many constants of medium size are not all kept', async t => {
   const graph = network((b, x) => {
-    const parts = Array.from({ length: 200 }, (_, i) => b.node('ReduceSum', [b.node('Expand', [b.scalar(i), b.integers([1 << 16])])]))
+    const parts = Array.from({ length: 200 },
+      (_, i) => b.node('ReduceSum', [b.node('Expand', [b.scalar(i), b.integers([1 << 16])])]))
     return b.node('Add', [x, parts.reduce((sum, part) => b.node('Add', [sum, part]))])
   })
   const types = inferTypes(graph)
   const kept = [...types.values()].reduce((sum, { constant }) => sum + (constant?.data.length ?? 0), 0)
   t.ok(kept < 5e6)
-  t.equal([...types.values()].filter(({ constant }) => constant !== undefined && constant.data.length === 1 << 16).length, 64)
+  t.equal(
+    [...types.values()].filter(({ constant }) => constant !== undefined && constant.data.length === 1 << 16).length,
+    64,
+  )
 })
 
 t.test('weights may be as large as they are', async t => {

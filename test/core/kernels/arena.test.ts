@@ -3,8 +3,8 @@ import { arenaBlock, beginArena, inArena } from '../../../core/kernels/arena.js'
 import { combineRows, rectify } from '../../../core/kernels/arithmetic.js'
 import { tanh } from '../../../core/kernels/elementwise.js'
 import { useKernelBuild } from '../../../core/kernels/kernel-module.js'
-import type { RealArray } from '../../../core/kernels/plain.js'
 import { packedLength, packedProducts } from '../../../core/kernels/packed-products.js'
+import type { RealArray } from '../../../core/kernels/plain.js'
 import { gemm, syrk } from '../../../core/kernels/product.js'
 import { addRowDots, addWeightedRowDots } from '../../../core/kernels/row-dots.js'
 import { allBuilds } from './builds.js'
@@ -24,7 +24,7 @@ function roomyArena(): void {
 function moved<A extends RealArray>(array: A): A {
   const place = arenaBlock(array.byteLength)
   if (place === undefined) throw new Error('The arena is full.')
-  const View = array.constructor as new (buffer: ArrayBuffer, offset: number, length: number) => A
+  const View = array.constructor as new(buffer: ArrayBuffer, offset: number, length: number) => A
   const view = new View(place.buffer, place.offset, array.length)
   view.set(array)
   return view
@@ -38,14 +38,18 @@ for (const build of builds) {
       const size = (): number => 1 + Math.floor(40 * random())
       for (let trial = 0; trial < 60; trial++) {
         roomyArena()
-        const [m, n, k, transA, transB, beta] = [size(), size(), 1 + Math.floor(700 * random()), random() < 0.5, random() < 0.5, trial % 3 / 2]
-        const [a, b, c] = [filled(new Numbers(m * k), random), filled(new Numbers(k * n), random), filled(new Numbers(m * n), random)]
+        const [m, n, k, transA, transB, beta] = [size(), size(), 1 + Math.floor(700 * random()), random() < 0.5,
+          random() < 0.5, trial % 3 / 2]
+        const [a, b, c] = [filled(new Numbers(m * k), random), filled(new Numbers(k * n), random),
+          filled(new Numbers(m * n), random)]
         const expected = c.slice()
         gemm(transA, transB, m, n, k, 1, a, b, beta, expected)
         // Any of the operands may live elsewhere.
         const places = [a, b, c].map((array, i) => ((trial >> i) % 2 === 0 ? moved(array) : array))
         gemm(transA, transB, m, n, k, 1, places[0], places[1], beta, places[2])
-        if (!places[2].every((value, i) => value === expected[i])) t.fail('a product differs', { m, n, k, transA, transB, beta, trial })
+        if (!places[2].every((value, i) => value === expected[i])) {
+          t.fail('a product differs', { m, n, k, transA, transB, beta, trial })
+        }
         const [gram, sum] = [new Float64Array(n * n).fill(0.5), new Float64Array(n * n).fill(0.5)]
         syrk(n, k, 1, b, 1, gram)
         syrk(n, k, 1, moved(b), 1, sum)
@@ -60,11 +64,18 @@ for (const build of builds) {
       for (const [rows, count] of [[1, 256], [16, 16], [9, 33], [3, 1001]] as const) {
         roomyArena()
         const [a, b] = [filled(new Numbers(rows * count), random), filled(new Numbers(count), random)]
-        for (const [operation, apply] of [['add', (x: number, y: number) => x + y], ['subtract', (x: number, y: number) => x - y], ['multiply', (x: number, y: number) => x * y], ['divide', (x: number, y: number) => x / y]] as const) {
+        for (const [operation, apply] of [['add', (x: number, y: number) => x + y], ['subtract',
+          (x: number, y: number) => x - y], ['multiply', (x: number, y: number) => x * y], ['divide',
+          (x: number, y: number) => x / y]] as const) {
           for (const [stepA, stepB] of [[1, 1], [1, 0], [0, 1]] as const) {
             const out = moved(new Numbers(rows * count).fill(NaN))
-            const done = combineRows(operation, count, { array: moved(a), step: stepA }, { array: b, step: stepB }, out, visit => { for (let row = 0; row < rows; row++) visit(row * count, 0, row * count) })
-            const expected = new Numbers(rows * count).map((_, i) => apply(a[i - i % count + stepA * (i % count)]!, b[stepB * (i % count)]!))
+            const done = combineRows(operation, count, { array: moved(a), step: stepA }, { array: b, step: stepB }, out,
+              visit => {
+                for (let row = 0; row < rows; row++) visit(row * count, 0, row * count)
+              })
+            const expected = new Numbers(rows * count).map((_, i) =>
+              apply(a[i - i % count + stepA * (i % count)]!, b[stepB * (i % count)]!)
+            )
             t.equal(done, true)
             t.same(out, expected, `${operation}, steps ${stepA} and ${stepB}, ${rows} rows of ${count}`)
           }
@@ -76,7 +87,8 @@ for (const build of builds) {
         const products = moved(new Float64Array(rows))
         addRowDots(count, moved(a), a, products)
         addWeightedRowDots(count, moved(a), a, a, products)
-        const dots = Float64Array.from({ length: rows }, (_, r) => Array.from(a.subarray(r * count, (r + 1) * count)).reduce((sum, x) => sum + x * x + x * x * x, 0))
+        const dots = Float64Array.from({ length: rows }, (_, r) =>
+          Array.from(a.subarray(r * count, (r + 1) * count)).reduce((sum, x) => sum + x * x + x * x * x, 0))
         t.ok(differenceOf(products, dots) <= 1e-12 * count, 'row dots')
         const elsewhere = new Float64Array(rows)
         addRowDots(count, a, a, elsewhere)
@@ -84,8 +96,13 @@ for (const build of builds) {
         t.same(elsewhere, products, 'the same on the heap')
         const packed = moved(new Numbers(rows * packedLength(count)))
         packedProducts(count, moved(a), packed)
-        const pairs = Array.from({ length: rows }, (_, r) => Array.from({ length: count }, (_i, i) => Array.from({ length: count - i }, (_j, j) => Numbers.of(a[r * count + i]! * a[r * count + i + j]!)[0])).flat()).flat()
-        t.ok(packed.every((value, i) => value === pairs[i]), 'products of all pairs')
+        const pairs = Array.from({ length: rows }, (_, r) =>
+          Array.from({ length: count }, (_i, i) =>
+            Array.from({ length: count - i }, (_j, j) =>
+              Numbers.of(a[r * count + i]! * a[r * count + i + j]!)[0])).flat()).flat()
+        t.ok(packed.every((value, i) =>
+          value === pairs[i]
+        ), 'products of all pairs')
         const [guard, wanted] = [moved(new Numbers(8).fill(7)), new Numbers(count)]
         tanh(values.subarray(0, count), wanted)
         const own = moved(new Numbers(count))
@@ -101,13 +118,18 @@ for (const build of builds) {
     useKernelBuild(build)
     roomyArena()
     const a = new Float64Array(100)
-    t.equal(inArena([{ array: a, use: 'write' }], () => { t.fail('nothing lives in the arena') }), false)
+    t.equal(inArena([{ array: a, use: 'write' }], () => {
+      t.fail('nothing lives in the arena')
+    }), false)
     const inside = moved(a)
-    t.equal(inArena([{ array: inside, use: 'read' }, { array: new Float64Array(ROOM), use: 'read' }], () => { t.fail('there is no room for the copy') }), false)
+    t.equal(inArena([{ array: inside, use: 'read' }, { array: new Float64Array(ROOM), use: 'read' }], () => {
+      t.fail('there is no room for the copy')
+    }), false)
     beginArena()
     t.equal(inside.length, 0, 'what lived in the arena is gone once it has grown')
     const again = moved(a)
-    t.equal(inArena([{ array: again, use: 'read' }, { array: new Float64Array(ROOM), use: 'read' }], () => undefined), true, 'the next run has the room')
+    t.equal(inArena([{ array: again, use: 'read' }, { array: new Float64Array(ROOM), use: 'read' }], () => undefined),
+      true, 'the next run has the room')
     t.equal(arenaBlock(1 << 30), undefined)
   })
 }

@@ -33,8 +33,12 @@ function matrices(n: number): { name: string, matrix: Float64Array }[] {
     { name: 'diagonal with repeats', matrix: symmetric((i, j) => i === j ? i % 3 : 0) },
     { name: 'second difference', matrix: symmetric((i, j) => i === j ? 2 : i === j + 1 ? -1 : 0) },
     { name: 'Wilkinson', matrix: symmetric((i, j) => i === j ? Math.abs(i - (n - 1) / 2) : i === j + 1 ? 1 : 0) },
-    { name: 'glued blocks', matrix: symmetric((i, j) => i === j ? Math.abs(i % 11 - 5) : i === j + 1 ? (i % 11 === 0 ? 1e-8 : 1) : 0) },
-    { name: 'rank three', matrix: symmetric((i, j) => root[3 * i] * root[3 * j] + root[3 * i + 1] * root[3 * j + 1] + root[3 * i + 2] * root[3 * j + 2]) },
+    { name: 'glued blocks',
+      matrix: symmetric((i, j) => i === j ? Math.abs(i % 11 - 5) : i === j + 1 ? (i % 11 === 0 ? 1e-8 : 1) : 0) },
+    { name: 'rank three',
+      matrix: symmetric((i, j) =>
+        root[3 * i] * root[3 * j] + root[3 * i + 1] * root[3 * j + 1] + root[3 * i + 2] * root[3 * j + 2]
+      ) },
     { name: 'three distinct values', matrix: rotated(i => [1, 2, 5][i % 3]!) },
     { name: 'clustered values', matrix: rotated(i => 1 + 1e-13 * i) },
     { name: 'graded values', matrix: rotated(i => 10 ** (-16 * i / Math.max(1, n - 1))) },
@@ -88,7 +92,11 @@ for (const build of allBuilds()) {
         if (name === 'huge' || name === 'tiny') continue
         useKernelBuild(build)
         const { values } = symmetricEigen(n, matrix)
-        t.ok(differenceOf(values, plain.symmetricEigen(n, matrix).values) < 1e-14 * n * Math.max(1, Math.abs(values[0]!), Math.abs(values[n - 1]!)), name)
+        t.ok(
+          differenceOf(values, plain.symmetricEigen(n, matrix).values) <
+            1e-14 * n * Math.max(1, Math.abs(values[0]!), Math.abs(values[n - 1]!)),
+          name,
+        )
       }
     }
   })

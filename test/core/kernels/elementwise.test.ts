@@ -10,7 +10,8 @@ const kinds = [
   { name: 'float64', array: Float64Array, tolerance: 8e-16, smallest: 5e-324 },
   { name: 'float32', array: Float32Array, tolerance: 3e-7, smallest: 1.5e-45 },
 ] as const
-const SPECIAL = [0, -0, 1, -1, Infinity, -Infinity, NaN, 710, 709.78, -745, -746, -1000, 1000, 88.7, 89, -87, -103, -104, 1e-300, -1e-300, 1e-40, 1e-8, -1e-8, 0.3466, -0.3466, 19, 20, 21, 0.5 * Math.LN2]
+const SPECIAL = [0, -0, 1, -1, Infinity, -Infinity, NaN, 710, 709.78, -745, -746, -1000, 1000, 88.7, 89, -87, -103,
+  -104, 1e-300, -1e-300, 1e-40, 1e-8, -1e-8, 0.3466, -0.3466, 19, 20, 21, 0.5 * Math.LN2]
 
 for (const build of allBuilds()) {
   for (const [name, [kernel, twin]] of Object.entries(functions)) {
@@ -33,7 +34,9 @@ for (const build of allBuilds()) {
           if (Object.is(actual[i], expected[i])) continue
           const allowed = kind.tolerance * Math.abs(expected[i]!) + kind.smallest
           const ratio = Math.abs(actual[i]! - expected[i]!) / allowed
-          if (!(ratio <= 1)) t.fail('differs from the plain twin', { x: x[i], actual: actual[i], expected: expected[i] })
+          if (!(ratio <= 1)) {
+            t.fail('differs from the plain twin', { x: x[i], actual: actual[i], expected: expected[i] })
+          }
           worst = Math.max(worst, ratio)
         }
         t.ok(worst <= 1, `worst ${worst} of what is allowed`)
@@ -41,7 +44,8 @@ for (const build of allBuilds()) {
           const part = new kind.array(length + 2).fill(7)
           part.set(x.subarray(97, 97 + length), 1)
           kernel(part.subarray(1, 1 + length), part.subarray(1, 1 + length))
-          t.strictSame(part.subarray(1, 1 + length), actual.subarray(97, 97 + length), `in place, ${length} numbers, elsewhere in memory: the same bytes`)
+          t.strictSame(part.subarray(1, 1 + length), actual.subarray(97, 97 + length),
+            `in place, ${length} numbers, elsewhere in memory: the same bytes`)
           t.equal(part[0]! + part[length + 1]!, 14, 'the neighbours are left alone')
         }
       })

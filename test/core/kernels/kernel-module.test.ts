@@ -1,9 +1,9 @@
-import t from 'tap'
 import { execFileSync } from 'node:child_process'
+import t from 'tap'
+import { bytes } from '../../../core/kernels/generated/simd.js'
 import { kernelBuild, kernels, useKernelBuild, withKernelMemory } from '../../../core/kernels/kernel-module.js'
 import { cholesky, gemm, symmetricEigen, triangularSolve } from '../../../core/kernels/linear-algebra.js'
 import * as plain from '../../../core/kernels/plain.js'
-import { bytes } from '../../../core/kernels/generated/simd.js'
 import { differenceOf, filled, generator } from './random-matrix.js'
 
 const host = globalThis as unknown as { WebAssembly: unknown }
@@ -13,14 +13,18 @@ t.afterEach(() => {
   useKernelBuild('simd')
 })
 
-t.test('the build that runs is one of the host\'s', async t => {
+t.test("the build that runs is one of the host's", async t => {
   t.match(kernelBuild(), /^(relaxed-simd|simd)$/)
   t.ok(kernels())
 })
 
 t.test('a host without WebAssembly, or whose policy forbids compiling, keeps the build it has', async t => {
   useKernelBuild('plain')
-  const refusing = { validate: () => true, Module: class { constructor() { throw new Error('refused') } } }
+  const refusing = { validate: () => true, Module: class {
+    constructor() {
+      throw new Error('refused')
+    }
+  } }
   const old = { validate: () => false }
   for (const replacement of [undefined, refusing, old]) {
     host.WebAssembly = replacement
@@ -78,7 +82,10 @@ t.test('the kernels run where code must not be made from strings', async t => {
     new Float64Array(exports.memory.buffer, base, 3).set([2, 3, 0])
     exports.multiply64(0, 0, 0, 1, 1, 1, 1, base, 1, base + 8, 1, base + 16, 1)
     process.stdout.write(refused + ' ' + new Float64Array(exports.memory.buffer, base, 3)[2])`
-  t.equal(execFileSync(process.execPath, ['--disallow-code-generation-from-strings', '-e', script], { encoding: 'utf8' }), 'true 6')
+  t.equal(
+    execFileSync(process.execPath, ['--disallow-code-generation-from-strings', '-e', script], { encoding: 'utf8' }),
+    'true 6',
+  )
 })
 
 t.test('arrays of another realm are taken by the size of their numbers', async t => {

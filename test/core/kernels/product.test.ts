@@ -23,7 +23,8 @@ for (const build of builds) {
       const random = generator(1)
       const pick = <V>(list: readonly V[]): V => list[Math.floor(random() * list.length)]!
       for (let trial = 0; trial < 120; trial++) {
-        const [m, n, k, transA, transB, [alpha, beta]] = [pick(EDGES), pick(EDGES), pick(EDGES), random() < 0.5, random() < 0.5, pick(SCALES) as [number, number]] as const
+        const [m, n, k, transA, transB, [alpha, beta]] = [pick(EDGES), pick(EDGES), pick(EDGES), random() < 0.5,
+          random() < 0.5, pick(SCALES) as [number, number]] as const
         const a = filled(new array(m * k), random)
         const b = filled(new array(k * n), random)
         const expected = filled(new result(m * n), random)
@@ -32,7 +33,9 @@ for (const build of builds) {
         plain.gemm(transA, transB, m, n, k, alpha!, a, b, beta!, expected)
         gemm(transA, transB, m, n, k, alpha!, a, b, beta!, actual)
         const error = differenceOf(actual, expected)
-        if (!(error <= tolerance * (k + 1))) t.fail('differs from the plain product', { m, n, k, transA, transB, alpha, beta, error })
+        if (!(error <= tolerance * (k + 1))) {
+          t.fail('differs from the plain product', { m, n, k, transA, transB, alpha, beta, error })
+        }
       }
       t.equal(kernelBuild(), build)
     })
@@ -51,35 +54,43 @@ for (const build of builds) {
           syrk(n, k, alpha, a, beta, actual)
           const error = differenceOf(actual, expected)
           if (!(error <= tolerance * (k + 1))) t.fail('differs from the plain product', { n, k, alpha, beta, error })
-          for (let i = 0; i < n; i++) for (let j = 0; j < i; j++) if (actual[i * n + j] !== actual[j * n + i]) t.fail('is not symmetric', { n, k, i, j })
+          for (let i = 0; i < n; i++) {
+            for (let j = 0; j < i; j++) {
+              if (actual[i * n + j] !== actual[j * n + i]) t.fail('is not symmetric', { n, k, i, j })
+            }
+          }
         }
       }
       t.equal(kernelBuild(), build)
     })
   }
 
-  if (build !== 'plain') t.test(`products larger than one block of kernel memory, ${build}`, async t => {
-    useKernelBuild(build)
-    const random = generator(3)
-    for (const [m, n, k] of [[1030, 6, 5], [6, 1030, 5], [5, 6, 2100], [1027, 1029, 3]] as const) {
-      for (const transA of [false, true]) for (const transB of [false, true]) {
-        const a = filled(new Float64Array(m * k), random)
-        const b = filled(new Float64Array(k * n), random)
-        const expected = filled(new Float64Array(m * n), random)
-        const actual = expected.slice()
-        plain.gemm(transA, transB, m, n, k, 1.5, a, b, 0.5, expected)
-        gemm(transA, transB, m, n, k, 1.5, a, b, 0.5, actual)
-        t.ok(differenceOf(actual, expected) < 1e-12, `${m} x ${n} x ${k}`)
+  if (build !== 'plain') {
+    t.test(`products larger than one block of kernel memory, ${build}`, async t => {
+      useKernelBuild(build)
+      const random = generator(3)
+      for (const [m, n, k] of [[1030, 6, 5], [6, 1030, 5], [5, 6, 2100], [1027, 1029, 3]] as const) {
+        for (const transA of [false, true]) {
+          for (const transB of [false, true]) {
+            const a = filled(new Float64Array(m * k), random)
+            const b = filled(new Float64Array(k * n), random)
+            const expected = filled(new Float64Array(m * n), random)
+            const actual = expected.slice()
+            plain.gemm(transA, transB, m, n, k, 1.5, a, b, 0.5, expected)
+            gemm(transA, transB, m, n, k, 1.5, a, b, 0.5, actual)
+            t.ok(differenceOf(actual, expected) < 1e-12, `${m} x ${n} x ${k}`)
+          }
+        }
       }
-    }
-    const n = 1100
-    const a = filled(new Float64Array(n * 4), random)
-    const expected = new Float64Array(n * n)
-    const actual = new Float64Array(n * n)
-    plain.syrk(n, 4, 1, a, 0, expected)
-    syrk(n, 4, 1, a, 0, actual)
-    t.ok(differenceOf(actual, expected) < 1e-13, 'syrk of several blocks')
-  })
+      const n = 1100
+      const a = filled(new Float64Array(n * 4), random)
+      const expected = new Float64Array(n * n)
+      const actual = new Float64Array(n * n)
+      plain.syrk(n, 4, 1, a, 0, expected)
+      syrk(n, 4, 1, a, 0, actual)
+      t.ok(differenceOf(actual, expected) < 1e-13, 'syrk of several blocks')
+    })
+  }
 
   t.test(`the same call gives the same bytes, ${build}`, async t => {
     useKernelBuild(build)
@@ -98,7 +109,8 @@ for (const build of builds) {
     const random = generator(5)
     const store = filled(new Float64Array(5000), random)
     const before = store.slice()
-    gemm(false, false, 30, 20, 10, 1, store.subarray(1000, 1300), store.subarray(2000, 2200), 0, store.subarray(3000, 3600))
+    gemm(false, false, 30, 20, 10, 1, store.subarray(1000, 1300), store.subarray(2000, 2200), 0,
+      store.subarray(3000, 3600))
     t.strictSame(store.subarray(0, 3000), before.subarray(0, 3000))
     t.strictSame(store.subarray(3600), before.subarray(3600))
     const expected = new Float64Array(600)

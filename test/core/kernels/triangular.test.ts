@@ -1,7 +1,8 @@
 import t from 'tap'
 import { useKernelBuild } from '../../../core/kernels/kernel-module.js'
 import * as plain from '../../../core/kernels/plain.js'
-import { cholesky, choleskyInverse, triangularInverse, triangularSolve, triangularSolveRight } from '../../../core/kernels/triangular.js'
+import { cholesky, choleskyInverse, triangularInverse, triangularSolve,
+  triangularSolveRight } from '../../../core/kernels/triangular.js'
 import { allBuilds } from './builds.js'
 import { differenceOf, filled, generator } from './random-matrix.js'
 
@@ -34,7 +35,8 @@ for (const build of allBuilds()) {
   t.test(`cholesky finds the pivot that is not positive, ${build}`, async t => {
     useKernelBuild(build)
     const random = generator(2)
-    for (const [n, pivot, value] of [[5, 3, -1], [40, 0, 0], [40, 17, -1], [130, 129, -3], [130, 64, NaN], [200, 31, -Infinity]] as const) {
+    for (const [n, pivot, value] of [[5, 3, -1], [40, 0, 0], [40, 17, -1], [130, 129, -3], [130, 64, NaN], [200, 31,
+      -Infinity]] as const) {
       const matrix = positiveDefinite(n, random)
       matrix[pivot * n + pivot] = value
       t.equal(cholesky(n, matrix), pivot, `n = ${n}, pivot ${pivot}`)

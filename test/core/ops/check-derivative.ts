@@ -3,11 +3,11 @@ import t from 'tap'
 import { compileGraph, runGraph } from '../../../core/engine/typescript.js'
 import { GraphBuilder } from '../../../core/graph/builder.js'
 import { batchAxis, concreteShape, type Dim, type Graph, isBatch } from '../../../core/graph/graph.js'
-import { inferTypes } from '../../../core/passes/infer.js'
 import { elementsPerExample } from '../../../core/ops/shape-rules.js'
+import { inferTypes } from '../../../core/passes/infer.js'
+import { vjpProgram } from '../../../core/programs/vjp-program.js'
 import { float64, sizeOf, type Tensor } from '../../../core/tensor/tensor.js'
 import { relativeDifference } from '../../support/compare.js'
-import { vjpProgram } from '../../../core/programs/vjp-program.js'
 
 export interface CheckOptions {
   /** Number of examples; 3 by default. */
@@ -38,7 +38,8 @@ const SEEDS = 2
  * @example
  * await checkDerivative('Tanh', b => b.node('Tanh', [b.input('x', [BATCH, 4])]))
  */
-export async function checkDerivative(name: string, build: (builder: GraphBuilder) => string, options: CheckOptions = {}): Promise<void> {
+export async function checkDerivative(name: string, build: (builder: GraphBuilder) => string,
+  options: CheckOptions = {}): Promise<void> {
   await t.test(`derivative of ${name}`, async t => {
     const builder = new GraphBuilder('float64')
     const output = build(builder)
@@ -49,7 +50,8 @@ export async function checkDerivative(name: string, build: (builder: GraphBuilde
     const examples = options.n ?? 3
     const outputs = elementsPerExample(inferTypes(graph).get(output)!.shape)
     const random = uniform(7)
-    const seed = float64([SEEDS, examples, outputs], Array.from({ length: SEEDS * examples * outputs }, () => 2 * random() - 1))
+    const seed = float64([SEEDS, examples, outputs],
+      Array.from({ length: SEEDS * examples * outputs }, () => 2 * random() - 1))
     const withValues = replaceInitializers(program.graph, point)
     const results = runGraph(withValues, new Map([...point, [program.seed, seed]]), 'float64')
     const declared = inferTypes(graph)
@@ -58,17 +60,22 @@ export async function checkDerivative(name: string, build: (builder: GraphBuilde
       const expected = differences(graph, output, point, key, seed, examples, outputs, type.shape)
       const gradient = program.gradients.get(key)
       const actual = gradient === undefined ? new Float64Array(expected.data.length) : results.get(gradient)!.data
-      if (gradient !== undefined) t.same(results.get(gradient)!.shape, expected.shape, `shape of the gradient of ${key}`)
+      if (gradient !== undefined) {
+        t.same(results.get(gradient)!.shape, expected.shape, `shape of the gradient of ${key}`)
+      }
       const difference = relativeDifference(actual, expected.data)
-      t.ok(difference < (options.tolerance ?? 1e-7), `gradient of ${key} equals central differences (${difference.toExponential(1)})`)
+      t.ok(difference < (options.tolerance ?? 1e-7),
+        `gradient of ${key} equals central differences (${difference.toExponential(1)})`)
     }
   })
 }
 
 /** Values for every input and parameter; the latter are drawn too, unless given. */
-function drawPoint(graph: Graph, { n = 3, range: [low, high] = [-2, 2], values = {} }: CheckOptions): Map<string, Tensor> {
+function drawPoint(graph: Graph,
+  { n = 3, range: [low, high] = [-2, 2], values = {} }: CheckOptions): Map<string, Tensor> {
   const random = uniform(42)
-  const draw = (shape: readonly number[]): Tensor => float64(shape, Array.from({ length: sizeOf(shape) }, () => low + (high - low) * random()))
+  const draw = (shape: readonly number[]): Tensor =>
+    float64(shape, Array.from({ length: sizeOf(shape) }, () => low + (high - low) * random()))
   const point = new Map<string, Tensor>()
   for (const { name, shape } of graph.inputs) point.set(name, values[name] ?? draw(concreteShape(shape, n)))
   for (const { name } of graph.parameters) point.set(name, values[name] ?? draw(graph.initializers.get(name)!.shape))
@@ -76,11 +83,13 @@ function drawPoint(graph: Graph, { n = 3, range: [low, high] = [-2, 2], values =
 }
 
 function replaceInitializers(graph: Graph, point: ReadonlyMap<string, Tensor>): Graph {
-  return { ...graph, initializers: new Map([...graph.initializers].map(([name, value]) => [name, point.get(name) ?? value])) }
+  return { ...graph,
+    initializers: new Map([...graph.initializers].map(([name, value]) => [name, point.get(name) ?? value])) }
 }
 
 /** sum_c seed[k,n,c] df[n,c]/dv for every element v: K x shape, or K x N x shape for a value without batch axis. */
-function differences(graph: Graph, output: string, point: ReadonlyMap<string, Tensor>, key: string, seed: Tensor, examples: number, outputs: number, shape: readonly Dim[]): Tensor {
+function differences(graph: Graph, output: string, point: ReadonlyMap<string, Tensor>, key: string, seed: Tensor,
+  examples: number, outputs: number, shape: readonly Dim[]): Tensor {
   const value = point.get(key)!
   const isInput = graph.inputs.some(input => input.name === key)
   const type = inferTypes(graph).get(output)!
@@ -89,7 +98,9 @@ function differences(graph: Graph, output: string, point: ReadonlyMap<string, Te
     const data = Float64Array.from(value.data)
     data[element] += step
     const moved = new Map(point).set(key, { ...value, data })
-    const run = program === undefined ? runGraph(replaceInitializers(graph, moved), moved, 'float64') : program.run(moved)
+    const run = program === undefined
+      ? runGraph(replaceInitializers(graph, moved), moved, 'float64')
+      : program.run(moved)
     return rowsByExample(run.get(output)!, type.shape, examples, outputs)
   }
   const perExample = !shape.some(isBatch)
@@ -100,7 +111,10 @@ function differences(graph: Graph, output: string, point: ReadonlyMap<string, Te
     for (let k = 0; k < SEEDS; k++) {
       for (let n = 0; n < examples; n++) {
         let sum = 0
-        for (let c = 0; c < outputs; c++) sum += seed.data[(k * examples + n) * outputs + c] * (up[n * outputs + c] - down[n * outputs + c]) / (2 * STEP)
+        for (let c = 0; c < outputs; c++) {
+          sum += seed.data[(k * examples + n) * outputs + c] * (up[n * outputs + c] - down[n * outputs + c]) /
+            (2 * STEP)
+        }
         result[perExample ? (k * examples + n) * size + i : k * size + i] += sum
       }
     }
@@ -116,6 +130,10 @@ function rowsByExample(value: Tensor, shape: readonly Dim[], examples: number, o
   const inner = dim.inner * sizeOf(value.shape.slice(axis + 1))
   const outer = value.data.length / (inner * examples)
   const rows = new Float64Array(value.data.length)
-  for (let o = 0; o < outer; o++) for (let n = 0; n < examples; n++) for (let i = 0; i < inner; i++) rows[n * outputs + o * inner + i] = value.data[(o * examples + n) * inner + i]
+  for (let o = 0; o < outer; o++) {
+    for (let n = 0; n < examples; n++) {
+      for (let i = 0; i < inner; i++) rows[n * outputs + o * inner + i] = value.data[(o * examples + n) * inner + i]
+    }
+  }
   return rows
 }

@@ -9,8 +9,11 @@ import { draw } from './draw.js'
 
 type Attributes = Record<string, Attribute>
 
-const derivative = (op: string, dims: readonly Dim[], weight: number[], attributes: Attributes, bias?: number): Promise<void> =>
-  checkDerivative(`${op} ${JSON.stringify(attributes)} by ${weight.join(' x ')}`, b => b.node(op, [b.input('x', dims), b.parameter('w', draw(...weight)), ...(bias === undefined ? [] : [b.parameter('b', draw(bias))])], attributes), { n: 2 })
+const derivative = (op: string, dims: readonly Dim[], weight: number[], attributes: Attributes,
+  bias?: number): Promise<void> =>
+  checkDerivative(`${op} ${JSON.stringify(attributes)} by ${weight.join(' x ')}`, b =>
+    b.node(op, [b.input('x', dims), b.parameter('w', draw(...weight)),
+      ...(bias === undefined ? [] : [b.parameter('b', draw(bias))])], attributes), { n: 2 })
 
 await derivative('Conv', [BATCH, 2, 5], [3, 2, 3], { pads: [1, 0], strides: [2] }, 3)
 await derivative('Conv', [BATCH, 2, 4, 5], [3, 2, 2, 3], { pads: [0, 1, 1, 0], strides: [2, 1], dilations: [1, 2] }, 3)
@@ -22,14 +25,24 @@ await derivative('Conv', [{ outer: 1, inner: 2 }, 2, 4], [2, 2, 3], {}, 2)
 await derivative('Conv', [{ outer: 2, inner: 1 }, 2, 4], [4, 1, 3], { group: 2 }, 4)
 await derivative('ConvTranspose', [BATCH, 2, 4], [2, 3, 3], { strides: [2], pads: [1, 0], output_padding: [1] }, 3)
 await derivative('ConvTranspose', [BATCH, 4, 3, 2], [4, 1, 2, 3], { group: 2, dilations: [2, 1] }, 2)
-await derivative('ConvTranspose', [BATCH, 2, 3, 2], [2, 2, 3, 3], { strides: [2, 2], pads: [1, 1, 1, 1], output_padding: [1, 0] })
+await derivative('ConvTranspose', [BATCH, 2, 3, 2], [2, 2, 3, 3], { strides: [2, 2], pads: [1, 1, 1, 1],
+  output_padding: [1, 0] })
 await derivative('ConvTranspose', [BATCH, 2, 3, 3], [2, 2, 3, 3], { group: 2, strides: [2, 1] }, 4)
 await derivative('ConvTranspose', [{ outer: 2, inner: 1 }, 2, 3], [2, 2, 2], { strides: [2] }, 2)
-await checkDerivative('Conv of parameters', b => b.node('Mul', [b.input('x', [BATCH, 2, 3, 4]), b.node('Conv', [b.parameter('u', draw(2, 2, 6)), b.parameter('v', draw(3, 2, 3)), b.parameter('c', draw(3))])]))
-await checkDerivative('ConvTranspose of parameters', b => b.node('Mul', [b.input('x', [BATCH, 2, 3, 8]), b.node('ConvTranspose', [b.parameter('u', draw(2, 2, 6)), b.parameter('v', draw(2, 3, 3)), b.parameter('c', draw(3))])]))
+await checkDerivative('Conv of parameters',
+  b =>
+    b.node('Mul', [b.input('x', [BATCH, 2, 3, 4]),
+      b.node('Conv', [b.parameter('u', draw(2, 2, 6)), b.parameter('v', draw(3, 2, 3)), b.parameter('c', draw(3))])]))
+await checkDerivative('ConvTranspose of parameters',
+  b =>
+    b.node('Mul', [b.input('x', [BATCH, 2, 3, 8]),
+      b.node('ConvTranspose', [b.parameter('u', draw(2, 2, 6)), b.parameter('v', draw(2, 3, 3)),
+        b.parameter('c', draw(3))])]))
 
 t.test('many positions and many channels, in tiles', async t => {
-  for (const [x, w, attributes] of [[[2, 3, 40, 50], [4, 3, 3, 3], {}], [[70, 3, 4, 5], [5, 3, 2, 2], {}], [[3, 8, 33, 41], [16, 1, 3, 3], { group: 8 }], [[3, 8, 33, 41], [16, 4, 3, 3], { group: 2 }]] as [number[], number[], Attributes][]) {
+  for (const [x, w, attributes] of [[[2, 3, 40, 50], [4, 3, 3, 3], {}], [[70, 3, 4, 5], [5, 3, 2, 2], {}], [[3, 8, 33,
+    41], [16, 1, 3, 3], { group: 8 }], [[3, 8, 33, 41], [16, 4, 3, 3], { group: 2 }]] as [number[], number[],
+      Attributes][]) {
     const [image, weight] = [draw(...x), draw(...w)]
     const b = new GraphBuilder('float64')
     const y = b.node('Conv', [b.input('x', [BATCH, ...x.slice(1)]), b.constant(weight)], attributes)
@@ -38,11 +51,24 @@ t.test('many positions and many channels, in tiles', async t => {
     const [channels, height, width] = x.slice(1)
     const [outs, own, kh, kw] = w
     const expected: number[] = []
-    for (let n = 0; n < x[0]; n++) for (let o = 0; o < outs; o++) for (let i = 0; i + kh <= height; i++) for (let j = 0; j + kw <= width; j++) {
-      let sum = 0
-      const first = Math.floor(o / (outs / groups)) * own
-      for (let c = 0; c < own; c++) for (let p = 0; p < kh; p++) for (let q = 0; q < kw; q++) sum += weight.data[((o * own + c) * kh + p) * kw + q] * image.data[((n * channels + first + c) * height + i + p) * width + j + q]
-      expected.push(sum)
+    for (let n = 0; n < x[0]; n++) {
+      for (let o = 0; o < outs; o++) {
+        for (let i = 0; i + kh <= height; i++) {
+          for (let j = 0; j + kw <= width; j++) {
+            let sum = 0
+            const first = Math.floor(o / (outs / groups)) * own
+            for (let c = 0; c < own; c++) {
+              for (let p = 0; p < kh; p++) {
+                for (let q = 0; q < kw; q++) {
+                  sum += weight.data[((o * own + c) * kh + p) * kw + q] *
+                    image.data[((n * channels + first + c) * height + i + p) * width + j + q]
+                }
+              }
+            }
+            expected.push(sum)
+          }
+        }
+      }
     }
     t.ok(relativeDifference(result.data, expected) < 1e-13, `${x.join(' x ')} by ${w.join(' x ')}`)
   }
@@ -51,7 +77,12 @@ t.test('many positions and many channels, in tiles', async t => {
 t.test('what does not fit is refused', async t => {
   const infer = (op: string, dims: readonly Dim[], weight: number[], attributes: Attributes = {}, bias = 0) => () => {
     const b = new GraphBuilder('float64')
-    return inferTypes(b.build([b.node(op, [b.input('x', dims), b.parameter('w', draw(...weight)), ...(bias === 0 ? [] : [b.parameter('b', draw(bias))])], attributes)]))
+    return inferTypes(
+      b.build([
+        b.node(op, [b.input('x', dims), b.parameter('w', draw(...weight)),
+          ...(bias === 0 ? [] : [b.parameter('b', draw(bias))])], attributes),
+      ]),
+    )
   }
   t.throws(infer('Conv', [BATCH, 3, 5], [2, 4, 3]), { code: 'BAD_GRAPH', message: /does not fit 3 channels/ })
   t.throws(infer('Conv', [BATCH, 3, 5], [2, 3, 3, 3]), { code: 'BAD_GRAPH', message: /3 axes of its input/ })
@@ -60,12 +91,15 @@ t.test('what does not fit is refused', async t => {
   t.throws(infer('Conv', [BATCH, 3, 5], [2, 3, 3], { strides: [0] }), { code: 'BAD_GRAPH', message: /'strides'/ })
   t.throws(infer('Conv', [BATCH, 3, 5], [2, 3, 3], { pads: [1] }), { code: 'BAD_GRAPH', message: /'pads'/ })
   t.throws(infer('Conv', [BATCH, 3, 5], [2, 3, 3], { auto_pad: 'SAME' }), { code: 'BAD_GRAPH', message: /'SAME'/ })
-  t.throws(infer('Conv', [BATCH, 3, 5], [2, 3, 3], { kernel_shape: [2] }), { code: 'BAD_GRAPH', message: /kernel_shape 2 differs/ })
+  t.throws(infer('Conv', [BATCH, 3, 5], [2, 3, 3], { kernel_shape: [2] }), { code: 'BAD_GRAPH',
+    message: /kernel_shape 2 differs/ })
   t.throws(infer('Conv', [BATCH, 3, 5], [2, 3, 3], {}, 3), { code: 'BAD_GRAPH', message: /bias/ })
   t.throws(infer('Conv', [3, BATCH, 5], [2, 3, 3]), { code: 'BATCH_AXIS' })
   t.throws(infer('Conv', [3, 3, BATCH], [2, 3, 3]), { code: 'BATCH_AXIS' })
   t.throws(infer('Conv', [BATCH, 3], [2, 3]), { code: 'BAD_GRAPH', message: /spatial axes/ })
   t.throws(infer('ConvTranspose', [BATCH, 3, 5], [2, 3, 3]), { code: 'BAD_GRAPH', message: /3 channels/ })
-  t.throws(infer('ConvTranspose', [BATCH, 3, 2], [3, 3, 3], { pads: [3, 3] }), { code: 'BAD_GRAPH', message: /leaves nothing/ })
-  t.throws(infer('ConvTranspose', [BATCH, 3, 2], [3, 3, 3], { output_padding: [2] }), { code: 'BAD_GRAPH', message: /longer than/ })
+  t.throws(infer('ConvTranspose', [BATCH, 3, 2], [3, 3, 3], { pads: [3, 3] }), { code: 'BAD_GRAPH',
+    message: /leaves nothing/ })
+  t.throws(infer('ConvTranspose', [BATCH, 3, 2], [3, 3, 3], { output_padding: [2] }), { code: 'BAD_GRAPH',
+    message: /longer than/ })
 })

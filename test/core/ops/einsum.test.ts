@@ -5,10 +5,13 @@ import { inferTypes } from '../../../core/passes/infer.js'
 import { checkDerivative } from './check-derivative.js'
 import { draw } from './draw.js'
 
-const derivative = (equation: string, inputs: readonly (readonly Dim[])[], ...parameters: number[][]): Promise<void> => checkDerivative(`Einsum ${equation}`, b => {
-  const names = [...inputs.map((dims, i) => b.input(`x${i}`, dims)), ...parameters.map((shape, i) => b.parameter(`w${i}`, draw(...shape)))]
-  return b.node('Einsum', names, { equation })
-})
+const derivative = (equation: string, inputs: readonly (readonly Dim[])[], ...parameters: number[][]): Promise<void> =>
+  checkDerivative(`Einsum ${equation}`, b => {
+    const names = [...inputs.map((dims, i) => b.input(`x${i}`, dims)), ...parameters.map((shape, i) =>
+      b.parameter(`w${i}`, draw(...shape))
+    )]
+    return b.node('Einsum', names, { equation })
+  })
 
 await derivative('nij,njk->nik', [[BATCH, 2, 3], [BATCH, 3, 2]])
 await derivative('nij,jk->nik', [[BATCH, 2, 3]], [3, 2])
@@ -19,7 +22,10 @@ await derivative('nij->nj', [[BATCH, 2, 3]])
 await derivative('ni,ij,jk->nk', [[BATCH, 2]], [2, 3], [3, 2])
 await derivative('ni,ij->n', [[BATCH, 2]], [2, 3])
 await derivative('ni,ijk->n', [[{ outer: 1, inner: 2 }, 2], [2, 2, 2]])
-await checkDerivative('Einsum of parameters', b => b.node('Mul', [b.input('x', [BATCH, 2, 2]), b.node('Einsum', [b.parameter('u', draw(2, 3)), b.parameter('v', draw(3, 2))], { equation: 'ij,jk->ik' })]))
+await checkDerivative('Einsum of parameters',
+  b =>
+    b.node('Mul', [b.input('x', [BATCH, 2, 2]),
+      b.node('Einsum', [b.parameter('u', draw(2, 3)), b.parameter('v', draw(3, 2))], { equation: 'ij,jk->ik' })]))
 
 t.test('what does not fit is refused', async t => {
   const infer = (equation: string, ...shapes: (readonly Dim[])[]) => () => {

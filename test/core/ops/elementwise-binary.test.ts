@@ -40,7 +40,8 @@ t.test('values', async t => {
 
 t.test('comparison, logic, selection', async t => {
   const [a, b] = [vector(1, 2, 3), vector(2, 2, 2)]
-  const expected: Record<string, number[]> = { Greater: [0, 0, 1], GreaterOrEqual: [0, 1, 1], Less: [1, 0, 0], LessOrEqual: [1, 1, 0], Equal: [0, 1, 0] }
+  const expected: Record<string, number[]> = { Greater: [0, 0, 1], GreaterOrEqual: [0, 1, 1], Less: [1, 0, 0],
+    LessOrEqual: [1, 1, 0], Equal: [0, 1, 0] }
   for (const [op, values] of Object.entries(expected)) {
     const result = apply(op, [a, b])
     t.equal(result.dtype, 'bool')
@@ -57,23 +58,35 @@ t.test('comparison, logic, selection', async t => {
 t.test('Clip takes its limits as optional inputs', async t => {
   const b = new GraphBuilder('float64')
   const x = b.input('x', [BATCH])
-  const outputs = [b.node('Clip', [x, b.scalar(-1), b.scalar(1)]), b.node('Clip', [x, '', b.scalar(0)]), b.node('Clip', [x])]
+  const outputs = [b.node('Clip', [x, b.scalar(-1), b.scalar(1)]), b.node('Clip', [x, '', b.scalar(0)]),
+    b.node('Clip', [x])]
   const results = runGraph(b.build(outputs), new Map([['x', vector(-3, 0.5, 3)]]), 'float64')
   t.same(outputs.map(name => numbers(results.get(name)!)), [[-1, 0.5, 1], [-3, 0, 0], [-3, 0.5, 3]])
 })
 
 t.test('any two shapes that broadcast give what index arithmetic gives', async () => {
-  const pair = fc.array(fc.tuple(fc.integer({ min: 1, max: 3 }), fc.constantFrom('both', 'left', 'right')), { maxLength: 5 }).chain(axes => fc.record({
-    axes: fc.constant(axes), dropLeft: fc.integer({ min: 0, max: axes.length }), dropRight: fc.integer({ min: 0, max: axes.length }),
-  }))
+  const pair = fc.array(fc.tuple(fc.integer({ min: 1, max: 3 }), fc.constantFrom('both', 'left', 'right')), {
+    maxLength: 5,
+  }).chain(axes =>
+    fc.record({
+      axes: fc.constant(axes),
+      dropLeft: fc.integer({ min: 0, max: axes.length }),
+      dropRight: fc.integer({ min: 0, max: axes.length }),
+    })
+  )
   fc.assert(fc.property(pair, ({ axes, dropLeft, dropRight }) => {
-    const own = (side: string, drop: number): number[] => axes.map(([extent, where]) => (where === 'both' || where === side ? extent : 1)).slice(drop)
+    const own = (side: string, drop: number): number[] =>
+      axes.map(([extent, where]) => (where === 'both' || where === side ? extent : 1)).slice(drop)
     const random = uniform(axes.length)
-    const [a, b] = [own('left', dropLeft), own('right', dropRight)].map(shape => float64(shape, Array.from({ length: sizeOf(shape) }, random)))
+    const [a, b] = [own('left', dropLeft), own('right', dropRight)].map(shape =>
+      float64(shape, Array.from({ length: sizeOf(shape) }, random))
+    )
     const result = apply('Sub', [a, b])
     const at = (value: Tensor, index: readonly number[]): number => {
       let offset = 0
-      value.shape.forEach((extent, axis) => { offset = offset * extent + (extent === 1 ? 0 : index[axis + index.length - value.shape.length]) })
+      value.shape.forEach((extent, axis) => {
+        offset = offset * extent + (extent === 1 ? 0 : index[axis + index.length - value.shape.length])
+      })
       return value.data[offset]
     }
     return numbers(result).every((value, flat) => {
@@ -122,14 +135,23 @@ const SHAPES: readonly (readonly [string, readonly Dim[], readonly Dim[]])[] = [
 for (const op of ['Add', 'Sub', 'Mul', 'Div', 'Pow', 'Max', 'Min', 'PRelu']) {
   for (const [what, a, b] of SHAPES) {
     if (op === 'PRelu' && b.length > a.length) continue
-    await checkDerivative(`${op}, ${what}`, builder => builder.node(op, [builder.input('a', a), builder.input('b', b)]), op === 'PRelu' ? {} : { range: [0.3, 2] })
+    await checkDerivative(`${op}, ${what}`, builder => builder.node(op, [builder.input('a', a), builder.input('b', b)]),
+      op === 'PRelu' ? {} : { range: [0.3, 2] })
   }
 }
-await checkDerivative('Mean of three', b => b.node('Mean', [b.input('a', [BATCH, 2]), b.input('b', [2]), b.input('c', [BATCH, 1])]))
-await checkDerivative('Sum of three', b => b.node('Sum', [b.input('a', [BATCH, 2]), b.input('b', [2]), b.input('c', [BATCH, 1])]))
+await checkDerivative('Mean of three',
+  b => b.node('Mean', [b.input('a', [BATCH, 2]), b.input('b', [2]), b.input('c', [BATCH, 1])]))
+await checkDerivative('Sum of three',
+  b => b.node('Sum', [b.input('a', [BATCH, 2]), b.input('b', [2]), b.input('c', [BATCH, 1])]))
 await checkDerivative('Clip', b => b.node('Clip', [b.input('x', [BATCH, 6]), b.scalar(-1), b.scalar(0.5)]))
-await checkDerivative('Where', b => b.node('Where', [b.node('Greater', [b.input('x', [BATCH, 3]), b.scalar(0)]), b.input('a', [3]), b.input('b', [BATCH, 1])]))
-await checkDerivative('a parameter that passes through functions first', b => b.node('Mul', [b.input('x', [BATCH, 3]), b.node('Exp', [b.node('Mul', [b.parameter('s', float64([3], [0.1, 0.2, 0.3])), b.scalar(0.5)])])]))
+await checkDerivative('Where',
+  b =>
+    b.node('Where', [b.node('Greater', [b.input('x', [BATCH, 3]), b.scalar(0)]), b.input('a', [3]),
+      b.input('b', [BATCH, 1])]))
+await checkDerivative('a parameter that passes through functions first',
+  b =>
+    b.node('Mul', [b.input('x', [BATCH, 3]),
+      b.node('Exp', [b.node('Mul', [b.parameter('s', float64([3], [0.1, 0.2, 0.3])), b.scalar(0.5)])])]))
 await checkDerivative('a value used three times', b => {
   const x = b.input('x', [BATCH, 3])
   return b.node('Mul', [b.node('Mul', [x, x]), x])

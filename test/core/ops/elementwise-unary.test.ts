@@ -35,15 +35,30 @@ const DEFINITIONS: readonly (readonly [string, (x: number) => number, Attributes
   ['Swish', x => x * sigmoid(1.4 * x), { alpha: 1.4 }],
   ['Mish', x => x * Math.tanh(Math.log(1 + Math.exp(x)))],
   ['Shrink', x => (x < -0.7 ? x + 0.1 : x > 0.7 ? x - 0.1 : 0), { bias: 0.1, lambd: 0.7 }],
-  ['Neg', x => -x], ['Abs', Math.abs], ['Exp', Math.exp], ['Erf', erf], ['Sin', Math.sin], ['Cos', Math.cos], ['Tan', Math.tan], ['Atan', Math.atan],
-  ['Sinh', Math.sinh], ['Cosh', Math.cosh], ['Asinh', Math.asinh], ['Identity', x => x], ['Dropout', x => x],
-  ['Sign', Math.sign], ['Floor', Math.floor], ['Ceil', Math.ceil],
+  ['Neg', x => -x],
+  ['Abs', Math.abs],
+  ['Exp', Math.exp],
+  ['Erf', erf],
+  ['Sin', Math.sin],
+  ['Cos', Math.cos],
+  ['Tan', Math.tan],
+  ['Atan', Math.atan],
+  ['Sinh', Math.sinh],
+  ['Cosh', Math.cosh],
+  ['Asinh', Math.asinh],
+  ['Identity', x => x],
+  ['Dropout', x => x],
+  ['Sign', Math.sign],
+  ['Floor', Math.floor],
+  ['Ceil', Math.ceil],
 ]
 
 t.test('values follow the definitions', async t => {
   for (const [op, definition, attributes] of DEFINITIONS) {
     const y = evaluate(op, POINTS, attributes)
-    const worst = Math.max(...POINTS.map((x, i) => Math.abs(y[i] - definition(x)) / Math.max(1, Math.abs(definition(x)))))
+    const worst = Math.max(
+      ...POINTS.map((x, i) => Math.abs(y[i] - definition(x)) / Math.max(1, Math.abs(definition(x)))),
+    )
     t.ok(worst < 4e-15, `${op} ${JSON.stringify(attributes ?? {})}: ${worst}`)
   }
 })
@@ -63,8 +78,16 @@ t.test('extreme arguments neither overflow nor lose NaN', async t => {
 
 t.test('erf equals tabulated values to the last digits', async t => {
   const table: readonly (readonly [number, number])[] = [
-    [1e-10, 1.1283791670955126e-10], [0.1, 0.1124629160182849], [0.5, 0.5204998778130465], [1, 0.8427007929497149], [1.125, 0.8883882317017078],
-    [1.5, 0.9661051464753108], [2, 0.9953222650189527], [3, 0.9999779095030014], [4, 0.9999999845827421], [5.5, 0.9999999999999927],
+    [1e-10, 1.1283791670955126e-10],
+    [0.1, 0.1124629160182849],
+    [0.5, 0.5204998778130465],
+    [1, 0.8427007929497149],
+    [1.125, 0.8883882317017078],
+    [1.5, 0.9661051464753108],
+    [2, 0.9953222650189527],
+    [3, 0.9999779095030014],
+    [4, 0.9999999845827421],
+    [5.5, 0.9999999999999927],
   ]
   for (const [x, expected] of table) {
     t.ok(Math.abs(erf(x) - expected) <= 3e-16 && Math.abs(erf(x) / expected - 1) < 5e-16, `erf(${x})`)
@@ -81,21 +104,34 @@ t.test('Cast', async t => {
 t.test('Dropout in training mode is refused', async t => {
   const b = new GraphBuilder('float64')
   const y = b.node('Dropout', [b.input('x', [BATCH]), b.scalar(0.5), b.constant(tensor('bool', [], [1]))])
-  t.throws(() => runGraph(b.build([y]), new Map([['x', float64([1], [1])]]), 'float64'), { code: 'BAD_GRAPH', message: /training mode/ })
+  t.throws(() => runGraph(b.build([y]), new Map([['x', float64([1], [1])]]), 'float64'), { code: 'BAD_GRAPH',
+    message: /training mode/ })
 })
 
-const EVERYWHERE = ['Relu', 'LeakyRelu', 'ThresholdedRelu', 'Elu', 'Celu', 'Selu', 'Sigmoid', 'Tanh', 'Softplus', 'Softsign', 'Gelu', 'Swish', 'Mish', 'Neg', 'Abs', 'Exp', 'Erf',
-  'Sin', 'Cos', 'Tan', 'Atan', 'Sinh', 'Cosh', 'Asinh', 'Identity', 'Dropout', 'Shrink', 'Floor', 'Sign', 'Ceil', 'Round']
-for (const op of EVERYWHERE) await checkDerivative(op, b => b.node(op, [b.input('x', [BATCH, 4])]), op === 'Tan' ? { range: [-1, 1] } : {})
-const INSIDE: Readonly<Record<string, readonly [number, number]>> = { Log: [0.2, 3], Sqrt: [0.2, 3], Reciprocal: [0.3, 2], Asin: [-0.9, 0.9], Acos: [-0.9, 0.9], Atanh: [-0.8, 0.8], Acosh: [1.2, 3] }
-for (const [op, range] of Object.entries(INSIDE)) await checkDerivative(op, b => b.node(op, [b.input('x', [BATCH, 4])]), { range })
-for (const op of ['HardSigmoid', 'HardSwish']) await checkDerivative(op, b => b.node(op, [b.input('x', [BATCH, 8])]), { range: [-5, 5] })
-await checkDerivative('Gelu, tanh approximation', b => b.node('Gelu', [b.input('x', [BATCH, 4])], { approximate: 'tanh' }))
-await checkDerivative('Celu and Elu with parameters', b => b.node('Celu', [b.node('Elu', [b.input('x', [BATCH, 4])], { alpha: 0.6 })], { alpha: 0.4 }))
-await checkDerivative('Cast to integers and back, which stops the gradient', b => b.node('Add', [b.node('Cast', [b.node('Cast', [b.input('x', [BATCH, 4])], { to: 7 })], { to: 11 }), 'x']))
+const EVERYWHERE = ['Relu', 'LeakyRelu', 'ThresholdedRelu', 'Elu', 'Celu', 'Selu', 'Sigmoid', 'Tanh', 'Softplus',
+  'Softsign', 'Gelu', 'Swish', 'Mish', 'Neg', 'Abs', 'Exp', 'Erf', 'Sin', 'Cos', 'Tan', 'Atan', 'Sinh', 'Cosh', 'Asinh',
+  'Identity', 'Dropout', 'Shrink', 'Floor', 'Sign', 'Ceil', 'Round']
+for (const op of EVERYWHERE) {
+  await checkDerivative(op, b => b.node(op, [b.input('x', [BATCH, 4])]), op === 'Tan' ? { range: [-1, 1] } : {})
+}
+const INSIDE: Readonly<Record<string, readonly [number, number]>> = { Log: [0.2, 3], Sqrt: [0.2, 3],
+  Reciprocal: [0.3, 2], Asin: [-0.9, 0.9], Acos: [-0.9, 0.9], Atanh: [-0.8, 0.8], Acosh: [1.2, 3] }
+for (const [op, range] of Object.entries(INSIDE)) {
+  await checkDerivative(op, b => b.node(op, [b.input('x', [BATCH, 4])]), { range })
+}
+for (const op of ['HardSigmoid', 'HardSwish']) {
+  await checkDerivative(op, b => b.node(op, [b.input('x', [BATCH, 8])]), { range: [-5, 5] })
+}
+await checkDerivative('Gelu, tanh approximation',
+  b => b.node('Gelu', [b.input('x', [BATCH, 4])], { approximate: 'tanh' }))
+await checkDerivative('Celu and Elu with parameters',
+  b => b.node('Celu', [b.node('Elu', [b.input('x', [BATCH, 4])], { alpha: 0.6 })], { alpha: 0.4 }))
+await checkDerivative('Cast to integers and back, which stops the gradient',
+  b => b.node('Add', [b.node('Cast', [b.node('Cast', [b.input('x', [BATCH, 4])], { to: 7 })], { to: 11 }), 'x']))
 
 t.test('questions about numbers', async t => {
-  const ask = (op: string, attributes: Attributes = {}): number[] => evaluate(op, [1, NaN, Infinity, -Infinity], attributes)
+  const ask = (op: string, attributes: Attributes = {}): number[] =>
+    evaluate(op, [1, NaN, Infinity, -Infinity], attributes)
   t.same(ask('IsNaN'), [0, 1, 0, 0])
   t.same(ask('IsInf'), [0, 0, 1, 1])
   t.same(ask('IsInf', { detect_negative: 0 }), [0, 0, 1, 0])

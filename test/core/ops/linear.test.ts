@@ -7,7 +7,8 @@ import { float64, sizeOf, type Tensor } from '../../../core/tensor/tensor.js'
 import { checkDerivative, uniform } from './check-derivative.js'
 
 const random = uniform(3)
-const draw = (...shape: number[]): Tensor => float64(shape, Array.from({ length: sizeOf(shape) }, () => 2 * random() - 1))
+const draw = (...shape: number[]): Tensor =>
+  float64(shape, Array.from({ length: sizeOf(shape) }, () => 2 * random() - 1))
 
 function apply(op: string, values: readonly Tensor[], attributes: Record<string, Attribute> = {}): Tensor {
   const b = new GraphBuilder('float64')
@@ -25,14 +26,18 @@ function product(a: Tensor, b: Tensor): number[] {
   const lead = padded[0].map((extent, axis) => Math.max(extent, padded[1][axis]))
   const result: number[] = []
   for (let flat = 0; flat < sizeOf(lead); flat++) {
-    const [fromA, fromB] = padded.map(own => own.reduce((offset, extent, axis) => {
-      const index = Math.floor(flat / sizeOf(lead.slice(axis + 1))) % lead[axis]
-      return offset * extent + (extent === 1 ? 0 : index)
-    }, 0))
-    for (let i = 0; i < m; i++) for (let j = 0; j < n; j++) {
-      let sum = 0
-      for (let p = 0; p < k; p++) sum += a.data[(fromA * m + i) * k + p] * b.data[(fromB * k + p) * n + j]
-      result.push(sum)
+    const [fromA, fromB] = padded.map(own =>
+      own.reduce((offset, extent, axis) => {
+        const index = Math.floor(flat / sizeOf(lead.slice(axis + 1))) % lead[axis]
+        return offset * extent + (extent === 1 ? 0 : index)
+      }, 0)
+    )
+    for (let i = 0; i < m; i++) {
+      for (let j = 0; j < n; j++) {
+        let sum = 0
+        for (let p = 0; p < k; p++) sum += a.data[(fromA * m + i) * k + p] * b.data[(fromB * k + p) * n + j]
+        result.push(sum)
+      }
     }
   }
   return result
@@ -40,12 +45,18 @@ function product(a: Tensor, b: Tensor): number[] {
 
 function close(t: Test, actual: Tensor, expected: readonly number[], shape: readonly number[], name: string): void {
   t.same(actual.shape, shape, `${name}: shape`)
-  t.ok(expected.length === actual.data.length && expected.every((value, i) => Math.abs(value - actual.data[i]) < 1e-13), `${name}: values`)
+  t.ok(expected.length === actual.data.length && expected.every((value, i) => Math.abs(value - actual.data[i]) < 1e-13),
+    `${name}: values`)
 }
 
 t.test('MatMul of operands of any rank', async t => {
   const cases: readonly (readonly [number[], number[], number[]])[] = [
-    [[4, 3], [3, 5], [4, 5]], [[2, 4, 3], [3, 5], [2, 4, 5]], [[4, 3], [2, 3, 5], [2, 4, 5]], [[2, 1, 4, 3], [6, 3, 5], [2, 6, 4, 5]], [[2, 4, 3], [2, 3, 5], [2, 4, 5]], [[1, 4, 3], [2, 3, 5], [2, 4, 5]],
+    [[4, 3], [3, 5], [4, 5]],
+    [[2, 4, 3], [3, 5], [2, 4, 5]],
+    [[4, 3], [2, 3, 5], [2, 4, 5]],
+    [[2, 1, 4, 3], [6, 3, 5], [2, 6, 4, 5]],
+    [[2, 4, 3], [2, 3, 5], [2, 4, 5]],
+    [[1, 4, 3], [2, 3, 5], [2, 4, 5]],
   ]
   for (const [a, b, shape] of cases) {
     const [left, right] = [draw(...a), draw(...b)]
@@ -53,17 +64,29 @@ t.test('MatMul of operands of any rank', async t => {
   }
   const [m, v] = [draw(4, 3), draw(3)]
   close(t, apply('MatMul', [m, v]), product(m, { ...v, shape: [3, 1] }), [4], 'matrix by vector')
-  close(t, apply('MatMul', [v, draw(3, 5)]).shape.length === 1 ? apply('MatMul', [v, v]) : v, product({ ...v, shape: [1, 3] }, { ...v, shape: [3, 1] }), [], 'vector by vector')
+  close(t, apply('MatMul', [v, draw(3, 5)]).shape.length === 1 ? apply('MatMul', [v, v]) : v,
+    product({ ...v, shape: [1, 3] }, { ...v, shape: [3, 1] }), [], 'vector by vector')
 })
 
 t.test('Gemm with its flags and a broadcast third input', async t => {
   const [a, b] = [draw(4, 3), draw(3, 5)]
-  const swapped = (x: Tensor): Tensor => float64([x.shape[1], x.shape[0]], Array.from({ length: x.data.length }, (_, i) => x.data[(i % x.shape[0]) * x.shape[1] + Math.floor(i / x.shape[0])]))
+  const swapped = (x: Tensor): Tensor =>
+    float64([x.shape[1], x.shape[0]], Array.from({ length: x.data.length }, (_, i) =>
+      x.data[(i % x.shape[0]) * x.shape[1] + Math.floor(i / x.shape[0])]))
   const plain = product(a, b)
-  for (const transA of [0, 1]) for (const transB of [0, 1]) for (const c of [draw(4, 5), draw(5), draw(4, 1), draw(), undefined]) {
-    const operands = [transA === 1 ? swapped(a) : a, transB === 1 ? swapped(b) : b, ...(c === undefined ? [] : [c])]
-    const at = (i: number): number => (c === undefined ? 0 : c.data[c.shape.length === 2 ? (c.shape[1] === 1 ? Math.floor(i / 5) : i) : c.shape.length === 1 ? i % 5 : 0])
-    close(t, apply('Gemm', operands, { transA, transB, alpha: 0.5, beta: 2 }), plain.map((value, i) => 0.5 * value + 2 * at(i)), [4, 5], `transA ${transA}, transB ${transB}, C ${c?.shape.join('x') ?? 'absent'}`)
+  for (const transA of [0, 1]) {
+    for (const transB of [0, 1]) {
+      for (const c of [draw(4, 5), draw(5), draw(4, 1), draw(), undefined]) {
+        const operands = [transA === 1 ? swapped(a) : a, transB === 1 ? swapped(b) : b, ...(c === undefined ? [] : [c])]
+        const at = (i: number): number => (c === undefined
+          ? 0
+          : c
+            .data[c.shape.length === 2 ? (c.shape[1] === 1 ? Math.floor(i / 5) : i) : c.shape.length === 1 ? i % 5 : 0])
+        close(t, apply('Gemm', operands, { transA, transB, alpha: 0.5, beta: 2 }), plain.map((value, i) =>
+          0.5 * value + 2 * at(i)
+        ), [4, 5], `transA ${transA}, transB ${transB}, C ${c?.shape.join('x') ?? 'absent'}`)
+      }
+    }
   }
 })
 
@@ -101,12 +124,24 @@ const INPUTS: readonly (readonly [string, readonly Dim[], readonly Dim[]])[] = [
   ['vector by matrix', [3], [3, BATCH]],
   ['vector by stacks', [3], [BATCH, 3, 2]],
 ]
-for (const [what, a, b] of INPUTS) await checkDerivative(`MatMul, ${what}`, builder => builder.node('MatMul', [builder.input('a', a), builder.input('b', b)]))
+for (const [what, a, b] of INPUTS) {
+  await checkDerivative(`MatMul, ${what}`, builder =>
+    builder.node('MatMul', [builder.input('a', a), builder.input('b', b)]))
+}
 
-await checkDerivative('MatMul of parameters', b => b.node('MatMul', [b.input('x', [BATCH, 3]), b.node('MatMul', [b.parameter('u', draw(3, 2)), b.parameter('v', draw(2, 4))])]))
+await checkDerivative('MatMul of parameters',
+  b =>
+    b.node('MatMul', [b.input('x', [BATCH, 3]),
+      b.node('MatMul', [b.parameter('u', draw(3, 2)), b.parameter('v', draw(2, 4))])]))
 
-for (const transA of [0, 1]) for (const transB of [0, 1]) {
-  const flags = { transA, transB, alpha: 0.5, beta: 3 }
-  await checkDerivative(`Gemm ${JSON.stringify(flags)}, examples left`, b => b.node('Gemm', [b.input('x', transA === 1 ? [3, BATCH] : [BATCH, 3]), b.parameter('w', transB === 1 ? draw(4, 3) : draw(3, 4)), b.parameter('c', draw(4))], flags))
-  await checkDerivative(`Gemm ${JSON.stringify(flags)}, examples right`, b => b.node('Gemm', [b.parameter('w', transA === 1 ? draw(3, 4) : draw(4, 3)), b.input('x', transB === 1 ? [BATCH, 3] : [3, BATCH]), b.parameter('c', draw(4, 1))], flags))
+for (const transA of [0, 1]) {
+  for (const transB of [0, 1]) {
+    const flags = { transA, transB, alpha: 0.5, beta: 3 }
+    await checkDerivative(`Gemm ${JSON.stringify(flags)}, examples left`, b =>
+      b.node('Gemm', [b.input('x', transA === 1 ? [3, BATCH] : [BATCH, 3]),
+        b.parameter('w', transB === 1 ? draw(4, 3) : draw(3, 4)), b.parameter('c', draw(4))], flags))
+    await checkDerivative(`Gemm ${JSON.stringify(flags)}, examples right`, b =>
+      b.node('Gemm', [b.parameter('w', transA === 1 ? draw(3, 4) : draw(4, 3)),
+        b.input('x', transB === 1 ? [BATCH, 3] : [3, BATCH]), b.parameter('c', draw(4, 1))], flags))
+  }
 }

@@ -18,15 +18,27 @@ const SHAPES: readonly (readonly [readonly Dim[], Attributes])[] = [
   [[{ outer: 1, inner: 2 }, 2, 4], { kernel_shape: [2], strides: [2] }],
 ]
 for (const op of ['MaxPool', 'AveragePool', 'LpPool']) {
-  for (const [dims, attributes] of SHAPES) await checkDerivative(`${op} ${JSON.stringify(attributes)}`, b => b.node(op, [b.input('x', dims)], attributes), { n: 2 })
-  await checkDerivative(`${op} of a parameter`, b => b.node('Mul', [b.input('x', [BATCH, 2, 2, 3]), b.node(op, [b.parameter('w', draw(2, 2, 6))], { kernel_shape: [2], strides: [2] })]))
+  for (const [dims, attributes] of SHAPES) {
+    await checkDerivative(`${op} ${JSON.stringify(attributes)}`, b => b.node(op, [b.input('x', dims)], attributes), {
+      n: 2,
+    })
+  }
+  await checkDerivative(`${op} of a parameter`, b =>
+    b.node('Mul', [b.input('x', [BATCH, 2, 2, 3]),
+      b.node(op, [b.parameter('w', draw(2, 2, 6))], { kernel_shape: [2], strides: [2] })]))
 }
-await checkDerivative('AveragePool that counts padding', b => b.node('AveragePool', [b.input('x', [BATCH, 1, 5, 5])], { kernel_shape: [3, 3], strides: [2, 2], pads: [1, 1, 1, 1], count_include_pad: 1, ceil_mode: 1 }))
-await checkDerivative('LpPool of third powers', b => b.node('LpPool', [b.input('x', [BATCH, 2, 5])], { kernel_shape: [3], p: 3 }))
-await checkDerivative('LpPool of zeros', b => b.node('LpPool', [b.node('Mul', [b.input('x', [BATCH, 1, 4]), b.scalar(0)])], { kernel_shape: [2] }))
+await checkDerivative('AveragePool that counts padding',
+  b =>
+    b.node('AveragePool', [b.input('x', [BATCH, 1, 5, 5])], { kernel_shape: [3, 3], strides: [2, 2], pads: [1, 1, 1, 1],
+      count_include_pad: 1, ceil_mode: 1 }))
+await checkDerivative('LpPool of third powers',
+  b => b.node('LpPool', [b.input('x', [BATCH, 2, 5])], { kernel_shape: [3], p: 3 }))
+await checkDerivative('LpPool of zeros',
+  b => b.node('LpPool', [b.node('Mul', [b.input('x', [BATCH, 1, 4]), b.scalar(0)])], { kernel_shape: [2] }))
 for (const op of ['GlobalAveragePool', 'GlobalMaxPool']) {
   await checkDerivative(op, b => b.node(op, [b.input('x', [BATCH, 2, 3, 2])]))
-  await checkDerivative(`${op} of a parameter`, b => b.node('Mul', [b.input('x', [BATCH, 2, 3, 1]), b.node(op, [b.parameter('w', draw(2, 3, 4))])]))
+  await checkDerivative(`${op} of a parameter`, b =>
+    b.node('Mul', [b.input('x', [BATCH, 2, 3, 1]), b.node(op, [b.parameter('w', draw(2, 3, 4))])]))
 }
 
 t.test('a NaN in a window is kept', async t => {
@@ -44,7 +56,8 @@ t.test('what does not fit is refused', async t => {
   t.throws(infer([BATCH, 2, 4], {}), { code: 'BAD_GRAPH', message: /'kernel_shape'/ })
   t.throws(infer([BATCH, 2, 4], { kernel_shape: [2, 2] }), { code: 'BAD_GRAPH', message: /'kernel_shape' must hold 1/ })
   t.throws(infer([BATCH, 2, 4], { kernel_shape: [5] }), { code: 'BAD_GRAPH', message: /covers 5/ })
-  t.throws(infer([BATCH, 2, 4], { kernel_shape: [2], storage_order: 1 }), { code: 'BAD_GRAPH', message: /storage_order/ })
+  t.throws(infer([BATCH, 2, 4], { kernel_shape: [2], storage_order: 1 }), { code: 'BAD_GRAPH',
+    message: /storage_order/ })
   t.throws(infer([BATCH, 2, 4], { kernel_shape: [2] }, 'int64'), { code: 'BAD_GRAPH', message: /int64/ })
   t.throws(infer([2, BATCH, 4], { kernel_shape: [2] }), { code: 'BATCH_AXIS' })
   t.throws(infer([BATCH, 2], { kernel_shape: [2] }), { code: 'BAD_GRAPH' })

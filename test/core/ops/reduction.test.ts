@@ -6,23 +6,32 @@ import { float64, tensor } from '../../../core/tensor/tensor.js'
 import { checkDerivative } from './check-derivative.js'
 import { draw } from './draw.js'
 
-for (const op of ['ReduceSum', 'ReduceMean', 'ReduceMax', 'ReduceMin', 'ReduceProd', 'ReduceL1', 'ReduceL2', 'ReduceSumSquare', 'ReduceLogSum', 'ReduceLogSumExp']) {
+for (const op of ['ReduceSum', 'ReduceMean', 'ReduceMax', 'ReduceMin', 'ReduceProd', 'ReduceL1', 'ReduceL2',
+  'ReduceSumSquare', 'ReduceLogSum', 'ReduceLogSumExp']) {
   const options = op === 'ReduceLogSum' ? { range: [0.5, 2] as const } : {}
   await checkDerivative(`${op} keeping axes`, b => b.node(op, [b.input('x', [BATCH, 3, 2]), b.integers([1])]), options)
-  await checkDerivative(`${op} of two axes`, b => b.node(op, [b.input('x', [2, BATCH, 3]), b.integers([0, -1])], { keepdims: 0 }), options)
-  await checkDerivative(`${op} of a parameter`, b => b.node('Mul', [b.input('x', [BATCH, 2]), b.node(op, [b.parameter('w', draw(2, 3)), b.integers([1])], { keepdims: 0 })]), options)
+  await checkDerivative(`${op} of two axes`, b =>
+    b.node(op, [b.input('x', [2, BATCH, 3]), b.integers([0, -1])], { keepdims: 0 }), options)
+  await checkDerivative(`${op} of a parameter`, b =>
+    b.node('Mul', [b.input('x', [BATCH, 2]),
+      b.node(op, [b.parameter('w', draw(2, 3)), b.integers([1])], { keepdims: 0 })]), options)
 }
-await checkDerivative('ReduceL2 of zeros', b => b.node('ReduceL2', [b.node('Mul', [b.input('x', [BATCH, 3]), b.scalar(0)]), b.integers([1])]))
+await checkDerivative('ReduceL2 of zeros',
+  b => b.node('ReduceL2', [b.node('Mul', [b.input('x', [BATCH, 3]), b.scalar(0)]), b.integers([1])]))
 
 for (const attributes of [{}, { exclusive: 1 }, { reverse: 1 }, { exclusive: 1, reverse: 1 }]) {
-  await checkDerivative(`CumSum ${JSON.stringify(attributes)}`, b => b.node('CumSum', [b.input('x', [BATCH, 3, 2]), b.constant(tensor('int64', [], [1]))], attributes))
+  await checkDerivative(`CumSum ${JSON.stringify(attributes)}`, b =>
+    b.node('CumSum', [b.input('x', [BATCH, 3, 2]), b.constant(tensor('int64', [], [1]))], attributes))
 }
-await checkDerivative('CumSum of a parameter', b => b.node('Mul', [b.input('x', [BATCH, 3]), b.node('CumSum', [b.parameter('w', draw(3)), b.integers([0])])]))
+await checkDerivative('CumSum of a parameter',
+  b => b.node('Mul', [b.input('x', [BATCH, 3]), b.node('CumSum', [b.parameter('w', draw(3)), b.integers([0])])]))
 await checkDerivative('LpNormalization', b => b.node('LpNormalization', [b.input('x', [BATCH, 3, 2])], { axis: 1 }))
-await checkDerivative('LpNormalization with p = 1', b => b.node('LpNormalization', [b.input('x', [BATCH, 4])], { p: 1 }))
+await checkDerivative('LpNormalization with p = 1',
+  b => b.node('LpNormalization', [b.input('x', [BATCH, 4])], { p: 1 }))
 await checkDerivative('ArgMax', b => {
   const x = b.input('x', [BATCH, 4])
-  return b.node('Add', [b.node('ReduceSum', [x, b.integers([1])]), b.node('Cast', [b.node('ArgMax', [x], { axis: 1 })], { to: 11 })])
+  return b.node('Add', [b.node('ReduceSum', [x, b.integers([1])]),
+    b.node('Cast', [b.node('ArgMax', [x], { axis: 1 })], { to: 11 })])
 })
 
 t.test('reducing the examples is refused', async t => {
@@ -35,9 +44,13 @@ t.test('reducing the examples is refused', async t => {
   t.throws(infer((b, x) => b.node('CumSum', [x, b.integers([0])])), { code: 'BATCH_AXIS' })
   t.throws(infer((b, x) => b.node('ArgMax', [x])), { code: 'BATCH_AXIS' })
   t.throws(infer((b, x) => b.node('LpNormalization', [x], { axis: 0 })), { code: 'BATCH_AXIS' })
-  t.throws(infer((b, x) => b.node('LpNormalization', [x], { p: 3 })), { code: 'BAD_GRAPH', message: /p must be 1 or 2/ })
+  t.throws(infer((b, x) => b.node('LpNormalization', [x], { p: 3 })), { code: 'BAD_GRAPH',
+    message: /p must be 1 or 2/ })
   t.throws(infer((b, x) => b.node('NonZero', [x])), { code: 'BAD_GRAPH', message: /constants only/ })
-  t.throws(infer((b, x) => b.node('OneHot', [x, b.integers([0]), b.constant(float64([2], [0, 1]))])), { code: 'BAD_GRAPH', message: /depth/ })
+  t.throws(infer((b, x) => b.node('OneHot', [x, b.integers([0]), b.constant(float64([2], [0, 1]))])), {
+    code: 'BAD_GRAPH',
+    message: /depth/,
+  })
 })
 
 t.test('the number of elements of a batch', async t => {

@@ -5,9 +5,17 @@ import { laplace } from '../../../core/index.js'
 import { relativeDifference } from '../../support/compare.js'
 import { type ReferenceArray, referenceCase } from '../../support/reference-case.js'
 
-interface Expected { prior_precision: number, effective_parameters: number, log_evidence_at_mode: number, f_var_diag: ReferenceArray, probit: ReferenceArray }
+interface Expected {
+  prior_precision: number
+  effective_parameters: number
+  log_evidence_at_mode: number
+  f_var_diag: ReferenceArray
+  probit: ReferenceArray
+}
 
-const { values } = JSON.parse(readFileSync(new URL('../../fixtures/linearized.json', import.meta.url), 'utf8')) as { values: Record<string, Record<string, Expected>> }
+const { values } = JSON.parse(readFileSync(new URL('../../fixtures/linearized.json', import.meta.url), 'utf8')) as {
+  values: Record<string, Record<string, Expected>>
+}
 
 for (const [name, structures] of Object.entries(values)) {
   const { graph, x, y, xTest, expected } = referenceCase(name)
