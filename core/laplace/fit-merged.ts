@@ -5,7 +5,7 @@ import type { PartialFit } from '../sums/partial-fit.js'
 import type { Batch } from '../tensor/batch.js'
 import { accumulationFor, finishFit } from './fit-stream.js'
 import { type FitTask, partialKey, settle } from './fit-task.js'
-import { LaplacePosterior } from './laplace-posterior.js'
+import { type LaplacePosterior } from './laplace-posterior.js'
 
 export async function fitMerged(task: FitTask, partial: PartialFit, data: Batch | undefined,
   work: WorkOptions): Promise<LaplacePosterior> {

@@ -9,7 +9,7 @@ import type { Tensor } from '../tensor/tensor.js'
 import { fitMerged } from './fit-merged.js'
 import { accumulationFor, fitAll, type FitStream, startStream } from './fit-stream.js'
 import { partialKey, settle, taskFor } from './fit-task.js'
-import { LaplacePosterior } from './laplace-posterior.js'
+import { type LaplacePosterior } from './laplace-posterior.js'
 
 /** A Laplace approximation of a network, to be fitted. */
 export interface Laplace {

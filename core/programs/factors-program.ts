@@ -5,7 +5,7 @@
  * the forward part runs once, and its values are broadcast against the leading K axis.
  */
 import { GraphError, InternalError } from '../errors/errors.js'
-import { GraphBuilder } from '../graph/builder.js'
+import { type GraphBuilder } from '../graph/builder.js'
 import type { Graph, Node, Parameter } from '../graph/graph.js'
 import { removeDead } from '../passes/fold.js'
 import { appendCotangentRows, appendInputRows, findLinearOperators,
