@@ -7,7 +7,8 @@ export const STRUCTURES = ['kron', 'full', 'diag'] as const
 export const CURVATURES = ['ggn'] as const
 export const TUNE_METHODS = ['linearized', 'marglik', 'grid', 'none'] as const
 export const PRIOR_STRUCTURES = ['scalar', 'layerwise', 'diagonal'] as const
-export const LINKS = ['probit', 'mc', 'bridge', 'bridge_norm', 'mean_field_1', 'mean_field_2', 'map'] as const
+export const LINKS = ['probit', 'mc', 'bridge', 'bridge_norm', 'mean_field_1', 'mean_field_2', 'zero_sum', 'pairwise',
+  'map'] as const
 export const PREDICTIVES = ['glm', 'nn'] as const
 export const ENGINES = ['auto', 'typescript', 'onnxruntime'] as const
 export const KFAC_APPROXIMATIONS = ['expand', 'reduce'] as const

@@ -4,9 +4,10 @@ import type { LikelihoodModel } from '../likelihood/likelihood.js'
 import type { Link } from '../options/words.js'
 import type { VarianceKind } from '../posterior/variance-kind.js'
 import { bridge } from './bridge.js'
-import { meanField1, meanField2 } from './mean-field.js'
+import { meanField1, meanField2, pairwiseProbit } from './mean-field.js'
 import { monteCarlo, monteCarloNeeds } from './monte-carlo.js'
 import { probit } from './probit.js'
+import { zeroSum } from './zero-sum.js'
 
 /**
  * What a link needs of f_var; `none` for the plain network.
@@ -23,6 +24,8 @@ export function linkNeeds(link: Link, likelihood: LikelihoodModel): VarianceKind
     case 'mc':
       return monteCarloNeeds(likelihood)
     case 'mean_field_2':
+    case 'zero_sum':
+    case 'pairwise':
       return likelihood.name === 'classification' ? 'covariance' : 'diagonal'
     case 'bridge':
     case 'bridge_norm':
@@ -61,6 +64,14 @@ export function predictiveProbabilities(link: Link, likelihood: LikelihoodModel,
     case 'mean_field_2':
       return likelihood.name === 'classification'
         ? meanField2(f, variance, examples, outputs)
+        : probit(likelihood, f, variance, examples, outputs)
+    case 'zero_sum':
+      return likelihood.name === 'classification'
+        ? zeroSum(f, variance, examples, outputs)
+        : probit(likelihood, f, variance, examples, outputs)
+    case 'pairwise':
+      return likelihood.name === 'classification'
+        ? pairwiseProbit(f, variance, examples, outputs)
         : probit(likelihood, f, variance, examples, outputs)
   }
 }

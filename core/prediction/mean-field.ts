@@ -17,6 +17,21 @@ export function meanField2(f: Float64Array, covariance: Float64Array, examples: 
   return pairwise(f, examples, outputs, (n, c, d) => at(n, c, c) + at(n, d, d) - 2 * at(n, c, d))
 }
 
+/**
+ * Order 2, renormalised: with two classes the probit of their difference, exactly.
+ * @param covariance S, N x C x C
+ */
+export function pairwiseProbit(f: Float64Array, covariance: Float64Array, examples: number,
+  outputs: number): Float64Array {
+  const p = meanField2(f, covariance, examples, outputs)
+  for (let at = 0; at < p.length; at += outputs) {
+    let sum = 0
+    for (let c = at; c < at + outputs; c++) sum += p[c]
+    for (let c = at; c < at + outputs; c++) p[c] /= sum
+  }
+  return p
+}
+
 function pairwise(f: Float64Array, examples: number, outputs: number,
   spread: (n: number, c: number, d: number) => number): Float64Array {
   const p = new Float64Array(examples * outputs)

@@ -1,0 +1,135 @@
+/**
+ * @file Noise and prior of a regression by the evidence of the linear model over all weights,
+ * y - f0 ~ N(0, K / delta + sigma^2 I) with K = J J' of one output (MacKay 1992). In the eigenbasis of K it is a function of
+ * two numbers; where there are fewer weights than rows, the eigenbasis of J'J serves, and what no weight can explain is
+ * noise alone.
+ */
+/** y - f0 in the eigenbasis of K: eigenvalues l_i with coordinates b_i; the other coordinates have eigenvalue 0. */
+export interface GaussianSpectrum {
+  readonly values: Float64Array
+  readonly coordinates: Float64Array
+  /** How many coordinates have eigenvalue 0 and are in neither list, and the sum of their squares. */
+  readonly others: number
+  readonly otherSquares: number
+}
+
+/** A function of log delta and log sigma^2: value, gradient and Hessian (2 x 2). */
+export interface EvidenceOfTwo {
+  at(point: Float64Array): { readonly value: number, readonly gradient: Float64Array, readonly hessian: Float64Array }
+}
+
+/** Prior precision and noise of one output. */
+export interface GaussianHyperparameters {
+  readonly delta: number
+  readonly sigma: number
+  /** log N(y - f0; 0, K / delta + sigma^2 I). */
+  readonly evidence: number
+  /** Whether the noise ran to its floor: the network interpolates its rows. */
+  readonly floored: boolean
+}
+
+/** The noise is at least this share of the standard deviation of the targets. */
+const SMALLEST_NOISE = 1e-3
+/** Starts: log delta and log sigma^2 relative to what the data's scale suggests. */
+const STARTS = [[0, -1], [0, -3], [3, -1], [3, -3]] as const
+
+/** The best of the maxima that Newton's method reaches from four starts. */
+export function tuneGaussian(spectrum: GaussianSpectrum, targetVariance: number,
+  fixedSigma?: number): GaussianHyperparameters {
+  const { values, coordinates, others, otherSquares } = spectrum
+  const count = values.length + others
+  const square = (coordinates.reduce((sum, b) => sum + b * b, 0) + otherSquares) / Math.max(1, count)
+  const scale = square > 0 ? square : 1
+  const mean = values.reduce((sum, l) => sum + l, 0) / Math.max(1, count)
+  const logScale = Math.log(scale)
+  const logDelta = Math.log(mean > 0 ? mean / scale : 1)
+  const lowest = Math.log(targetVariance > 0 ? targetVariance : scale) + 2 * Math.log(SMALLEST_NOISE)
+  const target = gaussianEvidence(spectrum)
+  let best: { readonly point: Float64Array, readonly value: number } | undefined
+  for (const [p, q] of STARTS) {
+    const start = Float64Array.of(logDelta + p, fixedSigma === undefined ? logScale + q : 2 * Math.log(fixedSigma))
+    const found = ascend(target, start, fixedSigma === undefined ? lowest : undefined)
+    if (best === undefined || found.value > best.value) best = found
+  }
+  const [p, q] = best?.point ?? Float64Array.of(0, 0)
+  return { delta: Math.exp(p), sigma: Math.exp(q / 2), evidence: best?.value ?? NaN,
+    floored: fixedSigma === undefined && q <= lowest + 1e-9 }
+}
+
+/** The evidence of p = log delta and q = log sigma^2. */
+export function gaussianEvidence({ values, coordinates, others, otherSquares }: GaussianSpectrum): EvidenceOfTwo {
+  const count = values.length + others
+  return {
+    at(point) {
+      const [weight, noise] = [Math.exp(-point[0]), Math.exp(point[1])]
+      let value = -0.5 * (count * Math.log(2 * Math.PI) + others * point[1] + otherSquares / noise)
+      const gradient = Float64Array.of(0, -0.5 * (others - otherSquares / noise))
+      const hessian = Float64Array.of(0, 0, 0, -0.5 * otherSquares / noise)
+      for (let i = 0; i < values.length; i++) {
+        const signal = values[i] * weight
+        const v = signal + noise
+        const ratio = coordinates[i] * coordinates[i] / v
+        value -= 0.5 * (ratio + Math.log(v))
+        const slope = 0.5 * (ratio - 1) / v
+        const bend = 0.5 * (1 - 2 * ratio) / (v * v)
+        gradient[0] -= slope * signal
+        gradient[1] += slope * noise
+        hessian[0] += bend * signal * signal + slope * signal
+        hessian[1] -= bend * signal * noise
+        hessian[3] += bend * noise * noise + slope * noise
+      }
+      hessian[2] = hessian[1]
+      return { value, gradient, hessian }
+    },
+  }
+}
+
+const MOST_STEPS = 200
+const LONGEST_STEP = 2
+const TOLERANCE = 1e-10
+/** Beyond this a prior is off, or pins the weights. */
+const FURTHEST = 40
+
+/**
+ * Newton's method on two variables, damped where the function is not concave; the second is held at or above `lowest`, and
+ * fixed when that is undefined.
+ */
+function ascend(target: EvidenceOfTwo, start: Float64Array,
+  lowest: number | undefined): { point: Float64Array, value: number } {
+  let point = start.slice()
+  let current = target.at(point)
+  let damping = 0
+  for (let step = 0; step < MOST_STEPS; step++) {
+    const free = lowest !== undefined && (point[1] > lowest || current.gradient[1] > 0)
+    const direction = dampedStep(current.gradient, current.hessian, free, damping)
+    const next = Float64Array.of(
+      Math.min(FURTHEST, Math.max(-FURTHEST, point[0] + direction[0])),
+      lowest === undefined ? point[1] : Math.max(lowest, point[1] + direction[1]),
+    )
+    const moved = Math.max(Math.abs(next[0] - point[0]), Math.abs(next[1] - point[1]))
+    const reached = target.at(next)
+    if (moved < TOLERANCE) return { point: next, value: reached.value }
+    if (reached.value >= current.value - 1e-13 * Math.abs(current.value)) {
+      point = next
+      current = reached
+      damping /= 8
+    } else {damping = Math.max(1e-3 * Math.max(Math.abs(current.hessian[0]), Math.abs(current.hessian[3]), 1e-12),
+        8 * damping)}
+  }
+  return { point, value: current.value }
+}
+
+/** (-H + damping I)^-1 gradient with the eigenvalues of -H made positive; the second variable is left where it is not free. */
+function dampedStep(gradient: Float64Array, hessian: Float64Array, free: boolean, damping: number): [number, number] {
+  const clip = (value: number): number => Math.max(-LONGEST_STEP, Math.min(LONGEST_STEP, value))
+  const [a, b, d] = [-hessian[0], -hessian[1], -hessian[3]]
+  if (!free) return [clip(gradient[0] / (Math.max(Math.abs(a), 1e-12) + damping)), 0]
+  const middle = (a + d) / 2
+  const spread = Math.hypot((a - d) / 2, b)
+  const least = middle - spread
+  const shift = damping + (least > 0 ? 0 : 1e-3 * spread + 1e-12 - 2 * least)
+  const [p, q] = [a + shift, d + shift]
+  const determinant = p * q - b * b
+  return [clip((q * gradient[0] - b * gradient[1]) / determinant),
+    clip((p * gradient[1] - b * gradient[0]) / determinant)]
+}

@@ -1,0 +1,95 @@
+/**
+ * @file The linear model over all weights: f_lin(w) = f + J (w - theta) = f0 + J w on the training rows, w ~ N(mu, I/delta)
+ * with a likelihood on its outputs (Immer, Korzepa and Bauer 2021). It is a convex problem with a mode of its own.
+ */
+import { addTransposedProduct, jacobianTimes, joinVectors, splitVectors,
+  zeroVectors } from '../curvature/jacobian-products.js'
+import type { LikelihoodModel } from '../likelihood/likelihood.js'
+import { parameterCount, type ParameterSlot } from '../network/parameter-slot.js'
+import type { FactoredJacobian } from '../programs/factored-jacobian.js'
+
+/** The linear model on N rows. */
+export interface LinearProblem {
+  readonly likelihood: LikelihoodModel
+  readonly slots: readonly ParameterSlot[]
+  readonly examples: number
+  /** C. */
+  readonly outputs: number
+  /** The network's outputs, N x C. */
+  readonly f: Float64Array
+  /** f - J (theta - mu): the outputs at the prior's mean, N x C. */
+  readonly f0: Float64Array
+  /** As the likelihood takes them. */
+  readonly labels: Float64Array
+  /** With one-hot seeds. */
+  readonly jacobian: FactoredJacobian
+}
+
+/** The mode of a linear model for one prior precision. */
+export interface LinearMode {
+  /** f_lin at the mode, N x C. */
+  readonly f: Float64Array
+  readonly loss: number
+  /** |w - mu|^2. */
+  readonly squaredNorm: number
+}
+
+/**
+ * A linear model that can be solved exactly, in function space or in weight space. Every call after `mode` speaks of
+ * the last mode.
+ */
+export interface LinearSpace {
+  /** The mode, sought from the last one. @throws NumericalError NO_CONVERGENCE; CancelledError */
+  mode(delta: number): LinearMode
+  /** gamma = tr H (H + delta)^-1: how many parameters the data determine. */
+  effectiveParameters(): number
+  /** J_n P^-1 J_n' of every training row, N x C x C. */
+  covariances(): Float64Array
+  /** w - mu, P. */
+  weights(): Float64Array
+  /** log |H + delta| - log |delta|. */
+  logDetRatio(): number
+  /**
+   * U with P^-1 = (I - U'U) / delta, r x P: the leading eigenvectors of H with eigenvalue l, scaled by
+   * sqrt(l / (l + delta)).
+   * @param threshold eigenvalues below threshold times delta are left out
+   */
+  factor(threshold: number): { readonly rank: number, readonly rows: Float64Array }
+}
+
+/**
+ * The problem at a network's weights.
+ * @param deviation theta - mu, P
+ */
+export function linearProblem(likelihood: LikelihoodModel, slots: readonly ParameterSlot[], jacobian: FactoredJacobian,
+  f: Float64Array, labels: Float64Array, deviation: Float64Array): LinearProblem {
+  const { examples, seeds: outputs } = jacobian
+  const moved = jacobianTimes(jacobian, splitVectors(slots, deviation, 1))
+  return { likelihood, slots, examples, outputs, f, labels, jacobian, f0: f.map((value, i) => value - moved[i]) }
+}
+
+/** J' u, P. */
+export function transposedTimes({ slots, jacobian }: LinearProblem, u: Float64Array): Float64Array {
+  const vectors = zeroVectors(slots, 1)
+  addTransposedProduct(vectors, jacobian, u)
+  return joinVectors(slots, vectors)
+}
+
+/** Number of weights P. */
+export function problemSize({ slots }: LinearProblem): number {
+  return parameterCount(slots)
+}
+
+/** A root of Lambda at the outputs f: N x C x K with R R' = Lambda, example by example. */
+export function hessianRoots({ likelihood, examples, outputs }: LinearProblem,
+  f: Float64Array): { readonly rank: number, readonly roots: Float64Array } {
+  const rank = likelihood.seedCount(outputs)
+  const seeds = likelihood.hessianSeeds(f, examples, outputs)
+  const roots = new Float64Array(examples * outputs * rank)
+  for (let k = 0; k < rank; k++) {
+    for (let n = 0; n < examples; n++) {
+      for (let c = 0; c < outputs; c++) roots[(n * outputs + c) * rank + k] = seeds[(k * examples + n) * outputs + c]
+    }
+  }
+  return { rank, roots }
+}

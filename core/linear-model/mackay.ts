@@ -1,0 +1,57 @@
+/** @file The prior precision of a linear model at its own mode: MacKay's fixed point delta = gamma / |w|^2 (MacKay 1992). */
+import { breathe, throwIfCancelled, type WorkOptions } from '../budget/progress.js'
+import type { LinearMode, LinearSpace } from './linear-problem.js'
+
+/** Beyond these bounds a prior is off, or pins the weights. */
+export const LOWEST_DELTA = 1e-4
+export const HIGHEST_DELTA = 1e5
+const MOST_ROUNDS = 60
+/** Largest change of log delta in the last round. */
+const TOLERANCE = 1e-6
+
+/** A prior precision and the mode that belongs to it. */
+export interface TunedMode {
+  readonly delta: number
+  readonly mode: LinearMode
+  readonly effectiveParameters: number
+  readonly converged: boolean
+}
+
+/**
+ * The fixed point that is reached from delta = 1: plain steps, with a secant step where two residuals allow one.
+ * @throws NumericalError NO_CONVERGENCE; CancelledError
+ */
+export async function tuneDelta(space: LinearSpace, work: WorkOptions): Promise<TunedMode> {
+  let logDelta = 0
+  let before: { readonly at: number, readonly residual: number } | undefined
+  for (let round = 0; round < MOST_ROUNDS; round++) {
+    await breathe()
+    throwIfCancelled(work.signal)
+    work.onProgress?.({ stage: 'tune', done: round })
+    const mode = space.mode(Math.exp(logDelta))
+    const gamma = space.effectiveParameters()
+    const residual = bounded(Math.log(gamma / mode.squaredNorm)) - logDelta
+    if (Math.abs(residual) < TOLERANCE) {
+      return { delta: Math.exp(logDelta), mode, effectiveParameters: gamma, converged: true }
+    }
+    const step = secantStep(logDelta, residual, before)
+    before = { at: logDelta, residual }
+    logDelta = bounded(logDelta + step)
+  }
+  const mode = space.mode(Math.exp(logDelta))
+  return { delta: Math.exp(logDelta), mode, effectiveParameters: space.effectiveParameters(), converged: false }
+}
+
+function bounded(logDelta: number): number {
+  const value = Number.isNaN(logDelta) ? Math.log(HIGHEST_DELTA) : logDelta
+  return Math.min(Math.log(HIGHEST_DELTA), Math.max(Math.log(LOWEST_DELTA), value))
+}
+
+/** The root of the line through the last two residuals while it lies in the direction of the plain step, and not far beyond it. */
+function secantStep(at: number, residual: number,
+  before: { readonly at: number, readonly residual: number } | undefined): number {
+  if (before === undefined || before.at === at) return residual
+  const slope = (residual - before.residual) / (at - before.at)
+  const step = -residual / slope
+  return slope < 0 && step / residual > 0 && step / residual < 10 ? step : residual
+}

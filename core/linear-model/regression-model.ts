@@ -1,0 +1,194 @@
+/**
+ * @file The linear model of a regression over all weights, an output at a time: each has its own noise and prior, so that
+ * outputs on different scales get error bars of their own.
+ */
+import { throwIfCancelled, type WorkOptions } from '../budget/progress.js'
+import { accumulateFull } from '../curvature/full.js'
+import { addTransposedProduct, jacobianGram, jacobianTimes, joinVectors, splitVectors,
+  zeroVectors } from '../curvature/jacobian-products.js'
+import { gemm, symmetricEigen } from '../kernels/linear-algebra.js'
+import type { FactoredJacobian } from '../programs/factored-jacobian.js'
+import { type GaussianHyperparameters, type GaussianSpectrum, tuneGaussian } from './gaussian-evidence.js'
+import { type LinearProblem, problemSize } from './linear-problem.js'
+
+/** The posterior of one output's linear model: w - mu ~ N(weights, (I - U'U) / delta), with noise sigma. */
+export interface OutputModel extends GaussianHyperparameters {
+  /** w - mu, P. */
+  readonly weights: Float64Array
+  readonly rank: number
+  /** U, r x P. */
+  readonly rows: Float64Array
+  /** gamma. */
+  readonly effectiveParameters: number
+  /** Every training row from all the others: outputs and variances without noise, N. */
+  readonly leftOut: { readonly f: Float64Array, readonly variance: Float64Array }
+  /** f_lin on the training rows, N. */
+  readonly f: Float64Array
+}
+
+/** Eigenpairs of K = J J' of one output with their images in weight space. */
+interface Basis extends GaussianSpectrum {
+  /** One left eigenvector a row: r x N. */
+  readonly left: Float64Array
+  /** J' v_i = sqrt(l_i) times the right eigenvector, r x P. */
+  readonly images: Float64Array
+}
+
+/** Eigenvalues below this share of the largest are nothing but rounding. */
+const NEGLIGIBLE = 1e-12
+
+/**
+ * Noise, prior and posterior of one output c.
+ * @param threshold eigenvalues of the curvature below threshold times delta are left out of the posterior's factor
+ * @param sigma the noise where it is given
+ */
+export function outputModel(problem: LinearProblem, c: number, threshold: number, work: WorkOptions,
+  sigma?: number): OutputModel {
+  throwIfCancelled(work.signal)
+  const basis = spectrumOf(problem, c)
+  const tuned = tuneGaussian(basis, targetVariance(problem, c), sigma)
+  return { ...tuned, ...posteriorOf(problem, c, basis, tuned, threshold) }
+}
+
+/** The Jacobian of one output alone. */
+function ofOutput({ jacobian }: LinearProblem, c: number): FactoredJacobian {
+  const { seeds, examples, factors } = jacobian
+  return {
+    seeds: 1,
+    examples,
+    factors: factors.map(factor => {
+      if (factor.kind === 'direct') {
+        const width = factor.gradient.length / seeds
+        return { ...factor, gradient: factor.gradient.subarray(c * width, (c + 1) * width) }
+      }
+      const width = factor.g.length / seeds
+      return { ...factor, g: factor.g.subarray(c * width, (c + 1) * width) }
+    }),
+  }
+}
+
+/** y - f0 of one output, N. */
+function targets({ labels, f0, outputs, examples }: LinearProblem, c: number): Float64Array {
+  return Float64Array.from({ length: examples }, (_, n) => labels[n * outputs + c] - f0[n * outputs + c])
+}
+
+function spectrumOf(problem: LinearProblem, c: number): Basis {
+  const jacobian = ofOutput(problem, c)
+  const y = targets(problem, c)
+  return problemSize(problem) < problem.examples
+    ? weightBasis(problem, jacobian, y)
+    : functionBasis(problem, jacobian, y)
+}
+
+/** From K, N x N. */
+function functionBasis({ slots, examples }: LinearProblem, jacobian: FactoredJacobian, y: Float64Array): Basis {
+  const { values, vectors } = symmetricEigen(examples, jacobianGram(slots, jacobian, jacobian))
+  const kept = largeEnough(values)
+  const left = new Float64Array(kept.length * examples)
+  kept.forEach((column, i) => {
+    for (let n = 0; n < examples; n++) left[i * examples + n] = vectors[n * examples + column]
+  })
+  const sums = zeroVectors(slots, kept.length)
+  const mixed = new Float64Array(examples * kept.length)
+  for (let i = 0; i < kept.length; i++) {
+    for (let n = 0; n < examples; n++) mixed[n * kept.length + i] = left[i * examples + n]
+  }
+  addTransposedProduct(sums, jacobian, mixed)
+  return { ...coordinatesIn(left, y, kept.length), values: Float64Array.from(kept, i => values[i]), left,
+    images: joinVectors(slots, sums) }
+}
+
+/** From J'J, P x P: the left eigenvectors are J v / sqrt(l). */
+function weightBasis(problem: LinearProblem, jacobian: FactoredJacobian, y: Float64Array): Basis {
+  const { slots, examples } = problem
+  const size = problemSize(problem)
+  const matrix = new Float64Array(size * size)
+  accumulateFull(matrix, size, slots, jacobian)
+  const { values, vectors } = symmetricEigen(size, matrix)
+  const kept = largeEnough(values)
+  const images = new Float64Array(kept.length * size)
+  kept.forEach((column, i) => {
+    for (let j = 0; j < size; j++) images[i * size + j] = vectors[j * size + column] * Math.sqrt(values[column])
+  })
+  const moved = jacobianTimes(jacobian, splitVectors(slots, images, kept.length))
+  const left = new Float64Array(kept.length * examples)
+  for (let n = 0; n < examples; n++) {
+    kept.forEach((column, i) => {
+      left[i * examples + n] = moved[n * kept.length + i] / values[column]
+    })
+  }
+  return { ...coordinatesIn(left, y, kept.length), values: Float64Array.from(kept, i => values[i]), left, images }
+}
+
+function largeEnough(values: Float64Array): number[] {
+  const largest = values.reduce((most, value) => Math.max(most, value), 0)
+  return Array.from(values.keys()).filter(i => values[i] > NEGLIGIBLE * largest)
+}
+
+function coordinatesIn(left: Float64Array, y: Float64Array,
+  count: number): { coordinates: Float64Array, others: number, otherSquares: number } {
+  const coordinates = new Float64Array(count)
+  gemm(false, false, count, 1, y.length, 1, left, y, 0, coordinates)
+  const inside = coordinates.reduce((sum, b) => sum + b * b, 0)
+  const all = y.reduce((sum, value) => sum + value * value, 0)
+  return { coordinates, others: y.length - count, otherSquares: y.length === count ? 0 : Math.max(0, all - inside) }
+}
+
+type Posterior = Omit<OutputModel, keyof GaussianHyperparameters>
+
+/** With l' = l / (delta sigma^2): w = sum J'v b / (l + delta sigma^2), u = J'v / sqrt(l + delta sigma^2). */
+function posteriorOf(problem: LinearProblem, c: number, { values, coordinates, left, images }: Basis,
+  { delta, sigma }: GaussianHyperparameters, threshold: number): Posterior {
+  const size = problemSize(problem)
+  const noise = delta * sigma * sigma
+  const weights = new Float64Array(size)
+  values.forEach((l, i) => {
+    const factor = coordinates[i] / (l + noise)
+    for (let j = 0; j < size; j++) weights[j] += factor * images[i * size + j]
+  })
+  const kept = Array.from(values.keys()).filter(i => values[i] > threshold * noise)
+  const rows = new Float64Array(kept.length * size)
+  kept.forEach((i, row) => {
+    const scale = 1 / Math.sqrt(values[i] + noise)
+    for (let j = 0; j < size; j++) rows[row * size + j] = scale * images[i * size + j]
+  })
+  const effectiveParameters = values.reduce((sum, l) => sum + l / (l + noise), 0)
+  return { weights, rank: kept.length, rows, effectiveParameters,
+    ...onTrainingRows(problem, c, { values, coordinates, left }, delta, noise) }
+}
+
+/**
+ * f_lin = f0 + sum v b l / (l + delta sigma^2), its variance h sigma^2 with h = sum v^2 l / (l + delta sigma^2), and both without each row
+ * itself: f + h (f - y) / (1 - h) and h sigma^2 / (1 - h).
+ */
+function onTrainingRows(problem: LinearProblem, c: number,
+  { values, coordinates, left }: Pick<Basis, 'values' | 'coordinates' | 'left'>, delta: number,
+  noise: number): Pick<Posterior, 'f' | 'leftOut'> {
+  const { examples, f0, labels, outputs } = problem
+  const sigma2 = noise / delta
+  const f = Float64Array.from({ length: examples }, (_, n) => f0[n * outputs + c])
+  const leverage = new Float64Array(examples)
+  values.forEach((l, i) => {
+    const share = l / (l + noise)
+    for (let n = 0; n < examples; n++) {
+      const v = left[i * examples + n]
+      f[n] += share * coordinates[i] * v
+      leverage[n] += share * v * v
+    }
+  })
+  const rest = leverage.map(h => Math.max(1e-10, 1 - h))
+  return {
+    f,
+    leftOut: {
+      f: f.map((value, n) => value + leverage[n] * (value - labels[n * outputs + c]) / rest[n]),
+      variance: leverage.map((h, n) => sigma2 * h / rest[n]),
+    },
+  }
+}
+
+function targetVariance({ labels, outputs, examples }: LinearProblem, c: number): number {
+  let [mean, squares] = [0, 0]
+  for (let n = 0; n < examples; n++) mean += labels[n * outputs + c] / examples
+  for (let n = 0; n < examples; n++) squares += (labels[n * outputs + c] - mean) ** 2 / examples
+  return squares
+}

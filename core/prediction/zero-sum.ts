@@ -1,0 +1,29 @@
+/**
+ * @file Probit that does not count what softmax ignores: a shift of all logits together. The variances are those of
+ * f_c - mean_c f, so that the prior variance of the common shift, which no data can shrink, leaves the probabilities alone.
+ */
+import { softmax } from '../likelihood/softmax.js'
+import { probitShrinkage } from './probit.js'
+
+/** The variances of f_c - mean_c f: S_cc - 2 m_c + m, m_c = mean_j S_cj, m = mean_c m_c. N x C x C to N x C. */
+export function zeroSumVariances(covariance: Float64Array, examples: number, outputs: number): Float64Array {
+  const result = new Float64Array(examples * outputs)
+  for (let n = 0; n < examples; n++) {
+    const own = covariance.subarray(n * outputs * outputs, (n + 1) * outputs * outputs)
+    let mean = 0
+    for (let c = 0; c < outputs; c++) {
+      let row = 0
+      for (let d = 0; d < outputs; d++) row += own[c * outputs + d] / outputs
+      mean += row / outputs
+      result[n * outputs + c] = own[c * outputs + c] - 2 * row
+    }
+    for (let c = n * outputs; c < (n + 1) * outputs; c++) result[c] = Math.max(0, result[c] + mean)
+  }
+  return result
+}
+
+/** p = softmax(f / sqrt(1 + pi/8 v)) with the variances v of f_c - mean_c f. @param covariance S, N x C x C */
+export function zeroSum(f: Float64Array, covariance: Float64Array, examples: number, outputs: number): Float64Array {
+  const v = zeroSumVariances(covariance, examples, outputs)
+  return softmax(f.map((value, i) => value * probitShrinkage(v[i])), examples, outputs)
+}
