@@ -2,7 +2,7 @@
 import { InternalError } from '../errors/errors.js'
 import type { LinearShape } from '../network/linear-shape.js'
 import { parameterCount, type ParameterSlot } from '../network/parameter-slot.js'
-import type { KfacApproximation, Structure } from '../options/words.js'
+import type { KfacApproximation, SumStructure } from '../options/words.js'
 import type { FactoredJacobian } from '../programs/factored-jacobian.js'
 import type { Curvature, KronBlock } from './curvature.js'
 import { accumulateDiagonal } from './diagonal.js'
@@ -13,7 +13,7 @@ import { accumulateKron, zeroKron } from './kron.js'
  * The curvature of no data. `linears` tells kron which parameters are weights and biases of linear operators;
  * any other parameter gets a dense block of at most 64 entries, else a diagonal one.
  */
-export function zeroCurvature(structure: Structure, slots: readonly ParameterSlot[],
+export function zeroCurvature(structure: SumStructure, slots: readonly ParameterSlot[],
   linears: readonly LinearShape[]): Curvature {
   const size = parameterCount(slots)
   switch (structure) {

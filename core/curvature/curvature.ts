@@ -20,3 +20,36 @@ export type Curvature =
   | { readonly structure: 'full', readonly size: number, readonly matrix: Float64Array }
   | { readonly structure: 'diag', readonly size: number, readonly diagonal: Float64Array }
   | { readonly structure: 'kron', readonly size: number, readonly blocks: readonly KronBlock[] }
+
+/**
+ * The posterior of one linear model over all weights: N(weights, (I - U'U) / delta) for the outputs that it explains.
+ * Not a sum over data: its mode, prior and noise belong together.
+ */
+export interface LowRankModel {
+  /** All outputs together, or one of a regression. */
+  readonly outputs: readonly number[]
+  readonly delta: number
+  /** sigma; 1 where the likelihood has no noise. */
+  readonly sigma: number
+  /** w_lin, P. */
+  readonly weights: Float64Array
+  readonly rank: number
+  /** U, rank x P: the leading eigenvectors of the curvature with eigenvalue l, scaled by sqrt(l / (l + delta)). */
+  readonly rows: Float64Array
+  /** log |P| - log |P0|, with what U leaves out. */
+  readonly logDetRatio: number
+  /** gamma. */
+  readonly effectiveParameters: number
+  /** log p(D) of the linear model at its mode. */
+  readonly evidence: number
+}
+
+/** The curvature of a posterior: a sum over data, or that of a linear model at its mode. */
+export type PosteriorCurvature = Curvature | LowRankCurvature
+
+/** The linear model over all weights, one for all outputs, or one an output. */
+export interface LowRankCurvature {
+  readonly structure: 'lowrank'
+  readonly size: number
+  readonly models: readonly LowRankModel[]
+}

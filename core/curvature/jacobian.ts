@@ -106,3 +106,67 @@ export function outputRows(factor: LinearFactor, n: number, k: number, examples:
   const width = factor.positions * factor.out
   return factor.g.subarray((k * examples + n) * width, (k * examples + n + 1) * width)
 }
+
+/** The Jacobian of the output of one seed alone. */
+export function outputJacobian({ seeds, examples, factors }: FactoredJacobian, seed: number): FactoredJacobian {
+  const rowsOf = (values: RealArray): RealArray => {
+    const width = values.length / seeds
+    return values.subarray(seed * width, (seed + 1) * width)
+  }
+  return {
+    seeds: 1,
+    examples,
+    factors: factors.map(factor => factor.kind === 'direct'
+      ? { ...factor, gradient: rowsOf(factor.gradient) }
+      : { ...factor, g: rowsOf(factor.g) }),
+  }
+}
+
+/** The Jacobian of some examples of a batch, in the order of `examples`. */
+export function selectExamples(jacobian: FactoredJacobian, examples: Int32Array): FactoredJacobian {
+  const { seeds } = jacobian
+  const take = (values: RealArray, leading: number): RealArray => {
+    const width = values.length / (leading * jacobian.examples)
+    const result = values.slice(0, leading * examples.length * width)
+    for (let k = 0; k < leading; k++) {
+      examples.forEach((n, i) => {
+        const from = (k * jacobian.examples + n) * width
+        result.set(values.subarray(from, from + width), (k * examples.length + i) * width)
+      })
+    }
+    return result
+  }
+  return { seeds, examples: examples.length, factors: jacobian.factors.map(factor => factor.kind === 'direct'
+    ? { ...factor, gradient: take(factor.gradient, seeds) }
+    : { ...factor, a: take(factor.a, 1), g: take(factor.g, seeds) }) }
+}
+
+/** The Jacobian of several batches of one program together. */
+export function joinJacobians(parts: readonly FactoredJacobian[]): FactoredJacobian {
+  const [first] = parts
+  if (parts.length === 1) return first
+  const { seeds } = first
+  const examples = parts.reduce((sum, part) => sum + part.examples, 0)
+  const join = (arrays: readonly RealArray[], leading: number): RealArray => {
+    const length = arrays.reduce((sum, values) => sum + values.length, 0)
+    const result = arrays[0] instanceof Float32Array ? new Float32Array(length) : new Float64Array(length)
+    const width = length / (leading * examples)
+    for (let k = 0, at = 0; k < leading; k++) {
+      arrays.forEach((values, i) => {
+        const count = parts[i].examples * width
+        result.set(values.subarray(k * count, (k + 1) * count), at)
+        at += count
+      })
+    }
+    return result
+  }
+  const factors = first.factors.map((factor, i) => {
+    const same = parts.map(part => part.factors[i])
+    const direct = same.flatMap(other => (other.kind === 'direct' ? [other.gradient] : []))
+    const linear = same.flatMap(other => (other.kind === 'linear' ? [other] : []))
+    return factor.kind === 'direct'
+      ? { ...factor, gradient: join(direct, seeds) }
+      : { ...factor, a: join(linear.map(({ a }) => a), 1), g: join(linear.map(({ g }) => g), seeds) }
+  })
+  return { seeds, examples, factors }
+}

@@ -3,7 +3,7 @@ import { formatBytes } from '../budget/memory.js'
 import { ResourceError } from '../errors/errors.js'
 import type { LinearShape } from '../network/linear-shape.js'
 import type { ParameterSlot } from '../network/parameter-slot.js'
-import type { Structure } from '../options/words.js'
+import type { SumStructure } from '../options/words.js'
 
 const DOUBLE = 8
 
@@ -11,7 +11,7 @@ const DOUBLE = 8
  * Bytes that the posterior of a structure needs at its peak: the curvature with its factorisation.
  * full: P x P twice; kron: both factors of every weight with their eigenvectors; diag: P twice.
  */
-export function posteriorBytes(structure: Structure, slots: readonly ParameterSlot[],
+export function posteriorBytes(structure: SumStructure, slots: readonly ParameterSlot[],
   linears: readonly LinearShape[]): number {
   const size = slots.reduce((sum, slot) => sum + slot.size, 0)
   switch (structure) {
@@ -29,7 +29,7 @@ export function posteriorBytes(structure: Structure, slots: readonly ParameterSl
  * Checks a posterior's need against the limit.
  * @throws ResourceError OUT_OF_MEMORY naming both, and what to use instead
  */
-export function checkMemory(structure: Structure, slots: readonly ParameterSlot[], linears: readonly LinearShape[],
+export function checkMemory(structure: SumStructure, slots: readonly ParameterSlot[], linears: readonly LinearShape[],
   limit: number): void {
   const bytes = posteriorBytes(structure, slots, linears)
   if (bytes <= limit) return

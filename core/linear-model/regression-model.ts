@@ -4,6 +4,7 @@
  */
 import { throwIfCancelled, type WorkOptions } from '../budget/progress.js'
 import { accumulateFull } from '../curvature/full.js'
+import { outputJacobian } from '../curvature/jacobian.js'
 import { addTransposedProduct, jacobianGram, jacobianTimes, joinVectors, splitVectors,
   zeroVectors } from '../curvature/jacobian-products.js'
 import { gemm, symmetricEigen } from '../kernels/linear-algebra.js'
@@ -50,30 +51,13 @@ export function outputModel(problem: LinearProblem, c: number, threshold: number
   return { ...tuned, ...posteriorOf(problem, c, basis, tuned, threshold) }
 }
 
-/** The Jacobian of one output alone. */
-function ofOutput({ jacobian }: LinearProblem, c: number): FactoredJacobian {
-  const { seeds, examples, factors } = jacobian
-  return {
-    seeds: 1,
-    examples,
-    factors: factors.map(factor => {
-      if (factor.kind === 'direct') {
-        const width = factor.gradient.length / seeds
-        return { ...factor, gradient: factor.gradient.subarray(c * width, (c + 1) * width) }
-      }
-      const width = factor.g.length / seeds
-      return { ...factor, g: factor.g.subarray(c * width, (c + 1) * width) }
-    }),
-  }
-}
-
 /** y - f0 of one output, N. */
 function targets({ labels, f0, outputs, examples }: LinearProblem, c: number): Float64Array {
   return Float64Array.from({ length: examples }, (_, n) => labels[n * outputs + c] - f0[n * outputs + c])
 }
 
 function spectrumOf(problem: LinearProblem, c: number): Basis {
-  const jacobian = ofOutput(problem, c)
+  const jacobian = outputJacobian(problem.jacobian, c)
   const y = targets(problem, c)
   return problemSize(problem) < problem.examples
     ? weightBasis(problem, jacobian, y)

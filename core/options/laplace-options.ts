@@ -4,15 +4,18 @@ import { OptionError } from '../errors/errors.js'
 import { knownOptions, oneOf } from '../errors/suggest.js'
 import type { Batch } from '../tensor/batch.js'
 import type { PosteriorSettings } from './hyperparameters.js'
-import { type CurvatureKind, CURVATURES, type EngineName, ENGINES, KFAC_APPROXIMATIONS, type KfacApproximation,
-  type Likelihood, LIKELIHOODS, type Precision, PRECISIONS, PRIOR_STRUCTURES, type PriorStructure, type Structure,
-  STRUCTURES, type Subset, SUBSETS, TUNE_METHODS, type TuneMethod } from './words.js'
+import { CURVATURES, type CurvatureKind, type EngineName, ENGINES, KFAC_APPROXIMATIONS, type KfacApproximation, type Likelihood,
+  LIKELIHOODS, type Precision, PRECISIONS, PRIOR_STRUCTURES, type PriorStructure, type Structure, STRUCTURES, type Subset,
+  SUBSET_CHOICES, type SubsetChoice, type SumStructure, TUNE_METHODS, type TuneMethod } from './words.js'
 
 /** What can be chosen of a Laplace approximation. Only the likelihood must be. */
 export interface LaplaceOptions {
   readonly likelihood: Likelihood
-  /** Which parameters get a posterior; by default the last layer's. */
-  readonly subset?: Subset | undefined
+  /**
+   * Which parameters get a posterior. `auto`, the default: all weights by their linear model where that is small enough and the
+   * network has derivatives, else the last layer's; the result says which and why.
+   */
+  readonly subset?: SubsetChoice | undefined
   readonly structure?: Structure | undefined
   readonly curvature?: CurvatureKind | undefined
   /** How Kronecker factors treat positions that share a weight. */
@@ -46,8 +49,11 @@ export interface LaplaceOptions {
 /** Options with their defaults. */
 export interface ResolvedOptions {
   readonly likelihood: Likelihood
+  /** Of the curvature that is summed; with `linearModel` the posterior of all weights comes from their linear model. */
   readonly subset: Subset
-  readonly structure: Structure
+  readonly structure: SumStructure
+  /** The linear model over all weights: sought, and left where it is too large or impossible; demanded; or not used. */
+  readonly linearModel: 'preferred' | 'required' | 'none'
   readonly curvature: CurvatureKind
   readonly kfacApprox: KfacApproximation
   readonly settings: Partial<PosteriorSettings>
@@ -95,6 +101,29 @@ function word<T extends string>(option: string, value: unknown, allowed: readonl
   return value === undefined ? allowed[0] : oneOf(option, value, allowed)
 }
 
+/** Which posterior is meant: options that name neither subset nor structure nor prior leave it to the fit. */
+function resolvePosterior(options: LaplaceOptions): Pick<ResolvedOptions, 'subset' | 'structure' | 'linearModel'> {
+  const subset = word('subset', options.subset, SUBSET_CHOICES)
+  const structure = options.structure === undefined ? undefined : oneOf('structure', options.structure, STRUCTURES)
+  if (structure === 'lowrank') {
+    if (subset === 'last_layer') {
+      throw new OptionError('BAD_COMBINATION',
+        "Structure 'lowrank' is the linear model over all weights; use subset 'all' (or 'auto'), or another structure.",
+        { subset, structure })
+    }
+    return { subset: 'all', structure: 'kron', linearModel: 'required' }
+  }
+  const linearModel = structure === undefined && subset !== 'last_layer' && leavesPriorOpen(options) ? 'preferred' : 'none'
+  return { subset: subset === 'auto' ? 'last_layer' : subset, structure: structure ?? 'kron', linearModel }
+}
+
+/** Whether nothing is said of the prior and its tuning. */
+function leavesPriorOpen({ tune, priorPrecision, priorMean, temperature, priorStructure, kfacApprox }: LaplaceOptions): boolean {
+  return (tune === undefined || tune === 'auto' || tune === 'validated') && priorPrecision === undefined
+    && priorMean === undefined && temperature === undefined && kfacApprox === undefined
+    && (priorStructure === undefined || priorStructure === 'scalar')
+}
+
 /**
  * Checks options.
  * @throws OptionError UNKNOWN_OPTION, BAD_OPTION, BAD_COMBINATION, each with what is allowed
@@ -102,8 +131,7 @@ function word<T extends string>(option: string, value: unknown, allowed: readonl
 export function resolveOptions(options: LaplaceOptions): ResolvedOptions {
   knownOptions('laplace', options, KNOWN)
   const likelihood = oneOf('likelihood', options.likelihood, LIKELIHOODS)
-  const structure = word('structure', options.structure, STRUCTURES)
-  const subset = word('subset', options.subset, SUBSETS)
+  const { subset, structure, linearModel } = resolvePosterior(options)
   const tune = options.tune === undefined ? undefined : oneOf('tune', options.tune, TUNE_METHODS)
   const priorStructure = word('priorStructure', options.priorStructure, PRIOR_STRUCTURES)
   checkTuning(tune, priorStructure, structure, subset, options.validation !== undefined)
@@ -116,6 +144,7 @@ export function resolveOptions(options: LaplaceOptions): ResolvedOptions {
     likelihood,
     subset,
     structure,
+    linearModel,
     tune,
     priorStructure,
     curvature: word('curvature', options.curvature, CURVATURES),

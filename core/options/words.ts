@@ -3,9 +3,12 @@ import type { Precision } from '../tensor/tensor.js'
 
 export const LIKELIHOODS = ['classification', 'binary', 'multilabel', 'regression'] as const
 export const SUBSETS = ['last_layer', 'all'] as const
-export const STRUCTURES = ['kron', 'full', 'diag'] as const
+export const SUBSET_CHOICES = ['auto', ...SUBSETS] as const
+/** Structures whose curvature is a sum over the data. */
+export const SUM_STRUCTURES = ['kron', 'full', 'diag'] as const
+export const STRUCTURES = [...SUM_STRUCTURES, 'lowrank'] as const
 export const CURVATURES = ['ggn'] as const
-export const TUNE_METHODS = ['linearized', 'marglik', 'grid', 'none'] as const
+export const TUNE_METHODS = ['auto', 'validated', 'linearized', 'marglik', 'grid', 'none'] as const
 export const PRIOR_STRUCTURES = ['scalar', 'layerwise', 'diagonal'] as const
 export const LINKS = ['probit', 'mc', 'bridge', 'bridge_norm', 'mean_field_1', 'mean_field_2', 'zero_sum', 'pairwise',
   'map'] as const
@@ -15,7 +18,9 @@ export const KFAC_APPROXIMATIONS = ['expand', 'reduce'] as const
 export const PRECISIONS = ['float32', 'float64'] as const
 
 export type Likelihood = (typeof LIKELIHOODS)[number]
+export type SubsetChoice = (typeof SUBSET_CHOICES)[number]
 export type Subset = (typeof SUBSETS)[number]
+export type SumStructure = (typeof SUM_STRUCTURES)[number]
 export type Structure = (typeof STRUCTURES)[number]
 export type CurvatureKind = (typeof CURVATURES)[number]
 export type TuneMethod = (typeof TUNE_METHODS)[number]

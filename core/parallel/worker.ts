@@ -12,8 +12,8 @@ import { chosenEngine, type EngineProvider } from '../engine/chosen-engine.js'
 import type { RealArray } from '../kernels/linear-algebra.js'
 import { likelihoodModel } from '../likelihood/registry.js'
 import type { Network } from '../network/network.js'
-import type { EngineName, KfacApproximation, Likelihood, Structure, Subset } from '../options/words.js'
-import { outputVariance, type PosteriorParts } from '../posterior/posterior-parts.js'
+import type { EngineName, KfacApproximation, Likelihood, SumStructure, Subset } from '../options/words.js'
+import { outputMoments, type PosteriorParts } from '../posterior/posterior-parts.js'
 import type { VarianceKind } from '../posterior/variance-kind.js'
 import { createEvaluator, type Evaluator } from '../programs/evaluator.js'
 import type { Precision, Tensor } from '../tensor/tensor.js'
@@ -27,7 +27,7 @@ export interface FitSums {
 
 /** What a fit sums up. */
 export interface FitKind {
-  readonly structure: Structure
+  readonly structure: SumStructure
   readonly kfacApprox: KfacApproximation
   readonly keepFeatures: boolean
 }
@@ -44,6 +44,8 @@ export interface WorkerSetup {
 export interface BatchGaussian {
   readonly f: RealArray
   readonly variance: Float64Array
+  /** f_lin - f of a linear model. */
+  readonly change?: Float64Array
 }
 
 /** A labelled batch: inputs of the network's shape, labels as the likelihood takes them. */
@@ -123,7 +125,7 @@ export function createWorker(evaluator: Evaluator, likelihoodName: Likelihood): 
     },
     async gaussian(parts, x, kind) {
       const { f, jacobian } = await evaluator.jacobian(x)
-      return { f, variance: outputVariance(parts, slots, jacobian, kind) }
+      return { f, ...outputMoments(parts, slots, jacobian, kind) }
     },
   }
 }

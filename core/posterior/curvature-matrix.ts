@@ -1,6 +1,7 @@
 /** @file H and the posterior precision as users see them, in the shape of their structure. */
 import { checkBytes } from '../budget/memory.js'
-import type { Curvature } from '../curvature/curvature.js'
+import type { Curvature, LowRankCurvature, PosteriorCurvature } from '../curvature/curvature.js'
+import { syrk } from '../kernels/linear-algebra.js'
 import type { ParameterSlot } from '../network/parameter-slot.js'
 import { hessianFactor } from '../options/hyperparameters.js'
 import { float64, type Tensor } from '../tensor/tensor.js'
@@ -25,8 +26,12 @@ export type CurvatureMatrix =
   | { readonly structure: 'kron', readonly size: number, readonly blocks: readonly KronMatrixBlock[],
     readonly delta?: Float64Array, toDense(): Float64Array }
 
+  /** R R' + delta I, with R of P x rank: the curvature of a linear model's leading directions. */
+  | { readonly structure: 'lowrank', readonly size: number, readonly rank: number, readonly rows: Float64Array,
+    readonly delta: number, toDense(): Float64Array }
+
 /** H: the data term alone. */
-export function curvatureMatrix(curvature: Curvature): CurvatureMatrix {
+export function curvatureMatrix(curvature: PosteriorCurvature): CurvatureMatrix {
   const { size } = curvature
   switch (curvature.structure) {
     case 'full':
@@ -36,6 +41,8 @@ export function curvatureMatrix(curvature: Curvature): CurvatureMatrix {
         toDense: () => dense(size, [{ name: '', kind: 'diagonal', diagonal: curvature.diagonal }], undefined) }
     case 'kron':
       return kronMatrix(size, curvature, 1, undefined)
+    case 'lowrank':
+      return lowRankMatrix(curvature, 0)
   }
 }
 
@@ -55,6 +62,8 @@ export function precisionOf(posterior: StructuredPosterior): CurvatureMatrix {
     }
     case 'kron':
       return kronMatrix(size, curvature, scale, priorByTensor(settings, slots))
+    case 'lowrank':
+      return lowRankMatrix(curvature, 1)
   }
 }
 
@@ -112,4 +121,24 @@ export function describeSlots(
   slots: readonly ParameterSlot[],
 ): { readonly name: string, readonly shape: readonly number[], readonly size: number }[] {
   return slots.map(({ name, shape, size }) => ({ name, shape, size }))
+}
+
+/** sum_k l_k v_k v_k' (+ delta): the rows are sqrt(l_k) v_k. A regression of several outputs shows that of its first. */
+function lowRankMatrix({ size, models: [model] }: LowRankCurvature, prior: number): CurvatureMatrix {
+  const { rank, delta } = model
+  const rows = model.rows.slice()
+  for (let k = 0; k < rank; k++) {
+    let share = 0
+    for (let i = k * size; i < (k + 1) * size; i++) share += rows[i] * rows[i]
+    const scale = Math.sqrt(delta / Math.max(1e-15, 1 - share))
+    for (let i = k * size; i < (k + 1) * size; i++) rows[i] *= scale
+  }
+  const toDense = (): Float64Array => {
+    checkBytes('The dense matrix', 8 * size * size, 'Work with its rows.')
+    const matrix = new Float64Array(size * size)
+    syrk(size, rank, 1, rows, 0, matrix)
+    for (let i = 0; i < size; i++) matrix[i * size + i] += prior * delta
+    return matrix
+  }
+  return { structure: 'lowrank', size, rank, rows, delta: prior * delta, toDense }
 }

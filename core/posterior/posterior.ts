@@ -1,5 +1,5 @@
 /** @file The Gaussian posterior N(mean, P^-1) with P = H / (sigma^2 T) + diag(delta): what every structure offers. */
-import type { Curvature } from '../curvature/curvature.js'
+import type { PosteriorCurvature } from '../curvature/curvature.js'
 import { OptionError } from '../errors/errors.js'
 import type { RealArray } from '../kernels/linear-algebra.js'
 import type { ParameterSlot } from '../network/parameter-slot.js'
@@ -15,7 +15,7 @@ export interface StructuredPosterior {
   /** Number of parameters P. */
   readonly size: number
   readonly slots: readonly ParameterSlot[]
-  readonly curvature: Curvature
+  readonly curvature: PosteriorCurvature
   readonly mean: Float64Array
   readonly settings: PosteriorSettings
   /** The posterior with other settings; eigen-decompositions are shared. */

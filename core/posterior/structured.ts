@@ -1,17 +1,18 @@
 /** @file The posterior of a curvature. */
-import type { Curvature } from '../curvature/curvature.js'
+import type { PosteriorCurvature } from '../curvature/curvature.js'
 import type { ParameterSlot } from '../network/parameter-slot.js'
 import { DEFAULT_SETTINGS, type PosteriorSettings } from '../options/hyperparameters.js'
 import { diagonalPosterior } from './diagonal.js'
 import { fullPosterior } from './full.js'
 import { kronPosterior } from './kron.js'
+import { lowRankPosterior } from './low-rank.js'
 import type { StructuredPosterior } from './posterior.js'
 
 /**
  * The posterior around `mean` (theta of the subset, in the slots' order).
  * @throws OptionError BAD_OPTION when the settings do not fit the parameters or the structure
  */
-export function structuredPosterior(curvature: Curvature, slots: readonly ParameterSlot[], mean: Float64Array,
+export function structuredPosterior(curvature: PosteriorCurvature, slots: readonly ParameterSlot[], mean: Float64Array,
   settings: Partial<PosteriorSettings> = {}): StructuredPosterior {
   const all = { ...DEFAULT_SETTINGS, ...settings }
   switch (curvature.structure) {
@@ -21,5 +22,7 @@ export function structuredPosterior(curvature: Curvature, slots: readonly Parame
       return diagonalPosterior(curvature, slots, mean, all)
     case 'kron':
       return kronPosterior(curvature, slots, mean, all)
+    case 'lowrank':
+      return lowRankPosterior(curvature, slots, mean, all)
   }
 }

@@ -1,11 +1,11 @@
 /** @file A curvature as a tree of the container, and back. */
-import type { Curvature, KronBlock } from '../curvature/curvature.js'
+import type { KronBlock, LowRankModel, PosteriorCurvature } from '../curvature/curvature.js'
 import { STRUCTURES } from '../options/words.js'
 import type { Tree } from './container.js'
-import { arrayField, countField, type Fields, fieldsOf, listField, textField, wordField } from './fields.js'
+import { arrayField, countField, countsField, type Fields, fieldsOf, listField, numberField, positiveField, textField, wordField } from './fields.js'
 
 /** The tree of a curvature. */
-export function curvatureToTree(curvature: Curvature): Tree {
+export function curvatureToTree(curvature: PosteriorCurvature): Tree {
   switch (curvature.structure) {
     case 'full':
       return { structure: 'full', size: curvature.size, matrix: curvature.matrix }
@@ -13,6 +13,8 @@ export function curvatureToTree(curvature: Curvature): Tree {
       return { structure: 'diag', size: curvature.size, diagonal: curvature.diagonal }
     case 'kron':
       return { structure: 'kron', size: curvature.size, blocks: curvature.blocks.map(block => ({ ...block })) }
+    case 'lowrank':
+      return { structure: 'lowrank', size: curvature.size, models: curvature.models.map(model => ({ ...model })) }
   }
 }
 
@@ -20,7 +22,7 @@ export function curvatureToTree(curvature: Curvature): Tree {
  * The curvature of a tree.
  * @throws UntrustedInputError when it is not one, or sizes disagree
  */
-export function curvatureFromTree(tree: Tree | undefined): Curvature {
+export function curvatureFromTree(tree: Tree | undefined): PosteriorCurvature {
   const fields = fieldsOf(tree, 'curvature')
   const structure = wordField(fields, 'structure', STRUCTURES)
   const size = countField(fields, 'size')
@@ -31,6 +33,8 @@ export function curvatureFromTree(tree: Tree | undefined): Curvature {
       return { structure, size, diagonal: arrayField(fields, 'diagonal', size) }
     case 'kron':
       return { structure, size, blocks: listField(fields, 'blocks').map(block => blockFrom(fieldsOf(block, 'blocks'))) }
+    case 'lowrank':
+      return { structure, size, models: listField(fields, 'models').map(model => modelFrom(fieldsOf(model, 'models'), size)) }
   }
 }
 
@@ -44,4 +48,19 @@ function blockFrom(fields: Fields): KronBlock {
   const inputs = countField(fields, 'in')
   return { kind, name, out, in: inputs, B, A: arrayField(fields, 'A', inputs * inputs),
     rows: countField(fields, 'rows') }
+}
+
+function modelFrom(fields: Fields, size: number): LowRankModel {
+  const rank = countField(fields, 'rank')
+  return {
+    outputs: countsField(fields, 'outputs'),
+    delta: positiveField(fields, 'delta'),
+    sigma: positiveField(fields, 'sigma'),
+    weights: arrayField(fields, 'weights', size),
+    rank,
+    rows: arrayField(fields, 'rows', rank * size),
+    logDetRatio: numberField(fields, 'logDetRatio'),
+    effectiveParameters: numberField(fields, 'effectiveParameters'),
+    evidence: numberField(fields, 'evidence'),
+  }
 }

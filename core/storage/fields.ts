@@ -36,6 +36,13 @@ export function numberField(fields: Fields, key: string): number {
   return value
 }
 
+/** The field as a positive, finite number. */
+export function positiveField(fields: Fields, key: string): number {
+  const value = numberField(fields, key)
+  if (!(value > 0 && value < Infinity)) throw wrong(key, 'a positive number')
+  return value
+}
+
 /** The field as a count: an integer from 0 to 2^53. */
 export function countField(fields: Fields, key: string): number {
   const value = numberField(fields, key)

@@ -1,5 +1,5 @@
 /** @file The file of a posterior: curvature, hyper-parameters and, unless told otherwise, the network, so that it predicts alone. */
-import type { Curvature } from '../curvature/curvature.js'
+import type { PosteriorCurvature } from '../curvature/curvature.js'
 import type { Graph } from '../graph/graph.js'
 import type { PosteriorSettings } from '../options/hyperparameters.js'
 import type { LaplaceOptions } from '../options/laplace-options.js'
@@ -26,7 +26,7 @@ export interface SavedPosterior {
   readonly options: SavedOptions
   readonly graph: Graph | undefined
   readonly digest: string
-  readonly curvature: Curvature
+  readonly curvature: PosteriorCurvature
   readonly settings: PosteriorSettings
   readonly examples: number
   readonly loss: number

@@ -8,7 +8,7 @@ import { gemm, type RealArray, symmetricEigen, syrk } from '../kernels/linear-al
 import type { LikelihoodModel } from '../likelihood/likelihood.js'
 import { lastLayerShape } from '../network/linear-shape.js'
 import type { ParameterSlot } from '../network/parameter-slot.js'
-import type { Structure } from '../options/words.js'
+import type { SumStructure } from '../options/words.js'
 import type { LinearData } from '../sums/linear-data.js'
 
 export interface LinearModel {
@@ -30,7 +30,7 @@ export interface LinearModel {
   /** The same times a vector, without forming it. */
   hessianTimes(f: Float64Array): (v: Float64Array) => Float64Array
   /** The curvature in a structure. */
-  curvature(f: Float64Array, structure: Structure): Curvature
+  curvature(f: Float64Array, structure: SumStructure): Curvature
   /** Eigenvalues of the curvature, tensor by tensor (kron and diag). */
   spectrum(f: Float64Array, structure: 'kron' | 'diag'): Float64Array[]
   /** Place in w of each entry of the C x width matrix (W, b). */
@@ -66,7 +66,7 @@ export function linearModel(likelihood: LikelihoodModel, slots: readonly Paramet
     gemm(true, false, outputs, width, examples, 1, r, phi, 0, g)
     return fromMatrix(g)
   }
-  const curvature = (f: Float64Array, structure: Structure): Curvature =>
+  const curvature = (f: Float64Array, structure: SumStructure): Curvature =>
     accumulateLastLayer(zeroCurvature(structure, slots, [layer]), slots, features, f, examples, likelihood)
   let gram: { values: Float64Array, vectors: Float64Array } | undefined
   let inputValues: Float64Array | undefined

@@ -10,7 +10,7 @@ import { breathe, throwIfCancelled, type WorkOptions } from '../budget/progress.
 import type { Curvature } from '../curvature/curvature.js'
 import { choleskyInverse } from '../kernels/linear-algebra.js'
 import { hessianFactor, type PosteriorSettings } from '../options/hyperparameters.js'
-import type { PriorStructure, Structure } from '../options/words.js'
+import type { PriorStructure, SumStructure } from '../options/words.js'
 import { choleskyFactor } from '../posterior/full.js'
 import { HIGHEST_PRECISION, LOWEST_PRECISION } from './bounds.js'
 import { type LinearMode, linearMode, type LinearObjective } from './linear-mode.js'
@@ -18,7 +18,7 @@ import type { LinearModel } from './linear-model.js'
 import { asPriorPrecision, type PriorGroup, priorGroups, squaredDeviations } from './prior-groups.js'
 
 export interface LinearizedOptions {
-  readonly structure: Structure
+  readonly structure: SumStructure
   readonly priorStructure: PriorStructure
   readonly tuneNoise: boolean
   /** Prior mean, noise and temperature; the prior precision is what is sought. */
@@ -124,7 +124,7 @@ function objectiveOf(model: LinearModel, groups: readonly PriorGroup[], settings
 }
 
 /** gamma of every group: n_g - delta_g times the trace of P^-1 over it. */
-function effectiveParameters(model: LinearModel, structure: Structure, groups: readonly PriorGroup[],
+function effectiveParameters(model: LinearModel, structure: SumStructure, groups: readonly PriorGroup[],
   settings: PosteriorSettings, { f }: LinearMode): Float64Array {
   const { priorPrecision } = settings
   const scale = hessianFactor(settings)

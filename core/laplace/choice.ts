@@ -1,0 +1,43 @@
+/** @file What a fit with no option set chose, why, and how its answer is put together. */
+import type { Link, Structure, Subset } from '../options/words.js'
+
+/**
+ * How network and linear model make the answer together. Classes: p = networkWeight p_network + linearWeight link(f_lin, s S); regression: the
+ * mean is networkWeight f + linearWeight f_lin.
+ */
+export interface Answer {
+  readonly link: Link
+  /** s, the factor of the variance in the link. */
+  readonly varianceScale: number
+  readonly networkWeight: number
+  readonly linearWeight: number
+}
+
+/** The leave-one-out NLL of the linear model with its variance multiplied by `scale`. */
+export interface LeaveOneOutScore {
+  readonly scale: number
+  readonly nll: number
+}
+
+/** What was chosen. */
+export interface Choice extends Answer {
+  readonly subset: Subset
+  readonly structure: Structure
+  /** In a few words: why this posterior. */
+  readonly reason: string
+  /** In sentences for someone who meets the library for the first time: what the training rows say of the network. */
+  readonly explanation: string
+  /** The prior precision; one an output for a regression of several. */
+  readonly delta: readonly number[]
+  /** Standard deviation of the noise, one an output; regression. */
+  readonly sigmaNoise: readonly number[] | undefined
+  /** The network's NLL on its training rows over the linear model's leave-one-out NLL; classes. */
+  readonly r: number | undefined
+  /** s. */
+  readonly s: number
+  readonly networkNll: number
+  readonly leaveOneOutNll: number
+  readonly leaveOneOut: readonly LeaveOneOutScore[]
+  /** Rows that all this comes from: all, or a seeded sample of them. */
+  readonly rows: number
+}

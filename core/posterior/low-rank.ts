@@ -1,0 +1,220 @@
+/**
+ * @file Low-rank posterior over all weights at the mode of the linear model: P^-1 = (I - U'U) / delta, where the rows of U are
+ * the leading eigenvectors of the data's curvature with eigenvalue l, scaled by sqrt(l / (l + delta)). It holds no training
+ * row. A regression of several outputs has one such posterior an output, with its own delta and noise.
+ */
+import type { LowRankCurvature, LowRankModel } from '../curvature/curvature.js'
+import { outputJacobian } from '../curvature/jacobian.js'
+import { jacobianTimes, ownGram, type ParameterVectors, splitVectors } from '../curvature/jacobian-products.js'
+import { InternalError, OptionError } from '../errors/errors.js'
+import { gemm } from '../kernels/linear-algebra.js'
+import type { ParameterSlot } from '../network/parameter-slot.js'
+import type { PosteriorSettings } from '../options/hyperparameters.js'
+import type { FactoredJacobian } from '../programs/factored-jacobian.js'
+import type { RandomGenerator } from '../tensor/random.js'
+import { checkSettings, once, priorLogDet, priorScatter, type StructuredPosterior } from './posterior.js'
+import type { VarianceKind } from './variance-kind.js'
+
+/** What predictions need of one model: U and w_lin - theta, tensor by tensor, as rows of one matrix. */
+export interface LowRankPart {
+  readonly outputs: readonly number[]
+  readonly delta: number
+  readonly rank: number
+  /** rank + 1 vectors: the rows of U, then w_lin - theta. */
+  readonly vectors: ParameterVectors
+}
+
+/** What a low-rank posterior says of a batch. */
+export interface LowRankOutputs {
+  /** f_lin - f, N x C. */
+  readonly change: Float64Array
+  /** N x C, or N x C x C. */
+  readonly variance: Float64Array
+}
+
+/**
+ * The posterior of a low-rank curvature.
+ * @param theta the network's own weights, P
+ */
+export function lowRankPosterior(curvature: LowRankCurvature, slots: readonly ParameterSlot[], theta: Float64Array,
+  settings: PosteriorSettings): StructuredPosterior {
+  checkSettings(settings, slots, 'lowrank')
+  const { size } = curvature
+  const model = single(curvature)
+  const shared = (): LowRankModel => model ?? refuseShared(curvature)
+  const mean = model?.weights ?? theta
+  return {
+    structure: 'lowrank',
+    size,
+    slots,
+    curvature,
+    mean,
+    settings,
+    withSettings: changes => withSettings(curvature, slots, theta, { ...settings, ...changes }),
+    logDetPrecision: () => curvature.models.reduce((sum, { delta, logDetRatio }) => sum + logDetRatio + size * Math.log(delta), 0),
+    logDetPrior: () => curvature.models.length === 1
+      ? priorLogDet(settings, slots)
+      : curvature.models.reduce((sum, { delta }) => sum + size * Math.log(delta), 0),
+    scatter: () => priorScatter(mean, settings, slots),
+    posteriorVariance: () => variances(shared(), size),
+    precisionMatrix: () => precisionMatrix(shared(), size),
+    covarianceTimes: (vectors, count) => covarianceTimes(shared(), size, vectors, count),
+    whiten: (vectors, count) => whiten(shared(), size, vectors, count),
+    sample: (count, random) => draw(shared(), size, count, random),
+    logProb: point => logProb(shared(), size, point),
+    parts: once(() => ({ kind: 'lowrank', parts: curvature.models.map(own => partOf(own, slots, theta)) })),
+    lastLayerVariance: () => {
+      throw new InternalError('A low-rank posterior is over all weights.')
+    },
+    spectrum: () => ({ values: [spectrum(shared(), size)], byTensor: false }),
+  }
+}
+
+function single({ models }: LowRankCurvature): LowRankModel | undefined {
+  return models.length === 1 ? models[0] : undefined
+}
+
+function refuseShared({ models }: LowRankCurvature): never {
+  throw new OptionError('BAD_COMBINATION',
+    `Each of the ${models.length} outputs has a posterior over the weights of its own (its own prior and noise), so that there `
+      + "is no joint one to draw weights from. Ask for functional samples, or fit structure 'kron'.",
+    { outputs: models.length })
+}
+
+/** delta (I - U'U)^-1 under another prior precision: the eigenvalues l stay, their shares l / (l + delta) change. */
+function withSettings(curvature: LowRankCurvature, slots: readonly ParameterSlot[], theta: Float64Array,
+  settings: PosteriorSettings): StructuredPosterior {
+  const [first] = curvature.models
+  const { priorPrecision } = settings
+  if (typeof priorPrecision !== 'number' && priorPrecision.length > 1) {
+    throw new OptionError('BAD_OPTION', 'A low-rank posterior takes one prior precision.', { option: 'priorPrecision' })
+  }
+  const delta = typeof priorPrecision === 'number' ? priorPrecision : priorPrecision[0]
+  const changed = curvature.models.length === 1 && delta !== first.delta ? [withDelta(first, delta)] : curvature.models
+  return lowRankPosterior({ ...curvature, models: changed }, slots, theta, settings)
+}
+
+function withDelta(model: LowRankModel, delta: number): LowRankModel {
+  const rows = model.rows.slice()
+  const size = rows.length / Math.max(1, model.rank)
+  let logDetRatio = 0
+  shares(model).forEach((share, k) => {
+    const l = model.delta * share / (1 - share)
+    const scale = Math.sqrt(l / (l + delta) / share)
+    for (let i = k * size; i < (k + 1) * size; i++) rows[i] *= scale
+    logDetRatio += Math.log1p(l / delta)
+  })
+  return { ...model, delta, rows, logDetRatio }
+}
+
+/** |u_k|^2 = l_k / (l_k + delta), the share of the data in each direction's precision. */
+function shares({ rank, rows }: LowRankModel): Float64Array {
+  const size = rows.length / Math.max(1, rank)
+  return Float64Array.from({ length: rank }, (_, k) => {
+    let sum = 0
+    for (let i = k * size; i < (k + 1) * size; i++) sum += rows[i] * rows[i]
+    // Rounding can bring a direction that the data determine alone to 1 and above, where its precision would be infinite.
+    return Math.min(sum, 1 - 1e-15)
+  })
+}
+
+function spectrum(model: LowRankModel, size: number): Float64Array {
+  const values = new Float64Array(size)
+  shares(model).forEach((share, k) => { values[k] = model.delta * share / (1 - share) })
+  return values
+}
+
+function variances({ rank, rows, delta }: LowRankModel, size: number): Float64Array {
+  const result = new Float64Array(size).fill(1)
+  for (let k = 0; k < rank; k++) for (let i = 0; i < size; i++) result[i] -= rows[k * size + i] ** 2
+  return result.map(value => Math.max(0, value) / delta)
+}
+
+/** v + sum_k c(t_k) (u_k . v) u_k / t_k for the rows v, with t_k = |u_k|^2: a function of I - U'U in its eigenbasis. */
+function applied(model: LowRankModel, size: number, vectors: Float64Array, count: number,
+  coefficient: (share: number) => number): Float64Array {
+  const { rank, rows } = model
+  const inside = new Float64Array(count * rank)
+  gemm(false, true, count, rank, size, 1, vectors, rows, 0, inside)
+  const scale = shares(model).map(share => (share > 0 ? coefficient(share) / share : 0))
+  for (let i = 0; i < inside.length; i++) inside[i] *= scale[i % rank]
+  const result = vectors.slice()
+  gemm(false, false, count, size, rank, 1, inside, rows, 1, result)
+  return result
+}
+
+function covarianceTimes(model: LowRankModel, size: number, vectors: Float64Array, count: number): Float64Array {
+  return applied(model, size, vectors, count, share => -share).map(value => value / model.delta)
+}
+
+function whiten(model: LowRankModel, size: number, vectors: Float64Array, count: number): Float64Array {
+  const root = Math.sqrt(model.delta)
+  return applied(model, size, vectors, count, share => Math.sqrt(1 - share) - 1).map(value => value / root)
+}
+
+function precisionMatrix(model: LowRankModel, size: number): Float64Array {
+  const identity = new Float64Array(size * size)
+  for (let i = 0; i < size; i++) identity[i * size + i] = 1
+  return applied(model, size, identity, size, share => share / (1 - share)).map(value => value * model.delta)
+}
+
+function draw(model: LowRankModel, size: number, count: number, random: RandomGenerator): Float64Array {
+  const result = whiten(model, size, random.fillNormal(new Float64Array(count * size)), count)
+  for (let n = 0; n < count; n++) for (let i = 0; i < size; i++) result[n * size + i] += model.weights[i]
+  return result
+}
+
+function logProb(model: LowRankModel, size: number, point: Float64Array): number {
+  const distance = point.map((value, i) => value - model.weights[i])
+  const image = applied(model, size, distance, 1, share => share / (1 - share))
+  const quadratic = model.delta * distance.reduce((sum, value, i) => sum + value * image[i], 0)
+  const logDet = size * Math.log(model.delta) + shares(model).reduce((sum, share) => sum - Math.log1p(-share), 0)
+  return -0.5 * (size * Math.log(2 * Math.PI) - logDet + quadratic)
+}
+
+function partOf({ outputs, delta, rank, rows, weights }: LowRankModel, slots: readonly ParameterSlot[],
+  theta: Float64Array): LowRankPart {
+  const all = new Float64Array((rank + 1) * theta.length)
+  all.set(rows)
+  all.set(weights.map((value, i) => value - theta[i]), rank * theta.length)
+  return { outputs, delta, rank, vectors: splitVectors(slots, all, rank + 1) }
+}
+
+/** f_lin - f = J (w_lin - theta) and J P^-1 J' = (J J' - (J U')(J U')') / delta of a batch. */
+export function lowRankOutputs(parts: readonly LowRankPart[], slots: readonly ParameterSlot[],
+  jacobian: FactoredJacobian, kind: VarianceKind): LowRankOutputs {
+  const { examples, seeds } = jacobian
+  const result = { change: new Float64Array(examples * seeds),
+    variance: new Float64Array(examples * seeds * (kind === 'covariance' ? seeds : 1)) }
+  for (const part of parts) {
+    const own = part.outputs.length === seeds ? jacobian : outputJacobian(jacobian, part.outputs[0])
+    addPart(result, part, slots, own, seeds, kind)
+  }
+  return result
+}
+
+function addPart({ change, variance }: LowRankOutputs, { outputs, delta, rank, vectors }: LowRankPart,
+  slots: readonly ParameterSlot[], jacobian: FactoredJacobian, total: number, kind: VarianceKind): void {
+  const { examples, seeds } = jacobian
+  const images = jacobianTimes(jacobian, vectors)
+  const gram = ownGram(slots, jacobian)
+  const width = rank + 1
+  for (let n = 0; n < examples; n++) {
+    for (let c = 0; c < seeds; c++) {
+      const at = (n * seeds + c) * width
+      change[n * total + outputs[c]] = images[at + rank]
+      for (let d = kind === 'covariance' ? 0 : c; d <= c; d++) {
+        const other = (n * seeds + d) * width
+        let value = gram[(n * seeds + c) * seeds + d]
+        for (let k = 0; k < rank; k++) value -= images[at + k] * images[other + k]
+        // What the data determine completely is left with rounding errors of either sign.
+        if (c === d) value = Math.max(0, value)
+        if (kind === 'diagonal') variance[n * total + outputs[c]] = value / delta
+        else {
+          variance[(n * total + outputs[c]) * total + outputs[d]] = value / delta
+          variance[(n * total + outputs[d]) * total + outputs[c]] = value / delta
+        }
+      }
+    }
+  }
+}
