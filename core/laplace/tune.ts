@@ -52,7 +52,10 @@ async function linearDataFrom(state: PosteriorState, { data }: TuneData, work: W
   return await accumulation.linearData() ?? { features: new Float64Array(0), labels: new Float64Array(0), examples: 0 }
 }
 
-/** By the evidence of the linear model at its own mode. The network's weights stay the mean; H and the evidence are those of the mode. */
+/**
+ * By the evidence of the linear model at its own mode. The network's weights stay the mean; H and the evidence are
+ * those of the mode.
+ */
 export async function tuneWithLinearModel(state: PosteriorState, request: TuneRequest, data: LinearData,
   work: WorkOptions): Promise<PosteriorState> {
   const { structured, options } = state
