@@ -1,6 +1,7 @@
 /**
- * @file Curvature of the last linear layer f = W phi + b in closed form from its inputs phi: no Jacobian, no backward pass.
- * J_n = I kron phi' for W (class-major) and I for b, so that H = sum_n Lambda_n kron phi1 phi1' with phi1 = (phi, 1).
+ * @file Curvature of the last linear layer f = W phi + b in closed form from its inputs phi: no Jacobian, no backward
+ * pass. J_n = I kron phi' for W (class-major) and I for b, so that H = sum_n Lambda_n kron phi1 phi1' with phi1 = (phi,
+ * 1).
  */
 import { InternalError } from '../errors/errors.js'
 import { arenaArray, beginArena } from '../kernels/arena.js'
@@ -56,7 +57,10 @@ export function lastLayerIndices(slots: readonly ParameterSlot[]): Int32Array {
   return indices
 }
 
-/** Features with a column of ones when the layer has a bias: N x (D + 1), else N x D, float64. `allocate` gives the array. */
+/**
+ * Features with a column of ones when the layer has a bias: N x (D + 1), else N x D, float64. `allocate` gives the
+ * array.
+ */
 export function withOnes(features: RealArray, examples: number, inputs: number, bias: boolean,
   allocate = (length: number): Float64Array => new Float64Array(length)): Float64Array {
   const width = inputs + Number(bias)

@@ -1,7 +1,7 @@
 /**
  * @file The WebAssembly module of the kernels: which build the host can run, its instance, and its memory.
- * The bytes are embedded, the instance is made at first use, and every reason for which a host refuses leads to `undefined`:
- * callers then take the plain twins.
+ * The bytes are embedded, the instance is made at first use, and every reason for which a host refuses leads to
+ * `undefined`: callers then take the plain twins.
  */
 import { bytes as relaxedBytes } from './generated/relaxed-simd.js'
 import { bytes as simdBytes } from './generated/simd.js'
@@ -64,7 +64,10 @@ const KEPT_BYTES = 64 << 20
 /** A memory cannot be larger than this. */
 const MAX_BYTES = 65535 * PAGE
 
-/** A module of one function that returns a fused multiply-add of zeros; asking about it spares decoding a build that cannot run. */
+/**
+ * A module of one function that returns a fused multiply-add of zeros; asking about it spares decoding a build that
+ * cannot run.
+ */
 const RELAXED_PROBE = Uint8Array.of(0, 0x61, 0x73, 0x6d, 1, 0, 0, 0, 1, 5, 1, 0x60, 0, 1, 0x7b, 3, 2, 1, 0, 0x0a, 0x13,
   1, 0x11, 0, 0x41, 0, 0xfd, 0x0f, 0x41, 0, 0xfd, 0x0f, 0x41, 0, 0xfd, 0x0f, 0xfd, 0x87, 2, 0x0b)
 
@@ -102,8 +105,8 @@ export function anotherInstance(): KernelExports | undefined {
 }
 
 /**
- * Runs `work` with `bytes` of kernel memory free from address `base`, a multiple of 16, on. All calls share that memory: `work` must not
- * call a function that asks for it too.
+ * Runs `work` with `bytes` of kernel memory free from address `base`, a multiple of 16, on. All calls share that
+ * memory: `work` must not call a function that asks for it too.
  * @returns what `work` returns, or `undefined` when there are no kernels or not that much memory
  */
 export function withKernelMemory<R>(bytes: number, work: (kernel: KernelExports, base: number) => R): R | undefined {

@@ -1,4 +1,7 @@
-/** @file Expected calibration error (Naeini, Cooper and Hauskrecht 2015): how far confidence is from the share of right answers. */
+/**
+ * @file Expected calibration error (Naeini, Cooper and Hauskrecht 2015): how far confidence is from the share of right
+ * answers.
+ */
 import type { Decisions } from './decisions.js'
 
 export const ECE_BINS = 15

@@ -4,7 +4,10 @@ import type { Graph, Parameter } from '../graph/graph.js'
 import { allocate, sizeOf, type Tensor } from '../tensor/tensor.js'
 import type { ParameterSlot } from './parameter-slot.js'
 
-/** The places of some parameters in theta's part, in the order of the names. @throws GraphError BAD_GRAPH for a name that is not a parameter */
+/**
+ * The places of some parameters in theta's part, in the order of the names.
+ * @throws GraphError BAD_GRAPH for a name that is not a parameter
+ */
 export function parameterSlots(graph: Graph, names: readonly string[]): ParameterSlot[] {
   let offset = 0
   return names.map(name => {

@@ -68,7 +68,10 @@ function rangeLength(node: Node, start: number, limit: number, delta: number): n
   return length
 }
 
-/** One axis more, with `on` at the index and `off` elsewhere; a negative index counts from the end, one outside is nowhere. */
+/**
+ * One axis more, with `on` at the index and `off` elsewhere; a negative index counts from the end, one outside is
+ * nowhere.
+ */
 const oneHot: Operator = {
   op: 'OneHot',
   infer(node, inputs) {
@@ -110,7 +113,9 @@ const size: Operator = {
   backward: () => [undefined],
 }
 
-/** The indices of what is not zero, one column each. Their number depends on the data, which must therefore be constant. */
+/**
+ * The indices of what is not zero, one column each. Their number depends on the data, which must therefore be constant.
+ */
 const nonZero: Operator = {
   op: 'NonZero',
   infer(node, inputs) {

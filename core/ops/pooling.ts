@@ -116,7 +116,10 @@ function sums(x: TensorData, f: (value: number) => number): ReduceChannel {
   }
 }
 
-/** Spreads a cotangent of window sums over the windows' elements: a transposed convolution with ones, channel by channel. */
+/**
+ * Spreads a cotangent of window sums over the windows' elements: a transposed convolution with ones, channel by
+ * channel.
+ */
 function spread(context: BackwardContext, cotangent: string, x: InferredValue, axes: readonly WindowAxis[]): string {
   const { builder, outputs: [y] } = context
   const channels = Number(x.shape[CHANNEL_AXIS])

@@ -17,7 +17,10 @@ export interface LaplaceOptions {
   readonly curvature?: CurvatureKind | undefined
   /** How Kronecker factors treat positions that share a weight. */
   readonly kfacApprox?: KfacApproximation | undefined
-  /** One number, one per tensor, or one per parameter (not for kron). When it is given, nothing is tuned unless `tune` is. */
+  /**
+   * One number, one per tensor, or one per parameter (not for kron). When it is given, nothing is tuned unless `tune`
+   * is.
+   */
   readonly priorPrecision?: number | ArrayLike<number> | undefined
   readonly priorMean?: number | ArrayLike<number> | undefined
   /** Standard deviation of the observations (regression); tuned with the prior when it is not given. */

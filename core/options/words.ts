@@ -1,4 +1,7 @@
-/** @file The words of the options: the same in every language, on the command line and on the wire. The first is the default. */
+/**
+ * @file The words of the options: the same in every language, on the command line and on the wire. The first is the
+ * default.
+ */
 import type { Precision } from '../tensor/tensor.js'
 
 export const LIKELIHOODS = ['classification', 'binary', 'multilabel', 'regression'] as const

@@ -1,8 +1,8 @@
 /**
  * @file One place where batches are computed: the calling thread, or a worker thread. All places run this same code.
  *
- * A fit's batches are dealt to shards in turn, each shard adds its own sums, and the shards are merged in their order at the end.
- * How many threads share the shards therefore changes nothing in the result, to the last bit.
+ * A fit's batches are dealt to shards in turn, each shard adds its own sums, and the shards are merged in their order
+ * at the end. How many threads share the shards therefore changes nothing in the result, to the last bit.
  */
 import { accumulateCurvature, zeroCurvature } from '../curvature/accumulate.js'
 import type { Curvature } from '../curvature/curvature.js'
@@ -70,7 +70,10 @@ export interface DisposableWorker extends Worker {
   dispose(): void
 }
 
-/** The place of a setup, for threads that are given nothing else. Each computes alone: there are as many as there are processors to use. */
+/**
+ * The place of a setup, for threads that are given nothing else. Each computes alone: there are as many as there are
+ * processors to use.
+ */
 export function workerFrom({ network, subset, precision, likelihood, engine: name }: WorkerSetup,
   provider: EngineProvider): DisposableWorker {
   const engine = chosenEngine({ name, threads: 1 }, precision, provider)

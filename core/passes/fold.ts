@@ -98,7 +98,10 @@ export function removeDead(graph: Graph): Graph {
 }
 
 export interface FoldOptions {
-  /** Treat parameters as constants too: for running only, since the result cannot be differentiated with respect to them. */
+  /**
+   * Treat parameters as constants too: for running only, since the result cannot be differentiated with respect to
+   * them.
+   */
   readonly foldParameters?: boolean
 }
 

@@ -20,7 +20,8 @@ export interface LastLayer {
 }
 
 /**
- * The last linear layer of a network. Between it and the output there may be nodes that only rename, reshape or convert.
+ * The last linear layer of a network. Between it and the output there may be nodes that only rename, reshape or
+ * convert.
  * @throws GraphError NO_LAST_LAYER naming the node that was found instead
  */
 export function lastLinear(graph: Graph, output: string): LastLayer {

@@ -18,8 +18,8 @@ export interface StrippedNetwork {
 const RENAMING = new Set(['Identity', 'Cast', 'Dropout', 'Reshape', 'Flatten', 'Squeeze', 'Unsqueeze'])
 
 /**
- * Looks for a Softmax, LogSoftmax, Log of a Softmax, or Sigmoid at a network's end, also behind nodes that only rename or reshape,
- * and makes the logits below it the output.
+ * Looks for a Softmax, LogSoftmax, Log of a Softmax, or Sigmoid at a network's end, also behind nodes that only rename
+ * or reshape, and makes the logits below it the output.
  * @throws GraphError BAD_GRAPH, UNSUPPORTED_OPERATOR, BATCH_AXIS
  */
 export function stripLinkFunction(graph: Graph, output: string): StrippedNetwork {

@@ -67,7 +67,10 @@ function partOf(builder: GraphBuilder, name: string, direction: number, directio
   return builder.node('Squeeze', [own, builder.integers([0])])
 }
 
-/** One direction's values: the input's share of the gates at every time, and the recurrent weights as they are multiplied. */
+/**
+ * One direction's values: the input's share of the gates at every time, and the recurrent weights as they are
+ * multiplied.
+ */
 interface Cell {
   readonly builder: GraphBuilder
   readonly recurrence: Recurrence

@@ -32,7 +32,10 @@ export function transpose(matrix: Float64Array, rows: number, columns: number): 
   return result
 }
 
-/** The squared norms of the rows of J L^-T, for the Cholesky factor L of the precision: N x C variances; or their products, N x C x C covariances. */
+/**
+ * The squared norms of the rows of J L^-T, for the Cholesky factor L of the precision: N x C variances; or their
+ * products, N x C x C covariances.
+ */
 export function functionalVarianceByRows(factor: Float64Array, slots: readonly ParameterSlot[],
   jacobian: FactoredJacobian, kind: VarianceKind): Float64Array {
   const { seeds, examples } = jacobian

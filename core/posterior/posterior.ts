@@ -47,8 +47,8 @@ export interface StructuredPosterior {
 }
 
 /**
- * Eigenvalues of H (clamped at 0) when they can be given per tensor: kron and diag. A full H has one list for all its tensors,
- * and then a prior that differs between tensors needs the matrix.
+ * Eigenvalues of H (clamped at 0) when they can be given per tensor: kron and diag. A full H has one list for all its
+ * tensors, and then a prior that differs between tensors needs the matrix.
  */
 export interface Spectrum {
   /** One list for each tensor, or a single one for a full H. */
@@ -58,7 +58,8 @@ export interface Spectrum {
 
 /**
  * The prior precision of every tensor as one number, or undefined when it differs within a tensor.
- * @throws OptionError BAD_OPTION when it is not positive, or has neither one value, one per tensor, nor one per parameter
+ * @throws OptionError BAD_OPTION when it is not positive, or has neither one value, one per tensor, nor one per
+ * parameter
  */
 export function priorByTensor(settings: PosteriorSettings, slots: readonly ParameterSlot[]): Float64Array | undefined {
   const { priorPrecision } = settings

@@ -1,4 +1,7 @@
-/** @file The start of every program with a backward pass: the forward part, with the seeds as the cotangent of its output. */
+/**
+ * @file The start of every program with a backward pass: the forward part, with the seeds as the cotangent of its
+ * output.
+ */
 import { GraphError, InternalError } from '../errors/errors.js'
 import { GraphBuilder } from '../graph/builder.js'
 import { BATCH, type Graph } from '../graph/graph.js'

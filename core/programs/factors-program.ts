@@ -15,7 +15,9 @@ import { asOutput, startBackward } from './backward-start.js'
 import type { DirectFactor, FactoredJacobian, LinearFactor } from './factored-jacobian.js'
 import { reverse } from './reverse.js'
 
-/** A pair (a, g) of a linear operator, or the per-example gradient of another parameter: names of a program's outputs. */
+/**
+ * A pair (a, g) of a linear operator, or the per-example gradient of another parameter: names of a program's outputs.
+ */
 export type FactorDescription =
   /** `a` is N x positions x in, `g` is K x N x positions x out; a parameter that was not asked for is undefined. */
   | { readonly kind: 'linear', readonly weight: string | undefined, readonly bias: string | undefined,

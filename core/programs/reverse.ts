@@ -1,4 +1,7 @@
-/** @file Reverse-mode differentiation: appends to a graph the nodes that carry cotangents from its output to wanted values. */
+/**
+ * @file Reverse-mode differentiation: appends to a graph the nodes that carry cotangents from its output to wanted
+ * values.
+ */
 import { GraphError, InternalError } from '../errors/errors.js'
 import type { GraphBuilder } from '../graph/builder.js'
 import type { Node } from '../graph/graph.js'
@@ -19,13 +22,18 @@ export interface ReverseTask {
   readonly seeds: number
   /** Names of the values (inputs, parameters) whose cotangents are wanted. */
   readonly wanted: ReadonlySet<string>
-  /** Whether a node's input is scheduled with elsewhere (the weight of a linear operator), so that no cotangent is needed for it. */
+  /**
+   * Whether a node's input is scheduled with elsewhere (the weight of a linear operator), so that no cotangent is
+   * needed for it.
+   */
   handled?(node: Node, input: number): boolean
 }
 
 /**
- * Runs through the forward nodes backwards. Every cotangent has [K], or for a value without batch axis [K, N], in front.
- * @returns the cotangents that were computed, by the name of their value; a value that the output does not depend on has none
+ * Runs through the forward nodes backwards. Every cotangent has [K], or for a value without batch axis [K, N], in
+ * front.
+ * @returns the cotangents that were computed, by the name of their value; a value that the output does not depend on
+ * has none
  * @throws GraphError NOT_DIFFERENTIABLE when a node on the way has no derivative rule
  */
 export function reverse(task: ReverseTask): Map<string, string> {

@@ -1,4 +1,7 @@
-/** @file Typed access to the fields of a tree from an untrusted container. Every function throws UntrustedInputError naming the field. */
+/**
+ * @file Typed access to the fields of a tree from an untrusted container. Every function throws UntrustedInputError
+ * naming the field.
+ */
 import { UntrustedInputError } from '../errors/errors.js'
 import { isRecord, type Tree } from './container.js'
 

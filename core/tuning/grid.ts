@@ -1,4 +1,7 @@
-/** @file Tunes the prior precision by held-out likelihood on a grid: the safest choice where there are held-out examples. */
+/**
+ * @file Tunes the prior precision by held-out likelihood on a grid: the safest choice where there are held-out
+ * examples.
+ */
 import type { LikelihoodModel } from '../likelihood/likelihood.js'
 import { bernoulliNll, categoricalNll, gaussianNll } from '../metrics/nll.js'
 import { predictiveProbabilities } from '../prediction/link.js'
@@ -15,7 +18,8 @@ export interface GridResult {
 }
 
 /**
- * The point of the grid with the smallest held-out negative log-likelihood of the probit (regression: marginal Gaussian, noise included) predictive.
+ * The point of the grid with the smallest held-out negative log-likelihood of the probit (regression: marginal
+ * Gaussian, noise included) predictive.
  * @param variance f_var's diagonal (N x C) for a prior precision
  */
 export async function tuneByGrid(likelihood: LikelihoodModel, f: Float64Array, labels: Float64Array, examples: number,

@@ -1,4 +1,7 @@
-/** @file Arithmetic of arrays, element by element, and the rectifier: where both operands are contiguous, or one is a single number. */
+/**
+ * @file Arithmetic of arrays, element by element, and the rectifier: where both operands are contiguous, or one is a
+ * single number.
+ */
 import { lanes } from './simd'
 
 /** The operations, as core/kernels/arithmetic.ts numbers them. */
@@ -54,7 +57,10 @@ function combineLayout<T extends number>(operation: i32, count: i32, a: usize, s
   else combineRow<T>(operation, count, a, 0, b, size, out)
 }
 
-/** out = a (operation) b for `count` numbers; the step to the next number of an operand is its size or 0, at most one of them 0. */
+/**
+ * out = a (operation) b for `count` numbers; the step to the next number of an operand is its size or 0, at most one of
+ * them 0.
+ */
 export function combine<T extends number>(operation: i32, count: i32, a: usize, stepA: usize, b: usize, stepB: usize,
   out: usize): void {
   if (operation == ADD) combineLayout<T>(ADD, count, a, stepA, b, stepB, out)

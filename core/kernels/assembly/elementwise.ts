@@ -1,6 +1,7 @@
 /**
- * @file exp, tanh and the logistic function of arrays, a vector at a time: x = k ln 2 + r with |r| <= ln(2)/2, the Taylor
- * polynomial of e^r - 1 (its remainder is below half a unit in the last place), then 2^k by writing the exponent.
+ * @file exp, tanh and the logistic function of arrays, a vector at a time: x = k ln 2 + r with |r| <= ln(2)/2, the
+ * Taylor polynomial of e^r - 1 (its remainder is below half a unit in the last place), then 2^k by writing the
+ * exponent.
  */
 import { multiplyAdd, multiplySubtract } from './simd'
 
@@ -30,7 +31,9 @@ function powerOfTwo<T extends number>(k: v128): v128 {
   return i32x4.shl(i32x4.add(bits, i32x4.splat(127)), 23)
 }
 
-/** x - k ln 2, where ln 2 is the sum of a number with few digits, so that its product with k is exact, and a small one. */
+/**
+ * x - k ln 2, where ln 2 is the sum of a number with few digits, so that its product with k is exact, and a small one.
+ */
 // @ts-ignore: decorator
 
 function remainder<T extends number>(x: v128, k: v128): v128 {
@@ -39,7 +42,10 @@ function remainder<T extends number>(x: v128, k: v128): v128 {
   return multiplySubtract<T>(k, constant<T>(small), multiplySubtract<T>(k, constant<T>(large), x))
 }
 
-/** Reciprocal factorials 1/2!, 1/3!, ... 1/13!. They are read from memory, as engines build a constant vector anew at each use. */
+/**
+ * Reciprocal factorials 1/2!, 1/3!, ... 1/13!. They are read from memory, as engines build a constant vector anew at
+ * each use.
+ */
 const reciprocals64: usize = memory.data<f64>([1.0 / 2, 1.0 / 6, 1.0 / 24, 1.0 / 120, 1.0 / 720, 1.0 / 5040,
   1.0 / 40320, 1.0 / 362880, 1.0 / 3628800, 1.0 / 39916800, 1.0 / 479001600, 1.0 / 6227020800])
 const reciprocals32: usize = memory.data<f32>([1.0 / 2, 1.0 / 6, 1.0 / 24, 1.0 / 120, 1.0 / 720, 1.0 / 5040])

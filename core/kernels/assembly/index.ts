@@ -1,4 +1,6 @@
-/** @file Entry of the WebAssembly module: each kernel for f32, f64 and, where products of f32 are summed in f64, mixed. */
+/**
+ * @file Entry of the WebAssembly module: each kernel for f32, f64 and, where products of f32 are summed in f64, mixed.
+ */
 import { combine, rectify } from './arithmetic'
 import { clearUpper, factor } from './cholesky'
 import { expInPlace, sigmoidInPlace, tanhInPlace } from './elementwise'
@@ -44,7 +46,10 @@ export function scale64(count: i32, factor: f64, c: usize): void {
   scale<f64>(count, factor, c)
 }
 
-/** Cholesky factor of the n x n matrix at `a`, in place, zeros above it. Returns -1, or the index of the first pivot that is not positive. */
+/**
+ * Cholesky factor of the n x n matrix at `a`, in place, zeros above it. Returns -1, or the index of the first pivot
+ * that is not positive.
+ */
 export function cholesky(n: i32, a: usize): i32 {
   const failed = factor(n, a, n)
   clearUpper(n, a, n)

@@ -57,9 +57,9 @@ export function packAcross<T extends number>(width: i32, count: i32, depth: i32,
 }
 
 /**
- * Packs a block of op(A) in panels of four rows for f64, each number twice: the micro-kernel then loads it as a vector, which
- * costs no arithmetic unit, where spreading one number over a vector would take one from the products.
- * Element (i, p) is at `source + i * rowStep + p * depthStep`.
+ * Packs a block of op(A) in panels of four rows for f64, each number twice: the micro-kernel then loads it as a vector,
+ * which costs no arithmetic unit, where spreading one number over a vector would take one from the products. Element
+ * (i, p) is at `source + i * rowStep + p * depthStep`.
  */
 export function packTwice(count: i32, depth: i32, source: usize, rowStep: usize, depthStep: usize,
   target: usize): void {

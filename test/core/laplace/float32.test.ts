@@ -1,4 +1,7 @@
-/** @file Networks of float32, read from ONNX and computed in float32 with float64 sums, against the float64 reference to 1e-4. */
+/**
+ * @file Networks of float32, read from ONNX and computed in float32 with float64 sums, against the float64 reference to
+ * 1e-4.
+ */
 import { existsSync, readFileSync } from 'node:fs'
 import t from 'tap'
 import { readOnnx } from '../../../adapters/onnx/index.js'
