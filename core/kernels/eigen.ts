@@ -19,8 +19,8 @@ export function symmetricEigen(n: number, matrix: Float64Array): Eigen {
   const largest = largestInLower(n, matrix)
   if (!Number.isFinite(largest)) {
     throw new NumericalError('NO_CONVERGENCE',
-      `The eigen-decomposition of a ${n} x ${n} matrix cannot converge: expected finite numbers, found NaN or infinity.`,
-      { size: n })
+      `The eigen-decomposition of a ${n} x ${n} matrix cannot converge: expected finite numbers, found NaN or ` +
+        'infinity.', { size: n })
   }
   const exponent = largest === 0 ? 0 : Math.round(Math.log2(largest))
   if (Math.abs(exponent) <= LARGEST_EXPONENT) return decompose(n, matrix)

@@ -37,8 +37,9 @@ export function symmetricEigen(n: number, matrix: Float64Array): Eigen {
     for (let last = end(); last !== first; last = end()) {
       if (steps++ === MAX_STEPS) {
         throw new NumericalError('NO_CONVERGENCE',
-          `The eigen-decomposition of a ${n} x ${n} matrix did not converge: expected at most ${MAX_STEPS} steps for eigenvalue ${first}. Look for NaN or infinity in the matrix.`,
-          { size: n, eigenvalue: first, steps: MAX_STEPS })
+          `The eigen-decomposition of a ${n} x ${n} matrix did not converge: expected at most ${MAX_STEPS} steps ` +
+            `for eigenvalue ${first}. Look for NaN or infinity in the matrix.`, { size: n, eigenvalue: first,
+          steps: MAX_STEPS })
       }
       qlStep(first, last, n, d, e, rows)
     }

@@ -12,8 +12,8 @@ export async function fitMerged(task: FitTask, partial: PartialFit, data: Batch 
   const { plan } = task
   if (partial.key !== partialKey(task)) {
     throw new StateError('DIGEST_MISMATCH',
-      'The partial fit belongs to another network, or was made with another likelihood, subset, structure or precision.',
-      { expected: partialKey(task), actual: partial.key })
+      'The partial fit belongs to another network, or was made with another likelihood, subset, structure or ' +
+        'precision.', { expected: partialKey(task), actual: partial.key })
   }
   if (plan.tune !== 'linearized' || data !== undefined) {
     const settled = data === undefined ? task : settle(task, data.x)
@@ -28,6 +28,7 @@ export async function fitMerged(task: FitTask, partial: PartialFit, data: Batch 
     })
   }
   const note =
-    "The prior precision was tuned by 'marglik', because tuning by 'linearized' needs the training data once more; give them to fitMerged for that."
+    "The prior precision was tuned by 'marglik', because tuning by 'linearized' needs the training data once more; " +
+    'give them to fitMerged for that.'
   return finishFit({ ...task, plan: { tune: 'marglik', chosen: false, note } }, partial, undefined, [], work)
 }

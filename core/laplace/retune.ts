@@ -26,8 +26,8 @@ export async function retune(state: PosteriorState, options: TuneOptions, data: 
   if (tune === 'none') return state
   if (state.fitted === undefined && tune !== 'linearized') {
     throw new StateError('DIGEST_MISMATCH',
-      `This posterior was tuned by 'linearized' and saved; its curvature at the network's own weights, which '${tune}' ` +
-        `needs, was not kept. Fit again with tune: '${tune}'.`, { tune })
+      `This posterior was tuned by 'linearized' and saved; its curvature at the network's own weights, which ` +
+        `'${tune}' needs, was not kept. Fit again with tune: '${tune}'.`, { tune })
   }
   return tunePosterior(state, { tune, priorStructure,
     tuneNoise: likelihood === 'regression' && options.sigmaNoise === true, schedule: options.schedule }, data, work)

@@ -14,6 +14,7 @@ export function planTuning({ tune, settings, subset, priorStructure }: ResolvedO
   if (settings.priorPrecision !== undefined) return { tune: 'none', chosen: false }
   if (subset === 'last_layer' && priorStructure !== 'diagonal') return { tune: 'linearized', chosen: false }
   return { tune: 'marglik', chosen: false,
-    note:
-      "The prior precision was tuned by the marginal likelihood at the network's weights ('marglik'): tuning by 'linearized' is for the last layer with one precision, or one for each tensor. With held-out data 'grid' is safer." }
+    note: "The prior precision was tuned by the marginal likelihood at the network's weights ('marglik'): tuning by " +
+      "'linearized' is for the last layer with one precision, or one for each tensor. With held-out data 'grid' is " +
+      'safer.' }
 }

@@ -144,7 +144,8 @@ export function checkTuning(tune: TuneMethod | undefined, priorStructure: PriorS
     new OptionError('BAD_COMBINATION', message, { tune: tune ?? null, priorStructure, structure, subset })
   if (priorStructure === 'diagonal' && structure === 'kron') {
     throw refuse(
-      'A kron posterior takes one prior precision, or one for each tensor; one for each parameter (priorStructure diagonal) needs structure full or diag.',
+      'A kron posterior takes one prior precision, or one for each tensor; one for each parameter (priorStructure ' +
+        'diagonal) needs structure full or diag.',
     )
   }
   if (tune === 'linearized' && subset === 'all') {
@@ -154,7 +155,8 @@ export function checkTuning(tune: TuneMethod | undefined, priorStructure: PriorS
   }
   if (tune === 'linearized' && priorStructure === 'diagonal') {
     throw refuse(
-      "Tuning 'linearized' finds one prior precision, or one for each tensor; use 'marglik' for one for each parameter.",
+      "Tuning 'linearized' finds one prior precision, or one for each tensor; use 'marglik' for one for each " +
+        'parameter.',
     )
   }
   if (tune === 'grid' && priorStructure !== 'scalar') {
@@ -162,7 +164,8 @@ export function checkTuning(tune: TuneMethod | undefined, priorStructure: PriorS
   }
   if (tune === 'grid' && !hasValidation) {
     throw refuse(
-      "Tuning 'grid' chooses the prior precision by held-out examples: give validation: { x, y }, or use 'linearized' or 'marglik'.",
+      "Tuning 'grid' chooses the prior precision by held-out examples: give validation: { x, y }, or use " +
+        "'linearized' or 'marglik'.",
     )
   }
 }

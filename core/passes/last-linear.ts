@@ -79,6 +79,7 @@ function noLastLayer(output: string, found: Node | undefined, operator: LinearOp
     ? `'${output}', which no node computes`
     : describeNode(found)
   return new GraphError('NO_LAST_LAYER',
-    `The network must end in a linear layer (Gemm, or MatMul with a bias) for subset 'last_layer'; its output '${output}' comes from ${what}. Use subset 'all', or choose another output.`,
-    { output, found: found?.op ?? null })
+    `The network must end in a linear layer (Gemm, or MatMul with a bias) for subset 'last_layer'; ` +
+      `its output '${output}' comes from ${what}. Use subset 'all', or choose another output.`, { output,
+    found: found?.op ?? null })
 }

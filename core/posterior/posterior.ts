@@ -90,9 +90,9 @@ export function checkSettings(settings: PosteriorSettings, slots: readonly Param
   const allowed = structure === 'kron' ? [1, slots.length] : [1, slots.length, size]
   if (!allowed.includes(precisions.length)) {
     throw new OptionError('BAD_OPTION',
-      `Option priorPrecision of a ${structure} posterior takes one number, or one for each of the ${slots.length} tensors${
-        structure === 'kron' ? '' : `, or one for each of the ${size} parameters`
-      }; got ${precisions.length} numbers.` +
+      `Option priorPrecision of a ${structure} posterior takes one number, or one for each of the ${slots.length} ` +
+        `tensors${structure === 'kron' ? '' : `, or one for each of the ${size} parameters`}; ` +
+        `got ${precisions.length} numbers.` +
         (structure === 'kron' && precisions.length === size
           ? ' Use structure full or diag for one per parameter.'
           : ''), { option: 'priorPrecision', value: precisions.length, allowed })

@@ -23,8 +23,8 @@ export interface ReverseTask {
   /** Names of the values (inputs, parameters) whose cotangents are wanted. */
   readonly wanted: ReadonlySet<string>
   /**
-   * Whether a node's input is scheduled with elsewhere (the weight of a linear operator), so that no cotangent is
-   * needed for it.
+   * Whether a node's input has its derivative worked out elsewhere (the weight of a linear operator), so that no
+   * cotangent is needed for it.
    */
   handled?(node: Node, input: number): boolean
 }
@@ -91,10 +91,8 @@ function inputCotangents({ builder, types, seeds }: ReverseTask, node: Node,
   const operator = operatorFor(node.op)
   if (operator.backward === undefined) {
     throw new GraphError('NOT_DIFFERENTIABLE',
-      `${
-        describeNode(node)
-      } has no derivative rule, and parameters below it are asked for. Use subset 'last_layer', or parameters above that node.`,
-      { op: node.op, node: node.name ?? node.outputs[0] })
+      `${describeNode(node)} has no derivative rule, and parameters below it are asked for. Use subset 'last_layer', ` +
+        'or parameters above that node.', { op: node.op, node: node.name ?? node.outputs[0] })
   }
   const outputs = node.outputs.filter(name => name !== '').map(name => typeOf(types, name))
   return operator.backward({

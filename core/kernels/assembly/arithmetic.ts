@@ -10,7 +10,7 @@ const SUBTRACT: i32 = 1
 const MULTIPLY: i32 = 2
 
 // @ts-ignore: decorator
-
+@inline
 function combineVectors<T extends number>(operation: i32, a: v128, b: v128): v128 {
   if (operation == ADD) return v128.add<T>(a, b)
   if (operation == SUBTRACT) return v128.sub<T>(a, b)
@@ -18,7 +18,7 @@ function combineVectors<T extends number>(operation: i32, a: v128, b: v128): v12
 }
 
 // @ts-ignore: decorator
-
+@inline
 function combineNumbers<T extends number>(operation: i32, a: T, b: T): T {
   if (operation == ADD) return <T> (a + b)
   if (operation == SUBTRACT) return <T> (a - b)
@@ -26,7 +26,7 @@ function combineNumbers<T extends number>(operation: i32, a: T, b: T): T {
 }
 
 // @ts-ignore: decorator
-
+@inline
 function combineRow<T extends number>(operation: i32, count: i32, a: usize, stepA: usize, b: usize, stepB: usize,
   out: usize): void {
   const end = out + <usize> count * sizeof<T>()
@@ -48,7 +48,7 @@ function combineRow<T extends number>(operation: i32, count: i32, a: usize, step
 
 // One loop for each operation and layout: a loop that asks which one it is would be slower.
 // @ts-ignore: decorator
-
+@inline
 function combineLayout<T extends number>(operation: i32, count: i32, a: usize, stepA: usize, b: usize, stepB: usize,
   out: usize): void {
   const size = sizeof<T>()

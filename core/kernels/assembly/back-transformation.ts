@@ -56,7 +56,7 @@ function makeTriangle(count: i32, length: i32, y: usize, stride: usize, tau: usi
 }
 
 // @ts-ignore: decorator
-
+@inline
 function element(i: i32, j: i32): usize {
   return triangle + (<usize> (i * GROUP + j) << 3)
 }

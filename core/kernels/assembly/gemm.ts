@@ -13,7 +13,7 @@ const COLUMNS: i32 = 1024
 
 /** Products summed in one pass: a panel of B of that depth fills half of the inner cache. */
 // @ts-ignore: decorator
-
+@inline
 function passDepth<T extends number>(): i32 {
   return 2048 / <i32> sizeof<T>()
 }
@@ -99,7 +99,7 @@ function multiplyEdge<T extends number, U extends number>(rows: i32, columns: i3
 
 /** c += r for a row of eight f32 and eight f64. */
 // @ts-ignore: decorator
-
+@inline
 function addPromoted(r: usize, c: usize): void {
   for (let half: usize = 0; half < 2; half++) {
     const low = v128.load64_zero(r + half * 16)

@@ -2,7 +2,7 @@
 import { multiplyAdd } from './simd'
 
 // @ts-ignore: decorator
-
+@inline
 export function sumLanes(x: v128): f64 {
   return f64x2.extract_lane(x, 0) + f64x2.extract_lane(x, 1)
 }

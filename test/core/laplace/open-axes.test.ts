@@ -18,7 +18,7 @@ function openNetwork(name: string): Graph {
   return readSafetensors(file('model.safetensors'), { architecture: JSON.parse(file('architecture.json').toString()) })
 }
 
-t.test('a sequence network takes the length of the data: whole fit, batches, partial fits, saved posteriors', async t => {
+t.test('a sequence network takes the length of the data: whole, batches, partial fits, saved posteriors', async t => {
   const graph = openNetwork('sequence')
   const { graph: fixed, x, y, xTest, expected } = referenceCase('sequence')
   const options = { likelihood: 'classification', subset: 'last_layer', structure: 'kron', priorPrecision: 1 } as const
