@@ -22,6 +22,7 @@ export interface GramSum {
   readonly sum: Float64Array
 }
 
+/** What one run is given beside its inputs. */
 export interface RunOptions {
   /** One input that is left out of `inputs`; the nodes that it is made from do not read it. */
   readonly deferred?: DeferredInput
@@ -41,6 +42,7 @@ export interface Program {
   dispose(): void
 }
 
+/** What turns graphs into programs. */
 export interface Engine {
   readonly name: 'typescript' | 'onnxruntime'
   /** Makes a program that computes in `precision`; floating-point initialisers and inputs are converted to it. */

@@ -4,6 +4,8 @@ import type { RealArray } from './plain.js'
 
 /** The operations, as core/kernels/assembly/arithmetic.ts numbers them. */
 const OPERATIONS = { add: 0, subtract: 1, multiply: 2, divide: 3 } as const
+
+/** The name of an operation on two arrays. */
 export type Arithmetic = keyof typeof OPERATIONS
 
 /** An array that is read in steps of 1, or of 0: one number for a whole row. */

@@ -7,6 +7,7 @@ import { accumulationFor, finishFit } from './fit-stream.js'
 import { type FitTask, partialKey, settle } from './fit-task.js'
 import { type LaplacePosterior } from './laplace-posterior.js'
 
+/** The posterior of sums over all the data; `data` are the training data once more, for tuning by `linearized`. */
 export async function fitMerged(task: FitTask, partial: PartialFit, data: Batch | undefined,
   work: WorkOptions): Promise<LaplacePosterior> {
   const { plan } = task

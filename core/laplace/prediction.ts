@@ -37,6 +37,7 @@ export interface Prediction {
   readonly notes: readonly string[]
 }
 
+/** What a prediction is asked for, with every default said. */
 export interface PredictionRequest {
   readonly likelihood: LikelihoodModel
   readonly link: Link

@@ -17,6 +17,7 @@ import { tuneByMarginalLikelihood } from '../tuning/marginal-likelihood.js'
 import { outputGaussian } from './output-gaussian.js'
 import type { PosteriorState } from './posterior-state.js'
 
+/** How the hyper-parameters are to be tuned. */
 export interface TuneRequest {
   readonly tune: Exclude<TuneMethod, 'none'>
   readonly priorStructure: PriorStructure

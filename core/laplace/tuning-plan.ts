@@ -9,6 +9,10 @@ export interface TuningPlan {
   readonly note?: string
 }
 
+/**
+ * The method that was asked for; else none where the prior is given, `linearized` for a last layer whose weights share
+ * precisions, and `marglik` otherwise.
+ */
 export function planTuning({ tune, settings, subset, priorStructure }: ResolvedOptions): TuningPlan {
   if (tune !== undefined) return { tune, chosen: true }
   if (settings.priorPrecision !== undefined) return { tune: 'none', chosen: false }

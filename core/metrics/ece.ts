@@ -4,6 +4,7 @@
  */
 import type { Decisions } from './decisions.js'
 
+/** Bins of equal width that confidences are sorted into. */
 export const ECE_BINS = 15
 
 /** One bin (lo, hi] of confidences: what a reliability diagram draws. */

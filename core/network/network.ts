@@ -9,6 +9,7 @@ import { inferTypes } from '../passes/infer.js'
 import { stripLinkFunction } from '../passes/link-function.js'
 import { type Precision, sizeOf, type Tensor } from '../tensor/tensor.js'
 
+/** A network made ready: one input, one output of logits or means. */
 export interface Network {
   /** Its single output is N x C: logits, or means. */
   readonly graph: Graph

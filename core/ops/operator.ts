@@ -47,6 +47,7 @@ export interface BackwardContext {
   unbroadcast(cotangent: string, input: InferredValue): string
 }
 
+/** What is known of an operator of ONNX. */
 export interface Operator {
   /** The name in ONNX. */
   readonly op: string

@@ -21,6 +21,7 @@ const KINDS = {
   LSTM: { gates: 4, activations: ['Sigmoid', 'Tanh', 'Tanh'] },
 } as const
 
+/** The name of a kind of recurrence. */
 export type RecurrenceKind = keyof typeof KINDS
 
 /** Activations that may be named, in place. */

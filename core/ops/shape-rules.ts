@@ -18,6 +18,7 @@ export function sameDim(a: Dim, b: Dim): boolean {
   return isBatch(a) && isBatch(b) ? a.outer === b.outer && a.inner === b.inner : a === b
 }
 
+/** Whether two shapes are the same for every batch size. */
 export function sameShape(a: readonly Dim[], b: readonly Dim[]): boolean {
   return a.length === b.length && a.every((dim, i) => sameDim(dim, b[i]))
 }

@@ -16,6 +16,7 @@ const WORTH_THREADS = 5e8
 
 const WORTH_ASKED_THREADS = 2e7
 
+/** The workers of a network. */
 export interface WorkerPool {
   /** The calling thread's own place. */
   readonly local: Worker

@@ -41,6 +41,7 @@ export interface WorkerSetup {
   readonly engine: EngineName
 }
 
+/** Outputs f (N x C) of a batch and their variances (N x C) or covariances (N x C x C). */
 export interface BatchGaussian {
   readonly f: RealArray
   readonly variance: Float64Array
@@ -53,6 +54,7 @@ export interface LabelledBatch {
   readonly examples: number
 }
 
+/** What computes batches. */
 export interface Worker {
   /** Adds a batch to a shard's sums; returns its features when they are kept. */
   add(kind: FitKind, shard: number, batch: LabelledBatch): Promise<RealArray | undefined>

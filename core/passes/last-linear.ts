@@ -28,10 +28,15 @@ export function lastLinear(graph: Graph, output: string): LastLayer {
   return describeLastLayer(findLastLayer(graph, output).operator)
 }
 
+/** The names and sizes of a linear operator's weight and bias. */
 export function describeLastLayer({ weight, bias, in: inputs, out }: LinearOperator): LastLayer {
   return { weight: weight.name, bias: bias?.parameter.name, in: inputs, out }
 }
 
+/**
+ * The last layer as an operator of the simplified network that computes the output alone, with that network's types.
+ * @throws GraphError NO_LAST_LAYER naming the node that was found instead
+ */
 export function findLastLayer(graph: Graph,
   output: string): { operator: LinearOperator, network: Graph, types: ReadonlyMap<string, InferredValue> } {
   const network = simplify({ ...graph, outputs: [output] })

@@ -4,8 +4,10 @@ import type { InferredValue } from '../ops/operator.js'
 import { removeDead, sortNodes } from './fold.js'
 import { inferTypes } from './infer.js'
 
+/** What may stand at a network's end. */
 export type LinkFunction = 'Softmax' | 'LogSoftmax' | 'Sigmoid'
 
+/** A network whose output is logits, or what it was before. */
 export interface StrippedNetwork {
   readonly graph: Graph
   /** The output to use: the logits where a link function was found, else the given one. */

@@ -26,6 +26,7 @@ export function solveLower(lower: Float64Array, size: number, vectors: Float64Ar
   return columns
 }
 
+/** The transpose of a rows x columns matrix: columns x rows. */
 export function transpose(matrix: Float64Array, rows: number, columns: number): Float64Array {
   const result = new Float64Array(rows * columns)
   for (let i = 0; i < rows; i++) for (let j = 0; j < columns; j++) result[j * rows + i] = matrix[i * columns + j]

@@ -25,6 +25,7 @@ export type FactorDescription =
   /** `gradient` is K x N x size. */
   | { readonly kind: 'direct', readonly parameter: string, readonly size: number, readonly gradient: string }
 
+/** A graph that computes outputs and Jacobian factors, and the names of what goes in and comes out. */
 export interface FactorsProgram {
   readonly graph: Graph
   /** Name of the input for the seeds, K x N x C. */

@@ -11,6 +11,7 @@ import { describeNode } from '../ops/node-attributes.js'
 import type { InferredValue } from '../ops/operator.js'
 import { operatorFor } from '../ops/registry.js'
 
+/** What reverse mode starts from. */
 export interface ReverseTask {
   /** Holds the forward nodes already; backward nodes are appended. */
   readonly builder: GraphBuilder

@@ -12,6 +12,7 @@ export interface ScheduledBatch {
   readonly features: Promise<RealArray | undefined>
 }
 
+/** Spreads the batches of one fit. */
 export interface Scheduler {
   /** Announces work, so that other threads are called in time. */
   announceWork(multiplications: number): Promise<void>

@@ -4,6 +4,7 @@
  */
 import type { EvidenceFunction } from './evidence.js'
 
+/** How many steps, how long, and from where. */
 export interface AdamSchedule {
   /** 100 in laplace-torch. */
   readonly steps: number

@@ -9,6 +9,7 @@ import { predictiveProbabilities } from '../prediction/link.js'
 /** 100 prior precisions from 10^-4 to 10^4, evenly spaced in the logarithm. */
 export const GRID: readonly number[] = Array.from({ length: 100 }, (_, i) => 10 ** (-4 + 8 * i / 99))
 
+/** The best point of the grid. */
 export interface GridResult {
   readonly priorPrecision: number
   readonly index: number

@@ -12,6 +12,7 @@ import type { ParameterSlot } from '../network/parameter-slot.js'
 import type { Structure } from '../options/words.js'
 import type { LinearData } from '../sums/linear-data.js'
 
+/** A last layer on fixed features: functions of its weights w (P) and of its outputs f (N x C). */
 export interface LinearModel {
   readonly examples: number
   readonly outputs: number

@@ -146,14 +146,17 @@ function mapInPlace<T extends number>(kind: i32, count: i32, x: usize): void {
   memory.copy(x, rest, bytes & 15)
 }
 
+/** x_i = e^x_i for `count` numbers. */
 export function expInPlace<T extends number>(count: i32, x: usize): void {
   mapInPlace<T>(EXP, count, x)
 }
 
+/** x_i = tanh x_i for `count` numbers. */
 export function tanhInPlace<T extends number>(count: i32, x: usize): void {
   mapInPlace<T>(TANH, count, x)
 }
 
+/** x_i = 1 / (1 + e^-x_i) for `count` numbers. */
 export function sigmoidInPlace<T extends number>(count: i32, x: usize): void {
   mapInPlace<T>(SIGMOID, count, x)
 }

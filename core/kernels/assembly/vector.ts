@@ -1,6 +1,7 @@
 /** @file Operations on f64 vectors and on a few rows of a matrix at once, which the eigen-decomposition is made of. */
 import { multiplyAdd } from './simd'
 
+/** The sum of the two numbers of a vector. */
 // @ts-ignore: decorator
 @inline
 export function sumLanes(x: v128): f64 {
