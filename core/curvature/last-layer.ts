@@ -45,7 +45,7 @@ export function lastLayerJacobian(slots: readonly ParameterSlot[], features: Rea
   return { seeds: layer.out, examples, factors: [{ kind: 'linear', ...layer, positions: 1, a: features, g }] }
 }
 
-/** Place in theta of each entry of a last layer's C x (D + 1) matrix (W, b); C x D when there is no bias. */
+/** Index in theta of each entry of a last layer's C x (D + 1) matrix (W, b); C x D when there is no bias. */
 export function lastLayerIndices(slots: readonly ParameterSlot[]): Int32Array {
   const { weight, bias, in: inputs, out } = lastLayerShape(slots)
   const width = inputs + (bias < 0 ? 0 : 1)
@@ -96,7 +96,7 @@ function addDiagonal(diagonal: Float64Array, slots: readonly ParameterSlot[], la
 
 type FullCurvature = Extract<Curvature, { structure: 'full' }>
 
-/** Adds sum_n Lambda_n kron phi1 phi1', scattered to the places of W and b in theta. */
+/** Adds sum_n Lambda_n kron phi1 phi1', scattered to the entries of W and b in theta. */
 function addFull(sum: FullCurvature, slots: readonly ParameterSlot[], layer: LinearShape, features: RealArray,
   f: RealArray, examples: number, likelihood: LikelihoodModel): void {
   const single = features instanceof Float32Array && f instanceof Float32Array

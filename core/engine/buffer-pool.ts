@@ -39,8 +39,8 @@ function heapBlock(bytes: number): Block {
 }
 
 function newBlock(bytes: number): Block {
-  const place = arenaBlock(bytes)
-  return place === undefined ? heapBlock(bytes) : { ...place, bytes }
+  const inArena = arenaBlock(bytes)
+  return inArena === undefined ? heapBlock(bytes) : { ...inArena, bytes }
 }
 
 function onHeap({ buffer, bytes }: Block): boolean {

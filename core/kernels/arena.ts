@@ -49,7 +49,7 @@ export function beginArena(): void {
   arena = { build, kernel, top: base, blocks: 0, copies: 0 }
 }
 
-/** Place for a value until the next run. @returns undefined where there is none left */
+/** Room for a value until the next run. @returns undefined where there is none left */
 export function arenaBlock(bytes: number): { readonly buffer: ArrayBuffer, readonly offset: number } | undefined {
   if (arena === undefined) return undefined
   const size = aligned(bytes)
@@ -66,10 +66,10 @@ export function arenaBlock(bytes: number): { readonly buffer: ArrayBuffer, reado
  */
 export function arenaArray<A extends RealArray>(like: A, length: number): A {
   const View = like.constructor as new(buffer: ArrayBuffer, offset: number, length: number) => A
-  const place = arenaBlock(length * like.BYTES_PER_ELEMENT)
-  return place === undefined
+  const block = arenaBlock(length * like.BYTES_PER_ELEMENT)
+  return block === undefined
     ? new View(new ArrayBuffer(length * like.BYTES_PER_ELEMENT), 0, length)
-    : new View(place.buffer, place.offset, length)
+    : new View(block.buffer, block.offset, length)
 }
 
 /**

@@ -19,8 +19,8 @@ const SHORT_ROW = 16
 const SHORT_ARRAY = 256
 
 /**
- * out = a (operation) b, in rows of `count` numbers; `eachRow` calls its argument with the places of a, b and out where
- * each row starts.
+ * out = a (operation) b, in rows of `count` numbers; `eachRow` calls its argument with the indices in a, b and out
+ * where each row starts.
  * @returns false, and nothing is done, where the arrays do not live in the arena or are laid out otherwise
  */
 export function combineRows(operation: Arithmetic, count: number, a: Stepped, b: Stepped, out: RealArray,

@@ -1,6 +1,6 @@
 /**
  * @file exp, tanh and the logistic function of whole arrays. One element's result does not depend on the others or on
- * its place.
+ * where it is.
  */
 import { inArena } from './arena.js'
 import { type KernelExports, kernels, kernelView, withKernelMemory } from './kernel-module.js'

@@ -2,7 +2,7 @@
 import type { ResolvedOptions } from '../options/laplace-options.js'
 import type { TuneMethod } from '../options/words.js'
 
-/** How the prior will be tuned, and a note where that is not what a user may expect. */
+/** How the prior will be tuned, and a note where that is not what a user may assume. */
 export interface TuningPlan {
   readonly tune: TuneMethod
   readonly chosen: boolean

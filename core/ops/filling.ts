@@ -131,15 +131,15 @@ const nonZero: Operator = {
 }
 
 function nonZeroIndices({ shape, data }: Tensor): Tensor {
-  const places: number[] = []
+  const nonZero: number[] = []
   data.forEach((value, i) => {
-    if (value !== 0) places.push(i)
+    if (value !== 0) nonZero.push(i)
   })
   const rows = shape.flatMap((extent, axis) => {
     const step = sizeOf(shape.slice(axis + 1))
-    return places.map(place => Math.floor(place / step) % extent)
+    return nonZero.map(at => Math.floor(at / step) % extent)
   })
-  return tensor('int64', [shape.length, places.length], rows)
+  return tensor('int64', [shape.length, nonZero.length], rows)
 }
 
 /** Values made out of numbers and shapes. */

@@ -40,7 +40,7 @@ function poolChannels(x: Tensor, axes: readonly WindowAxis[], context: KernelCon
   return { dtype: x.dtype, shape: [examples, channels, ...axes.map(axis => axis.output)], data }
 }
 
-/** The largest element of each window, the first of several; a NaN wins. `indices` gets its place in x. */
+/** The largest element of each window, the first of several; a NaN wins. `indices` gets its index in x. */
 function maximum(x: TensorData, indices?: TensorData): ReduceChannel {
   return ({ length, image: from, position, count }, stride, image, output, data) => {
     for (let run = 0; run < length; run++) {

@@ -3,7 +3,7 @@
  *
  * X is T x N x in, W is D x (gates H) x in, R is D x (gates H) x H, B is D x (2 gates H), with D directions. Gates are
  * in ONNX' order: input, output, forget, candidate for the LSTM; update, reset, candidate for the GRU. For derivatives
- * these nodes are unrolled first (core/graph/unroll.ts).
+ * these nodes are unrolled first (core/passes/unroll.ts).
  */
 import { type Dim, isBatch, type Node } from '../graph/graph.js'
 import * as kernels from '../kernels/elementwise.js'

@@ -80,7 +80,7 @@ export function scatterAlong(builder: GraphBuilder, cotangent: string, shape: re
     return builder.node('Reshape', [appendScatterRows(builder, rows, positions, extent),
       builder.integers([...front, extent, ...behind as readonly number[]])])
   }
-  // The examples lie behind the axis, which therefore changes places with the last one.
+  // The examples lie behind the axis, which is therefore exchanged with the last one.
   const last = lead + shape.length - 1
   const exchange = Array.from({ length: last + 1 }, (_, i) => (i === lead + axis ? last : i === last ? lead + axis : i))
   const columns = builder.node('Unsqueeze', [builder.node('Transpose', [cotangent], { perm: exchange }),

@@ -35,7 +35,7 @@ export interface LinearModel {
   curvature(f: Float64Array, structure: Structure): Curvature
   /** Eigenvalues of the curvature, tensor by tensor (kron and diag). */
   spectrum(f: Float64Array, structure: 'kron' | 'diag'): Float64Array[]
-  /** Place in w of each entry of the C x width matrix (W, b). */
+  /** Index in w of each entry of the C x width matrix (W, b). */
   readonly indices: Int32Array
   /** Eigen-decomposition of phi1' phi1, width x width. */
   gramEigen(): { readonly values: Float64Array, readonly vectors: Float64Array }

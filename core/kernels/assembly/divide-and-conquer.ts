@@ -36,7 +36,7 @@ let order: usize = 0
 let kind: usize = 0
 let kept: usize = 0
 let left: usize = 0
-let place: usize = 0
+let packedAt: usize = 0
 
 /** Bytes of workspace for n rows of stride `rowNumbers`. */
 export function divideBytes(n: i32, rowNumbers: i32): usize {
@@ -66,7 +66,7 @@ export function divideAndConquer(n: i32, d: usize, e: usize, q: usize, rowNumber
   kind = order + (stride >> 1)
   kept = kind + (stride >> 1)
   left = kept + (stride >> 1)
-  place = left + (stride >> 1)
+  packedAt = left + (stride >> 1)
   return solve(n, d, e, q, ascending)
 }
 
@@ -178,8 +178,8 @@ function rotateAway(n: i32, i: i32, j: i32, tolerance: f64, d: usize, q: usize):
 
 /**
  * Packs the kept eigenvectors by kind, without the halves that are zero: first halves of FIRST and BOTH, then second
- * halves of BOTH and SECOND, then the vectors set aside, whole. `place` receives where each kept vector stands in that
- * order.
+ * halves of BOTH and SECOND, then the vectors set aside, whole. `packedAt` receives where each kept vector stands in
+ * that order.
  * @returns the numbers of FIRST (low 32 bits) and of BOTH (high)
  */
 function packVectors(n: i32, n1: i32, k: i32, d: usize, q: usize): u64 {
@@ -203,7 +203,7 @@ function packVectors(n: i32, n1: i32, k: i32, d: usize, q: usize): u64 {
     const slot = which == FIRST ? nextFirst++ : which == BOTH ? nextBoth++ : nextSecond++
     if (which != SECOND) memory.copy(packed + <usize> slot * half, row, half)
     if (which != FIRST) memory.copy(second + <usize> (slot - first) * rest, row + half, rest)
-    putIndex(place, t, slot)
+    putIndex(packedAt, t, slot)
     put(poles, t, at(d, i))
     put(weights, t, at(z, i))
   }
@@ -232,7 +232,7 @@ function solveUpdate(k: i32, rho: f64, d: usize): void {
       sum += value * value
     }
     const factor = 1 / sqrt(sum)
-    for (let j = 0; j < k; j++) put(row, indexAt(place, j), factor * at(differences, j))
+    for (let j = 0; j < k; j++) put(row, indexAt(packedAt, j), factor * at(differences, j))
   }
 }
 
