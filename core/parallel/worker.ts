@@ -58,7 +58,7 @@ export interface LabelledBatch {
 export interface Worker {
   /** Adds a batch to a shard's sums; returns its features when they are kept. */
   add(kind: FitKind, shard: number, batch: LabelledBatch): Promise<RealArray | undefined>
-  /** Sets sums as those of a shard's. */
+  /** Sets a shard's sums. */
   adopt(shard: number, sums: FitSums): Promise<void>
   /** Takes a shard's sums away. */
   collect(shard: number): Promise<FitSums | undefined>
