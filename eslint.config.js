@@ -37,11 +37,11 @@ export default tseslint.config(
     },
   },
   {
-    // The core runs in a browser: no module of Node, nothing of the host by name.
+    // The core runs in a browser: no module of Node, nothing of the runtime by name.
     files: ['core/**/*.ts'],
     rules: {
       'no-restricted-imports': ['error', {
-        patterns: [{ regex: '^node:', message: 'The core knows no host.' }, {
+        patterns: [{ regex: '^node:', message: 'The core knows no runtime.' }, {
           regex: '/(adapters|protocol|node|cli|clients)/',
           message: 'Dependencies point down only.',
         }],
@@ -57,7 +57,7 @@ export default tseslint.config(
     ignores: ['adapters/onnxruntime/**'],
     rules: {
       'no-restricted-imports': ['error', {
-        patterns: [{ regex: '^node:', message: 'Readers know no host.' }, { regex: '/(protocol|node|cli|clients)/',
+        patterns: [{ regex: '^node:', message: 'Readers know no runtime.' }, { regex: '/(protocol|node|cli|clients)/',
           message: 'Dependencies point down only.' }],
       }],
     },

@@ -31,18 +31,18 @@ export function breathe(): Promise<void> {
   })
 }
 
-/** A macrotask where the host has one that is not slowed down; the core uses no host API by name. */
+/** A macrotask where the runtime has one that is not slowed down; looked up, as a runtime may have neither. */
 const schedule: (callback: () => void) => void = (() => {
-  const host = globalThis as { setImmediate?: (callback: () => void) => unknown,
+  const timers = globalThis as { setImmediate?: (callback: () => void) => unknown,
     setTimeout?: (callback: () => void, ms: number) => unknown }
-  if (host.setImmediate !== undefined) {
-    const immediate = host.setImmediate
+  if (timers.setImmediate !== undefined) {
+    const immediate = timers.setImmediate
     return callback => {
       immediate(callback)
     }
   }
-  if (host.setTimeout !== undefined) {
-    const timeout = host.setTimeout
+  if (timers.setTimeout !== undefined) {
+    const timeout = timers.setTimeout
     return callback => {
       timeout(callback, 0)
     }

@@ -64,7 +64,8 @@ export function addCurvature(sum: Curvature, more: Curvature): Curvature {
     return { ...sum, blocks: sum.blocks.map((block, i) => addBlock(block, more.blocks[i])) }
   }
   throw new InternalError(
-    `Curvatures of structure ${sum.structure} (${sum.size} parameters) and ${more.structure} (${more.size}) cannot be added.`,
+    `Curvatures of structure ${sum.structure} (${sum.size} parameters) and ${more.structure} (${more.size}) ` +
+      'cannot be added.',
   )
 }
 

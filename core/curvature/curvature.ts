@@ -7,7 +7,10 @@
 
 /** Curvature block of one parameter tensor, as B ⊗ A for a row-major out x in weight. */
 export type KronBlock =
-  /** A weight of a linear operator: B is out x out, A is in x in; `rows` is the number of (example, position) rows in A's sum. */
+  /**
+   * A weight of a linear operator: B is out x out, A is in x in; `rows` is the number of (example, position) rows in
+   * A's sum.
+   */
   | { readonly kind: 'weight', readonly name: string, readonly out: number, readonly in: number,
     readonly B: Float64Array, readonly A: Float64Array, readonly rows: number }
   /** A bias (equal to its weight's B), or a small tensor outside of linear operators: one dense matrix. */

@@ -11,7 +11,9 @@ export interface ParameterUses {
   readonly direct: readonly DirectFactor[]
 }
 
-/** Groups a Jacobian's factors by the parameter that they belong to; parameters outside of the subset (-1) are left out. */
+/**
+ * Groups a Jacobian's factors by the parameter that they belong to; parameters outside of the subset (-1) are left out.
+ */
 export function usesByParameter(slots: readonly ParameterSlot[], jacobian: FactoredJacobian): ParameterUses[] {
   const uses = slots.map((_, slot) => ({ slot, asWeight: [] as LinearFactor[], asBias: [] as LinearFactor[],
     direct: [] as DirectFactor[] })

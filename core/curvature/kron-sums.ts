@@ -7,8 +7,8 @@ import type { KronBlock } from './curvature.js'
 type LinearUse = LinearShape & { readonly positions: number }
 
 /**
- * Whether Gram matrices of batches are all that the factors need: every weight has its own bias (or none), whose factor is then that of the
- * weight, and 'reduce' has no means and sums over positions to take first.
+ * Whether Gram matrices of batches are all that the factors need: every weight has its own bias (or none), whose factor
+ * is then that of the weight, and 'reduce' has no means and sums over positions to take first.
  */
 export function gramsSuffice(approximation: 'expand' | 'reduce', linears: readonly LinearUse[]): boolean {
   const paired = linears.every(a =>

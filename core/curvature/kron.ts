@@ -1,4 +1,7 @@
-/** @file Kronecker-factored curvature (Martens and Grosse 2015; 'expand' and 'reduce' of Eschenhagen et al. 2023 for shared weights). */
+/**
+ * @file Kronecker-factored curvature (Martens and Grosse 2015; 'expand' and 'reduce' of Eschenhagen et al. 2023 for
+ * shared weights).
+ */
 import { InternalError } from '../errors/errors.js'
 import type { RealArray } from '../kernels/linear-algebra.js'
 import type { LinearShape } from '../network/linear-shape.js'

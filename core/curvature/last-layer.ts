@@ -1,6 +1,7 @@
 /**
- * @file Curvature of the last linear layer f = W phi + b in closed form from its inputs phi: no Jacobian, no backward pass.
- * J_n = I kron phi' for W (class-major) and I for b, so that H = sum_n Lambda_n kron phi1 phi1' with phi1 = (phi, 1).
+ * @file Curvature of the last linear layer f = W phi + b in closed form from its inputs phi: no Jacobian, no backward
+ * pass. J_n = I kron phi' for W (class-major) and I for b, so that H = sum_n Lambda_n kron phi1 phi1' with phi1 = (phi,
+ * 1).
  */
 import { InternalError } from '../errors/errors.js'
 import { arenaArray, beginArena } from '../kernels/arena.js'
@@ -44,7 +45,7 @@ export function lastLayerJacobian(slots: readonly ParameterSlot[], features: Rea
   return { seeds: layer.out, examples, factors: [{ kind: 'linear', ...layer, positions: 1, a: features, g }] }
 }
 
-/** Place in theta of each entry of a last layer's C x (D + 1) matrix (W, b); C x D when there is no bias. */
+/** Index in theta of each entry of a last layer's C x (D + 1) matrix (W, b); C x D when there is no bias. */
 export function lastLayerIndices(slots: readonly ParameterSlot[]): Int32Array {
   const { weight, bias, in: inputs, out } = lastLayerShape(slots)
   const width = inputs + (bias < 0 ? 0 : 1)
@@ -56,7 +57,10 @@ export function lastLayerIndices(slots: readonly ParameterSlot[]): Int32Array {
   return indices
 }
 
-/** Features with a column of ones when the layer has a bias: N x (D + 1), else N x D, float64. `allocate` gives the array. */
+/**
+ * Features with a column of ones when the layer has a bias: N x (D + 1), else N x D, float64. `allocate` gives the
+ * array.
+ */
 export function withOnes(features: RealArray, examples: number, inputs: number, bias: boolean,
   allocate = (length: number): Float64Array => new Float64Array(length)): Float64Array {
   const width = inputs + Number(bias)
@@ -92,7 +96,7 @@ function addDiagonal(diagonal: Float64Array, slots: readonly ParameterSlot[], la
 
 type FullCurvature = Extract<Curvature, { structure: 'full' }>
 
-/** Adds sum_n Lambda_n kron phi1 phi1', scattered to the places of W and b in theta. */
+/** Adds sum_n Lambda_n kron phi1 phi1', scattered to the entries of W and b in theta. */
 function addFull(sum: FullCurvature, slots: readonly ParameterSlot[], layer: LinearShape, features: RealArray,
   f: RealArray, examples: number, likelihood: LikelihoodModel): void {
   const single = features instanceof Float32Array && f instanceof Float32Array

@@ -1,4 +1,7 @@
-/** @file Storage that is reused from node to node: in the arena of the kernels where there is room, else on the JavaScript heap. */
+/**
+ * @file Storage that is reused from node to node: in the arena of the kernels where there is room, else on the
+ * JavaScript heap.
+ */
 import { ResourceError } from '../errors/errors.js'
 import { arenaBlock, beginArena } from '../kernels/arena.js'
 import type { KernelContext } from '../ops/operator.js'
@@ -36,8 +39,8 @@ function heapBlock(bytes: number): Block {
 }
 
 function newBlock(bytes: number): Block {
-  const place = arenaBlock(bytes)
-  return place === undefined ? heapBlock(bytes) : { ...place, bytes }
+  const inArena = arenaBlock(bytes)
+  return inArena === undefined ? heapBlock(bytes) : { ...inArena, bytes }
 }
 
 function onHeap({ buffer, bytes }: Block): boolean {
@@ -45,8 +48,8 @@ function onHeap({ buffer, bytes }: Block): boolean {
 }
 
 /**
- * Counts the readers of every block that it hands out. A block without readers is free again; views (a reshaped value) keep the block that
- * they look into.
+ * Counts the readers of every block that it hands out. A block without readers is free again; views (a reshaped value)
+ * keep the block that they look into.
  */
 export class BufferPool implements KernelContext {
   /** The largest number of bytes in use at once. */

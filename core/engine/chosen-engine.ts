@@ -41,8 +41,8 @@ export function chosenEngine(
     const engine = await provider.engine?.({ name: wanted, threads, precision, multiplications })
     if (engine === undefined && wanted === 'onnxruntime') {
       throw new ResourceError('MISSING_DEPENDENCY',
-        "The engine 'onnxruntime' is not available here; use engine 'typescript', or the package's Node entry with onnxruntime-node installed.",
-        { package: 'onnxruntime-node' })
+        "The engine 'onnxruntime' is not available here; use engine 'typescript', or the package's Node entry with " +
+          'onnxruntime-node installed.', { package: 'onnxruntime-node' })
     }
     const result = engine ?? typescriptEngine()
     name = result.name

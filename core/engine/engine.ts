@@ -2,7 +2,10 @@
 import type { Graph } from '../graph/graph.js'
 import type { Precision, Tensor } from '../tensor/tensor.js'
 
-/** An input that is worked out from an output of the same run: the seeds of a backward pass, from the forward pass before it. */
+/**
+ * An input that is worked out from an output of the same run: the seeds of a backward pass, from the forward pass
+ * before it.
+ */
 export interface DeferredInput {
   readonly name: string
   /** The output that it is made from. */
@@ -10,12 +13,16 @@ export interface DeferredInput {
   readonly compute: (value: Tensor) => Tensor
 }
 
-/** An output of which only the sum of its rows' outer products is wanted: the lower triangle of R'R, for R of rows x n along its last axis, is added to `sum` (n x n); what is above it is of no use. */
+/**
+ * An output of which only the sum of its rows' outer products is wanted: the lower triangle of R'R, for R of rows x n
+ * along its last axis, is added to `sum` (n x n); what is above it is of no use.
+ */
 export interface GramSum {
   readonly output: string
   readonly sum: Float64Array
 }
 
+/** What one run is given beside its inputs. */
 export interface RunOptions {
   /** One input that is left out of `inputs`; the nodes that it is made from do not read it. */
   readonly deferred?: DeferredInput
@@ -35,6 +42,7 @@ export interface Program {
   dispose(): void
 }
 
+/** What turns graphs into programs. */
 export interface Engine {
   readonly name: 'typescript' | 'onnxruntime'
   /** Makes a program that computes in `precision`; floating-point initialisers and inputs are converted to it. */

@@ -11,8 +11,8 @@ import { prepareGraph } from './typescript.js'
 const VIEWS = new Set(['Identity', 'Dropout', 'Reshape', 'Flatten', 'Squeeze', 'Unsqueeze'])
 
 /**
- * The largest number of bytes of intermediate values (inputs and weights not counted) that a run over `examples` examples
- * holds at once in the embedded engine.
+ * The largest number of bytes of intermediate values (inputs and weights not counted) that a run over `examples`
+ * examples holds at once in the embedded engine.
  * @throws GraphError as compiling does
  */
 export function estimateMemory(graph: Graph, examples: number, precision: Precision): number {

@@ -6,7 +6,10 @@ import { cast, type DType, type Precision, type Tensor } from '../tensor/tensor.
 /** Attributes that name an element type. */
 const TYPE_ATTRIBUTES = ['to', 'dtype']
 
-/** The graph with real initialisers, inputs, tensor attributes and casts in `precision`. Data in that precision is shared. */
+/**
+ * The graph with real initialisers, inputs, tensor attributes and casts in `precision`. Data in that precision is
+ * shared.
+ */
 export function convertPrecision(graph: Graph, precision: Precision): Graph {
   const dtype = (own: DType): DType => (isFloat(own) ? precision : own)
   const value = (own: Tensor): Tensor => cast(own, dtype(own.dtype))

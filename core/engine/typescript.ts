@@ -56,7 +56,9 @@ export function typescriptEngine(): Engine {
   }
 }
 
-/** A graph as the engine runs it: one precision, sorted, folded (parameters too), products fused with transpositions. */
+/**
+ * A graph as the engine runs it: one precision, sorted, folded (parameters too), products fused with transpositions.
+ */
 export function prepareGraph(graph: Graph, precision: Precision): Graph {
   const sorted = sortNodes({ ...convertPrecision(graph, precision), parameters: [] })
   // First of all transposed weights are fused, which would otherwise be folded into copies.

@@ -62,6 +62,7 @@ export const ERROR_CODES = {
   INTERNAL: entry(1101, 'InternalError', 'A fault of this library; please report it.'),
 } satisfies Record<string, ErrorEntry>
 
+/** A code of the table above. */
 export type ErrorCode = keyof typeof ERROR_CODES
 
 /** Machine-readable details: expected and actual values, offsets, limits. Plain data, so that it crosses the wire. */

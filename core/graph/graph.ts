@@ -44,7 +44,10 @@ export interface ValueType {
 /** An input of a graph. At most one axis is a batch axis. */
 export interface GraphInput extends ValueType {
   readonly name: string
-  /** Axes whose length the file leaves open and the reader chose: no node depends on it, and data set it (see open-axes.ts). */
+  /**
+   * Axes whose length the file leaves open and the reader chose: no node depends on it, and data set it (see
+   * open-axes.ts).
+   */
   readonly openAxes?: readonly number[]
 }
 

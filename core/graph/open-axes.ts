@@ -1,4 +1,6 @@
-/** @file Inputs whose size a file leaves open (images of any size, sequences of any length) take the size of the data. */
+/**
+ * @file Inputs whose size a file leaves open (images of any size, sequences of any length) take the size of the data.
+ */
 import { type Graph, isBatch } from './graph.js'
 
 /**

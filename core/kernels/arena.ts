@@ -1,9 +1,10 @@
 /**
- * @file The arena: kernel memory in which the values of a program live while it runs, so that kernels work on them in place.
+ * @file The arena: kernel memory in which the values of a program live while it runs, so that kernels work on them in
+ * place.
  *
- * It has a kernel instance of its own, because its memory may grow only when nothing lives in it: growing detaches all arrays. So it grows
- * between runs, to what the last run asked for; what finds no room stays on the JavaScript heap, and kernels copy it as they do elsewhere.
- * Runs are synchronous, so that one arena serves all programs of a thread.
+ * It has a kernel instance of its own, because its memory may grow only when nothing lives in it: growing detaches all
+ * arrays. So it grows between runs, to what the last run asked for; what finds no room stays on the JavaScript heap,
+ * and kernels copy it as they do elsewhere. Runs are synchronous, so that one arena serves all programs of a thread.
  */
 import { aligned, anotherInstance, type KernelBuild, kernelBuild, type KernelExports, kernelView,
   withKernelMemory } from './kernel-module.js'
@@ -48,7 +49,7 @@ export function beginArena(): void {
   arena = { build, kernel, top: base, blocks: 0, copies: 0 }
 }
 
-/** Place for a value until the next run. @returns undefined where there is none left */
+/** Room for a value until the next run. @returns undefined where there is none left */
 export function arenaBlock(bytes: number): { readonly buffer: ArrayBuffer, readonly offset: number } | undefined {
   if (arena === undefined) return undefined
   const size = aligned(bytes)
@@ -59,17 +60,21 @@ export function arenaBlock(bytes: number): { readonly buffer: ArrayBuffer, reado
   return { buffer: arena.kernel.memory.buffer, offset }
 }
 
-/** An array of the type of `like` and of arbitrary content, in the arena or, where there is no room, on the heap. It lasts until the next run. */
+/**
+ * An array of the type of `like` and of arbitrary content, in the arena or, where there is no room, on the heap. It
+ * lasts until the next run.
+ */
 export function arenaArray<A extends RealArray>(like: A, length: number): A {
   const View = like.constructor as new(buffer: ArrayBuffer, offset: number, length: number) => A
-  const place = arenaBlock(length * like.BYTES_PER_ELEMENT)
-  return place === undefined
+  const block = arenaBlock(length * like.BYTES_PER_ELEMENT)
+  return block === undefined
     ? new View(new ArrayBuffer(length * like.BYTES_PER_ELEMENT), 0, length)
-    : new View(place.buffer, place.offset, length)
+    : new View(block.buffer, block.offset, length)
 }
 
 /**
- * Runs a kernel on operands of which at least one lives in the arena; the others are copied in, and out again when written.
+ * Runs a kernel on operands of which at least one lives in the arena; the others are copied in, and out again when
+ * written.
  * @returns false, and nothing is done, where none lives there or there is no room for the others
  */
 export function inArena(operands: readonly Operand[],
@@ -86,7 +91,10 @@ export function inArena(operands: readonly Operand[],
   return true
 }
 
-/** The same on operands that live anywhere. @returns false, and nothing is done, where there are no kernels or not enough memory */
+/**
+ * The same on operands that live anywhere.
+ * @returns false, and nothing is done, where there are no kernels or not enough memory
+ */
 export function inKernelMemory(operands: readonly Operand[],
   work: (kernel: KernelExports, ...addresses: number[]) => void): boolean {
   if (inArena(operands, work)) return true

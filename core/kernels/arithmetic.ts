@@ -4,6 +4,8 @@ import type { RealArray } from './plain.js'
 
 /** The operations, as core/kernels/assembly/arithmetic.ts numbers them. */
 const OPERATIONS = { add: 0, subtract: 1, multiply: 2, divide: 3 } as const
+
+/** The name of an operation on two arrays. */
 export type Arithmetic = keyof typeof OPERATIONS
 
 /** An array that is read in steps of 1, or of 0: one number for a whole row. */
@@ -17,7 +19,8 @@ const SHORT_ROW = 16
 const SHORT_ARRAY = 256
 
 /**
- * out = a (operation) b, in rows of `count` numbers; `eachRow` calls its argument with the places of a, b and out where each row starts.
+ * out = a (operation) b, in rows of `count` numbers; `eachRow` calls its argument with the indices in a, b and out
+ * where each row starts.
  * @returns false, and nothing is done, where the arrays do not live in the arena or are laid out otherwise
  */
 export function combineRows(operation: Arithmetic, count: number, a: Stepped, b: Stepped, out: RealArray,

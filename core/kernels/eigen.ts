@@ -4,7 +4,10 @@ import { copyBlock } from './copy-block.js'
 import { type KernelExports, kernelView, withKernelMemory } from './kernel-module.js'
 import { type Eigen, symmetricEigen as plainEigen } from './plain-eigen.js'
 
-/** Matrices whose largest number is beyond these powers of two are scaled first, so that squares neither overflow nor vanish. */
+/**
+ * Matrices whose largest number is beyond these powers of two are scaled first, so that squares neither overflow nor
+ * vanish.
+ */
 const LARGEST_EXPONENT = 400
 
 /**
@@ -16,8 +19,8 @@ export function symmetricEigen(n: number, matrix: Float64Array): Eigen {
   const largest = largestInLower(n, matrix)
   if (!Number.isFinite(largest)) {
     throw new NumericalError('NO_CONVERGENCE',
-      `The eigen-decomposition of a ${n} x ${n} matrix cannot converge: expected finite numbers, found NaN or infinity.`,
-      { size: n })
+      `The eigen-decomposition of a ${n} x ${n} matrix cannot converge: expected finite numbers, found NaN or ` +
+        'infinity.', { size: n })
   }
   const exponent = largest === 0 ? 0 : Math.round(Math.log2(largest))
   if (Math.abs(exponent) <= LARGEST_EXPONENT) return decompose(n, matrix)
@@ -72,7 +75,10 @@ function withEigenMemory(n: number, stride: number, matrixBytes: number,
   return withKernelMemory(before + workBytes, (kernel, at) => work(kernel, at, at + before))
 }
 
-/** Numbers from one row to the next: whole pairs of vectors, and no multiple of 1024 bytes, which would crowd few sets of the caches. */
+/**
+ * Numbers from one row to the next: whole pairs of vectors, and no multiple of 1024 bytes, which would crowd few sets
+ * of the caches.
+ */
 function rowStride(n: number): number {
   const padded = Math.ceil(n / 4) * 4
   return padded % 128 === 0 ? padded + 4 : padded

@@ -1,4 +1,7 @@
-/** @file exp, tanh and the logistic function of whole arrays. One element's result does not depend on the others or on its place. */
+/**
+ * @file exp, tanh and the logistic function of whole arrays. One element's result does not depend on the others or on
+ * where it is.
+ */
 import { inArena } from './arena.js'
 import { type KernelExports, kernels, kernelView, withKernelMemory } from './kernel-module.js'
 import * as plain from './plain-elementwise.js'

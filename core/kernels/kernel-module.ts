@@ -1,7 +1,8 @@
 /**
- * @file The WebAssembly module of the kernels: which build the host can run, its instance, and its memory.
- * The bytes are embedded, the instance is made at first use, and every reason for which a host refuses leads to `undefined`:
- * callers then take the plain twins.
+ * @file The WebAssembly module of the kernels: which build the JavaScript runtime can run, its instance, and its
+ * memory. The bytes are embedded, the instance is made at first use, and every reason for which a runtime refuses leads
+ * to
+ * `undefined`: callers then take the plain twins.
  */
 import { bytes as relaxedBytes } from './generated/relaxed-simd.js'
 import { bytes as simdBytes } from './generated/simd.js'
@@ -52,7 +53,7 @@ type Elementwise = (count: number, x: number) => void
 type Multiply = (lower: number, transA: number, transB: number, m: number, n: number, k: number, alpha: number,
   a: number, lda: number, b: number, ldb: number, c: number, ldc: number) => void
 
-interface WebAssemblyHost {
+interface WebAssemblyApi {
   validate(bytes: Uint8Array): boolean
   readonly Module: new(bytes: Uint8Array) => object
   readonly Instance: new(module: object, imports: object) => { readonly exports: unknown }
@@ -64,7 +65,10 @@ const KEPT_BYTES = 64 << 20
 /** A memory cannot be larger than this. */
 const MAX_BYTES = 65535 * PAGE
 
-/** A module of one function that returns a fused multiply-add of zeros; asking about it spares decoding a build that cannot run. */
+/**
+ * A module of one function that returns a fused multiply-add of zeros; asking about it spares decoding a build that
+ * cannot run.
+ */
 const RELAXED_PROBE = Uint8Array.of(0, 0x61, 0x73, 0x6d, 1, 0, 0, 0, 1, 5, 1, 0x60, 0, 1, 0x7b, 3, 2, 1, 0, 0x0a, 0x13,
   1, 0x11, 0, 0x41, 0, 0xfd, 0x0f, 0x41, 0, 0xfd, 0x0f, 0x41, 0, 0xfd, 0x0f, 0xfd, 0x87, 2, 0x0b)
 
@@ -72,13 +76,16 @@ let chosen: KernelBuild | undefined
 let module: object | undefined
 let instance: KernelExports | undefined
 
-/** The build that runs on this host. */
+/** The build that runs here. */
 export function kernelBuild(): KernelBuild {
   kernels()
   return chosen ?? 'plain'
 }
 
-/** Chooses a build; for tests and benchmarks. @returns false, and nothing is changed, where the host cannot run it */
+/**
+ * Chooses a build; for tests and benchmarks.
+ * @returns false, and nothing is changed, where the runtime cannot run it
+ */
 export function useKernelBuild(build: KernelBuild): boolean {
   const compiled = build === 'plain' ? undefined : compile(build)
   if (build !== 'plain' && compiled === undefined) return false
@@ -88,7 +95,7 @@ export function useKernelBuild(build: KernelBuild): boolean {
   return true
 }
 
-/** The kernels, or `undefined` where the host has no WebAssembly SIMD or refuses it. */
+/** The kernels, or `undefined` where the runtime has no WebAssembly SIMD or refuses it. */
 export function kernels(): KernelExports | undefined {
   if (chosen === undefined && !useKernelBuild('relaxed-simd') && !useKernelBuild('simd')) useKernelBuild('plain')
   if (module === undefined) return undefined
@@ -102,8 +109,8 @@ export function anotherInstance(): KernelExports | undefined {
 }
 
 /**
- * Runs `work` with `bytes` of kernel memory free from address `base`, a multiple of 16, on. All calls share that memory: `work` must not
- * call a function that asks for it too.
+ * Runs `work` with `bytes` of kernel memory free from address `base`, a multiple of 16, on. All calls share that
+ * memory: `work` must not call a function that asks for it too.
  * @returns what `work` returns, or `undefined` when there are no kernels or not that much memory
  */
 export function withKernelMemory<R>(bytes: number, work: (kernel: KernelExports, base: number) => R): R | undefined {
@@ -139,12 +146,12 @@ function grow(kernel: KernelExports, bytes: number): boolean {
 }
 
 function compile(build: 'relaxed-simd' | 'simd'): object | undefined {
-  const host = (globalThis as { WebAssembly?: WebAssemblyHost }).WebAssembly
-  if (host === undefined) return undefined
+  const api = (globalThis as { WebAssembly?: WebAssemblyApi }).WebAssembly
+  if (api === undefined) return undefined
   try {
-    if (build === 'relaxed-simd' && !host.validate(RELAXED_PROBE)) return undefined
+    if (build === 'relaxed-simd' && !api.validate(RELAXED_PROBE)) return undefined
     const bytes = decode(build === 'simd' ? simdBytes : relaxedBytes)
-    return host.validate(bytes) ? new host.Module(bytes) : undefined
+    return api.validate(bytes) ? new api.Module(bytes) : undefined
   } catch {
     // A content policy may forbid compiling; old browsers refuse large modules on their main thread.
     return undefined
@@ -161,9 +168,9 @@ function decode(base64: string): Uint8Array {
 }
 
 function instantiate(from: object): KernelExports | undefined {
-  const host = (globalThis as { WebAssembly?: WebAssemblyHost }).WebAssembly
+  const api = (globalThis as { WebAssembly?: WebAssemblyApi }).WebAssembly
   try {
-    return host && new host.Instance(from, {}).exports as KernelExports
+    return api && new api.Instance(from, {}).exports as KernelExports
   } catch {
     return undefined
   }

@@ -6,7 +6,10 @@ import { NumericalError } from '../errors/errors.js'
 
 /** Steps allowed for one eigenvalue; two or three are usual. */
 const MAX_STEPS = 60
-/** After so many, numbers that are negligible beside the whole matrix are dropped, not only those negligible beside their neighbours. */
+/**
+ * After so many, numbers that are negligible beside the whole matrix are dropped, not only those negligible beside
+ * their neighbours.
+ */
 const PATIENT_STEPS = 10
 
 /** Eigenvalues ascending, and the matrix whose column j is the eigenvector of value j. */
@@ -34,8 +37,9 @@ export function symmetricEigen(n: number, matrix: Float64Array): Eigen {
     for (let last = end(); last !== first; last = end()) {
       if (steps++ === MAX_STEPS) {
         throw new NumericalError('NO_CONVERGENCE',
-          `The eigen-decomposition of a ${n} x ${n} matrix did not converge: expected at most ${MAX_STEPS} steps for eigenvalue ${first}. Look for NaN or infinity in the matrix.`,
-          { size: n, eigenvalue: first, steps: MAX_STEPS })
+          `The eigen-decomposition of a ${n} x ${n} matrix did not converge: expected at most ${MAX_STEPS} steps ` +
+            `for eigenvalue ${first}. Look for NaN or infinity in the matrix.`, { size: n, eigenvalue: first,
+          steps: MAX_STEPS })
       }
       qlStep(first, last, n, d, e, rows)
     }
@@ -49,7 +53,10 @@ export function symmetricEigen(n: number, matrix: Float64Array): Eigen {
   return { values: Float64Array.from(order, i => d[i]), vectors }
 }
 
-/** Reduces to tridiagonal form from the last row on; row i keeps its reflector (its last number, at i - 1, is 1). Returns the factors tau. */
+/**
+ * Reduces to tridiagonal form from the last row on; row i keeps its reflector (its last number, at i - 1, is 1).
+ * Returns the factors tau.
+ */
 function reduce(n: number, a: Float64Array, d: Float64Array, e: Float64Array): Float64Array {
   const tau = new Float64Array(n)
   const w = new Float64Array(n)

@@ -24,7 +24,10 @@ export function syrk(n: number, k: number, alpha: number, a: RealArray, beta: nu
   gemm(true, false, n, n, k, alpha, a, a, beta, c)
 }
 
-/** Cholesky factor of the symmetric n x n matrix in place (lower triangle; the upper is zeroed); returns -1, or the index of the first pivot that is not positive. */
+/**
+ * Cholesky factor of the symmetric n x n matrix in place (lower triangle; the upper is zeroed); returns -1, or the
+ * index of the first pivot that is not positive.
+ */
 export function cholesky(n: number, a: Float64Array): number {
   for (let j = 0; j < n; j++) {
     for (let i = j; i < n; i++) {

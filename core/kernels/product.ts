@@ -14,12 +14,14 @@ const BLOCK = 1024
 
 /**
  * C = alpha op(A) op(B) + beta C, where op(A) is m x k, op(B) is k x n; matrices are row-major without gaps.
- * A and B have one type; a float64 C takes float32 A and B too: short panels are multiplied in float32 and added in float64.
+ * A and B have one type; a float64 C takes float32 A and B too: short panels are multiplied in float32 and added in
+ * float64.
  */
 export function gemm(transA: boolean, transB: boolean, m: number, n: number, k: number, alpha: number, a: RealArray,
   b: RealArray, beta: number, c: RealArray): void {
   if (m === 0 || n === 0) return
-  // A column is the transposed row of the transposed product; blocks of C have fewer rows than columns, so less of them is idle.
+  // A column is the transposed row of the transposed product; blocks of C have fewer rows than columns, so less of them
+  // is idle.
   if (n === 1 && m > 1) return gemm(false, !transA, 1, m, k, alpha, b, a, beta, c)
   const layout = { transA, transB, m, n, k }
   if (m * n * k <= SMALL_PRODUCT || alpha === 0 || isDouble(a) !== isDouble(b)
@@ -39,7 +41,8 @@ export function gemm(transA: boolean, transB: boolean, m: number, n: number, k: 
 
 /**
  * C = alpha AᵀA + beta C for A of k x n (rows are summed over) and symmetric C of n x n; both triangles are written.
- * Half the operations of `gemm`. A float64 C takes a float32 A too: short panels of rows are multiplied in float32 and added in float64.
+ * Half the operations of `gemm`. A float64 C takes a float32 A too: short panels of rows are multiplied in float32 and
+ * added in float64.
  */
 export function syrk(n: number, k: number, alpha: number, a: RealArray, beta: number, c: RealArray): void {
   if (n === 0) return
@@ -87,7 +90,10 @@ interface Block {
   readonly columns: number
 }
 
-/** Computes one block of C in kernel memory; for `symmetric` products also its mirror image. @returns false where there are no kernels */
+/**
+ * Computes one block of C in kernel memory; for `symmetric` products also its mirror image.
+ * @returns false where there are no kernels
+ */
 function productBlock(layout: Layout, block: Block, alpha: number, a: RealArray, b: RealArray, beta: number,
   c: RealArray, symmetric = false): boolean {
   const { transA, transB, m, n, k } = layout

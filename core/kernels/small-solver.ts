@@ -2,8 +2,8 @@
 import { cholesky, triangularSolve } from './plain.js'
 
 /**
- * Solves A x = b for a small symmetric positive definite A (n x n); undefined when it cannot. A host may bring a solver of its own;
- * the residual is checked.
+ * Solves A x = b for a small symmetric positive definite A (n x n); undefined when it cannot. A runtime may bring a
+ * solver of its own; the residual is checked.
  */
 export type SmallSolver = (n: number, matrix: Float64Array, right: Float64Array) => Float64Array | undefined
 

@@ -1,4 +1,7 @@
-/** @file Cholesky factors and what follows from them, through the memory of the WebAssembly kernels or, when small, in TypeScript. */
+/**
+ * @file Cholesky factors and what follows from them, through the memory of the WebAssembly kernels or, when small, in
+ * TypeScript.
+ */
 import { inArena } from './arena.js'
 import { copyBlock } from './copy-block.js'
 import { aligned, kernelView, withKernelMemory } from './kernel-module.js'
@@ -11,7 +14,8 @@ const SMALL = 8
 const BLOCK_NUMBERS = 1 << 20
 
 /**
- * Cholesky factor L of the symmetric n x n matrix A = L Lᵀ, in place; only the lower triangle is read, and the upper is zeroed.
+ * Cholesky factor L of the symmetric n x n matrix A = L Lᵀ, in place; only the lower triangle is read, and the upper is
+ * zeroed.
  * @returns -1, or the index of the first pivot that is not positive; what is in `a` is then of no use
  */
 export function cholesky(n: number, a: Float64Array): number {
@@ -25,7 +29,10 @@ export function cholesky(n: number, a: Float64Array): number {
   }) ?? plain.cholesky(n, a)
 }
 
-/** Solves L X = B (or Lᵀ X = B) in place for lower-triangular L of n x n and B of n x m; what is above L's diagonal is not read. */
+/**
+ * Solves L X = B (or Lᵀ X = B) in place for lower-triangular L of n x n and B of n x m; what is above L's diagonal is
+ * not read.
+ */
 export function triangularSolve(transposed: boolean, n: number, m: number, l: Float64Array, b: Float64Array): void {
   if (m === 1) return solveVector(transposed, n, l, b)
   if (n < SMALL) return plain.triangularSolve(transposed, n, m, l, b)

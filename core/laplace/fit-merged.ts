@@ -7,13 +7,14 @@ import { accumulationFor, finishFit } from './fit-stream.js'
 import { type FitTask, partialKey, settle } from './fit-task.js'
 import { type LaplacePosterior } from './laplace-posterior.js'
 
+/** The posterior of sums over all the data; `data` are the training data once more, for tuning by `linearized`. */
 export async function fitMerged(task: FitTask, partial: PartialFit, data: Batch | undefined,
   work: WorkOptions): Promise<LaplacePosterior> {
   const { plan } = task
   if (partial.key !== partialKey(task)) {
     throw new StateError('DIGEST_MISMATCH',
-      'The partial fit belongs to another network, or was made with another likelihood, subset, structure or precision.',
-      { expected: partialKey(task), actual: partial.key })
+      'The partial fit belongs to another network, or was made with another likelihood, subset, structure or ' +
+        'precision.', { expected: partialKey(task), actual: partial.key })
   }
   if (plan.tune !== 'linearized' || data !== undefined) {
     const settled = data === undefined ? task : settle(task, data.x)
@@ -28,6 +29,7 @@ export async function fitMerged(task: FitTask, partial: PartialFit, data: Batch 
     })
   }
   const note =
-    "The prior precision was tuned by 'marglik', because tuning by 'linearized' needs the training data once more; give them to fitMerged for that."
+    "The prior precision was tuned by 'marglik', because tuning by 'linearized' needs the training data once more; " +
+    'give them to fitMerged for that.'
   return finishFit({ ...task, plan: { tune: 'marglik', chosen: false, note } }, partial, undefined, [], work)
 }

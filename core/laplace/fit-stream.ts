@@ -19,6 +19,7 @@ export interface FitStream {
   finish(work?: WorkOptions): Promise<LaplacePosterior>
 }
 
+/** The sums of a task, at zero; each sentence about the data is added to `notes` once. */
 export function accumulationFor({ evaluator, pool, options }: FitTask, keepFeatures: boolean,
   notes: string[]): Accumulation {
   return startAccumulation(evaluator, pool, options, keepFeatures, sentence => {
@@ -26,6 +27,7 @@ export function accumulationFor({ evaluator, pool, options }: FitTask, keepFeatu
   })
 }
 
+/** Starts a fit to data that arrive piece by piece. Programs are compiled for the first examples' size. */
 export function startStream(whole: FitTask): FitStream {
   const notes: string[] = []
   const begin = (task: FitTask): { task: FitTask, accumulation: Accumulation } => ({ task,
@@ -51,6 +53,10 @@ export function startStream(whole: FitTask): FitStream {
   }
 }
 
+/**
+ * The posterior of all the data: x and y, or batches of them.
+ * @throws ShapeError, DataError, ResourceError, NumericalError, CancelledError
+ */
 export async function fitAll(task: FitTask, x: Tensor | AsyncIterable<Batch> | Iterable<Batch>, y: Tensor | undefined,
   work: WorkOptions): Promise<LaplacePosterior> {
   const stream = startStream(task)
@@ -67,6 +73,10 @@ export async function fitAll(task: FitTask, x: Tensor | AsyncIterable<Batch> | I
   return stream.finish(work)
 }
 
+/**
+ * The posterior of complete sums, tuned as the task plans it; `linear` is what tuning by `linearized` needs.
+ * @throws DataError EMPTY_DATA; NumericalError, CancelledError
+ */
 export async function finishFit(task: FitTask, sums: FitSums, linear: LinearData | undefined, notes: readonly string[],
   work: WorkOptions): Promise<LaplacePosterior> {
   const { graph, evaluator, pool, options, runtime, network, plan } = task

@@ -13,6 +13,7 @@ import { createEvaluator, type Evaluator } from '../programs/evaluator.js'
 import type { Tensor } from '../tensor/tensor.js'
 import { planTuning, type TuningPlan } from './tuning-plan.js'
 
+/** What a fit works with. */
 export interface FitTask {
   readonly graph: Graph
   readonly network: Network
@@ -23,6 +24,7 @@ export interface FitTask {
   readonly plan: TuningPlan
 }
 
+/** Prepares a network for a fit. @throws GraphError, OptionError, ResourceError */
 export function taskFor(graph: Graph, options: ResolvedOptions, runtime: Runtime): FitTask {
   const network = prepareNetwork(graph, options.likelihood, options)
   const evaluator = evaluatorFor(network, options, runtime)

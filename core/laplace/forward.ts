@@ -10,6 +10,7 @@ import { type EngineName, ENGINES, type Likelihood, LIKELIHOODS } from '../optio
 import type { Runtime } from '../parallel/runtime.js'
 import { float64, type Tensor } from '../tensor/tensor.js'
 
+/** What the plain network is run with. */
 export interface ForwardOptions {
   /** With a likelihood of classes, a softmax or sigmoid at the end is left out. */
   readonly likelihood?: Likelihood | undefined

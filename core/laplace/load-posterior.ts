@@ -17,7 +17,8 @@ import { LaplacePosterior } from './laplace-posterior.js'
 /**
  * The posterior that `save` wrote.
  * @param options.network the network, for files that were saved without it
- * @throws UntrustedInputError when the bytes are not a posterior or hold impossible sizes; OptionError when the network is needed; StateError DIGEST_MISMATCH when another one is given
+ * @throws UntrustedInputError when the bytes are not a posterior or hold impossible sizes; OptionError when the network
+ * is needed; StateError DIGEST_MISMATCH when another one is given
  * @example
  * const again = loadPosterior(posterior.save())
  */

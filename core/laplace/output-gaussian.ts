@@ -44,14 +44,14 @@ export async function outputGaussian(context: PredictionContext, x: Tensor, kind
   const f = new Float64Array(examples * outputs)
   const variance = new Float64Array(examples * width)
   const size = context.batchSize ?? batchSizeFor(numbersPerExample(evaluator, outputs))
-  const place = (from: number, result: BatchGaussian): void => {
+  const put = (from: number, result: BatchGaussian): void => {
     f.set(result.f, from * outputs)
     variance.set(result.variance, from * width)
   }
   if (kind === 'none' || evaluator.subset === 'last_layer') {
     evaluator.engine.announceWork(examples * multiplicationsPerExample(evaluator, 0))
     await forEachBatch(examples, size, 'predict', work, async (from, to) => {
-      place(from,
+      put(from,
         await simpleBatch(evaluator, posterior, sliceExamples(rows, evaluator.network.input, from, to), to - from,
           kind))
     })
@@ -66,10 +66,10 @@ export async function outputGaussian(context: PredictionContext, x: Tensor, kind
     await running.get(at)
     const task = workers[at].gaussian(parts, sliceExamples(rows, evaluator.network.input, from, to), kind).then(
       result => {
-        place(from, result)
+        put(from, result)
       },
     )
-    // A failure is met when the place's next turn comes, or at the end.
+    // A failure is thrown when the worker's next turn comes, or at the end.
     task.catch(() => undefined)
     running.set(at, task)
     if (workers.length === 1) await task

@@ -13,6 +13,7 @@ export interface PriorChanges {
   readonly temperature?: number | undefined
 }
 
+/** The options of a prediction. */
 export interface PredictOptions {
   /** How probabilities come from the Gaussian over outputs. */
   readonly link?: Link | undefined
@@ -28,6 +29,7 @@ export interface PredictOptions {
   readonly uncertainty?: boolean | undefined
 }
 
+/** The options of tuning. */
 export interface TuneOptions {
   readonly tune?: TuneMethod | undefined
   readonly priorStructure?: PriorStructure | undefined
@@ -37,14 +39,21 @@ export interface TuneOptions {
   readonly schedule?: AdamSchedule | undefined
 }
 
+/** The names of the options of `predict`. */
 export const PREDICT_OPTIONS: readonly (keyof PredictOptions)[] = ['link', 'predictive', 'samples', 'seed', 'joint',
   'covariance', 'uncertainty']
 
+/** The names of the hyper-parameters that `withPrior` takes. */
 export const PRIOR_CHANGES: readonly (keyof PriorChanges)[] = ['priorPrecision', 'priorMean', 'sigmaNoise',
   'temperature']
 
+/** The names of the options of `tune`. */
 export const TUNE_OPTIONS: readonly (keyof TuneOptions)[] = ['tune', 'priorStructure', 'sigmaNoise', 'schedule']
 
+/**
+ * The changes in the form of the settings: only what was given, lists as float64.
+ * @throws OptionError BAD_OPTION
+ */
 export function settingsFrom(changes: PriorChanges): Partial<PosteriorSettings> {
   const { priorPrecision, priorMean, sigmaNoise, temperature } = changes
   return {
@@ -55,6 +64,10 @@ export function settingsFrom(changes: PriorChanges): Partial<PosteriorSettings> 
   }
 }
 
+/**
+ * The value of an option that counts something.
+ * @throws OptionError BAD_OPTION unless it is a whole number from 1
+ */
 export function wholeCount(option: string, value: number): number {
   if (Number.isSafeInteger(value) && value > 0) return value
   throw new OptionError('BAD_OPTION', `Option ${option} must be a whole number from 1; got ${value}.`, { option,

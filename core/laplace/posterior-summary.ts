@@ -1,7 +1,10 @@
 /** @file What is known of a posterior, as plain values. */
 import type { Likelihood, Structure, Subset, TuneMethod } from '../options/words.js'
+import { describeSlots } from '../posterior/curvature-matrix.js'
+import { evidenceOf, logLikelihoodOf } from './posterior-evidence.js'
+import type { PosteriorState } from './posterior-state.js'
 
-/** What is known of a posterior, as plain values. */
+/** What is known of a posterior, as plain values: the members of `LaplacePosterior` of the same names. */
 export interface PosteriorSummary {
   readonly likelihood: Likelihood
   readonly subset: Subset
@@ -13,7 +16,9 @@ export interface PosteriorSummary {
   readonly loss: number
   readonly logLikelihood: number
   readonly logMarginalLikelihood: number
+  /** One number, one for each tensor, or one for each parameter. */
   readonly priorPrecision: Float64Array
+  /** One number, or one for each parameter. */
   readonly priorMean: Float64Array
   readonly sigmaNoise: number
   readonly temperature: number
@@ -24,9 +29,41 @@ export interface PosteriorSummary {
   readonly seed: number
   readonly notes: readonly string[]
   readonly digest: string
+  /** The tensors of the subset, in the order of theta. */
   readonly parameters: readonly { readonly name: string, readonly shape: readonly number[], readonly size: number }[]
 }
 
-export function asArray(value: number | Float64Array): Float64Array {
+/** The summary of a posterior over a network of that digest. @throws NumericalError NOT_POSITIVE_DEFINITE */
+export function summarizePosterior(state: PosteriorState, digest: string): PosteriorSummary {
+  const { options, structured, evaluator, examples, loss, tuned, effectiveParameters, notes } = state
+  const { likelihood, subset, structure, curvature, seed } = options
+  const { priorPrecision, priorMean, sigmaNoise, temperature } = structured.settings
+  return {
+    likelihood,
+    subset,
+    structure,
+    curvature,
+    seed,
+    sigmaNoise,
+    temperature,
+    outputs: evaluator.network.outputs,
+    parameterCount: structured.size,
+    examples,
+    loss,
+    logLikelihood: logLikelihoodOf(state, structured.settings),
+    logMarginalLikelihood: evidenceOf(state),
+    priorPrecision: asArray(priorPrecision),
+    priorMean: asArray(priorMean),
+    tuned,
+    effectiveParameters,
+    precision: evaluator.precision,
+    engine: evaluator.engine.name,
+    notes,
+    digest,
+    parameters: describeSlots(structured.slots),
+  }
+}
+
+function asArray(value: number | Float64Array): Float64Array {
   return typeof value === 'number' ? Float64Array.of(value) : value
 }

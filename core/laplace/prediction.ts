@@ -18,9 +18,15 @@ export interface Prediction {
   readonly variance: Tensor
   /** N x C (binary: N x 1); absent for regression. */
   readonly probabilities?: Tensor
-  /** Classification: N, expected entropy in nats; binary and multilabel: N x C; regression: N x C, sigma^2. Worked out when it is first read. */
+  /**
+   * Classification: N, expected entropy in nats; binary and multilabel: N x C; regression: N x C, sigma^2. Worked out
+   * when it is first read.
+   */
   readonly aleatoric?: Tensor
-  /** Classification: N, mutual information in nats; binary and multilabel: N x C; regression: N x C, the variance of the function. */
+  /**
+   * Classification: N, mutual information in nats; binary and multilabel: N x C; regression: N x C, the variance of the
+   * function.
+   */
   readonly epistemic?: Tensor
   /** Regression: variance + sigma^2. */
   readonly predictiveVariance?: Tensor
@@ -31,6 +37,7 @@ export interface Prediction {
   readonly notes: readonly string[]
 }
 
+/** What a prediction is asked for, with every default said. */
 export interface PredictionRequest {
   readonly likelihood: LikelihoodModel
   readonly link: Link
@@ -48,7 +55,10 @@ const WEIGHT_SAMPLES = 100
 /** Up to this many outputs the covariances for the decomposition cost little beside the variances. */
 const FEW_OUTPUTS = 32
 
-/** The prediction of the linearised network. @throws OptionError BAD_COMBINATION for a link that the likelihood does not have */
+/**
+ * The prediction of the linearised network.
+ * @throws OptionError BAD_COMBINATION for a link that the likelihood does not have
+ */
 export async function predictGlm(context: PredictionContext, x: Tensor, request: PredictionRequest,
   notes: readonly string[], work: WorkOptions): Promise<Prediction> {
   const { likelihood, link, joint, sigmaNoise, seed } = request

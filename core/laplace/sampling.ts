@@ -2,22 +2,54 @@
 import { checkBytes } from '../budget/memory.js'
 import { throwIfCancelled, type WorkOptions } from '../budget/progress.js'
 import type { Engine } from '../engine/engine.js'
+import { oneOf } from '../errors/suggest.js'
 import { gemm } from '../kernels/linear-algebra.js'
+import { likelihoodModel } from '../likelihood/registry.js'
 import { batchSizeFor, forEachBatch, sliceExamples } from '../network/batches.js'
 import { networkInput } from '../network/input-rows.js'
 import { lastLayerShape } from '../network/linear-shape.js'
 import { withParameters } from '../network/parameters.js'
-import type { Predictive } from '../options/words.js'
+import { type Predictive, PREDICTIVES } from '../options/words.js'
 import { semidefiniteRoot } from '../prediction/monte-carlo.js'
 import { numbersPerExample } from '../programs/cost.js'
 import type { Evaluator } from '../programs/evaluator.js'
 import { randomGenerator } from '../tensor/random.js'
-import { float64, type Tensor } from '../tensor/tensor.js'
+import { float64, type Tensor, toFloat64 } from '../tensor/tensor.js'
 import { outputGaussian, type PredictionContext } from './output-gaussian.js'
+import { wholeCount } from './posterior-options.js'
+import type { PosteriorState } from './posterior-state.js'
+import { type InputPrograms, predictionContext } from './programs-by-input.js'
+
+/** The options of draws of outputs. */
+export interface SampleOptions {
+  readonly seed?: number | undefined
+  /** `glm` (the linearised network) unless given. */
+  readonly predictive?: Predictive | undefined
+}
 
 /**
- * Draws of the raw outputs, S x N x C. `glm`: from N(f, J P^-1 J') of each example, with the same standard normals for every
- * example, so that a draw does not depend on the batch; `nn`: the network with weights drawn from the posterior.
+ * Draws of the raw outputs of a posterior, count x N x C.
+ * @throws ShapeError, DataError, OptionError, CancelledError
+ */
+export async function functionalSamples(state: PosteriorState, programs: InputPrograms, x: Tensor, count: number,
+  options: SampleOptions, work: WorkOptions): Promise<Tensor> {
+  const predictive = options.predictive === undefined ? 'glm' : oneOf('predictive', options.predictive, PREDICTIVES)
+  return outputSamples(predictionContext(state, programs, x), x, wholeCount('count', count),
+    options.seed ?? state.options.seed, predictive, work)
+}
+
+/** Draws of predictions, count x N x C: probabilities, or means for regression. @throws as functionalSamples */
+export async function predictiveSamples(state: PosteriorState, programs: InputPrograms, x: Tensor, count: number,
+  options: SampleOptions, work: WorkOptions): Promise<Tensor> {
+  const samples = await functionalSamples(state, programs, x, count, options, work)
+  const [draws, examples, outputs] = samples.shape
+  const likelihood = likelihoodModel(state.options.likelihood)
+  return float64(samples.shape, likelihood.inverseLink(toFloat64(samples), draws * examples, outputs))
+}
+
+/**
+ * Draws of the raw outputs, S x N x C. `glm`: from N(f, J P^-1 J') of each example, with the same standard normals for
+ * every example, so that a draw does not depend on the batch; `nn`: the network with weights drawn from the posterior.
  */
 export async function outputSamples(context: PredictionContext, x: Tensor, count: number, seed: number,
   predictive: Predictive, work: WorkOptions): Promise<Tensor> {
@@ -26,7 +58,7 @@ export async function outputSamples(context: PredictionContext, x: Tensor, count
   checkBytes('The samples', 8 * count * examples * outputs, 'Draw fewer samples, or for fewer rows at a time.')
   const data = predictive === 'glm'
     ? await linearisedSamples(context, x, count, seed, work)
-    : await weightSamples(context, x, count, seed, work)
+    : await sampledWeightOutputs(context, x, count, seed, work)
   return float64([count, examples, outputs], data)
 }
 
@@ -49,7 +81,7 @@ async function linearisedSamples(context: PredictionContext, x: Tensor, count: n
   return result
 }
 
-async function weightSamples(context: PredictionContext, x: Tensor, count: number, seed: number,
+async function sampledWeightOutputs(context: PredictionContext, x: Tensor, count: number, seed: number,
   work: WorkOptions): Promise<Float64Array> {
   const { evaluator, posterior } = context
   checkBytes('The sampled weights', 8 * count * posterior.size, 'Draw fewer samples at a time.')

@@ -17,6 +17,7 @@ import { tuneByMarginalLikelihood } from '../tuning/marginal-likelihood.js'
 import { outputGaussian } from './output-gaussian.js'
 import type { PosteriorState } from './posterior-state.js'
 
+/** How the hyper-parameters are to be tuned. */
 export interface TuneRequest {
   readonly tune: Exclude<TuneMethod, 'none'>
   readonly priorStructure: PriorStructure
@@ -43,8 +44,8 @@ export async function tunePosterior(state: PosteriorState, request: TuneRequest,
 async function linearDataFrom(state: PosteriorState, { data }: TuneData, work: WorkOptions): Promise<LinearData> {
   if (data === undefined) {
     throw new OptionError('BAD_COMBINATION',
-      "Tuning 'linearized' goes over the training data once more: give them ({ data: { x, y } }), or tune by 'marglik'.",
-      { option: 'tune' })
+      "Tuning 'linearized' goes over the training data once more: give them ({ data: { x, y } }), or tune by " +
+        "'marglik'.", { option: 'tune' })
   }
   const accumulation = startAccumulation(state.evaluator, state.pool, { ...state.options, structure: 'diag' }, true,
     () => undefined)
@@ -52,7 +53,10 @@ async function linearDataFrom(state: PosteriorState, { data }: TuneData, work: W
   return await accumulation.linearData() ?? { features: new Float64Array(0), labels: new Float64Array(0), examples: 0 }
 }
 
-/** By the evidence of the linear model at its own mode. The network's weights stay the mean; H and the evidence are those of the mode. */
+/**
+ * By the evidence of the linear model at its own mode. The network's weights stay the mean; H and the evidence are
+ * those of the mode.
+ */
 export async function tuneWithLinearModel(state: PosteriorState, request: TuneRequest, data: LinearData,
   work: WorkOptions): Promise<PosteriorState> {
   const { structured, options } = state

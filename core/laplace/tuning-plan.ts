@@ -2,18 +2,23 @@
 import type { ResolvedOptions } from '../options/laplace-options.js'
 import type { TuneMethod } from '../options/words.js'
 
-/** How the prior will be tuned, and a note where that is not what a user may expect. */
+/** How the prior will be tuned, and a note where that is not what a user may assume. */
 export interface TuningPlan {
   readonly tune: TuneMethod
   readonly chosen: boolean
   readonly note?: string
 }
 
+/**
+ * The method that was asked for; else none where the prior is given, `linearized` for a last layer whose weights share
+ * precisions, and `marglik` otherwise.
+ */
 export function planTuning({ tune, settings, subset, priorStructure }: ResolvedOptions): TuningPlan {
   if (tune !== undefined) return { tune, chosen: true }
   if (settings.priorPrecision !== undefined) return { tune: 'none', chosen: false }
   if (subset === 'last_layer' && priorStructure !== 'diagonal') return { tune: 'linearized', chosen: false }
   return { tune: 'marglik', chosen: false,
-    note:
-      "The prior precision was tuned by the marginal likelihood at the network's weights ('marglik'): tuning by 'linearized' is for the last layer with one precision, or one for each tensor. With held-out data 'grid' is safer." }
+    note: "The prior precision was tuned by the marginal likelihood at the network's weights ('marglik'): tuning by " +
+      "'linearized' is for the last layer with one precision, or one for each tensor. With held-out data 'grid' is " +
+      'safer.' }
 }

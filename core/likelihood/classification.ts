@@ -63,7 +63,8 @@ function hessianDiagonal(f: RealArray, examples: number, outputs: number): Float
 
 /**
  * The Cholesky root of Lambda in closed form (Tanabe and Sagae 1992): with s_k = sum_{i >= k} p_i,
- * L_kk = sqrt(p_k s_{k+1} / s_k) and L_ck = -p_c sqrt(p_k / (s_k s_{k+1})) for c > k. Its last column is zero, so C - 1 seeds are enough.
+ * L_kk = sqrt(p_k s_{k+1} / s_k) and L_ck = -p_c sqrt(p_k / (s_k s_{k+1})) for c > k. Its last column is zero, so C - 1
+ * seeds are enough.
  */
 function hessianSeeds(f: RealArray, examples: number, outputs: number): RealArray {
   const seeds = Math.max(1, outputs - 1)

@@ -12,7 +12,8 @@ export interface Labels {
 
 /**
  * Checks labels against the likelihood and brings them to one form.
- * @param y classification: n integers 0..C-1; binary, multilabel: n x C of 0 and 1; regression: n x C (n alone for C = 1)
+ * @param y classification: n integers 0..C-1; binary, multilabel: n x C of 0 and 1; regression: n x C (n alone for C =
+ * 1)
  * @throws DataError BAD_LABELS, NOT_FINITE; ShapeError when the numbers of rows differ
  */
 export function checkLabels(y: Tensor, likelihood: Likelihood, n: number, outputs: number): Labels {

@@ -25,9 +25,15 @@ export interface LikelihoodModel {
   readonly hessianPairs?: (f: RealArray, examples: number, outputs: number) => RealArray
   /** The diagonals of all Lambda_n, N x C. */
   hessianDiagonal(f: RealArray, examples: number, outputs: number): Float64Array
-  /** The number K of seeds of one example: columns of Lambda's root (C - 1 for classification, whose Lambda has that rank; else C). */
+  /**
+   * The number K of seeds of one example: columns of Lambda's root (C - 1 for classification, whose Lambda has that
+   * rank; else C).
+   */
   seedCount(outputs: number): number
-  /** Seeds K x N x C with sum_k q_kn q_kn' = Lambda_n, stored in the precision of f: what the backward pass of a fit starts from. */
+  /**
+   * Seeds K x N x C with sum_k q_kn q_kn' = Lambda_n, stored in the precision of f: what the backward pass of a fit
+   * starts from.
+   */
   hessianSeeds(f: RealArray, examples: number, outputs: number): RealArray
   /** The sum of all Lambda_n, C x C, without forming any of them. */
   sumHessian(f: RealArray, examples: number, outputs: number): Float64Array

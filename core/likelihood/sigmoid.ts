@@ -1,4 +1,6 @@
-/** @file The logistic function and what the Bernoulli likelihoods share: independent labels, Lambda = diag(p (1 - p)). */
+/**
+ * @file The logistic function and what the Bernoulli likelihoods share: independent labels, Lambda = diag(p (1 - p)).
+ */
 import type { RealArray } from '../kernels/linear-algebra.js'
 import type { Likelihood } from '../options/words.js'
 import type { LikelihoodModel } from './likelihood.js'

@@ -2,7 +2,8 @@
 import { DataError } from '../errors/errors.js'
 
 /**
- * The probability that a positive scores above a negative, ties counted half (Mann and Whitney 1947): 1 is perfect, 0.5 is chance.
+ * The probability that a positive scores above a negative, ties counted half (Mann and Whitney 1947): 1 is perfect, 0.5
+ * is chance.
  * @param scores one a point; higher should mean positive
  * @param positive 1 or true for the positives
  * @throws DataError BAD_LABELS when the lengths differ or one group is empty, NOT_FINITE

@@ -1,4 +1,6 @@
-/** @file Continuous ranked probability score of a Gaussian, in closed form (Gneiting and Raftery 2007). Lower is better. */
+/**
+ * @file Continuous ranked probability score of a Gaussian, in closed form (Gneiting and Raftery 2007). Lower is better.
+ */
 import { erf } from '../ops/erf.js'
 
 /**

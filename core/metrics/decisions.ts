@@ -1,4 +1,7 @@
-/** @file What a classifier decides: the confidence of each answer and whether it is right. Accuracy and calibration are read off these. */
+/**
+ * @file What a classifier decides: the confidence of each answer and whether it is right. Accuracy and calibration are
+ * read off these.
+ */
 
 /** One entry for each point (classification) or for each label (binary, multilabel). */
 export interface Decisions {

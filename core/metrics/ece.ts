@@ -1,6 +1,10 @@
-/** @file Expected calibration error (Naeini, Cooper and Hauskrecht 2015): how far confidence is from the share of right answers. */
+/**
+ * @file Expected calibration error (Naeini, Cooper and Hauskrecht 2015): how far confidence is from the share of right
+ * answers.
+ */
 import type { Decisions } from './decisions.js'
 
+/** Bins of equal width that confidences are sorted into. */
 export const ECE_BINS = 15
 
 /** One bin (lo, hi] of confidences: what a reliability diagram draws. */

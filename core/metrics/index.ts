@@ -35,9 +35,10 @@ export type Metrics = Readonly<Record<string, number>>
 /**
  * Scores predictions on labels that the fit has not seen.
  *
- * classification, binary, multilabel: `nll` (mean over points, labels of a point summed), `ece` (15 bins), `brier`, `accuracy`.
- * regression, with predictive variance f_var + sigma^2: `nll`, `rmse`, `crps` (means over all entries), `coverage` (share within the central
- * 95 % interval), `sharpness` (mean standard deviation), and `nllJointOutputs` (per point) where the covariance is known.
+ * classification, binary, multilabel: `nll` (mean over points, labels of a point summed), `ece` (15 bins), `brier`,
+ * `accuracy`. regression, with predictive variance f_var + sigma^2: `nll`, `rmse`, `crps` (means over all entries),
+ * `coverage` (share within the central 95 % interval), `sharpness` (mean standard deviation), and `nllJointOutputs`
+ * (per point) where the covariance is known.
  * @param y labels as in `fit`
  * @param sigmaNoise observation noise of regression
  * @throws OptionError, DataError, ShapeError

@@ -1,4 +1,6 @@
-/** @file Negative log-likelihood of held-out labels: the score that tuning and the demo are judged by. Lower is better. */
+/**
+ * @file Negative log-likelihood of held-out labels: the score that tuning and the demo are judged by. Lower is better.
+ */
 import { NumericalError } from '../errors/errors.js'
 import { cholesky, triangularSolve } from '../kernels/linear-algebra.js'
 

@@ -1,9 +1,15 @@
-/** @file Cuts data into batches that are computed at once, with progress, cancellation and room for other work between them. */
+/**
+ * @file Cuts data into batches that are computed at once, with progress, cancellation and room for other work between
+ * them.
+ */
 import { breathe, type Progress, throwIfCancelled, type WorkOptions } from '../budget/progress.js'
 import { batchAxis, type GraphInput } from '../graph/graph.js'
 import { rows, type Tensor } from '../tensor/tensor.js'
 
-/** Numbers that the widest values of one batch hold together: enough examples for large products, and no more than some tens of megabytes. */
+/**
+ * Numbers that the widest values of one batch hold together: enough examples for large products, and no more than some
+ * tens of megabytes.
+ */
 const BATCH_NUMBERS = 1 << 23
 const LARGEST_BATCH = 1024
 

@@ -6,7 +6,10 @@ import { type Attribute, type Dim, type Graph, isBatch } from '../graph/graph.js
 /** Graphs never change, and every posterior of a network is asked for its fingerprint. */
 const known = new WeakMap<Graph, string>()
 
-/** SHA-256 (hexadecimal) over a graph's nodes, its outputs, and its initialisers with their values; lengths that are open do not count. */
+/**
+ * SHA-256 (hexadecimal) over a graph's nodes, its outputs, and its initialisers with their values; lengths that are
+ * open do not count.
+ */
 export function graphDigest(graph: Graph): string {
   const digest = known.get(graph) ?? computeDigest(graph)
   known.set(graph, digest)

@@ -2,7 +2,9 @@
 import { InternalError } from '../errors/errors.js'
 import type { ParameterSlot } from './parameter-slot.js'
 
-/** Which parameters a linear operator uses (indices into the slots; -1 for one that is not in the subset) and its sizes. */
+/**
+ * Which parameters a linear operator uses (indices into the slots; -1 for one that is not in the subset) and its sizes.
+ */
 export interface LinearShape {
   /** Index of the weight among the parameters of the subset. */
   readonly weight: number

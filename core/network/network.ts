@@ -9,6 +9,7 @@ import { inferTypes } from '../passes/infer.js'
 import { stripLinkFunction } from '../passes/link-function.js'
 import { type Precision, sizeOf, type Tensor } from '../tensor/tensor.js'
 
+/** A network made ready: one input, one output of logits or means. */
 export interface Network {
   /** Its single output is N x C: logits, or means. */
   readonly graph: Graph
@@ -111,17 +112,20 @@ function checkLikelihood(likelihood: Likelihood, outputs: number, link: string |
     new OptionError('BAD_COMBINATION', message, { likelihood, outputs })
   if (likelihood === 'classification' && outputs === 1) {
     throw combination(
-      "The network has one output, and 'classification' needs one for each class. For two classes with one logit use the likelihood 'binary'.",
+      "The network has one output, and 'classification' needs one for each class. For two classes with one logit use " +
+        "the likelihood 'binary'.",
     )
   }
   if (likelihood === 'binary' && outputs !== 1) {
     throw combination(
-      `The likelihood 'binary' needs a network with one output; this one has ${outputs}. Use 'classification' (exclusive classes) or 'multilabel' (independent labels).`,
+      `The likelihood 'binary' needs a network with one output; this one has ${outputs}. Use 'classification' ` +
+        "(exclusive classes) or 'multilabel' (independent labels).",
     )
   }
   if (likelihood === 'regression' && link !== undefined) {
     throw combination(
-      `The network ends in ${link}, so its outputs are probabilities; use 'classification', 'binary' or 'multilabel' instead of 'regression'.`,
+      `The network ends in ${link}, so its outputs are probabilities; use 'classification', 'binary' or 'multilabel' ` +
+        "instead of 'regression'.",
     )
   }
 }

@@ -1,6 +1,6 @@
-/** @file The place of a parameter tensor in the vector theta. */
+/** @file Where a parameter tensor lies in the vector theta. */
 
-/** A parameter tensor of the chosen subset: its place in theta's part. */
+/** A parameter tensor of the chosen subset: where it lies in theta's part. */
 export interface ParameterSlot {
   readonly name: string
   readonly shape: readonly number[]

@@ -1,10 +1,13 @@
-/** @file Parameters of a network as the vector theta: places, values, and graphs with other values. */
+/** @file Parameters of a network as the vector theta: offsets, values, and graphs with other values. */
 import { GraphError } from '../errors/errors.js'
 import type { Graph, Parameter } from '../graph/graph.js'
 import { allocate, sizeOf, type Tensor } from '../tensor/tensor.js'
 import type { ParameterSlot } from './parameter-slot.js'
 
-/** The places of some parameters in theta's part, in the order of the names. @throws GraphError BAD_GRAPH for a name that is not a parameter */
+/**
+ * Where some parameters lie in theta's part, in the order of the names.
+ * @throws GraphError BAD_GRAPH for a name that is not a parameter
+ */
 export function parameterSlots(graph: Graph, names: readonly string[]): ParameterSlot[] {
   let offset = 0
   return names.map(name => {

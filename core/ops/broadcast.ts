@@ -1,4 +1,6 @@
-/** @file Loops over broadcast operands: axes are merged where possible, and the innermost loop is left to the operator. */
+/**
+ * @file Loops over broadcast operands: axes are merged where possible, and the innermost loop is left to the operator.
+ */
 import type { TensorData } from '../tensor/tensor.js'
 
 /** How to walk through operands in the order of the result. */

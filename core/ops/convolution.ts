@@ -106,7 +106,10 @@ function tileElements(convolution: Convolution, examples: number): number {
   return tileWidth(threeAxes(convolution.window), examples) * (image * kernelSize(convolution.window) + line)
 }
 
-/** Between the columns of a tile (channels x columns, from `at` on) and N x C x positions: copies runs of one example each. */
+/**
+ * Between the columns of a tile (channels x columns, from `at` on) and N x C x positions: copies runs of one example
+ * each.
+ */
 function forEachTileRun(window: Window, firstRow: number, endRow: number,
   visit: (example: number, position: number, column: number, count: number) => void): void {
   const [depth, height, width] = window
@@ -137,7 +140,10 @@ function runConvolution(node: Node, convolution: Convolution, x: Tensor, weight:
   return out
 }
 
-/** Patches of a tile times the weight; transposed, the weight times a tile makes patches, which are added up where they belong. */
+/**
+ * Patches of a tile times the weight; transposed, the weight times a tile makes patches, which are added up where they
+ * belong.
+ */
 function convolveTiles(convolution: Convolution, x: RealArray, weights: RealArray, examples: number, out: RealArray,
   allocate: (elements: number) => RealArray): void {
   const { window: axes, groups, transposed } = convolution
@@ -243,8 +249,8 @@ function biasCotangent({ builder, outputs: [y] }: BackwardContext, cotangent: st
 }
 
 /**
- * The per-example gradient of a weight: for every group the product of g (width x T) with the transposed patches (depth x T),
- * summed over what axis 0 holds besides the examples.
+ * The per-example gradient of a weight: for every group the product of g (width x T) with the transposed patches (depth
+ * x T), summed over what axis 0 holds besides the examples.
  */
 function weightCotangent(context: BackwardContext, product: string, first: Dim, weight: readonly number[],
   groups: number): string {

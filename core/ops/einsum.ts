@@ -1,4 +1,6 @@
-/** @file Einsum: sums of products named by letters, `bij,bjk->bik`. Pairs of operands are contracted by matrix products. */
+/**
+ * @file Einsum: sums of products named by letters, `bij,bjk->bik`. Pairs of operands are contracted by matrix products.
+ */
 import { GraphError } from '../errors/errors.js'
 import { type Dim, isBatch, type Node } from '../graph/graph.js'
 import { gemm, type RealArray } from '../kernels/linear-algebra.js'
@@ -78,7 +80,10 @@ interface Named {
   readonly value: Tensor
 }
 
-/** The value with its axes in the order of `letters`; letters that are left out are summed over, a repeated one takes the diagonal. */
+/**
+ * The value with its axes in the order of `letters`; letters that are left out are summed over, a repeated one takes
+ * the diagonal.
+ */
 function arrange({ letters: own, value }: Named, letters: readonly string[], context: KernelContext): Tensor {
   if (own.length === letters.length && own.every((letter, i) => letter === letters[i])) return value
   const strideOf = (letter: string): number =>
@@ -96,7 +101,10 @@ function arrange({ letters: own, value }: Named, letters: readonly string[], con
   return { dtype: value.dtype, shape, data }
 }
 
-/** Sums over what neither `kept` nor both operands have: one matrix product for every index of the letters that all share. */
+/**
+ * Sums over what neither `kept` nor both operands have: one matrix product for every index of the letters that all
+ * share.
+ */
 function contract(a: Named, b: Named, kept: ReadonlySet<string>, context: KernelContext): Named {
   const own = (named: Named, other: Named): string[] =>
     [...new Set(named.letters)].filter(letter => kept.has(letter) && !other.letters.includes(letter))

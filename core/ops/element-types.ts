@@ -7,7 +7,10 @@ const FLOATS: ReadonlyMap<number, DType> = new Map([[1, 'float32'], [10, 'float3
 const INTEGERS: ReadonlySet<number> = new Set([2, 3, 4, 5, 6, 7, 12, 13])
 const BOOL = 9
 
-/** The dtype in which values of an ONNX element type are held here. @throws GraphError BAD_GRAPH for text and complex numbers */
+/**
+ * The dtype in which values of an ONNX element type are held here.
+ * @throws GraphError BAD_GRAPH for text and complex numbers
+ */
 export function dtypeOf(node: Node, elementType: number): DType {
   const dtype = FLOATS.get(elementType) ??
     (INTEGERS.has(elementType) ? 'int64' : elementType === BOOL ? 'bool' : undefined)

@@ -12,8 +12,8 @@ const LIMIT = 6
 const TERMS = 15
 
 /**
- * erf at a centre. Small ones by 2/sqrt(pi) exp(-x^2) sum_n 2^n x^(2n+1) / (2n+1)!!, whose terms are all positive; large
- * ones by the continued fraction erfc(x) = exp(-x^2)/sqrt(pi) 1/(x + (1/2)/(x + (2/2)/(x + (3/2)/(x + ...)))).
+ * erf at a centre. Small ones by 2/sqrt(pi) exp(-x^2) sum_n 2^n x^(2n+1) / (2n+1)!!, whose terms are all positive;
+ * large ones by the continued fraction erfc(x) = exp(-x^2)/sqrt(pi) 1/(x + (1/2)/(x + (2/2)/(x + (3/2)/(x + ...)))).
  */
 function erfAtCentre(x: number): number {
   if (x >= 2) {

@@ -2,6 +2,7 @@
 import type { GraphBuilder } from '../graph/builder.js'
 import { elementTypeOf } from './element-types.js'
 
+/** The name of a value, or a scalar constant. */
 export type Operand = string | number
 
 /** Appends nodes for formulas: `e.mul('cotangent', e.sub(1, e.mul('y', 'y')))`. */

@@ -68,7 +68,10 @@ function rangeLength(node: Node, start: number, limit: number, delta: number): n
   return length
 }
 
-/** One axis more, with `on` at the index and `off` elsewhere; a negative index counts from the end, one outside is nowhere. */
+/**
+ * One axis more, with `on` at the index and `off` elsewhere; a negative index counts from the end, one outside is
+ * nowhere.
+ */
 const oneHot: Operator = {
   op: 'OneHot',
   infer(node, inputs) {
@@ -110,7 +113,9 @@ const size: Operator = {
   backward: () => [undefined],
 }
 
-/** The indices of what is not zero, one column each. Their number depends on the data, which must therefore be constant. */
+/**
+ * The indices of what is not zero, one column each. Their number depends on the data, which must therefore be constant.
+ */
 const nonZero: Operator = {
   op: 'NonZero',
   infer(node, inputs) {
@@ -126,15 +131,15 @@ const nonZero: Operator = {
 }
 
 function nonZeroIndices({ shape, data }: Tensor): Tensor {
-  const places: number[] = []
+  const nonZero: number[] = []
   data.forEach((value, i) => {
-    if (value !== 0) places.push(i)
+    if (value !== 0) nonZero.push(i)
   })
   const rows = shape.flatMap((extent, axis) => {
     const step = sizeOf(shape.slice(axis + 1))
-    return places.map(place => Math.floor(place / step) % extent)
+    return nonZero.map(at => Math.floor(at / step) % extent)
   })
-  return tensor('int64', [shape.length, places.length], rows)
+  return tensor('int64', [shape.length, nonZero.length], rows)
 }
 
 /** Values made out of numbers and shapes. */

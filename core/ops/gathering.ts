@@ -73,7 +73,7 @@ const gather: Operator = {
   },
 }
 
-/** The same elements are picked for every example: their cotangents go back to their places. */
+/** The same elements are picked for every example: their cotangents go back to where they came from. */
 function pickedCotangent({ builder }: BackwardContext, cotangent: string, data: InferredValue,
   indices: readonly number[], axis: number): string {
   const shape = data.shape.map((dim, i) => (i === axis ? indices.length : dim))

@@ -174,7 +174,10 @@ function rightCotangent(builder: GraphBuilder, a: Operand, b: Operand, g: Operan
     b.shape)
 }
 
-/** The examples are the rows of A and B is a stack of matrices: the rows are split into outer x N matrices of `inner` rows. */
+/**
+ * The examples are the rows of A and B is a stack of matrices: the rows are split into outer x N matrices of `inner`
+ * rows.
+ */
 function stackedRightCotangent(builder: GraphBuilder, a: Operand, b: Operand, g: Operand,
   { outer, inner }: BatchDim): string {
   const [left, right] = [a.shape.slice(0, -2), g.shape.slice(0, -2)] as number[][]

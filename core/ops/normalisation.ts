@@ -1,4 +1,7 @@
-/** @file Normalisations: by stored statistics (BatchNormalization, inference) and by those of each example (LayerNormalization). */
+/**
+ * @file Normalisations: by stored statistics (BatchNormalization, inference) and by those of each example
+ * (LayerNormalization).
+ */
 import { GraphError } from '../errors/errors.js'
 import { type Dim, isBatch, type Node } from '../graph/graph.js'
 import { sizeOf, type Tensor, type TensorData } from '../tensor/tensor.js'
@@ -117,7 +120,10 @@ function normalise(context: BackwardContext, x: string,
   return { normalised: e.mul(centred, inverse), inverse }
 }
 
-/** The cotangent of x, given the cotangent h of z = (x - mean) inverse: inverse (h - mean h - z mean(h z)); without a mean, without mean h. */
+/**
+ * The cotangent of x, given the cotangent h of z = (x - mean) inverse: inverse (h - mean h - z mean(h z)); without a
+ * mean, without mean h.
+ */
 function normaliseBackward(context: BackwardContext, h: string, z: string, inverse: string,
   { mean, axes }: Statistics): string {
   const { builder } = context
@@ -128,7 +134,10 @@ function normaliseBackward(context: BackwardContext, h: string, z: string, inver
   return e.mul(inverse, mean ? e.sub(projected, average(h)) : projected)
 }
 
-/** Each row's (x - mean) / sqrt(variance + epsilon); `mean` false leaves the mean in. Where given, the statistics of every row are kept. */
+/**
+ * Each row's (x - mean) / sqrt(variance + epsilon); `mean` false leaves the mean in. Where given, the statistics of
+ * every row are kept.
+ */
 function normaliseRows(x: TensorData, width: number, { mean, epsilon }: Statistics, out: TensorData, means?: TensorData,
   inverses?: TensorData): void {
   for (let from = 0, row = 0; from < x.length; from += width, row++) {
@@ -228,7 +237,10 @@ function groupShape(shape: readonly Dim[], groups: number): Dim[] {
   return [shape[0], groups, sizeOf(shape.slice(CHANNEL_AXIS) as readonly number[]) / groups]
 }
 
-/** Normalisation of the channels in groups (all positions of a group together), with a scale and a shift for each channel. */
+/**
+ * Normalisation of the channels in groups (all positions of a group together), with a scale and a shift for each
+ * channel.
+ */
 function groupNormalization(op: string, groupsOf: (node: Node, channels: number) => number): Operator {
   const statistics = (node: Node): Statistics => ({ mean: true, epsilon: epsilonOf(node), axes: [-1] })
   return {

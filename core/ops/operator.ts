@@ -14,7 +14,9 @@ import type { DType, Tensor, TensorData } from '../tensor/tensor.js'
 export interface InferredValue extends ValueType {
   /** The value itself, when it does not depend on the input. */
   readonly constant?: Tensor
-  /** The elements of an integer scalar or vector computed from shapes, where some may be multiples of the batch size. */
+  /**
+   * The elements of an integer scalar or vector computed from shapes, where some may be multiples of the batch size.
+   */
   readonly dims?: readonly Dim[]
 }
 
@@ -45,6 +47,7 @@ export interface BackwardContext {
   unbroadcast(cotangent: string, input: InferredValue): string
 }
 
+/** What is known of an operator of ONNX. */
 export interface Operator {
   /** The name in ONNX. */
   readonly op: string

@@ -108,7 +108,10 @@ function padInto(x: Tensor, { front, back }: Padding, mode: Mode, value: number,
   }
 }
 
-/** Of a constant border nothing remains: the cotangent is cut. In the other modes every element collects the cotangents of its copies. */
+/**
+ * Of a constant border nothing remains: the cotangent is cut. In the other modes every element collects the cotangents
+ * of its copies.
+ */
 function padBackward(
   { builder, node, inputs, outputs, cotangents: [cotangent] }: BackwardContext,
 ): (string | undefined)[] {

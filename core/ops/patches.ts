@@ -17,7 +17,10 @@ export interface RowRange {
   readonly end: number
 }
 
-/** Where a window's lines (its elements along the last axis) begin in x for some output rows; -1 for a line outside of the input. */
+/**
+ * Where a window's lines (its elements along the last axis) begin in x for some output rows; -1 for a line outside of
+ * the input.
+ */
 function lineStarts(window: Window, total: number, { first, end }: RowRange): Int32Array {
   const [depth, height, width] = window
   const rows = depth.output * height.output
@@ -39,7 +42,9 @@ function lineStarts(window: Window, total: number, { first, end }: RowRange): In
   return starts
 }
 
-/** columns = patch elements x positions: every element of the window along the output rows, zero outside of the input. */
+/**
+ * columns = patch elements x positions: every element of the window along the output rows, zero outside of the input.
+ */
 export function unfoldColumns(x: RealArray, window: Window, { total, from, count }: Channels, range: RowRange,
   columns: RealArray): void {
   const [, { stride: rowStride }, { input, kernel, output, stride, dilation, front }] = window
@@ -57,7 +62,8 @@ export function unfoldColumns(x: RealArray, window: Window, { total, from, count
         for (let row = 0, next = 0; row < rows; row = next) {
           const start = starts[lines + row]
           next = row + 1
-          // Where positions lie like inputs, rows that follow each other are copied together; what does not belong there is cleared.
+          // Where positions lie like inputs, rows that follow each other are copied together; what does not belong
+          // there is cleared.
           if (start >= 0 && aligned) {
             while (next < rows && starts[lines + next] === start + (next - row) * output) next++
           }
@@ -98,7 +104,10 @@ export function foldColumns(columns: RealArray, window: Window, { total, from, c
   }
 }
 
-/** patches[example, position, element]: one row for each position of an example, from `to` on; rows of different examples are `exampleStep` apart. */
+/**
+ * patches[example, position, element]: one row for each position of an example, from `to` on; rows of different
+ * examples are `exampleStep` apart.
+ */
 export function unfoldRows(x: RealArray, window: Window, { total, from, count }: Channels, examples: number,
   patches: RealArray, to: number, exampleStep: number): void {
   const [depth, height, { input, kernel, output, stride, dilation, front }] = window
@@ -123,7 +132,10 @@ export function unfoldRows(x: RealArray, window: Window, { total, from, count }:
   }
 }
 
-/** The runs of positions of one channel that share an element of the window: which element, the input of the first position, that position, their number. */
+/**
+ * The runs of positions of one channel that share an element of the window: which element, the input of the first
+ * position, that position, their number.
+ */
 export interface Shifts {
   readonly length: number
   readonly element: Int32Array

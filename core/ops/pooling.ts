@@ -40,7 +40,7 @@ function poolChannels(x: Tensor, axes: readonly WindowAxis[], context: KernelCon
   return { dtype: x.dtype, shape: [examples, channels, ...axes.map(axis => axis.output)], data }
 }
 
-/** The largest element of each window, the first of several; a NaN wins. `indices` gets its place in x. */
+/** The largest element of each window, the first of several; a NaN wins. `indices` gets its index in x. */
 function maximum(x: TensorData, indices?: TensorData): ReduceChannel {
   return ({ length, image: from, position, count }, stride, image, output, data) => {
     for (let run = 0; run < length; run++) {
@@ -116,7 +116,10 @@ function sums(x: TensorData, f: (value: number) => number): ReduceChannel {
   }
 }
 
-/** Spreads a cotangent of window sums over the windows' elements: a transposed convolution with ones, channel by channel. */
+/**
+ * Spreads a cotangent of window sums over the windows' elements: a transposed convolution with ones, channel by
+ * channel.
+ */
 function spread(context: BackwardContext, cotangent: string, x: InferredValue, axes: readonly WindowAxis[]): string {
   const { builder, outputs: [y] } = context
   const channels = Number(x.shape[CHANNEL_AXIS])

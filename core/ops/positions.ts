@@ -1,17 +1,24 @@
-/** @file Rows of examples and positions: how any layout of a linear operator's input or output becomes N x T x width. */
+/**
+ * @file Rows of examples and positions: how any layout of a linear operator's input or output becomes N x T x width.
+ */
 import { InternalError } from '../errors/errors.js'
 import type { GraphBuilder } from '../graph/builder.js'
 import { type Dim, isBatch } from '../graph/graph.js'
 import { formatDims } from './shape-rules.js'
 
-/** How the elements of a value lie around the examples: `before` x N x `after` x `width`, the last axis being the width. */
+/**
+ * How the elements of a value lie around the examples: `before` x N x `after` x `width`, the last axis being the width.
+ */
 export interface ExampleLayout {
   readonly before: number
   readonly after: number
   readonly width: number
 }
 
-/** The layout of a shape whose last axis holds features. @throws InternalError when no axis before the last one is a batch axis */
+/**
+ * The layout of a shape whose last axis holds features.
+ * @throws InternalError when no axis before the last one is a batch axis
+ */
 export function exampleLayout(shape: readonly Dim[]): ExampleLayout {
   const axis = shape.findIndex(isBatch)
   const dim = shape[axis]
@@ -26,8 +33,8 @@ export function exampleLayout(shape: readonly Dim[]): ExampleLayout {
 }
 
 /**
- * Appends the nodes that bring a value to N x T x width, or its cotangent (`cotangent` true: K in front) to K x N x T x width.
- * Positions are numbered in the order in which they are stored.
+ * Appends the nodes that bring a value to N x T x width, or its cotangent (`cotangent` true: K in front) to K x N x T x
+ * width. Positions are numbered in the order in which they are stored.
  */
 export function exampleRows(builder: GraphBuilder, value: string, shape: readonly Dim[], cotangent: boolean): string {
   const { before, after, width } = exampleLayout(shape)

@@ -1,9 +1,9 @@
 /**
  * @file Recurrences: RNN, GRU and LSTM over a whole sequence, in one or both directions.
  *
- * X is T x N x in, W is D x (gates H) x in, R is D x (gates H) x H, B is D x (2 gates H), with D directions. Gates are in
- * ONNX' order: input, output, forget, candidate for the LSTM; update, reset, candidate for the GRU. For derivatives these
- * nodes are unrolled first (core/graph/unroll.ts).
+ * X is T x N x in, W is D x (gates H) x in, R is D x (gates H) x H, B is D x (2 gates H), with D directions. Gates are
+ * in ONNX' order: input, output, forget, candidate for the LSTM; update, reset, candidate for the GRU. For derivatives
+ * these nodes are unrolled first (core/passes/unroll.ts).
  */
 import { type Dim, isBatch, type Node } from '../graph/graph.js'
 import * as kernels from '../kernels/elementwise.js'
@@ -21,6 +21,7 @@ const KINDS = {
   LSTM: { gates: 4, activations: ['Sigmoid', 'Tanh', 'Tanh'] },
 } as const
 
+/** The name of a kind of recurrence. */
 export type RecurrenceKind = keyof typeof KINDS
 
 /** Activations that may be named, in place. */
@@ -64,7 +65,8 @@ export function isRecurrence(op: string): op is RecurrenceKind {
 
 /**
  * Reads a node and checks its inputs against each other.
- * @throws GraphError BAD_GRAPH, BATCH_AXIS; BAD_GRAPH also for what is not supported: peepholes, clipping, lengths of sequences, layout 1
+ * @throws GraphError BAD_GRAPH, BATCH_AXIS; BAD_GRAPH also for what is not supported: peepholes, clipping, lengths of
+ * sequences, layout 1
  */
 export function recurrenceOf(node: Node, inputs: readonly (InferredValue | undefined)[]): Recurrence {
   if (!isRecurrence(node.op)) throw badNode(node, 'it is not a recurrence.')

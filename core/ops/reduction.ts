@@ -57,13 +57,19 @@ function reduceInto(x: Tensor, axes: ReadonlySet<number>, out: TensorData, accum
   }
 }
 
-/** A reduction: out starts at `initial`, takes in every element, and is finished; `count` is the number of elements of each sum. */
+/**
+ * A reduction: out starts at `initial`, takes in every element, and is finished; `count` is the number of elements of
+ * each sum.
+ */
 interface Definition {
   readonly initial: number
   /** The accumulation; `x` is the whole input, for reductions that look at it twice. */
   readonly accumulate: (reduce: (initial: number, accumulate: Accumulate) => TensorData) => Accumulate
   readonly finish?: (value: number, count: number) => number
-  /** The cotangent of x, given those values with axes of one element where they were reduced: c of the result, y the result. */
+  /**
+   * The cotangent of x, given those values with axes of one element where they were reduced: c of the result, y the
+   * result.
+   */
   readonly slope: (e: Expression,
     values: { readonly c: string, readonly x: string, readonly y: string, readonly count: number },
     context: BackwardContext) => string

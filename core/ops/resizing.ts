@@ -80,8 +80,8 @@ function isGiven(value: InferredValue | undefined): boolean {
 }
 
 /**
- * Where output i lies among the inputs, by the rule of `coordinate_transformation_mode`. Nearest neighbours are found with
- * quotients of single precision, in which other implementations decide what lies exactly between two inputs.
+ * Where output i lies among the inputs, by the rule of `coordinate_transformation_mode`. Nearest neighbours are found
+ * with quotients of single precision, in which other implementations decide what lies exactly between two inputs.
  */
 function coordinate(node: Node, { from, to, scale }: AxisChange): (i: number) => number {
   const quotient = stringAttribute(node, 'mode', 'nearest') === 'nearest'

@@ -57,7 +57,7 @@ const cumSum: Operator = {
   },
 }
 
-/** The place of the largest (sign 1) or smallest (-1) element along an axis: no gradient flows through it. */
+/** The index of the largest (sign 1) or smallest (-1) element along an axis: no gradient flows through it. */
 function argExtreme(op: string, sign: 1 | -1): Operator {
   const reduced = <D extends Dim>(node: Node, shape: readonly D[],
     axis: number): (D | 1)[] => (numberAttribute(node, 'keepdims', 1) !== 0
@@ -93,5 +93,5 @@ function argExtreme(op: string, sign: 1 | -1): Operator {
   }
 }
 
-/** Cumulative sums and places of extremes. */
+/** Cumulative sums and indices of extremes. */
 export const scanningOperators: readonly Operator[] = [cumSum, argExtreme('ArgMax', 1), argExtreme('ArgMin', -1)]

@@ -1,8 +1,9 @@
 /**
- * @file ScatterRows, an operator of our own: the transpose of picking rows. Derivatives of Gather, of slices with steps and of
- * padding by repetition are made of it.
+ * @file ScatterRows, an operator of our own: the transpose of picking rows. Derivatives of Gather, of slices with steps
+ * and of padding by repetition are made of it.
  *
- * out[..., v, :] = sum of g[..., t, :] over all t with indices[..., t] = v. The ONNX writer expresses it in other operators.
+ * out[..., v, :] = sum of g[..., t, :] over all t with indices[..., t] = v. The ONNX writer expresses it in other
+ * operators.
  */
 import type { GraphBuilder } from '../graph/builder.js'
 import { type Dim, isBatch } from '../graph/graph.js'
@@ -13,7 +14,10 @@ import { badNode, numberAttribute, requiredInput } from './node-attributes.js'
 import type { Operator } from './operator.js'
 import { broadcastDims, formatDims, sameDim, sameShape } from './shape-rules.js'
 
-/** g: L... x T x M and indices: T, or L'... x T whose leading axes are broadcast to L; `rows` is the number of rows of the result. */
+/**
+ * g: L... x T x M and indices: T, or L'... x T whose leading axes are broadcast to L; `rows` is the number of rows of
+ * the result.
+ */
 export const scatterRows: Operator = {
   op: 'ScatterRows',
   infer(node, inputs) {
@@ -61,8 +65,8 @@ export function appendScatterRows(builder: GraphBuilder, g: string, indices: str
 }
 
 /**
- * Appends the nodes that do the same along any axis of the cotangent of a value of shape `shape`: element t of the axis is
- * added to element indices[t] of an axis of `extent` elements.
+ * Appends the nodes that do the same along any axis of the cotangent of a value of shape `shape`: element t of the axis
+ * is added to element indices[t] of an axis of `extent` elements.
  */
 export function scatterAlong(builder: GraphBuilder, cotangent: string, shape: readonly Dim[], axis: number,
   indices: readonly number[], extent: number): string {
@@ -76,7 +80,7 @@ export function scatterAlong(builder: GraphBuilder, cotangent: string, shape: re
     return builder.node('Reshape', [appendScatterRows(builder, rows, positions, extent),
       builder.integers([...front, extent, ...behind as readonly number[]])])
   }
-  // The examples lie behind the axis, which therefore changes places with the last one.
+  // The examples lie behind the axis, which is therefore exchanged with the last one.
   const last = lead + shape.length - 1
   const exchange = Array.from({ length: last + 1 }, (_, i) => (i === lead + axis ? last : i === last ? lead + axis : i))
   const columns = builder.node('Unsqueeze', [builder.node('Transpose', [cotangent], { perm: exchange }),

@@ -1,4 +1,7 @@
-/** @file Operators that change a value's shape and not its elements: Reshape, Flatten, Squeeze, Unsqueeze, Transpose, Expand, Shape. */
+/**
+ * @file Operators that change a value's shape and not its elements: Reshape, Flatten, Squeeze, Unsqueeze, Transpose,
+ * Expand, Shape.
+ */
 import { type Dim, isBatch, type Node } from '../graph/graph.js'
 import { sizeOf, type Tensor, tensor, type TensorData } from '../tensor/tensor.js'
 import { broadcastPlan, forEachRow } from './broadcast.js'

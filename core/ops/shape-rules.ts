@@ -13,11 +13,12 @@ export function formatDims(shape: readonly Dim[]): string {
   return shape.length === 0 ? 'scalar' : shape.map(text).join(' x ')
 }
 
-/** Whether two extents are the same for every batch size, with the examples in the same places. */
+/** Whether two extents are the same for every batch size, with the examples at the same indices. */
 export function sameDim(a: Dim, b: Dim): boolean {
   return isBatch(a) && isBatch(b) ? a.outer === b.outer && a.inner === b.inner : a === b
 }
 
+/** Whether two shapes are the same for every batch size. */
 export function sameShape(a: readonly Dim[], b: readonly Dim[]): boolean {
   return a.length === b.length && a.every((dim, i) => sameDim(dim, b[i]))
 }

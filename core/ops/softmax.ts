@@ -14,7 +14,10 @@ function axisOf(node: Node, rank: number): number {
   return resolveAxis(node, numberAttribute(node, 'axis', -1), rank)
 }
 
-/** The operator y = kernel(x) along an axis; `backward` gets the axis counted from the end, so that it fits cotangents too. */
+/**
+ * The operator y = kernel(x) along an axis; `backward` gets the axis counted from the end, so that it fits cotangents
+ * too.
+ */
 function alongAxis(op: string, kernel: (x: Real, y: Real, blocks: AxisBlocks) => void,
   backward: (context: BackwardContext, cotangent: string, axis: number) => string): Operator {
   return {

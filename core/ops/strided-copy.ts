@@ -1,7 +1,12 @@
-/** @file Copies of a value's elements in another order: by strides, as transpositions, slices and repetitions need them. */
+/**
+ * @file Copies of a value's elements in another order: by strides, as transpositions, slices and repetitions need them.
+ */
 import type { TensorData } from '../tensor/tensor.js'
 
-/** Extents and strides of a walk through data, outermost first; neighbouring axes are merged where one stride covers both. */
+/**
+ * Extents and strides of a walk through data, outermost first; neighbouring axes are merged where one stride covers
+ * both.
+ */
 export interface Walk {
   readonly extents: readonly number[]
   readonly strides: readonly number[]
@@ -24,7 +29,10 @@ export function mergeAxes({ extents, strides }: Walk): Walk {
   return merged
 }
 
-/** out = the elements of `data` at `from` plus multiples of the strides (which may be 0 or negative), in row-major order of the extents. */
+/**
+ * out = the elements of `data` at `from` plus multiples of the strides (which may be 0 or negative), in row-major order
+ * of the extents.
+ */
 export function copyStrided(data: TensorData, from: number, walk: Walk, out: TensorData): void {
   if (out.length === 0) return
   const { extents, strides } = mergeAxes(walk)

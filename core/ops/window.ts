@@ -7,7 +7,9 @@ import { formatDims } from './shape-rules.js'
 export const CHANNEL_AXIS = 1
 const MOST_SPATIAL_AXES = 3
 
-/** A window along one spatial axis: position o covers the inputs o stride - front + k dilation for k = 0 .. kernel - 1. */
+/**
+ * A window along one spatial axis: position o covers the inputs o stride - front + k dilation for k = 0 .. kernel - 1.
+ */
 export interface WindowAxis {
   readonly input: number
   readonly output: number
@@ -47,7 +49,8 @@ export function planeSize(window: readonly WindowAxis[]): number {
 
 /**
  * The spatial extents of a value N x C x space.
- * @throws GraphError BATCH_AXIS when another axis than the first carries examples, BAD_GRAPH for more than three spatial axes
+ * @throws GraphError BATCH_AXIS when another axis than the first carries examples, BAD_GRAPH for more than three
+ * spatial axes
  */
 export function spatialExtents(node: Node, shape: readonly Dim[]): number[] {
   const [, channels, ...space] = shape
@@ -108,7 +111,10 @@ export function kernelExtents(node: Node, rank: number, weight?: readonly number
   return kernel
 }
 
-/** The windows of a convolution or pool over `extents`; `ceil` also counts a last window that reaches beyond the padding. */
+/**
+ * The windows of a convolution or pool over `extents`; `ceil` also counts a last window that reaches beyond the
+ * padding.
+ */
 export function slidingWindow(node: Node, extents: readonly number[], kernel: readonly number[],
   ceil = false): WindowAxis[] {
   const rank = extents.length

@@ -11,6 +11,7 @@ export interface PosteriorSettings {
   readonly temperature: number
 }
 
+/** A standard normal prior, noise of 1, and the posterior of Bayes' rule. */
 export const DEFAULT_SETTINGS: PosteriorSettings = { priorPrecision: 1, priorMean: 0, sigmaNoise: 1, temperature: 1 }
 
 /** The factor of H in P: 1 / (sigma^2 T). */

@@ -20,7 +20,10 @@ export interface LaplaceOptions {
   readonly curvature?: CurvatureKind | undefined
   /** How Kronecker factors treat positions that share a weight. */
   readonly kfacApprox?: KfacApproximation | undefined
-  /** One number, one per tensor, or one per parameter (not for kron). When it is given, nothing is tuned unless `tune` is. */
+  /**
+   * One number, one per tensor, or one per parameter (not for kron). When it is given, nothing is tuned unless `tune`
+   * is.
+   */
   readonly priorPrecision?: number | ArrayLike<number> | undefined
   readonly priorMean?: number | ArrayLike<number> | undefined
   /** Standard deviation of the observations (regression); tuned with the prior when it is not given. */
@@ -170,7 +173,8 @@ export function checkTuning(tune: TuneMethod | undefined, priorStructure: PriorS
     new OptionError('BAD_COMBINATION', message, { tune: tune ?? null, priorStructure, structure, subset })
   if (priorStructure === 'diagonal' && structure === 'kron') {
     throw refuse(
-      'A kron posterior takes one prior precision, or one for each tensor; one for each parameter (priorStructure diagonal) needs structure full or diag.',
+      'A kron posterior takes one prior precision, or one for each tensor; one for each parameter (priorStructure ' +
+        'diagonal) needs structure full or diag.',
     )
   }
   if (tune === 'linearized' && subset === 'all') {
@@ -180,7 +184,8 @@ export function checkTuning(tune: TuneMethod | undefined, priorStructure: PriorS
   }
   if (tune === 'linearized' && priorStructure === 'diagonal') {
     throw refuse(
-      "Tuning 'linearized' finds one prior precision, or one for each tensor; use 'marglik' for one for each parameter.",
+      "Tuning 'linearized' finds one prior precision, or one for each tensor; use 'marglik' for one for each " +
+        'parameter.',
     )
   }
   if (tune === 'grid' && priorStructure !== 'scalar') {
@@ -188,7 +193,8 @@ export function checkTuning(tune: TuneMethod | undefined, priorStructure: PriorS
   }
   if (tune === 'grid' && !hasValidation) {
     throw refuse(
-      "Tuning 'grid' chooses the prior precision by held-out examples: give validation: { x, y }, or use 'linearized' or 'marglik'.",
+      "Tuning 'grid' chooses the prior precision by held-out examples: give validation: { x, y }, or use " +
+        "'linearized' or 'marglik'.",
     )
   }
 }

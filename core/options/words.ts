@@ -1,32 +1,62 @@
-/** @file The words of the options: the same in every language, on the command line and on the wire. The first is the default. */
+/**
+ * @file The words of the options: the same in every language, on the command line and on the wire. The first is the
+ * default.
+ */
 import type { Precision } from '../tensor/tensor.js'
 
+/** What the outputs are: logits of exclusive classes, of one label, of independent labels; or means. */
 export const LIKELIHOODS = ['classification', 'binary', 'multilabel', 'regression'] as const
+/** Which weights are uncertain. */
 export const SUBSETS = ['last_layer', 'all'] as const
+/** Which weights are uncertain; `auto` leaves it to the fit. */
 export const SUBSET_CHOICES = ['auto', ...SUBSETS] as const
-/** Structures whose curvature is a sum over the data. */
+/** Structures whose curvature is a sum over the data: Kronecker factors of each tensor, all of H, or its diagonal. */
 export const SUM_STRUCTURES = ['kron', 'full', 'diag'] as const
+/** What is kept of H: a sum over the data, or the leading eigenvectors at the mode of the linear model. */
 export const STRUCTURES = [...SUM_STRUCTURES, 'lowrank'] as const
+/** Which curvature stands for the Hessian: the generalised Gauss-Newton matrix. */
 export const CURVATURES = ['ggn'] as const
+/**
+ * How the prior is tuned: by what the training rows say without held-out ones, by held-out rows (prior, mean and link
+ * together), at the linear model's own mode, by the evidence, on a grid by held-out rows, or not.
+ */
 export const TUNE_METHODS = ['auto', 'validated', 'linearized', 'marglik', 'grid', 'none'] as const
+/** What shares one prior precision: all weights, those of a tensor, or none. */
 export const PRIOR_STRUCTURES = ['scalar', 'layerwise', 'diagonal'] as const
+/** How probabilities follow from the Gaussian over outputs. */
 export const LINKS = ['probit', 'mc', 'bridge', 'bridge_norm', 'mean_field_1', 'mean_field_2', 'zero_sum', 'pairwise',
   'map'] as const
+/** What predicts: the linearised network, or the network with weights drawn from the posterior. */
 export const PREDICTIVES = ['glm', 'nn'] as const
+/** What computes; `auto` chooses by the amount of work and by what is available. */
 export const ENGINES = ['auto', 'typescript', 'onnxruntime'] as const
+/** How Kronecker factors treat shared weights (Eschenhagen et al. 2023). */
 export const KFAC_APPROXIMATIONS = ['expand', 'reduce'] as const
+/** The element types that a network is computed in. */
 export const PRECISIONS = ['float32', 'float64'] as const
 
+/** One of `LIKELIHOODS`. */
 export type Likelihood = (typeof LIKELIHOODS)[number]
+/** One of `SUBSET_CHOICES`. */
 export type SubsetChoice = (typeof SUBSET_CHOICES)[number]
+/** One of `SUBSETS`. */
 export type Subset = (typeof SUBSETS)[number]
+/** One of `SUM_STRUCTURES`. */
 export type SumStructure = (typeof SUM_STRUCTURES)[number]
+/** One of `STRUCTURES`. */
 export type Structure = (typeof STRUCTURES)[number]
+/** One of `CURVATURES`. */
 export type CurvatureKind = (typeof CURVATURES)[number]
+/** One of `TUNE_METHODS`. */
 export type TuneMethod = (typeof TUNE_METHODS)[number]
+/** One of `PRIOR_STRUCTURES`. */
 export type PriorStructure = (typeof PRIOR_STRUCTURES)[number]
+/** One of `LINKS`. */
 export type Link = (typeof LINKS)[number]
+/** One of `PREDICTIVES`. */
 export type Predictive = (typeof PREDICTIVES)[number]
+/** One of `ENGINES`. */
 export type EngineName = (typeof ENGINES)[number]
+/** One of `KFAC_APPROXIMATIONS`. */
 export type KfacApproximation = (typeof KFAC_APPROXIMATIONS)[number]
 export type { Precision }

@@ -1,23 +1,35 @@
-/** @file Who computes: the calling thread alone while there is little to do, worker threads of the host beside it when there is much. */
+/**
+ * @file Who computes: the calling thread alone while there is little to do, worker threads of the runtime beside it
+ * when there is much.
+ */
 import type { ResolvedOptions } from '../options/laplace-options.js'
 import type { Likelihood } from '../options/words.js'
 import type { Evaluator } from '../programs/evaluator.js'
 import type { Runtime, WorkerThreads } from './runtime.js'
 import { createWorker, type Worker, type WorkerSetup } from './worker.js'
 
-/** Multiplications below which other threads cost more than they save: about a tenth of a second, or less where their number was asked for. */
+/**
+ * Multiplications below which other threads cost more than they save: about a tenth of a second, or less where their
+ * number was asked for.
+ */
 const WORTH_THREADS = 5e8
 
 const WORTH_ASKED_THREADS = 2e7
 
+/** The workers of a network. */
 export interface WorkerPool {
-  /** The calling thread's own place. */
+  /** The calling thread's own worker. */
   readonly local: Worker
-  /** The places for some more work; from then on the same ones. The calling thread's is the only one until the work is worth more. */
+  /**
+   * The workers for some more work; from then on the same ones. The calling thread's is the only one until the work is
+   * worth more.
+   */
   workers(multiplications: number): Promise<readonly Worker[]>
 }
 
-/** The pool of an evaluator whose engine was asked for as `engine`; the threads' places have engines of the same kind. */
+/**
+ * The pool of an evaluator whose engine was asked for as `engine`; the threads' workers have engines of the same kind.
+ */
 export function createWorkerPool(evaluator: Evaluator, likelihood: Likelihood, runtime: Runtime,
   { engine, threads }: Pick<ResolvedOptions, 'engine' | 'threads'>): WorkerPool {
   const local = createWorker(evaluator, likelihood)
@@ -28,14 +40,14 @@ export function createWorkerPool(evaluator: Evaluator, likelihood: Likelihood, r
       engine: await evaluator.engine.chosen() === 'typescript' ? 'typescript' : engine }
   }
   const worth = threads === undefined ? WORTH_THREADS : WORTH_ASKED_THREADS
-  let expected = 0
+  let announced = 0
   let workerThreads: WorkerThreads | undefined
   return {
     local,
     async workers(multiplications) {
-      expected += multiplications
+      announced += multiplications
       evaluator.engine.announceWork(multiplications)
-      if (workerThreads === undefined && expected > worth) {
+      if (workerThreads === undefined && announced > worth) {
         workerThreads = runtime.workerThreads?.(await setup(), threads)
       }
       return workerThreads?.workers ?? alone

@@ -1,8 +1,8 @@
 /**
- * @file One place where batches are computed: the calling thread, or a worker thread. All places run this same code.
+ * @file A worker computes batches: in the calling thread, or in a thread of its own. All workers run this same code.
  *
- * A fit's batches are dealt to shards in turn, each shard adds its own sums, and the shards are merged in their order at the end.
- * How many threads share the shards therefore changes nothing in the result, to the last bit.
+ * A fit's batches are given to shards in turn, each shard adds its own sums, and the shards are merged in their order
+ * at the end. How many threads share the shards therefore changes nothing in the result, to the last bit.
  */
 import { accumulateCurvature, zeroCurvature } from '../curvature/accumulate.js'
 import type { Curvature } from '../curvature/curvature.js'
@@ -32,7 +32,7 @@ export interface FitKind {
   readonly keepFeatures: boolean
 }
 
-/** What a place is made from: plain data, so that it can be sent to a thread. */
+/** What a worker is made from: plain data, so that it can be sent to a thread. */
 export interface WorkerSetup {
   readonly network: Network
   readonly subset: Subset
@@ -41,6 +41,7 @@ export interface WorkerSetup {
   readonly engine: EngineName
 }
 
+/** Outputs f (N x C) of a batch and their variances (N x C) or covariances (N x C x C). */
 export interface BatchGaussian {
   readonly f: RealArray
   readonly variance: Float64Array
@@ -55,10 +56,11 @@ export interface LabelledBatch {
   readonly examples: number
 }
 
+/** What computes batches. */
 export interface Worker {
   /** Adds a batch to a shard's sums; returns its features when they are kept. */
   add(kind: FitKind, shard: number, batch: LabelledBatch): Promise<RealArray | undefined>
-  /** Puts sums in place of a shard's. */
+  /** Sets a shard's sums. */
   adopt(shard: number, sums: FitSums): Promise<void>
   /** Takes a shard's sums away. */
   collect(shard: number): Promise<FitSums | undefined>
@@ -66,13 +68,16 @@ export interface Worker {
   gaussian(parts: PosteriorParts, x: Tensor, kind: VarianceKind): Promise<BatchGaussian>
 }
 
-/** A place with programs of its own. */
+/** A worker with programs of its own. */
 export interface DisposableWorker extends Worker {
   /** Releases what its programs hold outside of the garbage-collected heap. */
   dispose(): void
 }
 
-/** The place of a setup, for threads that are given nothing else. Each computes alone: there are as many as there are processors to use. */
+/**
+ * The worker of a setup, for threads that are given nothing else. Each computes alone: there are as many as there are
+ * processors to use.
+ */
 export function workerFrom({ network, subset, precision, likelihood, engine: name }: WorkerSetup,
   provider: EngineProvider): DisposableWorker {
   const engine = chosenEngine({ name, threads: 1 }, precision, provider)
@@ -81,7 +86,7 @@ export function workerFrom({ network, subset, precision, likelihood, engine: nam
   return { ...createWorker(evaluator, likelihood), dispose: evaluator.dispose }
 }
 
-/** A place that computes with an evaluator. */
+/** A worker that computes with an evaluator. */
 export function createWorker(evaluator: Evaluator, likelihoodName: Likelihood): Worker {
   const { slots, linears, subset, network } = evaluator
   const { outputs } = network

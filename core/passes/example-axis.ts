@@ -17,7 +17,10 @@ function layout(name: string, shape: readonly Dim[]): { before: number, after: n
     after: dim.inner * elementsPerExample(shape.slice(axis + 1)) }
 }
 
-/** Appends the nodes that bring a value to N x C: one row an example, its elements in storage order. @throws GraphError BATCH_AXIS */
+/**
+ * Appends the nodes that bring a value to N x C: one row an example, its elements in storage order.
+ * @throws GraphError BATCH_AXIS
+ */
 export function examplesToRows(builder: GraphBuilder, name: string, shape: readonly Dim[]): string {
   const { before, after } = layout(name, shape)
   if (before === 1) {
@@ -30,7 +33,10 @@ export function examplesToRows(builder: GraphBuilder, name: string, shape: reado
     builder.integers([-1, before * after])])
 }
 
-/** Appends the nodes that bring a seed of shape K x N x C to the layout of a value of `shape`, with K in front. @throws GraphError BATCH_AXIS */
+/**
+ * Appends the nodes that bring a seed of shape K x N x C to the layout of a value of `shape`, with K in front.
+ * @throws GraphError BATCH_AXIS
+ */
 export function rowsToCotangent(builder: GraphBuilder, seed: string, name: string, shape: readonly Dim[]): string {
   const { before, after } = layout(name, shape)
   const target = builder.integers([0, ...shape.map(dim => (isBatch(dim) ? -1 : dim))])

@@ -97,8 +97,12 @@ export function removeDead(graph: Graph): Graph {
     initializers: new Map([...graph.initializers].filter(([name]) => needed.has(name))) }
 }
 
+/** What constant folding may take for constant. */
 export interface FoldOptions {
-  /** Treat parameters as constants too: for running only, since the result cannot be differentiated with respect to them. */
+  /**
+   * Treat parameters as constants too: for running only, since the result cannot be differentiated with respect to
+   * them.
+   */
   readonly foldParameters?: boolean
 }
 

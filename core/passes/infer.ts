@@ -8,7 +8,9 @@ import { formatDims } from '../ops/shape-rules.js'
 import { allocate, sizeOf, type Tensor, tensor } from '../tensor/tensor.js'
 import { checkValueSize } from './value-limits.js'
 
-/** Constants up to this many elements are worked out while shapes are inferred; longer ones when the graph is folded. */
+/**
+ * Constants up to this many elements are worked out while shapes are inferred; longer ones when the graph is folded.
+ */
 const LARGEST_KNOWN_VALUE = 1 << 16
 
 /** When this many elements have been worked out, only shapes are: values of very few elements. */
@@ -21,8 +23,8 @@ const evaluated = new WeakMap<object, number>()
 export const heapContext: KernelContext = { allocate }
 
 /**
- * Type, symbolic shape and, where it does not depend on the inputs or on a parameter, the value of everything in a graph
- * whose nodes are in topological order.
+ * Type, symbolic shape and, where it does not depend on the inputs or on a parameter, the value of everything in a
+ * graph whose nodes are in topological order.
  * @throws GraphError BATCH_AXIS when a node would mix examples, UNSUPPORTED_OPERATOR, BAD_GRAPH
  */
 export function inferTypes(graph: Graph): Map<string, InferredValue> {

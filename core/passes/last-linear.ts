@@ -20,17 +20,23 @@ export interface LastLayer {
 }
 
 /**
- * The last linear layer of a network. Between it and the output there may be nodes that only rename, reshape or convert.
+ * The last linear layer of a network. Between it and the output there may be nodes that only rename, reshape or
+ * convert.
  * @throws GraphError NO_LAST_LAYER naming the node that was found instead
  */
 export function lastLinear(graph: Graph, output: string): LastLayer {
   return describeLastLayer(findLastLayer(graph, output).operator)
 }
 
+/** The names and sizes of a linear operator's weight and bias. */
 export function describeLastLayer({ weight, bias, in: inputs, out }: LinearOperator): LastLayer {
   return { weight: weight.name, bias: bias?.parameter.name, in: inputs, out }
 }
 
+/**
+ * The last layer as an operator of the simplified network that computes the output alone, with that network's types.
+ * @throws GraphError NO_LAST_LAYER naming the node that was found instead
+ */
 export function findLastLayer(graph: Graph,
   output: string): { operator: LinearOperator, network: Graph, types: ReadonlyMap<string, InferredValue> } {
   const network = simplify({ ...graph, outputs: [output] })
@@ -78,6 +84,7 @@ function noLastLayer(output: string, found: Node | undefined, operator: LinearOp
     ? `'${output}', which no node computes`
     : describeNode(found)
   return new GraphError('NO_LAST_LAYER',
-    `The network must end in a linear layer (Gemm, or MatMul with a bias) for subset 'last_layer'; its output '${output}' comes from ${what}. Use subset 'all', or choose another output.`,
-    { output, found: found?.op ?? null })
+    `The network must end in a linear layer (Gemm, or MatMul with a bias) for subset 'last_layer'; ` +
+      `its output '${output}' comes from ${what}. Use subset 'all', or choose another output.`, { output,
+    found: found?.op ?? null })
 }

@@ -1,9 +1,10 @@
 /**
- * @file Finds the linear operators of a network: products of a value that carries the examples with a weight, z = W a (+ b).
+ * @file Finds the linear operators of a network: products of a value that carries the examples with a weight, z = W a
+ * (+ b).
  *
- * Whatever the layout (weight left or right, transposed or not, examples on any axis), an operator found here can hand out
- * its inputs as N x T x in and the cotangent of its output as K x N x T x out; T counts the positions of one example.
- * A convolution without groups is one too: its inputs are the patches under its window.
+ * Whatever the layout (weight left or right, transposed or not, examples on any axis), an operator found here can hand
+ * out its inputs as N x T x in and the cotangent of its output as K x N x T x out; T counts the positions of one
+ * example. A convolution without groups is one too: its inputs are the patches under its window.
  */
 import type { GraphBuilder } from '../graph/builder.js'
 import { type Attribute, batchAxis, type Dim, type Graph, isBatch, type Node, type Parameter } from '../graph/graph.js'
@@ -36,7 +37,10 @@ export interface LinearOperator {
   readonly outputShape: readonly Dim[]
   /** The product is multiplied by this number. */
   readonly alpha: number
-  /** For a convolution, the attributes of the Unfold that makes the patches; `inputShape` and `outputShape` are then N x T x in and N x out x T. */
+  /**
+   * For a convolution, the attributes of the Unfold that makes the patches; `inputShape` and `outputShape` are then N x
+   * T x in and N x out x T.
+   */
   readonly patches?: Readonly<Record<string, Attribute>>
 }
 
@@ -120,7 +124,9 @@ function linearOperator(node: Node, weightInput: 0 | 1, around: Surroundings): L
   }
 }
 
-/** A convolution in which every output channel sees all input channels, with the weight out x in x kernel as a matrix. */
+/**
+ * A convolution in which every output channel sees all input channels, with the weight out x in x kernel as a matrix.
+ */
 function convolution(node: Node, around: Surroundings): LinearOperator[] {
   const traced = traceWeight(node.inputs[1], around)
   const [inputType, outputType] = [around.types.get(node.inputs[0]), around.types.get(node.outputs[0])]

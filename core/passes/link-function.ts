@@ -4,8 +4,10 @@ import type { InferredValue } from '../ops/operator.js'
 import { removeDead, sortNodes } from './fold.js'
 import { inferTypes } from './infer.js'
 
+/** What may stand at a network's end. */
 export type LinkFunction = 'Softmax' | 'LogSoftmax' | 'Sigmoid'
 
+/** A network whose output is logits, or what it was before. */
 export interface StrippedNetwork {
   readonly graph: Graph
   /** The output to use: the logits where a link function was found, else the given one. */
@@ -18,8 +20,8 @@ export interface StrippedNetwork {
 const RENAMING = new Set(['Identity', 'Cast', 'Dropout', 'Reshape', 'Flatten', 'Squeeze', 'Unsqueeze'])
 
 /**
- * Looks for a Softmax, LogSoftmax, Log of a Softmax, or Sigmoid at a network's end, also behind nodes that only rename or reshape,
- * and makes the logits below it the output.
+ * Looks for a Softmax, LogSoftmax, Log of a Softmax, or Sigmoid at a network's end, also behind nodes that only rename
+ * or reshape, and makes the logits below it the output.
  * @throws GraphError BAD_GRAPH, UNSUPPORTED_OPERATOR, BATCH_AXIS
  */
 export function stripLinkFunction(graph: Graph, output: string): StrippedNetwork {

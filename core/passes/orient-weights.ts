@@ -7,7 +7,8 @@ import { findLinearOperators } from './linear-operators.js'
 
 /**
  * The graph with every matrix that linear operators use as in x out marked as transposed, so that theta holds it as
- * out x in. Files without such a convention (ONNX) say nothing about it; a matrix that some operator uses as out x in is left alone.
+ * out x in. Files without such a convention (ONNX) say nothing about it; a matrix that some operator uses as out x in
+ * is left alone.
  * @param known the types of the values where they are known already, perhaps not of all
  * @throws GraphError BAD_GRAPH, BATCH_AXIS, UNSUPPORTED_OPERATOR
  */

@@ -33,10 +33,8 @@ function unroll(builder: GraphBuilder, node: Node, inputs: readonly (InferredVal
   const recurrence = recurrenceOf(node, inputs)
   if (recurrence.times > LONGEST) {
     throw new GraphError('NOT_DIFFERENTIABLE',
-      `${
-        describeNode(node)
-      }: derivatives of sequences of ${recurrence.times} times are not supported; the longest is ${LONGEST}. Use subset 'last_layer'.`,
-      { op: node.op, node: node.name ?? node.outputs[0] })
+      `${describeNode(node)}: derivatives of sequences of ${recurrence.times} times are not supported; ` +
+        `the longest is ${LONGEST}. Use subset 'last_layer'.`, { op: node.op, node: node.name ?? node.outputs[0] })
   }
   const sequences = recurrence.directions.map((_, d) => unrollDirection(builder, node, recurrence, d))
   const stack = (values: readonly string[], axis: number): string =>
@@ -67,7 +65,10 @@ function partOf(builder: GraphBuilder, name: string, direction: number, directio
   return builder.node('Squeeze', [own, builder.integers([0])])
 }
 
-/** One direction's values: the input's share of the gates at every time, and the recurrent weights as they are multiplied. */
+/**
+ * One direction's values: the input's share of the gates at every time, and the recurrent weights as they are
+ * multiplied.
+ */
 interface Cell {
   readonly builder: GraphBuilder
   readonly recurrence: Recurrence

@@ -1,8 +1,9 @@
 /**
- * @file Limits on the size of computed values, so that a small file cannot ask for a huge one (Expand, ConstantOfShape, Tile, Pad, ...).
+ * @file Limits on the size of computed values, so that a small file cannot ask for a huge one (Expand, ConstantOfShape,
+ * Tile, Pad, ...).
  *
- * What a network computes from constants and weights alone is about as large as these; a value of each example has no such
- * bound, and the memory that a run needs is estimated elsewhere.
+ * What a network computes from constants and weights alone is about as large as these; a value of each example has no
+ * such bound, and the memory that a run needs is estimated elsewhere.
  */
 import { GraphError } from '../errors/errors.js'
 import { type Dim, isBatch, type Node } from '../graph/graph.js'

@@ -116,7 +116,7 @@ function kroneckerProduct({ B, A }: KronMatrixBlock): Float64Array {
   return product
 }
 
-/** The places of a subset's tensors, for summaries. */
+/** Names, shapes and sizes of a subset's tensors, for summaries. */
 export function describeSlots(
   slots: readonly ParameterSlot[],
 ): { readonly name: string, readonly shape: readonly number[], readonly size: number }[] {

@@ -26,7 +26,7 @@ export function eigenPosterior(curvature: Curvature, blocks: readonly EigenBlock
       const { offset } = slots[i]
       const inside = rotateMatrices(block, columns(rows, count, size, offset, block.variance.length), count, false)
       scaleRows(inside, count, block.variance, power)
-      place(result, back ? rotateMatrices(block, inside, count, true) : inside, count, size, offset,
+      putColumns(result, back ? rotateMatrices(block, inside, count, true) : inside, count, size, offset,
         block.variance.length)
     })
     return result
@@ -128,7 +128,7 @@ function draw(blocks: readonly WeightedBlock[], slots: readonly ParameterSlot[],
     const { offset } = slots[b]
     const inside = columns(noise, count, size, offset, block.variance.length)
     scaleRows(inside, count, block.variance, 0.5)
-    place(result, rotateMatrices(block, inside, count, true), count, size, offset, block.variance.length)
+    putColumns(result, rotateMatrices(block, inside, count, true), count, size, offset, block.variance.length)
   })
   for (let n = 0; n < count; n++) for (let i = 0; i < size; i++) result[n * size + i] += mean[i]
   return result
@@ -145,7 +145,8 @@ function columns(rows: Float64Array, count: number, size: number, offset: number
   return result
 }
 
-function place(target: Float64Array, part: Float64Array, count: number, size: number, offset: number,
+/** Sets columns `offset` to `offset + width` of a count x size matrix. */
+function putColumns(target: Float64Array, part: Float64Array, count: number, size: number, offset: number,
   width: number): void {
   for (let n = 0; n < count; n++) target.set(part.subarray(n * width, (n + 1) * width), n * size + offset)
 }

@@ -26,13 +26,17 @@ export function solveLower(lower: Float64Array, size: number, vectors: Float64Ar
   return columns
 }
 
+/** The transpose of a rows x columns matrix: columns x rows. */
 export function transpose(matrix: Float64Array, rows: number, columns: number): Float64Array {
   const result = new Float64Array(rows * columns)
   for (let i = 0; i < rows; i++) for (let j = 0; j < columns; j++) result[j * rows + i] = matrix[i * columns + j]
   return result
 }
 
-/** The squared norms of the rows of J L^-T, for the Cholesky factor L of the precision: N x C variances; or their products, N x C x C covariances. */
+/**
+ * The squared norms of the rows of J L^-T, for the Cholesky factor L of the precision: N x C variances; or their
+ * products, N x C x C covariances.
+ */
 export function functionalVarianceByRows(factor: Float64Array, slots: readonly ParameterSlot[],
   jacobian: FactoredJacobian, kind: VarianceKind): Float64Array {
   const { seeds, examples } = jacobian

@@ -77,11 +77,9 @@ export function choleskyFactor(matrix: Float64Array, size: number): Float64Array
   const pivot = cholesky(size, matrix)
   if (pivot < 0) return matrix
   throw new NumericalError('NOT_POSITIVE_DEFINITE',
-    `The posterior precision (${size} x ${size}) is not positive definite: its Cholesky factorisation stopped at pivot ${pivot} (diagonal entry ${
-      diagonal[pivot]
-    }). ` +
-      'No jitter is added. Use a larger prior precision, another curvature (ggn is never negative), or structure kron or diag.',
-    { pivot, diagonal: diagonal[pivot], size })
+    `The posterior precision (${size} x ${size}) is not positive definite: its Cholesky factorisation stopped at ` +
+      `pivot ${pivot} (diagonal entry ${diagonal[pivot]}). No jitter is added. Use a larger prior precision, another ` +
+      'curvature (ggn is never negative), or structure kron or diag.', { pivot, diagonal: diagonal[pivot], size })
 }
 
 function logDetOf(lower: Float64Array, size: number): number {

@@ -1,9 +1,9 @@
 /**
  * @file The variance of the outputs, J P^-1 J', from factored Jacobians in a blockwise eigenbasis.
  *
- * Where an operator is applied once per example, the rotated Jacobian of output c is the outer product g~_c a~', so that with
- * t_no = sum_i a~_ni^2 v_oi the variance is sum_o g~_nco^2 t_no: a few matrix products, shared by all outputs.
- * With positions or shared parameters the outer products are added before they are weighted.
+ * Where an operator is applied once per example, the rotated Jacobian of output c is the outer product g~_c a~', so
+ * that with t_no = sum_i a~_ni^2 v_oi the variance is sum_o g~_nco^2 t_no: a few matrix products, shared by all
+ * outputs. With positions or shared parameters the outer products are added before they are weighted.
  */
 import { plainUse } from '../curvature/diagonal.js'
 import { parameterJacobian, type ParameterUses, usesByParameter } from '../curvature/jacobian.js'
@@ -96,7 +96,8 @@ function addSymmetric(result: Float64Array, n: number, c: number, d: number, see
 }
 
 /**
- * t = (a U_A)^2 v' (+ the bias's variances): what each rotated output unit contributes, N x out, in the precision of a. It may live in the arena.
+ * t = (a U_A)^2 v' (+ the bias's variances): what each rotated output unit contributes, N x out, in the precision of a.
+ * It may live in the arena.
  */
 export function inputVariance(a: RealArray, examples: number, weight: WeightedBlock,
   bias: WeightedBlock | undefined): RealArray {

@@ -9,7 +9,8 @@ import { putVariances } from './variance-kind.js'
 import type { VarianceKind } from './variance-kind.js'
 
 /**
- * Kron and diag: f_var[c, c'] = sum_o U_B[c, o] U_B[c', o] t_o(phi); its diagonal for all examples is one product t (U_B^2)'.
+ * Kron and diag: f_var[c, c'] = sum_o U_B[c, o] U_B[c', o] t_o(phi); its diagonal for all examples is one product t
+ * (U_B^2)'.
  * @returns N x C, or N x C x C
  */
 export function lastLayerVariance(blocks: readonly WeightedBlock[], slots: readonly ParameterSlot[],
@@ -54,8 +55,8 @@ function spreadCovariances(covariances: Float64Array, t: Float64Array, basis: Fl
 const FEW_PAIRS = 10
 
 /**
- * Full: the quadratic forms phi1' S_cc' phi1 of the blocks of S = P^-1. For few pairs of outputs block by block; for many as one product of the
- * packed products of phi1 with the packed symmetric parts of the blocks.
+ * Full: the quadratic forms phi1' S_cc' phi1 of the blocks of S = P^-1. For few pairs of outputs block by block; for
+ * many as one product of the packed products of phi1 with the packed symmetric parts of the blocks.
  * @returns N x C, or N x C x C
  */
 export function fullLastLayerVariance(covariance: Float64Array, slots: readonly ParameterSlot[], features: RealArray,

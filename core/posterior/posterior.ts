@@ -47,8 +47,8 @@ export interface StructuredPosterior {
 }
 
 /**
- * Eigenvalues of H (clamped at 0) when they can be given per tensor: kron and diag. A full H has one list for all its tensors,
- * and then a prior that differs between tensors needs the matrix.
+ * Eigenvalues of H (clamped at 0) when they can be given per tensor: kron and diag. A full H has one list for all its
+ * tensors, and then a prior that differs between tensors needs the matrix.
  */
 export interface Spectrum {
   /** One list for each tensor, or a single one for a full H. */
@@ -58,7 +58,8 @@ export interface Spectrum {
 
 /**
  * The prior precision of every tensor as one number, or undefined when it differs within a tensor.
- * @throws OptionError BAD_OPTION when it is not positive, or has neither one value, one per tensor, nor one per parameter
+ * @throws OptionError BAD_OPTION when it is not positive, or has neither one value, one per tensor, nor one per
+ * parameter
  */
 export function priorByTensor(settings: PosteriorSettings, slots: readonly ParameterSlot[]): Float64Array | undefined {
   const { priorPrecision } = settings
@@ -89,9 +90,9 @@ export function checkSettings(settings: PosteriorSettings, slots: readonly Param
   const allowed = structure === 'kron' ? [1, slots.length] : [1, slots.length, size]
   if (!allowed.includes(precisions.length)) {
     throw new OptionError('BAD_OPTION',
-      `Option priorPrecision of a ${structure} posterior takes one number, or one for each of the ${slots.length} tensors${
-        structure === 'kron' ? '' : `, or one for each of the ${size} parameters`
-      }; got ${precisions.length} numbers.` +
+      `Option priorPrecision of a ${structure} posterior takes one number, or one for each of the ${slots.length} ` +
+        `tensors${structure === 'kron' ? '' : `, or one for each of the ${size} parameters`}; ` +
+        `got ${precisions.length} numbers.` +
         (structure === 'kron' && precisions.length === size
           ? ' Use structure full or diag for one per parameter.'
           : ''), { option: 'priorPrecision', value: precisions.length, allowed })

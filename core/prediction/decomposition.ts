@@ -6,8 +6,8 @@ import { monteCarlo } from './monte-carlo.js'
 const DECOMPOSITION_SAMPLES = 1000
 
 /**
- * The parts of the predictive uncertainty. Classification: entropies in nats, one for each example (N); binary and multilabel: one for each label (N x C);
- * regression: variances (N x C), aleatoric sigma^2 and epistemic f_var.
+ * The parts of the predictive uncertainty. Classification: entropies in nats, one for each example (N); binary and
+ * multilabel: one for each label (N x C); regression: variances (N x C), aleatoric sigma^2 and epistemic f_var.
  */
 export interface UncertaintyParts {
   readonly total: Float64Array
@@ -16,8 +16,8 @@ export interface UncertaintyParts {
 }
 
 /**
- * Classification, binary, multilabel: total = H[E p], aleatoric = E H[p] over seeded draws of N(f, f_var), epistemic = total - aleatoric
- * (Houlsby et al. 2011); regression: the noise and the variance of the function.
+ * Classification, binary, multilabel: total = H[E p], aleatoric = E H[p] over seeded draws of N(f, f_var), epistemic =
+ * total - aleatoric (Houlsby et al. 2011); regression: the noise and the variance of the function.
  * @param variance N x C x C for classification, else N x C (`monteCarloNeeds`)
  */
 export function decompose(likelihood: LikelihoodModel, f: Float64Array, variance: Float64Array, examples: number,

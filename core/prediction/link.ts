@@ -31,8 +31,8 @@ export function linkNeeds(link: Link, likelihood: LikelihoodModel): VarianceKind
     case 'bridge_norm':
       if (likelihood.name === 'classification') return 'covariance'
       throw new OptionError('BAD_COMBINATION',
-        `Link ${link} is for likelihood classification; likelihood ${likelihood.name} has probit, mc, mean_field_1, mean_field_2 and map.`,
-        { option: 'link', value: link, likelihood: likelihood.name })
+        `Link ${link} is for likelihood classification; likelihood ${likelihood.name} has probit, mc, mean_field_1, ` +
+          'mean_field_2 and map.', { option: 'link', value: link, likelihood: likelihood.name })
   }
 }
 

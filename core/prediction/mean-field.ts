@@ -1,4 +1,7 @@
-/** @file Mean-field approximations of E[softmax] (Lu, Ie and Sha 2020): p_c = 1 / sum_d exp(-(f_c - f_d) / sqrt(1 + pi/8 s_cd)). */
+/**
+ * @file Mean-field approximations of E[softmax] (Lu, Ie and Sha 2020): p_c = 1 / sum_d exp(-(f_c - f_d) / sqrt(1 + pi/8
+ * s_cd)).
+ */
 
 /**
  * Order 1: s_cd = S_cc + S_dd; not renormalised.

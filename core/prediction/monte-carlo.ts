@@ -1,7 +1,8 @@
 /**
  * @file Predictive probabilities and their entropy by sampling outputs from N(f, f_var).
  *
- * One set of standard normal draws serves every example, so that an example's answer does not depend on the batch it is in.
+ * One set of standard normal draws serves every example, so that an example's answer does not depend on the batch it is
+ * in.
  */
 import { gemm } from '../kernels/linear-algebra.js'
 import type { LikelihoodModel } from '../likelihood/likelihood.js'
@@ -17,7 +18,10 @@ export interface MonteCarloAverage {
   readonly expectedEntropy: Float64Array
 }
 
-/** What the sampled form of the link needs: C x C for classification, whose outputs are compared; variances for independent labels. */
+/**
+ * What the sampled form of the link needs: C x C for classification, whose outputs are compared; variances for
+ * independent labels.
+ */
 export function monteCarloNeeds(likelihood: LikelihoodModel): VarianceKind {
   return likelihood.name === 'classification' ? 'covariance' : 'diagonal'
 }
@@ -94,7 +98,10 @@ function sigmoidAverage(f: Float64Array, variance: Float64Array, draws: Float64A
   return { probabilities, expectedEntropy }
 }
 
-/** Lower-triangular L with L L' = S for a semidefinite S (C x C): a pivot that is zero up to rounding gives a zero column. */
+/**
+ * Lower-triangular L with L L' = S for a semidefinite S (C x C): a pivot that is zero up to rounding gives a zero
+ * column.
+ */
 export function semidefiniteRoot(matrix: Float64Array, size: number): Float64Array {
   const root = new Float64Array(size * size)
   let largest = 0

@@ -1,4 +1,7 @@
-/** @file The start of every program with a backward pass: the forward part, with the seeds as the cotangent of its output. */
+/**
+ * @file The start of every program with a backward pass: the forward part, with the seeds as the cotangent of its
+ * output.
+ */
 import { GraphError, InternalError } from '../errors/errors.js'
 import { GraphBuilder } from '../graph/builder.js'
 import { BATCH, type Graph } from '../graph/graph.js'
@@ -38,6 +41,10 @@ function writtenOut(graph: Graph, output: string): Graph {
   return unrolled === network ? network : simplify(unrolled)
 }
 
+/**
+ * The network that computes `output` alone, in a builder, with an input for the seeds, K x N x C.
+ * @throws GraphError NOT_DIFFERENTIABLE for an output that is not real, BATCH_AXIS
+ */
 export function startBackward(graph: Graph, output: string, seeds: number): BackwardStart {
   const network = writtenOut(graph, output)
   const types = inferTypes(network)

@@ -1,7 +1,10 @@
 /** @file What one example costs: multiplications, and numbers at its widest. */
 import type { Evaluator } from './evaluator.js'
 
-/** Multiplications of one example: a forward pass, the backward pass of every seed, and the products with the layers' matrices. */
+/**
+ * Multiplications of one example: a forward pass, the backward pass of every seed, and the products with the layers'
+ * matrices.
+ */
 export function multiplicationsPerExample({ linears, subset, network }: Evaluator, seeds: number): number {
   const weights = network.graph.parameters.reduce((sum, { shape }) => sum + shape.reduce((a, b) => a * b, 1), 0)
   if (subset === 'last_layer') {

@@ -33,7 +33,9 @@ export interface Seeds {
   readonly from: (f: RealArray, examples: number) => RealArray
 }
 
-/** A network with the parameters of a subset, ready to be evaluated. Inputs are tensors of the network's input shape. */
+/**
+ * A network with the parameters of a subset, ready to be evaluated. Inputs are tensors of the network's input shape.
+ */
 export interface Evaluator {
   readonly network: Network
   readonly subset: Subset
@@ -52,8 +54,8 @@ export interface Evaluator {
   /** With seeds that depend on the outputs: a root of the likelihood's Hessian. */
   seeded(x: Tensor, seeds: Seeds): Promise<Linearisation>
   /**
-   * Kronecker factors without the Jacobian leaving the engine: adds a'a and g'g of every linear operator to its sums and returns f.
-   * Undefined where a parameter is used in another way.
+   * Kronecker factors without the Jacobian leaving the engine: adds a'a and g'g of every linear operator to its sums
+   * and returns f. Undefined where a parameter is used in another way.
    */
   readonly kroneckerSums: ((x: Tensor, seeds: Seeds, sums: readonly OperatorSums[]) => Promise<RealArray>) | undefined
   dispose(): void

@@ -1,5 +1,6 @@
 /**
- * @file The factored Jacobian of a batch: of a linear layer z = W a the pair (a, g) with g = df/dz, whose outer product is never formed.
+ * @file The factored Jacobian of a batch: of a linear layer z = W a the pair (a, g) with g = df/dz, whose outer product
+ * is never formed.
  */
 import type { LinearShape } from '../network/linear-shape.js'
 

@@ -15,7 +15,9 @@ import { asOutput, startBackward } from './backward-start.js'
 import type { DirectFactor, FactoredJacobian, LinearFactor } from './factored-jacobian.js'
 import { reverse } from './reverse.js'
 
-/** A pair (a, g) of a linear operator, or the per-example gradient of another parameter: names of a program's outputs. */
+/**
+ * A pair (a, g) of a linear operator, or the per-example gradient of another parameter: names of a program's outputs.
+ */
 export type FactorDescription =
   /** `a` is N x positions x in, `g` is K x N x positions x out; a parameter that was not asked for is undefined. */
   | { readonly kind: 'linear', readonly weight: string | undefined, readonly bias: string | undefined,
@@ -23,6 +25,7 @@ export type FactorDescription =
   /** `gradient` is K x N x size. */
   | { readonly kind: 'direct', readonly parameter: string, readonly size: number, readonly gradient: string }
 
+/** A graph that computes outputs and Jacobian factors, and the names of what goes in and comes out. */
 export interface FactorsProgram {
   readonly graph: Graph
   /** Name of the input for the seeds, K x N x C. */

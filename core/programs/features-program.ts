@@ -8,6 +8,7 @@ import { describeLastLayer, findLastLayer, type LastLayer } from '../passes/last
 import { appendInputRows } from '../passes/linear-operators.js'
 import type { Precision } from '../tensor/tensor.js'
 
+/** A graph that computes outputs and features, and the names of what comes out. */
 export interface FeaturesProgram extends LastLayer {
   readonly graph: Graph
   /** Name of the output that holds phi, N x D. */

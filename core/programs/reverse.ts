@@ -1,4 +1,7 @@
-/** @file Reverse-mode differentiation: appends to a graph the nodes that carry cotangents from its output to wanted values. */
+/**
+ * @file Reverse-mode differentiation: appends to a graph the nodes that carry cotangents from its output to wanted
+ * values.
+ */
 import { GraphError, InternalError } from '../errors/errors.js'
 import type { GraphBuilder } from '../graph/builder.js'
 import type { Node } from '../graph/graph.js'
@@ -8,6 +11,7 @@ import { describeNode } from '../ops/node-attributes.js'
 import type { InferredValue } from '../ops/operator.js'
 import { operatorFor } from '../ops/registry.js'
 
+/** What reverse mode starts from. */
 export interface ReverseTask {
   /** Holds the forward nodes already; backward nodes are appended. */
   readonly builder: GraphBuilder
@@ -19,13 +23,18 @@ export interface ReverseTask {
   readonly seeds: number
   /** Names of the values (inputs, parameters) whose cotangents are wanted. */
   readonly wanted: ReadonlySet<string>
-  /** Whether a node's input is scheduled with elsewhere (the weight of a linear operator), so that no cotangent is needed for it. */
+  /**
+   * Whether a node's input has its derivative worked out elsewhere (the weight of a linear operator), so that no
+   * cotangent is needed for it.
+   */
   handled?(node: Node, input: number): boolean
 }
 
 /**
- * Runs through the forward nodes backwards. Every cotangent has [K], or for a value without batch axis [K, N], in front.
- * @returns the cotangents that were computed, by the name of their value; a value that the output does not depend on has none
+ * Runs through the forward nodes backwards. Every cotangent has [K], or for a value without batch axis [K, N], in
+ * front.
+ * @returns the cotangents that were computed, by the name of their value; a value that the output does not depend on
+ * has none
  * @throws GraphError NOT_DIFFERENTIABLE when a node on the way has no derivative rule
  */
 export function reverse(task: ReverseTask): Map<string, string> {
@@ -83,10 +92,8 @@ function inputCotangents({ builder, types, seeds }: ReverseTask, node: Node,
   const operator = operatorFor(node.op)
   if (operator.backward === undefined) {
     throw new GraphError('NOT_DIFFERENTIABLE',
-      `${
-        describeNode(node)
-      } has no derivative rule, and parameters below it are asked for. Use subset 'last_layer', or parameters above that node.`,
-      { op: node.op, node: node.name ?? node.outputs[0] })
+      `${describeNode(node)} has no derivative rule, and parameters below it are asked for. Use subset 'last_layer', ` +
+        'or parameters above that node.', { op: node.op, node: node.name ?? node.outputs[0] })
   }
   const outputs = node.outputs.filter(name => name !== '').map(name => typeOf(types, name))
   return operator.backward({

@@ -4,6 +4,7 @@ import { removeDead } from '../passes/fold.js'
 import { asOutput, startBackward } from './backward-start.js'
 import { reverse } from './reverse.js'
 
+/** A graph that computes vector-Jacobian products, and the names of what goes in and comes out. */
 export interface VjpProgram {
   readonly graph: Graph
   /** Name of the input for the cotangents of the output, K x N x C. */

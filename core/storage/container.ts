@@ -2,8 +2,8 @@
  * @file The file in which posteriors and partial fits are kept: a JSON tree with typed arrays beside it.
  *
  * Layout, little-endian: 8 bytes magic, u32 version, u32 length of the JSON, the JSON (UTF-8) padded with spaces to a
- * multiple of 8, then the arrays, each padded to a multiple of 8. In the JSON an array is `{"$": [type, offset, length]}`
- * with the offset in bytes from the end of the JSON.
+ * multiple of 8, then the arrays, each padded to a multiple of 8. In the JSON an array is `{"$": [type, offset,
+ * length]}` with the offset in bytes from the end of the JSON.
  */
 import { UntrustedInputError } from '../errors/errors.js'
 

@@ -1,4 +1,7 @@
-/** @file Typed access to the fields of a tree from an untrusted container. Every function throws UntrustedInputError naming the field. */
+/**
+ * @file Typed access to the fields of a tree from an untrusted container. Every function throws UntrustedInputError
+ * naming the field.
+ */
 import { UntrustedInputError } from '../errors/errors.js'
 import { isRecord, type Tree } from './container.js'
 
@@ -24,12 +27,14 @@ export function listField(fields: Fields, key: string): readonly Tree[] {
   return value as readonly Tree[]
 }
 
+/** The field as text. */
 export function textField(fields: Fields, key: string): string {
   const value = fields[key]
   if (typeof value !== 'string') throw wrong(key, 'text')
   return value
 }
 
+/** The field as a number. */
 export function numberField(fields: Fields, key: string): number {
   const value = fields[key]
   if (typeof value !== 'number') throw wrong(key, 'a number')
@@ -50,6 +55,7 @@ export function countField(fields: Fields, key: string): number {
   return value
 }
 
+/** The field as a truth value. */
 export function booleanField(fields: Fields, key: string): boolean {
   const value = fields[key]
   if (typeof value !== 'boolean') throw wrong(key, 'true or false')

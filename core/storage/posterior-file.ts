@@ -1,4 +1,7 @@
-/** @file The file of a posterior: curvature, hyper-parameters and, unless told otherwise, the network, so that it predicts alone. */
+/**
+ * @file The file of a posterior: curvature, hyper-parameters and, unless told otherwise, the network, so that it
+ * predicts alone.
+ */
 import type { PosteriorCurvature } from '../curvature/curvature.js'
 import type { Graph } from '../graph/graph.js'
 import type { PosteriorSettings } from '../options/hyperparameters.js'

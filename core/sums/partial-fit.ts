@@ -1,6 +1,6 @@
 /**
- * @file What a fit has summed over some of the data. Partial fits of different data add up to the fit of all of it: that
- * one operation serves batches, threads and machines.
+ * @file What a fit has summed over some of the data. Partial fits of different data add up to the fit of all of it:
+ * that one operation serves batches, threads and machines.
  */
 import { mergeCurvature } from '../curvature/accumulate.js'
 import type { Curvature } from '../curvature/curvature.js'

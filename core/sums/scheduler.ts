@@ -4,14 +4,15 @@ import type { RealArray } from '../kernels/plain.js'
 import type { WorkerPool } from '../parallel/worker-pool.js'
 import type { FitKind, FitSums, LabelledBatch, Worker } from '../parallel/worker.js'
 
-/** Batches that may wait at one place. */
+/** Batches that may wait for one worker. */
 const WAITING = 2
 
-/** A batch that a place has taken, and its features once they are there. */
+/** A batch that a worker has taken, and its features once they are there. */
 export interface ScheduledBatch {
   readonly features: Promise<RealArray | undefined>
 }
 
+/** Spreads the batches of one fit. */
 export interface Scheduler {
   /** Announces work, so that other threads are called in time. */
   announceWork(multiplications: number): Promise<void>
@@ -23,10 +24,10 @@ export interface Scheduler {
   abandon(): Promise<void>
 }
 
-/** Shards of different fits have different numbers, as places may serve several. */
+/** Shards of different fits have different numbers, as workers may serve several. */
 let shardsGiven = 0
 
-/** Deals batches to shards in turn; shard i belongs to place i modulo their number. */
+/** Gives batches to shards in turn; shard i belongs to worker i modulo their number. */
 export function scheduleBatches(pool: WorkerPool, kind: FitKind, shards: number): Scheduler {
   let workers: readonly Worker[] = [pool.local]
   let next = 0
@@ -58,7 +59,7 @@ export function scheduleBatches(pool: WorkerPool, kind: FitKind, shards: number)
       const features = worker.add(kind, shard, batch)
       if (worker === pool.local) await features
       else {
-        // A failure elsewhere is met when the batch's turn comes.
+        // A failure elsewhere is thrown when the batch's turn comes.
         features.catch(() => undefined)
         queue.push(features)
       }

@@ -2,7 +2,7 @@
 import { DataError } from '../errors/errors.js'
 import type { Tensor, TensorData } from './tensor.js'
 
-/** @throws DataError NOT_FINITE naming the first place. */
+/** @throws DataError NOT_FINITE naming the first such element. */
 export function checkFinite({ data }: Tensor, name: string, width: number): void {
   if (allFinite(data)) return
   const i = data.findIndex((value: number) => !Number.isFinite(value))

@@ -12,6 +12,7 @@ export type DType = 'float32' | 'float64' | 'int64' | 'bool'
 /** The two dtypes that a network is computed in. */
 export type Precision = 'float32' | 'float64'
 
+/** What holds the elements of a tensor. */
 export type TensorData = Float32Array | Float64Array | Uint8Array
 
 /** A dense row-major array. `data.length` is the product of `shape`; a scalar has shape `[]`. */

@@ -1,6 +1,10 @@
-/** @file The schedule by which laplace-torch tunes, for comparison: Adam (Kingma and Ba 2015) for a fixed number of steps. */
+/**
+ * @file The schedule by which laplace-torch tunes, for comparison: Adam (Kingma and Ba 2015) for a fixed number of
+ * steps.
+ */
 import type { EvidenceFunction } from './evidence.js'
 
+/** How many steps, how long, and from where. */
 export interface AdamSchedule {
   /** 100 in laplace-torch. */
   readonly steps: number

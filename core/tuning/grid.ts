@@ -1,4 +1,7 @@
-/** @file Tunes the prior precision by held-out likelihood on a grid: the safest choice where there are held-out examples. */
+/**
+ * @file Tunes the prior precision by held-out likelihood on a grid: the safest choice where there are held-out
+ * examples.
+ */
 import type { LikelihoodModel } from '../likelihood/likelihood.js'
 import { bernoulliNll, categoricalNll, gaussianNll } from '../metrics/nll.js'
 import { predictiveProbabilities } from '../prediction/link.js'
@@ -6,6 +9,7 @@ import { predictiveProbabilities } from '../prediction/link.js'
 /** 100 prior precisions from 10^-4 to 10^4, evenly spaced in the logarithm. */
 export const GRID: readonly number[] = Array.from({ length: 100 }, (_, i) => 10 ** (-4 + 8 * i / 99))
 
+/** The best point of the grid. */
 export interface GridResult {
   readonly priorPrecision: number
   readonly index: number
@@ -15,7 +19,8 @@ export interface GridResult {
 }
 
 /**
- * The point of the grid with the smallest held-out negative log-likelihood of the probit (regression: marginal Gaussian, noise included) predictive.
+ * The point of the grid with the smallest held-out negative log-likelihood of the probit (regression: marginal
+ * Gaussian, noise included) predictive.
  * @param variance f_var's diagonal (N x C) for a prior precision
  */
 export async function tuneByGrid(likelihood: LikelihoodModel, f: Float64Array, labels: Float64Array, examples: number,

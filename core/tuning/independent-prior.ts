@@ -1,4 +1,7 @@
-/** @file One prior precision for each parameter of a diagonal posterior: the evidence separates, and each maximum has a closed form. */
+/**
+ * @file One prior precision for each parameter of a diagonal posterior: the evidence separates, and each maximum has a
+ * closed form.
+ */
 import { hessianFactor, type PosteriorSettings } from '../options/hyperparameters.js'
 import type { DataFit } from '../posterior/evidence.js'
 import { deviation, type StructuredPosterior } from '../posterior/posterior.js'
@@ -8,8 +11,9 @@ const MOST_ROUNDS = 500
 const TOLERANCE = 1e-12
 
 /**
- * The maximum over delta_i is the positive root of delta^2 q + delta q h - h = 0 with h = H_ii / (sigma^2 T), q = (theta_i - mu_i)^2; for the noise,
- * sigma^2 = 2 loss / (T (N C - gamma)) with gamma = sum h / (h + delta). The two are taken in turn until nothing moves.
+ * The maximum over delta_i is the positive root of delta^2 q + delta q h - h = 0 with h = H_ii / (sigma^2 T), q =
+ * (theta_i - mu_i)^2; for the noise, sigma^2 = 2 loss / (T (N C - gamma)) with gamma = sum h / (h + delta). The two are
+ * taken in turn until nothing moves.
  */
 export function tuneIndependentPrior(posterior: StructuredPosterior, data: DataFit,
   tuneNoise: boolean): PosteriorSettings {

@@ -1,5 +1,6 @@
 /**
- * @file The last layer as a linear model in its own right: f_lin(w) = W phi + b on fixed features phi, with w in theta's order.
+ * @file The last layer as a linear model in its own right: f_lin(w) = W phi + b on fixed features phi, with w in
+ * theta's order.
  */
 import { zeroCurvature } from '../curvature/accumulate.js'
 import type { Curvature } from '../curvature/curvature.js'
@@ -11,6 +12,7 @@ import type { ParameterSlot } from '../network/parameter-slot.js'
 import type { SumStructure } from '../options/words.js'
 import type { LinearData } from '../sums/linear-data.js'
 
+/** A last layer on fixed features: functions of its weights w (P) and of its outputs f (N x C). */
 export interface LinearModel {
   readonly examples: number
   readonly outputs: number
@@ -33,7 +35,7 @@ export interface LinearModel {
   curvature(f: Float64Array, structure: SumStructure): Curvature
   /** Eigenvalues of the curvature, tensor by tensor (kron and diag). */
   spectrum(f: Float64Array, structure: 'kron' | 'diag'): Float64Array[]
-  /** Place in w of each entry of the C x width matrix (W, b). */
+  /** Index in w of each entry of the C x width matrix (W, b). */
   readonly indices: Int32Array
   /** Eigen-decomposition of phi1' phi1, width x width. */
   gramEigen(): { readonly values: Float64Array, readonly vectors: Float64Array }

@@ -10,6 +10,7 @@ import { tuneIndependentPrior } from './independent-prior.js'
 import { maximise } from './newton.js'
 import { priorGroups } from './prior-groups.js'
 
+/** How the evidence is maximised. */
 export interface MarginalLikelihoodOptions {
   readonly priorStructure: PriorStructure
   /** Whether sigma is tuned too. */

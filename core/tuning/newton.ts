@@ -17,6 +17,7 @@ const MOST_STEPS = 200
 /** Converged: the step moves no logarithm by more than this. */
 const TOLERANCE = 1e-12
 
+/** Where a search ended. */
 export interface Maximum {
   readonly point: Float64Array
   readonly steps: number

@@ -1,4 +1,7 @@
-/** @file Arithmetic of arrays, element by element, and the rectifier: where both operands are contiguous, or one is a single number. */
+/**
+ * @file Arithmetic of arrays, element by element, and the rectifier: where both operands are contiguous, or one is a
+ * single number.
+ */
 import { lanes } from './simd'
 
 /** The operations, as core/kernels/arithmetic.ts numbers them. */
@@ -7,7 +10,7 @@ const SUBTRACT: i32 = 1
 const MULTIPLY: i32 = 2
 
 // @ts-ignore: decorator
-
+@inline
 function combineVectors<T extends number>(operation: i32, a: v128, b: v128): v128 {
   if (operation == ADD) return v128.add<T>(a, b)
   if (operation == SUBTRACT) return v128.sub<T>(a, b)
@@ -15,7 +18,7 @@ function combineVectors<T extends number>(operation: i32, a: v128, b: v128): v12
 }
 
 // @ts-ignore: decorator
-
+@inline
 function combineNumbers<T extends number>(operation: i32, a: T, b: T): T {
   if (operation == ADD) return <T> (a + b)
   if (operation == SUBTRACT) return <T> (a - b)
@@ -23,7 +26,7 @@ function combineNumbers<T extends number>(operation: i32, a: T, b: T): T {
 }
 
 // @ts-ignore: decorator
-
+@inline
 function combineRow<T extends number>(operation: i32, count: i32, a: usize, stepA: usize, b: usize, stepB: usize,
   out: usize): void {
   const end = out + <usize> count * sizeof<T>()
@@ -45,7 +48,7 @@ function combineRow<T extends number>(operation: i32, count: i32, a: usize, step
 
 // One loop for each operation and layout: a loop that asks which one it is would be slower.
 // @ts-ignore: decorator
-
+@inline
 function combineLayout<T extends number>(operation: i32, count: i32, a: usize, stepA: usize, b: usize, stepB: usize,
   out: usize): void {
   const size = sizeof<T>()
@@ -54,7 +57,10 @@ function combineLayout<T extends number>(operation: i32, count: i32, a: usize, s
   else combineRow<T>(operation, count, a, 0, b, size, out)
 }
 
-/** out = a (operation) b for `count` numbers; the step to the next number of an operand is its size or 0, at most one of them 0. */
+/**
+ * out = a (operation) b for `count` numbers; the step to the next number of an operand is its size or 0, at most one of
+ * them 0.
+ */
 export function combine<T extends number>(operation: i32, count: i32, a: usize, stepA: usize, b: usize, stepB: usize,
   out: usize): void {
   if (operation == ADD) combineLayout<T>(ADD, count, a, stepA, b, stepB, out)

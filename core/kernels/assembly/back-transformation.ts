@@ -1,6 +1,7 @@
 /**
- * @file Application of the reflectors of the tridiagonal reduction to the eigenvectors, many at once: a product of reflectors is
- * I - Y T Yᵀ with a small triangular T (Schreiber & Van Loan 1989, compact WY form), so that nearly all work is matrix products.
+ * @file Application of the reflectors of the tridiagonal reduction to the eigenvectors, many at once: a product of
+ * reflectors is I - Y T Yᵀ with a small triangular T (Schreiber & Van Loan 1989, compact WY form), so that nearly all
+ * work is matrix products.
  */
 import { multiply } from './gemm'
 import { dot } from './vector'
@@ -55,7 +56,7 @@ function makeTriangle(count: i32, length: i32, y: usize, stride: usize, tau: usi
 }
 
 // @ts-ignore: decorator
-
+@inline
 function element(i: i32, j: i32): usize {
   return triangle + (<usize> (i * GROUP + j) << 3)
 }

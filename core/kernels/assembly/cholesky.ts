@@ -2,7 +2,10 @@
 import { multiply } from './gemm'
 import { half, solveRight, SUBSTITUTED } from './triangular-solve'
 
-/** Factors the lower triangle in place; numbers above the diagonal are overwritten. Returns -1, or the index of the first pivot that is not positive. */
+/**
+ * Factors the lower triangle in place; numbers above the diagonal are overwritten. Returns -1, or the index of the
+ * first pivot that is not positive.
+ */
 export function factor(n: i32, a: usize, lda: i32): i32 {
   if (n <= SUBSTITUTED) return factorSmall(n, a, lda)
   const n1 = half(n)

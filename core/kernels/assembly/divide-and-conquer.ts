@@ -1,7 +1,7 @@
 /**
- * @file Eigen-decomposition of a symmetric tridiagonal matrix by divide and conquer (Cuppen 1981; Gu & Eisenstat 1995): two
- * halves are solved and joined by a matrix of rank one, whose eigenvectors turn those of the halves by one matrix product.
- * Eigenvectors are rows throughout, so that rotating and moving them runs along memory.
+ * @file Eigen-decomposition of a symmetric tridiagonal matrix by divide and conquer (Cuppen 1981; Gu & Eisenstat 1995):
+ * two halves are solved and joined by a matrix of rank one, whose eigenvectors turn those of the halves by one matrix
+ * product. Eigenvectors are rows throughout, so that rotating and moving them runs along memory.
  */
 import { at, indexAt, put, putIndex } from './f64-array'
 import { multiply } from './gemm'
@@ -36,7 +36,7 @@ let order: usize = 0
 let kind: usize = 0
 let kept: usize = 0
 let left: usize = 0
-let place: usize = 0
+let packedAt: usize = 0
 
 /** Bytes of workspace for n rows of stride `rowNumbers`. */
 export function divideBytes(n: i32, rowNumbers: i32): usize {
@@ -66,7 +66,7 @@ export function divideAndConquer(n: i32, d: usize, e: usize, q: usize, rowNumber
   kind = order + (stride >> 1)
   kept = kind + (stride >> 1)
   left = kept + (stride >> 1)
-  place = left + (stride >> 1)
+  packedAt = left + (stride >> 1)
   return solve(n, d, e, q, ascending)
 }
 
@@ -120,8 +120,8 @@ function merge(n: i32, n1: i32, coupling: f64, d: usize, q: usize, ascending: us
 }
 
 /**
- * Sets eigenpairs aside that the update changes by no more than rounding: those of a negligible weight, and one of each pair of
- * nearly equal values, after a rotation has moved its weight to the other.
+ * Sets eigenpairs aside that the update changes by no more than rounding: those of a negligible weight, and one of each
+ * pair of nearly equal values, after a rotation has moved its weight to the other.
  * @returns the number of pairs kept; their indexes, of ascending values, are in `kept`, those of the others in `left`
  */
 function deflate(n: i32, rho: f64, d: usize, q: usize): i32 {
@@ -177,8 +177,9 @@ function rotateAway(n: i32, i: i32, j: i32, tolerance: f64, d: usize, q: usize):
 }
 
 /**
- * Packs the kept eigenvectors by kind, without the halves that are zero: first halves of FIRST and BOTH, then second halves of BOTH and
- * SECOND, then the vectors set aside, whole. `place` receives where each kept vector stands in that order.
+ * Packs the kept eigenvectors by kind, without the halves that are zero: first halves of FIRST and BOTH, then second
+ * halves of BOTH and SECOND, then the vectors set aside, whole. `packedAt` receives where each kept vector stands in
+ * that order.
  * @returns the numbers of FIRST (low 32 bits) and of BOTH (high)
  */
 function packVectors(n: i32, n1: i32, k: i32, d: usize, q: usize): u64 {
@@ -202,7 +203,7 @@ function packVectors(n: i32, n1: i32, k: i32, d: usize, q: usize): u64 {
     const slot = which == FIRST ? nextFirst++ : which == BOTH ? nextBoth++ : nextSecond++
     if (which != SECOND) memory.copy(packed + <usize> slot * half, row, half)
     if (which != FIRST) memory.copy(second + <usize> (slot - first) * rest, row + half, rest)
-    putIndex(place, t, slot)
+    putIndex(packedAt, t, slot)
     put(poles, t, at(d, i))
     put(weights, t, at(z, i))
   }
@@ -215,7 +216,10 @@ function packVectors(n: i32, n1: i32, k: i32, d: usize, q: usize): u64 {
   return <u64> first | (<u64> both << 32)
 }
 
-/** Eigenvalues of the rank-one update into d, its eigenvectors into the rows of `update`, their numbers in the packed order. */
+/**
+ * Eigenvalues of the rank-one update into d, its eigenvectors into the rows of `update`, their numbers in the packed
+ * order.
+ */
 function solveUpdate(k: i32, rho: f64, d: usize): void {
   for (let i = 0; i < k; i++) put(d, i, secularRoot(i, k, poles, weights, rho, update + <usize> i * stride))
   refineWeights(k)
@@ -228,13 +232,13 @@ function solveUpdate(k: i32, rho: f64, d: usize): void {
       sum += value * value
     }
     const factor = 1 / sqrt(sum)
-    for (let j = 0; j < k; j++) put(row, indexAt(place, j), factor * at(differences, j))
+    for (let j = 0; j < k; j++) put(row, indexAt(packedAt, j), factor * at(differences, j))
   }
 }
 
 /**
- * The weights for which the computed roots are exact (Löwner's formula, Gu & Eisenstat 1994): with them the eigenvectors come out orthogonal.
- * z_j^2 ~ prod_i (root_i - d_j) / prod_{i != j} (d_i - d_j)
+ * The weights for which the computed roots are exact (Löwner's formula, Gu & Eisenstat 1994): with them the
+ * eigenvectors come out orthogonal. z_j^2 ~ prod_i (root_i - d_j) / prod_{i != j} (d_i - d_j)
  */
 function refineWeights(k: i32): void {
   for (let j = 0; j < k; j++) put(refined, j, load<f64>(update + <usize> j * stride + (<usize> j << 3)))

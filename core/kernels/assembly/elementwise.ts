@@ -1,18 +1,19 @@
 /**
- * @file exp, tanh and the logistic function of arrays, a vector at a time: x = k ln 2 + r with |r| <= ln(2)/2, the Taylor
- * polynomial of e^r - 1 (its remainder is below half a unit in the last place), then 2^k by writing the exponent.
+ * @file exp, tanh and the logistic function of arrays, a vector at a time: x = k ln 2 + r with |r| <= ln(2)/2, the
+ * Taylor polynomial of e^r - 1 (its remainder is below half a unit in the last place), then 2^k by writing the
+ * exponent.
  */
 import { multiplyAdd, multiplySubtract } from './simd'
 
 // @ts-ignore: decorator
-
+@inline
 function constant<T extends number>(value: f64): v128 {
   return v128.splat<T>(<T> value)
 }
 
 /** Nearest integers k of x / ln 2, as numbers: adding and taking away 1.5 2^p leaves no room for fractions. */
 // @ts-ignore: decorator
-
+@inline
 function exponents<T extends number>(x: v128): v128 {
   const shift = constant<T>(sizeof<T>() == 8 ? 6755399441055744 : 12582912)
   return v128.sub<T>(multiplyAdd<T>(x, constant<T>(1.4426950408889634), shift), shift)
@@ -20,7 +21,7 @@ function exponents<T extends number>(x: v128): v128 {
 
 /** 2^k for whole numbers k within the normal range. */
 // @ts-ignore: decorator
-
+@inline
 function powerOfTwo<T extends number>(k: v128): v128 {
   if (sizeof<T>() == 8) {
     const bits = v128.add<f64>(k, f64x2.splat(6755399441055744))
@@ -30,23 +31,28 @@ function powerOfTwo<T extends number>(k: v128): v128 {
   return i32x4.shl(i32x4.add(bits, i32x4.splat(127)), 23)
 }
 
-/** x - k ln 2, where ln 2 is the sum of a number with few digits, so that its product with k is exact, and a small one. */
+/**
+ * x - k ln 2, where ln 2 is the sum of a number with few digits, so that its product with k is exact, and a small one.
+ */
 // @ts-ignore: decorator
-
+@inline
 function remainder<T extends number>(x: v128, k: v128): v128 {
   const large = sizeof<T>() == 8 ? 0.6931471803691238 : 0.693359375
   const small = sizeof<T>() == 8 ? 1.9082149292705877e-10 : -2.1219444005469057e-4
   return multiplySubtract<T>(k, constant<T>(small), multiplySubtract<T>(k, constant<T>(large), x))
 }
 
-/** Reciprocal factorials 1/2!, 1/3!, ... 1/13!. They are read from memory, as engines build a constant vector anew at each use. */
+/**
+ * Reciprocal factorials 1/2!, 1/3!, ... 1/13!. They are read from memory, as engines build a constant vector anew at
+ * each use.
+ */
 const reciprocals64: usize = memory.data<f64>([1.0 / 2, 1.0 / 6, 1.0 / 24, 1.0 / 120, 1.0 / 720, 1.0 / 5040,
   1.0 / 40320, 1.0 / 362880, 1.0 / 3628800, 1.0 / 39916800, 1.0 / 479001600, 1.0 / 6227020800])
 const reciprocals32: usize = memory.data<f32>([1.0 / 2, 1.0 / 6, 1.0 / 24, 1.0 / 120, 1.0 / 720, 1.0 / 5040])
 
 /** 1/n! */
 // @ts-ignore: decorator
-
+@inline
 function reciprocal<T extends number>(n: i32): v128 {
   return sizeof<T>() == 8
     ? v128.load64_splat(reciprocals64 + (<usize> (n - 2) << 3))
@@ -55,7 +61,7 @@ function reciprocal<T extends number>(n: i32): v128 {
 
 /** e^r - 1 = r + r^2 (1/2! + r/3! + ...), even and odd powers apart so that they are summed at the same time. */
 // @ts-ignore: decorator
-
+@inline
 function expm1Small<T extends number>(r: v128): v128 {
   const r2 = v128.mul<T>(r, r)
   let even: v128, odd: v128
@@ -79,7 +85,7 @@ function expm1Small<T extends number>(r: v128): v128 {
 
 /** e^x; beyond the range infinity or 0, and NaN stays NaN. */
 // @ts-ignore: decorator
-
+@inline
 function expVector<T extends number>(x: v128): v128 {
   const lowest = constant<T>(sizeof<T>() == 8 ? -746 : -104)
   const highest = constant<T>(sizeof<T>() == 8 ? 710 : 89)
@@ -93,7 +99,7 @@ function expVector<T extends number>(x: v128): v128 {
 
 /** (e^{2|x|} - 1) / (e^{2|x|} + 1) with the sign of x; the numerator has no cancellation near 0. */
 // @ts-ignore: decorator
-
+@inline
 function tanhVector<T extends number>(x: v128): v128 {
   const size = v128.pmin<T>(v128.abs<T>(x), constant<T>(20))
   const twice = v128.add<T>(size, size)
@@ -106,7 +112,7 @@ function tanhVector<T extends number>(x: v128): v128 {
 
 /** 1 / (1 + e^-x), for negative x as e^x / (1 + e^x). */
 // @ts-ignore: decorator
-
+@inline
 function sigmoidVector<T extends number>(x: v128): v128 {
   const one = constant<T>(1)
   const power = expVector<T>(v128.neg<T>(v128.abs<T>(x)))
@@ -119,7 +125,7 @@ const TANH: i32 = 1
 const SIGMOID: i32 = 2
 
 // @ts-ignore: decorator
-
+@inline
 function image<T extends number>(kind: i32, x: v128): v128 {
   if (kind == EXP) return expVector<T>(x)
   return kind == TANH ? tanhVector<T>(x) : sigmoidVector<T>(x)
@@ -129,7 +135,7 @@ const rest: usize = memory.data(16, 16)
 
 /** In place on `count` numbers. */
 // @ts-ignore: decorator
-
+@inline
 function mapInPlace<T extends number>(kind: i32, count: i32, x: usize): void {
   const bytes = <usize> count * sizeof<T>()
   const whole = x + (bytes & ~15)
@@ -140,14 +146,17 @@ function mapInPlace<T extends number>(kind: i32, count: i32, x: usize): void {
   memory.copy(x, rest, bytes & 15)
 }
 
+/** x_i = e^x_i for `count` numbers. */
 export function expInPlace<T extends number>(count: i32, x: usize): void {
   mapInPlace<T>(EXP, count, x)
 }
 
+/** x_i = tanh x_i for `count` numbers. */
 export function tanhInPlace<T extends number>(count: i32, x: usize): void {
   mapInPlace<T>(TANH, count, x)
 }
 
+/** x_i = 1 / (1 + e^-x_i) for `count` numbers. */
 export function sigmoidInPlace<T extends number>(count: i32, x: usize): void {
   mapInPlace<T>(SIGMOID, count, x)
 }

@@ -1,6 +1,6 @@
 /**
- * @file Matrix product in the scheme of Goto & van de Geijn ("Anatomy of high-performance matrix multiplication", 2008):
- * a packed block of B stays in the outer cache, a packed block of A in the middle one, and the micro-kernel
+ * @file Matrix product in the scheme of Goto & van de Geijn ("Anatomy of high-performance matrix multiplication",
+ * 2008): a packed block of B stays in the outer cache, a packed block of A in the middle one, and the micro-kernel
  * keeps a small block of C in registers.
  */
 import { BLOCK_ROWS, blockColumns, microKernel, packedNumber } from './micro-kernel'
@@ -13,7 +13,7 @@ const COLUMNS: i32 = 1024
 
 /** Products summed in one pass: a panel of B of that depth fills half of the inner cache. */
 // @ts-ignore: decorator
-
+@inline
 function passDepth<T extends number>(): i32 {
   return 2048 / <i32> sizeof<T>()
 }
@@ -55,7 +55,10 @@ export function multiply<T extends number, U extends number>(lower: bool, transA
   }
 }
 
-/** C += alpha A B for the packed blocks; blocks of C whose first column is beyond their last row plus `diagonal` are left out. */
+/**
+ * C += alpha A B for the packed blocks; blocks of C whose first column is beyond their last row plus `diagonal` are
+ * left out.
+ */
 function multiplyPacked<T extends number, U extends number>(rows: i32, columns: i32, depth: i32, diagonal: i32,
   alpha: T, c: usize, strideC: usize): void {
   const width = blockColumns<T>()
@@ -96,7 +99,7 @@ function multiplyEdge<T extends number, U extends number>(rows: i32, columns: i3
 
 /** c += r for a row of eight f32 and eight f64. */
 // @ts-ignore: decorator
-
+@inline
 function addPromoted(r: usize, c: usize): void {
   for (let half: usize = 0; half < 2; half++) {
     const low = v128.load64_zero(r + half * 16)

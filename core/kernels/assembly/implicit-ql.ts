@@ -3,7 +3,10 @@ import { at, put } from './f64-array'
 
 /** Steps allowed for one eigenvalue; two or three are usual. */
 const MAX_STEPS: i32 = 60
-/** After so many, numbers that are negligible beside the whole matrix are dropped, not only those negligible beside their neighbours. */
+/**
+ * After so many, numbers that are negligible beside the whole matrix are dropped, not only those negligible beside
+ * their neighbours.
+ */
 const PATIENT_STEPS: i32 = 10
 
 /** c and s of a rotation, and the length it makes. */

@@ -1,4 +1,6 @@
-/** @file Entry of the WebAssembly module: each kernel for f32, f64 and, where products of f32 are summed in f64, mixed. */
+/**
+ * @file Entry of the WebAssembly module: each kernel for f32, f64 and, where products of f32 are summed in f64, mixed.
+ */
 import { combine, rectify } from './arithmetic'
 import { clearUpper, factor } from './cholesky'
 import { expInPlace, sigmoidInPlace, tanhInPlace } from './elementwise'
@@ -13,44 +15,55 @@ export function heapBase(): usize {
   return (__heap_base + 15) & ~15
 }
 
+/** C += alpha op(A) op(B) for f32; with `lower`, blocks of C wholly above its diagonal are left out. */
 export function multiply32(lower: bool, transA: bool, transB: bool, m: i32, n: i32, k: i32, alpha: f32, a: usize,
   lda: i32, b: usize, ldb: i32, c: usize, ldc: i32): void {
   multiply<f32, f32>(lower, transA, transB, m, n, k, alpha, a, lda, b, ldb, c, ldc)
 }
 
+/** C += alpha op(A) op(B) for f64; with `lower`, blocks of C wholly above its diagonal are left out. */
 export function multiply64(lower: bool, transA: bool, transB: bool, m: i32, n: i32, k: i32, alpha: f64, a: usize,
   lda: i32, b: usize, ldb: i32, c: usize, ldc: i32): void {
   multiply<f64, f64>(lower, transA, transB, m, n, k, alpha, a, lda, b, ldb, c, ldc)
 }
 
+/** C += alpha op(A) op(B) for A and B of f32 and C of f64: panels are multiplied in f32 and added in f64. */
 export function multiplyMixed(lower: bool, transA: bool, transB: bool, m: i32, n: i32, k: i32, alpha: f32, a: usize,
   lda: i32, b: usize, ldb: i32, c: usize, ldc: i32): void {
   multiply<f32, f64>(lower, transA, transB, m, n, k, alpha, a, lda, b, ldb, c, ldc)
 }
 
+/** Copies the strict lower triangle of C (n x n, f32) to the upper one. */
 export function mirrorLower32(n: i32, c: usize, ldc: i32): void {
   mirrorLower<f32>(n, c, ldc)
 }
 
+/** Copies the strict lower triangle of C (n x n, f64) to the upper one. */
 export function mirrorLower64(n: i32, c: usize, ldc: i32): void {
   mirrorLower<f64>(n, c, ldc)
 }
 
+/** c *= factor for `count` f32; a factor of 0 clears, be it NaN that was there. */
 export function scale32(count: i32, factor: f32, c: usize): void {
   scale<f32>(count, factor, c)
 }
 
+/** c *= factor for `count` f64; a factor of 0 clears, be it NaN that was there. */
 export function scale64(count: i32, factor: f64, c: usize): void {
   scale<f64>(count, factor, c)
 }
 
-/** Cholesky factor of the n x n matrix at `a`, in place, zeros above it. Returns -1, or the index of the first pivot that is not positive. */
+/**
+ * Cholesky factor of the n x n matrix at `a`, in place, zeros above it. Returns -1, or the index of the first pivot
+ * that is not positive.
+ */
 export function cholesky(n: i32, a: usize): i32 {
   const failed = factor(n, a, n)
   clearUpper(n, a, n)
   return failed
 }
 
+/** L X = B, or Lᵀ X = B with `transposed`, in place for lower-triangular L of n x n and B of n x m. */
 export function triangularSolve(transposed: bool, n: i32, m: i32, l: usize, b: usize): void {
   if (transposed) solveLowerTransposed(n, m, l, n, b, m)
   else solveLower(n, m, l, n, b, m)
@@ -61,76 +74,97 @@ export function triangularSolveRight(n: i32, m: i32, l: usize, b: usize): void {
   solveRight(n, m, l, n, b, n)
 }
 
+/** Bytes of workspace that `symmetricEigen` needs beside the matrix and its eigenvalues. */
 export function symmetricEigenBytes(n: i32, ld: i32): usize {
   return eigenWorkBytes(n, ld)
 }
 
+/**
+ * A = V diag(values) Vᵀ of a symmetric matrix of n rows, `ld` numbers apart; V replaces A. Returns false where it does
+ * not converge.
+ */
 export function symmetricEigen(n: i32, a: usize, ld: i32, values: usize, work: usize): bool {
   return decompose(n, a, ld, values, work)
 }
 
+/** x_i = e^x_i for `count` f32. */
 export function exp32(count: i32, x: usize): void {
   expInPlace<f32>(count, x)
 }
 
+/** x_i = e^x_i for `count` f64. */
 export function exp64(count: i32, x: usize): void {
   expInPlace<f64>(count, x)
 }
 
+/** x_i = tanh x_i for `count` f32. */
 export function tanh32(count: i32, x: usize): void {
   tanhInPlace<f32>(count, x)
 }
 
+/** x_i = tanh x_i for `count` f64. */
 export function tanh64(count: i32, x: usize): void {
   tanhInPlace<f64>(count, x)
 }
 
+/** x_i = 1 / (1 + e^-x_i) for `count` f32. */
 export function sigmoid32(count: i32, x: usize): void {
   sigmoidInPlace<f32>(count, x)
 }
 
+/** x_i = 1 / (1 + e^-x_i) for `count` f64. */
 export function sigmoid64(count: i32, x: usize): void {
   sigmoidInPlace<f64>(count, x)
 }
 
+/** out = a (operation) b for `count` f32; a step is 4, or 0 for one number throughout. */
 export function combine32(operation: i32, count: i32, a: usize, stepA: usize, b: usize, stepB: usize,
   out: usize): void {
   combine<f32>(operation, count, a, stepA, b, stepB, out)
 }
 
+/** out = a (operation) b for `count` f64; a step is 8, or 0 for one number throughout. */
 export function combine64(operation: i32, count: i32, a: usize, stepA: usize, b: usize, stepB: usize,
   out: usize): void {
   combine<f64>(operation, count, a, stepA, b, stepB, out)
 }
 
+/** out_i = max(x_i, 0) for `count` f32; NaN stays NaN. */
 export function rectify32(count: i32, x: usize, out: usize): void {
   rectify<f32>(count, x, out)
 }
 
+/** out_i = max(x_i, 0) for `count` f64; NaN stays NaN. */
 export function rectify64(count: i32, x: usize, out: usize): void {
   rectify<f64>(count, x, out)
 }
 
+/** out_r += sum_i a_ri b_ri for rows of n f32, added up in f64. */
 export function addRowDots32(rows: i32, n: i32, a: usize, b: usize, out: usize): void {
   addRowDots<f32>(rows, n, a, b, out)
 }
 
+/** out_r += sum_i a_ri b_ri w_ri for rows of n f32, added up in f64. */
 export function addWeightedRowDots32(rows: i32, n: i32, a: usize, b: usize, w: usize, out: usize): void {
   addWeightedRowDots<f32>(rows, n, a, b, w, out)
 }
 
+/** out_r += sum_i a_ri b_ri for rows of n f64. */
 export function addRowDots64(rows: i32, n: i32, a: usize, b: usize, out: usize): void {
   addRowDots<f64>(rows, n, a, b, out)
 }
 
+/** out_r += sum_i a_ri b_ri w_ri for rows of n f64. */
 export function addWeightedRowDots64(rows: i32, n: i32, a: usize, b: usize, w: usize, out: usize): void {
   addWeightedRowDots<f64>(rows, n, a, b, w, out)
 }
 
+/** The products x_i x_j, i <= j, of each row of n f32: rows x n (n + 1) / 2. */
 export function packedProducts32(rows: i32, n: i32, x: usize, out: usize): void {
   packedProducts<f32>(rows, n, x, out)
 }
 
+/** The products x_i x_j, i <= j, of each row of n f64: rows x n (n + 1) / 2. */
 export function packedProducts64(rows: i32, n: i32, x: usize, out: usize): void {
   packedProducts<f64>(rows, n, x, out)
 }

@@ -3,26 +3,26 @@ import { lanes, multiplyAdd } from './simd'
 
 /** Rows of C in one block. */
 // @ts-ignore: decorator
-
+@inline
 export const BLOCK_ROWS: i32 = 4
 
 /** Columns of C in one block: two vectors. */
 // @ts-ignore: decorator
-
+@inline
 export function blockColumns<T extends number>(): i32 {
   return 2 * lanes<T>()
 }
 
 /** Bytes of one number in a packed panel of A: `packTwice` writes those of f64 as whole vectors. */
 // @ts-ignore: decorator
-
+@inline
 export function packedNumber<T extends number>(): usize {
   return sizeof<T>() == 8 ? 16 : 4
 }
 
 /** One number of a packed panel of A in every lane. */
 // @ts-ignore: decorator
-
+@inline
 function spread<T extends number>(address: usize): v128 {
   return sizeof<T>() == 8 ? v128.load(address) : v128.load32_splat(address)
 }
@@ -68,7 +68,7 @@ export function microKernel<T extends number>(depth: i32, a: usize, b: usize, al
 }
 
 // @ts-ignore: decorator
-
+@inline
 function addRow<T extends number>(scale: v128, first: v128, second: v128, row: usize): void {
   v128.store(row, multiplyAdd<T>(scale, first, v128.load(row)))
   v128.store(row, multiplyAdd<T>(scale, second, v128.load(row, 16)), 16)

@@ -6,7 +6,7 @@ import { lanes } from './simd'
 
 /** Packs a block whose panel index runs along memory: element (i, p) is at `source + p * stride + i * size`. */
 // @ts-ignore: decorator
-
+@inline
 export function packAlong<T extends number>(width: i32, count: i32, depth: i32, source: usize, stride: usize,
   target: usize): void {
   const panelBytes = <usize> width * sizeof<T>()
@@ -32,7 +32,7 @@ export function packAlong<T extends number>(width: i32, count: i32, depth: i32, 
 
 /** Packs a block whose panel index runs across memory: element (i, p) is at `source + i * stride + p * size`. */
 // @ts-ignore: decorator
-
+@inline
 export function packAcross<T extends number>(width: i32, count: i32, depth: i32, source: usize, stride: usize,
   target: usize): void {
   const panelBytes = <usize> width * sizeof<T>()
@@ -57,9 +57,9 @@ export function packAcross<T extends number>(width: i32, count: i32, depth: i32,
 }
 
 /**
- * Packs a block of op(A) in panels of four rows for f64, each number twice: the micro-kernel then loads it as a vector, which
- * costs no arithmetic unit, where spreading one number over a vector would take one from the products.
- * Element (i, p) is at `source + i * rowStep + p * depthStep`.
+ * Packs a block of op(A) in panels of four rows for f64, each number twice: the micro-kernel then loads it as a vector,
+ * which costs no arithmetic unit, where spreading one number over a vector would take one from the products. Element
+ * (i, p) is at `source + i * rowStep + p * depthStep`.
  */
 export function packTwice(count: i32, depth: i32, source: usize, rowStep: usize, depthStep: usize,
   target: usize): void {
@@ -109,7 +109,7 @@ function packElements<T extends number>(count: i32, start: i32, end: i32, source
 
 /** Writes the transpose of a square of one vector's width (2 x 2 for f64, 4 x 4 for f32). */
 // @ts-ignore: decorator
-
+@inline
 function transpose<T extends number>(from: usize, stride: usize, to: usize, toStride: usize): void {
   if (sizeof<T>() == 8) {
     const r0 = v128.load(from)

@@ -3,20 +3,20 @@ import { multiplyAdd } from './simd'
 
 /** Two numbers from `address` on, as f64. */
 // @ts-ignore: decorator
-
+@inline
 function pair<T extends number>(address: usize): v128 {
   return sizeof<T>() == 8 ? v128.load(address) : f64x2.promote_low_f32x4(v128.load64_zero(address))
 }
 
 // @ts-ignore: decorator
-
+@inline
 function term<T extends number>(weighted: bool, a: usize, b: usize, w: usize, sum: v128): v128 {
   const product = pair<T>(b)
   return multiplyAdd<f64>(pair<T>(a), weighted ? v128.mul<f64>(product, pair<T>(w)) : product, sum)
 }
 
 // @ts-ignore: decorator
-
+@inline
 function addDots<T extends number>(weighted: bool, rows: i32, n: i32, a: usize, b: usize, w: usize, out: usize): void {
   const size = sizeof<T>()
   for (const last = out + (<usize> rows << 3); out < last; out += 8) {

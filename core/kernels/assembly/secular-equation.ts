@@ -1,13 +1,16 @@
 /**
- * @file Roots of the secular equation 1/rho + sum_j z_j^2 / (d_j - x) = 0: the eigenvalues of diag(d) + rho z zᵀ, one in each gap of d.
- * A root is kept as its distance from the nearer pole, which is what the eigenvectors need to be accurate. Each step replaces the
- * poles on both sides by one pole each with matching value and slope (Li, "Solving secular equations stably and efficiently", 1993),
- * inside a bracket.
+ * @file Roots of the secular equation 1/rho + sum_j z_j^2 / (d_j - x) = 0: the eigenvalues of diag(d) + rho z zᵀ, one
+ * in each gap of d. A root is kept as its distance from the nearer pole, which is what the eigenvectors need to be
+ * accurate. Each step replaces the poles on both sides by one pole each with matching value and slope (Li, "Solving
+ * secular equations stably and efficiently", 1993), inside a bracket.
  */
 import { at, put } from './f64-array'
 import { sumLanes } from './vector'
 
-/** Steps allowed for one root; about four are usual, and the bracket is halved when a step is poor, so that the root is as good as it can be. */
+/**
+ * Steps allowed for one root; about four are usual, and the bracket is halved when a step is poor, so that the root is
+ * as good as it can be.
+ */
 const MAX_STEPS: i32 = 80
 
 /** Value and slope of the sum over the poles that `sumPoles` was asked for last. */
@@ -102,7 +105,10 @@ function quadraticRoot(c: f64, a: f64, b: f64, low: f64, high: f64): f64 {
   return 0.5 * (low + high)
 }
 
-/** Sets poleSum and poleSlope to sum z_j^2 / delta_j and sum z_j^2 / delta_j^2 over start <= j < end, where delta_j = d_j - origin - tau. */
+/**
+ * Sets poleSum and poleSlope to sum z_j^2 / delta_j and sum z_j^2 / delta_j^2 over start <= j < end, where delta_j =
+ * d_j - origin - tau.
+ */
 function sumPoles(start: i32, end: i32, d: usize, z: usize, origin: f64, tau: f64): void {
   let sums = f64x2.splat(0), slopes = sums
   const origins = f64x2.splat(origin)

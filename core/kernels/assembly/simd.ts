@@ -5,14 +5,14 @@
 
 /** Lanes of one vector: 4 for f32, 2 for f64. */
 // @ts-ignore: decorator
-
+@inline
 export function lanes<T extends number>(): i32 {
   return 16 / <i32> sizeof<T>()
 }
 
 /** a b + c. The constant is known at compile time, so that each build holds one branch only. */
 // @ts-ignore: decorator
-
+@inline
 export function multiplyAdd<T extends number>(a: v128, b: v128, c: v128): v128 {
   if (ASC_FEATURE_RELAXED_SIMD) return v128.relaxed_madd<T>(a, b, c)
   return v128.add<T>(v128.mul<T>(a, b), c)
@@ -20,7 +20,7 @@ export function multiplyAdd<T extends number>(a: v128, b: v128, c: v128): v128 {
 
 /** c - a b. */
 // @ts-ignore: decorator
-
+@inline
 export function multiplySubtract<T extends number>(a: v128, b: v128, c: v128): v128 {
   if (ASC_FEATURE_RELAXED_SIMD) return v128.relaxed_nmadd<T>(a, b, c)
   return v128.sub<T>(c, v128.mul<T>(a, b))

@@ -1,10 +1,16 @@
-/** @file Eigen-decomposition of a symmetric matrix: reduction to tridiagonal form, divide and conquer, back-transformation. */
+/**
+ * @file Eigen-decomposition of a symmetric matrix: reduction to tridiagonal form, divide and conquer,
+ * back-transformation.
+ */
 import { applyReflectors, REFLECTOR_ROWS } from './back-transformation'
 import { divideAndConquer, divideBytes } from './divide-and-conquer'
 import { at, indexAt, put } from './f64-array'
 import { reduceToTridiagonal, REDUCTION_ROWS } from './tridiagonal-reduction'
 
-/** Bytes of workspace beside the matrix itself: the eigenvectors, five vectors, and what the stages use one after another. */
+/**
+ * Bytes of workspace beside the matrix itself: the eigenvectors, five vectors, and what the stages use one after
+ * another.
+ */
 export function eigenWorkBytes(n: i32, ld: i32): usize {
   const rows = <usize> ld << 3
   const transformation = max(REDUCTION_ROWS, REFLECTOR_ROWS) * rows + <usize> n * 512
@@ -34,7 +40,10 @@ export function decompose(n: i32, a: usize, ld: i32, values: usize, work: usize)
   return true
 }
 
-/** Divides the tridiagonal matrix by its largest number, as deflation compares values with weights of length one; returns that number. */
+/**
+ * Divides the tridiagonal matrix by its largest number, as deflation compares values with weights of length one;
+ * returns that number.
+ */
 function normalise(n: i32, diagonal: usize, below: usize): f64 {
   let largest = abs(at(diagonal, n - 1))
   for (let i = 0; i < n - 1; i++) largest = max(largest, max(abs(at(diagonal, i)), abs(at(below, i))))

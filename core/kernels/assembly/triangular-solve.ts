@@ -1,6 +1,6 @@
 /**
- * @file Solution of triangular systems by halving: the two halves of the triangle are solved, the square between them is a
- * matrix product, which is where nearly all operations are.
+ * @file Solution of triangular systems by halving: the two halves of the triangle are solved, the square between them
+ * is a matrix product, which is where nearly all operations are.
  */
 import { multiply } from './gemm'
 import { multiplySubtract } from './simd'
@@ -55,7 +55,10 @@ export function solveRight(n: i32, m: i32, l: usize, ldl: i32, b: usize, ldb: i3
   solveRight(n - n1, m, l2 + (<usize> n1 << 3), ldl, b2, ldb)
 }
 
-/** Substitution for right-hand sides that are columns of B; row i of L is at `l + i * rowStep`, its number p at `+ p * step`. */
+/**
+ * Substitution for right-hand sides that are columns of B; row i of L is at `l + i * rowStep`, its number p at `+ p *
+ * step`.
+ */
 function substituteColumns(n: i32, m: i32, l: usize, rowStep: usize, step: usize, b: usize, ldb: i32): void {
   const stride = <usize> ldb << 3
   let first = 0

@@ -1,15 +1,19 @@
 /**
- * @file Reduction of a symmetric matrix to tridiagonal form by Householder reflectors, a panel of rows at a time (Dongarra,
- * Hammarling & Sorensen 1989): inside a panel the matrix is left as it was and the reflectors are applied to vectors only;
- * then the whole panel is applied as one symmetric product. Rows are reduced from the last to the first, so that the
- * lower triangle's rows, which lie along memory, are what is reflected, and what remains is a leading block.
+ * @file Reduction of a symmetric matrix to tridiagonal form by Householder reflectors, a panel of rows at a time
+ * (Dongarra, Hammarling & Sorensen 1989): inside a panel the matrix is left as it was and the reflectors are applied to
+ * vectors only; then the whole panel is applied as one symmetric product. Rows are reduced from the last to the first,
+ * so that the lower triangle's rows, which lie along memory, are what is reflected, and what remains is a leading
+ * block.
  */
 import { multiply } from './gemm'
 import { addMultiple, addRows, dot, rowsTimes, scaleVector, symmetricTimes } from './vector'
 
 /** Rows of one panel. */
 const PANEL: i32 = 32
-/** Rows of workspace: the panel's reflectors v, its vectors w, and v again, so that both [v w] and [w v] lie along memory. */
+/**
+ * Rows of workspace: the panel's reflectors v, its vectors w, and v again, so that both [v w] and [w v] lie along
+ * memory.
+ */
 export const REDUCTION_ROWS: i32 = 96
 
 const factorsV: usize = memory.data(32 * 8, 16)
@@ -65,7 +69,10 @@ function reduceRow(i: i32, done: i32, a: usize, stride: usize, diagonal: usize, 
   addMultiple(i, -0.5 * factor * dot(i, w, v), v, w)
 }
 
-/** Turns a row of n numbers into the reflector that makes all but its last one zero, whose new value goes to `value`. Returns tau. */
+/**
+ * Turns a row of n numbers into the reflector that makes all but its last one zero, whose new value goes to `value`.
+ * Returns tau.
+ */
 function reflect(n: i32, row: usize, value: usize): f64 {
   const last = row + (<usize> (n - 1) << 3)
   const alpha = load<f64>(last)

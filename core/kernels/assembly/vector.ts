@@ -1,8 +1,9 @@
 /** @file Operations on f64 vectors and on a few rows of a matrix at once, which the eigen-decomposition is made of. */
 import { multiplyAdd } from './simd'
 
+/** The sum of the two numbers of a vector. */
 // @ts-ignore: decorator
-
+@inline
 export function sumLanes(x: v128): f64 {
   return f64x2.extract_lane(x, 0) + f64x2.extract_lane(x, 1)
 }

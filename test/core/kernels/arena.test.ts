@@ -22,10 +22,10 @@ function roomyArena(): void {
 
 /** A copy in the arena. */
 function moved<A extends RealArray>(array: A): A {
-  const place = arenaBlock(array.byteLength)
-  if (place === undefined) throw new Error('The arena is full.')
+  const block = arenaBlock(array.byteLength)
+  if (block === undefined) throw new Error('The arena is full.')
   const View = array.constructor as new(buffer: ArrayBuffer, offset: number, length: number) => A
-  const view = new View(place.buffer, place.offset, array.length)
+  const view = new View(block.buffer, block.offset, array.length)
   view.set(array)
   return view
 }
@@ -45,9 +45,9 @@ for (const build of builds) {
         const expected = c.slice()
         gemm(transA, transB, m, n, k, 1, a, b, beta, expected)
         // Any of the operands may live elsewhere.
-        const places = [a, b, c].map((array, i) => ((trial >> i) % 2 === 0 ? moved(array) : array))
-        gemm(transA, transB, m, n, k, 1, places[0], places[1], beta, places[2])
-        if (!places[2].every((value, i) => value === expected[i])) {
+        const operands = [a, b, c].map((array, i) => ((trial >> i) % 2 === 0 ? moved(array) : array))
+        gemm(transA, transB, m, n, k, 1, operands[0], operands[1], beta, operands[2])
+        if (!operands[2].every((value, i) => value === expected[i])) {
           t.fail('a product differs', { m, n, k, transA, transB, beta, trial })
         }
         const [gram, sum] = [new Float64Array(n * n).fill(0.5), new Float64Array(n * n).fill(0.5)]

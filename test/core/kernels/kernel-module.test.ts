@@ -6,19 +6,19 @@ import { cholesky, gemm, symmetricEigen, triangularSolve } from '../../../core/k
 import * as plain from '../../../core/kernels/plain.js'
 import { differenceOf, filled, generator } from './random-matrix.js'
 
-const host = globalThis as unknown as { WebAssembly: unknown }
-const original = host.WebAssembly
+const globals = globalThis as unknown as { WebAssembly: unknown }
+const original = globals.WebAssembly
 t.afterEach(() => {
-  host.WebAssembly = original
+  globals.WebAssembly = original
   useKernelBuild('simd')
 })
 
-t.test("the build that runs is one of the host's", async t => {
+t.test("the build that runs is one of the runtime's", async t => {
   t.match(kernelBuild(), /^(relaxed-simd|simd)$/)
   t.ok(kernels())
 })
 
-t.test('a host without WebAssembly, or whose policy forbids compiling, keeps the build it has', async t => {
+t.test('a runtime without WebAssembly, or whose policy forbids compiling, keeps the build it has', async t => {
   useKernelBuild('plain')
   const refusing = { validate: () => true, Module: class {
     constructor() {
@@ -27,7 +27,7 @@ t.test('a host without WebAssembly, or whose policy forbids compiling, keeps the
   } }
   const old = { validate: () => false }
   for (const replacement of [undefined, refusing, old]) {
-    host.WebAssembly = replacement
+    globals.WebAssembly = replacement
     t.equal(useKernelBuild('simd'), false)
     t.equal(useKernelBuild('relaxed-simd'), false)
     t.equal(kernelBuild(), 'plain')

@@ -14,7 +14,7 @@ const KINDS = [
   { name: 'float32 summed in float64', array: Float32Array, result: Float64Array, tolerance: 3e-6 },
 ]
 
-t.ok(builds.includes('simd'), 'the host runs the SIMD build')
+t.ok(builds.includes('simd'), 'the runtime runs the SIMD build')
 
 for (const build of builds) {
   for (const { name, array, result, tolerance } of KINDS) {

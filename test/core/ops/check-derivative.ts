@@ -33,8 +33,9 @@ const STEP = 1e-5
 const SEEDS = 2
 
 /**
- * Builds a graph (`build` declares inputs and parameters and returns the output's name) and asserts that the gradient of
- * every real input and parameter equals central differences, for two random cotangents of the output and per example.
+ * Builds a graph (`build` declares inputs and parameters and returns the output's name) and asserts that the gradient
+ * of every real input and parameter equals central differences, for two random cotangents of the output and per
+ * example.
  * @example
  * await checkDerivative('Tanh', b => b.node('Tanh', [b.input('x', [BATCH, 4])]))
  */

@@ -1,12 +1,15 @@
-/** @file Networks of float32, read from ONNX and computed in float32 with float64 sums, against the float64 reference to 1e-4. */
+/**
+ * @file Networks of float32, read from ONNX and computed in float32 with float64 sums, against the float64 reference to
+ * 1e-4.
+ */
 import { existsSync, readFileSync } from 'node:fs'
 import t from 'tap'
-import { readOnnx } from '../../adapters/onnx/index.js'
-import { laplace } from '../../core/index.js'
-import { relativeDifference } from '../support/compare.js'
-import { caseNames, referenceCase } from '../support/reference-case.js'
+import { readOnnx } from '../../../adapters/onnx/index.js'
+import { laplace } from '../../../core/index.js'
+import { relativeDifference } from '../../support/compare.js'
+import { caseNames, referenceCase } from '../../support/reference-case.js'
 
-const file = (name: string): URL => new URL(`../fixtures/cases/${name}/model32.onnx`, import.meta.url)
+const file = (name: string): URL => new URL(`../../fixtures/cases/${name}/model32.onnx`, import.meta.url)
 const names = caseNames().filter(name => existsSync(file(name)))
 t.ok(names.length >= 3, `${names.length} cases have a float32 model`)
 

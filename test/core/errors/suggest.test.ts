@@ -1,6 +1,6 @@
 import t from 'tap'
-import { OptionError } from '../../core/errors/errors.js'
-import { editDistance, nearestWord, oneOf } from '../../core/errors/suggest.js'
+import { OptionError } from '../../../core/errors/errors.js'
+import { editDistance, nearestWord, oneOf } from '../../../core/errors/suggest.js'
 
 t.test('a wrong word is answered with the nearest right one', async t => {
   t.equal(editDistance('kitten', 'sitting'), 3)

@@ -1,12 +1,12 @@
 /** @file The identities of the mathematics, on random networks and data, to 1e-12 (relative to the largest entry). */
 import fc from 'fast-check'
 import t from 'tap'
-import { GraphBuilder } from '../../core/graph/builder.js'
-import { BATCH, type Graph } from '../../core/graph/graph.js'
-import { laplace, type LaplaceOptions } from '../../core/index.js'
-import { randomGenerator } from '../../core/tensor/random.js'
-import { float64, type Tensor } from '../../core/tensor/tensor.js'
-import { relativeDifference } from '../support/compare.js'
+import { GraphBuilder } from '../../../core/graph/builder.js'
+import { BATCH, type Graph } from '../../../core/graph/graph.js'
+import { laplace, type LaplaceOptions } from '../../../core/index.js'
+import { randomGenerator } from '../../../core/tensor/random.js'
+import { float64, type Tensor } from '../../../core/tensor/tensor.js'
+import { relativeDifference } from '../../support/compare.js'
 
 const RUNS = { numRuns: 15, seed: 20 }
 

@@ -1,24 +1,24 @@
 /** @file Networks whose file leaves the length of sequences or the size of images open are fitted to data of any. */
 import { readFileSync } from 'node:fs'
 import t from 'tap'
-import { readSafetensors } from '../../adapters/safetensors/index.js'
-import type { Graph } from '../../core/graph/graph.js'
-import { settleOpenAxes } from '../../core/graph/open-axes.js'
-import { forward } from '../../core/laplace/forward.js'
-import { laplace } from '../../core/laplace/laplace.js'
-import { loadPosterior } from '../../core/laplace/load-posterior.js'
-import { graphDigest } from '../../core/network/digest.js'
-import { graphFromTree, graphToTree } from '../../core/storage/graph-tree.js'
-import { rows, tensor } from '../../core/tensor/tensor.js'
-import { relativeDifference } from '../support/compare.js'
-import { referenceCase } from '../support/reference-case.js'
+import { readSafetensors } from '../../../adapters/safetensors/index.js'
+import type { Graph } from '../../../core/graph/graph.js'
+import { settleOpenAxes } from '../../../core/graph/open-axes.js'
+import { forward } from '../../../core/laplace/forward.js'
+import { laplace } from '../../../core/laplace/laplace.js'
+import { loadPosterior } from '../../../core/laplace/load-posterior.js'
+import { graphDigest } from '../../../core/network/digest.js'
+import { graphFromTree, graphToTree } from '../../../core/storage/graph-tree.js'
+import { rows, tensor } from '../../../core/tensor/tensor.js'
+import { relativeDifference } from '../../support/compare.js'
+import { referenceCase } from '../../support/reference-case.js'
 
 function openNetwork(name: string): Graph {
-  const file = (part: string): Buffer => readFileSync(new URL(`../fixtures/cases/${name}/${part}`, import.meta.url))
+  const file = (part: string): Buffer => readFileSync(new URL(`../../fixtures/cases/${name}/${part}`, import.meta.url))
   return readSafetensors(file('model.safetensors'), { architecture: JSON.parse(file('architecture.json').toString()) })
 }
 
-t.test('a sequence network takes the length of the data: whole fit, batches, partial fits, saved posteriors', async t => {
+t.test('a sequence network takes the length of the data: whole, batches, partial fits, saved posteriors', async t => {
   const graph = openNetwork('sequence')
   const { graph: fixed, x, y, xTest, expected } = referenceCase('sequence')
   const options = { likelihood: 'classification', subset: 'last_layer', structure: 'kron', priorPrecision: 1 } as const

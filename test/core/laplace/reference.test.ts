@@ -1,9 +1,9 @@
 /** @file Every number of the reference cases, through the public functions of the core, in float64. */
 import t, { type Test } from 'tap'
-import { laplace, type LaplacePosterior } from '../../core/index.js'
-import { float64 } from '../../core/tensor/tensor.js'
-import { relativeDifference } from '../support/compare.js'
-import { caseNames, type ReferenceArray, referenceCase } from '../support/reference-case.js'
+import { laplace, type LaplacePosterior } from '../../../core/index.js'
+import { float64 } from '../../../core/tensor/tensor.js'
+import { relativeDifference } from '../../support/compare.js'
+import { caseNames, type ReferenceArray, referenceCase } from '../../support/reference-case.js'
 
 const TOLERANCE = 1e-8
 

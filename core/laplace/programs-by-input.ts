@@ -1,0 +1,43 @@
+/** @file The programs that evaluate a network, for inputs of the fit's size and of another. */
+import { chosenEngine } from '../engine/chosen-engine.js'
+import { settleOpenAxes } from '../graph/open-axes.js'
+import { prepareNetwork } from '../network/network.js'
+import { createWorkerPool } from '../parallel/worker-pool.js'
+import { createEvaluator } from '../programs/evaluator.js'
+import type { Tensor } from '../tensor/tensor.js'
+import type { PredictionContext } from './output-gaussian.js'
+import type { PosteriorState } from './posterior-state.js'
+
+/** What evaluates a network on inputs of one size. */
+type Programs = Pick<PredictionContext, 'evaluator' | 'pool'>
+
+/** The programs for inputs x, N x (shape of the input). */
+export interface InputPrograms {
+  (x: Tensor): Programs
+}
+
+/**
+ * The programs of a posterior: those of the fit, and others for another length of sequences or size of images. The last
+ * others are kept, so that predictions for many batches of one size compile once.
+ */
+export function programsByInput({ graph, evaluator, pool, options, runtime }: PosteriorState): InputPrograms {
+  let last: Programs & { readonly size: string } | undefined
+  return x => {
+    const settled = settleOpenAxes(graph, evaluator.network.input.name, x.shape.slice(1))
+    if (settled === graph) return { evaluator, pool }
+    const size = x.shape.slice(1).join()
+    if (last?.size === size) return last
+    const other = createEvaluator(prepareNetwork(settled, options.likelihood, options), options.subset,
+      chosenEngine({ name: options.engine, threads: options.threads }, evaluator.precision, runtime),
+      evaluator.precision)
+    last = { size, evaluator: other, pool: createWorkerPool(other, options.likelihood, runtime, options) }
+    return last
+  }
+}
+
+/** What predictions for x work with; `note` receives sentences about the data. */
+export function predictionContext({ structured, options }: PosteriorState, programs: InputPrograms, x: Tensor,
+  note: (sentence: string) => void = () => undefined): PredictionContext {
+  const { evaluator, pool } = programs(x)
+  return { evaluator, pool, posterior: structured, batchSize: options.batchSize, note }
+}

@@ -1,0 +1,34 @@
+/** @file From the options of `tune` to a tuned posterior. */
+import type { WorkOptions } from '../budget/progress.js'
+import { StateError } from '../errors/errors.js'
+import { knownOptions, oneOf } from '../errors/suggest.js'
+import { checkTuning } from '../options/laplace-options.js'
+import { PRIOR_STRUCTURES, TUNE_METHODS } from '../options/words.js'
+import { TUNE_OPTIONS, type TuneOptions } from './posterior-options.js'
+import type { PosteriorState } from './posterior-state.js'
+import { type TuneData, tunePosterior } from './tune.js'
+
+/**
+ * The state with the prior (and noise) tuned; the given state itself where the method is `none`.
+ * @throws OptionError BAD_COMBINATION; StateError when the posterior was tuned by `linearized` and loaded from a file
+ */
+export async function retune(state: PosteriorState, options: TuneOptions, data: TuneData,
+  work: WorkOptions): Promise<PosteriorState> {
+  knownOptions('tune', options, TUNE_OPTIONS)
+  const { likelihood, subset, structure } = state.options
+  const tune = options.tune === undefined
+    ? (data.data !== undefined && subset === 'last_layer' ? 'linearized' : 'marglik')
+    : oneOf('tune', options.tune, TUNE_METHODS)
+  const priorStructure = options.priorStructure === undefined
+    ? 'scalar'
+    : oneOf('priorStructure', options.priorStructure, PRIOR_STRUCTURES)
+  checkTuning(tune, priorStructure, structure, subset, data.validation !== undefined)
+  if (tune === 'none') return state
+  if (state.fitted === undefined && tune !== 'linearized') {
+    throw new StateError('DIGEST_MISMATCH',
+      `This posterior was tuned by 'linearized' and saved; its curvature at the network's own weights, which ` +
+        `'${tune}' needs, was not kept. Fit again with tune: '${tune}'.`, { tune })
+  }
+  return tunePosterior(state, { tune, priorStructure,
+    tuneNoise: likelihood === 'regression' && options.sigmaNoise === true, schedule: options.schedule }, data, work)
+}
