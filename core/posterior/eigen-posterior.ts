@@ -1,13 +1,12 @@
 /** @file The posterior of a curvature that is known in a blockwise eigenbasis: kron and diag. */
 import type { Curvature } from '../curvature/curvature.js'
-import { gemm, type RealArray } from '../kernels/linear-algebra.js'
+import { gemm } from '../kernels/linear-algebra.js'
 import type { ParameterSlot } from '../network/parameter-slot.js'
 import { hessianFactor, type PosteriorSettings } from '../options/hyperparameters.js'
 import type { RandomGenerator } from '../tensor/random.js'
-import { type EigenBlock, rotateMatrices } from './eigen-block.js'
-import type { WeightedBlock } from './functional-variance.js'
-import { lastLayerVariance } from './last-layer-variance.js'
+import { type EigenBlock, rotateMatrices, type WeightedBlock } from './eigen-block.js'
 import { sumOfLogarithms } from './log-product.js'
+import { lastLayerVariance } from './posterior-parts.js'
 import { checkSettings, deviation, once, priorByParameter, priorByTensor, priorLogDet, priorScatter,
   type StructuredPosterior } from './posterior.js'
 
@@ -66,8 +65,8 @@ export function eigenPosterior(curvature: Curvature, blocks: readonly EigenBlock
       return -0.5 * (size * Math.log(2 * Math.PI) - logDet + quadratic)
     },
     parts: once(() => ({ kind: 'blocks', blocks: weighted() })),
-    lastLayerVariance: (features: RealArray, examples, kind) =>
-      lastLayerVariance(weighted(), slots, features, examples, kind),
+    lastLayerVariance: (features, examples, kind) =>
+      lastLayerVariance({ kind: 'blocks', blocks: weighted() }, slots, features, examples, kind),
     spectrum: () => ({ values: blocks.map(block => block.values), byTensor: true }),
   }
 }

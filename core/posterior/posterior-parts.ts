@@ -1,8 +1,13 @@
-/** @file What predictions need of a posterior over all weights, as plain data that can be sent to another thread. */
+/** @file The variance of a batch's outputs under a posterior, from what can be sent to another thread as plain data. */
+import { usesByParameter } from '../curvature/jacobian.js'
+import { beginArena } from '../kernels/arena.js'
+import type { RealArray } from '../kernels/linear-algebra.js'
+import { lastLayerShape } from '../network/linear-shape.js'
 import type { ParameterSlot } from '../network/parameter-slot.js'
 import type { FactoredJacobian } from '../programs/factored-jacobian.js'
-import { functionalVarianceByRows } from './full-variance.js'
-import { functionalVariance, type WeightedBlock } from './functional-variance.js'
+import type { WeightedBlock } from './eigen-block.js'
+import { blockVariance, factorVariance, lastLayerBlockVariance, lastLayerFullVariance } from './functional-variance.js'
+import { kernelOperations } from './kernel-operations.js'
 import type { VarianceKind } from './variance-kind.js'
 
 /** Blocks with their variances in their eigenbases (kron, diag), or the Cholesky factor of a full precision. */
@@ -13,7 +18,24 @@ export type PosteriorParts =
 /** J P^-1 J' of each example: N x C, or N x C x C. */
 export function outputVariance(parts: PosteriorParts, slots: readonly ParameterSlot[], jacobian: FactoredJacobian,
   kind: VarianceKind): Float64Array {
+  const ops = kernelOperations({ outputs: jacobian.seeds, examples: jacobian.examples, kind })
+  // The dense rows of a full posterior do not use the arena, so it stays as large as the program's last run made it.
+  if (parts.kind === 'factor') return factorVariance(ops, parts.factor, slots, jacobian.factors)
+  beginArena()
+  return blockVariance(ops, parts.blocks, slots, usesByParameter(slots, jacobian))
+}
+
+/** What a last layer's variances are made from: its blocks, or the covariance P^-1 of a full posterior. */
+export type LastLayerParts =
+  | { readonly kind: 'blocks', readonly blocks: readonly WeightedBlock[] }
+  | { readonly kind: 'covariance', readonly covariance: Float64Array }
+
+/** J P^-1 J' of each example for a last layer from its inputs, N x D, without any Jacobian: N x C, or N x C x C. */
+export function lastLayerVariance(parts: LastLayerParts, slots: readonly ParameterSlot[], features: RealArray,
+  examples: number, kind: VarianceKind): Float64Array {
+  const ops = kernelOperations({ outputs: lastLayerShape(slots).out, examples, kind })
+  beginArena()
   return parts.kind === 'blocks'
-    ? functionalVariance(parts.blocks, slots, jacobian, kind)
-    : functionalVarianceByRows(parts.factor, slots, jacobian, kind)
+    ? lastLayerBlockVariance(ops, parts.blocks, slots, features)
+    : lastLayerFullVariance(ops, parts.covariance, slots, features)
 }
