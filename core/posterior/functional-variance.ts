@@ -7,8 +7,9 @@
  *              With positions or shared parameters the outer products are added before they are weighted.
  * full         |L^-1 J'|^2; of a last layer, where J = I kron phi1', the quadratic forms phi1' (P^-1)_cc' phi1.
  *
- * A structure joins with a function of its own here, from factors to terms: a low rank P = delta I + ..., for one, whose
- * J P^-1 J' = (J J' - (J U)(J U)') / delta is two terms of kind 'jacobian'.
+ * A structure joins with a function of its own here, from factors to terms. Low rank, for one, where
+ * J P^-1 J' = (J J' - (J U)(J U)') / delta, is two terms of kind 'jacobian' with the weights 1 / delta and -1 / delta;
+ * of the operations it lacks only the product of Jacobian rows with U, which belongs beside `whiten`.
  */
 import { lastLayerIndices } from '../curvature/last-layer.js'
 import { lastLayerShape } from '../network/linear-shape.js'

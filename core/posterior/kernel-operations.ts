@@ -23,7 +23,7 @@ export function kernelOperations(layout: OutputLayout): VarianceOperations<RealA
       square(x, squares)
       return squares
     },
-    // In float64, as quadratic forms of the covariance lose half of their digits to cancellation.
+    // In float64 whatever x is, as the terms of a quadratic form cancel each other.
     withOnes: (x, bias) =>
       withOnes(x, examples, x.length / examples, bias, length => arenaArray(new Float64Array(0), length)),
     jacobian: (slots, factors) => ({

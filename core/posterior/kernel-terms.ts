@@ -19,13 +19,13 @@ export interface OutputLayout {
 /** Rows of a Jacobian of `size` columns that are written out when they are read, a few examples at a time. */
 export interface JacobianRows {
   readonly size: number
-  /** The rows of the examples `from` to `to`: (to - from) x C x size, example-major, in an array that may be changed. */
+  /** Rows of the examples `from` to `to`: (to - from) x C x size, example-major, in an array that may be changed. */
   read(from: number, to: number): Float64Array
 }
 
 type Term = VarianceTerm<RealArray, JacobianRows>
 
-/** Bytes of one block of Jacobian rows: such as fit a cache when they are read once, more to be solved as one matrix. */
+/** Bytes of one block of Jacobian rows: as many as caches hold for loops, more to be solved as one matrix. */
 const WEIGHTED_BYTES = 1 << 22
 const WHITENED_BYTES = 1 << 24
 
@@ -84,7 +84,7 @@ function fromPairs(pairs: Float64Array, layout: OutputLayout): Float64Array {
   return result
 }
 
-/** Each example with its own R and w, C x N x K and N x K of one precision: dot products of rows. */
+/** Each example with its own R and w, C x N x K and N x K of one precision (the kernel reads both as R's). */
 function addRowProducts(pairs: Float64Array, { rows, weights }: Extract<Term, { kind: 'pair' }>,
   layout: OutputLayout): void {
   const { examples } = layout

@@ -19,7 +19,7 @@ export type PosteriorParts =
 export function outputVariance(parts: PosteriorParts, slots: readonly ParameterSlot[], jacobian: FactoredJacobian,
   kind: VarianceKind): Float64Array {
   const ops = kernelOperations({ outputs: jacobian.seeds, examples: jacobian.examples, kind })
-  // The dense rows of a full posterior do not use the arena, so it stays as large as the program's last run made it.
+  // Not for dense rows, which do not use the arena: beginning it for nothing would give its memory up.
   if (parts.kind === 'factor') return factorVariance(ops, parts.factor, slots, jacobian.factors)
   beginArena()
   return blockVariance(ops, parts.blocks, slots, usesByParameter(slots, jacobian))

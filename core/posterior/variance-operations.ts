@@ -66,13 +66,13 @@ export interface VarianceOperations<A, J, V> {
   /** (x, 1): x of N x D with a column of ones behind it when the layer has a bias. */
   withOnes(x: A, bias: boolean): A
   /**
-   * The Jacobian of the slots, C x N x P: for every slot the sum of g[t] outer a[t] over positions and pairs that use it
-   * as their weight, of g[t] over those that use it as their bias, and of its direct gradients.
+   * The Jacobian of the slots, C x N x P: for every slot the sum of g[t] outer a[t] over positions and pairs that use
+   * it as their weight, of g[t] over those that use it as their bias, and of its direct gradients.
    */
   jacobian(slots: readonly ParameterSlot[], factors: readonly (LinearPair<A> | DirectGradient<A>)[]): J
   /** R = J L^-T for a lower-triangular L of P x P: R R' = J (L L')^-1 J'. */
   whiten(rows: J, lower: PosteriorMatrix): J
-  /** x_c' S[c, c'] x_c' of every example for x of N x W; row c of `places`, C x W, has the places of output c in S. */
+  /** x' S[c, c'] x of every row of x, N x W; row c of `places`, C x W, has the places of output c's numbers in S. */
   quadraticForms(x: A, matrix: PosteriorMatrix, places: Int32Array): V
   /** The sum of the terms: N x C variances or N x C x C covariances. Terms are taken one at a time. */
   total(terms: Iterable<VarianceTerm<A, J>>): V
