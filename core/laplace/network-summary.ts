@@ -74,7 +74,7 @@ export function memoryTable(graph: Graph, likelihood?: Likelihood,
     const parts = partsOf(network, subset)
     return parts === undefined
       ? []
-      : STRUCTURES.map(structure => ({ subset, structure,
+      : SUM_STRUCTURES.map(structure => ({ subset, structure,
         bytes: posteriorBytes(structure, parts.slots, parts.linears) })
       )
   })

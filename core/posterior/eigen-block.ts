@@ -3,8 +3,7 @@
  * Kronecker blocks and diagonal ones (whose basis is the identity) are used through the same few operations.
  */
 import type { Curvature, KronBlock } from '../curvature/curvature.js'
-import { arenaArray } from '../kernels/arena.js'
-import { gemm, type RealArray, symmetricEigen } from '../kernels/linear-algebra.js'
+import { gemm, symmetricEigen } from '../kernels/linear-algebra.js'
 import type { ParameterSlot } from '../network/parameter-slot.js'
 
 /** One parameter tensor seen as out x in. An undefined basis is the identity. */
@@ -17,6 +16,11 @@ export interface EigenBlock {
   readonly right: Float64Array | undefined
   /** Eigenvalues of the block, out x in, not negative. */
   readonly values: Float64Array
+}
+
+/** A block with the posterior variances in its eigenbasis, out x in. */
+export interface WeightedBlock extends EigenBlock {
+  readonly variance: Float64Array
 }
 
 /** The blocks of a kron or diagonal curvature in the order of the slots. */
@@ -75,14 +79,6 @@ function sameNumbers(a: Float64Array, b: Float64Array): boolean {
 /** A tensor of rank 2 or more as out x in; any other as a column. */
 function matrixShape({ shape, size }: ParameterSlot): [number, number] {
   return shape.length < 2 || shape[0] === 0 ? [size, 1] : [shape[0], size / shape[0]]
-}
-
-/** Rows x in times U_A, in the precision of the rows; the result may live in the arena. */
-export function rotate(rows: RealArray, count: number, size: number, basis: RealArray | undefined): RealArray {
-  if (basis === undefined) return rows
-  const result = arenaArray(rows, count * size)
-  gemm(false, false, count, size, size, 1, rows, basis, 0, result)
-  return result
 }
 
 /** U_B' M U_A (forward) or U_B M U_A' (backward) for `count` matrices M of out x in, each one a row. */

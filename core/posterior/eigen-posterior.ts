@@ -1,13 +1,12 @@
 /** @file The posterior of a curvature that is known in a blockwise eigenbasis: kron and diag. */
 import type { Curvature } from '../curvature/curvature.js'
-import { gemm, type RealArray } from '../kernels/linear-algebra.js'
+import { gemm } from '../kernels/linear-algebra.js'
 import type { ParameterSlot } from '../network/parameter-slot.js'
 import { hessianFactor, type PosteriorSettings } from '../options/hyperparameters.js'
 import type { RandomGenerator } from '../tensor/random.js'
-import { type EigenBlock, rotateMatrices } from './eigen-block.js'
-import type { WeightedBlock } from './functional-variance.js'
-import { lastLayerVariance } from './last-layer-variance.js'
+import { type EigenBlock, rotateMatrices, type WeightedBlock } from './eigen-block.js'
 import { sumOfLogarithms } from './log-product.js'
+import { lastLayerVariance } from './posterior-parts.js'
 import { checkSettings, deviation, once, priorByParameter, priorByTensor, priorLogDet, priorScatter,
   type StructuredPosterior } from './posterior.js'
 
@@ -42,32 +41,15 @@ export function eigenPosterior(curvature: Curvature, blocks: readonly EigenBlock
     logDetPrecision: once(() => -weighted().reduce((sum, { variance }) => sum + sumOfLogarithms(variance), 0)),
     logDetPrior: () => priorLogDet(settings, slots),
     scatter: () => priorScatter(mean, settings, slots),
-    posteriorVariance: () => {
-      const result = new Float64Array(size)
-      weighted().forEach((block, i) => result.set(blockDiagonal(block, block.variance), slots[i].offset))
-      return result
-    },
+    posteriorVariance: () => covarianceDiagonal(weighted(), slots, size),
     precisionMatrix: () => precisionMatrix(weighted(), slots, size),
     covarianceTimes: (vectors, count) => inEigenbasis(vectors, count, 1, true),
     whiten: (vectors, count) => inEigenbasis(vectors, count, 0.5, false),
     sample: (count, random) => draw(weighted(), slots, mean, count, random),
-    logProb: theta => {
-      const distance = deviationFrom(theta, mean)
-      let quadratic = 0
-      let logDet = 0
-      weighted().forEach((block, i) => {
-        const inside = rotateMatrices(block, columns(distance, 1, size, slots[i].offset, block.variance.length), 1,
-          false)
-        inside.forEach((value, j) => {
-          quadratic += value * value / block.variance[j]
-          logDet -= Math.log(block.variance[j])
-        })
-      })
-      return -0.5 * (size * Math.log(2 * Math.PI) - logDet + quadratic)
-    },
+    logProb: theta => logDensity(weighted(), slots, deviationFrom(theta, mean)),
     parts: once(() => ({ kind: 'blocks', blocks: weighted() })),
-    lastLayerVariance: (features: RealArray, examples, kind) =>
-      lastLayerVariance(weighted(), slots, features, examples, kind),
+    lastLayerVariance: (features, examples, kind) =>
+      lastLayerVariance({ kind: 'blocks', blocks: weighted() }, slots, features, examples, kind),
     spectrum: () => ({ values: blocks.map(block => block.values), byTensor: true }),
   }
 }
@@ -84,6 +66,29 @@ function weightedBlocks(blocks: readonly EigenBlock[], slots: readonly Parameter
     )
     return { ...block, variance }
   })
+}
+
+/** The diagonal of P^-1. */
+function covarianceDiagonal(blocks: readonly WeightedBlock[], slots: readonly ParameterSlot[],
+  size: number): Float64Array {
+  const result = new Float64Array(size)
+  blocks.forEach((block, b) => result.set(blockDiagonal(block, block.variance), slots[b].offset))
+  return result
+}
+
+/** The log density at a distance from the mean. */
+function logDensity(blocks: readonly WeightedBlock[], slots: readonly ParameterSlot[], distance: Float64Array): number {
+  const size = distance.length
+  let quadratic = 0
+  let logDet = 0
+  blocks.forEach((block, b) => {
+    const inside = rotateMatrices(block, columns(distance, 1, size, slots[b].offset, block.variance.length), 1, false)
+    inside.forEach((value, j) => {
+      quadratic += value * value / block.variance[j]
+      logDet -= Math.log(block.variance[j])
+    })
+  })
+  return -0.5 * (size * Math.log(2 * Math.PI) - logDet + quadratic)
 }
 
 /** The diagonal of (U_B kron U_A) diag(values) (U_B kron U_A)'. */

@@ -1,12 +1,12 @@
 /** @file Posterior with a full precision matrix, through its Cholesky factor. */
 import type { Curvature } from '../curvature/curvature.js'
 import { NumericalError } from '../errors/errors.js'
-import { cholesky, choleskyInverse, gemm, symmetricEigen, triangularSolve } from '../kernels/linear-algebra.js'
+import { cholesky, choleskyInverse, gemm, symmetricEigen, triangularSolve,
+  triangularSolveRight } from '../kernels/linear-algebra.js'
 import type { ParameterSlot } from '../network/parameter-slot.js'
 import { hessianFactor, type PosteriorSettings } from '../options/hyperparameters.js'
 import type { RandomGenerator } from '../tensor/random.js'
-import { solveLower, transpose, whitenWith } from './full-variance.js'
-import { fullLastLayerVariance } from './last-layer-variance.js'
+import { lastLayerVariance } from './posterior-parts.js'
 import { checkSettings, once, priorByParameter, priorLogDet, priorScatter,
   type StructuredPosterior } from './posterior.js'
 
@@ -44,12 +44,12 @@ function fullPosteriorWith(curvature: FullCurvature, values: () => Float64Array,
       triangularSolve(true, size, count, factor(), columns)
       return transpose(columns, size, count)
     },
-    whiten: (vectors, count) => whitenWith(factor())(vectors, count),
+    whiten: (vectors, count) => whiten(factor(), size, vectors, count),
     sample: (count, random) => draw(factor(), mean, count, random),
     logProb: theta => -0.5 * (size * Math.log(2 * Math.PI) - logDetPrecision() + squaredNorm(factor(), theta, mean)),
     parts: once(() => ({ kind: 'factor', factor: factor() })),
     lastLayerVariance: (features, examples, kind) =>
-      fullLastLayerVariance(covariance(), slots, features, examples, kind),
+      lastLayerVariance({ kind: 'covariance', covariance: covariance() }, slots, features, examples, kind),
     spectrum: () => ({ values: [values()], byTensor: false }),
   }
 }
@@ -86,6 +86,26 @@ function logDetOf(lower: Float64Array, size: number): number {
   let sum = 0
   for (let i = 0; i < size; i++) sum += Math.log(lower[i * size + i])
   return 2 * sum
+}
+
+/** V L^-T for the rows V, count x size: R R' = V P^-1 V'. */
+function whiten(lower: Float64Array, size: number, vectors: Float64Array, count: number): Float64Array {
+  const rows = vectors.slice()
+  triangularSolveRight(size, count, lower, rows)
+  return rows
+}
+
+/** L^-1 V' for the rows V, count x size: size x count. */
+function solveLower(lower: Float64Array, size: number, vectors: Float64Array, count: number): Float64Array {
+  const columns = transpose(vectors, count, size)
+  triangularSolve(false, size, count, lower, columns)
+  return columns
+}
+
+function transpose(matrix: Float64Array, rows: number, columns: number): Float64Array {
+  const result = new Float64Array(rows * columns)
+  for (let i = 0; i < rows; i++) for (let j = 0; j < columns; j++) result[j * rows + i] = matrix[i * columns + j]
+  return result
 }
 
 function draw(lower: Float64Array, mean: Float64Array, count: number, random: RandomGenerator): Float64Array {

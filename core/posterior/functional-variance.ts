@@ -1,167 +1,139 @@
 /**
- * @file The variance of the outputs, J P^-1 J', from factored Jacobians in a blockwise eigenbasis.
+ * @file The variance of the outputs, J P^-1 J', of every structure, as operations on the factors of the Jacobian.
  *
- * Where an operator is applied once per example, the rotated Jacobian of output c is the outer product g~_c a~', so
- * that with t_no = sum_i a~_ni^2 v_oi the variance is sum_o g~_nco^2 t_no: a few matrix products, shared by all
- * outputs. With positions or shared parameters the outer products are added before they are weighted.
+ * kron, diag   In a block's eigenbasis P is diagonal. Where an operator is applied once per example, output c's rotated
+ *              Jacobian is the outer product g~_c a~', and the variance of outputs c and c' is sum_o g~_co g~_c'o t_o
+ *              with t_o = sum_i a~_i^2 v_oi (+ the bias's variance). A last layer is the case where g is the identity.
+ *              With positions or shared parameters the outer products are added before they are weighted.
+ * full         |L^-1 J'|^2; of a last layer, where J = I kron phi1', the quadratic forms phi1' (P^-1)_cc' phi1.
+ *
+ * A structure joins with a function of its own here, from factors to terms. Low rank, for one, where
+ * J P^-1 J' = (J J' - (J U)(J U)') / delta, is two terms of kind 'jacobian' with the weights 1 / delta and -1 / delta;
+ * of the operations it lacks only the product of Jacobian rows with U, which belongs beside `whiten`.
  */
-import { plainUse } from '../curvature/diagonal.js'
-import { parameterJacobian, type ParameterUses, usesByParameter } from '../curvature/jacobian.js'
-import { arenaArray, beginArena } from '../kernels/arena.js'
-import { square } from '../kernels/arithmetic.js'
-import { addWeightedRowDots, gemm, type RealArray } from '../kernels/linear-algebra.js'
+import { lastLayerIndices } from '../curvature/last-layer.js'
+import { lastLayerShape } from '../network/linear-shape.js'
 import type { ParameterSlot } from '../network/parameter-slot.js'
-import type { FactoredJacobian, LinearFactor } from '../programs/factored-jacobian.js'
-import { type EigenBlock, rotate } from './eigen-block.js'
-import type { VarianceKind } from './variance-kind.js'
+import type { WeightedBlock } from './eigen-block.js'
+import type { DirectGradient, LinearPair, PosteriorMatrix, UsesOf, VarianceOperations,
+  VarianceTerm } from './variance-operations.js'
 
-/** A block with the posterior variances in its eigenbasis, out x in. */
-export interface WeightedBlock extends EigenBlock {
-  readonly variance: Float64Array
+/** kron and diag: N x C variances or N x C x C covariances from the factors that use each slot. */
+export function blockVariance<A, J, V>(ops: VarianceOperations<A, J, V>, blocks: readonly WeightedBlock[],
+  slots: readonly ParameterSlot[], uses: readonly UsesOf<A>[]): V {
+  return ops.total(blockTerms(ops, blocks, slots, uses))
 }
 
-/** Bytes of one block of Jacobian rows, where they must be written out. */
-const BLOCK_BYTES = 1 << 22
+/** kron and diag, a last layer: N x C or N x C x C from its inputs, N x D. */
+export function lastLayerBlockVariance<A, J, V>(ops: VarianceOperations<A, J, V>, blocks: readonly WeightedBlock[],
+  slots: readonly ParameterSlot[], features: A): V {
+  const { weight, bias } = lastLayerShape(slots)
+  const own = bias < 0 ? undefined : blocks[bias]
+  const folded = own !== undefined && sameOutputBasis(own, blocks[weight])
+  const layer = pairTerm(ops, features, undefined, blocks[weight], folded ? own : undefined)
+  if (own === undefined || folded) return ops.total([layer])
+  // In another basis the bias is a term of its own; its input is 1, so the term is the same for every example.
+  return ops.total([layer, { kind: 'shared', rows: outputBasis(own), weights: rowOf(own) }])
+}
 
-/** Two outputs, the second not after the first. */
-type OutputPair = readonly [number, number]
+/** full: |L^-1 J'|^2, N x C or N x C x C, for the lower Cholesky factor L of the precision, P x P. */
+export function factorVariance<A, J, V>(ops: VarianceOperations<A, J, V>, lower: Float64Array,
+  slots: readonly ParameterSlot[], factors: readonly (LinearPair<A> | DirectGradient<A>)[]): V {
+  const rows = ops.whiten(ops.jacobian(slots, factors), squareMatrix(lower))
+  return ops.total([{ kind: 'jacobian', rows, weights: undefined }])
+}
 
-/** N x C variances or N x C x C covariances of the outputs. */
-export function functionalVariance(blocks: readonly WeightedBlock[], slots: readonly ParameterSlot[],
-  jacobian: FactoredJacobian, kind: VarianceKind): Float64Array {
-  const { seeds, examples } = jacobian
-  beginArena()
-  const pairs = outputPairs(seeds, kind)
-  const sums = arenaArray(new Float64Array(0), pairs.length * examples).fill(0)
-  const uses = usesByParameter(slots, jacobian)
-  const done = new Set<number>()
+/** full, a last layer: phi1' S_cc' phi1, N x C or N x C x C, for S = P^-1 and phi1 = (phi, 1) from phi of N x D. */
+export function lastLayerFullVariance<A, J, V>(ops: VarianceOperations<A, J, V>, covariance: Float64Array,
+  slots: readonly ParameterSlot[], features: A): V {
+  const phi = ops.withOnes(features, lastLayerShape(slots).bias >= 0)
+  return ops.quadraticForms(phi, squareMatrix(covariance), lastLayerIndices(slots))
+}
+
+/** Operators that are applied once per example first, then what must be written out: each slot is in one term. */
+function* blockTerms<A, J, V>(ops: VarianceOperations<A, J, V>, blocks: readonly WeightedBlock[],
+  slots: readonly ParameterSlot[], uses: readonly UsesOf<A>[]): Generator<VarianceTerm<A, J>> {
+  const rest = new Set(uses.filter(use => use.asWeight.length + use.asBias.length + use.direct.length > 0))
   for (const use of uses) {
-    const factor = plainUse(use)
-    if (factor === undefined) continue
-    const bias = foldableBias(factor, uses, blocks) ? factor.bias : -1
-    addPlain(sums, pairs, factor, blocks[use.slot], bias < 0 ? undefined : blocks[bias], jacobian)
-    done.add(use.slot)
-    if (bias >= 0) done.add(bias)
+    const pair = onlyPair(use)
+    if (pair === undefined) continue
+    const folded = foldableBias(pair, uses, blocks)
+    yield pairTerm(ops, pair.a, pair.g, blocks[use.slot], folded && blocks[folded.slot])
+    rest.delete(use)
+    if (folded !== undefined) rest.delete(folded)
   }
-  const result = spreadPairs(sums, pairs, seeds, examples, kind)
-  for (const use of uses) {
-    if (!done.has(use.slot)) addGeneral(result, use, blocks[use.slot], slots[use.slot], jacobian, kind)
-  }
-  return result
+  for (const use of rest) yield summedTerm(ops, use, blocks[use.slot], slots[use.slot])
 }
 
-function outputPairs(outputs: number, kind: VarianceKind): OutputPair[] {
-  return Array.from({ length: outputs },
-    (_,
-      c) => (kind === 'diagonal' ? [[c, c] as const] : Array.from({ length: c + 1 }, (_unused, d) => [c, d] as const)))
-    .flat()
-}
-
-/** Pairs x N as N x C variances, or N x C x C symmetric matrices. */
-function spreadPairs(sums: Float64Array, pairs: readonly OutputPair[], outputs: number, examples: number,
-  kind: VarianceKind): Float64Array {
-  const result = new Float64Array(examples * outputs * (kind === 'covariance' ? outputs : 1))
-  pairs.forEach(([c, d], i) => {
-    for (let n = 0, at = i * examples; n < examples; n++, at++) {
-      if (kind === 'diagonal') result[n * outputs + c] = sums[at]
-      else addSymmetric(result, n, c, d, outputs, sums[at])
-    }
+/** R = g U_B and w = (a U_A)^2 v' (+ the bias's variances), for a of N x in; an undefined g is the identity. */
+function pairTerm<A, J, V>(ops: VarianceOperations<A, J, V>, a: A, g: A | undefined, weight: WeightedBlock,
+  bias: WeightedBlock | undefined): VarianceTerm<A, J> {
+  const { out, in: inputs, left, right, variance } = weight
+  const weights = ops.product(ops.square(rotate(ops, a, right)), { values: variance, rows: out, columns: inputs }, {
+    transposed: true,
+    plus: bias && rowOf(bias),
   })
-  return result
+  return g === undefined
+    ? { kind: 'shared', rows: outputBasis(weight), weights }
+    : { kind: 'pair', rows: rotate(ops, g, left), weights }
 }
 
-/** Whether a bias belongs to this factor alone and lives in the same eigenbasis as the weight's outputs. */
-function foldableBias(factor: LinearFactor, uses: readonly ParameterUses[], blocks: readonly WeightedBlock[]): boolean {
-  if (factor.bias < 0) return false
-  const use = uses[factor.bias]
-  return use.asBias.length === 1 && use.asWeight.length === 0 && use.direct.length === 0 &&
-    blocks[factor.bias].left === blocks[factor.weight].left
+/** R = the sum of the rotated outer products, written out, and w = v, for a parameter used in more than one place. */
+function summedTerm<A, J, V>(ops: VarianceOperations<A, J, V>, uses: UsesOf<A>, block: WeightedBlock,
+  slot: ParameterSlot): VarianceTerm<A, J> {
+  return { kind: 'jacobian', rows: ops.jacobian([{ ...slot, offset: 0 }], rotatedFactors(ops, uses, block)),
+    weights: rowOf(block) }
 }
 
-/** Adds to the sums of every pair of outputs, pairs x N, what one plain operator contributes. */
-function addPlain(sums: Float64Array, pairs: readonly OutputPair[], factor: LinearFactor, weight: WeightedBlock,
-  bias: WeightedBlock | undefined, { seeds, examples }: FactoredJacobian): void {
-  const { out } = weight
-  const t = inputVariance(factor.a, examples, weight, bias)
-  const g = rotate(factor.g, seeds * examples, out, inPrecisionOf(factor.g, weight.left))
-  const rowsOf = (c: number): RealArray => g.subarray(c * examples * out, (c + 1) * examples * out)
-  pairs.forEach(([c, d], i) => {
-    addWeightedRowDots(out, rowsOf(c), rowsOf(d), t, sums.subarray(i * examples, (i + 1) * examples))
-  })
-}
-
-function addSymmetric(result: Float64Array, n: number, c: number, d: number, seeds: number, value: number): void {
-  result[(n * seeds + c) * seeds + d] += value
-  if (c !== d) result[(n * seeds + d) * seeds + c] += value
-}
-
-/**
- * t = (a U_A)^2 v' (+ the bias's variances): what each rotated output unit contributes, N x out, in the precision of a.
- * It may live in the arena.
- */
-export function inputVariance(a: RealArray, examples: number, weight: WeightedBlock,
-  bias: WeightedBlock | undefined): RealArray {
-  const { out, in: inputs } = weight
-  const squares = arenaArray(a, examples * inputs)
-  square(rotate(a, examples, inputs, inPrecisionOf(a, weight.right)), squares)
-  const t = arenaArray(a, examples * out)
-  if (bias !== undefined) { for (let n = 0; n < examples; n++) t.set(bias.variance, n * out) }
-  gemm(false, true, examples, out, inputs, 1, squares, inPrecisionOf(a, weight.variance), bias === undefined ? 0 : 1, t)
-  return t
-}
-
-const singles = new WeakMap<Float64Array, Float32Array>()
-
-/** The values in the precision of the data; a float32 copy is kept as long as its source. */
-function inPrecisionOf<T extends Float64Array | undefined>(data: RealArray, values: T): T | Float32Array {
-  if (values === undefined || data instanceof Float64Array) return values
-  let single = singles.get(values)
-  if (single === undefined) singles.set(values, single = Float32Array.from(values))
-  return single
-}
-
-/** Writes the rotated Jacobian of one parameter out, a few examples at a time. */
-function addGeneral(result: Float64Array, uses: ParameterUses, block: WeightedBlock, slot: ParameterSlot,
-  jacobian: FactoredJacobian, kind: VarianceKind): void {
-  const { seeds, examples } = jacobian
-  const rotated = rotateUses(uses, block, jacobian)
-  const { variance } = block
-  const size = variance.length
-  const step = Math.max(1, Math.floor(BLOCK_BYTES / (8 * seeds * size)))
-  for (let from = 0; from < examples; from += step) {
-    const to = Math.min(examples, from + step)
-    const rows = parameterJacobian(slot, rotated, jacobian, from, to)
-    for (let n = from; n < to; n++) {
-      for (let c = 0; c < seeds; c++) {
-        const ci = ((n - from) * seeds + c) * size
-        for (let d = kind === 'diagonal' ? c : 0; d <= c; d++) {
-          const di = ((n - from) * seeds + d) * size
-          let sum = 0
-          for (let i = 0; i < size; i++) sum += rows[ci + i] * rows[di + i] * variance[i]
-          if (kind === 'diagonal') result[n * seeds + c] += sum
-          else addSymmetric(result, n, c, d, seeds, sum)
-        }
-      }
-    }
-  }
-}
-
-/** The factors of one parameter in its eigenbasis. */
-function rotateUses(uses: ParameterUses, block: WeightedBlock, { seeds, examples }: FactoredJacobian): ParameterUses {
-  const rotateLinear = (factor: LinearFactor, weight: boolean): LinearFactor => ({
-    ...factor,
-    a: weight
-      ? rotate(factor.a, examples * factor.positions, factor.in, inPrecisionOf(factor.a, block.right))
-      : factor.a,
-    g: rotate(factor.g, seeds * examples * factor.positions, factor.out, inPrecisionOf(factor.g, block.left)),
-  })
-  return {
-    slot: uses.slot,
-    asWeight: uses.asWeight.map(factor => rotateLinear(factor, true)),
-    asBias: uses.asBias.map(factor => rotateLinear(factor, false)),
-    direct: uses.direct.map(factor => ({ ...factor,
-      gradient: rotate(factor.gradient, seeds * examples, block.out * block.in,
-        inPrecisionOf(factor.gradient, block.left)) })
+/** The factors of one parameter in its eigenbasis, as those of the only slot there is. */
+function rotatedFactors<A, J, V>(ops: VarianceOperations<A, J, V>, { asWeight, asBias, direct }: UsesOf<A>,
+  { left, right }: WeightedBlock): (LinearPair<A> | DirectGradient<A>)[] {
+  return [
+    ...asWeight.map(pair => ({ ...pair, weight: 0, bias: -1, a: rotate(ops, pair.a, right),
+      g: rotate(ops, pair.g, left) })
     ),
-  }
+    ...asBias.map(pair => ({ ...pair, weight: -1, bias: 0, g: rotate(ops, pair.g, left) })),
+    ...direct.map(factor => ({ ...factor, parameter: 0, gradient: rotate(ops, factor.gradient, left) })),
+  ]
+}
+
+/** The one pair without positions that uses a weight, if that is all its use. */
+function onlyPair<A>({ asWeight, asBias, direct }: UsesOf<A>): LinearPair<A> | undefined {
+  return asWeight.length === 1 && asBias.length + direct.length === 0 && asWeight[0].positions === 1
+    ? asWeight[0]
+    : undefined
+}
+
+/** The bias of a pair if it belongs to this pair alone and lives in the same eigenbasis as the weight's outputs. */
+function foldableBias<A>(pair: LinearPair<A>, uses: readonly UsesOf<A>[], blocks: readonly WeightedBlock[]):
+  | UsesOf<A>
+  | undefined {
+  if (pair.bias < 0) return undefined
+  const use = uses[pair.bias]
+  const alone = use.asBias.length === 1 && use.asWeight.length === 0 && use.direct.length === 0
+  return alone && sameOutputBasis(blocks[pair.bias], blocks[pair.weight]) ? use : undefined
+}
+
+/** Bases are compared as objects: equal numbers in two arrays would be written out, which is slower but as right. */
+function sameOutputBasis(a: WeightedBlock, b: WeightedBlock): boolean {
+  return a.left === b.left
+}
+
+function rotate<A, J, V>(ops: VarianceOperations<A, J, V>, x: A, basis: Float64Array | undefined): A {
+  return basis === undefined ? x : ops.product(x, squareMatrix(basis))
+}
+
+/** The identity times U_B; undefined where that is the identity. */
+function outputBasis({ left }: WeightedBlock): PosteriorMatrix | undefined {
+  return left && squareMatrix(left)
+}
+
+/** The variances of a block as one row. */
+function rowOf({ variance }: WeightedBlock): PosteriorMatrix {
+  return { values: variance, rows: 1, columns: variance.length }
+}
+
+function squareMatrix(values: Float64Array): PosteriorMatrix {
+  const size = Math.sqrt(values.length)
+  return { values, rows: size, columns: size }
 }

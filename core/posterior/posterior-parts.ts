@@ -1,17 +1,15 @@
-/** @file What predictions need of a posterior over all weights, as plain data that can be sent to another thread. */
+/** @file The variance of a batch's outputs under a posterior, from what can be sent to another thread as plain data. */
+import { usesByParameter } from '../curvature/jacobian.js'
+import { beginArena } from '../kernels/arena.js'
+import type { RealArray } from '../kernels/linear-algebra.js'
+import { lastLayerShape } from '../network/linear-shape.js'
 import type { ParameterSlot } from '../network/parameter-slot.js'
 import type { FactoredJacobian } from '../programs/factored-jacobian.js'
-import { functionalVarianceByRows } from './full-variance.js'
-import { functionalVariance, type WeightedBlock } from './functional-variance.js'
+import type { WeightedBlock } from './eigen-block.js'
+import { blockVariance, factorVariance, lastLayerBlockVariance, lastLayerFullVariance } from './functional-variance.js'
+import { kernelOperations } from './kernel-operations.js'
 import { lowRankOutputs, type LowRankPart } from './low-rank.js'
 import type { VarianceKind } from './variance-kind.js'
-
-/** What a posterior says of the outputs of a batch. */
-export interface OutputMoments {
-  readonly variance: Float64Array
-  /** f_lin - f, N x C. */
-  readonly change?: Float64Array
-}
 
 /** Blocks with their variances in their eigenbases (kron, diag), or the Cholesky factor of a full precision. */
 export type PosteriorParts =
@@ -19,17 +17,36 @@ export type PosteriorParts =
   | { readonly kind: 'factor', readonly factor: Float64Array }
   | { readonly kind: 'lowrank', readonly parts: readonly LowRankPart[] }
 
-/**
- * J P^-1 J' of each example, N x C or N x C x C; of a linear model also f_lin - f, N x C: its mean is not the network's.
- */
+/** What a posterior says of the outputs of a batch. */
+export interface OutputMoments {
+  /** J P^-1 J': N x C, or N x C x C. */
+  readonly variance: Float64Array
+  /** f_lin - f of a linear model, whose mean is not the network's: N x C. */
+  readonly change?: Float64Array
+}
+
+/** Variances, and of a linear model the change of the mean, of every example. */
 export function outputMoments(parts: PosteriorParts, slots: readonly ParameterSlot[], jacobian: FactoredJacobian,
   kind: VarianceKind): OutputMoments {
-  switch (parts.kind) {
-    case 'blocks':
-      return { variance: functionalVariance(parts.blocks, slots, jacobian, kind) }
-    case 'factor':
-      return { variance: functionalVarianceByRows(parts.factor, slots, jacobian, kind) }
-    case 'lowrank':
-      return lowRankOutputs(parts.parts, slots, jacobian, kind)
-  }
+  if (parts.kind === 'lowrank') return lowRankOutputs(parts.parts, slots, jacobian, kind)
+  const ops = kernelOperations({ outputs: jacobian.seeds, examples: jacobian.examples, kind })
+  // Not for dense rows, which do not use the arena: beginning it for nothing would give its memory up.
+  if (parts.kind === 'factor') return { variance: factorVariance(ops, parts.factor, slots, jacobian.factors) }
+  beginArena()
+  return { variance: blockVariance(ops, parts.blocks, slots, usesByParameter(slots, jacobian)) }
+}
+
+/** What a last layer's variances are made from: its blocks, or the covariance P^-1 of a full posterior. */
+export type LastLayerParts =
+  | { readonly kind: 'blocks', readonly blocks: readonly WeightedBlock[] }
+  | { readonly kind: 'covariance', readonly covariance: Float64Array }
+
+/** J P^-1 J' of each example for a last layer from its inputs, N x D, without any Jacobian: N x C, or N x C x C. */
+export function lastLayerVariance(parts: LastLayerParts, slots: readonly ParameterSlot[], features: RealArray,
+  examples: number, kind: VarianceKind): Float64Array {
+  const ops = kernelOperations({ outputs: lastLayerShape(slots).out, examples, kind })
+  beginArena()
+  return parts.kind === 'blocks'
+    ? lastLayerBlockVariance(ops, parts.blocks, slots, features)
+    : lastLayerFullVariance(ops, parts.covariance, slots, features)
 }

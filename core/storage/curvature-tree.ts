@@ -1,5 +1,6 @@
 /** @file A curvature as a tree of the container, and back. */
-import type { KronBlock, LowRankModel, PosteriorCurvature } from '../curvature/curvature.js'
+import { UntrustedInputError } from '../errors/errors.js'
+import type { Curvature, KronBlock, LowRankModel, PosteriorCurvature } from '../curvature/curvature.js'
 import { STRUCTURES } from '../options/words.js'
 import type { Tree } from './container.js'
 import { arrayField, countField, countsField, type Fields, fieldsOf, listField, numberField, positiveField, textField, wordField } from './fields.js'
@@ -63,4 +64,12 @@ function modelFrom(fields: Fields, size: number): LowRankModel {
     effectiveParameters: numberField(fields, 'effectiveParameters'),
     evidence: numberField(fields, 'evidence'),
   }
+}
+
+/** The curvature of a tree that is a sum over data. @throws UntrustedInputError also for that of a linear model */
+export function sumFromTree(tree: Tree | undefined): Curvature {
+  const curvature = curvatureFromTree(tree)
+  if (curvature.structure !== 'lowrank') return curvature
+  throw new UntrustedInputError('The file is damaged: a low-rank posterior is no sum over data.', { format: 'container',
+    path: 'curvature' })
 }

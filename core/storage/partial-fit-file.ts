@@ -1,7 +1,7 @@
 /** @file Partial fits as bytes. */
 import type { PartialFit } from '../sums/partial-fit.js'
 import { readContainer, writeContainer } from './container.js'
-import { curvatureFromTree, curvatureToTree } from './curvature-tree.js'
+import { sumFromTree, curvatureToTree } from './curvature-tree.js'
 import { countField, fieldsOf, numberField, textField } from './fields.js'
 
 /** A partial fit as bytes, to be sent to another machine. */
@@ -17,5 +17,5 @@ export function writePartialFit(fit: PartialFit): Uint8Array {
 export function readPartialFit(bytes: Uint8Array): PartialFit {
   const fields = fieldsOf(readContainer('partial', bytes), 'partial')
   return { key: textField(fields, 'key'), examples: countField(fields, 'examples'), loss: numberField(fields, 'loss'),
-    curvature: curvatureFromTree(fields['curvature']) }
+    curvature: sumFromTree(fields['curvature']) }
 }

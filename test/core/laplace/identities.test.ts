@@ -4,38 +4,15 @@ import t from 'tap'
 import { GraphBuilder } from '../../../core/graph/builder.js'
 import { BATCH, type Graph } from '../../../core/graph/graph.js'
 import { laplace, type LaplaceOptions } from '../../../core/index.js'
-import { randomGenerator } from '../../../core/tensor/random.js'
 import { float64, type Tensor } from '../../../core/tensor/tensor.js'
 import { relativeDifference } from '../../support/compare.js'
+import { drawer, perceptron } from '../../support/random-network.js'
 
 const RUNS = { numRuns: 15, seed: 20 }
 
 /** Sizes of a small network, the number of examples, and a seed. */
 const settings = fc.record({ inputs: fc.integer({ min: 1, max: 4 }), hidden: fc.integer({ min: 1, max: 5 }),
   outputs: fc.integer({ min: 2, max: 4 }), n: fc.integer({ min: 1, max: 9 }), seed: fc.nat(1e6) })
-
-interface Draw {
-  (...shape: number[]): Tensor
-}
-
-function drawer(seed: number): Draw {
-  const random = randomGenerator(seed)
-  return (...shape) => float64(shape, Array.from({ length: shape.reduce((a, b) => a * b, 1) }, () => random.normal()))
-}
-
-/** inputs-hidden-outputs; `activation` undefined: a deep linear network. */
-function perceptron(draw: Draw, inputs: number, hidden: number, outputs: number,
-  activation: string | undefined): Graph {
-  const b = new GraphBuilder('float64')
-  const z = b.node('Gemm', [b.input('x', [BATCH, inputs]), b.parameter('0.weight', draw(hidden, inputs)),
-    b.parameter('0.bias', draw(hidden))], { transB: 1 })
-  const a = activation === undefined ? z : b.node(activation, [z])
-  return b.build([
-    b.node('Gemm', [a, b.parameter('2.weight', draw(outputs, hidden)), b.parameter('2.bias', draw(outputs))], {
-      transB: 1,
-    }),
-  ])
-}
 
 function labels(n: number, outputs: number): Tensor {
   return float64([n], Array.from({ length: n }, (_, i) => (i * 7 + 3) % outputs))
@@ -196,23 +173,5 @@ t.test('a weight that is used twice contributes twice, with its cross terms', as
       (_, at) => columns[Math.floor(at / size)].reduce((sum, value, k) => sum + value * columns[at % size][k], 0))
     return close(full, expected, 1e-6)
   }), { ...RUNS, numRuns: 5 })
-  t.pass()
-})
-
-t.test('variances are the diagonals of the covariances, to the last bit', async t => {
-  await fc.assert(
-    fc.asyncProperty(settings, fc.constantFrom('all', 'last_layer'), fc.constantFrom('full', 'kron', 'diag'),
-      async ({ inputs, hidden, outputs, n, seed }, subset, structure) => {
-        const draw = drawer(seed)
-        const [x, y] = [draw(n, inputs), labels(n, outputs)]
-        const posterior = await fit(perceptron(draw, inputs, hidden, outputs, 'Tanh'), { subset, structure,
-          likelihood: 'classification' }, x, y)
-        const [short, long] = [await posterior.predict(x, { uncertainty: false }),
-          await posterior.predict(x, { uncertainty: false, covariance: true })]
-        return short.variance.data.every((value, i) => value === long.variance.data[i]) &&
-          short.probabilities?.data.every((value, i) => value === long.probabilities?.data[i]) === true
-      }),
-    { ...RUNS, numRuns: 60 },
-  )
   t.pass()
 })

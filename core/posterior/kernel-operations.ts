@@ -1,0 +1,69 @@
+/**
+ * @file The operations of the variances on typed arrays, by the matrix kernels.
+ *
+ * Results live in the arena of the kernels where it has room, and the next evaluation of anything overwrites them
+ * there: only the variances themselves, which are on the heap, may be kept.
+ */
+import { denseJacobian } from '../curvature/jacobian.js'
+import { withOnes } from '../curvature/last-layer.js'
+import { arenaArray } from '../kernels/arena.js'
+import { square } from '../kernels/arithmetic.js'
+import { gemm, type RealArray, triangularSolveRight } from '../kernels/linear-algebra.js'
+import { type JacobianRows, type OutputLayout, sumOfTerms } from './kernel-terms.js'
+import { quadraticForms } from './quadratic-forms.js'
+import type { PosteriorMatrix, ProductOptions, VarianceOperations } from './variance-operations.js'
+
+/** The operations for one batch; whoever uses more of them than `jacobian` and `whiten` begins the arena before. */
+export function kernelOperations(layout: OutputLayout): VarianceOperations<RealArray, JacobianRows, Float64Array> {
+  const { outputs, examples } = layout
+  return {
+    product: (x, matrix, options) => product(x, matrix, examples, options),
+    square: x => {
+      const squares = arenaArray(x, x.length)
+      square(x, squares)
+      return squares
+    },
+    // In float64 whatever x is, as the terms of a quadratic form cancel each other.
+    withOnes: (x, bias) =>
+      withOnes(x, examples, x.length / examples, bias, length => arenaArray(new Float64Array(0), length)),
+    jacobian: (slots, factors) => ({
+      size: slots.reduce((sum, slot) => sum + slot.size, 0),
+      read: (from, to) => denseJacobian(slots, { seeds: outputs, examples, factors }, from, to),
+    }),
+    whiten: (rows, lower) => whiten(rows, lower, outputs),
+    quadraticForms: (x, matrix, places) => quadraticForms(x, matrix.values, places, layout),
+    total: terms => sumOfTerms(terms, layout),
+  }
+}
+
+/** x M or x M' (+ a row): the kernels multiply arrays of one precision, so that of x decides, not that of M. */
+function product(x: RealArray, matrix: PosteriorMatrix, examples: number,
+  { transposed = false, plus }: ProductOptions = {}): RealArray {
+  const [from, to] = transposed ? [matrix.columns, matrix.rows] : [matrix.rows, matrix.columns]
+  // Without columns x does not tell how many rows it has.
+  const count = from === 0 ? examples : x.length / from
+  const result = arenaArray(x, count * to)
+  if (plus !== undefined) { for (let n = 0; n < count; n++) result.set(plus.values, n * to) }
+  gemm(false, transposed, count, to, from, 1, x, inPrecisionOf(x, matrix.values), plus === undefined ? 0 : 1, result)
+  return result
+}
+
+/** Float32 copies of the posterior's matrices. Nothing that lives in the arena may be a key: its numbers change. */
+const singles = new WeakMap<Float64Array, Float32Array>()
+
+/** A matrix of the posterior in the precision of the data; a float32 copy is kept as long as its source. */
+function inPrecisionOf(data: RealArray, values: Float64Array): RealArray {
+  if (data instanceof Float64Array) return values
+  let single = singles.get(values)
+  if (single === undefined) singles.set(values, single = Float32Array.from(values))
+  return single
+}
+
+/** The rows J L^-T; every reading makes rows of its own, which are then solved in place. */
+function whiten({ size, read }: JacobianRows, lower: PosteriorMatrix, outputs: number): JacobianRows {
+  return { size, read: (from, to) => {
+    const rows = read(from, to)
+    triangularSolveRight(size, (to - from) * outputs, lower.values, rows)
+    return rows
+  } }
+}

@@ -1,0 +1,187 @@
+/**
+ * @file The sum of the terms of a variance, sum_k R[c, n, k] R[c', n, k] w[n, k], by the matrix kernels.
+ *
+ * One formula, evaluated in four ways that differ in what the examples share: dot products of rows where each has its R
+ * and w, loops or products over a few examples' Jacobian rows, one matrix product for all where R is shared.
+ */
+import { arenaArray } from '../kernels/arena.js'
+import { addRowDots, addWeightedRowDots, gemm, packedLength, type RealArray } from '../kernels/linear-algebra.js'
+import { putVariances, type VarianceKind } from './variance-kind.js'
+import type { VarianceTerm } from './variance-operations.js'
+
+/** The batch's number of outputs C and of examples N, and whether N x C or N x C x C is wanted. */
+export interface OutputLayout {
+  readonly outputs: number
+  readonly examples: number
+  readonly kind: VarianceKind
+}
+
+/** Rows of a Jacobian of `size` columns that are written out when they are read, a few examples at a time. */
+export interface JacobianRows {
+  readonly size: number
+  /** Rows of the examples `from` to `to`: (to - from) x C x size, example-major, in an array that may be changed. */
+  read(from: number, to: number): Float64Array
+}
+
+type Term = VarianceTerm<RealArray, JacobianRows>
+
+/** Bytes of one block of Jacobian rows: as many as caches hold for loops, more to be solved as one matrix. */
+const WEIGHTED_BYTES = 1 << 22
+const WHITENED_BYTES = 1 << 24
+
+/** N x C variances or N x C x C covariances, on the heap. */
+export function sumOfTerms(terms: Iterable<Term>, layout: OutputLayout): Float64Array {
+  /** Row (c, d), d <= c, holds the sums of all examples: it is what the kernels add to without a gap. */
+  let pairs: Float64Array | undefined
+  let result: Float64Array | undefined
+  const sums = (): Float64Array =>
+    pairs ??= arenaArray(new Float64Array(0), pairCount(layout) * layout.examples).fill(0)
+  for (const term of terms) {
+    switch (term.kind) {
+      case 'pair':
+        addRowProducts(sums(), term, layout)
+        break
+      case 'jacobian':
+        if (term.weights === undefined) result = added(result, squaredRows(term.rows, layout))
+        else addWeightedRows(sums(), term.rows, term.weights.values, layout)
+        break
+      case 'shared':
+        result = added(result, sharedTerm(term, layout))
+    }
+  }
+  if (pairs !== undefined) result = added(result, fromPairs(pairs, layout))
+  return result ?? new Float64Array(resultLength(layout))
+}
+
+function added(sum: Float64Array | undefined, term: Float64Array): Float64Array {
+  return sum === undefined ? term : sum.map((value, i) => value + term[i])
+}
+
+function resultLength({ outputs, examples, kind }: OutputLayout): number {
+  return examples * outputs * (kind === 'covariance' ? outputs : 1)
+}
+
+function pairCount({ outputs, kind }: OutputLayout): number {
+  return kind === 'diagonal' ? outputs : packedLength(outputs)
+}
+
+/** Calls `visit` with every pair of outputs that is wanted, d <= c, and its number. */
+function eachPair({ outputs, kind }: OutputLayout, visit: (c: number, d: number, pair: number) => void): void {
+  let pair = 0
+  for (let c = 0; c < outputs; c++) for (let d = kind === 'diagonal' ? c : 0; d <= c; d++) visit(c, d, pair++)
+}
+
+/** Sums of pairs, pairs x N, as N x C variances or N x C x C symmetric matrices. */
+function fromPairs(pairs: Float64Array, layout: OutputLayout): Float64Array {
+  const { outputs, examples, kind } = layout
+  const result = new Float64Array(resultLength(layout))
+  eachPair(layout, (c, d, pair) => {
+    for (let n = 0, at = pair * examples; n < examples; n++, at++) {
+      if (kind === 'diagonal') result[n * outputs + c] = pairs[at]
+      else result[(n * outputs + c) * outputs + d] = result[(n * outputs + d) * outputs + c] = pairs[at]
+    }
+  })
+  return result
+}
+
+/** Each example with its own R and w, C x N x K and N x K of one precision (the kernel reads both as R's). */
+function addRowProducts(pairs: Float64Array, { rows, weights }: Extract<Term, { kind: 'pair' }>,
+  layout: OutputLayout): void {
+  const { examples } = layout
+  const block = weights.length
+  eachPair(layout, (c, d, pair) => {
+    addWeightedRowDots(block / examples, rows.subarray(c * block, (c + 1) * block),
+      rows.subarray(d * block, (d + 1) * block), weights, pairs.subarray(pair * examples, (pair + 1) * examples))
+  })
+}
+
+/** Calls `visit` with the Jacobian rows of a few examples at a time. */
+function eachBlock({ size, read }: JacobianRows, { outputs, examples }: OutputLayout, bytes: number,
+  visit: (rows: Float64Array, from: number, to: number) => void): void {
+  const step = Math.max(1, Math.floor(bytes / (8 * outputs * size)))
+  for (let from = 0; from < examples; from += step) {
+    const to = Math.min(examples, from + step)
+    visit(read(from, to), from, to)
+  }
+}
+
+/** Jacobian rows with one w of K numbers for all examples. */
+function addWeightedRows(pairs: Float64Array, rows: JacobianRows, weights: Float64Array, layout: OutputLayout): void {
+  const { outputs, examples } = layout
+  const { size } = rows
+  eachBlock(rows, layout, WEIGHTED_BYTES, (block, from, to) => {
+    for (let n = from; n < to; n++) {
+      const first = (n - from) * outputs * size
+      eachPair(layout, (c, d, pair) => {
+        pairs[pair * examples + n] += weightedDot(block, first + c * size, first + d * size, weights)
+      })
+    }
+  })
+}
+
+/** sum_k x[a + k] x[b + k] w[k]. */
+function weightedDot(x: Float64Array, a: number, b: number, weights: Float64Array): number {
+  let sum = 0
+  for (let k = 0; k < weights.length; k++) sum += x[a + k] * x[b + k] * weights[k]
+  return sum
+}
+
+/** Jacobian rows with w of ones: squared norms, and R R' of each example. */
+function squaredRows(rows: JacobianRows, layout: OutputLayout): Float64Array {
+  const { outputs, examples, kind } = layout
+  const width = outputs * rows.size
+  const variances = new Float64Array(examples * outputs)
+  const covariances = new Float64Array(kind === 'covariance' ? examples * outputs * outputs : 0)
+  eachBlock(rows, layout, WHITENED_BYTES, (block, from, to) => {
+    addRowDots(rows.size, block, block, variances.subarray(from * outputs, to * outputs))
+    if (kind === 'diagonal') return
+    for (let n = from; n < to; n++) {
+      const own = block.subarray((n - from) * width, (n - from + 1) * width)
+      gemm(false, true, outputs, outputs, rows.size, 1, own, own, 0, matrixOf(covariances, n, outputs))
+    }
+  })
+  if (kind === 'diagonal') return variances
+  putVariances(covariances, variances, outputs)
+  return covariances
+}
+
+/** One R for all examples, C x K, the identity where it is undefined; w is N x K, or 1 x K for all of them. */
+function sharedTerm({ rows, weights }: Extract<Term, { kind: 'shared' }>, layout: OutputLayout): Float64Array {
+  if (ArrayBuffer.isView(weights)) {
+    // A copy: in float64 as R is, and where the arena's next use does not overwrite what may become the result.
+    return sharedRows(rows?.values, Float64Array.from(weights), layout)
+  }
+  const own = sharedRows(rows?.values, weights.values, { ...layout, examples: 1 })
+  return new Float64Array(resultLength(layout)).map((_, i) => own[i % own.length])
+}
+
+/** The variances of all examples are one product w (R^2)'; covariances are (R diag w) R' of each. */
+function sharedRows(rows: Float64Array | undefined, weights: Float64Array,
+  { outputs, examples, kind }: OutputLayout): Float64Array {
+  const size = weights.length / examples
+  const variances = rows === undefined ? weights : new Float64Array(examples * outputs)
+  if (rows !== undefined) {
+    gemm(false, true, examples, outputs, size, 1, weights, rows.map(v => v * v), 0, variances)
+  }
+  if (kind === 'diagonal') return variances
+  const covariances = new Float64Array(examples * outputs * outputs)
+  if (rows !== undefined) putCovariances(covariances, rows, weights, size, outputs)
+  putVariances(covariances, variances, outputs)
+  return covariances
+}
+
+/** (R diag w_n) R' of every example n. */
+function putCovariances(covariances: Float64Array, rows: Float64Array, weights: Float64Array, size: number,
+  outputs: number): void {
+  const scaled = new Float64Array(outputs * size)
+  for (let n = 0; n * size < weights.length; n++) {
+    for (let c = 0; c < outputs; c++) {
+      for (let k = 0; k < size; k++) scaled[c * size + k] = rows[c * size + k] * weights[n * size + k]
+    }
+    gemm(false, true, outputs, outputs, size, 1, scaled, rows, 0, matrixOf(covariances, n, outputs))
+  }
+}
+
+function matrixOf(matrices: Float64Array, n: number, outputs: number): Float64Array {
+  return matrices.subarray(n * outputs * outputs, (n + 1) * outputs * outputs)
+}
