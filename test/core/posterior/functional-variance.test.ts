@@ -28,7 +28,7 @@ import { type Draw, drawer, perceptron } from '../../support/random-network.js'
 import { graphOperations } from './graph-operations.js'
 
 const KINDS = ['diagonal', 'covariance'] as const
-const STRUCTURES = ['kron', 'diag', 'full'] as const
+const SUM_STRUCTURES = ['kron', 'diag', 'full'] as const
 const N = 5
 
 /** Networks in which parameters are used once, at several positions, several times, and outside of products. */
@@ -66,7 +66,7 @@ function spd(draw: Draw, size: number): Float64Array {
 }
 
 /** Random curvature; a bias has its weight's B, so that the two share an eigenbasis, unless `ownBases`. */
-function randomCurvature(draw: Draw, slots: readonly ParameterSlot[], structure: (typeof STRUCTURES)[number],
+function randomCurvature(draw: Draw, slots: readonly ParameterSlot[], structure: (typeof SUM_STRUCTURES)[number],
   ownBases: boolean): Curvature {
   const size = slots.reduce((sum, slot) => sum + slot.size, 0)
   if (structure === 'full') return { structure, size, matrix: spd(draw, size) }
@@ -85,7 +85,7 @@ function randomCurvature(draw: Draw, slots: readonly ParameterSlot[], structure:
   return { structure, size, blocks }
 }
 
-function randomPosterior(draw: Draw, slots: readonly ParameterSlot[], structure: (typeof STRUCTURES)[number],
+function randomPosterior(draw: Draw, slots: readonly ParameterSlot[], structure: (typeof SUM_STRUCTURES)[number],
   ownBases = false): StructuredPosterior {
   const curvature = randomCurvature(draw, slots, structure, ownBases)
   const priorPrecision = Float64Array.from(draw(slots.length).data, value => 0.5 + value * value)
@@ -155,6 +155,7 @@ function byGraph(program: FactorsProgram, posterior: StructuredPosterior, kind: 
   const ops = graphOperations(b, program.outputs, kind)
   const parts = posterior.parts()
   const factors = namedFactors(program)
+  if (parts.kind === 'lowrank') throw new Error('A sum over data was expected.')
   const variance = parts.kind === 'factor'
     ? factorVariance(ops, parts.factor, slots, factors)
     : blockVariance(ops, parts.blocks, slots, usesOf(slots, factors))
@@ -162,7 +163,7 @@ function byGraph(program: FactorsProgram, posterior: StructuredPosterior, kind: 
 }
 
 for (const [name, network] of Object.entries(networks)) {
-  for (const structure of STRUCTURES) {
+  for (const structure of SUM_STRUCTURES) {
     t.test(`all weights, ${structure}: ${name}`, async t => {
       const draw = drawer(11)
       const { graph, x, outputs } = network(draw)
@@ -205,7 +206,7 @@ function covarianceOf(posterior: StructuredPosterior): Float64Array {
   return posterior.covarianceTimes(identity, posterior.size)
 }
 
-for (const structure of STRUCTURES) {
+for (const structure of SUM_STRUCTURES) {
   // 3 and 6 outputs have 6 and 21 pairs: fewer and more than are multiplied one by one.
   for (const outputs of [1, 3, 6]) {
     t.test(`last layer, ${structure}: ${outputs} outputs`, async t => {
@@ -233,7 +234,7 @@ t.test('variances outlast the evaluation that made them', async t => {
   const draw = drawer(3)
   const slots = lastLayerSlots(3, true)
   const features = [draw(N, 4), draw(N, 4)].map(tensor => tensor.data as Float64Array)
-  for (const structure of STRUCTURES) {
+  for (const structure of SUM_STRUCTURES) {
     const posterior = randomPosterior(draw, slots, structure)
     const jacobians = features.map(phi => lastLayerJacobian(slots, phi, N))
     // Twice, as the arena grows to what the evaluation before needed.
@@ -252,7 +253,7 @@ t.test('a layer by its factors and by its features alone has one variance', asyn
   const draw = drawer(8)
   const slots = lastLayerSlots(4, true)
   const features = draw(N, 4).data as Float64Array
-  for (const structure of STRUCTURES) {
+  for (const structure of SUM_STRUCTURES) {
     const posterior = randomPosterior(draw, slots, structure)
     for (const kind of KINDS) {
       t.ok(
