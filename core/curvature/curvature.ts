@@ -10,6 +10,8 @@ export type KronBlock =
   /**
    * A weight of a linear operator: B is out x out, A is in x in; `rows` is the number of (example, position) rows in
    * A's sum.
+   * A is divided by `rows` where it is used: a sum of means would give every partial fit the same weight, whatever its
+   * size.
    */
   | { readonly kind: 'weight', readonly name: string, readonly out: number, readonly in: number,
     readonly B: Float64Array, readonly A: Float64Array, readonly rows: number }

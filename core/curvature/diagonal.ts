@@ -17,6 +17,7 @@ export function accumulateDiagonal(diagonal: Float64Array, slots: readonly Param
     const slot = slots[uses.slot]
     const target = diagonal.subarray(slot.offset, slot.offset + slot.size)
     const [weight, bias] = [plainUse(uses), plainBias(uses)]
+    // Ends what the parameter before this one held in the arena; a sum kept across this line would be written over.
     beginArena()
     if (weight !== undefined) addFactoredSquares(target, weight, jacobian)
     else if (bias !== undefined) addColumnSums(target, outputSquares(bias, jacobian))
@@ -24,7 +25,10 @@ export function accumulateDiagonal(diagonal: Float64Array, slots: readonly Param
   }
 }
 
-/** The one linear factor without positions that uses a weight, if that is all its use. */
+/**
+ * The one linear factor without positions that uses a weight, if that is all its use. With positions (sum_t g a)^2 is
+ * not sum_t g^2 a^2: the products of squares would leave out the mixed terms.
+ */
 export function plainUse({ asWeight, asBias, direct }: ParameterUses): LinearFactor | undefined {
   return asWeight.length === 1 && asBias.length + direct.length === 0 && asWeight[0].positions === 1
     ? asWeight[0]

@@ -52,6 +52,8 @@ function addParameterRows(rows: Float64Array, width: number, offset: number, use
   jacobian: FactoredJacobian, from: number, to: number): void {
   for (let n = from; n < to; n++) {
     for (let k = 0; k < jacobian.seeds; k++) {
+      // Example-major, though g is seed-major: H, a sum over all rows, would not show the difference, and variances
+      // would.
       const at = ((n - from) * jacobian.seeds + k) * width + offset
       for (const factor of uses.asWeight) addOuter(rows, at, factor, n, k, jacobian.examples)
       for (const factor of uses.asBias) addPositionSum(rows, at, factor, n, k, jacobian.examples)

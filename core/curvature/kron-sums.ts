@@ -41,6 +41,8 @@ export function completed(blocks: readonly KronBlock[], linears: readonly Linear
   for (const { weight, bias, in: inputs, out } of linears) {
     const [from, to] = [blocks[weight], blocks[bias]]
     if (from.kind !== 'weight') continue
+    // Until here the upper triangles are unfinished: eigenvalues, read from the lower ones, would be right, and H and
+    // saved files wrong.
     mirrorLower(from.A, inputs)
     mirrorLower(from.B, out)
     if (bias >= 0 && to.kind === 'dense') to.B.set(from.B)

@@ -97,6 +97,7 @@ function layerInputs(factors: readonly LinearFactor[], { examples }: FactoredJac
   const width = factors[0].in
   const mean = new Float64Array(examples * width)
   const total = factors.reduce((sum, factor) => sum + factor.positions, 0)
+  // The mean of a, but the sum of g (Eschenhagen et al. 2023): two means would make H too small by the square of T.
   for (const { a, positions } of factors) addPositions(mean, a, examples, positions, width, 1 / total)
   return [mean]
 }

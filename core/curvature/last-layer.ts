@@ -115,6 +115,8 @@ function addPairBlocks(sum: FullCurvature, indices: Int32Array, outputs: number,
   const gram = new Float64Array(width * width)
   let at = 0
   for (let c = 0; c < outputs; c++) {
+    // In the order of `hessianPairs`, and entries in that of `packedProducts`: other orders of equal length would
+    // exchange blocks of H.
     for (let d = c; d < outputs; d++) {
       for (let i = 0; i < width; i++) {
         for (let j = i; j < width; j++) gram[i * width + j] = gram[j * width + i] = packed[at++]
@@ -172,6 +174,7 @@ function weightedGrams(phi: RealArray, examples: number, weights: RealArray): Fl
   const length = packedLength(width)
   const pairs = weights.length / examples
   beginArena()
+  // The arena holds older numbers: without `fill` they would be added to H, though not where the heap gives zeros.
   const result = arenaArray(new Float64Array(0), pairs * length).fill(0)
   const step = packedRows(width)
   const products = arenaArray(phi, Math.min(step, examples) * length)

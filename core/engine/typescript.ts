@@ -140,6 +140,7 @@ function runPlan(plan: Plan, pool: BufferPool, given: ReadonlyMap<string, Tensor
     for (let i = 0; i < outputs.length; i++) {
       if (outputs[i] < 0) continue
       values[outputs[i]] = results[i]
+      // Before `settle`, which frees what nobody has retained: the next node would write over this result.
       pool.retain(results[i].data)
     }
     pool.settle()

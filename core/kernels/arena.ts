@@ -45,7 +45,11 @@ export function beginArena(): void {
   }
   const base = kernel.heapBase()
   const missing = base + wanted - kernel.memory.buffer.byteLength
+  // Growing detaches every array in this memory: its length becomes 0, and sums over it become NaN or 0, without an
+  // error.
   if (missing > 0) growOrLeave(kernel, missing)
+  // From here on the values of the run before are written over: called while a program runs, this would give its
+  // values' memory away a second time, and its results would be wrong numbers.
   arena = { build, kernel, top: base, blocks: 0, copies: 0 }
 }
 
@@ -112,6 +116,8 @@ function copiedBytes(operands: readonly Operand[]): number {
 function runOnCopies(kernel: KernelExports, base: number, operands: readonly Operand[],
   work: (kernel: KernelExports, ...addresses: number[]) => void): void {
   const { buffer } = kernel.memory
+  // An array that is given twice gets two copies: a kernel that writes to one operand must not read the result through
+  // another.
   let next = base
   const addresses = operands.map(({ array, use }) => {
     if (array.buffer === buffer) return array.byteOffset

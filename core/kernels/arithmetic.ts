@@ -2,7 +2,10 @@
 import { inArena } from './arena.js'
 import type { RealArray } from './plain.js'
 
-/** The operations, as core/kernels/assembly/arithmetic.ts numbers them. */
+/**
+ * The operations, as core/kernels/assembly/arithmetic.ts numbers them. The numbers are all that the module sees:
+ * exchanged here alone, it would divide where it should multiply.
+ */
 const OPERATIONS = { add: 0, subtract: 1, multiply: 2, divide: 3 } as const
 
 /** The name of an operation on two arrays. */

@@ -57,6 +57,7 @@ function decompose(n: number, matrix: Float64Array): Eigen {
         size: n,
       })
     }
+    // Copies, not views: the next call of any kernel writes over this memory.
     values.set(kernelView(kernel, values, atValues, n))
     copyBlock(kernelView(kernel, vectors, at, n * stride), 0, stride, vectors, 0, n, n, n)
     return { values, vectors }

@@ -119,6 +119,7 @@ export function withKernelMemory<R>(bytes: number, work: (kernel: KernelExports,
   const base = kernel.heapBase()
   const missing = base + bytes - kernel.memory.buffer.byteLength
   if (missing > 0 && !grow(kernel, missing)) return undefined
+  // A view of this memory in the result would change under its reader at the next call.
   const result = work(kernel, base)
   if (kernel.memory.buffer.byteLength > KEPT_BYTES) instance = undefined
   return result

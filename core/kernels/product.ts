@@ -26,6 +26,7 @@ export function gemm(transA: boolean, transB: boolean, m: number, n: number, k: 
   const layout = { transA, transB, m, n, k }
   if (m * n * k <= SMALL_PRODUCT || alpha === 0 || isDouble(a) !== isDouble(b)
     || (isDouble(a) && !isDouble(c))) return smallProduct(layout, alpha, a, b, beta, c)
+  // With beta = 0 the old C is never read: arena arrays hold anything, and 0 NaN would be NaN.
   const operands = [{ array: a, use: 'read' }, { array: b, use: 'read' }, { array: c,
     use: beta === 0 ? 'write' : 'update' }] as const
   if (inArena(operands, (kernel, atA, atB, atC) => {
@@ -128,6 +129,7 @@ function productBlock(layout: Layout, block: Block, alpha: number, a: RealArray,
       multiply(Number(diagonal), Number(transA), Number(transB), rows, columns, part, alpha, atA, lda, atB, ldb, atC,
         columns)
     }
+    // The kernel has left out blocks above the diagonal: without the mirror they would stay beta C.
     if (diagonal) (isDouble(c) ? kernel.mirrorLower64 : kernel.mirrorLower32)(rows, atC, columns)
     copyBlock(viewC, 0, columns, c, row * n + column, n, rows, columns)
     if (symmetric && !diagonal) {
@@ -145,6 +147,7 @@ function isDouble(array: RealArray): boolean {
 }
 
 function chooseMultiply(kernel: KernelExports, a: RealArray, c: RealArray): KernelExports['multiply64'] {
+  // Both other kernels round alpha to float32: a factor of 1/3 would have seven digits, even where C is float64.
   if (isDouble(a)) return kernel.multiply64
   return isDouble(c) ? kernel.multiplyMixed : kernel.multiply32
 }

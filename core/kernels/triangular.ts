@@ -24,6 +24,7 @@ export function cholesky(n: number, a: Float64Array): number {
     const view = kernelView(kernel, a, at, n * n)
     view.set(a.subarray(0, n * n))
     const failed = kernel.cholesky(n, at)
+    // Also after a failure: what a caller wants to report of the matrix must be read before.
     a.set(view)
     return failed
   }) ?? plain.cholesky(n, a)

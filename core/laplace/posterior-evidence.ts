@@ -9,6 +9,7 @@ import type { PosteriorState } from './posterior-state.js'
 /** log p(D | theta) under some settings. */
 export function logLikelihoodOf({ options, mode, loss, examples, evaluator }: PosteriorState,
   settings: PosteriorSettings): number {
+  // Loss, scatter and H are of the same weights: mixed, the evidence still has a maximum, at a wrong delta.
   return logLikelihood({ likelihood: likelihoodModel(options.likelihood), loss: mode?.loss ?? loss, examples,
     outputs: evaluator.network.outputs }, settings)
 }

@@ -33,6 +33,8 @@ function computeDigest(graph: Graph): string {
     ),
     graph.parameters.map(parameter => [parameter.name, parameter.shape, parameter.transposed]),
   ])
+  // In the map's order: a reader that lists the same weights otherwise gives another digest, and saved posteriors stop
+  // fitting.
   for (const [name, value] of graph.initializers) {
     text([name, value.dtype, value.shape])
     hash.update(new Uint8Array(value.data.buffer, value.data.byteOffset, value.data.byteLength))

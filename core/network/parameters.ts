@@ -40,6 +40,7 @@ export function withParameters(graph: Graph, slots: readonly ParameterSlot[], th
   for (const { name, offset, size } of slots) {
     const { shape, transposed } = parameterNamed(graph, name)
     const old = valueOf(graph, name)
+    // In the network's own precision: draws for a float32 network are rounded to 7 digits.
     const data = allocate(old.dtype, size)
     const values = theta.subarray(offset, offset + size)
     data.set(transposed ? exchangeLastAxes(values, shape) : values)

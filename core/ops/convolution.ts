@@ -129,6 +129,7 @@ function runConvolution(node: Node, convolution: Convolution, x: Tensor, weight:
   const shape = [x.shape[0], channels, ...space]
   const out: Tensor = { dtype: x.dtype, shape, data: context.allocate(x.dtype, sizeOf(shape)) }
   const [source, weights, target] = [x, weight, out].map(value => realData(node, value))
+  // These two add to what is there, and storage from a pool holds older values.
   if (transposed || isDepthwise(convolution)) target.fill(0)
   if (isDepthwise(convolution)) convolveChannels(convolution, source, weights, x.shape[0], target)
   else {

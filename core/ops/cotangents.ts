@@ -16,6 +16,8 @@ export function leadingAxes(shape: readonly Dim[]): number {
 export function sumToShape(builder: GraphBuilder, cotangent: string, from: readonly Dim[], to: readonly Dim[]): string {
   const extra = from.length - to.length
   const lead = leadingAxes(from)
+  // Not the batch axis: summed over too, shapes could still fit, and H would be made of the gradients of batches
+  // instead of those of examples.
   const broadcast = from.map((dim, axis) => !isBatch(dim) && dim !== 1 && (axis < extra || to[axis - extra] === 1))
   const axes = [...from.keys()].filter(axis => broadcast[axis])
   const summed = axes.length === 0

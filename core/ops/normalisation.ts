@@ -149,6 +149,7 @@ function normaliseRows(x: TensorData, width: number, { mean, epsilon }: Statisti
     }
     let square = 0
     for (let i = from; i < end; i++) square += (x[i] - centre) ** 2
+    // By the width, not the width - 1 of an unbiased estimate: networks would be off by a factor that looks like noise.
     const inverse = 1 / Math.sqrt(square / width + epsilon)
     for (let i = from; i < end; i++) out[i] = (x[i] - centre) * inverse
     if (means !== undefined) means[row] = centre

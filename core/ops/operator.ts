@@ -53,7 +53,10 @@ export interface Operator {
   readonly op: string
   /** @throws GraphError when the inputs do not fit; the message says what was expected and found */
   infer(node: Node, inputs: readonly (InferredValue | undefined)[]): readonly InferredValue[]
-  /** Computes the outputs; the shapes have been checked by `infer`. Results may share the data of inputs (views). */
+  /**
+   * Computes the outputs; the shapes have been checked by `infer`. Results may share the data of inputs (views). Inputs
+   * must not be written to: they may be the network's weights, which the next batch would then find changed.
+   */
   run(node: Node, inputs: readonly (Tensor | undefined)[], context: KernelContext): readonly Tensor[]
   /** Elements that `run` holds beside its inputs and outputs, where they are many; the shapes are those of one run. */
   workspace?(node: Node, shapes: readonly (readonly number[])[]): number

@@ -258,6 +258,8 @@ function runRecurrence(node: Node, inputs: readonly (Tensor | undefined)[], cont
         out)
     }
     const [h, c] = [block(lastH, d, size), block(lastC, d, size)]
+    // Storage holds older values: without an initial state these rows must be zeroed, or states of another batch would
+    // go on.
     fillRows(h, own(inputs[5]))
     fillRows(c, own(inputs[6]))
     const cell = { recurrence, activations, examples, weights, biases: biases?.subarray(gates * units), values, h, c,

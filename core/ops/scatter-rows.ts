@@ -38,6 +38,7 @@ export const scatterRows: Operator = {
     const lead = g.shape.slice(0, -2)
     const [count, width] = g.shape.slice(-2)
     const shape = [...lead, rows, width]
+    // Storage is used again: without `fill` the sums would start from some older value, though not in the first run.
     const data = context.allocate(g.dtype, sizeOf(shape)).fill(0)
     const plan = broadcastPlan(lead, indices.shape.slice(0, -1))
     const last = plan.extents.length - 1

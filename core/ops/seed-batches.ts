@@ -9,6 +9,7 @@ export function mergeFront({ builder }: BackwardContext, cotangent: string, shap
 
 /** Undoes `mergeFront` for the cotangent of a value of `shape`. */
 export function splitFront({ builder, seeds }: BackwardContext, merged: string, shape: readonly Dim[]): string {
+  // K first: [-1, K] has the same size, and seeds would come out exchanged with examples.
   return builder.node('Reshape', [merged, builder.integers(
     isBatch(shape[0])
       ? [seeds, -1, ...shape.slice(1) as readonly number[]]

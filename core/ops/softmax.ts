@@ -41,6 +41,7 @@ function alongAxis(op: string, kernel: (x: Real, y: Real, blocks: AxisBlocks) =>
     backward(context) {
       const { node, inputs: [x], cotangents: [cotangent] } = context
       if (cotangent === undefined || x === undefined) return [undefined]
+      // From the end: from the front it would be the axis before this one in a cotangent, which has K in front.
       return [backward(context, cotangent, axisOf(node, x.shape.length) - x.shape.length)]
     },
   }

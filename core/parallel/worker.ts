@@ -96,28 +96,36 @@ export function createWorker(evaluator: Evaluator, likelihoodName: Likelihood): 
   const unfinished = new Set<number>()
   const seeds = { count: likelihood.seedCount(outputs),
     from: (f: RealArray, examples: number) => likelihood.hessianSeeds(f, examples, outputs) }
+  const turns = new Map<number, Promise<unknown>>()
+  const addNow: Worker['add'] = async ({ structure, kfacApprox, keepFeatures }, shard, { x, labels, examples }) => {
+    const sums = shards.get(shard) ?? { examples: 0, loss: 0, curvature: zeroCurvature(structure, slots, linears) }
+    const put = (curvature: Curvature, f: RealArray): void => {
+      shards.set(shard, { curvature, examples: sums.examples + examples,
+        loss: sums.loss + likelihood.loss(f, labels, examples, outputs) })
+    }
+    if (sums.curvature.structure === 'kron' && evaluator.kroneckerSums !== undefined &&
+      gramsSuffice(kfacApprox, linears)) {
+      const f = await evaluator.kroneckerSums(x, seeds, operatorSums(sums.curvature.blocks, linears))
+      unfinished.add(shard)
+      put({ ...sums.curvature, blocks: countRows(sums.curvature.blocks, linears, examples) }, f)
+      return undefined
+    }
+    if (subset === 'all') {
+      const { f, jacobian } = await evaluator.seeded(x, seeds)
+      put(accumulateCurvature(sums.curvature, slots, jacobian, kfacApprox), f)
+      return undefined
+    }
+    const { f, features } = await evaluator.features(x)
+    put(accumulateLastLayer(sums.curvature, slots, features, f, examples, likelihood), f)
+    return keepFeatures ? features : undefined
+  }
   return {
-    async add({ structure, kfacApprox, keepFeatures }, shard, { x, labels, examples }) {
-      const sums = shards.get(shard) ?? { examples: 0, loss: 0, curvature: zeroCurvature(structure, slots, linears) }
-      const put = (curvature: Curvature, f: RealArray): void => {
-        shards.set(shard, { curvature, examples: sums.examples + examples,
-          loss: sums.loss + likelihood.loss(f, labels, examples, outputs) })
-      }
-      if (sums.curvature.structure === 'kron' && evaluator.kroneckerSums !== undefined &&
-        gramsSuffice(kfacApprox, linears)) {
-        const f = await evaluator.kroneckerSums(x, seeds, operatorSums(sums.curvature.blocks, linears))
-        unfinished.add(shard)
-        put({ ...sums.curvature, blocks: countRows(sums.curvature.blocks, linears, examples) }, f)
-        return undefined
-      }
-      if (subset === 'all') {
-        const { f, jacobian } = await evaluator.seeded(x, seeds)
-        put(accumulateCurvature(sums.curvature, slots, jacobian, kfacApprox), f)
-        return undefined
-      }
-      const { f, features } = await evaluator.features(x)
-      put(accumulateLastLayer(sums.curvature, slots, features, f, examples, likelihood), f)
-      return keepFeatures ? features : undefined
+    add(kind, shard, batch) {
+      // One batch of a shard after another: an engine may compute two at once, and both would start from the same
+      // sums, so that one of them would be missing.
+      const added = (turns.get(shard) ?? Promise.resolve()).then(() => addNow(kind, shard, batch))
+      turns.set(shard, added.catch(() => undefined))
+      return added
     },
     adopt: async (shard, sums) => {
       shards.set(shard, sums)
@@ -125,6 +133,7 @@ export function createWorker(evaluator: Evaluator, likelihoodName: Likelihood): 
     async collect(shard) {
       const sums = shards.get(shard)
       shards.delete(shard)
+      turns.delete(shard)
       if (!unfinished.delete(shard) || sums?.curvature.structure !== 'kron') return sums
       return { ...sums, curvature: { ...sums.curvature, blocks: completed(sums.curvature.blocks, linears) } }
     },

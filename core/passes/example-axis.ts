@@ -39,6 +39,7 @@ export function examplesToRows(builder: GraphBuilder, name: string, shape: reado
  */
 export function rowsToCotangent(builder: GraphBuilder, seed: string, name: string, shape: readonly Dim[]): string {
   const { before, after } = layout(name, shape)
+  // The inverse of `examplesToRows`, element for element: in another order every seed would belong to another output.
   const target = builder.integers([0, ...shape.map(dim => (isBatch(dim) ? -1 : dim))])
   if (before === 1) {
     return shape.length === 2 && isBatch(shape[0]) && shape[0].inner === 1

@@ -19,7 +19,10 @@ const SMALLEST_KNOWN_VALUE = 64
 /** Elements worked out so far, by the map of types that they went into. */
 const evaluated = new WeakMap<object, number>()
 
-/** Storage from the heap, for single evaluations. */
+/**
+ * Storage from the heap, for single evaluations. Constants last as long as the graph: from a pool they would be written
+ * over by later nodes.
+ */
 export const heapContext: KernelContext = { allocate }
 
 /**

@@ -97,6 +97,7 @@ function linearOperator(node: Node, weightInput: 0 | 1, around: Surroundings): L
   const [transA, transB] = [numberAttribute(node, 'transA', 0) !== 0, numberAttribute(node, 'transB', 0) !== 0]
   const swaps = traced.swapped !== (weightInput === 1 ? transB : transA)
   // As the right operand the weight is met as in x out, as the left one as out x in.
+  // Shapes cannot tell for a square weight: met the wrong way round, its A and B would be exchanged without an error.
   if (swaps !== (traced.parameter.transposed !== (weightInput === 1))) return undefined
   const inputSwapped = weightInput === 1 ? transA : !transB
   const outputSwapped = weightInput === 0
@@ -216,6 +217,8 @@ function findBias(node: Node, layout: BiasLayout, shape: readonly Dim[], around:
   }
   const readers = around.consumers.get(node.outputs[0]) ?? []
   const [add] = readers
+  // Where something else reads the product too, its cotangent is not that of the sum: gradients of the other path would
+  // be lost.
   if (readers.length !== 1 || add.op !== 'Add' || around.outputs.has(node.outputs[0])) return undefined
   const sum = around.types.get(add.outputs[0])
   if (sum === undefined || !sameShape(sum.shape, shape)) return undefined
@@ -244,6 +247,8 @@ export function appendInputRows(builder: GraphBuilder, operator: LinearOperator)
   }
   const value = inputSwapped ? swapLast(builder, input, inputShape.length) : input
   const rows = exampleRows(builder, value, featuresLast(inputShape, inputSwapped), false)
+  // On one factor only, and on a: on g it would scale the gradient of the bias too, and on both the weight's by
+  // alpha^2.
   return alpha === 1 ? rows : expression(builder).mul(rows, alpha)
 }
 

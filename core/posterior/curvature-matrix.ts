@@ -73,6 +73,7 @@ function kronMatrix(size: number, curvature: Extract<Curvature, { structure: 'kr
     if (block.kind === 'diagonal') {
       return { name: block.name, kind: 'diagonal', diagonal: block.diagonal.map(value => scale * value) }
     }
+    // The scale goes to B alone: on both factors 1 / (sigma^2 T) would be squared.
     const B = float64([block.out, block.out], block.B.map(value => scale * value))
     if (block.kind === 'dense') return { name: block.name, kind: 'dense', B }
     return { name: block.name, kind: 'weight', B,

@@ -44,6 +44,7 @@ export function eigenPosterior(curvature: Curvature, blocks: readonly EigenBlock
     posteriorVariance: () => covarianceDiagonal(weighted(), slots, size),
     precisionMatrix: () => precisionMatrix(weighted(), slots, size),
     covarianceTimes: (vectors, count) => inEigenbasis(vectors, count, 1, true),
+    // Left in the eigenbasis: R R' is right, while single columns of R belong to no parameter.
     whiten: (vectors, count) => inEigenbasis(vectors, count, 0.5, false),
     sample: (count, random) => draw(weighted(), slots, mean, count, random),
     logProb: theta => logDensity(weighted(), slots, deviationFrom(theta, mean)),
@@ -127,6 +128,7 @@ function precisionMatrix(blocks: readonly WeightedBlock[], slots: readonly Param
 function draw(blocks: readonly WeightedBlock[], slots: readonly ParameterSlot[], mean: Float64Array, count: number,
   random: RandomGenerator): Float64Array {
   const size = mean.length
+  // All noise at once, in theta's order: drawn block by block, a seed would give other samples.
   const noise = random.fillNormal(new Float64Array(count * size))
   const result = new Float64Array(count * size)
   blocks.forEach((block, b) => {

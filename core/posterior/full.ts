@@ -55,12 +55,14 @@ function fullPosteriorWith(curvature: FullCurvature, values: () => Float64Array,
 }
 
 function eigenvalues({ size, matrix }: FullCurvature): Float64Array {
+  // Rounding puts zeros of a singular H a little below 0: log(s l + delta) would be NaN for a small delta.
   return symmetricEigen(size, matrix).values.map(value => Math.max(0, value))
 }
 
 function precisionOf({ matrix, size }: FullCurvature, slots: readonly ParameterSlot[],
   settings: PosteriorSettings): Float64Array {
   const factor = hessianFactor(settings)
+  // A copy: the Cholesky factor replaces it, and H is needed again for other hyper-parameters.
   const precision = matrix.map(value => factor * value)
   priorByParameter(settings, slots).forEach((delta, i) => {
     precision[i * size + i] += delta
@@ -111,6 +113,7 @@ function transpose(matrix: Float64Array, rows: number, columns: number): Float64
 function draw(lower: Float64Array, mean: Float64Array, count: number, random: RandomGenerator): Float64Array {
   const size = mean.length
   const columns = transpose(random.fillNormal(new Float64Array(count * size)), count, size)
+  // L' x = z, not L x = z: both give Gaussian draws, but only the first ones have the covariance P^-1.
   triangularSolve(true, size, count, lower, columns)
   const result = transpose(columns, size, count)
   for (let n = 0; n < count; n++) for (let i = 0; i < size; i++) result[n * size + i] += mean[i]

@@ -10,6 +10,7 @@ export function sumOfLogarithms(values: Float64Array, count = values.length): nu
   let product = 1
   for (let i = 0; i < count; i++) {
     const next = product * values[i]
+    // Far from the limits of float64: a product that reached 0 or infinity would make the whole sum infinite.
     if (next > SMALLEST && next < LARGEST) product = next
     else {
       sum += Math.log(product) + Math.log(values[i])

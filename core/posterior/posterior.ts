@@ -133,6 +133,7 @@ export function priorScatter(theta: Float64Array, settings: PosteriorSettings,
 export function priorLogDet(settings: PosteriorSettings, slots: readonly ParameterSlot[]): number {
   const perTensor = priorByTensor(settings, slots)
   if (perTensor === undefined) return priorByParameter(settings, slots).reduce((sum, value) => sum + Math.log(value), 0)
+  // Times the size of the tensor: without it the evidence would still have a maximum, at another delta.
   return slots.reduce((sum, slot, i) => sum + slot.size * Math.log(perTensor[i]), 0)
 }
 

@@ -30,6 +30,8 @@ export function decompose(likelihood: LikelihoodModel, f: Float64Array, variance
   const total = likelihood.name === 'classification'
     ? Float64Array.from({ length: examples }, (_, n) => entropy(probabilities.subarray(n * outputs, (n + 1) * outputs)))
     : probabilities.map(p => entropy([p, 1 - p]))
+  // Both entropies are of the same draws, so that only rounding can make the difference negative; with another total
+  // the clamp would hide it.
   return { total, aleatoric: expectedEntropy,
     epistemic: total.map((value, i) => Math.max(0, value - expectedEntropy[i])) }
 }

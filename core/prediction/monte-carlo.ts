@@ -82,6 +82,7 @@ function sigmoidAverage(f: Float64Array, variance: Float64Array, draws: Float64A
   const probabilities = new Float64Array(examples * outputs)
   const expectedEntropy = new Float64Array(examples * outputs)
   for (let i = 0; i < probabilities.length; i++) {
+    // Rounding can put a variance just below 0, whose root would make every probability NaN.
     const deviation = Math.sqrt(Math.max(0, variance[i]))
     const c = i % outputs
     let sum = 0

@@ -27,7 +27,10 @@ export interface Linearisation {
   readonly jacobian: FactoredJacobian
 }
 
-/** Seeds K x N x C made from the outputs of a batch. */
+/**
+ * Seeds K x N x C made from the outputs of a batch. N x K x C has the same size: each example's rows of the Jacobian
+ * would be those of others.
+ */
 export interface Seeds {
   readonly count: number
   readonly from: (f: RealArray, examples: number) => RealArray
@@ -105,6 +108,8 @@ export function createEvaluator(network: Network, subset: Subset, engine: Chosen
     kroneckerSums: subset === 'all' && factors(1).factors.every(factor => factor.kind === 'linear') ?
       async (x, seeds, sums) => {
         const program = factors(seeds.count)
+        // `sums` follows the operators in the order of every such program: in another, layers of one size would get
+        // each other's factors.
         const grams = program.factors.flatMap((factor, i) => (factor.kind === 'linear'
           ? [{ output: factor.a, sum: sums[i].A }, { output: factor.g, sum: sums[i].B }]
           : [])
@@ -123,6 +128,8 @@ export function createEvaluator(network: Network, subset: Subset, engine: Chosen
 /** The last layer's weight and bias in theta's order. */
 function lastLayerNames({ graph, output }: Network): string[] {
   const { weight, bias } = lastLinear(graph, output)
+  // The file's order, be the bias first: in another one than theta's, saved curvatures and priors by tensor would be
+  // cut at wrong offsets.
   return graph.parameters.map(parameter => parameter.name).filter(name => name === weight || name === bias)
 }
 

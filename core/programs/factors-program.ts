@@ -98,6 +98,7 @@ function directFactor(builder: GraphBuilder, parameter: Parameter,
   const cotangent = cotangents.get(name)
   if (cotangent === undefined) return []
   const rank = shape.length + 2
+  // Theta holds out x in: of a square matrix stored as in x out the gradient would be that of the transpose.
   const oriented = transposed
     ? builder.node('Transpose', [cotangent], {
       perm: [...Array.from({ length: rank - 2 }, (_, axis) => axis), rank - 1, rank - 2],

@@ -58,6 +58,7 @@ export function reverse(task: ReverseTask): Map<string, string> {
     const needs = node.inputs.map((name, input) =>
       name !== '' && reached.has(name) && isFloat(typeOf(types, name).dtype) && task.handled?.(node, input) !== true
     )
+    // This closes the sums of the node's outputs: a reader that was visited later would be left out of the gradient.
     const cotangents = node.outputs.map(cotangentOf)
     if (!needs.includes(true)) continue
     inputCotangents(task, node, cotangents, needs).forEach((part, input) => {

@@ -47,6 +47,7 @@ export function writeContainer(kind: string, tree: Tree): Uint8Array {
   bytes.set(text, 16)
   let offset = start
   for (const array of arrays) {
+    // In the machine's byte order, taken to be little-endian: written by another one, files would hold other numbers.
     bytes.set(new Uint8Array(array.buffer, array.byteOffset, array.byteLength), offset)
     offset += padded(array.byteLength)
   }

@@ -29,7 +29,10 @@ export interface Accumulation {
 /** What a fit needs to know of the options. */
 export type FitOptions = Pick<ResolvedOptions, 'likelihood' | 'structure' | 'kfacApprox' | 'batchSize' | 'memoryLimit'>
 
-/** Shards that a fit's batches are given to, and the memory that all of them may take together. */
+/**
+ * Shards that a fit's batches are given to, and the memory that all of them may take together. The number is part of
+ * the result: with another one sums are added in another order, which changes last bits.
+ */
 const SHARDS = 8
 
 const SHARDS_BYTES = 64 << 20

@@ -51,6 +51,8 @@ export function scheduleBatches(pool: WorkerPool, kind: FitKind, shards: number)
       await adoptAll(before)
     },
     async schedule(batch) {
+      // By turns, not by which worker is idle: the order of additions, and with it the last bits, would change from run
+      // to run.
       const shard = first + next++ % shards
       const worker = workerOf(shard)
       const queue = waiting.get(worker) ?? []

@@ -17,6 +17,7 @@ export interface RandomGenerator {
 }
 
 const LAYERS = 128
+// Both belong to 128 layers: changed alone they would give numbers that look normal and have wrong tails.
 const TAIL = 3.442619855899
 const LAYER_AREA = 9.91256303526217e-3
 
@@ -70,6 +71,7 @@ export function randomGenerator(seed: number): RandomGenerator {
     return result >>> 0
   }
   const uniform = (): number => {
+    // The high part first: in the other order every seed would give other numbers than it did.
     const high = bits() >>> 5
     const low = bits() >>> 6
     return (high * 67108864 + low) / 9007199254740992
@@ -84,6 +86,7 @@ export function randomGenerator(seed: number): RandomGenerator {
   const normal = (): number => {
     for (;;) {
       const u = 2 * uniform() - 1
+      // Bits of its own: with those of u, as in 2000, layers and values would be correlated (Doornik 2005).
       const layer = bits() & 127
       if (Math.abs(u) < ratios[layer]) return u * edges[layer]
       if (layer === 0) return tail(u < 0)

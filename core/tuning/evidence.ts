@@ -96,6 +96,7 @@ function fillHessian(hessian: Float64Array, size: number, groups: number, determ
 function logDeterminant(posterior: StructuredPosterior, groups: readonly PriorGroup[], delta: Float64Array,
   scale: number, curvature: boolean): LogDeterminant {
   const { curvature: h } = posterior
+  // Eigenvalues of a full H belong to no tensor: cut into groups they would give a wrong log|P|.
   if (groups.length > 1 && h.structure === 'full') {
     return denseLogDeterminant(h.matrix, posterior.size, groups, delta, scale, curvature)
   }
@@ -141,6 +142,7 @@ interface ShrinkageSums {
   readonly both: number
 }
 
+// Shared by all calls, which are synchronous: with an `await` in `shrinkageSums` two would write over each other.
 const precisions = new Float64Array(1024)
 
 /** sum log(s l + delta), sum p, sum d and sum p d; a block of eigenvalues at a time. */

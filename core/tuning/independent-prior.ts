@@ -17,6 +17,7 @@ const TOLERANCE = 1e-12
  */
 export function tuneIndependentPrior(posterior: StructuredPosterior, data: DataFit,
   tuneNoise: boolean): PosteriorSettings {
+  // Of a diagonal H alone: eigenvalues of any other are not in theta's order, and would be paired with wrong squares.
   const h = concatenate(posterior.spectrum().values)
   const squares = deviation(posterior.mean, posterior.settings).map(d => d * d)
   let settings = posterior.settings
