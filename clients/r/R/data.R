@@ -7,13 +7,20 @@ as_features <- function(x, name = "x") {
     numbers <- vapply(x, function(column) is.numeric(column) || is.logical(column), NA)
     if (!all(numbers)) {
       laplace_stop(
-        sprintf("Column '%s' of `%s` is not numeric. The formula method codes factors: laplace(y ~ ., data, model = ).", names(x)[!numbers][1], name),
+        sprintf(
+          "Column '%s' of `%s` is not numeric. The formula method codes factors: laplace(y ~ ., data, model = ).",
+          names(x)[!numbers][1], name
+        ),
         "BAD_ARRAY", list(array = name, column = names(x)[!numbers][1])
       )
     }
     x <- as.matrix(x, rownames.force = TRUE)
   }
-  if (!is.numeric(x) && !is.logical(x)) laplace_stop(sprintf("`%s` must be a numeric matrix or data frame; it is of class %s.", name, class(x)[1]), "BAD_ARRAY")
+  if (!is.numeric(x) && !is.logical(x)) {
+    laplace_stop(
+      sprintf("`%s` must be a numeric matrix or data frame; it is of class %s.", name, class(x)[1]), "BAD_ARRAY"
+    )
+  }
   if (is.null(dim(x))) x <- matrix(x, ncol = 1, dimnames = list(names(x), NULL))
   if (length(x) == 0) laplace_stop(sprintf("`%s` has no rows.", name), "EMPTY_DATA")
   storage.mode(x) <- "double"
@@ -30,7 +37,9 @@ rows_of <- function(x, index) {
 }
 
 complete_rows <- function(x) {
-  if (is.null(dim(x))) !is.na(x) else if (is.data.frame(x)) stats::complete.cases(x) else !rowSums(is.na(matrix(x, dim(x)[1]))) > 0
+  if (is.null(dim(x))) return(!is.na(x))
+  if (is.data.frame(x)) return(stats::complete.cases(x))
+  !rowSums(is.na(matrix(x, dim(x)[1]))) > 0
 }
 
 #' What a function such as na.omit does to rows with missing values: the rows to leave out, as it marks them, or NULL.
@@ -71,7 +80,10 @@ as_response <- function(y, likelihood, known = NULL) {
 
 regression_response <- function(y) {
   if (!is.numeric(y) && !is.logical(y)) {
-    laplace_stop(sprintf("Regression needs numbers; `y` is of class %s. Is the likelihood \"classification\"?", class(y)[1]), "BAD_LABELS")
+    laplace_stop(
+      sprintf("Regression needs numbers; `y` is of class %s. Is the likelihood \"classification\"?", class(y)[1]),
+      "BAD_LABELS"
+    )
   }
   list(y = as_columns(y, "y"), levels = NULL, labels = colnames(y))
 }
@@ -96,7 +108,10 @@ as_labels <- function(y, known) {
   unknown <- setdiff(as.character(y[!is.na(y)]), known)
   if (length(unknown) > 0) {
     laplace_stop(
-      sprintf("`y` has labels that the network was not trained on: %s. Its levels are %s.", quoted_list(unknown), quoted_list(known)),
+      sprintf(
+        "`y` has labels that the network was not trained on: %s. Its levels are %s.",
+        quoted_list(unknown), quoted_list(known)
+      ),
       "BAD_LABELS", list(unknown = as.list(unknown))
     )
   }
@@ -117,7 +132,10 @@ class_response <- function(y, known) {
 indicated <- function(y, known) {
   if (is.null(known) || ncol(y) != length(known) || !all(y %in% c(0, 1)) || any(rowSums(y) != 1)) {
     laplace_stop(
-      "`y` is a matrix with several columns; classes are given as a factor (or as numbers 0, 1, 2, ...). For an indicator matrix: factor(colnames(y)[max.col(y)]).",
+      paste0(
+        "`y` is a matrix with several columns; classes are given as a factor (or as numbers 0, 1, 2, ...). For an ",
+        "indicator matrix: factor(colnames(y)[max.col(y)])."
+      ),
       "BAD_LABELS"
     )
   }
@@ -126,11 +144,15 @@ indicated <- function(y, known) {
 
 binary_response <- function(y, known) {
   # TRUE is the second level, whatever its name.
-  if (is.logical(y)) return(list(y = as_columns(y + 0, "y"), levels = if (is.null(known)) c("FALSE", "TRUE") else known))
+  if (is.logical(y)) {
+    return(list(y = as_columns(y + 0, "y"), levels = if (is.null(known)) c("FALSE", "TRUE") else known))
+  }
   labels <- as_labels(y, known)
   if (is.factor(labels)) {
     if (nlevels(labels) != 2) {
-      laplace_stop(sprintf("The likelihood \"binary\" needs two classes; `y` has %d levels.", nlevels(labels)), "BAD_LABELS")
+      laplace_stop(
+        sprintf("The likelihood \"binary\" needs two classes; `y` has %d levels.", nlevels(labels)), "BAD_LABELS"
+      )
     }
     return(list(y = matrix(as.double(labels) - 1, ncol = 1), levels = levels(labels)))
   }
@@ -172,13 +194,22 @@ nnet_data <- function(object, data = NULL, na_action = NULL) {
     {
       arguments <- list(
         formula = object$terms, data = if (is.null(data)) from_call("data") else data, xlev = object$xlevels,
-        na.action = if (!is.null(na_action)) na_action else if (!is.null(call$na.action)) from_call("na.action") else stats::na.omit
+        na.action = if (!is.null(na_action)) {
+          na_action
+        } else if (!is.null(call$na.action)) {
+          from_call("na.action")
+        } else {
+          stats::na.omit
+        }
       )
       if (is.null(data) && !is.null(call$subset)) arguments$subset <- eval(call$subset, from_call("data"), environment)
       do.call(stats::model.frame, arguments)
     },
     error = function(condition) {
-      laplace_stop(sprintf("The data of the fit could not be found again (%s); give it with data =.", conditionMessage(condition)), "BAD_OPTION")
+      laplace_stop(
+        sprintf("The data of the fit could not be found again (%s); give it with data =.", conditionMessage(condition)),
+        "BAD_OPTION"
+      )
     }
   )
   frame_data(frame, object$contrasts)
@@ -189,7 +220,11 @@ nnet_data <- function(object, data = NULL, na_action = NULL) {
 #' Rows of features from new data: list(x, keep, names), where keep marks the rows without missing values.
 #' @noRd
 new_features <- function(object, newdata, na_action = stats::na.pass) {
-  x <- if (is.null(object$terms)) as_features(matched_columns(object, newdata), "newdata") else design_of(object, newdata)
+  x <- if (is.null(object$terms)) {
+    as_features(matched_columns(object, newdata), "newdata")
+  } else {
+    design_of(object, newdata)
+  }
   complete <- complete_rows(x)
   omitted <- omitted_rows(complete, na_action)
   kept <- if (is.null(omitted)) seq_len(dim(x)[1]) else seq_len(dim(x)[1])[-omitted]

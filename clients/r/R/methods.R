@@ -7,8 +7,8 @@
 #' @name laplace-methods
 #' @return
 #' * `coef()` the mean of the posterior (the trained weights), `vcov()` its covariance, `confint()` intervals.
-#' * `logLik()` the **approximate log marginal likelihood** with the number of parameters as `df`, not the log likelihood at the
-#'   weights; it already weighs fit against complexity, so `AIC()` and `BIC()` of it warn.
+#' * `logLik()` the **approximate log marginal likelihood** with the number of parameters as `df`, not the log
+#'   likelihood at the weights; it already weighs fit against complexity, so `AIC()` and `BIC()` of it warn.
 #' * `nobs()` the number of examples.
 #' * `fitted()` and `residuals()`: predictions for the training data, and the response minus these (indicators minus
 #'   probabilities for classes).
@@ -64,7 +64,11 @@ confint.laplace <- function(object, parm, level = 0.95, ...) {
   if (missing(parm)) parm <- names(estimate)
   if (is.numeric(parm)) parm <- names(estimate)[parm]
   chosen <- match(parm, names(estimate))
-  if (anyNA(chosen)) laplace_stop(sprintf("There is no parameter %s.", quoted_list(parm[is.na(chosen)])), "BAD_OPTION", list(option = "parm"))
+  if (anyNA(chosen)) {
+    laplace_stop(
+      sprintf("There is no parameter %s.", quoted_list(parm[is.na(chosen)])), "BAD_OPTION", list(option = "parm")
+    )
+  }
   tails <- c((1 - level) / 2, 1 - (1 - level) / 2)
   limits <- estimate[chosen] + outer(error[chosen], stats::qnorm(tails))
   dimnames(limits) <- list(parm, paste(format(100 * tails, trim = TRUE, digits = 3), "%"))
@@ -125,9 +129,13 @@ observed <- function(object) {
 #' @export
 update.laplace <- function(object, formula., ..., evaluate = TRUE) {
   call <- object$call
-  if (is.null(call) || identical(call[[1]], as.name("load_laplace"))) laplace_stop("This object was not fitted here: there is no call to update.", "NOT_FITTED")
+  if (is.null(call) || identical(call[[1]], as.name("load_laplace"))) {
+    laplace_stop("This object was not fitted here: there is no call to update.", "NOT_FITTED")
+  }
   if (!missing(formula.)) {
-    if (is.null(object$terms) || !inherits(object$terms, "formula")) laplace_stop("This object was not fitted with a formula.", "BAD_OPTION")
+    if (is.null(object$terms) || !inherits(object$terms, "formula")) {
+      laplace_stop("This object was not fitted with a formula.", "BAD_OPTION")
+    }
     call$object <- stats::update(stats::formula(object$terms), formula.)
   }
   call[[1]] <- quote(polylaplace::laplace)
@@ -138,15 +146,17 @@ update.laplace <- function(object, formula., ..., evaluate = TRUE) {
 
 #' Draws of new responses
 #'
-#' Each draw takes a network from the posterior and responses from its predictions: with noise in regression, classes otherwise.
+#' Each draw takes a network from the posterior and responses from its predictions: with noise in regression, classes
+#' otherwise.
 #'
 #' @param object a fitted `laplace` object.
 #' @param nsim number of draws.
-#' @param seed as in [stats::simulate()]: the random numbers are as after `set.seed(seed)` and are put back afterwards. `NULL`: R's
-#'   own random numbers go on.
+#' @param seed as in [stats::simulate()]: the random numbers are as after `set.seed(seed)` and are put back afterwards.
+#'   `NULL`: R's own random numbers go on.
 #' @param newdata where to draw; the training data when it is left out.
 #' @param ... not used.
-#' @return A data frame with a column for each draw (a list of matrices where there are several outputs), with the attribute `seed`.
+#' @return A data frame with a column for each draw (a list of matrices where there are several outputs), with the
+#'   attribute `seed`.
 #' @export
 #' @examplesIf laplace_available() && requireNamespace("nnet", quietly = TRUE)
 #' set.seed(1)
@@ -195,8 +205,8 @@ simulated <- function(object, draw) {
 #' @param newdata data to predict; the training data when it is left out.
 #' @param y the true responses for `newdata`; taken from it for fits by formula.
 #' @param ... passed to [predict.laplace()], such as `link`.
-#' @return A named vector: `nll` (negative log likelihood of the predictions), and `accuracy`, `ece` (expected calibration error),
-#'   `brier`, or `rmse`, `crps`.
+#' @return A named vector: `nll` (negative log likelihood of the predictions), and `accuracy`, `ece` (expected
+#'   calibration error), `brier`, or `rmse`, `crps`.
 #' @export
 #' @examplesIf laplace_available() && requireNamespace("nnet", quietly = TRUE)
 #' set.seed(1)
@@ -210,7 +220,9 @@ laplace_metrics <- function(object, newdata, y, ...) {
   how <- utils::modifyList(list(link = "probit", predictive = "glm"), list(...))
   answer <- predicted(object, rows$x, how)
   params <- list(likelihood = object$likelihood, y = as_wire_array(truth), sigmaNoise = object$sigma_noise)
-  for (name in intersect(c("mean", "variance", "probabilities"), names(answer))) params[[name]] <- as_wire_array(answer[[name]])
+  for (name in intersect(c("mean", "variance", "probabilities"), names(answer))) {
+    params[[name]] <- as_wire_array(answer[[name]])
+  }
   result <- request(laplace_server(), "metrics", params[!vapply(params, is.null, NA)])
   unlist(result[vapply(result, function(value) is.numeric(value) && length(value) == 1, NA)])
 }

@@ -1,4 +1,5 @@
-# msgpack as far as the protocol allows it (docs/protocol.md, section 2): nil, bool, integers, float64, str, bin, array, map.
+# msgpack as far as the protocol allows it (docs/protocol.md, section 2): nil, bool, integers, float64, str, bin, array,
+# map.
 #
 #   msgpack            R
 #   nil                NULL
@@ -180,7 +181,8 @@ unpack <- function(source, depth) {
     take_whole(source, 1), take_whole(source, 2), take_whole(source, 4), safe_whole(take_whole(source, 8)),
     signed(source, 1), signed(source, 2), signed(source, 4), signed(source, 8),
     not_allowed(code), not_allowed(code), not_allowed(code), not_allowed(code), not_allowed(code),
-    unpack_text(source, take_whole(source, 1)), unpack_text(source, take_whole(source, 2)), unpack_text(source, take_whole(source, 4)),
+    unpack_text(source, take_whole(source, 1)), unpack_text(source, take_whole(source, 2)),
+    unpack_text(source, take_whole(source, 4)),
     unpack_list(source, take_whole(source, 2), depth), unpack_list(source, take_whole(source, 4), depth),
     unpack_map(source, take_whole(source, 2), depth), unpack_map(source, take_whole(source, 4), depth)
   )

@@ -42,10 +42,11 @@ reset_server <- function(server) {
 
 #' The server of this R session
 #'
-#' Everything in this package shares one server, a Node.js process that is started at the first use and ends with R. It is ended
-#' earlier by `close()`; the next use starts another, and fitted objects go on working.
+#' Everything in this package shares one server, a Node.js process that is started at the first use and ends with R. It
+#' is ended earlier by `close()`; the next use starts another, and fitted objects go on working.
 #'
-#' @return An object of class `laplace_server`. Its print method shows whether the server runs, its process id and what lives on it.
+#' @return An object of class `laplace_server`. Its print method shows whether the server runs, its process id and what
+#'   lives on it.
 #' @export
 #' @examplesIf laplace_available()
 #' server <- laplace_server()
@@ -73,7 +74,9 @@ print.laplace_server <- function(x, ...) {
     cat("<laplace_server> not running; it starts at the first use\n")
     return(invisible(x))
   }
-  cat(sprintf("<laplace_server> version %s, process %s, through %s\n", x$hello$version, x$transport$pid(), x$transport$name))
+  cat(sprintf(
+    "<laplace_server> version %s, process %s, through %s\n", x$hello$version, x$transport$pid(), x$transport$name
+  ))
   stats <- request(x, "stats")
   cat(sprintf("  up %.0f s, %d objects, %.0f MB\n", stats$uptime, length(stats$handles), stats$rss / 2^20))
   invisible(x)
@@ -97,7 +100,9 @@ start_server <- function(server) {
   recent <- server$starts[server$starts > now() - RESTART_WINDOW]
   if (length(recent) > RESTARTS) {
     laplace_stop(
-      sprintf("The server has ended %d times within %d s and is not started again now.", length(recent), RESTART_WINDOW),
+      sprintf(
+        "The server has ended %d times within %d s and is not started again now.", length(recent), RESTART_WINDOW
+      ),
       "PROTOCOL", class = "laplace_error_server_crashed"
     )
   }
@@ -105,7 +110,9 @@ start_server <- function(server) {
   reset_server(server)
   server$starts <- c(recent, now())
   server$generation <- paste(Sys.getpid(), format(now(), digits = 17), length(recent))
-  server$transport <- start_transport(command, if (is.null(server$given_transport)) transport_name() else server$given_transport)
+  server$transport <- start_transport(
+    command, if (is.null(server$given_transport)) transport_name() else server$given_transport
+  )
   ready <- FALSE
   on.exit(if (!ready) drop_server(server))
   server$hello <- tryCatch(say_hello(server), laplace_error_server_crashed = function(condition) {
@@ -139,7 +146,10 @@ stop_crashed <- function(how, transport, code = NA_integer_) {
   words <- trimws(transport$stderr_tail())
   hint <- if (code %in% c(134L, 137L)) " It may have run out of memory." else ""
   laplace_stop(
-    paste0("The server ", how, ".", hint, "\nCommand: ", paste(transport$command, collapse = " "), if (nzchar(words)) paste0("\nIts last words:\n", words)),
+    paste0(
+      "The server ", how, ".", hint, "\nCommand: ", paste(transport$command, collapse = " "),
+      if (nzchar(words)) paste0("\nIts last words:\n", words)
+    ),
     "PROTOCOL", list(exit_code = code, stderr = words), "laplace_error_server_crashed"
   )
 }
@@ -153,7 +163,10 @@ crashed <- function(server) {
   how <- if (is.na(code)) {
     "has closed the connection"
   } else if (code > 128 && code < 160) {
-    sprintf("was ended by signal %d%s", code - 128L, switch(as.character(code), `137` = " (SIGKILL)", `143` = " (SIGTERM)", `134` = " (SIGABRT)", ""))
+    sprintf(
+      "was ended by signal %d%s", code - 128L,
+      switch(as.character(code), `137` = " (SIGKILL)", `143` = " (SIGTERM)", `134` = " (SIGABRT)", "")
+    )
   } else {
     sprintf("ended with exit code %d", code)
   }
@@ -173,7 +186,10 @@ stop_server <- function(server, patience = PATIENCE) {
     transport$ended()
   }
   on.exit(drop_server(server))
-  tryCatch(transport$write(frame_chunks(list(t = "req", id = MAX_FRAME, method = "shutdown", params = empty_map()))), error = identity)
+  tryCatch(
+    transport$write(frame_chunks(list(t = "req", id = MAX_FRAME, method = "shutdown", params = empty_map()))),
+    error = identity
+  )
   if (happens(gone, patience)) return(invisible())
   transport$terminate()
   happens(gone, patience)
@@ -199,7 +215,8 @@ finish_server <- function(server) {
 
 #' Sends a request and returns the `ok` of its answer, arrays as R's.
 #'
-#' An interrupt or an error (of the progress function, say) cancels the work; the server stays usable. A second interrupt ends it.
+#' An interrupt or an error (of the progress function, say) cancels the work; the server stays usable. A second
+#' interrupt ends it.
 #' @param timeout seconds; then the work is cancelled and laplace_error_cancelled (DEADLINE) is raised.
 #' @param progress TRUE for a bar (if cli is installed), or a function of stage, done, total, message.
 #' @noRd
@@ -207,7 +224,9 @@ request <- function(server, method, params = empty_map(), timeout = NULL, progre
   connect_server(server)
   free_garbage(server)
   on_progress <- progress_function(progress)
-  fields <- list(deadline = if (!is.null(timeout)) max(1, round(timeout * 1000)), progress = if (!is.null(on_progress)) TRUE)
+  fields <- list(
+    deadline = if (!is.null(timeout)) max(1, round(timeout * 1000)), progress = if (!is.null(on_progress)) TRUE
+  )
   id <- send_request(server, method, params, fields[!vapply(fields, is.null, NA)])
   answered <- FALSE
   on.exit(if (!answered) cancel_request(server, id))
@@ -221,7 +240,10 @@ send_request <- function(server, method, params, fields = list()) {
   id <- server$next_id
   server$next_id <- id %% (2^32 - 2) + 1
   limit <- server$hello$limits$maxFrame
-  send_message(server, c(list(t = "req", id = id, method = method, params = params), fields), if (is.null(limit)) MAX_FRAME else limit)
+  send_message(
+    server, c(list(t = "req", id = id, method = method, params = params), fields),
+    if (is.null(limit)) MAX_FRAME else limit
+  )
   id
 }
 
@@ -253,9 +275,8 @@ await <- function(server, id, end, on_progress = NULL) {
     }
     note <- receive(server, end)
     if (is.null(note)) return(NULL)
-    if (!is.null(on_progress) && identical(note$method, "progress") && identical(as.double(note$params$id), as.double(id))) {
-      on_progress(note$params)
-    }
+    mine <- identical(note$method, "progress") && identical(as.double(note$params$id), as.double(id))
+    if (mine && !is.null(on_progress)) on_progress(note$params)
   }
 }
 
@@ -321,7 +342,8 @@ cancel_request <- function(server, id) {
 
 # --- handles ---
 
-#' Marks a handle as garbage; it is freed with the next request. Finalizers call this at any time: one assignment, nothing lost.
+#' Marks a handle as garbage; it is freed with the next request. Finalizers call this at any time: one assignment,
+#' nothing lost.
 #' @noRd
 free_later <- function(server, generation, handle) {
   if (identical(generation, server$generation)) assign(handle, TRUE, envir = server$garbage)
