@@ -88,3 +88,5 @@ one_of <- function(value, words, name) {
     "BAD_OPTION", list(option = name, suggestion = near)
   )
 }
+
+quoted_list <- function(words) paste0("\"", utils::head(words, 5), "\"", collapse = ", ")
