@@ -15,6 +15,9 @@ bytes_of <- function(value) {
   if (is.list(value)) sum(vapply(value, bytes_of, 0)) else 0
 }
 
+#' list(remote, summary, blob) of a new posterior.
+#' @param data x and y as arrays of the wire; `x` is the same as R has it, to be cut into rows where it is large.
+#' @noRd
 fit_on_server <- function(network, options, x, data, settings) {
   server <- laplace_server()
   bytes <- length(data$x$data) + length(data$y$data)
@@ -50,6 +53,8 @@ with_label_hint <- function(condition, y) {
   condition
 }
 
+#' The answer to a fit whose rows go in several messages.
+#' @noRd
 fit_in_batches <- function(server, params, x, y, settings, bytes = BATCH_BYTES) {
   y <- from_wire_array(y)
   fit <- request(server, "fitBegin", params, settings$timeout)$handle

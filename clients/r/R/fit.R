@@ -41,6 +41,8 @@ fit_frame <- function(network, prepared, options, settings, call) {
   fit_network(network, prepared$x, prepared$y, validation, options, settings, described, call)
 }
 
+#' Fits a network to features x (n x d, or an array with n rows) and a response; keeps what predictions need of them.
+#' @noRd
 fit_network <- function(network, x, y, validation, options, settings, described, call) {
   check_options(options)
   x <- in_network_order(network, x)

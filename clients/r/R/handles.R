@@ -7,6 +7,8 @@ free_later <- function(server, generation, handle) {
   if (identical(generation, server$generation)) assign(handle, TRUE, envir = server$garbage)
 }
 
+#' Frees what is marked, at most 1000 at once: the protocol limits the length of lists.
+#' @noRd
 free_garbage <- function(server) {
   handles <- utils::head(ls(server$garbage), 1000)
   if (length(handles) == 0) return()

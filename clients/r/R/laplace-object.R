@@ -20,6 +20,8 @@ new_laplace <- function(object, summary, blob, remote) {
   structure(c(object, numbers, list(blob = blob, remote = remote)), class = "laplace")
 }
 
+#' A row for each tensor of the posterior, in the order of its parameters.
+#' @noRd
 parameter_table <- function(parameters) {
   data.frame(
     name = vapply(parameters, function(entry) entry$name, ""),

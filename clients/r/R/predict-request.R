@@ -20,6 +20,8 @@ predicted <- function(object, x, how, covariance = FALSE, parts = NULL) {
   if (length(answers) == 1) answers[[1]] else bound(answers)
 }
 
+#' The answers for some rows each as one. Arrays of more than two axes are why `rbind()` alone is not enough.
+#' @noRd
 bound <- function(parts) {
   names <- intersect(c("mean", "variance", "probabilities", "covariance", "aleatoric", "epistemic"), names(parts[[1]]))
   lapply(stats::setNames(names, names), function(name) {

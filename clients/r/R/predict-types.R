@@ -1,5 +1,7 @@
 # The types of prediction, from what the server gives.
 
+#' Means, probabilities or logits, (n) or n x C, with standard errors where they are asked for.
+#' @noRd
 predicted_point <- function(object, x, type, how) {
   probabilities <- type != "link" && object$likelihood != "regression"
   part <- if (probabilities) "probabilities" else "mean"
@@ -33,6 +35,8 @@ probability_errors <- function(likelihood, answer) {
   errors
 }
 
+#' Probabilities n x C of logits; the largest is taken off first, so that none overflows.
+#' @noRd
 softmax <- function(f) {
   e <- exp(f - f[cbind(seq_len(nrow(f)), max.col(f, ties.method = "first"))])
   e / rowSums(e)
@@ -112,6 +116,8 @@ without_single_output <- function(values) {
   matrix(values, dim(values)[1], dim(values)[3], dimnames = dimnames(values)[c(1, 3)])
 }
 
+#' Draws: n x draws for one output, n x C x draws for several.
+#' @noRd
 predicted_samples <- function(object, x, how) {
   draws <- drawn(object, x, how, default = 100)
   dimnames(draws) <- list(NULL, output_names(object), NULL)

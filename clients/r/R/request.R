@@ -27,6 +27,8 @@ request <- function(server, method, params = empty_map(), timeout = NULL, progre
   result_of(answer)
 }
 
+#' Sends a request and returns its id, which the answer has too.
+#' @noRd
 send_request <- function(server, method, params, fields = list()) {
   id <- server$next_id
   server$next_id <- id %% (2^32 - 2) + 1
@@ -97,6 +99,8 @@ read_some <- function(server, transport) {
   length(bytes) > 0
 }
 
+#' Keeps an answer that is waited for. An error with the id 0 is about the connection itself.
+#' @noRd
 take_message <- function(server, message) {
   if (identical(message$t, "res")) {
     key <- as.character(message$id)

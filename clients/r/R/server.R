@@ -15,6 +15,8 @@ new_server <- function(command = NULL, transport = NULL) {
   server
 }
 
+#' The state of a connection without a server. A new generation makes every handle of the old server void.
+#' @noRd
 reset_server <- function(server) {
   server$transport <- NULL
   server$process <- Sys.getpid()

@@ -39,7 +39,7 @@ class LaplaceClassifier(ClassifierMixin, LaplaceEstimator):  # type: ignore[misc
     """
 
     def fit(self, X: Any, y: Any, *, X_val: Any = None, y_val: Any = None) -> LaplaceClassifier:
-        """Fits the posterior (and an unfitted network before)."""
+        """Fits the posterior (and an unfitted network before) to X (n, ...) and labels y (n,)."""
         X, y = validate_data(self, X, y, dtype=[np.float64, np.float32], allow_nd=True)
         check_classification_targets(y)
         self.classes_, codes = np.unique(y, return_inverse=True)
@@ -76,7 +76,7 @@ class LaplaceClassifier(ClassifierMixin, LaplaceEstimator):  # type: ignore[misc
         return np.column_stack([1 - probabilities[:, 0], probabilities[:, 0]]) if self._binary else probabilities
 
     def predict(self, X: Any) -> Array:
-        """The most probable class of each row."""
+        """The most probable class of each row, (n,)."""
         probabilities = self.predict_proba(X)
         labels: Array = self.classes_[np.argmax(probabilities, axis=1)]
         return labels

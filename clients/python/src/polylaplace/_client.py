@@ -104,6 +104,7 @@ class Client(Requests):
         return [node, str(_runtime.server_file()), "serve", *self._args]
 
     def _connect(self) -> Transport:
+        """The running server, started where there is none."""
         with self._lock:
             if self._closed:
                 raise StateError("This client has been closed.", "NOT_FITTED")
@@ -113,6 +114,7 @@ class Client(Requests):
             return self._transport
 
     def _start(self) -> None:
+        """Starts a server and greets it."""
         now = time.monotonic()
         if len(self._starts) > _RESTARTS and now - self._starts[0] < _RESTART_WINDOW:
             raise ServerCrashedError(
@@ -157,6 +159,7 @@ class Client(Requests):
             raise
 
     def _ended(self, generation: int, error: LaplaceError) -> None:
+        """Tells every waiting request that its server has ended. Called from the reading thread."""
         if generation != self._generation:
             return
         # No lock: the thread that holds it may be waiting for the answer to hello.

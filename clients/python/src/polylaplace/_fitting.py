@@ -55,6 +55,7 @@ class Fitting(PosteriorState):
     def _fitted_to(
         self, X: Any, y: Any, timeout: float | None, progress: ProgressOption
     ) -> tuple[Remote, dict[str, Any]]:
+        """A posterior of the data, in as many messages as they need."""
         if y is None and not is_array_like(X):
             return self._fit_stream(X, timeout, progress)
         data = self._data(X, y)
@@ -66,6 +67,7 @@ class Fitting(PosteriorState):
     def _fit_stream(
         self, loader: Iterable[Any], timeout: float | None, progress: ProgressOption
     ) -> tuple[Remote, dict[str, Any]]:
+        """A posterior of (x, y) batches, one message each."""
         fit: Remote | None = None
         for x, y in batches(loader):
             rows, labels = to_array(x, "x"), flat_labels(to_array(y, "y"), self.likelihood)

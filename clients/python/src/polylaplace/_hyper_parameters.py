@@ -12,6 +12,7 @@ class HyperParameters(PosteriorState):
     """Hyper-parameters as attributes. Setting one of a fitted object makes a new posterior of the same data."""
 
     def _set_prior(self, key: str, value: Any) -> None:
+        """Keeps a hyper-parameter, and makes a fitted posterior anew with it."""
         if self._posterior is not None:
             self._adopt(*self._made("withPrior", {"posterior": self._handle(), key: value}))
         self._prior[key] = value

@@ -95,6 +95,7 @@ class PosteriorQuantities(PosteriorState):
         return mean
 
     def _summary_value(self, key: str) -> Any:
+        """An entry of the summary. Fits answer with a brief one: the rest is asked for once."""
         if key not in self._summary:
             self._summary = dict(self._get("summary"))
         return self._summary[key]
@@ -127,6 +128,7 @@ class PosteriorQuantities(PosteriorState):
 
 
 def _matrix(value: Any) -> Any:
+    """A matrix of the server: dense (P, P), its diagonal (P,), or Kronecker factors."""
     if not isinstance(value, Mapping):
         return value
     if value["structure"] == "kron":

@@ -80,6 +80,7 @@ class PosteriorState:
         return {"model": self._network.handle()}
 
     def _fit_options(self) -> dict[str, Any]:
+        """Options and prior of a fit, under the server's names."""
         return {**self._options, **self._prior}
 
     # Every new posterior comes in here, so that nothing of the old one (bytes, quantities) can be taken for its own.
@@ -101,14 +102,17 @@ class PosteriorState:
             warnings.warn(str(note), LaplaceWarning, stacklevel=3)
 
     def _handle(self) -> str:
+        """The handle of the posterior on the present server."""
         if self._posterior is None:
             raise StateError("The posterior has not been fitted yet: call fit first.", "NOT_FITTED")
         return self._posterior.handle()
 
     def _call(self, method: str, params: Mapping[str, Any] | None = None, **options: Any) -> dict[str, Any]:
+        """Calls a method of the posterior."""
         return self._client.call(method, {"posterior": self._handle(), **(params or {})}, **options)
 
     def _get(self, name: str) -> Any:
+        """A quantity of the present posterior; asked for once."""
         if name not in self._cache:
             self._cache[name] = self._call("get", {"names": [name]})[name]
         return self._cache[name]
@@ -119,6 +123,7 @@ class PosteriorState:
         return remote, answer.get("summary", {})
 
     def _data(self, X: Any, y: Any, names: tuple[str, str] = ("X", "y")) -> dict[str, Array]:
+        """Examples x (n, ...) and labels y (n,) or (n, C) as they are sent; `names`: of the user's arguments."""
         if y is None:
             if not is_array_like(X):
                 x, labels = joined(X, "data")
@@ -131,6 +136,7 @@ class PosteriorState:
         return {"x": to_array(X, names[0]), "y": flat_labels(to_array(y, names[1]), self.likelihood)}
 
     def _saved(self, *, network: bool) -> bytes:
+        """The posterior as bytes."""
         return bytes(self._call("save", {"network": network})["data"])
 
     def _keep_copy(self) -> None:

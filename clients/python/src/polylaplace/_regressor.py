@@ -24,7 +24,7 @@ class LaplaceRegressor(RegressorMixin, LaplaceEstimator):  # type: ignore[misc]
     """
 
     def fit(self, X: Any, y: Any, *, X_val: Any = None, y_val: Any = None) -> LaplaceRegressor:
-        """Fits the posterior (and an unfitted network before)."""
+        """Fits the posterior (and an unfitted network before) to X (n, ...) and targets y (n,) or (n, C)."""
         # One example cannot tell noise from signal.
         X, y = validate_data(
             self,
@@ -44,7 +44,7 @@ class LaplaceRegressor(RegressorMixin, LaplaceEstimator):  # type: ignore[misc]
         return self
 
     def predict(self, X: Any, return_std: bool = False, return_cov: bool = False) -> Any:
-        """Predictions, with standard deviations or covariances as GaussianProcessRegressor gives them.
+        """Predictions (n,) or (n, C), with standard deviations or covariances as GaussianProcessRegressor gives them.
 
         Args:
             return_std: also the standard deviation of a new observation (noise included), in the shape of the

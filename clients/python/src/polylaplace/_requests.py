@@ -40,6 +40,7 @@ class Requests:
     _generation: int
 
     def _reset_requests(self) -> None:
+        """No requests, and a lock of this process: that of a parent may be held by a thread that is not here."""
         self._lock = threading.RLock()
         self._pending: dict[int, Pending] = {}
         self._next_id = 1
@@ -54,6 +55,7 @@ class Requests:
         progress: Callable[[Progress], None] | None,
         deadline_at_server: bool = True,
     ) -> dict[str, Any]:
+        """Sends a request and returns the `ok` of its answer."""
         pending = Pending(progress)
         with self._lock:
             request_id = self._next_id
@@ -81,6 +83,7 @@ class Requests:
         return result
 
     def _wait(self, transport: Transport, request_id: int, pending: Pending, timeout: float | None) -> dict[str, Any]:
+        """The answer; the work is cancelled on Ctrl-C and one second after the time is over."""
         end = None if timeout is None else time.monotonic() + timeout + 1.0
         try:
             return self._answer(pending, end)
@@ -92,6 +95,7 @@ class Requests:
             raise CancelledError(f"The work did not end within {timeout} s.", "DEADLINE") from None
 
     def _answer(self, pending: Pending, end: float | None) -> dict[str, Any]:
+        """The next message that ends the request, progress being told meanwhile."""
         while True:
             try:
                 # In slices, because Windows delivers a Ctrl-C only between waits.
@@ -143,6 +147,7 @@ class Requests:
         self._garbage.append((generation, handle))
 
     def _receive(self, generation: int, message: dict[str, Any]) -> None:
+        """Gives a message to the request that waits for it. Called from the reading thread."""
         if generation != self._generation:
             return
         if message.get("t") == "res":

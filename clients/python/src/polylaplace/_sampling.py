@@ -20,6 +20,7 @@ class Sampling(PosteriorState):
         return self._samples("functionalSamples", X, n_samples, pred_type, seed)
 
     def _samples(self, method: str, X: Any, n_samples: int, pred_type: str, seed: Any) -> Array:
+        """Draws (n_samples, n, C) by a method of the server."""
         params = {"x": to_array(X, "X"), "samples": int(n_samples), "seed": fresh_seed(seed), "predictive": pred_type}
         samples: Array = self._call(method, params, progress=self._progress)["samples"]
         return samples

@@ -44,6 +44,7 @@ class Saving(PosteriorState):
 
     @classmethod
     def _from_remote(cls, remote: Remote, summary: Mapping[str, Any], client: Client, blob: bytes | None) -> Self:
+        """An object around a posterior on the server, whose network and data are not here."""
         self = cls.__new__(cls)
         self._connect(client)
         self.model = None
@@ -71,6 +72,7 @@ class Saving(PosteriorState):
         return self
 
     def __getstate__(self) -> dict[str, Any]:
+        """Everything but what belongs to this process; the posterior as bytes."""
         self._keep_copy()
         state = self.__dict__.copy()
         for key in TRANSIENT:
@@ -81,6 +83,7 @@ class Saving(PosteriorState):
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
+        """Makes the posterior again from its bytes, when it is first needed."""
         fitted = state.pop("fitted")
         self.__dict__.update(state)
         self._connect(default_client())

@@ -65,6 +65,7 @@ class Tuning(PosteriorState):
         return self
 
     def _training_data(self, X: Any, y: Any) -> dict[str, Array]:
+        """The data of the fit: those given, or those that `fit` was given."""
         training = self._training if X is None else (X, y)
         if training is None:
             raise OptionError(
