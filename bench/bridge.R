@@ -1,10 +1,12 @@
-# What the pipe between R and the server costs: start-up, round trips, throughput; the figures of bench/bridge.py, and those that R users meet.
+# What the pipe between R and the server costs: start-up, round trips, throughput; the figures of bench/bridge.py, and
+# those that R users meet.
 #
 #     Rscript bench/bridge.R [--json FILE] [--quick]
 #
-# Run it with the package installed (R CMD INSTALL clients/r after `npm run build`). Goals: first fit within 200 ms, server start included; predict of
-# one row within 3 ms beyond its computation. What a predict costs beyond its computation is measured by a call that takes the same way and
-# computes nothing: the log density of rows of the same size, refused for its shape. The best of many runs is shown beside the median.
+# Run it with the package installed (R CMD INSTALL clients/r after `npm run build`). Goals: first fit within 200 ms,
+# server start included; predict of one row within 3 ms beyond its computation. What a predict costs beyond its
+# computation is measured by a call that takes the same way and computes nothing: the log density of rows of the same
+# size, refused for its shape. The best of many runs is shown beside the median.
 
 suppressPackageStartupMessages(library(polylaplace))
 inside <- asNamespace("polylaplace")
@@ -53,7 +55,10 @@ la <- laplace(net)
 one <- iris[1, ]
 ten <- as.matrix(iris[1:10, 1:4])
 invisible(predict(la, one))
-note("predict without its computation, ms", times(rounds, function() refused(inside$ask(la, "logProb", list(theta = inside$as_wire_array(ten))))))
+note(
+  "predict without its computation, ms",
+  times(rounds, function() refused(inside$ask(la, "logProb", list(theta = inside$as_wire_array(ten)))))
+)
 note("predict of 1 row, ms", times(rounds, function() predict(la, one)))
 note("predict of 10 rows, ms", times(rounds, function() predict(la, ten)))
 close(server)

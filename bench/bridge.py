@@ -2,10 +2,11 @@
 
     python bench/bridge.py [--json FILE] [--quick]
 
-Run it with the package installed, or with PYTHONPATH=clients/python/src after `npm run build`. Goals: first answer within 200 ms; a small
-predict below 1 ms beyond its computation; 100 MB of input at 500 MB/s or more. What a predict costs beyond its computation is
-measured by a call that takes the same way and computes nothing: the log density of rows of the same size, refused for its shape. The best of many
-runs is shown beside the median, because other work on the machine only ever adds.
+Run it with the package installed, or with PYTHONPATH=clients/python/src after `npm run build`. Goals: first answer
+within 200 ms; a small predict below 1 ms beyond its computation; 100 MB of input at 500 MB/s or more. What a predict
+costs beyond its computation is measured by a call that takes the same way and computes nothing: the log density of rows
+of the same size, refused for its shape. The best of many runs is shown beside the median, because other work on the
+machine only ever adds.
 """
 
 from __future__ import annotations
@@ -51,7 +52,12 @@ def throughput(client: Client, megabytes: int) -> float:
 def small_posterior(client: Client) -> tuple[Laplace, np.ndarray]:
     """A 4-16-3 network with a last-layer posterior."""
     rng = np.random.default_rng(0)
-    tensors = {"0.weight": rng.normal(size=(16, 4)), "0.bias": rng.normal(size=16), "2.weight": rng.normal(size=(3, 16)), "2.bias": rng.normal(size=3)}
+    tensors = {
+        "0.weight": rng.normal(size=(16, 4)),
+        "0.bias": rng.normal(size=16),
+        "2.weight": rng.normal(size=(3, 16)),
+        "2.bias": rng.normal(size=3),
+    }
     layers = [{"type": "Linear", "name": "0"}, {"type": "Tanh"}, {"type": "Linear", "name": "2"}]
     x = rng.normal(size=(100, 4))
     la = Laplace(tensors, "classification", architecture=layers, client=client).fit(x, rng.integers(0, 3, 100))
@@ -85,11 +91,16 @@ def main() -> None:
         client.ping()
         note("ping, ms", [1e3 * client.ping() for _ in range(rounds)])
         throughput(client, megabytes)
-        note(f"{megabytes} MB of input, MB/s", [throughput(client, megabytes) for _ in range(3 if options.quick else 9)])
+        note(
+            f"{megabytes} MB of input, MB/s", [throughput(client, megabytes) for _ in range(3 if options.quick else 9)]
+        )
         la, x = small_posterior(client)
         la(x)
         handle = la._handle()
-        note("predict without its computation, ms", [1e3 * timed(lambda: empty_call(client, handle, x)) for _ in range(rounds)])
+        note(
+            "predict without its computation, ms",
+            [1e3 * timed(lambda: empty_call(client, handle, x)) for _ in range(rounds)],
+        )
         note("predict of 10 rows, ms", [1e3 * timed(lambda: la(x)) for _ in range(rounds)])
     for name, value in results.items():
         print(f"{name:46s} {value:10.3f}")

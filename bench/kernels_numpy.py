@@ -1,7 +1,9 @@
-"""Times the kernels of numpy (and scipy, for triangular solves) on the cases read from standard input as JSON; writes seconds, or null, as JSON.
+"""Times the kernels of numpy (and scipy, for triangular solves).
 
-Run it with OPENBLAS_NUM_THREADS=1 to compare one core with one core; bench/kernels.mjs does.
+Reads the cases from standard input as JSON; writes seconds, or null, as JSON. Run it with OPENBLAS_NUM_THREADS=1 to
+compare one core with one core; bench/kernels.mjs does.
 """
+
 import json
 import sys
 import time

@@ -1,7 +1,7 @@
-"""What every measured Python process shares: its arguments, repeated runs, and lines of JSON for bench/measured-process.mjs.
+"""What every measured Python process shares: arguments, repeated runs, and JSON lines for bench/measured-process.mjs.
 
-A process writes {"event": "ready", ...} when everything is imported, {"event": "first", ...} with the first result, and {"event": "done", ...}
-with the median times of the runs after that. bench/ours.mjs writes the same lines.
+A process writes {"event": "ready", ...} when everything is imported, {"event": "first", ...} with the first result, and
+{"event": "done", ...} with the median times of the runs after that. bench/ours.mjs writes the same lines.
 """
 
 from __future__ import annotations
@@ -57,7 +57,16 @@ def read_cell() -> Cell:
     spec = json.loads(pathlib.Path(f"{options.path}.json").read_text())
     limits = spec.get("peer", {}).get(options.cell, {}) if options.reduced else {}
     subset, structure = options.cell.split("/")
-    return Cell(options.path, spec, subset, structure, options.engine, limits.get("n", spec["n"]), limits.get("test", spec["test"]), options.quick)
+    return Cell(
+        options.path,
+        spec,
+        subset,
+        structure,
+        options.engine,
+        limits.get("n", spec["n"]),
+        limits.get("test", spec["test"]),
+        options.quick,
+    )
 
 
 def say(event: str, **values: Any) -> None:

@@ -2,7 +2,8 @@
 
     PYTHONPATH=clients/python/src python bench/ours_client.py FOLDER/W2 all/kron [--engine typescript] [--quick]
 
-The lines it writes are those of bench/measure.py. Data of several batches are streamed from the file, as bench/ours.mjs does.
+The lines it writes are those of bench/measure.py. Data of several batches are streamed from the file, as bench/ours.mjs
+does.
 """
 
 from __future__ import annotations
@@ -28,7 +29,9 @@ def main() -> None:
     x_test = file.get_slice("x_test")[: cell.test]
     depth = len(spec["sizes"]) - 1
     activation = {"tanh": "Tanh", "relu": "ReLU"}[spec["activation"]]
-    layers = [layer for i in range(depth) for layer in ({"type": "Linear", "name": str(2 * i)}, {"type": activation})][:-1]
+    layers = [layer for i in range(depth) for layer in ({"type": "Linear", "name": str(2 * i)}, {"type": activation})][
+        :-1
+    ]
 
     def batches() -> Iterator[tuple[np.ndarray, np.ndarray]]:
         x, y = file.get_slice("x"), file.get_slice("y")
@@ -38,7 +41,15 @@ def main() -> None:
 
     def once() -> dict:
         t0 = time.perf_counter()
-        la = Laplace(weights, spec["likelihood"], cell.subset, cell.structure, architecture=layers, engine=cell.engine, client=client)
+        la = Laplace(
+            weights,
+            spec["likelihood"],
+            cell.subset,
+            cell.structure,
+            architecture=layers,
+            engine=cell.engine,
+            client=client,
+        )
         la.fit(batches()) if cell.n > spec["batch"] else la.fit(*next(batches()))
         t1 = time.perf_counter()
         la.optimize_prior_precision(method="marglik", prior_structure=spec.get("prior_structure", "scalar"))
@@ -53,7 +64,14 @@ def main() -> None:
             results = {"probabilities": la(x_test)}
         t4 = time.perf_counter()
         numbers = {name: value.reshape(-1)[:COMPARED].tolist() for name, value in results.items()}
-        return {"fit": t1 - t0, "tune": t2 - t1, "predict": t4 - t3, "marglik": la.log_marginal_likelihood(), "tuned_marglik": tuned, "results": numbers}
+        return {
+            "fit": t1 - t0,
+            "tune": t2 - t1,
+            "predict": t4 - t3,
+            "marglik": la.log_marginal_likelihood(),
+            "tuned_marglik": tuned,
+            "results": numbers,
+        }
 
     with Client() as client:
         measure(cell, once)

@@ -3,8 +3,8 @@
     python bench/workloads.py FOLDER [--quick] [--untrained] [--seed 0] [W1 W2 ...]
 
 Each workload W becomes FOLDER/W.safetensors (tensors `x`, `y`, `x_test` and the state dict `0.weight`, ...) and
-FOLDER/W.json (likelihood, layers, batch size, cells). Networks are trained briefly so that curvatures are realistic; with --untrained
-they are not, and torch is not needed. Files that are there already are kept.
+FOLDER/W.json (likelihood, layers, batch size, cells). Networks are trained briefly so that curvatures are realistic;
+with --untrained they are not, and torch is not needed. Files that are there already are kept.
 """
 
 from __future__ import annotations
@@ -23,23 +23,98 @@ if TYPE_CHECKING:
 ALL = [("all", "full"), ("all", "kron"), ("all", "diag"), ("last_layer", "full")]
 DENSE = [("all", "kron"), ("all", "diag"), ("last_layer", "kron"), ("last_layer", "full")]
 
-#: `peer` holds the smaller sizes at which laplace-torch runs a cell that would take it minutes or all memory; `laplax` the cells that laplax has.
+#: `peer` holds the smaller sizes at which laplace-torch runs a cell that would take it minutes or all memory; `laplax`
+#: the cells that laplax has.
 WORKLOADS = {
-    "W1": dict(title="1-50-1 tanh regression, N=150, predict 1,000", sizes=[1, 50, 1], activation="tanh", likelihood="regression", n=150, test=1000, batch=150, cells=ALL),
-    "W2": dict(title="digits-like 64-64-32-10, N=1,200, predict 597", sizes=[64, 64, 32, 10], activation="tanh", likelihood="classification", n=1200, test=597, batch=1200, cells=DENSE),
-    "W3": dict(title="784-256-128-10 ReLU, N=60,000 in batches of 512, predict 2,000", sizes=[784, 256, 128, 10], activation="relu", likelihood="classification", n=60000, test=2000, batch=512, cells=DENSE,
-               peer={"all/diag": {"n": 2000, "test": 100}, "all/kron": {"test": 200}}),
-    "W5-100": dict(title="last layer kron, 512 features, 100 classes, N=50,000, predict 500", sizes=[512, 100], activation="relu", likelihood="classification", n=50000, test=500, batch=512, cells=[("last_layer", "kron")],
-                   peer={"last_layer/kron": {"test": 50}}),
-    "W5-1000": dict(title="last layer kron, 512 features, 1,000 classes, N=5,000, predict 20", sizes=[512, 1000], activation="relu", likelihood="classification", n=5000, test=20, batch=512, cells=[("last_layer", "kron")],
-                    peer={"last_layer/kron": {"n": 500, "test": 1}}),
-    "W6": dict(title="GLM predictive of 10,000 inputs, 64-64-32-10", sizes=[64, 64, 32, 10], activation="tanh", likelihood="classification", n=2000, test=10000, batch=500, cells=[("all", "kron"), ("all", "diag"), ("last_layer", "kron")],
-               peer={"all/kron": {"test": 400}, "all/diag": {"n": 500, "test": 400}}, laplax=["all/diag"]),
-    "W7": dict(title="layer-wise prior of W3's network tuned to convergence", sizes=[784, 256, 128, 10], activation="relu", likelihood="classification", n=10000, test=100, batch=512, cells=[("all", "kron")], prior_structure="layerwise"),
+    "W1": dict(
+        title="1-50-1 tanh regression, N=150, predict 1,000",
+        sizes=[1, 50, 1],
+        activation="tanh",
+        likelihood="regression",
+        n=150,
+        test=1000,
+        batch=150,
+        cells=ALL,
+    ),
+    "W2": dict(
+        title="digits-like 64-64-32-10, N=1,200, predict 597",
+        sizes=[64, 64, 32, 10],
+        activation="tanh",
+        likelihood="classification",
+        n=1200,
+        test=597,
+        batch=1200,
+        cells=DENSE,
+    ),
+    "W3": dict(
+        title="784-256-128-10 ReLU, N=60,000 in batches of 512, predict 2,000",
+        sizes=[784, 256, 128, 10],
+        activation="relu",
+        likelihood="classification",
+        n=60000,
+        test=2000,
+        batch=512,
+        cells=DENSE,
+        peer={"all/diag": {"n": 2000, "test": 100}, "all/kron": {"test": 200}},
+    ),
+    "W5-100": dict(
+        title="last layer kron, 512 features, 100 classes, N=50,000, predict 500",
+        sizes=[512, 100],
+        activation="relu",
+        likelihood="classification",
+        n=50000,
+        test=500,
+        batch=512,
+        cells=[("last_layer", "kron")],
+        peer={"last_layer/kron": {"test": 50}},
+    ),
+    "W5-1000": dict(
+        title="last layer kron, 512 features, 1,000 classes, N=5,000, predict 20",
+        sizes=[512, 1000],
+        activation="relu",
+        likelihood="classification",
+        n=5000,
+        test=20,
+        batch=512,
+        cells=[("last_layer", "kron")],
+        peer={"last_layer/kron": {"n": 500, "test": 1}},
+    ),
+    "W6": dict(
+        title="GLM predictive of 10,000 inputs, 64-64-32-10",
+        sizes=[64, 64, 32, 10],
+        activation="tanh",
+        likelihood="classification",
+        n=2000,
+        test=10000,
+        batch=500,
+        cells=[("all", "kron"), ("all", "diag"), ("last_layer", "kron")],
+        peer={"all/kron": {"test": 400}, "all/diag": {"n": 500, "test": 400}},
+        laplax=["all/diag"],
+    ),
+    "W7": dict(
+        title="layer-wise prior of W3's network tuned to convergence",
+        sizes=[784, 256, 128, 10],
+        activation="relu",
+        likelihood="classification",
+        n=10000,
+        test=100,
+        batch=512,
+        cells=[("all", "kron")],
+        prior_structure="layerwise",
+    ),
 }
 for rows in (1000, 10000, 100000, 1000000):
-    WORKLOADS[f"W8-{rows}"] = dict(title=f"N={rows:,} streamed, 64-64-32-10", sizes=[64, 64, 32, 10], activation="tanh", likelihood="classification", n=rows, test=100, batch=512, cells=[("all", "kron")],
-                                   peer={"all/kron": {"n": min(rows, 10000)}} if rows > 10000 else {})
+    WORKLOADS[f"W8-{rows}"] = dict(
+        title=f"N={rows:,} streamed, 64-64-32-10",
+        sizes=[64, 64, 32, 10],
+        activation="tanh",
+        likelihood="classification",
+        n=rows,
+        test=100,
+        batch=512,
+        cells=[("all", "kron")],
+        peer={"all/kron": {"n": min(rows, 10000)}} if rows > 10000 else {},
+    )
 
 
 def network(sizes: list[int], activation: str) -> torch.nn.Sequential:
@@ -57,7 +132,9 @@ def data(spec: dict, rng: np.random.Generator, n: int) -> tuple[np.ndarray, np.n
     """Inputs around class centres (classification), or a noisy sine (regression)."""
     if spec["likelihood"] == "regression":
         x = rng.uniform(-3, 3, (n, spec["sizes"][0])).astype(np.float32)
-        return x, (np.sin(2 * x.sum(1, keepdims=True)) + 0.2 * rng.standard_normal((n, spec["sizes"][-1]))).astype(np.float32)
+        return x, (np.sin(2 * x.sum(1, keepdims=True)) + 0.2 * rng.standard_normal((n, spec["sizes"][-1]))).astype(
+            np.float32
+        )
     features, classes = spec["sizes"][0], spec["sizes"][-1]
     y = rng.integers(0, classes, n)
     centres = np.random.default_rng(7).standard_normal((classes, features)).astype(np.float32)
@@ -93,8 +170,15 @@ def random_weights(spec: dict, rng: np.random.Generator) -> dict[str, np.ndarray
 
 def quick(spec: dict) -> dict:
     """The same shape of work, small enough to see in seconds that it runs."""
-    peer = {cell: {"n": min(limits.get("n", 300), 150), "test": min(limits.get("test", 20), 10)} for cell, limits in spec.get("peer", {}).items()}
-    sizes = {"n": min(spec["n"], 300), "test": min(spec["test"], 20), "batch": min(spec["batch"], 128) if spec["batch"] < spec["n"] else 300}
+    peer = {
+        cell: {"n": min(limits.get("n", 300), 150), "test": min(limits.get("test", 20), 10)}
+        for cell, limits in spec.get("peer", {}).items()
+    }
+    sizes = {
+        "n": min(spec["n"], 300),
+        "test": min(spec["test"], 20),
+        "batch": min(spec["batch"], 128) if spec["batch"] < spec["n"] else 300,
+    }
     return spec | sizes | {"title": f"{spec['title']}; quick: N={sizes['n']}, predict {sizes['test']}", "peer": peer}
 
 
@@ -125,7 +209,11 @@ def main() -> None:
         if options.names and not any(name == wanted or name.startswith(f"{wanted}-") for wanted in options.names):
             continue
         sized = quick(spec) if options.quick else spec
-        write(options.folder / name, sized | {"name": name, "seed": options.seed, "untrained": options.untrained}, options.seed)
+        write(
+            options.folder / name,
+            sized | {"name": name, "seed": options.seed, "untrained": options.untrained},
+            options.seed,
+        )
 
 
 if __name__ == "__main__":

@@ -3,8 +3,8 @@
     pip install torch==2.13.0 numpy scikit-learn onnx
     python demo/train.py
 
-scikit-learn's digits, 1,000 training rows, 64-32-32-10 with tanh, Adam (its defaults, batches of 32, no weight decay) until
-every training row is fitted. The other 797 digits are never looked at here; the demo tests on them.
+scikit-learn's digits, 1,000 training rows, 64-32-32-10 with tanh, Adam (its defaults, batches of 32, no weight decay)
+until every training row is fitted. The other 797 digits are never looked at here; the demo tests on them.
 """
 
 import base64
@@ -24,7 +24,7 @@ TARGET_LOSS = 0.0005  # of the training rows: fitted, and sure of it, as network
 
 
 def train(x: np.ndarray, y: np.ndarray) -> torch.nn.Sequential:
-    """Adam with its defaults in batches of 32 until the training rows are all classified rightly and the loss is small."""
+    """Adam with its defaults in batches of 32 until all training rows are classified rightly and the loss is small."""
     torch.manual_seed(SEED)
     net = torch.nn.Sequential(
         torch.nn.Linear(64, 32), torch.nn.Tanh(), torch.nn.Linear(32, 32), torch.nn.Tanh(), torch.nn.Linear(32, 10)
@@ -53,12 +53,15 @@ def export(net: torch.nn.Sequential, path: pathlib.Path) -> None:
         output = "logits" if name == layers[-1][0] else f"hidden{name}"
         if isinstance(layer, torch.nn.Linear):
             nodes.append(helper.make_node("Gemm", [value, f"{name}.weight", f"{name}.bias"], [output], transB=1))
-            weights += [numpy_helper.from_array(p.detach().numpy(), f"{name}.{kind}") for kind, p in layer.named_parameters()]
+            weights += [
+                numpy_helper.from_array(p.detach().numpy(), f"{name}.{kind}") for kind, p in layer.named_parameters()
+            ]
         else:
             nodes.append(helper.make_node("Tanh", [value], [output]))
         value = output
     graph = helper.make_graph(
-        nodes, "digits",
+        nodes,
+        "digits",
         [helper.make_tensor_value_info("pixels", TensorProto.FLOAT, ["n", 64])],
         [helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["n", 10])],
         weights,

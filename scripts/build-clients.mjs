@@ -105,12 +105,17 @@ async function errorTable() {
 }
 
 function pythonTable(entries) {
-  const lines = entries.map(([name, { number, family, meaning }]) =>
-    `    "${name}": (${number}, "${family}", ${JSON.stringify(meaning)}),`
-  )
   return ['"""The error codes. Written from core/errors/errors.ts by `npm run build`; do not edit."""', '',
-    '# fmt: off', '#: name: (number, class, meaning)', 'ERROR_TABLE: dict[str, tuple[int, str, str]] = {', ...lines,
-    '}', ''].join('\n')
+    '#: name: (number, class, meaning)', 'ERROR_TABLE: dict[str, tuple[int, str, str]] = {',
+    ...entries.map(pythonEntry), '}', ''].join('\n')
+}
+
+/** One entry as `ruff format` writes it: an item a line where all of them do not fit into 120 characters. */
+function pythonEntry([name, { number, family, meaning }]) {
+  const items = [`${number}`, `"${family}"`, JSON.stringify(meaning)]
+  const line = `    "${name}": (${items.join(', ')}),`
+  if (line.length <= 120) return line
+  return [`    "${name}": (`, ...items.map(item => `        ${item},`), '    ),'].join('\n')
 }
 
 function rTable(entries) {

@@ -22,6 +22,7 @@ say 'Python'
 .venv/bin/python -m pytest --quiet clients/python/tests | tee "$logs/python"
 .venv/bin/python -m mypy --strict clients/python/src/polylaplace
 .venv/bin/python -m ruff check clients/python
+.venv/bin/python -m ruff format --check --line-length 120 --target-version py311 clients/python bench demo test
 
 say 'Benchmarks: small ones, to see that they run'
 npm run bench -- --quick --ours --only W1,W2,W3/all/kron,W8-1000

@@ -41,7 +41,9 @@ def main() -> None:
         la = Laplace(net, spec["likelihood"], subset_of_weights=cell.subset, hessian_structure=cell.structure)
         la.fit(loader)
         t1 = time.perf_counter()
-        la.optimize_prior_precision(method="marglik", pred_type="glm", prior_structure=spec.get("prior_structure", "scalar"))
+        la.optimize_prior_precision(
+            method="marglik", pred_type="glm", prior_structure=spec.get("prior_structure", "scalar")
+        )
         t2 = time.perf_counter()
         tuned = float(la.log_marginal_likelihood())
         # The compared numbers use a fixed prior, so that they do not depend on how far tuning went.
@@ -54,7 +56,14 @@ def main() -> None:
             results = {"probabilities": la(x_test, pred_type="glm", link_approx="probit")}
         t4 = time.perf_counter()
         numbers = {name: value.detach().reshape(-1)[:COMPARED].tolist() for name, value in results.items()}
-        return {"fit": t1 - t0, "tune": t2 - t1, "predict": t4 - t3, "marglik": float(la.log_marginal_likelihood()), "tuned_marglik": tuned, "results": numbers}
+        return {
+            "fit": t1 - t0,
+            "tune": t2 - t1,
+            "predict": t4 - t3,
+            "marglik": float(la.log_marginal_likelihood()),
+            "tuned_marglik": tuned,
+            "results": numbers,
+        }
 
     measure(cell, once)
 

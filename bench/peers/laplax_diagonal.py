@@ -2,7 +2,8 @@
 
     python bench/peers/laplax_diagonal.py FOLDER/W6 all/diag [--quick]
 
-The lines it writes are those of bench/measure.py. laplax has no tuning by the marginal likelihood of this form; its tune time is 0.
+The lines it writes are those of bench/measure.py. laplax has no tuning by the marginal likelihood of this form; its
+tune time is 0.
 """
 
 from __future__ import annotations
@@ -49,7 +50,9 @@ def main() -> None:
         from laplax.curv.cov import set_posterior_fn
 
         posterior = set_posterior_fn("diagonal", curvature, layout=params)
-        predictive = set_lin_pushforward(model, params, posterior, {"prior_prec": 1.0}, pushforward_fns=[lin_setup, lin_pred_mean, lin_pred_var])
+        predictive = set_lin_pushforward(
+            model, params, posterior, {"prior_prec": 1.0}, pushforward_fns=[lin_setup, lin_pred_mean, lin_pred_var]
+        )
         results = jax.vmap(predictive)(posterior_inputs)
         return jax.nn.softmax(results["pred_mean"] / jnp.sqrt(1 + jnp.pi / 8 * results["pred_var"]), axis=-1)
 
@@ -60,7 +63,12 @@ def main() -> None:
         t1 = time.perf_counter()
         probabilities = jax.block_until_ready(probit(x_test, curvature))
         t2 = time.perf_counter()
-        return {"fit": t1 - t0, "tune": 0.0, "predict": t2 - t1, "results": {"probabilities": probabilities.reshape(-1)[:COMPARED].tolist()}}
+        return {
+            "fit": t1 - t0,
+            "tune": 0.0,
+            "predict": t2 - t1,
+            "results": {"probabilities": probabilities.reshape(-1)[:COMPARED].tolist()},
+        }
 
     measure(cell, once)
 

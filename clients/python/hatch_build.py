@@ -23,5 +23,6 @@ class CustomBuildHook(BuildHookInterface):  # type: ignore[type-arg]
         if missing:
             raise SystemExit(
                 f"polylaplace cannot be built: {BUNDLE / missing[0]} is missing. "
-                "Run `npm ci && npm run build` in the repository's root first; it writes the JavaScript into the package."
+                "Run `npm ci && npm run build` in the repository's root first; it writes the JavaScript into the "
+                "package."
             )

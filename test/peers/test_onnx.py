@@ -6,7 +6,23 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-NUMPY = {name: numpy.dtype(name) for name in ("float64", "float32", "float16", "int64", "int32", "int16", "int8", "uint64", "uint32", "uint16", "uint8", "bool")}
+NUMPY = {
+    name: numpy.dtype(name)
+    for name in (
+        "float64",
+        "float32",
+        "float16",
+        "int64",
+        "int32",
+        "int16",
+        "int8",
+        "uint64",
+        "uint32",
+        "uint16",
+        "uint8",
+        "bool",
+    )
+}
 
 
 def random_arrays(random):
@@ -34,7 +50,12 @@ def test_files(read, tmp_path, seed):
     arrays = random_arrays(numpy.random.default_rng(seed))
     if seed % 2:
         arrays = {name: finite(array) for name, array in arrays.items()}
-        tensors = [helper.make_tensor(name, helper.np_dtype_to_tensor_dtype(array.dtype), array.shape, array.flatten().tolist()) for name, array in arrays.items()]
+        tensors = [
+            helper.make_tensor(
+                name, helper.np_dtype_to_tensor_dtype(array.dtype), array.shape, array.flatten().tolist()
+            )
+            for name, array in arrays.items()
+        ]
     else:
         tensors = [numpy_helper.from_array(array, name) for name, array in arrays.items()]
     save(tmp_path / "model.onnx", tensors)

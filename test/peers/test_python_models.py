@@ -28,7 +28,9 @@ def outputs(module: nn.Module, x: Any) -> np.ndarray:
         return module(torch.as_tensor(x).to(parameter.dtype)).numpy()
 
 
-def check(module: nn.Module, x: Any, y: Any, *, tolerance: float = 1e-9, subset: str = "last_layer", **options: Any) -> Laplace:
+def check(
+    module: nn.Module, x: Any, y: Any, *, tolerance: float = 1e-9, subset: str = "last_layer", **options: Any
+) -> Laplace:
     """Fits and compares the outputs with torch's."""
     la = Laplace(module, "classification", subset, **options).fit(x, y)
     wanted = outputs(module, x)
@@ -38,10 +40,16 @@ def check(module: nn.Module, x: Any, y: Any, *, tolerance: float = 1e-9, subset:
 
 SEQUENTIAL = {
     "tanh": lambda: nn.Sequential(nn.Linear(6, 8), nn.Tanh(), nn.Linear(8, 3)),
-    "nested": lambda: nn.Sequential(nn.Sequential(nn.Linear(6, 8), nn.ReLU()), nn.Sequential(nn.Sequential(nn.Linear(8, 5), nn.GELU())), nn.Linear(5, 3)),
+    "nested": lambda: nn.Sequential(
+        nn.Sequential(nn.Linear(6, 8), nn.ReLU()),
+        nn.Sequential(nn.Sequential(nn.Linear(8, 5), nn.GELU())),
+        nn.Linear(5, 3),
+    ),
     "named": lambda: nn.Sequential(),
     "dropout": lambda: nn.Sequential(nn.Linear(6, 8), nn.Dropout(0.5), nn.SiLU(), nn.Linear(8, 3, bias=False)),
-    "normalised": lambda: nn.Sequential(nn.Linear(6, 8), nn.LayerNorm(8), nn.ELU(0.7), nn.BatchNorm1d(8), nn.LeakyReLU(0.2), nn.Linear(8, 3)),
+    "normalised": lambda: nn.Sequential(
+        nn.Linear(6, 8), nn.LayerNorm(8), nn.ELU(0.7), nn.BatchNorm1d(8), nn.LeakyReLU(0.2), nn.Linear(8, 3)
+    ),
     "softplus": lambda: nn.Sequential(nn.Linear(6, 8), nn.Softplus(beta=2), nn.Linear(8, 3)),
 }
 
@@ -74,7 +82,16 @@ def test_single_precision_stays_single() -> None:
 
 
 def test_convolutions_are_read_directly() -> None:
-    module = nn.Sequential(nn.Conv2d(1, 4, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(4, 6, 3, stride=2), nn.Tanh(), nn.AvgPool2d(1), nn.Flatten(), nn.Linear(6, 3)).double()
+    module = nn.Sequential(
+        nn.Conv2d(1, 4, 3, padding=1),
+        nn.ReLU(),
+        nn.MaxPool2d(2),
+        nn.Conv2d(4, 6, 3, stride=2),
+        nn.Tanh(),
+        nn.AvgPool2d(1),
+        nn.Flatten(),
+        nn.Linear(6, 3),
+    ).double()
     check(module, IMAGES, Y[:20])
     flat = Laplace(module, "classification").fit(torch.as_tensor(IMAGES), torch.as_tensor(Y[:20]))
     np.testing.assert_allclose(flat.predict(IMAGES).mean, outputs(module, IMAGES), rtol=1e-9, atol=1e-9)
@@ -181,7 +198,9 @@ def test_estimators_around_torch_modules() -> None:
 def test_skorch_nets() -> None:
     import skorch
 
-    net = skorch.NeuralNetClassifier(sequential("tanh").float(), max_epochs=3, lr=0.1, verbose=0, criterion=nn.CrossEntropyLoss, train_split=None)
+    net = skorch.NeuralNetClassifier(
+        sequential("tanh").float(), max_epochs=3, lr=0.1, verbose=0, criterion=nn.CrossEntropyLoss, train_split=None
+    )
     net.fit(X.astype(np.float32), Y.astype(np.int64))
     la = Laplace(net, "classification").fit(X, Y)
     np.testing.assert_allclose(la.predict(X).mean, outputs(net.module_, X), rtol=1e-4, atol=1e-5)

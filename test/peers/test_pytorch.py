@@ -13,7 +13,21 @@ import torch
 
 DTYPES = {
     name: getattr(torch, name)
-    for name in ("float64", "float32", "float16", "bfloat16", "int64", "int32", "int16", "int8", "uint8", "bool", "uint16", "uint32", "uint64")
+    for name in (
+        "float64",
+        "float32",
+        "float16",
+        "bfloat16",
+        "int64",
+        "int32",
+        "int16",
+        "int8",
+        "uint8",
+        "bool",
+        "uint16",
+        "uint32",
+        "uint64",
+    )
 }
 NAMES = {dtype: name for name, dtype in DTYPES.items()}
 
@@ -45,9 +59,15 @@ def random_tensor(random, dtype):
 
 
 def random_state(random, dtypes=tuple(DTYPES)):
-    state = collections.OrderedDict((name, random_tensor(random, random.choice(dtypes))) for name in conftest.names(random, 6))
+    state = collections.OrderedDict(
+        (name, random_tensor(random, random.choice(dtypes))) for name in conftest.names(random, 6)
+    )
     base = torch.arange(24, dtype=torch.float32)
-    state["shared.a"], state["shared.b"], state["tied"] = base[:12].view(3, 4), base[6:18].view(4, 3).t(), base[:12].view(3, 4)
+    state["shared.a"], state["shared.b"], state["tied"] = (
+        base[:12].view(3, 4),
+        base[6:18].view(4, 3).t(),
+        base[:12].view(3, 4),
+    )
     return state
 
 
@@ -107,7 +127,9 @@ class Network(torch.nn.Module):
     def __init__(self, seed):
         super().__init__()
         torch.manual_seed(seed)
-        self.body = torch.nn.Sequential(torch.nn.Linear(3, 5), torch.nn.Tanh(), torch.nn.BatchNorm1d(5), torch.nn.Linear(5, 5))
+        self.body = torch.nn.Sequential(
+            torch.nn.Linear(3, 5), torch.nn.Tanh(), torch.nn.BatchNorm1d(5), torch.nn.Linear(5, 5)
+        )
         self.head = torch.nn.Linear(5, 2, bias=False)
         self.again = self.head
         self.register_buffer("scale", torch.tensor(2.0))
@@ -130,7 +152,13 @@ def test_whole_modules_and_checkpoints(read, tmp_path, legacy):
     network(torch.randn(4, 3).double()).sum().backward()
     optimizer.step()
     state = network.state_dict()
-    checkpoint = {"epoch": 3, "model_state_dict": state, "optimizer_state_dict": optimizer.state_dict(), "loss": torch.tensor(0.5), "rng": torch.get_rng_state()}
+    checkpoint = {
+        "epoch": 3,
+        "model_state_dict": state,
+        "optimizer_state_dict": optimizer.state_dict(),
+        "loss": torch.tensor(0.5),
+        "rng": torch.get_rng_state(),
+    }
     torch.save(checkpoint, tmp_path / "checkpoint.pt", **kind)
     check(read, tmp_path / "checkpoint.pt", state)
     torch.save({"model": network, "optimizer": optimizer, "ema": {"w": torch.ones(2)}}, tmp_path / "both.pt", **kind)
@@ -161,10 +189,13 @@ def test_plain_pickles(read, tmp_path):
 @pytest.mark.filterwarnings("ignore")
 def test_what_is_not_plain_numbers_is_named(read, refused, tmp_path):
     odd = {
-        "complex64": torch.zeros(2, dtype=torch.complex64), "sparse": torch.eye(3).to_sparse(), "meta": torch.zeros(2, device="meta"),
-        "float8_e4m3fn": torch.zeros(2).to(torch.float8_e4m3fn), "quantised": torch.quantize_per_tensor(torch.ones(2), 0.1, 0, torch.qint8),
+        "complex64": torch.zeros(2, dtype=torch.complex64),
+        "sparse": torch.eye(3).to_sparse(),
+        "meta": torch.zeros(2, device="meta"),
+        "float8_e4m3fn": torch.zeros(2).to(torch.float8_e4m3fn),
+        "quantised": torch.quantize_per_tensor(torch.ones(2), 0.1, 0, torch.qint8),
         "negated": torch.zeros(2, dtype=torch.complex64).conj().imag,
-    }  # fmt: skip
+    }
     for kind, tensor in odd.items():
         torch.save({"w": tensor}, tmp_path / "model.pt")
         with pytest.raises(refused, match=f"UNSUPPORTED_FORMAT.*'w' is .*{kind}"):
@@ -189,7 +220,9 @@ def test_mutated_files_are_refused_or_equal(read, refused, tmp_path, seed):
     """What both readers accept must be the same tensors; what only we refuse is our strictness."""
     random = numpy.random.default_rng(3000 + seed)
     path = tmp_path / "model.pt"
-    state = collections.OrderedDict(a=torch.arange(6, dtype=torch.float32).view(2, 3), b=torch.arange(3).t(), c=torch.ones(2, 2).t())
+    state = collections.OrderedDict(
+        a=torch.arange(6, dtype=torch.float32).view(2, 3), b=torch.arange(3).t(), c=torch.ones(2, 2).t()
+    )
     torch.save(state, path, _use_new_zipfile_serialization=seed % 2 == 0)
     content = bytearray(path.read_bytes())
     for _ in range(int(random.integers(1, 4))):
@@ -202,9 +235,12 @@ def test_mutated_files_are_refused_or_equal(read, refused, tmp_path, seed):
     try:
         loaded = torch.load(path, weights_only=True)
     except (pickle.UnpicklingError, RuntimeError) as error:
-        # We read objects of classes that nobody knows as plain data, numbers saved on any device, and the texts of Python 2;
-        # torch needs the class and the device, and its safe reader does not know all opcodes.
-        assert any(reason in str(error) for reason in ("Unsupported global", "don't know how to restore data location", "Unsupported operand"))
+        # We read objects of classes that nobody knows as plain data, numbers saved on any device, and the texts of
+        # Python 2; torch needs the class and the device, and its safe reader does not know all opcodes.
+        assert any(
+            reason in str(error)
+            for reason in ("Unsupported global", "don't know how to restore data location", "Unsupported operand")
+        )
         return
     assert {name: bits(tensor) for name, tensor in loaded.items()} == found
 

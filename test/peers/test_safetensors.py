@@ -13,7 +13,9 @@ def random_state(random):
     for name in conftest.names(random, 6):
         dtype, dims = random.choice(tuple(DTYPES)), conftest.shape(random)
         raw = bytearray(conftest.random_bits(random, dtype, dims))
-        state[name] = (torch.frombuffer(raw, dtype=DTYPES[dtype]) if raw else torch.empty(0, dtype=DTYPES[dtype])).reshape(dims)
+        state[name] = (
+            torch.frombuffer(raw, dtype=DTYPES[dtype]) if raw else torch.empty(0, dtype=DTYPES[dtype])
+        ).reshape(dims)
     return state
 
 
@@ -31,7 +33,11 @@ def test_files(read, tmp_path, seed):
 def test_mutated_files_are_refused_or_equal(read, refused, tmp_path, seed):
     random = numpy.random.default_rng(1000 + seed)
     path = tmp_path / "model.safetensors"
-    save_file({"a": torch.arange(6, dtype=torch.float32).view(2, 3), "b": torch.arange(3), "c": torch.ones(2, 2)}, path, metadata={"x": "y"})
+    save_file(
+        {"a": torch.arange(6, dtype=torch.float32).view(2, 3), "b": torch.arange(3), "c": torch.ones(2, 2)},
+        path,
+        metadata={"x": "y"},
+    )
     content = bytearray(path.read_bytes())
     for _ in range(int(random.integers(1, 4))):
         content[random.integers(0, len(content))] = random.integers(0, 256)

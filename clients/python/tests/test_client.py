@@ -247,7 +247,8 @@ def test_p3_no_orphan_when_the_parent_ends(slow_server: list[str], how: str) -> 
         from polylaplace import Client
         client = Client(command={slow_server!r})
         client.ping()
-        threading.Thread(target=lambda: client.call("fit", {{"options": {{"ms": 20000, "deaf": True}}}}), daemon=True).start()
+        options = {{"ms": 20000, "deaf": True}}
+        threading.Thread(target=lambda: client.call("fit", {{"options": options}}), daemon=True).start()
         import time; time.sleep(0.3)
         print(client.server_pid, flush=True)
         {{"exit": lambda: None, "kill": lambda: os.kill(os.getpid(), signal.SIGKILL), "abort": os.abort}}["{how}"]()

@@ -10,7 +10,8 @@ import pytest
 
 from polylaplace import DataError, StateError
 from polylaplace._data import batches, fresh_seed, is_array_like, to_array
-from polylaplace._models import network_params, torch_layers
+from polylaplace._models import network_params
+from polylaplace._torch_models import torch_layers
 
 
 class Tensor:

@@ -160,7 +160,7 @@ def test_one_message_a_step_and_summaries_when_they_are_asked_for(
         la.fit(iris["x"], iris["y"]).fit(iris["x"], iris["y"])
         assert methods[5:] == ["readNetwork", "fit", "fit"]
         assert la.summary["tuned"] == "none"
-        monkeypatch.setattr("polylaplace._laplace._ONE_MESSAGE", 1000)
+        monkeypatch.setattr("polylaplace._posterior_state.ONE_MESSAGE", 1000)
         Laplace(IRIS, "classification", client=client).fit(iris["x"], iris["y"])
         assert methods[9:] == ["readNetwork", "fit"]
 
@@ -236,7 +236,7 @@ def test_batches_arrays_frames_and_lists_agree(la: Laplace, iris: dict[str, Any]
 
 
 def test_large_arrays_are_sent_in_parts(la: Laplace, iris: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("polylaplace._laplace._BATCH_BYTES", 1000)
+    monkeypatch.setattr("polylaplace._batching.BATCH_BYTES", 1000)
     parts = Laplace(IRIS, "classification").fit(iris["x"], iris["y"])
     assert parts.log_marginal_likelihood() == pytest.approx(la.log_marginal_likelihood(), rel=1e-10)
     np.testing.assert_allclose(parts(iris["x_test"]), la(iris["x_test"]), rtol=1e-10)

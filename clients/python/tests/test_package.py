@@ -25,8 +25,17 @@ def test_everything_in_all_is_there() -> None:
     assert set(dir(polylaplace)) >= set(polylaplace.__all__)
 
 
+def test_names_that_older_pickles_hold_are_there() -> None:
+    from polylaplace import _estimators, _laplace
+
+    for name in ("Laplace", "LaplaceWarning", "Prediction"):
+        assert getattr(_laplace, name) is getattr(polylaplace, name)
+    for name in ("LaplaceClassifier", "LaplaceRegressor"):
+        assert getattr(_estimators, name) is getattr(polylaplace, name)
+
+
 def test_the_error_table_is_that_of_the_source() -> None:
-    source = (REPOSITORY / "core" / "errors.ts").read_text()
+    source = (REPOSITORY / "core" / "errors" / "errors.ts").read_text()
     for code, (number, family, meaning) in ERROR_TABLE.items():
         assert f"{code}: entry({number}, '{family}'" in source
         assert meaning.split("'")[0] in source
@@ -45,7 +54,10 @@ def test_a_code_of_a_newer_server_is_the_root_class() -> None:
 
 
 def test_importing_loads_nothing_heavy() -> None:
-    script = "import sys, polylaplace; print([m for m in ('sklearn', 'torch', 'pandas', 'tqdm', 'onnx') if m in sys.modules])"
+    script = (
+        "import sys, polylaplace; "
+        "print([m for m in ('sklearn', 'torch', 'pandas', 'tqdm', 'onnx') if m in sys.modules])"
+    )
     done = subprocess.run(
         [
             sys.executable,
@@ -61,7 +73,8 @@ def test_importing_loads_nothing_heavy() -> None:
 
 def test_estimators_without_scikit_learn(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "sklearn.base", None)
-    monkeypatch.delitem(sys.modules, "polylaplace._estimators", raising=False)
+    for module in ("_estimators", "_classifier", "_regressor", "_estimator_base", "_scikit_learn"):
+        monkeypatch.delitem(sys.modules, f"polylaplace.{module}", raising=False)
     with pytest.raises(ResourceError, match="pip install scikit-learn"):
         _ = polylaplace.LaplaceClassifier
 

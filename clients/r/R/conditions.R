@@ -58,7 +58,12 @@ laplace_warn <- function(message) {
 #' Something that the server noticed, as a message of class laplace_note.
 #' @noRd
 tell <- function(note) {
-  message(structure(class = c("laplace_note", "message", "condition"), list(message = paste0(paste(strwrap(note), collapse = "\n"), "\n"), call = NULL)))
+  message(
+    structure(
+      class = c("laplace_note", "message", "condition"),
+      list(message = paste0(paste(strwrap(note), collapse = "\n"), "\n"), call = NULL)
+    )
+  )
 }
 
 #' The nearest of some words, "" when none is near.
@@ -83,3 +88,5 @@ one_of <- function(value, words, name) {
     "BAD_OPTION", list(option = name, suggestion = near)
   )
 }
+
+quoted_list <- function(words) paste0("\"", utils::head(words, 5), "\"", collapse = ", ")

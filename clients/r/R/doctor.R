@@ -14,7 +14,12 @@ doctor <- function() {
   }
   for (candidate in node_candidates()) {
     problem <- explain_node(candidate$path)
-    say(if (is.null(problem)) "ok" else "--", if (is.null(problem)) sprintf("Node.js %s at %s (from %s)", node_version(candidate$path), candidate$path, candidate$where) else problem)
+    if (is.null(problem)) {
+      version <- node_version(candidate$path)
+      say("ok", sprintf("Node.js %s at %s (from %s)", version, candidate$path, candidate$where))
+    } else {
+      say("--", problem)
+    }
   }
   healthy <- tryCatch(
     {
@@ -28,7 +33,11 @@ doctor <- function() {
       FALSE
     }
   )
-  say(if (healthy) "ok" else "!!", if (healthy) "Everything that is needed is there." else "polylaplace cannot work here yet; see the lines marked [!!].")
+  if (healthy) {
+    say("ok", "Everything that is needed is there.")
+  } else {
+    say("!!", "polylaplace cannot work here yet; see the lines marked [!!].")
+  }
   invisible(healthy)
 }
 
@@ -40,10 +49,17 @@ try_server <- function(say) {
   request(server, "ping")
   seconds <- min(vapply(1:5, function(index) system.time(request(server, "ping"))[["elapsed"]], 0))
   say("ok", sprintf(
-    "the server answers: version %s, protocol %s, through %s, %.0f ms a round trip", server$hello$version, server$hello$protocol, server$transport$name,
+    "the server answers: version %s, protocol %s, through %s, %.0f ms a round trip",
+    server$hello$version, server$hello$protocol, server$transport$name,
     seconds * 1000
   ))
   if (server$hello$version != package_version_text()) {
-    say("--", sprintf("the server has version %s and the package %s; install both from one build.", server$hello$version, package_version_text()))
+    say(
+      "--",
+      sprintf(
+        "the server has version %s and the package %s; install both from one build.",
+        server$hello$version, package_version_text()
+      )
+    )
   }
 }

@@ -9,7 +9,9 @@ frame_chunks <- function(message, longest = MAX_FRAME) {
   length <- sum(as.double(lengths(chunks)))
   if (length > longest) {
     laplace_stop(
-      sprintf("A message of %.0f bytes cannot be sent, the server takes %.0f; give the data in batches.", length, longest),
+      sprintf(
+        "A message of %.0f bytes cannot be sent, the server takes %.0f; give the data in batches.", length, longest
+      ),
       "BAD_ARRAY", list(length = length, limit = longest)
     )
   }

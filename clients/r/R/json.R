@@ -74,6 +74,10 @@ json_text <- function(word) {
 
 json_escape <- function(escape) {
   letter <- substr(escape, 2, 2)
-  if (letter == "u") return(intToUtf8(strtoi(strsplit(substring(escape, 3), "\\u", fixed = TRUE)[[1]], 16L), allow_surrogate_pairs = TRUE))
+  if (letter == "u") {
+    return(
+      intToUtf8(strtoi(strsplit(substring(escape, 3), "\\u", fixed = TRUE)[[1]], 16L), allow_surrogate_pairs = TRUE)
+    )
+  }
   switch(letter, b = "\b", f = "\f", n = "\n", r = "\r", t = "\t", letter)
 }

@@ -7,8 +7,8 @@
 #' @name laplace-methods
 #' @return
 #' * `coef()` the mean of the posterior (the trained weights), `vcov()` its covariance, `confint()` intervals.
-#' * `logLik()` the **approximate log marginal likelihood** with the number of parameters as `df`, not the log likelihood at the
-#'   weights; it already weighs fit against complexity, so `AIC()` and `BIC()` of it warn.
+#' * `logLik()` the **approximate log marginal likelihood** with the number of parameters as `df`, not the log
+#'   likelihood at the weights; it already weighs fit against complexity, so `AIC()` and `BIC()` of it warn.
 #' * `nobs()` the number of examples.
 #' * `fitted()` and `residuals()`: predictions for the training data, and the response minus these (indicators minus
 #'   probabilities for classes).
@@ -64,7 +64,11 @@ confint.laplace <- function(object, parm, level = 0.95, ...) {
   if (missing(parm)) parm <- names(estimate)
   if (is.numeric(parm)) parm <- names(estimate)[parm]
   chosen <- match(parm, names(estimate))
-  if (anyNA(chosen)) laplace_stop(sprintf("There is no parameter %s.", quoted_list(parm[is.na(chosen)])), "BAD_OPTION", list(option = "parm"))
+  if (anyNA(chosen)) {
+    laplace_stop(
+      sprintf("There is no parameter %s.", quoted_list(parm[is.na(chosen)])), "BAD_OPTION", list(option = "parm")
+    )
+  }
   tails <- c((1 - level) / 2, 1 - (1 - level) / 2)
   limits <- estimate[chosen] + outer(error[chosen], stats::qnorm(tails))
   dimnames(limits) <- list(parm, paste(format(100 * tails, trim = TRUE, digits = 3), "%"))
@@ -125,98 +129,17 @@ observed <- function(object) {
 #' @export
 update.laplace <- function(object, formula., ..., evaluate = TRUE) {
   call <- object$call
-  if (is.null(call) || identical(call[[1]], as.name("load_laplace"))) laplace_stop("This object was not fitted here: there is no call to update.", "NOT_FITTED")
+  if (is.null(call) || identical(call[[1]], as.name("load_laplace"))) {
+    laplace_stop("This object was not fitted here: there is no call to update.", "NOT_FITTED")
+  }
   if (!missing(formula.)) {
-    if (is.null(object$terms) || !inherits(object$terms, "formula")) laplace_stop("This object was not fitted with a formula.", "BAD_OPTION")
+    if (is.null(object$terms) || !inherits(object$terms, "formula")) {
+      laplace_stop("This object was not fitted with a formula.", "BAD_OPTION")
+    }
     call$object <- stats::update(stats::formula(object$terms), formula.)
   }
   call[[1]] <- quote(polylaplace::laplace)
   changes <- match.call(expand.dots = FALSE)$...
   for (name in names(changes)) call[[name]] <- changes[[name]]
   if (evaluate) eval(call, parent.frame()) else call
-}
-
-#' Draws of new responses
-#'
-#' Each draw takes a network from the posterior and responses from its predictions: with noise in regression, classes otherwise.
-#'
-#' @param object a fitted `laplace` object.
-#' @param nsim number of draws.
-#' @param seed as in [stats::simulate()]: the random numbers are as after `set.seed(seed)` and are put back afterwards. `NULL`: R's
-#'   own random numbers go on.
-#' @param newdata where to draw; the training data when it is left out.
-#' @param ... not used.
-#' @return A data frame with a column for each draw (a list of matrices where there are several outputs), with the attribute `seed`.
-#' @export
-#' @examplesIf laplace_available() && requireNamespace("nnet", quietly = TRUE)
-#' set.seed(1)
-#' fit <- nnet::nnet(dist ~ speed, cars / 50, size = 3, linout = TRUE, trace = FALSE)
-#' head(simulate(laplace(fit), 3, seed = 7))
-simulate.laplace <- function(object, nsim = 1, seed = NULL, newdata, ...) {
-  if (!exists(".Random.seed", envir = globalenv(), inherits = FALSE)) stats::runif(1)
-  state <- get(".Random.seed", envir = globalenv(), inherits = FALSE)
-  if (!is.null(seed)) {
-    before <- state
-    on.exit(assign(".Random.seed", before, envir = globalenv()))
-    set.seed(seed)
-    state <- structure(seed, kind = as.list(RNGkind()))
-  }
-  rows <- if (missing(newdata)) training_rows(object) else new_features(object, newdata)
-  draws <- drawn(object, rows_of(rows$x, rows$keep), list(samples = nsim, predictive = "glm"), simulated_method(object))
-  values <- lapply(seq_len(nsim), function(index) {
-    one <- with_missing(simulated(object, matrix(draws[, , index], dim(draws)[1])), rows$keep)
-    if (!is.null(dim(one)) && ncol(one) == 1) one[, 1] else one
-  })
-  names(values) <- paste0("sim_", seq_len(nsim))
-  if (is.null(dim(values[[1]]))) values <- data.frame(values, row.names = rows$names)
-  attr(values, "seed") <- state
-  values
-}
-
-simulated_method <- function(object) if (object$likelihood == "regression") "functionalSamples" else "predictiveSamples"
-
-#' One draw of responses, given one draw of means or probabilities (n x C).
-#' @noRd
-simulated <- function(object, draw) {
-  if (object$likelihood == "regression") return(draw + stats::rnorm(length(draw), sd = object$sigma_noise))
-  if (object$likelihood == "multilabel") return(+(stats::runif(length(draw)) < draw))
-  number <- if (object$likelihood == "binary") {
-    as.integer(stats::runif(nrow(draw)) < draw[, 1])
-  } else {
-    cumulated <- draw %*% upper.tri(diag(ncol(draw)), diag = TRUE)
-    pmin(rowSums(stats::runif(nrow(draw)) > cumulated), ncol(draw) - 1)
-  }
-  if (is.null(object$levels)) number else factor(object$levels[number + 1], levels = object$levels)
-}
-
-#' Measures of the quality of predictions
-#'
-#' @param object a fitted `laplace` object.
-#' @param newdata data to predict; the training data when it is left out.
-#' @param y the true responses for `newdata`; taken from it for fits by formula.
-#' @param ... passed to [predict.laplace()], such as `link`.
-#' @return A named vector: `nll` (negative log likelihood of the predictions), and `accuracy`, `ece` (expected calibration error),
-#'   `brier`, or `rmse`, `crps`.
-#' @export
-#' @examplesIf laplace_available() && requireNamespace("nnet", quietly = TRUE)
-#' set.seed(1)
-#' train <- sample(150, 100)
-#' fit <- nnet::nnet(Species ~ ., iris[train, ], size = 4, trace = FALSE)
-#' laplace_metrics(laplace(fit), iris[-train, ])
-laplace_metrics <- function(object, newdata, y, ...) {
-  rows <- if (missing(newdata)) training_rows(object) else new_features(object, newdata, stats::na.omit)
-  if (missing(y)) y <- if (missing(newdata)) object$y else response_of(object, newdata, rows)
-  truth <- as_response(y, object$likelihood, object$levels)$y
-  how <- utils::modifyList(list(link = "probit", predictive = "glm"), list(...))
-  answer <- predicted(object, rows$x, how)
-  params <- list(likelihood = object$likelihood, y = as_wire_array(truth), sigmaNoise = object$sigma_noise)
-  for (name in intersect(c("mean", "variance", "probabilities"), names(answer))) params[[name]] <- as_wire_array(answer[[name]])
-  result <- request(laplace_server(), "metrics", params[!vapply(params, is.null, NA)])
-  unlist(result[vapply(result, function(value) is.numeric(value) && length(value) == 1, NA)])
-}
-
-response_of <- function(object, newdata, rows) {
-  if (is.null(object$terms)) laplace_stop("Give the true responses: laplace_metrics(object, newdata, y).", "BAD_OPTION")
-  frame <- stats::model.frame(object$terms, newdata, na.action = stats::na.omit, xlev = object$xlevels)
-  stats::model.response(frame)
 }

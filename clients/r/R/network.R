@@ -17,7 +17,9 @@ read_bytes <- function(path) {
   if (length(path) != 1 || is.na(path)) laplace_stop("The path of a model file must be one string.", "BAD_OPTION")
   path <- path.expand(path)
   if (!file.exists(path)) laplace_stop(sprintf("There is no file '%s'.", path), "BAD_OPTION", list(path = path))
-  if (dir.exists(path)) laplace_stop(sprintf("'%s' is a folder; give the model's file.", path), "BAD_OPTION", list(path = path))
+  if (dir.exists(path)) {
+    laplace_stop(sprintf("'%s' is a folder; give the model's file.", path), "BAD_OPTION", list(path = path))
+  }
   readBin(path, "raw", file.size(path))
 }
 
@@ -32,11 +34,17 @@ read_architecture <- function(architecture) {
   }
   if (!is.list(architecture) || !is.null(names(architecture)) || !all(vapply(architecture, is.list, NA))) {
     laplace_stop(
-      "`architecture` must be a list of layers such as list(list(type = \"Linear\", name = \"0\"), list(type = \"Tanh\")), or the path of a JSON file of one.",
+      paste0(
+        "`architecture` must be a list of layers such as list(list(type = \"Linear\", name = \"0\"), list(type = ",
+        "\"Tanh\")), or the path of a JSON file of one."
+      ),
       "BAD_OPTION", list(option = "architecture")
     )
   }
-  lapply(architecture, function(layer) lapply(layer, function(value) if (length(value) > 1 && is.numeric(value)) as.list(value) else value))
+  lapply(
+    architecture,
+    function(layer) lapply(layer, function(value) if (length(value) > 1 && is.numeric(value)) as.list(value) else value)
+  )
 }
 
 #' A named list of arrays: torch's names and shapes.
@@ -47,7 +55,9 @@ weights_params <- function(weights, hints) {
     laplace_stop("A list of weights must have a name for each array, such as \"0.weight\" and \"0.bias\".", "BAD_ARRAY")
   }
   tensors <- lapply(stats::setNames(names, names), function(name) {
-    if (!is.numeric(weights[[name]])) laplace_stop(sprintf("The weights '%s' are not numbers.", name), "BAD_ARRAY", list(array = name))
+    if (!is.numeric(weights[[name]])) {
+      laplace_stop(sprintf("The weights '%s' are not numbers.", name), "BAD_ARRAY", list(array = name))
+    }
     tensor <- weights[[name]]
     storage.mode(tensor) <- "double"
     as_wire_array(tensor)
@@ -59,23 +69,27 @@ weights_params <- function(weights, hints) {
 
 # --- nnet ---
 
-#' The fields of an nnet object. Whether its outputs are linear and whether it skips layers is not kept in it, but follows from the
-#' numbers of units and weights.
+#' The fields of an nnet object. Whether its outputs are linear and whether it skips layers is not kept in it, but
+#' follows from the numbers of units and weights.
 #' @noRd
 nnet_params <- function(object) {
   refuse_multinom(object)
   sizes <- as.double(object$n)
   list(
     n = as.list(sizes), wts = as_wire_array(as.double(object$wts)),
-    conn = as_wire_array(as.double(object$conn)), nconn = as_wire_array(as.double(object$nconn)), nsunits = as.double(object$nsunits),
+    conn = as_wire_array(as.double(object$conn)), nconn = as_wire_array(as.double(object$nconn)),
+    nsunits = as.double(object$nsunits),
     linout = nnet_is_linear(object), softmax = isTRUE(object$softmax), entropy = isTRUE(object$entropy),
-    censored = isTRUE(object$censored), skip = length(object$wts) > (sizes[1] + 1) * sizes[2] + (sizes[2] + 1) * sizes[3]
+    censored = isTRUE(object$censored),
+    skip = length(object$wts) > (sizes[1] + 1) * sizes[2] + (sizes[2] + 1) * sizes[3]
   )
 }
 
 refuse_multinom <- function(object) {
   if (inherits(object, "multinom")) {
-    laplace_stop("A multinom fit has no hidden layer to approximate: vcov() of it is its Laplace approximation.", "BAD_GRAPH")
+    laplace_stop(
+      "A multinom fit has no hidden layer to approximate: vcov() of it is its Laplace approximation.", "BAD_GRAPH"
+    )
   }
 }
 

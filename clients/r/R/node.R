@@ -11,7 +11,9 @@ REMEDY <- paste0(
 #' @noRd
 the <- new.env(parent = emptyenv())
 
-stop_no_node <- function(message) laplace_stop(paste(message, REMEDY), "MISSING_DEPENDENCY", class = "laplace_error_no_node")
+stop_no_node <- function(message) {
+  laplace_stop(paste(message, REMEDY), "MISSING_DEPENDENCY", class = "laplace_error_no_node")
+}
 
 #' The bundled server.
 #' @noRd
@@ -19,7 +21,10 @@ server_file <- function() {
   path <- getOption("polylaplace.server", system.file("node", "polylaplace.mjs", package = "polylaplace"))
   if (!nzchar(path) || !file.exists(path)) {
     laplace_stop(
-      "The package is incomplete: its server (inst/node/polylaplace.mjs) is missing. Run `npm run build` in the repository and install it again.",
+      paste0(
+        "The package is incomplete: its server (inst/node/polylaplace.mjs) is missing. Run `npm run build` in the ",
+        "repository and install it again."
+      ),
       "MISSING_DEPENDENCY"
     )
   }
@@ -52,8 +57,13 @@ usual_places <- function() {
   } else {
     c("/usr/local/bin/node", "/opt/homebrew/bin/node")
   }
-  managed <- Sys.glob(path.expand(c("~/.nvm/versions/node/*/bin/node", "~/.local/share/fnm/node-versions/*/installation/bin/node")))
-  c(stats::setNames(fixed, rep("the usual places", length(fixed))), stats::setNames(rev(managed), rep("a version manager", length(managed))))
+  managed <- Sys.glob(
+    path.expand(c("~/.nvm/versions/node/*/bin/node", "~/.local/share/fnm/node-versions/*/installation/bin/node"))
+  )
+  c(
+    stats::setNames(fixed, rep("the usual places", length(fixed))),
+    stats::setNames(rev(managed), rep("a version manager", length(managed)))
+  )
 }
 
 is_windows <- function() .Platform$OS.type == "windows"
@@ -63,7 +73,9 @@ is_windows <- function() .Platform$OS.type == "windows"
 node_version <- function(path) {
   # A node of another version may refuse options meant for this one.
   shown <- tryCatch(
-    suppressWarnings(with_environment(c(NODE_OPTIONS = NA), system2(path, "--version", stdout = TRUE, stderr = FALSE, timeout = 20))),
+    suppressWarnings(
+      with_environment(c(NODE_OPTIONS = NA), system2(path, "--version", stdout = TRUE, stderr = FALSE, timeout = 20))
+    ),
     error = function(condition) ""
   )
   if (length(shown) == 1 && grepl("^v[0-9]+\\.[0-9]+\\.[0-9]+", shown)) {

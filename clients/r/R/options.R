@@ -12,7 +12,9 @@ NETWORK_HINTS <- c("architecture", "activation", "input", "output")
 
 #' Words that other libraries use for the same things.
 #' @noRd
-SYNONYMS <- list(structure = c(gp = "functional"), prior_structure = c(diag = "diagonal"), tune = c(gridsearch = "grid"))
+SYNONYMS <- list(
+  structure = c(gp = "functional"), prior_structure = c(diag = "diagonal"), tune = c(gridsearch = "grid")
+)
 
 LIKELIHOODS <- c("classification", "binary", "multilabel", "regression")
 
@@ -27,7 +29,10 @@ check_options <- function(options) {
   for (name in setdiff(given, known)) {
     near <- nearest(name, known)
     laplace_stop(
-      paste0("There is no option `", name, "`.", if (nzchar(near)) paste0(" Did you mean `", near, "`?"), " Known options: ", paste(known, collapse = ", "), "."),
+      paste0(
+        "There is no option `", name, "`.", if (nzchar(near)) paste0(" Did you mean `", near, "`?"), " Known options: ",
+        paste(known, collapse = ", "), "."
+      ),
       "UNKNOWN_OPTION", list(option = name, suggestion = near)
     )
   }
@@ -41,7 +46,9 @@ wire_options <- function(options, likelihood) {
   options <- options[!vapply(options, is.null, NA)]
   for (name in intersect(names(SYNONYMS), names(options))) {
     word <- options[[name]]
-    if (is.character(word) && length(word) == 1 && word %in% names(SYNONYMS[[name]])) options[[name]] <- SYNONYMS[[name]][[word]]
+    if (is.character(word) && length(word) == 1 && word %in% names(SYNONYMS[[name]])) {
+      options[[name]] <- SYNONYMS[[name]][[word]]
+    }
   }
   if (!is.null(options$subset)) options$subset <- wire_subset(options$subset)
   if (identical(options$curvature, "mc_fisher") && is.null(options$seed)) options$seed <- fresh_seed()

@@ -2,13 +2,14 @@
 #'
 #' * Regression on one feature: the mean with bands of 95 % for the mean and for new observations, and the data.
 #' * Other regressions: observed against predicted, with standard errors.
-#' * Classes: observed frequency against predicted probability (a reliability diagram), with the number of examples as area.
+#' * Classes: observed frequency against predicted probability (a reliability diagram), with the number of examples as
+#'   area.
 #'
 #' `plot()` draws with base graphics; `autoplot()` gives the same as a ggplot2 object when that package is loaded.
 #'
 #' @param x,object a fitted `laplace` object.
-#' @param newdata,y other data to show, for instance held-out data: features as in [predict.laplace()], and responses (taken from
-#'   `newdata` for fits by formula). The training data when left out.
+#' @param newdata,y other data to show, for instance held-out data: features as in [predict.laplace()], and responses
+#'   (taken from `newdata` for fits by formula). The training data when left out.
 #' @param level of the bands.
 #' @param bins number of bins of the reliability diagram.
 #' @param ... further graphical parameters of `plot()`; not used by `autoplot()`.
@@ -20,7 +21,10 @@
 #' plot(laplace(fit, subset = "all", structure = "full"))
 plot.laplace <- function(x, newdata, y, level = 0.95, bins = 10, ...) {
   shown <- plot_data(x, newdata, y, level, bins)
-  switch(shown$kind, curve = draw_curve(shown, ...), points = draw_points(shown, ...), reliability = draw_reliability(shown, ...))
+  switch(
+    shown$kind, curve = draw_curve(shown, ...), points = draw_points(shown, ...),
+    reliability = draw_reliability(shown, ...)
+  )
   invisible(shown$table)
 }
 
@@ -32,7 +36,8 @@ plot_data <- function(object, newdata, y, level, bins) {
   if (missing(y)) y <- if (missing(newdata)) object$y else response_of(object, newdata, rows)
   truth <- as_response(y, object$likelihood, object$levels)$y
   if (object$likelihood != "regression") return(reliability_data(object, rows, truth, bins))
-  if (length(dim(rows$x)) == 2 && ncol(rows$x) == 1 && object$outputs == 1) curve_data(object, rows, truth, level) else points_data(object, rows, truth)
+  one_of_each <- length(dim(rows$x)) == 2 && ncol(rows$x) == 1 && object$outputs == 1
+  if (one_of_each) curve_data(object, rows, truth, level) else points_data(object, rows, truth)
 }
 
 curve_data <- function(object, rows, truth, level) {
@@ -45,7 +50,10 @@ curve_data <- function(object, rows, truth, level) {
   outer <- z * sqrt(answer$variance[, 1] + object$sigma_noise^2)
   mean <- answer$mean[, 1]
   list(
-    kind = "curve", table = data.frame(x = grid, fit = mean, lwr = mean - inner, upr = mean + inner, lower = mean - outer, upper = mean + outer),
+    kind = "curve",
+    table = data.frame(
+      x = grid, fit = mean, lwr = mean - inner, upr = mean + inner, lower = mean - outer, upper = mean + outer
+    ),
     points = data.frame(x = rows$x[, 1], y = truth[, 1]),
     labels = c(if (is.null(object$features)) "x" else object$features, response_label(object))
   )
@@ -54,7 +62,8 @@ curve_data <- function(object, rows, truth, level) {
 points_data <- function(object, rows, truth) {
   answer <- predicted(object, rows$x, list(link = "probit", predictive = "glm"))
   list(
-    kind = "points", table = data.frame(fit = as.vector(answer$mean), se.fit = sqrt(as.vector(answer$variance)), y = as.vector(truth)),
+    kind = "points",
+    table = data.frame(fit = as.vector(answer$mean), se.fit = sqrt(as.vector(answer$variance)), y = as.vector(truth)),
     labels = c(paste("Predicted", response_label(object)), paste("Observed", response_label(object)))
   )
 }
@@ -66,9 +75,12 @@ reliability_data <- function(object, rows, truth, bins) {
   hit <- if (object$likelihood == "classification") outer(as.vector(truth), seq_len(ncol(p)) - 1, "==") else truth == 1
   bin <- cut(as.vector(p), seq(0, 1, length.out = bins + 1), include.lowest = TRUE)
   table <- data.frame(
-    probability = as.vector(tapply(as.vector(p), bin, mean)), frequency = as.vector(tapply(as.vector(hit), bin, mean)), count = as.vector(table(bin))
+    probability = as.vector(tapply(as.vector(p), bin, mean)), frequency = as.vector(tapply(as.vector(hit), bin, mean)),
+    count = as.vector(table(bin))
   )
-  list(kind = "reliability", table = table[table$count > 0, ], labels = c("Predicted probability", "Observed frequency"))
+  list(
+    kind = "reliability", table = table[table$count > 0, ], labels = c("Predicted probability", "Observed frequency")
+  )
 }
 
 response_label <- function(object) {
@@ -80,7 +92,9 @@ band <- function(x, lower, upper, color) graphics::polygon(c(x, rev(x)), c(lower
 draw_curve <- function(shown, ...) {
   table <- shown$table
   limits <- range(table$lower, table$upper, shown$points$y)
-  settings <- utils::modifyList(list(x = range(table$x), y = limits, type = "n", xlab = shown$labels[1], ylab = shown$labels[2]), list(...))
+  settings <- utils::modifyList(
+    list(x = range(table$x), y = limits, type = "n", xlab = shown$labels[1], ylab = shown$labels[2]), list(...)
+  )
   do.call(graphics::plot.default, settings)
   band(table$x, table$lower, table$upper, grDevices::rgb(0.2, 0.4, 0.8, 0.15))
   band(table$x, table$lwr, table$upr, grDevices::rgb(0.2, 0.4, 0.8, 0.35))
@@ -91,9 +105,15 @@ draw_curve <- function(shown, ...) {
 draw_points <- function(shown, ...) {
   table <- shown$table
   span <- range(table$fit - 2 * table$se.fit, table$fit + 2 * table$se.fit)
-  settings <- utils::modifyList(list(x = table$fit, y = table$y, xlim = span, xlab = shown$labels[1], ylab = shown$labels[2], pch = 16, cex = 0.7), list(...))
+  settings <- utils::modifyList(
+    list(x = table$fit, y = table$y, xlim = span, xlab = shown$labels[1], ylab = shown$labels[2], pch = 16, cex = 0.7),
+    list(...)
+  )
   do.call(graphics::plot.default, settings)
-  graphics::segments(table$fit - 2 * table$se.fit, table$y, table$fit + 2 * table$se.fit, table$y, col = grDevices::rgb(0.2, 0.4, 0.8, 0.5))
+  graphics::segments(
+    table$fit - 2 * table$se.fit, table$y, table$fit + 2 * table$se.fit, table$y,
+    col = grDevices::rgb(0.2, 0.4, 0.8, 0.5)
+  )
   graphics::abline(0, 1, lty = 2)
 }
 
@@ -101,7 +121,8 @@ draw_reliability <- function(shown, ...) {
   table <- shown$table
   size <- 0.8 + 3 * sqrt(table$count / max(table$count))
   settings <- utils::modifyList(list(
-    x = table$probability, y = table$frequency, xlim = c(0, 1), ylim = c(0, 1), cex = size, pch = 21, bg = grDevices::rgb(0.2, 0.4, 0.8, 0.5),
+    x = table$probability, y = table$frequency, xlim = c(0, 1), ylim = c(0, 1), cex = size, pch = 21,
+    bg = grDevices::rgb(0.2, 0.4, 0.8, 0.5),
     xlab = shown$labels[1], ylab = shown$labels[2]
   ), list(...))
   do.call(graphics::plot.default, settings)
@@ -124,7 +145,10 @@ autoplot.laplace <- function(object, newdata, y, level = 0.95, bins = 10, ...) {
     points = list(
       ggplot2::geom_abline(linetype = 2),
       ggplot2::geom_segment(
-        ggplot2::aes(x = shown$table$fit - 2 * shown$table$se.fit, xend = shown$table$fit + 2 * shown$table$se.fit, y = shown$table$y, yend = shown$table$y),
+        ggplot2::aes(
+          x = shown$table$fit - 2 * shown$table$se.fit, xend = shown$table$fit + 2 * shown$table$se.fit,
+          y = shown$table$y, yend = shown$table$y
+        ),
         colour = "#3366cc", alpha = 0.5
       ),
       ggplot2::geom_point(aes(x = "fit", y = "y"))

@@ -3,8 +3,8 @@
 #' @param x,object a fitted `laplace` object, or its summary.
 #' @param digits significant digits.
 #' @param ... not used.
-#' @return `summary()` gives an object of class `summary.laplace` with a row for each weight tensor: number of weights, root mean
-#'   square of the weights, and mean posterior standard deviation. The print methods return their argument.
+#' @return `summary()` gives an object of class `summary.laplace` with a row for each weight tensor: number of weights,
+#'   root mean square of the weights, and mean posterior standard deviation. The print methods return their argument.
 #' @export
 print.laplace <- function(x, digits = max(3, getOption("digits") - 3), ...) {
   if (!is.null(x$call)) cat("Call:\n", paste(deparse(x$call, width.cutoff = 80), collapse = "\n"), "\n\n", sep = "")
@@ -12,7 +12,9 @@ print.laplace <- function(x, digits = max(3, getOption("digits") - 3), ...) {
   cat(sprintf("%s parameters, %s examples\n", format(x$parameter_count), format(x$nobs)))
   cat("Log marginal likelihood: ", show_number(x$log_marginal_likelihood, digits), "\n", sep = "")
   cat("Prior precision: ", show_prior(x, digits), "\n", sep = "")
-  if (x$likelihood == "regression") cat("Noise (standard deviation): ", format(x$sigma_noise, digits = digits), "\n", sep = "")
+  if (x$likelihood == "regression") {
+    cat("Noise (standard deviation): ", format(x$sigma_noise, digits = digits), "\n", sep = "")
+  }
   if (!is.null(x$levels)) cat("Levels: ", paste(x$levels, collapse = ", "), "\n", sep = "")
   for (note in x$notes) cat(strwrap(paste("Note:", note), exdent = 6), sep = "\n")
   invisible(x)
@@ -32,10 +34,17 @@ show_prior <- function(x, digits) {
   shown <- if (length(precision) == 1) {
     format(precision, digits = digits)
   } else {
-    sprintf("%d values from %s to %s", length(precision), format(min(precision), digits = digits), format(max(precision), digits = digits))
+    sprintf(
+      "%d values from %s to %s", length(precision), format(min(precision), digits = digits),
+      format(max(precision), digits = digits)
+    )
   }
   tuned <- if (is.character(x$tuned) && x$tuned != "none") sprintf(" (tuned: %s)", x$tuned) else ""
-  effective <- if (is.null(x$effective_parameters)) "" else sprintf(", %s effective parameters", format(x$effective_parameters, digits = digits))
+  effective <- if (is.null(x$effective_parameters)) {
+    ""
+  } else {
+    sprintf(", %s effective parameters", format(x$effective_parameters, digits = digits))
+  }
   paste0(shown, tuned, effective)
 }
 

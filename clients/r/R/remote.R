@@ -1,6 +1,8 @@
-# Posteriors on the server, and how they get there again: after readRDS, in a forked child, or when the server was restarted.
+# Posteriors on the server, and how they get there again: after readRDS, in a forked child, or when the server was
+# restarted.
 
-#' A handle that is freed when it is no longer needed. It holds no connection, so that it can be saved and read in another session.
+#' A handle that is freed when it is no longer needed. It holds no connection, so that it can be saved and read in
+#' another session.
 #' @noRd
 new_remote <- function(server, handle) {
   remote <- new.env(parent = emptyenv())

@@ -12,10 +12,10 @@
 #' @param newdata other data to predict.
 #' @param ... passed to [predict.laplace()] by `augment()`, otherwise not used.
 #' @name laplace-tidiers
-#' @return Data frames. `tidy()`: `term`, `estimate`, `std.error`. `glance()`: one row about the fit. `augment()`: the data with
-#'   `.fitted`, `.se.fit` and `.resid` (regression), or `.fitted` (the class), `.se.fit` (of its probability) and the probabilities
-#'   `.pred_<level>`.
-#' @examplesIf laplace_available() && requireNamespace("nnet", quietly = TRUE) && requireNamespace("generics", quietly = TRUE)
+#' @return Data frames. `tidy()`: `term`, `estimate`, `std.error`. `glance()`: one row about the fit. `augment()`: the
+#'   data with `.fitted`, `.se.fit` and `.resid` (regression), or `.fitted` (the class), `.se.fit` (of its probability)
+#'   and the probabilities `.pred_<level>`.
+#' @examplesIf laplace_available() && all(vapply(c("nnet", "generics"), requireNamespace, NA, quietly = TRUE))
 #' set.seed(1)
 #' fit <- nnet::nnet(dist ~ speed, cars / 50, size = 3, linout = TRUE, trace = FALSE)
 #' la <- laplace(fit)
@@ -30,7 +30,8 @@ tidy.laplace <- function(x, by = c("parameter", "tensor"), conf.int = FALSE, con
   if (by == "tensor") return(summary(x)$table)
   values <- ask(x, "get", list(names = list("mean", "posteriorVariance")))
   table <- data.frame(
-    term = parameter_names(x), estimate = as.vector(values$mean), std.error = sqrt(as.vector(values$posteriorVariance)), stringsAsFactors = FALSE
+    term = parameter_names(x), estimate = as.vector(values$mean), std.error = sqrt(as.vector(values$posteriorVariance)),
+    stringsAsFactors = FALSE
   )
   if (conf.int) {
     check_level(conf.level)
@@ -45,9 +46,12 @@ tidy.laplace <- function(x, by = c("parameter", "tensor"), conf.int = FALSE, con
 glance.laplace <- function(x, ...) {
   single <- function(value) if (length(value) == 1) as.double(value) else NA_real_
   data.frame(
-    likelihood = x$likelihood, subset = if (length(x$subset) == 1 && is.character(x$subset)) x$subset else "subnetwork", structure = x$structure,
-    log.marginal.likelihood = single(x$log_marginal_likelihood), log.likelihood = single(x$log_likelihood), prior.precision = single(x$prior_precision),
-    sigma = if (x$likelihood == "regression") single(x$sigma_noise) else NA_real_, effective.parameters = single(x$effective_parameters),
+    likelihood = x$likelihood, subset = if (length(x$subset) == 1 && is.character(x$subset)) x$subset else "subnetwork",
+    structure = x$structure,
+    log.marginal.likelihood = single(x$log_marginal_likelihood), log.likelihood = single(x$log_likelihood),
+    prior.precision = single(x$prior_precision),
+    sigma = if (x$likelihood == "regression") single(x$sigma_noise) else NA_real_,
+    effective.parameters = single(x$effective_parameters),
     parameters = x$parameter_count, nobs = x$nobs, stringsAsFactors = FALSE
   )
 }
@@ -72,7 +76,9 @@ augment.laplace <- function(x, data = NULL, newdata = NULL, ...) {
   labels <- if (is.null(colnames(values$fit))) seq_len(ncol(values$fit)) - 1 else colnames(values$fit)
   if (x$likelihood %in% c("classification", "binary")) {
     table$.fitted <- unname(predicted_as(type = "class"))
-    table$.se.fit <- values$se.fit[cbind(seq_len(nrow(values$fit)), max.col(replace(values$fit, is.na(values$fit), 0), ties.method = "first"))]
+    table$.se.fit <- values$se.fit[cbind(
+      seq_len(nrow(values$fit)), max.col(replace(values$fit, is.na(values$fit), 0), ties.method = "first")
+    )]
   }
   table[paste0(".pred_", labels)] <- as.data.frame(unname(values$fit))
   table
@@ -81,7 +87,10 @@ augment.laplace <- function(x, data = NULL, newdata = NULL, ...) {
 #' The response of new data where it has one.
 #' @noRd
 known_response <- function(x, table) {
-  tryCatch(as.vector(stats::model.response(stats::model.frame(x$terms, table, na.action = stats::na.pass, xlev = x$xlevels))), error = function(condition) NULL)
+  tryCatch(
+    as.vector(stats::model.response(stats::model.frame(x$terms, table, na.action = stats::na.pass, xlev = x$xlevels))),
+    error = function(condition) NULL
+  )
 }
 
 #' The training data as a table: the model frame of a formula, or the features.

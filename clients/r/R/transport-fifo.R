@@ -39,8 +39,9 @@ fifo_transport <- function(command) {
   ))
 }
 
-#' Base R cannot wait for a named pipe in a way that Ctrl-C ends, so it looks again and again: at first at once, later every
-#' 10 ms, always after an eighth of the time that has been waited. A quick answer is not delayed, and a slow one costs little.
+#' Base R cannot wait for a named pipe in a way that Ctrl-C ends, so it looks again and again: at first at once, later
+#' every 10 ms, always after an eighth of the time that has been waited. A quick answer is not delayed, and a slow one
+#' costs little.
 #' @noRd
 new_pace <- function() {
   waited <- 0

@@ -1,4 +1,5 @@
-# A socket on the loopback interface: Windows, and wherever there are no named pipes. A token that is used once keeps others out.
+# A socket on the loopback interface: Windows, and wherever there are no named pipes. A token that is used once keeps
+# others out.
 
 tcp_transport <- function(command) {
   token <- random_token()
@@ -68,10 +69,12 @@ wait_for_port <- function(process) {
   process$port()
 }
 
-#' Starts the server in the background: with a shell, or on Windows with processx (of any recent version) or what R itself offers.
+#' Starts the server in the background: with a shell, or on Windows with processx (of any recent version) or what R
+#' itself offers.
 #' @noRd
 launch <- function(command) {
-  if (!is_windows()) launch_shell(command) else if (has_processx("3.8.0")) launch_processx(command) else launch_windows(command)
+  if (!is_windows()) return(launch_shell(command))
+  if (has_processx("3.8.0")) launch_processx(command) else launch_windows(command)
 }
 
 launch_shell <- function(command) {
@@ -106,7 +109,10 @@ launch_windows <- function(command) {
   folder <- server_folder()
   with_environment(
     c(NODE_OPTIONS = NA),
-    system2(command[1], shQuote(command[-1]), wait = FALSE, stdout = file.path(folder, "port"), stderr = file.path(folder, "err"))
+    system2(
+      command[1], shQuote(command[-1]), wait = FALSE, stdout = file.path(folder, "port"),
+      stderr = file.path(folder, "err")
+    )
   )
   list(
     command = command,

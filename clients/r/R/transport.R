@@ -16,7 +16,9 @@ STDERR_KEPT <- 16384
 
 #' What of the environment the server needs, besides POLYLAPLACE_*. NODE_OPTIONS in particular is not passed on.
 #' @noRd
-KEPT_ENVIRONMENT <- c("PATH", "HOME", "TMPDIR", "TMP", "TEMP", "LANG", "LC_ALL", "SYSTEMROOT", "USERPROFILE", "APPDATA", "NODE_PATH")
+KEPT_ENVIRONMENT <- c(
+  "PATH", "HOME", "TMPDIR", "TMP", "TEMP", "LANG", "LC_ALL", "SYSTEMROOT", "USERPROFILE", "APPDATA", "NODE_PATH"
+)
 
 dropped_variables <- function() {
   present <- names(Sys.getenv())
@@ -70,16 +72,20 @@ read_number <- function(path) {
   if (length(line) == 1) suppressWarnings(as.integer(line)) else NA_integer_
 }
 
-#' A shell script that runs a command and leaves behind its process id in `pid`, its stderr in `err`, and at the end its exit code
-#' in `exit`. The terminal's Ctrl-C reaches the whole group, and here it is R that decides what it means: so it is ignored.
+#' A shell script that runs a command and leaves behind its process id in `pid`, its stderr in `err`, and at the end its
+#' exit code in `exit`. The terminal's Ctrl-C reaches the whole group, and here it is R that decides what it means: so
+#' it is ignored.
 #' @noRd
 shell_script <- function(command, folder, stdout = NULL) {
-  inside <- paste0("echo $$ > \"$0/pid\"; exec \"$@\" 2> \"$0/err\" ", if (is.null(stdout)) ">&2" else sprintf("> \"$0/%s\"", stdout))
+  inside <- paste0(
+    "echo $$ > \"$0/pid\"; exec \"$@\" 2> \"$0/err\" ", if (is.null(stdout)) ">&2" else sprintf("> \"$0/%s\"", stdout)
+  )
   unset <- as.vector(rbind("-u", dropped_variables()))
   quoted <- shQuote(c("/bin/sh", "-c", inside, folder, "env", unset, command), type = "sh")
   paste0(
     "trap '' INT; exec 2> /dev/null; ", paste(quoted, collapse = " "),
-    "; echo $? > ", shQuote(file.path(folder, "code"), "sh"), "; mv ", shQuote(file.path(folder, "code"), "sh"), " ", shQuote(file.path(folder, "exit"), "sh")
+    "; echo $? > ", shQuote(file.path(folder, "code"), "sh"), "; mv ", shQuote(file.path(folder, "code"), "sh"), " ",
+    shQuote(file.path(folder, "exit"), "sh")
   )
 }
 

@@ -8,19 +8,25 @@ as_wire_array <- function(x) {
   }
   dtype <- if (is.logical(x)) "bool" else if (is.integer(x)) "i32" else "f64"
   shape <- if (is.null(dim(x))) length(x) else dim(x)
-  list(dtype = dtype, shape = as.list(as.double(shape)), order = if (length(shape) > 1) "F" else "C", data = wire_bytes(x))
+  list(
+    dtype = dtype, shape = as.list(as.double(shape)), order = if (length(shape) > 1) "F" else "C", data = wire_bytes(x)
+  )
 }
 
 wire_bytes <- function(x) {
   if (is.logical(x)) return(as.raw(as.vector(x)))
   bytes <- as.double(length(x)) * if (is.integer(x)) 4 else 8
   if (bytes >= 2^31) {
-    laplace_stop(sprintf("An array of %.0f bytes cannot be sent at once; give the data in batches.", bytes), "BAD_ARRAY")
+    laplace_stop(
+      sprintf("An array of %.0f bytes cannot be sent at once; give the data in batches.", bytes), "BAD_ARRAY"
+    )
   }
   writeBin(as.vector(x), raw(), endian = "little")
 }
 
-is_wire_array <- function(value) is.list(value) && is.raw(value[["data"]]) && is.character(value[["dtype"]]) && is.list(value[["shape"]])
+is_wire_array <- function(value) {
+  is.list(value) && is.raw(value[["data"]]) && is.character(value[["dtype"]]) && is.list(value[["shape"]])
+}
 
 #' The R vector or array of a map.
 #' @noRd
@@ -37,9 +43,14 @@ from_wire_array <- function(value) {
 }
 
 wire_values <- function(dtype, data) {
-  size <- switch(dtype, f64 = 8L, f32 = 4L, i32 = 4L, i64 = 8L, u8 = 1L, bool = 1L, malformed(sprintf("the dtype '%s' is not known", dtype)))
+  size <- switch(
+    dtype, f64 = 8L, f32 = 4L, i32 = 4L, i64 = 8L, u8 = 1L, bool = 1L,
+    malformed(sprintf("the dtype '%s' is not known", dtype))
+  )
   count <- length(data) / size
-  if (count != trunc(count)) malformed(sprintf("%d bytes are not a whole number of items of dtype %s", length(data), dtype))
+  if (count != trunc(count)) {
+    malformed(sprintf("%d bytes are not a whole number of items of dtype %s", length(data), dtype))
+  }
   switch(dtype,
     f64 = , f32 = readBin(data, "double", count, size = size, endian = "little"),
     i32 = readBin(data, "integer", count, size = size, endian = "little"),

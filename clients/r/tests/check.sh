@@ -6,6 +6,10 @@ root=$(cd "$here/../.." && pwd)
 
 [ -f "$here/inst/node/polylaplace.mjs" ] || { echo 'clients/r/inst/node is missing: run `npm run build` first.' >&2; exit 1; }
 
+# Long lines, which R CMD check does not look for.
+long=$(find "$here/R" "$here/tests" -name '*.R' -exec awk 'length > 120 { print FILENAME ":" FNR ": " length " characters" }' {} +)
+[ -z "$long" ] || { printf 'Lines may have 120 characters:\n%s\n' "$long" >&2; exit 1; }
+
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 node "$root/scripts/build-clients.mjs" --server "$work/slow-server" test/protocol/slow-worker.ts

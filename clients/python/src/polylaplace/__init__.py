@@ -12,7 +12,8 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from ._client import Client, default_client
+from ._client import Client
+from ._default_client import default_client
 from ._doctor import doctor
 from ._exceptions import (
     CancelledError,
@@ -20,6 +21,7 @@ from ._exceptions import (
     GraphError,
     InternalError,
     LaplaceError,
+    LaplaceWarning,
     NodeNotFoundError,
     NumericalError,
     OptionError,
@@ -31,8 +33,9 @@ from ._exceptions import (
     UntrustedInputError,
 )
 from ._kron import KronFactors
-from ._laplace import Laplace, LaplaceWarning, Prediction, load
+from ._laplace import Laplace, load
 from ._partial import Partial, merge
+from ._prediction import Prediction
 from ._progress import Progress
 from ._version import __version__
 

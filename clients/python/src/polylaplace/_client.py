@@ -1,25 +1,24 @@
-"""The connection to a server: requests, answers, cancellation, restarts."""
+"""The connection to a server: its start, its end, its restarts."""
 
 from __future__ import annotations
 
 import atexit
 import contextlib
 import os
-import queue
-import threading
 import time
 import weakref
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from types import TracebackType
 from typing import Any
 
 from . import _runtime
-from ._exceptions import CancelledError, LaplaceError, ProtocolError, ServerCrashedError, StateError, error_from_wire
-from ._progress import Progress, ProgressOption, progress_callback
+from ._exceptions import CancelledError, LaplaceError, ServerCrashedError, StateError
+from ._progress import ProgressOption, progress_callback
+from ._requests import Requests
 from ._transport import Transport
 from ._version import __version__
-from ._wire import Chunk, encode_frame, from_wire
+from ._wire import encode_frame
 
 PROTOCOL = (1, 1)
 MAX_FRAME = 2**32 - 1
@@ -27,24 +26,11 @@ MAX_FRAME = 2**32 - 1
 #: A server that dies this often within this many seconds is not started again.
 _RESTARTS = 3
 _RESTART_WINDOW = 60.0
-#: How long a cancelled request may take to be answered before the server is ended.
-_CANCEL_GRACE = 5.0
-_POLL = 0.2
 
 _clients: weakref.WeakSet[Client] = weakref.WeakSet()
 
 
-class _Pending:
-    """A request that waits for its answer."""
-
-    __slots__ = ("answer", "progress")
-
-    def __init__(self, progress: Callable[[Progress], None] | None) -> None:
-        self.answer: queue.SimpleQueue[dict[str, Any] | Progress | LaplaceError] = queue.SimpleQueue()
-        self.progress = progress
-
-
-class Client:
+class Client(Requests):
     """A connection to a server of its own, started at the first call.
 
     Use it as a context manager, or not at all: everything in this package shares one client unless it is given another.
@@ -87,11 +73,8 @@ class Client:
 
     def _reset(self) -> None:
         """The state of a client without a server; also that of a forked child, where locks may be in any state."""
-        self._lock = threading.RLock()
+        self._reset_requests()
         self._transport: Transport | None = None
-        self._pending: dict[int, _Pending] = {}
-        self._next_id = 1
-        self._garbage: deque[tuple[int, str]] = deque()
         self._hello: dict[str, Any] = {}
         self._generation += 1
 
@@ -121,6 +104,7 @@ class Client:
         return [node, str(_runtime.server_file()), "serve", *self._args]
 
     def _connect(self) -> Transport:
+        """The running server, started where there is none."""
         with self._lock:
             if self._closed:
                 raise StateError("This client has been closed.", "NOT_FITTED")
@@ -130,6 +114,7 @@ class Client:
             return self._transport
 
     def _start(self) -> None:
+        """Starts a server and greets it."""
         now = time.monotonic()
         if len(self._starts) > _RESTARTS and now - self._starts[0] < _RESTART_WINDOW:
             raise ServerCrashedError(
@@ -167,32 +152,14 @@ class Client:
             if isinstance(error, CancelledError):
                 words = transport.stderr_tail()
                 raise ServerCrashedError(
-                    f"The server did not answer within {self._start_timeout} s.\nCommand: {' '.join(transport.command)}\n{words}",
+                    f"The server did not answer within {self._start_timeout} s.\n"
+                    f"Command: {' '.join(transport.command)}\n{words}",
                     "PROTOCOL",
                 ) from None
             raise
 
-    def _receive(self, generation: int, message: dict[str, Any]) -> None:
-        if generation != self._generation:
-            return
-        if message.get("t") == "res":
-            pending = self._pending.pop(message.get("id", 0), None)
-            if pending is not None:
-                pending.answer.put(message)
-        elif message.get("method") == "progress":
-            params = message.get("params", {})
-            waiting = self._pending.get(params.get("id", 0))
-            if waiting is not None:
-                waiting.answer.put(
-                    Progress(
-                        str(params.get("stage")),
-                        int(params.get("done", 0)),
-                        int(params.get("total", 0)),
-                        str(params.get("message", "")),
-                    )
-                )
-
     def _ended(self, generation: int, error: LaplaceError) -> None:
+        """Tells every waiting request that its server has ended. Called from the reading thread."""
         if generation != self._generation:
             return
         # No lock: the thread that holds it may be waiting for the answer to hello.
@@ -220,9 +187,6 @@ class Client:
         if transport is not None:
             transport.close(encode_frame({"t": "req", "id": 2**32 - 1, "method": "shutdown", "params": {}}))
             self._ended(generation, ServerCrashedError("The connection has been closed.", "PROTOCOL"))
-
-    def _kill(self, transport: Transport) -> None:
-        transport.kill()
 
     def __enter__(self) -> Client:
         return self
@@ -274,107 +238,11 @@ class Client:
 
         Raises:
             LaplaceError: the server's error, by its class; ServerCrashedError when the server ended.
-            KeyboardInterrupt: on Ctrl-C, after the work was cancelled; the client stays usable. A second Ctrl-C ends the server.
+            KeyboardInterrupt: on Ctrl-C, after the work was cancelled; the client stays usable. A second Ctrl-C ends
+                the server.
         """
         transport = self._connect()
         return self._request(transport, method, params or {}, timeout, progress_callback(progress))
-
-    def _request(
-        self,
-        transport: Transport,
-        method: str,
-        params: Mapping[str, Any],
-        timeout: float | None,
-        progress: Callable[[Progress], None] | None,
-        deadline_at_server: bool = True,
-    ) -> dict[str, Any]:
-        pending = _Pending(progress)
-        with self._lock:
-            request_id = self._next_id
-            self._next_id = self._next_id % (2**32 - 2) + 1
-            self._pending[request_id] = pending
-        message: dict[str, Any] = {"t": "req", "id": request_id, "method": method, "params": params}
-        if timeout is not None and deadline_at_server:
-            message["deadline"] = max(1, round(timeout * 1000))
-        if progress is not None:
-            message["progress"] = True
-        try:
-            frame = encode_frame(message)
-        except LaplaceError:
-            self._pending.pop(request_id, None)
-            raise
-        transport.send([*self._farewells(), *frame])
-        if transport.ended:
-            # Perhaps before the request was noted down: nobody else will answer it.
-            self._pending.pop(request_id, None)
-            pending.answer.put(transport.explain_end())
-        answer = self._wait(transport, request_id, pending, timeout)
-        if "err" in answer:
-            raise error_from_wire(answer["err"])
-        result: dict[str, Any] = from_wire(answer.get("ok", {}))
-        return result
-
-    def _wait(self, transport: Transport, request_id: int, pending: _Pending, timeout: float | None) -> dict[str, Any]:
-        end = None if timeout is None else time.monotonic() + timeout + 1.0
-        try:
-            return self._answer(pending, end)
-        except KeyboardInterrupt:
-            self._cancel_and_wait(transport, request_id, pending)
-            raise
-        except TimeoutError:
-            self._cancel_and_wait(transport, request_id, pending)
-            raise CancelledError(f"The work did not end within {timeout} s.", "DEADLINE") from None
-
-    def _answer(self, pending: _Pending, end: float | None) -> dict[str, Any]:
-        while True:
-            try:
-                # In slices, because Windows delivers a Ctrl-C only between waits.
-                item = pending.answer.get(
-                    timeout=_POLL if end is None else max(0.0, min(_POLL, end - time.monotonic()))
-                )
-            except queue.Empty:
-                if end is not None and time.monotonic() >= end:
-                    raise TimeoutError from None
-                continue
-            if isinstance(item, LaplaceError):
-                raise item
-            if isinstance(item, Progress):
-                if pending.progress is not None:
-                    pending.progress(item)
-                continue
-            return item
-
-    def _cancel_and_wait(self, transport: Transport, request_id: int, pending: _Pending) -> None:
-        """Cancels, waits for the answer, and ends a server that does not give one. A second Ctrl-C ends it at once."""
-        transport.send(encode_frame({"t": "note", "method": "cancel", "params": {"id": request_id}}))
-        pending.progress = None
-        try:
-            answer = self._answer(pending, time.monotonic() + _CANCEL_GRACE)
-            self._free_made(answer)
-        except LaplaceError:
-            pass
-        except (TimeoutError, KeyboardInterrupt):
-            self._kill(transport)
-
-    def _free_made(self, answer: dict[str, Any]) -> None:
-        """A result that came before the cancellation: nobody will use its handle."""
-        handle = answer.get("ok", {}).get("handle")
-        if isinstance(handle, str):
-            self._garbage.append((self._generation, handle))
-
-    def _farewells(self) -> list[Chunk]:
-        """A note that frees handles whose objects are gone, to be sent with the next request."""
-        handles: list[str] = []
-        while self._garbage and len(handles) < 1000:
-            with contextlib.suppress(IndexError):
-                generation, handle = self._garbage.popleft()
-                if generation == self._generation:
-                    handles.append(handle)
-        return encode_frame({"t": "note", "method": "free", "params": {"handles": handles}}) if handles else []
-
-    def free_later(self, generation: int, handle: str) -> None:
-        """Marks a handle as garbage; safe to call from finalizers."""
-        self._garbage.append((generation, handle))
 
     # --- small methods ---
 
@@ -389,19 +257,6 @@ class Client:
         return self.call("stats")
 
 
-_default: Client | None = None
-_default_lock = threading.Lock()
-
-
-def default_client() -> Client:
-    """The client that everything shares; it starts its server at the first call."""
-    global _default
-    with _default_lock:
-        if _default is None or _default._closed:
-            _default = Client()
-        return _default
-
-
 def _close_all() -> None:
     for client in list(_clients):
         with contextlib.suppress(Exception):
@@ -409,8 +264,6 @@ def _close_all() -> None:
 
 
 def _after_fork_in_child() -> None:
-    global _default_lock
-    _default_lock = threading.Lock()
     for client in list(_clients):
         client._forget_parent()
 
@@ -418,5 +271,3 @@ def _after_fork_in_child() -> None:
 atexit.register(_close_all)
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_after_fork_in_child)
-
-__all__ = ["Client", "ProtocolError", "default_client"]

@@ -78,8 +78,8 @@ def text_error(array: Array, name: str) -> DataError:
     """The error for text where numbers are due."""
     example = next(str(item) for item in array.flat)
     return DataError(
-        f"{name} holds text ({example!r}). Code classes as integers 0, 1, 2, ...: `classes, y = numpy.unique(y, return_inverse=True)`; "
-        "LaplaceClassifier does it for you.",
+        f"{name} holds text ({example!r}). Code classes as integers 0, 1, 2, ...: "
+        "`classes, y = numpy.unique(y, return_inverse=True)`; LaplaceClassifier does it for you.",
         "BAD_LABELS",
         {"array": name},
     )
@@ -131,3 +131,8 @@ def fresh_seed(seed: Any) -> int:
     if isinstance(seed, np.random.RandomState):
         return int(seed.randint(2**31 - 1))
     return int(seed)
+
+
+def flat_labels(y: Array, likelihood: str) -> Array:
+    """Targets of regression may be a vector; (n, 1) class labels are flattened."""
+    return y[:, 0] if likelihood == "classification" and y.ndim == 2 and y.shape[1] == 1 else y

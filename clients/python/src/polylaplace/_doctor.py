@@ -73,7 +73,8 @@ def _try_server(say: object) -> bool:
         seconds = min(client.ping() for _ in range(5))
         say(
             "ok",
-            f"the server answers: version {info['version']}, protocol {info['protocol']}, {seconds * 1e3:.2f} ms a round trip",
+            f"the server answers: version {info['version']}, protocol {info['protocol']}, "
+            f"{seconds * 1e3:.2f} ms a round trip",
         )
         if info["version"] != __version__:
             say(
@@ -92,7 +93,8 @@ def _report_engine(node: str, say: object) -> None:
     else:
         say(
             "--",
-            "onnxruntime-node, the faster engine for large networks, is not installed (optional): npm install -g onnxruntime-node",
+            "onnxruntime-node, the faster engine for large networks, is not installed (optional): "
+            "npm install -g onnxruntime-node",
         )
 
 

@@ -1,6 +1,5 @@
 """The error codes. Written from core/errors/errors.ts by `npm run build`; do not edit."""
 
-# fmt: off
 #: name: (number, class, meaning)
 ERROR_TABLE: dict[str, tuple[int, str, str]] = {
     "SHAPE_MISMATCH": (101, "ShapeError", "An array does not have the shape that the network or the call needs."),
@@ -14,20 +13,40 @@ ERROR_TABLE: dict[str, tuple[int, str, str]] = {
     "BAD_COMBINATION": (303, "OptionError", "Options that cannot be used together."),
     "BAD_GRAPH": (401, "GraphError", "The network is not a valid graph of operations."),
     "UNSUPPORTED_OPERATOR": (402, "GraphError", "The network uses an operator that is not supported."),
-    "NOT_DIFFERENTIABLE": (403, "GraphError", "An operator between the parameters and the output has no derivative rule."),
-    "AMBIGUOUS_NETWORK": (404, "GraphError", "It must be said which network, input or output of the file is meant, or what shape its input has."),
+    "NOT_DIFFERENTIABLE": (
+        403,
+        "GraphError",
+        "An operator between the parameters and the output has no derivative rule.",
+    ),
+    "AMBIGUOUS_NETWORK": (
+        404,
+        "GraphError",
+        "It must be said which network, input or output of the file is meant, or what shape its input has.",
+    ),
     "NO_LAST_LAYER": (405, "GraphError", "The network does not end in a linear layer."),
     "BATCH_AXIS": (406, "GraphError", "The examples of a batch are not kept apart by the network."),
     "NOT_POSITIVE_DEFINITE": (501, "NumericalError", "A matrix that must be positive definite is not."),
     "NO_CONVERGENCE": (502, "NumericalError", "An iteration did not converge."),
     "UNTRUSTED_INPUT": (601, "UntrustedInputError", "A file or a message is malformed or exceeds a limit."),
-    "UNSUPPORTED_FORMAT": (602, "UntrustedInputError", "A file is of a recognised or unknown kind that is not supported."),
-    "MISSING_ARCHITECTURE": (603, "UntrustedInputError", "A file holds weights only, and the architecture must be given."),
+    "UNSUPPORTED_FORMAT": (
+        602,
+        "UntrustedInputError",
+        "A file is of a recognised or unknown kind that is not supported.",
+    ),
+    "MISSING_ARCHITECTURE": (
+        603,
+        "UntrustedInputError",
+        "A file holds weights only, and the architecture must be given.",
+    ),
     "PROTOCOL": (701, "ProtocolError", "A message does not follow the protocol."),
     "NOT_INITIALIZED": (702, "ProtocolError", "A request came before hello."),
     "UNKNOWN_METHOD": (703, "ProtocolError", "There is no method of this name."),
     "BUSY": (704, "ProtocolError", "Too many requests are under way; retry when one has been answered."),
-    "UNKNOWN_HANDLE": (705, "ProtocolError", "There is no such handle, or it has been freed, or it is of another kind."),
+    "UNKNOWN_HANDLE": (
+        705,
+        "ProtocolError",
+        "There is no such handle, or it has been freed, or it is of another kind.",
+    ),
     "VERSION_MISMATCH": (706, "ProtocolError", "Client and server have no protocol version in common."),
     "CANCELLED": (801, "CancelledError", "The work was cancelled."),
     "DEADLINE": (802, "CancelledError", "The work did not end before its deadline."),

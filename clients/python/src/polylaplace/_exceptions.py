@@ -132,3 +132,7 @@ def error_from_wire(err: Mapping[str, Any]) -> LaplaceError:
     code = str(err.get("name", "INTERNAL"))
     family = ERROR_TABLE[code][1] if code in ERROR_TABLE else ""
     return FAMILIES.get(family, LaplaceError)(str(err.get("message", code)), code, err.get("data") or {})
+
+
+class LaplaceWarning(UserWarning):
+    """Something the server noticed that the user should know."""

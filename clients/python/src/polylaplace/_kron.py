@@ -13,8 +13,9 @@ from ._data import Array
 class KronFactors(Sequence[Mapping[str, Any]]):
     """A block-diagonal matrix with one block for each tensor, in parameter order.
 
-    A block is a mapping with `name` and either `B` and `A` (the block is B ⊗ A), `B` alone (a dense block), or `diagonal`.
-    The matrix is `scale` times the blocks, plus on the diagonal of each block its number in `delta`.
+    A block is a mapping with `name` and either `B` (b, b) and `A` (a, a) (the block is B ⊗ A), `B` alone (a dense
+    block), or `diagonal` (d,). The matrix is `scale` times the blocks, plus on the diagonal of each block its number in
+    `delta`, which has one for each block.
     """
 
     def __init__(self, blocks: Sequence[Mapping[str, Any]], scale: float = 1.0, delta: Array | None = None) -> None:
@@ -46,7 +47,7 @@ class KronFactors(Sequence[Mapping[str, Any]]):
         return size, size
 
     def diag(self) -> Array:
-        """The diagonal of the whole matrix."""
+        """The diagonal of the whole matrix, (P,)."""
         parts = [_diagonal(block) for block in self._blocks]
         diagonal: Array = self.scale * np.concatenate(parts)
         return diagonal if self.delta is None else diagonal + self._by_parameter(self.delta)
@@ -55,7 +56,7 @@ class KronFactors(Sequence[Mapping[str, Any]]):
         return np.repeat(delta, [_size(block) for block in self._blocks])
 
     def to_dense(self) -> Array:
-        """The whole matrix."""
+        """The whole matrix, (P, P)."""
         matrix = np.zeros(self.shape)
         at = 0
         for block in self._blocks:

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import io
 import os
-import sys
-import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -13,7 +10,8 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from ._data import Array, to_array
-from ._exceptions import DataError, GraphError, StateError
+from ._exceptions import DataError, StateError
+from ._torch_models import torch_module
 
 #: The parameters of readNetwork.
 NetworkParams: TypeAlias = dict[str, Any]
@@ -42,18 +40,19 @@ def network_params(model: Any, hints: Mapping[str, Any], example: Array | None =
         return {"sklearn": _sklearn_mlp(model), "hints": hints}
     if _is_sklearn_mlp(model):
         raise StateError(
-            f"The {type(model).__name__} has not been fitted yet: call its fit first, or give it to LaplaceClassifier or LaplaceRegressor, which fit it.",
+            f"The {type(model).__name__} has not been fitted yet: call its fit first, or give it to LaplaceClassifier "
+            "or LaplaceRegressor, which fit it.",
             "NOT_FITTED",
         )
     if hasattr(model, "state_dict") and hasattr(model, "named_children"):
-        return _torch_module(model, hints, example)
+        return torch_module(model, hints, example)
     if hasattr(model, "SerializeToString"):
         return {"bytes": model.SerializeToString(), "hints": hints}
     if isinstance(model, Mapping):
         return _state_dict(model, hints)
     raise DataError(
-        f"A {type(model).__name__} is not a network that can be read. Give a file's path or its bytes (ONNX, PyTorch state dict, safetensors, Flux BSON), "
-        "a torch.nn.Module, or a fitted scikit-learn MLP.",
+        f"A {type(model).__name__} is not a network that can be read. Give a file's path or its bytes (ONNX, PyTorch "
+        "state dict, safetensors, Flux BSON), a torch.nn.Module, or a fitted scikit-learn MLP.",
         "BAD_ARRAY",
     )
 
@@ -121,130 +120,3 @@ def _state_dict(state: Mapping[Any, Any], hints: Mapping[str, Any]) -> NetworkPa
 
 
 # --- torch, without importing it ---
-
-#: Module classes that can be read directly, with the attributes that say what they compute.
-_TORCH_LAYERS: dict[str, tuple[str, ...]] = {
-    "Linear": (),
-    "Conv1d": ("stride", "padding", "dilation", "groups", "padding_mode"),
-    "Conv2d": ("stride", "padding", "dilation", "groups", "padding_mode"),
-    "BatchNorm1d": ("eps",),
-    "BatchNorm2d": ("eps",),
-    "LayerNorm": ("eps", "normalized_shape"),
-    "MaxPool1d": ("kernel_size", "stride", "padding", "dilation", "ceil_mode"),
-    "MaxPool2d": ("kernel_size", "stride", "padding", "dilation", "ceil_mode"),
-    "AvgPool1d": ("kernel_size", "stride", "padding", "ceil_mode", "count_include_pad"),
-    "AvgPool2d": ("kernel_size", "stride", "padding", "ceil_mode", "count_include_pad"),
-    "AdaptiveAvgPool1d": ("output_size",),
-    "AdaptiveAvgPool2d": ("output_size",),
-    "Flatten": ("start_dim", "end_dim"),
-    "ReLU": (),
-    "Tanh": (),
-    "Sigmoid": (),
-    "GELU": ("approximate",),
-    "SiLU": (),
-    "Mish": (),
-    "ELU": ("alpha",),
-    "SELU": (),
-    "CELU": ("alpha",),
-    "LeakyReLU": ("negative_slope",),
-    "Softplus": ("beta", "threshold"),
-    "Softsign": (),
-    "Hardtanh": ("min_val", "max_val"),
-    "ReLU6": (),
-    "Hardswish": (),
-    "Hardsigmoid": (),
-    "Softmax": ("dim",),
-    "LogSoftmax": ("dim",),
-    "Identity": (),
-    "Dropout": (),
-    "Dropout1d": (),
-    "Dropout2d": (),
-}
-
-
-def _torch_module(module: Any, hints: Mapping[str, Any], example: Array | None) -> NetworkParams | None:
-    layers = hints.get("architecture") or torch_layers(module)
-    if layers is not None:
-        rest = {key: value for key, value in hints.items() if key != "architecture"}
-        tensors = {
-            name: to_array(value, name)
-            for name, value in module.state_dict().items()
-            if not name.endswith("num_batches_tracked")
-        }
-        return {"layers": layers, "tensors": tensors, "hints": rest}
-    if example is None:
-        return None
-    return {"bytes": _torch_export(module, example), "hints": dict(hints)}
-
-
-def torch_layers(module: Any) -> list[dict[str, Any]] | None:
-    """The layers of a Sequential (or of a single layer) in the architecture file's words, None when its code would have to run."""
-    layers: list[dict[str, Any]] = []
-    return layers if _collect(module, "", layers) else None
-
-
-def _collect(module: Any, prefix: str, layers: list[dict[str, Any]]) -> bool:
-    cls = type(module)
-    # A subclass may have a forward of its own: only torch's own classes are known to compute what their name says.
-    if not cls.__module__.startswith("torch.nn.modules.") or "forward" in vars(module):
-        return False
-    if cls.__name__ == "Sequential":
-        return all(
-            _collect(child, f"{prefix}.{name}" if prefix else name, layers) for name, child in module.named_children()
-        )
-    if (
-        cls.__name__ not in _TORCH_LAYERS
-        or getattr(module, "_forward_hooks", None)
-        or getattr(module, "_forward_pre_hooks", None)
-    ):
-        return False
-    if getattr(module, "parametrizations", None) is not None:
-        return False
-    if cls.__name__ in ("BatchNorm1d", "BatchNorm2d") and getattr(module, "running_mean", None) is None:
-        return False
-    entry: dict[str, Any] = {"type": cls.__name__, "name": prefix}
-    for key in _TORCH_LAYERS[cls.__name__]:
-        value = getattr(module, key, None)
-        if value is not None:
-            entry[key] = list(value) if isinstance(value, (tuple, list)) else value
-    layers.append(entry)
-    return True
-
-
-def _torch_export(module: Any, example: Array) -> bytes:
-    """A module's own ONNX export, by the torch that made it."""
-    torch = sys.modules.get("torch")
-    if torch is None:
-        raise GraphError(
-            f"A {type(module).__name__} can be read only through torch's ONNX export, and torch is not loaded.",
-            "BAD_GRAPH",
-        )
-    parameter = next(iter(module.parameters()), None)
-    rows: Any = torch.as_tensor(np.ascontiguousarray(example[:2]))
-    if parameter is not None:
-        rows = rows.to(device=parameter.device, dtype=parameter.dtype if rows.is_floating_point() else rows.dtype)
-    training = module.training
-    module.eval()
-    buffer = io.BytesIO()
-    try:
-        with warnings.catch_warnings():
-            # torch announces another exporter, which needs further packages.
-            warnings.simplefilter("ignore", DeprecationWarning)
-            torch.onnx.export(
-                module,
-                (rows,),
-                buffer,
-                input_names=["x"],
-                output_names=["y"],
-                dynamic_axes={"x": {0: "n"}, "y": {0: "n"}},
-                dynamo=False,
-            )
-    except Exception as error:
-        raise GraphError(
-            f"The {type(module).__name__} is not a plain Sequential, and torch's ONNX export of it failed: {error}. "
-            "Export it yourself (torch.onnx.export) and give the file, or give its state dict with architecture=.",
-            "BAD_GRAPH",
-        ) from error
-    finally:
-        module.train(training)
-    return buffer.getvalue()

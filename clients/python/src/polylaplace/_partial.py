@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from ._client import Client, default_client
+from ._client import Client
+from ._default_client import default_client
 from ._exceptions import DataError
 
 

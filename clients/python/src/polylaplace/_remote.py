@@ -50,7 +50,8 @@ class Remote:
             if not self.alive:
                 if self._remake is None:
                     raise StateError(
-                        "The server that held this posterior has ended, and there is no copy of it here. Fit again (or save posteriors that must survive).",
+                        "The server that held this posterior has ended, and there is no copy of it here. Fit again "
+                        "(or save posteriors that must survive).",
                         "NOT_FITTED",
                     )
                 self._finalizer.detach()

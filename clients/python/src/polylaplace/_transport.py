@@ -1,7 +1,7 @@
 """The server process and its pipes.
 
-Three threads: one writes what a pipe may not take at once (a Ctrl-C in the main thread can then never cut a frame in two), one
-reads, one drains stderr into a ring buffer that errors quote.
+Three threads: one writes what a pipe may not take at once (a Ctrl-C in the main thread can then never cut a frame in
+two), one reads, one drains stderr into a ring buffer that errors quote.
 """
 
 from __future__ import annotations
@@ -16,9 +16,10 @@ import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import IO, Any
+from typing import Any
 
 from ._exceptions import LaplaceError, ProtocolError, ServerCrashedError
+from ._pipes import enlarge, fill, unread
 from ._runtime import explain_version
 from ._wire import Chunk, decode_message, joined
 
@@ -37,7 +38,6 @@ _ENVIRONMENT = (
     "NODE_PATH",
 )
 _STDERR_KEPT = 16384
-_PIPE_BYTES = 2**20
 #: Chunks are joined for one write up to this size.
 _JOINED = 65536
 _PATIENCE = 2.0
@@ -87,8 +87,8 @@ class Transport:
             raise ServerCrashedError(
                 f"The server could not be started ({error}): {' '.join(self.command)}", "PROTOCOL"
             ) from error
-        self._room = _enlarge(process.stdin) // 2
-        _enlarge(process.stdout)
+        self._room = enlarge(process.stdin) // 2
+        enlarge(process.stdout)
         return process
 
     def send(self, chunks: list[Chunk]) -> None:
@@ -106,7 +106,7 @@ class Transport:
         pipe = self.process.stdin
         assert pipe is not None
         with contextlib.suppress(OSError, ValueError):
-            if _unread(pipe) == 0:
+            if unread(pipe) == 0:
                 os.writev(pipe.fileno(), joined(chunks, _JOINED))
                 return True
         return False
@@ -131,14 +131,14 @@ class Transport:
         failure: LaplaceError | None = None
         try:
             header = bytearray(4)
-            while _fill(pipe, header):
+            while fill(pipe, header):
                 (length,) = struct.unpack("<I", header)
                 if not 0 < length <= self._max_frame:
                     raise ProtocolError(
                         f"The server sent a frame of {length} bytes.", "PROTOCOL", {"limit": self._max_frame}
                     )
                 body = bytearray(length)
-                if not _fill(pipe, body):
+                if not fill(pipe, body):
                     break
                 self._on_message(decode_message(body))
         except LaplaceError as error:
@@ -234,37 +234,6 @@ class Transport:
                     pipe.close()
         # Not our child: nobody here may wait for it.
         self.process.returncode = 0
-
-
-def _fill(pipe: IO[bytes], buffer: bytearray) -> bool:
-    """Fills the buffer; False when the stream ends before."""
-    view = memoryview(buffer)
-    while len(view) > 0:
-        count = pipe.readinto(view)  # type: ignore[attr-defined]
-        if not count:
-            return False
-        view = view[count:]
-    return True
-
-
-def _enlarge(pipe: IO[bytes] | None) -> int:
-    """Lets a pipe hold 1 MiB where the system can: fewer switches between the processes. Returns what it holds, 0 if unknown."""
-    if sys.platform == "linux" and pipe is not None:
-        import fcntl
-
-        with contextlib.suppress(OSError, AttributeError):
-            fcntl.fcntl(pipe.fileno(), fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
-        with contextlib.suppress(OSError, AttributeError):
-            return fcntl.fcntl(pipe.fileno(), fcntl.F_GETPIPE_SZ)
-    return 0
-
-
-def _unread(pipe: IO[bytes]) -> int:
-    """Bytes in a pipe that have not been read."""
-    import fcntl
-    import termios
-
-    return int.from_bytes(fcntl.ioctl(pipe.fileno(), termios.FIONREAD, bytes(4)), sys.byteorder)
 
 
 def _signal_name(number: int) -> str:

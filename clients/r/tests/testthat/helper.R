@@ -15,7 +15,9 @@ slow_server_file <- function() {
   file.path(folder, "polylaplace.mjs")
 }
 
-skip_without_node <- function() skip_if_not(laplace_available(), "Node.js 20.19 or newer, or the bundled server, is missing")
+skip_without_node <- function() {
+  skip_if_not(laplace_available(), "Node.js 20.19 or newer, or the bundled server, is missing")
+}
 
 # A connection that ends with the test.
 local_server <- function(file, transport = "fifo", frame = parent.frame()) {
@@ -27,7 +29,10 @@ local_server <- function(file, transport = "fifo", frame = parent.frame()) {
 }
 
 transports <- function() {
-  c("fifo", "tcp", if (nzchar(system.file(package = "processx")) && utils::packageVersion("processx") >= "3.9.0") "processx")
+  c(
+    "fifo", "tcp",
+    if (nzchar(system.file(package = "processx")) && utils::packageVersion("processx") >= "3.9.0") "processx"
+  )
 }
 
 is_alive <- function(pid) tools::pskill(pid, 0L)

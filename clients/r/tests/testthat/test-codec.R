@@ -86,7 +86,8 @@ test_that("a message that the server would not take is refused before it is sent
 
 test_that("F2: arrays of every rank and type survive", {
   arrays <- list(
-    c(0.5, 2, -3), matrix(c(1.5, 2, 3, 4, 5, 6), 2), array(1:24 / 7, 2:4), array(1:120 / 7, 2:5), c(TRUE, FALSE), matrix(c(TRUE, FALSE), 1), matrix(numeric(), 0, 3)
+    c(0.5, 2, -3), matrix(c(1.5, 2, 3, 4, 5, 6), 2), array(1:24 / 7, 2:4), array(1:120 / 7, 2:5), c(TRUE, FALSE),
+    matrix(c(TRUE, FALSE), 1), matrix(numeric(), 0, 3)
   )
   for (value in arrays) {
     chunks <- inside$msgpack_encode(list(x = inside$as_wire_array(value)))
@@ -95,14 +96,18 @@ test_that("F2: arrays of every rank and type survive", {
 })
 
 test_that("F2: row-major arrays are transposed, and all dtypes read", {
-  wire <- function(dtype, data, shape, order = "C") inside$from_wire_array(list(dtype = dtype, shape = as.list(shape), order = order, data = data))
+  wire <- function(dtype, data, shape, order = "C") {
+    inside$from_wire_array(list(dtype = dtype, shape = as.list(shape), order = order, data = data))
+  }
   doubles <- writeBin(as.double(1:6), raw(), endian = "little")
   expect_identical(wire("f64", doubles, c(2, 3)), matrix(as.double(1:6), 2, byrow = TRUE))
   expect_identical(wire("f64", doubles, c(2, 3), "F"), matrix(as.double(1:6), 2))
   expect_identical(wire("f64", doubles, c(1, 2, 3))[1, 2, ], c(4, 5, 6))
   expect_identical(wire("f32", writeBin(c(0.5, 2), raw(), size = 4, endian = "little"), 2), c(0.5, 2))
   expect_identical(wire("i32", writeBin(c(1L, -2L), raw(), endian = "little"), 2), c(1L, -2L))
-  expect_identical(wire("i64", as.raw(c(rep(255, 8), 0, 0, 0, 128, 0, 0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0)), 3), c(-1, 2^31, 2^32 + 1))
+  expect_identical(
+    wire("i64", as.raw(c(rep(255, 8), 0, 0, 0, 128, 0, 0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0)), 3), c(-1, 2^31, 2^32 + 1)
+  )
   expect_identical(wire("u8", as.raw(c(0, 255)), 2), c(0L, 255L))
   expect_identical(wire("bool", as.raw(c(0, 1)), 2), c(FALSE, TRUE))
   expect_error(wire("f64", doubles, c(2, 2)), class = "laplace_error_protocol")
@@ -134,7 +139,10 @@ test_that("text in other encodings is sent as UTF-8", {
 
 test_that("JSON is read", {
   text <- '{"a": [1, -2.5e3, true, null], "b": {"c": "x\\n\\u00e9\\ud83d\\ude00\\""}, "d": [], "e": {}}'
-  expect_identical(inside$parse_json(text), list(a = list(1, -2500, TRUE, NULL), b = list(c = "x\n\u00e9\U1F600\""), d = list(), e = inside$empty_map()))
+  expect_identical(
+    inside$parse_json(text),
+    list(a = list(1, -2500, TRUE, NULL), b = list(c = "x\n\u00e9\U1F600\""), d = list(), e = inside$empty_map())
+  )
   for (wrong in c("", "[1", "{\"a\" 1}", "[1] 2", "nope", "[1,]", "{1: 2}")) {
     expect_error(inside$parse_json(wrong), class = "laplace_error_untrusted_input", info = wrong)
   }

@@ -27,7 +27,10 @@ test_that("P10: garbage", {
 })
 
 test_that("P2, H4: the exit code, the command and the last words are shown", {
-  expect_error(inside$request(fake("exit"), "ping"), "exit code 7.*Command:.*fake-server.*the reason for leaving", class = "laplace_error_server_crashed")
+  expect_error(
+    inside$request(fake("exit"), "ping"), "exit code 7.*Command:.*fake-server.*the reason for leaving",
+    class = "laplace_error_server_crashed"
+  )
 })
 
 test_that("P2: 2 MB on stderr do not stop the server", {
@@ -57,7 +60,11 @@ test_that("H4: a server that never says hello is given up", {
   skip_on_os("windows")
   local_options(polylaplace.start_timeout = 0.5)
   server <- inside$new_server(c("/bin/sh", "-c", "exec sleep 20", "sh"), "fifo")
-  taken <- seconds_of(expect_error(inside$request(server, "ping"), "did not answer within 0.5 s.*Command:", class = "laplace_error_server_crashed"))
+  taken <- seconds_of(
+    expect_error(
+      inside$request(server, "ping"), "did not answer within 0.5 s.*Command:", class = "laplace_error_server_crashed"
+    )
+  )
   expect_lt(taken, 5)
 })
 

@@ -88,7 +88,9 @@ test_that("factors among the predictors are coded as the network's were", {
   fit <- nnet::nnet(breaks / 70 ~ wool + tension, warpbreaks, size = 2, linout = TRUE, decay = 0.01, trace = FALSE)
   la <- laplace(fit)
   expect_close(predict(la, warpbreaks), predict(fit, warpbreaks), 1e-9)
-  expect_close(predict(la, data.frame(wool = "B", tension = "M")), predict(fit, data.frame(wool = "B", tension = "M")), 1e-9)
+  expect_close(
+    predict(la, data.frame(wool = "B", tension = "M")), predict(fit, data.frame(wool = "B", tension = "M")), 1e-9
+  )
   expect_error(predict(la, data.frame(wool = "C", tension = "M")), "new level")
   by_formula <- laplace(breaks / 70 ~ wool + tension, warpbreaks, model = fit)
   expect_equal(by_formula$log_marginal_likelihood, la$log_marginal_likelihood)
@@ -133,10 +135,15 @@ test_that("tuning: methods, structures and given priors", {
   expect_identical(fixed$tuned, "none")
   expect_length(laplace(iris_net(), prior_structure = "layerwise", tune = "marglik")$prior_precision, 2)
   expect_length(laplace(iris_net(), prior_structure = "diag", tune = "marglik", structure = "diag")$prior_precision, 15)
-  grid <- suppressMessages(laplace(Species ~ ., iris[-(1:30), ], model = iris_net(), tune = "grid", validation = iris[1:30, ]))
+  grid <- suppressMessages(
+    laplace(Species ~ ., iris[-(1:30), ], model = iris_net(), tune = "grid", validation = iris[1:30, ])
+  )
   expect_identical(grid$tuned, "grid")
   held <- list(x = iris[1:30, 1:4], y = iris$Species[1:30])
-  expect_message(by_matrix <- laplace(iris_net(), iris[-(1:30), 1:4], iris$Species[-(1:30)], tune = "grid", validation = held), "edge", class = "laplace_note")
+  expect_message(
+    by_matrix <- laplace(iris_net(), iris[-(1:30), 1:4], iris$Species[-(1:30)], tune = "grid", validation = held),
+    "edge", class = "laplace_note"
+  )
   expect_equal(by_matrix$prior_precision, grid$prior_precision)
   expect_error(laplace(iris_net(), tune = "grid"), class = "laplace_error_option")
 })
@@ -146,10 +153,15 @@ test_that("wrong options name the nearest right one", {
   expect_identical(error$code, "UNKNOWN_OPTION")
   expect_identical(error$data$suggestion, "structure")
   expect_error(laplace(iris_net(), structure = "krn"), "'kron'", class = "laplace_error_option")
-  expect_error(laplace(iris_net(), likelihood = "clasification"), "Did you mean \"classification\"", class = "laplace_error_option")
+  expect_error(
+    laplace(iris_net(), likelihood = "clasification"), "Did you mean \"classification\"", class = "laplace_error_option"
+  )
   expect_error(laplace(iris_net(), prior_precision = -1), class = "laplace_error_option")
   expect_error(laplace(iris_net(), subset = 0), class = "laplace_error_option")
-  expect_error(laplace(iris_net(), iris[1:4], iris$Species, NULL, "last_layer", "kron", 3), "by name", class = "laplace_error_option")
+  expect_error(
+    laplace(iris_net(), iris[1:4], iris$Species, NULL, "last_layer", "kron", 3), "by name",
+    class = "laplace_error_option"
+  )
 })
 
 test_that("wrong data is explained", {
@@ -159,7 +171,10 @@ test_that("wrong data is explained", {
   expect_error(laplace(iris_net(), iris, iris$Species), "Species.*not numeric", class = "laplace_error_data")
   expect_error(laplace(iris_net(), x, rep("rose", 150)), "rose.*Its levels are", class = "laplace_error_data")
   expect_error(laplace(iris_net(), x, as.integer(iris$Species)), "factor", class = "laplace_error_data")
-  expect_error(laplace(cars_net(), as.matrix(scaled_cars["speed"]), factor(scaled_cars$dist)), "classification", class = "laplace_error_data")
+  expect_error(
+    laplace(cars_net(), as.matrix(scaled_cars["speed"]), factor(scaled_cars$dist)), "classification",
+    class = "laplace_error_data"
+  )
   expect_error(laplace(replace(x, 1, Inf)), class = "laplace_error_data")
   expect_error(laplace(iris_net(), replace(x, 1, Inf), iris$Species), class = "laplace_error_data")
   expect_error(laplace(lm(dist ~ speed, cars)), "class lm is not a network", class = "laplace_error_data")
@@ -176,7 +191,9 @@ test_that("case weights are warned about", {
   skip_if_not_installed("nnet")
   skip_without_node()
   set.seed(1)
-  fit <- nnet::nnet(dist ~ speed, scaled_cars, weights = rep(2, 50), size = 2, linout = TRUE, decay = 0.01, trace = FALSE)
+  fit <- nnet::nnet(
+    dist ~ speed, scaled_cars, weights = rep(2, 50), size = 2, linout = TRUE, decay = 0.01, trace = FALSE
+  )
   expect_warning(laplace(fit), "case weights", class = "laplace_warning")
 })
 
@@ -196,7 +213,10 @@ test_that("the same seed gives the same curvature and set.seed() is honoured", {
   expect_identical(predict(la, scaled_cars, type = "samples", n_samples = 3), one)
   expect_identical(runif(1), after)
   state <- .Random.seed
-  expect_identical(predict(la, scaled_cars, type = "samples", n_samples = 3, seed = 9), predict(la, scaled_cars, type = "samples", n_samples = 3, seed = 9))
+  expect_identical(
+    predict(la, scaled_cars, type = "samples", n_samples = 3, seed = 9),
+    predict(la, scaled_cars, type = "samples", n_samples = 3, seed = 9)
+  )
   predict(la, scaled_cars)
   expect_identical(.Random.seed, state)
 })
@@ -248,7 +268,10 @@ test_that("posteriors in files", {
   expect_error(load_laplace(path), class = "laplace_error")
   expect_identical(unname(predict(load_laplace(path, model = cars_net()), x)), unname(predict(la, scaled_cars)))
   classes <- save_laplace(iris_fit(), tempfile())
-  expect_identical(predict(load_laplace(classes, levels = levels(iris$Species)), as.matrix(iris[1:4]), type = "class"), predict(iris_fit(), iris, type = "class"))
+  expect_identical(
+    predict(load_laplace(classes, levels = levels(iris$Species)), as.matrix(iris[1:4]), type = "class"),
+    predict(iris_fit(), iris, type = "class")
+  )
 })
 
 test_that("update fits again", {
@@ -267,11 +290,18 @@ test_that("large data goes in batches and gives the same", {
   expect_identical(unlist(batches), 1:150)
   expect_gt(length(batches), 3)
   server <- laplace_server()
-  params <- list(model = inside$request(server, "readNetwork", inside$network_params(iris_net()))$handle, options = inside$wire_options(list(), "classification"))
-  fitted <- inside$fit_in_batches(server, params, x, inside$as_wire_array(as.double(iris$Species) - 1), list(), bytes = 1000)
+  params <- list(
+    model = inside$request(server, "readNetwork", inside$network_params(iris_net()))$handle,
+    options = inside$wire_options(list(), "classification")
+  )
+  fitted <- inside$fit_in_batches(
+    server, params, x, inside$as_wire_array(as.double(iris$Species) - 1), list(), bytes = 1000
+  )
   expect_equal(fitted$summary$priorPrecision, la$prior_precision)
   expect_equal(fitted$summary$logMarginalLikelihood, la$log_marginal_likelihood)
-  parts <- lapply(batches, function(rows) inside$predicted(la, x[rows, , drop = FALSE], list(link = "probit", predictive = "glm")))
+  parts <- lapply(
+    batches, function(rows) inside$predicted(la, x[rows, , drop = FALSE], list(link = "probit", predictive = "glm"))
+  )
   expect_equal(inside$bound(parts)$probabilities, unname(predict(la, iris)))
 })
 

@@ -1,5 +1,11 @@
 test_that("printing says what matters", {
-  expect_output(print(iris_fit()), "classification, last layer, structure kron.*15 parameters, 150 examples.*Log marginal likelihood.*tuned: linearized.*Levels: setosa")
+  expect_output(
+    print(iris_fit()),
+    paste0(
+      "classification, last layer, structure kron.*15 parameters, 150 examples.*Log marginal likelihood.*tuned: ",
+      "linearized.*Levels: setosa"
+    )
+  )
   expect_output(print(cars_fit()), "Noise")
   expect_output(print(summary(iris_fit())), "output.weight +3x4 +12")
   expect_output(print(summary(cars_fit())), "mean_sd")
@@ -15,7 +21,10 @@ test_that("coef, vcov and confint agree", {
   expect_identical(rownames(confint(la, 2:3)), names(coef(la))[2:3])
   expect_identical(rownames(confint(la, names(coef(la))[4])), names(coef(la))[4])
   expect_error(confint(la, "nothing"), "no parameter", class = "laplace_error_option")
-  expect_identical(names(coef(iris_fit()))[c(1, 2, 5, 13)], c("output.weight[1,1]", "output.weight[1,2]", "output.weight[2,1]", "output.bias[1]"))
+  expect_identical(
+    names(coef(iris_fit()))[c(1, 2, 5, 13)],
+    c("output.weight[1,1]", "output.weight[1,2]", "output.weight[2,1]", "output.bias[1]")
+  )
 })
 
 test_that("coefficients are the network's weights", {
@@ -68,7 +77,9 @@ test_that("metrics", {
     laplace_metrics(cars_fit(), scaled_cars[1:9, ])[["nll"]],
     -mean(dnorm(scaled_cars$dist, values$fit, sqrt(values$se.fit^2 + values$residual.scale^2), log = TRUE)[1:9])
   )
-  expect_identical(names(laplace_metrics(binary_fit(), two_species[1:4], two_species$Species)), names(laplace_metrics(binary_fit())))
+  expect_identical(
+    names(laplace_metrics(binary_fit(), two_species[1:4], two_species$Species)), names(laplace_metrics(binary_fit()))
+  )
 })
 
 test_that("tidy, glance and augment", {
@@ -102,7 +113,9 @@ test_that("pictures", {
   expect_identical(sum(reliability$count), 450L)
   expect_named(plot(binary_fit(), two_species[1:50, ]), c("probability", "frequency", "count"))
   set.seed(1)
-  several <- laplace(nnet::nnet(Petal.Width / 3 ~ Sepal.Length + Sepal.Width, iris, size = 2, linout = TRUE, decay = 0.01, trace = FALSE))
+  several <- laplace(
+    nnet::nnet(Petal.Width / 3 ~ Sepal.Length + Sepal.Width, iris, size = 2, linout = TRUE, decay = 0.01, trace = FALSE)
+  )
   expect_named(plot(several), c("fit", "se.fit", "y"))
   skip_if_not_installed("ggplot2")
   for (la in list(cars_fit(), iris_fit(), several)) {

@@ -15,11 +15,16 @@ test_that("no node is one clear sentence with the remedy", {
   skip_on_os("windows")
   empty <- tempfile()
   dir.create(empty)
-  expect_error(inside$search_node(list()), "needs Node.js, and there is none.*https://nodejs.org.*POLYLAPLACE_NODE", class = "laplace_error_no_node")
+  expect_error(
+    inside$search_node(list()), "needs Node.js, and there is none.*https://nodejs.org.*POLYLAPLACE_NODE",
+    class = "laplace_error_no_node"
+  )
   # A node may be in the usual places, where it is found without PATH.
   with_node(NA, empty, expect_identical(laplace_available(), any(file.exists(inside$usual_places()))))
   with_node(file.path(empty, "missing"), Sys.getenv("PATH"), {
-    expect_error(inside$find_node(), "no program '.*missing' \\(from POLYLAPLACE_NODE\\)", class = "laplace_error_resource")
+    expect_error(
+      inside$find_node(), "no program '.*missing' \\(from POLYLAPLACE_NODE\\)", class = "laplace_error_resource"
+    )
   })
 })
 
@@ -29,13 +34,18 @@ test_that("an old node and something else are one clear sentence", {
     expect_error(inside$find_node(), "16.20.0.* is too old. Install it", class = "laplace_error_no_node")
     expect_output(expect_false(doctor()), "too old.*cannot work here yet")
   })
-  with_node(fake_node("hello"), Sys.getenv("PATH"), expect_error(inside$find_node(), "does not run as Node.js", class = "laplace_error_no_node"))
+  with_node(
+    fake_node("hello"), Sys.getenv("PATH"),
+    expect_error(inside$find_node(), "does not run as Node.js", class = "laplace_error_no_node")
+  )
 })
 
 test_that("an old node that is started is the same sentence", {
   skip_on_os("windows")
   with_node(fake_node("v16.20.0"), Sys.getenv("PATH"), {
-    expect_error(inside$connect_server(inside$new_server()), "16.20.0.* is too old. Install it", class = "laplace_error_no_node")
+    expect_error(
+      inside$connect_server(inside$new_server()), "16.20.0.* is too old. Install it", class = "laplace_error_no_node"
+    )
   })
 })
 

@@ -83,7 +83,10 @@ test_that("columns are found by name", {
   la <- laplace(iris_net(), iris[1:4], iris$Species)
   expect_identical(predict(la, iris[1:5, c(5, 4, 2, 3, 1)][-1]), predict(la, iris[1:5, 1:4]))
   expect_error(predict(la, iris[1:5, 1:3]), "lacks the column \"Petal.Width\"", class = "laplace_error_shape")
-  expect_error(predict(iris_fit(), iris[1:5, 1:2]), "lacks the columns \"Petal.Length\", \"Petal.Width\"", class = "laplace_error_shape")
+  expect_error(
+    predict(iris_fit(), iris[1:5, 1:2]), "lacks the columns \"Petal.Length\", \"Petal.Width\"",
+    class = "laplace_error_shape"
+  )
   expect_equal(unname(predict(la, unname(as.matrix(iris[1:5, 1:4])))), unname(predict(la, iris[1:5, 1:4])))
 })
 

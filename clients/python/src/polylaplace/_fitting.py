@@ -1,0 +1,130 @@
+"""Fitting: to arrays, to batches, to parts of the data on different machines."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, Self
+
+from ._batching import exceeds_one_message, slices
+from ._data import batches, flat_labels, is_array_like, to_array
+from ._exceptions import DataError, OptionError
+from ._partial import Partial
+from ._posterior_state import PosteriorState
+from ._progress import ProgressOption
+from ._remote import Remote, create
+
+#: Options of an object that hold for a tuned fit too, which brings the others itself.
+_KEPT_OPTIONS = ("engine", "precision", "threads", "seed", "input", "output", "kfacApprox")
+
+
+class Fitting(PosteriorState):
+    """Ways to fit a posterior."""
+
+    def fit(
+        self,
+        X: Any,
+        y: Any = None,
+        *,
+        override: bool = True,
+        progress_bar: bool | None = None,
+        timeout: float | None = None,
+    ) -> Self:
+        """Fits the posterior to data.
+
+        Args:
+            X: rows of examples (n, ...); or an iterable of (x, y) batches such as a DataLoader, and then no y.
+            y: class numbers (n,), 0/1 labels (n, C), or targets (n,) or (n, C).
+            override: laplace-torch's word; False (adding to an earlier fit) is what `fit_partial` is for.
+            progress_bar: True for a bar, if tqdm is installed.
+            timeout: seconds.
+
+        Raises:
+            LaplaceError: the posterior of an earlier fit is then untouched.
+        """
+        if not override:
+            raise OptionError(
+                "override=False is not supported; add parts of the data with fit_partial and fit_merged.",
+                "BAD_OPTION",
+                {"option": "override"},
+            )
+        progress = self._progress if progress_bar is None else progress_bar
+        self._adopt(*self._fitted_to(X, y, timeout, progress))
+        self._training = _readable_again(X, y)
+        return self
+
+    def _fitted_to(
+        self, X: Any, y: Any, timeout: float | None, progress: ProgressOption
+    ) -> tuple[Remote, dict[str, Any]]:
+        """A posterior of the data, in as many messages as they need."""
+        if y is None and not is_array_like(X):
+            return self._fit_stream(X, timeout, progress)
+        data = self._data(X, y)
+        if exceeds_one_message(data["x"], data["y"]):
+            return self._fit_stream(slices(data["x"], data["y"]), timeout, progress)
+        params = {**self._network_for(data["x"], data["y"].nbytes), "options": self._fit_options(), **data}
+        return self._made("fit", params, timeout=timeout, progress=progress)
+
+    def _fit_stream(
+        self, loader: Iterable[Any], timeout: float | None, progress: ProgressOption
+    ) -> tuple[Remote, dict[str, Any]]:
+        """A posterior of (x, y) batches, one message each."""
+        fit: Remote | None = None
+        for x, y in batches(loader):
+            rows, labels = to_array(x, "x"), flat_labels(to_array(y, "y"), self.likelihood)
+            if fit is None:
+                fit, _ = create(self._client, "fitBegin", {**self._network_for(rows), "options": self._fit_options()})
+            self._client.call("fitBatch", {"fit": fit.handle(), "x": rows, "y": labels}, timeout=timeout)
+        if fit is None:
+            raise _no_batches()
+        return self._made("fitEnd", {"fit": fit.handle()}, timeout=timeout, progress=progress)
+
+    def tuned_fit(self, X: Any, y: Any, options: Mapping[str, Any], validation: tuple[Any, Any] | None = None) -> Self:
+        """Fits with the server's own options, which tune the prior by default. The estimators' way of fitting."""
+        data: dict[str, Any] = {}
+        data.update(self._data(X, y))
+        if validation is not None:
+            data["validation"] = self._data(*validation, names=("X_val", "y_val"))
+        keep = {key: self._options[key] for key in _KEPT_OPTIONS if key in self._options}
+        params: dict[str, Any] = {**self._network_for(data["x"], data["y"].nbytes), "options": {**keep, **options}}
+        params.update(data)
+        self._adopt(*self._made("fit", params, progress=self._progress))
+        self._training = _readable_again(X, y)
+        return self
+
+    def fit_partial(self, X: Any, y: Any = None) -> Partial:
+        """Sums over a part of the data: add the parts and give them to `fit_merged`.
+
+        Args:
+            X: rows of examples (n, ...), or an iterable of (x, y) batches, and then no y.
+            y: as for `fit`.
+        """
+        parts = batches(X) if y is None and not is_array_like(X) else [(X, y)]
+        total: Partial | None = None
+        for x, labels in parts:
+            data = self._data(x, labels)
+            answer = self._client.call(
+                "fitPartial",
+                {**self._network_for(data["x"], data["y"].nbytes), "options": self._fit_options(), **data},
+                progress=self._progress,
+            )
+            part = Partial(answer["partial"], answer["examples"])
+            total = part if total is None else total + part
+        if total is None:
+            raise _no_batches()
+        return total
+
+    def fit_merged(self, partial: Partial) -> Self:
+        """Fits the posterior from merged parts."""
+        params = {**self._network_for(None), "options": self._fit_options(), "partial": partial.to_bytes()}
+        self._adopt(*self._made("fitMerged", params, progress=self._progress))
+        self._training = None
+        return self
+
+
+def _readable_again(X: Any, y: Any) -> tuple[Any, Any] | None:
+    """The data of a fit, None where reading it again would find nothing: an iterator is empty after the fit."""
+    return None if isinstance(X, Iterator) else (X, y)
+
+
+def _no_batches() -> DataError:
+    return DataError("The iterable has no batches. (A generator is empty after it was read once.)", "EMPTY_DATA")

@@ -1,0 +1,57 @@
+"""The hyper-parameters, to be read and set."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ._options import as_number, as_numbers
+from ._posterior_state import PosteriorState
+
+
+class HyperParameters(PosteriorState):
+    """Hyper-parameters as attributes. Setting one of a fitted object makes a new posterior of the same data."""
+
+    def _set_prior(self, key: str, value: Any) -> None:
+        """Keeps a hyper-parameter, and makes a fitted posterior anew with it."""
+        if self._posterior is not None:
+            self._adopt(*self._made("withPrior", {"posterior": self._handle(), key: value}))
+        self._prior[key] = value
+
+    @property
+    def prior_precision(self) -> Any:
+        """Prior precision: a number, or an array with one for each tensor or parameter.
+
+        Setting it makes a new posterior of the same data.
+        """
+        return self._prior["priorPrecision"]
+
+    @prior_precision.setter
+    def prior_precision(self, value: Any) -> None:
+        self._set_prior("priorPrecision", as_numbers(value, "prior_precision"))
+
+    @property
+    def prior_mean(self) -> Any:
+        """Prior mean: a number, or an array (P,) with one for each parameter."""
+        return self._prior["priorMean"]
+
+    @prior_mean.setter
+    def prior_mean(self, value: Any) -> None:
+        self._set_prior("priorMean", as_numbers(value, "prior_mean"))
+
+    @property
+    def sigma_noise(self) -> float:
+        """Standard deviation of the observations."""
+        return float(self._prior["sigmaNoise"])
+
+    @sigma_noise.setter
+    def sigma_noise(self, value: Any) -> None:
+        self._set_prior("sigmaNoise", as_number(value, "sigma_noise"))
+
+    @property
+    def temperature(self) -> float:
+        """Temperature of the likelihood."""
+        return float(self._prior["temperature"])
+
+    @temperature.setter
+    def temperature(self, value: Any) -> None:
+        self._set_prior("temperature", as_number(value, "temperature"))

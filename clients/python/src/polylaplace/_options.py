@@ -1,0 +1,80 @@
+"""The options of a fit: from laplace-torch's names and values to the server's."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from ._data import Array, to_array
+from ._exceptions import OptionError
+
+#: laplace-torch's words for methods of tuning.
+_TUNE_METHODS = {"gridsearch": "grid"}
+#: laplace-torch's words for structures of the posterior precision.
+_STRUCTURES = {"gp": "functional"}
+#: laplace-torch's words for structures of the prior precision.
+_PRIOR_STRUCTURES = {"diag": "diagonal"}
+
+
+def fit_options(**given: Any) -> dict[str, Any]:
+    """Options of a fit under the server's names; what is None is left to the server."""
+    return {key: value for key, value in given.items() if value is not None}
+
+
+def as_structure(word: str) -> str:
+    """The server's word for a structure of the posterior precision."""
+    return _STRUCTURES.get(word, word)
+
+
+def as_prior_structure(word: str) -> str:
+    """The server's word for a structure of the prior precision."""
+    return _PRIOR_STRUCTURES.get(word, word)
+
+
+def as_tune_method(word: str) -> str:
+    """The server's word for a method of tuning."""
+    return _TUNE_METHODS.get(word, word)
+
+
+def as_subset(subset: str, indices: Sequence[int] | Sequence[str] | Array | None) -> Any:
+    """The word of a subset, or the parameters of a subnetwork: names, or flat indices as an array of float64."""
+    if subset == "subnetwork":
+        if indices is None:
+            raise OptionError(
+                "subset_of_weights='subnetwork' needs subnetwork_indices: flat indices or names of parameters.",
+                "BAD_COMBINATION",
+            )
+        values = list(np.asarray(indices).ravel().tolist())
+        return (
+            [str(value) for value in values]
+            if values and isinstance(values[0], str)
+            else np.asarray(values, dtype=np.float64)
+        )
+    if indices is not None:
+        raise OptionError("subnetwork_indices belong to subset_of_weights='subnetwork'.", "BAD_COMBINATION")
+    return subset
+
+
+def as_number(value: Any, name: str) -> float:
+    """One number from anything that holds just one.
+
+    Raises:
+        OptionError: when it holds more.
+    """
+    array = np.asarray(to_array(value, name), dtype=np.float64)
+    if array.size != 1:
+        raise OptionError(f"{name} must be one number; got {array.size}.", "BAD_OPTION", {"option": name})
+    return float(array.reshape(-1)[0])
+
+
+def as_numbers(value: Any, name: str) -> Any:
+    """One number, or an array (n,) of them."""
+    array = np.asarray(to_array(value, name), dtype=np.float64)
+    return float(array.reshape(-1)[0]) if array.size == 1 else array.reshape(-1)
+
+
+def unwrapped(value: Any) -> Any:
+    """An array of one number as this number; anything else as it is."""
+    return float(value[0]) if isinstance(value, np.ndarray) and value.size == 1 else value

@@ -1,0 +1,175 @@
+"""What a `Laplace` object holds, and how it speaks with the server about it."""
+
+from __future__ import annotations
+
+import os
+import warnings
+import weakref
+from collections.abc import Mapping
+from typing import Any
+
+from ._client import Client
+from ._data import Array, flat_labels, is_array_like, joined, to_array
+from ._exceptions import LaplaceError, LaplaceWarning, OptionError, StateError
+from ._models import NetworkParams, network_params, size_of, with_input_size
+from ._options import unwrapped
+from ._progress import ProgressOption
+from ._remote import Remote, create
+
+#: A fit of networks and data up to this size carries the network with it. Larger ones go before, to be sent once only.
+ONE_MESSAGE = 2**20
+
+#: What belongs to one process and one server, and is therefore in no pickle.
+TRANSIENT = ("_client", "_network", "_posterior", "_progress", "_cache", "_training")
+
+_fitted: weakref.WeakSet[PosteriorState] = weakref.WeakSet()
+
+
+class PosteriorState:
+    """The state that the parts of `Laplace` share."""
+
+    model: Any
+    likelihood: str
+    subset_of_weights: str
+    hessian_structure: str
+    _client: Client
+    _options: dict[str, Any]
+    _prior: dict[str, Any]
+    _hints: dict[str, Any]
+    _network_params: NetworkParams | None
+    _network: Remote | None
+    #: Whether a fit has carried the network: further ones use its handle.
+    _network_read: bool
+    _posterior: Remote | None
+    _summary: dict[str, Any]
+    #: The posterior as bytes, once it has been saved. It must be dropped whenever the posterior changes.
+    _blob: bytes | None
+    #: Quantities of the present posterior that have been asked for.
+    _cache: dict[str, Any]
+    #: What the last fit was given, unless it can be read only once.
+    _training: tuple[Any, Any] | None
+    _progress: ProgressOption
+
+    def _connect(self, client: Client, progress: ProgressOption = None) -> None:
+        """Sets everything in `TRANSIENT` to that of an object without a posterior."""
+        self._client = client
+        self._network = None
+        self._posterior = None
+        self._progress = progress
+        self._cache = {}
+        self._training = None
+
+    def _network_for(self, example: Array | None, more_bytes: int = 0) -> dict[str, Any]:
+        """The network of a fit: the first time in the same message, when both are small; else by its handle."""
+        if self._network is None:
+            if self._network_params is None:
+                self._network_params = network_params(self.model, self._hints, example)
+            if self._network_params is None:
+                raise StateError("This network is sent with the first data; call fit first.", "NOT_FITTED")
+            params = with_input_size(self._network_params, example)
+            data_bytes = more_bytes + (0 if example is None else example.nbytes)
+            if not self._network_read and size_of(params) + data_bytes <= ONE_MESSAGE:
+                self._network_read = True
+                return {"network": params}
+            self._network, _ = create(
+                self._client,
+                "readNetwork",
+                {**params, "brief": True},
+                lambda client: str(client.call("readNetwork", {**params, "brief": True})["handle"]),
+            )
+        return {"model": self._network.handle()}
+
+    def _fit_options(self) -> dict[str, Any]:
+        """Options and prior of a fit, under the server's names."""
+        return {**self._options, **self._prior}
+
+    # Every new posterior comes in here, so that nothing of the old one (bytes, quantities) can be taken for its own.
+    def _adopt(self, remote: Remote, summary: Mapping[str, Any]) -> None:
+        """Takes a new posterior; the old one stays valid until this has succeeded."""
+        self._posterior = remote
+        self._summary = dict(summary)
+        self._blob = None
+        self._cache = {}
+        precision = self._summary.get("priorPrecision")
+        if precision is not None:
+            self._prior["priorPrecision"] = unwrapped(precision)
+        for key in ("sigmaNoise", "temperature"):
+            if self._summary.get(key) is not None:
+                self._prior[key] = float(self._summary[key])
+        mark_fitted(self)
+        # Level 3 is the line that called fit or the like; a function more in between would name a line of this package.
+        for note in self._summary.get("notes", []):
+            warnings.warn(str(note), LaplaceWarning, stacklevel=3)
+
+    def _handle(self) -> str:
+        """The handle of the posterior on the present server."""
+        if self._posterior is None:
+            raise StateError("The posterior has not been fitted yet: call fit first.", "NOT_FITTED")
+        return self._posterior.handle()
+
+    def _call(self, method: str, params: Mapping[str, Any] | None = None, **options: Any) -> dict[str, Any]:
+        """Calls a method of the posterior."""
+        return self._client.call(method, {"posterior": self._handle(), **(params or {})}, **options)
+
+    def _get(self, name: str) -> Any:
+        """A quantity of the present posterior; asked for once."""
+        if name not in self._cache:
+            self._cache[name] = self._call("get", {"names": [name]})[name]
+        return self._cache[name]
+
+    def _made(self, method: str, params: dict[str, Any], **options: Any) -> tuple[Remote, dict[str, Any]]:
+        """A new posterior and the brief form of its summary; the rest is asked for when it is needed."""
+        remote, answer = create(self._client, method, {**params, "brief": True}, **options)
+        return remote, answer.get("summary", {})
+
+    def _data(self, X: Any, y: Any, names: tuple[str, str] = ("X", "y")) -> dict[str, Array]:
+        """Examples x (n, ...) and labels y (n,) or (n, C) as they are sent; `names`: of the user's arguments."""
+        if y is None:
+            if not is_array_like(X):
+                x, labels = joined(X, "data")
+                return {"x": x, "y": labels}
+            raise OptionError(
+                f"{names[1]} is missing: give fit({names[0]}, {names[1]}), or an iterable of (x, y) batches.",
+                "BAD_OPTION",
+                {"option": "y"},
+            )
+        return {"x": to_array(X, names[0]), "y": flat_labels(to_array(y, names[1]), self.likelihood)}
+
+    def _saved(self, *, network: bool) -> bytes:
+        """The posterior as bytes."""
+        return bytes(self._call("save", {"network": network})["data"])
+
+    def _keep_copy(self) -> None:
+        """Keeps the blob here, so that the posterior outlives its server."""
+        if self._posterior is None or not self._posterior.alive:
+            return
+        if self._blob is None:
+            self._blob = self._saved(network=True)
+        blob = self._blob
+        self._posterior.set_remake(lambda client: str(client.call("load", {"data": blob})["handle"]))
+
+
+def mark_fitted(posterior: PosteriorState) -> None:
+    """Notes an object that must outlive a fork with its posterior."""
+    _fitted.add(posterior)
+
+
+def _before_fork() -> None:
+    """A forked child has a server of its own: it makes the posteriors again from copies."""
+    for la in list(_fitted):
+        try:
+            la._keep_copy()
+        except LaplaceError:
+            continue
+
+
+def _after_fork() -> None:
+    """In the child: locks may have been held by threads that are not here."""
+    for la in list(_fitted):
+        for remote in (la._network, la._posterior):
+            if remote is not None:
+                remote.after_fork()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(before=_before_fork, after_in_child=_after_fork)

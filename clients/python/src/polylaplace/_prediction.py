@@ -1,0 +1,136 @@
+"""Predictions with their uncertainty."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from ._batching import row_batches, together
+from ._data import Array, fresh_seed, to_array
+from ._exceptions import OptionError
+from ._sampling import Sampling
+
+#: The arrays of a Prediction.
+_PARTS = ["mean", "variance", "probabilities", "aleatoric", "epistemic", "covariance"]
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """Everything that is known about the outputs for some inputs.
+
+    Attributes:
+        mean: network outputs, (n, C): logits or means.
+        variance: their posterior variances, (n, C).
+        probabilities: (n, C) for classification, None for regression.
+        aleatoric: uncertainty of the data: entropy in nats (n,), or noise variance (n, C).
+        epistemic: uncertainty of the network: mutual information in nats (n,), or variance (n, C).
+        covariance: (n, C, C), or (n C, n C) with joint; only when asked for.
+        seed: of the draws, if any were made.
+        notes: what the server noticed.
+    """
+
+    mean: Array
+    variance: Array
+    probabilities: Array | None = None
+    aleatoric: Array | None = None
+    epistemic: Array | None = None
+    covariance: Array | None = None
+    seed: int | None = None
+    notes: tuple[str, ...] = ()
+
+
+class Predicting(Sampling):
+    """The predictive distribution."""
+
+    def __call__(
+        self,
+        X: Any,
+        pred_type: str = "glm",
+        joint: bool = False,
+        link_approx: str = "probit",
+        n_samples: int = 100,
+        diagonal_output: bool = False,
+        seed: Any = None,
+    ) -> Any:
+        """The predictive distribution for rows of examples X (n, ...).
+
+        Returns:
+            Classification: probabilities (n, C). Regression: (f_mu, f_var), f_mu (n, C), f_var (n, C, C) without the
+            noise; with `joint` f_mu (n C,) and f_var (n C, n C); with `diagonal_output` or pred_type 'nn' f_var (n, C).
+        """
+        if pred_type == "nn":
+            samples = self.predictive_samples(X, n_samples, pred_type="nn", seed=seed)
+            return (
+                samples.mean(axis=0)
+                if self.likelihood != "regression"
+                else (samples.mean(axis=0), samples.var(axis=0, ddof=1))
+            )
+        if pred_type != "glm":
+            raise OptionError(
+                f"pred_type must be 'glm' or 'nn'; got '{pred_type}'.", "BAD_OPTION", {"option": "pred_type"}
+            )
+        regression = self.likelihood == "regression"
+        joint = joint and regression
+        spread = "variance" if diagonal_output and not joint else "covariance"
+        options = {"joint": joint, "covariance": regression and spread == "covariance", "uncertainty": False}
+        parts = ["mean", spread] if regression else ["probabilities"]
+        answer = self._predicted(X, link_approx, pred_type, n_samples, options, seed, parts=parts)
+        if not regression:
+            return answer["probabilities"]
+        return answer["mean"].reshape(-1) if joint else answer["mean"], answer[spread]
+
+    def predict(
+        self,
+        X: Any,
+        *,
+        link_approx: str = "probit",
+        pred_type: str = "glm",
+        n_samples: int | None = None,
+        joint: bool = False,
+        covariance: bool = False,
+        uncertainty: bool = True,
+        seed: Any = None,
+        timeout: float | None = None,
+    ) -> Prediction:
+        """Everything that is known about the outputs for some inputs.
+
+        Args:
+            X: rows of examples (n, ...).
+            joint: adds the covariance of all outputs of all rows, (n C, n C).
+            covariance: adds the covariance of the outputs of each row, (n, C, C).
+            uncertainty: False leaves out the aleatoric and epistemic parts, and the draws that they take.
+        """
+        options = {"joint": joint, "covariance": covariance or joint, "uncertainty": uncertainty}
+        answer = self._predicted(X, link_approx, pred_type, n_samples, options, seed, timeout=timeout)
+        answer["notes"] = tuple(answer.get("notes", ()))
+        return Prediction(**answer)
+
+    def _predicted(
+        self,
+        X: Any,
+        link: str,
+        predictive: str,
+        samples: int | None,
+        options: dict[str, Any],
+        seed: Any,
+        *,
+        parts: list[str] | None = None,
+        timeout: float | None = None,
+    ) -> dict[str, Any]:
+        """The answer of the server, in as many messages as the rows need; `parts`: what of it will be read."""
+        x = to_array(X, "X")
+        options = {"link": link, "predictive": predictive, **options}
+        if samples is not None:
+            options["samples"] = int(samples)
+        if seed is not None or link == "mc" or predictive == "nn":
+            options["seed"] = fresh_seed(seed)
+        answers = [
+            self._call(
+                "predict",
+                {"x": rows, "options": options, "parts": parts or _PARTS},
+                timeout=timeout,
+                progress=self._progress,
+            )
+            for rows in ([x] if options["joint"] else row_batches(x))
+        ]
+        return together(answers)

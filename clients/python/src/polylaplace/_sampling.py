@@ -1,0 +1,42 @@
+"""Draws from the posterior, of parameters, network outputs and predictions."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ._data import Array, fresh_seed, to_array
+from ._posterior_state import PosteriorState
+
+
+class Sampling(PosteriorState):
+    """Draws, and the densities and covariances that belong to them."""
+
+    def predictive_samples(self, X: Any, n_samples: int = 100, *, pred_type: str = "glm", seed: Any = None) -> Array:
+        """Draws of predictions (probabilities or means), (n_samples, n, C)."""
+        return self._samples("predictiveSamples", X, n_samples, pred_type, seed)
+
+    def functional_samples(self, X: Any, n_samples: int = 100, *, pred_type: str = "glm", seed: Any = None) -> Array:
+        """Draws of network outputs, (n_samples, n, C)."""
+        return self._samples("functionalSamples", X, n_samples, pred_type, seed)
+
+    def _samples(self, method: str, X: Any, n_samples: int, pred_type: str, seed: Any) -> Array:
+        """Draws (n_samples, n, C) by a method of the server."""
+        params = {"x": to_array(X, "X"), "samples": int(n_samples), "seed": fresh_seed(seed), "predictive": pred_type}
+        samples: Array = self._call(method, params, progress=self._progress)["samples"]
+        return samples
+
+    def functional_variance(self, X: Any, joint: bool = False) -> Array:
+        """Covariance of the outputs, (n, C, C), or (n C, n C) with `joint`."""
+        covariance: Array = self._call("functionalVariance", {"x": to_array(X, "X"), "joint": joint})["covariance"]
+        return covariance
+
+    def sample(self, n_samples: int = 100, *, seed: Any = None) -> Array:
+        """Draws of the parameters, (n_samples, n_params)."""
+        samples: Array = self._call("sample", {"samples": int(n_samples), "seed": fresh_seed(seed)})["samples"]
+        return samples
+
+    def log_prob(self, theta: Any) -> Any:
+        """Log density of parameters (n_params,), or of the rows of (S, n_params)."""
+        array = to_array(theta, "theta")
+        values = self._call("logProb", {"theta": array})["logProb"]
+        return float(values[0]) if array.ndim == 1 else values

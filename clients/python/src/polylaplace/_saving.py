@@ -1,0 +1,96 @@
+"""Saving and loading: files, bytes, pickles."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Self
+
+from ._client import Client
+from ._default_client import default_client
+from ._exceptions import LaplaceWarning
+from ._models import network_params
+from ._options import unwrapped
+from ._posterior_state import TRANSIENT, PosteriorState, mark_fitted
+from ._remote import Remote, create
+
+
+class Saving(PosteriorState):
+    """A posterior as a file, as bytes, and as a pickle."""
+
+    def to_bytes(self, *, network: bool = True) -> bytes:
+        """The posterior as a portable blob; without its network it is smaller and needs `model=` when loaded."""
+        return self._saved(network=network)
+
+    def save(self, path: str | os.PathLike[str], *, network: bool = True) -> None:
+        """Writes the posterior to a file that Node, Python, R and browsers read."""
+        Path(path).write_bytes(self.to_bytes(network=network))
+
+    @classmethod
+    def from_bytes(cls, data: bytes, *, model: Any = None, client: Client | None = None) -> Self:
+        """A posterior from its blob."""
+        connection = client or default_client()
+        params: dict[str, Any] = {"data": bytes(data)}
+        network: Remote | None = None
+        if model is not None:
+            network, _ = create(connection, "readNetwork", network_params(model, {}) or {})
+            params["model"] = network.handle()
+        remote, answer = create(connection, "load", params)
+        if model is None:
+            remote.set_remake(lambda other: str(other.call("load", {"data": params["data"]})["handle"]))
+        return cls._from_remote(remote, answer.get("summary", {}), connection, bytes(data) if model is None else None)
+
+    @classmethod
+    def _from_remote(cls, remote: Remote, summary: Mapping[str, Any], client: Client, blob: bytes | None) -> Self:
+        """An object around a posterior on the server, whose network and data are not here."""
+        self = cls.__new__(cls)
+        self._connect(client)
+        self.model = None
+        self.likelihood = str(summary["likelihood"])
+        self.subset_of_weights = summary["subset"] if isinstance(summary["subset"], str) else "subnetwork"
+        self.hessian_structure = str(summary["structure"])
+        self._options = {
+            key: summary[key]
+            for key in ("likelihood", "subset", "structure", "curvature")
+            if summary.get(key) is not None
+        }
+        self._prior = {
+            "priorPrecision": 1.0,
+            "priorMean": unwrapped(summary.get("priorMean", 0.0)),
+            "sigmaNoise": 1.0,
+            "temperature": 1.0,
+        }
+        self._hints = {}
+        self._network_params = None
+        self._network_read = False
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", LaplaceWarning)
+            self._adopt(remote, summary)
+        self._blob = blob
+        return self
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Everything but what belongs to this process; the posterior as bytes."""
+        self._keep_copy()
+        state = self.__dict__.copy()
+        for key in TRANSIENT:
+            state.pop(key)
+        if self._network_params is not None:
+            state["model"] = None
+        state["fitted"] = self._posterior is not None
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Makes the posterior again from its bytes, when it is first needed."""
+        fitted = state.pop("fitted")
+        self.__dict__.update(state)
+        self._connect(default_client())
+        if fitted:
+            blob = self._blob
+            # Of no generation: it is loaded when it is first needed.
+            self._posterior = Remote(
+                self._client, "", -1, lambda client: str(client.call("load", {"data": blob})["handle"])
+            )
+            mark_fitted(self)

@@ -1,0 +1,77 @@
+# A fit as requests to the server: in one message where it is small, in batches where it is large.
+
+#' Arrays above this many bytes are sent in several messages.
+#' @noRd
+BATCH_BYTES <- 256 * 2^20
+
+#' A fit of a network and data up to this size carries the network with it, in one message.
+#' @noRd
+ONE_MESSAGE <- 2^20
+
+#' Bytes of the bulk data in parameters.
+#' @noRd
+bytes_of <- function(value) {
+  if (is.raw(value)) return(length(value))
+  if (is.list(value)) sum(vapply(value, bytes_of, 0)) else 0
+}
+
+#' list(remote, summary, blob) of a new posterior.
+#' @param data x and y as arrays of the wire; `x` is the same as R has it, to be cut into rows where it is large.
+#' @noRd
+fit_on_server <- function(network, options, x, data, settings) {
+  server <- laplace_server()
+  bytes <- length(data$x$data) + length(data$y$data)
+  if (bytes + bytes_of(network) <= ONE_MESSAGE) {
+    model <- list(network = network)
+  } else {
+    handle <- request(server, "readNetwork", c(network, list(brief = TRUE)), settings$timeout)$handle
+    # The posterior does not need it.
+    on.exit(free_later(server, server$generation, handle))
+    model <- list(model = handle)
+  }
+  params <- c(model, list(options = options), if (!is.null(settings$validation)) list(validation = settings$validation))
+  answer <- tryCatch(
+    if (bytes <= BATCH_BYTES) {
+      request(server, "fit", c(params, data), settings$timeout, settings$progress)
+    } else {
+      fit_in_batches(server, params, x, data$y, settings)
+    },
+    laplace_error_data = function(condition) stop(with_label_hint(condition, data$y))
+  )
+  remote <- new_remote(server, answer$handle)
+  list(remote = remote, summary = answer$summary, blob = request(server, "save", list(posterior = answer$handle))$data)
+}
+
+#' R counts from 1; classes are counted from 0.
+#' @noRd
+with_label_hint <- function(condition, y) {
+  if (identical(condition$code, "BAD_LABELS") && length(y$shape) == 1 && min(from_wire_array(y)) == 1) {
+    condition$message <- paste(
+      condition$message, "Give `y` as a factor, or subtract 1 from class numbers that count from 1."
+    )
+  }
+  condition
+}
+
+#' The answer to a fit whose rows go in several messages.
+#' @noRd
+fit_in_batches <- function(server, params, x, y, settings, bytes = BATCH_BYTES) {
+  y <- from_wire_array(y)
+  fit <- request(server, "fitBegin", params, settings$timeout)$handle
+  for (rows in row_batches(x, bytes)) {
+    request(
+      server, "fitBatch", list(fit = fit, x = as_wire_array(rows_of(x, rows)), y = as_wire_array(rows_of(y, rows))),
+      settings$timeout
+    )
+  }
+  request(server, "fitEnd", list(fit = fit), settings$timeout, settings$progress)
+}
+
+#' Row numbers in batches that can be sent at once.
+#' @noRd
+row_batches <- function(x, bytes = BATCH_BYTES) {
+  count <- dim(x)[1]
+  step <- max(1, floor(count * bytes / (8 * length(x))))
+  starts <- seq(1, count, by = step)
+  lapply(starts, function(start) start:min(count, start + step - 1))
+}

@@ -1,0 +1,92 @@
+# From data to a fitted object.
+
+#' Fits to a matrix of features.
+#' @noRd
+fit_matrix <- function(network, x, y, na_action, options, settings, call) {
+  x <- as_features(x)
+  check_same_rows(x, y)
+  complete <- complete_rows(x) & complete_rows(y)
+  na_action <- omitted_rows(complete, match.fun(if (is.null(na_action)) stats::na.omit else na_action))
+  if (!is.null(na_action)) {
+    x <- rows_of(x, -na_action)
+    y <- if (is.data.frame(y)) y[-na_action, , drop = FALSE] else rows_of(y, -na_action)
+  }
+  described <- list(na.action = na_action)
+  validation <- settings$validation
+  if (!is.null(validation)) {
+    if (!is.list(validation) || is.null(validation$x) || is.null(validation$y)) {
+      laplace_stop("`validation` must be list(x = , y = ).", "BAD_OPTION")
+    }
+    validation <- list(x = as_features(validation$x, "validation$x"), y = validation$y)
+  }
+  fit_network(network, x, y, validation, options, settings, described, call)
+}
+
+#' Fits to a prepared model frame.
+#' @noRd
+fit_frame <- function(network, prepared, options, settings, call) {
+  described <- list(
+    terms = prepared$terms, xlevels = prepared$xlevels, contrasts = prepared$contrasts,
+    na.action = prepared$na_action, frame = prepared$frame
+  )
+  validation <- settings$validation
+  if (!is.null(validation)) {
+    if (!is.data.frame(validation)) {
+      laplace_stop("`validation` must be a data frame with the columns of the formula.", "BAD_OPTION")
+    }
+    frame <- stats::model.frame(prepared$terms, validation, na.action = stats::na.omit, xlev = prepared$xlevels)
+    held <- frame_data(frame, prepared$contrasts)
+    validation <- list(x = held$x, y = held$y)
+  }
+  fit_network(network, prepared$x, prepared$y, validation, options, settings, described, call)
+}
+
+#' Fits a network to features x (n x d, or an array with n rows) and a response; keeps what predictions need of them.
+#' @noRd
+fit_network <- function(network, x, y, validation, options, settings, described, call) {
+  check_options(options)
+  x <- in_network_order(network, x)
+  if (length(dim(x)) == 2) described["features"] <- list(colnames(x))
+  known <- if (inherits(network, "nnet")) nnet_levels(network)
+  likelihood <- settings$likelihood
+  if (is.null(likelihood) && inherits(network, "nnet")) likelihood <- nnet_likelihood(network)
+  if (is.null(likelihood)) {
+    laplace_stop(
+      sprintf("`likelihood` must be given: one of %s.", quoted_list(LIKELIHOODS)), "BAD_OPTION",
+      list(option = "likelihood")
+    )
+  }
+  one_of(likelihood, LIKELIHOODS, "likelihood")
+  response <- as_response(y, likelihood, known)
+  data <- list(x = as_wire_array(x), y = as_wire_array(response$y))
+  if (!is.null(validation)) {
+    held <- as_response(validation$y, likelihood, response$levels)
+    settings$validation <- list(x = as_wire_array(in_network_order(network, validation$x)), y = as_wire_array(held$y))
+  }
+  hints <- options[intersect(NETWORK_HINTS, names(options))]
+  fitted <- fit_on_server(network_params(network, hints), wire_options(options, likelihood), x, data, settings)
+  object <- c(
+    list(call = call, levels = response$levels, labels = response$labels), described,
+    list(x = x, y = y, options = options)
+  )
+  fitted$summary$notes <- surprising(fitted$summary$notes, network)
+  result <- new_laplace(object, fitted$summary, fitted$blob, fitted$remote)
+  for (note in result$notes) tell(note)
+  result
+}
+
+#' That an nnet object ends in softmax or a logistic function, and what that means, is no news to who made it.
+#' @noRd
+surprising <- function(notes, network) {
+  notes <- unlist(notes)
+  if (inherits(network, "nnet")) notes[!grepl("^The (network ends in|nnet object was fitted with) ", notes)] else notes
+}
+
+#' Columns in the order of an nnet formula fit, which knows their names: `y ~ b + a` must not feed `a` to the input of
+#' `b`.
+#' @noRd
+in_network_order <- function(network, x) {
+  wanted <- if (inherits(network, "nnet.formula")) network$coefnames
+  if (length(dim(x)) != 2 || is.null(wanted) || !setequal(wanted, colnames(x)) || anyDuplicated(wanted)) return(x)
+  x[, wanted, drop = FALSE]
+}

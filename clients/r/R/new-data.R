@@ -1,0 +1,56 @@
+# New data, treated as the data of the fit were.
+
+#' Rows of features from new data: list(x, keep, names), where keep marks the rows without missing values.
+#' @noRd
+new_features <- function(object, newdata, na_action = stats::na.pass) {
+  x <- if (is.null(object$terms)) {
+    as_features(matched_columns(object, newdata), "newdata")
+  } else {
+    design_of(object, newdata)
+  }
+  complete <- complete_rows(x)
+  omitted <- omitted_rows(complete, na_action)
+  kept <- if (is.null(omitted)) seq_len(dim(x)[1]) else seq_len(dim(x)[1])[-omitted]
+  # na.exclude and na.pass give a row for each row; na.omit leaves them out.
+  dropped <- inherits(omitted, "omit")
+  x <- if (dropped) rows_of(x, kept) else x
+  list(x = x, keep = if (dropped) complete[kept] else complete, names = rownames(x))
+}
+
+design_of <- function(object, newdata) {
+  if (!is.data.frame(newdata)) newdata <- as.data.frame(newdata)
+  terms <- stats::delete.response(object$terms)
+  missing <- setdiff(all.vars(terms), c(names(newdata), ls(environment(terms))))
+  if (length(missing) > 0) stop_columns(missing)
+  frame <- stats::model.frame(terms, newdata, na.action = stats::na.pass, xlev = object$xlevels)
+  classes <- attr(terms, "dataClasses")
+  if (!is.null(classes)) stats::.checkMFClasses(classes, frame)
+  design <- without_intercept(stats::model.matrix(terms, frame, object$contrasts))
+  design[, object$features, drop = FALSE]
+}
+
+stop_columns <- function(missing) {
+  laplace_stop(
+    sprintf("`newdata` lacks the column%s %s.", if (length(missing) == 1) "" else "s", quoted_list(missing)),
+    "SHAPE_MISMATCH", list(missing = as.list(missing))
+  )
+}
+
+#' Columns by name where both have names, in the order of the fit.
+#' @noRd
+matched_columns <- function(object, x) {
+  wanted <- object$features
+  if (is.null(wanted) || is.null(colnames(x)) || length(dim(x)) != 2) return(x)
+  missing <- setdiff(wanted, colnames(x))
+  if (length(missing) > 0) stop_columns(missing)
+  if (is.data.frame(x)) x[wanted] else x[, wanted, drop = FALSE]
+}
+
+#' Puts rows back where there were missing values.
+#' @noRd
+with_missing <- function(values, keep) {
+  if (all(keep)) return(values)
+  index <- rep(NA_integer_, length(keep))
+  index[keep] <- seq_len(sum(keep))
+  rows_of(values, index)
+}

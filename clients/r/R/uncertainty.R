@@ -1,0 +1,29 @@
+# Uncertainty of the data and of the network.
+
+#' Uncertainty of the data and of the network
+#'
+#' Splits the uncertainty of predictions in two: *aleatoric*, which more data would not take away, and *epistemic*, the
+#' network's own ignorance, large where there was little data.
+#'
+#' @inheritParams predict.laplace
+#' @return A data frame with a row for each row of `newdata` and the columns `aleatoric`, `epistemic` and `total`:
+#'   variances in regression, entropies in nats for classes. Where there are several outputs that are uncertain by
+#'   themselves (regression on several responses, multilabel), a list of three matrices.
+#' @export
+#' @examplesIf laplace_available() && requireNamespace("nnet", quietly = TRUE)
+#' set.seed(1)
+#' fit <- nnet::nnet(dist ~ speed, cars / 50, size = 3, linout = TRUE, trace = FALSE)
+#' laplace_uncertainty(laplace(fit), data.frame(speed = c(0.1, 0.3, 0.9)))
+laplace_uncertainty <- function(object, newdata, seed = NULL, na.action = stats::na.pass) {
+  rows <- if (missing(newdata)) training_rows(object) else new_features(object, newdata, match.fun(na.action))
+  answer <- predicted(
+    object, rows_of(rows$x, rows$keep), list(link = "probit", predictive = "glm", seed = seed, uncertainty = TRUE)
+  )
+  parts <- lapply(answer[c("aleatoric", "epistemic")], function(part) {
+    part <- with_missing(part, rows$keep)
+    if (!is.null(dim(part)) && ncol(part) == 1) part[, 1] else part
+  })
+  parts$total <- parts$aleatoric + parts$epistemic
+  if (!is.null(dim(parts$total))) return(parts)
+  as.data.frame(parts, row.names = rows$names)
+}
