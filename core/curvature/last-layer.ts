@@ -186,3 +186,14 @@ function weightedGrams(phi: RealArray, examples: number, weights: RealArray): Fl
   }
   return result
 }
+
+/** The change of the outputs f = W phi + b under a change of the weights (in theta's order): N x C from phi, N x D. */
+export function lastLayerTimes(slots: readonly ParameterSlot[], features: RealArray, examples: number,
+  change: Float64Array): Float64Array {
+  const { bias, in: inputs, out } = lastLayerShape(slots)
+  const phi = withOnes(features, examples, inputs, bias >= 0)
+  const matrix = Float64Array.from(lastLayerIndices(slots), at => change[at])
+  const result = new Float64Array(examples * out)
+  gemm(false, true, examples, out, matrix.length / out, 1, phi, matrix, 0, result)
+  return result
+}

@@ -1,5 +1,6 @@
 /** @file What a fit works with: the prepared network, its programs, its workers and its options. */
 import { chosenEngine } from '../engine/chosen-engine.js'
+import { LaplaceError } from '../errors/errors.js'
 import type { Graph } from '../graph/graph.js'
 import { settleOpenAxes } from '../graph/open-axes.js'
 import { graphDigest } from '../network/digest.js'
@@ -22,15 +23,47 @@ export interface FitTask {
   readonly options: ResolvedOptions
   readonly runtime: Runtime
   readonly plan: TuningPlan
+  /** All weights, for their linear model; or why there is none. */
+  readonly linear: LinearTask | { readonly refusal: string }
+}
+
+/** What computes the Jacobian of all weights. */
+export interface LinearTask {
+  readonly evaluator: Evaluator
+  readonly pool: WorkerPool
 }
 
 /** Prepares a network for a fit. @throws GraphError, OptionError, ResourceError */
 export function taskFor(graph: Graph, options: ResolvedOptions, runtime: Runtime): FitTask {
   const network = prepareNetwork(graph, options.likelihood, options)
-  const evaluator = evaluatorFor(network, options, runtime)
+  const linear = linearTask(network, options, runtime)
+  const evaluator = evaluatorOrLinear(network, options, runtime, linear)
   checkSettings({ ...DEFAULT_SETTINGS, ...options.settings }, evaluator.slots, options.structure)
   const pool = createWorkerPool(evaluator, options.likelihood, runtime, options)
-  return { graph, network, evaluator, pool, options, runtime, plan: planTuning(options) }
+  return { graph, network, evaluator, pool, options, runtime, plan: planTuning(options), linear }
+}
+
+/** The Jacobian of all weights where it is wanted and the network has derivatives. */
+function linearTask(network: Network, options: ResolvedOptions, runtime: Runtime): FitTask['linear'] {
+  if (options.linearModel === 'none') return { refusal: 'The options name another posterior.' }
+  try {
+    const evaluator = evaluatorFor(network, { ...options, subset: 'all' }, runtime)
+    return { evaluator, pool: createWorkerPool(evaluator, options.likelihood, runtime, options) }
+  } catch (error) {
+    if (!(error instanceof LaplaceError) || options.linearModel === 'required') throw error
+    return { refusal: error.message }
+  }
+}
+
+/** What sums; a network without a last layer is left to the linear model over all weights. */
+function evaluatorOrLinear(network: Network, options: ResolvedOptions, runtime: Runtime,
+  linear: FitTask['linear']): Evaluator {
+  try {
+    return evaluatorFor(network, options, runtime)
+  } catch (error) {
+    if (error instanceof LaplaceError && 'evaluator' in linear) return linear.evaluator
+    throw error
+  }
 }
 
 /** The task for data of a shape: sizes of the input that the file leaves open become those of the data. */

@@ -1,7 +1,7 @@
 /** @file Outputs of the network and their covariances as tensors. */
 import type { WorkOptions } from '../budget/progress.js'
 import { float64, type Tensor } from '../tensor/tensor.js'
-import { jointGaussian, outputGaussian } from './output-gaussian.js'
+import { gaussianMean, jointGaussian, outputGaussian } from './output-gaussian.js'
 import type { PosteriorState } from './posterior-state.js'
 import { type InputPrograms, predictionContext } from './programs-by-input.js'
 
@@ -11,11 +11,13 @@ export async function functionalVariance(state: PosteriorState, programs: InputP
   work: WorkOptions): Promise<{ mean: Tensor, covariance: Tensor }> {
   const { outputs } = state.evaluator.network
   const context = predictionContext(state, programs, x)
-  const { f, variance, examples } = joint
+  const own = joint
     ? await jointGaussian(context, x)
     : await outputGaussian(context, x, 'covariance', work)
+  const { variance, examples } = own
   const shape = joint ? [examples * outputs, examples * outputs] : [examples, outputs, outputs]
-  return { mean: float64([examples, outputs], f), covariance: float64(shape, variance) }
+  const mean = gaussianMean(context, own)
+  return { mean: float64([examples, outputs], mean), covariance: float64(shape, variance) }
 }
 
 /** Outputs of the network at its own weights, N x C. */

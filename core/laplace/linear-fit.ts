@@ -17,8 +17,9 @@ import { numbersPerExample } from '../programs/cost.js'
 import type { FactoredJacobian } from '../programs/factored-jacobian.js'
 import { randomGenerator } from '../tensor/random.js'
 import type { Tensor } from '../tensor/tensor.js'
+import type { Answer } from '../prediction/answer.js'
+import type { LeaveOneOutScore } from '../tuning/choice.js'
 import { type Gate, gateOf } from '../tuning/gate.js'
-import type { Answer, LeaveOneOutScore } from './choice.js'
 
 /** Training rows as the network's input, with the labels as the likelihood takes them. */
 export interface TrainingRows {
@@ -135,7 +136,7 @@ async function classificationFit(problem: LinearProblem, theta: Float64Array, de
   const tuned = await tuneOrTake(space, options, work)
   const covariances = space.covariances()
   const leftOut = leaveOneOut(problem, tuned.mode.f, covariances)
-  const gate = gateOf(problem, leftOut)
+  const gate = gateOf(problem, problem.f, leftOut)
   throwIfCancelled(work.signal)
   const { rank, rows } = space.factor(THRESHOLD)
   const weights = modeWeights(space.weights(), theta, deviation)

@@ -1,5 +1,5 @@
 /** @file A posterior from its file. */
-import type { Curvature } from '../curvature/curvature.js'
+import type { PosteriorCurvature } from '../curvature/curvature.js'
 import { blockSize } from '../curvature/kron.js'
 import { OptionError, StateError, UntrustedInputError } from '../errors/errors.js'
 import type { Graph } from '../graph/graph.js'
@@ -28,7 +28,7 @@ export function loadPosterior(bytes: Uint8Array, options: { readonly network?: G
   const graph = networkOf(saved, options.network)
   const resolved = resolveOptions(saved.options)
   const evaluator = evaluatorFor(prepareNetwork(graph, resolved.likelihood, resolved), resolved, runtime)
-  checkSizes(saved.curvature, evaluator.slots)
+  checkSizes(saved.curvature, evaluator.slots, evaluator.network.outputs)
   if (saved.mode !== undefined && saved.mode.weights.length !== evaluator.theta.length) {
     throw damaged('its linear mode does not have the size of its parameters')
   }
@@ -40,11 +40,13 @@ export function loadPosterior(bytes: Uint8Array, options: { readonly network?: G
     options: resolved,
     examples: saved.examples,
     loss: saved.loss,
-    fitted: saved.mode === undefined ? saved.curvature : undefined,
+    fitted: saved.mode !== undefined || saved.curvature.structure === 'lowrank' ? undefined : saved.curvature,
     structured: structuredPosterior(saved.curvature, evaluator.slots, evaluator.theta, saved.settings),
     mode: saved.mode,
     tuned: saved.tuned,
     effectiveParameters: saved.effectiveParameters,
+    choice: saved.choice,
+    trainingVariances: saved.trainingVariances,
     notes: saved.notes,
   })
 }
@@ -71,10 +73,12 @@ function damaged(problem: string): UntrustedInputError {
 }
 
 /** The curvature must be that of the parameters. */
-function checkSizes(curvature: Curvature, slots: readonly ParameterSlot[]): void {
+function checkSizes(curvature: PosteriorCurvature, slots: readonly ParameterSlot[], outputs: number): void {
   const size = slots.reduce((sum, slot) => sum + slot.size, 0)
   const fits = curvature.size === size && (curvature.structure !== 'kron'
     || (curvature.blocks.length === slots.length &&
       curvature.blocks.every((block, i) => blockSize(block) === slots[i].size)))
-  if (!fits) throw damaged(`its curvature does not belong to ${size} parameters`)
+  const outputsKnown = curvature.structure !== 'lowrank' || (curvature.models.length > 0
+    && curvature.models.every(model => model.outputs.every(output => output < outputs)))
+  if (!fits || !outputsKnown) throw damaged(`its curvature does not belong to ${size} parameters`)
 }

@@ -1,14 +1,16 @@
 /** @file Predictions of a posterior, batch by batch. */
 import { checkBytes } from '../budget/memory.js'
 import type { WorkOptions } from '../budget/progress.js'
-import { denseJacobian } from '../curvature/jacobian.js'
-import { lastLayerJacobian } from '../curvature/last-layer.js'
+import { denseJacobian, outputJacobian } from '../curvature/jacobian.js'
+import { jacobianGram, jacobianTimes, splitVectors } from '../curvature/jacobian-products.js'
+import { lastLayerJacobian, lastLayerTimes } from '../curvature/last-layer.js'
 import { gemm, type RealArray } from '../kernels/linear-algebra.js'
 import { batchSizeFor, forEachBatch, sliceExamples } from '../network/batches.js'
 import { networkInput } from '../network/input-rows.js'
 import type { WorkerPool } from '../parallel/worker-pool.js'
 import type { BatchGaussian } from '../parallel/worker.js'
 import type { StructuredPosterior } from '../posterior/posterior.js'
+import type { Answer } from '../prediction/answer.js'
 import type { VarianceKind } from '../posterior/variance-kind.js'
 import { multiplicationsPerExample, numbersPerExample } from '../programs/cost.js'
 import type { Evaluator } from '../programs/evaluator.js'
@@ -20,6 +22,8 @@ export interface OutputGaussian {
   readonly examples: number
   readonly f: Float64Array
   readonly variance: Float64Array
+  /** f_lin, N x C, where there is a linear model with a mode of its own. */
+  readonly linear?: Float64Array
 }
 
 /** Where predictions are made. */
@@ -27,6 +31,10 @@ export interface PredictionContext {
   readonly evaluator: Evaluator
   readonly pool: WorkerPool
   readonly posterior: StructuredPosterior
+  /** w_lin - theta of a last layer whose linear model has a part in the answer, P. */
+  readonly change?: Float64Array | undefined
+  /** How network and linear model make the answer together. */
+  readonly answer?: Answer | undefined
   readonly batchSize: number | undefined
   readonly note: (sentence: string) => void
 }
@@ -43,19 +51,24 @@ export async function outputGaussian(context: PredictionContext, x: Tensor, kind
     'Predict fewer rows at a time, or use link probit, which needs variances only.')
   const f = new Float64Array(examples * outputs)
   const variance = new Float64Array(examples * width)
+  let linear: Float64Array | undefined
   const size = context.batchSize ?? batchSizeFor(numbersPerExample(evaluator, outputs))
   const put = (from: number, result: BatchGaussian): void => {
     f.set(result.f, from * outputs)
     variance.set(result.variance, from * width)
+    if (result.change === undefined) return
+    linear ??= new Float64Array(examples * outputs)
+    result.change.forEach((change, i) => {
+      if (linear !== undefined) linear[from * outputs + i] = result.f[i] + change
+    })
   }
   if (kind === 'none' || evaluator.subset === 'last_layer') {
     evaluator.engine.announceWork(examples * multiplicationsPerExample(evaluator, 0))
     await forEachBatch(examples, size, 'predict', work, async (from, to) => {
       put(from,
-        await simpleBatch(evaluator, posterior, sliceExamples(rows, evaluator.network.input, from, to), to - from,
-          kind))
+        await simpleBatch(context, sliceExamples(rows, evaluator.network.input, from, to), to - from, kind))
     })
-    return { examples, f, variance }
+    return { examples, f, variance, ...(linear === undefined ? {} : { linear }) }
   }
   const workers = await context.pool.workers(examples * multiplicationsPerExample(evaluator, outputs))
   const parts = posterior.parts()
@@ -75,19 +88,22 @@ export async function outputGaussian(context: PredictionContext, x: Tensor, kind
     if (workers.length === 1) await task
   })
   await Promise.all(running.values())
-  return { examples, f, variance }
+  return { examples, f, variance, ...(linear === undefined ? {} : { linear }) }
 }
 
 /** A batch that needs no Jacobian. */
-async function simpleBatch(evaluator: Evaluator, posterior: StructuredPosterior, x: Tensor, examples: number,
+async function simpleBatch({ evaluator, posterior, change }: PredictionContext, x: Tensor, examples: number,
   kind: VarianceKind | 'none'): Promise<BatchGaussian> {
   if (kind === 'none') return { f: await evaluator.forward(x), variance: new Float64Array(0) }
   const { f, features } = await evaluator.features(x)
-  return { f, variance: posterior.lastLayerVariance(features, examples, kind) }
+  const variance = posterior.lastLayerVariance(features, examples, kind)
+  return change === undefined
+    ? { f, variance }
+    : { f, variance, change: lastLayerTimes(posterior.slots, features, examples, change) }
 }
 
 /** Outputs and the covariance of all outputs of all examples together: (N C) x (N C), example by example. */
-export async function jointGaussian({ evaluator, posterior, note }: PredictionContext,
+export async function jointGaussian({ evaluator, posterior, change, note }: PredictionContext,
   x: Tensor): Promise<OutputGaussian> {
   const { outputs } = evaluator.network
   const examples = x.shape[0] ?? 0
@@ -96,10 +112,14 @@ export async function jointGaussian({ evaluator, posterior, note }: PredictionCo
     'Ask for fewer rows at a time, or without joint.')
   const rows = networkInput(x, evaluator.network.input, evaluator.precision, note)
   const { f, jacobian } = await linearisation(evaluator, rows, examples)
+  const linear = linearOutputs(posterior, evaluator, jacobian, f, change)
+  if (posterior.curvature.structure === 'lowrank') {
+    return { examples, f: Float64Array.from(f), ...jointLowRank(posterior, jacobian), ...linear }
+  }
   const root = posterior.whiten(denseJacobian(posterior.slots, jacobian), count)
   const variance = new Float64Array(count * count)
   gemm(false, true, count, count, posterior.size, 1, root, root, 0, variance)
-  return { examples, f: Float64Array.from(f), variance }
+  return { examples, f: Float64Array.from(f), variance, ...linear }
 }
 
 async function linearisation(evaluator: Evaluator, x: Tensor,
@@ -107,4 +127,54 @@ async function linearisation(evaluator: Evaluator, x: Tensor,
   if (evaluator.subset === 'all') return evaluator.jacobian(x)
   const { f, features } = await evaluator.features(x)
   return { f, jacobian: lastLayerJacobian(evaluator.slots, features, examples) }
+}
+
+/** f_lin from w_lin - theta, where there is a linear model. */
+function linearOutputs({ slots, curvature }: StructuredPosterior, { theta }: Evaluator, jacobian: FactoredJacobian,
+  f: RealArray, given: Float64Array | undefined): { readonly linear?: Float64Array } {
+  const models = curvature.structure === 'lowrank' ? curvature.models : []
+  if (models.length === 0 && given === undefined) return {}
+  const linear = Float64Array.from(f)
+  const { seeds } = jacobian
+  const add = (change: Float64Array, outputs: readonly number[]): void => {
+    const moved = jacobianTimes(jacobian, splitVectors(slots, change, 1))
+    for (let n = 0; n < jacobian.examples; n++) for (const c of outputs) linear[n * seeds + c] += moved[n * seeds + c]
+  }
+  if (given !== undefined) add(given, Array.from({ length: seeds }, (_, c) => c))
+  for (const { weights, outputs } of models) add(weights.map((value, i) => value - theta[i]), outputs)
+  return { linear }
+}
+
+/** The joint covariance under a low-rank posterior: outputs with models of their own are independent. */
+function jointLowRank({ curvature, slots }: StructuredPosterior,
+  jacobian: FactoredJacobian): { readonly variance: Float64Array } {
+  const { examples, seeds } = jacobian
+  const count = examples * seeds
+  const variance = new Float64Array(count * count)
+  for (const model of curvature.structure === 'lowrank' ? curvature.models : []) {
+    const own = model.outputs.length === seeds ? jacobian : outputJacobian(jacobian, model.outputs[0])
+    const block = jacobianGram(slots, own, own)
+    const images = jacobianTimes(own, splitVectors(slots, model.rows, model.rank))
+    const width = examples * model.outputs.length
+    gemm(false, true, width, width, model.rank, -1 / model.delta, images, images, 1 / model.delta, block)
+    const place = (i: number): number =>
+      Math.floor(i / model.outputs.length) * seeds + model.outputs[i % model.outputs.length]
+    for (let i = 0; i < width; i++) {
+      for (let j = 0; j < width; j++) variance[place(i) * count + place(j)] = block[i * width + j]
+    }
+  }
+  return { variance }
+}
+
+/**
+ * The mean of the outputs: the network's; of a low-rank posterior that of its linear model; of a regression with an
+ * answer the weighted mean of the two.
+ */
+export function gaussianMean({ posterior, answer }: PredictionContext, { f, linear }: OutputGaussian): Float64Array {
+  if (linear === undefined) return f
+  // Probabilities are mixed after the link, means before there is one.
+  if (answer?.link === 'map') {
+    return f.map((value, i) => answer.networkWeight * value + answer.linearWeight * linear[i])
+  }
+  return posterior.structure === 'lowrank' ? linear : f
 }

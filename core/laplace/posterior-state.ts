@@ -9,6 +9,7 @@ import type { EvidenceMode } from '../posterior/evidence.js'
 import type { StructuredPosterior } from '../posterior/posterior.js'
 import type { Evaluator } from '../programs/evaluator.js'
 import type { SavedPosterior } from '../storage/posterior-file.js'
+import type { Choice } from '../tuning/choice.js'
 
 /** All that a posterior is made of. */
 export interface PosteriorState {
@@ -27,18 +28,23 @@ export interface PosteriorState {
   readonly mode: EvidenceMode | undefined
   readonly tuned: TuneMethod
   readonly effectiveParameters: number | undefined
+  /** How network and linear model make the answer together, and why; undefined: the network's mean alone. */
+  readonly choice: Choice | undefined
+  /** The training rows' leave-one-out variances, ascending: what new rows' variances are compared with. */
+  readonly trainingVariances: Float64Array | undefined
   readonly notes: readonly string[]
 }
 
 /** What a file keeps of a posterior. */
 export function recordOf(state: PosteriorState, digest: string, network: boolean): SavedPosterior {
-  const { graph, options, evaluator, structured, examples, loss, mode, tuned, effectiveParameters, notes } = state
-  const { likelihood, subset, structure, curvature, kfacApprox, seed } = options
+  const { graph, options, evaluator, structured, examples, loss, mode, tuned, effectiveParameters, choice,
+    trainingVariances, notes } = state
+  const { likelihood, subset, curvature, kfacApprox, seed } = options
   return {
     options: {
       likelihood,
       subset,
-      structure,
+      structure: structured.structure,
       curvature,
       kfacApprox,
       seed,
@@ -55,6 +61,16 @@ export function recordOf(state: PosteriorState, digest: string, network: boolean
     mode,
     tuned,
     effectiveParameters,
+    choice,
+    trainingVariances,
     notes,
   }
+}
+
+/** sigma of every output, C. */
+export function noiseOf({ structured, evaluator }: PosteriorState): Float64Array {
+  const { curvature, settings } = structured
+  return curvature.structure === 'lowrank' && curvature.models.length > 1
+    ? Float64Array.from(curvature.models, ({ sigma }) => sigma)
+    : new Float64Array(evaluator.network.outputs).fill(settings.sigmaNoise)
 }

@@ -3,11 +3,15 @@ import type { WorkOptions } from '../budget/progress.js'
 import type { LikelihoodModel } from '../likelihood/likelihood.js'
 import type { Link } from '../options/words.js'
 import type { VarianceKind } from '../posterior/variance-kind.js'
+import type { Answer } from '../prediction/answer.js'
 import { decompose, entropy, type UncertaintyParts } from '../prediction/decomposition.js'
 import { linkNeeds, predictiveProbabilities, variancesOf } from '../prediction/link.js'
+import { mixture, type Mixture } from '../prediction/mixture.js'
 import { monteCarloNeeds } from '../prediction/monte-carlo.js'
+import { noveltyOf } from '../prediction/novelty.js'
 import { float64, type Tensor, toFloat64 } from '../tensor/tensor.js'
-import { jointGaussian, type OutputGaussian, outputGaussian, type PredictionContext } from './output-gaussian.js'
+import { gaussianMean, jointGaussian, type OutputGaussian, outputGaussian,
+  type PredictionContext } from './output-gaussian.js'
 import { outputSamples } from './sampling.js'
 
 /** A prediction for N rows. */
@@ -32,6 +36,13 @@ export interface Prediction {
   readonly predictiveVariance?: Tensor
   /** N x C x C, or (N C) x (N C) with `joint`; when asked for. */
   readonly covariance?: Tensor
+  /**
+   * How unlike the training rows a row is, N: the share of training rows whose leave-one-out variance is at least as large as the
+   * row's (a p-value: small means unlike). Where the posterior was fitted by `auto` or `validated`.
+   */
+  readonly novelty?: Tensor
+  /** What `novelty` is the p-value of: the mean variance of the outputs, N. */
+  readonly noveltyScore?: Tensor
   /** Of the draws, where there were any. */
   readonly seed?: number
   readonly notes: readonly string[]
@@ -40,8 +51,14 @@ export interface Prediction {
 /** What a prediction is asked for, with every default said. */
 export interface PredictionRequest {
   readonly likelihood: LikelihoodModel
-  readonly link: Link
-  readonly sigmaNoise: number
+  /** Undefined: the answer's own where there is one, else probit. */
+  readonly link: Link | undefined
+  /** How network and linear model make the answer together; undefined: the posterior's mean and covariance alone. */
+  readonly answer: Answer | undefined
+  /** Leave-one-out variances of the training rows, ascending. */
+  readonly trainingVariances: Float64Array | undefined
+  /** sigma of every output, C. */
+  readonly sigmaNoise: Float64Array
   readonly seed: number
   readonly samples: number | undefined
   readonly joint: boolean
@@ -61,52 +78,75 @@ const FEW_OUTPUTS = 32
  */
 export async function predictGlm(context: PredictionContext, x: Tensor, request: PredictionRequest,
   notes: readonly string[], work: WorkOptions): Promise<Prediction> {
-  const { likelihood, link, joint, sigmaNoise, seed } = request
+  const { likelihood, joint, sigmaNoise, seed } = request
   const { outputs } = context.evaluator.network
+  const kind = covarianceKind(request, outputs)
   const all = joint ? await jointGaussian(context, x) : undefined
-  const own = all === undefined
-    ? await outputGaussian(context, x, covarianceKind(request, outputs), work)
-    : blocksOf(all, outputs)
-  const { f, examples } = own
-  const dense = own.variance.length === examples * outputs * outputs &&
-    (all !== undefined || covarianceKind(request, outputs) === 'covariance')
-  const variance = dense ? variancesOf(own.variance, examples, outputs) : own.variance
-  const forLink = linkNeeds(link, likelihood) === 'covariance' ? own.variance : variance
+  const own = all === undefined ? await outputGaussian(context, x, kind, work) : blocksOf(all, outputs)
+  const { examples } = own
+  const dense = all !== undefined || kind === 'covariance'
+  const gaussian: Gaussian = { ...own, dense, outputs,
+    mean: gaussianMean(context, own),
+    variances: dense ? variancesOf(own.variance, examples, outputs) : own.variance }
+  const mixture = request.link === undefined ? mixtureOf(request, gaussian) : undefined
   const probabilities = likelihood.name === 'regression'
     ? undefined
-    : predictiveProbabilities(link, likelihood, f, forLink, examples, outputs, request.samples ?? LINK_SAMPLES, seed)
+    : mixture?.probabilities ?? linkProbabilities(request, gaussian)
   const decomposable = dense || monteCarloNeeds(likelihood) === 'diagonal' || likelihood.name === 'regression'
-  const parts = request.uncertainty && decomposable
-    ? (): UncertaintyParts =>
-      decompose(likelihood, f, monteCarloNeeds(likelihood) === 'covariance' ? own.variance : variance, examples,
-        outputs, sigmaNoise, seed) :
-    undefined
+  const parts = (): UncertaintyParts => mixture?.parts(seed) ?? decompose(likelihood, gaussian.mean,
+    monteCarloNeeds(likelihood) === 'covariance' ? own.variance : gaussian.variances, examples, outputs, sigmaNoise,
+    seed)
   const covariance = all !== undefined ?
     float64([examples * outputs, examples * outputs], all.variance)
     : request.covariance
     ? float64([examples, outputs, outputs], own.variance)
     : undefined
-  return assemble({ f, variance, examples, outputs, probabilities, covariance, parts, request, notes,
-    seeded: link === 'mc' || (request.uncertainty && likelihood.name !== 'regression') })
+  const f = likelihood.name === 'regression' ? gaussian.mean : own.f
+  return assemble({ f, variance: gaussian.variances, examples, outputs, probabilities, covariance,
+    parts: request.uncertainty && decomposable ? parts : undefined, request, notes,
+    seeded: request.link === 'mc' || (request.uncertainty && likelihood.name !== 'regression') })
+}
+
+/** The Gaussian over the outputs of a batch. */
+interface Gaussian extends OutputGaussian {
+  readonly outputs: number
+  /** Whether `variance` holds covariances, N x C x C. */
+  readonly dense: boolean
+  /** N x C. */
+  readonly mean: Float64Array
+  readonly variances: Float64Array
+}
+
+function linkProbabilities({ link = 'probit', likelihood, samples, seed }: PredictionRequest,
+  { mean, variance, variances, examples, outputs }: Gaussian): Float64Array {
+  const forLink = linkNeeds(link, likelihood) === 'covariance' ? variance : variances
+  return predictiveProbabilities(link, likelihood, mean, forLink, examples, outputs, samples ?? LINK_SAMPLES, seed)
+}
+
+/** p = networkWeight p_network + linearWeight link(f_lin, s S), where there is such an answer. */
+function mixtureOf({ answer, likelihood }: PredictionRequest,
+  { f, linear, variance, variances, dense, examples, outputs }: Gaussian): Mixture | undefined {
+  if (answer === undefined || linear === undefined || likelihood.name === 'regression') return undefined
+  return mixture(likelihood, answer, { f, linear, covariance: dense ? variance : variances, dense, examples, outputs })
 }
 
 /** What must be computed: for the link, for what was asked for, and for the decomposition where it is cheap. */
-function covarianceKind({ likelihood, link, covariance, uncertainty }: PredictionRequest,
+function covarianceKind({ likelihood, link, answer, covariance, uncertainty }: PredictionRequest,
   outputs: number): VarianceKind {
-  if (covariance || linkNeeds(link, likelihood) === 'covariance') return 'covariance'
+  if (covariance || linkNeeds(link ?? answer?.link ?? 'probit', likelihood) === 'covariance') return 'covariance'
   const decomposition = uncertainty && likelihood.name === 'classification' && outputs <= FEW_OUTPUTS
   return decomposition ? 'covariance' : 'diagonal'
 }
 
 /** The covariance of each example from that of all together. */
-function blocksOf({ f, variance, examples }: OutputGaussian, outputs: number): OutputGaussian {
+function blocksOf({ variance, examples, ...means }: OutputGaussian, outputs: number): OutputGaussian {
   const count = examples * outputs
   const blocks = new Float64Array(count * outputs)
   for (let i = 0; i < count; i++) {
     const from = i * count + Math.floor(i / outputs) * outputs
     blocks.set(variance.subarray(from, from + outputs), i * outputs)
   }
-  return { f, examples, variance: blocks }
+  return { ...means, examples, variance: blocks }
 }
 
 /** The prediction with weights drawn from the posterior: averages over the draws. */
@@ -184,8 +224,9 @@ function assemble(
     variance: float64(rows, variance),
     ...(probabilities === undefined ? {} : { probabilities: float64(rows, probabilities) }),
     ...(likelihood.name === 'regression'
-      ? { predictiveVariance: float64(rows, variance.map(v => v + sigmaNoise * sigmaNoise)) }
+      ? { predictiveVariance: float64(rows, variance.map((v, i) => v + sigmaNoise[i % outputs] ** 2)) }
       : {}),
+    ...noveltyFields(variance, examples, request),
     ...(covariance === undefined ? {} : { covariance }),
     ...(seeded ? { seed } : {}),
     notes,
@@ -195,4 +236,13 @@ function assemble(
     aleatoric: { enumerable: true, get: () => read('aleatoric', parts) },
     epistemic: { enumerable: true, get: () => read('epistemic', parts) },
   })
+}
+
+/** The score of every row, and its p-value among the training rows' scores, N. */
+function noveltyFields(variance: Float64Array, examples: number,
+  { trainingVariances, likelihood, sigmaNoise }: PredictionRequest): Pick<Prediction, 'novelty' | 'noveltyScore'> {
+  if (trainingVariances === undefined) return {}
+  const scale = likelihood.name === 'regression' ? sigmaNoise : undefined
+  const { score, pValue } = noveltyOf(variance, examples, trainingVariances, scale)
+  return { novelty: float64([examples], pValue), noveltyScore: float64([examples], score) }
 }

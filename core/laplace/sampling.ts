@@ -15,7 +15,7 @@ import { numbersPerExample } from '../programs/cost.js'
 import type { Evaluator } from '../programs/evaluator.js'
 import { randomGenerator } from '../tensor/random.js'
 import { float64, type Tensor, toFloat64 } from '../tensor/tensor.js'
-import { outputGaussian, type PredictionContext } from './output-gaussian.js'
+import { gaussianMean, outputGaussian, type PredictionContext } from './output-gaussian.js'
 import { wholeCount } from './posterior-options.js'
 import type { PosteriorState } from './posterior-state.js'
 import { type InputPrograms, predictionContext } from './programs-by-input.js'
@@ -65,16 +65,18 @@ export async function outputSamples(context: PredictionContext, x: Tensor, count
 async function linearisedSamples(context: PredictionContext, x: Tensor, count: number, seed: number,
   work: WorkOptions): Promise<Float64Array> {
   const { outputs } = context.evaluator.network
-  const { f, variance, examples } = await outputGaussian(context, x, 'covariance', work)
+  const own = await outputGaussian(context, x, 'covariance', work)
+  const { variance, examples } = own
+  const mean = gaussianMean(context, own)
   const draws = randomGenerator(seed).fillNormal(new Float64Array(count * outputs))
   const result = new Float64Array(count * examples * outputs)
-  const own = new Float64Array(count * outputs)
+  const deviations = new Float64Array(count * outputs)
   for (let n = 0; n < examples; n++) {
     const root = semidefiniteRoot(variance.subarray(n * outputs * outputs, (n + 1) * outputs * outputs), outputs)
-    gemm(false, true, count, outputs, outputs, 1, draws, root, 0, own)
+    gemm(false, true, count, outputs, outputs, 1, draws, root, 0, deviations)
     for (let s = 0; s < count; s++) {
       for (let c = 0; c < outputs; c++) {
-        result[(s * examples + n) * outputs + c] = f[n * outputs + c] + own[s * outputs + c]
+        result[(s * examples + n) * outputs + c] = mean[n * outputs + c] + deviations[s * outputs + c]
       }
     }
   }

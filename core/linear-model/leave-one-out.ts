@@ -5,8 +5,7 @@
  */
 import { NumericalError } from '../errors/errors.js'
 import { cholesky, gemm, triangularSolve } from '../kernels/linear-algebra.js'
-import type { LinearProblem } from './linear-problem.js'
-import { hessianRoots } from './linear-problem.js'
+import { hessianRoots, type LabelledRows } from './linear-problem.js'
 
 /** Outputs (N x C) and covariances (N x C x C) of every training row from all the others. */
 export interface LeftOut {
@@ -19,7 +18,7 @@ export interface LeftOut {
  * @param f outputs at the mode, N x C
  * @param covariance S_i, N x C x C
  */
-export function leaveOneOut(problem: LinearProblem, f: Float64Array, covariance: Float64Array): LeftOut {
+export function leaveOneOut(problem: LabelledRows, f: Float64Array, covariance: Float64Array): LeftOut {
   const { likelihood, labels, examples, outputs } = problem
   const residual = likelihood.residual(f, labels, examples, outputs)
   const { rank, roots } = hessianRoots(problem, f)

@@ -8,19 +8,23 @@ import type { LikelihoodModel } from '../likelihood/likelihood.js'
 import { parameterCount, type ParameterSlot } from '../network/parameter-slot.js'
 import type { FactoredJacobian } from '../programs/factored-jacobian.js'
 
-/** The linear model on N rows. */
-export interface LinearProblem {
+/** Labels of N rows and the likelihood that takes them. */
+export interface LabelledRows {
   readonly likelihood: LikelihoodModel
-  readonly slots: readonly ParameterSlot[]
   readonly examples: number
   /** C. */
   readonly outputs: number
+  /** As the likelihood takes them. */
+  readonly labels: Float64Array
+}
+
+/** The linear model on N rows. */
+export interface LinearProblem extends LabelledRows {
+  readonly slots: readonly ParameterSlot[]
   /** The network's outputs, N x C. */
   readonly f: Float64Array
   /** f - J (theta - mu): the outputs at the prior's mean, N x C. */
   readonly f0: Float64Array
-  /** As the likelihood takes them. */
-  readonly labels: Float64Array
   /** With one-hot seeds. */
   readonly jacobian: FactoredJacobian
 }
@@ -81,7 +85,7 @@ export function problemSize({ slots }: LinearProblem): number {
 }
 
 /** A root of Lambda at the outputs f: N x C x K with R R' = Lambda, example by example. */
-export function hessianRoots({ likelihood, examples, outputs }: LinearProblem,
+export function hessianRoots({ likelihood, examples, outputs }: LabelledRows,
   f: Float64Array): { readonly rank: number, readonly roots: Float64Array } {
   const rank = likelihood.seedCount(outputs)
   const seeds = likelihood.hessianSeeds(f, examples, outputs)

@@ -21,9 +21,9 @@ export interface UncertaintyParts {
  * @param variance N x C x C for classification, else N x C (`monteCarloNeeds`)
  */
 export function decompose(likelihood: LikelihoodModel, f: Float64Array, variance: Float64Array, examples: number,
-  outputs: number, sigmaNoise: number, seed: number, samples: number = DECOMPOSITION_SAMPLES): UncertaintyParts {
+  outputs: number, sigmaNoise: Float64Array, seed: number, samples: number = DECOMPOSITION_SAMPLES): UncertaintyParts {
   if (likelihood.name === 'regression') {
-    const aleatoric = new Float64Array(f.length).fill(sigmaNoise * sigmaNoise)
+    const aleatoric = f.map((_, i) => sigmaNoise[i % outputs] ** 2)
     return { total: variance.map((v, i) => v + aleatoric[i]), aleatoric, epistemic: Float64Array.from(variance) }
   }
   const { probabilities, expectedEntropy } = monteCarlo(likelihood, f, variance, examples, outputs, samples, seed)

@@ -5,6 +5,8 @@
 import type { PosteriorCurvature } from '../curvature/curvature.js'
 import type { Graph } from '../graph/graph.js'
 import type { PosteriorSettings } from '../options/hyperparameters.js'
+import type { Choice } from '../tuning/choice.js'
+import { choiceFromTree, choiceToTree } from './choice-tree.js'
 import type { LaplaceOptions } from '../options/laplace-options.js'
 import { CURVATURES, KFAC_APPROXIMATIONS, LIKELIHOODS, PRECISIONS, STRUCTURES, SUBSETS, TUNE_METHODS,
   type TuneMethod } from '../options/words.js'
@@ -36,6 +38,8 @@ export interface SavedPosterior {
   readonly mode: EvidenceMode | undefined
   readonly tuned: TuneMethod
   readonly effectiveParameters: number | undefined
+  readonly choice: Choice | undefined
+  readonly trainingVariances: Float64Array | undefined
   readonly notes: readonly string[]
 }
 
@@ -55,6 +59,8 @@ export function writePosterior({ options, graph, curvature, settings, mode, ...s
     mode: mode === undefined ? null : { weights: mode.weights, loss: mode.loss },
     tuned: saved.tuned,
     effectiveParameters: saved.effectiveParameters ?? null,
+    choice: saved.choice === undefined ? null : choiceToTree(saved.choice),
+    trainingVariances: saved.trainingVariances ?? null,
     notes: saved.notes,
   })
 }
@@ -93,6 +99,8 @@ export function readPosterior(bytes: Uint8Array): SavedPosterior {
     effectiveParameters: fields['effectiveParameters'] === null
       ? undefined
       : numberField(fields, 'effectiveParameters'),
+    choice: absent(fields['choice']) ? undefined : choiceFromTree(fields['choice']),
+    trainingVariances: absent(fields['trainingVariances']) ? undefined : arrayField(fields, 'trainingVariances'),
     notes: listField(fields, 'notes').length === 0 ? [] : textsField(fields, 'notes'),
   }
 }
@@ -108,4 +116,9 @@ function asArray(value: number | Float64Array): Tree {
 function numberOrArray(fields: Fields, key: string): number | Float64Array {
   const values = arrayField(fields, key)
   return values.length === 1 ? values[0] : values
+}
+
+/** Files of older versions lack fields that newer ones have. */
+function absent(tree: Tree | undefined): boolean {
+  return tree === null || tree === undefined
 }

@@ -6,9 +6,9 @@
  */
 import type { LikelihoodModel } from '../likelihood/likelihood.js'
 import type { LeftOut } from '../linear-model/leave-one-out.js'
-import type { LinearProblem } from '../linear-model/linear-problem.js'
+import type { LabelledRows } from '../linear-model/linear-problem.js'
 import type { Link } from '../options/words.js'
-import { predictiveProbabilities, variancesOf } from '../prediction/link.js'
+import { differenceLink, scaledProbabilities } from '../prediction/mixture.js'
 
 /** Factors of the variance in the link that are compared. */
 export const VARIANCE_SCALES = [0, 0.25, 0.5, 1] as const
@@ -31,21 +31,6 @@ export interface Gate {
   readonly linearWeight: number
 }
 
-/** The link that does not count what the likelihood ignores. */
-export function differenceLink(likelihood: LikelihoodModel, outputs: number): Link {
-  if (likelihood.name !== 'classification') return 'probit'
-  return outputs === 2 ? 'pairwise' : 'zero_sum'
-}
-
-/** Probabilities of a link with the covariances (N x C x C) multiplied by `scale`. */
-export function scaledProbabilities(link: Link, likelihood: LikelihoodModel, f: Float64Array, covariance: Float64Array,
-  scale: number, examples: number, outputs: number): Float64Array {
-  if (scale === 0) return likelihood.inverseLink(f, examples, outputs)
-  const needs = likelihood.name === 'classification' ? covariance : variancesOf(covariance, examples, outputs)
-  const scaled = scale === 1 ? needs : needs.map(value => scale * value)
-  return predictiveProbabilities(link, likelihood, f, scaled, examples, outputs, 0, 0)
-}
-
 /** Mean negative log-likelihood of probabilities: over rows, and for binary and multilabel over labels. */
 export function meanNll(likelihood: LikelihoodModel, p: Float64Array, labels: Float64Array, outputs: number): number {
   let sum = 0
@@ -59,9 +44,12 @@ export function meanNll(likelihood: LikelihoodModel, p: Float64Array, labels: Fl
   return sum / labels.length
 }
 
-/** s, r and the weights from the leave-one-out predictions of the linear model. */
-export function gateOf(problem: LinearProblem, leftOut: LeftOut): Gate {
-  const { likelihood, labels, examples, outputs, f } = problem
+/**
+ * s, r and the weights from the leave-one-out predictions of the linear model over all weights.
+ * @param f the network's outputs on the same rows, N x C
+ */
+export function gateOf(rows: LabelledRows, f: Float64Array, leftOut: LeftOut): Gate {
+  const { likelihood, labels, examples, outputs } = rows
   const link = differenceLink(likelihood, outputs)
   const leaveOneOutNll = VARIANCE_SCALES.map(scale => {
     const p = scaledProbabilities(link, likelihood, leftOut.f, leftOut.covariance, scale, examples, outputs)
@@ -76,4 +64,35 @@ export function gateOf(problem: LinearProblem, leftOut: LeftOut): Gate {
   const linearWeight = ratio > 1 ? 1 : (1 - ratio) / 2
   return { link, varianceScale: chosen.scale, leaveOneOutNll, networkNll, ratio, networkWeight: 1 - linearWeight,
     linearWeight }
+}
+
+/** Beyond these ratios the linear model answers alone: with two classes (and labels of two), and with more. */
+const UNDERFITTED_TWO = 1.2
+const UNDERFITTED_MORE = 1.5
+
+/**
+ * The gate of a last layer's linear model, whose leave-one-out score is too good because its features have seen the rows: with two classes
+ * w = 1 - r; with more w = (1 - r)^2 / 4 of the probit with half the variance, or, where the network underfits, the linear
+ * model alone with a quarter of the variance. The constants are measured, not derived.
+ */
+export function lastLayerGate(rows: LabelledRows, f: Float64Array, leftOut: LeftOut): Gate {
+  const { likelihood, labels, examples, outputs } = rows
+  const link = differenceLink(likelihood, outputs)
+  const p = scaledProbabilities(link, likelihood, leftOut.f, leftOut.covariance, 1, examples, outputs)
+  const nll = meanNll(likelihood, p, labels, outputs)
+  const networkNll = meanNll(likelihood, likelihood.inverseLink(f, examples, outputs), labels, outputs)
+  const ratio = networkNll / nll
+  const many = likelihood.name === 'classification' && outputs > 2
+  const underfitted = ratio > (many ? UNDERFITTED_MORE : UNDERFITTED_TWO)
+  const rest = Math.max(0, 1 - ratio)
+  const linearWeight = underfitted ? 1 : many ? rest * rest / 4 : rest
+  return {
+    link: many && !underfitted ? 'probit' : link,
+    varianceScale: many ? (underfitted ? 0.25 : 0.5) : 1,
+    leaveOneOutNll: [{ scale: 1, nll }],
+    networkNll,
+    ratio,
+    networkWeight: 1 - linearWeight,
+    linearWeight,
+  }
 }

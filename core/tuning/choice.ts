@@ -1,17 +1,6 @@
 /** @file What a fit with no option set chose, why, and how its answer is put together. */
-import type { Link, Structure, Subset } from '../options/words.js'
-
-/**
- * How network and linear model make the answer together. Classes: p = networkWeight p_network + linearWeight link(f_lin, s S); regression: the
- * mean is networkWeight f + linearWeight f_lin.
- */
-export interface Answer {
-  readonly link: Link
-  /** s, the factor of the variance in the link. */
-  readonly varianceScale: number
-  readonly networkWeight: number
-  readonly linearWeight: number
-}
+import type { Structure, Subset } from '../options/words.js'
+import type { Answer } from '../prediction/answer.js'
 
 /** The leave-one-out NLL of the linear model with its variance multiplied by `scale`. */
 export interface LeaveOneOutScore {

@@ -1,0 +1,78 @@
+/** @file The answer of network and linear model together: a mixture of their probabilities. */
+import type { LikelihoodModel } from '../likelihood/likelihood.js'
+import type { Link } from '../options/words.js'
+import type { Answer } from './answer.js'
+import { entropy, type UncertaintyParts } from './decomposition.js'
+import { predictiveProbabilities, variancesOf } from './link.js'
+import { monteCarlo, monteCarloNeeds } from './monte-carlo.js'
+
+/** Draws behind the decomposition. */
+const SAMPLES = 1000
+
+/** The link that does not count what the likelihood ignores. */
+export function differenceLink(likelihood: LikelihoodModel, outputs: number): Link {
+  if (likelihood.name !== 'classification') return 'probit'
+  return outputs === 2 ? 'pairwise' : 'zero_sum'
+}
+
+/** Probabilities of a link with the covariances (N x C x C; or variances, N x C, where these are enough) times `scale`. */
+export function scaledProbabilities(link: Link, likelihood: LikelihoodModel, f: Float64Array, covariance: Float64Array,
+  scale: number, examples: number, outputs: number): Float64Array {
+  if (scale === 0) return likelihood.inverseLink(f, examples, outputs)
+  const needs = likelihood.name === 'classification' ? covariance : variancesOf(covariance, examples, outputs)
+  const scaled = scale === 1 ? needs : needs.map(value => scale * value)
+  return predictiveProbabilities(link, likelihood, f, scaled, examples, outputs, 0, 0)
+}
+
+/** Outputs of network and linear model, N x C, and the covariances of the latter. */
+export interface MixtureInputs {
+  readonly f: Float64Array
+  readonly linear: Float64Array
+  /** N x C x C, or N x C where `dense` is false. */
+  readonly covariance: Float64Array
+  readonly dense: boolean
+  readonly examples: number
+  readonly outputs: number
+}
+
+/** The probabilities of a mixture, N x C, and their decomposition by seeded draws. */
+export interface Mixture {
+  readonly probabilities: Float64Array
+  parts(seed: number): UncertaintyParts
+}
+
+/** p = networkWeight p_network + linearWeight link(f_lin, s S). */
+export function mixture(likelihood: LikelihoodModel, answer: Answer, inputs: MixtureInputs): Mixture {
+  const { f, linear, covariance, dense, examples, outputs } = inputs
+  const { link, varianceScale, networkWeight, linearWeight } = answer
+  const network = likelihood.inverseLink(f, examples, outputs)
+  const full = dense || likelihood.name === 'classification' ? covariance : spread(covariance, outputs)
+  const own = scaledProbabilities(link, likelihood, linear, full, varianceScale, examples, outputs)
+  const probabilities = network.map((p, i) => networkWeight * p + linearWeight * own[i])
+  return {
+    probabilities,
+    parts: seed => {
+      const needs = monteCarloNeeds(likelihood) === 'covariance' ? full : variancesOf(full, examples, outputs)
+      const scaled = needs.map(value => varianceScale * value)
+      const { expectedEntropy } = monteCarlo(likelihood, linear, scaled, examples, outputs, SAMPLES, seed)
+      const total = entropies(likelihood, probabilities, outputs)
+      const plain = entropies(likelihood, network, outputs)
+      const aleatoric = expectedEntropy.map((value, i) => networkWeight * plain[i] + linearWeight * value)
+      return { total, aleatoric, epistemic: total.map((value, i) => Math.max(0, value - aleatoric[i])) }
+    },
+  }
+}
+
+/** Variances, N x C, as diagonal covariances, N x C x C. */
+function spread(variances: Float64Array, outputs: number): Float64Array {
+  const result = new Float64Array(variances.length * outputs)
+  variances.forEach((value, i) => { result[i * outputs + i % outputs] = value })
+  return result
+}
+
+/** Entropies in nats: of every row (classification), or of every label. */
+function entropies(likelihood: LikelihoodModel, p: Float64Array, outputs: number): Float64Array {
+  if (likelihood.name !== 'classification') return p.map(value => entropy([value, 1 - value]))
+  return Float64Array.from({ length: p.length / outputs },
+    (_, n) => entropy(p.subarray(n * outputs, (n + 1) * outputs)))
+}

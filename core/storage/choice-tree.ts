@@ -1,0 +1,44 @@
+/** @file What a fit chose, as a tree of the container, and back. */
+import { LINKS, STRUCTURES, SUBSETS } from '../options/words.js'
+import type { Choice, LeaveOneOutScore } from '../tuning/choice.js'
+import type { Tree } from './container.js'
+import { countField, type Fields, fieldsOf, listField, numberField, textField, wordField } from './fields.js'
+
+/** The tree of a choice. */
+export function choiceToTree({ r, sigmaNoise, leaveOneOut, delta, ...choice }: Choice): Tree {
+  return { ...choice, delta: Float64Array.from(delta), r: r ?? null,
+    sigmaNoise: sigmaNoise === undefined ? null : Float64Array.from(sigmaNoise),
+    leaveOneOut: leaveOneOut.map(({ scale, nll }) => ({ scale, nll })) }
+}
+
+/** The choice of a tree. @throws UntrustedInputError when it is not one */
+export function choiceFromTree(tree: Tree | undefined): Choice {
+  const fields = fieldsOf(tree, 'choice')
+  return {
+    subset: wordField(fields, 'subset', SUBSETS),
+    structure: wordField(fields, 'structure', STRUCTURES),
+    link: wordField(fields, 'link', LINKS),
+    varianceScale: numberField(fields, 'varianceScale'),
+    networkWeight: numberField(fields, 'networkWeight'),
+    linearWeight: numberField(fields, 'linearWeight'),
+    reason: textField(fields, 'reason'),
+    explanation: textField(fields, 'explanation'),
+    delta: numbersOf(fields, 'delta') ?? [],
+    sigmaNoise: numbersOf(fields, 'sigmaNoise'),
+    r: fields['r'] === null ? undefined : numberField(fields, 'r'),
+    s: numberField(fields, 's'),
+    networkNll: numberField(fields, 'networkNll'),
+    leaveOneOutNll: numberField(fields, 'leaveOneOutNll'),
+    leaveOneOut: listField(fields, 'leaveOneOut').map(item => scoreFrom(fieldsOf(item, 'leaveOneOut'))),
+    rows: countField(fields, 'rows'),
+  }
+}
+
+function scoreFrom(fields: Fields): LeaveOneOutScore {
+  return { scale: numberField(fields, 'scale'), nll: numberField(fields, 'nll') }
+}
+
+function numbersOf(fields: Fields, key: string): number[] | undefined {
+  const value = fields[key]
+  return value instanceof Float64Array ? Array.from(value) : undefined
+}

@@ -1,0 +1,33 @@
+/** @file What the training rows say of a network, in sentences for someone who meets the library for the first time. */
+import type { Gate } from './gate.js'
+
+const percent = (share: number): string => `${Math.round(100 * share)} %`
+const nats = (nll: number): string => nll.toPrecision(3)
+
+/** Below this ratio a network is far surer on rows it has seen than it should be. */
+const FAR_SURER = 0.5
+
+/** The sentences of a gate; `rows` is how many rows it comes from. */
+export function explainGate({ ratio, networkNll, leaveOneOutNll, varianceScale, networkWeight, linearWeight }: Gate,
+  rows: number): string {
+  const score = leaveOneOutNll.find(({ scale }) => scale === varianceScale) ?? leaveOneOutNll[0]
+  const measured = `On the ${rows} training rows the network scores ${nats(networkNll)} nats a label; its linear model, which predicts each of `
+    + `these rows without having seen it, ${nats(score.nll)} (less is better).`
+  const verdict = ratio > 1
+    ? 'The network fits rows that it has seen worse than the linear model predicts rows that it has not: it is not trained to the '
+      + 'end, or the labels are coded otherwise than in its training. The linear model answers.'
+    : ratio < FAR_SURER
+    ? 'On rows that it has seen the network is far surer than it should be of rows that it has not: it has learnt much of them by heart. '
+      + `The answer is ${percent(networkWeight)} the network and ${percent(linearWeight)} the linear model.`
+    : 'The network is about as sure as it should be: it has not learnt its rows by heart. '
+      + `The answer is ${percent(networkWeight)} the network and ${percent(linearWeight)} the linear model.`
+  return `${measured} ${verdict}`
+}
+
+/** The sentences of a regression. */
+export function explainRegression(sigma: readonly number[], rows: number): string {
+  const noise = sigma.map(value => value.toPrecision(3)).join(', ')
+  return `From ${rows} training rows the noise has standard deviation ${noise}${sigma.length > 1 ? ' (an output each)' : ''}, by the evidence of the linear `
+    + 'model over all weights, which knows how much of the residuals the network could have learnt by heart. The mean is halfway '
+    + 'between network and linear model.'
+}
