@@ -5,13 +5,13 @@
  * With s = 1 / (sigma^2 T), group g of n_g parameters, q_g = sum (theta - mu0)^2 and P = s H + diag(delta):
  * L = loglik - 1/2 [ log|P| - sum n_g log delta_g + sum delta_g q_g ].
  */
-import { choleskyInverse } from '../kernels/linear-algebra.js'
 import { hessianFactor, type PosteriorSettings } from '../options/hyperparameters.js'
 import { type DataFit, logLikelihood } from '../posterior/evidence.js'
-import { choleskyFactor } from '../posterior/full.js'
 import { sumOfLogarithms } from '../posterior/log-product.js'
 import type { StructuredPosterior } from '../posterior/posterior.js'
-import { asPriorPrecision, type PriorGroup, squaredDeviations } from './prior-groups.js'
+import { LOWEST_PRECISION } from './bounds.js'
+import { precisionInverse } from './precision-inverse.js'
+import { asPriorPrecision, overParameters, type PriorGroup, squaredDeviations } from './prior-groups.js'
 
 /** Value, gradient and Hessian at a point; the noise comes last. */
 export interface EvidencePoint {
@@ -24,6 +24,8 @@ export interface EvidencePoint {
 /** A function of n logarithms of hyper-parameters to be maximised. */
 export interface EvidenceFunction {
   readonly size: number
+  /** The least that each logarithm may be. */
+  readonly lowest: Float64Array
   settingsAt(point: Float64Array): PosteriorSettings
   /** Value and gradient alone when `curvature` is false (the Hessian is then empty). */
   at(point: Float64Array, curvature: boolean): EvidencePoint
@@ -42,9 +44,10 @@ interface LogDeterminant {
   readonly mixed: Float64Array
 }
 
-/** The evidence of a posterior over the precisions of `groups` and, on request, the noise. */
+/** The evidence of a posterior over the precisions of `groups` and, where it is given a least sigma, the noise. */
 export function evidenceFunction(posterior: StructuredPosterior, data: DataFit, groups: readonly PriorGroup[],
-  tuneNoise: boolean): EvidenceFunction {
+  leastNoise: number | undefined): EvidenceFunction {
+  const tuneNoise = leastNoise !== undefined
   const { settings } = posterior
   const squares = squaredDeviations(groups, posterior.mean, settings)
   const size = groups.length + (tuneNoise ? 1 : 0)
@@ -53,8 +56,11 @@ export function evidenceFunction(posterior: StructuredPosterior, data: DataFit, 
     priorPrecision: asPriorPrecision(point.subarray(0, groups.length).map(Math.exp)),
     sigmaNoise: tuneNoise ? Math.exp(point[groups.length]) : settings.sigmaNoise,
   })
+  const lowest = new Float64Array(size).fill(Math.log(LOWEST_PRECISION))
+  if (tuneNoise) lowest[groups.length] = Math.log(leastNoise)
   return {
     size,
+    lowest,
     settingsAt,
     at(point, curvature) {
       const current = settingsAt(point)
@@ -160,14 +166,7 @@ function shrinkageSums(values: Float64Array, scale: number, delta: number): Shri
 /** From the inverse of P, for several groups in a full matrix. */
 function denseLogDeterminant(h: Float64Array, size: number, groups: readonly PriorGroup[], delta: Float64Array,
   scale: number, curvature: boolean): LogDeterminant {
-  const precision = h.map(value => scale * value)
-  groups.forEach(({ from, to }, g) => {
-    for (let i = from; i < to; i++) precision[i * size + i] += delta[g]
-  })
-  const lower = choleskyFactor(precision, size)
-  let value = 0
-  for (let i = 0; i < size; i++) value += 2 * Math.log(lower[i * size + i])
-  const inverse = choleskyInverse(size, lower)
+  const { logDet: value, inverse } = precisionInverse(h, size, scale, overParameters(groups, delta, size))
   const slopes = Float64Array.from(groups, ({ from, to }, g) => {
     let trace = 0
     for (let i = from; i < to; i++) trace += inverse[i * size + i]

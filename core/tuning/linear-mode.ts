@@ -6,6 +6,7 @@ import { type CancelSignal, throwIfCancelled } from '../budget/progress.js'
 import { NumericalError } from '../errors/errors.js'
 import { cholesky, gemm, symmetricEigen, triangularSolve } from '../kernels/linear-algebra.js'
 import type { LinearModel } from './linear-model.js'
+import { spectralInverse } from './precision-inverse.js'
 
 export interface LinearMode {
   readonly w: Float64Array
@@ -87,17 +88,14 @@ function largest(values: Float64Array): number {
 function denseStep(model: LinearModel, { scale, precision }: LinearObjective, f: Float64Array,
   gradient: Float64Array): Float64Array {
   const { size } = model
-  const matrix = model.hessian(f)
-  for (let i = 0; i < matrix.length; i++) matrix[i] *= scale
+  const hessian = model.hessian(f)
+  const matrix = hessian.map(value => scale * value)
   for (let i = 0; i < size; i++) matrix[i * size + i] += precision[i]
-  const pivot = cholesky(size, matrix)
-  if (pivot >= 0) {
-    throw new NumericalError('NOT_POSITIVE_DEFINITE',
-      `The Hessian of the last layer's linear model is not positive definite at pivot ${pivot}; its prior precision is ${
-        precision[pivot]
-      }.`, { pivot })
-  }
   const step = gradient.slice()
+  if (cholesky(size, matrix) >= 0) {
+    gemm(false, false, size, 1, size, 1, spectralInverse(hessian, size, scale, precision).inverse, gradient, 0, step)
+    return step
+  }
   triangularSolve(false, size, 1, matrix, step)
   triangularSolve(true, size, 1, matrix, step)
   return step

@@ -1,13 +1,16 @@
 /** @file Tunes the prior (and the noise) by the log marginal likelihood at the network's weights (MacKay 1992). */
 import type { SmallSolver } from '../kernels/small-solver.js'
+import type { ParameterSlot } from '../network/parameter-slot.js'
 import type { PosteriorSettings } from '../options/hyperparameters.js'
 import type { PriorStructure } from '../options/words.js'
 import type { DataFit } from '../posterior/evidence.js'
-import type { StructuredPosterior } from '../posterior/posterior.js'
+import { priorByParameter, type StructuredPosterior } from '../posterior/posterior.js'
 import { adam, type AdamSchedule } from './adam.js'
+import { LOWEST_PRECISION } from './bounds.js'
 import { type EvidenceFunction, evidenceFunction } from './evidence.js'
 import { tuneIndependentPrior } from './independent-prior.js'
 import { maximise } from './newton.js'
+import { conditionFloor, floorNote, outputFloor } from './noise-floor.js'
 import { priorGroups } from './prior-groups.js'
 
 export interface MarginalLikelihoodOptions {
@@ -21,22 +24,71 @@ export interface MarginalLikelihoodOptions {
 
 /** log10 of the prior precisions from which the search may start. */
 const STARTS = [-6, -4, -3, -2, -1, 0, 1, 2, 3, 4, 6]
+/** Relative differences of sigma: above what is needed, and up to which it counts as at its floor. */
+const MARGIN = 1.001
+const NEAR = 1e-6
 
-/** The settings that maximise the evidence, and a note when a maximum was not reached. */
+/** Times that the search is repeated when its noise is less than a full precision can be factored with. */
+const MOST_REPEATS = 5
+
+/** The settings that maximise the evidence, and a note when a maximum was not reached or the noise is at its floor. */
 export function tuneByMarginalLikelihood(posterior: StructuredPosterior, data: DataFit,
   options: MarginalLikelihoodOptions): { settings: PosteriorSettings, note?: string } {
-  const { priorStructure, tuneNoise, schedule, solver } = options
+  if (!options.tuneNoise) return tuned(search(posterior, data, options, undefined), undefined)
+  let least = Math.max(LOWEST_PRECISION, Math.sqrt(outputFloor(posterior, data)))
+  let found = search(posterior, data, options, least)
+  if (posterior.curvature.structure !== 'full') return tuned(found, least)
+  const floor = conditionFloor(posterior.size, posterior.curvature.matrix)
+  for (let repeat = 0; repeat < MOST_REPEATS; repeat++) {
+    const needed = leastFactored(floor, found.settings, posterior.slots)
+    if (needed <= found.settings.sigmaNoise) break
+    // A little more than is needed: delta moves with sigma.
+    least = needed * MARGIN
+    found = search(posterior, data, options, least)
+  }
+  return tuned(found, least)
+}
+
+/** The least sigma with which the precision can be factored, or the one that it has. */
+function leastFactored(floor: ReturnType<typeof conditionFloor>, settings: PosteriorSettings,
+  slots: readonly ParameterSlot[]): number {
+  const { sigmaNoise, temperature } = settings
+  const wanted = sigmaNoise * sigmaNoise * temperature
+  const borne = floor(priorByParameter(settings, slots), wanted)
+  return borne > wanted ? Math.sqrt(borne / temperature) : sigmaNoise
+}
+
+/** What a search came to. */
+interface Found {
+  readonly settings: PosteriorSettings
+  readonly converged: boolean
+}
+
+function tuned({ settings, converged }: Found,
+  least: number | undefined): { settings: PosteriorSettings, note?: string } {
+  const notes = [
+    ...(converged
+      ? []
+      : ['The search for the prior precision by the marginal likelihood stopped before it converged.']),
+    ...(least !== undefined && settings.sigmaNoise <= least * (1 + NEAR) ? [floorNote(settings.sigmaNoise)] : []),
+  ]
+  return notes.length === 0 ? { settings } : { settings, note: notes.join(' ') }
+}
+
+/** The maximum of the evidence with sigma not below `least`; undefined leaves sigma as it is. */
+function search(posterior: StructuredPosterior, data: DataFit,
+  { priorStructure, schedule, solver }: MarginalLikelihoodOptions, least: number | undefined): Found {
   const target = (structure: PriorStructure): EvidenceFunction =>
-    evidenceFunction(posterior, data, priorGroups(structure, posterior.slots), tuneNoise)
-  const noise = tuneNoise ? [Math.log(posterior.settings.sigmaNoise)] : []
+    evidenceFunction(posterior, data, priorGroups(structure, posterior.slots), least)
+  const noise = least === undefined ? [] : [Math.max(Math.log(least), Math.log(posterior.settings.sigmaNoise))]
   if (schedule !== undefined) {
     const evidence = target(priorStructure)
     const start = new Float64Array(evidence.size).fill(Math.log(schedule.initialPriorPrecision))
     start.set(noise, evidence.size - noise.length)
-    return { settings: evidence.settingsAt(adam(evidence, start, schedule)) }
+    return { settings: evidence.settingsAt(adam(evidence, start, schedule)), converged: true }
   }
   if (priorStructure === 'diagonal' && posterior.structure === 'diag') {
-    return { settings: tuneIndependentPrior(posterior, data, tuneNoise) }
+    return { settings: tuneIndependentPrior(posterior, data, least), converged: true }
   }
   const scalar = target('scalar')
   let best = maximise(scalar, bestStart(scalar, noise), solver)
@@ -47,10 +99,7 @@ export function tuneByMarginalLikelihood(posterior: StructuredPosterior, data: D
     start.set(best.point.subarray(1), evidence.size - noise.length)
     best = maximise(evidence, start, solver)
   }
-  const settings = evidence.settingsAt(best.point)
-  return best.converged
-    ? { settings }
-    : { settings, note: 'The search for the prior precision by the marginal likelihood stopped before it converged.' }
+  return { settings: evidence.settingsAt(best.point), converged: best.converged }
 }
 
 /** The best of a few prior precisions: the evidence may have more than one maximum. */
