@@ -53,6 +53,8 @@ const FIRST_TOLERANCE = 0.03
 /** One evaluation of the fixed-point map. */
 interface Round {
   readonly mode: LinearMode
+  /** Changes of the image below this are rounding. */
+  readonly rounding: number
   readonly gamma: Float64Array
   readonly image: Float64Array
 }
@@ -70,18 +72,17 @@ export async function tuneLinearized(model: LinearModel, options: LinearizedOpti
     const settings = settingsAt(options, groups, point, floored)
     const mode = linearMode(model, objectiveOf(model, groups, settings), start, tolerance, options.work.signal)
     start = mode.w
-    const gamma = effectiveParameters(model, options.structure, groups, settings, mode)
+    const { gamma, rounding } = effectiveParameters(model, options.structure, groups, settings, mode)
     const squares = squaredDeviations(groups, mode.w, settings)
     const precision = gamma.map((value, g) => bounded(value / squares[g]))
     const noise = floored === undefined ? [] : [floored(precision, noiseVariance(model, mode, gamma))]
     const image = Float64Array.from([...precision.map(Math.log), ...noise.map(variance => 0.5 * Math.log(variance))])
-    return { mode, gamma, image }
+    return { mode, gamma, image, rounding }
   }
   const first = new Float64Array(groups.length + (options.tuneNoise ? 1 : 0))
   if (options.tuneNoise) first[groups.length] = Math.log(options.settings.sigmaNoise)
   const goal = model.examples * model.size > LARGE ? LARGE_TOLERANCE : TOLERANCE
-  const { point, converged } = await fixedPoint(first, goal,
-    async (at, tolerance) => (await evaluate(at, tolerance)).image)
+  const { point, converged } = await fixedPoint(first, goal, evaluate)
   const last = await evaluate(point, Math.max(FINAL_TOLERANCE, goal / 10))
   const edge = point.subarray(0, groups.length).some(value =>
     Math.exp(value) <= 2 * LOWEST_PRECISION || Math.exp(value) >= HIGHEST_PRECISION / 2
@@ -154,17 +155,18 @@ function objectiveOf(model: LinearModel, groups: readonly PriorGroup[], settings
 
 /** gamma of every group: n_g - delta_g times the trace of P^-1 over it. */
 function effectiveParameters(model: LinearModel, structure: Structure, groups: readonly PriorGroup[],
-  settings: PosteriorSettings, { f }: LinearMode): Float64Array {
+  settings: PosteriorSettings, { f }: LinearMode): { gamma: Float64Array, rounding: number } {
   const { priorPrecision } = settings
   const scale = hessianFactor(settings)
   const delta = typeof priorPrecision === 'number' ? [priorPrecision] : priorPrecision
   if (structure === 'full') {
-    const { inverse } = precisionInverse(model.hessian(f), model.size, scale, overParameters(groups, delta, model.size))
-    return Float64Array.from(groups, ({ from, to }, g) => {
+    const { inverse, rounding } = precisionInverse(model.hessian(f), model.size, scale, overParameters(groups, delta, model.size))
+    const gamma = Float64Array.from(groups, ({ from, to }, g) => {
       let trace = 0
       for (let i = from; i < to; i++) trace += inverse[i * model.size + i]
       return to - from - delta[g] * trace
     })
+    return { gamma, rounding }
   }
   const lists = model.spectrum(f, structure)
   const gamma = new Float64Array(groups.length)
@@ -172,7 +174,7 @@ function effectiveParameters(model: LinearModel, structure: Structure, groups: r
     const g = groups.length === 1 ? 0 : tensor
     for (const value of values) gamma[g] += scale * value / (scale * value + delta[g])
   })
-  return gamma
+  return { gamma, rounding: 0 }
 }
 
 /** sigma^2 = sum r^2 / (N C - gamma): the loss of regression is half the sum of squares. */
@@ -186,17 +188,17 @@ function noiseVariance(model: LinearModel, { loss }: LinearMode, gamma: Float64A
  * `map` gets the precision that its inner search needs.
  */
 async function fixedPoint(start: Float64Array, goal: number,
-  map: (point: Float64Array, tolerance: number) => Promise<Float64Array>
+  map: (point: Float64Array, tolerance: number) => Promise<Pick<Round, 'image' | 'rounding'>>
 ): Promise<{ point: Float64Array, converged: boolean }> {
   let before: { image: Float64Array, residual: Float64Array } | undefined
   let point = start
   let smallest = Infinity
   let tolerance = FIRST_TOLERANCE
   for (let round = 0; round < MOST_ROUNDS; round++) {
-    const image = await map(point, tolerance)
+    const { image, rounding } = await map(point, tolerance)
     const residual = image.map((value, i) => value - point[i])
     const size = residual.reduce((most, value) => Math.max(most, Math.abs(value)), 0)
-    if (size <= goal) return { point: image, converged: true }
+    if (size <= Math.max(goal, rounding)) return { point: image, converged: true }
     // A Newton step leaves an error far below its own length, so that the mode follows the residual.
     tolerance = Math.min(FIRST_TOLERANCE, Math.max(FINAL_TOLERANCE, 0.1 * size))
     const grown = size > smallest

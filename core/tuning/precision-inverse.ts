@@ -2,23 +2,33 @@
 import { cholesky, choleskyInverse, gemm, symmetricEigen } from '../kernels/linear-algebra.js'
 
 export interface PrecisionInverse {
+  /** How far rounding may move the traces of delta P^-1, relative to the number of parameters: 0 where it is no concern. */
+  readonly rounding: number
   readonly logDet: number
   /** P^-1, size x size. */
   readonly inverse: Float64Array
 }
 
 /**
- * By a Cholesky factor; where s H swamps the prior and the factorisation fails, by the eigenvalues of H.
+ * Beyond this ratio of s H to the prior a Cholesky factor has few digits left in the directions that H leaves free: traces
+ * would change from one call to the next by more than a search waits for.
+ */
+const LARGEST_RATIO = 1e10
+
+/**
+ * By a Cholesky factor; where s H swamps the prior, by the eigenvalues of H.
  * @param h H, size x size, not negative definite
  * @param delta of every parameter
  */
 export function precisionInverse(h: Float64Array, size: number, scale: number, delta: Float64Array): PrecisionInverse {
+  const ratio = delta.reduce((most, value, i) => Math.max(most, scale * h[i * size + i] / value), 0)
+  if (ratio > LARGEST_RATIO) return spectralInverse(h, size, scale, delta)
   const precision = h.map(value => scale * value)
   for (let i = 0; i < size; i++) precision[i * size + i] += delta[i]
   if (cholesky(size, precision) >= 0) return spectralInverse(h, size, scale, delta)
   let logDet = 0
   for (let i = 0; i < size; i++) logDet += 2 * Math.log(precision[i * size + i])
-  return { logDet, inverse: choleskyInverse(size, precision) }
+  return { rounding: 0, logDet, inverse: choleskyInverse(size, precision) }
 }
 
 /**
@@ -37,5 +47,5 @@ export function spectralInverse(h: Float64Array, size: number, scale: number, de
   const rows = vectors.map((value, at) => value / root[Math.floor(at / size)] / Math.sqrt(precision[at % size]))
   const inverse = new Float64Array(size * size)
   gemm(false, true, size, size, size, 1, rows, rows, 0, inverse)
-  return { logDet, inverse }
+  return { rounding: scale * rounding / size, logDet, inverse }
 }
