@@ -110,7 +110,7 @@ type NoiseFloor = (precision: Float64Array, wanted: number) => number
 function noiseFloor(model: LinearModel, groups: readonly PriorGroup[], temperature: number): NoiseFloor {
   const { examples, outputs, size, width, indices } = model
   const least = targetFloor(model.meanSquare(), examples <= width)
-  const condition = conditionFloor(width, model.gram())
+  const condition = conditionFloor(width, model.gram(), false)
   return (precision, wanted) => {
     const perWeight = overParameters(groups, precision, size)
     const perInput = new Float64Array(width).fill(Infinity)
@@ -160,7 +160,8 @@ function effectiveParameters(model: LinearModel, structure: Structure, groups: r
   const scale = hessianFactor(settings)
   const delta = typeof priorPrecision === 'number' ? [priorPrecision] : priorPrecision
   if (structure === 'full') {
-    const { inverse, rounding } = precisionInverse(model.hessian(f), model.size, scale, overParameters(groups, delta, model.size))
+    const { inverse, rounding } = precisionInverse(model.hessian(f), model.size, scale,
+      overParameters(groups, delta, model.size))
     const gamma = Float64Array.from(groups, ({ from, to }, g) => {
       let trace = 0
       for (let i = from; i < to; i++) trace += inverse[i * model.size + i]

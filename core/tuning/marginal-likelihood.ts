@@ -10,7 +10,7 @@ import { LOWEST_PRECISION } from './bounds.js'
 import { type EvidenceFunction, evidenceFunction } from './evidence.js'
 import { tuneIndependentPrior } from './independent-prior.js'
 import { maximise } from './newton.js'
-import { conditionFloor, floorNote, outputFloor } from './noise-floor.js'
+import { conditionFloor, conditionNote, floorNote, outputFloor } from './noise-floor.js'
 import { priorGroups } from './prior-groups.js'
 
 export interface MarginalLikelihoodOptions {
@@ -27,6 +27,8 @@ const STARTS = [-6, -4, -3, -2, -1, 0, 1, 2, 3, 4, 6]
 /** Relative differences of sigma: above what is needed, and up to which it counts as at its floor. */
 const MARGIN = 1.001
 const NEAR = 1e-6
+/** Differences of the log evidence below this decide nothing. */
+const FLAT = 1e-3
 
 /** Times that the search is repeated when its noise is less than a full precision can be factored with. */
 const MOST_REPEATS = 5
@@ -37,16 +39,23 @@ export function tuneByMarginalLikelihood(posterior: StructuredPosterior, data: D
   if (!options.tuneNoise) return tuned(search(posterior, data, options, undefined), undefined)
   let least = Math.max(LOWEST_PRECISION, Math.sqrt(outputFloor(posterior, data)))
   let found = search(posterior, data, options, least)
-  if (posterior.curvature.structure !== 'full') return tuned(found, least)
-  const floor = conditionFloor(posterior.size, posterior.curvature.matrix)
+  const { curvature } = posterior
+  if (curvature.structure !== 'full') return tuned(found, atFloor(found, least) ? floorNote : undefined)
+  const floor = conditionFloor(posterior.size, curvature.matrix, true)
+  let note = floorNote
   for (let repeat = 0; repeat < MOST_REPEATS; repeat++) {
     const needed = leastFactored(floor, found.settings, posterior.slots)
     if (needed <= found.settings.sigmaNoise) break
     // A little more than is needed: delta moves with sigma.
     least = needed * MARGIN
+    note = conditionNote
     found = search(posterior, data, options, least)
   }
-  return tuned(found, least)
+  return tuned(found, atFloor(found, least) ? note : undefined)
+}
+
+function atFloor({ settings }: Found, least: number): boolean {
+  return settings.sigmaNoise <= least * (1 + NEAR)
 }
 
 /** The least sigma with which the precision can be factored, or the one that it has. */
@@ -65,12 +74,12 @@ interface Found {
 }
 
 function tuned({ settings, converged }: Found,
-  least: number | undefined): { settings: PosteriorSettings, note?: string } {
+  noiseNote: ((sigma: number) => string) | undefined): { settings: PosteriorSettings, note?: string } {
   const notes = [
     ...(converged
       ? []
       : ['The search for the prior precision by the marginal likelihood stopped before it converged.']),
-    ...(least !== undefined && settings.sigmaNoise <= least * (1 + NEAR) ? [floorNote(settings.sigmaNoise)] : []),
+    ...(noiseNote === undefined ? [] : [noiseNote(settings.sigmaNoise)]),
   ]
   return notes.length === 0 ? { settings } : { settings, note: notes.join(' ') }
 }
@@ -99,7 +108,26 @@ function search(posterior: StructuredPosterior, data: DataFit,
     start.set(best.point.subarray(1), evidence.size - noise.length)
     best = maximise(evidence, start, solver)
   }
-  return { settings: evidence.settingsAt(best.point), converged: best.converged }
+  const lowest = least === undefined ? undefined : lowestWhereFlat(evidence, best.point, data, posterior.settings)
+  return lowest === undefined
+    ? { settings: evidence.settingsAt(best.point), converged: best.converged }
+    : { settings: evidence.settingsAt(lowest), converged: true }
+}
+
+/**
+ * The point with sigma at its floor, where the evidence there is as good as at `point`. Of a network that has as many
+ * directions as there are targets, and fits them, the evidence is flat from some small sigma down to 0: where a search
+ * stops on it is chance.
+ */
+function lowestWhereFlat({ at, lowest }: EvidenceFunction, point: Float64Array, data: DataFit,
+  { temperature }: PosteriorSettings): Float64Array | undefined {
+  const noise = point.length - 1
+  const moved = point.slice()
+  moved[noise] = lowest[noise]
+  // Without log|P|, which only grows as sigma falls: most fits are decided by this.
+  const misfit = data.loss / temperature * (Math.exp(-2 * moved[noise]) - Math.exp(-2 * point[noise]))
+  if (misfit - data.examples * data.outputs * (point[noise] - moved[noise]) > FLAT) return undefined
+  return at(moved, false).value >= at(point, false).value - FLAT ? moved : undefined
 }
 
 /** The best of a few prior precisions: the evidence may have more than one maximum. */

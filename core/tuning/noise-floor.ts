@@ -5,7 +5,7 @@
  * nothing about the noise, H / sigma^2 swamps the prior, and in double precision the posterior loses the directions that
  * H leaves free. Tuning therefore stops at a floor, and says so.
  */
-import { symmetricEigen } from '../kernels/linear-algebra.js'
+import { cholesky, gemm, symmetricEigen, triangularInverse } from '../kernels/linear-algebra.js'
 import type { DataFit } from '../posterior/evidence.js'
 import { deviation, type StructuredPosterior } from '../posterior/posterior.js'
 import { curvatureDiagonal } from './curvature-diagonal.js'
@@ -35,22 +35,33 @@ export function outputFloor(posterior: StructuredPosterior, data: DataFit): numb
  * The least sigma^2 T with which P = H / (sigma^2 T) + diag(delta) can be factored, as a function of delta.
  *
  * A Cholesky factorisation bears any scaling of the parameters (van der Sluis 1969; Demmel 1989), so that what counts is
- * the smallest eigenvalue of H' + sigma^2 T diag(delta / h), where H' is H scaled to a unit diagonal h / h. Over the
- * directions V that H' leaves free it is sigma^2 T times that of V' diag(delta / h) V. There is no floor without such
- * directions. Nothing is decomposed while sigma is so large that the bound cannot matter.
+ * the smallest eigenvalue of H' + t D, where t = sigma^2 T, H' is H scaled to a unit diagonal h / h and D = diag(delta / h).
+ * Over the directions V that H' leaves free, with eigenvalues l, it is that of diag(l) + t V'D V. There is no floor without
+ * such directions. Nothing is decomposed while sigma is so large that the bound cannot matter.
  * @param h H, or the part of it that its other blocks repeat: size x size
+ * @param rounded whether h may be rounded to float32, and so be negative in some directions by more than float64 would be
  * @returns for delta of every parameter and the sigma^2 T that is wanted: the same, or the floor where it is larger
  */
-export function conditionFloor(size: number, h: Float64Array): (delta: Float64Array, wanted: number) => number {
+export function conditionFloor(size: number, h: Float64Array,
+  rounded: boolean): (delta: Float64Array, wanted: number) => number {
   const least = Math.max(LEAST_SHARE, 16 * size * Number.EPSILON)
   const diagonal = Float64Array.from({ length: size }, (_, i) => h[i * size + i])
-  let free: FreeDirections | undefined
+  let known: FreeDirections | undefined
   return (delta, wanted) => {
     const most = diagonal.reduce((largest, value, i) => Math.max(largest, value / delta[i]), 0)
-    if (wanted >= least * most) return wanted
-    free ??= freeDirections(size, h, diagonal, least)
-    return Math.max(wanted, least / smallestPrior(free, delta))
+    if (wanted >= least * most && (!rounded || factors(size, h, delta, wanted))) return wanted
+    const free = known ??= freeDirections(size, h, diagonal, least)
+    const { values } = free
+    if (wanted >= leastPrior(free, delta, values.map(value => least - value))) return wanted
+    // Where H' is negative half of the prior shall be left, or the variance there would be far above that of the prior.
+    return Math.max(wanted, leastPrior(free, delta, values.map(value => least - value + Math.max(0, -value))))
   }
+}
+
+function factors(size: number, h: Float64Array, delta: Float64Array, variance: number): boolean {
+  const precision = h.map(value => value / variance)
+  for (let i = 0; i < size; i++) precision[i * size + i] += delta[i]
+  return cholesky(size, precision) < 0
 }
 
 /** What a user is told when the noise is at its floor. */
@@ -59,11 +70,23 @@ export function floorNote(sigma: number): string {
     'and they do not determine the noise. Give sigmaNoise, or choose it by held-out rows.'
 }
 
-/** Directions that the data leave free, in the columns of a used x count matrix, over the parameters `at` whose h is not 0. */
+/** What a user is told when a smaller noise would leave the posterior without digits. */
+export function conditionNote(sigma: number): string {
+  return `The noise is held at sigma = ${
+    sigma.toPrecision(3)
+  }, the least with which the full precision can be factored: ` +
+    'the fit interpolates its training rows, or leaves many of its weights free, so that they do not determine the ' +
+    'noise well. Give sigmaNoise or choose it by held-out rows, or use structure kron or diag.'
+}
+
+/** Directions that the data leave free, over the parameters `at` whose h is not 0. */
 interface FreeDirections {
   readonly at: readonly number[]
+  /** h of these parameters. */
   readonly diagonal: Float64Array
-  readonly count: number
+  /** Eigenvalues of H' in these directions. */
+  readonly values: Float64Array
+  /** V: one row for each of the parameters, one column a direction. */
   readonly vectors: Float64Array
 }
 
@@ -77,23 +100,30 @@ function freeDirections(size: number, h: Float64Array, diagonal: Float64Array, l
     })
   })
   const { values, vectors } = symmetricEigen(used, scaled)
-  const count = values.filter(value => value < least).length
+  const below = Math.max(least, -100 * (values[0] ?? 0))
+  const count = values.filter(value => value < below).length
   const own = new Float64Array(used * count)
   for (let i = 0; i < used; i++) own.set(vectors.subarray(i * used, i * used + count), i * count)
-  return { at, diagonal, count, vectors: own }
+  return { at, diagonal: Float64Array.from(at, i => diagonal[i]), values: values.slice(0, count), vectors: own }
 }
 
-/** The smallest eigenvalue of V' diag(delta / h) V; infinity without directions. */
-function smallestPrior({ at, diagonal, count, vectors }: FreeDirections, delta: Float64Array): number {
-  if (count === 0) return Infinity
-  const share = at.map(i => delta[i] / diagonal[i])
-  const matrix = new Float64Array(count * count)
-  share.forEach((weight, i) => {
-    for (let j = 0; j < count; j++) {
-      const left = weight * vectors[i * count + j]
-      for (let k = 0; k <= j; k++) matrix[j * count + k] += left * vectors[i * count + k]
-    }
+/** The least t with t V'D V - diag(gap) positive: the largest eigenvalue of L^-1 diag(gap) L^-T, where V'D V = L L'. */
+function leastPrior({ at, diagonal, vectors }: FreeDirections, delta: Float64Array, gap: Float64Array): number {
+  const count = gap.length
+  if (count === 0) return 0
+  const rows = vectors.map((value, entry) => {
+    const i = Math.floor(entry / count)
+    return value * Math.sqrt(delta[at[i]] / diagonal[i])
   })
-  const lowest = share.reduce((least, value) => Math.min(least, value), Infinity)
-  return Math.max(lowest, symmetricEigen(count, matrix).values[0])
+  const prior = new Float64Array(count * count)
+  gemm(true, false, count, count, at.length, 1, rows, rows, 0, prior)
+  if (cholesky(count, prior) >= 0) {
+    const share = at.reduce((least, i, own) => Math.min(least, delta[i] / diagonal[own]), Infinity)
+    return gap.reduce((most, value) => Math.max(most, value), 0) / share
+  }
+  const inverse = triangularInverse(count, prior)
+  const image = new Float64Array(count * count)
+  gemm(false, true, count, count, count, 1, inverse.map((value, entry) => value * gap[entry % count]), inverse, 0,
+    image)
+  return Math.max(0, symmetricEigen(count, image).values[count - 1])
 }
