@@ -181,7 +181,7 @@ function effectiveParameters(model: LinearModel, structure: Structure, groups: r
 /** sigma^2 = sum r^2 / (N C - gamma): the loss of regression is half the sum of squares. */
 function noiseVariance(model: LinearModel, { loss }: LinearMode, gamma: Float64Array): number {
   const freedom = Math.max(1, model.examples * model.outputs - gamma.reduce((a, b) => a + b, 0))
-  return Math.max(1e-24, 2 * loss / freedom)
+  return 2 * loss / freedom
 }
 
 /**

@@ -28,9 +28,9 @@ const STARTS = [-6, -4, -3, -2, -1, 0, 1, 2, 3, 4, 6]
 const MARGIN = 1.001
 const NEAR = 1e-6
 /** Differences of the log evidence below this decide nothing. */
-const FLAT = 1e-3
+const FLAT = 1e-2
 
-/** Times that the search is repeated when its noise is less than a full precision can be factored with. */
+/** Times that the search is repeated when its noise is less than a full curvature bears. */
 const MOST_REPEATS = 5
 
 /** The settings that maximise the evidence, and a note when a maximum was not reached or the noise is at its floor. */
@@ -51,14 +51,16 @@ export function tuneByMarginalLikelihood(posterior: StructuredPosterior, data: D
     note = conditionNote
     found = search(posterior, data, options, least)
   }
-  return tuned(found, atFloor(found, least) ? note : undefined)
+  const needed = leastFactored(floor, found.settings, posterior.slots)
+  return tuned({ ...found, settings: { ...found.settings, sigmaNoise: needed } },
+    atFloor(found, least) || needed > found.settings.sigmaNoise ? note : undefined)
 }
 
 function atFloor({ settings }: Found, least: number): boolean {
   return settings.sigmaNoise <= least * (1 + NEAR)
 }
 
-/** The least sigma with which the precision can be factored, or the one that it has. */
+/** The least sigma that the curvature bears, or the one that the settings have where it is more. */
 function leastFactored(floor: ReturnType<typeof conditionFloor>, settings: PosteriorSettings,
   slots: readonly ParameterSlot[]): number {
   const { sigmaNoise, temperature } = settings

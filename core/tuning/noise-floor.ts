@@ -14,10 +14,12 @@ import { curvatureDiagonal } from './curvature-diagonal.js'
 const LEAST_SHARE = 1e-12
 /** Residuals below this share of the targets are rounding errors of the outputs. */
 const ROUNDING = 4 * Number.EPSILON
+/** sigma^2 of targets that are all 0. */
+const LEAST_VARIANCE = 1e-24
 
 /** The least sigma^2, from the mean square of the targets; an `interpolating` model has no rows left for the noise. */
 export function targetFloor(meanSquare: number, interpolating: boolean): number {
-  return meanSquare * (interpolating ? LEAST_SHARE : ROUNDING * ROUNDING)
+  return Math.max(LEAST_VARIANCE, meanSquare * (interpolating ? LEAST_SHARE : ROUNDING * ROUNDING))
 }
 
 /**
@@ -49,18 +51,21 @@ export function conditionFloor(size: number, h: Float64Array,
   let known: FreeDirections | undefined
   return (delta, wanted) => {
     const most = diagonal.reduce((largest, value, i) => Math.max(largest, value / delta[i]), 0)
-    if (wanted >= least * most && (!rounded || factors(size, h, delta, wanted))) return wanted
+    if (wanted >= least * most && (!rounded || keepsHalf(size, h, delta, wanted))) return wanted
     const free = known ??= freeDirections(size, h, diagonal, least)
     const { values } = free
-    if (wanted >= leastPrior(free, delta, values.map(value => least - value))) return wanted
-    // Where H' is negative half of the prior shall be left, or the variance there would be far above that of the prior.
+    // Where H' is negative half of the prior shall be left.
     return Math.max(wanted, leastPrior(free, delta, values.map(value => least - value + Math.max(0, -value))))
   }
 }
 
-function factors(size: number, h: Float64Array, delta: Float64Array, variance: number): boolean {
+/**
+ * Whether P is more than half of the prior in every direction. Where H is negative by its rounding P may be less, without
+ * failing to factor: the variance would be any number above that of the prior.
+ */
+function keepsHalf(size: number, h: Float64Array, delta: Float64Array, variance: number): boolean {
   const precision = h.map(value => value / variance)
-  for (let i = 0; i < size; i++) precision[i * size + i] += delta[i]
+  for (let i = 0; i < size; i++) precision[i * size + i] += delta[i] / 2
   return cholesky(size, precision) < 0
 }
 
@@ -74,7 +79,7 @@ export function floorNote(sigma: number): string {
 export function conditionNote(sigma: number): string {
   return `The noise is held at sigma = ${
     sigma.toPrecision(3)
-  }, the least with which the full precision can be factored: ` +
+  }, the least that the rounding of a full curvature bears: ` +
     'the fit interpolates its training rows, or leaves many of its weights free, so that they do not determine the ' +
     'noise well. Give sigmaNoise or choose it by held-out rows, or use structure kron or diag.'
 }
