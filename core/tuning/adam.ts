@@ -1,4 +1,7 @@
-/** @file The schedule by which laplace-torch tunes, for comparison: Adam (Kingma and Ba 2015) for a fixed number of steps. */
+/**
+ * @file The schedule by which laplace-torch tunes, for comparison: Adam (Kingma and Ba 2015) for a fixed number of
+ * steps.
+ */
 import type { EvidenceFunction } from './evidence.js'
 
 export interface AdamSchedule {

@@ -1,6 +1,6 @@
 /**
- * @file The log marginal likelihood as a function of its hyper-parameters, with derivatives: the logarithms of the prior
- * precisions of the groups and, where the noise is tuned, log sigma.
+ * @file The log marginal likelihood as a function of its hyper-parameters, with derivatives: the logarithms of the
+ * prior precisions of the groups and, where the noise is tuned, log sigma.
  *
  * With s = 1 / (sigma^2 T), group g of n_g parameters, q_g = sum (theta - mu0)^2 and P = s H + diag(delta):
  * L = loglik - 1/2 [ log|P| - sum n_g log delta_g + sum delta_g q_g ].
@@ -108,7 +108,10 @@ function logDeterminant(posterior: StructuredPosterior, groups: readonly PriorGr
   return spectralLogDeterminant(posterior.spectrum().values, groups, delta, scale, curvature)
 }
 
-/** From eigenvalues: sum log(s l + delta). Their lists, one after another, are in the order of the parameters (or belong to one group). */
+/**
+ * From eigenvalues: sum log(s l + delta). Their lists, one after another, are in the order of the parameters (or
+ * belong to one group).
+ */
 function spectralLogDeterminant(lists: readonly Float64Array[], groups: readonly PriorGroup[], delta: Float64Array,
   scale: number, curvature: boolean): LogDeterminant {
   const slopes = new Float64Array(groups.length)
@@ -133,7 +136,10 @@ function spectralLogDeterminant(lists: readonly Float64Array[], groups: readonly
     noiseCurvature: 4 * second.reduce((a, b) => a + b, 0), mixed: second.map(v => 2 * v) }
 }
 
-/** Sums over eigenvalues l, where p = delta / (s l + delta) is the prior's share of the precision and d = 1 - p that of the data. */
+/**
+ * Sums over eigenvalues l, where p = delta / (s l + delta) is the prior's share of the precision and d = 1 - p that of
+ * the data.
+ */
 interface ShrinkageSums {
   readonly logarithms: number
   readonly prior: number

@@ -12,8 +12,8 @@ const TOLERANCE = 1e-12
 
 /**
  * The maximum over delta_i is the positive root of delta^2 q + delta q h - h = 0 with h = H_ii / (sigma^2 T) and
- * q = (theta_i - mu_i)^2; for the noise, sigma^2 = 2 loss / (T (N C - gamma)) with gamma = sum h / (h + delta), not below a
- * floor. The two are taken in turn until nothing moves.
+ * q = (theta_i - mu_i)^2; for the noise, sigma^2 = 2 loss / (T (N C - gamma)) with gamma = sum h / (h + delta), not
+ * below a floor. The two are taken in turn until nothing moves.
  * @param leastNoise the least sigma, where the noise is tuned
  */
 export function tuneIndependentPrior(posterior: StructuredPosterior, data: DataFit,

@@ -1,6 +1,7 @@
 /**
- * @file The mode of the last layer's linear model: the minimum of s loss(w) + 1/2 sum delta_i (w_i - mu_i)^2, which is convex.
- * Newton's method with a Cholesky factor while that is cheap, by conjugate gradients with a Kronecker preconditioner beyond.
+ * @file The mode of the last layer's linear model: the minimum of s loss(w) + 1/2 sum delta_i (w_i - mu_i)^2, which is
+ * convex. Newton's method with a Cholesky factor while that is cheap, by conjugate gradients with a Kronecker
+ * preconditioner beyond.
  */
 import { type CancelSignal, throwIfCancelled } from '../budget/progress.js'
 import { NumericalError } from '../errors/errors.js'
@@ -71,8 +72,8 @@ export function linearMode(model: LinearModel, objective: LinearObjective, start
     if (moved <= tolerance * Math.max(1, largest(w))) return { w, f, loss }
   }
   throw new NumericalError('NO_CONVERGENCE',
-    `The mode of the last layer's linear model was not found in ${MOST_STEPS} Newton steps. Scale the features, or tune by 'marglik' or 'grid'.`,
-    { steps: MOST_STEPS })
+    `The mode of the last layer's linear model was not found in ${MOST_STEPS} Newton steps. ` +
+      "Scale the features, or tune by 'marglik' or 'grid'.", { steps: MOST_STEPS })
 }
 
 function total({ scale, precision, priorMean }: LinearObjective, w: Float64Array, loss: number): number {

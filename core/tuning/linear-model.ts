@@ -1,5 +1,6 @@
 /**
- * @file The last layer as a linear model in its own right: f_lin(w) = W phi + b on fixed features phi, with w in theta's order.
+ * @file The last layer as a linear model in its own right: f_lin(w) = W phi + b on fixed features phi, with w in
+ * theta's order.
  */
 import { zeroCurvature } from '../curvature/accumulate.js'
 import type { Curvature } from '../curvature/curvature.js'

@@ -1,10 +1,10 @@
 /**
- * @file Tunes the prior (and the noise) by the evidence of the linear model at its own mode (MacKay 1992; Antoran et al.,
- * "Adapting the Linearised Laplace Model Evidence for Modern Deep Learning", ICML 2022).
+ * @file Tunes the prior (and the noise) by the evidence of the linear model at its own mode (MacKay 1992; Antoran et
+ * al., "Adapting the Linearised Laplace Model Evidence for Modern Deep Learning", ICML 2022).
  *
- * w(delta) = argmin s loss(f_lin(w)) + delta/2 |w - mu|^2 for the last layer's linear model, H its curvature there, and the
- * fixed point delta = gamma / |w - mu|^2 with gamma = sum l / (l + delta) over the eigenvalues l of s H; for regression also
- * sigma^2 = sum r^2 / (N C - gamma), not below a floor.
+ * w(delta) = argmin s loss(f_lin(w)) + delta/2 |w - mu|^2 for the last layer's linear model, H its curvature there,
+ * and the fixed point delta = gamma / |w - mu|^2 with gamma = sum l / (l + delta) over the eigenvalues l of s H; for
+ * regression also sigma^2 = sum r^2 / (N C - gamma), not below a floor.
  */
 import { breathe, throwIfCancelled, type WorkOptions } from '../budget/progress.js'
 import type { Curvature } from '../curvature/curvature.js'
@@ -41,12 +41,16 @@ export interface LinearizedFit {
 }
 
 const MOST_ROUNDS = 300
-/** Largest change of a logarithm in the last round; of large models, whose rounds take seconds, five digits are enough. */
+/**
+ * Largest change of a logarithm in the last round; of large models, whose rounds take seconds, five digits are enough.
+ */
 const TOLERANCE = 1e-10
 const LARGE_TOLERANCE = 1e-5
 /** Multiplications of one product with the Hessian from which on a model is large. */
 const LARGE = 1e8
-/** Largest step of the mode, relative to its size, after which it counts as found: of the last mode, and of the first. */
+/**
+ * Largest step of the mode, relative to its size, after which it counts as found: of the last mode, and of the first.
+ */
 const FINAL_TOLERANCE = 1e-10
 const FIRST_TOLERANCE = 0.03
 
@@ -103,7 +107,10 @@ export async function tuneLinearized(model: LinearModel, options: LinearizedOpti
   }
 }
 
-/** sigma^2, from the precisions of the groups and the sigma^2 that is wanted: the same, or the floor where it is larger. */
+/**
+ * sigma^2, from the precisions of the groups and the sigma^2 that is wanted: the same, or the floor where it is
+ * larger.
+ */
 type NoiseFloor = (precision: Float64Array, wanted: number) => number
 
 /** H is phi1' phi1 for every output, so that one block of it is enough. */
@@ -185,8 +192,8 @@ function noiseVariance(model: LinearModel, { loss }: LinearMode, gamma: Float64A
 }
 
 /**
- * x = map(x) by Anderson's method of depth 1 (for one unknown: the secant method), which falls back to a plain step whenever the residual has grown.
- * `map` gets the precision that its inner search needs.
+ * x = map(x) by Anderson's method of depth 1 (for one unknown: the secant method), which falls back to a plain step
+ * whenever the residual has grown. `map` gets the precision that its inner search needs.
  */
 async function fixedPoint(start: Float64Array, goal: number,
   map: (point: Float64Array, tolerance: number) => Promise<Pick<Round, 'image' | 'rounding'>>

@@ -2,8 +2,8 @@
  * @file The least noise that tuning goes down to.
  *
  * Of a network that fits its training rows exactly the evidence grows without end as sigma goes to 0: the rows then say
- * nothing about the noise, H / sigma^2 swamps the prior, and in double precision the posterior loses the directions that
- * H leaves free. Tuning therefore stops at a floor, and says so.
+ * nothing about the noise, H / sigma^2 swamps the prior, and in double precision the posterior loses the directions
+ * that H leaves free. Tuning therefore stops at a floor, and says so.
  */
 import { cholesky, gemm, symmetricEigen, triangularInverse } from '../kernels/linear-algebra.js'
 import type { DataFit } from '../posterior/evidence.js'
@@ -23,8 +23,8 @@ export function targetFloor(meanSquare: number, interpolating: boolean): number 
 }
 
 /**
- * The least sigma^2 at the network's weights: from the mean square of the largest term of J (theta - mu), which stands for
- * the targets where only sums over the data are at hand.
+ * The least sigma^2 at the network's weights: from the mean square of the largest term of J (theta - mu), which stands
+ * for the targets where only sums over the data are at hand.
  */
 export function outputFloor(posterior: StructuredPosterior, data: DataFit): number {
   const h = curvatureDiagonal(posterior.curvature, posterior.slots)
@@ -36,12 +36,14 @@ export function outputFloor(posterior: StructuredPosterior, data: DataFit): numb
 /**
  * The least sigma^2 T with which P = H / (sigma^2 T) + diag(delta) can be factored, as a function of delta.
  *
- * A Cholesky factorisation bears any scaling of the parameters (van der Sluis 1969; Demmel 1989), so that what counts is
- * the smallest eigenvalue of H' + t D, where t = sigma^2 T, H' is H scaled to a unit diagonal h / h and D = diag(delta / h).
- * Over the directions V that H' leaves free, with eigenvalues l, it is that of diag(l) + t V'D V. There is no floor without
- * such directions. Nothing is decomposed while sigma is so large that the bound cannot matter.
+ * A Cholesky factorisation bears any scaling of the parameters (van der Sluis 1969; Demmel 1989), so that what counts
+ * is the smallest eigenvalue of H' + t D, where t = sigma^2 T, H' is H scaled to a unit diagonal h / h and D =
+ * diag(delta / h). Over the directions V that H' leaves free, with eigenvalues l, it is that of diag(l) + t V'D V.
+ * There is no floor without such directions. Nothing is decomposed while sigma is so large that the bound cannot
+ * matter.
  * @param h H, or the part of it that its other blocks repeat: size x size
- * @param rounded whether h may be rounded to float32, and so be negative in some directions by more than float64 would be
+ * @param rounded whether h may be rounded to float32, and so be negative in some directions by more than float64 would
+ * be
  * @returns for delta of every parameter and the sigma^2 T that is wanted: the same, or the floor where it is larger
  */
 export function conditionFloor(size: number, h: Float64Array,
@@ -60,8 +62,8 @@ export function conditionFloor(size: number, h: Float64Array,
 }
 
 /**
- * Whether P is more than half of the prior in every direction. Where H is negative by its rounding P may be less, without
- * failing to factor: the variance would be any number above that of the prior.
+ * Whether P is more than half of the prior in every direction. Where H is negative by its rounding P may be less,
+ * without failing to factor: the variance would be any number above that of the prior.
  */
 function keepsHalf(size: number, h: Float64Array, delta: Float64Array, variance: number): boolean {
   const precision = h.map(value => value / variance)

@@ -2,7 +2,10 @@
 import { cholesky, choleskyInverse, gemm, symmetricEigen } from '../kernels/linear-algebra.js'
 
 export interface PrecisionInverse {
-  /** How far rounding may move the traces of delta P^-1, relative to the number of parameters: 0 where it is no concern. */
+  /**
+   * How far rounding may move the traces of delta P^-1, relative to the number of parameters: 0 where it is no
+   * concern.
+   */
   readonly rounding: number
   readonly logDet: number
   /** P^-1, size x size. */
@@ -10,8 +13,8 @@ export interface PrecisionInverse {
 }
 
 /**
- * Beyond this ratio of s H to the prior a Cholesky factor has few digits left in the directions that H leaves free: traces
- * would change from one call to the next by more than a search waits for.
+ * Beyond this ratio of s H to the prior a Cholesky factor has few digits left in the directions that H leaves free:
+ * traces would change from one call to the next by more than a search waits for.
  */
 const LARGEST_RATIO = 1e10
 
@@ -33,8 +36,8 @@ export function precisionInverse(h: Float64Array, size: number, scale: number, d
 
 /**
  * With D = diag(delta) and D^-1/2 H D^-1/2 = V diag(m) V': P^-1 = D^-1/2 V diag(1 / (s m + 1)) V' D^-1/2 and
- * log|P| = sum log delta + sum log(s m + 1). Eigenvalues below the rounding of the largest one count as 0: multiplied by a
- * large s they would pass for data where there are none.
+ * log|P| = sum log delta + sum log(s m + 1). Eigenvalues below the rounding of the largest one count as 0: multiplied
+ * by a large s they would pass for data where there are none.
  */
 export function spectralInverse(h: Float64Array, size: number, scale: number, delta: Float64Array): PrecisionInverse {
   const root = delta.map(Math.sqrt)

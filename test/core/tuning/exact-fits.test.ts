@@ -1,6 +1,6 @@
 /**
- * @file Tuning on rows that the last layer fits exactly, or nearly so: against Bayesian linear regression with the tuned
- * sigma and delta in extended precision, in which no prior is lost beside H / sigma^2.
+ * @file Tuning on rows that the last layer fits exactly, or nearly so: against Bayesian linear regression with the
+ * tuned sigma and delta in extended precision, in which no prior is lost beside H / sigma^2.
  */
 import t from 'tap'
 import { GraphBuilder } from '../../../core/graph/builder.js'
