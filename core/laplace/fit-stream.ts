@@ -29,28 +29,104 @@ export function accumulationFor({ evaluator, pool, options }: FitTask, keepFeatu
 
 /** Starts a fit to data that arrive piece by piece. Programs are compiled for the first examples' size. */
 export function startStream(whole: FitTask): FitStream {
-  const notes: string[] = []
-  const begin = (task: FitTask): { task: FitTask, accumulation: Accumulation } => ({ task,
-    accumulation: accumulationFor(task, task.plan.tune === 'linearized', notes) })
   // The first examples settle the shape of the input.
-  let begun: ReturnType<typeof begin> | undefined
+  let fit: RunningFit | undefined
   let failed = false
   return {
     async add(x, y, work = {}) {
       if (failed) throw new StateError('NOT_FITTED', 'This fit has failed before and cannot be continued; start again.')
       try {
-        begun ??= begin(settle(whole, x))
-        return await begun.accumulation.add(x, y, work)
+        fit ??= startFit(settle(whole, x))
+        return await fit.add(x, y, work)
       } catch (error) {
         failed = true
         throw error
       }
     },
-    async finish(work = {}) {
-      const { task, accumulation } = begun ?? begin(whole)
-      return finishFit(task, await accumulation.sums(), await accumulation.linearData(), notes, work)
+    finish: async (work = {}) => new LaplacePosterior(await (fit ?? startFit(whole)).finish(work)),
+  }
+}
+
+/** A fit that has its programs. */
+interface RunningFit {
+  add(x: Tensor, y: Tensor, work: WorkOptions): Promise<number>
+  finish(work: WorkOptions): Promise<PosteriorState>
+}
+
+/** Rows are kept for the linear model over all weights where it is possible, else they are summed at once. */
+function startFit(task: FitTask): RunningFit {
+  return 'evaluator' in task.linear ? keptRows(task, task.linear) : summedRows(task, [])
+}
+
+/** Sums the curvature, batch by batch. */
+function summedRows(task: FitTask, notes: string[]): RunningFit {
+  const keepFeatures = task.plan.tune === 'linearized' || (task.plan.tune === 'auto' && task.options.subset === 'last_layer')
+  const accumulation = accumulationFor(task, keepFeatures, notes)
+  return {
+    add: (x, y, work) => accumulation.add(x, y, work),
+    finish: async work => finishFit(task, await accumulation.sums(), await accumulation.linearData(), notes, work),
+  }
+}
+
+/**
+ * Keeps the rows until all are there: only then is it known whether the linear model is small enough. Rows beyond a part of the memory
+ * limit are summed instead.
+ */
+function keptRows(task: FitTask, linear: LinearTask): RunningFit {
+  const notes: string[] = []
+  let kept: Batch[] = []
+  let [examples, bytes] = [0, 0]
+  let summed: RunningFit | undefined
+  const { evaluator, options } = { ...task, evaluator: linear.evaluator }
+  const giveUp = async (reason: string, work: WorkOptions): Promise<RunningFit> => {
+    notes.push(reason)
+    const fallback = summedRows(task, notes)
+    for (const { x, y } of kept) await fallback.add(x, y, work)
+    kept = []
+    return fallback
+  }
+  return {
+    async add(x, y, work) {
+      if (summed !== undefined) return summed.add(x, y, work)
+      const rows = networkInput(x, evaluator.network.input, evaluator.precision, sentence => {
+        if (!notes.includes(sentence)) notes.push(sentence)
+      })
+      checkLabels(y, options.likelihood, x.shape[0], evaluator.network.outputs)
+      kept.push({ x, y })
+      examples += x.shape[0]
+      bytes += rows.data.byteLength
+      if (bytes > options.memoryLimit / 8 && options.linearModel !== 'required') {
+        summed = await giveUp('There are more rows than can be kept for the linear model over all weights.', work)
+      }
+      return examples
+    },
+    async finish(work) {
+      if (summed !== undefined) return summed.finish(work)
+      if (examples === 0) throw new DataError('EMPTY_DATA', 'There are no examples to fit to.')
+      const forecast = forecastLinearModel(evaluator, options, examples)
+      if (forecast === undefined) return (await giveUp(tooLarge(evaluator, options, examples), work)).finish(work)
+      return fitLowRank(task, linear, rowsOf(kept, linear, options.likelihood), forecast, notes, work)
     },
   }
+}
+
+/** All kept rows together, as the network takes them. */
+function rowsOf(kept: readonly Batch[], { evaluator }: LinearTask, likelihood: Likelihood): TrainingRows {
+  const { network, precision } = evaluator
+  const parts = kept.map(({ x, y }) => ({
+    x: networkInput(x, network.input, precision, () => undefined),
+    labels: checkLabels(y, likelihood, x.shape[0], network.outputs).values,
+    examples: x.shape[0],
+  }))
+  if (parts.length === 1) return parts[0]
+  const examples = parts.reduce((sum, part) => sum + part.examples, 0)
+  const labels = new Float64Array(parts.reduce((sum, part) => sum + part.labels.length, 0))
+  let at = 0
+  for (const part of parts) {
+    labels.set(part.labels, at)
+    at += part.labels.length
+  }
+  return { x: joinExamples(parts.map(({ x }) => x), network.input), labels, examples }
 }
 
 /**
@@ -78,7 +154,7 @@ export async function fitAll(task: FitTask, x: Tensor | AsyncIterable<Batch> | I
  * @throws DataError EMPTY_DATA; NumericalError, CancelledError
  */
 export async function finishFit(task: FitTask, sums: FitSums, linear: LinearData | undefined, notes: readonly string[],
-  work: WorkOptions): Promise<LaplacePosterior> {
+  work: WorkOptions): Promise<PosteriorState> {
   const { graph, evaluator, pool, options, runtime, network, plan } = task
   if (sums.examples === 0) throw new DataError('EMPTY_DATA', 'There are no examples to fit to.')
   const structured = structuredPosterior(sums.curvature, evaluator.slots, evaluator.theta, options.settings)
@@ -95,15 +171,16 @@ export async function finishFit(task: FitTask, sums: FitSums, linear: LinearData
     mode: undefined,
     tuned: 'none',
     effectiveParameters: undefined,
+    choice: undefined,
+    trainingVariances: undefined,
     notes: [...network.notes, ...notes, ...(plan.note === undefined ? [] : [plan.note])],
   }
-  if (plan.tune === 'none') return new LaplacePosterior(state)
+  if (plan.tune === 'none') return state
   const request: TuneRequest = { tune: plan.tune, priorStructure: options.priorStructure, tuneNoise: options.tuneNoise }
   const data: TuneData = { validation: options.validation }
   work.onProgress?.({ stage: 'tune', done: 0 })
-  return new LaplacePosterior(
-    linear === undefined
-      ? await tunePosterior(state, request, data, work)
-      : await tuneWithLinearModel(state, request, linear, work),
-  )
+  if (linear === undefined) return tunePosterior(state, request, data, work)
+  return plan.tune === 'auto'
+    ? answerByGate(await tuneWithLinearModel(state, request, linear, work), linear, task)
+    : tuneWithLinearModel(state, request, linear, work)
 }

@@ -27,8 +27,9 @@ export function adam(target: EvidenceFunction, start: Float64Array,
     for (let i = 0; i < point.length; i++) {
       first[i] = BETA1 * first[i] + (1 - BETA1) * gradient[i]
       second[i] = BETA2 * second[i] + (1 - BETA2) * gradient[i] ** 2
-      point[i] += learningRate * (first[i] / (1 - BETA1 ** step)) /
-        (Math.sqrt(second[i] / (1 - BETA2 ** step)) + EPSILON)
+      const next = point[i] + learningRate * (first[i] / (1 - BETA1 ** step)) /
+          (Math.sqrt(second[i] / (1 - BETA2 ** step)) + EPSILON)
+      point[i] = Math.max(target.lowest[i], next)
     }
   }
   return point

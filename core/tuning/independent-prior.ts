@@ -11,12 +11,13 @@ const MOST_ROUNDS = 500
 const TOLERANCE = 1e-12
 
 /**
- * The maximum over delta_i is the positive root of delta^2 q + delta q h - h = 0 with h = H_ii / (sigma^2 T), q =
- * (theta_i - mu_i)^2; for the noise, sigma^2 = 2 loss / (T (N C - gamma)) with gamma = sum h / (h + delta). The two are
- * taken in turn until nothing moves.
+ * The maximum over delta_i is the positive root of delta^2 q + delta q h - h = 0 with h = H_ii / (sigma^2 T) and
+ * q = (theta_i - mu_i)^2; for the noise, sigma^2 = 2 loss / (T (N C - gamma)) with gamma = sum h / (h + delta), not
+ * below a floor. The two are taken in turn until nothing moves.
+ * @param leastNoise the least sigma, where the noise is tuned
  */
 export function tuneIndependentPrior(posterior: StructuredPosterior, data: DataFit,
-  tuneNoise: boolean): PosteriorSettings {
+  leastNoise: number | undefined): PosteriorSettings {
   // Of a diagonal H alone: eigenvalues of any other are not in theta's order, and would be paired with wrong squares.
   const h = concatenate(posterior.spectrum().values)
   const squares = deviation(posterior.mean, posterior.settings).map(d => d * d)
@@ -25,9 +26,10 @@ export function tuneIndependentPrior(posterior: StructuredPosterior, data: DataF
     const scale = hessianFactor(settings)
     const precision = h.map((value, i) => bestPrecision(scale * value, squares[i]))
     settings = { ...settings, priorPrecision: precision }
-    if (!tuneNoise) break
+    if (leastNoise === undefined) break
     const gamma = h.reduce((sum, value, i) => sum + scale * value / (scale * value + precision[i]), 0)
-    const noise = Math.sqrt(2 * data.loss / (settings.temperature * Math.max(1, data.examples * data.outputs - gamma)))
+    const freedom = Math.max(1, data.examples * data.outputs - gamma)
+    const noise = Math.max(leastNoise, Math.sqrt(2 * data.loss / (settings.temperature * freedom)))
     const moved = Math.abs(Math.log(noise / settings.sigmaNoise))
     settings = { ...settings, sigmaNoise: noise }
     if (moved < TOLERANCE) break

@@ -1,11 +1,13 @@
 /**
- * @file The mode of the last layer's linear model: the minimum of s loss(w) + 1/2 sum delta_i (w_i - mu_i)^2, which is convex.
- * Newton's method with a Cholesky factor while that is cheap, by conjugate gradients with a Kronecker preconditioner beyond.
+ * @file The mode of the last layer's linear model: the minimum of s loss(w) + 1/2 sum delta_i (w_i - mu_i)^2, which is
+ * convex. Newton's method with a Cholesky factor while that is cheap, by conjugate gradients with a Kronecker
+ * preconditioner beyond.
  */
 import { type CancelSignal, throwIfCancelled } from '../budget/progress.js'
 import { NumericalError } from '../errors/errors.js'
 import { cholesky, gemm, symmetricEigen, triangularSolve } from '../kernels/linear-algebra.js'
 import type { LinearModel } from './linear-model.js'
+import { spectralInverse } from './precision-inverse.js'
 
 export interface LinearMode {
   readonly w: Float64Array
@@ -70,8 +72,8 @@ export function linearMode(model: LinearModel, objective: LinearObjective, start
     if (moved <= tolerance * Math.max(1, largest(w))) return { w, f, loss }
   }
   throw new NumericalError('NO_CONVERGENCE',
-    `The mode of the last layer's linear model was not found in ${MOST_STEPS} Newton steps. Scale the features, or tune by 'marglik' or 'grid'.`,
-    { steps: MOST_STEPS })
+    `The mode of the last layer's linear model was not found in ${MOST_STEPS} Newton steps. ` +
+      "Scale the features, or tune by 'marglik' or 'grid'.", { steps: MOST_STEPS })
 }
 
 function total({ scale, precision, priorMean }: LinearObjective, w: Float64Array, loss: number): number {
@@ -87,17 +89,14 @@ function largest(values: Float64Array): number {
 function denseStep(model: LinearModel, { scale, precision }: LinearObjective, f: Float64Array,
   gradient: Float64Array): Float64Array {
   const { size } = model
-  const matrix = model.hessian(f)
-  for (let i = 0; i < matrix.length; i++) matrix[i] *= scale
+  const hessian = model.hessian(f)
+  const matrix = hessian.map(value => scale * value)
   for (let i = 0; i < size; i++) matrix[i * size + i] += precision[i]
-  const pivot = cholesky(size, matrix)
-  if (pivot >= 0) {
-    throw new NumericalError('NOT_POSITIVE_DEFINITE',
-      `The Hessian of the last layer's linear model is not positive definite at pivot ${pivot}; its prior precision is ${
-        precision[pivot]
-      }.`, { pivot })
-  }
   const step = gradient.slice()
+  if (cholesky(size, matrix) >= 0) {
+    gemm(false, false, size, 1, size, 1, spectralInverse(hessian, size, scale, precision).inverse, gradient, 0, step)
+    return step
+  }
   triangularSolve(false, size, 1, matrix, step)
   triangularSolve(true, size, 1, matrix, step)
   return step

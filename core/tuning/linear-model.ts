@@ -31,13 +31,17 @@ export interface LinearModel {
   hessian(f: Float64Array): Float64Array
   /** The same times a vector, without forming it. */
   hessianTimes(f: Float64Array): (v: Float64Array) => Float64Array
+  /** Mean square of the labels. */
+  meanSquare(): number
   /** The curvature in a structure. */
   curvature(f: Float64Array, structure: SumStructure): Curvature
   /** Eigenvalues of the curvature, tensor by tensor (kron and diag). */
   spectrum(f: Float64Array, structure: 'kron' | 'diag'): Float64Array[]
   /** Index in w of each entry of the C x width matrix (W, b). */
   readonly indices: Int32Array
-  /** Eigen-decomposition of phi1' phi1, width x width. */
+  /** phi1' phi1, width x width. */
+  gram(): Float64Array
+  /** Its eigen-decomposition. */
   gramEigen(): { readonly values: Float64Array, readonly vectors: Float64Array }
 }
 
@@ -70,7 +74,12 @@ export function linearModel(likelihood: LikelihoodModel, slots: readonly Paramet
   }
   const curvature = (f: Float64Array, structure: SumStructure): Curvature =>
     accumulateLastLayer(zeroCurvature(structure, slots, [layer]), slots, features, f, examples, likelihood)
-  let gram: { values: Float64Array, vectors: Float64Array } | undefined
+  const gram = (): Float64Array => {
+    const matrix = new Float64Array(width * width)
+    syrk(width, examples, 1, phi, 0, matrix)
+    return matrix
+  }
+  let eigen: { values: Float64Array, vectors: Float64Array } | undefined
   let inputValues: Float64Array | undefined
   return {
     examples,
@@ -99,6 +108,7 @@ export function linearModel(likelihood: LikelihoodModel, slots: readonly Paramet
         return fromMatrix(product)
       }
     },
+    meanSquare: () => labels.reduce((sum, value) => sum + value * value, 0) / Math.max(1, labels.length),
     curvature,
     spectrum: (f, structure) => {
       if (structure === 'diag') {
@@ -113,12 +123,8 @@ export function linearModel(likelihood: LikelihoodModel, slots: readonly Paramet
       )
       return slots.map((_, i) => (i === layer.bias ? b : outer(b, own)))
     },
-    gramEigen: () => {
-      if (gram !== undefined) return gram
-      const matrix = new Float64Array(width * width)
-      syrk(width, examples, 1, phi, 0, matrix)
-      return gram = symmetricEigen(width, matrix)
-    },
+    gram,
+    gramEigen: () => eigen ??= symmetricEigen(width, gram()),
   }
 }
 

@@ -1,21 +1,21 @@
 /**
- * @file Tunes the prior (and the noise) by the evidence of the linear model at its own mode (MacKay 1992; Antoran et al.,
- * "Adapting the Linearised Laplace Model Evidence for Modern Deep Learning", ICML 2022).
+ * @file Tunes the prior (and the noise) by the evidence of the linear model at its own mode (MacKay 1992; Antoran et
+ * al., "Adapting the Linearised Laplace Model Evidence for Modern Deep Learning", ICML 2022).
  *
- * w(delta) = argmin s loss(f_lin(w)) + delta/2 |w - mu|^2 for the last layer's linear model, H its curvature there, and the
- * fixed point delta = gamma / |w - mu|^2 with gamma = sum l / (l + delta) over the eigenvalues l of s H; for regression also
- * sigma^2 = sum r^2 / (N C - gamma).
+ * w(delta) = argmin s loss(f_lin(w)) + delta/2 |w - mu|^2 for the last layer's linear model, H its curvature there,
+ * and the fixed point delta = gamma / |w - mu|^2 with gamma = sum l / (l + delta) over the eigenvalues l of s H; for
+ * regression also sigma^2 = sum r^2 / (N C - gamma), not below a floor.
  */
 import { breathe, throwIfCancelled, type WorkOptions } from '../budget/progress.js'
 import type { Curvature } from '../curvature/curvature.js'
-import { choleskyInverse } from '../kernels/linear-algebra.js'
 import { hessianFactor, type PosteriorSettings } from '../options/hyperparameters.js'
 import type { PriorStructure, SumStructure } from '../options/words.js'
-import { choleskyFactor } from '../posterior/full.js'
 import { HIGHEST_PRECISION, LOWEST_PRECISION } from './bounds.js'
 import { type LinearMode, linearMode, type LinearObjective } from './linear-mode.js'
 import type { LinearModel } from './linear-model.js'
-import { asPriorPrecision, type PriorGroup, priorGroups, squaredDeviations } from './prior-groups.js'
+import { conditionFloor, floorNote, targetFloor } from './noise-floor.js'
+import { precisionInverse } from './precision-inverse.js'
+import { asPriorPrecision, overParameters, type PriorGroup, priorGroups, squaredDeviations } from './prior-groups.js'
 
 export interface LinearizedOptions {
   readonly structure: SumStructure
@@ -41,18 +41,24 @@ export interface LinearizedFit {
 }
 
 const MOST_ROUNDS = 300
-/** Largest change of a logarithm in the last round; of large models, whose rounds take seconds, five digits are enough. */
+/**
+ * Largest change of a logarithm in the last round; of large models, whose rounds take seconds, five digits are enough.
+ */
 const TOLERANCE = 1e-10
 const LARGE_TOLERANCE = 1e-5
 /** Multiplications of one product with the Hessian from which on a model is large. */
 const LARGE = 1e8
-/** Largest step of the mode, relative to its size, after which it counts as found: of the last mode, and of the first. */
+/**
+ * Largest step of the mode, relative to its size, after which it counts as found: of the last mode, and of the first.
+ */
 const FINAL_TOLERANCE = 1e-10
 const FIRST_TOLERANCE = 0.03
 
 /** One evaluation of the fixed-point map. */
 interface Round {
   readonly mode: LinearMode
+  /** Changes of the image below this are rounding. */
+  readonly rounding: number
   readonly gamma: Float64Array
   readonly image: Float64Array
 }
@@ -60,53 +66,86 @@ interface Round {
 /** The fixed point, sought from delta = 1. @throws NumericalError NO_CONVERGENCE, CancelledError */
 export async function tuneLinearized(model: LinearModel, options: LinearizedOptions): Promise<LinearizedFit> {
   const groups = priorGroups(options.priorStructure, model.slots)
+  const floored = options.tuneNoise ? noiseFloor(model, groups, options.settings.temperature) : undefined
   let start = options.start
   let rounds = 0
   const evaluate = async (point: Float64Array, tolerance: number): Promise<Round> => {
     await breathe()
     throwIfCancelled(options.work.signal)
     options.work.onProgress?.({ stage: 'tune', done: rounds++ })
-    const settings = settingsAt(options, groups, point)
+    const settings = settingsAt(options, groups, point, floored)
     const mode = linearMode(model, objectiveOf(model, groups, settings), start, tolerance, options.work.signal)
     start = mode.w
-    const gamma = effectiveParameters(model, options.structure, groups, settings, mode)
+    const { gamma, rounding } = effectiveParameters(model, options.structure, groups, settings, mode)
     const squares = squaredDeviations(groups, mode.w, settings)
-    const image = Float64Array.from([
-      ...Array.from(gamma, (value, g) => Math.log(bounded(value / squares[g]))),
-      ...(options.tuneNoise ? [0.5 * Math.log(noiseVariance(model, mode, gamma))] : []),
-    ])
-    return { mode, gamma, image }
+    const precision = gamma.map((value, g) => bounded(value / squares[g]))
+    const noise = floored === undefined ? [] : [floored(precision, noiseVariance(model, mode, gamma))]
+    const image = Float64Array.from([...precision.map(Math.log), ...noise.map(variance => 0.5 * Math.log(variance))])
+    return { mode, gamma, image, rounding }
   }
   const first = new Float64Array(groups.length + (options.tuneNoise ? 1 : 0))
   if (options.tuneNoise) first[groups.length] = Math.log(options.settings.sigmaNoise)
   const goal = model.examples * model.size > LARGE ? LARGE_TOLERANCE : TOLERANCE
-  const { point, converged } = await fixedPoint(first, goal,
-    async (at, tolerance) => (await evaluate(at, tolerance)).image)
+  const { point, converged } = await fixedPoint(first, goal, evaluate)
   const last = await evaluate(point, Math.max(FINAL_TOLERANCE, goal / 10))
   const edge = point.subarray(0, groups.length).some(value =>
     Math.exp(value) <= 2 * LOWEST_PRECISION || Math.exp(value) >= HIGHEST_PRECISION / 2
   )
+  const settings = settingsAt(options, groups, point, floored)
+  const notes = [
+    ...(edge ? ['The prior precision ran to the edge of its range: the data say nothing about these weights.'] : []),
+    ...(converged || edge ? [] : [`Tuning stopped after ${MOST_ROUNDS} rounds before it converged.`]),
+    ...(floored !== undefined && atFloor(settings, floored) ? [floorNote(settings.sigmaNoise)] : []),
+  ]
   return {
-    settings: settingsAt(options, groups, point),
+    settings,
     curvature: model.curvature(last.mode.f, options.structure),
     mode: last.mode.w,
     loss: last.mode.loss,
     effectiveParameters: last.gamma.reduce((a, b) => a + b, 0),
-    ...(converged && !edge
-      ? {}
-      : { note: edge
-        ? 'The prior precision ran to the edge of its range: the data say nothing about these weights.'
-        : `Tuning stopped after ${MOST_ROUNDS} rounds before it converged.` }),
+    ...(notes.length === 0 ? {} : { note: notes.join(' ') }),
   }
 }
 
-function settingsAt({ settings, tuneNoise }: LinearizedOptions, groups: readonly PriorGroup[],
-  point: Float64Array): PosteriorSettings {
-  return {
-    ...settings,
-    priorPrecision: asPriorPrecision(point.subarray(0, groups.length).map(Math.exp)),
-    sigmaNoise: tuneNoise ? Math.exp(point[groups.length]) : settings.sigmaNoise,
+/**
+ * sigma^2, from the precisions of the groups and the sigma^2 that is wanted: the same, or the floor where it is
+ * larger.
+ */
+type NoiseFloor = (precision: Float64Array, wanted: number) => number
+
+/** H is phi1' phi1 for every output, so that one block of it is enough. */
+function noiseFloor(model: LinearModel, groups: readonly PriorGroup[], temperature: number): NoiseFloor {
+  const { examples, outputs, size, width, indices } = model
+  const least = targetFloor(model.meanSquare(), examples <= width)
+  const condition = conditionFloor(width, model.gram(), false)
+  return (precision, wanted) => {
+    const perWeight = overParameters(groups, precision, size)
+    const perInput = new Float64Array(width).fill(Infinity)
+    for (let i = 0; i < outputs * width; i++) {
+      perInput[i % width] = Math.min(perInput[i % width], perWeight[indices[i]])
+    }
+    const target = Math.max(wanted, least)
+    const borne = condition(perInput, target * temperature)
+    return borne > target * temperature ? borne / temperature : target
   }
+}
+
+/** Whether a slightly smaller noise would be raised. */
+function atFloor({ priorPrecision, sigmaNoise }: PosteriorSettings, floored: NoiseFloor): boolean {
+  const smaller = sigmaNoise * sigmaNoise * (1 - 1e-6)
+  return floored(typeof priorPrecision === 'number' ? Float64Array.of(priorPrecision) : priorPrecision, smaller) >
+    smaller
+}
+
+function settingsAt({ settings, tuneNoise }: LinearizedOptions, groups: readonly PriorGroup[], point: Float64Array,
+  floored: NoiseFloor | undefined): PosteriorSettings {
+  const precision = point.subarray(0, groups.length).map(Math.exp)
+  const priorPrecision = asPriorPrecision(precision)
+  if (!tuneNoise || floored === undefined) return { ...settings, priorPrecision }
+  const sigmaNoise = Math.exp(point[groups.length])
+  const variance = floored(precision, sigmaNoise * sigmaNoise)
+  return { ...settings, priorPrecision,
+    sigmaNoise: variance > sigmaNoise * sigmaNoise ? Math.sqrt(variance) : sigmaNoise }
 }
 
 function bounded(value: number): number {
@@ -115,63 +154,59 @@ function bounded(value: number): number {
 
 function objectiveOf(model: LinearModel, groups: readonly PriorGroup[], settings: PosteriorSettings): LinearObjective {
   const { priorPrecision, priorMean } = settings
-  const precision = new Float64Array(model.size)
-  groups.forEach(({ from, to }, g) =>
-    precision.fill(typeof priorPrecision === 'number' ? priorPrecision : priorPrecision[g], from, to)
-  )
+  const precision = overParameters(groups, typeof priorPrecision === 'number' ? [priorPrecision] : priorPrecision,
+    model.size)
   return { scale: hessianFactor(settings), precision,
     priorMean: typeof priorMean === 'number' ? new Float64Array(model.size).fill(priorMean) : priorMean }
 }
 
 /** gamma of every group: n_g - delta_g times the trace of P^-1 over it. */
 function effectiveParameters(model: LinearModel, structure: SumStructure, groups: readonly PriorGroup[],
-  settings: PosteriorSettings, { f }: LinearMode): Float64Array {
+  settings: PosteriorSettings, { f }: LinearMode): { gamma: Float64Array, rounding: number } {
   const { priorPrecision } = settings
   const scale = hessianFactor(settings)
-  const delta = (g: number): number => (typeof priorPrecision === 'number' ? priorPrecision : priorPrecision[g])
+  const delta = typeof priorPrecision === 'number' ? [priorPrecision] : priorPrecision
   if (structure === 'full') {
-    const precision = model.hessian(f).map(value => scale * value)
-    groups.forEach(({ from, to }, g) => {
-      for (let i = from; i < to; i++) precision[i * model.size + i] += delta(g)
-    })
-    const inverse = choleskyInverse(model.size, choleskyFactor(precision, model.size))
-    return Float64Array.from(groups, ({ from, to }, g) => {
+    const { inverse, rounding } = precisionInverse(model.hessian(f), model.size, scale,
+      overParameters(groups, delta, model.size))
+    const gamma = Float64Array.from(groups, ({ from, to }, g) => {
       let trace = 0
       for (let i = from; i < to; i++) trace += inverse[i * model.size + i]
-      return to - from - delta(g) * trace
+      return to - from - delta[g] * trace
     })
+    return { gamma, rounding }
   }
   const lists = model.spectrum(f, structure)
   const gamma = new Float64Array(groups.length)
   lists.forEach((values, tensor) => {
     const g = groups.length === 1 ? 0 : tensor
-    for (const value of values) gamma[g] += scale * value / (scale * value + delta(g))
+    for (const value of values) gamma[g] += scale * value / (scale * value + delta[g])
   })
-  return gamma
+  return { gamma, rounding: 0 }
 }
 
 /** sigma^2 = sum r^2 / (N C - gamma): the loss of regression is half the sum of squares. */
 function noiseVariance(model: LinearModel, { loss }: LinearMode, gamma: Float64Array): number {
   const freedom = Math.max(1, model.examples * model.outputs - gamma.reduce((a, b) => a + b, 0))
-  return Math.max(1e-24, 2 * loss / freedom)
+  return 2 * loss / freedom
 }
 
 /**
- * x = map(x) by Anderson's method of depth 1 (for one unknown: the secant method), which falls back to a plain step whenever the residual has grown.
- * `map` gets the precision that its inner search needs.
+ * x = map(x) by Anderson's method of depth 1 (for one unknown: the secant method), which falls back to a plain step
+ * whenever the residual has grown. `map` gets the precision that its inner search needs.
  */
 async function fixedPoint(start: Float64Array, goal: number,
-  map: (point: Float64Array, tolerance: number) => Promise<Float64Array>
+  map: (point: Float64Array, tolerance: number) => Promise<Pick<Round, 'image' | 'rounding'>>
 ): Promise<{ point: Float64Array, converged: boolean }> {
   let before: { image: Float64Array, residual: Float64Array } | undefined
   let point = start
   let smallest = Infinity
   let tolerance = FIRST_TOLERANCE
   for (let round = 0; round < MOST_ROUNDS; round++) {
-    const image = await map(point, tolerance)
+    const { image, rounding } = await map(point, tolerance)
     const residual = image.map((value, i) => value - point[i])
     const size = residual.reduce((most, value) => Math.max(most, Math.abs(value)), 0)
-    if (size <= goal) return { point: image, converged: true }
+    if (size <= Math.max(goal, rounding)) return { point: image, converged: true }
     // A Newton step leaves an error far below its own length, so that the mode follows the residual.
     tolerance = Math.min(FIRST_TOLERANCE, Math.max(FINAL_TOLERANCE, 0.1 * size))
     const grown = size > smallest

@@ -1,13 +1,16 @@
 /** @file Tunes the prior (and the noise) by the log marginal likelihood at the network's weights (MacKay 1992). */
 import type { SmallSolver } from '../kernels/small-solver.js'
+import type { ParameterSlot } from '../network/parameter-slot.js'
 import type { PosteriorSettings } from '../options/hyperparameters.js'
 import type { PriorStructure } from '../options/words.js'
 import type { DataFit } from '../posterior/evidence.js'
-import type { StructuredPosterior } from '../posterior/posterior.js'
+import { priorByParameter, type StructuredPosterior } from '../posterior/posterior.js'
 import { adam, type AdamSchedule } from './adam.js'
+import { LOWEST_PRECISION } from './bounds.js'
 import { type EvidenceFunction, evidenceFunction } from './evidence.js'
 import { tuneIndependentPrior } from './independent-prior.js'
 import { maximise } from './newton.js'
+import { conditionFloor, conditionNote, floorNote, outputFloor } from './noise-floor.js'
 import { priorGroups } from './prior-groups.js'
 
 /** How the evidence is maximised. */
@@ -22,22 +25,82 @@ export interface MarginalLikelihoodOptions {
 
 /** log10 of the prior precisions from which the search may start. */
 const STARTS = [-6, -4, -3, -2, -1, 0, 1, 2, 3, 4, 6]
+/** Relative differences of sigma: above what is needed, and up to which it counts as at its floor. */
+const MARGIN = 1.001
+const NEAR = 1e-6
+/** Differences of the log evidence below this decide nothing. */
+const FLAT = 1e-2
 
-/** The settings that maximise the evidence, and a note when a maximum was not reached. */
+/** Times that the search is repeated when its noise is less than a full curvature bears. */
+const MOST_REPEATS = 5
+
+/** The settings that maximise the evidence, and a note when a maximum was not reached or the noise is at its floor. */
 export function tuneByMarginalLikelihood(posterior: StructuredPosterior, data: DataFit,
   options: MarginalLikelihoodOptions): { settings: PosteriorSettings, note?: string } {
-  const { priorStructure, tuneNoise, schedule, solver } = options
+  if (!options.tuneNoise) return tuned(search(posterior, data, options, undefined), undefined)
+  let least = Math.max(LOWEST_PRECISION, Math.sqrt(outputFloor(posterior, data)))
+  let found = search(posterior, data, options, least)
+  const { curvature } = posterior
+  if (curvature.structure !== 'full') return tuned(found, atFloor(found, least) ? floorNote : undefined)
+  const floor = conditionFloor(posterior.size, curvature.matrix, true)
+  let note = floorNote
+  for (let repeat = 0; repeat < MOST_REPEATS; repeat++) {
+    const needed = leastFactored(floor, found.settings, posterior.slots)
+    if (needed <= found.settings.sigmaNoise) break
+    // A little more than is needed: delta moves with sigma.
+    least = needed * MARGIN
+    note = conditionNote
+    found = search(posterior, data, options, least)
+  }
+  const needed = leastFactored(floor, found.settings, posterior.slots)
+  return tuned({ ...found, settings: { ...found.settings, sigmaNoise: needed } },
+    atFloor(found, least) || needed > found.settings.sigmaNoise ? note : undefined)
+}
+
+function atFloor({ settings }: Found, least: number): boolean {
+  return settings.sigmaNoise <= least * (1 + NEAR)
+}
+
+/** The least sigma that the curvature bears, or the one that the settings have where it is more. */
+function leastFactored(floor: ReturnType<typeof conditionFloor>, settings: PosteriorSettings,
+  slots: readonly ParameterSlot[]): number {
+  const { sigmaNoise, temperature } = settings
+  const wanted = sigmaNoise * sigmaNoise * temperature
+  const borne = floor(priorByParameter(settings, slots), wanted)
+  return borne > wanted ? Math.sqrt(borne / temperature) : sigmaNoise
+}
+
+/** What a search came to. */
+interface Found {
+  readonly settings: PosteriorSettings
+  readonly converged: boolean
+}
+
+function tuned({ settings, converged }: Found,
+  noiseNote: ((sigma: number) => string) | undefined): { settings: PosteriorSettings, note?: string } {
+  const notes = [
+    ...(converged
+      ? []
+      : ['The search for the prior precision by the marginal likelihood stopped before it converged.']),
+    ...(noiseNote === undefined ? [] : [noiseNote(settings.sigmaNoise)]),
+  ]
+  return notes.length === 0 ? { settings } : { settings, note: notes.join(' ') }
+}
+
+/** The maximum of the evidence with sigma not below `least`; undefined leaves sigma as it is. */
+function search(posterior: StructuredPosterior, data: DataFit,
+  { priorStructure, schedule, solver }: MarginalLikelihoodOptions, least: number | undefined): Found {
   const target = (structure: PriorStructure): EvidenceFunction =>
-    evidenceFunction(posterior, data, priorGroups(structure, posterior.slots), tuneNoise)
-  const noise = tuneNoise ? [Math.log(posterior.settings.sigmaNoise)] : []
+    evidenceFunction(posterior, data, priorGroups(structure, posterior.slots), least)
+  const noise = least === undefined ? [] : [Math.max(Math.log(least), Math.log(posterior.settings.sigmaNoise))]
   if (schedule !== undefined) {
     const evidence = target(priorStructure)
     const start = new Float64Array(evidence.size).fill(Math.log(schedule.initialPriorPrecision))
     start.set(noise, evidence.size - noise.length)
-    return { settings: evidence.settingsAt(adam(evidence, start, schedule)) }
+    return { settings: evidence.settingsAt(adam(evidence, start, schedule)), converged: true }
   }
   if (priorStructure === 'diagonal' && posterior.structure === 'diag') {
-    return { settings: tuneIndependentPrior(posterior, data, tuneNoise) }
+    return { settings: tuneIndependentPrior(posterior, data, least), converged: true }
   }
   const scalar = target('scalar')
   let best = maximise(scalar, bestStart(scalar, noise), solver)
@@ -48,10 +111,26 @@ export function tuneByMarginalLikelihood(posterior: StructuredPosterior, data: D
     start.set(best.point.subarray(1), evidence.size - noise.length)
     best = maximise(evidence, start, solver)
   }
-  const settings = evidence.settingsAt(best.point)
-  return best.converged
-    ? { settings }
-    : { settings, note: 'The search for the prior precision by the marginal likelihood stopped before it converged.' }
+  const lowest = least === undefined ? undefined : lowestWhereFlat(evidence, best.point, data, posterior.settings)
+  return lowest === undefined
+    ? { settings: evidence.settingsAt(best.point), converged: best.converged }
+    : { settings: evidence.settingsAt(lowest), converged: true }
+}
+
+/**
+ * The point with sigma at its floor, where the evidence there is as good as at `point`. Of a network that has as many
+ * directions as there are targets, and fits them, the evidence is flat from some small sigma down to 0: where a search
+ * stops on it is chance.
+ */
+function lowestWhereFlat({ at, lowest }: EvidenceFunction, point: Float64Array, data: DataFit,
+  { temperature }: PosteriorSettings): Float64Array | undefined {
+  const noise = point.length - 1
+  const moved = point.slice()
+  moved[noise] = lowest[noise]
+  // Without log|P|, which only grows as sigma falls: most fits are decided by this.
+  const misfit = data.loss / temperature * (Math.exp(-2 * moved[noise]) - Math.exp(-2 * point[noise]))
+  if (misfit - data.examples * data.outputs * (point[noise] - moved[noise]) > FLAT) return undefined
+  return at(moved, false).value >= at(point, false).value - FLAT ? moved : undefined
 }
 
 /** The best of a few prior precisions: the evidence may have more than one maximum. */

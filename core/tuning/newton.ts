@@ -1,12 +1,10 @@
 /** @file Maximises a function of a few variables by Newton's method, damped where it is not concave. */
 import { cholesky } from '../kernels/linear-algebra.js'
 import { type SmallSolver, solveByCholesky } from '../kernels/small-solver.js'
-import { HIGHEST_PRECISION, LOWEST_PRECISION } from './bounds.js'
+import { HIGHEST_PRECISION } from './bounds.js'
 import type { EvidenceFunction, EvidencePoint } from './evidence.js'
 
-/** Logarithms stay within these bounds. */
-const LOWEST = Math.log(LOWEST_PRECISION)
-
+/** No logarithm goes above this bound. */
 const HIGHEST = Math.log(HIGHEST_PRECISION)
 
 /** A step changes no hyper-parameter by more than this factor of e. */
@@ -27,12 +25,13 @@ export interface Maximum {
 /** The maximum that is reached from `start`. */
 export function maximise(target: EvidenceFunction, start: Float64Array,
   solver: SmallSolver = solveByCholesky): Maximum {
+  const clamp = (value: number, i: number): number => Math.min(HIGHEST, Math.max(target.lowest[i], value))
   let point: Float64Array = start.map(clamp)
   let current = target.at(point, true)
   let damping = 0
   for (let steps = 0; steps < MOST_STEPS; steps++) {
-    const { step, damping: used } = ascent(current, freeVariables(point, current.gradient), damping, solver)
-    const next = point.map((value, i) => clamp(value + step[i]))
+    const { step, damping: used } = ascent(current, freeVariables(target, point, current.gradient), damping, solver)
+    const next = point.map((value, i) => clamp(value + step[i], i))
     const moved = next.reduce((most, value, i) => Math.max(most, Math.abs(value - point[i])), 0)
     const reached = target.at(next, true)
     if (moved <= TOLERANCE) return { point: reached.value > current.value ? next : point, steps, converged: true }
@@ -49,10 +48,6 @@ export function maximise(target: EvidenceFunction, start: Float64Array,
   return { point, steps: MOST_STEPS, converged: false }
 }
 
-function clamp(value: number): number {
-  return Math.min(HIGHEST, Math.max(LOWEST, value))
-}
-
 function scaleOf({ hessian, gradient }: EvidencePoint): number {
   const n = gradient.length
   let scale = 1e-300
@@ -61,9 +56,9 @@ function scaleOf({ hessian, gradient }: EvidencePoint): number {
 }
 
 /** Variables that are not held at a bound by their gradient. */
-function freeVariables(point: Float64Array, gradient: Float64Array): boolean[] {
+function freeVariables({ lowest }: EvidenceFunction, point: Float64Array, gradient: Float64Array): boolean[] {
   return Array.from(point,
-    (value, i) => !((value <= LOWEST && gradient[i] < 0) || (value >= HIGHEST && gradient[i] > 0)))
+    (value, i) => !((value <= lowest[i] && gradient[i] < 0) || (value >= HIGHEST && gradient[i] > 0)))
 }
 
 /** (-H + damping I)^-1 gradient over the free variables, with as much damping as makes the matrix positive definite. */

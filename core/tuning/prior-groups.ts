@@ -34,6 +34,13 @@ export function squaredDeviations(groups: readonly PriorGroup[], theta: Float64A
   })
 }
 
+/** The precision of every parameter from those of the groups. */
+export function overParameters(groups: readonly PriorGroup[], values: ArrayLike<number>, size: number): Float64Array {
+  const result = new Float64Array(size)
+  groups.forEach(({ from, to }, g) => result.fill(values[g], from, to))
+  return result
+}
+
 /** The precisions of the groups as an option: a number when there is one group. */
 export function asPriorPrecision(values: Float64Array): number | Float64Array {
   return values.length === 1 ? values[0] : values.slice()

@@ -1,0 +1,140 @@
+/** @file The posterior of the linear model over all weights: whether it is small enough, and its state once it is fitted. */
+import { checkBytes, formatBytes } from '../budget/memory.js'
+import type { WorkOptions } from '../budget/progress.js'
+import { ResourceError } from '../errors/errors.js'
+import { likelihoodModel } from '../likelihood/registry.js'
+import { parameterCount } from '../network/parameter-slot.js'
+import type { ResolvedOptions } from '../options/laplace-options.js'
+import { structuredPosterior } from '../posterior/structured.js'
+import type { Evaluator } from '../programs/evaluator.js'
+import type { Choice } from '../tuning/choice.js'
+import { explainGate, explainRegression } from '../tuning/explain.js'
+import type { FitTask, LinearTask } from './fit-task.js'
+import { fitLinearModel, type LinearFit, type TrainingRows } from './linear-fit.js'
+import type { PosteriorState } from './posterior-state.js'
+
+/** What the linear model of some rows needs. */
+export interface LinearForecast {
+  /** Rows that prior, noise and leave-one-out scores come from: all, or as many as are affordable. */
+  readonly sample: number
+  readonly multiplications: number
+  readonly bytes: number
+}
+
+/** Unknowns of one Newton system, the smaller of P and N rank(Lambda), up to which the linear model is solved exactly. */
+const MOST_UNKNOWNS = 3000
+/** Multiplications that are not worth waiting for without being asked: about a minute on one core. */
+const MOST_MULTIPLICATIONS = 4e11
+/** Newton systems that are factored on the way to the prior precision. */
+const SYSTEMS = 30
+/** Fewer rows than this say too little of the whole. */
+const FEWEST_ROWS = 100
+
+/** The work and memory of the linear model on `rows` rows. */
+function costOf(evaluator: Evaluator, rank: number, rows: number): { multiplications: number, bytes: number } {
+  const { slots, linears, network } = evaluator
+  const size = parameterCount(slots)
+  const outputs = rows * network.outputs
+  const unknowns = Math.min(size, rows * rank)
+  const factors = linears.reduce((sum, layer) => sum + layer.positions * (layer.in + network.outputs * layer.out), 0)
+  const gram = size < rows * rank
+    ? rows * rank * size * size
+    : linears.reduce((sum, { in: inputs, out, positions }) => sum + (positions === 1
+      ? rows * rows * inputs + outputs * outputs * out
+      : outputs * outputs * inputs * out + outputs * positions * inputs * out), 0)
+  const repeated = size < rows * rank ? SYSTEMS * gram : gram
+  return {
+    multiplications: repeated + SYSTEMS * unknowns ** 3 / 2 + 2 * rows * size * Math.min(unknowns, 500),
+    bytes: 8 * (rows * factors + (size < rows * rank ? 3 * size * size : 4 * outputs * outputs)
+      + Math.min(unknowns, 1000) * size),
+  }
+}
+
+/** The most rows that are affordable, and what they cost; undefined when too few are. */
+export function forecastLinearModel(evaluator: Evaluator, { likelihood, memoryLimit }: ResolvedOptions,
+  examples: number): LinearForecast | undefined {
+  const rank = likelihood === 'regression' ? 1 : likelihoodModel(likelihood).seedCount(evaluator.network.outputs)
+  const size = parameterCount(evaluator.slots)
+  let sample = size <= MOST_UNKNOWNS ? examples : Math.min(examples, Math.floor(MOST_UNKNOWNS / rank))
+  for (;;) {
+    const cost = costOf(evaluator, rank, sample)
+    if (cost.multiplications <= MOST_MULTIPLICATIONS && cost.bytes <= memoryLimit / 2) return { sample, ...cost }
+    const next = Math.floor(sample * 0.7)
+    if (next < Math.min(examples, FEWEST_ROWS)) return undefined
+    sample = next
+  }
+}
+
+/** The state of the linear model's posterior. @throws ResourceError OUT_OF_MEMORY; NumericalError; CancelledError */
+export async function fitLowRank(task: FitTask, linear: LinearTask, rows: TrainingRows, forecast: LinearForecast,
+  notes: readonly string[], work: WorkOptions): Promise<PosteriorState> {
+  const { evaluator, pool } = linear
+  const { options, graph, runtime, network } = task
+  checkBytes('The linear model over all weights', forecast.bytes, "Use subset 'last_layer'.")
+  const fit = await fitLinearModel(evaluator, options, rows, forecast.sample, work)
+  const deltas = fit.curvature.models.map(({ delta }) => delta)
+  const settings = {
+    ...options.settings,
+    priorPrecision: deltas.length === 1 ? deltas[0] : geometricMean(deltas),
+    sigmaNoise: fit.sigmaNoise.length === 1 ? fit.sigmaNoise[0] : 1,
+  }
+  return {
+    graph,
+    evaluator,
+    pool,
+    options: { ...options, subset: 'all' },
+    runtime,
+    examples: rows.examples,
+    loss: fit.loss,
+    fitted: undefined,
+    structured: structuredPosterior(fit.curvature, evaluator.slots, evaluator.theta, settings),
+    mode: undefined,
+    tuned: options.settings.priorPrecision === undefined ? 'auto' : 'none',
+    effectiveParameters: fit.effectiveParameters,
+    choice: choiceOf(fit, options, rows.examples),
+    trainingVariances: fit.trainingVariances,
+    notes: [...network.notes, ...notes, ...fit.notes],
+  }
+}
+
+function geometricMean(values: readonly number[]): number {
+  return Math.exp(values.reduce((sum, value) => sum + Math.log(value), 0) / values.length)
+}
+
+function choiceOf(fit: LinearFit, { likelihood }: ResolvedOptions, examples: number): Choice {
+  const { answer, curvature, scores, rows, networkNll, ratio } = fit
+  const score = scores.find(({ scale }) => scale === answer.varianceScale) ?? scores[0]
+  const regression = likelihood === 'regression'
+  const sample = rows === examples ? '' : ` Prior, scores and posterior come from ${rows} of the ${examples} rows, drawn by the seed.`
+  return {
+    ...answer,
+    subset: 'all',
+    structure: 'lowrank',
+    reason: `All weights by their linear model: the network has derivatives, and the model is small enough.${sample}`,
+    explanation: regression
+      ? explainRegression(Array.from(fit.sigmaNoise), rows)
+      : explainGate({ ...answer, ratio: ratio ?? 1, networkNll, leaveOneOutNll: scores }, rows),
+    delta: curvature.models.map(({ delta }) => delta),
+    sigmaNoise: regression ? Array.from(fit.sigmaNoise) : undefined,
+    r: ratio,
+    s: answer.varianceScale,
+    networkNll,
+    leaveOneOutNll: score.nll,
+    leaveOneOut: scores,
+    rows,
+  }
+}
+
+/** Why the linear model is left, or an error where it was demanded. */
+export function tooLarge(evaluator: Evaluator, options: ResolvedOptions, examples: number): string {
+  const rank = options.likelihood === 'regression' ? 1 : likelihoodModel(options.likelihood).seedCount(evaluator.network.outputs)
+  const { multiplications, bytes } = costOf(evaluator, rank, Math.min(examples, FEWEST_ROWS))
+  const needs = `already for ${Math.min(examples, FEWEST_ROWS)} rows about ${formatBytes(bytes)} and `
+    + `${multiplications.toPrecision(2)} multiplications`
+  if (options.linearModel === 'required') {
+    throw new ResourceError('OUT_OF_MEMORY',
+      `The linear model over all weights would need ${needs}, more than is allowed. Use subset 'last_layer', or structure 'kron' or `
+        + "'diag'.", { needed: bytes, limit: options.memoryLimit })
+  }
+  return `The linear model over all weights would be too large: ${needs}.`
+}

@@ -1,0 +1,32 @@
+/** @file The diagonal of a curvature of any structure. */
+import type { Curvature, KronBlock } from '../curvature/curvature.js'
+import type { ParameterSlot } from '../network/parameter-slot.js'
+
+/** H_ii of every parameter, in theta's order. */
+export function curvatureDiagonal(curvature: Curvature, slots: readonly ParameterSlot[]): Float64Array {
+  switch (curvature.structure) {
+    case 'full':
+      return diagonalOf(curvature.matrix, curvature.size)
+    case 'diag':
+      return curvature.diagonal
+    case 'kron': {
+      const result = new Float64Array(curvature.size)
+      curvature.blocks.forEach((block, i) => result.set(blockDiagonal(block), slots[i].offset))
+      return result
+    }
+  }
+}
+
+function blockDiagonal(block: KronBlock): Float64Array {
+  if (block.kind === 'diagonal') return block.diagonal
+  const b = diagonalOf(block.B, block.out)
+  if (block.kind === 'dense') return b
+  const a = diagonalOf(block.A, block.in)
+  const rows = Math.max(1, block.rows)
+  return Float64Array.from({ length: block.out * block.in },
+    (_, i) => b[Math.floor(i / block.in)] * a[i % block.in] / rows)
+}
+
+function diagonalOf(matrix: Float64Array, size: number): Float64Array {
+  return Float64Array.from({ length: size }, (_, i) => matrix[i * size + i])
+}
