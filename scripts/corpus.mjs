@@ -14,7 +14,7 @@ const [folder = join(root, '../shared/models'), table = join(root, 'docs/corpus.
 const load = path => import(new URL(`../dist/${path}`, import.meta.url).href)
 const { describeFile, readNetwork } = await load('adapters/network/index.js')
 const { readOnnxTensors } = await load('adapters/onnx/index.js')
-const { toTensor } = await load('adapters/file-tensor.js')
+const { toTensor } = await load('adapters/tensors/convert.js')
 const { openZip } = await load('adapters/zip/index.js')
 const { readNpy } = await load('cli/npy.js')
 const { LaplaceError } = await load('core/errors/errors.js')

@@ -3,11 +3,13 @@ import { GraphError, OptionError, UntrustedInputError } from '../../core/errors/
 import { GraphBuilder } from '../../core/graph/builder.js'
 import { BATCH, type Graph } from '../../core/graph/graph.js'
 import type { Precision, Tensor } from '../../core/tensor/tensor.js'
-import { type Hdf5Group, isHdf5, withHdf5 } from '../hdf5.js'
+import { type Hdf5Group, withHdf5 } from '../hdf5/read-hdf5.js'
+import { isHdf5 } from '../hdf5/signature.js'
 import { isZip, openZip, type ZipArchive, type ZipOptions } from '../zip/index.js'
-import { field, type KerasLayer, type KerasModel, parseConfig, readModel, refuse, text } from './config.js'
+import { field, parseConfig, refuse, text } from './config.js'
 import { channelsLast, type Emission, type Value } from './emission.js'
 import { writeLayer } from './layers.js'
+import { type KerasLayer, type KerasModel, readModel } from './model.js'
 import { allArrays, type LayerWeights, legacyWeights, numberedWeights } from './weights.js'
 
 /** What can be said to `readKeras` beyond the file. */

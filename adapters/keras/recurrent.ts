@@ -8,7 +8,7 @@ import type { Tensor } from '../../core/tensor/tensor.js'
 import { activate, activationName } from './activations.js'
 import { flag } from './config.js'
 import { channelsLast, emit, expectWeights, misfit, parameter, type Value } from './emission.js'
-import type { LayerContext } from './layers.js'
+import type { LayerContext } from './layer-context.js'
 
 /** The longest sequence that is unrolled. */
 const LONGEST = 1000

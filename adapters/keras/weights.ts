@@ -1,7 +1,8 @@
 /** @file Finds the arrays of each layer in the weights of a Keras file. */
 import type { Tensor } from '../../core/tensor/tensor.js'
-import type { Hdf5Group } from '../hdf5.js'
-import { type KerasLayer, refuse } from './config.js'
+import type { Hdf5Group } from '../hdf5/read-hdf5.js'
+import { refuse } from './config.js'
+import type { KerasLayer } from './model.js'
 
 /** The arrays of a layer by their role in the order that Keras has them: kernel, bias; gamma, beta, moving mean, moving variance. */
 export type LayerWeights = ReadonlyMap<string, readonly Tensor[]>

@@ -1,7 +1,7 @@
 /** @file Recognises a plain chain of Linear layers by the names and shapes of its tensors. */
 import { OptionError, UntrustedInputError } from '../../core/errors/errors.js'
 import { nearestWord } from '../../core/errors/suggest.js'
-import type { NamedTensors } from '../file-tensor.js'
+import type { NamedTensors } from '../tensors/file-tensor.js'
 import { ACTIVATIONS } from './activations.js'
 import { listNames } from './emission.js'
 import type { LayerSpec } from './layer-spec.js'

@@ -2,8 +2,9 @@
 import { LaplaceError, UntrustedInputError } from '../../core/errors/errors.js'
 import { isContainer } from '../../core/storage/container.js'
 import { isJld2 } from '../flux/jld2-file.js'
-import { beginning, beginsWith, type Foreign, foreignSignature, foreignText, TO_ONNX } from '../foreign.js'
-import { isHdf5 } from '../hdf5.js'
+import { isHdf5 } from '../hdf5/signature.js'
+import { beginning, beginsWith } from '../signatures/beginning.js'
+import { type Foreign, foreignSignature, foreignText, TO_ONNX } from '../signatures/foreign-formats.js'
 import { isZip, openZip } from '../zip/index.js'
 
 /** The formats that can be read. */

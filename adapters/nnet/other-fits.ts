@@ -2,9 +2,11 @@
 import { DataError } from '../../core/errors/errors.js'
 import type { Graph } from '../../core/graph/graph.js'
 import type { Tensor } from '../../core/tensor/tensor.js'
-import { type FileTensor, fromTensor } from '../file-tensor.js'
+import { checkChain, transposed } from '../fitted-objects/dense-chain.js'
+import { arrays, flag, number, type Structure, word } from '../fitted-objects/fields.js'
 import { activationType, type LayerSpec, networkFromLayers } from '../layers/index.js'
-import { arrays, checkChain, flag, number, type Structure, transposed, word } from '../structure.js'
+import { fromTensor } from '../tensors/convert.js'
+import type { FileTensor } from '../tensors/file-tensor.js'
 
 /** The fields of a `neuralnet` object: `weights[[rep]]`, `act.fct`, `linear.output`, `err.fct`. */
 export interface NeuralnetFields {

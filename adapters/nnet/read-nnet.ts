@@ -9,7 +9,7 @@ import { DataError } from '../../core/errors/errors.js'
 import { GraphBuilder } from '../../core/graph/builder.js'
 import { BATCH, type Graph } from '../../core/graph/graph.js'
 import { float64, type Tensor } from '../../core/tensor/tensor.js'
-import { conflict, count, counts, flag, number, numbers, type Structure } from '../structure.js'
+import { conflict, count, counts, flag, number, numbers, type Structure } from '../fitted-objects/fields.js'
 
 /** The fields of an `nnet` object, as R has them. */
 export interface NnetFields {

@@ -8,7 +8,7 @@
 import type { Node } from '../../core/graph/graph.js'
 import { badNode, numberAttribute } from '../../core/ops/node-attributes.js'
 import { allocate, sizeOf, type Tensor } from '../../core/tensor/tensor.js'
-import type { FileDType } from '../file-tensor.js'
+import type { FileDType } from '../tensors/file-tensor.js'
 
 /** Constants of a file: their values, element types there, and places in its order. */
 export interface Constants {

@@ -1,7 +1,7 @@
 /** @file The declared inputs of an ONNX graph: element types and symbolic shapes. */
 import { GraphError, OptionError, UntrustedInputError } from '../../core/errors/errors.js'
 import { BATCH, type Dim, type GraphInput } from '../../core/graph/graph.js'
-import { coreDType } from '../file-tensor.js'
+import { coreDType } from '../tensors/convert.js'
 import { elementType } from './element-types.js'
 import { MOST_AXES, MOST_ELEMENTS } from './limits.js'
 import { type DimensionMessage, toNumber, type ValueInfoMessage } from './messages.js'

@@ -1,6 +1,7 @@
 /** @file Tells ONNX files from others that are taken for them. */
 import { UntrustedInputError } from '../../core/errors/errors.js'
-import { beginning, type Foreign, foreignSignature, foreignText } from '../foreign.js'
+import { beginning } from '../signatures/beginning.js'
+import { type Foreign, foreignSignature, foreignText } from '../signatures/foreign-formats.js'
 import { MOST_BYTES } from './limits.js'
 
 /** Files that readers of other formats take, and JSON, by their first bytes. */

@@ -1,7 +1,8 @@
 /** @file Tensors of ONNX files: their values from whichever field stores them. */
 import { UntrustedInputError } from '../../core/errors/errors.js'
 import { allocate, sizeOf, type Tensor } from '../../core/tensor/tensor.js'
-import { elementBytes, type FileTensor, toTensor } from '../file-tensor.js'
+import { toTensor } from '../tensors/convert.js'
+import { elementBytes, type FileTensor } from '../tensors/file-tensor.js'
 import { type ElementType, elementType, type StorageField, STRING } from './element-types.js'
 import { externalBytes, type ExternalData, isExternal } from './external-data.js'
 import { MOST_AXES, MOST_ELEMENTS } from './limits.js'

@@ -1,5 +1,5 @@
 /** @file Element types of PyTorch by the names that files use. */
-import type { FileDType } from '../file-tensor.js'
+import type { FileDType } from '../tensors/file-tensor.js'
 
 /** A type of which the reader knows the size, but perhaps not more. */
 export interface ElementType {

@@ -1,6 +1,6 @@
 /** @file The numbers of strided tensors: views of the file where they lie one behind the other, else copies in row-major order. */
 import { sizeOf } from '../../core/tensor/tensor.js'
-import { elementBytes, type FileTensor } from '../file-tensor.js'
+import { elementBytes, type FileTensor } from '../tensors/file-tensor.js'
 import { refuseTorch } from './refusal.js'
 import type { TorchStorage, TorchTensor } from './tensors.js'
 

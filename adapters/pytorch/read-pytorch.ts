@@ -1,9 +1,9 @@
 /** @file Reads what `torch.save` writes: tensors by name, and networks with the help of an architecture. */
 import type { Graph } from '../../core/graph/graph.js'
-import type { FileTensor, NamedTensors } from '../file-tensor.js'
-import { type Foreign, foreignSignature, foreignText } from '../foreign.js'
-import { isHdf5 } from '../hdf5.js'
+import { isHdf5 } from '../hdf5/signature.js'
 import { type LayerSpec, networkFromLayers } from '../layers/index.js'
+import { type Foreign, foreignSignature, foreignText } from '../signatures/foreign-formats.js'
+import type { FileTensor, NamedTensors } from '../tensors/file-tensor.js'
 import { isZip, type ZipOptions } from '../zip/index.js'
 import { gather, gatherBudget } from './gather.js'
 import { readPickleFile } from './pickle-file.js'

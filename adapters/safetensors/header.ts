@@ -5,7 +5,7 @@
  * not overlap and end with the file.
  */
 import { UntrustedInputError } from '../../core/errors/errors.js'
-import { elementBytes, type FileDType } from '../file-tensor.js'
+import { elementBytes, type FileDType } from '../tensors/file-tensor.js'
 import { isString, type JsonCursor, malformed, readCounts, readObject, readString, skipSpace,
   skipValue } from './json-cursor.js'
 

@@ -2,8 +2,8 @@
 import { OptionError, UntrustedInputError } from '../../core/errors/errors.js'
 import { oneOf } from '../../core/errors/suggest.js'
 import type { Graph } from '../../core/graph/graph.js'
-import type { FileTensor, NamedTensors } from '../file-tensor.js'
 import { type LayerSpec, networkFromLayers } from '../layers/index.js'
+import type { FileTensor, NamedTensors } from '../tensors/file-tensor.js'
 import { readHeader } from './header.js'
 import { type JsonCursor, malformed, readObject, readString, skipSpace, skipValue } from './json-cursor.js'
 

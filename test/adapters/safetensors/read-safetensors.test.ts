@@ -1,8 +1,8 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import t from 'tap'
-import { toTensor } from '../../../adapters/file-tensor.js'
 import { looksLikeSafetensors, looksLikeSafetensorsIndex, readSafetensors, readSafetensorsMetadata,
   readSafetensorsTensors, readShardedSafetensors } from '../../../adapters/safetensors/index.js'
+import { toTensor } from '../../../adapters/tensors/convert.js'
 import { runGraph } from '../../../core/engine/typescript.js'
 import { settleOpenAxes } from '../../../core/graph/open-axes.js'
 import { isSupported } from '../../../core/ops/registry.js'

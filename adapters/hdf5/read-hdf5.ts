@@ -6,8 +6,9 @@
  * those of files made to provoke them, come out as UntrustedInputError.
  */
 import type * as H5wasm from 'h5wasm'
-import { LaplaceError, ResourceError, UntrustedInputError } from '../core/errors/errors.js'
-import { sizeOf, type Tensor } from '../core/tensor/tensor.js'
+import { LaplaceError, ResourceError, UntrustedInputError } from '../../core/errors/errors.js'
+import { sizeOf, type Tensor } from '../../core/tensor/tensor.js'
+import { isHdf5 } from './signature.js'
 
 /** A group of an open HDF5 file. */
 export interface Hdf5Group {
@@ -24,13 +25,6 @@ export interface Hdf5Group {
 /** Bytes that the arrays of a file may take when unpacked: 8 times the file, or 200 times as far as 1 GiB for compressed ones. */
 function unpackedLimit(fileBytes: number): number {
   return Math.max(8 * fileBytes, Math.min(2 ** 30, 200 * fileBytes))
-}
-
-const SIGNATURE = [0x89, 0x48, 0x44, 0x46, 0x0D, 0x0A, 0x1A, 0x0A]
-
-/** Whether the bytes start as HDF5 (or have its signature behind a user block of 512, 1024 or 2048 bytes). */
-export function isHdf5(bytes: Uint8Array): boolean {
-  return [0, 512, 1024, 2048].some(offset => SIGNATURE.every((byte, i) => bytes[offset + i] === byte))
 }
 
 let counter = 0

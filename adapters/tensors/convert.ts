@@ -1,49 +1,7 @@
-/**
- * @file Arrays as they lie in files: an element type, a shape, little-endian row-major bytes, often a view of the file at any
- * alignment. The core knows four dtypes; everything that files hold beside them is converted here.
- */
-import { UntrustedInputError } from '../core/errors/errors.js'
-import { allocate, type DType, sizeOf, type Tensor } from '../core/tensor/tensor.js'
-
-/** Element types of files that hold weights. */
-export type FileDType = 'float64' | 'float32' | 'float16' | 'bfloat16' | 'int64' | 'int32' | 'int16' | 'int8' | 'uint64'
-  | 'uint32' | 'uint16' | 'uint8' | 'bool'
-
-/** An array of a file. `bytes` has exactly the elements of `shape`. */
-export interface FileTensor {
-  readonly dtype: FileDType
-  readonly shape: readonly number[]
-  readonly bytes: Uint8Array
-}
-
-/** Arrays by name, in the order of the file. */
-export type NamedTensors = ReadonlyMap<string, FileTensor>
-
-const BYTES: Readonly<Record<FileDType, number>> = {
-  float64: 8,
-  float32: 4,
-  float16: 2,
-  bfloat16: 2,
-  int64: 8,
-  int32: 4,
-  int16: 2,
-  int8: 1,
-  uint64: 8,
-  uint32: 4,
-  uint16: 2,
-  uint8: 1,
-  bool: 1,
-}
-
-/** Bytes of one element. */
-export function elementBytes(dtype: FileDType): number {
-  return BYTES[dtype]
-}
-
-/** Whether the elements are real numbers, as weights are. */
-export function isFloating(dtype: FileDType): boolean {
-  return dtype === 'float64' || dtype === 'float32' || dtype === 'float16' || dtype === 'bfloat16'
-}
+/** @file Arrays of files as tensors of the core, and back. */
+import { UntrustedInputError } from '../../core/errors/errors.js'
+import { allocate, type DType, sizeOf, type Tensor } from '../../core/tensor/tensor.js'
+import { elementBytes, type FileDType, type FileTensor, isFloating } from './file-tensor.js'
 
 /** The dtype in which the core holds these elements: half precisions become float32, all integers int64. */
 export function coreDType(dtype: FileDType): DType {
@@ -57,8 +15,8 @@ export function coreDType(dtype: FileDType): DType {
  */
 export function toTensor(value: FileTensor, name: string): Tensor {
   const { dtype, shape, bytes } = value
-  const { buffer, byteOffset, byteLength } = byteOffsetOf(bytes, BYTES[dtype])
-  const length = byteLength / BYTES[dtype]
+  const { buffer, byteOffset, byteLength } = byteOffsetOf(bytes, elementBytes(dtype))
+  const length = byteLength / elementBytes(dtype)
   switch (dtype) {
     case 'float64':
       return { dtype, shape, data: new Float64Array(buffer, byteOffset, length) }

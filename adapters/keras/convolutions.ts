@@ -2,55 +2,10 @@
 import { GraphError } from '../../core/errors/errors.js'
 import type { Tensor } from '../../core/tensor/tensor.js'
 import { activate, activationName } from './activations.js'
-import { field, flag, type KerasLayer, number, sizes, text } from './config.js'
-import { channelsFirst, channelsLast, emit, expectWeights, misfit, parameter, permuted,
-  type Value } from './emission.js'
-import type { LayerContext } from './layers.js'
-
-interface Window {
-  readonly kernel: readonly number[]
-  readonly strides: readonly number[]
-  readonly dilations: readonly number[]
-}
-
-function windowOf({ config }: KerasLayer, dimensions: number): Window {
-  return { kernel: sizes(config, 'kernel_size', dimensions), strides: sizes(config, 'strides', dimensions, 1),
-    dilations: sizes(config, 'dilation_rate', dimensions, 1) }
-}
-
-/** Positions along each axis after sliding a window, and the padding on both sides in ONNX's order. */
-function slide(layer: KerasLayer, x: Value, window: Window): { extents: number[], pads: number[] } {
-  const padding = text(layer.config, 'padding') ?? 'valid'
-  const low: number[] = []
-  const high: number[] = []
-  const extents = window.kernel.map((size, i) => {
-    const span = (size - 1) * window.dilations[i] + 1
-    const input = x.shape[i]
-    const stride = window.strides[i]
-    // TensorFlow's `same` keeps ceil(input / stride) positions and pads the smaller half in front.
-    const total = padding === 'same'
-      ? Math.max((Math.ceil(input / stride) - 1) * stride + span - input, 0)
-      : padding === 'causal'
-      ? span - 1
-      : 0
-    low.push(padding === 'causal' ? total : Math.floor(total / 2))
-    high.push(total - low[i])
-    const room = input + total - span
-    if (room < 0) throw misfit(layer, `has a window of ${span} for ${input} positions`)
-    return Math.floor(room / stride) + 1
-  })
-  if (!['valid', 'same', 'causal'].includes(padding)) {
-    throw misfit(layer, `has the padding '${padding.slice(0, 40)}', which is not known`)
-  }
-  return { extents, pads: [...low, ...high] }
-}
-
-function images(context: LayerContext, value: Value, dimensions: number): { x: Value, channels: number } {
-  if (value.shape.length !== dimensions + 1) {
-    throw misfit(context.layer, `takes ${dimensions} axes and channels; it gets ${value.shape.length} axes`)
-  }
-  return { x: channelsFirst(context, value), channels: value.shape[dimensions] }
-}
+import { field, flag, number, sizes, text } from './config.js'
+import { emit, expectWeights, misfit, parameter, permuted, type Value } from './emission.js'
+import type { LayerContext } from './layer-context.js'
+import { images, slide, windowOf } from './window.js'
 
 /** A kernel (space..., in, out) as ONNX has it: (out, in, space...). */
 function onnxKernel(kernel: Tensor, dimensions: number): Tensor {
@@ -159,70 +114,4 @@ export function transposedConvolution(context: LayerContext, value: Value, dimen
   const result = emit(context, 'ConvTranspose', inputs, [...extents, outputs], true,
     outputPadding.some(each => each > 0) ? { ...attributes, output_padding: outputPadding } : attributes)
   return activate(context, activationName(layer), result, layer, context.keras2)
-}
-
-/** Max and average pooling; averages do not count padding. */
-export function pooling(context: LayerContext, value: Value, op: 'MaxPool' | 'AveragePool', dimensions: number): Value {
-  const { config } = context.layer
-  const { x, channels } = images(context, value, dimensions)
-  const kernel = sizes(config, 'pool_size', dimensions, 2)
-  const strides = field(config, 'strides') === null || field(config, 'strides') === undefined
-    ? kernel
-    : sizes(config, 'strides', dimensions)
-  const { extents, pads } = slide(context.layer, value, { kernel, strides, dilations: kernel.map(() => 1) })
-  const attributes = { kernel_shape: kernel, strides, pads }
-  return emit(context, op, [x.name], [...extents, channels], true,
-    op === 'MaxPool' ? attributes : { ...attributes, count_include_pad: 0 })
-}
-
-/** The mean or maximum over all positions. */
-export function globalPool(context: LayerContext, value: Value, op: 'ReduceMean' | 'ReduceMax'): Value {
-  const x = channelsLast(context, value)
-  const dimensions = x.shape.length - 1
-  if (dimensions < 1) throw misfit(context.layer, 'takes images or sequences')
-  const keep = flag(context.layer.config, 'keepdims', false)
-  const channels = x.shape[dimensions]
-  const axes = context.builder.integers(Array.from({ length: dimensions }, (_, i) => i + 1))
-  return emit(context, op, [x.name, axes], keep ? [...Array<number>(dimensions).fill(1), channels] : [channels], false,
-    { keepdims: keep ? 1 : 0 })
-}
-
-/** Zeros around the positions: one number, one for each axis, or low and high for each axis. */
-export function zeroPadding(context: LayerContext, value: Value, dimensions: number): Value {
-  const { x, channels } = images(context, value, dimensions)
-  const given = field(context.layer.config, 'padding') ?? 1
-  const list: unknown[] = Array.isArray(given) ? given : Array<unknown>(dimensions).fill(given)
-  // ZeroPadding1D's pair is low and high of its only axis.
-  const pairs = (dimensions === 1 && list.length === 2 ? [list] : list).map(
-    each => (Array.isArray(each) ? each : [each, each]),
-  )
-  const numbers = pairs.flat()
-  if (pairs.length !== dimensions || pairs.some(pair => pair.length !== 2) ||
-    !numbers.every(each => Number.isInteger(each) && (each as number) >= 0)) {
-    throw misfit(context.layer, 'needs non-negative integers as padding')
-  }
-  const low = pairs.map(pair => pair[0] as number)
-  const high = pairs.map(pair => pair[1] as number)
-  const extents = low.map((each, i) => value.shape[i] + each + high[i])
-  return emit(context, 'Pad', [x.name, context.builder.integers([0, 0, ...low, 0, 0, ...high]),
-    context.builder.scalar(0)], [...extents, channels], true, { mode: 'constant' })
-}
-
-/** Every position repeated. */
-export function upsampling(context: LayerContext, value: Value, dimensions: number): Value {
-  const { config } = context.layer
-  if ((text(config, 'interpolation') ?? 'nearest') !== 'nearest') {
-    throw misfit(context.layer, 'interpolates, which is not supported')
-  }
-  const factors = sizes(config, 'size', dimensions, 2)
-  const x = channelsLast(context, value)
-  if (x.shape.length !== dimensions + 1) throw misfit(context.layer, `takes ${dimensions} axes and channels`)
-  const { builder } = context
-  const positions = x.shape.slice(0, dimensions)
-  const channels = x.shape[dimensions]
-  const spread = builder.node('Reshape', [x.name,
-    builder.integers([-1, ...positions.flatMap(extent => [extent, 1]), channels])])
-  const copies = builder.node('Expand', [spread, builder.integers([1, ...factors.flatMap(factor => [1, factor]), 1])])
-  const extents = positions.map((extent, i) => extent * factors[i])
-  return emit(context, 'Reshape', [copies, builder.integers([-1, ...extents, channels])], [...extents, channels], false)
 }

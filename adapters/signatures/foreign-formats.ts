@@ -1,4 +1,5 @@
 /** @file Files that no reader takes, told by content, so that errors can say what they are and what to do. */
+import { beginning, beginsWith } from './beginning.js'
 
 /** What a file is instead, with the way out. */
 export interface Foreign {
@@ -8,6 +9,7 @@ export interface Foreign {
 
 /** The way out that is always there. */
 export const TO_ONNX = 'export the network to ONNX, or save its weights as safetensors'
+
 const UNPACK = 'unpack it first'
 
 /** Files that begin with certain bytes, at an offset. */
@@ -62,15 +64,4 @@ export function foreignText(bytes: Uint8Array): Foreign | undefined {
   const text = beginning(bytes)
   const found = TEXTS.find(([, pattern]) => pattern.test(text))
   return found && { name: found[0], advice: found[2] }
-}
-
-/** Whether certain bytes stand at an offset. */
-export function beginsWith(bytes: Uint8Array, offset: number, signature: readonly number[] | string): boolean {
-  const wanted = typeof signature === 'string' ? Array.from(signature, char => char.charCodeAt(0)) : signature
-  return wanted.every((byte, i) => bytes[offset + i] === byte)
-}
-
-/** The first 64 KiB, a character a byte. */
-export function beginning(bytes: Uint8Array): string {
-  return new TextDecoder('latin1').decode(bytes.subarray(0, 1 << 16))
 }

@@ -1,7 +1,7 @@
 /** @file Typed access to the fields of fitted objects that clients send: numbers, arrays, words, all checked. */
-import { DataError, OptionError } from '../core/errors/errors.js'
-import { oneOf } from '../core/errors/suggest.js'
-import { formatShape, type Tensor } from '../core/tensor/tensor.js'
+import { DataError, OptionError } from '../../core/errors/errors.js'
+import { oneOf } from '../../core/errors/suggest.js'
+import type { Tensor } from '../../core/tensor/tensor.js'
 
 /** The fields of a fitted object, `what` for messages. */
 export interface Structure {
@@ -97,34 +97,6 @@ export function arrays(structure: Structure, key: string): Tensor[] {
     }
     checkFinite(structure, `${key}[${i}]`, each.data)
     return each
-  })
-}
-
-/** A matrix with its axes exchanged. */
-export function transposed({ dtype, shape: [rows, columns], data }: Tensor): Tensor {
-  const result = data instanceof Float32Array ? new Float32Array(data.length) : new Float64Array(data.length)
-  for (let i = 0; i < rows; i++) for (let j = 0; j < columns; j++) result[j * rows + i] = data[i * columns + j]
-  return { dtype, shape: [columns, rows], data: result }
-}
-
-/** Checks that matrices (in x out) follow on each other and that each has its vector. @throws DataError BAD_ARRAY */
-export function checkChain({ what }: Structure, matrices: readonly Tensor[], vectors: readonly Tensor[]): void {
-  const fail = (message: string): never => {
-    throw new DataError('BAD_ARRAY', `${what}: ${message}.`)
-  }
-  if (matrices.length !== vectors.length) {
-    fail(`there are ${matrices.length} weight matrices and ${vectors.length} bias vectors`)
-  }
-  matrices.forEach(({ shape }, i) => {
-    if (shape.length !== 2 || shape.includes(0)) {
-      fail(`the weights of layer ${i} must be a matrix; they are ${formatShape(shape)}`)
-    }
-    if (i > 0 && matrices[i - 1].shape[1] !== shape[0]) {
-      fail(`layer ${i} takes ${shape[0]} inputs, and layer ${i - 1} has ${matrices[i - 1].shape[1]} outputs`)
-    }
-    if (vectors[i].shape.length !== 1 || vectors[i].shape[0] !== shape[1]) {
-      fail(`the bias of layer ${i} must have ${shape[1]} elements; it is ${formatShape(vectors[i].shape)}`)
-    }
   })
 }
 
