@@ -4,11 +4,12 @@
  * A file holds whatever variables were saved: a network, several, a struct of the user's own with networks in its
  * fields, an optimiser's state beside it, a list of parameters. Everything is walked once; code and types are not.
  */
-import { type ArrayCache, arrayOf, isGpuArray, isNumeric } from './arrays.js'
-import type { Bson } from './bson.js'
-import { entriesOf, itemsOf, type JuliaFile, type JuliaStruct, malformed, namedTupleOf, resolve, structOf, symbolOf,
-  tagOf } from './julia.js'
-import { fieldNames, layerName } from './layers.js'
+import { type ArrayCache, arrayOf, isGpuArray, isNumeric } from './julia/arrays.js'
+import type { Bson } from './julia/bson-values.js'
+import { type JuliaFile, malformed, resolve, tagOf } from './julia/julia-file.js'
+import { type JuliaStruct, structOf } from './julia/julia-types.js'
+import { entriesOf, itemsOf, namedTupleOf, symbolOf } from './julia/julia-values.js'
+import { fieldNames, layerName } from './layers/struct-fields.js'
 
 /** Something found in a file, with the path of names and numbers (from 1) that leads to it. */
 export interface Found {

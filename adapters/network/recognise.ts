@@ -1,7 +1,7 @@
 /** @file Tells the format of a file by its content, whatever its name says; nothing is decoded. */
 import { LaplaceError, UntrustedInputError } from '../../core/errors/errors.js'
 import { isContainer } from '../../core/storage/container.js'
-import { isJld2 } from '../flux/jld2-file.js'
+import { isJld2 } from '../flux/jld2/superblock.js'
 import { isHdf5 } from '../hdf5/signature.js'
 import { beginning, beginsWith } from '../signatures/beginning.js'
 import { type Foreign, foreignSignature, foreignText, TO_ONNX } from '../signatures/foreign-formats.js'

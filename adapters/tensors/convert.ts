@@ -2,6 +2,7 @@
 import { UntrustedInputError } from '../../core/errors/errors.js'
 import { allocate, type DType, sizeOf, type Tensor } from '../../core/tensor/tensor.js'
 import { elementBytes, type FileDType, type FileTensor, isFloating } from './file-tensor.js'
+import { fromBfloat16, halfToNumber } from './half-precision.js'
 
 /** The dtype in which the core holds these elements: half precisions become float32, all integers int64. */
 export function coreDType(dtype: FileDType): DType {
@@ -67,23 +68,6 @@ function integers(values: BigInt64Array | BigUint64Array, shape: readonly number
     }
   }
   return { dtype: 'int64', shape, data }
-}
-
-/** IEEE 754 binary16. */
-export function halfToNumber(bits: number): number {
-  const sign = (bits & 0x8000) !== 0 ? -1 : 1
-  const exponent = (bits >> 10) & 0x1f
-  const fraction = bits & 0x3ff
-  if (exponent === 0) return sign * fraction * 2 ** -24
-  if (exponent === 31) return fraction === 0 ? sign * Infinity : NaN
-  return sign * (1 + fraction / 1024) * 2 ** (exponent - 15)
-}
-
-/** The upper half of a float32. */
-function fromBfloat16(bits: Uint16Array): Float32Array {
-  const words = new Uint32Array(bits.length)
-  for (let i = 0; i < words.length; i++) words[i] = bits[i] << 16
-  return new Float32Array(words.buffer)
 }
 
 /** A tensor of the core as an array of a file: a view, except for integers. */

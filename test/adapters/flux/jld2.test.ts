@@ -1,7 +1,8 @@
 /** @file Arrays from JLD2 files. */
 import t from 'tap'
 import { isJld2, readJld2Tensors } from '../../../adapters/flux/index.js'
-import { objectAt, openJld2 } from '../../../adapters/flux/jld2-file.js'
+import { objectAt } from '../../../adapters/flux/jld2/h5-objects.js'
+import { openJld2 } from '../../../adapters/flux/jld2/superblock.js'
 import { LaplaceError, UntrustedInputError } from '../../../core/errors/errors.js'
 import { fixture } from '../../support/fixture.js'
 

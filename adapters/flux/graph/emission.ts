@@ -1,9 +1,10 @@
 /** @file The state while a Flux network is written as a graph: values with their shapes, shared parameters. */
-import { GraphError } from '../../core/errors/errors.js'
-import type { GraphBuilder } from '../../core/graph/builder.js'
-import { formatShape, sizeOf, type Tensor, tensor } from '../../core/tensor/tensor.js'
-import type { JuliaArray } from './arrays.js'
-import type { FluxLayer, FluxReader } from './layers.js'
+import { GraphError } from '../../../core/errors/errors.js'
+import type { GraphBuilder } from '../../../core/graph/builder.js'
+import { formatShape, sizeOf, type Tensor, tensor } from '../../../core/tensor/tensor.js'
+import type { JuliaArray } from '../julia/arrays.js'
+import type { FluxReader } from '../layers/field-values.js'
+import type { FluxLayer } from '../layers/flux-layer.js'
 
 /**
  * A value of the graph. `shape` is that of one example in row-major order, the reverse of Flux's: a Flux array of size
@@ -28,6 +29,9 @@ export interface Emission {
   readonly work: { done: number }
   readonly applyLayer: (emission: Emission, layer: FluxLayer, value: Value, path: string) => Value
 }
+
+/** A path of Flux's fields with one more name: `layers.2` and `weight` as `layers.2.weight`. */
+export const join = (path: string, name: string): string => (path === '' ? name : `${path}.${name}`)
 
 /** Layers and nodes that may be written for one file: a guard against shared layers that unfold. */
 const MOST_WORK = 1_000_000

@@ -4,10 +4,12 @@
  * Julia stores arrays column-major, so the bytes of an array of size (a, b, c) are those of a row-major array of shape
  * c x b x a. The readers use that: a Flux batch of images (W, H, C, N) is our N x C x H x W, byte for byte.
  */
-import { UntrustedInputError } from '../../core/errors/errors.js'
-import { type Bson, type BsonDocument, isDocument } from './bson.js'
-import { halfToNumber, itemsOf, type JuliaFile, malformed, numberOf, resolve, structOf, tagOf,
-  typeOf } from './julia.js'
+import { UntrustedInputError } from '../../../core/errors/errors.js'
+import { halfToNumber } from '../../tensors/half-precision.js'
+import { type Bson, type BsonDocument, isDocument } from './bson-values.js'
+import { type JuliaFile, malformed, resolve, tagOf } from './julia-file.js'
+import { structOf, typeOf } from './julia-types.js'
+import { itemsOf, numberOf } from './julia-values.js'
 
 /** An array of numbers. */
 export interface JuliaArray {

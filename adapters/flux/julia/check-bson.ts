@@ -1,11 +1,9 @@
-/**
- * @file The container of a `.bson` file: a strict check of the bytes, then js-bson.
- *
- * BSON.jl writes nine element types and no others, so everything else is refused before js-bson sees it. What comes out
- * is plain data: no `Long`, `Code` or `DBRef` object can appear.
- */
-import { deserialize } from 'bson'
-import { UntrustedInputError } from '../../core/errors/errors.js'
+/** @file A strict check of the bytes of a BSON file: every length, type and key, before anything is built. */
+import { UntrustedInputError } from '../../../core/errors/errors.js'
+
+/** Element types by their byte: the nine that BSON.jl writes. */
+const DOUBLE = 0x01, STRING = 0x02, DOCUMENT = 0x03, ARRAY = 0x04, BINARY = 0x05, BOOLEAN = 0x08, NULL = 0x0A,
+  INT32 = 0x10, INT64 = 0x12
 
 /** Bounds on what a BSON file may hold. */
 export interface BsonLimits {
@@ -20,17 +18,6 @@ export interface BsonLimits {
 }
 
 export const BSON_LIMITS: BsonLimits = { bytes: 2 ** 31 - 1, depth: 500, elements: 20_000_000, keyBytes: 4096 }
-
-/** A value of a BSON.jl file, before its tags are read. */
-export type Bson = null | boolean | number | string | Uint8Array | BsonList | BsonDocument
-export type BsonList = readonly Bson[]
-export interface BsonDocument {
-  readonly [key: string]: Bson
-}
-
-/** Element types by their byte: the nine that BSON.jl writes. */
-const DOUBLE = 0x01, STRING = 0x02, DOCUMENT = 0x03, ARRAY = 0x04, BINARY = 0x05, BOOLEAN = 0x08, NULL = 0x0A,
-  INT32 = 0x10, INT64 = 0x12
 
 function refuse(message: string, details: { offset: number, limit?: number, actual?: unknown }): never {
   throw new UntrustedInputError(`${message} (byte ${details.offset}).`, { format: 'BSON', ...details })
@@ -170,67 +157,4 @@ function checkValue(bytes: Uint8Array, view: DataView, type: number, offset: num
         actual: type,
       })
   }
-}
-
-/**
- * Reads a BSON file into plain data. 64-bit integers become numbers (rounded beyond 2^53: only addresses and seeds are
- * that large), binary data become views of the file.
- * @throws UntrustedInputError UNTRUSTED_INPUT when the bytes are not a BSON document as BSON.jl writes it
- */
-export function readBson(bytes: Uint8Array, limits: BsonLimits = BSON_LIMITS): BsonDocument {
-  checkBson(bytes, limits)
-  let raw: unknown
-  try {
-    // `validation` off: Julia strings may hold any bytes, and a wrong letter in a comment is no reason to refuse a network.
-    raw = deserialize(bytes, { useBigInt64: true, promoteBuffers: true, promoteValues: true,
-      validation: { utf8: false } })
-  } catch (cause) {
-    throw new UntrustedInputError(
-      `The file is not a BSON document: ${cause instanceof Error ? cause.message : 'unknown fault'}.`,
-      { format: 'BSON' },
-    )
-  }
-  return plainTree(raw)
-}
-
-/**
- * Copies js-bson's result into our own values, without recursion, so that nothing of the library's classes gets further.
- * Documents become objects without a prototype.
- */
-function plainTree(root: unknown): BsonDocument {
-  const result: Record<string, Bson> = Object.create(null)
-  const work: { from: object, to: Record<string, Bson> | Bson[] }[] = [{ from: root as object, to: result }]
-  for (let item = work.pop(); item !== undefined; item = work.pop()) {
-    const { from, to } = item
-    for (const [key, value] of Object.entries(from)) {
-      let plain: Bson
-      if (value === null || typeof value === 'boolean' || typeof value === 'number' || typeof value === 'string') {
-        plain = value
-      } else if (typeof value === 'bigint') plain = Number(value)
-      else if (value instanceof Uint8Array) plain = new Uint8Array(value.buffer, value.byteOffset, value.byteLength)
-      else if (Array.isArray(value)) {
-        plain = []
-        work.push({ from: value, to: plain as Bson[] })
-      } else if (typeof value === 'object' && Object.getPrototypeOf(value) === Object.prototype) {
-        plain = Object.create(null) as Record<string, Bson>
-        work.push({ from: value, to: plain as Record<string, Bson> })
-      } else {throw new UntrustedInputError('The file holds a value of a kind that BSON.jl does not write.', {
-          format: 'BSON',
-          path: key,
-        })}
-      if (Array.isArray(to)) to.push(plain)
-      else to[key] = plain
-    }
-  }
-  return result
-}
-
-/** Whether a value is a document (and not a list, a number or binary data). */
-export function isDocument(value: Bson | undefined): value is BsonDocument {
-  return typeof value === 'object' && value !== null && !Array.isArray(value) && !(value instanceof Uint8Array)
-}
-
-/** Whether a value is a list. */
-export function isList(value: Bson | undefined): value is BsonList {
-  return Array.isArray(value)
 }

@@ -4,15 +4,18 @@
  * A named function is looked up. An anonymous one is straight-line code over its arguments; each statement is either a
  * call listed in calls.ts, for which nodes are appended, or the end of the import with an error that names the function.
  */
-import { GraphError } from '../../core/errors/errors.js'
-import { pointwise } from './activations.js'
-import { arrayOf } from './arrays.js'
-import type { Bson } from './bson.js'
-import { callNamed, type Item, type Scope, tensorOf } from './calls.js'
-import { type Emission, type Value } from './emission.js'
-import { type Closure, type Code, type FluxFunction, functionOf, wayOut } from './functions.js'
-import { itemsOf, moduleOf, namedTupleOf, numberOf, resolve, spend, structOf, symbolOf } from './julia.js'
-import { layerOf } from './layers.js'
+import { GraphError } from '../../../core/errors/errors.js'
+import { pointwise } from '../graph/activations.js'
+import type { Emission, Value } from '../graph/emission.js'
+import { arrayOf } from '../julia/arrays.js'
+import type { Bson } from '../julia/bson-values.js'
+import { type Closure, type Code, type FluxFunction, functionOf, wayOut } from '../julia/functions.js'
+import { resolve, spend } from '../julia/julia-file.js'
+import { structOf } from '../julia/julia-types.js'
+import { itemsOf, moduleOf, namedTupleOf, numberOf, symbolOf } from '../julia/julia-values.js'
+import { layerOf } from '../layers/read-layers.js'
+import { callNamed } from './calls.js'
+import { type Item, type Scope, tensorOf } from './items.js'
 
 /** The error for a function that cannot be imported; `reason` says what in it stopped the import. */
 export function unknownFunction(fn: FluxFunction, path: string, reason?: string): GraphError {

@@ -1,12 +1,14 @@
 /** @file Arrays of numbers by name from a JLD2 file: `Flux.state(model)` saved with `jldsave`, or arrays of one's own. */
-import { UntrustedInputError } from '../../core/errors/errors.js'
-import { type Tensor } from '../../core/tensor/tensor.js'
-import type { JuliaArray } from './arrays.js'
-import { type H5Dataset, type H5Object, type H5Type, type Jld2File, objectAt, openJld2,
-  referenceTarget } from './jld2-file.js'
-import { halfToNumber } from './julia.js'
-import { rowMajor } from './tensors.js'
-import { torchTensors } from './torch-layout.js'
+import { UntrustedInputError } from '../../../core/errors/errors.js'
+import type { Tensor } from '../../../core/tensor/tensor.js'
+import { halfToNumber } from '../../tensors/half-precision.js'
+import type { JuliaArray } from '../julia/arrays.js'
+import { rowMajor } from '../julia/row-major.js'
+import { torchTensors } from '../julia/torch-layout.js'
+import { type Jld2File, referenceTarget } from './h5-cursor.js'
+import { objectAt } from './h5-objects.js'
+import type { H5Dataset, H5Object, H5Type } from './h5-values.js'
+import { openJld2 } from './superblock.js'
 
 const DEEPEST = 60
 /** Objects entered, each time one is referred to. */

@@ -5,12 +5,12 @@
  * calls: they are read as one step from their initial state (N x F), or as a sequence when the input has a time axis.
  * The initial state is kept fixed.
  */
-import { GraphError } from '../../core/errors/errors.js'
-import { sizeOf, tensor } from '../../core/tensor/tensor.js'
-import type { JuliaArray } from './arrays.js'
-import { type Emission, emit, misfit, parameter, type Value, vectorForm } from './emission.js'
-import type { RecurrentLayer } from './layers.js'
-import { activate } from './translate.js'
+import { GraphError } from '../../../core/errors/errors.js'
+import { sizeOf, tensor } from '../../../core/tensor/tensor.js'
+import { activate } from '../code/translate.js'
+import { type Emission, emit, misfit, parameter, type Value, vectorForm } from '../graph/emission.js'
+import type { JuliaArray } from '../julia/arrays.js'
+import type { RecurrentLayer } from '../layers/flux-layer.js'
 
 /** The longest sequence that is unrolled. */
 const LONGEST = 1000

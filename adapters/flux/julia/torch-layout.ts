@@ -4,11 +4,9 @@
  * A Dense weight becomes out x in. A convolution's (w, h, in, out) becomes out x in x h x w with every kernel turned
  * round, because Flux's Conv is a true convolution. Names of normalisations are translated.
  */
-import { sizeOf, type Tensor } from '../../core/tensor/tensor.js'
+import { sizeOf, type Tensor } from '../../../core/tensor/tensor.js'
 import type { JuliaArray } from './arrays.js'
-import { openJulia } from './julia.js'
-import { contentsOf, readArrays } from './networks.js'
-import { rowMajor } from './tensors.js'
+import { rowMajor } from './row-major.js'
 
 const NAMES: Readonly<Record<string, string>> = { β: 'bias', γ: 'weight', μ: 'running_mean', 'σ²': 'running_var' }
 
@@ -60,14 +58,4 @@ function torchTensor(array: JuliaArray): Tensor {
   const data = array.data.slice()
   for (let start = 0; start < data.length; start += taps) data.subarray(start, start + taps).reverse()
   return { dtype: data instanceof Float32Array ? 'float32' : 'float64', shape, data }
-}
-
-/**
- * The arrays of a BSON.jl file named and laid out as PyTorch does, for use with an architecture: a list of parameters
- * becomes `0.weight`, `0.bias`, `1.weight` and so on.
- * @throws UntrustedInputError UNTRUSTED_INPUT for a malformed file
- */
-export function readFluxTorchTensors(bytes: Uint8Array): Map<string, Tensor> {
-  const file = openJulia(bytes)
-  return torchTensors(readArrays(file, contentsOf(file), new Map()))
 }

@@ -4,9 +4,10 @@
  * An anonymous function is stored as lowered Julia code. It is read into a small expression tree here; a translator
  * (translate.ts) recognises calls of known functions in it. Code is never executed.
  */
-import type { Bson, BsonList } from './bson.js'
-import { itemsOf, type JuliaFile, type JuliaType, malformed, moduleOf, numberOf, primitiveOf, resolve, spend, structOf,
-  symbolOf } from './julia.js'
+import type { Bson, BsonList } from './bson-values.js'
+import { type JuliaFile, malformed, resolve, spend } from './julia-file.js'
+import { type JuliaType, primitiveOf, structOf } from './julia-types.js'
+import { itemsOf, moduleOf, numberOf, symbolOf } from './julia-values.js'
 
 /** A function that a layer applies. */
 export type FluxFunction =
