@@ -7,7 +7,8 @@
  *     npm run bench -- --quick               small sizes, to see that everything runs; docs/performance.md is left alone
  *     npm run bench -- --quick --ours        without peers, torch and training
  *
- * Further options: --libraries typescript,laplace-torch; --rounds 3; --timeout 1800 (seconds of one process); --environment .venv-bench.
+ * Further options: --libraries typescript,laplace-torch; --rounds 3; --timeout 1800 (seconds of one process);
+ * --environment .venv-bench.
  */
 import { execFileSync } from 'node:child_process'
 import { existsSync } from 'node:fs'

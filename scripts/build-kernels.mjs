@@ -1,4 +1,5 @@
-// Compiles the WebAssembly kernels, once with plain and once with relaxed SIMD, and embeds the bytes of each as a TypeScript module.
+// Compiles the WebAssembly kernels, once with plain and once with relaxed SIMD, and embeds the bytes of each as a
+// TypeScript module.
 import asc from 'assemblyscript/asc'
 import { mkdir, writeFile } from 'node:fs/promises'
 import path from 'node:path'

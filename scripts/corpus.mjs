@@ -1,8 +1,9 @@
 /**
  * @file Reads every file of a folder of models and writes what came of it as a table, docs/corpus.md.
  *
- * Run `npm run build:js` first. Usage: node scripts/corpus.mjs [FOLDER] [TABLE]; the folder is ../shared/models by default. Networks
- * are run on seeded random examples, and on the examples beside them where there are some (inputs.npz and outputs.npz, test_data_set_0).
+ * Run `npm run build:js` first. Usage: node scripts/corpus.mjs [FOLDER] [TABLE]; the folder is ../shared/models by
+ * default. Networks are run on seeded random examples, and on the examples beside them where there are some (inputs.npz
+ * and outputs.npz, test_data_set_0).
  */
 import { existsSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { basename, dirname, extname, join, relative } from 'node:path'
@@ -117,7 +118,10 @@ function outputsOf(graph, inputs) {
   return graph.outputs.map(name => values.get(name))
 }
 
-/** The largest difference to the outputs beside the model, relative to the largest output; NaN where shapes or sizes differ. */
+/**
+ * The largest difference to the outputs beside the model, relative to the largest output; NaN where shapes or sizes
+ * differ.
+ */
 function compare(graph, { inputs, outputs }) {
   const floats = graph.inputs.map(input => input.name)
   const named = new Map(graph.inputs.map(({ name, shape }, i) => {

@@ -116,7 +116,10 @@ export function shapeFor(demand: Demand, size: number): number[] {
   }
 }
 
-/** Shapes that `count` features can have when a function reshapes them first: flat, one square channel, pixels without size. */
+/**
+ * Shapes that `count` features can have when a function reshapes them first: flat, one square channel, pixels without
+ * size.
+ */
 export function featureShapes(count: number): number[][] {
   const side = Math.sqrt(count)
   return [[count], ...(Number.isInteger(side) ? [[1, side, side]] : []),

@@ -181,7 +181,10 @@ function arrayKey(file: JuliaFile, root: Bson, numbers: Map<object, number>, ste
   return found.join()
 }
 
-/** The arrays of a file as they are in Julia, by path. @throws UntrustedInputError when an array's size and data disagree */
+/**
+ * The arrays of a file as they are in Julia, by path.
+ * @throws UntrustedInputError when an array's size and data disagree
+ */
 export function readArrays(file: JuliaFile, contents: Contents,
   cache: ArrayCache): { path: string, array: NonNullable<ReturnType<typeof arrayOf>> }[] {
   return contents.arrays.flatMap(found => {

@@ -1,9 +1,9 @@
 /**
  * @file HDF5 files through h5wasm, the HDF5 library as WebAssembly.
  *
- * h5wasm is an optional dependency and is loaded when a file is opened. It works on a copy of the bytes in a file system
- * in memory, so that links to other files lead nowhere; it uses neither `eval` nor `new Function`. Its own faults, and
- * those of files made to provoke them, come out as UntrustedInputError.
+ * h5wasm is an optional dependency and is loaded when a file is opened. It works on a copy of the bytes in a file
+ * system in memory, so that links to other files lead nowhere; it uses neither `eval` nor `new Function`. Its own
+ * faults, and those of files made to provoke them, come out as UntrustedInputError.
  */
 import type * as H5wasm from 'h5wasm'
 import { LaplaceError, ResourceError, UntrustedInputError } from '../../core/errors/errors.js'
@@ -16,13 +16,19 @@ export interface Hdf5Group {
   keys(): string[]
   /** A group inside this one (`a/b` for deeper ones), or undefined. */
   group(name: string): Hdf5Group | undefined
-  /** An array of numbers, or undefined when there is none of this name. @throws UntrustedInputError when it is too large or of another kind */
+  /**
+   * An array of numbers, or undefined when there is none of this name.
+   * @throws UntrustedInputError when it is too large or of another kind
+   */
   tensor(name: string): Tensor | undefined
   /** An attribute that is text or a list of texts, or undefined. */
   text(name: string): string | string[] | undefined
 }
 
-/** Bytes that the arrays of a file may take when unpacked: 8 times the file, or 200 times as far as 1 GiB for compressed ones. */
+/**
+ * Bytes that the arrays of a file may take when unpacked: 8 times the file, or 200 times as far as 1 GiB for compressed
+ * ones.
+ */
 function unpackedLimit(fileBytes: number): number {
   return Math.max(8 * fileBytes, Math.min(2 ** 30, 200 * fileBytes))
 }
@@ -50,7 +56,8 @@ async function loadLibrary(): Promise<typeof H5wasm> {
 
 /**
  * Opens an HDF5 file, hands its root to `use` and closes it.
- * @throws UntrustedInputError UNTRUSTED_INPUT when the bytes are not sound HDF5; ResourceError MISSING_DEPENDENCY without h5wasm
+ * @throws UntrustedInputError UNTRUSTED_INPUT when the bytes are not sound HDF5; ResourceError MISSING_DEPENDENCY
+ * without h5wasm
  */
 export async function withHdf5<T>(bytes: Uint8Array, use: (root: Hdf5Group) => T): Promise<T> {
   if (!isHdf5(bytes)) {

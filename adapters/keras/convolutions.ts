@@ -1,4 +1,7 @@
-/** @file Convolutions, pools and padding of Keras. Kernels are stored H x W x in x out; `same` padding follows TensorFlow. */
+/**
+ * @file Convolutions, pools and padding of Keras. Kernels are stored H x W x in x out; `same` padding follows
+ * TensorFlow.
+ */
 import { GraphError } from '../../core/errors/errors.js'
 import type { Tensor } from '../../core/tensor/tensor.js'
 import { activate, activationName } from './activations.js'

@@ -92,7 +92,8 @@ export const SUPPORTED_CLASSES: readonly string[] = Object.keys(WRITERS)
 
 /**
  * Appends the nodes of a layer.
- * @throws GraphError UNSUPPORTED_OPERATOR for a class that is not known; UntrustedInputError when weights and configuration disagree
+ * @throws GraphError UNSUPPORTED_OPERATOR for a class that is not known; UntrustedInputError when weights and
+ * configuration disagree
  */
 export function writeLayer(context: LayerContext): Value {
   const { layer, inputs } = context
@@ -108,8 +109,8 @@ export function writeLayer(context: LayerContext): Value {
   if (x === undefined) throw misfit(layer, 'has no input')
   if (text(layer.config, 'data_format') === 'channels_first') {
     throw new GraphError('UNSUPPORTED_OPERATOR',
-      `The layer '${layer.name}' has channels first; only channels_last is supported. Export the network to ONNX instead.`,
-      { layer: layer.name })
+      `The layer '${layer.name}' has channels first; only channels_last is supported. ` +
+        'Export the network to ONNX instead.', { layer: layer.name })
   }
   return WRITERS[layer.className](context, x)
 }

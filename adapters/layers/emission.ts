@@ -1,4 +1,7 @@
-/** @file The state while an architecture is written as a graph: values with their shapes, the file's tensors and which were used. */
+/**
+ * @file The state while an architecture is written as a graph: values with their shapes, the file's tensors and which
+ * were used.
+ */
 import { ShapeError } from '../../core/errors/errors.js'
 import { nearestWord } from '../../core/errors/suggest.js'
 import type { GraphBuilder } from '../../core/graph/builder.js'

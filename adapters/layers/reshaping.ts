@@ -1,4 +1,7 @@
-/** @file Layers that move, merge or reduce axes: torch's Flatten and Unflatten, and small ones that only architectures have. */
+/**
+ * @file Layers that move, merge or reduce axes: torch's Flatten and Unflatten, and small ones that only architectures
+ * have.
+ */
 import { formatShape, sizeOf } from '../../core/tensor/tensor.js'
 import type { LayerWriter } from './activations.js'
 import { exampleAxis, flag, integer, integers } from './arguments.js'

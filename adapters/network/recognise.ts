@@ -96,7 +96,8 @@ function recognisePickle(bytes: Uint8Array): Recognised {
     const scikit = head.includes('sklearn.')
     return other(scikit ? 'a pickle of a scikit-learn object' : `a pickle of ${program[0].replace(/[.\n].*/s, '')}`,
       scikit
-        ? 'pickles are programs and are not run: load it in Python and give the object to polylaplace.Laplace, or convert it with skl2onnx'
+        ? 'pickles are programs and are not run: load it in Python and give the object to ' +
+          'polylaplace.Laplace, or convert it with skl2onnx'
         : `pickles are programs and are not run: load it in Python; ${TO_ONNX}`)
   }
   // Its reader names what else it is.
@@ -122,7 +123,10 @@ function looksLikeProtobuf(bytes: Uint8Array): boolean {
   return offset > 2
 }
 
-/** A tensor begins with its extents (field 1, numbers) and its element type (field 2, a number, which is text in a model). */
+/**
+ * A tensor begins with its extents (field 1, numbers) and its element type (field 2, a number, which is text in a
+ * model).
+ */
 function isTensorProto(bytes: Uint8Array): boolean {
   let offset = 0
   while (bytes[offset] === 0x08) offset = varint(bytes, offset + 1)?.end ?? bytes.length

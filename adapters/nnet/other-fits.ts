@@ -63,8 +63,8 @@ export interface BruleeFields {
 }
 
 /**
- * The network of a brulee fit. The outcome's standardisation is folded into the last layer, so that the output is on the
- * scale of the data. Parameters are `0.weight` (out x in), `0.bias`, `1.weight` and so on.
+ * The network of a brulee fit. The outcome's standardisation is folded into the last layer, so that the output is on
+ * the scale of the data. Parameters are `0.weight` (out x in), `0.bias`, `1.weight` and so on.
  * @throws DataError BAD_ARRAY, NOT_FINITE; OptionError BAD_OPTION for an activation that is not known
  * @example
  * readBrulee({ weights: [w0, w1], biases: [b0, b1], activation: 'relu', yMean: 12.5, ySd: 3 })
@@ -90,8 +90,8 @@ export function readBrulee(fields: BruleeFields | Readonly<Record<string, unknow
     flag(structure, 'softmax') ? [{ type: 'Softmax', dim: -1 }] : [])
   if (mean === 0 && scale === 1) return graph
   return { ...graph,
-    notes: [...graph.notes,
-      `The outcome was standardised (mean ${mean}, standard deviation ${scale}); this is folded into the last layer, so predictions are on the scale of the data.`] }
+    notes: [...graph.notes, `The outcome was standardised (mean ${mean}, standard deviation ${scale}); ` +
+      'this is folded into the last layer, so predictions are on the scale of the data.'] }
 }
 
 /** Layers of x W + b with an activation between them; matrices are in x out. */

@@ -21,7 +21,8 @@ export function recogniseOnnx(bytes: Uint8Array): void {
   if (bytes.length === 0) throw new UntrustedInputError('The ONNX file is empty.', { format: 'ONNX', actual: 0 })
   if (bytes.length > MOST_BYTES) {
     throw new UntrustedInputError(
-      `The ONNX file has ${bytes.length} bytes; the format allows ${MOST_BYTES} (2 GiB). Save the network with external data.`,
+      `The ONNX file has ${bytes.length} bytes; the format allows ${MOST_BYTES} (2 GiB). ` +
+        'Save the network with external data.',
       { format: 'ONNX', limit: MOST_BYTES, actual: bytes.length },
     )
   }

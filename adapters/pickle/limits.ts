@@ -3,7 +3,10 @@
 export interface PickleLimits {
   /** Values put on the stack: a tensor of a state dict takes about 20, a number of a training log one. */
   readonly values: number
-  /** Lists, dictionaries, tuples and objects: about 5 for a tensor. Each costs some hundred bytes of memory for one byte of file. */
+  /**
+   * Lists, dictionaries, tuples and objects: about 5 for a tensor. Each costs some hundred bytes of memory for one byte
+   * of file.
+   */
   readonly containers: number
   /** Open marks: lists inside each other that are still being filled. */
   readonly marks: number

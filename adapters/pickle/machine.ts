@@ -1,6 +1,6 @@
 /**
- * @file The state of the pickle machine and the moves that all opcodes are made of. Python's machine calls whatever a file
- * names; this one only builds data, without recursion, within limits.
+ * @file The state of the pickle machine and the moves that all opcodes are made of. Python's machine calls whatever a
+ * file names; this one only builds data, without recursion, within limits.
  */
 import type { Cursor } from './cursor.js'
 import type { PickleLimits } from './limits.js'
@@ -102,7 +102,10 @@ export function recall(machine: Machine, index: number): void {
   push(machine, value)
 }
 
-/** Sets a key. A dictionary never gives the same key twice; where two readers would differ in what they take, none is taken. */
+/**
+ * Sets a key. A dictionary never gives the same key twice; where two readers would differ in what they take, none is
+ * taken.
+ */
 export function setKey(machine: Machine, dict: PickleDict, key: PickleValue, value: PickleValue): void {
   if (!isHashable(key, 0)) refusePickle('has a list or dictionary as a key', { offset: machine.at })
   if ((typeof key === 'string' || key instanceof Uint8Array) && key.length > machine.limits.keyBytes) {

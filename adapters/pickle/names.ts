@@ -75,7 +75,9 @@ const HOSTILE_MODULES: ReadonlySet<string> = new Set([
 const HOSTILE_PATHS =
   /^(torch\.(hub|ops|load|package|utils\.(cpp_extension|model_zoo|bottleneck|collect_env)|serialization(?!\._get_layout$)|jit\.load|distributed\.(rpc|launch|run))|numpy\.(load|f2py|distutils|lib\.npyio|ctypeslib)|code\.(interact|InteractiveInterpreter|InteractiveConsole)|types\.(CodeType|FunctionType))(\.|$)/
 
-/** What a model may need of Python's built-in names: types, and the function by which classes inside classes are named. */
+/**
+ * What a model may need of Python's built-in names: types, and the function by which classes inside classes are named.
+ */
 const BUILTINS: ReadonlySet<string> = new Set([
   'set',
   'frozenset',
@@ -130,7 +132,8 @@ export function globalName(module: string, name: string, offset: number): Pickle
   const known = Object.hasOwn(RENAMED, module) ? RENAMED[module] : module
   if (isHostile(known, name)) {
     refusePickle(
-      `names ${module}.${name}, which no model needs: it looks like an attack. Nothing of it was run; do not load the file in Python`,
+      `names ${module}.${name}, which no model needs: it looks like an attack. ` +
+        'Nothing of it was run; do not load the file in Python',
       { offset, path: `${module}.${name}` },
     )
   }

@@ -37,8 +37,8 @@ const HANDLERS = Array.from({ length: 256 },
   (_, byte) => SCALARS.get(byte) ?? CONTAINERS.get(byte) ?? OBJECTS.get(byte) ?? (byte === FRAME ? frame : undefined))
 
 /**
- * Reads one pickle. Nothing of it is called: known names become data through `constructors`, all others become records that hold
- * their name, arguments and state.
+ * Reads one pickle. Nothing of it is called: known names become data through `constructors`, all others become records
+ * that hold their name, arguments and state.
  * @throws UntrustedInputError UNTRUSTED_INPUT with the byte at which the pickle is malformed, too large or hostile
  */
 export function readPickle(bytes: Uint8Array, options: PickleOptions = {}): ReadPickle {

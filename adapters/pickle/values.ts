@@ -1,6 +1,6 @@
 /**
- * @file What a pickle holds, as inert data: nothing here can be called, and nothing is an object of the host language that
- * a name in the file could reach into.
+ * @file What a pickle holds, as inert data: nothing here can be called, and nothing is an object of the host language
+ * that a name in the file could reach into.
  */
 
 /** A value of a pickle. Python's `int` is a number where it is exact, else a bigint. */

@@ -39,10 +39,12 @@ export interface ReadTensors {
 }
 
 /**
- * Reads the tensors of a PyTorch file: a state dict, a checkpoint that holds one, a pickled module, a TorchScript program.
+ * Reads the tensors of a PyTorch file: a state dict, a checkpoint that holds one, a pickled module, a TorchScript
+ * program.
  *
  * Tensors are views of `bytes` where they are contiguous. Nothing of the file is run.
- * @throws UntrustedInputError UNTRUSTED_INPUT for damaged and hostile files; UNSUPPORTED_FORMAT for other formats and for tensors that are not plain numbers
+ * @throws UntrustedInputError UNTRUSTED_INPUT for damaged and hostile files; UNSUPPORTED_FORMAT for other formats and
+ * for tensors that are not plain numbers
  * @throws GraphError AMBIGUOUS_NETWORK when a checkpoint holds several networks and `model` is not given
  * @example
  * const { tensors } = readPyTorchTensors(bytes)
@@ -57,7 +59,8 @@ export function readPyTorchTensors(bytes: Uint8Array, options: TensorOptions = {
   for (const [name, tensor] of tensors) {
     if (tensor instanceof UnreadableTensor) {
       unsupportedTorch(
-        `The tensor '${name}' is ${tensor.kind}, which has no plain real numbers that could be read: convert it in Python first`,
+        `The tensor '${name}' is ${tensor.kind}, which has no plain real numbers that could be read: ` +
+          'convert it in Python first',
         { path: name },
       )
     }
@@ -78,8 +81,9 @@ export function readPyTorchTensors(bytes: Uint8Array, options: TensorOptions = {
 }
 
 /**
- * Reads a network from a PyTorch file. The file holds no code that could be run here, so that the layers come from `architecture`, or
- * from the tensors when they are a plain chain of Linear layers and `activation` says what is between them.
+ * Reads a network from a PyTorch file. The file holds no code that could be run here, so that the layers come from
+ * `architecture`, or from the tensors when they are a plain chain of Linear layers and `activation` says what is
+ * between them.
  * @throws UntrustedInputError as `readPyTorchTensors`, and MISSING_ARCHITECTURE when the layers cannot be told
  * @throws OptionError, ShapeError, GraphError as `networkFromLayers`
  * @example

@@ -69,7 +69,8 @@ function headerLength(bytes: Uint8Array): bigint {
 /**
  * Reads and checks the header.
  * @param tolerant accepts what R's torch writes: metadata that are not texts, bytes behind the tensors
- * @throws UntrustedInputError UNTRUSTED_INPUT with the offset or the tensor, UNSUPPORTED_FORMAT for element types without a counterpart
+ * @throws UntrustedInputError UNTRUSTED_INPUT with the offset or the tensor, UNSUPPORTED_FORMAT for element types
+ * without a counterpart
  */
 export function readHeader(bytes: Uint8Array, tolerant: boolean): Header {
   if (bytes.length < 8) {
@@ -215,7 +216,8 @@ function checkLayout(entries: readonly HeaderEntry[], available: number, toleran
   }
   if (position !== available && !tolerant) {
     throw new UntrustedInputError(
-      `The tensors end at ${position}; the file has ${available} bytes of data. If R's torch wrote it (torch_save), read it with tolerate: 'r-torch'.`,
+      `The tensors end at ${position}; the file has ${available} bytes of data. ` +
+        `If R's torch wrote it (torch_save), read it with tolerate: 'r-torch'.`,
       { format: FORMAT, limit: position, actual: available },
     )
   }

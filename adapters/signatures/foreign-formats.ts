@@ -20,8 +20,9 @@ const SIGNATURES:
     ['a GGUF file', 0, 'GGUF', 'such files hold quantised language models; give the safetensors files of the original'],
     ['a NumPy array (.npy)', 0, [0x93, 0x4e, 0x55, 0x4d, 0x50, 0x59],
       'an array is no network; save all weights by name as safetensors'],
-    ['gzip', 0, [0x1f, 0x8b],
-      "unpack it first; if torch for R wrote it (torch_save), save the weights with safetensors::safe_save_file(lapply(model$state_dict(), function(w) w$cpu()), file), and an nnet object is given to R's laplace() itself"],
+    ['gzip', 0, [0x1f, 0x8b], 'unpack it first; if torch for R wrote it (torch_save), ' +
+      'save the weights with safetensors::safe_save_file(lapply(model$state_dict(), function(w) w$cpu()), ' +
+      "file), and an nnet object is given to R's laplace() itself"],
     ['bzip2', 0, 'BZh', UNPACK],
     ['an xz archive', 0, [0xfd, 0x37, 0x7a, 0x58, 0x5a], UNPACK],
     ['a zstd archive', 0, [0x28, 0xb5, 0x2f, 0xfd], UNPACK],

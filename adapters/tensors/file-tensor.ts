@@ -1,6 +1,6 @@
 /**
- * @file Arrays as they lie in files: an element type, a shape, little-endian row-major bytes, often a view of the file at any
- * alignment. The core knows four dtypes; everything that files hold beside them is converted here.
+ * @file Arrays as they lie in files: an element type, a shape, little-endian row-major bytes, often a view of the file
+ * at any alignment. The core knows four dtypes; everything that files hold beside them is converted here.
  */
 
 /** Element types of files that hold weights. */

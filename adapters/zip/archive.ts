@@ -1,7 +1,8 @@
 /**
  * @file Zip archives, as PyTorch, Keras and NumPy write them: entries by name, stored ones as views of the file.
  *
- * The reader is stricter than others: an archive that two readers could take for different things is refused, whatever it holds.
+ * The reader is stricter than others: an archive that two readers could take for different things is refused, whatever
+ * it holds.
  */
 import { hostCrc32 } from './crc32.js'
 import { DEFLATED, readDirectory } from './directory.js'
@@ -17,11 +18,16 @@ export interface ZipOptions {
    * const inflate = (bytes: Uint8Array, maxOutput: number) => zlib.inflateRawSync(bytes, { maxOutputLength: maxOutput })
    */
   readonly inflate?: ((bytes: Uint8Array, maxOutput: number) => Uint8Array) | undefined
-  /** The checksum function; by default the host's own (`zlib.crc32` of Node) where there is one, else a built-in one. */
+  /**
+   * The checksum function; by default the host's own (`zlib.crc32` of Node) where there is one, else a built-in one.
+   */
   readonly crc32?: ((bytes: Uint8Array) => number) | undefined
   /** Entries in all, by default 50,000; large checkpoints have some thousand. */
   readonly mostEntries?: number
-  /** Bytes that all deflated entries may take unpacked: by default 200 times the archive, at least 1 MiB and at most 1 GiB. */
+  /**
+   * Bytes that all deflated entries may take unpacked: by default 200 times the archive, at least 1 MiB and at most 1
+   * GiB.
+   */
   readonly mostInflated?: number
 }
 
@@ -33,7 +39,10 @@ export interface ZipArchive {
   has(name: string): boolean
   /** Bytes of a file when unpacked, without unpacking it. */
   sizeOf(name: string): number
-  /** The bytes of a file: a view of the archive where it is stored. The checksum is compared. @throws UntrustedInputError */
+  /**
+   * The bytes of a file: a view of the archive where it is stored. The checksum is compared.
+   * @throws UntrustedInputError
+   */
   read(name: string): Uint8Array
 }
 
@@ -47,7 +56,8 @@ export function isZip(bytes: Uint8Array): boolean {
 
 /**
  * Opens a zip archive: checks its records, its directory and every header, and unpacks nothing yet.
- * @throws UntrustedInputError UNTRUSTED_INPUT for archives that are damaged or ambiguous; UNSUPPORTED_FORMAT for encrypted ones and packing methods other than deflate
+ * @throws UntrustedInputError UNTRUSTED_INPUT for archives that are damaged or ambiguous; UNSUPPORTED_FORMAT for
+ * encrypted ones and packing methods other than deflate
  * @example
  * const config = openZip(bytes).read('config.json')
  */
@@ -93,13 +103,15 @@ function inflateEntry(packed: Uint8Array, { name, size, start }: PlacedEntry, { 
   budget: { left: number }): Uint8Array {
   if (inflate === undefined) {
     return unsupportedZip(
-      `holds the deflated entry '${name}', and no inflate function was given: give the option inflate, or save the model without compression`,
+      `holds the deflated entry '${name}', and no inflate function was given: ` +
+        'give the option inflate, or save the model without compression',
       { offset: start, path: name },
     )
   }
   if (size > budget.left) {
     refuseZip(
-      `says '${name}' unpacks to ${size} bytes, more than the ${budget.left} that are left of what an archive of this size may hold`,
+      `says '${name}' unpacks to ${size} bytes, more than the ${budget.left} that are left of what an ` +
+        'archive of this size may hold',
       { offset: start, path: name, limit: budget.left, actual: size },
     )
   }

@@ -33,7 +33,10 @@ export function crc32(bytes: Uint8Array): number {
   return (crc ^ 0xFFFFFFFF) >>> 0
 }
 
-/** The checksum of the host where it has one (Node's zlib is several times as fast), else the one of the tables. Nothing is imported for it. */
+/**
+ * The checksum of the host where it has one (Node's zlib is several times as fast), else the one of the tables. Nothing
+ * is imported for it.
+ */
 export function hostCrc32(): (bytes: Uint8Array) => number {
   const { process } = globalThis as {
     process?: { getBuiltinModule?: (name: string) => { crc32?: unknown } | undefined }

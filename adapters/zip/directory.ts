@@ -43,7 +43,8 @@ const METHODS: Readonly<Record<number, string>> = { 1: 'shrink', 6: 'implode', 9
 
 /**
  * Reads the central directory.
- * @throws UntrustedInputError for counts that lie, names that are not unique, encrypted and linked entries, methods other than stored and deflated
+ * @throws UntrustedInputError for counts that lie, names that are not unique, encrypted and linked entries, methods
+ * other than stored and deflated
  */
 export function readDirectory(bytes: Uint8Array, view: DataView, { start, end, entries }: EndRecord,
   mostEntries: number): DirectoryEntry[] {

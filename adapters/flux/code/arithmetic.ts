@@ -14,7 +14,10 @@ export const ARITHMETIC: Readonly<
   min: { op: 'Min', scalar: Math.min },
 }
 
-/** An operation between arrays, numbers and constants, with Julia's broadcasting: leading dimensions meet, which are our last axes. */
+/**
+ * An operation between arrays, numbers and constants, with Julia's broadcasting: leading dimensions meet, which are our
+ * last axes.
+ */
 export function arithmetic(scope: Scope, name: string, a: Item | undefined, b: Item | undefined,
   elementwise: boolean): Item {
   const { op, scalar } = ARITHMETIC[name]

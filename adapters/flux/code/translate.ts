@@ -2,7 +2,8 @@
  * @file Functions of Julia written as graph nodes.
  *
  * A named function is looked up. An anonymous one is straight-line code over its arguments; each statement is either a
- * call listed in calls.ts, for which nodes are appended, or the end of the import with an error that names the function.
+ * call listed in calls.ts, for which nodes are appended, or the end of the import with an error that names the
+ * function.
  */
 import { GraphError } from '../../../core/errors/errors.js'
 import { pointwise } from '../graph/activations.js'
@@ -26,7 +27,10 @@ export function unknownFunction(fn: FluxFunction, path: string, reason?: string)
     }`, { path, function: fn.kind === 'closure' ? fn.closure.name : fn.kind })
 }
 
-/** Applies an activation to every element. @throws GraphError UNSUPPORTED_OPERATOR naming a function that is not known */
+/**
+ * Applies an activation to every element.
+ * @throws GraphError UNSUPPORTED_OPERATOR naming a function that is not known
+ */
 export function activate(emission: Emission, fn: FluxFunction | undefined, x: Value, path: string): Value {
   if (fn === undefined) return x
   return tensorOf(applyItems(emission, fn, [{ kind: 'tensor', value: x }], path, true), () => unknownFunction(fn, path))

@@ -8,7 +8,10 @@ import type { ConvLayer } from '../layers/flux-layer.js'
 import { type Emission, emit, misfit, parameter, type Value, vectorForm } from './emission.js'
 import { malformedWindow, onnxPads, perDimension, slide } from './windows.js'
 
-/** The weight of a convolution in ONNX's layout: the bytes of the file, each kernel turned round (Flux's Conv is a true convolution). */
+/**
+ * The weight of a convolution in ONNX's layout: the bytes of the file, each kernel turned round (Flux's Conv is a true
+ * convolution).
+ */
 function kernelForm(shape: readonly number[], taps: number, flip: boolean): Parameters<typeof parameter>[3] {
   if (!flip) return { key: 'kernel', shape }
   return {

@@ -2,7 +2,10 @@
 import { constantArray, type Emission, emit, misfit, type Value } from './emission.js'
 import { malformedWindow, perDimension } from './windows.js'
 
-/** `NNlib.pad_circular`: what leaves an image on one side comes in on the other. Widths are (w_lo, w_hi, h_lo, h_hi, ...). */
+/**
+ * `NNlib.pad_circular`: what leaves an image on one side comes in on the other. Widths are (w_lo, w_hi, h_lo, h_hi,
+ * ...).
+ */
 export function circularPad(emission: Emission, x: Value, widths: readonly number[], path: string): Value {
   let result = x
   for (let d = 0; 2 * d + 1 < widths.length; d++) {

@@ -8,7 +8,10 @@ export interface Window {
   readonly stride: readonly number[]
 }
 
-/** Flux's padding (one number, one a dimension, or low and high for each) as ONNX's: all lows, then all highs, last dimension first. */
+/**
+ * Flux's padding (one number, one a dimension, or low and high for each) as ONNX's: all lows, then all highs, last
+ * dimension first.
+ */
 export function onnxPads(pad: readonly number[], dimensions: number, path: string): number[] {
   const low = (
     d: number,

@@ -1,4 +1,6 @@
-/** @file Arrays of numbers by name from a JLD2 file: `Flux.state(model)` saved with `jldsave`, or arrays of one's own. */
+/**
+ * @file Arrays of numbers by name from a JLD2 file: `Flux.state(model)` saved with `jldsave`, or arrays of one's own.
+ */
 import { UntrustedInputError } from '../../../core/errors/errors.js'
 import type { Tensor } from '../../../core/tensor/tensor.js'
 import { halfToNumber } from '../../tensors/half-precision.js'
@@ -36,7 +38,8 @@ export function jld2Arrays(bytes: Uint8Array): Map<string, JuliaArray> {
 /**
  * Reads the arrays of numbers of a JLD2 file.
  * @returns tensors by path, indexed as in Julia: a Dense weight is out x in
- * @throws UntrustedInputError UNTRUSTED_INPUT for damaged files; UNSUPPORTED_FORMAT for compressed arrays and other kinds of HDF5
+ * @throws UntrustedInputError UNTRUSTED_INPUT for damaged files; UNSUPPORTED_FORMAT for compressed arrays and other
+ * kinds of HDF5
  */
 export function readJld2Tensors(bytes: Uint8Array): Map<string, Tensor> {
   return new Map([...jld2Arrays(bytes)].map(([path, array]) => [path, rowMajor(array)]))

@@ -72,7 +72,9 @@ const WRAPPERS: ReadonlySet<string> = new Set([
   'Base.ReshapedArray',
 ])
 
-/** Whether a value is an array of numbers, wrapped or not; wrappers hide what is in them (a tracked array's gradient). */
+/**
+ * Whether a value is an array of numbers, wrapped or not; wrappers hide what is in them (a tracked array's gradient).
+ */
 export function isNumeric(file: JuliaFile, value: Bson | undefined): boolean {
   const current = resolve(file, value)
   if (tagOf(current) === 'array' && isDocument(current)) {
@@ -89,7 +91,8 @@ export function gpuArrayError(path: string): UntrustedInputError {
     `The network was saved while it was on the GPU: ${
       path === '' ? 'an array' : `'${path}'`
     } holds only an address in the graphics card's memory, the numbers are not in the file. ` +
-      'Load it in the Julia session that still has it and save cpu(model) instead: BSON.@save "model.bson" model = cpu(model).',
+      'Load it in the Julia session that still has it and save cpu(model) instead: ' +
+      'BSON.@save "model.bson" model = cpu(model).',
     { format: 'BSON.jl', path },
     'UNSUPPORTED_FORMAT',
   )
@@ -99,7 +102,8 @@ export function gpuArrayError(path: string): UntrustedInputError {
  * Reads an array of numbers.
  * @param path where the array is, for messages
  * @returns undefined when the value is not an array of numbers
- * @throws UntrustedInputError UNTRUSTED_INPUT when size and data disagree; UNSUPPORTED_FORMAT for an array left on the GPU
+ * @throws UntrustedInputError UNTRUSTED_INPUT when size and data disagree; UNSUPPORTED_FORMAT for an array left on the
+ * GPU
  */
 export function arrayOf(file: JuliaFile, value: Bson | undefined, path: string, cache: ArrayCache, depth = 0):
   | JuliaArray
@@ -168,7 +172,8 @@ function readElements(bytes: Uint8Array, eltype: string, element: ElementType, c
   | Float64Array {
   const { buffer, byteOffset } = bytes
   if (eltype === 'Float32' || eltype === 'Float64') {
-    // Values in a BSON file are not aligned: a view where it happens to be, else a copy. (Hosts are little-endian, like the file.)
+    // Values in a BSON file are not aligned: a view where it happens to be, else a copy. (Hosts are little-endian, like
+    // the file.)
     const aligned = byteOffset % element.bytes === 0 ? bytes : Uint8Array.from(bytes)
     return eltype === 'Float32'
       ? new Float32Array(aligned.buffer, aligned.byteOffset, count)

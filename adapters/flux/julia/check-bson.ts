@@ -45,7 +45,8 @@ export function checkBson(bytes: Uint8Array, limits: BsonLimits = BSON_LIMITS): 
   const declared = view.getInt32(0, true)
   if (declared !== bytes.length) {
     refuse(
-      `The BSON document says it has ${declared} bytes, the file has ${bytes.length}: it was cut short, or it is not BSON`,
+      `The BSON document says it has ${declared} bytes, the file has ${bytes.length}: ` +
+        'it was cut short, or it is not BSON',
       { offset: 0, limit: bytes.length, actual: declared },
     )
   }
@@ -100,7 +101,10 @@ function isProto(bytes: Uint8Array, start: number): boolean {
   return true
 }
 
-/** Checks that a value lies inside its document; returns where the next thing starts (for containers: their length field). */
+/**
+ * Checks that a value lies inside its document; returns where the next thing starts (for containers: their length
+ * field).
+ */
 function checkValue(bytes: Uint8Array, view: DataView, type: number, offset: number, end: number): number {
   const inside = (needed: number): void => {
     if (needed < 0 || offset + needed >= end) {

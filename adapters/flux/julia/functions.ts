@@ -47,7 +47,8 @@ export type Code =
 /** The sentence that names a function and the way out, for every place that cannot import one. */
 export function wayOut(fn: FluxFunction): string {
   return `${describeFunction(fn)} cannot be imported: it is Julia code, which is never run here. ` +
-    'Replace it by a Flux layer (Flux.flatten, MaxPool, an activation), or save only the parameters and give the architecture.'
+    'Replace it by a Flux layer (Flux.flatten, MaxPool, an activation), ' +
+    'or save only the parameters and give the architecture.'
 }
 
 /** A function in words. File paths in the saved code are private, so only name and line are shown. */

@@ -13,7 +13,9 @@ import { readBson } from './read-bson.js'
 export interface JuliaFile {
   readonly variables: ReadonlyMap<string, Bson>
   readonly backrefs: BsonList
-  /** Steps that may still be spent on expanding values: shared objects make small files that would unfold to huge ones. */
+  /**
+   * Steps that may still be spent on expanding values: shared objects make small files that would unfold to huge ones.
+   */
   readonly budget: { left: number }
 }
 
@@ -48,12 +50,14 @@ export function malformed(message: string, path?: string): UntrustedInputError {
 
 /**
  * Opens a BSON.jl file.
- * @throws UntrustedInputError UNTRUSTED_INPUT for bytes that BSON.jl did not write; UNSUPPORTED_FORMAT for Julia's Serialization
+ * @throws UntrustedInputError UNTRUSTED_INPUT for bytes that BSON.jl did not write; UNSUPPORTED_FORMAT for Julia's
+ * Serialization
  */
 export function openJulia(bytes: Uint8Array): JuliaFile {
   if (bytes[0] === 0x37 && bytes[1] === 0x4A && bytes[2] === 0x4C) {
     throw new UntrustedInputError(
-      "The file is a stream of Julia's Serialization, which only the Julia version that wrote it can read: load it there and save it with BSON.@save.",
+      "The file is a stream of Julia's Serialization, which only the Julia version that wrote it can read: " +
+        'load it there and save it with BSON.@save.',
       { format: 'Julia Serialization' },
       'UNSUPPORTED_FORMAT',
     )

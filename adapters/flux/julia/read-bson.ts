@@ -18,7 +18,8 @@ export function readBson(bytes: Uint8Array, limits: BsonLimits = BSON_LIMITS): B
   checkBson(bytes, limits)
   let raw: unknown
   try {
-    // `validation` off: Julia strings may hold any bytes, and a wrong letter in a comment is no reason to refuse a network.
+    // `validation` off: Julia strings may hold any bytes, and a wrong letter in a comment is no reason to refuse a
+    // network.
     raw = deserialize(bytes, { useBigInt64: true, promoteBuffers: true, promoteValues: true,
       validation: { utf8: false } })
   } catch (cause) {
@@ -31,8 +32,8 @@ export function readBson(bytes: Uint8Array, limits: BsonLimits = BSON_LIMITS): B
 }
 
 /**
- * Copies js-bson's result into our own values, without recursion, so that nothing of the library's classes gets further.
- * Documents become objects without a prototype.
+ * Copies js-bson's result into our own values, without recursion, so that nothing of the library's classes gets
+ * further. Documents become objects without a prototype.
  */
 function plainTree(root: unknown): BsonDocument {
   const result: Record<string, Bson> = Object.create(null)

@@ -37,7 +37,8 @@ export function dense(emission: Emission, layer: FluxLayer & { type: 'Dense' }, 
     return activate(emission, layer.activation,
       emit(emission, 'Gemm', [x.name, name, ...biasName()], shape, { transB: 1 }), path)
   }
-  // Flux applies a Dense layer to the first dimension of a larger array, which is our last axis; the file's bytes are in x out.
+  // Flux applies a Dense layer to the first dimension of a larger array, which is our last axis; the file's bytes are
+  // in x out.
   const name = parameter(emission, weight, join(path, 'weight'), { key: 'in x out', shape: [inputs, outputs],
     transposed: true })
   const product = emit(emission, 'MatMul', [x.name, name], shape)
@@ -73,7 +74,10 @@ export function embedding(emission: Emission, weight: JuliaArray, x: Value, path
   return emit(emission, 'Gather', [table, index], [...x.shape, features], { axis: 0 })
 }
 
-/** z_o = sum_ij W_oij x_i x_j + b_o, for a layer that gets one input: a linear layer on the outer product of the input with itself. */
+/**
+ * z_o = sum_ij W_oij x_i x_j + b_o, for a layer that gets one input: a linear layer on the outer product of the input
+ * with itself.
+ */
 export function bilinear(emission: Emission, layer: FluxLayer & { type: 'Bilinear' }, x: Value, path: string): Value {
   const [outputs, first, second] = layer.weight.size
   const [features] = x.shape

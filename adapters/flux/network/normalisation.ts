@@ -37,8 +37,8 @@ export function normalise(emission: Emission, layer: NormLayer, x: Value, path: 
   }
   if (layer.variant === 'BatchNorm') {
     throw new GraphError('BATCH_AXIS',
-      `The BatchNorm layer '${path}' has no running statistics (track_stats = false): it mixes the examples of a batch. Train it with track_stats = true.`,
-      { path })
+      `The BatchNorm layer '${path}' has no running statistics (track_stats = false): ` +
+        'it mixes the examples of a batch. Train it with track_stats = true.', { path })
   }
   const standardised = layer.variant === 'GroupNorm'
     ? groupStandardise(emission, layer, x, path)
@@ -75,7 +75,10 @@ function standardise(emission: Emission, x: Value, axes: readonly number[], epsi
   return emit(emission, 'Div', [centred.name, divisor], x.shape)
 }
 
-/** Group normalisation without scale and shift: the channels of a group, one after another in memory, and all positions together. */
+/**
+ * Group normalisation without scale and shift: the channels of a group, one after another in memory, and all positions
+ * together.
+ */
 function groupStandardise(emission: Emission, layer: NormLayer, x: Value, path: string): Value {
   const { groups, channels } = layer
   if (channels % groups !== 0 || x.shape.length < 2) {

@@ -43,7 +43,8 @@ export function applyRecurrent(emission: Emission, layer: RecurrentLayer, x: Val
   const { builder } = emission
   if (x.shape.length === 1) {
     builder.notes.push(
-      `The ${layer.cell} layer '${path}' makes one step from its initial state; give inputSize [times, ${features}] for sequences.`,
+      `The ${layer.cell} layer '${path}' makes one step from its initial state; ` +
+        `give inputSize [times, ${features}] for sequences.`,
     )
   }
   const matrix = (array: JuliaArray, field: string): string =>

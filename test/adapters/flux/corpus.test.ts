@@ -1,4 +1,6 @@
-/** @file Real BSON files, where the corpus is beside the repository: each ends in a network, tensors or a typed error. */
+/**
+ * @file Real BSON files, where the corpus is beside the repository: each ends in a network, tensors or a typed error.
+ */
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import t from 'tap'
 import { describeFlux, readFlux, readFluxTensors } from '../../../adapters/flux/index.js'
