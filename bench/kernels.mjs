@@ -6,7 +6,8 @@
  *
  * numpy is taken from the interpreter named by POLYLAPLACE_PYTHON, else from the environment of bench/setup.sh, else
  * from `python3`; its column stays empty where there is none. A run of all kernels is kept in bench/results/ for
- * docs/performance.md. Node 20 has relaxed SIMD behind a flag, which is set here.
+ * docs/performance.md.
+ * Node 20 has relaxed SIMD behind a flag, which is set here.
  */
 import { spawn } from 'node:child_process'
 import { existsSync } from 'node:fs'

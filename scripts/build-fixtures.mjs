@@ -297,7 +297,8 @@ const table = entries =>
 const frames = Object.fromEntries(Object.entries(MESSAGES).map(([name, [, message]]) => [name, frame(pack(message))]))
 const refused = Object.fromEntries(Object.entries(REFUSED).map(([name, [, body]]) => [name, frame(body)]))
 await writeFile(`${folder}.ts`,
-  `/** @file Made by scripts/build-fixtures.mjs: the frames of the folder beside this file, for the self-test of programs without it. */
+  '/** @file Made by scripts/build-fixtures.mjs: the frames of the folder beside this file, ' +
+    `for the self-test of programs without it. */
 
 /** One frame of every kind of message, in base64. */
 export const FRAMES: Readonly<Record<string, string>> = {

@@ -43,9 +43,8 @@ await mkdir(folder, { recursive: true })
 for (const [name, features] of Object.entries(BUILDS)) {
   const bytes = await compile(features)
   const text =
-    `/** @file Made by scripts/build-kernels.mjs from core/kernels/assembly: the bytes of a WebAssembly module. */\nexport const bytes = '${
-      Buffer.from(bytes).toString('base64')
-    }'\n`
+    '/** @file Made by scripts/build-kernels.mjs from core/kernels/assembly: the bytes of a WebAssembly module. */\n' +
+    `export const bytes = '${Buffer.from(bytes).toString('base64')}'\n`
   await writeFile(path.join(folder, `${name}.ts`), text)
   process.stdout.write(`core/kernels/generated/${name}.ts: ${bytes.length} bytes of WebAssembly\n`)
 }

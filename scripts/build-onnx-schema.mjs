@@ -6,8 +6,8 @@ import { fileURLToPath } from 'node:url'
 import pbjs from 'protobufjs-cli/pbjs.js'
 
 const folder = path.join(path.dirname(fileURLToPath(import.meta.url)), '../adapters/onnx')
-const header = '// @ts-nocheck: generated code; messages.ts gives it types.\n/** @file Made by ' +
-  'scripts/build-onnx-schema.mjs from schema.proto with protobufjs-cli; do not edit. */\n'
+const header = '// @ts-nocheck: generated code; messages.ts gives it types.\n' +
+  '/** @file Made by scripts/build-onnx-schema.mjs from schema.proto with protobufjs-cli; do not edit. */\n'
 
 /** The generated module. */
 async function generateSchema() {

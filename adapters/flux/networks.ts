@@ -39,8 +39,12 @@ const MOST_STEPS = 100_000
 const DEEPEST = 200
 
 /** Objects that hold copies of a network's arrays, code or types, but no network. */
-const SKIPPED =
-  /^(Core\.(TypeName|Method|CodeInfo|Expr|GlobalRef)|Optimisers?\.|Flux\.(Optimise|Optimisers)\.|ParameterSchedulers\.|Random\.|Base\.(RefValue|Threads))/
+const SKIPPED: readonly RegExp[] = [
+  /^Core\.(TypeName|Method|CodeInfo|Expr|GlobalRef)/,
+  /^(Optimisers?|Flux\.(Optimise|Optimisers)|ParameterSchedulers|Random)\./,
+  /^Base\.(RefValue|Threads)/,
+]
+
 /** Layers that are a network of their own when nothing is around them; functions and dropout are not. */
 const NETWORKS: ReadonlySet<string> = new Set([
   'Chain',
@@ -101,7 +105,7 @@ export function contentsOf(file: JuliaFile, nested = false): Contents {
       gpuArrays.push(item.path)
       continue
     }
-    if (struct !== undefined && SKIPPED.test(struct.type.path)) continue
+    if (struct !== undefined && SKIPPED.some(pattern => pattern.test(struct.type.path))) continue
     const layer = struct === undefined ? undefined : layerName(struct)
     const network = layer !== undefined && NETWORKS.has(layer)
     if (network && (!item.inNetwork || nested)) networks.push({ path: item.path, value, layer })

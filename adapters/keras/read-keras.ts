@@ -19,7 +19,7 @@ export interface KerasOptions {
    * sequence of features.
    */
   readonly inputSize?: number | readonly number[]
-  /** For `.keras` archives: the host's own checksum, and what unpacks compressed entries (Keras writes none). */
+  /** For `.keras` archives: the runtime's own checksum, and what unpacks compressed entries (Keras writes none). */
   readonly zip?: ZipOptions
 }
 

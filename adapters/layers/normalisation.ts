@@ -31,9 +31,8 @@ export function batchNorm(dimensions: readonly number[]): LayerWriter {
     write(context, x) {
       if (!flag(context, 'track_running_stats', true)) {
         throw badArchitecture(
-          `The ${
-            describeLayer(context.spec, context.path)
-          } has no running statistics: it normalises with those of the batch, which mixes the examples. Use a network with track_running_stats.`,
+          `The ${describeLayer(context.spec, context.path)} has no running statistics: it normalises with those of ` +
+            'the batch, which mixes the examples. Use a network with track_running_stats.',
           context.path,
         )
       }

@@ -113,9 +113,8 @@ function connections(structure: Structure, inputs: number, hidden: number, outpu
     if (nconn.length !== units + 1 || nconn[0] !== 0 || !ordered || nconn[units] !== weights ||
       conn.length !== weights) {
       throw new DataError('BAD_ARRAY',
-        `The nnet object has ${units} units and ${weights} weights; its fields conn (${conn.length} elements) and nconn (${nconn.length}, ending with ${
-          nconn[nconn.length - 1]
-        }) do not fit.`, { field: 'nconn' })
+        `The nnet object has ${units} units and ${weights} weights; its fields conn (${conn.length} elements) ` +
+          `and nconn (${nconn.length}, ending with ${nconn[nconn.length - 1]}) do not fit.`, { field: 'nconn' })
     }
     return { conn, nconn }
   }

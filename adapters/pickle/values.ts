@@ -1,5 +1,5 @@
 /**
- * @file What a pickle holds, as inert data: nothing here can be called, and nothing is an object of the host language
+ * @file What a pickle holds, as inert data: nothing here can be called, and nothing is an object of JavaScript
  * that a name in the file could reach into.
  */
 

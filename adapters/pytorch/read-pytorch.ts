@@ -19,7 +19,7 @@ const PROTO = 0x80
 export interface TensorOptions {
   /** Where in a checkpoint the network is, when it is not found by itself: `ema`, `models.critic`. */
   readonly model?: string | undefined
-  /** The host's own checksum, and what unpacks compressed entries. */
+  /** The runtime's own checksum, and what unpacks compressed entries. */
   readonly zip?: ZipOptions | undefined
 }
 
@@ -87,7 +87,9 @@ export function readPyTorchTensors(bytes: Uint8Array, options: TensorOptions = {
  * @throws UntrustedInputError as `readPyTorchTensors`, and MISSING_ARCHITECTURE when the layers cannot be told
  * @throws OptionError, ShapeError, GraphError as `networkFromLayers`
  * @example
- * const network = readPyTorch(bytes, { architecture: [{ type: 'Linear', name: '0' }, { type: 'Tanh' }, { type: 'Linear', name: '2' }] })
+ * const network = readPyTorch(bytes, {
+ *   architecture: [{ type: 'Linear', name: '0' }, { type: 'Tanh' }, { type: 'Linear', name: '2' }],
+ * })
  */
 export function readPyTorch(bytes: Uint8Array, options: PyTorchOptions = {}): Graph {
   const { tensors, notes } = readPyTorchTensors(bytes, options)

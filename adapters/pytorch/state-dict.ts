@@ -20,8 +20,10 @@ const SURE_KEY = /_(dict|state|weights)$/
 /**
  * What lies beside a network in a checkpoint: the state of optimisers holds tensors of the same shapes as the weights.
  */
-const TRAINING_STATE =
-  /optim|sched|scaler|(^|_)rng(_|$)|^(hyper_parameters|hparams|config|args|loops|callbacks|history|metrics?|loss(es)?)$/i
+const TRAINING_STATE: readonly RegExp[] = [
+  /optim|sched|scaler|(^|_)rng(_|$)/i,
+  /^(hyper_parameters|hparams|config|args|loops|callbacks|history|metrics?|loss(es)?)$/i,
+]
 
 /** The tensors that were chosen, and what to tell of the choice. */
 export interface StateDict {
@@ -61,7 +63,7 @@ function isNetwork(value: PickleValue): boolean {
 }
 
 function isTrainingState([name, value]: Child): boolean {
-  return tensorOf(value) === undefined && TRAINING_STATE.test(name)
+  return tensorOf(value) === undefined && TRAINING_STATE.some(pattern => pattern.test(name))
 }
 
 /** The part of a value that is the network, found by stepping into checkpoints. */

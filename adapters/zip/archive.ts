@@ -10,16 +10,17 @@ import { readEndRecord } from './end-record.js'
 import { type PlacedEntry, placeEntries } from './local-header.js'
 import { refuseZip, unsupportedZip } from './refusal.js'
 
-/** What the host lends, and bounds. */
+/** What the caller gives for decompression and checksums, and bounds. */
 export interface ZipOptions {
   /**
    * Unpacks raw deflate data into at most `maxOutput` bytes. Without it deflated entries are refused.
    * @example
-   * const inflate = (bytes: Uint8Array, maxOutput: number) => zlib.inflateRawSync(bytes, { maxOutputLength: maxOutput })
+   * const inflate = (bytes: Uint8Array, maxOutput: number) =>
+   *   zlib.inflateRawSync(bytes, { maxOutputLength: maxOutput })
    */
   readonly inflate?: ((bytes: Uint8Array, maxOutput: number) => Uint8Array) | undefined
   /**
-   * The checksum function; by default the host's own (`zlib.crc32` of Node) where there is one, else a built-in one.
+   * The checksum function; by default the runtime's own (`zlib.crc32` of Node) where there is one, else a built-in one.
    */
   readonly crc32?: ((bytes: Uint8Array) => number) | undefined
   /** Entries in all, by default 50,000; large checkpoints have some thousand. */

@@ -1,4 +1,4 @@
-/** @file The checksum of zip archives, for hosts that have none of their own. */
+/** @file The checksum of zip archives, for runtimes that have none of their own. */
 
 /** Eight tables: table k advances a byte's remainder over k further zero bytes, so that eight bytes take one step. */
 const TABLES = makeTables()
@@ -34,7 +34,7 @@ export function crc32(bytes: Uint8Array): number {
 }
 
 /**
- * The checksum of the host where it has one (Node's zlib is several times as fast), else the one of the tables. Nothing
+ * The checksum of the runtime where it has one (Node's zlib is several times as fast), else the one of the tables. Nothing
  * is imported for it.
  */
 export function hostCrc32(): (bytes: Uint8Array) => number {

@@ -20,6 +20,7 @@ export function readRecurrent(reader: FluxReader, struct: JuliaStruct | undefine
   const states = fields['h'] === undefined
     ? (itemsOf(reader.file, fields['state0']) ?? (fields['state0'] === undefined ? [] : [fields['state0']]))
     : [fields['h'], fields['c']]
+  const candidate = fields['Wh_h̃']
   return {
     type: 'Recurrent',
     cell,
@@ -27,7 +28,7 @@ export function readRecurrent(reader: FluxReader, struct: JuliaStruct | undefine
     activation: activationOf(reader, fields['σ'], `${path}.σ`),
     inputWeight: requiredArray(reader, fields['Wi'], `${path}.Wi`),
     hiddenWeight: requiredArray(reader, fields['Wh'], `${path}.Wh`),
-    candidateWeight: fields['Wh_h̃'] === undefined ? undefined : requiredArray(reader, fields['Wh_h̃'], `${path}.Wh_h̃`),
+    candidateWeight: candidate === undefined ? undefined : requiredArray(reader, candidate, `${path}.Wh_h̃`),
     bias: optionalArray(reader, fields['b'], `${path}.b`),
     state: states.map((state, i) => requiredArray(reader, state, `${path}.state0.${i + 1}`)),
   }
