@@ -3,7 +3,7 @@ import { DataError } from '../../core/errors/errors.js'
 import { formatShape, type Tensor } from '../../core/tensor/tensor.js'
 import type { Structure } from './fields.js'
 
-/** A matrix with its axes exchanged. */
+/** A matrix with its axes exchanged: rows x columns as columns x rows, copied. */
 export function transposed({ dtype, shape: [rows, columns], data }: Tensor): Tensor {
   const result = data instanceof Float32Array ? new Float32Array(data.length) : new Float64Array(data.length)
   for (let i = 0; i < rows; i++) for (let j = 0; j < columns; j++) result[j * rows + i] = data[i * columns + j]

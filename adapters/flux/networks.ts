@@ -23,6 +23,7 @@ export interface FoundNetwork extends Found {
   readonly layer: string
 }
 
+/** What a file holds: networks, and arrays in and beside them. */
 export interface Contents {
   readonly networks: readonly FoundNetwork[]
   /** Arrays of numbers outside of networks and inside of them, in the order of the file. */

@@ -6,6 +6,7 @@ import { channelsLast, type Emission, emit, misfit, parameter, type Value } from
 import { exampleAxis } from './example-axis.js'
 import type { LayerContext } from './layer-context.js'
 
+/** max(x, 0) + alpha min(x, 0), the slopes alpha trained. @throws UntrustedInputError when they do not fit the input */
 export function prelu(context: LayerContext, value: Value): Value {
   const x = channelsLast(context, value)
   const [alpha] = context.weights ?? []
@@ -15,6 +16,7 @@ export function prelu(context: LayerContext, value: Value): Value {
   return emit(context, 'PRelu', [x.name, parameter(context, context.layer, 'alpha', alpha)], x.shape, false)
 }
 
+/** Softmax along the axis of the configuration. */
 export function softmaxLayer(context: LayerContext, value: Value): Value {
   const x = channelsLast(context, value)
   return emit(context, 'Softmax', [x.name], x.shape, false, { axis: exampleAxis(context, x, 'axis') + 1 })

@@ -21,6 +21,7 @@ export function parseConfig(text: string): Config {
   return value
 }
 
+/** Whether a value is a JSON object. */
 export function isConfig(value: unknown): value is Config {
   return typeof value === 'object' && value !== null && !Array.isArray(value)
 }

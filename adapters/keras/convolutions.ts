@@ -10,7 +10,10 @@ import { emit, expectWeights, misfit, parameter, permuted, type Value } from './
 import type { LayerContext } from './layer-context.js'
 import { images, slide, windowOf } from './window.js'
 
-/** A kernel (space..., in, out) as ONNX has it: (out, in, space...). */
+/**
+ * A kernel (space..., in, out) as ONNX has it: (out, in, space...). With another order of axes of equal extent the
+ * shapes still fit, and the outputs are wrong without an error.
+ */
 function onnxKernel(kernel: Tensor, dimensions: number): Tensor {
   return permuted(kernel, [dimensions + 1, dimensions, ...Array.from({ length: dimensions }, (_, i) => i)])
 }

@@ -2,6 +2,7 @@
 import { emit, expectWeights, misfit, parameter, type Value } from './emission.js'
 import type { LayerContext } from './layer-context.js'
 
+/** The rows of a table by tokens, which count from 0. @throws UntrustedInputError unless the layer comes first */
 export function embedding(context: LayerContext, x: Value): Value {
   const [table] = expectWeights(context.layer, context.weights, [[undefined, undefined]])
   if (context.builder.inputs.every(input => input.dtype !== 'int64' || input.name !== x.name)) {

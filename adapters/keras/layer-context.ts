@@ -12,4 +12,5 @@ export interface LayerContext extends Emission {
   readonly keras2: boolean
 }
 
+/** Appends the nodes of a layer to the graph and gives its result. */
 export type Writer = (context: LayerContext, x: Value) => Value

@@ -9,6 +9,7 @@ function aligned(context: LayerContext): readonly Value[] {
   return inputs.every(value => value.channelsFirst) ? inputs : inputs.map(value => channelsLast(context, value))
 }
 
+/** All inputs joined by an operator, element by element. @throws UntrustedInputError when their shapes differ */
 export function combine(context: LayerContext, op: string): Value {
   const values = aligned(context)
   const [first] = values
@@ -21,11 +22,13 @@ export function combine(context: LayerContext, op: string): Value {
   )
 }
 
+/** The mean of all inputs. */
 export function average(context: LayerContext): Value {
   const sum = combine(context, 'Add')
   return emit(context, 'Div', [sum.name, context.builder.scalar(context.inputs.length)], sum.shape, sum.channelsFirst)
 }
 
+/** All inputs one behind the other along an axis. @throws UntrustedInputError when their other extents differ */
 export function concatenate(context: LayerContext): Value {
   const values = context.inputs.map(value => channelsLast(context, value))
   const [first] = values

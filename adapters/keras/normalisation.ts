@@ -10,6 +10,10 @@ const ones = (length: number): Tensor => float64([length], new Float64Array(leng
 
 const zeros = (length: number): Tensor => float64([length], new Float64Array(length))
 
+/**
+ * gamma (x - mean) / sqrt(variance + epsilon) + beta, with the stored statistics of every channel.
+ * @throws UntrustedInputError when the arrays do not fit
+ */
 export function batchNormalization(context: LayerContext, value: Value): Value {
   const { layer } = context
   if (exampleAxis(context, value, 'axis') !== value.shape.length - 1) {
@@ -31,6 +35,7 @@ export function batchNormalization(context: LayerContext, value: Value): Value {
   })
 }
 
+/** gamma (x - mean) / sqrt(variance + epsilon) + beta over the last axis. @throws UntrustedInputError for other axes */
 export function layerNormalization(context: LayerContext, value: Value): Value {
   const { layer } = context
   const x = channelsLast(context, value)

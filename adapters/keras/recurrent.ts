@@ -2,6 +2,7 @@
  * @file LSTM, GRU and SimpleRNN of Keras, unrolled over time.
  *
  * Gates are in Keras' order: input, forget, candidate, output for the LSTM; update, reset, candidate for the GRU.
+ * All gates have one shape: taken in the order of another framework they give wrong outputs without an error.
  */
 import { GraphError } from '../../core/errors/errors.js'
 import type { Tensor } from '../../core/tensor/tensor.js'

@@ -4,6 +4,10 @@ import { field, sizes } from './config.js'
 import { channelsLast, emit, misfit, type Value } from './emission.js'
 import type { LayerContext } from './layer-context.js'
 
+/**
+ * All elements of an example in one axis, in Keras' order: with channels first the next Dense layer would get them in
+ * another.
+ */
 export function flatten(context: LayerContext, value: Value): Value {
   const x = channelsLast(context, value)
   return x.shape.length === 1 ? x : emit(context, 'Flatten', [x.name], [sizeOf(x.shape)], false, { axis: 1 })
@@ -15,6 +19,7 @@ function reshape(context: LayerContext, value: Value, shape: readonly number[]):
   return emit(context, 'Reshape', [x.name, context.builder.integers([-1, ...shape])], shape, false)
 }
 
+/** The shape `target_shape`, where one extent may be -1. @throws UntrustedInputError when the elements do not fit it */
 export function reshapeLayer(context: LayerContext, x: Value): Value {
   const target = field(context.layer.config, 'target_shape')
   if (!Array.isArray(target) || target.length > 8 || !target.every(each => Number.isInteger(each) && each >= -1)) {
@@ -29,6 +34,7 @@ export function reshapeLayer(context: LayerContext, x: Value): Value {
   return reshape(context, x, (target as number[]).map(each => (each === -1 ? total / known : each)))
 }
 
+/** The axes in the order `dims`, which counts from 1. */
 export function permute(context: LayerContext, value: Value): Value {
   const dims = field(context.layer.config, 'dims')
   const x = channelsLast(context, value)
@@ -41,6 +47,7 @@ export function permute(context: LayerContext, value: Value): Value {
   })
 }
 
+/** A vector repeated: features give times x features. */
 export function repeatVector(context: LayerContext, x: Value): Value {
   const [times] = sizes(context.layer.config, 'n', 1)
   if (x.shape.length !== 1) throw misfit(context.layer, 'takes vectors')

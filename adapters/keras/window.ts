@@ -4,12 +4,14 @@ import { channelsFirst, misfit, type Value } from './emission.js'
 import type { LayerContext } from './layer-context.js'
 import type { KerasLayer } from './model.js'
 
+/** A window: extents, steps and dilations, one for each axis of positions. */
 export interface Window {
   readonly kernel: readonly number[]
   readonly strides: readonly number[]
   readonly dilations: readonly number[]
 }
 
+/** The window of a convolution. @throws UntrustedInputError when a size is not a positive integer */
 export function windowOf({ config }: KerasLayer, dimensions: number): Window {
   return { kernel: sizes(config, 'kernel_size', dimensions), strides: sizes(config, 'strides', dimensions, 1),
     dilations: sizes(config, 'dilation_rate', dimensions, 1) }
@@ -42,6 +44,10 @@ export function slide(layer: KerasLayer, x: Value, window: Window): { extents: n
   return { extents, pads: [...low, ...high] }
 }
 
+/**
+ * The input with channels first, as convolutions take it, and its number of channels.
+ * @throws UntrustedInputError for another number of axes
+ */
 export function images(context: LayerContext, value: Value, dimensions: number): { x: Value, channels: number } {
   if (value.shape.length !== dimensions + 1) {
     throw misfit(context.layer, `takes ${dimensions} axes and channels; it gets ${value.shape.length} axes`)

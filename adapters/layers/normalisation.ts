@@ -127,6 +127,7 @@ export function instanceNorm(dimensions: number): LayerWriter {
   }
 }
 
+/** The normalisations by torch's names. */
 export const NORMALISATIONS: Readonly<Record<string, LayerWriter>> = {
   BatchNorm1d: batchNorm([0, 1]),
   BatchNorm2d: batchNorm([2]),

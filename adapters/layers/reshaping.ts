@@ -131,6 +131,7 @@ function unsqueeze(context: LayerContext, x: Value): Value {
   ])
 }
 
+/** The layers that give an example another shape, by torch's names. */
 export const RESHAPING: Readonly<Record<string, LayerWriter>> = {
   Flatten: { arguments: ['start_dim', 'end_dim'], write: flatten },
   Unflatten: { arguments: ['dim', 'unflattened_size'], write: unflatten },

@@ -10,6 +10,8 @@ import { isZip, openZip } from '../zip/index.js'
 /** The formats that can be read. */
 export const FORMATS = ['onnx', 'pytorch', 'safetensors', 'safetensors-index', 'flux', 'jld2', 'keras',
   'posterior'] as const
+
+/** A format that can be read. */
 export type Format = (typeof FORMATS)[number]
 
 /** What a file is: a format that can be read, or another one by name with the way out. */

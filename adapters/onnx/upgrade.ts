@@ -11,8 +11,10 @@ import { tensor } from '../../core/tensor/tensor.js'
 import { CONTRIBUTED } from './contributed-operators.js'
 import type { UpgradeContext } from './upgrade-context.js'
 
-/** The oldest and the newest operator set that are read. */
+/** The oldest operator set that is read. */
 export const OLDEST_OPSET = 6
+
+/** The newest operator set that is read. */
 export const NEWEST_OPSET = 28
 
 /** Rewrites a node; nodes that it needs before go to the context. */

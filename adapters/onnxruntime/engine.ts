@@ -17,6 +17,7 @@ type Session = Awaited<ReturnType<Runtime['InferenceSession']['create']>>
 type RuntimeTensor = InstanceType<Runtime['Tensor']>
 type SessionResults = Awaited<ReturnType<Session['run']>>
 
+/** What can be said to `onnxRuntimeEngine`. */
 export interface OnnxRuntimeOptions {
   /** Threads of one operator; by default as many as there are processors. */
   readonly threads?: number | undefined

@@ -11,6 +11,7 @@ import { PickleDict, PickleFloat, type PickleGlobal, PickleList, PickleSet, Pick
 /** Makes the value of a name that is known, from the arguments that the file gives. Must check them. */
 export type Constructor = (args: readonly PickleValue[], offset: number) => PickleValue
 
+/** The stack, the marks and the memo, and how much has been made. */
 export interface Machine {
   readonly cursor: Cursor
   readonly limits: PickleLimits
@@ -69,6 +70,7 @@ function underflow(machine: Machine): never {
   return refusePickle('takes a value from an empty stack', { offset: machine.at })
 }
 
+/** Opens a mark at the height of the stack. @throws UntrustedInputError UNTRUSTED_INPUT when too many are open */
 export function pushMark(machine: Machine): void {
   if (machine.marks.length >= machine.limits.marks) {
     refusePickle(`has more than ${machine.limits.marks} open marks`, { offset: machine.at,

@@ -8,6 +8,7 @@ import { refusePickle } from './refusal.js'
 import { frame, SCALARS } from './scalars.js'
 import type { PickleGlobal, PickleValue } from './values.js'
 
+/** What can be said to `readPickle`. */
 export interface PickleOptions {
   /** Names that become data, beside those of Python itself. */
   readonly constructors?: ReadonlyMap<string, Constructor>

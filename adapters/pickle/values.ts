@@ -15,6 +15,7 @@ export class PickleFloat {
   }
 }
 
+/** A `tuple`. */
 export class PickleTuple {
   readonly items: readonly PickleValue[]
   constructor(items: readonly PickleValue[]) {
@@ -22,10 +23,12 @@ export class PickleTuple {
   }
 }
 
+/** A `list`, filled while the file is read. */
 export class PickleList {
   readonly items: PickleValue[] = []
 }
 
+/** A `set` or a `frozenset`. */
 export class PickleSet {
   readonly items: PickleValue[] = []
 }

@@ -23,6 +23,7 @@ export interface TensorOptions {
   readonly zip?: ZipOptions | undefined
 }
 
+/** What can be said to `readPyTorch` beyond the file. */
 export interface PyTorchOptions extends TensorOptions {
   /** The layers in order, torch's names and arguments; without them a plain chain of Linear layers is recognised. */
   readonly architecture?: readonly LayerSpec[] | undefined

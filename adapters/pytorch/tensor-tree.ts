@@ -6,6 +6,7 @@ import { PickleDict, PickleList, PickleRecord, PickleSet, PickleTuple, type Pick
 import { refuseTorch } from './refusal.js'
 import { tensorOf, type TorchTensor, type UnreadableTensor } from './tensors.js'
 
+/** Tensors by name, in the order of the file. */
 export type NamedTorchTensors = ReadonlyMap<string, TorchTensor | UnreadableTensor>
 
 const DEEPEST = 64

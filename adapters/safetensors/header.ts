@@ -18,6 +18,7 @@ export interface HeaderEntry {
   readonly end: number
 }
 
+/** The header of a file. */
 export interface Header {
   /** In the order of the header. */
   readonly entries: readonly HeaderEntry[]

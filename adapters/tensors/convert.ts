@@ -11,7 +11,9 @@ export function coreDType(dtype: FileDType): DType {
 }
 
 /**
- * The array as a tensor of the core: a view where type and alignment allow it, else a copy.
+ * The array as a tensor of the core: a view where type and alignment allow it, else a copy. Typed arrays read bytes in
+ * the order of the machine; files and all machines that this runs on are little-endian, on another every number would
+ * be a wrong one and no error.
  * @throws UntrustedInputError when a 64-bit integer is beyond 2^53
  */
 export function toTensor(value: FileTensor, name: string): Tensor {

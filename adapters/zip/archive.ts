@@ -4,7 +4,7 @@
  * The reader is stricter than others: an archive that two readers could take for different things is refused, whatever
  * it holds.
  */
-import { hostCrc32 } from './crc32.js'
+import { runtimeCrc32 } from './crc32.js'
 import { DEFLATED, readDirectory } from './directory.js'
 import { readEndRecord } from './end-record.js'
 import { type PlacedEntry, placeEntries } from './local-header.js'
@@ -92,7 +92,7 @@ function unpack(bytes: Uint8Array, entry: PlacedEntry, options: ZipOptions, budg
   const { name, start, packedSize, size, crc } = entry
   const packed = bytes.subarray(start, start + packedSize)
   const content = entry.method === DEFLATED ? inflateEntry(packed, entry, options, budget) : packed
-  const actual = (options.crc32 ?? hostCrc32())(content) >>> 0
+  const actual = (options.crc32 ?? runtimeCrc32())(content) >>> 0
   if (actual !== crc) {
     refuseZip(`is damaged: the checksum of '${name}' does not fit its ${size} bytes`, { offset: start, path: name,
       limit: crc, actual })

@@ -34,10 +34,10 @@ export function crc32(bytes: Uint8Array): number {
 }
 
 /**
- * The checksum of the runtime where it has one (Node's zlib is several times as fast), else the one of the tables. Nothing
- * is imported for it.
+ * The checksum of the runtime where it has one (Node's zlib is several times as fast), else the one of the tables.
+ * Nothing is imported for it.
  */
-export function hostCrc32(): (bytes: Uint8Array) => number {
+export function runtimeCrc32(): (bytes: Uint8Array) => number {
   const { process } = globalThis as {
     process?: { getBuiltinModule?: (name: string) => { crc32?: unknown } | undefined }
   }

@@ -17,7 +17,10 @@ export interface DirectoryEntry {
   readonly header: number
 }
 
+/** The method of an entry that is not compressed. */
 export const STORED = 0
+
+/** The method of an entry that is compressed. */
 export const DEFLATED = 8
 
 /** Bit 3 of the flags: sizes and checksum follow the data. */

@@ -2,6 +2,7 @@
 import { constantArray, emit } from '../graph/emission.js'
 import { type Item, type Scope, tensorItem } from './items.js'
 
+/** Operations of two operands: the graph's operator, and the same on plain numbers. */
 export const ARITHMETIC: Readonly<
   Record<string, { readonly op: string, readonly scalar: (a: number, b: number) => number }>
 > = {

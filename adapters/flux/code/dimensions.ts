@@ -15,12 +15,14 @@ function dimension(scope: Scope, x: Value, d: number): Item {
   return { kind: 'number', value: x.shape[rank - d - 1] }
 }
 
+/** `size(x)` as a tuple with the batch as its last item, or `size(x, d)` as one of its items. */
 export function sizeCall(scope: Scope, [array, d]: readonly Item[]): Item {
   const x = arrayArgument(scope, array)
   if (d !== undefined) return dimension(scope, x, numberArgument(scope, d))
   return { kind: 'tuple', items: Array.from({ length: x.shape.length + 1 }, (_, i) => dimension(scope, x, i + 1)) }
 }
 
+/** `t[i]` for a tuple; positions count from 1. */
 export function indexCall(scope: Scope, [object, index]: readonly Item[]): Item {
   if (object?.kind !== 'tuple') return scope.fail('it indexes an array')
   return object.items[numberArgument(scope, index) - 1] ?? scope.fail('it indexes past the end of a tuple')

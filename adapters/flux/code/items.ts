@@ -41,20 +41,25 @@ export function tensorOf(item: Item, otherwise: () => Error): Value {
   throw otherwise()
 }
 
+/** What a call in a function evaluates to, given its arguments. */
 export type Call = (scope: Scope, args: readonly Item[]) => Item
 
+/** A value of the graph as an item. */
 export function tensorItem(value: Value): Item {
   return { kind: 'tensor', value }
 }
 
+/** The array in an argument; ends the import through `scope.fail` when it is something else. */
 export function arrayArgument(scope: Scope, item: Item | undefined): Value {
   return item?.kind === 'tensor' ? item.value : scope.fail('it uses something else where an array is needed')
 }
 
+/** The number in an argument; ends the import through `scope.fail` when it is something else. */
 export function numberArgument(scope: Scope, item: Item | undefined): number {
   return item?.kind === 'number' ? item.value : scope.fail('it computes with sizes that are not known')
 }
 
+/** The numbers in an argument, one or a tuple; ends the import through `scope.fail` when one is not known. */
 export function numbers(scope: Scope, item: Item | undefined): number[] {
   if (item?.kind === 'number') return [item.value]
   return item?.kind === 'tuple'

@@ -36,6 +36,7 @@ export function reshape(emission: Emission, x: Value, shape: readonly number[]):
   return emit(emission, 'Reshape', [x.name, emission.builder.integers([-1, ...shape])], shape)
 }
 
+/** `dropdims(x, dims)`: the array without dimensions of extent 1. */
 export function dropDims(scope: Scope, x: Value, dims: readonly number[]): Item {
   const axes = dims.map(d => axisOf(scope, x, d))
   if (axes.some(axis => x.shape[axis - 1] !== 1)) return scope.fail('it drops a dimension that is not of size 1')

@@ -10,7 +10,7 @@ import { malformedWindow, onnxPads, perDimension, slide } from './windows.js'
 
 /**
  * The weight of a convolution in ONNX's layout: the bytes of the file, each kernel turned round (Flux's Conv is a true
- * convolution).
+ * convolution). Not turned, the shapes fit as well, and the outputs are wrong without an error.
  */
 function kernelForm(shape: readonly number[], taps: number, flip: boolean): Parameters<typeof parameter>[3] {
   if (!flip) return { key: 'kernel', shape }

@@ -36,6 +36,10 @@ export function adaptivePool(emission: Emission, x: Value, mode: 'max' | 'mean',
   return pool(emission, x, mode, { kernel, pad: [0], stride }, path)
 }
 
+/**
+ * The mean or maximum over all positions: C x positions gives C x 1 for each of them.
+ * @throws GraphError BAD_GRAPH for vectors
+ */
 export function globalPool(emission: Emission, x: Value, mode: 'max' | 'mean', path: string): Value {
   if (x.shape.length < 2) throw misfit(path, 'A global pooling layer', 'images', x)
   return emit(emission, mode === 'max' ? 'GlobalMaxPool' : 'GlobalAveragePool', [x.name],

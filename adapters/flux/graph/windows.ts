@@ -2,6 +2,7 @@
 import { UntrustedInputError } from '../../../core/errors/errors.js'
 import { type Emission, misfit, type Value } from './emission.js'
 
+/** Sizes of a window in Flux's order, width first. */
 export interface Window {
   readonly kernel: readonly number[]
   readonly pad: readonly number[]
@@ -26,6 +27,7 @@ export function onnxPads(pad: readonly number[], dimensions: number, path: strin
   return [...reversed.map(low), ...reversed.map(high)]
 }
 
+/** A refusal of a window whose lists do not fit the dimensions of the image. */
 export function malformedWindow(path: string, what: string): UntrustedInputError {
   return new UntrustedInputError(`The layer '${path}' has ${what}.`, { format: 'BSON.jl', path })
 }

@@ -1,6 +1,7 @@
 /** @file Numbers and addresses of an HDF5 file, read at a place that must not pass its end. */
 import { UntrustedInputError } from '../../../core/errors/errors.js'
 
+/** An open JLD2 file. */
 export interface Jld2File {
   readonly bytes: Uint8Array
   readonly view: DataView
@@ -15,6 +16,7 @@ export const MOST_ENTRIES = 100_000
 
 const UNDEFINED_ADDRESS = 0xFFFFFFFFFFFFFFFFn
 
+/** Refuses the file with the offset of what is wrong. @throws UntrustedInputError UNTRUSTED_INPUT */
 export function refuse(message: string, offset: number): never {
   throw new UntrustedInputError(`${message} (byte ${offset}).`, { format: 'JLD2', offset })
 }
@@ -26,6 +28,7 @@ export interface Cursor {
   readonly end: number
 }
 
+/** Moves on by `count` bytes and returns where they start. @throws UntrustedInputError UNTRUSTED_INPUT past the end */
 export function take(cursor: Cursor, count: number): number {
   const at = cursor.offset
   if (count < 0 || at + count > cursor.end) {
@@ -35,10 +38,13 @@ export function take(cursor: Cursor, count: number): number {
   return at
 }
 
+/** The next byte. */
 export const u8 = (cursor: Cursor): number => cursor.file.view.getUint8(take(cursor, 1))
 
+/** The next two bytes, little-endian: read the other way round, sizes would be wrong numbers and not an error. */
 export const u16 = (cursor: Cursor): number => cursor.file.view.getUint16(take(cursor, 2), true)
 
+/** The next four bytes, little-endian. */
 export const u32 = (cursor: Cursor): number => cursor.file.view.getUint32(take(cursor, 4), true)
 
 /** An unsigned integer of 1 to 8 bytes. */

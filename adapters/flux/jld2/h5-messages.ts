@@ -1,6 +1,7 @@
 /** @file Object headers of an HDF5 file: lists of messages, continued in further blocks. */
 import { address, type Cursor, type Jld2File, MOST_ENTRIES, refuse, take, u16, u8, unsigned } from './h5-cursor.js'
 
+/** A message of an object header: its type, its flags and where its content lies. */
 export interface Message {
   readonly type: number
   readonly flags: number

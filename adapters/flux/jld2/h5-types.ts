@@ -16,6 +16,7 @@ export function committedType(cursor: Cursor): H5Type {
   return readType({ file: cursor.file, offset: message.start, end: message.end }, 0)
 }
 
+/** Reads a type. @throws UntrustedInputError UNTRUSTED_INPUT for big-endian numbers, which would be read as others */
 export function readType(cursor: Cursor, depth: number): H5Type {
   const at = cursor.offset
   if (depth > DEEPEST_TYPE) refuse(`Types are nested deeper than ${DEEPEST_TYPE}`, at)

@@ -9,6 +9,7 @@ export type H5Type =
   | { readonly kind: 'array', readonly size: number, readonly extents: readonly number[], readonly element: H5Type }
   | { readonly kind: 'other', readonly size: number }
 
+/** A field of a compound type; `offset` counts from the start of the record. */
 export interface H5Member {
   readonly name: string
   readonly offset: number

@@ -3,8 +3,10 @@
 /** A value of a BSON.jl file, before its tags are read. */
 export type Bson = null | boolean | number | string | Uint8Array | BsonList | BsonDocument
 
+/** A list in a BSON file. */
 export type BsonList = readonly Bson[]
 
+/** A document in a BSON file: values by key, in an object without a prototype. */
 export interface BsonDocument {
   readonly [key: string]: Bson
 }

@@ -17,6 +17,7 @@ export interface BsonLimits {
   readonly keyBytes: number
 }
 
+/** The bounds that apply unless others are given. */
 export const BSON_LIMITS: BsonLimits = { bytes: 2 ** 31 - 1, depth: 500, elements: 20_000_000, keyBytes: 4096 }
 
 function refuse(message: string, details: { offset: number, limit?: number, actual?: unknown }): never {

@@ -13,6 +13,7 @@ export interface FluxReader {
   readonly cache: ArrayCache
 }
 
+/** A function. @throws UntrustedInputError UNTRUSTED_INPUT when the field holds something else */
 export function requiredFunction(reader: FluxReader, value: Bson | undefined, path: string): FluxFunction {
   const fn = functionOf(reader.file, value)
   if (fn === undefined) throw malformed(`'${path}' must be a function.`, path)
@@ -26,6 +27,10 @@ export function activationOf(reader: FluxReader, value: Bson | undefined, path: 
   return fn.kind === 'named' && fn.name === 'identity' ? undefined : fn
 }
 
+/**
+ * An array of numbers, column-major as in the file.
+ * @throws UntrustedInputError for anything else, UNSUPPORTED_FORMAT when it is an object of another type
+ */
 export function requiredArray(reader: FluxReader, value: Bson | undefined, path: string): JuliaArray {
   const array = arrayOf(reader.file, value, path, reader.cache)
   if (array !== undefined) return array
@@ -47,6 +52,7 @@ export function optionalArray(reader: FluxReader, value: Bson | undefined, path:
   return requiredArray(reader, plain, path)
 }
 
+/** An integer from 0 to 2^31. @throws UntrustedInputError UNTRUSTED_INPUT */
 export function integer(reader: FluxReader, value: Bson | undefined, path: string): number {
   const number = numberOf(reader.file, value)
   if (number === undefined || !Number.isInteger(number) || number < 0 || number > 2 ** 31) {
@@ -55,12 +61,14 @@ export function integer(reader: FluxReader, value: Bson | undefined, path: strin
   return number
 }
 
+/** At most eight integers, in the order of Flux. @throws UntrustedInputError UNTRUSTED_INPUT */
 export function integerTuple(reader: FluxReader, value: Bson | undefined, path: string): number[] {
   const items = itemsOf(reader.file, value)
   if (items === undefined || items.length > 8) throw malformed(`'${path}' must be a short tuple of integers.`, path)
   return items.map(item => integer(reader, item, path))
 }
 
+/** The number under the field `ϵ`, at least 0. @throws UntrustedInputError UNTRUSTED_INPUT */
 export function epsilonOf(reader: FluxReader, value: Bson | undefined, path: string): number {
   const epsilon = numberOf(reader.file, value)
   if (epsilon === undefined || !(epsilon >= 0)) throw malformed(`'${path}.ϵ' must be a number of at least 0.`, path)

@@ -51,6 +51,7 @@ export interface RecurrentLayer {
   readonly state: readonly JuliaArray[]
 }
 
+/** Scale and Diagonal: element by element x times the scale, plus the bias, then the activation. */
 export interface ScaleLayer {
   readonly type: 'Scale'
   readonly scale: JuliaArray
@@ -58,6 +59,7 @@ export interface ScaleLayer {
   readonly activation: FluxFunction | undefined
 }
 
+/** A layer of Flux, by its kind. */
 export type FluxLayer =
   | { readonly type: 'Chain', readonly layers: readonly NamedLayer[] }
   | { readonly type: 'Dense', readonly weight: JuliaArray, readonly bias: JuliaArray | undefined,

@@ -5,7 +5,10 @@ import { type Emission, emit, join, misfit, parameter, type Value, vectorForm } 
 import type { JuliaArray } from '../julia/arrays.js'
 import type { FluxLayer, ScaleLayer } from '../layers/flux-layer.js'
 
-/** out x in from Julia's column-major (out, in). */
+/**
+ * out x in from Julia's column-major (out, in). The bytes as they are would be the transpose: for a square weight that
+ * fits, and gives wrong outputs without an error.
+ */
 function denseForm(array: JuliaArray): Parameters<typeof parameter>[3] {
   const [rows, columns] = array.size
   return {
@@ -17,6 +20,10 @@ function denseForm(array: JuliaArray): Parameters<typeof parameter>[3] {
   }
 }
 
+/**
+ * W x + b, then the activation, on the last axis.
+ * @throws GraphError BAD_GRAPH when the input or the bias does not fit
+ */
 export function dense(emission: Emission, layer: FluxLayer & { type: 'Dense' }, x: Value, path: string): Value {
   const { weight, bias } = layer
   if (weight.size.length !== 2) {
@@ -46,6 +53,7 @@ export function dense(emission: Emission, layer: FluxLayer & { type: 'Dense' }, 
   return activate(emission, layer.activation, shifted[0] ?? product, path)
 }
 
+/** x times the scale plus the bias, on the last axes. @throws GraphError BAD_GRAPH when the input does not fit */
 export function scale(emission: Emission, layer: ScaleLayer, x: Value, path: string): Value {
   const weight = (array: JuliaArray, field: string): string => {
     const shape = [...array.size].reverse()
@@ -62,6 +70,11 @@ export function scale(emission: Emission, layer: ScaleLayer, x: Value, path: str
   return activate(emission, layer.activation, shifted, path)
 }
 
+/**
+ * The rows of a table by tokens, which count from 1 as in Julia: without the subtraction every token would get the row
+ * of the next one.
+ * @throws GraphError BAD_GRAPH unless it comes first
+ */
 export function embedding(emission: Emission, weight: JuliaArray, x: Value, path: string): Value {
   const [features, words] = weight.size
   const { builder } = emission

@@ -103,6 +103,10 @@ function withStatistics(emission: Emission, x: Value, mean: ArrayLike<number>, v
   return emit(emission, 'Div', [centred, column(Array.from(variance, value => Math.sqrt(value + epsilon)))], x.shape)
 }
 
+/**
+ * (x - mean) / (deviation + epsilon) over the last axes, then the scale and shift.
+ * @throws GraphError BAD_GRAPH when the input has fewer axes
+ */
 export function layerNorm(emission: Emission, layer: FluxLayer & { type: 'LayerNorm' }, x: Value, path: string): Value {
   if (layer.axes < 1 || layer.axes > x.shape.length) {
     throw misfit(path, 'The LayerNorm layer', `at least ${layer.axes} dimensions`, x)

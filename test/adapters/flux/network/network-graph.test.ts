@@ -1,11 +1,11 @@
 /** @file Every layer of Flux gives what its definition gives, on column-major arrays. */
 import t, { type Test } from 'tap'
-import { type FluxOptions, readFlux } from '../../../adapters/flux/index.js'
-import { GraphError } from '../../../core/errors/errors.js'
+import { type FluxOptions, readFlux } from '../../../../adapters/flux/index.js'
+import { GraphError } from '../../../../core/errors/errors.js'
 import { at, byChannel, type Column, column, conv, convTranspose, dense as denseOf, difference, map, pool, relu,
-  reshape, run, sigmoid, softmax, standardise, zeros } from './column-major.js'
+  reshape, run, sigmoid, softmax, standardise, zeros } from '../column-major.js'
 import { array, backref, call, callStatement, chain, closure, dense, file, float32, fn, give, global, identity, int,
-  ints, type Lowered, namedTuple, numbers, slot, ssa, struct, symbol, tuple } from './julia-writer.js'
+  ints, type Lowered, namedTuple, numbers, slot, ssa, struct, symbol, tuple } from '../julia-writer.js'
 
 const random = numbers(7)
 const lowered = (x: Column, type = 'Float32'): Lowered => array(x.size, x.data, type)

@@ -1,10 +1,10 @@
 /** @file Arrays from JLD2 files. */
 import t from 'tap'
-import { isJld2, readJld2Tensors } from '../../../adapters/flux/index.js'
-import { objectAt } from '../../../adapters/flux/jld2/h5-objects.js'
-import { openJld2 } from '../../../adapters/flux/jld2/superblock.js'
-import { LaplaceError, UntrustedInputError } from '../../../core/errors/errors.js'
-import { fixture } from '../../support/fixture.js'
+import { isJld2, readJld2Tensors } from '../../../../adapters/flux/index.js'
+import { objectAt } from '../../../../adapters/flux/jld2/h5-objects.js'
+import { openJld2 } from '../../../../adapters/flux/jld2/superblock.js'
+import { LaplaceError, UntrustedInputError } from '../../../../core/errors/errors.js'
+import { fixture } from '../../../support/fixture.js'
 
 const state = fixture('flux/state.jld2')
 const expected: Record<string, { shape: number[], data: number[] }> = JSON.parse(
