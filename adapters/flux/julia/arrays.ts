@@ -173,7 +173,7 @@ function readElements(bytes: Uint8Array, eltype: string, element: ElementType, c
   const { buffer, byteOffset } = bytes
   if (eltype === 'Float32' || eltype === 'Float64') {
     // Values in a BSON file are not aligned: a view where it happens to be, else a copy. Typed arrays read bytes in the
-    // order of the machine, which must be the file's (little-endian): on another, the numbers would be wrong in silence.
+    // order of the machine, which must be the file's (little-endian): on another, all numbers would be wrong.
     const aligned = byteOffset % element.bytes === 0 ? bytes : Uint8Array.from(bytes)
     return eltype === 'Float32'
       ? new Float32Array(aligned.buffer, aligned.byteOffset, count)
