@@ -1,4 +1,7 @@
-/** @file The rate of this machine's matrix products, flop/s on all cores: by our kernels (one thread for each core), and by onnxruntime. */
+/**
+ * @file The rate of this machine's matrix products, flop/s on all cores: by our kernels (one thread for each core), and
+ * by onnxruntime.
+ */
 import { availableParallelism } from 'node:os'
 import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads'
 import { kernelBuild } from '../dist/core/kernels/kernel-module.js'

@@ -8,7 +8,10 @@ const FLAT = 1.25
 /** What the pipe of the Python client may cost. */
 const PIPE = 1.1
 
-/** The results of this library's engines that were measured; `reduced`: at the sizes of the peer, where those are smaller. */
+/**
+ * The results of this library's engines that were measured; `reduced`: at the sizes of the peer, where those are
+ * smaller.
+ */
 export function engineResults({ results }, reduced = false) {
   return ENGINES.map(engine => ({ engine,
     ...(reduced ? results[`${engine} reduced`] ?? results[engine] : results[engine]) })
@@ -74,7 +77,9 @@ function where({ workload, cell }, what) {
   return `${workload} ${cell} ${what}`
 }
 
-/** Times of a peer over those of the faster engine, at the full size; and where that is scaled, at the peer's size too. */
+/**
+ * Times of a peer over those of the faster engine, at the full size; and where that is scaled, at the peer's size too.
+ */
 function speedups(record, peer, phases) {
   const other = record.results[peer]
   const own = engineResults(record)

@@ -1,10 +1,12 @@
 /**
- * @file Times every kernel, build by build, beside numpy (LAPACK) and onnxruntime on one core: GFLOP/s, and milliseconds for the decompositions.
+ * @file Times every kernel, build by build, beside numpy (LAPACK) and onnxruntime on one core: GFLOP/s, and
+ * milliseconds for the decompositions.
  *
  *     npm run bench:kernels [-- --quick] [-- --only eigen]
  *
- * numpy is taken from the interpreter named by POLYLAPLACE_PYTHON, else from the environment of bench/setup.sh, else from `python3`; its
- * column stays empty where there is none. A run of all kernels is kept in bench/results/ for docs/performance.md.
+ * numpy is taken from the interpreter named by POLYLAPLACE_PYTHON, else from the environment of bench/setup.sh, else
+ * from `python3`; its column stays empty where there is none. A run of all kernels is kept in bench/results/ for
+ * docs/performance.md.
  * Node 20 has relaxed SIMD behind a flag, which is set here.
  */
 import { spawn } from 'node:child_process'
@@ -32,7 +34,9 @@ const BUDGET = options.quick ? 0.02 : 0.5
 /** The plain twins take minutes on the large cases; they run those of up to so many flops. */
 const PLAIN_FLOPS = options.quick ? 2e7 : 6e8
 
-/** Kernels that work in the arena alone, on two arrays in rows of 256; the plain twin is the loop that runs elsewhere. */
+/**
+ * Kernels that work in the arena alone, on two arrays in rows of 256; the plain twin is the loop that runs elsewhere.
+ */
 const IN_ARENA = {
   'multiply': (x, y, out) =>
     combineRows('multiply', x.length, { array: x, step: 1 }, { array: y, step: 1 }, out, visit => {

@@ -13,8 +13,9 @@ const ours = engine => ({
 })
 
 /**
- * Each with a `key`, a `label` for tables, the cells it `has`, and the `command` that measures one: [program, arguments, environment].
- * `peer`: needs the benchmark's Python environment, and runs at the sizes that the workload names for it.
+ * Each with a `key`, a `label` for tables, the cells it `has`, and the `command` that measures one: [program,
+ * arguments, environment]. `peer`: needs the benchmark's Python environment, and runs at the sizes that the workload
+ * names for it.
  */
 export const LIBRARIES = [
   ours('typescript'),

@@ -1,11 +1,14 @@
 /**
  * @file The floating-point operations that the mathematics of a cell needs, and the least time that they take.
  *
- * For layers of I inputs and O outputs, C network outputs, P parameters of the subset, D features of the last layer; a product of
- * m x k by k x n is 2 m k n, a symmetric one (A'A) half of that. Element-wise work (activations, softmax) is not counted, nor is reading data.
+ * For layers of I inputs and O outputs, C network outputs, P parameters of the subset, D features of the last layer; a
+ * product of m x k by k x n is 2 m k n, a symmetric one (A'A) half of that. Element-wise work (activations, softmax) is
+ * not counted, nor is reading data.
  */
 
-/** Operations of a symmetric eigen-decomposition of order n with vectors, of a Cholesky factor, of an inverse from it. */
+/**
+ * Operations of a symmetric eigen-decomposition of order n with vectors, of a Cholesky factor, of an inverse from it.
+ */
 const eigen = n => 9 * n ** 3
 const cholesky = n => n ** 3 / 3
 const inverse = n => 2 * n ** 3 / 3
@@ -83,7 +86,8 @@ function lastLayer(forward, features, outputs, structure) {
 
 /**
  * The least seconds of fit and predict.
- * @param rates flop/s: { float32, float64 }. The network and the sums over examples run in float32, decompositions in float64
+ * @param rates flop/s: { float32, float64 }. The network and the sums over examples run in float32, decompositions in
+ * float64
  */
 export function limits({ sizes }, cell, { n, test }, rates) {
   const [subset, structure] = cell.split('/')

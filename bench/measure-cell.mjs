@@ -47,7 +47,10 @@ export async function measureCell(cell, how) {
   }
 }
 
-/** What is started for a cell; where peers run at reduced sizes this library does too, so that something is compared like with like. */
+/**
+ * What is started for a cell; where peers run at reduced sizes this library does too, so that something is compared
+ * like with like.
+ */
 function processes(cell, libraries, reduced) {
   const wanted = LIBRARIES.filter(library => libraries.includes(library.key) && library.has(cell))
   const list = wanted.map(library => ({ key: library.key, library, reduced: reduced && library.peer === true }))
@@ -91,7 +94,10 @@ function summarise(records) {
   }
 }
 
-/** Adds to every result its largest difference from this library's at the same size; the client is compared with the engine that it used. */
+/**
+ * Adds to every result its largest difference from this library's at the same size; the client is compared with the
+ * engine that it used.
+ */
 function withDifferences(results, runs) {
   const numbers = Object.fromEntries([...runs].map(([{ key }, records]) => [key, records[0]?.first?.results]))
   const reference = key =>

@@ -7,7 +7,8 @@ const KEPT_LINES = 12
 
 /**
  * Runs a command until it ends.
- * @returns seconds from its start to its first result (`start`), its lines by event (`ready`, `first`, `done`, `unavailable`), and `failure`: why it has no results
+ * @returns seconds from its start to its first result (`start`), its lines by event (`ready`, `first`, `done`,
+ * `unavailable`), and `failure`: why it has no results
  */
 export async function runMeasured(command, args, { timeout, env = {} }) {
   const begin = performance.now()

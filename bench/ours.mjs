@@ -3,8 +3,8 @@
  *
  *     node bench/ours.mjs FOLDER/W2 all/kron [--engine typescript] [--reduced] [--quick]
  *
- * Writes the lines that bench/measure.py describes, and { event: 'unavailable' } where the engine is not installed. Data of several
- * batches are streamed from the file, others are given at once.
+ * Writes the lines that bench/measure.py describes, and { event: 'unavailable' } where the engine is not installed.
+ * Data of several batches are streamed from the file, others are given at once.
  */
 import { parseArgs } from 'node:util'
 import { networkFromLayers } from '../dist/adapters/layers/index.js'

@@ -1,8 +1,9 @@
 /**
- * @file What reading a state dict costs beside reading its bytes: `npm run build:js && node bench/read-files.mjs [megabytes]`.
+ * @file What reading a state dict costs beside reading its bytes:
+ * `npm run build:js && node bench/read-files.mjs [megabytes]`.
  *
- * Times are of the processor, so that what else runs does not count: the least of several runs, each in a process of its own.
- * Memory is what the process has grown by, over the file.
+ * Times are of the processor, so that what else runs does not count: the least of several runs, each in a process of
+ * its own. Memory is what the process has grown by, over the file.
  */
 import { execFileSync } from 'node:child_process'
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'

@@ -1,5 +1,6 @@
 /**
- * @file Puts the stored results into docs/performance.md, between the comments that mark its tables; everything else there is written by hand.
+ * @file Puts the stored results into docs/performance.md, between the comments that mark its tables; everything else
+ * there is written by hand.
  *
  *     node bench/report.mjs [quick]
  */
@@ -123,7 +124,9 @@ function difference({ difference: value }) {
   return value === undefined ? '' : value.toExponential(0)
 }
 
-/** A time, and for our engines how many times longer laplace-torch takes; ~ before what is scaled from a smaller size. */
+/**
+ * A time, and for our engines how many times longer laplace-torch takes; ~ before what is scaled from a smaller size.
+ */
 function phaseText(record, result, key, phase) {
   const scaled = (each, what) =>
     (what === 'fit' && each.n < record.n) || (what === 'predict' && each.test < record.test)

@@ -4,10 +4,11 @@
  *     npm run bench                          everything: about an hour, on a machine that does nothing else
  *     npm run bench -- --only W3,W6/all/diag these workloads or cells; the others keep their last results
  *     npm run bench -- --seed 5              other data and other weights
- *     npm run bench -- --quick               small sizes, to see that everything runs; docs/performance.md is left alone
+ *     npm run bench -- --quick               small sizes, to see that everything runs; no table is written
  *     npm run bench -- --quick --ours        without peers, torch and training
  *
- * Further options: --libraries typescript,laplace-torch; --rounds 3; --timeout 1800 (seconds of one process); --environment .venv-bench.
+ * Further options: --libraries typescript,laplace-torch; --rounds 3; --timeout 1800 (seconds of one process);
+ * --environment .venv-bench.
  */
 import { execFileSync } from 'node:child_process'
 import { existsSync } from 'node:fs'

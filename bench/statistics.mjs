@@ -10,7 +10,8 @@ export function median(values) {
 const FLOOR = 1e-3
 
 /**
- * The largest relative difference of two sets of results, { name: numbers }: |a - b| / max(|b|, FLOOR max |b|) over all numbers that both have.
+ * The largest relative difference of two sets of results, { name: numbers }: |a - b| / max(|b|, FLOOR max |b|) over all
+ * numbers that both have.
  */
 export function relativeDifference(ours, theirs) {
   let largest = 0

@@ -1,6 +1,6 @@
 /** @file Files of named arrays: NumPy's `.npz`, and safetensors. */
-import { toTensor } from '../adapters/file-tensor.js'
 import { readSafetensorsTensors } from '../adapters/safetensors/index.js'
+import { toTensor } from '../adapters/tensors/convert.js'
 import { isZip, openZip } from '../adapters/zip/index.js'
 import { DataError } from '../core/errors/errors.js'
 import { nearestWord } from '../core/errors/suggest.js'

@@ -1,8 +1,8 @@
 // Bundles the server into the Python and R clients, and writes the error table in their languages.
 //
-// Each client carries polylaplace.mjs, small, so that the process answers quickly; worker.mjs, the compute threads; worker-thread.mjs, threads
-// that share one computation; and beside them modules that a thread loads when it first needs them (readers of files).
-// `node scripts/build-clients.mjs --server DIR` writes only these, for tests.
+// Each client carries polylaplace.mjs, small, so that the process answers quickly; worker.mjs, the compute threads;
+// worker-thread.mjs, threads that share one computation; and beside them modules that a thread loads when it first
+// needs them (readers of files). `node scripts/build-clients.mjs --server DIR` writes only these, for tests.
 import { build } from 'esbuild'
 import { createHash } from 'node:crypto'
 import { mkdir, readFile, rm, writeFile } from 'node:fs/promises'
@@ -22,7 +22,10 @@ const ALIAS = { 'msgpackr/unpack': join(root, 'node_modules/msgpackr/unpack.js')
 const REQUIRE =
   "import { createRequire as __createRequire } from 'node:module'; const require = __createRequire(import.meta.url);"
 
-/** The package for small linear systems as a part of the bundle, so that every language gets the same numbers to the last bit. */
+/**
+ * The package for small linear systems as a part of the bundle, so that every language gets the same numbers to the
+ * last bit.
+ */
 const BUNDLE_LINEAR_SOLVE = {
   name: 'linear-solve',
   setup: ({ onLoad }) => {
@@ -32,8 +35,9 @@ const BUNDLE_LINEAR_SOLVE = {
 }
 
 /**
- * What every compute thread loads in few files: loading one takes a millisecond or two. esbuild makes a file of what the same modules reach; so the
- * modules that are loaded later are made to reach all that is there by then. It says that it leaves the import itself out.
+ * What every compute thread loads in few files: loading one takes a millisecond or two. esbuild makes a file of what
+ * the same modules reach; so the modules that are loaded later are made to reach all that is there by then. It says
+ * that it leaves the import itself out.
  */
 const FEW_FILES = {
   name: 'few-files',
@@ -45,7 +49,10 @@ const FEW_FILES = {
   },
 }
 
-/** Bundles modules, given by the names of their files; with `splitting`, what they share or import dynamically becomes further files. The result maps names to texts. */
+/**
+ * Bundles modules, given by the names of their files; with `splitting`, what they share or import dynamically becomes
+ * further files. The result maps names to texts.
+ */
 async function bundle(entries, { define = {}, splitting = false } = {}) {
   const { outputFiles } = await build({
     absWorkingDir: root,
@@ -131,9 +138,9 @@ function markdownTable(entries) {
     const condition = `laplace_error_${family.replace(/Error$/, '').replace(/([a-z])([A-Z])/g, '$1_$2').toLowerCase()}`
     return `| ${number} | \`${name}\` | \`${family}\` | \`${condition}\` | ${meaning} |`
   })
-  return ['# Error codes', '',
-    'Written from `core/errors/errors.ts` by `npm run build`. The class is the same in TypeScript and Python; R has condition classes.',
-    '', '| number | code | class | R condition | meaning |', '|---|---|---|---|---|', ...rows, ''].join('\n')
+  return ['# Error codes', '', 'Written from `core/errors/errors.ts` by `npm run build`. ' +
+    'The class is the same in TypeScript and Python; R has condition classes.', '',
+    '| number | code | class | R condition | meaning |', '|---|---|---|---|---|', ...rows, ''].join('\n')
 }
 
 /** Leaves a file alone that is right already, so that building does not touch the work tree. */

@@ -1,6 +1,7 @@
-// Writes protocol/fixtures/v1: one frame of every kind of message (NAME.bin) with its description (NAME.json), and frames that
-// must be refused; and protocol/fixtures/v1.ts, the same frames as a module for `--selftest`. The encoder here is independent of protocol/encode.ts, so that the tests compare two writings of the rules.
-// Fixtures of a released protocol version never change: new ones are added.
+// Writes protocol/fixtures/v1: one frame of every kind of message (NAME.bin) with its description (NAME.json), and
+// frames that must be refused; and protocol/fixtures/v1.ts, the same frames as a module for `--selftest`. The encoder
+// here is independent of protocol/encode.ts, so that the tests compare two writings of the rules. Fixtures of a
+// released protocol version never change: new ones are added.
 import { mkdir, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -296,7 +297,8 @@ const table = entries =>
 const frames = Object.fromEntries(Object.entries(MESSAGES).map(([name, [, message]]) => [name, frame(pack(message))]))
 const refused = Object.fromEntries(Object.entries(REFUSED).map(([name, [, body]]) => [name, frame(body)]))
 await writeFile(`${folder}.ts`,
-  `/** @file Made by scripts/build-fixtures.mjs: the frames of the folder beside this file, for the self-test of programs without it. */
+  '/** @file Made by scripts/build-fixtures.mjs: the frames of the folder beside this file, ' +
+    `for the self-test of programs without it. */
 
 /** One frame of every kind of message, in base64. */
 export const FRAMES: Readonly<Record<string, string>> = {

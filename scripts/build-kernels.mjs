@@ -1,4 +1,5 @@
-// Compiles the WebAssembly kernels, once with plain and once with relaxed SIMD, and embeds the bytes of each as a TypeScript module.
+// Compiles the WebAssembly kernels, once with plain and once with relaxed SIMD, and embeds the bytes of each as a
+// TypeScript module.
 import asc from 'assemblyscript/asc'
 import { mkdir, writeFile } from 'node:fs/promises'
 import path from 'node:path'
@@ -42,9 +43,8 @@ await mkdir(folder, { recursive: true })
 for (const [name, features] of Object.entries(BUILDS)) {
   const bytes = await compile(features)
   const text =
-    `/** @file Made by scripts/build-kernels.mjs from core/kernels/assembly: the bytes of a WebAssembly module. */\nexport const bytes = '${
-      Buffer.from(bytes).toString('base64')
-    }'\n`
+    '/** @file Made by scripts/build-kernels.mjs from core/kernels/assembly: the bytes of a WebAssembly module. */\n' +
+    `export const bytes = '${Buffer.from(bytes).toString('base64')}'\n`
   await writeFile(path.join(folder, `${name}.ts`), text)
   process.stdout.write(`core/kernels/generated/${name}.ts: ${bytes.length} bytes of WebAssembly\n`)
 }

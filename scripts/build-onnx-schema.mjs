@@ -1,13 +1,13 @@
-// Makes adapters/onnx/schema.ts, the static decoder and encoder of the ONNX file format, from adapters/onnx/schema.proto.
-// With --check it writes nothing and fails when the file is not up to date.
+// Makes adapters/onnx/schema.ts, the static decoder and encoder of the ONNX file format, from
+// adapters/onnx/schema.proto. With --check it writes nothing and fails when the file is not up to date.
 import { readFile, writeFile } from 'node:fs/promises'
 import path from 'node:path'
 import { fileURLToPath } from 'node:url'
 import pbjs from 'protobufjs-cli/pbjs.js'
 
 const folder = path.join(path.dirname(fileURLToPath(import.meta.url)), '../adapters/onnx')
-const header =
-  '// @ts-nocheck: generated code; messages.ts gives it types.\n/** @file Made by scripts/build-onnx-schema.mjs from schema.proto with protobufjs-cli; do not edit. */\n'
+const header = '// @ts-nocheck: generated code; messages.ts gives it types.\n' +
+  '/** @file Made by scripts/build-onnx-schema.mjs from schema.proto with protobufjs-cli; do not edit. */\n'
 
 /** The generated module. */
 async function generateSchema() {

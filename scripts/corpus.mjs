@@ -1,8 +1,9 @@
 /**
  * @file Reads every file of a folder of models and writes what came of it as a table, docs/corpus.md.
  *
- * Run `npm run build:js` first. Usage: node scripts/corpus.mjs [FOLDER] [TABLE]; the folder is ../shared/models by default. Networks
- * are run on seeded random examples, and on the examples beside them where there are some (inputs.npz and outputs.npz, test_data_set_0).
+ * Run `npm run build:js` first. Usage: node scripts/corpus.mjs [FOLDER] [TABLE]; the folder is ../shared/models by
+ * default. Networks are run on seeded random examples, and on the examples beside them where there are some (inputs.npz
+ * and outputs.npz, test_data_set_0).
  */
 import { existsSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { basename, dirname, extname, join, relative } from 'node:path'
@@ -14,7 +15,7 @@ const [folder = join(root, '../shared/models'), table = join(root, 'docs/corpus.
 const load = path => import(new URL(`../dist/${path}`, import.meta.url).href)
 const { describeFile, readNetwork } = await load('adapters/network/index.js')
 const { readOnnxTensors } = await load('adapters/onnx/index.js')
-const { toTensor } = await load('adapters/file-tensor.js')
+const { toTensor } = await load('adapters/tensors/convert.js')
 const { openZip } = await load('adapters/zip/index.js')
 const { readNpy } = await load('cli/npy.js')
 const { LaplaceError } = await load('core/errors/errors.js')
@@ -117,7 +118,10 @@ function outputsOf(graph, inputs) {
   return graph.outputs.map(name => values.get(name))
 }
 
-/** The largest difference to the outputs beside the model, relative to the largest output; NaN where shapes or sizes differ. */
+/**
+ * The largest difference to the outputs beside the model, relative to the largest output; NaN where shapes or sizes
+ * differ.
+ */
 function compare(graph, { inputs, outputs }) {
   const floats = graph.inputs.map(input => input.name)
   const named = new Map(graph.inputs.map(({ name, shape }, i) => {
@@ -234,9 +238,11 @@ const summary = [
 ]
 writeFileSync(table, `# What the readers make of real files
 
-Written by \`npm run corpus\` from ${rows.length} files of other projects (their origins are listed with them). Networks are run on two random examples; where
-a project keeps inputs and outputs beside a network, the outputs are compared. Every refusal is a typed error; its message says what to do.
-Files of weights that are marked "with hints" were read with the layers, the activation or the choice of [corpus-architectures.json](../scripts/corpus-architectures.json).
+Written by \`npm run corpus\` from ${rows.length} files of other projects (their origins are listed with them).
+Networks are run on two random examples; where a project keeps inputs and outputs beside a network, the outputs are
+compared. Every refusal is a typed error; its message says what to do. Files of weights that are marked "with hints"
+were read with the layers, the activation or the choice of
+[corpus-architectures.json](../scripts/corpus-architectures.json).
 
 | outcome | files |
 |---|---:|

@@ -1,8 +1,10 @@
 /** @file What a Flux file holds, in words: for `polylaplace inspect`. */
 import { LaplaceError } from '../../core/errors/errors.js'
-import { arrayOf } from './arrays.js'
-import { openJulia } from './julia.js'
-import { arraysOf, type FluxLayer, type FluxReader, layerOf } from './layers.js'
+import { arrayOf } from './julia/arrays.js'
+import { openJulia } from './julia/julia-file.js'
+import type { FluxReader } from './layers/field-values.js'
+import { arraysOf, type FluxLayer } from './layers/flux-layer.js'
+import { layerOf } from './layers/read-layers.js'
 import { contentsOf } from './networks.js'
 
 /** A layer with its path inside of its network and its number of trained and stored values. */

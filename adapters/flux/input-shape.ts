@@ -4,7 +4,7 @@
  * The first layers say the kind of input (features, images with so many channels, tokens, a sequence); sizes of images
  * and lengths of sequences follow from a later Dense layer, by trying.
  */
-import type { FluxLayer } from './layers.js'
+import type { FluxLayer } from './layers/flux-layer.js'
 
 /** What the first layer that cares asks of the input. */
 export type Demand =
@@ -116,7 +116,10 @@ export function shapeFor(demand: Demand, size: number): number[] {
   }
 }
 
-/** Shapes that `count` features can have when a function reshapes them first: flat, one square channel, pixels without size. */
+/**
+ * Shapes that `count` features can have when a function reshapes them first: flat, one square channel, pixels without
+ * size.
+ */
 export function featureShapes(count: number): number[][] {
   const side = Math.sqrt(count)
   return [[count], ...(Number.isInteger(side) ? [[1, side, side]] : []),

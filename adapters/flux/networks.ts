@@ -4,11 +4,12 @@
  * A file holds whatever variables were saved: a network, several, a struct of the user's own with networks in its
  * fields, an optimiser's state beside it, a list of parameters. Everything is walked once; code and types are not.
  */
-import { type ArrayCache, arrayOf, isGpuArray, isNumeric } from './arrays.js'
-import type { Bson } from './bson.js'
-import { entriesOf, itemsOf, type JuliaFile, type JuliaStruct, malformed, namedTupleOf, resolve, structOf, symbolOf,
-  tagOf } from './julia.js'
-import { fieldNames, layerName } from './layers.js'
+import { type ArrayCache, arrayOf, isGpuArray, isNumeric } from './julia/arrays.js'
+import type { Bson } from './julia/bson-values.js'
+import { type JuliaFile, malformed, resolve, tagOf } from './julia/julia-file.js'
+import { type JuliaStruct, structOf } from './julia/julia-types.js'
+import { entriesOf, itemsOf, namedTupleOf, symbolOf } from './julia/julia-values.js'
+import { fieldNames, layerName } from './layers/struct-fields.js'
 
 /** Something found in a file, with the path of names and numbers (from 1) that leads to it. */
 export interface Found {
@@ -22,6 +23,7 @@ export interface FoundNetwork extends Found {
   readonly layer: string
 }
 
+/** What a file holds: networks, and arrays in and beside them. */
 export interface Contents {
   readonly networks: readonly FoundNetwork[]
   /** Arrays of numbers outside of networks and inside of them, in the order of the file. */
@@ -38,8 +40,12 @@ const MOST_STEPS = 100_000
 const DEEPEST = 200
 
 /** Objects that hold copies of a network's arrays, code or types, but no network. */
-const SKIPPED =
-  /^(Core\.(TypeName|Method|CodeInfo|Expr|GlobalRef)|Optimisers?\.|Flux\.(Optimise|Optimisers)\.|ParameterSchedulers\.|Random\.|Base\.(RefValue|Threads))/
+const SKIPPED: readonly RegExp[] = [
+  /^Core\.(TypeName|Method|CodeInfo|Expr|GlobalRef)/,
+  /^(Optimisers?|Flux\.(Optimise|Optimisers)|ParameterSchedulers|Random)\./,
+  /^Base\.(RefValue|Threads)/,
+]
+
 /** Layers that are a network of their own when nothing is around them; functions and dropout are not. */
 const NETWORKS: ReadonlySet<string> = new Set([
   'Chain',
@@ -100,7 +106,7 @@ export function contentsOf(file: JuliaFile, nested = false): Contents {
       gpuArrays.push(item.path)
       continue
     }
-    if (struct !== undefined && SKIPPED.test(struct.type.path)) continue
+    if (struct !== undefined && SKIPPED.some(pattern => pattern.test(struct.type.path))) continue
     const layer = struct === undefined ? undefined : layerName(struct)
     const network = layer !== undefined && NETWORKS.has(layer)
     if (network && (!item.inNetwork || nested)) networks.push({ path: item.path, value, layer })
@@ -180,7 +186,10 @@ function arrayKey(file: JuliaFile, root: Bson, numbers: Map<object, number>, ste
   return found.join()
 }
 
-/** The arrays of a file as they are in Julia, by path. @throws UntrustedInputError when an array's size and data disagree */
+/**
+ * The arrays of a file as they are in Julia, by path.
+ * @throws UntrustedInputError when an array's size and data disagree
+ */
 export function readArrays(file: JuliaFile, contents: Contents,
   cache: ArrayCache): { path: string, array: NonNullable<ReturnType<typeof arrayOf>> }[] {
   return contents.arrays.flatMap(found => {

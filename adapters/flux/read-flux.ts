@@ -3,19 +3,27 @@ import { GraphError, LaplaceError, OptionError, UntrustedInputError } from '../.
 import { nearestWord } from '../../core/errors/suggest.js'
 import type { Graph } from '../../core/graph/graph.js'
 import { formatShape } from '../../core/tensor/tensor.js'
-import { gpuArrayError } from './arrays.js'
-import type { Emission } from './emission.js'
+import type { Emission } from './graph/emission.js'
 import { type Demand, demandOf, featureShapes, shapeFor, sizesToTry } from './input-shape.js'
-import { openJulia } from './julia.js'
-import { type FluxLayer, type FluxReader, layerOf } from './layers.js'
-import { type Attempt, networkGraph } from './network-graph.js'
+import { gpuArrayError } from './julia/arrays.js'
+import { openJulia } from './julia/julia-file.js'
+import type { FluxReader } from './layers/field-values.js'
+import type { FluxLayer } from './layers/flux-layer.js'
+import { layerOf } from './layers/read-layers.js'
+import { type Attempt, networkGraph } from './network/network-graph.js'
 import { type Contents, contentsOf, type FoundNetwork } from './networks.js'
 
 /** What can be said to `readFlux` beyond the file. */
 export interface FluxOptions {
-  /** Which network, when the file holds several: its path, `encoder.1` for example. Layers inside of networks have paths too. */
+  /**
+   * Which network, when the file holds several: its path, `encoder.1` for example. Layers inside of networks have paths
+   * too.
+   */
   readonly model?: string
-  /** Shape of one example as the graph takes it: `[1, 28, 28]` (channels, height, width), `[28, 28]`, or a number of features or times. */
+  /**
+   * Shape of one example as the graph takes it: `[1, 28, 28]` (channels, height, width), `[28, 28]`, or a number of
+   * features or times.
+   */
   readonly inputSize?: number | readonly number[]
 }
 
@@ -26,9 +34,11 @@ export interface FluxOptions {
  * N x C x H x W, sequences N x T x F. Julia's column-major arrays of size (F, N), (W, H, C, N) and (F, T, N) have the
  * same bytes. Parameters are in Flux's order: layer by layer, weight (out x in) before bias, shift before scale in
  * normalisations. Anonymous functions are recognised by their code or refused by name; nothing is executed.
- * @throws UntrustedInputError UNTRUSTED_INPUT for a file that BSON.jl did not write; UNSUPPORTED_FORMAT when arrays were left on the GPU;
+ * @throws UntrustedInputError UNTRUSTED_INPUT for a file that BSON.jl did not write; UNSUPPORTED_FORMAT when arrays
+ * were left on the GPU;
  *   MISSING_ARCHITECTURE when there are arrays but no layers
- * @throws GraphError AMBIGUOUS_NETWORK when there are several networks; UNSUPPORTED_OPERATOR for a layer or function that cannot be imported
+ * @throws GraphError AMBIGUOUS_NETWORK when there are several networks; UNSUPPORTED_OPERATOR for a layer or function
+ * that cannot be imported
  * @throws OptionError BAD_OPTION when `model` or `inputSize` does not fit
  * @example
  * const network = readFlux(bytes, { model: 'decoder' })
@@ -107,13 +117,16 @@ export function graphOf(reader: FluxReader, layer: FluxLayer, inputSize: FluxOpt
   return firstFit(
     sizesToTry(demand).map(size => () =>
       attempt(shapeFor(demand, size), [
-        `The file does not hold the length of the input: ${size} was taken, as the first that fits; give inputSize for another.`,
+        `The file does not hold the length of the input: ${size} was taken, as the first that fits; ` +
+        'give inputSize for another.',
       ])
     ),
   )
 }
 
-/** The shape that the user gave, completed: channels in front of an image's sizes, features behind a number of times. */
+/**
+ * The shape that the user gave, completed: channels in front of an image's sizes, features behind a number of times.
+ */
 function givenShape(inputSize: number | readonly number[], demand: Demand | undefined): number[] {
   const sizes = typeof inputSize === 'number' ? [inputSize] : [...inputSize]
   if (sizes.length === 0 || sizes.length > 8 || sizes.some(size => !Number.isInteger(size) || size < 1)) {

@@ -1,13 +1,16 @@
 /** @file The activation functions of Keras as graph nodes. */
 import { GraphError } from '../../core/errors/errors.js'
-import { type Config, field, isConfig, type KerasLayer, number, text } from './config.js'
+import { field, isConfig, text } from './config.js'
 import { channelsLast, type Emission, emit, type Value } from './emission.js'
+import type { KerasLayer } from './model.js'
 
 type Activation = (emission: Emission, x: Value) => Value
 
 const unary = (op: string, attributes: Record<string, number | string> = {}): Activation => (emission, x) =>
   emit(emission, op, [x.name], x.shape, x.channelsFirst, attributes)
-const same = (emission: Emission, op: string, x: Value, ...more: string[]): Value =>
+
+/** Appends an elementwise node whose further operands broadcast against the value; shape and order of axes stay. */
+export const same = (emission: Emission, op: string, x: Value, ...more: string[]): Value =>
   emit(emission, op, [x.name, ...more], x.shape, x.channelsFirst)
 
 /** Softmax and log-softmax act on the last axis, the channels. */
@@ -69,20 +72,4 @@ export function activate(emission: Emission, name: string, x: Value, layer: Kera
       }.`, { layer: layer.name, activation: name.slice(0, 60) })
   }
   return ACTIVATIONS[name](emission, x)
-}
-
-/** The layer ReLU: max(x, 0) with an upper bound, a slope below a threshold. */
-export function reluLayer(emission: Emission, config: Config, x: Value): Value {
-  const slope = number(config, 'negative_slope') ?? 0
-  const threshold = number(config, 'threshold') ?? 0
-  const highest = number(config, 'max_value')
-  const { builder } = emission
-  // x above the threshold, slope (x - threshold) below it.
-  const bent = threshold === 0
-    ? (slope === 0
-      ? same(emission, 'Relu', x)
-      : emit(emission, 'LeakyRelu', [x.name], x.shape, x.channelsFirst, { alpha: slope }))
-    : same(emission, 'Where', { ...x, name: builder.node('Less', [x.name, builder.scalar(threshold)]) },
-      builder.node('Mul', [builder.node('Sub', [x.name, builder.scalar(threshold)]), builder.scalar(slope)]), x.name)
-  return highest === undefined ? bent : same(emission, 'Min', bent, builder.scalar(highest))
 }

@@ -8,7 +8,7 @@ import { UntrustedInputError } from '../../core/errors/errors.js'
 import type { GraphBuilder } from '../../core/graph/builder.js'
 import type { Attribute } from '../../core/graph/graph.js'
 import { formatShape, sizeOf, type Tensor, tensor } from '../../core/tensor/tensor.js'
-import type { KerasLayer } from './config.js'
+import type { KerasLayer } from './model.js'
 
 /** A value; `shape` is one example's in Keras' order, channels last, whatever the order in the graph is. */
 export interface Value {

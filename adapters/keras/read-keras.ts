@@ -3,18 +3,23 @@ import { GraphError, OptionError, UntrustedInputError } from '../../core/errors/
 import { GraphBuilder } from '../../core/graph/builder.js'
 import { BATCH, type Graph } from '../../core/graph/graph.js'
 import type { Precision, Tensor } from '../../core/tensor/tensor.js'
-import { type Hdf5Group, isHdf5, withHdf5 } from '../hdf5.js'
+import { type Hdf5Group, withHdf5 } from '../hdf5/read-hdf5.js'
+import { isHdf5 } from '../hdf5/signature.js'
 import { isZip, openZip, type ZipArchive, type ZipOptions } from '../zip/index.js'
-import { field, type KerasLayer, type KerasModel, parseConfig, readModel, refuse, text } from './config.js'
+import { field, parseConfig, refuse, text } from './config.js'
 import { channelsLast, type Emission, type Value } from './emission.js'
 import { writeLayer } from './layers.js'
+import { type KerasLayer, type KerasModel, readModel } from './model.js'
 import { allArrays, type LayerWeights, legacyWeights, numberedWeights } from './weights.js'
 
 /** What can be said to `readKeras` beyond the file. */
 export interface KerasOptions {
-  /** Shape of one example in Keras' order, where the file leaves it open: `[28, 28, 1]`, or a number of times for a sequence of features. */
+  /**
+   * Shape of one example in Keras' order, where the file leaves it open: `[28, 28, 1]`, or a number of times for a
+   * sequence of features.
+   */
   readonly inputSize?: number | readonly number[]
-  /** For `.keras` archives: the host's own checksum, and what unpacks compressed entries (Keras writes none). */
+  /** For `.keras` archives: the runtime's own checksum, and what unpacks compressed entries (Keras writes none). */
   readonly zip?: ZipOptions
 }
 
@@ -27,7 +32,8 @@ const MOST_JSON_BYTES = 64 * 2 ** 20
  * The graph takes what the network takes: images are N x H x W x C, channels last; where its operators want channels
  * first it transposes inside. Parameters are in the order of the layers; Dense kernels, stored in x out, count as
  * out x in.
- * @throws UntrustedInputError UNTRUSTED_INPUT for damaged files; UNSUPPORTED_FORMAT for models made of Python code; MISSING_ARCHITECTURE for weights alone
+ * @throws UntrustedInputError UNTRUSTED_INPUT for damaged files; UNSUPPORTED_FORMAT for models made of Python code;
+ * MISSING_ARCHITECTURE for weights alone
  * @throws GraphError UNSUPPORTED_OPERATOR for layers and activations that are not known
  * @throws ResourceError MISSING_DEPENDENCY without the optional package h5wasm
  * @example
@@ -64,7 +70,8 @@ function noDescription(root: Hdf5Group): UntrustedInputError {
     root.keys().includes('layers')
   return keras
     ? new UntrustedInputError(
-      'The file holds only the weights of a Keras network (save_weights): save the network with model.save(...) instead.',
+      'The file holds only the weights of a Keras network (save_weights): ' +
+        'save the network with model.save(...) instead.',
       { format: 'Keras' },
       'MISSING_ARCHITECTURE',
     )
@@ -173,9 +180,8 @@ function inputShape(layer: KerasLayer, options: KerasOptions): number[] {
   const stored = field(config, 'batch_shape') ?? field(config, 'batch_input_shape')
   if (!Array.isArray(stored) || stored.length < 1 || stored.length > 8) {
     if (Array.isArray(options.inputSize)) return checkedSize(options.inputSize)
-    throw new GraphError('AMBIGUOUS_NETWORK',
-      `The layer '${layer.name}' does not say what shape the input has; give the option inputSize, for example [28, 28, 1].`,
-      { layer: layer.name })
+    throw new GraphError('AMBIGUOUS_NETWORK', `The layer '${layer.name}' does not say what shape the input has; ` +
+      'give the option inputSize, for example [28, 28, 1].', { layer: layer.name })
   }
   const example: unknown[] = stored.slice(1)
   if (example.every(extent => typeof extent === 'number' && Number.isInteger(extent) && extent > 0)) {

@@ -2,13 +2,14 @@
  * @file LSTM, GRU and SimpleRNN of Keras, unrolled over time.
  *
  * Gates are in Keras' order: input, forget, candidate, output for the LSTM; update, reset, candidate for the GRU.
+ * All gates have one shape: taken in the order of another framework they give wrong outputs without an error.
  */
 import { GraphError } from '../../core/errors/errors.js'
 import type { Tensor } from '../../core/tensor/tensor.js'
 import { activate, activationName } from './activations.js'
 import { flag } from './config.js'
 import { channelsLast, emit, expectWeights, misfit, parameter, type Value } from './emission.js'
-import type { LayerContext } from './layers.js'
+import type { LayerContext } from './layer-context.js'
 
 /** The longest sequence that is unrolled. */
 const LONGEST = 1000

@@ -1,9 +1,13 @@
 /** @file Finds the arrays of each layer in the weights of a Keras file. */
 import type { Tensor } from '../../core/tensor/tensor.js'
-import type { Hdf5Group } from '../hdf5.js'
-import { type KerasLayer, refuse } from './config.js'
+import type { Hdf5Group } from '../hdf5/read-hdf5.js'
+import { refuse } from './config.js'
+import type { KerasLayer } from './model.js'
 
-/** The arrays of a layer by their role in the order that Keras has them: kernel, bias; gamma, beta, moving mean, moving variance. */
+/**
+ * The arrays of a layer by their role in the order that Keras has them: kernel, bias; gamma, beta, moving mean, moving
+ * variance.
+ */
 export type LayerWeights = ReadonlyMap<string, readonly Tensor[]>
 
 const MOST_ARRAYS = 10_000
@@ -44,7 +48,8 @@ export function numberedWeights(root: Hdf5Group, layers: readonly KerasLayer[]):
     counts.set(stem, count + 1)
     return count === 0 ? stem : `${stem}_${count}`
   })
-  // Newer Keras versions use the names of the layers: they are taken where the counted names do not cover what is there.
+  // Newer Keras versions use the names of the layers: they are taken where the counted names do not cover what is
+  // there.
   const byName = [...keys].some(key => !numbered.includes(key)) &&
     layers.every((layer, i) => keys.has(layer.name) || !keys.has(numbered[i]))
   const found = new Map<string, Tensor[]>()
@@ -56,7 +61,9 @@ export function numberedWeights(root: Hdf5Group, layers: readonly KerasLayer[]):
   return found
 }
 
-/** `vars/0, vars/1, ...` of a layer; those of a recurrent layer are in its cell, those of a wrapped layer in `layer`. */
+/**
+ * `vars/0, vars/1, ...` of a layer; those of a recurrent layer are in its cell, those of a wrapped layer in `layer`.
+ */
 function variables(group: Hdf5Group, depth: number): Tensor[] {
   const vars = group.group('vars')
   const own = vars === undefined ?
@@ -89,7 +96,9 @@ function arrayPaths(group: Hdf5Group, prefix: string, depth: number): string[] {
   })
 }
 
-/** Every array of a file by path, without those of the optimiser; of a whole network only those under `model_weights`. */
+/**
+ * Every array of a file by path, without those of the optimiser; of a whole network only those under `model_weights`.
+ */
 export function allArrays(root: Hdf5Group): Map<string, Tensor> {
   const start = root.group('model_weights') ?? root
   const found = new Map<string, Tensor>()

@@ -106,7 +106,10 @@ export function sizes(layer: LayerArguments, key: string, dimensions: number, ot
   return [...list]
 }
 
-/** A list of integers of at least `least`, of any length; one number is a list of one. @throws OptionError BAD_OPTION */
+/**
+ * A list of integers of at least `least`, of any length; one number is a list of one.
+ * @throws OptionError BAD_OPTION
+ */
 export function integers(layer: LayerArguments, key: string, least: number): number[] | undefined {
   const value = argument(layer.spec, key)
   if (value === undefined) return undefined

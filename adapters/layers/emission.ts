@@ -1,10 +1,14 @@
-/** @file The state while an architecture is written as a graph: values with their shapes, the file's tensors and which were used. */
+/**
+ * @file The state while an architecture is written as a graph: values with their shapes, the file's tensors and which
+ * were used.
+ */
 import { ShapeError } from '../../core/errors/errors.js'
 import { nearestWord } from '../../core/errors/suggest.js'
 import type { GraphBuilder } from '../../core/graph/builder.js'
 import type { Attribute } from '../../core/graph/graph.js'
 import { cast, formatShape, type Tensor } from '../../core/tensor/tensor.js'
-import { type FileTensor, isFloating, type NamedTensors, toTensor } from '../file-tensor.js'
+import { toTensor } from '../tensors/convert.js'
+import { type FileTensor, isFloating, type NamedTensors } from '../tensors/file-tensor.js'
 import { flag, isGiven, type LayerArguments } from './arguments.js'
 import { badArchitecture, describeLayer, type LayerSpec } from './layer-spec.js'
 

@@ -5,7 +5,7 @@
  * and lengths of sequences are given, or follow from a later Linear layer by trying, or stay open.
  */
 import { OptionError } from '../../core/errors/errors.js'
-import type { NamedTensors } from '../file-tensor.js'
+import type { NamedTensors } from '../tensors/file-tensor.js'
 import { count, integers } from './arguments.js'
 import { tensorName } from './emission.js'
 import type { LayerSpec } from './layer-spec.js'

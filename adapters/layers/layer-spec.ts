@@ -1,5 +1,6 @@
 /**
- * @file The architecture of a network whose file holds only weights: a list of layers in order, torch's names and arguments.
+ * @file The architecture of a network whose file holds only weights: a list of layers in order, torch's names and
+ * arguments.
  *
  * It arrives as JSON from a file, a message or a program, so every entry is checked before it is used.
  */

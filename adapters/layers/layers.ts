@@ -79,7 +79,8 @@ export const LAYER_TYPES: readonly string[] = Object.keys(WRITERS)
 
 /**
  * Checks types and names of arguments of all layers, before any tensor is looked at.
- * @throws OptionError BAD_OPTION for a type that is not known, UNKNOWN_OPTION for an argument that it does not have, with the nearest right word
+ * @throws OptionError BAD_OPTION for a type that is not known, UNKNOWN_OPTION for an argument that it does not have,
+ * with the nearest right word
  */
 export function checkLayers(layers: readonly LayerSpec[], prefix = ''): void {
   layers.forEach((spec, i) => {

@@ -1,7 +1,7 @@
 /** @file Recognises a plain chain of Linear layers by the names and shapes of its tensors. */
 import { OptionError, UntrustedInputError } from '../../core/errors/errors.js'
 import { nearestWord } from '../../core/errors/suggest.js'
-import type { NamedTensors } from '../file-tensor.js'
+import type { NamedTensors } from '../tensors/file-tensor.js'
 import { ACTIVATIONS } from './activations.js'
 import { listNames } from './emission.js'
 import type { LayerSpec } from './layer-spec.js'
@@ -67,9 +67,8 @@ function missingActivation(chain: readonly Found[]): UntrustedInputError {
     `The file holds the weights of ${chain.length} Linear layers (${
       chain.slice(0, 8).map(({ name, into, out }) => `'${name.slice(0, 60)}': ${into} to ${out}`).join(', ')
     }${chain.length > 8 ? ', ...' : ''}) ` +
-      `but not the activation between them. Name it with the option activation, such as 'Tanh' or 'ReLU', or give the architecture: ${
-        example.slice(0, 400)
-      }.`,
+      `but not the activation between them. Name it with the option activation, such as 'Tanh' or 'ReLU', ` +
+      `or give the architecture: ${example.slice(0, 400)}.`,
     { format: 'weights', actual: chain.slice(0, 50).map(({ name }) => name) },
     'MISSING_ARCHITECTURE',
   )

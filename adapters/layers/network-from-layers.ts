@@ -3,7 +3,7 @@ import { GraphError, ShapeError } from '../../core/errors/errors.js'
 import { GraphBuilder } from '../../core/graph/builder.js'
 import { BATCH, type Graph } from '../../core/graph/graph.js'
 import { formatShape, type Precision, type Tensor } from '../../core/tensor/tensor.js'
-import type { NamedTensors } from '../file-tensor.js'
+import type { NamedTensors } from '../tensors/file-tensor.js'
 import { type Emission, listNames } from './emission.js'
 import { type Candidate, candidates, type Demand, demandOf, givenShape, statedShape } from './input-shape.js'
 import { badArchitecture, checkArchitecture, type LayerSpec } from './layer-spec.js'
@@ -42,8 +42,8 @@ export function networkFromLayers(architecture: readonly LayerSpec[] | undefined
   if (demand === undefined) {
     // A layer that lacks its tensors says so when it is written; the shape does not matter for that.
     attempt(shared, { shape: [1], open: [] }, undefined)
-    throw new GraphError('AMBIGUOUS_NETWORK',
-      'The layers do not tell what the network takes as input. Give the option inputSize, or {"type":"Input","shape":[1,28,28]} as the first layer.')
+    throw new GraphError('AMBIGUOUS_NETWORK', 'The layers do not tell what the network takes as input. ' +
+      'Give the option inputSize, or {"type":"Input","shape":[1,28,28]} as the first layer.')
   }
   return firstFit(shared, demand)
 }
@@ -74,7 +74,8 @@ function firstFit(shared: Shared, demand: Demand): Graph {
   if (demand.kind === 'features' || !(failure instanceof ShapeError)) throw failure
   const kind = demand.kind === 'image' ? 'square image' : demand.kind === 'shape' ? 'shape' : 'length of a sequence'
   throw new ShapeError(
-    `No ${kind} fits the layers. Give the shape of one example by the option inputSize, or by {"type":"Input","shape":[...]} as the first layer. The likeliest one: ${failure.message}`,
+    `No ${kind} fits the layers. Give the shape of one example by the option inputSize, ` +
+      `or by {"type":"Input","shape":[...]} as the first layer. The likeliest one: ${failure.message}`,
     failure.data,
   )
 }

@@ -31,9 +31,8 @@ export function batchNorm(dimensions: readonly number[]): LayerWriter {
     write(context, x) {
       if (!flag(context, 'track_running_stats', true)) {
         throw badArchitecture(
-          `The ${
-            describeLayer(context.spec, context.path)
-          } has no running statistics: it normalises with those of the batch, which mixes the examples. Use a network with track_running_stats.`,
+          `The ${describeLayer(context.spec, context.path)} has no running statistics: it normalises with those of ` +
+            'the batch, which mixes the examples. Use a network with track_running_stats.',
           context.path,
         )
       }
@@ -128,6 +127,7 @@ export function instanceNorm(dimensions: number): LayerWriter {
   }
 }
 
+/** The normalisations by torch's names. */
 export const NORMALISATIONS: Readonly<Record<string, LayerWriter>> = {
   BatchNorm1d: batchNorm([0, 1]),
   BatchNorm2d: batchNorm([2]),

@@ -43,9 +43,8 @@ export function recurrent(kind: Kind): LayerWriter {
     write(context, x) {
       if (!flag(context, 'batch_first', false)) {
         throw badArchitecture(
-          `The ${
-            describeLayer(context.spec, context.path)
-          } needs "batch_first": true: examples come first here. Only the order of the input's axes differs; the weights stay the same.`,
+          `The ${describeLayer(context.spec, context.path)} needs "batch_first": true: examples come first here. ` +
+            "Only the order of the input's axes differs; the weights stay the same.",
           context.path,
         )
       }

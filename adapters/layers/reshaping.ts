@@ -1,4 +1,7 @@
-/** @file Layers that move, merge or reduce axes: torch's Flatten and Unflatten, and small ones that only architectures have. */
+/**
+ * @file Layers that move, merge or reduce axes: torch's Flatten and Unflatten, and small ones that only architectures
+ * have.
+ */
 import { formatShape, sizeOf } from '../../core/tensor/tensor.js'
 import type { LayerWriter } from './activations.js'
 import { exampleAxis, flag, integer, integers } from './arguments.js'
@@ -128,6 +131,7 @@ function unsqueeze(context: LayerContext, x: Value): Value {
   ])
 }
 
+/** The layers that give an example another shape, by torch's names. */
 export const RESHAPING: Readonly<Record<string, LayerWriter>> = {
   Flatten: { arguments: ['start_dim', 'end_dim'], write: flatten },
   Unflatten: { arguments: ['dim', 'unflattened_size'], write: unflatten },

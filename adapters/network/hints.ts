@@ -24,7 +24,7 @@ export interface NetworkHints {
   /** Of an ONNX file: lengths of axes that it leaves open, and the tensors that are trainable (see `OnnxOptions`). */
   readonly dimensions?: OnnxOptions['dimensions'] | undefined
   readonly parameters?: OnnxOptions['parameters'] | undefined
-  /** What the host has to unpack zip entries and to check them (see `ZipOptions`). */
+  /** What unpacks zip entries and checks them (see `ZipOptions`). */
   readonly inflate?: ((bytes: Uint8Array, maxOutput: number) => Uint8Array) | undefined
   readonly crc32?: ((bytes: Uint8Array) => number) | undefined
 }

@@ -12,7 +12,8 @@ const HINTS = ['format', 'architecture', 'activation', 'input', 'output', 'files
 
 /**
  * Reads a network; the format is recognised by content. Nothing of the file is run, no other file is opened.
- * @throws UntrustedInputError UNSUPPORTED_FORMAT naming what the file is, UNTRUSTED_INPUT for damaged ones, MISSING_ARCHITECTURE for weights alone
+ * @throws UntrustedInputError UNSUPPORTED_FORMAT naming what the file is, UNTRUSTED_INPUT for damaged ones,
+ * MISSING_ARCHITECTURE for weights alone
  * @throws GraphError, OptionError, ShapeError, ResourceError as the format's own reader
  * @example
  * const network = await readNetwork(bytes, { architecture })
@@ -27,7 +28,8 @@ export async function readNetwork(bytes: Uint8Array, hints: NetworkHints = {}): 
 
 /**
  * The format of a file: the one of the hints, else by content.
- * @throws UntrustedInputError UNSUPPORTED_FORMAT naming what the file is; OptionError for a format or a hint that is not known
+ * @throws UntrustedInputError UNSUPPORTED_FORMAT naming what the file is; OptionError for a format or a hint that is
+ * not known
  */
 export function formatOf(bytes: Uint8Array, hints: NetworkHints = {}): Format {
   knownOptions('readNetwork', hints, HINTS)

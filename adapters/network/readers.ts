@@ -2,7 +2,8 @@
 import { UntrustedInputError } from '../../core/errors/errors.js'
 import type { Graph } from '../../core/graph/graph.js'
 import type { Tensor } from '../../core/tensor/tensor.js'
-import { type FileTensor, fromTensor, type NamedTensors } from '../file-tensor.js'
+import { fromTensor } from '../tensors/convert.js'
+import type { FileTensor, NamedTensors } from '../tensors/file-tensor.js'
 import type { ZipOptions } from '../zip/index.js'
 import { filesOf, type NetworkHints } from './hints.js'
 import type { Format } from './recognise.js'
@@ -20,6 +21,7 @@ export interface Listing {
   readonly layers?: readonly ListedLayer[]
 }
 
+/** A layer of a file for its description; `parameters` counts numbers. */
 export interface ListedLayer {
   readonly name: string
   readonly type: string
@@ -39,95 +41,114 @@ const given = <K extends keyof NetworkHints>(hints: NetworkHints,
 const asFileTensors = (tensors: ReadonlyMap<string, Tensor>): NamedTensors =>
   new Map([...tensors].map(([name, value]): [string, FileTensor] => [name, fromTensor(value)]))
 
-/** The readers by format. */
-export const READERS: Readonly<Record<Format, () => Promise<FormatReader>>> = {
-  onnx: async () => {
-    const { readOnnx, readOnnxTensors } = await import('../onnx/index.js')
-    return {
-      network: (bytes, hints) =>
-        readOnnx(bytes, { ...given(hints, 'dimensions', 'parameters'), externalData: filesOf(hints) }),
-      tensors: (bytes, hints) => ({ tensors: readOnnxTensors(bytes, { externalData: filesOf(hints) }), notes: [] }),
-    }
-  },
-  pytorch: async () => {
-    const { readPyTorch, readPyTorchTensors } = await import('../pytorch/index.js')
-    return {
-      network: (bytes, hints) =>
-        readPyTorch(bytes, { ...given(hints, 'architecture', 'activation', 'inputSize', 'model'),
-          zip: zipOptions(hints) }),
-      tensors: (bytes, hints) => readPyTorchTensors(bytes, { ...given(hints, 'model'), zip: zipOptions(hints) }),
-    }
-  },
-  safetensors: async () => {
-    const { readSafetensors, readSafetensorsTensors, writtenByRTorch } = await import('../safetensors/index.js')
-    const tolerance = (
-      bytes: Uint8Array,
-    ): { tolerate?: 'r-torch' } => (writtenByRTorch(bytes) ? { tolerate: 'r-torch' } : {})
-    return {
-      network: (bytes, hints) =>
-        readSafetensors(bytes, { ...given(hints, 'architecture', 'activation', 'inputSize'), ...tolerance(bytes) }),
-      tensors: bytes => ({ tensors: readSafetensorsTensors(bytes, tolerance(bytes)), notes: [] }),
-    }
-  },
-  'safetensors-index': async () => {
-    const { readShardedSafetensors } = await import('../safetensors/index.js')
-    const { networkFromLayers } = await import('../layers/index.js')
-    return {
-      network: (bytes, hints) =>
-        networkFromLayers(hints.architecture, readShardedSafetensors(bytes, filesOf(hints)),
+/** Loads a reader when its format is met, so that no other reader's code is. */
+type LoadReader = () => Promise<FormatReader>
+
+const onnx: LoadReader = async () => {
+  const { readOnnx, readOnnxTensors } = await import('../onnx/index.js')
+  return {
+    network: (bytes, hints) =>
+      readOnnx(bytes, { ...given(hints, 'dimensions', 'parameters'), externalData: filesOf(hints) }),
+    tensors: (bytes, hints) => ({ tensors: readOnnxTensors(bytes, { externalData: filesOf(hints) }), notes: [] }),
+  }
+}
+
+const pytorch: LoadReader = async () => {
+  const { readPyTorch, readPyTorchTensors } = await import('../pytorch/index.js')
+  return {
+    network: (bytes, hints) =>
+      readPyTorch(bytes, { ...given(hints, 'architecture', 'activation', 'inputSize', 'model'),
+        zip: zipOptions(hints) }),
+    tensors: (bytes, hints) => readPyTorchTensors(bytes, { ...given(hints, 'model'), zip: zipOptions(hints) }),
+  }
+}
+
+const safetensors: LoadReader = async () => {
+  const { readSafetensors, readSafetensorsTensors, writtenByRTorch } = await import('../safetensors/index.js')
+  const tolerance = (
+    bytes: Uint8Array,
+  ): { tolerate?: 'r-torch' } => (writtenByRTorch(bytes) ? { tolerate: 'r-torch' } : {})
+  return {
+    network: (bytes, hints) =>
+      readSafetensors(bytes, { ...given(hints, 'architecture', 'activation', 'inputSize'), ...tolerance(bytes) }),
+    tensors: bytes => ({ tensors: readSafetensorsTensors(bytes, tolerance(bytes)), notes: [] }),
+  }
+}
+
+const safetensorsIndex: LoadReader = async () => {
+  const { readShardedSafetensors } = await import('../safetensors/index.js')
+  const { networkFromLayers } = await import('../layers/index.js')
+  return {
+    network: (bytes, hints) =>
+      networkFromLayers(hints.architecture, readShardedSafetensors(bytes, filesOf(hints)),
+        given(hints, 'activation', 'inputSize')),
+    tensors: (bytes, hints) => ({ tensors: readShardedSafetensors(bytes, filesOf(hints)), notes: [] }),
+  }
+}
+
+const flux: LoadReader = async () => {
+  const { describeFlux, readFlux, readFluxTensors, readFluxTorchTensors } = await import('../flux/index.js')
+  const { networkFromLayers } = await import('../layers/index.js')
+  return {
+    network: (bytes, hints) =>
+      hints.architecture === undefined && hints.activation === undefined
+        ? readFlux(bytes, given(hints, 'model', 'inputSize'))
+        : networkFromLayers(hints.architecture, asFileTensors(readFluxTorchTensors(bytes)),
           given(hints, 'activation', 'inputSize')),
-      tensors: (bytes, hints) => ({ tensors: readShardedSafetensors(bytes, filesOf(hints)), notes: [] }),
-    }
-  },
-  flux: async () => {
-    const { describeFlux, readFlux, readFluxTensors, readFluxTorchTensors } = await import('../flux/index.js')
-    const { networkFromLayers } = await import('../layers/index.js')
-    return {
-      network: (bytes, hints) =>
-        hints.architecture === undefined && hints.activation === undefined
-          ? readFlux(bytes, given(hints, 'model', 'inputSize'))
-          : networkFromLayers(hints.architecture, asFileTensors(readFluxTorchTensors(bytes)),
-            given(hints, 'activation', 'inputSize')),
-      tensors: bytes => {
-        const { networks, missing } = describeFlux(bytes)
-        const layers = networks.flatMap(network =>
-          network.layers.map(layer => ({ name: [network.path, layer.path].filter(part => part !== '').join('.'),
-            type: layer.type, parameters: layer.values })
-          )
+    tensors: bytes => {
+      const { networks, missing } = describeFlux(bytes)
+      const layers = networks.flatMap(network =>
+        network.layers.map(layer => ({ name: [network.path, layer.path].filter(part => part !== '').join('.'),
+          type: layer.type, parameters: layer.values })
         )
-        return { tensors: asFileTensors(readFluxTensors(bytes)), layers, notes: missing.length === 0
-          ? []
-          : [`The numbers of ${missing.length} arrays are not in the file: they were on the GPU when it was saved.`] }
-      },
+      )
+      return { tensors: asFileTensors(readFluxTensors(bytes)), layers, notes: missing.length === 0
+        ? []
+        : [`The numbers of ${missing.length} arrays are not in the file: they were on the GPU when it was saved.`] }
+    },
+  }
+}
+
+const jld2: LoadReader = async () => {
+  const { readJld2TorchTensors, readJld2Tensors } = await import('../flux/index.js')
+  const { networkFromLayers } = await import('../layers/index.js')
+  return {
+    network: (bytes, hints) =>
+      networkFromLayers(hints.architecture, asFileTensors(readJld2TorchTensors(bytes)),
+        given(hints, 'activation', 'inputSize')),
+    tensors: bytes => ({ tensors: asFileTensors(readJld2Tensors(bytes)), notes: [] }),
+  }
+}
+
+const keras: LoadReader = async () => {
+  const { readKeras, readKerasTensors } = await import('../keras/index.js')
+  return {
+    network: (bytes, hints) => readKeras(bytes, given(hints, 'inputSize')),
+    tensors: async bytes => ({ tensors: asFileTensors(await readKerasTensors(bytes)), notes: [] }),
+  }
+}
+
+const posterior: LoadReader = async () => {
+  const { readPosterior } = await import('../../core/storage/posterior-file.js')
+  const network = (bytes: Uint8Array): Graph => {
+    const { graph } = readPosterior(bytes)
+    if (graph === undefined) {
+      throw new UntrustedInputError('The posterior was saved without its network.', { format: 'posterior',
+        path: 'network' }, 'UNSUPPORTED_FORMAT')
     }
-  },
-  jld2: async () => {
-    const { readJld2TorchTensors, readJld2Tensors } = await import('../flux/index.js')
-    const { networkFromLayers } = await import('../layers/index.js')
-    return {
-      network: (bytes, hints) =>
-        networkFromLayers(hints.architecture, asFileTensors(readJld2TorchTensors(bytes)),
-          given(hints, 'activation', 'inputSize')),
-      tensors: bytes => ({ tensors: asFileTensors(readJld2Tensors(bytes)), notes: [] }),
-    }
-  },
-  keras: async () => {
-    const { readKeras, readKerasTensors } = await import('../keras/index.js')
-    return {
-      network: (bytes, hints) => readKeras(bytes, given(hints, 'inputSize')),
-      tensors: async bytes => ({ tensors: asFileTensors(await readKerasTensors(bytes)), notes: [] }),
-    }
-  },
-  posterior: async () => {
-    const { readPosterior } = await import('../../core/storage/posterior-file.js')
-    const network = (bytes: Uint8Array): Graph => {
-      const { graph } = readPosterior(bytes)
-      if (graph === undefined) {
-        throw new UntrustedInputError('The posterior was saved without its network.', { format: 'posterior',
-          path: 'network' }, 'UNSUPPORTED_FORMAT')
-      }
-      return { ...graph, notes: [...graph.notes, 'The network was taken from a saved posterior.'] }
-    }
-    return { network, tensors: bytes => ({ tensors: asFileTensors(network(bytes).initializers), notes: [] }) }
-  },
+    return { ...graph, notes: [...graph.notes, 'The network was taken from a saved posterior.'] }
+  }
+  return { network, tensors: bytes => ({ tensors: asFileTensors(network(bytes).initializers), notes: [] }) }
+}
+
+/** The readers by format. */
+export const READERS: Readonly<Record<Format, LoadReader>> = {
+  onnx,
+  pytorch,
+  safetensors,
+  'safetensors-index': safetensorsIndex,
+  flux,
+  jld2,
+  keras,
+  posterior,
 }

@@ -1,14 +1,17 @@
 /** @file Tells the format of a file by its content, whatever its name says; nothing is decoded. */
 import { LaplaceError, UntrustedInputError } from '../../core/errors/errors.js'
 import { isContainer } from '../../core/storage/container.js'
-import { isJld2 } from '../flux/jld2-file.js'
-import { beginning, beginsWith, type Foreign, foreignSignature, foreignText, TO_ONNX } from '../foreign.js'
-import { isHdf5 } from '../hdf5.js'
+import { isJld2 } from '../flux/jld2/superblock.js'
+import { isHdf5 } from '../hdf5/signature.js'
+import { beginning, beginsWith } from '../signatures/beginning.js'
+import { type Foreign, foreignSignature, foreignText, TO_ONNX } from '../signatures/foreign-formats.js'
 import { isZip, openZip } from '../zip/index.js'
 
 /** The formats that can be read. */
 export const FORMATS = ['onnx', 'pytorch', 'safetensors', 'safetensors-index', 'flux', 'jld2', 'keras',
   'posterior'] as const
+
+/** A format that can be read. */
 export type Format = (typeof FORMATS)[number]
 
 /** What a file is: a format that can be read, or another one by name with the way out. */
@@ -95,7 +98,8 @@ function recognisePickle(bytes: Uint8Array): Recognised {
     const scikit = head.includes('sklearn.')
     return other(scikit ? 'a pickle of a scikit-learn object' : `a pickle of ${program[0].replace(/[.\n].*/s, '')}`,
       scikit
-        ? 'pickles are programs and are not run: load it in Python and give the object to polylaplace.Laplace, or convert it with skl2onnx'
+        ? 'pickles are programs and are not run: load it in Python and give the object to ' +
+          'polylaplace.Laplace, or convert it with skl2onnx'
         : `pickles are programs and are not run: load it in Python; ${TO_ONNX}`)
   }
   // Its reader names what else it is.
@@ -121,7 +125,10 @@ function looksLikeProtobuf(bytes: Uint8Array): boolean {
   return offset > 2
 }
 
-/** A tensor begins with its extents (field 1, numbers) and its element type (field 2, a number, which is text in a model). */
+/**
+ * A tensor begins with its extents (field 1, numbers) and its element type (field 2, a number, which is text in a
+ * model).
+ */
 function isTensorProto(bytes: Uint8Array): boolean {
   let offset = 0
   while (bytes[offset] === 0x08) offset = varint(bytes, offset + 1)?.end ?? bytes.length

@@ -2,9 +2,11 @@
 import { DataError } from '../../core/errors/errors.js'
 import type { Graph } from '../../core/graph/graph.js'
 import type { Tensor } from '../../core/tensor/tensor.js'
-import { type FileTensor, fromTensor } from '../file-tensor.js'
+import { checkChain, transposed } from '../fitted-objects/dense-chain.js'
+import { arrays, flag, number, type Structure, word } from '../fitted-objects/fields.js'
 import { activationType, type LayerSpec, networkFromLayers } from '../layers/index.js'
-import { arrays, checkChain, flag, number, type Structure, transposed, word } from '../structure.js'
+import { fromTensor } from '../tensors/convert.js'
+import type { FileTensor } from '../tensors/file-tensor.js'
 
 /** The fields of a `neuralnet` object: `weights[[rep]]`, `act.fct`, `linear.output`, `err.fct`. */
 export interface NeuralnetFields {
@@ -61,8 +63,8 @@ export interface BruleeFields {
 }
 
 /**
- * The network of a brulee fit. The outcome's standardisation is folded into the last layer, so that the output is on the
- * scale of the data. Parameters are `0.weight` (out x in), `0.bias`, `1.weight` and so on.
+ * The network of a brulee fit. The outcome's standardisation is folded into the last layer, so that the output is on
+ * the scale of the data. Parameters are `0.weight` (out x in), `0.bias`, `1.weight` and so on.
  * @throws DataError BAD_ARRAY, NOT_FINITE; OptionError BAD_OPTION for an activation that is not known
  * @example
  * readBrulee({ weights: [w0, w1], biases: [b0, b1], activation: 'relu', yMean: 12.5, ySd: 3 })
@@ -88,8 +90,8 @@ export function readBrulee(fields: BruleeFields | Readonly<Record<string, unknow
     flag(structure, 'softmax') ? [{ type: 'Softmax', dim: -1 }] : [])
   if (mean === 0 && scale === 1) return graph
   return { ...graph,
-    notes: [...graph.notes,
-      `The outcome was standardised (mean ${mean}, standard deviation ${scale}); this is folded into the last layer, so predictions are on the scale of the data.`] }
+    notes: [...graph.notes, `The outcome was standardised (mean ${mean}, standard deviation ${scale}); ` +
+      'this is folded into the last layer, so predictions are on the scale of the data.'] }
 }
 
 /** Layers of x W + b with an activation between them; matrices are in x out. */

@@ -1,15 +1,15 @@
 /**
  * @file Networks of R's nnet package from the fields of a fit.
  *
- * Units are numbered: 0 the bias, then inputs, hidden units, outputs. `conn` lists for each unit the units that feed it,
- * `nconn` where each unit's list begins, `wts` the weights in the same order: for every hidden unit, then every output,
- * the bias first.
+ * Units are numbered: 0 the bias, then inputs, hidden units, outputs. `conn` lists for each unit the units that feed
+ * it, `nconn` where each unit's list begins, `wts` the weights in the same order: for every hidden unit, then every
+ * output, the bias first.
  */
 import { DataError } from '../../core/errors/errors.js'
 import { GraphBuilder } from '../../core/graph/builder.js'
 import { BATCH, type Graph } from '../../core/graph/graph.js'
 import { float64, type Tensor } from '../../core/tensor/tensor.js'
-import { conflict, count, counts, flag, number, numbers, type Structure } from '../structure.js'
+import { conflict, count, counts, flag, number, numbers, type Structure } from '../fitted-objects/fields.js'
 
 /** The fields of an `nnet` object, as R has them. */
 export interface NnetFields {
@@ -40,8 +40,8 @@ const CLIP = 15
 
 /**
  * The network of an nnet fit. Parameters are `hidden.weight` (out x in), `hidden.bias`, `output.weight`, `output.bias`;
- * with skip-layer connections the outputs' weights are those of the hidden units, then those of the inputs. The output is
- * what R's `predict(type = "raw")` gives: logits before softmax and logistic are found when a likelihood is chosen.
+ * with skip-layer connections the outputs' weights are those of the hidden units, then those of the inputs. The output
+ * is what R's `predict(type = "raw")` gives: logits before softmax and logistic are found when a likelihood is chosen.
  * @param fields checked here: they come from another process
  * @throws DataError BAD_ARRAY, NOT_FINITE; OptionError BAD_COMBINATION when the fields contradict each other
  * @example
@@ -113,9 +113,8 @@ function connections(structure: Structure, inputs: number, hidden: number, outpu
     if (nconn.length !== units + 1 || nconn[0] !== 0 || !ordered || nconn[units] !== weights ||
       conn.length !== weights) {
       throw new DataError('BAD_ARRAY',
-        `The nnet object has ${units} units and ${weights} weights; its fields conn (${conn.length} elements) and nconn (${nconn.length}, ending with ${
-          nconn[nconn.length - 1]
-        }) do not fit.`, { field: 'nconn' })
+        `The nnet object has ${units} units and ${weights} weights; its fields conn (${conn.length} elements) ` +
+          `and nconn (${nconn.length}, ending with ${nconn[nconn.length - 1]}) do not fit.`, { field: 'nconn' })
     }
     return { conn, nconn }
   }
@@ -139,7 +138,10 @@ function connections(structure: Structure, inputs: number, hidden: number, outpu
       ...Array.from({ length: outputs }, () => above).flat()] }
 }
 
-/** Finds for every destination unit the weights of its bias and of all sources. @throws DataError BAD_ARRAY when one is missing or there are others */
+/**
+ * Finds for every destination unit the weights of its bias and of all sources.
+ * @throws DataError BAD_ARRAY when one is missing or there are others
+ */
 function wire(units: readonly number[], sources: readonly number[], conn: readonly number[],
   nconn: readonly number[]): Wiring {
   const rows = units.map(unit => {
@@ -149,8 +151,8 @@ function wire(units: readonly number[], sources: readonly number[], conn: readon
     if (found.includes(undefined) || places.size !== sources.length + 1 ||
       nconn[unit + 1] - nconn[unit] !== places.size) {
       throw new DataError('BAD_ARRAY',
-        `Unit ${unit} of the nnet object is not fed by the bias and all units below, each once; only fully connected networks are supported.`,
-        { field: 'conn', unit })
+        `Unit ${unit} of the nnet object is not fed by the bias and all units below, each once; ` +
+          'only fully connected networks are supported.', { field: 'conn', unit })
     }
     return found.filter(place => place !== undefined)
   })
@@ -186,15 +188,18 @@ function notesOf(structure: Structure, linear: boolean, outputs: number): string
   ]
   if (censored) {
     notes.push(
-      'It was fitted with censored classes, where a row may allow several; the likelihood classification takes one class a row.',
+      'It was fitted with censored classes, where a row may allow several; ' +
+        'the likelihood classification takes one class a row.',
     )
   }
   if (!softmax && !entropy && !linear) {
     notes.push(
-      'Its outputs are logistic although it was fitted by least squares: it was probably meant to be fitted with linout = TRUE.',
+      'Its outputs are logistic although it was fitted by least squares: ' +
+        'it was probably meant to be fitted with linout = TRUE.',
     )
   }
-  // nnet minimises E + decay sum(w^2), a prior has delta / 2 sum(w^2); E is the cross-entropy, or the whole sum of squares, of which the Gaussian likelihood has half.
+  // nnet minimises E + decay sum(w^2), a prior has delta / 2 sum(w^2); E is the cross-entropy, or the whole sum of
+  // squares, of which the Gaussian likelihood has half.
   if (decay !== undefined && decay > 0) {
     notes.push(
       `Its weight decay of ${decay} corresponds to the prior precision ${softmax || entropy ? 2 * decay : decay}${

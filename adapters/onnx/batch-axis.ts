@@ -1,6 +1,6 @@
 /**
- * @file Networks exported for one fixed batch size: the leading axis of the input becomes the batch axis, where every operator
- * keeps the examples apart.
+ * @file Networks exported for one fixed batch size: the leading axis of the input becomes the batch axis, where every
+ * operator keeps the examples apart.
  */
 import { GraphError } from '../../core/errors/errors.js'
 import { GraphBuilder } from '../../core/graph/builder.js'
@@ -35,13 +35,14 @@ export function findBatchAxis(graph: Graph): TypedGraph {
   }
   const shapes = graph.inputs.map(({ name, shape }) => `'${name}' (${shape.join(' x ')})`).join(', ')
   const notes = [...graph.notes,
-    `The network takes one batch of a fixed size, and no axis of its input ${shapes} can carry the examples; export it with a dynamic first axis.`]
+    `The network takes one batch of a fixed size, and no axis of its input ${shapes} can carry the examples; ` +
+    'export it with a dynamic first axis.']
   return { graph: { ...graph, notes }, types: knownTypes(graph) }
 }
 
 /**
- * What to try: the first axis, or the second one, which carries the examples of sequences that have time first; of all inputs that
- * have the same length there, else of the first input alone.
+ * What to try: the first axis, or the second one, which carries the examples of sequences that have time first; of all
+ * inputs that have the same length there, else of the first input alone.
  */
 function candidates(inputs: readonly GraphInput[]): { readonly inputs: readonly string[], readonly axis: number }[] {
   const axes = [0, 1].filter(axis => inputs.length > 0 && inputs[0].shape.length >= axis + 2)
@@ -78,8 +79,8 @@ function withBatchAxis(graph: Graph, names: readonly string[], axis: number, mer
 }
 
 /**
- * How a fixed number of examples is found in a target shape: `size` of them. Where several axes could carry them, a batch axis that is
- * merged with axes before it is preferred (`merge`), or one that stays apart from them.
+ * How a fixed number of examples is found in a target shape: `size` of them. Where several axes could carry them, a
+ * batch axis that is merged with axes before it is preferred (`merge`), or one that stays apart from them.
  */
 interface FixedBatch {
   readonly size: number

@@ -1,4 +1,7 @@
-/** @file Operators of ONNX Runtime, and the scaler of ONNX' classical models, that are no operators of ONNX itself, written with those that are. */
+/**
+ * @file Operators of ONNX Runtime, and the scaler of ONNX' classical models, that are no operators of ONNX itself,
+ * written with those that are.
+ */
 import type { Node } from '../../core/graph/graph.js'
 import { badNode, numberAttribute } from '../../core/ops/node-attributes.js'
 import { type Tensor, tensor } from '../../core/tensor/tensor.js'

@@ -1,14 +1,14 @@
 /**
- * @file Weights stored as integers: DequantizeLinear (and QuantizeLinear before it) of constants are worked out, so that the
- * network has real weights.
+ * @file Weights stored as integers: DequantizeLinear (and QuantizeLinear before it) of constants are worked out, so
+ * that the network has real weights.
  *
- * https://onnx.ai/onnx/operators/onnx__DequantizeLinear.html: y = (x - zero point) scale, with one scale for all, one for each
- * index of an axis, or one for each block along an axis.
+ * https://onnx.ai/onnx/operators/onnx__DequantizeLinear.html: y = (x - zero point) scale, with one scale for all, one
+ * for each index of an axis, or one for each block along an axis.
  */
 import type { Node } from '../../core/graph/graph.js'
 import { badNode, numberAttribute } from '../../core/ops/node-attributes.js'
 import { allocate, sizeOf, type Tensor } from '../../core/tensor/tensor.js'
-import type { FileDType } from '../file-tensor.js'
+import type { FileDType } from '../tensors/file-tensor.js'
 
 /** Constants of a file: their values, element types there, and places in its order. */
 export interface Constants {

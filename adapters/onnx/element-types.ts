@@ -1,9 +1,10 @@
 /** @file The element types of ONNX tensors (TensorProto.DataType) and where their values may be stored. */
-import type { FileDType } from '../file-tensor.js'
+import type { FileDType } from '../tensors/file-tensor.js'
 
 /** The storage fields of a tensor beside raw_data. */
 export type StorageField = 'float_data' | 'double_data' | 'int32_data' | 'int64_data' | 'uint64_data' | 'string_data'
 
+/** How elements of one type are stored. */
 export interface ElementType {
   readonly name: string
   /** The field that holds its values when raw_data does not. */

@@ -1,6 +1,6 @@
 /**
- * @file Weights that lie in files beside the model. The reader opens no file: it checks the names and the extents that the model
- * gives, and takes the bytes from the caller (node/external-data.ts reads them from a directory).
+ * @file Weights that lie in files beside the model. The reader opens no file: it checks the names and the extents that
+ * the model gives, and takes the bytes from the caller (node/external-data.ts reads them from a directory).
  */
 import { UntrustedInputError } from '../../core/errors/errors.js'
 import type { TensorMessage } from './messages.js'
@@ -17,7 +17,10 @@ export interface ExternalReference {
 
 const EXTERNAL = 1
 
-/** Whether a tensor's bytes lie in another file. @throws UntrustedInputError for places that are neither inside nor in a file */
+/**
+ * Whether a tensor's bytes lie in another file.
+ * @throws UntrustedInputError for places that are neither inside nor in a file
+ */
 export function isExternal({ data_location: place = 0, name = '' }: TensorMessage): boolean {
   if (place !== 0 && place !== EXTERNAL) {
     throw new UntrustedInputError(`The tensor '${name}' lies at an unknown place (data_location ${place}).`, {
@@ -61,7 +64,10 @@ function count(tensor: string, key: string, text: string): number {
   return value
 }
 
-/** A path below the model's folder. Windows' separators and drives are refused everywhere, so that a file means the same on every system. */
+/**
+ * A path below the model's folder. Windows' separators and drives are refused everywhere, so that a file means the same
+ * on every system.
+ */
 function checkedLocation(tensor: string, location: string): string {
   const shown = JSON.stringify(location.slice(0, 200))
   if (location === '' || location.length > 4096) throw refuse(tensor, 'gives an empty or an overlong path')

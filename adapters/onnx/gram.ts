@@ -1,6 +1,7 @@
 /**
- * @file Gram matrices of batches in ONNX: nodes that mix the examples, which graphs of the core never do, so they are written behind a graph.
- * ONNX has no symmetric product: a large matrix is written as blocks of rows up to the diagonal, which saves nearly half of the work.
+ * @file Gram matrices of batches in ONNX: nodes that mix the examples, which graphs of the core never do, so they are
+ * written behind a graph. ONNX has no symmetric product: a large matrix is written as blocks of rows up to the
+ * diagonal, which saves nearly half of the work.
  */
 import { InternalError } from '../../core/errors/errors.js'
 import { GraphBuilder } from '../../core/graph/builder.js'
@@ -30,7 +31,10 @@ export function gramName(value: string, block: number): string {
   return `${value}:gram${block}`
 }
 
-/** The graph with the blocks of the Gram matrix R'R of some values, R of rows x n along their last axis, as further outputs; and the shapes of these. */
+/**
+ * The graph with the blocks of the Gram matrix R'R of some values, R of rows x n along their last axis, as further
+ * outputs; and the shapes of these.
+ */
 export function withGrams(graph: Graph, values: readonly string[],
   types: ReadonlyMap<string, ValueType>): { graph: Graph, types: ReadonlyMap<string, ValueType> } {
   const builder = GraphBuilder.from(graph, 'float32')

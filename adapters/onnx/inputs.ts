@@ -1,12 +1,14 @@
 /** @file The declared inputs of an ONNX graph: element types and symbolic shapes. */
 import { GraphError, OptionError, UntrustedInputError } from '../../core/errors/errors.js'
 import { BATCH, type Dim, type GraphInput } from '../../core/graph/graph.js'
-import { coreDType } from '../file-tensor.js'
+import { coreDType } from '../tensors/convert.js'
 import { elementType } from './element-types.js'
 import { MOST_AXES, MOST_ELEMENTS } from './limits.js'
 import { type DimensionMessage, toNumber, type ValueInfoMessage } from './messages.js'
 
-/** Lengths of axes that the file leaves open, by the axis' name in the file, or `input:axis` for those without a name. */
+/**
+ * Lengths of axes that the file leaves open, by the axis' name in the file, or `input:axis` for those without a name.
+ */
 export type Dimensions = Readonly<Record<string, number>>
 
 /** An axis whose length the file leaves open. */
@@ -16,8 +18,9 @@ interface OpenAxis {
 }
 
 /**
- * An input. One open axis carries the examples; other open ones get the length that the caller gives, or else the one that is tried
- * (`trial`), and stay open for the data. Where the file fixes all lengths the input has no batch axis yet.
+ * An input. One open axis carries the examples; other open ones get the length that the caller gives, or else the one
+ * that is tried (`trial`), and stay open for the data. Where the file fixes all lengths the input has no batch axis
+ * yet.
  * @throws UntrustedInputError when it is no tensor of numbers; OptionError BAD_OPTION for lengths that are none
  */
 export function readInput(value: ValueInfoMessage, dimensions: Dimensions, trial: number): GraphInput {
@@ -77,7 +80,10 @@ function openAxes(input: string, dims: readonly DimensionMessage[], dimensions: 
   })
 }
 
-/** The open axis that carries the examples: one that is called so, the first one of the input, or the only one; -1 when it is fixed to 1 example. */
+/**
+ * The open axis that carries the examples: one that is called so, the first one of the input, or the only one; -1 when
+ * it is fixed to 1 example.
+ */
 function batchAmong(open: readonly OpenAxis[], dims: readonly DimensionMessage[]): number {
   const named = open.find(({ name }) => /batch|^n$|^b$/i.test(name)) ?? open.find(({ axis }) => axis === 0)
   if (named !== undefined) return named.axis

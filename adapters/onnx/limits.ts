@@ -4,7 +4,9 @@
 export const MOST_BYTES = 2 ** 31 - 1
 /** Messages inside of each other; three for each subgraph. Exporters nest If and Loop a few times at most. */
 export const DEEPEST_MESSAGE = 64
-/** Nodes, tensors, attributes, dimensions and other messages together; the largest language models hold about 100,000. */
+/**
+ * Nodes, tensors, attributes, dimensions and other messages together; the largest language models hold about 100,000.
+ */
 export const MOST_MESSAGES = 500_000
 /** Names, numbers and texts outside of tensors' data; lists in attributes are short except for decision trees. */
 export const MOST_VALUES = 1_000_000

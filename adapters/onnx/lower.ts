@@ -32,8 +32,8 @@ function typeOf(types: ReadonlyMap<string, ValueType>, name: string): ValueType 
 }
 
 /**
- * N x C x space -> N x groups x T x (C / groups * kernel). Rows of channels are picked by their place, which copies them
- * whole; a row of zeros behind them stands for what is outside of the input.
+ * N x C x space -> N x groups x T x (C / groups * kernel). Rows of channels are picked by their place, which copies
+ * them whole; a row of zeros behind them stands for what is outside of the input.
  */
 function lowerUnfold(builder: GraphBuilder, node: Node, { shape }: ValueType): void {
   const extents = spatialExtents(node, shape)
@@ -52,7 +52,10 @@ function lowerUnfold(builder: GraphBuilder, node: Node, { shape }: ValueType): v
   finish(builder, node, 'Reshape', [patches, builder.integers([0, groups, positions, channels / groups * size])])
 }
 
-/** For every position the inputs that the window covers there, one channel's places counted through; -1 outside of the input. */
+/**
+ * For every position the inputs that the window covers there, one channel's places counted through; -1 outside of the
+ * input.
+ */
 function coveredInputs(window: readonly WindowAxis[]): number[][] {
   return window.reduce<number[][]>(
     (rows, { input, output, kernel, stride, dilation, front }) =>
@@ -72,7 +75,10 @@ function coveredInputs(window: readonly WindowAxis[]): number[][] {
 
 const counted = (length: number): number[] => Array.from({ length }, (_, i) => i)
 
-/** out[..., v, :] = sum of g[..., t, :] over all t with indices[..., t] = v: added onto zeros, an index for each element. */
+/**
+ * out[..., v, :] = sum of g[..., t, :] over all t with indices[..., t] = v: added onto zeros, an index for each
+ * element.
+ */
 function lowerScatterRows(builder: GraphBuilder, node: Node, { dtype, shape }: ValueType): void {
   const [g, indices] = node.inputs
   const width = Number(shape.at(-1))

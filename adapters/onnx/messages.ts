@@ -12,6 +12,7 @@ export function toNumber(value: Integer | null | undefined): number {
   return typeof value === 'number' ? value : value == null ? 0 : value.toNumber()
 }
 
+/** A file: the graph and the operator sets that it is written in. */
 export interface ModelMessage {
   readonly ir_version?: Integer
   readonly producer_name?: string
@@ -21,11 +22,13 @@ export interface ModelMessage {
   readonly functions?: readonly { readonly name: string, readonly domain: string }[]
 }
 
+/** An operator set; the empty domain is that of ONNX itself. */
 export interface OperatorSetMessage {
   readonly domain: string
   readonly version: Integer
 }
 
+/** A graph: nodes, stored tensors, inputs and outputs. */
 export interface GraphMessage {
   readonly name?: string
   readonly node?: readonly NodeMessage[]
@@ -35,6 +38,7 @@ export interface GraphMessage {
   readonly sparse_initializer?: readonly { readonly values?: TensorMessage | null }[]
 }
 
+/** A node; an empty name stands for an optional input that is left out. */
 export interface NodeMessage {
   readonly input?: readonly string[]
   readonly output?: readonly string[]
@@ -44,6 +48,7 @@ export interface NodeMessage {
   readonly attribute?: readonly AttributeMessage[]
 }
 
+/** An attribute; `type` says which of the other fields holds the value. */
 export interface AttributeMessage {
   readonly name: string
   readonly type?: number
@@ -56,6 +61,7 @@ export interface AttributeMessage {
   readonly strings?: readonly Uint8Array[]
 }
 
+/** A tensor: `raw_data` is little-endian, row-major; without it the values are in the field of their type. */
 export interface TensorMessage {
   readonly name?: string
   readonly dims?: readonly Integer[]
@@ -73,11 +79,13 @@ export interface TensorMessage {
   readonly data_location?: number
 }
 
+/** An input or output with its type. */
 export interface ValueInfoMessage {
   readonly name: string
   readonly type?: { readonly tensor_type?: TensorTypeMessage | null } | null
 }
 
+/** Element type and shape; without a shape nothing is known of it. */
 export interface TensorTypeMessage {
   readonly elem_type: number
   readonly shape?: { readonly dim?: readonly DimensionMessage[] } | null

@@ -2,7 +2,7 @@
 import { GraphError, UntrustedInputError } from '../../core/errors/errors.js'
 import type { Node } from '../../core/graph/graph.js'
 import { type Tensor, tensor } from '../../core/tensor/tensor.js'
-import type { FileTensor } from '../file-tensor.js'
+import type { FileTensor } from '../tensors/file-tensor.js'
 import { readAttributes } from './attributes.js'
 import type { Constants } from './dequantize.js'
 import type { ExternalData } from './external-data.js'

@@ -1,6 +1,6 @@
 /**
- * @file Which tensors of a file are trainable. ONNX does not say: initialisers also hold statistics, masks, axes, shapes and plain
- * numbers. A tensor is a parameter by what uses it.
+ * @file Which tensors of a file are trainable. ONNX does not say: initialisers also hold statistics, masks, axes,
+ * shapes and plain numbers. A tensor is a parameter by what uses it.
  */
 import type { Graph, Node } from '../../core/graph/graph.js'
 import { isFloat } from '../../core/ops/element-types.js'
@@ -10,7 +10,10 @@ import type { Tensor } from '../../core/tensor/tensor.js'
 const LAYOUT = new Set(['Identity', 'Cast', 'Transpose', 'Reshape', 'Squeeze', 'Unsqueeze', 'Flatten', 'Expand',
   'Dropout'])
 
-/** The inputs that hold what an operator has learnt. The running mean and variance of BatchNormalization are not among them. */
+/**
+ * The inputs that hold what an operator has learnt. The running mean and variance of BatchNormalization are not among
+ * them.
+ */
 const LEARNT: ReadonlyMap<string, readonly number[]> = new Map([
   ['Gemm', [0, 1, 2]],
   ['MatMul', [0, 1]],
@@ -48,7 +51,9 @@ interface Surroundings {
   readonly prepared: ReadonlySet<string>
 }
 
-/** The names of the trainable tensors of a graph whose nodes are in topological order, in the order of its initialisers. */
+/**
+ * The names of the trainable tensors of a graph whose nodes are in topological order, in the order of its initialisers.
+ */
 export function findParameters(graph: Graph): string[] {
   const around = lookAround(graph)
   return [...graph.initializers].filter(([name, value]) =>

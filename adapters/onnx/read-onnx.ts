@@ -7,7 +7,7 @@ import { isFloat } from '../../core/ops/element-types.js'
 import { removeDead, sortNodes } from '../../core/passes/fold.js'
 import { orientWeights } from '../../core/passes/orient-weights.js'
 import type { Precision, Tensor } from '../../core/tensor/tensor.js'
-import type { NamedTensors } from '../file-tensor.js'
+import type { NamedTensors } from '../tensors/file-tensor.js'
 import { findBatchAxis, knownTypes } from './batch-axis.js'
 import { type Constants, foldQuantization } from './dequantize.js'
 import { type ExternalData, externalReference, isExternal } from './external-data.js'
@@ -37,10 +37,11 @@ const NO_FILES: ExternalData = new Map()
 /**
  * Reads a network from the bytes of an ONNX file, of operator sets 6 to 28; nothing is run and no file is opened.
  *
- * Nodes are brought to the newest operator set, integer weights to real ones. Parameters are the tensors that learn by their use
- * (weights, biases, scales, shifts, slopes, tables), in the order of the file, W as out x in. Operators that are not
- * supported stay in the graph; the core names them when it is to run.
- * @throws UntrustedInputError UNTRUSTED_INPUT for damaged files and NaN or infinite weights, UNSUPPORTED_FORMAT for other files, operator sets and element types
+ * Nodes are brought to the newest operator set, integer weights to real ones. Parameters are the tensors that learn by
+ * their use (weights, biases, scales, shifts, slopes, tables), in the order of the file, W as out x in. Operators that
+ * are not supported stay in the graph; the core names them when it is to run.
+ * @throws UntrustedInputError UNTRUSTED_INPUT for damaged files and NaN or infinite weights, UNSUPPORTED_FORMAT for
+ * other files, operator sets and element types
  * @throws GraphError BAD_GRAPH, AMBIGUOUS_NETWORK, UNSUPPORTED_OPERATOR (sparse tensors)
  * @example
  * const network = readOnnx(bytes)
@@ -73,7 +74,8 @@ export function readOnnxTensors(bytes: Uint8Array, options: Pick<OnnxOptions, 'e
 }
 
 /**
- * The paths of the files beside an ONNX model that hold its weights, each once; every one stays below the model's folder.
+ * The paths of the files beside an ONNX model that hold its weights, each once; every one stays below the model's
+ * folder.
  * @throws UntrustedInputError as `readOnnx` does, and for paths that leave the folder
  */
 export function externalLocations(bytes: Uint8Array): string[] {
@@ -98,7 +100,10 @@ function open(bytes: Uint8Array): { model: ModelMessage, graph: GraphMessage } {
 /** Lengths that are tried for axes that a file leaves open: those of images and sequences that are in use. */
 const TRIALS = [32, 28, 64, 224, 16, 8, 96, 128, 256, 299]
 
-/** The network with the first length for its open axes that fits its weights; usually every length does. @throws GraphError AMBIGUOUS_NETWORK */
+/**
+ * The network with the first length for its open axes that fits its weights; usually every length does.
+ * @throws GraphError AMBIGUOUS_NETWORK
+ */
 function withLengths(message: GraphMessage, dimensions: Dimensions, build: (trial: number) => Graph): Graph {
   for (const trial of TRIALS) {
     const graph = build(trial)
@@ -156,8 +161,8 @@ function withWeightsPrecision(graph: Graph): Graph {
     input => (input.dtype === 'float32' ? { ...input, dtype: 'float64' as const } : input),
   )
   return { ...graph, inputs,
-    notes: [...graph.notes,
-      'The weights are in double precision and the input is declared in single precision; the input is taken in double precision.'] }
+    notes: [...graph.notes, 'The weights are in double precision and the input is declared in single precision; ' +
+      'the input is taken in double precision.'] }
 }
 
 /** Constants in the order of the file; folded ones where their integers were. */

@@ -1,6 +1,7 @@
 /** @file Tells ONNX files from others that are taken for them. */
 import { UntrustedInputError } from '../../core/errors/errors.js'
-import { beginning, type Foreign, foreignSignature, foreignText } from '../foreign.js'
+import { beginning } from '../signatures/beginning.js'
+import { type Foreign, foreignSignature, foreignText } from '../signatures/foreign-formats.js'
 import { MOST_BYTES } from './limits.js'
 
 /** Files that readers of other formats take, and JSON, by their first bytes. */
@@ -20,7 +21,8 @@ export function recogniseOnnx(bytes: Uint8Array): void {
   if (bytes.length === 0) throw new UntrustedInputError('The ONNX file is empty.', { format: 'ONNX', actual: 0 })
   if (bytes.length > MOST_BYTES) {
     throw new UntrustedInputError(
-      `The ONNX file has ${bytes.length} bytes; the format allows ${MOST_BYTES} (2 GiB). Save the network with external data.`,
+      `The ONNX file has ${bytes.length} bytes; the format allows ${MOST_BYTES} (2 GiB). ` +
+        'Save the network with external data.',
       { format: 'ONNX', limit: MOST_BYTES, actual: bytes.length },
     )
   }

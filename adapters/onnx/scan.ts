@@ -2,8 +2,8 @@
  * @file Checks the wire format of an ONNX file before it is decoded: every length, depth and count is bounded, so that
  * decoding allocates no more than the file justifies, and every fault has its byte offset.
  *
- * https://protobuf.dev/programming-guides/encoding: a message is a list of fields, each a tag (number and wire type) and a
- * value: a varint (0), eight bytes (1), a length and as many bytes (2), or four bytes (5).
+ * https://protobuf.dev/programming-guides/encoding: a message is a list of fields, each a tag (number and wire type)
+ * and a value: a varint (0), eight bytes (1), a length and as many bytes (2), or four bytes (5).
  */
 import { UntrustedInputError } from '../../core/errors/errors.js'
 import { DEEPEST_MESSAGE, LONGEST_NAME, MOST_MESSAGES, MOST_VALUES } from './limits.js'
@@ -21,7 +21,9 @@ interface Field {
 
 const field = (name: string, kind: Kind): Field => ({ name, kind })
 
-/** The fields of schema.proto by number, and the subgraphs that it leaves out: they are not decoded, but checked too. */
+/**
+ * The fields of schema.proto by number, and the subgraphs that it leaves out: they are not decoded, but checked too.
+ */
 const MESSAGES: Readonly<Record<MessageName, Readonly<Record<number, Field>>>> = {
   Model: {
     1: field('ir_version', 'varint'),

@@ -1,7 +1,8 @@
 /** @file Tensors of ONNX files: their values from whichever field stores them. */
 import { UntrustedInputError } from '../../core/errors/errors.js'
 import { allocate, sizeOf, type Tensor } from '../../core/tensor/tensor.js'
-import { elementBytes, type FileTensor, toTensor } from '../file-tensor.js'
+import { toTensor } from '../tensors/convert.js'
+import { elementBytes, type FileTensor } from '../tensors/file-tensor.js'
 import { type ElementType, elementType, type StorageField, STRING } from './element-types.js'
 import { externalBytes, type ExternalData, isExternal } from './external-data.js'
 import { MOST_AXES, MOST_ELEMENTS } from './limits.js'
@@ -22,7 +23,8 @@ export function isText(message: TensorMessage): boolean {
 
 /**
  * A tensor's values; views of the file where the storage allows it. Elements of less than a byte get one byte each.
- * @throws UntrustedInputError UNTRUSTED_INPUT when shape, type and data contradict each other, UNSUPPORTED_FORMAT for element types that are not read
+ * @throws UntrustedInputError UNTRUSTED_INPUT when shape, type and data contradict each other, UNSUPPORTED_FORMAT for
+ * element types that are not read
  */
 export function readTensor(message: TensorMessage, files: ExternalData, name: string = message.name ?? ''): FileTensor {
   const shape = shapeOf(message, name)
@@ -69,7 +71,10 @@ function shapeOf({ dims = [] }: TensorMessage, name: string): number[] {
   return shape
 }
 
-/** Little-endian elements from the one field that holds them; their number is compared with the shape before anything is allocated. */
+/**
+ * Little-endian elements from the one field that holds them; their number is compared with the shape before anything is
+ * allocated.
+ */
 function storedBytes(message: TensorMessage, type: ElementType, expected: number, name: string,
   files: ExternalData): Uint8Array {
   const raw = Object.hasOwn(message, 'raw_data')
@@ -108,7 +113,10 @@ function joined(parts: readonly Uint8Array[]): Uint8Array {
   return bytes
 }
 
-/** Packed varints as little-endian integers of `width` bytes. Negative ones have all of their 64 bits in the file, so cutting off is exact. */
+/**
+ * Packed varints as little-endian integers of `width` bytes. Negative ones have all of their 64 bits in the file, so
+ * cutting off is exact.
+ */
 function integersOf(parts: readonly Uint8Array[], width: number, expected: number, name: string): Uint8Array {
   const count = parts.reduce((sum, part) => sum + part.reduce((ends, byte) => ends + (byte < 128 ? 1 : 0), 0), 0)
   if (count * width !== expected) {
@@ -153,8 +161,8 @@ function unpack(bytes: Uint8Array, elements: number, bits: 2 | 4, signed: boolea
 }
 
 /**
- * The tensor in a dtype of the core, on its own storage: the file's bytes belong to the caller. Integers beyond 2^53 become the nearest such number: exporters write the largest
- * integer where they mean "to the end".
+ * The tensor in a dtype of the core, on its own storage: the file's bytes belong to the caller. Integers beyond 2^53
+ * become the nearest such number: exporters write the largest integer where they mean "to the end".
  */
 export function toCoreTensor(value: FileTensor, name: string): Tensor {
   if (value.dtype !== 'int64' && value.dtype !== 'uint64') {

@@ -10,7 +10,9 @@ import type { Tensor } from '../../core/tensor/tensor.js'
 /** What is known of the values of a graph, as far as its operators are supported. */
 export type KnownTypes = Map<string, InferredValue>
 
-/** Adds the types of a node's outputs, where they can be known. The core reports what is wrong when the graph is used. */
+/**
+ * Adds the types of a node's outputs, where they can be known. The core reports what is wrong when the graph is used.
+ */
 export function inferIfKnown(node: Node, types: KnownTypes): void {
   if (!isSupported(node.op) || node.inputs.some(name => name !== '' && !types.has(name))) return
   try {

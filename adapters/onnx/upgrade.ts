@@ -1,8 +1,8 @@
 /**
  * @file Brings nodes of older operator sets (6 and up) to the form that their operators have in the newest one.
  *
- * https://github.com/onnx/onnx/blob/main/docs/Changelog.md: mostly attributes that became inputs, defaults that changed,
- * and operators that were renamed.
+ * https://github.com/onnx/onnx/blob/main/docs/Changelog.md: mostly attributes that became inputs, defaults that
+ * changed, and operators that were renamed.
  */
 import { UntrustedInputError } from '../../core/errors/errors.js'
 import { type Attribute, type Dim, isBatch, type Node } from '../../core/graph/graph.js'
@@ -11,8 +11,10 @@ import { tensor } from '../../core/tensor/tensor.js'
 import { CONTRIBUTED } from './contributed-operators.js'
 import type { UpgradeContext } from './upgrade-context.js'
 
-/** The oldest and the newest operator set that are read. */
+/** The oldest operator set that is read. */
 export const OLDEST_OPSET = 6
+
+/** The newest operator set that is read. */
 export const NEWEST_OPSET = 28
 
 /** Rewrites a node; nodes that it needs before go to the context. */
@@ -104,8 +106,8 @@ const splitCount: Rewrite = node => (node.inputs.length > 1 && node.inputs[1] !=
   : { ...node, attributes: { ...node.attributes, num_outputs: node.outputs.length } })
 
 /**
- * Before set 7 the second operand was broadcast only where asked for: at the last axes, or from the axis given, where it gets
- * axes of length 1 behind.
+ * Before set 7 the second operand was broadcast only where asked for: at the last axes, or from the axis given, where
+ * it gets axes of length 1 behind.
  */
 const explicitBroadcast: Rewrite = (node, context) => {
   const attributes = without(node, 'broadcast', 'axis', 'consumed_inputs')

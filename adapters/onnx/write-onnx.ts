@@ -22,7 +22,10 @@ export interface WriteOptions {
   readonly grams?: readonly string[]
 }
 
-/** The operator set of written files: the newest one that onnxruntime-node 1.30 runs, and the version of the file format that goes with it. */
+/**
+ * The operator set of written files: the newest one that onnxruntime-node 1.30 runs, and the version of the file format
+ * that goes with it.
+ */
 export const WRITTEN_OPSET = 24
 const WRITTEN_IR_VERSION = 11
 
@@ -58,7 +61,8 @@ const REAL_ATTRIBUTES = new Set([
  * The bytes of an ONNX file with a graph: a transcription, node by node, but for the operators that only the core has.
  * The batch axis of inputs and outputs is symbolic;
  * initialisers keep their dtype (float32, float64, int64, bool) and what they hold, bit by bit.
- * @throws GraphError when the graph is not valid or has operators that are not supported; ResourceError when it exceeds 2 GiB
+ * @throws GraphError when the graph is not valid or has operators that are not supported; ResourceError when it exceeds
+ * 2 GiB
  * @example
  * const bytes = writeOnnx(network)
  */

@@ -1,6 +1,7 @@
 /**
- * @file The second engine: the programs of this library, written as ONNX files by our own writer and run by onnxruntime-node on all cores.
- * It is given nothing but graphs that we wrote ourselves. The package is optional and loaded when it is first asked for.
+ * @file The second engine: the programs of this library, written as ONNX files by our own writer and run by
+ * onnxruntime-node on all cores. It is given nothing but graphs that we wrote ourselves. The package is optional and
+ * loaded when it is first asked for.
  */
 import type { DeferredInput, Engine, GramSum, Program } from '../../core/engine/engine.js'
 import { convertPrecision } from '../../core/engine/precision.js'
@@ -16,6 +17,7 @@ type Session = Awaited<ReturnType<Runtime['InferenceSession']['create']>>
 type RuntimeTensor = InstanceType<Runtime['Tensor']>
 type SessionResults = Awaited<ReturnType<Session['run']>>
 
+/** What can be said to `onnxRuntimeEngine`. */
 export interface OnnxRuntimeOptions {
   /** Threads of one operator; by default as many as there are processors. */
   readonly threads?: number | undefined
@@ -72,13 +74,17 @@ async function loadRuntime(load: () => Promise<unknown>): Promise<Runtime> {
     const loaded = await load() as Runtime & { readonly default?: Runtime }
     return loaded.default ?? loaded
   } catch (cause) {
-    throw new ResourceError('MISSING_DEPENDENCY',
-      "The engine 'onnxruntime' needs the package onnxruntime-node: npm install -g onnxruntime-node (or beside your program), or set POLYLAPLACE_ORT to its folder. The engine 'typescript' needs nothing.",
-      { package: 'onnxruntime-node', reason: cause instanceof Error ? cause.message.slice(0, 300) : String(cause) })
+    throw new ResourceError('MISSING_DEPENDENCY', "The engine 'onnxruntime' needs the package onnxruntime-node: " +
+      'npm install -g onnxruntime-node (or beside your program), or set POLYLAPLACE_ORT to its folder. ' +
+      "The engine 'typescript' needs nothing.", { package: 'onnxruntime-node',
+      reason: cause instanceof Error ? cause.message.slice(0, 300) : String(cause) })
   }
 }
 
-/** Sessions are made at the first run: whether there is a deferred input, and which outputs are summed, is known only then. */
+/**
+ * Sessions are made at the first run: whether there is a deferred input, and which outputs are summed, is known only
+ * then.
+ */
 function createProgram(runtime: Runtime, graph: Graph, threads: number | undefined): Program {
   const sessions = new Map<string, Promise<Part>>()
   const part = (key: string, make: () => Graph, grams: readonly GramSum[], keep: readonly string[]): Promise<Part> => {
@@ -119,7 +125,10 @@ interface Part {
   release(): Promise<void>
 }
 
-/** A session of a graph. Outputs in `summed` leave it as Gram matrices of a batch, and as themselves only where they are in `keep` too. */
+/**
+ * A session of a graph. Outputs in `summed` leave it as Gram matrices of a batch, and as themselves only where they are
+ * in `keep` too.
+ */
 async function createPart(runtime: Runtime, graph: Graph, summed: ReadonlySet<string>, keep: readonly string[],
   threads: number | undefined): Promise<Part> {
   const grams = graph.outputs.filter(name => summed.has(name))
@@ -185,9 +194,8 @@ async function createSession(runtime: Runtime, graph: Graph, grams: readonly str
 
 function unsupported(reason: string): GraphError {
   const op = /implementation for (\w+)/.exec(reason)?.[1]
-  return new GraphError('UNSUPPORTED_OPERATOR',
-    `The engine 'onnxruntime' cannot run this network: ${reason}. Use engine 'typescript' or 'auto', or subset last_layer.`,
-    { op })
+  return new GraphError('UNSUPPORTED_OPERATOR', `The engine 'onnxruntime' cannot run this network: ${reason}. ` +
+    `Use engine 'typescript' or 'auto', or subset last_layer.`, { op })
 }
 
 function toRuntime(runtime: Runtime, { data, shape }: Tensor, dtype: DType): RuntimeTensor {

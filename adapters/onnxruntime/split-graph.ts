@@ -4,6 +4,7 @@ import type { Graph, GraphInput } from '../../core/graph/graph.js'
 import { removeDead } from '../../core/passes/fold.js'
 import { inferTypes } from '../../core/passes/infer.js'
 
+/** The parts of a program that is cut at an input. */
 export interface SplitGraph {
   /** Runs first; its outputs are those of the whole that it computes, and the values that the second part reads. */
   readonly before: Graph

@@ -1,6 +1,7 @@
 /** @file Reads the operands of a pickle: nothing beyond the file, nothing across the end of a frame. */
 import { refusePickle } from './refusal.js'
 
+/** A place in a pickle. */
 export interface Cursor {
   readonly bytes: Uint8Array
   readonly view: DataView
@@ -10,6 +11,7 @@ export interface Cursor {
   frameEnd: number
 }
 
+/** A cursor at an offset, outside of any frame. */
 export function cursorAt(bytes: Uint8Array, offset: number): Cursor {
   return { bytes, view: new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength), offset, framed: false,
     frameEnd: bytes.length }
@@ -30,15 +32,22 @@ export function advance(cursor: Cursor, length: number): number {
   return offset
 }
 
+/** The next byte. */
 export function uint8(cursor: Cursor): number {
   return cursor.view.getUint8(advance(cursor, 1))
 }
+
+/** The next two bytes, little-endian. */
 export function uint16(cursor: Cursor): number {
   return cursor.view.getUint16(advance(cursor, 2), true)
 }
+
+/** The next four bytes, little-endian. */
 export function uint32(cursor: Cursor): number {
   return cursor.view.getUint32(advance(cursor, 4), true)
 }
+
+/** The next four bytes, little-endian, with a sign, as the length of a long integer is written. */
 export function int32(cursor: Cursor): number {
   return cursor.view.getInt32(advance(cursor, 4), true)
 }

@@ -1,9 +1,13 @@
 /** @file Bounds on what a pickle may hold. */
 
+/** Bounds on one pickle. */
 export interface PickleLimits {
   /** Values put on the stack: a tensor of a state dict takes about 20, a number of a training log one. */
   readonly values: number
-  /** Lists, dictionaries, tuples and objects: about 5 for a tensor. Each costs some hundred bytes of memory for one byte of file. */
+  /**
+   * Lists, dictionaries, tuples and objects: about 5 for a tensor. Each costs some hundred bytes of memory for one byte
+   * of file.
+   */
   readonly containers: number
   /** Open marks: lists inside each other that are still being filled. */
   readonly marks: number
@@ -15,5 +19,6 @@ export interface PickleLimits {
   readonly lineBytes: number
 }
 
+/** The bounds that apply unless others are given. */
 export const PICKLE_LIMITS: PickleLimits = { values: 2_000_000, containers: 500_000, marks: 100_000, keyBytes: 65_536,
   integerBytes: 256, lineBytes: 1024 }

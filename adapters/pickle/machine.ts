@@ -1,6 +1,6 @@
 /**
- * @file The state of the pickle machine and the moves that all opcodes are made of. Python's machine calls whatever a file
- * names; this one only builds data, without recursion, within limits.
+ * @file The state of the pickle machine and the moves that all opcodes are made of. Python's machine calls whatever a
+ * file names; this one only builds data, without recursion, within limits.
  */
 import type { Cursor } from './cursor.js'
 import type { PickleLimits } from './limits.js'
@@ -11,6 +11,7 @@ import { PickleDict, PickleFloat, type PickleGlobal, PickleList, PickleSet, Pick
 /** Makes the value of a name that is known, from the arguments that the file gives. Must check them. */
 export type Constructor = (args: readonly PickleValue[], offset: number) => PickleValue
 
+/** The stack, the marks and the memo, and how much has been made. */
 export interface Machine {
   readonly cursor: Cursor
   readonly limits: PickleLimits
@@ -69,6 +70,7 @@ function underflow(machine: Machine): never {
   return refusePickle('takes a value from an empty stack', { offset: machine.at })
 }
 
+/** Opens a mark at the height of the stack. @throws UntrustedInputError UNTRUSTED_INPUT when too many are open */
 export function pushMark(machine: Machine): void {
   if (machine.marks.length >= machine.limits.marks) {
     refusePickle(`has more than ${machine.limits.marks} open marks`, { offset: machine.at,
@@ -102,7 +104,10 @@ export function recall(machine: Machine, index: number): void {
   push(machine, value)
 }
 
-/** Sets a key. A dictionary never gives the same key twice; where two readers would differ in what they take, none is taken. */
+/**
+ * Sets a key. A dictionary never gives the same key twice; where two readers would differ in what they take, none is
+ * taken.
+ */
 export function setKey(machine: Machine, dict: PickleDict, key: PickleValue, value: PickleValue): void {
   if (!isHashable(key, 0)) refusePickle('has a list or dictionary as a key', { offset: machine.at })
   if ((typeof key === 'string' || key instanceof Uint8Array) && key.length > machine.limits.keyBytes) {

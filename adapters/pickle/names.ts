@@ -72,10 +72,18 @@ const HOSTILE_MODULES: ReadonlySet<string> = new Set([
 ])
 
 /** Parts of PyTorch and NumPy that load code or files. */
-const HOSTILE_PATHS =
-  /^(torch\.(hub|ops|load|package|utils\.(cpp_extension|model_zoo|bottleneck|collect_env)|serialization(?!\._get_layout$)|jit\.load|distributed\.(rpc|launch|run))|numpy\.(load|f2py|distutils|lib\.npyio|ctypeslib)|code\.(interact|InteractiveInterpreter|InteractiveConsole)|types\.(CodeType|FunctionType))(\.|$)/
+const HOSTILE_PATHS: readonly RegExp[] = [
+  /^torch\.(hub|ops|load|package|jit\.load)(\.|$)/,
+  /^torch\.(utils\.(cpp_extension|model_zoo|bottleneck|collect_env)|distributed\.(rpc|launch|run))(\.|$)/,
+  /^torch\.serialization(?!\._get_layout$)(\.|$)/,
+  /^numpy\.(load|f2py|distutils|lib\.npyio|ctypeslib)(\.|$)/,
+  /^code\.(interact|InteractiveInterpreter|InteractiveConsole)(\.|$)/,
+  /^types\.(CodeType|FunctionType)(\.|$)/,
+]
 
-/** What a model may need of Python's built-in names: types, and the function by which classes inside classes are named. */
+/**
+ * What a model may need of Python's built-in names: types, and the function by which classes inside classes are named.
+ */
 const BUILTINS: ReadonlySet<string> = new Set([
   'set',
   'frozenset',
@@ -130,7 +138,8 @@ export function globalName(module: string, name: string, offset: number): Pickle
   const known = Object.hasOwn(RENAMED, module) ? RENAMED[module] : module
   if (isHostile(known, name)) {
     refusePickle(
-      `names ${module}.${name}, which no model needs: it looks like an attack. Nothing of it was run; do not load the file in Python`,
+      `names ${module}.${name}, which no model needs: it looks like an attack. ` +
+        'Nothing of it was run; do not load the file in Python',
       { offset, path: `${module}.${name}` },
     )
   }
@@ -140,6 +149,6 @@ export function globalName(module: string, name: string, offset: number): Pickle
 function isHostile(module: string, name: string): boolean {
   if (module === 'builtins') return !BUILTINS.has(name)
   const path = `${module}.${name}`
-  return HOSTILE_MODULES.has(module.split('.')[0]) || HOSTILE_PATHS.test(path) ||
+  return HOSTILE_MODULES.has(module.split('.')[0]) || HOSTILE_PATHS.some(pattern => pattern.test(path)) ||
     path.split('.').some(part => HOSTILE_PARTS.has(part))
 }

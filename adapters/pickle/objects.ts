@@ -1,4 +1,7 @@
-/** @file Opcodes that make Python call something. Here known names become data, and all others are written down as records. */
+/**
+ * @file Opcodes that make Python call something. Here known names become data, and all others are written down as
+ * records.
+ */
 import { line } from './cursor.js'
 import { type Constructor, type Machine, pop, popMark, push, pushContainer, top, tupleOf } from './machine.js'
 import { globalName } from './names.js'

@@ -8,6 +8,7 @@ import { refusePickle } from './refusal.js'
 import { frame, SCALARS } from './scalars.js'
 import type { PickleGlobal, PickleValue } from './values.js'
 
+/** What can be said to `readPickle`. */
 export interface PickleOptions {
   /** Names that become data, beside those of Python itself. */
   readonly constructors?: ReadonlyMap<string, Constructor>
@@ -37,8 +38,8 @@ const HANDLERS = Array.from({ length: 256 },
   (_, byte) => SCALARS.get(byte) ?? CONTAINERS.get(byte) ?? OBJECTS.get(byte) ?? (byte === FRAME ? frame : undefined))
 
 /**
- * Reads one pickle. Nothing of it is called: known names become data through `constructors`, all others become records that hold
- * their name, arguments and state.
+ * Reads one pickle. Nothing of it is called: known names become data through `constructors`, all others become records
+ * that hold their name, arguments and state.
  * @throws UntrustedInputError UNTRUSTED_INPUT with the byte at which the pickle is malformed, too large or hostile
  */
 export function readPickle(bytes: Uint8Array, options: PickleOptions = {}): ReadPickle {

@@ -1,6 +1,6 @@
 /**
- * @file What a pickle holds, as inert data: nothing here can be called, and nothing is an object of the host language that
- * a name in the file could reach into.
+ * @file What a pickle holds, as inert data: nothing here can be called, and nothing is an object of JavaScript
+ * that a name in the file could reach into.
  */
 
 /** A value of a pickle. Python's `int` is a number where it is exact, else a bigint. */
@@ -15,6 +15,7 @@ export class PickleFloat {
   }
 }
 
+/** A `tuple`. */
 export class PickleTuple {
   readonly items: readonly PickleValue[]
   constructor(items: readonly PickleValue[]) {
@@ -22,10 +23,12 @@ export class PickleTuple {
   }
 }
 
+/** A `list`, filled while the file is read. */
 export class PickleList {
   readonly items: PickleValue[] = []
 }
 
+/** A `set` or a `frozenset`. */
 export class PickleSet {
   readonly items: PickleValue[] = []
 }

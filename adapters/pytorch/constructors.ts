@@ -47,7 +47,10 @@ const rebuildTensor2: Constructor = (args, offset) => {
   return flipped(args[6], viewOf(args[0], undefined, args.slice(1, 4), offset))
 }
 
-/** `_rebuild_tensor_v3(storage, offset, size, stride, requires_grad, hooks, dtype, metadata = None)`: for the types of 2.1 and newer. */
+/**
+ * `_rebuild_tensor_v3(storage, offset, size, stride, requires_grad, hooks, dtype, metadata = None)`: for the types of
+ * 2.1 and newer.
+ */
 const rebuildTensor3: Constructor = (args, offset) => {
   arity(args, 7, 8, '_rebuild_tensor_v3', offset)
   flag(args[4], offset)

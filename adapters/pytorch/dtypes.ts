@@ -1,5 +1,5 @@
 /** @file Element types of PyTorch by the names that files use. */
-import type { FileDType } from '../file-tensor.js'
+import type { FileDType } from '../tensors/file-tensor.js'
 
 /** A type of which the reader knows the size, but perhaps not more. */
 export interface ElementType {
@@ -67,7 +67,10 @@ const STORAGES: Readonly<Record<string, string>> = {
   QUInt2x4Storage: 'quint2x4',
 }
 
-/** The elements of a storage class such as `torch.FloatStorage` or `torch.cuda.FloatStorage`; bytes for an untyped one; undefined for other names. */
+/**
+ * The elements of a storage class such as `torch.FloatStorage` or `torch.cuda.FloatStorage`; bytes for an untyped one;
+ * undefined for other names.
+ */
 export function storageType(path: string): ElementType | undefined {
   const [, name] = /^torch\.(?:cuda\.|storage\.)?(\w+)$/.exec(path) ?? []
   if (name === undefined) return undefined

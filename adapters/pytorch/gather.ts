@@ -1,19 +1,27 @@
-/** @file The numbers of strided tensors: views of the file where they lie one behind the other, else copies in row-major order. */
+/**
+ * @file The numbers of strided tensors: views of the file where they lie one behind the other, else copies in row-major
+ * order.
+ */
 import { sizeOf } from '../../core/tensor/tensor.js'
-import { elementBytes, type FileTensor } from '../file-tensor.js'
+import { elementBytes, type FileTensor } from '../tensors/file-tensor.js'
 import { refuseTorch } from './refusal.js'
 import type { TorchStorage, TorchTensor } from './tensors.js'
 
 /** What reading the tensors of one file has cost so far. */
 export interface GatherBudget {
-  /** Bytes that distinct tensors may still take: a file of repeated and overlapping views must not grow without bound. */
+  /**
+   * Bytes that distinct tensors may still take: a file of repeated and overlapping views must not grow without bound.
+   */
   left: number
   readonly limit: number
   /** Tensors that have been read, by storage and view: tied weights are one array. */
   readonly known: Map<TorchStorage, Map<string, FileTensor>>
 }
 
-/** Tensors take at most 8 times the bytes of the file (1 MiB for small files, in which one number may be expanded to many). */
+/**
+ * Tensors take at most 8 times the bytes of the file (1 MiB for small files, in which one number may be expanded to
+ * many).
+ */
 export function gatherBudget(fileBytes: number): GatherBudget {
   const limit = Math.max(8 * fileBytes, 2 ** 20)
   return { left: limit, limit, known: new Map() }

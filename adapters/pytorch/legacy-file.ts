@@ -1,4 +1,7 @@
-/** @file The stream of PyTorch before 1.6: five pickles one behind the other, then the storages in the order of the last one. */
+/**
+ * @file The stream of PyTorch before 1.6: five pickles one behind the other, then the storages in the order of the last
+ * one.
+ */
 import { PickleGlobal, PickleList, PickleTuple, type PickleValue, readPickle } from '../pickle/index.js'
 import { TORCH_CONSTRUCTORS } from './constructors.js'
 import type { ElementType } from './dtypes.js'

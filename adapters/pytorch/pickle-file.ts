@@ -1,4 +1,6 @@
-/** @file Files that start as a pickle: PyTorch's legacy stream, `pickle.dump` of tensors, and pickles of other programs. */
+/**
+ * @file Files that start as a pickle: PyTorch's legacy stream, `pickle.dump` of tensors, and pickles of other programs.
+ */
 import { type Constructor, type PickleGlobal, readPickle } from '../pickle/index.js'
 import { TORCH_CONSTRUCTORS } from './constructors.js'
 import { LEGACY_MAGIC, readLegacyFile } from './legacy-file.js'
@@ -44,7 +46,8 @@ const loadFromBytes: Constructor = ([bytes, ...rest], offset) => {
 /** joblib writes the numbers of arrays between the opcodes, so that no reader of pickles gets past the first. */
 const joblibArray: Constructor = () =>
   unsupportedTorch(
-    `The file was written by joblib, as scikit-learn models are: it is not a PyTorch network. A scikit-learn network can be given to the Python client as it is; of a PyTorch network, ${SAVE_A_STATE_DICT}`,
+    'The file was written by joblib, as scikit-learn models are: it is not a PyTorch network. ' +
+      `A scikit-learn network can be given to the Python client as it is; of a PyTorch network, ${SAVE_A_STATE_DICT}`,
     {},
     'joblib',
   )

@@ -1,9 +1,9 @@
 /** @file Reads what `torch.save` writes: tensors by name, and networks with the help of an architecture. */
 import type { Graph } from '../../core/graph/graph.js'
-import type { FileTensor, NamedTensors } from '../file-tensor.js'
-import { type Foreign, foreignSignature, foreignText } from '../foreign.js'
-import { isHdf5 } from '../hdf5.js'
+import { isHdf5 } from '../hdf5/signature.js'
 import { type LayerSpec, networkFromLayers } from '../layers/index.js'
+import { type Foreign, foreignSignature, foreignText } from '../signatures/foreign-formats.js'
+import type { FileTensor, NamedTensors } from '../tensors/file-tensor.js'
 import { isZip, type ZipOptions } from '../zip/index.js'
 import { gather, gatherBudget } from './gather.js'
 import { readPickleFile } from './pickle-file.js'
@@ -19,10 +19,11 @@ const PROTO = 0x80
 export interface TensorOptions {
   /** Where in a checkpoint the network is, when it is not found by itself: `ema`, `models.critic`. */
   readonly model?: string | undefined
-  /** The host's own checksum, and what unpacks compressed entries. */
+  /** The runtime's own checksum, and what unpacks compressed entries. */
   readonly zip?: ZipOptions | undefined
 }
 
+/** What can be said to `readPyTorch` beyond the file. */
 export interface PyTorchOptions extends TensorOptions {
   /** The layers in order, torch's names and arguments; without them a plain chain of Linear layers is recognised. */
   readonly architecture?: readonly LayerSpec[] | undefined
@@ -39,10 +40,12 @@ export interface ReadTensors {
 }
 
 /**
- * Reads the tensors of a PyTorch file: a state dict, a checkpoint that holds one, a pickled module, a TorchScript program.
+ * Reads the tensors of a PyTorch file: a state dict, a checkpoint that holds one, a pickled module, a TorchScript
+ * program.
  *
  * Tensors are views of `bytes` where they are contiguous. Nothing of the file is run.
- * @throws UntrustedInputError UNTRUSTED_INPUT for damaged and hostile files; UNSUPPORTED_FORMAT for other formats and for tensors that are not plain numbers
+ * @throws UntrustedInputError UNTRUSTED_INPUT for damaged and hostile files; UNSUPPORTED_FORMAT for other formats and
+ * for tensors that are not plain numbers
  * @throws GraphError AMBIGUOUS_NETWORK when a checkpoint holds several networks and `model` is not given
  * @example
  * const { tensors } = readPyTorchTensors(bytes)
@@ -57,7 +60,8 @@ export function readPyTorchTensors(bytes: Uint8Array, options: TensorOptions = {
   for (const [name, tensor] of tensors) {
     if (tensor instanceof UnreadableTensor) {
       unsupportedTorch(
-        `The tensor '${name}' is ${tensor.kind}, which has no plain real numbers that could be read: convert it in Python first`,
+        `The tensor '${name}' is ${tensor.kind}, which has no plain real numbers that could be read: ` +
+          'convert it in Python first',
         { path: name },
       )
     }
@@ -78,12 +82,15 @@ export function readPyTorchTensors(bytes: Uint8Array, options: TensorOptions = {
 }
 
 /**
- * Reads a network from a PyTorch file. The file holds no code that could be run here, so that the layers come from `architecture`, or
- * from the tensors when they are a plain chain of Linear layers and `activation` says what is between them.
+ * Reads a network from a PyTorch file. The file holds no code that could be run here, so that the layers come from
+ * `architecture`, or from the tensors when they are a plain chain of Linear layers and `activation` says what is
+ * between them.
  * @throws UntrustedInputError as `readPyTorchTensors`, and MISSING_ARCHITECTURE when the layers cannot be told
  * @throws OptionError, ShapeError, GraphError as `networkFromLayers`
  * @example
- * const network = readPyTorch(bytes, { architecture: [{ type: 'Linear', name: '0' }, { type: 'Tanh' }, { type: 'Linear', name: '2' }] })
+ * const network = readPyTorch(bytes, {
+ *   architecture: [{ type: 'Linear', name: '0' }, { type: 'Tanh' }, { type: 'Linear', name: '2' }],
+ * })
  */
 export function readPyTorch(bytes: Uint8Array, options: PyTorchOptions = {}): Graph {
   const { tensors, notes } = readPyTorchTensors(bytes, options)

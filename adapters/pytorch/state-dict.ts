@@ -1,4 +1,7 @@
-/** @file Finds the state dict in what a file holds: a checkpoint has it under some key, beside the optimiser's and the trainer's state. */
+/**
+ * @file Finds the state dict in what a file holds: a checkpoint has it under some key, beside the optimiser's and the
+ * trainer's state.
+ */
 import { GraphError, OptionError } from '../../core/errors/errors.js'
 import { nearestWord } from '../../core/errors/suggest.js'
 import { PickleDict, PickleRecord, type PickleValue } from '../pickle/index.js'
@@ -14,9 +17,13 @@ const USUAL_KEYS: readonly string[] = ['state_dict', 'model_state_dict', 'model_
 /** Those that no layer has as its name. */
 const SURE_KEY = /_(dict|state|weights)$/
 
-/** What lies beside a network in a checkpoint: the state of optimisers holds tensors of the same shapes as the weights. */
-const TRAINING_STATE =
-  /optim|sched|scaler|(^|_)rng(_|$)|^(hyper_parameters|hparams|config|args|loops|callbacks|history|metrics?|loss(es)?)$/i
+/**
+ * What lies beside a network in a checkpoint: the state of optimisers holds tensors of the same shapes as the weights.
+ */
+const TRAINING_STATE: readonly RegExp[] = [
+  /optim|sched|scaler|(^|_)rng(_|$)/i,
+  /^(hyper_parameters|hparams|config|args|loops|callbacks|history|metrics?|loss(es)?)$/i,
+]
 
 /** The tensors that were chosen, and what to tell of the choice. */
 export interface StateDict {
@@ -27,7 +34,8 @@ export interface StateDict {
 /**
  * Finds the tensors of the network.
  * @param model the path to it, where the caller knows better
- * @throws GraphError AMBIGUOUS_NETWORK when several parts could be meant; UntrustedInputError UNSUPPORTED_FORMAT when there are no tensors
+ * @throws GraphError AMBIGUOUS_NETWORK when several parts could be meant; UntrustedInputError UNSUPPORTED_FORMAT when
+ * there are no tensors
  * @throws OptionError BAD_OPTION when there is nothing at `model`
  */
 export function findStateDict(root: PickleValue, model?: string): StateDict {
@@ -55,7 +63,7 @@ function isNetwork(value: PickleValue): boolean {
 }
 
 function isTrainingState([name, value]: Child): boolean {
-  return tensorOf(value) === undefined && TRAINING_STATE.test(name)
+  return tensorOf(value) === undefined && TRAINING_STATE.some(pattern => pattern.test(name))
 }
 
 /** The part of a value that is the network, found by stepping into checkpoints. */
@@ -137,6 +145,7 @@ function nothingFound(root: PickleValue): never {
   }
   const what = classes.size === 0 ? '' : ` (it holds objects of ${[...classes].slice(0, 5).join(', ')})`
   return unsupportedTorch(
-    `The file holds no tensors that can be read without running Python code${what}: load it in Python and ${SAVE_A_STATE_DICT}`,
+    `The file holds no tensors that can be read without running Python code${what}: ` +
+      `load it in Python and ${SAVE_A_STATE_DICT}`,
   )
 }

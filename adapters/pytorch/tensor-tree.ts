@@ -1,11 +1,12 @@
 /**
- * @file The tensors inside a value, by the names that PyTorch gives them: keys of dictionaries joined by dots, and for pickled
- * modules the names that `state_dict()` would have.
+ * @file The tensors inside a value, by the names that PyTorch gives them: keys of dictionaries joined by dots, and for
+ * pickled modules the names that `state_dict()` would have.
  */
 import { PickleDict, PickleList, PickleRecord, PickleSet, PickleTuple, type PickleValue } from '../pickle/index.js'
 import { refuseTorch } from './refusal.js'
 import { tensorOf, type TorchTensor, type UnreadableTensor } from './tensors.js'
 
+/** Tensors by name, in the order of the file. */
 export type NamedTorchTensors = ReadonlyMap<string, TorchTensor | UnreadableTensor>
 
 const DEEPEST = 64
@@ -93,7 +94,8 @@ interface Walk {
 }
 
 /**
- * All tensors in a value, depth first, in the order of the file. Containers met on several ways (tied modules) are walked on each.
+ * All tensors in a value, depth first, in the order of the file. Containers met on several ways (tied modules) are
+ * walked on each.
  * @param skip parts of the value itself that are passed over
  * @throws UntrustedInputError for names that no module has, and for structures made to grow when they are walked
  */
@@ -109,7 +111,10 @@ export class TensorFinder {
 
   private readonly layers = new Map<PickleValue, boolean>()
 
-  /** Whether a value holds the tensors of one layer (`weight`, `bias`), or of layers: then the dictionary around it is the state dict. */
+  /**
+   * Whether a value holds the tensors of one layer (`weight`, `bias`), or of layers: then the dictionary around it is
+   * the state dict.
+   */
   isLayer(value: PickleValue, depth = 0): boolean {
     if (!(value instanceof PickleDict) || depth > DEEPEST) return false
     const known = this.layers.get(value)

@@ -1,7 +1,7 @@
 /** @file Storages and tensors as a pickle describes them, before their numbers are touched. */
 import { sizeOf } from '../../core/tensor/tensor.js'
-import type { FileDType } from '../file-tensor.js'
 import { ForeignValue, PickleTuple, type PickleValue } from '../pickle/index.js'
+import type { FileDType } from '../tensors/file-tensor.js'
 import type { ElementType } from './dtypes.js'
 import { refuseTorch } from './refusal.js'
 

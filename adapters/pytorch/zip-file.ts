@@ -62,10 +62,12 @@ function foreignArchive({ names }: ZipArchive): string {
     return 'The file is a NumPy archive (.npz): it holds arrays, not a network'
   }
   if (has(/(^|\/)\.data\/extern_modules$|(^|\/)\.data\/python_version$/)) {
-    return `The file is a package of torch.package, whose network is Python code: load it in Python and ${SAVE_A_STATE_DICT}`
+    return 'The file is a package of torch.package, whose network is Python code: ' +
+      `load it in Python and ${SAVE_A_STATE_DICT}`
   }
   if (has(/(^|\/)archive_format$|serialized_exported_program\.json$/)) {
-    return `The file is a program of torch.export (.pt2): load it in Python and export it to ONNX, or ${SAVE_A_STATE_DICT}`
+    return 'The file is a program of torch.export (.pt2): ' +
+      `load it in Python and export it to ONNX, or ${SAVE_A_STATE_DICT}`
   }
   if (has(/^model\.json$/) || has(/^META-INF\//)) {
     return 'The file is a zip archive of another program (no data.pkl in it)'

@@ -5,7 +5,7 @@
  * not overlap and end with the file.
  */
 import { UntrustedInputError } from '../../core/errors/errors.js'
-import { elementBytes, type FileDType } from '../file-tensor.js'
+import { elementBytes, type FileDType } from '../tensors/file-tensor.js'
 import { isString, type JsonCursor, malformed, readCounts, readObject, readString, skipSpace,
   skipValue } from './json-cursor.js'
 
@@ -18,6 +18,7 @@ export interface HeaderEntry {
   readonly end: number
 }
 
+/** The header of a file. */
 export interface Header {
   /** In the order of the header. */
   readonly entries: readonly HeaderEntry[]
@@ -69,7 +70,8 @@ function headerLength(bytes: Uint8Array): bigint {
 /**
  * Reads and checks the header.
  * @param tolerant accepts what R's torch writes: metadata that are not texts, bytes behind the tensors
- * @throws UntrustedInputError UNTRUSTED_INPUT with the offset or the tensor, UNSUPPORTED_FORMAT for element types without a counterpart
+ * @throws UntrustedInputError UNTRUSTED_INPUT with the offset or the tensor, UNSUPPORTED_FORMAT for element types
+ * without a counterpart
  */
 export function readHeader(bytes: Uint8Array, tolerant: boolean): Header {
   if (bytes.length < 8) {
@@ -215,7 +217,8 @@ function checkLayout(entries: readonly HeaderEntry[], available: number, toleran
   }
   if (position !== available && !tolerant) {
     throw new UntrustedInputError(
-      `The tensors end at ${position}; the file has ${available} bytes of data. If R's torch wrote it (torch_save), read it with tolerate: 'r-torch'.`,
+      `The tensors end at ${position}; the file has ${available} bytes of data. ` +
+        `If R's torch wrote it (torch_save), read it with tolerate: 'r-torch'.`,
       { format: FORMAT, limit: position, actual: available },
     )
   }

@@ -2,14 +2,17 @@
 import { OptionError, UntrustedInputError } from '../../core/errors/errors.js'
 import { oneOf } from '../../core/errors/suggest.js'
 import type { Graph } from '../../core/graph/graph.js'
-import type { FileTensor, NamedTensors } from '../file-tensor.js'
 import { type LayerSpec, networkFromLayers } from '../layers/index.js'
+import type { FileTensor, NamedTensors } from '../tensors/file-tensor.js'
 import { readHeader } from './header.js'
 import { type JsonCursor, malformed, readObject, readString, skipSpace, skipValue } from './json-cursor.js'
 
 /** What can be said about reading the file. */
 export interface SafetensorsOptions {
-  /** `r-torch` accepts what `torch_save` of R's torch writes: metadata that are not texts, bytes behind the tensors, an R object. */
+  /**
+   * `r-torch` accepts what `torch_save` of R's torch writes: metadata that are not texts, bytes behind the tensors, an
+   * R object.
+   */
   readonly tolerate?: 'r-torch' | undefined
 }
 
@@ -28,7 +31,8 @@ const R_OBJECT = '__robj__'
 
 /**
  * Reads the tensors of a safetensors file, as views of its bytes, in the order of its header.
- * @throws UntrustedInputError UNTRUSTED_INPUT for anything that the format does not allow; UNSUPPORTED_FORMAT for other element types
+ * @throws UntrustedInputError UNTRUSTED_INPUT for anything that the format does not allow; UNSUPPORTED_FORMAT for other
+ * element types
  */
 export function readSafetensorsTensors(bytes: Uint8Array, options: SafetensorsOptions = {}): Map<string, FileTensor> {
   const tolerant = options.tolerate !== undefined && oneOf('tolerate', options.tolerate, ['r-torch']) === 'r-torch'
@@ -50,7 +54,8 @@ export function readSafetensorsMetadata(bytes: Uint8Array,
 /**
  * Reads a network from a safetensors file and its layers. The layers decide the order of the parameters: tensors of
  * such files are sorted by size and name.
- * @throws UntrustedInputError MISSING_ARCHITECTURE without layers, unless the tensors are a plain chain of Linear layers with `activation`
+ * @throws UntrustedInputError MISSING_ARCHITECTURE without layers, unless the tensors are a plain chain of Linear
+ * layers with `activation`
  * @throws OptionError, ShapeError, GraphError as `networkFromLayers`
  * @example
  * const network = readSafetensors(bytes, { activation: 'tanh' })

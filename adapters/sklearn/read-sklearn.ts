@@ -1,9 +1,11 @@
 /** @file Networks of scikit-learn's MLPClassifier and MLPRegressor from their fitted attributes. */
 import type { Graph } from '../../core/graph/graph.js'
 import type { Tensor } from '../../core/tensor/tensor.js'
-import { type FileTensor, fromTensor } from '../file-tensor.js'
+import { checkChain, transposed } from '../fitted-objects/dense-chain.js'
+import { arrays, type Structure, word } from '../fitted-objects/fields.js'
 import { type LayerSpec, networkFromLayers } from '../layers/index.js'
-import { arrays, checkChain, type Structure, transposed, word } from '../structure.js'
+import { fromTensor } from '../tensors/convert.js'
+import type { FileTensor } from '../tensors/file-tensor.js'
 
 /** `coefs_`, `intercepts_`, `activation`, `out_activation_`. */
 export interface SklearnFields {

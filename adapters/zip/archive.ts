@@ -1,27 +1,34 @@
 /**
  * @file Zip archives, as PyTorch, Keras and NumPy write them: entries by name, stored ones as views of the file.
  *
- * The reader is stricter than others: an archive that two readers could take for different things is refused, whatever it holds.
+ * The reader is stricter than others: an archive that two readers could take for different things is refused, whatever
+ * it holds.
  */
-import { hostCrc32 } from './crc32.js'
+import { runtimeCrc32 } from './crc32.js'
 import { DEFLATED, readDirectory } from './directory.js'
 import { readEndRecord } from './end-record.js'
 import { type PlacedEntry, placeEntries } from './local-header.js'
 import { refuseZip, unsupportedZip } from './refusal.js'
 
-/** What the host lends, and bounds. */
+/** What the caller gives for decompression and checksums, and bounds. */
 export interface ZipOptions {
   /**
    * Unpacks raw deflate data into at most `maxOutput` bytes. Without it deflated entries are refused.
    * @example
-   * const inflate = (bytes: Uint8Array, maxOutput: number) => zlib.inflateRawSync(bytes, { maxOutputLength: maxOutput })
+   * const inflate = (bytes: Uint8Array, maxOutput: number) =>
+   *   zlib.inflateRawSync(bytes, { maxOutputLength: maxOutput })
    */
   readonly inflate?: ((bytes: Uint8Array, maxOutput: number) => Uint8Array) | undefined
-  /** The checksum function; by default the host's own (`zlib.crc32` of Node) where there is one, else a built-in one. */
+  /**
+   * The checksum function; by default the runtime's own (`zlib.crc32` of Node) where there is one, else a built-in one.
+   */
   readonly crc32?: ((bytes: Uint8Array) => number) | undefined
   /** Entries in all, by default 50,000; large checkpoints have some thousand. */
   readonly mostEntries?: number
-  /** Bytes that all deflated entries may take unpacked: by default 200 times the archive, at least 1 MiB and at most 1 GiB. */
+  /**
+   * Bytes that all deflated entries may take unpacked: by default 200 times the archive, at least 1 MiB and at most 1
+   * GiB.
+   */
   readonly mostInflated?: number
 }
 
@@ -33,7 +40,10 @@ export interface ZipArchive {
   has(name: string): boolean
   /** Bytes of a file when unpacked, without unpacking it. */
   sizeOf(name: string): number
-  /** The bytes of a file: a view of the archive where it is stored. The checksum is compared. @throws UntrustedInputError */
+  /**
+   * The bytes of a file: a view of the archive where it is stored. The checksum is compared.
+   * @throws UntrustedInputError
+   */
   read(name: string): Uint8Array
 }
 
@@ -47,7 +57,8 @@ export function isZip(bytes: Uint8Array): boolean {
 
 /**
  * Opens a zip archive: checks its records, its directory and every header, and unpacks nothing yet.
- * @throws UntrustedInputError UNTRUSTED_INPUT for archives that are damaged or ambiguous; UNSUPPORTED_FORMAT for encrypted ones and packing methods other than deflate
+ * @throws UntrustedInputError UNTRUSTED_INPUT for archives that are damaged or ambiguous; UNSUPPORTED_FORMAT for
+ * encrypted ones and packing methods other than deflate
  * @example
  * const config = openZip(bytes).read('config.json')
  */
@@ -81,7 +92,7 @@ function unpack(bytes: Uint8Array, entry: PlacedEntry, options: ZipOptions, budg
   const { name, start, packedSize, size, crc } = entry
   const packed = bytes.subarray(start, start + packedSize)
   const content = entry.method === DEFLATED ? inflateEntry(packed, entry, options, budget) : packed
-  const actual = (options.crc32 ?? hostCrc32())(content) >>> 0
+  const actual = (options.crc32 ?? runtimeCrc32())(content) >>> 0
   if (actual !== crc) {
     refuseZip(`is damaged: the checksum of '${name}' does not fit its ${size} bytes`, { offset: start, path: name,
       limit: crc, actual })
@@ -93,13 +104,15 @@ function inflateEntry(packed: Uint8Array, { name, size, start }: PlacedEntry, { 
   budget: { left: number }): Uint8Array {
   if (inflate === undefined) {
     return unsupportedZip(
-      `holds the deflated entry '${name}', and no inflate function was given: give the option inflate, or save the model without compression`,
+      `holds the deflated entry '${name}', and no inflate function was given: ` +
+        'give the option inflate, or save the model without compression',
       { offset: start, path: name },
     )
   }
   if (size > budget.left) {
     refuseZip(
-      `says '${name}' unpacks to ${size} bytes, more than the ${budget.left} that are left of what an archive of this size may hold`,
+      `says '${name}' unpacks to ${size} bytes, more than the ${budget.left} that are left of what an ` +
+        'archive of this size may hold',
       { offset: start, path: name, limit: budget.left, actual: size },
     )
   }

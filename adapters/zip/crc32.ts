@@ -1,4 +1,4 @@
-/** @file The checksum of zip archives, for hosts that have none of their own. */
+/** @file The checksum of zip archives, for runtimes that have none of their own. */
 
 /** Eight tables: table k advances a byte's remainder over k further zero bytes, so that eight bytes take one step. */
 const TABLES = makeTables()
@@ -33,8 +33,11 @@ export function crc32(bytes: Uint8Array): number {
   return (crc ^ 0xFFFFFFFF) >>> 0
 }
 
-/** The checksum of the host where it has one (Node's zlib is several times as fast), else the one of the tables. Nothing is imported for it. */
-export function hostCrc32(): (bytes: Uint8Array) => number {
+/**
+ * The checksum of the runtime where it has one (Node's zlib is several times as fast), else the one of the tables.
+ * Nothing is imported for it.
+ */
+export function runtimeCrc32(): (bytes: Uint8Array) => number {
   const { process } = globalThis as {
     process?: { getBuiltinModule?: (name: string) => { crc32?: unknown } | undefined }
   }

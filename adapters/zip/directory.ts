@@ -17,7 +17,10 @@ export interface DirectoryEntry {
   readonly header: number
 }
 
+/** The method of an entry that is not compressed. */
 export const STORED = 0
+
+/** The method of an entry that is compressed. */
 export const DEFLATED = 8
 
 /** Bit 3 of the flags: sizes and checksum follow the data. */
@@ -43,7 +46,8 @@ const METHODS: Readonly<Record<number, string>> = { 1: 'shrink', 6: 'implode', 9
 
 /**
  * Reads the central directory.
- * @throws UntrustedInputError for counts that lie, names that are not unique, encrypted and linked entries, methods other than stored and deflated
+ * @throws UntrustedInputError for counts that lie, names that are not unique, encrypted and linked entries, methods
+ * other than stored and deflated
  */
 export function readDirectory(bytes: Uint8Array, view: DataView, { start, end, entries }: EndRecord,
   mostEntries: number): DirectoryEntry[] {

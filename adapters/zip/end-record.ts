@@ -1,4 +1,7 @@
-/** @file The end of a zip archive, which says where its directory is: the record of 22 bytes, and that of 64-bit archives. */
+/**
+ * @file The end of a zip archive, which says where its directory is: the record of 22 bytes, and that of 64-bit
+ * archives.
+ */
 import { refuseZip } from './refusal.js'
 
 /** Where the central directory lies; it ends where the end records start. */
@@ -17,8 +20,10 @@ const END_64_BYTES = 56
 const MOST_COMMENT = 0xFFFF
 
 /**
- * Finds the end record. Everything must fit without a gap: directory, records, comment, end of file, so that all readers agree on it.
- * @throws UntrustedInputError when there is none, or a second place that could be taken for it, or bytes before or behind
+ * Finds the end record. Everything must fit without a gap: directory, records, comment, end of file, so that all
+ * readers agree on it.
+ * @throws UntrustedInputError when there is none, or a second place that could be taken for it, or bytes before or
+ * behind
  */
 export function readEndRecord(view: DataView): EndRecord {
   const at = findEnd(view)

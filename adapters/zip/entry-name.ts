@@ -1,4 +1,7 @@
-/** @file Names of zip entries: relative paths of plain segments, and nothing that another reader could take for something else. */
+/**
+ * @file Names of zip entries: relative paths of plain segments, and nothing that another reader could take for
+ * something else.
+ */
 import { refuseZip } from './refusal.js'
 
 const MOST_NAME_BYTES = 1024

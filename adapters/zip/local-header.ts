@@ -1,4 +1,7 @@
-/** @file Local headers of a zip archive: each must repeat what the central directory says, and the entries must lie one behind the other. */
+/**
+ * @file Local headers of a zip archive: each must repeat what the central directory says, and the entries must lie one
+ * behind the other.
+ */
 import { type DirectoryEntry, HAS_DESCRIPTOR, longNumbers } from './directory.js'
 import { refuseZip } from './refusal.js'
 
@@ -12,8 +15,9 @@ export interface PlacedEntry extends DirectoryEntry {
 }
 
 /**
- * Compares every local header with the directory. From the first byte of the file to the directory there is nothing but the entries,
- * in any order, without gaps or overlaps: an archive inside another, a program in front of it, or two entries on the same bytes cannot be.
+ * Compares every local header with the directory. From the first byte of the file to the directory there is nothing but
+ * the entries, in any order, without gaps or overlaps: an archive inside another, a program in front of it, or two
+ * entries on the same bytes cannot be.
  * @param directory offset of the central directory
  * @throws UntrustedInputError
  */

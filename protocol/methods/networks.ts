@@ -1,7 +1,7 @@
 /** @file Methods about networks as they are: reading, inspecting, running them. Readers are loaded when one is needed first. */
-import { fromTensor } from '../../adapters/file-tensor.js'
 import type { LayersOptions } from '../../adapters/layers/index.js'
 import type { NetworkHints } from '../../adapters/network/index.js'
+import { fromTensor } from '../../adapters/tensors/convert.js'
 import { ProtocolError } from '../../core/errors/errors.js'
 import { knownOptions, oneOf } from '../../core/errors/suggest.js'
 import { forward as runNetwork, type ForwardOptions } from '../../core/laplace/forward.js'

@@ -1,6 +1,6 @@
 /**
- * @file Mutated real files: every one ends in a result or in an error of ours, quickly. About ten seconds here; longer by hand:
- * `POLYLAPLACE_FUZZ_SECONDS=600 npx tap test/adapters/fuzz.test.ts`. A failure prints the seed that repeats it
+ * @file Mutated real files: every one ends in a result or in an error of ours, quickly. About ten seconds here; longer
+ * by hand: `POLYLAPLACE_FUZZ_SECONDS=600 npx tap test/adapters/fuzz.test.ts`. A failure prints the seed that repeats it
  * (`POLYLAPLACE_FUZZ_SEED`).
  */
 import { inflateRawSync } from 'node:zlib'
@@ -17,7 +17,10 @@ import { chain, dense, file, numbers as juliaNumbers } from './flux/julia-writer
 
 const SECONDS = Number(process.env['POLYLAPLACE_FUZZ_SECONDS'] ?? 10)
 const SEED = Number(process.env['POLYLAPLACE_FUZZ_SEED'] ?? 20)
-/** One file may take this long on the processor, the collector's threads and a slow machine included: far more than any of these needs. */
+/**
+ * One file may take this long on the processor, the collector's threads and a slow machine included: far more than any
+ * of these needs.
+ */
 const MOST_MILLISECONDS = 3000
 const LEAST_ROUNDS = 100
 

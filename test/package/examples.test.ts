@@ -20,14 +20,14 @@ const PRELUDE = `
 import type { Tensor as $Tensor, Graph as $Graph, LaplacePosterior as $Posterior } from '${root}core/index.js'
 declare const network: $Graph, posterior: $Posterior, bytes: Uint8Array, x: $Tensor & { [index: number]: number }, y: $Tensor & { [index: number]: number }
 declare const w0: $Tensor, w1: $Tensor, b0: $Tensor, b1: $Tensor, fit: { wts: Float64Array }
-declare const tensors: import('${root}adapters/file-tensor.js').NamedTensors, architecture: readonly import('${root}adapters/layers/index.js').LayerSpec[]
+declare const tensors: import('${root}adapters/tensors/file-tensor.js').NamedTensors, architecture: readonly import('${root}adapters/layers/index.js').LayerSpec[]
 import * as zlib from 'node:zlib'
 `
 
 /** Names of the library that examples use beside those of their own file. */
 const BESIDE: Record<string, string> = {
   'core/graph/builder.ts': `import { BATCH } from '${root}core/graph/graph.js'`,
-  'core/metrics/index.ts': `import { float64 } from '${root}core/tensor.js'`,
+  'core/metrics/index.ts': `import { float64 } from '${root}core/tensor/tensor.js'`,
   'node/external-data.ts': `import { readOnnx } from '${root}adapters/onnx/index.js'`,
 }
 

@@ -1,6 +1,6 @@
 /**
- * @file Flux's layers computed directly from their definitions on column-major arrays, to compare with. Plain loops over
- * Julia's indices (from 0), nothing shared with the readers.
+ * @file Flux's layers computed directly from their definitions on column-major arrays, to compare with. Plain loops
+ * over Julia's indices (from 0), nothing shared with the readers.
  */
 import { runGraph } from '../../../core/engine/typescript.js'
 import type { Graph } from '../../../core/graph/graph.js'
@@ -62,7 +62,10 @@ export interface ConvOptions {
   readonly flip?: boolean
 }
 
-/** NNlib.conv for x (W, H, C, N) and w (kw, kh, C / groups, out): a true convolution, the kernel is turned round; pad is (w_lo, w_hi, h_lo, h_hi). */
+/**
+ * NNlib.conv for x (W, H, C, N) and w (kw, kh, C / groups, out): a true convolution, the kernel is turned round; pad is
+ * (w_lo, w_hi, h_lo, h_hi).
+ */
 export function conv(x: Column, w: Column, b: Column | undefined,
   { stride = [1, 1], pad = [0, 0, 0, 0], dilation = [1, 1], groups = 1, flip = true }: ConvOptions = {}): Column {
   const [width, height, , batch] = x.size

@@ -1,4 +1,6 @@
-/** @file Real BSON files, where the corpus is beside the repository: each ends in a network, tensors or a typed error. */
+/**
+ * @file Real BSON files, where the corpus is beside the repository: each ends in a network, tensors or a typed error.
+ */
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import t from 'tap'
 import { describeFlux, readFlux, readFluxTensors } from '../../../adapters/flux/index.js'
@@ -138,7 +140,8 @@ t.test('batch normalisation with real statistics', async t => {
   }
   const norm = (k: number, x: ReturnType<typeof column>): ReturnType<typeof column> =>
     byChannel(x, (v, c) =>
-      vector(`${k}.γ`)[c] * (v - vector(`${k}.μ`)[c]) / Math.sqrt(vector(`${k}.σ²`)[c] + 1e-5) + vector(`${k}.β`)[c])
+      vector(`${k}.γ`)[c] * (v - vector(`${k}.μ`)[c]) /
+        Math.sqrt(vector(`${k}.σ²`)[c] + 1e-5) + vector(`${k}.β`)[c])
   const x = column([784, 3], random(784 * 3))
   const h = relu(norm(2, dense(matrix('1.weight'), column([32], vector('1.bias')), x)))
   t.ok(

@@ -45,7 +45,10 @@ export function numbers(seed: number): (count: number) => number[] {
   return count => Array.from({ length: count }, () => Math.fround(next()))
 }
 
-/** An anonymous function of one or two arguments with its lowered statements; the first back reference holds its type name. */
+/**
+ * An anonymous function of one or two arguments with its lowered statements; the first back reference holds its type
+ * name.
+ */
 export function closure(statements: readonly Lowered[],
   options: { readonly arity?: number, readonly captured?: Record<string, Lowered>, readonly ref?: number } = {}
 ): { value: Lowered, backref: Lowered } {

@@ -1,4 +1,7 @@
-/** @file Files made to harm: each ends in a typed error, quickly, and leaves nothing behind. Numbers are those of the list of attacks. */
+/**
+ * @file Files made to harm: each ends in a typed error, quickly, and leaves nothing behind. Numbers are those of the
+ * list of attacks.
+ */
 import { readFileSync } from 'node:fs'
 import t, { type Test } from 'tap'
 import { describeFlux, readFlux, readFluxTensors } from '../../../adapters/flux/index.js'

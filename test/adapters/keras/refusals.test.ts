@@ -1,7 +1,8 @@
 /** @file Damaged, foreign and malicious files of Keras end in typed errors. */
 import t from 'tap'
-import { parseConfig, readModel } from '../../../adapters/keras/config.js'
+import { parseConfig } from '../../../adapters/keras/config.js'
 import { readKeras } from '../../../adapters/keras/index.js'
+import { readModel } from '../../../adapters/keras/model.js'
 import { LaplaceError, UntrustedInputError } from '../../../core/errors/errors.js'
 import { fixture } from '../../support/fixture.js'
 

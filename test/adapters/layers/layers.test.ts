@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs'
 import t from 'tap'
-import type { FileTensor } from '../../../adapters/file-tensor.js'
 import { type LayerSpec, networkFromLayers } from '../../../adapters/layers/index.js'
+import type { FileTensor } from '../../../adapters/tensors/file-tensor.js'
 import { runGraph } from '../../../core/engine/typescript.js'
 import { settleOpenAxes } from '../../../core/graph/open-axes.js'
 import { type Tensor, tensor } from '../../../core/tensor/tensor.js'

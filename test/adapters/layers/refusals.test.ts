@@ -1,7 +1,7 @@
 import t, { type Test } from 'tap'
-import type { FileTensor } from '../../../adapters/file-tensor.js'
 import { activationType, checkArchitecture, LAYER_TYPES, type LayersOptions, type LayerSpec, networkFromLayers,
   parseArchitecture } from '../../../adapters/layers/index.js'
+import type { FileTensor } from '../../../adapters/tensors/file-tensor.js'
 import { isBatch } from '../../../core/graph/graph.js'
 import { settleOpenAxes } from '../../../core/graph/open-axes.js'
 

@@ -1,4 +1,7 @@
-/** @file Files made to harm, of every kind that the list of attacks names: bytes for the reader that recognises them and for all others. */
+/**
+ * @file Files made to harm, of every kind that the list of attacks names: bytes for the reader that recognises them and
+ * for all others.
+ */
 import { readFileSync } from 'node:fs'
 import * as p from '../../support/pickle-writer.js'
 import { zip } from '../../support/zip-writer.js'

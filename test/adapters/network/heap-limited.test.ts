@@ -1,4 +1,7 @@
-/** @file 43 to 45 of the list of attacks: all readers on all kinds of attacks, with a heap of 256 MB and without code from strings, in a process of its own. */
+/**
+ * @file 43 to 45 of the list of attacks: all readers on all kinds of attacks, with a heap of 256 MB and without code
+ * from strings, in a process of its own.
+ */
 import { build } from 'esbuild'
 import { spawnSync } from 'node:child_process'
 import { fileURLToPath } from 'node:url'

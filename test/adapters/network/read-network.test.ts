@@ -110,8 +110,8 @@ t.test('Flux arrays with an architecture: JLD2, BSON', async t => {
 })
 
 t.test("R's torch files are read without being asked", async t => {
-  const header =
-    '{"0.weight":{"dtype":"F64","shape":[1,1],"data_offsets":[0,8]},"__metadata__":{"__r__":{"type":"module","version":3}}}'
+  const header = '{"0.weight":{"dtype":"F64","shape":[1,1],"data_offsets":[0,8]},' +
+    '"__metadata__":{"__r__":{"type":"module","version":3}}}'
   const bytes = new Uint8Array(8 + header.length + 8)
   new DataView(bytes.buffer).setBigUint64(0, BigInt(header.length), true)
   bytes.set(new TextEncoder().encode(header), 8)

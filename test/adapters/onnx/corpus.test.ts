@@ -42,7 +42,9 @@ function read(file: string): Outcome {
   }
 }
 
-/** Numbers for every input: as many examples as the file was exported for, since the original file is to take them too. */
+/**
+ * Numbers for every input: as many examples as the file was exported for, since the original file is to take them too.
+ */
 function inputsFor(graph: Graph): Map<string, Tensor> {
   const fixed = /exported for (single examples|batches of (\d+))/.exec(graph.notes.join(' '))
   const n = fixed === null ? 3 : Number(fixed[2] ?? 1)
@@ -112,7 +114,10 @@ t.test('networks of many exporters', {
   })
 })
 
-/** What the original file computes, or undefined where ONNX Runtime does not run it. External data is not found from bytes. */
+/**
+ * What the original file computes, or undefined where ONNX Runtime does not run it. External data is not found from
+ * bytes.
+ */
 async function outputsOf(bytes: Uint8Array, inputs: ReadonlyMap<string, Tensor>,
   file: string): Promise<Map<string, Tensor> | undefined> {
   if (file.startsWith('external/')) return undefined

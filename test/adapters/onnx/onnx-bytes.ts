@@ -1,4 +1,7 @@
-/** @file Writes ONNX files field by field, so that tests can also write what no exporter would. Field numbers are those of onnx.proto. */
+/**
+ * @file Writes ONNX files field by field, so that tests can also write what no exporter would. Field numbers are those
+ * of onnx.proto.
+ */
 import { joined as join } from '../../support/bytes.js'
 
 export { join }

@@ -19,7 +19,10 @@ function thetaOf(graph: Graph): number[] {
   })
 }
 
-/** The parameters as expected.json has them; the exporter moved the first weight of `sequence` behind the others and renamed it. */
+/**
+ * The parameters as expected.json has them; the exporter moved the first weight of `sequence` behind the others and
+ * renamed it.
+ */
 function expectedParameters(name: string,
   { expected }: ReferenceCase): { name: string, shape: number[], offset: number }[] {
   const parameters = expected.parameters as { name: string, shape: number[], offset: number }[]

@@ -1,6 +1,6 @@
 import t from 'tap'
-import { toTensor } from '../../../adapters/file-tensor.js'
 import { readOnnx, readOnnxTensors } from '../../../adapters/onnx/index.js'
+import { toTensor } from '../../../adapters/tensors/convert.js'
 import * as b from './onnx-bytes.js'
 
 const raw = (data: ArrayBufferView): Uint8Array => new Uint8Array(data.buffer, data.byteOffset, data.byteLength)

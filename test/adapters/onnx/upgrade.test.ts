@@ -19,7 +19,9 @@ interface Old {
   becomes: [op: string, inputs: number][]
 }
 
-/** Reads a network x -> y of an old operator set and compares its results with what ONNX Runtime makes of the old file. */
+/**
+ * Reads a network x -> y of an old operator set and compares its results with what ONNX Runtime makes of the old file.
+ */
 async function check(t: Test, name: string,
   { opset, nodes, tensors = [], x, rank = x.length + 1, becomes }: Old): Promise<void> {
   const bytes = b.model({ opset, nodes, tensors, inputs: [b.value('x', ['n', ...x])],

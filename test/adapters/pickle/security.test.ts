@@ -1,4 +1,7 @@
-/** @file Pickles made to harm: each ends in a typed error, quickly, and leaves nothing behind. Numbers are those of the list of attacks. */
+/**
+ * @file Pickles made to harm: each ends in a typed error, quickly, and leaves nothing behind. Numbers are those of the
+ * list of attacks.
+ */
 import t, { type Test } from 'tap'
 import { PICKLE_LIMITS, PickleDict, PickleGlobal, PickleList, PickleRecord, PickleTuple, type PickleValue,
   readPickle } from '../../../adapters/pickle/index.js'

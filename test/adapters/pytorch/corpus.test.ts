@@ -2,8 +2,8 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { inflateRawSync } from 'node:zlib'
 import t from 'tap'
-import { toTensor } from '../../../adapters/file-tensor.js'
 import { readPyTorchTensors } from '../../../adapters/pytorch/index.js'
+import { toTensor } from '../../../adapters/tensors/convert.js'
 import { failureOf } from '../../support/survives.js'
 
 const folder = new URL('../../../../shared/models/', import.meta.url)

@@ -1,8 +1,8 @@
 /** @file PyTorch files equal what PyTorch had: the reference networks, bit for bit. */
 import { readFileSync } from 'node:fs'
 import t from 'tap'
-import { toTensor } from '../../../adapters/file-tensor.js'
 import { readPyTorch, readPyTorchTensors } from '../../../adapters/pytorch/index.js'
+import { toTensor } from '../../../adapters/tensors/convert.js'
 import { runGraph } from '../../../core/engine/typescript.js'
 import { sizeOf } from '../../../core/tensor/tensor.js'
 import { relativeDifference } from '../../support/compare.js'

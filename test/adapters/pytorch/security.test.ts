@@ -1,8 +1,8 @@
 /** @file PyTorch files made to harm, and files of other kinds. Numbers are those of the list of attacks. */
 import { readFileSync } from 'node:fs'
 import t, { type Test } from 'tap'
-import { toTensor } from '../../../adapters/file-tensor.js'
 import { readPyTorchTensors } from '../../../adapters/pytorch/index.js'
+import { toTensor } from '../../../adapters/tensors/convert.js'
 import { ascii, BUILD, call, dict, EMPTY_DICT, EMPTY_LIST, EMPTY_TUPLE, FALSE, float, get, global, int, ints, join,
   list, little, long, MARK, NEW_OBJECT, NONE, orderedDict, type Part, PERSISTENT, pickle, POP, put, REDUCE, repeat,
   SET_ITEM, SET_ITEMS, STOP, storage, str, tensor, tuple } from '../../support/pickle-writer.js'

@@ -1,8 +1,8 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import t from 'tap'
-import { toTensor } from '../../../adapters/file-tensor.js'
 import { looksLikeSafetensors, looksLikeSafetensorsIndex, readSafetensors, readSafetensorsMetadata,
   readSafetensorsTensors, readShardedSafetensors } from '../../../adapters/safetensors/index.js'
+import { toTensor } from '../../../adapters/tensors/convert.js'
 import { runGraph } from '../../../core/engine/typescript.js'
 import { settleOpenAxes } from '../../../core/graph/open-axes.js'
 import { isSupported } from '../../../core/ops/registry.js'
@@ -12,7 +12,7 @@ import { file, raw } from './write.js'
 
 const CASES = new URL('../../fixtures/cases/', import.meta.url)
 
-t.test('the reference networks, with their architecture, give their outputs and the order of their parameters', async t => {
+t.test('the reference networks, with their architecture, give their outputs and parameters in order', async t => {
   let ran = 0
   for (const name of caseNames()) {
     const { xTest, expected } = referenceCase(name)
@@ -101,7 +101,8 @@ t.test('every element type, at any alignment, as views of the file', async t => 
 
 t.test('scalars, tensors without elements, escaped names, metadata', async t => {
   const bytes = raw(
-    '{"__metadata__":{"format":"pt"},"\\u00e9\\n":{"data_offsets":[0,8],"shape":[],"dtype":"F64"},"none":{"dtype":"F32","shape":[0,5],"data_offsets":[8,8]}}',
+    '{"__metadata__":{"format":"pt"},"\\u00e9\\n":{"data_offsets":[0,8],"shape":[],"dtype":"F64"},' +
+      '"none":{"dtype":"F32","shape":[0,5],"data_offsets":[8,8]}}',
     new Uint8Array(Float64Array.of(2).buffer),
   )
   const tensors = readSafetensorsTensors(bytes)
@@ -112,8 +113,9 @@ t.test('scalars, tensors without elements, escaped names, metadata', async t => 
 })
 
 t.test("files of R's torch: metadata that are objects, an R object, bytes behind", async t => {
-  const header =
-    '{"0.weight":{"dtype":"F64","shape":[1,1],"data_offsets":[0,8]},"__robj__":{"dtype":"U8","shape":[3],"data_offsets":[8,11]},"__metadata__":{"__r__":{"type":"module","version":3,"nested":[{"a":null,"b":-1.5e3,"c":true}]},"x":"y"}}'
+  const header = '{"0.weight":{"dtype":"F64","shape":[1,1],"data_offsets":[0,8]},' +
+    '"__robj__":{"dtype":"U8","shape":[3],"data_offsets":[8,11]},"__metadata__":{"__r__":{"type":"module",' +
+    '"version":3,"nested":[{"a":null,"b":-1.5e3,"c":true}]},"x":"y"}}'
   const bytes = raw(header, new Uint8Array(20))
   t.throws(() => readSafetensorsTensors(bytes), { code: 'UNTRUSTED_INPUT', message: /r-torch/ })
   t.same([...readSafetensorsTensors(bytes, { tolerate: 'r-torch' }).keys()], ['0.weight'])
