@@ -4,10 +4,11 @@ import { ECE_BINS } from './ece.js'
 import { rankedDecisions } from './ranked-decisions.js'
 
 /**
- * sum over bins of (share of answers) |accuracy - mean confidence|, bin b holding the answers whose rank by confidence is
- * from floor(b n / B) to floor((b + 1) n / B) - 1.
+ * sum over bins of (share of answers) |accuracy - mean confidence|, bin b holding the answers whose rank by confidence
+ * is from floor(b n / B) to floor((b + 1) n / B) - 1.
  *
- * Most confidences of a network lie near 1: bins of equal width put them all in one bin, where errors of both signs cancel.
+ * Most confidences of a network lie near 1: bins of equal width put them all in one bin, where errors of both signs
+ * cancel.
  */
 export function adaptiveCalibrationError(decisions: Decisions, bins: number = ECE_BINS): number {
   const { confidence, correct } = rankedDecisions(decisions)

@@ -102,7 +102,8 @@ export type ReportOf<L extends Likelihood> = L extends 'regression' ? Regression
   : BernoulliReport
 
 /**
- * Scores predictions on labels that the fit has not seen, with everything that is known to say whether their uncertainty is honest.
+ * Scores predictions on labels that the fit has not seen, with everything that is known to say whether their
+ * uncertainty is honest.
  * @param y labels as in `fit`
  * @throws OptionError, DataError, ShapeError
  */

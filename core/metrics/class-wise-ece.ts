@@ -1,9 +1,12 @@
-/** @file Class-wise expected calibration error (Kull et al. 2019): every probability that is given, not the largest alone. */
+/**
+ * @file Class-wise expected calibration error (Kull et al. 2019): every probability that is given, not the largest
+ * alone.
+ */
 import { ECE_BINS } from './ece.js'
 
 /**
- * Mean over the classes c of sum over bins of (share of points) |share of y = c - mean p_c|, bins (lo, hi] of equal width,
- * the first with its 0.
+ * Mean over the classes c of sum over bins of (share of points) |share of y = c - mean p_c|, bins (lo, hi] of equal
+ * width, the first with its 0.
  * @param p N x C probabilities
  * @param happened N x C: 1 where the class or label is there, else 0
  */
@@ -22,7 +25,9 @@ export function oneHot(y: Float64Array, outputs: number): Uint8Array {
   return rows
 }
 
-/** The bin with lo < value <= hi for the edges i / bins. A product may round to the wrong side of an edge: look again. */
+/**
+ * The bin with lo < value <= hi for the edges i / bins. A product may round to the wrong side of an edge: look again.
+ */
 function binOf(value: number, bins: number): number {
   let bin = Math.min(bins - 1, Math.max(0, Math.ceil(value * bins) - 1))
   if (bin > 0 && value <= bin / bins) bin--

@@ -1,4 +1,6 @@
-/** @file Coverage at a risk (Geifman and El-Yaniv 2017): how many rows may be answered when few answers may be wrong. */
+/**
+ * @file Coverage at a risk (Geifman and El-Yaniv 2017): how many rows may be answered when few answers may be wrong.
+ */
 import type { Decisions } from './decisions.js'
 import { rankedDecisions } from './ranked-decisions.js'
 
@@ -6,8 +8,9 @@ import { rankedDecisions } from './ranked-decisions.js'
 const SLACK = 1e-12
 
 /**
- * The largest share of answers that a threshold on the confidence can keep with a share of wrong ones among them of at most
- * `risk`; 0 when none can. The threshold is chosen on these very labels: on other rows the risk will be a little higher.
+ * The largest share of answers that a threshold on the confidence can keep with a share of wrong ones among them of at
+ * most `risk`; 0 when none can. The threshold is chosen on these very labels: on other rows the risk will be a little
+ * higher.
  */
 export function coverageAtRisk(decisions: Decisions, risk: number): number {
   const { confidence, correct } = rankedDecisions(decisions)

@@ -1,4 +1,6 @@
-/** @file False positive rate at 95 % true positive rate: rows that are no data and pass a check that rows of data pass. */
+/**
+ * @file False positive rate at 95 % true positive rate: rows that are no data and pass a check that rows of data pass.
+ */
 import { DataError } from '../errors/errors.js'
 
 /**

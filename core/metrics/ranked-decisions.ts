@@ -1,4 +1,6 @@
-/** @file Answers ordered by their confidence, equal ones treated alike, so that the order of the rows changes no score. */
+/**
+ * @file Answers ordered by their confidence, equal ones treated alike, so that the order of the rows changes no score.
+ */
 import type { Decisions } from './decisions.js'
 
 /** Answers by rising confidence. */
@@ -8,7 +10,9 @@ export interface RankedDecisions {
   readonly correct: Float64Array
 }
 
-/** Sorts the answers; those of equal confidence share their mean correctness, which is its mean over all their orders. */
+/**
+ * Sorts the answers; those of equal confidence share their mean correctness, which is its mean over all their orders.
+ */
 export function rankedDecisions(decisions: Decisions): RankedDecisions {
   const n = decisions.confidence.length
   const order = Uint32Array.from({ length: n }, (_, i) => i)

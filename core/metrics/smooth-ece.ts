@@ -2,8 +2,9 @@
  * @file Smooth calibration error (Blasiok and Nakkiran 2023, "Smooth ECE: principled reliability diagrams via kernel
  * smoothing"): no bins, and a bandwidth that the data choose.
  *
- * The residuals r_i = correct_i - confidence_i, each at its confidence f_i, are smoothed with a Gaussian reflected at 0 and 1,
- * smECE(s) = integral over 0 <= t <= 1 of |1/n sum_i r_i K_s(t, f_i)|; it falls with s, and the score is smECE(s) = s.
+ * The residuals r_i = correct_i - confidence_i, each at its confidence f_i, are smoothed with a Gaussian reflected at 0
+ * and 1, smECE(s) = integral over 0 <= t <= 1 of |1/n sum_i r_i K_s(t, f_i)|; it falls with s, and the score is
+ * smECE(s) = s.
  *
  * The reflected Gaussian is the heat kernel of the unit interval with closed ends, hence diagonal in cosines:
  * K_s(t, f) = 1 + 2 sum_k exp(-(k pi s)^2 / 2) cos(k pi t) cos(k pi f). So n residuals become a few coefficients once.
@@ -56,7 +57,8 @@ function cosineSeries(places: Float64Array, weights: Float64Array): CosineSeries
 
 /**
  * The integral of |g|, g the smoothed residuals: the total variation of g's antiderivative
- * G(t) = a_0 t + 2 sum_k a_k exp(-(k pi s)^2 / 2) sin(k pi t) / (k pi), exact but for the steps in which g changes its sign.
+ * G(t) = a_0 t + 2 sum_k a_k exp(-(k pi s)^2 / 2) sin(k pi t) / (k pi), exact but for the steps in which g changes its
+ * sign.
  */
 function smoothedError(series: CosineSeries, bandwidth: number): number {
   const count = 1 + Math.ceil(Math.sqrt(2 * LARGEST_EXPONENT) / (Math.PI * bandwidth))

@@ -1,5 +1,6 @@
 /**
- * @file Temperature scaling (Guo, Pleiss, Sun and Weinberger 2017): one number that divides all logits, fitted to held-out labels.
+ * @file Temperature scaling (Guo, Pleiss, Sun and Weinberger 2017): one number that divides all logits, fitted to
+ *   held-out labels.
  * The simplest calibration, hence the baseline that a posterior has to beat.
  */
 import { OptionError } from '../errors/errors.js'
@@ -11,7 +12,10 @@ import { type Likelihood, LIKELIHOODS } from '../options/words.js'
 import { checkFinite } from '../tensor/finite.js'
 import { float64, type Tensor, toFloat64 } from '../tensor/tensor.js'
 
-/** Where every answer is right the likelihood has no maximum: the temperature stops here, at logits a hundred times as large. */
+/**
+ * Where every answer is right the likelihood has no maximum: the temperature stops here, at logits a hundred times as
+ * large.
+ */
 export const LOWEST_TEMPERATURE = 1e-2
 
 /** Where the logits are worse than none, and for networks trained until their logits are in the thousands. */
@@ -43,8 +47,9 @@ interface Objective {
 }
 
 /**
- * The T > 0 with the least held-out negative log-likelihood of softmax(f / T), or of sigmoid(f / T) for binary and multilabel;
- * relative error below 1e-10. The objective is convex in 1/T: Newton's method inside of a bracket finds its only minimum.
+ * The T > 0 with the least held-out negative log-likelihood of softmax(f / T), or of sigmoid(f / T) for binary and
+ * multilabel; relative error below 1e-10. The objective is convex in 1/T: Newton's method inside of a bracket finds its
+ * only minimum.
  * @param logits N x C, of rows that the network was not trained on
  * @param y labels as in `fit`
  * @throws OptionError BAD_COMBINATION for regression, DataError, ShapeError
@@ -133,7 +138,10 @@ function labelLoss(margin: number, b: number): Objective {
     curvature: margin * margin * sigmoidSlope(b * margin) }
 }
 
-/** The zero of the slope, which rises with b: Newton's step where it stays inside of the bracket, else its geometric mean. */
+/**
+ * The zero of the slope, which rises with b: Newton's step where it stays inside of the bracket, else its geometric
+ * mean.
+ */
 function minimise(at: (b: number) => Objective): TemperatureFit {
   let [low, high] = [1 / HIGHEST_TEMPERATURE, 1 / LOWEST_TEMPERATURE]
   const [first, last] = [at(low), at(high)]
