@@ -5,6 +5,12 @@ import { randomGenerator } from '../tensor/random.js'
 import type { AdaptiveScores } from './conformal-scores.js'
 
 /**
+ * Added for each place in the order. A network that is sure gives later classes a probability of 0 and thereby the
+ * score of the first one, 1: without this their sets would hold every class.
+ */
+const PLACE = 1e-9
+
+/**
  * For every class the probability of the classes before it, by falling probability (equal ones by number), and u times
  * its own.
  * @param u a uniform number for the randomised score, 1 for the deterministic one
@@ -15,7 +21,7 @@ export function adaptiveScores(p: Float64Array, u: number): Float64Array {
   let before = 0
   for (const c of order) {
     scores[c] = before + u * p[c]
-    before += p[c]
+    before += p[c] + PLACE
   }
   return scores
 }

@@ -48,6 +48,8 @@ function horner(coefficients: readonly number[], x: number): number {
  *
  * Near p = 1 the digits of 1 - p are lost before they arrive here: ask for -normalQuantile(1 - p) with the small
  * probability itself.
+ * @example
+ * normalQuantile(0.975)   // 1.95996398454005
  */
 export function normalQuantile(p: number): number {
   if (!(p > 0 && p < 1)) return p === 0 ? -Infinity : p === 1 ? Infinity : NaN
