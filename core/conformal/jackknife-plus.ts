@@ -1,7 +1,6 @@
 /**
  * @file Jackknife+ (Barber, Candes, Ramdas and Tibshirani 2021, "Predictive inference with the jackknife+"): intervals
- *   from
- * leave-one-out predictions, with a guarantee and without held-out rows.
+ * from leave-one-out predictions, with a guarantee and without held-out rows.
  */
 import { ShapeError } from '../errors/errors.js'
 import { checkFinite } from '../tensor/finite.js'

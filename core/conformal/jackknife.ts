@@ -1,8 +1,7 @@
 /**
  * @file The jackknife: leave-one-out residuals of the training rows stand for held-out ones. Approximate: the new
- *   prediction is
- * made with all rows, so that no coverage is guaranteed; it fails where the fit hangs on single rows (Barber et al.
- * 2021).
+ * prediction is made with all rows, so that no coverage is guaranteed; it fails where the fit hangs on single rows
+ * (Barber et al. 2021).
  */
 import type { Tensor } from '../tensor/tensor.js'
 import type { RegressionScores } from './conformal-scores.js'

@@ -1,7 +1,7 @@
 /**
  * @file Probability integral transform (Dawid 1984; Gneiting, Balabdaoui and Raftery 2007): where the truth lies in its
- *   predictive
- * distribution. Uniform when calibrated; a U tells of intervals too narrow, a hump of too wide ones, a slope of a bias.
+ * predictive distribution. Uniform when calibrated; a U tells of intervals too narrow, a hump of too wide ones, a slope
+ * of a bias.
  */
 import { erf } from '../ops/erf.js'
 

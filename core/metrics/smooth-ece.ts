@@ -17,17 +17,20 @@ const LEAST_BANDWIDTH = 1e-3
 /** Terms with exp(-(k pi s)^2 / 2) below 1e-14 are left out: (k pi s)^2 / 2 > 32.3. */
 const LARGEST_EXPONENT = 32.3
 
-const MOST_HALVINGS = 45
+const HALVINGS = 40
 
 /** The smoothed calibration error at its own bandwidth: 0 is perfect. */
 export function smoothCalibrationError(decisions: Decisions): number {
   const residuals = decisions.confidence.map((confidence, i) => decisions.correct[i] - confidence)
   if (residuals.every(value => value === 0)) return 0
   const series = cosineSeries(decisions.confidence, residuals)
-  if (smoothedError(series, LEAST_BANDWIDTH) <= LEAST_BANDWIDTH) return smoothedError(series, LEAST_BANDWIDTH)
-  // Residuals lie between -1 and 1 and so does the error: it is not above the bandwidth at 1.
-  let [low, high] = [LEAST_BANDWIDTH, 1]
-  for (let i = 0; i < MOST_HALVINGS && high - low > 1e-13; i++) {
+  // Residuals lie between -1 and 1 and so does the error: it is not above a bandwidth of 1. From there down, as every
+  // halving doubles the work.
+  let low = 1 / 2
+  while (low >= LEAST_BANDWIDTH && smoothedError(series, low) <= low) low /= 2
+  if (low < LEAST_BANDWIDTH) return smoothedError(series, LEAST_BANDWIDTH)
+  let high = 2 * low
+  for (let i = 0; i < HALVINGS; i++) {
     const middle = (low + high) / 2
     if (smoothedError(series, middle) > middle) low = middle
     else high = middle
@@ -57,23 +60,32 @@ function cosineSeries(places: Float64Array, weights: Float64Array): CosineSeries
 
 /**
  * The integral of |g|, g the smoothed residuals: the total variation of g's antiderivative
- * G(t) = a_0 t + 2 sum_k a_k exp(-(k pi s)^2 / 2) sin(k pi t) / (k pi), exact but for the steps in which g changes its
- * sign.
+ * G(t) = a_0 t + 2 sum_k a_k exp(-(k pi s)^2 / 2) sin(k pi t) / (k pi).
  */
 function smoothedError(series: CosineSeries, bandwidth: number): number {
   const count = 1 + Math.ceil(Math.sqrt(2 * LARGEST_EXPONENT) / (Math.PI * bandwidth))
   const coefficients = series(count)
-  const damped = Float64Array.from({ length: count },
-    (_, k) => k === 0 ? 0 : 2 * coefficients[k] * Math.exp(-((k * Math.PI * bandwidth) ** 2) / 2) / (k * Math.PI))
-  const steps = Math.max(2000, Math.ceil(20 / bandwidth))
-  let previous = 0
-  let variation = 0
+  const damped = Float64Array.from(
+    { length: count },
+    (_, k) => k === 0 ? 0 : 2 * coefficients[k] * Math.exp(-((k * Math.PI * bandwidth) ** 2) / 2) / (k * Math.PI),
+  )
+  const steps = Math.max(1000, Math.ceil(10 / bandwidth))
+  let [previous, before, variation] = [0, 0, 0]
   for (let i = 1; i <= steps; i++) {
     const value = coefficients[0] * i / steps + sineSum(damped, Math.PI * i / steps)
-    variation += Math.abs(value - previous)
+    const rise = value - previous
+    variation += Math.abs(rise) + (rise * before < 0 ? 2 * beyond(before, rise) : 0)
     previous = value
+    before = rise
   }
   return variation
+}
+
+/**
+ * How far a parabola through three places goes beyond the middle one, where it turns: its rises have opposite signs.
+ */
+function beyond(first: number, second: number): number {
+  return (first + second) ** 2 / (8 * Math.abs(second - first))
 }
 
 /** sum_k b_k sin(k x), by Clenshaw's recurrence. */

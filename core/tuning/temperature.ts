@@ -1,7 +1,6 @@
 /**
  * @file Temperature scaling (Guo, Pleiss, Sun and Weinberger 2017): one number that divides all logits, fitted to
- *   held-out labels.
- * The simplest calibration, hence the baseline that a posterior has to beat.
+ * held-out labels. The simplest calibration, hence the baseline that a posterior has to beat.
  */
 import { OptionError } from '../errors/errors.js'
 import { oneOf } from '../errors/suggest.js'

@@ -125,7 +125,7 @@ t.test('randomised sets cover as Beta(k, n + 1 - k) says, whatever the model', a
   t.ok(distance.mean < 4 && distance.variance < 4, JSON.stringify(distance))
 })
 
-t.test('the same seed gives the same sets, another one others; new rows draw other numbers than calibration', async t => {
+t.test('the same seed gives the same sets; new rows draw other numbers than calibration', async t => {
   const { p, y } = sample(randomGenerator(2), 80)
   const sets = (seed: number) => {
     const calibrated = calibrateSets(matrix(p), classes(y), { randomised: true, seed })
