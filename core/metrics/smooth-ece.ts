@@ -43,16 +43,21 @@ type CosineSeries = (count: number) => readonly number[]
 
 /** Coefficients are made when they are asked for; by cos((k + 1) x) = 2 cos(x) cos(k x) - cos((k - 1) x). */
 function cosineSeries(places: Float64Array, weights: Float64Array): CosineSeries {
+  const n = places.length
   const first = places.map(f => Math.cos(Math.PI * f))
-  let before = first.slice()
-  let now = new Float64Array(places.length).fill(1)
+  const before = first.slice()
+  const now = new Float64Array(n).fill(1)
   const coefficients: number[] = []
   return count => {
     while (coefficients.length < count) {
-      coefficients.push(now.reduce((sum, value, i) => sum + weights[i] * value, 0) / places.length)
-      const after = now.map((value, i) => 2 * first[i] * value - before[i])
-      before = now
-      now = after
+      let sum = 0
+      for (let i = 0; i < n; i++) {
+        const value = now[i]
+        sum += weights[i] * value
+        now[i] = 2 * first[i] * value - before[i]
+        before[i] = value
+      }
+      coefficients.push(sum / n)
     }
     return coefficients
   }
