@@ -1,9 +1,7 @@
 /** @file Scores of predictions against held-out labels, by likelihood. */
-import { OptionError, ShapeError } from '../errors/errors.js'
 import { oneOf } from '../errors/suggest.js'
-import { checkLabels } from '../likelihood/labels.js'
 import { type Likelihood, LIKELIHOODS } from '../options/words.js'
-import { formatShape, sizeOf, type Tensor, toFloat64 } from '../tensor/tensor.js'
+import type { Tensor } from '../tensor/tensor.js'
 import { accuracy } from './accuracy.js'
 import { bernoulliBrier, categoricalBrier } from './brier.js'
 import { coverage95 } from './coverage.js'
@@ -12,22 +10,15 @@ import { bernoulliDecisions, categoricalDecisions } from './decisions.js'
 import { expectedCalibrationError } from './ece.js'
 import { bernoulliNll, categoricalNll, gaussianNll, jointGaussianNll } from './nll.js'
 import { rmse } from './rmse.js'
+import { scoredGaussians, type ScoredPrediction, scoredProbabilities } from './scored-prediction.js'
 import { sharpness } from './sharpness.js'
 
 export { auroc } from './auroc.js'
+export { type BernoulliReport, type CalibrationReport, calibrationReport, type ClassificationReport,
+  type RegressionReport, type ReportOptions } from './calibration-report.js'
 export { type CalibrationBin, calibrationBins, ECE_BINS, expectedCalibrationError } from './ece.js'
-
-/** The parts of a prediction that are scored: `probabilities`, or `mean` and `variance` for regression. */
-export interface ScoredPrediction {
-  /** N x C means. */
-  readonly mean?: Tensor
-  /** N x C variances of the function, without noise; absent means 0. */
-  readonly variance?: Tensor
-  /** N x C probabilities (binary: N x 1). */
-  readonly probabilities?: Tensor
-  /** N x C x C covariances of the function, without noise. */
-  readonly covariance?: Tensor
-}
+export { type OutlierScores, outlierScores } from './outlier-scores.js'
+export type { ScoredPrediction } from './scored-prediction.js'
 
 /** Scores by name. */
 export type Metrics = Readonly<Record<string, number>>
@@ -55,13 +46,8 @@ export function metrics(likelihood: Likelihood, y: Tensor, prediction: ScoredPre
 }
 
 function probabilityMetrics(likelihood: 'classification' | 'binary' | 'multilabel', y: Tensor,
-  { probabilities }: ScoredPrediction): Metrics {
-  if (probabilities === undefined) {
-    throw new OptionError('BAD_COMBINATION', `metrics of ${likelihood} need probabilities.`, { likelihood })
-  }
-  const outputs = columns(probabilities, 'probabilities')
-  const labels = checkLabels(y, likelihood, probabilities.shape[0], outputs).values
-  const p = toFloat64(probabilities)
+  prediction: ScoredPrediction): Metrics {
+  const { p, labels, outputs } = scoredProbabilities(likelihood, y, prediction)
   const categorical = likelihood === 'classification'
   const decisions = categorical ? categoricalDecisions(p, labels, outputs) : bernoulliDecisions(p, labels)
   return {
@@ -72,65 +58,16 @@ function probabilityMetrics(likelihood: 'classification' | 'binary' | 'multilabe
   }
 }
 
-function regressionMetrics(y: Tensor, { mean, variance, covariance }: ScoredPrediction, sigmaNoise: number): Metrics {
-  if (mean === undefined) {
-    throw new OptionError('BAD_COMBINATION', 'metrics of regression need the mean.', { likelihood: 'regression' })
-  }
-  if (!(sigmaNoise > 0)) {
-    throw new OptionError('BAD_OPTION', `Option sigmaNoise must be a positive number; got ${sigmaNoise}.`, {
-      option: 'sigmaNoise',
-      value: sigmaNoise,
-    })
-  }
-  const outputs = columns(mean, 'mean')
-  const labels = checkLabels(y, 'regression', mean.shape[0], outputs).values
-  const f = toFloat64(mean)
-  const noise = sigmaNoise * sigmaNoise
-  const predictive = functionVariance(f, variance, covariance, outputs).map(value => value + noise)
+function regressionMetrics(y: Tensor, prediction: ScoredPrediction, sigmaNoise: number): Metrics {
+  const { mean, variance, covariance, labels, outputs } = scoredGaussians(y, prediction, sigmaNoise)
   const scores = {
-    nll: gaussianNll(f, predictive, labels),
-    rmse: rmse(f, labels),
-    crps: gaussianCrps(f, predictive, labels),
-    coverage: coverage95(f, predictive, labels),
-    sharpness: sharpness(predictive),
+    nll: gaussianNll(mean, variance, labels),
+    rmse: rmse(mean, labels),
+    crps: gaussianCrps(mean, variance, labels),
+    coverage: coverage95(mean, variance, labels),
+    sharpness: sharpness(variance),
   }
   return covariance === undefined
     ? scores
-    : { ...scores, nllJointOutputs: jointGaussianNll(f, withNoise(covariance, noise, outputs), labels, outputs) }
-}
-
-/** N x C, from whichever of the two is given. */
-function functionVariance(f: Float64Array, variance: Tensor | undefined, covariance: Tensor | undefined,
-  outputs: number): Float64Array {
-  if (covariance !== undefined) {
-    checkSize(covariance, f.length * outputs, 'covariance')
-    return f.map((_, i) => covariance.data[i * outputs + i % outputs])
-  }
-  if (variance === undefined) return new Float64Array(f.length)
-  checkSize(variance, f.length, 'variance')
-  return toFloat64(variance)
-}
-
-function withNoise(covariance: Tensor, noise: number, outputs: number): Float64Array {
-  const sum = Float64Array.from(covariance.data)
-  for (let i = 0; i < sum.length / outputs; i++) sum[i * outputs + i % outputs] += noise
-  return sum
-}
-
-function columns(value: Tensor, name: string): number {
-  const [n, outputs = 1] = value.shape
-  if (value.shape.length === 0 || value.shape.length > 2 || n === 0) {
-    throw new ShapeError(`${name} must be N x C; got ${formatShape(value.shape)}.`, { expected: ['N', 'C'],
-      actual: value.shape })
-  }
-  return outputs
-}
-
-function checkSize(value: Tensor, size: number, name: string): void {
-  if (sizeOf(value.shape) !== size) {
-    throw new ShapeError(
-      `${name} has ${sizeOf(value.shape)} numbers (${formatShape(value.shape)}); the mean needs ${size}.`,
-      { expected: size, actual: value.shape },
-    )
-  }
+    : { ...scores, nllJointOutputs: jointGaussianNll(mean, covariance, labels, outputs) }
 }

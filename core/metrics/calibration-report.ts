@@ -1,0 +1,168 @@
+/**
+ * @file Every score of one set of predictions in one plain object: what a network, its temperature-scaled self and its
+ * posterior are compared by, side by side, on the same held-out rows.
+ */
+import { oneOf } from '../errors/suggest.js'
+import { type Likelihood, LIKELIHOODS } from '../options/words.js'
+import { checkFinite } from '../tensor/finite.js'
+import { float64, type Tensor } from '../tensor/tensor.js'
+import { accuracy } from './accuracy.js'
+import { adaptiveCalibrationError } from './adaptive-ece.js'
+import { riskCoverageArea } from './aurc.js'
+import { bernoulliBrier, categoricalBrier } from './brier.js'
+import { classWiseCalibrationError, oneHot } from './class-wise-ece.js'
+import { coverageAtRisk } from './coverage-at-risk.js'
+import { centralCoverage } from './coverage.js'
+import { gaussianCrps } from './crps.js'
+import { bernoulliDecisions, categoricalDecisions } from './decisions.js'
+import { type CalibrationBin, calibrationBins, expectedCalibrationError } from './ece.js'
+import { meanIntervalWidth } from './interval-width.js'
+import { kolmogorovDistance } from './kolmogorov-distance.js'
+import { bernoulliNll, categoricalNll, gaussianNll, jointGaussianNll } from './nll.js'
+import { type OutlierScores, outlierScores } from './outlier-scores.js'
+import { gaussianPit, pitHistogram } from './pit.js'
+import { rmse } from './rmse.js'
+import { scoredGaussians, type ScoredPrediction, scoredProbabilities } from './scored-prediction.js'
+import { sharpness } from './sharpness.js'
+import { smoothCalibrationError } from './smooth-ece.js'
+
+/** Levels of the central intervals in a report. */
+export const REPORT_LEVELS: readonly number[] = [0.5, 0.8, 0.9, 0.95]
+
+/** Risks at which a report says how much can be answered. */
+export const REPORT_RISKS: readonly number[] = [0.01, 0.05]
+
+/** What a report may be given beside predictions and labels. */
+export interface ReportOptions {
+  /** Observation noise of regression: of all outputs, or one each. Default 1. */
+  readonly sigmaNoise?: number | ArrayLike<number>
+  /** Uncertainties of the rows of data and of rows that are no data; higher means less like data, on any scale. */
+  readonly outliers?: { readonly ofData: ArrayLike<number>, readonly ofOthers: ArrayLike<number> }
+}
+
+interface CommonReport {
+  /** Number of rows. */
+  readonly points: number
+  /** Mean negative log-likelihood: over points (labels of a point summed), or over all entries for regression. */
+  readonly nll: number
+  /** Present where `outliers` was given. */
+  readonly outliers?: OutlierScores
+}
+
+interface ProbabilityReport extends CommonReport {
+  readonly brier: number
+  readonly accuracy: number
+  /** Expected calibration error of the answers, 15 bins of equal width. */
+  readonly ece: number
+  /** The same with 15 bins of equal mass. */
+  readonly adaptiveEce: number
+  /** The same of every class or label, 15 bins of equal width, averaged over them. */
+  readonly classWiseEce: number
+  /** Kernel-smoothed calibration error of the answers. */
+  readonly smoothEce: number
+  /** Area under the risk-coverage curve. */
+  readonly aurc: number
+  /** The share of rows that can be answered with at most that share of wrong answers. */
+  readonly coverageAtRisk: readonly { readonly risk: number, readonly coverage: number }[]
+  /** The bins of `ece`: a reliability diagram. */
+  readonly reliability: readonly CalibrationBin[]
+}
+
+/** Scores of class probabilities. */
+export interface ClassificationReport extends ProbabilityReport {
+  readonly likelihood: 'classification'
+}
+
+/** Scores of probabilities of labels; answers are counted label by label. */
+export interface BernoulliReport extends ProbabilityReport {
+  readonly likelihood: 'binary' | 'multilabel'
+}
+
+/** Scores of Gaussian predictions, over all entries of N x C. */
+export interface RegressionReport extends CommonReport {
+  readonly likelihood: 'regression'
+  readonly crps: number
+  readonly rmse: number
+  /** Mean predictive standard deviation. */
+  readonly sharpness: number
+  /** Share of the truth inside and mean width of central intervals. */
+  readonly intervals: readonly { readonly level: number, readonly coverage: number, readonly width: number }[]
+  /** Where the truth lies in its prediction: shares of 10 bins, and the distance from the uniform distribution. */
+  readonly pit: { readonly histogram: readonly number[], readonly kolmogorov: number }
+  /** Mean over points, the outputs of a point together; where covariances are known. */
+  readonly nllJointOutputs?: number
+}
+
+/** Told apart by `likelihood`. */
+export type CalibrationReport = ClassificationReport | BernoulliReport | RegressionReport
+
+/** The report of a likelihood. */
+export type ReportOf<L extends Likelihood> = L extends 'regression' ? RegressionReport
+  : L extends 'classification' ? ClassificationReport
+  : BernoulliReport
+
+/**
+ * Scores predictions on labels that the fit has not seen, with everything that is known to say whether their
+ * uncertainty is honest.
+ * @param y labels as in `fit`
+ * @throws OptionError, DataError, ShapeError
+ */
+export function calibrationReport<L extends Likelihood>(likelihood: L, y: Tensor, prediction: ScoredPrediction,
+  options?: ReportOptions): ReportOf<L>
+export function calibrationReport(likelihood: Likelihood, y: Tensor, prediction: ScoredPrediction,
+  options: ReportOptions = {}): CalibrationReport {
+  oneOf('likelihood', likelihood, LIKELIHOODS)
+  const outliers = options.outliers === undefined
+    ? {}
+    : { outliers: outlierScores(options.outliers.ofData, options.outliers.ofOthers) }
+  return likelihood === 'regression'
+    ? { likelihood, ...regressionScores(y, prediction, options.sigmaNoise ?? 1), ...outliers }
+    : { likelihood, ...probabilityScores(likelihood, y, prediction), ...outliers } as CalibrationReport
+}
+
+function probabilityScores(likelihood: 'classification' | 'binary' | 'multilabel', y: Tensor,
+  prediction: ScoredPrediction): ProbabilityReport {
+  const { p, labels, outputs } = scoredProbabilities(likelihood, y, prediction)
+  // NaN would fall into no bin and leave a better score behind.
+  checkFinite(float64([p.length], p), 'probabilities', outputs)
+  const categorical = likelihood === 'classification'
+  const decisions = categorical ? categoricalDecisions(p, labels, outputs) : bernoulliDecisions(p, labels)
+  const happened = categorical ? oneHot(labels, outputs) : labels
+  return {
+    points: p.length / outputs,
+    nll: categorical ? categoricalNll(p, labels, outputs) : bernoulliNll(p, labels, outputs),
+    brier: categorical ? categoricalBrier(p, labels, outputs) : bernoulliBrier(p, labels),
+    accuracy: accuracy(decisions),
+    ece: expectedCalibrationError(decisions),
+    adaptiveEce: adaptiveCalibrationError(decisions),
+    classWiseEce: classWiseCalibrationError(p, happened, outputs),
+    smoothEce: smoothCalibrationError(decisions),
+    aurc: riskCoverageArea(decisions),
+    coverageAtRisk: REPORT_RISKS.map(risk => ({ risk, coverage: coverageAtRisk(decisions, risk) })),
+    reliability: calibrationBins(decisions),
+  }
+}
+
+function regressionScores(y: Tensor, prediction: ScoredPrediction,
+  sigmaNoise: number | ArrayLike<number>): Omit<RegressionReport, 'likelihood'> {
+  const { mean, variance, covariance, labels, outputs } = scoredGaussians(y, prediction, sigmaNoise)
+  checkFinite(float64([mean.length], mean), 'mean', outputs)
+  checkFinite(float64([variance.length], variance), 'variance', outputs)
+  const pit = gaussianPit(mean, variance, labels)
+  const scores = {
+    points: mean.length / outputs,
+    nll: gaussianNll(mean, variance, labels),
+    crps: gaussianCrps(mean, variance, labels),
+    rmse: rmse(mean, labels),
+    sharpness: sharpness(variance),
+    intervals: REPORT_LEVELS.map(level => ({
+      level,
+      coverage: centralCoverage(mean, variance, labels, level),
+      width: meanIntervalWidth(variance, level),
+    })),
+    pit: { histogram: pitHistogram(pit), kolmogorov: kolmogorovDistance(pit) },
+  }
+  return covariance === undefined
+    ? scores
+    : { ...scores, nllJointOutputs: jointGaussianNll(mean, covariance, labels, outputs) }
+}
