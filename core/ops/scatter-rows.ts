@@ -10,7 +10,7 @@ import { sizeOf } from '../tensor/tensor.js'
 import { broadcastPlan, forEachRow } from './broadcast.js'
 import { leadingAxes } from './cotangents.js'
 import { badNode, numberAttribute, requiredInput } from './node-attributes.js'
-import type { Operator } from './operator.js'
+import type { BackwardContext, Operator } from './operator.js'
 import { broadcastDims, formatDims, sameDim, sameShape } from './shape-rules.js'
 
 /** g: L... x T x M and indices: T, or L'... x T whose leading axes are broadcast to L; `rows` is the number of rows of the result. */
@@ -53,6 +53,21 @@ export const scatterRows: Operator = {
     })
     return [{ dtype: g.dtype, shape, data }]
   },
+  backward: scatterRowsBackward,
+}
+
+/** The transpose of placing rows is picking them: the cotangent of g[..., t, :] is that of out[..., indices[..., t], :]. */
+function scatterRowsBackward(
+  { builder, node, inputs: [g, indices], cotangents: [cotangent] }: BackwardContext,
+): (string | undefined)[] {
+  if (cotangent === undefined || g === undefined || indices === undefined) return []
+  const [, places] = node.inputs
+  if (indices.shape.length === 1) return [builder.node('Gather', [cotangent, places], { axis: -2 })]
+  // GatherElements broadcasts nothing: an index for each element, whatever axes (K, or K and N) the cotangent has in front.
+  const target = builder.node('Concat', [builder.node('Shape', [cotangent], { end: -2 }),
+    builder.integers(g.shape.slice(-2) as readonly number[])], { axis: 0 })
+  const columns = builder.node('Unsqueeze', [places, builder.integers([-1])])
+  return [builder.node('GatherElements', [cotangent, builder.node('Expand', [columns, target])], { axis: -2 })]
 }
 
 /** Appends the node for g: L... x T x M. */
