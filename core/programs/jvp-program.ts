@@ -19,7 +19,7 @@ import { inferTypes } from '../passes/infer.js'
 import { appendCotangentRows, appendInputRows, findLinearOperators,
   type LinearOperator } from '../passes/linear-operators.js'
 import { sizeOf, type Tensor, tensor } from '../tensor/tensor.js'
-import { asOutput, type BackwardStart, startBackward } from './backward-start.js'
+import { type BackwardStart, startBackward } from './backward-start.js'
 import { handledInputs } from './factors-program.js'
 import { reverse, reverseFrom } from './reverse.js'
 
@@ -27,7 +27,7 @@ export interface JvpProgram {
   readonly graph: Graph
   /**
    * Names of the inputs for the tangents, by value: K, then the shape of the network's input, or the shape of a parameter
-   * as it is stored. The same tangent of a parameter is for all examples. A value that the output does not depend on has none.
+   * as it is stored, for all examples the same. A value that the output does not depend on has none.
    */
   readonly tangents: ReadonlyMap<string, string>
   /** Name of the output that holds f, N x C. */
@@ -61,21 +61,14 @@ export function jvpProgram(graph: Graph, output: string, wrt: readonly string[],
   const { operators, cotangents } = firstPass(start, output, new Set(wrt))
   const tangents = { start, count, inputs: tangentInputs(start, operators, cotangents, wrt, count) }
   const starts = [
-    ...operators.map((
-      operator,
-    ): Start => [appendCotangentRows(builder, operator, required(cotangents, operator.output)),
-      operatorTangent(tangents, operator)]
-    ),
-    ...[...tangents.inputs.keys()].flatMap((name): Start[] => {
-      const gradient = cotangents.get(name)
-      return gradient === undefined ? [] : [[gradient, gradientTangent(tangents, name)]]
-    }),
+    ...operators.map(operator => operatorStart(tangents, operator, cotangents)),
+    ...[...tangents.inputs.keys()].flatMap(name => gradientStart(tangents, name, cotangents)),
   ]
   const types = inferTypes(builder.build([]))
   const cotangent = reverseFrom({ builder, types, starts, seeds: count, wanted: new Set([seed]) }).get(seed)
   const product = cotangent === undefined
     ? forEveryExample(builder, builder.constant(zeros(builder, [count, 1, outputs])), f, 2)
-    : asOutput(builder, builder.node('Reshape', [cotangent, builder.integers([count, -1, outputs])]))
+    : builder.node('Reshape', [cotangent, builder.integers([count, -1, outputs])])
   return { graph: withoutSeed(removeDead(builder.build([f, product])), seed), tangents: tangents.inputs, output: f,
     outputs, product }
 }
@@ -102,6 +95,18 @@ function tangentInputs({ builder, types }: BackwardStart, operators: readonly Li
       [name, builder.freshInput('tangent', [count, ...required(types, name).shape])] as const
     ),
   )
+}
+
+/** The cotangent of a linear operator's output, and the tangent that it meets. */
+function operatorStart(tangents: Tangents, operator: LinearOperator, cotangents: ReadonlyMap<string, string>): Start {
+  const rows = appendCotangentRows(tangents.start.builder, operator, required(cotangents, operator.output))
+  return [rows, operatorTangent(tangents, operator)]
+}
+
+/** The gradient of a value, where it has uses outside of linear operators, and the tangent that it meets. */
+function gradientStart(tangents: Tangents, name: string, cotangents: ReadonlyMap<string, string>): Start[] {
+  const gradient = cotangents.get(name)
+  return gradient === undefined ? [] : [[gradient, gradientTangent(tangents, name)]]
 }
 
 /** The tangent of a linear operator's output with respect to its weight and bias: K x 1 x N x T x out. */

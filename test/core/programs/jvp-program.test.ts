@@ -119,6 +119,43 @@ for (const [name, example] of Object.entries(NETWORKS)) {
   })
 }
 
+/** The gradients of all parameters in one vector, each summed over the examples; what has no gradient is zero. */
+function summedGradients(graph: Graph, results: ReadonlyMap<string, Tensor>,
+  gradients: ReadonlyMap<string, string>): Float64Array {
+  return Float64Array.from(graph.parameters.flatMap(({ name, shape }) => {
+    const sum = new Array<number>(sizeOf(shape)).fill(0)
+    const gradient = gradients.get(name)
+    if (gradient !== undefined) results.get(gradient)!.data.forEach((value, i) => (sum[i % sum.length] += value))
+    return sum
+  }))
+}
+
+for (const [name, example] of Object.entries(NETWORKS)) {
+  t.test(`the gradient of <u, J v> is the second derivative of ${name} times v`, async t => {
+    const { graph, output, batch } = buildNetwork(example)
+    const names = graph.parameters.map(parameter => parameter.name)
+    const valueOf = (key: string): Tensor => graph.initializers.get(key)!
+    const tangents = new Map(names.map(key => [key, draw(1, ...valueOf(key).shape)] as const))
+    const forward = jvpProgram(graph, output, names, 1)
+    const both = vjpProgram(forward.graph, forward.product, names, 1)
+    const [x, u] = [batch(N), draw(1, N, forward.outputs)]
+    const inputs = new Map([['x', x], [both.seed, u], ...names.map(key =>
+      [forward.tangents.get(key)!, tangents.get(key)!] as const
+    )])
+    const actual = summedGradients(graph, runGraph(both.graph, inputs, 'float64'), both.gradients)
+    const gradientAt = (step: number): Float64Array => {
+      const changed = { ...graph, initializers: new Map(graph.initializers) }
+      for (const key of names) changed.initializers.set(key, moved(valueOf(key), step, tangents.get(key)!.data))
+      const program = vjpProgram(changed, output, names, 1)
+      return summedGradients(graph, runGraph(program.graph, new Map([['x', x], [program.seed, u]]), 'float64'),
+        program.gradients)
+    }
+    const [up, down] = [gradientAt(STEP), gradientAt(-STEP)]
+    const difference = relativeDifference(actual, up.map((value, i) => (value - down[i]) / (2 * STEP)))
+    t.ok(difference < 1e-6, `central differences of J'u (${difference.toExponential(1)})`)
+  })
+}
+
 /** A perceptron in one precision. */
 function perceptron(precision: Precision): Graph {
   const b = new GraphBuilder(precision)
@@ -201,4 +238,8 @@ t.test('vectors of a wrong length are refused', async t => {
   await t.rejects(map.transposedTimes(new Float64Array(6), draw(2, 3)), { code: 'SHAPE_MISMATCH',
     message: /u must hold 4/ })
   await t.rejects(map.times(new Float64Array(10), draw(2, 4)), { code: 'SHAPE_MISMATCH' })
+  const b = new GraphBuilder('float64')
+  const graph = b.build([b.node('Mul', [b.input('x', [BATCH, 3]), b.input('scale', [3])])])
+  const other = linearMap(prepareNetwork(graph, undefined, { input: 'scale' }), [], typescriptEngine(), 'float64')
+  await t.rejects(other.transposedTimes(new Float64Array(3), draw(3)), { code: 'SHAPE_MISMATCH', message: /no axis/ })
 })
