@@ -62,7 +62,7 @@ function valueOf(graph: Graph, name: string): Tensor {
 }
 
 /** Row-major values of `shape` with the last two axes exchanged. */
-function exchangeLastAxes(values: ArrayLike<number>, shape: readonly number[]): Float64Array {
+export function exchangeLastAxes(values: ArrayLike<number>, shape: readonly number[]): Float64Array {
   const [rows, columns] = shape.slice(-2)
   const result = new Float64Array(values.length)
   for (let base = 0; base < values.length; base += rows * columns) {

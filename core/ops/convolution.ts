@@ -6,7 +6,7 @@
  */
 import { type Attribute, type Dim, isBatch, type Node } from '../graph/graph.js'
 import { gemm, type RealArray } from '../kernels/linear-algebra.js'
-import { sizeOf, type Tensor } from '../tensor/tensor.js'
+import { sizeOf, type Tensor, tensor } from '../tensor/tensor.js'
 import { sumToShape } from './cotangents.js'
 import { badNode, batchAxisError, integersAttribute, numberAttribute, requiredInput } from './node-attributes.js'
 import type { BackwardContext, InferredValue, KernelContext, Operator } from './operator.js'
@@ -312,6 +312,27 @@ const unfoldOperator: Operator = {
     }
     return [{ dtype: x.dtype, shape, data }]
   },
+  backward: unfoldBackward,
+}
+
+/**
+ * The transpose of making patches: every patch is added where it was taken from. That is a transposed convolution whose
+ * weight hands element k of a patch of channel c to place k of the window over that channel.
+ */
+function unfoldBackward(context: BackwardContext): (string | undefined)[] {
+  const { builder, node, inputs: [x], outputs: [y], cotangents: [cotangent] } = context
+  if (cotangent === undefined || x === undefined) return [undefined]
+  const { window } = unfoldOf(node, x.shape)
+  const [channels, size] = [Number(x.shape[CHANNEL_AXIS]), kernelSize(window)]
+  const columns = builder.node('Transpose', [mergeFront(context, cotangent, y.shape)], { perm: [0, 1, 3, 2] })
+  const patches = builder.node('Reshape', [columns,
+    builder.integers([0, channels * size, ...window.map(axis => axis.output)])])
+  const shape = [channels * size, 1, ...window.map(axis => axis.kernel)]
+  const places = tensor(builder.precision, shape,
+    Array.from({ length: channels * size * size }, (_, i) => (Math.floor(i / size) % size === i % size ? 1 : 0)))
+  const folded = builder.node('ConvTranspose', [patches, builder.constant(places)],
+    transposedAttributes(window, channels))
+  return [splitFront(context, folded, x.shape)]
 }
 
 function unfoldOf(node: Node, shape: readonly Dim[]): { window: WindowAxis[], groups: number, width: number } {

@@ -60,6 +60,10 @@ export interface Operator {
   run(node: Node, inputs: readonly (Tensor | undefined)[], context: KernelContext): readonly Tensor[]
   /** Elements that `run` holds beside its inputs and outputs, where they are many; the shapes are those of one run. */
   workspace?(node: Node, shapes: readonly (readonly number[])[]): number
-  /** Appends the nodes that compute the cotangents of the inputs; absent for operators without a derivative. */
+  /**
+   * Appends the nodes that compute the cotangents of the inputs; absent for operators without a derivative.
+   * They are linear in the cotangents and read nothing else of them, not even their shapes: J v is their own derivative
+   * with respect to the cotangents (core/programs/jvp-program.ts), so every operator that they consist of needs a rule too.
+   */
   backward?(context: BackwardContext): readonly (string | undefined)[]
 }

@@ -7,11 +7,11 @@
  */
 import type { GraphBuilder } from '../graph/builder.js'
 import { type Dim, isBatch } from '../graph/graph.js'
-import { sizeOf } from '../tensor/tensor.js'
+import { sizeOf, tensor } from '../tensor/tensor.js'
 import { broadcastPlan, forEachRow } from './broadcast.js'
 import { leadingAxes } from './cotangents.js'
 import { badNode, numberAttribute, requiredInput } from './node-attributes.js'
-import type { Operator } from './operator.js'
+import type { BackwardContext, Operator } from './operator.js'
 import { broadcastDims, formatDims, sameDim, sameShape } from './shape-rules.js'
 
 /**
@@ -58,6 +58,29 @@ export const scatterRows: Operator = {
     })
     return [{ dtype: g.dtype, shape, data }]
   },
+  backward: scatterRowsBackward,
+}
+
+/**
+ * The transpose of placing rows is picking them: the cotangent of g[..., t, :] is that of out[..., indices[..., t], :].
+ * Nothing here reads the shape of the cotangent: what a second backward pass computes must not depend on it.
+ */
+function scatterRowsBackward(
+  { builder, node, inputs: [g, indices], cotangents: [cotangent], seeds }: BackwardContext,
+): (string | undefined)[] {
+  if (cotangent === undefined || g === undefined || indices === undefined) return []
+  const [, places] = node.inputs
+  if (indices.shape.length === 1) return [builder.node('Gather', [cotangent, places], { axis: -2 })]
+  if (indices.shape.some(isBatch)) {
+    // GatherElements broadcasts nothing: an index for each element, the axis of the examples being there already.
+    const target = builder.integers([seeds, ...g.shape.map(dim => (isBatch(dim) ? 1 : dim))])
+    const columns = builder.node('Unsqueeze', [places, builder.integers([-1])])
+    return [builder.node('GatherElements', [cotangent, builder.node('Expand', [columns, target])], { axis: -2 })]
+  }
+  // How many examples the cotangent has is not known here; a product with a matrix of zeros and ones is broadcast.
+  const picked = builder.node('OneHot', [places, builder.integers([numberAttribute(node, 'rows')]),
+    builder.constant(tensor(builder.precision, [2], [0, 1]))])
+  return [builder.node('MatMul', [picked, cotangent])]
 }
 
 /** Appends the node for g: L... x T x M. */

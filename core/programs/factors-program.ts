@@ -66,7 +66,7 @@ export function factorsProgram(graph: Graph, output: string, parameterNames: rea
 }
 
 /** The inputs of nodes whose derivative the factors of linear operators hold: weights and attached biases. */
-function handledInputs(operators: readonly LinearOperator[]): Map<Node, Set<number>> {
+export function handledInputs(operators: readonly LinearOperator[]): Map<Node, Set<number>> {
   const handled = new Map<Node, Set<number>>()
   const add = (node: Node, input: number): void => {
     handled.set(node, (handled.get(node) ?? new Set<number>()).add(input))

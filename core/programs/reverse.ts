@@ -11,15 +11,12 @@ import { describeNode } from '../ops/node-attributes.js'
 import type { InferredValue } from '../ops/operator.js'
 import { operatorFor } from '../ops/registry.js'
 
-/** What reverse mode starts from. */
-export interface ReverseTask {
+/** What every backward pass needs. */
+interface Backward {
   /** Holds the forward nodes already; backward nodes are appended. */
   readonly builder: GraphBuilder
   readonly types: ReadonlyMap<string, InferredValue>
-  readonly output: string
-  /** The cotangent of the output: K, then the output's shape. */
-  readonly cotangent: string
-  /** K, the extent of that first axis. */
+  /** K, the extent of the first axis of every cotangent. */
   readonly seeds: number
   /** Names of the values (inputs, parameters) whose cotangents are wanted. */
   readonly wanted: ReadonlySet<string>
@@ -30,6 +27,19 @@ export interface ReverseTask {
   handled?(node: Node, input: number): boolean
 }
 
+/** A pass that starts from the cotangent of one output. */
+export interface ReverseTask extends Backward {
+  readonly output: string
+  /** The cotangent of the output: K, then the output's shape. */
+  readonly cotangent: string
+}
+
+/** A pass that starts from the cotangents of several values. */
+export interface ReverseFromTask extends Backward {
+  /** Values with their cotangents; those of a value that occurs several times are added. */
+  readonly starts: readonly (readonly [value: string, cotangent: string])[]
+}
+
 /**
  * Runs through the forward nodes backwards. Every cotangent has [K], or for a value without batch axis [K, N], in
  * front.
@@ -37,11 +47,22 @@ export interface ReverseTask {
  * has none
  * @throws GraphError NOT_DIFFERENTIABLE when a node on the way has no derivative rule
  */
-export function reverse(task: ReverseTask): Map<string, string> {
-  const { builder, types, output, cotangent } = task
+export function reverse({ output, cotangent, ...task }: ReverseTask): Map<string, string> {
+  return reverseFrom({ ...task, starts: [[output, cotangent]] })
+}
+
+/** As `reverse`, from several values at once. @throws GraphError NOT_DIFFERENTIABLE */
+export function reverseFrom(task: ReverseFromTask): Map<string, string> {
+  const { builder, types } = task
   const forward = [...builder.nodes]
   const reached = reachedValues(forward, task.wanted)
-  const parts = new Map<string, string[]>([[output, [cotangent]]])
+  const parts = new Map<string, string[]>()
+  const add = (name: string, part: string): void => {
+    const others = parts.get(name)
+    if (others === undefined) parts.set(name, [part])
+    else others.push(part)
+  }
+  for (const [name, cotangent] of task.starts) add(name, cotangent)
   const total = new Map<string, string>()
   const cotangentOf = (name: string): string | undefined => {
     const known = total.get(name)
@@ -63,10 +84,7 @@ export function reverse(task: ReverseTask): Map<string, string> {
     if (!needs.includes(true)) continue
     inputCotangents(task, node, cotangents, needs).forEach((part, input) => {
       if (part === undefined || !needs[input]) return
-      const name = node.inputs[input]
-      const others = parts.get(name)
-      if (others === undefined) parts.set(name, [part])
-      else others.push(part)
+      add(node.inputs[input], part)
     })
   }
   for (const name of task.wanted) cotangentOf(name)
@@ -88,8 +106,8 @@ function typeOf(types: ReadonlyMap<string, InferredValue>, name: string): Inferr
   return type
 }
 
-function inputCotangents({ builder, types, seeds }: ReverseTask, node: Node,
-  cotangents: readonly (string | undefined)[], needs: readonly boolean[]): readonly (string | undefined)[] {
+function inputCotangents({ builder, types, seeds }: Backward, node: Node, cotangents: readonly (string | undefined)[],
+  needs: readonly boolean[]): readonly (string | undefined)[] {
   const operator = operatorFor(node.op)
   if (operator.backward === undefined) {
     throw new GraphError('NOT_DIFFERENTIABLE',

@@ -3,6 +3,7 @@ import t, { type Test as Tap } from 'tap'
 import { GraphBuilder } from '../../../core/graph/builder.js'
 import { BATCH, type Graph } from '../../../core/graph/graph.js'
 import { factorsProgram } from '../../../core/programs/factors-program.js'
+import { jvpProgram } from '../../../core/programs/jvp-program.js'
 import { type Precision, sizeOf, tensor } from '../../../core/tensor/tensor.js'
 import { agree, numbers } from './onnxruntime.js'
 
@@ -32,11 +33,14 @@ t.test('ScatterRows', async t => {
   }
 })
 
-/** The program that computes the factors of all weights of a network, with two seeds. */
+/** The programs that compute the factors of all weights of a network, with two seeds, and the products with two tangents. */
 async function programAgrees(t: Tap, graph: Graph, precision: Precision, ...wanted: readonly string[]): Promise<void> {
-  const program = factorsProgram(graph, graph.outputs[0], graph.parameters.map(({ name }) => name), 2).graph
+  const names = graph.parameters.map(({ name }) => name)
+  const program = factorsProgram(graph, graph.outputs[0], names, 2).graph
   for (const name of wanted) t.ok(program.nodes.some(({ op }) => op === name), `it needs ${name}`)
   await agree(t, program, precision)
+  await agree(t, jvpProgram(graph, graph.outputs[0], names, 2).graph, precision, 3, // Sums of sums: every layer's tangent is rounded again.
+    precision === 'float32' ? 3e-6 : 1e-14)
 }
 
 t.test('a network of convolutions and pools', async t => {

@@ -31,11 +31,9 @@ function fromOnnxRuntime({ type, dims, data }: ort.Tensor): Tensor {
 /** Numbers between -1 and 1. */
 export const numbers = (length: number): number[] => Array.from({ length }, (_, i) => Math.sin(i + 1))
 
-/**
- * Asserts that a graph, written and run by ONNX Runtime, gives what the embedded engine gives; integer inputs are 0 to
- * 3.
- */
-export async function agree(t: Test, graph: Graph, precision: Precision, examples = 3): Promise<void> {
+/** Asserts that a graph, written and run by ONNX Runtime, gives what the embedded engine gives; integer inputs are 0 to 3. */
+export async function agree(t: Test, graph: Graph, precision: Precision, examples = 3,
+  tolerance = precision === 'float32' ? 1e-6 : 1e-14): Promise<void> {
   const inputs = new Map(graph.inputs.map(({ name, dtype, shape }) => {
     const extents = concreteShape(shape, examples)
     const values = numbers(sizeOf(extents))
@@ -44,7 +42,6 @@ export async function agree(t: Test, graph: Graph, precision: Precision, example
   const theirs = await runInOnnxRuntime(writeOnnx(graph), inputs)
   for (const [name, value] of runGraph(graph, inputs, precision)) {
     t.same([theirs.get(name)!.dtype, theirs.get(name)!.shape], [value.dtype, value.shape], `${name}, ${precision}`)
-    t.ok(relativeDifference(theirs.get(name)!.data, value.data) < (precision === 'float32' ? 1e-6 : 1e-14),
-      `${name}, ${precision}`)
+    t.ok(relativeDifference(theirs.get(name)!.data, value.data) < tolerance, `${name}, ${precision}`)
   }
 }

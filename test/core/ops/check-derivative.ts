@@ -1,10 +1,11 @@
 /** @file Compares derivative rules with central differences in float64. */
-import t from 'tap'
+import t, { type Test as Tap } from 'tap'
 import { compileGraph, runGraph } from '../../../core/engine/typescript.js'
 import { GraphBuilder } from '../../../core/graph/builder.js'
 import { batchAxis, concreteShape, type Dim, type Graph, isBatch } from '../../../core/graph/graph.js'
 import { elementsPerExample } from '../../../core/ops/shape-rules.js'
 import { inferTypes } from '../../../core/passes/infer.js'
+import { jvpProgram } from '../../../core/programs/jvp-program.js'
 import { vjpProgram } from '../../../core/programs/vjp-program.js'
 import { float64, sizeOf, type Tensor } from '../../../core/tensor/tensor.js'
 import { relativeDifference } from '../../support/compare.js'
@@ -67,8 +68,76 @@ export async function checkDerivative(name: string, build: (builder: GraphBuilde
       const difference = relativeDifference(actual, expected.data)
       t.ok(difference < (options.tolerance ?? 1e-7),
         `gradient of ${key} equals central differences (${difference.toExponential(1)})`)
+      checkProducts(t, { graph, output, point, key, examples, outputs, seed, tolerance: options.tolerance ?? 1e-7 },
+        gradient === undefined ? undefined : results.get(gradient))
     }
   })
+}
+
+interface Checked {
+  readonly graph: Graph
+  readonly output: string
+  readonly point: ReadonlyMap<string, Tensor>
+  readonly key: string
+  readonly examples: number
+  readonly outputs: number
+  readonly seed: Tensor
+  readonly tolerance: number
+}
+
+/** Asserts that J v for two random tangents of one value equals central differences, and that <u, J v> = <J'u, v>. */
+function checkProducts(t: Tap, { graph, output, point, key, examples, outputs, seed, tolerance }: Checked,
+  gradient: Tensor | undefined): void {
+  const random = uniform(3)
+  const value = point.get(key)!
+  const size = value.data.length
+  const tangent = float64([SEEDS, ...value.shape], Array.from({ length: SEEDS * size }, () => 2 * random() - 1))
+  const program = jvpProgram(graph, output, [key], SEEDS)
+  const name = program.tangents.get(key)
+  t.equal(name === undefined, gradient === undefined, `a tangent of ${key} is an input where it has a gradient`)
+  const inputs = new Map(point)
+  if (name !== undefined) inputs.set(name, tangent)
+  const product = runGraph(replaceInitializers(program.graph, point), inputs, 'float64').get(program.product)!
+  t.same(product.shape, [SEEDS, examples, outputs])
+  const width = examples * outputs
+  for (let k = 0; k < SEEDS; k++) {
+    const v = tangent.data.subarray(k * size, (k + 1) * size)
+    const actual = product.data.subarray(k * width, (k + 1) * width)
+    const difference = relativeDifference(actual, direction(graph, output, point, key, v, examples, outputs))
+    t.ok(difference < 10 * tolerance, `J v for ${key} equals central differences (${difference.toExponential(1)})`)
+    for (let s = 0; s < SEEDS && gradient !== undefined; s++) {
+      const own = gradient.data.length / SEEDS
+      const back = gradient.data.subarray(s * own, (s + 1) * own)
+      const u = seed.data.subarray(s * width, (s + 1) * width)
+      const [there, here] = [dot(u, actual), dot(back, Float64Array.from({ length: own }, (_, i) => v[i % size]))]
+      t.ok(Math.abs(there - here) <= 1e-10 * norm(u) * norm(actual), `<u, J v> = <J'u, v> for ${key} (${there - here})`)
+    }
+  }
+}
+
+function dot(a: ArrayLike<number>, b: ArrayLike<number>): number {
+  let sum = 0
+  for (let i = 0; i < a.length; i++) sum += a[i] * b[i]
+  return sum
+}
+
+function norm(a: ArrayLike<number>): number {
+  return Math.sqrt(dot(a, a))
+}
+
+/** (f(value + h v) - f(value - h v)) / 2h, example by example. */
+function direction(graph: Graph, output: string, point: ReadonlyMap<string, Tensor>, key: string, v: ArrayLike<number>,
+  examples: number, outputs: number): Float64Array {
+  const value = point.get(key)!
+  const type = inferTypes(graph).get(output)!
+  const at = (step: number): Float64Array => {
+    const moved = new Map(point).set(key, { ...value,
+      data: Float64Array.from(value.data, (entry, i) => entry + step * v[i]) })
+    return rowsByExample(runGraph(replaceInitializers(graph, moved), moved, 'float64').get(output)!, type.shape,
+      examples, outputs)
+  }
+  const [up, down] = [at(STEP), at(-STEP)]
+  return up.map((entry, i) => (entry - down[i]) / (2 * STEP))
 }
 
 /** Values for every input and parameter; the latter are drawn too, unless given. */

@@ -39,6 +39,20 @@ await checkDerivative('ConvTranspose of parameters',
       b.node('ConvTranspose', [b.parameter('u', draw(2, 2, 6)), b.parameter('v', draw(2, 3, 3)),
         b.parameter('c', draw(3))])]))
 
+const unfold = (space: number[], attributes: Attributes): Promise<void> =>
+  checkDerivative(`Unfold ${JSON.stringify(attributes)} of ${space.join(' x ')}`, b => {
+    const y = b.node('Unfold', [b.input('x', [BATCH, 4, ...space])], attributes)
+    return b.node('Mul', [y, y])
+  }, { n: 2 })
+await unfold([7], { kernel_shape: [3], strides: [2], dilations: [1], pads: [1, 2], group: 1 })
+await unfold([6, 5], { kernel_shape: [3, 2], strides: [1, 2], dilations: [2, 1], pads: [0, 1, 1, 0], group: 2 })
+await unfold([3, 4, 3], { kernel_shape: [2, 3, 2], strides: [1, 1, 1], dilations: [1, 1, 1], pads: [1, 1, 0, 0, 1, 1],
+  group: 4 })
+await checkDerivative('Unfold of a parameter',
+  b =>
+    b.node('Mul', [b.input('x', [BATCH, 2, 1, 4, 6]),
+      b.node('Unfold', [b.parameter('w', draw(2, 3, 5))], { kernel_shape: [2] })]))
+
 t.test('many positions and many channels, in tiles', async t => {
   for (const [x, w, attributes] of [[[2, 3, 40, 50], [4, 3, 3, 3], {}], [[70, 3, 4, 5], [5, 3, 2, 2], {}], [[3, 8, 33,
     41], [16, 1, 3, 3], { group: 8 }], [[3, 8, 33, 41], [16, 4, 3, 3], { group: 2 }]] as [number[], number[],

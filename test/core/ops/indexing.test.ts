@@ -51,6 +51,24 @@ await ids([{ outer: 1, inner: 4 }], [12])
 await ids([BATCH, 2], [3, 2], 1, [2, 4, 3])
 await ids([2, BATCH], [2, 3], 2, [2, 3, 5])
 
+const scatter = (name: string, dims: readonly Dim[], indices: (b: GraphBuilder) => string,
+  values = {}): Promise<void> =>
+  checkDerivative(`ScatterRows ${name}`, b => {
+    const y = b.node('ScatterRows', [b.input('x', dims), indices(b)], { rows: 6 })
+    return b.node('Mul', [y, y])
+  }, { values })
+await scatter('by the same indices', [2, BATCH, 4, 2], b => b.integers([1, 5, -1, 1]))
+await scatter('by indices of some leading axes', [BATCH, 2, 3, 2],
+  b => b.constant(tensor('int64', [2, 3], [0, 2, 0, -1, 3, 3])))
+await scatter('by indices of each example', [2, BATCH, 3, 1], b => b.input('ids', [BATCH, 3], 'int64'), {
+  ids: tensor('int64', [3, 3], [0, 2, 0, -1, 3, 3, 4, 5, 4]),
+})
+await checkDerivative('ScatterRows of a parameter',
+  b =>
+    b.node('Mul', [b.input('x', [BATCH, 2, 5, 2]),
+      b.node('ScatterRows', [b.parameter('w', draw(2, 3, 2)), b.constant(tensor('int64', [2, 3], [0, 2, 0, 4, 3, 3]))],
+        { rows: 5 })]))
+
 for (const mode of ['constant', 'reflect', 'edge', 'wrap']) {
   await checkDerivative(`Pad, ${mode}`, b =>
     b.node('Pad', [b.input('x', [BATCH, 4, 3]), b.integers([0, 2, 1, 0, 1, 2])], { mode }))

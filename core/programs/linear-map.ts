@@ -1,0 +1,147 @@
+/** @file The Jacobian of a network as a linear map of its parameters: products J v and J'u, without the Jacobian. */
+import type { Engine, Program } from '../engine/engine.js'
+import { InternalError, ShapeError } from '../errors/errors.js'
+import { batchAxis, type Graph, type GraphInput, isBatch } from '../graph/graph.js'
+import { gemm, type RealArray } from '../kernels/linear-algebra.js'
+import type { Network } from '../network/network.js'
+import { parameterCount, type ParameterSlot } from '../network/parameter-slot.js'
+import { exchangeLastAxes } from '../network/parameters.js'
+import { formatShape, type Precision, type Tensor, tensor } from '../tensor/tensor.js'
+import type { LinearFactor } from './factored-jacobian.js'
+import { factoredJacobian, factorsProgram } from './factors-program.js'
+import { jvpProgram } from './jvp-program.js'
+
+/** J, the derivative of f (N x C) with respect to the P parameters of some slots, at the network's weights. */
+export interface LinearMap {
+  /** P. */
+  readonly parameters: number
+  /** C. */
+  readonly outputs: number
+  /**
+   * J v for a batch: N x C.
+   * @param v P numbers in the order of the slots, matrices out x in
+   * @param x a batch in the shape of the network's input
+   * @throws ShapeError when v is not of P numbers, or x does not fit
+   */
+  times(v: Float64Array, x: Tensor): Promise<Float64Array>
+  /**
+   * J'u for a batch, summed over its examples: P numbers, in float64.
+   * @param u N x C
+   * @param sum where it is added to, for sums over several batches
+   * @throws ShapeError when u is not of N C numbers, the sum is not of P numbers, or x does not fit
+   */
+  transposedTimes(u: Float64Array, x: Tensor, sum?: Float64Array): Promise<Float64Array>
+  dispose(): void
+}
+
+/**
+ * The Jacobian of a network as a linear map. Each of the two programs is compiled once, when it is first needed, and runs
+ * batches of any size.
+ * @throws GraphError NOT_DIFFERENTIABLE, BATCH_AXIS, BAD_GRAPH
+ */
+export function linearMap({ graph, input, output }: Network, slots: readonly ParameterSlot[], engine: Engine,
+  precision: Precision): LinearMap {
+  const names = slots.map(slot => slot.name)
+  const forward = jvpProgram(graph, output, names, 1)
+  const backward = factorsProgram(graph, output, names, 1)
+  const { outputs } = forward
+  const parameters = parameterCount(slots)
+  const programs = { forward: compiledOnce(engine, forward.graph, precision),
+    backward: compiledOnce(engine, backward.graph, precision) }
+  const transposed = new Set(graph.parameters.filter(parameter => parameter.transposed).map(({ name }) => name))
+  return {
+    parameters,
+    outputs,
+    async times(v, x) {
+      checkLength('v', v, parameters)
+      const tangents = slots.flatMap((slot): [string, Tensor][] => {
+        const name = forward.tangents.get(slot.name)
+        return name === undefined ? [] : [[name, tangentOf(slot, v, transposed.has(slot.name), precision)]]
+      })
+      const results = await (await programs.forward.ready()).run(new Map([[input.name, x], ...tangents]))
+      return Float64Array.from(realResult(results, forward.product))
+    },
+    async transposedTimes(u, x, sum = new Float64Array(parameters)) {
+      checkLength('the sum', sum, parameters)
+      checkLength('u', u, examplesOf(x, input) * outputs)
+      const seed = tensor(precision, [1, u.length / outputs, outputs], u)
+      const results = await (await programs.backward.ready()).run(new Map([[input.name, x], [backward.seed, seed]]))
+      const { factors, examples } = factoredJacobian(backward, results)
+      for (const factor of factors) {
+        if (factor.kind === 'linear') addLinear(factor, examples, slots, sum)
+        else addRows(factor.gradient, examples, partOf(slots[factor.parameter], sum))
+      }
+      return sum
+    },
+    dispose() {
+      programs.forward.dispose()
+      programs.backward.dispose()
+    },
+  }
+}
+
+/** Compiles a program when it is first asked for. */
+function compiledOnce(engine: Engine, graph: Graph, precision: Precision) {
+  let compiled: Promise<Program> | undefined
+  return {
+    ready: (): Promise<Program> => (compiled ??= engine.compile(graph, precision)),
+    dispose(): void {
+      void compiled?.then(program => {
+        program.dispose()
+      }, () => undefined)
+      compiled = undefined
+    },
+  }
+}
+
+/** A slot's part of v as the program takes it: 1, then the shape in which the parameter is stored. */
+function tangentOf({ shape, offset, size }: ParameterSlot, v: Float64Array, transposed: boolean,
+  precision: Precision): Tensor {
+  const own = v.subarray(offset, offset + size)
+  const stored = transposed ? [...shape.slice(0, -2), shape[shape.length - 1], shape[shape.length - 2]] : shape
+  return tensor(precision, [1, ...stored], transposed ? exchangeLastAxes(own, shape) : own)
+}
+
+/** Adds g'a to the weight's part and the sum of g's rows to the bias' part; g and a have a row for each position of each example. */
+function addLinear({ weight, bias, in: inputs, out, positions, a, g }: LinearFactor, examples: number,
+  slots: readonly ParameterSlot[], sum: Float64Array): void {
+  const rows = examples * positions
+  if (weight >= 0) gemm(true, false, out, inputs, rows, 1, g, a, 1, partOf(slots[weight], sum))
+  if (bias >= 0) addRows(g, rows, partOf(slots[bias], sum))
+}
+
+/** The part of a vector of P numbers that belongs to a slot, as a view. */
+function partOf({ offset, size }: ParameterSlot, vector: Float64Array): Float64Array {
+  return vector.subarray(offset, offset + size)
+}
+
+/** sum_j += values[r, j] for every row r. */
+function addRows(values: RealArray, rows: number, sum: Float64Array): void {
+  for (let row = 0, at = 0; row < rows; row++) for (let j = 0; j < sum.length; j++, at++) sum[j] += values[at]
+}
+
+function realResult(results: ReadonlyMap<string, Tensor>, name: string): RealArray {
+  const data = results.get(name)?.data
+  if (data === undefined || data instanceof Uint8Array) {
+    throw new InternalError(`The program has no real result '${name}'.`)
+  }
+  return data
+}
+
+/** N, read from the axis of the input that carries the examples. */
+function examplesOf({ shape }: Tensor, input: GraphInput): number {
+  const dim = input.shape.find(isBatch)
+  const extent = shape[batchAxis(input)]
+  if (dim === undefined || extent === undefined) {
+    throw new ShapeError(
+      `The input '${input.name}' has no axis that carries the examples; its shape is ${formatShape(shape)}.`,
+      { name: input.name, actual: shape },
+    )
+  }
+  return extent / (dim.outer * dim.inner)
+}
+
+function checkLength(what: string, { length }: Float64Array, expected: number): void {
+  if (length === expected) return
+  throw new ShapeError(`${what} must hold ${expected} numbers; it holds ${length}.`, { expected, actual: length })
+}
