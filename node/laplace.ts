@@ -10,7 +10,7 @@ import type { Batch } from '../core/tensor/batch.js'
 import { type ArrayInput, toTensor } from './arrays.js'
 import type { ArrayBatch, LaplaceOptions, WorkOptions } from './options.js'
 import { coreWork, Posterior, toBatch } from './posterior.js'
-import { nodeRuntime } from './runtime.js'
+import { nodeRuntime } from './runtime/runtime.js'
 
 /** Batches as they may be given: `{ x, y }` or `[x, y]`, at once or one after another. */
 export type Batches = AsyncIterable<ArrayBatch | readonly [ArrayInput, ArrayInput]> | Iterable<

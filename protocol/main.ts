@@ -4,11 +4,11 @@ import type { Writable } from 'node:stream'
 import { parseArgs } from 'node:util'
 import { LaplaceError, OptionError } from '../core/errors/errors.js'
 import { oneOf } from '../core/errors/suggest.js'
-import { type Input, stdinInput, streamInput } from './input.js'
 import { CONNECT_MS, DEFAULT_MAX_FRAME, DEFAULT_MAX_HANDLES, DEFAULT_MAX_IN_FLIGHT, DEFAULT_WORKERS,
-  DRAIN_MS } from './limits.js'
-import { openFifo, printToStderr, takeStdout } from './output.js'
-import { checkToken, serve, type ServerOptions } from './server.js'
+  DRAIN_MS } from './frames/limits.js'
+import { type Input, stdinInput, streamInput } from './server/input.js'
+import { openFifo, printToStderr, takeStdout } from './server/output.js'
+import { checkToken, serve, type ServerOptions } from './server/server.js'
 
 const USAGE = `Usage: polylaplace serve [options]      the protocol of docs/protocol.md
   --transport stdio | tcp-loopback | fifo    (fifo: --output PATH)

@@ -2,9 +2,9 @@
 import { knownOptions } from '../../core/errors/suggest.js'
 import type { Batch } from '../../core/tensor/batch.js'
 import { type Tensor, toFloat64 } from '../../core/tensor/tensor.js'
-import { tensorFromWire } from '../arrays.js'
-import { type DecodedMap, isMap, own } from '../decoded-map.js'
-import { mapParameter, optional, optionalMap } from '../parameters.js'
+import { tensorFromWire } from '../frames/arrays.js'
+import { type DecodedMap, isMap, own } from '../frames/decoded-map.js'
+import { mapParameter, optional, optionalMap } from '../messages/parameters.js'
 import type { Workbench } from './method.js'
 
 /** An array that must be there. @throws DataError BAD_ARRAY */

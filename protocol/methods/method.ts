@@ -2,11 +2,11 @@
 import type { WorkOptions } from '../../core/budget/progress.js'
 import { InternalError } from '../../core/errors/errors.js'
 import type { Runtime } from '../../core/parallel/runtime.js'
-import type { DecodedMap } from '../decoded-map.js'
-import type { WireMap } from '../encode.js'
-import type { FileReader } from '../files.js'
-import type { MethodContext } from '../thread.js'
-import type { ObjectStore } from './objects.js'
+import type { DecodedMap } from '../frames/decoded-map.js'
+import type { WireMap } from '../frames/encode.js'
+import type { MethodContext } from '../worker/serve-thread.js'
+import type { FileReader } from './file-reader.js'
+import type { ObjectStore } from './object-store.js'
 
 /** What the methods of one thread share. */
 export interface Workbench {

@@ -28,7 +28,7 @@ import * as zlib from 'node:zlib'
 const BESIDE: Record<string, string> = {
   'core/graph/builder.ts': `import { BATCH } from '${root}core/graph/graph.js'`,
   'core/metrics/index.ts': `import { float64 } from '${root}core/tensor.js'`,
-  'node/external-data.ts': `import { readOnnx } from '${root}adapters/onnx/index.js'`,
+  'node/files/external-data.ts': `import { readOnnx } from '${root}adapters/onnx/index.js'`,
 }
 
 function sources(folder: string): string[] {

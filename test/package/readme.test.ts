@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import t from 'tap'
-import { nested } from '../../cli/json.js'
+import { nested } from '../../cli/output/json.js'
 import { ENGINES, KFAC_APPROXIMATIONS, LIKELIHOODS, PRIOR_STRUCTURES, STRUCTURES,
   SUBSETS } from '../../core/options/words.js'
 import { run } from '../support/command-line.js'
