@@ -1,33 +1,24 @@
-/** @file The command line's arguments: tables of options, checked, with the nearest right word when one is wrong. */
+/** @file The command line's arguments, checked, with the nearest right word when one is wrong. */
 import { parseArgs } from 'node:util'
 import { nearestWord } from '../../core/errors/suggest.js'
+import type { OptionTable } from './option-table.js'
 
 /** A wrong use of the command line: printed without a stack, exit code 2. */
 export class UsageError extends Error {
   override readonly name = 'UsageError'
 }
 
-/** One option of a command. */
-export interface OptionSpec {
-  readonly type: 'string' | 'boolean'
-  /** What stands for the value in the help, for example `FILE`. */
-  readonly value?: string
-  readonly help: string
-  /** Whether the command cannot do without it. */
-  readonly required?: boolean
-}
-
-export type OptionTable = Readonly<Record<string, OptionSpec>>
-
+/** What a command was given. */
 export interface Arguments {
+  /** What stands without a flag, as many as the command wants. */
   readonly positionals: readonly string[]
   /** The text of an option, or undefined. */
   text(name: string): string | undefined
   /** Whether a flag is set. */
   flag(name: string): boolean
-  /** A number of an option, or undefined. */
+  /** A number of an option, or undefined. @throws UsageError when it is no number */
   number(name: string): number | undefined
-  /** The text of an option that must be given. */
+  /** The text of an option that must be given. @throws UsageError */
   required(name: string): string
 }
 
@@ -57,6 +48,7 @@ export function readArguments(command: string, argv: readonly string[], options:
     number: name => {
       const value = text(name)
       if (value === undefined) return undefined
+      // Number('') is 0.
       if (value.trim() === '' || !Number.isFinite(Number(value))) {
         throw new UsageError(`--${name} must be a number; got '${value}'.`)
       }
@@ -91,11 +83,4 @@ function parse(command: string, argv: readonly string[],
   } catch (error) {
     throw new UsageError(`${command}: ${error instanceof Error ? error.message : String(error)}`)
   }
-}
-
-/** The options of a command as lines of help. */
-export function optionHelp(options: OptionTable): string {
-  const heads = Object.entries(options).map(([name, { value }]) => `--${name}${value === undefined ? '' : ` ${value}`}`)
-  const width = Math.max(0, ...heads.map(head => head.length))
-  return Object.values(options).map(({ help }, i) => `    ${heads[i].padEnd(width)}  ${help}`).join('\n')
 }

@@ -1,7 +1,8 @@
 /** @file The command line: which command is meant, what help says, how errors are shown, which exit code they give. */
 import { LaplaceError, OptionError } from '../../core/errors/errors.js'
 import { nearestWord } from '../../core/errors/suggest.js'
-import { optionHelp, readArguments, UsageError } from '../arguments/arguments.js'
+import { readArguments, UsageError } from '../arguments/arguments.js'
+import { optionHelp } from '../arguments/option-table.js'
 import { FileError } from '../files/files.js'
 import { packageVersion } from '../files/package-files.js'
 import { wrap } from '../output/table.js'

@@ -1,5 +1,6 @@
 /** @file What a command of the command line is. */
-import type { Arguments, OptionTable } from '../arguments/arguments.js'
+import type { Arguments } from '../arguments/arguments.js'
+import type { OptionTable } from '../arguments/option-table.js'
 import type { Terminal } from '../output/terminal.js'
 
 /** A command: how it is used, its options, and what it does. It fails by throwing. */

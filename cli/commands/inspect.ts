@@ -9,11 +9,13 @@ import { memoryTable, type NetworkSummary, summarizeNetwork } from '../../core/l
 import type { NetworkChoice } from '../../core/network/network.js'
 import { type Likelihood, LIKELIHOODS, type Subset, SUBSETS } from '../../core/options/words.js'
 import { formatShape } from '../../core/tensor/tensor.js'
-import { CHOICE_OPTIONS, describeNetworkFile, MODEL_OPTIONS, readNetworkFile } from '../files/network-file.js'
+import { CHOICE_OPTIONS, MODEL_OPTIONS } from '../arguments/network-options.js'
+import { describeNetworkFile, readNetworkFile } from '../files/network-file.js'
 import { toJson } from '../output/json.js'
 import { formatCount, pairs, table, wrap } from '../output/table.js'
 import type { Command } from './command.js'
 
+/** The command `inspect`. */
 export const inspect: Command = {
   name: 'inspect',
   summary: "a network's layers and tensors, and what each posterior would cost in memory",

@@ -10,10 +10,11 @@ import { LINKS, PREDICTIVES } from '../../core/options/words.js'
 import { float64 } from '../../core/tensor/tensor.js'
 import { nodeRuntime } from '../../node/runtime/runtime.js'
 import { type Arguments, UsageError } from '../arguments/arguments.js'
+import { MODEL_OPTIONS } from '../arguments/network-options.js'
 import { readExamples } from '../data/data-file.js'
 import { writeNpy } from '../data/npy.js'
 import { readBytes, withFileName, writeBytes } from '../files/files.js'
-import { MODEL_OPTIONS, readNetworkFile } from '../files/network-file.js'
+import { readNetworkFile } from '../files/network-file.js'
 import { labelsIn } from '../files/posterior-labels.js'
 import { toJson } from '../output/json.js'
 import { predictionCsv, predictionJson, predictionRows, predictionTable } from '../output/predictions.js'
@@ -21,6 +22,7 @@ import { formatNumber } from '../output/table.js'
 import { progressLine, type Terminal } from '../output/terminal.js'
 import type { Command } from './command.js'
 
+/** The command `predict`. */
 export const predict: Command = {
   name: 'predict',
   summary: 'mean, standard deviation and probabilities for new inputs',
@@ -90,7 +92,9 @@ function predictOptions(args: Arguments): PredictOptions {
   }
 }
 
-/** Adds to an error what the commonest slip is: the file has the answers too, and their column is taken for an input. */
+/**
+ * Adds to an error what the commonest slip is: the file has the answers too, and their column is taken for an input.
+ */
 async function hintingAtTarget<R>(target: string | undefined, work: () => Promise<R>): Promise<R> {
   try {
     return await work()

@@ -2,6 +2,7 @@
 import { selfTest } from '../../protocol/worker/worker.js'
 import type { Command } from './command.js'
 
+/** The command `selftest`. */
 export const selftest: Command = {
   name: 'selftest',
   summary: 'whether this installation works',

@@ -1,4 +1,7 @@
-/** @file `polylaplace serve`: the protocol of docs/protocol.md on stdin and stdout. It reads its options and ends the process itself. */
+/**
+ * @file `polylaplace serve`: the protocol of docs/protocol.md on stdin and stdout. It reads its options and ends the
+ * process itself.
+ */
 import { serveCommand } from '../../protocol/main.js'
 import { packageVersion } from '../files/package-files.js'
 

@@ -21,7 +21,8 @@ export interface CsvTable {
 
 /**
  * Reads a table. The first row is a header when one of its cells is not a number.
- * @param target names of the target columns, separated by commas, `last` for the last column, or undefined when there is none
+ * @param target names of the target columns, separated by commas, `last` for the last column, or undefined when
+ * there is none
  * @throws DataError BAD_DATA_FILE naming the row and the column
  */
 export function readCsv(text: string, target: string | undefined): CsvTable {
@@ -56,6 +57,7 @@ function parseRecords(text: string): string[][] {
   return records
 }
 
+/** Number('') would be 0: a missing value must not become one. */
 function toNumber(cell: string): number {
   return cell === '' ? NaN : Number(cell)
 }
@@ -64,9 +66,9 @@ function numberIn(cell: string, column: string, line: number): number {
   const value = toNumber(cell)
   if (Number.isFinite(value)) return value
   const found = cell === '' ? 'an empty cell' : `'${cell.slice(0, 40)}'`
-  throw new DataError('BAD_DATA_FILE',
-    `Column '${column}', line ${line}: expected a number and found ${found}. Code text columns as numbers, and fill in or remove rows with missing values.`,
-    { column, line, value: cell.slice(0, 40) })
+  throw new DataError('BAD_DATA_FILE', `Column '${column}', line ${line}: expected a number and found ${found}. ` +
+    'Code text columns as numbers, and fill in or remove rows with missing values.', { column, line,
+    value: cell.slice(0, 40) })
 }
 
 function targetColumns(names: readonly string[], target: string | undefined): number[] {

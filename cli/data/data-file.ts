@@ -65,10 +65,8 @@ async function fromNpy(array: Tensor, { target, answered }: DataSelection): Prom
 function splitLastColumn({ shape, data }: Tensor): Examples {
   if (shape.length !== 2 || shape[1] < 2) {
     throw new DataError('BAD_DATA_FILE',
-      `The array is ${
-        formatShape(shape)
-      }; examples with answers in one array are N x D, the answer in the last column. Give the answers as another file: --target FILE.npy.`,
-      { shape })
+      `The array is ${formatShape(shape)}; examples with answers in one array are N x D, the answer in the last ` +
+        'column. Give the answers as another file: --target FILE.npy.', { shape })
   }
   const [n, width] = shape
   return {

@@ -8,6 +8,7 @@ import { formatShape, type Tensor } from '../../core/tensor/tensor.js'
 import { ZIP_FUNCTIONS } from '../../node/files/zip-functions.js'
 import { readNpy } from './npy.js'
 
+/** The arrays of a file, by name. */
 export type NamedArrays = ReadonlyMap<string, Tensor>
 
 /**

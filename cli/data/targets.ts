@@ -15,7 +15,7 @@ export interface Targets {
 
 /**
  * The targets of a table.
- * Text labels of one column stand for their place in the sorted list of distinct ones; numbers stay as they are.
+ * Text labels of one column stand for their index in the sorted list of distinct ones; numbers stay as they are.
  * @param known labels that an earlier file gave numbers; undefined to number them here, 'none' where there was no text
  * @throws DataError BAD_LABELS
  */

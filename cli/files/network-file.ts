@@ -1,4 +1,4 @@
-/** @file Network files: the options that say how to read one, shared by the commands that do. */
+/** @file Network files, read as the options say. */
 import { basename, dirname } from 'node:path'
 import { describeFile, type FileDescription, formatOf, FORMATS, type NetworkHints,
   readNetwork } from '../../adapters/network/index.js'
@@ -6,31 +6,8 @@ import { oneOf } from '../../core/errors/suggest.js'
 import type { Graph } from '../../core/graph/graph.js'
 import { readExternalData } from '../../node/files/external-data.js'
 import { ZIP_FUNCTIONS } from '../../node/files/zip-functions.js'
-import { type Arguments, type OptionTable, UsageError } from '../arguments/arguments.js'
+import { type Arguments, UsageError } from '../arguments/arguments.js'
 import { readBytes, withFileName } from './files.js'
-
-/** How a network file is to be read. */
-export const MODEL_OPTIONS: OptionTable = {
-  architecture: { type: 'string', value: 'FILE',
-    help: 'layers as JSON, for files that hold weights only (see docs/formats.md)' },
-  activation: { type: 'string', value: 'NAME',
-    help: 'the function between the layers of a plain chain, for files that hold weights only' },
-  'input-size': { type: 'string', value: 'SHAPE',
-    help: 'shape of one example, such as 1x28x28, where the file does not tell' },
-  dimensions: { type: 'string', value: 'LENGTHS',
-    help: 'of axes that an ONNX file leaves open, such as time=8,side=11' },
-  format: { type: 'string', value: 'NAME', help: `${FORMATS.join(' | ')}; told from the content by default` },
-  model: { type: 'string', value: 'PATH', help: 'which network, when the file holds several' },
-  'external-data': { type: 'boolean', help: 'read the files beside an ONNX file that hold its weights' },
-  files: { type: 'string', value: 'FILES',
-    help: 'further files of the model, separated by commas: shards, external data' },
-}
-
-/** Which part of a network is meant. */
-export const CHOICE_OPTIONS: OptionTable = {
-  input: { type: 'string', value: 'NAME', help: 'which input to use, when the network has several' },
-  output: { type: 'string', value: 'NAME', help: 'which output to use, when the network has several' },
-}
 
 /** A network and the kind of file it came from. */
 export interface NetworkFile {

@@ -9,7 +9,10 @@ export function withLabels(posterior: Uint8Array, labels: readonly string[]): Ui
   return isRecord(tree) ? writeContainer(KIND, { ...tree, labels }) : posterior
 }
 
-/** The labels in a posterior's file: label i stands for class i. @throws UntrustedInputError when it is not such a file */
+/**
+ * The labels in a posterior's file: label i stands for class i.
+ * @throws UntrustedInputError when it is not such a file
+ */
 export function labelsIn(posterior: Uint8Array): readonly string[] | undefined {
   const tree = readContainer(KIND, posterior)
   const labels: Tree | undefined = isRecord(tree) ? tree['labels'] : undefined

@@ -1,6 +1,9 @@
 /** @file Plain tables for a terminal. */
 
-/** Lines of a table: the first row is the header; numbers (right) and text (left) are told apart by the columns' content. */
+/**
+ * Lines of a table: the first row is the header; numbers (right) and text (left) are told apart by the columns'
+ * content.
+ */
 export function table(rows: readonly (readonly string[])[], indent = '  '): string {
   const widths = rows[0].map((_, column) => Math.max(...rows.map(row => (row[column] ?? '').length)))
   const right = rows[0].map((_, column) =>

@@ -4,22 +4,24 @@ import { isAbsolute, join, relative, sep } from 'node:path'
 import { type ExternalData, externalLocations } from '../../adapters/onnx/index.js'
 import { UntrustedInputError } from '../../core/errors/errors.js'
 
+/** Which files may be read, and how much of them. */
 export interface ExternalDataOptions {
   /**
-   * A directory in which files may lie that symbolic links lead to; without it links are refused. Caches of model hubs need it:
-   * there every file is a link into a folder of blobs.
+   * A directory in which files may lie that symbolic links lead to; without it links are refused. Caches of model hubs
+   * need it: there every file is a link into a folder of blobs.
    */
   readonly root?: string
   /** Bytes of all files together, 8 GiB by default. */
   readonly maxBytes?: number
 }
 
+/** 8 GiB. */
 const MOST_BYTES = 2 ** 33
 
 /**
- * The files that the ONNX model in `model` keeps its weights in, from the directory that the model lies in; for the option
- * externalData of `readOnnx`. Only regular files with one name are opened, and what was opened is checked, so that exchanging
- * a file in between changes nothing.
+ * The files that the ONNX model in `model` keeps its weights in, from the directory that the model lies in; for the
+ * option externalData of `readOnnx`. Only regular files with one name are opened, and what was opened is checked, so
+ * that exchanging a file in between changes nothing.
  * @throws UntrustedInputError for paths that leave the directory, links, devices, missing and overlong files
  * @example
  * const network = readOnnx(bytes, { externalData: readExternalData('models', bytes) })
@@ -29,11 +31,11 @@ export function readExternalData(directory: string, model: Uint8Array,
   const locations = externalLocations(model)
   const files = new Map<string, Uint8Array>()
   if (locations.length === 0) return files
-  const home = realpathSync(directory)
+  const folder = realpathSync(directory)
   const allowed = root === undefined ? undefined : realpathSync(root)
   let left = maxBytes
   for (const location of locations) {
-    const bytes = readFile(location, home, allowed, left)
+    const bytes = readFile(location, folder, allowed, left)
     left -= bytes.length
     files.set(location, bytes)
   }
@@ -47,8 +49,8 @@ function refuse(location: string, problem: string, cause?: unknown): UntrustedIn
   return error
 }
 
-function readFile(location: string, home: string, root: string | undefined, left: number): Uint8Array {
-  const real = resolved(location, home, root)
+function readFile(location: string, folder: string, root: string | undefined, left: number): Uint8Array {
+  const real = resolved(location, folder, root)
   // Not blocking: opening a named pipe would wait for a writer.
   const fd = opened(location, real)
   try {
@@ -57,7 +59,7 @@ function readFile(location: string, home: string, root: string | undefined, left
     if (info.nlink > 1) {
       throw refuse(location, 'has a second name (hard link) and may belong to something else; copy it')
     }
-    const now = lstatSync(resolved(location, home, root))
+    const now = lstatSync(resolved(location, folder, root))
     if (now.ino !== info.ino || now.dev !== info.dev) throw refuse(location, 'was exchanged while it was opened')
     if (info.size > left) throw refuse(location, `has ${info.size} bytes; ${left} are allowed`)
     return readAll(fd, info.size, location)
@@ -75,13 +77,13 @@ function opened(location: string, path: string): number {
 }
 
 /** The path without links: the plain one below the model's directory, or one inside of the root. */
-function resolved(location: string, home: string, root: string | undefined): string {
-  const plain = join(home, ...location.split('/'))
+function resolved(location: string, folder: string, root: string | undefined): string {
+  const plain = join(folder, ...location.split('/'))
   let real: string
   try {
     real = realpathSync(plain)
   } catch (cause) {
-    throw refuse(location, `is not in the directory of the model, ${home}`, cause)
+    throw refuse(location, `is not in the directory of the model, ${folder}`, cause)
   }
   if (real === plain) return real
   if (root === undefined) {

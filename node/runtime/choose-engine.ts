@@ -4,7 +4,10 @@ import type { Engine } from '../../core/engine/engine.js'
 import { typescriptEngine } from '../../core/engine/typescript.js'
 import { loadOnnxRuntime } from './load-onnxruntime.js'
 
-/** Multiplications from which on `auto` takes ONNX Runtime where it is installed: below, loading it takes longer than it saves. */
+/**
+ * Multiplications from which on `auto` takes ONNX Runtime where it is installed: below, loading it takes longer than it
+ * saves.
+ */
 const WORTH_RUNTIME = 2e10
 
 /** `onnxruntime` when asked for, or for much work in float32; the embedded engine otherwise. */

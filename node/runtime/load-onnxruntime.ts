@@ -1,8 +1,11 @@
-/** @file Finds onnxruntime-node: beside this library, at POLYLAPLACE_ORT, or in npm's global folder, where users of Python and R install it. */
+/**
+ * @file Finds onnxruntime-node: beside this library, at POLYLAPLACE_ORT, or in npm's global folder, where users of
+ * Python and R install it.
+ */
 import { createRequire } from 'node:module'
 import { dirname, join, resolve } from 'node:path'
 
-/** The package. @throws the error of the last place that was tried */
+/** The package. @throws the error of the last folder that was tried */
 export async function loadOnnxRuntime(): Promise<unknown> {
   const named = process.env['POLYLAPLACE_ORT']
   if (named !== undefined && named !== '') return requireFrom(named)

@@ -1,4 +1,7 @@
-/** @file What Node brings to the core: worker threads, and a package for small linear systems that is loaded only when the evidence of few hyper-parameters is maximised. */
+/**
+ * @file What Node brings to the core: worker threads, and a package for small linear systems that is loaded only when
+ * the evidence of few hyper-parameters is maximised.
+ */
 import ndarray from 'ndarray'
 import type { SmallSolver } from '../../core/kernels/small-solver.js'
 import type { Runtime } from '../../core/parallel/runtime.js'
@@ -13,7 +16,10 @@ const TOLERANCE = 1e-10
 
 let solve: LinearSolve | undefined
 
-/** Gaussian elimination by ndarray-linear-solve, checked by its residual; the matrix is symmetric, so that the transposed system it solves is the same. */
+/**
+ * Gaussian elimination by ndarray-linear-solve, checked by its residual; the matrix is symmetric, so that the
+ * transposed system it solves is the same.
+ */
 const solveByNdarray: SmallSolver = (n, matrix, right) => {
   if (n > MOST_UNKNOWNS) return undefined
   try {
@@ -34,5 +40,5 @@ const solveByNdarray: SmallSolver = (n, matrix, right) => {
   return difference <= TOLERANCE * scale ? solution : undefined
 }
 
-/** The host of the package's Node entry. */
+/** What the package's Node entry gives to the core. */
 export const nodeRuntime: Runtime = { solver: solveByNdarray, workerThreads: startWorkerThreads, engine: chooseEngine }

@@ -1,4 +1,4 @@
-/** @file The module of a worker thread: places of networks, called by messages. */
+/** @file The module of a worker thread: workers of networks, called by messages. */
 import { parentPort } from 'node:worker_threads'
 import { curvatureArrays } from '../../core/curvature/accumulate.js'
 import { InternalError, LaplaceError } from '../../core/errors/errors.js'
@@ -12,12 +12,12 @@ const setups = new Map<number, WorkerSetup>()
 const workers = new Map<number, DisposableWorker>()
 let posterior: { readonly number: number, readonly parts: PosteriorParts } | undefined
 
-/** A place is made when it is first called, so that errors reach the caller. */
+/** A worker is made when it is first called, so that errors reach the caller. */
 function workerOf(number: number): Worker {
   const known = workers.get(number)
   if (known !== undefined) return known
   const setup = setups.get(number)
-  if (setup === undefined) throw new InternalError(`There is no place ${number}.`)
+  if (setup === undefined) throw new InternalError(`There is no worker ${number}.`)
   const worker = workerFrom(setup, { engine: chooseEngine })
   workers.set(number, worker)
   return worker

@@ -1,4 +1,7 @@
-/** @file Worker threads that compute batches: started at the first large piece of work, shared by all networks, ended with the process. */
+/**
+ * @file Worker threads that compute batches: started at the first large piece of work, shared by all networks, ended
+ * with the process.
+ */
 import { availableParallelism } from 'node:os'
 import { Worker as NodeThread } from 'node:worker_threads'
 import { InternalError, LaplaceError } from '../../core/errors/errors.js'
@@ -22,7 +25,7 @@ let workersOpened = 0
 let partsSent = 0
 const partsNumbers = new WeakMap<PosteriorParts, number>()
 
-/** The workers of a network that nobody uses any more are closed. */
+/** The workers of a network that nobody uses any more are closed: their threads live as long as the process. */
 const forgotten = new FinalizationRegistry<{ readonly workerId: number, readonly members: readonly Thread[] }>(
   ({ workerId, members }) => {
     for (const thread of members) thread.post({ type: 'close', workerId }, [])
@@ -42,38 +45,33 @@ export function startWorkerThreads(setup: WorkerSetup, wanted: number | undefine
   return workerThreads
 }
 
+/** Calls that wait for their answers, by their ids. */
+type PendingCalls = Map<number,
+  { readonly resolve: (value: unknown) => void, readonly reject: (error: unknown) => void }>
+
 function startThread(): Thread {
   const nodeThread = new NodeThread(THREAD_MODULE, { stdout: false, stderr: false })
-  const waiting = new Map<number,
-    { readonly resolve: (value: unknown) => void, readonly reject: (error: unknown) => void }>()
+  const pending: PendingCalls = new Map()
   let calls = 0
-  let dead: Error | undefined
+  let failure: Error | undefined
+  // Only a thread that has something to do keeps the process: else a program would not end after its last fit.
   nodeThread.unref()
-  nodeThread.on('message', ({ call, ok, error }: FromWorker) => {
-    const waiter = waiting.get(call)
-    waiting.delete(call)
-    if (waiting.size === 0) nodeThread.unref()
-    if (error === undefined) waiter?.resolve(ok)
-    else {waiter?.reject(
-        error.code === undefined
-          ? new InternalError(`A worker thread failed: ${error.message}`)
-          : new LaplaceError(error.code, error.message, error.data),
-      )}
+  nodeThread.on('message', (message: FromWorker) => {
+    settle(pending, message)
+    if (pending.size === 0) nodeThread.unref()
   })
-  const die = (reason: string): void => {
-    dead = new InternalError(
-      `A worker thread ended unexpectedly: ${reason}. Fit again; with threads: 1 everything runs in the calling thread.`,
-    )
+  const fail = (reason: string): void => {
+    failure = exitError(reason)
     const at = threads.indexOf(thread)
     if (at >= 0) threads.splice(at, 1)
-    for (const waiter of waiting.values()) waiter.reject(dead)
-    waiting.clear()
+    for (const { reject } of pending.values()) reject(failure)
+    pending.clear()
   }
   nodeThread.on('error', error => {
-    die(error instanceof Error ? error.message : String(error))
+    fail(error instanceof Error ? error.message : String(error))
   })
   nodeThread.on('exit', code => {
-    die(`exit code ${code}`)
+    fail(`exit code ${code}`)
   })
   const thread: Thread = {
     post: (message, transfer) => {
@@ -81,17 +79,35 @@ function startThread(): Thread {
     },
     call: (workerId, call, transfer) =>
       new Promise((resolve, reject) => {
-        if (dead !== undefined) {
-          reject(dead)
+        if (failure !== undefined) {
+          reject(failure)
           return
         }
         const id = calls++
-        waiting.set(id, { resolve, reject })
+        pending.set(id, { resolve, reject })
         nodeThread.ref()
         nodeThread.postMessage({ type: 'call', workerId, id, call }, [...transfer])
       }),
   }
   return thread
+}
+
+function settle(pending: PendingCalls, { call, ok, error }: FromWorker): void {
+  const caller = pending.get(call)
+  pending.delete(call)
+  if (error === undefined) caller?.resolve(ok)
+  else caller?.reject(receivedError(error))
+}
+
+function receivedError({ code, message, data }: NonNullable<FromWorker['error']>): Error {
+  return code === undefined
+    ? new InternalError(`A worker thread failed: ${message}`)
+    : new LaplaceError(code, message, data)
+}
+
+function exitError(reason: string): InternalError {
+  return new InternalError(`A worker thread ended unexpectedly: ${reason}. ` +
+    'Fit again; with threads: 1 everything runs in the calling thread.')
 }
 
 function remoteWorker(thread: Thread, workerId: number): Worker {
@@ -117,7 +133,10 @@ function remoteWorker(thread: Thread, workerId: number): Worker {
   }
 }
 
-/** A view of a large array would be sent with all of the array. */
+/**
+ * The same numbers in a buffer of their own. It is moved to the thread, so it must not be the caller's; and a view of a
+ * large array would be sent with all of the array.
+ */
 function ownCopy(x: Tensor): Tensor {
   const data: TensorData = x.data.slice()
   return { dtype: x.dtype, shape: x.shape, data }

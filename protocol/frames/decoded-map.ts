@@ -1,6 +1,12 @@
-/** @file Decoded maps, apart from the decoder: the compute threads, which are sent what has been decoded, need not load that. */
+/**
+ * @file Decoded maps, apart from the decoder: the compute threads, which are sent what has been decoded, need not load
+ * it.
+ */
 
-/** A decoded map: keys are checked by `own`, never by plain access, because it has Object.prototype. */
+/**
+ * A decoded map. Read by `own`, never by plain access, because it has Object.prototype: `map['constructor']` would be
+ * there in every message.
+ */
 export interface DecodedMap {
   readonly [key: string]: unknown
 }

@@ -1,8 +1,8 @@
 /**
  * @file Frames: a u32 little-endian length and a body of that many bytes.
  *
- * The reader takes chunks as they come and never joins more than one frame: a body's buffer is allocated once, after its
- * length was checked and the first part of it has really come.
+ * The reader takes chunks as they come and never joins more than one frame: a body's buffer is allocated once, after
+ * its length was checked and the first part of it has really come.
  */
 import { ProtocolError } from '../../core/errors/errors.js'
 import { CLAIM_PROOF } from './limits.js'
@@ -22,7 +22,10 @@ export interface FrameReader {
   end(): void
   /** Bytes of the unfinished frame that are held. */
   held(): number
-  /** The rest of an unfinished body that has its buffer already: bytes that are read to there need no copy when they are pushed. */
+  /**
+   * The rest of an unfinished body that has its buffer already: bytes that are read to there need no copy when they are
+   * pushed.
+   */
   target?(): Uint8Array | undefined
 }
 
@@ -43,15 +46,12 @@ export function createFrameReader(maxFrame: number): FrameReader {
   const readBody = (chunk: Uint8Array, at: number): number => {
     const part = chunk.subarray(at, Math.min(chunk.length, at + length - filled))
     if (body === undefined && filled + part.length >= Math.min(length, CLAIM_PROOF)) {
-      body = new Uint8Array(length)
-      let offset = 0
-      for (const earlier of chunks) {
-        body.set(earlier, offset)
-        offset += earlier.length
-      }
+      body = beginBody(length, chunks)
       chunks = []
     }
+    // A copy: the chunk's buffer may be read into again after this call.
     if (body === undefined) chunks.push(part.slice())
+    // What was read to `target` is where it belongs already.
     else if (part.buffer !== body.buffer) body.set(part, filled)
     filled += part.length
     return at + part.length
@@ -86,6 +86,17 @@ export function createFrameReader(maxFrame: number): FrameReader {
   }
 }
 
+/** The buffer of a body, with what has come of it. */
+function beginBody(length: number, chunks: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
+  const body = new Uint8Array(length)
+  let offset = 0
+  for (const chunk of chunks) {
+    body.set(chunk, offset)
+    offset += chunk.length
+  }
+  return body
+}
+
 function checkedLength(header: Uint8Array, maxFrame: number): number {
   const length = new DataView(header.buffer).getUint32(0, true)
   if (length === 0) {
@@ -93,8 +104,8 @@ function checkedLength(header: Uint8Array, maxFrame: number): number {
   }
   if (length > maxFrame) {
     throw new ProtocolError('PROTOCOL',
-      `A frame claims ${length} bytes, and at most ${maxFrame} are allowed (--max-frame). Send the data in batches (fitBegin, fitBatch, fitEnd).`,
-      { actual: length, limit: maxFrame })
+      `A frame claims ${length} bytes, and at most ${maxFrame} are allowed (--max-frame). ` +
+        'Send the data in batches (fitBegin, fitBatch, fitEnd).', { actual: length, limit: maxFrame })
   }
   return length
 }

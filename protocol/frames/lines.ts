@@ -1,4 +1,4 @@
-/** @file Frames as lines of base64, for hosts whose pipes carry text only. */
+/** @file Frames as lines of base64, for clients whose pipes carry text only. */
 import { ProtocolError } from '../../core/errors/errors.js'
 import { createFrameReader, type FrameReader, HEADER_BYTES } from './frame.js'
 

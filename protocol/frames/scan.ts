@@ -2,8 +2,8 @@
  * @file Checks the bytes of a message before anything is built from them.
  *
  * msgpack decoders accept more than the protocol does (extension types, the unused byte 0xc1, repeated keys, broken
- * UTF-8, integers that doubles cannot hold). Every one of those is refused here, in one pass that allocates only the set of keys of
- * the open maps and jumps over bulk data.
+ * UTF-8, integers that doubles cannot hold). Every one of those is refused here, in one pass that allocates only the
+ * set of keys of the open maps and jumps over bulk data.
  */
 import { UntrustedInputError } from '../../core/errors/errors.js'
 import { MAX_DEPTH, MAX_ITEMS, MAX_TOTAL_ITEMS } from './limits.js'
@@ -85,22 +85,20 @@ function takeLength(cursor: Cursor, width: 1 | 2 | 4): number {
     : cursor.view.getUint32(start)
 }
 
+/** Checks one value; the items of a container are left to the loop over the stack. */
 function scanItem(cursor: Cursor, stack: Open[]): void {
   const start = take(cursor, 1)
   const byte = cursor.bytes[start]
   if (byte < 0x80 || byte >= 0xe0) return
-  if (byte < 0x90) {
-    open(cursor, stack, byte & 0x0f, true, start)
-    return
-  }
-  if (byte < 0xa0) {
-    open(cursor, stack, byte & 0x0f, false, start)
-    return
-  }
-  if (byte < 0xc0) {
-    scanText(cursor, byte & 0x1f)
-    return
-  }
+  if (byte < 0x90) open(cursor, stack, byte & 0x0f, true, start)
+  else if (byte < 0xa0) open(cursor, stack, byte & 0x0f, false, start)
+  else if (byte < 0xc0) scanText(cursor, byte & 0x1f)
+  else if (byte < 0xd9) scanScalar(cursor, byte, start)
+  else scanLong(cursor, stack, byte, start)
+}
+
+/** The types 0xc0 to 0xd8: nil, bool, bin, numbers, and what is not allowed. */
+function scanScalar(cursor: Cursor, byte: number, start: number): void {
   switch (byte) {
     case 0xc0:
     case 0xc2:
@@ -134,6 +132,14 @@ function scanItem(cursor: Cursor, stack: Open[]): void {
     case 0xd3:
       scanLongInteger(cursor, byte === 0xd3)
       return
+    default:
+      throw forbidden(byte, start)
+  }
+}
+
+/** The types 0xd9 to 0xdf: text, arrays and maps whose length has bytes of its own. */
+function scanLong(cursor: Cursor, stack: Open[], byte: number, start: number): void {
+  switch (byte) {
     case 0xd9:
       scanText(cursor, takeLength(cursor, 1))
       return
@@ -143,24 +149,19 @@ function scanItem(cursor: Cursor, stack: Open[]): void {
     case 0xdb:
       scanText(cursor, takeLength(cursor, 4))
       return
-    case 0xdc:
-      open(cursor, stack, takeLength(cursor, 2), false, start)
-      return
-    case 0xdd:
-      open(cursor, stack, takeLength(cursor, 4), false, start)
-      return
-    case 0xde:
-      open(cursor, stack, takeLength(cursor, 2), true, start)
-      return
-    case 0xdf:
-      open(cursor, stack, takeLength(cursor, 4), true, start)
-      return
-    case 0xca:
-      throw fault('a 32-bit float; numbers travel as integers or 64-bit floats', start, describeByte(byte))
-    case 0xc1:
-      throw fault('the byte 0xc1 is never used', start)
     default:
-      throw fault('an extension type; only nil, bool, int, float64, str, bin, array and map are allowed', start,
+      open(cursor, stack, takeLength(cursor, byte % 2 === 0 ? 2 : 4), byte >= 0xde, start)
+  }
+}
+
+function forbidden(byte: number, start: number): UntrustedInputError {
+  switch (byte) {
+    case 0xca:
+      return fault('a 32-bit float; numbers travel as integers or 64-bit floats', start, describeByte(byte))
+    case 0xc1:
+      return fault('the byte 0xc1 is never used', start)
+    default:
+      return fault('an extension type; only nil, bool, int, float64, str, bin, array and map are allowed', start,
         describeByte(byte))
   }
 }

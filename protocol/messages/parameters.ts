@@ -1,4 +1,6 @@
-/** @file Typed access to the parameters of a request. Every function throws ProtocolError PROTOCOL naming the parameter. */
+/**
+ * @file Typed access to the parameters of a request. Every function throws ProtocolError PROTOCOL naming the parameter.
+ */
 import { ProtocolError } from '../../core/errors/errors.js'
 import { type DecodedMap, isMap, own } from '../frames/decoded-map.js'
 
@@ -37,16 +39,19 @@ export function optionalMap(params: DecodedMap, key: string): DecodedMap | undef
   return optional(params, key) === undefined ? undefined : mapParameter(params, key)
 }
 
+/** A parameter that is text. */
 export function textParameter(params: DecodedMap, key: string): string {
   const value = own(params, key)
   if (typeof value !== 'string') throw wrong(key, 'text', value)
   return value
 }
 
+/** A parameter that is text, undefined when it is absent. */
 export function optionalText(params: DecodedMap, key: string): string | undefined {
   return optional(params, key) === undefined ? undefined : textParameter(params, key)
 }
 
+/** A parameter that is bin. */
 export function bytesParameter(params: DecodedMap, key: string): Uint8Array {
   const value = own(params, key)
   if (!(value instanceof Uint8Array)) throw wrong(key, 'bin', value)
@@ -60,6 +65,7 @@ export function listParameter(params: DecodedMap, key: string): readonly unknown
   return value
 }
 
+/** A parameter that is a list of texts. */
 export function textsParameter(params: DecodedMap, key: string): string[] {
   return listParameter(params, key).map(item => {
     if (typeof item !== 'string') throw wrong(key, 'a list of texts', item)
@@ -81,12 +87,14 @@ export function seedParameter(params: DecodedMap): number {
   return countParameter(params, 'seed')
 }
 
+/** A parameter that is a number, undefined when it is absent. */
 export function optionalNumber(params: DecodedMap, key: string): number | undefined {
   const value = optional(params, key)
   if (value !== undefined && typeof value !== 'number') throw wrong(key, 'a number', value)
   return value
 }
 
+/** A parameter that is true or false, `fallback` when it is absent. */
 export function flagParameter(params: DecodedMap, key: string, fallback: boolean): boolean {
   const value = optional(params, key) ?? fallback
   if (typeof value !== 'boolean') throw wrong(key, 'true or false', value)

@@ -1,11 +1,13 @@
-/** @file The methods of docs/protocol.md section 5, by name, and the state of the compute thread that carries them out. */
+/**
+ * @file The methods of docs/protocol.md section 5, by name, and the state of the compute thread that carries them out.
+ */
 import { ProtocolError } from '../../core/errors/errors.js'
 import { nodeRuntime } from '../../node/runtime/runtime.js'
-import type { MethodSet } from '../worker/serve-thread.js'
 import { createFileReader } from './file-reader.js'
 import { fit, fitBatch, fitBegin, fitEnd, fitMerged, fitPartial, mergePartials } from './fits.js'
+import type { MethodSet } from './method-set.js'
 import type { MethodName } from './method-table.js'
-import type { Method, Workbench } from './method.js'
+import type { Method, ThreadState } from './method.js'
 import { metrics } from './metrics.js'
 import { forward, inspect, readNetwork } from './networks.js'
 import { createObjectStore } from './object-store.js'
@@ -43,8 +45,9 @@ const METHODS: Readonly<Record<MethodName, Method>> = {
 
 /** The methods of one compute thread, which keeps what they make. */
 export function createMethods(setup: { readonly readDirectories: readonly string[] }): MethodSet {
-  const bench: Workbench = { objects: createObjectStore(), files: createFileReader(setup.readDirectories),
+  const state: ThreadState = { objects: createObjectStore(), files: createFileReader(setup.readDirectories),
     runtime: nodeRuntime }
+  // A map, not the record itself: `METHODS['constructor']` would be a function.
   const byName = new Map<string, Method>(Object.entries(METHODS))
   return {
     run: async (name, params, context) => {
@@ -54,10 +57,10 @@ export function createMethods(setup: { readonly readDirectories: readonly string
           method: name.slice(0, 100),
         })
       }
-      return method(params, context, bench)
+      return method(params, context, state)
     },
     free: handle => {
-      bench.objects.delete(handle)
+      state.objects.delete(handle)
     },
   }
 }

@@ -1,6 +1,10 @@
-/** @file The methods that the compute threads carry out, and what they make. Plain data: the I/O thread loads no computing code. */
-import type { HandleKind } from '../server/handles.js'
+/**
+ * @file The methods that the compute threads carry out, and what they make. Plain data: the I/O thread, which reads it
+ * too, must load no computing code, or every start of the server would wait for it.
+ */
+import type { HandleKind } from '../messages/handle-kind.js'
 
+/** What the I/O thread knows of a method. */
 export interface MethodEntry {
   /** The kind of handle that a successful request leaves behind. */
   readonly creates?: HandleKind
@@ -32,6 +36,7 @@ const TABLE = {
   metrics: {},
 } as const satisfies Record<string, MethodEntry>
 
+/** A method of the compute threads. */
 export type MethodName = keyof typeof TABLE
 
 /** By name, in the order of docs/protocol.md. */

@@ -9,11 +9,12 @@ import type { Method } from './method.js'
 
 const PARTS = ['mean', 'variance', 'probabilities', 'covariance'] as const
 
-export const metrics: Method = (params, _context, bench) => {
+/** Scores predictions on held-out labels. */
+export const metrics: Method = (params, _context, state) => {
   const likelihood = oneOf('likelihood', own(params, 'likelihood'), LIKELIHOODS)
   const prediction = Object.fromEntries(PARTS.flatMap(part => {
-    const value = optionalArray(params, part, bench)
+    const value = optionalArray(params, part, state)
     return value === undefined ? [] : [[part, value]]
   }))
-  return { ...scores(likelihood, arrayParameter(params, 'y', bench), prediction, optionalNumber(params, 'sigmaNoise')) }
+  return { ...scores(likelihood, arrayParameter(params, 'y', state), prediction, optionalNumber(params, 'sigmaNoise')) }
 }

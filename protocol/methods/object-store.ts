@@ -4,8 +4,8 @@ import type { Graph } from '../../core/graph/graph.js'
 import type { FitStream } from '../../core/laplace/fit-stream.js'
 import type { LaplacePosterior } from '../../core/laplace/laplace-posterior.js'
 import type { DecodedMap } from '../frames/decoded-map.js'
+import type { HandleKind } from '../messages/handle-kind.js'
 import { textParameter } from '../messages/parameters.js'
-import type { HandleKind } from '../server/handles.js'
 
 /** A network, and what kind of file or description it was read from. */
 export interface Model {
@@ -19,7 +19,10 @@ interface ObjectOf {
   readonly posterior: LaplacePosterior
 }
 
-/** Objects by handle. The I/O thread has checked that a request's handles are alive; here their kind is what makes a type of them. */
+/**
+ * Objects by handle. The I/O thread has checked that a request's handles are alive; here their kind is what makes a
+ * type of them.
+ */
 export interface ObjectStore {
   add<K extends HandleKind>(kind: K, name: string, value: ObjectOf[K]): void
   /** The object whose handle is the parameter named like its kind. @throws ProtocolError UNKNOWN_HANDLE */

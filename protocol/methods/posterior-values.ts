@@ -33,8 +33,9 @@ const VALUES = {
 
 const NAMES = Object.keys(VALUES) as (keyof typeof VALUES)[]
 
-export const get: Method = (params, _context, bench) => {
-  const posterior = bench.objects.get('posterior', params)
+/** Values of a posterior by their names. */
+export const get: Method = (params, _context, state) => {
+  const posterior = state.objects.get('posterior', params)
   return Object.fromEntries(textsParameter(params, 'names').map(text => {
     const name = oneOf('names', text, NAMES)
     return [name, VALUES[name](posterior)]

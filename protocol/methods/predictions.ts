@@ -16,13 +16,14 @@ const PREDICT_OPTIONS = ['link', 'predictive', 'samples', 'seed', 'joint', 'cova
 const PREDICTION_PARTS = ['mean', 'variance', 'probabilities', 'aleatoric', 'epistemic', 'covariance',
   'predictiveVariance'] as const
 
-export const predict: Method = async (params, context, bench) => {
-  const options: PredictOptions = optionsOf(params, 'predict', PREDICT_OPTIONS, bench)
+/** Predictions for rows of inputs: the arrays that are asked for, or all there are. */
+export const predict: Method = async (params, context, state) => {
+  const options: PredictOptions = optionsOf(params, 'predict', PREDICT_OPTIONS, state)
   const parts = optional(params, 'parts') === undefined
     ? PREDICTION_PARTS
     : textsParameter(params, 'parts').map(part => oneOf('parts', part, PREDICTION_PARTS))
   return predictionToWire(
-    await bench.objects.get('posterior', params).predict(arrayParameter(params, 'x', bench), options, workOf(context)),
+    await state.objects.get('posterior', params).predict(arrayParameter(params, 'x', state), options, workOf(context)),
     parts,
   )
 }
@@ -35,33 +36,37 @@ function predictionToWire(prediction: Prediction, parts: readonly string[]): Wir
   return { ...Object.fromEntries(arrays), seed: prediction.seed, notes: prediction.notes }
 }
 
-export const functionalVariance: Method = async (params, context, bench) => {
+/** The outputs and their covariances: N x C x C, or (N C) x (N C) with `joint`. */
+export const functionalVariance: Method = async (params, context, state) => {
   const options = { joint: flagParameter(params, 'joint', false) }
-  const { mean, covariance } = await bench.objects.get('posterior', params).functionalVariance(
-    arrayParameter(params, 'x', bench),
+  const { mean, covariance } = await state.objects.get('posterior', params).functionalVariance(
+    arrayParameter(params, 'x', state),
     options,
     workOf(context),
   )
   return { mean: tensorToWire(mean), covariance: tensorToWire(covariance) }
 }
 
-export const sample: Method = (params, _context, bench) => {
-  const samples = bench.objects.get('posterior', params).sample(countParameter(params, 'samples', 1), {
+/** Draws of the weights: samples x P. */
+export const sample: Method = (params, _context, state) => {
+  const samples = state.objects.get('posterior', params).sample(countParameter(params, 'samples', 1), {
     seed: seedParameter(params),
   })
   return { samples: tensorToWire(samples) }
 }
 
-export const functionalSamples: Method = async (params, context, bench) => {
-  const posterior = bench.objects.get('posterior', params)
-  const samples = await posterior.functionalSamples(arrayParameter(params, 'x', bench),
+/** Draws of the outputs: samples x N x C. */
+export const functionalSamples: Method = async (params, context, state) => {
+  const posterior = state.objects.get('posterior', params)
+  const samples = await posterior.functionalSamples(arrayParameter(params, 'x', state),
     countParameter(params, 'samples', 1), drawOptions(params), workOf(context))
   return { samples: tensorToWire(samples) }
 }
 
-export const predictiveSamples: Method = async (params, context, bench) => {
-  const posterior = bench.objects.get('posterior', params)
-  const samples = await posterior.predictiveSamples(arrayParameter(params, 'x', bench),
+/** Draws of predictions, probabilities or means: samples x N x C. */
+export const predictiveSamples: Method = async (params, context, state) => {
+  const posterior = state.objects.get('posterior', params)
+  const samples = await posterior.predictiveSamples(arrayParameter(params, 'x', state),
     countParameter(params, 'samples', 1), drawOptions(params), workOf(context))
   return { samples: tensorToWire(samples) }
 }
@@ -71,13 +76,15 @@ function drawOptions(params: DecodedMap): { readonly seed: number, readonly pred
     predictive: oneOf('predictive', optional(params, 'predictive') ?? 'glm', PREDICTIVES) }
 }
 
-export const logProb: Method = (params, _context, bench) => {
+/** The log density of the posterior at theta: P, or S x P. */
+export const logProb: Method = (params, _context, state) => {
   return {
-    logProb: tensorToWire(bench.objects.get('posterior', params).logProb(arrayParameter(params, 'theta', bench))),
+    logProb: tensorToWire(state.objects.get('posterior', params).logProb(arrayParameter(params, 'theta', state))),
   }
 }
 
-export const logMarginalLikelihood: Method = (params, _context, bench) => {
-  const changes: PriorChanges = plainValues(params, ['priorPrecision', 'sigmaNoise'], bench)
-  return { value: bench.objects.get('posterior', params).logMarginalLikelihood(changes) }
+/** The log marginal likelihood, at other hyper-parameters where they are given. */
+export const logMarginalLikelihood: Method = (params, _context, state) => {
+  const changes: PriorChanges = plainValues(params, ['priorPrecision', 'sigmaNoise'], state)
+  return { value: state.objects.get('posterior', params).logMarginalLikelihood(changes) }
 }

@@ -7,15 +7,17 @@ import { type Method, workOf } from './method.js'
 const TUNE_OPTIONS = ['tune', 'priorStructure', 'sigmaNoise'] as const
 const PRIOR_PARAMETERS = ['priorPrecision', 'priorMean', 'sigmaNoise', 'temperature'] as const
 
-export const tune: Method = async (params, context, bench) => {
-  const posterior = bench.objects.get('posterior', params)
-  const options: TuneOptions = optionsOf(params, 'tune', TUNE_OPTIONS, bench)
-  const [data, validation] = [optionalBatch(params, bench), validationOf(params, bench)]
+/** The posterior with a prior that is tuned. */
+export const tune: Method = async (params, context, state) => {
+  const posterior = state.objects.get('posterior', params)
+  const options: TuneOptions = optionsOf(params, 'tune', TUNE_OPTIONS, state)
+  const [data, validation] = [optionalBatch(params, state), validationOf(params, state)]
   const sources = { ...(data === undefined ? {} : { data }), ...(validation === undefined ? {} : { validation }) }
-  return keepPosterior(await posterior.tune(options, sources, workOf(context)), params, context, bench)
+  return keepPosterior(await posterior.tune(options, sources, workOf(context)), params, context, state)
 }
 
-export const withPrior: Method = (params, context, bench) => {
-  const changes: PriorChanges = plainValues(params, PRIOR_PARAMETERS, bench)
-  return keepPosterior(bench.objects.get('posterior', params).withPrior(changes), params, context, bench)
+/** The posterior with a prior that is given. */
+export const withPrior: Method = (params, context, state) => {
+  const changes: PriorChanges = plainValues(params, PRIOR_PARAMETERS, state)
+  return keepPosterior(state.objects.get('posterior', params).withPrior(changes), params, context, state)
 }

@@ -5,13 +5,15 @@ import { bytesParameter, flagParameter, optional } from '../messages/parameters.
 import { keepPosterior } from './fits.js'
 import type { Method } from './method.js'
 
-export const save: Method = (params, _context, bench) => ({
-  data: bench.objects.get('posterior', params).save({ network: flagParameter(params, 'network', true) }),
+/** A posterior as bytes, with its network unless told otherwise. */
+export const save: Method = (params, _context, state) => ({
+  data: state.objects.get('posterior', params).save({ network: flagParameter(params, 'network', true) }),
 })
 
-export const load: Method = (params, context, bench) => {
+/** The posterior of bytes that `save` made, or of a file of them. */
+export const load: Method = (params, context, state) => {
   const data = own(params, 'data')
-  const bytes = typeof data === 'string' ? bench.files.read(data) : bytesParameter(params, 'data')
-  const options = optional(params, 'model') === undefined ? {} : { network: bench.objects.get('model', params).graph }
-  return keepPosterior(loadPosterior(bytes, options, bench.runtime), params, context, bench)
+  const bytes = typeof data === 'string' ? state.files.read(data) : bytesParameter(params, 'data')
+  const options = optional(params, 'model') === undefined ? {} : { network: state.objects.get('model', params).graph }
+  return keepPosterior(loadPosterior(bytes, options, state.runtime), params, context, state)
 }

@@ -1,8 +1,7 @@
 /** @file The handles of a connection: names of the networks, fits and posteriors that live in the compute threads. */
 import { ProtocolError, ResourceError } from '../../core/errors/errors.js'
 import { type DecodedMap, own } from '../frames/decoded-map.js'
-
-export type HandleKind = 'model' | 'fit' | 'posterior'
+import { HANDLE_PARAMETERS, type HandleKind } from '../messages/handle-kind.js'
 
 /** A living handle and the compute thread that holds its state. */
 export interface Handle {
@@ -12,9 +11,7 @@ export interface Handle {
   readonly created: number
 }
 
-/** The parameters that hold handles, each of the kind of its name. */
-const HANDLE_PARAMETERS: readonly HandleKind[] = ['model', 'fit', 'posterior']
-
+/** The handles of a connection. A name is never used again: an old one must not come to mean another object. */
 export interface HandleTable {
   /** A name that has never been used. @throws ResourceError OUT_OF_MEMORY when there are too many handles */
   reserve(kind: HandleKind): string
@@ -42,9 +39,8 @@ export function createHandleTable(limit: number, now: () => number): HandleTable
   return {
     reserve(kind) {
       if (living.size + reserved.size >= limit) {
-        throw new ResourceError('OUT_OF_MEMORY',
-          `There are ${limit} models, fits and posteriors already; free some (a client frees them when their objects are closed).`,
-          { limit, actual: living.size })
+        throw new ResourceError('OUT_OF_MEMORY', `There are ${limit} models, fits and posteriors already; free some ` +
+          '(a client frees them when their objects are closed).', { limit, actual: living.size })
       }
       const name = `${kind}:${++counter}`
       reserved.add(name)

@@ -3,6 +3,7 @@ import { fstatSync } from 'node:fs'
 import { Socket } from 'node:net'
 import type { Readable } from 'node:stream'
 
+/** Where requests come from. */
 export interface Input {
   /**
    * Begins to read. A chunk may be used only during the call. `onEnd` is called once, also after an error.
@@ -17,26 +18,26 @@ export interface Input {
 const READ_BYTES = 2 ** 20
 
 /**
- * Requests from stdin. Pipes are read into one buffer again and again, which is twice as fast as a new buffer for every 64 KiB; and the
- * bodies of large messages to where they will stay.
+ * Requests from stdin. Pipes are read into one buffer again and again, which is twice as fast as a new buffer for every
+ * 64 KiB; and the bodies of large messages to where they will stay.
  */
 export function stdinInput(): Input {
   const kind = fstatSync(0)
   if (!kind.isFIFO() && !kind.isSocket()) return streamInput(process.stdin)
   let take: (chunk: Uint8Array) => void = () => undefined
-  let place: () => Uint8Array | undefined = () => undefined
+  let target: () => Uint8Array | undefined = () => undefined
   const shared = new Uint8Array(READ_BYTES)
   const callback = (length: number, buffer: Uint8Array): boolean => {
     take(buffer.subarray(0, length))
     return true
   }
   // Node's types lack `onread` for sockets that are made from a descriptor.
-  const options = { fd: 0, readable: true, writable: false, onread: { buffer: () => place() ?? shared, callback } }
+  const options = { fd: 0, readable: true, writable: false, onread: { buffer: () => target() ?? shared, callback } }
   const socket = new Socket(options)
   return {
-    start(onChunk, onEnd, target) {
+    start(onChunk, onEnd, bodyTarget) {
       take = onChunk
-      place = target
+      target = bodyTarget
       whenOver(socket, onEnd)
       socket.resume()
     },

@@ -1,6 +1,6 @@
 /**
- * @file The stream of answers. The real stdout is kept for it alone: whatever a dependency prints, with console or straight to file
- * descriptor 1, goes to stderr.
+ * @file The stream of answers. The real stdout is kept for it alone: whatever a dependency prints, with console or
+ * straight to file descriptor 1, goes to stderr.
  */
 import { Console } from 'node:console'
 import { closeSync, constants, fstatSync, openSync } from 'node:fs'
@@ -16,8 +16,8 @@ export function printToStderr(): void {
 /**
  * Takes the process's stdout for the protocol.
  *
- * Where stdout is a pipe, the pipe is opened anew under a private descriptor, and descriptor 1 becomes another stderr. Elsewhere
- * (sockets, files, Windows) only `process.stdout` can be redirected.
+ * Where stdout is a pipe, the pipe is opened anew under a private descriptor, and descriptor 1 becomes another stderr.
+ * Elsewhere (sockets, files, Windows) only `process.stdout` can be redirected.
  */
 export function takeStdout(): Writable {
   const out = privatePipe() ?? process.stdout
@@ -50,8 +50,8 @@ function canOpen(path: string): boolean {
 }
 
 /**
- * Opens a named pipe for the answers. Opened for reading too, because opening for writing alone would block a thread of Node until
- * somebody reads, and with it the end of the process.
+ * Opens a named pipe for the answers. Opened for reading too, because opening for writing alone would block a thread of
+ * Node until somebody reads, and with it the end of the process.
  */
 export function openFifo(path: string): Writable {
   return new Socket({ fd: openSync(path, constants.O_RDWR), readable: false, writable: true })

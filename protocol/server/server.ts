@@ -1,108 +1,57 @@
 /** @file The server: joins streams of bytes to a session, and ends when its client does. */
 import type { Writable } from 'node:stream'
-import { Worker } from 'node:worker_threads'
-import { ProtocolError } from '../../core/errors/errors.js'
 import { createFrameReader, type FrameReader } from '../frames/frame.js'
-import { CONNECT_MS, DRAIN_MS, OUTPUT_HIGH_WATER, PARENT_POLL_MS } from '../frames/limits.js'
 import { createLineReader, encodeLine } from '../frames/lines.js'
-import type { WorkerSetup } from '../worker/serve-thread.js'
 import type { Input } from './input.js'
-import { createSession, type SessionLimits } from './session.js'
-import type { StartThread } from './thread-pool.js'
+import { DRAIN_MS, OUTPUT_HIGH_WATER } from './limits.js'
+import type { SessionLimits } from './session-state.js'
+import { createSession, type Session } from './session.js'
+import { type ThreadOptions, threadStarter } from './start-thread.js'
+import { watchClient } from './watch-client.js'
 
-export interface ServerOptions {
+/** How frames travel: as they are, or as lines of base64 where a pipe carries text only. */
+export type Framing = 'binary' | 'base64-lines'
+
+/** What a server is started with. */
+export interface ServerOptions extends ThreadOptions {
   readonly limits: SessionLimits
-  readonly framing: 'binary' | 'base64-lines'
+  readonly framing: Framing
   readonly version: string
   readonly buildHash: string
+  /** What `hello.token` must be; undefined: no token is asked for. */
   readonly token: string | undefined
-  /** Heap limit of each compute thread in MiB. */
-  readonly heap: number | undefined
-  readonly readDirectories: readonly string[]
-  readonly debug: boolean
-  /** The module of the compute threads. */
-  readonly workerFile: URL
 }
 
 /**
- * Serves one connection. Resolves with the exit code when it has ended and its answers have been read (or nobody reads them).
+ * Serves one connection. Resolves with the exit code when it has ended and its answers have been read (or nobody reads
+ * them).
  */
 export function serve(input: Input, output: Writable, options: ServerOptions): Promise<number> {
   return new Promise(resolve => {
-    const { framing, limits } = options
-    const reader: FrameReader = framing === 'binary'
-      ? createFrameReader(limits.maxFrame)
-      : createLineReader(limits.maxFrame)
-    let stopWatching = (): void => undefined
+    const { framing, limits, version, buildHash, token } = options
     let closing = false
-    let held = false
     const close = (exitCode: number): void => {
       if (closing) return
       closing = true
-      stopWatching()
-      clearTimeout(connecting)
+      watch.stop()
       session.end()
       input.pause()
-      // Bounded: a client that does not read must not keep the process.
-      const limit = setTimeout(() => {
-        resolve(exitCode)
-      }, DRAIN_MS)
-      output.end(() => {
-        clearTimeout(limit)
+      endOutput(output, () => {
         resolve(exitCode)
       })
     }
-    const session = createSession({
-      limits,
-      version: options.version,
-      buildHash: options.buildHash,
-      token: options.token,
-      startThread: threadStarter(options),
-      close,
-      send: frame => {
-        output.write(framing === 'binary' ? frame : encodeLine(frame))
-        if (output.writableLength > OUTPUT_HIGH_WATER && !held) {
-          held = true
-          input.pause()
-          session.hold(true)
-          output.once('drain', () => {
-            held = false
-            if (!closing) {
-              input.resume()
-              session.hold(false)
-            }
-          })
-        }
-      },
-      onClient: pid => {
-        clearTimeout(connecting)
-        stopWatching = watchProcess(pid, () => {
-          log(`The client (process ${pid}) has ended.`)
-          close(0)
-        })
-      },
-      now: () => performance.now(),
-    })
-    const connecting = options.token === undefined ? undefined : setTimeout(() => {
-      log('No client said hello.')
-      close(1)
-    }, CONNECT_MS)
-    input.start(chunk => {
+    const hold = (held: boolean): void => {
       if (closing) return
-      try {
-        for (const body of reader.push(chunk)) session.receive(body)
-      } catch (error) {
-        session.fail(error)
-      }
-    }, () => {
-      if (closing) return
-      try {
-        reader.end()
-      } catch (error) {
-        session.fail(error)
-      }
-      close(0)
-    }, () => reader.target?.())
+      if (held) input.pause()
+      else input.resume()
+      session.hold(held)
+    }
+    const watch = watchClient(token !== undefined, close)
+    const session: Session = createSession({ limits, version, buildHash, token, close,
+      startThread: threadStarter(options), send: frameSender(output, framing, hold), onClient: watch.greeted,
+      now: () => performance.now() })
+    readFrames(input, framing === 'binary' ? createFrameReader(limits.maxFrame) : createLineReader(limits.maxFrame),
+      session, { isClosing: () => closing, close })
     output.on('error', () => {
       session.end()
       resolve(0)
@@ -114,79 +63,50 @@ export function serve(input: Input, output: Writable, options: ServerOptions): P
   })
 }
 
-/** A line on stderr; never an error when nobody reads it. */
-function log(message: string): void {
-  process.stderr.write(`polylaplace: ${message}\n`)
-}
-
-/** Calls back when a process that is visible now is no more. Returns the function that stops watching. */
-function watchProcess(pid: number, gone: () => void): () => void {
-  if (!isAlive(pid)) return () => undefined
-  const timer = setInterval(() => {
-    if (!isAlive(pid)) gone()
-  }, PARENT_POLL_MS)
-  timer.unref()
-  return () => {
-    clearInterval(timer)
-  }
-}
-
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0)
-    return true
-  } catch (error) {
-    return error instanceof Error && 'code' in error && error.code === 'EPERM'
-  }
-}
-
-function threadStarter(options: ServerOptions): StartThread {
-  return (onMessage, onDeath) => {
-    const cancelFlag = new SharedArrayBuffer(4)
-    const flag = new Int32Array(cancelFlag)
-    const workerData: WorkerSetup = { cancelFlag, readDirectories: options.readDirectories, debug: options.debug }
-    const worker = new Worker(options.workerFile, {
-      workerData,
-      stdout: true,
-      stderr: false,
-      ...(options.heap === undefined ? {} : { resourceLimits: { maxOldGenerationSizeMb: options.heap } }),
-    })
-    worker.stdout.pipe(process.stderr, { end: false })
-    let dead = false
-    const die = (outOfMemory: boolean, message: string): void => {
-      if (!dead) {
-        dead = true
-        onDeath({ outOfMemory, message })
-      }
+/** Feeds a session with the frames of a stream, to the end of the stream. */
+function readFrames(input: Input, reader: FrameReader, session: Session,
+  { isClosing, close }: { readonly isClosing: () => boolean, readonly close: (exitCode: number) => void }): void {
+  input.start(chunk => {
+    if (isClosing()) return
+    try {
+      for (const body of reader.push(chunk)) session.receive(body)
+    } catch (error) {
+      session.fail(error)
     }
-    worker.on('message', onMessage)
-    worker.on('error', (error: Error & { code?: string }) => {
-      die(error.code === 'ERR_WORKER_OUT_OF_MEMORY', error.message)
-    })
-    worker.on('exit', code => {
-      die(false, `exit code ${code}`)
-    })
-    return {
-      post: (message, transfer) => {
-        Atomics.store(flag, 0, 0)
-        worker.postMessage(message, [...transfer])
-      },
-      cancel: id => {
-        Atomics.store(flag, 0, id | 0)
-      },
-      terminate: () => {
-        dead = true
-        void worker.terminate()
-      },
+  }, () => {
+    if (isClosing()) return
+    try {
+      reader.end()
+    } catch (error) {
+      session.fail(error)
     }
+    close(0)
+  }, () => reader.target?.())
+}
+
+/**
+ * Writes frames; `hold` is told when so much waits to be read that no more should be computed, and when it has been
+ * read.
+ */
+function frameSender(output: Writable, framing: Framing, hold: (held: boolean) => void): (frame: Uint8Array) => void {
+  let held = false
+  return frame => {
+    output.write(framing === 'binary' ? frame : encodeLine(frame))
+    if (held || output.writableLength <= OUTPUT_HIGH_WATER) return
+    held = true
+    hold(true)
+    output.once('drain', () => {
+      held = false
+      hold(false)
+    })
   }
 }
 
-/** @throws ProtocolError when a loopback server has no token of at least 16 characters */
-export function checkToken(token: string | undefined): string {
-  if (token === undefined || token.length < 16) {
-    throw new ProtocolError('PROTOCOL',
-      'The loopback transport needs a one-time token of at least 16 characters in the environment variable POLYLAPLACE_TOKEN.')
-  }
-  return token
+/** Ends the stream of answers, within bounds: a client that does not read must not keep the process. */
+function endOutput(output: Writable, ended: () => void): void {
+  const limit = setTimeout(ended, DRAIN_MS)
+  output.end(() => {
+    clearTimeout(limit)
+    ended()
+  })
 }

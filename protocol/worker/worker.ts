@@ -1,8 +1,8 @@
 /** @file The module of a compute thread. */
 import { parentPort, workerData } from 'node:worker_threads'
 import { createMethods } from '../methods/create-methods.js'
-import type { ToWorker } from '../server/thread-pool.js'
-import { serveThread, type WorkerSetup } from './serve-thread.js'
+import { serveThread } from './serve-thread.js'
+import type { ToWorker, WorkerSetup } from './worker-messages.js'
 
 if (parentPort !== null) {
   const port = parentPort

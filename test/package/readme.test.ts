@@ -1,4 +1,7 @@
-/** @file The examples for Node in the README and in docs/node.md are run as they stand; the README's table is compared with the demo. */
+/**
+ * @file The examples for Node in the README and in docs/node.md are run as they stand; the README's table is compared
+ * with the demo.
+ */
 import { execFile } from 'node:child_process'
 import { copyFileSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'

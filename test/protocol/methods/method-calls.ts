@@ -5,7 +5,7 @@ import { tensorFromWire, tensorToWire } from '../../../protocol/frames/arrays.js
 import { decodeMessage } from '../../../protocol/frames/decode.js'
 import type { DecodedMap } from '../../../protocol/frames/decoded-map.js'
 import { encodeFrame, type WireMap } from '../../../protocol/frames/encode.js'
-import type { ProgressReport } from '../../../protocol/messages/messages.js'
+import type { ProgressReport } from '../../../protocol/messages/notes.js'
 import { createMethods } from '../../../protocol/methods/create-methods.js'
 import { METHODS } from '../../../protocol/methods/method-table.js'
 import { createHandleTable } from '../../../protocol/server/handles.js'

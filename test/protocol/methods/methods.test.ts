@@ -372,13 +372,13 @@ t.test('save and load, with the network and without', async t => {
   const { data } = await caller.call('save', { posterior }) as { data: Uint8Array }
   const small = (await caller.call('save', { posterior, network: false }))['data'] as Uint8Array
   t.ok(small.length < data.length)
-  const stranger = createCaller()
-  const { handle } = await stranger.call('load', { data }) as { handle: string }
-  t.same(await stranger.call('predict', { posterior: handle, x: iris.xTest }), wanted)
+  const other = createCaller()
+  const { handle } = await other.call('load', { data }) as { handle: string }
+  t.same(await other.call('predict', { posterior: handle, x: iris.xTest }), wanted)
   const again = await caller.call('load', { data: small, model })
   t.same(await caller.call('predict', { posterior: String(again['handle']), x: iris.xTest }), wanted)
-  await t.rejects(stranger.call('load', { data: small }), { message: /network/ })
-  await t.rejects(stranger.call('load', { data: data.subarray(0, 100) }), { code: 'UNTRUSTED_INPUT' })
+  await t.rejects(other.call('load', { data: small }), { message: /network/ })
+  await t.rejects(other.call('load', { data: data.subarray(0, 100) }), { code: 'UNTRUSTED_INPUT' })
 })
 
 t.test('paths are read only below the folders that are allowed', async t => {

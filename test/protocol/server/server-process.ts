@@ -47,30 +47,39 @@ export interface Client {
   readonly exit: Promise<{ readonly code: number | null, readonly signal: string | null, readonly at: number }>
 }
 
-/** A client on these streams. */
-export function clientOn(child: ChildProcess, input: Readable, output: Writable): Client {
-  const reader = createFrameReader(2 ** 32 - 1)
-  const answers: Answer[] = []
-  const notes: DecodedMap[] = []
-  const waiting = new Map<number, (answer: Answer) => void>()
-  const exit = new Promise<{ code: number | null, signal: string | null, at: number }>(resolve => {
+type Exit = Awaited<Client['exit']>
+
+function exitOf(child: ChildProcess): Promise<Exit> {
+  return new Promise(resolve => {
     child.on('exit', (code, signal) => {
       resolve({ code, signal, at: performance.now() })
     })
   })
-  let stderr = ''
-  let next = 1
+}
+
+/** Takes the messages of a stream apart, as they come. */
+function readMessages(input: Readable, onNote: (note: DecodedMap) => void, onAnswer: (answer: Answer) => void): void {
+  const reader = createFrameReader(2 ** 32 - 1)
   input.on('data', (chunk: Buffer) => {
     for (const body of reader.push(chunk)) {
       const message = decodeMessage(body)
-      if (message['t'] === 'note') {
-        notes.push(message)
-        continue
-      }
-      const answer = message as unknown as Answer
-      answers.push(answer)
-      waiting.get(answer.id)?.(answer)
+      if (message['t'] === 'note') onNote(message)
+      else onAnswer(message as unknown as Answer)
     }
+  })
+}
+
+/** A client on these streams. */
+export function clientOn(child: ChildProcess, input: Readable, output: Writable): Client {
+  const answers: Answer[] = []
+  const notes: DecodedMap[] = []
+  const waiting = new Map<number, (answer: Answer) => void>()
+  const exit = exitOf(child)
+  let stderr = ''
+  let next = 1
+  readMessages(input, note => notes.push(note), answer => {
+    answers.push(answer)
+    waiting.get(answer.id)?.(answer)
   })
   child.stderr?.on('data', (chunk: Buffer) => {
     stderr += chunk.toString()
@@ -93,24 +102,15 @@ export function clientOn(child: ChildProcess, input: Readable, output: Writable)
   const send = (message: WireMap): void => {
     output.write(encodeFrame(message))
   }
-  return {
-    child,
-    answers,
-    notes,
-    send,
-    answer,
-    stderr: () => stderr,
-    call(method, params = {}, more = {}) {
-      const id = next++
-      const answered = answer(id)
-      send({ t: 'req', id, method, params, ...more })
-      return answered
-    },
-    write: bytes => {
-      output.write(bytes)
-    },
-    exit,
+  const call: Client['call'] = (method, params = {}, more = {}) => {
+    const id = next++
+    const answered = answer(id)
+    send({ t: 'req', id, method, params, ...more })
+    return answered
   }
+  return { child, answers, notes, send, answer, call, stderr: () => stderr, exit, write: bytes => {
+    output.write(bytes)
+  } }
 }
 
 /** Starts a server on pipes. */

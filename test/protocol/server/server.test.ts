@@ -125,7 +125,7 @@ t.test('R5 a deadline is kept by the server', async t => {
   client.child.stdin?.end()
 })
 
-t.test('R6 pings are answered while others compute; the same handle works in order; more than maxInFlight is BUSY', async t => {
+t.test('R6 pings are answered meanwhile; the same handle works in order; more than maxInFlight is BUSY', async t => {
   const client = await greeted(['--max-in-flight', '4'])
   const model = (await client.call('readNetwork')).ok?.['handle'] as string
   const slow = client.call('fit', { model, options: { ms: 400 } })
@@ -352,9 +352,9 @@ t.test('H1 the loopback transport: one line with the port, a token, one connecti
   t.equal(lines(), `${port}\n`)
   await client.call('shutdown')
   t.equal((await client.exit).code, 0)
-  const { client: stranger } = await start(token)
-  t.equal((await stranger.call('hello', { ...HELLO, token: 'something else......' })).err?.name, 'NOT_INITIALIZED')
-  t.equal((await stranger.exit).code, 1)
+  const { client: uninvited } = await start(token)
+  t.equal((await uninvited.call('hello', { ...HELLO, token: 'something else......' })).err?.name, 'NOT_INITIALIZED')
+  t.equal((await uninvited.exit).code, 1)
   const child = spawn(process.execPath, [file, 'serve', '--transport', 'tcp-loopback'], { env: {} })
   t.equal((await once(child, 'exit'))[0], 1, 'no token, no server')
 })

@@ -1,14 +1,15 @@
 /**
- * A compute thread whose methods take as long, print as much and fail as the request says: it stands in for the real one in tests
- * of the server, which must hold whatever the methods do.
+ * A compute thread whose methods take as long, print as much and fail as the request says: it stands in for the real
+ * one in tests of the server, which must hold whatever the methods do.
  */
 import { writeSync } from 'node:fs'
 import { parentPort, workerData } from 'node:worker_threads'
 import { throwIfCancelled } from '../../../core/budget/progress.js'
 import { own } from '../../../protocol/frames/decoded-map.js'
 import { mapParameter, optionalNumber } from '../../../protocol/messages/parameters.js'
-import type { ToWorker } from '../../../protocol/server/thread-pool.js'
-import { type MethodSet, serveThread, type WorkerSetup } from '../../../protocol/worker/serve-thread.js'
+import type { MethodSet } from '../../../protocol/methods/method-set.js'
+import { serveThread } from '../../../protocol/worker/serve-thread.js'
+import type { ToWorker, WorkerSetup } from '../../../protocol/worker/worker-messages.js'
 
 const methods: MethodSet = {
   run: async (method, params, { creates, signal, onProgress }) => {
