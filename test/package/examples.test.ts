@@ -29,7 +29,7 @@ import * as zlib from 'node:zlib'
 /** Names of the library that examples use beside those of their own file. */
 const BESIDE: Record<string, string> = {
   'core/graph/builder.ts': `import { BATCH } from '${root}core/graph/graph.js'`,
-  'core/metrics/index.ts': `import { float64 } from '${root}core/tensor.js'`,
+  'core/metrics/index.ts': `import { float64 } from '${root}core/tensor/tensor.js'`,
   'node/files/external-data.ts': `import { readOnnx } from '${root}adapters/onnx/index.js'`,
 }
 
