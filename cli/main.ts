@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 /** @file The program `polylaplace`. */
-import { runCommandLine } from './command-line.js'
-import { processTerminal } from './terminal.js'
+import { runCommandLine } from './commands/command-line.js'
+import { processTerminal } from './output/terminal.js'
 
 const code = await runCommandLine(process.argv.slice(2), processTerminal())
 // `serve` sets its own.

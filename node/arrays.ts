@@ -12,14 +12,18 @@ export type NestedNumbers = readonly (number | NestedNumbers)[]
 type PlainTyped = Float64Array | Float32Array | Int32Array | Int16Array | Int8Array | Uint32Array | Uint16Array
   | Uint8Array | Uint8ClampedArray | BigInt64Array | BigUint64Array
 
-/** What is accepted where examples or labels are due. A typed array alone is a vector; `{ data, shape }` gives it a shape. */
+/**
+ * What is accepted where examples or labels are due. A typed array alone is a vector; `{ data, shape }` gives it a
+ * shape.
+ */
 export type ArrayInput = NdArray | NestedNumbers | PlainTyped | { readonly data: PlainTyped,
   readonly shape: readonly number[] } | Tensor
 
 /**
  * An array from outside as a tensor.
  * @param name what the array is called in messages
- * @throws DataError BAD_ARRAY when it is not an array of numbers, or ragged; BAD_LABELS-like hints are left to the caller
+ * @throws DataError BAD_ARRAY when it is not an array of numbers, or ragged; BAD_LABELS-like hints are left to the
+ * caller
  */
 export function toTensor(value: unknown, name: string): Tensor {
   if (isNdArray(value)) return fromNdArray(value, name)

@@ -1,4 +1,6 @@
-/** @file The package's functions for Node: the core's, with arrays of every usual kind and the host's engines. */
+/**
+ * @file The package's functions for Node: the core's, with arrays of every usual kind and the engines of this machine.
+ */
 import { DataError } from '../core/errors/errors.js'
 import type { Graph } from '../core/graph/graph.js'
 import { type Laplace, laplace as coreLaplace } from '../core/laplace/laplace.js'
@@ -10,7 +12,7 @@ import type { Batch } from '../core/tensor/batch.js'
 import { type ArrayInput, toTensor } from './arrays.js'
 import type { ArrayBatch, LaplaceOptions, WorkOptions } from './options.js'
 import { coreWork, Posterior, toBatch } from './posterior.js'
-import { nodeRuntime } from './runtime.js'
+import { nodeRuntime } from './runtime/runtime.js'
 
 /** Batches as they may be given: `{ x, y }` or `[x, y]`, at once or one after another. */
 export type Batches = AsyncIterable<ArrayBatch | readonly [ArrayInput, ArrayInput]> | Iterable<
@@ -22,7 +24,8 @@ export interface LaplaceFit {
   /** What was noticed of the network. */
   readonly notes: readonly string[]
   /**
-   * Fits the posterior to rows and their labels, or to an (async) iterable of batches, and tunes the prior unless told otherwise.
+   * Fits the posterior to rows and their labels, or to an (async) iterable of batches, and tunes the prior unless told
+   * otherwise.
    * @throws ShapeError, DataError, ResourceError, NumericalError, CancelledError
    */
   fit(x: ArrayInput, y: ArrayInput, work?: WorkOptions): Promise<Posterior>
@@ -35,7 +38,8 @@ export interface LaplaceFit {
 
 /**
  * Prepares the Laplace approximation of a trained network's posterior.
- * @throws OptionError for unknown options and words, with the nearest right one; GraphError when the network cannot be used
+ * @throws OptionError for unknown options and words, with the nearest right one; GraphError when the network cannot be
+ * used
  * @example
  * import { laplace } from 'polylaplace'
  * const posterior = await laplace(network, { likelihood: 'regression' }).fit(x, y)
@@ -80,13 +84,16 @@ async function* batchesOf(batches: unknown): AsyncGenerator<Batch> {
 
 /**
  * The posterior that `save` wrote.
- * @throws UntrustedInputError when the bytes are not a posterior; OptionError when it was saved without its network and none is given
+ * @throws UntrustedInputError when the bytes are not a posterior; OptionError when it was saved without its network and
+ * none is given
  */
 export function loadPosterior(bytes: Uint8Array, options: { readonly network?: Graph | undefined } = {}): Posterior {
   return new Posterior(coreLoad(bytes, options, nodeRuntime))
 }
 
-/** Scores predictions on held-out labels: nll, ece, brier, accuracy; regression: nll, rmse, crps, coverage, sharpness. */
+/**
+ * Scores predictions on held-out labels: nll, ece, brier, accuracy; regression: nll, rmse, crps, coverage, sharpness.
+ */
 export function metrics(likelihood: Likelihood, y: ArrayInput,
   prediction: { readonly mean?: ArrayInput, readonly variance?: ArrayInput, readonly probabilities?: ArrayInput },
   sigmaNoise = 1): Metrics {

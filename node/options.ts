@@ -37,5 +37,7 @@ type TuneChoice =
 type Remaining = Omit<CoreOptions,
   'likelihood' | 'sigmaNoise' | 'structure' | 'priorStructure' | 'tune' | 'subset' | 'validation'>
 
-/** The options of `laplace`; only the likelihood must be given. Words and defaults: docs of the core's `LaplaceOptions`. */
+/**
+ * The options of `laplace`; only the likelihood must be given. Words and defaults: docs of the core's `LaplaceOptions`.
+ */
 export type LaplaceOptions = Remaining & LikelihoodChoice & StructureChoice & TuneChoice

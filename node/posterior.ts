@@ -11,6 +11,7 @@ import type { Tensor } from '../core/tensor/tensor.js'
 import { type ArrayInput, toNdArray, toTensor } from './arrays.js'
 import type { ArrayBatch, WorkOptions } from './options.js'
 
+/** An array of results, in the element type of the core's tensor. */
 export type Array64 = NdArray<Float32Array | Float64Array | Uint8Array>
 
 /** A prediction for N rows, as ndarrays; see the core's `Prediction` for shapes and units. */
@@ -228,7 +229,8 @@ function describe(posterior: LaplacePosterior): string {
       Math.max(...priorPrecision).toPrecision(3)
     }`
   return [
-    `Laplace posterior (${likelihood}, ${subset}, ${structure}) over ${parameterCount} parameters, fitted to ${examples} examples`,
+    `Laplace posterior (${likelihood}, ${subset}, ${structure}) over ${parameterCount} parameters, ` +
+    `fitted to ${examples} examples`,
     `  prior precision ${precision}${tuned === 'none' ? '' : `, tuned by ${tuned}`}${
       likelihood === 'regression' ? `; noise ${sigmaNoise.toPrecision(4)}` : ''
     }`,

@@ -14,7 +14,7 @@ async function run(): Promise<void> {
       process.stdout.write(`${POLYLAPLACE_VERSION}\n`)
       return
     case '--selftest': {
-      const { selfTest } = await import(workerFile.href) as typeof import('./worker.js')
+      const { selfTest } = await import(workerFile.href) as typeof import('./worker/worker.js')
       process.stdout.write(`${await selfTest()}\n`)
       return
     }

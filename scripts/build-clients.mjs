@@ -29,7 +29,7 @@ const REQUIRE =
 const BUNDLE_LINEAR_SOLVE = {
   name: 'linear-solve',
   setup: ({ onLoad }) => {
-    onLoad({ filter: /[\\/]node[\\/]linear-solve\.[jt]s$/ },
+    onLoad({ filter: /[\\/]node[\\/]runtime[\\/]linear-solve\.[jt]s$/ },
       () => ({ contents: "export const loadLinearSolve = () => require('ndarray-linear-solve')", resolveDir: root }))
   },
 }
@@ -42,8 +42,10 @@ const BUNDLE_LINEAR_SOLVE = {
 const FEW_FILES = {
   name: 'few-files',
   setup: ({ onLoad }) => {
-    onLoad({ filter: /[\\/](adapters[\\/]\w+[\\/]index|protocol[\\/]selftest)\.ts$/ }, async ({ path }) => ({
-      contents: `${await readFile(path, 'utf8')}\nimport ${JSON.stringify(join(root, 'protocol/methods.ts'))}\n`,
+    onLoad({ filter: /[\\/](adapters[\\/]\w+[\\/]index|protocol[\\/]worker[\\/]selftest)\.ts$/ }, async ({ path }) => ({
+      contents: `${await readFile(path, 'utf8')}\nimport ${
+        JSON.stringify(join(root, 'protocol/methods/create-methods.ts'))
+      }\n`,
       loader: 'ts',
     }))
   },
@@ -82,7 +84,7 @@ async function bundle(entries, { define = {}, splitting = false } = {}) {
 }
 
 /** Compute threads, and the threads that these share their work with. */
-const COMPUTING = { 'worker': 'protocol/worker.ts', 'worker-thread': 'node/worker-thread.mts' }
+const COMPUTING = { 'worker': 'protocol/worker/worker.ts', 'worker-thread': 'node/runtime/worker-thread.mts' }
 
 /** The server's files. `worker` may be another module with the task of the compute threads. */
 async function bundleServer(worker = COMPUTING.worker) {

@@ -1,6 +1,6 @@
 // Writes protocol/fixtures/v1: one frame of every kind of message (NAME.bin) with its description (NAME.json), and
 // frames that must be refused; and protocol/fixtures/v1.ts, the same frames as a module for `--selftest`. The encoder
-// here is independent of protocol/encode.ts, so that the tests compare two writings of the rules. Fixtures of a
+// here is independent of protocol/frames/encode.ts, so that the tests compare two writings of the rules. Fixtures of a
 // released protocol version never change: new ones are added.
 import { mkdir, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'

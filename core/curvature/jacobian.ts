@@ -120,9 +120,11 @@ export function outputJacobian({ seeds, examples, factors }: FactoredJacobian, s
   return {
     seeds: 1,
     examples,
-    factors: factors.map(factor => factor.kind === 'direct'
-      ? { ...factor, gradient: rowsOf(factor.gradient) }
-      : { ...factor, g: rowsOf(factor.g) }),
+    factors: factors.map(factor =>
+      factor.kind === 'direct'
+        ? { ...factor, gradient: rowsOf(factor.gradient) }
+        : { ...factor, g: rowsOf(factor.g) }
+    ),
   }
 }
 
@@ -140,9 +142,11 @@ export function selectExamples(jacobian: FactoredJacobian, examples: Int32Array)
     }
     return result
   }
-  return { seeds, examples: examples.length, factors: jacobian.factors.map(factor => factor.kind === 'direct'
-    ? { ...factor, gradient: take(factor.gradient, seeds) }
-    : { ...factor, a: take(factor.a, 1), g: take(factor.g, seeds) }) }
+  return { seeds, examples: examples.length, factors: jacobian.factors.map(factor =>
+    factor.kind === 'direct'
+      ? { ...factor, gradient: take(factor.gradient, seeds) }
+      : { ...factor, a: take(factor.a, 1), g: take(factor.g, seeds) }
+  ) }
 }
 
 /** The Jacobian of several batches of one program together. */

@@ -60,7 +60,8 @@ function startFit(task: FitTask): RunningFit {
 
 /** Sums the curvature, batch by batch. */
 function summedRows(task: FitTask, notes: string[]): RunningFit {
-  const keepFeatures = task.plan.tune === 'linearized' || (task.plan.tune === 'auto' && task.options.subset === 'last_layer')
+  const keepFeatures = task.plan.tune === 'linearized' ||
+    (task.plan.tune === 'auto' && task.options.subset === 'last_layer')
   const accumulation = accumulationFor(task, keepFeatures, notes)
   return {
     add: (x, y, work) => accumulation.add(x, y, work),

@@ -3,21 +3,21 @@ import { throwIfCancelled, type WorkOptions } from '../budget/progress.js'
 import type { LowRankCurvature, LowRankModel } from '../curvature/curvature.js'
 import { jacobianTimes, splitVectors } from '../curvature/jacobian-products.js'
 import { joinJacobians, selectExamples } from '../curvature/jacobian.js'
+import { likelihoodModel } from '../likelihood/registry.js'
 import { functionSpace } from '../linear-model/function-space.js'
 import { leaveOneOut } from '../linear-model/leave-one-out.js'
-import { linearProblem, type LinearProblem, type LinearSpace, problemSize } from '../linear-model/linear-problem.js'
+import { type LinearProblem, linearProblem, type LinearSpace, problemSize } from '../linear-model/linear-problem.js'
 import { tuneDelta } from '../linear-model/mackay.js'
-import { outputModel, type OutputModel } from '../linear-model/regression-model.js'
+import { type OutputModel, outputModel } from '../linear-model/regression-model.js'
 import { weightSpace } from '../linear-model/weight-space.js'
-import { likelihoodModel } from '../likelihood/registry.js'
 import { batchSizeFor, forEachBatch, sliceExamples } from '../network/batches.js'
 import type { ResolvedOptions } from '../options/laplace-options.js'
-import type { Evaluator } from '../programs/evaluator.js'
+import type { Answer } from '../prediction/answer.js'
 import { numbersPerExample } from '../programs/cost.js'
+import type { Evaluator } from '../programs/evaluator.js'
 import type { FactoredJacobian } from '../programs/factored-jacobian.js'
 import { randomGenerator } from '../tensor/random.js'
 import type { Tensor } from '../tensor/tensor.js'
-import type { Answer } from '../prediction/answer.js'
 import type { LeaveOneOutScore } from '../tuning/choice.js'
 import { type Gate, gateOf } from '../tuning/gate.js'
 
@@ -51,8 +51,8 @@ export interface LinearFit {
 const THRESHOLD = 0.05
 
 /** Fits the linear model to (a seeded sample of) the rows. @throws NumericalError, CancelledError */
-export async function fitLinearModel(evaluator: Evaluator, options: ResolvedOptions, rows: TrainingRows,
-  sample: number, work: WorkOptions): Promise<LinearFit> {
+export async function fitLinearModel(evaluator: Evaluator, options: ResolvedOptions, rows: TrainingRows, sample: number,
+  work: WorkOptions): Promise<LinearFit> {
   const likelihood = likelihoodModel(options.likelihood)
   const { f, jacobian } = await linearise(evaluator, rows, sampleOf(rows.examples, sample, options.seed), options, work)
   const { outputs } = evaluator.network
@@ -90,7 +90,9 @@ function sampleOf(examples: number, sample: number, seed: number): Int32Array {
 
 function takeRows(values: Float64Array, rows: Int32Array, width: number): Float64Array {
   const result = new Float64Array(rows.length * width)
-  rows.forEach((row, i) => { result.set(values.subarray(row * width, (row + 1) * width), i * width) })
+  rows.forEach((row, i) => {
+    result.set(values.subarray(row * width, (row + 1) * width), i * width)
+  })
   return result
 }
 
@@ -162,12 +164,15 @@ async function classificationFit(problem: LinearProblem, theta: Float64Array, de
     networkNll: gate.networkNll,
     ratio: gate.ratio,
     trainingVariances: sortedMeans(leftOut.covariance, examples, outputs),
-    notes: tuned.converged ? [] : ['The search for the prior precision of the linear model stopped before it converged.'],
+    notes: tuned.converged
+      ? []
+      : ['The search for the prior precision of the linear model stopped before it converged.'],
   }
 }
 
 /** delta as it was given, or MacKay's fixed point. */
-async function tuneOrTake(space: LinearSpace, { settings }: ResolvedOptions, work: WorkOptions): ReturnType<typeof tuneDelta> {
+async function tuneOrTake(space: LinearSpace, { settings }: ResolvedOptions,
+  work: WorkOptions): ReturnType<typeof tuneDelta> {
   const { priorPrecision } = settings
   if (priorPrecision === undefined) return tuneDelta(space, work)
   const delta = typeof priorPrecision === 'number' ? priorPrecision : priorPrecision[0]
@@ -215,10 +220,16 @@ function regressionFit(problem: LinearProblem, theta: Float64Array, deviation: F
     networkNll: gaussianNllOf(problem, models),
     ratio: undefined,
     trainingVariances: means.sort(),
-    notes: models.flatMap(({ floored }, c) => floored
-      ? [`The network fits ${outputs === 1 ? 'the targets' : `output ${c}`} of its training rows exactly, so that they do not `
-        + 'determine the noise; it was held at a thousandth of the targets\' standard deviation. Give sigmaNoise, or held-out rows.']
-      : []),
+    notes: models.flatMap(({ floored }, c) =>
+      floored
+        ? [
+          `The network fits ${
+            outputs === 1 ? 'the targets' : `output ${c}`
+          } of its training rows exactly, so that they do not `
+          + "determine the noise; it was held at a thousandth of the targets' standard deviation. Give sigmaNoise, or held-out rows.",
+        ]
+        : []
+    ),
   }
 }
 
@@ -231,8 +242,8 @@ function asLowRank({ delta, sigma, weights, rank, rows, effectiveParameters, evi
     for (let i = k * size; i < (k + 1) * size; i++) share += rows[i] * rows[i]
     logDetRatio -= Math.log1p(-Math.min(share, 1 - 1e-15))
   }
-  return { outputs: outputs === 1 ? [0] : [c], delta, sigma, weights: modeWeights(weights, theta, deviation), rank, rows,
-    logDetRatio, effectiveParameters, evidence }
+  return { outputs: outputs === 1 ? [0] : [c], delta, sigma, weights: modeWeights(weights, theta, deviation), rank,
+    rows, logDetRatio, effectiveParameters, evidence }
 }
 
 /** Mean of -log N(y; f_-n, variance_-n + sigma^2) over rows and outputs. */

@@ -39,9 +39,10 @@ function costOf(evaluator: Evaluator, rank: number, rows: number): { multiplicat
   const factors = linears.reduce((sum, layer) => sum + layer.positions * (layer.in + network.outputs * layer.out), 0)
   const gram = size < rows * rank
     ? rows * rank * size * size
-    : linears.reduce((sum, { in: inputs, out, positions }) => sum + (positions === 1
-      ? rows * rows * inputs + outputs * outputs * out
-      : outputs * outputs * inputs * out + outputs * positions * inputs * out), 0)
+    : linears.reduce((sum, { in: inputs, out, positions }) =>
+      sum + (positions === 1
+        ? rows * rows * inputs + outputs * outputs * out
+        : outputs * outputs * inputs * out + outputs * positions * inputs * out), 0)
   const repeated = size < rows * rank ? SYSTEMS * gram : gram
   return {
     multiplications: repeated + SYSTEMS * unknowns ** 3 / 2 + 2 * rows * size * Math.min(unknowns, 500),
@@ -105,7 +106,9 @@ function choiceOf(fit: LinearFit, { likelihood }: ResolvedOptions, examples: num
   const { answer, curvature, scores, rows, networkNll, ratio } = fit
   const score = scores.find(({ scale }) => scale === answer.varianceScale) ?? scores[0]
   const regression = likelihood === 'regression'
-  const sample = rows === examples ? '' : ` Prior, scores and posterior come from ${rows} of the ${examples} rows, drawn by the seed.`
+  const sample = rows === examples
+    ? ''
+    : ` Prior, scores and posterior come from ${rows} of the ${examples} rows, drawn by the seed.`
   return {
     ...answer,
     subset: 'all',
@@ -127,7 +130,9 @@ function choiceOf(fit: LinearFit, { likelihood }: ResolvedOptions, examples: num
 
 /** Why the linear model is left, or an error where it was demanded. */
 export function tooLarge(evaluator: Evaluator, options: ResolvedOptions, examples: number): string {
-  const rank = options.likelihood === 'regression' ? 1 : likelihoodModel(options.likelihood).seedCount(evaluator.network.outputs)
+  const rank = options.likelihood === 'regression'
+    ? 1
+    : likelihoodModel(options.likelihood).seedCount(evaluator.network.outputs)
   const { multiplications, bytes } = costOf(evaluator, rank, Math.min(examples, FEWEST_ROWS))
   const needs = `already for ${Math.min(examples, FEWEST_ROWS)} rows about ${formatBytes(bytes)} and `
     + `${multiplications.toPrecision(2)} multiplications`

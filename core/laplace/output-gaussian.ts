@@ -1,8 +1,8 @@
 /** @file Predictions of a posterior, batch by batch. */
 import { checkBytes } from '../budget/memory.js'
 import type { WorkOptions } from '../budget/progress.js'
-import { denseJacobian, outputJacobian } from '../curvature/jacobian.js'
 import { jacobianGram, jacobianTimes, splitVectors } from '../curvature/jacobian-products.js'
+import { denseJacobian, outputJacobian } from '../curvature/jacobian.js'
 import { lastLayerJacobian, lastLayerTimes } from '../curvature/last-layer.js'
 import { gemm, type RealArray } from '../kernels/linear-algebra.js'
 import { batchSizeFor, forEachBatch, sliceExamples } from '../network/batches.js'
@@ -10,8 +10,8 @@ import { networkInput } from '../network/input-rows.js'
 import type { WorkerPool } from '../parallel/worker-pool.js'
 import type { BatchGaussian } from '../parallel/worker.js'
 import type { StructuredPosterior } from '../posterior/posterior.js'
-import type { Answer } from '../prediction/answer.js'
 import type { VarianceKind } from '../posterior/variance-kind.js'
+import type { Answer } from '../prediction/answer.js'
 import { multiplicationsPerExample, numbersPerExample } from '../programs/cost.js'
 import type { Evaluator } from '../programs/evaluator.js'
 import type { FactoredJacobian } from '../programs/factored-jacobian.js'
@@ -65,8 +65,7 @@ export async function outputGaussian(context: PredictionContext, x: Tensor, kind
   if (kind === 'none' || evaluator.subset === 'last_layer') {
     evaluator.engine.announceWork(examples * multiplicationsPerExample(evaluator, 0))
     await forEachBatch(examples, size, 'predict', work, async (from, to) => {
-      put(from,
-        await simpleBatch(context, sliceExamples(rows, evaluator.network.input, from, to), to - from, kind))
+      put(from, await simpleBatch(context, sliceExamples(rows, evaluator.network.input, from, to), to - from, kind))
     })
     return { examples, f, variance, ...(linear === undefined ? {} : { linear }) }
   }

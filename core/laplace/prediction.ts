@@ -6,7 +6,7 @@ import type { VarianceKind } from '../posterior/variance-kind.js'
 import type { Answer } from '../prediction/answer.js'
 import { decompose, entropy, type UncertaintyParts } from '../prediction/decomposition.js'
 import { linkNeeds, predictiveProbabilities, variancesOf } from '../prediction/link.js'
-import { mixture, type Mixture } from '../prediction/mixture.js'
+import { type Mixture, mixture } from '../prediction/mixture.js'
 import { monteCarloNeeds } from '../prediction/monte-carlo.js'
 import { noveltyOf } from '../prediction/novelty.js'
 import { float64, type Tensor, toFloat64 } from '../tensor/tensor.js'
@@ -85,17 +85,18 @@ export async function predictGlm(context: PredictionContext, x: Tensor, request:
   const own = all === undefined ? await outputGaussian(context, x, kind, work) : blocksOf(all, outputs)
   const { examples } = own
   const dense = all !== undefined || kind === 'covariance'
-  const gaussian: Gaussian = { ...own, dense, outputs,
-    mean: gaussianMean(context, own),
+  const gaussian: Gaussian = { ...own, dense, outputs, mean: gaussianMean(context, own),
     variances: dense ? variancesOf(own.variance, examples, outputs) : own.variance }
   const mixture = request.link === undefined ? mixtureOf(request, gaussian) : undefined
   const probabilities = likelihood.name === 'regression'
     ? undefined
     : mixture?.probabilities ?? linkProbabilities(request, gaussian)
   const decomposable = dense || monteCarloNeeds(likelihood) === 'diagonal' || likelihood.name === 'regression'
-  const parts = (): UncertaintyParts => mixture?.parts(seed) ?? decompose(likelihood, gaussian.mean,
-    monteCarloNeeds(likelihood) === 'covariance' ? own.variance : gaussian.variances, examples, outputs, sigmaNoise,
-    seed)
+  const parts = (): UncertaintyParts =>
+    mixture?.parts(seed) ??
+      decompose(likelihood, gaussian.mean,
+        monteCarloNeeds(likelihood) === 'covariance' ? own.variance : gaussian.variances, examples, outputs, sigmaNoise,
+        seed)
   const covariance = all !== undefined ?
     float64([examples * outputs, examples * outputs], all.variance)
     : request.covariance

@@ -36,11 +36,12 @@ export function programsByInput({ graph, evaluator, pool, options, runtime }: Po
 }
 
 /** What predictions for x work with; `note` receives sentences about the data. */
-export function predictionContext({ structured, options, choice, mode }: PosteriorState, programs: InputPrograms, x: Tensor,
-  note: (sentence: string) => void = () => undefined): PredictionContext {
+export function predictionContext({ structured, options, choice, mode }: PosteriorState, programs: InputPrograms,
+  x: Tensor, note: (sentence: string) => void = () => undefined): PredictionContext {
   const { evaluator, pool } = programs(x)
   // A last layer's linear model has a part in the answer; one over all weights is the posterior's own mean.
-  const change = choice === undefined || mode === undefined ? undefined
+  const change = choice === undefined || mode === undefined ?
+    undefined
     : mode.weights.map((value, i) => value - structured.mean[i])
   return { evaluator, pool, posterior: structured, change, answer: choice, batchSize: options.batchSize, note }
 }

@@ -4,9 +4,9 @@
  */
 import { throwIfCancelled, type WorkOptions } from '../budget/progress.js'
 import { accumulateFull } from '../curvature/full.js'
-import { outputJacobian } from '../curvature/jacobian.js'
 import { addTransposedProduct, jacobianGram, jacobianTimes, joinVectors, splitVectors,
   zeroVectors } from '../curvature/jacobian-products.js'
+import { outputJacobian } from '../curvature/jacobian.js'
 import { gemm, symmetricEigen } from '../kernels/linear-algebra.js'
 import type { FactoredJacobian } from '../programs/factored-jacobian.js'
 import { type GaussianHyperparameters, type GaussianSpectrum, tuneGaussian } from './gaussian-evidence.js'

@@ -4,9 +4,10 @@ import { OptionError } from '../errors/errors.js'
 import { knownOptions, oneOf } from '../errors/suggest.js'
 import type { Batch } from '../tensor/batch.js'
 import type { PosteriorSettings } from './hyperparameters.js'
-import { CURVATURES, type CurvatureKind, type EngineName, ENGINES, KFAC_APPROXIMATIONS, type KfacApproximation, type Likelihood,
-  LIKELIHOODS, type Precision, PRECISIONS, PRIOR_STRUCTURES, type PriorStructure, type Structure, STRUCTURES, type Subset,
-  SUBSET_CHOICES, type SubsetChoice, type SumStructure, TUNE_METHODS, type TuneMethod } from './words.js'
+import { type CurvatureKind, CURVATURES, type EngineName, ENGINES, KFAC_APPROXIMATIONS, type KfacApproximation,
+  type Likelihood, LIKELIHOODS, type Precision, PRECISIONS, PRIOR_STRUCTURES, type PriorStructure, type Structure,
+  STRUCTURES, type Subset, SUBSET_CHOICES, type SubsetChoice, type SumStructure, TUNE_METHODS,
+  type TuneMethod } from './words.js'
 
 /** What can be chosen of a Laplace approximation. Only the likelihood must be. */
 export interface LaplaceOptions {
@@ -116,12 +117,16 @@ function resolvePosterior(options: LaplaceOptions): Pick<ResolvedOptions, 'subse
     }
     return { subset: 'all', structure: 'kron', linearModel: 'required' }
   }
-  const linearModel = structure === undefined && subset !== 'last_layer' && leavesPriorOpen(options) ? 'preferred' : 'none'
+  const linearModel = structure === undefined && subset !== 'last_layer' && leavesPriorOpen(options)
+    ? 'preferred'
+    : 'none'
   return { subset: subset === 'auto' ? 'last_layer' : subset, structure: structure ?? 'kron', linearModel }
 }
 
 /** Whether nothing is said of the prior and its tuning. */
-function leavesPriorOpen({ tune, priorPrecision, priorMean, temperature, priorStructure, kfacApprox }: LaplaceOptions): boolean {
+function leavesPriorOpen(
+  { tune, priorPrecision, priorMean, temperature, priorStructure, kfacApprox }: LaplaceOptions,
+): boolean {
   return (tune === undefined || tune === 'auto' || tune === 'validated') && priorPrecision === undefined
     && priorMean === undefined && temperature === undefined && kfacApprox === undefined
     && (priorStructure === undefined || priorStructure === 'scalar')

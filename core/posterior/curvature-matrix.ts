@@ -25,7 +25,6 @@ export type CurvatureMatrix =
   /** Blocks in parameter order; `delta` is to be added to the diagonal of each. */
   | { readonly structure: 'kron', readonly size: number, readonly blocks: readonly KronMatrixBlock[],
     readonly delta?: Float64Array, toDense(): Float64Array }
-
   /** R R' + delta I, with R of P x rank: the curvature of a linear model's leading directions. */
   | { readonly structure: 'lowrank', readonly size: number, readonly rank: number, readonly rows: Float64Array,
     readonly delta: number, toDense(): Float64Array }

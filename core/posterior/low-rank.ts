@@ -4,8 +4,8 @@
  * row. A regression of several outputs has one such posterior an output, with its own delta and noise.
  */
 import type { LowRankCurvature, LowRankModel } from '../curvature/curvature.js'
-import { outputJacobian } from '../curvature/jacobian.js'
 import { jacobianTimes, ownGram, type ParameterVectors, splitVectors } from '../curvature/jacobian-products.js'
+import { outputJacobian } from '../curvature/jacobian.js'
 import { InternalError, OptionError } from '../errors/errors.js'
 import { gemm } from '../kernels/linear-algebra.js'
 import type { ParameterSlot } from '../network/parameter-slot.js'
@@ -51,10 +51,12 @@ export function lowRankPosterior(curvature: LowRankCurvature, slots: readonly Pa
     mean,
     settings,
     withSettings: changes => withSettings(curvature, slots, theta, { ...settings, ...changes }),
-    logDetPrecision: () => curvature.models.reduce((sum, { delta, logDetRatio }) => sum + logDetRatio + size * Math.log(delta), 0),
-    logDetPrior: () => curvature.models.length === 1
-      ? priorLogDet(settings, slots)
-      : curvature.models.reduce((sum, { delta }) => sum + size * Math.log(delta), 0),
+    logDetPrecision: () =>
+      curvature.models.reduce((sum, { delta, logDetRatio }) => sum + logDetRatio + size * Math.log(delta), 0),
+    logDetPrior: () =>
+      curvature.models.length === 1
+        ? priorLogDet(settings, slots)
+        : curvature.models.reduce((sum, { delta }) => sum + size * Math.log(delta), 0),
     scatter: () => priorScatter(mean, settings, slots),
     posteriorVariance: () => variances(shared(), size),
     precisionMatrix: () => precisionMatrix(shared(), size),
@@ -77,8 +79,9 @@ function single({ models }: LowRankCurvature): LowRankModel | undefined {
 function refuseShared({ models }: LowRankCurvature): never {
   throw new OptionError('BAD_COMBINATION',
     `Each of the ${models.length} outputs has a posterior over the weights of its own (its own prior and noise), so that there `
-      + "is no joint one to draw weights from. Ask for functional samples, or fit structure 'kron'.",
-    { outputs: models.length })
+      + "is no joint one to draw weights from. Ask for functional samples, or fit structure 'kron'.", {
+    outputs: models.length,
+  })
 }
 
 /** delta (I - U'U)^-1 under another prior precision: the eigenvalues l stay, their shares l / (l + delta) change. */
@@ -120,7 +123,9 @@ function shares({ rank, rows }: LowRankModel): Float64Array {
 
 function spectrum(model: LowRankModel, size: number): Float64Array {
   const values = new Float64Array(size)
-  shares(model).forEach((share, k) => { values[k] = model.delta * share / (1 - share) })
+  shares(model).forEach((share, k) => {
+    values[k] = model.delta * share / (1 - share)
+  })
   return values
 }
 

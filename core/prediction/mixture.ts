@@ -66,7 +66,9 @@ export function mixture(likelihood: LikelihoodModel, answer: Answer, inputs: Mix
 /** Variances, N x C, as diagonal covariances, N x C x C. */
 function spread(variances: Float64Array, outputs: number): Float64Array {
   const result = new Float64Array(variances.length * outputs)
-  variances.forEach((value, i) => { result[i * outputs + i % outputs] = value })
+  variances.forEach((value, i) => {
+    result[i * outputs + i % outputs] = value
+  })
   return result
 }
 

@@ -1,9 +1,10 @@
 /** @file A curvature as a tree of the container, and back. */
-import { UntrustedInputError } from '../errors/errors.js'
 import type { Curvature, KronBlock, LowRankModel, PosteriorCurvature } from '../curvature/curvature.js'
+import { UntrustedInputError } from '../errors/errors.js'
 import { STRUCTURES } from '../options/words.js'
 import type { Tree } from './container.js'
-import { arrayField, countField, countsField, type Fields, fieldsOf, listField, numberField, positiveField, textField, wordField } from './fields.js'
+import { arrayField, countField, countsField, type Fields, fieldsOf, listField, numberField, positiveField, textField,
+  wordField } from './fields.js'
 
 /** The tree of a curvature. */
 export function curvatureToTree(curvature: PosteriorCurvature): Tree {
@@ -35,7 +36,8 @@ export function curvatureFromTree(tree: Tree | undefined): PosteriorCurvature {
     case 'kron':
       return { structure, size, blocks: listField(fields, 'blocks').map(block => blockFrom(fieldsOf(block, 'blocks'))) }
     case 'lowrank':
-      return { structure, size, models: listField(fields, 'models').map(model => modelFrom(fieldsOf(model, 'models'), size)) }
+      return { structure, size,
+        models: listField(fields, 'models').map(model => modelFrom(fieldsOf(model, 'models'), size)) }
   }
 }
 

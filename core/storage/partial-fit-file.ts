@@ -1,7 +1,7 @@
 /** @file Partial fits as bytes. */
 import type { PartialFit } from '../sums/partial-fit.js'
 import { readContainer, writeContainer } from './container.js'
-import { sumFromTree, curvatureToTree } from './curvature-tree.js'
+import { curvatureToTree, sumFromTree } from './curvature-tree.js'
 import { countField, fieldsOf, numberField, textField } from './fields.js'
 
 /** A partial fit as bytes, to be sent to another machine. */

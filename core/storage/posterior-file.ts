@@ -5,12 +5,12 @@
 import type { PosteriorCurvature } from '../curvature/curvature.js'
 import type { Graph } from '../graph/graph.js'
 import type { PosteriorSettings } from '../options/hyperparameters.js'
-import type { Choice } from '../tuning/choice.js'
-import { choiceFromTree, choiceToTree } from './choice-tree.js'
 import type { LaplaceOptions } from '../options/laplace-options.js'
 import { CURVATURES, KFAC_APPROXIMATIONS, LIKELIHOODS, PRECISIONS, STRUCTURES, SUBSETS, TUNE_METHODS,
   type TuneMethod } from '../options/words.js'
 import type { EvidenceMode } from '../posterior/evidence.js'
+import type { Choice } from '../tuning/choice.js'
+import { choiceFromTree, choiceToTree } from './choice-tree.js'
 import { readContainer, type Tree, writeContainer } from './container.js'
 import { curvatureFromTree, curvatureToTree } from './curvature-tree.js'
 import { arrayField, countField, type Fields, fieldsOf, listField, numberField, textField, textsField,

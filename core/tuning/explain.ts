@@ -11,7 +11,10 @@ const FAR_SURER = 0.5
 export function explainGate({ ratio, networkNll, leaveOneOutNll, varianceScale, networkWeight, linearWeight }: Gate,
   rows: number): string {
   const score = leaveOneOutNll.find(({ scale }) => scale === varianceScale) ?? leaveOneOutNll[0]
-  const measured = `On the ${rows} training rows the network scores ${nats(networkNll)} nats a label; its linear model, which predicts each of `
+  const measured =
+    `On the ${rows} training rows the network scores ${
+      nats(networkNll)
+    } nats a label; its linear model, which predicts each of `
     + `these rows without having seen it, ${nats(score.nll)} (less is better).`
   const verdict = ratio > 1
     ? 'The network fits rows that it has seen worse than the linear model predicts rows that it has not: it is not trained to the '
@@ -27,7 +30,9 @@ export function explainGate({ ratio, networkNll, leaveOneOutNll, varianceScale, 
 /** The sentences of a regression. */
 export function explainRegression(sigma: readonly number[], rows: number): string {
   const noise = sigma.map(value => value.toPrecision(3)).join(', ')
-  return `From ${rows} training rows the noise has standard deviation ${noise}${sigma.length > 1 ? ' (an output each)' : ''}, by the evidence of the linear `
+  return `From ${rows} training rows the noise has standard deviation ${noise}${
+    sigma.length > 1 ? ' (an output each)' : ''
+  }, by the evidence of the linear `
     + 'model over all weights, which knows how much of the residuals the network could have learnt by heart. The mean is halfway '
     + 'between network and linear model.'
 }

@@ -2,35 +2,35 @@
 import { knownOptions } from '../../core/errors/suggest.js'
 import type { Batch } from '../../core/tensor/batch.js'
 import { type Tensor, toFloat64 } from '../../core/tensor/tensor.js'
-import { tensorFromWire } from '../arrays.js'
-import { type DecodedMap, isMap, own } from '../decoded-map.js'
-import { mapParameter, optional, optionalMap } from '../parameters.js'
-import type { Workbench } from './method.js'
+import { tensorFromWire } from '../frames/arrays.js'
+import { type DecodedMap, isMap, own } from '../frames/decoded-map.js'
+import { mapParameter, optional, optionalMap } from '../messages/parameters.js'
+import type { ThreadState } from './method.js'
 
 /** An array that must be there. @throws DataError BAD_ARRAY */
-export function arrayParameter(params: DecodedMap, key: string, { files }: Workbench): Tensor {
+export function arrayParameter(params: DecodedMap, key: string, { files }: ThreadState): Tensor {
   return tensorFromWire(own(params, key) ?? null, key, files.data)
 }
 
 /** An array, undefined when it is absent. */
-export function optionalArray(params: DecodedMap, key: string, bench: Workbench): Tensor | undefined {
-  return optional(params, key) === undefined ? undefined : arrayParameter(params, key, bench)
+export function optionalArray(params: DecodedMap, key: string, state: ThreadState): Tensor | undefined {
+  return optional(params, key) === undefined ? undefined : arrayParameter(params, key, state)
 }
 
 /** The examples of a request: its parameters `x` and `y`. */
-export function batchOf(params: DecodedMap, bench: Workbench): Batch {
-  return { x: arrayParameter(params, 'x', bench), y: arrayParameter(params, 'y', bench) }
+export function batchOf(params: DecodedMap, state: ThreadState): Batch {
+  return { x: arrayParameter(params, 'x', state), y: arrayParameter(params, 'y', state) }
 }
 
 /** The examples of a request that may have none. */
-export function optionalBatch(params: DecodedMap, bench: Workbench): Batch | undefined {
-  return optional(params, 'x') === undefined && optional(params, 'y') === undefined ? undefined : batchOf(params, bench)
+export function optionalBatch(params: DecodedMap, state: ThreadState): Batch | undefined {
+  return optional(params, 'x') === undefined && optional(params, 'y') === undefined ? undefined : batchOf(params, state)
 }
 
 /** Held-out examples: the parameter `validation: {x, y}`. */
-export function validationOf(params: DecodedMap, bench: Workbench): Batch | undefined {
+export function validationOf(params: DecodedMap, state: ThreadState): Batch | undefined {
   const validation = optionalMap(params, 'validation')
-  return validation === undefined ? undefined : batchOf(validation, bench)
+  return validation === undefined ? undefined : batchOf(validation, state)
 }
 
 /**
@@ -38,15 +38,15 @@ export function validationOf(params: DecodedMap, bench: Workbench): Batch | unde
  * @throws OptionError UNKNOWN_OPTION with the nearest known name
  */
 export function optionsOf(params: DecodedMap, method: string, known: readonly string[],
-  bench: Workbench): Record<string, unknown> {
+  state: ThreadState): Record<string, unknown> {
   const options = mapParameter(params, 'options')
   knownOptions(method, options, known)
-  return plainValues(options, Object.keys(options), bench)
+  return plainValues(options, Object.keys(options), state)
 }
 
 /** Some parameters of a request that are numbers, words or arrays of numbers. */
 export function plainValues(params: DecodedMap, keys: readonly string[],
-  { files }: Workbench): Record<string, unknown> {
+  { files }: ThreadState): Record<string, unknown> {
   const result: Record<string, unknown> = {}
   for (const key of keys) {
     const value = optional(params, key)

@@ -2,14 +2,14 @@
 import type { WorkOptions } from '../../core/budget/progress.js'
 import { InternalError } from '../../core/errors/errors.js'
 import type { Runtime } from '../../core/parallel/runtime.js'
-import type { DecodedMap } from '../decoded-map.js'
-import type { WireMap } from '../encode.js'
-import type { FileReader } from '../files.js'
-import type { MethodContext } from '../thread.js'
-import type { ObjectStore } from './objects.js'
+import type { DecodedMap } from '../frames/decoded-map.js'
+import type { WireMap } from '../frames/encode.js'
+import type { FileReader } from './file-reader.js'
+import type { MethodContext } from './method-set.js'
+import type { ObjectStore } from './object-store.js'
 
-/** What the methods of one thread share. */
-export interface Workbench {
+/** The state of one compute thread, which its methods share. */
+export interface ThreadState {
   readonly objects: ObjectStore
   readonly files: FileReader
   /** The engines of this machine. */
@@ -17,7 +17,7 @@ export interface Workbench {
 }
 
 /** A method: the parameters of a request in, the `ok` of its answer out. */
-export type Method = (params: DecodedMap, context: MethodContext, bench: Workbench) => WireMap | Promise<WireMap>
+export type Method = (params: DecodedMap, context: MethodContext, state: ThreadState) => WireMap | Promise<WireMap>
 
 /** The name under which to keep what a method makes. */
 export function nameFor(context: MethodContext): string {

@@ -1,4 +1,7 @@
-/** @file Methods about networks as they are: reading, inspecting, running them. Readers are loaded when one is needed first. */
+/**
+ * @file Methods about networks as they are: reading, inspecting, running them. Readers are loaded when one is needed
+ * first.
+ */
 import type { LayersOptions } from '../../adapters/layers/index.js'
 import type { NetworkHints } from '../../adapters/network/index.js'
 import { fromTensor } from '../../adapters/tensors/convert.js'
@@ -7,28 +10,29 @@ import { knownOptions, oneOf } from '../../core/errors/suggest.js'
 import { forward as runNetwork, type ForwardOptions } from '../../core/laplace/forward.js'
 import { memoryTable, summarizeNetwork } from '../../core/laplace/network-summary.js'
 import { LIKELIHOODS } from '../../core/options/words.js'
-import { ZIP_FUNCTIONS } from '../../node/zip-functions.js'
-import { tensorFromWire, tensorToWire } from '../arrays.js'
-import { type DecodedMap, isMap, own } from '../decoded-map.js'
-import type { WireMap } from '../encode.js'
-import { MAX_ITEMS } from '../limits.js'
-import { bytesParameter, flagParameter, listParameter, mapParameter, optional } from '../parameters.js'
+import { ZIP_FUNCTIONS } from '../../node/files/zip-functions.js'
+import { tensorFromWire, tensorToWire } from '../frames/arrays.js'
+import { type DecodedMap, isMap, own } from '../frames/decoded-map.js'
+import type { WireMap } from '../frames/encode.js'
+import { MAX_ITEMS } from '../frames/limits.js'
+import { bytesParameter, flagParameter, listParameter, mapParameter, optional } from '../messages/parameters.js'
 import { arrayParameter, optionsOf } from './arguments.js'
-import { type Method, nameFor, type Workbench, workOf } from './method.js'
-import type { Model } from './objects.js'
+import { type Method, nameFor, type ThreadState, workOf } from './method.js'
+import type { Model } from './object-store.js'
 
-export const readNetwork: Method = async (params, context, bench) => {
-  const model = await modelFrom(params, bench)
+/** Reads a network and keeps it; answers with its handle and its summary. */
+export const readNetwork: Method = async (params, context, state) => {
+  const model = await modelFrom(params, state)
   const handle = nameFor(context)
   const summary = flagParameter(params, 'brief', false)
     ? { format: model.format, notes: model.graph.notes }
     : networkToWire(model)
-  bench.objects.add('model', handle, model)
+  state.objects.add('model', handle, model)
   return { handle, summary }
 }
 
 /** The forms in which a network arrives, each with its reader. */
-const SOURCES: readonly (readonly [key: string, read: (params: DecodedMap, bench: Workbench) => Promise<Model>])[] = [
+const SOURCES: readonly (readonly [key: string, read: (params: DecodedMap, state: ThreadState) => Promise<Model>])[] = [
   ['bytes', params => fromBytes(bytesParameter(params, 'bytes'), params)],
   ['path', (params, { files }) => fromBytes(files.read(own(params, 'path')), params)],
   ['layers', fromLayers],
@@ -38,14 +42,14 @@ const SOURCES: readonly (readonly [key: string, read: (params: DecodedMap, bench
 ]
 
 /** The network that a map of `readNetwork`'s parameters holds. */
-export function modelFrom(params: DecodedMap, bench: Workbench): Promise<Model> {
+export function modelFrom(params: DecodedMap, state: ThreadState): Promise<Model> {
   const source = SOURCES.find(([key]) => optional(params, key) !== undefined)
   if (source === undefined) {
     throw new ProtocolError('PROTOCOL', `readNetwork needs one of ${SOURCES.map(([key]) => key).join(', ')}.`, {
       parameter: 'bytes',
     })
   }
-  return source[1](params, bench)
+  return source[1](params, state)
 }
 
 async function fromBytes(bytes: Uint8Array, params: DecodedMap): Promise<Model> {
@@ -63,12 +67,12 @@ function hintsOf(params: DecodedMap): Record<string, unknown> {
   return Object.fromEntries(Object.entries(hints).filter(([, value]) => value !== null))
 }
 
-async function fromLayers(params: DecodedMap, bench: Workbench): Promise<Model> {
+async function fromLayers(params: DecodedMap, state: ThreadState): Promise<Model> {
   const { checkArchitecture, networkFromLayers } = await import('../../adapters/layers/index.js')
   const tensors = new Map(
     Object.entries(mapParameter(params, 'tensors')).map((
       [name, value],
-    ) => [name, fromTensor(tensorFromWire(value, name, bench.files.data))]),
+    ) => [name, fromTensor(tensorFromWire(value, name, state.files.data))]),
   )
   const architecture = optional(params, 'layers') === undefined
     ? undefined
@@ -77,18 +81,18 @@ async function fromLayers(params: DecodedMap, bench: Workbench): Promise<Model> 
   return { graph: networkFromLayers(architecture, tensors, { activation, inputSize }), format: 'layers' }
 }
 
-async function fromNnet(params: DecodedMap, bench: Workbench): Promise<Model> {
+async function fromNnet(params: DecodedMap, state: ThreadState): Promise<Model> {
   const { readNnet } = await import('../../adapters/nnet/index.js')
-  return { graph: readNnet(withArrays(mapParameter(params, 'nnet'), bench)), format: 'nnet' }
+  return { graph: readNnet(withArrays(mapParameter(params, 'nnet'), state)), format: 'nnet' }
 }
 
-async function fromSklearn(params: DecodedMap, bench: Workbench): Promise<Model> {
+async function fromSklearn(params: DecodedMap, state: ThreadState): Promise<Model> {
   const { readSklearn } = await import('../../adapters/sklearn/index.js')
-  return { graph: readSklearn(withArrays(mapParameter(params, 'sklearn'), bench)), format: 'sklearn' }
+  return { graph: readSklearn(withArrays(mapParameter(params, 'sklearn'), state)), format: 'sklearn' }
 }
 
 /** A map whose arrays are tensors, as the readers of foreign objects take them; lists may hold arrays. */
-function withArrays(fields: DecodedMap, { files }: Workbench): Record<string, unknown> {
+function withArrays(fields: DecodedMap, { files }: ThreadState): Record<string, unknown> {
   const convert = (value: unknown, name: string): unknown => {
     if (Array.isArray(value) && value.some(isMap)) return value.map((item, i) => convert(item, `${name}[${i}]`))
     return isMap(value) ? tensorFromWire(value, name, files.data) : value ?? undefined
@@ -105,20 +109,22 @@ function networkToWire({ graph, format }: Model): WireMap {
     layers: plain(layers), precision, digest, notes }
 }
 
-export const inspect: Method = (params, _context, bench) => {
-  const model = bench.objects.get('model', params)
+/** A network's summary, and the memory that each posterior of it would need. */
+export const inspect: Method = (params, _context, state) => {
+  const model = state.objects.get('model', params)
   const likelihood = optional(params, 'likelihood')
   return { ...networkToWire(model),
     memory: memoryTable(model.graph,
       likelihood === undefined ? undefined : oneOf('likelihood', likelihood, LIKELIHOODS)).map(row => ({ ...row })) }
 }
 
-export const forward: Method = async (params, context, bench) => {
-  const options: ForwardOptions = optionsOf(params, 'forward', ['likelihood', 'input', 'output', 'engine'], bench)
+/** The outputs of a network for rows of inputs: N x C. */
+export const forward: Method = async (params, context, state) => {
+  const options: ForwardOptions = optionsOf(params, 'forward', ['likelihood', 'input', 'output', 'engine'], state)
   return {
     outputs: tensorToWire(
-      await runNetwork(bench.objects.get('model', params).graph, arrayParameter(params, 'x', bench), options,
-        bench.runtime, workOf(context)),
+      await runNetwork(state.objects.get('model', params).graph, arrayParameter(params, 'x', state), options,
+        state.runtime, workOf(context)),
     ),
   }
 }

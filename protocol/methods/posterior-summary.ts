@@ -1,8 +1,8 @@
 /** @file A posterior's summary on the wire. */
 import type { LaplacePosterior } from '../../core/laplace/laplace-posterior.js'
 import type { PosteriorSummary } from '../../core/laplace/posterior-summary.js'
-import { doublesToWire } from '../arrays.js'
-import type { WireMap } from '../encode.js'
+import { doublesToWire } from '../frames/arrays.js'
+import type { WireMap } from '../frames/encode.js'
 
 /** The summary in the order of docs/protocol.md; what does not exist is nil. */
 export function summaryToWire(summary: PosteriorSummary): WireMap {

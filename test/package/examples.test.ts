@@ -18,9 +18,11 @@ interface Example {
 /** What examples may use without saying where it comes from; their file's own exports come on top. */
 const PRELUDE = `
 import type { Tensor as $Tensor, Graph as $Graph, LaplacePosterior as $Posterior } from '${root}core/index.js'
-declare const network: $Graph, posterior: $Posterior, bytes: Uint8Array, x: $Tensor & { [index: number]: number }, y: $Tensor & { [index: number]: number }
+declare const network: $Graph, posterior: $Posterior, bytes: Uint8Array
+declare const x: $Tensor & { [index: number]: number }, y: $Tensor & { [index: number]: number }
 declare const w0: $Tensor, w1: $Tensor, b0: $Tensor, b1: $Tensor, fit: { wts: Float64Array }
-declare const tensors: import('${root}adapters/tensors/file-tensor.js').NamedTensors, architecture: readonly import('${root}adapters/layers/index.js').LayerSpec[]
+declare const tensors: import('${root}adapters/tensors/file-tensor.js').NamedTensors
+declare const architecture: readonly import('${root}adapters/layers/index.js').LayerSpec[]
 import * as zlib from 'node:zlib'
 `
 
@@ -28,7 +30,7 @@ import * as zlib from 'node:zlib'
 const BESIDE: Record<string, string> = {
   'core/graph/builder.ts': `import { BATCH } from '${root}core/graph/graph.js'`,
   'core/metrics/index.ts': `import { float64 } from '${root}core/tensor/tensor.js'`,
-  'node/external-data.ts': `import { readOnnx } from '${root}adapters/onnx/index.js'`,
+  'node/files/external-data.ts': `import { readOnnx } from '${root}adapters/onnx/index.js'`,
 }
 
 function sources(folder: string): string[] {

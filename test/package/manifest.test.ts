@@ -40,7 +40,7 @@ t.test('the package holds what is needed to run it, and nothing else', async t =
     /^demo\/digits\.(onnx|json)$/, /^(package\.json|README\.md|LICENSE|CHANGELOG\.md)$/]
   t.same(paths.filter(path => !wanted.some(pattern => pattern.test(path))), [], 'nothing else')
   for (const path of ['dist/index.js', 'dist/index.d.ts', 'dist/cli/main.js', 'dist/core/index.js',
-    'dist/protocol/worker.js', 'dist/adapters/onnx/index.js', 'demo/digits.onnx', 'demo/digits.json', 'LICENSE',
+    'dist/protocol/worker/worker.js', 'dist/adapters/onnx/index.js', 'demo/digits.onnx', 'demo/digits.json', 'LICENSE',
     'README.md', 'CHANGELOG.md']) {
     t.ok(paths.includes(path), path)
   }

@@ -1,11 +1,14 @@
-/** @file The examples for Node in the README and in docs/node.md are run as they stand; the README's table is compared with the demo. */
+/**
+ * @file The examples for Node in the README and in docs/node.md are run as they stand; the README's table is compared
+ * with the demo.
+ */
 import { execFile } from 'node:child_process'
 import { copyFileSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import t from 'tap'
-import { nested } from '../../cli/json.js'
+import { nested } from '../../cli/output/json.js'
 import { ENGINES, KFAC_APPROXIMATIONS, LIKELIHOODS, PRIOR_STRUCTURES, STRUCTURES,
   SUBSETS } from '../../core/options/words.js'
 import { run } from '../support/command-line.js'

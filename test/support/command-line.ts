@@ -1,5 +1,5 @@
 /** @file The command line inside of a test: what it prints, and its exit code. */
-import { runCommandLine } from '../../cli/command-line.js'
+import { runCommandLine } from '../../cli/commands/command-line.js'
 
 export interface Outcome {
   code: number

@@ -25,7 +25,7 @@ except ImportError:
 
 @pytest.fixture(scope="session")
 def slow_server(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
-    """The command of a server whose methods sleep, print and die as they are told (test/protocol/slow-worker.ts)."""
+    """The command of a server whose methods sleep, print and die as they are told (test/protocol/server/slow-worker.ts)."""
     node = shutil.which("node")
     assert node is not None
     folder = tmp_path_factory.mktemp("server")
@@ -34,7 +34,7 @@ def slow_server(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
         str(REPOSITORY / "scripts" / "build-clients.mjs"),
         "--server",
         str(folder),
-        "test/protocol/slow-worker.ts",
+        "test/protocol/server/slow-worker.ts",
     ]
     subprocess.run(build, check=True, cwd=REPOSITORY)
     return [node, str(folder / "polylaplace.mjs"), "serve"]

@@ -12,7 +12,7 @@ long=$(find "$here/R" "$here/tests" -name '*.R' -exec awk 'length > 120 { print 
 
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-node "$root/scripts/build-clients.mjs" --server "$work/slow-server" test/protocol/slow-worker.ts
+node "$root/scripts/build-clients.mjs" --server "$work/slow-server" test/protocol/server/slow-worker.ts
 
 export POLYLAPLACE_REPOSITORY=$root POLYLAPLACE_SLOW_SERVER=$work/slow-server
 # No look-ups: an empty repository stands in for CRAN, and the clock is the machine's.

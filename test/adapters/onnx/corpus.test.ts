@@ -7,7 +7,7 @@ import { LaplaceError } from '../../../core/errors/errors.js'
 import { type Graph, isBatch } from '../../../core/graph/graph.js'
 import { isSupported } from '../../../core/ops/registry.js'
 import { sizeOf, type Tensor, tensor } from '../../../core/tensor/tensor.js'
-import { readExternalData } from '../../../node/external-data.js'
+import { readExternalData } from '../../../node/files/external-data.js'
 import { relativeDifference } from '../../support/compare.js'
 import { runInOnnxRuntime } from './onnxruntime.js'
 

@@ -4,7 +4,7 @@ import { existsSync, linkSync, mkdirSync, readFileSync, symlinkSync, truncateSyn
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { externalLocations, readOnnx, readOnnxTensors } from '../../../adapters/onnx/index.js'
-import { readExternalData } from '../../../node/external-data.js'
+import { readExternalData } from '../../../node/files/external-data.js'
 import * as b from './onnx-bytes.js'
 
 const weights = new Uint8Array(Float32Array.of(9, 1, 2, 3, 4, 5, 6).buffer)
@@ -125,7 +125,7 @@ t.test('35: files that are exchanged between the check and the opening', async t
       if (name.endsWith('once it is open')) exchange(home, other)
       return fd
     }
-    const { readExternalData: mocked } = await t.mockImport<typeof import('../../../node/external-data.js')>(
+    const { readExternalData: mocked } = await t.mockImport<typeof import('../../../node/files/external-data.js')>(
       '../../../node/external-data.js',
       { 'node:fs': { ...fs, openSync: open } },
     )

@@ -257,8 +257,10 @@ t.test('a layer by its factors and by its features alone has one variance', asyn
     const posterior = randomPosterior(draw, slots, structure)
     for (const kind of KINDS) {
       t.ok(
-        relativeDifference(outputMoments(posterior.parts(), slots, lastLayerJacobian(slots, features, N), kind).variance,
-          posterior.lastLayerVariance(features, N, kind)) < 1e-12,
+        relativeDifference(
+          outputMoments(posterior.parts(), slots, lastLayerJacobian(slots, features, N), kind).variance,
+          posterior.lastLayerVariance(features, N, kind),
+        ) < 1e-12,
         `${structure}, ${kind}`,
       )
     }

@@ -8,7 +8,7 @@ repository_file <- function(...) {
   file.path(root, ...)
 }
 
-# A server whose methods take as long, print as much and fail as the request says (test/protocol/slow-worker.ts).
+# A server whose methods take as long, print as much and fail as the request says (test/protocol/server/slow-worker.ts).
 slow_server_file <- function() {
   folder <- Sys.getenv("POLYLAPLACE_SLOW_SERVER")
   skip_if(!nzchar(folder), "POLYLAPLACE_SLOW_SERVER is not set: it is built by tests/check.sh")

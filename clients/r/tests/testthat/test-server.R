@@ -1,4 +1,4 @@
-# The connection to a real server whose methods are those of test/protocol/slow-worker.ts.
+# The connection to a real server whose methods are those of test/protocol/server/slow-worker.ts.
 
 slow <- function(server, ..., timeout = NULL, progress = NULL) {
   inside$request(server, "fit", list(options = list(...)), timeout, progress)

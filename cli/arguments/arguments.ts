@@ -1,0 +1,86 @@
+/** @file The command line's arguments, checked, with the nearest right word when one is wrong. */
+import { parseArgs } from 'node:util'
+import { nearestWord } from '../../core/errors/suggest.js'
+import type { OptionTable } from './option-table.js'
+
+/** A wrong use of the command line: printed without a stack, exit code 2. */
+export class UsageError extends Error {
+  override readonly name = 'UsageError'
+}
+
+/** What a command was given. */
+export interface Arguments {
+  /** What stands without a flag, as many as the command wants. */
+  readonly positionals: readonly string[]
+  /** The text of an option, or undefined. */
+  text(name: string): string | undefined
+  /** Whether a flag is set. */
+  flag(name: string): boolean
+  /** A number of an option, or undefined. @throws UsageError when it is no number */
+  number(name: string): number | undefined
+  /** The text of an option that must be given. @throws UsageError */
+  required(name: string): string
+}
+
+/**
+ * Reads a command's arguments.
+ * @throws UsageError for unknown or incomplete options and a wrong number of positionals
+ */
+export function readArguments(command: string, argv: readonly string[], options: OptionTable,
+  positionals: readonly string[]): Arguments {
+  const values = parse(command, argv, options)
+  if (values.positionals.length > positionals.length) {
+    throw new UsageError(`${command}: unexpected argument '${values.positionals[positionals.length]}'.`)
+  }
+  if (values.positionals.length < positionals.length) {
+    throw new UsageError(
+      `${command} needs ${positionals.slice(values.positionals.length).join(' ')}. See polylaplace --help.`,
+    )
+  }
+  const text = (name: string): string | undefined => {
+    const value = values.values[name]
+    return typeof value === 'string' ? value : undefined
+  }
+  return {
+    positionals: values.positionals,
+    text,
+    flag: name => values.values[name] === true,
+    number: name => {
+      const value = text(name)
+      if (value === undefined) return undefined
+      // Number('') is 0.
+      if (value.trim() === '' || !Number.isFinite(Number(value))) {
+        throw new UsageError(`--${name} must be a number; got '${value}'.`)
+      }
+      return Number(value)
+    },
+    required: name => {
+      const value = text(name)
+      if (value === undefined) {
+        throw new UsageError(`${command} needs --${name} ${options[name].value ?? ''}`.trimEnd() + '.')
+      }
+      return value
+    },
+  }
+}
+
+function parse(command: string, argv: readonly string[],
+  options: OptionTable): { values: Record<string, string | boolean | undefined>, positionals: string[] } {
+  const known = Object.keys(options)
+  for (const argument of argv) {
+    const name = /^--([^=]+)/.exec(argument)?.[1]
+    if (name === undefined || known.includes(name)) continue
+    const suggestion = nearestWord(name, known)
+    throw new UsageError(
+      `${command} has no option --${name}.` + (suggestion === undefined ? '' : ` Did you mean --${suggestion}?`) +
+        ` Its options: ${known.map(option => `--${option}`).join(', ')}.`,
+    )
+  }
+  try {
+    const parsed = parseArgs({ args: [...argv],
+      options: Object.fromEntries(known.map(name => [name, { type: options[name].type }])), allowPositionals: true })
+    return { values: parsed.values as Record<string, string | boolean | undefined>, positionals: parsed.positionals }
+  } catch (error) {
+    throw new UsageError(`${command}: ${error instanceof Error ? error.message : String(error)}`)
+  }
+}

@@ -1,0 +1,65 @@
+/** @file The options of a Laplace approximation, as flags. */
+import { oneOf } from '../../core/errors/suggest.js'
+import type { LaplaceOptions } from '../../core/options/laplace-options.js'
+import { CURVATURES, ENGINES, KFAC_APPROXIMATIONS, LIKELIHOODS, PRECISIONS, PRIOR_STRUCTURES, STRUCTURES, SUBSETS,
+  TUNE_METHODS } from '../../core/options/words.js'
+import { type Arguments, UsageError } from './arguments.js'
+import { CHOICE_OPTIONS } from './network-options.js'
+import type { OptionTable } from './option-table.js'
+
+const words = (list: readonly string[]): string => list.join(' | ')
+
+/** The options of `laplace`, as flags: their names in the Node interface follow from these. */
+export const LAPLACE_OPTIONS: OptionTable = {
+  likelihood: { type: 'string', value: 'NAME', required: true, help: words(LIKELIHOODS) },
+  subset: { type: 'string', value: 'NAME', help: words(SUBSETS) },
+  structure: { type: 'string', value: 'NAME', help: words(STRUCTURES) },
+  curvature: { type: 'string', value: 'NAME', help: words(CURVATURES) },
+  'kfac-approx': { type: 'string', value: 'NAME', help: words(KFAC_APPROXIMATIONS) },
+  'prior-precision': { type: 'string', value: 'NUMBERS',
+    help: 'one, or one per tensor or parameter, separated by commas; not tuned then' },
+  'prior-mean': { type: 'string', value: 'NUMBERS', help: 'one, or one per parameter; 0 by default' },
+  'sigma-noise': { type: 'string', value: 'NUMBER', help: 'noise of the observations (regression); tuned by default' },
+  temperature: { type: 'string', value: 'NUMBER', help: '1 by default' },
+  tune: { type: 'string', value: 'NAME', help: words(TUNE_METHODS) },
+  'prior-structure': { type: 'string', value: 'NAME', help: words(PRIOR_STRUCTURES) },
+  seed: { type: 'string', value: 'NUMBER', help: '0 by default' },
+  engine: { type: 'string', value: 'NAME', help: words(ENGINES) },
+  precision: { type: 'string', value: 'NAME', help: `${words(PRECISIONS)}; the network's own by default` },
+  threads: { type: 'string', value: 'NUMBER', help: 'as many as there are processors by default' },
+  ...CHOICE_OPTIONS,
+  'batch-size': { type: 'string', value: 'NUMBER', help: 'examples computed at once' },
+  'memory-limit': { type: 'string', value: 'BYTES', help: 'what the posterior may need' },
+}
+
+const camelCase = (flag: string): string => flag.replace(/-([a-z])/g, (_, letter: string) => letter.toUpperCase())
+
+/** The flags that are numbers, and those that may be several. */
+const LISTS: readonly string[] = ['prior-precision', 'prior-mean']
+
+const NUMBERS: readonly string[] = ['sigma-noise', 'temperature', 'seed', 'threads', 'batch-size', 'memory-limit']
+
+/**
+ * The flags under their names in the Node interface; `laplace` checks words and ranges.
+ * @throws UsageError for what is no number, OptionError for an unknown likelihood
+ */
+export function laplaceOptions(args: Arguments): LaplaceOptions {
+  const likelihood = oneOf('likelihood', args.required('likelihood'), LIKELIHOODS)
+  const given = Object.keys(LAPLACE_OPTIONS).filter(flag => args.text(flag) !== undefined)
+  const value = (
+    flag: string,
+  ): unknown => (LISTS.includes(flag)
+    ? numbers(flag, args.required(flag))
+    : NUMBERS.includes(flag)
+    ? args.number(flag)
+    : args.text(flag))
+  return { ...Object.fromEntries(given.map(flag => [camelCase(flag), value(flag)])), likelihood }
+}
+
+function numbers(flag: string, text: string): number | number[] {
+  const values = text.split(',').map(part => (part.trim() === '' ? NaN : Number(part)))
+  if (values.some(value => !Number.isFinite(value))) {
+    throw new UsageError(`--${flag} must be a number, or numbers separated by commas; got '${text}'.`)
+  }
+  return values.length === 1 ? values[0] : values
+}

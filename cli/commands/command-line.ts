@@ -1,0 +1,112 @@
+/** @file The command line: which command is meant, what help says, how errors are shown, which exit code they give. */
+import { LaplaceError, OptionError } from '../../core/errors/errors.js'
+import { nearestWord } from '../../core/errors/suggest.js'
+import { readArguments, UsageError } from '../arguments/arguments.js'
+import { optionHelp } from '../arguments/option-table.js'
+import { FileError } from '../files/files.js'
+import { packageVersion } from '../files/package-files.js'
+import { wrap } from '../output/table.js'
+import type { Terminal } from '../output/terminal.js'
+import type { Command } from './command.js'
+
+/** Commands are loaded when they are called: `--version` need not wait for the kernels. */
+const COMMANDS: Readonly<
+  Record<string, { readonly usage: string, readonly summary: string, readonly load: () => Promise<Command> }>
+> = {
+  demo: { usage: 'demo', summary: 'a trained network made Bayesian, on bundled data',
+    load: async () => (await import('./demo.js')).demo },
+  inspect: { usage: 'inspect MODEL', summary: 'layers, tensors, and what each posterior would cost in memory',
+    load: async () => (await import('./inspect.js')).inspect },
+  fit: { usage: 'fit MODEL', summary: 'a posterior, from a trained network and its training data',
+    load: async () => (await import('./fit.js')).fit },
+  predict: { usage: 'predict POSTERIOR', summary: 'means, standard deviations, probabilities for new data',
+    load: async () => (await import('./predict.js')).predict },
+  selftest: { usage: 'selftest', summary: 'whether this installation works',
+    load: async () => (await import('./selftest.js')).selftest },
+}
+
+const SERVE = { usage: 'serve', summary: 'the protocol on stdin and stdout, for clients' }
+
+/** What the process ends with: 0 done, 1 the work failed, 2 wrong use. */
+export type ExitCode = 0 | 1 | 2
+
+/**
+ * Runs a command line.
+ * @param argv what follows the program's name
+ */
+export async function runCommandLine(argv: readonly string[], terminal: Terminal): Promise<ExitCode> {
+  try {
+    await dispatch(argv, terminal)
+    return 0
+  } catch (error) {
+    terminal.remark(errorText(error, terminal.columns))
+    return error instanceof UsageError || error instanceof OptionError ? 2 : 1
+  }
+}
+
+async function dispatch([name, ...rest]: readonly string[], terminal: Terminal): Promise<void> {
+  if (name === '--version' || name === '-v') return terminal.write(`${await packageVersion()}\n`)
+  if (name === '--help' || name === '-h' || name === 'help') {
+    return terminal.write(rest.length === 0 ? helpText() : await commandHelp(rest[0]))
+  }
+  if (name === undefined) throw new UsageError(`polylaplace needs a command.\n\n${helpText()}`)
+  if (name === 'serve') return (await import('./serve.js')).serve(rest)
+  const command = await findCommand(name)
+  if (rest.includes('--help') || rest.includes('-h')) return terminal.write(await commandHelp(name))
+  return command.run(readArguments(name, rest, command.options, command.positionals), terminal)
+}
+
+async function findCommand(name: string): Promise<Command> {
+  const entry = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined
+  if (entry !== undefined) return entry.load()
+  const names = [...Object.keys(COMMANDS), 'serve']
+  const suggestion = nearestWord(name, names)
+  throw new UsageError(
+    `There is no command '${name}'.${
+      suggestion === undefined ? '' : ` Did you mean '${suggestion}'?`
+    } The commands are ${names.join(', ')}.`,
+  )
+}
+
+function helpText(): string {
+  const entries = [...Object.values(COMMANDS), SERVE]
+  const width = Math.max(...entries.map(({ usage }) => usage.length))
+  return ['polylaplace makes a trained neural network Bayesian: calibrated uncertainty by Laplace approximation.', '',
+    ...entries.map(({ usage, summary }) => `  polylaplace ${usage.padEnd(width)}  ${summary}`),
+    `  polylaplace ${'COMMAND --help'.padEnd(width)}  the options of a command`,
+    `  polylaplace ${'--version'.padEnd(width)}  the version`, '',
+    '  polylaplace fit MODEL --data TRAIN --likelihood classification --out FILE.posterior',
+    '  polylaplace predict FILE.posterior --data NEW', '',
+    'Networks: ONNX, PyTorch state dicts, safetensors, Keras, Flux.',
+    'Data: CSV (the answers in the last column, or in --target NAME), .npy, .npz, safetensors.',
+    'Exit codes: 0 done, 1 the work failed, 2 wrong use.', ''].join('\n')
+}
+
+async function commandHelp(name: string): Promise<string> {
+  const command = await findCommand(name)
+  const options = Object.keys(command.options).length === 0
+    ? ''
+    : `\nOptions (where words are listed, the first is the default)\n${optionHelp(command.options)}\n`
+  const required = Object.entries(command.options).flatMap((
+    [option, spec],
+  ) => (spec.required === true ? [`--${option} ${spec.value ?? ''}`] : []))
+  return `Usage: polylaplace ${[name, ...command.positionals, ...required].join(' ')}${
+    options === '' ? '' : ' [options]'
+  }\n  ${command.summary}\n${options}`
+}
+
+/** One readable message, without a stack for errors that the user can do something about. */
+function errorText(error: unknown, columns: number): string {
+  if (error instanceof LaplaceError && error.code !== 'INTERNAL') {
+    return paragraph(`${error.name}: ${error.message}`, columns)
+  }
+  if (error instanceof UsageError) return `${error.message}\n`
+  if (error instanceof FileError) return paragraph(error.message, columns)
+  return `This is a fault of polylaplace; please report it with what follows.\n${
+    error instanceof Error ? error.stack ?? error.message : String(error)
+  }\n`
+}
+
+function paragraph(text: string, columns: number): string {
+  return text.split('\n').flatMap(line => wrap(line, Math.max(40, columns))).join('\n') + '\n'
+}

@@ -1,0 +1,38 @@
+/** @file `polylaplace demo`: a trained network made Bayesian, on bundled data, without any option. */
+import { readOnnx } from '../../adapters/onnx/index.js'
+import { laplace } from '../../core/laplace/laplace.js'
+import { readDigits } from '../demo/digits.js'
+import { comparePredictors } from '../demo/predictors.js'
+import { heading, nextSteps, outOfDistributionTable, scoreTable, singleAnswers } from '../demo/report.js'
+import { packageFile } from '../files/package-files.js'
+import { toJson } from '../output/json.js'
+import type { Command } from './command.js'
+
+/** The command `demo`. */
+export const demo: Command = {
+  name: 'demo',
+  summary: 'a trained network made Bayesian, on bundled data',
+  positionals: [],
+  options: { json: { type: 'boolean', help: 'print JSON' } },
+  run: async (args, terminal) => {
+    const network = readOnnx(await packageFile('demo/digits.onnx'))
+    const { training, unseen } = await readDigits()
+    const started = performance.now()
+    const posterior = await laplace(network, { likelihood: 'classification' }).fit(training.x, training.y)
+    const seconds = (performance.now() - started) / 1000
+    const predictors = await comparePredictors(network, posterior, training, unseen)
+    if (args.flag('json')) {
+      return terminal.write(
+        toJson({ seconds, summary: posterior.summary(),
+          contenders: predictors.map(({ name, scores, confidence, outOfDistribution }) => ({ name, scores, confidence,
+            strangers: outOfDistribution })
+          ) }),
+      )
+    }
+    terminal.write(await heading(posterior, seconds))
+    terminal.write(scoreTable(predictors, unseen.x.shape[0]))
+    terminal.write(outOfDistributionTable(predictors))
+    terminal.write(await singleAnswers(predictors, unseen))
+    terminal.write(nextSteps(terminal))
+  },
+}

@@ -1,0 +1,102 @@
+/** @file `polylaplace fit`: a network and training data become a posterior file. */
+import { laplace } from '../../core/laplace/laplace.js'
+import type { PosteriorSummary } from '../../core/laplace/posterior-summary.js'
+import type { Likelihood } from '../../core/options/words.js'
+import { nodeRuntime } from '../../node/runtime/runtime.js'
+import { type Arguments, UsageError } from '../arguments/arguments.js'
+import { LAPLACE_OPTIONS, laplaceOptions } from '../arguments/laplace-options.js'
+import { MODEL_OPTIONS } from '../arguments/network-options.js'
+import { type Examples, readExamples } from '../data/data-file.js'
+import type { KnownLabels } from '../data/targets.js'
+import { writeBytes } from '../files/files.js'
+import { readNetworkFile } from '../files/network-file.js'
+import { withLabels } from '../files/posterior-labels.js'
+import { toJson } from '../output/json.js'
+import { formatCount, formatNumber, formatSeconds, pairs } from '../output/table.js'
+import { progressLine, type Terminal } from '../output/terminal.js'
+import type { Command } from './command.js'
+
+/** The command `fit`. */
+export const fit: Command = {
+  name: 'fit',
+  summary: 'a posterior from a trained network and its training data',
+  positionals: ['MODEL'],
+  options: {
+    data: { type: 'string', value: 'FILE', required: true, help: 'training data: CSV, .npy, .npz or safetensors' },
+    target: { type: 'string', value: 'NAME',
+      help: 'column (or array) of the answers; by default the last column, or y' },
+    inputs: { type: 'string', value: 'NAME', help: 'array of the inputs, in files of several arrays; by default x' },
+    validation: { type: 'string', value: 'FILE', help: 'held-out data, which --tune grid needs' },
+    out: { type: 'string', value: 'FILE', required: true, help: 'where the posterior goes' },
+    ...LAPLACE_OPTIONS,
+    ...MODEL_OPTIONS,
+    json: { type: 'boolean', help: 'print JSON' },
+  },
+  run: async (args, terminal) => {
+    const options = laplaceOptions(args)
+    const [data, out] = [args.required('data'), args.required('out')]
+    const { graph } = await readNetworkFile(args.positionals[0], args)
+    const examples = await answered(data, args, options.likelihood)
+    const validationFile = args.text('validation')
+    const validation = validationFile === undefined
+      ? undefined
+      : await answered(validationFile, args, options.likelihood, examples.labels ?? 'none')
+    const started = performance.now()
+    const progress = progressLine(terminal)
+    try {
+      const posterior = await laplace(graph, { ...options, ...(validation === undefined ? {} : { validation }) },
+        nodeRuntime)
+        .fit(examples.x, examples.y, { onProgress: progress.onProgress })
+      progress.clear()
+      const seconds = (performance.now() - started) / 1000
+      await writeBytes(out,
+        examples.labels === undefined ? posterior.save() : withLabels(posterior.save(), examples.labels))
+      const summary = posterior.summary()
+      if (args.flag('json')) {
+        terminal.write(
+          toJson({ file: out, seconds, ...(examples.labels === undefined ? {} : { labels: examples.labels }),
+            ...summary }),
+        )
+      } else report(terminal, summary, seconds, out, examples.labels)
+    } finally {
+      progress.clear()
+    }
+  },
+}
+
+/** Examples with answers. */
+async function answered(path: string, args: Arguments, likelihood: Likelihood,
+  labels?: KnownLabels): Promise<Examples & Required<Pick<Examples, 'y'>>> {
+  const examples = await readExamples(path, { likelihood, target: args.text('target'), inputs: args.text('inputs'),
+    answered: true, labels })
+  if (examples.y === undefined) throw new UsageError(`${path} has no answers; name them with --target.`)
+  return { ...examples, y: examples.y }
+}
+
+function report(terminal: Terminal, summary: PosteriorSummary, seconds: number, out: string,
+  labels: readonly string[] | undefined): void {
+  const { likelihood, subset, structure, parameterCount, examples, priorPrecision, tuned, effectiveParameters,
+    sigmaNoise, logMarginalLikelihood } = summary
+  terminal.write(pairs([
+    ['Posterior', `${likelihood}, ${subset}, ${structure}: ${formatCount(parameterCount)} parameters`],
+    ['Fitted to', `${formatCount(examples)} examples in ${formatSeconds(seconds)}`],
+    ...(labels === undefined ? [] : [['Labels', labels.map((label, i) => `${label} = ${i}`).join(', ')] as const]),
+    ['Prior precision', `${priorPrecisionText(priorPrecision)} (${tuned === 'none' ? 'as given' : `tuned: ${tuned}`})`],
+    ...(typeof effectiveParameters === 'number'
+      ? [['Effective parameters', formatNumber(effectiveParameters)] as const]
+      : []),
+    ...(likelihood === 'regression' ? [['Noise', `standard deviation ${formatNumber(sigmaNoise)}`] as const] : []),
+    ['Log marginal likelihood', formatNumber(logMarginalLikelihood, 6)],
+    ['Written to', out],
+  ]))
+  for (const note of summary.notes) terminal.remark(`Note: ${note}\n`)
+}
+
+/** One number, or the range of several. */
+function priorPrecisionText(values: Float64Array): string {
+  if (values.length === 1) return formatNumber(values[0])
+  const sorted = values.slice().sort()
+  return `${formatNumber(sorted[0])} to ${formatNumber(sorted[sorted.length - 1])} (${
+    formatCount(values.length)
+  } values)`
+}

@@ -1,0 +1,132 @@
+/** @file `polylaplace inspect`: what a network file holds, and what a Laplace approximation of it would cost. */
+import type { FileDescription } from '../../adapters/network/index.js'
+import { formatBytes } from '../../core/budget/memory.js'
+import { LaplaceError } from '../../core/errors/errors.js'
+import { oneOf } from '../../core/errors/suggest.js'
+import type { Graph } from '../../core/graph/graph.js'
+import { laplace } from '../../core/laplace/laplace.js'
+import { memoryTable, type NetworkSummary, summarizeNetwork } from '../../core/laplace/network-summary.js'
+import type { NetworkChoice } from '../../core/network/network.js'
+import { type Likelihood, LIKELIHOODS, type Subset, SUBSETS } from '../../core/options/words.js'
+import { formatShape } from '../../core/tensor/tensor.js'
+import { CHOICE_OPTIONS, MODEL_OPTIONS } from '../arguments/network-options.js'
+import { describeNetworkFile, readNetworkFile } from '../files/network-file.js'
+import { toJson } from '../output/json.js'
+import { formatCount, pairs, table, wrap } from '../output/table.js'
+import type { Command } from './command.js'
+
+/** The command `inspect`. */
+export const inspect: Command = {
+  name: 'inspect',
+  summary: "a network's layers and tensors, and what each posterior would cost in memory",
+  positionals: ['MODEL'],
+  options: {
+    likelihood: { type: 'string', value: 'NAME',
+      help: `${LIKELIHOODS.join(' | ')}: whether the network suits it, and the sizes for it` },
+    ...CHOICE_OPTIONS,
+    ...MODEL_OPTIONS,
+    json: { type: 'boolean', help: 'print JSON' },
+  },
+  run: async (args, terminal) => {
+    const [path] = args.positionals
+    const name = args.text('likelihood')
+    const likelihood = name === undefined ? undefined : oneOf('likelihood', name, LIKELIHOODS)
+    const description = await describeNetworkFile(path, args)
+    // Reading it then fails with that problem.
+    if (description.problem !== undefined) {
+      terminal.write(args.flag('json') ? toJson(description) : descriptionText(path, description))
+    }
+    const { graph, format } = await readNetworkFile(path, args)
+    const summary = summarizeNetwork(graph)
+    const costs = costsOf(graph, likelihood, { input: args.text('input'), output: args.text('output') })
+    terminal.write(
+      args.flag('json') ? toJson({ format, ...summary, ...costs }) : networkText(path, format, summary, costs),
+    )
+    if (!args.flag('json')) { for (const note of summary.notes) terminal.remark(`Note: ${note}\n`) }
+  },
+}
+
+/** What the posteriors of a network need, and why some are not to be had. */
+interface Costs {
+  /** The likelihoods whose outputs the network has. */
+  readonly likelihoods: readonly Likelihood[]
+  readonly memory: ReturnType<typeof memoryTable>
+  readonly unavailable: readonly { readonly subset: string, readonly reason: string }[]
+}
+
+function costsOf(graph: Graph, wanted: Likelihood | undefined, choice: NetworkChoice): Costs {
+  const likelihoods = LIKELIHOODS.filter(likelihood =>
+    SUBSETS.some(subset => obstacle(graph, likelihood, subset, choice) === undefined)
+  )
+  const likelihood = wanted ?? likelihoods[0] ?? LIKELIHOODS[0]
+  const unavailable = SUBSETS.flatMap(subset => {
+    const reason = obstacle(graph, likelihood, subset, choice)
+    return reason === undefined ? [] : [{ subset, reason }]
+  })
+  return { likelihoods, memory: unavailable.length === SUBSETS.length ? [] : memoryTable(graph, likelihood, choice),
+    unavailable }
+}
+
+/** Why a subset of a network cannot have a posterior; undefined where it can. */
+function obstacle(graph: Graph, likelihood: Likelihood, subset: Subset, choice: NetworkChoice): string | undefined {
+  try {
+    laplace(graph, { likelihood, subset, ...choice })
+    return undefined
+  } catch (error) {
+    if (error instanceof LaplaceError) return error.message
+    throw error
+  }
+}
+
+const shapeText = (
+  shape: readonly number[],
+): string => (shape.length === 0 ? 'unknown shape' : formatShape(shape.map(extent => (extent === -1 ? 'N' : extent))))
+
+function networkText(path: string, format: string, summary: NetworkSummary,
+  { likelihoods, memory, unavailable }: Costs): string {
+  const { inputs, outputs, layers, parameters, parameterCount, precision, digest } = summary
+  return pairs([
+    ['File', `${path} (${format})`],
+    ...inputs.map(input => ['Input', `${input.name}: ${shapeText(input.shape)} ${input.dtype}`] as const),
+    ...outputs.map(output => ['Output', `${output.name}: ${shapeText(output.shape)}`] as const),
+    ['Parameters', `${formatCount(parameterCount)} (${precision})`],
+    ['Likelihoods', likelihoods.length === 0 ? 'none' : likelihoods.join(', ')],
+    ['Digest', digest.slice(0, 16)],
+  ]) + layerTable(layers) +
+    tensorTable(parameters.map(({ name, shape, size }) => [name, formatShape(shape), formatCount(size)]),
+      'parameters') +
+    (memory.length === 0
+      ? ''
+      : `\nMemory of a posterior\n${
+        table([['subset', 'structure', 'memory'],
+          ...memory.map(row => [row.subset, row.structure, formatBytes(row.bytes)])])
+      }\n`) +
+    notAvailable(unavailable)
+}
+
+/** A reason that holds for every subset is said once. */
+function notAvailable(unavailable: Costs['unavailable']): string {
+  const reasons = [...new Set(unavailable.map(({ reason }) => reason))]
+  return reasons.map(reason => {
+    const subsets = unavailable.filter(row => row.reason === reason).map(({ subset }) => subset)
+    return `\n${wrap(`Not available: ${subsets.join(', ')}. ${reason}`, 100).join('\n')}\n`
+  }).join('')
+}
+
+/** A file from which no network can be built: what is in it all the same. */
+function descriptionText(path: string, { format, tensors, layers }: FileDescription): string {
+  return pairs([['File', `${path} (${format})`]]) + layerTable(layers) +
+    tensorTable(tensors.map(({ name, shape, dtype }) => [name, formatShape(shape), dtype]), 'type')
+}
+
+function layerTable(layers: FileDescription['layers']): string {
+  if (layers.length === 0) return ''
+  return `\nLayers\n${
+    table([['layer', 'type', 'parameters'],
+      ...layers.map(({ name, type, parameters }) => [name, type, formatCount(parameters)])])
+  }\n`
+}
+
+function tensorTable(rows: readonly (readonly string[])[], last: string): string {
+  return rows.length === 0 ? '' : `\nTensors\n${table([['tensor', 'shape', last], ...rows])}\n`
+}

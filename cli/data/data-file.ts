@@ -1,0 +1,94 @@
+/** @file Examples from files: CSV, NumPy's `.npy` and `.npz`, safetensors. Recognised by content. */
+import { looksLikeSafetensors } from '../../adapters/safetensors/index.js'
+import { isZip } from '../../adapters/zip/index.js'
+import { DataError } from '../../core/errors/errors.js'
+import type { Likelihood } from '../../core/options/words.js'
+import { float64, formatShape, type Tensor } from '../../core/tensor/tensor.js'
+import { readBytes, withFileName } from '../files/files.js'
+import { readCsv } from './csv.js'
+import { chooseArray, readNamedArrays } from './named-arrays.js'
+import { isNpy, readNpy } from './npy.js'
+import { type KnownLabels, targetsOf } from './targets.js'
+
+/** Examples, their answers where they are known, and what text labels stand for. */
+export interface Examples {
+  readonly x: Tensor
+  readonly y?: Tensor
+  readonly labels?: readonly string[]
+}
+
+/** What to take from a file. */
+export interface DataSelection {
+  readonly likelihood: Likelihood
+  /** The column or array of answers; a `.npy` file of its own when the examples are one. */
+  readonly target: string | undefined
+  /** The array of inputs, in files of several. */
+  readonly inputs: string | undefined
+  /** Whether answers must be there: the last column is then taken when none is named. */
+  readonly answered: boolean
+  /** What numbers text labels had in an earlier file. */
+  readonly labels?: KnownLabels | undefined
+}
+
+/**
+ * Reads examples from a file.
+ * @throws FileError, DataError, UntrustedInputError, their messages beginning with the file's name
+ */
+export async function readExamples(path: string, selection: DataSelection): Promise<Examples> {
+  const bytes = await readBytes(path)
+  return withFileName(path, async () => {
+    if (bytes.length === 0) throw new DataError('EMPTY_DATA', 'The file is empty.')
+    if (isNpy(bytes)) return fromNpy(readNpy(bytes), selection)
+    if (isZip(bytes) || looksLikeSafetensors(bytes)) return fromNamedArrays(bytes, selection)
+    return fromCsv(bytes, selection)
+  })
+}
+
+function fromCsv(bytes: Uint8Array, { target, likelihood, answered, labels }: DataSelection): Examples {
+  if (bytes.includes(0)) {
+    throw new DataError('BAD_DATA_FILE', 'This is neither CSV text nor a NumPy or safetensors file.')
+  }
+  const table = readCsv(new TextDecoder().decode(bytes), target ?? (answered ? 'last' : undefined))
+  if (table.columns.length === 0) throw new DataError('BAD_DATA_FILE', 'The file has no columns beside the target.')
+  const x = float64([table.rows, table.columns.length], table.values)
+  return table.targets.length === 0 ? { x } : { x, ...targetsOf(table.targets, likelihood, labels) }
+}
+
+async function fromNpy(array: Tensor, { target, answered }: DataSelection): Promise<Examples> {
+  if (target !== undefined) {
+    const bytes = await readBytes(target)
+    return { x: array, y: await withFileName(target, () => readNpy(bytes)) }
+  }
+  return answered ? splitLastColumn(array) : { x: array }
+}
+
+function splitLastColumn({ shape, data }: Tensor): Examples {
+  if (shape.length !== 2 || shape[1] < 2) {
+    throw new DataError('BAD_DATA_FILE',
+      `The array is ${formatShape(shape)}; examples with answers in one array are N x D, the answer in the last ` +
+        'column. Give the answers as another file: --target FILE.npy.', { shape })
+  }
+  const [n, width] = shape
+  return {
+    x: float64([n, width - 1],
+      Float64Array.from({ length: n * (width - 1) },
+        (_, i) => data[Math.floor(i / (width - 1)) * width + i % (width - 1)])),
+    y: float64([n], Float64Array.from({ length: n }, (_, i) => data[i * width + width - 1])),
+  }
+}
+
+const USUAL_TARGETS = ['y', 'Y', 'target', 'targets', 'labels', 'label']
+const USUAL_INPUTS = ['x', 'X', 'inputs', 'input', 'data', 'features']
+
+function fromNamedArrays(bytes: Uint8Array, { target, inputs, answered }: DataSelection): Examples {
+  const arrays = readNamedArrays(bytes)
+  const take = (name: string): Tensor => {
+    const value = arrays.get(name)
+    if (value === undefined) throw new DataError('BAD_DATA_FILE', `There is no array '${name}'.`)
+    return value
+  }
+  const yName = answered || target !== undefined ? chooseArray(arrays, 'target', target, USUAL_TARGETS) : undefined
+  const rest = [...arrays.keys()].filter(name => name !== yName && !USUAL_TARGETS.includes(name))
+  const x = take(chooseArray(arrays, 'inputs', inputs, USUAL_INPUTS, rest.length === 1 ? rest[0] : undefined))
+  return yName === undefined ? { x } : { x, y: take(yName) }
+}

@@ -1,0 +1,111 @@
+/** @file What the demo prints. */
+import type { LaplacePosterior } from '../../core/laplace/laplace-posterior.js'
+import { rows, type Tensor } from '../../core/tensor/tensor.js'
+import { packageVersion } from '../files/package-files.js'
+import { beside, picture } from '../output/picture.js'
+import { bestClass } from '../output/predictions.js'
+import { formatCount, formatNumber, formatSeconds, pairs, table, wrap } from '../output/table.js'
+import type { Terminal } from '../output/terminal.js'
+import { type Digits, noise, SIDE } from './digits.js'
+import { confidences, type Predictor, SEED } from './predictors.js'
+
+/** Characters in a line of prose. */
+const WIDTH = 92
+
+const percent = (share: number): string => `${(100 * share).toFixed(1)} %`
+
+/** What was fitted, and how long that took. */
+export async function heading(posterior: LaplacePosterior, seconds: number): Promise<string> {
+  const { subset, structure, parameterCount, examples, tuned, priorPrecision, effectiveParameters } = posterior
+    .summary()
+  return `\npolylaplace ${await packageVersion()}: a trained network made Bayesian\n\n` + pairs([
+    ['Network', 'demo/digits.onnx, 64-32-32-10 with tanh, trained by PyTorch (demo/train.py)'],
+    ['Posterior',
+      `${subset}, ${structure}: ${formatCount(parameterCount)} weights; fitted to the ${
+        formatCount(examples)
+      } digits it was trained on`],
+    ['Prior precision', `${formatNumber(priorPrecision[0])}, found by ${tuned}` +
+      (effectiveParameters === undefined ? '' : `; ${formatNumber(effectiveParameters, 3)} effective parameters`)],
+    ['Time', `${formatSeconds(seconds)} to fit and tune, on one thread, without native code`],
+  ], '  ')
+}
+
+/** How well each predicts digits that the network has not seen. */
+export function scoreTable(predictors: readonly Predictor[], count: number): string {
+  return `\n${count} digits that the network has not seen (NLL, ECE: smaller is better)\n\n` + table([
+    ['', 'accuracy', 'NLL', 'ECE', 'mean confidence'],
+    ...predictors.map((
+      { name, scores, confidence },
+    ) => [name, percent(scores['accuracy']), scores['nll'].toFixed(3), scores['ece'].toFixed(3), percent(confidence)]),
+  ]) + '\n' +
+    paragraph(
+      "marglik tunes at the network's own weights, as laplace-torch does. A network that was trained until it " +
+        'fitted every row is not at a mode of its own posterior: marglik then doubts too much. linearized, the ' +
+        'default here, takes the evidence of the linearised model at its own mode.',
+    )
+}
+
+/** How sure each is of pictures that are no digits. */
+export function outOfDistributionTable(predictors: readonly Predictor[]): string {
+  const names = predictors[0].outOfDistribution.map(({ name }) => name)
+  const [, turned] = predictors[0].outOfDistribution
+  return '\nPictures that are no digits: confidence in them, and how well confidence tells digits from them\n' +
+    '(AUROC: 1 always, 0.5 by chance)\n\n' +
+    table([
+      ['', ...names.flatMap(name => [name, 'AUROC'])],
+      ...predictors.map((
+        { name, outOfDistribution },
+      ) => [name, ...outOfDistribution.flatMap(other => [percent(other.confidence), other.auroc.toFixed(3)])]),
+    ]) + '\n' +
+    paragraph(
+      `The network takes ${turned.favoured} of the turned digits for a ${turned.favourite}. A posterior over the ` +
+        'last layer sees no more than the features that it is given: where those of strangers look like those of ' +
+        'digits, it cannot mend that.',
+    )
+}
+
+/** Three pictures with the answers of the network and of the posterior. */
+export async function singleAnswers(predictors: readonly Predictor[], unseen: Digits): Promise<string> {
+  const [network, posterior] = predictors
+  const sure = confidences(network.probabilities)
+  const wrong = sure.map((confidence,
+    row) => (bestClass(network.probabilities, row) === unseen.y.data[row] ? 0 : confidence)
+  )
+  const worst = wrong.indexOf(Math.max(...wrong))
+  const blocks = [
+    await block('The first unseen digit', rows(unseen.x, 0, 1), `It is a ${unseen.y.data[0]}.`, network, posterior),
+    await block("The network's worst mistake", rows(unseen.x, worst, worst + 1), `It is a ${unseen.y.data[worst]}.`,
+      network, posterior),
+    await block('Noise', noise(1, SEED), 'It is no digit.', network, posterior),
+  ]
+  return `\nThree inputs, and how sure each is of its answer\n\n${
+    beside(blocks, 4).map(line => `  ${line}`.trimEnd()).join('\n')
+  }\n`
+}
+
+const BLOCK_WIDTH = 27
+
+async function block(title: string, x: Tensor, truth: string, network: Predictor,
+  posterior: Predictor): Promise<string[]> {
+  const answer = async (name: string, { predict }: Predictor): Promise<string> => {
+    const probabilities = await predict(x)
+    return `${name.padEnd(11)}${bestClass(probabilities, 0)}  ${percent(confidences(probabilities)[0]).padStart(7)}`
+  }
+  return [title.padEnd(BLOCK_WIDTH), '', ...picture(x.data, SIDE, SIDE), '', await answer('network', network),
+    await answer('posterior', posterior), truth]
+}
+
+/** How to do the same with a network of one's own. */
+export function nextSteps(terminal: Terminal): string {
+  return `\n${
+    wrap(
+      'The same with your own network: polylaplace fit MODEL --data TRAIN --likelihood classification --out FILE, ' +
+        'then polylaplace predict FILE --data NEW. See polylaplace --help, and README.md for Node, Python and R.',
+      Math.min(WIDTH, terminal.columns),
+    ).join('\n')
+  }\n`
+}
+
+function paragraph(text: string): string {
+  return `\n${wrap(text, WIDTH - 2).map(line => `  ${line}`).join('\n')}\n`
+}

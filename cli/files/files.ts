@@ -1,0 +1,50 @@
+/** @file Files of the command line, with errors that name them. */
+import { readFile, writeFile } from 'node:fs/promises'
+import { LaplaceError } from '../../core/errors/errors.js'
+
+/** A file cannot be read or written; shown as it is. */
+export class FileError extends Error {
+  override readonly name = 'FileError'
+}
+
+const REASONS: Readonly<Record<string, string>> = {
+  ENOENT: 'there is no such file',
+  EISDIR: 'it is a folder',
+  EACCES: 'access is denied',
+  ENOTDIR: 'a part of the path is no folder',
+  ENOSPC: 'the disk is full',
+  EROFS: 'the file system is read-only',
+}
+
+function reason(error: unknown): string {
+  if (!(error instanceof Error)) return String(error)
+  return ('code' in error && typeof error.code === 'string' ? REASONS[error.code] : undefined) ?? error.message
+}
+
+/** The bytes of a file. @throws FileError */
+export async function readBytes(path: string): Promise<Uint8Array> {
+  try {
+    return await readFile(path)
+  } catch (error) {
+    throw new FileError(`Cannot read ${path}: ${reason(error)}.`)
+  }
+}
+
+/** Writes a file. @throws FileError */
+export async function writeBytes(path: string, content: Uint8Array | string): Promise<void> {
+  try {
+    await writeFile(path, content)
+  } catch (error) {
+    throw new FileError(`Cannot write ${path}: ${reason(error)}.`)
+  }
+}
+
+/** Does something with a file's content; errors of this library then begin with the file's name. */
+export async function withFileName<R>(path: string, work: () => R | Promise<R>): Promise<R> {
+  try {
+    return await work()
+  } catch (error) {
+    if (error instanceof LaplaceError && !error.message.startsWith(path)) error.message = `${path}: ${error.message}`
+    throw error
+  }
+}

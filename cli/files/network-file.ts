@@ -1,0 +1,81 @@
+/** @file Network files, read as the options say. */
+import { basename, dirname } from 'node:path'
+import { describeFile, type FileDescription, formatOf, FORMATS, type NetworkHints,
+  readNetwork } from '../../adapters/network/index.js'
+import { oneOf } from '../../core/errors/suggest.js'
+import type { Graph } from '../../core/graph/graph.js'
+import { readExternalData } from '../../node/files/external-data.js'
+import { ZIP_FUNCTIONS } from '../../node/files/zip-functions.js'
+import { type Arguments, UsageError } from '../arguments/arguments.js'
+import { readBytes, withFileName } from './files.js'
+
+/** A network and the kind of file it came from. */
+export interface NetworkFile {
+  readonly graph: Graph
+  readonly format: string
+}
+
+/**
+ * Reads a network.
+ * @throws FileError, UsageError, and the readers' typed errors, their messages beginning with the file's name
+ */
+export async function readNetworkFile(path: string, args: Arguments): Promise<NetworkFile> {
+  const bytes = await readBytes(path)
+  const hints = await hintsOf(path, bytes, args)
+  return withFileName(path, async () => ({ graph: await readNetwork(bytes, hints), format: formatOf(bytes, hints) }))
+}
+
+/** What a file holds, also where no network can be built from it. @throws FileError, UsageError */
+export async function describeNetworkFile(path: string, args: Arguments): Promise<FileDescription> {
+  const bytes = await readBytes(path)
+  return describeFile(bytes, await hintsOf(path, bytes, args))
+}
+
+async function hintsOf(path: string, bytes: Uint8Array, args: Arguments): Promise<NetworkHints> {
+  const [architecture, activation, inputSize, dimensions, format, model, files] = ['architecture', 'activation',
+    'input-size', 'dimensions', 'format', 'model', 'files'].map(args.text)
+  const external = args.flag('external-data') && formatOf(bytes) === 'onnx'
+    ? [...readExternalData(dirname(path), bytes)]
+    : []
+  const beside = new Map([...external, ...(files === undefined ? [] : await readFiles(files.split(',')))])
+  return {
+    ...ZIP_FUNCTIONS,
+    ...(architecture === undefined ? {} : { architecture: await readArchitecture(architecture) }),
+    ...(activation === undefined ? {} : { activation }),
+    ...(inputSize === undefined ? {} : { inputSize: shapeOf(inputSize) }),
+    ...(dimensions === undefined ? {} : { dimensions: lengthsOf(dimensions) }),
+    ...(format === undefined ? {} : { format: oneOf('format', format, FORMATS) }),
+    ...(model === undefined ? {} : { model }),
+    ...(beside.size === 0 ? {} : { files: beside }),
+  }
+}
+
+async function readArchitecture(path: string): Promise<NonNullable<NetworkHints['architecture']>> {
+  const text = new TextDecoder().decode(await readBytes(path))
+  try {
+    return JSON.parse(text) as NonNullable<NetworkHints['architecture']>
+  } catch (error) {
+    throw new UsageError(
+      `--architecture: ${path} is not JSON: ${error instanceof Error ? error.message : String(error)}.`,
+    )
+  }
+}
+
+/** `NAME=LENGTH`, separated by commas; the reader checks the lengths. */
+function lengthsOf(text: string): Record<string, number> {
+  return Object.fromEntries(text.split(',').map(part => {
+    const end = part.lastIndexOf('=')
+    if (end < 1) throw new UsageError(`--dimensions must be lengths by name, such as time=8; got '${text}'.`)
+    return [part.slice(0, end), Number(part.slice(end + 1))]
+  }))
+}
+
+function shapeOf(text: string): number[] {
+  const shape = text.split(/[x,]/).map(Number)
+  if (shape.every(extent => Number.isSafeInteger(extent) && extent > 0)) return shape
+  throw new UsageError(`--input-size must be numbers such as 1x28x28; got '${text}'.`)
+}
+
+function readFiles(paths: readonly string[]): Promise<(readonly [string, Uint8Array])[]> {
+  return Promise.all(paths.map(async path => [basename(path), await readBytes(path)] as const))
+}

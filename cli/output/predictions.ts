@@ -1,0 +1,135 @@
+/** @file Predictions as the command line shows and writes them. */
+import type { Prediction } from '../../core/laplace/prediction.js'
+import type { Likelihood } from '../../core/options/words.js'
+import { float64, type Tensor } from '../../core/tensor/tensor.js'
+import { nested } from './json.js'
+import { formatNumber, table } from './table.js'
+
+/** One column of the written table; cells are numbers. */
+interface Column {
+  readonly name: string
+  readonly at: (row: number) => number
+}
+
+/** Square roots of a tensor's entries. */
+export function roots(value: Tensor): Tensor {
+  return float64(value.shape, Float64Array.from(value.data, Math.sqrt))
+}
+
+/** The most probable class of a row. */
+export function bestClass({ shape, data }: Tensor, row: number): number {
+  const at = (c: number): number => data[row * shape[1] + c]
+  let best = 0
+  for (let c = 1; c < shape[1]; c++) if (at(c) > at(best)) best = c
+  return best
+}
+
+/** Every number of a prediction, a row an example: mean, sd and, where there are, probabilities; the answer first. */
+function columns({ mean, variance, probabilities, predictiveVariance, aleatoric, epistemic }: Prediction,
+  likelihood: Likelihood): Column[] {
+  const spread = (name: string, value: Tensor | undefined): Column[] => {
+    if (value === undefined) return []
+    const width = value.shape.length === 1 ? 1 : value.shape[1]
+    return Array.from({ length: width },
+      (_, c) => ({ name: width === 1 ? name : `${name}_${c}`, at: (row: number) => value.data[row * width + c] }))
+  }
+  const answer = likelihood === 'classification' && probabilities !== undefined
+    ? [{ name: 'class', at: (row: number) => bestClass(probabilities, row) }]
+    : []
+  return [
+    ...answer,
+    ...spread('probability', probabilities),
+    ...spread('mean', mean),
+    ...spread('sd', roots(variance)),
+    ...(likelihood === 'regression'
+      ? spread('predictive_sd', predictiveVariance === undefined ? undefined : roots(predictiveVariance))
+      : [...spread('aleatoric', aleatoric), ...spread('epistemic', epistemic)]),
+  ]
+}
+
+/** Rows of numbers, the first row the names of the columns. */
+export function predictionRows(prediction: Prediction,
+  likelihood: Likelihood): { readonly names: readonly string[], readonly values: Float64Array } {
+  const all = columns(prediction, likelihood)
+  const [n] = prediction.mean.shape
+  return { names: all.map(column => column.name),
+    values: Float64Array.from({ length: n * all.length },
+      (_, i) => all[i % all.length].at(Math.floor(i / all.length))) }
+}
+
+/** A CSV file of a prediction. */
+export function predictionCsv(prediction: Prediction, likelihood: Likelihood): string {
+  const { names, values } = predictionRows(prediction, likelihood)
+  const lines = Array.from({ length: values.length / names.length },
+    (_, row) => Array.from(values.subarray(row * names.length, (row + 1) * names.length)).join(','))
+  return [names.join(','), ...lines, ''].join('\n')
+}
+
+/** A prediction as plain values: arrays of rows. */
+export function predictionJson(
+  { mean, variance, probabilities, predictiveVariance, aleatoric, epistemic, covariance, seed, notes }: Prediction,
+): Readonly<Record<string, unknown>> {
+  const parts: Record<string, Tensor | undefined> = {
+    mean,
+    standardDeviation: roots(variance),
+    probabilities,
+    predictiveStandardDeviation: predictiveVariance === undefined ? undefined : roots(predictiveVariance),
+    aleatoric,
+    epistemic,
+    covariance,
+  }
+  const present = Object.entries(parts).flatMap(([name, value]) => (value === undefined ? [] : [[name, nested(value)]]))
+  return { ...Object.fromEntries(present) as Record<string, unknown>, ...(seed === undefined ? {} : { seed }), notes }
+}
+
+/** Columns of probabilities that a terminal's width carries. */
+const MOST_SHOWN = 6
+
+/** A table for people: the answer, how sure it is, and of what kind the doubt is. */
+export function predictionTable(prediction: Prediction, likelihood: Likelihood, rows: number,
+  labels?: readonly string[]): string {
+  const shown = likelihood === 'regression'
+    ? regressionColumns(prediction)
+    : probabilityColumns(prediction, likelihood, labels)
+  return table([['row', ...shown.map(column => column.name)],
+    ...Array.from({ length: rows }, (_, row) => [String(row), ...shown.map(column => column.text(row))])])
+}
+
+interface TextColumn {
+  readonly name: string
+  readonly text: (row: number) => string
+}
+
+function numbered(name: string, value: Tensor): TextColumn[] {
+  const width = value.shape.length === 1 ? 1 : value.shape[1]
+  return Array.from({ length: Math.min(width, MOST_SHOWN) },
+    (_, c) => ({ name: width === 1 ? name : `${name} ${c}`, text: row => formatNumber(value.data[row * width + c]) }))
+}
+
+function regressionColumns({ mean, variance, predictiveVariance }: Prediction): TextColumn[] {
+  const sd = roots(variance)
+  const predictive = predictiveVariance === undefined ? undefined : roots(predictiveVariance)
+  return [...numbered('mean', mean), ...numbered('sd', sd),
+    ...(predictive === undefined ? [] : numbered('sd with noise', predictive))]
+}
+
+function probabilityColumns({ probabilities, mean, variance, aleatoric, epistemic }: Prediction, likelihood: Likelihood,
+  labels: readonly string[] | undefined): TextColumn[] {
+  if (probabilities === undefined) return [...numbered('mean', mean), ...numbered('sd', roots(variance))]
+  const doubt = [...(aleatoric === undefined ? [] : numbered('aleatoric', aleatoric)),
+    ...(epistemic === undefined ? [] : numbered('epistemic', epistemic))]
+  if (likelihood !== 'classification') {
+    return [...numbered('probability', probabilities), ...numbered('mean', mean), ...numbered('sd', roots(variance)),
+      ...doubt]
+  }
+  const outputs = probabilities.shape[1]
+  const of = (value: Tensor) => (row: number): string =>
+    formatNumber(value.data[row * outputs + bestClass(probabilities, row)])
+  const answer = [{ name: 'class',
+    text: (row: number) => labels?.[bestClass(probabilities, row)] ?? String(bestClass(probabilities, row)) }, {
+    name: 'probability',
+    text: of(probabilities),
+  }]
+  const others = outputs <= MOST_SHOWN ? numbered('p', probabilities) : []
+  return [...answer, ...others, { name: 'logit', text: of(mean) }, { name: 'sd', text: of(roots(variance)) }, ...doubt]
+}

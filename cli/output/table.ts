@@ -1,0 +1,56 @@
+/** @file Plain tables for a terminal. */
+
+/**
+ * Lines of a table: the first row is the header; numbers (right) and text (left) are told apart by the columns'
+ * content.
+ */
+export function table(rows: readonly (readonly string[])[], indent = '  '): string {
+  const widths = rows[0].map((_, column) => Math.max(...rows.map(row => (row[column] ?? '').length)))
+  const right = rows[0].map((_, column) =>
+    rows.slice(1).every(row => /^[-+]?[\d.,]*( %| s| ms)?$/.test(row[column] ?? ''))
+  )
+  const line = (row: readonly string[]): string =>
+    (indent +
+      widths.map((width, i) => (right[i] ? (row[i] ?? '').padStart(width) : (row[i] ?? '').padEnd(width))).join('  '))
+      .trimEnd()
+  return [line(rows[0]), indent + widths.map(width => '-'.repeat(width)).join('  '), ...rows.slice(1).map(line)].join(
+    '\n',
+  )
+}
+
+/** A number with a sensible count of digits: 4 significant ones, without an exponent where it can be avoided. */
+export function formatNumber(value: number, digits = 4): string {
+  if (!Number.isFinite(value)) return String(value)
+  const size = Math.abs(value)
+  if (value !== 0 && (size < 1e-4 || size >= 1e7)) return value.toExponential(digits - 1)
+  return String(Number(value.toPrecision(digits)))
+}
+
+/** A duration in the unit that suits it. */
+export function formatSeconds(seconds: number): string {
+  return seconds < 1 ? `${Math.round(seconds * 1000)} ms` : `${seconds.toFixed(1)} s`
+}
+
+/** A count with thousands set apart. */
+export function formatCount(count: number): string {
+  return String(count).replace(/\B(?=(\d{3})+$)/g, ',')
+}
+
+/** Lines of names and what they stand for, the names in one column. */
+export function pairs(entries: readonly (readonly [name: string, value: string])[], indent = ''): string {
+  const width = Math.max(...entries.map(([name]) => name.length))
+  return entries.map(([name, value]) => `${indent}${name.padEnd(width)}  ${value}\n`).join('')
+}
+
+/** Text broken at spaces into lines of at most `width` characters. */
+export function wrap(text: string, width: number): string[] {
+  const lines: string[] = []
+  let line = ''
+  for (const word of text.split(' ')) {
+    if (line !== '' && line.length + 1 + word.length > width) {
+      lines.push(line)
+      line = word
+    } else line = line === '' ? word : `${line} ${word}`
+  }
+  return [...lines, line]
+}

@@ -1,0 +1,73 @@
+/** @file What a command writes to: results on stdout, remarks and progress on stderr. */
+import type { Progress } from '../../core/budget/progress.js'
+
+/** Where a command writes. Tests give their own. */
+export interface Terminal {
+  /** Results. */
+  readonly write: (text: string) => void
+  /** Remarks: notes, errors, progress. */
+  readonly remark: (text: string) => void
+  /** Whether somebody watches stdout: long tables are then cut. */
+  readonly watched: boolean
+  /** Whether progress may be drawn on stderr. */
+  readonly showsProgress: boolean
+  /** Characters in a line. */
+  readonly columns: number
+}
+
+const DEFAULT_COLUMNS = 80
+/** Milliseconds between two drawings of a progress line. */
+const REDRAW_MS = 100
+
+/** The process's own terminal. */
+export function processTerminal(): Terminal {
+  // A reader that has seen enough (`| head`) is no fault.
+  process.stdout.on('error', (error: Error & { code?: string }) => {
+    if (error.code === 'EPIPE') process.exit(0)
+    throw error
+  })
+  return {
+    write: text => {
+      process.stdout.write(text)
+    },
+    remark: text => {
+      process.stderr.write(text)
+    },
+    watched: process.stdout.isTTY === true,
+    showsProgress: process.stderr.isTTY === true,
+    columns: process.stdout.isTTY === true ? process.stdout.columns : DEFAULT_COLUMNS,
+  }
+}
+
+const STAGES: Readonly<Record<string, string>> = { fit: 'Summing up the curvature', tune: 'Tuning the prior',
+  predict: 'Predicting' }
+
+/** A line on stderr that says how far the work is; `clear` removes it. */
+export function progressLine(
+  terminal: Terminal,
+): { readonly onProgress: (progress: Progress) => void, readonly clear: () => void } {
+  if (!terminal.showsProgress) return { onProgress: () => undefined, clear: () => undefined }
+  let width = 0
+  let drawn = -Infinity
+  const draw = (text: string): void => {
+    terminal.remark(`\r${text.padEnd(width)}`)
+    width = text.length
+  }
+  return {
+    onProgress: ({ stage, done, total }) => {
+      if (performance.now() - drawn < REDRAW_MS) return
+      drawn = performance.now()
+      draw(
+        `${STAGES[stage] ?? stage}: ${total === undefined || total === 0 ? done : `${done} of ${total}`}`.slice(0,
+          terminal.columns - 1),
+      )
+    },
+    clear: () => {
+      if (width > 0) {
+        draw('')
+        terminal.remark('\r')
+        width = 0
+      }
+    },
+  }
+}

@@ -1,0 +1,29 @@
+/**
+ * @file Finds onnxruntime-node: beside this library, at POLYLAPLACE_ORT, or in npm's global folder, where users of
+ * Python and R install it.
+ */
+import { createRequire } from 'node:module'
+import { dirname, join, resolve } from 'node:path'
+
+/** The package. @throws the error of the last folder that was tried */
+export async function loadOnnxRuntime(): Promise<unknown> {
+  const named = process.env['POLYLAPLACE_ORT']
+  if (named !== undefined && named !== '') return requireFrom(named)
+  try {
+    return await import('onnxruntime-node') as unknown
+  } catch {
+    return requireFrom(globalPackage())
+  }
+}
+
+function requireFrom(folder: string): unknown {
+  return createRequire(import.meta.url)(resolve(folder)) as unknown
+}
+
+/** npm's global folder beside this node: PREFIX/lib/node_modules, on Windows PREFIX/node_modules. */
+function globalPackage(): string {
+  const bin = dirname(process.execPath)
+  return process.platform === 'win32'
+    ? join(bin, 'node_modules', 'onnxruntime-node')
+    : join(bin, '..', 'lib', 'node_modules', 'onnxruntime-node')
+}

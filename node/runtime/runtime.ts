@@ -1,0 +1,44 @@
+/**
+ * @file What Node brings to the core: worker threads, and a package for small linear systems that is loaded only when
+ * the evidence of few hyper-parameters is maximised.
+ */
+import ndarray from 'ndarray'
+import type { SmallSolver } from '../../core/kernels/small-solver.js'
+import type { Runtime } from '../../core/parallel/runtime.js'
+import { chooseEngine } from './choose-engine.js'
+import { type LinearSolve, loadLinearSolve } from './linear-solve.js'
+import { startWorkerThreads } from './worker-threads.js'
+
+/** Beyond this many unknowns the unpivoted elimination of ndarray-linear-solve is not used. */
+const MOST_UNKNOWNS = 16
+/** Largest residual, relative to the right-hand side, that is taken. */
+const TOLERANCE = 1e-10
+
+let solve: LinearSolve | undefined
+
+/**
+ * Gaussian elimination by ndarray-linear-solve, checked by its residual; the matrix is symmetric, so that the
+ * transposed system it solves is the same.
+ */
+const solveByNdarray: SmallSolver = (n, matrix, right) => {
+  if (n > MOST_UNKNOWNS) return undefined
+  try {
+    solve ??= loadLinearSolve()
+  } catch {
+    // A program that forbids code generation goes without it.
+    return undefined
+  }
+  const solution = new Float64Array(n)
+  if (!solve(ndarray(solution, [n]), ndarray(matrix.slice(), [n, n]), ndarray(right.slice(), [n]))) return undefined
+  let [difference, scale] = [0, 0]
+  for (let i = 0; i < n; i++) {
+    let image = 0
+    for (let j = 0; j < n; j++) image += matrix[i * n + j] * solution[j]
+    difference = Math.max(difference, Math.abs(image - right[i]))
+    scale = Math.max(scale, Math.abs(right[i]))
+  }
+  return difference <= TOLERANCE * scale ? solution : undefined
+}
+
+/** What the package's Node entry gives to the core. */
+export const nodeRuntime: Runtime = { solver: solveByNdarray, workerThreads: startWorkerThreads, engine: chooseEngine }

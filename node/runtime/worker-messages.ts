@@ -1,0 +1,30 @@
+/** @file What the calling thread and its worker threads say to each other. */
+import type { ErrorCode, ErrorData } from '../../core/errors/errors.js'
+import type { FitKind, FitSums, LabelledBatch, WorkerSetup } from '../../core/parallel/worker.js'
+import type { PosteriorParts } from '../../core/posterior/posterior-parts.js'
+import type { VarianceKind } from '../../core/posterior/variance-kind.js'
+import type { Tensor } from '../../core/tensor/tensor.js'
+
+/** A call of a worker's method. */
+export type WorkerCall =
+  | { readonly method: 'add', readonly kind: FitKind, readonly shard: number, readonly batch: LabelledBatch }
+  | { readonly method: 'adopt', readonly shard: number, readonly sums: FitSums }
+  | { readonly method: 'collect', readonly shard: number }
+  /** `parts` is the number under which the posterior was sent. */
+  | { readonly method: 'gaussian', readonly parts: number, readonly x: Tensor, readonly kind: VarianceKind }
+
+/** What the calling thread sends. `workerId` is the number of a network: each thread has one worker for it. */
+export type ToWorker =
+  | { readonly type: 'open', readonly workerId: number, readonly setup: WorkerSetup }
+  | { readonly type: 'close', readonly workerId: number }
+  | { readonly type: 'parts', readonly number: number, readonly parts: PosteriorParts }
+  | { readonly type: 'call', readonly workerId: number, readonly id: number, readonly call: WorkerCall }
+
+/** The answer to a call: its result, or its error. */
+export interface FromWorker {
+  /** The id of the call. */
+  readonly call: number
+  readonly ok?: unknown
+  /** `code` is undefined for errors that are not this library's. */
+  readonly error?: { readonly code: ErrorCode | undefined, readonly message: string, readonly data: ErrorData }
+}

@@ -1,0 +1,80 @@
+/** @file The module of a worker thread: workers of networks, called by messages. */
+import { parentPort } from 'node:worker_threads'
+import { curvatureArrays } from '../../core/curvature/accumulate.js'
+import { InternalError, LaplaceError } from '../../core/errors/errors.js'
+import { type DisposableWorker, type FitSums, type Worker, workerFrom,
+  type WorkerSetup } from '../../core/parallel/worker.js'
+import type { PosteriorParts } from '../../core/posterior/posterior-parts.js'
+import { chooseEngine } from './choose-engine.js'
+import type { FromWorker, ToWorker, WorkerCall } from './worker-messages.js'
+
+const setups = new Map<number, WorkerSetup>()
+const workers = new Map<number, DisposableWorker>()
+let posterior: { readonly number: number, readonly parts: PosteriorParts } | undefined
+
+/** A worker is made when it is first called, so that errors reach the caller. */
+function workerOf(number: number): Worker {
+  const known = workers.get(number)
+  if (known !== undefined) return known
+  const setup = setups.get(number)
+  if (setup === undefined) throw new InternalError(`There is no worker ${number}.`)
+  const worker = workerFrom(setup, { engine: chooseEngine })
+  workers.set(number, worker)
+  return worker
+}
+
+function run(worker: Worker, call: WorkerCall): Promise<unknown> {
+  switch (call.method) {
+    case 'add':
+      return worker.add(call.kind, call.shard, call.batch)
+    case 'adopt':
+      return worker.adopt(call.shard, call.sums)
+    case 'collect':
+      return worker.collect(call.shard)
+    case 'gaussian':
+      if (posterior?.number !== call.parts) throw new InternalError('The posterior was not sent.')
+      return worker.gaussian(posterior.parts, call.x, call.kind)
+  }
+}
+
+async function answer(message: Extract<ToWorker, { type: 'call' }>): Promise<FromWorker> {
+  try {
+    return { call: message.id, ok: await run(workerOf(message.workerId), message.call) }
+  } catch (error) {
+    const own = error instanceof LaplaceError
+    return { call: message.id,
+      error: { code: own ? error.code : undefined, message: error instanceof Error ? error.message : String(error),
+        data: own ? error.data : {} } }
+  }
+}
+
+/** A shard's sums are not used here again: their arrays are handed over, not copied. */
+function given(call: WorkerCall, { ok }: FromWorker): ArrayBuffer[] {
+  if (call.method !== 'collect' || ok === undefined) return []
+  return [...new Set(curvatureArrays((ok as FitSums).curvature).map(({ buffer }) => buffer as ArrayBuffer))]
+}
+
+function close(number: number): void {
+  setups.delete(number)
+  workers.get(number)?.dispose()
+  workers.delete(number)
+}
+
+const port = parentPort
+port?.on('message', (message: ToWorker) => {
+  switch (message.type) {
+    case 'open':
+      setups.set(message.workerId, message.setup)
+      return
+    case 'close':
+      close(message.workerId)
+      return
+    case 'parts':
+      posterior = message
+      return
+    case 'call':
+      void answer(message).then(result => {
+        port.postMessage(result, given(message.call, result))
+      })
+  }
+})

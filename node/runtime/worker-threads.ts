@@ -1,0 +1,156 @@
+/**
+ * @file Worker threads that compute batches: started at the first large piece of work, shared by all networks, ended
+ * with the process.
+ */
+import { availableParallelism } from 'node:os'
+import { Worker as NodeThread } from 'node:worker_threads'
+import { InternalError, LaplaceError } from '../../core/errors/errors.js'
+import type { WorkerThreads } from '../../core/parallel/runtime.js'
+import type { Worker, WorkerSetup } from '../../core/parallel/worker.js'
+import type { PosteriorParts } from '../../core/posterior/posterior-parts.js'
+import type { Tensor, TensorData } from '../../core/tensor/tensor.js'
+import type { FromWorker, ToWorker, WorkerCall } from './worker-messages.js'
+
+/** The thread's module lies beside this one: in TypeScript where tests run the sources, else as it was built. */
+const THREAD_MODULE = new URL(import.meta.url.endsWith('.ts') ? './worker-thread.mts' : './worker-thread.mjs',
+  import.meta.url)
+
+interface Thread {
+  post(message: ToWorker, transfer: readonly ArrayBuffer[]): void
+  call(workerId: number, call: WorkerCall, transfer: readonly ArrayBuffer[]): Promise<unknown>
+}
+
+const threads: Thread[] = []
+let workersOpened = 0
+let partsSent = 0
+const partsNumbers = new WeakMap<PosteriorParts, number>()
+
+/** The workers of a network that nobody uses any more are closed: their threads live as long as the process. */
+const forgotten = new FinalizationRegistry<{ readonly workerId: number, readonly members: readonly Thread[] }>(
+  ({ workerId, members }) => {
+    for (const thread of members) thread.post({ type: 'close', workerId }, [])
+  },
+)
+
+/** Workers for a network in as many threads as are wanted, or as there are processors; undefined for one. */
+export function startWorkerThreads(setup: WorkerSetup, wanted: number | undefined): WorkerThreads | undefined {
+  const count = Math.min(wanted ?? availableParallelism(), 64)
+  if (count < 2) return undefined
+  while (threads.length < count) threads.push(startThread())
+  const members = threads.slice(0, count)
+  const workerId = workersOpened++
+  for (const thread of members) thread.post({ type: 'open', workerId, setup }, [])
+  const workerThreads = { workers: members.map(thread => remoteWorker(thread, workerId)) }
+  forgotten.register(workerThreads, { workerId, members })
+  return workerThreads
+}
+
+/** Calls that wait for their answers, by their ids. */
+type PendingCalls = Map<number,
+  { readonly resolve: (value: unknown) => void, readonly reject: (error: unknown) => void }>
+
+function startThread(): Thread {
+  const nodeThread = new NodeThread(THREAD_MODULE, { stdout: false, stderr: false })
+  const pending: PendingCalls = new Map()
+  let calls = 0
+  let failure: Error | undefined
+  // Only a thread that has something to do keeps the process: else a program would not end after its last fit.
+  nodeThread.unref()
+  nodeThread.on('message', (message: FromWorker) => {
+    settle(pending, message)
+    if (pending.size === 0) nodeThread.unref()
+  })
+  const fail = (reason: string): void => {
+    failure = exitError(reason)
+    const at = threads.indexOf(thread)
+    if (at >= 0) threads.splice(at, 1)
+    for (const { reject } of pending.values()) reject(failure)
+    pending.clear()
+  }
+  nodeThread.on('error', error => {
+    fail(error instanceof Error ? error.message : String(error))
+  })
+  nodeThread.on('exit', code => {
+    fail(`exit code ${code}`)
+  })
+  const thread: Thread = {
+    post: (message, transfer) => {
+      nodeThread.postMessage(message, [...transfer])
+    },
+    call: (workerId, call, transfer) =>
+      new Promise((resolve, reject) => {
+        if (failure !== undefined) {
+          reject(failure)
+          return
+        }
+        const id = calls++
+        pending.set(id, { resolve, reject })
+        nodeThread.ref()
+        nodeThread.postMessage({ type: 'call', workerId, id, call }, [...transfer])
+      }),
+  }
+  return thread
+}
+
+function settle(pending: PendingCalls, { call, ok, error }: FromWorker): void {
+  const caller = pending.get(call)
+  pending.delete(call)
+  if (error === undefined) caller?.resolve(ok)
+  else caller?.reject(receivedError(error))
+}
+
+function receivedError({ code, message, data }: NonNullable<FromWorker['error']>): Error {
+  return code === undefined
+    ? new InternalError(`A worker thread failed: ${message}`)
+    : new LaplaceError(code, message, data)
+}
+
+function exitError(reason: string): InternalError {
+  return new InternalError(`A worker thread ended unexpectedly: ${reason}. ` +
+    'Fit again; with threads: 1 everything runs in the calling thread.')
+}
+
+function remoteWorker(thread: Thread, workerId: number): Worker {
+  return {
+    add: async (kind, shard, { x, labels, examples }) => {
+      const [own, y] = [ownCopy(x), labels.slice()]
+      return await thread.call(workerId, { method: 'add', kind, shard, batch: { x: own, labels: y, examples } }, [
+        own.data.buffer as ArrayBuffer,
+        y.buffer,
+      ]) as Awaited<ReturnType<Worker['add']>>
+    },
+    adopt: async (shard, sums) => {
+      await thread.call(workerId, { method: 'adopt', shard, sums }, [])
+    },
+    collect: async shard =>
+      await thread.call(workerId, { method: 'collect', shard }, []) as Awaited<ReturnType<Worker['collect']>>,
+    gaussian: async (parts, x, kind) => {
+      const own = ownCopy(x)
+      return await thread.call(workerId, { method: 'gaussian', parts: sendParts(thread, parts), x: own, kind }, [
+        own.data.buffer as ArrayBuffer,
+      ]) as Awaited<ReturnType<Worker['gaussian']>>
+    },
+  }
+}
+
+/**
+ * The same numbers in a buffer of their own. It is moved to the thread, so it must not be the caller's; and a view of a
+ * large array would be sent with all of the array.
+ */
+function ownCopy(x: Tensor): Tensor {
+  const data: TensorData = x.data.slice()
+  return { dtype: x.dtype, shape: x.shape, data }
+}
+
+const known = new WeakMap<Thread, number>()
+
+/** A posterior is sent to a thread once; the thread keeps the last one. */
+function sendParts(thread: Thread, parts: PosteriorParts): number {
+  const number = partsNumbers.get(parts) ?? partsSent++
+  partsNumbers.set(parts, number)
+  if (known.get(thread) !== number) {
+    thread.post({ type: 'parts', number, parts }, [])
+    known.set(thread, number)
+  }
+  return number
+}

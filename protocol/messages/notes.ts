@@ -1,0 +1,20 @@
+/** @file Notes to the client: the progress of long work, and the log. */
+import type { WireMap } from '../frames/encode.js'
+
+/** Where long work stands, as it crosses the wire. */
+export interface ProgressReport {
+  readonly stage: string
+  readonly done: number
+  readonly total: number
+  readonly message: string
+}
+
+/** A progress note. */
+export function progressNote(id: number, { stage, done, total, message }: ProgressReport): WireMap {
+  return { t: 'note', method: 'progress', params: { id, stage, done, total, message } }
+}
+
+/** A note for the user's log. */
+export function logNote(level: 'info' | 'warning', message: string): WireMap {
+  return { t: 'note', method: 'log', params: { level, message } }
+}

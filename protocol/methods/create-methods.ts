@@ -1,0 +1,66 @@
+/**
+ * @file The methods of docs/protocol.md section 5, by name, and the state of the compute thread that carries them out.
+ */
+import { ProtocolError } from '../../core/errors/errors.js'
+import { nodeRuntime } from '../../node/runtime/runtime.js'
+import { createFileReader } from './file-reader.js'
+import { fit, fitBatch, fitBegin, fitEnd, fitMerged, fitPartial, mergePartials } from './fits.js'
+import type { MethodSet } from './method-set.js'
+import type { MethodName } from './method-table.js'
+import type { Method, ThreadState } from './method.js'
+import { metrics } from './metrics.js'
+import { forward, inspect, readNetwork } from './networks.js'
+import { createObjectStore } from './object-store.js'
+import { get } from './posterior-values.js'
+import { functionalSamples, functionalVariance, logMarginalLikelihood, logProb, predict, predictiveSamples,
+  sample } from './predictions.js'
+import { tune, withPrior } from './priors.js'
+import { load, save } from './storage.js'
+
+const METHODS: Readonly<Record<MethodName, Method>> = {
+  readNetwork,
+  inspect,
+  forward,
+  fit,
+  fitBegin,
+  fitBatch,
+  fitEnd,
+  fitPartial,
+  mergePartials,
+  fitMerged,
+  tune,
+  withPrior,
+  predict,
+  functionalVariance,
+  sample,
+  predictiveSamples,
+  functionalSamples,
+  logProb,
+  logMarginalLikelihood,
+  get,
+  save,
+  load,
+  metrics,
+}
+
+/** The methods of one compute thread, which keeps what they make. */
+export function createMethods(setup: { readonly readDirectories: readonly string[] }): MethodSet {
+  const state: ThreadState = { objects: createObjectStore(), files: createFileReader(setup.readDirectories),
+    runtime: nodeRuntime }
+  // A map, not the record itself: `METHODS['constructor']` would be a function.
+  const byName = new Map<string, Method>(Object.entries(METHODS))
+  return {
+    run: async (name, params, context) => {
+      const method = byName.get(name)
+      if (method === undefined) {
+        throw new ProtocolError('UNKNOWN_METHOD', `There is no method '${name.slice(0, 100)}'.`, {
+          method: name.slice(0, 100),
+        })
+      }
+      return method(params, context, state)
+    },
+    free: handle => {
+      state.objects.delete(handle)
+    },
+  }
+}

@@ -1,0 +1,127 @@
+/** @file Methods that fit: at once, batch by batch, and in parts that are merged. */
+import { DataError } from '../../core/errors/errors.js'
+import type { LaplacePosterior } from '../../core/laplace/laplace-posterior.js'
+import { type Laplace, laplace } from '../../core/laplace/laplace.js'
+import type { LaplaceOptions } from '../../core/options/laplace-options.js'
+import { readPartialFit, writePartialFit } from '../../core/storage/partial-fit-file.js'
+import { mergePartialFits } from '../../core/sums/partial-fit.js'
+import type { DecodedMap } from '../frames/decoded-map.js'
+import type { WireMap } from '../frames/encode.js'
+import { bytesParameter, flagParameter, listParameter, optionalMap, textParameter } from '../messages/parameters.js'
+import { batchOf, optionalBatch, optionsOf, validationOf } from './arguments.js'
+import type { MethodContext } from './method-set.js'
+import { type Method, nameFor, type ThreadState, workOf } from './method.js'
+import { modelFrom } from './networks.js'
+import { briefSummary, summaryToWire } from './posterior-summary.js'
+
+/** The options of a fit on the wire; validation data travel beside them. */
+const FIT_OPTIONS = [
+  'likelihood',
+  'subset',
+  'structure',
+  'curvature',
+  'kfacApprox',
+  'priorPrecision',
+  'priorMean',
+  'sigmaNoise',
+  'temperature',
+  'priorStructure',
+  'tune',
+  'seed',
+  'engine',
+  'precision',
+  'threads',
+  'input',
+  'output',
+  'batchSize',
+  'memoryLimit',
+] as const
+
+/** The network of a request, by its handle or as what `readNetwork` takes, with its options. */
+async function approximation(params: DecodedMap, method: string, state: ThreadState): Promise<Laplace> {
+  const network = optionalMap(params, 'network')
+  const { graph } = network === undefined ? state.objects.get('model', params) : await modelFrom(network, state)
+  const validation = validationOf(params, state)
+  const options = { ...optionsOf(params, method, FIT_OPTIONS, state),
+    ...(validation === undefined ? {} : { validation }) }
+  // The core checks every word and number, as it does for JavaScript without types.
+  return laplace(graph, options as unknown as LaplaceOptions, state.runtime)
+}
+
+/** Keeps a posterior and answers with its handle and its summary; with `brief`, what takes no computing. */
+export function keepPosterior(posterior: LaplacePosterior, params: DecodedMap, context: MethodContext,
+  { objects }: ThreadState): WireMap {
+  const handle = nameFor(context)
+  const summary = flagParameter(params, 'brief', false) ? briefSummary(posterior) : summaryToWire(posterior.summary())
+  objects.add('posterior', handle, posterior)
+  return { handle, summary }
+}
+
+/** Fits a posterior to all of the data at once. */
+export const fit: Method = async (params, context, state) => {
+  const { x, y } = batchOf(params, state)
+  const prepared = await approximation(params, 'fit', state)
+  return keepPosterior(await prepared.fit(x, y, workOf(context)), params, context, state)
+}
+
+/** Begins a fit whose data come in batches. */
+export const fitBegin: Method = async (params, context, state) => {
+  const handle = nameFor(context)
+  const prepared = await approximation(params, 'fitBegin', state)
+  state.objects.add('fit', handle, prepared.stream())
+  return { handle }
+}
+
+/** Adds a batch to a streamed fit. A batch that fails ends the fit, which may hold a part of it. */
+export const fitBatch: Method = async (params, context, state) => {
+  const stream = state.objects.get('fit', params)
+  try {
+    const { x, y } = batchOf(params, state)
+    return { examples: await stream.add(x, y, workOf(context)) }
+  } catch (error) {
+    endFit(params, context, state)
+    throw error
+  }
+}
+
+/** Makes the posterior of a streamed fit, which ends, also when that fails. */
+export const fitEnd: Method = async (params, context, state) => {
+  const stream = state.objects.get('fit', params)
+  try {
+    return keepPosterior(await stream.finish(workOf(context)), params, context, state)
+  } finally {
+    endFit(params, context, state)
+  }
+}
+
+function endFit(params: DecodedMap, context: MethodContext, { objects }: ThreadState): void {
+  const handle = textParameter(params, 'fit')
+  objects.delete(handle)
+  context.drop(handle)
+}
+
+/** Sums over a part of the data, as bytes that any server can merge. */
+export const fitPartial: Method = async (params, context, state) => {
+  const { x, y } = batchOf(params, state)
+  const prepared = await approximation(params, 'fitPartial', state)
+  const partial = await prepared.fitPartial(x, y, workOf(context))
+  return { partial: writePartialFit(partial), examples: partial.examples }
+}
+
+/** Adds partial fits. */
+export const mergePartials: Method = params => {
+  const partials = listParameter(params, 'partials').map((_, index, list) =>
+    readPartialFit(bytesParameter({ partials: list[index] }, 'partials'))
+  )
+  if (partials.length === 0) throw new DataError('EMPTY_DATA', 'There are no partial fits to merge.')
+  const sum = partials.reduce(mergePartialFits)
+  return { partial: writePartialFit(sum), examples: sum.examples }
+}
+
+/** Makes the posterior of merged partial fits. */
+export const fitMerged: Method = async (params, context, state) => {
+  const partial = readPartialFit(bytesParameter(params, 'partial'))
+  const prepared = await approximation(params, 'fitMerged', state)
+  return keepPosterior(await prepared.fitMerged(partial, optionalBatch(params, state), workOf(context)), params,
+    context, state)
+}

@@ -1,0 +1,60 @@
+/** @file The method `get`: the numbers that a posterior is made of. */
+import { oneOf } from '../../core/errors/suggest.js'
+import type { LaplacePosterior } from '../../core/laplace/laplace-posterior.js'
+import type { CurvatureMatrix } from '../../core/posterior/curvature-matrix.js'
+import { doublesToWire, tensorToWire } from '../frames/arrays.js'
+import type { WireMap, WireValue } from '../frames/encode.js'
+import { textsParameter } from '../messages/parameters.js'
+import type { Method } from './method.js'
+import { priorToWire, summaryToWire } from './posterior-summary.js'
+
+const vector = (values: Float64Array): WireMap => doublesToWire([values.length], values)
+
+/** Every value by its name. */
+const VALUES = {
+  H: posterior => matrixToWire(posterior.H),
+  mean: posterior => vector(posterior.mean),
+  posteriorVariance: posterior => vector(posterior.posteriorVariance()),
+  posteriorPrecision: posterior => matrixToWire(posterior.posteriorPrecision),
+  posteriorCovariance: posterior => tensorToWire(posterior.posteriorCovariance()),
+  scatter: posterior => posterior.scatter,
+  loss: posterior => posterior.loss,
+  logLikelihood: posterior => posterior.logLikelihood,
+  logMarginalLikelihood: posterior => posterior.logMarginalLikelihood(),
+  logDetPosteriorPrecision: posterior => posterior.logDetPosteriorPrecision,
+  logDetPriorPrecision: posterior => posterior.logDetPriorPrecision,
+  logDetRatio: posterior => posterior.logDetRatio,
+  priorPrecision: posterior => priorToWire(posterior.priorPrecision),
+  priorPrecisionDiag: posterior => vector(posterior.priorPrecisionDiag),
+  sigmaNoise: posterior => posterior.sigmaNoise,
+  temperature: posterior => posterior.temperature,
+  summary: posterior => summaryToWire(posterior.summary()),
+} as const satisfies Readonly<Record<string, (posterior: LaplacePosterior) => WireValue>>
+
+const NAMES = Object.keys(VALUES) as (keyof typeof VALUES)[]
+
+/** Values of a posterior by their names. */
+export const get: Method = (params, _context, state) => {
+  const posterior = state.objects.get('posterior', params)
+  return Object.fromEntries(textsParameter(params, 'names').map(text => {
+    const name = oneOf('names', text, NAMES)
+    return [name, VALUES[name](posterior)]
+  }))
+}
+
+function matrixToWire(matrix: CurvatureMatrix): WireMap {
+  switch (matrix.structure) {
+    case 'full':
+      return { structure: 'full', matrix: doublesToWire([matrix.size, matrix.size], matrix.matrix) }
+    case 'diag':
+      return { structure: 'diag', diagonal: vector(matrix.diagonal) }
+    case 'kron':
+      return {
+        structure: 'kron',
+        blocks: matrix.blocks.map(({ name, kind, B, A, diagonal }) => ({ name, kind, B: B && tensorToWire(B),
+          A: A && tensorToWire(A), diagonal: diagonal && vector(diagonal) })
+        ),
+        delta: matrix.delta && vector(matrix.delta),
+      }
+  }
+}

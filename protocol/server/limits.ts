@@ -1,0 +1,25 @@
+/** @file The bounds of the server, each with its reason. */
+
+/** Requests under way before BUSY. */
+export const DEFAULT_MAX_IN_FLIGHT = 64
+
+/** Models, fits and posteriors alive at once. */
+export const DEFAULT_MAX_HANDLES = 1000
+
+/** Compute threads: two models can be worked on at once. */
+export const DEFAULT_WORKERS = 2
+
+/** Bytes of answers waiting to be read before the server stops reading requests. */
+export const OUTPUT_HIGH_WATER = 64 * 2 ** 20
+
+/** A cancelled request is answered after this long even when the compute thread has not stopped yet. */
+export const CANCEL_GRACE_MS = 80
+
+/** Whether the client still lives is looked at this often. */
+export const PARENT_POLL_MS = 3000
+
+/** How long the end of the process waits for its last answers to be read. */
+export const DRAIN_MS = 2000
+
+/** How long a loopback server waits for its client. */
+export const CONNECT_MS = 10_000

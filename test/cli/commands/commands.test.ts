@@ -1,0 +1,250 @@
+import { readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import t from 'tap'
+import { readNpy } from '../../../cli/data/npy.js'
+import { laplace } from '../../../core/laplace/laplace.js'
+import * as onnx from '../../adapters/onnx/onnx-bytes.js'
+import { run } from '../../support/command-line.js'
+import { relativeDifference } from '../../support/compare.js'
+import { referenceCase } from '../../support/reference-case.js'
+
+const CASES = fileURLToPath(new URL('../../fixtures/cases/', import.meta.url))
+const SPECIES = ['setosa', 'versicolor', 'virginica']
+const folder = t.testdir({})
+const model = (name: string, file = 'model.onnx'): string => join(CASES, name, file)
+const inFolder = (name: string): string => join(folder, name)
+
+/** Writes a case's rows as CSV; the answer is the last column, unless it is left out. */
+function writeCsv(file: string, name: string, part: 'train' | 'test',
+  answer: ((value: number) => string) | undefined): string {
+  const { x, y, xTest, yTest } = referenceCase(name)
+  const [inputs, answers] = part === 'train' ? [x, y] : [xTest, yTest]
+  const [n, width] = [inputs.shape[0], inputs.data.length / inputs.shape[0]]
+  const header = [...Array.from({ length: width }, (_, i) => `x${i}`), ...(answer === undefined ? [] : ['answer'])]
+    .join(',')
+  const rows = Array.from({ length: n },
+    (_, i) =>
+      [...inputs.data.subarray(i * width, (i + 1) * width), ...(answer === undefined ? [] : [answer(answers.data[i])])]
+        .join(','))
+  writeFileSync(inFolder(file), [header, ...rows, ''].join('\n'))
+  return inFolder(file)
+}
+
+t.test('fit and predict from CSV with text labels', async t => {
+  const train = writeCsv('iris.csv', 'tabular-iris', 'train', value => SPECIES[value])
+  const fit = await run('fit', model('tabular-iris'), '--data', train, '--likelihood', 'classification', '--out',
+    inFolder('iris.posterior'), '--json')
+  t.equal(fit.code, 0, fit.remarks)
+  const summary = JSON.parse(fit.out)
+  t.same(summary.labels, SPECIES)
+  const values = JSON.parse(readFileSync(new URL('../../fixtures/linearized.json', import.meta.url), 'utf8')).values
+  t.ok(Math.abs(summary.priorPrecision[0] / values['tabular-iris'].kron.prior_precision - 1) < 1e-6,
+    'the prior is that of the reference')
+
+  const test = writeCsv('iris-test.csv', 'tabular-iris', 'test', undefined)
+  const prediction = JSON.parse((await run('predict', inFolder('iris.posterior'), '--data', test, '--json')).out)
+  const probit = values['tabular-iris'].kron.probit
+  t.ok(relativeDifference(prediction.probabilities.flat(), probit.data) < 1e-6,
+    'the probabilities are those of the reference')
+  t.same(prediction.labels, SPECIES)
+
+  const table = await run('predict', inFolder('iris.posterior'), '--data',
+    writeCsv('scored.csv', 'tabular-iris', 'test', value => SPECIES[value]), '--target', 'answer')
+  t.match(table.out, /row {2}class +probability/)
+  t.match(table.out, /nll 0\.\d+ +ece 0\.\d+ +brier 0\.\d+ +accuracy 0\.9211/)
+  t.ok(table.out.split('\n').every(line => line.length <= 100), 'no line is wider than 100 characters')
+})
+
+t.test('a forgotten --target is suspected', async t => {
+  const scored = writeCsv('scored.csv', 'tabular-iris', 'test', value => SPECIES[value])
+  const text = await run('predict', inFolder('iris.posterior'), '--data', scored)
+  t.equal(text.code, 1)
+  t.match(text.remarks.replace(/\s+/g, ' '),
+    /Column 'answer', line 2: expected a number and found '\w+'.*name their column with --target/)
+  const numbers = await run('predict', inFolder('iris.posterior'), '--data',
+    writeCsv('numbers.csv', 'tabular-iris', 'test', String))
+  t.match(numbers.remarks.replace(/\s+/g, ' '), /ShapeError: .*5 an example.*name their column with --target/)
+})
+
+t.test('regression, written to every kind of file', async t => {
+  const train = writeCsv('line.csv', 'regression-1d', 'train', String)
+  const fit = await run('fit', model('regression-1d'), '--data', train, '--likelihood', 'regression', '--structure',
+    'full', '--out', inFolder('line.posterior'))
+  t.equal(fit.code, 0, fit.remarks)
+  t.match(fit.out, /Noise +standard deviation 0\.\d+/)
+  const test = writeCsv('line-test.csv', 'regression-1d', 'test', undefined)
+  const { x, y, xTest } = referenceCase('regression-1d')
+  const posterior = await laplace(referenceCase('regression-1d').graph, { likelihood: 'regression', structure: 'full' })
+    .fit(x, y)
+  const { mean, variance, predictiveVariance } = await posterior.predict(xTest)
+  const expected = Array.from(mean.data,
+    (value, i) => [value, Math.sqrt(variance.data[i]), Math.sqrt(predictiveVariance!.data[i])])
+  for (const ending of ['csv', 'npy', 'json']) {
+    const file = inFolder(`line.${ending === 'csv' ? 'out.csv' : ending}`)
+    t.equal((await run('predict', inFolder('line.posterior'), '--data', test, '--out', file)).code, 0)
+    const bytes = readFileSync(file)
+    const rows = ending === 'npy' ?
+      Array.from(readNpy(bytes).data)
+      : ending === 'csv' ?
+      bytes.toString().trim().split('\n').slice(1).flatMap(line => line.split(',').map(Number))
+      : (({ mean: m, standardDeviation: s, predictiveStandardDeviation: p }) =>
+        m.flatMap((row: number[], i: number) => [row[0], s[i][0], p[i][0]]))(JSON.parse(bytes.toString()))
+    t.ok(relativeDifference(rows, expected.flat()) < 1e-6, ending)
+  }
+  t.match(await run('predict', inFolder('line.posterior'), '--data', test, '--out', 'x.txt'), { code: 2,
+    remarks: /\.csv, \.json or \.npy/ })
+})
+
+t.test('npz and safetensors hold the same data', async t => {
+  const fitted: unknown[] = []
+  for (const file of ['data.npz', 'data.safetensors']) {
+    const fit = await run('fit', model('digits'), '--data', model('digits', file), '--likelihood', 'classification',
+      '--out', inFolder('digits.posterior'), '--json')
+    t.equal(fit.code, 0, fit.remarks)
+    const { seconds, ...rest } = JSON.parse(fit.out)
+    t.ok(seconds > 0)
+    fitted.push(rest)
+    const scored = JSON.parse(
+      (await run('predict', inFolder('digits.posterior'), '--data', model('digits', file), '--inputs', 'x_test',
+        '--target', 'y_test', '--json')).out,
+    )
+    t.equal(scored.metrics.accuracy, referenceCase('digits').expected.metrics_map.accuracy)
+  }
+  t.same(fitted[0], fitted[1])
+  const wrong = await run('fit', model('digits'), '--data', model('digits', 'data.npz'), '--target', 'y_tst',
+    '--likelihood', 'classification', '--out', inFolder('x'))
+  t.equal(wrong.code, 1)
+  t.match(wrong.remarks.replace(/\s+/g, ' '),
+    /There is no array 'y_tst'; the file holds .*x_test.*Did you mean 'y_test'\?/)
+})
+
+t.test('every flag of fit reaches the posterior', async t => {
+  const train = writeCsv('iris.csv', 'tabular-iris', 'train', value => SPECIES[value])
+  const fit = await run('fit', model('tabular-iris'), '--data', train, '--likelihood', 'classification', '--subset',
+    'all', '--structure', 'diag', '--prior-precision', '2.5', '--temperature', '0.5', '--seed', '7', '--precision',
+    'float32', '--batch-size', '10', '--out', inFolder('flags.posterior'), '--json')
+  t.match(JSON.parse(fit.out), { subset: 'all', structure: 'diag', priorPrecision: [2.5], temperature: 0.5, seed: 7,
+    precision: 'float32', tuned: 'none' })
+  const grid = ['fit', model('tabular-iris'), '--data', train, '--likelihood', 'classification', '--tune', 'grid',
+    '--out', inFolder('grid.posterior'), '--json']
+  t.equal((await run(...grid)).code, 2, 'grid without validation data is wrong use')
+  t.match(
+    JSON.parse(
+      (await run(...grid, '--validation', writeCsv('valid.csv', 'tabular-iris', 'test', value => SPECIES[value]))).out,
+    ),
+    { tuned: 'grid' },
+  )
+})
+
+t.test('inspect', async t => {
+  const { code, out } = await run('inspect', model('digits'))
+  t.equal(code, 0)
+  t.match(out, /Parameters +2,410 \(float64\)/)
+  t.match(out, /2\.weight +10 x 32 +320/)
+  t.match(out, /last_layer +kron +[\d.]+ KiB/)
+  const json = JSON.parse(
+    (await run('inspect', model('digits', 'model.pt'), '--architecture', model('digits', 'architecture.json'),
+      '--json')).out,
+  )
+  t.match(json, { format: 'pytorch', parameterCount: 2410, memory: [{ subset: 'last_layer', structure: 'kron' }] })
+
+  const weights = await run('inspect', model('digits', 'model.safetensors'))
+  t.equal(weights.code, 1, 'no network can be built')
+  t.match(weights.out, /0\.weight +32 x 64/, 'but the tensors are listed')
+  t.match(weights.remarks.replace(/\s+/g, ' '), /not the activation between them/)
+  t.match((await run('inspect', model('digits'), '--likelihood', 'binary')).out,
+    /Not available: last_layer, all\. The likelihood 'binary' needs a network with one output/)
+  t.match(out, /Likelihoods +classification, multilabel, regression/)
+})
+
+t.test('inspect: which input and output, and lengths that a file leaves open', async t => {
+  const value = (name: string): Uint8Array => onnx.value(name, ['n', 2])
+  writeFileSync(inFolder('two.onnx'), onnx.model({
+    nodes: [onnx.node('Gemm', ['p', 'w'], ['y']), onnx.node('Gemm', ['q', 'w'], ['z'])],
+    inputs: [value('p'), value('q')],
+    outputs: [value('y'), value('z')],
+    tensors: [onnx.floats('w', [2, 2], [1, 2, 3, 4])],
+  }))
+  t.match((await run('inspect', inFolder('two.onnx'))).out.replace(/\s+/g, ' '),
+    /Not available: .* 2 inputs \(p, q\); choose one with the option input/)
+  const chosen = await run('inspect', inFolder('two.onnx'), '--input', 'p', '--output', 'y', '--json')
+  t.match(JSON.parse(chosen.out), { unavailable: [],
+    memory: [{ subset: 'last_layer', structure: 'kron', bytes: 128 }] }, chosen.remarks)
+
+  writeFileSync(inFolder('open.onnx'), onnx.model({
+    nodes: [onnx.node('Flatten', ['x'], ['h']), onnx.node('Gemm', ['h', 'w'], ['y'])],
+    inputs: [onnx.value('x', ['n', 'side', 2])],
+    outputs: [value('y')],
+    tensors: [onnx.floats('w', [22, 2], new Array(44).fill(1))],
+  }))
+  t.match(JSON.parse((await run('inspect', inFolder('open.onnx'), '--dimensions', 'side=11', '--json')).out), {
+    inputs: [{ shape: [-1, 11, 2] }],
+  })
+  t.match(await run('inspect', inFolder('open.onnx'), '--dimensions', 'side'), { code: 2,
+    remarks: /such as time=8; got 'side'/ })
+  t.match(await run('inspect', inFolder('open.onnx'), '--dimensions', 'side=x'), { code: 2, remarks: /the length NaN/ })
+})
+
+t.test('demo', async t => {
+  const { code, out, remarks } = await run('demo')
+  t.equal(code, 0, remarks)
+  t.ok(out.split('\n').every(line => line.length <= 100), 'no line is wider than 100 characters')
+  t.match(out, /797 digits that the network has not seen/)
+
+  const used = process.cpuUsage()
+  const { summary, contenders } = JSON.parse((await run('demo', '--json')).out)
+  const { user, system } = process.cpuUsage(used)
+  t.ok(user + system < 5e6, 'it needs less than 5 s of the processor')
+  const [network, posterior, marglik] = contenders
+  t.match(summary, { subset: 'last_layer', structure: 'kron', tuned: 'linearized', examples: 1000 })
+  t.ok(posterior.scores.nll < 0.95 * network.scores.nll, `NLL ${network.scores.nll} to ${posterior.scores.nll}`)
+  t.ok(posterior.scores.ece < 0.95 * network.scores.ece, `ECE ${network.scores.ece} to ${posterior.scores.ece}`)
+  t.ok(posterior.strangers[0].auroc >= network.strangers[0].auroc, 'noise is told from digits no worse')
+  t.ok(
+    posterior.strangers.every((stranger: { confidence: number }, i: number) =>
+      stranger.confidence < network.strangers[i].confidence
+    ),
+    'strangers are trusted less',
+  )
+  t.ok(marglik.scores.nll > 2 * network.scores.nll, "marglik at the network's own weights doubts too much")
+})
+
+t.test('help, version, selftest', async t => {
+  const { version } = JSON.parse(readFileSync(new URL('../../../package.json', import.meta.url), 'utf8'))
+  t.equal((await run('--version')).out, `${version}\n`)
+  const help = await run('--help')
+  t.match(help.out, 'polylaplace serve')
+  for (const command of ['demo', 'inspect', 'fit', 'predict', 'selftest']) {
+    t.match(help.out, `polylaplace ${command}`)
+    t.match(await run(command, '--help'), { code: 0, out: `Usage: polylaplace ${command}` })
+  }
+  t.match(await run('selftest'), { code: 0, out: /All is well/ })
+})
+
+t.test('wrong use has exit code 2, work that fails has 1, and neither shows a stack', async t => {
+  const cases: [argv: string[], code: number, message: RegExp][] = [
+    [[], 2, /needs a command/],
+    [['fitt'], 2, /Did you mean 'fit'\?/],
+    [['inspect'], 2, /inspect needs MODEL/],
+    [['inspect', 'a', 'b'], 2, /unexpected argument 'b'/],
+    [['fit', model('digits'), '--dta', 'x'], 2, /no option --dta\. Did you mean --data\?/],
+    [['fit', model('digits')], 2, /fit needs --likelihood NAME/],
+    [['fit', model('digits'), '--likelihood', 'clasification', '--data', 'x', '--out', 'y'], 2,
+      /Did you mean 'classification'\?/],
+    [['fit', model('digits'), '--likelihood', 'classification', '--data', 'x', '--out', 'y', '--seed', 'one'], 2,
+      /--seed must be a number; got 'one'/],
+    [['inspect', 'absent.onnx'], 1, /Cannot read absent\.onnx: there is no such file/],
+    [['inspect', CASES], 1, /it is a folder/],
+    [['inspect', model('digits', 'expected.json')], 1, /UntrustedInputError/],
+    [['predict', model('digits'), '--data', 'x'], 1, /posterior/],
+    [['fit', model('digits'), '--likelihood', 'classification', '--data', model('digits', 'data.npz'), '--out',
+      '/nowhere/x'], 1, /Cannot write \/nowhere\/x/],
+  ]
+  for (const [argv, code, message] of cases) {
+    const outcome = await run(...argv)
+    t.equal(outcome.code, code, argv.join(' '))
+    t.match(outcome.remarks.replace(/\s+/g, ' '), message)
+    t.notMatch(outcome.remarks, /\n +at /)
+  }
+})

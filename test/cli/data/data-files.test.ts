@@ -1,0 +1,87 @@
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import t from 'tap'
+import { readCsv } from '../../../cli/data/csv.js'
+import { readExamples } from '../../../cli/data/data-file.js'
+import { readNpy, writeNpy } from '../../../cli/data/npy.js'
+import { targetsOf } from '../../../cli/data/targets.js'
+import { float64 } from '../../../core/tensor/tensor.js'
+
+const folder = t.testdir({})
+const file = (name: string, content: string | Uint8Array): string => {
+  writeFileSync(join(folder, name), content)
+  return join(folder, name)
+}
+const selection = { likelihood: 'classification', target: undefined, inputs: undefined, answered: true } as const
+
+t.test('CSV: header, quotes, byte order mark, targets by name', async t => {
+  const table = readCsv('\ufeff"a, b",c,kind\r\n1,2.5,"x"\r\n-3e2,4,y\r\n', 'kind')
+  t.same([table.columns, Array.from(table.values), table.targets], [['a, b', 'c'], [1, 2.5, -300, 4], [{ name: 'kind',
+    cells: ['x', 'y'] }]])
+  t.same(readCsv('1,2\n3,4\n', 'last'), { rows: 2, columns: ['x1'], values: Float64Array.of(1, 3),
+    targets: [{ name: 'x2', cells: ['2', '4'] }] })
+  t.same(readCsv('a,b,c\n1,2,3\n', 'a,c').targets.map(target => target.name), ['a', 'c'])
+  t.throws(() => readCsv('a,kind\n1,2\n', 'kin'), { code: 'BAD_DATA_FILE', message: /Did you mean 'kind'\?/ })
+  t.throws(() => readCsv('a,b\n1,\n', undefined), { code: 'BAD_DATA_FILE',
+    message: /Column 'b', line 2: expected a number and found an empty cell/ })
+  t.throws(() => readCsv('a,b\n1,2,3\n', undefined), { code: 'BAD_DATA_FILE' })
+  t.throws(() => readCsv('a,b\n', undefined), { code: 'EMPTY_DATA' })
+  t.throws(() => readCsv('', undefined), { code: 'EMPTY_DATA' })
+})
+
+t.test('targets: text in sorted order, numbers as they are', async t => {
+  const column = (...cells: string[]) => [{ name: 'y', cells }]
+  t.match(targetsOf(column('b', 'a', 'c', 'a'), 'classification'), { y: { data: Float64Array.of(1, 0, 2, 0) },
+    labels: ['a', 'b', 'c'] })
+  t.match(targetsOf(column('yes', 'no'), 'binary'), { y: { data: Float64Array.of(1, 0) }, labels: ['no', 'yes'] })
+  t.same(targetsOf(column('2', '0'), 'classification').labels, undefined)
+  t.match(targetsOf(column('b'), 'classification', ['a', 'b']), { y: { data: Float64Array.of(1) } })
+  t.same(targetsOf([...column('1', '2'), { name: 'z', cells: ['3', '4'] }], 'regression').y,
+    float64([2, 2], [1, 3, 2, 4]))
+  t.throws(() => targetsOf(column('d'), 'classification', ['a', 'b']), { code: 'BAD_LABELS',
+    message: /'d' is none of a, b/ })
+  t.throws(() => targetsOf(column('a'), 'classification', 'none'), { code: 'BAD_LABELS' })
+  t.throws(() => targetsOf(column('a', ''), 'classification'), { code: 'BAD_LABELS',
+    message: /row 2: the label is missing/ })
+  t.throws(() => targetsOf(column('a', '1'), 'regression'), { code: 'BAD_LABELS' })
+  t.throws(() => targetsOf(column('a', 'b', 'c'), 'binary'), { code: 'BAD_LABELS',
+    message: /needs 0 and 1, or two distinct texts/ })
+})
+
+t.test('npy: both orders, both byte orders, back and forth', async t => {
+  const value = float64([2, 3], [1, 2, 3, 4, 5, 6])
+  t.same(readNpy(writeNpy(value)), value)
+  const npy = (descr: string, order: string, shape: string, body: Uint8Array): Uint8Array => {
+    const header = `{'descr': '${descr}', 'fortran_order': ${order}, 'shape': ${shape}, }\n`
+    return Uint8Array.from([0x93, ...Buffer.from('NUMPY'), 1, 0, header.length, 0, ...Buffer.from(header), ...body])
+  }
+  t.same(readNpy(npy('<i2', 'True', '(2, 3)', Uint8Array.of(1, 0, 4, 0, 2, 0, 5, 0, 3, 0, 6, 0))).data,
+    Float64Array.of(1, 2, 3, 4, 5, 6))
+  t.same(readNpy(npy('>i4', 'False', '(1,)', Uint8Array.of(0xff, 0xff, 0xff, 0xfe))).data, Float64Array.of(-2))
+  for (const [name, bytes] of Object.entries({
+    'more elements than bytes': npy('<f8', 'False', '(1000000,)', new Uint8Array(8)),
+    'an object array': npy('|O', 'False', '(1,)', new Uint8Array(8)),
+    'a complex array': npy('<c16', 'False', '(1,)', new Uint8Array(16)),
+    'a cut header': writeNpy(value).subarray(0, 20),
+    'a header longer than the file': Uint8Array.from([0x93, ...Buffer.from('NUMPY'), 2, 0, 255, 255, 255, 127, 0]),
+  })) t.throws(() => readNpy(bytes), { code: 'UNTRUSTED_INPUT' }, name)
+})
+
+t.test('examples in one array, or in two files', async t => {
+  const both = file('both.npy', writeNpy(float64([2, 3], [1, 2, 0, 3, 4, 1])))
+  t.same(await readExamples(both, selection), { x: float64([2, 2], [1, 2, 3, 4]), y: float64([2], [0, 1]) })
+  t.same((await readExamples(both, { ...selection, answered: false })).x.shape, [2, 3])
+  const answers = file('answers.npy', writeNpy(float64([2], [1, 0])))
+  t.same((await readExamples(both, { ...selection, target: answers })).y, float64([2], [1, 0]))
+  await t.rejects(readExamples(answers, selection), { code: 'BAD_DATA_FILE' })
+})
+
+t.test('a file of another kind is refused by name', async t => {
+  await t.rejects(readExamples(file('picture.png', Uint8Array.of(0x89, 0x50, 0, 0, 1)), selection), {
+    code: 'BAD_DATA_FILE',
+    message: /picture\.png: This is neither CSV text/,
+  })
+  await t.rejects(readExamples(file('empty.csv', ''), selection), { code: 'EMPTY_DATA',
+    message: /empty\.csv: The file is empty/ })
+  await t.rejects(readExamples(file('one.csv', 'y\n1\n'), selection), { code: 'BAD_DATA_FILE' })
+})

@@ -1,0 +1,61 @@
+/** @file Work spread over threads: the same bytes for any number of them. */
+import t from 'tap'
+import { GraphBuilder } from '../../../core/graph/builder.js'
+import { BATCH } from '../../../core/graph/graph.js'
+import { randomGenerator } from '../../../core/tensor/random.js'
+import { tensor } from '../../../core/tensor/tensor.js'
+import { laplace } from '../../../index.js'
+
+const random = randomGenerator(3)
+const draw = (...shape: number[]) =>
+  tensor('float32', shape, Float32Array.from({ length: shape.reduce((a, b) => a * b, 1) }, () => 0.3 * random.normal()))
+
+function network() {
+  const b = new GraphBuilder('float32')
+  const hidden = b.node('Tanh', [
+    b.node('Gemm', [b.input('x', [BATCH, 100]), b.parameter('0.weight', draw(80, 100)),
+      b.parameter('0.bias', draw(80))], { transB: 1 }),
+  ])
+  return b.build([
+    b.node('Gemm', [hidden, b.parameter('2.weight', draw(5, 80)), b.parameter('2.bias', draw(5))], { transB: 1 }),
+  ])
+}
+
+const graph = network()
+const n = 3000
+const x = draw(n, 100)
+const y = Float64Array.from({ length: n }, (_, i) => i % 5)
+const rows = draw(2000, 100)
+
+for (const structure of ['kron', 'diag'] as const) {
+  t.test(`${structure}: 1, 2 and 3 threads`, async t => {
+    const results = []
+    for (const threads of [1, 2, 3]) {
+      const posterior = await laplace(graph, { likelihood: 'classification', subset: 'all', structure, threads,
+        priorPrecision: 1, batchSize: 100 }).fit(x, y)
+      const { probabilities, variance } = await posterior.predict(rows)
+      results.push({ evidence: posterior.logMarginalLikelihood(), variance: variance.data,
+        probabilities: probabilities!.data })
+    }
+    t.same(results[1].evidence, results[0].evidence)
+    t.same(results[2].evidence, results[0].evidence)
+    t.ok(Buffer.from(results[1].variance.buffer).equals(Buffer.from(results[0].variance.buffer)))
+    t.ok(Buffer.from(results[2].probabilities.buffer).equals(Buffer.from(results[0].probabilities.buffer)))
+  })
+}
+
+t.test('an error in a later batch, and cancellation, leave the threads usable', async t => {
+  const fit = laplace(graph, { likelihood: 'classification', subset: 'all', threads: 2, priorPrecision: 1,
+    batchSize: 100 })
+  const labels = y.slice()
+  labels[n - 1] = 7
+  await t.rejects(fit.fit(x, labels), { code: 'BAD_LABELS' })
+  const controller = new AbortController()
+  await t.rejects(fit.fit(x, y, { signal: controller.signal, onProgress: ({ done }) => {
+    if (done > 500) controller.abort()
+  } }), { code: 'CANCELLED' })
+  const posterior = await fit.fit(x, y)
+  const other = await laplace(graph, { likelihood: 'classification', subset: 'all', threads: 1, priorPrecision: 1,
+    batchSize: 100 }).fit(x, y)
+  t.equal(posterior.logMarginalLikelihood(), other.logMarginalLikelihood())
+})
