@@ -1,15 +1,15 @@
 /**
  * @file The program of Jacobian-vector products, made from the derivative rules of reverse mode alone.
  *
- * The vector-Jacobian product u -> J'u is linear in u, and the cotangent of u in direction v is J v whatever u is: a
- * second backward pass through the first one turns it round (the transposition trick of Frostig, Johnson, Maclaurin,
- * Paszke and Radul, "Decomposing reverse-mode automatic differentiation", 2021). So every operator that has a cotangent
- * has a tangent, and there is no second rule that could disagree with the first.
+ * The vector-Jacobian product u -> J'u is linear in u, and its own vector-Jacobian product with respect to u, for v, is
+ * J v whatever u is: a second backward pass through the first one (J. Townsend, "A new trick for calculating Jacobian
+ * vector products", 2017). So every operator that has a cotangent has a tangent, and there is no second rule that could
+ * disagree with the first.
  *
- * What the first pass is turned round from: of a linear operator z = W a + b it hands out g = dz'u and never g ⊗ a, so
- * the second one starts there from W' a + b' (one matrix product for the whole batch), where W', b' are the tangents; of
- * another parameter or of an input, it starts from the tangent itself. The seed u belongs to one example at each index,
- * so all values of the first pass carry the examples, and their cotangents have [K] in front, K counting the tangents.
+ * Of a linear operator z = W a + b the first pass hands out g = (dz)'u and never g ⊗ a, so the second one starts there
+ * from V a + v, one matrix product for the whole batch, where V and v are the tangents of W and b; of another parameter
+ * or of an input it starts from the tangent itself. Every element of the seed u belongs to one example, so all values of
+ * the first pass carry the examples, and their cotangents have [K] in front, K counting the tangents.
  */
 import { InternalError } from '../errors/errors.js'
 import type { GraphBuilder } from '../graph/builder.js'
@@ -26,8 +26,8 @@ import { reverse, reverseFrom } from './reverse.js'
 export interface JvpProgram {
   readonly graph: Graph
   /**
-   * Names of the inputs for the tangents, by value: K, then the shape of the network's input, or the shape of a parameter
-   * as it is stored, for all examples the same. A value that the output does not depend on has none.
+   * Names of the inputs for the tangents, by value: K, then the shape of the network's input, or that of the parameter as
+   * it is stored (one tangent for all examples). A value that the output does not depend on has none.
    */
   readonly tangents: ReadonlyMap<string, string>
   /** Name of the output that holds f, N x C. */
@@ -132,7 +132,7 @@ function operatorTangent({ start: { builder, f }, count, inputs }: Tangents, ope
   return shift === undefined ? product : builder.node('Add', [product, shift])
 }
 
-/** The tangent of a value in the layout of the cotangent of its gradient: K x 1 (x N, where it has no batch axis) x shape. */
+/** The tangent of a value in the layout of its gradient's cotangent: K x 1 (x N, where it has no batch axis) x shape. */
 function gradientTangent({ start: { builder, types, f }, count, inputs }: Tangents, name: string): string {
   const { shape } = required(types, name)
   const target = [count, 1, ...shape.map(dim => (isBatch(dim) ? -1 : dim))]
@@ -152,7 +152,10 @@ function zeros({ precision }: GraphBuilder, shape: readonly number[]): Tensor {
   return tensor(precision, shape, new Array<number>(sizeOf(shape)).fill(0))
 }
 
-/** The program without its first seed, which nothing may depend on. @throws InternalError where a derivative rule is not linear */
+/**
+ * The program without its first seed, which nothing may depend on.
+ * @throws InternalError where a derivative rule is not linear
+ */
 function withoutSeed(program: Graph, seed: string): Graph {
   if (program.nodes.some(node => node.inputs.includes(seed))) {
     throw new InternalError('A derivative rule is not linear in the cotangent: its own derivative depends on it.')

@@ -35,8 +35,8 @@ export interface LinearMap {
 }
 
 /**
- * The Jacobian of a network as a linear map. Each of the two programs is compiled once, when it is first needed, and runs
- * batches of any size.
+ * The Jacobian of a network as a linear map. Each of its two programs is compiled once, when it is first needed, and
+ * runs batches of any size.
  * @throws GraphError NOT_DIFFERENTIABLE, BATCH_AXIS, BAD_GRAPH
  */
 export function linearMap({ graph, input, output }: Network, slots: readonly ParameterSlot[], engine: Engine,
@@ -102,7 +102,7 @@ function tangentOf({ shape, offset, size }: ParameterSlot, v: Float64Array, tran
   return tensor(precision, [1, ...stored], transposed ? exchangeLastAxes(own, shape) : own)
 }
 
-/** Adds g'a to the weight's part and the sum of g's rows to the bias' part; g and a have a row for each position of each example. */
+/** Adds g'a to the weight's part and the sum of g's rows to the bias' part; rows are all positions of all examples. */
 function addLinear({ weight, bias, in: inputs, out, positions, a, g }: LinearFactor, examples: number,
   slots: readonly ParameterSlot[], sum: Float64Array): void {
   const rows = examples * positions

@@ -2,7 +2,8 @@
  * Products with the Jacobian of an ONNX file's network, for the tests in Python. One JSON line a network on stdin:
  * `{"path", "chosen", "x", "u", "tangents"}`, `chosen` being the names of the parameters or null, arrays
  * `{"shape", "data", "dtype"}`, and tangents those of `x` and of parameters by name. One JSON line on stdout:
- * `{"parameters", "f", "product", "gradients"}`, f and the product N x C, gradients summed over the examples, or `{"error"}`.
+ * `{"parameters", "f", "product", "gradients"}`, f and the product N x C, gradients summed over the examples;
+ * or `{"error"}`.
  */
 import { readFileSync } from 'node:fs'
 import { createInterface } from 'node:readline'

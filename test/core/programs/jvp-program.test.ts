@@ -1,4 +1,4 @@
-/** @file J v of whole networks against central differences and against J'u, and both as a linear map of all parameters. */
+/** @file J v of whole networks against central differences and J'u, and both as a linear map of all parameters. */
 import t from 'tap'
 import { compileGraph, runGraph, typescriptEngine } from '../../../core/engine/typescript.js'
 import { GraphBuilder } from '../../../core/graph/builder.js'
