@@ -26,7 +26,7 @@ def test_everything_in_all_is_there() -> None:
 
 
 def test_the_error_table_is_that_of_the_source() -> None:
-    source = (REPOSITORY / "core" / "errors.ts").read_text()
+    source = (REPOSITORY / "core" / "errors" / "errors.ts").read_text()
     for code, (number, family, meaning) in ERROR_TABLE.items():
         assert f"{code}: entry({number}, '{family}'" in source
         assert meaning.split("'")[0] in source
