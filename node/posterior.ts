@@ -83,7 +83,7 @@ export class Posterior {
   get priorMean(): number | Float64Array {
     return this.core.priorMean
   }
-  get sigmaNoise(): number {
+  get sigmaNoise(): number | Float64Array {
     return this.core.sigmaNoise
   }
   get temperature(): number {
@@ -232,9 +232,13 @@ function describe(posterior: LaplacePosterior): string {
     `Laplace posterior (${likelihood}, ${subset}, ${structure}) over ${parameterCount} parameters, ` +
     `fitted to ${examples} examples`,
     `  prior precision ${precision}${tuned === 'none' ? '' : `, tuned by ${tuned}`}${
-      likelihood === 'regression' ? `; noise ${sigmaNoise.toPrecision(4)}` : ''
+      likelihood === 'regression' ? `; noise ${formatNoise(sigmaNoise)}` : ''
     }`,
     `  log marginal likelihood ${posterior.logMarginalLikelihood().toPrecision(6)}`,
     ...notes.map(note => `  note: ${note}`),
   ].join('\n')
+}
+
+function formatNoise(sigma: number | Float64Array): string {
+  return typeof sigma === 'number' ? sigma.toPrecision(4) : Array.from(sigma, value => value.toPrecision(4)).join(', ')
 }

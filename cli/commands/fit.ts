@@ -85,7 +85,15 @@ function report(terminal: Terminal, summary: PosteriorSummary, seconds: number, 
     ...(typeof effectiveParameters === 'number'
       ? [['Effective parameters', formatNumber(effectiveParameters)] as const]
       : []),
-    ...(likelihood === 'regression' ? [['Noise', `standard deviation ${formatNumber(sigmaNoise)}`] as const] : []),
+    ...(likelihood === 'regression'
+      ? [
+        ['Noise', `standard deviation ${
+          typeof sigmaNoise === 'number'
+            ? formatNumber(sigmaNoise)
+            : Array.from(sigmaNoise, sigma => formatNumber(sigma)).join(', ')
+        }`] as const,
+      ]
+      : []),
     ['Log marginal likelihood', formatNumber(logMarginalLikelihood, 6)],
     ['Written to', out],
   ]))

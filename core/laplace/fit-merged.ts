@@ -1,28 +1,29 @@
 /** @file The posterior of partial fits that were added up. */
 import type { WorkOptions } from '../budget/progress.js'
 import { OptionError, StateError } from '../errors/errors.js'
+import type { TuneMethod } from '../options/words.js'
 import type { PartialFit } from '../sums/partial-fit.js'
 import type { Batch } from '../tensor/batch.js'
 import { accumulationFor, finishFit } from './fit-stream.js'
 import { type FitTask, partialKey, settle } from './fit-task.js'
-import { type LaplacePosterior } from './laplace-posterior.js'
+import type { PosteriorState } from './posterior-state.js'
 
 /** The posterior of sums over all the data; `data` are the training data once more, for tuning by `linearized`. */
 export async function fitMerged(task: FitTask, partial: PartialFit, data: Batch | undefined,
-  work: WorkOptions): Promise<LaplacePosterior> {
+  work: WorkOptions): Promise<PosteriorState> {
   const { plan } = task
   if (partial.key !== partialKey(task)) {
     throw new StateError('DIGEST_MISMATCH',
       'The partial fit belongs to another network, or was made with another likelihood, subset, structure or ' +
         'precision.', { expected: partialKey(task), actual: partial.key })
   }
-  if (plan.tune !== 'linearized' || data !== undefined) {
+  if (!needsRows(plan.tune) || data !== undefined) {
     const settled = data === undefined ? task : settle(task, data.x)
-    const accumulation = plan.tune === 'linearized' ? accumulationFor(settled, true, []) : undefined
+    const accumulation = needsRows(plan.tune) ? accumulationFor(settled, true, []) : undefined
     if (accumulation !== undefined && data !== undefined) await accumulation.add(data.x, data.y, work)
     return finishFit(settled, partial, await accumulation?.linearData(), [], work)
   }
-  if (plan.chosen) {
+  if (plan.tune === 'linearized') {
     throw new OptionError('BAD_COMBINATION',
       "Tuning 'linearized' goes over the training data once more: give them to fitMerged, or tune by 'marglik'.", {
       option: 'tune',
@@ -32,4 +33,9 @@ export async function fitMerged(task: FitTask, partial: PartialFit, data: Batch 
     "The prior precision was tuned by 'marglik', because tuning by 'linearized' needs the training data once more; " +
     'give them to fitMerged for that.'
   return finishFit({ ...task, plan: { tune: 'marglik', chosen: false, note } }, partial, undefined, [], work)
+}
+
+/** Whether tuning goes over the training data once more. */
+function needsRows(tune: TuneMethod): boolean {
+  return tune === 'linearized' || tune === 'auto'
 }

@@ -1,14 +1,21 @@
 /** @file A fit to data that arrive piece by piece. */
 import type { WorkOptions } from '../budget/progress.js'
 import { DataError, StateError } from '../errors/errors.js'
+import { checkLabels } from '../likelihood/labels.js'
+import { joinExamples } from '../network/batches.js'
+import { networkInput } from '../network/input-rows.js'
+import type { Likelihood } from '../options/words.js'
 import type { FitSums } from '../parallel/worker.js'
 import { structuredPosterior } from '../posterior/structured.js'
 import { type Accumulation, startAccumulation } from '../sums/accumulation.js'
 import type { LinearData } from '../sums/linear-data.js'
 import type { Batch } from '../tensor/batch.js'
 import type { Tensor } from '../tensor/tensor.js'
-import { type FitTask, settle } from './fit-task.js'
+import { type FitTask, type LinearTask, settle } from './fit-task.js'
+import { answerByGate, priorFromLinearModel } from './gate-fit.js'
 import { LaplacePosterior } from './laplace-posterior.js'
+import type { TrainingRows } from './linear-fit.js'
+import { fitLowRank, forecastLinearModel, tooLarge } from './low-rank-fit.js'
 import type { PosteriorState } from './posterior-state.js'
 import { type TuneData, tunePosterior, type TuneRequest, tuneWithLinearModel } from './tune.js'
 
@@ -55,7 +62,32 @@ interface RunningFit {
 
 /** Rows are kept for the linear model over all weights where it is possible, else they are summed at once. */
 function startFit(task: FitTask): RunningFit {
-  return 'evaluator' in task.linear ? keptRows(task, task.linear) : summedRows(task, [])
+  if ('evaluator' in task.linear) return keptRows(task, task.linear)
+  return task.plan.tune === 'auto' && task.options.subset === 'all' ? summedAndKept(task) : summedRows(task, [])
+}
+
+/** Why a fit with no option set took the last layer. */
+function lastLayerReason({ linear, options }: FitTask, notes: readonly string[]): string {
+  if (options.linearModel === 'none') return 'The last layer, as the options say.'
+  const why = 'refusal' in linear ? linear.refusal : notes[notes.length - 1] ?? ''
+  return `The last layer alone, not all weights: ${why}`
+}
+
+/** Sums the curvature of all weights, and keeps the rows for their linear model, which gives the prior. */
+function summedAndKept(task: FitTask): RunningFit {
+  const notes: string[] = []
+  const untuned: FitTask = { ...task, plan: { tune: 'none', chosen: true } }
+  const sums = summedRows(untuned, notes)
+  const kept: Batch[] = []
+  return {
+    async add(x, y, work) {
+      const examples = await sums.add(x, y, work)
+      kept.push({ x, y })
+      return examples
+    },
+    finish: async work =>
+      priorFromLinearModel(await sums.finish(work), rowsOf(kept, task, task.options.likelihood), work),
+  }
 }
 
 /** Sums the curvature, batch by batch. */
@@ -112,7 +144,8 @@ function keptRows(task: FitTask, linear: LinearTask): RunningFit {
 }
 
 /** All kept rows together, as the network takes them. */
-function rowsOf(kept: readonly Batch[], { evaluator }: LinearTask, likelihood: Likelihood): TrainingRows {
+function rowsOf(kept: readonly Batch[], { evaluator }: Pick<LinearTask, 'evaluator'>,
+  likelihood: Likelihood): TrainingRows {
   const { network, precision } = evaluator
   const parts = kept.map(({ x, y }) => ({
     x: networkInput(x, network.input, precision, () => undefined),
@@ -182,6 +215,7 @@ export async function finishFit(task: FitTask, sums: FitSums, linear: LinearData
   work.onProgress?.({ stage: 'tune', done: 0 })
   if (linear === undefined) return tunePosterior(state, request, data, work)
   return plan.tune === 'auto'
-    ? answerByGate(await tuneWithLinearModel(state, request, linear, work), linear, task)
+    ? answerByGate(await tuneWithLinearModel(state, { ...request, tune: 'linearized' }, linear, work), linear,
+      lastLayerReason(task, notes))
     : tuneWithLinearModel(state, request, linear, work)
 }

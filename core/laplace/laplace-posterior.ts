@@ -8,11 +8,12 @@ import { logDetRatio } from '../posterior/evidence.js'
 import { priorByParameter } from '../posterior/posterior.js'
 import { writePosterior } from '../storage/posterior-file.js'
 import type { Tensor } from '../tensor/tensor.js'
+import type { Choice } from '../tuning/choice.js'
 import { functionalVariance, networkOutputs } from './functional-variance.js'
-import { evidenceOf, logLikelihoodOf, scatterOf } from './posterior-evidence.js'
+import { evidenceAtMode, evidenceOf, logLikelihoodOf } from './posterior-evidence.js'
 import { type PredictOptions, PRIOR_CHANGES, type PriorChanges, settingsFrom,
   type TuneOptions } from './posterior-options.js'
-import { type PosteriorState, recordOf } from './posterior-state.js'
+import { type PosteriorState, recordOf, sigmaOf } from './posterior-state.js'
 import { type PosteriorSummary, summarizePosterior } from './posterior-summary.js'
 import { predict } from './predict.js'
 import { type Prediction } from './prediction.js'
@@ -48,7 +49,11 @@ export class LaplacePosterior {
   }
   /** The structure of H. */
   get structure(): Structure {
-    return this.state.options.structure
+    return this.state.structured.structure
+  }
+  /** What a fit with no option set chose, why, and how its answer is put together. */
+  get choice(): Choice | undefined {
+    return this.state.choice
   }
   /** The seed of draws for which none is given. */
   get seed(): number {
@@ -98,9 +103,9 @@ export class LaplacePosterior {
   get priorMean(): number | Float64Array {
     return this.state.structured.settings.priorMean
   }
-  /** sigma, the standard deviation of observation noise; 1 except for regression. */
-  get sigmaNoise(): number {
-    return this.state.structured.settings.sigmaNoise
+  /** sigma, the standard deviation of observation noise; 1 except for regression; one an output where they differ. */
+  get sigmaNoise(): number | Float64Array {
+    return sigmaOf(this.state)
   }
   /** T, by which the data term is divided; 1 is the posterior of Bayes' rule. */
   get temperature(): number {
@@ -119,13 +124,13 @@ export class LaplacePosterior {
   get posteriorPrecision(): CurvatureMatrix {
     return precisionOf(this.state.structured)
   }
-  /** log p(D | theta): at the network's weights, or where the linear model has its mode. */
+  /** log p(D | theta) at the network's weights. */
   get logLikelihood(): number {
     return logLikelihoodOf(this.state, this.state.structured.settings)
   }
   /** (theta - mu0)' P0 (theta - mu0), with P0 = diag(delta). */
   get scatter(): number {
-    return scatterOf(this.state, this.state.structured)
+    return this.state.structured.scatter()
   }
   /** log |P|. */
   get logDetPosteriorPrecision(): number {
@@ -138,6 +143,11 @@ export class LaplacePosterior {
   /** log |P| - log |P0|. */
   get logDetRatio(): number {
     return logDetRatio(this.state.structured)
+  }
+
+  /** log p(D) of the linear model at its own mode, where there is one; at the network's weights it is another number. */
+  get logEvidenceAtMode(): number | undefined {
+    return evidenceAtMode(this.state)
   }
 
   /**

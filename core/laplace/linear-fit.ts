@@ -48,7 +48,7 @@ export interface LinearFit {
 }
 
 /** Eigenvalues of the curvature below this share of delta are left out of the posterior's factor. */
-const THRESHOLD = 0.05
+const THRESHOLD = 0.01
 
 /** Fits the linear model to (a seeded sample of) the rows. @throws NumericalError, CancelledError */
 export async function fitLinearModel(evaluator: Evaluator, options: ResolvedOptions, rows: TrainingRows, sample: number,

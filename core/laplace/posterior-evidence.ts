@@ -1,30 +1,40 @@
-/** @file The evidence of a posterior: at the network's weights, or at the mode of its linear model. */
+/** @file The evidence of a posterior: at the network's weights, and at the mode of its linear model. */
 import { likelihoodModel } from '../likelihood/registry.js'
 import type { PosteriorSettings } from '../options/hyperparameters.js'
 import { logDetRatio, logLikelihood } from '../posterior/evidence.js'
-import { priorScatter, type StructuredPosterior } from '../posterior/posterior.js'
+import { priorScatter } from '../posterior/posterior.js'
 import { type PriorChanges, settingsFrom } from './posterior-options.js'
 import type { PosteriorState } from './posterior-state.js'
 
-/** log p(D | theta) under some settings. */
-export function logLikelihoodOf({ options, mode, loss, examples, evaluator }: PosteriorState,
+/** log p(D | theta) at the network's weights under some settings. */
+export function logLikelihoodOf({ options, loss, examples, evaluator, choice }: PosteriorState,
   settings: PosteriorSettings): number {
-  // Loss, scatter and H are of the same weights: mixed, the evidence still has a maximum, at a wrong delta.
-  return logLikelihood({ likelihood: likelihoodModel(options.likelihood), loss: mode?.loss ?? loss, examples,
-    outputs: evaluator.network.outputs }, settings)
-}
-
-/** (theta - mu0)' P0 (theta - mu0) under the settings of `structured`. */
-export function scatterOf({ mode }: PosteriorState, structured: StructuredPosterior): number {
-  return mode === undefined ? structured.scatter() : priorScatter(mode.weights, structured.settings, structured.slots)
+  const { outputs } = evaluator.network
+  // Outputs with noises of their own have no common factor of the loss.
+  if (options.likelihood === 'regression' && outputs > 1 && choice?.sigmaNoise !== undefined) {
+    return -choice.networkNll * examples * outputs
+  }
+  return logLikelihood({ likelihood: likelihoodModel(options.likelihood), loss, examples, outputs }, settings)
 }
 
 /**
- * log p(D) = log p(D | theta) - 1/2 (log|P| - log|P0| + scatter) (MacKay 1992), also for other hyper-parameters.
+ * log p(D) = log p(D | theta) - 1/2 (log|P| - log|P0| + scatter) at the network's weights (MacKay 1992), also for other
+ * hyper-parameters. After tuning by the linear model P is that of its mode.
  * @throws OptionError BAD_OPTION; NumericalError NOT_POSITIVE_DEFINITE
  */
 export function evidenceOf(state: PosteriorState,
   changes: Pick<PriorChanges, 'priorPrecision' | 'sigmaNoise'> = {}): number {
   const structured = state.structured.withSettings(settingsFrom(changes))
-  return logLikelihoodOf(state, structured.settings) - 0.5 * (logDetRatio(structured) + scatterOf(state, structured))
+  return logLikelihoodOf(state, structured.settings) - 0.5 * (logDetRatio(structured) + structured.scatter())
+}
+
+/** log p(D) of the linear model at its own mode; undefined where there is none. */
+export function evidenceAtMode({ structured, mode, options, examples, evaluator }: PosteriorState): number | undefined {
+  const { curvature, settings, slots } = structured
+  if (curvature.structure === 'lowrank') return curvature.models.reduce((sum, { evidence }) => sum + evidence, 0)
+  if (mode === undefined) return undefined
+  // Loss, scatter and H are of the same weights: mixed, the evidence still has a maximum, at a wrong delta.
+  const fit = logLikelihood({ likelihood: likelihoodModel(options.likelihood), loss: mode.loss, examples,
+    outputs: evaluator.network.outputs }, settings)
+  return fit - 0.5 * (logDetRatio(structured) + priorScatter(mode.weights, settings, slots))
 }

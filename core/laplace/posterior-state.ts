@@ -68,9 +68,15 @@ export function recordOf(state: PosteriorState, digest: string, network: boolean
 }
 
 /** sigma of every output, C. */
-export function noiseOf({ structured, evaluator }: PosteriorState): Float64Array {
-  const { curvature, settings } = structured
-  return curvature.structure === 'lowrank' && curvature.models.length > 1
-    ? Float64Array.from(curvature.models, ({ sigma }) => sigma)
-    : new Float64Array(evaluator.network.outputs).fill(settings.sigmaNoise)
+export function noiseOf({ structured, evaluator, choice }: PosteriorState): Float64Array {
+  const { outputs } = evaluator.network
+  return outputs > 1 && choice?.sigmaNoise?.length === outputs
+    ? Float64Array.from(choice.sigmaNoise)
+    : new Float64Array(outputs).fill(structured.settings.sigmaNoise)
+}
+
+/** sigma as one number where all outputs have the same, else one an output. */
+export function sigmaOf(state: PosteriorState): number | Float64Array {
+  const noise = noiseOf(state)
+  return noise.every(sigma => sigma === noise[0]) ? noise[0] : noise
 }

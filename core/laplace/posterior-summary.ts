@@ -1,8 +1,9 @@
 /** @file What is known of a posterior, as plain values. */
 import type { Likelihood, Structure, Subset, TuneMethod } from '../options/words.js'
 import { describeSlots } from '../posterior/curvature-matrix.js'
-import { evidenceOf, logLikelihoodOf } from './posterior-evidence.js'
-import type { PosteriorState } from './posterior-state.js'
+import type { Choice } from '../tuning/choice.js'
+import { evidenceAtMode, evidenceOf, logLikelihoodOf } from './posterior-evidence.js'
+import { type PosteriorState, sigmaOf } from './posterior-state.js'
 
 /** What is known of a posterior, as plain values: the members of `LaplacePosterior` of the same names. */
 export interface PosteriorSummary {
@@ -20,10 +21,14 @@ export interface PosteriorSummary {
   readonly priorPrecision: Float64Array
   /** One number, or one for each parameter. */
   readonly priorMean: Float64Array
-  readonly sigmaNoise: number
+  /** One number, or one an output where they differ. */
+  readonly sigmaNoise: number | Float64Array
   readonly temperature: number
   readonly tuned: TuneMethod
   readonly effectiveParameters: number | undefined
+  /** Of the linear model at its own mode. */
+  readonly logEvidenceAtMode: number | undefined
+  readonly choice: Choice | undefined
   readonly precision: string
   readonly engine: string
   readonly seed: number
@@ -36,15 +41,15 @@ export interface PosteriorSummary {
 /** The summary of a posterior over a network of that digest. @throws NumericalError NOT_POSITIVE_DEFINITE */
 export function summarizePosterior(state: PosteriorState, digest: string): PosteriorSummary {
   const { options, structured, evaluator, examples, loss, tuned, effectiveParameters, notes } = state
-  const { likelihood, subset, structure, curvature, seed } = options
-  const { priorPrecision, priorMean, sigmaNoise, temperature } = structured.settings
+  const { likelihood, subset, curvature, seed } = options
+  const { priorPrecision, priorMean, temperature } = structured.settings
   return {
     likelihood,
     subset,
-    structure,
+    structure: structured.structure,
     curvature,
     seed,
-    sigmaNoise,
+    sigmaNoise: sigmaOf(state),
     temperature,
     outputs: evaluator.network.outputs,
     parameterCount: structured.size,
@@ -56,6 +61,8 @@ export function summarizePosterior(state: PosteriorState, digest: string): Poste
     priorMean: asArray(priorMean),
     tuned,
     effectiveParameters,
+    logEvidenceAtMode: evidenceAtMode(state),
+    choice: state.choice,
     precision: evaluator.precision,
     engine: evaluator.engine.name,
     notes,

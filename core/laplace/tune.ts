@@ -3,6 +3,7 @@ import { throwIfCancelled, type WorkOptions } from '../budget/progress.js'
 import { OptionError } from '../errors/errors.js'
 import { checkLabels } from '../likelihood/labels.js'
 import { likelihoodModel } from '../likelihood/registry.js'
+import { networkInput } from '../network/input-rows.js'
 import type { PriorStructure, TuneMethod } from '../options/words.js'
 import type { DataFit } from '../posterior/evidence.js'
 import { structuredPosterior } from '../posterior/structured.js'
@@ -14,6 +15,7 @@ import { GRID, tuneByGrid } from '../tuning/grid.js'
 import { linearModel } from '../tuning/linear-model.js'
 import { tuneLinearized } from '../tuning/linearized.js'
 import { tuneByMarginalLikelihood } from '../tuning/marginal-likelihood.js'
+import { answerByGate, priorFromLinearModel } from './gate-fit.js'
 import { outputGaussian } from './output-gaussian.js'
 import type { PosteriorState } from './posterior-state.js'
 
@@ -36,6 +38,10 @@ export async function tunePosterior(state: PosteriorState, request: TuneRequest,
     case 'marglik':
       return byMarginalLikelihood(state, request)
     case 'grid':
+      return byGrid(state, data, work)
+    case 'auto':
+      return byTrainingRows(state, request, data, work)
+    case 'validated':
       return byGrid(state, data, work)
   }
 }
@@ -140,4 +146,27 @@ async function byGrid(state: PosteriorState, { validation }: TuneData, work: Wor
 export interface TuneData {
   readonly data?: Batch | undefined
   readonly validation?: Batch | undefined
+}
+
+/** By what the training rows say: the gate of the last layer, or the prior of all weights from their linear model. */
+async function byTrainingRows(state: PosteriorState, request: TuneRequest, data: TuneData,
+  work: WorkOptions): Promise<PosteriorState> {
+  if (state.options.subset === 'last_layer') {
+    const linear = await linearDataFrom(state, data, work)
+    const tuned = await tuneWithLinearModel(state, { ...request, tune: 'linearized' }, linear, work)
+    return answerByGate(tuned, linear, 'The last layer, as the options say.')
+  }
+  const { data: rows } = data
+  if (rows === undefined) throw needsData('auto')
+  const { evaluator, options } = state
+  const { values } = checkLabels(rows.y, options.likelihood, rows.x.shape[0] ?? 0, evaluator.network.outputs)
+  const x = networkInput(rows.x, evaluator.network.input, evaluator.precision, () => undefined)
+  return priorFromLinearModel(state, { x, labels: values, examples: rows.x.shape[0] }, work)
+}
+
+function needsData(tune: string): OptionError {
+  return new OptionError('BAD_COMBINATION',
+    `Tuning '${tune}' goes over the training data once more: give them ({ data: { x, y } }), or tune by 'marglik'.`, {
+    option: 'tune',
+  })
 }

@@ -16,7 +16,9 @@ export interface TuningPlan {
 export function planTuning({ tune, settings, subset, priorStructure }: ResolvedOptions): TuningPlan {
   if (tune !== undefined) return { tune, chosen: true }
   if (settings.priorPrecision !== undefined) return { tune: 'none', chosen: false }
-  if (subset === 'last_layer' && priorStructure !== 'diagonal') return { tune: 'auto', chosen: false }
+  if (priorStructure === 'scalar' || subset === 'last_layer' && priorStructure === 'layerwise') {
+    return { tune: 'auto', chosen: false }
+  }
   return { tune: 'marglik', chosen: false,
     note: "The prior precision was tuned by the marginal likelihood at the network's weights ('marglik'): tuning by " +
       "'linearized' is for the last layer with one precision, or one for each tensor. With held-out data 'grid' is " +

@@ -38,7 +38,8 @@ export type Metrics = Readonly<Record<string, number>>
  * const probabilities = float64([2, 2], [0.75, 0.25, 0.5, 0.5])
  * metrics('classification', y, { probabilities }).nll   // 0.4904...
  */
-export function metrics(likelihood: Likelihood, y: Tensor, prediction: ScoredPrediction, sigmaNoise = 1): Metrics {
+export function metrics(likelihood: Likelihood, y: Tensor, prediction: ScoredPrediction,
+  sigmaNoise: number | ArrayLike<number> = 1): Metrics {
   oneOf('likelihood', likelihood, LIKELIHOODS)
   return likelihood === 'regression'
     ? regressionMetrics(y, prediction, sigmaNoise)
@@ -58,7 +59,7 @@ function probabilityMetrics(likelihood: 'classification' | 'binary' | 'multilabe
   }
 }
 
-function regressionMetrics(y: Tensor, prediction: ScoredPrediction, sigmaNoise: number): Metrics {
+function regressionMetrics(y: Tensor, prediction: ScoredPrediction, sigmaNoise: number | ArrayLike<number>): Metrics {
   const { mean, variance, covariance, labels, outputs } = scoredGaussians(y, prediction, sigmaNoise)
   const scores = {
     nll: gaussianNll(mean, variance, labels),

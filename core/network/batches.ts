@@ -4,7 +4,7 @@
  */
 import { breathe, type Progress, throwIfCancelled, type WorkOptions } from '../budget/progress.js'
 import { batchAxis, type GraphInput } from '../graph/graph.js'
-import { rows, type Tensor } from '../tensor/tensor.js'
+import { allocate, rows, sizeOf, type Tensor } from '../tensor/tensor.js'
 
 /**
  * Numbers that the widest values of one batch hold together: enough examples for large products, and no more than some
@@ -46,4 +46,23 @@ export async function forEachBatch(examples: number, size: number, stage: Progre
     work.onProgress?.({ stage, done: to, total: examples })
     if (to < examples) await breathe()
   }
+}
+
+/** Several network inputs, one after another along their batch axis. */
+export function joinExamples(parts: readonly Tensor[], input: GraphInput): Tensor {
+  const [first] = parts
+  const axis = Math.max(0, batchAxis(input))
+  const examples = parts.reduce((sum, part) => sum + part.shape[axis], 0)
+  const shape = [...first.shape.slice(0, axis), examples, ...first.shape.slice(axis + 1)]
+  const data = allocate(first.dtype, sizeOf(shape))
+  const outer = sizeOf(shape.slice(0, axis))
+  const inner = sizeOf(shape.slice(axis + 1))
+  for (let o = 0, at = 0; o < outer; o++) {
+    for (const part of parts) {
+      const length = part.shape[axis] * inner
+      data.set(part.data.subarray(o * length, (o + 1) * length), at)
+      at += length
+    }
+  }
+  return { dtype: first.dtype, shape, data }
 }

@@ -57,7 +57,7 @@ export function lowRankPosterior(curvature: LowRankCurvature, slots: readonly Pa
       curvature.models.length === 1
         ? priorLogDet(settings, slots)
         : curvature.models.reduce((sum, { delta }) => sum + size * Math.log(delta), 0),
-    scatter: () => priorScatter(mean, settings, slots),
+    scatter: () => priorScatter(theta, settings, slots),
     posteriorVariance: () => variances(shared(), size),
     precisionMatrix: () => precisionMatrix(shared(), size),
     covarianceTimes: (vectors, count) => covarianceTimes(shared(), size, vectors, count),

@@ -1,0 +1,214 @@
+/**
+ * @file The log marginal likelihood as a function of its hyper-parameters, with derivatives: the logarithms of the
+ * prior precisions of the groups and, where the noise is tuned, log sigma.
+ *
+ * With s = 1 / (sigma^2 T), group g of n_g parameters, q_g = sum (theta - mu0)^2 and P = s H + diag(delta):
+ * L = loglik - 1/2 [ log|P| - sum n_g log delta_g + sum delta_g q_g ].
+ */
+import { hessianFactor, type PosteriorSettings } from '../options/hyperparameters.js'
+import { type DataFit, logLikelihood } from '../posterior/evidence.js'
+import { sumOfLogarithms } from '../posterior/log-product.js'
+import type { StructuredPosterior } from '../posterior/posterior.js'
+import { LOWEST_PRECISION } from './bounds.js'
+import { precisionInverse } from './precision-inverse.js'
+import { asPriorPrecision, overParameters, type PriorGroup, squaredDeviations } from './prior-groups.js'
+
+/** Value, gradient and Hessian at a point; the noise comes last. */
+export interface EvidencePoint {
+  readonly value: number
+  readonly gradient: Float64Array
+  /** n x n. */
+  readonly hessian: Float64Array
+}
+
+/** A function of n logarithms of hyper-parameters to be maximised. */
+export interface EvidenceFunction {
+  readonly size: number
+  /** The least that each logarithm may be. */
+  readonly lowest: Float64Array
+  settingsAt(point: Float64Array): PosteriorSettings
+  /** Value and gradient alone when `curvature` is false (the Hessian is then empty). */
+  at(point: Float64Array, curvature: boolean): EvidencePoint
+}
+
+/** What log|P| contributes. Of the noise: derivatives with respect to log sigma. */
+interface LogDeterminant {
+  readonly value: number
+  /** d/d log delta_g: delta_g trace of P^-1 over the group. */
+  readonly slopes: Float64Array
+  readonly noiseSlope: number
+  /** Groups x groups. */
+  readonly curvature: Float64Array
+  readonly noiseCurvature: number
+  /** Mixed with each group. */
+  readonly mixed: Float64Array
+}
+
+/** The evidence of a posterior over the precisions of `groups` and, where it is given a least sigma, the noise. */
+export function evidenceFunction(posterior: StructuredPosterior, data: DataFit, groups: readonly PriorGroup[],
+  leastNoise: number | undefined): EvidenceFunction {
+  const tuneNoise = leastNoise !== undefined
+  const { settings } = posterior
+  const squares = squaredDeviations(groups, posterior.mean, settings)
+  const size = groups.length + (tuneNoise ? 1 : 0)
+  const settingsAt = (point: Float64Array): PosteriorSettings => ({
+    ...settings,
+    priorPrecision: asPriorPrecision(point.subarray(0, groups.length).map(Math.exp)),
+    sigmaNoise: tuneNoise ? Math.exp(point[groups.length]) : settings.sigmaNoise,
+  })
+  const lowest = new Float64Array(size).fill(Math.log(LOWEST_PRECISION))
+  if (tuneNoise) lowest[groups.length] = Math.log(leastNoise)
+  return {
+    size,
+    lowest,
+    settingsAt,
+    at(point, curvature) {
+      const current = settingsAt(point)
+      const scale = hessianFactor(current)
+      const delta = point.subarray(0, groups.length).map(Math.exp)
+      const determinant = logDeterminant(posterior, groups, delta, scale, curvature)
+      let value = logLikelihood(data, current) - 0.5 * determinant.value
+      const gradient = new Float64Array(size)
+      groups.forEach(({ from, to }, g) => {
+        const pull = delta[g] * squares[g]
+        value += 0.5 * ((to - from) * point[g] - pull)
+        gradient[g] = -0.5 * (determinant.slopes[g] - (to - from) + pull)
+      })
+      if (tuneNoise) {
+        gradient[groups.length] = 2 * scale * data.loss - data.examples * data.outputs - 0.5 * determinant.noiseSlope
+      }
+      const hessian = new Float64Array(curvature ? size * size : 0)
+      if (curvature) {
+        fillHessian(hessian, size, groups.length, determinant, g => delta[g] * squares[g],
+          tuneNoise ? 4 * scale * data.loss : undefined)
+      }
+      return { value, gradient, hessian }
+    },
+  }
+}
+
+function fillHessian(hessian: Float64Array, size: number, groups: number, determinant: LogDeterminant,
+  pull: (g: number) => number, noise: number | undefined): void {
+  for (let g = 0; g < groups; g++) {
+    for (let h = 0; h < groups; h++) {
+      hessian[g * size + h] = -0.5 * (determinant.curvature[g * groups + h] + (g === h ? pull(g) : 0))
+    }
+  }
+  if (noise === undefined) return
+  for (let g = 0; g < groups; g++) hessian[g * size + groups] = hessian[groups * size + g] = -0.5 * determinant.mixed[g]
+  hessian[groups * size + groups] = -noise - 0.5 * determinant.noiseCurvature
+}
+
+function logDeterminant(posterior: StructuredPosterior, groups: readonly PriorGroup[], delta: Float64Array,
+  scale: number, curvature: boolean): LogDeterminant {
+  const { curvature: h } = posterior
+  if (groups.length > 1 && h.structure === 'full') {
+    return denseLogDeterminant(h.matrix, posterior.size, groups, delta, scale, curvature)
+  }
+  return spectralLogDeterminant(posterior.spectrum().values, groups, delta, scale, curvature)
+}
+
+/**
+ * From eigenvalues: sum log(s l + delta). Their lists, one after another, are in the order of the parameters (or
+ * belong to one group).
+ */
+function spectralLogDeterminant(lists: readonly Float64Array[], groups: readonly PriorGroup[], delta: Float64Array,
+  scale: number, curvature: boolean): LogDeterminant {
+  const slopes = new Float64Array(groups.length)
+  const second = new Float64Array(groups.length)
+  let value = 0
+  let traceOfData = 0
+  let position = 0
+  for (const list of lists) {
+    groups.forEach(({ from, to }, g) => {
+      if (from >= position + list.length || to <= position) return
+      const sums = shrinkageSums(list.subarray(Math.max(0, from - position), to - position), scale, delta[g])
+      value += sums.logarithms
+      slopes[g] += sums.prior
+      second[g] += sums.both
+      traceOfData += sums.data
+    })
+    position += list.length
+  }
+  const matrix = new Float64Array(curvature ? groups.length ** 2 : 0)
+  if (curvature) { for (let i = 0; i < groups.length; i++) matrix[i * groups.length + i] = second[i] }
+  return { value, slopes, noiseSlope: -2 * traceOfData, curvature: matrix,
+    noiseCurvature: 4 * second.reduce((a, b) => a + b, 0), mixed: second.map(v => 2 * v) }
+}
+
+/**
+ * Sums over eigenvalues l, where p = delta / (s l + delta) is the prior's share of the precision and d = 1 - p that of
+ * the data.
+ */
+interface ShrinkageSums {
+  readonly logarithms: number
+  readonly prior: number
+  readonly data: number
+  readonly both: number
+}
+
+const precisions = new Float64Array(1024)
+
+/** sum log(s l + delta), sum p, sum d and sum p d; a block of eigenvalues at a time. */
+function shrinkageSums(values: Float64Array, scale: number, delta: number): ShrinkageSums {
+  let [logarithms, prior, data, both] = [0, 0, 0, 0]
+  for (let first = 0; first < values.length; first += precisions.length) {
+    const count = Math.min(precisions.length, values.length - first)
+    for (let i = 0; i < count; i++) {
+      const fromData = scale * values[first + i]
+      const precision = fromData + delta
+      const inverse = 1 / precision
+      const share = delta * inverse
+      precisions[i] = precision
+      prior += share
+      data += fromData * inverse
+      both += share * (fromData * inverse)
+    }
+    logarithms += sumOfLogarithms(precisions, count)
+  }
+  return { logarithms, prior, data, both }
+}
+
+/** From the inverse of P, for several groups in a full matrix. */
+function denseLogDeterminant(h: Float64Array, size: number, groups: readonly PriorGroup[], delta: Float64Array,
+  scale: number, curvature: boolean): LogDeterminant {
+  const { logDet: value, inverse } = precisionInverse(h, size, scale, overParameters(groups, delta, size))
+  const slopes = Float64Array.from(groups, ({ from, to }, g) => {
+    let trace = 0
+    for (let i = from; i < to; i++) trace += inverse[i * size + i]
+    return delta[g] * trace
+  })
+  const total = slopes.reduce((a, b) => a + b, 0)
+  const squares = curvature ? blockSquares(inverse, size, groups, delta) : new Float64Array(0)
+  const rows = Float64Array.from(groups,
+    (_, g) => squares.subarray(g * groups.length, (g + 1) * groups.length).reduce((a, b) => a + b, 0))
+  const matrix = squares.map((square, at) =>
+    (at % (groups.length + 1) === 0 ? slopes[at / (groups.length + 1)] : 0) - square
+  )
+  const allSquares = rows.reduce((a, b) => a + b, 0)
+  return {
+    value,
+    slopes,
+    curvature: matrix,
+    noiseSlope: -2 * (size - total),
+    noiseCurvature: 4 * (size - total) - 4 * (size - 2 * total + allSquares),
+    mixed: slopes.map((slope, g) => 2 * (slope - rows[g])),
+  }
+}
+
+/** delta_g delta_h sum of squared entries of a matrix over the block (g, h). */
+function blockSquares(matrix: Float64Array, size: number, groups: readonly PriorGroup[],
+  delta: Float64Array): Float64Array {
+  const count = groups.length
+  const result = new Float64Array(count * count)
+  groups.forEach((rows, g) => {
+    groups.forEach((columns, h) => {
+      let sum = 0
+      for (let i = rows.from; i < rows.to; i++) {
+        for (let j = columns.from; j < columns.to; j++) sum += matrix[i * size + j] ** 2
+      }
+      result[g * count + h] = delta[g] * delta[h] * sum
+    })
+  })
+  return result
+}

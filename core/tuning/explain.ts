@@ -36,3 +36,13 @@ export function explainRegression(sigma: readonly number[], rows: number): strin
     + 'model over all weights, which knows how much of the residuals the network could have learnt by heart. The mean is halfway '
     + 'between network and linear model.'
 }
+
+/** The sentences of a regression by its last layer. */
+export function explainLastLayerRegression(sigma: readonly number[], rows: number): string {
+  const noise = sigma.map(value => value.toPrecision(3)).join(', ')
+  return `From ${rows} training rows the noise has standard deviation ${noise}${
+    sigma.length > 1 ? ' (an output each)' : ''
+  }, by the leave-one-out residuals `
+    + "of the last layer's linear model. Its features have seen the rows, so that it may still be too small; held-out rows would settle it. "
+    + 'The mean is halfway between network and linear model.'
+}

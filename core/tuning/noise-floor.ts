@@ -27,6 +27,7 @@ export function targetFloor(meanSquare: number, interpolating: boolean): number 
  * for the targets where only sums over the data are at hand.
  */
 export function outputFloor(posterior: StructuredPosterior, data: DataFit): number {
+  if (posterior.curvature.structure === 'lowrank') return LEAST_VARIANCE
   const h = curvatureDiagonal(posterior.curvature, posterior.slots)
   const distance = deviation(posterior.mean, posterior.settings)
   const largest = h.reduce((most, value, i) => Math.max(most, value * distance[i] * distance[i]), 0)

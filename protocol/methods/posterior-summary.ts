@@ -1,6 +1,7 @@
 /** @file A posterior's summary on the wire. */
 import type { LaplacePosterior } from '../../core/laplace/laplace-posterior.js'
 import type { PosteriorSummary } from '../../core/laplace/posterior-summary.js'
+import type { Choice } from '../../core/tuning/choice.js'
 import { doublesToWire } from '../frames/arrays.js'
 import type { WireMap } from '../frames/encode.js'
 
@@ -9,7 +10,7 @@ export function summaryToWire(summary: PosteriorSummary): WireMap {
   const { likelihood, subset, structure, curvature, outputs, parameterCount, examples, loss, logLikelihood,
     logMarginalLikelihood } = summary
   const { priorPrecision, priorMean, sigmaNoise, temperature, tuned, effectiveParameters, precision, engine, seed,
-    notes, digest, parameters } = summary
+    notes, digest, logEvidenceAtMode, choice, parameters } = summary
   return {
     likelihood,
     subset,
@@ -23,7 +24,7 @@ export function summaryToWire(summary: PosteriorSummary): WireMap {
     logMarginalLikelihood,
     priorPrecision: priorToWire(priorPrecision),
     priorMean: priorToWire(priorMean),
-    sigmaNoise,
+    sigmaNoise: noiseToWire(sigmaNoise),
     temperature,
     tuned,
     effectiveParameters: effectiveParameters ?? null,
@@ -32,6 +33,8 @@ export function summaryToWire(summary: PosteriorSummary): WireMap {
     seed,
     notes,
     digest,
+    logEvidenceAtMode: logEvidenceAtMode ?? null,
+    choice: choiceToWire(choice),
     parameters: parameters.map(({ name, shape, size }) => ({ name, shape, size })),
   }
 }
@@ -40,7 +43,21 @@ export function summaryToWire(summary: PosteriorSummary): WireMap {
 export function briefSummary(
   { examples, priorPrecision, sigmaNoise, temperature, tuned, notes }: LaplacePosterior,
 ): WireMap {
-  return { examples, priorPrecision: priorToWire(priorPrecision), sigmaNoise, temperature, tuned, notes }
+  return { examples, priorPrecision: priorToWire(priorPrecision), sigmaNoise: noiseToWire(sigmaNoise), temperature,
+    tuned, notes }
+}
+
+/** sigma as a number, or an array where the outputs differ. */
+export function noiseToWire(value: number | Float64Array): number | WireMap {
+  return typeof value === 'number' ? value : doublesToWire([value.length], value)
+}
+
+/** What was chosen, as plain values; nil where everything was given. */
+export function choiceToWire(choice: Choice | undefined): WireMap | null {
+  if (choice === undefined) return null
+  const { delta, sigmaNoise, leaveOneOut, r, ...rest } = choice
+  return { ...rest, delta: [...delta], sigmaNoise: sigmaNoise === undefined ? null : [...sigmaNoise], r: r ?? null,
+    leaveOneOut: leaveOneOut.map(({ scale, nll }) => ({ scale, nll })) }
 }
 
 /** Prior precisions, or means, always as an array. */

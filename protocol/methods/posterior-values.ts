@@ -6,7 +6,7 @@ import { doublesToWire, tensorToWire } from '../frames/arrays.js'
 import type { WireMap, WireValue } from '../frames/encode.js'
 import { textsParameter } from '../messages/parameters.js'
 import type { Method } from './method.js'
-import { priorToWire, summaryToWire } from './posterior-summary.js'
+import { choiceToWire, noiseToWire, priorToWire, summaryToWire } from './posterior-summary.js'
 
 const vector = (values: Float64Array): WireMap => doublesToWire([values.length], values)
 
@@ -26,7 +26,9 @@ const VALUES = {
   logDetRatio: posterior => posterior.logDetRatio,
   priorPrecision: posterior => priorToWire(posterior.priorPrecision),
   priorPrecisionDiag: posterior => vector(posterior.priorPrecisionDiag),
-  sigmaNoise: posterior => posterior.sigmaNoise,
+  sigmaNoise: posterior => noiseToWire(posterior.sigmaNoise),
+  choice: posterior => choiceToWire(posterior.choice),
+  logEvidenceAtMode: posterior => posterior.logEvidenceAtMode ?? null,
   temperature: posterior => posterior.temperature,
   summary: posterior => summaryToWire(posterior.summary()),
 } as const satisfies Readonly<Record<string, (posterior: LaplacePosterior) => WireValue>>
@@ -56,5 +58,7 @@ function matrixToWire(matrix: CurvatureMatrix): WireMap {
         ),
         delta: matrix.delta && vector(matrix.delta),
       }
+    case 'lowrank':
+      return { structure: 'lowrank', rows: doublesToWire([matrix.rank, matrix.size], matrix.rows), delta: matrix.delta }
   }
 }

@@ -102,7 +102,7 @@ interface Hyper {
 /** The variance of the outputs at the test rows. */
 function variances({ x, xTest, outputs }: Problem, structure: string, hyper: Hyper): number[] {
   const p = scaledPrecision(gram(rowsOf(x), structure), hyper)
-  const variance = times(extended(hyper.sigmaNoise), extended(hyper.sigmaNoise))
+  const variance = times(extended(Number(hyper.sigmaNoise)), extended(Number(hyper.sigmaNoise)))
   return rowsOf(xTest).flatMap(phi => {
     const own = toNumber(times(variance, dot(phi, solve(p, phi))))
     return Array.from({ length: outputs }, () => own)
@@ -140,7 +140,7 @@ function mode({ x, y, outputs }: Problem, hyper: Hyper): { squares: number[], re
 
 function hyperOf(posterior: LaplacePosterior): Hyper {
   const { sigmaNoise, priorPrecision } = posterior.summary()
-  return { sigmaNoise, priorPrecision }
+  return { sigmaNoise: Number(sigmaNoise), priorPrecision }
 }
 
 const fit = (data: Problem, options: Partial<LaplaceOptions>): Promise<LaplacePosterior> =>
@@ -171,9 +171,9 @@ async function checkLinearized(t: Checks, data: Problem, options: Partial<Laplac
   close(t, 'effective parameters', [posterior.effectiveParameters!], [all], 1e-3)
   const noise = Math.sqrt(residuals / freedom)
   if (floored(posterior)) {
-    t.ok(noise <= hyper.sigmaNoise * (1 + 1e-3), `residuals (${noise}) no more than sigma`)
+    t.ok(noise <= Number(hyper.sigmaNoise) * (1 + 1e-3), `residuals (${noise}) no more than sigma`)
     t.ok(posterior.notes.some(note => note.includes('interpolates its training rows')), 'and a note says so')
-  } else close(t, 'sigma', [hyper.sigmaNoise], [noise], 1e-3)
+  } else close(t, 'sigma', [Number(hyper.sigmaNoise)], [noise], 1e-3)
   if (posterior.notes.every(note => !/stopped|edge/.test(note))) {
     close(t, 'delta', hyper.priorPrecision, gamma.map((value, g) => value / squares[g]!), 2e-3)
   }
@@ -204,12 +204,13 @@ t.test('150 rows determine even a small noise of 11 columns', async t => {
       structure: 'full',
     })
     t.notOk(floored(posterior), 'there is no floor')
-    t.ok(Math.abs(Math.log(posterior.summary().sigmaNoise / residual)) < 0.3, 'the noise of the targets')
+    t.ok(Math.abs(Math.log(Number(posterior.summary().sigmaNoise) / residual)) < 0.3, 'the noise of the targets')
   }
   const exact = await checkLinearized(t, problem({ rows: 150, units: 10, outputs: 1, residual: 0 }), {
     structure: 'full',
   })
-  t.ok(exact.summary().sigmaNoise < 1e-11 && floored(exact), 'and of exact targets nothing is left but rounding')
+  t.ok(Number(exact.summary().sigmaNoise) < 1e-11 && floored(exact),
+    'and of exact targets nothing is left but rounding')
 })
 
 t.test('200 units and 150 rows', async t => {
@@ -222,10 +223,9 @@ t.test('200 units and 150 rows', async t => {
 
 t.test('the floor follows the scale of the targets', async t => {
   const sigma = async (scale: number): Promise<number> =>
-    (await fit(problem({ rows: 10, units: 10, outputs: 1, residual: 0, scale, features: 'duplicate' }), {
+    Number((await fit(problem({ rows: 10, units: 10, outputs: 1, residual: 0, scale, features: 'duplicate' }), {
       structure: 'full',
-    })).summary()
-      .sigmaNoise
+    })).summary().sigmaNoise)
   const one = await sigma(1)
   t.ok(one > 1e-7 && one < 1e-4, `${one}`)
   for (const scale of [1e-3, 1e3]) close(t, `times ${scale}`, [await sigma(scale)], [scale * one], 1e-2)
@@ -256,7 +256,7 @@ t.test("the marginal likelihood at the network's weights", async t => {
           variances(data, structure, hyper), 2e-3)
         const theta = data.weights[0]!.reduce((sum, value) => sum + value * value, 0)
         close(t, `${name}: delta`, hyper.priorPrecision, [gamma / theta], 2e-3)
-        t.ok(hyper.sigmaNoise > 1e-7, `${name}: sigma ${hyper.sigmaNoise}`)
+        t.ok(Number(hyper.sigmaNoise) > 1e-7, `${name}: sigma ${Number(hyper.sigmaNoise)}`)
         if (residual === 0 && (structure === 'full' || rows === 40)) {
           t.ok(floored(posterior), `${name}: a note says that it is at its floor`)
         }
@@ -281,7 +281,8 @@ t.test('one prior precision for each parameter', async t => {
   for (const residual of [1e-6, 1e-9, 0]) {
     const data = problem({ rows: 10, units: 10, outputs: 1, residual })
     const posterior = await fit(data, { structure: 'diag', tune: 'marglik', priorStructure: 'diagonal' })
-    const { sigmaNoise, priorPrecision } = posterior.summary()
+    const { priorPrecision } = posterior.summary()
+    const sigmaNoise = Number(posterior.summary().sigmaNoise)
     const h = gram(rowsOf(data.x), 'diag').map((row, i) => toNumber(row[i]!) / sigmaNoise ** 2)
     // The evidence of each: delta / (h + delta) + delta theta^2 = 1.
     const slopes = Array.from(priorPrecision, (delta, i) => delta / (h[i]! + delta) + delta * data.weights[0]![i]! ** 2)
