@@ -1,5 +1,5 @@
 /** @file A fit to data that arrive piece by piece. */
-import type { WorkOptions } from '../budget/progress.js'
+import { throwIfCancelled, type WorkOptions } from '../budget/progress.js'
 import { DataError, NumericalError, StateError } from '../errors/errors.js'
 import { checkLabels } from '../likelihood/labels.js'
 import { joinExamples } from '../network/batches.js'
@@ -121,6 +121,7 @@ function keptRows(task: FitTask, linear: LinearTask): RunningFit {
   return {
     async add(x, y, work) {
       if (summed !== undefined) return summed.add(x, y, work)
+      throwIfCancelled(work.signal)
       const rows = networkInput(x, evaluator.network.input, evaluator.precision, sentence => {
         if (!notes.includes(sentence)) notes.push(sentence)
       })
