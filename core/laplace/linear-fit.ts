@@ -176,7 +176,7 @@ async function tuneOrTake(space: LinearSpace, { settings }: ResolvedOptions,
   const { priorPrecision } = settings
   if (priorPrecision === undefined) return tuneDelta(space, work)
   const delta = typeof priorPrecision === 'number' ? priorPrecision : priorPrecision[0]
-  const mode = space.mode(delta)
+  const mode = await space.mode(delta)
   return { delta, mode, effectiveParameters: space.effectiveParameters(), converged: true }
 }
 
