@@ -8,6 +8,8 @@ import type { Prediction as TensorPrediction } from '../core/laplace/prediction.
 import type { Likelihood, Predictive, Structure, Subset, TuneMethod } from '../core/options/words.js'
 import type { CurvatureMatrix } from '../core/posterior/curvature-matrix.js'
 import type { Tensor } from '../core/tensor/tensor.js'
+import type { Choice } from '../core/tuning/choice.js'
+import type { TrainingSummary } from '../core/tuning/training-scores.js'
 import { type ArrayInput, toNdArray, toTensor } from './arrays.js'
 import type { ArrayBatch, WorkOptions } from './options.js'
 
@@ -61,6 +63,12 @@ export class Posterior {
   }
   get notes(): readonly string[] {
     return this.core.notes
+  }
+  get choice(): Choice | undefined {
+    return this.core.choice
+  }
+  get training(): TrainingSummary | undefined {
+    return this.core.training
   }
   get seed(): number {
     return this.core.seed

@@ -207,6 +207,7 @@ export async function finishFit(task: FitTask, sums: FitSums, linear: LinearData
     effectiveParameters: undefined,
     choice: undefined,
     trainingVariances: undefined,
+    training: sums.agreement === undefined ? undefined : { agreement: sums.agreement, posterior: undefined },
     notes: [...network.notes, ...notes, ...(plan.note === undefined ? [] : [plan.note])],
   }
   if (plan.tune === 'none') return state

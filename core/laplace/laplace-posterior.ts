@@ -9,12 +9,13 @@ import { priorByParameter } from '../posterior/posterior.js'
 import { writePosterior } from '../storage/posterior-file.js'
 import type { Tensor } from '../tensor/tensor.js'
 import type { Choice } from '../tuning/choice.js'
+import type { TrainingSummary } from '../tuning/training-scores.js'
 import { functionalVariance, networkOutputs } from './functional-variance.js'
 import { evidenceAtMode, evidenceOf, logLikelihoodOf } from './posterior-evidence.js'
 import { type PredictOptions, PRIOR_CHANGES, type PriorChanges, settingsFrom,
   type TuneOptions } from './posterior-options.js'
-import { type PosteriorState, recordOf, sigmaOf } from './posterior-state.js'
-import { type PosteriorSummary, summarizePosterior } from './posterior-summary.js'
+import { type PosteriorState, recordOf, sigmaOf, withoutScores } from './posterior-state.js'
+import { type PosteriorSummary, summarizePosterior, trainingOf } from './posterior-summary.js'
 import { predict } from './predict.js'
 import { type Prediction } from './prediction.js'
 import { type InputPrograms, programsByInput } from './programs-by-input.js'
@@ -54,6 +55,10 @@ export class LaplacePosterior {
   /** What a fit with no option set chose, why, and how its answer is put together. */
   get choice(): Choice | undefined {
     return this.state.choice
+  }
+  /** Network and posterior on the rows of the fit; undefined for posteriors of files of version 0.1.0. */
+  get training(): TrainingSummary | undefined {
+    return trainingOf(this.state)
   }
   /** The seed of draws for which none is given. */
   get seed(): number {
@@ -210,8 +215,9 @@ export class LaplacePosterior {
   /** The posterior of the same data under other hyper-parameters. @throws OptionError BAD_OPTION */
   withPrior(changes: PriorChanges): LaplacePosterior {
     knownOptions('withPrior', changes, PRIOR_CHANGES)
-    return new LaplacePosterior({ ...this.state, structured: this.state.structured.withSettings(settingsFrom(changes)),
-      tuned: 'none', effectiveParameters: undefined })
+    return new LaplacePosterior({ ...withoutScores(this.state),
+      structured: this.state.structured.withSettings(settingsFrom(changes)), tuned: 'none',
+      effectiveParameters: undefined })
   }
 
   /**

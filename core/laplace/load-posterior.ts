@@ -47,6 +47,7 @@ export function loadPosterior(bytes: Uint8Array, options: { readonly network?: G
     effectiveParameters: saved.effectiveParameters,
     choice: saved.choice,
     trainingVariances: saved.trainingVariances,
+    training: saved.training,
     notes: saved.notes,
   })
 }

@@ -94,6 +94,7 @@ export async function fitLowRank(task: FitTask, linear: LinearTask, rows: Traini
     effectiveParameters: fit.effectiveParameters,
     choice: choiceOf(fit, options, rows.examples),
     trainingVariances: fit.trainingVariances,
+    training: fit.training,
     notes: [...network.notes, ...notes, ...fit.notes],
   }
 }

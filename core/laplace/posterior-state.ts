@@ -10,6 +10,7 @@ import type { StructuredPosterior } from '../posterior/posterior.js'
 import type { Evaluator } from '../programs/evaluator.js'
 import type { SavedPosterior } from '../storage/posterior-file.js'
 import type { Choice } from '../tuning/choice.js'
+import type { TrainingRecord } from '../tuning/training-scores.js'
 
 /** All that a posterior is made of. */
 export interface PosteriorState {
@@ -32,13 +33,20 @@ export interface PosteriorState {
   readonly choice: Choice | undefined
   /** The training rows' leave-one-out variances, ascending: what new rows' variances are compared with. */
   readonly trainingVariances: Float64Array | undefined
+  /** How network and posterior agree with the rows of the fit; undefined for files of version 0.1.0. */
+  readonly training: TrainingRecord | undefined
   readonly notes: readonly string[]
+}
+
+/** The state without the posterior's scores on its rows, which no longer hold under another prior. */
+export function withoutScores(state: PosteriorState): PosteriorState {
+  return state.training === undefined ? state : { ...state, training: { ...state.training, posterior: undefined } }
 }
 
 /** What a file keeps of a posterior. */
 export function recordOf(state: PosteriorState, digest: string, network: boolean): SavedPosterior {
   const { graph, options, evaluator, structured, examples, loss, mode, tuned, effectiveParameters, choice,
-    trainingVariances, notes } = state
+    trainingVariances, training, notes } = state
   const { likelihood, subset, curvature, kfacApprox, seed } = options
   return {
     options: {
@@ -63,6 +71,7 @@ export function recordOf(state: PosteriorState, digest: string, network: boolean
     effectiveParameters,
     choice,
     trainingVariances,
+    training,
     notes,
   }
 }

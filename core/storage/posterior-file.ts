@@ -10,6 +10,8 @@ import { CURVATURES, KFAC_APPROXIMATIONS, LIKELIHOODS, PRECISIONS, STRUCTURES, S
   type TuneMethod } from '../options/words.js'
 import type { EvidenceMode } from '../posterior/evidence.js'
 import type { Choice } from '../tuning/choice.js'
+import type { TrainingRecord } from '../tuning/training-scores.js'
+import { trainingFromTree, trainingToTree } from './agreement-tree.js'
 import { choiceFromTree, choiceToTree } from './choice-tree.js'
 import { readContainer, type Tree, writeContainer } from './container.js'
 import { curvatureFromTree, curvatureToTree } from './curvature-tree.js'
@@ -40,6 +42,7 @@ export interface SavedPosterior {
   readonly effectiveParameters: number | undefined
   readonly choice: Choice | undefined
   readonly trainingVariances: Float64Array | undefined
+  readonly training: TrainingRecord | undefined
   readonly notes: readonly string[]
 }
 
@@ -61,6 +64,7 @@ export function writePosterior({ options, graph, curvature, settings, mode, ...s
     effectiveParameters: saved.effectiveParameters ?? null,
     choice: saved.choice === undefined ? null : choiceToTree(saved.choice),
     trainingVariances: saved.trainingVariances ?? null,
+    training: saved.training === undefined ? null : trainingToTree(saved.training),
     notes: saved.notes,
   })
 }
@@ -101,6 +105,7 @@ export function readPosterior(bytes: Uint8Array): SavedPosterior {
       : numberField(fields, 'effectiveParameters'),
     choice: absent(fields['choice']) ? undefined : choiceFromTree(fields['choice']),
     trainingVariances: absent(fields['trainingVariances']) ? undefined : arrayField(fields, 'trainingVariances'),
+    training: trainingFromTree(fields['training']),
     notes: listField(fields, 'notes').length === 0 ? [] : textsField(fields, 'notes'),
   }
 }
