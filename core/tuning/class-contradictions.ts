@@ -5,7 +5,7 @@ import { digits, listed, percent, significant } from './contradiction-words.js'
 
 /** The permuted labels must explain so many times the rows of the classes that they move. */
 const FAR_BETTER = 2
-/** Below this share of log C beyond log C the answers are hardly surer than a guess. */
+/** Up to this factor of log C the answers of a network that is wrong are hardly surer than a guess. */
 const HARDLY_SURER = 1.2
 
 /** The contradictions of a classification, without their first word. */

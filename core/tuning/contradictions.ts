@@ -39,8 +39,8 @@ function gateContradiction(choice: Choice | undefined): string[] {
   if (choice?.r === undefined || !(choice.r > CONTRADICTING_RATIO)) return []
   return [
     `the network fits the rows of the fit far worse (${choice.networkNll.toPrecision(3)} nats a label) than its own `
-    + `linear model predicts rows that it has not seen (${choice.leaveOneOutNll.toPrecision(3)}). It is not trained to `
-    + 'the end, or these rows, their labels or the preparation of their inputs are not those of its training. The '
-    + 'linear model answers alone; train the network further, or check the data.',
+    + `linear model predicts rows that it has not seen (${choice.leaveOneOutNll.toPrecision(3)}). Most likely it is `
+    + 'not trained to the end; or these rows, their labels or the preparation of their inputs are not those of its '
+    + 'training. The linear model answers alone; train the network further, or check the data.',
   ]
 }

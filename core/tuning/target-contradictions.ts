@@ -20,7 +20,7 @@ interface OutputFit {
   readonly explained: number
 }
 
-/** Outputs with the sentence that they need, in the order in which they are looked for. */
+/** What can be wrong with one output, in the order in which it is looked for. */
 type Contradiction = 'negated' | 'scaled' | 'foreign'
 
 /** The contradictions of a regression, without their first word. */
@@ -58,6 +58,8 @@ function outputFits(agreement: TargetAgreement): OutputFit[] {
 const EXPLAINED_SCALE = 0.1
 /** A negative slope other than -1 needs more: a network that knows nothing has one as often as a positive one. */
 const EXPLAINED_NEGATIVE = 0.3
+/** Below this an untrained network is possible. */
+const EXPLAINED_SURELY = 0.6
 /** Residuals so many times those of the affine map, and this share of the spread, are far worse than the map's. */
 const FAR_WORSE = 4
 const WORTH_SAYING = 0.1
@@ -102,25 +104,30 @@ function errorsText(fits: readonly OutputFit[]): string {
     + `${rmse((1 - explained) * spread, examples)} (RMSE), and the outputs as they are ${rmse(residual, examples)}`
 }
 
+/** A map that explains little is as well that of a network that knows nothing. */
+function doubtText(fits: readonly OutputFit[]): string {
+  const explained = Math.min(...fits.map(fit => fit.explained))
+  return explained < EXPLAINED_SURELY
+    ? ` As that explains no more than ${percent(explained)} of the variance, the network may also be untrained.`
+    : ''
+}
+
 function negated(fits: readonly OutputFit[], single: boolean): string {
-  return `the outputs f${outputsText(fits, single)} seem to be negated: ${mapsText(fits, single)}; ${
-    errorsText(fits)
-  }. `
-    + 'Fit again with a network that gives the targets themselves, or with targets of the sign that it was trained with.'
+  const [where, maps, errors] = [outputsText(fits, single), mapsText(fits, single), errorsText(fits)]
+  return `the outputs f${where} seem to be negated: ${maps}; ${errors}.${
+    doubtText(fits)
+  } Fit again with a network that `
+    + 'gives the targets themselves, or with targets of the sign that it was trained with.'
 }
 
 function scaled(fits: readonly OutputFit[], single: boolean): string {
   const [{ slope, intercept }] = fits
-  const inverse = single
-    ? ` (here (y ${intercept < 0 ? '+' : '-'} ${digits(Math.abs(intercept))}) / ${digits(slope)})`
-    : ''
-  return `the targets y${
-    outputsText(fits, single)
-  } seem to be on another scale than the network's outputs f, as when one of `
-    + `the two is standardised: ${mapsText(fits, single)}; ${
-      errorsText(fits)
-    }. Fit again with the targets on the scale of the `
-    + `network's training${inverse}, and turn predictions back afterwards.`
+  const [where, maps, errors] = [outputsText(fits, single), mapsText(fits, single), errorsText(fits)]
+  const shift = `${intercept < 0 ? '+' : '-'} ${digits(Math.abs(intercept))}`
+  const inverse = single ? ` (here (y ${shift}) / ${digits(slope)})` : ''
+  return `the targets y${where} seem to be on another scale than the network's outputs f, as when one of the two is `
+    + `standardised: ${maps}; ${errors}.${doubtText(fits)} Fit again with the targets on the scale of the network's `
+    + `training${inverse}, and turn predictions back afterwards.`
 }
 
 function foreign(fits: readonly OutputFit[], single: boolean): string {
