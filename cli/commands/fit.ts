@@ -2,6 +2,7 @@
 import { laplace } from '../../core/laplace/laplace.js'
 import type { PosteriorSummary } from '../../core/laplace/posterior-summary.js'
 import type { Likelihood } from '../../core/options/words.js'
+import { noteText, trainingText, wrapText } from '../../node/describe.js'
 import { nodeRuntime } from '../../node/runtime/runtime.js'
 import { type Arguments, UsageError } from '../arguments/arguments.js'
 import { LAPLACE_OPTIONS, laplaceOptions } from '../arguments/laplace-options.js'
@@ -76,7 +77,7 @@ async function answered(path: string, args: Arguments, likelihood: Likelihood,
 function report(terminal: Terminal, summary: PosteriorSummary, seconds: number, out: string,
   labels: readonly string[] | undefined): void {
   const { likelihood, subset, structure, parameterCount, examples, priorPrecision, tuned, effectiveParameters,
-    sigmaNoise, logMarginalLikelihood } = summary
+    sigmaNoise, logMarginalLikelihood, training, choice, notes } = summary
   terminal.write(pairs([
     ['Posterior', `${likelihood}, ${subset}, ${structure}: ${formatCount(parameterCount)} parameters`],
     ['Fitted to', `${formatCount(examples)} examples in ${formatSeconds(seconds)}`],
@@ -95,9 +96,11 @@ function report(terminal: Terminal, summary: PosteriorSummary, seconds: number, 
       ]
       : []),
     ['Log marginal likelihood', formatNumber(logMarginalLikelihood, 6)],
+    ...(training === undefined ? [] : trainingText(training)),
     ['Written to', out],
   ]))
-  for (const note of summary.notes) terminal.remark(`Note: ${note}\n`)
+  if (choice !== undefined) terminal.write(`\n${wrapText(choice.explanation, terminal.columns)}\n`)
+  for (const note of notes) terminal.remark(`${wrapText(noteText(note), terminal.columns, '  ')}\n`)
 }
 
 /** One number, or the range of several. */

@@ -18,6 +18,7 @@ import type { TrainingRows } from './linear-fit.js'
 import { fitLowRank, forecastLinearModel, tooLarge } from './low-rank-fit.js'
 import type { PosteriorState } from './posterior-state.js'
 import { type TuneData, tunePosterior, type TuneRequest, tuneWithLinearModel } from './tune.js'
+import { warned } from './warned.js'
 
 /** A fit to data that arrive piece by piece. After an error it cannot be continued. */
 export interface FitStream {
@@ -50,7 +51,7 @@ export function startStream(whole: FitTask): FitStream {
         throw error
       }
     },
-    finish: async (work = {}) => new LaplacePosterior(await (fit ?? startFit(whole)).finish(work)),
+    finish: async (work = {}) => new LaplacePosterior(warned(await (fit ?? startFit(whole)).finish(work))),
   }
 }
 
@@ -216,6 +217,7 @@ export async function finishFit(task: FitTask, sums: FitSums, linear: LinearData
     trainingVariances: undefined,
     leftOut: undefined,
     conformal: undefined,
+    training: sums.agreement === undefined ? undefined : { agreement: sums.agreement, posterior: undefined },
     notes: [...network.notes, ...notes, ...(plan.note === undefined ? [] : [plan.note])],
   }
   if (plan.tune === 'none') return state

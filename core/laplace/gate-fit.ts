@@ -4,12 +4,14 @@ import { lastLayerTimes } from '../curvature/last-layer.js'
 import { likelihoodModel } from '../likelihood/registry.js'
 import { leaveOneOut, type LeftOut } from '../linear-model/leave-one-out.js'
 import type { LabelledRows } from '../linear-model/linear-problem.js'
+import { mixture } from '../prediction/mixture.js'
 import type { LinearData } from '../sums/linear-data.js'
 import { randomGenerator } from '../tensor/random.js'
 import type { Choice } from '../tuning/choice.js'
 import { explainGate, explainLastLayerRegression } from '../tuning/explain.js'
 import { lastLayerGate } from '../tuning/gate.js'
 import { leftOutProbabilities } from '../tuning/left-out-probabilities.js'
+import { classScores, targetScores, type TrainingScores } from '../tuning/training-scores.js'
 import { fitLinearModel, type TrainingRows } from './linear-fit.js'
 import { forecastLinearModel, tooLarge } from './low-rank-fit.js'
 import type { PosteriorState } from './posterior-state.js'
@@ -61,9 +63,15 @@ export function answerByGate(state: PosteriorState, data: LinearData, reason: st
     leaveOneOut: leaveOneOutNll,
     rows: examples,
   }
-  return { ...state, tuned: 'auto', choice,
-    trainingVariances: meanVariances(leftOut, examples, outputs, new Array<number>(outputs).fill(1)),
+  const { probabilities } = mixture(rows.likelihood, gate, { f, linear, covariance, dense: true, examples, outputs })
+  return { ...withScores(state, classScores(rows.likelihood, probabilities, rows.labels, outputs)), tuned: 'auto',
+    choice, trainingVariances: meanVariances(leftOut, examples, outputs, new Array<number>(outputs).fill(1)),
     leftOut: leftOutProbabilities(rows, leftOut, gate) }
+}
+
+/** The state with the posterior's scores on its rows. */
+function withScores(state: PosteriorState, posterior: TrainingScores): PosteriorState {
+  return state.training === undefined ? state : { ...state, training: { ...state.training, posterior } }
 }
 
 function deltas({ structured }: PosteriorState): number[] {
@@ -157,7 +165,12 @@ function regressionAnswer(state: PosteriorState, rows: SampledRows, f: Float64Ar
     leaveOneOut: [{ scale: 1, nll: score(linear) }],
     rows: examples,
   }
-  return { ...state,
+  const mean = f.map((value, i) => (value + linear[i]) / 2)
+  const variance = f.map((_, i) => {
+    const n = Math.floor(i / outputs)
+    return covariance[(n * outputs + i % outputs) * outputs + i % outputs] + sigma[i % outputs] ** 2
+  })
+  return { ...withScores(state, targetScores(mean, variance, labels)),
     structured: outputNoise === undefined ? structured.withSettings({ sigmaNoise: common }) : structured, tuned: 'auto',
     choice,
     trainingVariances: meanVariances({ covariance: left }, examples, outputs, sigma.map(noise => noise * noise)),

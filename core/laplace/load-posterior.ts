@@ -53,6 +53,7 @@ export function loadPosterior(bytes: Uint8Array, options: { readonly network?: G
     trainingVariances: saved.trainingVariances,
     leftOut: saved.leftOut,
     conformal: saved.conformal,
+    training: saved.training,
     notes: saved.notes,
   })
 }

@@ -122,6 +122,7 @@ export async function fitLowRank(task: FitTask, linear: LinearTask, rows: Traini
     trainingVariances: fit.trainingVariances,
     leftOut: fit.leftOut,
     conformal: undefined,
+    training: fit.training,
     notes: [...network.notes, ...notes, ...fit.notes],
   }
 }

@@ -3,16 +3,20 @@ import { likelihoodModel } from '../likelihood/registry.js'
 import type { PosteriorSettings } from '../options/hyperparameters.js'
 import { logDetRatio, logLikelihood } from '../posterior/evidence.js'
 import { priorScatter } from '../posterior/posterior.js'
+import { networkScores } from '../tuning/training-scores.js'
 import { type PriorChanges, settingsFrom } from './posterior-options.js'
-import { checkNoiseChange, type PosteriorState } from './posterior-state.js'
+import { checkNoiseChange, noiseOf, type PosteriorState } from './posterior-state.js'
 
 /** log p(D | theta) at the network's weights under some settings. */
-export function logLikelihoodOf({ options, loss, examples, evaluator, choice }: PosteriorState,
-  settings: PosteriorSettings): number {
+export function logLikelihoodOf(state: PosteriorState, settings: PosteriorSettings): number {
+  const { options, loss, examples, evaluator, choice, training } = state
   const { outputs } = evaluator.network
   // Outputs with noises of their own have no common factor of the loss.
   if (options.likelihood === 'regression' && outputs > 1 && choice?.sigmaNoise !== undefined) {
-    return -choice.networkNll * examples * outputs
+    const { nll } = training === undefined
+      ? { nll: choice.networkNll }
+      : networkScores(training.agreement, loss, noiseOf(state))
+    return -nll * examples * outputs
   }
   return logLikelihood({ likelihood: likelihoodModel(options.likelihood, options.outputNoise), loss, examples,
     outputs }, settings)

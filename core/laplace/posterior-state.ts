@@ -12,6 +12,7 @@ import type { StructuredPosterior } from '../posterior/posterior.js'
 import type { Evaluator } from '../programs/evaluator.js'
 import type { SavedPosterior } from '../storage/posterior-file.js'
 import type { Choice } from '../tuning/choice.js'
+import type { TrainingRecord } from '../tuning/training-scores.js'
 
 /** All that a posterior is made of. */
 export interface PosteriorState {
@@ -38,13 +39,20 @@ export interface PosteriorState {
   readonly leftOut: LeftOutScores | undefined
   /** What intervals and sets of classes are made from. */
   readonly conformal: Calibration | undefined
+  /** How network and posterior agree with the rows of the fit; undefined for files of version 0.1.0. */
+  readonly training: TrainingRecord | undefined
   readonly notes: readonly string[]
+}
+
+/** The state without the posterior's scores on its rows, which no longer hold under another prior. */
+export function withoutScores(state: PosteriorState): PosteriorState {
+  return state.training === undefined ? state : { ...state, training: { ...state.training, posterior: undefined } }
 }
 
 /** What a file keeps of a posterior. */
 export function recordOf(state: PosteriorState, digest: string, network: boolean): SavedPosterior {
   const { graph, options, evaluator, structured, examples, loss, mode, tuned, effectiveParameters, choice,
-    trainingVariances, leftOut, conformal, notes } = state
+    trainingVariances, leftOut, conformal, training, notes } = state
   const { likelihood, subset, curvature, kfacApprox, seed } = options
   return {
     options: {
@@ -72,6 +80,7 @@ export function recordOf(state: PosteriorState, digest: string, network: boolean
     trainingVariances,
     leftOut,
     conformal,
+    training,
     notes,
   }
 }

@@ -10,6 +10,7 @@ import { completed, countRows, gramsSuffice, operatorSums } from '../curvature/k
 import { accumulateLastLayer } from '../curvature/last-layer.js'
 import { chosenEngine, type EngineProvider } from '../engine/chosen-engine.js'
 import type { RealArray } from '../kernels/linear-algebra.js'
+import { addAgreement, type Agreement, zeroAgreement } from '../likelihood/agreement.js'
 import { likelihoodModel } from '../likelihood/registry.js'
 import type { Network } from '../network/network.js'
 import type { EngineName, KfacApproximation, Likelihood, Subset, SumStructure } from '../options/words.js'
@@ -23,6 +24,8 @@ export interface FitSums {
   readonly examples: number
   readonly loss: number
   readonly curvature: Curvature
+  /** How the network agrees with the rows; undefined for partial fits of version 0.1.0. */
+  readonly agreement: Agreement | undefined
 }
 
 /** What a fit sums up. */
@@ -100,10 +103,13 @@ export function createWorker(evaluator: Evaluator, likelihoodName: Likelihood, o
     from: (f: RealArray, examples: number) => likelihood.hessianSeeds(f, examples, outputs) }
   const turns = new Map<number, Promise<unknown>>()
   const addNow: Worker['add'] = async ({ structure, kfacApprox, keepFeatures }, shard, { x, labels, examples }) => {
-    const sums = shards.get(shard) ?? { examples: 0, loss: 0, curvature: zeroCurvature(structure, slots, linears) }
+    const sums = shards.get(shard) ??
+      { examples: 0, loss: 0, curvature: zeroCurvature(structure, slots, linears),
+        agreement: zeroAgreement(likelihoodName, outputs) }
     const put = (curvature: Curvature, f: RealArray): void => {
       shards.set(shard, { curvature, examples: sums.examples + examples,
-        loss: sums.loss + likelihood.loss(f, labels, examples, outputs) })
+        loss: sums.loss + likelihood.loss(f, labels, examples, outputs),
+        agreement: sums.agreement === undefined ? undefined : addAgreement(sums.agreement, f, labels, examples) })
     }
     if (sums.curvature.structure === 'kron' && evaluator.kroneckerSums !== undefined &&
       gramsSuffice(kfacApprox, linears)) {

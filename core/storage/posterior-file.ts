@@ -13,6 +13,8 @@ import { CURVATURES, KFAC_APPROXIMATIONS, LIKELIHOODS, PRECISIONS, STRUCTURES, S
 import type { EvidenceMode } from '../posterior/evidence.js'
 import type { Choice } from '../tuning/choice.js'
 import { calibrationFromTree, calibrationToTree, leftOutFromTree, leftOutToTree } from './calibration-tree.js'
+import type { TrainingRecord } from '../tuning/training-scores.js'
+import { trainingFromTree, trainingToTree } from './agreement-tree.js'
 import { choiceFromTree, choiceToTree } from './choice-tree.js'
 import { readContainer, type Tree, writeContainer } from './container.js'
 import { curvatureFromTree, curvatureToTree } from './curvature-tree.js'
@@ -48,6 +50,7 @@ export interface SavedPosterior {
   readonly trainingVariances: Float64Array | undefined
   readonly leftOut: LeftOutScores | undefined
   readonly conformal: Calibration | undefined
+  readonly training: TrainingRecord | undefined
   readonly notes: readonly string[]
 }
 
@@ -71,6 +74,7 @@ export function writePosterior({ options, graph, curvature, settings, mode, ...s
     trainingVariances: saved.trainingVariances ?? null,
     leftOut: saved.leftOut === undefined ? null : leftOutToTree(saved.leftOut),
     conformal: saved.conformal === undefined ? null : calibrationToTree(saved.conformal),
+    training: saved.training === undefined ? null : trainingToTree(saved.training),
     notes: saved.notes,
   })
 }
@@ -114,6 +118,7 @@ export function readPosterior(bytes: Uint8Array): SavedPosterior {
     trainingVariances: absent(fields['trainingVariances']) ? undefined : arrayField(fields, 'trainingVariances'),
     leftOut: absent(fields['leftOut']) ? undefined : leftOutFromTree(fields['leftOut']),
     conformal: absent(fields['conformal']) ? undefined : calibrationFromTree(fields['conformal']),
+    training: trainingFromTree(fields['training']),
     notes: listField(fields, 'notes').length === 0 ? [] : textsField(fields, 'notes'),
   }
 }

@@ -15,9 +15,10 @@ const { problem, theta, dense } = random
 const size = theta.length
 const delta = 0.7
 
-function posteriorOf(threshold: number): { posterior: StructuredPosterior, rows: Float64Array, rank: number } {
+async function posteriorOf(
+  threshold: number): Promise<{ posterior: StructuredPosterior, rows: Float64Array, rank: number }> {
   const space = functionSpace(problem)
-  space.mode(delta)
+  await space.mode(delta)
   const { rank, rows } = space.factor(threshold)
   const curvature: LowRankCurvature = { structure: 'lowrank', size,
     models: [{ outputs: [0, 1, 2], delta, sigma: 1, weights: space.weights(), rank, rows,
@@ -37,7 +38,7 @@ function covarianceOf(rows: Float64Array, rank: number): Float64Array {
 }
 
 t.test('covariance, precision, variances, roots and density belong together', async t => {
-  const { posterior, rows, rank } = posteriorOf(0.05)
+  const { posterior, rows, rank } = await posteriorOf(0.05)
   const covariance = covarianceOf(rows, rank)
   const identity = Float64Array.from({ length: size * size }, (_, at) => Number(at % (size + 1) === 0))
   t.ok(relativeDifference(posterior.covarianceTimes(identity, size), covariance) < 1e-12)
@@ -61,7 +62,7 @@ t.test('covariance, precision, variances, roots and density belong together', as
 })
 
 t.test('draws have the mean and the covariance of the posterior', async t => {
-  const { posterior, rows, rank } = posteriorOf(0.05)
+  const { posterior, rows, rank } = await posteriorOf(0.05)
   const covariance = covarianceOf(rows, rank)
   const count = 20000
   const draws = posterior.sample(count, randomGenerator(4))
@@ -76,7 +77,7 @@ t.test('draws have the mean and the covariance of the posterior', async t => {
 })
 
 t.test('outputs: the change of the mean and J P^-1 J', async t => {
-  const { posterior, rows, rank } = posteriorOf(1e-13)
+  const { posterior, rows, rank } = await posteriorOf(1e-13)
   const parts = posterior.parts()
   if (parts.kind !== 'lowrank') return t.fail('parts of another structure')
   const { change, variance } = lowRankOutputs(parts.parts, problem.slots, problem.jacobian, 'covariance')
@@ -100,7 +101,7 @@ t.test('outputs: the change of the mean and J P^-1 J', async t => {
 })
 
 t.test('another prior precision keeps the eigenvalues of the curvature', async t => {
-  const { posterior } = posteriorOf(1e-13)
+  const { posterior } = await posteriorOf(1e-13)
   const other = posterior.withSettings({ priorPrecision: 5 })
   const [one, two] = [posterior.precisionMatrix(), other.precisionMatrix()]
   t.ok(relativeDifference(two, one.map((value, at) => value + (at % (size + 1) === 0 ? 5 - delta : 0))) < 1e-7)
