@@ -1,28 +1,35 @@
 /** @file The posterior of partial fits that were added up. */
 import type { WorkOptions } from '../budget/progress.js'
 import { OptionError, StateError } from '../errors/errors.js'
-import type { TuneMethod } from '../options/words.js'
 import type { PartialFit } from '../sums/partial-fit.js'
 import type { Batch } from '../tensor/batch.js'
 import { accumulationFor, finishFit } from './fit-stream.js'
 import { type FitTask, partialKey, settle } from './fit-task.js'
+import { heldOutRows } from './held-out-rows.js'
 import type { PosteriorState } from './posterior-state.js'
 import type { TuningPlan } from './tuning-plan.js'
 
 /** The posterior of sums over all the data; `data` are the training data once more, for tuning by `linearized`. */
 export async function fitMerged(task: FitTask, partial: PartialFit, data: Batch | undefined,
   work: WorkOptions): Promise<PosteriorState> {
-  const { plan } = task
+  const { plan, options } = task
+  const { validation } = options
+  if (typeof validation === 'number') {
+    throw new OptionError('BAD_COMBINATION',
+      'Partial fits have summed all of their rows, so that none can be held out (validation as a share): give fitMerged the held-out rows.',
+      { option: 'validation' })
+  }
   if (partial.key !== partialKey(task)) {
     throw new StateError('DIGEST_MISMATCH',
       'The partial fit belongs to another network, or was made with another likelihood, subset, structure or ' +
         'precision.', { expected: partialKey(task), actual: partial.key })
   }
-  if (!needsRows(plan.tune) || data !== undefined) {
+  if (validation !== undefined) heldOutRows(validation, task.evaluator, options.likelihood)
+  if (!needsRows(task) || data !== undefined) {
     const settled = data === undefined ? task : settle(task, data.x)
-    const accumulation = needsRows(plan.tune) ? accumulationFor(settled, true, []) : undefined
+    const accumulation = needsRows(task) ? accumulationFor(settled, true, []) : undefined
     if (accumulation !== undefined && data !== undefined) await accumulation.add(data.x, data.y, work)
-    return finishFit(settled, partial, await accumulation?.linearData(), [], work)
+    return finishFit(settled, partial, await accumulation?.linearData(), [], validation, work)
   }
   if (plan.tune === 'linearized') {
     throw new OptionError('BAD_COMBINATION',
@@ -30,23 +37,30 @@ export async function fitMerged(task: FitTask, partial: PartialFit, data: Batch 
       option: 'tune',
     })
   }
-  return finishFit({ ...task, plan: withoutRows(task) }, partial, undefined, [], work)
+  if (plan.tune === 'validated') {
+    const note =
+      "The prior precision was chosen by 'grid', because 'validated' also goes over the training data: give them to " +
+      'fitMerged.'
+    return finishFit({ ...task, plan: { tune: 'grid', chosen: false, note } }, partial, undefined, [], validation, work)
+  }
+  return finishFit({ ...task, plan: withoutRows(task) }, partial, undefined, [], undefined, work)
 }
 
 /**
- * What is left without the rows. The marginal likelihood at the network's weights makes overfitted classifiers far too unsure,
- * so that a prior precision of 1 does less harm; a regression needs a noise, and this is the only one that sums give.
+ * What is left without the rows. The marginal likelihood at the network's weights makes overfitted classifiers far too
+ * unsure, so that a prior precision of 1 does less harm; a regression needs a noise, and only this gives one from sums.
  */
 function withoutRows({ options }: FitTask): TuningPlan {
   const advice = 'tuning goes over the training data once more; give them to fitMerged, or the prior precision.'
   return options.likelihood === 'regression'
     ? { tune: 'marglik', chosen: false,
       note:
-        `Prior and noise were tuned by 'marglik', whose intervals are too narrow for an overfitted network: better ${advice}` }
+        "Prior and noise were tuned by 'marglik', whose intervals are too narrow for an overfitted network: better " +
+        advice }
     : { tune: 'none', chosen: false, note: `The prior precision is 1, not tuned: ${advice}` }
 }
 
 /** Whether tuning goes over the training data once more. */
-function needsRows(tune: TuneMethod): boolean {
-  return tune === 'linearized' || tune === 'auto'
+function needsRows({ plan: { tune }, options: { subset } }: FitTask): boolean {
+  return tune === 'linearized' || tune === 'auto' || (tune === 'validated' && subset === 'last_layer')
 }

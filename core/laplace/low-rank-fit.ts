@@ -7,9 +7,11 @@ import { parameterCount } from '../network/parameter-slot.js'
 import type { ResolvedOptions } from '../options/laplace-options.js'
 import { structuredPosterior } from '../posterior/structured.js'
 import type { Evaluator } from '../programs/evaluator.js'
+import type { Batch } from '../tensor/batch.js'
 import type { Choice } from '../tuning/choice.js'
 import { explainGate, explainRegression } from '../tuning/explain.js'
 import type { FitTask, LinearTask } from './fit-task.js'
+import { withHeldOutScores } from './held-out-answer.js'
 import { fitLinearModel, type LinearFit, type TrainingRows } from './linear-fit.js'
 import type { PosteriorState } from './posterior-state.js'
 
@@ -56,7 +58,8 @@ function costOf(evaluator: Evaluator, rank: number, rows: number): { seconds: nu
   const covariances = (plain && inWeights ? unknowns ** 3 : 0)
     + (inWeights ? rows * size * size * (plain ? 0.5 : network.outputs) : outputs * unknowns ** 2 / 2)
   const factor = Math.min(unknowns, MOST_RANK) * rows * (size + network.outputs * size / 10)
-  const products = PRODUCTS * (inWeights ? 2 * rows * factorsOf(linears, network.outputs) + size * size
+  const products = PRODUCTS * (inWeights ?
+    2 * rows * factorsOf(linears, network.outputs) + size * size
     : 2 * outputs * outputs + unknowns ** 2)
   return {
     seconds: ((inWeights ? SYSTEMS + 1 : 1) * gram + systems + eigen + covariances + factor) / SPEED
@@ -92,9 +95,17 @@ export function forecastLinearModel(evaluator: Evaluator, { likelihood, memoryLi
   }
 }
 
+/** What a fit of the linear model is told beside its rows. */
+export interface LowRankRequest {
+  readonly forecast: LinearForecast
+  /** Rows that the network has not seen. */
+  readonly heldOut: Batch | undefined
+  readonly notes: readonly string[]
+}
+
 /** The state of the linear model's posterior. @throws ResourceError OUT_OF_MEMORY; NumericalError; CancelledError */
-export async function fitLowRank(task: FitTask, linear: LinearTask, rows: TrainingRows, forecast: LinearForecast,
-  notes: readonly string[], work: WorkOptions): Promise<PosteriorState> {
+export async function fitLowRank(task: FitTask, linear: LinearTask, rows: TrainingRows,
+  { forecast, heldOut, notes }: LowRankRequest, work: WorkOptions): Promise<PosteriorState> {
   const { evaluator, pool } = linear
   const { options, graph, runtime, network } = task
   checkBytes('The linear model over all weights', forecast.bytes, "Use subset 'last_layer'.")
@@ -105,7 +116,7 @@ export async function fitLowRank(task: FitTask, linear: LinearTask, rows: Traini
     priorPrecision: deltas.length === 1 ? deltas[0] : geometricMean(deltas),
     sigmaNoise: fit.sigmaNoise.length === 1 ? fit.sigmaNoise[0] : 1,
   }
-  return {
+  const state: PosteriorState = {
     graph,
     evaluator,
     pool,
@@ -125,6 +136,7 @@ export async function fitLowRank(task: FitTask, linear: LinearTask, rows: Traini
     training: fit.training,
     notes: [...network.notes, ...notes, ...fit.notes],
   }
+  return heldOut === undefined ? state : withHeldOutScores(state, heldOut, work)
 }
 
 function geometricMean(values: readonly number[]): number {

@@ -4,15 +4,16 @@
  * chapter 3.5, with R R' = Lambda).
  */
 import type { WorkOptions } from '../budget/progress.js'
-import { addTransposedProduct, jacobianGram, joinVectors, zeroVectors } from '../curvature/jacobian-products.js'
+import { addTransposedProduct, jacobianGram, joinVectors, ownGram,
+  zeroVectors } from '../curvature/jacobian-products.js'
 import { NumericalError } from '../errors/errors.js'
-import { cholesky, inverseTrace, matrixTimes, triangularSolve } from '../kernels/linear-algebra.js'
+import { cholesky, gemm, inverseTrace, matrixTimes, triangularSolve } from '../kernels/linear-algebra.js'
 import { conjugateGradients, dot } from './conjugate-gradients.js'
 import { type HessianRoots, hessianRoots, rootTimes, transposedRootTimes } from './hessian-roots.js'
 import { leadingEigenpairs } from './leading-eigenpairs.js'
-import { found, type LinearMode, type LinearProblem, type LinearSpace, transposedTimes } from './linear-problem.js'
+import { found, type LinearMode, type LinearProblem, type LinearSpace, type OtherRows, type OutputsElsewhere,
+  transposedTimes } from './linear-problem.js'
 import { MODE_TOLERANCE, newtonMode, type NewtonStep, productsWorth } from './newton.js'
-
 
 /** A point on the way to the mode, and the mode itself. */
 interface FunctionPoint extends LinearMode {
@@ -35,8 +36,9 @@ export function functionSpace(problem: LinearProblem, work: WorkOptions = {}): L
   // That of some point before: a preconditioner needs no more.
   let nearby: Curved | undefined
   let curved: Curved | undefined
-  const curvature = (): Curved =>
-    (curved = nearby = curved ?? curvatureAt(problem, gram, found(last).f, found(last).delta))
+  let others: KnownRows | undefined
+  const curvature =
+    (): Curved => (curved = nearby = curved ?? curvatureAt(problem, gram, found(last).f, found(last).delta))
   return {
     mode: async (delta, tolerance = MODE_TOLERANCE) => {
       curved = undefined
@@ -59,7 +61,11 @@ export function functionSpace(problem: LinearProblem, work: WorkOptions = {}): L
       for (let i = 0; i < size; i++) sum += 2 * Math.log(lower[i * size + i])
       return sum
     },
-    covariances: () => rowCovariances(problem, gram, found(last).delta, curvature()),
+    covariances: () => rowCovariances(problem, gram, ownBlocks(gram, problem), found(last).delta, curvature()),
+    elsewhere: rows => {
+      if (others?.rows !== rows) others = { rows, ...gramsWith(problem, rows) }
+      return elsewhere(problem, others, found(last), curvature())
+    },
     weights: () => transposedTimes(problem, found(last).alpha).map(value => value / found(last).delta),
     factor: threshold => covarianceFactor(problem, gram, found(last), threshold),
   }
@@ -87,9 +93,12 @@ function pointAt({ likelihood, labels, f0, examples, outputs }: LinearProblem, d
 function stepFrom(problem: LinearProblem, { delta, alpha, moved }: FunctionPoint,
   pair: Float64Array): NewtonStep<FunctionPoint> {
   const size = alpha.length
-  return { at: length =>
-    pointAt(problem, delta, alpha.map((value, i) => value - length * pair[i]),
-      moved.map((value, i) => value - length * pair[size + i])) }
+  return {
+    at: length =>
+      pointAt(problem, delta, alpha.map((value, i) => value - length * pair[i]), moved.map((value, i) =>
+        value - length * pair[size + i]
+      )),
+  }
 }
 
 /**
@@ -198,10 +207,47 @@ function rootColumns(matrix: Float64Array, from: number, roots: Float64Array, re
   }
 }
 
-/** S_n = K_nn / delta - T_n' T_n with T = L^-1 R' K / delta^(1/2) ...: J_n P^-1 J_n', N x C x C. */
-function rowCovariances({ examples, outputs }: LinearProblem, gram: Float64Array, delta: number,
-  { rank, roots, lower }: Curved): Float64Array {
-  const [wide, size] = [examples * outputs, examples * rank]
+/** Other rows with their Gram matrices. */
+interface KnownRows {
+  readonly rows: OtherRows
+  /** J_* J', (M C) x (N C). */
+  readonly cross: Float64Array
+  /** J_m J_m', M x C x C. */
+  readonly own: Float64Array
+}
+
+function gramsWith({ slots, jacobian }: LinearProblem, rows: OtherRows): Omit<KnownRows, 'rows'> {
+  return { cross: jacobianGram(slots, rows.jacobian, jacobian), own: ownGram(slots, rows.jacobian) }
+}
+
+/** f0 + K_* alpha / delta, with the covariances of `rowCovariances`. */
+function elsewhere(problem: LinearProblem, { rows, cross, own }: KnownRows, { alpha, delta }: FunctionPoint,
+  curved: Curved): OutputsElsewhere {
+  const f = rows.f0.slice()
+  gemm(false, false, f.length, 1, alpha.length, 1 / delta, cross, alpha, 1, f)
+  return { f, covariance: rowCovariances(problem, cross, own, delta, curved) }
+}
+
+/** K_nn of the training rows, N x C x C. */
+function ownBlocks(gram: Float64Array, { examples, outputs }: LinearProblem): Float64Array {
+  const wide = examples * outputs
+  const own = new Float64Array(examples * outputs * outputs)
+  for (let i = 0; i < wide; i++) {
+    const from = i * wide + Math.floor(i / outputs) * outputs
+    own.set(gram.subarray(from, from + outputs), i * outputs)
+  }
+  return own
+}
+
+/**
+ * S_m = K_mm / delta - T_m' T_m with T = L^-1 R' K_m / delta: J_m P^-1 J_m', M x C x C.
+ * @param cross J_m J', (M C) x (N C)
+ * @param own J_m J_m', M x C x C
+ */
+function rowCovariances({ examples: fitted, outputs }: LinearProblem, cross: Float64Array, own: Float64Array,
+  delta: number, { rank, roots, lower }: Curved): Float64Array {
+  const [wide, size] = [fitted * outputs, fitted * rank]
+  const examples = cross.length / (wide * outputs)
   const result = new Float64Array(examples * outputs * outputs)
   const block = Math.max(1, Math.floor((1 << 22) / (size * outputs)))
   for (let first = 0; first < examples; first += block) {
@@ -210,12 +256,12 @@ function rowCovariances({ examples, outputs }: LinearProblem, gram: Float64Array
     const solved = new Float64Array(size * columns)
     const row = new Float64Array(size)
     for (let i = 0; i < columns; i++) {
-      rootColumns(gram, (first * outputs + i) * wide, roots, row, 0, examples, outputs, rank, 1 / delta)
+      rootColumns(cross, (first * outputs + i) * wide, roots, row, 0, fitted, outputs, rank, 1 / delta)
       for (let j = 0; j < size; j++) solved[j * columns + i] = row[j]
     }
     triangularSolve(false, size, columns, lower, solved)
     for (let n = first; n < last; n++) {
-      subtractSquares(result, solved, gram, { n, first, columns, size, outputs, wide, delta })
+      subtractSquares(result, solved, own, { n, first, columns, size, outputs, delta })
     }
   }
   return result
@@ -228,16 +274,15 @@ interface SolvedBlock {
   readonly columns: number
   readonly size: number
   readonly outputs: number
-  readonly wide: number
   readonly delta: number
 }
 
-function subtractSquares(result: Float64Array, solved: Float64Array, gram: Float64Array,
-  { n, first, columns, size, outputs, wide, delta }: SolvedBlock): void {
+function subtractSquares(result: Float64Array, solved: Float64Array, own: Float64Array,
+  { n, first, columns, size, outputs, delta }: SolvedBlock): void {
   const at = (n - first) * outputs
   for (let c = 0; c < outputs; c++) {
     for (let d = 0; d <= c; d++) {
-      let sum = gram[(n * outputs + c) * wide + n * outputs + d] / delta
+      let sum = own[(n * outputs + c) * outputs + d] / delta
       for (let j = 0; j < size; j++) sum -= solved[j * columns + at + c] * solved[j * columns + at + d]
       result[(n * outputs + c) * outputs + d] = result[(n * outputs + d) * outputs + c] = sum
     }

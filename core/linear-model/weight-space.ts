@@ -60,8 +60,13 @@ export function weightSpace(problem: LinearProblem, work: WorkOptions = {}): Lin
     },
     covariances: () =>
       layers === undefined
-        ? rowCovariances(problem, factor())
+        ? rowCovariances(problem, problem.jacobian, factor())
         : layeredBlocks(layers, problem.jacobian, choleskyInverse(size, factor())),
+    elsewhere: rows => {
+      const moved = jacobianTimes(rows.jacobian, splitVectors(problem.slots, found(last).w, 1))
+      return { f: rows.f0.map((value, i) => value + moved[i]),
+        covariance: rowCovariances(problem, rows.jacobian, factor()) }
+    },
     weights: () => found(last).w.slice(),
     factor: threshold => {
       const { delta } = found(last)
@@ -85,9 +90,12 @@ function pointAt({ likelihood, labels, examples, outputs }: LinearProblem, delta
 function stepFrom(problem: LinearProblem, { delta, w, f }: WeightPoint,
   direction: Float64Array): NewtonStep<WeightPoint> {
   const image = jacobianTimes(problem.jacobian, splitVectors(problem.slots, direction, 1))
-  return { at: length =>
-    pointAt(problem, delta, w.map((value, i) => value - length * direction[i]),
-      f.map((value, i) => value - length * image[i])) }
+  return {
+    at: length =>
+      pointAt(problem, delta, w.map((value, i) => value - length * direction[i]), f.map((value, i) =>
+        value - length * image[i]
+      )),
+  }
 }
 
 /** (H + delta)^-1 (J' residual + delta w), by conjugate gradients with the factor of a point nearby, or with a new one. */
@@ -102,8 +110,7 @@ async function newtonDirection(problem: LinearProblem, layers: readonly PlainLay
     const { x, converged } = await conjugateGradients({
       times: v => {
         const image = jacobianTimes(jacobian, splitVectors(slots, v, 1))
-        const product = transposedTimes(problem,
-          rootTimes(root, transposedRootTimes(root, image, outputs), outputs))
+        const product = transposedTimes(problem, rootTimes(root, transposedRootTimes(root, image, outputs), outputs))
         for (let i = 0; i < v.length; i++) product[i] += delta * v[i]
         return product
       },
@@ -173,7 +180,9 @@ function choleskyWith(hessian: Float64Array, delta: number): Float64Array {
 }
 
 /** J_n P^-1 J_n', N x C x C. */
-function rowCovariances({ slots, jacobian, examples, outputs }: LinearProblem, lower: Float64Array): Float64Array {
+function rowCovariances({ slots, outputs }: LinearProblem, jacobian: FactoredJacobian,
+  lower: Float64Array): Float64Array {
+  const { examples } = jacobian
   const size = Math.sqrt(lower.length)
   const result = new Float64Array(examples * outputs * outputs)
   const step = Math.max(1, Math.floor(BLOCK_NUMBERS / (size * outputs)))

@@ -64,9 +64,12 @@ export function conformalToWire(conformal: CalibrationSummary | undefined): Wire
 /** What was chosen, as plain values; nil where everything was given. */
 export function choiceToWire(choice: Choice | undefined): WireMap | null {
   if (choice === undefined) return null
-  const { delta, sigmaNoise, leaveOneOut, r, ...rest } = choice
+  const { delta, sigmaNoise, leaveOneOut, r, networkTemperature, heldOut, ...rest } = choice
   return { ...rest, delta: [...delta], sigmaNoise: sigmaNoise === undefined ? null : [...sigmaNoise], r: r ?? null,
-    leaveOneOut: leaveOneOut.map(({ scale, nll }) => ({ scale, nll })) }
+    leaveOneOut: leaveOneOut.map(({ scale, nll }) => ({ scale, nll })), networkTemperature: networkTemperature ?? null,
+    heldOut: heldOut === undefined
+      ? null
+      : { ...heldOut, temperature: heldOut.temperature ?? null, temperatureNll: heldOut.temperatureNll ?? null } }
 }
 
 /** Network and posterior on the rows of the fit; nil for posteriors of files of version 0.1.0. */

@@ -16,7 +16,8 @@ const size = theta.length
 const delta = 0.7
 
 async function posteriorOf(
-  threshold: number): Promise<{ posterior: StructuredPosterior, rows: Float64Array, rank: number }> {
+  threshold: number,
+): Promise<{ posterior: StructuredPosterior, rows: Float64Array, rank: number }> {
   const space = functionSpace(problem)
   await space.mode(delta)
   const { rank, rows } = space.factor(threshold)
