@@ -47,13 +47,17 @@ function outputFits(agreement: TargetAgreement): OutputFit[] {
   const step = products.length > outputs ? outputs + 1 : 1
   return Array.from({ length: outputs }, (_, output) => {
     const product = products[output * step]
+    // What rounding leaves of targets that are all the same is no spread.
+    const spread = squaresY[output] > ROUNDED_SPREAD * examples * meanY[output] ** 2 ? squaresY[output] : 0
     const slope = squaresF[output] > 0 ? product / squaresF[output] : 0
     const scale = squaresY[output] * squaresF[output]
-    return { output, examples, spread: squaresY[output], residual: residuals[output], slope,
+    return { output, examples, spread, residual: residuals[output], slope,
       intercept: meanY[output] - slope * meanF[output], explained: scale > 0 ? product * product / scale : 0 }
   })
 }
 
+/** Sums of squares about the mean below this share of those about zero are rounding. */
+const ROUNDED_SPREAD = 1e-24
 /** The affine map must explain this share of the spread before it is called a scale. */
 const EXPLAINED_SCALE = 0.1
 /** A negative slope other than -1 needs more: a network that knows nothing has one as often as a positive one. */

@@ -15,12 +15,13 @@ t.test('the cost is the least of all permutations, also with ties and negative c
   const random = randomGenerator(4)
   for (let n = 1; n <= 6; n++) {
     for (let trial = 0; trial < 20; trial++) {
-      const cost = Float64Array.from({ length: n * n }, () =>
-        (trial % 2 === 0 ? random.normal() : Math.floor(3 * random.uniform()))
-      )
+      const cost = Float64Array.from({ length: n * n },
+        () => (trial % 2 === 0 ? random.normal() : Math.floor(3 * random.uniform())))
       const found = assignment(cost, n)
       t.same(Array.from(found).sort(), Array.from({ length: n }, (_, i) => i), 'a permutation')
-      const least = Math.min(...permutations(Array.from({ length: n }, (_, i) => i)).map(order => total(cost, n, order)))
+      const least = Math.min(
+        ...permutations(Array.from({ length: n }, (_, i) => i)).map(order => total(cost, n, order)),
+      )
       t.ok(Math.abs(total(cost, n, found) - least) < 1e-12, `n = ${n}`)
     }
   }

@@ -6,10 +6,10 @@ import type { Likelihood } from '../../../core/options/words.js'
 import { randomGenerator } from '../../../core/tensor/random.js'
 
 const random = randomGenerator(11)
-const normals = (count: number, shift = 0): Float64Array => Float64Array.from({ length: count },
-  () => shift + random.normal())
-const integers = (count: number, below: number): Float64Array => Float64Array.from({ length: count },
-  () => Math.floor(random.uniform() * below))
+const normals = (count: number, shift = 0): Float64Array =>
+  Float64Array.from({ length: count }, () => shift + random.normal())
+const integers = (count: number, below: number): Float64Array =>
+  Float64Array.from({ length: count }, () => Math.floor(random.uniform() * below))
 
 /** The agreement of rows from..to. */
 function part(likelihood: Likelihood, outputs: number, f: Float64Array, y: Float64Array, from: number,
@@ -22,7 +22,8 @@ function part(likelihood: Likelihood, outputs: number, f: Float64Array, y: Float
 const entries = (agreement: Agreement | undefined): number[] =>
   Object.values(agreement ?? {}).flatMap(value => (value instanceof Float64Array
     ? Array.from(value)
-    : [typeof value === 'number' ? value : 0]))
+    : [typeof value === 'number' ? value : 0])
+  )
 
 function close(t: Test, a: Agreement | undefined, b: Agreement | undefined, message: string): void {
   const [x, y] = [entries(a), entries(b)]
@@ -31,14 +32,18 @@ function close(t: Test, a: Agreement | undefined, b: Agreement | undefined, mess
   t.ok(worst < 1e-9, `${message}: ${worst}`)
 }
 
-for (const [likelihood, outputs] of [['classification', 4], ['classification', 300], ['binary', 1], ['multilabel', 3],
-  ['regression', 1], ['regression', 3], ['regression', 40]] as const) {
+for (const [likelihood, outputs] of [['classification', 4], ['classification', 300], ['binary', 1], ['multilabel', 3], [
+  'regression',
+  1,
+], ['regression', 3], ['regression', 40]] as const) {
   t.test(`${likelihood} of ${outputs}: parts add up in any order and grouping`, async t => {
     const n = 60
     const f = normals(n * outputs, 1e4)
     const y = likelihood === 'classification'
       ? integers(n, outputs)
-      : likelihood === 'regression' ? normals(n * outputs, -3e4) : integers(n * outputs, 2)
+      : likelihood === 'regression'
+      ? normals(n * outputs, -3e4)
+      : integers(n * outputs, 2)
     const whole = part(likelihood, outputs, f, y, 0, n)
     const [a, b, c] = [[0, 7], [7, 8], [8, n]].map(([from, to]) => part(likelihood, outputs, f, y, from, to))
     close(t, mergeAgreements(mergeAgreements(a, b), c), whole, '(a + b) + c')
@@ -71,9 +76,9 @@ t.test('targets far from zero keep their digits', async t => {
   const f = normals(n * outputs)
   const y = Float64Array.from(f, (value, i) => 3 * value + 0.1 * (i % 7))
   const near = part('regression', outputs, f, y, 0, n) as TargetAgreement
-  const far = Array.from({ length: n / 10 }, (_, i) =>
-    part('regression', outputs, f.map(value => value + 1e8), y.map(value => value + 1e8), 10 * i, 10 * i + 10)
-  )
+  const far = Array.from({ length: n / 10 },
+    (_, i) =>
+      part('regression', outputs, f.map(value => value + 1e8), y.map(value => value + 1e8), 10 * i, 10 * i + 10))
     .reduce<Agreement | undefined>((sum, each) => mergeAgreements(sum, each),
       zeroAgreement('regression', outputs)) as TargetAgreement
   for (const key of ['squaresY', 'squaresF', 'residuals', 'products'] as const) {
