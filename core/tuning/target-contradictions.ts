@@ -140,8 +140,8 @@ function foreign(fits: readonly OutputFit[], single: boolean): string {
       single ? '' : ` (output ${output}, counted from 0)`
     }`
   )
-  return 'the network knows these rows no better than their mean does: its error (RMSE) is larger than the standard deviation '
-    + `of the targets, ${
+  return 'the network knows these rows no better than their mean does: its error (RMSE) is larger than the standard '
+    + `deviation of the targets, ${
       listed(errors)
     }. These are not the data of its training, or their inputs are prepared otherwise, or `
     + 'the network is untrained. Check that first; the answer is not to be trusted.'
@@ -181,8 +181,8 @@ function mean(values: readonly number[]): number {
 function permutedColumns(permuted: ReturnType<typeof permutationOf>): string {
   const pairs = Array.from(permuted, ([output, { column }]) => `column ${column} to output ${output}`)
   const errors = [...permuted.values()]
-  return "the columns of the targets seem to be in another order than the network's outputs: as they are the outputs leave "
-    + `${percent(mean(errors.map(({ own }) => own)))} of the variance of the targets (or more), and with ${
+  return "the columns of the targets seem to be in another order than the network's outputs: as they are the "
+    + `outputs leave ${percent(mean(errors.map(({ own }) => own)))} of the variance of the targets (or more), and with ${
       listed(pairs)
     } `
     + `(counted from 0) ${
