@@ -181,12 +181,8 @@ function mean(values: readonly number[]): number {
 function permutedColumns(permuted: ReturnType<typeof permutationOf>): string {
   const pairs = Array.from(permuted, ([output, { column }]) => `column ${column} to output ${output}`)
   const errors = [...permuted.values()]
-  return "the columns of the targets seem to be in another order than the network's outputs: as they are the "
-    + `outputs leave ${percent(mean(errors.map(({ own }) => own)))} of the variance of the targets (or more), and with ${
-      listed(pairs)
-    } `
-    + `(counted from 0) ${
-      percent(mean(errors.map(({ other }) => other)))
-    }. Put the columns of y in the order of the outputs `
-    + 'and fit again.'
+  const [own, other] = [mean(errors.map(error => error.own)), mean(errors.map(error => error.other))]
+  return "the columns of the targets seem to be in another order than the network's outputs: as they are the outputs "
+    + `leave ${percent(own)} of the variance of the targets (or more), and with ${listed(pairs)} (counted from 0) `
+    + `${percent(other)}. Put the columns of y in the order of the outputs and fit again.`
 }
