@@ -60,7 +60,9 @@ export function describePosterior(posterior: LaplacePosterior, columns = termina
   ]
   const head = `Laplace posterior (${likelihood}, ${subset}, ${structure}) over ${parameterCount} parameters, ` +
     `fitted to ${examples} examples`
-  return [wrapText(head, columns, '  '), ...entries.map(entry => wrapText(`  ${entry}`, columns, '    '))].join('\n')
+  return [wrapText(head, columns, '  '), ...entries.map(entry => `  ${wrapText(entry, columns - 2, '    ')}`)].join(
+    '\n',
+  )
 }
 
 function terminalColumns(): number {

@@ -166,13 +166,10 @@ function regressionAnswer(state: PosteriorState, rows: SampledRows, f: Float64Ar
     rows: examples,
   }
   const mean = f.map((value, i) => (value + linear[i]) / 2)
-  const variance = f.map((_, i) => {
-    const n = Math.floor(i / outputs)
-    return covariance[(n * outputs + i % outputs) * outputs + i % outputs] + sigma[i % outputs] ** 2
-  })
-  return { ...withScores(state, targetScores(mean, variance, labels)),
-    structured: outputNoise === undefined ? structured.withSettings({ sigmaNoise: common }) : structured, tuned: 'auto',
-    choice,
+  const noisy = outputNoise === undefined ? structured.withSettings({ sigmaNoise: common }) : structured
+  const variance = noisy.lastLayerVariance(rows.features, examples, 'diagonal')
+    .map((value, i) => value + sigma[i % outputs] ** 2)
+  return { ...withScores(state, targetScores(mean, variance, labels)), structured: noisy, tuned: 'auto', choice,
     trainingVariances: meanVariances({ covariance: left }, examples, outputs, sigma.map(noise => noise * noise)),
     leftOut: { kind: 'residuals',
       scores: sigma.map((noise, c) =>

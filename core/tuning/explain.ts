@@ -12,37 +12,39 @@ export function explainGate({ ratio, networkNll, leaveOneOutNll, varianceScale, 
   rows: number): string {
   const score = leaveOneOutNll.find(({ scale }) => scale === varianceScale) ?? leaveOneOutNll[0]
   const measured =
-    `On the ${rows} training rows the network scores ${
-      nats(networkNll)
-    } nats a label; its linear model, which predicts each of `
-    + `these rows without having seen it, ${nats(score.nll)} (less is better).`
-  const verdict = ratio > 1
-    ? 'The network fits rows that it has seen worse than the linear model predicts rows that it has not: it is not trained to the '
-      + 'end, or the labels are coded otherwise than in its training. The linear model answers.'
-    : ratio < FAR_SURER
-    ? 'On rows that it has seen the network is far surer than it should be of rows that it has not: it has learnt much of them by heart. '
-      + `The answer is ${percent(networkWeight)} the network and ${percent(linearWeight)} the linear model.`
-    : 'The network is about as sure as it should be: it has not learnt its rows by heart. '
-      + `The answer is ${percent(networkWeight)} the network and ${percent(linearWeight)} the linear model.`
-  return `${measured} ${verdict}`
+    `On the ${rows} training rows the network scores ${nats(networkNll)} nats a label; its linear model, `
+    + `which predicts each of these rows without having seen it, ${nats(score.nll)} (less is better).`
+  return `${measured} ${verdictOf(ratio, networkWeight, linearWeight)}`
+}
+
+function verdictOf(ratio: number, networkWeight: number, linearWeight: number): string {
+  const answer = `The answer is ${percent(networkWeight)} the network and ${percent(linearWeight)} the linear model.`
+  if (linearWeight === 1) {
+    return 'The network fits rows that it has seen worse than the linear model predicts rows that it has not: it is not '
+      + 'trained to the end, or the labels are coded otherwise than in its training. The linear model answers.'
+  }
+  return ratio < FAR_SURER
+    ? 'On rows that it has seen the network is far surer than it should be of rows that it has not: it has learnt much '
+      + `of them by heart. ${answer}`
+    : `The network is about as sure as it should be: it has not learnt its rows by heart. ${answer}`
 }
 
 /** The sentences of a regression. */
 export function explainRegression(sigma: readonly number[], rows: number): string {
   const noise = sigma.map(value => value.toPrecision(3)).join(', ')
-  return `From ${rows} training rows the noise has standard deviation ${noise}${
-    sigma.length > 1 ? ' (an output each)' : ''
-  }, by the evidence of the linear `
-    + 'model over all weights, which knows how much of the residuals the network could have learnt by heart. The mean is halfway '
-    + 'between network and linear model.'
+  return `From ${rows} training rows the noise has standard deviation ${noise}${each(sigma)}, by the evidence of the `
+    + 'linear model over all weights, which knows how much of the residuals the network could have learnt by heart. The '
+    + 'mean is halfway between network and linear model.'
 }
 
 /** The sentences of a regression by its last layer. */
 export function explainLastLayerRegression(sigma: readonly number[], rows: number): string {
   const noise = sigma.map(value => value.toPrecision(3)).join(', ')
-  return `From ${rows} training rows the noise has standard deviation ${noise}${
-    sigma.length > 1 ? ' (an output each)' : ''
-  }, by the leave-one-out residuals `
-    + "of the last layer's linear model. Its features have seen the rows, so that it may still be too small; held-out rows would settle it. "
-    + 'The mean is halfway between network and linear model.'
+  return `From ${rows} training rows the noise has standard deviation ${noise}${each(sigma)}, by the leave-one-out `
+    + "residuals of the last layer's linear model. Its features have seen the rows, so that it may still be too small; "
+    + 'held-out rows would settle it. The mean is halfway between network and linear model.'
+}
+
+function each(sigma: readonly number[]): string {
+  return sigma.length > 1 ? ' (an output each)' : ''
 }

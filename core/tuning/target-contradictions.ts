@@ -47,13 +47,17 @@ function outputFits(agreement: TargetAgreement): OutputFit[] {
   const step = products.length > outputs ? outputs + 1 : 1
   return Array.from({ length: outputs }, (_, output) => {
     const product = products[output * step]
+    // What rounding leaves of targets that are all the same is no spread.
+    const spread = squaresY[output] > ROUNDED_SPREAD * examples * meanY[output] ** 2 ? squaresY[output] : 0
     const slope = squaresF[output] > 0 ? product / squaresF[output] : 0
     const scale = squaresY[output] * squaresF[output]
-    return { output, examples, spread: squaresY[output], residual: residuals[output], slope,
+    return { output, examples, spread, residual: residuals[output], slope,
       intercept: meanY[output] - slope * meanF[output], explained: scale > 0 ? product * product / scale : 0 }
   })
 }
 
+/** Sums of squares about the mean below this share of those about zero are rounding. */
+const ROUNDED_SPREAD = 1e-24
 /** The affine map must explain this share of the spread before it is called a scale. */
 const EXPLAINED_SCALE = 0.1
 /** A negative slope other than -1 needs more: a network that knows nothing has one as often as a positive one. */
@@ -136,8 +140,8 @@ function foreign(fits: readonly OutputFit[], single: boolean): string {
       single ? '' : ` (output ${output}, counted from 0)`
     }`
   )
-  return 'the network knows these rows no better than their mean does: its error (RMSE) is larger than the standard deviation '
-    + `of the targets, ${
+  return 'the network knows these rows no better than their mean does: its error (RMSE) is larger than the standard '
+    + `deviation of the targets, ${
       listed(errors)
     }. These are not the data of its training, or their inputs are prepared otherwise, or `
     + 'the network is untrained. Check that first; the answer is not to be trusted.'
@@ -177,12 +181,8 @@ function mean(values: readonly number[]): number {
 function permutedColumns(permuted: ReturnType<typeof permutationOf>): string {
   const pairs = Array.from(permuted, ([output, { column }]) => `column ${column} to output ${output}`)
   const errors = [...permuted.values()]
-  return "the columns of the targets seem to be in another order than the network's outputs: as they are the outputs leave "
-    + `${percent(mean(errors.map(({ own }) => own)))} of the variance of the targets (or more), and with ${
-      listed(pairs)
-    } `
-    + `(counted from 0) ${
-      percent(mean(errors.map(({ other }) => other)))
-    }. Put the columns of y in the order of the outputs `
-    + 'and fit again.'
+  const [own, other] = [mean(errors.map(error => error.own)), mean(errors.map(error => error.other))]
+  return "the columns of the targets seem to be in another order than the network's outputs: as they are the outputs "
+    + `leave ${percent(own)} of the variance of the targets (or more), and with ${listed(pairs)} (counted from 0) `
+    + `${percent(other)}. Put the columns of y in the order of the outputs and fit again.`
 }
