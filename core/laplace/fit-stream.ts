@@ -1,6 +1,6 @@
 /** @file A fit to data that arrive piece by piece. */
-import type { WorkOptions } from '../budget/progress.js'
-import { DataError, StateError } from '../errors/errors.js'
+import { throwIfCancelled, type WorkOptions } from '../budget/progress.js'
+import { DataError, NumericalError, StateError } from '../errors/errors.js'
 import { checkLabels } from '../likelihood/labels.js'
 import { joinExamples } from '../network/batches.js'
 import { networkInput } from '../network/input-rows.js'
@@ -121,6 +121,7 @@ function keptRows(task: FitTask, linear: LinearTask): RunningFit {
   return {
     async add(x, y, work) {
       if (summed !== undefined) return summed.add(x, y, work)
+      throwIfCancelled(work.signal)
       const rows = networkInput(x, evaluator.network.input, evaluator.precision, sentence => {
         if (!notes.includes(sentence)) notes.push(sentence)
       })
@@ -138,7 +139,13 @@ function keptRows(task: FitTask, linear: LinearTask): RunningFit {
       if (examples === 0) throw new DataError('EMPTY_DATA', 'There are no examples to fit to.')
       const forecast = forecastLinearModel(evaluator, options, examples)
       if (forecast === undefined) return (await giveUp(tooLarge(evaluator, options, examples), work)).finish(work)
-      return fitLowRank(task, linear, rowsOf(kept, linear, options.likelihood), forecast, notes, work)
+      try {
+        return await fitLowRank(task, linear, rowsOf(kept, linear, options.likelihood), forecast, notes, work)
+      } catch (error) {
+        if (!(error instanceof NumericalError) || options.linearModel === 'required') throw error
+        // The default never ends in an error on data that a last layer can be fitted to.
+        return (await giveUp(`The linear model over all weights failed: ${error.message}`, work)).finish(work)
+      }
     },
   }
 }
