@@ -1,4 +1,4 @@
-/** @file Calibrates a posterior: by rows that nothing has seen, or by its training rows, each predicted without itself. */
+/** @file Calibrates a posterior: by rows that nothing has seen, or by training rows, each predicted without itself. */
 import type { WorkOptions } from '../budget/progress.js'
 import { type Calibration, leftOutSetScores, SET_SCORES, type SetScore } from '../conformal/calibration.js'
 import { calibrateSets } from '../conformal/label-sets.js'

@@ -47,7 +47,9 @@ export function outputModel(problem: LinearProblem, c: number, threshold: number
   sigma?: number): OutputModel {
   throwIfCancelled(work.signal)
   const basis = spectrumOf(problem, c)
-  const tuned = tuneGaussian(basis, targetVariance(problem, c), sigma)
+  const found = tuneGaussian(basis, targetVariance(problem, c), sigma)
+  // The search works with logarithms, from which a given noise comes back with other last digits.
+  const tuned = sigma === undefined ? found : { ...found, sigma }
   return { ...tuned, ...posteriorOf(problem, c, basis, tuned, threshold) }
 }
 

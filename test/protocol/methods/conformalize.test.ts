@@ -61,3 +61,31 @@ t.test('intervals, quantiles and the parts of a regression', async t => {
   )
   await t.rejects(caller.call('conformalize', { posterior, x: xTest }), { code: 'BAD_ARRAY' })
 })
+
+t.test('a noise for each output, as an array or a plain list', async t => {
+  const { bytes, x, y } = caseFiles('regression-1d')
+  const caller = createCaller()
+  const { handle: model } = await caller.call('readNetwork', { bytes })
+  const options = { likelihood: 'regression', sigmaNoise: [0.3] }
+  const { summary } = await caller.call('fit', { model: model as string, options, x, y })
+  t.match(summary, { sigmaNoise: 0.3 })
+  const layers = [{ type: 'Linear', name: '0' }]
+  const array = (shape: number[], data: number[]) =>
+    tensorToWire({ dtype: 'float64', shape, data: Float64Array.from(data) })
+  const network = { layers, tensors: { '0.weight': array([2, 2], [1, 0.5, -1, 2]), '0.bias': array([2], [0, 1]) } }
+  const rows = { x: array([3, 2], [1, 0, 0.5, 2, -1, 1]), y: array([3, 2], [1, 0, 3, 2, 1, 4]) }
+  for (const sigmaNoise of [array([2], [0.5, 100]), [0.5, 100]]) {
+    const given = { likelihood: 'regression', structure: 'kron', priorPrecision: 1, sigmaNoise }
+    const { handle, summary: whole } = await caller.call('fit', { network, options: given, ...rows })
+    t.same(arrayIn(whole as DecodedMap, 'sigmaNoise').data, Float64Array.of(0.5, 100))
+    const answer = await caller.call('predict', { posterior: handle as string, x: rows.x, options: { level: 0.5 } })
+    t.same(Array.from(arrayIn(answer, 'aleatoric').data), [0.25, 10000, 0.25, 10000, 0.25, 10000])
+    await t.rejects(caller.call('withPrior', { posterior: handle as string, sigmaNoise: 1 }), {
+      code: 'BAD_COMBINATION',
+    })
+  }
+  await t.rejects(
+    caller.call('fit', { network, options: { ...options, sigmaNoise: [1, 2, 3] }, ...rows }),
+    { code: 'BAD_OPTION' },
+  )
+})
