@@ -1,4 +1,5 @@
 /** @file What the training rows say of a network, in sentences for someone who meets the library for the first time. */
+import type { HeldOutScores } from './choice.js'
 import type { Gate } from './gate.js'
 
 const percent = (share: number): string => `${Math.round(100 * share)} %`
@@ -45,4 +46,18 @@ export function explainLastLayerRegression(sigma: readonly number[], rows: numbe
   }, by the leave-one-out residuals `
     + "of the last layer's linear model. Its features have seen the rows, so that it may still be too small; held-out rows would settle it. "
     + 'The mean is halfway between network and linear model.'
+}
+
+/** The sentences of a choice by held-out rows. */
+export function explainHeldOut({ rows, nll, networkNll, temperature, temperatureNll }: HeldOutScores,
+  { networkWeight, linearWeight }: Pick<Gate, 'networkWeight' | 'linearWeight'>): string {
+  const scaled = temperature === undefined || temperatureNll === undefined
+    ? ''
+    : `, and ${nats(temperatureNll)} with its temperature set to ${temperature.toPrecision(3)}`
+  return `On the ${rows} held-out rows, which chose prior, link, noise and weights together, the network scores ${
+    nats(networkNll)
+  }${scaled}; `
+    + `the answer ${nats(nll)} (less is better). It is ${percent(networkWeight)} the network and ${
+      percent(linearWeight)
+    } the linear model.`
 }
