@@ -13,7 +13,6 @@ import type { Batch } from '../tensor/batch.js'
 import type { Tensor } from '../tensor/tensor.js'
 import { type FitTask, type LinearTask, settle } from './fit-task.js'
 import { answerByGate, priorFromLinearModel } from './gate-fit.js'
-import { answerByHeldOutRows } from './held-out-answer.js'
 import { FEWEST_HELD_OUT, heldOutRows, rowSplitter } from './held-out-rows.js'
 import { LaplacePosterior } from './laplace-posterior.js'
 import type { TrainingRows } from './linear-fit.js'
@@ -21,6 +20,7 @@ import { fitLowRank, forecastLinearModel, tooLarge } from './low-rank-fit.js'
 import type { PosteriorState } from './posterior-state.js'
 import { type TuneData, tunePosterior, type TuneRequest, tuneWithLinearModel } from './tune.js'
 import { warned } from './warned.js'
+import { answerByHeldOutRows } from './validated-last-layer.js'
 
 /** A fit to data that arrive piece by piece. After an error it cannot be continued. */
 export interface FitStream {

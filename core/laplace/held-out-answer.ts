@@ -3,10 +3,10 @@ import type { WorkOptions } from '../budget/progress.js'
 import { checkLabels } from '../likelihood/labels.js'
 import { likelihoodModel } from '../likelihood/registry.js'
 import { gaussianNll } from '../metrics/nll.js'
-import type { LinearData } from '../sums/linear-data.js'
 import type { Batch } from '../tensor/batch.js'
 import { type Tensor, toFloat64 } from '../tensor/tensor.js'
 import type { Choice, HeldOutScores } from '../tuning/choice.js'
+import { explainHeldOut } from '../tuning/explain.js'
 import { meanNll } from '../tuning/gate.js'
 import { fitTemperature, scaledProbabilities } from '../tuning/temperature.js'
 import { networkOutputs } from './functional-variance.js'
@@ -36,10 +36,8 @@ export async function withHeldOutScores(state: PosteriorState, { x, y }: Batch,
       return meanNll(likelihoodModel(options.likelihood), toFloat64(mean), values, outputs)
     }
     const sigma = noiseOf(state)
-    const total = sigma.length === 0 ?
-      mean.data :
-      mean.data.map((_, i) => sigma[i % outputs] ** 2 + (variance?.data[i] ?? 0))
-    return gaussianNll(toFloat64(mean), Float64Array.from(total), values)
+    const total = Float64Array.from(mean.data, (_, i) => sigma[i % outputs] ** 2 + (variance?.data[i] ?? 0))
+    return gaussianNll(toFloat64(mean), total, values)
   }
   const plain = (temperature: number): Tensor => scaledProbabilities(options.likelihood, f, temperature)
   const heldOut: HeldOutScores = options.likelihood === 'regression'
@@ -47,7 +45,8 @@ export async function withHeldOutScores(state: PosteriorState, { x, y }: Batch,
       temperatureNll: undefined }
     : { rows, nll: score(prediction.probabilities), networkNll: score(plain(1)), temperature: scaled?.temperature,
       temperatureNll: scaled === undefined ? undefined : score(plain(scaled.temperature)) }
-  return { ...answered, tuned: 'validated', choice: { ...answer, heldOut },
+  const explanation = options.calibrate === undefined ? explainHeldOut(heldOut, answer) : answer.explanation
+  return { ...answered, tuned: 'validated', choice: { ...answer, explanation, heldOut },
     notes: scaled?.note === undefined || options.calibrate === undefined ? state.notes : [...state.notes, scaled.note] }
 }
 
@@ -66,10 +65,4 @@ function byTemperature(choice: Choice, temperature: number, rows: number): Choic
         temperature.toPrecision(3)
       }, which fits the ${rows} held-out rows best. Error bars and novelty are the posterior's.`,
   }
-}
-
-/** The last layer's answer with held-out rows. */
-export async function answerByHeldOutRows(state: PosteriorState, _linear: LinearData, heldOut: Batch,
-  work: WorkOptions): Promise<PosteriorState> {
-  return withHeldOutScores(state, heldOut, work)
 }

@@ -1,5 +1,5 @@
 /** @file The fit of the linear model over all weights: prior, noise, leave-one-out scores and how the answer is mixed. */
-import { throwIfCancelled, type WorkOptions } from '../budget/progress.js'
+import { breathe, throwIfCancelled, type WorkOptions } from '../budget/progress.js'
 import type { LeftOutScores } from '../conformal/calibration.js'
 import type { LowRankCurvature, LowRankModel } from '../curvature/curvature.js'
 import { jacobianTimes, splitVectors } from '../curvature/jacobian-products.js'
@@ -8,9 +8,10 @@ import { addAgreement, zeroAgreement } from '../likelihood/agreement.js'
 import { likelihoodModel } from '../likelihood/registry.js'
 import { functionSpace } from '../linear-model/function-space.js'
 import { leaveOneOut } from '../linear-model/leave-one-out.js'
-import { type LinearProblem, linearProblem, type LinearSpace, problemSize } from '../linear-model/linear-problem.js'
-import { tuneDelta } from '../linear-model/mackay.js'
-import { type OutputModel, outputModel } from '../linear-model/regression-model.js'
+import { type LinearProblem, linearProblem, type LinearSpace, type OtherRows, outputsAtPrior,
+  problemSize } from '../linear-model/linear-problem.js'
+import { tuneDelta, type TunedMode } from '../linear-model/mackay.js'
+import { type OutputFamily, outputFamily, type OutputModel } from '../linear-model/regression-model.js'
 import { weightSpace } from '../linear-model/weight-space.js'
 import { batchSizeFor, forEachBatch, sliceExamples } from '../network/batches.js'
 import type { ResolvedOptions } from '../options/laplace-options.js'
@@ -25,6 +26,9 @@ import type { LeaveOneOutScore } from '../tuning/choice.js'
 import { type Gate, gateOf } from '../tuning/gate.js'
 import { leftOutProbabilities } from '../tuning/left-out-probabilities.js'
 import { classScores, targetScores, type TrainingRecord, type TrainingScores } from '../tuning/training-scores.js'
+import { chooseNoise, type ValidatedNoise } from '../tuning/validated-noise.js'
+import { candidatesAt, chooseValidated, DELTA_STEPS, type HeldOutOutputs, steppedDelta, type ValidatedCandidate,
+  type ValidatedChoice } from '../tuning/validated.js'
 
 /** Training rows as the network's input, with the labels as the likelihood takes them. */
 export interface TrainingRows {
@@ -59,9 +63,13 @@ export interface LinearFit {
 /** Eigenvalues of the curvature below this share of delta are left out of the posterior's factor. */
 const THRESHOLD = 0.01
 
-/** Fits the linear model to (a seeded sample of) the rows. @throws NumericalError, CancelledError */
+/**
+ * Fits the linear model to (a seeded sample of) the rows.
+ * @param heldOut rows that choose prior, link, noise and weights together
+ * @throws NumericalError, CancelledError
+ */
 export async function fitLinearModel(evaluator: Evaluator, options: ResolvedOptions, rows: TrainingRows, sample: number,
-  work: WorkOptions): Promise<LinearFit> {
+  work: WorkOptions, heldOut?: TrainingRows): Promise<LinearFit> {
   const likelihood = likelihoodModel(options.likelihood, options.outputNoise)
   const { f, jacobian } = await linearise(evaluator, rows, sampleOf(rows.examples, sample, options.seed), options, work)
   const { outputs } = evaluator.network
@@ -72,9 +80,11 @@ export async function fitLinearModel(evaluator: Evaluator, options: ResolvedOpti
   const deviation = deviationFrom(evaluator.theta, options.settings.priorMean)
   const problem = linearProblem(likelihood, evaluator.slots, jacobian.factored, takeRows(f, chosen, outputs), labels,
     deviation)
+  const held = heldOut === undefined ? undefined : await linearisedHeldOut(evaluator, heldOut, deviation, options, work)
+  const whole = { problem, theta: evaluator.theta, deviation, held }
   const { posterior, ...fit } = likelihood.name === 'regression'
-    ? regressionFit(problem, evaluator.theta, deviation, options, work)
-    : await classificationFit(problem, evaluator.theta, deviation, options, work)
+    ? regressionFit(whole, options, work)
+    : await classificationFit(whole, options, work)
   const agreement = addAgreement(zeroAgreement(likelihood.name, outputs), f, rows.labels, rows.examples)
   return { ...fit, loss, training: { agreement, posterior }, rows: chosen.length }
 }
@@ -141,16 +151,55 @@ async function linearise(evaluator: Evaluator, { x, examples }: TrainingRows, ch
 /** The posterior's scores on its own rows come along, as what they need is at hand only here. */
 type Fit = Omit<LinearFit, 'loss' | 'training' | 'rows'> & { readonly posterior: TrainingScores }
 
-async function classificationFit(problem: LinearProblem, theta: Float64Array, deviation: Float64Array,
-  options: ResolvedOptions, work: WorkOptions): Promise<Fit> {
+/** Held-out rows with their Jacobian. */
+interface HeldOut extends HeldOutOutputs, OtherRows {}
+
+async function linearisedHeldOut(evaluator: Evaluator, rows: TrainingRows, deviation: Float64Array,
+  options: ResolvedOptions, work: WorkOptions): Promise<HeldOut> {
+  const { f, jacobian } = await linearise(evaluator, rows, sampleOf(rows.examples, rows.examples, 0), options, work)
+  return { likelihood: likelihoodModel(options.likelihood), examples: rows.examples, labels: rows.labels,
+    outputs: evaluator.network.outputs, f, jacobian: jacobian.factored,
+    f0: outputsAtPrior(evaluator.slots, jacobian.factored, f, deviation) }
+}
+
+/** The linear model with what it was made of. */
+interface WholeProblem {
+  readonly problem: LinearProblem
+  readonly theta: Float64Array
+  readonly deviation: Float64Array
+  readonly held: HeldOut | undefined
+}
+
+/** The candidates of every prior precision; the one whose mode is not found is left out. */
+async function validate(space: LinearSpace, held: HeldOut, delta: number, gate: Gate,
+  work: WorkOptions): Promise<ValidatedChoice> {
+  const candidates: ValidatedCandidate[] = []
+  for (const step of DELTA_STEPS) {
+    await breathe()
+    throwIfCancelled(work.signal)
+    await space.mode(steppedDelta(delta, step))
+    const { f, covariance } = space.elsewhere(held)
+    candidates.push(...candidatesAt(held, step, f, covariance, gate.link))
+  }
+  return chooseValidated(held, candidates, gate)
+}
+
+async function classificationFit({ problem, theta, deviation, held }: WholeProblem, options: ResolvedOptions,
+  work: WorkOptions): Promise<Fit> {
   const { outputs, examples, likelihood } = problem
   const inner = examples * likelihood.seedCount(outputs)
   const space = problemSize(problem) < inner ? weightSpace(problem, work) : functionSpace(problem, work)
-  const tuned = await tuneOrTake(space, options, work)
-  const covariances = space.covariances()
-  const leftOut = leaveOneOut(problem, tuned.mode.f, covariances)
-  const gate = gateOf(problem, problem.f, leftOut)
+  const first = await tuneOrTake(space, options, work)
+  const atFirst = space.covariances()
+  const byRows = leaveOneOut(problem, first.mode.f, atFirst)
+  const gate = gateOf(problem, problem.f, byRows)
   throwIfCancelled(work.signal)
+  const chosen = held === undefined ? undefined : await validate(space, held, first.delta, gate, work)
+  const tuned = chosen === undefined
+    ? first
+    : await modeAt(space, steppedDelta(first.delta, chosen.step), first.converged)
+  const covariances = chosen === undefined ? atFirst : space.covariances()
+  const leftOut = chosen === undefined ? byRows : leaveOneOut(problem, tuned.mode.f, covariances)
   const { rank, rows } = space.factor(THRESHOLD)
   const weights = modeWeights(space.weights(), theta, deviation)
   const logDetRatio = space.logDetRatio()
@@ -166,11 +215,12 @@ async function classificationFit(problem: LinearProblem, theta: Float64Array, de
     effectiveParameters: tuned.effectiveParameters,
     evidence,
   }
-  const { probabilities } = mixture(likelihood, gate, { f: problem.f, linear: tuned.mode.f, covariance: covariances,
+  const answer = answerOf(chosen ?? gate)
+  const { probabilities } = mixture(likelihood, answer, { f: problem.f, linear: tuned.mode.f, covariance: covariances,
     dense: true, examples, outputs })
   return {
     curvature: { structure: 'lowrank', size: theta.length, models: [model] },
-    answer: answerOf(gate),
+    answer,
     posterior: classScores(likelihood, probabilities, problem.labels, outputs),
     sigmaNoise: Float64Array.of(1),
     effectiveParameters: tuned.effectiveParameters,
@@ -191,8 +241,12 @@ async function tuneOrTake(space: LinearSpace, { settings }: ResolvedOptions,
   const { priorPrecision } = settings
   if (priorPrecision === undefined) return tuneDelta(space, work)
   const delta = typeof priorPrecision === 'number' ? priorPrecision : priorPrecision[0]
+  return modeAt(space, delta, true)
+}
+
+async function modeAt(space: LinearSpace, delta: number, converged: boolean): Promise<TunedMode> {
   const mode = await space.mode(delta)
-  return { delta, mode, effectiveParameters: space.effectiveParameters(), converged: true }
+  return { delta, mode, effectiveParameters: space.effectiveParameters(), converged }
 }
 
 /** mu + (w - mu), where theta - mu is the deviation. */
@@ -200,7 +254,7 @@ function modeWeights(change: Float64Array, theta: Float64Array, deviation: Float
   return change.map((value, i) => value + theta[i] - deviation[i])
 }
 
-function answerOf({ link, varianceScale, networkWeight, linearWeight }: Gate): Answer {
+function answerOf({ link, varianceScale, networkWeight, linearWeight }: Answer): Answer {
   return { link, varianceScale, networkWeight, linearWeight }
 }
 
@@ -216,11 +270,14 @@ function sortedMeans(covariance: Float64Array, examples: number, outputs: number
 /** Half of the answer's mean is the network's, half the linear model's (no rule that depends on the rows did better). */
 const REGRESSION_ANSWER: Answer = { link: 'map', varianceScale: 1, networkWeight: 0.5, linearWeight: 0.5 }
 
-function regressionFit(problem: LinearProblem, theta: Float64Array, deviation: Float64Array,
-  { settings, outputNoise }: ResolvedOptions, work: WorkOptions): Fit {
+function regressionFit({ problem, theta, deviation, held }: WholeProblem, { settings, outputNoise }: ResolvedOptions,
+  work: WorkOptions): Fit {
   const { outputs, examples } = problem
-  const models = Array.from({ length: outputs },
-    (_, c) => outputModel(problem, c, THRESHOLD, work, outputNoise?.[c] ?? settings.sigmaNoise))
+  const given = outputNoise?.[0] ?? settings.sigmaNoise
+  const families = Array.from({ length: outputs },
+    (_, c) => outputFamily(problem, c, work, outputNoise?.[c] ?? settings.sigmaNoise))
+  const chosen = held === undefined ? undefined : validatedNoise(families, held, given)
+  const models = families.map((family, c) => family.modelAt(chosen?.outputs[c] ?? family.tuned, THRESHOLD))
   const means = new Float64Array(examples)
   models.forEach(({ leftOut, sigma }) => {
     for (let n = 0; n < examples; n++) means[n] += leftOut.variance[n] / (sigma * sigma) / outputs
@@ -228,7 +285,9 @@ function regressionFit(problem: LinearProblem, theta: Float64Array, deviation: F
   return {
     curvature: { structure: 'lowrank', size: theta.length,
       models: models.map((model, c) => asLowRank(model, c, outputs, theta, deviation)) },
-    answer: REGRESSION_ANSWER,
+    answer: chosen === undefined
+      ? REGRESSION_ANSWER
+      : { ...REGRESSION_ANSWER, networkWeight: 1 - chosen.linearWeight, linearWeight: chosen.linearWeight },
     posterior: regressionScores(problem, models),
     sigmaNoise: Float64Array.from(models, ({ sigma }) => sigma),
     effectiveParameters: models.reduce((sum, { effectiveParameters }) => sum + effectiveParameters, 0),
@@ -270,6 +329,13 @@ function regressionScores({ labels, f, outputs }: LinearProblem, models: readonl
     return left / (1 + left / (sigma * sigma)) + sigma * sigma
   })
   return targetScores(mean, variance, labels)
+}
+
+/** Prior, noise and mean by held-out rows. */
+function validatedNoise(families: readonly OutputFamily[], held: HeldOut, given: number | undefined): ValidatedNoise {
+  const elsewhere = families.map(family => family.elsewhere(held))
+  return chooseNoise(held, families.map(({ tuned }) => tuned), (c, hyper) => elsewhere[c](hyper),
+    given === undefined ? 'both' : 'prior')
 }
 
 function asLowRank({ delta, sigma, weights, rank, rows, effectiveParameters, evidence }: OutputModel, c: number,

@@ -12,6 +12,7 @@ import type { Choice } from '../tuning/choice.js'
 import { explainGate, explainRegression } from '../tuning/explain.js'
 import type { FitTask, LinearTask } from './fit-task.js'
 import { withHeldOutScores } from './held-out-answer.js'
+import { heldOutRows } from './held-out-rows.js'
 import { fitLinearModel, type LinearFit, type TrainingRows } from './linear-fit.js'
 import type { PosteriorState } from './posterior-state.js'
 
@@ -109,7 +110,10 @@ export async function fitLowRank(task: FitTask, linear: LinearTask, rows: Traini
   const { evaluator, pool } = linear
   const { options, graph, runtime, network } = task
   checkBytes('The linear model over all weights', forecast.bytes, "Use subset 'last_layer'.")
-  const fit = await fitLinearModel(evaluator, options, rows, forecast.sample, work)
+  const validated = heldOut !== undefined && options.calibrate === undefined
+    ? heldOutRows(heldOut, evaluator, options.likelihood)
+    : undefined
+  const fit = await fitLinearModel(evaluator, options, rows, forecast.sample, work, validated)
   const deltas = fit.curvature.models.map(({ delta }) => delta)
   const settings = {
     ...options.settings,

@@ -16,8 +16,10 @@ import { linearModel } from '../tuning/linear-model.js'
 import { tuneLinearized } from '../tuning/linearized.js'
 import { tuneByMarginalLikelihood } from '../tuning/marginal-likelihood.js'
 import { answerByGate, priorFromLinearModel } from './gate-fit.js'
+import { heldOutRows } from './held-out-rows.js'
 import { outputGaussian } from './output-gaussian.js'
 import { noiseOf, type PosteriorState } from './posterior-state.js'
+import { answerByHeldOutRows } from './validated-last-layer.js'
 
 /** How the hyper-parameters are to be tuned. */
 export interface TuneRequest {
@@ -42,7 +44,7 @@ export async function tunePosterior(state: PosteriorState, request: TuneRequest,
     case 'auto':
       return byTrainingRows(state, request, data, work)
     case 'validated':
-      return byGrid(state, data, work)
+      return byHeldOutRows(state, request, data, work)
   }
 }
 
@@ -50,8 +52,8 @@ export async function tunePosterior(state: PosteriorState, request: TuneRequest,
 async function linearDataFrom(state: PosteriorState, { data }: TuneData, work: WorkOptions): Promise<LinearData> {
   if (data === undefined) {
     throw new OptionError('BAD_COMBINATION',
-      "Tuning 'linearized' goes over the training data once more: give them ({ data: { x, y } }), or tune by " +
-        "'marglik'.", { option: 'tune' })
+      "Tuning 'linearized', 'auto' or 'validated' goes over the training data once more: give them ({ data: { x, y } }), or " +
+        "tune by 'marglik'.", { option: 'tune' })
   }
   const accumulation = startAccumulation(state.evaluator, state.pool, { ...state.options, structure: 'diag' }, true,
     () => undefined)
@@ -168,6 +170,20 @@ async function byTrainingRows(state: PosteriorState, request: TuneRequest, data:
   const { values } = checkLabels(rows.y, options.likelihood, rows.x.shape[0] ?? 0, evaluator.network.outputs)
   const x = networkInput(rows.x, evaluator.network.input, evaluator.precision, () => undefined)
   return priorFromLinearModel(state, { x, labels: values, examples: rows.x.shape[0] }, work)
+}
+
+/** The last layer's linear models by held-out rows; over all weights the prior alone, on the grid. */
+async function byHeldOutRows(state: PosteriorState, request: TuneRequest, data: TuneData,
+  work: WorkOptions): Promise<PosteriorState> {
+  const { validation } = data
+  if (state.options.subset === 'all' || validation === undefined) {
+    return { ...await byGrid(state, data, work), tuned: 'validated' }
+  }
+  heldOutRows(validation, state.evaluator, state.options.likelihood)
+  const linear = await linearDataFrom(state, data, work)
+  const tuned = await tuneWithLinearModel(state, { ...request, tune: 'linearized' }, linear, work)
+  return answerByHeldOutRows(answerByGate(tuned, linear, 'The last layer, as the options say.'), linear, validation,
+    work)
 }
 
 function needsData(tune: string): OptionError {

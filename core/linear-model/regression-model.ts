@@ -4,13 +4,14 @@
  */
 import { throwIfCancelled, type WorkOptions } from '../budget/progress.js'
 import { accumulateFull } from '../curvature/full.js'
-import { addTransposedProduct, jacobianGram, jacobianTimes, joinVectors, splitVectors,
+import { addTransposedProduct, jacobianGram, jacobianTimes, joinVectors, ownGram, splitVectors,
   zeroVectors } from '../curvature/jacobian-products.js'
 import { outputJacobian } from '../curvature/jacobian.js'
 import { gemm, symmetricEigen } from '../kernels/linear-algebra.js'
 import type { FactoredJacobian } from '../programs/factored-jacobian.js'
-import { type GaussianHyperparameters, type GaussianSpectrum, tuneGaussian } from './gaussian-evidence.js'
-import { type LinearProblem, problemSize } from './linear-problem.js'
+import { gaussianEvidence, type GaussianHyperparameters, type GaussianSpectrum,
+  tuneGaussian } from './gaussian-evidence.js'
+import { type LinearProblem, type OtherRows, problemSize } from './linear-problem.js'
 
 /** The posterior of one output's linear model: w - mu ~ N(weights, (I - U'U) / delta), with noise sigma. */
 export interface OutputModel extends GaussianHyperparameters {
@@ -45,12 +46,66 @@ const NEGLIGIBLE = 1e-12
  */
 export function outputModel(problem: LinearProblem, c: number, threshold: number, work: WorkOptions,
   sigma?: number): OutputModel {
+  const family = outputFamily(problem, c, work, sigma)
+  return family.modelAt(family.tuned, threshold)
+}
+
+/** The linear models of one output for every prior precision and noise, in one eigenbasis. */
+export interface OutputFamily {
+  /** Of the largest evidence. */
+  readonly tuned: GaussianHyperparameters
+  modelAt(hyper: Pick<GaussianHyperparameters, 'delta' | 'sigma'>, threshold: number): OutputModel
+  /** f_lin and its variance without noise on other rows, M each. */
+  elsewhere(rows: OtherRows): (hyper: Pick<GaussianHyperparameters, 'delta' | 'sigma'>) => {
+    readonly f: Float64Array
+    readonly variance: Float64Array
+  }
+}
+
+/** The linear models of output c. @param sigma the noise where it is given */
+export function outputFamily(problem: LinearProblem, c: number, work: WorkOptions, sigma?: number): OutputFamily {
   throwIfCancelled(work.signal)
   const basis = spectrumOf(problem, c)
   const found = tuneGaussian(basis, targetVariance(problem, c), sigma)
   // The search works with logarithms, from which a given noise comes back with other last digits.
   const tuned = sigma === undefined ? found : { ...found, sigma }
-  return { ...tuned, ...posteriorOf(problem, c, basis, tuned, threshold) }
+  return {
+    tuned,
+    modelAt: (hyper, threshold) => {
+      const own = hyper === tuned ? tuned : evaluated(basis, hyper)
+      return { ...own, ...posteriorOf(problem, c, basis, own, threshold) }
+    },
+    elsewhere: rows => outputsElsewhere(problem, c, basis, rows),
+  }
+}
+
+/** The evidence of given hyper-parameters. */
+function evaluated(basis: Basis,
+  { delta, sigma }: Pick<GaussianHyperparameters, 'delta' | 'sigma'>): GaussianHyperparameters {
+  const { value } = gaussianEvidence(basis).at(Float64Array.of(Math.log(delta), 2 * Math.log(sigma)))
+  return { delta, sigma, evidence: value, floored: false }
+}
+
+/** f0 + sum J_* J'v b / (l + delta sigma^2) and (J_* J_*' - sum (J_* J'v)^2 / (l + delta sigma^2)) / delta. */
+function outputsElsewhere({ slots }: LinearProblem, c: number, { values, coordinates, images }: Basis,
+  { f0, jacobian }: OtherRows): ReturnType<OutputFamily['elsewhere']> {
+  const own = outputJacobian(jacobian, c)
+  const count = values.length
+  const projected = jacobianTimes(own, splitVectors(slots, images, count))
+  const squares = ownGram(slots, own)
+  return ({ delta, sigma }) => {
+    const noise = delta * sigma * sigma
+    const f = Float64Array.from({ length: own.examples }, (_, n) => f0[n * jacobian.seeds + c])
+    const variance = squares.slice()
+    for (let n = 0; n < own.examples; n++) {
+      for (let i = 0; i < count; i++) {
+        const a = projected[n * count + i]
+        f[n] += a * coordinates[i] / (values[i] + noise)
+        variance[n] -= a * a / (values[i] + noise)
+      }
+    }
+    return { f, variance: variance.map(value => Math.max(0, value) / delta) }
+  }
 }
 
 /** y - f0 of one output, N. */

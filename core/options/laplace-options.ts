@@ -138,7 +138,7 @@ function leavesPriorOpen(
   { tune, priorPrecision, priorMean, temperature, priorStructure, kfacApprox }: LaplaceOptions,
 ): boolean {
   return (tune === undefined || tune === 'auto' || tune === 'validated') && priorPrecision === undefined
-    && priorMean === undefined && temperature === undefined && kfacApprox === undefined
+    && priorMean === undefined && temperature === undefined && (kfacApprox === undefined || kfacApprox === 'expand')
     && (priorStructure === undefined || priorStructure === 'scalar')
 }
 

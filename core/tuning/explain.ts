@@ -1,4 +1,5 @@
 /** @file What the training rows say of a network, in sentences for someone who meets the library for the first time. */
+import type { HeldOutScores } from './choice.js'
 import type { Gate } from './gate.js'
 
 const percent = (share: number): string => `${Math.round(100 * share)} %`
@@ -47,4 +48,18 @@ export function explainLastLayerRegression(sigma: readonly number[], rows: numbe
 
 function each(sigma: readonly number[]): string {
   return sigma.length > 1 ? ' (an output each)' : ''
+}
+
+/** The sentences of a choice by held-out rows. */
+export function explainHeldOut({ rows, nll, networkNll, temperature, temperatureNll }: HeldOutScores,
+  { networkWeight, linearWeight }: Pick<Gate, 'networkWeight' | 'linearWeight'>): string {
+  const scaled = temperature === undefined || temperatureNll === undefined
+    ? ''
+    : `, and ${nats(temperatureNll)} with its temperature set to ${temperature.toPrecision(3)}`
+  return `On the ${rows} held-out rows, which chose prior, link, noise and weights together, the network scores ${
+    nats(networkNll)
+  }${scaled}; `
+    + `the answer ${nats(nll)} (less is better). It is ${percent(networkWeight)} the network and ${
+      percent(linearWeight)
+    } the linear model.`
 }

@@ -107,6 +107,16 @@ export async function tuneLinearized(model: LinearModel, options: LinearizedOpti
   }
 }
 
+/** The linear mode for given hyper-parameters, its curvature and gamma. @throws NumericalError NO_CONVERGENCE, CancelledError */
+export function linearizedAt(model: LinearModel, structure: SumStructure, settings: PosteriorSettings,
+  start: Float64Array, { signal }: WorkOptions): LinearizedFit {
+  const groups = priorGroups('scalar', model.slots)
+  const mode = linearMode(model, objectiveOf(model, groups, settings), start, FINAL_TOLERANCE, signal)
+  const { gamma } = effectiveParameters(model, structure, groups, settings, mode)
+  return { settings, curvature: model.curvature(mode.f, structure), mode: mode.w, loss: mode.loss,
+    effectiveParameters: gamma.reduce((a, b) => a + b, 0) }
+}
+
 /**
  * sigma^2, from the precisions of the groups and the sigma^2 that is wanted: the same, or the floor where it is
  * larger.

@@ -1,0 +1,136 @@
+/** @file The joint choice by held-out rows for a last layer: over its linear models, each at its own mode (see core/tuning/validated.ts). */
+import { breathe, throwIfCancelled, type WorkOptions } from '../budget/progress.js'
+import { lastLayerTimes } from '../curvature/last-layer.js'
+import { likelihoodModel } from '../likelihood/registry.js'
+import { batchSizeFor, forEachBatch, sliceExamples } from '../network/batches.js'
+import { structuredPosterior } from '../posterior/structured.js'
+import { variancesOf } from '../prediction/link.js'
+import { numbersPerExample } from '../programs/cost.js'
+import type { LinearData } from '../sums/linear-data.js'
+import type { Batch } from '../tensor/batch.js'
+import { rows as rowsFrom } from '../tensor/tensor.js'
+import type { Choice } from '../tuning/choice.js'
+import { linearModel } from '../tuning/linear-model.js'
+import { linearizedAt, type LinearizedFit } from '../tuning/linearized.js'
+import { chooseNoise } from '../tuning/validated-noise.js'
+import { candidatesAt, chooseValidated, DELTA_STEPS, type HeldOutOutputs, steppedDelta,
+  type ValidatedCandidate } from '../tuning/validated.js'
+import { answerByGate } from './gate-fit.js'
+import { withHeldOutScores } from './held-out-answer.js'
+import { FEWEST_HELD_OUT, heldOutRows } from './held-out-rows.js'
+import type { TrainingRows } from './linear-fit.js'
+import { noiseOf, type PosteriorState } from './posterior-state.js'
+
+/** Numbers that the covariances of the held-out rows may hold together. */
+const COVARIANCE_NUMBERS = 1 << 26
+
+/** Held-out rows with their features, M x D. */
+interface FeatureRows extends HeldOutOutputs {
+  readonly features: Float64Array
+}
+
+/**
+ * The state of a last layer that the gate has answered, with prior, link, s and weights (regression: noise and weights) chosen by held-out
+ * rows.
+ * @param linear features and labels of the training rows
+ * @throws NumericalError NO_CONVERGENCE; ShapeError, DataError, CancelledError
+ */
+export async function answerByHeldOutRows(state: PosteriorState, linear: LinearData, heldOut: Batch,
+  work: WorkOptions): Promise<PosteriorState> {
+  const { options, evaluator, choice } = state
+  if (choice === undefined) return state
+  const { batch, note } = affordable(heldOut, evaluator.network.outputs)
+  const noted: PosteriorState = note === undefined ? state : { ...state, notes: [...state.notes, note] }
+  if (options.calibrate !== undefined) return withHeldOutScores(noted, batch, work)
+  const rows = await featureRows(noted, heldOutRows(batch, evaluator, options.likelihood), work)
+  const chosen = options.likelihood === 'regression'
+    ? chosenNoise(noted, choice, rows)
+    : await chosenAnswer(noted, choice, rows, linear, work)
+  return withHeldOutScores(chosen, batch, work)
+}
+
+/** As many held-out rows as have covariances that are affordable: all, but for networks of very many classes. */
+function affordable({ x, y }: Batch, outputs: number): { readonly batch: Batch, readonly note?: string } {
+  const count = Math.max(FEWEST_HELD_OUT, Math.floor(COVARIANCE_NUMBERS / (outputs * outputs)))
+  if (x.shape[0] <= count) return { batch: { x, y } }
+  return { batch: { x: rowsFrom(x, 0, count), y: rowsFrom(y, 0, count) },
+    note: `Of ${
+      x.shape[0]
+    } held-out rows the first ${count} were used: the covariances of ${outputs} classes are large.` }
+}
+
+async function featureRows({ evaluator, structured, options }: PosteriorState, { x, labels, examples }: TrainingRows,
+  work: WorkOptions): Promise<FeatureRows> {
+  const { network } = evaluator
+  const { outputs } = network
+  const parts: Float64Array[] = []
+  const size = options.batchSize ?? batchSizeFor(numbersPerExample(evaluator, outputs))
+  await forEachBatch(examples, size, 'tune', work, async (from, to) => {
+    const { features } = await evaluator.features(sliceExamples(x, network.input, from, to))
+    parts.push(Float64Array.from(features))
+  })
+  const features = new Float64Array(parts.reduce((sum, part) => sum + part.length, 0))
+  let at = 0
+  for (const part of parts) {
+    features.set(part, at)
+    at += part.length
+  }
+  return { likelihood: likelihoodModel(options.likelihood), labels, examples, outputs, features,
+    f: lastLayerTimes(structured.slots, features, examples, structured.mean) }
+}
+
+/** The posterior of one linear mode. */
+function posteriorAt({ structured }: PosteriorState,
+  { curvature, settings }: LinearizedFit): PosteriorState['structured'] {
+  return structuredPosterior(curvature, structured.slots, structured.mean, settings)
+}
+
+async function chosenAnswer(state: PosteriorState, byTraining: Choice, rows: FeatureRows, linear: LinearData,
+  work: WorkOptions): Promise<PosteriorState> {
+  const { structured, options, mode } = state
+  const { priorPrecision } = structured.settings
+  if (mode === undefined || typeof priorPrecision !== 'number') return state
+  const model = linearModel(rows.likelihood, structured.slots, linear)
+  const at = (step: number): LinearizedFit =>
+    linearizedAt(model, options.structure, { ...structured.settings,
+      priorPrecision: steppedDelta(priorPrecision, step) }, mode.weights, work)
+  const candidates: ValidatedCandidate[] = []
+  for (const [done, step] of DELTA_STEPS.entries()) {
+    await breathe()
+    throwIfCancelled(work.signal)
+    work.onProgress?.({ stage: 'tune', done, total: DELTA_STEPS.length })
+    const fit = at(step)
+    const f = lastLayerTimes(structured.slots, rows.features, rows.examples, fit.mode)
+    const covariance = posteriorAt(state, fit).lastLayerVariance(rows.features, rows.examples, 'covariance')
+    candidates.push(...candidatesAt(rows, step, f, covariance, byTraining.link))
+  }
+  const { step, link, varianceScale, networkWeight, linearWeight } = chooseValidated(rows, candidates, byTraining)
+  const fit = at(step)
+  const moved: PosteriorState = { ...state, structured: posteriorAt(state, fit),
+    mode: { weights: fit.mode, loss: fit.loss }, effectiveParameters: fit.effectiveParameters }
+  const answered = step === 0 ? moved : answerByGate(moved, linear, byTraining.reason)
+  return { ...answered,
+    choice: { ...(answered.choice ?? byTraining), link, varianceScale, s: varianceScale, networkWeight, linearWeight } }
+}
+
+/** Noise an output and the weights of the mean; the prior stays. */
+function chosenNoise(state: PosteriorState, byTraining: Choice, rows: FeatureRows): PosteriorState {
+  const { structured, options, mode } = state
+  if (mode === undefined) return state
+  const { slots, settings } = structured
+  const { examples, outputs, features } = rows
+  const linear = lastLayerTimes(slots, features, examples, mode.weights)
+  const variances = variancesOf(structured.lastLayerVariance(features, examples, 'covariance'), examples, outputs)
+  const column = (values: Float64Array, c: number): Float64Array =>
+    Float64Array.from({ length: examples }, (_, n) => values[n * outputs + c])
+  const sigma = noiseOf(state)
+  const tuned = Array.from(sigma, value => ({ delta: 1, sigma: value }))
+  const own = tuned.map((_, c) => ({ f: column(linear, c), variance: column(variances, c) }))
+  const { outputs: chosen, linearWeight } = chooseNoise(rows, tuned, c => own[c],
+    options.settings.sigmaNoise === undefined ? 'noise' : 'none')
+  const sigmas = chosen.map(one => one.sigma)
+  const common = Math.sqrt(sigmas.reduce((sum, value) => sum + value * value, 0) / outputs)
+  return { ...state,
+    structured: common === settings.sigmaNoise ? structured : structured.withSettings({ sigmaNoise: common }),
+    choice: { ...byTraining, sigmaNoise: sigmas, networkWeight: 1 - linearWeight, linearWeight } }
+}
