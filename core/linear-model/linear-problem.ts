@@ -28,6 +28,8 @@ export interface LinearProblem extends LabelledRows {
   readonly f0: Float64Array
   /** With one-hot seeds. */
   readonly jacobian: FactoredJacobian
+  /** theta - mu, P: the network's own weights, from which the first mode is sought. */
+  readonly deviation: Float64Array
 }
 
 /** The mode of a linear model for one prior precision. */
@@ -74,7 +76,7 @@ export function linearProblem(likelihood: LikelihoodModel, slots: readonly Param
   f: Float64Array, labels: Float64Array, deviation: Float64Array): LinearProblem {
   const { examples, seeds: outputs } = jacobian
   const moved = jacobianTimes(jacobian, splitVectors(slots, deviation, 1))
-  return { likelihood, slots, examples, outputs, f, labels, jacobian, f0: f.map((value, i) => value - moved[i]) }
+  return { likelihood, slots, examples, outputs, f, labels, jacobian, deviation, f0: f.map((value, i) => value - moved[i]) }
 }
 
 /** J' u, P. */
