@@ -107,6 +107,25 @@ function add(sum: Float64Array, more: Float64Array): Float64Array {
   return sum
 }
 
+/** The curvature of `factor` times as many data like these. */
+export function scaledCurvature(curvature: Curvature, factor: number): Curvature {
+  if (factor === 1) return curvature
+  const scaled = (values: Float64Array): Float64Array => values.map(value => value * factor)
+  switch (curvature.structure) {
+    case 'full':
+      return { ...curvature, matrix: scaled(curvature.matrix) }
+    case 'diag':
+      return { ...curvature, diagonal: scaled(curvature.diagonal) }
+    case 'kron':
+      // A is divided by its rows where it is used, so that B alone carries the amount of data.
+      return { ...curvature, blocks: curvature.blocks.map(block =>
+        block.kind === 'diagonal'
+          ? { ...block, diagonal: scaled(block.diagonal) }
+          : { ...block, B: scaled(block.B) }
+      ) }
+  }
+}
+
 /** The arrays of a curvature. */
 export function curvatureArrays(curvature: Curvature): Float64Array[] {
   switch (curvature.structure) {

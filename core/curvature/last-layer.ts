@@ -24,11 +24,11 @@ export function accumulateLastLayer(sum: Curvature, slots: readonly ParameterSlo
   const layer = lastLayerShape(slots)
   switch (sum.structure) {
     case 'kron': {
-      const lambda = likelihood.sumHessian(f, examples, layer.out)
+      const lambda = likelihood.sumHessian(asFloat64(f), examples, layer.out)
       return { ...sum, blocks: sum.blocks.map(block => addKronBlock(block, layer, features, lambda, examples)) }
     }
     case 'diag':
-      addDiagonal(sum.diagonal, slots, layer, features, likelihood.hessianDiagonal(f, examples, layer.out), examples)
+      addDiagonal(sum.diagonal, slots, layer, features, likelihood.hessianDiagonal(asFloat64(f), examples, layer.out), examples)
       return sum
     case 'full':
       addFull(sum, slots, layer, features, f, examples, likelihood)
@@ -78,7 +78,7 @@ function addKronBlock(block: KronBlock, layer: LinearShape, features: RealArray,
   if (block.kind === 'diagonal') throw new InternalError('A last layer has no diagonal Kronecker block.')
   for (let i = 0; i < lambda.length; i++) block.B[i] += lambda[i]
   if (block.kind === 'dense') return block
-  addGram(layer.in, examples, features, block.A)
+  addGram(layer.in, examples, asFloat64(features), block.A)
   return { ...block, rows: block.rows + examples }
 }
 
@@ -99,13 +99,12 @@ type FullCurvature = Extract<Curvature, { structure: 'full' }>
 /** Adds sum_n Lambda_n kron phi1 phi1', scattered to the entries of W and b in theta. */
 function addFull(sum: FullCurvature, slots: readonly ParameterSlot[], layer: LinearShape, features: RealArray,
   f: RealArray, examples: number, likelihood: LikelihoodModel): void {
-  const single = features instanceof Float32Array && f instanceof Float32Array
-  const ones = withOnes(features, examples, layer.in, layer.bias >= 0)
-  const phi: RealArray = single ? Float32Array.from(ones) : ones
+  // Float32 weights and products would be off by 1e-7 of the largest, which is all of a direction that the data hardly see.
+  const phi = withOnes(features, examples, layer.in, layer.bias >= 0)
   const indices = lastLayerIndices(slots)
-  const pairs = likelihood.hessianPairs?.(single ? f : asFloat64(f), examples, layer.out)
+  const pairs = likelihood.hessianPairs?.(asFloat64(f), examples, layer.out)
   if (pairs !== undefined) addPairBlocks(sum, indices, layer.out, weightedGrams(phi, examples, pairs))
-  else {addDiagonalBlocks(sum, indices, layer.out, phi, examples, likelihood.hessianDiagonal(f, examples, layer.out),
+  else {addDiagonalBlocks(sum, indices, layer.out, phi, examples, likelihood.hessianDiagonal(asFloat64(f), examples, layer.out),
       likelihood.hessianPattern === 'identity')}
 }
 

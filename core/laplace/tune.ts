@@ -1,5 +1,6 @@
 /** @file Tunes the hyper-parameters of a fitted posterior. */
 import { throwIfCancelled, type WorkOptions } from '../budget/progress.js'
+import { scaledCurvature } from '../curvature/accumulate.js'
 import { OptionError } from '../errors/errors.js'
 import { checkLabels } from '../likelihood/labels.js'
 import { likelihoodModel } from '../likelihood/registry.js'
@@ -77,15 +78,21 @@ export async function tuneWithLinearModel(state: PosteriorState, request: TuneRe
     start: structured.mean,
     work,
   })
+  const share = (data.seen ?? data.examples) / Math.max(1, data.examples)
+  const notes = [
+    ...(fit.note === undefined ? [] : [fit.note]),
+    ...(share === 1 ? [] : [`Prior and curvature come from ${data.examples} of the ${data.seen} rows, drawn by the seed.`]),
+  ]
   return {
     ...state,
-    structured: structuredPosterior(fit.curvature, structured.slots, structured.mean, fit.settings),
-    mode: { weights: fit.mode, loss: fit.loss },
+    structured: structuredPosterior(scaledCurvature(fit.curvature, share), structured.slots, structured.mean,
+      fit.settings),
+    mode: { weights: fit.mode, loss: fit.loss * share },
     choice: undefined,
     trainingVariances: undefined,
     tuned: 'linearized',
     effectiveParameters: fit.effectiveParameters,
-    notes: fit.note === undefined ? state.notes : [...state.notes, fit.note],
+    notes: notes.length === 0 ? state.notes : [...state.notes, ...notes],
   }
 }
 

@@ -75,10 +75,28 @@ export function functionSpace(problem: LinearProblem, work: WorkOptions = {}): L
 function startingPoint(problem: LinearProblem, gram: Float64Array, delta: number,
   last: FunctionPoint | undefined): FunctionPoint {
   const size = problem.f.length
-  if (last === undefined) return pointAt(problem, delta, new Float64Array(size), new Float64Array(size))
+  if (last === undefined) return networkPoint(problem, gram, delta)
   const alpha = last.alpha.map(value => value * delta / last.delta)
   // Anew, as sums over many steps gather rounding errors.
   return pointAt(problem, delta, alpha, matrixTimes(size, size, gram, alpha, 1 / delta))
+}
+
+/** The network's outputs are fitted to this variance, which keeps the system well conditioned. */
+const START_VARIANCE = 1e-2
+
+/**
+ * A point near the network's outputs, which descend far less than those at the prior's mean: (K / delta + s^2) alpha = f - f0. The
+ * prior's mean itself where that is better.
+ */
+function networkPoint(problem: LinearProblem, gram: Float64Array, delta: number): FunctionPoint {
+  const size = problem.f.length
+  const mean = pointAt(problem, delta, new Float64Array(size), new Float64Array(size))
+  const matrix = gram.map(value => value / delta)
+  for (let i = 0; i < size; i++) matrix[i * size + i] += START_VARIANCE
+  if (cholesky(size, matrix) >= 0) return mean
+  const alpha = solved(matrix, problem.f.map((value, i) => value - problem.f0[i]))
+  const own = pointAt(problem, delta, alpha, matrixTimes(size, size, gram, alpha, 1 / delta))
+  return own.objective < mean.objective ? own : mean
 }
 
 function pointAt({ likelihood, labels, f0, examples, outputs }: LinearProblem, delta: number, alpha: Float64Array,

@@ -28,6 +28,8 @@ export interface LinearProblem extends LabelledRows {
   readonly f0: Float64Array
   /** With one-hot seeds. */
   readonly jacobian: FactoredJacobian
+  /** theta - mu, P: the network's own weights, from which the first mode is sought. */
+  readonly deviation: Float64Array
 }
 
 /** The mode of a linear model for one prior precision. */
@@ -98,7 +100,7 @@ export interface LinearSpace {
 export function linearProblem(likelihood: LikelihoodModel, slots: readonly ParameterSlot[], jacobian: FactoredJacobian,
   f: Float64Array, labels: Float64Array, deviation: Float64Array): LinearProblem {
   const { examples, seeds: outputs } = jacobian
-  return { likelihood, slots, examples, outputs, f, labels, jacobian,
+  return { likelihood, slots, examples, outputs, f, labels, jacobian, deviation,
     f0: outputsAtPrior(slots, jacobian, f, deviation) }
 }
 

@@ -61,13 +61,14 @@ export async function newtonMode<Point extends NewtonPoint>(start: Point, tolera
  * often lies beyond it.
  */
 function descend<Point extends NewtonPoint>(from: Point, { at }: NewtonStep<Point>): { next: Point, length: number } {
-  const highest = from.objective + 1e-10 * Math.abs(from.objective)
+  // Smaller differences are rounding.
+  const least = 1e-10 * Math.abs(from.objective)
   let length = 1
   let next = at(length)
-  while (!(next.objective <= highest) && length > SHORTEST_STEP) next = at(length /= 2)
+  while (!(next.objective <= from.objective + least) && length > SHORTEST_STEP) next = at(length /= 2)
   for (;;) {
     const shorter = at(length / 2)
-    if (!(shorter.objective < next.objective) || length < SHORTEST_STEP) return { next, length }
+    if (!(shorter.objective < next.objective - least) || length < SHORTEST_STEP) return { next, length }
     next = shorter
     length /= 2
   }

@@ -44,7 +44,7 @@ export function weightSpace(problem: LinearProblem, work: WorkOptions = {}): Lin
     mode: async (delta, tolerance = MODE_TOLERANCE) => {
       hessian = lower = undefined
       const start = last === undefined
-        ? pointAt(problem, delta, new Float64Array(size), problem.f0)
+        ? pointAt(problem, delta, problem.deviation, problem.f)
         : pointAt(problem, delta, last.w, last.f)
       return (last = await newtonMode(start, tolerance, work, async (from, forcing) => {
         const { direction, near } = await newtonDirection(problem, layers, from, forcing, nearby)

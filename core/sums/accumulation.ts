@@ -2,7 +2,6 @@
 import type { WorkOptions } from '../budget/progress.js'
 import { zeroCurvature } from '../curvature/accumulate.js'
 import { checkMemory, posteriorBytes } from '../curvature/posterior-bytes.js'
-import type { RealArray } from '../kernels/linear-algebra.js'
 import { zeroAgreement } from '../likelihood/agreement.js'
 import { checkLabels } from '../likelihood/labels.js'
 import { likelihoodModel } from '../likelihood/registry.js'
@@ -15,7 +14,8 @@ import { multiplicationsPerExample, numbersPerExample } from '../programs/cost.j
 import type { Evaluator } from '../programs/evaluator.js'
 import type { Tensor } from '../tensor/tensor.js'
 import type { LinearData } from './linear-data.js'
-import { scheduleBatches, type ScheduledBatch } from './scheduler.js'
+import { rowReservoir } from './row-reservoir.js'
+import { scheduleBatches } from './scheduler.js'
 
 /** A fit under way. Data that were added stay added; after an error it must be thrown away. */
 export interface Accumulation {
@@ -28,7 +28,8 @@ export interface Accumulation {
 }
 
 /** What a fit needs to know of the options. */
-export type FitOptions = Pick<ResolvedOptions, 'likelihood' | 'structure' | 'kfacApprox' | 'batchSize' | 'memoryLimit'>
+export type FitOptions = Pick<ResolvedOptions, 'likelihood' | 'structure' | 'kfacApprox' | 'batchSize' | 'memoryLimit' |
+  'seed'>
 
 /**
  * Shards that a fit's batches are given to, and the memory that all of them may take together. The number is part of
@@ -56,7 +57,8 @@ export function startAccumulation(evaluator: Evaluator, pool: WorkerPool, option
   const scheduler = scheduleBatches(pool, { structure: options.structure, kfacApprox: options.kfacApprox,
     keepFeatures }, shards)
   let examples = 0
-  const kept: (ScheduledBatch & { readonly labels: Float64Array })[] = []
+  const reservoir = rowReservoir(options.seed)
+  let kept: Promise<void> = Promise.resolve()
   return {
     async add(x, y, work) {
       const rows = networkInput(x, network.input, evaluator.precision, note)
@@ -69,7 +71,13 @@ export function startAccumulation(evaluator: Evaluator, pool: WorkerPool, option
           const labels = values.subarray(from * width, to * width)
           const scheduled = await scheduler.schedule({ x: sliceExamples(rows, network.input, from, to), labels,
             examples: to - from })
-          if (keepFeatures) kept.push({ ...scheduled, labels })
+          if (keepFeatures) {
+            // In the order of the batches: the random keys belong to the rows.
+            kept = kept.then(async () => {
+              reservoir.add(await scheduled.features ?? new Float64Array(0), labels, to - from)
+            })
+            kept.catch(() => undefined)
+          }
         })
       } catch (error) {
         void scheduler.abandon()
@@ -82,30 +90,9 @@ export function startAccumulation(evaluator: Evaluator, pool: WorkerPool, option
       await scheduler.collect() ??
         { examples: 0, loss: 0, curvature: zeroCurvature(options.structure, slots, linears),
           agreement: zeroAgreement(options.likelihood, outputs) },
-    linearData: async () => (keepFeatures
-      ? joined(
-        await Promise.all(
-          kept.map(async ({ features, labels }) => ({ features: await features ?? new Float64Array(0), labels })),
-        ),
-        examples,
-      )
-      : undefined),
+    linearData: async () => {
+      await kept
+      return keepFeatures ? reservoir.data() : undefined
+    },
   }
-}
-
-function joined(parts: readonly { readonly features: RealArray, readonly labels: Float64Array }[],
-  examples: number): LinearData {
-  if (parts.length === 1) return { ...parts[0], examples }
-  const length = parts.reduce((sum, part) => sum + part.features.length, 0)
-  const single = parts.every(part => part.features instanceof Float32Array)
-  const features = single ? new Float32Array(length) : new Float64Array(length)
-  const labels = new Float64Array(parts.reduce((sum, part) => sum + part.labels.length, 0))
-  let [at, label] = [0, 0]
-  for (const part of parts) {
-    features.set(part.features, at)
-    labels.set(part.labels, label)
-    at += part.features.length
-    label += part.labels.length
-  }
-  return { features, labels, examples }
 }

@@ -7,4 +7,6 @@ export interface LinearData {
   readonly features: RealArray
   readonly labels: Float64Array
   readonly examples: number
+  /** Rows of the whole data, where these are a sample of them. */
+  readonly seen?: number
 }

@@ -5,6 +5,7 @@
 import { zeroCurvature } from '../curvature/accumulate.js'
 import type { Curvature } from '../curvature/curvature.js'
 import { accumulateLastLayer, lastLayerIndices, withOnes } from '../curvature/last-layer.js'
+import { asFloat64 } from '../curvature/real.js'
 import { gemm, type RealArray, symmetricEigen, syrk } from '../kernels/linear-algebra.js'
 import type { LikelihoodModel } from '../likelihood/likelihood.js'
 import { lastLayerShape } from '../network/linear-shape.js'
@@ -25,6 +26,10 @@ export interface LinearModel {
   /** f_lin(w), N x C. */
   outputsAt(w: Float64Array): Float64Array
   loss(f: Float64Array): number
+  /** phi1, N x width. */
+  readonly inputs: Float64Array
+  /** Gradient of the loss with respect to the outputs, N x C. */
+  residual(f: Float64Array): Float64Array
   /** Gradient of the loss with respect to w. */
   gradient(f: Float64Array): Float64Array
   /** sum_n Lambda_n kron phi1 phi1', P x P. */
@@ -91,6 +96,8 @@ export function linearModel(likelihood: LikelihoodModel, slots: readonly Paramet
     indices,
     outputsAt: times,
     loss: f => likelihood.loss(f, labels, examples, outputs),
+    inputs: phi,
+    residual: f => likelihood.residual(f, labels, examples, outputs),
     gradient: f => back(likelihood.residual(f, labels, examples, outputs)),
     hessian: f => {
       const full = curvature(f, 'full')
@@ -133,11 +140,16 @@ function realLike(values: RealArray, length: number): RealArray {
   return values instanceof Float32Array ? new Float32Array(length) : new Float64Array(length)
 }
 
-/** Eigenvalues of A = phi' phi / N, not negative. */
+/** Eigenvalues of A = phi' phi / N, not negative: those of phi phi' and zeros where there are fewer rows than inputs. */
 function inputEigenvalues(features: RealArray, examples: number, inputs: number): Float64Array {
-  const matrix = new Float64Array(inputs * inputs)
-  syrk(inputs, examples, 1, features, 0, matrix)
-  return symmetricEigen(inputs, matrix).values.map(value => Math.max(0, value) / examples)
+  const rows = asFloat64(features)
+  const size = Math.min(examples, inputs)
+  const matrix = new Float64Array(size * size)
+  if (examples < inputs) gemm(false, true, size, size, inputs, 1, rows, rows, 0, matrix)
+  else syrk(inputs, examples, 1, rows, 0, matrix)
+  const values = new Float64Array(inputs)
+  values.set(symmetricEigen(size, matrix).values.map(value => Math.max(0, value) / examples), inputs - size)
+  return values
 }
 
 function outer(b: Float64Array, a: Float64Array): Float64Array {
@@ -147,7 +159,7 @@ function outer(b: Float64Array, a: Float64Array): Float64Array {
 }
 
 /** u -> Lambda_n u_n for every example; the argument is overwritten. */
-function lambdaTimes(likelihood: LikelihoodModel, f: Float64Array, examples: number,
+export function lambdaTimes(likelihood: LikelihoodModel, f: Float64Array, examples: number,
   outputs: number): (u: RealArray) => RealArray {
   if (likelihood.hessianPattern === 'identity') return u => u
   if (likelihood.hessianPattern === 'diagonal') {

@@ -16,6 +16,7 @@ import type { LinearModel } from './linear-model.js'
 import { conditionFloor, floorNote, targetFloor } from './noise-floor.js'
 import { precisionInverse } from './precision-inverse.js'
 import { asPriorPrecision, overParameters, type PriorGroup, priorGroups, squaredDeviations } from './prior-groups.js'
+import { rotatedModes } from './rotated-mode.js'
 
 export interface LinearizedOptions {
   readonly structure: SumStructure
@@ -42,10 +43,10 @@ export interface LinearizedFit {
 
 const MOST_ROUNDS = 300
 /**
- * Largest change of a logarithm in the last round; of large models, whose rounds take seconds, five digits are enough.
+ * Largest change of a logarithm in the last round; of large models, whose rounds take seconds, four digits are enough.
  */
 const TOLERANCE = 1e-10
-const LARGE_TOLERANCE = 1e-5
+const LARGE_TOLERANCE = 1e-4
 /** Multiplications of one product with the Hessian from which on a model is large. */
 const LARGE = 1e8
 /**
@@ -67,6 +68,8 @@ interface Round {
 export async function tuneLinearized(model: LinearModel, options: LinearizedOptions): Promise<LinearizedFit> {
   const groups = priorGroups(options.priorStructure, model.slots)
   const floored = options.tuneNoise ? noiseFloor(model, groups, options.settings.temperature) : undefined
+  const large = model.examples * model.size > LARGE
+  const rotated = large && groups.length === 1 && options.settings.priorMean === 0 ? rotatedModes(model) : undefined
   let start = options.start
   let rounds = 0
   const evaluate = async (point: Float64Array, tolerance: number): Promise<Round> => {
@@ -74,7 +77,9 @@ export async function tuneLinearized(model: LinearModel, options: LinearizedOpti
     throwIfCancelled(options.work.signal)
     options.work.onProgress?.({ stage: 'tune', done: rounds++ })
     const settings = settingsAt(options, groups, point, floored)
-    const mode = linearMode(model, objectiveOf(model, groups, settings), start, tolerance, options.work.signal)
+    const mode = rotated !== undefined && typeof settings.priorPrecision === 'number'
+      ? await rotated(hessianFactor(settings), settings.priorPrecision, start, tolerance, options.work)
+      : linearMode(model, objectiveOf(model, groups, settings), start, tolerance, options.work.signal)
     start = mode.w
     const { gamma, rounding } = effectiveParameters(model, options.structure, groups, settings, mode)
     const squares = squaredDeviations(groups, mode.w, settings)
@@ -85,7 +90,7 @@ export async function tuneLinearized(model: LinearModel, options: LinearizedOpti
   }
   const first = new Float64Array(groups.length + (options.tuneNoise ? 1 : 0))
   if (options.tuneNoise) first[groups.length] = Math.log(options.settings.sigmaNoise)
-  const goal = model.examples * model.size > LARGE ? LARGE_TOLERANCE : TOLERANCE
+  const goal = large ? LARGE_TOLERANCE : TOLERANCE
   const { point, converged } = await fixedPoint(first, goal, evaluate)
   const last = await evaluate(point, Math.max(FINAL_TOLERANCE, goal / 10))
   const edge = point.subarray(0, groups.length).some(value =>

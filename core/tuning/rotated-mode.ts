@@ -1,0 +1,154 @@
+/**
+ * @file The mode of a large last layer with one prior precision. In the eigenbasis of the features' Gram matrix, of N x N or of
+ * D x D, whichever is smaller, the weights have no more columns than rows were given, and the preconditioner is diagonal there:
+ * a step costs two products of N C r.
+ */
+import type { WorkOptions } from '../budget/progress.js'
+import { gemm, symmetricEigen } from '../kernels/linear-algebra.js'
+import { conjugateGradients, dot } from '../linear-model/conjugate-gradients.js'
+import { newtonMode, type NewtonPoint, type NewtonStep } from '../linear-model/newton.js'
+import type { LinearMode } from './linear-mode.js'
+import { lambdaTimes, type LinearModel } from './linear-model.js'
+
+/** Eigenvalues below this share of the largest are nothing but rounding. */
+const NEGLIGIBLE = 1e-12
+/** Products of one system after which the direction is taken as it is. */
+const MOST_PRODUCTS = 60
+
+/** Features phi = Z V' with Z'Z = diag(values). */
+interface Rotation {
+  readonly rank: number
+  readonly values: Float64Array
+  /** Z, N x rank. */
+  readonly coordinates: Float64Array
+  /** V, width x rank. */
+  readonly basis: Float64Array
+}
+
+interface RotatedPoint extends NewtonPoint {
+  /** W V, C x rank. */
+  readonly weights: Float64Array
+  readonly loss: number
+}
+
+/** Finds modes of s loss(w) + delta/2 |w|^2. */
+export type ModeFinder = (scale: number, delta: number, start: Float64Array, tolerance: number,
+  work: WorkOptions) => Promise<LinearMode>
+
+/** The finder of a model; its eigenbasis is made once. */
+export function rotatedModes(model: LinearModel): ModeFinder {
+  const { outputs, examples, width, indices, size } = model
+  const rotation = rotate(model)
+  const { rank, coordinates, basis } = rotation
+  const outputsAt = (weights: Float64Array): Float64Array => {
+    const f = new Float64Array(examples * outputs)
+    gemm(false, true, examples, outputs, rank, 1, coordinates, weights, 0, f)
+    return f
+  }
+  const single = Float32Array.from(coordinates)
+  return async (scale, delta, start, tolerance, work) => {
+    const pointAt = (weights: Float64Array, f: Float64Array): RotatedPoint => {
+      const loss = model.loss(f)
+      return { weights, f, loss, objective: scale * loss + delta / 2 * dot(weights, weights) }
+    }
+    const own = new Float64Array(outputs * rank)
+    gemm(false, false, outputs, rank, width, 1, Float64Array.from(indices, at => start[at]), basis, 0, own)
+    centre(own, model)
+    const from = pointAt(own, outputsAt(own))
+    const { weights, f, loss } = await newtonMode(from, tolerance, work, async ({ weights: at, f: outputsThere }, forcing) => {
+      const direction = await directionAt(model, rotation, single, { scale, delta, weights: at, f: outputsThere },
+        forcing)
+      return stepFrom(at, outputsThere, direction, outputsAt(direction), pointAt)
+    })
+    const matrix = new Float64Array(outputs * width)
+    gemm(false, true, outputs, width, rank, 1, weights, basis, 0, matrix)
+    const w = new Float64Array(size)
+    for (let i = 0; i < size; i++) w[indices[i]] = matrix[i]
+    return { w, f, loss }
+  }
+}
+
+function stepFrom(weights: Float64Array, f: Float64Array, direction: Float64Array, image: Float64Array,
+  pointAt: (weights: Float64Array, f: Float64Array) => RotatedPoint): NewtonStep<RotatedPoint> {
+  return { at: length =>
+    pointAt(weights.map((value, i) => value - length * direction[i]),
+      f.map((value, i) => value - length * image[i])) }
+}
+
+/** The eigenbasis of phi phi' or of phi' phi. */
+function rotate(model: LinearModel): Rotation {
+  const { examples, width, inputs } = model
+  const wide = examples < width
+  const { values, vectors } = wide ? symmetricEigen(examples, gramOfRows(inputs, examples, width)) : model.gramEigen()
+  const size = wide ? examples : width
+  const largest = values[size - 1] ?? 0
+  const kept = Array.from(values.keys()).filter(i => values[i] > NEGLIGIBLE * largest)
+  const rank = kept.length
+  const own = new Float64Array(size * rank)
+  for (let i = 0; i < size; i++) kept.forEach((column, k) => own[i * rank + k] = vectors[i * size + column])
+  const chosen = Float64Array.from(kept, i => values[i])
+  const roots = chosen.map(Math.sqrt)
+  const other = new Float64Array((wide ? width : examples) * rank)
+  if (wide) gemm(true, false, width, rank, examples, 1, inputs, own, 0, other)
+  else gemm(false, false, examples, rank, width, 1, inputs, own, 0, other)
+  const scaled = (matrix: Float64Array, factor: (root: number) => number): Float64Array =>
+    matrix.map((value, i) => value * factor(roots[i % rank]))
+  return wide
+    ? { rank, values: chosen, coordinates: scaled(own, root => root), basis: scaled(other, root => 1 / root) }
+    : { rank, values: chosen, coordinates: other, basis: own }
+}
+
+/** phi phi', N x N. */
+function gramOfRows(inputs: Float64Array, examples: number, width: number): Float64Array {
+  const gram = new Float64Array(examples * examples)
+  gemm(false, true, examples, examples, width, 1, inputs, inputs, 0, gram)
+  return gram
+}
+
+/** Where a step starts, and what is minimised. */
+interface StepStart {
+  readonly scale: number
+  readonly delta: number
+  readonly weights: Float64Array
+  readonly f: Float64Array
+}
+
+/** Newton's direction, C x rank. Products with the Hessian are in float32: a direction needs no more digits. */
+async function directionAt(model: LinearModel, { rank, values }: Rotation, single: Float32Array,
+  { scale, delta, weights, f }: StepStart, forcing: number): Promise<Float64Array> {
+  const { outputs, examples, likelihood } = model
+  const gradient = new Float64Array(outputs * rank)
+  gemm(true, false, outputs, rank, examples, scale, Float32Array.from(model.residual(f)), single, 0, gradient)
+  for (let i = 0; i < gradient.length; i++) gradient[i] += delta * weights[i]
+  const lambda = lambdaTimes(likelihood, f, examples, outputs)
+  const sums = likelihood.hessianDiagonal(f, examples, outputs)
+  const curvature = new Float64Array(outputs)
+  for (let i = 0; i < sums.length; i++) curvature[i % outputs] += sums[i] / examples
+  const { x } = await conjugateGradients({
+    times: v => {
+      const image = new Float32Array(examples * outputs)
+      gemm(false, true, examples, outputs, rank, 1, single, Float32Array.from(v), 0, image)
+      const product = v.map(value => delta * value)
+      gemm(true, false, outputs, rank, examples, scale, lambda(image), single, 1, product)
+      return product
+    },
+    precondition: v => {
+      const z = centre(v.slice(), model)
+      for (let c = 0, at = 0; c < outputs; c++) {
+        for (let k = 0; k < rank; k++, at++) z[at] /= scale * curvature[c] * values[k] + delta
+      }
+      return centre(z, model)
+    },
+  }, gradient, forcing, MOST_PRODUCTS)
+  return x
+}
+
+/** Of classes the mean over them is taken away, in place: softmax ignores it, and at the mode it is 0. */
+function centre(weights: Float64Array, { outputs, likelihood }: LinearModel): Float64Array {
+  if (likelihood.name !== 'classification') return weights
+  const rank = weights.length / outputs
+  const mean = new Float64Array(rank)
+  for (let i = 0; i < weights.length; i++) mean[i % rank] += weights[i] / outputs
+  for (let i = 0; i < weights.length; i++) weights[i] -= mean[i % rank]
+  return weights
+}
