@@ -14,7 +14,7 @@ const PREDICT_OPTIONS = ['link', 'predictive', 'samples', 'seed', 'joint', 'cova
 
 /** The arrays of a prediction in the order of docs/protocol.md. */
 const PREDICTION_PARTS = ['mean', 'variance', 'probabilities', 'aleatoric', 'epistemic', 'covariance',
-  'predictiveVariance'] as const
+  'predictiveVariance', 'novelty', 'noveltyScore'] as const
 
 /** Predictions for rows of inputs: the arrays that are asked for, or all there are. */
 export const predict: Method = async (params, context, state) => {
