@@ -34,6 +34,9 @@ class Choice:
         r: the network's NLL on its training rows over the linear model's leave-one-out NLL; None for regression.
         s: the factor of the variance.
         leave_one_out: leave-one-out NLL for each factor that was tried.
+        held_out: what held-out rows said, where there were any: rows, nll (of the answer), network_nll, temperature
+            and temperature_nll (of temperature scaling).
+        network_temperature: what the network's logits are divided by in the answer; None: 1.
         rows: how many rows all this comes from.
         further: what a newer server says beside this.
     """
@@ -54,6 +57,8 @@ class Choice:
     leave_one_out_nll: float | None = None
     leave_one_out: tuple[LeaveOneOutScore, ...] = ()
     rows: int = 0
+    held_out: Mapping[str, Any] | None = field(default=None, hash=False)
+    network_temperature: float | None = None
     further: Mapping[str, Any] = field(default_factory=dict, hash=False)
 
     @classmethod
@@ -68,6 +73,7 @@ class Choice:
         own["leave_one_out"] = tuple(
             LeaveOneOutScore(float(score["scale"]), float(score["nll"])) for score in own.get("leave_one_out") or ()
         )
+        own["held_out"] = None if own.get("held_out") is None else snake_cased(own["held_out"])
         return cls(**own, further={key: snake_cased(value) for key, value in given.items() if key not in known})
 
     def __str__(self) -> str:

@@ -32,9 +32,11 @@ class Comparison:
 
     Attributes:
         rows: how many rows were scored.
-        network, temperature, posterior: scores by name, as `to_dict` has them; `temperature` is None for regression.
+        network, temperature, posterior: scores by name, as `to_dict` has them; `temperature` is None for regression
+            and for few rows.
         temperature_from: 'validation' (the held-out rows of the fit), or 'half of these rows': then the temperature
             minimises the NLL of one half and is scored on the other, so that no row is scored by what it was fitted to.
+        temperature_value: the temperature itself.
     """
 
     rows: int
@@ -42,6 +44,7 @@ class Comparison:
     posterior: Mapping[str, Any]
     temperature: Mapping[str, Any] | None = None
     temperature_from: str | None = None
+    temperature_value: float | None = None
 
     @classmethod
     def from_wire(cls, answer: Mapping[str, Any]) -> Self:
@@ -53,6 +56,7 @@ class Comparison:
             posterior=given["posterior"],
             temperature=given.get("temperature"),
             temperature_from=given.get("temperature_from"),
+            temperature_value=given.get("temperature_value"),
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -63,6 +67,7 @@ class Comparison:
             "temperature": None if self.temperature is None else dict(self.temperature),
             "posterior": dict(self.posterior),
             "temperature_from": self.temperature_from,
+            "temperature_value": self.temperature_value,
         }
 
     def __str__(self) -> str:

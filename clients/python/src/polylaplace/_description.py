@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Mapping
 from typing import Any
 
@@ -19,6 +20,10 @@ def describe(summary: Mapping[str, Any]) -> str:
     if choice is not None:
         own = Choice.from_wire(choice)
         lines += [_wrapped("What was chosen", own.reason), _wrapped("Why", own.explanation)]
+    calibration = summary.get("conformal")
+    if calibration is not None:
+        rows = "rows held out" if calibration["kind"] == "split" else "training rows, each predicted without itself"
+        lines.append(f"Intervals and sets are calibrated by {calibration['rows']} {rows}")
     # Notes that begin with 'Warning: ' say so themselves.
     lines += [_wrapped("Note" if not str(note).startswith("Warning: ") else "", note) for note in summary["notes"]]
     return "\n".join(lines)
@@ -72,7 +77,5 @@ def _numbers(value: Any) -> str:
 
 
 def _wrapped(heading: str, text: Any) -> str:
-    import textwrap
-
     sentence = f"{heading}: {text}" if heading else str(text)
     return "\n".join(textwrap.wrap(sentence, _WIDTH, subsequent_indent="  "))

@@ -46,7 +46,7 @@ class PosteriorQuantities(PosteriorState):
     @property
     def choice(self) -> Choice | None:
         """What the fit chose and why; None where everything was given."""
-        value = self._get("choice")
+        value = self._summary["choice"] if "choice" in self._summary else self._get("choice")
         return None if value is None else Choice.from_wire(value)
 
     @property

@@ -103,7 +103,8 @@ class Tuning(PosteriorState):
             warnings.warn(
                 f"The prior precision that 'marglik' finds is {found:.3g}; the training rows themselves say "
                 f"{better:.3g}, a factor of {factor:.3g}. 'marglik' takes the network's weights for the best ones "
-                "under the prior, and makes predictions worse where they are not (networks trained without weight decay): "
+                "under the prior, and makes predictions worse where they are not (networks trained without weight "
+                "decay): "
                 'prefer optimize_prior_precision(method="auto").',
                 PriorWarning,
                 stacklevel=3,
