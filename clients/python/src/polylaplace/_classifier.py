@@ -100,7 +100,7 @@ class LaplaceClassifier(ClassifierMixin, LaplaceEstimator):  # type: ignore[misc
         """Sets of classes that hold the right one with probability 1 - alpha, (n, n_classes) of booleans.
 
         Raises:
-            StateError: before `conformalize`.
+            OptionError: before `conformalize`.
         """
         return self._posterior().predict_sets(self._checked(X), alpha)
 

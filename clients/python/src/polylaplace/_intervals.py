@@ -73,17 +73,10 @@ class Intervals(Predicting):
         """Sets of classes that hold the right one with probability 1 - alpha, (n, classes) of booleans.
 
         Raises:
-            StateError: before `conformalize`.
+            OptionError: before `conformalize`.
         """
         self._only("predict_sets", regression=False)
-        answer = self._asked(X, {"level": 1 - as_share(alpha, "alpha")})
-        if answer.get("sets") is None:
-            raise StateError(
-                "Sets of classes need held-out rows: call conformalize(X, y) first (intervals of a regression: "
-                "predict_interval).",
-                "NOT_FITTED",
-            )
-        sets: Array = answer["sets"].astype(bool)
+        sets: Array = self._asked(X, {"level": 1 - as_share(alpha, "alpha")})["sets"].astype(bool)
         return sets
 
     def novelty(self, X: Any) -> Array:

@@ -28,7 +28,7 @@ class LaplaceRegressor(RegressorMixin, LaplaceEstimator):  # type: ignore[misc]
     >>> rng = np.random.default_rng(0)
     >>> X = rng.uniform(-3, 3, (80, 1))
     >>> y = np.sin(X[:, 0]) + 0.1 * rng.normal(size=80)
-    >>> network = MLPRegressor((20,), activation="tanh", solver="lbfgs", max_iter=2000, random_state=0)
+    >>> network = MLPRegressor(hidden_layer_sizes=(20,), solver="lbfgs", max_iter=2000, random_state=0)
     >>> model = LaplaceRegressor(network).fit(X, y)
     >>> mean, std = model.predict(X, return_std=True)
     >>> bool(0.05 < model.sigma_noise_ < 0.2)
