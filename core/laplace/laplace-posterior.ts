@@ -16,7 +16,7 @@ import { functionalVariance, networkOutputs } from './functional-variance.js'
 import { evidenceAtMode, evidenceOf, logLikelihoodOf } from './posterior-evidence.js'
 import { type ConformalOptions, type PredictOptions, PRIOR_CHANGES, type PriorChanges, settingsFrom,
   type TuneOptions } from './posterior-options.js'
-import { type PosteriorState, recordOf, sigmaOf, uncalibrated } from './posterior-state.js'
+import { checkNoiseChange, type PosteriorState, recordOf, sigmaOf, uncalibrated } from './posterior-state.js'
 import { type PosteriorSummary, summarizePosterior } from './posterior-summary.js'
 import { predict } from './predict.js'
 import { type Prediction } from './prediction.js'
@@ -225,6 +225,7 @@ export class LaplacePosterior {
   /** The posterior of the same data under other hyper-parameters. @throws OptionError BAD_OPTION */
   withPrior(changes: PriorChanges): LaplacePosterior {
     knownOptions('withPrior', changes, PRIOR_CHANGES)
+    checkNoiseChange(this.state, changes)
     return new LaplacePosterior({ ...uncalibrated(this.state),
       structured: this.state.structured.withSettings(settingsFrom(changes)), tuned: 'none',
       effectiveParameters: undefined })

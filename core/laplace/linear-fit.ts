@@ -57,7 +57,7 @@ const THRESHOLD = 0.01
 /** Fits the linear model to (a seeded sample of) the rows. @throws NumericalError, CancelledError */
 export async function fitLinearModel(evaluator: Evaluator, options: ResolvedOptions, rows: TrainingRows, sample: number,
   work: WorkOptions): Promise<LinearFit> {
-  const likelihood = likelihoodModel(options.likelihood)
+  const likelihood = likelihoodModel(options.likelihood, options.outputNoise)
   const { f, jacobian } = await linearise(evaluator, rows, sampleOf(rows.examples, sample, options.seed), options, work)
   const { outputs } = evaluator.network
   const chosen = jacobian.rows
@@ -207,10 +207,10 @@ function sortedMeans(covariance: Float64Array, examples: number, outputs: number
 const REGRESSION_ANSWER: Answer = { link: 'map', varianceScale: 1, networkWeight: 0.5, linearWeight: 0.5 }
 
 function regressionFit(problem: LinearProblem, theta: Float64Array, deviation: Float64Array,
-  { settings }: ResolvedOptions, work: WorkOptions): Fit {
+  { settings, outputNoise }: ResolvedOptions, work: WorkOptions): Fit {
   const { outputs, examples } = problem
-  const given = settings.sigmaNoise
-  const models = Array.from({ length: outputs }, (_, c) => outputModel(problem, c, THRESHOLD, work, given))
+  const models = Array.from({ length: outputs },
+    (_, c) => outputModel(problem, c, THRESHOLD, work, outputNoise?.[c] ?? settings.sigmaNoise))
   const means = new Float64Array(examples)
   models.forEach(({ leftOut, sigma }) => {
     for (let n = 0; n < examples; n++) means[n] += leftOut.variance[n] / (sigma * sigma) / outputs

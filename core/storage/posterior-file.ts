@@ -4,6 +4,7 @@
  */
 import type { Calibration, LeftOutScores } from '../conformal/calibration.js'
 import type { PosteriorCurvature } from '../curvature/curvature.js'
+import { UntrustedInputError } from '../errors/errors.js'
 import type { Graph } from '../graph/graph.js'
 import type { PosteriorSettings } from '../options/hyperparameters.js'
 import type { LaplaceOptions } from '../options/laplace-options.js'
@@ -26,6 +27,9 @@ export type SavedOptions = {
   readonly [
     K in 'likelihood' | 'subset' | 'structure' | 'curvature' | 'kfacApprox' | 'seed' | 'precision' | 'input' | 'output'
   ]-?: NonNullable<LaplaceOptions[K]>
+} & {
+  /** Noises of the outputs where they were given one an output. */
+  readonly sigmaNoise?: Float64Array
 }
 
 /** What a file holds. */
@@ -52,8 +56,8 @@ export function writePosterior({ options, graph, curvature, settings, mode, ...s
   const { likelihood, subset, structure, kfacApprox, seed, precision, input, output } = options
   const { priorPrecision, priorMean, sigmaNoise, temperature } = settings
   return writeContainer(KIND, {
-    options: { likelihood, subset, structure, curvature: options.curvature, kfacApprox, seed, precision, input,
-      output },
+    options: { likelihood, subset, structure, curvature: options.curvature, kfacApprox, seed, precision, input, output,
+      sigmaNoise: options.sigmaNoise ?? null },
     network: graph === undefined ? null : graphToTree(graph),
     digest: saved.digest,
     curvature: curvatureToTree(curvature),
@@ -91,6 +95,7 @@ export function readPosterior(bytes: Uint8Array): SavedPosterior {
       precision: wordField(options, 'precision', PRECISIONS),
       input: textField(options, 'input'),
       output: textField(options, 'output'),
+      ...noisesFrom(options),
     },
     graph: fields['network'] === null ? undefined : graphFromTree(fields['network']),
     digest: textField(fields, 'digest'),
@@ -111,6 +116,18 @@ export function readPosterior(bytes: Uint8Array): SavedPosterior {
     conformal: absent(fields['conformal']) ? undefined : calibrationFromTree(fields['conformal']),
     notes: listField(fields, 'notes').length === 0 ? [] : textsField(fields, 'notes'),
   }
+}
+
+/** @throws UntrustedInputError when they are no noises of a regression */
+function noisesFrom(options: Fields): Pick<SavedOptions, 'sigmaNoise'> {
+  if (absent(options['sigmaNoise'])) return {}
+  const sigmaNoise = arrayField(options, 'sigmaNoise')
+  const fits = sigmaNoise.length > 1 && sigmaNoise.every(value => value > 0 && value < Infinity)
+  if (fits && options['likelihood'] === 'regression') return { sigmaNoise }
+  throw new UntrustedInputError("The file is damaged: 'sigmaNoise' should be positive numbers of a regression.", {
+    format: 'container',
+    path: 'sigmaNoise',
+  })
 }
 
 function modeFrom(fields: Fields): EvidenceMode {
