@@ -41,7 +41,10 @@ class HyperParameters(PosteriorState):
 
     @property
     def sigma_noise(self) -> Any:
-        """Standard deviation of the observations: a number, or an array (C,) where the outputs differ."""
+        """Standard deviation of the observations: a number, or an array (C,) where the outputs differ.
+
+        A fitted posterior can be set to one number; one for each output is given before the fit.
+        """
         return self._prior["sigmaNoise"]
 
     @sigma_noise.setter
