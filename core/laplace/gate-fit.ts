@@ -1,6 +1,7 @@
 /** @file How much of the answer a last layer's linear model gets, and the prior of all weights from their linear model. */
 import type { WorkOptions } from '../budget/progress.js'
 import { lastLayerTimes } from '../curvature/last-layer.js'
+import { NumericalError } from '../errors/errors.js'
 import { likelihoodModel } from '../likelihood/registry.js'
 import { leaveOneOut, type LeftOut } from '../linear-model/leave-one-out.js'
 import type { LabelledRows } from '../linear-model/linear-problem.js'
@@ -31,6 +32,19 @@ interface SampledRows extends LabelledRows {
  * @param reason why it is the last layer
  */
 export function answerByGate(state: PosteriorState, data: LinearData, reason: string): PosteriorState {
+  try {
+    return gated(state, data, reason)
+  } catch (error) {
+    if (!(error instanceof NumericalError)) throw error
+    // An approximate structure can claim more of a direction for one row than all rows together have.
+    const note =
+      `No row can be left out of a posterior of structure ${state.structured.structure} here (${error.message}), `
+      + "so that the prior is tuned by 'linearized' and the network answers with its own mean."
+    return { ...state, notes: [...state.notes, note] }
+  }
+}
+
+function gated(state: PosteriorState, data: LinearData, reason: string): PosteriorState {
   const { mode, structured, evaluator, options } = state
   if (mode === undefined) return state
   const { outputs } = evaluator.network

@@ -25,7 +25,7 @@ except ImportError:
 
 @pytest.fixture(scope="session")
 def slow_server(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
-    """The command of a server whose methods sleep, print and die as they are told (test/protocol/server/slow-worker.ts)."""
+    """The command of a server whose methods sleep, print and die as told (test/protocol/server/slow-worker.ts)."""
     node = shutil.which("node")
     assert node is not None
     folder = tmp_path_factory.mktemp("server")

@@ -53,6 +53,7 @@ def test_an_unfitted_network_is_cloned_and_trained(iris: Any) -> None:
     np.testing.assert_allclose(p.sum(axis=1), 1)
     assert p.max(axis=1).mean() < model.network_.predict_proba(x).max(axis=1).mean(), "less sure than the plain network"
     assert np.isfinite(model.log_marginal_likelihood_)
+    assert model.choice_.structure == "lowrank"
     assert model.prior_precision_ > 0
     assert model.sample_y(x[:5], 7).shape == (5, 7)
     uncertainty = model.uncertainty(x)

@@ -152,7 +152,9 @@ def test_one_message_a_step_and_summaries_when_they_are_asked_for(
         la.optimize_prior_precision()
         la(iris["x_test"])
         assert "fitted to 112 examples" in repr(la)
-        assert methods == ["fit", "tune", "predict"]
+        # The second one compares 'marglik' with 'auto': once, and for small data only.
+        assert methods == ["fit", "tune", "tune", "predict"]
+        del methods[1]
         assert la.n_params == 33
         assert la.n_outputs == 3
         assert la.summary["logMarginalLikelihood"] == pytest.approx(la.log_marginal_likelihood())

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import doctest
+import importlib
 import re
 import shutil
 import warnings
@@ -16,10 +18,12 @@ from conftest import CASES, REPOSITORY, read_case
 BLOCKS = re.findall(r"```python\n(.*?)```", (REPOSITORY / "clients" / "python" / "README.md").read_text(), flags=re.S)
 
 
-def test_the_code_of_the_readme(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_code_of_the_readme(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("MPLBACKEND", "Agg")
-    assert len(BLOCKS) == 4, "from nothing to a picture, a network of one's own, many machines"
+    assert len(BLOCKS) == 6, "from nothing to a picture, what was chosen, held-out rows, one's own network, machines"
     space: dict[str, Any] = {}
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -30,17 +34,41 @@ def test_the_code_of_the_readme(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     assert far > 2 * inside
     run(BLOCKS[1], space)
     assert (tmp_path / "error-bars.png").stat().st_size > 1000
+    run(BLOCKS[2], space)
+    assert "Why: " in capsys.readouterr().out
+    assert space["unlike"][1] < 0.05
+    held_out_rows(space)
+    assert capsys.readouterr().out.startswith("200 rows")
     _, data = read_case("tabular-iris")
     shutil.copy(CASES / "tabular-iris" / "model.onnx", tmp_path / "model.onnx")
     space.update(X=data["x"], y=data["y"].astype(int), X_new=data["x_test"])
-    run(BLOCKS[2], space)
+    run(BLOCKS[4], space)
     np.testing.assert_array_equal(space["la"](space["X_new"]), space["probabilities"])
     # Merging is for a posterior that is fitted from its network, not for one that was loaded.
     whole = space["Laplace"]("model.onnx", "classification").fit(space["X"], space["y"])
     space["la"] = space["Laplace"]("model.onnx", "classification")
     space["shards"] = [(data["x"][at::3], space["y"][at::3]) for at in range(3)]
-    run(BLOCKS[3], space)
+    run(BLOCKS[5], space)
     assert space["la"].log_marginal_likelihood() == pytest.approx(whole.log_marginal_likelihood(), rel=1e-10)
+
+
+def held_out_rows(space: dict[str, Any]) -> None:
+    """Runs the block about held-out rows with more rows of the same kind."""
+    rng = np.random.default_rng(1)
+    x = np.concatenate([rng.uniform(-4, -1, 180), rng.uniform(1.5, 4, 180)])[rng.permutation(360), None]
+    y = np.sin(x[:, 0]) + 0.1 * rng.normal(size=360)
+    space.update(X_test=x, y_test=y, X_new=x[160:], y_new=y[160:])
+    run(BLOCKS[3], space)
+    low, high = space["intervals"].T
+    assert 0.8 < ((low <= y[160:]) & (y[160:] <= high)).mean() < 0.98
+    assert space["quantiles"].shape == (200, 3)
+
+
+@pytest.mark.parametrize("module", ["_classifier", "_regressor"])
+def test_the_code_of_docstrings(module: str) -> None:
+    outcome = doctest.testmod(importlib.import_module(f"polylaplace.{module}"))
+    assert outcome.attempted > 3
+    assert outcome.failed == 0
 
 
 def run(block: str, space: dict[str, Any]) -> None:

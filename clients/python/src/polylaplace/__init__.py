@@ -12,7 +12,9 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from ._choice import Choice, LeaveOneOutScore
 from ._client import Client
+from ._comparison import Comparison
 from ._default_client import default_client
 from ._doctor import doctor
 from ._exceptions import (
@@ -25,15 +27,18 @@ from ._exceptions import (
     NodeNotFoundError,
     NumericalError,
     OptionError,
+    PriorWarning,
     ProtocolError,
     ResourceError,
     ServerCrashedError,
     ShapeError,
     StateError,
+    TrainingWarning,
     UntrustedInputError,
 )
 from ._kron import KronFactors
 from ._laplace import Laplace, load
+from ._low_rank import LowRank
 from ._partial import Partial, merge
 from ._prediction import Prediction
 from ._progress import Progress
@@ -44,7 +49,9 @@ if TYPE_CHECKING:
 
 __all__ = [
     "CancelledError",
+    "Choice",
     "Client",
+    "Comparison",
     "DataError",
     "GraphError",
     "InternalError",
@@ -54,17 +61,21 @@ __all__ = [
     "LaplaceError",
     "LaplaceRegressor",
     "LaplaceWarning",
+    "LeaveOneOutScore",
+    "LowRank",
     "NodeNotFoundError",
     "NumericalError",
     "OptionError",
     "Partial",
     "Prediction",
+    "PriorWarning",
     "Progress",
     "ProtocolError",
     "ResourceError",
     "ServerCrashedError",
     "ShapeError",
     "StateError",
+    "TrainingWarning",
     "UntrustedInputError",
     "__version__",
     "default_client",

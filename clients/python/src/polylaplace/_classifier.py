@@ -9,6 +9,8 @@ import numpy as np
 from ._data import Array
 from ._estimator_base import LaplaceEstimator
 from ._exceptions import DataError, StateError
+from ._held_out import HeldOut
+from ._labels import class_numbers, classes_of
 from ._scikit_learn import (
     ClassifierMixin,
     MLPClassifier,
@@ -25,55 +27,82 @@ class LaplaceClassifier(ClassifierMixin, LaplaceEstimator):  # type: ignore[misc
     Args:
         model: a fitted network (path, bytes, torch module, scikit-learn MLP, skorch net), or an unfitted MLPClassifier,
             which `fit` clones and trains first. None: an MLPClassifier with its defaults.
-        subset_of_weights, hessian_structure, curvature: as in `Laplace`.
+        subset_of_weights: 'auto' (all weights by their linear model where it is small enough, else the last layer; the
+            result says which and why), 'last_layer' or 'all'.
+        hessian_structure: as in `Laplace`. None: chosen.
+        curvature: as in `Laplace`.
         prior_precision: a number switches tuning off; None: tuned.
-        tune: 'linearized', 'marglik', 'grid' (then `fit` needs validation data) or 'none'. None: 'linearized' for the
-            last layer, 'marglik' for all weights.
+        tune: 'auto' (what the training rows say without held-out ones; 'validated' where there are held-out rows),
+            'validated' (prior, mean and link together by held-out rows), 'linearized', 'marglik', 'grid' (by held-out
+            rows) or 'none'. None: 'auto'.
         prior_structure: 'scalar', 'layerwise' or 'diag'.
-        random_state: of the training of an unfitted model.
+        random_state: of the training of an unfitted model, and of the rows that are held out from it.
+        validation_fraction: the share of the rows of `fit` that is held out, for 'validated'. An unfitted model is
+            trained without them; a fitted one must not have seen them.
+        calibrate: 'temperature': temperature scaling on the held-out rows instead, as a baseline.
 
     Attributes:
         classes_: labels in the order of the columns of `predict_proba`.
+        choice_: what was chosen and why (`polylaplace.Choice`); `print(model)` says it in words.
         laplace_: the `Laplace` posterior.
         network_: the network in use.
+
+    >>> from sklearn.datasets import load_iris
+    >>> from sklearn.neural_network import MLPClassifier
+    >>> X, y = load_iris(return_X_y=True)
+    >>> model = LaplaceClassifier(MLPClassifier((10,), solver="lbfgs", max_iter=500, random_state=0)).fit(X, y)
+    >>> model.predict_proba(X[:2]).shape
+    (2, 3)
+    >>> model.choice_.subset, model.choice_.structure
+    ('all', 'lowrank')
+    >>> bool(model.novelty(100 * X[:1])[0] < 0.05)
+    True
     """
 
     def fit(self, X: Any, y: Any, *, X_val: Any = None, y_val: Any = None) -> LaplaceClassifier:
-        """Fits the posterior (and an unfitted network before) to X (n, ...) and labels y (n,)."""
+        """Fits the posterior (and an unfitted network before) to X (n, ...) and labels y (n,).
+
+        Args:
+            X_val, y_val: held-out rows, which neither the network nor this fit has seen; the prior is then tuned by
+                them ('validated').
+        """
         X, y = validate_data(self, X, y, dtype=[np.float64, np.float32], allow_nd=True)
         check_classification_targets(y)
-        self.classes_, codes = np.unique(y, return_inverse=True)
-        if len(self.classes_) < 2:
-            raise DataError(
-                f"A classifier needs at least two classes; y has one class: {self.classes_[0]!r}.", "BAD_LABELS"
-            )
-        network = self._network(MLPClassifier, X, y)
-        if hasattr(network, "classes_"):
-            codes = self._codes(network, y)
-        binary = getattr(network, "out_activation_", None) == "logistic"
-        validation = None if X_val is None else (X_val, self._column(np.searchsorted(self.classes_, y_val), binary))
-        self._fit_laplace(network, "binary" if binary else "classification", X, self._column(codes, binary), validation)
-        self._binary = self.laplace_.likelihood == "binary"
+        found = np.unique(y)
+        if len(found) < 2:
+            raise DataError(f"A classifier needs at least two classes; y has one class: {found[0]!r}.", "BAD_LABELS")
+        held = self._held_out(X_val, y_val)
+        network, X, y, held = self._network(MLPClassifier, X, y, held, y)
+        la = self._posterior_of(network, "classification")
+        outputs = _outputs_of_mlp(network) or la.count_outputs(X)
+        self.classes_ = classes_of(y, network, outputs)
+        la.use_likelihood("binary" if outputs == 1 else "classification")
+        self._binary = outputs == 1
+        if held.rows is not None:
+            held = HeldOut(rows=(self._checked(held.rows[0]), self._targets(held.rows[1], "y_val")))
+        whose = "the network was not trained on" if hasattr(network, "classes_") else "are not classes of the fit"
+        self._fit_laplace(la, network, X, self._targets(y, "y", whose), held)
         return self
 
-    def _codes(self, network: Any, y: Array) -> Array:
-        """Class numbers in the network's own order."""
-        self.classes_ = np.asarray(network.classes_)
-        unknown = sorted(set(np.unique(y)) - set(self.classes_))
-        if unknown:
-            raise DataError(f"y has labels that the network was not trained on: {unknown[:5]}.", "BAD_LABELS")
-        return np.searchsorted(self.classes_, y)
-
-    @staticmethod
-    def _column(codes: Array, binary: bool) -> Array:
-        return codes.reshape(-1, 1).astype(np.int64) if binary else codes.astype(np.int64)
+    def _targets(self, y: Any, name: str, whose: str = "are not classes of the fit") -> Array:
+        """Class numbers in the order of the network's outputs; for one logit a column of 0 and 1."""
+        numbers = class_numbers(y, self.classes_, name, whose)
+        return numbers.reshape(-1, 1) if self._binary else numbers
 
     def predict_proba(self, X: Any) -> Array:
         """Calibrated probabilities, (n, n_classes)."""
-        probabilities = self._predict_all(X).probabilities
+        probabilities = self._predict_all(X, uncertainty=False).probabilities
         if probabilities is None:
             raise StateError("The posterior gives no probabilities.", "NOT_FITTED")
         return np.column_stack([1 - probabilities[:, 0], probabilities[:, 0]]) if self._binary else probabilities
+
+    def predict_sets(self, X: Any, alpha: float = 0.1) -> Array:
+        """Sets of classes that hold the right one with probability 1 - alpha, (n, n_classes) of booleans.
+
+        Raises:
+            OptionError: before `conformalize`.
+        """
+        return self._posterior().predict_sets(self._checked(X), alpha)
 
     def predict(self, X: Any) -> Array:
         """The most probable class of each row, (n,)."""
@@ -93,3 +122,10 @@ class LaplaceClassifier(ClassifierMixin, LaplaceEstimator):  # type: ignore[misc
             np.minimum((draws.cumsum(axis=2) < uniform).sum(axis=2), len(self.classes_) - 1)
         ].T
         return labels
+
+
+def _outputs_of_mlp(network: Any) -> int | None:
+    """The number of outputs of a scikit-learn MLP, which need not be asked for; None for other networks."""
+    if not hasattr(network, "out_activation_") or not hasattr(network, "coefs_"):
+        return None
+    return int(network.coefs_[-1].shape[1])

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import warnings
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, Self
 
 import numpy as np
 
+from ._choice import Choice
 from ._client import Client
+from ._comparison import Comparison
 from ._data import Array
 from ._default_client import default_client
 from ._exceptions import LaplaceError, LaplaceWarning
+from ._held_out import HeldOut, check_use, held_out, split_rows
 from ._laplace import Laplace
-from ._options import as_prior_structure, as_structure, as_tune_method
+from ._options import as_numbers, as_prior_structure, as_structure, as_tune_method
+from ._posterior_state import AUTO
 from ._prediction import Prediction
 from ._scikit_learn import BaseEstimator, check_is_fitted, check_random_state, clone, validate_data
 
@@ -24,12 +29,12 @@ class LaplaceEstimator(BaseEstimator):  # type: ignore[misc]
         self,
         model: Any = None,
         *,
-        subset_of_weights: str = "last_layer",
-        hessian_structure: str = "kron",
+        subset_of_weights: str = "auto",
+        hessian_structure: str | None = None,
         curvature: str = "ggn",
         prior_precision: Any = None,
         prior_structure: str = "scalar",
-        tune: str | None = None,
+        tune: str | None = "auto",
         temperature: float = 1.0,
         architecture: Any = None,
         activation: str | None = None,
@@ -37,6 +42,8 @@ class LaplaceEstimator(BaseEstimator):  # type: ignore[misc]
         precision: str | None = None,
         threads: int | None = None,
         random_state: Any = None,
+        validation_fraction: float | None = None,
+        calibrate: str | None = None,
     ) -> None:
         self.model = model
         self.subset_of_weights = subset_of_weights
@@ -52,48 +59,50 @@ class LaplaceEstimator(BaseEstimator):  # type: ignore[misc]
         self.precision = precision
         self.threads = threads
         self.random_state = random_state
+        self.validation_fraction = validation_fraction
+        self.calibrate = calibrate
 
     # --- the network ---
 
-    def _network(self, default: type[Any], X: Array, y: Array) -> Any:
-        """The fitted network: the given one, or a scikit-learn MLP that is trained first."""
-        model = self.model
-        if model is None:
-            model = default(max_iter=1000)
-        if (
-            not hasattr(model, "fit")
-            or not hasattr(model, "get_params")
-            or hasattr(model, "module_")
-            or _is_fitted(model)
-        ):
-            return model
+    def _network(
+        self, default: type[Any], X: Array, y: Array, held: HeldOut, classes: Array | None = None
+    ) -> tuple[Any, Array, Array, HeldOut]:
+        """The fitted network with the rows of the fit and the held-out ones.
+
+        It is the given one, or a scikit-learn MLP that is trained first, without the rows that are held out.
+        """
+        model = default(max_iter=1000) if self.model is None else self.model
+        if not _can_be_trained(model) or _is_fitted(model):
+            return model, X, y, held
         network = clone(model)
+        random = check_random_state(self.random_state)
         if "random_state" in network.get_params() and network.get_params()["random_state"] is None:
-            network.set_params(random_state=check_random_state(self.random_state).randint(2**31 - 1))
+            network.set_params(random_state=random.randint(2**31 - 1))
+        if held.share is not None:
+            kept, out = split_rows(len(X), held.share, random, classes)
+            X, y, held = X[kept], y[kept], HeldOut(rows=(X[out], y[out]))
         with warnings.catch_warnings():
             # The training's own notice of max_iter: the posterior does not need a perfect optimum.
             warnings.filterwarnings("ignore", message="Stochastic Optimizer: Maximum iterations")
             network.fit(X, y)
-        return network
+        return network, X, y, held
 
-    def _fit_laplace(self, network: Any, likelihood: str, X: Array, y: Array, validation: Any) -> None:
-        options = {
-            "likelihood": likelihood,
-            "subset": self.subset_of_weights,
-            "structure": as_structure(self.hessian_structure),
-            "curvature": self.curvature,
-            "priorStructure": as_prior_structure(self.prior_structure),
-            "temperature": self.temperature,
-        }
-        if self.tune is not None and self.prior_precision is None:
-            options["tune"] = as_tune_method(self.tune)
-        la = Laplace(
+    # --- fitting ---
+
+    def _held_out(self, X_val: Any, y_val: Any) -> HeldOut:
+        """Held-out rows, checked before anything is trained."""
+        held = held_out(X_val, y_val, self.validation_fraction)
+        check_use(held.there, self.tune, self.prior_precision, self.calibrate)
+        return held
+
+    def _posterior_of(self, network: Any, likelihood: str) -> Laplace:
+        """The posterior before its fit."""
+        return Laplace(
             network,
             likelihood,
             self.subset_of_weights,
             self.hessian_structure,
             curvature=self.curvature,
-            temperature=self.temperature,
             architecture=self.architecture,
             activation=self.activation,
             engine=self.engine,
@@ -101,50 +110,137 @@ class LaplaceEstimator(BaseEstimator):  # type: ignore[misc]
             threads=self.threads,
             client=self._client(),
         )
+
+    def _fit_options(self, likelihood: str, there: bool) -> dict[str, Any]:
+        """The server's options; what is left out it chooses."""
+        options: dict[str, Any] = {
+            "likelihood": likelihood,
+            "subset": self.subset_of_weights,
+            "curvature": self.curvature,
+            "priorStructure": as_prior_structure(self.prior_structure),
+        }
+        if self.hessian_structure is not None:
+            options["structure"] = as_structure(self.hessian_structure)
+        if self.temperature != 1:
+            options["temperature"] = self.temperature
         if self.prior_precision is not None:
-            options["priorPrecision"] = (
-                np.asarray(self.prior_precision, dtype=np.float64)
-                if np.ndim(self.prior_precision)
-                else float(self.prior_precision)
-            )
+            options["priorPrecision"] = as_numbers(self.prior_precision, "prior_precision")
+        elif there and self.tune in (None, AUTO):
+            options["tune"] = "validated"
+        elif self.tune not in (None, AUTO):
+            options["tune"] = as_tune_method(str(self.tune))
+        if self.calibrate is not None:
+            options["calibrate"] = self.calibrate
+        return options
+
+    def _fit_laplace(self, la: Laplace, network: Any, X: Array, y: Array, held: HeldOut) -> None:
+        options = self._fit_options(la.likelihood, held.there)
         with warnings.catch_warnings():
             # A classifier that gives probabilities is what is meant here.
             warnings.filterwarnings("ignore", message="The network ends in", category=LaplaceWarning)
-            la.tuned_fit(X, y, options, validation)
+            la.tuned_fit(X, y, options, held.share if held.rows is None else held.rows)
+        if "structure" not in options:
+            la.hessian_structure = AUTO
         self.laplace_ = la
         self.network_ = network
 
     def _client(self) -> Client:
         return default_client()
 
+    # --- predicting ---
+
     def _predict_all(self, X: Any, **options: Any) -> Prediction:
+        return self._posterior().predict(self._checked(X), **options)
+
+    def _posterior(self) -> Laplace:
         check_is_fitted(self, "laplace_")
-        return self.laplace_.predict(self._checked(X), **options)
+        posterior: Laplace = self.laplace_
+        return posterior
 
     def _checked(self, X: Any) -> Array:
         """Rows of features. Networks of images take arrays of more axes."""
         array: Array = validate_data(self, X, reset=False, dtype=[np.float64, np.float32], allow_nd=True)
         return array
 
+    def _targets(self, y: Any, name: str) -> Array:
+        """Labels as the posterior takes them."""
+        raise NotImplementedError
+
     def uncertainty(self, X: Any) -> Prediction:
-        """Everything that is known about the outputs: means, variances, aleatoric and epistemic parts."""
+        """Everything that is known about the outputs: means, variances, aleatoric and epistemic parts, novelty."""
         return self._predict_all(X)
+
+    def novelty(self, X: Any) -> Array:
+        """How unlike the training rows each row is, (n,): a p-value, small for rows unlike them. See `Laplace`."""
+        return self._posterior().novelty(self._checked(X))
+
+    def conformalize(self, X: Any = None, y: Any = None, *, score: str | None = None) -> Self:
+        """Makes intervals or sets hold with their probability, by held-out rows X and y. See `Laplace.conformalize`."""
+        la = self._posterior()
+        if X is None and y is None:
+            la.conformalize(score=score)
+        else:
+            la.conformalize(self._checked(X), None if y is None else self._targets(y, "y"), score=score)
+        return self
+
+    def compare(self, X: Any, y: Any) -> Comparison:
+        """Scores of network, temperature scaling and posterior on rows that none of them has seen; prints a table."""
+        la = self._posterior()
+        return la.compare(self._checked(X), self._targets(y, "y"))
+
+    # --- what was fitted ---
+
+    def summary(self) -> str:
+        """In words: what was fitted, what was chosen and why, and how it does on its training rows."""
+        return self._posterior().describe()
+
+    @property
+    def summary_(self) -> Mapping[str, Any]:
+        """The same as plain values."""
+        return self._posterior().summary
+
+    @property
+    def choice_(self) -> Choice | None:
+        """What was chosen and why; None where everything was given."""
+        return self._posterior().choice
 
     @property
     def log_marginal_likelihood_(self) -> float:
-        """Log marginal likelihood of the fitted posterior."""
-        check_is_fitted(self, "laplace_")
-        value: float = self.laplace_.log_marginal_likelihood()
-        return value
+        """Log marginal likelihood of the fitted posterior, at the network's weights."""
+        return self._posterior().log_marginal_likelihood()
+
+    @property
+    def log_evidence_at_mode_(self) -> float | None:
+        """Log evidence of the linear model at its own mode, where there is one."""
+        return self._posterior().log_evidence_at_mode
 
     @property
     def prior_precision_(self) -> Any:
         """The prior precision in use."""
-        check_is_fitted(self, "laplace_")
-        return self.laplace_.prior_precision
+        return self._posterior().prior_precision
+
+    def __repr__(self, N_CHAR_MAX: int = 700) -> str:
+        own: str = super().__repr__(N_CHAR_MAX)
+        return self._with(own, lambda: f"  # {self._posterior().choice or 'fitted'}")
+
+    def __str__(self) -> str:
+        return self._with(super().__repr__(), lambda: f"\n{self.summary()}")
+
+    def _with(self, words: str, more: Callable[[], str]) -> str:
+        """Words about the parameters, and about the fit if there is one (and its server is still there)."""
+        if not self.__sklearn_is_fitted__():
+            return words
+        try:
+            return words + more()
+        except LaplaceError:
+            return words
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "laplace_")
+
+
+def _can_be_trained(model: Any) -> bool:
+    return hasattr(model, "fit") and hasattr(model, "get_params") and not hasattr(model, "module_")
 
 
 def _is_fitted(model: Any) -> bool:

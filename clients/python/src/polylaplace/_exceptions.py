@@ -136,3 +136,11 @@ def error_from_wire(err: Mapping[str, Any]) -> LaplaceError:
 
 class LaplaceWarning(UserWarning):
     """Something the server noticed that the user should know."""
+
+
+class TrainingWarning(LaplaceWarning):
+    """Network and training data contradict each other: labels in another order, targets on another scale, ..."""
+
+
+class PriorWarning(LaplaceWarning):
+    """A way of tuning the prior that does not fit this network; the text names a better one."""

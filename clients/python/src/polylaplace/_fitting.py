@@ -7,9 +7,9 @@ from typing import Any, Self
 
 from ._batching import exceeds_one_message, slices
 from ._data import batches, flat_labels, is_array_like, to_array
-from ._exceptions import DataError, OptionError
+from ._exceptions import DataError, InternalError, OptionError
 from ._partial import Partial
-from ._posterior_state import PosteriorState
+from ._posterior_state import ONE_MESSAGE, PosteriorState
 from ._progress import ProgressOption
 from ._remote import Remote, create
 
@@ -78,18 +78,45 @@ class Fitting(PosteriorState):
             raise _no_batches()
         return self._made("fitEnd", {"fit": fit.handle()}, timeout=timeout, progress=progress)
 
-    def tuned_fit(self, X: Any, y: Any, options: Mapping[str, Any], validation: tuple[Any, Any] | None = None) -> Self:
-        """Fits with the server's own options, which tune the prior by default. The estimators' way of fitting."""
+    def tuned_fit(
+        self,
+        X: Any,
+        y: Any,
+        options: Mapping[str, Any],
+        validation: tuple[Any, Any] | float | None = None,
+        level: int = 5,
+    ) -> Self:
+        """Fits with the server's own options, which tune the prior by default. The estimators' way of fitting.
+
+        Args:
+            validation: held-out rows and their labels, or the share of the rows that is to be held out.
+            level: how many calls up the user's line is.
+        """
         data: dict[str, Any] = {}
         data.update(self._data(X, y))
-        if validation is not None:
+        if isinstance(validation, tuple):
             data["validation"] = self._data(*validation, names=("X_val", "y_val"))
+        elif validation is not None:
+            data["validation"] = validation
         keep = {key: self._options[key] for key in _KEPT_OPTIONS if key in self._options}
         params: dict[str, Any] = {**self._network_for(data["x"], data["y"].nbytes), "options": {**keep, **options}}
         params.update(data)
-        self._adopt(*self._made("fit", params, progress=self._progress))
+        self._adopt(*self._made("fit", params, progress=self._progress), level=level)
         self._training = _readable_again(X, y)
         return self
+
+    def use_likelihood(self, likelihood: str) -> None:
+        """The likelihood of fits to come."""
+        self.likelihood = self._options["likelihood"] = likelihood
+
+    def count_outputs(self, X: Any) -> int:
+        """The number of outputs of the network, which is run for the first row of X (n, ...)."""
+        rows = to_array(X, "X")
+        if "model" not in (network := self._network_for(rows, ONE_MESSAGE)):
+            raise InternalError("The network was not read on its own.", "INTERNAL")
+        wanted = {key: self._options[key] for key in ("input", "output", "engine") if key in self._options}
+        answer = self._client.call("forward", {**network, "x": rows[:1], "options": wanted})
+        return int(answer["outputs"].shape[1])
 
     def fit_partial(self, X: Any, y: Any = None) -> Partial:
         """Sums over a part of the data: add the parts and give them to `fit_merged`.

@@ -16,6 +16,7 @@ class HyperParameters(PosteriorState):
         if self._posterior is not None:
             self._adopt(*self._made("withPrior", {"posterior": self._handle(), key: value}))
         self._prior[key] = value
+        self._given.add(key)
 
     @property
     def prior_precision(self) -> Any:
@@ -39,13 +40,16 @@ class HyperParameters(PosteriorState):
         self._set_prior("priorMean", as_numbers(value, "prior_mean"))
 
     @property
-    def sigma_noise(self) -> float:
-        """Standard deviation of the observations."""
-        return float(self._prior["sigmaNoise"])
+    def sigma_noise(self) -> Any:
+        """Standard deviation of the observations: a number, or an array (C,) where the outputs differ.
+
+        A fitted posterior can be set to one number; one for each output is given before the fit.
+        """
+        return self._prior["sigmaNoise"]
 
     @sigma_noise.setter
     def sigma_noise(self, value: Any) -> None:
-        self._set_prior("sigmaNoise", as_number(value, "sigma_noise"))
+        self._set_prior("sigmaNoise", as_numbers(value, "sigma_noise"))
 
     @property
     def temperature(self) -> float:

@@ -13,31 +13,40 @@ from ._default_client import default_client
 from ._exceptions import LaplaceWarning
 from ._fitting import Fitting
 from ._hyper_parameters import HyperParameters
+from ._intervals import Intervals
 from ._models import Architecture, load_architecture, network_params
 from ._options import as_number, as_numbers, as_structure, as_subset, fit_options
 from ._posterior_quantities import PosteriorQuantities
-from ._prediction import Predicting, Prediction
+from ._posterior_state import AUTO
+from ._prediction import Prediction
 from ._progress import ProgressOption
 from ._saving import Saving
 from ._tuning import Tuning
+
+#: laplace-torch's hyper-parameters.
+DEFAULT_PRIOR = {"priorPrecision": 1.0, "priorMean": 0.0, "sigmaNoise": 1.0, "temperature": 1.0}
 
 # `LaplaceWarning` and `Prediction` are here too because older pickles look for them here.
 __all__ = ["Laplace", "LaplaceWarning", "Prediction", "load"]
 
 
-class Laplace(Fitting, Tuning, HyperParameters, Predicting, PosteriorQuantities, Saving):
+class Laplace(Fitting, Tuning, HyperParameters, Intervals, PosteriorQuantities, Saving):
     """The Laplace approximation of a trained network's posterior.
 
     Args:
         model: a path or bytes (ONNX, PyTorch state dict, safetensors, Flux), a torch.nn.Module, a fitted scikit-learn
             MLP, or a dictionary of tensors.
         likelihood: 'classification', 'binary', 'multilabel' or 'regression'.
-        subset_of_weights: 'last_layer', 'all', or 'subnetwork' (then `subnetwork_indices` says which).
-        hessian_structure: 'kron', 'full', 'diag', 'lowrank' or 'gp'.
-        prior_precision: a number, one for each tensor, or one for each parameter.
-        prior_mean: a number, or one for each parameter.
-        sigma_noise: standard deviation of the observations (regression).
-        temperature: of the likelihood.
+        subset_of_weights: 'last_layer', 'all', 'subnetwork' (then `subnetwork_indices` says which), or 'auto': the fit
+            chooses subset and structure, and tunes prior and noise, where they are not given; `choice` says what and
+            why.
+        hessian_structure: 'kron', 'full', 'diag', 'lowrank' (of the linear model over all weights) or 'gp'. None:
+            'kron', or what the fit chooses.
+        prior_precision: a number, one for each tensor, or one for each parameter. None: 1, or what the fit finds.
+        prior_mean: a number, or one for each parameter. None: 0.
+        sigma_noise: standard deviation of the observations (regression): a number, or one for each output. None: 1, or
+            what the fit finds.
+        temperature: of the likelihood. None: 1.
         curvature: 'ggn', 'empirical_fisher', 'mc_fisher' or 'hessian'.
         subnetwork_indices: flat indices of parameters, or their names.
         kfac_approx: 'expand' or 'reduce'.
@@ -61,12 +70,12 @@ class Laplace(Fitting, Tuning, HyperParameters, Predicting, PosteriorQuantities,
         model: Any,
         likelihood: str,
         subset_of_weights: str = "last_layer",
-        hessian_structure: str = "kron",
+        hessian_structure: str | None = None,
         *,
-        prior_precision: Any = 1.0,
-        prior_mean: Any = 0.0,
-        sigma_noise: Any = 1.0,
-        temperature: float = 1.0,
+        prior_precision: Any = None,
+        prior_mean: Any = None,
+        sigma_noise: Any = None,
+        temperature: float | None = None,
         curvature: str = "ggn",
         subnetwork_indices: Sequence[int] | Sequence[str] | Array | None = None,
         kfac_approx: str = "expand",
@@ -85,19 +94,23 @@ class Laplace(Fitting, Tuning, HyperParameters, Predicting, PosteriorQuantities,
         self.model = model
         self.likelihood = str(likelihood)
         self.subset_of_weights = subset_of_weights
-        self.hessian_structure = hessian_structure
-        self._prior = {
-            "priorPrecision": as_numbers(prior_precision, "prior_precision"),
-            "priorMean": as_numbers(prior_mean, "prior_mean"),
-            "sigmaNoise": as_number(sigma_noise, "sigma_noise"),
-            "temperature": as_number(temperature, "temperature"),
+        open_structure = hessian_structure is None and subset_of_weights == AUTO
+        self.hessian_structure = hessian_structure or (AUTO if open_structure else "kron")
+        given = {
+            "priorPrecision": None if prior_precision is None else as_numbers(prior_precision, "prior_precision"),
+            "priorMean": None if prior_mean is None else as_numbers(prior_mean, "prior_mean"),
+            "sigmaNoise": None if sigma_noise is None else as_numbers(sigma_noise, "sigma_noise"),
+            "temperature": None if temperature is None else as_number(temperature, "temperature"),
         }
+        self._given = {key for key, value in given.items() if value is not None}
+        self._prior = {key: DEFAULT_PRIOR[key] if value is None else value for key, value in given.items()}
         self._options = fit_options(
             likelihood=self.likelihood,
             subset=as_subset(subset_of_weights, subnetwork_indices),
-            structure=as_structure(hessian_structure),
+            structure=None if open_structure else as_structure(self.hessian_structure),
             curvature=curvature,
-            kfacApprox=kfac_approx,
+            # Given, it would be a choice that the linear model over all weights does not have.
+            kfacApprox=None if kfac_approx == "expand" else kfac_approx,
             engine=engine,
             precision=precision,
             threads=threads,
@@ -123,6 +136,9 @@ class Laplace(Fitting, Tuning, HyperParameters, Predicting, PosteriorQuantities,
         )
         fitted = "not fitted" if self._posterior is None else f"fitted to {self._summary.get('examples')} examples"
         return f"Laplace({words}; {fitted})"
+
+    def __str__(self) -> str:
+        return repr(self) if self._posterior is None else self.describe()
 
 
 def load(path: str | os.PathLike[str] | bytes, *, model: Any = None, client: Client | None = None) -> Laplace:

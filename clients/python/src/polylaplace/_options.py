@@ -70,9 +70,26 @@ def as_number(value: Any, name: str) -> float:
 
 
 def as_numbers(value: Any, name: str) -> Any:
-    """One number, or an array (n,) of them."""
+    """One number, or an array (n,) of them.
+
+    Raises:
+        OptionError: when there is none.
+    """
     array = np.asarray(to_array(value, name), dtype=np.float64)
+    if array.size == 0:
+        raise OptionError(f"{name} must be a number or an array of numbers; got none.", "BAD_OPTION", {"option": name})
     return float(array.reshape(-1)[0]) if array.size == 1 else array.reshape(-1)
+
+
+def as_share(value: Any, name: str) -> float:
+    """A number between 0 and 1, both excluded.
+
+    Raises:
+        OptionError: when it is anything else.
+    """
+    if isinstance(value, (int, float, np.number)) and not isinstance(value, bool) and 0 < value < 1:
+        return float(value)
+    raise OptionError(f"{name} must be a number between 0 and 1; got {value!r}.", "BAD_OPTION", {"option": name})
 
 
 def unwrapped(value: Any) -> Any:

@@ -7,28 +7,47 @@ from typing import Any
 
 import numpy as np
 
+from ._choice import Choice
 from ._data import Array
+from ._description import describe
 from ._kron import KronFactors
-from ._options import as_number, as_numbers
+from ._low_rank import LowRank
+from ._options import as_numbers
 from ._posterior_state import PosteriorState
+from ._words import snake_cased
 
 
 class PosteriorQuantities(PosteriorState):
     """Evidence and its terms, precision and covariance, sizes. P is the number of parameters of the posterior."""
 
     def log_marginal_likelihood(self, prior_precision: Any = None, sigma_noise: Any = None) -> float:
-        """The Laplace approximation of the log evidence, also at other hyper-parameters (which are not kept)."""
+        """The Laplace approximation of the log evidence, also at other hyper-parameters (which are not kept).
+
+        It is that of the network at its weights, so that it tells right labels from permuted ones.
+        """
         params: dict[str, Any] = {}
         if prior_precision is not None:
             params["priorPrecision"] = as_numbers(prior_precision, "prior_precision")
         if sigma_noise is not None:
-            params["sigmaNoise"] = as_number(sigma_noise, "sigma_noise")
+            params["sigmaNoise"] = as_numbers(sigma_noise, "sigma_noise")
         return float(self._call("logMarginalLikelihood", params)["value"])
 
     @property
     def log_likelihood(self) -> float:
         """Log likelihood of the data at the network's weights."""
         return float(self._get("logLikelihood"))
+
+    @property
+    def log_evidence_at_mode(self) -> float | None:
+        """Log evidence of the linear model at its own mode, where the prior was tuned by one; else None."""
+        value = self._get("logEvidenceAtMode")
+        return None if value is None else float(value)
+
+    @property
+    def choice(self) -> Choice | None:
+        """What the fit chose and why; None where everything was given."""
+        value = self._summary["choice"] if "choice" in self._summary else self._get("choice")
+        return None if value is None else Choice.from_wire(value)
 
     @property
     def loss(self) -> float:
@@ -57,12 +76,12 @@ class PosteriorQuantities(PosteriorState):
 
     @property
     def H(self) -> Any:
-        """Curvature of the loss, without prior: (P, P), (P,), or KronFactors."""
+        """Curvature of the loss, without prior: (P, P), (P,), KronFactors, or LowRank."""
         return _matrix(self._get("H"))
 
     @property
     def posterior_precision(self) -> Any:
-        """Precision of the posterior: (P, P), (P,), or KronFactors."""
+        """Precision of the posterior: (P, P), (P,), KronFactors, or LowRank."""
         return _matrix(self._get("posteriorPrecision"))
 
     @property
@@ -90,7 +109,7 @@ class PosteriorQuantities(PosteriorState):
 
     @property
     def mean(self) -> Array:
-        """Mean of the posterior: the network's weights, (P,)."""
+        """Mean of the posterior: the network's weights, or the linear model's for structure 'lowrank', (P,)."""
         mean: Array = self._get("mean")
         return mean
 
@@ -126,11 +145,23 @@ class PosteriorQuantities(PosteriorState):
         self._summary_value("digest")
         return dict(self._summary)
 
+    def describe(self) -> str:
+        """The posterior in words: what it is, what was chosen and why, how it does on its training rows."""
+        return describe(self.summary)
+
+    @property
+    def training(self) -> dict[str, Any] | None:
+        """Scores on the training rows of network and posterior, and the leave-one-out NLL; None where not known."""
+        value = self.summary.get("training")
+        return None if value is None else snake_cased(value)
+
 
 def _matrix(value: Any) -> Any:
-    """A matrix of the server: dense (P, P), its diagonal (P,), or Kronecker factors."""
+    """A matrix of the server: dense (P, P), its diagonal (P,), Kronecker factors, or of low rank."""
     if not isinstance(value, Mapping):
         return value
     if value["structure"] == "kron":
         return KronFactors(value["blocks"], delta=value.get("delta"))
+    if value["structure"] == "lowrank":
+        return LowRank(value["rows"], value["delta"])
     return value["matrix"] if "matrix" in value else value["diagonal"]

@@ -10,17 +10,23 @@ from typing import Any
 
 from ._client import Client
 from ._data import Array, flat_labels, is_array_like, joined, to_array
-from ._exceptions import LaplaceError, LaplaceWarning, OptionError, StateError
+from ._exceptions import LaplaceError, LaplaceWarning, OptionError, StateError, TrainingWarning
 from ._models import NetworkParams, network_params, size_of, with_input_size
-from ._options import unwrapped
+from ._options import as_numbers, unwrapped
 from ._progress import ProgressOption
 from ._remote import Remote, create
 
 #: A fit of networks and data up to this size carries the network with it. Larger ones go before, to be sent once only.
 ONE_MESSAGE = 2**20
 
+#: The subset that leaves subset, structure, prior and noise to the fit, where they are not given.
+AUTO = "auto"
+
 #: What belongs to one process and one server, and is therefore in no pickle.
 TRANSIENT = ("_client", "_network", "_posterior", "_progress", "_cache", "_training")
+
+#: How notes begin that must not be missed: network and data contradict each other.
+_WARNING = "Warning: "
 
 _fitted: weakref.WeakSet[PosteriorState] = weakref.WeakSet()
 
@@ -35,6 +41,10 @@ class PosteriorState:
     _client: Client
     _options: dict[str, Any]
     _prior: dict[str, Any]
+    #: The entries of `_prior` that the user has given. With subset 'auto' a fit finds the others.
+    _given: set[str]
+    #: Whether 'marglik' has been compared with 'auto' once.
+    _compared: bool = False
     _hints: dict[str, Any]
     _network_params: NetworkParams | None
     _network: Remote | None
@@ -81,11 +91,17 @@ class PosteriorState:
 
     def _fit_options(self) -> dict[str, Any]:
         """Options and prior of a fit, under the server's names."""
-        return {**self._options, **self._prior}
+        if self.subset_of_weights != AUTO:
+            return {**self._options, **self._prior}
+        return {**self._options, **{key: self._prior[key] for key in self._given}}
 
     # Every new posterior comes in here, so that nothing of the old one (bytes, quantities) can be taken for its own.
-    def _adopt(self, remote: Remote, summary: Mapping[str, Any]) -> None:
-        """Takes a new posterior; the old one stays valid until this has succeeded."""
+    def _adopt(self, remote: Remote, summary: Mapping[str, Any], level: int = 3) -> None:
+        """Takes a new posterior; the old one stays valid until this has succeeded.
+
+        Args:
+            level: how many calls up the user's line is, which warnings name; 3: that which called fit or the like.
+        """
         self._posterior = remote
         self._summary = dict(summary)
         self._blob = None
@@ -95,11 +111,12 @@ class PosteriorState:
             self._prior["priorPrecision"] = unwrapped(precision)
         for key in ("sigmaNoise", "temperature"):
             if self._summary.get(key) is not None:
-                self._prior[key] = float(self._summary[key])
+                self._prior[key] = as_numbers(self._summary[key], key)
         mark_fitted(self)
-        # Level 3 is the line that called fit or the like; a function more in between would name a line of this package.
-        for note in self._summary.get("notes", []):
-            warnings.warn(str(note), LaplaceWarning, stacklevel=3)
+        # Not by a function of its own: that would be a call more, and the warnings would name a line of this package.
+        for note in map(str, self._summary.get("notes", [])):
+            grave = note.startswith(_WARNING)
+            warnings.warn(note.removeprefix(_WARNING), TrainingWarning if grave else LaplaceWarning, stacklevel=level)
 
     def _handle(self) -> str:
         """The handle of the posterior on the present server."""

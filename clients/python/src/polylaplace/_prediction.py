@@ -9,9 +9,20 @@ from ._batching import row_batches, together
 from ._data import Array, fresh_seed, to_array
 from ._exceptions import OptionError
 from ._sampling import Sampling
+from ._words import snake_case
 
 #: The arrays of a Prediction.
-_PARTS = ["mean", "variance", "probabilities", "aleatoric", "epistemic", "covariance"]
+_PARTS = [
+    "mean",
+    "variance",
+    "probabilities",
+    "aleatoric",
+    "epistemic",
+    "covariance",
+    "predictiveVariance",
+    "novelty",
+    "noveltyScore",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +36,10 @@ class Prediction:
         aleatoric: uncertainty of the data: entropy in nats (n,), or noise variance (n, C).
         epistemic: uncertainty of the network: mutual information in nats (n,), or variance (n, C).
         covariance: (n, C, C), or (n C, n C) with joint; only when asked for.
+        predictive_variance: of a new observation, (n, C): variance plus that of the noise; regression.
+        novelty: how unlike the training rows a row is, (n,): the share of training rows that are at least as uncertain
+            (a p-value: small means unlike). Where the prior was tuned by 'auto' or 'validated', else None.
+        novelty_score: what `novelty` is the p-value of, (n,): the mean variance of the outputs.
         seed: of the draws, if any were made.
         notes: what the server noticed.
     """
@@ -35,6 +50,9 @@ class Prediction:
     aleatoric: Array | None = None
     epistemic: Array | None = None
     covariance: Array | None = None
+    predictive_variance: Array | None = None
+    novelty: Array | None = None
+    novelty_score: Array | None = None
     seed: int | None = None
     notes: tuple[str, ...] = ()
 
@@ -47,12 +65,16 @@ class Predicting(Sampling):
         X: Any,
         pred_type: str = "glm",
         joint: bool = False,
-        link_approx: str = "probit",
+        link_approx: str | None = None,
         n_samples: int = 100,
         diagonal_output: bool = False,
         seed: Any = None,
     ) -> Any:
         """The predictive distribution for rows of examples X (n, ...).
+
+        Args:
+            link_approx: how probabilities come from the Gaussian over outputs. None: 'probit', or what was chosen when
+                the prior was tuned by 'auto' or 'validated'.
 
         Returns:
             Classification: probabilities (n, C). Regression: (f_mu, f_var), f_mu (n, C), f_var (n, C, C) without the
@@ -83,7 +105,7 @@ class Predicting(Sampling):
         self,
         X: Any,
         *,
-        link_approx: str = "probit",
+        link_approx: str | None = None,
         pred_type: str = "glm",
         n_samples: int | None = None,
         joint: bool = False,
@@ -96,6 +118,7 @@ class Predicting(Sampling):
 
         Args:
             X: rows of examples (n, ...).
+            link_approx: as for calling the posterior.
             joint: adds the covariance of all outputs of all rows, (n C, n C).
             covariance: adds the covariance of the outputs of each row, (n, C, C).
             uncertainty: False leaves out the aleatoric and epistemic parts, and the draws that they take.
@@ -103,12 +126,12 @@ class Predicting(Sampling):
         options = {"joint": joint, "covariance": covariance or joint, "uncertainty": uncertainty}
         answer = self._predicted(X, link_approx, pred_type, n_samples, options, seed, timeout=timeout)
         answer["notes"] = tuple(answer.get("notes", ()))
-        return Prediction(**answer)
+        return Prediction(**{snake_case(key): value for key, value in answer.items()})
 
     def _predicted(
         self,
         X: Any,
-        link: str,
+        link: str | None,
         predictive: str,
         samples: int | None,
         options: dict[str, Any],
@@ -119,7 +142,7 @@ class Predicting(Sampling):
     ) -> dict[str, Any]:
         """The answer of the server, in as many messages as the rows need; `parts`: what of it will be read."""
         x = to_array(X, "X")
-        options = {"link": link, "predictive": predictive, **options}
+        options = {"predictive": predictive, **options} | ({} if link is None else {"link": link})
         if samples is not None:
             options["samples"] = int(samples)
         if seed is not None or link == "mc" or predictive == "nn":

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from ._data import Array
+from ._data import Array, to_array
 from ._estimator_base import LaplaceEstimator
+from ._held_out import HeldOut
 from ._scikit_learn import MLPRegressor, RegressorMixin, check_is_fitted, check_random_state, validate_data
 
 
@@ -17,14 +19,29 @@ class LaplaceRegressor(RegressorMixin, LaplaceEstimator):  # type: ignore[misc]
     Args:
         model: a fitted network, or an unfitted MLPRegressor, which `fit` clones and trains first. None: an
             MLPRegressor.
-        subset_of_weights, hessian_structure, curvature, prior_precision, tune, prior_structure, random_state: as in
-            LaplaceClassifier. The noise is tuned together with the prior precision.
+        subset_of_weights, hessian_structure, curvature, prior_precision, tune, prior_structure, random_state,
+            validation_fraction: as in LaplaceClassifier. The noise is tuned together with the prior precision, one for
+            each output.
 
-    >>> mean, std = LaplaceRegressor().fit(X, y).predict(X_new, return_std=True)  # doctest: +SKIP
+    >>> import numpy as np
+    >>> from sklearn.neural_network import MLPRegressor
+    >>> rng = np.random.default_rng(0)
+    >>> X = rng.uniform(-3, 3, (80, 1))
+    >>> y = np.sin(X[:, 0]) + 0.1 * rng.normal(size=80)
+    >>> network = MLPRegressor(hidden_layer_sizes=(20,), solver="lbfgs", max_iter=2000, random_state=0)
+    >>> model = LaplaceRegressor(network).fit(X, y)
+    >>> mean, std = model.predict(X, return_std=True)
+    >>> bool(0.05 < model.sigma_noise_ < 0.2)
+    True
     """
 
     def fit(self, X: Any, y: Any, *, X_val: Any = None, y_val: Any = None) -> LaplaceRegressor:
-        """Fits the posterior (and an unfitted network before) to X (n, ...) and targets y (n,) or (n, C)."""
+        """Fits the posterior (and an unfitted network before) to X (n, ...) and targets y (n,) or (n, C).
+
+        Args:
+            X_val, y_val: held-out rows, which neither the network nor this fit has seen; prior and noise are then
+                tuned by them ('validated').
+        """
         # One example cannot tell noise from signal.
         X, y = validate_data(
             self,
@@ -36,20 +53,28 @@ class LaplaceRegressor(RegressorMixin, LaplaceEstimator):  # type: ignore[misc]
             y_numeric=True,
             ensure_min_samples=2,
         )
-        network = self._network(MLPRegressor, X, y)
+        held = self._held_out(X_val, y_val)
+        network, X, y, held = self._network(MLPRegressor, X, y, held)
         self._vector = y.ndim == 1
-        self._fit_laplace(
-            network, "regression", X, _two_axes(y), None if X_val is None else (X_val, _two_axes(np.asarray(y_val)))
-        )
+        if held.rows is not None:
+            held = HeldOut(rows=(self._checked(held.rows[0]), self._targets(held.rows[1], "y_val")))
+        self._fit_laplace(self._posterior_of(network, "regression"), network, X, self._targets(y, "y"), held)
         return self
+
+    def _targets(self, y: Any, name: str) -> Array:
+        """Targets with two axes, (n, C)."""
+        array = to_array(y, name)
+        return array.reshape(-1, 1) if array.ndim == 1 else array
 
     def predict(self, X: Any, return_std: bool = False, return_cov: bool = False) -> Any:
         """Predictions (n,) or (n, C), with standard deviations or covariances as GaussianProcessRegressor gives them.
 
         Args:
-            return_std: also the standard deviation of a new observation (noise included), in the shape of the
-                prediction.
-            return_cov: also the covariance of the function values: (n, n), or (n, n, C) for C outputs.
+            return_std: also the standard deviation of a new observation, in the shape of the prediction:
+                sqrt(variance of the function + sigma_noise_**2), as GaussianProcessRegressor gives it with a
+                WhiteKernel. That of the function alone is in `uncertainty(X).variance`.
+            return_cov: also the covariance of the function values, without the noise: (n, n), or (n, n, C) for C
+                outputs.
         """
         if return_std and return_cov:
             raise RuntimeError("At most one of return_std or return_cov can be requested.")
@@ -59,19 +84,32 @@ class LaplaceRegressor(RegressorMixin, LaplaceEstimator):  # type: ignore[misc]
             assert prediction.covariance is not None
             joint = prediction.covariance.reshape(n, outputs, n, outputs)
             return self._shaped(prediction.mean), joint[:, 0, :, 0] if self._vector else np.einsum("icjc->ijc", joint)
-        prediction = self._predict_all(X)
+        prediction = self._predict_all(X, uncertainty=False)
         mean = self._shaped(prediction.mean)
         return (mean, self._shaped(np.sqrt(prediction.variance + self.sigma_noise_**2))) if return_std else mean
+
+    def predict_interval(self, X: Any, alpha: float = 0.1, *, noise: bool = True) -> Array:
+        """Lower and upper ends for new observations, (n, 2) or (n, 2, C), as MAPIE gives them.
+
+        Conformal after `conformalize`, before it Gaussian. `noise=False`: of the function itself.
+        """
+        return self._ends(self._posterior().predict_interval(self._checked(X), alpha, noise=noise), 2)
+
+    def predict_quantiles(self, X: Any, quantiles: Sequence[float] = (0.05, 0.5, 0.95)) -> Array:
+        """Quantiles of new observations, (n, Q), or (n, C, Q)."""
+        return self._ends(self._posterior().predict_quantiles(self._checked(X), quantiles), 1)
+
+    def _ends(self, values: Array, axis: int) -> Array:
+        """The axis of outputs, which one output does without, where y had it."""
+        return values if self._vector or values.ndim == 3 else np.expand_dims(values, axis)
 
     def _shaped(self, values: Array) -> Array:
         return values[:, 0] if self._vector else values
 
     @property
-    def sigma_noise_(self) -> float:
-        """Standard deviation of the noise, tuned."""
-        check_is_fitted(self, "laplace_")
-        value: float = self.laplace_.sigma_noise
-        return value
+    def sigma_noise_(self) -> Any:
+        """Standard deviation of the noise, tuned: a number, or an array (C,) where the outputs differ."""
+        return self._posterior().sigma_noise
 
     def sample_y(self, X: Any, n_samples: int = 1, random_state: Any = 0) -> Array:
         """Draws of the function, (n, n_samples) or (n, C, n_samples)."""
@@ -85,7 +123,3 @@ class LaplaceRegressor(RegressorMixin, LaplaceEstimator):  # type: ignore[misc]
         tags = super().__sklearn_tags__()
         tags.target_tags.multi_output = True
         return tags
-
-
-def _two_axes(y: Array) -> Array:
-    return y.reshape(-1, 1) if y.ndim == 1 else y

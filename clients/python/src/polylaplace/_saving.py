@@ -62,6 +62,7 @@ class Saving(PosteriorState):
             "sigmaNoise": 1.0,
             "temperature": 1.0,
         }
+        self._given = set(self._prior)
         self._hints = {}
         self._network_params = None
         self._network_read = False
@@ -86,6 +87,8 @@ class Saving(PosteriorState):
         """Makes the posterior again from its bytes, when it is first needed."""
         fitted = state.pop("fitted")
         self.__dict__.update(state)
+        # Pickles of version 0.1.0 do not have it: everything was given.
+        self.__dict__.setdefault("_given", set(self._prior))
         self._connect(default_client())
         if fitted:
             blob = self._blob

@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any, Self
 
-from ._data import Array, flat_labels, joined
-from ._exceptions import OptionError
+import numpy as np
+
+from ._data import Array, flat_labels, is_array_like, joined
+from ._exceptions import LaplaceError, OptionError, PriorWarning
+from ._models import size_of
 from ._options import as_prior_structure, as_tune_method
 from ._posterior_state import PosteriorState
+
+#: Methods that go over the training data once more.
+_READ_TRAINING_DATA = ("auto", "validated", "linearized")
+#: 'marglik' is compared with 'auto' where network and data together are no larger, and for no longer than this.
+_CHEAP_BYTES = 2**18
+_CHEAP_SECONDS = 1.0
+#: Factor between two prior precisions from which on the user is told.
+_FAR = 3.0
 
 
 class Tuning(PosteriorState):
@@ -34,14 +46,18 @@ class Tuning(PosteriorState):
         """Tunes the prior precision (and the noise of regression).
 
         Args:
-            method: 'marglik' (maximises the log marginal likelihood at the network's weights), 'linearized' (the
-                evidence of the linear model at its own mode; this library's default elsewhere, and the better choice
-                for networks trained without weight decay), or 'gridsearch' (held-out likelihood; needs `val_loader` or
-                `X_val`, `y_val`).
+            method: 'marglik' (maximises the log marginal likelihood at the network's weights; laplace-torch's way, and
+                too sure of itself for networks trained without weight decay), 'auto' (what the training rows say
+                without held-out ones: the better choice, and this library's default elsewhere), 'validated' (held-out
+                rows: prior, mean and link together), 'linearized' (the evidence of the linear model at its own mode),
+                or 'gridsearch' (held-out likelihood). 'validated' and 'gridsearch' need `val_loader` or `X_val`,
+                `y_val`. Where the data are at hand and small, 'marglik' is compared with 'auto' once, and a
+                `PriorWarning` says where they differ by more than a factor of 3.
             prior_structure: 'scalar', 'layerwise' (one for each tensor) or 'diag' (one for each parameter).
             tune_sigma_noise: tunes sigma_noise too.
-            X, y: the training data, which 'linearized' reads once more. Needed only where `fit` was not given arrays or
-                a loader that can be read again: after `fit_merged`, `load`, pickling, or a fit to a generator.
+            X, y: the training data, which 'auto', 'validated' and 'linearized' read once more. Needed only where `fit`
+                was not given arrays or a loader that can be read again: after `fit_merged`, `load`, pickling, or a fit
+                to a generator.
             pred_type, n_steps, lr, init_prior_prec: taken for laplace-torch's sake. The optimum does not depend on
                 them: it is found to convergence.
         """
@@ -53,8 +69,8 @@ class Tuning(PosteriorState):
         if tune_sigma_noise:
             options["sigmaNoise"] = True  # type: ignore[assignment]
         params: dict[str, Any] = {"posterior": self._handle(), "options": options}
-        if options["tune"] == "linearized":
-            params.update(self._training_data(X, y))
+        if options["tune"] in _READ_TRAINING_DATA:
+            params.update(self._training_data(X, y, str(options["tune"])))
         if val_loader is not None:
             x_val, labels = joined(val_loader, "validation data")
             params["validation"] = {"x": x_val, "y": flat_labels(labels, self.likelihood)}
@@ -62,16 +78,46 @@ class Tuning(PosteriorState):
             params["validation"] = self._data(X_val, y_val, ("X_val", "y_val"))
         progress = self._progress if progress_bar is None else progress_bar
         self._adopt(*self._made("tune", params, timeout=timeout, progress=progress))
+        if options["tune"] == "marglik" and options["priorStructure"] == "scalar":
+            self._compare_with_auto(options, X, y)
         return self
 
-    def _training_data(self, X: Any, y: Any) -> dict[str, Array]:
+    def _compare_with_auto(self, options: dict[str, Any], X: Any, y: Any) -> None:
+        """Warns once where 'marglik' and 'auto' differ much, if that can be known in no time."""
+        training = self._training if X is None else (X, y)
+        if self._compared or training is None or not all(is_array_like(part) for part in training):
+            return
+        data = self._data(*training)
+        if size_of(data) + size_of(self._network_params or {}) > _CHEAP_BYTES:
+            return
+        self._compared = True
+        params = {"posterior": self._handle(), "options": {**options, "tune": "auto"}, **data}
+        try:
+            _, summary = self._made("tune", params, timeout=_CHEAP_SECONDS)
+        except LaplaceError:
+            # Some posteriors have no such way of tuning, and some data take longer: nothing is known then.
+            return
+        found, better = float(np.mean(self._prior["priorPrecision"])), float(np.mean(summary["priorPrecision"]))
+        factor = max(found / better, better / found)
+        if factor > _FAR:
+            warnings.warn(
+                f"The prior precision that 'marglik' finds is {found:.3g}; the training rows themselves say "
+                f"{better:.3g}, a factor of {factor:.3g}. 'marglik' takes the network's weights for the best ones "
+                "under the prior, and makes predictions worse where they are not (networks trained without weight "
+                "decay): "
+                'prefer optimize_prior_precision(method="auto").',
+                PriorWarning,
+                stacklevel=3,
+            )
+
+    def _training_data(self, X: Any, y: Any, method: str) -> dict[str, Array]:
         """The data of the fit: those given, or those that `fit` was given."""
         training = self._training if X is None else (X, y)
         if training is None:
             raise OptionError(
-                "Tuning 'linearized' reads the training data once more, and they are not kept here (a posterior that "
+                f"Tuning '{method}' reads the training data once more, and they are not kept here (a posterior that "
                 "was loaded, merged from parts, unpickled, or fitted to a generator). Give them: "
-                "optimize_prior_precision(method='linearized', X=X, y=y).",
+                f"optimize_prior_precision(method='{method}', X=X, y=y).",
                 "BAD_COMBINATION",
                 {"option": "method"},
             )

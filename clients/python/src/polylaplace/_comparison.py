@@ -1,0 +1,111 @@
+"""Network, temperature scaling and posterior side by side on held-out rows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Self
+
+from ._words import snake_cased
+
+#: The columns of the table: what is compared, and its heading.
+_COLUMNS = (("network", "network"), ("temperature", "temperature scaling"), ("posterior", "posterior"))
+#: The rows of the table that are single numbers, in order.
+_SCORES = {
+    "nll": "NLL",
+    "brier": "Brier score",
+    "accuracy": "accuracy",
+    "ece": "ECE",
+    "adaptive_ece": "ECE, bins of equal mass",
+    "class_wise_ece": "ECE, class by class",
+    "smooth_ece": "ECE, smooth",
+    "aurc": "area under risk-coverage",
+    "rmse": "RMSE",
+    "crps": "CRPS",
+    "sharpness": "mean standard deviation",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """Scores of the network, of the network with a temperature, and of the posterior, on the same rows.
+
+    Attributes:
+        rows: how many rows were scored.
+        network, temperature, posterior: scores by name, as `to_dict` has them; `temperature` is None for regression
+            and for few rows.
+        temperature_from: 'validation' (the held-out rows of the fit), or 'half of these rows': then the temperature
+            minimises the NLL of one half and is scored on the other, so that no row is scored by what it was fitted to.
+        temperature_value: the temperature itself.
+    """
+
+    rows: int
+    network: Mapping[str, Any]
+    posterior: Mapping[str, Any]
+    temperature: Mapping[str, Any] | None = None
+    temperature_from: str | None = None
+    temperature_value: float | None = None
+
+    @classmethod
+    def from_wire(cls, answer: Mapping[str, Any]) -> Self:
+        """A comparison from the server's answer."""
+        given = snake_cased(answer)
+        return cls(
+            rows=int(given["rows"]),
+            network=given["network"],
+            posterior=given["posterior"],
+            temperature=given.get("temperature"),
+            temperature_from=given.get("temperature_from"),
+            temperature_value=given.get("temperature_value"),
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything as plain values."""
+        return {
+            "rows": self.rows,
+            "network": dict(self.network),
+            "temperature": None if self.temperature is None else dict(self.temperature),
+            "posterior": dict(self.posterior),
+            "temperature_from": self.temperature_from,
+            "temperature_value": self.temperature_value,
+        }
+
+    def __str__(self) -> str:
+        columns = [
+            (heading, _flat(scores))
+            for name, heading in _COLUMNS
+            for scores in [getattr(self, name)]
+            if scores is not None
+        ]
+        labels = dict.fromkeys(label for _, cells in columns for label in cells)
+        lines = [["", *(heading for heading, _ in columns)]]
+        lines += [[label, *(_number(cells.get(label)) for _, cells in columns)] for label in labels]
+        widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+        table = [
+            "  ".join([first.ljust(widths[0]), *map(str.rjust, rest, widths[1:])]).rstrip() for first, *rest in lines
+        ]
+        note = [] if self.temperature is None else [f"The temperature comes from {self._origin()}."]
+        return "\n".join([f"{self.rows} rows", *table, *note])
+
+    def _origin(self) -> str:
+        held_out = "the held-out rows of the fit"
+        return held_out if self.temperature_from == "validation" else str(self.temperature_from)
+
+
+def _flat(scores: Mapping[str, Any]) -> dict[str, float]:
+    """Scores by the label of their line; those at several levels have a line each."""
+    cells = {label: float(scores[key]) for key, label in _SCORES.items() if scores.get(key) is not None}
+    for entry in scores.get("coverage_at_risk") or ():
+        cells[f"coverage at {_percent(entry['risk'])} risk"] = float(entry["coverage"])
+    for entry in scores.get("intervals") or ():
+        cells[f"coverage of {_percent(entry['level'])} intervals"] = float(entry["coverage"])
+        cells[f"width of {_percent(entry['level'])} intervals"] = float(entry["width"])
+    return cells
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:g} %"
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:.4g}"
