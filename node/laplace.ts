@@ -48,7 +48,7 @@ export interface LaplaceFit {
 export function laplace(network: Graph, options: LaplaceOptions): LaplaceFit {
   const { validation, ...rest } = options
   const core: Laplace = coreLaplace(network, { ...rest,
-    ...(validation === undefined ? {} : { validation: toBatch(validation) }) }, nodeRuntime)
+    ...(validation === undefined ? {} : { validation: heldOut(validation) }) }, nodeRuntime)
   return {
     notes: core.notes,
     fit: async (x: ArrayInput | Batches, y?: ArrayInput, work: WorkOptions = {}) => {
@@ -59,6 +59,11 @@ export function laplace(network: Graph, options: LaplaceOptions): LaplaceFit {
     fitMerged: async (partial, data, work = {}) =>
       new Posterior(await core.fitMerged(partial, data === undefined ? undefined : toBatch(data), coreWork(work))),
   }
+}
+
+/** Held-out rows as tensors; a share stays a number, and what is neither is left for the core to refuse. */
+function heldOut(validation: ArrayBatch | number): Batch | number {
+  return typeof validation === 'object' && 'x' in validation ? toBatch(validation) : validation
 }
 
 async function* batchesOf(batches: unknown): AsyncGenerator<Batch> {

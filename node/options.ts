@@ -22,17 +22,20 @@ type LikelihoodChoice =
 
 /** One prior precision for each parameter is not for Kronecker factors. */
 type StructureChoice =
-  | { readonly structure?: 'kron' | 'full' | 'diag' | undefined,
+  | { readonly structure?: 'kron' | 'full' | 'diag' | 'lowrank' | undefined,
     readonly priorStructure?: 'scalar' | 'layerwise' | undefined }
   | { readonly structure: 'full' | 'diag', readonly priorStructure: 'diagonal' }
 
-/** `linearized` is for the last layer; `grid` needs held-out examples. */
+/** `linearized` is for the last layer; `grid` and `validated` need held-out examples. */
 type TuneChoice =
-  | { readonly tune?: 'marglik' | 'none' | undefined, readonly subset?: 'last_layer' | 'all' | undefined,
-    readonly validation?: ArrayBatch | undefined }
+  | { readonly tune?: 'auto' | 'marglik' | 'none' | undefined,
+    readonly subset?: 'auto' | 'last_layer' | 'all' | undefined, readonly validation?: ArrayBatch | number | undefined }
   | { readonly tune: 'linearized', readonly subset?: 'last_layer' | undefined,
     readonly validation?: ArrayBatch | undefined }
-  | { readonly tune: 'grid', readonly subset?: 'last_layer' | 'all' | undefined, readonly validation: ArrayBatch }
+  | { readonly tune: 'grid', readonly subset?: 'last_layer' | 'all' | undefined,
+    readonly validation: ArrayBatch | number }
+  | { readonly tune: 'validated', readonly subset?: 'auto' | 'last_layer' | 'all' | undefined,
+    readonly validation: ArrayBatch | number }
 
 type Remaining = Omit<CoreOptions,
   'likelihood' | 'sigmaNoise' | 'structure' | 'priorStructure' | 'tune' | 'subset' | 'validation'>

@@ -1,6 +1,7 @@
 /** @file The fitted posterior at the public border: arrays in, ndarrays out. */
 import type { NdArray } from 'ndarray'
 import type { WorkOptions as CoreWork } from '../core/budget/progress.js'
+import type { Comparison } from '../core/laplace/compare.js'
 import type { LaplacePosterior } from '../core/laplace/laplace-posterior.js'
 import type { PredictOptions, PriorChanges, TuneOptions } from '../core/laplace/posterior-options.js'
 import type { PosteriorSummary } from '../core/laplace/posterior-summary.js'
@@ -142,6 +143,11 @@ export class Posterior {
   ): Promise<{ mean: Array64, covariance: Array64 }> {
     const { mean, covariance } = await this.core.functionalVariance(toTensor(x, 'x'), { joint }, coreWork(work))
     return { mean: toNdArray(mean), covariance: toNdArray(covariance) }
+  }
+
+  /** Network, temperature scaling and this posterior side by side on rows that none of them has seen. */
+  compare(x: ArrayInput, y: ArrayInput, work: WorkOptions = {}): Promise<Comparison> {
+    return this.core.compare(toTensor(x, 'x'), toTensor(y, 'y'), coreWork(work))
   }
 
   /** The plain network: logits or means, N x C. */

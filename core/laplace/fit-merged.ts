@@ -1,27 +1,34 @@
 /** @file The posterior of partial fits that were added up. */
 import type { WorkOptions } from '../budget/progress.js'
 import { OptionError, StateError } from '../errors/errors.js'
-import type { TuneMethod } from '../options/words.js'
 import type { PartialFit } from '../sums/partial-fit.js'
 import type { Batch } from '../tensor/batch.js'
 import { accumulationFor, finishFit } from './fit-stream.js'
 import { type FitTask, partialKey, settle } from './fit-task.js'
+import { heldOutRows } from './held-out-rows.js'
 import type { PosteriorState } from './posterior-state.js'
 
 /** The posterior of sums over all the data; `data` are the training data once more, for tuning by `linearized`. */
 export async function fitMerged(task: FitTask, partial: PartialFit, data: Batch | undefined,
   work: WorkOptions): Promise<PosteriorState> {
-  const { plan } = task
+  const { plan, options } = task
+  const { validation } = options
+  if (typeof validation === 'number') {
+    throw new OptionError('BAD_COMBINATION',
+      'Partial fits have summed all of their rows, so that none can be held out (validation as a share): give fitMerged the held-out rows.',
+      { option: 'validation' })
+  }
   if (partial.key !== partialKey(task)) {
     throw new StateError('DIGEST_MISMATCH',
       'The partial fit belongs to another network, or was made with another likelihood, subset, structure or ' +
         'precision.', { expected: partialKey(task), actual: partial.key })
   }
-  if (!needsRows(plan.tune) || data !== undefined) {
+  if (validation !== undefined) heldOutRows(validation, task.evaluator, options.likelihood)
+  if (!needsRows(task) || data !== undefined) {
     const settled = data === undefined ? task : settle(task, data.x)
-    const accumulation = needsRows(plan.tune) ? accumulationFor(settled, true, []) : undefined
+    const accumulation = needsRows(task) ? accumulationFor(settled, true, []) : undefined
     if (accumulation !== undefined && data !== undefined) await accumulation.add(data.x, data.y, work)
-    return finishFit(settled, partial, await accumulation?.linearData(), [], work)
+    return finishFit(settled, partial, await accumulation?.linearData(), [], validation, work)
   }
   if (plan.tune === 'linearized') {
     throw new OptionError('BAD_COMBINATION',
@@ -29,13 +36,18 @@ export async function fitMerged(task: FitTask, partial: PartialFit, data: Batch 
       option: 'tune',
     })
   }
+  if (plan.tune === 'validated') {
+    const note =
+      "The prior precision was chosen by 'grid', because 'validated' also goes over the training data: give them to fitMerged."
+    return finishFit({ ...task, plan: { tune: 'grid', chosen: false, note } }, partial, undefined, [], validation, work)
+  }
   const note =
     "The prior precision was tuned by 'marglik', because tuning by 'linearized' needs the training data once more; " +
     'give them to fitMerged for that.'
-  return finishFit({ ...task, plan: { tune: 'marglik', chosen: false, note } }, partial, undefined, [], work)
+  return finishFit({ ...task, plan: { tune: 'marglik', chosen: false, note } }, partial, undefined, [], undefined, work)
 }
 
 /** Whether tuning goes over the training data once more. */
-function needsRows(tune: TuneMethod): boolean {
-  return tune === 'linearized' || tune === 'auto'
+function needsRows({ plan: { tune }, options: { subset } }: FitTask): boolean {
+  return tune === 'linearized' || tune === 'auto' || (tune === 'validated' && subset === 'last_layer')
 }

@@ -1,6 +1,6 @@
 /** @file A fit to data that arrive piece by piece. */
 import type { WorkOptions } from '../budget/progress.js'
-import { DataError, StateError } from '../errors/errors.js'
+import { DataError, OptionError, StateError } from '../errors/errors.js'
 import { checkLabels } from '../likelihood/labels.js'
 import { joinExamples } from '../network/batches.js'
 import { networkInput } from '../network/input-rows.js'
@@ -13,6 +13,8 @@ import type { Batch } from '../tensor/batch.js'
 import type { Tensor } from '../tensor/tensor.js'
 import { type FitTask, type LinearTask, settle } from './fit-task.js'
 import { answerByGate, priorFromLinearModel } from './gate-fit.js'
+import { answerByHeldOutRows } from './held-out-answer.js'
+import { FEWEST_HELD_OUT, heldOutRows, rowSplitter } from './held-out-rows.js'
 import { LaplacePosterior } from './laplace-posterior.js'
 import type { TrainingRows } from './linear-fit.js'
 import { fitLowRank, forecastLinearModel, tooLarge } from './low-rank-fit.js'
@@ -39,25 +41,60 @@ export function startStream(whole: FitTask): FitStream {
   // The first examples settle the shape of the input.
   let fit: RunningFit | undefined
   let failed = false
+  const { validation, seed, likelihood } = whole.options
+  const splitter = typeof validation === 'number' ? rowSplitter(validation, seed) : undefined
+  const start = (task: FitTask): RunningFit => {
+    // Held-out rows that cannot be used are refused before anything is computed.
+    if (typeof validation === 'object') heldOutRows(validation, task.evaluator, likelihood)
+    return startFit(task)
+  }
+  let heldOut = 0
+  const addBatch = async (x: Tensor, y: Tensor, work: WorkOptions): Promise<number> => {
+    fit ??= start(settle(whole, x))
+    if (splitter === undefined) return fit.add(x, y, work)
+    const parts = splitter.split({ x, y })
+    heldOut += parts.heldOut
+    const { fitted } = parts
+    return heldOut + await (fitted === undefined ? fit.examples() : fit.add(fitted.x, fitted.y, work))
+  }
   return {
     async add(x, y, work = {}) {
       if (failed) throw new StateError('NOT_FITTED', 'This fit has failed before and cannot be continued; start again.')
       try {
-        fit ??= startFit(settle(whole, x))
-        return await fit.add(x, y, work)
+        return await addBatch(x, y, work)
       } catch (error) {
         failed = true
         throw error
       }
     },
-    finish: async (work = {}) => new LaplacePosterior(await (fit ?? startFit(whole)).finish(work)),
+    finish: async (work = {}) => {
+      const rows = typeof validation === 'object' ? validation : splitter?.heldOut()
+      if (splitter !== undefined) checkShare(rows, heldOut, validation)
+      return new LaplacePosterior(await (fit ?? start(whole)).finish(rows, work))
+    },
   }
+}
+
+/** @throws OptionError BAD_OPTION where a share of the rows is too few of them */
+function checkShare(rows: Batch | undefined, heldOut: number, share: unknown): void {
+  if (rows !== undefined && heldOut >= FEWEST_HELD_OUT) return
+  throw new OptionError('BAD_OPTION',
+    `A share of ${
+      String(share)
+    } of the rows (option validation) holds out ${heldOut} of them; at least ${FEWEST_HELD_OUT} are needed, `
+      + 'and some fifty make a choice that lasts. Use a larger share, or leave validation out.', {
+    option: 'validation',
+    value: share,
+  })
 }
 
 /** A fit that has its programs. */
 interface RunningFit {
   add(x: Tensor, y: Tensor, work: WorkOptions): Promise<number>
-  finish(work: WorkOptions): Promise<PosteriorState>
+  /** How many examples there are. */
+  examples(): number
+  /** @param heldOut rows that the network has not seen, where there are any */
+  finish(heldOut: Batch | undefined, work: WorkOptions): Promise<PosteriorState>
 }
 
 /** Rows are kept for the linear model over all weights where it is possible, else they are summed at once. */
@@ -85,19 +122,23 @@ function summedAndKept(task: FitTask): RunningFit {
       kept.push({ x, y })
       return examples
     },
-    finish: async work =>
-      priorFromLinearModel(await sums.finish(work), rowsOf(kept, task, task.options.likelihood), work),
+    examples: sums.examples,
+    finish: async (heldOut, work) =>
+      priorFromLinearModel(await sums.finish(heldOut, work), rowsOf(kept, task, task.options.likelihood), work),
   }
 }
 
 /** Sums the curvature, batch by batch. */
 function summedRows(task: FitTask, notes: string[]): RunningFit {
   const keepFeatures = task.plan.tune === 'linearized' ||
-    (task.plan.tune === 'auto' && task.options.subset === 'last_layer')
+    ((task.plan.tune === 'auto' || task.plan.tune === 'validated') && task.options.subset === 'last_layer')
   const accumulation = accumulationFor(task, keepFeatures, notes)
+  let examples = 0
   return {
-    add: (x, y, work) => accumulation.add(x, y, work),
-    finish: async work => finishFit(task, await accumulation.sums(), await accumulation.linearData(), notes, work),
+    add: async (x, y, work) => (examples = await accumulation.add(x, y, work)),
+    examples: () => examples,
+    finish: async (heldOut, work) =>
+      finishFit(task, await accumulation.sums(), await accumulation.linearData(), notes, heldOut, work),
   }
 }
 
@@ -133,12 +174,15 @@ function keptRows(task: FitTask, linear: LinearTask): RunningFit {
       }
       return examples
     },
-    async finish(work) {
-      if (summed !== undefined) return summed.finish(work)
+    examples: () => examples,
+    async finish(heldOut, work) {
+      if (summed !== undefined) return summed.finish(heldOut, work)
       if (examples === 0) throw new DataError('EMPTY_DATA', 'There are no examples to fit to.')
       const forecast = forecastLinearModel(evaluator, options, examples)
-      if (forecast === undefined) return (await giveUp(tooLarge(evaluator, options, examples), work)).finish(work)
-      return fitLowRank(task, linear, rowsOf(kept, linear, options.likelihood), forecast, notes, work)
+      if (forecast === undefined) {
+        return (await giveUp(tooLarge(evaluator, options, examples), work)).finish(heldOut, work)
+      }
+      return fitLowRank(task, linear, rowsOf(kept, linear, options.likelihood), { forecast, heldOut, notes }, work)
     },
   }
 }
@@ -188,7 +232,7 @@ export async function fitAll(task: FitTask, x: Tensor | AsyncIterable<Batch> | I
  * @throws DataError EMPTY_DATA; NumericalError, CancelledError
  */
 export async function finishFit(task: FitTask, sums: FitSums, linear: LinearData | undefined, notes: readonly string[],
-  work: WorkOptions): Promise<PosteriorState> {
+  heldOut: Batch | undefined, work: WorkOptions): Promise<PosteriorState> {
   const { graph, evaluator, pool, options, runtime, network, plan } = task
   if (sums.examples === 0) throw new DataError('EMPTY_DATA', 'There are no examples to fit to.')
   const structured = structuredPosterior(sums.curvature, evaluator.slots, evaluator.theta, options.settings)
@@ -211,11 +255,13 @@ export async function finishFit(task: FitTask, sums: FitSums, linear: LinearData
   }
   if (plan.tune === 'none') return state
   const request: TuneRequest = { tune: plan.tune, priorStructure: options.priorStructure, tuneNoise: options.tuneNoise }
-  const data: TuneData = { validation: options.validation }
+  const data: TuneData = { validation: heldOut }
   work.onProgress?.({ stage: 'tune', done: 0 })
   if (linear === undefined) return tunePosterior(state, request, data, work)
-  return plan.tune === 'auto'
-    ? answerByGate(await tuneWithLinearModel(state, { ...request, tune: 'linearized' }, linear, work), linear,
-      lastLayerReason(task, notes))
-    : tuneWithLinearModel(state, request, linear, work)
+  const tuned = await tuneWithLinearModel(state, { ...request, tune: 'linearized' }, linear, work)
+  if (plan.tune === 'linearized') return tuned
+  const answered = answerByGate(tuned, linear, lastLayerReason(task, notes))
+  return plan.tune === 'validated' && heldOut !== undefined
+    ? answerByHeldOutRows(answered, linear, heldOut, work)
+    : answered
 }

@@ -9,6 +9,7 @@ import { priorByParameter } from '../posterior/posterior.js'
 import { writePosterior } from '../storage/posterior-file.js'
 import type { Tensor } from '../tensor/tensor.js'
 import type { Choice } from '../tuning/choice.js'
+import { compare, type Comparison } from './compare.js'
 import { functionalVariance, networkOutputs } from './functional-variance.js'
 import { evidenceAtMode, evidenceOf, logLikelihoodOf } from './posterior-evidence.js'
 import { type PredictOptions, PRIOR_CHANGES, type PriorChanges, settingsFrom,
@@ -190,6 +191,14 @@ export class LaplacePosterior {
    */
   predict(x: Tensor, options: PredictOptions = {}, work: WorkOptions = {}): Promise<Prediction> {
     return predict(this.state, this.programs, x, options, work)
+  }
+
+  /**
+   * Network, temperature scaling and this posterior side by side on rows that none of them has seen.
+   * @throws ShapeError, DataError, CancelledError
+   */
+  compare(x: Tensor, y: Tensor, work: WorkOptions = {}): Promise<Comparison> {
+    return compare(this.state, this.programs, x, y, work)
   }
 
   /** The plain network: logits or means, N x C. @throws ShapeError, DataError, CancelledError */

@@ -7,9 +7,11 @@ import { parameterCount } from '../network/parameter-slot.js'
 import type { ResolvedOptions } from '../options/laplace-options.js'
 import { structuredPosterior } from '../posterior/structured.js'
 import type { Evaluator } from '../programs/evaluator.js'
+import type { Batch } from '../tensor/batch.js'
 import type { Choice } from '../tuning/choice.js'
 import { explainGate, explainRegression } from '../tuning/explain.js'
 import type { FitTask, LinearTask } from './fit-task.js'
+import { withHeldOutScores } from './held-out-answer.js'
 import { fitLinearModel, type LinearFit, type TrainingRows } from './linear-fit.js'
 import type { PosteriorState } from './posterior-state.js'
 
@@ -66,9 +68,17 @@ export function forecastLinearModel(evaluator: Evaluator, { likelihood, memoryLi
   }
 }
 
+/** What a fit of the linear model is told beside its rows. */
+export interface LowRankRequest {
+  readonly forecast: LinearForecast
+  /** Rows that the network has not seen. */
+  readonly heldOut: Batch | undefined
+  readonly notes: readonly string[]
+}
+
 /** The state of the linear model's posterior. @throws ResourceError OUT_OF_MEMORY; NumericalError; CancelledError */
-export async function fitLowRank(task: FitTask, linear: LinearTask, rows: TrainingRows, forecast: LinearForecast,
-  notes: readonly string[], work: WorkOptions): Promise<PosteriorState> {
+export async function fitLowRank(task: FitTask, linear: LinearTask, rows: TrainingRows,
+  { forecast, heldOut, notes }: LowRankRequest, work: WorkOptions): Promise<PosteriorState> {
   const { evaluator, pool } = linear
   const { options, graph, runtime, network } = task
   checkBytes('The linear model over all weights', forecast.bytes, "Use subset 'last_layer'.")
@@ -79,7 +89,7 @@ export async function fitLowRank(task: FitTask, linear: LinearTask, rows: Traini
     priorPrecision: deltas.length === 1 ? deltas[0] : geometricMean(deltas),
     sigmaNoise: fit.sigmaNoise.length === 1 ? fit.sigmaNoise[0] : 1,
   }
-  return {
+  const state: PosteriorState = {
     graph,
     evaluator,
     pool,
@@ -96,6 +106,7 @@ export async function fitLowRank(task: FitTask, linear: LinearTask, rows: Traini
     trainingVariances: fit.trainingVariances,
     notes: [...network.notes, ...notes, ...fit.notes],
   }
+  return heldOut === undefined ? state : withHeldOutScores(state, heldOut, work)
 }
 
 function geometricMean(values: readonly number[]): number {

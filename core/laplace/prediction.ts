@@ -127,8 +127,11 @@ function linkProbabilities({ link = 'probit', likelihood, samples, seed }: Predi
 /** p = networkWeight p_network + linearWeight link(f_lin, s S), where there is such an answer. */
 function mixtureOf({ answer, likelihood }: PredictionRequest,
   { f, linear, variance, variances, dense, examples, outputs }: Gaussian): Mixture | undefined {
-  if (answer === undefined || linear === undefined || likelihood.name === 'regression') return undefined
-  return mixture(likelihood, answer, { f, linear, covariance: dense ? variance : variances, dense, examples, outputs })
+  if (answer === undefined || likelihood.name === 'regression') return undefined
+  // Temperature scaling alone needs no linear model.
+  if (linear === undefined && answer.linearWeight !== 0) return undefined
+  return mixture(likelihood, answer, { f, linear: linear ?? f, covariance: dense ? variance : variances, dense,
+    examples, outputs })
 }
 
 /** What must be computed: for the link, for what was asked for, and for the decomposition where it is cheap. */

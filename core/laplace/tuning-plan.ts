@@ -10,12 +10,13 @@ export interface TuningPlan {
 }
 
 /**
- * The method that was asked for; else none where the prior is given, `linearized` for a last layer whose weights share
- * precisions, and `marglik` otherwise.
+ * The method that was asked for; else none where the prior is given, `validated` where there are held-out rows, `auto` where there are none,
+ * and `marglik` for several precisions.
  */
-export function planTuning({ tune, settings, subset, priorStructure }: ResolvedOptions): TuningPlan {
+export function planTuning({ tune, settings, subset, priorStructure, validation }: ResolvedOptions): TuningPlan {
   if (tune !== undefined) return { tune, chosen: true }
   if (settings.priorPrecision !== undefined) return { tune: 'none', chosen: false }
+  if (priorStructure === 'scalar' && validation !== undefined) return { tune: 'validated', chosen: false }
   if (priorStructure === 'scalar' || subset === 'last_layer' && priorStructure === 'layerwise') {
     return { tune: 'auto', chosen: false }
   }

@@ -4,11 +4,12 @@
  * chapter 3.5, with R R' = Lambda).
  */
 import { throwIfCancelled, type WorkOptions } from '../budget/progress.js'
-import { addTransposedProduct, jacobianGram, joinVectors, zeroVectors } from '../curvature/jacobian-products.js'
+import { addTransposedProduct, jacobianGram, joinVectors, ownGram,
+  zeroVectors } from '../curvature/jacobian-products.js'
 import { NumericalError } from '../errors/errors.js'
 import { cholesky, gemm, triangularInverse, triangularSolve } from '../kernels/linear-algebra.js'
 import { leadingEigenpairs } from './leading-eigenpairs.js'
-import { hessianRoots, type LinearMode, type LinearProblem, type LinearSpace,
+import { hessianRoots, type LinearMode, type LinearProblem, type LinearSpace, type OtherRows, type OutputsElsewhere,
   transposedTimes } from './linear-problem.js'
 
 const MOST_STEPS = 200
@@ -33,6 +34,7 @@ export function functionSpace(problem: LinearProblem, work: WorkOptions = {}): L
   const gram = jacobianGram(problem.slots, problem.jacobian, problem.jacobian)
   let last: FunctionMode | undefined
   let curved: Curved | undefined
+  let others: KnownRows | undefined
   const current = (): FunctionMode => last ?? newton(problem, gram, 1, new Float64Array(problem.f.length), work)
   const curvature = (): Curved => (curved ??= curvatureAt(problem, gram, current().f, current().delta))
   return {
@@ -51,7 +53,11 @@ export function functionSpace(problem: LinearProblem, work: WorkOptions = {}): L
       for (let i = 0; i < size; i++) sum += 2 * Math.log(lower[i * size + i])
       return sum
     },
-    covariances: () => rowCovariances(problem, gram, current().delta, curvature()),
+    covariances: () => rowCovariances(problem, gram, ownBlocks(gram, problem), current().delta, curvature()),
+    elsewhere: rows => {
+      if (others?.rows !== rows) others = { rows, ...gramsWith(problem, rows) }
+      return elsewhere(problem, others, current(), curvature())
+    },
     weights: () => transposedTimes(problem, current().alpha).map(value => value / current().delta),
     factor: threshold => covarianceFactor(problem, gram, current(), threshold),
   }
@@ -197,10 +203,47 @@ function inverseTrace(lower: Float64Array): number {
   return dot(inverse, inverse)
 }
 
-/** S_n = K_nn / delta - T_n' T_n with T = L^-1 R' K / delta^(1/2) ...: J_n P^-1 J_n', N x C x C. */
-function rowCovariances({ examples, outputs }: LinearProblem, gram: Float64Array, delta: number,
-  { rank, roots, lower }: Curved): Float64Array {
-  const [wide, size] = [examples * outputs, examples * rank]
+/** Other rows with their Gram matrices. */
+interface KnownRows {
+  readonly rows: OtherRows
+  /** J_* J', (M C) x (N C). */
+  readonly cross: Float64Array
+  /** J_m J_m', M x C x C. */
+  readonly own: Float64Array
+}
+
+function gramsWith({ slots, jacobian }: LinearProblem, rows: OtherRows): Omit<KnownRows, 'rows'> {
+  return { cross: jacobianGram(slots, rows.jacobian, jacobian), own: ownGram(slots, rows.jacobian) }
+}
+
+/** f0 + K_* alpha / delta, with the covariances of `rowCovariances`. */
+function elsewhere(problem: LinearProblem, { rows, cross, own }: KnownRows, { alpha, delta }: FunctionMode,
+  curved: Curved): OutputsElsewhere {
+  const f = rows.f0.slice()
+  gemm(false, false, f.length, 1, alpha.length, 1 / delta, cross, alpha, 1, f)
+  return { f, covariance: rowCovariances(problem, cross, own, delta, curved) }
+}
+
+/** K_nn of the training rows, N x C x C. */
+function ownBlocks(gram: Float64Array, { examples, outputs }: LinearProblem): Float64Array {
+  const wide = examples * outputs
+  const own = new Float64Array(examples * outputs * outputs)
+  for (let i = 0; i < wide; i++) {
+    const from = i * wide + Math.floor(i / outputs) * outputs
+    own.set(gram.subarray(from, from + outputs), i * outputs)
+  }
+  return own
+}
+
+/**
+ * S_m = K_mm / delta - T_m' T_m with T = L^-1 R' K_m / delta: J_m P^-1 J_m', M x C x C.
+ * @param cross J_m J', (M C) x (N C)
+ * @param own J_m J_m', M x C x C
+ */
+function rowCovariances({ examples: fitted, outputs }: LinearProblem, cross: Float64Array, own: Float64Array,
+  delta: number, { rank, roots, lower }: Curved): Float64Array {
+  const [wide, size] = [fitted * outputs, fitted * rank]
+  const examples = cross.length / (wide * outputs)
   const result = new Float64Array(examples * outputs * outputs)
   const block = Math.max(1, Math.floor((1 << 22) / (size * outputs)))
   for (let first = 0; first < examples; first += block) {
@@ -209,12 +252,12 @@ function rowCovariances({ examples, outputs }: LinearProblem, gram: Float64Array
     const solved = new Float64Array(size * columns)
     const row = new Float64Array(size)
     for (let i = 0; i < columns; i++) {
-      rootColumns(gram, (first * outputs + i) * wide, roots, row, 0, examples, outputs, rank, 1 / delta)
+      rootColumns(cross, (first * outputs + i) * wide, roots, row, 0, fitted, outputs, rank, 1 / delta)
       for (let j = 0; j < size; j++) solved[j * columns + i] = row[j]
     }
     triangularSolve(false, size, columns, lower, solved)
     for (let n = first; n < last; n++) {
-      subtractSquares(result, solved, gram, { n, first, columns, size, outputs, wide, delta })
+      subtractSquares(result, solved, own, { n, first, columns, size, outputs, delta })
     }
   }
   return result
@@ -227,16 +270,15 @@ interface SolvedBlock {
   readonly columns: number
   readonly size: number
   readonly outputs: number
-  readonly wide: number
   readonly delta: number
 }
 
-function subtractSquares(result: Float64Array, solved: Float64Array, gram: Float64Array,
-  { n, first, columns, size, outputs, wide, delta }: SolvedBlock): void {
+function subtractSquares(result: Float64Array, solved: Float64Array, own: Float64Array,
+  { n, first, columns, size, outputs, delta }: SolvedBlock): void {
   const at = (n - first) * outputs
   for (let c = 0; c < outputs; c++) {
     for (let d = 0; d <= c; d++) {
-      let sum = gram[(n * outputs + c) * wide + n * outputs + d] / delta
+      let sum = own[(n * outputs + c) * outputs + d] / delta
       for (let j = 0; j < size; j++) sum -= solved[j * columns + at + c] * solved[j * columns + at + d]
       result[(n * outputs + c) * outputs + d] = result[(n * outputs + d) * outputs + c] = sum
     }

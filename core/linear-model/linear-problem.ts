@@ -38,6 +38,29 @@ export interface LinearMode {
   readonly squaredNorm: number
 }
 
+/** Rows that the linear model was not fitted to. */
+export interface OtherRows {
+  /** The network's outputs less J (theta - mu), M x C: the outputs at the prior's mean. */
+  readonly f0: Float64Array
+  /** With one-hot seeds. */
+  readonly jacobian: FactoredJacobian
+}
+
+/** What a linear model says of other rows. */
+export interface OutputsElsewhere {
+  /** f_lin, M x C. */
+  readonly f: Float64Array
+  /** M x C x C. */
+  readonly covariance: Float64Array
+}
+
+/** f - J (theta - mu) of rows with a Jacobian: the outputs at the prior's mean. */
+export function outputsAtPrior(slots: readonly ParameterSlot[], jacobian: FactoredJacobian, f: Float64Array,
+  deviation: Float64Array): Float64Array {
+  const moved = jacobianTimes(jacobian, splitVectors(slots, deviation, 1))
+  return f.map((value, i) => value - moved[i])
+}
+
 /**
  * A linear model that can be solved exactly, in function space or in weight space. Every call after `mode` speaks of
  * the last mode.
@@ -49,6 +72,8 @@ export interface LinearSpace {
   effectiveParameters(): number
   /** J_n P^-1 J_n' of every training row, N x C x C. */
   covariances(): Float64Array
+  /** The outputs of other rows and their covariances J P^-1 J'; what does not change with the mode is kept. */
+  elsewhere(rows: OtherRows): OutputsElsewhere
   /** w - mu, P. */
   weights(): Float64Array
   /** log |H + delta| - log |delta|. */
@@ -68,8 +93,8 @@ export interface LinearSpace {
 export function linearProblem(likelihood: LikelihoodModel, slots: readonly ParameterSlot[], jacobian: FactoredJacobian,
   f: Float64Array, labels: Float64Array, deviation: Float64Array): LinearProblem {
   const { examples, seeds: outputs } = jacobian
-  const moved = jacobianTimes(jacobian, splitVectors(slots, deviation, 1))
-  return { likelihood, slots, examples, outputs, f, labels, jacobian, f0: f.map((value, i) => value - moved[i]) }
+  return { likelihood, slots, examples, outputs, f, labels, jacobian,
+    f0: outputsAtPrior(slots, jacobian, f, deviation) }
 }
 
 /** J' u, P. */

@@ -50,7 +50,12 @@ export function weightSpace(problem: LinearProblem, work: WorkOptions = {}): Lin
       for (let i = 0; i < size; i++) sum += 2 * Math.log(factor()[i * size + i])
       return sum
     },
-    covariances: () => rowCovariances(problem, factor()),
+    covariances: () => rowCovariances(problem, problem.jacobian, factor()),
+    elsewhere: rows => {
+      const moved = jacobianTimes(rows.jacobian, splitVectors(problem.slots, current().w, 1))
+      return { f: rows.f0.map((value, i) => value + moved[i]),
+        covariance: rowCovariances(problem, rows.jacobian, factor()) }
+    },
     weights: () => current().w.slice(),
     factor: threshold => {
       const { delta } = current()
@@ -153,7 +158,9 @@ function choleskyWith(hessian: Float64Array, delta: number): Float64Array {
 }
 
 /** J_n P^-1 J_n', N x C x C. */
-function rowCovariances({ slots, jacobian, examples, outputs }: LinearProblem, lower: Float64Array): Float64Array {
+function rowCovariances({ slots, outputs }: LinearProblem, jacobian: FactoredJacobian,
+  lower: Float64Array): Float64Array {
+  const { examples } = jacobian
   const size = Math.sqrt(lower.length)
   const result = new Float64Array(examples * outputs * outputs)
   const step = Math.max(1, Math.floor(BLOCK_NUMBERS / (size * outputs)))

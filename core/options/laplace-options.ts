@@ -4,10 +4,10 @@ import { OptionError } from '../errors/errors.js'
 import { knownOptions, oneOf } from '../errors/suggest.js'
 import type { Batch } from '../tensor/batch.js'
 import type { PosteriorSettings } from './hyperparameters.js'
-import { type CurvatureKind, CURVATURES, type EngineName, ENGINES, KFAC_APPROXIMATIONS, type KfacApproximation,
-  type Likelihood, LIKELIHOODS, type Precision, PRECISIONS, PRIOR_STRUCTURES, type PriorStructure, type Structure,
-  STRUCTURES, type Subset, SUBSET_CHOICES, type SubsetChoice, type SumStructure, TUNE_METHODS,
-  type TuneMethod } from './words.js'
+import { type Calibration, CALIBRATIONS, type CurvatureKind, CURVATURES, type EngineName, ENGINES, KFAC_APPROXIMATIONS,
+  type KfacApproximation, type Likelihood, LIKELIHOODS, type Precision, PRECISIONS, PRIOR_STRUCTURES,
+  type PriorStructure, type Structure, STRUCTURES, type Subset, SUBSET_CHOICES, type SubsetChoice, type SumStructure,
+  TUNE_METHODS, type TuneMethod } from './words.js'
 
 /** What can be chosen of a Laplace approximation. Only the likelihood must be. */
 export interface LaplaceOptions {
@@ -33,8 +33,13 @@ export interface LaplaceOptions {
   /** How the prior precision is tuned. */
   readonly tune?: TuneMethod | undefined
   readonly priorStructure?: PriorStructure | undefined
-  /** Held-out examples; `grid` needs them. */
-  readonly validation?: Batch | undefined
+  /**
+   * Rows that the network has not been trained on, or the share of the rows given to `fit` that are held out of it (drawn by the seed; of use
+   * only where the network has not seen them). With them the prior is tuned by `validated` unless told otherwise.
+   */
+  readonly validation?: Batch | number | undefined
+  /** A baseline in place of the posterior's answer: the network with a temperature fitted to the held-out rows. */
+  readonly calibrate?: Calibration | undefined
   readonly seed?: number | undefined
   readonly engine?: EngineName | undefined
   /** What the network is computed in; by default as its weights are. */
@@ -66,7 +71,9 @@ export interface ResolvedOptions {
   readonly priorStructure: PriorStructure
   /** Whether the noise is tuned with the prior. */
   readonly tuneNoise: boolean
-  readonly validation: Batch | undefined
+  /** Held-out rows, or the share of the rows of the fit that are held out. */
+  readonly validation: Batch | number | undefined
+  readonly calibrate: Calibration | undefined
   readonly seed: number
   readonly engine: EngineName
   readonly precision: Precision | undefined
@@ -90,6 +97,7 @@ const KNOWN: readonly (keyof LaplaceOptions)[] = [
   'tune',
   'priorStructure',
   'validation',
+  'calibrate',
   'seed',
   'engine',
   'precision',
@@ -143,6 +151,8 @@ export function resolveOptions(options: LaplaceOptions): ResolvedOptions {
   const tune = options.tune === undefined ? undefined : oneOf('tune', options.tune, TUNE_METHODS)
   const priorStructure = word('priorStructure', options.priorStructure, PRIOR_STRUCTURES)
   checkTuning(tune, priorStructure, structure, subset, options.validation !== undefined)
+  const calibrate = options.calibrate === undefined ? undefined : oneOf('calibrate', options.calibrate, CALIBRATIONS)
+  checkHeldOut(options, tune, calibrate)
   if (likelihood !== 'regression' && options.sigmaNoise !== undefined && options.sigmaNoise !== 1) {
     throw new OptionError('BAD_COMBINATION',
       `Option sigmaNoise is the noise of regression; the likelihood ${likelihood} has none.`, { option: 'sigmaNoise',
@@ -160,6 +170,7 @@ export function resolveOptions(options: LaplaceOptions): ResolvedOptions {
     settings: settingsOf(options),
     tuneNoise: likelihood === 'regression' && options.sigmaNoise === undefined,
     validation: options.validation,
+    calibrate,
     seed: whole('seed', options.seed, 0) ?? 0,
     engine: word('engine', options.engine, ENGINES),
     precision: options.precision === undefined ? undefined : oneOf('precision', options.precision, PRECISIONS),
@@ -196,12 +207,65 @@ export function checkTuning(tune: TuneMethod | undefined, priorStructure: PriorS
   if (tune === 'grid' && priorStructure !== 'scalar') {
     throw refuse("Tuning 'grid' finds one prior precision; use 'marglik' for one for each tensor or parameter.")
   }
+  if (tune === 'validated' && priorStructure !== 'scalar') {
+    throw refuse("Tuning 'validated' finds one prior precision; use 'marglik' for one for each tensor or parameter.")
+  }
+  if (tune === 'validated' && !hasValidation) {
+    throw refuse(
+      "Tuning 'validated' chooses prior, mean and link by held-out examples: give validation: { x, y }, or a share of the rows "
+        + "(validation: 0.1), or use 'auto'.",
+    )
+  }
   if (tune === 'grid' && !hasValidation) {
     throw refuse(
       "Tuning 'grid' chooses the prior precision by held-out examples: give validation: { x, y }, or use " +
         "'linearized' or 'marglik'.",
     )
   }
+}
+
+/** @throws OptionError for held-out rows that nothing would use, and for baselines without any */
+function checkHeldOut({ validation, likelihood, priorPrecision, priorStructure }: LaplaceOptions,
+  tune: TuneMethod | undefined, calibrate: Calibration | undefined): void {
+  if (typeof validation === 'number') {
+    if (!(validation > 0 && validation < 1)) {
+      throw new OptionError('BAD_OPTION',
+        `Option validation as a share of the rows must lie between 0 and 1, both excluded (0.1 is usual); got ${validation}.`,
+        {
+          option: 'validation',
+          value: validation,
+        })
+    }
+    const open = tune === undefined && priorPrecision === undefined
+      && (priorStructure === undefined || priorStructure === 'scalar')
+    if (!open && tune !== 'validated' && tune !== 'grid') {
+      throw new OptionError('BAD_COMBINATION',
+        `A share of the rows (validation ${validation}) is held out for tuning one prior precision by 'validated' or 'grid'; with these `
+          + 'options nothing would use them. Leave validation out.', { option: 'validation' })
+    }
+  } else if (validation !== undefined && !isBatch(validation)) {
+    throw new OptionError('BAD_OPTION',
+      'Option validation must be held-out rows with their labels, { x, y }, or a share of the rows between 0 and 1.', {
+      option: 'validation',
+    })
+  }
+  if (calibrate === undefined) return
+  if (likelihood === 'regression') {
+    throw new OptionError('BAD_COMBINATION',
+      'Temperature scaling divides logits; the likelihood regression has none. Leave calibrate out.', {
+      option: 'calibrate',
+      likelihood,
+    })
+  }
+  if (validation === undefined || (tune !== undefined && tune !== 'validated') || priorPrecision !== undefined) {
+    throw new OptionError('BAD_COMBINATION',
+      "Option calibrate 'temperature' fits the temperature to held-out rows: give validation: { x, y } (or a share of the rows), and "
+        + 'neither priorPrecision nor another way of tuning.', { option: 'calibrate' })
+  }
+}
+
+function isBatch(value: unknown): boolean {
+  return typeof value === 'object' && value !== null && 'x' in value && 'y' in value
 }
 
 function settingsOf(options: LaplaceOptions): Partial<PosteriorSettings> {

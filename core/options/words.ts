@@ -21,6 +21,8 @@ export const CURVATURES = ['ggn'] as const
  * together), at the linear model's own mode, by the evidence, on a grid by held-out rows, or not.
  */
 export const TUNE_METHODS = ['auto', 'validated', 'linearized', 'marglik', 'grid', 'none'] as const
+/** Baselines that can answer in place of a posterior: the network with one temperature fitted to held-out rows. */
+export const CALIBRATIONS = ['temperature'] as const
 /** What shares one prior precision: all weights, those of a tensor, or none. */
 export const PRIOR_STRUCTURES = ['scalar', 'layerwise', 'diagonal'] as const
 /** How probabilities follow from the Gaussian over outputs. */
@@ -49,6 +51,8 @@ export type Structure = (typeof STRUCTURES)[number]
 export type CurvatureKind = (typeof CURVATURES)[number]
 /** One of `TUNE_METHODS`. */
 export type TuneMethod = (typeof TUNE_METHODS)[number]
+/** One of `CALIBRATIONS`. */
+export type Calibration = (typeof CALIBRATIONS)[number]
 /** One of `PRIOR_STRUCTURES`. */
 export type PriorStructure = (typeof PRIOR_STRUCTURES)[number]
 /** One of `LINKS`. */

@@ -11,4 +11,6 @@ export interface Answer {
   readonly varianceScale: number
   readonly networkWeight: number
   readonly linearWeight: number
+  /** T that divides the network's logits; absent: 1. */
+  readonly networkTemperature?: number | undefined
 }

@@ -44,8 +44,9 @@ export interface Mixture {
 /** p = networkWeight p_network + linearWeight link(f_lin, s S). */
 export function mixture(likelihood: LikelihoodModel, answer: Answer, inputs: MixtureInputs): Mixture {
   const { f, linear, covariance, dense, examples, outputs } = inputs
-  const { link, varianceScale, networkWeight, linearWeight } = answer
-  const network = likelihood.inverseLink(f, examples, outputs)
+  const { link, varianceScale, networkWeight, linearWeight, networkTemperature = 1 } = answer
+  const scaled = networkTemperature === 1 ? f : f.map(value => value / networkTemperature)
+  const network = likelihood.inverseLink(scaled, examples, outputs)
   const full = dense || likelihood.name === 'classification' ? covariance : spread(covariance, outputs)
   const own = scaledProbabilities(link, likelihood, linear, full, varianceScale, examples, outputs)
   const probabilities = network.map((p, i) => networkWeight * p + linearWeight * own[i])
@@ -53,8 +54,8 @@ export function mixture(likelihood: LikelihoodModel, answer: Answer, inputs: Mix
     probabilities,
     parts: seed => {
       const needs = monteCarloNeeds(likelihood) === 'covariance' ? full : variancesOf(full, examples, outputs)
-      const scaled = needs.map(value => varianceScale * value)
-      const { expectedEntropy } = monteCarlo(likelihood, linear, scaled, examples, outputs, SAMPLES, seed)
+      const own = needs.map(value => varianceScale * value)
+      const { expectedEntropy } = monteCarlo(likelihood, linear, own, examples, outputs, SAMPLES, seed)
       const total = entropies(likelihood, probabilities, outputs)
       const plain = entropies(likelihood, network, outputs)
       const aleatoric = expectedEntropy.map((value, i) => networkWeight * plain[i] + linearWeight * value)

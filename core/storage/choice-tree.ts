@@ -1,14 +1,19 @@
 /** @file What a fit chose, as a tree of the container, and back. */
 import { LINKS, STRUCTURES, SUBSETS } from '../options/words.js'
-import type { Choice, LeaveOneOutScore } from '../tuning/choice.js'
+import type { Choice, HeldOutScores, LeaveOneOutScore } from '../tuning/choice.js'
 import type { Tree } from './container.js'
 import { countField, type Fields, fieldsOf, listField, numberField, textField, wordField } from './fields.js'
 
 /** The tree of a choice. */
-export function choiceToTree({ r, sigmaNoise, leaveOneOut, delta, ...choice }: Choice): Tree {
+export function choiceToTree(
+  { r, sigmaNoise, leaveOneOut, delta, networkTemperature, heldOut, ...choice }: Choice,
+): Tree {
   return { ...choice, delta: Float64Array.from(delta), r: r ?? null,
     sigmaNoise: sigmaNoise === undefined ? null : Float64Array.from(sigmaNoise),
-    leaveOneOut: leaveOneOut.map(({ scale, nll }) => ({ scale, nll })) }
+    leaveOneOut: leaveOneOut.map(({ scale, nll }) => ({ scale, nll })), networkTemperature: networkTemperature ?? null,
+    heldOut: heldOut === undefined
+      ? null
+      : { ...heldOut, temperature: heldOut.temperature ?? null, temperatureNll: heldOut.temperatureNll ?? null } }
 }
 
 /** The choice of a tree. @throws UntrustedInputError when it is not one */
@@ -31,7 +36,24 @@ export function choiceFromTree(tree: Tree | undefined): Choice {
     leaveOneOutNll: numberField(fields, 'leaveOneOutNll'),
     leaveOneOut: listField(fields, 'leaveOneOut').map(item => scoreFrom(fieldsOf(item, 'leaveOneOut'))),
     rows: countField(fields, 'rows'),
+    networkTemperature: optionalNumber(fields, 'networkTemperature'),
+    heldOut: absent(fields['heldOut']) ? undefined : heldOutFrom(fieldsOf(fields['heldOut'], 'heldOut')),
   }
+}
+
+function heldOutFrom(fields: Fields): HeldOutScores {
+  return { rows: countField(fields, 'rows'), nll: numberField(fields, 'nll'),
+    networkNll: numberField(fields, 'networkNll'), temperature: optionalNumber(fields, 'temperature'),
+    temperatureNll: optionalNumber(fields, 'temperatureNll') }
+}
+
+/** Files of older versions lack fields that newer ones have. */
+function absent(value: Tree | undefined): boolean {
+  return value === null || value === undefined
+}
+
+function optionalNumber(fields: Fields, key: string): number | undefined {
+  return absent(fields[key]) ? undefined : numberField(fields, key)
 }
 
 function scoreFrom(fields: Fields): LeaveOneOutScore {

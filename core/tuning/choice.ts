@@ -8,6 +8,17 @@ export interface LeaveOneOutScore {
   readonly nll: number
 }
 
+/** Mean negative log-likelihoods of held-out rows (and labels, or outputs). */
+export interface HeldOutScores {
+  readonly rows: number
+  /** Of the answer. */
+  readonly nll: number
+  readonly networkNll: number
+  /** T of temperature scaling on these rows, and its NLL there; undefined for regression. */
+  readonly temperature: number | undefined
+  readonly temperatureNll: number | undefined
+}
+
 /** What was chosen. */
 export interface Choice extends Answer {
   readonly subset: Subset
@@ -29,4 +40,6 @@ export interface Choice extends Answer {
   readonly leaveOneOut: readonly LeaveOneOutScore[]
   /** Rows that all this comes from: all, or a seeded sample of them. */
   readonly rows: number
+  /** What held-out rows said, where there were any. */
+  readonly heldOut?: HeldOutScores | undefined
 }

@@ -33,6 +33,12 @@ export function validationOf(params: DecodedMap, state: ThreadState): Batch | un
   return validation === undefined ? undefined : batchOf(validation, state)
 }
 
+/** Held-out examples of a fit: `validation: {x, y}`, or the share of its rows. What a share may be is checked by the core. */
+export function heldOutOf(params: DecodedMap, state: ThreadState): Batch | number | undefined {
+  const validation = optional(params, 'validation')
+  return typeof validation === 'number' ? validation : validationOf(params, state)
+}
+
 /**
  * The options of a request: nil is absent, arrays are lists of numbers. What the values mean is checked by the core.
  * @throws OptionError UNKNOWN_OPTION with the nearest known name

@@ -3,6 +3,7 @@
  */
 import { ProtocolError } from '../../core/errors/errors.js'
 import { nodeRuntime } from '../../node/runtime/runtime.js'
+import { compare } from './compare.js'
 import { createFileReader } from './file-reader.js'
 import { fit, fitBatch, fitBegin, fitEnd, fitMerged, fitPartial, mergePartials } from './fits.js'
 import type { MethodSet } from './method-set.js'
@@ -40,6 +41,7 @@ const METHODS: Readonly<Record<MethodName, Method>> = {
   get,
   save,
   load,
+  compare,
   metrics,
 }
 

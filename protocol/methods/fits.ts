@@ -8,7 +8,7 @@ import { mergePartialFits } from '../../core/sums/partial-fit.js'
 import type { DecodedMap } from '../frames/decoded-map.js'
 import type { WireMap } from '../frames/encode.js'
 import { bytesParameter, flagParameter, listParameter, optionalMap, textParameter } from '../messages/parameters.js'
-import { batchOf, optionalBatch, optionsOf, validationOf } from './arguments.js'
+import { batchOf, heldOutOf, optionalBatch, optionsOf } from './arguments.js'
 import type { MethodContext } from './method-set.js'
 import { type Method, nameFor, type ThreadState, workOf } from './method.js'
 import { modelFrom } from './networks.js'
@@ -27,6 +27,7 @@ const FIT_OPTIONS = [
   'temperature',
   'priorStructure',
   'tune',
+  'calibrate',
   'seed',
   'engine',
   'precision',
@@ -41,7 +42,7 @@ const FIT_OPTIONS = [
 async function approximation(params: DecodedMap, method: string, state: ThreadState): Promise<Laplace> {
   const network = optionalMap(params, 'network')
   const { graph } = network === undefined ? state.objects.get('model', params) : await modelFrom(network, state)
-  const validation = validationOf(params, state)
+  const validation = heldOutOf(params, state)
   const options = { ...optionsOf(params, method, FIT_OPTIONS, state),
     ...(validation === undefined ? {} : { validation }) }
   // The core checks every word and number, as it does for JavaScript without types.

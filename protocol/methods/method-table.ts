@@ -33,6 +33,7 @@ const TABLE = {
   get: {},
   save: {},
   load: { creates: 'posterior' },
+  compare: {},
   metrics: {},
 } as const satisfies Record<string, MethodEntry>
 

@@ -55,9 +55,12 @@ export function noiseToWire(value: number | Float64Array): number | WireMap {
 /** What was chosen, as plain values; nil where everything was given. */
 export function choiceToWire(choice: Choice | undefined): WireMap | null {
   if (choice === undefined) return null
-  const { delta, sigmaNoise, leaveOneOut, r, ...rest } = choice
+  const { delta, sigmaNoise, leaveOneOut, r, networkTemperature, heldOut, ...rest } = choice
   return { ...rest, delta: [...delta], sigmaNoise: sigmaNoise === undefined ? null : [...sigmaNoise], r: r ?? null,
-    leaveOneOut: leaveOneOut.map(({ scale, nll }) => ({ scale, nll })) }
+    leaveOneOut: leaveOneOut.map(({ scale, nll }) => ({ scale, nll })), networkTemperature: networkTemperature ?? null,
+    heldOut: heldOut === undefined
+      ? null
+      : { ...heldOut, temperature: heldOut.temperature ?? null, temperatureNll: heldOut.temperatureNll ?? null } }
 }
 
 /** Prior precisions, or means, always as an array. */

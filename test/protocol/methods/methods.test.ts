@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t from 'tap'
 import { float64 } from '../../../core/tensor/tensor.js'
-import { doublesToWire, tensorToWire } from '../../../protocol/frames/arrays.js'
+import { doublesToWire, tensorFromWire, tensorToWire } from '../../../protocol/frames/arrays.js'
 import type { DecodedMap } from '../../../protocol/frames/decoded-map.js'
 import type { WireMap } from '../../../protocol/frames/encode.js'
 import { METHODS } from '../../../protocol/methods/method-table.js'
@@ -448,4 +448,41 @@ t.test('freed objects are gone', async t => {
   const { caller, posterior } = await fitted()
   caller.free(posterior)
   await t.rejects(caller.call('predict', { posterior, x: iris.xTest }), { code: 'UNKNOWN_HANDLE' })
+})
+
+t.test('compare, and fits with held-out rows or a share of the rows', async t => {
+  const { caller, model, posterior } = await fitted()
+  const { x, y } = iris
+  const plain = await caller.call('compare', { posterior, x: iris.xTest, y: iris.yTest })
+  t.same(Object.keys(plain), ['network', 'temperature', 'posterior', 'temperatureFrom', 'temperatureValue', 'rows'])
+  t.equal(plain['temperatureFrom'], 'half of these rows')
+  const { outputs } = await caller.call('forward', { model, x: iris.xTest, options: { likelihood: 'classification' } })
+  const f = tensorFromWire(outputs, 'outputs')
+  const p = Array.from({ length: f.shape[0]! }, (_, n) => {
+    const row = Array.from(f.data.subarray(3 * n, 3 * n + 3), Math.exp)
+    return row.map(value => value / row.reduce((a, b) => a + b))
+  }).flat()
+  const scores = await caller.call('metrics', { likelihood: 'classification', y: iris.yTest,
+    probabilities: tensorToWire(float64(f.shape, p)) })
+  t.ok(Math.abs(Number((plain['network'] as DecodedMap)['nll']) - Number(scores['nll'])) < 1e-12)
+  const options = { likelihood: 'classification' }
+  for (const validation of [{ x: iris.xTest, y: iris.yTest }, 0.2]) {
+    const answer = await caller.call('fit', { model, options, x, y, validation })
+    const summary = answer['summary'] as DecodedMap
+    t.equal(summary['tuned'], 'validated')
+    const { heldOut } = summary['choice'] as { heldOut: DecodedMap }
+    t.match(heldOut, { rows: typeof validation === 'number' ? 22 : f.shape[0], nll: Number, networkNll: Number,
+      temperature: Number, temperatureNll: Number })
+    const compared = await caller.call('compare', { posterior: String(answer['handle']), x: iris.xTest, y: iris.yTest })
+    t.equal(compared['temperatureFrom'], 'validation')
+    t.equal(compared['temperatureValue'], heldOut['temperature'])
+  }
+  const baseline = await caller.call('fit', { model, options: { ...options, calibrate: 'temperature' }, x, y,
+    validation: { x: iris.xTest, y: iris.yTest } })
+  const report = await caller.call('compare', { posterior: String(baseline['handle']), x: iris.xTest, y: iris.yTest })
+  t.same(report['posterior'], report['temperature'], 'temperature scaling is the answer')
+  await t.rejects(caller.call('fit', { model, options, x, y, validation: 1 }), { code: 'BAD_OPTION' })
+  await t.rejects(caller.call('fit', { model, options: { ...options, tune: 'validated' }, x, y }), {
+    code: 'BAD_COMBINATION',
+  })
 })

@@ -1,0 +1,97 @@
+/** @file Network, temperature scaling and posterior side by side, on rows that none of them has seen. */
+import type { WorkOptions } from '../budget/progress.js'
+import { checkLabels } from '../likelihood/labels.js'
+import { type CalibrationReport, calibrationReport } from '../metrics/calibration-report.js'
+import type { ScoredPrediction } from '../metrics/scored-prediction.js'
+import { randomGenerator } from '../tensor/random.js'
+import { float64, type Tensor } from '../tensor/tensor.js'
+import { fitTemperature, scaledProbabilities } from '../tuning/temperature.js'
+import { networkOutputs } from './functional-variance.js'
+import { drawRows, selectRows } from './held-out-rows.js'
+import { noiseOf, type PosteriorState } from './posterior-state.js'
+import { predict } from './predict.js'
+import type { InputPrograms } from './programs-by-input.js'
+
+/** Where the temperature of a comparison comes from. */
+export type TemperatureSource = 'validation' | 'half of these rows'
+
+/** The scores of three predictions of the same rows. */
+export interface Comparison {
+  /** Of the network alone; regression: its means with the posterior's noise. */
+  readonly network: CalibrationReport
+  /**
+   * Of the network with one temperature (Guo et al. 2017); undefined for regression and for fewer than ten rows. Where it comes from half of
+   * these rows, only the other half is scored.
+   */
+  readonly temperature: CalibrationReport | undefined
+  /** Of the posterior's answer. */
+  readonly posterior: CalibrationReport
+  readonly temperatureFrom: TemperatureSource | undefined
+  /** T itself. */
+  readonly temperatureValue: number | undefined
+  readonly rows: number
+}
+
+/** Half of fewer rows than this would fit no temperature. */
+const FEWEST_TO_HALVE = 10
+
+/**
+ * The reports of network, temperature scaling and posterior on rows with labels. The temperature is that of the held-out rows of the fit; where
+ * there were none, it is fitted to half of the given rows, drawn by the seed, and scored on the other half.
+ * @throws ShapeError, DataError, CancelledError
+ */
+export async function compare(state: PosteriorState, programs: InputPrograms, x: Tensor, y: Tensor,
+  work: WorkOptions): Promise<Comparison> {
+  const { likelihood } = state.options
+  const rows = x.shape[0] ?? 0
+  const f = await networkOutputs(state, programs, x, work)
+  checkLabels(y, likelihood, rows, state.evaluator.network.outputs)
+  const prediction = await predict(state, programs, x, { uncertainty: false }, work)
+  if (likelihood === 'regression') {
+    const options = { sigmaNoise: noiseOf(state) }
+    const { mean, variance } = prediction
+    return {
+      network: calibrationReport(likelihood, y, { mean: f }, options),
+      temperature: undefined,
+      posterior: calibrationReport(likelihood, y, { mean, variance }, options),
+      temperatureFrom: undefined,
+      temperatureValue: undefined,
+      rows,
+    }
+  }
+  const scored: ScoredPrediction = prediction.probabilities === undefined
+    ? {}
+    : { probabilities: prediction.probabilities }
+  return {
+    network: calibrationReport(likelihood, y, { probabilities: scaledProbabilities(likelihood, f, 1) }),
+    ...byTemperature(state, f, y),
+    posterior: calibrationReport(likelihood, y, scored),
+    rows,
+  }
+}
+
+function byTemperature({ options, choice }: PosteriorState, f: Tensor,
+  y: Tensor): Pick<Comparison, 'temperature' | 'temperatureFrom' | 'temperatureValue'> {
+  const { likelihood, seed } = options
+  const rows = f.shape[0]
+  const known = choice?.heldOut?.temperature
+  if (known !== undefined) {
+    return {
+      temperature: calibrationReport(likelihood, y, { probabilities: scaledProbabilities(likelihood, f, known) }),
+      temperatureFrom: 'validation',
+      temperatureValue: known,
+    }
+  }
+  if (rows < FEWEST_TO_HALVE) return { temperature: undefined, temperatureFrom: undefined, temperatureValue: undefined }
+  const random = randomGenerator(seed)
+  const drawn = drawRows(rows, Math.floor(rows / 2), () => random.uniform())
+  const [fitted, scored] = [selectRows({ x: f, y }, drawn, true), selectRows({ x: f, y }, drawn, false)]
+  const { temperature } = fitTemperature(likelihood, fitted.x, fitted.y)
+  return {
+    temperature: calibrationReport(likelihood, scored.y, {
+      probabilities: scaledProbabilities(likelihood, float64(scored.x.shape, scored.x.data), temperature),
+    }),
+    temperatureFrom: 'half of these rows',
+    temperatureValue: temperature,
+  }
+}

@@ -1,0 +1,75 @@
+/** @file What held-out rows say of an answer: its scores beside the network's, and temperature scaling in its place. */
+import type { WorkOptions } from '../budget/progress.js'
+import { checkLabels } from '../likelihood/labels.js'
+import { likelihoodModel } from '../likelihood/registry.js'
+import { gaussianNll } from '../metrics/nll.js'
+import type { LinearData } from '../sums/linear-data.js'
+import type { Batch } from '../tensor/batch.js'
+import { type Tensor, toFloat64 } from '../tensor/tensor.js'
+import type { Choice, HeldOutScores } from '../tuning/choice.js'
+import { meanNll } from '../tuning/gate.js'
+import { fitTemperature, scaledProbabilities } from '../tuning/temperature.js'
+import { networkOutputs } from './functional-variance.js'
+import { noiseOf, type PosteriorState } from './posterior-state.js'
+import { predict } from './predict.js'
+import { programsByInput } from './programs-by-input.js'
+
+/** The state with the scores of its answer on held-out rows; with `calibrate`, with temperature scaling as its answer. */
+export async function withHeldOutScores(state: PosteriorState, { x, y }: Batch,
+  work: WorkOptions): Promise<PosteriorState> {
+  const { options, evaluator, choice } = state
+  if (choice === undefined) return state
+  const programs = programsByInput(state)
+  const { outputs } = evaluator.network
+  const rows = x.shape[0]
+  const { values } = checkLabels(y, options.likelihood, rows, outputs)
+  const f = await networkOutputs(state, programs, x, work)
+  const scaled = options.likelihood === 'regression' ? undefined : fitTemperature(options.likelihood, f, y)
+  const answer: Choice = options.calibrate === undefined || scaled === undefined
+    ? choice
+    : byTemperature(choice, scaled.temperature, rows)
+  const answered = { ...state, choice: answer }
+  const prediction = await predict(answered, programs, x, { uncertainty: false }, work)
+  const score = (mean: Tensor | undefined, variance?: Tensor): number => {
+    if (mean === undefined) return NaN
+    if (options.likelihood !== 'regression') {
+      return meanNll(likelihoodModel(options.likelihood), toFloat64(mean), values, outputs)
+    }
+    const sigma = noiseOf(state)
+    const total = sigma.length === 0 ?
+      mean.data :
+      mean.data.map((_, i) => sigma[i % outputs] ** 2 + (variance?.data[i] ?? 0))
+    return gaussianNll(toFloat64(mean), Float64Array.from(total), values)
+  }
+  const plain = (temperature: number): Tensor => scaledProbabilities(options.likelihood, f, temperature)
+  const heldOut: HeldOutScores = options.likelihood === 'regression'
+    ? { rows, nll: score(prediction.mean, prediction.variance), networkNll: score(f), temperature: undefined,
+      temperatureNll: undefined }
+    : { rows, nll: score(prediction.probabilities), networkNll: score(plain(1)), temperature: scaled?.temperature,
+      temperatureNll: scaled === undefined ? undefined : score(plain(scaled.temperature)) }
+  return { ...answered, tuned: 'validated', choice: { ...answer, heldOut },
+    notes: scaled?.note === undefined || options.calibrate === undefined ? state.notes : [...state.notes, scaled.note] }
+}
+
+/** Temperature scaling as the answer. */
+function byTemperature(choice: Choice, temperature: number, rows: number): Choice {
+  return {
+    ...choice,
+    link: 'map',
+    varianceScale: 0,
+    s: 0,
+    networkWeight: 1,
+    linearWeight: 0,
+    networkTemperature: temperature,
+    explanation: `The answer is temperature scaling, the baseline, as the options say: the network's logits divided by `
+      + `${
+        temperature.toPrecision(3)
+      }, which fits the ${rows} held-out rows best. Error bars and novelty are the posterior's.`,
+  }
+}
+
+/** The last layer's answer with held-out rows. */
+export async function answerByHeldOutRows(state: PosteriorState, _linear: LinearData, heldOut: Batch,
+  work: WorkOptions): Promise<PosteriorState> {
+  return withHeldOutScores(state, heldOut, work)
+}
