@@ -1,5 +1,7 @@
 /** @file All that a fitted posterior is made of. */
+import type { Calibration, LeftOutScores } from '../conformal/calibration.js'
 import type { Curvature } from '../curvature/curvature.js'
+import { OptionError } from '../errors/errors.js'
 import type { Graph } from '../graph/graph.js'
 import type { ResolvedOptions } from '../options/laplace-options.js'
 import type { TuneMethod } from '../options/words.js'
@@ -32,16 +34,21 @@ export interface PosteriorState {
   readonly choice: Choice | undefined
   /** The training rows' leave-one-out variances, ascending: what new rows' variances are compared with. */
   readonly trainingVariances: Float64Array | undefined
+  /** Scores of training rows that were predicted without themselves, for a calibration without held-out rows. */
+  readonly leftOut: LeftOutScores | undefined
+  /** What intervals and sets of classes are made from. */
+  readonly conformal: Calibration | undefined
   readonly notes: readonly string[]
 }
 
 /** What a file keeps of a posterior. */
 export function recordOf(state: PosteriorState, digest: string, network: boolean): SavedPosterior {
   const { graph, options, evaluator, structured, examples, loss, mode, tuned, effectiveParameters, choice,
-    trainingVariances, notes } = state
+    trainingVariances, leftOut, conformal, notes } = state
   const { likelihood, subset, curvature, kfacApprox, seed } = options
   return {
     options: {
+      ...(options.outputNoise === undefined ? {} : { sigmaNoise: options.outputNoise }),
       likelihood,
       subset,
       structure: structured.structure,
@@ -63,20 +70,53 @@ export function recordOf(state: PosteriorState, digest: string, network: boolean
     effectiveParameters,
     choice,
     trainingVariances,
+    leftOut,
+    conformal,
     notes,
   }
 }
 
 /** sigma of every output, C. */
-export function noiseOf({ structured, evaluator, choice }: PosteriorState): Float64Array {
+export function noiseOf({ structured, evaluator, choice, options }: PosteriorState): Float64Array {
   const { outputs } = evaluator.network
+  if (options.outputNoise !== undefined) return options.outputNoise.slice()
   return outputs > 1 && choice?.sigmaNoise?.length === outputs
     ? Float64Array.from(choice.sigmaNoise)
     : new Float64Array(outputs).fill(structured.settings.sigmaNoise)
+}
+
+/**
+ * Refuses a new noise for a posterior whose outputs have noises of their own: they are part of H, or of each output's
+ * model, and one number would leave them as they are.
+ * @throws OptionError BAD_COMBINATION, BAD_OPTION for several numbers
+ */
+export function checkNoiseChange({ options, choice, evaluator }: PosteriorState,
+  { sigmaNoise }: { readonly sigmaNoise?: unknown }): void {
+  if (sigmaNoise === undefined) return
+  if (typeof sigmaNoise !== 'number') {
+    throw new OptionError('BAD_OPTION',
+      'The noise of a fitted posterior can be changed to one number; for one an output fit again with sigmaNoise.', {
+      option: 'sigmaNoise',
+    })
+  }
+  const { outputs } = evaluator.network
+  if (options.outputNoise === undefined && (outputs === 1 || choice?.sigmaNoise === undefined)) return
+  throw new OptionError('BAD_COMBINATION',
+    `Each of the ${outputs} outputs of this posterior has a noise of its own; fit again with sigmaNoise, one number ` +
+      'or one an output.', { option: 'sigmaNoise', outputs })
 }
 
 /** sigma as one number where all outputs have the same, else one an output. */
 export function sigmaOf(state: PosteriorState): number | Float64Array {
   const noise = noiseOf(state)
   return noise.every(sigma => sigma === noise[0]) ? noise[0] : noise
+}
+
+/** A state whose prior is about to change: scores of the old one would calibrate nothing. */
+export function uncalibrated(state: PosteriorState): PosteriorState {
+  if (state.conformal === undefined && state.leftOut === undefined) return state
+  const notes = state.conformal === undefined
+    ? state.notes
+    : [...state.notes, 'The calibration of intervals and sets belonged to the old prior; conformalize again.']
+  return { ...state, leftOut: undefined, conformal: undefined, notes }
 }

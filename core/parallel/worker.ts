@@ -38,6 +38,8 @@ export interface WorkerSetup {
   readonly subset: Subset
   readonly precision: Precision
   readonly likelihood: Likelihood
+  /** Of a regression whose outputs have noises of their own. */
+  readonly outputNoise: Float64Array | undefined
   readonly engine: EngineName
 }
 
@@ -78,19 +80,19 @@ export interface DisposableWorker extends Worker {
  * The worker of a setup, for threads that are given nothing else. Each computes alone: there are as many as there are
  * processors to use.
  */
-export function workerFrom({ network, subset, precision, likelihood, engine: name }: WorkerSetup,
+export function workerFrom({ network, subset, precision, likelihood, outputNoise, engine: name }: WorkerSetup,
   provider: EngineProvider): DisposableWorker {
   const engine = chosenEngine({ name, threads: 1 }, precision, provider)
   engine.announceWork(Infinity)
   const evaluator = createEvaluator(network, subset, engine, precision)
-  return { ...createWorker(evaluator, likelihood), dispose: evaluator.dispose }
+  return { ...createWorker(evaluator, likelihood, outputNoise), dispose: evaluator.dispose }
 }
 
 /** A worker that computes with an evaluator. */
-export function createWorker(evaluator: Evaluator, likelihoodName: Likelihood): Worker {
+export function createWorker(evaluator: Evaluator, likelihoodName: Likelihood, outputNoise?: Float64Array): Worker {
   const { slots, linears, subset, network } = evaluator
   const { outputs } = network
-  const likelihood = likelihoodModel(likelihoodName)
+  const likelihood = likelihoodModel(likelihoodName, outputNoise)
   const shards = new Map<number, FitSums>()
   /** Shards whose factors are sums of lower triangles. */
   const unfinished = new Set<number>()

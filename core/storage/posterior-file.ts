@@ -2,7 +2,9 @@
  * @file The file of a posterior: curvature, hyper-parameters and, unless told otherwise, the network, so that it
  * predicts alone.
  */
+import type { Calibration, LeftOutScores } from '../conformal/calibration.js'
 import type { PosteriorCurvature } from '../curvature/curvature.js'
+import { UntrustedInputError } from '../errors/errors.js'
 import type { Graph } from '../graph/graph.js'
 import type { PosteriorSettings } from '../options/hyperparameters.js'
 import type { LaplaceOptions } from '../options/laplace-options.js'
@@ -10,6 +12,7 @@ import { CURVATURES, KFAC_APPROXIMATIONS, LIKELIHOODS, PRECISIONS, STRUCTURES, S
   type TuneMethod } from '../options/words.js'
 import type { EvidenceMode } from '../posterior/evidence.js'
 import type { Choice } from '../tuning/choice.js'
+import { calibrationFromTree, calibrationToTree, leftOutFromTree, leftOutToTree } from './calibration-tree.js'
 import { choiceFromTree, choiceToTree } from './choice-tree.js'
 import { readContainer, type Tree, writeContainer } from './container.js'
 import { curvatureFromTree, curvatureToTree } from './curvature-tree.js'
@@ -24,6 +27,9 @@ export type SavedOptions = {
   readonly [
     K in 'likelihood' | 'subset' | 'structure' | 'curvature' | 'kfacApprox' | 'seed' | 'precision' | 'input' | 'output'
   ]-?: NonNullable<LaplaceOptions[K]>
+} & {
+  /** Noises of the outputs where they were given one an output. */
+  readonly sigmaNoise?: Float64Array
 }
 
 /** What a file holds. */
@@ -40,6 +46,8 @@ export interface SavedPosterior {
   readonly effectiveParameters: number | undefined
   readonly choice: Choice | undefined
   readonly trainingVariances: Float64Array | undefined
+  readonly leftOut: LeftOutScores | undefined
+  readonly conformal: Calibration | undefined
   readonly notes: readonly string[]
 }
 
@@ -48,8 +56,8 @@ export function writePosterior({ options, graph, curvature, settings, mode, ...s
   const { likelihood, subset, structure, kfacApprox, seed, precision, input, output } = options
   const { priorPrecision, priorMean, sigmaNoise, temperature } = settings
   return writeContainer(KIND, {
-    options: { likelihood, subset, structure, curvature: options.curvature, kfacApprox, seed, precision, input,
-      output },
+    options: { likelihood, subset, structure, curvature: options.curvature, kfacApprox, seed, precision, input, output,
+      sigmaNoise: options.sigmaNoise ?? null },
     network: graph === undefined ? null : graphToTree(graph),
     digest: saved.digest,
     curvature: curvatureToTree(curvature),
@@ -61,6 +69,8 @@ export function writePosterior({ options, graph, curvature, settings, mode, ...s
     effectiveParameters: saved.effectiveParameters ?? null,
     choice: saved.choice === undefined ? null : choiceToTree(saved.choice),
     trainingVariances: saved.trainingVariances ?? null,
+    leftOut: saved.leftOut === undefined ? null : leftOutToTree(saved.leftOut),
+    conformal: saved.conformal === undefined ? null : calibrationToTree(saved.conformal),
     notes: saved.notes,
   })
 }
@@ -85,6 +95,7 @@ export function readPosterior(bytes: Uint8Array): SavedPosterior {
       precision: wordField(options, 'precision', PRECISIONS),
       input: textField(options, 'input'),
       output: textField(options, 'output'),
+      ...noisesFrom(options),
     },
     graph: fields['network'] === null ? undefined : graphFromTree(fields['network']),
     digest: textField(fields, 'digest'),
@@ -101,8 +112,22 @@ export function readPosterior(bytes: Uint8Array): SavedPosterior {
       : numberField(fields, 'effectiveParameters'),
     choice: absent(fields['choice']) ? undefined : choiceFromTree(fields['choice']),
     trainingVariances: absent(fields['trainingVariances']) ? undefined : arrayField(fields, 'trainingVariances'),
+    leftOut: absent(fields['leftOut']) ? undefined : leftOutFromTree(fields['leftOut']),
+    conformal: absent(fields['conformal']) ? undefined : calibrationFromTree(fields['conformal']),
     notes: listField(fields, 'notes').length === 0 ? [] : textsField(fields, 'notes'),
   }
+}
+
+/** @throws UntrustedInputError when they are no noises of a regression */
+function noisesFrom(options: Fields): Pick<SavedOptions, 'sigmaNoise'> {
+  if (absent(options['sigmaNoise'])) return {}
+  const sigmaNoise = arrayField(options, 'sigmaNoise')
+  const fits = sigmaNoise.length > 1 && sigmaNoise.every(value => value > 0 && value < Infinity)
+  if (fits && options['likelihood'] === 'regression') return { sigmaNoise }
+  throw new UntrustedInputError("The file is damaged: 'sigmaNoise' should be positive numbers of a regression.", {
+    format: 'container',
+    path: 'sigmaNoise',
+  })
 }
 
 function modeFrom(fields: Fields): EvidenceMode {
