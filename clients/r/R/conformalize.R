@@ -52,7 +52,9 @@ SET_SCORES <- c("aps", "lac")
 recalibrated <- function(object, method, params) {
   server <- laplace_server()
   answer <- ask(object, method, params)
-  kept <- c("call", "levels", "labels", "terms", "xlevels", "contrasts", "na.action", "frame", "features", "x", "y", "options")
+  kept <- c(
+    "call", "levels", "labels", "terms", "xlevels", "contrasts", "na.action", "frame", "features", "x", "y", "options"
+  )
   remote <- new_remote(server, answer$handle)
   blob <- request(server, "save", list(posterior = answer$handle))$data
   result <- new_laplace(unclass(object)[intersect(kept, names(object))], answer$summary, blob, remote)

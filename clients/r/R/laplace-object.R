@@ -17,7 +17,8 @@ new_laplace <- function(object, summary, blob, remote) {
     tuned = summary$tuned, effective_parameters = summary$effectiveParameters, engine = summary$engine,
     precision = summary$precision,
     seed = summary$seed, notes = as.character(unlist(summary$notes)), digest = summary$digest,
-    choice = choice_of(summary$choice), training = training_of(summary$training)
+    choice = choice_of(summary$choice), training = training_of(summary$training),
+    conformal = snake_names(summary$conformal)
   )
   structure(c(object, numbers, list(blob = blob, remote = remote)), class = "laplace")
 }
