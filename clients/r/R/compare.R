@@ -67,8 +67,9 @@ print.laplace_comparison <- function(x, digits = max(3, getOption("digits") - 3)
   rows <- attr(x, "rows")
   # A part of the table, x[1:2, "nll"], has lost the attributes.
   if (!is.null(rows)) cat(sprintf("Scores on %s rows:\n", format(rows)))
-  shown <- t(as.matrix(x))
-  print(format(as.data.frame(signif(shown, digits)), digits = digits, drop0trailing = TRUE), quote = FALSE)
+  shown <- t(as.matrix(as.data.frame(x)))
+  cells <- vapply(shown, function(value) format(signif(value, digits), scientific = FALSE), "")
+  print(structure(cells, dim = dim(shown), dimnames = dimnames(shown)), quote = FALSE, right = TRUE)
   from <- attr(x, "temperature_from")
   if (!is.null(from)) {
     source <- if (from == "validation") "the held-out rows of the fit" else from

@@ -53,9 +53,15 @@ fit_network <- function(network, x, y, validation, options, settings, described,
   )
   fitted$summary$notes <- surprising(fitted$summary$notes, network)
   result <- new_laplace(object, fitted$summary, fitted$blob, fitted$remote)
-  for (note in result$notes) if (!is_warning(note)) tell(note)
-  for (note in Filter(is_warning, result$notes)) laplace_warn(without_prefix(note), "laplace_warning_mismatch")
+  announce(result$notes)
   result
+}
+
+#' Tells notes as messages, and contradictions between network and data as warnings.
+#' @noRd
+announce <- function(notes) {
+  for (note in Filter(Negate(is_warning), notes)) tell(note)
+  for (note in Filter(is_warning, notes)) laplace_warn(without_prefix(note), "laplace_warning_mismatch")
 }
 
 #' That an nnet object ends in softmax or a logistic function, and what that means, is no news to who made it.

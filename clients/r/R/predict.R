@@ -76,8 +76,11 @@ predict.laplace <- function(object, newdata,
   )
   result <- predict_type(object, rows_of(rows$x, rows$keep), type, how)
   restore <- function(values) {
-    values <- with_missing(values, rows$keep)
-    if (is.factor(values)) values else named_rows(values, rows$names)
+    whole <- with_missing(values, rows$keep)
+    if (is.factor(whole)) return(whole)
+    whole <- named_rows(whole, rows$names)
+    for (name in c("level", "interval", "quantile_levels")) attr(whole, name) <- attr(values, name)
+    whole
   }
   if (!se.fit) return(restore(result))
   result$fit <- restore(result$fit)
