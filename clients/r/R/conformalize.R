@@ -7,14 +7,14 @@
 #' `type = "set"` (classes) sets of classes, that hold the truth of new rows with at least the probability `level`,
 #' whatever the network is worth, as long as the new rows come from where the held-out ones came from.
 #'
-#' Without `x` and `y` the training rows are used, each predicted without itself (the jackknife). That is approximate: the
-#' network itself has seen them. It needs a fit with `tune = "auto"`, the default.
+#' Without `x` and `y` the training rows are used, each predicted without itself (the jackknife). That is approximate:
+#' the network itself has seen them. It needs a fit with `tune = "auto"`, the default.
 #'
 #' @param object a fitted `laplace` object.
 #' @param x held-out rows: features as in [predict.laplace()].
 #' @param y their responses; taken from `x` for fits by formula.
-#' @param score for classes: `"aps"` (adaptive sets, larger where rows are hard; the default) or `"lac"` (the smallest on
-#'   average).
+#' @param score for classes: `"aps"` (adaptive sets, larger where rows are hard; the default) or `"lac"` (the smallest
+#'   on average).
 #' @param randomised for `"aps"`: whether to count a random part of the true class's probability, which makes sets
 #'   smaller.
 #' @param seed of that randomness; taken from R's random numbers when not given.

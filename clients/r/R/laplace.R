@@ -7,17 +7,17 @@
 #' far the network is to be trusted, and the printed result says what was chosen and why.
 #'
 #' @section What is chosen when nothing is:
-#' The network is compared with its linear model, a regression on the derivatives of its outputs by its weights, which is
-#' cheap to fit with any row left out. A network that fits rows it has seen far better than the linear model predicts
+#' The network is compared with its linear model, a regression on the derivatives of its outputs by its weights, which
+#' is cheap to fit with any row left out. A network that fits rows it has seen far better than the linear model predicts
 #' rows it has not seen has learnt them by heart; the answer is then shared between the two, by weights that follow from
 #' the ratio `r` of the two scores. Small networks get a posterior over all weights (`structure` is `"lowrank"` then),
-#' large ones over the last layer. In regression each output gets its own noise, and the mean is halfway between the two.
-#' The fit warns (class `laplace_warning_mismatch`) when the network and the data contradict each other: labels coded in
-#' another order, targets on another scale, a network that was not trained.
+#' large ones over the last layer. In regression each output gets its own noise, and the mean is halfway between the
+#' two. The fit warns (class `laplace_warning_mismatch`) when the network and the data contradict each other: labels
+#' coded in another order, targets on another scale, a network that was not trained.
 #'
 #' @section Held-out rows:
-#' `validation` gives rows that the network has not seen in training: `list(x = , y = )`, a data frame for formulas, or a
-#' share of the given rows such as `0.1` (drawn by `seed`). Prior precision, the share of the linear model, and, in
+#' `validation` gives rows that the network has not seen in training: `list(x = , y = )`, a data frame for formulas, or
+#' a share of the given rows such as `0.1` (drawn by `seed`). Prior precision, the share of the linear model, and, in
 #' regression, the noise are then chosen together by their likelihood (`tune = "validated"`).
 #' `calibrate = "temperature"` gives temperature scaling on the same rows instead, the usual baseline.
 #'
@@ -67,8 +67,8 @@
 #' @param structure of the posterior precision: `"auto"`, `"lowrank"` (the linear model over all weights), `"kron"`
 #'   (Kronecker factors), `"full"` or `"diag"`; an error names the words that this version knows.
 #' @param ... further options; see below.
-#' @param validation rows that the network has not seen: `list(x = , y = )`, a data frame for formulas, or a share of the
-#'   given rows between 0 and 1.
+#' @param validation rows that the network has not seen: `list(x = , y = )`, a data frame for formulas, or a share of
+#'   the given rows between 0 and 1.
 #' @param na.action what to do with missing values, such as [stats::na.omit()].
 #' @param contrasts for factors among the predictors, as in [stats::lm()].
 #' @param timeout seconds, after which the work is cancelled with an error; `NULL`: none.
@@ -82,8 +82,8 @@
 #'   on) and `training` (scores of network and posterior on the training rows).
 #'
 #' Errors are conditions of class `laplace_error` and a class such as `laplace_error_option` or `laplace_error_shape`.
-#' @seealso [predict.laplace()], [conformalize()], [compare()], [summary.laplace()], [plot.laplace()], [laplace_metrics()], [save_laplace()],
-#'   [doctor()]
+#' @seealso [predict.laplace()], [conformalize()], [compare()], [summary.laplace()], [plot.laplace()],
+#'   [laplace_metrics()], [save_laplace()], [doctor()]
 #' @references Daxberger et al. (2021) Laplace Redux: Effortless Bayesian Deep Learning. NeurIPS 34.
 #' @export
 #' @examplesIf laplace_available() && requireNamespace("nnet", quietly = TRUE)

@@ -42,10 +42,10 @@ TYPES <- c("response", "class", "prob", "link", "conf_int", "pred_int", "quantil
 #'   a list.
 #'
 #'   For `"conf_int"` and `"pred_int"` a data frame with the columns `.pred` (the mean; the median of probabilities),
-#'   `.pred_lower` and `.pred_upper`, for `"quantile"` with the columns `.pred_q0.025` and so on; where there are several
-#'   outputs each column has the name of its output as suffix, such as `.pred_lower_setosa`. The attribute `interval`
-#'   says where the width comes from: `"gaussian"`, `"conformal"` (held-out rows), `"jackknife"` (training rows, each
-#'   predicted without itself: approximate), `"credible"` (the weights alone) or `"draws"`.
+#'   `.pred_lower` and `.pred_upper`, for `"quantile"` with the columns `.pred_q0.025` and so on; where there are
+#'   several outputs each column has the name of its output as suffix, such as `.pred_lower_setosa`. The attribute
+#'   `interval` says where the width comes from: `"gaussian"`, `"conformal"` (held-out rows), `"jackknife"` (training
+#'   rows, each predicted without itself: approximate), `"credible"` (the weights alone) or `"draws"`.
 #' @export
 #' @examplesIf laplace_available() && requireNamespace("nnet", quietly = TRUE)
 #' set.seed(1)
@@ -118,7 +118,8 @@ check_type <- function(object, type) {
   if (!regression && type == "pred_int") {
     laplace_stop(
       paste0(
-        "type = \"pred_int\" is for regression; \"conf_int\" gives intervals for probabilities, \"set\" sets of classes."
+        "type = \"pred_int\" is for regression; \"conf_int\" gives intervals for probabilities, \"set\" sets of ",
+        "classes."
       ),
       "BAD_COMBINATION", list(option = "type")
     )

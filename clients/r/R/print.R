@@ -1,7 +1,7 @@
 #' Printing and summaries
 #'
-#' Says what was chosen and why, prior precision and noise, how network and posterior do on the training rows and on rows
-#' left out, and where network and data contradict each other.
+#' Says what was chosen and why, prior precision and noise, how network and posterior do on the training rows and on
+#' rows left out, and where network and data contradict each other.
 #'
 #' @param x,object a fitted `laplace` object, or its summary.
 #' @param digits significant digits.

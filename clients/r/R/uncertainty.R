@@ -7,15 +7,15 @@
 #'
 #' @inheritParams predict.laplace
 #' @section Novelty:
-#' A row that is unlike the training data makes the outputs of the network more uncertain than training rows do that were
-#' left out of the fit. `novelty` is the share of training rows at least as uncertain as the row (a p-value: small means
-#' unlike the training data), `novelty_score` the uncertainty itself. Both are there after fits with `tune = "auto"` or
-#' `"validated"`. A posterior over the last layer sees the features of the network alone.
+#' A row that is unlike the training data makes the outputs of the network more uncertain than training rows do that
+#' were left out of the fit. `novelty` is the share of training rows at least as uncertain as the row (a p-value: small
+#' means unlike the training data), `novelty_score` the uncertainty itself. Both are there after fits with `tune =
+#' "auto"` or `"validated"`. A posterior over the last layer sees the features of the network alone.
 #'
 #' @return A data frame with a row for each row of `newdata` and the columns `aleatoric`, `epistemic` and `total`
-#'   (variances in regression, entropies in nats for classes), and `novelty` and `novelty_score` where the fit keeps what
-#'   they need. Where there are several outputs that are uncertain by themselves (regression on several responses,
-#'   multilabel), a list of matrices, and vectors for novelty.
+#'   (variances in regression, entropies in nats for classes), and `novelty` and `novelty_score` where the fit keeps
+#'   what they need. Where there are several outputs that are uncertain by themselves (regression on several
+#'   responses, multilabel), a list of matrices, and vectors for novelty.
 #' @export
 #' @examplesIf laplace_available() && requireNamespace("nnet", quietly = TRUE)
 #' set.seed(1)
