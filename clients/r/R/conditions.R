@@ -15,6 +15,9 @@
 # |- laplace_error_state             an operation that the present state does not allow
 # `- laplace_error_internal          a fault of this library
 #
+# laplace_warning
+# `- laplace_warning_mismatch        network and data contradict each other
+#
 # Classes and codes follow one table, core/errors/errors.ts, from which error-table.R is written.
 
 #' The condition class of a family of the table: ShapeError is laplace_error_shape.
@@ -51,9 +54,17 @@ stop_from_wire <- function(err) {
 
 #' Something that the user should know, as a warning of class laplace_warning.
 #' @noRd
-laplace_warn <- function(message) {
-  warning(structure(class = c("laplace_warning", "warning", "condition"), list(message = message, call = NULL)))
+laplace_warn <- function(message, class = character()) {
+  warning(structure(class = c(class, "laplace_warning", "warning", "condition"), list(message = message, call = NULL)))
 }
+
+#' Notes that begin so say that network and data contradict each other.
+#' @noRd
+WARNING_PREFIX <- "Warning: "
+
+is_warning <- function(note) startsWith(note, WARNING_PREFIX)
+
+without_prefix <- function(note) if (is_warning(note)) substring(note, nchar(WARNING_PREFIX) + 1) else note
 
 #' Something that the server noticed, as a message of class laplace_note.
 #' @noRd

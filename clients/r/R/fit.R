@@ -12,14 +12,7 @@ fit_matrix <- function(network, x, y, na_action, options, settings, call) {
     y <- if (is.data.frame(y)) y[-na_action, , drop = FALSE] else rows_of(y, -na_action)
   }
   described <- list(na.action = na_action)
-  validation <- settings$validation
-  if (!is.null(validation)) {
-    if (!is.list(validation) || is.null(validation$x) || is.null(validation$y)) {
-      laplace_stop("`validation` must be list(x = , y = ).", "BAD_OPTION")
-    }
-    validation <- list(x = as_features(validation$x, "validation$x"), y = validation$y)
-  }
-  fit_network(network, x, y, validation, options, settings, described, call)
+  fit_network(network, x, y, matrix_validation(settings$validation), options, settings, described, call)
 }
 
 #' Fits to a prepared model frame.
@@ -29,15 +22,7 @@ fit_frame <- function(network, prepared, options, settings, call) {
     terms = prepared$terms, xlevels = prepared$xlevels, contrasts = prepared$contrasts,
     na.action = prepared$na_action, frame = prepared$frame
   )
-  validation <- settings$validation
-  if (!is.null(validation)) {
-    if (!is.data.frame(validation)) {
-      laplace_stop("`validation` must be a data frame with the columns of the formula.", "BAD_OPTION")
-    }
-    frame <- stats::model.frame(prepared$terms, validation, na.action = stats::na.omit, xlev = prepared$xlevels)
-    held <- frame_data(frame, prepared$contrasts)
-    validation <- list(x = held$x, y = held$y)
-  }
+  validation <- frame_validation(settings$validation, prepared)
   fit_network(network, prepared$x, prepared$y, validation, options, settings, described, call)
 }
 
@@ -59,10 +44,7 @@ fit_network <- function(network, x, y, validation, options, settings, described,
   one_of(likelihood, LIKELIHOODS, "likelihood")
   response <- as_response(y, likelihood, known)
   data <- list(x = as_wire_array(x), y = as_wire_array(response$y))
-  if (!is.null(validation)) {
-    held <- as_response(validation$y, likelihood, response$levels)
-    settings$validation <- list(x = as_wire_array(in_network_order(network, validation$x)), y = as_wire_array(held$y))
-  }
+  settings["validation"] <- list(wire_validation(validation, network, likelihood, response))
   hints <- options[intersect(NETWORK_HINTS, names(options))]
   fitted <- fit_on_server(network_params(network, hints), wire_options(options, likelihood), x, data, settings)
   object <- c(
@@ -71,8 +53,15 @@ fit_network <- function(network, x, y, validation, options, settings, described,
   )
   fitted$summary$notes <- surprising(fitted$summary$notes, network)
   result <- new_laplace(object, fitted$summary, fitted$blob, fitted$remote)
-  for (note in result$notes) tell(note)
+  announce(result$notes)
   result
+}
+
+#' Tells notes as messages, and contradictions between network and data as warnings.
+#' @noRd
+announce <- function(notes) {
+  for (note in Filter(Negate(is_warning), notes)) tell(note)
+  for (note in Filter(is_warning, notes)) laplace_warn(without_prefix(note), "laplace_warning_mismatch")
 }
 
 #' That an nnet object ends in softmax or a logistic function, and what that means, is no news to who made it.

@@ -10,14 +10,25 @@ new_laplace <- function(object, summary, blob, remote) {
     nobs = summary$examples, outputs = summary$outputs, parameter_count = summary$parameterCount,
     parameters = parameter_table(summary$parameters),
     log_likelihood = summary$logLikelihood, log_marginal_likelihood = summary$logMarginalLikelihood,
-    loss = summary$loss,
-    prior_precision = summary$priorPrecision, prior_mean = summary$priorMean, sigma_noise = summary$sigmaNoise,
+    log_evidence_at_mode = summary$logEvidenceAtMode, loss = summary$loss,
+    prior_precision = summary$priorPrecision, prior_mean = summary$priorMean,
+    sigma_noise = named_noise(summary$sigmaNoise, object$labels),
     temperature = summary$temperature,
     tuned = summary$tuned, effective_parameters = summary$effectiveParameters, engine = summary$engine,
     precision = summary$precision,
-    seed = summary$seed, notes = as.character(unlist(summary$notes)), digest = summary$digest
+    seed = summary$seed, notes = as.character(unlist(summary$notes)), digest = summary$digest,
+    choice = choice_of(summary$choice), training = training_of(summary$training),
+    conformal = snake_names(summary$conformal)
   )
   structure(c(object, numbers, list(blob = blob, remote = remote)), class = "laplace")
+}
+
+#' sigma: one number, or one for each output, with its name.
+#' @noRd
+named_noise <- function(sigma, labels) {
+  sigma <- as.double(unlist(sigma))
+  if (length(sigma) > 1 && length(labels) == length(sigma)) names(sigma) <- labels
+  sigma
 }
 
 #' A row for each tensor of the posterior, in the order of its parameters.

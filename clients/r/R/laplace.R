@@ -2,9 +2,24 @@
 
 #' Laplace approximation of a trained neural network
 #'
-#' Makes a trained network Bayesian: a Gaussian posterior over its weights, centred at the trained values, whose
-#' precision is the curvature of the loss plus a prior. The prior precision (and, in regression, the noise) is tuned by
-#' default, so that `laplace(fit, x, y)` is all that is needed.
+#' Makes a trained network Bayesian: a Gaussian posterior over its weights, whose precision is the curvature of the loss
+#' plus a prior. `laplace(fit, x, y)` is all that is needed: with no option set the training rows themselves say how
+#' far the network is to be trusted, and the printed result says what was chosen and why.
+#'
+#' @section What is chosen when nothing is:
+#' The network is compared with its linear model, a regression on the derivatives of its outputs by its weights, which
+#' is cheap to fit with any row left out. A network that fits rows it has seen far better than the linear model predicts
+#' rows it has not seen has learnt them by heart; the answer is then shared between the two, by weights that follow from
+#' the ratio `r` of the two scores. Small networks get a posterior over all weights (`structure` is `"lowrank"` then),
+#' large ones over the last layer. In regression each output gets its own noise, and the mean is halfway between the
+#' two. The fit warns (class `laplace_warning_mismatch`) when the network and the data contradict each other: labels
+#' coded in another order, targets on another scale, a network that was not trained.
+#'
+#' @section Held-out rows:
+#' `validation` gives rows that the network has not seen in training: `list(x = , y = )`, a data frame for formulas, or
+#' a share of the given rows such as `0.1` (drawn by `seed`). Prior precision, the share of the linear model, and, in
+#' regression, the noise are then chosen together by their likelihood (`tune = "validated"`).
+#' `calibrate = "temperature"` gives temperature scaling on the same rows instead, the usual baseline.
 #'
 #' @section Networks:
 #' * An `nnet` object of package nnet. Its data is found again when it was made with a formula; `x` and `y` otherwise.
@@ -23,12 +38,15 @@
 #'   \item{kfac_approx}{`"expand"`, `"reduce"`: weight sharing in Kronecker factors}
 #'   \item{prior_precision}{a number, one for each tensor, or one for each parameter: nothing is tuned then}
 #'   \item{prior_mean}{a number, or one for each parameter}
-#'   \item{sigma_noise}{standard deviation of the observations (regression)}
+#'   \item{sigma_noise}{standard deviation of the observations (regression): one number, or one for each output (a
+#'     vector or a list)}
 #'   \item{temperature}{of the likelihood}
-#'   \item{tune}{`"linearized"` (the evidence of the linearised model at its own mode), `"marglik"` (at the network's
-#'     weights), `"grid"` (held-out likelihood, needs `validation`), `"none"`}
+#'   \item{tune}{`"auto"` (what the training rows say, or held-out ones where there are any), `"validated"` (by held-out
+#'     rows, needs `validation`), `"linearized"` (the evidence of the linear model at its own mode), `"marglik"` (at the
+#'     network's weights), `"grid"` (prior precision by held-out likelihood, needs `validation`), `"none"`}
+#'   \item{calibrate}{`"temperature"`: temperature scaling on the held-out rows as the answer}
 #'   \item{prior_structure}{what is tuned: `"scalar"`, `"layerwise"`, `"diagonal"`}
-#'   \item{seed}{for curvatures that are sampled; drawn from R's random numbers when not given}
+#'   \item{seed}{for shares of held-out rows, samples of rows and curvatures that are sampled}
 #'   \item{engine}{`"auto"`, `"typescript"`, `"onnxruntime"`}
 #'   \item{precision}{`"float32"`, `"float64"`; the network's own by default}
 #'   \item{threads, batch_size, memory_limit}{of the engine}
@@ -44,23 +62,28 @@
 #' @param data a data frame. For a fit of `nnet()` with a formula: instead of the data of its call.
 #' @param model the network of a formula.
 #' @param likelihood `"classification"`, `"binary"`, `"multilabel"` or `"regression"`.
-#' @param subset which weights: `"last_layer"`, `"all"`, names of parameters, or their numbers (from 1).
-#' @param structure of the posterior precision: `"kron"` (Kronecker factors), `"full"` or `"diag"`; an error names the
-#'   words that this version knows.
+#' @param subset which weights: `"auto"` (all where their number is small enough, otherwise the last layer's),
+#'   `"last_layer"`, `"all"`, names of parameters, or their numbers (from 1).
+#' @param structure of the posterior precision: `"auto"`, `"lowrank"` (the linear model over all weights), `"kron"`
+#'   (Kronecker factors), `"full"` or `"diag"`; an error names the words that this version knows.
 #' @param ... further options; see below.
-#' @param validation held-out data for `tune = "grid"`: `list(x = , y = )`, or a data frame for formulas.
+#' @param validation rows that the network has not seen: `list(x = , y = )`, a data frame for formulas, or a share of
+#'   the given rows between 0 and 1.
 #' @param na.action what to do with missing values, such as [stats::na.omit()].
 #' @param contrasts for factors among the predictors, as in [stats::lm()].
 #' @param timeout seconds, after which the work is cancelled with an error; `NULL`: none.
 #' @param progress `TRUE` for a bar (with package cli), or a function of `stage`, `done`, `total` and `message`.
 #'
 #' @return An object of class `laplace`. It can be saved with [saveRDS()]. Some of its elements: `likelihood`, `subset`,
-#'   `structure`, `prior_precision`, `sigma_noise`, `log_marginal_likelihood`, `effective_parameters`, `levels`,
-#'   `notes`.
+#'   `structure`, `prior_precision`, `sigma_noise` (one for each output where there are several),
+#'   `log_marginal_likelihood` (at the network's weights), `log_evidence_at_mode` (of the linear model at its own mode),
+#'   `effective_parameters`, `levels`, `notes`, `choice` (what was chosen when nothing was: `explanation`, `reason`,
+#'   `prior_precision`, `r`, `s`, `link`, `network_weight`, `linear_weight`, `network_nll`, `leave_one_out_nll` and so
+#'   on) and `training` (scores of network and posterior on the training rows).
 #'
 #' Errors are conditions of class `laplace_error` and a class such as `laplace_error_option` or `laplace_error_shape`.
-#' @seealso [predict.laplace()], [summary.laplace()], [plot.laplace()], [laplace_metrics()], [save_laplace()],
-#'   [doctor()]
+#' @seealso [predict.laplace()], [conformalize()], [compare()], [summary.laplace()], [plot.laplace()],
+#'   [laplace_metrics()], [save_laplace()], [doctor()]
 #' @references Daxberger et al. (2021) Laplace Redux: Effortless Bayesian Deep Learning. NeurIPS 34.
 #' @export
 #' @examplesIf laplace_available() && requireNamespace("nnet", quietly = TRUE)
@@ -98,7 +121,7 @@ laplace.default <- function(object, ...) {
 
 #' @rdname laplace
 #' @export
-laplace.nnet <- function(object, x, y, likelihood = NULL, subset = "last_layer", structure = "kron", ...,
+laplace.nnet <- function(object, x, y, likelihood = NULL, subset = "auto", structure = "auto", ...,
                          validation = NULL, data = NULL, na.action = NULL, timeout = NULL,
                          progress = getOption("polylaplace.progress", FALSE)) {
   call <- call_of(match.call())
@@ -130,7 +153,7 @@ warn_case_weights <- function(object) {
 
 #' @rdname laplace
 #' @export
-laplace.character <- function(object, x, y, likelihood = NULL, subset = "last_layer", structure = "kron", ...,
+laplace.character <- function(object, x, y, likelihood = NULL, subset = "auto", structure = "auto", ...,
                               validation = NULL, na.action = NULL, timeout = NULL,
                               progress = getOption("polylaplace.progress", FALSE)) {
   call <- call_of(match.call())
@@ -154,7 +177,7 @@ laplace.list <- laplace.character
 
 #' @rdname laplace
 #' @export
-laplace.formula <- function(object, data, model, likelihood = NULL, subset = "last_layer", structure = "kron", ...,
+laplace.formula <- function(object, data, model, likelihood = NULL, subset = "auto", structure = "auto", ...,
                             validation = NULL, na.action = getOption("na.action"), contrasts = NULL, timeout = NULL,
                             progress = getOption("polylaplace.progress", FALSE)) {
   call <- call_of(match.call())

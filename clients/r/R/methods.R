@@ -7,8 +7,10 @@
 #' @name laplace-methods
 #' @return
 #' * `coef()` the mean of the posterior (the trained weights), `vcov()` its covariance, `confint()` intervals.
-#' * `logLik()` the **approximate log marginal likelihood** with the number of parameters as `df`, not the log
-#'   likelihood at the weights; it already weighs fit against complexity, so `AIC()` and `BIC()` of it warn.
+#' * `logLik()` the **approximate log marginal likelihood** at the network's weights, with the number of parameters as
+#'   `df`, not the log likelihood at the weights; it already weighs fit against complexity, so `AIC()` and `BIC()` of
+#'   it warn. Labels that are not those of the training make it far smaller. That of the linear model at its own mode
+#'   is the element `log_evidence_at_mode`.
 #' * `nobs()` the number of examples.
 #' * `fitted()` and `residuals()`: predictions for the training data, and the response minus these (indicators minus
 #'   probabilities for classes).

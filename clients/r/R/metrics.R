@@ -8,6 +8,7 @@
 #' @param ... passed to [predict.laplace()], such as `link`.
 #' @return A named vector: `nll` (negative log likelihood of the predictions), and `accuracy`, `ece` (expected
 #'   calibration error), `brier`, or `rmse`, `crps`.
+#' @seealso [compare()] for network, temperature scaling and posterior side by side.
 #' @export
 #' @examplesIf laplace_available() && requireNamespace("nnet", quietly = TRUE)
 #' set.seed(1)
@@ -15,12 +16,13 @@
 #' fit <- nnet::nnet(Species ~ ., iris[train, ], size = 4, trace = FALSE)
 #' laplace_metrics(laplace(fit), iris[-train, ])
 laplace_metrics <- function(object, newdata, y, ...) {
-  rows <- if (missing(newdata)) training_rows(object) else new_features(object, newdata, stats::na.omit)
-  if (missing(y)) y <- if (missing(newdata)) object$y else response_of(object, newdata, rows)
-  truth <- as_response(y, object$likelihood, object$levels)$y
-  how <- utils::modifyList(list(link = "probit", predictive = "glm"), list(...))
-  answer <- predicted(object, rows$x, how)
-  params <- list(likelihood = object$likelihood, y = as_wire_array(truth), sigmaNoise = object$sigma_noise)
+  rows <- if (missing(newdata)) training_labels(object) else labelled_rows(object, newdata, y, METRICS_USAGE)
+  answer <- predicted(object, rows$x, list(...))
+  sigma <- unname(object$sigma_noise)
+  params <- list(
+    likelihood = object$likelihood, y = as_wire_array(rows$y),
+    sigmaNoise = if (length(sigma) > 1) as_wire_array(sigma) else sigma
+  )
   for (name in intersect(c("mean", "variance", "probabilities"), names(answer))) {
     params[[name]] <- as_wire_array(answer[[name]])
   }
@@ -28,8 +30,4 @@ laplace_metrics <- function(object, newdata, y, ...) {
   unlist(result[vapply(result, function(value) is.numeric(value) && length(value) == 1, NA)])
 }
 
-response_of <- function(object, newdata, rows) {
-  if (is.null(object$terms)) laplace_stop("Give the true responses: laplace_metrics(object, newdata, y).", "BAD_OPTION")
-  frame <- stats::model.frame(object$terms, newdata, na.action = stats::na.omit, xlev = object$xlevels)
-  stats::model.response(frame)
-}
+METRICS_USAGE <- "laplace_metrics(object, newdata, y)"

@@ -5,8 +5,9 @@
 FIT_OPTIONS <- c(
   subset = "subset", structure = "structure", curvature = "curvature", kfac_approx = "kfacApprox",
   prior_precision = "priorPrecision", prior_mean = "priorMean", sigma_noise = "sigmaNoise", temperature = "temperature",
-  prior_structure = "priorStructure", tune = "tune", seed = "seed", engine = "engine", precision = "precision",
-  threads = "threads", input = "input", output = "output", batch_size = "batchSize", memory_limit = "memoryLimit"
+  prior_structure = "priorStructure", tune = "tune", calibrate = "calibrate", seed = "seed", engine = "engine",
+  precision = "precision", threads = "threads", input = "input", output = "output", batch_size = "batchSize",
+  memory_limit = "memoryLimit"
 )
 NETWORK_HINTS <- c("architecture", "activation", "input", "output")
 
@@ -44,6 +45,9 @@ check_options <- function(options) {
 wire_options <- function(options, likelihood) {
   options <- options[intersect(names(FIT_OPTIONS), names(options))]
   options <- options[!vapply(options, is.null, NA)]
+  # The server has no word for it: a structure that is not given is chosen.
+  if (identical(options$structure, "auto")) options$structure <- NULL
+  if (!is.null(options$sigma_noise)) options$sigma_noise <- wire_noise(options$sigma_noise)
   for (name in intersect(names(SYNONYMS), names(options))) {
     word <- options[[name]]
     if (is.character(word) && length(word) == 1 && word %in% names(SYNONYMS[[name]])) {
@@ -60,16 +64,28 @@ wire_options <- function(options, likelihood) {
 #' @noRd
 wire_subset <- function(subset) {
   if (is.character(subset)) {
-    if (length(subset) == 1 && subset %in% c("last_layer", "all")) return(subset)
+    if (length(subset) == 1 && subset %in% c("auto", "last_layer", "all")) return(subset)
     return(as.list(subset))
   }
   if (!is.numeric(subset) || anyNA(subset) || any(subset < 1 | subset != trunc(subset))) {
     laplace_stop(
-      "`subset` must be \"last_layer\", \"all\", names of parameters, or whole numbers from 1 on.",
+      "`subset` must be \"auto\", \"last_layer\", \"all\", names of parameters, or whole numbers from 1 on.",
       "BAD_OPTION", list(option = "subset")
     )
   }
   as_wire_array(as.double(subset) - 1)
+}
+
+#' The noise: one number, or one for each output, as a vector or a list.
+#' @noRd
+wire_noise <- function(sigma) {
+  numbers <- if (is.list(sigma) && all(lengths(sigma) == 1)) unlist(sigma) else sigma
+  if (!is.numeric(numbers) || length(numbers) == 0 || any(!is.finite(numbers)) || any(numbers <= 0)) {
+    laplace_stop(
+      "`sigma_noise` must be a positive number, or one for each output.", "BAD_OPTION", list(option = "sigma_noise")
+    )
+  }
+  if (length(numbers) == 1) as.double(numbers) else as_wire_array(as.double(numbers))
 }
 
 #' A seed for one call: the given one, or one drawn from R's random numbers, so that set.seed() governs it.

@@ -32,9 +32,8 @@ plot.laplace <- function(x, newdata, y, level = 0.95, bins = 10, ...) {
 #' @noRd
 plot_data <- function(object, newdata, y, level, bins) {
   check_level(level)
-  rows <- if (missing(newdata)) training_rows(object) else new_features(object, newdata, stats::na.omit)
-  if (missing(y)) y <- if (missing(newdata)) object$y else response_of(object, newdata, rows)
-  truth <- as_response(y, object$likelihood, object$levels)$y
+  rows <- if (missing(newdata)) training_labels(object) else labelled_rows(object, newdata, y, "plot(x, newdata, y)")
+  truth <- rows$y
   if (object$likelihood != "regression") return(reliability_data(object, rows, truth, bins))
   one_of_each <- length(dim(rows$x)) == 2 && ncol(rows$x) == 1 && object$outputs == 1
   if (one_of_each) curve_data(object, rows, truth, level) else points_data(object, rows, truth)
@@ -43,8 +42,7 @@ plot_data <- function(object, newdata, y, level, bins) {
 curve_data <- function(object, rows, truth, level) {
   ends <- range(rows$x)
   grid <- seq(ends[1] - diff(ends) / 4, ends[2] + diff(ends) / 4, length.out = 200)
-  how <- list(link = "probit", predictive = "glm", level = level)
-  answer <- predicted(object, matrix(grid, ncol = 1), how)
+  answer <- predicted(object, matrix(grid, ncol = 1), list())
   z <- stats::qnorm((1 + level) / 2)
   inner <- z * sqrt(answer$variance[, 1])
   outer <- z * sqrt(answer$variance[, 1] + object$sigma_noise^2)
@@ -60,7 +58,7 @@ curve_data <- function(object, rows, truth, level) {
 }
 
 points_data <- function(object, rows, truth) {
-  answer <- predicted(object, rows$x, list(link = "probit", predictive = "glm"))
+  answer <- predicted(object, rows$x, list())
   list(
     kind = "points",
     table = data.frame(fit = as.vector(answer$mean), se.fit = sqrt(as.vector(answer$variance)), y = as.vector(truth)),
@@ -71,7 +69,7 @@ points_data <- function(object, rows, truth) {
 #' Every probability of every class counts, in bins of equal width.
 #' @noRd
 reliability_data <- function(object, rows, truth, bins) {
-  p <- predicted(object, rows$x, list(link = "probit", predictive = "glm"))$probabilities
+  p <- predicted(object, rows$x, list())$probabilities
   hit <- if (object$likelihood == "classification") outer(as.vector(truth), seq_len(ncol(p)) - 1, "==") else truth == 1
   bin <- cut(as.vector(p), seq(0, 1, length.out = bins + 1), include.lowest = TRUE)
   table <- data.frame(

@@ -6,7 +6,8 @@
 predicted <- function(object, x, how, covariance = FALSE, parts = NULL) {
   options <- list(
     link = how$link, predictive = how$predictive, samples = how$samples, covariance = if (covariance) TRUE,
-    uncertainty = isTRUE(how$uncertainty)
+    uncertainty = isTRUE(how$uncertainty), level = if (isTRUE(how$wants_level)) how$level,
+    quantiles = if (isTRUE(how$wants_quantiles)) as_wire_array(as.double(how$quantiles)), noise = how$noise
   )
   if (!is.null(how$seed) || identical(how$link, "mc") || identical(how$predictive, "nn") || options$uncertainty) {
     options$seed <- fresh_seed(how$seed)
@@ -23,13 +24,19 @@ predicted <- function(object, x, how, covariance = FALSE, parts = NULL) {
 #' The answers for some rows each as one. Arrays of more than two axes are why `rbind()` alone is not enough.
 #' @noRd
 bound <- function(parts) {
-  names <- intersect(c("mean", "variance", "probabilities", "covariance", "aleatoric", "epistemic"), names(parts[[1]]))
-  lapply(stats::setNames(names, names), function(name) {
+  arrays <- c(
+    "mean", "variance", "probabilities", "covariance", "aleatoric", "epistemic", "novelty", "noveltyScore", "lower",
+    "upper", "sets", "quantiles"
+  )
+  names <- intersect(arrays, names(parts[[1]]))
+  whole <- lapply(stats::setNames(names, names), function(name) {
     extents <- dim(parts[[1]][[name]])
     if (is.null(extents)) return(unlist(lapply(parts, `[[`, name)))
     all <- do.call(rbind, lapply(parts, function(part) matrix(part[[name]], dim(part[[name]])[1])))
     array(all, c(nrow(all), extents[-1]))
   })
+  notes <- unique(unlist(lapply(parts, `[[`, "notes")))
+  c(whole, list(interval = parts[[1]]$interval, notes = notes))
 }
 
 #' Draws of means or probabilities: rows x outputs x draws.

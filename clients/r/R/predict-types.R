@@ -9,10 +9,12 @@ predicted_point <- function(object, x, type, how) {
     object, x, how, covariance = how$se && object$likelihood == "classification" && probabilities,
     parts = if (!how$se) part
   )
+  # The answer of a choice has a mean probability of its own, where the slope of the link is to be taken.
+  chosen <- if (is.null(how$link) && !is.null(object$choice)) answer$probabilities
   values <- answer[[part]]
   fit <- shaped(object, values, type)
   if (!how$se) return(fit)
-  errors <- if (probabilities) probability_errors(object$likelihood, answer) else sqrt(answer$variance)
+  errors <- if (probabilities) probability_errors(object$likelihood, answer, chosen) else sqrt(answer$variance)
   result <- list(fit = fit, se.fit = shaped(object, errors, type, complement = FALSE))
   if (object$likelihood == "regression") result$residual.scale <- object$sigma_noise
   result
@@ -20,13 +22,14 @@ predicted_point <- function(object, x, type, how) {
 
 #' Standard errors of probabilities by the delta method: the standard deviations of logits times the slope of the link
 #' at the mean.
+#' @param chosen probabilities at which the slope is taken instead; NULL: at the mean's.
 #' @noRd
-probability_errors <- function(likelihood, answer) {
+probability_errors <- function(likelihood, answer, chosen = NULL) {
   if (likelihood != "classification") {
-    p <- stats::plogis(answer$mean)
+    p <- if (is.null(chosen)) stats::plogis(answer$mean) else chosen
     return(p * (1 - p) * sqrt(answer$variance))
   }
-  p <- softmax(answer$mean)
+  p <- if (is.null(chosen)) softmax(answer$mean) else chosen
   errors <- p
   for (row in seq_len(nrow(p))) {
     slope <- diag(p[row, ], ncol(p)) - tcrossprod(p[row, ])
@@ -74,41 +77,6 @@ predicted_class <- function(object, probabilities) {
     max.col(probabilities, ties.method = "first") - 1L
   }
   if (is.null(object$levels)) number else factor(object$levels[number + 1L], levels = object$levels)
-}
-
-#' Median and limits: n x 3 for one output, n x C x 3 for several.
-#' @noRd
-predicted_interval <- function(object, x, how, noise) {
-  tail <- (1 - how$level) / 2
-  values <- output_quantiles(object, x, how, c(0.5, tail, 1 - tail), noise)
-  dimnames(values) <- list(NULL, output_names(object), c("fit", "lwr", "upr"))
-  without_single_output(values)
-}
-
-predicted_quantiles <- function(object, x, how, quantiles) {
-  if (!is.numeric(quantiles) || length(quantiles) == 0 || anyNA(quantiles) || any(quantiles <= 0 | quantiles >= 1)) {
-    laplace_stop("`quantiles` must be numbers between 0 and 1.", "BAD_OPTION", list(option = "quantiles"))
-  }
-  values <- output_quantiles(object, x, how, quantiles, noise = object$likelihood == "regression")
-  dimnames(values) <- list(NULL, output_names(object), paste0(format(100 * quantiles, trim = TRUE, digits = 7), "%"))
-  without_single_output(values)
-}
-
-#' n x C x quantiles. Exact where each output is a function of one Gaussian; by draws for softmax and for drawn weights.
-#' @noRd
-output_quantiles <- function(object, x, how, quantiles, noise) {
-  if (object$likelihood == "classification" || !identical(how$predictive, "glm")) {
-    draws <- drawn(object, x, how)
-    if (noise) draws <- draws + stats::rnorm(length(draws), sd = object$sigma_noise)
-    values <- apply(draws, c(1, 2), stats::quantile, probs = quantiles, names = FALSE)
-    return(aperm(array(values, c(length(quantiles), dim(draws)[1:2])), c(2, 3, 1)))
-  }
-  fit <- predicted(object, x, how)
-  deviation <- sqrt(fit$variance + if (noise) object$sigma_noise^2 else 0)
-  values <- array(
-    vapply(stats::qnorm(quantiles), function(z) fit$mean + z * deviation, fit$mean), c(dim(fit$mean), length(quantiles))
-  )
-  if (object$likelihood == "regression") values else stats::plogis(values)
 }
 
 without_single_output <- function(values) {

@@ -1,5 +1,8 @@
 #' Printing and summaries
 #'
+#' Says what was chosen and why, prior precision and noise, how network and posterior do on the training rows and on
+#' rows left out, and where network and data contradict each other.
+#'
 #' @param x,object a fitted `laplace` object, or its summary.
 #' @param digits significant digits.
 #' @param ... not used.
@@ -10,19 +13,42 @@ print.laplace <- function(x, digits = max(3, getOption("digits") - 3), ...) {
   if (!is.null(x$call)) cat("Call:\n", paste(deparse(x$call, width.cutoff = 80), collapse = "\n"), "\n\n", sep = "")
   cat(headline(x), "\n", sep = "")
   cat(sprintf("%s parameters, %s examples\n", format(x$parameter_count), format(x$nobs)))
-  cat("Log marginal likelihood: ", show_number(x$log_marginal_likelihood, digits), "\n", sep = "")
+  writeLines(choice_lines(x$choice, digits))
+  evidence <- show_number(x$log_marginal_likelihood, digits)
+  cat("Log marginal likelihood (at the network's weights): ", evidence, "\n", sep = "")
   cat("Prior precision: ", show_prior(x, digits), "\n", sep = "")
   if (x$likelihood == "regression") {
-    cat("Noise (standard deviation): ", format(x$sigma_noise, digits = digits), "\n", sep = "")
+    cat("Noise (standard deviation): ", show_noise(x$sigma_noise, digits), "\n", sep = "")
   }
+  print_training(x, digits)
   if (!is.null(x$levels)) cat("Levels: ", paste(x$levels, collapse = ", "), "\n", sep = "")
-  for (note in x$notes) cat(strwrap(paste("Note:", note), exdent = 6), sep = "\n")
+  for (note in Filter(Negate(is_warning), x$notes)) writeLines(wrapped("Note: ", note))
+  for (note in Filter(is_warning, x$notes)) writeLines(wrapped("", note))
   invisible(x)
 }
 
 headline <- function(x) {
   subset <- if (is.character(x$subset)) gsub("_", " ", paste(x$subset, collapse = ", ")) else "subnetwork"
   sprintf("Laplace approximation: %s, %s, structure %s, curvature %s", x$likelihood, subset, x$structure, x$curvature)
+}
+
+#' One number, or one for each output.
+#' @noRd
+show_noise <- function(sigma, digits) {
+  shown <- vapply(sigma, function(value) format(value, digits = digits), "")
+  paste(if (is.null(names(sigma))) shown else paste(names(sigma), shown), collapse = ", ")
+}
+
+#' Network and posterior on the training rows, and on rows left out.
+#' @noRd
+print_training <- function(x, digits) {
+  left_out <- if (is.null(x$training$leave_one_out_nll)) x$choice$leave_one_out_nll else x$training$leave_one_out_nll
+  if (!is.null(left_out)) {
+    cat("Leave-one-out NLL of the linear model: ", format(left_out, digits = digits), "\n", sep = "")
+  }
+  if (is.null(x$training)) return()
+  cat(sprintf("Scores on the %s training rows:\n", format(x$training$rows)))
+  print(training_scores(x$training), digits = digits)
 }
 
 #' Not every structure has every number.

@@ -44,7 +44,7 @@ simulated_method <- function(object) if (object$likelihood == "regression") "fun
 #' One draw of responses, given one draw of means or probabilities (n x C).
 #' @noRd
 simulated <- function(object, draw) {
-  if (object$likelihood == "regression") return(draw + stats::rnorm(length(draw), sd = object$sigma_noise))
+  if (object$likelihood == "regression") return(draw + noise_like(object, draw))
   if (object$likelihood == "multilabel") return(+(stats::runif(length(draw)) < draw))
   number <- if (object$likelihood == "binary") {
     as.integer(stats::runif(nrow(draw)) < draw[, 1])
@@ -53,4 +53,11 @@ simulated <- function(object, draw) {
     pmin(rowSums(stats::runif(nrow(draw)) > cumulated), ncol(draw) - 1)
   }
   if (is.null(object$levels)) number else factor(object$levels[number + 1], levels = object$levels)
+}
+
+#' Draws of the noise for rows of outputs (n x C): each output has its own, or all the same.
+#' @noRd
+noise_like <- function(object, outputs) {
+  sigma <- matrix(object$sigma_noise, nrow(outputs), ncol(outputs), byrow = TRUE)
+  stats::rnorm(length(outputs)) * sigma
 }

@@ -14,7 +14,8 @@
 #' @name laplace-tidiers
 #' @return Data frames. `tidy()`: `term`, `estimate`, `std.error`. `glance()`: one row about the fit. `augment()`: the
 #'   data with `.fitted`, `.se.fit` and `.resid` (regression), or `.fitted` (the class), `.se.fit` (of its probability)
-#'   and the probabilities `.pred_<level>`.
+#'   and the probabilities `.pred_<level>`; and with `.novelty` and `.novelty_score`, see [laplace_uncertainty()], after
+#'   fits that keep what they need.
 #' @examplesIf laplace_available() && all(vapply(c("nnet", "generics"), requireNamespace, NA, quietly = TRUE))
 #' set.seed(1)
 #' fit <- nnet::nnet(dist ~ speed, cars / 50, size = 3, linout = TRUE, trace = FALSE)
@@ -49,6 +50,8 @@ glance.laplace <- function(x, ...) {
     likelihood = x$likelihood, subset = if (length(x$subset) == 1 && is.character(x$subset)) x$subset else "subnetwork",
     structure = x$structure,
     log.marginal.likelihood = single(x$log_marginal_likelihood), log.likelihood = single(x$log_likelihood),
+    log_evidence_at_mode = single(x$log_evidence_at_mode), leave.one.out.nll = single(x$choice$leave_one_out_nll),
+    network.weight = single(x$choice$network_weight), linear.weight = single(x$choice$linear_weight),
     prior.precision = single(x$prior_precision),
     sigma = if (x$likelihood == "regression") single(x$sigma_noise) else NA_real_,
     effective.parameters = single(x$effective_parameters),
@@ -70,7 +73,7 @@ augment.laplace <- function(x, data = NULL, newdata = NULL, ...) {
     table$.se.fit <- unname(values$se.fit)
     y <- if (training) observed(x) else if (!is.null(x$terms)) known_response(x, table)
     if (!is.null(y)) table$.resid <- unname(y - values$fit)
-    return(table)
+    return(with_novelty(table, x, features, training, how$na.action))
   }
   values <- predicted_as(type = if (x$likelihood == "regression") "response" else "prob", se.fit = TRUE)
   labels <- if (is.null(colnames(values$fit))) seq_len(ncol(values$fit)) - 1 else colnames(values$fit)
@@ -81,6 +84,17 @@ augment.laplace <- function(x, data = NULL, newdata = NULL, ...) {
     )]
   }
   table[paste0(".pred_", labels)] <- as.data.frame(unname(values$fit))
+  with_novelty(table, x, features, training, how$na.action)
+}
+
+#' The table with the columns .novelty and .novelty_score, where the fit keeps what they need.
+#' @noRd
+with_novelty <- function(table, x, features, training, na_action) {
+  if (is.null(na_action)) na_action <- stats::na.pass
+  rows <- if (training) training_rows(x) else new_features(x, features, match.fun(na_action))
+  answer <- predicted(x, rows_of(rows$x, rows$keep), list(), parts = c("novelty", "noveltyScore"))
+  found <- novelty_of(answer)
+  for (name in names(found)) table[[paste0(".", name)]] <- with_missing(found[[name]], rows$keep)
   table
 }
 

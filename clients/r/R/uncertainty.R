@@ -6,9 +6,16 @@
 #' network's own ignorance, large where there was little data.
 #'
 #' @inheritParams predict.laplace
-#' @return A data frame with a row for each row of `newdata` and the columns `aleatoric`, `epistemic` and `total`:
-#'   variances in regression, entropies in nats for classes. Where there are several outputs that are uncertain by
-#'   themselves (regression on several responses, multilabel), a list of three matrices.
+#' @section Novelty:
+#' A row that is unlike the training data makes the outputs of the network more uncertain than training rows do that
+#' were left out of the fit. `novelty` is the share of training rows at least as uncertain as the row (a p-value: small
+#' means unlike the training data), `novelty_score` the uncertainty itself. Both are there after fits with `tune =
+#' "auto"` or `"validated"`. A posterior over the last layer sees the features of the network alone.
+#'
+#' @return A data frame with a row for each row of `newdata` and the columns `aleatoric`, `epistemic` and `total`
+#'   (variances in regression, entropies in nats for classes), and `novelty` and `novelty_score` where the fit keeps
+#'   what they need. Where there are several outputs that are uncertain by themselves (regression on several
+#'   responses, multilabel), a list of matrices, and vectors for novelty.
 #' @export
 #' @examplesIf laplace_available() && requireNamespace("nnet", quietly = TRUE)
 #' set.seed(1)
@@ -17,13 +24,22 @@
 laplace_uncertainty <- function(object, newdata, seed = NULL, na.action = stats::na.pass) {
   rows <- if (missing(newdata)) training_rows(object) else new_features(object, newdata, match.fun(na.action))
   answer <- predicted(
-    object, rows_of(rows$x, rows$keep), list(link = "probit", predictive = "glm", seed = seed, uncertainty = TRUE)
+    object, rows_of(rows$x, rows$keep), list(seed = seed, uncertainty = TRUE)
   )
   parts <- lapply(answer[c("aleatoric", "epistemic")], function(part) {
     part <- with_missing(part, rows$keep)
     if (!is.null(dim(part)) && ncol(part) == 1) part[, 1] else part
   })
   parts$total <- parts$aleatoric + parts$epistemic
+  parts <- c(parts, lapply(novelty_of(answer), with_missing, rows$keep))
   if (!is.null(dim(parts$total))) return(parts)
   as.data.frame(parts, row.names = rows$names)
+}
+
+#' Novelty and its score of an answer, by R's names; none where the fit does not keep what they need.
+#' @noRd
+novelty_of <- function(answer) {
+  found <- answer[intersect(c("novelty", "noveltyScore"), names(answer))]
+  found <- lapply(found[!vapply(found, is.null, NA)], as.vector)
+  stats::setNames(found, snake(names(found)))
 }

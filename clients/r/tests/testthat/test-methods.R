@@ -1,13 +1,14 @@
 test_that("printing says what matters", {
   expect_output(
-    print(iris_fit()),
+    print(last_layer_fit()),
     paste0(
       "classification, last layer, structure kron.*15 parameters, 150 examples.*Log marginal likelihood.*tuned: ",
       "linearized.*Levels: setosa"
     )
   )
   expect_output(print(cars_fit()), "Noise")
-  expect_output(print(summary(iris_fit())), "output.weight +3x4 +12")
+  expect_output(print(summary(iris_fit())), "hidden.weight +4x4 +16")
+  expect_output(print(summary(last_layer_fit())), "Weights:\\n +parameter.*\\n +output.weight +3x4 +12")
   expect_output(print(summary(cars_fit())), "mean_sd")
 })
 
@@ -22,7 +23,7 @@ test_that("coef, vcov and confint agree", {
   expect_identical(rownames(confint(la, names(coef(la))[4])), names(coef(la))[4])
   expect_error(confint(la, "nothing"), "no parameter", class = "laplace_error_option")
   expect_identical(
-    names(coef(iris_fit()))[c(1, 2, 5, 13)],
+    names(coef(last_layer_fit()))[c(1, 2, 5, 13)],
     c("output.weight[1,1]", "output.weight[1,2]", "output.weight[2,1]", "output.bias[1]")
   )
 })
@@ -32,13 +33,14 @@ test_that("coefficients are the network's weights", {
 })
 
 test_that("logLik, AIC and BIC", {
-  value <- logLik(iris_fit())
+  la <- last_layer_fit()
+  value <- logLik(la)
   expect_s3_class(value, "logLik")
   expect_identical(attr(value, "df"), 15)
   expect_identical(attr(value, "nobs"), 150)
-  expect_warning(aic <- AIC(iris_fit()), "already weighs", class = "laplace_warning")
+  expect_warning(aic <- AIC(la), "already weighs", class = "laplace_warning")
   expect_equal(aic, -2 * as.numeric(value) + 30)
-  expect_warning(BIC(iris_fit()), class = "laplace_warning")
+  expect_warning(BIC(la), class = "laplace_warning")
 })
 
 test_that("fitted and residuals", {
@@ -88,7 +90,8 @@ test_that("tidy, glance and augment", {
   tidied <- generics::tidy(la, conf.int = TRUE)
   expect_named(tidied, c("term", "estimate", "std.error", "conf.low", "conf.high"))
   expect_equal(tidied$std.error, unname(sqrt(diag(vcov(la)))))
-  expect_identical(nrow(generics::tidy(iris_fit(), by = "tensor")), 2L)
+  expect_identical(nrow(generics::tidy(last_layer_fit(), by = "tensor")), 2L)
+  expect_identical(nrow(generics::tidy(iris_fit(), by = "tensor")), 4L)
   glanced <- generics::glance(la)
   expect_identical(nrow(glanced), 1L)
   expect_equal(glanced$sigma, la$sigma_noise)

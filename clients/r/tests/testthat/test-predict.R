@@ -8,9 +8,17 @@ test_that("classes: levels, names and shapes", {
   expect_identical(predict(la, new, type = "class"), new$Species)
   expect_identical(dim(predict(la, new, type = "link")), c(3L, 3L))
   interval <- predict(la, new, type = "conf_int", seed = 1)
-  expect_identical(dimnames(interval), list(c("1", "51", "101"), levels(iris$Species), c("fit", "lwr", "upr")))
-  expect_true(all(interval[, , "lwr"] <= interval[, , "fit"] & interval[, , "fit"] <= interval[, , "upr"]))
-  expect_identical(dim(predict(la, new, type = "quantile", quantiles = c(0.1, 0.9), seed = 1)), c(3L, 3L, 2L))
+  limits <- c(".pred", ".pred_lower", ".pred_upper")
+  expect_identical(rownames(interval), c("1", "51", "101"))
+  expect_named(interval, paste0(limits, "_", rep(levels(iris$Species), each = 3)))
+  for (level in levels(iris$Species)) {
+    one <- interval[paste0(limits, "_", level)]
+    expect_true(all(one[[2]] <= one[[1]] & one[[1]] <= one[[3]]))
+  }
+  expect_named(
+    predict(la, new, type = "quantile", quantiles = c(0.1, 0.9), seed = 1),
+    paste0(c(".pred_q0.1", ".pred_q0.9"), "_", rep(levels(iris$Species), each = 2))
+  )
   expect_identical(dim(predict(la, new, type = "samples", n_samples = 7)), c(3L, 3L, 7L))
   with_errors <- predict(la, new, type = "prob", se.fit = TRUE)
   expect_identical(with_errors$fit, prob)
@@ -34,10 +42,11 @@ test_that("binary: one probability, two columns, factors", {
   expect_equal(prob[, 2], p)
   expect_identical(predict(la, new, type = "class"), new$Species)
   expect_equal(predict(la, new, type = "prob", se.fit = TRUE)$se.fit[, 1], predict(la, new, se.fit = TRUE)$se.fit)
+  la <- last_layer(binary_net())
   interval <- predict(la, new, type = "conf_int", level = 0.9)
   link <- predict(la, new, type = "link", se.fit = TRUE)
-  expect_equal(interval[, "upr"], plogis(link$fit + qnorm(0.95) * link$se.fit))
-  expect_equal(interval[, "fit"], plogis(link$fit))
+  expect_equal(interval$.pred_upper, unname(plogis(link$fit + qnorm(0.95) * link$se.fit)))
+  expect_equal(interval$.pred, unname(plogis(link$fit)))
 })
 
 test_that("binary with logical and with 0/1 responses", {
@@ -57,12 +66,14 @@ test_that("regression: means, errors and intervals", {
   expect_close(values$fit, predict(cars_net(), new), 1e-9)
   z <- qnorm(0.95)
   confidence <- predict(la, new, type = "conf_int", level = 0.9)
-  expect_equal(confidence[, "lwr"], values$fit - z * values$se.fit)
+  expect_equal(confidence$.pred_lower, unname(values$fit - z * values$se.fit))
+  expect_identical(attr(confidence, "interval"), "credible")
   prediction <- predict(la, new, type = "pred_int", level = 0.9)
-  expect_equal(prediction[, "upr"], values$fit + z * sqrt(values$se.fit^2 + values$residual.scale^2))
+  expect_equal(prediction$.pred_upper, unname(values$fit + z * sqrt(values$se.fit^2 + values$residual.scale^2)))
+  expect_identical(attr(prediction, "interval"), "gaussian")
   quantiles <- predict(la, new, type = "quantile", quantiles = c(0.05, 0.5, 0.95))
-  expect_identical(colnames(quantiles), c("5%", "50%", "95%"))
-  expect_equal(unname(quantiles), unname(prediction[, c("lwr", "fit", "upr")]))
+  expect_named(quantiles, c(".pred_q0.05", ".pred_q0.5", ".pred_q0.95"))
+  expect_equal(unname(as.matrix(quantiles)), unname(as.matrix(prediction[c(".pred_lower", ".pred", ".pred_upper")])))
   draws <- predict(la, new, type = "samples", n_samples = 4000, seed = 3)
   expect_equal(unname(apply(draws, 1, sd)), unname(values$se.fit), tolerance = 0.1)
 })
@@ -91,9 +102,11 @@ test_that("columns are found by name", {
 })
 
 test_that("links and drawn weights", {
-  la <- iris_fit()
+  la <- last_layer_fit()
   probit <- predict(la, iris[50:55, ])
-  for (link in c("mc", "bridge", "bridge_norm", "mean_field_1", "mean_field_2", "map")) {
+  expect_identical(predict(la, iris[50:55, ], link = "probit"), probit)
+  links <- c("mc", "bridge", "bridge_norm", "mean_field_1", "mean_field_2", "zero_sum", "pairwise", "map")
+  for (link in links) {
     expect_identical(dim(predict(la, iris[50:55, ], link = link, seed = 1)), dim(probit), info = link)
   }
   expect_close(predict(la, iris[50:55, ], link = "map"), predict(iris_net(), iris[50:55, ]), 1e-6)

@@ -1,0 +1,81 @@
+# Network, temperature scaling and posterior side by side.
+
+#' Network, temperature scaling and posterior side by side
+#'
+#' Scores of three predictions of the same rows, which neither the training of the network nor the fit has seen: of the
+#' network alone, of the network with one temperature (the usual way to repair its confidence), and of the posterior.
+#'
+#' @param object a fitted `laplace` object.
+#' @param x rows to predict: features as in [predict.laplace()]; for `print()` a comparison.
+#' @param y their true responses; taken from `x` for fits by formula.
+#' @param ... not used.
+#' @return A data frame of class `laplace_comparison` with the rows `network`, `temperature` (for classes) and
+#'   `posterior`. Columns for classes: `points` (number of rows), `nll`, `brier`, `accuracy`, `ece`, `adaptive_ece`,
+#'   `class_wise_ece`, `smooth_ece`, `aurc` (area under the risk-coverage curve), `coverage_at_risk_1` and
+#'   `coverage_at_risk_5` (share of rows that can be answered with at most 1 and 5 % errors). For regression: `points`,
+#'   `nll`, `crps`, `rmse`, `sharpness`, `coverage_50` and `width_50` to `coverage_95` and `width_95` (share of the
+#'   truth in central intervals, and their width), `pit_kolmogorov`.
+#'
+#'   The temperature is that of the fit's held-out rows (`validation`) where it had any; otherwise it is fitted to half
+#'   of the given rows and scored on the other half alone. Attributes: `rows`, `temperature`, `temperature_from`, and
+#'   `reports` with everything that the server says, such as reliability diagrams.
+#' @seealso [laplace_metrics()] for a few scores of one prediction.
+#' @export
+#' @examplesIf laplace_available() && requireNamespace("nnet", quietly = TRUE)
+#' set.seed(1)
+#' train <- sample(150, 100)
+#' fit <- nnet::nnet(Species ~ ., iris[train, ], size = 4, decay = 1e-4, trace = FALSE)
+#' compare(laplace(fit), iris[-train, ])
+compare <- function(object, ...) UseMethod("compare")
+
+#' @rdname compare
+#' @export
+compare.laplace <- function(object, x, y, ...) {
+  check_no_more(...)
+  if (missing(x)) laplace_stop("Give rows that the fit has not seen: compare(object, x, y).", "BAD_OPTION")
+  rows <- labelled_rows(object, x, y, "compare(object, x, y)")
+  answer <- ask(object, "compare", list(x = as_wire_array(rows$x), y = as_wire_array(rows$y)))
+  reports <- answer[c("network", "temperature", "posterior")]
+  reports <- reports[!vapply(reports, is.null, NA)]
+  table <- do.call(rbind, lapply(reports, report_row))
+  structure(
+    table, class = c("laplace_comparison", "data.frame"), rows = answer$rows, temperature = answer$temperatureValue,
+    temperature_from = answer$temperatureFrom, reports = reports
+  )
+}
+
+#' The numbers of a report as one row.
+#' @noRd
+report_row <- function(report) {
+  single <- vapply(report, function(value) is.numeric(value) && length(value) == 1, NA)
+  numbers <- unlist(report[single])
+  names(numbers) <- snake(names(numbers))
+  for (entry in report$coverageAtRisk) numbers[paste0("coverage_at_risk_", percent(entry$risk))] <- entry$coverage
+  for (entry in report$intervals) {
+    numbers[paste0(c("coverage_", "width_"), percent(entry$level))] <- c(entry$coverage, entry$width)
+  }
+  if (!is.null(report$pit)) numbers["pit_kolmogorov"] <- report$pit$kolmogorov
+  as.data.frame(as.list(numbers))
+}
+
+percent <- function(part) format(100 * part, digits = 6)
+
+#' @rdname compare
+#' @param digits significant digits.
+#' @export
+print.laplace_comparison <- function(x, digits = max(3, getOption("digits") - 3), ...) {
+  rows <- attr(x, "rows")
+  # A part of the table, x[1:2, "nll"], has lost the attributes.
+  if (!is.null(rows)) cat(sprintf("Scores on %s rows:\n", format(rows)))
+  shown <- t(as.matrix(as.data.frame(x)))
+  cells <- vapply(shown, function(value) format(signif(value, digits), scientific = FALSE), "")
+  print(structure(cells, dim = dim(shown), dimnames = dimnames(shown)), quote = FALSE, right = TRUE)
+  from <- attr(x, "temperature_from")
+  if (!is.null(from)) {
+    source <- if (from == "validation") "the held-out rows of the fit" else from
+    note <- sprintf("Temperature %s, from %s.", format(attr(x, "temperature"), digits = digits), source)
+    if (from != "validation") note <- paste(note, "It is scored on the other half.")
+    writeLines(wrapped("", note))
+  }
+  invisible(x)
+}
