@@ -1,7 +1,8 @@
 /** @file The package's Node entry: ndarrays, typed and nested arrays in, ndarrays out. */
-export { auroc, type Comparison, type CurvatureMatrix, ERROR_CODES, type ErrorCode, type Graph, LaplaceError,
-  memoryTable, mergePartialFits, type PartialFit, type PosteriorSummary, type PredictOptions, type PriorChanges,
-  type Progress, readPartialFit, summarizeNetwork, type TuneOptions, writePartialFit } from './core/index.js'
+export { auroc, type CalibrationSummary, type Comparison, type ConformalOptions, type CurvatureMatrix, ERROR_CODES,
+  type ErrorCode, type Graph, LaplaceError, memoryTable, mergePartialFits, type PartialFit, type PosteriorSummary,
+  type PredictOptions, type PriorChanges, type Progress, readPartialFit, summarizeNetwork, type TuneOptions,
+  writePartialFit } from './core/index.js'
 export { type ArrayInput, toNdArray, toTensor } from './node/arrays.js'
 export { type Batches, laplace, type LaplaceFit, loadPosterior, metrics } from './node/laplace.js'
 export { type ArrayBatch, type LaplaceOptions, type WorkOptions } from './node/options.js'

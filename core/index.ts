@@ -1,5 +1,6 @@
 /** @file The public names of `polylaplace/core`: tensors in, tensors out, no runtime needed. */
 export { type CancelSignal, type Progress, type WorkOptions } from './budget/progress.js'
+export { type CalibrationSummary } from './conformal/calibration.js'
 export { type EngineRequest } from './engine/chosen-engine.js'
 export { ERROR_CODES, type ErrorCode, LaplaceError } from './errors/errors.js'
 export { GraphBuilder } from './graph/builder.js'
@@ -11,7 +12,8 @@ export { LaplacePosterior } from './laplace/laplace-posterior.js'
 export { type Laplace, laplace } from './laplace/laplace.js'
 export { loadPosterior } from './laplace/load-posterior.js'
 export { memoryTable, type NetworkSummary, summarizeNetwork } from './laplace/network-summary.js'
-export { type PredictOptions, type PriorChanges, type TuneOptions } from './laplace/posterior-options.js'
+export { type ConformalOptions, type PredictOptions, type PriorChanges,
+  type TuneOptions } from './laplace/posterior-options.js'
 export { type PosteriorSummary } from './laplace/posterior-summary.js'
 export { type Prediction } from './laplace/prediction.js'
 export { type TuneData } from './laplace/tune.js'

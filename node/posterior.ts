@@ -1,9 +1,10 @@
 /** @file The fitted posterior at the public border: arrays in, ndarrays out. */
 import type { NdArray } from 'ndarray'
 import type { WorkOptions as CoreWork } from '../core/budget/progress.js'
+import type { CalibrationSummary } from '../core/conformal/calibration.js'
 import type { Comparison } from '../core/laplace/compare.js'
 import type { LaplacePosterior } from '../core/laplace/laplace-posterior.js'
-import type { PredictOptions, PriorChanges, TuneOptions } from '../core/laplace/posterior-options.js'
+import type { ConformalOptions, PredictOptions, PriorChanges, TuneOptions } from '../core/laplace/posterior-options.js'
 import type { PosteriorSummary } from '../core/laplace/posterior-summary.js'
 import type { Prediction as TensorPrediction } from '../core/laplace/prediction.js'
 import type { Likelihood, Predictive, Structure, Subset, TuneMethod } from '../core/options/words.js'
@@ -112,6 +113,10 @@ export class Posterior {
     return this.core.logDetRatio
   }
 
+  get conformal(): CalibrationSummary | undefined {
+    return this.core.conformal
+  }
+
   logMarginalLikelihood(changes: Pick<PriorChanges, 'priorPrecision' | 'sigmaNoise'> = {}): number {
     return this.core.logMarginalLikelihood(changes)
   }
@@ -135,6 +140,18 @@ export class Posterior {
   async predict(x: ArrayInput,
     { signal, onProgress, ...options }: PredictOptions & WorkOptions = {}): Promise<Prediction> {
     return ndarraysOf(await this.core.predict(toTensor(x, 'x'), options, coreWork({ signal, onProgress })))
+  }
+
+  /**
+   * The posterior with its intervals or sets of classes calibrated by rows that it has not seen, or without rows by
+   * the training rows, each predicted without itself (approximate); `predict(x, { level })` then gives them.
+   */
+  async conformalize(x?: ArrayInput, y?: ArrayInput,
+    { signal, onProgress, ...options }: ConformalOptions & WorkOptions = {}): Promise<Posterior> {
+    return new Posterior(
+      await this.core.conformalize(x === undefined ? undefined : toTensor(x, 'x'),
+        y === undefined ? undefined : toTensor(y, 'y'), options, coreWork({ signal, onProgress })),
+    )
   }
 
   /** Outputs and their covariances: N x C x C, or (N C) x (N C) with `joint`. */

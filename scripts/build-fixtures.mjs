@@ -236,6 +236,12 @@ const MESSAGES = {
   'metrics-request': ['Scores of predictions.',
     request(32, 'metrics', { likelihood: 'classification', y: array([2], [0, 1], 'i32'),
       probabilities: array([2, 2], [0.75, 0.25, 0.5, 0.5]) })],
+  'conformalize-request': ['Calibrates sets of classes by held-out rows.',
+    request(35, 'conformalize', { posterior: 'posterior:2', x: array([3, 2], [0.5, -1, 2, 0.25, -0.125, 3]),
+      y: array([3], [0, 2, 1], 'i32'), score: 'lac' })],
+  'predict-level-request': ['Intervals and quantiles of a regression.',
+    request(36, 'predict', { posterior: 'posterior:2', x: array([1, 2], [0.5, -1]),
+      options: { level: 0.9, quantiles: array([2], [0.25, 0.75]), noise: false } })],
   'numbers': ['Every width of every number, and text and containers at the edges of their headers.',
     request(33, 'ping', {
       integers: [0, 127, 128, 255, 256, 65535, 65536, 4294967295, -1, -32, -33, -128, -129, -32768, -32769,

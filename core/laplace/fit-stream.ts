@@ -251,6 +251,8 @@ export async function finishFit(task: FitTask, sums: FitSums, linear: LinearData
     effectiveParameters: undefined,
     choice: undefined,
     trainingVariances: undefined,
+    leftOut: undefined,
+    conformal: undefined,
     notes: [...network.notes, ...notes, ...(plan.note === undefined ? [] : [plan.note])],
   }
   if (plan.tune === 'none') return state

@@ -9,6 +9,7 @@ import { randomGenerator } from '../tensor/random.js'
 import type { Choice } from '../tuning/choice.js'
 import { explainGate, explainLastLayerRegression } from '../tuning/explain.js'
 import { lastLayerGate } from '../tuning/gate.js'
+import { leftOutProbabilities } from '../tuning/left-out-probabilities.js'
 import { fitLinearModel, type TrainingRows } from './linear-fit.js'
 import { forecastLinearModel, tooLarge } from './low-rank-fit.js'
 import type { PosteriorState } from './posterior-state.js'
@@ -60,7 +61,8 @@ export function answerByGate(state: PosteriorState, data: LinearData, reason: st
     leaveOneOut: leaveOneOutNll,
     rows: examples,
   }
-  return { ...state, tuned: 'auto', choice, trainingVariances: meanVariances(leftOut, examples, outputs, 1) }
+  return { ...state, tuned: 'auto', choice, trainingVariances: meanVariances(leftOut, examples, outputs, 1),
+    leftOut: leftOutProbabilities(rows, leftOut, gate) }
 }
 
 function deltas({ structured }: PosteriorState): number[] {
@@ -114,13 +116,15 @@ function regressionAnswer(state: PosteriorState, rows: SampledRows, f: Float64Ar
   const sigma2 = structured.settings.sigmaNoise ** 2
   const squares = new Float64Array(outputs)
   const left = new Float64Array(covariance.length)
+  const residuals = new Float64Array(examples * outputs)
   for (let n = 0; n < examples; n++) {
     for (let c = 0; c < outputs; c++) {
       const at = (n * outputs + c) * outputs + c
       // f_var = sigma^2 h with the leverage h of the row.
       const rest = Math.max(1e-3, 1 - covariance[at] / sigma2)
       left[at] = covariance[at] / rest
-      squares[c] += ((labels[n * outputs + c] - linear[n * outputs + c]) / rest) ** 2 / examples
+      residuals[n * outputs + c] = (labels[n * outputs + c] - linear[n * outputs + c]) / rest
+      squares[c] += residuals[n * outputs + c] ** 2 / examples
     }
   }
   const given = options.settings.sigmaNoise
@@ -151,7 +155,13 @@ function regressionAnswer(state: PosteriorState, rows: SampledRows, f: Float64Ar
     rows: examples,
   }
   return { ...state, structured: structured.withSettings({ sigmaNoise: common }), tuned: 'auto', choice,
-    trainingVariances: meanVariances({ covariance: left }, examples, outputs, common * common) }
+    trainingVariances: meanVariances({ covariance: left }, examples, outputs, common * common),
+    leftOut: { kind: 'residuals',
+      scores: sigma.map((noise, c) =>
+        Float64Array.from({ length: examples }, (_, n) =>
+          Math.abs(residuals[n * outputs + c]) / Math.sqrt(left[(n * outputs + c) * outputs + c] + noise * noise))
+          .sort()
+      ) } }
 }
 
 /**

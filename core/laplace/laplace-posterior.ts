@@ -1,5 +1,6 @@
 /** @file A fitted Laplace approximation: what it knows, and what can be asked of it. */
 import type { WorkOptions } from '../budget/progress.js'
+import { type CalibrationSummary, summarizeCalibration } from '../conformal/calibration.js'
 import { knownOptions } from '../errors/suggest.js'
 import { graphDigest } from '../network/digest.js'
 import type { Likelihood, Structure, Subset, TuneMethod } from '../options/words.js'
@@ -10,11 +11,12 @@ import { writePosterior } from '../storage/posterior-file.js'
 import type { Tensor } from '../tensor/tensor.js'
 import type { Choice } from '../tuning/choice.js'
 import { compare, type Comparison } from './compare.js'
+import { conformalize, rowsOf } from './conformalize.js'
 import { functionalVariance, networkOutputs } from './functional-variance.js'
 import { evidenceAtMode, evidenceOf, logLikelihoodOf } from './posterior-evidence.js'
-import { type PredictOptions, PRIOR_CHANGES, type PriorChanges, settingsFrom,
+import { type ConformalOptions, type PredictOptions, PRIOR_CHANGES, type PriorChanges, settingsFrom,
   type TuneOptions } from './posterior-options.js'
-import { type PosteriorState, recordOf, sigmaOf } from './posterior-state.js'
+import { type PosteriorState, recordOf, sigmaOf, uncalibrated } from './posterior-state.js'
 import { type PosteriorSummary, summarizePosterior } from './posterior-summary.js'
 import { predict } from './predict.js'
 import { type Prediction } from './prediction.js'
@@ -55,6 +57,10 @@ export class LaplacePosterior {
   /** What a fit with no option set chose, why, and how its answer is put together. */
   get choice(): Choice | undefined {
     return this.state.choice
+  }
+  /** How intervals and sets are calibrated; undefined where they are not. */
+  get conformal(): CalibrationSummary | undefined {
+    return this.state.conformal === undefined ? undefined : summarizeCalibration(this.state.conformal)
   }
   /** The seed of draws for which none is given. */
   get seed(): number {
@@ -219,8 +225,9 @@ export class LaplacePosterior {
   /** The posterior of the same data under other hyper-parameters. @throws OptionError BAD_OPTION */
   withPrior(changes: PriorChanges): LaplacePosterior {
     knownOptions('withPrior', changes, PRIOR_CHANGES)
-    return new LaplacePosterior({ ...this.state, structured: this.state.structured.withSettings(settingsFrom(changes)),
-      tuned: 'none', effectiveParameters: undefined })
+    return new LaplacePosterior({ ...uncalibrated(this.state),
+      structured: this.state.structured.withSettings(settingsFrom(changes)), tuned: 'none',
+      effectiveParameters: undefined })
   }
 
   /**
@@ -232,6 +239,18 @@ export class LaplacePosterior {
   async tune(options: TuneOptions = {}, data: TuneData = {}, work: WorkOptions = {}): Promise<LaplacePosterior> {
     const state = await retune(this.state, options, data, work)
     return state === this.state ? this : new LaplacePosterior(state)
+  }
+
+  /**
+   * The posterior with its intervals or sets of classes calibrated, so that `predict(x, { level })` gives them.
+   *
+   * With x and y the coverage of new rows has a guarantee (Vovk et al. 2005), if neither the network nor the fit has
+   * seen them; without x and y training rows are used, each predicted without itself, and it is approximate.
+   * @throws OptionError, ShapeError, DataError; StateError NOT_FITTED without x and y where no row was left out
+   */
+  async conformalize(x?: Tensor, y?: Tensor, options: ConformalOptions = {},
+    work: WorkOptions = {}): Promise<LaplacePosterior> {
+    return new LaplacePosterior(await conformalize(this.state, this.programs, rowsOf(x, y), options, work))
   }
 
   /** The posterior as bytes, with its network unless told otherwise. */

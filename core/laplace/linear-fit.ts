@@ -1,5 +1,6 @@
 /** @file The fit of the linear model over all weights: prior, noise, leave-one-out scores and how the answer is mixed. */
 import { throwIfCancelled, type WorkOptions } from '../budget/progress.js'
+import type { LeftOutScores } from '../conformal/calibration.js'
 import type { LowRankCurvature, LowRankModel } from '../curvature/curvature.js'
 import { jacobianTimes, splitVectors } from '../curvature/jacobian-products.js'
 import { joinJacobians, selectExamples } from '../curvature/jacobian.js'
@@ -20,6 +21,7 @@ import { randomGenerator } from '../tensor/random.js'
 import type { Tensor } from '../tensor/tensor.js'
 import type { LeaveOneOutScore } from '../tuning/choice.js'
 import { type Gate, gateOf } from '../tuning/gate.js'
+import { leftOutProbabilities } from '../tuning/left-out-probabilities.js'
 
 /** Training rows as the network's input, with the labels as the likelihood takes them. */
 export interface TrainingRows {
@@ -42,6 +44,8 @@ export interface LinearFit {
   readonly ratio: number | undefined
   /** Leave-one-out variances of the training rows, mean over the outputs, ascending. */
   readonly trainingVariances: Float64Array
+  /** Scores of the rows predicted without themselves. */
+  readonly leftOut: LeftOutScores | undefined
   /** Rows that prior, noise and scores come from. */
   readonly rows: number
   readonly notes: readonly string[]
@@ -164,6 +168,7 @@ async function classificationFit(problem: LinearProblem, theta: Float64Array, de
     networkNll: gate.networkNll,
     ratio: gate.ratio,
     trainingVariances: sortedMeans(leftOut.covariance, examples, outputs),
+    leftOut: leftOutProbabilities(problem, leftOut, gate),
     notes: tuned.converged
       ? []
       : ['The search for the prior precision of the linear model stopped before it converged.'],
@@ -220,6 +225,7 @@ function regressionFit(problem: LinearProblem, theta: Float64Array, deviation: F
     networkNll: gaussianNllOf(problem, models),
     ratio: undefined,
     trainingVariances: means.sort(),
+    leftOut: { kind: 'residuals', scores: models.map((model, c) => leftOutScores(problem, model, c)) },
     notes: models.flatMap(({ floored }, c) =>
       floored
         ? [
@@ -231,6 +237,13 @@ function regressionFit(problem: LinearProblem, theta: Float64Array, deviation: F
         : []
     ),
   }
+}
+
+/** |y - f_-n| / sqrt(variance_-n + sigma^2) of one output, rising. */
+function leftOutScores({ labels, outputs }: LinearProblem, { leftOut, sigma }: OutputModel, c: number): Float64Array {
+  return leftOut.f.map((mean, n) =>
+    Math.abs(labels[n * outputs + c] - mean) / Math.sqrt(leftOut.variance[n] + sigma * sigma)
+  ).sort()
 }
 
 function asLowRank({ delta, sigma, weights, rank, rows, effectiveParameters, evidence }: OutputModel, c: number,

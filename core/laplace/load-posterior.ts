@@ -32,6 +32,7 @@ export function loadPosterior(bytes: Uint8Array, options: { readonly network?: G
   if (saved.mode !== undefined && saved.mode.weights.length !== evaluator.theta.length) {
     throw damaged('its linear mode does not have the size of its parameters')
   }
+  checkScores(saved, evaluator.network.outputs)
   return new LaplacePosterior({
     graph,
     evaluator,
@@ -47,6 +48,8 @@ export function loadPosterior(bytes: Uint8Array, options: { readonly network?: G
     effectiveParameters: saved.effectiveParameters,
     choice: saved.choice,
     trainingVariances: saved.trainingVariances,
+    leftOut: saved.leftOut,
+    conformal: saved.conformal,
     notes: saved.notes,
   })
 }
@@ -81,4 +84,15 @@ function checkSizes(curvature: PosteriorCurvature, slots: readonly ParameterSlot
   const outputsKnown = curvature.structure !== 'lowrank' || (curvature.models.length > 0
     && curvature.models.every(model => model.outputs.every(output => output < outputs)))
   if (!fits || !outputsKnown) throw damaged(`its curvature does not belong to ${size} parameters`)
+}
+
+/** Scores must be of the likelihood, and one list an output: an interval of a missing one would be NaN. */
+function checkScores({ options, leftOut, conformal }: SavedPosterior, outputs: number): void {
+  const regression = options.likelihood === 'regression'
+  const scores = conformal?.scores
+  const lists = scores?.kind === 'split' || scores?.kind === 'jackknife' ? scores.scores.length : undefined
+  const fits = scores === undefined || (regression ? lists === outputs : lists === undefined)
+  const keptFits = leftOut === undefined ||
+    (leftOut.kind === 'residuals' ? regression && leftOut.scores.length === outputs : !regression)
+  if (!fits || !keptFits) throw damaged('its calibration does not belong to its outputs')
 }

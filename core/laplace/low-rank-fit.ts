@@ -104,6 +104,8 @@ export async function fitLowRank(task: FitTask, linear: LinearTask, rows: Traini
     effectiveParameters: fit.effectiveParameters,
     choice: choiceOf(fit, options, rows.examples),
     trainingVariances: fit.trainingVariances,
+    leftOut: fit.leftOut,
+    conformal: undefined,
     notes: [...network.notes, ...notes, ...fit.notes],
   }
   return heldOut === undefined ? state : withHeldOutScores(state, heldOut, work)

@@ -1,4 +1,5 @@
 /** @file The options of a fitted posterior's methods. */
+import type { SetScore } from '../conformal/calibration.js'
 import { OptionError } from '../errors/errors.js'
 import type { PosteriorSettings } from '../options/hyperparameters.js'
 import { numbers } from '../options/laplace-options.js'
@@ -27,6 +28,25 @@ export interface PredictOptions {
   readonly covariance?: boolean | undefined
   /** false: no aleatoric and epistemic parts. */
   readonly uncertainty?: boolean | undefined
+  /**
+   * Between 0 and 1. Regression: adds the interval of that probability, `lower` and `upper`; classes of a posterior
+   * that was conformalized: adds `sets`.
+   */
+  readonly level?: number | undefined
+  /** Regression: probabilities between 0 and 1, of which the quantiles are added. */
+  readonly quantiles?: number | ArrayLike<number> | undefined
+  /** Regression: false makes intervals and quantiles those of the function, without observation noise. */
+  readonly noise?: boolean | undefined
+}
+
+/** The options of `conformalize`. */
+export interface ConformalOptions {
+  /** Classes: `aps`, adaptive sets, which grow where rows are hard (the default), or `lac`, the smallest on average. */
+  readonly score?: SetScore | undefined
+  /** `aps` only: counts a random part of the true class's probability, which makes sets smaller. Default false. */
+  readonly randomised?: boolean | undefined
+  /** Of that randomness; by default the posterior's. */
+  readonly seed?: number | undefined
 }
 
 /** The options of tuning. */
@@ -41,7 +61,10 @@ export interface TuneOptions {
 
 /** The names of the options of `predict`. */
 export const PREDICT_OPTIONS: readonly (keyof PredictOptions)[] = ['link', 'predictive', 'samples', 'seed', 'joint',
-  'covariance', 'uncertainty']
+  'covariance', 'uncertainty', 'level', 'quantiles', 'noise']
+
+/** The names of the options of `conformalize`. */
+export const CONFORMAL_OPTIONS: readonly (keyof ConformalOptions)[] = ['score', 'randomised', 'seed']
 
 /** The names of the hyper-parameters that `withPrior` takes. */
 export const PRIOR_CHANGES: readonly (keyof PriorChanges)[] = ['priorPrecision', 'priorMean', 'sigmaNoise',
@@ -71,5 +94,15 @@ export function settingsFrom(changes: PriorChanges): Partial<PosteriorSettings> 
 export function wholeCount(option: string, value: number): number {
   if (Number.isSafeInteger(value) && value > 0) return value
   throw new OptionError('BAD_OPTION', `Option ${option} must be a whole number from 1; got ${value}.`, { option,
+    value })
+}
+
+/**
+ * The value of an option that seeds draws.
+ * @throws OptionError BAD_OPTION unless it is a whole number from 0 to 2^53 - 1
+ */
+export function seedNumber(value: number): number {
+  if (Number.isSafeInteger(value) && value >= 0) return value
+  throw new OptionError('BAD_OPTION', `Option seed must be a whole number from 0; got ${value}.`, { option: 'seed',
     value })
 }

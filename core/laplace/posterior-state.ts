@@ -1,4 +1,5 @@
 /** @file All that a fitted posterior is made of. */
+import type { Calibration, LeftOutScores } from '../conformal/calibration.js'
 import type { Curvature } from '../curvature/curvature.js'
 import type { Graph } from '../graph/graph.js'
 import type { ResolvedOptions } from '../options/laplace-options.js'
@@ -32,13 +33,17 @@ export interface PosteriorState {
   readonly choice: Choice | undefined
   /** The training rows' leave-one-out variances, ascending: what new rows' variances are compared with. */
   readonly trainingVariances: Float64Array | undefined
+  /** Scores of training rows that were predicted without themselves, for a calibration without held-out rows. */
+  readonly leftOut: LeftOutScores | undefined
+  /** What intervals and sets of classes are made from. */
+  readonly conformal: Calibration | undefined
   readonly notes: readonly string[]
 }
 
 /** What a file keeps of a posterior. */
 export function recordOf(state: PosteriorState, digest: string, network: boolean): SavedPosterior {
   const { graph, options, evaluator, structured, examples, loss, mode, tuned, effectiveParameters, choice,
-    trainingVariances, notes } = state
+    trainingVariances, leftOut, conformal, notes } = state
   const { likelihood, subset, curvature, kfacApprox, seed } = options
   return {
     options: {
@@ -63,6 +68,8 @@ export function recordOf(state: PosteriorState, digest: string, network: boolean
     effectiveParameters,
     choice,
     trainingVariances,
+    leftOut,
+    conformal,
     notes,
   }
 }
@@ -79,4 +86,13 @@ export function noiseOf({ structured, evaluator, choice }: PosteriorState): Floa
 export function sigmaOf(state: PosteriorState): number | Float64Array {
   const noise = noiseOf(state)
   return noise.every(sigma => sigma === noise[0]) ? noise[0] : noise
+}
+
+/** A state whose prior is about to change: scores of the old one would calibrate nothing. */
+export function uncalibrated(state: PosteriorState): PosteriorState {
+  if (state.conformal === undefined && state.leftOut === undefined) return state
+  const notes = state.conformal === undefined
+    ? state.notes
+    : [...state.notes, 'The calibration of intervals and sets belonged to the old prior; conformalize again.']
+  return { ...state, leftOut: undefined, conformal: undefined, notes }
 }

@@ -1,4 +1,5 @@
 /** @file What is known of a posterior, as plain values. */
+import { type CalibrationSummary, summarizeCalibration } from '../conformal/calibration.js'
 import type { Likelihood, Structure, Subset, TuneMethod } from '../options/words.js'
 import { describeSlots } from '../posterior/curvature-matrix.js'
 import type { Choice } from '../tuning/choice.js'
@@ -29,6 +30,8 @@ export interface PosteriorSummary {
   /** Of the linear model at its own mode. */
   readonly logEvidenceAtMode: number | undefined
   readonly choice: Choice | undefined
+  /** How intervals and sets are calibrated. */
+  readonly conformal: CalibrationSummary | undefined
   readonly precision: string
   readonly engine: string
   readonly seed: number
@@ -63,6 +66,7 @@ export function summarizePosterior(state: PosteriorState, digest: string): Poste
     effectiveParameters,
     logEvidenceAtMode: evidenceAtMode(state),
     choice: state.choice,
+    conformal: state.conformal === undefined ? undefined : summarizeCalibration(state.conformal),
     precision: evaluator.precision,
     engine: evaluator.engine.name,
     notes,

@@ -1,12 +1,14 @@
 /** @file From the options of a prediction to the prediction. */
 import type { WorkOptions } from '../budget/progress.js'
+import { OptionError } from '../errors/errors.js'
 import { knownOptions, oneOf } from '../errors/suggest.js'
 import { likelihoodModel } from '../likelihood/registry.js'
-import { LINKS, PREDICTIVES } from '../options/words.js'
+import { LINKS, type Predictive, PREDICTIVES } from '../options/words.js'
 import type { Tensor } from '../tensor/tensor.js'
 import { PREDICT_OPTIONS, type PredictOptions, wholeCount } from './posterior-options.js'
 import { noiseOf, type PosteriorState } from './posterior-state.js'
 import { predictGlm, type Prediction, type PredictionRequest, predictWithSampledWeights } from './prediction.js'
+import { intervalFields, type IntervalRequest, openProbability } from './predictive-intervals.js'
 import { type InputPrograms, predictionContext } from './programs-by-input.js'
 
 /** Predictions for N rows of inputs. @throws ShapeError, DataError, OptionError, CancelledError */
@@ -15,6 +17,7 @@ export async function predict(state: PosteriorState, programs: InputPrograms, x:
   knownOptions('predict', options, PREDICT_OPTIONS)
   const link = options.link === undefined ? undefined : oneOf('link', options.link, LINKS)
   const predictive = options.predictive === undefined ? 'glm' : oneOf('predictive', options.predictive, PREDICTIVES)
+  const intervals = intervalRequest(state, options, predictive)
   const notes: string[] = []
   const request: PredictionRequest = {
     link,
@@ -31,7 +34,52 @@ export async function predict(state: PosteriorState, programs: InputPrograms, x:
   const context = predictionContext(state, programs, x, sentence => {
     notes.push(sentence)
   })
-  return predictive === 'glm'
-    ? predictGlm(context, x, request, notes, work)
-    : predictWithSampledWeights(context, x, request, notes, work)
+  const prediction = predictive === 'glm'
+    ? await predictGlm(context, x, request, notes, work)
+    : await predictWithSampledWeights(context, x, request, notes, work)
+  return withIntervals(prediction, intervals)
+}
+
+/** The intervals that are asked for. @throws OptionError BAD_OPTION, BAD_COMBINATION */
+function intervalRequest({ conformal, choice, options: { likelihood } }: PosteriorState,
+  { level, quantiles, noise, link }: PredictOptions, predictive: Predictive): IntervalRequest {
+  const probabilities = quantiles === undefined
+    ? undefined
+    : typeof quantiles === 'number'
+    ? [quantiles]
+    : Array.from(quantiles)
+  if (probabilities?.length === 0) {
+    throw new OptionError('BAD_OPTION',
+      'Option quantiles must name at least one probability, for example [0.05, 0.95].', { option: 'quantiles' })
+  }
+  const otherLink = likelihood !== 'regression' && link !== undefined && (choice !== undefined || link !== 'probit')
+  if (conformal !== undefined && level !== undefined && noise !== false && (otherLink || predictive !== 'glm')) {
+    throw new OptionError('BAD_COMBINATION',
+      "The calibration is for the posterior's own predictions; with another link or predictive its guarantee would be " +
+        'lost. Leave link and predictive out where a level is asked for.', {
+      option: otherLink ? 'link' : 'predictive',
+    })
+  }
+  return {
+    level: level === undefined ? undefined : openProbability('level', level),
+    quantiles: probabilities === undefined
+      ? undefined
+      : Float64Array.from(probabilities, p => openProbability('quantiles', p)),
+    noise: noise !== false,
+    calibration: predictive === 'glm' ? conformal : undefined,
+  }
+}
+
+/** The prediction with its intervals; what waits until it is read goes on waiting. */
+function withIntervals(prediction: Prediction, request: IntervalRequest): Prediction {
+  const added: string[] = []
+  const fields = intervalFields(prediction, request, sentence => {
+    added.push(sentence)
+  })
+  if (Object.keys(fields).length === 0) return prediction
+  const notes = [...prediction.notes, ...added]
+  return Object.defineProperties({ mean: prediction.mean, variance: prediction.variance, notes }, {
+    ...Object.getOwnPropertyDescriptors(prediction),
+    ...Object.getOwnPropertyDescriptors({ ...fields, notes }),
+  })
 }

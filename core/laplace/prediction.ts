@@ -10,6 +10,7 @@ import { type Mixture, mixture } from '../prediction/mixture.js'
 import { monteCarloNeeds } from '../prediction/monte-carlo.js'
 import { noveltyOf } from '../prediction/novelty.js'
 import { float64, type Tensor, toFloat64 } from '../tensor/tensor.js'
+import type { IntervalKind } from './interval-kind.js'
 import { gaussianMean, jointGaussian, type OutputGaussian, outputGaussian,
   type PredictionContext } from './output-gaussian.js'
 import { outputSamples } from './sampling.js'
@@ -43,6 +44,21 @@ export interface Prediction {
   readonly novelty?: Tensor
   /** What `novelty` is the p-value of: the mean variance of the outputs, N. */
   readonly noveltyScore?: Tensor
+  /** The probability of intervals or sets; where a level was asked for. */
+  readonly level?: number
+  /**
+   * Where the width of intervals, quantiles and sets comes from: `conformal` rows held out, with a guarantee; the
+   * `jackknife` of the training rows, approximate; the `gaussian` predictive distribution; or, without observation
+   * noise, the `credible` distribution of the function.
+   */
+  readonly interval?: IntervalKind
+  /** Regression, with a level: the ends of the intervals, N x C. */
+  readonly lower?: Tensor
+  readonly upper?: Tensor
+  /** Classes, with a level: 1 for every class in the set, N x C (binary: N x 2). */
+  readonly sets?: Tensor
+  /** Regression: N x C x Q, for the Q probabilities that were asked for. */
+  readonly quantiles?: Tensor
   /** Of the draws, where there were any. */
   readonly seed?: number
   readonly notes: readonly string[]

@@ -5,7 +5,7 @@ import { knownOptions, oneOf } from '../errors/suggest.js'
 import { checkTuning } from '../options/laplace-options.js'
 import { PRIOR_STRUCTURES, TUNE_METHODS } from '../options/words.js'
 import { TUNE_OPTIONS, type TuneOptions } from './posterior-options.js'
-import type { PosteriorState } from './posterior-state.js'
+import { type PosteriorState, uncalibrated } from './posterior-state.js'
 import { type TuneData, tunePosterior } from './tune.js'
 
 /**
@@ -29,6 +29,6 @@ export async function retune(state: PosteriorState, options: TuneOptions, data: 
       `This posterior was tuned by 'linearized' and saved; its curvature at the network's own weights, which ` +
         `'${tune}' needs, was not kept. Fit again with tune: '${tune}'.`, { tune })
   }
-  return tunePosterior(state, { tune, priorStructure,
+  return tunePosterior(uncalibrated(state), { tune, priorStructure,
     tuneNoise: likelihood === 'regression' && options.sigmaNoise === true, schedule: options.schedule }, data, work)
 }

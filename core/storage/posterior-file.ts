@@ -2,6 +2,7 @@
  * @file The file of a posterior: curvature, hyper-parameters and, unless told otherwise, the network, so that it
  * predicts alone.
  */
+import type { Calibration, LeftOutScores } from '../conformal/calibration.js'
 import type { PosteriorCurvature } from '../curvature/curvature.js'
 import type { Graph } from '../graph/graph.js'
 import type { PosteriorSettings } from '../options/hyperparameters.js'
@@ -10,6 +11,7 @@ import { CURVATURES, KFAC_APPROXIMATIONS, LIKELIHOODS, PRECISIONS, STRUCTURES, S
   type TuneMethod } from '../options/words.js'
 import type { EvidenceMode } from '../posterior/evidence.js'
 import type { Choice } from '../tuning/choice.js'
+import { calibrationFromTree, calibrationToTree, leftOutFromTree, leftOutToTree } from './calibration-tree.js'
 import { choiceFromTree, choiceToTree } from './choice-tree.js'
 import { readContainer, type Tree, writeContainer } from './container.js'
 import { curvatureFromTree, curvatureToTree } from './curvature-tree.js'
@@ -40,6 +42,8 @@ export interface SavedPosterior {
   readonly effectiveParameters: number | undefined
   readonly choice: Choice | undefined
   readonly trainingVariances: Float64Array | undefined
+  readonly leftOut: LeftOutScores | undefined
+  readonly conformal: Calibration | undefined
   readonly notes: readonly string[]
 }
 
@@ -61,6 +65,8 @@ export function writePosterior({ options, graph, curvature, settings, mode, ...s
     effectiveParameters: saved.effectiveParameters ?? null,
     choice: saved.choice === undefined ? null : choiceToTree(saved.choice),
     trainingVariances: saved.trainingVariances ?? null,
+    leftOut: saved.leftOut === undefined ? null : leftOutToTree(saved.leftOut),
+    conformal: saved.conformal === undefined ? null : calibrationToTree(saved.conformal),
     notes: saved.notes,
   })
 }
@@ -101,6 +107,8 @@ export function readPosterior(bytes: Uint8Array): SavedPosterior {
       : numberField(fields, 'effectiveParameters'),
     choice: absent(fields['choice']) ? undefined : choiceFromTree(fields['choice']),
     trainingVariances: absent(fields['trainingVariances']) ? undefined : arrayField(fields, 'trainingVariances'),
+    leftOut: absent(fields['leftOut']) ? undefined : leftOutFromTree(fields['leftOut']),
+    conformal: absent(fields['conformal']) ? undefined : calibrationFromTree(fields['conformal']),
     notes: listField(fields, 'notes').length === 0 ? [] : textsField(fields, 'notes'),
   }
 }

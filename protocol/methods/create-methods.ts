@@ -4,6 +4,7 @@
 import { ProtocolError } from '../../core/errors/errors.js'
 import { nodeRuntime } from '../../node/runtime/runtime.js'
 import { compare } from './compare.js'
+import { conformalize } from './conformalize.js'
 import { createFileReader } from './file-reader.js'
 import { fit, fitBatch, fitBegin, fitEnd, fitMerged, fitPartial, mergePartials } from './fits.js'
 import type { MethodSet } from './method-set.js'
@@ -31,6 +32,7 @@ const METHODS: Readonly<Record<MethodName, Method>> = {
   fitMerged,
   tune,
   withPrior,
+  conformalize,
   predict,
   functionalVariance,
   sample,

@@ -23,6 +23,7 @@ const TABLE = {
   fitMerged: { creates: 'posterior' },
   tune: { creates: 'posterior' },
   withPrior: { creates: 'posterior' },
+  conformalize: { creates: 'posterior' },
   predict: {},
   functionalVariance: {},
   sample: {},

@@ -1,4 +1,5 @@
 /** @file A posterior's summary on the wire. */
+import type { CalibrationSummary } from '../../core/conformal/calibration.js'
 import type { LaplacePosterior } from '../../core/laplace/laplace-posterior.js'
 import type { PosteriorSummary } from '../../core/laplace/posterior-summary.js'
 import type { Choice } from '../../core/tuning/choice.js'
@@ -10,7 +11,7 @@ export function summaryToWire(summary: PosteriorSummary): WireMap {
   const { likelihood, subset, structure, curvature, outputs, parameterCount, examples, loss, logLikelihood,
     logMarginalLikelihood } = summary
   const { priorPrecision, priorMean, sigmaNoise, temperature, tuned, effectiveParameters, precision, engine, seed,
-    notes, digest, logEvidenceAtMode, choice, parameters } = summary
+    notes, digest, logEvidenceAtMode, choice, conformal, parameters } = summary
   return {
     likelihood,
     subset,
@@ -35,6 +36,7 @@ export function summaryToWire(summary: PosteriorSummary): WireMap {
     digest,
     logEvidenceAtMode: logEvidenceAtMode ?? null,
     choice: choiceToWire(choice),
+    conformal: conformalToWire(conformal),
     parameters: parameters.map(({ name, shape, size }) => ({ name, shape, size })),
   }
 }
@@ -50,6 +52,11 @@ export function briefSummary(
 /** sigma as a number, or an array where the outputs differ. */
 export function noiseToWire(value: number | Float64Array): number | WireMap {
   return typeof value === 'number' ? value : doublesToWire([value.length], value)
+}
+
+/** How intervals and sets are calibrated; nil where they are not. */
+export function conformalToWire(conformal: CalibrationSummary | undefined): WireMap | null {
+  return conformal === undefined ? null : { ...conformal }
 }
 
 /** What was chosen, as plain values; nil where everything was given. */

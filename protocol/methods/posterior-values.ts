@@ -6,7 +6,7 @@ import { doublesToWire, tensorToWire } from '../frames/arrays.js'
 import type { WireMap, WireValue } from '../frames/encode.js'
 import { textsParameter } from '../messages/parameters.js'
 import type { Method } from './method.js'
-import { choiceToWire, noiseToWire, priorToWire, summaryToWire } from './posterior-summary.js'
+import { choiceToWire, conformalToWire, noiseToWire, priorToWire, summaryToWire } from './posterior-summary.js'
 
 const vector = (values: Float64Array): WireMap => doublesToWire([values.length], values)
 
@@ -28,6 +28,7 @@ const VALUES = {
   priorPrecisionDiag: posterior => vector(posterior.priorPrecisionDiag),
   sigmaNoise: posterior => noiseToWire(posterior.sigmaNoise),
   choice: posterior => choiceToWire(posterior.choice),
+  conformal: posterior => conformalToWire(posterior.conformal),
   logEvidenceAtMode: posterior => posterior.logEvidenceAtMode ?? null,
   temperature: posterior => posterior.temperature,
   summary: posterior => summaryToWire(posterior.summary()),

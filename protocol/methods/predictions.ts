@@ -10,11 +10,12 @@ import { countParameter, flagParameter, optional, seedParameter, textsParameter 
 import { arrayParameter, optionsOf, plainValues } from './arguments.js'
 import { type Method, workOf } from './method.js'
 
-const PREDICT_OPTIONS = ['link', 'predictive', 'samples', 'seed', 'joint', 'covariance', 'uncertainty'] as const
+const PREDICT_OPTIONS = ['link', 'predictive', 'samples', 'seed', 'joint', 'covariance', 'uncertainty', 'level',
+  'quantiles', 'noise'] as const
 
 /** The arrays of a prediction in the order of docs/protocol.md. */
 const PREDICTION_PARTS = ['mean', 'variance', 'probabilities', 'aleatoric', 'epistemic', 'covariance',
-  'predictiveVariance'] as const
+  'predictiveVariance', 'novelty', 'noveltyScore', 'lower', 'upper', 'sets', 'quantiles'] as const
 
 /** Predictions for rows of inputs: the arrays that are asked for, or all there are. */
 export const predict: Method = async (params, context, state) => {
@@ -33,7 +34,8 @@ function predictionToWire(prediction: Prediction, parts: readonly string[]): Wir
     const value = prediction[part]
     return [part, value && tensorToWire(value)] as const
   })
-  return { ...Object.fromEntries(arrays), seed: prediction.seed, notes: prediction.notes }
+  const { level, interval, seed, notes } = prediction
+  return { ...Object.fromEntries(arrays), level, interval, seed, notes }
 }
 
 /** The outputs and their covariances: N x C x C, or (N C) x (N C) with `joint`. */

@@ -14,7 +14,7 @@ type ImmediateMethod = (state: SessionState, request: Request) => WireMap
 
 /** Features of this build beyond protocol version 1's first form. */
 const FEATURES = ['streamed-fit', 'partials', 'progress', 'deadline', 'column-major', 'brief', 'network-in-fit',
-  'free-note', 'parts', 'validated', 'compare'] as const
+  'free-note', 'parts', 'intervals', 'validated', 'compare'] as const
 
 /** Largest length that the header of a frame can say. */
 const LARGEST_FRAME = 2 ** 32 - 1

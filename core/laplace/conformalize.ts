@@ -1,0 +1,94 @@
+/** @file Calibrates a posterior: by rows that nothing has seen, or by its training rows, each predicted without itself. */
+import type { WorkOptions } from '../budget/progress.js'
+import { type Calibration, leftOutSetScores, SET_SCORES, type SetScore } from '../conformal/calibration.js'
+import { calibrateSets } from '../conformal/label-sets.js'
+import { calibrateSplit } from '../conformal/split.js'
+import { DataError, OptionError, StateError } from '../errors/errors.js'
+import { knownOptions, oneOf } from '../errors/suggest.js'
+import { checkLabels } from '../likelihood/labels.js'
+import type { Batch } from '../tensor/batch.js'
+import { float64, type Tensor, toFloat64 } from '../tensor/tensor.js'
+import { CONFORMAL_OPTIONS, type ConformalOptions, seedNumber } from './posterior-options.js'
+import type { PosteriorState } from './posterior-state.js'
+import { predict } from './predict.js'
+import type { InputPrograms } from './programs-by-input.js'
+
+/**
+ * Held-out rows, or none.
+ * @throws DataError BAD_ARRAY when one of the two is missing
+ */
+export function rowsOf(x: Tensor | undefined, y: Tensor | undefined): Batch | undefined {
+  if (x !== undefined && y !== undefined) return { x, y }
+  if (x === undefined && y === undefined) return undefined
+  const array = x === undefined ? 'x' : 'y'
+  throw new DataError('BAD_ARRAY', `${array} is missing: conformalize takes x and y, or neither.`, { array })
+}
+
+/** Options with their defaults. */
+interface Scoring {
+  readonly score: SetScore
+  readonly randomised: boolean
+  readonly seed: number
+}
+
+/**
+ * The state with a calibration in it.
+ * @param rows rows that neither network nor fit has seen; undefined: the training rows, each predicted without itself
+ * @throws OptionError for options, and for multilabel; StateError NOT_FITTED without rows where none were left out;
+ *   ShapeError, DataError
+ */
+export async function conformalize(state: PosteriorState, programs: InputPrograms, rows: Batch | undefined,
+  options: ConformalOptions, work: WorkOptions): Promise<PosteriorState> {
+  const scoring = resolve(state, options)
+  const conformal = rows === undefined
+    ? fromLeftOut(state, scoring)
+    : { approximate: false, scores: await heldOutScores(state, programs, rows, scoring, work) }
+  return { ...state, conformal }
+}
+
+function resolve({ options: { likelihood, seed: own } }: PosteriorState, options: ConformalOptions): Scoring {
+  knownOptions('conformalize', options, CONFORMAL_OPTIONS)
+  if (likelihood === 'multilabel') {
+    throw new OptionError('BAD_COMBINATION',
+      'Conformal sets are for exclusive classes and intervals for regression; labels of multilabel are neither. ' +
+        'Fit each label alone, as binary.', { likelihood })
+  }
+  const { score, randomised = false, seed = own } = options
+  if (likelihood === 'regression' && (score !== undefined || randomised)) {
+    throw new OptionError('BAD_COMBINATION',
+      `Option ${score === undefined ? 'randomised' : 'score'} is for classes; intervals of regression are scored by ` +
+        'residuals over standard deviations.', { option: score === undefined ? 'randomised' : 'score', likelihood })
+  }
+  return { score: score === undefined ? 'aps' : oneOf('score', score, SET_SCORES), randomised, seed: seedNumber(seed) }
+}
+
+async function heldOutScores(state: PosteriorState, programs: InputPrograms, { x, y }: Batch,
+  { score, randomised, seed }: Scoring, work: WorkOptions): Promise<Calibration['scores']> {
+  const { likelihood } = state.options
+  const { outputs } = state.evaluator.network
+  const labels = checkLabels(y, likelihood, x.shape[0] ?? 0, outputs).values
+  const { mean, probabilities, predictiveVariance = mean } = await predict(state, programs, x, { uncertainty: false },
+    work)
+  if (probabilities === undefined) {
+    const sd = float64(mean.shape, toFloat64(predictiveVariance).map(Math.sqrt))
+    return calibrateSplit(mean, sd, float64(mean.shape, labels))
+  }
+  return calibrateSets(probabilities, float64([labels.length], labels), {
+    score: score === 'aps' ? 'adaptive' : 'threshold',
+    randomised,
+    seed,
+  })
+}
+
+function fromLeftOut({ leftOut }: PosteriorState, { score, randomised, seed }: Scoring): Calibration {
+  if (leftOut === undefined) {
+    throw new StateError('NOT_FITTED',
+      'This posterior keeps no predictions of training rows without themselves; only a fit that chooses its prior ' +
+        "from the training rows (tune: 'auto') does. Give rows that the network has not seen: conformalize(x, y).")
+  }
+  if (leftOut.kind === 'classes') {
+    return { approximate: true, scores: leftOutSetScores(leftOut, score, randomised, seed) }
+  }
+  const { scores } = leftOut
+  return { approximate: true, scores: { kind: 'jackknife', n: scores[0].length, scaled: true, scores } }
+}
