@@ -5,6 +5,7 @@ import { type OutlierScores, outlierScores } from '../../core/metrics/index.js'
 import type { Likelihood } from '../../core/options/words.js'
 import type { Tensor } from '../../core/tensor/tensor.js'
 import { scaledProbabilities } from '../../core/tuning/temperature.js'
+import { bestClass } from '../output/predictions.js'
 
 /** AUROC and false positive rate of one kind of doubt. */
 export interface OutlierReport extends OutlierScores {
@@ -53,9 +54,7 @@ async function doubtsOf(posterior: LaplacePosterior, x: Tensor, temperature: num
 function doubt(probabilities: Tensor, likelihood: Likelihood): number[] {
   if (likelihood !== 'classification') return rowMeans(probabilities, p => 1 - Math.max(p, 1 - p))
   const [n, classes] = probabilities.shape
-  return Array.from({ length: n },
-    (_, row) =>
-      1 - probabilities.data.subarray(row * classes, (row + 1) * classes).reduce((most, p) => Math.max(most, p), 0))
+  return Array.from({ length: n }, (_, row) => 1 - probabilities.data[row * classes + bestClass(probabilities, row)])
 }
 
 function rowMeans({ shape, data }: Tensor, of: (value: number) => number): number[] {
