@@ -3,7 +3,7 @@
  * with the demo.
  */
 import { execFile } from 'node:child_process'
-import { copyFileSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
+import { copyFileSync, existsSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
@@ -58,6 +58,9 @@ const { x, y, xNew, yNew } = JSON.parse($read('data.json', 'utf8'))
   const expected = [
     /^83$/,
     /^\{\s+nll: 0\.\d+,\s+ece: 0\.\d+,\s+accuracy: 0\.9\d+,\s+priorPrecision: 0\.47\d+\s+\}$/,
+    /^0\.\d+ 0\.\d+ 0\.9\d+$/,
+    /^all lowrank On the 112 training rows th true$/,
+    /^conformal \[ 38, 3 \]$/,
     /tuned by grid[^]*\[ 38, 3 \] \[ 10, 38, 3 \] (true|false)$/,
     /^true BAD_OPTION classification$/,
     /^0\.\d+$/,
@@ -112,5 +115,19 @@ t.test('the tables show what the demo computes', async t => {
 t.test('the README names files that exist', async t => {
   for (const [, target] of readme.matchAll(/\]\((?!https?:)([^)#]+)\)/g)) {
     t.doesNotThrow(() => readFileSync(join(root, target)), target)
+  }
+})
+
+t.test('every path that a page names exists', async t => {
+  const pages = ['README.md', 'CONTRIBUTING.md', 'CHANGELOG.md', 'docs/architecture.md', 'docs/decisions.md',
+    'docs/node.md']
+  for (const page of pages) {
+    const text = readFileSync(join(root, page), 'utf8')
+    const named = [
+      ...text.matchAll(
+        /(?<![\w./-])((?:core|adapters|node|protocol|cli|test|scripts|demo|docs|clients|bench)\/[\w./-]*\w)/g,
+      ),
+    ]
+    t.same([...new Set(named.map(([, path]) => path))].filter(path => !existsSync(join(root, path))), [], page)
   }
 })
