@@ -10,6 +10,7 @@ import type { Prediction as TensorPrediction } from '../core/laplace/prediction.
 import type { Likelihood, Predictive, Structure, Subset, TuneMethod } from '../core/options/words.js'
 import type { CurvatureMatrix } from '../core/posterior/curvature-matrix.js'
 import type { Tensor } from '../core/tensor/tensor.js'
+import type { Choice } from '../core/tuning/choice.js'
 import { type ArrayInput, toNdArray, toTensor } from './arrays.js'
 import type { ArrayBatch, WorkOptions } from './options.js'
 
@@ -54,6 +55,10 @@ export class Posterior {
   }
   get examples(): number {
     return this.core.examples
+  }
+  /** What a fit with no option set chose and why; undefined where the options said it. */
+  get choice(): Choice | undefined {
+    return this.core.choice
   }
   get tuned(): TuneMethod {
     return this.core.tuned
