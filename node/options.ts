@@ -15,9 +15,9 @@ export interface WorkOptions {
   readonly onProgress?: ((progress: Progress) => void) | undefined
 }
 
-/** sigmaNoise is the observation noise of regression; the other likelihoods have none. */
+/** sigmaNoise is the observation noise of regression, one number or one an output; the other likelihoods have none. */
 type LikelihoodChoice =
-  | { readonly likelihood: 'regression', readonly sigmaNoise?: number | undefined }
+  | { readonly likelihood: 'regression', readonly sigmaNoise?: number | ArrayLike<number> | undefined }
   | { readonly likelihood: 'classification' | 'binary' | 'multilabel', readonly sigmaNoise?: undefined }
 
 /** One prior precision for each parameter is not for Kronecker factors. */

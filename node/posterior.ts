@@ -11,7 +11,9 @@ import type { Likelihood, Predictive, Structure, Subset, TuneMethod } from '../c
 import type { CurvatureMatrix } from '../core/posterior/curvature-matrix.js'
 import type { Tensor } from '../core/tensor/tensor.js'
 import type { Choice } from '../core/tuning/choice.js'
+import type { TrainingSummary } from '../core/tuning/training-scores.js'
 import { type ArrayInput, toNdArray, toTensor } from './arrays.js'
+import { describePosterior } from './describe.js'
 import type { ArrayBatch, WorkOptions } from './options.js'
 
 /** An array of results, in the element type of the core's tensor. */
@@ -56,10 +58,6 @@ export class Posterior {
   get examples(): number {
     return this.core.examples
   }
-  /** What a fit with no option set chose and why; undefined where the options said it. */
-  get choice(): Choice | undefined {
-    return this.core.choice
-  }
   get tuned(): TuneMethod {
     return this.core.tuned
   }
@@ -68,6 +66,12 @@ export class Posterior {
   }
   get notes(): readonly string[] {
     return this.core.notes
+  }
+  get choice(): Choice | undefined {
+    return this.core.choice
+  }
+  get training(): TrainingSummary | undefined {
+    return this.core.training
   }
   get seed(): number {
     return this.core.seed
@@ -216,10 +220,10 @@ export class Posterior {
   }
 
   toString(): string {
-    return describe(this.core)
+    return describePosterior(this.core)
   }
   [Symbol.for('nodejs.util.inspect.custom')](): string {
-    return describe(this.core)
+    return describePosterior(this.core)
   }
 }
 
@@ -246,27 +250,4 @@ function ndarraysOf(prediction: TensorPrediction): Prediction {
     })
   }
   return result as unknown as Prediction
-}
-
-function describe(posterior: LaplacePosterior): string {
-  const { likelihood, subset, structure, parameterCount, examples, priorPrecision, sigmaNoise, tuned, notes } =
-    posterior
-  const precision = typeof priorPrecision === 'number'
-    ? priorPrecision.toPrecision(4)
-    : `${priorPrecision.length} values from ${Math.min(...priorPrecision).toPrecision(3)} to ${
-      Math.max(...priorPrecision).toPrecision(3)
-    }`
-  return [
-    `Laplace posterior (${likelihood}, ${subset}, ${structure}) over ${parameterCount} parameters, ` +
-    `fitted to ${examples} examples`,
-    `  prior precision ${precision}${tuned === 'none' ? '' : `, tuned by ${tuned}`}${
-      likelihood === 'regression' ? `; noise ${formatNoise(sigmaNoise)}` : ''
-    }`,
-    `  log marginal likelihood ${posterior.logMarginalLikelihood().toPrecision(6)}`,
-    ...notes.map(note => `  note: ${note}`),
-  ].join('\n')
-}
-
-function formatNoise(sigma: number | Float64Array): string {
-  return typeof sigma === 'number' ? sigma.toPrecision(4) : Array.from(sigma, value => value.toPrecision(4)).join(', ')
 }

@@ -3,6 +3,7 @@ import { laplace } from '../../core/laplace/laplace.js'
 import type { PosteriorSummary } from '../../core/laplace/posterior-summary.js'
 import type { Likelihood } from '../../core/options/words.js'
 import type { Batch } from '../../core/tensor/batch.js'
+import { noteText, trainingText, wrapText } from '../../node/describe.js'
 import { nodeRuntime } from '../../node/runtime/runtime.js'
 import type { Arguments } from '../arguments/arguments.js'
 import { LAPLACE_OPTIONS, laplaceOptions } from '../arguments/laplace-options.js'
@@ -74,7 +75,7 @@ async function validationOf(args: Arguments, likelihood: Likelihood,
 function report(terminal: Terminal, summary: PosteriorSummary, seconds: number, out: string,
   labels: readonly string[] | undefined): void {
   const { likelihood, subset, structure, parameterCount, examples, priorPrecision, tuned, effectiveParameters,
-    sigmaNoise, logMarginalLikelihood } = summary
+    sigmaNoise, logMarginalLikelihood, training, choice, notes } = summary
   terminal.write(pairs([
     ['Posterior', `${likelihood}, ${subset}, ${structure}: ${formatCount(parameterCount)} parameters`],
     ['Fitted to', `${formatCount(examples)} examples in ${formatSeconds(seconds)}`],
@@ -93,10 +94,11 @@ function report(terminal: Terminal, summary: PosteriorSummary, seconds: number, 
       ]
       : []),
     ['Log marginal likelihood', formatNumber(logMarginalLikelihood, 6)],
+    ...(training === undefined ? [] : trainingText(training)),
     ['Written to', out],
   ]))
-  if (summary.choice !== undefined) terminal.write(choiceText(summary.choice, terminal.columns))
-  for (const note of summary.notes) terminal.remark(`Note: ${note}\n`)
+  if (choice !== undefined) terminal.write(choiceText(choice, terminal.columns))
+  for (const note of notes) terminal.remark(`${wrapText(noteText(note), terminal.columns, '  ')}\n`)
 }
 
 /** One number, or the range of several. */

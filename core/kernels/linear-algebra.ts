@@ -1,8 +1,10 @@
 /** @file The matrix kernels that the rest of the core calls. */
 export { symmetricEigen } from './eigen.js'
+export { matrixTimes } from './matrix-vector.js'
 export { packedLength, packedProducts } from './packed-products.js'
 export type { Eigen } from './plain-eigen.js'
 export type { RealArray } from './plain.js'
 export { gemm, syrk } from './product.js'
 export { addRowDots, addWeightedRowDots } from './row-dots.js'
-export { cholesky, choleskyInverse, triangularInverse, triangularSolve, triangularSolveRight } from './triangular.js'
+export { cholesky, choleskyInverse, inverseTrace, triangularInverse, triangularSolve,
+  triangularSolveRight } from './triangular.js'

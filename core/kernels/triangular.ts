@@ -77,9 +77,42 @@ export function triangularSolveRight(n: number, m: number, l: Float64Array, b: F
 /** L⁻¹ of a lower-triangular L of n x n. */
 export function triangularInverse(n: number, l: Float64Array): Float64Array {
   const inverse = new Float64Array(n * n)
-  for (let i = 0; i < n; i++) inverse[i * n + i] = 1
-  triangularSolve(false, n, n, l, inverse)
+  forEachInverseBlock(n, l, (block, first, count) => {
+    for (let i = 0; i < n - first; i++) {
+      inverse.set(block.subarray(i * count, (i + 1) * count), (first + i) * n + first)
+    }
+  })
   return inverse
+}
+
+/** The sum of the squared entries of L⁻¹: the trace of (L Lᵀ)⁻¹. */
+export function inverseTrace(n: number, l: Float64Array): number {
+  let sum = 0
+  forEachInverseBlock(n, l, block => {
+    for (let i = 0; i < block.length; i++) sum += block[i] * block[i]
+  })
+  return sum
+}
+
+/** Columns of L⁻¹ that are solved for together: fewer copies of L, or fewer zeros that are solved for. */
+const INVERSE_COLUMNS = 192
+
+/**
+ * `count` columns of L⁻¹ at a time, from row `first` on; above it they are zero, and solving for the rest alone is a third of the
+ * work.
+ */
+function forEachInverseBlock(n: number, l: Float64Array,
+  visit: (block: Float64Array, first: number, count: number) => void): void {
+  for (let first = 0; first < n; first += INVERSE_COLUMNS) {
+    const size = n - first
+    const count = Math.min(INVERSE_COLUMNS, size)
+    const rest = first === 0 ? l : new Float64Array(size * size)
+    if (first > 0) copyBlock(l, first * n + first, n, rest, 0, size, size, size)
+    const block = new Float64Array(size * count)
+    for (let i = 0; i < count; i++) block[i * count + i] = 1
+    triangularSolve(false, size, count, rest, block)
+    visit(block, first, count)
+  }
 }
 
 /** (L Lᵀ)⁻¹ of a lower-triangular L of n x n: the inverse of the matrix that L is the Cholesky factor of. */

@@ -7,6 +7,7 @@ import { accumulationFor, finishFit } from './fit-stream.js'
 import { type FitTask, partialKey, settle } from './fit-task.js'
 import { heldOutRows } from './held-out-rows.js'
 import type { PosteriorState } from './posterior-state.js'
+import type { TuningPlan } from './tuning-plan.js'
 
 /** The posterior of sums over all the data; `data` are the training data once more, for tuning by `linearized`. */
 export async function fitMerged(task: FitTask, partial: PartialFit, data: Batch | undefined,
@@ -38,13 +39,25 @@ export async function fitMerged(task: FitTask, partial: PartialFit, data: Batch 
   }
   if (plan.tune === 'validated') {
     const note =
-      "The prior precision was chosen by 'grid', because 'validated' also goes over the training data: give them to fitMerged."
+      "The prior precision was chosen by 'grid', because 'validated' also goes over the training data: give them to " +
+      'fitMerged.'
     return finishFit({ ...task, plan: { tune: 'grid', chosen: false, note } }, partial, undefined, [], validation, work)
   }
-  const note =
-    "The prior precision was tuned by 'marglik', because tuning by 'linearized' needs the training data once more; " +
-    'give them to fitMerged for that.'
-  return finishFit({ ...task, plan: { tune: 'marglik', chosen: false, note } }, partial, undefined, [], undefined, work)
+  return finishFit({ ...task, plan: withoutRows(task) }, partial, undefined, [], undefined, work)
+}
+
+/**
+ * What is left without the rows. The marginal likelihood at the network's weights makes overfitted classifiers far too
+ * unsure, so that a prior precision of 1 does less harm; a regression needs a noise, and only this gives one from sums.
+ */
+function withoutRows({ options }: FitTask): TuningPlan {
+  const advice = 'tuning goes over the training data once more; give them to fitMerged, or the prior precision.'
+  return options.likelihood === 'regression'
+    ? { tune: 'marglik', chosen: false,
+      note:
+        "Prior and noise were tuned by 'marglik', whose intervals are too narrow for an overfitted network: better " +
+        advice }
+    : { tune: 'none', chosen: false, note: `The prior precision is 1, not tuned: ${advice}` }
 }
 
 /** Whether tuning goes over the training data once more. */

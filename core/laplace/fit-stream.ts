@@ -1,6 +1,6 @@
 /** @file A fit to data that arrive piece by piece. */
-import type { WorkOptions } from '../budget/progress.js'
-import { DataError, OptionError, StateError } from '../errors/errors.js'
+import { throwIfCancelled, type WorkOptions } from '../budget/progress.js'
+import { DataError, NumericalError, OptionError, StateError } from '../errors/errors.js'
 import { checkLabels } from '../likelihood/labels.js'
 import { joinExamples } from '../network/batches.js'
 import { networkInput } from '../network/input-rows.js'
@@ -20,6 +20,7 @@ import type { TrainingRows } from './linear-fit.js'
 import { fitLowRank, forecastLinearModel, tooLarge } from './low-rank-fit.js'
 import type { PosteriorState } from './posterior-state.js'
 import { type TuneData, tunePosterior, type TuneRequest, tuneWithLinearModel } from './tune.js'
+import { warned } from './warned.js'
 
 /** A fit to data that arrive piece by piece. After an error it cannot be continued. */
 export interface FitStream {
@@ -70,7 +71,7 @@ export function startStream(whole: FitTask): FitStream {
     finish: async (work = {}) => {
       const rows = typeof validation === 'object' ? validation : splitter?.heldOut()
       if (splitter !== undefined) checkShare(rows, heldOut, validation)
-      return new LaplacePosterior(await (fit ?? start(whole)).finish(rows, work))
+      return new LaplacePosterior(warned(await (fit ?? start(whole)).finish(rows, work)))
     },
   }
 }
@@ -162,6 +163,7 @@ function keptRows(task: FitTask, linear: LinearTask): RunningFit {
   return {
     async add(x, y, work) {
       if (summed !== undefined) return summed.add(x, y, work)
+      throwIfCancelled(work.signal)
       const rows = networkInput(x, evaluator.network.input, evaluator.precision, sentence => {
         if (!notes.includes(sentence)) notes.push(sentence)
       })
@@ -182,7 +184,15 @@ function keptRows(task: FitTask, linear: LinearTask): RunningFit {
       if (forecast === undefined) {
         return (await giveUp(tooLarge(evaluator, options, examples), work)).finish(heldOut, work)
       }
-      return fitLowRank(task, linear, rowsOf(kept, linear, options.likelihood), { forecast, heldOut, notes }, work)
+      try {
+        const rows = rowsOf(kept, linear, options.likelihood)
+        return await fitLowRank(task, linear, rows, { forecast, heldOut, notes }, work)
+      } catch (error) {
+        if (!(error instanceof NumericalError) || options.linearModel === 'required') throw error
+        // The default never ends in an error on data that a last layer can be fitted to.
+        const reason = `The linear model over all weights failed: ${error.message}`
+        return (await giveUp(reason, work)).finish(heldOut, work)
+      }
     },
   }
 }
@@ -253,6 +263,7 @@ export async function finishFit(task: FitTask, sums: FitSums, linear: LinearData
     trainingVariances: undefined,
     leftOut: undefined,
     conformal: undefined,
+    training: sums.agreement === undefined ? undefined : { agreement: sums.agreement, posterior: undefined },
     notes: [...network.notes, ...notes, ...(plan.note === undefined ? [] : [plan.note])],
   }
   if (plan.tune === 'none') return state

@@ -1,6 +1,6 @@
 /** @file What a fit works with: the prepared network, its programs, its workers and its options. */
 import { chosenEngine } from '../engine/chosen-engine.js'
-import { LaplaceError } from '../errors/errors.js'
+import { LaplaceError, OptionError } from '../errors/errors.js'
 import type { Graph } from '../graph/graph.js'
 import { settleOpenAxes } from '../graph/open-axes.js'
 import { graphDigest } from '../network/digest.js'
@@ -36,11 +36,20 @@ export interface LinearTask {
 /** Prepares a network for a fit. @throws GraphError, OptionError, ResourceError */
 export function taskFor(graph: Graph, options: ResolvedOptions, runtime: Runtime): FitTask {
   const network = prepareNetwork(graph, options.likelihood, options)
+  checkOutputNoise(options.outputNoise, network.outputs)
   const linear = linearTask(network, options, runtime)
   const evaluator = evaluatorOrLinear(network, options, runtime, linear)
   checkSettings({ ...DEFAULT_SETTINGS, ...options.settings }, evaluator.slots, options.structure)
   const pool = createWorkerPool(evaluator, options.likelihood, runtime, options)
   return { graph, network, evaluator, pool, options, runtime, plan: planTuning(options), linear }
+}
+
+/** @throws OptionError BAD_OPTION unless there is one noise an output */
+function checkOutputNoise(noise: Float64Array | undefined, outputs: number): void {
+  if (noise === undefined || noise.length === outputs) return
+  throw new OptionError('BAD_OPTION', `Option sigmaNoise takes one number, or one for each of the ${outputs} ` +
+    `outputs of the network; got ${noise.length} numbers.`, { option: 'sigmaNoise', value: noise.length,
+    allowed: [1, outputs] })
 }
 
 /** The Jacobian of all weights where it is wanted and the network has derivatives. */
@@ -81,7 +90,7 @@ export function evaluatorFor(network: Network, options: ResolvedOptions, runtime
 
 /** Names what a partial fit belongs to. */
 export function partialKey({ graph, evaluator, options }: FitTask): string {
-  const { likelihood, subset, structure, curvature, kfacApprox } = options
+  const { likelihood, subset, structure, curvature, kfacApprox, outputNoise } = options
   return [graphDigest(graph), likelihood, subset, structure, curvature, kfacApprox, evaluator.precision,
-    evaluator.network.output].join(' ')
+    evaluator.network.output, ...(outputNoise === undefined ? [] : [`noise ${outputNoise.join()}`])].join(' ')
 }

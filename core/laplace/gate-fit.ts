@@ -4,12 +4,14 @@ import { lastLayerTimes } from '../curvature/last-layer.js'
 import { likelihoodModel } from '../likelihood/registry.js'
 import { leaveOneOut, type LeftOut } from '../linear-model/leave-one-out.js'
 import type { LabelledRows } from '../linear-model/linear-problem.js'
+import { mixture } from '../prediction/mixture.js'
 import type { LinearData } from '../sums/linear-data.js'
 import { randomGenerator } from '../tensor/random.js'
 import type { Choice } from '../tuning/choice.js'
 import { explainGate, explainLastLayerRegression } from '../tuning/explain.js'
 import { lastLayerGate } from '../tuning/gate.js'
 import { leftOutProbabilities } from '../tuning/left-out-probabilities.js'
+import { classScores, targetScores, type TrainingScores } from '../tuning/training-scores.js'
 import { fitLinearModel, type TrainingRows } from './linear-fit.js'
 import { forecastLinearModel, tooLarge } from './low-rank-fit.js'
 import type { PosteriorState } from './posterior-state.js'
@@ -61,8 +63,15 @@ export function answerByGate(state: PosteriorState, data: LinearData, reason: st
     leaveOneOut: leaveOneOutNll,
     rows: examples,
   }
-  return { ...state, tuned: 'auto', choice, trainingVariances: meanVariances(leftOut, examples, outputs, 1),
+  const { probabilities } = mixture(rows.likelihood, gate, { f, linear, covariance, dense: true, examples, outputs })
+  return { ...withScores(state, classScores(rows.likelihood, probabilities, rows.labels, outputs)), tuned: 'auto',
+    choice, trainingVariances: meanVariances(leftOut, examples, outputs, new Array<number>(outputs).fill(1)),
     leftOut: leftOutProbabilities(rows, leftOut, gate) }
+}
+
+/** The state with the posterior's scores on its rows. */
+function withScores(state: PosteriorState, posterior: TrainingScores): PosteriorState {
+  return state.training === undefined ? state : { ...state, training: { ...state.training, posterior } }
 }
 
 function deltas({ structured }: PosteriorState): number[] {
@@ -95,12 +104,12 @@ function sampleRows({ features, labels, examples }: LinearData, outputs: number,
     labels: take(labels, width) }
 }
 
-/** The mean over the outputs of each row's leave-one-out variances over `noise`, ascending. */
+/** The mean over the outputs of each row's leave-one-out variances, each over its `noise`, ascending. */
 function meanVariances({ covariance }: Pick<LeftOut, 'covariance'>, examples: number, outputs: number,
-  noise: number): Float64Array {
+  noise: readonly number[]): Float64Array {
   const means = new Float64Array(examples)
   for (let n = 0; n < examples; n++) {
-    for (let c = 0; c < outputs; c++) means[n] += covariance[(n * outputs + c) * outputs + c] / (outputs * noise)
+    for (let c = 0; c < outputs; c++) means[n] += covariance[(n * outputs + c) * outputs + c] / (outputs * noise[c])
   }
   return means.sort()
 }
@@ -113,7 +122,8 @@ function regressionAnswer(state: PosteriorState, rows: SampledRows, f: Float64Ar
   covariance: Float64Array, reason: string): PosteriorState {
   const { examples, outputs, labels } = rows
   const { structured, options } = state
-  const sigma2 = structured.settings.sigmaNoise ** 2
+  const fitted = Float64Array.from({ length: outputs },
+    (_, c) => options.outputNoise?.[c] ?? structured.settings.sigmaNoise)
   const squares = new Float64Array(outputs)
   const left = new Float64Array(covariance.length)
   const residuals = new Float64Array(examples * outputs)
@@ -121,14 +131,15 @@ function regressionAnswer(state: PosteriorState, rows: SampledRows, f: Float64Ar
     for (let c = 0; c < outputs; c++) {
       const at = (n * outputs + c) * outputs + c
       // f_var = sigma^2 h with the leverage h of the row.
-      const rest = Math.max(1e-3, 1 - covariance[at] / sigma2)
+      const rest = Math.max(1e-3, 1 - covariance[at] / fitted[c] ** 2)
       left[at] = covariance[at] / rest
       residuals[n * outputs + c] = (labels[n * outputs + c] - linear[n * outputs + c]) / rest
       squares[c] += residuals[n * outputs + c] ** 2 / examples
     }
   }
-  const given = options.settings.sigmaNoise
-  const sigma = Array.from(squares, square => given ?? Math.max(Math.sqrt(square), structured.settings.sigmaNoise))
+  const { settings: { sigmaNoise: given }, outputNoise } = options
+  const sigma = Array.from(squares,
+    (square, c) => outputNoise?.[c] ?? given ?? Math.max(Math.sqrt(square), structured.settings.sigmaNoise))
   const common = Math.sqrt(sigma.reduce((sum, value) => sum + value * value, 0) / outputs)
   const score = (mean: Float64Array): number =>
     mean.reduce((sum, value, i) => {
@@ -154,8 +165,15 @@ function regressionAnswer(state: PosteriorState, rows: SampledRows, f: Float64Ar
     leaveOneOut: [{ scale: 1, nll: score(linear) }],
     rows: examples,
   }
-  return { ...state, structured: structured.withSettings({ sigmaNoise: common }), tuned: 'auto', choice,
-    trainingVariances: meanVariances({ covariance: left }, examples, outputs, common * common),
+  const mean = f.map((value, i) => (value + linear[i]) / 2)
+  const variance = f.map((_, i) => {
+    const n = Math.floor(i / outputs)
+    return covariance[(n * outputs + i % outputs) * outputs + i % outputs] + sigma[i % outputs] ** 2
+  })
+  return { ...withScores(state, targetScores(mean, variance, labels)),
+    structured: outputNoise === undefined ? structured.withSettings({ sigmaNoise: common }) : structured, tuned: 'auto',
+    choice,
+    trainingVariances: meanVariances({ covariance: left }, examples, outputs, sigma.map(noise => noise * noise)),
     leftOut: { kind: 'residuals',
       scores: sigma.map((noise, c) =>
         Float64Array.from({ length: examples }, (_, n) =>
@@ -183,7 +201,7 @@ export async function priorFromLinearModel(state: PosteriorState, rows: Training
   return {
     ...state,
     structured: structured.withSettings({ priorPrecision,
-      ...(options.likelihood === 'regression' ? { sigmaNoise: noise } : {}) }),
+      ...(options.likelihood === 'regression' && options.outputNoise === undefined ? { sigmaNoise: noise } : {}) }),
     tuned: 'auto',
     effectiveParameters: fit.effectiveParameters,
     notes: [...state.notes, ...fit.notes,

@@ -10,14 +10,16 @@ import { priorByParameter } from '../posterior/posterior.js'
 import { writePosterior } from '../storage/posterior-file.js'
 import type { Tensor } from '../tensor/tensor.js'
 import type { Choice } from '../tuning/choice.js'
+import type { TrainingSummary } from '../tuning/training-scores.js'
 import { compare, type Comparison } from './compare.js'
 import { conformalize, rowsOf } from './conformalize.js'
 import { functionalVariance, networkOutputs } from './functional-variance.js'
 import { evidenceAtMode, evidenceOf, logLikelihoodOf } from './posterior-evidence.js'
 import { type ConformalOptions, type PredictOptions, PRIOR_CHANGES, type PriorChanges, settingsFrom,
   type TuneOptions } from './posterior-options.js'
-import { type PosteriorState, recordOf, sigmaOf, uncalibrated } from './posterior-state.js'
-import { type PosteriorSummary, summarizePosterior } from './posterior-summary.js'
+import { checkNoiseChange, type PosteriorState, recordOf, sigmaOf, uncalibrated,
+  withoutScores } from './posterior-state.js'
+import { type PosteriorSummary, summarizePosterior, trainingOf } from './posterior-summary.js'
 import { predict } from './predict.js'
 import { type Prediction } from './prediction.js'
 import { type InputPrograms, programsByInput } from './programs-by-input.js'
@@ -61,6 +63,10 @@ export class LaplacePosterior {
   /** How intervals and sets are calibrated; undefined where they are not. */
   get conformal(): CalibrationSummary | undefined {
     return this.state.conformal === undefined ? undefined : summarizeCalibration(this.state.conformal)
+  }
+  /** Network and posterior on the rows of the fit; undefined for posteriors of files of version 0.1.0. */
+  get training(): TrainingSummary | undefined {
+    return trainingOf(this.state)
   }
   /** The seed of draws for which none is given. */
   get seed(): number {
@@ -225,7 +231,8 @@ export class LaplacePosterior {
   /** The posterior of the same data under other hyper-parameters. @throws OptionError BAD_OPTION */
   withPrior(changes: PriorChanges): LaplacePosterior {
     knownOptions('withPrior', changes, PRIOR_CHANGES)
-    return new LaplacePosterior({ ...uncalibrated(this.state),
+    checkNoiseChange(this.state, changes)
+    return new LaplacePosterior({ ...uncalibrated(withoutScores(this.state)),
       structured: this.state.structured.withSettings(settingsFrom(changes)), tuned: 'none',
       effectiveParameters: undefined })
   }

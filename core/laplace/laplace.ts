@@ -10,6 +10,7 @@ import { fitMerged } from './fit-merged.js'
 import { accumulationFor, fitAll, type FitStream, startStream } from './fit-stream.js'
 import { partialKey, settle, taskFor } from './fit-task.js'
 import { LaplacePosterior } from './laplace-posterior.js'
+import { warned } from './warned.js'
 
 /** A Laplace approximation of a network, to be fitted. */
 export interface Laplace {
@@ -54,7 +55,8 @@ export function laplace(graph: Graph, options: LaplaceOptions, runtime: Runtime 
       await accumulation.add(x, y, work)
       return { key: partialKey(task), ...await accumulation.sums() }
     },
-    fitMerged: async (partial, data, work = {}) => new LaplacePosterior(await fitMerged(task, partial, data, work)),
+    fitMerged: async (partial, data, work = {}) =>
+      new LaplacePosterior(warned(await fitMerged(task, partial, data, work))),
     stream: () => startStream(task),
   }
 }

@@ -4,6 +4,7 @@ import type { LeftOutScores } from '../conformal/calibration.js'
 import type { LowRankCurvature, LowRankModel } from '../curvature/curvature.js'
 import { jacobianTimes, splitVectors } from '../curvature/jacobian-products.js'
 import { joinJacobians, selectExamples } from '../curvature/jacobian.js'
+import { addAgreement, zeroAgreement } from '../likelihood/agreement.js'
 import { likelihoodModel } from '../likelihood/registry.js'
 import { functionSpace } from '../linear-model/function-space.js'
 import { leaveOneOut } from '../linear-model/leave-one-out.js'
@@ -14,6 +15,7 @@ import { weightSpace } from '../linear-model/weight-space.js'
 import { batchSizeFor, forEachBatch, sliceExamples } from '../network/batches.js'
 import type { ResolvedOptions } from '../options/laplace-options.js'
 import type { Answer } from '../prediction/answer.js'
+import { mixture } from '../prediction/mixture.js'
 import { numbersPerExample } from '../programs/cost.js'
 import type { Evaluator } from '../programs/evaluator.js'
 import type { FactoredJacobian } from '../programs/factored-jacobian.js'
@@ -22,6 +24,7 @@ import type { Tensor } from '../tensor/tensor.js'
 import type { LeaveOneOutScore } from '../tuning/choice.js'
 import { type Gate, gateOf } from '../tuning/gate.js'
 import { leftOutProbabilities } from '../tuning/left-out-probabilities.js'
+import { classScores, targetScores, type TrainingRecord, type TrainingScores } from '../tuning/training-scores.js'
 
 /** Training rows as the network's input, with the labels as the likelihood takes them. */
 export interface TrainingRows {
@@ -46,6 +49,8 @@ export interface LinearFit {
   readonly trainingVariances: Float64Array
   /** Scores of the rows predicted without themselves. */
   readonly leftOut: LeftOutScores | undefined
+  /** The network with all rows, the posterior with those that prior, noise and scores come from. */
+  readonly training: TrainingRecord
   /** Rows that prior, noise and scores come from. */
   readonly rows: number
   readonly notes: readonly string[]
@@ -57,7 +62,7 @@ const THRESHOLD = 0.01
 /** Fits the linear model to (a seeded sample of) the rows. @throws NumericalError, CancelledError */
 export async function fitLinearModel(evaluator: Evaluator, options: ResolvedOptions, rows: TrainingRows, sample: number,
   work: WorkOptions): Promise<LinearFit> {
-  const likelihood = likelihoodModel(options.likelihood)
+  const likelihood = likelihoodModel(options.likelihood, options.outputNoise)
   const { f, jacobian } = await linearise(evaluator, rows, sampleOf(rows.examples, sample, options.seed), options, work)
   const { outputs } = evaluator.network
   const chosen = jacobian.rows
@@ -67,10 +72,11 @@ export async function fitLinearModel(evaluator: Evaluator, options: ResolvedOpti
   const deviation = deviationFrom(evaluator.theta, options.settings.priorMean)
   const problem = linearProblem(likelihood, evaluator.slots, jacobian.factored, takeRows(f, chosen, outputs), labels,
     deviation)
-  const fit = likelihood.name === 'regression'
+  const { posterior, ...fit } = likelihood.name === 'regression'
     ? regressionFit(problem, evaluator.theta, deviation, options, work)
     : await classificationFit(problem, evaluator.theta, deviation, options, work)
-  return { ...fit, loss, rows: chosen.length }
+  const agreement = addAgreement(zeroAgreement(likelihood.name, outputs), f, rows.labels, rows.examples)
+  return { ...fit, loss, training: { agreement, posterior }, rows: chosen.length }
 }
 
 function deviationFrom(theta: Float64Array, priorMean: number | Float64Array | undefined): Float64Array {
@@ -132,7 +138,8 @@ async function linearise(evaluator: Evaluator, { x, examples }: TrainingRows, ch
   return { f, jacobian: { factored: joinJacobians(parts), rows: chosen } }
 }
 
-type Fit = Omit<LinearFit, 'loss' | 'rows'>
+/** The posterior's scores on its own rows come along, as what they need is at hand only here. */
+type Fit = Omit<LinearFit, 'loss' | 'training' | 'rows'> & { readonly posterior: TrainingScores }
 
 async function classificationFit(problem: LinearProblem, theta: Float64Array, deviation: Float64Array,
   options: ResolvedOptions, work: WorkOptions): Promise<Fit> {
@@ -159,9 +166,12 @@ async function classificationFit(problem: LinearProblem, theta: Float64Array, de
     effectiveParameters: tuned.effectiveParameters,
     evidence,
   }
+  const { probabilities } = mixture(likelihood, gate, { f: problem.f, linear: tuned.mode.f, covariance: covariances,
+    dense: true, examples, outputs })
   return {
     curvature: { structure: 'lowrank', size: theta.length, models: [model] },
     answer: answerOf(gate),
+    posterior: classScores(likelihood, probabilities, problem.labels, outputs),
     sigmaNoise: Float64Array.of(1),
     effectiveParameters: tuned.effectiveParameters,
     scores: gate.leaveOneOutNll,
@@ -181,7 +191,7 @@ async function tuneOrTake(space: LinearSpace, { settings }: ResolvedOptions,
   const { priorPrecision } = settings
   if (priorPrecision === undefined) return tuneDelta(space, work)
   const delta = typeof priorPrecision === 'number' ? priorPrecision : priorPrecision[0]
-  const mode = space.mode(delta)
+  const mode = await space.mode(delta)
   return { delta, mode, effectiveParameters: space.effectiveParameters(), converged: true }
 }
 
@@ -207,10 +217,10 @@ function sortedMeans(covariance: Float64Array, examples: number, outputs: number
 const REGRESSION_ANSWER: Answer = { link: 'map', varianceScale: 1, networkWeight: 0.5, linearWeight: 0.5 }
 
 function regressionFit(problem: LinearProblem, theta: Float64Array, deviation: Float64Array,
-  { settings }: ResolvedOptions, work: WorkOptions): Fit {
+  { settings, outputNoise }: ResolvedOptions, work: WorkOptions): Fit {
   const { outputs, examples } = problem
-  const given = settings.sigmaNoise
-  const models = Array.from({ length: outputs }, (_, c) => outputModel(problem, c, THRESHOLD, work, given))
+  const models = Array.from({ length: outputs },
+    (_, c) => outputModel(problem, c, THRESHOLD, work, outputNoise?.[c] ?? settings.sigmaNoise))
   const means = new Float64Array(examples)
   models.forEach(({ leftOut, sigma }) => {
     for (let n = 0; n < examples; n++) means[n] += leftOut.variance[n] / (sigma * sigma) / outputs
@@ -219,6 +229,7 @@ function regressionFit(problem: LinearProblem, theta: Float64Array, deviation: F
     curvature: { structure: 'lowrank', size: theta.length,
       models: models.map((model, c) => asLowRank(model, c, outputs, theta, deviation)) },
     answer: REGRESSION_ANSWER,
+    posterior: regressionScores(problem, models),
     sigmaNoise: Float64Array.from(models, ({ sigma }) => sigma),
     effectiveParameters: models.reduce((sum, { effectiveParameters }) => sum + effectiveParameters, 0),
     scores: [{ scale: 1, nll: leaveOneOutGaussianNll(problem, models) }],
@@ -244,6 +255,21 @@ function leftOutScores({ labels, outputs }: LinearProblem, { leftOut, sigma }: O
   return leftOut.f.map((mean, n) =>
     Math.abs(labels[n * outputs + c] - mean) / Math.sqrt(leftOut.variance[n] + sigma * sigma)
   ).sort()
+}
+
+/** The posterior's own predictions of its rows. */
+function regressionScores({ labels, f, outputs }: LinearProblem, models: readonly OutputModel[]): TrainingScores {
+  const { networkWeight, linearWeight } = REGRESSION_ANSWER
+  const mean = f.map((value, i) =>
+    networkWeight * value + linearWeight * models[i % outputs].f[Math.floor(i / outputs)]
+  )
+  const variance = f.map((_, i) => {
+    const { leftOut, sigma } = models[i % outputs]
+    const left = leftOut.variance[Math.floor(i / outputs)]
+    // From h sigma^2 / (1 - h), without the row, to h sigma^2, with it.
+    return left / (1 + left / (sigma * sigma)) + sigma * sigma
+  })
+  return targetScores(mean, variance, labels)
 }
 
 function asLowRank({ delta, sigma, weights, rank, rows, effectiveParameters, evidence }: OutputModel, c: number,

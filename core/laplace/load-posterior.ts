@@ -33,6 +33,9 @@ export function loadPosterior(bytes: Uint8Array, options: { readonly network?: G
     throw damaged('its linear mode does not have the size of its parameters')
   }
   checkScores(saved, evaluator.network.outputs)
+  if (resolved.outputNoise !== undefined && resolved.outputNoise.length !== evaluator.network.outputs) {
+    throw damaged('its noises do not belong to its outputs')
+  }
   return new LaplacePosterior({
     graph,
     evaluator,
@@ -50,6 +53,7 @@ export function loadPosterior(bytes: Uint8Array, options: { readonly network?: G
     trainingVariances: saved.trainingVariances,
     leftOut: saved.leftOut,
     conformal: saved.conformal,
+    training: saved.training,
     notes: saved.notes,
   })
 }

@@ -19,38 +19,65 @@ import type { PosteriorState } from './posterior-state.js'
 export interface LinearForecast {
   /** Rows that prior, noise and leave-one-out scores come from: all, or as many as are affordable. */
   readonly sample: number
-  readonly multiplications: number
+  readonly seconds: number
   readonly bytes: number
 }
 
 /** Unknowns of one Newton system, the smaller of P and N rank(Lambda), up to which the linear model is solved exactly. */
-const MOST_UNKNOWNS = 3000
-/** Multiplications that are not worth waiting for without being asked: about a minute on one core. */
-const MOST_MULTIPLICATIONS = 4e11
-/** Newton systems that are factored on the way to the prior precision. */
-const SYSTEMS = 30
+const MOST_UNKNOWNS = 5000
+/** Seconds that are not worth waiting for without being asked. */
+const MOST_SECONDS = 60
+/** Multiplications a second of the matrix kernels on one core, with the copies around them. */
+const SPEED = 5e9
+/** Newton systems that are factored on the way to the prior precision; the rest are solved with a factor nearby. */
+const SYSTEMS = 14
+/** Products with the Jacobian or its Gram matrix on the way. */
+const PRODUCTS = 400
+/** Multiplications a second of those, which read a matrix once for every product. */
+const PRODUCT_SPEED = 8e8
 /** Fewer rows than this say too little of the whole. */
 const FEWEST_ROWS = 100
 
 /** The work and memory of the linear model on `rows` rows. */
-function costOf(evaluator: Evaluator, rank: number, rows: number): { multiplications: number, bytes: number } {
+function costOf(evaluator: Evaluator, rank: number, rows: number): { seconds: number, bytes: number } {
   const { slots, linears, network } = evaluator
   const size = parameterCount(slots)
   const outputs = rows * network.outputs
   const unknowns = Math.min(size, rows * rank)
+  const inWeights = size < rows * rank
+  const plain = linears.every(({ positions }) => positions === 1)
   const factors = linears.reduce((sum, layer) => sum + layer.positions * (layer.in + network.outputs * layer.out), 0)
-  const gram = size < rows * rank
-    ? rows * rank * size * size
+  const gram = inWeights
+    ? rows * size * size / 2 * (plain ? 1 : rank)
     : linears.reduce((sum, { in: inputs, out, positions }) =>
       sum + (positions === 1
         ? rows * rows * inputs + outputs * outputs * out
         : outputs * outputs * inputs * out + outputs * positions * inputs * out), 0)
-  const repeated = size < rows * rank ? SYSTEMS * gram : gram
+  const systems = SYSTEMS * unknowns ** 3 / 2
+  const eigen = EIGEN_WORK * unknowns ** 3
+  const covariances = (plain && inWeights ? unknowns ** 3 : 0)
+    + (inWeights ? rows * size * size * (plain ? 0.5 : network.outputs) : outputs * unknowns ** 2 / 2)
+  const factor = Math.min(unknowns, MOST_RANK) * rows * (size + network.outputs * size / 10)
+  const products = PRODUCTS * (inWeights ?
+    2 * rows * factorsOf(linears, network.outputs) + size * size
+    : 2 * outputs * outputs + unknowns ** 2)
   return {
-    multiplications: repeated + SYSTEMS * unknowns ** 3 / 2 + 2 * rows * size * Math.min(unknowns, 500),
-    bytes: 8 * (rows * factors + (size < rows * rank ? 3 * size * size : 4 * outputs * outputs)
-      + Math.min(unknowns, 1000) * size),
+    seconds: ((inWeights ? SYSTEMS + 1 : 1) * gram + systems + eigen + covariances + factor) / SPEED
+      + products / PRODUCT_SPEED,
+    bytes: 8 * (2 * rows * factors
+      + (inWeights ? 4 * size * size : 2 * outputs * outputs + 3 * unknowns ** 2)
+      + 2 * Math.min(unknowns, MOST_RANK) * size),
   }
+}
+
+/** Multiplications of a symmetric eigen-decomposition of n x n over n^3, at the speed of products. */
+const EIGEN_WORK = 5
+/** A posterior's rank is rarely larger. */
+const MOST_RANK = 1000
+
+/** Multiplications of one product with a factored Jacobian, one example. */
+function factorsOf(linears: Evaluator['linears'], outputs: number): number {
+  return linears.reduce((sum, { in: inputs, out, positions }) => sum + positions * out * (inputs + outputs), 0)
 }
 
 /** The most rows that are affordable, and what they cost; undefined when too few are. */
@@ -61,7 +88,7 @@ export function forecastLinearModel(evaluator: Evaluator, { likelihood, memoryLi
   let sample = size <= MOST_UNKNOWNS ? examples : Math.min(examples, Math.floor(MOST_UNKNOWNS / rank))
   for (;;) {
     const cost = costOf(evaluator, rank, sample)
-    if (cost.multiplications <= MOST_MULTIPLICATIONS && cost.bytes <= memoryLimit / 2) return { sample, ...cost }
+    if (cost.seconds <= MOST_SECONDS && cost.bytes <= memoryLimit / 2) return { sample, ...cost }
     const next = Math.floor(sample * 0.7)
     if (next < Math.min(examples, FEWEST_ROWS)) return undefined
     sample = next
@@ -106,6 +133,7 @@ export async function fitLowRank(task: FitTask, linear: LinearTask, rows: Traini
     trainingVariances: fit.trainingVariances,
     leftOut: fit.leftOut,
     conformal: undefined,
+    training: fit.training,
     notes: [...network.notes, ...notes, ...fit.notes],
   }
   return heldOut === undefined ? state : withHeldOutScores(state, heldOut, work)
@@ -146,9 +174,9 @@ export function tooLarge(evaluator: Evaluator, options: ResolvedOptions, example
   const rank = options.likelihood === 'regression'
     ? 1
     : likelihoodModel(options.likelihood).seedCount(evaluator.network.outputs)
-  const { multiplications, bytes } = costOf(evaluator, rank, Math.min(examples, FEWEST_ROWS))
+  const { seconds, bytes } = costOf(evaluator, rank, Math.min(examples, FEWEST_ROWS))
   const needs = `already for ${Math.min(examples, FEWEST_ROWS)} rows about ${formatBytes(bytes)} and `
-    + `${multiplications.toPrecision(2)} multiplications`
+    + `${Math.ceil(seconds)} seconds`
   if (options.linearModel === 'required') {
     throw new ResourceError('OUT_OF_MEMORY',
       `The linear model over all weights would need ${needs}, more than is allowed. Use subset 'last_layer', or structure 'kron' or `

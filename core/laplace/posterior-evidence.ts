@@ -3,18 +3,23 @@ import { likelihoodModel } from '../likelihood/registry.js'
 import type { PosteriorSettings } from '../options/hyperparameters.js'
 import { logDetRatio, logLikelihood } from '../posterior/evidence.js'
 import { priorScatter } from '../posterior/posterior.js'
+import { networkScores } from '../tuning/training-scores.js'
 import { type PriorChanges, settingsFrom } from './posterior-options.js'
-import type { PosteriorState } from './posterior-state.js'
+import { checkNoiseChange, noiseOf, type PosteriorState } from './posterior-state.js'
 
 /** log p(D | theta) at the network's weights under some settings. */
-export function logLikelihoodOf({ options, loss, examples, evaluator, choice }: PosteriorState,
-  settings: PosteriorSettings): number {
+export function logLikelihoodOf(state: PosteriorState, settings: PosteriorSettings): number {
+  const { options, loss, examples, evaluator, choice, training } = state
   const { outputs } = evaluator.network
   // Outputs with noises of their own have no common factor of the loss.
   if (options.likelihood === 'regression' && outputs > 1 && choice?.sigmaNoise !== undefined) {
-    return -choice.networkNll * examples * outputs
+    const { nll } = training === undefined
+      ? { nll: choice.networkNll }
+      : networkScores(training.agreement, loss, noiseOf(state))
+    return -nll * examples * outputs
   }
-  return logLikelihood({ likelihood: likelihoodModel(options.likelihood), loss, examples, outputs }, settings)
+  return logLikelihood({ likelihood: likelihoodModel(options.likelihood, options.outputNoise), loss, examples,
+    outputs }, settings)
 }
 
 /**
@@ -24,6 +29,7 @@ export function logLikelihoodOf({ options, loss, examples, evaluator, choice }: 
  */
 export function evidenceOf(state: PosteriorState,
   changes: Pick<PriorChanges, 'priorPrecision' | 'sigmaNoise'> = {}): number {
+  checkNoiseChange(state, changes)
   const structured = state.structured.withSettings(settingsFrom(changes))
   return logLikelihoodOf(state, structured.settings) - 0.5 * (logDetRatio(structured) + structured.scatter())
 }
@@ -34,7 +40,7 @@ export function evidenceAtMode({ structured, mode, options, examples, evaluator 
   if (curvature.structure === 'lowrank') return curvature.models.reduce((sum, { evidence }) => sum + evidence, 0)
   if (mode === undefined) return undefined
   // Loss, scatter and H are of the same weights: mixed, the evidence still has a maximum, at a wrong delta.
-  const fit = logLikelihood({ likelihood: likelihoodModel(options.likelihood), loss: mode.loss, examples,
-    outputs: evaluator.network.outputs }, settings)
+  const fit = logLikelihood({ likelihood: likelihoodModel(options.likelihood, options.outputNoise), loss: mode.loss,
+    examples, outputs: evaluator.network.outputs }, settings)
   return fit - 0.5 * (logDetRatio(structured) + priorScatter(mode.weights, settings, slots))
 }

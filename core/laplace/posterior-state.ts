@@ -1,6 +1,7 @@
 /** @file All that a fitted posterior is made of. */
 import type { Calibration, LeftOutScores } from '../conformal/calibration.js'
 import type { Curvature } from '../curvature/curvature.js'
+import { OptionError } from '../errors/errors.js'
 import type { Graph } from '../graph/graph.js'
 import type { ResolvedOptions } from '../options/laplace-options.js'
 import type { TuneMethod } from '../options/words.js'
@@ -11,6 +12,7 @@ import type { StructuredPosterior } from '../posterior/posterior.js'
 import type { Evaluator } from '../programs/evaluator.js'
 import type { SavedPosterior } from '../storage/posterior-file.js'
 import type { Choice } from '../tuning/choice.js'
+import type { TrainingRecord } from '../tuning/training-scores.js'
 
 /** All that a posterior is made of. */
 export interface PosteriorState {
@@ -37,16 +39,24 @@ export interface PosteriorState {
   readonly leftOut: LeftOutScores | undefined
   /** What intervals and sets of classes are made from. */
   readonly conformal: Calibration | undefined
+  /** How network and posterior agree with the rows of the fit; undefined for files of version 0.1.0. */
+  readonly training: TrainingRecord | undefined
   readonly notes: readonly string[]
+}
+
+/** The state without the posterior's scores on its rows, which no longer hold under another prior. */
+export function withoutScores(state: PosteriorState): PosteriorState {
+  return state.training === undefined ? state : { ...state, training: { ...state.training, posterior: undefined } }
 }
 
 /** What a file keeps of a posterior. */
 export function recordOf(state: PosteriorState, digest: string, network: boolean): SavedPosterior {
   const { graph, options, evaluator, structured, examples, loss, mode, tuned, effectiveParameters, choice,
-    trainingVariances, leftOut, conformal, notes } = state
+    trainingVariances, leftOut, conformal, training, notes } = state
   const { likelihood, subset, curvature, kfacApprox, seed } = options
   return {
     options: {
+      ...(options.outputNoise === undefined ? {} : { sigmaNoise: options.outputNoise }),
       likelihood,
       subset,
       structure: structured.structure,
@@ -70,16 +80,39 @@ export function recordOf(state: PosteriorState, digest: string, network: boolean
     trainingVariances,
     leftOut,
     conformal,
+    training,
     notes,
   }
 }
 
 /** sigma of every output, C. */
-export function noiseOf({ structured, evaluator, choice }: PosteriorState): Float64Array {
+export function noiseOf({ structured, evaluator, choice, options }: PosteriorState): Float64Array {
   const { outputs } = evaluator.network
+  if (options.outputNoise !== undefined) return options.outputNoise.slice()
   return outputs > 1 && choice?.sigmaNoise?.length === outputs
     ? Float64Array.from(choice.sigmaNoise)
     : new Float64Array(outputs).fill(structured.settings.sigmaNoise)
+}
+
+/**
+ * Refuses a new noise for a posterior whose outputs have noises of their own: they are part of H, or of each output's
+ * model, and one number would leave them as they are.
+ * @throws OptionError BAD_COMBINATION, BAD_OPTION for several numbers
+ */
+export function checkNoiseChange({ options, choice, evaluator }: PosteriorState,
+  { sigmaNoise }: { readonly sigmaNoise?: unknown }): void {
+  if (sigmaNoise === undefined) return
+  if (typeof sigmaNoise !== 'number') {
+    throw new OptionError('BAD_OPTION',
+      'The noise of a fitted posterior can be changed to one number; for one an output fit again with sigmaNoise.', {
+      option: 'sigmaNoise',
+    })
+  }
+  const { outputs } = evaluator.network
+  if (options.outputNoise === undefined && (outputs === 1 || choice?.sigmaNoise === undefined)) return
+  throw new OptionError('BAD_COMBINATION',
+    `Each of the ${outputs} outputs of this posterior has a noise of its own; fit again with sigmaNoise, one number ` +
+      'or one an output.', { option: 'sigmaNoise', outputs })
 }
 
 /** sigma as one number where all outputs have the same, else one an output. */

@@ -3,8 +3,9 @@ import { type CalibrationSummary, summarizeCalibration } from '../conformal/cali
 import type { Likelihood, Structure, Subset, TuneMethod } from '../options/words.js'
 import { describeSlots } from '../posterior/curvature-matrix.js'
 import type { Choice } from '../tuning/choice.js'
+import { networkScores, type TrainingSummary } from '../tuning/training-scores.js'
 import { evidenceAtMode, evidenceOf, logLikelihoodOf } from './posterior-evidence.js'
-import { type PosteriorState, sigmaOf } from './posterior-state.js'
+import { noiseOf, type PosteriorState, sigmaOf } from './posterior-state.js'
 
 /** What is known of a posterior, as plain values: the members of `LaplacePosterior` of the same names. */
 export interface PosteriorSummary {
@@ -32,6 +33,8 @@ export interface PosteriorSummary {
   readonly choice: Choice | undefined
   /** How intervals and sets are calibrated. */
   readonly conformal: CalibrationSummary | undefined
+  /** Network and posterior on the rows of the fit; undefined for files of version 0.1.0. */
+  readonly training: TrainingSummary | undefined
   readonly precision: string
   readonly engine: string
   readonly seed: number
@@ -67,12 +70,22 @@ export function summarizePosterior(state: PosteriorState, digest: string): Poste
     logEvidenceAtMode: evidenceAtMode(state),
     choice: state.choice,
     conformal: state.conformal === undefined ? undefined : summarizeCalibration(state.conformal),
+    training: trainingOf(state),
     precision: evaluator.precision,
     engine: evaluator.engine.name,
     notes,
     digest,
     parameters: describeSlots(structured.slots),
   }
+}
+
+/** Network and posterior on the rows of the fit; undefined for posteriors of files of version 0.1.0. */
+export function trainingOf(state: PosteriorState): TrainingSummary | undefined {
+  const { training, loss, examples, choice } = state
+  return training === undefined
+    ? undefined
+    : { rows: examples, network: networkScores(training.agreement, loss, noiseOf(state)), posterior: training.posterior,
+      leaveOneOutNll: choice?.leaveOneOutNll }
 }
 
 function asArray(value: number | Float64Array): Float64Array {

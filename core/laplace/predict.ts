@@ -55,8 +55,8 @@ function intervalRequest({ conformal, choice, options: { likelihood } }: Posteri
   const otherLink = likelihood !== 'regression' && link !== undefined && (choice !== undefined || link !== 'probit')
   if (conformal !== undefined && level !== undefined && noise !== false && (otherLink || predictive !== 'glm')) {
     throw new OptionError('BAD_COMBINATION',
-      "The calibration is for the posterior's own predictions; with another link or predictive its guarantee would be " +
-        'lost. Leave link and predictive out where a level is asked for.', {
+      "The calibration is for the posterior's own predictions; with another link or predictive its guarantee would " +
+        'be lost. Leave link and predictive out where a level is asked for.', {
       option: otherLink ? 'link' : 'predictive',
     })
   }

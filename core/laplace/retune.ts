@@ -1,11 +1,11 @@
 /** @file From the options of `tune` to a tuned posterior. */
 import type { WorkOptions } from '../budget/progress.js'
-import { StateError } from '../errors/errors.js'
+import { OptionError, StateError } from '../errors/errors.js'
 import { knownOptions, oneOf } from '../errors/suggest.js'
 import { checkTuning } from '../options/laplace-options.js'
 import { PRIOR_STRUCTURES, TUNE_METHODS } from '../options/words.js'
 import { TUNE_OPTIONS, type TuneOptions } from './posterior-options.js'
-import { type PosteriorState, uncalibrated } from './posterior-state.js'
+import { type PosteriorState, uncalibrated, withoutScores } from './posterior-state.js'
 import { type TuneData, tunePosterior } from './tune.js'
 
 /**
@@ -29,6 +29,12 @@ export async function retune(state: PosteriorState, options: TuneOptions, data: 
       `This posterior was tuned by 'linearized' and saved; its curvature at the network's own weights, which ` +
         `'${tune}' needs, was not kept. Fit again with tune: '${tune}'.`, { tune })
   }
-  return tunePosterior(uncalibrated(state), { tune, priorStructure,
+  if (state.options.outputNoise !== undefined && options.sigmaNoise === true) {
+    throw new OptionError('BAD_COMBINATION',
+      'The noises of the outputs were given and are part of the curvature; to tune the noise fit without sigmaNoise.', {
+      option: 'sigmaNoise',
+    })
+  }
+  return tunePosterior(uncalibrated(withoutScores(state)), { tune, priorStructure,
     tuneNoise: likelihood === 'regression' && options.sigmaNoise === true, schedule: options.schedule }, data, work)
 }

@@ -17,7 +17,7 @@ import { tuneLinearized } from '../tuning/linearized.js'
 import { tuneByMarginalLikelihood } from '../tuning/marginal-likelihood.js'
 import { answerByGate, priorFromLinearModel } from './gate-fit.js'
 import { outputGaussian } from './output-gaussian.js'
-import type { PosteriorState } from './posterior-state.js'
+import { noiseOf, type PosteriorState } from './posterior-state.js'
 
 /** How the hyper-parameters are to be tuned. */
 export interface TuneRequest {
@@ -66,7 +66,7 @@ async function linearDataFrom(state: PosteriorState, { data }: TuneData, work: W
 export async function tuneWithLinearModel(state: PosteriorState, request: TuneRequest, data: LinearData,
   work: WorkOptions): Promise<PosteriorState> {
   const { structured, options } = state
-  const model = linearModel(likelihoodModel(options.likelihood), structured.slots, data)
+  const model = linearModel(likelihoodModel(options.likelihood, options.outputNoise), structured.slots, data)
   const fit = await tuneLinearized(model, {
     structure: options.structure,
     priorStructure: request.priorStructure,
@@ -98,8 +98,8 @@ function atWeights(state: PosteriorState): PosteriorState['structured'] {
 function byMarginalLikelihood(state: PosteriorState,
   { priorStructure, tuneNoise, schedule }: TuneRequest): PosteriorState {
   const posterior = atWeights(state)
-  const data: DataFit = { likelihood: likelihoodModel(state.options.likelihood), loss: state.loss,
-    examples: state.examples, outputs: state.evaluator.network.outputs }
+  const data: DataFit = { likelihood: likelihoodModel(state.options.likelihood, state.options.outputNoise),
+    loss: state.loss, examples: state.examples, outputs: state.evaluator.network.outputs }
   const { settings, note } = tuneByMarginalLikelihood(posterior, data, { priorStructure, tuneNoise, schedule,
     solver: state.runtime.solver })
   return {
@@ -131,11 +131,11 @@ async function byGrid(state: PosteriorState, { validation }: TuneData, work: Wor
   const context = (priorPrecision: number) => ({ evaluator, pool, posterior: posterior.withSettings({ priorPrecision }),
     batchSize: options.batchSize, note: () => undefined })
   const { f } = await outputGaussian(context(1), validation.x, 'none', quiet)
-  const result = await tuneByGrid(likelihood, f, values, examples, outputs, posterior.settings.sigmaNoise,
-    async (priorPrecision, index) => {
-      work.onProgress?.({ stage: 'tune', done: index, total: GRID.length })
-      return (await outputGaussian(context(priorPrecision), validation.x, 'diagonal', quiet)).variance
-    })
+  const result = await tuneByGrid(likelihood, f, values, examples, outputs,
+    noiseOf({ ...state, structured: posterior }), async (priorPrecision, index) => {
+    work.onProgress?.({ stage: 'tune', done: index, total: GRID.length })
+    return (await outputGaussian(context(priorPrecision), validation.x, 'diagonal', quiet)).variance
+  })
   return {
     ...state,
     structured: posterior.withSettings({ priorPrecision: result.priorPrecision }),

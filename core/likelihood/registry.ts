@@ -2,12 +2,16 @@
 import type { Likelihood } from '../options/words.js'
 import { binary } from './binary.js'
 import { classification } from './classification.js'
+import { regressionWithNoise } from './known-noise.js'
 import type { LikelihoodModel } from './likelihood.js'
 import { multilabel } from './multilabel.js'
 import { regression } from './regression.js'
 
-/** The likelihood of that name. */
-export function likelihoodModel(name: Likelihood): LikelihoodModel {
+/**
+ * The likelihood of that name.
+ * @param outputNoise of a regression whose outputs have noises of their own, C; they are then part of H
+ */
+export function likelihoodModel(name: Likelihood, outputNoise?: Float64Array): LikelihoodModel {
   switch (name) {
     case 'classification':
       return classification
@@ -16,6 +20,6 @@ export function likelihoodModel(name: Likelihood): LikelihoodModel {
     case 'multilabel':
       return multilabel
     case 'regression':
-      return regression
+      return outputNoise === undefined ? regression : regressionWithNoise(outputNoise)
   }
 }

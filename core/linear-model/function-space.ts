@@ -3,48 +3,56 @@
  * (N C x N C). Newton's step needs I + S with S = R' K R / delta, of size N rank(Lambda) (Rasmussen and Williams 2006,
  * chapter 3.5, with R R' = Lambda).
  */
-import { throwIfCancelled, type WorkOptions } from '../budget/progress.js'
+import type { WorkOptions } from '../budget/progress.js'
 import { addTransposedProduct, jacobianGram, joinVectors, ownGram,
   zeroVectors } from '../curvature/jacobian-products.js'
 import { NumericalError } from '../errors/errors.js'
-import { cholesky, gemm, triangularInverse, triangularSolve } from '../kernels/linear-algebra.js'
+import { cholesky, gemm, inverseTrace, matrixTimes, triangularSolve } from '../kernels/linear-algebra.js'
+import { conjugateGradients, dot } from './conjugate-gradients.js'
+import { type HessianRoots, hessianRoots, rootTimes, transposedRootTimes } from './hessian-roots.js'
 import { leadingEigenpairs } from './leading-eigenpairs.js'
-import { hessianRoots, type LinearMode, type LinearProblem, type LinearSpace, type OtherRows, type OutputsElsewhere,
+import { found, type LinearMode, type LinearProblem, type LinearSpace, type OtherRows, type OutputsElsewhere,
   transposedTimes } from './linear-problem.js'
+import { MODE_TOLERANCE, newtonMode, type NewtonStep, productsWorth } from './newton.js'
 
-const MOST_STEPS = 200
-/** Largest change of an output in the last step; the error left is about its square. */
-const TOLERANCE = 1e-7
-const SHORTEST_STEP = 1e-9
-
-interface FunctionMode extends LinearMode {
+/** A point on the way to the mode, and the mode itself. */
+interface FunctionPoint extends LinearMode {
   readonly delta: number
   readonly alpha: Float64Array
+  /** K alpha / delta = f - f0. */
+  readonly moved: Float64Array
+  readonly objective: number
 }
 
 /** What is known at a mode: the roots of Lambda and the Cholesky factor of I + S. */
-interface Curved {
-  readonly rank: number
-  readonly roots: Float64Array
+interface Curved extends HessianRoots {
   readonly lower: Float64Array
 }
 
 /** The linear model in function space. */
 export function functionSpace(problem: LinearProblem, work: WorkOptions = {}): LinearSpace {
   const gram = jacobianGram(problem.slots, problem.jacobian, problem.jacobian)
-  let last: FunctionMode | undefined
+  let last: FunctionPoint | undefined
+  // That of some point before: a preconditioner needs no more.
+  let nearby: Curved | undefined
   let curved: Curved | undefined
   let others: KnownRows | undefined
-  const current = (): FunctionMode => last ?? newton(problem, gram, 1, new Float64Array(problem.f.length), work)
-  const curvature = (): Curved => (curved ??= curvatureAt(problem, gram, current().f, current().delta))
+  const curvature =
+    (): Curved => (curved = nearby = curved ?? curvatureAt(problem, gram, found(last).f, found(last).delta))
   return {
-    mode: delta => {
+    mode: async (delta, tolerance = MODE_TOLERANCE) => {
       curved = undefined
-      return (last = newton(problem, gram, delta, last?.alpha ?? new Float64Array(problem.f.length), work))
+      const start = startingPoint(problem, gram, delta, last)
+      return (last = await newtonMode(start, tolerance, work, async (from, forcing) => {
+        const direction = await newtonDirection(problem, gram, from, forcing, nearby)
+        nearby = direction.curved
+        return stepFrom(problem, from, direction.direction)
+      }))
     },
     effectiveParameters: () => {
       const { lower } = curvature()
-      return Math.sqrt(lower.length) - inverseTrace(lower)
+      const size = Math.sqrt(lower.length)
+      return size - inverseTrace(size, lower)
     },
     logDetRatio: () => {
       const { lower } = curvature()
@@ -53,96 +61,98 @@ export function functionSpace(problem: LinearProblem, work: WorkOptions = {}): L
       for (let i = 0; i < size; i++) sum += 2 * Math.log(lower[i * size + i])
       return sum
     },
-    covariances: () => rowCovariances(problem, gram, ownBlocks(gram, problem), current().delta, curvature()),
+    covariances: () => rowCovariances(problem, gram, ownBlocks(gram, problem), found(last).delta, curvature()),
     elsewhere: rows => {
       if (others?.rows !== rows) others = { rows, ...gramsWith(problem, rows) }
-      return elsewhere(problem, others, current(), curvature())
+      return elsewhere(problem, others, found(last), curvature())
     },
-    weights: () => transposedTimes(problem, current().alpha).map(value => value / current().delta),
-    factor: threshold => covarianceFactor(problem, gram, current(), threshold),
+    weights: () => transposedTimes(problem, found(last).alpha).map(value => value / found(last).delta),
+    factor: threshold => covarianceFactor(problem, gram, found(last), threshold),
   }
 }
 
-/** Newton's method on alpha, halving steps that do not descend. */
-function newton(problem: LinearProblem, gram: Float64Array, delta: number, start: Float64Array,
-  { signal }: WorkOptions): FunctionMode {
-  let state = stateAt(problem, gram, delta, start)
-  for (let step = 0; step < MOST_STEPS; step++) {
-    throwIfCancelled(signal)
-    const direction = newtonDirection(problem, gram, state)
-    let length = 1
-    let next = state
-    do {
-      next = stateAt(problem, gram, delta, state.alpha.map((value, i) => value - length * direction[i]))
-      length /= 2
-    } while (!(next.objective <= state.objective + 1e-10 * Math.abs(state.objective)) && length > SHORTEST_STEP)
-    const moved = next.f.reduce((most, value, i) => Math.max(most, Math.abs(value - state.f[i])), 0)
-    state = next
-    if (moved < TOLERANCE * Math.max(1, largest(state.f))) return state
-  }
-  throw new NumericalError('NO_CONVERGENCE',
-    `The mode of the linear model over all weights was not found in ${MOST_STEPS} Newton steps. `
-      + "Use subset 'last_layer', or give priorPrecision.", { steps: MOST_STEPS })
+/** The last mode's weights under another prior precision: alpha changes, and the outputs do not. */
+function startingPoint(problem: LinearProblem, gram: Float64Array, delta: number,
+  last: FunctionPoint | undefined): FunctionPoint {
+  const size = problem.f.length
+  if (last === undefined) return pointAt(problem, delta, new Float64Array(size), new Float64Array(size))
+  const alpha = last.alpha.map(value => value * delta / last.delta)
+  // Anew, as sums over many steps gather rounding errors.
+  return pointAt(problem, delta, alpha, matrixTimes(size, size, gram, alpha, 1 / delta))
 }
 
-function largest(values: Float64Array): number {
-  return values.reduce((most, value) => Math.max(most, Math.abs(value)), 0)
-}
-
-interface NewtonState extends FunctionMode {
-  readonly objective: number
-}
-
-function stateAt({ likelihood, labels, f0, examples, outputs }: LinearProblem, gram: Float64Array, delta: number,
-  alpha: Float64Array): NewtonState {
-  const moved = new Float64Array(alpha.length)
-  gemm(false, false, alpha.length, 1, alpha.length, 1 / delta, gram, alpha, 0, moved)
+function pointAt({ likelihood, labels, f0, examples, outputs }: LinearProblem, delta: number, alpha: Float64Array,
+  moved: Float64Array): FunctionPoint {
   const f = f0.map((value, i) => value + moved[i])
   const loss = likelihood.loss(f, labels, examples, outputs)
   const penalty = dot(alpha, moved)
-  return { delta, alpha, f, loss, squaredNorm: penalty / delta, objective: loss + penalty / 2 }
+  return { delta, alpha, moved, f, loss, squaredNorm: penalty / delta, objective: loss + penalty / 2 }
 }
 
-function dot(a: Float64Array, b: Float64Array): number {
-  let sum = 0
-  for (let i = 0; i < a.length; i++) sum += a[i] * b[i]
-  return sum
+/** The step by a direction d; `pair` holds d and K d / delta. */
+function stepFrom(problem: LinearProblem, { delta, alpha, moved }: FunctionPoint,
+  pair: Float64Array): NewtonStep<FunctionPoint> {
+  const size = alpha.length
+  return {
+    at: length =>
+      pointAt(problem, delta, alpha.map((value, i) => value - length * pair[i]), moved.map((value, i) =>
+        value - length * pair[size + i]
+      )),
+  }
 }
 
 /**
- * r - R (I + S)^-1 R' K r / delta with r = residual + alpha: the Newton step of the objective
- * loss(f0 + K alpha / delta) + alpha' K alpha / (2 delta).
+ * The Newton step d = (I + Lambda K / delta)^-1 (residual + alpha) of the objective
+ * loss(f0 + K alpha / delta) + alpha' K alpha / (2 delta), with its image K d / delta after it. By conjugate gradients in the inner
+ * product of K, which makes I + Lambda K / delta symmetric, with the factor of a point nearby as preconditioner; or with
+ * a new factor where there is none or it is too far away.
  */
-function newtonDirection(problem: LinearProblem, gram: Float64Array, { f, alpha, delta }: NewtonState): Float64Array {
+async function newtonDirection(problem: LinearProblem, gram: Float64Array, { f, alpha, delta }: FunctionPoint,
+  forcing: number, nearby: Curved | undefined): Promise<{ direction: Float64Array, curved: Curved }> {
   const { likelihood, labels, examples, outputs } = problem
-  const direction = likelihood.residual(f, labels, examples, outputs)
-  for (let i = 0; i < direction.length; i++) direction[i] += alpha[i]
-  const { rank, roots, lower } = curvatureAt(problem, gram, f, delta)
-  const image = new Float64Array(direction.length)
-  gemm(false, false, direction.length, 1, direction.length, 1 / delta, gram, direction, 0, image)
-  const inner = transposedRootTimes(roots, image, examples, outputs, rank)
-  triangularSolve(false, inner.length, 1, lower, inner)
-  triangularSolve(true, inner.length, 1, lower, inner)
-  for (let n = 0; n < examples; n++) {
-    for (let c = 0; c < outputs; c++) {
-      const at = n * outputs + c
-      for (let k = 0; k < rank; k++) direction[at] -= roots[at * rank + k] * inner[n * rank + k]
-    }
+  const gradient = likelihood.residual(f, labels, examples, outputs)
+  const wide = gradient.length
+  for (let i = 0; i < wide; i++) gradient[i] += alpha[i]
+  const withImage = (v: Float64Array): Float64Array => joined(v, matrixTimes(wide, wide, gram, v, 1 / delta))
+  const right = withImage(gradient)
+  if (nearby !== undefined) {
+    const root = hessianRoots(problem, f)
+    const { x, converged } = await conjugateGradients({
+      times: v => {
+        const inside = transposedRootTimes(root, v.subarray(wide), outputs)
+        return plus(v, withImage(rootTimes(root, inside, outputs)), 1)
+      },
+      precondition: v => plus(v, withImage(dataPart(nearby, v.subarray(wide), outputs)), -1),
+      inner: (a, b) => dot(a.subarray(0, wide), b.subarray(wide)),
+    }, right, forcing, productsWorth(examples * root.rank))
+    if (converged) return { direction: x, curved: nearby }
   }
-  return direction
+  const curved = curvatureAt(problem, gram, f, delta)
+  return { direction: plus(right, withImage(dataPart(curved, right.subarray(wide), outputs)), -1), curved }
 }
 
-/** R' v of every example: N x K. */
-function transposedRootTimes(roots: Float64Array, v: Float64Array, examples: number, outputs: number,
-  rank: number): Float64Array {
-  const result = new Float64Array(examples * rank)
-  for (let n = 0; n < examples; n++) {
-    for (let c = 0; c < outputs; c++) {
-      const value = v[n * outputs + c]
-      for (let k = 0; k < rank; k++) result[n * rank + k] += roots[(n * outputs + c) * rank + k] * value
-    }
-  }
-  return result
+/** R (I + S)^-1 R' v: what (I + Lambda K / delta)^-1 takes from a vector with the image v. */
+function dataPart(curved: Curved, v: Float64Array, outputs: number): Float64Array {
+  return rootTimes(curved, solved(curved.lower, transposedRootTimes(curved, v, outputs)), outputs)
+}
+
+function joined(a: Float64Array, b: Float64Array): Float64Array {
+  const both = new Float64Array(a.length + b.length)
+  both.set(a)
+  both.set(b, a.length)
+  return both
+}
+
+function plus(a: Float64Array, b: Float64Array, factor: number): Float64Array {
+  return a.map((value, i) => value + factor * b[i])
+}
+
+/** (L L')^-1 v. */
+function solved(lower: Float64Array, v: Float64Array): Float64Array {
+  const x = v.slice()
+  triangularSolve(false, x.length, 1, lower, x)
+  triangularSolve(true, x.length, 1, lower, x)
+  return x
 }
 
 /** The Cholesky factor of I + R' K R / delta. I + S has no eigenvalue below 1, so that it always exists. */
@@ -197,12 +207,6 @@ function rootColumns(matrix: Float64Array, from: number, roots: Float64Array, re
   }
 }
 
-/** tr (L L')^-1, the squared entries of L^-1. */
-function inverseTrace(lower: Float64Array): number {
-  const inverse = triangularInverse(Math.sqrt(lower.length), lower)
-  return dot(inverse, inverse)
-}
-
 /** Other rows with their Gram matrices. */
 interface KnownRows {
   readonly rows: OtherRows
@@ -217,7 +221,7 @@ function gramsWith({ slots, jacobian }: LinearProblem, rows: OtherRows): Omit<Kn
 }
 
 /** f0 + K_* alpha / delta, with the covariances of `rowCovariances`. */
-function elsewhere(problem: LinearProblem, { rows, cross, own }: KnownRows, { alpha, delta }: FunctionMode,
+function elsewhere(problem: LinearProblem, { rows, cross, own }: KnownRows, { alpha, delta }: FunctionPoint,
   curved: Curved): OutputsElsewhere {
   const f = rows.f0.slice()
   gemm(false, false, f.length, 1, alpha.length, 1 / delta, cross, alpha, 1, f)
@@ -286,7 +290,7 @@ function subtractSquares(result: Float64Array, solved: Float64Array, own: Float6
 }
 
 /** u_k = J' R q_k / sqrt(delta (1 + l_k)) for the eigenpairs (l_k, q_k) of S. */
-function covarianceFactor(problem: LinearProblem, gram: Float64Array, { f, delta }: FunctionMode,
+function covarianceFactor(problem: LinearProblem, gram: Float64Array, { f, delta }: FunctionPoint,
   threshold: number): { rank: number, rows: Float64Array } {
   const { slots, examples, outputs, jacobian } = problem
   const { rank, roots } = hessianRoots(problem, f)

@@ -5,7 +5,8 @@
  */
 import { NumericalError } from '../errors/errors.js'
 import { cholesky, gemm, triangularSolve } from '../kernels/linear-algebra.js'
-import { hessianRoots, type LabelledRows } from './linear-problem.js'
+import { hessianRoots } from './hessian-roots.js'
+import type { LabelledRows } from './linear-problem.js'
 
 /** Outputs (N x C) and covariances (N x C x C) of every training row from all the others. */
 export interface LeftOut {

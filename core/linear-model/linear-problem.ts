@@ -4,6 +4,7 @@
  */
 import { addTransposedProduct, jacobianTimes, joinVectors, splitVectors,
   zeroVectors } from '../curvature/jacobian-products.js'
+import { InternalError } from '../errors/errors.js'
 import type { LikelihoodModel } from '../likelihood/likelihood.js'
 import { parameterCount, type ParameterSlot } from '../network/parameter-slot.js'
 import type { FactoredJacobian } from '../programs/factored-jacobian.js'
@@ -66,8 +67,12 @@ export function outputsAtPrior(slots: readonly ParameterSlot[], jacobian: Factor
  * the last mode.
  */
 export interface LinearSpace {
-  /** The mode, sought from the last one. @throws NumericalError NO_CONVERGENCE; CancelledError */
-  mode(delta: number): LinearMode
+  /**
+   * The mode, sought from the last one.
+   * @param tolerance largest change of an output in the last step, relative to the largest output
+   * @throws NumericalError NO_CONVERGENCE; CancelledError
+   */
+  mode(delta: number, tolerance?: number): Promise<LinearMode>
   /** gamma = tr H (H + delta)^-1: how many parameters the data determine. */
   effectiveParameters(): number
   /** J_n P^-1 J_n' of every training row, N x C x C. */
@@ -104,21 +109,13 @@ export function transposedTimes({ slots, jacobian }: LinearProblem, u: Float64Ar
   return joinVectors(slots, vectors)
 }
 
+/** The mode that was found last. @throws InternalError where none was sought */
+export function found<Mode>(mode: Mode | undefined): Mode {
+  if (mode === undefined) throw new InternalError('A linear model was asked about its mode before it was sought.')
+  return mode
+}
+
 /** Number of weights P. */
 export function problemSize({ slots }: LinearProblem): number {
   return parameterCount(slots)
-}
-
-/** A root of Lambda at the outputs f: N x C x K with R R' = Lambda, example by example. */
-export function hessianRoots({ likelihood, examples, outputs }: LabelledRows,
-  f: Float64Array): { readonly rank: number, readonly roots: Float64Array } {
-  const rank = likelihood.seedCount(outputs)
-  const seeds = likelihood.hessianSeeds(f, examples, outputs)
-  const roots = new Float64Array(examples * outputs * rank)
-  for (let k = 0; k < rank; k++) {
-    for (let n = 0; n < examples; n++) {
-      for (let c = 0; c < outputs; c++) roots[(n * outputs + c) * rank + k] = seeds[(k * examples + n) * outputs + c]
-    }
-  }
-  return { rank, roots }
 }

@@ -1,6 +1,7 @@
 /** @file The prior precision of a linear model at its own mode: MacKay's fixed point delta = gamma / |w|^2 (MacKay 1992). */
 import { breathe, throwIfCancelled, type WorkOptions } from '../budget/progress.js'
 import type { LinearMode, LinearSpace } from './linear-problem.js'
+import { MODE_TOLERANCE } from './newton.js'
 
 /** Beyond these bounds a prior is off, or pins the weights. */
 export const LOWEST_DELTA = 1e-4
@@ -8,6 +9,9 @@ export const HIGHEST_DELTA = 1e5
 const MOST_ROUNDS = 60
 /** Largest change of log delta in the last round. */
 const TOLERANCE = 1e-6
+/** How well the first mode is sought; then a share of the last residual, as a Newton step leaves an error far below its own length. */
+const FIRST_TOLERANCE = 0.03
+const SHARE_OF_RESIDUAL = 0.03
 
 /** A prior precision and the mode that belongs to it. */
 export interface TunedMode {
@@ -24,21 +28,25 @@ export interface TunedMode {
 export async function tuneDelta(space: LinearSpace, work: WorkOptions): Promise<TunedMode> {
   let logDelta = 0
   let before: { readonly at: number, readonly residual: number } | undefined
+  let tolerance = FIRST_TOLERANCE
   for (let round = 0; round < MOST_ROUNDS; round++) {
     await breathe()
     throwIfCancelled(work.signal)
     work.onProgress?.({ stage: 'tune', done: round })
-    const mode = space.mode(Math.exp(logDelta))
+    const mode = await space.mode(Math.exp(logDelta), tolerance)
     const gamma = space.effectiveParameters()
     const residual = bounded(Math.log(gamma / mode.squaredNorm)) - logDelta
-    if (Math.abs(residual) < TOLERANCE) {
+    const done = Math.abs(residual) < TOLERANCE
+    if (done && tolerance <= 10 * MODE_TOLERANCE) {
       return { delta: Math.exp(logDelta), mode, effectiveParameters: gamma, converged: true }
     }
+    tolerance = Math.min(FIRST_TOLERANCE, Math.max(MODE_TOLERANCE, SHARE_OF_RESIDUAL * Math.abs(residual)))
+    if (done) tolerance = MODE_TOLERANCE
     const step = secantStep(logDelta, residual, before)
     before = { at: logDelta, residual }
-    logDelta = bounded(logDelta + step)
+    if (!done) logDelta = bounded(logDelta + step)
   }
-  const mode = space.mode(Math.exp(logDelta))
+  const mode = await space.mode(Math.exp(logDelta))
   return { delta: Math.exp(logDelta), mode, effectiveParameters: space.effectiveParameters(), converged: false }
 }
 

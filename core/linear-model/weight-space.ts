@@ -2,63 +2,74 @@
  * @file The linear model in weight space, for networks with fewer weights than outputs of training rows: Newton's method on
  * w with H = sum_n J_n' Lambda_n J_n, P x P.
  */
-import { throwIfCancelled, type WorkOptions } from '../budget/progress.js'
+import type { WorkOptions } from '../budget/progress.js'
 import { accumulateFull } from '../curvature/full.js'
 import { jacobianTimes, splitVectors } from '../curvature/jacobian-products.js'
 import { denseJacobian } from '../curvature/jacobian.js'
+import { layeredBlocks, layeredHessian, type PlainLayer, plainLayers } from '../curvature/plain-layers.js'
 import { asFloat64 } from '../curvature/real.js'
 import { NumericalError } from '../errors/errors.js'
-import { cholesky, gemm, triangularInverse, triangularSolve } from '../kernels/linear-algebra.js'
+import { cholesky, choleskyInverse, gemm, inverseTrace, triangularSolve } from '../kernels/linear-algebra.js'
 import type { FactoredJacobian, LinearFactor } from '../programs/factored-jacobian.js'
+import { conjugateGradients, dot } from './conjugate-gradients.js'
+import { hessianRoots, rootTimes, transposedRootTimes } from './hessian-roots.js'
 import { leadingEigenpairs } from './leading-eigenpairs.js'
-import { hessianRoots, type LinearMode, type LinearProblem, type LinearSpace, problemSize,
+import { found, type LinearMode, type LinearProblem, type LinearSpace, problemSize,
   transposedTimes } from './linear-problem.js'
+import { MODE_TOLERANCE, newtonMode, type NewtonStep, productsWorth } from './newton.js'
 
-const MOST_STEPS = 200
-/** Largest change of an output in the last step; the error left is about its square. */
-const TOLERANCE = 1e-7
-const SHORTEST_STEP = 1e-9
 /** Numbers of one block of Jacobian rows. */
 const BLOCK_NUMBERS = 1 << 22
 
-interface WeightMode extends LinearMode {
+/** A point on the way to the mode, and the mode itself. */
+interface WeightPoint extends LinearMode {
   readonly delta: number
   /** w - mu. */
   readonly w: Float64Array
+  readonly objective: number
 }
 
 /** The linear model in weight space. */
 export function weightSpace(problem: LinearProblem, work: WorkOptions = {}): LinearSpace {
   const size = problemSize(problem)
-  let last: WeightMode | undefined
+  const layers = plainLayers(problem.slots, problem.jacobian)
+  let last: WeightPoint | undefined
   let hessian: Float64Array | undefined
   let lower: Float64Array | undefined
-  const current = (): WeightMode => last ?? newton(problem, 1, new Float64Array(size), work)
-  const curvature = (): Float64Array => (hessian ??= hessianAt(problem, current().f))
-  const factor = (): Float64Array => (lower ??= choleskyWith(curvature(), current().delta))
+  // That of some point before: a preconditioner needs no more.
+  let nearby: Float64Array | undefined
+  const curvature = (): Float64Array => (hessian ??= hessianAt(problem, layers, found(last).f))
+  const factor = (): Float64Array => (lower = nearby = lower ?? choleskyWith(curvature(), found(last).delta))
   return {
-    mode: delta => {
+    mode: async (delta, tolerance = MODE_TOLERANCE) => {
       hessian = lower = undefined
-      return (last = newton(problem, delta, last?.w ?? new Float64Array(size), work))
+      const start = last === undefined
+        ? pointAt(problem, delta, new Float64Array(size), problem.f0)
+        : pointAt(problem, delta, last.w, last.f)
+      return (last = await newtonMode(start, tolerance, work, async (from, forcing) => {
+        const { direction, near } = await newtonDirection(problem, layers, from, forcing, nearby)
+        nearby = near
+        return stepFrom(problem, from, direction)
+      }))
     },
-    effectiveParameters: () => {
-      const inverse = triangularInverse(size, factor())
-      return size - current().delta * inverse.reduce((sum, value) => sum + value * value, 0)
-    },
+    effectiveParameters: () => size - found(last).delta * inverseTrace(size, factor()),
     logDetRatio: () => {
-      let sum = -size * Math.log(current().delta)
+      let sum = -size * Math.log(found(last).delta)
       for (let i = 0; i < size; i++) sum += 2 * Math.log(factor()[i * size + i])
       return sum
     },
-    covariances: () => rowCovariances(problem, problem.jacobian, factor()),
+    covariances: () =>
+      layers === undefined
+        ? rowCovariances(problem, problem.jacobian, factor())
+        : layeredBlocks(layers, problem.jacobian, choleskyInverse(size, factor())),
     elsewhere: rows => {
-      const moved = jacobianTimes(rows.jacobian, splitVectors(problem.slots, current().w, 1))
+      const moved = jacobianTimes(rows.jacobian, splitVectors(problem.slots, found(last).w, 1))
       return { f: rows.f0.map((value, i) => value + moved[i]),
         covariance: rowCovariances(problem, rows.jacobian, factor()) }
     },
-    weights: () => current().w.slice(),
+    weights: () => found(last).w.slice(),
     factor: threshold => {
-      const { delta } = current()
+      const { delta } = found(last)
       const { values, vectors } = leadingEigenpairs(size, curvature(), threshold * delta)
       const rows = vectors.map((value, i) => {
         const l = values[Math.floor(i / size)]
@@ -69,50 +80,61 @@ export function weightSpace(problem: LinearProblem, work: WorkOptions = {}): Lin
   }
 }
 
-interface NewtonState extends WeightMode {
-  readonly objective: number
-}
-
-function stateAt({ likelihood, labels, slots, f0, jacobian, examples, outputs }: LinearProblem, delta: number,
-  w: Float64Array): NewtonState {
-  const moved = jacobianTimes(jacobian, splitVectors(slots, w, 1))
-  const f = f0.map((value, i) => value + moved[i])
+function pointAt({ likelihood, labels, examples, outputs }: LinearProblem, delta: number, w: Float64Array,
+  f: Float64Array): WeightPoint {
   const loss = likelihood.loss(f, labels, examples, outputs)
-  const squaredNorm = w.reduce((sum, value) => sum + value * value, 0)
+  const squaredNorm = dot(w, w)
   return { delta, w, f, loss, squaredNorm, objective: loss + delta / 2 * squaredNorm }
 }
 
-function newton(problem: LinearProblem, delta: number, start: Float64Array, { signal }: WorkOptions): NewtonState {
-  const { likelihood, labels, examples, outputs } = problem
-  const size = start.length
-  let state = stateAt(problem, delta, start)
-  for (let step = 0; step < MOST_STEPS; step++) {
-    throwIfCancelled(signal)
-    const direction = transposedTimes(problem, likelihood.residual(state.f, labels, examples, outputs))
-    for (let i = 0; i < size; i++) direction[i] += delta * state.w[i]
-    const lower = choleskyWith(hessianAt(problem, state.f), delta)
-    triangularSolve(false, size, 1, lower, direction)
-    triangularSolve(true, size, 1, lower, direction)
-    let length = 1
-    let next = state
-    do {
-      next = stateAt(problem, delta, state.w.map((value, i) => value - length * direction[i]))
-      length /= 2
-    } while (!(next.objective <= state.objective + 1e-10 * Math.abs(state.objective)) && length > SHORTEST_STEP)
-    const moved = next.f.reduce((most, value, i) => Math.max(most, Math.abs(value - state.f[i])), 0)
-    const scale = state.f.reduce((most, value) => Math.max(most, Math.abs(value)), 1)
-    state = next
-    if (moved < TOLERANCE * scale) return state
+function stepFrom(problem: LinearProblem, { delta, w, f }: WeightPoint,
+  direction: Float64Array): NewtonStep<WeightPoint> {
+  const image = jacobianTimes(problem.jacobian, splitVectors(problem.slots, direction, 1))
+  return {
+    at: length =>
+      pointAt(problem, delta, w.map((value, i) => value - length * direction[i]), f.map((value, i) =>
+        value - length * image[i]
+      )),
   }
-  throw new NumericalError('NO_CONVERGENCE',
-    `The mode of the linear model over all weights was not found in ${MOST_STEPS} Newton steps. `
-      + "Use subset 'last_layer', or give priorPrecision.", { steps: MOST_STEPS })
+}
+
+/** (H + delta)^-1 (J' residual + delta w), by conjugate gradients with the factor of a point nearby, or with a new one. */
+async function newtonDirection(problem: LinearProblem, layers: readonly PlainLayer[] | undefined,
+  { f, w, delta }: WeightPoint, forcing: number,
+  nearby: Float64Array | undefined): Promise<{ direction: Float64Array, near: Float64Array }> {
+  const { likelihood, labels, examples, outputs, slots, jacobian } = problem
+  const gradient = transposedTimes(problem, likelihood.residual(f, labels, examples, outputs))
+  for (let i = 0; i < w.length; i++) gradient[i] += delta * w[i]
+  if (nearby !== undefined) {
+    const root = hessianRoots(problem, f)
+    const { x, converged } = await conjugateGradients({
+      times: v => {
+        const image = jacobianTimes(jacobian, splitVectors(slots, v, 1))
+        const product = transposedTimes(problem, rootTimes(root, transposedRootTimes(root, image, outputs), outputs))
+        for (let i = 0; i < v.length; i++) product[i] += delta * v[i]
+        return product
+      },
+      precondition: v => solved(nearby, v),
+    }, gradient, forcing, productsWorth(w.length))
+    if (converged) return { direction: x, near: nearby }
+  }
+  const near = choleskyWith(hessianAt(problem, layers, f), delta)
+  return { direction: solved(near, gradient), near }
+}
+
+/** (L L')^-1 v. */
+function solved(lower: Float64Array, v: Float64Array): Float64Array {
+  const x = v.slice()
+  triangularSolve(false, x.length, 1, lower, x)
+  triangularSolve(true, x.length, 1, lower, x)
+  return x
 }
 
 /** sum_n J_n' Lambda_n J_n, P x P. */
-function hessianAt(problem: LinearProblem, f: Float64Array): Float64Array {
+function hessianAt(problem: LinearProblem, layers: readonly PlainLayer[] | undefined, f: Float64Array): Float64Array {
   const size = problemSize(problem)
   const { rank, roots } = hessianRoots(problem, f)
+  if (layers !== undefined) return layeredHessian(layers, problem.jacobian, roots, rank, size)
   const matrix = new Float64Array(size * size)
   accumulateFull(matrix, size, problem.slots, withRoots(problem.jacobian, roots, rank))
   return matrix

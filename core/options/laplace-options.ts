@@ -27,8 +27,8 @@ export interface LaplaceOptions {
    */
   readonly priorPrecision?: number | ArrayLike<number> | undefined
   readonly priorMean?: number | ArrayLike<number> | undefined
-  /** Standard deviation of the observations (regression); tuned with the prior when it is not given. */
-  readonly sigmaNoise?: number | undefined
+  /** Standard deviation of the observations (regression), one number or one an output; tuned when it is not given. */
+  readonly sigmaNoise?: number | ArrayLike<number> | undefined
   readonly temperature?: number | undefined
   /** How the prior precision is tuned. */
   readonly tune?: TuneMethod | undefined
@@ -66,6 +66,8 @@ export interface ResolvedOptions {
   readonly curvature: CurvatureKind
   readonly kfacApprox: KfacApproximation
   readonly settings: Partial<PosteriorSettings>
+  /** Noises that were given one an output. They are part of H, and `settings.sigmaNoise` is 1. */
+  readonly outputNoise: Float64Array | undefined
   /** Undefined: not chosen, the default. */
   readonly tune: TuneMethod | undefined
   readonly priorStructure: PriorStructure
@@ -168,6 +170,7 @@ export function resolveOptions(options: LaplaceOptions): ResolvedOptions {
     curvature: word('curvature', options.curvature, CURVATURES),
     kfacApprox: word('kfacApprox', options.kfacApprox, KFAC_APPROXIMATIONS),
     settings: settingsOf(options),
+    outputNoise: outputNoiseOf(options.sigmaNoise),
     tuneNoise: likelihood === 'regression' && options.sigmaNoise === undefined,
     validation: options.validation,
     calibrate,
@@ -273,9 +276,27 @@ function settingsOf(options: LaplaceOptions): Partial<PosteriorSettings> {
   return {
     ...(priorPrecision === undefined ? {} : { priorPrecision: numbers('priorPrecision', priorPrecision) }),
     ...(priorMean === undefined ? {} : { priorMean: numbers('priorMean', priorMean) }),
-    ...(sigmaNoise === undefined ? {} : { sigmaNoise: number('sigmaNoise', sigmaNoise) }),
+    ...(sigmaNoise === undefined ? {} : { sigmaNoise: commonNoise(sigmaNoise) }),
     ...(temperature === undefined ? {} : { temperature: number('temperature', temperature) }),
   }
+}
+
+/** The noise that the posterior divides H by: 1 where each output has its own. */
+function commonNoise(sigmaNoise: number | ArrayLike<number>): number {
+  const given = numbers('sigmaNoise', sigmaNoise)
+  if (typeof given === 'number') return given
+  return given.length === 1 ? given[0] : 1
+}
+
+function outputNoiseOf(sigmaNoise: number | ArrayLike<number> | undefined): Float64Array | undefined {
+  if (sigmaNoise === undefined) return undefined
+  const given = numbers('sigmaNoise', sigmaNoise)
+  if (typeof given === 'number' || given.length === 1) return undefined
+  const wrong = given.findIndex(value => !(value > 0))
+  if (wrong < 0) return given
+  throw new OptionError('BAD_OPTION',
+    `Option sigmaNoise must be positive and finite; got ${given[wrong]} at index ${wrong}.`, { option: 'sigmaNoise',
+    value: given[wrong], index: wrong })
 }
 
 /** One number, or an array of numbers as float64. @throws OptionError BAD_OPTION */

@@ -31,12 +31,12 @@ export interface WorkerPool {
  * The pool of an evaluator whose engine was asked for as `engine`; the threads' workers have engines of the same kind.
  */
 export function createWorkerPool(evaluator: Evaluator, likelihood: Likelihood, runtime: Runtime,
-  { engine, threads }: Pick<ResolvedOptions, 'engine' | 'threads'>): WorkerPool {
-  const local = createWorker(evaluator, likelihood)
+  { engine, threads, outputNoise }: Pick<ResolvedOptions, 'engine' | 'threads' | 'outputNoise'>): WorkerPool {
+  const local = createWorker(evaluator, likelihood, outputNoise)
   const alone = [local]
   const setup = async (): Promise<WorkerSetup> => {
     const { network, subset, precision } = evaluator
-    return { network, subset, precision, likelihood,
+    return { network, subset, precision, likelihood, outputNoise,
       engine: await evaluator.engine.chosen() === 'typescript' ? 'typescript' : engine }
   }
   const worth = threads === undefined ? WORTH_THREADS : WORTH_ASKED_THREADS

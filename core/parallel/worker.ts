@@ -10,6 +10,7 @@ import { completed, countRows, gramsSuffice, operatorSums } from '../curvature/k
 import { accumulateLastLayer } from '../curvature/last-layer.js'
 import { chosenEngine, type EngineProvider } from '../engine/chosen-engine.js'
 import type { RealArray } from '../kernels/linear-algebra.js'
+import { addAgreement, type Agreement, zeroAgreement } from '../likelihood/agreement.js'
 import { likelihoodModel } from '../likelihood/registry.js'
 import type { Network } from '../network/network.js'
 import type { EngineName, KfacApproximation, Likelihood, Subset, SumStructure } from '../options/words.js'
@@ -23,6 +24,8 @@ export interface FitSums {
   readonly examples: number
   readonly loss: number
   readonly curvature: Curvature
+  /** How the network agrees with the rows; undefined for partial fits of version 0.1.0. */
+  readonly agreement: Agreement | undefined
 }
 
 /** What a fit sums up. */
@@ -38,6 +41,8 @@ export interface WorkerSetup {
   readonly subset: Subset
   readonly precision: Precision
   readonly likelihood: Likelihood
+  /** Of a regression whose outputs have noises of their own. */
+  readonly outputNoise: Float64Array | undefined
   readonly engine: EngineName
 }
 
@@ -78,19 +83,19 @@ export interface DisposableWorker extends Worker {
  * The worker of a setup, for threads that are given nothing else. Each computes alone: there are as many as there are
  * processors to use.
  */
-export function workerFrom({ network, subset, precision, likelihood, engine: name }: WorkerSetup,
+export function workerFrom({ network, subset, precision, likelihood, outputNoise, engine: name }: WorkerSetup,
   provider: EngineProvider): DisposableWorker {
   const engine = chosenEngine({ name, threads: 1 }, precision, provider)
   engine.announceWork(Infinity)
   const evaluator = createEvaluator(network, subset, engine, precision)
-  return { ...createWorker(evaluator, likelihood), dispose: evaluator.dispose }
+  return { ...createWorker(evaluator, likelihood, outputNoise), dispose: evaluator.dispose }
 }
 
 /** A worker that computes with an evaluator. */
-export function createWorker(evaluator: Evaluator, likelihoodName: Likelihood): Worker {
+export function createWorker(evaluator: Evaluator, likelihoodName: Likelihood, outputNoise?: Float64Array): Worker {
   const { slots, linears, subset, network } = evaluator
   const { outputs } = network
-  const likelihood = likelihoodModel(likelihoodName)
+  const likelihood = likelihoodModel(likelihoodName, outputNoise)
   const shards = new Map<number, FitSums>()
   /** Shards whose factors are sums of lower triangles. */
   const unfinished = new Set<number>()
@@ -98,10 +103,13 @@ export function createWorker(evaluator: Evaluator, likelihoodName: Likelihood): 
     from: (f: RealArray, examples: number) => likelihood.hessianSeeds(f, examples, outputs) }
   const turns = new Map<number, Promise<unknown>>()
   const addNow: Worker['add'] = async ({ structure, kfacApprox, keepFeatures }, shard, { x, labels, examples }) => {
-    const sums = shards.get(shard) ?? { examples: 0, loss: 0, curvature: zeroCurvature(structure, slots, linears) }
+    const sums = shards.get(shard) ??
+      { examples: 0, loss: 0, curvature: zeroCurvature(structure, slots, linears),
+        agreement: zeroAgreement(likelihoodName, outputs) }
     const put = (curvature: Curvature, f: RealArray): void => {
       shards.set(shard, { curvature, examples: sums.examples + examples,
-        loss: sums.loss + likelihood.loss(f, labels, examples, outputs) })
+        loss: sums.loss + likelihood.loss(f, labels, examples, outputs),
+        agreement: sums.agreement === undefined ? undefined : addAgreement(sums.agreement, f, labels, examples) })
     }
     if (sums.curvature.structure === 'kron' && evaluator.kroneckerSums !== undefined &&
       gramsSuffice(kfacApprox, linears)) {

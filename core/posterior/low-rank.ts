@@ -4,33 +4,13 @@
  * row. A regression of several outputs has one such posterior an output, with its own delta and noise.
  */
 import type { LowRankCurvature, LowRankModel } from '../curvature/curvature.js'
-import { jacobianTimes, ownGram, type ParameterVectors, splitVectors } from '../curvature/jacobian-products.js'
-import { outputJacobian } from '../curvature/jacobian.js'
 import { InternalError, OptionError } from '../errors/errors.js'
 import { gemm } from '../kernels/linear-algebra.js'
 import type { ParameterSlot } from '../network/parameter-slot.js'
 import type { PosteriorSettings } from '../options/hyperparameters.js'
-import type { FactoredJacobian } from '../programs/factored-jacobian.js'
 import type { RandomGenerator } from '../tensor/random.js'
+import { lowRankPart } from './low-rank-outputs.js'
 import { checkSettings, once, priorLogDet, priorScatter, type StructuredPosterior } from './posterior.js'
-import type { VarianceKind } from './variance-kind.js'
-
-/** What predictions need of one model: U and w_lin - theta, tensor by tensor, as rows of one matrix. */
-export interface LowRankPart {
-  readonly outputs: readonly number[]
-  readonly delta: number
-  readonly rank: number
-  /** rank + 1 vectors: the rows of U, then w_lin - theta. */
-  readonly vectors: ParameterVectors
-}
-
-/** What a low-rank posterior says of a batch. */
-export interface LowRankOutputs {
-  /** f_lin - f, N x C. */
-  readonly change: Float64Array
-  /** N x C, or N x C x C. */
-  readonly variance: Float64Array
-}
 
 /**
  * The posterior of a low-rank curvature.
@@ -64,7 +44,7 @@ export function lowRankPosterior(curvature: LowRankCurvature, slots: readonly Pa
     whiten: (vectors, count) => whiten(shared(), size, vectors, count),
     sample: (count, random) => draw(shared(), size, count, random),
     logProb: point => logProb(shared(), size, point),
-    parts: once(() => ({ kind: 'lowrank', parts: curvature.models.map(own => partOf(own, slots, theta)) })),
+    parts: once(() => ({ kind: 'lowrank', parts: curvature.models.map(own => lowRankPart(own, slots, theta)) })),
     lastLayerVariance: () => {
       throw new InternalError('A low-rank posterior is over all weights.')
     },
@@ -175,51 +155,4 @@ function logProb(model: LowRankModel, size: number, point: Float64Array): number
   const quadratic = model.delta * distance.reduce((sum, value, i) => sum + value * image[i], 0)
   const logDet = size * Math.log(model.delta) + shares(model).reduce((sum, share) => sum - Math.log1p(-share), 0)
   return -0.5 * (size * Math.log(2 * Math.PI) - logDet + quadratic)
-}
-
-function partOf({ outputs, delta, rank, rows, weights }: LowRankModel, slots: readonly ParameterSlot[],
-  theta: Float64Array): LowRankPart {
-  const all = new Float64Array((rank + 1) * theta.length)
-  all.set(rows)
-  all.set(weights.map((value, i) => value - theta[i]), rank * theta.length)
-  return { outputs, delta, rank, vectors: splitVectors(slots, all, rank + 1) }
-}
-
-/** f_lin - f = J (w_lin - theta) and J P^-1 J' = (J J' - (J U')(J U')') / delta of a batch. */
-export function lowRankOutputs(parts: readonly LowRankPart[], slots: readonly ParameterSlot[],
-  jacobian: FactoredJacobian, kind: VarianceKind): LowRankOutputs {
-  const { examples, seeds } = jacobian
-  const result = { change: new Float64Array(examples * seeds),
-    variance: new Float64Array(examples * seeds * (kind === 'covariance' ? seeds : 1)) }
-  for (const part of parts) {
-    const own = part.outputs.length === seeds ? jacobian : outputJacobian(jacobian, part.outputs[0])
-    addPart(result, part, slots, own, seeds, kind)
-  }
-  return result
-}
-
-function addPart({ change, variance }: LowRankOutputs, { outputs, delta, rank, vectors }: LowRankPart,
-  slots: readonly ParameterSlot[], jacobian: FactoredJacobian, total: number, kind: VarianceKind): void {
-  const { examples, seeds } = jacobian
-  const images = jacobianTimes(jacobian, vectors)
-  const gram = ownGram(slots, jacobian)
-  const width = rank + 1
-  for (let n = 0; n < examples; n++) {
-    for (let c = 0; c < seeds; c++) {
-      const at = (n * seeds + c) * width
-      change[n * total + outputs[c]] = images[at + rank]
-      for (let d = kind === 'covariance' ? 0 : c; d <= c; d++) {
-        const other = (n * seeds + d) * width
-        let value = gram[(n * seeds + c) * seeds + d]
-        for (let k = 0; k < rank; k++) value -= images[at + k] * images[other + k]
-        // What the data determine completely is left with rounding errors of either sign.
-        if (c === d) value = Math.max(0, value)
-        if (kind === 'diagonal') variance[n * total + outputs[c]] = value / delta
-        else {
-          variance[(n * total + outputs[c]) * total + outputs[d]] = value / delta
-          variance[(n * total + outputs[d]) * total + outputs[c]] = value / delta
-        }
-      }
-    }
-  }
 }

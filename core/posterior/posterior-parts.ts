@@ -8,7 +8,7 @@ import type { FactoredJacobian } from '../programs/factored-jacobian.js'
 import type { WeightedBlock } from './eigen-block.js'
 import { blockVariance, factorVariance, lastLayerBlockVariance, lastLayerFullVariance } from './functional-variance.js'
 import { kernelOperations } from './kernel-operations.js'
-import { lowRankOutputs, type LowRankPart } from './low-rank.js'
+import { lowRankOutputs, type LowRankPart } from './low-rank-outputs.js'
 import type { VarianceKind } from './variance-kind.js'
 
 /** Blocks with their variances in their eigenbases (kron, diag), or the Cholesky factor of a full precision. */

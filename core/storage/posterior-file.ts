@@ -4,6 +4,7 @@
  */
 import type { Calibration, LeftOutScores } from '../conformal/calibration.js'
 import type { PosteriorCurvature } from '../curvature/curvature.js'
+import { UntrustedInputError } from '../errors/errors.js'
 import type { Graph } from '../graph/graph.js'
 import type { PosteriorSettings } from '../options/hyperparameters.js'
 import type { LaplaceOptions } from '../options/laplace-options.js'
@@ -11,6 +12,8 @@ import { CURVATURES, KFAC_APPROXIMATIONS, LIKELIHOODS, PRECISIONS, STRUCTURES, S
   type TuneMethod } from '../options/words.js'
 import type { EvidenceMode } from '../posterior/evidence.js'
 import type { Choice } from '../tuning/choice.js'
+import type { TrainingRecord } from '../tuning/training-scores.js'
+import { trainingFromTree, trainingToTree } from './agreement-tree.js'
 import { calibrationFromTree, calibrationToTree, leftOutFromTree, leftOutToTree } from './calibration-tree.js'
 import { choiceFromTree, choiceToTree } from './choice-tree.js'
 import { readContainer, type Tree, writeContainer } from './container.js'
@@ -26,6 +29,9 @@ export type SavedOptions = {
   readonly [
     K in 'likelihood' | 'subset' | 'structure' | 'curvature' | 'kfacApprox' | 'seed' | 'precision' | 'input' | 'output'
   ]-?: NonNullable<LaplaceOptions[K]>
+} & {
+  /** Noises of the outputs where they were given one an output. */
+  readonly sigmaNoise?: Float64Array
 }
 
 /** What a file holds. */
@@ -44,6 +50,7 @@ export interface SavedPosterior {
   readonly trainingVariances: Float64Array | undefined
   readonly leftOut: LeftOutScores | undefined
   readonly conformal: Calibration | undefined
+  readonly training: TrainingRecord | undefined
   readonly notes: readonly string[]
 }
 
@@ -52,8 +59,8 @@ export function writePosterior({ options, graph, curvature, settings, mode, ...s
   const { likelihood, subset, structure, kfacApprox, seed, precision, input, output } = options
   const { priorPrecision, priorMean, sigmaNoise, temperature } = settings
   return writeContainer(KIND, {
-    options: { likelihood, subset, structure, curvature: options.curvature, kfacApprox, seed, precision, input,
-      output },
+    options: { likelihood, subset, structure, curvature: options.curvature, kfacApprox, seed, precision, input, output,
+      sigmaNoise: options.sigmaNoise ?? null },
     network: graph === undefined ? null : graphToTree(graph),
     digest: saved.digest,
     curvature: curvatureToTree(curvature),
@@ -67,6 +74,7 @@ export function writePosterior({ options, graph, curvature, settings, mode, ...s
     trainingVariances: saved.trainingVariances ?? null,
     leftOut: saved.leftOut === undefined ? null : leftOutToTree(saved.leftOut),
     conformal: saved.conformal === undefined ? null : calibrationToTree(saved.conformal),
+    training: saved.training === undefined ? null : trainingToTree(saved.training),
     notes: saved.notes,
   })
 }
@@ -91,6 +99,7 @@ export function readPosterior(bytes: Uint8Array): SavedPosterior {
       precision: wordField(options, 'precision', PRECISIONS),
       input: textField(options, 'input'),
       output: textField(options, 'output'),
+      ...noisesFrom(options),
     },
     graph: fields['network'] === null ? undefined : graphFromTree(fields['network']),
     digest: textField(fields, 'digest'),
@@ -109,8 +118,21 @@ export function readPosterior(bytes: Uint8Array): SavedPosterior {
     trainingVariances: absent(fields['trainingVariances']) ? undefined : arrayField(fields, 'trainingVariances'),
     leftOut: absent(fields['leftOut']) ? undefined : leftOutFromTree(fields['leftOut']),
     conformal: absent(fields['conformal']) ? undefined : calibrationFromTree(fields['conformal']),
+    training: trainingFromTree(fields['training']),
     notes: listField(fields, 'notes').length === 0 ? [] : textsField(fields, 'notes'),
   }
+}
+
+/** @throws UntrustedInputError when they are no noises of a regression */
+function noisesFrom(options: Fields): Pick<SavedOptions, 'sigmaNoise'> {
+  if (absent(options['sigmaNoise'])) return {}
+  const sigmaNoise = arrayField(options, 'sigmaNoise')
+  const fits = sigmaNoise.length > 1 && sigmaNoise.every(value => value > 0 && value < Infinity)
+  if (fits && options['likelihood'] === 'regression') return { sigmaNoise }
+  throw new UntrustedInputError("The file is damaged: 'sigmaNoise' should be positive numbers of a regression.", {
+    format: 'container',
+    path: 'sigmaNoise',
+  })
 }
 
 function modeFrom(fields: Fields): EvidenceMode {

@@ -3,6 +3,7 @@ import type { WorkOptions } from '../budget/progress.js'
 import { zeroCurvature } from '../curvature/accumulate.js'
 import { checkMemory, posteriorBytes } from '../curvature/posterior-bytes.js'
 import type { RealArray } from '../kernels/linear-algebra.js'
+import { zeroAgreement } from '../likelihood/agreement.js'
 import { checkLabels } from '../likelihood/labels.js'
 import { likelihoodModel } from '../likelihood/registry.js'
 import { batchSizeFor, forEachBatch, sliceExamples } from '../network/batches.js'
@@ -79,7 +80,8 @@ export function startAccumulation(evaluator: Evaluator, pool: WorkerPool, option
     },
     sums: async () =>
       await scheduler.collect() ??
-        { examples: 0, loss: 0, curvature: zeroCurvature(options.structure, slots, linears) },
+        { examples: 0, loss: 0, curvature: zeroCurvature(options.structure, slots, linears),
+          agreement: zeroAgreement(options.likelihood, outputs) },
     linearData: async () => (keepFeatures
       ? joined(
         await Promise.all(

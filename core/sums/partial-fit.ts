@@ -5,6 +5,7 @@
 import { mergeCurvature } from '../curvature/accumulate.js'
 import type { Curvature } from '../curvature/curvature.js'
 import { StateError } from '../errors/errors.js'
+import { type Agreement, mergeAgreements } from '../likelihood/agreement.js'
 
 /** Sums over `examples` examples. */
 export interface PartialFit {
@@ -14,6 +15,8 @@ export interface PartialFit {
   /** Loss at the network's weights. */
   readonly loss: number
   readonly curvature: Curvature
+  /** How the network agrees with the rows; undefined for partial fits of version 0.1.0. */
+  readonly agreement: Agreement | undefined
 }
 
 /**
@@ -27,5 +30,5 @@ export function mergePartialFits(a: PartialFit, b: PartialFit): PartialFit {
       { first: a.key, second: b.key })
   }
   return { key: a.key, examples: a.examples + b.examples, loss: a.loss + b.loss,
-    curvature: mergeCurvature(a.curvature, b.curvature) }
+    curvature: mergeCurvature(a.curvature, b.curvature), agreement: mergeAgreements(a.agreement, b.agreement) }
 }

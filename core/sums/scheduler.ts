@@ -1,6 +1,7 @@
 /** @file Schedules the batches of a fit: to shards in turn, whose workers add them up. */
 import { addCurvature } from '../curvature/accumulate.js'
 import type { RealArray } from '../kernels/plain.js'
+import { mergeAgreements } from '../likelihood/agreement.js'
 import type { WorkerPool } from '../parallel/worker-pool.js'
 import type { FitKind, FitSums, LabelledBatch, Worker } from '../parallel/worker.js'
 
@@ -73,7 +74,8 @@ export function scheduleBatches(pool: WorkerPool, kind: FitKind, shards: number)
       return collected.reduce((total, sums) => {
         if (total === undefined || sums === undefined) return total ?? sums
         return { examples: total.examples + sums.examples, loss: total.loss + sums.loss,
-          curvature: addCurvature(total.curvature, sums.curvature) }
+          curvature: addCurvature(total.curvature, sums.curvature),
+          agreement: mergeAgreements(total.agreement, sums.agreement) }
       })
     },
     async abandon() {

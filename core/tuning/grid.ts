@@ -21,10 +21,11 @@ export interface GridResult {
 /**
  * The point of the grid with the smallest held-out negative log-likelihood of the probit (regression: marginal
  * Gaussian, noise included) predictive.
+ * @param sigmaNoise of every output, C
  * @param variance f_var's diagonal (N x C) for a prior precision
  */
 export async function tuneByGrid(likelihood: LikelihoodModel, f: Float64Array, labels: Float64Array, examples: number,
-  outputs: number, sigmaNoise: number,
+  outputs: number, sigmaNoise: Float64Array,
   variance: (priorPrecision: number, index: number) => Promise<Float64Array>): Promise<GridResult> {
   const nll = new Float64Array(GRID.length)
   for (const [i, delta] of GRID.entries()) {
@@ -47,8 +48,10 @@ export async function tuneByGrid(likelihood: LikelihoodModel, f: Float64Array, l
 }
 
 function heldOut(likelihood: LikelihoodModel, f: Float64Array, variance: Float64Array, labels: Float64Array,
-  examples: number, outputs: number, sigmaNoise: number): number {
-  if (likelihood.name === 'regression') return gaussianNll(f, variance.map(v => v + sigmaNoise * sigmaNoise), labels)
+  examples: number, outputs: number, sigmaNoise: Float64Array): number {
+  if (likelihood.name === 'regression') {
+    return gaussianNll(f, variance.map((v, i) => v + sigmaNoise[i % outputs] ** 2), labels)
+  }
   const p = predictiveProbabilities('probit', likelihood, f, variance, examples, outputs, 0, 0)
   return likelihood.name === 'classification' ? categoricalNll(p, labels, outputs) : bernoulliNll(p, labels, outputs)
 }

@@ -3,6 +3,7 @@ import type { CalibrationSummary } from '../../core/conformal/calibration.js'
 import type { LaplacePosterior } from '../../core/laplace/laplace-posterior.js'
 import type { PosteriorSummary } from '../../core/laplace/posterior-summary.js'
 import type { Choice } from '../../core/tuning/choice.js'
+import type { TrainingSummary } from '../../core/tuning/training-scores.js'
 import { doublesToWire } from '../frames/arrays.js'
 import type { WireMap } from '../frames/encode.js'
 
@@ -11,7 +12,7 @@ export function summaryToWire(summary: PosteriorSummary): WireMap {
   const { likelihood, subset, structure, curvature, outputs, parameterCount, examples, loss, logLikelihood,
     logMarginalLikelihood } = summary
   const { priorPrecision, priorMean, sigmaNoise, temperature, tuned, effectiveParameters, precision, engine, seed,
-    notes, digest, logEvidenceAtMode, choice, conformal, parameters } = summary
+    notes, digest, logEvidenceAtMode, choice, conformal, training, parameters } = summary
   return {
     likelihood,
     subset,
@@ -37,16 +38,17 @@ export function summaryToWire(summary: PosteriorSummary): WireMap {
     logEvidenceAtMode: logEvidenceAtMode ?? null,
     choice: choiceToWire(choice),
     conformal: conformalToWire(conformal),
+    training: trainingToWire(training),
     parameters: parameters.map(({ name, shape, size }) => ({ name, shape, size })),
   }
 }
 
 /** The entries of the summary that are at hand: no determinant of the evidence, no digest of the network. */
 export function briefSummary(
-  { examples, priorPrecision, sigmaNoise, temperature, tuned, notes }: LaplacePosterior,
+  { examples, priorPrecision, sigmaNoise, temperature, tuned, notes, choice, training }: LaplacePosterior,
 ): WireMap {
   return { examples, priorPrecision: priorToWire(priorPrecision), sigmaNoise: noiseToWire(sigmaNoise), temperature,
-    tuned, notes }
+    tuned, notes, choice: choiceToWire(choice), training: trainingToWire(training) }
 }
 
 /** sigma as a number, or an array where the outputs differ. */
@@ -68,6 +70,14 @@ export function choiceToWire(choice: Choice | undefined): WireMap | null {
     heldOut: heldOut === undefined
       ? null
       : { ...heldOut, temperature: heldOut.temperature ?? null, temperatureNll: heldOut.temperatureNll ?? null } }
+}
+
+/** Network and posterior on the rows of the fit; nil for posteriors of files of version 0.1.0. */
+export function trainingToWire(training: TrainingSummary | undefined): WireMap | null {
+  if (training === undefined) return null
+  const { rows, network, posterior, leaveOneOutNll } = training
+  return { rows, network: { ...network }, posterior: posterior === undefined ? null : { ...posterior },
+    leaveOneOutNll: leaveOneOutNll ?? null }
 }
 
 /** Prior precisions, or means, always as an array. */

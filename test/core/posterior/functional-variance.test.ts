@@ -9,7 +9,7 @@ import { denseJacobian } from '../../../core/curvature/jacobian.js'
 import { lastLayerJacobian } from '../../../core/curvature/last-layer.js'
 import { runGraph } from '../../../core/engine/typescript.js'
 import { GraphBuilder } from '../../../core/graph/builder.js'
-import { BATCH, type Graph } from '../../../core/graph/graph.js'
+import { BATCH } from '../../../core/graph/graph.js'
 import { laplace } from '../../../core/index.js'
 import type { ParameterSlot } from '../../../core/network/parameter-slot.js'
 import type { WeightedBlock } from '../../../core/posterior/eigen-block.js'
@@ -24,35 +24,12 @@ import type { FactoredJacobian } from '../../../core/programs/factored-jacobian.
 import { factoredJacobian, type FactorsProgram, factorsProgram } from '../../../core/programs/factors-program.js'
 import { float64, type Tensor } from '../../../core/tensor/tensor.js'
 import { relativeDifference } from '../../support/compare.js'
-import { type Draw, drawer, perceptron } from '../../support/random-network.js'
+import { type Draw, drawer, mixedNetworks, perceptron } from '../../support/random-network.js'
 import { graphOperations } from './graph-operations.js'
 
 const KINDS = ['diagonal', 'covariance'] as const
 const SUM_STRUCTURES = ['kron', 'diag', 'full'] as const
 const N = 5
-
-/** Networks in which parameters are used once, at several positions, several times, and outside of products. */
-const networks: Record<string,
-  (draw: Draw) => { readonly graph: Graph, readonly x: Tensor, readonly outputs: number }> = {
-    'layers': draw => ({ graph: perceptron(draw, 4, 5, 3, 'Tanh'), x: draw(N, 4), outputs: 3 }),
-    'positions': draw => {
-      const b = new GraphBuilder('float64')
-      const z = b.node('Add', [b.node('MatMul', [b.input('x', [BATCH, 6, 4]), b.parameter('w', draw(4, 3), true)]),
-        b.parameter('b', draw(3))])
-      const pooled = b.node('ReduceMean', [b.node('Tanh', [z]), b.integers([1])], { keepdims: 0 })
-      const f = b.node('Gemm', [pooled, b.parameter('v', draw(2, 3)), b.parameter('c', draw(2))], { transB: 1 })
-      return { graph: b.build([f]), x: draw(N, 6, 4), outputs: 2 }
-    },
-    'shared weight, bias and a scale': draw => {
-      const b = new GraphBuilder('float64')
-      const [w, c] = [b.parameter('w', draw(4, 4)), b.parameter('b', draw(4))]
-      const first = b.node('Tanh', [b.node('Gemm', [b.input('x', [BATCH, 4]), w, c], { transB: 1 })])
-      const second = b.node('Tanh', [b.node('Gemm', [first, w, c], { transB: 1 })])
-      const scaled = b.node('Mul', [second, b.parameter('scale', draw(4))])
-      return { graph: b.build([b.node('Gemm', [scaled, b.parameter('v', draw(3, 4))], { transB: 1 })]), x: draw(N, 4),
-        outputs: 3 }
-    },
-  }
 
 /** A symmetric positive definite matrix. */
 function spd(draw: Draw, size: number): Float64Array {
@@ -162,7 +139,7 @@ function byGraph(program: FactorsProgram, posterior: StructuredPosterior, kind: 
   return runGraph(b.build([variance]), inputs, 'float64').get(variance)!.data
 }
 
-for (const [name, network] of Object.entries(networks)) {
+for (const [name, network] of Object.entries(mixedNetworks)) {
   for (const structure of SUM_STRUCTURES) {
     t.test(`all weights, ${structure}: ${name}`, async t => {
       const draw = drawer(11)

@@ -1,0 +1,51 @@
+/** @file Preconditioned conjugate gradients for a symmetric positive definite operator (Hestenes and Stiefel 1952). */
+
+/** A vector that nearly solves A x = b, and whether it does to the accuracy that was asked for. */
+export interface ConjugateSolution {
+  readonly x: Float64Array
+  readonly converged: boolean
+}
+
+/** What is solved: A, and roughly its inverse. */
+export interface ConjugateSystem {
+  times(v: Float64Array): Float64Array | Promise<Float64Array>
+  precondition(v: Float64Array): Float64Array
+  /** The inner product in which A and the preconditioner are symmetric; the usual one where there is none. */
+  readonly inner?: (a: Float64Array, b: Float64Array) => number
+}
+
+/**
+ * Solves A x = b.
+ * @param accuracy of the residual, relative to that of x = 0, in the norm of the preconditioner
+ * @param most products with A
+ */
+export async function conjugateGradients({ times, precondition, inner = dot }: ConjugateSystem, b: Float64Array,
+  accuracy: number, most: number): Promise<ConjugateSolution> {
+  const x = new Float64Array(b.length)
+  const residual = b.slice()
+  let z = precondition(residual)
+  const direction = z.slice()
+  let rho = inner(residual, z)
+  const target = accuracy ** 2 * rho
+  for (let k = 0; k < most && rho > target && rho > 0; k++) {
+    const image = await times(direction)
+    const length = rho / inner(direction, image)
+    for (let i = 0; i < x.length; i++) {
+      x[i] += length * direction[i]
+      residual[i] -= length * image[i]
+    }
+    z = precondition(residual)
+    const next = inner(residual, z)
+    const share = next / rho
+    rho = next
+    for (let i = 0; i < x.length; i++) direction[i] = z[i] + share * direction[i]
+  }
+  return { x, converged: rho <= target || rho === 0 }
+}
+
+/** a . b */
+export function dot(a: Float64Array, b: Float64Array): number {
+  let sum = 0
+  for (let i = 0; i < a.length; i++) sum += a[i] * b[i]
+  return sum
+}

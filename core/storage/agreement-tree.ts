@@ -1,0 +1,56 @@
+/** @file How network and posterior agree with the rows of a fit, as a tree of the container, and back. */
+import { type Agreement, confusionSize, productsSize } from '../likelihood/agreement.js'
+import type { TrainingRecord, TrainingScores } from '../tuning/training-scores.js'
+import type { Tree } from './container.js'
+import { arrayField, countField, type Fields, fieldsOf, numberField, wordField } from './fields.js'
+
+/** The tree of an agreement. */
+export function agreementToTree(agreement: Agreement): Tree {
+  return { ...agreement }
+}
+
+/** The agreement of a tree; undefined where there is none. @throws UntrustedInputError when it is not one */
+export function agreementFromTree(tree: Tree | undefined): Agreement | undefined {
+  if (tree === undefined || tree === null) return undefined
+  const fields = fieldsOf(tree, 'agreement')
+  const kind = wordField(fields, 'kind', ['classes', 'labels', 'targets'])
+  const outputs = countField(fields, 'outputs')
+  const examples = countField(fields, 'examples')
+  const array = (key: string): Float64Array => arrayField(fields, key, outputs)
+  switch (kind) {
+    case 'classes':
+      return { kind, outputs, examples, right: countField(fields, 'right'), counts: array('counts'),
+        confusion: arrayField(fields, 'confusion', confusionSize(outputs)) }
+    case 'labels':
+      return { kind, outputs, examples, counts: arrayField(fields, 'counts', 4 * outputs) }
+    case 'targets':
+      return { kind, outputs, examples, meanY: array('meanY'), meanF: array('meanF'), squaresY: array('squaresY'),
+        squaresF: array('squaresF'), products: arrayField(fields, 'products', productsSize(outputs)),
+        residuals: array('residuals') }
+  }
+}
+
+/** The tree of what a fit keeps of its rows. */
+export function trainingToTree({ agreement, posterior }: TrainingRecord): Tree {
+  return { agreement: agreementToTree(agreement), posterior: posterior === undefined ? null : { ...posterior } }
+}
+
+/** What a fit kept of its rows; undefined where it kept nothing. @throws UntrustedInputError when it is not that */
+export function trainingFromTree(tree: Tree | undefined): TrainingRecord | undefined {
+  if (tree === undefined || tree === null) return undefined
+  const fields = fieldsOf(tree, 'training')
+  const agreement = agreementFromTree(fields['agreement'])
+  const posterior = fields['posterior']
+  return agreement === undefined
+    ? undefined
+    : { agreement, posterior: posterior === null || posterior === undefined
+      ? undefined
+      : scoresFrom(fieldsOf(posterior, 'posterior')) }
+}
+
+function scoresFrom(fields: Fields): TrainingScores {
+  const nll = numberField(fields, 'nll')
+  return 'accuracy' in fields
+    ? { nll, accuracy: numberField(fields, 'accuracy') }
+    : { nll, rmse: numberField(fields, 'rmse') }
+}

@@ -1,0 +1,88 @@
+/** @file Network and posterior on the rows of the fit: accuracy or error, and negative log-likelihood. */
+import type { Agreement } from '../likelihood/agreement.js'
+import type { LikelihoodModel } from '../likelihood/likelihood.js'
+import { accuracy } from '../metrics/accuracy.js'
+import { bernoulliDecisions, categoricalDecisions } from '../metrics/decisions.js'
+import { rmse } from '../metrics/rmse.js'
+import { meanNll } from './gate.js'
+
+/** Scores of classes or labels. */
+export interface ClassScores {
+  /** Mean negative log-likelihood of a label, in nats. */
+  readonly nll: number
+  /** Share of right answers. */
+  readonly accuracy: number
+}
+
+/** Scores of a regression. */
+export interface TargetScores {
+  /** Mean negative log-likelihood of a target, noise included. */
+  readonly nll: number
+  /** Root mean squared error, over rows and outputs. */
+  readonly rmse: number
+}
+
+/** Scores on rows of the fit. */
+export type TrainingScores = ClassScores | TargetScores
+
+/** What a fit keeps of its rows. */
+export interface TrainingRecord {
+  /** The network with all rows. */
+  readonly agreement: Agreement
+  /** The posterior with them, or with the rows that its choice comes from; undefined where it was not worked out. */
+  readonly posterior: TrainingScores | undefined
+}
+
+/** Network and posterior on the rows of the fit. */
+export interface TrainingSummary {
+  readonly rows: number
+  readonly network: TrainingScores
+  readonly posterior: TrainingScores | undefined
+  /** Of the linear model, on rows that it has not seen. */
+  readonly leaveOneOutNll: number | undefined
+}
+
+/** Scores of probabilities, N x C. */
+export function classScores(likelihood: LikelihoodModel, p: Float64Array, labels: Float64Array,
+  outputs: number): ClassScores {
+  const decisions = likelihood.name === 'classification'
+    ? categoricalDecisions(p, labels, outputs)
+    : bernoulliDecisions(p, labels)
+  return { nll: meanNll(likelihood, p, labels, outputs), accuracy: accuracy(decisions) }
+}
+
+/** Scores of Gaussian predictions: means and variances with noise, N x C. */
+export function targetScores(mean: Float64Array, variance: Float64Array, labels: Float64Array): TargetScores {
+  let nll = 0
+  for (let i = 0; i < labels.length; i++) nll += gaussianNll((labels[i] - mean[i]) ** 2, variance[i]) / labels.length
+  return { nll, rmse: rmse(mean, labels) }
+}
+
+/**
+ * Scores of the network on all rows.
+ * @param loss the likelihood's loss, summed over the rows
+ * @param noise sigma of every output, C
+ */
+export function networkScores(agreement: Agreement, loss: number, noise: Float64Array): TrainingScores {
+  const { examples, outputs } = agreement
+  switch (agreement.kind) {
+    case 'classes':
+      return { nll: loss / examples, accuracy: agreement.right / examples }
+    case 'labels': {
+      const { counts } = agreement
+      const right = counts.reduce((sum, count, i) => sum + (i % 4 === 0 || i % 4 === 3 ? count : 0), 0)
+      return { nll: loss / (examples * outputs), accuracy: right / (examples * outputs) }
+    }
+    case 'targets': {
+      const { residuals } = agreement
+      const squares = residuals.reduce((sum, value) => sum + value, 0)
+      const nll = residuals.reduce((sum, value, c) => sum + gaussianNll(value / examples, noise[c] ** 2), 0) / outputs
+      return { nll, rmse: Math.sqrt(squares / (examples * outputs)) }
+    }
+  }
+}
+
+/** -log N of a residual with that square. */
+function gaussianNll(square: number, variance: number): number {
+  return 0.5 * (Math.log(2 * Math.PI * variance) + square / variance)
+}
