@@ -18,6 +18,8 @@ export interface Arguments {
   flag(name: string): boolean
   /** A number of an option, or undefined. @throws UsageError when it is no number */
   number(name: string): number | undefined
+  /** Numbers of an option, separated by commas, or undefined. @throws UsageError when one is no number */
+  numbers(name: string): readonly number[] | undefined
   /** The text of an option that must be given. @throws UsageError */
   required(name: string): string
 }
@@ -44,15 +46,11 @@ export function readArguments(command: string, argv: readonly string[], options:
   return {
     positionals: values.positionals,
     text,
+    numbers: name => text(name)?.split(',').map(part => numberFrom(name, part)),
     flag: name => values.values[name] === true,
     number: name => {
       const value = text(name)
-      if (value === undefined) return undefined
-      // Number('') is 0.
-      if (value.trim() === '' || !Number.isFinite(Number(value))) {
-        throw new UsageError(`--${name} must be a number; got '${value}'.`)
-      }
-      return Number(value)
+      return value === undefined ? undefined : numberFrom(name, value)
     },
     required: name => {
       const value = text(name)
@@ -62,6 +60,14 @@ export function readArguments(command: string, argv: readonly string[], options:
       return value
     },
   }
+}
+
+function numberFrom(name: string, value: string): number {
+  // Number('') is 0.
+  if (value.trim() === '' || !Number.isFinite(Number(value))) {
+    throw new UsageError(`--${name} must be a number; got '${value}'.`)
+  }
+  return Number(value)
 }
 
 function parse(command: string, argv: readonly string[],

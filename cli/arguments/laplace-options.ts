@@ -1,8 +1,8 @@
 /** @file The options of a Laplace approximation, as flags. */
 import { oneOf } from '../../core/errors/suggest.js'
 import type { LaplaceOptions } from '../../core/options/laplace-options.js'
-import { CURVATURES, ENGINES, KFAC_APPROXIMATIONS, LIKELIHOODS, PRECISIONS, PRIOR_STRUCTURES, STRUCTURES, SUBSETS,
-  TUNE_METHODS } from '../../core/options/words.js'
+import { CALIBRATIONS, CURVATURES, ENGINES, KFAC_APPROXIMATIONS, LIKELIHOODS, PRECISIONS, PRIOR_STRUCTURES, STRUCTURES,
+  SUBSET_CHOICES, TUNE_METHODS } from '../../core/options/words.js'
 import { type Arguments, UsageError } from './arguments.js'
 import { CHOICE_OPTIONS } from './network-options.js'
 import type { OptionTable } from './option-table.js'
@@ -12,8 +12,8 @@ const words = (list: readonly string[]): string => list.join(' | ')
 /** The options of `laplace`, as flags: their names in the Node interface follow from these. */
 export const LAPLACE_OPTIONS: OptionTable = {
   likelihood: { type: 'string', value: 'NAME', required: true, help: words(LIKELIHOODS) },
-  subset: { type: 'string', value: 'NAME', help: words(SUBSETS) },
-  structure: { type: 'string', value: 'NAME', help: words(STRUCTURES) },
+  subset: { type: 'string', value: 'NAME', help: words(SUBSET_CHOICES) },
+  structure: { type: 'string', value: 'NAME', help: `chosen with the subset by default; ${words(STRUCTURES)}` },
   curvature: { type: 'string', value: 'NAME', help: words(CURVATURES) },
   'kfac-approx': { type: 'string', value: 'NAME', help: words(KFAC_APPROXIMATIONS) },
   'prior-precision': { type: 'string', value: 'NUMBERS',
@@ -22,6 +22,8 @@ export const LAPLACE_OPTIONS: OptionTable = {
   'sigma-noise': { type: 'string', value: 'NUMBER', help: 'noise of the observations (regression); tuned by default' },
   temperature: { type: 'string', value: 'NUMBER', help: '1 by default' },
   tune: { type: 'string', value: 'NAME', help: words(TUNE_METHODS) },
+  calibrate: { type: 'string', value: 'NAME',
+    help: `${words(CALIBRATIONS)}: the baseline in place of the posterior's answer; needs --validation` },
   'prior-structure': { type: 'string', value: 'NAME', help: words(PRIOR_STRUCTURES) },
   seed: { type: 'string', value: 'NUMBER', help: '0 by default' },
   engine: { type: 'string', value: 'NAME', help: words(ENGINES) },

@@ -21,6 +21,10 @@ const COMMANDS: Readonly<
     load: async () => (await import('./fit.js')).fit },
   predict: { usage: 'predict POSTERIOR', summary: 'means, standard deviations, probabilities for new data',
     load: async () => (await import('./predict.js')).predict },
+  evaluate: { usage: 'evaluate POSTERIOR', summary: 'network, temperature scaling and posterior side by side',
+    load: async () => (await import('./evaluate.js')).evaluate },
+  conformalize: { usage: 'conformalize POSTERIOR', summary: 'intervals and sets of classes with a guarantee',
+    load: async () => (await import('./conformalize.js')).conformalize },
   selftest: { usage: 'selftest', summary: 'whether this installation works',
     load: async () => (await import('./selftest.js')).selftest },
 }
@@ -76,7 +80,7 @@ function helpText(): string {
     `  polylaplace ${'COMMAND --help'.padEnd(width)}  the options of a command`,
     `  polylaplace ${'--version'.padEnd(width)}  the version`, '',
     '  polylaplace fit MODEL --data TRAIN --likelihood classification --out FILE.posterior',
-    '  polylaplace predict FILE.posterior --data NEW', '',
+    '  polylaplace predict FILE.posterior --data NEW', '  polylaplace evaluate FILE.posterior --data TEST', '',
     'Networks: ONNX, PyTorch state dicts, safetensors, Keras, Flux.',
     'Data: CSV (the answers in the last column, or in --target NAME), .npy, .npz, safetensors.',
     'Exit codes: 0 done, 1 the work failed, 2 wrong use.', ''].join('\n')

@@ -3,7 +3,7 @@ import { readOnnx } from '../../adapters/onnx/index.js'
 import { laplace } from '../../core/laplace/laplace.js'
 import { readDigits } from '../demo/digits.js'
 import { comparePredictors } from '../demo/predictors.js'
-import { heading, nextSteps, outOfDistributionTable, scoreTable, singleAnswers } from '../demo/report.js'
+import { heading, nextSteps, noveltyTable, outOfDistributionTable, scoreTable, singleAnswers } from '../demo/report.js'
 import { packageFile } from '../files/package-files.js'
 import { toJson } from '../output/json.js'
 import type { Command } from './command.js'
@@ -20,18 +20,19 @@ export const demo: Command = {
     const started = performance.now()
     const posterior = await laplace(network, { likelihood: 'classification' }).fit(training.x, training.y)
     const seconds = (performance.now() - started) / 1000
-    const predictors = await comparePredictors(network, posterior, training, unseen)
+    const { predictors, novelty } = await comparePredictors(network, posterior, training, unseen)
     if (args.flag('json')) {
       return terminal.write(
         toJson({ seconds, summary: posterior.summary(),
           contenders: predictors.map(({ name, scores, confidence, outOfDistribution }) => ({ name, scores, confidence,
             strangers: outOfDistribution })
-          ) }),
+          ), novelty }),
       )
     }
     terminal.write(await heading(posterior, seconds))
     terminal.write(scoreTable(predictors, unseen.x.shape[0]))
     terminal.write(outOfDistributionTable(predictors))
+    terminal.write(noveltyTable(novelty))
     terminal.write(await singleAnswers(predictors, unseen))
     terminal.write(nextSteps(terminal))
   },

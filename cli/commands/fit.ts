@@ -2,16 +2,18 @@
 import { laplace } from '../../core/laplace/laplace.js'
 import type { PosteriorSummary } from '../../core/laplace/posterior-summary.js'
 import type { Likelihood } from '../../core/options/words.js'
+import type { Batch } from '../../core/tensor/batch.js'
 import { noteText, trainingText, wrapText } from '../../node/describe.js'
 import { nodeRuntime } from '../../node/runtime/runtime.js'
-import { type Arguments, UsageError } from '../arguments/arguments.js'
+import type { Arguments } from '../arguments/arguments.js'
 import { LAPLACE_OPTIONS, laplaceOptions } from '../arguments/laplace-options.js'
 import { MODEL_OPTIONS } from '../arguments/network-options.js'
-import { type Examples, readExamples } from '../data/data-file.js'
+import { ANSWERED_DATA_OPTIONS, readAnswered } from '../data/data-options.js'
 import type { KnownLabels } from '../data/targets.js'
 import { writeBytes } from '../files/files.js'
 import { readNetworkFile } from '../files/network-file.js'
 import { withLabels } from '../files/posterior-labels.js'
+import { choiceText } from '../output/choice.js'
 import { toJson } from '../output/json.js'
 import { formatCount, formatNumber, formatSeconds, pairs } from '../output/table.js'
 import { progressLine, type Terminal } from '../output/terminal.js'
@@ -24,10 +26,9 @@ export const fit: Command = {
   positionals: ['MODEL'],
   options: {
     data: { type: 'string', value: 'FILE', required: true, help: 'training data: CSV, .npy, .npz or safetensors' },
-    target: { type: 'string', value: 'NAME',
-      help: 'column (or array) of the answers; by default the last column, or y' },
-    inputs: { type: 'string', value: 'NAME', help: 'array of the inputs, in files of several arrays; by default x' },
-    validation: { type: 'string', value: 'FILE', help: 'held-out data, which --tune grid needs' },
+    ...ANSWERED_DATA_OPTIONS,
+    validation: { type: 'string', value: 'FILE|SHARE',
+      help: 'rows that the network has not seen: a file, or a share of --data such as 0.1; --tune is validated then' },
     out: { type: 'string', value: 'FILE', required: true, help: 'where the posterior goes' },
     ...LAPLACE_OPTIONS,
     ...MODEL_OPTIONS,
@@ -37,11 +38,8 @@ export const fit: Command = {
     const options = laplaceOptions(args)
     const [data, out] = [args.required('data'), args.required('out')]
     const { graph } = await readNetworkFile(args.positionals[0], args)
-    const examples = await answered(data, args, options.likelihood)
-    const validationFile = args.text('validation')
-    const validation = validationFile === undefined
-      ? undefined
-      : await answered(validationFile, args, options.likelihood, examples.labels ?? 'none')
+    const examples = await readAnswered(data, args, options.likelihood)
+    const validation = await validationOf(args, options.likelihood, examples.labels ?? 'none')
     const started = performance.now()
     const progress = progressLine(terminal)
     try {
@@ -65,13 +63,13 @@ export const fit: Command = {
   },
 }
 
-/** Examples with answers. */
-async function answered(path: string, args: Arguments, likelihood: Likelihood,
-  labels?: KnownLabels): Promise<Examples & Required<Pick<Examples, 'y'>>> {
-  const examples = await readExamples(path, { likelihood, target: args.text('target'), inputs: args.text('inputs'),
-    answered: true, labels })
-  if (examples.y === undefined) throw new UsageError(`${path} has no answers; name them with --target.`)
-  return { ...examples, y: examples.y }
+/** Held-out rows of a file, or the share of the training file that is held out. */
+async function validationOf(args: Arguments, likelihood: Likelihood,
+  labels: KnownLabels): Promise<Batch | number | undefined> {
+  const text = args.text('validation')
+  if (text === undefined) return undefined
+  const share = text.trim() === '' ? NaN : Number(text)
+  return Number.isNaN(share) ? readAnswered(text, args, likelihood, labels) : share
 }
 
 function report(terminal: Terminal, summary: PosteriorSummary, seconds: number, out: string,
@@ -99,7 +97,7 @@ function report(terminal: Terminal, summary: PosteriorSummary, seconds: number, 
     ...(training === undefined ? [] : trainingText(training)),
     ['Written to', out],
   ]))
-  if (choice !== undefined) terminal.write(`\n${wrapText(choice.explanation, terminal.columns)}\n`)
+  if (choice !== undefined) terminal.write(choiceText(choice, terminal.columns))
   for (const note of notes) terminal.remark(`${wrapText(noteText(note), terminal.columns, '  ')}\n`)
 }
 

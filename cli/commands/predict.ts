@@ -2,22 +2,20 @@
 import { LaplaceError } from '../../core/errors/errors.js'
 import { oneOf } from '../../core/errors/suggest.js'
 import type { LaplacePosterior } from '../../core/laplace/laplace-posterior.js'
-import { loadPosterior } from '../../core/laplace/load-posterior.js'
 import type { PredictOptions } from '../../core/laplace/posterior-options.js'
 import type { Prediction } from '../../core/laplace/prediction.js'
 import { type Metrics, metrics } from '../../core/metrics/index.js'
 import { LINKS, PREDICTIVES } from '../../core/options/words.js'
 import { float64 } from '../../core/tensor/tensor.js'
-import { nodeRuntime } from '../../node/runtime/runtime.js'
 import { type Arguments, UsageError } from '../arguments/arguments.js'
 import { MODEL_OPTIONS } from '../arguments/network-options.js'
 import { readExamples } from '../data/data-file.js'
 import { writeNpy } from '../data/npy.js'
-import { readBytes, withFileName, writeBytes } from '../files/files.js'
-import { readNetworkFile } from '../files/network-file.js'
-import { labelsIn } from '../files/posterior-labels.js'
+import { writeBytes } from '../files/files.js'
+import { type LabelledPosterior, NETWORK_OPTION, readPosteriorFile } from '../files/posterior-file.js'
 import { toJson } from '../output/json.js'
-import { predictionCsv, predictionJson, predictionRows, predictionTable } from '../output/predictions.js'
+import { type CommandPrediction, predictionCsv, predictionJson, predictionRows,
+  predictionTable } from '../output/predictions.js'
 import { formatNumber } from '../output/table.js'
 import { progressLine, type Terminal } from '../output/terminal.js'
 import type { Command } from './command.js'
@@ -33,26 +31,31 @@ export const predict: Command = {
       help: 'column (or array) of the answers, when the file has them: the predictions are scored' },
     inputs: { type: 'string', value: 'NAME', help: 'array of the inputs, in files of several arrays; by default x' },
     out: { type: 'string', value: 'FILE', help: 'writes every number to a .csv, .json or .npy file' },
-    link: { type: 'string', value: 'NAME', help: LINKS.join(' | ') },
+    link: { type: 'string', value: 'NAME', help: `the posterior's own by default; ${LINKS.join(' | ')}` },
     predictive: { type: 'string', value: 'NAME', help: `${PREDICTIVES.join(' (linearised) | ')} (sampled weights)` },
     samples: { type: 'string', value: 'NUMBER', help: 'draws, where the link or the predictive draws' },
     seed: { type: 'string', value: 'NUMBER', help: 'of the draws; 0 by default' },
-    network: { type: 'string', value: 'MODEL', help: 'the network, when the posterior was saved without it' },
+    level: { type: 'string', value: 'SHARE',
+      help: 'such as 0.9: intervals of that probability; sets of classes after polylaplace conformalize' },
+    quantiles: { type: 'string', value: 'SHARES', help: 'regression: such as 0.1,0.5,0.9' },
+    'without-noise': { type: 'boolean',
+      help: 'regression: intervals of the function, without the noise of observations' },
+    ...NETWORK_OPTION,
     ...MODEL_OPTIONS,
     json: { type: 'boolean', help: 'print JSON' },
   },
   run: async (args, terminal) => {
     const [data, out] = [args.required('data'), args.text('out')]
     const write = out === undefined ? undefined : writerFor(out)
-    const { posterior, labels } = await readPosterior(args.positionals[0], args)
+    const { posterior, labels } = await readPosteriorFile(args.positionals[0], args)
     const { likelihood } = posterior
     const target = args.text('target')
     const progress = progressLine(terminal)
     const { examples, prediction } = await hintingAtTarget(target, async () => {
       const examples = await readExamples(data, { likelihood, target, inputs: args.text('inputs'), answered: false,
         labels: labels ?? 'none' })
-      return { examples,
-        prediction: await posterior.predict(examples.x, predictOptions(args), { onProgress: progress.onProgress }) }
+      const answer = await posterior.predict(examples.x, predictOptions(args), { onProgress: progress.onProgress })
+      return { examples, prediction: withProbabilities(answer, args.numbers('quantiles')) }
     }).finally(progress.clear)
     const scores = examples.y === undefined
       ? undefined
@@ -67,19 +70,15 @@ export const predict: Command = {
   },
 }
 
-/** A posterior, and the labels of its classes where they were text. */
-interface LabelledPosterior {
-  readonly posterior: LaplacePosterior
-  readonly labels: readonly string[] | undefined
-}
-
-async function readPosterior(path: string, args: Arguments): Promise<LabelledPosterior> {
-  const bytes = await readBytes(path)
-  const network = args.text('network')
-  const graph = network === undefined ? undefined : (await readNetworkFile(network, args)).graph
-  return withFileName(path,
-    () => ({ posterior: loadPosterior(bytes, graph === undefined ? {} : { network: graph }, nodeRuntime),
-      labels: labelsIn(bytes) }))
+/** Parts that are worked out when they are read stay so. */
+function withProbabilities(prediction: Prediction,
+  quantileProbabilities: readonly number[] | undefined): CommandPrediction {
+  return quantileProbabilities === undefined
+    ? prediction
+    : Object.defineProperties({} as CommandPrediction, {
+      ...Object.getOwnPropertyDescriptors(prediction),
+      quantileProbabilities: { enumerable: true, value: quantileProbabilities },
+    })
 }
 
 function predictOptions(args: Arguments): PredictOptions {
@@ -87,6 +86,9 @@ function predictOptions(args: Arguments): PredictOptions {
   return {
     seed: args.number('seed') ?? 0,
     samples: args.number('samples'),
+    level: args.number('level'),
+    quantiles: args.numbers('quantiles'),
+    ...(args.flag('without-noise') ? { noise: false } : {}),
     link: link === undefined ? undefined : oneOf('link', link, LINKS),
     predictive: predictive === undefined ? undefined : oneOf('predictive', predictive, PREDICTIVES),
   }
@@ -108,7 +110,7 @@ async function hintingAtTarget<R>(target: string | undefined, work: () => Promis
   }
 }
 
-type Writer = (prediction: Prediction, posterior: LaplacePosterior) => string | Uint8Array
+type Writer = (prediction: CommandPrediction, posterior: LaplacePosterior) => string | Uint8Array
 
 function writerFor(path: string): Writer {
   const ending = /\.(csv|json|npy)$/i.exec(path)?.[1].toLowerCase()
@@ -130,7 +132,7 @@ function writerFor(path: string): Writer {
 /** Rows that a watched terminal shows. */
 const ROWS_SHOWN = 20
 
-function report(terminal: Terminal, { posterior, labels }: LabelledPosterior, prediction: Prediction,
+function report(terminal: Terminal, { posterior, labels }: LabelledPosterior, prediction: CommandPrediction,
   scores: Metrics | undefined, out: string | undefined): void {
   const [n] = prediction.mean.shape
   const cut = out !== undefined || (terminal.watched && n > 2 * ROWS_SHOWN)

@@ -1,9 +1,11 @@
-/** @file The demo's comparison: the network alone, and two posteriors of it, on digits and on what is none. */
+/** @file The demo's comparison: the network alone, and three posteriors of it, on digits and on what is none. */
 import type { Graph } from '../../core/graph/graph.js'
 import type { LaplacePosterior } from '../../core/laplace/laplace-posterior.js'
 import { laplace } from '../../core/laplace/laplace.js'
 import { auroc, type Metrics, metrics } from '../../core/metrics/index.js'
+import type { LaplaceOptions } from '../../core/options/laplace-options.js'
 import type { Tensor } from '../../core/tensor/tensor.js'
+import { scaledProbabilities } from '../../core/tuning/temperature.js'
 import { bestClass } from '../output/predictions.js'
 import { type Digits, noise, rotated } from './digits.js'
 
@@ -22,11 +24,17 @@ export interface OutOfDistribution {
   readonly favoured: number
 }
 
+/** Probabilities, and the novelty of each row where the predictor has one. */
+export interface Answers {
+  readonly probabilities: Tensor
+  readonly novelty: Tensor | undefined
+}
+
 /** One way to predict, and how well it does. */
 export interface Predictor {
   readonly name: string
-  /** Probabilities for pictures: N x 10. */
-  readonly predict: (x: Tensor) => Promise<Tensor>
+  /** Answers for pictures: probabilities N x 10, novelty N. */
+  readonly predict: (x: Tensor) => Promise<Answers>
   /** Its probabilities for the unseen digits. */
   readonly probabilities: Tensor
   readonly scores: Metrics
@@ -35,28 +43,72 @@ export interface Predictor {
   readonly outOfDistribution: readonly OutOfDistribution[]
 }
 
-/** The network alone, the default here, and laplace-torch's way of tuning, all on the same pictures. */
+/** How well the novelty of rows tells pictures that are no digits. */
+export interface NoveltyScores {
+  readonly name: string
+  /** The share of the pictures whose p-value is at most `FLAGGED`. */
+  readonly flagged: number
+  /** How well the p-value tells unseen digits from them; undefined for the unseen digits themselves. */
+  readonly auroc: number | undefined
+}
+
+/** Pictures with a p-value up to this are called unlike the training rows: of digits like them one in twenty is. */
+export const FLAGGED = 0.05
+
+/** What the demo compares. */
+export interface DemoComparison {
+  readonly predictors: readonly Predictor[]
+  readonly novelty: readonly NoveltyScores[]
+}
+
+/** Names of the rows, as the README has them. */
+const NAMES = { network: 'the network alone', all: 'all weights', lastLayer: 'last layer',
+  marglik: 'last layer, tuned by marglik' } as const
+
+/** The network alone, the default here, the last layer, and laplace-torch's way of tuning, all on the same pictures. */
 export async function comparePredictors(network: Graph, posterior: LaplacePosterior, training: Digits,
-  unseen: Digits): Promise<Predictor[]> {
-  const marglik = await laplace(network, { likelihood: 'classification', tune: 'marglik' }).fit(training.x, training.y)
-  const probabilitiesOf = (source: LaplacePosterior, link: 'probit' | 'map') => async (x: Tensor): Promise<Tensor> => {
-    const { probabilities } = await source.predict(x, { link, uncertainty: false })
-    return probabilities ?? x
+  unseen: Digits): Promise<DemoComparison> {
+  const fitted = (options: Partial<LaplaceOptions>): Promise<LaplacePosterior> =>
+    laplace(network, { likelihood: 'classification', ...options }).fit(training.x, training.y)
+  const lastLayer = await fitted({ subset: 'last_layer' })
+  const marglik = await fitted({ subset: 'last_layer', tune: 'marglik' })
+  const answers = (source: LaplacePosterior) => async (x: Tensor): Promise<Answers> => {
+    const { probabilities, novelty } = await source.predict(x, { uncertainty: false })
+    return { probabilities: probabilities ?? x, novelty }
   }
+  const alone = async (x: Tensor): Promise<Answers> => ({
+    probabilities: scaledProbabilities('classification', await posterior.forward(x), 1),
+    novelty: undefined,
+  })
   const others = { 'noise': noise(unseen.x.shape[0], SEED), 'digits turned by 90°': rotated(unseen.x) }
-  return Promise.all([
-    predictor('the network alone', probabilitiesOf(posterior, 'map'), unseen, others),
-    predictor('posterior, tuned by linearized', probabilitiesOf(posterior, 'probit'), unseen, others),
-    predictor('posterior, tuned by marglik', probabilitiesOf(marglik, 'probit'), unseen, others),
-  ])
+  const ways = { [NAMES.network]: alone, [NAMES.all]: answers(posterior), [NAMES.lastLayer]: answers(lastLayer),
+    [NAMES.marglik]: answers(marglik) }
+  const predictors: Predictor[] = []
+  for (const [name, predict] of Object.entries(ways)) predictors.push(await predictor(name, predict, unseen, others))
+  return { predictors, novelty: await noveltyScores(posterior, { 'unseen digits': unseen.x, ...others }) }
+}
+
+async function noveltyScores(posterior: LaplacePosterior,
+  pictures: Readonly<Record<string, Tensor>>): Promise<NoveltyScores[]> {
+  const kinds: { readonly name: string, readonly p: number[] }[] = []
+  for (const [name, x] of Object.entries(pictures)) {
+    const { novelty } = await posterior.predict(x, { uncertainty: false })
+    kinds.push({ name, p: Array.from(novelty?.data ?? []) })
+  }
+  const [digits] = kinds
+  return kinds.map(({ name, p }, i) => ({
+    name,
+    flagged: mean(p.map(value => (value <= FLAGGED ? 1 : 0))),
+    auroc: i === 0 ? undefined : auroc([...digits.p, ...p], [...digits.p.map(() => 1), ...p.map(() => 0)]),
+  }))
 }
 
 async function predictor(name: string, predict: Predictor['predict'], unseen: Digits,
   others: Readonly<Record<string, Tensor>>): Promise<Predictor> {
-  const probabilities = await predict(unseen.x)
+  const { probabilities } = await predict(unseen.x)
   const sure = confidences(probabilities)
   const judged = Object.entries(others).map(async ([other, x]) => {
-    const answers = await predict(x)
+    const { probabilities: answers } = await predict(x)
     const unsure = confidences(answers)
     return { name: other, confidence: mean(unsure),
       auroc: auroc([...sure, ...unsure], [...sure.map(() => 1), ...unsure.map(() => 0)]), ...favouriteOf(answers) }

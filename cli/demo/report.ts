@@ -6,8 +6,8 @@ import { beside, picture } from '../output/picture.js'
 import { bestClass } from '../output/predictions.js'
 import { formatCount, formatNumber, formatSeconds, pairs, table, wrap } from '../output/table.js'
 import type { Terminal } from '../output/terminal.js'
-import { type Digits, noise, SIDE } from './digits.js'
-import { confidences, type Predictor, SEED } from './predictors.js'
+import { type Digits, noise, rotated, SIDE } from './digits.js'
+import { confidences, FLAGGED, type NoveltyScores, type Predictor, SEED } from './predictors.js'
 
 /** Characters in a line of prose. */
 const WIDTH = 92
@@ -16,32 +16,33 @@ const percent = (share: number): string => `${(100 * share).toFixed(1)} %`
 
 /** What was fitted, and how long that took. */
 export async function heading(posterior: LaplacePosterior, seconds: number): Promise<string> {
-  const { subset, structure, parameterCount, examples, tuned, priorPrecision, effectiveParameters } = posterior
+  const { subset, structure, parameterCount, examples, priorPrecision, effectiveParameters, choice } = posterior
     .summary()
   return `\npolylaplace ${await packageVersion()}: a trained network made Bayesian\n\n` + pairs([
-    ['Network', 'demo/digits.onnx, 64-32-32-10 with tanh, trained by PyTorch (demo/train.py)'],
+    ['Network', 'demo/digits.onnx, 64-16-10 with tanh, trained by PyTorch (demo/train.py)'],
     ['Posterior',
-      `${subset}, ${structure}: ${formatCount(parameterCount)} weights; fitted to the ${
+      `${subset}, ${structure}: ${formatCount(parameterCount)} weights, no option set; fitted to the ${
         formatCount(examples)
       } digits it was trained on`],
-    ['Prior precision', `${formatNumber(priorPrecision[0])}, found by ${tuned}` +
+    ['Prior precision', `${formatNumber(priorPrecision[0])}` +
       (effectiveParameters === undefined ? '' : `; ${formatNumber(effectiveParameters, 3)} effective parameters`)],
     ['Time', `${formatSeconds(seconds)} to fit and tune, on one thread, without native code`],
-  ], '  ')
+  ], '  ') + (choice === undefined ? '' : paragraph(choice.explanation))
 }
 
 /** How well each predicts digits that the network has not seen. */
 export function scoreTable(predictors: readonly Predictor[], count: number): string {
-  return `\n${count} digits that the network has not seen (NLL, ECE: smaller is better)\n\n` + table([
+  return `\n${formatCount(count)} digits that the network has not seen (NLL, ECE: smaller is better)\n\n` + table([
     ['', 'accuracy', 'NLL', 'ECE', 'mean confidence'],
     ...predictors.map((
       { name, scores, confidence },
     ) => [name, percent(scores['accuracy']), scores['nll'].toFixed(3), scores['ece'].toFixed(3), percent(confidence)]),
   ]) + '\n' +
     paragraph(
-      "marglik tunes at the network's own weights, as laplace-torch does. A network that was trained until it " +
-        'fitted every row is not at a mode of its own posterior: marglik then doubts too much. linearized, the ' +
-        'default here, takes the evidence of the linearised model at its own mode.',
+      'All weights is what a fit without any option gives: the linear model of the network in all its weights, and ' +
+        'the network, each with the share that its training rows earn it. The last layer is taken where that would ' +
+        "be too large. marglik tunes at the network's own weights, as laplace-torch does: a network that was " +
+        'trained until it fitted every row is not at a mode of its own posterior, and marglik doubts too much.',
     )
 }
 
@@ -58,13 +59,22 @@ export function outOfDistributionTable(predictors: readonly Predictor[]): string
       ) => [name, ...outOfDistribution.flatMap(other => [percent(other.confidence), other.auroc.toFixed(3)])]),
     ]) + '\n' +
     paragraph(
-      `The network takes ${turned.favoured} of the turned digits for a ${turned.favourite}. A posterior over the ` +
-        'last layer sees no more than the features that it is given: where those of strangers look like those of ' +
-        'digits, it cannot mend that.',
+      `The network takes ${
+        formatCount(turned.favoured)
+      } of the turned digits for a ${turned.favourite}. Confidence is about the ` +
+        'answer; whether a picture is one to answer at all is for its novelty to say:',
     )
 }
 
-/** Three pictures with the answers of the network and of the posterior. */
+/** How well the novelty tells pictures that are no digits. */
+export function noveltyTable(novelty: readonly NoveltyScores[]): string {
+  return `\nNovelty: the p-value of a row's variance among the training rows', each left out. Flagged: up to ${FLAGGED}\n\n` +
+    table([['', 'flagged', 'AUROC'],
+      ...novelty.map(({ name, flagged, auroc }) => [name, percent(flagged), auroc?.toFixed(3) ?? ''])]) +
+    '\n'
+}
+
+/** Four pictures with the answers of the network and of the posterior. */
 export async function singleAnswers(predictors: readonly Predictor[], unseen: Digits): Promise<string> {
   const [network, posterior] = predictors
   const sure = confidences(network.probabilities)
@@ -76,23 +86,25 @@ export async function singleAnswers(predictors: readonly Predictor[], unseen: Di
     await block('The first unseen digit', rows(unseen.x, 0, 1), `It is a ${unseen.y.data[0]}.`, network, posterior),
     await block("The network's worst mistake", rows(unseen.x, worst, worst + 1), `It is a ${unseen.y.data[worst]}.`,
       network, posterior),
+    await block('The first, turned', rotated(rows(unseen.x, 0, 1)), 'It is no digit.', network, posterior),
     await block('Noise', noise(1, SEED), 'It is no digit.', network, posterior),
   ]
-  return `\nThree inputs, and how sure each is of its answer\n\n${
-    beside(blocks, 4).map(line => `  ${line}`.trimEnd()).join('\n')
+  return `\nFour inputs, and how sure each is of its answer\n\n${
+    beside(blocks, 2).map(line => `  ${line}`.trimEnd()).join('\n')
   }\n`
 }
 
-const BLOCK_WIDTH = 27
+const BLOCK_WIDTH = 21
 
 async function block(title: string, x: Tensor, truth: string, network: Predictor,
   posterior: Predictor): Promise<string[]> {
   const answer = async (name: string, { predict }: Predictor): Promise<string> => {
-    const probabilities = await predict(x)
-    return `${name.padEnd(11)}${bestClass(probabilities, 0)}  ${percent(confidences(probabilities)[0]).padStart(7)}`
+    const { probabilities } = await predict(x)
+    return `${name.padEnd(10)}${bestClass(probabilities, 0)}  ${percent(confidences(probabilities)[0]).padStart(7)}`
   }
+  const { novelty } = await posterior.predict(x)
   return [title.padEnd(BLOCK_WIDTH), '', ...picture(x.data, SIDE, SIDE), '', await answer('network', network),
-    await answer('posterior', posterior), truth]
+    await answer('posterior', posterior), `novelty    p = ${formatNumber(novelty?.data[0] ?? NaN, 2)}`, truth]
 }
 
 /** How to do the same with a network of one's own. */

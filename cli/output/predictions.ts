@@ -5,6 +5,11 @@ import { float64, type Tensor } from '../../core/tensor/tensor.js'
 import { nested } from './json.js'
 import { formatNumber, table } from './table.js'
 
+/** A prediction, and the probabilities of the quantiles that were asked for. */
+export interface CommandPrediction extends Prediction {
+  readonly quantileProbabilities?: readonly number[] | undefined
+}
+
 /** One column of the written table; cells are numbers. */
 interface Column {
   readonly name: string
@@ -25,8 +30,9 @@ export function bestClass({ shape, data }: Tensor, row: number): number {
 }
 
 /** Every number of a prediction, a row an example: mean, sd and, where there are, probabilities; the answer first. */
-function columns({ mean, variance, probabilities, predictiveVariance, aleatoric, epistemic }: Prediction,
-  likelihood: Likelihood): Column[] {
+function columns(prediction: CommandPrediction, likelihood: Likelihood): Column[] {
+  const { mean, variance, probabilities, predictiveVariance, aleatoric, epistemic, novelty, noveltyScore, lower, upper,
+    sets } = prediction
   const spread = (name: string, value: Tensor | undefined): Column[] => {
     if (value === undefined) return []
     const width = value.shape.length === 1 ? 1 : value.shape[1]
@@ -44,11 +50,29 @@ function columns({ mean, variance, probabilities, predictiveVariance, aleatoric,
     ...(likelihood === 'regression'
       ? spread('predictive_sd', predictiveVariance === undefined ? undefined : roots(predictiveVariance))
       : [...spread('aleatoric', aleatoric), ...spread('epistemic', epistemic)]),
+    ...spread('lower', lower),
+    ...spread('upper', upper),
+    ...quantileColumns(prediction),
+    ...spread('in_set', sets),
+    ...spread('novelty', novelty),
+    ...spread('novelty_score', noveltyScore),
   ]
 }
 
+/** A column for every quantile of every output. */
+function quantileColumns({ quantiles, quantileProbabilities }: CommandPrediction): Column[] {
+  if (quantiles === undefined) return []
+  const [, outputs, count] = quantiles.shape
+  return Array.from({ length: outputs * count }, (_, i) => {
+    const [c, q] = [Math.floor(i / count), i % count]
+    const name = `quantile_${quantileProbabilities?.[q] ?? q}`
+    return { name: outputs === 1 ? name : `${name}_${c}`,
+      at: (row: number) => quantiles.data[(row * outputs + c) * count + q] }
+  })
+}
+
 /** Rows of numbers, the first row the names of the columns. */
-export function predictionRows(prediction: Prediction,
+export function predictionRows(prediction: CommandPrediction,
   likelihood: Likelihood): { readonly names: readonly string[], readonly values: Float64Array } {
   const all = columns(prediction, likelihood)
   const [n] = prediction.mean.shape
@@ -58,7 +82,7 @@ export function predictionRows(prediction: Prediction,
 }
 
 /** A CSV file of a prediction. */
-export function predictionCsv(prediction: Prediction, likelihood: Likelihood): string {
+export function predictionCsv(prediction: CommandPrediction, likelihood: Likelihood): string {
   const { names, values } = predictionRows(prediction, likelihood)
   const lines = Array.from({ length: values.length / names.length },
     (_, row) => Array.from(values.subarray(row * names.length, (row + 1) * names.length)).join(','))
@@ -66,9 +90,9 @@ export function predictionCsv(prediction: Prediction, likelihood: Likelihood): s
 }
 
 /** A prediction as plain values: arrays of rows. */
-export function predictionJson(
-  { mean, variance, probabilities, predictiveVariance, aleatoric, epistemic, covariance, seed, notes }: Prediction,
-): Readonly<Record<string, unknown>> {
+export function predictionJson(prediction: CommandPrediction): Readonly<Record<string, unknown>> {
+  const { mean, variance, probabilities, predictiveVariance, aleatoric, epistemic, covariance, novelty, noveltyScore,
+    lower, upper, sets, quantiles, quantileProbabilities, level, interval, seed, notes } = prediction
   const parts: Record<string, Tensor | undefined> = {
     mean,
     standardDeviation: roots(variance),
@@ -77,22 +101,33 @@ export function predictionJson(
     aleatoric,
     epistemic,
     covariance,
+    novelty,
+    noveltyScore,
+    lower,
+    upper,
+    sets,
+    quantiles,
   }
   const present = Object.entries(parts).flatMap(([name, value]) => (value === undefined ? [] : [[name, nested(value)]]))
-  return { ...Object.fromEntries(present) as Record<string, unknown>, ...(seed === undefined ? {} : { seed }), notes }
+  const words = Object.entries({ level, interval, quantileProbabilities, seed }).filter(([, value]) =>
+    value !== undefined
+  )
+  return { ...Object.fromEntries([...present, ...words]) as Record<string, unknown>, notes }
 }
 
 /** Columns of probabilities that a terminal's width carries. */
 const MOST_SHOWN = 6
 
 /** A table for people: the answer, how sure it is, and of what kind the doubt is. */
-export function predictionTable(prediction: Prediction, likelihood: Likelihood, rows: number,
+export function predictionTable(prediction: CommandPrediction, likelihood: Likelihood, rows: number,
   labels?: readonly string[]): string {
   const shown = likelihood === 'regression'
     ? regressionColumns(prediction)
     : probabilityColumns(prediction, likelihood, labels)
-  return table([['row', ...shown.map(column => column.name)],
-    ...Array.from({ length: rows }, (_, row) => [String(row), ...shown.map(column => column.text(row))])])
+  const more = [...intervalColumns(prediction, labels),
+    ...(prediction.novelty === undefined ? [] : numbered('novelty', prediction.novelty))]
+  return table([['row', ...[...shown, ...more].map(column => column.name)],
+    ...Array.from({ length: rows }, (_, row) => [String(row), ...[...shown, ...more].map(column => column.text(row))])])
 }
 
 interface TextColumn {
@@ -104,6 +139,27 @@ function numbered(name: string, value: Tensor): TextColumn[] {
   const width = value.shape.length === 1 ? 1 : value.shape[1]
   return Array.from({ length: Math.min(width, MOST_SHOWN) },
     (_, c) => ({ name: width === 1 ? name : `${name} ${c}`, text: row => formatNumber(value.data[row * width + c]) }))
+}
+
+function intervalColumns(prediction: CommandPrediction, labels: readonly string[] | undefined): TextColumn[] {
+  const { lower, upper, sets } = prediction
+  const quantiles = quantileColumns(prediction).slice(0, MOST_SHOWN).map(({ name, at }) => ({
+    name: name.replaceAll('_', ' '),
+    text: (row: number) => formatNumber(at(row)),
+  }))
+  return [...(lower === undefined ? [] : numbered('lower', lower)),
+    ...(upper === undefined ? [] : numbered('upper', upper)), ...quantiles,
+    ...(sets === undefined ? [] : [{ name: 'set', text: setText(sets, labels) }])]
+}
+
+/** The classes of a row's set. */
+function setText({ shape, data }: Tensor, labels: readonly string[] | undefined): (row: number) => string {
+  const classes = shape[1]
+  return row =>
+    `{${
+      Array.from({ length: classes }, (_, c) => c).filter(c => data[row * classes + c] === 1).map(c => labels?.[c] ?? c)
+        .join(', ')
+    }}`
 }
 
 function regressionColumns({ mean, variance, predictiveVariance }: Prediction): TextColumn[] {

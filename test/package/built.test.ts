@@ -97,5 +97,5 @@ t.test('what is packed is enough: every entry loads, and the demo runs', async t
   })
   for (const [i, count] of (JSON.parse(stdout) as number[]).entries()) t.ok(count > 0, names[i])
   const demo = await run(process.execPath, ['dist/cli/main.js', 'demo', '--json'], { cwd: unpacked })
-  t.equal(JSON.parse(demo.stdout).summary.tuned, 'linearized')
+  t.equal(JSON.parse(demo.stdout).summary.tuned, 'auto')
 })

@@ -3,14 +3,14 @@
  * with the demo.
  */
 import { execFile } from 'node:child_process'
-import { copyFileSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
+import { copyFileSync, existsSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import t from 'tap'
 import { nested } from '../../cli/output/json.js'
-import { ENGINES, KFAC_APPROXIMATIONS, LIKELIHOODS, PRIOR_STRUCTURES, STRUCTURES,
-  SUBSETS } from '../../core/options/words.js'
+import { ENGINES, KFAC_APPROXIMATIONS, LIKELIHOODS, PRIOR_STRUCTURES, SUBSET_CHOICES, SUM_STRUCTURES,
+  TUNE_METHODS } from '../../core/options/words.js'
 import { run } from '../support/command-line.js'
 import { referenceCase } from '../support/reference-case.js'
 
@@ -43,7 +43,7 @@ t.test('the Node example runs', async t => {
   t.same(others, [], 'it is the only one')
   const folder = t.testdir({})
   fillFolder(folder)
-  t.match(await runIn(folder, example), /^class 0: 0\.\d{3}, for lack of data: 0\.\d{3} nats\n$/)
+  t.match(await runIn(folder, example), /^class 0: [01]\.\d{3}, as unlike the training rows: [01]\.\d{3} of them\n$/)
 })
 
 t.test('the examples of docs/node.md run, and print what they say', async t => {
@@ -58,6 +58,9 @@ const { x, y, xNew, yNew } = JSON.parse($read('data.json', 'utf8'))
   const expected = [
     /^83$/,
     /^\{\s+nll: 0\.\d+,\s+ece: 0\.\d+,\s+accuracy: 0\.9\d+,\s+priorPrecision: 0\.47\d+\s+\}$/,
+    /^0\.\d+ 0\.\d+ 0\.9\d+$/,
+    /^all lowrank On the 112 training rows th true$/,
+    /^conformal \[ 38, 3 \]$/,
     /tuned by grid[^]*\[ 38, 3 \] \[ 10, 38, 3 \] (true|false)$/,
     /^true BAD_OPTION classification$/,
     /^0\.\d+$/,
@@ -75,30 +78,56 @@ const { x, y, xNew, yNew } = JSON.parse($read('data.json', 'utf8'))
 
 t.test('docs/node.md lists the words of the options', t => {
   const page = readFileSync(join(root, 'docs/node.md'), 'utf8')
-  const lists = { likelihood: LIKELIHOODS, subset: SUBSETS, structure: STRUCTURES, priorStructure: PRIOR_STRUCTURES,
-    kfacApprox: KFAC_APPROXIMATIONS, engine: ENGINES }
+  const lists = { likelihood: LIKELIHOODS, subset: SUBSET_CHOICES, structure: ['lowrank', ...SUM_STRUCTURES],
+    tune: TUNE_METHODS, priorStructure: PRIOR_STRUCTURES, kfacApprox: KFAC_APPROXIMATIONS, engine: ENGINES }
   for (const [option, words] of Object.entries(lists)) {
     t.match(page, new RegExp(`\`${option}\`.*${words.map(word => `\`${word}\``).join(', ')}`), option)
   }
   t.end()
 })
 
-t.test('the table shows what the demo computes', async t => {
-  const { contenders } = JSON.parse((await run('demo', '--json')).out)
+t.test('the tables show what the demo computes', async t => {
+  const { contenders, novelty } = JSON.parse((await run('demo', '--json')).out)
+  const [, demo] = /<!-- demo:.*?-->(.*?)<!-- \/demo -->/s.exec(readme) ?? []
   const percent = (share: number): string => `${(100 * share).toFixed(1)} %`
-  const rows = [...readme.matchAll(/^\| (?:\*\*)?(?:the network alone|posterior, tuned by).*$/gm)].map(([line]) =>
-    line.split('|').slice(2, -1).map(cell => cell.trim())
+  const [first, second] = demo.trim().split('\n\n').filter(block => block.startsWith('|')).map(block =>
+    block.split('\n').filter(line => !/^\|[-:|]+$/.test(line)).map(line =>
+      line.split('|').slice(1, -1).map(cell => cell.trim())
+    )
   )
-  t.same(rows, contenders.map((
-    { scores, confidence, strangers: [noise] }: { scores: Record<string, number>, confidence: number,
-      strangers: { confidence: number }[] },
-  ) => [percent(scores['accuracy']), scores['nll'].toFixed(3), scores['ece'].toFixed(3), percent(confidence),
-    percent(noise.confidence)]
-  ))
+  t.same(
+    first.slice(1).map(([name, ...cells]) => [name.replace(/\*\*|`| \(.*\)/g, ''), ...cells]),
+    contenders.map((
+      { name, scores, confidence, strangers: [noise] }: { name: string, scores: Record<string, number>,
+        confidence: number, strangers: { confidence: number }[] },
+    ) => [name, percent(scores['accuracy']), scores['nll'].toFixed(3), scores['ece'].toFixed(3), percent(confidence),
+      percent(noise.confidence)]
+    ),
+  )
+  t.same(second, [
+    novelty.map(({ name }: { name: string }) => name),
+    novelty.map(({ flagged }: { flagged: number }) => percent(flagged)),
+  ])
+  const [network] = contenders
+  t.match(demo, `confidence in the turned digits is ${percent(network.strangers[1].confidence)}`)
 })
 
 t.test('the README names files that exist', async t => {
   for (const [, target] of readme.matchAll(/\]\((?!https?:)([^)#]+)\)/g)) {
     t.doesNotThrow(() => readFileSync(join(root, target)), target)
+  }
+})
+
+t.test('every path that a page names exists', async t => {
+  const pages = ['README.md', 'CONTRIBUTING.md', 'CHANGELOG.md', 'docs/architecture.md', 'docs/decisions.md',
+    'docs/node.md']
+  for (const page of pages) {
+    const text = readFileSync(join(root, page), 'utf8')
+    const named = [
+      ...text.matchAll(
+        /(?<![\w./-])((?:core|adapters|node|protocol|cli|test|scripts|demo|docs|clients|bench)\/[\w./-]*\w)/g,
+      ),
+    ]
+    t.same([...new Set(named.map(([, path]) => path))].filter(path => !existsSync(join(root, path))), [], page)
   }
 })

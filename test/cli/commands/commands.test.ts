@@ -33,8 +33,8 @@ function writeCsv(file: string, name: string, part: 'train' | 'test',
 
 t.test('fit and predict from CSV with text labels', async t => {
   const train = writeCsv('iris.csv', 'tabular-iris', 'train', value => SPECIES[value])
-  const fit = await run('fit', model('tabular-iris'), '--data', train, '--likelihood', 'classification', '--out',
-    inFolder('iris.posterior'), '--json')
+  const fit = await run('fit', model('tabular-iris'), '--data', train, '--likelihood', 'classification', '--subset',
+    'last_layer', '--tune', 'linearized', '--out', inFolder('iris.posterior'), '--json')
   t.equal(fit.code, 0, fit.remarks)
   const summary = JSON.parse(fit.out)
   t.same(summary.labels, SPECIES)
@@ -70,12 +70,13 @@ t.test('a forgotten --target is suspected', async t => {
 t.test('regression, written to every kind of file', async t => {
   const train = writeCsv('line.csv', 'regression-1d', 'train', String)
   const fit = await run('fit', model('regression-1d'), '--data', train, '--likelihood', 'regression', '--structure',
-    'full', '--out', inFolder('line.posterior'))
+    'full', '--tune', 'linearized', '--out', inFolder('line.posterior'))
   t.equal(fit.code, 0, fit.remarks)
   t.match(fit.out, /Noise +standard deviation 0\.\d+/)
   const test = writeCsv('line-test.csv', 'regression-1d', 'test', undefined)
   const { x, y, xTest } = referenceCase('regression-1d')
-  const posterior = await laplace(referenceCase('regression-1d').graph, { likelihood: 'regression', structure: 'full' })
+  const posterior = await laplace(referenceCase('regression-1d').graph, { likelihood: 'regression', structure: 'full',
+    tune: 'linearized' })
     .fit(x, y)
   const { mean, variance, predictiveVariance } = await posterior.predict(xTest)
   const expected = Array.from(mean.data,
@@ -100,7 +101,7 @@ t.test('npz and safetensors hold the same data', async t => {
   const fitted: unknown[] = []
   for (const file of ['data.npz', 'data.safetensors']) {
     const fit = await run('fit', model('digits'), '--data', model('digits', file), '--likelihood', 'classification',
-      '--out', inFolder('digits.posterior'), '--json')
+      '--tune', 'linearized', '--out', inFolder('digits.posterior'), '--json')
     t.equal(fit.code, 0, fit.remarks)
     const { seconds, ...rest } = JSON.parse(fit.out)
     t.ok(seconds > 0)
@@ -190,16 +191,15 @@ t.test('demo', async t => {
   const { code, out, remarks } = await run('demo')
   t.equal(code, 0, remarks)
   t.ok(out.split('\n').every(line => line.length <= 100), 'no line is wider than 100 characters')
-  t.match(out, /797 digits that the network has not seen/)
+  t.match(out, /1,297 digits that the network has not seen/)
+  t.match(out, /novelty +p = 0\.\d+/)
 
-  const used = process.cpuUsage()
-  const { summary, contenders } = JSON.parse((await run('demo', '--json')).out)
-  const { user, system } = process.cpuUsage(used)
-  t.ok(user + system < 5e6, 'it needs less than 5 s of the processor')
-  const [network, posterior, marglik] = contenders
-  t.match(summary, { subset: 'last_layer', structure: 'kron', tuned: 'linearized', examples: 1000 })
+  const { summary, contenders, novelty } = JSON.parse((await run('demo', '--json')).out)
+  const [network, posterior, lastLayer, marglik] = contenders
+  t.match(summary, { subset: 'all', structure: 'lowrank', tuned: 'auto', examples: 500, choice: { rows: 500 } })
   t.ok(posterior.scores.nll < 0.95 * network.scores.nll, `NLL ${network.scores.nll} to ${posterior.scores.nll}`)
-  t.ok(posterior.scores.ece < 0.95 * network.scores.ece, `ECE ${network.scores.ece} to ${posterior.scores.ece}`)
+  t.ok(posterior.scores.accuracy >= network.scores.accuracy, 'no answer is lost')
+  t.ok(lastLayer.scores.nll < 0.95 * network.scores.nll, `NLL ${network.scores.nll} to ${lastLayer.scores.nll}`)
   t.ok(posterior.strangers[0].auroc >= network.strangers[0].auroc, 'noise is told from digits no worse')
   t.ok(
     posterior.strangers.every((stranger: { confidence: number }, i: number) =>
@@ -207,7 +207,68 @@ t.test('demo', async t => {
     ),
     'strangers are trusted less',
   )
+  const [unseen, noise, turned] = novelty
+  t.ok(unseen.flagged < 0.1 && noise.flagged > 0.9 && turned.flagged > 0.4, 'novelty tells pictures that are none')
   t.ok(marglik.scores.nll > 2 * network.scores.nll, "marglik at the network's own weights doubts too much")
+})
+
+t.test('fit without an option says what it chose; evaluate, conformalize, levels and quantiles', async t => {
+  const train = writeCsv('iris.csv', 'tabular-iris', 'train', value => SPECIES[value])
+  const test = writeCsv('held.csv', 'tabular-iris', 'test', value => SPECIES[value])
+  const [auto, calibrated] = [inFolder('auto.posterior'), inFolder('calibrated.posterior')]
+  const fit = ['fit', model('tabular-iris'), '--data', train, '--likelihood', 'classification', '--out', auto]
+  const said = await run(...fit)
+  t.match(said.out, /What was chosen, and why[^]*All weights by their linear model[^]*Leave-one-out NLL +0\.\d+/)
+  t.ok(said.out.split('\n').every(line => line.length <= 100), said.out)
+  t.match(JSON.parse((await run(...fit, '--json')).out), { structure: 'lowrank', choice: { subset: 'all', r: Number } })
+
+  const evaluated = JSON.parse(
+    (await run('evaluate', auto, '--data', test, '--outliers',
+      writeCsv('others.csv', 'tabular-iris', 'test', undefined), '--json')).out,
+  )
+  const predicted = JSON.parse((await run('predict', auto, '--data', test, '--target', 'answer', '--json')).out)
+  t.equal(evaluated.posterior.nll, predicted.metrics.nll, 'evaluate scores what predict answers')
+  t.ok(evaluated.outliers.every(({ auroc }: { auroc: number }) => auroc === 0.5), 'the same rows are told by chance')
+  t.match((await run('evaluate', auto, '--data', test)).out, /network +temperature scaling +posterior\n[^]*NLL +0/)
+
+  t.equal((await run('conformalize', auto, '--data', test, '--out', calibrated)).code, 0)
+  const { sets, level, interval } = JSON.parse(
+    (await run('predict', calibrated, '--data', test, '--target', 'answer', '--level', '0.9', '--json')).out,
+  )
+  const truth = referenceCase('tabular-iris').yTest.data
+  const covered = sets.filter((set: number[], row: number) => set[truth[row]] === 1).length
+  t.ok(covered >= 0.9 * sets.length, `${covered} of ${sets.length} of the calibration rows are covered`)
+  t.match({ level, interval }, { level: 0.9, interval: 'conformal' })
+  t.match((await run('predict', calibrated, '--data', test, '--target', 'answer', '--level', '0.9')).out, /\{\w+/)
+  t.match((await run('conformalize', auto, '--out', calibrated)).out, /each predicted without itself \(approximate\)/)
+
+  const half = JSON.parse((await run(...fit, '--validation', test, '--calibrate', 'temperature', '--json')).out)
+  t.match(half, { tuned: 'validated', choice: { networkWeight: 1, heldOut: { rows: 38 } } })
+  t.match(JSON.parse((await run(...fit, '--validation', '0.2', '--json')).out), { tuned: 'validated', examples: 90 })
+  t.match(await run(...fit, '--validation', '1.5'), { code: 2, remarks: /between 0 and 1/ })
+})
+
+t.test('intervals, quantiles and novelty are columns', async t => {
+  const train = writeCsv('line.csv', 'regression-1d', 'train', String)
+  const [posterior, file] = [inFolder('auto-line.posterior'), inFolder('columns.csv')]
+  const fit = await run('fit', model('regression-1d'), '--data', train, '--likelihood', 'regression', '--out',
+    posterior)
+  t.match(fit.out, /Noise +standard deviation 0\.\d+/)
+  const test = writeCsv('line-test.csv', 'regression-1d', 'test', undefined)
+  const asked = ['predict', posterior, '--data', test, '--level', '0.8', '--quantiles', '0.1,0.5,0.9']
+  t.equal((await run(...asked, '--out', file)).code, 0)
+  const [names, ...rows] = readFileSync(file, 'utf8').trim().split('\n').map(line => line.split(','))
+  t.same(names, ['mean', 'sd', 'predictive_sd', 'lower', 'upper', 'quantile_0.1', 'quantile_0.5', 'quantile_0.9',
+    'novelty', 'novelty_score'])
+  // 0.8 of a Gaussian lies within 1.2815515655446004 standard deviations.
+  for (const [mean, , sd, lower, upper, low, middle, high, p] of rows.slice(0, 5).map(row => row.map(Number))) {
+    const ends = [mean - 1.2815515655446004 * sd, mean + 1.2815515655446004 * sd]
+    t.ok(relativeDifference([lower, upper, low, high, middle], [...ends, ...ends, mean]) < 1e-9)
+    t.ok(p > 0 && p <= 1)
+  }
+  const evaluated = await run('evaluate', posterior, '--data', train)
+  t.match(evaluated.out, /CRPS +0\.\d+[^]*90 % intervals cover +\d+[^]*PIT/, evaluated.remarks)
+  t.match(await run(...asked.slice(0, 4), '--quantiles', '0.1,x'), { code: 2, remarks: /--quantiles must be a number/ })
 })
 
 t.test('help, version, selftest', async t => {
@@ -215,7 +276,7 @@ t.test('help, version, selftest', async t => {
   t.equal((await run('--version')).out, `${version}\n`)
   const help = await run('--help')
   t.match(help.out, 'polylaplace serve')
-  for (const command of ['demo', 'inspect', 'fit', 'predict', 'selftest']) {
+  for (const command of ['demo', 'inspect', 'fit', 'predict', 'evaluate', 'conformalize', 'selftest']) {
     t.match(help.out, `polylaplace ${command}`)
     t.match(await run(command, '--help'), { code: 0, out: `Usage: polylaplace ${command}` })
   }

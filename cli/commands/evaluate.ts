@@ -1,0 +1,51 @@
+/** @file `polylaplace evaluate`: network, temperature scaling and posterior side by side on held-out data. */
+import { MODEL_OPTIONS } from '../arguments/network-options.js'
+import { readExamples } from '../data/data-file.js'
+import { ANSWERED_DATA_OPTIONS, readAnswered } from '../data/data-options.js'
+import { outlierReports } from '../evaluation/outlier-reports.js'
+import { NETWORK_OPTION, readPosteriorFile } from '../files/posterior-file.js'
+import { comparisonTable, outlierTable } from '../output/comparison.js'
+import { toJson } from '../output/json.js'
+import { progressLine } from '../output/terminal.js'
+import type { Command } from './command.js'
+
+/** The command `evaluate`. */
+export const evaluate: Command = {
+  name: 'evaluate',
+  summary: 'network, temperature scaling and posterior side by side on held-out data',
+  positionals: ['POSTERIOR'],
+  options: {
+    data: { type: 'string', value: 'FILE', required: true, help: 'held-out data: CSV, .npy, .npz or safetensors' },
+    ...ANSWERED_DATA_OPTIONS,
+    outliers: { type: 'string', value: 'FILE', help: 'rows that are no data, without answers: are they told?' },
+    ...NETWORK_OPTION,
+    ...MODEL_OPTIONS,
+    json: { type: 'boolean', help: 'print JSON' },
+  },
+  run: async (args, terminal) => {
+    const data = args.required('data')
+    const { posterior, labels } = await readPosteriorFile(args.positionals[0], args)
+    const { likelihood } = posterior
+    const progress = progressLine(terminal)
+    const work = { onProgress: progress.onProgress }
+    try {
+      const { x, y } = await readAnswered(data, args, likelihood, labels ?? 'none')
+      const comparison = await posterior.compare(x, y, work)
+      const file = args.text('outliers')
+      const others = file === undefined
+        ? undefined
+        : await readExamples(file, { likelihood, target: undefined, inputs: args.text('inputs'), answered: false })
+      const outliers = others === undefined
+        ? undefined
+        : await outlierReports(posterior, x, others.x, comparison.temperatureValue, work)
+      progress.clear()
+      if (args.flag('json')) {
+        return terminal.write(toJson({ likelihood, ...comparison, ...(outliers === undefined ? {} : { outliers }) }))
+      }
+      terminal.write(comparisonTable(comparison))
+      if (outliers !== undefined) terminal.write(outlierTable(outliers))
+    } finally {
+      progress.clear()
+    }
+  },
+}

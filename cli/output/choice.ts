@@ -1,0 +1,39 @@
+/** @file What a fit chose and why, in words and numbers. */
+import type { Choice } from '../../core/tuning/choice.js'
+import { formatNumber, pairs, wrap } from './table.js'
+
+const percent = (share: number): string => `${formatNumber(100 * share, 3)} %`
+
+/** Reason and explanation, wrapped to a terminal's width, and the numbers behind them. */
+export function choiceText(choice: Choice, columns: number): string {
+  const prose = (text: string): string =>
+    `${wrap(text, Math.max(40, columns - 2)).map(line => `  ${line}`).join('\n')}\n`
+  return `\nWhat was chosen, and why\n\n${prose(choice.reason)}${prose(choice.explanation)}\n${
+    pairs(choiceNumbers(choice), '  ')
+  }`
+}
+
+function choiceNumbers(
+  { r, s, delta, sigmaNoise, networkWeight, linearWeight, networkNll, leaveOneOutNll, link, heldOut }: Choice,
+): (readonly [string, string])[] {
+  const list = (values: readonly number[]): string => values.map(value => formatNumber(value)).join(', ')
+  return [
+    ['Answer', `${percent(networkWeight)} network, ${percent(linearWeight)} linear model`],
+    ...(r === undefined
+      ? []
+      : [['r', `${formatNumber(r)}: NLL of the network on its rows over leave-one-out NLL`] as const]),
+    ...(sigmaNoise === undefined
+      ? [['s', `${formatNumber(s)}: the factor of the variance in the link ${link}`] as const]
+      : [['Noise', `standard deviation ${list(sigmaNoise)}`] as const]),
+    ['Prior precision', list(delta)],
+    ['Leave-one-out NLL',
+      `${formatNumber(leaveOneOutNll)} (the network on rows it has seen: ${formatNumber(networkNll)})`],
+    ...(heldOut === undefined
+      ? []
+      : [[
+        'Held-out NLL',
+        `${formatNumber(heldOut.nll)} on ${heldOut.rows} rows (network ${formatNumber(heldOut.networkNll)}` +
+        (heldOut.temperatureNll === undefined ? ')' : `, temperature scaling ${formatNumber(heldOut.temperatureNll)})`),
+      ] as const]),
+  ]
+}
