@@ -19,8 +19,8 @@ import type { TrainingRows } from './linear-fit.js'
 import { fitLowRank, forecastLinearModel, tooLarge } from './low-rank-fit.js'
 import type { PosteriorState } from './posterior-state.js'
 import { type TuneData, tunePosterior, type TuneRequest, tuneWithLinearModel } from './tune.js'
-import { warned } from './warned.js'
 import { answerByHeldOutRows } from './validated-last-layer.js'
+import { warned } from './warned.js'
 
 /** A fit to data that arrive piece by piece. After an error it cannot be continued. */
 export interface FitStream {

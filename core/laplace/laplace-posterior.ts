@@ -233,8 +233,8 @@ export class LaplacePosterior {
     knownOptions('withPrior', changes, PRIOR_CHANGES)
     checkNoiseChange(this.state, changes)
     return new LaplacePosterior({ ...uncalibrated(withoutScores(this.state)),
-      structured: this.state.structured.withSettings(settingsFrom(changes)), tuned: 'none',
-      effectiveParameters: undefined })
+      structured: this.state.structured.withSettings(settingsFrom(changes)), tuned: 'none', // The answer and the scores of rows were those of the old prior.
+      choice: undefined, trainingVariances: undefined, effectiveParameters: undefined })
   }
 
   /**

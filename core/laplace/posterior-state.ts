@@ -89,6 +89,10 @@ export function recordOf(state: PosteriorState, digest: string, network: boolean
 export function noiseOf({ structured, evaluator, choice, options }: PosteriorState): Float64Array {
   const { outputs } = evaluator.network
   if (options.outputNoise !== undefined) return options.outputNoise.slice()
+  const { curvature } = structured
+  if (curvature.structure === 'lowrank' && curvature.models.length > 1) {
+    return Float64Array.from(curvature.models, ({ sigma }) => sigma)
+  }
   return outputs > 1 && choice?.sigmaNoise?.length === outputs
     ? Float64Array.from(choice.sigmaNoise)
     : new Float64Array(outputs).fill(structured.settings.sigmaNoise)
