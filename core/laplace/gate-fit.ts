@@ -153,7 +153,7 @@ function regressionAnswer(state: PosteriorState, rows: SampledRows, f: Float64Ar
   }
   const { settings: { sigmaNoise: given }, outputNoise } = options
   const sigma = Array.from(squares,
-    (square, c) => outputNoise?.[c] ?? given ?? Math.max(Math.sqrt(square), structured.settings.sigmaNoise))
+    (square, c) => outputNoise?.[c] ?? given ?? Math.max(Math.sqrt(square), leastNoise(rows, c, fitted[c])))
   const common = Math.sqrt(sigma.reduce((sum, value) => sum + value * value, 0) / outputs)
   const score = (mean: Float64Array): number =>
     mean.reduce((sum, value, i) => {
@@ -191,6 +191,21 @@ function regressionAnswer(state: PosteriorState, rows: SampledRows, f: Float64Ar
           Math.abs(residuals[n * outputs + c]) / Math.sqrt(left[(n * outputs + c) * outputs + c] + noise * noise))
           .sort()
       ) } }
+}
+
+/** A thousandth of the targets' standard deviation. */
+const SMALLEST_NOISE = 1e-3
+
+/**
+ * What the noise of output c does not fall below: that of the evidence where there is one output; of several it is
+ * common to all, and an output on a small scale would get the noise of one on a large scale.
+ */
+function leastNoise({ labels, outputs, examples }: SampledRows, c: number, common: number): number {
+  if (outputs === 1) return common
+  const own = Float64Array.from({ length: examples }, (_, n) => labels[n * outputs + c])
+  const mean = own.reduce((sum, value) => sum + value / examples, 0)
+  const square = own.reduce((sum, value) => sum + (value - mean) ** 2 / examples, 0)
+  return square > 0 ? SMALLEST_NOISE * Math.sqrt(square) : common
 }
 
 /**

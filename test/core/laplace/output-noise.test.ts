@@ -173,3 +173,15 @@ t.test('noises that cannot be used are refused', async t => {
   await t.rejects(posterior.tune({ tune: 'marglik', sigmaNoise: true }), { code: 'BAD_COMBINATION' })
   t.same((await fit([2], options)).sigmaNoise, 2, 'one number in a list')
 })
+
+t.test('the noises that a last layer finds for itself are those of each output', async t => {
+  const k = [1, 1000, 0.02]
+  const fitted = async (scale: readonly number[]) => {
+    const { graph: network, y: targets } = scaled(scale)
+    const posterior = await laplace(network, { likelihood: 'regression', subset: 'last_layer' }).fit(x, targets)
+    return posterior.sigmaNoise as Float64Array
+  }
+  const [a, b] = [await fitted([1, 1, 1]), await fitted(k)]
+  // The prior is common to the outputs, so that the residuals change a little with the scales.
+  t.ok(b.every((sigma, c) => Math.abs(sigma / (a[c] * k[c]) - 1) < 0.3), `${b} ${a}`)
+})
