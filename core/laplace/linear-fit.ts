@@ -22,8 +22,8 @@ import type { Tensor } from '../tensor/tensor.js'
 import type { LeaveOneOutScore } from '../tuning/choice.js'
 import { type Gate, gateOf } from '../tuning/gate.js'
 import { chooseNoise, type ValidatedNoise } from '../tuning/validated-noise.js'
-import { candidatesAt, chooseValidated, DELTA_STEPS, type HeldOutOutputs, steppedDelta, type ValidatedCandidate,
-  type ValidatedChoice } from '../tuning/validated.js'
+import { candidatesAt, chooseFound, DELTA_STEPS, foundOrNot, type HeldOutOutputs, steppedDelta,
+  type ValidatedCandidate } from '../tuning/validated.js'
 
 /** Training rows as the network's input, with the labels as the likelihood takes them. */
 export interface TrainingRows {
@@ -161,16 +161,18 @@ interface WholeProblem {
 
 /** The candidates of every prior precision; the one whose mode is not found is left out. */
 async function validate(space: LinearSpace, held: HeldOut, delta: number, gate: Gate,
-  work: WorkOptions): Promise<ValidatedChoice> {
+  work: WorkOptions): Promise<ValidatedCandidate[]> {
   const candidates: ValidatedCandidate[] = []
   for (const step of DELTA_STEPS) {
     await breathe()
     throwIfCancelled(work.signal)
-    space.mode(steppedDelta(delta, step))
-    const { f, covariance } = space.elsewhere(held)
-    candidates.push(...candidatesAt(held, step, f, covariance, gate.link))
+    const found = foundOrNot(() => {
+      space.mode(steppedDelta(delta, step))
+      return space.elsewhere(held)
+    })
+    if (found !== undefined) candidates.push(...candidatesAt(held, step, found.f, found.covariance, gate.link))
   }
-  return chooseValidated(held, candidates, gate)
+  return candidates
 }
 
 async function classificationFit({ problem, theta, deviation, held }: WholeProblem, options: ResolvedOptions,
@@ -182,9 +184,12 @@ async function classificationFit({ problem, theta, deviation, held }: WholeProbl
   const byRows = leaveOneOut(problem, first.mode.f, space.covariances())
   const gate = gateOf(problem, problem.f, byRows)
   throwIfCancelled(work.signal)
-  const chosen = held === undefined ? undefined : await validate(space, held, first.delta, gate, work)
-  const tuned = chosen === undefined ? first : modeAt(space, steppedDelta(first.delta, chosen.step), first.converged)
-  const leftOut = chosen === undefined ? byRows : leaveOneOut(problem, tuned.mode.f, space.covariances())
+  const { chosen, found: { tuned, leftOut } } = held === undefined
+    ? { chosen: undefined, found: { tuned: first, leftOut: byRows } }
+    : chooseFound(held, await validate(space, held, first.delta, gate, work), gate, step => {
+      const own = modeAt(space, steppedDelta(first.delta, step), first.converged)
+      return { tuned: own, leftOut: leaveOneOut(problem, own.mode.f, space.covariances()) }
+    })
   const { rank, rows } = space.factor(THRESHOLD)
   const weights = modeWeights(space.weights(), theta, deviation)
   const logDetRatio = space.logDetRatio()
