@@ -27,8 +27,8 @@ import { type Gate, gateOf } from '../tuning/gate.js'
 import { leftOutProbabilities } from '../tuning/left-out-probabilities.js'
 import { classScores, targetScores, type TrainingRecord, type TrainingScores } from '../tuning/training-scores.js'
 import { chooseNoise, type ValidatedNoise } from '../tuning/validated-noise.js'
-import { candidatesAt, chooseValidated, DELTA_STEPS, type HeldOutOutputs, steppedDelta, type ValidatedCandidate,
-  type ValidatedChoice } from '../tuning/validated.js'
+import { candidatesAt, chooseFound, DELTA_STEPS, foundOrNot, type HeldOutOutputs, steppedDelta,
+  type ValidatedCandidate } from '../tuning/validated.js'
 
 /** Training rows as the network's input, with the labels as the likelihood takes them. */
 export interface TrainingRows {
@@ -172,16 +172,18 @@ interface WholeProblem {
 
 /** The candidates of every prior precision; the one whose mode is not found is left out. */
 async function validate(space: LinearSpace, held: HeldOut, delta: number, gate: Gate,
-  work: WorkOptions): Promise<ValidatedChoice> {
+  work: WorkOptions): Promise<ValidatedCandidate[]> {
   const candidates: ValidatedCandidate[] = []
   for (const step of DELTA_STEPS) {
     await breathe()
     throwIfCancelled(work.signal)
-    await space.mode(steppedDelta(delta, step))
-    const { f, covariance } = space.elsewhere(held)
-    candidates.push(...candidatesAt(held, step, f, covariance, gate.link))
+    const found = await foundOrNot(async () => {
+      await space.mode(steppedDelta(delta, step))
+      return space.elsewhere(held)
+    })
+    if (found !== undefined) candidates.push(...candidatesAt(held, step, found.f, found.covariance, gate.link))
   }
-  return chooseValidated(held, candidates, gate)
+  return candidates
 }
 
 async function classificationFit({ problem, theta, deviation, held }: WholeProblem, options: ResolvedOptions,
@@ -194,12 +196,13 @@ async function classificationFit({ problem, theta, deviation, held }: WholeProbl
   const byRows = leaveOneOut(problem, first.mode.f, atFirst)
   const gate = gateOf(problem, problem.f, byRows)
   throwIfCancelled(work.signal)
-  const chosen = held === undefined ? undefined : await validate(space, held, first.delta, gate, work)
-  const tuned = chosen === undefined
-    ? first
-    : await modeAt(space, steppedDelta(first.delta, chosen.step), first.converged)
-  const covariances = chosen === undefined ? atFirst : space.covariances()
-  const leftOut = chosen === undefined ? byRows : leaveOneOut(problem, tuned.mode.f, covariances)
+  const { chosen, found: { tuned, covariances, leftOut } } = held === undefined
+    ? { chosen: undefined, found: { tuned: first, covariances: atFirst, leftOut: byRows } }
+    : await chooseFound(held, await validate(space, held, first.delta, gate, work), gate, async step => {
+      const own = await modeAt(space, steppedDelta(first.delta, step), first.converged)
+      const covariances = space.covariances()
+      return { tuned: own, covariances, leftOut: leaveOneOut(problem, own.mode.f, covariances) }
+    })
   const { rank, rows } = space.factor(THRESHOLD)
   const weights = modeWeights(space.weights(), theta, deviation)
   const logDetRatio = space.logDetRatio()

@@ -13,7 +13,7 @@ import type { Choice } from '../tuning/choice.js'
 import { linearModel } from '../tuning/linear-model.js'
 import { linearizedAt, type LinearizedFit } from '../tuning/linearized.js'
 import { chooseNoise } from '../tuning/validated-noise.js'
-import { candidatesAt, chooseValidated, DELTA_STEPS, type HeldOutOutputs, steppedDelta,
+import { candidatesAt, chooseFound, DELTA_STEPS, foundOrNot, type HeldOutOutputs, steppedDelta,
   type ValidatedCandidate } from '../tuning/validated.js'
 import { answerByGate } from './gate-fit.js'
 import { withHeldOutScores } from './held-out-answer.js'
@@ -99,18 +99,21 @@ async function chosenAnswer(state: PosteriorState, byTraining: Choice, rows: Fea
     await breathe()
     throwIfCancelled(work.signal)
     work.onProgress?.({ stage: 'tune', done, total: DELTA_STEPS.length })
-    const fit = at(step)
+    const fit = await foundOrNot(() => at(step))
+    if (fit === undefined) continue
     const f = lastLayerTimes(structured.slots, rows.features, rows.examples, fit.mode)
     const covariance = posteriorAt(state, fit).lastLayerVariance(rows.features, rows.examples, 'covariance')
     candidates.push(...candidatesAt(rows, step, f, covariance, byTraining.link))
   }
-  const { step, link, varianceScale, networkWeight, linearWeight } = chooseValidated(rows, candidates, byTraining)
-  const fit = at(step)
-  const moved: PosteriorState = { ...state, structured: posteriorAt(state, fit),
-    mode: { weights: fit.mode, loss: fit.loss }, effectiveParameters: fit.effectiveParameters }
-  const answered = step === 0 ? moved : answerByGate(moved, linear, byTraining.reason)
-  return { ...answered,
-    choice: { ...(answered.choice ?? byTraining), link, varianceScale, s: varianceScale, networkWeight, linearWeight } }
+  const { chosen, found } = await chooseFound(rows, candidates, byTraining, step => {
+    if (step === 0) return state
+    const fit = at(step)
+    return answerByGate({ ...state, structured: posteriorAt(state, fit), mode: { weights: fit.mode, loss: fit.loss },
+      effectiveParameters: fit.effectiveParameters }, linear, byTraining.reason)
+  })
+  const { link, varianceScale, networkWeight, linearWeight } = chosen
+  return { ...found,
+    choice: { ...(found.choice ?? byTraining), link, varianceScale, s: varianceScale, networkWeight, linearWeight } }
 }
 
 /** Noise an output and the weights of the mean; the prior stays. */

@@ -34,11 +34,11 @@ export interface ValidatedNoise {
 }
 
 /** Steps k of delta 4^k; what a step costs in nats, times k^2. */
-const STEPS: readonly number[] = [-2, -1, 0, 1, 2]
-const STEP_COST = 0.5
+const STEPS: readonly number[] = [-1, 0, 1]
+const STEP_COST = 2
 /** Steps j of sigma 2^(j/4), and the standard deviation of log sigma that the evidence leaves. */
 const NOISE_STEPS: readonly number[] = Array.from({ length: 17 }, (_, i) => i - 8)
-const NOISE_SPREAD = 0.5
+const NOISE_SPREAD = 0.25
 /** Half of the mean is the linear model's by default; each nat of another weight counts (w - 1/2)^2 times this. */
 const WEIGHT_COST = 4
 const WEIGHTS: readonly number[] = Array.from({ length: 11 }, (_, i) => i / 10)

@@ -4,6 +4,7 @@
  * logarithm, the weight w of the linear model by a beta distribution that counts as one row. A candidate's score is its
  * likelihood averaged over w, and w is its mean under that likelihood.
  */
+import { NumericalError } from '../errors/errors.js'
 import type { LabelledRows } from '../linear-model/linear-problem.js'
 import type { Link } from '../options/words.js'
 import type { Answer } from '../prediction/answer.js'
@@ -98,6 +99,32 @@ export function chooseValidated(rows: HeldOutOutputs, candidates: readonly Valid
   const { step, link, varianceScale } = best?.candidate ?? { ...byTraining, step: 0 }
   const linearWeight = best?.weight ?? byTraining.linearWeight
   return { step, link, varianceScale, networkWeight: 1 - linearWeight, linearWeight }
+}
+
+/**
+ * What `find` gives; undefined where the numbers allow nothing: a mode that is not found, a row without which nothing is
+ * determined.
+ */
+export async function foundOrNot<T>(find: () => T | Promise<T>): Promise<T | undefined> {
+  try {
+    return await find()
+  } catch (error) {
+    if (error instanceof NumericalError) return undefined
+    throw error
+  }
+}
+
+/** The best choice for whose prior precision `find` succeeds; step 0 must. @throws NumericalError when even that fails */
+export async function chooseFound<T>(rows: HeldOutOutputs, candidates: readonly ValidatedCandidate[],
+  byTraining: Answer,
+  find: (step: number) => T | Promise<T>): Promise<{ readonly chosen: ValidatedChoice, readonly found: T }> {
+  let left = candidates
+  for (;;) {
+    const chosen = chooseValidated(rows, left, byTraining)
+    const found = chosen.step === 0 ? await find(0) : await foundOrNot(() => find(chosen.step))
+    if (found !== undefined) return { chosen, found }
+    left = left.filter(({ step }) => step !== chosen.step)
+  }
 }
 
 /** log of Beta(w; 1 + b w0, 1 + b (1 - w0)) up to a constant, with b rows; finite at both ends. */
