@@ -28,7 +28,8 @@ export function accumulateLastLayer(sum: Curvature, slots: readonly ParameterSlo
       return { ...sum, blocks: sum.blocks.map(block => addKronBlock(block, layer, features, lambda, examples)) }
     }
     case 'diag':
-      addDiagonal(sum.diagonal, slots, layer, features, likelihood.hessianDiagonal(asFloat64(f), examples, layer.out), examples)
+      addDiagonal(sum.diagonal, slots, layer, features, likelihood.hessianDiagonal(asFloat64(f), examples, layer.out),
+        examples)
       return sum
     case 'full':
       addFull(sum, slots, layer, features, f, examples, likelihood)
@@ -104,8 +105,8 @@ function addFull(sum: FullCurvature, slots: readonly ParameterSlot[], layer: Lin
   const indices = lastLayerIndices(slots)
   const pairs = likelihood.hessianPairs?.(asFloat64(f), examples, layer.out)
   if (pairs !== undefined) addPairBlocks(sum, indices, layer.out, weightedGrams(phi, examples, pairs))
-  else {addDiagonalBlocks(sum, indices, layer.out, phi, examples, likelihood.hessianDiagonal(asFloat64(f), examples, layer.out),
-      likelihood.hessianPattern === 'identity')}
+  else {addDiagonalBlocks(sum, indices, layer.out, phi, examples,
+      likelihood.hessianDiagonal(asFloat64(f), examples, layer.out), likelihood.hessianPattern === 'identity')}
 }
 
 /** Adds the packed symmetric blocks of the pairs (c, d), c <= d, of outputs; that of (d, c) is the same. */

@@ -74,8 +74,7 @@ function pairsOf(rows: number, columns: number, symmetric: boolean): Pairs {
 }
 
 /** The products x_i y_j of the pairs of every row. */
-function pairProducts(x: Float64Array, y: Float64Array, rows: number, symmetric: boolean,
-  count: number): Float64Array {
+function pairProducts(x: Float64Array, y: Float64Array, rows: number, symmetric: boolean, count: number): Float64Array {
   const [wide, tall] = [x.length / rows, y.length / rows]
   const result = new Float64Array(rows * count)
   for (let n = 0, at = 0; n < rows; n++) {

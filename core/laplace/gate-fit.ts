@@ -8,13 +8,17 @@ import type { LinearData } from '../sums/linear-data.js'
 import { randomGenerator } from '../tensor/random.js'
 import type { Choice } from '../tuning/choice.js'
 import { explainGate, explainLastLayerRegression } from '../tuning/explain.js'
-import { lastLayerGate } from '../tuning/gate.js'
+import { lastLayerGate, leftOutProbabilities } from '../tuning/gate.js'
 import { fitLinearModel, type TrainingRows } from './linear-fit.js'
 import { forecastLinearModel, tooLarge } from './low-rank-fit.js'
 import type { PosteriorState } from './posterior-state.js'
 
 /** Numbers that the covariances of the sampled rows may hold together. */
 const COVARIANCE_NUMBERS = 1 << 24
+/** Outputs up to which a row's whole covariance is used. */
+const MOST_COVARIANCES = 200
+/** The smallest part of an output's precision that is left without a row. */
+const SMALLEST_REST = 1e-3
 /** Rows that leave-one-out scores come from; more say hardly more. */
 const MOST_ROWS = 5000
 
@@ -37,10 +41,14 @@ export function answerByGate(state: PosteriorState, data: LinearData, reason: st
     lastLayerTimes(structured.slots, rows.features, examples, weights)
   const f = own(structured.mean)
   const linear = own(mode.weights)
-  const covariance = structured.lastLayerVariance(rows.features, examples, 'covariance')
-  if (options.likelihood === 'regression') return regressionAnswer(state, rows, f, linear, covariance, reason)
-  const leftOut = leaveOneOut(rows, linear, covariance)
-  const gate = lastLayerGate(rows, f, leftOut)
+  if (options.likelihood === 'regression') {
+    const covariance = structured.lastLayerVariance(rows.features, examples, 'covariance')
+    return regressionAnswer(state, rows, f, linear, covariance, reason)
+  }
+  const { probabilities, variances } = outputs > MOST_COVARIANCES
+    ? scoresByVariance(state, rows, linear)
+    : scoresByCovariance(state, rows, linear)
+  const gate = lastLayerGate(rows, f, probabilities)
   const { link, varianceScale, networkWeight, linearWeight, ratio, networkNll, leaveOneOutNll } = gate
   const choice: Choice = {
     link,
@@ -60,7 +68,45 @@ export function answerByGate(state: PosteriorState, data: LinearData, reason: st
     leaveOneOut: leaveOneOutNll,
     rows: examples,
   }
-  return { ...state, tuned: 'auto', choice, trainingVariances: meanVariances(leftOut, examples, outputs, 1) }
+  return { ...state, tuned: 'auto', choice, trainingVariances: variances }
+}
+
+/** Every row from all the others: probabilities, N x C, and the mean variances, ascending. */
+interface LeftOutScores {
+  readonly probabilities: Float64Array
+  readonly variances: Float64Array
+}
+
+function scoresByCovariance({ structured }: PosteriorState, rows: SampledRows, linear: Float64Array): LeftOutScores {
+  const { examples, outputs } = rows
+  const leftOut = leaveOneOut(rows, linear, structured.lastLayerVariance(rows.features, examples, 'covariance'))
+  return { probabilities: leftOutProbabilities(rows, leftOut), variances: meanVariances(leftOut, examples, outputs, 1) }
+}
+
+/**
+ * With many classes the probability of each is small, so that Lambda and the covariance of the outputs are nearly diagonal: every output
+ * is left out on its own, s / (1 - lambda s), where whole matrices would cost C^3 a row.
+ */
+function scoresByVariance({ structured }: PosteriorState, rows: SampledRows, linear: Float64Array): LeftOutScores {
+  const { examples, outputs, likelihood, labels } = rows
+  const variance = structured.lastLayerVariance(rows.features, examples, 'diagonal')
+  const lambda = likelihood.hessianDiagonal(linear, examples, outputs)
+  const residual = likelihood.residual(linear, labels, examples, outputs)
+  const rest = variance.map((value, i) => value / Math.max(SMALLEST_REST, 1 - lambda[i] * value))
+  const probabilities = new Float64Array(examples * outputs)
+  const means = new Float64Array(examples)
+  for (let n = 0; n < examples; n++) {
+    const covariance = new Float64Array(outputs * outputs)
+    const f = linear.slice(n * outputs, (n + 1) * outputs)
+    for (let c = 0; c < outputs; c++) {
+      const own = rest[n * outputs + c]
+      covariance[c * outputs + c] = own
+      f[c] += own * residual[n * outputs + c]
+      means[n] += own / outputs
+    }
+    probabilities.set(leftOutProbabilities({ ...rows, examples: 1 }, { f, covariance }), n * outputs)
+  }
+  return { probabilities, variances: means.sort() }
 }
 
 function deltas({ structured }: PosteriorState): number[] {
@@ -72,7 +118,8 @@ function deltas({ structured }: PosteriorState): number[] {
 function sampleRows({ features, labels, examples }: LinearData, outputs: number, width: number,
   { options }: PosteriorState): SampledRows {
   const likelihood = likelihoodModel(options.likelihood)
-  const count = Math.min(examples, MOST_ROWS, Math.max(1, Math.floor(COVARIANCE_NUMBERS / (outputs * outputs))))
+  const numbers = outputs > MOST_COVARIANCES && likelihood.name !== 'regression' ? outputs : outputs * outputs
+  const count = Math.min(examples, MOST_ROWS, Math.max(1, Math.floor(COVARIANCE_NUMBERS / numbers)))
   const random = randomGenerator(options.seed)
   const order = Int32Array.from({ length: examples }, (_, i) => i)
   for (let i = 0; i < count && count < examples; i++) {

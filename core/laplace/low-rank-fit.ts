@@ -56,7 +56,8 @@ function costOf(evaluator: Evaluator, rank: number, rows: number): { seconds: nu
   const covariances = (plain && inWeights ? unknowns ** 3 : 0)
     + (inWeights ? rows * size * size * (plain ? 0.5 : network.outputs) : outputs * unknowns ** 2 / 2)
   const factor = Math.min(unknowns, MOST_RANK) * rows * (size + network.outputs * size / 10)
-  const products = PRODUCTS * (inWeights ? 2 * rows * factorsOf(linears, network.outputs) + size * size
+  const products = PRODUCTS * (inWeights ?
+    2 * rows * factorsOf(linears, network.outputs) + size * size
     : 2 * outputs * outputs + unknowns ** 2)
   return {
     seconds: ((inWeights ? SYSTEMS + 1 : 1) * gram + systems + eigen + covariances + factor) / SPEED

@@ -79,7 +79,9 @@ export async function tuneWithLinearModel(state: PosteriorState, request: TuneRe
   const share = (data.seen ?? data.examples) / Math.max(1, data.examples)
   const notes = [
     ...(fit.note === undefined ? [] : [fit.note]),
-    ...(share === 1 ? [] : [`Prior and curvature come from ${data.examples} of the ${data.seen} rows, drawn by the seed.`]),
+    ...(share === 1
+      ? []
+      : [`Prior and curvature come from ${data.examples} of the ${data.seen} rows, drawn by the seed.`]),
   ]
   return {
     ...state,

@@ -19,8 +19,8 @@ export interface ConjugateSystem {
  * @param accuracy of the residual, relative to that of x = 0, in the norm of the preconditioner
  * @param most products with A
  */
-export async function conjugateGradients({ times, precondition, inner = dot }: ConjugateSystem, b: Float64Array, accuracy: number,
-  most: number): Promise<ConjugateSolution> {
+export async function conjugateGradients({ times, precondition, inner = dot }: ConjugateSystem, b: Float64Array,
+  accuracy: number, most: number): Promise<ConjugateSolution> {
   const x = new Float64Array(b.length)
   const residual = b.slice()
   let z = precondition(residual)

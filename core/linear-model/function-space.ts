@@ -13,7 +13,6 @@ import { leadingEigenpairs } from './leading-eigenpairs.js'
 import { found, type LinearMode, type LinearProblem, type LinearSpace, transposedTimes } from './linear-problem.js'
 import { MODE_TOLERANCE, newtonMode, type NewtonStep, productsWorth } from './newton.js'
 
-
 /** A point on the way to the mode, and the mode itself. */
 interface FunctionPoint extends LinearMode {
   readonly delta: number
@@ -35,8 +34,8 @@ export function functionSpace(problem: LinearProblem, work: WorkOptions = {}): L
   // That of some point before: a preconditioner needs no more.
   let nearby: Curved | undefined
   let curved: Curved | undefined
-  const curvature = (): Curved =>
-    (curved = nearby = curved ?? curvatureAt(problem, gram, found(last).f, found(last).delta))
+  const curvature =
+    (): Curved => (curved = nearby = curved ?? curvatureAt(problem, gram, found(last).f, found(last).delta))
   return {
     mode: async (delta, tolerance = MODE_TOLERANCE) => {
       curved = undefined
@@ -105,9 +104,12 @@ function pointAt({ likelihood, labels, f0, examples, outputs }: LinearProblem, d
 function stepFrom(problem: LinearProblem, { delta, alpha, moved }: FunctionPoint,
   pair: Float64Array): NewtonStep<FunctionPoint> {
   const size = alpha.length
-  return { at: length =>
-    pointAt(problem, delta, alpha.map((value, i) => value - length * pair[i]),
-      moved.map((value, i) => value - length * pair[size + i])) }
+  return {
+    at: length =>
+      pointAt(problem, delta, alpha.map((value, i) => value - length * pair[i]), moved.map((value, i) =>
+        value - length * pair[size + i]
+      )),
+  }
 }
 
 /**

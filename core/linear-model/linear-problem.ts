@@ -76,7 +76,8 @@ export function linearProblem(likelihood: LikelihoodModel, slots: readonly Param
   f: Float64Array, labels: Float64Array, deviation: Float64Array): LinearProblem {
   const { examples, seeds: outputs } = jacobian
   const moved = jacobianTimes(jacobian, splitVectors(slots, deviation, 1))
-  return { likelihood, slots, examples, outputs, f, labels, jacobian, deviation, f0: f.map((value, i) => value - moved[i]) }
+  return { likelihood, slots, examples, outputs, f, labels, jacobian, deviation,
+    f0: f.map((value, i) => value - moved[i]) }
 }
 
 /** J' u, P. */

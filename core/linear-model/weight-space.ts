@@ -85,9 +85,12 @@ function pointAt({ likelihood, labels, examples, outputs }: LinearProblem, delta
 function stepFrom(problem: LinearProblem, { delta, w, f }: WeightPoint,
   direction: Float64Array): NewtonStep<WeightPoint> {
   const image = jacobianTimes(problem.jacobian, splitVectors(problem.slots, direction, 1))
-  return { at: length =>
-    pointAt(problem, delta, w.map((value, i) => value - length * direction[i]),
-      f.map((value, i) => value - length * image[i])) }
+  return {
+    at: length =>
+      pointAt(problem, delta, w.map((value, i) => value - length * direction[i]), f.map((value, i) =>
+        value - length * image[i]
+      )),
+  }
 }
 
 /** (H + delta)^-1 (J' residual + delta w), by conjugate gradients with the factor of a point nearby, or with a new one. */
@@ -102,8 +105,7 @@ async function newtonDirection(problem: LinearProblem, layers: readonly PlainLay
     const { x, converged } = await conjugateGradients({
       times: v => {
         const image = jacobianTimes(jacobian, splitVectors(slots, v, 1))
-        const product = transposedTimes(problem,
-          rootTimes(root, transposedRootTimes(root, image, outputs), outputs))
+        const product = transposedTimes(problem, rootTimes(root, transposedRootTimes(root, image, outputs), outputs))
         for (let i = 0; i < v.length; i++) product[i] += delta * v[i]
         return product
       },

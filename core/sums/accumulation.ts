@@ -27,8 +27,8 @@ export interface Accumulation {
 }
 
 /** What a fit needs to know of the options. */
-export type FitOptions = Pick<ResolvedOptions, 'likelihood' | 'structure' | 'kfacApprox' | 'batchSize' | 'memoryLimit' |
-  'seed'>
+export type FitOptions = Pick<ResolvedOptions,
+  'likelihood' | 'structure' | 'kfacApprox' | 'batchSize' | 'memoryLimit' | 'seed'>
 
 /**
  * Shards that a fit's batches are given to, and the memory that all of them may take together. The number is part of

@@ -66,6 +66,12 @@ export function gateOf(rows: LabelledRows, f: Float64Array, leftOut: LeftOut): G
     linearWeight }
 }
 
+/** The linear model's probabilities of every row from all the others, with the whole variance: N x C. */
+export function leftOutProbabilities({ likelihood, examples, outputs }: LabelledRows, leftOut: LeftOut): Float64Array {
+  const link = differenceLink(likelihood, outputs)
+  return scaledProbabilities(link, likelihood, leftOut.f, leftOut.covariance, 1, examples, outputs)
+}
+
 /** Beyond these ratios the linear model answers alone: with two classes (and labels of two), and with more. */
 const UNDERFITTED_TWO = 1.2
 const UNDERFITTED_MORE = 1.5
@@ -74,11 +80,12 @@ const UNDERFITTED_MORE = 1.5
  * The gate of a last layer's linear model, whose leave-one-out score is too good because its features have seen the rows: with two classes
  * w = 1 - r; with more w = (1 - r)^2 / 4 of the probit with half the variance, or, where the network underfits, the linear
  * model alone with a quarter of the variance. The constants are measured, not derived.
+ * @param f the network's outputs on the same rows, N x C
+ * @param p the linear model's probabilities of every row from all the others
  */
-export function lastLayerGate(rows: LabelledRows, f: Float64Array, leftOut: LeftOut): Gate {
+export function lastLayerGate(rows: LabelledRows, f: Float64Array, p: Float64Array): Gate {
   const { likelihood, labels, examples, outputs } = rows
   const link = differenceLink(likelihood, outputs)
-  const p = scaledProbabilities(link, likelihood, leftOut.f, leftOut.covariance, 1, examples, outputs)
   const nll = meanNll(likelihood, p, labels, outputs)
   const networkNll = meanNll(likelihood, likelihood.inverseLink(f, examples, outputs), labels, outputs)
   const ratio = networkNll / nll

@@ -55,11 +55,12 @@ export function rotatedModes(model: LinearModel): ModeFinder {
     gemm(false, false, outputs, rank, width, 1, Float64Array.from(indices, at => start[at]), basis, 0, own)
     centre(own, model)
     const from = pointAt(own, outputsAt(own))
-    const { weights, f, loss } = await newtonMode(from, tolerance, work, async ({ weights: at, f: outputsThere }, forcing) => {
-      const direction = await directionAt(model, rotation, single, { scale, delta, weights: at, f: outputsThere },
-        forcing)
-      return stepFrom(at, outputsThere, direction, outputsAt(direction), pointAt)
-    })
+    const { weights, f, loss } = await newtonMode(from, tolerance, work,
+      async ({ weights: at, f: outputsThere }, forcing) => {
+        const direction = await directionAt(model, rotation, single, { scale, delta, weights: at, f: outputsThere },
+          forcing)
+        return stepFrom(at, outputsThere, direction, outputsAt(direction), pointAt)
+      })
     const matrix = new Float64Array(outputs * width)
     gemm(false, true, outputs, width, rank, 1, weights, basis, 0, matrix)
     const w = new Float64Array(size)
@@ -70,9 +71,10 @@ export function rotatedModes(model: LinearModel): ModeFinder {
 
 function stepFrom(weights: Float64Array, f: Float64Array, direction: Float64Array, image: Float64Array,
   pointAt: (weights: Float64Array, f: Float64Array) => RotatedPoint): NewtonStep<RotatedPoint> {
-  return { at: length =>
-    pointAt(weights.map((value, i) => value - length * direction[i]),
-      f.map((value, i) => value - length * image[i])) }
+  return {
+    at: length =>
+      pointAt(weights.map((value, i) => value - length * direction[i]), f.map((value, i) => value - length * image[i])),
+  }
 }
 
 /** The eigenbasis of phi phi' or of phi' phi. */
@@ -114,11 +116,11 @@ interface StepStart {
 }
 
 /** Newton's direction, C x rank. Products with the Hessian are in float32: a direction needs no more digits. */
-async function directionAt(model: LinearModel, { rank, values }: Rotation, single: Float32Array,
+async function directionAt(model: LinearModel, { rank, values, coordinates }: Rotation, single: Float32Array,
   { scale, delta, weights, f }: StepStart, forcing: number): Promise<Float64Array> {
   const { outputs, examples, likelihood } = model
   const gradient = new Float64Array(outputs * rank)
-  gemm(true, false, outputs, rank, examples, scale, Float32Array.from(model.residual(f)), single, 0, gradient)
+  gemm(true, false, outputs, rank, examples, scale, model.residual(f), coordinates, 0, gradient)
   for (let i = 0; i < gradient.length; i++) gradient[i] += delta * weights[i]
   const lambda = lambdaTimes(likelihood, f, examples, outputs)
   const sums = likelihood.hessianDiagonal(f, examples, outputs)

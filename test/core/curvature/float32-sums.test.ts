@@ -17,8 +17,8 @@ const features = Float32Array.from({ length: examples * inputs }, (_, at) => {
   return 20 * [0, 1, 2].reduce((sum, k) => sum + hidden[n * 3 + k] * mix[k * inputs + i], 0) + 1e-3 * random.normal()
 })
 const f = Float32Array.from({ length: examples * outputs }, () => 2 * random.normal())
-const slots = [{ name: 'weight', shape: [outputs, inputs], offset: 0, size: outputs * inputs },
-  { name: 'bias', shape: [outputs], offset: outputs * inputs, size: outputs }]
+const slots = [{ name: 'weight', shape: [outputs, inputs], offset: 0, size: outputs * inputs }, { name: 'bias',
+  shape: [outputs], offset: outputs * inputs, size: outputs }]
 const size = outputs * (inputs + 1)
 const settings = { priorPrecision: 1e-2, priorMean: 0, sigmaNoise: 1, temperature: 1 }
 
@@ -63,7 +63,8 @@ t.test('the sums are those of float64', t => {
 
 t.test('so the variances are right in every direction that the data see', t => {
   const own = structuredPosterior(sumOf(features), slots, new Float64Array(size), settings)
-  const exact = structuredPosterior({ structure: 'full', size, matrix: wanted }, slots, new Float64Array(size), settings)
+  const exact = structuredPosterior({ structure: 'full', size, matrix: wanted }, slots, new Float64Array(size),
+    settings)
   for (const kind of ['diagonal', 'covariance'] as const) {
     const difference = relativeDifference(own.lastLayerVariance(features, examples, kind),
       exact.lastLayerVariance(Float64Array.from(features), examples, kind))
