@@ -1,4 +1,7 @@
-/** @file How much of the answer a last layer's linear model gets, and the prior of all weights from their linear model. */
+/**
+ * @file How much of the answer a last layer's linear model gets, and the prior of all weights from their linear
+ * model.
+ */
 import type { WorkOptions } from '../budget/progress.js'
 import { lastLayerTimes } from '../curvature/last-layer.js'
 import { likelihoodModel } from '../likelihood/registry.js'
@@ -84,8 +87,8 @@ function scoresByCovariance({ structured }: PosteriorState, rows: SampledRows, l
 }
 
 /**
- * With many classes the probability of each is small, so that Lambda and the covariance of the outputs are nearly diagonal: every output
- * is left out on its own, s / (1 - lambda s), where whole matrices would cost C^3 a row.
+ * With many classes the probability of each is small, so that Lambda and the covariance of the outputs are nearly
+ * diagonal: every output is left out on its own, s / (1 - lambda s), where whole matrices would cost C^3 a row.
  */
 function scoresByVariance({ structured }: PosteriorState, rows: SampledRows, linear: Float64Array): LeftOutScores {
   const { examples, outputs, likelihood, labels } = rows
@@ -151,8 +154,9 @@ function meanVariances({ covariance }: Pick<LeftOut, 'covariance'>, examples: nu
 }
 
 /**
- * The noise of a regression from the leave-one-out residuals of the last layer's linear model: those of rows that the features have seen are
- * still too small, but far less so than the training residuals. An output each; the posterior's own sigma is their root mean square.
+ * The noise of a regression from the leave-one-out residuals of the last layer's linear model: those of rows that the
+ * features have seen are still too small, but far less so than the training residuals. An output each; the
+ * posterior's own sigma is their root mean square.
  */
 function regressionAnswer(state: PosteriorState, rows: SampledRows, f: Float64Array, linear: Float64Array,
   covariance: Float64Array, reason: string): PosteriorState {
@@ -202,8 +206,8 @@ function regressionAnswer(state: PosteriorState, rows: SampledRows, f: Float64Ar
 }
 
 /**
- * The prior (and noise) of a posterior over all weights from their linear model; its structure and its mean stay. The Kronecker and
- * diagonal structures are far too wide with it, which a note says.
+ * The prior (and noise) of a posterior over all weights from their linear model; its structure and its mean stay. The
+ * Kronecker and diagonal structures are far too wide with it, which a note says.
  */
 export async function priorFromLinearModel(state: PosteriorState, rows: TrainingRows,
   work: WorkOptions): Promise<PosteriorState> {

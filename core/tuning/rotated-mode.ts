@@ -1,7 +1,7 @@
 /**
- * @file The mode of a large last layer with one prior precision. In the eigenbasis of the features' Gram matrix, of N x N or of
- * D x D, whichever is smaller, the weights have no more columns than rows were given, and the preconditioner is diagonal there:
- * a step costs two products of N C r.
+ * @file The mode of a large last layer with one prior precision. In the eigenbasis of the features' Gram matrix, of N
+ * x N or of D x D, whichever is smaller, the weights have no more columns than rows were given, and the
+ * preconditioner is diagonal there: a step costs two products of N C r.
  */
 import type { WorkOptions } from '../budget/progress.js'
 import { gemm, symmetricEigen } from '../kernels/linear-algebra.js'
