@@ -100,7 +100,8 @@ type FullCurvature = Extract<Curvature, { structure: 'full' }>
 /** Adds sum_n Lambda_n kron phi1 phi1', scattered to the entries of W and b in theta. */
 function addFull(sum: FullCurvature, slots: readonly ParameterSlot[], layer: LinearShape, features: RealArray,
   f: RealArray, examples: number, likelihood: LikelihoodModel): void {
-  // Float32 weights and products would be off by 1e-7 of the largest, which is all of a direction that the data hardly see.
+  // Float32 weights and products would be off by 1e-7 of the largest, which is all of a direction that the data
+  // hardly see.
   const phi = withOnes(features, examples, layer.in, layer.bias >= 0)
   const indices = lastLayerIndices(slots)
   const pairs = likelihood.hessianPairs?.(asFloat64(f), examples, layer.out)

@@ -1,7 +1,7 @@
 /**
- * @file Sums over the weights of dense layers without positions, J_n = (g_n kron a_n) layer by layer: H = sum_n J' Lambda J has
- * for two layers the block sum_n (g' Lambda g) kron (a a'), so that one product of packed pairs gives it at the cost of one
- * output; and J_n M J_n' is the transposed product. Writing J out would cost C times as much.
+ * @file Sums over the weights of dense layers without positions, J_n = (g_n kron a_n) layer by layer: H = sum_n J'
+ * Lambda J has for two layers the block sum_n (g' Lambda g) kron (a a'), so that one product of packed pairs gives it
+ * at the cost of one output; and J_n M J_n' is the transposed product. Writing J out would cost C times as much.
  */
 import { gemm } from '../kernels/linear-algebra.js'
 import type { ParameterSlot } from '../network/parameter-slot.js'

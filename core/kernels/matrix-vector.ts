@@ -1,4 +1,7 @@
-/** @file The product of a matrix and a vector, which reads the matrix once: copying it to other memory would cost more. */
+/**
+ * @file The product of a matrix and a vector, which reads the matrix once: copying it to other memory would cost
+ * more.
+ */
 
 /** scale A v for A of rows x columns, row-major; four partial sums at a time. */
 export function matrixTimes(rows: number, columns: number, a: Float64Array, v: Float64Array, scale = 1): Float64Array {

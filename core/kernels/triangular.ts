@@ -98,8 +98,8 @@ export function inverseTrace(n: number, l: Float64Array): number {
 const INVERSE_COLUMNS = 192
 
 /**
- * `count` columns of L⁻¹ at a time, from row `first` on; above it they are zero, and solving for the rest alone is a third of the
- * work.
+ * `count` columns of L⁻¹ at a time, from row `first` on; above it they are zero, and solving for the rest alone is a
+ * third of the work.
  */
 function forEachInverseBlock(n: number, l: Float64Array,
   visit: (block: Float64Array, first: number, count: number) => void): void {

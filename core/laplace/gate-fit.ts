@@ -1,16 +1,19 @@
-/** @file How much of the answer a last layer's linear model gets, and the prior of all weights from their linear model. */
+/**
+ * @file How much of the answer a last layer's linear model gets, and the prior of all weights from their linear
+ * model.
+ */
 import type { WorkOptions } from '../budget/progress.js'
 import { lastLayerTimes } from '../curvature/last-layer.js'
 import { NumericalError } from '../errors/errors.js'
 import { likelihoodModel } from '../likelihood/registry.js'
 import { leaveOneOut, type LeftOut } from '../linear-model/leave-one-out.js'
 import type { LabelledRows } from '../linear-model/linear-problem.js'
-import { mixture } from '../prediction/mixture.js'
+import { differenceLink, mixture, scaledProbabilities } from '../prediction/mixture.js'
 import type { LinearData } from '../sums/linear-data.js'
 import { randomGenerator } from '../tensor/random.js'
 import type { Choice } from '../tuning/choice.js'
 import { explainGate, explainLastLayerRegression } from '../tuning/explain.js'
-import { lastLayerGate } from '../tuning/gate.js'
+import { type Gate, lastLayerGate, scoredScale } from '../tuning/gate.js'
 import { leftOutProbabilities } from '../tuning/left-out-probabilities.js'
 import { classScores, targetScores, type TrainingScores } from '../tuning/training-scores.js'
 import { fitLinearModel, type TrainingRows } from './linear-fit.js'
@@ -19,6 +22,10 @@ import type { PosteriorState } from './posterior-state.js'
 
 /** Numbers that the covariances of the sampled rows may hold together. */
 const COVARIANCE_NUMBERS = 1 << 24
+/** Outputs up to which a row's whole covariance is used. */
+const MOST_COVARIANCES = 200
+/** The smallest part of an output's precision that is left without a row. */
+const SMALLEST_REST = 1e-3
 /** Rows that leave-one-out scores come from; more say hardly more. */
 const MOST_ROWS = 5000
 
@@ -54,10 +61,14 @@ function gated(state: PosteriorState, data: LinearData, reason: string): Posteri
     lastLayerTimes(structured.slots, rows.features, examples, weights)
   const f = own(structured.mean)
   const linear = own(mode.weights)
-  const covariance = structured.lastLayerVariance(rows.features, examples, 'covariance')
-  if (options.likelihood === 'regression') return regressionAnswer(state, rows, f, linear, covariance, reason)
-  const leftOut = leaveOneOut(rows, linear, covariance)
-  const gate = lastLayerGate(rows, f, leftOut)
+  if (options.likelihood === 'regression') {
+    const covariance = structured.lastLayerVariance(rows.features, examples, 'covariance')
+    return regressionAnswer(state, rows, f, linear, covariance, reason)
+  }
+  const { probabilities, variances, posterior, sets } = outputs > MOST_COVARIANCES
+    ? scoresByVariance(state, rows, linear)
+    : scoresByCovariance(state, rows, f, linear)
+  const gate = lastLayerGate(rows, f, probabilities)
   const { link, varianceScale, networkWeight, linearWeight, ratio, networkNll, leaveOneOutNll } = gate
   const choice: Choice = {
     link,
@@ -77,15 +88,69 @@ function gated(state: PosteriorState, data: LinearData, reason: string): Posteri
     leaveOneOut: leaveOneOutNll,
     rows: examples,
   }
-  const { probabilities } = mixture(rows.likelihood, gate, { f, linear, covariance, dense: true, examples, outputs })
-  return { ...withScores(state, classScores(rows.likelihood, probabilities, rows.labels, outputs)), tuned: 'auto',
-    choice, trainingVariances: meanVariances(leftOut, examples, outputs, new Array<number>(outputs).fill(1)),
-    leftOut: leftOutProbabilities(rows, leftOut, gate) }
+  return { ...withScores(state, posterior(gate)), tuned: 'auto', choice, trainingVariances: variances,
+    leftOut: sets(gate) }
 }
 
 /** The state with the posterior's scores on its rows. */
-function withScores(state: PosteriorState, posterior: TrainingScores): PosteriorState {
+function withScores(state: PosteriorState, posterior: TrainingScores | undefined): PosteriorState {
   return state.training === undefined ? state : { ...state, training: { ...state.training, posterior } }
+}
+
+/** What the rows say, each predicted from all the others and with itself. */
+interface RowScores {
+  /** Left out, with the variance times `scoredScale`: N x C. */
+  readonly probabilities: Float64Array
+  /** Mean over the outputs of each row's leave-one-out variance, ascending. */
+  readonly variances: Float64Array
+  /** The answer's scores on the rows; undefined where their covariances are not affordable. */
+  posterior(gate: Gate): TrainingScores | undefined
+  /** Scores of sets of classes; undefined likewise. */
+  sets(gate: Gate): ReturnType<typeof leftOutProbabilities>
+}
+
+function scoresByCovariance({ structured }: PosteriorState, rows: SampledRows, f: Float64Array,
+  linear: Float64Array): RowScores {
+  const { examples, outputs, likelihood, labels } = rows
+  const covariance = structured.lastLayerVariance(rows.features, examples, 'covariance')
+  const leftOut = leaveOneOut(rows, linear, covariance)
+  return {
+    probabilities: scaledProbabilities(differenceLink(likelihood, outputs), likelihood, leftOut.f, leftOut.covariance,
+      scoredScale(likelihood, outputs), examples, outputs),
+    variances: meanVariances(leftOut, examples, outputs, new Array<number>(outputs).fill(1)),
+    posterior: gate => {
+      const { probabilities } = mixture(likelihood, gate, { f, linear, covariance, dense: true, examples, outputs })
+      return classScores(likelihood, probabilities, labels, outputs)
+    },
+    sets: gate => leftOutProbabilities(rows, leftOut, gate),
+  }
+}
+
+/**
+ * With many classes the probability of each is small, so that Lambda and the covariance of the outputs are nearly
+ * diagonal: every output is left out on its own, s / (1 - lambda s), where whole matrices would cost C^3 a row.
+ */
+function scoresByVariance({ structured }: PosteriorState, rows: SampledRows, linear: Float64Array): RowScores {
+  const { examples, outputs, likelihood, labels } = rows
+  const variance = structured.lastLayerVariance(rows.features, examples, 'diagonal')
+  const lambda = likelihood.hessianDiagonal(linear, examples, outputs)
+  const residual = likelihood.residual(linear, labels, examples, outputs)
+  const rest = variance.map((value, i) => value / Math.max(SMALLEST_REST, 1 - lambda[i] * value))
+  const [link, scale] = [differenceLink(likelihood, outputs), scoredScale(likelihood, outputs)]
+  const probabilities = new Float64Array(examples * outputs)
+  const means = new Float64Array(examples)
+  for (let n = 0; n < examples; n++) {
+    const covariance = new Float64Array(outputs * outputs)
+    const f = linear.slice(n * outputs, (n + 1) * outputs)
+    for (let c = 0; c < outputs; c++) {
+      const own = rest[n * outputs + c]
+      covariance[c * outputs + c] = own
+      f[c] += own * residual[n * outputs + c]
+      means[n] += own / outputs
+    }
+    probabilities.set(scaledProbabilities(link, likelihood, f, covariance, scale, 1, outputs), n * outputs)
+  }
+  return { probabilities, variances: means.sort(), posterior: () => undefined, sets: () => undefined }
 }
 
 function deltas({ structured }: PosteriorState): number[] {
@@ -97,7 +162,8 @@ function deltas({ structured }: PosteriorState): number[] {
 function sampleRows({ features, labels, examples }: LinearData, outputs: number, width: number,
   { options }: PosteriorState): SampledRows {
   const likelihood = likelihoodModel(options.likelihood)
-  const count = Math.min(examples, MOST_ROWS, Math.max(1, Math.floor(COVARIANCE_NUMBERS / (outputs * outputs))))
+  const numbers = outputs > MOST_COVARIANCES && likelihood.name !== 'regression' ? outputs : outputs * outputs
+  const count = Math.min(examples, MOST_ROWS, Math.max(1, Math.floor(COVARIANCE_NUMBERS / numbers)))
   const random = randomGenerator(options.seed)
   const order = Int32Array.from({ length: examples }, (_, i) => i)
   for (let i = 0; i < count && count < examples; i++) {
@@ -129,8 +195,9 @@ function meanVariances({ covariance }: Pick<LeftOut, 'covariance'>, examples: nu
 }
 
 /**
- * The noise of a regression from the leave-one-out residuals of the last layer's linear model: those of rows that the features have seen are
- * still too small, but far less so than the training residuals. An output each; the posterior's own sigma is their root mean square.
+ * The noise of a regression from the leave-one-out residuals of the last layer's linear model: those of rows that the
+ * features have seen are still too small, but far less so than the training residuals. An output each; the
+ * posterior's own sigma is their root mean square.
  */
 function regressionAnswer(state: PosteriorState, rows: SampledRows, f: Float64Array, linear: Float64Array,
   covariance: Float64Array, reason: string): PosteriorState {
@@ -209,8 +276,8 @@ function leastNoise({ labels, outputs, examples }: SampledRows, c: number, commo
 }
 
 /**
- * The prior (and noise) of a posterior over all weights from their linear model; its structure and its mean stay. The Kronecker and
- * diagonal structures are far too wide with it, which a note says.
+ * The prior (and noise) of a posterior over all weights from their linear model; its structure and its mean stay. The
+ * Kronecker and diagonal structures are far too wide with it, which a note says.
  */
 export async function priorFromLinearModel(state: PosteriorState, rows: TrainingRows,
   work: WorkOptions): Promise<PosteriorState> {

@@ -1,4 +1,7 @@
-/** @file The posterior of the linear model over all weights: whether it is small enough, and its state once it is fitted. */
+/**
+ * @file The posterior of the linear model over all weights: whether it is small enough, and its state once it is
+ * fitted.
+ */
 import { checkBytes, formatBytes } from '../budget/memory.js'
 import type { WorkOptions } from '../budget/progress.js'
 import { ResourceError } from '../errors/errors.js'
@@ -24,7 +27,9 @@ export interface LinearForecast {
   readonly bytes: number
 }
 
-/** Unknowns of one Newton system, the smaller of P and N rank(Lambda), up to which the linear model is solved exactly. */
+/**
+ * Unknowns of one Newton system, the smaller of P and N rank(Lambda), up to which the linear model is solved exactly.
+ */
 const MOST_UNKNOWNS = 5000
 /** Seconds that are not worth waiting for without being asked. */
 const MOST_SECONDS = 60

@@ -85,8 +85,8 @@ function startingPoint(problem: LinearProblem, gram: Float64Array, delta: number
 const START_VARIANCE = 1e-2
 
 /**
- * A point near the network's outputs, which descend far less than those at the prior's mean: (K / delta + s^2) alpha = f - f0. The
- * prior's mean itself where that is better.
+ * A point near the network's outputs, which descend far less than those at the prior's mean: (K / delta + s^2) alpha
+ * = f - f0. The prior's mean itself where that is better.
  */
 function networkPoint(problem: LinearProblem, gram: Float64Array, delta: number): FunctionPoint {
   const size = problem.f.length
@@ -121,9 +121,9 @@ function stepFrom(problem: LinearProblem, { delta, alpha, moved }: FunctionPoint
 
 /**
  * The Newton step d = (I + Lambda K / delta)^-1 (residual + alpha) of the objective
- * loss(f0 + K alpha / delta) + alpha' K alpha / (2 delta), with its image K d / delta after it. By conjugate gradients in the inner
- * product of K, which makes I + Lambda K / delta symmetric, with the factor of a point nearby as preconditioner; or with
- * a new factor where there is none or it is too far away.
+ * loss(f0 + K alpha / delta) + alpha' K alpha / (2 delta), with its image K d / delta after it. By conjugate
+ * gradients in the inner product of K, which makes I + Lambda K / delta symmetric, with the factor of a point nearby
+ * as preconditioner; or with a new factor where there is none or it is too far away.
  */
 async function newtonDirection(problem: LinearProblem, gram: Float64Array, { f, alpha, delta }: FunctionPoint,
   forcing: number, nearby: Curved | undefined): Promise<{ direction: Float64Array, curved: Curved }> {

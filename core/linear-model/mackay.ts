@@ -1,4 +1,7 @@
-/** @file The prior precision of a linear model at its own mode: MacKay's fixed point delta = gamma / |w|^2 (MacKay 1992). */
+/**
+ * @file The prior precision of a linear model at its own mode: MacKay's fixed point delta = gamma / |w|^2 (MacKay
+ * 1992).
+ */
 import { breathe, throwIfCancelled, type WorkOptions } from '../budget/progress.js'
 import type { LinearMode, LinearSpace } from './linear-problem.js'
 import { MODE_TOLERANCE } from './newton.js'
@@ -9,7 +12,10 @@ export const HIGHEST_DELTA = 1e5
 const MOST_ROUNDS = 60
 /** Largest change of log delta in the last round. */
 const TOLERANCE = 1e-6
-/** How well the first mode is sought; then a share of the last residual, as a Newton step leaves an error far below its own length. */
+/**
+ * How well the first mode is sought; then a share of the last residual, as a Newton step leaves an error far below
+ * its own length.
+ */
 const FIRST_TOLERANCE = 0.03
 const SHARE_OF_RESIDUAL = 0.03
 
@@ -55,7 +61,10 @@ function bounded(logDelta: number): number {
   return Math.min(Math.log(HIGHEST_DELTA), Math.max(Math.log(LOWEST_DELTA), value))
 }
 
-/** The root of the line through the last two residuals while it lies in the direction of the plain step, and not far beyond it. */
+/**
+ * The root of the line through the last two residuals while it lies in the direction of the plain step, and not far
+ * beyond it.
+ */
 function secantStep(at: number, residual: number,
   before: { readonly at: number, readonly residual: number } | undefined): number {
   if (before === undefined || before.at === at) return residual

@@ -1,6 +1,6 @@
 /**
- * @file Newton's method for the mode of a linear model, whose outputs are linear in what is sought: a step is halved without another
- * product with the Jacobian, and Newton's system is solved only as well as the step deserves
+ * @file Newton's method for the mode of a linear model, whose outputs are linear in what is sought: a step is halved
+ * without another product with the Jacobian, and Newton's system is solved only as well as the step deserves
  * (Dembo, Eisenstat and Steihaug 1982).
  */
 import { breathe, throwIfCancelled, type WorkOptions } from '../budget/progress.js'
@@ -57,8 +57,8 @@ export async function newtonMode<Point extends NewtonPoint>(start: Point, tolera
 }
 
 /**
- * The point at the share of the step that descends most among 1, 1/2, 1/4, ...: far from the mode the first that descends at all
- * often lies beyond it.
+ * The point at the share of the step that descends most among 1, 1/2, 1/4, ...: far from the mode the first that
+ * descends at all often lies beyond it.
  */
 function descend<Point extends NewtonPoint>(from: Point, { at }: NewtonStep<Point>): { next: Point, length: number } {
   // Smaller differences are rounding.

@@ -1,6 +1,6 @@
 /**
- * @file The linear model in weight space, for networks with fewer weights than outputs of training rows: Newton's method on
- * w with H = sum_n J_n' Lambda_n J_n, P x P.
+ * @file The linear model in weight space, for networks with fewer weights than outputs of training rows: Newton's
+ * method on w with H = sum_n J_n' Lambda_n J_n, P x P.
  */
 import type { WorkOptions } from '../budget/progress.js'
 import { accumulateFull } from '../curvature/full.js'
@@ -98,7 +98,10 @@ function stepFrom(problem: LinearProblem, { delta, w, f }: WeightPoint,
   }
 }
 
-/** (H + delta)^-1 (J' residual + delta w), by conjugate gradients with the factor of a point nearby, or with a new one. */
+/**
+ * (H + delta)^-1 (J' residual + delta w), by conjugate gradients with the factor of a point nearby, or with a new
+ * one.
+ */
 async function newtonDirection(problem: LinearProblem, layers: readonly PlainLayer[] | undefined,
   { f, w, delta }: WeightPoint, forcing: number,
   nearby: Float64Array | undefined): Promise<{ direction: Float64Array, near: Float64Array }> {

@@ -1,7 +1,7 @@
 /**
- * @file Features and labels of the rows of a fit, up to a limit: beyond it a seeded sample of the rows, each kept with the same
- * probability, whatever the batches (Vitter 1985 with keys: a row stays while its random key is below a bound that is halved
- * when there is no more room).
+ * @file Features and labels of the rows of a fit, up to a limit: beyond it a seeded sample of the rows, each kept
+ * with the same probability, whatever the batches (Vitter 1985 with keys: a row stays while its random key is below a
+ * bound that is halved when there is no more room).
  */
 import type { RealArray } from '../kernels/plain.js'
 import { randomGenerator } from '../tensor/random.js'

@@ -140,7 +140,9 @@ function realLike(values: RealArray, length: number): RealArray {
   return values instanceof Float32Array ? new Float32Array(length) : new Float64Array(length)
 }
 
-/** Eigenvalues of A = phi' phi / N, not negative: those of phi phi' and zeros where there are fewer rows than inputs. */
+/**
+ * Eigenvalues of A = phi' phi / N, not negative: those of phi phi' and zeros where there are fewer rows than inputs.
+ */
 function inputEigenvalues(features: RealArray, examples: number, inputs: number): Float64Array {
   const rows = asFloat64(features)
   const size = Math.min(examples, inputs)

@@ -1,7 +1,7 @@
 /**
- * @file The mode of a large last layer with one prior precision. In the eigenbasis of the features' Gram matrix, of N x N or of
- * D x D, whichever is smaller, the weights have no more columns than rows were given, and the preconditioner is diagonal there:
- * a step costs two products of N C r.
+ * @file The mode of a large last layer with one prior precision. In the eigenbasis of the features' Gram matrix, of N
+ * x N or of D x D, whichever is smaller, the weights have no more columns than rows were given, and the
+ * preconditioner is diagonal there: a step costs two products of N C r.
  */
 import type { WorkOptions } from '../budget/progress.js'
 import { gemm, symmetricEigen } from '../kernels/linear-algebra.js'
@@ -116,11 +116,11 @@ interface StepStart {
 }
 
 /** Newton's direction, C x rank. Products with the Hessian are in float32: a direction needs no more digits. */
-async function directionAt(model: LinearModel, { rank, values }: Rotation, single: Float32Array,
+async function directionAt(model: LinearModel, { rank, values, coordinates }: Rotation, single: Float32Array,
   { scale, delta, weights, f }: StepStart, forcing: number): Promise<Float64Array> {
   const { outputs, examples, likelihood } = model
   const gradient = new Float64Array(outputs * rank)
-  gemm(true, false, outputs, rank, examples, scale, Float32Array.from(model.residual(f)), single, 0, gradient)
+  gemm(true, false, outputs, rank, examples, scale, model.residual(f), coordinates, 0, gradient)
   for (let i = 0; i < gradient.length; i++) gradient[i] += delta * weights[i]
   const lambda = lambdaTimes(likelihood, f, examples, outputs)
   const sums = likelihood.hessianDiagonal(f, examples, outputs)
