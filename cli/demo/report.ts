@@ -68,7 +68,8 @@ export function outOfDistributionTable(predictors: readonly Predictor[]): string
 
 /** How well the novelty tells pictures that are no digits. */
 export function noveltyTable(novelty: readonly NoveltyScores[]): string {
-  return `\nNovelty: the p-value of a row's variance among the training rows', each left out. Flagged: up to ${FLAGGED}\n\n` +
+  return "\nNovelty: the p-value of a row's variance among the training rows', each left out\n" +
+    `(flagged: up to ${FLAGGED})\n\n` +
     table([['', 'flagged', 'AUROC'],
       ...novelty.map(({ name, flagged, auroc }) => [name, percent(flagged), auroc?.toFixed(3) ?? ''])]) +
     '\n'
