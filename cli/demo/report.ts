@@ -23,7 +23,7 @@ export async function heading(posterior: LaplacePosterior, seconds: number): Pro
     ['Posterior',
       `${subset}, ${structure}: ${formatCount(parameterCount)} weights, no option set; fitted to the ${
         formatCount(examples)
-      } digits it was trained on`],
+      } digits of its training`],
     ['Prior precision', `${formatNumber(priorPrecision[0])}` +
       (effectiveParameters === undefined ? '' : `; ${formatNumber(effectiveParameters, 3)} effective parameters`)],
     ['Time', `${formatSeconds(seconds)} to fit and tune, on one thread, without native code`],
