@@ -21,9 +21,9 @@ export async function heading(posterior: LaplacePosterior, seconds: number): Pro
   return `\npolylaplace ${await packageVersion()}: a trained network made Bayesian\n\n` + pairs([
     ['Network', 'demo/digits.onnx, 64-16-10 with tanh, trained by PyTorch (demo/train.py)'],
     ['Posterior',
-      `${subset}, ${structure}: ${formatCount(parameterCount)} weights, no option set; fitted to the ${
+      `${subset}, ${structure}: ${formatCount(parameterCount)} weights, no option set; fitted to its ${
         formatCount(examples)
-      } digits of its training`],
+      } training digits`],
     ['Prior precision', `${formatNumber(priorPrecision[0])}` +
       (effectiveParameters === undefined ? '' : `; ${formatNumber(effectiveParameters, 3)} effective parameters`)],
     ['Time', `${formatSeconds(seconds)} to fit and tune, on one thread, without native code`],
