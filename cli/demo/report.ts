@@ -21,9 +21,9 @@ export async function heading(posterior: LaplacePosterior, seconds: number): Pro
   return `\npolylaplace ${await packageVersion()}: a trained network made Bayesian\n\n` + pairs([
     ['Network', 'demo/digits.onnx, 64-16-10 with tanh, trained by PyTorch (demo/train.py)'],
     ['Posterior',
-      `${subset}, ${structure}: ${formatCount(parameterCount)} weights, no option set; fitted to the ${
+      `${subset}, ${structure}: ${formatCount(parameterCount)} weights, no option set; fitted to its ${
         formatCount(examples)
-      } digits it was trained on`],
+      } training digits`],
     ['Prior precision', `${formatNumber(priorPrecision[0])}` +
       (effectiveParameters === undefined ? '' : `; ${formatNumber(effectiveParameters, 3)} effective parameters`)],
     ['Time', `${formatSeconds(seconds)} to fit and tune, on one thread, without native code`],
@@ -68,7 +68,8 @@ export function outOfDistributionTable(predictors: readonly Predictor[]): string
 
 /** How well the novelty tells pictures that are no digits. */
 export function noveltyTable(novelty: readonly NoveltyScores[]): string {
-  return `\nNovelty: the p-value of a row's variance among the training rows', each left out. Flagged: up to ${FLAGGED}\n\n` +
+  return "\nNovelty: the p-value of a row's variance among the training rows', each left out\n" +
+    `(flagged: up to ${FLAGGED})\n\n` +
     table([['', 'flagged', 'AUROC'],
       ...novelty.map(({ name, flagged, auroc }) => [name, percent(flagged), auroc?.toFixed(3) ?? ''])]) +
     '\n'
