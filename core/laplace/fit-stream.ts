@@ -12,7 +12,7 @@ import type { LinearData } from '../sums/linear-data.js'
 import type { Batch } from '../tensor/batch.js'
 import type { Tensor } from '../tensor/tensor.js'
 import { type FitTask, type LinearTask, settle } from './fit-task.js'
-import { answerByGate, priorFromLinearModel } from './gate-fit.js'
+import { answerByGate, priorFromLinearModel, withWholeCovariance } from './gate-fit.js'
 import { LaplacePosterior } from './laplace-posterior.js'
 import type { TrainingRows } from './linear-fit.js'
 import { fitLowRank, forecastLinearModel, tooLarge } from './low-rank-fit.js'
@@ -222,7 +222,10 @@ export async function finishFit(task: FitTask, sums: FitSums, linear: LinearData
   work.onProgress?.({ stage: 'tune', done: 0 })
   if (linear === undefined) return tunePosterior(state, request, data, work)
   return plan.tune === 'auto'
-    ? answerByGate(await tuneWithLinearModel(state, { ...request, tune: 'linearized' }, linear, work), linear,
-      lastLayerReason(task, notes))
+    ? answerByGate(
+      await tuneWithLinearModel(withWholeCovariance(state, linear), { ...request, tune: 'linearized' }, linear, work),
+      linear,
+      lastLayerReason(task, notes),
+    )
     : tuneWithLinearModel(state, request, linear, work)
 }

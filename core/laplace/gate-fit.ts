@@ -18,6 +18,21 @@ const COVARIANCE_NUMBERS = 1 << 24
 /** Rows that leave-one-out scores come from; more say hardly more. */
 const MOST_ROWS = 5000
 
+/** Weights of a last layer, and multiplications of one curvature, up to which its whole covariance is affordable. */
+const MOST_WHOLE_WEIGHTS = 700
+const MOST_WHOLE_MULTIPLICATIONS = 1e10
+
+/**
+ * The state whose last layer gets its whole covariance where no structure was named and the layer is small. The Kronecker one is
+ * not exact even for a linear model: its leave-one-out scores are too good, and prior and gate with them.
+ */
+export function withWholeCovariance(state: PosteriorState, { examples }: LinearData): PosteriorState {
+  const { options, structured } = state
+  const size = structured.mean.length
+  const small = size <= MOST_WHOLE_WEIGHTS && examples * size * size <= MOST_WHOLE_MULTIPLICATIONS
+  return options.structureOpen && small ? { ...state, options: { ...options, structure: 'full' } } : state
+}
+
 /** The rows of a sample with their features. */
 interface SampledRows extends LabelledRows {
   readonly features: Float64Array

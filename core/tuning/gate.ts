@@ -66,33 +66,37 @@ export function gateOf(rows: LabelledRows, f: Float64Array, leftOut: LeftOut): G
     linearWeight }
 }
 
-/** Beyond these ratios the linear model answers alone: with two classes (and labels of two), and with more. */
-const UNDERFITTED_TWO = 1.2
-const UNDERFITTED_MORE = 1.5
+/**
+ * Beyond this ratio the linear model answers alone, where the network's own NLL is more than this share of that of knowing nothing: one
+ * that is sure of its training rows does not underfit, whatever features that have seen them say.
+ */
+const UNDERFITTED = 1.5
+const UNSURE = 0.3
+/**
+ * s with two classes, and with more; and the share of 1 - r that the linear model gets. Measured, not derived: the variance of a last
+ * layer whose features have seen the rows is too small, which with more classes its leave-one-out means make up for.
+ */
+const TWO_CLASSES = { varianceScale: 2, share: 1 }
+const MORE_CLASSES = { varianceScale: 0.25, share: 0.25 }
 
 /**
- * The gate of a last layer's linear model, whose leave-one-out score is too good because its features have seen the rows: with two classes
- * w = 1 - r; with more w = (1 - r)^2 / 4 of the probit with half the variance, or, where the network underfits, the linear
- * model alone with a quarter of the variance. The constants are measured, not derived.
+ * The gate of a last layer's linear model, whose leave-one-out score is too good because its features have seen the rows:
+ * p = (1 - w) p_network + w link(f_lin, s S), w = 1 - r with two classes and (1 - r)/4 with more; the linear model alone where
+ * r is far above 1 and the network unsure, 0 where r is only above 1.
  */
 export function lastLayerGate(rows: LabelledRows, f: Float64Array, leftOut: LeftOut): Gate {
   const { likelihood, labels, examples, outputs } = rows
   const link = differenceLink(likelihood, outputs)
-  const p = scaledProbabilities(link, likelihood, leftOut.f, leftOut.covariance, 1, examples, outputs)
+  const many = likelihood.name === 'classification' && outputs > 2
+  const { varianceScale, share } = many ? MORE_CLASSES : TWO_CLASSES
+  // Twice the variance is for new rows: those left out are rows that the features have seen.
+  const scale = Math.min(1, varianceScale)
+  const p = scaledProbabilities(link, likelihood, leftOut.f, leftOut.covariance, scale, examples, outputs)
   const nll = meanNll(likelihood, p, labels, outputs)
   const networkNll = meanNll(likelihood, likelihood.inverseLink(f, examples, outputs), labels, outputs)
   const ratio = networkNll / nll
-  const many = likelihood.name === 'classification' && outputs > 2
-  const underfitted = ratio > (many ? UNDERFITTED_MORE : UNDERFITTED_TWO)
-  const rest = Math.max(0, 1 - ratio)
-  const linearWeight = underfitted ? 1 : many ? rest * rest / 4 : rest
-  return {
-    link: many && !underfitted ? 'probit' : link,
-    varianceScale: many ? (underfitted ? 0.25 : 0.5) : 1,
-    leaveOneOutNll: [{ scale: 1, nll }],
-    networkNll,
-    ratio,
-    networkWeight: 1 - linearWeight,
-    linearWeight,
-  }
+  const underfitted = ratio > UNDERFITTED && networkNll > UNSURE * Math.log(many ? outputs : 2)
+  const linearWeight = underfitted ? 1 : share * Math.max(0, 1 - ratio)
+  return { link, varianceScale, leaveOneOutNll: [{ scale, nll }], networkNll, ratio, networkWeight: 1 - linearWeight,
+    linearWeight }
 }
