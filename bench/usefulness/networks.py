@@ -164,7 +164,7 @@ class Network:
         return result
 
 
-def trained(data, classes, activation, random, decay=0.0, dropout=0.0, norm=False, stop=False, epochs=400):
+def trained(data, classes, activation, random, decay=0.0, dropout=0.0, norm=False, stop=False, epochs=200):
     """Adam with steps of 0.01 on batches of 32; `stop` keeps the weights that did best on a fifth of the rows."""
     x, y = data
     aside = len(x) // 5 if stop else 0
@@ -195,7 +195,9 @@ def trained(data, classes, activation, random, decay=0.0, dropout=0.0, norm=Fals
 
 
 def by_sklearn(data, classes, seed, options):
-    model = (MLPClassifier if classes else MLPRegressor)((24, 24), max_iter=400, random_state=seed, **options)
+    model = (MLPClassifier if classes else MLPRegressor)(
+        hidden_layer_sizes=(24, 24), max_iter=400, random_state=seed, **options
+    )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         model.fit(*data)

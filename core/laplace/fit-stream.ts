@@ -12,7 +12,8 @@ import type { LinearData } from '../sums/linear-data.js'
 import type { Batch } from '../tensor/batch.js'
 import type { Tensor } from '../tensor/tensor.js'
 import { type FitTask, type LinearTask, settle } from './fit-task.js'
-import { answerByGate, priorFromLinearModel, withWholeCovariance } from './gate-fit.js'
+import { answerByGate, priorFromLinearModel, type RegressionNoise, regressionNoise,
+  withWholeCovariance } from './gate-fit.js'
 import { LaplacePosterior } from './laplace-posterior.js'
 import type { TrainingRows } from './linear-fit.js'
 import { fitLowRank, forecastLinearModel, tooLarge } from './low-rank-fit.js'
@@ -62,7 +63,9 @@ interface RunningFit {
 
 /** Rows are kept for the linear model over all weights where it is possible, else they are summed at once. */
 function startFit(task: FitTask): RunningFit {
-  if ('evaluator' in task.linear) return keptRows(task, task.linear)
+  if ('evaluator' in task.linear) {
+    return task.options.linearModel === 'none' ? summedWithNoise(task, task.linear) : keptRows(task, task.linear)
+  }
   return task.plan.tune === 'auto' && task.options.subset === 'all' ? summedAndKept(task) : summedRows(task, [])
 }
 
@@ -90,14 +93,39 @@ function summedAndKept(task: FitTask): RunningFit {
   }
 }
 
-/** Sums the curvature, batch by batch. */
-function summedRows(task: FitTask, notes: string[]): RunningFit {
+/** Sums the curvature of the last layer of a regression, and keeps rows while they are few: all weights say its noise. */
+function summedWithNoise(task: FitTask, linear: LinearTask): RunningFit {
+  const { options } = task
+  let kept: Batch[] | undefined = []
+  let bytes = 0
+  const noise = async (work: WorkOptions): Promise<RegressionNoise | undefined> =>
+    kept === undefined || kept.length === 0
+      ? undefined
+      : regressionNoise(linear.evaluator, options, rowsOf(kept, linear, options.likelihood), work)
+  const sums = summedRows(task, [], noise)
+  return {
+    async add(x, y, work) {
+      const examples = await sums.add(x, y, work)
+      bytes += x.data.byteLength
+      kept = bytes > options.memoryLimit / 8 ? undefined : kept?.concat({ x, y })
+      return examples
+    },
+    finish: work => sums.finish(work),
+  }
+}
+
+/** Sums the curvature, batch by batch; `noise` is what all weights say of a regression's. */
+function summedRows(task: FitTask, notes: string[],
+  noise?: (work: WorkOptions) => Promise<RegressionNoise | undefined>): RunningFit {
   const keepFeatures = task.plan.tune === 'linearized' ||
     (task.plan.tune === 'auto' && task.options.subset === 'last_layer')
   const accumulation = accumulationFor(task, keepFeatures, notes)
   return {
     add: (x, y, work) => accumulation.add(x, y, work),
-    finish: async work => finishFit(task, await accumulation.sums(), await accumulation.linearData(), notes, work),
+    finish: async work => {
+      const sums = await accumulation.sums()
+      return finishFit(task, sums, await accumulation.linearData(), notes, work, await noise?.(work))
+    },
   }
 }
 
@@ -195,7 +223,7 @@ export async function fitAll(task: FitTask, x: Tensor | AsyncIterable<Batch> | I
  * @throws DataError EMPTY_DATA; NumericalError, CancelledError
  */
 export async function finishFit(task: FitTask, sums: FitSums, linear: LinearData | undefined, notes: readonly string[],
-  work: WorkOptions): Promise<PosteriorState> {
+  work: WorkOptions, noise?: RegressionNoise): Promise<PosteriorState> {
   const { graph, evaluator, pool, options, runtime, network, plan } = task
   if (sums.examples === 0) throw new DataError('EMPTY_DATA', 'There are no examples to fit to.')
   const structured = structuredPosterior(sums.curvature, evaluator.slots, evaluator.theta, options.settings)
@@ -226,6 +254,7 @@ export async function finishFit(task: FitTask, sums: FitSums, linear: LinearData
       await tuneWithLinearModel(withWholeCovariance(state, linear), { ...request, tune: 'linearized' }, linear, work),
       linear,
       lastLayerReason(task, notes),
+      noise,
     )
     : tuneWithLinearModel(state, request, linear, work)
 }

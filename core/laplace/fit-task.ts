@@ -43,9 +43,17 @@ export function taskFor(graph: Graph, options: ResolvedOptions, runtime: Runtime
   return { graph, network, evaluator, pool, options, runtime, plan: planTuning(options), linear }
 }
 
+/** Whether only all weights can say the noise of a last layer's posterior. */
+function needsNoise(options: ResolvedOptions): boolean {
+  return options.likelihood === 'regression' && options.subset === 'last_layer' && options.tuneNoise
+    && options.priorStructure === 'scalar' && planTuning(options).tune === 'auto'
+}
+
 /** The Jacobian of all weights where it is wanted and the network has derivatives. */
 function linearTask(network: Network, options: ResolvedOptions, runtime: Runtime): FitTask['linear'] {
-  if (options.linearModel === 'none') return { refusal: 'The options name another posterior.' }
+  if (options.linearModel === 'none' && !needsNoise(options)) {
+    return { refusal: 'The options name another posterior.' }
+  }
   try {
     const evaluator = evaluatorFor(network, { ...options, subset: 'all' }, runtime)
     return { evaluator, pool: createWorkerPool(evaluator, options.likelihood, runtime, options) }

@@ -1,13 +1,16 @@
 /** @file How much of the answer a last layer's linear model gets, and the prior of all weights from their linear model. */
 import type { WorkOptions } from '../budget/progress.js'
 import { lastLayerTimes } from '../curvature/last-layer.js'
+import { NumericalError } from '../errors/errors.js'
 import { likelihoodModel } from '../likelihood/registry.js'
 import { leaveOneOut, type LeftOut } from '../linear-model/leave-one-out.js'
 import type { LabelledRows } from '../linear-model/linear-problem.js'
+import type { ResolvedOptions } from '../options/laplace-options.js'
+import type { Evaluator } from '../programs/evaluator.js'
 import type { LinearData } from '../sums/linear-data.js'
 import { randomGenerator } from '../tensor/random.js'
 import type { Choice } from '../tuning/choice.js'
-import { explainGate, explainLastLayerRegression } from '../tuning/explain.js'
+import { explainGate, explainLastLayerRegression, explainNoiseOfAllWeights } from '../tuning/explain.js'
 import { lastLayerGate } from '../tuning/gate.js'
 import { fitLinearModel, type TrainingRows } from './linear-fit.js'
 import { forecastLinearModel, tooLarge } from './low-rank-fit.js'
@@ -19,7 +22,7 @@ const COVARIANCE_NUMBERS = 1 << 24
 const MOST_ROWS = 5000
 
 /** Weights of a last layer, and multiplications of one curvature, up to which its whole covariance is affordable. */
-const MOST_WHOLE_WEIGHTS = 700
+const MOST_WHOLE_WEIGHTS = 1200
 const MOST_WHOLE_MULTIPLICATIONS = 1e10
 
 /**
@@ -38,11 +41,44 @@ interface SampledRows extends LabelledRows {
   readonly features: Float64Array
 }
 
+/** Prior and noise of a regression by the linear model over all weights; the noise an output each. */
+export interface RegressionNoise {
+  readonly delta: number
+  readonly sigma: readonly number[]
+}
+
+/**
+ * Prior and noise of a regression, for a posterior of its last layer: the features have seen the rows, so that all weights must say how
+ * much of the residuals was learnt by heart: by the leave-one-out residuals of their linear model, as most of its own variance is not
+ * the last layer's. Undefined where their linear model is too large or fails.
+ */
+export async function regressionNoise(evaluator: Evaluator, options: ResolvedOptions, rows: TrainingRows,
+  work: WorkOptions): Promise<RegressionNoise | undefined> {
+  const forecast = forecastLinearModel(evaluator, options, rows.examples)
+  if (forecast === undefined) return undefined
+  try {
+    const { curvature, sigmaNoise, leftOutNoise } = await fitLinearModel(evaluator, options, rows, forecast.sample,
+      work)
+    return { delta: geometricMean(curvature.models.map(({ delta }) => delta)),
+      sigma: Array.from(leftOutNoise ?? sigmaNoise) }
+  } catch (error) {
+    if (error instanceof NumericalError) return undefined
+    throw error
+  }
+}
+
+function geometricMean(values: readonly number[]): number {
+  return Math.exp(values.reduce((sum, value) => sum + Math.log(value), 0) / values.length)
+}
+
 /**
  * The state of a last-layer posterior at its linear model's mode, with the gate's answer.
  * @param reason why it is the last layer
+ * @param noise of a regression, where all weights could say it
  */
-export function answerByGate(state: PosteriorState, data: LinearData, reason: string): PosteriorState {
+export function answerByGate(tuned: PosteriorState, data: LinearData, reason: string,
+  noise?: RegressionNoise): PosteriorState {
+  const state = noise === undefined ? tuned : withNoise(tuned, noise)
   const { mode, structured, evaluator, options } = state
   if (mode === undefined) return state
   const { outputs } = evaluator.network
@@ -53,7 +89,7 @@ export function answerByGate(state: PosteriorState, data: LinearData, reason: st
   const f = own(structured.mean)
   const linear = own(mode.weights)
   const covariance = structured.lastLayerVariance(rows.features, examples, 'covariance')
-  if (options.likelihood === 'regression') return regressionAnswer(state, rows, f, linear, covariance, reason)
+  if (options.likelihood === 'regression') return regressionAnswer(state, rows, f, linear, covariance, reason, noise)
   const leftOut = leaveOneOut(rows, linear, covariance)
   const gate = lastLayerGate(rows, f, leftOut)
   const { link, varianceScale, networkWeight, linearWeight, ratio, networkNll, leaveOneOutNll } = gate
@@ -76,6 +112,15 @@ export function answerByGate(state: PosteriorState, data: LinearData, reason: st
     rows: examples,
   }
   return { ...state, tuned: 'auto', choice, trainingVariances: meanVariances(leftOut, examples, outputs, 1) }
+}
+
+function withNoise(state: PosteriorState, { delta, sigma }: RegressionNoise): PosteriorState {
+  return { ...state,
+    structured: state.structured.withSettings({ priorPrecision: delta, sigmaNoise: rootMeanSquare(sigma) }) }
+}
+
+function rootMeanSquare(values: readonly number[]): number {
+  return Math.sqrt(values.reduce((sum, value) => sum + value * value, 0) / values.length)
 }
 
 function deltas({ structured }: PosteriorState): number[] {
@@ -119,11 +164,11 @@ function meanVariances({ covariance }: Pick<LeftOut, 'covariance'>, examples: nu
 }
 
 /**
- * The noise of a regression from the leave-one-out residuals of the last layer's linear model: those of rows that the features have seen are
+ * The noise of a regression: of all weights where it is known, else from the leave-one-out residuals of the last layer's linear model: those of rows that the features have seen are
  * still too small, but far less so than the training residuals. An output each; the posterior's own sigma is their root mean square.
  */
 function regressionAnswer(state: PosteriorState, rows: SampledRows, f: Float64Array, linear: Float64Array,
-  covariance: Float64Array, reason: string): PosteriorState {
+  covariance: Float64Array, reason: string, noise: RegressionNoise | undefined): PosteriorState {
   const { examples, outputs, labels } = rows
   const { structured, options } = state
   const sigma2 = structured.settings.sigmaNoise ** 2
@@ -139,8 +184,9 @@ function regressionAnswer(state: PosteriorState, rows: SampledRows, f: Float64Ar
     }
   }
   const given = options.settings.sigmaNoise
-  const sigma = Array.from(squares, square => given ?? Math.max(Math.sqrt(square), structured.settings.sigmaNoise))
-  const common = Math.sqrt(sigma.reduce((sum, value) => sum + value * value, 0) / outputs)
+  const sigma = noise?.sigma
+    ?? Array.from(squares, square => given ?? Math.max(Math.sqrt(square), structured.settings.sigmaNoise))
+  const common = rootMeanSquare(sigma)
   const score = (mean: Float64Array): number =>
     mean.reduce((sum, value, i) => {
       const residual = labels[i] - value
@@ -155,7 +201,9 @@ function regressionAnswer(state: PosteriorState, rows: SampledRows, f: Float64Ar
     subset: 'last_layer',
     structure: structured.structure,
     reason,
-    explanation: explainLastLayerRegression(sigma, examples),
+    explanation: noise === undefined
+      ? explainLastLayerRegression(sigma, examples)
+      : explainNoiseOfAllWeights(sigma, examples),
     delta: deltas(state),
     sigmaNoise: sigma,
     r: undefined,
@@ -183,8 +231,8 @@ export async function priorFromLinearModel(state: PosteriorState, rows: Training
   }
   const fit = await fitLinearModel(evaluator, options, rows, forecast.sample, work)
   const deltas = fit.curvature.models.map(({ delta }) => delta)
-  const priorPrecision = Math.exp(deltas.reduce((sum, delta) => sum + Math.log(delta), 0) / deltas.length)
-  const noise = Math.sqrt(fit.sigmaNoise.reduce((sum, value) => sum + value * value, 0) / fit.sigmaNoise.length)
+  const priorPrecision = geometricMean(deltas)
+  const noise = rootMeanSquare(Array.from(fit.sigmaNoise))
   return {
     ...state,
     structured: structured.withSettings({ priorPrecision,
