@@ -26,6 +26,7 @@ say 'Python'
 
 say 'Benchmarks: small ones, to see that they run'
 npm run bench -- --quick --ours --only W1,W2,W3/all/kron,W8-1000
+npm run bench:usefulness -- --quick
 
 say 'R'
 bash clients/r/tests/check.sh | tee "$logs/r"

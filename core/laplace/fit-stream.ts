@@ -12,7 +12,8 @@ import type { LinearData } from '../sums/linear-data.js'
 import type { Batch } from '../tensor/batch.js'
 import type { Tensor } from '../tensor/tensor.js'
 import { type FitTask, type LinearTask, settle } from './fit-task.js'
-import { answerByGate, priorFromLinearModel } from './gate-fit.js'
+import { answerByGate, priorFromLinearModel, type RegressionNoise, regressionNoise,
+  withWholeCovariance } from './gate-fit.js'
 import { FEWEST_HELD_OUT, heldOutRows, rowSplitter } from './held-out-rows.js'
 import { LaplacePosterior } from './laplace-posterior.js'
 import type { TrainingRows } from './linear-fit.js'
@@ -100,7 +101,9 @@ interface RunningFit {
 
 /** Rows are kept for the linear model over all weights where it is possible, else they are summed at once. */
 function startFit(task: FitTask): RunningFit {
-  if ('evaluator' in task.linear) return keptRows(task, task.linear)
+  if ('evaluator' in task.linear) {
+    return task.options.linearModel === 'none' ? summedWithNoise(task, task.linear) : keptRows(task, task.linear)
+  }
   return task.plan.tune === 'auto' && task.options.subset === 'all' ? summedAndKept(task) : summedRows(task, [])
 }
 
@@ -129,8 +132,31 @@ function summedAndKept(task: FitTask): RunningFit {
   }
 }
 
-/** Sums the curvature, batch by batch. */
-function summedRows(task: FitTask, notes: string[]): RunningFit {
+/** Sums the curvature of the last layer of a regression, and keeps rows while they are few: all weights say its noise. */
+function summedWithNoise(task: FitTask, linear: LinearTask): RunningFit {
+  const { options } = task
+  let kept: Batch[] | undefined = []
+  let bytes = 0
+  const noise = async (work: WorkOptions): Promise<RegressionNoise | undefined> =>
+    kept === undefined || kept.length === 0
+      ? undefined
+      : regressionNoise(linear.evaluator, options, rowsOf(kept, linear, options.likelihood), work)
+  const sums = summedRows(task, [], noise)
+  return {
+    async add(x, y, work) {
+      const examples = await sums.add(x, y, work)
+      bytes += x.data.byteLength
+      kept = bytes > options.memoryLimit / 8 ? undefined : kept?.concat({ x, y })
+      return examples
+    },
+    examples: sums.examples,
+    finish: sums.finish,
+  }
+}
+
+/** Sums the curvature, batch by batch; `noise` is what all weights say of a regression's. */
+function summedRows(task: FitTask, notes: string[],
+  noise?: (work: WorkOptions) => Promise<RegressionNoise | undefined>): RunningFit {
   const keepFeatures = task.plan.tune === 'linearized' ||
     ((task.plan.tune === 'auto' || task.plan.tune === 'validated') && task.options.subset === 'last_layer')
   const accumulation = accumulationFor(task, keepFeatures, notes)
@@ -138,8 +164,10 @@ function summedRows(task: FitTask, notes: string[]): RunningFit {
   return {
     add: async (x, y, work) => (examples = await accumulation.add(x, y, work)),
     examples: () => examples,
-    finish: async (heldOut, work) =>
-      finishFit(task, await accumulation.sums(), await accumulation.linearData(), notes, heldOut, work),
+    finish: async (heldOut, work) => {
+      const [sums, data] = [await accumulation.sums(), await accumulation.linearData()]
+      return finishFit(task, sums, data, notes, heldOut, work, await noise?.(work))
+    },
   }
 }
 
@@ -242,7 +270,7 @@ export async function fitAll(task: FitTask, x: Tensor | AsyncIterable<Batch> | I
  * @throws DataError EMPTY_DATA; NumericalError, CancelledError
  */
 export async function finishFit(task: FitTask, sums: FitSums, linear: LinearData | undefined, notes: readonly string[],
-  heldOut: Batch | undefined, work: WorkOptions): Promise<PosteriorState> {
+  heldOut: Batch | undefined, work: WorkOptions, noise?: RegressionNoise): Promise<PosteriorState> {
   const { graph, evaluator, pool, options, runtime, network, plan } = task
   if (sums.examples === 0) throw new DataError('EMPTY_DATA', 'There are no examples to fit to.')
   const structured = structuredPosterior(sums.curvature, evaluator.slots, evaluator.theta, options.settings)
@@ -271,9 +299,10 @@ export async function finishFit(task: FitTask, sums: FitSums, linear: LinearData
   const data: TuneData = { validation: heldOut }
   work.onProgress?.({ stage: 'tune', done: 0 })
   if (linear === undefined) return tunePosterior(state, request, data, work)
-  const tuned = await tuneWithLinearModel(state, { ...request, tune: 'linearized' }, linear, work)
-  if (plan.tune === 'linearized') return tuned
-  const answered = answerByGate(tuned, linear, lastLayerReason(task, notes))
+  if (plan.tune === 'linearized') return tuneWithLinearModel(state, request, linear, work)
+  const tuned = await tuneWithLinearModel(withWholeCovariance(state, linear), { ...request, tune: 'linearized' },
+    linear, work)
+  const answered = answerByGate(tuned, linear, lastLayerReason(task, notes), noise)
   return plan.tune === 'validated' && heldOut !== undefined
     ? answerByHeldOutRows(answered, linear, heldOut, work)
     : answered

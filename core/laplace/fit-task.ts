@@ -52,9 +52,17 @@ function checkOutputNoise(noise: Float64Array | undefined, outputs: number): voi
     allowed: [1, outputs] })
 }
 
+/** Whether only all weights can say the noise of a last layer's posterior. */
+function needsNoise(options: ResolvedOptions): boolean {
+  return options.likelihood === 'regression' && options.subset === 'last_layer' && options.tuneNoise
+    && options.priorStructure === 'scalar' && planTuning(options).tune === 'auto'
+}
+
 /** The Jacobian of all weights where it is wanted and the network has derivatives. */
 function linearTask(network: Network, options: ResolvedOptions, runtime: Runtime): FitTask['linear'] {
-  if (options.linearModel === 'none') return { refusal: 'The options name another posterior.' }
+  if (options.linearModel === 'none' && !needsNoise(options)) {
+    return { refusal: 'The options name another posterior.' }
+  }
   try {
     const evaluator = evaluatorFor(network, { ...options, subset: 'all' }, runtime)
     return { evaluator, pool: createWorkerPool(evaluator, options.likelihood, runtime, options) }

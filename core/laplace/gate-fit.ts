@@ -8,11 +8,13 @@ import { NumericalError } from '../errors/errors.js'
 import { likelihoodModel } from '../likelihood/registry.js'
 import { leaveOneOut, type LeftOut } from '../linear-model/leave-one-out.js'
 import type { LabelledRows } from '../linear-model/linear-problem.js'
+import type { ResolvedOptions } from '../options/laplace-options.js'
 import { differenceLink, mixture, scaledProbabilities } from '../prediction/mixture.js'
+import type { Evaluator } from '../programs/evaluator.js'
 import type { LinearData } from '../sums/linear-data.js'
 import { randomGenerator } from '../tensor/random.js'
 import type { Choice } from '../tuning/choice.js'
-import { explainGate, explainLastLayerRegression } from '../tuning/explain.js'
+import { explainGate, explainLastLayerRegression, explainNoiseOfAllWeights } from '../tuning/explain.js'
 import { type Gate, lastLayerGate, scoredScale } from '../tuning/gate.js'
 import { leftOutProbabilities } from '../tuning/left-out-probabilities.js'
 import { classScores, targetScores, type TrainingScores } from '../tuning/training-scores.js'
@@ -29,18 +31,66 @@ const SMALLEST_REST = 1e-3
 /** Rows that leave-one-out scores come from; more say hardly more. */
 const MOST_ROWS = 5000
 
+/** Weights of a last layer, and multiplications of one curvature, up to which its whole covariance is affordable. */
+const MOST_WHOLE_WEIGHTS = 1200
+const MOST_WHOLE_MULTIPLICATIONS = 1e10
+
+/**
+ * The state whose last layer gets its whole covariance where no structure was named and the layer is small. The Kronecker one is
+ * not exact even for a linear model: its leave-one-out scores are too good, and prior and gate with them.
+ */
+export function withWholeCovariance(state: PosteriorState, { examples }: LinearData): PosteriorState {
+  const { options, structured } = state
+  const size = structured.mean.length
+  const small = size <= MOST_WHOLE_WEIGHTS && examples * size * size <= MOST_WHOLE_MULTIPLICATIONS
+  return options.structureOpen && small ? { ...state, options: { ...options, structure: 'full' } } : state
+}
+
 /** The rows of a sample with their features. */
 interface SampledRows extends LabelledRows {
   readonly features: Float64Array
 }
 
+/** Prior and noise of a regression by the linear model over all weights; the noise an output each. */
+export interface RegressionNoise {
+  readonly delta: number
+  readonly sigma: readonly number[]
+}
+
+/**
+ * Prior and noise of a regression, for a posterior of its last layer: the features have seen the rows, so that all weights must say how
+ * much of the residuals was learnt by heart: by the leave-one-out residuals of their linear model, as most of its own variance is not
+ * the last layer's. Undefined where their linear model is too large or fails.
+ */
+export async function regressionNoise(evaluator: Evaluator, options: ResolvedOptions, rows: TrainingRows,
+  work: WorkOptions): Promise<RegressionNoise | undefined> {
+  const forecast = forecastLinearModel(evaluator, options, rows.examples)
+  if (forecast === undefined) return undefined
+  try {
+    const { curvature, sigmaNoise, leftOutNoise } = await fitLinearModel(evaluator, options, rows, forecast.sample,
+      work)
+    return { delta: geometricMean(curvature.models.map(({ delta }) => delta)),
+      sigma: Array.from(leftOutNoise ?? sigmaNoise) }
+  } catch (error) {
+    if (error instanceof NumericalError) return undefined
+    throw error
+  }
+}
+
+function geometricMean(values: readonly number[]): number {
+  return Math.exp(values.reduce((sum, value) => sum + Math.log(value), 0) / values.length)
+}
+
 /**
  * The state of a last-layer posterior at its linear model's mode, with the gate's answer.
  * @param reason why it is the last layer
+ * @param noise of a regression, where all weights could say it
  */
-export function answerByGate(state: PosteriorState, data: LinearData, reason: string): PosteriorState {
+export function answerByGate(tuned: PosteriorState, data: LinearData, reason: string,
+  noise?: RegressionNoise): PosteriorState {
+  const state = noise === undefined ? tuned : withNoise(tuned, noise)
   try {
-    return gated(state, data, reason)
+    return gated(state, data, reason, noise)
   } catch (error) {
     if (!(error instanceof NumericalError)) throw error
     // An approximate structure can claim more of a direction for one row than all rows together have.
@@ -51,7 +101,8 @@ export function answerByGate(state: PosteriorState, data: LinearData, reason: st
   }
 }
 
-function gated(state: PosteriorState, data: LinearData, reason: string): PosteriorState {
+function gated(state: PosteriorState, data: LinearData, reason: string,
+  noise: RegressionNoise | undefined): PosteriorState {
   const { mode, structured, evaluator, options } = state
   if (mode === undefined) return state
   const { outputs } = evaluator.network
@@ -63,7 +114,7 @@ function gated(state: PosteriorState, data: LinearData, reason: string): Posteri
   const linear = own(mode.weights)
   if (options.likelihood === 'regression') {
     const covariance = structured.lastLayerVariance(rows.features, examples, 'covariance')
-    return regressionAnswer(state, rows, f, linear, covariance, reason)
+    return regressionAnswer(state, rows, f, linear, covariance, reason, noise)
   }
   const { probabilities, variances, posterior, sets } = outputs > MOST_COVARIANCES
     ? scoresByVariance(state, rows, linear)
@@ -153,6 +204,15 @@ function scoresByVariance({ structured }: PosteriorState, rows: SampledRows, lin
   return { probabilities, variances: means.sort(), posterior: () => undefined, sets: () => undefined }
 }
 
+function withNoise(state: PosteriorState, { delta, sigma }: RegressionNoise): PosteriorState {
+  return { ...state,
+    structured: state.structured.withSettings({ priorPrecision: delta, sigmaNoise: rootMeanSquare(sigma) }) }
+}
+
+function rootMeanSquare(values: readonly number[]): number {
+  return Math.sqrt(values.reduce((sum, value) => sum + value * value, 0) / values.length)
+}
+
 function deltas({ structured }: PosteriorState): number[] {
   const { priorPrecision } = structured.settings
   return typeof priorPrecision === 'number' ? [priorPrecision] : Array.from(priorPrecision)
@@ -195,12 +255,12 @@ function meanVariances({ covariance }: Pick<LeftOut, 'covariance'>, examples: nu
 }
 
 /**
- * The noise of a regression from the leave-one-out residuals of the last layer's linear model: those of rows that the
- * features have seen are still too small, but far less so than the training residuals. An output each; the
- * posterior's own sigma is their root mean square.
+ * The noise of a regression: of all weights where it is known, else from the leave-one-out residuals of the last
+ * layer's linear model: those of rows that the features have seen are still too small, but far less so than the
+ * training residuals. An output each; the posterior's own sigma is their root mean square.
  */
 function regressionAnswer(state: PosteriorState, rows: SampledRows, f: Float64Array, linear: Float64Array,
-  covariance: Float64Array, reason: string): PosteriorState {
+  covariance: Float64Array, reason: string, noise: RegressionNoise | undefined): PosteriorState {
   const { examples, outputs, labels } = rows
   const { structured, options } = state
   const fitted = Float64Array.from({ length: outputs },
@@ -219,9 +279,10 @@ function regressionAnswer(state: PosteriorState, rows: SampledRows, f: Float64Ar
     }
   }
   const { settings: { sigmaNoise: given }, outputNoise } = options
-  const sigma = Array.from(squares,
-    (square, c) => outputNoise?.[c] ?? given ?? Math.max(Math.sqrt(square), leastNoise(rows, c, fitted[c])))
-  const common = Math.sqrt(sigma.reduce((sum, value) => sum + value * value, 0) / outputs)
+  const sigma = noise?.sigma ??
+    Array.from(squares,
+      (square, c) => outputNoise?.[c] ?? given ?? Math.max(Math.sqrt(square), leastNoise(rows, c, fitted[c])))
+  const common = rootMeanSquare(sigma)
   const score = (mean: Float64Array): number =>
     mean.reduce((sum, value, i) => {
       const residual = labels[i] - value
@@ -236,7 +297,9 @@ function regressionAnswer(state: PosteriorState, rows: SampledRows, f: Float64Ar
     subset: 'last_layer',
     structure: structured.structure,
     reason,
-    explanation: explainLastLayerRegression(sigma, examples),
+    explanation: noise === undefined
+      ? explainLastLayerRegression(sigma, examples)
+      : explainNoiseOfAllWeights(sigma, examples),
     delta: deltas(state),
     sigmaNoise: sigma,
     r: undefined,
@@ -289,8 +352,8 @@ export async function priorFromLinearModel(state: PosteriorState, rows: Training
   }
   const fit = await fitLinearModel(evaluator, options, rows, forecast.sample, work)
   const deltas = fit.curvature.models.map(({ delta }) => delta)
-  const priorPrecision = Math.exp(deltas.reduce((sum, delta) => sum + Math.log(delta), 0) / deltas.length)
-  const noise = Math.sqrt(fit.sigmaNoise.reduce((sum, value) => sum + value * value, 0) / fit.sigmaNoise.length)
+  const priorPrecision = geometricMean(deltas)
+  const noise = rootMeanSquare(Array.from(fit.sigmaNoise))
   return {
     ...state,
     structured: structured.withSettings({ priorPrecision,

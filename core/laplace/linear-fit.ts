@@ -43,6 +43,8 @@ export interface LinearFit {
   readonly answer: Answer
   /** One an output where the likelihood has noise. */
   readonly sigmaNoise: Float64Array
+  /** Root mean square of the leave-one-out residuals, one an output; regression. */
+  readonly leftOutNoise?: Float64Array
   /** Loss of the network on all rows. */
   readonly loss: number
   readonly effectiveParameters: number
@@ -293,6 +295,7 @@ function regressionFit({ problem, theta, deviation, held }: WholeProblem, { sett
       : { ...REGRESSION_ANSWER, networkWeight: 1 - chosen.linearWeight, linearWeight: chosen.linearWeight },
     posterior: regressionScores(problem, models),
     sigmaNoise: Float64Array.from(models, ({ sigma }) => sigma),
+    leftOutNoise: Float64Array.from(models, (model, c) => leftOutNoise(problem, model, c)),
     effectiveParameters: models.reduce((sum, { effectiveParameters }) => sum + effectiveParameters, 0),
     scores: [{ scale: 1, nll: leaveOneOutGaussianNll(problem, models) }],
     networkNll: gaussianNllOf(problem, models),
@@ -352,6 +355,14 @@ function asLowRank({ delta, sigma, weights, rank, rows, effectiveParameters, evi
   }
   return { outputs: outputs === 1 ? [0] : [c], delta, sigma, weights: modeWeights(weights, theta, deviation), rank,
     rows, logDetRatio, effectiveParameters, evidence }
+}
+
+/** Root mean square of y - f_-n of one output, at least its sigma. */
+function leftOutNoise({ labels, examples, outputs }: LinearProblem, { leftOut, sigma }: OutputModel,
+  c: number): number {
+  let sum = 0
+  for (let n = 0; n < examples; n++) sum += (labels[n * outputs + c] - leftOut.f[n]) ** 2
+  return Math.max(sigma, Math.sqrt(sum / examples))
 }
 
 /** Mean of -log N(y; f_-n, variance_-n + sigma^2) over rows and outputs. */

@@ -16,7 +16,7 @@ import { GRID, tuneByGrid } from '../tuning/grid.js'
 import { linearModel } from '../tuning/linear-model.js'
 import { tuneLinearized } from '../tuning/linearized.js'
 import { tuneByMarginalLikelihood } from '../tuning/marginal-likelihood.js'
-import { answerByGate, priorFromLinearModel } from './gate-fit.js'
+import { answerByGate, priorFromLinearModel, withWholeCovariance } from './gate-fit.js'
 import { heldOutRows } from './held-out-rows.js'
 import { outputGaussian } from './output-gaussian.js'
 import { noiseOf, type PosteriorState } from './posterior-state.js'
@@ -170,7 +170,8 @@ async function byTrainingRows(state: PosteriorState, request: TuneRequest, data:
   work: WorkOptions): Promise<PosteriorState> {
   if (state.options.subset === 'last_layer') {
     const linear = await linearDataFrom(state, data, work)
-    const tuned = await tuneWithLinearModel(state, { ...request, tune: 'linearized' }, linear, work)
+    const tuned = await tuneWithLinearModel(withWholeCovariance(state, linear), { ...request, tune: 'linearized' },
+      linear, work)
     return answerByGate(tuned, linear, 'The last layer, as the options say.')
   }
   const { data: rows } = data

@@ -4,7 +4,7 @@
  * (Opper and Winther 2000; Vehtari et al. 2016).
  */
 import { NumericalError } from '../errors/errors.js'
-import { cholesky, gemm, triangularSolve } from '../kernels/linear-algebra.js'
+import { cholesky, gemm, symmetricEigen, triangularSolve } from '../kernels/linear-algebra.js'
 import { hessianRoots } from './hessian-roots.js'
 import type { LabelledRows } from './linear-problem.js'
 
@@ -57,12 +57,20 @@ function cavityCovariance(own: Float64Array, root: Float64Array, outputs: number
 
 /** The smallest part of a direction's precision that is left without a row: rounding would make it 0 or less. */
 const SMALLEST_REST = 1e-10
+/** The same where a structure that only approximates the covariance leaves nothing: such a row says that it knows little. */
+const SMALLEST_ROUGH_REST = 1e-6
 
+/** The Cholesky factor; a matrix that is not positive definite gets its eigenvalues raised to the floor first. */
 function factorWithFloor(matrix: Float64Array, size: number): void {
   const copy = matrix.slice()
   if (cholesky(size, matrix) < 0) return
   for (let i = 0; i < size; i++) copy[i * size + i] += SMALLEST_REST
   matrix.set(copy)
+  if (cholesky(size, matrix) < 0) return
+  const { values, vectors } = symmetricEigen(size, copy)
+  const scaled = vectors.slice()
+  for (let i = 0; i < scaled.length; i++) scaled[i] *= Math.max(values[i % size], SMALLEST_ROUGH_REST)
+  gemm(false, true, size, size, size, 1, scaled, vectors, 0, matrix)
   const pivot = cholesky(size, matrix)
   if (pivot < 0) return
   throw new NumericalError('NOT_POSITIVE_DEFINITE',

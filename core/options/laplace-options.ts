@@ -61,6 +61,8 @@ export interface ResolvedOptions {
   /** Of the curvature that is summed; with `linearModel` the posterior of all weights comes from their linear model. */
   readonly subset: Subset
   readonly structure: SumStructure
+  /** Whether the structure was left open, so that a small last layer gets its whole covariance. */
+  readonly structureOpen: boolean
   /** The linear model over all weights: sought, and left where it is too large or impossible; demanded; or not used. */
   readonly linearModel: 'preferred' | 'required' | 'none'
   readonly curvature: CurvatureKind
@@ -164,6 +166,7 @@ export function resolveOptions(options: LaplaceOptions): ResolvedOptions {
     likelihood,
     subset,
     structure,
+    structureOpen: options.structure === undefined,
     linearModel,
     tune,
     priorStructure,

@@ -38,6 +38,16 @@ export function explainRegression(sigma: readonly number[], rows: number): strin
     + 'mean is halfway between network and linear model.'
 }
 
+/** The sentences of a regression by its last layer, whose noise comes from all weights. */
+export function explainNoiseOfAllWeights(sigma: readonly number[], rows: number): string {
+  const noise = sigma.map(value => value.toPrecision(3)).join(', ')
+  return `From ${rows} training rows the noise has standard deviation ${noise}${
+    sigma.length > 1 ? ' (an output each)' : ''
+  }, by the leave-one-out residuals `
+    + 'of the linear model over all weights: what the last layer alone cannot know counts as noise. The mean is halfway between network and '
+    + 'linear model.'
+}
+
 /** The sentences of a regression by its last layer. */
 export function explainLastLayerRegression(sigma: readonly number[], rows: number): string {
   const noise = sigma.map(value => value.toPrecision(3)).join(', ')

@@ -1,0 +1,173 @@
+/** @file The tables of docs/usefulness.md, between the comments that mark them; all other text is written by hand. */
+import { readFile, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { markdownTable } from '../format.mjs'
+import { COLUMNS } from './answers.mjs'
+
+const root = fileURLToPath(new URL('../..', import.meta.url))
+const PAGE = join(root, 'docs/usefulness.md')
+/** Groups by number of classes and training, with the goal of the NLL over the network's. */
+const GROUPS = [
+  { name: 'two classes, calm', goal: 0.85, has: ({ classes, calm }) => classes === 2 && calm },
+  { name: 'two classes, overfitted', goal: 0.48, has: ({ classes, calm }) => classes === 2 && !calm },
+  { name: 'more classes, calm', goal: 0.82, has: ({ classes, calm }) => classes > 2 && calm },
+  { name: 'more classes, overfitted', goal: 0.77, has: ({ classes, calm }) => classes > 2 && !calm },
+]
+const NOTABLY = 1.05
+const ALL = ['network', ...COLUMNS]
+
+/** Writes the page, a quick run's beside the results; returns its path. */
+export async function writeUsefulness(records, kind) {
+  const tables = { summary: summaryTable(records), nll: nllTable(records), scores: scoresTable(records),
+    regression: regressionTable(records), goals: goalsTable(records), worst: worstTable(records) }
+  let page = await readFile(PAGE, 'utf8')
+  for (const [name, table] of Object.entries(tables)) page = replaceTable(page, name, table)
+  const target = kind === 'full' ? PAGE : join(root, 'bench/results/usefulness/usefulness.md')
+  await writeFile(target, page)
+  return target
+}
+
+function replaceTable(page, name, table) {
+  const [open, close] = [`<!-- ${name} -->`, `<!-- /${name} -->`]
+  const [from, to] = [page.indexOf(open), page.indexOf(close)]
+  if (from < 0 || to < from) throw new Error(`docs/usefulness.md has no place for the table '${name}'.`)
+  return `${page.slice(0, from + open.length)}\n${table}\n${page.slice(to)}`
+}
+
+/** The records of each table and kind of training: a cell, over its splits. */
+function cellsOf(records) {
+  const cells = new Map()
+  for (const record of records) {
+    const key = `${record.table}, ${record.kind}`
+    cells.set(key, [...cells.get(key) ?? [], record])
+  }
+  return [...cells.entries()]
+}
+
+function mean(values) {
+  return values.reduce((sum, value) => sum + value, 0) / values.length
+}
+
+/** Geometric mean over its splits of a cell's NLL over the network's; undefined where something failed. */
+function ratioOf(cell, column) {
+  const logs = cell.map(({ answers }) => Math.log(answers[column].nll / Math.max(answers.network.nll, 1e-6)))
+  return logs.every(Number.isFinite) ? Math.exp(mean(logs)) : undefined
+}
+
+function ratiosOf(records, group, column) {
+  return cellsOf(records.filter(group.has)).map(([, cell]) => ratioOf(cell, column)).filter(r => r !== undefined)
+}
+
+function geometricMean(values) {
+  return Math.exp(mean(values.map(Math.log)))
+}
+
+function meanOf(records, column, score) {
+  const values = records.map(({ answers }) => answers[column][score]).filter(Number.isFinite)
+  return values.length === 0 ? undefined : mean(values)
+}
+
+function medianOf(records, column, score) {
+  const values = records.map(({ answers }) => answers[column][score]).filter(Number.isFinite).sort((a, b) => a - b)
+  return values[values.length >> 1]
+}
+
+function text(value, digits = 2) {
+  return value === undefined || Number.isNaN(value) ? '' : value.toFixed(digits)
+}
+
+/** The README's first table: one row a group, the network beside the posterior with no option set. */
+function summaryTable(records) {
+  const rows = GROUPS.map(group => {
+    const own = records.filter(group.has)
+    const pair = (score, digits) =>
+      ['network', 'no option'].map(column => text(meanOf(own, column, score), digits)).join(' → ')
+    return [group.name, pair('nll'), pair('ece'), pair('accuracy', 3), pair('auroc')]
+  })
+  const regression = records.filter(({ classes }) => classes === 0)
+  const covered = ['network', 'no option'].map(column => text(meanOf(regression, column, 'coverage90'))).join(' → ')
+  const nll = ['network', 'no option'].map(column => text(medianOf(regression, column, 'nll'))).join(' → ')
+  return `${
+    markdownTable(['networks', 'NLL', 'calibration error', 'accuracy', 'AUROC, permuted columns'], rows)
+  }\n\nRegression: 90 % intervals cover ${covered}, median NLL ${nll}.`
+}
+
+function nllTable(records) {
+  return markdownTable(["NLL over the network's (cells worse by 5 %)", 'cells', ...COLUMNS], GROUPS.map(group => [
+    group.name,
+    String(cellsOf(records.filter(group.has)).length),
+    ...COLUMNS.map(column => {
+      const ratios = ratiosOf(records, group, column)
+      return ratios.length === 0 ? '' : `${text(geometricMean(ratios))} (${ratios.filter(r => r > NOTABLY).length})`
+    }),
+  ]))
+}
+
+function scoresTable(records) {
+  const scores = [['accuracy', 'accuracy', 3], ['ece', 'calibration error', 3], ['brier', 'Brier', 3], ['auroc',
+    'AUROC, confidence', 2], ['novelty', 'AUROC, novelty', 2]]
+  return markdownTable(['', '', ...ALL],
+    GROUPS.flatMap(group =>
+      scores.map(([score, name, digits], i) => [i === 0 ? group.name : '', name, ...ALL.map(column =>
+        text(meanOf(records.filter(group.has), column, score), digits)
+      )])
+    ))
+}
+
+function regressionTable(records) {
+  const scores = [['coverage50', '50 % intervals cover'], ['coverage90', '90 %'], ['coverage95', '95 %'], ['width90',
+    'width of 90 %'], ['nll', 'NLL, median'], ['crps', 'CRPS'], ['rmse', 'RMSE']]
+  const regressions = records.filter(({ classes }) => classes === 0)
+  const names = ALL.map(column =>
+    column === 'network'
+      ? 'network, noise of training'
+      : column === 'temperature'
+      ? 'network, noise of held-out rows'
+      : column
+  )
+  return markdownTable(['', ...names], scores.map((
+    [score, name],
+  ) => [name, ...ALL.map(column => text((score === 'nll' ? medianOf : meanOf)(regressions, column, score)))]))
+}
+
+function goalsTable(records) {
+  const word = met => (met ? 'met' : 'not met')
+  const rows = GROUPS.map(group => {
+    const value = geometricMean(ratiosOf(records, group, 'no option'))
+    return [`NLL over the network's, ${group.name}: at most ${text(group.goal)}`, word(value <= group.goal),
+      text(value)]
+  })
+  const bad = GROUPS.flatMap(group => ratiosOf(records, group, 'no option')).filter(r => r > NOTABLY).length
+  rows.push(['no cell worse by 5 %', word(bad === 0), String(bad)])
+  for (const score of ['accuracy', 'auroc']) {
+    const falls = GROUPS.map(group =>
+      meanOf(records.filter(group.has), 'no option', score) - meanOf(records.filter(group.has), 'network', score)
+    )
+    rows.push([`${score === 'auroc' ? 'AUROC of the confidence' : score} not below the network's in any group`,
+      word(falls.every(change => change > -5e-4)), falls.map(change =>
+        `${change < 0 ? '' : '+'}${text(change, 3)}`
+      ).join(' ')])
+  }
+  const cells = cellsOf(records.filter(({ classes }) => classes === 0)).map(([, cell]) =>
+    meanOf(cell, 'no option', 'coverage90')
+  )
+  const inside = cells.filter(value => value >= 0.85 && value <= 0.95).length
+  rows.push(['regression: 90 % intervals cover .87 to .93', word(mean(cells) >= 0.87 && mean(cells) <= 0.93),
+    text(mean(cells), 3)], ['.85 to .95 in four cells of five', word(inside >= 0.8 * cells.length),
+    `${inside} of ${cells.length}`], ['below .80 in none', word(Math.min(...cells) >= 0.8), text(Math.min(...cells))])
+  const failed = records.filter(({ answers }) => answers['no option'].error !== undefined).length
+  rows.push(['every fit ends in a posterior', word(failed === 0), String(records.length - failed)])
+  return markdownTable(['goal, no option set', '', 'measured'], rows)
+}
+
+/** Where it helps least: the cells of classification by their ratio. */
+function worstTable(records) {
+  const rows = cellsOf(records.filter(({ classes }) => classes > 0)).map((
+    [name, cell],
+  ) => [name, ratioOf(cell, 'no option'), ratioOf(cell, 'temperature'), ratioOf(cell, 'ensemble of five')]).filter((
+    [, ratio],
+  ) => ratio !== undefined).sort((a, b) => b[1] - a[1]).slice(0, 6)
+  return markdownTable(['table and training', 'no option', 'temperature', 'ensemble of five'],
+    rows.map(([name, ...ratios]) => [name, ...ratios.map(ratio => text(ratio))]))
+}
