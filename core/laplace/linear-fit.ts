@@ -1,9 +1,12 @@
-/** @file The fit of the linear model over all weights: prior, noise, leave-one-out scores and how the answer is mixed. */
+/**
+ * @file The fit of the linear model over all weights: prior, noise, leave-one-out scores and how the answer is mixed.
+ */
 import { throwIfCancelled, type WorkOptions } from '../budget/progress.js'
 import type { LowRankCurvature, LowRankModel } from '../curvature/curvature.js'
 import { jacobianTimes, splitVectors } from '../curvature/jacobian-products.js'
 import { joinJacobians, selectExamples } from '../curvature/jacobian.js'
 import { likelihoodModel } from '../likelihood/registry.js'
+import { modeOnAllRows, type RowProducts, scaledFactor } from '../linear-model/all-rows.js'
 import { functionSpace } from '../linear-model/function-space.js'
 import { leaveOneOut } from '../linear-model/leave-one-out.js'
 import { type LinearProblem, linearProblem, type LinearSpace, problemSize } from '../linear-model/linear-problem.js'
@@ -13,9 +16,10 @@ import { weightSpace } from '../linear-model/weight-space.js'
 import { batchSizeFor, forEachBatch, sliceExamples } from '../network/batches.js'
 import type { ResolvedOptions } from '../options/laplace-options.js'
 import type { Answer } from '../prediction/answer.js'
-import { numbersPerExample } from '../programs/cost.js'
+import { multiplicationsPerExample, numbersPerExample } from '../programs/cost.js'
 import type { Evaluator } from '../programs/evaluator.js'
 import type { FactoredJacobian } from '../programs/factored-jacobian.js'
+import { linearMap } from '../programs/linear-map.js'
 import { randomGenerator } from '../tensor/random.js'
 import type { Tensor } from '../tensor/tensor.js'
 import type { LeaveOneOutScore } from '../tuning/choice.js'
@@ -44,6 +48,8 @@ export interface LinearFit {
   readonly trainingVariances: Float64Array
   /** Rows that prior, noise and scores come from. */
   readonly rows: number
+  /** Whether the mode is that of all rows. */
+  readonly allRows: boolean
   readonly notes: readonly string[]
 }
 
@@ -66,7 +72,73 @@ export async function fitLinearModel(evaluator: Evaluator, options: ResolvedOpti
   const fit = likelihood.name === 'regression'
     ? regressionFit(problem, evaluator.theta, deviation, options, work)
     : await classificationFit(problem, evaluator.theta, deviation, options, work)
-  return { ...fit, loss, rows: chosen.length }
+  const whole = { ...fit, loss, rows: chosen.length, allRows: chosen.length === rows.examples }
+  return whole.allRows || likelihood.name === 'regression' || secondsOnAllRows(evaluator, rows.examples) > MOST_SECONDS
+    ? whole
+    : onAllRows(whole, evaluator, rows, f, deviation, options, work)
+}
+
+/** Seconds that the mode on all rows may take. */
+const MOST_SECONDS = 300
+/** Products with J and J' on the way to it. */
+const PRODUCTS = 80
+/** Multiplications a second of a network's programs on one core. */
+const SPEED = 3e9
+
+function secondsOnAllRows(evaluator: Evaluator, examples: number): number {
+  return PRODUCTS * examples * multiplicationsPerExample(evaluator, 1) / SPEED
+}
+
+/**
+ * The sample's posterior moved to the mode of all rows, with its eigenvalues as many times as large as there are more
+ * rows; prior, scores and how the answer is mixed stay those of the sample.
+ */
+async function onAllRows(fit: LinearFit, evaluator: Evaluator, { x, labels, examples }: TrainingRows, f: Float64Array,
+  deviation: Float64Array, { likelihood: name, batchSize }: ResolvedOptions, work: WorkOptions): Promise<LinearFit> {
+  const { network, slots, theta, precision, engine } = evaluator
+  const { outputs } = network
+  const [model] = fit.curvature.models
+  const map = linearMap(network, slots, engine, precision)
+  const size = batchSize ?? batchSizeFor(numbersPerExample(evaluator, 1))
+  const quiet = work.signal === undefined ? {} : { signal: work.signal }
+  const products: RowProducts = {
+    times: async v => {
+      const image = new Float64Array(examples * outputs)
+      await forEachBatch(examples, size, 'tune', quiet, async (from, to) => {
+        image.set(await map.times(v, sliceExamples(x, network.input, from, to)), from * outputs)
+      })
+      return image
+    },
+    transposedTimes: async u => {
+      const sum = new Float64Array(theta.length)
+      await forEachBatch(examples, size, 'tune', quiet, async (from, to) => {
+        await map.transposedTimes(u.subarray(from * outputs, to * outputs), sliceExamples(x, network.input, from, to),
+          sum)
+      })
+      return sum
+    },
+  }
+  try {
+    const moved = await products.times(deviation)
+    const factor = scaledFactor(model, examples / fit.rows)
+    const start = model.weights.map((value, i) => value - theta[i] + deviation[i])
+    const mode = await modeOnAllRows({ likelihood: likelihoodModel(name), labels, examples, outputs },
+      f.map((value, i) => value - moved[i]), products, model.delta, start, factor, work)
+    let logDetRatio = 0
+    let effectiveParameters = 0
+    for (let k = 0; k < factor.rank; k++) {
+      const share = factor.rows.subarray(k * theta.length, (k + 1) * theta.length).reduce((sum, u) => sum + u * u, 0)
+      logDetRatio -= Math.log1p(-Math.min(share, 1 - 1e-15))
+      effectiveParameters += share
+    }
+    const squaredNorm = mode.w.reduce((sum, value) => sum + value * value, 0)
+    const evidence = -mode.loss - 0.5 * (logDetRatio + model.delta * squaredNorm)
+    const whole: LowRankModel = { ...model, ...factor, weights: modeWeights(mode.w, theta, deviation), logDetRatio,
+      effectiveParameters, evidence }
+    return { ...fit, curvature: { ...fit.curvature, models: [whole] }, effectiveParameters, allRows: true }
+  } finally {
+    map.dispose()
+  }
 }
 
 function deviationFrom(theta: Float64Array, priorMean: number | Float64Array | undefined): Float64Array {
@@ -128,7 +200,7 @@ async function linearise(evaluator: Evaluator, { x, examples }: TrainingRows, ch
   return { f, jacobian: { factored: joinJacobians(parts), rows: chosen } }
 }
 
-type Fit = Omit<LinearFit, 'loss' | 'rows'>
+type Fit = Omit<LinearFit, 'loss' | 'rows' | 'allRows'>
 
 async function classificationFit(problem: LinearProblem, theta: Float64Array, deviation: Float64Array,
   options: ResolvedOptions, work: WorkOptions): Promise<Fit> {
@@ -198,7 +270,9 @@ function sortedMeans(covariance: Float64Array, examples: number, outputs: number
   return means.sort()
 }
 
-/** Half of the answer's mean is the network's, half the linear model's (no rule that depends on the rows did better). */
+/**
+ * Half of the answer's mean is the network's, half the linear model's (no rule that depends on the rows did better).
+ */
 const REGRESSION_ANSWER: Answer = { link: 'map', varianceScale: 1, networkWeight: 0.5, linearWeight: 0.5 }
 
 function regressionFit(problem: LinearProblem, theta: Float64Array, deviation: Float64Array,

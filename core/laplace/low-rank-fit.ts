@@ -135,11 +135,14 @@ function geometricMean(values: readonly number[]): number {
 }
 
 function choiceOf(fit: LinearFit, { likelihood }: ResolvedOptions, examples: number): Choice {
-  const { answer, curvature, scores, rows, networkNll, ratio } = fit
+  const { answer, curvature, scores, rows, allRows, networkNll, ratio } = fit
   const score = scores.find(({ scale }) => scale === answer.varianceScale) ?? scores[0]
   const regression = likelihood === 'regression'
   const sample = rows === examples
     ? ''
+    : allRows
+    ? ` Its mode is that of all ${examples} rows, by products with the Jacobian; prior, scores and covariance come from `
+      + `${rows} of them, drawn by the seed.`
     : ` Prior, scores and posterior come from ${rows} of the ${examples} rows, drawn by the seed.`
   return {
     ...answer,
