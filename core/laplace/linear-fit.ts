@@ -16,7 +16,7 @@ import { weightSpace } from '../linear-model/weight-space.js'
 import { batchSizeFor, forEachBatch, sliceExamples } from '../network/batches.js'
 import type { ResolvedOptions } from '../options/laplace-options.js'
 import type { Answer } from '../prediction/answer.js'
-import { multiplicationsPerExample, numbersPerExample } from '../programs/cost.js'
+import { numbersPerExample } from '../programs/cost.js'
 import type { Evaluator } from '../programs/evaluator.js'
 import type { FactoredJacobian } from '../programs/factored-jacobian.js'
 import { linearMap } from '../programs/linear-map.js'
@@ -56,6 +56,11 @@ export interface LinearFit {
 /** Eigenvalues of the curvature below this share of delta are left out of the posterior's factor. */
 const THRESHOLD = 0.01
 
+/** The rank of U, rank x P, that an eighth of the memory holds: a prediction has two copies of it. */
+export function largestRank(parameters: number, memoryLimit: number): number {
+  return Math.max(1, Math.floor(memoryLimit / 8 / (8 * parameters)))
+}
+
 /** Fits the linear model to (a seeded sample of) the rows. @throws NumericalError, CancelledError */
 export async function fitLinearModel(evaluator: Evaluator, options: ResolvedOptions, rows: TrainingRows, sample: number,
   work: WorkOptions): Promise<LinearFit> {
@@ -81,12 +86,15 @@ export async function fitLinearModel(evaluator: Evaluator, options: ResolvedOpti
 /** Seconds that the mode on all rows may take. */
 const MOST_SECONDS = 300
 /** Products with J and J' on the way to it. */
-const PRODUCTS = 80
+const PRODUCTS = 40
 /** Multiplications a second of a network's programs on one core. */
-const SPEED = 3e9
+const SPEED = 4e9
 
 function secondsOnAllRows(evaluator: Evaluator, examples: number): number {
-  return PRODUCTS * examples * multiplicationsPerExample(evaluator, 1) / SPEED
+  // Forward and with tangents, or forward, backward and the products with the inputs.
+  const perExample = 2.5 *
+    evaluator.linears.reduce((sum, { positions, in: inputs, out }) => sum + positions * inputs * out, 0)
+  return PRODUCTS * examples * perExample / SPEED
 }
 
 /**
@@ -212,7 +220,7 @@ async function classificationFit(problem: LinearProblem, theta: Float64Array, de
   const leftOut = leaveOneOut(problem, tuned.mode.f, covariances)
   const gate = gateOf(problem, problem.f, leftOut)
   throwIfCancelled(work.signal)
-  const { rank, rows } = space.factor(THRESHOLD)
+  const { rank, rows } = space.factor(THRESHOLD, largestRank(theta.length, options.memoryLimit))
   const weights = modeWeights(space.weights(), theta, deviation)
   const logDetRatio = space.logDetRatio()
   const evidence = -tuned.mode.loss - 0.5 * (logDetRatio + tuned.delta * tuned.mode.squaredNorm)

@@ -32,7 +32,7 @@ export interface AllRowsMode {
 }
 
 /** Largest change of an output in the last step, relative to the largest output. */
-const TOLERANCE = 1e-4
+const TOLERANCE = 1e-3
 /** Products of one system after which the direction is taken as it is. */
 const MOST_PRODUCTS = 40
 
@@ -61,15 +61,17 @@ export async function modeOnAllRows(rows: LabelledRows, f0: Float64Array, produc
       times: async v => {
         const image = await products.times(v)
         const product = await products.transposedTimes(
-          rootTimes(root, transposedRootTimes(root, image, outputs), outputs))
+          rootTimes(root, transposedRootTimes(root, image, outputs), outputs),
+        )
         for (let i = 0; i < v.length; i++) product[i] += delta * v[i]
         return product
       },
       precondition: v => withoutDirections(factor, v, delta),
     }, gradient, forcing, MOST_PRODUCTS)
     const image = await products.times(x)
-    return { at: length =>
-      pointAt(w.map((value, i) => value - length * x[i]), f.map((value, i) => value - length * image[i])) }
+    return {
+      at: length => pointAt(w.map((value, i) => value - length * x[i]), f.map((value, i) => value - length * image[i])),
+    }
   })
 }
 

@@ -125,7 +125,8 @@ t.test('products with J alone find the same mode, preconditioned by half of the 
   const { delta, mode } = await tuneDelta(exact, {})
   const rows = Int32Array.from({ length: examples / 2 }, (_, i) => 2 * i)
   const part = (values: Float64Array, width: number): Float64Array =>
-    Float64Array.from({ length: rows.length * width }, (_, i) => values[rows[Math.floor(i / width)] * width + i % width])
+    Float64Array.from({ length: rows.length * width }, (_, i) =>
+      values[rows[Math.floor(i / width)] * width + i % width])
   const sample = weightSpace({ ...own, examples: rows.length, jacobian: selectExamples(own.jacobian, rows),
     f: part(own.f, outputs), f0: part(own.f0, outputs), labels: part(own.labels, 1) })
   await sample.mode(delta)
