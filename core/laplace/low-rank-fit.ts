@@ -32,13 +32,13 @@ const MOST_UNKNOWNS = 5000
 /** Seconds that are not worth waiting for without being asked. */
 const MOST_SECONDS = 60
 /** Multiplications a second of the matrix kernels on one core, with the copies around them. */
-const SPEED = 5e9
+const SPEED = 1e10
 /** Newton systems that are factored on the way to the prior precision; the rest are solved with a factor nearby. */
 const SYSTEMS = 14
 /** Products with the Jacobian or its Gram matrix on the way. */
 const PRODUCTS = 400
 /** Multiplications a second of those, which read a matrix once for every product. */
-const PRODUCT_SPEED = 8e8
+const PRODUCT_SPEED = 1.6e9
 /** Fewer rows than this say too little of the whole. */
 const FEWEST_ROWS = 100
 
