@@ -6,6 +6,7 @@ import { jacobianTimes, splitVectors } from '../curvature/jacobian-products.js'
 import { joinJacobians, selectExamples } from '../curvature/jacobian.js'
 import { addAgreement, zeroAgreement } from '../likelihood/agreement.js'
 import { likelihoodModel } from '../likelihood/registry.js'
+import { modeOnAllRows, type RowProducts, scaledFactor } from '../linear-model/all-rows.js'
 import { functionSpace } from '../linear-model/function-space.js'
 import { leaveOneOut } from '../linear-model/leave-one-out.js'
 import { type LinearProblem, linearProblem, type LinearSpace, type OtherRows, outputsAtPrior,
@@ -20,6 +21,7 @@ import { mixture } from '../prediction/mixture.js'
 import { numbersPerExample } from '../programs/cost.js'
 import type { Evaluator } from '../programs/evaluator.js'
 import type { FactoredJacobian } from '../programs/factored-jacobian.js'
+import { linearMap } from '../programs/linear-map.js'
 import { randomGenerator } from '../tensor/random.js'
 import type { Tensor } from '../tensor/tensor.js'
 import type { LeaveOneOutScore } from '../tuning/choice.js'
@@ -59,11 +61,18 @@ export interface LinearFit {
   readonly training: TrainingRecord
   /** Rows that prior, noise and scores come from. */
   readonly rows: number
+  /** Whether the mode is that of all rows. */
+  readonly allRows: boolean
   readonly notes: readonly string[]
 }
 
 /** Eigenvalues of the curvature below this share of delta are left out of the posterior's factor. */
 const THRESHOLD = 0.01
+
+/** The rank of U, rank x P, that an eighth of the memory holds: a prediction has two copies of it. */
+export function largestRank(parameters: number, memoryLimit: number): number {
+  return Math.max(1, Math.floor(memoryLimit / 8 / (8 * parameters)))
+}
 
 /**
  * Fits the linear model to (a seeded sample of) the rows.
@@ -83,12 +92,83 @@ export async function fitLinearModel(evaluator: Evaluator, options: ResolvedOpti
   const problem = linearProblem(likelihood, evaluator.slots, jacobian.factored, takeRows(f, chosen, outputs), labels,
     deviation)
   const held = heldOut === undefined ? undefined : await linearisedHeldOut(evaluator, heldOut, deviation, options, work)
-  const whole = { problem, theta: evaluator.theta, deviation, held }
+  const pieces = { problem, theta: evaluator.theta, deviation, held }
   const { posterior, ...fit } = likelihood.name === 'regression'
-    ? regressionFit(whole, options, work)
-    : await classificationFit(whole, options, work)
+    ? regressionFit(pieces, options, work)
+    : await classificationFit(pieces, options, work)
   const agreement = addAgreement(zeroAgreement(likelihood.name, outputs), f, rows.labels, rows.examples)
-  return { ...fit, loss, training: { agreement, posterior }, rows: chosen.length }
+  const sampled: LinearFit = { ...fit, loss, training: { agreement, posterior }, rows: chosen.length,
+    allRows: chosen.length === rows.examples }
+  return sampled.allRows || likelihood.name === 'regression' ||
+      secondsOnAllRows(evaluator, rows.examples) > MOST_SECONDS
+    ? sampled
+    : onAllRows(sampled, evaluator, rows, f, deviation, options, work)
+}
+
+/** Seconds that the mode on all rows may take. */
+const MOST_SECONDS = 300
+/** Products with J and J' on the way to it. */
+const PRODUCTS = 40
+/** Multiplications a second of a network's programs on one core. */
+const SPEED = 4e9
+
+function secondsOnAllRows(evaluator: Evaluator, examples: number): number {
+  // Forward and with tangents, or forward, backward and the products with the inputs.
+  const perExample = 2.5 *
+    evaluator.linears.reduce((sum, { positions, in: inputs, out }) => sum + positions * inputs * out, 0)
+  return PRODUCTS * examples * perExample / SPEED
+}
+
+/**
+ * The sample's posterior moved to the mode of all rows, with its eigenvalues as many times as large as there are more
+ * rows; prior, scores and how the answer is mixed stay those of the sample.
+ */
+async function onAllRows(fit: LinearFit, evaluator: Evaluator, { x, labels, examples }: TrainingRows, f: Float64Array,
+  deviation: Float64Array, { likelihood: name, batchSize }: ResolvedOptions, work: WorkOptions): Promise<LinearFit> {
+  const { network, slots, theta, precision, engine } = evaluator
+  const { outputs } = network
+  const [model] = fit.curvature.models
+  const map = linearMap(network, slots, engine, precision)
+  const size = batchSize ?? batchSizeFor(numbersPerExample(evaluator, 1))
+  const quiet = work.signal === undefined ? {} : { signal: work.signal }
+  const products: RowProducts = {
+    times: async v => {
+      const image = new Float64Array(examples * outputs)
+      await forEachBatch(examples, size, 'tune', quiet, async (from, to) => {
+        image.set(await map.times(v, sliceExamples(x, network.input, from, to)), from * outputs)
+      })
+      return image
+    },
+    transposedTimes: async u => {
+      const sum = new Float64Array(theta.length)
+      await forEachBatch(examples, size, 'tune', quiet, async (from, to) => {
+        await map.transposedTimes(u.subarray(from * outputs, to * outputs), sliceExamples(x, network.input, from, to),
+          sum)
+      })
+      return sum
+    },
+  }
+  try {
+    const moved = await products.times(deviation)
+    const factor = scaledFactor(model, examples / fit.rows)
+    const start = model.weights.map((value, i) => value - theta[i] + deviation[i])
+    const mode = await modeOnAllRows({ likelihood: likelihoodModel(name), labels, examples, outputs },
+      f.map((value, i) => value - moved[i]), products, model.delta, start, factor, work)
+    let logDetRatio = 0
+    let effectiveParameters = 0
+    for (let k = 0; k < factor.rank; k++) {
+      const share = factor.rows.subarray(k * theta.length, (k + 1) * theta.length).reduce((sum, u) => sum + u * u, 0)
+      logDetRatio -= Math.log1p(-Math.min(share, 1 - 1e-15))
+      effectiveParameters += share
+    }
+    const squaredNorm = mode.w.reduce((sum, value) => sum + value * value, 0)
+    const evidence = -mode.loss - 0.5 * (logDetRatio + model.delta * squaredNorm)
+    const whole: LowRankModel = { ...model, ...factor, weights: modeWeights(mode.w, theta, deviation), logDetRatio,
+      effectiveParameters, evidence }
+    return { ...fit, curvature: { ...fit.curvature, models: [whole] }, effectiveParameters, allRows: true }
+  } finally {
+    map.dispose()
+  }
 }
 
 function deviationFrom(theta: Float64Array, priorMean: number | Float64Array | undefined): Float64Array {
@@ -151,7 +231,7 @@ async function linearise(evaluator: Evaluator, { x, examples }: TrainingRows, ch
 }
 
 /** The posterior's scores on its own rows come along, as what they need is at hand only here. */
-type Fit = Omit<LinearFit, 'loss' | 'training' | 'rows'> & { readonly posterior: TrainingScores }
+type Fit = Omit<LinearFit, 'loss' | 'training' | 'rows' | 'allRows'> & { readonly posterior: TrainingScores }
 
 /** Held-out rows with their Jacobian. */
 interface HeldOut extends HeldOutOutputs, OtherRows {}
@@ -205,7 +285,7 @@ async function classificationFit({ problem, theta, deviation, held }: WholeProbl
       const covariances = space.covariances()
       return { tuned: own, covariances, leftOut: leaveOneOut(problem, own.mode.f, covariances) }
     })
-  const { rank, rows } = space.factor(THRESHOLD)
+  const { rank, rows } = space.factor(THRESHOLD, largestRank(theta.length, options.memoryLimit))
   const weights = modeWeights(space.weights(), theta, deviation)
   const logDetRatio = space.logDetRatio()
   const evidence = -tuned.mode.loss - 0.5 * (logDetRatio + tuned.delta * tuned.mode.squaredNorm)
@@ -272,7 +352,9 @@ function sortedMeans(covariance: Float64Array, examples: number, outputs: number
   return means.sort()
 }
 
-/** Half of the answer's mean is the network's, half the linear model's (no rule that depends on the rows did better). */
+/**
+ * Half of the answer's mean is the network's, half the linear model's (no rule that depends on the rows did better).
+ */
 const REGRESSION_ANSWER: Answer = { link: 'map', varianceScale: 1, networkWeight: 0.5, linearWeight: 0.5 }
 
 function regressionFit({ problem, theta, deviation, held }: WholeProblem, { settings, outputNoise }: ResolvedOptions,

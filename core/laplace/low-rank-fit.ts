@@ -8,6 +8,7 @@ import { ResourceError } from '../errors/errors.js'
 import { likelihoodModel } from '../likelihood/registry.js'
 import { parameterCount } from '../network/parameter-slot.js'
 import type { ResolvedOptions } from '../options/laplace-options.js'
+import type { Likelihood } from '../options/words.js'
 import { structuredPosterior } from '../posterior/structured.js'
 import type { Evaluator } from '../programs/evaluator.js'
 import type { Batch } from '../tensor/batch.js'
@@ -16,7 +17,7 @@ import { explainGate, explainRegression } from '../tuning/explain.js'
 import type { FitTask, LinearTask } from './fit-task.js'
 import { withHeldOutScores } from './held-out-answer.js'
 import { heldOutRows } from './held-out-rows.js'
-import { fitLinearModel, type LinearFit, type TrainingRows } from './linear-fit.js'
+import { fitLinearModel, largestRank, type LinearFit, type TrainingRows } from './linear-fit.js'
 import type { PosteriorState } from './posterior-state.js'
 
 /** What the linear model of some rows needs. */
@@ -34,18 +35,19 @@ const MOST_UNKNOWNS = 5000
 /** Seconds that are not worth waiting for without being asked. */
 const MOST_SECONDS = 60
 /** Multiplications a second of the matrix kernels on one core, with the copies around them. */
-const SPEED = 5e9
+const SPEED = 1e10
 /** Newton systems that are factored on the way to the prior precision; the rest are solved with a factor nearby. */
 const SYSTEMS = 14
 /** Products with the Jacobian or its Gram matrix on the way. */
 const PRODUCTS = 400
 /** Multiplications a second of those, which read a matrix once for every product. */
-const PRODUCT_SPEED = 8e8
+const PRODUCT_SPEED = 1.6e9
 /** Fewer rows than this say too little of the whole. */
 const FEWEST_ROWS = 100
 
 /** The work and memory of the linear model on `rows` rows. */
-function costOf(evaluator: Evaluator, rank: number, rows: number): { seconds: number, bytes: number } {
+function costOf(evaluator: Evaluator, rank: number, rows: number,
+  mostRank: number): { seconds: number, bytes: number } {
   const { slots, linears, network } = evaluator
   const size = parameterCount(slots)
   const outputs = rows * network.outputs
@@ -63,7 +65,7 @@ function costOf(evaluator: Evaluator, rank: number, rows: number): { seconds: nu
   const eigen = EIGEN_WORK * unknowns ** 3
   const covariances = (plain && inWeights ? unknowns ** 3 : 0)
     + (inWeights ? rows * size * size * (plain ? 0.5 : network.outputs) : outputs * unknowns ** 2 / 2)
-  const factor = Math.min(unknowns, MOST_RANK) * rows * (size + network.outputs * size / 10)
+  const factor = Math.min(unknowns, mostRank) * rows * (size + network.outputs * size / 10)
   const products = PRODUCTS * (inWeights ?
     2 * rows * factorsOf(linears, network.outputs) + size * size
     : 2 * outputs * outputs + unknowns ** 2)
@@ -72,7 +74,7 @@ function costOf(evaluator: Evaluator, rank: number, rows: number): { seconds: nu
       + products / PRODUCT_SPEED,
     bytes: 8 * (2 * rows * factors
       + (inWeights ? 4 * size * size : 2 * outputs * outputs + 3 * unknowns ** 2)
-      + 2 * Math.min(unknowns, MOST_RANK) * size),
+      + 2 * Math.min(unknowns, mostRank) * size),
   }
 }
 
@@ -80,6 +82,12 @@ function costOf(evaluator: Evaluator, rank: number, rows: number): { seconds: nu
 const EIGEN_WORK = 5
 /** A posterior's rank is rarely larger. */
 const MOST_RANK = 1000
+
+/** The rank that is kept: of a regression every output keeps what its rows say. */
+function mostRank({ slots }: Evaluator, likelihood: Likelihood, memoryLimit: number): number {
+  const most = likelihood === 'regression' ? Infinity : largestRank(parameterCount(slots), memoryLimit)
+  return Math.min(MOST_RANK, most)
+}
 
 /** Multiplications of one product with a factored Jacobian, one example. */
 function factorsOf(linears: Evaluator['linears'], outputs: number): number {
@@ -93,7 +101,7 @@ export function forecastLinearModel(evaluator: Evaluator, { likelihood, memoryLi
   const size = parameterCount(evaluator.slots)
   let sample = size <= MOST_UNKNOWNS ? examples : Math.min(examples, Math.floor(MOST_UNKNOWNS / rank))
   for (;;) {
-    const cost = costOf(evaluator, rank, sample)
+    const cost = costOf(evaluator, rank, sample, mostRank(evaluator, likelihood, memoryLimit))
     if (cost.seconds <= MOST_SECONDS && cost.bytes <= memoryLimit / 2) return { sample, ...cost }
     const next = Math.floor(sample * 0.7)
     if (next < Math.min(examples, FEWEST_ROWS)) return undefined
@@ -153,11 +161,14 @@ function geometricMean(values: readonly number[]): number {
 }
 
 function choiceOf(fit: LinearFit, { likelihood }: ResolvedOptions, examples: number): Choice {
-  const { answer, curvature, scores, rows, networkNll, ratio } = fit
+  const { answer, curvature, scores, rows, allRows, networkNll, ratio } = fit
   const score = scores.find(({ scale }) => scale === answer.varianceScale) ?? scores[0]
   const regression = likelihood === 'regression'
   const sample = rows === examples
     ? ''
+    : allRows
+    ? ` Its mode is that of all ${examples} rows, by products with the Jacobian; prior, scores and covariance come from `
+      + `${rows} of them, drawn by the seed.`
     : ` Prior, scores and posterior come from ${rows} of the ${examples} rows, drawn by the seed.`
   return {
     ...answer,
@@ -183,7 +194,8 @@ export function tooLarge(evaluator: Evaluator, options: ResolvedOptions, example
   const rank = options.likelihood === 'regression'
     ? 1
     : likelihoodModel(options.likelihood).seedCount(evaluator.network.outputs)
-  const { seconds, bytes } = costOf(evaluator, rank, Math.min(examples, FEWEST_ROWS))
+  const { seconds, bytes } = costOf(evaluator, rank, Math.min(examples, FEWEST_ROWS),
+    mostRank(evaluator, options.likelihood, options.memoryLimit))
   const needs = `already for ${Math.min(examples, FEWEST_ROWS)} rows about ${formatBytes(bytes)} and `
     + `${Math.ceil(seconds)} seconds`
   if (options.linearModel === 'required') {

@@ -67,7 +67,7 @@ export function functionSpace(problem: LinearProblem, work: WorkOptions = {}): L
       return elsewhere(problem, others, found(last), curvature())
     },
     weights: () => transposedTimes(problem, found(last).alpha).map(value => value / found(last).delta),
-    factor: threshold => covarianceFactor(problem, gram, found(last), threshold),
+    factor: (threshold, most) => covarianceFactor(problem, gram, found(last), threshold, most),
   }
 }
 
@@ -308,12 +308,12 @@ function subtractSquares(result: Float64Array, solved: Float64Array, own: Float6
 }
 
 /** u_k = J' R q_k / sqrt(delta (1 + l_k)) for the eigenpairs (l_k, q_k) of S. */
-function covarianceFactor(problem: LinearProblem, gram: Float64Array, { f, delta }: FunctionPoint,
-  threshold: number): { rank: number, rows: Float64Array } {
+function covarianceFactor(problem: LinearProblem, gram: Float64Array, { f, delta }: FunctionPoint, threshold: number,
+  most?: number): { rank: number, rows: Float64Array } {
   const { slots, examples, outputs, jacobian } = problem
   const { rank, roots } = hessianRoots(problem, f)
   const size = examples * rank
-  const { values, vectors } = leadingEigenpairs(size, innerMatrix(problem, gram, roots, rank, delta), threshold)
+  const { values, vectors } = leadingEigenpairs(size, innerMatrix(problem, gram, roots, rank, delta), threshold, most)
   const count = values.length
   const mixed = new Float64Array(examples * outputs * count)
   for (let n = 0; n < examples; n++) {

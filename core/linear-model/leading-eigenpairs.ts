@@ -7,10 +7,11 @@ export interface Eigenpairs {
   readonly vectors: Float64Array
 }
 
-/** The eigenpairs of a positive semi-definite n x n matrix whose eigenvalue is above the threshold. */
-export function leadingEigenpairs(n: number, matrix: Float64Array, threshold: number): Eigenpairs {
+/** The eigenpairs of a positive semi-definite n x n matrix whose eigenvalue is above the threshold, at most so many. */
+export function leadingEigenpairs(n: number, matrix: Float64Array, threshold: number, most = n): Eigenpairs {
   const { values, vectors } = symmetricEigen(n, matrix)
   const order = Array.from(values.keys()).filter(i => values[i] > threshold).sort((a, b) => values[b] - values[a])
+    .slice(0, most)
   const rows = new Float64Array(order.length * n)
   order.forEach((column, row) => {
     for (let i = 0; i < n; i++) rows[row * n + i] = vectors[i * n + column]

@@ -89,8 +89,9 @@ export interface LinearSpace {
    * U with P^-1 = (I - U'U) / delta, r x P: the leading eigenvectors of H with eigenvalue l, scaled by
    * sqrt(l / (l + delta)).
    * @param threshold eigenvalues below threshold times delta are left out
+   * @param most the largest rank: only so many of the largest are kept
    */
-  factor(threshold: number): { readonly rank: number, readonly rows: Float64Array }
+  factor(threshold: number, most?: number): { readonly rank: number, readonly rows: Float64Array }
 }
 
 /**

@@ -68,9 +68,9 @@ export function weightSpace(problem: LinearProblem, work: WorkOptions = {}): Lin
         covariance: rowCovariances(problem, rows.jacobian, factor()) }
     },
     weights: () => found(last).w.slice(),
-    factor: threshold => {
+    factor: (threshold, most) => {
       const { delta } = found(last)
-      const { values, vectors } = leadingEigenpairs(size, curvature(), threshold * delta)
+      const { values, vectors } = leadingEigenpairs(size, curvature(), threshold * delta, most)
       const rows = vectors.map((value, i) => {
         const l = values[Math.floor(i / size)]
         return value * Math.sqrt(l / (l + delta))
