@@ -20,8 +20,8 @@ export interface Comparison {
   /** Of the network alone; regression: its means with the posterior's noise. */
   readonly network: CalibrationReport
   /**
-   * Of the network with one temperature (Guo et al. 2017); undefined for regression and for fewer than ten rows. Where it comes from half of
-   * these rows, only the other half is scored.
+   * Of the network with one temperature (Guo et al. 2017); undefined for regression and for fewer than ten rows. Where
+   * it comes from half of these rows, only the other half is scored.
    */
   readonly temperature: CalibrationReport | undefined
   /** Of the posterior's answer. */
@@ -36,8 +36,9 @@ export interface Comparison {
 const FEWEST_TO_HALVE = 10
 
 /**
- * The reports of network, temperature scaling and posterior on rows with labels. The temperature is that of the held-out rows of the fit; where
- * there were none, it is fitted to half of the given rows, drawn by the seed, and scored on the other half.
+ * The reports of network, temperature scaling and posterior on rows with labels. The temperature is that of the held-
+ * out rows of the fit; where there were none, it is fitted to half of the given rows, drawn by the seed, and scored on
+ * the other half.
  * @throws ShapeError, DataError, CancelledError
  */
 export async function compare(state: PosteriorState, programs: InputPrograms, x: Tensor, y: Tensor,

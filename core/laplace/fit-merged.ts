@@ -16,8 +16,8 @@ export async function fitMerged(task: FitTask, partial: PartialFit, data: Batch 
   const { validation } = options
   if (typeof validation === 'number') {
     throw new OptionError('BAD_COMBINATION',
-      'Partial fits have summed all of their rows, so that none can be held out (validation as a share): give fitMerged the held-out rows.',
-      { option: 'validation' })
+      'Partial fits have summed all of their rows, so that none can be held out (validation as a share): '
+        + 'give fitMerged the held-out rows.', { option: 'validation' })
   }
   if (partial.key !== partialKey(task)) {
     throw new StateError('DIGEST_MISMATCH',

@@ -14,7 +14,9 @@ import { noiseOf, type PosteriorState } from './posterior-state.js'
 import { predict } from './predict.js'
 import { programsByInput } from './programs-by-input.js'
 
-/** The state with the scores of its answer on held-out rows; with `calibrate`, with temperature scaling as its answer. */
+/**
+ * The state with the scores of its answer on held-out rows; with `calibrate`, with temperature scaling as its answer.
+ */
 export async function withHeldOutScores(state: PosteriorState, { x, y }: Batch,
   work: WorkOptions): Promise<PosteriorState> {
   const { options, evaluator, choice } = state

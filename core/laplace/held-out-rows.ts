@@ -27,7 +27,8 @@ export function heldOutRows({ x, y }: Batch, { network, precision }: Pick<Evalua
     throw named(error)
   }
   throw new OptionError('BAD_OPTION',
-    `There are ${examples} held-out rows (validation); at least ${FEWEST_HELD_OUT} are needed, and some fifty make a choice that lasts. `
+    `There are ${examples} held-out rows (validation); at least ${FEWEST_HELD_OUT} are needed, `
+      + 'and some fifty make a choice that lasts. '
       + 'Give more, or leave validation out.', { option: 'validation', value: examples })
 }
 
@@ -77,7 +78,10 @@ export function rowSplitter(share: number, seed: number): RowSplitter {
   }
 }
 
-/** `count` of the rows, each set of them equally likely: 1 where a row is drawn (selection sampling, Knuth, algorithm S). */
+/**
+ * `count` of the rows, each set of them equally likely: 1 where a row is drawn (selection sampling, Knuth, algorithm
+ * S).
+ */
 export function drawRows(rows: number, count: number, uniform: () => number): Uint8Array {
   const drawn = new Uint8Array(rows)
   let wanted = count

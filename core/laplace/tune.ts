@@ -53,8 +53,8 @@ export async function tunePosterior(state: PosteriorState, request: TuneRequest,
 async function linearDataFrom(state: PosteriorState, { data }: TuneData, work: WorkOptions): Promise<LinearData> {
   if (data === undefined) {
     throw new OptionError('BAD_COMBINATION',
-      "Tuning 'linearized', 'auto' or 'validated' goes over the training data once more: give them ({ data: { x, y } }), or " +
-        "tune by 'marglik'.", { option: 'tune' })
+      "Tuning 'linearized', 'auto' or 'validated' goes over the training data once more: " +
+        "give them ({ data: { x, y } }), or tune by 'marglik'.", { option: 'tune' })
   }
   const accumulation = startAccumulation(state.evaluator, state.pool, { ...state.options, structure: 'diag' }, true,
     () => undefined)

@@ -10,8 +10,8 @@ export interface TuningPlan {
 }
 
 /**
- * The method that was asked for; else none where the prior is given, `validated` where there are held-out rows, `auto` where there are none,
- * and `marglik` for several precisions.
+ * The method that was asked for; else none where the prior is given, `validated` where there are held-out rows, `auto`
+ * where there are none, and `marglik` for several precisions.
  */
 export function planTuning({ tune, settings, subset, priorStructure, validation }: ResolvedOptions): TuningPlan {
   if (tune !== undefined) return { tune, chosen: true }

@@ -1,4 +1,7 @@
-/** @file The joint choice by held-out rows for a last layer: over its linear models, each at its own mode (see core/tuning/validated.ts). */
+/**
+ * @file The joint choice by held-out rows for a last layer: over its linear models, each at its own mode (see
+ * core/tuning/validated.ts).
+ */
 import { breathe, throwIfCancelled, type WorkOptions } from '../budget/progress.js'
 import { lastLayerTimes } from '../curvature/last-layer.js'
 import { likelihoodModel } from '../likelihood/registry.js'
@@ -30,8 +33,8 @@ interface FeatureRows extends HeldOutOutputs {
 }
 
 /**
- * The state of a last layer that the gate has answered, with prior, link, s and weights (regression: noise and weights) chosen by held-out
- * rows.
+ * The state of a last layer that the gate has answered, with prior, link, s and weights (regression: noise and weights)
+ * chosen by held-out rows.
  * @param linear features and labels of the training rows
  * @throws NumericalError NO_CONVERGENCE; ShapeError, DataError, CancelledError
  */

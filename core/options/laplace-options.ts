@@ -13,8 +13,8 @@ import { type Calibration, CALIBRATIONS, type CurvatureKind, CURVATURES, type En
 export interface LaplaceOptions {
   readonly likelihood: Likelihood
   /**
-   * Which parameters get a posterior. `auto`, the default: all weights by their linear model where that is small enough and the
-   * network has derivatives, else the last layer's; the result says which and why.
+   * Which parameters get a posterior. `auto`, the default: all weights by their linear model where that is small enough
+   * and the network has derivatives, else the last layer's; the result says which and why.
    */
   readonly subset?: SubsetChoice | undefined
   readonly structure?: Structure | undefined
@@ -34,8 +34,9 @@ export interface LaplaceOptions {
   readonly tune?: TuneMethod | undefined
   readonly priorStructure?: PriorStructure | undefined
   /**
-   * Rows that the network has not been trained on, or the share of the rows given to `fit` that are held out of it (drawn by the seed; of use
-   * only where the network has not seen them). With them the prior is tuned by `validated` unless told otherwise.
+   * Rows that the network has not been trained on, or the share of the rows given to `fit` that are held out of it
+   * (drawn by the seed; of use only where the network has not seen them). With them the prior is tuned by `validated`
+   * unless told otherwise.
    */
   readonly validation?: Batch | number | undefined
   /** A baseline in place of the posterior's answer: the network with a temperature fitted to the held-out rows. */
@@ -218,7 +219,8 @@ export function checkTuning(tune: TuneMethod | undefined, priorStructure: PriorS
   }
   if (tune === 'validated' && !hasValidation) {
     throw refuse(
-      "Tuning 'validated' chooses prior, mean and link by held-out examples: give validation: { x, y }, or a share of the rows "
+      "Tuning 'validated' chooses prior, mean and link by held-out examples: give validation: { x, y }, "
+        + 'or a share of the rows '
         + "(validation: 0.1), or use 'auto'.",
     )
   }
@@ -236,17 +238,18 @@ function checkHeldOut({ validation, likelihood, priorPrecision, priorStructure }
   if (typeof validation === 'number') {
     if (!(validation > 0 && validation < 1)) {
       throw new OptionError('BAD_OPTION',
-        `Option validation as a share of the rows must lie between 0 and 1, both excluded (0.1 is usual); got ${validation}.`,
-        {
-          option: 'validation',
-          value: validation,
-        })
+        'Option validation as a share of the rows must lie between 0 and 1, both excluded (0.1 is usual); '
+          + `got ${validation}.`, {
+        option: 'validation',
+        value: validation,
+      })
     }
     const open = tune === undefined && priorPrecision === undefined
       && (priorStructure === undefined || priorStructure === 'scalar')
     if (!open && tune !== 'validated' && tune !== 'grid') {
       throw new OptionError('BAD_COMBINATION',
-        `A share of the rows (validation ${validation}) is held out for tuning one prior precision by 'validated' or 'grid'; with these `
+        `A share of the rows (validation ${validation}) is held out for tuning one prior precision by `
+          + "'validated' or 'grid'; with these "
           + 'options nothing would use them. Leave validation out.', { option: 'validation' })
     }
   } else if (validation !== undefined && !isBatch(validation)) {
@@ -265,7 +268,8 @@ function checkHeldOut({ validation, likelihood, priorPrecision, priorStructure }
   }
   if (validation === undefined || (tune !== undefined && tune !== 'validated') || priorPrecision !== undefined) {
     throw new OptionError('BAD_COMBINATION',
-      "Option calibrate 'temperature' fits the temperature to held-out rows: give validation: { x, y } (or a share of the rows), and "
+      "Option calibrate 'temperature' fits the temperature to held-out rows: give validation: { x, y } "
+        + '(or a share of the rows), and '
         + 'neither priorPrecision nor another way of tuning.', { option: 'calibrate' })
   }
 }

@@ -112,7 +112,10 @@ export async function tuneLinearized(model: LinearModel, options: LinearizedOpti
   }
 }
 
-/** The linear mode for given hyper-parameters, its curvature and gamma. @throws NumericalError NO_CONVERGENCE, CancelledError */
+/**
+ * The linear mode for given hyper-parameters, its curvature and gamma. @throws NumericalError NO_CONVERGENCE,
+ * CancelledError
+ */
 export function linearizedAt(model: LinearModel, structure: SumStructure, settings: PosteriorSettings,
   start: Float64Array, { signal }: WorkOptions): LinearizedFit {
   const groups = priorGroups('scalar', model.slots)

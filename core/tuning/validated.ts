@@ -1,8 +1,8 @@
 /**
- * @file The joint choice by held-out rows: prior precision, link, s and the weights of network and linear model together. Fifty rows say
- * little, so that every part is shrunk towards what the training rows alone say: the prior precision by a normal prior of its
- * logarithm, the weight w of the linear model by a beta distribution that counts as one row. A candidate's score is its
- * likelihood averaged over w, and w is its mean under that likelihood.
+ * @file The joint choice by held-out rows: prior precision, link, s and the weights of network and linear model
+ * together. Fifty rows say little, so that every part is shrunk towards what the training rows alone say: the prior
+ * precision by a normal prior of its logarithm, the weight w of the linear model by a beta distribution that counts as
+ * one row. A candidate's score is its likelihood averaged over w, and w is its mean under that likelihood.
  */
 import { NumericalError } from '../errors/errors.js'
 import type { LabelledRows } from '../linear-model/linear-problem.js'
@@ -69,7 +69,8 @@ export function candidatesAt(rows: HeldOutOutputs, step: number, linear: Float64
 }
 
 /**
- * Links with factors of the variance: the link that ignores the common shift, and the default's own. With two classes all links agree.
+ * Links with factors of the variance: the link that ignores the common shift, and the default's own. With two classes
+ * all links agree.
  */
 function linksOf({ likelihood, outputs }: LabelledRows, own: Link): readonly (readonly [Link, number])[] {
   const link = differenceLink(likelihood, outputs)

@@ -33,7 +33,10 @@ export function validationOf(params: DecodedMap, state: ThreadState): Batch | un
   return validation === undefined ? undefined : batchOf(validation, state)
 }
 
-/** Held-out examples of a fit: `validation: {x, y}`, or the share of its rows. What a share may be is checked by the core. */
+/**
+ * Held-out examples of a fit: `validation: {x, y}`, or the share of its rows. What a share may be is checked by the
+ * core.
+ */
 export function heldOutOf(params: DecodedMap, state: ThreadState): Batch | number | undefined {
   const validation = optional(params, 'validation')
   return typeof validation === 'number' ? validation : validationOf(params, state)

@@ -1,4 +1,7 @@
-/** @file The choice by held-out rows: its pieces against their definitions, and a simulated case that only held-out rows can settle. */
+/**
+ * @file The choice by held-out rows: its pieces against their definitions, and a simulated case that only held-out rows
+ * can settle.
+ */
 import t from 'tap'
 import { GraphBuilder } from '../../../core/graph/builder.js'
 import { BATCH, type Graph } from '../../../core/graph/graph.js'
