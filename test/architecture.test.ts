@@ -139,7 +139,8 @@ t.test('the tests of the core are laid out in its rooms', async t => {
 })
 
 t.test(`lines have at most ${LONGEST_LINE} characters`, async t => {
-  const long = MEASURED.flatMap(sourcesIn).flatMap(file =>
+  const written = MEASURED.flatMap(sourcesIn).filter(file => !read(file).includes('protobufjs-cli; do not edit'))
+  const long = written.flatMap(file =>
     read(file).split('\n').flatMap((line, i) => (line.length > LONGEST_LINE ? [`${file}:${i + 1}`] : []))
   )
   t.same(long, [])

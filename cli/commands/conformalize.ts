@@ -1,4 +1,6 @@
-/** @file `polylaplace conformalize`: intervals and sets of classes of a posterior get a guarantee from held-out rows. */
+/**
+ * @file `polylaplace conformalize`: intervals and sets of classes of a posterior get a guarantee from held-out rows.
+ */
 import { SET_SCORES } from '../../core/conformal/calibration.js'
 import { oneOf } from '../../core/errors/suggest.js'
 import type { ConformalOptions } from '../../core/laplace/posterior-options.js'

@@ -14,8 +14,8 @@ export interface OutlierReport extends OutlierScores {
 }
 
 /**
- * The reports of every kind of doubt that there is: one less the confidence of network, temperature scaling and posterior
- * (regression: the posterior's predictive variance), and the novelty score.
+ * The reports of every kind of doubt that there is: one less the confidence of network, temperature scaling and
+ * posterior (regression: the posterior's predictive variance), and the novelty score.
  * @param temperature T; undefined where there is none
  */
 export async function outlierReports(posterior: LaplacePosterior, data: Tensor, others: Tensor,

@@ -247,7 +247,9 @@ function addScaledBlock(gram: Float64Array, block: Float64Array, inputs: Float64
   }
 }
 
-/** With positions or shared weights the rows of one tensor's Jacobian are written out, a block of examples at a time. */
+/**
+ * With positions or shared weights the rows of one tensor's Jacobian are written out, a block of examples at a time.
+ */
 function addGeneralGram(gram: Float64Array, slot: ParameterSlot, uses: ParameterUses, one: FactoredJacobian,
   others: ParameterUses, other: FactoredJacobian): void {
   const width = other.examples * other.seeds

@@ -36,8 +36,9 @@ const MOST_WHOLE_WEIGHTS = 1200
 const MOST_WHOLE_MULTIPLICATIONS = 1e10
 
 /**
- * The state whose last layer gets its whole covariance where no structure was named and the layer is small. The Kronecker one is
- * not exact even for a linear model: its leave-one-out scores are too good, and prior and gate with them.
+ * The state whose last layer gets its whole covariance where no structure was named and the layer is small. The
+ * Kronecker one is not exact even for a linear model: its leave-one-out scores are too good, and prior and gate with
+ * them.
  */
 export function withWholeCovariance(state: PosteriorState, { examples }: LinearData): PosteriorState {
   const { options, structured } = state
@@ -58,9 +59,10 @@ export interface RegressionNoise {
 }
 
 /**
- * Prior and noise of a regression, for a posterior of its last layer: the features have seen the rows, so that all weights must say how
- * much of the residuals was learnt by heart: by the leave-one-out residuals of their linear model, as most of its own variance is not
- * the last layer's. Undefined where their linear model is too large or fails.
+ * Prior and noise of a regression, for a posterior of its last layer: the features have seen the rows, so that all
+ * weights must say how much of the residuals was learnt by heart: by the leave-one-out residuals of their linear
+ * model, as most of its own variance is not the last layer's. Undefined where their linear model is too large or
+ * fails.
  */
 export async function regressionNoise(evaluator: Evaluator, options: ResolvedOptions, rows: TrainingRows,
   work: WorkOptions): Promise<RegressionNoise | undefined> {
@@ -361,7 +363,7 @@ export async function priorFromLinearModel(state: PosteriorState, rows: Training
     tuned: 'auto',
     effectiveParameters: fit.effectiveParameters,
     notes: [...state.notes, ...fit.notes,
-      `The prior is that of the linear model over all weights. With structure '${structured.structure}' its error bars are too wide; the `
-      + "structure 'lowrank' has the covariance that belongs to it."],
+      `The prior is that of the linear model over all weights. With structure '${structured.structure}' its error `
+      + "bars are too wide; the structure 'lowrank' has the covariance that belongs to it."],
   }
 }

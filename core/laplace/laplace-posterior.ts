@@ -158,7 +158,9 @@ export class LaplacePosterior {
     return logDetRatio(this.state.structured)
   }
 
-  /** log p(D) of the linear model at its own mode, where there is one; at the network's weights it is another number. */
+  /**
+   * log p(D) of the linear model at its own mode, where there is one; at the network's weights it is another number.
+   */
   get logEvidenceAtMode(): number | undefined {
     return evidenceAtMode(this.state)
   }
@@ -232,9 +234,10 @@ export class LaplacePosterior {
   withPrior(changes: PriorChanges): LaplacePosterior {
     knownOptions('withPrior', changes, PRIOR_CHANGES)
     checkNoiseChange(this.state, changes)
+    // The answer and the scores of rows were those of the old prior.
     return new LaplacePosterior({ ...uncalibrated(withoutScores(this.state)),
-      structured: this.state.structured.withSettings(settingsFrom(changes)), tuned: 'none', // The answer and the scores of rows were those of the old prior.
-      choice: undefined, trainingVariances: undefined, effectiveParameters: undefined })
+      structured: this.state.structured.withSettings(settingsFrom(changes)), tuned: 'none', choice: undefined,
+      trainingVariances: undefined, effectiveParameters: undefined })
   }
 
   /**

@@ -1,4 +1,6 @@
-/** @file The fit of the linear model over all weights: prior, noise, leave-one-out scores and how the answer is mixed. */
+/**
+ * @file The fit of the linear model over all weights: prior, noise, leave-one-out scores and how the answer is mixed.
+ */
 import { breathe, throwIfCancelled, type WorkOptions } from '../budget/progress.js'
 import type { LeftOutScores } from '../conformal/calibration.js'
 import type { LowRankCurvature, LowRankModel } from '../curvature/curvature.js'
@@ -390,7 +392,8 @@ function regressionFit({ problem, theta, deviation, held }: WholeProblem, { sett
           `The network fits ${
             outputs === 1 ? 'the targets' : `output ${c}`
           } of its training rows exactly, so that they do not `
-          + "determine the noise; it was held at a thousandth of the targets' standard deviation. Give sigmaNoise, or held-out rows.",
+          + "determine the noise; it was held at a thousandth of the targets' standard deviation. Give sigmaNoise, "
+          + 'or held-out rows.',
         ]
         : []
     ),

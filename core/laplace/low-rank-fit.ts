@@ -167,8 +167,8 @@ function choiceOf(fit: LinearFit, { likelihood }: ResolvedOptions, examples: num
   const sample = rows === examples
     ? ''
     : allRows
-    ? ` Its mode is that of all ${examples} rows, by products with the Jacobian; prior, scores and covariance come from `
-      + `${rows} of them, drawn by the seed.`
+    ? ` Its mode is that of all ${examples} rows, by products with the Jacobian; prior, scores and covariance come `
+      + `from ${rows} of them, drawn by the seed.`
     : ` Prior, scores and posterior come from ${rows} of the ${examples} rows, drawn by the seed.`
   return {
     ...answer,
@@ -200,8 +200,8 @@ export function tooLarge(evaluator: Evaluator, options: ResolvedOptions, example
     + `${Math.ceil(seconds)} seconds`
   if (options.linearModel === 'required') {
     throw new ResourceError('OUT_OF_MEMORY',
-      `The linear model over all weights would need ${needs}, more than is allowed. Use subset 'last_layer', or structure 'kron' or `
-        + "'diag'.", { needed: bytes, limit: options.memoryLimit })
+      `The linear model over all weights would need ${needs}, more than is allowed. Use subset 'last_layer', or `
+        + "structure 'kron' or 'diag'.", { needed: bytes, limit: options.memoryLimit })
   }
   return `The linear model over all weights would be too large: ${needs}.`
 }

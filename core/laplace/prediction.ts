@@ -38,8 +38,8 @@ export interface Prediction {
   /** N x C x C, or (N C) x (N C) with `joint`; when asked for. */
   readonly covariance?: Tensor
   /**
-   * How unlike the training rows a row is, N: the share of training rows whose leave-one-out variance is at least as large as the
-   * row's (a p-value: small means unlike). Where the posterior was fitted by `auto` or `validated`.
+   * How unlike the training rows a row is, N: the share of training rows whose leave-one-out variance is at least as
+   * large as the row's (a p-value: small means unlike). Where the posterior was fitted by `auto` or `validated`.
    */
   readonly novelty?: Tensor
   /** What `novelty` is the p-value of: the mean variance of the outputs, N. */

@@ -1,8 +1,8 @@
 /**
  * @file Noise and prior of a regression by the evidence of the linear model over all weights,
- * y - f0 ~ N(0, K / delta + sigma^2 I) with K = J J' of one output (MacKay 1992). In the eigenbasis of K it is a function of
- * two numbers; where there are fewer weights than rows, the eigenbasis of J'J serves, and what no weight can explain is
- * noise alone.
+ * y - f0 ~ N(0, K / delta + sigma^2 I) with K = J J' of one output (MacKay 1992). In the eigenbasis of K it is a
+ * function of two numbers; where there are fewer weights than rows, the eigenbasis of J'J serves, and what no weight
+ * can explain is noise alone.
  */
 /** y - f0 in the eigenbasis of K: eigenvalues l_i with coordinates b_i; the other coordinates have eigenvalue 0. */
 export interface GaussianSpectrum {
@@ -91,8 +91,8 @@ const TOLERANCE = 1e-10
 const FURTHEST = 40
 
 /**
- * Newton's method on two variables, damped where the function is not concave; the second is held at or above `lowest`, and
- * fixed when that is undefined.
+ * Newton's method on two variables, damped where the function is not concave; the second is held at or above
+ * `lowest`, and fixed when that is undefined.
  */
 function ascend(target: EvidenceOfTwo, start: Float64Array,
   lowest: number | undefined): { point: Float64Array, value: number } {
@@ -119,7 +119,10 @@ function ascend(target: EvidenceOfTwo, start: Float64Array,
   return { point, value: current.value }
 }
 
-/** (-H + damping I)^-1 gradient with the eigenvalues of -H made positive; the second variable is left where it is not free. */
+/**
+ * (-H + damping I)^-1 gradient with the eigenvalues of -H made positive; the second variable is left where it is not
+ * free.
+ */
 function dampedStep(gradient: Float64Array, hessian: Float64Array, free: boolean, damping: number): [number, number] {
   const clip = (value: number): number => Math.max(-LONGEST_STEP, Math.min(LONGEST_STEP, value))
   const [a, b, d] = [-hessian[0], -hessian[1], -hessian[3]]

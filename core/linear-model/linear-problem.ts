@@ -1,6 +1,7 @@
 /**
- * @file The linear model over all weights: f_lin(w) = f + J (w - theta) = f0 + J w on the training rows, w ~ N(mu, I/delta)
- * with a likelihood on its outputs (Immer, Korzepa and Bauer 2021). It is a convex problem with a mode of its own.
+ * @file The linear model over all weights: f_lin(w) = f + J (w - theta) = f0 + J w on the training rows, w ~ N(mu,
+ * I/delta) with a likelihood on its outputs (Immer, Korzepa and Bauer 2021). It is a convex problem with a mode of
+ * its own.
  */
 import { addTransposedProduct, jacobianTimes, joinVectors, splitVectors,
   zeroVectors } from '../curvature/jacobian-products.js'

@@ -8,6 +8,7 @@ import { MODE_TOLERANCE } from './newton.js'
 
 /** Beyond these bounds a prior is off, or pins the weights. */
 export const LOWEST_DELTA = 1e-4
+/** Its other end. */
 export const HIGHEST_DELTA = 1e5
 const MOST_ROUNDS = 60
 /** Largest change of log delta in the last round. */

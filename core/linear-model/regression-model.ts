@@ -1,6 +1,6 @@
 /**
- * @file The linear model of a regression over all weights, an output at a time: each has its own noise and prior, so that
- * outputs on different scales get error bars of their own.
+ * @file The linear model of a regression over all weights, an output at a time: each has its own noise and prior, so
+ * that outputs on different scales get error bars of their own.
  */
 import { throwIfCancelled, type WorkOptions } from '../budget/progress.js'
 import { accumulateFull } from '../curvature/full.js'
@@ -199,8 +199,8 @@ function posteriorOf(problem: LinearProblem, c: number, { values, coordinates, l
 }
 
 /**
- * f_lin = f0 + sum v b l / (l + delta sigma^2), its variance h sigma^2 with h = sum v^2 l / (l + delta sigma^2), and both without each row
- * itself: f + h (f - y) / (1 - h) and h sigma^2 / (1 - h).
+ * f_lin = f0 + sum v b l / (l + delta sigma^2), its variance h sigma^2 with h = sum v^2 l / (l + delta sigma^2), and
+ * both without each row itself: f + h (f - y) / (1 - h) and h sigma^2 / (1 - h).
  */
 function onTrainingRows(problem: LinearProblem, c: number,
   { values, coordinates, left }: Pick<Basis, 'values' | 'coordinates' | 'left'>, delta: number,

@@ -109,6 +109,7 @@ export type ReportOf<L extends Likelihood> = L extends 'regression' ? Regression
  */
 export function calibrationReport<L extends Likelihood>(likelihood: L, y: Tensor, prediction: ScoredPrediction,
   options?: ReportOptions): ReportOf<L>
+/** The same for a likelihood that is known at run time only. */
 export function calibrationReport(likelihood: Likelihood, y: Tensor, prediction: ScoredPrediction,
   options: ReportOptions = {}): CalibrationReport {
   oneOf('likelihood', likelihood, LIKELIHOODS)

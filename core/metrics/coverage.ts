@@ -1,4 +1,7 @@
-/** @file Coverage: how often the truth lies within the predicted interval. Right is the level itself, neither less nor more. */
+/**
+ * @file Coverage: how often the truth lies within the predicted interval. Right is the level itself, neither less nor
+ * more.
+ */
 import { centralHalfWidth } from '../kernels/normal-quantile.js'
 
 /** Half width of the central 95 % interval of a standard normal. */

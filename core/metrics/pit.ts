@@ -5,6 +5,7 @@
  */
 import { erf } from '../ops/erf.js'
 
+/** Bins of a histogram of PIT values. */
 export const PIT_BINS = 10
 
 /**

@@ -63,7 +63,8 @@ export interface Operator {
   /**
    * Appends the nodes that compute the cotangents of the inputs; absent for operators without a derivative.
    * They are linear in the cotangents and read nothing else of them, not even their shapes: J v is their own derivative
-   * with respect to the cotangents (core/programs/jvp-program.ts), so the operators that they consist of need rules too.
+   * with respect to the cotangents (core/programs/jvp-program.ts), so the operators that they consist of need rules
+   * too.
    */
   backward?(context: BackwardContext): readonly (string | undefined)[]
 }

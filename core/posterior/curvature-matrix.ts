@@ -123,7 +123,9 @@ export function describeSlots(
   return slots.map(({ name, shape, size }) => ({ name, shape, size }))
 }
 
-/** sum_k l_k v_k v_k' (+ delta): the rows are sqrt(l_k) v_k. A regression of several outputs shows that of its first. */
+/**
+ * sum_k l_k v_k v_k' (+ delta): the rows are sqrt(l_k) v_k. A regression of several outputs shows that of its first.
+ */
 function lowRankMatrix({ size, models: [model] }: LowRankCurvature, prior: number): CurvatureMatrix {
   const { rank, delta } = model
   const rows = model.rows.slice()

@@ -1,7 +1,8 @@
 /**
- * @file Low-rank posterior over all weights at the mode of the linear model: P^-1 = (I - U'U) / delta, where the rows of U are
- * the leading eigenvectors of the data's curvature with eigenvalue l, scaled by sqrt(l / (l + delta)). It holds no training
- * row. A regression of several outputs has one such posterior an output, with its own delta and noise.
+ * @file Low-rank posterior over all weights at the mode of the linear model: P^-1 = (I - U'U) / delta, where the rows
+ * of U are the leading eigenvectors of the data's curvature with eigenvalue l, scaled by sqrt(l / (l + delta)). It
+ * holds no training row. A regression of several outputs has one such posterior an output, with its own delta and
+ * noise.
  */
 import type { LowRankCurvature, LowRankModel } from '../curvature/curvature.js'
 import { InternalError, OptionError } from '../errors/errors.js'
@@ -58,8 +59,8 @@ function single({ models }: LowRankCurvature): LowRankModel | undefined {
 
 function refuseShared({ models }: LowRankCurvature): never {
   throw new OptionError('BAD_COMBINATION',
-    `Each of the ${models.length} outputs has a posterior over the weights of its own (its own prior and noise), so that there `
-      + "is no joint one to draw weights from. Ask for functional samples, or fit structure 'kron'.", {
+    `Each of the ${models.length} outputs has a posterior over the weights of its own (its own prior and noise), so `
+      + "that there is no joint one to draw weights from. Ask for functional samples, or fit structure 'kron'.", {
     outputs: models.length,
   })
 }
@@ -96,7 +97,8 @@ function shares({ rank, rows }: LowRankModel): Float64Array {
   return Float64Array.from({ length: rank }, (_, k) => {
     let sum = 0
     for (let i = k * size; i < (k + 1) * size; i++) sum += rows[i] * rows[i]
-    // Rounding can bring a direction that the data determine alone to 1 and above, where its precision would be infinite.
+    // Rounding can bring a direction that the data determine alone to 1 and above, where its precision would be
+    // infinite.
     return Math.min(sum, 1 - 1e-15)
   })
 }

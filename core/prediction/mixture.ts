@@ -15,7 +15,10 @@ export function differenceLink(likelihood: LikelihoodModel, outputs: number): Li
   return outputs === 2 ? 'pairwise' : 'zero_sum'
 }
 
-/** Probabilities of a link with the covariances (N x C x C; or variances, N x C, where these are enough) times `scale`. */
+/**
+ * Probabilities of a link with the covariances (N x C x C; or variances, N x C, where these are enough) times
+ * `scale`.
+ */
 export function scaledProbabilities(link: Link, likelihood: LikelihoodModel, f: Float64Array, covariance: Float64Array,
   scale: number, examples: number, outputs: number): Float64Array {
   if (scale === 0) return likelihood.inverseLink(f, examples, outputs)

@@ -1,6 +1,6 @@
 /**
- * @file How unlike the training rows a row is: the variance of its outputs over all weights, compared with the training rows' own
- * variances, each left out in turn.
+ * @file How unlike the training rows a row is: the variance of its outputs over all weights, compared with the
+ * training rows' own variances, each left out in turn.
  */
 
 /** Scores and their p-values, N. */

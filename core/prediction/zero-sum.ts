@@ -1,6 +1,7 @@
 /**
  * @file Probit that does not count what softmax ignores: a shift of all logits together. The variances are those of
- * f_c - mean_c f, so that the prior variance of the common shift, which no data can shrink, leaves the probabilities alone.
+ * f_c - mean_c f, so that the prior variance of the common shift, which no data can shrink, leaves the probabilities
+ * alone.
  */
 import { softmax } from '../likelihood/softmax.js'
 import { probitShrinkage } from './probit.js'

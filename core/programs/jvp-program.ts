@@ -8,8 +8,8 @@
  *
  * Of a linear operator z = W a + b the first pass hands out g = (dz)'u and never g ⊗ a, so the second one starts there
  * from V a + v, one matrix product for the whole batch, where V and v are the tangents of W and b; of another parameter
- * or of an input it starts from the tangent itself. Every element of the seed u belongs to one example, so all values of
- * the first pass carry the examples, and their cotangents have [K] in front, K counting the tangents.
+ * or of an input it starts from the tangent itself. Every element of the seed u belongs to one example, so all values
+ * of the first pass carry the examples, and their cotangents have [K] in front, K counting the tangents.
  */
 import { InternalError } from '../errors/errors.js'
 import type { GraphBuilder } from '../graph/builder.js'
@@ -23,11 +23,12 @@ import { type BackwardStart, startBackward } from './backward-start.js'
 import { handledInputs } from './factors-program.js'
 import { reverse, reverseFrom } from './reverse.js'
 
+/** A graph that gives J v for tangents v of weights or inputs. */
 export interface JvpProgram {
   readonly graph: Graph
   /**
-   * Names of the inputs for the tangents, by value: K, then the shape of the network's input, or that of the parameter as
-   * it is stored (one tangent for all examples). A value that the output does not depend on has none.
+   * Names of the inputs for the tangents, by value: K, then the shape of the network's input, or that of the
+   * parameter as it is stored (one tangent for all examples). A value that the output does not depend on has none.
    */
   readonly tangents: ReadonlyMap<string, string>
   /** Name of the output that holds f, N x C. */
@@ -132,7 +133,9 @@ function operatorTangent({ start: { builder, f }, count, inputs }: Tangents, ope
   return shift === undefined ? product : builder.node('Add', [product, shift])
 }
 
-/** The tangent of a value in the layout of its gradient's cotangent: K x 1 (x N, where it has no batch axis) x shape. */
+/**
+ * The tangent of a value in the layout of its gradient's cotangent: K x 1 (x N, where it has no batch axis) x shape.
+ */
 function gradientTangent({ start: { builder, types, f }, count, inputs }: Tangents, name: string): string {
   const { shape } = required(types, name)
   const target = [count, 1, ...shape.map(dim => (isBatch(dim) ? -1 : dim))]

@@ -21,8 +21,8 @@ export function explainGate({ ratio, networkNll, leaveOneOutNll, varianceScale, 
 function verdictOf(ratio: number, networkWeight: number, linearWeight: number): string {
   const answer = `The answer is ${percent(networkWeight)} the network and ${percent(linearWeight)} the linear model.`
   if (linearWeight === 1) {
-    return 'The network fits rows that it has seen worse than the linear model predicts rows that it has not: it is not '
-      + 'trained to the end, or the labels are coded otherwise than in its training. The linear model answers.'
+    return 'The network fits rows that it has seen worse than the linear model predicts rows that it has not: it is '
+      + 'not trained to the end, or the labels are coded otherwise than in its training. The linear model answers.'
   }
   return ratio < FAR_SURER
     ? 'On rows that it has seen the network is far surer than it should be of rows that it has not: it has learnt much '
@@ -34,8 +34,8 @@ function verdictOf(ratio: number, networkWeight: number, linearWeight: number): 
 export function explainRegression(sigma: readonly number[], rows: number): string {
   const noise = sigma.map(value => value.toPrecision(3)).join(', ')
   return `From ${rows} training rows the noise has standard deviation ${noise}${each(sigma)}, by the evidence of the `
-    + 'linear model over all weights, which knows how much of the residuals the network could have learnt by heart. The '
-    + 'mean is halfway between network and linear model.'
+    + 'linear model over all weights, which knows how much of the residuals the network could have learnt by heart. '
+    + 'The mean is halfway between network and linear model.'
 }
 
 /** The sentences of a regression by its last layer, whose noise comes from all weights. */
@@ -44,8 +44,8 @@ export function explainNoiseOfAllWeights(sigma: readonly number[], rows: number)
   return `From ${rows} training rows the noise has standard deviation ${noise}${
     sigma.length > 1 ? ' (an output each)' : ''
   }, by the leave-one-out residuals `
-    + 'of the linear model over all weights: what the last layer alone cannot know counts as noise. The mean is halfway between network and '
-    + 'linear model.'
+    + 'of the linear model over all weights: what the last layer alone cannot know counts as noise. The mean is '
+    + 'halfway between network and linear model.'
 }
 
 /** The sentences of a regression by its last layer. */

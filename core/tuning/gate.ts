@@ -1,8 +1,9 @@
 /**
- * @file How much of the answer the linear model gets, from the training rows alone. Its leave-one-out score predicts its score on new rows; the
- * network's own score on rows it has seen does not. r = (NLL of the network on its rows) / (leave-one-out NLL of the linear model):
- * far below 1 the network has learnt its rows by heart, above 1 it fits rows it has seen worse than the linear model predicts
- * rows it has not. p = (1 + r)/2 p_network + (1 - r)/2 p_linear, and p_linear alone where r > 1.
+ * @file How much of the answer the linear model gets, from the training rows alone. Its leave-one-out score predicts
+ * its score on new rows; the network's own score on rows it has seen does not. r = (NLL of the network on its rows) /
+ * (leave-one-out NLL of the linear model): far below 1 the network has learnt its rows by heart, above 1 it fits rows
+ * it has seen worse than the linear model predicts rows it has not. p = (1 + r)/2 p_network + (1 - r)/2 p_linear, and
+ * p_linear alone where r > 1.
  */
 import type { LikelihoodModel } from '../likelihood/likelihood.js'
 import type { LeftOut } from '../linear-model/leave-one-out.js'
@@ -92,8 +93,8 @@ function lastLayerRule(likelihood: LikelihoodModel, outputs: number): typeof TWO
 
 /**
  * The gate of a last layer's linear model, whose leave-one-out score is too good because its features have seen the
- * rows: p = (1 - w) p_network + w link(f_lin, s S), w = 1 - r with two classes and (1 - r)/4 with more; the linear model
- * alone where r is far above 1 and the network unsure, 0 where r is only above 1.
+ * rows: p = (1 - w) p_network + w link(f_lin, s S), w = 1 - r with two classes and (1 - r)/4 with more; the linear
+ * model alone where r is far above 1 and the network unsure, 0 where r is only above 1.
  * @param f the network's outputs on the same rows, N x C
  * @param p the linear model's probabilities of every row from all the others, with the variance times `scoredScale`
  */

@@ -9,6 +9,7 @@ import { cholesky, gemm, symmetricEigen, triangularSolve } from '../kernels/line
 import type { LinearModel } from './linear-model.js'
 import { spectralInverse } from './precision-inverse.js'
 
+/** The mode of the linear model, and what it predicts there. */
 export interface LinearMode {
   readonly w: Float64Array
   /** f_lin(w), N x C. */

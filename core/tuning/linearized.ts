@@ -18,6 +18,7 @@ import { precisionInverse } from './precision-inverse.js'
 import { asPriorPrecision, overParameters, type PriorGroup, priorGroups, squaredDeviations } from './prior-groups.js'
 import { rotatedModes } from './rotated-mode.js'
 
+/** What tuning by the evidence of the linear model is told. */
 export interface LinearizedOptions {
   readonly structure: SumStructure
   readonly priorStructure: PriorStructure
@@ -29,6 +30,7 @@ export interface LinearizedOptions {
   readonly work: WorkOptions
 }
 
+/** What it finds. */
 export interface LinearizedFit {
   readonly settings: PosteriorSettings
   /** H at the linear mode. */

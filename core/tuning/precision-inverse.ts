@@ -1,6 +1,7 @@
 /** @file The inverse and log determinant of P = s H + diag(delta) for any s and delta that a search may come to. */
 import { cholesky, choleskyInverse, gemm, symmetricEigen } from '../kernels/linear-algebra.js'
 
+/** The posterior covariance with what tuning reads of it. */
 export interface PrecisionInverse {
   /**
    * How far rounding may move the traces of delta P^-1, relative to the number of parameters: 0 where it is no

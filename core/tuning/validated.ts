@@ -103,8 +103,8 @@ export function chooseValidated(rows: HeldOutOutputs, candidates: readonly Valid
 }
 
 /**
- * What `find` gives; undefined where the numbers allow nothing: a mode that is not found, a row without which nothing is
- * determined.
+ * What `find` gives; undefined where the numbers allow nothing: a mode that is not found, a row without which nothing
+ * is determined.
  */
 export async function foundOrNot<T>(find: () => T | Promise<T>): Promise<T | undefined> {
   try {
@@ -115,7 +115,10 @@ export async function foundOrNot<T>(find: () => T | Promise<T>): Promise<T | und
   }
 }
 
-/** The best choice for whose prior precision `find` succeeds; step 0 must. @throws NumericalError when even that fails */
+/**
+ * The best choice for whose prior precision `find` succeeds; step 0 must.
+ * @throws NumericalError when even that fails
+ */
 export async function chooseFound<T>(rows: HeldOutOutputs, candidates: readonly ValidatedCandidate[],
   byTraining: Answer,
   find: (step: number) => T | Promise<T>): Promise<{ readonly chosen: ValidatedChoice, readonly found: T }> {

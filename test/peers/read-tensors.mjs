@@ -1,6 +1,7 @@
 /**
- * Reads model files and prints their tensors, for the tests in Python: one JSON line `{"reader", "path", "options"}` a file on stdin,
- * one JSON line on stdout: `{"tensors": [{"name", "dtype", "shape", "bytes"}], "notes"}` with base64 bytes, or `{"error": {"code", "message"}}`.
+ * Reads model files and prints their tensors, for the tests in Python: one JSON line `{"reader", "path", "options"}`
+ * a file on stdin, one JSON line on stdout: `{"tensors": [{"name", "dtype", "shape", "bytes"}], "notes"}` with base64
+ * bytes, or `{"error": {"code", "message"}}`.
  */
 import { readFileSync } from 'node:fs'
 import { createInterface } from 'node:readline'

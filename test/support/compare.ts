@@ -1,6 +1,9 @@
 /** @file How far two arrays are apart. */
 
-/** Largest absolute difference over the largest absolute expected value; infinity where the lengths differ or a value is not a number. */
+/**
+ * Largest absolute difference over the largest absolute expected value; infinity where the lengths differ or a value
+ * is not a number.
+ */
 export function relativeDifference(actual: ArrayLike<number>, expected: ArrayLike<number>): number {
   if (actual.length !== expected.length) return Infinity
   let difference = 0

@@ -1,4 +1,7 @@
-/** @file What every malicious file must meet: an error of ours (or a result), soon, with little memory, and nothing left behind. */
+/**
+ * @file What every malicious file must meet: an error of ours (or a result), soon, with little memory, and nothing
+ * left behind.
+ */
 import type { Test } from 'tap'
 import { LaplaceError, UntrustedInputError } from '../../core/errors/errors.js'
 
@@ -17,7 +20,8 @@ export function failureOf(read: () => unknown): LaplaceError | undefined {
     if (!(error instanceof LaplaceError) || error.code === 'INTERNAL') throw error
     failure = error
   }
-  // On a busy machine the clock counts what others do; the processor's time counts the collector's threads. The lesser one is ours.
+  // On a busy machine the clock counts what others do; the processor's time counts the collector's threads. The
+  // lesser one is ours.
   const { user, system } = process.cpuUsage(cpu)
   const elapsed = Math.min(performance.now() - start, (user + system) / 1000)
   const after = process.memoryUsage()

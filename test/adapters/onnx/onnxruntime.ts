@@ -31,7 +31,10 @@ function fromOnnxRuntime({ type, dims, data }: ort.Tensor): Tensor {
 /** Numbers between -1 and 1. */
 export const numbers = (length: number): number[] => Array.from({ length }, (_, i) => Math.sin(i + 1))
 
-/** Asserts that a graph, written and run by ONNX Runtime, gives what the embedded engine gives; integer inputs are 0 to 3. */
+/**
+ * Asserts that a graph, written and run by ONNX Runtime, gives what the embedded engine gives; integer inputs are 0
+ * to 3.
+ */
 export async function agree(t: Test, graph: Graph, precision: Precision, examples = 3,
   tolerance = precision === 'float32' ? 1e-6 : 1e-14): Promise<void> {
   const inputs = new Map(graph.inputs.map(({ name, dtype, shape }) => {
