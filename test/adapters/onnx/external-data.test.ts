@@ -126,7 +126,7 @@ t.test('35: files that are exchanged between the check and the opening', async t
       return fd
     }
     const { readExternalData: mocked } = await t.mockImport<typeof import('../../../node/files/external-data.js')>(
-      '../../../node/external-data.js',
+      '../../../node/files/external-data.js',
       { 'node:fs': { ...fs, openSync: open } },
     )
     t.throws(() => mocked(home, located('sub/weights.bin')), { code: 'UNTRUSTED_INPUT',
