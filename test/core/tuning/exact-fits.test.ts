@@ -225,6 +225,7 @@ t.test('the floor follows the scale of the targets', async t => {
   const sigma = async (scale: number): Promise<number> =>
     Number((await fit(problem({ rows: 10, units: 10, outputs: 1, residual: 0, scale, features: 'duplicate' }), {
       structure: 'full',
+      tune: 'linearized',
     })).summary().sigmaNoise)
   const one = await sigma(1)
   t.ok(one > 1e-7 && one < 1e-4, `${one}`)
