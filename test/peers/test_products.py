@@ -178,16 +178,22 @@ def test_products(products, tmp_path, name):
     v = {key: value if key in answer["parameters"] else torch.zeros_like(value) for key, value in v.items()}
 
     if integers:
+
         def f(weights):
             return functional_call(module, weights, (x,))
+
         at, tangent = (parameters,), (v,)
     else:
+
         def f(weights, x):
             return functional_call(module, weights, (x,))
+
         at, tangent = (parameters, x), (v, direction)
     _, expected = jvp(f, at, tangent)
     numpy.testing.assert_allclose(answer["f"], y.flatten(), rtol=0, atol=tolerance)
-    numpy.testing.assert_allclose(answer["product"], expected.flatten(), rtol=0, atol=tolerance * float(expected.abs().max()))
+    numpy.testing.assert_allclose(
+        answer["product"], expected.flatten(), rtol=0, atol=tolerance * float(expected.abs().max())
+    )
     _, back = vjp(f, *at)
     gradients, *rest = back(u)
     if rest:
