@@ -6,7 +6,8 @@
  *     npm run bench:usefulness -- --quick       three tables, to see that everything runs; the page is not changed
  *     npm run bench:usefulness -- --seed 5      other splits and other weights
  *
- * Needs a Python with numpy and scikit-learn: POLYLAPLACE_PYTHON, else .venv, else `python3`. The same seed gives the same tables.
+ * Needs a Python with numpy and scikit-learn: POLYLAPLACE_PYTHON, else .venv, else `python3`. The same seed gives the
+ * same tables.
  */
 import { execFileSync } from 'node:child_process'
 import { existsSync } from 'node:fs'

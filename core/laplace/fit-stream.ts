@@ -93,7 +93,9 @@ function summedAndKept(task: FitTask): RunningFit {
   }
 }
 
-/** Sums the curvature of the last layer of a regression, and keeps rows while they are few: all weights say its noise. */
+/**
+ * Sums the curvature of the last layer of a regression, and keeps rows while they are few: all weights say its noise.
+ */
 function summedWithNoise(task: FitTask, linear: LinearTask): RunningFit {
   const { options } = task
   let kept: Batch[] | undefined = []
@@ -130,8 +132,8 @@ function summedRows(task: FitTask, notes: string[],
 }
 
 /**
- * Keeps the rows until all are there: only then is it known whether the linear model is small enough. Rows beyond a part of the memory
- * limit are summed instead.
+ * Keeps the rows until all are there: only then is it known whether the linear model is small enough. Rows beyond a
+ * part of the memory limit are summed instead.
  */
 function keptRows(task: FitTask, linear: LinearTask): RunningFit {
   const notes: string[] = []

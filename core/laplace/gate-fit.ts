@@ -1,4 +1,6 @@
-/** @file How much of the answer a last layer's linear model gets, and the prior of all weights from their linear model. */
+/**
+ * @file How much of the answer a last layer's linear model gets, and the prior of all weights from their linear model.
+ */
 import type { WorkOptions } from '../budget/progress.js'
 import { lastLayerTimes } from '../curvature/last-layer.js'
 import { NumericalError } from '../errors/errors.js'
@@ -26,8 +28,9 @@ const MOST_WHOLE_WEIGHTS = 1200
 const MOST_WHOLE_MULTIPLICATIONS = 1e10
 
 /**
- * The state whose last layer gets its whole covariance where no structure was named and the layer is small. The Kronecker one is
- * not exact even for a linear model: its leave-one-out scores are too good, and prior and gate with them.
+ * The state whose last layer gets its whole covariance where no structure was named and the layer is small. The
+ * Kronecker one is not exact even for a linear model: its leave-one-out scores are too good, and prior and gate with
+ * them.
  */
 export function withWholeCovariance(state: PosteriorState, { examples }: LinearData): PosteriorState {
   const { options, structured } = state
@@ -48,9 +51,10 @@ export interface RegressionNoise {
 }
 
 /**
- * Prior and noise of a regression, for a posterior of its last layer: the features have seen the rows, so that all weights must say how
- * much of the residuals was learnt by heart: by the leave-one-out residuals of their linear model, as most of its own variance is not
- * the last layer's. Undefined where their linear model is too large or fails.
+ * Prior and noise of a regression, for a posterior of its last layer: the features have seen the rows, so that all
+ * weights must say how much of the residuals was learnt by heart: by the leave-one-out residuals of their linear
+ * model, as most of its own variance is not the last layer's. Undefined where their linear model is too large or
+ * fails.
  */
 export async function regressionNoise(evaluator: Evaluator, options: ResolvedOptions, rows: TrainingRows,
   work: WorkOptions): Promise<RegressionNoise | undefined> {
@@ -164,8 +168,9 @@ function meanVariances({ covariance }: Pick<LeftOut, 'covariance'>, examples: nu
 }
 
 /**
- * The noise of a regression: of all weights where it is known, else from the leave-one-out residuals of the last layer's linear model: those of rows that the features have seen are
- * still too small, but far less so than the training residuals. An output each; the posterior's own sigma is their root mean square.
+ * The noise of a regression: of all weights where it is known, else from the leave-one-out residuals of the last
+ * layer's linear model: those of rows that the features have seen are still too small, but far less so than the
+ * training residuals. An output each; the posterior's own sigma is their root mean square.
  */
 function regressionAnswer(state: PosteriorState, rows: SampledRows, f: Float64Array, linear: Float64Array,
   covariance: Float64Array, reason: string, noise: RegressionNoise | undefined): PosteriorState {
@@ -218,8 +223,8 @@ function regressionAnswer(state: PosteriorState, rows: SampledRows, f: Float64Ar
 }
 
 /**
- * The prior (and noise) of a posterior over all weights from their linear model; its structure and its mean stay. The Kronecker and
- * diagonal structures are far too wide with it, which a note says.
+ * The prior (and noise) of a posterior over all weights from their linear model; its structure and its mean stay. The
+ * Kronecker and diagonal structures are far too wide with it, which a note says.
  */
 export async function priorFromLinearModel(state: PosteriorState, rows: TrainingRows,
   work: WorkOptions): Promise<PosteriorState> {

@@ -1,7 +1,7 @@
 /**
- * @file Leave-one-out predictions of a linear model in closed form, at its mode: with S_i = J_i P^-1 J_i' the covariance
- * without row i is S~_i = S_i (I - Lambda_i S_i)^-1, and the outputs are f_i + S~_i (p_i - y_i)
- * (Opper and Winther 2000; Vehtari et al. 2016).
+ * @file Leave-one-out predictions of a linear model in closed form, at its mode: with S_i = J_i P^-1 J_i' the
+ * covariance without row i is S~_i = S_i (I - Lambda_i S_i)^-1, and the outputs are f_i + S~_i (p_i - y_i) (Opper and
+ * Winther 2000; Vehtari et al. 2016).
  */
 import { NumericalError } from '../errors/errors.js'
 import { cholesky, gemm, symmetricEigen, triangularSolve } from '../kernels/linear-algebra.js'
@@ -36,8 +36,9 @@ export function leaveOneOut(problem: LabelledRows, f: Float64Array, covariance: 
 }
 
 /**
- * S (I - R R' S)^-1 = S + S R (I - R' S R)^-1 R' S, symmetric by construction. I - R' S R has eigenvalues in (0, 1]: a row
- * that alone determines a direction of the weights comes near 0, and its covariance without itself grows without bound.
+ * S (I - R R' S)^-1 = S + S R (I - R' S R)^-1 R' S, symmetric by construction. I - R' S R has eigenvalues in (0, 1]: a
+ * row that alone determines a direction of the weights comes near 0, and its covariance without itself grows without
+ * bound.
  */
 function cavityCovariance(own: Float64Array, root: Float64Array, outputs: number, rank: number,
   cavity: Float64Array): void {
@@ -56,7 +57,10 @@ function cavityCovariance(own: Float64Array, root: Float64Array, outputs: number
 
 /** The smallest part of a direction's precision that is left without a row: rounding would make it 0 or less. */
 const SMALLEST_REST = 1e-10
-/** The same where a structure that only approximates the covariance leaves nothing: such a row says that it knows little. */
+/**
+ * The same where a structure that only approximates the covariance leaves nothing: such a row says that it knows
+ * little.
+ */
 const SMALLEST_ROUGH_REST = 1e-6
 
 /** The Cholesky factor; a matrix that is not positive definite gets its eigenvalues raised to the floor first. */

@@ -1,8 +1,9 @@
 /**
- * @file How much of the answer the linear model gets, from the training rows alone. Its leave-one-out score predicts its score on new rows; the
- * network's own score on rows it has seen does not. r = (NLL of the network on its rows) / (leave-one-out NLL of the linear model):
- * far below 1 the network has learnt its rows by heart, above 1 it fits rows it has seen worse than the linear model predicts
- * rows it has not. p = (1 + r)/2 p_network + (1 - r)/2 p_linear, and p_linear alone where r > 1.
+ * @file How much of the answer the linear model gets, from the training rows alone. Its leave-one-out score predicts
+ * its score on new rows; the network's own score on rows it has seen does not. r = (NLL of the network on its rows) /
+ * (leave-one-out NLL of the linear model): far below 1 the network has learnt its rows by heart, above 1 it fits rows
+ * it has seen worse than the linear model predicts rows it has not. p = (1 + r)/2 p_network + (1 - r)/2 p_linear, and
+ * p_linear alone where r > 1.
  */
 import type { LikelihoodModel } from '../likelihood/likelihood.js'
 import type { LeftOut } from '../linear-model/leave-one-out.js'
@@ -67,22 +68,23 @@ export function gateOf(rows: LabelledRows, f: Float64Array, leftOut: LeftOut): G
 }
 
 /**
- * Beyond this ratio the linear model answers alone, where the network's own NLL is more than this share of that of knowing nothing: one
- * that is sure of its training rows does not underfit, whatever features that have seen them say.
+ * Beyond this ratio the linear model answers alone, where the network's own NLL is more than this share of that of
+ * knowing nothing: one that is sure of its training rows does not underfit, whatever features that have seen them say.
  */
 const UNDERFITTED = 1.5
 const UNSURE = 0.3
 /**
- * s with two classes, and with more; and the share of 1 - r that the linear model gets. Measured, not derived: the variance of a last
- * layer whose features have seen the rows is too small, which with more classes its leave-one-out means make up for.
+ * s with two classes, and with more; and the share of 1 - r that the linear model gets. Measured, not derived: the
+ * variance of a last layer whose features have seen the rows is too small, which with more classes its leave-one-out
+ * means make up for.
  */
 const TWO_CLASSES = { varianceScale: 2, share: 1 }
 const MORE_CLASSES = { varianceScale: 0.25, share: 0.25 }
 
 /**
- * The gate of a last layer's linear model, whose leave-one-out score is too good because its features have seen the rows:
- * p = (1 - w) p_network + w link(f_lin, s S), w = 1 - r with two classes and (1 - r)/4 with more; the linear model alone where
- * r is far above 1 and the network unsure, 0 where r is only above 1.
+ * The gate of a last layer's linear model, whose leave-one-out score is too good because its features have seen the
+ * rows: p = (1 - w) p_network + w link(f_lin, s S), w = 1 - r with two classes and (1 - r)/4 with more; the linear
+ * model alone where r is far above 1 and the network unsure, 0 where r is only above 1.
  */
 export function lastLayerGate(rows: LabelledRows, f: Float64Array, leftOut: LeftOut): Gate {
   const { likelihood, labels, examples, outputs } = rows
