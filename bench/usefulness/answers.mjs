@@ -54,10 +54,7 @@ function networkProbabilities(plain, problem) {
   return { network: scaled(1), temperature: scaled(temperature) }
 }
 
-/**
- * The network with the noise of its training residuals, and with that of held-out rows (where others have a
- * temperature).
- */
+/** The network with the noise of its training residuals, and with that of held-out rows in place of a temperature. */
 function networkNoises(plain, problem) {
   const scores = name => {
     const { data } = plain[name]
@@ -87,9 +84,7 @@ async function posteriorScores(member, problem, options) {
   }
 }
 
-/**
- * The mean of the members' probabilities; of regression mean and spread, with the mean square of training residuals.
- */
+/** The mean of the members' probabilities; of regression mean and spread, with the noise of training residuals. */
 async function ensembleScores(members, problem) {
   const { likelihood, train } = problem
   const all = []

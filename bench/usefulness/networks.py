@@ -1,8 +1,8 @@
 """Writes tables and networks trained on them for bench/usefulness/run.mjs: networks.py FILE.json [--seed 0] [--quick].
 
 Tables are scikit-learn's own and made ones; networks are trained here, by numpy or by scikit-learn, with five seeds
-each: the first is the network, all five are its ensemble. Of every table at most 200 rows train, a tenth as many are
-held out, and at most 400 test. Inputs are standardised by the training rows, targets of regression too.
+each: the first is the network, all five are its ensemble. Of every table at most 200 rows train, 30 are held
+out, and at most 400 test. Inputs are standardised by the training rows, targets of regression too.
 """
 
 import argparse
@@ -14,7 +14,7 @@ import numpy as np
 from sklearn import datasets
 from sklearn.neural_network import MLPClassifier, MLPRegressor
 
-MOST_TRAIN, MOST_TEST = 200, 400
+MOST_TRAIN, HELD_OUT, MOST_TEST = 200, 30, 400
 ENSEMBLE = 5
 # Kinds of training: how a network is stopped decides whether it learns its rows by heart.
 KINDS = {
@@ -71,7 +71,7 @@ def split(name, seed):
     random = np.random.default_rng([seed, sum(map(ord, name))])
     x, y = make(seed)
     order = random.permutation(len(x))
-    train, held, test = np.split(order, [size, size + max(10, size // 10)])
+    train, held, test = np.split(order, [size, size + HELD_OUT])
     test = test[:MOST_TEST]
     keep = x[train].std(0) > 0
     centre, scale = x[train][:, keep].mean(0), x[train][:, keep].std(0)

@@ -163,11 +163,13 @@ function goalsTable(records) {
 
 /** Where it helps least: the cells of classification by their ratio. */
 function worstTable(records) {
-  const rows = cellsOf(records.filter(({ classes }) => classes > 0)).map((
-    [name, cell],
-  ) => [name, ratioOf(cell, 'no option'), ratioOf(cell, 'temperature'), ratioOf(cell, 'ensemble of five')]).filter((
-    [, ratio],
-  ) => ratio !== undefined).sort((a, b) => b[1] - a[1]).slice(0, 6)
-  return markdownTable(['table and training', 'no option', 'temperature', 'ensemble of five'],
-    rows.map(([name, ...ratios]) => [name, ...ratios.map(ratio => text(ratio))]))
+  const columns = ['no option', 'last layer', 'temperature', 'ensemble of five']
+  const rows = cellsOf(records.filter(({ classes }) => classes > 0)).map(([name, cell]) => ({
+    name,
+    ratios: columns.map(column => ratioOf(cell, column)),
+    nll: ['network', 'no option'].map(column => meanOf(cell, column, 'nll')),
+  })).filter(({ ratios: [ratio] }) => ratio !== undefined).sort((a, b) => b.ratios[0] - a.ratios[0]).slice(0, 10)
+  return markdownTable(['table and training', ...columns, 'NLL of the network', 'with no option'], rows.map((
+    { name, ratios, nll },
+  ) => [name, ...ratios.map(ratio => text(ratio)), ...nll.map(value => text(value, 3))]))
 }
