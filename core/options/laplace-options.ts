@@ -233,7 +233,7 @@ export function checkTuning(tune: TuneMethod | undefined, priorStructure: PriorS
 }
 
 /** @throws OptionError for held-out rows that nothing would use, and for baselines without any */
-function checkHeldOut({ validation, likelihood, priorPrecision, priorStructure }: LaplaceOptions,
+function checkHeldOut({ validation, likelihood, priorPrecision, priorStructure, subset, structure }: LaplaceOptions,
   tune: TuneMethod | undefined, calibrate: Calibration | undefined): void {
   if (typeof validation === 'number') {
     if (!(validation > 0 && validation < 1)) {
@@ -271,6 +271,11 @@ function checkHeldOut({ validation, likelihood, priorPrecision, priorStructure }
       "Option calibrate 'temperature' fits the temperature to held-out rows: give validation: { x, y } "
         + '(or a share of the rows), and '
         + 'neither priorPrecision nor another way of tuning.', { option: 'calibrate' })
+  }
+  if (subset === 'all' && structure !== undefined && structure !== 'lowrank') {
+    throw new OptionError('BAD_COMBINATION',
+      `Temperature scaling is an answer of the linear model; structure '${structure}' of all weights has none. Leave `
+        + "structure out, or use subset 'last_layer'.", { option: 'calibrate', structure })
   }
 }
 

@@ -169,4 +169,5 @@ t.test('held-out rows that cannot be used end in typed errors', async t => {
   await t.rejects(fit(undefined, { tune: 'validated' }), { code: 'BAD_COMBINATION' })
   await t.rejects(fit(undefined, { calibrate: 'temperature' }), { code: 'BAD_COMBINATION' })
   await t.rejects(fit(0.5, { calibrate: 'temperature', likelihood: 'regression' }), { code: 'BAD_COMBINATION' })
+  await t.rejects(fit(0.5, { calibrate: 'temperature', subset: 'all', structure: 'kron' }), { code: 'BAD_COMBINATION' })
 })
