@@ -94,7 +94,7 @@ async function chosenAnswer(state: PosteriorState, byTraining: Choice, rows: Fea
   const { priorPrecision } = structured.settings
   if (mode === undefined || typeof priorPrecision !== 'number') return state
   const model = linearModel(rows.likelihood, structured.slots, linear)
-  const at = (step: number): LinearizedFit =>
+  const at = (step: number): Promise<LinearizedFit> =>
     linearizedAt(model, options.structure, { ...structured.settings,
       priorPrecision: steppedDelta(priorPrecision, step) }, mode.weights, work)
   const candidates: ValidatedCandidate[] = []
@@ -108,9 +108,9 @@ async function chosenAnswer(state: PosteriorState, byTraining: Choice, rows: Fea
     const covariance = posteriorAt(state, fit).lastLayerVariance(rows.features, rows.examples, 'covariance')
     candidates.push(...candidatesAt(rows, step, f, covariance, byTraining.link))
   }
-  const { chosen, found } = await chooseFound(rows, candidates, byTraining, step => {
+  const { chosen, found } = await chooseFound(rows, candidates, byTraining, async step => {
     if (step === 0) return state
-    const fit = at(step)
+    const fit = await at(step)
     return answerByGate({ ...state, structured: posteriorAt(state, fit), mode: { weights: fit.mode, loss: fit.loss },
       effectiveParameters: fit.effectiveParameters }, linear, byTraining.reason)
   })

@@ -6,6 +6,7 @@
 import { type CancelSignal, throwIfCancelled } from '../budget/progress.js'
 import { NumericalError } from '../errors/errors.js'
 import { cholesky, gemm, symmetricEigen, triangularSolve } from '../kernels/linear-algebra.js'
+import { conjugateGradients } from '../linear-model/conjugate-gradients.js'
 import type { LinearModel } from './linear-model.js'
 import { spectralInverse } from './precision-inverse.js'
 
@@ -38,8 +39,8 @@ const MOST_GRADIENT_STEPS = 400
  * @param tolerance largest change of a weight, relative to the largest weight, in the last step
  * @throws NumericalError NO_CONVERGENCE; CancelledError
  */
-export function linearMode(model: LinearModel, objective: LinearObjective, start: Float64Array, tolerance = 1e-12,
-  signal?: CancelSignal): LinearMode {
+export async function linearMode(model: LinearModel, objective: LinearObjective, start: Float64Array, tolerance = 1e-12,
+  signal?: CancelSignal): Promise<LinearMode> {
   let w = start
   let f = model.outputsAt(w)
   let loss = model.loss(f)
@@ -52,7 +53,7 @@ export function linearMode(model: LinearModel, objective: LinearObjective, start
     )
     const direction = model.size <= LARGEST_DENSE
       ? denseStep(model, objective, f, gradient)
-      : conjugateGradientStep(model, objective, f, gradient, forcing)
+      : await conjugateGradientStep(model, objective, f, gradient, forcing)
     let length = 1
     let next = w
     let moved = 0
@@ -104,37 +105,13 @@ function denseStep(model: LinearModel, { scale, precision }: LinearObjective, f:
 }
 
 /** Preconditioned by the Kronecker factors: (s B kron phi1'phi1 / N + delta)^-1 in their eigenbases. */
-function conjugateGradientStep(model: LinearModel, { scale, precision }: LinearObjective, f: Float64Array,
-  gradient: Float64Array, forcing: number): Float64Array {
+async function conjugateGradientStep(model: LinearModel, { scale, precision }: LinearObjective, f: Float64Array,
+  gradient: Float64Array, forcing: number): Promise<Float64Array> {
   const product = model.hessianTimes(f)
   const times = (v: Float64Array): Float64Array => product(v).map((value, i) => scale * value + precision[i] * v[i])
   const precondition = kroneckerPreconditioner(model, scale, precision, f)
-  const x = new Float64Array(gradient.length)
-  const residual = gradient.slice()
-  let z = precondition(residual)
-  const direction = z.slice()
-  let rho = dot(residual, z)
-  const target = forcing ** 2 * rho
-  for (let k = 0; k < MOST_GRADIENT_STEPS && rho > target && rho > 0; k++) {
-    const image = times(direction)
-    const alpha = rho / dot(direction, image)
-    for (let i = 0; i < x.length; i++) {
-      x[i] += alpha * direction[i]
-      residual[i] -= alpha * image[i]
-    }
-    z = precondition(residual)
-    const next = dot(residual, z)
-    const beta = next / rho
-    rho = next
-    for (let i = 0; i < x.length; i++) direction[i] = z[i] + beta * direction[i]
-  }
+  const { x } = await conjugateGradients({ times, precondition }, gradient, forcing, MOST_GRADIENT_STEPS)
   return x
-}
-
-function dot(a: Float64Array, b: Float64Array): number {
-  let sum = 0
-  for (let i = 0; i < a.length; i++) sum += a[i] * b[i]
-  return sum
 }
 
 function kroneckerPreconditioner(model: LinearModel, scale: number, precision: Float64Array,

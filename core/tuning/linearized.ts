@@ -81,7 +81,7 @@ export async function tuneLinearized(model: LinearModel, options: LinearizedOpti
     const settings = settingsAt(options, groups, point, floored)
     const mode = rotated !== undefined && typeof settings.priorPrecision === 'number'
       ? await rotated(hessianFactor(settings), settings.priorPrecision, start, tolerance, options.work)
-      : linearMode(model, objectiveOf(model, groups, settings), start, tolerance, options.work.signal)
+      : await linearMode(model, objectiveOf(model, groups, settings), start, tolerance, options.work.signal)
     start = mode.w
     const { gamma, rounding } = effectiveParameters(model, options.structure, groups, settings, mode)
     const squares = squaredDeviations(groups, mode.w, settings)
@@ -118,10 +118,10 @@ export async function tuneLinearized(model: LinearModel, options: LinearizedOpti
  * The linear mode for given hyper-parameters, its curvature and gamma. @throws NumericalError NO_CONVERGENCE,
  * CancelledError
  */
-export function linearizedAt(model: LinearModel, structure: SumStructure, settings: PosteriorSettings,
-  start: Float64Array, { signal }: WorkOptions): LinearizedFit {
+export async function linearizedAt(model: LinearModel, structure: SumStructure, settings: PosteriorSettings,
+  start: Float64Array, { signal }: WorkOptions): Promise<LinearizedFit> {
   const groups = priorGroups('scalar', model.slots)
-  const mode = linearMode(model, objectiveOf(model, groups, settings), start, FINAL_TOLERANCE, signal)
+  const mode = await linearMode(model, objectiveOf(model, groups, settings), start, FINAL_TOLERANCE, signal)
   const { gamma } = effectiveParameters(model, structure, groups, settings, mode)
   return { settings, curvature: model.curvature(mode.f, structure), mode: mode.w, loss: mode.loss,
     effectiveParameters: gamma.reduce((a, b) => a + b, 0) }

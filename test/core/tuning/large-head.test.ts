@@ -21,7 +21,7 @@ for (const [name, outputs] of [['classification', 5], ['multilabel', 3], ['regre
         labels, examples })
       const start = random.fillNormal(new Float64Array(model.size))
       const [scale, delta] = [0.7, 0.3]
-      const wanted = linearMode(model, { scale, precision: new Float64Array(model.size).fill(delta),
+      const wanted = await linearMode(model, { scale, precision: new Float64Array(model.size).fill(delta),
         priorMean: new Float64Array(model.size) }, start)
       const own = await rotatedModes(model)(scale, delta, start, 1e-9, {})
       t.ok(relativeDifference(own.w, wanted.w) < 1e-6, `weights ${relativeDifference(own.w, wanted.w)}`)
