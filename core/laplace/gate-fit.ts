@@ -6,13 +6,14 @@ import type { WorkOptions } from '../budget/progress.js'
 import { lastLayerTimes } from '../curvature/last-layer.js'
 import { NumericalError } from '../errors/errors.js'
 import { likelihoodModel } from '../likelihood/registry.js'
-import { leaveOneOut, type LeftOut } from '../linear-model/leave-one-out.js'
+import { leaveOneOut, sortedMeanVariances } from '../linear-model/leave-one-out.js'
 import type { LabelledRows } from '../linear-model/linear-problem.js'
 import type { ResolvedOptions } from '../options/laplace-options.js'
 import { differenceLink, mixture, scaledProbabilities } from '../prediction/mixture.js'
 import type { Evaluator } from '../programs/evaluator.js'
 import type { LinearData } from '../sums/linear-data.js'
-import { randomGenerator } from '../tensor/random.js'
+import { geometricMean, rootMeanSquare } from '../tensor/means.js'
+import { sampledRows, takeRows } from '../tensor/rows.js'
 import type { Choice } from '../tuning/choice.js'
 import { explainGate, explainLastLayerRegression, explainNoiseOfAllWeights } from '../tuning/explain.js'
 import { type Gate, lastLayerGate, scoredScale } from '../tuning/gate.js'
@@ -77,10 +78,6 @@ export async function regressionNoise(evaluator: Evaluator, options: ResolvedOpt
     if (error instanceof NumericalError) return undefined
     throw error
   }
-}
-
-function geometricMean(values: readonly number[]): number {
-  return Math.exp(values.reduce((sum, value) => sum + Math.log(value), 0) / values.length)
 }
 
 /**
@@ -170,7 +167,7 @@ function scoresByCovariance({ structured }: PosteriorState, rows: SampledRows, f
   return {
     probabilities: scaledProbabilities(differenceLink(likelihood, outputs), likelihood, leftOut.f, leftOut.covariance,
       scoredScale(likelihood, outputs), examples, outputs),
-    variances: meanVariances(leftOut, examples, outputs, new Array<number>(outputs).fill(1)),
+    variances: sortedMeanVariances(leftOut.covariance, examples, outputs),
     posterior: gate => {
       const { probabilities } = mixture(likelihood, gate, { f, linear, covariance, dense: true, examples, outputs })
       return classScores(likelihood, probabilities, labels, outputs)
@@ -211,10 +208,6 @@ function withNoise(state: PosteriorState, { delta, sigma }: RegressionNoise): Po
     structured: state.structured.withSettings({ priorPrecision: delta, sigmaNoise: rootMeanSquare(sigma) }) }
 }
 
-function rootMeanSquare(values: readonly number[]): number {
-  return Math.sqrt(values.reduce((sum, value) => sum + value * value, 0) / values.length)
-}
-
 function deltas({ structured }: PosteriorState): number[] {
   const { priorPrecision } = structured.settings
   return typeof priorPrecision === 'number' ? [priorPrecision] : Array.from(priorPrecision)
@@ -226,34 +219,9 @@ function sampleRows({ features, labels, examples }: LinearData, outputs: number,
   const likelihood = likelihoodModel(options.likelihood)
   const numbers = outputs > MOST_COVARIANCES && likelihood.name !== 'regression' ? outputs : outputs * outputs
   const count = Math.min(examples, MOST_ROWS, Math.max(1, Math.floor(COVARIANCE_NUMBERS / numbers)))
-  const random = randomGenerator(options.seed)
-  const order = Int32Array.from({ length: examples }, (_, i) => i)
-  for (let i = 0; i < count && count < examples; i++) {
-    const j = i + Math.floor(random.uniform() * (examples - i))
-    const kept = order[i]
-    order[i] = order[j]
-    order[j] = kept
-  }
-  const rows = order.subarray(0, count).sort()
-  const take = (values: ArrayLike<number>, wide: number): Float64Array => {
-    const result = new Float64Array(count * wide)
-    rows.forEach((row, i) => {
-      for (let k = 0; k < wide; k++) result[i * wide + k] = values[row * wide + k]
-    })
-    return result
-  }
-  return { likelihood, examples: count, outputs, features: take(features, features.length / examples),
-    labels: take(labels, width) }
-}
-
-/** The mean over the outputs of each row's leave-one-out variances, each over its `noise`, ascending. */
-function meanVariances({ covariance }: Pick<LeftOut, 'covariance'>, examples: number, outputs: number,
-  noise: readonly number[]): Float64Array {
-  const means = new Float64Array(examples)
-  for (let n = 0; n < examples; n++) {
-    for (let c = 0; c < outputs; c++) means[n] += covariance[(n * outputs + c) * outputs + c] / (outputs * noise[c])
-  }
-  return means.sort()
+  const chosen = sampledRows(examples, count, options.seed)
+  return { likelihood, examples: count, outputs, features: takeRows(features, chosen, features.length / examples),
+    labels: takeRows(labels, chosen, width) }
 }
 
 /**
@@ -316,7 +284,7 @@ function regressionAnswer(state: PosteriorState, rows: SampledRows, f: Float64Ar
   const variance = noisy.lastLayerVariance(rows.features, examples, 'diagonal')
     .map((value, i) => value + sigma[i % outputs] ** 2)
   return { ...withScores(state, targetScores(mean, variance, labels)), structured: noisy, tuned: 'auto', choice,
-    trainingVariances: meanVariances({ covariance: left }, examples, outputs, sigma.map(noise => noise * noise)),
+    trainingVariances: sortedMeanVariances(left, examples, outputs, sigma.map(noise => noise * noise)),
     leftOut: { kind: 'residuals',
       scores: sigma.map((noise, c) =>
         Float64Array.from({ length: examples }, (_, n) =>

@@ -10,7 +10,7 @@ import { addAgreement, zeroAgreement } from '../likelihood/agreement.js'
 import { likelihoodModel } from '../likelihood/registry.js'
 import { modeOnAllRows, type RowProducts, scaledFactor } from '../linear-model/all-rows.js'
 import { functionSpace } from '../linear-model/function-space.js'
-import { leaveOneOut } from '../linear-model/leave-one-out.js'
+import { leaveOneOut, sortedMeanVariances } from '../linear-model/leave-one-out.js'
 import { type LinearProblem, linearProblem, type LinearSpace, type OtherRows, outputsAtPrior,
   problemSize } from '../linear-model/linear-problem.js'
 import { tuneDelta, type TunedMode } from '../linear-model/mackay.js'
@@ -24,7 +24,7 @@ import { numbersPerExample } from '../programs/cost.js'
 import type { Evaluator } from '../programs/evaluator.js'
 import type { FactoredJacobian } from '../programs/factored-jacobian.js'
 import { linearMap } from '../programs/linear-map.js'
-import { randomGenerator } from '../tensor/random.js'
+import { sampledRows, takeRows } from '../tensor/rows.js'
 import type { Tensor } from '../tensor/tensor.js'
 import type { LeaveOneOutScore } from '../tuning/choice.js'
 import { type Gate, gateOf } from '../tuning/gate.js'
@@ -84,7 +84,8 @@ export function largestRank(parameters: number, memoryLimit: number): number {
 export async function fitLinearModel(evaluator: Evaluator, options: ResolvedOptions, rows: TrainingRows, sample: number,
   work: WorkOptions, heldOut?: TrainingRows): Promise<LinearFit> {
   const likelihood = likelihoodModel(options.likelihood, options.outputNoise)
-  const { f, jacobian } = await linearise(evaluator, rows, sampleOf(rows.examples, sample, options.seed), options, work)
+  const { f, jacobian } = await linearise(evaluator, rows, sampledRows(rows.examples, sample, options.seed), options,
+    work)
   const { outputs } = evaluator.network
   const chosen = jacobian.rows
   const width = likelihood.targetWidth(outputs)
@@ -178,28 +179,6 @@ function deviationFrom(theta: Float64Array, priorMean: number | Float64Array | u
   return theta.map((value, i) => value - (typeof priorMean === 'number' ? priorMean : priorMean[i]))
 }
 
-/** All rows, or a seeded sample of them, in order. */
-function sampleOf(examples: number, sample: number, seed: number): Int32Array {
-  const all = Int32Array.from({ length: examples }, (_, i) => i)
-  if (sample >= examples) return all
-  const random = randomGenerator(seed)
-  for (let i = 0; i < sample; i++) {
-    const j = i + Math.floor(random.uniform() * (examples - i))
-    const kept = all[i]
-    all[i] = all[j]
-    all[j] = kept
-  }
-  return all.subarray(0, sample).sort()
-}
-
-function takeRows(values: Float64Array, rows: Int32Array, width: number): Float64Array {
-  const result = new Float64Array(rows.length * width)
-  rows.forEach((row, i) => {
-    result.set(values.subarray(row * width, (row + 1) * width), i * width)
-  })
-  return result
-}
-
 interface Linearised {
   /** Outputs of all rows, N x C. */
   readonly f: Float64Array
@@ -240,7 +219,7 @@ interface HeldOut extends HeldOutOutputs, OtherRows {}
 
 async function linearisedHeldOut(evaluator: Evaluator, rows: TrainingRows, deviation: Float64Array,
   options: ResolvedOptions, work: WorkOptions): Promise<HeldOut> {
-  const { f, jacobian } = await linearise(evaluator, rows, sampleOf(rows.examples, rows.examples, 0), options, work)
+  const { f, jacobian } = await linearise(evaluator, rows, sampledRows(rows.examples, rows.examples, 0), options, work)
   return { likelihood: likelihoodModel(options.likelihood), examples: rows.examples, labels: rows.labels,
     outputs: evaluator.network.outputs, f, jacobian: jacobian.factored,
     f0: outputsAtPrior(evaluator.slots, jacobian.factored, f, deviation) }
@@ -314,7 +293,7 @@ async function classificationFit({ problem, theta, deviation, held }: WholeProbl
     scores: gate.leaveOneOutNll,
     networkNll: gate.networkNll,
     ratio: gate.ratio,
-    trainingVariances: sortedMeans(leftOut.covariance, examples, outputs),
+    trainingVariances: sortedMeanVariances(leftOut.covariance, examples, outputs),
     leftOut: leftOutProbabilities(problem, leftOut, gate),
     notes: tuned.converged
       ? []
@@ -343,15 +322,6 @@ function modeWeights(change: Float64Array, theta: Float64Array, deviation: Float
 
 function answerOf({ link, varianceScale, networkWeight, linearWeight }: Answer): Answer {
   return { link, varianceScale, networkWeight, linearWeight }
-}
-
-/** The mean over the outputs of each row's variances, ascending. */
-function sortedMeans(covariance: Float64Array, examples: number, outputs: number): Float64Array {
-  const means = new Float64Array(examples)
-  for (let n = 0; n < examples; n++) {
-    for (let c = 0; c < outputs; c++) means[n] += covariance[(n * outputs + c) * outputs + c] / outputs
-  }
-  return means.sort()
 }
 
 /**

@@ -12,6 +12,7 @@ import type { Likelihood } from '../options/words.js'
 import { structuredPosterior } from '../posterior/structured.js'
 import type { Evaluator } from '../programs/evaluator.js'
 import type { Batch } from '../tensor/batch.js'
+import { geometricMean } from '../tensor/means.js'
 import type { Choice } from '../tuning/choice.js'
 import { explainGate, explainRegression } from '../tuning/explain.js'
 import type { FitTask, LinearTask } from './fit-task.js'
@@ -154,10 +155,6 @@ export async function fitLowRank(task: FitTask, linear: LinearTask, rows: Traini
     notes: [...network.notes, ...notes, ...fit.notes],
   }
   return heldOut === undefined ? state : withHeldOutScores(state, heldOut, work)
-}
-
-function geometricMean(values: readonly number[]): number {
-  return Math.exp(values.reduce((sum, value) => sum + Math.log(value), 0) / values.length)
 }
 
 function choiceOf(fit: LinearFit, { likelihood }: ResolvedOptions, examples: number): Choice {

@@ -37,6 +37,22 @@ export function leaveOneOut(problem: LabelledRows, f: Float64Array, covariance: 
 }
 
 /**
+ * The mean over the outputs of each row's variances, ascending: what the variance of a new row is compared with.
+ * @param covariance N x C x C
+ * @param unit what the variance of an output is measured in, C: its noise variance; 1 where there is none
+ */
+export function sortedMeanVariances(covariance: Float64Array, examples: number, outputs: number,
+  unit: readonly number[] = []): Float64Array {
+  const means = new Float64Array(examples)
+  for (let n = 0; n < examples; n++) {
+    for (let c = 0; c < outputs; c++) {
+      means[n] += covariance[(n * outputs + c) * outputs + c] / (outputs * (unit[c] ?? 1))
+    }
+  }
+  return means.sort()
+}
+
+/**
  * S (I - R R' S)^-1 = S + S R (I - R' S R)^-1 R' S, symmetric by construction. I - R' S R has eigenvalues in (0, 1]:
  * a row that alone determines a direction of the weights comes near 0, and its covariance without itself grows
  * without bound.
