@@ -1,47 +1,25 @@
 /** @file All that a fitted posterior is made of. */
-import type { Calibration, LeftOutScores } from '../conformal/calibration.js'
 import type { Curvature } from '../curvature/curvature.js'
 import { OptionError } from '../errors/errors.js'
 import type { Graph } from '../graph/graph.js'
 import type { ResolvedOptions } from '../options/laplace-options.js'
-import type { TuneMethod } from '../options/words.js'
 import type { Runtime } from '../parallel/runtime.js'
 import type { WorkerPool } from '../parallel/worker-pool.js'
-import type { EvidenceMode } from '../posterior/evidence.js'
 import type { StructuredPosterior } from '../posterior/posterior.js'
 import type { Evaluator } from '../programs/evaluator.js'
-import type { SavedPosterior } from '../storage/posterior-file.js'
-import type { Choice } from '../tuning/choice.js'
-import type { TrainingRecord } from '../tuning/training-scores.js'
+import type { FitRecord, SavedPosterior } from '../storage/posterior-file.js'
 
 /** All that a posterior is made of. */
-export interface PosteriorState {
+export interface PosteriorState extends FitRecord {
   /** The network as it was read. */
   readonly graph: Graph
   readonly evaluator: Evaluator
   readonly pool: WorkerPool
   readonly options: ResolvedOptions
   readonly runtime: Runtime
-  readonly examples: number
-  /** Loss at the network's weights. */
-  readonly loss: number
   /** Curvature at the network's weights; undefined for a loaded posterior whose curvature is at a linear mode. */
   readonly fitted: Curvature | undefined
   readonly structured: StructuredPosterior
-  readonly mode: EvidenceMode | undefined
-  readonly tuned: TuneMethod
-  readonly effectiveParameters: number | undefined
-  /** How network and linear model make the answer together, and why; undefined: the network's mean alone. */
-  readonly choice: Choice | undefined
-  /** The training rows' leave-one-out variances, ascending: what new rows' variances are compared with. */
-  readonly trainingVariances: Float64Array | undefined
-  /** Scores of training rows that were predicted without themselves, for a calibration without held-out rows. */
-  readonly leftOut: LeftOutScores | undefined
-  /** What intervals and sets of classes are made from. */
-  readonly conformal: Calibration | undefined
-  /** How network and posterior agree with the rows of the fit; undefined for files of version 0.1.0. */
-  readonly training: TrainingRecord | undefined
-  readonly notes: readonly string[]
 }
 
 /** The state without the posterior's scores on its rows, which no longer hold under another prior. */

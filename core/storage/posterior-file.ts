@@ -34,24 +34,34 @@ export type SavedOptions = {
   readonly sigmaNoise?: Float64Array
 }
 
+/** What a fit found, beside the curvature: a posterior has it in memory and in its file. */
+export interface FitRecord {
+  readonly examples: number
+  /** Loss at the network's weights. */
+  readonly loss: number
+  readonly mode: EvidenceMode | undefined
+  readonly tuned: TuneMethod
+  readonly effectiveParameters: number | undefined
+  /** How network and linear model make the answer together, and why; undefined: the network's mean alone. */
+  readonly choice: Choice | undefined
+  /** The training rows' leave-one-out variances, ascending: what new rows' variances are compared with. */
+  readonly trainingVariances: Float64Array | undefined
+  /** Scores of training rows that were predicted without themselves, for a calibration without held-out rows. */
+  readonly leftOut: LeftOutScores | undefined
+  /** What intervals and sets of classes are made from. */
+  readonly conformal: Calibration | undefined
+  /** How network and posterior agree with the rows of the fit; undefined for files of version 0.1.0. */
+  readonly training: TrainingRecord | undefined
+  readonly notes: readonly string[]
+}
+
 /** What a file holds. */
-export interface SavedPosterior {
+export interface SavedPosterior extends FitRecord {
   readonly options: SavedOptions
   readonly graph: Graph | undefined
   readonly digest: string
   readonly curvature: PosteriorCurvature
   readonly settings: PosteriorSettings
-  readonly examples: number
-  readonly loss: number
-  readonly mode: EvidenceMode | undefined
-  readonly tuned: TuneMethod
-  readonly effectiveParameters: number | undefined
-  readonly choice: Choice | undefined
-  readonly trainingVariances: Float64Array | undefined
-  readonly leftOut: LeftOutScores | undefined
-  readonly conformal: Calibration | undefined
-  readonly training: TrainingRecord | undefined
-  readonly notes: readonly string[]
 }
 
 /** The bytes of a posterior, with its network where there is one in `graph`. */
