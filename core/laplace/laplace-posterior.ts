@@ -17,8 +17,7 @@ import { functionalVariance, networkOutputs } from './functional-variance.js'
 import { evidenceAtMode, evidenceOf, logLikelihoodOf } from './posterior-evidence.js'
 import { type ConformalOptions, type PredictOptions, PRIOR_CHANGES, type PriorChanges, settingsFrom,
   type TuneOptions } from './posterior-options.js'
-import { checkNoiseChange, type PosteriorState, recordOf, sigmaOf, uncalibrated,
-  withoutScores } from './posterior-state.js'
+import { checkNoiseChange, type PosteriorState, recordOf, sigmaOf, withoutScores } from './posterior-state.js'
 import { type PosteriorSummary, summarizePosterior, trainingOf } from './posterior-summary.js'
 import { predict } from './predict.js'
 import { type Prediction } from './prediction.js'
@@ -235,7 +234,7 @@ export class LaplacePosterior {
     knownOptions('withPrior', changes, PRIOR_CHANGES)
     checkNoiseChange(this.state, changes)
     // The answer and the scores of rows were those of the old prior.
-    return new LaplacePosterior({ ...uncalibrated(withoutScores(this.state)),
+    return new LaplacePosterior({ ...withoutScores(this.state),
       structured: this.state.structured.withSettings(settingsFrom(changes)), tuned: 'none', choice: undefined,
       trainingVariances: undefined, effectiveParameters: undefined })
   }

@@ -22,11 +22,6 @@ export interface PosteriorState extends FitRecord {
   readonly structured: StructuredPosterior
 }
 
-/** The state without the posterior's scores on its rows, which no longer hold under another prior. */
-export function withoutScores(state: PosteriorState): PosteriorState {
-  return state.training === undefined ? state : { ...state, training: { ...state.training, posterior: undefined } }
-}
-
 /** What a file keeps of a posterior. */
 export function recordOf(state: PosteriorState, digest: string, network: boolean): SavedPosterior {
   const { graph, options, evaluator, structured, examples, loss, mode, tuned, effectiveParameters, choice,
@@ -103,11 +98,12 @@ export function sigmaOf(state: PosteriorState): number | Float64Array {
   return noise.every(sigma => sigma === noise[0]) ? noise[0] : noise
 }
 
-/** A state whose prior is about to change: scores of the old one would calibrate nothing. */
-export function uncalibrated(state: PosteriorState): PosteriorState {
-  if (state.conformal === undefined && state.leftOut === undefined) return state
-  const notes = state.conformal === undefined
+/** A state whose prior is about to change: what the old one says of rows neither scores nor calibrates the new one. */
+export function withoutScores(state: PosteriorState): PosteriorState {
+  const { training, conformal } = state
+  const notes = conformal === undefined
     ? state.notes
     : [...state.notes, 'The calibration of intervals and sets belonged to the old prior; conformalize again.']
-  return { ...state, leftOut: undefined, conformal: undefined, notes }
+  return { ...state, training: training === undefined ? undefined : { ...training, posterior: undefined },
+    leftOut: undefined, conformal: undefined, notes }
 }

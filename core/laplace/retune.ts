@@ -5,7 +5,7 @@ import { knownOptions, oneOf } from '../errors/suggest.js'
 import { checkTuning } from '../options/laplace-options.js'
 import { PRIOR_STRUCTURES, TUNE_METHODS } from '../options/words.js'
 import { TUNE_OPTIONS, type TuneOptions } from './posterior-options.js'
-import { type PosteriorState, uncalibrated, withoutScores } from './posterior-state.js'
+import { type PosteriorState, withoutScores } from './posterior-state.js'
 import { type TuneData, tunePosterior } from './tune.js'
 
 /**
@@ -35,6 +35,6 @@ export async function retune(state: PosteriorState, options: TuneOptions, data: 
       option: 'sigmaNoise',
     })
   }
-  return tunePosterior(uncalibrated(withoutScores(state)), { tune, priorStructure,
+  return tunePosterior(withoutScores(state), { tune, priorStructure,
     tuneNoise: likelihood === 'regression' && options.sigmaNoise === true, schedule: options.schedule }, data, work)
 }

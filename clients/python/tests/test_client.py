@@ -197,7 +197,7 @@ def test_r7_dropped_objects_are_freed(slow_client: Client) -> None:
     assert len(slow_client.stats()["handles"]) == 0
 
 
-@pytest.mark.skipif(shutil.which("cat") is None, reason="needs cat")
+@pytest.mark.skipif(shutil.which("cat") is None, reason="cat stands in for a server that echoes; Windows has none")
 def test_p5_small_frames_do_not_overtake_large_ones() -> None:
     came: list[int] = []
     ended = threading.Event()
@@ -209,7 +209,9 @@ def test_p5_small_frames_do_not_overtake_large_ones() -> None:
     assert came == list(range(300))
 
 
-@pytest.mark.skipif(shutil.which("sleep") is None, reason="needs sleep")
+@pytest.mark.skipif(
+    shutil.which("sleep") is None, reason="sleep stands in for a server that never reads; Windows has none"
+)
 def test_p5_a_server_that_does_not_read_blocks_nobody() -> None:
     transport = Transport(["sleep", "100"], 2**30, lambda _: None, lambda _: None)
     start = time.monotonic()
@@ -238,7 +240,7 @@ def test_p3_p5_close_ends_the_server(slow_server: list[str]) -> None:
     client.close()
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
+@pytest.mark.skipif(sys.platform == "win32", reason="sends signals, which Windows does not have")
 @pytest.mark.parametrize("how", ["exit", "kill", "abort"])
 def test_p3_no_orphan_when_the_parent_ends(slow_server: list[str], how: str) -> None:
     script = f"""
@@ -309,7 +311,7 @@ def _child(client: Client, connection: Any) -> None:
     client.close()
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="fork")
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows starts no process by fork")
 def test_p5_fork(slow_client: Client) -> None:
     slow_client.ping()
     pid = slow_client.server_pid

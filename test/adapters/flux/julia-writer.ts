@@ -54,8 +54,8 @@ export function closure(statements: readonly Lowered[],
 ): { value: Lowered, backref: Lowered } {
   const captured = options.captured ?? {}
   const code = struct('Core.CodeInfo', [statements, array([0], []), null])
-  const method = struct('Core.Method', [{ tag: 'ref', path: ['Main'] }, symbol('#1'), symbol('/home/someone/secret.jl'),
-    int(7), datatype('Core.Tuple'), 'x', int((options.arity ?? 1) + 1), false, int(0), code])
+  const method = struct('Core.Method', [{ tag: 'ref', path: ['Main'] }, symbol('#1'), symbol('secret.jl'), int(7),
+    datatype('Core.Tuple'), 'x', int((options.arity ?? 1) + 1), false, int(0), code])
   const typeName = struct('Core.TypeName', ['1.6.4', symbol('#1#2'), { tag: 'svec',
     data: Object.keys(captured).map(symbol) }, datatype('Core.Function'), { tag: 'svec', data: [] }, { tag: 'svec',
     data: [] }, true, false, false, int(0), [symbol('#1'), [method], int(2), null]])
