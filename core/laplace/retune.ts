@@ -10,7 +10,8 @@ import { type TuneData, tunePosterior } from './tune.js'
 
 /**
  * The state with the prior (and noise) tuned; the given state itself where the method is `none`.
- * @throws OptionError BAD_COMBINATION; StateError when the posterior was tuned by `linearized` and loaded from a file
+ * @throws OptionError BAD_COMBINATION; StateError when the posterior is the linear model over all
+ * weights, or was tuned by `linearized` and loaded from a file
  */
 export async function retune(state: PosteriorState, options: TuneOptions, data: TuneData,
   work: WorkOptions): Promise<PosteriorState> {
@@ -25,9 +26,12 @@ export async function retune(state: PosteriorState, options: TuneOptions, data: 
   checkTuning(tune, priorStructure, structure, subset, data.validation !== undefined)
   if (tune === 'none') return state
   if (state.fitted === undefined && tune !== 'linearized') {
+    const why = state.structured.structure === 'lowrank'
+      ? 'This posterior is the linear model over all weights at the mode of its own prior'
+      : "This posterior was tuned by 'linearized' and saved"
     throw new StateError('DIGEST_MISMATCH',
-      `This posterior was tuned by 'linearized' and saved; its curvature at the network's own weights, which ` +
-        `'${tune}' needs, was not kept. Fit again with tune: '${tune}'.`, { tune })
+      `${why}; curvature at the network's own weights, which '${tune}' needs, was not kept. ` +
+        `Fit again with tune: '${tune}'.`, { tune })
   }
   if (state.options.outputNoise !== undefined && options.sigmaNoise === true) {
     throw new OptionError('BAD_COMBINATION',

@@ -82,6 +82,7 @@ t.test('a saved posterior predicts alone', async t => {
       `${length} bytes`)
   }
   await t.rejects(loadPosterior(posterior.save()).tune({ tune: 'marglik' }), { code: 'DIGEST_MISMATCH' })
+  await t.rejects(posterior.tune({ tune: 'marglik' }), { message: /linear model over all weights .* Fit again/ })
 })
 
 t.test('merged partial fits equal one fit; any batch size gives the same', async t => {
