@@ -32,3 +32,11 @@ export function markdownTable(header, rows) {
   const numeric = header.map((_, column) => rows.every(row => NUMBER.test(row[column])))
   return [line(header), line(numeric.map(right => (right ? '---:' : '---'))), ...rows.map(line)].join('\n')
 }
+
+/** The page with the table between <!-- name --> and <!-- /name --> replaced. */
+export function replaceTable(page, name, table) {
+  const [open, close] = [`<!-- ${name} -->`, `<!-- /${name} -->`]
+  const [from, to] = [page.indexOf(open), page.indexOf(close)]
+  if (from < 0 || to < from) throw new Error(`The page has no place for the table '${name}'.`)
+  return `${page.slice(0, from + open.length)}\n${table}\n${page.slice(to)}`
+}

@@ -7,7 +7,7 @@
 import { readdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { markdownTable, memoryText, rateText, ratioText, timeText } from './format.mjs'
+import { markdownTable, memoryText, rateText, ratioText, replaceTable, timeText } from './format.mjs'
 import { fullSize, goals } from './goals.mjs'
 import { ENGINES, LIBRARIES } from './libraries.mjs'
 
@@ -41,14 +41,6 @@ async function stored(folder) {
   return records.sort((a, b) =>
     a.workload.localeCompare(b.workload, 'en', { numeric: true }) || CELLS.indexOf(a.cell) - CELLS.indexOf(b.cell)
   )
-}
-
-/** Replaces what stands between <!-- name --> and <!-- /name -->. */
-function replaceTable(page, name, table) {
-  const [open, close] = [`<!-- ${name} -->`, `<!-- /${name} -->`]
-  const [from, to] = [page.indexOf(open), page.indexOf(close)]
-  if (from < 0 || to < from) throw new Error(`docs/performance.md has no place for the table '${name}'.`)
-  return `${page.slice(0, from + open.length)}\n${table}\n${page.slice(to)}`
 }
 
 /** One row for each run that results come from. */

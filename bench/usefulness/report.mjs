@@ -2,7 +2,7 @@
 import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { markdownTable } from '../format.mjs'
+import { markdownTable, replaceTable } from '../format.mjs'
 import { COLUMNS } from './answers.mjs'
 
 const root = fileURLToPath(new URL('../..', import.meta.url))
@@ -26,13 +26,6 @@ export async function writeUsefulness(records, kind) {
   const target = kind === 'full' ? PAGE : join(root, 'bench/results/usefulness/usefulness.md')
   await writeFile(target, page)
   return target
-}
-
-function replaceTable(page, name, table) {
-  const [open, close] = [`<!-- ${name} -->`, `<!-- /${name} -->`]
-  const [from, to] = [page.indexOf(open), page.indexOf(close)]
-  if (from < 0 || to < from) throw new Error(`docs/usefulness.md has no place for the table '${name}'.`)
-  return `${page.slice(0, from + open.length)}\n${table}\n${page.slice(to)}`
 }
 
 /** The records of each table and kind of training: a cell, over its splits. */
