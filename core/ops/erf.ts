@@ -4,7 +4,6 @@
  * Taylor expansions about the multiples of 1/4 up to 6; beyond, erf is 1 in float64. The derivatives follow from
  * erf'(x) = 2/sqrt(pi) exp(-x^2): its n-th derivative is (-1)^n H_n(x) exp(-x^2) with Hermite polynomials H_n.
  */
-import type { RealArray } from '../kernels/plain.js'
 
 const CENTRES_PER_UNIT = 4
 const LIMIT = 6
@@ -62,9 +61,4 @@ export function erf(x: number): number {
   let sum = table[first + TERMS - 1]
   for (let n = TERMS - 2; n >= 0; n--) sum = sum * distance + table[first + n]
   return x < 0 ? -sum : sum
-}
-
-/** out_i = erf(x_i). */
-export function erfArray(x: RealArray, out: RealArray): void {
-  for (let i = 0; i < out.length; i++) out[i] = erf(x[i])
 }
