@@ -40,7 +40,8 @@ export async function conjugateGradients({ times, precondition, inner = dot }: C
     rho = next
     for (let i = 0; i < x.length; i++) direction[i] = z[i] + share * direction[i]
   }
-  return { x, converged: rho <= target || rho === 0 }
+  // Negative where the preconditioner is not positive definite: nothing was solved then.
+  return { x, converged: rho >= 0 && rho <= target }
 }
 
 /** a . b */

@@ -26,6 +26,7 @@ interface FunctionPoint extends LinearMode {
 
 /** What is known at a mode: the roots of Lambda and the Cholesky factor of I + S. */
 interface Curved extends HessianRoots {
+  readonly delta: number
   readonly lower: Float64Array
 }
 
@@ -140,7 +141,8 @@ async function newtonDirection(problem: LinearProblem, gram: Float64Array, { f, 
         const inside = transposedRootTimes(root, v.subarray(wide), outputs)
         return plus(v, withImage(rootTimes(root, inside, outputs)), 1)
       },
-      precondition: v => plus(v, withImage(dataPart(nearby, v.subarray(wide), outputs)), -1),
+      // (I + Lambda K / delta)^-1 of the point nearby, by its own delta: else it would not be positive definite.
+      precondition: v => plus(v, withImage(dataPart(nearby, v.subarray(wide), outputs)), -delta / nearby.delta),
       inner: (a, b) => dot(a.subarray(0, wide), b.subarray(wide)),
     }, right, forcing, productsWorth(examples * root.rank))
     if (converged) return { direction: x, curved: nearby }
@@ -185,7 +187,7 @@ function curvatureAt(problem: LinearProblem, gram: Float64Array, f: Float64Array
       `The linear model over all weights is not finite at row ${Math.floor(pivot / rank)}: `
         + "the network's Jacobian there is too large. Scale its inputs, or use subset 'last_layer'.", { pivot })
   }
-  return { rank, roots, lower }
+  return { rank, roots, delta, lower }
 }
 
 /** S = R' K R / delta, symmetric, (N K) x (N K). */

@@ -100,6 +100,24 @@ for (const [likelihood, outputs] of CASES) {
   })
 }
 
+for (const [name, space] of Object.entries(SPACES)) {
+  t.test(`${name}: a mode does not depend on the prior precision that was asked for before`, async t => {
+    for (const [likelihood, outputs] of CASES) {
+      // Enough rows that a factor of a point nearby is tried before a new one.
+      const { problem } = randomProblem(likelihood, 200, outputs, 7)
+      const walked = space(problem)
+      for (const delta of [1, 64, 0.02, 1e3, 1]) {
+        const { f, loss, squaredNorm } = await walked.mode(delta)
+        // Every call finds the curvature too, which the next mode starts from.
+        walked.effectiveParameters()
+        const alone = await space(problem).mode(delta)
+        t.ok(relativeDifference(f, alone.f) < 1e-5, `${likelihood}, delta ${delta}: ${relativeDifference(f, alone.f)}`)
+        t.ok(Math.abs(loss + delta / 2 * squaredNorm - alone.loss - delta / 2 * alone.squaredNorm) < 1e-8 * loss)
+      }
+    }
+  })
+}
+
 t.test('leave-one-out is close to a fit without the row', async t => {
   const { problem } = randomProblem('classification', 60, 3, 4)
   const delta = 2
