@@ -7,22 +7,19 @@ import { accumulationFor, finishFit } from './fit-stream.js'
 import { type FitTask, partialKey, settle } from './fit-task.js'
 import { heldOutRows } from './held-out-rows.js'
 import type { PosteriorState } from './posterior-state.js'
+import { withLogarithm } from './probability-outputs.js'
 import type { TuningPlan } from './tuning-plan.js'
 
 /** The posterior of sums over all the data; `data` are the training data once more, for tuning by `linearized`. */
-export async function fitMerged(task: FitTask, partial: PartialFit, data: Batch | undefined,
+export async function fitMerged(prepared: FitTask, partial: PartialFit, data: Batch | undefined,
   work: WorkOptions): Promise<PosteriorState> {
+  const task = taskOf(prepared, partial)
   const { plan, options } = task
   const { validation } = options
   if (typeof validation === 'number') {
     throw new OptionError('BAD_COMBINATION',
       'Partial fits have summed all of their rows, so that none can be held out (validation as a share): '
         + 'give fitMerged the held-out rows.', { option: 'validation' })
-  }
-  if (partial.key !== partialKey(task)) {
-    throw new StateError('DIGEST_MISMATCH',
-      'The partial fit belongs to another network, or was made with another likelihood, subset, structure or ' +
-        'precision.', { expected: partialKey(task), actual: partial.key })
   }
   if (validation !== undefined) heldOutRows(validation, task.evaluator, options.likelihood)
   if (!needsRows(task) || data !== undefined) {
@@ -44,6 +41,19 @@ export async function fitMerged(task: FitTask, partial: PartialFit, data: Batch 
     return finishFit({ ...task, plan: { tune: 'grid', chosen: false, note } }, partial, undefined, [], validation, work)
   }
   return finishFit({ ...task, plan: withoutRows(task) }, partial, undefined, [], undefined, work)
+}
+
+/**
+ * The task that a partial fit belongs to: its rows may have shown that the outputs are probabilities.
+ * @throws StateError DIGEST_MISMATCH
+ */
+function taskOf(task: FitTask, { key }: PartialFit): FitTask {
+  if (key === partialKey(task)) return task
+  const logarithm = task.options.likelihood === 'classification' ? withLogarithm(task) : task
+  if (key === partialKey(logarithm)) return logarithm
+  throw new StateError('DIGEST_MISMATCH',
+    'The partial fit belongs to another network, or was made with another likelihood, subset, structure or ' +
+      'precision.', { expected: partialKey(task), actual: key })
 }
 
 /**

@@ -19,6 +19,7 @@ import { LaplacePosterior } from './laplace-posterior.js'
 import type { TrainingRows } from './linear-fit.js'
 import { fitLowRank, forecastLinearModel, tooLarge } from './low-rank-fit.js'
 import type { PosteriorState } from './posterior-state.js'
+import { withLogits } from './probability-outputs.js'
 import { type TuneData, tunePosterior, type TuneRequest, tuneWithLinearModel } from './tune.js'
 import { answerByHeldOutRows } from './validated-last-layer.js'
 import { warned } from './warned.js'
@@ -52,7 +53,7 @@ export function startStream(whole: FitTask): FitStream {
   }
   let heldOut = 0
   const addBatch = async (x: Tensor, y: Tensor, work: WorkOptions): Promise<number> => {
-    fit ??= start(settle(whole, x))
+    fit ??= start(await withLogits(settle(whole, x), x))
     if (splitter === undefined) return fit.add(x, y, work)
     const parts = splitter.split({ x, y })
     heldOut += parts.heldOut

@@ -10,6 +10,7 @@ import { fitMerged } from './fit-merged.js'
 import { accumulationFor, fitAll, type FitStream, startStream } from './fit-stream.js'
 import { partialKey, settle, taskFor } from './fit-task.js'
 import { LaplacePosterior } from './laplace-posterior.js'
+import { withLogits } from './probability-outputs.js'
 import { warned } from './warned.js'
 
 /** A Laplace approximation of a network, to be fitted. */
@@ -51,9 +52,10 @@ export function laplace(graph: Graph, options: LaplaceOptions, runtime: Runtime 
       fitAll(task, x, y, work),
     fitPartial: async (x, y, work = {}) => {
       const notes: string[] = []
-      const accumulation = accumulationFor(settle(task, x), false, notes)
+      const settled = await withLogits(settle(task, x), x)
+      const accumulation = accumulationFor(settled, false, notes)
       await accumulation.add(x, y, work)
-      return { key: partialKey(task), ...await accumulation.sums() }
+      return { key: partialKey(settled), ...await accumulation.sums() }
     },
     fitMerged: async (partial, data, work = {}) =>
       new LaplacePosterior(warned(await fitMerged(task, partial, data, work))),

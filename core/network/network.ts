@@ -6,7 +6,7 @@ import { batchAxis, type Graph, type GraphInput, isBatch } from '../graph/graph.
 import { settleOpenAxes } from '../graph/open-axes.js'
 import type { Likelihood } from '../options/words.js'
 import { inferTypes } from '../passes/infer.js'
-import { stripLinkFunction } from '../passes/link-function.js'
+import { logitsOf } from '../passes/link-function.js'
 import { type Precision, sizeOf, type Tensor } from '../tensor/tensor.js'
 
 /** A network made ready: one input, one output of logits or means. */
@@ -30,15 +30,15 @@ export interface NetworkChoice {
 }
 
 /**
- * Chooses the output, takes away a softmax, log-softmax or sigmoid at the end, and brings the output to N x C.
+ * Chooses the output, makes it logits where the likelihood needs them, and brings it to N x C.
  * @throws GraphError AMBIGUOUS_NETWORK, BATCH_AXIS; OptionError BAD_COMBINATION when outputs and likelihood do not fit
  */
 export function prepareNetwork(graph: Graph, likelihood: Likelihood | undefined, choice: NetworkChoice = {}): Network {
   const input = chooseOne('input', graph.inputs.map(candidate => candidate.name), choice.input)
   const output = chooseOne('output', graph.outputs, choice.output)
-  const stripped = stripLinkFunction({ ...graph, outputs: [output] }, output)
+  const stripped = logitsOf(graph, output, likelihood)
   const { graph: flat, outputs, name } = flattenOutput(stripped.graph, stripped.output)
-  if (likelihood !== undefined) checkLikelihood(likelihood, outputs, stripped.link)
+  if (likelihood !== undefined) checkLikelihood(likelihood, outputs)
   const notes = [...graph.notes, ...(stripped.note === undefined ? [] : [stripped.note])]
   const chosen = graph.inputs.find(candidate => candidate.name === input)
   if (chosen === undefined) throw new GraphError('AMBIGUOUS_NETWORK', `The network has no input '${input}'.`)
@@ -107,7 +107,7 @@ function flattenOutput(graph: Graph, output: string): { graph: Graph, outputs: n
   return { graph: builder.build([name]), outputs, name }
 }
 
-function checkLikelihood(likelihood: Likelihood, outputs: number, link: string | undefined): void {
+function checkLikelihood(likelihood: Likelihood, outputs: number): void {
   const combination = (message: string): OptionError =>
     new OptionError('BAD_COMBINATION', message, { likelihood, outputs })
   if (likelihood === 'classification' && outputs === 1) {
@@ -120,12 +120,6 @@ function checkLikelihood(likelihood: Likelihood, outputs: number, link: string |
     throw combination(
       `The likelihood 'binary' needs a network with one output; this one has ${outputs}. Use 'classification' ` +
         "(exclusive classes) or 'multilabel' (independent labels).",
-    )
-  }
-  if (likelihood === 'regression' && link !== undefined) {
-    throw combination(
-      `The network ends in ${link}, so its outputs are probabilities; use 'classification', 'binary' or 'multilabel' ` +
-        "instead of 'regression'.",
     )
   }
 }

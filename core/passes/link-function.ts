@@ -1,8 +1,16 @@
-/** @file Networks that end in probabilities: the softmax or sigmoid at the end is recognised and taken away. */
+/**
+ * @file Networks that end in probabilities. A softmax or sigmoid at the end is recognised and taken away; of
+ * probabilities that are made in another way the logits are log p, which a softmax turns back into p.
+ */
+import { GraphBuilder } from '../graph/builder.js'
 import { type Graph, isBatch, type Node } from '../graph/graph.js'
 import type { InferredValue } from '../ops/operator.js'
+import { elementsPerExample } from '../ops/shape-rules.js'
+import type { Likelihood } from '../options/words.js'
 import { removeDead, sortNodes } from './fold.js'
 import { inferTypes } from './infer.js'
+import { follow, producersOf } from './producers.js'
+import { valueRange } from './value-ranges.js'
 
 /** What may stand at a network's end. */
 export type LinkFunction = 'Softmax' | 'LogSoftmax' | 'Sigmoid'
@@ -13,43 +21,22 @@ export interface StrippedNetwork {
   /** The output to use: the logits where a link function was found, else the given one. */
   readonly output: string
   readonly link?: LinkFunction
-  /** A sentence for the user, where something was taken away. */
+  /** A sentence for the user, where something was taken away or added. */
   readonly note?: string
 }
 
-const RENAMING = new Set(['Identity', 'Cast', 'Dropout', 'Reshape', 'Flatten', 'Squeeze', 'Unsqueeze'])
-
-/**
- * Looks for a Softmax, LogSoftmax, Log of a Softmax, or Sigmoid at a network's end, also behind nodes that only rename
- * or reshape, and makes the logits below it the output.
- * @throws GraphError BAD_GRAPH, UNSUPPORTED_OPERATOR, BATCH_AXIS
- */
-export function stripLinkFunction(graph: Graph, output: string): StrippedNetwork {
-  const sorted = sortNodes({ ...graph, outputs: [output] })
-  const producers = new Map(sorted.nodes.flatMap(node => node.outputs.map(name => [name, node] as const)))
-  const above = (name: string): Node | undefined => {
-    let node = producers.get(name)
-    while (node !== undefined && RENAMING.has(node.op)) node = producers.get(node.inputs[0])
-    return node
-  }
-  const last = above(output)
-  const inner = last?.op === 'Log' ? above(last.inputs[0]) : undefined
+/** The link function at a network's end, also behind nodes that only rename or reshape. */
+function linkAtEnd(graph: Graph, types: ReadonlyMap<string, InferredValue>, output: string): {
+  readonly link: LinkFunction
+  readonly node: Node
+} | undefined {
+  const producers = producersOf(graph)
+  const last = follow(output, producers)
+  const inner = last?.op === 'Log' ? follow(last.inputs[0], producers) : undefined
   const node = inner?.op === 'Softmax' ? inner : last
-  if (node === undefined || !isLink(node, inferTypes(removeDead(sorted)))) return { graph: sorted, output }
-  const link: LinkFunction = node.op === 'Sigmoid'
-    ? 'Sigmoid'
-    : node === inner || node.op === 'LogSoftmax'
-    ? 'LogSoftmax'
-    : 'Softmax'
-  const logits = node.inputs[0]
-  return {
-    graph: removeDead({ ...sorted, outputs: [logits] }),
-    output: logits,
-    link,
-    note: `The network ends in ${link}; the ${
-      link === 'Sigmoid' ? 'logits' : 'unnormalised scores'
-    } below it ('${logits}') are used as its output.`,
-  }
+  if (node === undefined || !isLink(node, types)) return undefined
+  return { node,
+    link: node.op === 'Sigmoid' ? 'Sigmoid' : node === inner || node.op === 'LogSoftmax' ? 'LogSoftmax' : 'Softmax' }
 }
 
 /** A softmax over the outputs of an example (and over nothing else), or a sigmoid. */
@@ -58,4 +45,77 @@ function isLink(node: Node, types: ReadonlyMap<string, InferredValue>): boolean 
   if (node.op !== 'Softmax' && node.op !== 'LogSoftmax') return false
   const shape = types.get(node.inputs[0])?.shape ?? []
   return shape.filter(dim => !isBatch(dim) && dim !== 1).length <= 1
+}
+
+/**
+ * The network up to the logits: below a Softmax, LogSoftmax, Log of a Softmax, or Sigmoid at its end; where its output
+ * lies between 0 and 1 in another way, the logarithm of that is appended. The means of a regression stay as they are,
+ * whatever makes them.
+ * @throws GraphError BAD_GRAPH, UNSUPPORTED_OPERATOR, BATCH_AXIS
+ */
+export function logitsOf(graph: Graph, output: string, likelihood: Likelihood | undefined): StrippedNetwork {
+  const sorted = removeDead(sortNodes({ ...graph, outputs: [output] }))
+  const types = inferTypes(sorted)
+  const end = linkAtEnd(sorted, types, output)
+  if (likelihood === 'regression') return { graph: sorted, output, ...meansNote(end?.link) }
+  if (end !== undefined) {
+    const [logits] = end.node.inputs
+    return {
+      graph: removeDead({ ...sorted, outputs: [logits] }),
+      output: logits,
+      link: end.link,
+      note: `The network ends in ${end.link}; the ${
+        end.link === 'Sigmoid' ? 'logits' : 'unnormalised scores'
+      } below it ('${logits}') are used as its output.`,
+    }
+  }
+  const outputs = elementsPerExample((types.get(output)?.shape ?? []).filter(dim => !isBatch(dim)))
+  if (likelihood === undefined) return { graph: sorted, output }
+  const independent = likelihood !== 'classification'
+  return (independent || outputs > 1) && isProbability(sorted, types, output)
+    ? logarithmOf(sorted, output, independent, 'lies between 0 and 1 whatever the input, so that it is taken for')
+    : { graph: sorted, output }
+}
+
+/** A sigmoid may well end a regression; a softmax is more often that of a classifier. */
+function meansNote(link: LinkFunction | undefined): { note?: string } {
+  return link === undefined || link === 'Sigmoid'
+    ? {}
+    : { note: `The network ends in ${link}; its results are used as the means of the regression. Where they are ` +
+      "probabilities of classes, use the likelihood 'classification'." }
+}
+
+/** Means of members whose weights are rounded sum to a little more than 1. */
+const ROUNDING = 1e-5
+
+function isProbability(graph: Graph, types: ReadonlyMap<string, InferredValue>, output: string): boolean {
+  const { low, high } = valueRange(graph, types, output)
+  return low >= -ROUNDING && high <= 1 + ROUNDING
+}
+
+/** Below these, probabilities count as these: the logarithm and its derivative stay finite. */
+const LEAST = { float32: 1e-30, float64: 1e-300 } as const
+
+/**
+ * The network whose output is the logarithm of what it was: log p, and for independent labels log p - log(1 - p). Its
+ * name is that of the output before, so that options that name it still do.
+ * @param why what the note says of the output
+ */
+export function logarithmOf(graph: Graph, output: string, independent: boolean, why: string): StrippedNetwork {
+  const precision = inferTypes(sortNodes(graph)).get(output)?.dtype === 'float64' ? 'float64' : 'float32'
+  const builder = GraphBuilder.from(graph, precision)
+  const probability = builder.fresh(`${output}:probability`)
+  const renamed = (name: string): string => (name === output ? probability : name)
+  builder.nodes.splice(0, Infinity,
+    ...graph.nodes.map(node => ({ ...node, inputs: node.inputs.map(renamed), outputs: node.outputs.map(renamed) })))
+  const least = builder.scalar(LEAST[precision])
+  const log = (value: string): string => builder.node('Log', [builder.node('Max', [value, least])])
+  const logits = independent
+    ? builder.node('Sub', [log(probability), log(builder.node('Sub', [builder.scalar(1), probability]))])
+    : log(probability)
+  builder.nodes.push({ op: 'Identity', inputs: [logits], outputs: [output], attributes: {} })
+  const note = `The network's output '${output}' ${why} ${
+    independent ? 'the probability of each label; its logit' : 'probabilities of the classes; their logarithm'
+  } is used as its output.`
+  return { graph: builder.build(graph.outputs), output, note }
 }
