@@ -1,5 +1,6 @@
 /** @file What a caller can say about a file beside its bytes. */
 import { UntrustedInputError } from '../../core/errors/errors.js'
+import type { ParameterChoice } from '../../core/options/parameter-choice.js'
 import type { LayerSpec } from '../layers/index.js'
 import type { OnnxOptions } from '../onnx/index.js'
 import type { Format } from './recognise.js'
@@ -21,9 +22,11 @@ export interface NetworkHints {
   readonly model?: string | undefined
   /** Shape of one example, where the file leaves it open. */
   readonly inputSize?: number | readonly number[] | undefined
-  /** Of an ONNX file: lengths of axes that it leaves open, and the tensors that are trainable (see `OnnxOptions`). */
+  /** Of an ONNX file: lengths of axes that it leaves open (see `OnnxOptions`). */
   readonly dimensions?: OnnxOptions['dimensions'] | undefined
-  readonly parameters?: OnnxOptions['parameters'] | undefined
+  /** The tensors that are parameters, in the order of theta, and those that take no part: names, globs, indices. */
+  readonly parameters?: ParameterChoice['parameters']
+  readonly freeze?: ParameterChoice['freeze']
   /** What unpacks zip entries and checks them (see `ZipOptions`). */
   readonly inflate?: ((bytes: Uint8Array, maxOutput: number) => Uint8Array) | undefined
   readonly crc32?: ((bytes: Uint8Array) => number) | undefined

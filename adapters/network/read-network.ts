@@ -2,13 +2,14 @@
 import { GraphError } from '../../core/errors/errors.js'
 import { knownOptions, nearestWord, oneOf } from '../../core/errors/suggest.js'
 import type { Graph } from '../../core/graph/graph.js'
+import { selectParameters } from '../../core/network/select-parameters.js'
 import { removeDead } from '../../core/passes/fold.js'
 import type { NetworkHints } from './hints.js'
 import { READERS } from './readers.js'
 import { type Format, FORMATS, recognise, unsupported } from './recognise.js'
 
 const HINTS = ['format', 'architecture', 'activation', 'input', 'output', 'files', 'model', 'inputSize', 'dimensions',
-  'parameters', 'inflate', 'crc32'] as const
+  'parameters', 'freeze', 'inflate', 'crc32'] as const
 
 /**
  * Reads a network; the format is recognised by content. Nothing of the file is run, no other file is opened.
@@ -19,7 +20,7 @@ const HINTS = ['format', 'architecture', 'activation', 'input', 'output', 'files
  * const network = await readNetwork(bytes, { architecture })
  */
 export async function readNetwork(bytes: Uint8Array, hints: NetworkHints = {}): Promise<Graph> {
-  const graph = await (await READERS[formatOf(bytes, hints)]()).network(bytes, hints)
+  const graph = selectParameters(await (await READERS[formatOf(bytes, hints)]()).network(bytes, hints), hints)
   checkName('input', graph.inputs.map(({ name }) => name), hints.input)
   if (hints.output === undefined) return graph
   checkName('output', graph.outputs, hints.output)

@@ -47,8 +47,7 @@ type LoadReader = () => Promise<FormatReader>
 const onnx: LoadReader = async () => {
   const { readOnnx, readOnnxTensors } = await import('../onnx/index.js')
   return {
-    network: (bytes, hints) =>
-      readOnnx(bytes, { ...given(hints, 'dimensions', 'parameters'), externalData: filesOf(hints) }),
+    network: (bytes, hints) => readOnnx(bytes, { ...given(hints, 'dimensions'), externalData: filesOf(hints) }),
     tensors: (bytes, hints) => ({ tensors: readOnnxTensors(bytes, { externalData: filesOf(hints) }), notes: [] }),
   }
 }

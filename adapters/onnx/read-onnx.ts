@@ -6,6 +6,7 @@ import type { Graph } from '../../core/graph/graph.js'
 import { isFloat } from '../../core/ops/element-types.js'
 import { removeDead, sortNodes } from '../../core/passes/fold.js'
 import { orientWeights } from '../../core/passes/orient-weights.js'
+import { reshapeWeights } from '../../core/passes/reshape-weights.js'
 import type { Precision, Tensor } from '../../core/tensor/tensor.js'
 import type { NamedTensors } from '../tensors/file-tensor.js'
 import { findBatchAxis, knownTypes } from './batch-axis.js'
@@ -62,7 +63,8 @@ export function readOnnx(bytes: Uint8Array, options: OnnxOptions = {}): Graph {
   const parameters = names.map(name => ({ name, shape: valueOf(batched, name).shape, transposed: false }))
   const complete = removeDead({ ...batched, parameters,
     notes: [...batched.notes, ...(note === undefined ? [] : [note])] })
-  return orientWeights(complete, types)
+  const reshaped = reshapeWeights(complete, types)
+  return orientWeights(removeDead(reshaped.graph), reshaped.types)
 }
 
 /**

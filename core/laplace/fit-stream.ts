@@ -101,11 +101,18 @@ interface RunningFit {
 }
 
 /** Rows are kept for the linear model over all weights where it is possible, else they are summed at once. */
-function startFit(task: FitTask): RunningFit {
+function startFit(task: FitTask, notes: string[] = []): RunningFit {
   if ('evaluator' in task.linear) {
-    return task.options.linearModel === 'none' ? summedWithNoise(task, task.linear) : keptRows(task, task.linear)
+    return task.options.linearModel === 'none' ? summedWithNoise(task, task.linear) : keptRows(task, task.linear, notes)
   }
-  return task.plan.tune === 'auto' && task.options.subset === 'all' ? summedAndKept(task) : summedRows(task, [])
+  return startSums(task, notes)
+}
+
+/** Rows are kept beside the sums where the prior of all weights comes from their linear model. */
+function startSums(task: FitTask, notes: string[]): RunningFit {
+  return task.plan.tune === 'auto' && task.options.subset === 'all'
+    ? summedAndKept(task, notes)
+    : summedRows(task, notes)
 }
 
 /** Why a fit with no option set took the last layer. */
@@ -116,8 +123,7 @@ function lastLayerReason({ linear, options }: FitTask, notes: readonly string[])
 }
 
 /** Sums the curvature of all weights, and keeps the rows for their linear model, which gives the prior. */
-function summedAndKept(task: FitTask): RunningFit {
-  const notes: string[] = []
+function summedAndKept(task: FitTask, notes: string[]): RunningFit {
   const untuned: FitTask = { ...task, plan: { tune: 'none', chosen: true } }
   const sums = summedRows(untuned, notes)
   const kept: Batch[] = []
@@ -178,15 +184,15 @@ function summedRows(task: FitTask, notes: string[],
  * Keeps the rows until all are there: only then is it known whether the linear model is small enough. Rows beyond a
  * part of the memory limit are summed instead.
  */
-function keptRows(task: FitTask, linear: LinearTask): RunningFit {
-  const notes: string[] = []
+function keptRows(task: FitTask, linear: LinearTask, notes: string[]): RunningFit {
   let kept: Batch[] = []
   let [examples, bytes] = [0, 0]
   let summed: RunningFit | undefined
   const { evaluator, options } = { ...task, evaluator: linear.evaluator }
   const giveUp = async (reason: string, work: WorkOptions): Promise<RunningFit> => {
     notes.push(reason)
-    const fallback = summedRows(task, notes)
+    const alone = task.fallback()
+    const fallback = alone === undefined ? startSums(task, notes) : startFit(alone, notes)
     for (const { x, y } of kept) await fallback.add(x, y, work)
     kept = []
     return fallback

@@ -4,14 +4,16 @@ import { LaplaceError, OptionError } from '../errors/errors.js'
 import type { Graph } from '../graph/graph.js'
 import { settleOpenAxes } from '../graph/open-axes.js'
 import { graphDigest } from '../network/digest.js'
-import { type Network, prepareNetwork } from '../network/network.js'
+import type { Network } from '../network/network.js'
 import { DEFAULT_SETTINGS } from '../options/hyperparameters.js'
 import type { ResolvedOptions } from '../options/laplace-options.js'
 import type { Runtime } from '../parallel/runtime.js'
 import { createWorkerPool, type WorkerPool } from '../parallel/worker-pool.js'
+import { plainLastLayer } from '../passes/head.js'
 import { checkSettings } from '../posterior/posterior.js'
 import { createEvaluator, type Evaluator } from '../programs/evaluator.js'
 import type { Tensor } from '../tensor/tensor.js'
+import { fallbackNetwork, lastLayerNetwork } from './last-layer-network.js'
 import { planTuning, type TuningPlan } from './tuning-plan.js'
 
 /** What a fit works with. */
@@ -23,6 +25,8 @@ export interface FitTask {
   readonly options: ResolvedOptions
   readonly runtime: Runtime
   readonly plan: TuningPlan
+  /** The task of the last linear layer alone, where all weights turn out too large and it is not f = W phi + b. */
+  readonly fallback: () => FitTask | undefined
   /** All weights, for their linear model; or why there is none. */
   readonly linear: LinearTask | { readonly refusal: string }
 }
@@ -34,14 +38,24 @@ export interface LinearTask {
 }
 
 /** Prepares a network for a fit. @throws GraphError, OptionError, ResourceError */
-export function taskFor(graph: Graph, options: ResolvedOptions, runtime: Runtime): FitTask {
-  const network = prepareNetwork(graph, options.likelihood, options)
+export function taskFor(whole: Graph, given: ResolvedOptions, runtime: Runtime): FitTask {
+  const { graph, network, options } = lastLayerNetwork(whole, given)
   checkOutputNoise(options.outputNoise, network.outputs)
   const linear = linearTask(network, options, runtime)
+  const plain = options.subset === 'all' || plainLastLayer(network.graph, network.output) !== undefined
+  if (!plain && !('evaluator' in linear)) {
+    const alone = fallbackNetwork(graph, network, options)
+    if (alone !== undefined) return taskFor(alone.graph, alone.options, runtime)
+  }
   const evaluator = evaluatorOrLinear(network, options, runtime, linear)
   checkSettings({ ...DEFAULT_SETTINGS, ...options.settings }, evaluator.slots, options.structure)
   const pool = createWorkerPool(evaluator, options.likelihood, runtime, options)
-  return { graph, network, evaluator, pool, options, runtime, plan: planTuning(options), linear }
+  const fallback = (): FitTask | undefined => {
+    if (plain) return undefined
+    const alone = fallbackNetwork(graph, network, options)
+    return alone && taskFor(alone.graph, alone.options, runtime)
+  }
+  return { graph, network, evaluator, pool, options, runtime, plan: planTuning(options), fallback, linear }
 }
 
 /** @throws OptionError BAD_OPTION unless there is one noise an output */

@@ -49,7 +49,7 @@ export class LaplacePosterior {
   }
   /** Which weights are uncertain. */
   get subset(): Subset {
-    return this.state.options.subset
+    return this.state.options.subsetName
   }
   /** The structure of H. */
   get structure(): Structure {

@@ -1,6 +1,7 @@
 /** @file The entry: a network and options become a fit, and a fit becomes a posterior. */
 import type { WorkOptions } from '../budget/progress.js'
 import type { Graph } from '../graph/graph.js'
+import { selectParameters } from '../network/select-parameters.js'
 import { type LaplaceOptions, resolveOptions } from '../options/laplace-options.js'
 import type { Runtime } from '../parallel/runtime.js'
 import type { PartialFit } from '../sums/partial-fit.js'
@@ -45,7 +46,8 @@ export interface Laplace {
  * const { probabilities } = await posterior.predict(x)
  */
 export function laplace(graph: Graph, options: LaplaceOptions, runtime: Runtime = {}): Laplace {
-  const task = taskFor(graph, resolveOptions(options), runtime)
+  const resolved = resolveOptions(options)
+  const task = taskFor(selectParameters(graph, resolved), resolved, runtime)
   return {
     notes: task.network.notes,
     fit: (x: Tensor | AsyncIterable<Batch> | Iterable<Batch>, y?: Tensor, work: WorkOptions = {}) =>

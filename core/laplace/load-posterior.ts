@@ -13,6 +13,7 @@ import { structuredPosterior } from '../posterior/structured.js'
 import { readPosterior, type SavedPosterior } from '../storage/posterior-file.js'
 import { evaluatorFor } from './fit-task.js'
 import { LaplacePosterior } from './laplace-posterior.js'
+import { savedSubset } from './last-layer-network.js'
 
 /**
  * The posterior that `save` wrote.
@@ -26,8 +27,10 @@ export function loadPosterior(bytes: Uint8Array, options: { readonly network?: G
   runtime: Runtime = {}): LaplacePosterior {
   const saved = readPosterior(bytes)
   const graph = networkOf(saved, options.network)
-  const resolved = resolveOptions(saved.options)
-  const evaluator = evaluatorFor(prepareNetwork(graph, resolved.likelihood, resolved), resolved, runtime)
+  const given = resolveOptions(saved.options)
+  const network = prepareNetwork(graph, given.likelihood, given)
+  const resolved = savedSubset(network, given)
+  const evaluator = evaluatorFor(network, resolved, runtime)
   checkSizes(saved.curvature, evaluator.slots, evaluator.network.outputs)
   if (saved.mode !== undefined && saved.mode.weights.length !== evaluator.theta.length) {
     throw damaged('its linear mode does not have the size of its parameters')

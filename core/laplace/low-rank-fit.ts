@@ -8,7 +8,7 @@ import { ResourceError } from '../errors/errors.js'
 import { likelihoodModel } from '../likelihood/registry.js'
 import { parameterCount } from '../network/parameter-slot.js'
 import type { ResolvedOptions } from '../options/laplace-options.js'
-import type { Likelihood } from '../options/words.js'
+import type { Likelihood, Subset } from '../options/words.js'
 import { structuredPosterior } from '../posterior/structured.js'
 import type { Evaluator } from '../programs/evaluator.js'
 import type { Batch } from '../tensor/batch.js'
@@ -138,7 +138,7 @@ export async function fitLowRank(task: FitTask, linear: LinearTask, rows: Traini
     graph,
     evaluator,
     pool,
-    options: { ...options, subset: 'all' },
+    options: { ...options, subset: 'all', subsetName: subsetOf(options) },
     runtime,
     examples: rows.examples,
     loss: fit.loss,
@@ -157,7 +157,13 @@ export async function fitLowRank(task: FitTask, linear: LinearTask, rows: Traini
   return heldOut === undefined ? state : withHeldOutScores(state, heldOut, work)
 }
 
-function choiceOf(fit: LinearFit, { likelihood }: ResolvedOptions, examples: number): Choice {
+/** The subset of a linear model in the user's words: all weights, or a last layer with something behind it. */
+function subsetOf({ subset, subsetName }: ResolvedOptions): Subset {
+  return subset === 'all' ? subsetName : 'all'
+}
+
+function choiceOf(fit: LinearFit, options: ResolvedOptions, examples: number): Choice {
+  const { likelihood } = options
   const { answer, curvature, scores, rows, allRows, networkNll, ratio } = fit
   const score = scores.find(({ scale }) => scale === answer.varianceScale) ?? scores[0]
   const regression = likelihood === 'regression'
@@ -169,9 +175,11 @@ function choiceOf(fit: LinearFit, { likelihood }: ResolvedOptions, examples: num
     : ` Prior, scores and posterior come from ${rows} of the ${examples} rows, drawn by the seed.`
   return {
     ...answer,
-    subset: 'all',
+    subset: subsetOf(options),
     structure: 'lowrank',
-    reason: `All weights by their linear model: the network has derivatives, and the model is small enough.${sample}`,
+    reason: `${
+      subsetOf(options) === 'all' ? 'All weights' : 'The last linear layer'
+    } by their linear model: the network has derivatives, and the model is small enough.${sample}`,
     explanation: regression
       ? explainRegression(Array.from(fit.sigmaNoise), rows)
       : explainGate({ ...answer, ratio: ratio ?? 1, networkNll, leaveOneOutNll: scores }, rows),

@@ -3,12 +3,13 @@ import { posteriorBytes } from '../curvature/posterior-bytes.js'
 import { LaplaceError } from '../errors/errors.js'
 import { type Dim, type Graph, isBatch } from '../graph/graph.js'
 import { graphDigest } from '../network/digest.js'
-import { lastLayerShape, type LinearShape } from '../network/linear-shape.js'
+import { lastLayerShape, lastLayerSlots, type LinearShape } from '../network/linear-shape.js'
 import { type Network, type NetworkChoice, precisionOf, prepareNetwork } from '../network/network.js'
 import type { ParameterSlot } from '../network/parameter-slot.js'
 import { parameterSlots } from '../network/parameters.js'
 import { type Likelihood, type Structure, type Subset, SUBSETS, SUM_STRUCTURES } from '../options/words.js'
 import { sortNodes } from '../passes/fold.js'
+import { findHead } from '../passes/head.js'
 import { inferTypes } from '../passes/infer.js'
 import { lastLinear } from '../passes/last-linear.js'
 import { linearShapes } from '../programs/evaluator.js'
@@ -80,19 +81,27 @@ export function memoryTable(graph: Graph, likelihood?: Likelihood,
   })
 }
 
-function partsOf({ graph, output }: Network, subset: Subset): { slots: ParameterSlot[],
-  linears: readonly LinearShape[] } | undefined {
+function partsOf(network: Network, subset: Subset):
+  | { slots: ParameterSlot[], linears: readonly LinearShape[] }
+  | undefined {
+  const { graph, output } = network
   try {
     if (subset === 'last_layer') {
-      const { weight, bias } = lastLinear(graph, output)
-      const slots = parameterSlots(graph, bias === undefined ? [weight] : [weight, bias])
-      return { slots, linears: [lastLayerShape(slots)] }
+      const head = findHead(graph, output)
+      if (head.closed) {
+        const slots = lastLayerSlots(graph, lastLinear(graph, output))
+        return { slots, linears: [lastLayerShape(slots)] }
+      }
+      return jacobianParts(network, head.parameters)
     }
-    const names = graph.parameters.map(parameter => parameter.name)
-    const program = factorsProgram(graph, output, names, 1)
-    return { slots: parameterSlots(graph, names), linears: linearShapes(program) }
+    return jacobianParts(network, graph.parameters.map(parameter => parameter.name))
   } catch (error) {
     if (error instanceof LaplaceError) return undefined
     throw error
   }
+}
+
+function jacobianParts({ graph, output }: Network,
+  names: readonly string[]): { slots: ParameterSlot[], linears: readonly LinearShape[] } {
+  return { slots: parameterSlots(graph, names), linears: linearShapes(factorsProgram(graph, output, names, 1)) }
 }

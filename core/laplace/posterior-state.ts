@@ -26,7 +26,7 @@ export interface PosteriorState extends FitRecord {
 export function recordOf(state: PosteriorState, digest: string, network: boolean): SavedPosterior {
   const { graph, options, evaluator, structured, examples, loss, mode, tuned, effectiveParameters, choice,
     trainingVariances, leftOut, conformal, training, notes } = state
-  const { likelihood, subset, curvature, kfacApprox, seed } = options
+  const { likelihood, subsetName: subset, curvature, kfacApprox, seed } = options
   return {
     options: {
       ...(options.outputNoise === undefined ? {} : { sigmaNoise: options.outputNoise }),

@@ -47,7 +47,7 @@ export interface PosteriorSummary {
 /** The summary of a posterior over a network of that digest. @throws NumericalError NOT_POSITIVE_DEFINITE */
 export function summarizePosterior(state: PosteriorState, digest: string): PosteriorSummary {
   const { options, structured, evaluator, examples, loss, tuned, effectiveParameters, notes } = state
-  const { likelihood, subset, curvature, seed } = options
+  const { likelihood, subsetName: subset, curvature, seed } = options
   const { priorPrecision, priorMean, temperature } = structured.settings
   return {
     likelihood,

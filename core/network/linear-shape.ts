@@ -1,6 +1,9 @@
 /** @file The sizes of a linear operator, and which parameters it uses. */
 import { InternalError } from '../errors/errors.js'
+import type { Graph } from '../graph/graph.js'
+import type { LastLayer } from '../passes/last-linear.js'
 import type { ParameterSlot } from './parameter-slot.js'
+import { parameterSlots } from './parameters.js'
 
 /**
  * Which parameters a linear operator uses (indices into the slots; -1 for one that is not in the subset) and its sizes.
@@ -12,6 +15,17 @@ export interface LinearShape {
   readonly bias: number
   readonly in: number
   readonly out: number
+}
+
+/**
+ * The slots of a last layer f = W phi + b in the order of theta, W as out x in and b as out numbers, however many axes
+ * of one element their tensors have (a row, a column, the window of a 1 x 1 convolution).
+ */
+export function lastLayerSlots(graph: Graph, layer: LastLayer): ParameterSlot[] {
+  const names = graph.parameters.map(({ name }) => name).filter(name => name === layer.weight || name === layer.bias)
+  return parameterSlots(graph, names).map(slot => ({ ...slot,
+    shape: slot.name === layer.weight ? [layer.out, layer.in] : [layer.out] })
+  )
 }
 
 /**

@@ -4,6 +4,7 @@ import { OptionError } from '../errors/errors.js'
 import { knownOptions, oneOf } from '../errors/suggest.js'
 import type { Batch } from '../tensor/batch.js'
 import type { PosteriorSettings } from './hyperparameters.js'
+import type { TensorChoice } from './parameter-choice.js'
 import { type Calibration, CALIBRATIONS, type CurvatureKind, CURVATURES, type EngineName, ENGINES, KFAC_APPROXIMATIONS,
   type KfacApproximation, type Likelihood, LIKELIHOODS, type Precision, PRECISIONS, PRIOR_STRUCTURES,
   type PriorStructure, type Structure, STRUCTURES, type Subset, SUBSET_CHOICES, type SubsetChoice, type SumStructure,
@@ -50,6 +51,12 @@ export interface LaplaceOptions {
   /** Which input and output to use, where the network has several. */
   readonly input?: string | undefined
   readonly output?: string | undefined
+  /** The layer that is meant by subset 'last_layer': the name of a module, of a parameter or of a node. */
+  readonly lastLayerName?: string | undefined
+  /** The tensors that are parameters, in the order of theta: names, globs, indices. By default those of the network. */
+  readonly parameters?: TensorChoice | undefined
+  /** Parameters that keep their values and take no part: names, globs, indices. */
+  readonly freeze?: TensorChoice | undefined
   /** Examples that are computed at once; by default as many as fit into the processor's caches. */
   readonly batchSize?: number | undefined
   /** Bytes that the posterior may need. */
@@ -61,9 +68,16 @@ export interface ResolvedOptions {
   readonly likelihood: Likelihood
   /** Of the curvature that is summed; with `linearModel` the posterior of all weights comes from their linear model. */
   readonly subset: Subset
+  /**
+   * The subset in the user's words: a last layer with something behind it is `all` of a network that has no other
+   * parameters.
+   */
+  readonly subsetName: Subset
   readonly structure: SumStructure
   /** Whether the structure was left open, so that a small last layer gets its whole covariance. */
   readonly structureOpen: boolean
+  /** Whether nothing is said of the prior and its tuning. */
+  readonly priorOpen: boolean
   /** The linear model over all weights: sought, and left where it is too large or impossible; demanded; or not used. */
   readonly linearModel: 'preferred' | 'required' | 'none'
   readonly curvature: CurvatureKind
@@ -85,6 +99,9 @@ export interface ResolvedOptions {
   readonly threads: number | undefined
   readonly input: string | undefined
   readonly output: string | undefined
+  readonly lastLayerName: string | undefined
+  readonly parameters: TensorChoice | undefined
+  readonly freeze: TensorChoice | undefined
   readonly batchSize: number | undefined
   readonly memoryLimit: number
 }
@@ -109,6 +126,9 @@ const KNOWN: readonly (keyof LaplaceOptions)[] = [
   'threads',
   'input',
   'output',
+  'lastLayerName',
+  'parameters',
+  'freeze',
   'batchSize',
   'memoryLimit',
 ]
@@ -166,8 +186,10 @@ export function resolveOptions(options: LaplaceOptions): ResolvedOptions {
   return {
     likelihood,
     subset,
+    subsetName: subset,
     structure,
     structureOpen: options.structure === undefined,
+    priorOpen: leavesPriorOpen(options),
     linearModel,
     tune,
     priorStructure,
@@ -184,6 +206,9 @@ export function resolveOptions(options: LaplaceOptions): ResolvedOptions {
     threads: whole('threads', options.threads, 1),
     input: options.input,
     output: options.output,
+    lastLayerName: options.lastLayerName,
+    parameters: options.parameters,
+    freeze: options.freeze,
     batchSize: whole('batchSize', options.batchSize, 1),
     memoryLimit: whole('memoryLimit', options.memoryLimit, 1) ?? DEFAULT_MEMORY_LIMIT,
   }

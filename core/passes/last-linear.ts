@@ -46,13 +46,14 @@ export function findLastLayer(graph: Graph,
   const top = throughLayout(output, producers, types)
   const operator = byOutput.get(top)
   if (operator === undefined || operator.positions !== 1) throw noLastLayer(output, producers.get(top), operator)
-  if (unattachedBias(operator)) throw noLastLayer(output, operator.node, operator)
+  if (unattachedBias(operator, types)) throw noLastLayer(output, operator.node, operator)
   return { operator, network, types }
 }
 
 /** Gemm with a third input that is a parameter but not an attached bias: it is scaled, or not one number an output. */
-function unattachedBias({ node, bias }: LinearOperator): boolean {
-  return node.op === 'Gemm' && bias === undefined && node.inputs.length > 2 && node.inputs[2] !== ''
+function unattachedBias({ node, bias }: LinearOperator, types: ReadonlyMap<string, InferredValue>): boolean {
+  const third = node.op === 'Gemm' || node.op === 'Conv' ? node.inputs[2] ?? '' : ''
+  return bias === undefined && third !== '' && types.get(third)?.constant === undefined
 }
 
 const LAYOUT = new Set(['Identity', 'Cast', 'Dropout', 'Reshape', 'Flatten', 'Squeeze', 'Unsqueeze', 'Transpose'])

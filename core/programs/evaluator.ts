@@ -3,12 +3,11 @@ import type { ChosenEngine } from '../engine/chosen-engine.js'
 import type { DeferredInput, Engine, Program } from '../engine/engine.js'
 import { InternalError } from '../errors/errors.js'
 import type { RealArray } from '../kernels/linear-algebra.js'
-import { lastLayerShape, type LinearShape } from '../network/linear-shape.js'
+import { lastLayerShape, lastLayerSlots, type LinearShape } from '../network/linear-shape.js'
 import type { Network } from '../network/network.js'
 import type { ParameterSlot } from '../network/parameter-slot.js'
 import { parameterSlots, parameterVector } from '../network/parameters.js'
 import type { Subset } from '../options/words.js'
-import { lastLinear } from '../passes/last-linear.js'
 import { type Precision, type Tensor, tensor } from '../tensor/tensor.js'
 import type { FactoredJacobian } from './factored-jacobian.js'
 import { factoredJacobian, type FactorsProgram, factorsProgram } from './factors-program.js'
@@ -71,8 +70,13 @@ export interface Evaluator {
 export function createEvaluator(network: Network, subset: Subset, engine: ChosenEngine,
   precision: Precision): Evaluator {
   const { graph, output, input } = network
-  const names = subset === 'all' ? graph.parameters.map(parameter => parameter.name) : lastLayerNames(network)
-  const slots = parameterSlots(graph, names)
+  const lastLayer = subset === 'last_layer' ? featuresProgram(graph, output) : undefined
+  // The file's order, be the bias first: in another one than theta's, saved curvatures and priors by tensor would be
+  // cut at wrong offsets.
+  const slots = lastLayer === undefined
+    ? parameterSlots(graph, graph.parameters.map(parameter => parameter.name))
+    : lastLayerSlots(graph, lastLayer)
+  const names = slots.map(slot => slot.name)
   const programs = programCache(engine, precision)
   const feed = (x: Tensor): Map<string, Tensor> => new Map([[input.name, x]])
   const factors = (seeds: number): FactorsProgram =>
@@ -85,7 +89,6 @@ export function createEvaluator(network: Network, subset: Subset, engine: Chosen
     })
     return { f: real(results, program.output), jacobian: factoredJacobian(program, results) }
   }
-  const lastLayer = subset === 'last_layer' ? featuresProgram(graph, output) : undefined
   return {
     network,
     subset,
@@ -123,14 +126,6 @@ export function createEvaluator(network: Network, subset: Subset, engine: Chosen
       undefined,
     dispose: programs.dispose,
   }
-}
-
-/** The last layer's weight and bias in theta's order. */
-function lastLayerNames({ graph, output }: Network): string[] {
-  const { weight, bias } = lastLinear(graph, output)
-  // The file's order, be the bias first: in another one than theta's, saved curvatures and priors by tensor would be
-  // cut at wrong offsets.
-  return graph.parameters.map(parameter => parameter.name).filter(name => name === weight || name === bias)
 }
 
 /** Compiles every program once. */

@@ -34,6 +34,9 @@ const FIT_OPTIONS = [
   'threads',
   'input',
   'output',
+  'lastLayerName',
+  'parameters',
+  'freeze',
   'batchSize',
   'memoryLimit',
 ] as const

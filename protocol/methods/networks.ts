@@ -9,6 +9,8 @@ import { ProtocolError } from '../../core/errors/errors.js'
 import { knownOptions, oneOf } from '../../core/errors/suggest.js'
 import { forward as runNetwork, type ForwardOptions } from '../../core/laplace/forward.js'
 import { memoryTable, summarizeNetwork } from '../../core/laplace/network-summary.js'
+import { selectParameters } from '../../core/network/select-parameters.js'
+import type { ParameterChoice } from '../../core/options/parameter-choice.js'
 import { LIKELIHOODS } from '../../core/options/words.js'
 import { ZIP_FUNCTIONS } from '../../node/files/zip-functions.js'
 import { tensorFromWire, tensorToWire } from '../frames/arrays.js'
@@ -42,24 +44,28 @@ const SOURCES: readonly (readonly [key: string, read: (params: DecodedMap, state
 ]
 
 /** The network that a map of `readNetwork`'s parameters holds. */
-export function modelFrom(params: DecodedMap, state: ThreadState): Promise<Model> {
+export async function modelFrom(params: DecodedMap, state: ThreadState): Promise<Model> {
   const source = SOURCES.find(([key]) => optional(params, key) !== undefined)
   if (source === undefined) {
     throw new ProtocolError('PROTOCOL', `readNetwork needs one of ${SOURCES.map(([key]) => key).join(', ')}.`, {
       parameter: 'bytes',
     })
   }
-  return source[1](params, state)
+  const model = await source[1](params, state)
+  const { parameters, freeze }: ParameterChoice = optional(params, 'hints') === undefined ? {} : hintsOf(params)
+  return { ...model, graph: selectParameters(model.graph, { parameters, freeze }) }
 }
 
 async function fromBytes(bytes: Uint8Array, params: DecodedMap): Promise<Model> {
   const { readNetwork: read, formatOf } = await import('../../adapters/network/index.js')
-  const hints: NetworkHints = { ...hintsOf(params), ...ZIP_FUNCTIONS }
+  // The choice of parameters is made for every source alike, when the network is there.
+  const hints: NetworkHints = { ...hintsOf(params), parameters: undefined, freeze: undefined, ...ZIP_FUNCTIONS }
   return { graph: await read(bytes, hints), format: formatOf(bytes, hints) }
 }
 
 /** What a client may say beside the file; the values are checked by the reader. */
-const HINTS = ['format', 'architecture', 'activation', 'input', 'output', 'inputSize', 'model', 'files'] as const
+const HINTS = ['format', 'architecture', 'activation', 'input', 'output', 'inputSize', 'model', 'files', 'dimensions',
+  'parameters', 'freeze'] as const
 
 function hintsOf(params: DecodedMap): Record<string, unknown> {
   const hints = mapParameter(params, 'hints')

@@ -1,0 +1,97 @@
+/**
+ * @file Subset last_layer of networks in which something follows the last linear layer, or in which the layer has
+ * another form than f = W phi + b: all weights of a network that has no other parameters, so that what follows is
+ * differentiated.
+ */
+import { LaplaceError, OptionError } from '../errors/errors.js'
+import type { Graph } from '../graph/graph.js'
+import { type Network, prepareNetwork } from '../network/network.js'
+import type { ResolvedOptions } from '../options/laplace-options.js'
+import { findHead, type Head, plainLastLayer } from '../passes/head.js'
+
+/** A network with the options that say the same of it. */
+export interface ChosenNetwork {
+  readonly graph: Graph
+  readonly network: Network
+  readonly options: ResolvedOptions
+}
+
+/**
+ * The network of a fit. Where the last layer is not f = W phi + b, its parameters are the only ones of the graph, and
+ * the options name all of them.
+ * @throws GraphError, OptionError
+ */
+export function lastLayerNetwork(graph: Graph, given: ResolvedOptions): ChosenNetwork {
+  const options = withOutput(graph, given)
+  const network = prepareNetwork(graph, options.likelihood, options)
+  if (options.subset === 'all') {
+    if (options.lastLayerName === undefined) return { graph, network, options }
+    throw new OptionError('BAD_COMBINATION',
+      "Option lastLayerName says which layer subset 'last_layer' means; with subset 'all' nothing would use it.", {
+      option: 'lastLayerName',
+    })
+  }
+  // Left open, the subset may become all weights: a layer's name says that it is not meant.
+  const named = options.lastLayerName === undefined ? options : { ...options, linearModel: 'none' as const }
+  if (named.linearModel !== 'none' && plainLastLayer(network.graph, network.output) === undefined) {
+    return { graph, network, options }
+  }
+  const head = findHead(network.graph, network.output, options.lastLayerName)
+  return head.closed ? { graph, network, options: named } : headOnly(graph, options, head)
+}
+
+/** The network whose parameters are those of its last linear layer alone; undefined where there is none. */
+export function fallbackNetwork(graph: Graph, network: Network, options: ResolvedOptions): ChosenNetwork | undefined {
+  try {
+    return headOnly(graph, options, findHead(network.graph, network.output, options.lastLayerName))
+  } catch (error) {
+    if (error instanceof LaplaceError && error.code === 'NO_LAST_LAYER') return undefined
+    throw error
+  }
+}
+
+/** The options of a posterior's file: a last layer that is not f = W phi + b was all weights of its network. */
+export function savedSubset(network: Network, options: ResolvedOptions): ResolvedOptions {
+  return options.subset === 'last_layer' && plainLastLayer(network.graph, network.output) === undefined
+    ? { ...options, subset: 'all' }
+    : options
+}
+
+function headOnly(graph: Graph, options: ResolvedOptions, { parameters, node }: Head): ChosenNetwork {
+  if (options.tune === 'linearized') {
+    throw new OptionError('BAD_COMBINATION',
+      `Tuning 'linearized' is for a last layer f = W phi + b, and the network does not end in one (its last linear ` +
+        `layer is ${parameters[0]}). Use 'auto', which tunes by the linear model of these parameters.`, {
+      option: 'tune',
+    })
+  }
+  const names = new Set(parameters)
+  const note =
+    `The last linear layer (${parameters.map(name => `'${name}'`).join(', ')}; ${node.op}) is not the end of `
+    + 'the network as W phi + b: its parameters are the subset, and what follows is differentiated.'
+  const restricted = { ...graph, parameters: graph.parameters.filter(({ name }) => names.has(name)),
+    notes: [...graph.notes, note] }
+  const linearModel = options.structureOpen && options.linearModel === 'none' && options.priorOpen
+    ? 'preferred'
+    : options.linearModel
+  const all = { ...options, subset: 'all' as const, linearModel, lastLayerName: undefined }
+  return { graph: restricted, network: prepareNetwork(restricted, options.likelihood, options), options: all }
+}
+
+/** Of several outputs the one that ends in the layer of the given name. */
+function withOutput(graph: Graph, options: ResolvedOptions): ResolvedOptions {
+  const { lastLayerName, output } = options
+  if (lastLayerName === undefined || output !== undefined || graph.outputs.length < 2) return options
+  const own = graph.outputs.filter(name => endsIn(graph, name, lastLayerName))
+  return own.length === 1 ? { ...options, output: own[0] } : options
+}
+
+function endsIn(graph: Graph, output: string, layer: string): boolean {
+  try {
+    const [last, named] = [findHead(graph, output), findHead(graph, output, layer)]
+    return last.node.outputs[0] === named.node.outputs[0]
+  } catch (error) {
+    if (error instanceof LaplaceError) return false
+    throw error
+  }
+}

@@ -1,0 +1,134 @@
+/**
+ * @file The last linear layer of any network: the product nearest to the output of a value that depends on the input
+ * with something made from parameters. What stands between the two is not looked at here.
+ */
+import { GraphError, LaplaceError, OptionError } from '../errors/errors.js'
+import { nearestWord } from '../errors/suggest.js'
+import type { Graph, Node } from '../graph/graph.js'
+import { describeNode } from '../ops/node-attributes.js'
+import { simplify } from './fold.js'
+import { describeLastLayer, findLastLayer } from './last-linear.js'
+
+/** A linear layer and the parameters that it is made of. */
+export interface Head {
+  /** In the order of theta. */
+  readonly parameters: readonly string[]
+  /** Whether f = W phi + b with W and b as they are stored, so that no derivative is needed. */
+  readonly closed: boolean
+  /** The node of the product. */
+  readonly node: Node
+}
+
+/** Operators that multiply a value with weights. */
+const PRODUCTS = new Set(['Gemm', 'MatMul', 'Conv', 'ConvTranspose', 'Einsum'])
+/** Nodes that keep every element, which may stand between a product and its bias. */
+const LAYOUT = new Set(['Identity', 'Cast', 'Reshape', 'Flatten', 'Squeeze', 'Unsqueeze', 'Transpose'])
+
+/** A product of a value that depends on the input with one that does not. */
+interface Layer {
+  readonly node: Node
+  readonly parameters: ReadonlySet<string>
+}
+
+/**
+ * The last linear layer of a network, or the last one of a name: that of a module (the beginning of its parameters'
+ * names), of a parameter or of a node.
+ * @throws GraphError NO_LAST_LAYER; OptionError BAD_OPTION for a name that no linear layer has
+ */
+export function findHead(graph: Graph, output: string, name?: string): Head {
+  const network = simplify({ ...graph, outputs: [output] })
+  const layers = linearLayers(network)
+  const layer = name === undefined ? layers.at(-1) : layerNamed(layers, name)
+  const plain = plainLastLayer(graph, output)
+  const closed = plain !== undefined && (layer === undefined || name === undefined || sameSet(plain, layer.parameters))
+  const used = closed ? plain : layer?.parameters
+  if (layer === undefined || used === undefined || used.size === 0) throw noLayer(network, output, layer)
+  return { closed, node: layer.node,
+    parameters: graph.parameters.map(parameter => parameter.name).filter(each => used.has(each)) }
+}
+
+/** The parameters of the layer f = W phi + b that ends the network, where there is one. */
+export function plainLastLayer(graph: Graph, output: string): ReadonlySet<string> | undefined {
+  try {
+    const { weight, bias } = describeLastLayer(findLastLayer(graph, output).operator)
+    return new Set(bias === undefined ? [weight] : [weight, bias])
+  } catch (error) {
+    if (error instanceof LaplaceError && error.code === 'NO_LAST_LAYER') return undefined
+    throw error
+  }
+}
+
+function linearLayers(network: Graph): Layer[] {
+  const { varying, made } = dependencies(network)
+  const readers = new Map<string, Node[]>()
+  for (const node of network.nodes) {
+    for (const name of node.inputs) readers.set(name, [...readers.get(name) ?? [], node])
+  }
+  return network.nodes.flatMap(node => {
+    if (!PRODUCTS.has(node.op)) return []
+    const fixed = node.inputs.slice(0, 2).filter(name => !varying.has(name))
+    if (fixed.length !== 1) return []
+    const bias = [...node.inputs.slice(2), addedTo(node, readers, varying)]
+    return [{ node, parameters: new Set([...fixed, ...bias].flatMap(name => [...made.get(name) ?? []])) }]
+  })
+}
+
+/** Which values depend on the inputs, and which parameters every value is made of that does not. */
+function dependencies(network: Graph): { varying: Set<string>, made: Map<string, ReadonlySet<string>> } {
+  const varying = new Set(network.inputs.map(({ name }) => name))
+  const made = new Map<string, ReadonlySet<string>>(network.parameters.map(({ name }) => [name, new Set([name])]))
+  for (const node of network.nodes) {
+    const varies = node.inputs.some(name => varying.has(name))
+    const parts = varies ? undefined : new Set(node.inputs.flatMap(name => [...made.get(name) ?? []]))
+    for (const name of node.outputs) {
+      if (parts === undefined) varying.add(name)
+      else if (parts.size > 0) made.set(name, parts)
+    }
+  }
+  return { varying, made }
+}
+
+/** What the only reader of a product adds to it, in whatever layout; the empty string where nothing is. */
+function addedTo(product: Node, readers: ReadonlyMap<string, readonly Node[]>, varying: ReadonlySet<string>): string {
+  for (let [current] = product.outputs;;) {
+    const nodes = readers.get(current) ?? []
+    if (nodes.length !== 1) return ''
+    const [node] = nodes
+    if (node.op === 'Add') return node.inputs.find(name => !varying.has(name)) ?? ''
+    if (!LAYOUT.has(node.op)) return ''
+    current = node.outputs[0]
+  }
+}
+
+function layerNamed(layers: readonly Layer[], name: string): Layer {
+  const matches = (layer: Layer): boolean =>
+    layer.node.name === name || layer.node.name?.split('/').includes(name) === true ||
+    [...layer.parameters].some(each => each === name || /^[./]/.test(each.slice(name.length)) && each.startsWith(name))
+  const found = layers.filter(layer => layer.parameters.size > 0 && matches(layer)).at(-1)
+  if (found !== undefined) return found
+  const names = layers.flatMap(({ parameters: [first] }) => first ?? [])
+  const suggestion = nearestWord(name, names)
+  throw new OptionError('BAD_OPTION',
+    `Option lastLayerName is '${name.slice(0, 100)}', which names no linear layer. The network has those of ${
+      names.slice(-20).map(each => `'${each}'`).join(', ')
+    }.${suggestion === undefined ? '' : ` Did you mean '${suggestion}'?`}`, { option: 'lastLayerName',
+    value: name.slice(0, 100) })
+}
+
+function sameSet(a: ReadonlySet<string>, b: ReadonlySet<string>): boolean {
+  return a.size === b.size && [...a].every(each => b.has(each))
+}
+
+function noLayer({ nodes }: Graph, output: string, layer: Layer | undefined): GraphError {
+  const last = nodes.at(-1)
+  const advice = "Use subset 'all', or name another layer (option lastLayerName)."
+  const problem = layer === undefined
+    ? `The network has no linear layer (Gemm, MatMul, Conv) for subset 'last_layer'; its output '${output}' comes from ${
+      last === undefined ? 'no node' : describeNode(last)
+    }. Use subset 'all', or choose another output.`
+    : `The last linear layer, ${
+      describeNode(layer.node)
+    }, has no parameter that takes part: its weights are frozen or ` +
+      `constants. ${advice}`
+  return new GraphError('NO_LAST_LAYER', problem, { output, found: (layer?.node ?? last)?.op ?? null })
+}
