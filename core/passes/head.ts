@@ -123,7 +123,7 @@ function noLayer({ nodes }: Graph, output: string, layer: Layer | undefined): Gr
   const last = nodes.at(-1)
   const advice = "Use subset 'all', or name another layer (option lastLayerName)."
   const problem = layer === undefined
-    ? `The network has no linear layer (Gemm, MatMul, Conv) for subset 'last_layer'; its output '${output}' comes from ${
+    ? `The network has no linear layer (Gemm, MatMul, Conv) for subset 'last_layer'; '${output}' comes from ${
       last === undefined ? 'no node' : describeNode(last)
     }. Use subset 'all', or choose another output.`
     : `The last linear layer, ${
