@@ -6,6 +6,7 @@ import type { LeftOutScores } from '../conformal/calibration.js'
 import type { LowRankCurvature, LowRankModel } from '../curvature/curvature.js'
 import { jacobianTimes, splitVectors } from '../curvature/jacobian-products.js'
 import { joinJacobians, selectExamples } from '../curvature/jacobian.js'
+import { NumericalError } from '../errors/errors.js'
 import { addAgreement, zeroAgreement } from '../likelihood/agreement.js'
 import { likelihoodModel } from '../likelihood/registry.js'
 import { modeOnAllRows, type RowProducts, scaledFactor } from '../linear-model/all-rows.js'
@@ -15,22 +16,26 @@ import { type LinearProblem, linearProblem, type LinearSpace, type OtherRows, ou
   problemSize } from '../linear-model/linear-problem.js'
 import { tuneDelta, type TunedMode } from '../linear-model/mackay.js'
 import { type OutputFamily, outputFamily, type OutputModel } from '../linear-model/regression-model.js'
+import { shuffledParameters, untrainedErrors } from '../linear-model/untrained.js'
 import { weightSpace } from '../linear-model/weight-space.js'
 import { batchSizeFor, forEachBatch, sliceExamples } from '../network/batches.js'
+import { withParameters } from '../network/parameters.js'
 import type { ResolvedOptions } from '../options/laplace-options.js'
 import type { Answer } from '../prediction/answer.js'
 import { mixture } from '../prediction/mixture.js'
 import { numbersPerExample } from '../programs/cost.js'
-import type { Evaluator } from '../programs/evaluator.js'
+import { createEvaluator, type Evaluator } from '../programs/evaluator.js'
 import type { FactoredJacobian } from '../programs/factored-jacobian.js'
 import { linearMap } from '../programs/linear-map.js'
+import { geometricMean } from '../tensor/means.js'
 import { sampledRows, takeRows } from '../tensor/rows.js'
 import type { Tensor } from '../tensor/tensor.js'
 import type { LeaveOneOutScore } from '../tuning/choice.js'
+import { errorScale, excess } from '../tuning/error-scale.js'
 import { type Gate, gateOf } from '../tuning/gate.js'
 import { leftOutProbabilities } from '../tuning/left-out-probabilities.js'
 import { classScores, targetScores, type TrainingRecord, type TrainingScores } from '../tuning/training-scores.js'
-import { chooseNoise, type ValidatedNoise } from '../tuning/validated-noise.js'
+import { chooseNoise, type NoisePrior, type ValidatedNoise } from '../tuning/validated-noise.js'
 import { candidatesAt, chooseFound, DELTA_STEPS, foundOrNot, type HeldOutOutputs, steppedDelta,
   type ValidatedCandidate } from '../tuning/validated.js'
 
@@ -47,7 +52,9 @@ export interface LinearFit {
   readonly answer: Answer
   /** One an output where the likelihood has noise. */
   readonly sigmaNoise: Float64Array
-  /** Root mean square of the leave-one-out residuals, one an output; regression. */
+  /** How many times larger than by the evidence the standard deviations are, one an output; regression. */
+  readonly errorScale?: readonly number[]
+  /** What a posterior without a variance of its own needs as its noise, one an output; regression. */
   readonly leftOutNoise?: Float64Array
   /** Loss of the network on all rows. */
   readonly loss: number
@@ -97,7 +104,7 @@ export async function fitLinearModel(evaluator: Evaluator, options: ResolvedOpti
   const held = heldOut === undefined ? undefined : await linearisedHeldOut(evaluator, heldOut, deviation, options, work)
   const pieces = { problem, theta: evaluator.theta, deviation, held }
   const { posterior, ...fit } = likelihood.name === 'regression'
-    ? regressionFit(pieces, options, work)
+    ? regressionFit(pieces, options, await errorsBeforeTraining(evaluator, rows, labels, chosen, options, work), work)
     : await classificationFit(pieces, options, work)
   const agreement = addAgreement(zeroAgreement(likelihood.name, outputs), f, rows.labels, rows.examples)
   const sampled: LinearFit = { ...fit, loss, training: { agreement, posterior }, rows: chosen.length,
@@ -171,6 +178,28 @@ async function onAllRows(fit: LinearFit, evaluator: Evaluator, { x, labels, exam
     return { ...fit, curvature: { ...fit.curvature, models: [whole] }, effectiveParameters, allRows: true }
   } finally {
     map.dispose()
+  }
+}
+
+/**
+ * y - f_-n of the chosen rows by the linear model of the network with shuffled weights, N x C; undefined where the
+ * noise is given, and where such a network has no finite features.
+ */
+async function errorsBeforeTraining(evaluator: Evaluator, rows: TrainingRows, labels: Float64Array, chosen: Int32Array,
+  options: ResolvedOptions, work: WorkOptions): Promise<Float64Array | undefined> {
+  if (options.outputNoise !== undefined || options.settings.sigmaNoise !== undefined) return undefined
+  const { network, slots, theta, engine, precision } = evaluator
+  const graph = withParameters(network.graph, slots, shuffledParameters(theta, slots, options.seed))
+  const untrained = createEvaluator({ ...network, graph }, 'all', engine, precision)
+  const quiet = work.signal === undefined ? {} : { signal: work.signal }
+  try {
+    const { jacobian } = await linearise(untrained, rows, chosen, options, quiet)
+    return untrainedErrors(slots, jacobian.factored, labels, quiet)
+  } catch (error) {
+    if (error instanceof NumericalError) return undefined
+    throw error
+  } finally {
+    untrained.dispose()
   }
 }
 
@@ -324,19 +353,24 @@ function answerOf({ link, varianceScale, networkWeight, linearWeight }: Answer):
   return { link, varianceScale, networkWeight, linearWeight }
 }
 
-/**
- * Half of the answer's mean is the network's, half the linear model's (no rule that depends on the rows did better).
- */
-const REGRESSION_ANSWER: Answer = { link: 'map', varianceScale: 1, networkWeight: 0.5, linearWeight: 0.5 }
+/** The mean of an answer: half the network's, half the linear model's. */
+const HALVES: Answer = { link: 'map', varianceScale: 1, networkWeight: 0.5, linearWeight: 0.5 }
+const LINEAR_ALONE: Answer = { ...HALVES, networkWeight: 0, linearWeight: 1 }
 
 function regressionFit({ problem, theta, deviation, held }: WholeProblem, { settings, outputNoise }: ResolvedOptions,
-  work: WorkOptions): Fit {
+  untrained: Float64Array | undefined, work: WorkOptions): Fit {
   const { outputs, examples } = problem
   const given = outputNoise?.[0] ?? settings.sigmaNoise
   const families = Array.from({ length: outputs },
     (_, c) => outputFamily(problem, c, work, outputNoise?.[c] ?? settings.sigmaNoise))
-  const chosen = held === undefined ? undefined : validatedNoise(families, held, given)
-  const models = families.map((family, c) => family.modelAt(chosen?.outputs[c] ?? family.tuned, THRESHOLD))
+  const scales = families.map((family, c) => scaleOf(problem, family, c, untrained))
+  const tuned = families.map(({ tuned }, c) => scaled(tuned, scales[c]))
+  const chosen = held === undefined ? undefined : validatedNoise(families, tuned, held, given)
+  const models = families.map((family, c) => family.modelAt(chosen?.outputs[c] ?? tuned[c], THRESHOLD))
+  const ratio = errorRatio(problem, models)
+  const answer = chosen === undefined
+    ? (ratio > 1 ? LINEAR_ALONE : HALVES)
+    : { ...HALVES, networkWeight: 1 - chosen.linearWeight, linearWeight: chosen.linearWeight }
   const means = new Float64Array(examples)
   models.forEach(({ leftOut, sigma }) => {
     for (let n = 0; n < examples; n++) means[n] += leftOut.variance[n] / (sigma * sigma) / outputs
@@ -344,30 +378,56 @@ function regressionFit({ problem, theta, deviation, held }: WholeProblem, { sett
   return {
     curvature: { structure: 'lowrank', size: theta.length,
       models: models.map((model, c) => asLowRank(model, c, outputs, theta, deviation)) },
-    answer: chosen === undefined
-      ? REGRESSION_ANSWER
-      : { ...REGRESSION_ANSWER, networkWeight: 1 - chosen.linearWeight, linearWeight: chosen.linearWeight },
-    posterior: regressionScores(problem, models),
+    answer,
+    posterior: regressionScores(problem, models, answer),
     sigmaNoise: Float64Array.from(models, ({ sigma }) => sigma),
-    leftOutNoise: Float64Array.from(models, (model, c) => leftOutNoise(problem, model, c)),
+    errorScale: scales,
+    leftOutNoise: Float64Array.from(models, (model, c) => leftOutNoise(problem, model, c, scales[c])),
     effectiveParameters: models.reduce((sum, { effectiveParameters }) => sum + effectiveParameters, 0),
     scores: [{ scale: 1, nll: leaveOneOutGaussianNll(problem, models) }],
     networkNll: gaussianNllOf(problem, models),
-    ratio: undefined,
+    ratio,
     trainingVariances: means.sort(),
     leftOut: { kind: 'residuals', scores: models.map((model, c) => leftOutScores(problem, model, c)) },
-    notes: models.flatMap(({ floored }, c) =>
-      floored
-        ? [
-          `The network fits ${
-            outputs === 1 ? 'the targets' : `output ${c}`
-          } of its training rows exactly, so that they do not `
-          + "determine the noise; it was held at a thousandth of the targets' standard deviation. Give sigmaNoise, "
-          + 'or held-out rows.',
-        ]
-        : []
-    ),
+    notes: families.flatMap(({ tuned: { floored } }, c) => (floored ? [floorNote(outputs, c)] : [])),
   }
+}
+
+function floorNote(outputs: number, c: number): string {
+  return `The training rows do not tell noise from weights${outputs === 1 ? '' : ` in output ${c}`}: the network can ` +
+    'fit each of them without noise. The noise is held at a share of the leave-one-out errors; what it lacks is in ' +
+    'the variance of the weights, so that the intervals have their size. Give sigmaNoise, or held-out rows.'
+}
+
+/** How many times larger the errors on new rows are than the evidence says; 1 where the noise is given. */
+function scaleOf(problem: LinearProblem, { tuned, leftOutAt }: OutputFamily, c: number,
+  untrained: Float64Array | undefined): number {
+  if (untrained === undefined) return 1
+  const { labels, outputs } = problem
+  const { f, variance } = leftOutAt(tuned)
+  const sd = variance.map(value => Math.sqrt(value + tuned.sigma ** 2))
+  return errorScale(f.map((mean, n) => Math.abs(labels[n * outputs + c] - mean) / sd[n]),
+    sd.map((value, n) => Math.abs(untrained[n * outputs + c]) / value))
+}
+
+/** All standard deviations times a factor: the mean, which depends on delta sigma^2, stays. */
+function scaled({ delta, sigma }: NoisePrior, factor: number): NoisePrior {
+  return { delta: delta / factor ** 2, sigma: sigma * factor }
+}
+
+/**
+ * r: the network's error on rows that it has seen over the linear model's on rows that it has not, root mean squares,
+ * geometric mean over the outputs. Above 1 the network underfits, and the linear model answers alone.
+ */
+function errorRatio({ labels, f, outputs, examples }: LinearProblem, models: readonly OutputModel[]): number {
+  return geometricMean(models.map(({ leftOut }, c) => {
+    let [seen, unseen] = [0, 0]
+    for (let n = 0; n < examples; n++) {
+      seen += (labels[n * outputs + c] - f[n * outputs + c]) ** 2
+      unseen += (labels[n * outputs + c] - leftOut.f[n]) ** 2
+    }
+    return unseen > 0 ? Math.sqrt(seen / unseen) : 1
+  }))
 }
 
 /** |y - f_-n| / sqrt(variance_-n + sigma^2) of one output, rising. */
@@ -378,8 +438,8 @@ function leftOutScores({ labels, outputs }: LinearProblem, { leftOut, sigma }: O
 }
 
 /** The posterior's own predictions of its rows. */
-function regressionScores({ labels, f, outputs }: LinearProblem, models: readonly OutputModel[]): TrainingScores {
-  const { networkWeight, linearWeight } = REGRESSION_ANSWER
+function regressionScores({ labels, f, outputs }: LinearProblem, models: readonly OutputModel[],
+  { networkWeight, linearWeight }: Answer): TrainingScores {
   const mean = f.map((value, i) =>
     networkWeight * value + linearWeight * models[i % outputs].f[Math.floor(i / outputs)]
   )
@@ -393,10 +453,10 @@ function regressionScores({ labels, f, outputs }: LinearProblem, models: readonl
 }
 
 /** Prior, noise and mean by held-out rows. */
-function validatedNoise(families: readonly OutputFamily[], held: HeldOut, given: number | undefined): ValidatedNoise {
+function validatedNoise(families: readonly OutputFamily[], tuned: readonly NoisePrior[], held: HeldOut,
+  given: number | undefined): ValidatedNoise {
   const elsewhere = families.map(family => family.elsewhere(held))
-  return chooseNoise(held, families.map(({ tuned }) => tuned), (c, hyper) => elsewhere[c](hyper),
-    given === undefined ? 'both' : 'prior')
+  return chooseNoise(held, tuned, (c, hyper) => elsewhere[c](hyper), given === undefined ? 'both' : 'prior')
 }
 
 function asLowRank({ delta, sigma, weights, rank, rows, effectiveParameters, evidence }: OutputModel, c: number,
@@ -412,12 +472,16 @@ function asLowRank({ delta, sigma, weights, rank, rows, effectiveParameters, evi
     rows, logDetRatio, effectiveParameters, evidence }
 }
 
-/** Root mean square of y - f_-n of one output, at least its sigma. */
-function leftOutNoise({ labels, examples, outputs }: LinearProblem, { leftOut, sigma }: OutputModel,
-  c: number): number {
-  let sum = 0
-  for (let n = 0; n < examples; n++) sum += (labels[n * outputs + c] - leftOut.f[n]) ** 2
-  return Math.max(sigma, Math.sqrt(sum / examples))
+/**
+ * The noise of one output for a posterior that has hardly a variance of its own: the 90 % quantile of |y - f_-n| over
+ * that of the normal distribution, corrected as the posterior's own standard deviations are; at least sigma.
+ */
+function leftOutNoise({ labels, outputs }: LinearProblem, { leftOut, sigma }: OutputModel, c: number,
+  scale: number): number {
+  const errors = leftOut.f.map((mean, n) => Math.abs(labels[n * outputs + c] - mean))
+  const own = excess(errors.map((error, n) => error / Math.sqrt(leftOut.variance[n] + sigma * sigma) * scale))
+  const noise = excess(errors) * (own > 0 ? scale / own : 1)
+  return Number.isFinite(noise) ? Math.max(sigma, noise) : sigma
 }
 
 /** Mean of -log N(y; f_-n, variance_-n + sigma^2) over rows and outputs. */

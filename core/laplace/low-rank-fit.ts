@@ -181,7 +181,8 @@ function choiceOf(fit: LinearFit, options: ResolvedOptions, examples: number): C
       subsetOf(options) === 'all' ? 'All weights' : 'The last linear layer'
     } by their linear model: the network has derivatives, and the model is small enough.${sample}`,
     explanation: regression
-      ? explainRegression(Array.from(fit.sigmaNoise), rows)
+      ? explainRegression({ ...answer, sigma: Array.from(fit.sigmaNoise), errorScale: fit.errorScale ?? [1],
+        ratio: ratio ?? 1 }, rows)
       : explainGate({ ...answer, ratio: ratio ?? 1, networkNll, leaveOneOutNll: scores }, rows),
     delta: curvature.models.map(({ delta }) => delta),
     sigmaNoise: regression ? Array.from(fit.sigmaNoise) : undefined,

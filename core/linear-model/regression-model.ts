@@ -8,7 +8,9 @@ import { addTransposedProduct, jacobianGram, jacobianTimes, joinVectors, ownGram
   zeroVectors } from '../curvature/jacobian-products.js'
 import { outputJacobian } from '../curvature/jacobian.js'
 import { gemm, symmetricEigen } from '../kernels/linear-algebra.js'
+import { parameterCount } from '../network/parameter-slot.js'
 import type { FactoredJacobian } from '../programs/factored-jacobian.js'
+import { rootMeanSquare } from '../tensor/means.js'
 import { gaussianEvidence, type GaussianHyperparameters, type GaussianSpectrum,
   tuneGaussian } from './gaussian-evidence.js'
 import { type LinearProblem, type OtherRows, problemSize } from './linear-problem.js'
@@ -28,16 +30,28 @@ export interface OutputModel extends GaussianHyperparameters {
   readonly f: Float64Array
 }
 
-/** Eigenpairs of K = J J' of one output with their images in weight space. */
+/** What the linear model of a regression is made of. */
+export type RegressionRows = Pick<LinearProblem, 'slots' | 'jacobian' | 'examples' | 'outputs' | 'labels' | 'f0'>
+
+/** Eigenpairs of K = J J' of one output. */
 interface Basis extends GaussianSpectrum {
   /** One left eigenvector a row: r x N. */
   readonly left: Float64Array
-  /** J' v_i = sqrt(l_i) times the right eigenvector, r x P. */
-  readonly images: Float64Array
+  /** J' v_i = sqrt(l_i) times the right eigenvector, r x P: their images in weight space. */
+  images(): Float64Array
 }
+
+/** Prior precision and noise. */
+type Hyper = Pick<GaussianHyperparameters, 'delta' | 'sigma'>
 
 /** Eigenvalues below this share of the largest are nothing but rounding. */
 const NEGLIGIBLE = 1e-12
+/**
+ * The noise is at least this share of the root mean square of the leave-one-out residuals. With more weights than rows
+ * the evidence cannot tell noise from weights and may run to no noise at all, which is about one nat better than this
+ * (measured) and no truth.
+ */
+const LEAST_NOISE = 0.2
 
 /**
  * Noise, prior and posterior of one output c.
@@ -54,9 +68,11 @@ export function outputModel(problem: LinearProblem, c: number, threshold: number
 export interface OutputFamily {
   /** Of the largest evidence. */
   readonly tuned: GaussianHyperparameters
-  modelAt(hyper: Pick<GaussianHyperparameters, 'delta' | 'sigma'>, threshold: number): OutputModel
+  modelAt(hyper: Hyper, threshold: number): OutputModel
+  /** Every training row from all the others. */
+  leftOutAt(hyper: Hyper): OutputModel['leftOut']
   /** f_lin and its variance without noise on other rows, M each. */
-  elsewhere(rows: OtherRows): (hyper: Pick<GaussianHyperparameters, 'delta' | 'sigma'>) => {
+  elsewhere(rows: OtherRows): (hyper: Hyper) => {
     readonly f: Float64Array
     readonly variance: Float64Array
   }
@@ -66,22 +82,39 @@ export interface OutputFamily {
 export function outputFamily(problem: LinearProblem, c: number, work: WorkOptions, sigma?: number): OutputFamily {
   throwIfCancelled(work.signal)
   const basis = spectrumOf(problem, c)
-  const found = tuneGaussian(basis, targetVariance(problem, c), sigma)
-  // The search works with logarithms, from which a given noise comes back with other last digits.
-  const tuned = sigma === undefined ? found : { ...found, sigma }
+  const leftOutAt = (hyper: Hyper): OutputModel['leftOut'] => onTrainingRows(problem, c, basis, hyper).leftOut
+  const tuned = tunedIn(basis, problem, c, sigma)
   return {
     tuned,
     modelAt: (hyper, threshold) => {
       const own = hyper === tuned ? tuned : evaluated(basis, hyper)
       return { ...own, ...posteriorOf(problem, c, basis, own, threshold) }
     },
+    leftOutAt,
     elsewhere: rows => outputsElsewhere(problem, c, basis, rows),
   }
 }
 
+/** Each row of output c predicted from all the others, prior and noise by the evidence: N. */
+export function leftOutMeans(rows: RegressionRows, c: number, work: WorkOptions): Float64Array {
+  throwIfCancelled(work.signal)
+  const basis = spectrumOf(rows, c)
+  return onTrainingRows(rows, c, basis, tuneGaussian(basis, targetVariance(rows, c))).leftOut.f
+}
+
+function tunedIn(basis: Basis, problem: LinearProblem, c: number, sigma?: number): GaussianHyperparameters {
+  const variance = targetVariance(problem, c)
+  const found = tuneGaussian(basis, variance, sigma)
+  // The search works with logarithms, from which a given noise comes back with other last digits.
+  if (sigma !== undefined) return { ...found, sigma }
+  const { labels, outputs } = problem
+  const { f } = onTrainingRows(problem, c, basis, found).leftOut
+  const least = LEAST_NOISE * rootMeanSquare(Array.from(f, (mean, n) => labels[n * outputs + c] - mean))
+  return found.sigma < least ? { ...tuneGaussian(basis, variance, least), sigma: least, floored: true } : found
+}
+
 /** The evidence of given hyper-parameters. */
-function evaluated(basis: Basis,
-  { delta, sigma }: Pick<GaussianHyperparameters, 'delta' | 'sigma'>): GaussianHyperparameters {
+function evaluated(basis: Basis, { delta, sigma }: Hyper): GaussianHyperparameters {
   const { value } = gaussianEvidence(basis).at(Float64Array.of(Math.log(delta), 2 * Math.log(sigma)))
   return { delta, sigma, evidence: value, floored: false }
 }
@@ -91,7 +124,7 @@ function outputsElsewhere({ slots }: LinearProblem, c: number, { values, coordin
   { f0, jacobian }: OtherRows): ReturnType<OutputFamily['elsewhere']> {
   const own = outputJacobian(jacobian, c)
   const count = values.length
-  const projected = jacobianTimes(own, splitVectors(slots, images, count))
+  const projected = jacobianTimes(own, splitVectors(slots, images(), count))
   const squares = ownGram(slots, own)
   return ({ delta, sigma }) => {
     const noise = delta * sigma * sigma
@@ -109,40 +142,47 @@ function outputsElsewhere({ slots }: LinearProblem, c: number, { values, coordin
 }
 
 /** y - f0 of one output, N. */
-function targets({ labels, f0, outputs, examples }: LinearProblem, c: number): Float64Array {
+function targets({ labels, f0, outputs, examples }: RegressionRows, c: number): Float64Array {
   return Float64Array.from({ length: examples }, (_, n) => labels[n * outputs + c] - f0[n * outputs + c])
 }
 
-function spectrumOf(problem: LinearProblem, c: number): Basis {
-  const jacobian = outputJacobian(problem.jacobian, c)
-  const y = targets(problem, c)
-  return problemSize(problem) < problem.examples
-    ? weightBasis(problem, jacobian, y)
-    : functionBasis(problem, jacobian, y)
+function spectrumOf(rows: RegressionRows, c: number): Basis {
+  const jacobian = outputJacobian(rows.jacobian, c)
+  const y = targets(rows, c)
+  return parameterCount(rows.slots) < rows.examples
+    ? weightBasis(rows, jacobian, y)
+    : functionBasis(rows, jacobian, y)
 }
 
 /** From K, N x N. */
-function functionBasis({ slots, examples }: LinearProblem, jacobian: FactoredJacobian, y: Float64Array): Basis {
+function functionBasis({ slots, examples }: RegressionRows, jacobian: FactoredJacobian, y: Float64Array): Basis {
   const { values, vectors } = symmetricEigen(examples, jacobianGram(slots, jacobian, jacobian))
   const kept = largeEnough(values)
   const left = new Float64Array(kept.length * examples)
   kept.forEach((column, i) => {
     for (let n = 0; n < examples; n++) left[i * examples + n] = vectors[n * examples + column]
   })
-  const sums = zeroVectors(slots, kept.length)
-  const mixed = new Float64Array(examples * kept.length)
-  for (let i = 0; i < kept.length; i++) {
-    for (let n = 0; n < examples; n++) mixed[n * kept.length + i] = left[i * examples + n]
+  let images: Float64Array | undefined
+  return { ...coordinatesIn(left, y, kept.length), values: Float64Array.from(kept, i => values[i]), left,
+    images: () => images ??= imagesOf(slots, jacobian, left, kept.length) }
+}
+
+/** J' v_i, r x P. */
+function imagesOf(slots: LinearProblem['slots'], jacobian: FactoredJacobian, left: Float64Array,
+  count: number): Float64Array {
+  const { examples } = jacobian
+  const sums = zeroVectors(slots, count)
+  const mixed = new Float64Array(examples * count)
+  for (let i = 0; i < count; i++) {
+    for (let n = 0; n < examples; n++) mixed[n * count + i] = left[i * examples + n]
   }
   addTransposedProduct(sums, jacobian, mixed)
-  return { ...coordinatesIn(left, y, kept.length), values: Float64Array.from(kept, i => values[i]), left,
-    images: joinVectors(slots, sums) }
+  return joinVectors(slots, sums)
 }
 
 /** From J'J, P x P: the left eigenvectors are J v / sqrt(l). */
-function weightBasis(problem: LinearProblem, jacobian: FactoredJacobian, y: Float64Array): Basis {
-  const { slots, examples } = problem
-  const size = problemSize(problem)
+function weightBasis({ slots, examples }: RegressionRows, jacobian: FactoredJacobian, y: Float64Array): Basis {
+  const size = parameterCount(slots)
   const matrix = new Float64Array(size * size)
   accumulateFull(matrix, size, slots, jacobian)
   const { values, vectors } = symmetricEigen(size, matrix)
@@ -158,7 +198,8 @@ function weightBasis(problem: LinearProblem, jacobian: FactoredJacobian, y: Floa
       left[i * examples + n] = moved[n * kept.length + i] / values[column]
     })
   }
-  return { ...coordinatesIn(left, y, kept.length), values: Float64Array.from(kept, i => values[i]), left, images }
+  return { ...coordinatesIn(left, y, kept.length), values: Float64Array.from(kept, i => values[i]), left,
+    images: () => images }
 }
 
 function largeEnough(values: Float64Array): number[] {
@@ -178,8 +219,11 @@ function coordinatesIn(left: Float64Array, y: Float64Array,
 type Posterior = Omit<OutputModel, keyof GaussianHyperparameters>
 
 /** With l' = l / (delta sigma^2): w = sum J'v b / (l + delta sigma^2), u = J'v / sqrt(l + delta sigma^2). */
-function posteriorOf(problem: LinearProblem, c: number, { values, coordinates, left, images }: Basis,
-  { delta, sigma }: GaussianHyperparameters, threshold: number): Posterior {
+function posteriorOf(problem: LinearProblem, c: number, basis: Basis, hyper: GaussianHyperparameters,
+  threshold: number): Posterior {
+  const { values, coordinates } = basis
+  const { delta, sigma } = hyper
+  const images = basis.images()
   const size = problemSize(problem)
   const noise = delta * sigma * sigma
   const weights = new Float64Array(size)
@@ -194,19 +238,17 @@ function posteriorOf(problem: LinearProblem, c: number, { values, coordinates, l
     for (let j = 0; j < size; j++) rows[row * size + j] = scale * images[i * size + j]
   })
   const effectiveParameters = values.reduce((sum, l) => sum + l / (l + noise), 0)
-  return { weights, rank: kept.length, rows, effectiveParameters,
-    ...onTrainingRows(problem, c, { values, coordinates, left }, delta, noise) }
+  return { weights, rank: kept.length, rows, effectiveParameters, ...onTrainingRows(problem, c, basis, hyper) }
 }
 
 /**
  * f_lin = f0 + sum v b l / (l + delta sigma^2), its variance h sigma^2 with h = sum v^2 l / (l + delta sigma^2), and
  * both without each row itself: f + h (f - y) / (1 - h) and h sigma^2 / (1 - h).
  */
-function onTrainingRows(problem: LinearProblem, c: number,
-  { values, coordinates, left }: Pick<Basis, 'values' | 'coordinates' | 'left'>, delta: number,
-  noise: number): Pick<Posterior, 'f' | 'leftOut'> {
-  const { examples, f0, labels, outputs } = problem
-  const sigma2 = noise / delta
+function onTrainingRows({ examples, f0, labels, outputs }: RegressionRows, c: number,
+  { values, coordinates, left }: Basis, { delta, sigma }: Hyper): Pick<Posterior, 'f' | 'leftOut'> {
+  const sigma2 = sigma * sigma
+  const noise = delta * sigma2
   const f = Float64Array.from({ length: examples }, (_, n) => f0[n * outputs + c])
   const leverage = new Float64Array(examples)
   values.forEach((l, i) => {
@@ -227,7 +269,7 @@ function onTrainingRows(problem: LinearProblem, c: number,
   }
 }
 
-function targetVariance({ labels, outputs, examples }: LinearProblem, c: number): number {
+function targetVariance({ labels, outputs, examples }: RegressionRows, c: number): number {
   let [mean, squares] = [0, 0]
   for (let n = 0; n < examples; n++) mean += labels[n * outputs + c] / examples
   for (let n = 0; n < examples; n++) squares += (labels[n * outputs + c] - mean) ** 2 / examples

@@ -31,7 +31,10 @@ export interface Choice extends Answer {
   readonly delta: readonly number[]
   /** Standard deviation of the noise, one an output; regression. */
   readonly sigmaNoise: readonly number[] | undefined
-  /** The network's NLL on its training rows over the linear model's leave-one-out NLL; classes. */
+  /**
+   * The network's error on its training rows over the linear model's leave-one-out error: NLL of classes, root mean
+   * square of a regression.
+   */
   readonly r: number | undefined
   /** s. */
   readonly s: number

@@ -6,7 +6,7 @@ import type { Agreement } from '../likelihood/agreement.js'
 import type { Choice } from './choice.js'
 import { classContradictions } from './class-contradictions.js'
 import { labelContradictions } from './label-contradictions.js'
-import { targetContradictions } from './target-contradictions.js'
+import { explainsLittle, targetContradictions } from './target-contradictions.js'
 
 /** Fewer rows than this say too little. */
 const FEWEST_ROWS = 10
@@ -20,7 +20,9 @@ const CONTRADICTING_RATIO = 1.5
 export function contradictions(agreement: Agreement, loss: number, choice: Choice | undefined): string[] {
   if (agreement.examples < FEWEST_ROWS) return []
   const found = contradictionsOf(agreement, loss)
-  return (found.length > 0 ? found : gateContradiction(choice)).map(sentence => `Warning: ${sentence}`)
+  // The ratio of a regression may be large where both are nearly exact.
+  const gate = agreement.kind === 'targets' && !explainsLittle(agreement) ? [] : gateContradiction(choice)
+  return (found.length > 0 ? found : gate).map(sentence => `Warning: ${sentence}`)
 }
 
 function contradictionsOf(agreement: Agreement, loss: number): string[] {

@@ -30,12 +30,40 @@ function verdictOf(ratio: number, networkWeight: number, linearWeight: number): 
     : `The network is about as sure as it should be: it has not learnt its rows by heart. ${answer}`
 }
 
+/** What a regression's rows say of noise and mean. */
+export interface RegressionFindings {
+  /** One an output. */
+  readonly sigma: readonly number[]
+  /** How many times larger than by the evidence the standard deviations are, one an output; 1 where noise is given. */
+  readonly errorScale: readonly number[]
+  /** r: root mean squares of the network's errors on its rows over the linear model's left-out ones. */
+  readonly ratio: number
+  readonly networkWeight: number
+  readonly linearWeight: number
+}
+
 /** The sentences of a regression. */
-export function explainRegression(sigma: readonly number[], rows: number): string {
+export function explainRegression({ sigma, errorScale, ratio, networkWeight, linearWeight }: RegressionFindings,
+  rows: number): string {
   const noise = sigma.map(value => value.toPrecision(3)).join(', ')
+  const scale = errorScale.map(value => value.toPrecision(3)).join(', ')
+  const size = errorScale.every(value => value === 1)
+    ? ''
+    : ` All standard deviations are ${scale} times what the evidence says: so large are the errors on rows left out, `
+      + 'of this network and of the same one with shuffled weights, which has learnt none of them by heart.'
   return `From ${rows} training rows the noise has standard deviation ${noise}${each(sigma)}, by the evidence of the `
-    + 'linear model over all weights, which knows how much of the residuals the network could have learnt by heart. '
-    + 'The mean is halfway between network and linear model.'
+    + 'linear model over all weights, which knows how much of the residuals the network could have learnt by heart.'
+    + `${size} ${meanOf(ratio, networkWeight, linearWeight)}`
+}
+
+function meanOf(ratio: number, networkWeight: number, linearWeight: number): string {
+  if (linearWeight === 1) {
+    return `The network's errors on rows that it has seen are ${ratio.toPrecision(3)} times the linear model's on rows `
+      + 'that it has not: it is not trained to the end, or its targets were on another scale. The linear model answers.'
+  }
+  return networkWeight === linearWeight
+    ? 'The mean is halfway between network and linear model.'
+    : `The mean is ${percent(networkWeight)} the network's and ${percent(linearWeight)} the linear model's.`
 }
 
 /** The sentences of a regression by its last layer, whose noise comes from all weights. */

@@ -38,6 +38,11 @@ export function targetContradictions(agreement: TargetAgreement): string[] {
   ]
 }
 
+/** Whether the network leaves more than half of the spread of an output unexplained. */
+export function explainsLittle(agreement: TargetAgreement): boolean {
+  return outputFits(agreement).some(({ residual, spread }) => residual > spread / 2)
+}
+
 function sentence(fits: readonly OutputFit[], say: (fits: readonly OutputFit[]) => string): string[] {
   return fits.length === 0 ? [] : [say(fits)]
 }

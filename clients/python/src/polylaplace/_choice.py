@@ -31,7 +31,8 @@ class Choice:
         explanation: in sentences: what the training rows say of the network.
         delta: prior precision; one an output for a regression of several.
         sigma_noise: standard deviation of the noise, one an output; None for classes.
-        r: the network's NLL on its training rows over the linear model's leave-one-out NLL; None for regression.
+        r: the network's error on its training rows over the linear model's leave-one-out error: NLL of classes, root
+            mean square of a regression.
         s: the factor of the variance.
         leave_one_out: leave-one-out NLL for each factor that was tried.
         held_out: what held-out rows said, where there were any: rows, nll (of the answer), network_nll, temperature

@@ -1,0 +1,48 @@
+/** @file What a network can say of its rows before it is trained: its features have learnt nothing of them. */
+import type { WorkOptions } from '../budget/progress.js'
+import type { ParameterSlot } from '../network/parameter-slot.js'
+import type { FactoredJacobian } from '../programs/factored-jacobian.js'
+import { randomGenerator } from '../tensor/random.js'
+import { leftOutMeans } from './regression-model.js'
+
+/**
+ * theta with the values of each tensor in another order: sizes are those of the network, and nothing of the rows is
+ * left in its features.
+ */
+export function shuffledParameters(theta: Float64Array, slots: readonly ParameterSlot[], seed: number): Float64Array {
+  const result = theta.slice()
+  const random = randomGenerator(seed)
+  for (const { offset, size } of slots) {
+    const own = result.subarray(offset, offset + size)
+    for (let i = size - 1; i > 0; i--) {
+      const j = Math.floor(random.uniform() * (i + 1))
+      const kept = own[i]
+      own[i] = own[j]
+      own[j] = kept
+    }
+  }
+  return result
+}
+
+/**
+ * y - f_-n of every row by the linear model of an untrained network about the mean of the targets, N x C.
+ * @param jacobian of the untrained network, with one-hot seeds
+ * @param labels N x C
+ * @throws NumericalError, CancelledError
+ */
+export function untrainedErrors(slots: readonly ParameterSlot[], jacobian: FactoredJacobian, labels: Float64Array,
+  work: WorkOptions): Float64Array {
+  const { examples, seeds: outputs } = jacobian
+  const means = new Float64Array(outputs)
+  labels.forEach((value, i) => {
+    means[i % outputs] += value / examples
+  })
+  const rows = { slots, jacobian, examples, outputs, labels, f0: labels.map((_, i) => means[i % outputs]) }
+  const errors = labels.slice()
+  for (let c = 0; c < outputs; c++) {
+    leftOutMeans(rows, c, work).forEach((mean, n) => {
+      errors[n * outputs + c] -= mean
+    })
+  }
+  return errors
+}
