@@ -13,7 +13,7 @@ const root = dirname(dirname(fileURLToPath(import.meta.url)))
 const { version } = JSON.parse(await readFile(join(root, 'package.json'), 'utf8'))
 
 /** Optional packages stay outside: they are found at run time where they are installed. */
-const EXTERNAL = ['onnxruntime-node', 'h5wasm', 'h5wasm/node']
+const EXTERNAL = ['onnxruntime-node']
 
 /** The decoder alone: the package's entry for Node brings its encoder and looks for a native part. */
 const ALIAS = { 'msgpackr/unpack': join(root, 'node_modules/msgpackr/unpack.js') }

@@ -1,9 +1,9 @@
 /** @file Activation functions that are layers of their own in Keras. */
-import { formatShape } from '../../core/tensor/tensor.js'
+import { formatShape, sizeOf } from '../../core/tensor/tensor.js'
 import { same } from './activations.js'
+import { exampleAxes, withAxesLast } from './axes.js'
 import { type Config, number } from './config.js'
 import { channelsLast, type Emission, emit, misfit, parameter, type Value } from './emission.js'
-import { exampleAxis } from './example-axis.js'
 import type { LayerContext } from './layer-context.js'
 
 /** max(x, 0) + alpha min(x, 0), the slopes alpha trained. @throws UntrustedInputError when they do not fit the input */
@@ -16,10 +16,18 @@ export function prelu(context: LayerContext, value: Value): Value {
   return emit(context, 'PRelu', [x.name, parameter(context, context.layer, 'alpha', alpha)], x.shape, false)
 }
 
-/** Softmax along the axis of the configuration. */
+/** Softmax along the axes of the configuration, which are taken together. */
 export function softmaxLayer(context: LayerContext, value: Value): Value {
-  const x = channelsLast(context, value)
-  return emit(context, 'Softmax', [x.name], x.shape, false, { axis: exampleAxis(context, x, 'axis') + 1 })
+  const { builder } = context
+  if (value.mask !== undefined) throw misfit(context.layer, 'gets masked values, which is not supported')
+  const axes = exampleAxes(context, value)
+  return withAxesLast(context, value, axes, x => {
+    if (axes.length === 1) return emit(context, 'Softmax', [x.name], x.shape, false, { axis: -1 })
+    const kept = x.shape.slice(0, -axes.length)
+    const flat = builder.node('Reshape', [x.name, builder.integers([-1, ...kept, sizeOf(x.shape.slice(-axes.length))])])
+    return emit(context, 'Reshape', [builder.node('Softmax', [flat], { axis: -1 }), builder.integers([-1, ...x.shape])],
+      x.shape, false)
+  })
 }
 
 /** The layer ReLU: max(x, 0) with an upper bound, a slope below a threshold. */

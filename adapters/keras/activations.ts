@@ -21,8 +21,28 @@ const overChannels = (op: string): Activation => (emission, x) => {
 
 const swish: Activation = (emission, x) => same(emission, 'Mul', x, unary('Sigmoid')(emission, x).name)
 
+/** (x + sqrt(x^2 + 4)) / 2 */
+const squarePlus: Activation = (emission, x) => {
+  const { builder } = emission
+  const root = builder.node('Sqrt', [builder.node('Add', [builder.node('Mul', [x.name, x.name]), builder.scalar(4)])])
+  return same(emission, 'Div', { ...x, name: builder.node('Add', [x.name, root]) }, builder.scalar(2))
+}
+
+/** The first half of the channels times the sigmoid of the second. */
+const gatedLinear: Activation = (emission, value) => {
+  const { builder } = emission
+  const x = channelsLast(emission, value)
+  const half = x.shape[x.shape.length - 1] / 2
+  const part = (from: number, to: number): string =>
+    builder.node('Slice', [x.name, builder.integers([from]), builder.integers([to]), builder.integers([-1])])
+  return emit(emission, 'Mul', [part(0, half), builder.node('Sigmoid', [part(half, 2 * half)])], [
+    ...x.shape.slice(0, -1),
+    half,
+  ], false)
+}
+
 /** The activations by name. `hard_sigmoid` has another slope in Keras 2: see `activate`. */
-const ACTIVATIONS: Readonly<Record<string, Activation>> = {
+export const ACTIVATIONS: Readonly<Record<string, Activation>> = {
   linear: (_, x) => x,
   relu: unary('Relu'),
   relu6: (emission, x) => same(emission, 'Clip', x, emission.builder.scalar(0), emission.builder.scalar(6)),
@@ -40,6 +60,14 @@ const ACTIVATIONS: Readonly<Record<string, Activation>> = {
   mish: unary('Mish'),
   exponential: unary('Exp'),
   hard_sigmoid: unary('HardSigmoid', { alpha: 1 / 6, beta: 0.5 }),
+  hard_tanh: (emission, x) => same(emission, 'Clip', x, emission.builder.scalar(-1), emission.builder.scalar(1)),
+  hard_shrink: unary('Shrink', { lambd: 0.5, bias: 0 }),
+  soft_shrink: unary('Shrink', { lambd: 0.5, bias: 0.5 }),
+  tanh_shrink: (emission, x) => same(emission, 'Sub', x, unary('Tanh')(emission, x).name),
+  log_sigmoid: (emission, x) => unary('Neg')(emission, unary('Softplus')(emission, unary('Neg')(emission, x))),
+  sparse_sigmoid: unary('HardSigmoid', { alpha: 0.5, beta: 0.5 }),
+  squareplus: squarePlus,
+  glu: gatedLinear,
   hard_silu: unary('HardSwish'),
   hard_swish: unary('HardSwish'),
   softmax: overChannels('Softmax'),

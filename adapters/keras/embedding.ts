@@ -1,13 +1,15 @@
-/** @file The Embedding layer of Keras. */
-import { emit, expectWeights, misfit, parameter, type Value } from './emission.js'
+/** @file The Embedding layers of Keras. */
+import { emit, expectWeights, masked, parameter, type Value } from './emission.js'
 import type { LayerContext } from './layer-context.js'
+import { embeddingMask } from './masks.js'
 
-/** The rows of a table by tokens, which count from 0. @throws UntrustedInputError unless the layer comes first */
+/** The rows of a table by tokens, which count from 0; with `mask_zero`, token 0 is padding. */
 export function embedding(context: LayerContext, x: Value): Value {
-  const [table] = expectWeights(context.layer, context.weights, [[undefined, undefined]])
-  if (context.builder.inputs.every(input => input.dtype !== 'int64' || input.name !== x.name)) {
-    throw misfit(context.layer, 'must come first in the network')
-  }
-  return emit(context, 'Gather', [parameter(context, context.layer, 'embeddings', table), x.name], [...x.shape,
+  const { layer, builder } = context
+  const tokens = x.type === 'integer' ? x : { ...x, name: builder.node('Cast', [x.name], { to: 7 }) }
+  // ReversibleEmbedding has a second table when its reverse projection is not tied to it.
+  const [table] = expectWeights(layer, context.weights?.slice(0, 1), [[undefined, undefined]])
+  const rows = emit(context, 'Gather', [parameter(context, layer, 'embeddings', table), tokens.name], [...x.shape,
     table.shape[1]], false, { axis: 0 })
+  return masked(rows, embeddingMask(context, tokens))
 }

@@ -10,23 +10,40 @@ import type { Attribute } from '../../core/graph/graph.js'
 import { formatShape, sizeOf, type Tensor, tensor } from '../../core/tensor/tensor.js'
 import type { KerasLayer } from './model.js'
 
+/** Which steps of a sequence count: a bool tensor of the shape N x (leading extents of a value). */
+export interface Mask {
+  readonly name: string
+  readonly rank: number
+}
+
 /** A value; `shape` is one example's in Keras' order, channels last, whatever the order in the graph is. */
 export interface Value {
   readonly name: string
   readonly shape: readonly number[]
   readonly channelsFirst: boolean
+  /** The steps that count; without it all do. */
+  readonly mask?: Mask
+  /** What its elements are, where they are no real numbers: tokens of type int64, or a mask. */
+  readonly type?: 'integer' | 'boolean'
+}
+
+/** A value with a mask, where there is one. */
+export function masked(value: Value, mask: Mask | undefined): Value {
+  return mask === undefined ? value : { ...value, mask }
 }
 
 /** What writing the layers shares. */
 export interface Emission {
   readonly builder: GraphBuilder
+  /** Names of arrays that are written already, by path and role: a layer that is called twice shares them. */
+  readonly written: Map<string, string>
 }
 
 /** A layer whose configuration, weights or input do not fit each other. */
 export function misfit(layer: KerasLayer, message: string): UntrustedInputError {
-  return new UntrustedInputError(`The ${layer.className} layer '${layer.name.slice(0, 100)}' ${message}.`, {
+  return new UntrustedInputError(`The ${layer.className} layer '${layer.path.slice(0, 100)}' ${message}.`, {
     format: 'Keras',
-    path: layer.name,
+    path: layer.path,
   })
 }
 
@@ -41,7 +58,7 @@ export function channelsLast(emission: Emission, x: Value): Value {
   if (!x.channelsFirst) return x
   const rank = x.shape.length + 1
   const perm = [0, ...Array.from({ length: rank - 2 }, (_, i) => i + 2), 1]
-  return emit(emission, 'Transpose', [x.name], x.shape, false, { perm })
+  return { ...x, name: emission.builder.node('Transpose', [x.name], { perm }), channelsFirst: false }
 }
 
 /** The value with channels behind the batch, as convolutions want it. */
@@ -49,7 +66,7 @@ export function channelsFirst(emission: Emission, x: Value): Value {
   if (x.channelsFirst || x.shape.length < 2) return x
   const rank = x.shape.length + 1
   const perm = [0, rank - 1, ...Array.from({ length: rank - 2 }, (_, i) => i + 1)]
-  return emit(emission, 'Transpose', [x.name], x.shape, true, { perm })
+  return { ...x, name: emission.builder.node('Transpose', [x.name], { perm }), channelsFirst: true }
 }
 
 /** The element order of an array changed: axis i of the result is axis perm[i] of the value. */
@@ -73,12 +90,16 @@ export function permuted(value: Tensor, perm: readonly number[]): Tensor {
   return { dtype: value.dtype, shape, data }
 }
 
-/** A trainable array of a layer under `<layer>/<role>`. */
-export function parameter(emission: Emission, layer: KerasLayer, role: string, value: Tensor,
+/** An array of a layer under `<path>/<role>`: a parameter, or a constant where the layer is frozen. */
+export function parameter({ builder, written }: Emission, layer: KerasLayer, role: string, value: Tensor,
   transposed = false): string {
-  const { precision } = emission.builder
-  return emission.builder.parameter(`${layer.name}/${role}`,
-    value.dtype === precision ? value : tensor(precision, value.shape, value.data), transposed)
+  const name = `${layer.path}/${role}`
+  const known = written.get(name)
+  if (known !== undefined) return known
+  const held = value.dtype === builder.precision ? value : tensor(builder.precision, value.shape, value.data)
+  const added = layer.trainable ? builder.parameter(name, held, transposed) : builder.constant(held, name)
+  written.set(name, added)
+  return added
 }
 
 /** An array that is not trained. */

@@ -1,16 +1,14 @@
 /** @file Reads Keras networks: `.h5` of Keras 2 and 3, `.keras` of Keras 3. */
-import { GraphError, OptionError, UntrustedInputError } from '../../core/errors/errors.js'
-import { GraphBuilder } from '../../core/graph/builder.js'
-import { BATCH, type Graph } from '../../core/graph/graph.js'
-import type { Precision, Tensor } from '../../core/tensor/tensor.js'
+import { UntrustedInputError } from '../../core/errors/errors.js'
+import type { Graph } from '../../core/graph/graph.js'
+import type { Tensor } from '../../core/tensor/tensor.js'
 import { type Hdf5Group, withHdf5 } from '../hdf5/read-hdf5.js'
 import { isHdf5 } from '../hdf5/signature.js'
 import { isZip, openZip, type ZipArchive, type ZipOptions } from '../zip/index.js'
-import { field, parseConfig, refuse, text } from './config.js'
-import { channelsLast, type Emission, type Value } from './emission.js'
-import { writeLayer } from './layers.js'
-import { type KerasLayer, type KerasModel, readModel } from './model.js'
-import { allArrays, type LayerWeights, legacyWeights, numberedWeights } from './weights.js'
+import { parseConfig, refuse, text } from './config.js'
+import { readModel } from './model.js'
+import { allArrays, legacyWeights, numberedWeights } from './weights.js'
+import { writeModel } from './write-model.js'
 
 /** What can be said to `readKeras` beyond the file. */
 export interface KerasOptions {
@@ -60,7 +58,7 @@ function readLegacy(bytes: Uint8Array, options: KerasOptions): Promise<Graph> {
     if (typeof description !== 'string') throw noDescription(root)
     const version = root.text('keras_version')
     const model = readModel(parseConfig(description))
-    return writeModel(model, legacyWeights(root, model.layers), typeof version === 'string' && /^[012]\./.test(version),
+    return writeModel(model, legacyWeights(root, model), typeof version === 'string' && /^[012]\./.test(version),
       options)
   })
 }
@@ -86,7 +84,7 @@ async function readArchive(bytes: Uint8Array, options: KerasOptions): Promise<Gr
   const model = readModel(parseConfig(description))
   const version = metadata === undefined ? undefined : text(parseConfig(metadata), 'keras_version')
   return withHdf5(weights,
-    root => writeModel(model, numberedWeights(root, model.layers), version?.startsWith('2.') === true, options))
+    root => writeModel(model, numberedWeights(root, model), version?.startsWith('2.') === true, options))
 }
 
 interface ArchiveParts {
@@ -124,85 +122,4 @@ function jsonText(archive: ZipArchive, name: string): string {
     if (cause instanceof UntrustedInputError) throw cause
     throw refuse(`The entry ${name} is not UTF-8.`, name)
   }
-}
-
-/** Writes the graph of a network. */
-function writeModel(model: KerasModel, weights: LayerWeights, keras2: boolean, options: KerasOptions): Graph {
-  const builder = new GraphBuilder(precisionOf(weights))
-  builder.notes.push(...model.notes)
-  const emission: Emission = { builder }
-  const values = new Map<string, Value>()
-  for (const layer of model.layers) {
-    const inputs = layer.inputs.map(name => values.get(name) ?? missing(layer, name))
-    const isInput = model.inputs.includes(layer.name)
-    const given = inputs.length > 0
-      ? inputs
-      : isInput || layer.className === 'InputLayer'
-      ? [declareInput(emission, model, layer, options)]
-      : []
-    values.set(layer.name, writeLayer({ builder, layer, weights: weights.get(layer.name), inputs: given, keras2 }))
-  }
-  return builder.build(model.outputs.map(name => {
-    const value = values.get(name)
-    if (value === undefined) throw refuse(`The output '${name.slice(0, 100)}' is not in the network.`)
-    const last = channelsLast(emission, value)
-    return builder.inputs.some(input => input.name === last.name) ? builder.node('Identity', [last.name]) : last.name
-  }))
-}
-
-function missing(layer: KerasLayer, name: string): never {
-  throw refuse(
-    `The layer '${layer.name.slice(0, 100)}' takes its input from '${
-      name.slice(0, 100)
-    }', which comes later or is not in the network.`,
-    layer.name,
-  )
-}
-
-function precisionOf(weights: LayerWeights): Precision {
-  for (const list of weights.values()) for (const value of list) if (value.dtype === 'float64') return 'float64'
-  return 'float32'
-}
-
-/** The input of the network, from the shape that its first layer holds. */
-function declareInput(emission: Emission, model: KerasModel, layer: KerasLayer, options: KerasOptions): Value {
-  const shape = inputShape(layer, options)
-  // An embedding takes numbers of words.
-  const tokens = layer.className === 'Embedding' ||
-    model.layers.some(each => each.className === 'Embedding' && each.inputs.includes(layer.name))
-  const name = emission.builder.fresh(layer.name)
-  emission.builder.inputs.push({ name, shape: [BATCH, ...shape], dtype: tokens ? 'int64' : emission.builder.precision })
-  return { name, shape, channelsFirst: false }
-}
-
-function inputShape(layer: KerasLayer, options: KerasOptions): number[] {
-  const { config } = layer
-  const stored = field(config, 'batch_shape') ?? field(config, 'batch_input_shape')
-  if (!Array.isArray(stored) || stored.length < 1 || stored.length > 8) {
-    if (Array.isArray(options.inputSize)) return checkedSize(options.inputSize)
-    throw new GraphError('AMBIGUOUS_NETWORK', `The layer '${layer.name}' does not say what shape the input has; ` +
-      'give the option inputSize, for example [28, 28, 1].', { layer: layer.name })
-  }
-  const example: unknown[] = stored.slice(1)
-  if (example.every(extent => typeof extent === 'number' && Number.isInteger(extent) && extent > 0)) {
-    return example as number[]
-  }
-  const { inputSize } = options
-  if (Array.isArray(inputSize) && inputSize.length === example.length) return checkedSize(inputSize)
-  if (typeof inputSize === 'number') {
-    return checkedSize(example.map(extent => (typeof extent === 'number' ? extent : inputSize)))
-  }
-  throw new GraphError('AMBIGUOUS_NETWORK',
-    `The input '${layer.name}' has the shape ${
-      example.map(extent => (typeof extent === 'number' ? extent : '?')).join(' x ')
-    }, which leaves sizes open; give the option inputSize, for example [${
-      example.map(extent => (typeof extent === 'number' ? extent : 32)).join(', ')
-    }].`, { layer: layer.name })
-}
-
-function checkedSize(sizes: readonly number[]): number[] {
-  if (!sizes.every(size => Number.isInteger(size) && size > 0 && size < 2 ** 31)) {
-    throw new OptionError('BAD_OPTION', 'Option inputSize must hold positive integers.', { option: 'inputSize' })
-  }
-  return [...sizes]
 }

@@ -57,7 +57,8 @@ t.test('descriptions that are malformed', async t => {
   t.throws(() => readModel(parseConfig(functional([layer('a', 'b'), layer('b', 'a')]))), { message: /feeds itself/ })
   t.throws(() => readModel(parseConfig(functional([layer('a'), layer('b', 'c')]))), { message: /not in the network/ })
   t.throws(() => readModel(parseConfig(functional([layer('a'), layer('a')]))), { message: /Two layers/ })
-  t.same(readModel(parseConfig(functional([layer('b', 'a'), layer('a')]))).layers.map(each => each.name), ['a', 'b'])
+  t.same(readModel(parseConfig(functional([layer('b', 'a'), layer('a')]))).calls.map(each => each.layer.name), ['a',
+    'b'])
   t.same(
     readModel(
       parseConfig(
@@ -66,8 +67,8 @@ t.test('descriptions that are malformed', async t => {
           config: { name: 'constructor' },
         }]),
       ),
-    ).layers.map(each => each.inputs),
-    [[], ['__proto__']],
+    ).calls.map(each => each.args),
+    [[], [{ reference: { layer: '__proto__', node: 0, tensor: 0 } }]],
   )
   const nested = (
     depth: number,

@@ -1,4 +1,4 @@
-"""Networks as the server takes them: files, torch modules, scikit-learn's MLPs, skorch."""
+"""Networks as the server takes them: files, torch modules, Keras models, scikit-learn's MLPs, skorch."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import numpy as np
 
 from ._data import Array, to_array
 from ._exceptions import DataError, StateError
+from ._keras_models import is_keras_model, keras_file
 from ._torch_models import torch_module
 
 #: The parameters of readNetwork.
@@ -34,6 +35,8 @@ def network_params(model: Any, hints: Mapping[str, Any], example: Array | None =
         return {"bytes": bytes(model), "hints": hints}
     if isinstance(model, (str, os.PathLike)):
         return {"bytes": _read_file(Path(model)), "hints": hints}
+    if is_keras_model(model):
+        return {"bytes": keras_file(model), "hints": hints}
     if hasattr(model, "module_") and hasattr(model, "get_params"):
         return network_params(model.module_, hints, example)
     if hasattr(model, "coefs_") and hasattr(model, "intercepts_"):
@@ -52,7 +55,7 @@ def network_params(model: Any, hints: Mapping[str, Any], example: Array | None =
         return _state_dict(model, hints)
     raise DataError(
         f"A {type(model).__name__} is not a network that can be read. Give a file's path or its bytes (ONNX, PyTorch "
-        "state dict, safetensors, Flux BSON), a torch.nn.Module, or a fitted scikit-learn MLP.",
+        "state dict, safetensors, Flux BSON), a torch.nn.Module, a Keras model, or a fitted scikit-learn MLP.",
         "BAD_ARRAY",
     )
 
