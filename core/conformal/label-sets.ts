@@ -2,6 +2,7 @@
 import { OptionError } from '../errors/errors.js'
 import { oneOf } from '../errors/suggest.js'
 import { checkLabels } from '../likelihood/labels.js'
+import { plainLayout } from '../likelihood/output-layout.js'
 import { type Tensor, tensor } from '../tensor/tensor.js'
 import { adaptiveDraws, adaptiveScores } from './adaptive-scores.js'
 import type { SetScores } from './conformal-scores.js'
@@ -48,7 +49,7 @@ export function calibrateSets(probabilities: Tensor, y: Tensor, options: SetOpti
   const { randomised = false, seed = 0 } = options
   const p = classProbabilities(probabilities)
   const likelihood = p.outputs === 2 && probabilities.shape[1] !== 2 ? 'binary' : 'classification'
-  const labels = checkLabels(y, likelihood, p.rows, likelihood === 'binary' ? 1 : p.outputs).values
+  const labels = checkLabels(y, likelihood, p.rows, plainLayout(likelihood === 'binary' ? 1 : p.outputs)).values
   const scoresOf = scorer(kind, p, adaptiveDraws({ randomised, seed }, 0))
   const scores = labels.map((label, row) => scoresOf(row)[label]).sort()
   return kind === 'threshold'

@@ -29,9 +29,10 @@ export function zeroCurvature(structure: SumStructure, slots: readonly Parameter
 /**
  * Adds a batch: sum over its examples of J' Lambda J, where the Jacobian's seeds are the columns of Lambda's root.
  * The arrays of `sum` are updated in place: go on with the result and forget `sum`.
+ * @param inputs false where the batch comes again with more seeds: what is summed of its inputs is summed once
  */
 export function accumulateCurvature(sum: Curvature, slots: readonly ParameterSlot[], jacobian: FactoredJacobian,
-  approximation: KfacApproximation = 'expand'): Curvature {
+  approximation: KfacApproximation = 'expand', inputs = true): Curvature {
   switch (sum.structure) {
     case 'full':
       accumulateFull(sum.matrix, sum.size, slots, jacobian)
@@ -40,7 +41,7 @@ export function accumulateCurvature(sum: Curvature, slots: readonly ParameterSlo
       accumulateDiagonal(sum.diagonal, slots, jacobian)
       return sum
     case 'kron':
-      return { ...sum, blocks: accumulateKron(sum.blocks, jacobian, approximation) }
+      return { ...sum, blocks: accumulateKron(sum.blocks, jacobian, approximation, inputs) }
   }
 }
 

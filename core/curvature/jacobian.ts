@@ -112,13 +112,19 @@ export function outputRows(factor: LinearFactor, n: number, k: number, examples:
 }
 
 /** The Jacobian of the output of one seed alone. */
-export function outputJacobian({ seeds, examples, factors }: FactoredJacobian, seed: number): FactoredJacobian {
+export function outputJacobian(jacobian: FactoredJacobian, seed: number): FactoredJacobian {
+  return seedRange(jacobian, seed, 1)
+}
+
+/** The Jacobian of `count` seeds from `from` on, as a view. */
+export function seedRange({ seeds, examples, factors }: FactoredJacobian, from: number,
+  count: number): FactoredJacobian {
   const rowsOf = (values: RealArray): RealArray => {
     const width = values.length / seeds
-    return values.subarray(seed * width, (seed + 1) * width)
+    return values.subarray(from * width, (from + count) * width)
   }
   return {
-    seeds: 1,
+    seeds: count,
     examples,
     factors: factors.map(factor =>
       factor.kind === 'direct'
@@ -146,6 +152,42 @@ export function selectExamples(jacobian: FactoredJacobian, examples: Int32Array)
     factor.kind === 'direct'
       ? { ...factor, gradient: take(factor.gradient, seeds) }
       : { ...factor, a: take(factor.a, 1), g: take(factor.g, seeds) }
+  ) }
+}
+
+/**
+ * The Jacobian with every position of an example as an example of its own: N T examples of C seeds, from N examples of T
+ * C seeds, position by position.
+ */
+export function termJacobian({ seeds, examples, factors }: FactoredJacobian, terms: number): FactoredJacobian {
+  if (terms === 1) return { seeds, examples, factors }
+  const outputs = seeds / terms
+  const apart = (values: RealArray): RealArray => {
+    const width = values.length / (seeds * examples)
+    const result = values.slice()
+    for (let t = 0; t < terms; t++) {
+      for (let c = 0; c < outputs; c++) {
+        for (let n = 0; n < examples; n++) {
+          const from = ((t * outputs + c) * examples + n) * width
+          result.set(values.subarray(from, from + width), ((c * examples + n) * terms + t) * width)
+        }
+      }
+    }
+    return result
+  }
+  const repeated = (values: RealArray): RealArray => {
+    const width = values.length / examples
+    const length = values.length * terms
+    const result = values instanceof Float32Array ? new Float32Array(length) : new Float64Array(length)
+    for (let n = 0; n < examples; n++) {
+      for (let t = 0; t < terms; t++) result.set(values.subarray(n * width, (n + 1) * width), (n * terms + t) * width)
+    }
+    return result
+  }
+  return { seeds: outputs, examples: examples * terms, factors: factors.map(factor =>
+    factor.kind === 'direct'
+      ? { ...factor, gradient: apart(factor.gradient) }
+      : { ...factor, a: repeated(factor.a), g: apart(factor.g) }
   ) }
 }
 

@@ -8,6 +8,7 @@ import type { LinearShape } from '../network/linear-shape.js'
 import type { ParameterSlot } from '../network/parameter-slot.js'
 import type { KfacApproximation } from '../options/words.js'
 import type { FactoredJacobian, LinearFactor } from '../programs/factored-jacobian.js'
+import { takeRows } from '../tensor/rows.js'
 import type { KronBlock } from './curvature.js'
 import { parameterJacobian, usesByParameter } from './jacobian.js'
 import { addGram } from './real.js'
@@ -31,9 +32,9 @@ export function zeroKron(slots: readonly ParameterSlot[], linears: readonly Line
   })
 }
 
-/** Adds a batch to the blocks' arrays; the result counts its rows. */
+/** Adds a batch to the blocks' arrays; the result counts its rows. @param inputs whether its inputs a are added too */
 export function accumulateKron(blocks: readonly KronBlock[], jacobian: FactoredJacobian,
-  approximation: KfacApproximation): KronBlock[] {
+  approximation: KfacApproximation, inputs: boolean): KronBlock[] {
   const slots = blocks.map((block, index) => ({ name: block.name, shape: [], offset: 0, size: blockSize(block),
     index })
   )
@@ -41,7 +42,7 @@ export function accumulateKron(blocks: readonly KronBlock[], jacobian: FactoredJ
     const block = blocks[uses.slot]
     switch (block.kind) {
       case 'weight':
-        return addWeight(block, uses.asWeight, jacobian, approximation)
+        return addWeight(block, uses.asWeight, jacobian, approximation, inputs)
       case 'dense': {
         if (uses.direct.length > 0) {
           addGram(block.out, jacobian.seeds * jacobian.examples,
@@ -78,9 +79,9 @@ export function blockSize(block: KronBlock): number {
 type WeightBlock = Extract<KronBlock, { kind: 'weight' }>
 
 function addWeight(block: WeightBlock, factors: readonly LinearFactor[], jacobian: FactoredJacobian,
-  approximation: KfacApproximation): WeightBlock {
+  approximation: KfacApproximation, inputs: boolean): WeightBlock {
   let rows = block.rows
-  for (const a of layerInputs(factors, jacobian, approximation)) {
+  for (const a of inputs ? layerInputs(factors, jacobian, approximation) : []) {
     addGram(block.in, a.length / block.in, a, block.A)
     rows += a.length / block.in
   }
@@ -88,6 +89,41 @@ function addWeight(block: WeightBlock, factors: readonly LinearFactor[], jacobia
     addGram(block.out, g.length / block.out, g, block.B)
   }
   return { ...block, rows }
+}
+
+/** Which rows of the inputs of every factor some seed reaches: 1 for those, N x positions. */
+export type ReachedRows = readonly (Uint8Array | undefined)[]
+
+/** The rows that the seeds of a batch reach, beside those that others of the same batch reached. */
+export function reachedRows({ factors, examples, seeds }: FactoredJacobian, before: ReachedRows = []): ReachedRows {
+  return factors.map((factor, i) => {
+    if (factor.kind === 'direct') return undefined
+    const { g, out, positions } = factor
+    const rows = before[i] ?? new Uint8Array(examples * positions)
+    for (let at = 0, row = 0; row < seeds * rows.length; row++, at += out) {
+      if (rows[row % rows.length] === 0 && g.subarray(at, at + out).some(value => value !== 0)) {
+        rows[row % rows.length] = 1
+      }
+    }
+    return rows
+  })
+}
+
+/** Adds the inputs of the reached rows alone: positions that are left out say nothing of the data. */
+export function addReachedInputs(blocks: readonly KronBlock[], { factors }: FactoredJacobian,
+  reached: ReachedRows): KronBlock[] {
+  return blocks.map((block, slot) => {
+    if (block.kind !== 'weight') return block
+    let { rows } = block
+    factors.forEach((factor, i) => {
+      const own = reached[i]
+      if (factor.kind === 'direct' || factor.weight !== slot || own === undefined) return
+      const chosen = Int32Array.from(own.keys()).filter(row => own[row] === 1)
+      addGram(block.in, chosen.length, takeRows(factor.a, chosen, block.in), block.A)
+      rows += chosen.length
+    })
+    return { ...block, rows }
+  })
 }
 
 /** Rows of a whose Gram matrix is A: every position ('expand'), or the mean over positions and uses ('reduce'). */

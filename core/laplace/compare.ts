@@ -1,6 +1,5 @@
 /** @file Network, temperature scaling and posterior side by side, on rows that none of them has seen. */
 import type { WorkOptions } from '../budget/progress.js'
-import { checkLabels } from '../likelihood/labels.js'
 import { type CalibrationReport, calibrationReport } from '../metrics/calibration-report.js'
 import type { ScoredPrediction } from '../metrics/scored-prediction.js'
 import { randomGenerator } from '../tensor/random.js'
@@ -8,8 +7,9 @@ import { float64, type Tensor } from '../tensor/tensor.js'
 import { fitTemperature, scaledProbabilities } from '../tuning/temperature.js'
 import { networkOutputs } from './functional-variance.js'
 import { drawRows, selectRows } from './held-out-rows.js'
+import { labelled } from './labelled-terms.js'
 import { noiseOf, type PosteriorState } from './posterior-state.js'
-import { predict } from './predict.js'
+import { predictTerms } from './predict.js'
 import type { InputPrograms } from './programs-by-input.js'
 
 /** Where the temperature of a comparison comes from. */
@@ -45,16 +45,16 @@ export async function compare(state: PosteriorState, programs: InputPrograms, x:
   work: WorkOptions): Promise<Comparison> {
   const { likelihood } = state.options
   const rows = x.shape[0] ?? 0
-  const f = await networkOutputs(state, programs, x, work)
-  checkLabels(y, likelihood, rows, state.evaluator.network.outputs)
-  const prediction = await predict(state, programs, x, { uncertainty: false }, work)
+  const terms = labelled(y, likelihood, rows, programs(x).evaluator.network)
+  const f = terms.rows(await networkOutputs(state, programs, x, work))
+  const prediction = await predictTerms(state, programs, x, { uncertainty: false }, work)
   if (likelihood === 'regression') {
     const options = { sigmaNoise: noiseOf(state) }
-    const { mean, variance } = prediction
+    const [mean, variance] = [terms.rows(prediction.mean), terms.rows(prediction.variance)]
     return {
-      network: calibrationReport(likelihood, y, { mean: f }, options),
+      network: calibrationReport(likelihood, terms.y, { mean: f }, options),
       temperature: undefined,
-      posterior: calibrationReport(likelihood, y, { mean, variance }, options),
+      posterior: calibrationReport(likelihood, terms.y, { mean, variance }, options),
       temperatureFrom: undefined,
       temperatureValue: undefined,
       rows,
@@ -62,11 +62,11 @@ export async function compare(state: PosteriorState, programs: InputPrograms, x:
   }
   const scored: ScoredPrediction = prediction.probabilities === undefined
     ? {}
-    : { probabilities: prediction.probabilities }
+    : { probabilities: terms.rows(prediction.probabilities) }
   return {
-    network: calibrationReport(likelihood, y, { probabilities: scaledProbabilities(likelihood, f, 1) }),
-    ...byTemperature(state, f, y),
-    posterior: calibrationReport(likelihood, y, scored),
+    network: calibrationReport(likelihood, terms.y, { probabilities: scaledProbabilities(likelihood, f, 1) }),
+    ...byTemperature(state, f, terms.y),
+    posterior: calibrationReport(likelihood, terms.y, scored),
     rows,
   }
 }

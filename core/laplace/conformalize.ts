@@ -5,12 +5,12 @@ import { calibrateSets } from '../conformal/label-sets.js'
 import { calibrateSplit } from '../conformal/split.js'
 import { DataError, OptionError, StateError } from '../errors/errors.js'
 import { knownOptions, oneOf } from '../errors/suggest.js'
-import { checkLabels } from '../likelihood/labels.js'
 import type { Batch } from '../tensor/batch.js'
 import { float64, type Tensor, toFloat64 } from '../tensor/tensor.js'
+import { labelled } from './labelled-terms.js'
 import { CONFORMAL_OPTIONS, type ConformalOptions, seedNumber } from './posterior-options.js'
 import type { PosteriorState } from './posterior-state.js'
-import { predict } from './predict.js'
+import { predictTerms } from './predict.js'
 import type { InputPrograms } from './programs-by-input.js'
 
 /**
@@ -65,15 +65,15 @@ function resolve({ options: { likelihood, seed: own } }: PosteriorState, options
 async function heldOutScores(state: PosteriorState, programs: InputPrograms, { x, y }: Batch,
   { score, randomised, seed }: Scoring, work: WorkOptions): Promise<Calibration['scores']> {
   const { likelihood } = state.options
-  const { outputs } = state.evaluator.network
-  const labels = checkLabels(y, likelihood, x.shape[0] ?? 0, outputs).values
-  const { mean, probabilities, predictiveVariance = mean } = await predict(state, programs, x, { uncertainty: false },
-    work)
+  const terms = labelled(y, likelihood, x.shape[0] ?? 0, programs(x).evaluator.network)
+  const prediction = await predictTerms(state, programs, x, { uncertainty: false }, work)
+  const { probabilities, predictiveVariance = prediction.mean } = prediction
   if (probabilities === undefined) {
-    const sd = float64(mean.shape, toFloat64(predictiveVariance).map(Math.sqrt))
-    return calibrateSplit(mean, sd, float64(mean.shape, labels))
+    const mean = terms.rows(prediction.mean)
+    const sd = float64(mean.shape, toFloat64(terms.rows(predictiveVariance)).map(Math.sqrt))
+    return calibrateSplit(mean, sd, float64(mean.shape, terms.labels))
   }
-  return calibrateSets(probabilities, float64([labels.length], labels), {
+  return calibrateSets(terms.rows(probabilities), float64([terms.count], terms.labels), {
     score: score === 'aps' ? 'adaptive' : 'threshold',
     randomised,
     seed,

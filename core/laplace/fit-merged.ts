@@ -4,7 +4,7 @@ import { OptionError, StateError } from '../errors/errors.js'
 import type { PartialFit } from '../sums/partial-fit.js'
 import type { Batch } from '../tensor/batch.js'
 import { accumulationFor, finishFit } from './fit-stream.js'
-import { type FitTask, partialKey, settle } from './fit-task.js'
+import { type FitTask, partialKey, settle, taskOfKey } from './fit-task.js'
 import { heldOutRows } from './held-out-rows.js'
 import type { PosteriorState } from './posterior-state.js'
 import { withLogarithm } from './probability-outputs.js'
@@ -13,7 +13,7 @@ import type { TuningPlan } from './tuning-plan.js'
 /** The posterior of sums over all the data; `data` are the training data once more, for tuning by `linearized`. */
 export async function fitMerged(prepared: FitTask, partial: PartialFit, data: Batch | undefined,
   work: WorkOptions): Promise<PosteriorState> {
-  const task = taskOf(prepared, partial)
+  const task = taskOf(taskOfKey(prepared, partial.key), partial)
   const { plan, options } = task
   const { validation } = options
   if (typeof validation === 'number') {
@@ -23,7 +23,7 @@ export async function fitMerged(prepared: FitTask, partial: PartialFit, data: Ba
   }
   if (validation !== undefined) heldOutRows(validation, task.evaluator, options.likelihood)
   if (!needsRows(task) || data !== undefined) {
-    const settled = data === undefined ? task : settle(task, data.x)
+    const settled = data === undefined ? task : settle(task, data.x, data.y)
     const accumulation = needsRows(task) ? accumulationFor(settled, true, []) : undefined
     if (accumulation !== undefined && data !== undefined) await accumulation.add(data.x, data.y, work)
     return finishFit(settled, partial, await accumulation?.linearData(), [], validation, work)

@@ -53,7 +53,7 @@ export function startStream(whole: FitTask): FitStream {
   }
   let heldOut = 0
   const addBatch = async (x: Tensor, y: Tensor, work: WorkOptions): Promise<number> => {
-    fit ??= start(await withLogits(settle(whole, x), x))
+    fit ??= start(await withLogits(settle(whole, x, y), x))
     if (splitter === undefined) return fit.add(x, y, work)
     const parts = splitter.split({ x, y })
     heldOut += parts.heldOut
@@ -204,7 +204,7 @@ function keptRows(task: FitTask, linear: LinearTask, notes: string[]): RunningFi
       const rows = networkInput(x, evaluator.network.input, evaluator.precision, sentence => {
         if (!notes.includes(sentence)) notes.push(sentence)
       })
-      checkLabels(y, options.likelihood, x.shape[0], evaluator.network.outputs)
+      checkLabels(y, options.likelihood, x.shape[0], evaluator.network)
       kept.push({ x, y })
       examples += x.shape[0]
       bytes += rows.data.byteLength
@@ -240,7 +240,7 @@ function rowsOf(kept: readonly Batch[], { evaluator }: Pick<LinearTask, 'evaluat
   const { network, precision } = evaluator
   const parts = kept.map(({ x, y }) => ({
     x: networkInput(x, network.input, precision, () => undefined),
-    labels: checkLabels(y, likelihood, x.shape[0], network.outputs).values,
+    labels: checkLabels(y, likelihood, x.shape[0], network).values,
     examples: x.shape[0],
   }))
   if (parts.length === 1) return parts[0]

@@ -3,6 +3,7 @@ import { chosenEngine } from '../engine/chosen-engine.js'
 import { LaplaceError, OptionError } from '../errors/errors.js'
 import type { Graph } from '../graph/graph.js'
 import { settleOpenAxes } from '../graph/open-axes.js'
+import { axisByLabels, positionsNote } from '../network/class-axis.js'
 import { graphDigest } from '../network/digest.js'
 import type { Network } from '../network/network.js'
 import { DEFAULT_SETTINGS } from '../options/hyperparameters.js'
@@ -97,10 +98,27 @@ function evaluatorOrLinear(network: Network, options: ResolvedOptions, runtime: 
   }
 }
 
-/** The task for data of a shape: sizes of the input that the file leaves open become those of the data. */
-export function settle(task: FitTask, x: Tensor): FitTask {
+/**
+ * The task for data of a shape: sizes of the input that the file leaves open become those of the data, and labels of
+ * positions say which axis holds the classes.
+ * @throws GraphError AMBIGUOUS_NETWORK where the labels fit several
+ */
+export function settle(task: FitTask, x: Tensor, y?: Tensor): FitTask {
   const graph = settleOpenAxes(task.graph, task.network.input.name, x.shape.slice(1))
-  return graph === task.graph ? task : taskFor(graph, task.options, task.runtime)
+  const opened = graph === task.graph ? task : taskFor(graph, task.options, task.runtime)
+  return y === undefined || opened.network.positions.length === 0 ? opened : withClassAxis(opened, y)
+}
+
+/** The task with its class axis settled, said in a note. */
+function withClassAxis({ options, ...task }: FitTask, { shape }: Tensor): FitTask {
+  const { axes, classAxis } = task.network
+  const own = options.classAxis ?? axisByLabels(axes, options.likelihood, shape.slice(1), classAxis)
+  const settled = { ...options, classAxis: own }
+  const { network, ...rest } = own === classAxis || options.classAxis !== undefined
+    ? { ...task, options: settled }
+    : taskFor(task.graph, settled, task.runtime)
+  const note = positionsNote(network, axes.shape, options.likelihood)
+  return { ...rest, network: { ...network, notes: [...network.notes, note] } }
 }
 
 /** @throws GraphError, ResourceError */
@@ -112,7 +130,18 @@ export function evaluatorFor(network: Network, options: ResolvedOptions, runtime
 
 /** Names what a partial fit belongs to. */
 export function partialKey({ graph, evaluator, options }: FitTask): string {
-  const { likelihood, subset, structure, curvature, kfacApprox, outputNoise } = options
-  return [graphDigest(graph), likelihood, subset, structure, curvature, kfacApprox, evaluator.precision,
-    evaluator.network.output, ...(outputNoise === undefined ? [] : [`noise ${outputNoise.join()}`])].join(' ')
+  const { likelihood, subset, structure, curvature, kfacApprox, outputNoise, positions = 'each' } = options
+  const { network } = evaluator
+  return [graphDigest(graph), likelihood, subset, structure, curvature, kfacApprox, evaluator.precision, network.output,
+    ...(network.positions.length === 0 ? [] : [`axis ${network.classAxis ?? 'none'}`]),
+    ...(positions === 'each' ? [] : [positions]), ...(outputNoise === undefined ? [] : [`noise ${outputNoise.join()}`])]
+    .join(' ')
+}
+
+/** The task that a partial fit belongs to: its class axis may have been that of the labels. */
+export function taskOfKey(task: FitTask, key: string): FitTask {
+  const { network: { positions, axes }, options } = task
+  if (positions.length === 0 || options.classAxis !== undefined || partialKey(task) === key) return task
+  const others = axes.shape.map((_, axis) => taskFor(task.graph, { ...options, classAxis: axis + 1 }, task.runtime))
+  return others.find(other => partialKey(other) === key) ?? task
 }

@@ -3,7 +3,9 @@ import type { WorkOptions } from '../budget/progress.js'
 import { chosenEngine } from '../engine/chosen-engine.js'
 import { oneOf } from '../errors/suggest.js'
 import type { Graph } from '../graph/graph.js'
+import { inOwnLayout, termsOf } from '../likelihood/output-layout.js'
 import { batchSizeFor, forEachBatch, sliceExamples } from '../network/batches.js'
+import type { PositionsChoice } from '../network/class-axis.js'
 import { networkInput } from '../network/input-rows.js'
 import { prepareForData } from '../network/network.js'
 import { type EngineName, ENGINES, type Likelihood, LIKELIHOODS } from '../options/words.js'
@@ -11,7 +13,7 @@ import type { Runtime } from '../parallel/runtime.js'
 import { float64, type Tensor } from '../tensor/tensor.js'
 
 /** What the plain network is run with. */
-export interface ForwardOptions {
+export interface ForwardOptions extends PositionsChoice {
   /** With a likelihood of classes, a softmax or sigmoid at the end is left out. */
   readonly likelihood?: Likelihood | undefined
   readonly input?: string | undefined
@@ -20,7 +22,8 @@ export interface ForwardOptions {
 }
 
 /**
- * Outputs of the network, N x C: logits where it ends in a softmax or sigmoid, otherwise what it computes.
+ * Outputs of the network, N x C, or with positions as the network has them: logits where it ends in a softmax or
+ * sigmoid, otherwise what it computes.
  * @throws GraphError, ShapeError, DataError
  */
 export async function forward(graph: Graph, x: Tensor, options: ForwardOptions = {}, runtime: Runtime = {},
@@ -32,11 +35,12 @@ export async function forward(graph: Graph, x: Tensor, options: ForwardOptions =
   const name = options.engine === undefined ? 'auto' : oneOf('engine', options.engine, ENGINES)
   const program = await chosenEngine({ name, threads: undefined }, network.precision, runtime).compile(network.graph,
     network.precision)
-  const f = new Float64Array(examples * network.outputs)
-  await forEachBatch(examples, batchSizeFor(network.outputs), 'predict', work, async (from, to) => {
+  const width = network.outputs * termsOf(network)
+  const f = new Float64Array(examples * width)
+  await forEachBatch(examples, batchSizeFor(width), 'predict', work, async (from, to) => {
     const results = await program.run(new Map([[network.input.name, sliceExamples(rows, network.input, from, to)]]))
-    f.set(results.get(network.output)?.data ?? [], from * network.outputs)
+    f.set(results.get(network.output)?.data ?? [], from * width)
   })
   program.dispose()
-  return float64([examples, network.outputs], f)
+  return inOwnLayout(network, float64([examples, width], f), [examples])
 }

@@ -1,6 +1,5 @@
 /** @file What held-out rows say of an answer: its scores beside the network's, and temperature scaling in its place. */
 import type { WorkOptions } from '../budget/progress.js'
-import { checkLabels } from '../likelihood/labels.js'
 import { likelihoodModel } from '../likelihood/registry.js'
 import { gaussianNll } from '../metrics/nll.js'
 import type { Batch } from '../tensor/batch.js'
@@ -10,8 +9,9 @@ import { explainHeldOut } from '../tuning/explain.js'
 import { meanNll } from '../tuning/gate.js'
 import { fitTemperature, scaledProbabilities } from '../tuning/temperature.js'
 import { networkOutputs } from './functional-variance.js'
+import { labelled } from './labelled-terms.js'
 import { noiseOf, type PosteriorState } from './posterior-state.js'
-import { predict } from './predict.js'
+import { predictTerms } from './predict.js'
 import { programsByInput } from './programs-by-input.js'
 
 /**
@@ -24,14 +24,16 @@ export async function withHeldOutScores(state: PosteriorState, { x, y }: Batch,
   const programs = programsByInput(state)
   const { outputs } = evaluator.network
   const rows = x.shape[0]
-  const { values } = checkLabels(y, options.likelihood, rows, outputs)
-  const f = await networkOutputs(state, programs, x, work)
-  const scaled = options.likelihood === 'regression' ? undefined : fitTemperature(options.likelihood, f, y)
+  const terms = labelled(y, options.likelihood, rows, programs(x).evaluator.network)
+  const { labels: values } = terms
+  const f = terms.rows(await networkOutputs(state, programs, x, work))
+  const scaled = options.likelihood === 'regression' ? undefined : fitTemperature(options.likelihood, f, terms.y)
   const answer: Choice = options.calibrate === undefined || scaled === undefined
     ? choice
     : byTemperature(choice, scaled.temperature, rows)
   const answered = { ...state, choice: answer }
-  const prediction = await predict(answered, programs, x, { uncertainty: false }, work)
+  const prediction = await predictTerms(answered, programs, x, { uncertainty: false }, work)
+  const own = (value: Tensor | undefined): Tensor | undefined => (value === undefined ? undefined : terms.rows(value))
   const score = (mean: Tensor | undefined, variance?: Tensor): number => {
     if (mean === undefined) return NaN
     if (options.likelihood !== 'regression') {
@@ -43,9 +45,9 @@ export async function withHeldOutScores(state: PosteriorState, { x, y }: Batch,
   }
   const plain = (temperature: number): Tensor => scaledProbabilities(options.likelihood, f, temperature)
   const heldOut: HeldOutScores = options.likelihood === 'regression'
-    ? { rows, nll: score(prediction.mean, prediction.variance), networkNll: score(f), temperature: undefined,
+    ? { rows, nll: score(own(prediction.mean), own(prediction.variance)), networkNll: score(f), temperature: undefined,
       temperatureNll: undefined }
-    : { rows, nll: score(prediction.probabilities), networkNll: score(plain(1)), temperature: scaled?.temperature,
+    : { rows, nll: score(own(prediction.probabilities)), networkNll: score(plain(1)), temperature: scaled?.temperature,
       temperatureNll: scaled === undefined ? undefined : score(plain(scaled.temperature)) }
   const explanation = options.calibrate === undefined ? explainHeldOut(heldOut, answer) : answer.explanation
   return { ...answered, tuned: 'validated', choice: { ...answer, explanation, heldOut },

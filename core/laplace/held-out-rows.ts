@@ -21,7 +21,7 @@ export function heldOutRows({ x, y }: Batch, { network, precision }: Pick<Evalua
   const examples = x.shape[0] ?? 0
   try {
     const rows = networkInput(x, network.input, precision, () => undefined)
-    const { values } = checkLabels(y, likelihood, examples, network.outputs)
+    const { values } = checkLabels(y, likelihood, examples, network)
     if (examples >= FEWEST_HELD_OUT) return { x: rows, labels: values, examples }
   } catch (error) {
     throw named(error)

@@ -2,6 +2,7 @@
 import type { WorkOptions } from '../budget/progress.js'
 import { type CalibrationSummary, summarizeCalibration } from '../conformal/calibration.js'
 import { knownOptions } from '../errors/suggest.js'
+import { inOwnLayout } from '../likelihood/output-layout.js'
 import { graphDigest } from '../network/digest.js'
 import type { Likelihood, Structure, Subset, TuneMethod } from '../options/words.js'
 import { type CurvatureMatrix, curvatureMatrix, precisionOf } from '../posterior/curvature-matrix.js'
@@ -71,9 +72,13 @@ export class LaplacePosterior {
   get seed(): number {
     return this.state.options.seed
   }
-  /** Number of outputs C. */
+  /** Number of outputs C, of each position where there are several. */
   get outputs(): number {
     return this.state.evaluator.network.outputs
+  }
+  /** The shape of the positions of an example, each of which is a term of the likelihood; empty where it is one term. */
+  get positions(): readonly number[] {
+    return this.state.evaluator.network.positions
   }
   /** Number of weights P in the subset. */
   get parameterCount(): number {
@@ -214,9 +219,10 @@ export class LaplacePosterior {
     return compare(this.state, this.programs, x, y, work)
   }
 
-  /** The plain network: logits or means, N x C. @throws ShapeError, DataError, CancelledError */
-  forward(x: Tensor, work: WorkOptions = {}): Promise<Tensor> {
-    return networkOutputs(this.state, this.programs, x, work)
+  /** The plain network: logits or means, N x C, or as the network has them. @throws ShapeError, DataError, CancelledError */
+  async forward(x: Tensor, work: WorkOptions = {}): Promise<Tensor> {
+    const { network } = this.programs(x).evaluator
+    return inOwnLayout(network, await networkOutputs(this.state, this.programs, x, work), [x.shape[0] ?? 0])
   }
 
   /** Draws of the raw outputs, count x N x C. @throws ShapeError, DataError, OptionError, CancelledError */

@@ -2,9 +2,10 @@
 import { checkBytes } from '../budget/memory.js'
 import type { WorkOptions } from '../budget/progress.js'
 import { jacobianGram, jacobianTimes, splitVectors } from '../curvature/jacobian-products.js'
-import { denseJacobian, outputJacobian } from '../curvature/jacobian.js'
+import { denseJacobian, outputJacobian, termJacobian } from '../curvature/jacobian.js'
 import { lastLayerJacobian, lastLayerTimes } from '../curvature/last-layer.js'
 import { gemm, type RealArray } from '../kernels/linear-algebra.js'
+import { termsOf } from '../likelihood/output-layout.js'
 import { batchSizeFor, forEachBatch, sliceExamples } from '../network/batches.js'
 import { networkInput } from '../network/input-rows.js'
 import type { WorkerPool } from '../parallel/worker-pool.js'
@@ -12,13 +13,14 @@ import type { BatchGaussian } from '../parallel/worker.js'
 import type { StructuredPosterior } from '../posterior/posterior.js'
 import type { VarianceKind } from '../posterior/variance-kind.js'
 import type { Answer } from '../prediction/answer.js'
-import { multiplicationsPerExample, numbersPerExample } from '../programs/cost.js'
+import { multiplicationsPerExample, numbersPerExample, positionsAtOnce } from '../programs/cost.js'
 import type { Evaluator } from '../programs/evaluator.js'
 import type { FactoredJacobian } from '../programs/factored-jacobian.js'
 import type { Tensor } from '../tensor/tensor.js'
 
-/** Outputs of the network and their variances (N x C) or covariances (N x C x C). */
+/** Outputs of the network and their variances (N x C) or covariances (N x C x C), term by term. */
 export interface OutputGaussian {
+  /** N, the terms of the likelihood: examples, times their positions. */
   readonly examples: number
   readonly f: Float64Array
   readonly variance: Float64Array
@@ -39,27 +41,30 @@ export interface PredictionContext {
   readonly note: (sentence: string) => void
 }
 
-/** N(f, J P^-1 J') of every example; `none` computes f alone and leaves the variances empty. */
+/** N(f, J P^-1 J') of every term; `none` computes f alone and leaves the variances empty. */
 export async function outputGaussian(context: PredictionContext, x: Tensor, kind: VarianceKind | 'none',
   work: WorkOptions): Promise<OutputGaussian> {
   const { evaluator, posterior } = context
   const { outputs } = evaluator.network
   const rows = networkInput(x, evaluator.network.input, evaluator.precision, context.note)
   const examples = x.shape[0]
-  const width = kind === 'none' ? 0 : kind === 'covariance' ? outputs * outputs : outputs
+  const terms = termsOf(evaluator.network)
+  const wide = terms * outputs
+  const width = kind === 'none' ? 0 : kind === 'covariance' ? wide * outputs : wide
   checkBytes('The covariances of the outputs', 8 * examples * width,
     'Predict fewer rows at a time, or use link probit, which needs variances only.')
-  const f = new Float64Array(examples * outputs)
+  const f = new Float64Array(examples * wide)
   const variance = new Float64Array(examples * width)
   let linear: Float64Array | undefined
-  const size = context.batchSize ?? batchSizeFor(numbersPerExample(evaluator, outputs))
+  const size = context.batchSize ??
+    batchSizeFor(numbersPerExample(evaluator, outputs * positionsAtOnce(evaluator, outputs)))
   const put = (from: number, result: BatchGaussian): void => {
-    f.set(result.f, from * outputs)
+    f.set(result.f, from * wide)
     variance.set(result.variance, from * width)
     if (result.change === undefined) return
-    linear ??= new Float64Array(examples * outputs)
+    linear ??= new Float64Array(examples * wide)
     result.change.forEach((change, i) => {
-      if (linear !== undefined) linear[from * outputs + i] = result.f[i] + change
+      if (linear !== undefined) linear[from * wide + i] = result.f[i] + change
     })
   }
   if (kind === 'none' || evaluator.subset === 'last_layer') {
@@ -67,9 +72,9 @@ export async function outputGaussian(context: PredictionContext, x: Tensor, kind
     await forEachBatch(examples, size, 'predict', work, async (from, to) => {
       put(from, await simpleBatch(context, sliceExamples(rows, evaluator.network.input, from, to), to - from, kind))
     })
-    return { examples, f, variance, ...(linear === undefined ? {} : { linear }) }
+    return { examples: examples * terms, f, variance, ...(linear === undefined ? {} : { linear }) }
   }
-  const workers = await context.pool.workers(examples * multiplicationsPerExample(evaluator, outputs))
+  const workers = await context.pool.workers(examples * multiplicationsPerExample(evaluator, wide))
   const parts = posterior.parts()
   const running = new Map<number, Promise<void>>()
   let turn = 0
@@ -87,7 +92,7 @@ export async function outputGaussian(context: PredictionContext, x: Tensor, kind
     if (workers.length === 1) await task
   })
   await Promise.all(running.values())
-  return { examples, f, variance, ...(linear === undefined ? {} : { linear }) }
+  return { examples: examples * terms, f, variance, ...(linear === undefined ? {} : { linear }) }
 }
 
 /** A batch that needs no Jacobian. */
@@ -95,17 +100,18 @@ async function simpleBatch({ evaluator, posterior, change }: PredictionContext, 
   kind: VarianceKind | 'none'): Promise<BatchGaussian> {
   if (kind === 'none') return { f: await evaluator.forward(x), variance: new Float64Array(0) }
   const { f, features } = await evaluator.features(x)
-  const variance = posterior.lastLayerVariance(features, examples, kind)
+  const rows = examples * termsOf(evaluator.network)
+  const variance = posterior.lastLayerVariance(features, rows, kind)
   return change === undefined
     ? { f, variance }
-    : { f, variance, change: lastLayerTimes(posterior.slots, features, examples, change) }
+    : { f, variance, change: lastLayerTimes(posterior.slots, features, rows, change) }
 }
 
-/** Outputs and the covariance of all outputs of all examples together: (N C) x (N C), example by example. */
+/** Outputs and the covariance of all outputs of all terms together: (N C) x (N C), term by term. */
 export async function jointGaussian({ evaluator, posterior, change, note }: PredictionContext,
   x: Tensor): Promise<OutputGaussian> {
   const { outputs } = evaluator.network
-  const examples = x.shape[0] ?? 0
+  const examples = (x.shape[0] ?? 0) * termsOf(evaluator.network)
   const count = examples * outputs
   checkBytes('The joint covariance', 8 * (count * count + 3 * count * posterior.size),
     'Ask for fewer rows at a time, or without joint.')
@@ -123,7 +129,10 @@ export async function jointGaussian({ evaluator, posterior, change, note }: Pred
 
 async function linearisation(evaluator: Evaluator, x: Tensor,
   examples: number): Promise<{ f: RealArray, jacobian: FactoredJacobian }> {
-  if (evaluator.subset === 'all') return evaluator.jacobian(x)
+  if (evaluator.subset === 'all') {
+    const { f, jacobian } = await evaluator.jacobian(x)
+    return { f, jacobian: termJacobian(jacobian, termsOf(evaluator.network)) }
+  }
   const { f, features } = await evaluator.features(x)
   return { f, jacobian: lastLayerJacobian(evaluator.slots, features, examples) }
 }

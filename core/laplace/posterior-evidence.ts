@@ -5,11 +5,12 @@ import { logDetRatio, logLikelihood } from '../posterior/evidence.js'
 import { priorScatter } from '../posterior/posterior.js'
 import { networkScores } from '../tuning/training-scores.js'
 import { type PriorChanges, settingsFrom } from './posterior-options.js'
-import { checkNoiseChange, noiseOf, type PosteriorState } from './posterior-state.js'
+import { checkNoiseChange, noiseOf, type PosteriorState, termCount } from './posterior-state.js'
 
 /** log p(D | theta) at the network's weights under some settings. */
 export function logLikelihoodOf(state: PosteriorState, settings: PosteriorSettings): number {
-  const { options, loss, examples, evaluator, choice, training } = state
+  const { options, loss, evaluator, choice, training } = state
+  const examples = termCount(state)
   const { outputs } = evaluator.network
   // Outputs with noises of their own have no common factor of the loss.
   if (options.likelihood === 'regression' && outputs > 1 && choice?.sigmaNoise !== undefined) {
@@ -35,12 +36,13 @@ export function evidenceOf(state: PosteriorState,
 }
 
 /** log p(D) of the linear model at its own mode; undefined where there is none. */
-export function evidenceAtMode({ structured, mode, options, examples, evaluator }: PosteriorState): number | undefined {
+export function evidenceAtMode(state: PosteriorState): number | undefined {
+  const { structured, mode, options, evaluator } = state
   const { curvature, settings, slots } = structured
   if (curvature.structure === 'lowrank') return curvature.models.reduce((sum, { evidence }) => sum + evidence, 0)
   if (mode === undefined) return undefined
   // Loss, scatter and H are of the same weights: mixed, the evidence still has a maximum, at a wrong delta.
   const fit = logLikelihood({ likelihood: likelihoodModel(options.likelihood, options.outputNoise), loss: mode.loss,
-    examples, outputs: evaluator.network.outputs }, settings)
+    examples: termCount(state), outputs: evaluator.network.outputs }, settings)
   return fit - 0.5 * (logDetRatio(structured) + priorScatter(mode.weights, settings, slots))
 }

@@ -26,7 +26,8 @@ export interface PosteriorState extends FitRecord {
 export function recordOf(state: PosteriorState, digest: string, network: boolean): SavedPosterior {
   const { graph, options, evaluator, structured, examples, loss, mode, tuned, effectiveParameters, choice,
     trainingVariances, leftOut, conformal, training, notes } = state
-  const { likelihood, subsetName: subset, curvature, kfacApprox, seed } = options
+  const { likelihood, subsetName: subset, curvature, kfacApprox, seed, positions, classAxis } = options
+  const { axes } = evaluator.network
   return {
     options: {
       ...(options.outputNoise === undefined ? {} : { sigmaNoise: options.outputNoise }),
@@ -39,6 +40,8 @@ export function recordOf(state: PosteriorState, digest: string, network: boolean
       precision: evaluator.precision,
       input: evaluator.network.input.name,
       output: options.output ?? graph.outputs[0] ?? '',
+      ...(positions === undefined ? {} : { positions }),
+      ...(classAxis === undefined ? {} : { classAxis: classAxis < 0 ? classAxis + axes.shape.length + 1 : classAxis }),
     },
     graph: network ? graph : undefined,
     digest,
@@ -56,6 +59,11 @@ export function recordOf(state: PosteriorState, digest: string, network: boolean
     training,
     notes,
   }
+}
+
+/** Terms of the likelihood in the data: examples, times their positions with a label. */
+export function termCount({ training, examples }: PosteriorState): number {
+  return training?.agreement.examples ?? examples
 }
 
 /** sigma of every output, C. */

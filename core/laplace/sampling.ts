@@ -1,9 +1,12 @@
 /** @file Draws of network outputs: from the Gaussian of the linearised network, or with sampled weights. */
 import { checkBytes } from '../budget/memory.js'
 import { throwIfCancelled, type WorkOptions } from '../budget/progress.js'
+import { jacobianTimes, splitVectors } from '../curvature/jacobian-products.js'
+import { lastLayerJacobian } from '../curvature/last-layer.js'
 import type { Engine } from '../engine/engine.js'
 import { oneOf } from '../errors/suggest.js'
 import { gemm } from '../kernels/linear-algebra.js'
+import { inOwnLayout, termsOf } from '../likelihood/output-layout.js'
 import { likelihoodModel } from '../likelihood/registry.js'
 import { batchSizeFor, forEachBatch, sliceExamples } from '../network/batches.js'
 import { networkInput } from '../network/input-rows.js'
@@ -11,7 +14,7 @@ import { lastLayerShape } from '../network/linear-shape.js'
 import { withParameters } from '../network/parameters.js'
 import { type Predictive, PREDICTIVES } from '../options/words.js'
 import { semidefiniteRoot } from '../prediction/monte-carlo.js'
-import { numbersPerExample } from '../programs/cost.js'
+import { numbersPerExample, positionsAtOnce } from '../programs/cost.js'
 import type { Evaluator } from '../programs/evaluator.js'
 import { randomGenerator } from '../tensor/random.js'
 import { float64, type Tensor, toFloat64 } from '../tensor/tensor.js'
@@ -28,33 +31,41 @@ export interface SampleOptions {
 }
 
 /**
- * Draws of the raw outputs of a posterior, count x N x C.
+ * Draws of the raw outputs of a posterior, count x N x C; with positions count, then as the network's outputs.
  * @throws ShapeError, DataError, OptionError, CancelledError
  */
 export async function functionalSamples(state: PosteriorState, programs: InputPrograms, x: Tensor, count: number,
   options: SampleOptions, work: WorkOptions): Promise<Tensor> {
   const predictive = options.predictive === undefined ? 'glm' : oneOf('predictive', options.predictive, PREDICTIVES)
-  return outputSamples(predictionContext(state, programs, x), x, wholeCount('count', count),
-    options.seed ?? state.options.seed, predictive, work)
+  const context = predictionContext(state, programs, x)
+  const draws = wholeCount('count', count)
+  const samples = await outputSamples(context, x, draws, options.seed ?? state.options.seed, predictive, work)
+  return inOwnLayout(context.evaluator.network, samples, [draws, x.shape[0] ?? 0])
 }
 
 /** Draws of predictions, count x N x C: probabilities, or means for regression. @throws as functionalSamples */
 export async function predictiveSamples(state: PosteriorState, programs: InputPrograms, x: Tensor, count: number,
   options: SampleOptions, work: WorkOptions): Promise<Tensor> {
-  const samples = await functionalSamples(state, programs, x, count, options, work)
-  const [draws, examples, outputs] = samples.shape
-  const likelihood = likelihoodModel(state.options.likelihood)
-  return float64(samples.shape, likelihood.inverseLink(toFloat64(samples), draws * examples, outputs))
+  const predictive = options.predictive === undefined ? 'glm' : oneOf('predictive', options.predictive, PREDICTIVES)
+  const context = predictionContext(state, programs, x)
+  const samples = await outputSamples(context, x, wholeCount('count', count), options.seed ?? state.options.seed,
+    predictive, work)
+  const [draws, terms, outputs] = samples.shape
+  const p = likelihoodModel(state.options.likelihood).inverseLink(toFloat64(samples), draws * terms, outputs)
+  return inOwnLayout(context.evaluator.network, float64(samples.shape, p), [draws, x.shape[0] ?? 0])
 }
 
 /**
- * Draws of the raw outputs, S x N x C. `glm`: from N(f, J P^-1 J') of each example, with the same standard normals for
- * every example, so that a draw does not depend on the batch; `nn`: the network with weights drawn from the posterior.
+ * Draws of the raw outputs, S x N x C, term by term. `glm`: from N(f, J P^-1 J') of each example, with the same standard
+ * normals for every example, so that a draw does not depend on the batch; of networks with positions the linearised
+ * network with weights drawn from the posterior, so that the positions of a draw belong together. `nn`: the network
+ * with weights drawn from the posterior.
  */
 export async function outputSamples(context: PredictionContext, x: Tensor, count: number, seed: number,
   predictive: Predictive, work: WorkOptions): Promise<Tensor> {
-  const { outputs } = context.evaluator.network
-  const examples = x.shape[0] ?? 0
+  const { network } = context.evaluator
+  const { outputs } = network
+  const examples = (x.shape[0] ?? 0) * termsOf(network)
   checkBytes('The samples', 8 * count * examples * outputs, 'Draw fewer samples, or for fewer rows at a time.')
   const data = predictive === 'glm'
     ? await linearisedSamples(context, x, count, seed, work)
@@ -65,6 +76,9 @@ export async function outputSamples(context: PredictionContext, x: Tensor, count
 async function linearisedSamples(context: PredictionContext, x: Tensor, count: number, seed: number,
   work: WorkOptions): Promise<Float64Array> {
   const { outputs } = context.evaluator.network
+  const { curvature } = context.posterior
+  const separate = curvature.structure === 'lowrank' && curvature.models.length > 1
+  if (termsOf(context.evaluator.network) > 1 && !separate) return positionSamples(context, x, count, seed, work)
   const own = await outputGaussian(context, x, 'covariance', work)
   const { variance, examples } = own
   const mean = gaussianMean(context, own)
@@ -80,6 +94,51 @@ async function linearisedSamples(context: PredictionContext, x: Tensor, count: n
       }
     }
   }
+  return result
+}
+
+/** mean + J (theta_s - theta) with theta_s from the posterior: count x (N T) x C. */
+async function positionSamples(context: PredictionContext, x: Tensor, count: number, seed: number,
+  work: WorkOptions): Promise<Float64Array> {
+  const { evaluator, posterior } = context
+  const { network, slots } = evaluator
+  checkBytes('The sampled weights', 16 * count * posterior.size, 'Draw fewer samples at a time.')
+  const mean = gaussianMean(context, await outputGaussian(context, x, 'diagonal', work))
+  const changes = posterior.sample(count, randomGenerator(seed)).map((value, i) =>
+    value - posterior.mean[i % posterior.size]
+  )
+  const vectors = splitVectors(slots, changes, count)
+  const rows = networkInput(x, network.input, evaluator.precision, context.note)
+  const [terms, examples] = [termsOf(network), x.shape[0]]
+  const width = terms * network.outputs
+  const result = new Float64Array(count * examples * width)
+  for (let s = 0; s < count; s++) result.set(mean, s * mean.length)
+  const add = (n: number, j: number, s: number, value: number): void => {
+    result[(s * examples + n) * width + j] += value
+  }
+  const atOnce = positionsAtOnce(evaluator, network.outputs)
+  const size = context.batchSize ?? batchSizeFor(numbersPerExample(evaluator, network.outputs * atOnce))
+  await forEachBatch(examples, size, 'predict', work, async (from, to) => {
+    const batch = sliceExamples(rows, network.input, from, to)
+    if (evaluator.subset === 'last_layer') {
+      const { features } = await evaluator.features(batch)
+      const jacobian = lastLayerJacobian(slots, features, (to - from) * terms)
+      jacobianTimes(jacobian, vectors).forEach((value, i) => {
+        const output = Math.floor(i / count)
+        add(from + Math.floor(output / width), output % width, i % count, value)
+      })
+      return
+    }
+    for (let first = 0; first < terms; first += atOnce) {
+      const { jacobian } = await evaluator.jacobian(batch, { terms, from: first, count: atOnce })
+      const seeds = Math.min(atOnce, terms - first) * network.outputs
+      jacobianTimes(jacobian, vectors).forEach((value, i) => {
+        const row = Math.floor(i / count)
+        const [n, j] = [Math.floor(row / jacobian.seeds), row % jacobian.seeds]
+        if (j < seeds) add(from + n, first * network.outputs + j, i % count, value)
+      })
+    }
+  })
   return result
 }
 
@@ -100,15 +159,16 @@ async function lastLayerSamples(evaluator: Evaluator, x: Tensor, examples: numbe
   batchSize: number | undefined, work: WorkOptions): Promise<Float64Array> {
   const { slots, theta, network } = evaluator
   const { weight, bias, in: inputs, out } = lastLayerShape(slots)
-  const result = new Float64Array(count * examples * out)
+  const terms = termsOf(network)
+  const result = new Float64Array(count * examples * terms * out)
   const size = batchSize ?? batchSizeFor(numbersPerExample(evaluator, out))
   await forEachBatch(examples, size, 'predict', work, async (from, to) => {
     const { f, features } = await evaluator.features(sliceExamples(x, network.input, from, to))
     const phi = Float64Array.from(features)
-    const rows = to - from
+    const rows = (to - from) * terms
     for (let s = 0; s < count; s++) {
       const change = thetas.subarray(s * theta.length, (s + 1) * theta.length).map((value, i) => value - theta[i])
-      const part = result.subarray((s * examples + from) * out, (s * examples + to) * out)
+      const part = result.subarray((s * examples + from) * terms * out, (s * examples + to) * terms * out)
       gemm(false, true, rows, out, inputs, 1, phi,
         change.subarray(slots[weight].offset, slots[weight].offset + slots[weight].size), 0, part)
       for (let i = 0; i < part.length; i++) part[i] += f[i] + (bias < 0 ? 0 : change[slots[bias].offset + i % out])
@@ -121,7 +181,8 @@ async function networkSamples(evaluator: Evaluator, x: Tensor, examples: number,
   batchSize: number | undefined, work: WorkOptions): Promise<Float64Array> {
   const { network, slots, theta, precision } = evaluator
   const { engine }: { engine: Engine } = evaluator
-  const result = new Float64Array(count * examples * network.outputs)
+  const width = network.outputs * termsOf(network)
+  const result = new Float64Array(count * examples * width)
   const size = batchSize ?? batchSizeFor(numbersPerExample(evaluator, 1))
   for (let s = 0; s < count; s++) {
     throwIfCancelled(work.signal)
@@ -132,7 +193,7 @@ async function networkSamples(evaluator: Evaluator, x: Tensor, examples: number,
     await forEachBatch(examples, size, 'predict', { ...(work.signal === undefined ? {} : { signal: work.signal }) },
       async (from, to) => {
         const outputs = await program.run(new Map([[network.input.name, sliceExamples(x, network.input, from, to)]]))
-        result.set(outputs.get(network.output)?.data ?? [], (s * examples + from) * network.outputs)
+        result.set(outputs.get(network.output)?.data ?? [], (s * examples + from) * width)
       })
     program.dispose()
     work.onProgress?.({ stage: 'predict', done: s + 1, total: count })

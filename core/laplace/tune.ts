@@ -18,8 +18,9 @@ import { tuneLinearized } from '../tuning/linearized.js'
 import { tuneByMarginalLikelihood } from '../tuning/marginal-likelihood.js'
 import { answerByGate, priorFromLinearModel, withWholeCovariance } from './gate-fit.js'
 import { heldOutRows } from './held-out-rows.js'
+import { labelled } from './labelled-terms.js'
 import { outputGaussian } from './output-gaussian.js'
-import { noiseOf, type PosteriorState } from './posterior-state.js'
+import { noiseOf, type PosteriorState, termCount } from './posterior-state.js'
 import { answerByHeldOutRows } from './validated-last-layer.js'
 
 /** How the hyper-parameters are to be tuned. */
@@ -110,7 +111,7 @@ function byMarginalLikelihood(state: PosteriorState,
   { priorStructure, tuneNoise, schedule }: TuneRequest): PosteriorState {
   const posterior = atWeights(state)
   const data: DataFit = { likelihood: likelihoodModel(state.options.likelihood, state.options.outputNoise),
-    loss: state.loss, examples: state.examples, outputs: state.evaluator.network.outputs }
+    loss: state.loss, examples: termCount(state), outputs: state.evaluator.network.outputs }
   const { settings, note } = tuneByMarginalLikelihood(posterior, data, { priorStructure, tuneNoise, schedule,
     solver: state.runtime.solver })
   return {
@@ -136,16 +137,15 @@ async function byGrid(state: PosteriorState, { validation }: TuneData, work: Wor
   const { evaluator, pool, options } = state
   const { outputs } = evaluator.network
   const likelihood = likelihoodModel(options.likelihood)
-  const examples = validation.x.shape[0] ?? 0
-  const { values } = checkLabels(validation.y, options.likelihood, examples, outputs)
+  const terms = labelled(validation.y, options.likelihood, validation.x.shape[0] ?? 0, evaluator.network)
   const quiet = work.signal === undefined ? {} : { signal: work.signal }
   const context = (priorPrecision: number) => ({ evaluator, pool, posterior: posterior.withSettings({ priorPrecision }),
     batchSize: options.batchSize, note: () => undefined })
   const { f } = await outputGaussian(context(1), validation.x, 'none', quiet)
-  const result = await tuneByGrid(likelihood, f, values, examples, outputs,
+  const result = await tuneByGrid(likelihood, terms.of(f, outputs), terms.labels, terms.count, outputs,
     noiseOf({ ...state, structured: posterior }), async (priorPrecision, index) => {
     work.onProgress?.({ stage: 'tune', done: index, total: GRID.length })
-    return (await outputGaussian(context(priorPrecision), validation.x, 'diagonal', quiet)).variance
+    return terms.of((await outputGaussian(context(priorPrecision), validation.x, 'diagonal', quiet)).variance, outputs)
   })
   return {
     ...state,
@@ -177,7 +177,7 @@ async function byTrainingRows(state: PosteriorState, request: TuneRequest, data:
   const { data: rows } = data
   if (rows === undefined) throw needsData('auto')
   const { evaluator, options } = state
-  const { values } = checkLabels(rows.y, options.likelihood, rows.x.shape[0] ?? 0, evaluator.network.outputs)
+  const { values } = checkLabels(rows.y, options.likelihood, rows.x.shape[0] ?? 0, evaluator.network)
   const x = networkInput(rows.x, evaluator.network.input, evaluator.precision, () => undefined)
   return priorFromLinearModel(state, { x, labels: values, examples: rows.x.shape[0] }, work)
 }

@@ -3,8 +3,13 @@ import { DataError, ShapeError } from '../errors/errors.js'
 import type { Likelihood } from '../options/words.js'
 import { checkFinite } from '../tensor/finite.js'
 import { formatShape, type Tensor } from '../tensor/tensor.js'
+import type { OutputLayout } from './output-layout.js'
+import { positionLabels } from './position-labels.js'
 
-/** Labels in the form that the likelihoods take: class numbers (n), or n x C values. */
+/**
+ * Labels in the form that the likelihoods take: class numbers (n x T), or n x T x C values; NaN where a position is left
+ * out.
+ */
 export interface Labels {
   readonly values: Float64Array
   readonly n: number
@@ -13,16 +18,25 @@ export interface Labels {
 /**
  * Checks labels against the likelihood and brings them to one form.
  * @param y classification: n integers 0..C-1; binary, multilabel: n x C of 0 and 1; regression: n x C (n alone for C =
- * 1)
+ * 1); of a network with positions one label, or C values, a position
  * @throws DataError BAD_LABELS, NOT_FINITE; ShapeError when the numbers of rows differ
  */
-export function checkLabels(y: Tensor, likelihood: Likelihood, n: number, outputs: number): Labels {
+export function checkLabels(y: Tensor, likelihood: Likelihood, n: number, layout: OutputLayout): Labels {
+  const { outputs } = layout
   const rows = y.shape[0] ?? 0
   if (rows !== n) {
     throw new ShapeError(`x has ${n} rows and y has ${rows}; each example needs its label.`, { expected: n,
       actual: rows })
   }
   const width = rows === 0 ? 0 : y.data.length / rows
+  if (layout.positions.length > 0) {
+    if (likelihood === 'regression') checkFiniteTargets(y)
+    else checkFinite(y, 'y', Math.max(1, width))
+    const values = positionLabels(y, likelihood, layout)
+    if (likelihood === 'classification') checkClassNumbers(values, outputs)
+    else if (likelihood !== 'regression') checkZeroOne(values, outputs, likelihood)
+    return { values, n }
+  }
   checkFinite(y, 'y', Math.max(1, width))
   if (likelihood === 'classification') return { values: classNumbers(y, width, outputs), n }
   if (width !== outputs) {
@@ -55,8 +69,14 @@ function classNumbers(y: Tensor, width: number, outputs: number): Float64Array {
     })
   }
   const values = Float64Array.from(y.data)
+  checkClassNumbers(values, outputs)
+  return values
+}
+
+/** NaN stands for a position that is left out. */
+function checkClassNumbers(values: Float64Array, outputs: number): void {
   for (let i = 0; i < values.length; i++) {
-    if (Number.isInteger(values[i]) && values[i] >= 0 && values[i] < outputs) continue
+    if (Number.isNaN(values[i]) || (Number.isInteger(values[i]) && values[i] >= 0 && values[i] < outputs)) continue
     const why = !Number.isInteger(values[i]) ?
       'is not an integer (for real-valued targets use the likelihood regression)'
       : values[i] === outputs
@@ -67,12 +87,20 @@ function classNumbers(y: Tensor, width: number, outputs: number): Float64Array {
         values[i]
       } ${why}.`, { row: i, value: values[i], outputs })
   }
-  return values
+}
+
+/** Targets may be NaN, where there are none, but not infinite. */
+function checkFiniteTargets({ data }: Tensor): void {
+  const wrong = data.findIndex((value: number) => Math.abs(value) === Infinity)
+  if (wrong < 0) return
+  throw new DataError('NOT_FINITE',
+    `y must hold finite numbers, or NaN at positions that are left out; found ${data[wrong]}.`, { array: 'y',
+    value: String(data[wrong]) })
 }
 
 function checkZeroOne(values: Float64Array, width: number, likelihood: string): void {
   for (let i = 0; i < values.length; i++) {
-    if (values[i] === 0 || values[i] === 1) continue
+    if (values[i] === 0 || values[i] === 1 || Number.isNaN(values[i])) continue
     const hint = values.includes(-1) ? ' Labels -1 and 1 become 0 and 1 by (y + 1) / 2.' : ''
     throw new DataError('BAD_LABELS',
       `Labels of the likelihood ${likelihood} must be 0 or 1; y[${Math.floor(i / width)}] = ${values[i]}.${hint}`, {

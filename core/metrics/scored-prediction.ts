@@ -1,6 +1,7 @@
 /** @file A prediction and its labels, checked and brought to plain arrays: what every score starts from. */
 import { OptionError, ShapeError } from '../errors/errors.js'
 import { checkLabels } from '../likelihood/labels.js'
+import { plainLayout } from '../likelihood/output-layout.js'
 import { formatShape, sizeOf, type Tensor, toFloat64 } from '../tensor/tensor.js'
 
 /** The parts of a prediction that are scored: `probabilities`, or `mean` and `variance` for regression. */
@@ -43,7 +44,7 @@ export function scoredProbabilities(likelihood: 'classification' | 'binary' | 'm
     throw new OptionError('BAD_COMBINATION', `metrics of ${likelihood} need probabilities.`, { likelihood })
   }
   const outputs = columns(probabilities, 'probabilities')
-  const labels = checkLabels(y, likelihood, probabilities.shape[0], outputs).values
+  const labels = checkLabels(y, likelihood, probabilities.shape[0], plainLayout(outputs)).values
   return { p: toFloat64(probabilities), labels, outputs }
 }
 
@@ -58,7 +59,7 @@ export function scoredGaussians(y: Tensor, { mean, variance, covariance }: Score
   }
   const outputs = columns(mean, 'mean')
   const noise = noiseVariances(sigmaNoise, outputs)
-  const labels = checkLabels(y, 'regression', mean.shape[0], outputs).values
+  const labels = checkLabels(y, 'regression', mean.shape[0], plainLayout(outputs)).values
   const f = toFloat64(mean)
   const ofFunction = functionVariance(f, variance, covariance, outputs)
   const scored = { mean: f, variance: ofFunction.map((value, i) => value + noise[i % outputs]), labels, outputs }

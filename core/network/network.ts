@@ -1,48 +1,54 @@
-/** @file A network made ready for a Laplace approximation: one input, one output of logits or means, N x C. */
+/**
+ * @file A network made ready for a Laplace approximation: one input, one output of logits or means, N x (T C), T
+ * positions of C outputs.
+ */
 import { GraphError, OptionError } from '../errors/errors.js'
 import { nearestWord } from '../errors/suggest.js'
 import { GraphBuilder } from '../graph/builder.js'
 import { batchAxis, type Graph, type GraphInput, isBatch } from '../graph/graph.js'
 import { settleOpenAxes } from '../graph/open-axes.js'
-import type { Likelihood } from '../options/words.js'
+import { type OutputLayout, plainLayout, termsOf } from '../likelihood/output-layout.js'
+import type { Likelihood, Positions } from '../options/words.js'
 import { inferTypes } from '../passes/infer.js'
-import { logitsOf } from '../passes/link-function.js'
-import { type Precision, sizeOf, type Tensor } from '../tensor/tensor.js'
+import { logitsOf, type StrippedNetwork } from '../passes/link-function.js'
+import { featureAxis } from '../passes/moved-results.js'
+import { formatShape, type Precision, type Tensor, tensor } from '../tensor/tensor.js'
+import { layoutOf, type OutputAxes, type PositionsChoice } from './class-axis.js'
 
 /** A network made ready: one input, one output of logits or means. */
-export interface Network {
-  /** Its single output is N x C: logits, or means. */
+export interface Network extends OutputLayout {
+  /** Its single output is N x (T C), position by position: logits, or means. */
   readonly graph: Graph
   readonly input: GraphInput
   readonly output: string
-  /** C. */
-  readonly outputs: number
+  /** The outputs of one example as the network has them. */
+  readonly axes: OutputAxes
   /** The precision of its floating-point weights. */
   readonly precision: Precision
   /** What was changed or noticed, in sentences. */
   readonly notes: readonly string[]
 }
 
-/** Which input and output to use where a network has several. */
-export interface NetworkChoice {
+/** Which input and output to use where a network has several, and what the axes of the output are. */
+export interface NetworkChoice extends PositionsChoice {
   readonly input?: string | undefined
   readonly output?: string | undefined
 }
 
 /**
- * Chooses the output, makes it logits where the likelihood needs them, and brings it to N x C.
+ * Chooses the output, makes it logits where the likelihood needs them, and brings it to N x (T C).
  * @throws GraphError AMBIGUOUS_NETWORK, BATCH_AXIS; OptionError BAD_COMBINATION when outputs and likelihood do not fit
  */
 export function prepareNetwork(graph: Graph, likelihood: Likelihood | undefined, choice: NetworkChoice = {}): Network {
   const input = chooseOne('input', graph.inputs.map(candidate => candidate.name), choice.input)
   const output = chooseOne('output', graph.outputs, choice.output)
   const stripped = logitsOf(graph, output, likelihood)
-  const { graph: flat, outputs, name } = flattenOutput(stripped.graph, stripped.output)
-  if (likelihood !== undefined) checkLikelihood(likelihood, outputs)
+  const { graph: flat, name, axes, layout } = flattenOutput(stripped, likelihood, choice)
+  if (likelihood !== undefined) checkLikelihood(likelihood, layout)
   const notes = [...graph.notes, ...(stripped.note === undefined ? [] : [stripped.note])]
   const chosen = graph.inputs.find(candidate => candidate.name === input)
   if (chosen === undefined) throw new GraphError('AMBIGUOUS_NETWORK', `The network has no input '${input}'.`)
-  return { graph: flat, input: chosen, output: name, outputs, precision: precisionOf(graph), notes }
+  return { graph: flat, input: chosen, output: name, axes, ...layout, precision: precisionOf(graph), notes }
 }
 
 /**
@@ -79,7 +85,16 @@ export function precisionOf(graph: Graph): Precision {
     : 'float32'
 }
 
-function flattenOutput(graph: Graph, output: string): { graph: Graph, outputs: number, name: string } {
+/** The output as N x (T C), and what its axes are. */
+interface FlatOutput {
+  readonly graph: Graph
+  readonly name: string
+  readonly axes: OutputAxes
+  readonly layout: OutputLayout
+}
+
+function flattenOutput({ graph, output, axis: linkAxis }: StrippedNetwork, likelihood: Likelihood | undefined,
+  choice: NetworkChoice): FlatOutput {
   const type = inferTypes(graph).get(output)
   if (type === undefined) {
     throw new GraphError('BAD_GRAPH', `The output '${output}' is not computed by any node.`, { output })
@@ -90,35 +105,70 @@ function flattenOutput(graph: Graph, output: string): { graph: Graph, outputs: n
       `The output '${output}' is the same for every example; it does not depend on the input.`, { output })
   }
   const dim = type.shape[axis]
-  if (isBatch(dim) && (dim.outer !== 1 || dim.inner !== 1)) {
+  if (isBatch(dim) && dim.outer !== 1) {
     throw new GraphError('BATCH_AXIS',
       `The output '${output}' mixes examples with another axis (${dim.outer} x N x ${dim.inner}).`, { output })
   }
-  const others = type.shape.filter((extent): extent is number => !isBatch(extent))
-  const outputs = sizeOf(others)
-  if (axis === 0 && type.shape.length === 2) return { graph, outputs, name: output }
+  // Positions that were joined with the examples, (N T) x C, are apart again once the examples come first.
+  const inner = isBatch(dim) ? dim.inner : 1
+  const before = type.shape.slice(0, axis)
+  const shape = [...before, ...(inner === 1 ? [] : [inner]), ...type.shape.slice(axis + 1)]
+    .filter((extent): extent is number => !isBatch(extent))
+  const axes = { shape, head: shape.length < 2 ? undefined : linkAxis ?? featureAxis(graph, output, shape) }
+  const layout = layoutOf(axes, likelihood, choice)
+  if (axis === 0 && type.shape.length === 2 && inner === 1 && choice.positions === undefined) {
+    return { graph, name: output, axes, layout }
+  }
   const builder = GraphBuilder.from(graph, precisionOf(graph))
   const first = axis === 0
     ? output
     : builder.node('Transpose', [output], {
       perm: [axis, ...type.shape.keys()].filter((a, i) => i === 0 || a !== axis),
     })
-  const name = builder.node('Reshape', [first, builder.integers([-1, outputs])])
-  return { graph: builder.build([name]), outputs, name }
+  const { name, answering } = termRows(builder, first, shape, layout, choice.positions)
+  return { graph: builder.build([name]), name, axes, layout: answering }
 }
 
-function checkLikelihood(likelihood: Likelihood, outputs: number): void {
+/** Outputs with the examples first as N x (T C); with one position, or the mean of all, as N x C. */
+function termRows(builder: GraphBuilder, output: string, shape: readonly number[], layout: OutputLayout,
+  choice: Positions | undefined): { name: string, answering: OutputLayout } {
+  const { outputs, positions, classAxis } = layout
+  const terms = termsOf(layout)
+  const apart = classAxis === undefined || classAxis === shape.length
+    ? output
+    : builder.node('Transpose', [builder.node('Reshape', [output, builder.integers([-1, ...shape])])], {
+      perm: [0, ...Array.from(shape.keys(), a => a + 1).filter(a => a !== classAxis), classAxis],
+    })
+  if (choice === undefined || choice === 'each') {
+    return { name: builder.node('Reshape', [apart, builder.integers([-1, terms * outputs])]), answering: layout }
+  }
+  if (positions.length === 0) {
+    throw new OptionError('BAD_COMBINATION',
+      `Option positions '${choice}' is for a network that answers at several positions of an example; this one's ` +
+        `output is ${formatShape(['N', ...shape])}. Leave it out.`, { option: 'positions' })
+  }
+  const rows = builder.node('Reshape', [apart, builder.integers([-1, terms, outputs])])
+  const name = choice === 'mean'
+    ? builder.node('ReduceMean', [rows, builder.integers([1])], { keepdims: 0 })
+    : builder.node('Gather', [rows, builder.constant(tensor('int64', [], [choice === 'first' ? 0 : terms - 1]))], {
+      axis: 1,
+    })
+  return { name, answering: plainLayout(outputs) }
+}
+
+function checkLikelihood(likelihood: Likelihood, { outputs, positions }: OutputLayout): void {
+  const where = positions.length === 0 ? '' : ' at each position'
   const combination = (message: string): OptionError =>
     new OptionError('BAD_COMBINATION', message, { likelihood, outputs })
   if (likelihood === 'classification' && outputs === 1) {
     throw combination(
-      "The network has one output, and 'classification' needs one for each class. For two classes with one logit use " +
-        "the likelihood 'binary'.",
+      `The network has one output${where}, and 'classification' needs one for each class. For two classes with one ` +
+        "logit use the likelihood 'binary'.",
     )
   }
   if (likelihood === 'binary' && outputs !== 1) {
     throw combination(
-      `The likelihood 'binary' needs a network with one output; this one has ${outputs}. Use 'classification' ` +
+      `The likelihood 'binary' needs a network with one output; this one has ${outputs}${where}. Use 'classification' ` +
         "(exclusive classes) or 'multilabel' (independent labels).",
     )
   }

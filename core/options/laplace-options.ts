@@ -6,9 +6,9 @@ import type { Batch } from '../tensor/batch.js'
 import type { PosteriorSettings } from './hyperparameters.js'
 import type { TensorChoice } from './parameter-choice.js'
 import { type Calibration, CALIBRATIONS, type CurvatureKind, CURVATURES, type EngineName, ENGINES, KFAC_APPROXIMATIONS,
-  type KfacApproximation, type Likelihood, LIKELIHOODS, type Precision, PRECISIONS, PRIOR_STRUCTURES,
-  type PriorStructure, type Structure, STRUCTURES, type Subset, SUBSET_CHOICES, type SubsetChoice, type SumStructure,
-  TUNE_METHODS, type TuneMethod } from './words.js'
+  type KfacApproximation, type Likelihood, LIKELIHOODS, POSITIONS, type Positions, type Precision, PRECISIONS,
+  PRIOR_STRUCTURES, type PriorStructure, type Structure, STRUCTURES, type Subset, SUBSET_CHOICES, type SubsetChoice,
+  type SumStructure, TUNE_METHODS, type TuneMethod } from './words.js'
 
 /** What can be chosen of a Laplace approximation. Only the likelihood must be. */
 export interface LaplaceOptions {
@@ -57,6 +57,17 @@ export interface LaplaceOptions {
   readonly parameters?: TensorChoice | undefined
   /** Parameters that keep their values and take no part: names, globs, indices. */
   readonly freeze?: TensorChoice | undefined
+  /**
+   * Of a network that answers at several positions of an example (tokens, pixels, times): `each` is a term of the
+   * likelihood with a label of its own, the default; or the `first`, the `last` or the `mean` of all answers for the
+   * example.
+   */
+  readonly positions?: Positions | undefined
+  /**
+   * The axis of such an output that holds the classes or outputs, the examples being axis 0; by default the one that
+   * the labels fit, or that of the network's head.
+   */
+  readonly classAxis?: number | undefined
   /** Examples that are computed at once; by default as many as fit into the processor's caches. */
   readonly batchSize?: number | undefined
   /** Bytes that the posterior may need. */
@@ -102,6 +113,8 @@ export interface ResolvedOptions {
   readonly lastLayerName: string | undefined
   readonly parameters: TensorChoice | undefined
   readonly freeze: TensorChoice | undefined
+  readonly positions: Positions | undefined
+  readonly classAxis: number | undefined
   readonly batchSize: number | undefined
   readonly memoryLimit: number
 }
@@ -129,6 +142,8 @@ const KNOWN: readonly (keyof LaplaceOptions)[] = [
   'lastLayerName',
   'parameters',
   'freeze',
+  'positions',
+  'classAxis',
   'batchSize',
   'memoryLimit',
 ]
@@ -209,6 +224,8 @@ export function resolveOptions(options: LaplaceOptions): ResolvedOptions {
     lastLayerName: options.lastLayerName,
     parameters: options.parameters,
     freeze: options.freeze,
+    positions: options.positions === undefined ? undefined : oneOf('positions', options.positions, POSITIONS),
+    classAxis: options.classAxis,
     batchSize: whole('batchSize', options.batchSize, 1),
     memoryLimit: whole('memoryLimit', options.memoryLimit, 1) ?? DEFAULT_MEMORY_LIMIT,
   }

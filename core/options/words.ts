@@ -34,6 +34,8 @@ export const PREDICTIVES = ['glm', 'nn'] as const
 export const ENGINES = ['auto', 'typescript', 'onnxruntime'] as const
 /** How Kronecker factors treat shared weights (Eschenhagen et al. 2023). */
 export const KFAC_APPROXIMATIONS = ['expand', 'reduce'] as const
+/** Which position of an output with several positions answers for its example. */
+export const POSITIONS = ['each', 'first', 'last', 'mean'] as const
 /** The element types that a network is computed in. */
 export const PRECISIONS = ['float32', 'float64'] as const
 
@@ -61,6 +63,8 @@ export type Link = (typeof LINKS)[number]
 export type Predictive = (typeof PREDICTIVES)[number]
 /** One of `ENGINES`. */
 export type EngineName = (typeof ENGINES)[number]
+/** One of `POSITIONS`. */
+export type Positions = (typeof POSITIONS)[number]
 /** One of `KFAC_APPROXIMATIONS`. */
 export type KfacApproximation = (typeof KFAC_APPROXIMATIONS)[number]
 export type { Precision }

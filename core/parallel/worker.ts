@@ -6,17 +6,24 @@
  */
 import { accumulateCurvature, zeroCurvature } from '../curvature/accumulate.js'
 import type { Curvature } from '../curvature/curvature.js'
+import { seedRange } from '../curvature/jacobian.js'
 import { completed, countRows, gramsSuffice, operatorSums } from '../curvature/kron-sums.js'
+import { addReachedInputs, type ReachedRows, reachedRows } from '../curvature/kron.js'
 import { accumulateLastLayer } from '../curvature/last-layer.js'
 import { chosenEngine, type EngineProvider } from '../engine/chosen-engine.js'
 import type { RealArray } from '../kernels/linear-algebra.js'
 import { addAgreement, type Agreement, zeroAgreement } from '../likelihood/agreement.js'
+import { termsOf } from '../likelihood/output-layout.js'
+import { labelledTerms } from '../likelihood/position-labels.js'
+import { positionSeeds } from '../likelihood/position-seeds.js'
 import { likelihoodModel } from '../likelihood/registry.js'
 import type { Network } from '../network/network.js'
 import type { EngineName, KfacApproximation, Likelihood, Subset, SumStructure } from '../options/words.js'
-import { outputMoments, type PosteriorParts } from '../posterior/posterior-parts.js'
+import { type OutputMoments, outputMoments, type PosteriorParts } from '../posterior/posterior-parts.js'
 import type { VarianceKind } from '../posterior/variance-kind.js'
+import { positionsAtOnce } from '../programs/cost.js'
 import { createEvaluator, type Evaluator } from '../programs/evaluator.js'
+import { takeRows } from '../tensor/rows.js'
 import type { Precision, Tensor } from '../tensor/tensor.js'
 
 /** The sums of a fit. */
@@ -46,7 +53,7 @@ export interface WorkerSetup {
   readonly engine: EngineName
 }
 
-/** Outputs f (N x C) of a batch and their variances (N x C) or covariances (N x C x C). */
+/** Outputs f (N x T x C) of a batch and their variances (N x T x C) or covariances (N x T x C x C). */
 export interface BatchGaussian {
   readonly f: RealArray
   readonly variance: Float64Array
@@ -99,33 +106,60 @@ export function createWorker(evaluator: Evaluator, likelihoodName: Likelihood, o
   const shards = new Map<number, FitSums>()
   /** Shards whose factors are sums of lower triangles. */
   const unfinished = new Set<number>()
-  const seeds = { count: likelihood.seedCount(outputs),
-    from: (f: RealArray, examples: number) => likelihood.hessianSeeds(f, examples, outputs) }
+  const terms = termsOf(network)
+  const seedsOfTerm = likelihood.seedCount(outputs)
+  const atOnce = positionsAtOnce(evaluator, seedsOfTerm)
+  const seedsAt = (from: number, labels: Float64Array) => ({ count: atOnce * seedsOfTerm,
+    from: (f: RealArray, examples: number) => (terms === 1
+      ? likelihood.hessianSeeds(f, examples, outputs)
+      : positionSeeds(likelihood, f, labels, examples, outputs, { terms, from, count: atOnce })) })
   const turns = new Map<number, Promise<unknown>>()
   const addNow: Worker['add'] = async ({ structure, kfacApprox, keepFeatures }, shard, { x, labels, examples }) => {
     const sums = shards.get(shard) ??
       { examples: 0, loss: 0, curvature: zeroCurvature(structure, slots, linears),
         agreement: zeroAgreement(likelihoodName, outputs) }
+    const width = likelihood.targetWidth(outputs)
+    const kept = terms === 1 ? undefined : labelledTerms(labels, width)
+    const count = kept?.length ?? examples * terms
+    const chosen = <A extends RealArray>(values: A, columns: number): A | Float64Array =>
+      kept === undefined ? values : takeRows(values, kept, columns)
     const put = (curvature: Curvature, f: RealArray): void => {
+      const [own, y] = [chosen(f, outputs), Float64Array.from(chosen(labels, width))]
       shards.set(shard, { curvature, examples: sums.examples + examples,
-        loss: sums.loss + likelihood.loss(f, labels, examples, outputs),
-        agreement: sums.agreement === undefined ? undefined : addAgreement(sums.agreement, f, labels, examples) })
+        loss: sums.loss + likelihood.loss(own, y, count, outputs),
+        agreement: sums.agreement === undefined ? undefined : addAgreement(sums.agreement, own, y, count) })
     }
-    if (sums.curvature.structure === 'kron' && evaluator.kroneckerSums !== undefined &&
+    if (sums.curvature.structure === 'kron' && evaluator.kroneckerSums !== undefined && kept === undefined &&
       gramsSuffice(kfacApprox, linears)) {
-      const f = await evaluator.kroneckerSums(x, seeds, operatorSums(sums.curvature.blocks, linears))
+      const own = operatorSums(sums.curvature.blocks, linears)
+      let f = await evaluator.kroneckerSums(x, seedsAt(0, labels), own, true)
+      for (let from = atOnce; from < terms; from += atOnce) {
+        f = await evaluator.kroneckerSums(x, seedsAt(from, labels), own, false)
+      }
       unfinished.add(shard)
       put({ ...sums.curvature, blocks: countRows(sums.curvature.blocks, linears, examples) }, f)
       return undefined
     }
     if (subset === 'all') {
-      const { f, jacobian } = await evaluator.seeded(x, seeds)
-      put(accumulateCurvature(sums.curvature, slots, jacobian, kfacApprox), f)
+      // Where positions are left out, only what some label reaches is data: known when all seeds have been seen.
+      const partial = kept !== undefined && sums.curvature.structure === 'kron' && kfacApprox === 'expand'
+      let { curvature } = sums
+      let reached: ReachedRows = []
+      for (let from = 0; from < terms; from += atOnce) {
+        const { f, jacobian } = await evaluator.seeded(x, seedsAt(from, labels))
+        curvature = accumulateCurvature(curvature, slots, jacobian, kfacApprox, from === 0 && !partial)
+        if (partial) reached = reachedRows(jacobian, reached)
+        if (from + atOnce < terms) continue
+        put(partial && curvature.structure === 'kron'
+          ? { ...curvature, blocks: addReachedInputs(curvature.blocks, jacobian, reached) }
+          : curvature, f)
+      }
       return undefined
     }
     const { f, features } = await evaluator.features(x)
-    put(accumulateLastLayer(sums.curvature, slots, features, f, examples, likelihood), f)
-    return keepFeatures ? features : undefined
+    const phi = chosen(features, features.length / (examples * terms))
+    put(accumulateLastLayer(sums.curvature, slots, phi, chosen(f, outputs), count, likelihood), f)
+    return keepFeatures ? phi : undefined
   }
   return {
     add(kind, shard, batch) {
@@ -146,8 +180,42 @@ export function createWorker(evaluator: Evaluator, likelihoodName: Likelihood, o
       return { ...sums, curvature: { ...sums.curvature, blocks: completed(sums.curvature.blocks, linears) } }
     },
     async gaussian(parts, x, kind) {
+      if (terms > 1) return gaussianAtPositions(evaluator, parts, x, kind)
       const { f, jacobian } = await evaluator.jacobian(x)
       return { f, ...outputMoments(parts, slots, jacobian, kind) }
     },
   }
+}
+
+/** Outputs and variances of networks with positions: some positions at once, each with the Jacobian of its outputs. */
+async function gaussianAtPositions(evaluator: Evaluator, parts: PosteriorParts, x: Tensor,
+  kind: VarianceKind): Promise<BatchGaussian> {
+  const { slots, network } = evaluator
+  const { outputs } = network
+  const terms = termsOf(network)
+  const count = positionsAtOnce(evaluator, outputs)
+  const moments: OutputMoments[] = []
+  let f: RealArray = new Float64Array(0)
+  for (let from = 0; from < terms; from += count) {
+    const linearisation = await evaluator.jacobian(x, { terms, from, count })
+    f = linearisation.f
+    for (let t = 0; t < Math.min(count, terms - from); t++) {
+      moments.push(outputMoments(parts, slots, seedRange(linearisation.jacobian, t * outputs, outputs), kind))
+    }
+  }
+  const change = moments.flatMap(({ change: own }) => (own === undefined ? [] : [own]))
+  return { f, variance: interleaved(moments.map(({ variance }) => variance), f.length / (terms * outputs)),
+    ...(change.length === 0 ? {} : { change: interleaved(change, f.length / (terms * outputs)) }) }
+}
+
+/** One array a position, N x width each, as N x T x width. */
+function interleaved(parts: readonly Float64Array[], examples: number): Float64Array {
+  const width = parts[0].length / examples
+  const result = new Float64Array(parts.length * parts[0].length)
+  parts.forEach((part, t) => {
+    for (let n = 0; n < examples; n++) {
+      result.set(part.subarray(n * width, (n + 1) * width), (n * parts.length + t) * width)
+    }
+  })
+  return result
 }

@@ -1,15 +1,16 @@
 /** @file The last linear layer of a network. */
 import { GraphError } from '../errors/errors.js'
-import { type Graph, isBatch, type Node } from '../graph/graph.js'
+import type { Graph, Node } from '../graph/graph.js'
 import { describeNode } from '../ops/node-attributes.js'
 import type { InferredValue } from '../ops/operator.js'
 import { simplify } from './fold.js'
 import { inferTypes } from './infer.js'
-import { findLinearOperators, type LinearOperator } from './linear-operators.js'
+import type { LinearOperator } from './linear-operators.js'
+import { findMovedResults, type NoResults } from './moved-results.js'
 
-/** The linear layer whose result is the network's output: f = W phi + b. */
+/** The linear layer whose result is the network's output, f = W phi + b, at each of T positions. */
 export interface LastLayer {
-  /** Name of the weight, C x D. */
+  /** Name of the weight, C x D; of a convolution C x channels x window. */
   readonly weight: string
   /** Name of the bias, C, or undefined. */
   readonly bias: string | undefined
@@ -19,9 +20,18 @@ export interface LastLayer {
   readonly out: number
 }
 
+/** The last layer as an operator of the simplified network that computes the output alone. */
+export interface FoundLastLayer {
+  readonly operator: LinearOperator
+  readonly network: Graph
+  readonly types: ReadonlyMap<string, InferredValue>
+  /** The positions of the operator whose results are the outputs, T of them, in the order of the outputs. */
+  readonly places: Int32Array
+}
+
 /**
- * The last linear layer of a network. Between it and the output there may be nodes that only rename, reshape or
- * convert.
+ * The last linear layer of a network. Between it and the output there may be nodes that move, choose or convert its
+ * results, position by position.
  * @throws GraphError NO_LAST_LAYER naming the node that was found instead
  */
 export function lastLinear(graph: Graph, output: string): LastLayer {
@@ -34,20 +44,28 @@ export function describeLastLayer({ weight, bias, in: inputs, out }: LinearOpera
 }
 
 /**
- * The last layer as an operator of the simplified network that computes the output alone, with that network's types.
+ * The last layer of a network whose output is N x (T C), position by position.
  * @throws GraphError NO_LAST_LAYER naming the node that was found instead
  */
-export function findLastLayer(graph: Graph,
-  output: string): { operator: LinearOperator, network: Graph, types: ReadonlyMap<string, InferredValue> } {
+export function findLastLayer(graph: Graph, output: string): FoundLastLayer {
   const network = simplify({ ...graph, outputs: [output] })
   const types = inferTypes(network)
-  const producers = new Map(network.nodes.flatMap(node => node.outputs.map(name => [name, node] as const)))
-  const byOutput = new Map(findLinearOperators(network, types).map(operator => [operator.output, operator] as const))
-  const top = throughLayout(output, producers, types)
-  const operator = byOutput.get(top)
-  if (operator === undefined || operator.positions !== 1) throw noLastLayer(output, producers.get(top), operator)
-  if (unattachedBias(operator, types)) throw noLastLayer(output, operator.node, operator)
-  return { operator, network, types }
+  const found = findMovedResults(network, output, types)
+  if (!('operator' in found)) throw noLastLayer(output, describeFound(found), found.node)
+  const { operator, sources } = found
+  const places = placesOf(sources, operator.out)
+  if (places === undefined) {
+    throw noLastLayer(output, `${describeNode(operator.node)}, whose results are not kept together at the output`)
+  }
+  if (unattachedBias(operator, types)) throw noLastLayer(output, describeNode(operator.node), operator.node)
+  return { operator, network, types, places }
+}
+
+/** The position of every run of C outputs; undefined where its features are not those of one position in order. */
+function placesOf(sources: Float64Array, out: number): Int32Array | undefined {
+  const together = sources.length % out === 0 && sources.every((source, j) => source === sources[j - j % out] + j % out)
+  if (!together || sources.some((source, j) => j % out === 0 && source % out !== 0)) return undefined
+  return Int32Array.from({ length: sources.length / out }, (_, t) => sources[t * out] / out)
 }
 
 /** Gemm with a third input that is a parameter but not an attached bias: it is scaled, or not one number an output. */
@@ -56,36 +74,13 @@ function unattachedBias({ node, bias }: LinearOperator, types: ReadonlyMap<strin
   return bias === undefined && third !== '' && types.get(third)?.constant === undefined
 }
 
-const LAYOUT = new Set(['Identity', 'Cast', 'Dropout', 'Reshape', 'Flatten', 'Squeeze', 'Unsqueeze', 'Transpose'])
-
-/** Follows the output back through nodes that change only its layout, and constants added to it. */
-function throughLayout(output: string, producers: ReadonlyMap<string, Node>,
-  types: ReadonlyMap<string, InferredValue>): string {
-  for (let current = output;;) {
-    const node = producers.get(current)
-    if (node === undefined) return current
-    const added = node.op === 'Add' ? node.inputs.findIndex(name => types.get(name)?.constant !== undefined) : -1
-    if (!keepsVector(current, types)) return current
-    if (LAYOUT.has(node.op)) current = node.inputs[0]
-    else if (added >= 0) current = node.inputs[1 - added]
-    else return current
-  }
+function describeFound({ value, node }: NoResults): string {
+  return node === undefined ? `'${value}', which no node computes` : describeNode(node)
 }
 
-/** Whether one example is a vector along a single axis, so that no change of layout can reorder it. */
-function keepsVector(name: string, types: ReadonlyMap<string, InferredValue>): boolean {
-  const shape = types.get(name)?.shape ?? []
-  return shape.filter(dim => (isBatch(dim) ? dim.outer * dim.inner !== 1 : dim !== 1)).length <= 1
-}
-
-function noLastLayer(output: string, found: Node | undefined, operator: LinearOperator | undefined): GraphError {
-  const what = operator !== undefined && operator.positions !== 1
-    ? `${describeNode(operator.node)}, which is applied at ${operator.positions} positions of every example`
-    : found === undefined
-    ? `'${output}', which no node computes`
-    : describeNode(found)
+function noLastLayer(output: string, what: string, found?: Node): GraphError {
   return new GraphError('NO_LAST_LAYER',
-    `The network must end in a linear layer (Gemm, or MatMul with a bias) for subset 'last_layer'; ` +
-      `its output '${output}' comes from ${what}. Use subset 'all', or choose another output.`, { output,
+    `The network must end in a linear layer (Gemm, MatMul or a convolution, with or without a bias) for subset ` +
+      `'last_layer'; its output '${output}' comes from ${what}. Use subset 'all', or choose another output.`, { output,
     found: found?.op ?? null })
 }

@@ -4,8 +4,9 @@
  */
 import { GraphBuilder } from '../graph/builder.js'
 import { type Graph, isBatch, type Node } from '../graph/graph.js'
+import { numberAttribute } from '../ops/node-attributes.js'
 import type { InferredValue } from '../ops/operator.js'
-import { elementsPerExample } from '../ops/shape-rules.js'
+import { elementsPerExample, resolveAxis } from '../ops/shape-rules.js'
 import type { Likelihood } from '../options/words.js'
 import { removeDead, sortNodes } from './fold.js'
 import { inferTypes } from './infer.js'
@@ -21,30 +22,61 @@ export interface StrippedNetwork {
   /** The output to use: the logits where a link function was found, else the given one. */
   readonly output: string
   readonly link?: LinkFunction
+  /** The axis of the output that a softmax at each of several positions normalises, counted without the examples. */
+  readonly axis?: number
   /** A sentence for the user, where something was taken away or added. */
   readonly note?: string
 }
 
-/** The link function at a network's end, also behind nodes that only rename or reshape. */
-function linkAtEnd(graph: Graph, types: ReadonlyMap<string, InferredValue>, output: string): {
+/** A link function: its node, and the last node of it, which is another where it is the logarithm of a softmax. */
+interface LinkAtEnd {
   readonly link: LinkFunction
   readonly node: Node
-} | undefined {
+  readonly last: Node
+}
+
+/** The link function at a network's end, also behind nodes that only rename, reshape or transpose. */
+function linkAtEnd(graph: Graph, types: ReadonlyMap<string, InferredValue>, output: string): LinkAtEnd | undefined {
   const producers = producersOf(graph)
-  const last = follow(output, producers)
-  const inner = last?.op === 'Log' ? follow(last.inputs[0], producers) : undefined
+  const behind = (name: string): Node | undefined => {
+    const node = follow(name, producers)
+    return node?.op === 'Transpose' ? behind(node.inputs[0]) : node
+  }
+  const last = behind(output)
+  const inner = last?.op === 'Log' ? behind(last.inputs[0]) : undefined
   const node = inner?.op === 'Softmax' ? inner : last
-  if (node === undefined || !isLink(node, types)) return undefined
-  return { node,
+  if (last === undefined || node === undefined || !isLink(node, types)) return undefined
+  return { node, last,
     link: node.op === 'Sigmoid' ? 'Sigmoid' : node === inner || node.op === 'LogSoftmax' ? 'LogSoftmax' : 'Softmax' }
 }
 
-/** A softmax over the outputs of an example (and over nothing else), or a sigmoid. */
+/** A softmax over the outputs of an example, or of each of its positions, or a sigmoid. */
 function isLink(node: Node, types: ReadonlyMap<string, InferredValue>): boolean {
   if (node.op === 'Sigmoid') return true
   if (node.op !== 'Softmax' && node.op !== 'LogSoftmax') return false
-  const shape = types.get(node.inputs[0])?.shape ?? []
-  return shape.filter(dim => !isBatch(dim) && dim !== 1).length <= 1
+  const type = types.get(node.inputs[0])
+  const long = longAxes(type)
+  return long.length <= 1 || long.includes(softmaxAxis(node, type?.shape.length ?? 0))
+}
+
+function softmaxAxis(node: Node, rank: number): number {
+  return resolveAxis(node, numberAttribute(node, 'axis', -1), rank)
+}
+
+/** The axes of one example that hold more than one element. */
+function longAxes(type: InferredValue | undefined): number[] {
+  return (type?.shape ?? []).flatMap((dim, axis) => (isBatch(dim) || dim === 1 ? [] : [axis]))
+}
+
+/** The network with its link function passed over: what follows it moves logits as it moved probabilities. */
+function passedOver(graph: Graph, output: string, { node, last }: LinkAtEnd,
+  types: ReadonlyMap<string, InferredValue>): Pick<StrippedNetwork, 'graph' | 'output' | 'axis'> {
+  const identity: Node = { op: 'Identity', inputs: [node.inputs[0]], outputs: last.outputs, attributes: {} }
+  const nodes = graph.nodes.map(each => (each === last ? identity : each))
+  const passed = { graph: removeDead({ ...graph, nodes, outputs: [output] }), output }
+  const shape = types.get(output)?.shape ?? []
+  if (last.outputs[0] !== output || node.op === 'Sigmoid') return passed
+  return { ...passed, axis: shape.slice(0, softmaxAxis(node, shape.length)).filter(dim => !isBatch(dim)).length + 1 }
 }
 
 /**
@@ -61,8 +93,10 @@ export function logitsOf(graph: Graph, output: string, likelihood: Likelihood | 
   if (end !== undefined) {
     const [logits] = end.node.inputs
     return {
-      graph: removeDead({ ...sorted, outputs: [logits] }),
-      output: logits,
+      // Positions keep what follows: their axes are those of the output.
+      ...(longAxes(types.get(logits)).length > 1
+        ? passedOver(sorted, output, end, types)
+        : { graph: removeDead({ ...sorted, outputs: [logits] }), output: logits }),
       link: end.link,
       note: `The network ends in ${end.link}; the ${
         end.link === 'Sigmoid' ? 'logits' : 'unnormalised scores'

@@ -1,4 +1,5 @@
 /** @file What one example costs: multiplications, and numbers at its widest. */
+import { termsOf } from '../likelihood/output-layout.js'
 import type { Evaluator } from './evaluator.js'
 
 /**
@@ -15,10 +16,32 @@ export function multiplicationsPerExample({ linears, subset, network }: Evaluato
 }
 
 /** What one example needs at its widest, in numbers: its seeds' gradients and its activations. */
-export function numbersPerExample({ linears, network, subset }: Evaluator, seeds: number): number {
+export function numbersPerExample(evaluator: Evaluator, seeds: number): number {
+  const { linears, network, subset } = evaluator
+  const terms = termsOf(network)
+  if (terms > 1) return 2 * widestOfSeed(evaluator) * (subset === 'all' ? seeds : 1)
   const widest = linears.reduce(
     (most, { in: inputs, out }) => Math.max(most, inputs, subset === 'all' ? seeds * out : out),
     network.outputs,
   )
   return 4 * widest
+}
+
+/** The numbers of one seed of an example at their widest, where outputs and layers have positions. */
+function widestOfSeed({ linears, network, subset }: Evaluator): number {
+  const terms = termsOf(network)
+  return linears.reduce(
+    (most, { in: inputs, out, positions }) =>
+      Math.max(most, (subset === 'all' ? positions : terms) * Math.max(inputs, out)),
+    terms * network.outputs,
+  )
+}
+
+/** Numbers of the seeds that travel through the network at once, of one example. */
+const SEED_NUMBERS = 1 << 21
+
+/** How many positions of an example have their seeds computed at once. @param seeds of one position */
+export function positionsAtOnce(evaluator: Evaluator, seeds: number): number {
+  const most = Math.floor(SEED_NUMBERS / (widestOfSeed(evaluator) * seeds))
+  return Math.max(1, Math.min(termsOf(evaluator.network), most))
 }

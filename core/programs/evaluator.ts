@@ -3,6 +3,8 @@ import type { ChosenEngine } from '../engine/chosen-engine.js'
 import type { DeferredInput, Engine, Program } from '../engine/engine.js'
 import { InternalError } from '../errors/errors.js'
 import type { RealArray } from '../kernels/linear-algebra.js'
+import { termsOf } from '../likelihood/output-layout.js'
+import type { PositionRange } from '../likelihood/position-seeds.js'
 import { lastLayerShape, lastLayerSlots, type LinearShape } from '../network/linear-shape.js'
 import type { Network } from '../network/network.js'
 import type { ParameterSlot } from '../network/parameter-slot.js'
@@ -14,21 +16,21 @@ import { factoredJacobian, type FactorsProgram, factorsProgram } from './factors
 import { featuresProgram } from './features-program.js'
 import type { OperatorSums } from './operator-sums.js'
 
-/** Outputs f (N x C) and, for the last layer, its inputs phi (N x D). */
+/** Outputs f (N x T x C) and, for the last layer, its inputs phi at the positions of the outputs ((N T) x D). */
 export interface Features {
   readonly f: RealArray
   readonly features: RealArray
 }
 
-/** Outputs f (N x C) and the Jacobian of the seeds. */
+/** Outputs f (N x T x C) and the Jacobian of the seeds. */
 export interface Linearisation {
   readonly f: RealArray
   readonly jacobian: FactoredJacobian
 }
 
 /**
- * Seeds K x N x C made from the outputs of a batch. N x K x C has the same size: each example's rows of the Jacobian
- * would be those of others.
+ * Seeds K x N x (T C) made from the outputs of a batch. N x K x (T C) has the same size: each example's rows of the
+ * Jacobian would be those of others.
  */
 export interface Seeds {
   readonly count: number
@@ -51,15 +53,19 @@ export interface Evaluator {
   forward(x: Tensor): Promise<RealArray>
   /** For subset last_layer. */
   features(x: Tensor): Promise<Features>
-  /** With one-hot seeds: the Jacobian itself, K = C. */
-  jacobian(x: Tensor): Promise<Linearisation>
+  /**
+   * With one-hot seeds: the Jacobian itself, K = T C; or that of the outputs at some positions, K = count C.
+   */
+  jacobian(x: Tensor, positions?: PositionRange): Promise<Linearisation>
   /** With seeds that depend on the outputs: a root of the likelihood's Hessian. */
   seeded(x: Tensor, seeds: Seeds): Promise<Linearisation>
   /**
    * Kronecker factors without the Jacobian leaving the engine: adds a'a and g'g of every linear operator to its sums
-   * and returns f. Undefined where a parameter is used in another way.
+   * (the a'a only with `inputs`, once a batch) and returns f. Undefined where a parameter is used in another way.
    */
-  readonly kroneckerSums: ((x: Tensor, seeds: Seeds, sums: readonly OperatorSums[]) => Promise<RealArray>) | undefined
+  readonly kroneckerSums:
+    | ((x: Tensor, seeds: Seeds, sums: readonly OperatorSums[], inputs: boolean) => Promise<RealArray>)
+    | undefined
   dispose(): void
 }
 
@@ -106,15 +112,17 @@ export function createEvaluator(network: Network, subset: Subset, engine: Chosen
       const results = await (await programs.compiled('features', lastLayer.graph)).run(feed(x))
       return { f: real(results, lastLayer.output), features: real(results, lastLayer.features) }
     },
-    jacobian: x => linearise(x, network.outputs, program => oneHotSeeds(program, precision)),
+    jacobian: (x, positions = everyPosition(network)) =>
+      linearise(x, positions.count * network.outputs, program =>
+        oneHotSeeds(program, positions.from * network.outputs, precision)),
     seeded: (x, seeds) => linearise(x, seeds.count, program => deferredSeeds(program, seeds, precision)),
     kroneckerSums: subset === 'all' && factors(1).factors.every(factor => factor.kind === 'linear') ?
-      async (x, seeds, sums) => {
+      async (x, seeds, sums, inputs) => {
         const program = factors(seeds.count)
         // `sums` follows the operators in the order of every such program: in another, layers of one size would get
         // each other's factors.
         const grams = program.factors.flatMap((factor, i) => (factor.kind === 'linear'
-          ? [{ output: factor.a, sum: sums[i].A }, { output: factor.g, sum: sums[i].B }]
+          ? [...(inputs ? [{ output: factor.a, sum: sums[i].A }] : []), { output: factor.g, sum: sums[i].B }]
           : [])
         )
         const results = await (await programs.compiled(`factors ${seeds.count}`, program.graph)).run(feed(x), {
@@ -170,17 +178,26 @@ export function linearShapes({ parameters, factors }: FactorsProgram): Evaluator
   )
 }
 
-function oneHotSeeds(program: FactorsProgram, precision: Precision): DeferredInput {
-  const { outputs } = program
+/** All positions of an example. */
+function everyPosition(network: Network): PositionRange {
+  const terms = termsOf(network)
+  return { terms, from: 0, count: terms }
+}
+
+/** The seeds of the outputs from `from` on; beyond the last one they are zero. */
+function oneHotSeeds(program: FactorsProgram, from: number, precision: Precision): DeferredInput {
+  const { outputs, seeds: count } = program
   return {
     name: program.seed,
     from: program.output,
     compute: f => {
       const examples = f.shape[0]
       const seeds = precision === 'float32'
-        ? new Float32Array(outputs * examples * outputs)
-        : new Float64Array(outputs * examples * outputs)
-      for (let c = 0; c < outputs; c++) for (let n = 0; n < examples; n++) seeds[(c * examples + n) * outputs + c] = 1
+        ? new Float32Array(count * examples * outputs)
+        : new Float64Array(count * examples * outputs)
+      for (let k = 0; k < Math.min(count, outputs - from); k++) {
+        for (let n = 0; n < examples; n++) seeds[(k * examples + n) * outputs + from + k] = 1
+      }
       return seedTensor(program, seeds, precision, examples)
     },
   }

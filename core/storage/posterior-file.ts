@@ -8,8 +8,8 @@ import { UntrustedInputError } from '../errors/errors.js'
 import type { Graph } from '../graph/graph.js'
 import type { PosteriorSettings } from '../options/hyperparameters.js'
 import type { LaplaceOptions } from '../options/laplace-options.js'
-import { CURVATURES, KFAC_APPROXIMATIONS, LIKELIHOODS, PRECISIONS, STRUCTURES, SUBSETS, TUNE_METHODS,
-  type TuneMethod } from '../options/words.js'
+import { CURVATURES, KFAC_APPROXIMATIONS, LIKELIHOODS, POSITIONS, type Positions, PRECISIONS, STRUCTURES, SUBSETS,
+  TUNE_METHODS, type TuneMethod } from '../options/words.js'
 import type { EvidenceMode } from '../posterior/evidence.js'
 import type { Choice } from '../tuning/choice.js'
 import type { TrainingRecord } from '../tuning/training-scores.js'
@@ -32,6 +32,9 @@ export type SavedOptions = {
 } & {
   /** Noises of the outputs where they were given one an output. */
   readonly sigmaNoise?: Float64Array
+  /** Of networks whose outputs have several positions. */
+  readonly positions?: Positions
+  readonly classAxis?: number
 }
 
 /** What a fit found, beside the curvature: a posterior has it in memory and in its file. */
@@ -70,7 +73,8 @@ export function writePosterior({ options, graph, curvature, settings, mode, ...s
   const { priorPrecision, priorMean, sigmaNoise, temperature } = settings
   return writeContainer(KIND, {
     options: { likelihood, subset, structure, curvature: options.curvature, kfacApprox, seed, precision, input, output,
-      sigmaNoise: options.sigmaNoise ?? null },
+      sigmaNoise: options.sigmaNoise ?? null, positions: options.positions ?? null,
+      classAxis: options.classAxis ?? null },
     network: graph === undefined ? null : graphToTree(graph),
     digest: saved.digest,
     curvature: curvatureToTree(curvature),
@@ -110,6 +114,8 @@ export function readPosterior(bytes: Uint8Array): SavedPosterior {
       input: textField(options, 'input'),
       output: textField(options, 'output'),
       ...noisesFrom(options),
+      ...(absent(options['positions']) ? {} : { positions: wordField(options, 'positions', POSITIONS) }),
+      ...(absent(options['classAxis']) ? {} : { classAxis: countField(options, 'classAxis') }),
     },
     graph: fields['network'] === null ? undefined : graphFromTree(fields['network']),
     digest: textField(fields, 'digest'),

@@ -4,13 +4,15 @@ import { zeroCurvature } from '../curvature/accumulate.js'
 import { checkMemory, posteriorBytes } from '../curvature/posterior-bytes.js'
 import { zeroAgreement } from '../likelihood/agreement.js'
 import { checkLabels } from '../likelihood/labels.js'
+import { termsOf } from '../likelihood/output-layout.js'
+import { labelledExamples, leftOutNote } from '../likelihood/position-labels.js'
 import { likelihoodModel } from '../likelihood/registry.js'
 import { batchSizeFor, forEachBatch, sliceExamples } from '../network/batches.js'
 import { networkInput } from '../network/input-rows.js'
 import type { ResolvedOptions } from '../options/laplace-options.js'
 import type { WorkerPool } from '../parallel/worker-pool.js'
 import type { FitSums } from '../parallel/worker.js'
-import { multiplicationsPerExample, numbersPerExample } from '../programs/cost.js'
+import { multiplicationsPerExample, numbersPerExample, positionsAtOnce } from '../programs/cost.js'
 import type { Evaluator } from '../programs/evaluator.js'
 import type { Tensor } from '../tensor/tensor.js'
 import type { LinearData } from './linear-data.js'
@@ -50,8 +52,10 @@ export function startAccumulation(evaluator: Evaluator, pool: WorkerPool, option
   const likelihood = likelihoodModel(options.likelihood)
   checkMemory(options.structure, slots, linears, options.memoryLimit)
   const { outputs } = network
-  const seeds = likelihood.seedCount(outputs)
-  const size = options.batchSize ?? batchSizeFor(numbersPerExample(evaluator, seeds))
+  const seedsOfTerm = likelihood.seedCount(outputs)
+  const seeds = seedsOfTerm * termsOf(network)
+  const size = options.batchSize ??
+    batchSizeFor(numbersPerExample(evaluator, seedsOfTerm * positionsAtOnce(evaluator, seedsOfTerm)))
   const shards = Math.max(1,
     Math.min(SHARDS, Math.floor(SHARDS_BYTES / posteriorBytes(options.structure, slots, linears))))
   const scheduler = scheduleBatches(pool, { structure: options.structure, kfacApprox: options.kfacApprox,
@@ -63,8 +67,11 @@ export function startAccumulation(evaluator: Evaluator, pool: WorkerPool, option
     async add(x, y, work) {
       const rows = networkInput(x, network.input, evaluator.precision, note)
       const n = x.shape[0]
-      const { values } = checkLabels(y, likelihood.name, n, outputs)
-      const width = likelihood.targetWidth(outputs)
+      const { values } = checkLabels(y, likelihood.name, n, network)
+      const own = likelihood.targetWidth(outputs)
+      const width = own * termsOf(network)
+      const leftOut = leftOutNote(values, network, own)
+      if (leftOut !== undefined) note(leftOut)
       await scheduler.announceWork(n * multiplicationsPerExample(evaluator, seeds))
       try {
         await forEachBatch(n, size, 'fit', work, async (from, to) => {
@@ -74,7 +81,8 @@ export function startAccumulation(evaluator: Evaluator, pool: WorkerPool, option
           if (keepFeatures) {
             // In the order of the batches: the random keys belong to the rows.
             kept = kept.then(async () => {
-              reservoir.add(await scheduled.features ?? new Float64Array(0), labels, to - from)
+              const there = labelledExamples(labels, own, width / own)
+              reservoir.add(await scheduled.features ?? new Float64Array(0), there.labels, there.sizes)
             })
             kept.catch(() => undefined)
           }

@@ -13,8 +13,10 @@ export function checkFinite({ data }: Tensor, name: string, width: number): void
     value: String(data[i]) })
 }
 
-/** A finite number times zero is zero, any other is NaN. Four sums, as one would wait for itself. */
-function allFinite(data: TensorData): boolean {
+/**
+ * Whether all numbers are finite: one times zero is zero, any other is NaN. Four sums, as one would wait for itself.
+ */
+export function allFinite(data: TensorData): boolean {
   const whole = data.length - data.length % 4
   let [a, b, c, d] = [0, 0, 0, 0]
   for (let i = 0; i < whole; i += 4) {

@@ -5,6 +5,7 @@
 import { OptionError } from '../errors/errors.js'
 import { oneOf } from '../errors/suggest.js'
 import { checkLabels } from '../likelihood/labels.js'
+import { plainLayout } from '../likelihood/output-layout.js'
 import { likelihoodModel } from '../likelihood/registry.js'
 import { sigmoid, sigmoidSlope, softplus } from '../likelihood/sigmoid.js'
 import { type Likelihood, LIKELIHOODS } from '../options/words.js'
@@ -57,7 +58,7 @@ export function fitTemperature(likelihood: Likelihood, logits: Tensor, y: Tensor
   const name = withLogits(likelihood)
   const [examples = 0, outputs = 1] = logits.shape
   checkFinite(logits, 'logits', outputs)
-  const labels = checkLabels(y, name, examples, outputs).values
+  const labels = checkLabels(y, name, examples, plainLayout(outputs)).values
   const margins = name === 'classification'
     ? classMargins(toFloat64(logits), labels, outputs)
     : labelMargins(toFloat64(logits), labels)

@@ -38,7 +38,7 @@ t.test('rows beyond the limit are kept as a sample that does not depend on the b
     const reservoir = rowReservoir(5, 100)
     for (let from = 0; from < 200; from += size) {
       const to = Math.min(200, from + size)
-      reservoir.add(features.subarray(2 * from, 2 * to), labels.subarray(from, to), to - from)
+      reservoir.add(features.subarray(2 * from, 2 * to), labels.subarray(from, to), new Int32Array(to - from).fill(1))
     }
     return reservoir.data()
   }
