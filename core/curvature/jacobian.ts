@@ -156,8 +156,8 @@ export function selectExamples(jacobian: FactoredJacobian, examples: Int32Array)
 }
 
 /**
- * The Jacobian with every position of an example as an example of its own: N T examples of C seeds, from N examples of T
- * C seeds, position by position.
+ * The Jacobian with every position of an example as an example of its own: N T examples of C seeds, from N examples of
+ * T C seeds, position by position.
  */
 export function termJacobian({ seeds, examples, factors }: FactoredJacobian, terms: number): FactoredJacobian {
   if (terms === 1) return { seeds, examples, factors }

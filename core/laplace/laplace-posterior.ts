@@ -76,7 +76,7 @@ export class LaplacePosterior {
   get outputs(): number {
     return this.state.evaluator.network.outputs
   }
-  /** The shape of the positions of an example, each of which is a term of the likelihood; empty where it is one term. */
+  /** The shape of an example's positions, each of which is a term of the likelihood; empty where it is one term. */
   get positions(): readonly number[] {
     return this.state.evaluator.network.positions
   }
@@ -219,7 +219,10 @@ export class LaplacePosterior {
     return compare(this.state, this.programs, x, y, work)
   }
 
-  /** The plain network: logits or means, N x C, or as the network has them. @throws ShapeError, DataError, CancelledError */
+  /**
+   * The plain network: logits or means, N x C, or as the network has them.
+   * @throws ShapeError, DataError, CancelledError
+   */
   async forward(x: Tensor, work: WorkOptions = {}): Promise<Tensor> {
     const { network } = this.programs(x).evaluator
     return inOwnLayout(network, await networkOutputs(this.state, this.programs, x, work), [x.shape[0] ?? 0])

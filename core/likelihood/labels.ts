@@ -7,8 +7,8 @@ import type { OutputLayout } from './output-layout.js'
 import { positionLabels } from './position-labels.js'
 
 /**
- * Labels in the form that the likelihoods take: class numbers (n x T), or n x T x C values; NaN where a position is left
- * out.
+ * Labels in the form that the likelihoods take: class numbers (n x T), or n x T x C values; NaN where a position is
+ * left out.
  */
 export interface Labels {
   readonly values: Float64Array

@@ -1,7 +1,7 @@
 /**
  * @file How the outputs of one example are made of likelihood terms: one, or one at each of its positions (tokens,
- * pixels, times). Inside the library the outputs of a batch are N x T x C, position by position; labels and results have
- * the layout of the network's own output.
+ * pixels, times). Inside the library the outputs of a batch are N x T x C, position by position; labels and results
+ * have the layout of the network's own output.
  */
 import type { Tensor } from '../tensor/tensor.js'
 import { sizeOf } from '../tensor/tensor.js'

@@ -43,7 +43,7 @@ export function layoutOf(axes: OutputAxes, likelihood: Likelihood | undefined, c
   return single ? withAxis(shape, axis) : plainLayout(size)
 }
 
-/** Sequences have their outputs last, images first; a vector, asked for each of its positions, has one output at each. */
+/** Sequences have their outputs last, images first; a vector, asked for each of its positions, has one at each. */
 function usualAxis(shape: readonly number[]): number | undefined {
   if (shape.length < 2) return undefined
   const [usual, other] = shape.length === 2 ? [2, 1] : [1, shape.length]

@@ -168,8 +168,8 @@ function checkLikelihood(likelihood: Likelihood, { outputs, positions }: OutputL
   }
   if (likelihood === 'binary' && outputs !== 1) {
     throw combination(
-      `The likelihood 'binary' needs a network with one output; this one has ${outputs}${where}. Use 'classification' ` +
-        "(exclusive classes) or 'multilabel' (independent labels).",
+      `The likelihood 'binary' needs a network with one output; this one has ${outputs}${where}. Use ` +
+        "'classification' (exclusive classes) or 'multilabel' (independent labels).",
     )
   }
 }

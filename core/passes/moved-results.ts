@@ -35,7 +35,9 @@ interface Step {
 }
 
 /** The layer of a graph in order, with its types. Constants added on the way are passed over. */
-export function findMovedResults(graph: Graph, output: string, types: ReadonlyMap<string, InferredValue>): MovedResults | NoResults {
+export function findMovedResults(graph: Graph, output: string, types: ReadonlyMap<string, InferredValue>):
+  | MovedResults
+  | NoResults {
   const producers = new Map(graph.nodes.flatMap(node => node.outputs.map(name => [name, node] as const)))
   const operators = new Map(findLinearOperators(graph, types).map(operator => [operator.output, operator] as const))
   const steps: Step[] = []

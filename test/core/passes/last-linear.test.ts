@@ -5,7 +5,7 @@ import { BATCH, type Graph } from '../../../core/graph/graph.js'
 import { isSupported } from '../../../core/ops/registry.js'
 import { lastLinear } from '../../../core/passes/last-linear.js'
 import { featuresProgram } from '../../../core/programs/features-program.js'
-import { float64, sizeOf, type Tensor } from '../../../core/tensor/tensor.js'
+import { float64, sizeOf, type Tensor, tensor } from '../../../core/tensor/tensor.js'
 import { relativeDifference } from '../../support/compare.js'
 import { caseNames, referenceCase } from '../../support/reference-case.js'
 import { uniform } from '../ops/check-derivative.js'
@@ -81,7 +81,63 @@ t.test('other ends are named', async t => {
     (b, h) => b.node('Gemm', [h, b.parameter('w', draw(3, 2), true), b.parameter('b', draw(2))], { beta: 2 }, 'scaled'),
     /Gemm node 'scaled'/,
   )
+  check(
+    (b, h) =>
+      b.node('Gather', [b.node('MatMul', [h, b.parameter('w', draw(3, 2), true)], {}, 'turned'), b.integers([1, 0])], {
+        axis: 1,
+      }),
+    /MatMul node 'turned', whose results are not kept together/,
+  )
+})
+
+/** Heads at several positions of an example, and which positions answer, in order. */
+const HEADS: Readonly<Record<string, { readonly end: (b: GraphBuilder, h: string) => string, places: number[] }>> = {
+  'every token': { end: (_, z) => z, places: [0, 1, 2, 3] },
+  'the first token': { end: (b, z) => b.node('Gather', [z, b.constant(tensor('int64', [], [0]))], { axis: 1 }),
+    places: [0] },
+  'the last token, cut out': {
+    end: (b, z) =>
+      b.node('Squeeze', [b.node('Slice', [z, b.integers([-1]), b.integers([1000]), b.integers([1])]), b.integers([1])]),
+    places: [3],
+  },
+  'all but the first': { end: (b, z) => b.node('Slice', [z, b.integers([1]), b.integers([4]), b.integers([1])]),
+    places: [1, 2, 3] },
+  'joined with the examples': {
+    end: (b, z) => b.node('Reshape', [b.node('Reshape', [z, b.integers([-1, 2])]), b.integers([-1, 4, 2])]),
+    places: [0, 1, 2, 3],
+  },
+}
+
+t.test('heads at positions: the features are those of the positions that answer', async t => {
+  for (const [name, { end, places }] of Object.entries(HEADS)) {
+    const b = new GraphBuilder('float64')
+    const x = b.input('x', [BATCH, 4, 3])
+    const output = end(b, b.node('MatMul', [x, b.parameter('w', draw(3, 2), true)]))
+    const program = featuresProgram(b.build([output]), output)
+    t.same([program.in, program.out], [3, 2], name)
+    const rows = draw(5, 4, 3)
+    const results = runGraph(program.graph, new Map([['x', rows]]), 'float64')
+    const expected = Array.from({ length: 5 }, (_, n) =>
+      places.flatMap(place => Array.from(rows.data.subarray((n * 4 + place) * 3, (n * 4 + place + 1) * 3))))
+    t.same(Array.from(results.get(program.features)!.data), expected.flat(), name)
+  }
+})
+
+t.test('a convolution as the head, with its classes brought to the last axis', async t => {
   const b = new GraphBuilder('float64')
-  const z = b.node('MatMul', [b.input('x', [BATCH, 4, 3]), b.parameter('w', draw(3, 2), true)])
-  t.throws(() => lastLinear(b.build([z]), z), error(/4 positions/))
+  const z = b.node('Conv', [b.input('x', [BATCH, 3, 4, 5]), b.parameter('w', draw(2, 3, 1, 1)),
+    b.parameter('b', draw(2))])
+  const output = b.node('Reshape', [b.node('Transpose', [z], { perm: [0, 2, 3, 1] }), b.integers([-1, 40])])
+  const program = featuresProgram(b.build([output]), output)
+  t.same([program.in, program.out], [3, 2])
+  const x = draw(2, 3, 4, 5)
+  const phi = runGraph(program.graph, new Map([['x', x]]), 'float64').get(program.features)!
+  t.same(phi.shape, [40, 3])
+  t.ok(
+    [0, 7, 19, 20, 39].every(row =>
+      [0, 1, 2].every(channel =>
+        phi.data[row * 3 + channel] === x.data[(Math.floor(row / 20) * 3 + channel) * 20 + row % 20]
+      )
+    ),
+  )
 })

@@ -3,6 +3,7 @@ import t from 'tap'
 import { compileGraph, runGraph, typescriptEngine } from '../../../core/engine/typescript.js'
 import { GraphBuilder } from '../../../core/graph/builder.js'
 import { BATCH, type Graph } from '../../../core/graph/graph.js'
+import { termsOf } from '../../../core/likelihood/output-layout.js'
 import { prepareNetwork } from '../../../core/network/network.js'
 import { parameterCount } from '../../../core/network/parameter-slot.js'
 import { parameterSlots, parameterVector, withParameters } from '../../../core/network/parameters.js'
@@ -93,7 +94,8 @@ for (const [name, example] of Object.entries(NETWORKS)) {
     const size = parameterCount(slots)
     const theta = parameterVector(network.graph, slots)
     const map = linearMap(network, slots, typescriptEngine(), 'float64')
-    t.same([map.parameters, map.outputs], [size, network.outputs])
+    const width = network.outputs * termsOf(network)
+    t.same([map.parameters, map.outputs], [size, width])
     const v = draw(size).data as Float64Array
     const total = new Float64Array(size)
     const expected = new Float64Array(size)
@@ -107,7 +109,7 @@ for (const [name, example] of Object.entries(NETWORKS)) {
       const [up, down] = [at(STEP), at(-STEP)]
       t.ok(relativeDifference(product, up.map((value, i) => (value - down[i]) / (2 * STEP))) < 1e-6,
         `J v of ${n} example(s)`)
-      const u = draw(n, network.outputs).data as Float64Array
+      const u = draw(n, width).data as Float64Array
       const back = await map.transposedTimes(u, x)
       const scale = Math.sqrt(dot(u, u) * dot(product, product))
       t.ok(Math.abs(dot(u, product) - dot(back, v)) < 1e-10 * scale, `<u, J v> = <J'u, v> of ${n} example(s)`)
