@@ -57,9 +57,9 @@ export async function predictiveSamples(state: PosteriorState, programs: InputPr
 
 /**
  * Draws of the raw outputs, S x N x C, term by term. `glm`: from N(f, J P^-1 J') of each example, with the same
- * standard normals for every example, so that a draw does not depend on the batch; of networks with positions the linearised
- * network with weights drawn from the posterior, so that the positions of a draw belong together. `nn`: the network
- * with weights drawn from the posterior.
+ * standard normals for every example, so that a draw does not depend on the batch; of networks with positions the
+ * linearised network with weights drawn from the posterior, so that the positions of a draw belong together. `nn`: the
+ * network with weights drawn from the posterior.
  */
 export async function outputSamples(context: PredictionContext, x: Tensor, count: number, seed: number,
   predictive: Predictive, work: WorkOptions): Promise<Tensor> {
