@@ -8,6 +8,8 @@ import { createHash } from 'node:crypto'
 import { mkdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { basename, dirname, join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { runInNewContext } from 'node:vm'
+import { brotliCompressSync } from 'node:zlib'
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)))
 const { version } = JSON.parse(await readFile(join(root, 'package.json'), 'utf8'))
@@ -31,6 +33,30 @@ const BUNDLE_LINEAR_SOLVE = {
   setup: ({ onLoad }) => {
     onLoad({ filter: /[\\/]node[\\/]runtime[\\/]linear-solve\.[jt]s$/ },
       () => ({ contents: "export const loadLinearSolve = () => require('ndarray-linear-solve')", resolveDir: root }))
+  },
+}
+
+/**
+ * The HDF5 library's machine code, compressed: 4 MB as h5wasm writes it would make the R package larger than R's check
+ * allows.
+ */
+const COMPRESS_HDF5 = {
+  name: 'compress-hdf5',
+  setup: ({ onLoad }) => {
+    onLoad({ filter: /h5wasm[\\/]dist[\\/]esm[\\/]hdf5_util\.js$/ }, async ({ path }) => {
+      const source = await readFile(path, 'utf8')
+      const start = source.indexOf("binaryDecode('")
+      const end = source.indexOf("')}", start)
+      if (start < 0 || end < 0) throw new Error('h5wasm holds its machine code in another way than expected.')
+      const { binaryDecode } = runInNewContext(
+        `${
+          source.slice(source.indexOf('function binaryDecode'), source.indexOf('var readyPromiseResolve'))
+        }; ({ binaryDecode: ${source.slice(start, end)}') })`,
+      )
+      const code = brotliCompressSync(binaryDecode).toString('base64')
+      const loaded = `require('node:zlib').brotliDecompressSync(Buffer.from('${code}','base64'))`
+      return { contents: source.slice(0, start) + loaded + source.slice(end + 2), loader: 'js' }
+    })
   },
 }
 
@@ -71,7 +97,7 @@ async function bundle(entries, { define = {}, splitting = false } = {}) {
     charset: 'utf8',
     external: [...EXTERNAL, './worker.mjs'],
     alias: ALIAS,
-    plugins: [BUNDLE_LINEAR_SOLVE, ...(splitting ? [FEW_FILES] : [])],
+    plugins: [BUNDLE_LINEAR_SOLVE, COMPRESS_HDF5, ...(splitting ? [FEW_FILES] : [])],
     define,
     minifySyntax: true,
     minifyWhitespace: true,
