@@ -6,33 +6,37 @@
  * for each index of an axis, or one for each block along an axis.
  */
 import type { Node } from '../../core/graph/graph.js'
+import { integerRange, isNarrowInteger, roundToEven } from '../../core/ops/narrow-types.js'
 import { badNode, numberAttribute } from '../../core/ops/node-attributes.js'
 import { allocate, sizeOf, type Tensor } from '../../core/tensor/tensor.js'
-import type { FileDType } from '../tensors/file-tensor.js'
 
 /** Constants of a file: their values, element types there, and places in its order. */
 export interface Constants {
   readonly values: Map<string, Tensor>
-  readonly fileTypes: Map<string, FileDType>
+  /** TensorProto.DataType. */
+  readonly elementTypes: Map<string, number>
   readonly order: Map<string, number>
 }
 
+/** TensorProto.DataType. */
+const UINT8 = 2
+
 /** The nodes, in topological order, without those that could be worked out; their results join the constants. */
-export function foldQuantization(nodes: readonly Node[], constants: Constants): Node[] {
+export function foldQuantization<N extends Node>(nodes: readonly N[], constants: Constants): N[] {
   return nodes.filter(node => {
     if (node.op !== 'DequantizeLinear' && node.op !== 'QuantizeLinear') return true
     const [x, scale, zero] = node.inputs.map(name => constants.values.get(name))
     if (x === undefined || scale === undefined ||
       (node.inputs.length > 2 && node.inputs[2] !== '' && zero === undefined)) return true
     const [output] = node.outputs
-    const result = node.op === 'DequantizeLinear'
-      ? dequantize(node, x, scale, zero)
-      : quantize(node, x, scale, zero, constants.fileTypes.get(node.inputs[2] ?? '') ?? 'uint8')
-    constants.values.set(output, result)
-    constants.order.set(output, constants.order.get(node.inputs[0]) ?? Infinity)
-    if (node.op === 'QuantizeLinear') {
-      constants.fileTypes.set(output, constants.fileTypes.get(node.inputs[2] ?? '') ?? 'uint8')
+    if (node.op === 'DequantizeLinear') constants.values.set(output, dequantize(node, x, scale, zero))
+    else {
+      const type = constants.elementTypes.get(node.inputs[2] ?? '') ?? numberAttribute(node, 'output_dtype', UINT8)
+      if (!isNarrowInteger(type)) return true
+      constants.values.set(output, quantize(node, x, scale, zero, type === 0 ? UINT8 : type))
+      constants.elementTypes.set(output, type)
     }
+    constants.order.set(output, constants.order.get(node.inputs[0]) ?? Infinity)
     return false
   })
 }
@@ -78,25 +82,14 @@ function dequantize(node: Node, x: Tensor, scale: Tensor, zero: Tensor | undefin
   return { dtype: scale.dtype, shape: x.shape, data }
 }
 
-/** The range of an integer type. */
-const RANGES: Partial<Readonly<Record<FileDType, readonly [number, number]>>> = { uint8: [0, 255], int8: [-128, 127],
-  uint16: [0, 65535], int16: [-32768, 32767] }
-
-function quantize(node: Node, x: Tensor, scale: Tensor, zero: Tensor | undefined, type: FileDType): Tensor {
-  const range = RANGES[type]
-  if (range === undefined) throw badNode(node, `it quantises to ${type}; expected integers of 8 or 16 bits.`)
+function quantize(node: Node, x: Tensor, scale: Tensor, zero: Tensor | undefined, type: number): Tensor {
+  const [low, high] = integerRange(type)
   const index = scaleIndex(node, x, scale)
   const zeros = zeroPoints(node, scale, zero)
   const data = allocate('int64', x.data.length)
   for (let i = 0; i < data.length; i++) {
     const k = index(i)
-    data[i] = Math.max(range[0], Math.min(range[1], roundToEven(x.data[i] / scale.data[k]) + zeros[k]))
+    data[i] = Math.max(low, Math.min(high, roundToEven(x.data[i] / scale.data[k]) + zeros[k]))
   }
   return { dtype: 'int64', shape: x.shape, data }
-}
-
-function roundToEven(value: number): number {
-  const floor = Math.floor(value)
-  const rest = value - floor
-  return rest < 0.5 || (rest === 0.5 && floor % 2 === 0) ? floor : floor + 1
 }

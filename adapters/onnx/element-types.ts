@@ -13,6 +13,8 @@ export interface ElementType {
   readonly dtype?: FileDType
   /** Bits of an element that is packed with others into a byte. */
   readonly packedBits?: 2 | 4
+  /** The number that an element of 8 bits or fewer stands for, where it is real. */
+  readonly decode?: (bits: number) => number
 }
 
 const type = (name: string, field: StorageField, dtype?: FileDType, packedBits?: 2 | 4): ElementType => ({
@@ -21,6 +23,39 @@ const type = (name: string, field: StorageField, dtype?: FileDType, packedBits?:
   ...(dtype === undefined ? {} : { dtype }),
   ...(packedBits === undefined ? {} : { packedBits }),
 })
+
+/** How the bits of a small real number are divided: sign, exponent, fraction. */
+interface SmallReal {
+  readonly exponent: number
+  readonly fraction: number
+  readonly bias: number
+  /** Bits that are no number, or infinite. */
+  readonly special: (bits: number) => number | undefined
+}
+
+function small({ exponent, fraction, bias, special }: SmallReal): (bits: number) => number {
+  return bits => {
+    const found = special(bits)
+    if (found !== undefined) return found
+    const sign = bits >> exponent + fraction === 0 ? 1 : -1
+    const [power, digits] = [bits >> fraction & (1 << exponent) - 1, bits & (1 << fraction) - 1]
+    const unit = 2 ** -fraction
+    return sign * (power === 0 ? digits * unit * 2 ** (1 - bias) : (1 + digits * unit) * 2 ** (power - bias))
+  }
+}
+
+const realType = (name: string, decode: (bits: number) => number, packedBits?: 4): ElementType => ({
+  ...type(name, 'int32_data', 'float32', packedBits),
+  decode,
+})
+
+const nanAt = (...codes: readonly number[]) => (bits: number): number | undefined => codes.includes(bits) ? NaN : undefined
+
+/** Infinity and NaN where the exponent's bits are all set. */
+const ieee = (bits: number): number | undefined => {
+  if ((bits & 0x7c) !== 0x7c) return undefined
+  return (bits & 3) !== 0 ? NaN : bits < 128 ? Infinity : -Infinity
+}
 
 const TYPES: ReadonlyMap<number, ElementType> = new Map([
   [1, type('FLOAT', 'float_data', 'float32')],
@@ -39,14 +74,14 @@ const TYPES: ReadonlyMap<number, ElementType> = new Map([
   [14, type('COMPLEX64', 'float_data')],
   [15, type('COMPLEX128', 'double_data')],
   [16, type('BFLOAT16', 'int32_data', 'bfloat16')],
-  [17, type('FLOAT8E4M3FN', 'int32_data')],
-  [18, type('FLOAT8E4M3FNUZ', 'int32_data')],
-  [19, type('FLOAT8E5M2', 'int32_data')],
-  [20, type('FLOAT8E5M2FNUZ', 'int32_data')],
+  [17, realType('FLOAT8E4M3FN', small({ exponent: 4, fraction: 3, bias: 7, special: nanAt(0x7f, 0xff) }))],
+  [18, realType('FLOAT8E4M3FNUZ', small({ exponent: 4, fraction: 3, bias: 8, special: nanAt(0x80) }))],
+  [19, realType('FLOAT8E5M2', small({ exponent: 5, fraction: 2, bias: 15, special: ieee }))],
+  [20, realType('FLOAT8E5M2FNUZ', small({ exponent: 5, fraction: 2, bias: 16, special: nanAt(0x80) }))],
   [21, type('UINT4', 'int32_data', 'uint8', 4)],
   [22, type('INT4', 'int32_data', 'int8', 4)],
-  [23, type('FLOAT4E2M1', 'int32_data')],
-  [24, type('FLOAT8E8M0', 'int32_data')],
+  [23, realType('FLOAT4E2M1', small({ exponent: 2, fraction: 1, bias: 1, special: nanAt() }), 4)],
+  [24, realType('FLOAT8E8M0', bits => (bits === 255 ? NaN : 2 ** (bits - 127)))],
   [25, type('UINT2', 'int32_data', 'uint8', 2)],
   [26, type('INT2', 'int32_data', 'int8', 2)],
 ])

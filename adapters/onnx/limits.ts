@@ -16,3 +16,8 @@ export const LONGEST_NAME = 65_535
 export const MOST_AXES = 32
 /** Elements of one tensor; the data in the file bound it long before this. */
 export const MOST_ELEMENTS = 2 ** 31 - 1
+/** Nodes that calls of a file's own functions are replaced by; the largest exports of torch have some 20,000. */
+export const MOST_INLINED = 200_000
+/** Times that a loop is written out, and nodes that all loops of a file together become. */
+export const MOST_ITERATIONS = 1_000
+export const MOST_UNROLLED = 200_000

@@ -19,7 +19,21 @@ export interface ModelMessage {
   readonly producer_version?: string
   readonly opset_import?: readonly OperatorSetMessage[]
   readonly graph?: GraphMessage | null
-  readonly functions?: readonly { readonly name: string, readonly domain: string }[]
+  readonly functions?: readonly FunctionMessage[]
+}
+
+/** A function of the file: nodes over its own inputs, and attributes that each call gives. */
+export interface FunctionMessage {
+  readonly name: string
+  readonly domain?: string
+  readonly input?: readonly string[]
+  readonly output?: readonly string[]
+  readonly node?: readonly NodeMessage[]
+  readonly opset_import?: readonly OperatorSetMessage[]
+  /** Attributes with the value that they have where a call gives none. */
+  readonly attribute_proto?: readonly AttributeMessage[]
+  /** Tells functions of one name apart. */
+  readonly overload?: string
 }
 
 /** An operator set; the empty domain is that of ONNX itself. */
@@ -45,6 +59,7 @@ export interface NodeMessage {
   readonly name?: string
   readonly op_type?: string
   readonly domain?: string
+  readonly overload?: string
   readonly attribute?: readonly AttributeMessage[]
 }
 
@@ -56,9 +71,12 @@ export interface AttributeMessage {
   readonly i?: Integer
   readonly s?: Uint8Array
   readonly t?: TensorMessage | null
+  readonly g?: GraphMessage | null
   readonly floats?: readonly number[]
   readonly ints?: readonly Integer[]
   readonly strings?: readonly Uint8Array[]
+  /** In functions: the attribute of the call whose value this one has. */
+  readonly ref_attr_name?: string
 }
 
 /** A tensor: `raw_data` is little-endian, row-major; without it the values are in the field of their type. */

@@ -4,17 +4,44 @@ import type { Node } from '../../core/graph/graph.js'
 import { type Tensor, tensor } from '../../core/tensor/tensor.js'
 import type { FileTensor } from '../tensors/file-tensor.js'
 import { readAttributes } from './attributes.js'
-import type { Constants } from './dequantize.js'
+import { type Constants, foldQuantization } from './dequantize.js'
 import type { ExternalData } from './external-data.js'
+import { callExpander, type ExpandCalls, operatorName, type PlacedNode } from './functions.js'
 import { type AttributeMessage, type GraphMessage, type ModelMessage, type NodeMessage, toNumber } from './messages.js'
 import { isText, readTensor, toCoreTensor } from './tensors.js'
 
+/** A node as the file has it: perhaps with subgraphs, perhaps from a function of another operator set. */
+export interface SourceNode extends Node {
+  /**
+   * The subgraphs of If, Loop and Scan by attribute. What they read from around them are inputs of the node too, behind
+   * the `given` ones of the file, so that nodes are sorted and kept as they need.
+   */
+  readonly bodies?: Readonly<Record<string, Body>>
+  readonly given?: number
+  readonly opset?: number
+}
+
+/** A subgraph. */
+export interface Body {
+  readonly inputs: readonly string[]
+  readonly outputs: readonly string[]
+  /** In topological order. */
+  readonly nodes: readonly SourceNode[]
+  readonly constants: ReadonlyMap<string, Tensor>
+}
+
 /** What a graph consists of in the file. */
 export interface Source {
-  readonly nodes: readonly Node[]
+  readonly nodes: readonly SourceNode[]
   readonly constants: Constants
   /** Names of constants that hold text. */
   readonly texts: ReadonlySet<string>
+}
+
+/** What reading nodes needs beside them. */
+interface Reading {
+  readonly expandCalls: ExpandCalls
+  readonly files: ExternalData
 }
 
 /** The tensors among the initialisers, by name, in the order of the file. @throws UntrustedInputError */
@@ -46,12 +73,18 @@ export function readInitializers(graph: GraphMessage,
 }
 
 /**
- * Nodes and constants; the results of Constant nodes are constants behind the initialisers.
+ * Nodes and constants; the results of Constant nodes are constants behind the initialisers, calls of the file's
+ * functions are replaced by what these consist of.
  * @throws UntrustedInputError, GraphError
  */
 export function readSource(model: ModelMessage, graph: GraphMessage, files: ExternalData): Source {
+  return readGraph(graph, { files, expandCalls: callExpander(model) })
+}
+
+function readGraph(graph: GraphMessage, reading: Reading): Source {
+  const { files } = reading
   const { tensors, texts } = readInitializers(graph, files)
-  const constants: Constants = { values: new Map(), fileTypes: new Map(), order: new Map() }
+  const constants: Constants = { values: new Map(), order: new Map(), elementTypes: declaredTypes(graph) }
   const add = (name: string, value: Tensor): void => {
     if (constants.values.has(name)) {
       throw new GraphError('BAD_GRAPH', `Two values of the network are named '${name}'.`, { name })
@@ -59,28 +92,27 @@ export function readSource(model: ModelMessage, graph: GraphMessage, files: Exte
     constants.values.set(name, value)
     constants.order.set(name, constants.order.size)
   }
-  for (const [name, value] of tensors) {
-    add(name, toCoreTensor(value, name))
-    constants.fileTypes.set(name, value.dtype)
-  }
-  const local = new Set((model.functions ?? []).map(({ name, domain }) => operatorName(name, domain)))
-  const nodes: Node[] = []
-  for (const message of graph.node ?? []) {
+  for (const [name, value] of tensors) add(name, toCoreTensor(value, name))
+  const nodes: SourceNode[] = []
+  for (const message of reading.expandCalls(graph.node ?? [])) {
     if (message.op_type !== 'Constant' || operatorName('Constant', message.domain) !== 'Constant') {
-      nodes.push(readNode(message, local, files))
+      nodes.push(readNode(message, reading))
     } else if (isTextConstant(message.attribute ?? [])) texts.add(message.output?.[0] ?? '')
     else add(message.output?.[0] ?? '', constantValue(message, files, constants))
   }
   return { nodes: trimOutputs(nodes, graph).map(node => withoutTexts(node, texts)), constants, texts }
 }
 
-/** How operators are called: those of ONNX by their name, others with their domain before it. */
-function operatorName(op: string, domain: string | undefined): string {
-  return domain === undefined || domain === '' || domain === 'ai.onnx' ? op : `${domain}::${op}`
+/** The element types of inputs and initialisers in the file. */
+function declaredTypes(graph: GraphMessage): Map<string, number> {
+  return new Map([
+    ...(graph.input ?? []).map(({ name, type }) => [name, type?.tensor_type?.elem_type ?? 0] as const),
+    ...(graph.initializer ?? []).map(({ name = '', data_type = 0 }) => [name, data_type] as const),
+  ])
 }
 
-function readNode(message: NodeMessage, local: ReadonlySet<string>, files: ExternalData): Node {
-  const { op_type: op = '', name = '', input = [], output = [], attribute = [] } = message
+function readNode(message: PlacedNode, reading: Reading): SourceNode {
+  const { op_type: op = '', name = '', input = [], output = [], attribute = [], opset } = message
   const called = operatorName(op, message.domain)
   if (op === '') {
     throw new UntrustedInputError(`The node '${name}' of the ONNX file has no operator.`, { format: 'ONNX',
@@ -89,13 +121,31 @@ function readNode(message: NodeMessage, local: ReadonlySet<string>, files: Exter
   if (output.every(value => value === '')) {
     throw new GraphError('BAD_GRAPH', `The ${called} node '${name}' has no output.`, { op: called, node: name })
   }
+  const bodies = Object.fromEntries(attribute.flatMap(({ name: key, g }) =>
+    (g == null ? [] : [[key, readBody(g, reading)] as const])
+  ))
+  const captured = Object.values(bodies).flatMap(readsFromOutside)
   return {
-    op: local.has(called) ? `${called} (a function of the file)` : called,
-    inputs: [...input],
+    op: called,
+    inputs: [...input, ...new Set(captured)],
     outputs: [...output],
-    attributes: readAttributes(attribute, name === '' ? output[0] : name, files),
+    attributes: readAttributes(attribute, name === '' ? output[0] : name, reading.files),
     ...(name === '' ? {} : { name }),
+    ...(Object.keys(bodies).length === 0 ? {} : { bodies, given: input.length }),
+    ...(opset === undefined ? {} : { opset }),
   }
+}
+
+function readBody(graph: GraphMessage, reading: Reading): Body {
+  const { nodes, constants } = readGraph(graph, reading)
+  return { inputs: (graph.input ?? []).map(({ name }) => name), outputs: (graph.output ?? []).map(({ name }) => name),
+    nodes: foldQuantization(nodes, constants), constants: constants.values }
+}
+
+/** The values that a subgraph uses and does not make. */
+function readsFromOutside({ inputs, outputs, nodes, constants }: Body): string[] {
+  const own = new Set(['', ...inputs, ...constants.keys(), ...nodes.flatMap(node => node.outputs)])
+  return [...outputs, ...nodes.flatMap(node => node.inputs)].filter(name => !own.has(name))
 }
 
 function isTextConstant(attributes: readonly AttributeMessage[]): boolean {
@@ -105,7 +155,7 @@ function isTextConstant(attributes: readonly AttributeMessage[]): boolean {
 }
 
 function constantValue({ attribute = [], output = [] }: NodeMessage, files: ExternalData,
-  { fileTypes }: Constants): Tensor {
+  { elementTypes }: Constants): Tensor {
   const name = output[0] ?? ''
   const refuse = (what: string): GraphError =>
     new GraphError('BAD_GRAPH', `The Constant node that computes '${name}' ${what}.`, { op: 'Constant', name })
@@ -116,7 +166,7 @@ function constantValue({ attribute = [], output = [] }: NodeMessage, files: Exte
     case 'value': {
       if (value.t == null) throw refuse('has no value')
       const read = readTensor(value.t, files, name)
-      fileTypes.set(name, read.dtype)
+      elementTypes.set(name, value.t.data_type ?? 0)
       return toCoreTensor(read, name)
     }
     case 'value_float':
@@ -140,20 +190,23 @@ function constantValue({ attribute = [], output = [] }: NodeMessage, files: Exte
 const EXTRA_OUTPUTS = new Set(['BatchNormalization', 'Dropout', 'MaxPool', 'LayerNormalization',
   'SimplifiedLayerNormalization', 'com.microsoft::SkipLayerNormalization'])
 
+/** Those of them whose further outputs the core computes. */
+const COMPUTED = new Set(['Dropout', 'MaxPool', 'LayerNormalization'])
+
 /** The nodes without outputs that nothing reads. */
-function trimOutputs(nodes: readonly Node[], graph: GraphMessage): Node[] {
+function trimOutputs(nodes: readonly SourceNode[], graph: GraphMessage): SourceNode[] {
   const read = new Set((graph.output ?? []).map(({ name }) => name))
   for (const node of nodes) for (const name of node.inputs) read.add(name)
   return nodes.map(node => {
     if (!EXTRA_OUTPUTS.has(node.op) || node.outputs.length < 2) return node
     const used = node.outputs.slice(1).some(name => name !== '' && read.has(name))
     if (!used) return { ...node, outputs: node.outputs.slice(0, 1) }
-    return node.op === 'MaxPool' ? node : { ...node, op: `${node.op} with outputs for training` }
+    return COMPUTED.has(node.op) ? node : { ...node, op: `${node.op} with outputs for training` }
   })
 }
 
 /** Text reaches no supported operator: those that read it stay in the graph without it. */
-function withoutTexts(node: Node, texts: ReadonlySet<string>): Node {
+function withoutTexts(node: SourceNode, texts: ReadonlySet<string>): SourceNode {
   return node.inputs.some(name => texts.has(name))
     ? { ...node, op: `${node.op} of text`, inputs: node.inputs.map(name => (texts.has(name) ? '' : name)) }
     : node

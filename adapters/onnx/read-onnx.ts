@@ -12,8 +12,9 @@ import type { NamedTensors } from '../tensors/file-tensor.js'
 import { findBatchAxis, knownTypes } from './batch-axis.js'
 import { type Constants, foldQuantization } from './dequantize.js'
 import { type ExternalData, externalReference, isExternal } from './external-data.js'
+import { standardOpset } from './functions.js'
 import { type Dimensions, openLengthsError, readInput } from './inputs.js'
-import { decodeModel, type GraphMessage, type ModelMessage, toNumber } from './messages.js'
+import { decodeModel, type GraphMessage, type ModelMessage } from './messages.js'
 import { readInitializers, readSource, type Source } from './nodes.js'
 import { chooseOutputs } from './outputs.js'
 import { describeConstants, findParameters } from './parameters.js'
@@ -52,7 +53,7 @@ export function readOnnx(bytes: Uint8Array, options: OnnxOptions = {}): Graph {
   const source = readSource(model, graph, options.externalData ?? NO_FILES)
   const upgraded = withLengths(graph, options.dimensions ?? {}, trial => {
     const used = chooseOutputs(assemble(graph, source, options.dimensions ?? {}, trial))
-    return upgrade(used, opsetOf(model, used))
+    return upgrade(used, opsetOf(model, used), source.constants.elementTypes)
   })
   const { graph: batched, types } = findBatchAxis(upgraded)
   checkFinite(batched, options.allowNonFinite ?? false)
@@ -122,13 +123,10 @@ function withLengths(message: GraphMessage, dimensions: Dimensions, build: (tria
 
 /** The version of ONNX's own operators; the highest where a file gives several. */
 function opsetOf(model: ModelMessage, graph: Graph): number {
-  const versions = (model.opset_import ?? []).filter(({ domain }) => domain === '' || domain === 'ai.onnx').map((
-    { version },
-  ) => toNumber(version))
-  if (versions.length === 0 && graph.nodes.every(node => node.op.includes('::'))) return Infinity
-  const opset = Math.max(1, ...versions)
-  checkOpset(opset)
-  return opset
+  const opset = standardOpset(model.opset_import)
+  if (opset === undefined && graph.nodes.every(node => node.op.includes('::'))) return Infinity
+  checkOpset(opset ?? 1)
+  return opset ?? 1
 }
 
 /** The graph as it is in the file, its nodes in topological order, integer weights made real. */
@@ -173,10 +171,10 @@ function ordered({ values, order }: Constants): Map<string, Tensor> {
   return new Map([...values].sort(([a], [b]) => rank(a) - rank(b)))
 }
 
-function upgrade(graph: Graph, opset: number): Graph {
+function upgrade(graph: Graph, opset: number, elementTypes: ReadonlyMap<string, number>): Graph {
   const builder = GraphBuilder.from(graph, precisionOf(graph))
   builder.nodes.length = 0
-  const context = new UpgradeContext(builder, knownTypes({ ...graph, nodes: [] }))
+  const context = new UpgradeContext(builder, knownTypes({ ...graph, nodes: [] }), elementTypes)
   for (const node of graph.nodes) upgradeNode(node, opset, context)
   return builder.build(graph.outputs)
 }

@@ -22,7 +22,7 @@ interface Field {
 const field = (name: string, kind: Kind): Field => ({ name, kind })
 
 /**
- * The fields of schema.proto by number, and the subgraphs that it leaves out: they are not decoded, but checked too.
+ * The fields of schema.proto by number, and what it leaves out: that is not decoded, but checked too.
  */
 const MESSAGES: Readonly<Record<MessageName, Readonly<Record<number, Field>>>> = {
   Model: {
@@ -34,7 +34,17 @@ const MESSAGES: Readonly<Record<MessageName, Readonly<Record<number, Field>>>> =
     25: field('functions', { message: 'Function' }),
   },
   OperatorSet: { 1: field('domain', 'text'), 2: field('version', 'varint') },
-  Function: { 1: field('name', 'text'), 7: field('node', { message: 'Node' }), 10: field('domain', 'text') },
+  Function: {
+    1: field('name', 'text'),
+    4: field('input', 'text'),
+    5: field('output', 'text'),
+    6: field('attribute', 'text'),
+    7: field('node', { message: 'Node' }),
+    9: field('opset_import', { message: 'OperatorSet' }),
+    10: field('domain', 'text'),
+    11: field('attribute_proto', { message: 'Attribute' }),
+    13: field('overload', 'text'),
+  },
   Graph: {
     1: field('node', { message: 'Node' }),
     2: field('name', 'text'),
@@ -50,6 +60,7 @@ const MESSAGES: Readonly<Record<MessageName, Readonly<Record<number, Field>>>> =
     4: field('op_type', 'text'),
     5: field('attribute', { message: 'Attribute' }),
     7: field('domain', 'text'),
+    8: field('overload', 'text'),
   },
   Attribute: {
     1: field('name', 'text'),
@@ -57,12 +68,13 @@ const MESSAGES: Readonly<Record<MessageName, Readonly<Record<number, Field>>>> =
     3: field('i', 'varint'),
     4: field('s', 'bytes'),
     5: field('t', { message: 'Tensor', once: true }),
-    6: field('g', { message: 'Graph' }),
+    6: field('g', { message: 'Graph', once: true }),
     7: field('floats', 'float'),
     8: field('ints', 'varint'),
     9: field('strings', 'bytes'),
     11: field('graphs', { message: 'Graph' }),
     20: field('type', 'varint'),
+    21: field('ref_attr_name', 'text'),
   },
   Tensor: {
     1: field('dims', 'varint'),

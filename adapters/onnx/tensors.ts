@@ -44,12 +44,17 @@ export function readTensor(message: TensorMessage, files: ExternalData, name: st
   }
   if (message.segment != null) throw damaged(name, 'is one segment of several, which is not supported')
   const elements = sizeOf(shape)
-  const stored = type.packedBits === undefined
-    ? elements * elementBytes(type.dtype)
-    : Math.ceil(elements * type.packedBits / 8)
+  const { packedBits, decode } = type
+  const stored = packedBits === undefined ? elements * storedWidth(type) : Math.ceil(elements * packedBits / 8)
   const bytes = storedBytes(message, type, stored, name, files)
+  const apart = packedBits === undefined ? bytes : unpack(bytes, elements, packedBits, type.dtype === 'int8')
   return { dtype: type.dtype, shape,
-    bytes: type.packedBits === undefined ? bytes : unpack(bytes, elements, type.packedBits, type.dtype === 'int8') }
+    bytes: decode === undefined ? apart : new Uint8Array(Float32Array.from(apart, decode).buffer) }
+}
+
+/** Bytes of one element in the file. */
+function storedWidth({ dtype, packedBits, decode }: ElementType): number {
+  return packedBits !== undefined || decode !== undefined || dtype === undefined ? 1 : elementBytes(dtype)
 }
 
 function shapeOf({ dims = [] }: TensorMessage, name: string): number[] {
@@ -98,8 +103,7 @@ function storedBytes(message: TensorMessage, type: ElementType, expected: number
 function fromField(message: TensorMessage, type: ElementType, expected: number, name: string): Uint8Array {
   const parts = message[type.field] ?? []
   if (type.field === 'float_data' || type.field === 'double_data') return joined(parts)
-  const width = type.packedBits === undefined && type.dtype !== undefined ? elementBytes(type.dtype) : 1
-  return integersOf(parts, width, expected, name)
+  return integersOf(parts, storedWidth(type), expected, name)
 }
 
 function joined(parts: readonly Uint8Array[]): Uint8Array {

@@ -1,11 +1,12 @@
 /** @file What upgrading a node may look at and append. */
 import { GraphError } from '../../core/errors/errors.js'
 import type { GraphBuilder } from '../../core/graph/builder.js'
-import type { Attribute, Graph, Node } from '../../core/graph/graph.js'
+import { type Attribute, type Dim, type Graph, isBatch, type Node } from '../../core/graph/graph.js'
+import { elementTypeOf } from '../../core/ops/element-types.js'
 import type { InferredValue } from '../../core/ops/operator.js'
 import { isSupported } from '../../core/ops/registry.js'
 import { givenTypes, inferNode } from '../../core/passes/infer.js'
-import type { Tensor } from '../../core/tensor/tensor.js'
+import { type DType, type Tensor, tensor } from '../../core/tensor/tensor.js'
 
 /** What is known of the values of a graph, as far as its operators are supported. */
 export type KnownTypes = Map<string, InferredValue>
@@ -36,14 +37,33 @@ export function shapesFit(graph: Graph): boolean {
   }
 }
 
+/**
+ * Why a node cannot be written in other operators; thrown and caught while it is tried. The node stays as it is, with
+ * the reason in its operator's name, and the core refuses it where it is needed.
+ */
+export class NotExpressible extends Error {}
+
+/** A value, or the values of a sequence: sequences exist only while a file is read. */
+export type Expressed = string | readonly string[] | undefined
+
+/** A number stands for a scalar constant. */
+export type Operand = string | number
+
 /** The graph being written in the newest operator set. */
 export class UpgradeContext {
   readonly builder: GraphBuilder
   readonly types: KnownTypes
+  /** Values that are sequences, by name. */
+  readonly sequences: Map<string, readonly string[]> = new Map()
+  /** Whether something was written out by lengths that the file leaves open, so that other lengths need other nodes. */
+  usesOpenLengths = false
+  private readonly elementTypes: ReadonlyMap<string, number>
+  private origin: Node | undefined
 
-  constructor(builder: GraphBuilder, types: KnownTypes) {
+  constructor(builder: GraphBuilder, types: KnownTypes, elementTypes: ReadonlyMap<string, number> = new Map()) {
     this.builder = builder
     this.types = types
+    this.elementTypes = elementTypes
   }
 
   /** Appends a node under its own output names. */
@@ -54,9 +74,35 @@ export class UpgradeContext {
 
   /** Appends a node with one new value. */
   node(op: string, inputs: readonly string[], attributes: Readonly<Record<string, Attribute>> = {}): string {
-    const output = this.builder.fresh(op.toLowerCase())
-    this.append({ op, inputs, outputs: [output], attributes })
-    return output
+    return this.nodeOutputs(op, inputs, 1, attributes)[0]
+  }
+
+  /** Appends a node with new values. */
+  nodeOutputs(op: string, inputs: readonly string[], count: number,
+    attributes: Readonly<Record<string, Attribute>> = {}): string[] {
+    const outputs = Array.from({ length: count }, () => this.builder.fresh(op.toLowerCase()))
+    const name = this.origin?.name ?? this.origin?.outputs[0]
+    this.append({ op, inputs, outputs, attributes, ...(name === undefined ? {} : { name }) })
+    return outputs
+  }
+
+  /** Calls `write` with all nodes that it appends named after one of the file, for messages. */
+  writing<T>(node: Node, write: () => T): T {
+    const before = this.origin
+    this.origin = before ?? node
+    try {
+      return write()
+    } finally {
+      this.origin = before
+    }
+  }
+
+  /** Gives a value, or a sequence, a name of the file. */
+  rename(value: Expressed, name: string): void {
+    if (value === undefined || name === '') return
+    if (typeof value !== 'string') this.sequences.set(name, value)
+    else if (this.sequences.has(value)) this.sequences.set(name, this.sequences.get(value) ?? [])
+    else this.append({ op: 'Identity', inputs: [value], outputs: [name], attributes: {} })
   }
 
   /** A new constant. */
@@ -64,6 +110,74 @@ export class UpgradeContext {
     const name = this.builder.constant(value, stem)
     this.types.set(name, { dtype: value.dtype, shape: value.shape, constant: value })
     return name
+  }
+
+  /** A constant vector of integers. */
+  integers(values: readonly number[]): string {
+    return this.constant(tensor('int64', [values.length], values), 'integers')
+  }
+
+  /** A constant integer. */
+  integer(value: number): string {
+    return this.constant(tensor('int64', [], [value]), 'integer')
+  }
+
+  /** A constant scalar of the dtype of another value. */
+  scalarLike(like: string, value: number): string {
+    return this.constant(tensor(this.type(like).dtype, [], [value]), 'scalar')
+  }
+
+  /** An operator of two operands, one of which may be a number, of the other's dtype. */
+  binary(op: string, a: Operand, b: Operand): string {
+    const like = typeof a === 'string' ? a : String(b)
+    return this.node(op, [a, b].map(each => (typeof each === 'string' ? each : this.scalarLike(like, each))))
+  }
+
+  add(a: Operand, b: Operand): string {
+    return this.binary('Add', a, b)
+  }
+
+  sub(a: Operand, b: Operand): string {
+    return this.binary('Sub', a, b)
+  }
+
+  mul(a: Operand, b: Operand): string {
+    return this.binary('Mul', a, b)
+  }
+
+  div(a: Operand, b: Operand): string {
+    return this.binary('Div', a, b)
+  }
+
+  cast(value: string, dtype: DType): string {
+    return this.type(value).dtype === dtype ? value : this.node('Cast', [value], { to: elementTypeOf(dtype) })
+  }
+
+  reshape(value: string, shape: readonly number[]): string {
+    return this.node('Reshape', [value, this.integers(shape)])
+  }
+
+  transpose(value: string, perm: readonly number[]): string {
+    return this.node('Transpose', [value], { perm })
+  }
+
+  unsqueeze(value: string, ...axes: readonly number[]): string {
+    return this.node('Unsqueeze', [value, this.integers(axes)])
+  }
+
+  /** Elements `from` to `to` (exclusive) of an axis. */
+  slice(value: string, axis: number, from: number, to: number): string {
+    return this.node('Slice', [value, this.integers([from]), this.integers([to]), this.integers([axis])])
+  }
+
+  /** Extents `from` to `to` of a value as integers, which may count the examples. */
+  extents(value: string, from?: number, to?: number): string {
+    return this.node('Shape', [value], { ...(from === undefined ? {} : { start: from }),
+      ...(to === undefined ? {} : { end: to }) })
+  }
+
+  concat(values: readonly string[], axis: number): string {
+    return values.length === 1 ? values[0] : this.node('Concat', values, { axis })
   }
 
   /** Whether lengths of the input are open, so that those of other values are not what they will be. */
@@ -74,5 +188,40 @@ export class UpgradeContext {
   /** Number of axes of a value, or undefined. */
   rank(name: string): number | undefined {
     return this.types.get(name)?.shape.length
+  }
+
+  /** The element type of a value as the file has it, or that in which it is computed here. */
+  elementType(name: string): number {
+    return this.elementTypes.get(name) ?? elementTypeOf(this.type(name).dtype)
+  }
+
+  /** What is known of a value. @throws NotExpressible where that is nothing */
+  type(name: string): InferredValue {
+    const type = this.types.get(name)
+    if (type === undefined) throw new NotExpressible('behind an operator that is not supported')
+    return type
+  }
+
+  /** The shape of a value. Lengths that the file leaves open may be among it. @throws NotExpressible */
+  shape(name: string): readonly Dim[] {
+    return this.type(name).shape
+  }
+
+  /** A length that nodes are written by. @throws NotExpressible for the number of examples */
+  length(name: string, axis: number, what: string): number {
+    const { shape } = this.type(name)
+    const dim = shape[axis < 0 ? axis + shape.length : axis] as Dim | undefined
+    if (dim === undefined) throw new NotExpressible(`whose ${what} does not exist`)
+    if (isBatch(dim)) throw new NotExpressible(`whose ${what} is that of the examples`)
+    if (this.hasOpenLengths) this.usesOpenLengths = true
+    return dim
+  }
+
+  /** A value that does not depend on the data. @throws NotExpressible */
+  known(name: string, what: string): Tensor {
+    const { constant } = this.type(name)
+    if (constant === undefined) throw new NotExpressible(`whose ${what} depends on the data`)
+    if (this.hasOpenLengths && !this.builder.initializers.has(name)) this.usesOpenLengths = true
+    return constant
   }
 }

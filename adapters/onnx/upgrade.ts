@@ -6,10 +6,15 @@
  */
 import { UntrustedInputError } from '../../core/errors/errors.js'
 import { type Attribute, type Dim, isBatch, type Node } from '../../core/graph/graph.js'
+import { castAttributes } from '../../core/ops/element-types.js'
 import { badNode, integersAttribute, numberAttribute } from '../../core/ops/node-attributes.js'
 import { tensor } from '../../core/tensor/tensor.js'
 import { CONTRIBUTED } from './contributed-operators.js'
-import type { UpgradeContext } from './upgrade-context.js'
+import { COMPOSED } from './composed/index.js'
+import { CONTROL_FLOW } from './control-flow.js'
+import type { SourceNode } from './nodes.js'
+import { SEQUENCES } from './sequences.js'
+import { type Expressed, NotExpressible, type UpgradeContext } from './upgrade-context.js'
 
 /** The oldest operator set that is read. */
 export const OLDEST_OPSET = 6
@@ -39,14 +44,51 @@ export function checkOpset(opset: number): void {
   )
 }
 
-/** Appends a node in its newest form. @throws GraphError BAD_GRAPH when its attributes do not fit its operator */
-export function upgradeNode(node: Node, opset: number, context: UpgradeContext): void {
+/**
+ * Appends a node in its newest form, or the nodes that it is written out to.
+ * @throws GraphError BAD_GRAPH when its attributes do not fit its operator
+ */
+export function upgradeNode(source: SourceNode, fileOpset: number, context: UpgradeContext): void {
+  const { bodies, given, opset = fileOpset, ...node } = source
+  if (node.op === 'Identity' && context.sequences.has(node.inputs[0])) {
+    context.rename(node.inputs[0], node.outputs[0])
+    return
+  }
   const contributed = CONTRIBUTED.get(node.op)
-  let current = contributed === undefined ? node : contributed(node, context)
+  let current: Node = contributed === undefined ? node : contributed(node, context)
   for (const { before, rewrite } of CHANGES.get(current.op) ?? []) {
     if (opset < before) current = rewrite(current, context)
   }
-  context.append(current)
+  const written = context.writing(current, () =>
+    expressed(current.op, () => writeOut({ ...current, ...(bodies === undefined ? {} : { bodies }),
+      ...(given === undefined ? {} : { given }) }, opset, context))
+  )
+  if (typeof written === 'string') context.append({ ...current, op: written })
+  else if (written === undefined) context.append(current)
+  else current.outputs.forEach((name, i) => {
+    context.rename(written[i], name)
+  })
+}
+
+/** The values of the outputs of a node that is written in others; undefined for one that stays. */
+function writeOut(node: SourceNode, opset: number, context: UpgradeContext): readonly Expressed[] | undefined {
+  const control = CONTROL_FLOW.get(node.op)
+  if (control !== undefined) {
+    return control(node, context, inner => {
+      upgradeNode(inner, opset, context)
+    })
+  }
+  return (SEQUENCES.get(node.op) ?? COMPOSED.get(node.op))?.(node, context, opset)
+}
+
+/** What `write` gives, or the operator's name with the reason why it cannot. */
+function expressed(op: string, write: () => readonly Expressed[] | undefined): readonly Expressed[] | string | undefined {
+  try {
+    return write()
+  } catch (error) {
+    if (error instanceof NotExpressible) return `${op} ${error.message}`
+    throw error
+  }
 }
 
 /** The attributes without some of them. */
@@ -208,6 +250,9 @@ const resizeScales: Rewrite = node => ({ ...node, inputs: [node.inputs[0], '', n
 
 const renamed = (op: string): Rewrite => node => ({ ...node, op })
 
+const castThrough: Rewrite = node => ({ ...node,
+  attributes: { ...node.attributes, ...castAttributes(numberAttribute(node, 'to')) } })
+
 const always = Infinity
 
 /** By operator, in the order of operator sets. */
@@ -235,4 +280,5 @@ const CHANGES: ReadonlyMap<string, readonly Change[]> = new Map<string, readonly
   ['Upsample', [{ before: always, rewrite: upsample }]],
   ['Resize', [{ before: 11, rewrite: resizeScales }]],
   ['Scatter', [{ before: always, rewrite: renamed('ScatterElements') }]],
+  ['Cast', [{ before: always, rewrite: castThrough }]],
 ])

@@ -88,7 +88,9 @@ export class BufferPool implements KernelContext {
     return found
   }
 
-  private blockOf({ buffer, byteOffset }: TensorData): Block | undefined {
+  private blockOf({ buffer, byteOffset, length }: TensorData): Block | undefined {
+    // An empty value lies where the next one begins, whose block it must not give back.
+    if (length === 0) return undefined
     for (const block of this.used.keys()) {
       if (block.buffer === buffer && byteOffset >= block.offset && byteOffset < block.offset + block.bytes) return block
     }

@@ -1,6 +1,7 @@
 /** @file ONNX' numbers of element types, as the attribute `to` of Cast has them. */
 import type { Node } from '../graph/graph.js'
 import type { DType } from '../tensor/tensor.js'
+import { isNarrowInteger, isNarrowReal } from './narrow-types.js'
 import { badNode } from './node-attributes.js'
 
 const FLOATS: ReadonlyMap<number, DType> = new Map([[1, 'float32'], [10, 'float32'], [16, 'float32'], [11, 'float64']])
@@ -18,6 +19,17 @@ export function dtypeOf(node: Node, elementType: number): DType {
     throw badNode(node, `element type ${elementType} is not supported; expected a float, integer or bool type.`)
   }
   return dtype
+}
+
+/**
+ * The attributes of a Cast to an element type: the dtype that its values are held in, and where they lose digits on the
+ * way (`storage`) the element type itself. Integers of 32 bits are taken as they are.
+ */
+export function castAttributes(elementType: number): Readonly<Record<string, number>> {
+  if (isNarrowReal(elementType)) return { to: elementTypeOf('float32'), storage: elementType }
+  return isNarrowInteger(elementType)
+    ? { to: elementTypeOf('int64'), storage: elementType }
+    : { to: elementType }
 }
 
 /** The ONNX element type of a dtype. */

@@ -7,7 +7,7 @@ import { isFloat } from './element-types.js'
 import { type Expression, expression } from './expression.js'
 import { badNode, numberAttribute, requiredInput, scalarOf } from './node-attributes.js'
 import type { BackwardContext, InferredValue, KernelContext, Operator } from './operator.js'
-import { broadcastDims, knownDims } from './shape-rules.js'
+import { broadcastDims, knownDims, sameDim } from './shape-rules.js'
 
 type Slope = (e: Expression, values: { readonly a: string, readonly b: string, readonly y: string },
   cotangent: string) => string
@@ -21,6 +21,16 @@ interface Definition {
   readonly slopes?: readonly [Slope, Slope]
   /** What the operation does to integers known from shapes. */
   readonly dims?: (a: Dim, b: Dim) => Dim | undefined
+}
+
+/** Compares extents, of which a multiple of the batch size is at least 1 and otherwise not known. */
+const compareDims = (holds: (a: number, b: number) => boolean) => (a: Dim, b: Dim): number | undefined => {
+  if (!isBatch(a) && !isBatch(b)) return holds(a, b) ? 1 : 0
+  if (isBatch(a) && isBatch(b)) return sameDim(a, b) ? (holds(1, 1) ? 1 : 0) : undefined
+  // What holds for the smallest and for an infinite number of examples, and for no number between them otherwise.
+  const [least, most] = [1, Infinity].map(size => holds(isBatch(a) ? size : a, isBatch(b) ? size : b))
+  const other = isBatch(a) ? b : a
+  return least === most && (typeof other === 'number' && other <= 1) ? (least ? 1 : 0) : undefined
 }
 
 function binary(op: string, { row, kernel, result, slopes, dims }: Definition): Operator {
@@ -127,8 +137,12 @@ const minimum: BinaryRow = (n, a, ai, as, b, bi, bs, out, oi) => {
 const slopeBelowZero: BinaryRow = (n, a, ai, as, b, bi, bs, out, oi) => {
   for (let i = 0; i < n; i++, ai += as, bi += bs) out[oi + i] = a[ai] < 0 ? a[ai] * b[bi] : a[ai]
 }
+/** The remainder with the divisor's sign: an infinite divisor leaves the dividend, or the divisor where signs differ. */
 const remainder: BinaryRow = (n, a, ai, as, b, bi, bs, out, oi) => {
-  for (let i = 0; i < n; i++, ai += as, bi += bs) out[oi + i] = a[ai] - b[bi] * Math.floor(a[ai] / b[bi])
+  for (let i = 0; i < n; i++, ai += as, bi += bs) {
+    const rest = a[ai] % b[bi]
+    out[oi + i] = rest !== 0 && rest < 0 !== b[bi] < 0 ? rest + b[bi] : rest
+  }
 }
 const truncatedRemainder: BinaryRow = (n, a, ai, as, b, bi, bs, out, oi) => {
   for (let i = 0; i < n; i++, ai += as, bi += bs) out[oi + i] = a[ai] % b[bi]
@@ -322,11 +336,11 @@ function selectDims(condition: InferredValue, a: InferredValue, b: InferredValue
 }
 
 const comparisons: readonly Operator[] = [
-  binary('Greater', { row: greater, result: 'bool' }),
-  binary('GreaterOrEqual', { row: greaterOrEqual, result: 'bool' }),
-  binary('Less', { row: less, result: 'bool' }),
-  binary('LessOrEqual', { row: lessOrEqual, result: 'bool' }),
-  binary('Equal', { row: equal, result: 'bool' }),
+  binary('Greater', { row: greater, result: 'bool', dims: compareDims((a, b) => a > b) }),
+  binary('GreaterOrEqual', { row: greaterOrEqual, result: 'bool', dims: compareDims((a, b) => a >= b) }),
+  binary('Less', { row: less, result: 'bool', dims: compareDims((a, b) => a < b) }),
+  binary('LessOrEqual', { row: lessOrEqual, result: 'bool', dims: compareDims((a, b) => a <= b) }),
+  binary('Equal', { row: equal, result: 'bool', dims: compareDims((a, b) => a === b) }),
   binary('And', { row: and, result: 'bool' }),
   binary('Or', { row: or, result: 'bool' }),
   binary('Xor', { row: xor, result: 'bool' }),

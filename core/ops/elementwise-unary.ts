@@ -6,6 +6,7 @@ import { cast, type Tensor, type TensorData } from '../tensor/tensor.js'
 import { dtypeOf, elementTypeOf, isFloat } from './element-types.js'
 import { erf } from './erf.js'
 import { type Expression, expression } from './expression.js'
+import { narrowing, roundToEven } from './narrow-types.js'
 import { badNode, numberAttribute, requiredInput, stringAttribute } from './node-attributes.js'
 import type { InferredValue, Operator } from './operator.js'
 
@@ -73,14 +74,6 @@ function softplus(x: number): number {
 function sigmoid(x: number): number {
   const power = Math.exp(-Math.abs(x))
   return (x < 0 ? power : 1) / (1 + power)
-}
-
-/** Rounds halves to the even neighbour, as ONNX has it. */
-function roundHalfEven(x: number): number {
-  const floor = Math.floor(x)
-  const rest = x - floor
-  if (rest !== 0.5) return rest < 0.5 ? floor : floor + 1
-  return floor % 2 === 0 ? floor : floor + 1
 }
 
 /** dy/dx of y = x > 0 ? x : negative(x), where the negative side's slope is given. */
@@ -269,7 +262,7 @@ const elementaryFunctions: readonly Operator[] = [
     for (let i = 0; i < y.length; i++) y[i] = Math.ceil(x[i])
   }),
   step('Round', (x, y) => {
-    for (let i = 0; i < y.length; i++) y[i] = roundHalfEven(x[i])
+    for (let i = 0; i < y.length; i++) y[i] = roundToEven(x[i])
   }),
 ]
 
@@ -299,19 +292,27 @@ const dropout: Operator = {
   backward: ({ cotangents }) => [cotangents[0]],
 }
 
+/**
+ * Converts to the dtype of `to`; `storage`, an attribute of our own, names an element type of fewer bits that the values
+ * go through. Rounding has the derivative 1 here, as if it were not there.
+ */
 const castOperator: Operator = {
   op: 'Cast',
   infer(node, inputs) {
     const x = requiredInput(node, inputs, 0)
     const dtype = dtypeOf(node, numberAttribute(node, 'to'))
-    return [{ ...x, dtype, ...(x.constant === undefined ? {} : { constant: cast(x.constant, dtype) }) }]
+    const { constant, ...type } = x
+    const value = constant === undefined || storageOf(node) !== undefined ? undefined : cast(constant, dtype)
+    return [{ ...type, dtype, ...(value === undefined ? {} : { constant: value }) }]
   },
   run(node, inputs, context) {
     const x = requiredInput(node, inputs, 0)
     const dtype = dtypeOf(node, numberAttribute(node, 'to'))
-    if (x.dtype === dtype) return [x]
+    const convert = storageOf(node)
+    if (x.dtype === dtype && convert === undefined) return [x]
     const data = context.allocate(dtype, x.data.length)
-    if (dtype === 'int64') { for (let i = 0; i < data.length; i++) data[i] = Math.trunc(x.data[i]) }
+    if (convert !== undefined) { for (let i = 0; i < data.length; i++) data[i] = convert(x.data[i]) }
+    else if (dtype === 'int64') { for (let i = 0; i < data.length; i++) data[i] = Math.trunc(x.data[i]) }
     else if (dtype === 'bool') { for (let i = 0; i < data.length; i++) data[i] = x.data[i] === 0 ? 0 : 1 }
     else data.set(x.data)
     return [{ dtype, shape: x.shape, data }]
@@ -320,6 +321,13 @@ const castOperator: Operator = {
     if (cotangent === undefined || x === undefined || !isFloat(x.dtype) || !isFloat(y.dtype)) return [undefined]
     return [x.dtype === y.dtype ? cotangent : builder.node('Cast', [cotangent], { to: elementTypeOf(x.dtype) })]
   },
+}
+
+/** How values change on their way through a narrower element type. */
+function storageOf(node: Node): ((value: number) => number) | undefined {
+  if (node.attributes['storage'] === undefined) return undefined
+  return narrowing(numberAttribute(node, 'storage'), { saturate: numberAttribute(node, 'saturate', 1) !== 0,
+    roundMode: stringAttribute(node, 'round_mode', 'up') })
 }
 
 const not: Operator = {

@@ -65,20 +65,20 @@ const gather: Operator = {
     if (cotangent === undefined || data === undefined || indices === undefined) return []
     const axis = axisOf(node, data.shape.length)
     if (indices.shape.some(isBatch)) return [tableCotangent(context, cotangent, data, indices, axis)]
-    return [
-      indices.constant === undefined
-        ? undefined
-        : pickedCotangent(context, cotangent, data, Array.from(indices.constant.data), axis),
-    ]
+    return [pickedCotangent(context, cotangent, data, indices, axis)]
   },
 }
 
 /** The same elements are picked for every example: their cotangents go back to where they came from. */
-function pickedCotangent({ builder }: BackwardContext, cotangent: string, data: InferredValue,
-  indices: readonly number[], axis: number): string {
-  const shape = data.shape.map((dim, i) => (i === axis ? indices.length : dim))
+function pickedCotangent({ builder, node }: BackwardContext, cotangent: string, data: InferredValue,
+  indices: InferredValue, axis: number): string {
+  const count = elementsPerExample(indices.shape)
+  const shape = data.shape.map((dim, i) => (i === axis ? count : dim))
   const merged = builder.node('Reshape', [cotangent, builder.integers(cotangentTarget({ shape }))])
-  return scatterAlong(builder, merged, shape, axis, indices, Number(data.shape[axis]))
+  const places = indices.constant === undefined
+    ? builder.node('Reshape', [node.inputs[1], builder.integers([count])])
+    : Array.from(indices.constant.data)
+  return scatterAlong(builder, merged, shape, axis, places, Number(data.shape[axis]))
 }
 
 /**
@@ -111,7 +111,8 @@ function tableCotangent({ builder, node }: BackwardContext, cotangent: string, t
 }
 
 /** Checks that picking along `axis` keeps the examples of data and indices together. */
-function checkAligned(node: Node, data: InferredValue, indices: InferredValue, axis: number): void {
+/** @throws GraphError BAD_GRAPH, BATCH_AXIS */
+export function checkAligned(node: Node, data: InferredValue, indices: InferredValue, axis: number): void {
   const shapes = `${formatDims(data.shape)} and ${formatDims(indices.shape)}`
   if (data.shape.length !== indices.shape.length) {
     throw badNode(node, `data and indices of shapes ${shapes} must have the same number of axes.`)
@@ -163,7 +164,8 @@ const gatherElements: Operator = {
     }
     return [{ dtype: data.dtype, shape: indices.shape, data: out }]
   },
-  backward({ builder, node, inputs: [data, indices], cotangents: [cotangent], lead }) {
+  backward(context) {
+    const { node, inputs: [data, indices], cotangents: [cotangent] } = context
     if (cotangent === undefined || data === undefined || indices === undefined) return []
     const axis = axisOf(node, data.shape.length)
     if (data.shape.some((dim, i) => i !== axis && !sameDim(dim, indices.shape[i]))) {
@@ -172,17 +174,23 @@ const gatherElements: Operator = {
         op: node.op,
       })
     }
-    const last = data.shape.length - 1
-    const exchange = (front: number): number[] =>
-      Array.from({ length: front + last + 1 },
-        (_, i) => (i === front + axis ? front + last : i === front + last ? front + axis : i))
-    const moved = (value: string,
-      front: number): string => (axis === last ? value : builder.node('Transpose', [value], { perm: exchange(front) }))
-    const front = lead(data)
-    const columns = builder.node('Unsqueeze', [moved(cotangent, front), builder.integers([-1])])
-    const placed = appendScatterRows(builder, columns, moved(node.inputs[1], 0), Number(data.shape[axis]))
-    return [moved(builder.node('Squeeze', [placed, builder.integers([-1])]), front)]
+    return [placedCotangent(context, cotangent, data, node.inputs[1], axis)]
   },
+}
+
+/** The cotangent of data of which elements were picked by an index for each: back where they came from. */
+export function placedCotangent({ builder, lead }: BackwardContext, cotangent: string, data: InferredValue,
+  indices: string, axis: number): string {
+  const last = data.shape.length - 1
+  const exchange = (front: number): number[] =>
+    Array.from({ length: front + last + 1 },
+      (_, i) => (i === front + axis ? front + last : i === front + last ? front + axis : i))
+  const moved = (value: string,
+    front: number): string => (axis === last ? value : builder.node('Transpose', [value], { perm: exchange(front) }))
+  const front = lead(data)
+  const columns = builder.node('Unsqueeze', [moved(cotangent, front), builder.integers([-1])])
+  const placed = appendScatterRows(builder, columns, moved(indices, 0), Number(data.shape[axis]))
+  return moved(builder.node('Squeeze', [placed, builder.integers([-1])]), front)
 }
 
 /** Picking by indices. */

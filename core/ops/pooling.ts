@@ -17,8 +17,8 @@ function windowOf(node: Node, shape: readonly Dim[]): WindowAxis[] {
   return slidingWindow(node, extents, kernelExtents(node, extents.length), numberAttribute(node, 'ceil_mode', 0) !== 0)
 }
 
-function inferPool(node: Node, x: InferredValue): InferredValue {
-  if (!isFloat(x.dtype)) throw badNode(node, `its input must be real numbers; it is of type ${x.dtype}.`)
+function inferPool(node: Node, x: InferredValue, integers = false): InferredValue {
+  if (!isFloat(x.dtype) && !(integers && x.dtype === 'int64')) throw badNode(node, `its input must be real numbers; it is of type ${x.dtype}.`)
   return { dtype: x.dtype,
     shape: [x.shape[0], x.shape[CHANNEL_AXIS], ...windowOf(node, x.shape).map(axis => axis.output)] }
 }
@@ -58,7 +58,7 @@ function maximum(x: TensorData, indices?: TensorData): ReduceChannel {
 const maxPool: Operator = {
   op: 'MaxPool',
   infer(node, inputs) {
-    const pooled = inferPool(node, requiredInput(node, inputs, 0))
+    const pooled = inferPool(node, requiredInput(node, inputs, 0), true)
     if (numberAttribute(node, 'storage_order', 0) !== 0) {
       throw badNode(node, 'indices in column-major order (storage_order 1) are not supported.')
     }

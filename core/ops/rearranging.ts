@@ -22,6 +22,13 @@ function blockSize(node: Node): number {
   return size
 }
 
+/** Where the block is in the channel axis: first (DCR) or last (CRD). */
+function blockMode(node: Node): 'DCR' | 'CRD' {
+  const mode = stringAttribute(node, 'mode', 'DCR')
+  if (mode !== 'DCR' && mode !== 'CRD') throw badNode(node, `mode '${mode}' is neither DCR nor CRD.`)
+  return mode
+}
+
 function imageExtents(node: Node, shape: readonly Dim[]): { channels: number, height: number, width: number } {
   const space = spatialExtents(node, shape)
   if (space.length !== 2) {
@@ -30,16 +37,14 @@ function imageExtents(node: Node, shape: readonly Dim[]): { channels: number, he
   return { channels: Number(shape[1]), height: space[0], width: space[1] }
 }
 
-/** Channels become blocks of pixels: block first (DCR) or last (CRD) in the channel axis. */
+/** Channels become blocks of pixels. */
 function depthToSpace(node: Node, shape: readonly Dim[]): BlockMove {
   const { channels, height, width } = imageExtents(node, shape)
   const b = blockSize(node)
   const rest = channels / (b * b)
   if (!Number.isInteger(rest)) throw badNode(node, `${channels} channels cannot be divided into blocks of ${b} x ${b}.`)
-  const mode = stringAttribute(node, 'mode', 'DCR')
-  if (mode !== 'DCR' && mode !== 'CRD') throw badNode(node, `mode '${mode}' is neither DCR nor CRD.`)
   const result = [shape[0], rest, height * b, width * b]
-  return mode === 'DCR'
+  return blockMode(node) === 'DCR'
     ? { six: [shape[0], b, b, rest, height, width], perm: [0, 3, 4, 1, 5, 2], result }
     : { six: [shape[0], rest, b, b, height, width], perm: [0, 1, 4, 2, 5, 3], result }
 }
@@ -51,7 +56,8 @@ function spaceToDepth(node: Node, shape: readonly Dim[]): BlockMove {
   if (!Number.isInteger(rows) || !Number.isInteger(columns)) {
     throw badNode(node, `an image of ${height} x ${width} cannot be divided into blocks of ${b} x ${b}.`)
   }
-  return { six: [shape[0], channels, rows, b, columns, b], perm: [0, 3, 5, 1, 2, 4],
+  return { six: [shape[0], channels, rows, b, columns, b],
+    perm: blockMode(node) === 'DCR' ? [0, 3, 5, 1, 2, 4] : [0, 1, 3, 5, 2, 4],
     result: [shape[0], channels * b * b, rows, columns] }
 }
 

@@ -95,7 +95,8 @@ function reduction(op: string, { initial, accumulate, finish, slope }: Definitio
         reduceInto(x, axes, out, step)
         return out
       }
-      const data = reduce(initial, accumulate(reduce))
+      // The infinite ones cannot be stored as truth values.
+      const data = reduce(x.dtype === 'bool' ? Math.min(1, Math.max(0, initial)) : initial, accumulate(reduce))
       if (finish !== undefined) {
         const count = x.data.length / data.length
         for (let i = 0; i < data.length; i++) data[i] = finish(data[i], count)

@@ -1,6 +1,8 @@
 /** @file Every operator that is supported, by name. */
 import { GraphError } from '../errors/errors.js'
+import { bitwiseOperators } from './bitwise.js'
 import { convolutionOperators } from './convolution.js'
+import { determinantOperators } from './determinant.js'
 import { einsumOperators } from './einsum.js'
 import { binaryOperators } from './elementwise-binary.js'
 import { unaryOperators } from './elementwise-unary.js'
@@ -18,9 +20,11 @@ import { reductionOperators } from './reduction.js'
 import { resizingOperators } from './resizing.js'
 import { scanningOperators } from './scanning.js'
 import { scatterRows } from './scatter-rows.js'
+import { scatteringOperators } from './scattering.js'
 import { shapeOperators } from './shape-manipulation.js'
 import { slicingOperators } from './slicing.js'
 import { softmaxOperators } from './softmax.js'
+import { sortingOperators } from './sorting.js'
 
 const families: readonly (readonly Operator[])[] = [
   unaryOperators,
@@ -42,6 +46,10 @@ const families: readonly (readonly Operator[])[] = [
   recurrenceOperators,
   scanningOperators,
   fillingOperators,
+  sortingOperators,
+  scatteringOperators,
+  bitwiseOperators,
+  determinantOperators,
   [scatterRows],
 ]
 

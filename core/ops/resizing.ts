@@ -39,33 +39,50 @@ function resizedDims(node: Node, shape: readonly Dim[], scales: readonly number[
   }
   const result = [...shape]
   const changes: AxisChange[] = []
+  const common = commonScale(node, axes.map(axis => shape[axis]), sizes)
   axes.forEach((axis, i) => {
     const dim = shape[axis]
-    const [scale, size] = [scales?.[i], sizes?.[i]]
+    const [scale, size] = [common ?? scales?.[i], common === undefined ? sizes?.[i] : undefined]
     if (isBatch(dim) || (size !== undefined && isBatch(size))) {
       if (size === undefined ? scale !== 1 : !sameDim(size, dim)) {
         throw batchAxisError(node, `it changes the number of examples of a value of shape ${formatDims(shape)}.`)
       }
       return
     }
-    const to = size ?? Math.floor(dim * (scale ?? 1))
+    const to = size ?? (common === undefined ? Math.floor(dim * (scale ?? 1)) : Math.floor(dim * common + 0.5))
     if (!Number.isSafeInteger(to) || to < 1 || dim < 1) {
       throw badNode(node, `it cannot make an axis of ${to} elements from one of ${dim}.`)
     }
     if (to === dim && (scale ?? 1) === 1) return
+    checkAligned(node, dim, scale)
     result[axis] = to
     changes.push({ axis, from: dim, to, scale: scale ?? to / dim })
   })
   return { shape: result, changes }
 }
 
+/** One factor for all axes where sizes are only to be reached by some of them; undefined where each has its own. */
+function commonScale(node: Node, extents: readonly Dim[], sizes: readonly Dim[] | undefined): number | undefined {
+  const policy = stringAttribute(node, 'keep_aspect_ratio_policy', 'stretch')
+  if (policy === 'stretch' || sizes === undefined) return undefined
+  if (extents.some(isBatch)) throw batchAxisError(node, 'it changes the number of examples with the other axes.')
+  const scales = extents.map((extent, i) => Number(sizes[i]) / Number(extent))
+  if (policy === 'not_larger') return Math.min(...scales)
+  if (policy === 'not_smaller') return Math.max(...scales)
+  throw badNode(node, `keep_aspect_ratio_policy '${policy}' is not one of stretch, not_larger, not_smaller.`)
+}
+
+/** Where corners are aligned, implementations divide by different lengths if a scale does not give a whole one. */
+function checkAligned(node: Node, extent: number, scale: number | undefined): void {
+  if (stringAttribute(node, 'coordinate_transformation_mode', 'half_pixel') !== 'align_corners') return
+  if (scale === undefined || Math.abs(extent * scale - Math.round(extent * scale)) < 1e-3) return
+  throw badNode(node, `with aligned corners the scale ${scale} of an axis of ${extent} is not supported: it gives no ` +
+    'whole number of elements, and implementations differ there. Export it with sizes instead of scales.')
+}
+
 function inferredChanges(node: Node,
   inputs: readonly (InferredValue | undefined)[]): { shape: Dim[], changes: AxisChange[] } {
   const x = requiredInput(node, inputs, 0)
-  if (stringAttribute(node, 'keep_aspect_ratio_policy', 'stretch') !== 'stretch') {
-    throw badNode(node, "only keep_aspect_ratio_policy 'stretch' is supported.")
-  }
-  if (numberAttribute(node, 'antialias', 0) !== 0) throw badNode(node, 'antialias is not supported.')
   const scales = isGiven(inputs[2]) ? inputs[2]?.constant : undefined
   const sizes = isGiven(inputs[3]) ? knownDims(inputs[3]) : undefined
   if (scales === undefined && sizes === undefined) {
@@ -120,11 +137,14 @@ function nearest(node: Node): (x: number) => number {
   }
 }
 
-/** Weights of the four neighbours at a distance t behind the second (Keys' cubic convolution). */
-function cubicWeights(t: number, a: number): number[] {
-  const near = (d: number): number => ((a + 2) * d - (a + 3)) * d * d + 1
-  const far = (d: number): number => ((a * d - 5 * a) * d + 8 * a) * d - 4 * a
-  return [far(1 + t), near(t), near(1 - t), far(2 - t)]
+/** The weight of a neighbour at a distance: a triangle, or Keys' cubic convolution. */
+function kernelOf(node: Node, mode: 'linear' | 'cubic'): { readonly reach: number, weight(distance: number): number } {
+  if (mode === 'linear') return { reach: 1, weight: d => Math.max(0, 1 - d) }
+  const a = numberAttribute(node, 'cubic_coeff_a', -0.75)
+  return { reach: 2, weight: d => {
+    if (d <= 1) return ((a + 2) * d - (a + 3)) * d * d + 1
+    return d < 2 ? ((a * d - 5 * a) * d + 8 * a) * d - 4 * a : 0
+  } }
 }
 
 /** The taps of an axis. Inputs outside are replaced by the border, or with `exclude_outside` left out. */
@@ -139,20 +159,22 @@ function tapsOf(node: Node, change: AxisChange): Tap[] {
     return [{ indices: outputs.map(x => inside(round(x))), weights: outputs.map(() => 1) }]
   }
   if (mode !== 'linear' && mode !== 'cubic') throw badNode(node, `mode '${mode}' is not one of nearest, linear, cubic.`)
-  const weightsAt = mode === 'linear'
-    ? (t: number) => [1 - t, t]
-    : (t: number) => cubicWeights(t, numberAttribute(node, 'cubic_coeff_a', -0.75))
-  const first = mode === 'linear' ? 0 : -1
+  const { reach, weight } = kernelOf(node, mode)
+  // Against aliasing the kernel covers as many inputs as an output stands for.
+  const stretched = numberAttribute(node, 'antialias', 0) !== 0 && change.scale < 1
+  const scale = stretched ? change.scale : 1
+  const first = Math.floor(-reach / scale) + 1
+  const neighbours = Array.from({ length: 2 - 2 * first }, (_, k) => first + k)
   const exclude = numberAttribute(node, 'exclude_outside', 0) !== 0
   const rows = outputs.map(x => {
-    const left = Math.floor(x)
-    const weights = weightsAt(x - left).map((weight,
-      k) => (exclude && inside(left + first + k) !== left + first + k ? 0 : weight)
+    const left = stretched ? Math.ceil(x) - 1 : Math.floor(x)
+    const weights = neighbours.map(k =>
+      exclude && inside(left + k) !== left + k ? 0 : weight(Math.abs(left + k - x) * scale)
     )
-    const total = exclude ? weights.reduce((sum, weight) => sum + weight, 0) : 1
-    return { left, weights: weights.map(weight => weight / total) }
+    const total = exclude || stretched ? weights.reduce((sum, each) => sum + each, 0) : 1
+    return { left, weights: weights.map(each => each / total) }
   })
-  return weightsAt(0).map((_, k) => ({ indices: rows.map(({ left }) => inside(left + first + k)),
+  return neighbours.map((offset, k) => ({ indices: rows.map(({ left }) => inside(left + offset)),
     weights: rows.map(({ weights }) => weights[k]) })
   )
 }

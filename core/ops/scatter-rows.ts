@@ -90,17 +90,17 @@ export function appendScatterRows(builder: GraphBuilder, g: string, indices: str
 
 /**
  * Appends the nodes that do the same along any axis of the cotangent of a value of shape `shape`: element t of the axis
- * is added to element indices[t] of an axis of `extent` elements.
+ * is added to element indices[t] (a list, or the name of a vector) of an axis of `extent` elements.
  */
 export function scatterAlong(builder: GraphBuilder, cotangent: string, shape: readonly Dim[], axis: number,
-  indices: readonly number[], extent: number): string {
+  indices: readonly number[] | string, extent: number): string {
   const lead = leadingAxes(shape)
   const behind = shape.slice(axis + 1)
-  const positions = builder.integers(indices)
+  const positions = typeof indices === 'string' ? indices : builder.integers(indices)
   if (!behind.some(isBatch)) {
     const front = [...new Array<number>(lead).fill(0), ...shape.slice(0, axis).map(dim => (isBatch(dim) ? -1 : dim))]
     const rows = builder.node('Reshape', [cotangent,
-      builder.integers([...front, indices.length, sizeOf(behind as readonly number[])])])
+      builder.integers([...front, Number(shape[axis]), sizeOf(behind as readonly number[])])])
     return builder.node('Reshape', [appendScatterRows(builder, rows, positions, extent),
       builder.integers([...front, extent, ...behind as readonly number[]])])
   }

@@ -158,6 +158,7 @@ export function removeIdentities(graph: Graph): Graph {
 
 function passesOn(node: Node, types: ReadonlyMap<string, InferredValue>): boolean {
   if (!RENAMING.has(node.op) && !isIdentityTransposition(node)) return false
+  if (node.op === 'Cast' && node.attributes['storage'] !== undefined) return false
   const [from, to] = [types.get(node.inputs[0]), types.get(node.outputs[0])]
   if (from === undefined || to === undefined) {
     throw new InternalError(`The types of ${describeNode(node)} are not known.`)

@@ -92,7 +92,7 @@ function evaluate(node: Node, inputs: readonly (InferredValue | undefined)[], ou
 }
 
 /** Integers computed from shapes are known when the batch size is not among them. */
-function constantDims({ dims, shape }: InferredValue): Tensor | undefined {
+function constantDims({ dims, shape, dtype }: InferredValue): Tensor | undefined {
   if (dims === undefined || dims.some(isBatch)) return undefined
-  return tensor('int64', shape as readonly number[], dims as readonly number[])
+  return tensor(dtype, shape as readonly number[], dims as readonly number[])
 }
