@@ -1,6 +1,6 @@
 /**
- * @file If, Loop and Scan written out: the branch that is taken, the body once for each iteration. What decides must not
- * depend on the data.
+ * @file If, Loop and Scan written out: the branch that is taken, the body once for each iteration. What decides must
+ * not depend on the data.
  */
 import { integersAttribute, numberAttribute } from '../../core/ops/node-attributes.js'
 import { MOST_ITERATIONS, MOST_UNROLLED } from './limits.js'
@@ -95,9 +95,8 @@ const loop: WriteOut = (node, context, upgrade) => {
     state = outputs.slice(1, 1 + states)
     outputs.slice(1 + states).forEach((value, k) => scanned[k].push(value))
   }
-  return [...state, ...scanned.map((values, k) =>
-    ((node.outputs[states + k] ?? '') === '' ? undefined : stacked(values, 0, context))
-  )]
+  return [...state,
+    ...scanned.map((values, k) => ((node.outputs[states + k] ?? '') === '' ? undefined : stacked(values, 0, context)))]
 }
 
 function truth(context: UpgradeContext): string {

@@ -49,7 +49,8 @@ const realType = (name: string, decode: (bits: number) => number, packedBits?: 4
   decode,
 })
 
-const nanAt = (...codes: readonly number[]) => (bits: number): number | undefined => codes.includes(bits) ? NaN : undefined
+const nanAt = (...codes: readonly number[]) => (bits: number): number | undefined =>
+  codes.includes(bits) ? NaN : undefined
 
 /** Infinity and NaN where the exponent's bits are all set. */
 const ieee = (bits: number): number | undefined => {

@@ -1,5 +1,5 @@
 /**
- * @file Functions that a file defines (`ModelProto.functions`): calls of them are replaced by the nodes they consist of.
+ * @file Functions that a file defines (`ModelProto.functions`): calls of them are replaced by what they consist of.
  *
  * https://github.com/onnx/onnx/blob/main/docs/IR.md#functions: a function's nodes see its inputs and attributes alone;
  * an attribute of a node may refer to one of the call's (`ref_attr_name`).
@@ -79,9 +79,12 @@ function bodyOf(call: PlacedNode, called: FunctionMessage, prefix: string): Plac
   const values = new Map((called.attribute_proto ?? []).map(each => [each.name, each] as const))
   for (const each of call.attribute ?? []) values.set(each.name, each)
   const opset = standardOpset(called.opset_import)
-  return [...(called.node ?? []).map(node => ({ ...renamed(node, rename, values),
-    ...(opset === undefined ? {} : { opset }) })
-  ), ...copies]
+  return [
+    ...(called.node ?? []).map(node => ({ ...renamed(node, rename, values),
+      ...(opset === undefined ? {} : { opset }) })
+    ),
+    ...copies,
+  ]
 }
 
 function renamed(node: NodeMessage, rename: (name: string) => string,

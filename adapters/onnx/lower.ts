@@ -2,6 +2,7 @@
 import { InternalError } from '../../core/errors/errors.js'
 import { GraphBuilder } from '../../core/graph/builder.js'
 import type { Attribute, Graph, Node, ValueType } from '../../core/graph/graph.js'
+import { dtypeOf, elementTypeOf } from '../../core/ops/element-types.js'
 import { numberAttribute } from '../../core/ops/node-attributes.js'
 import { CHANNEL_AXIS, kernelExtents, kernelSize, planeSize, positionsOf, slidingWindow, spatialExtents,
   type WindowAxis } from '../../core/ops/window.js'
@@ -10,7 +11,10 @@ import { type Precision, tensor } from '../../core/tensor/tensor.js'
 /** Appends the nodes for one of the core; the last one gives its output. */
 type Lowering = (builder: GraphBuilder, node: Node, input: ValueType) => void
 
-const LOWERINGS: ReadonlyMap<string, Lowering> = new Map([['Unfold', lowerUnfold], ['ScatterRows', lowerScatterRows]])
+const LOWERINGS: ReadonlyMap<string, Lowering> = new Map([['Unfold', lowerUnfold], ['ScatterRows', lowerScatterRows], [
+  'Cast',
+  lowerCast,
+]])
 
 /** The graph with operators of ONNX alone; `types` are those of its values. */
 export function lower(graph: Graph, types: ReadonlyMap<string, ValueType>): Graph {
@@ -88,6 +92,16 @@ function lowerScatterRows(builder: GraphBuilder, node: Node, { dtype, shape }: V
   const columns = builder.node('Unsqueeze', [indices, builder.integers([-1])])
   const places = builder.node('Expand', [columns, builder.node('Shape', [g])])
   finish(builder, node, 'ScatterElements', [zeros, places, g], { axis: shape.length - 2, reduction: 'add' })
+}
+
+/** A Cast to a narrow element type and back; integers of all sizes are of 64 bits here. */
+function lowerCast(builder: GraphBuilder, node: Node): void {
+  const { storage, to, ...attributes } = node.attributes
+  const target = elementTypeOf(dtypeOf(node, Number(to)))
+  const through = storage === undefined
+    ? node.inputs[0]
+    : builder.node('Cast', [node.inputs[0]], { ...attributes, to: storage })
+  finish(builder, node, 'Cast', [through], { to: target })
 }
 
 /** Appends the node that gives what the lowered one gave. */

@@ -1,4 +1,6 @@
-/** @file Sequences and optional values: exporters put tensors into them and take them out again while shapes are known. */
+/**
+ * @file Sequences and optional values: exporters put tensors into them and take them out again while shapes are known.
+ */
 import type { Node } from '../../core/graph/graph.js'
 import { numberAttribute } from '../../core/ops/node-attributes.js'
 import { type Expressed, NotExpressible, type UpgradeContext } from './upgrade-context.js'
@@ -54,8 +56,9 @@ const split: Rule = (node, context) => {
   const axis = numberAttribute(node, 'axis', 0)
   const extent = context.length(x, axis, 'axis')
   const given = sizes === '' ? undefined : context.known(sizes, 'part sizes')
-  const lengths = given !== undefined && given.shape.length > 0 ? Array.from(given.data) : equalParts(extent,
-    given?.data[0] ?? 1)
+  const lengths = given !== undefined && given.shape.length > 0 ?
+    Array.from(given.data) :
+    equalParts(extent, given?.data[0] ?? 1)
   const parts = lengths.length === 1
     ? [x]
     : context.nodeOutputs('Split', [x, context.integers(lengths)], lengths.length, { axis })

@@ -9,8 +9,8 @@ import { type Attribute, type Dim, isBatch, type Node } from '../../core/graph/g
 import { castAttributes } from '../../core/ops/element-types.js'
 import { badNode, integersAttribute, numberAttribute } from '../../core/ops/node-attributes.js'
 import { tensor } from '../../core/tensor/tensor.js'
-import { CONTRIBUTED } from './contributed-operators.js'
 import { COMPOSED } from './composed/index.js'
+import { CONTRIBUTED } from './contributed-operators.js'
 import { CONTROL_FLOW } from './control-flow.js'
 import type { SourceNode } from './nodes.js'
 import { SEQUENCES } from './sequences.js'
@@ -59,15 +59,16 @@ export function upgradeNode(source: SourceNode, fileOpset: number, context: Upgr
   for (const { before, rewrite } of CHANGES.get(current.op) ?? []) {
     if (opset < before) current = rewrite(current, context)
   }
-  const written = context.writing(current, () =>
-    expressed(current.op, () => writeOut({ ...current, ...(bodies === undefined ? {} : { bodies }),
-      ...(given === undefined ? {} : { given }) }, opset, context))
-  )
+  const written = context.writing(current,
+    () =>
+      expressed(current.op, () =>
+        writeOut({ ...current, ...(bodies === undefined ? {} : { bodies }), ...(given === undefined ? {} : { given }) },
+          opset, context)))
   if (typeof written === 'string') context.append({ ...current, op: written })
   else if (written === undefined) context.append(current)
-  else current.outputs.forEach((name, i) => {
-    context.rename(written[i], name)
-  })
+  else {current.outputs.forEach((name, i) => {
+      context.rename(written[i], name)
+    })}
 }
 
 /** The values of the outputs of a node that is written in others; undefined for one that stays. */
@@ -82,7 +83,8 @@ function writeOut(node: SourceNode, opset: number, context: UpgradeContext): rea
 }
 
 /** What `write` gives, or the operator's name with the reason why it cannot. */
-function expressed(op: string, write: () => readonly Expressed[] | undefined): readonly Expressed[] | string | undefined {
+function expressed(op: string, write: () => readonly Expressed[] | undefined): readonly Expressed[] | string
+  | undefined {
   try {
     return write()
   } catch (error) {

@@ -83,7 +83,7 @@ export function writeOnnx(graph: Graph,
     opset_import: [{ domain: '', version: WRITTEN_OPSET }],
     graph: {
       name,
-      node: nodes.map(nodeMessage),
+      node: withoutDoubleNames(nodes).map(nodeMessage),
       initializer: [...initializers].map(([key, value]) => ({ ...tensorMessage(value), name: key })),
       input: graph.inputs.map(input => valueMessage(input.name, input, batchName)),
       output: outputs.map(key => valueMessage(key, types.get(key), batchName)),
@@ -99,6 +99,16 @@ function nodeMessage({ op, inputs, outputs, attributes, name }: Node): NodeMessa
     attribute: Object.entries(attributes).map(([key, value]) => attributeMessage(key, value)),
     ...(name === undefined ? {} : { name }),
   }
+}
+
+/** Nodes of one name, as those that an operator of a file was written out to, but for the first of each. */
+function withoutDoubleNames(nodes: readonly Node[]): Node[] {
+  const seen = new Set<string>()
+  return nodes.map(({ name, ...node }) => {
+    if (name === undefined || seen.has(name)) return node
+    seen.add(name)
+    return { ...node, name }
+  })
 }
 
 /** Without absent values at the end. */

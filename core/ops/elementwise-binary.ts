@@ -137,7 +137,7 @@ const minimum: BinaryRow = (n, a, ai, as, b, bi, bs, out, oi) => {
 const slopeBelowZero: BinaryRow = (n, a, ai, as, b, bi, bs, out, oi) => {
   for (let i = 0; i < n; i++, ai += as, bi += bs) out[oi + i] = a[ai] < 0 ? a[ai] * b[bi] : a[ai]
 }
-/** The remainder with the divisor's sign: an infinite divisor leaves the dividend, or the divisor where signs differ. */
+/** The remainder with the divisor's sign: an infinite divisor leaves the dividend, or itself where signs differ. */
 const remainder: BinaryRow = (n, a, ai, as, b, bi, bs, out, oi) => {
   for (let i = 0; i < n; i++, ai += as, bi += bs) {
     const rest = a[ai] % b[bi]

@@ -293,8 +293,8 @@ const dropout: Operator = {
 }
 
 /**
- * Converts to the dtype of `to`; `storage`, an attribute of our own, names an element type of fewer bits that the values
- * go through. Rounding has the derivative 1 here, as if it were not there.
+ * Converts to the dtype of `to`; `storage`, an attribute of our own, names an element type of fewer bits that the
+ * values go through. Rounding has the derivative 1 here, as if it were not there.
  */
 const castOperator: Operator = {
   op: 'Cast',

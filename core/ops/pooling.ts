@@ -18,7 +18,9 @@ function windowOf(node: Node, shape: readonly Dim[]): WindowAxis[] {
 }
 
 function inferPool(node: Node, x: InferredValue, integers = false): InferredValue {
-  if (!isFloat(x.dtype) && !(integers && x.dtype === 'int64')) throw badNode(node, `its input must be real numbers; it is of type ${x.dtype}.`)
+  if (!isFloat(x.dtype) && !(integers && x.dtype === 'int64')) {
+    throw badNode(node, `its input must be real numbers; it is of type ${x.dtype}.`)
+  }
   return { dtype: x.dtype,
     shape: [x.shape[0], x.shape[CHANNEL_AXIS], ...windowOf(node, x.shape).map(axis => axis.output)] }
 }

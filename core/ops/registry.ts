@@ -25,6 +25,7 @@ import { shapeOperators } from './shape-manipulation.js'
 import { slicingOperators } from './slicing.js'
 import { softmaxOperators } from './softmax.js'
 import { sortingOperators } from './sorting.js'
+import { adviceAbout } from './unsupported.js'
 
 const families: readonly (readonly Operator[])[] = [
   unaryOperators,
@@ -58,12 +59,24 @@ const operators = new Map(families.flat().map(operator => [operator.op, operator
 /** Operators of our own, which no file may ask for. */
 const INTERNAL: ReadonlySet<string> = new Set(['ScatterRows', 'Unfold'])
 
+/**
+ * Operators that files may have and graphs do not: the reader of ONNX files writes them in those above
+ * (adapters/onnx/composed, control-flow.ts, sequences.ts).
+ */
+const WRITTEN_OUT: readonly string[] = ['AffineGrid', 'Attention', 'BlackmanWindow', 'CastLike', 'CausalConvWithState',
+  'CenterCropPad', 'Col2Im', 'Compress', 'ConcatFromSequence', 'CumProd', 'DFT', 'EyeLike', 'GatherND', 'GlobalLpPool',
+  'GridSample', 'HammingWindow', 'HannWindow', 'Hardmax', 'If', 'LRN', 'Loop', 'MaxUnpool', 'MeanVarianceNormalization',
+  'MelWeightMatrix', 'NegativeLogLikelihoodLoss', 'NonMaxSuppression', 'Optional', 'OptionalGetElement',
+  'OptionalHasElement', 'ReverseSequence', 'RotaryEmbedding', 'STFT', 'Scan', 'Scatter', 'ScatterND', 'SequenceAt',
+  'SequenceConstruct', 'SequenceEmpty', 'SequenceErase', 'SequenceInsert', 'SequenceLength', 'SoftmaxCrossEntropyLoss',
+  'SplitToSequence', 'SwiGLU', 'TensorScatter', 'Unique', 'Upsample']
+
 /** The names of the supported operators of ONNX, sorted. */
 export function supportedOperators(): string[] {
-  return [...operators.keys()].filter(op => !INTERNAL.has(op)).sort()
+  return [...[...operators.keys()].filter(op => !INTERNAL.has(op)), ...WRITTEN_OUT].sort()
 }
 
-/** Whether an operator can be run. */
+/** Whether a graph may have an operator; files may have more. */
 export function isSupported(op: string): boolean {
   return operators.has(op)
 }
@@ -74,10 +87,11 @@ export function isSupported(op: string): boolean {
  */
 export function operatorFor(op: string): Operator {
   const found = operators.get(op)
-  if (found === undefined) {
-    throw new GraphError('UNSUPPORTED_OPERATOR',
-      `The operator '${op}' is not supported. Supported are ${supportedOperators().join(', ')}.`, { op,
-      supported: supportedOperators() })
-  }
-  return found
+  if (found !== undefined) return found
+  const advice = adviceAbout(op)
+  const supported = supportedOperators()
+  throw new GraphError('UNSUPPORTED_OPERATOR',
+    `The operator '${op}' is not supported. ${advice === undefined ? '' : `${advice} `}Supported are ${
+      supported.join(', ')
+    }.`, { op, supported })
 }

@@ -54,7 +54,6 @@ function resizedDims(node: Node, shape: readonly Dim[], scales: readonly number[
       throw badNode(node, `it cannot make an axis of ${to} elements from one of ${dim}.`)
     }
     if (to === dim && (scale ?? 1) === 1) return
-    checkAligned(node, dim, scale)
     result[axis] = to
     changes.push({ axis, from: dim, to, scale: scale ?? to / dim })
   })
@@ -70,14 +69,6 @@ function commonScale(node: Node, extents: readonly Dim[], sizes: readonly Dim[] 
   if (policy === 'not_larger') return Math.min(...scales)
   if (policy === 'not_smaller') return Math.max(...scales)
   throw badNode(node, `keep_aspect_ratio_policy '${policy}' is not one of stretch, not_larger, not_smaller.`)
-}
-
-/** Where corners are aligned, implementations divide by different lengths if a scale does not give a whole one. */
-function checkAligned(node: Node, extent: number, scale: number | undefined): void {
-  if (stringAttribute(node, 'coordinate_transformation_mode', 'half_pixel') !== 'align_corners') return
-  if (scale === undefined || Math.abs(extent * scale - Math.round(extent * scale)) < 1e-3) return
-  throw badNode(node, `with aligned corners the scale ${scale} of an axis of ${extent} is not supported: it gives no ` +
-    'whole number of elements, and implementations differ there. Export it with sizes instead of scales.')
 }
 
 function inferredChanges(node: Node,

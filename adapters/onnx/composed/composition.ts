@@ -1,4 +1,7 @@
-/** @file Operators of ONNX that are written in others when a file is read: their derivatives come with those of the others. */
+/**
+ * @file Operators of ONNX that are written in others when a file is read: their derivatives come with those of the
+ * others.
+ */
 import type { Node } from '../../../core/graph/graph.js'
 import type { Expressed, UpgradeContext } from '../upgrade-context.js'
 

@@ -159,12 +159,16 @@ const maxUnpool: Composition = (node, context) => {
   const flat = (value: string): string => context.reshape(value, [0, 0, -1])
   const inPlane = context.node('Mod', [flat(indices), context.integer(plane)])
   const placed = context.reshape(
-    context.node('ScatterElements', [zeros, inPlane, flat(x)], { axis: 2 }), [0, 0, ...space])
+    context.node('ScatterElements', [zeros, inPlane, flat(x)], { axis: 2 }),
+    [0, 0, ...space],
+  )
   if (!isGiven(outputShape)) return [placed]
   const wanted = Array.from(context.known(outputShape, 'output shape').data).slice(2)
-  return [context.node('Pad', [placed,
-    context.integers([...space.map(() => 0), ...wanted.map((extent, i) => extent - space[i])]), '',
-    context.integers(axes.map((_, i) => i + 2))])]
+  return [
+    context.node('Pad', [placed,
+      context.integers([...space.map(() => 0), ...wanted.map((extent, i) => extent - space[i])]), '',
+      context.integers(axes.map((_, i) => i + 2))]),
+  ]
 }
 
 /** The distinct elements, or slices along an axis, of a constant. */
@@ -195,6 +199,52 @@ const unique: Composition = (node, context) => {
     context.integers(counts)]
 }
 
+/** A box by its sides. */
+type Box = readonly [top: number, left: number, bottom: number, right: number]
+
+/** Intersection over union. */
+function overlap([top, left, bottom, right]: Box, other: Box): number {
+  const height = Math.min(bottom, other[2]) - Math.max(top, other[0])
+  const width = Math.min(right, other[3]) - Math.max(left, other[1])
+  const shared = Math.max(0, height) * Math.max(0, width)
+  const area = (box: Box): number => (box[2] - box[0]) * (box[3] - box[1])
+  return shared / (area([top, left, bottom, right]) + area(other) - shared)
+}
+
+/**
+ * The best boxes of every class, without those that overlap a better one. How many remain depends on the values, which
+ * must therefore be constant.
+ */
+const nonMaxSuppression: Composition = (node, context) => {
+  const optional = (index: number, fallback: number): number => {
+    const name = node.inputs[index]
+    return isGiven(name) ? context.known(name, 'limit').data[0] : fallback
+  }
+  const [boxes, scores] = [0, 1].map(i => context.known(node.inputs[i], i === 0 ? 'boxes' : 'scores'))
+  const [most, overlapLimit, scoreLimit] = [optional(2, 0), optional(3, 0), optional(4, -Infinity)]
+  const [examples, count] = boxes.shape
+  const classes = scores.shape[1]
+  const centred = numberAttribute(node, 'center_point_box', 0) !== 0
+  const boxAt = (example: number, i: number): Box => {
+    const [a, b, c, d] = boxes.data.subarray((example * count + i) * 4, (example * count + i + 1) * 4)
+    return centred
+      ? [b - d / 2, a - c / 2, b + d / 2, a + c / 2]
+      : [Math.min(a, c), Math.min(b, d), Math.max(a, c), Math.max(b, d)]
+  }
+  const rows = upTo(examples).flatMap(n =>
+    upTo(classes).flatMap(k => {
+      const score = (i: number): number => scores.data[(n * classes + k) * count + i]
+      const chosen: number[] = []
+      for (const i of upTo(count).filter(i => score(i) > scoreLimit).sort((a, b) => score(b) - score(a) || a - b)) {
+        if (chosen.length >= most) break
+        if (chosen.every(other => overlap(boxAt(n, i), boxAt(n, other)) <= overlapLimit)) chosen.push(i)
+      }
+      return chosen.map(i => [n, k, i])
+    })
+  )
+  return [context.constant(tensor('int64', [rows.length, 3], rows.flat()), 'boxes')]
+}
+
 /** Picking and placing. */
 export const indexingCompositions: Compositions = [
   ['GatherND', gatherND],
@@ -205,4 +255,5 @@ export const indexingCompositions: Compositions = [
   ['TensorScatter', tensorScatter],
   ['MaxUnpool', maxUnpool],
   ['Unique', unique],
+  ['NonMaxSuppression', nonMaxSuppression],
 ]

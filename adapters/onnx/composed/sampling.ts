@@ -1,7 +1,7 @@
 /** @file GridSample and AffineGrid: images read at places that are computed (spatial transformers, optical flow). */
 import { isBatch } from '../../../core/graph/graph.js'
-import { knownDims } from '../../../core/ops/shape-rules.js'
 import { badNode, numberAttribute, stringAttribute } from '../../../core/ops/node-attributes.js'
+import { knownDims } from '../../../core/ops/shape-rules.js'
 import { sizeOf, tensor } from '../../../core/tensor/tensor.js'
 import { NotExpressible, type UpgradeContext } from '../upgrade-context.js'
 import { type Composition, type Compositions, upTo } from './composition.js'
@@ -69,7 +69,9 @@ function neighbours(grid: string, mode: string, reading: Reading, context: Upgra
   const { extent, padding } = reading
   const whole = padding === 'border'
     ? clamped(given, extent, context)
-    : padding === 'reflection' ? clamped(reflected(given, reading, context), extent, context) : given
+    : padding === 'reflection'
+    ? clamped(reflected(given, reading, context), extent, context)
+    : given
   const x = mode === 'cubic' ? given : whole
   if (mode === 'nearest') return [neighbour(context.node('Round', [x]), undefined, reading, context)]
   const floor = context.node('Floor', [x])
@@ -96,7 +98,9 @@ const gridSample: Composition = (node, context) => {
   const aligned = numberAttribute(node, 'align_corners', 0) !== 0
   const axes = space.map((extent, axis) => neighbours(coordinate(axis), mode, { extent, padding, aligned }, context))
   const flat = context.reshape(x, [0, channels, sizeOf(space)])
-  const corners = axes.reduce<Neighbour[][]>((rows, axis) => rows.flatMap(row => axis.map(each => [...row, each])), [[]])
+  const corners = axes.reduce<Neighbour[][]>((rows, axis) => rows.flatMap(row => axis.map(each => [...row, each])), [
+    [],
+  ])
   const parts = corners.map(corner => {
     const index = corner.map(({ index }, axis) => context.mul(index, sizeOf(space.slice(axis + 1)))).reduce((a, b) =>
       context.add(a, b)
@@ -123,8 +127,8 @@ const affineGrid: Composition = (node, context) => {
   if (context.hasOpenLengths) context.usesOpenLengths = true
   const extents = space as number[]
   const aligned = numberAttribute(node, 'align_corners', 0) !== 0
-  const at = (i: number, extent: number): number =>
-    (aligned ? (extent === 1 ? -1 : -1 + 2 * i / (extent - 1)) : -1 + (2 * i + 1) / extent)
+  const at = (i: number,
+    extent: number): number => (aligned ? (extent === 1 ? -1 : -1 + 2 * i / (extent - 1)) : -1 + (2 * i + 1) / extent)
   const rows = upTo(sizeOf(extents)).flatMap(i => {
     const places = extents.map((extent, axis) => at(Math.floor(i / sizeOf(extents.slice(axis + 1))) % extent, extent))
     return [...places.reverse(), 1]

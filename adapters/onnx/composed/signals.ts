@@ -29,7 +29,7 @@ interface Transform {
   readonly onesided: boolean
 }
 
-/** The transform along the last axis of real and imaginary parts; the imaginary part is undefined where it is left out. */
+/** The transform along the last axis of real and imaginary parts, the latter undefined where it is left out. */
 function transform({ re, im }: Complex, { length, inverse, onesided }: Transform, context: UpgradeContext): Complex {
   const { dtype } = context.type(re)
   const half = Math.floor(length / 2) + 1
@@ -81,16 +81,19 @@ const dft: Composition = (node, context, opset) => {
   const own = context.length(x, axis, 'axis of the transform')
   const length = isGiven(lengthInput)
     ? context.known(lengthInput, 'length').data[0]
-    : inverse && onesided ? 2 * (own - 1) : own
+    : inverse && onesided
+    ? 2 * (own - 1)
+    : own
   const toLast = [...upTo(rank - 1).filter(other => other !== axis), axis]
   const move = (value: string): string =>
     resized(axis === rank - 2 ? value : context.transpose(value, toLast),
       inverse && onesided ? Math.floor(length / 2) + 1 : length, context)
   const parts = partsOf(x, context)
-  const result = transform({ re: move(parts.re), im: parts.im === undefined ? undefined : move(parts.im) },
-    { length, inverse, onesided }, context)
-  const back = (value: string): string =>
-    (axis === rank - 2 ? value : context.transpose(value, upTo(rank - 1).map(i => toLast.indexOf(i))))
+  const result = transform({ re: move(parts.re), im: parts.im === undefined ? undefined : move(parts.im) }, { length,
+    inverse, onesided }, context)
+  const back = (
+    value: string,
+  ): string => (axis === rank - 2 ? value : context.transpose(value, upTo(rank - 1).map(i => toLast.indexOf(i))))
   return [joinParts({ re: back(result.re), im: result.im === undefined ? undefined : back(result.im) }, context)]
 }
 
@@ -100,12 +103,13 @@ const stft: Composition = (node, context) => {
   const [step] = context.known(stepInput, 'step').data
   const length = isGiven(lengthInput)
     ? context.known(lengthInput, 'frame length').data[0]
-    : isGiven(windowInput) ? context.length(windowInput, 0, 'window') : context.length(signal, 1, 'signal')
+    : isGiven(windowInput)
+    ? context.length(windowInput, 0, 'window')
+    : context.length(signal, 1, 'signal')
   const frames = Math.floor((context.length(signal, 1, 'signal') - length) / step) + 1
   if (!(frames >= 1)) throw new NotExpressible(`of a frame of ${length} elements, which is longer than the signal`)
-  const places = tensor('int64', [frames, length], upTo(frames * length).map(i =>
-    Math.floor(i / length) * step + i % length
-  ))
+  const places = tensor('int64', [frames, length],
+    upTo(frames * length).map(i => Math.floor(i / length) * step + i % length))
   const index = context.constant(places, 'frames')
   const framed = (part: string): string => {
     const found = context.node('Gather', [part, index], { axis: 1 })

@@ -42,10 +42,15 @@ const SEEDS = 2
  */
 export async function checkDerivative(name: string, build: (builder: GraphBuilder) => string,
   options: CheckOptions = {}): Promise<void> {
+  const builder = new GraphBuilder('float64')
+  const output = build(builder)
+  await checkGraph(name, builder.build([output]), options)
+}
+
+/** The same for the only output of a graph in double precision. */
+export async function checkGraph(name: string, graph: Graph, options: CheckOptions = {}): Promise<void> {
   await t.test(`derivative of ${name}`, async t => {
-    const builder = new GraphBuilder('float64')
-    const output = build(builder)
-    const graph = builder.build([output])
+    const [output] = graph.outputs
     const point = drawPoint(graph, options)
     const wrt = [...point.keys()].filter(key => point.get(key)!.dtype === 'float64')
     const program = vjpProgram(graph, output, wrt, SEEDS)
