@@ -121,9 +121,9 @@ function readNode(message: PlacedNode, reading: Reading): SourceNode {
   if (output.every(value => value === '')) {
     throw new GraphError('BAD_GRAPH', `The ${called} node '${name}' has no output.`, { op: called, node: name })
   }
-  const bodies = Object.fromEntries(attribute.flatMap(({ name: key, g }) =>
-    (g == null ? [] : [[key, readBody(g, reading)] as const])
-  ))
+  const bodies = Object.fromEntries(
+    attribute.flatMap(({ name: key, g }) => (g == null ? [] : [[key, readBody(g, reading)] as const])),
+  )
   const captured = Object.values(bodies).flatMap(readsFromOutside)
   return {
     op: called,

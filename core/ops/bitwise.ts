@@ -1,6 +1,6 @@
 /** @file Operators on the bits of integers, which are taken as two's complements of 64 bits. */
 import type { Node } from '../graph/graph.js'
-import { broadcastPlan, type BinaryRow, runBinary } from './broadcast.js'
+import { type BinaryRow, broadcastPlan, runBinary } from './broadcast.js'
 import { badNode, requiredInput } from './node-attributes.js'
 import type { Operator } from './operator.js'
 import { broadcastDims } from './shape-rules.js'

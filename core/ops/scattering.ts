@@ -4,8 +4,7 @@ import { isBatch, type Node } from '../graph/graph.js'
 import { sizeOf, tensor } from '../tensor/tensor.js'
 import { expression } from './expression.js'
 import { checkAligned, resolveIndex } from './gathering.js'
-import { badNode, describeNode, numberAttribute, requiredInput,
-  stringAttribute } from './node-attributes.js'
+import { badNode, describeNode, numberAttribute, requiredInput, stringAttribute } from './node-attributes.js'
 import type { BackwardContext, InferredValue, Operator } from './operator.js'
 import { formatDims, resolveAxis, sameShape } from './shape-rules.js'
 
@@ -122,8 +121,10 @@ function placesOf(builder: BackwardContext['builder'], node: Node, own: readonly
   const axis = axisOf(node, own.length + (hasBatch ? 1 : 0)) - (hasBatch ? 1 : 0)
   const steps = own.map((_, i) => sizeOf(own.slice(i + 1)))
   const others = Array.from({ length: sizeOf(picked) }, (_, at) =>
-    picked.reduce((sum, extent, i) =>
-      (i === axis ? sum : sum + Math.floor(at / sizeOf(picked.slice(i + 1))) % extent * steps[i]), 0))
+    picked.reduce(
+      (sum, extent, i) => (i === axis ? sum : sum + Math.floor(at / sizeOf(picked.slice(i + 1))) % extent * steps[i]),
+      0,
+    ))
   const integer = (value: number): string => builder.constant(tensor('int64', [], [value]))
   const e = expression(builder)
   const index = builder.node('Mod', [e.add(node.inputs[1], integer(own[axis])), integer(own[axis])])

@@ -111,7 +111,9 @@ const attention: Composition = (node, context) => {
   if (!Number.isInteger(times)) throw badNode(node, 'its heads of queries are no multiple of those of keys.')
   const scale = numberAttribute(node, 'scale', 1 / Math.sqrt(context.length(query, -1, 'width')))
   const raw = context.mul(
-    context.node('MatMul', [query, context.transpose(repeatHeads(key, times, context), [0, 1, 3, 2])]), scale)
+    context.node('MatMul', [query, context.transpose(repeatHeads(key, times, context), [0, 1, 3, 2])]),
+    scale,
+  )
   const cap = numberAttribute(node, 'softcap', 0)
   const capped = cap > 0 ? context.mul(context.node('Tanh', [context.div(raw, cap)]), cap) : raw
   const { terms, mayBeEmpty } = biases(node, capped, { mask: isGiven(mask) ? mask : undefined,
@@ -141,9 +143,11 @@ export function rotate(x: string, cos: string, sin: string, interleaved: boolean
 
 const rotaryEmbedding: Composition = (node, context) => {
   const [x, cosines, sines, positions] = node.inputs
-  return [turned(x, { cosines, sines, positions, heads: numberAttribute(node, 'num_heads', 0),
-    width: numberAttribute(node, 'rotary_embedding_dim', 0),
-    interleaved: numberAttribute(node, 'interleaved', 0) !== 0 }, context)]
+  return [
+    turned(x, { cosines, sines, positions, heads: numberAttribute(node, 'num_heads', 0),
+      width: numberAttribute(node, 'rotary_embedding_dim', 0),
+      interleaved: numberAttribute(node, 'interleaved', 0) !== 0 }, context),
+  ]
 }
 
 /** How elements are turned: tables of the angles by position, and the part of each head. */

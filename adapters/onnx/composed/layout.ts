@@ -76,8 +76,7 @@ const castLike: Composition = ({ inputs: [x, like], attributes }: Node, context)
 /** Recurrences with the examples first are those with the times first, between exchanges of axes. */
 const timesFirst: Composition = (node, context) => {
   if (numberAttribute(node, 'layout', 0) === 0) return undefined
-  const exchanged = (name: string | undefined): string =>
-    (isGiven(name) ? context.transpose(name, [1, 0, 2]) : '')
+  const exchanged = (name: string | undefined): string => (isGiven(name) ? context.transpose(name, [1, 0, 2]) : '')
   const { layout: _, ...attributes } = node.attributes
   const [x, w, r, b = '', lengths = '', ...states] = node.inputs
   const values = states.map((name, i) => (i < 2 ? exchanged(name) : name))
@@ -96,4 +95,3 @@ export const layoutCompositions: Compositions = [
   ['GRU', timesFirst],
   ['LSTM', timesFirst],
 ]
-

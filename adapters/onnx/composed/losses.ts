@@ -1,6 +1,6 @@
 /** @file Losses that training graphs end in. */
-import { numberAttribute, stringAttribute } from '../../../core/ops/node-attributes.js'
 import type { Node } from '../../../core/graph/graph.js'
+import { numberAttribute, stringAttribute } from '../../../core/ops/node-attributes.js'
 import { NotExpressible, type UpgradeContext } from '../upgrade-context.js'
 import { type Composition, type Compositions, isGiven } from './composition.js'
 

@@ -13,8 +13,10 @@ const localResponse: Composition = (node, context) => {
   const mean = context.node('AveragePool', [rows], { kernel_shape: [size, 1], count_include_pad: 1,
     pads: [Math.floor((size - 1) / 2), 0, Math.ceil((size - 1) / 2), 0] })
   const rest = context.shape(x).slice(2).map((_, i) => context.length(x, i + 2, 'image'))
-  const scaled = context.add(context.mul(context.reshape(mean, [0, channels, ...rest]),
-    numberAttribute(node, 'alpha', 1e-4)), numberAttribute(node, 'bias', 1))
+  const scaled = context.add(
+    context.mul(context.reshape(mean, [0, channels, ...rest]), numberAttribute(node, 'alpha', 1e-4)),
+    numberAttribute(node, 'bias', 1),
+  )
   return [context.div(x, context.binary('Pow', scaled, numberAttribute(node, 'beta', 0.75)))]
 }
 
