@@ -37,6 +37,8 @@ const FIT_OPTIONS = [
   'lastLayerName',
   'parameters',
   'freeze',
+  'positions',
+  'classAxis',
   'batchSize',
   'memoryLimit',
 ] as const

@@ -126,7 +126,8 @@ export const inspect: Method = (params, _context, state) => {
 
 /** The outputs of a network for rows of inputs: N x C. */
 export const forward: Method = async (params, context, state) => {
-  const options: ForwardOptions = optionsOf(params, 'forward', ['likelihood', 'input', 'output', 'engine'], state)
+  const options: ForwardOptions = optionsOf(params, 'forward', ['likelihood', 'input', 'output', 'engine', 'positions',
+    'classAxis'], state)
   return {
     outputs: tensorToWire(
       await runNetwork(state.objects.get('model', params).graph, arrayParameter(params, 'x', state), options,

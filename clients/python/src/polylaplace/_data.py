@@ -136,3 +136,33 @@ def fresh_seed(seed: Any) -> int:
 def flat_labels(y: Array, likelihood: str) -> Array:
     """Targets of regression may be a vector; (n, 1) class labels are flattened."""
     return y[:, 0] if likelihood == "classification" and y.ndim == 2 and y.shape[1] == 1 else y
+
+
+#: The label of a position that is left out, as torch has it.
+NO_LABEL = -100
+
+
+def masked(y: Any, mask: Any, likelihood: str) -> Array:
+    """Labels with those that a mask leaves out marked: -100, or NaN for the targets of a regression.
+
+    Args:
+        y: labels (n, positions), or (n, positions, C).
+        mask: true where a label counts, (n, positions).
+    """
+    if y is None:
+        raise DataError(
+            "mask goes with y; in (x, y) batches mark the labels that are left out with -100 (targets: NaN).",
+            "BAD_ARRAY",
+            {"array": "mask"},
+        )
+    labels, counts = to_array(y, "y"), to_array(mask, "mask") != 0
+    if counts.shape != labels.shape[: counts.ndim]:
+        raise DataError(
+            f"mask is {counts.shape} and y is {labels.shape}: it must say of each position whether its label counts.",
+            "BAD_ARRAY",
+            {"array": "mask"},
+        )
+    kept = counts.reshape(counts.shape + (1,) * (labels.ndim - counts.ndim))
+    if likelihood == "regression":
+        return np.where(kept, labels.astype(np.float64), np.nan)
+    return np.where(kept, labels.astype(np.int64) if labels.dtype.kind in "bu" else labels, NO_LABEL)

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Self
 
 from ._batching import exceeds_one_message, slices
-from ._data import batches, flat_labels, is_array_like, to_array
+from ._data import batches, flat_labels, is_array_like, masked, to_array
 from ._exceptions import DataError, InternalError, OptionError
 from ._partial import Partial
 from ._posterior_state import ONE_MESSAGE, PosteriorState
@@ -14,7 +14,17 @@ from ._progress import ProgressOption
 from ._remote import Remote, create
 
 #: Options of an object that hold for a tuned fit too, which brings the others itself.
-_KEPT_OPTIONS = ("engine", "precision", "threads", "seed", "input", "output", "kfacApprox")
+_KEPT_OPTIONS = (
+    "engine",
+    "precision",
+    "threads",
+    "seed",
+    "input",
+    "output",
+    "kfacApprox",
+    "positions",
+    "classAxis",
+)
 
 
 class Fitting(PosteriorState):
@@ -25,6 +35,7 @@ class Fitting(PosteriorState):
         X: Any,
         y: Any = None,
         *,
+        mask: Any = None,
         override: bool = True,
         progress_bar: bool | None = None,
         timeout: float | None = None,
@@ -33,7 +44,9 @@ class Fitting(PosteriorState):
 
         Args:
             X: rows of examples (n, ...); or an iterable of (x, y) batches such as a DataLoader, and then no y.
-            y: class numbers (n,), 0/1 labels (n, C), or targets (n,) or (n, C).
+            y: class numbers (n,), 0/1 labels (n, C), or targets (n,) or (n, C); of a network that answers at several
+                positions of an example one label a position, (n, positions), where -100 (targets: NaN) leaves one out.
+            mask: which positions of y count, (n, positions); the others are left out.
             override: laplace-torch's word; False (adding to an earlier fit) is what `fit_partial` is for.
             progress_bar: True for a bar, if tqdm is installed.
             timeout: seconds.
@@ -47,6 +60,8 @@ class Fitting(PosteriorState):
                 "BAD_OPTION",
                 {"option": "override"},
             )
+        if mask is not None:
+            y = masked(y, mask, self.likelihood)
         progress = self._progress if progress_bar is None else progress_bar
         self._adopt(*self._fitted_to(X, y, timeout, progress))
         self._training = _readable_again(X, y)
@@ -118,13 +133,15 @@ class Fitting(PosteriorState):
         answer = self._client.call("forward", {**network, "x": rows[:1], "options": wanted})
         return int(answer["outputs"].shape[1])
 
-    def fit_partial(self, X: Any, y: Any = None) -> Partial:
+    def fit_partial(self, X: Any, y: Any = None, *, mask: Any = None) -> Partial:
         """Sums over a part of the data: add the parts and give them to `fit_merged`.
 
         Args:
             X: rows of examples (n, ...), or an iterable of (x, y) batches, and then no y.
-            y: as for `fit`.
+            y, mask: as for `fit`.
         """
+        if mask is not None:
+            y = masked(y, mask, self.likelihood)
         parts = batches(X) if y is None and not is_array_like(X) else [(X, y)]
         total: Partial | None = None
         for x, labels in parts:

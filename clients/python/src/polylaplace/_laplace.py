@@ -56,6 +56,10 @@ class Laplace(Fitting, Tuning, HyperParameters, Intervals, PosteriorQuantities, 
         architecture: list of layers for files that hold weights only.
         activation: for bare chains of linear layers.
         input, output: which ones, when the network has several.
+        positions: of a network that answers at several positions of an example (tokens, pixels, times): 'each' is a
+            term of the likelihood with a label of its own, or the 'first', the 'last' or the 'mean' of all answers for
+            the example. None: 'each'.
+        class_axis: the axis of such an output that holds the classes or outputs. None: the one that the labels fit.
         client: the connection; None: the one that everything shares.
         progress: True for bars (if tqdm is installed), or a function.
 
@@ -87,6 +91,8 @@ class Laplace(Fitting, Tuning, HyperParameters, Intervals, PosteriorQuantities, 
         activation: str | None = None,
         input: str | None = None,
         output: str | None = None,
+        positions: str | None = None,
+        class_axis: int | None = None,
         client: Client | None = None,
         progress: ProgressOption = None,
     ) -> None:
@@ -117,6 +123,8 @@ class Laplace(Fitting, Tuning, HyperParameters, Intervals, PosteriorQuantities, 
             seed=seed,
             input=input,
             output=output,
+            positions=positions,
+            classAxis=class_axis,
         )
         self._hints = {
             "architecture": load_architecture(architecture),
