@@ -19,6 +19,7 @@ import { type OutputFamily, outputFamily, type OutputModel } from '../linear-mod
 import { shuffledParameters, untrainedErrors } from '../linear-model/untrained.js'
 import { weightSpace } from '../linear-model/weight-space.js'
 import { batchSizeFor, forEachBatch, sliceExamples } from '../network/batches.js'
+import type { Inputs } from '../network/input-rows.js'
 import { withParameters } from '../network/parameters.js'
 import type { ResolvedOptions } from '../options/laplace-options.js'
 import type { Answer } from '../prediction/answer.js'
@@ -29,7 +30,6 @@ import type { FactoredJacobian } from '../programs/factored-jacobian.js'
 import { linearMap } from '../programs/linear-map.js'
 import { geometricMean } from '../tensor/means.js'
 import { sampledRows, takeRows } from '../tensor/rows.js'
-import type { Tensor } from '../tensor/tensor.js'
 import type { LeaveOneOutScore } from '../tuning/choice.js'
 import { errorScale, excess } from '../tuning/error-scale.js'
 import { type Gate, gateOf } from '../tuning/gate.js'
@@ -39,9 +39,9 @@ import { chooseNoise, type NoisePrior, type ValidatedNoise } from '../tuning/val
 import { candidatesAt, chooseFound, DELTA_STEPS, foundOrNot, type HeldOutOutputs, steppedDelta,
   type ValidatedCandidate } from '../tuning/validated.js'
 
-/** Training rows as the network's input, with the labels as the likelihood takes them. */
+/** Training rows as the network's inputs, with the labels as the likelihood takes them. */
 export interface TrainingRows {
-  readonly x: Tensor
+  readonly x: Inputs
   readonly labels: Float64Array
   readonly examples: number
 }
@@ -145,14 +145,14 @@ async function onAllRows(fit: LinearFit, evaluator: Evaluator, { x, labels, exam
     times: async v => {
       const image = new Float64Array(examples * outputs)
       await forEachBatch(examples, size, 'tune', quiet, async (from, to) => {
-        image.set(await map.times(v, sliceExamples(x, network.input, from, to)), from * outputs)
+        image.set(await map.times(v, sliceExamples(x, network.inputs, from, to)), from * outputs)
       })
       return image
     },
     transposedTimes: async u => {
       const sum = new Float64Array(theta.length)
       await forEachBatch(examples, size, 'tune', quiet, async (from, to) => {
-        await map.transposedTimes(u.subarray(from * outputs, to * outputs), sliceExamples(x, network.input, from, to),
+        await map.transposedTimes(u.subarray(from * outputs, to * outputs), sliceExamples(x, network.inputs, from, to),
           sum)
       })
       return sum
@@ -227,7 +227,7 @@ async function linearise(evaluator: Evaluator, { x, examples }: TrainingRows, ch
   await forEachBatch(examples, size, 'fit', work, async (from, to) => {
     const first = at
     while (at < chosen.length && chosen[at] < to) at++
-    const batch = sliceExamples(x, network.input, from, to)
+    const batch = sliceExamples(x, network.inputs, from, to)
     if (at === first) {
       f.set(await evaluator.forward(batch), from * outputs)
       return

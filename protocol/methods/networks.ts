@@ -18,7 +18,7 @@ import { type DecodedMap, isMap, own } from '../frames/decoded-map.js'
 import type { WireMap } from '../frames/encode.js'
 import { MAX_ITEMS } from '../frames/limits.js'
 import { bytesParameter, flagParameter, listParameter, mapParameter, optional } from '../messages/parameters.js'
-import { arrayParameter, optionsOf } from './arguments.js'
+import { examplesParameter, optionsOf } from './arguments.js'
 import { type Method, nameFor, type ThreadState, workOf } from './method.js'
 import type { Model } from './object-store.js'
 
@@ -130,7 +130,7 @@ export const forward: Method = async (params, context, state) => {
     'classAxis'], state)
   return {
     outputs: tensorToWire(
-      await runNetwork(state.objects.get('model', params).graph, arrayParameter(params, 'x', state), options,
+      await runNetwork(state.objects.get('model', params).graph, examplesParameter(params, state), options,
         state.runtime, workOf(context)),
     ),
   }
