@@ -20,7 +20,8 @@ import { evidenceAtMode, evidenceOf, logLikelihoodOf } from './posterior-evidenc
 import { type ConformalOptions, type PredictOptions, PRIOR_CHANGES, type PriorChanges, settingsFrom,
   type TuneOptions } from './posterior-options.js'
 import { checkNoiseChange, type PosteriorState, recordOf, sigmaOf, withoutScores } from './posterior-state.js'
-import { type PosteriorSummary, summarizePosterior, trainingOf } from './posterior-summary.js'
+import { inputsOf, type InputSummary, type PosteriorSummary, summarizePosterior,
+  trainingOf } from './posterior-summary.js'
 import { predict } from './predict.js'
 import { type Prediction } from './prediction.js'
 import { type InputPrograms, programsByInput } from './programs-by-input.js'
@@ -134,6 +135,10 @@ export class LaplacePosterior {
     return this.networkDigest ??= graphDigest(this.state.graph)
   }
 
+  /** The inputs of the network that its output depends on. */
+  get inputs(): readonly InputSummary[] {
+    return inputsOf(this.state)
+  }
   /** H, the data term of the Hessian (P x P) without noise, temperature and prior. */
   get H(): CurvatureMatrix {
     return curvatureMatrix(this.state.structured.curvature)

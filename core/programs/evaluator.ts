@@ -39,7 +39,7 @@ export interface Seeds {
 }
 
 /**
- * A network with the parameters of a subset, ready to be evaluated. What it is given are tensors in the shapes of its inputs.
+ * A network with the parameters of a subset, ready to be evaluated. It is given tensors in the shapes of its inputs.
  */
 export interface Evaluator {
   readonly network: Network
