@@ -1,7 +1,7 @@
 /** @file Outputs of the network and their covariances as tensors. */
 import type { WorkOptions } from '../budget/progress.js'
 import { inOwnLayout, matrixInOwnOrder } from '../likelihood/output-layout.js'
-import { type Examples, exampleCount } from '../tensor/examples.js'
+import { exampleCount, type Examples } from '../tensor/examples.js'
 import { float64, type Tensor } from '../tensor/tensor.js'
 import { gaussianMean, jointGaussian, outputGaussian } from './output-gaussian.js'
 import type { PosteriorState } from './posterior-state.js'
