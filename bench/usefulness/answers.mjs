@@ -10,16 +10,21 @@ const POSTERIORS = {
   'no option': { options: {} },
   'last layer': { options: { subset: 'last_layer' } },
   'held-out rows': { options: { tune: 'validated' }, held: true },
-  "laplace-torch's default": { options: { subset: 'last_layer', structure: 'kron', tune: 'marglik' } },
 }
+const PEER = "laplace-torch's default"
+/** The same posterior computed here, where laplace-torch is not installed. */
+const COMPUTED_PEER = { subset: 'last_layer', structure: 'kron', tune: 'marglik' }
 
 /** For variances that hold the noise already: a report wants a positive one. */
 const NO_NOISE = 1e-9
 
-export const COLUMNS = ['temperature', ...Object.keys(POSTERIORS), 'ensemble of five']
+export const COLUMNS = ['temperature', ...Object.keys(POSTERIORS), PEER, 'ensemble of five']
 
-/** Scores of everything on one network: { name: scores }, with `error` in place of scores that there are not. */
-export async function answersOf(cell, { members }) {
+/**
+ * Scores of everything on one network: { name: scores }, with `error` in place of scores that there are not.
+ * @param peer what laplace-torch answers; undefined where it is not installed
+ */
+export async function answersOf(cell, { members }, peer) {
   const { classes, data } = cell
   const outputs = members[0].layers.at(-1).bias.length
   const likelihood = classes === 0 ? 'regression' : outputs === 1 ? 'binary' : 'classification'
@@ -32,6 +37,9 @@ export async function answersOf(cell, { members }) {
     const all = { likelihood, ...options, ...held ? { validation: problem.held } : {} }
     results[name] = await posteriorScores(members[0], problem, all)
   }
+  results[PEER] = peer === undefined
+    ? await posteriorScores(members[0], problem, { likelihood, ...COMPUTED_PEER })
+    : peerScores(peer, problem)
   results['ensemble of five'] = await ensembleScores(members, problem)
   return results
 }
@@ -57,12 +65,20 @@ function networkProbabilities(plain, problem) {
 /** The network with the noise of its training residuals, and with that of held-out rows in place of a temperature. */
 function networkNoises(plain, problem) {
   const scores = name => {
-    const { data } = plain[name]
-    const square = data.reduce((sum, value, i) => sum + (problem[name].y.data[i] - value) ** 2, 0) / data.length
+    const noise = squaresOf(plain[name], problem[name].y).map(Math.sqrt)
     return regressionScores({ mean: plain.test, variance: float64(plain.test.shape, plain.test.data.map(() => 0)) },
-      Math.sqrt(square), problem)
+      noise, problem)
   }
   return { network: scores('train'), temperature: scores('held') }
+}
+
+/** The mean square of the residuals, one an output. */
+function squaresOf({ data, shape: [examples, outputs] }, y) {
+  const squares = new Float64Array(outputs)
+  data.forEach((value, i) => {
+    squares[i % outputs] += (y.data[i] - value) ** 2 / examples
+  })
+  return squares
 }
 
 async function posteriorScores(member, problem, options) {
@@ -84,6 +100,14 @@ async function posteriorScores(member, problem, options) {
   }
 }
 
+/** Scores of the answers that laplace-torch gave. */
+function peerScores({ probabilities, mean, variance, error }, problem) {
+  if (error !== undefined) return { error }
+  return problem.likelihood === 'regression'
+    ? regressionScores({ mean: matrix(mean), variance: matrix(variance) }, NO_NOISE, problem)
+    : probabilityScores(matrix(probabilities[0]), matrix(probabilities[1]), problem)
+}
+
 /** The mean of the members' probabilities; of regression mean and spread, with the noise of training residuals. */
 async function ensembleScores(members, problem) {
   const { likelihood, train } = problem
@@ -99,8 +123,8 @@ async function ensembleScores(members, problem) {
   }
   const mean = average(all.map(({ test }) => test))
   const variance = average(all.map(({ test, train: fitted }) => {
-    const noise = fitted.data.reduce((sum, f, i) => sum + (train.y.data[i] - f) ** 2, 0) / fitted.data.length
-    return { ...test, data: Float64Array.from(test.data, (f, i) => (f - mean.data[i]) ** 2 + noise) }
+    const noise = squaresOf(fitted, train.y)
+    return { ...test, data: Float64Array.from(test.data, (f, i) => (f - mean.data[i]) ** 2 + noise[i % noise.length]) }
   }))
   return regressionScores({ mean, variance }, NO_NOISE, problem)
 }
@@ -130,5 +154,6 @@ function matrix(rows) {
 }
 
 function labels(values, likelihood) {
+  if (likelihood === 'regression') return matrix(values)
   return float64(likelihood === 'classification' ? [values.length] : [values.length, 1], Float64Array.from(values))
 }

@@ -1,4 +1,7 @@
-/** @file The tables of docs/usefulness.md, between the comments that mark them; all other text is written by hand. */
+/**
+ * @file The tables of docs/usefulness.md and the first of the README, between the comments that mark them; all other
+ * text is written by hand.
+ */
 import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -7,6 +10,7 @@ import { COLUMNS } from './answers.mjs'
 
 const root = fileURLToPath(new URL('../..', import.meta.url))
 const PAGE = join(root, 'docs/usefulness.md')
+const README = join(root, 'README.md')
 /** Groups by number of classes and training, with the goal of the NLL over the network's. */
 const GROUPS = [
   { name: 'two classes, calm', goal: 0.85, has: ({ classes, calm }) => classes === 2 && calm },
@@ -17,15 +21,29 @@ const GROUPS = [
 const NOTABLY = 1.05
 const ALL = ['network', ...COLUMNS]
 
-/** Writes the page, a quick run's beside the results; returns its path. */
-export async function writeUsefulness(records, kind) {
-  const tables = { summary: summaryTable(records), nll: nllTable(records), scores: scoresTable(records),
+/**
+ * Writes the page and the README's table, a quick run's page beside the results; returns the page's path.
+ * @param asked whether laplace-torch itself has answered
+ */
+export async function writeUsefulness(records, kind, asked) {
+  const summary = summaryTable(records)
+  const tables = { summary, nll: nllTable(records), peer: peerSentence(asked), scores: scoresTable(records),
     regression: regressionTable(records), goals: goalsTable(records), worst: worstTable(records) }
   let page = await readFile(PAGE, 'utf8')
   for (const [name, table] of Object.entries(tables)) page = replaceTable(page, name, table)
   const target = kind === 'full' ? PAGE : join(root, 'bench/results/usefulness/usefulness.md')
   await writeFile(target, page)
+  if (kind === 'full') {
+    await writeFile(README, replaceTable(await readFile(README, 'utf8'), 'usefulness', summary))
+  }
   return target
+}
+
+function peerSentence(asked) {
+  const how = asked
+    ? 'These are the answers of laplace-torch itself.'
+    : 'laplace-torch was not installed in this run: these are the answers of the same posterior, computed here.'
+  return `*laplace-torch's default*: last layer, Kronecker factors, prior by the marginal likelihood, probit. ${how}`
 }
 
 /** The records of each table and kind of training: a cell, over its splits. */
@@ -76,14 +94,20 @@ function summaryTable(records) {
     const own = records.filter(group.has)
     const pair = (score, digits) =>
       ['network', 'no option'].map(column => text(meanOf(own, column, score), digits)).join(' → ')
-    return [group.name, pair('nll'), pair('ece'), pair('accuracy', 3), pair('auroc')]
+    const ratios = ratiosOf(records, group, 'no option')
+    return [group.name, pair('nll'), text(geometricMean(ratios)), `${harmedIn(ratios)} of ${ratios.length}`,
+      pair('ece'), pair('accuracy', 3), pair('auroc')]
   })
   const regression = records.filter(({ classes }) => classes === 0)
   const covered = ['network', 'no option'].map(column => text(meanOf(regression, column, 'coverage90'))).join(' → ')
   const nll = ['network', 'no option'].map(column => text(medianOf(regression, column, 'nll'))).join(' → ')
-  return `${
-    markdownTable(['networks', 'NLL', 'calibration error', 'accuracy', 'AUROC, permuted columns'], rows)
-  }\n\nRegression: 90 % intervals cover ${covered}, median NLL ${nll}.`
+  const table = markdownTable(['networks', 'NLL', "NLL over the network's", 'worse by 5 %', 'calibration error',
+    'accuracy', 'AUROC, permuted columns'], rows)
+  return `${table}\n\nRegression: 90 % intervals cover ${covered}, median NLL ${nll}.`
+}
+
+function harmedIn(ratios) {
+  return ratios.filter(ratio => ratio > NOTABLY).length
 }
 
 function nllTable(records) {
@@ -92,7 +116,7 @@ function nllTable(records) {
     String(cellsOf(records.filter(group.has)).length),
     ...COLUMNS.map(column => {
       const ratios = ratiosOf(records, group, column)
-      return ratios.length === 0 ? '' : `${text(geometricMean(ratios))} (${ratios.filter(r => r > NOTABLY).length})`
+      return ratios.length === 0 ? '' : `${text(geometricMean(ratios))} (${harmedIn(ratios)})`
     }),
   ]))
 }
@@ -131,7 +155,7 @@ function goalsTable(records) {
     return [`NLL over the network's, ${group.name}: at most ${text(group.goal)}`, word(value <= group.goal),
       text(value)]
   })
-  const bad = GROUPS.flatMap(group => ratiosOf(records, group, 'no option')).filter(r => r > NOTABLY).length
+  const bad = harmedIn(GROUPS.flatMap(group => ratiosOf(records, group, 'no option')))
   rows.push(['no cell worse by 5 %', word(bad === 0), String(bad)])
   for (const score of ['accuracy', 'auroc']) {
     const falls = GROUPS.map(group =>

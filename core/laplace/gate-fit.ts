@@ -16,7 +16,7 @@ import { geometricMean, rootMeanSquare } from '../tensor/means.js'
 import { sampledRows, takeRows } from '../tensor/rows.js'
 import type { Choice } from '../tuning/choice.js'
 import { explainGate, explainLastLayerRegression, explainNoiseOfAllWeights } from '../tuning/explain.js'
-import { type Gate, lastLayerGate, scoredScale } from '../tuning/gate.js'
+import { type Gate, lastLayerGate, lastLayerRule } from '../tuning/gate.js'
 import { leftOutProbabilities } from '../tuning/left-out-probabilities.js'
 import { classScores, targetScores, type TrainingScores } from '../tuning/training-scores.js'
 import { fitLinearModel, type TrainingRows } from './linear-fit.js'
@@ -149,7 +149,7 @@ function withScores(state: PosteriorState, posterior: TrainingScores | undefined
 
 /** What the rows say, each predicted from all the others and with itself. */
 interface RowScores {
-  /** Left out, with the variance times `scoredScale`: N x C. */
+  /** Left out, with the variance times the rule's factor: N x C. */
   readonly probabilities: Float64Array
   /** Mean over the outputs of each row's leave-one-out variance, ascending. */
   readonly variances: Float64Array
@@ -166,7 +166,7 @@ function scoresByCovariance({ structured }: PosteriorState, rows: SampledRows, f
   const leftOut = leaveOneOut(rows, linear, covariance)
   return {
     probabilities: scaledProbabilities(differenceLink(likelihood, outputs), likelihood, leftOut.f, leftOut.covariance,
-      scoredScale(likelihood, outputs), examples, outputs),
+      lastLayerRule(likelihood, outputs).varianceScale, examples, outputs),
     variances: sortedMeanVariances(leftOut.covariance, examples, outputs),
     posterior: gate => {
       const { probabilities } = mixture(likelihood, gate, { f, linear, covariance, dense: true, examples, outputs })
@@ -186,7 +186,8 @@ function scoresByVariance({ structured }: PosteriorState, rows: SampledRows, lin
   const lambda = likelihood.hessianDiagonal(linear, examples, outputs)
   const residual = likelihood.residual(linear, labels, examples, outputs)
   const rest = variance.map((value, i) => value / Math.max(SMALLEST_REST, 1 - lambda[i] * value))
-  const [link, scale] = [differenceLink(likelihood, outputs), scoredScale(likelihood, outputs)]
+  const link = differenceLink(likelihood, outputs)
+  const { varianceScale: scale } = lastLayerRule(likelihood, outputs)
   const probabilities = new Float64Array(examples * outputs)
   const means = new Float64Array(examples)
   for (let n = 0; n < examples; n++) {

@@ -2,8 +2,8 @@
  * @file How much of the answer the linear model gets, from the training rows alone. Its leave-one-out score predicts
  * its score on new rows; the network's own score on rows it has seen does not. r = (NLL of the network on its rows) /
  * (leave-one-out NLL of the linear model): far below 1 the network has learnt its rows by heart, above 1 it fits rows
- * it has seen worse than the linear model predicts rows it has not. p = (1 + r)/2 p_network + (1 - r)/2 p_linear, and
- * p_linear alone where r > 1.
+ * it has seen worse than the linear model predicts rows it has not. p = (1 - w) p_network + w p_linear with
+ * w = (1 - r)/2, with more than two classes at most 1/4; and p_linear alone where r > 1.
  */
 import type { LikelihoodModel } from '../likelihood/likelihood.js'
 import type { LeftOut } from '../linear-model/leave-one-out.js'
@@ -15,6 +15,12 @@ import { differenceLink, scaledProbabilities } from '../prediction/mixture.js'
 export const VARIANCE_SCALES = [0, 0.25, 0.5, 1] as const
 /** With more than two classes the variance must lower the leave-one-out NLL by a tenth before it counts. */
 const SHARE_TO_EARN = 0.9
+/**
+ * The linear model's largest share of an answer that the network has a part in: with more than two classes a network
+ * that has learnt a few rows by heart often predicts new ones well, where its linear model says little of each class.
+ */
+const MOST_OF_TWO_CLASSES = 1 / 2
+const MOST_OF_MORE_CLASSES = 1 / 4
 /** Probabilities below this count as this in a score. */
 const SMALLEST_PROBABILITY = 1e-12
 
@@ -58,19 +64,14 @@ export function gateOf(rows: LabelledRows, f: Float64Array, leftOut: LeftOut): G
   })
   const [without] = leaveOneOutNll
   const best = leaveOneOutNll.reduce((least, score) => (score.nll < least.nll ? score : least))
-  const manyClasses = likelihood.name === 'classification' && outputs > 2
+  const manyClasses = hasMoreClasses(likelihood, outputs)
   const chosen = manyClasses && best.nll > SHARE_TO_EARN * without.nll ? without : best
   const networkNll = meanNll(likelihood, likelihood.inverseLink(f, examples, outputs), labels, outputs)
-  const ratio = networkNll / chosen.nll
-  const linearWeight = ratio > 1 ? 1 : (1 - ratio) / 2
+  const ratio = ratioOf(networkNll, chosen.nll)
+  const most = manyClasses ? MOST_OF_MORE_CLASSES : MOST_OF_TWO_CLASSES
+  const linearWeight = ratio > 1 ? 1 : Math.min(most, (1 - ratio) / 2)
   return { link, varianceScale: chosen.scale, leaveOneOutNll, networkNll, ratio, networkWeight: 1 - linearWeight,
     linearWeight }
-}
-
-/** The scale of the variance in the scores of the rows that a last layer's linear model predicts without them. */
-export function scoredScale(likelihood: LikelihoodModel, outputs: number): number {
-  // Twice the variance is for new rows: those left out are rows that the features have seen.
-  return Math.min(1, lastLayerRule(likelihood, outputs).varianceScale)
 }
 
 /**
@@ -80,15 +81,24 @@ export function scoredScale(likelihood: LikelihoodModel, outputs: number): numbe
 const UNDERFITTED = 1.5
 const UNSURE = 0.3
 /**
- * s with two classes, and with more; and the share of 1 - r that the linear model gets. Measured, not derived: the
- * variance of a last layer whose features have seen the rows is too small, which with more classes its leave-one-out
- * means make up for.
+ * s with two classes, and with more; and the share of 1 - r that the linear model gets. Measured, not derived: features
+ * that have seen the rows make the leave-one-out NLL of a last layer too small, and r with it too large.
  */
-const TWO_CLASSES = { varianceScale: 2, share: 1 }
+const TWO_CLASSES = { varianceScale: 1, share: 1 }
 const MORE_CLASSES = { varianceScale: 0.25, share: 0.25 }
 
-function lastLayerRule(likelihood: LikelihoodModel, outputs: number): typeof TWO_CLASSES {
-  return likelihood.name === 'classification' && outputs > 2 ? MORE_CLASSES : TWO_CLASSES
+/** s and the share of a last layer's linear model. */
+export function lastLayerRule(likelihood: LikelihoodModel, outputs: number): typeof TWO_CLASSES {
+  return hasMoreClasses(likelihood, outputs) ? MORE_CLASSES : TWO_CLASSES
+}
+
+/** r; where every row is predicted for sure a score of 0 counts as the least that can be told from it. */
+function ratioOf(networkNll: number, leftOutNll: number): number {
+  return networkNll / Math.max(SMALLEST_PROBABILITY, leftOutNll)
+}
+
+function hasMoreClasses(likelihood: LikelihoodModel, outputs: number): boolean {
+  return likelihood.name === 'classification' && outputs > 2
 }
 
 /**
@@ -96,18 +106,17 @@ function lastLayerRule(likelihood: LikelihoodModel, outputs: number): typeof TWO
  * rows: p = (1 - w) p_network + w link(f_lin, s S), w = 1 - r with two classes and (1 - r)/4 with more; the linear
  * model alone where r is far above 1 and the network unsure, 0 where r is only above 1.
  * @param f the network's outputs on the same rows, N x C
- * @param p the linear model's probabilities of every row from all the others, with the variance times `scoredScale`
+ * @param p the linear model's probabilities of every row from all the others, with the variance times s
  */
 export function lastLayerGate(rows: LabelledRows, f: Float64Array, p: Float64Array): Gate {
   const { likelihood, labels, examples, outputs } = rows
   const { varianceScale, share } = lastLayerRule(likelihood, outputs)
   const nll = meanNll(likelihood, p, labels, outputs)
   const networkNll = meanNll(likelihood, likelihood.inverseLink(f, examples, outputs), labels, outputs)
-  const ratio = networkNll / nll
+  const ratio = ratioOf(networkNll, nll)
   const choices = likelihood.name === 'classification' ? outputs : 2
   const underfitted = ratio > UNDERFITTED && networkNll > UNSURE * Math.log(choices)
   const linearWeight = underfitted ? 1 : share * Math.max(0, 1 - ratio)
-  return { link: differenceLink(likelihood, outputs), varianceScale,
-    leaveOneOutNll: [{ scale: scoredScale(likelihood, outputs), nll }], networkNll, ratio,
-    networkWeight: 1 - linearWeight, linearWeight }
+  return { link: differenceLink(likelihood, outputs), varianceScale, leaveOneOutNll: [{ scale: varianceScale, nll }],
+    networkNll, ratio, networkWeight: 1 - linearWeight, linearWeight }
 }

@@ -38,6 +38,18 @@ async function runIn(folder: string, program: string): Promise<string> {
   return (await promisify(execFile)(process.execPath, ['example.mjs'], { cwd: folder })).stdout
 }
 
+t.test('the first table is that of docs/usefulness.md, which the benchmark writes', async t => {
+  const between = (page: string, name: string): string =>
+    page.slice(page.indexOf(`<!-- ${name} -->`) + name.length + 9, page.indexOf(`<!-- /${name} -->`))
+  const measured = between(readFileSync(join(root, 'docs/usefulness.md'), 'utf8'), 'summary')
+  t.equal(between(readme, 'usefulness'), measured)
+  for (const networks of ['two classes, calm', 'two classes, overfitted', 'more classes, calm',
+    'more classes, overfitted', 'Regression']) {
+    t.ok(measured.includes(networks), networks)
+  }
+  t.equal(readme.indexOf('|'), readme.indexOf('| networks |'), 'no table comes before it')
+})
+
 t.test('the Node example runs', async t => {
   const [example, ...others] = blocks(readme, 'js')
   t.same(others, [], 'it is the only one')

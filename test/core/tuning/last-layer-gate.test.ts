@@ -14,7 +14,7 @@ function nllOf(f: readonly number[]): number {
   return f.reduce((sum, value, i) => sum + Math.log1p(Math.exp(labels[i] === 1 ? -value : value)), 0) / f.length
 }
 
-t.test('with two classes the linear model gets 1 - r of the answer, with twice its variance', async t => {
+t.test('with two classes the linear model gets 1 - r of the answer, with its own variance', async t => {
   const [network, left] = [[4, -4, 4, -4], [1, -1, 0.5, 1]]
   const gate = lastLayerGate({ likelihood: binary, examples: 4, outputs: 1, labels }, Float64Array.from(network),
     probabilities(left))
@@ -22,7 +22,7 @@ t.test('with two classes the linear model gets 1 - r of the answer, with twice i
   t.ok(Math.abs(gate.ratio - ratio) < 1e-12)
   t.ok(Math.abs(gate.linearWeight - (1 - ratio)) < 1e-12)
   t.equal(gate.networkWeight + gate.linearWeight, 1)
-  t.equal(gate.varianceScale, 2)
+  t.equal(gate.varianceScale, 1)
 })
 
 t.test('with more classes it gets a quarter of that, with a quarter of its variance', async t => {
