@@ -1,5 +1,5 @@
 /** @file What a fit chose and why, in words and numbers. */
-import type { Choice } from '../../core/tuning/choice.js'
+import type { Choice, HeldOutScores } from '../../core/tuning/choice.js'
 import { formatNumber, pairs, wrap } from './table.js'
 
 const percent = (share: number): string => `${formatNumber(100 * share, 3)} %`
@@ -14,11 +14,15 @@ export function choiceText(choice: Choice, columns: number): string {
 }
 
 function choiceNumbers(
-  { r, s, delta, sigmaNoise, networkWeight, linearWeight, networkNll, leaveOneOutNll, link, heldOut }: Choice,
+  { r, s, delta, sigmaNoise, networkWeight, linearWeight, networkNll, leaveOneOutNll, link, heldOut,
+    networkTemperature }: Choice,
 ): (readonly [string, string])[] {
   const list = (values: readonly number[]): string => values.map(value => formatNumber(value)).join(', ')
   return [
-    ['Answer', `${percent(networkWeight)} network, ${percent(linearWeight)} linear model`],
+    ['Answer',
+      `${percent(networkWeight)} network${
+        networkTemperature === undefined ? '' : `, its logits divided by ${formatNumber(networkTemperature)}`
+      }, ${percent(linearWeight)} linear model`],
     ...(r === undefined
       ? []
       : [['r', `${formatNumber(r)}: NLL of the network on its rows over leave-one-out NLL`] as const]),
@@ -28,12 +32,14 @@ function choiceNumbers(
     ['Prior precision', list(delta)],
     ['Leave-one-out NLL',
       `${formatNumber(leaveOneOutNll)} (the network on rows it has seen: ${formatNumber(networkNll)})`],
-    ...(heldOut === undefined
-      ? []
-      : [[
-        'Held-out NLL',
-        `${formatNumber(heldOut.nll)} on ${heldOut.rows} rows (network ${formatNumber(heldOut.networkNll)}` +
-        (heldOut.temperatureNll === undefined ? ')' : `, temperature scaling ${formatNumber(heldOut.temperatureNll)})`),
-      ] as const]),
+    ...(heldOut === undefined ? [] : [['Held-out NLL', heldOutText(heldOut)] as const]),
   ]
+}
+
+/** The answer's score beside those of the training rows' answer, the network and the baseline. */
+function heldOutText({ rows, nll, networkNll, trainingNll, temperatureNll, noiseNll }: HeldOutScores): string {
+  const others = [['training rows alone', trainingNll], ['network', networkNll], ['temperature scaling',
+    temperatureNll], ['network with the noise that fits best', noiseNll]] as const
+  const list = others.flatMap(([name, score]) => (score === undefined ? [] : [`${name} ${formatNumber(score)}`]))
+  return `${formatNumber(nll)} on ${rows} rows (${list.join(', ')})`
 }

@@ -3,14 +3,13 @@ import { throwIfCancelled, type WorkOptions } from '../budget/progress.js'
 import { DataError, NumericalError, OptionError, StateError } from '../errors/errors.js'
 import { checkLabels } from '../likelihood/labels.js'
 import { joinExamples } from '../network/batches.js'
-import { networkInputs } from '../network/input-rows.js'
+import { networkInput } from '../network/input-rows.js'
 import type { Likelihood } from '../options/words.js'
 import type { FitSums } from '../parallel/worker.js'
 import { structuredPosterior } from '../posterior/structured.js'
 import { type Accumulation, startAccumulation } from '../sums/accumulation.js'
 import type { LinearData } from '../sums/linear-data.js'
 import type { Batch } from '../tensor/batch.js'
-import { exampleCount, type Examples, examplesBytes } from '../tensor/examples.js'
 import type { Tensor } from '../tensor/tensor.js'
 import { type FitTask, type LinearTask, settle } from './fit-task.js'
 import { answerByGate, priorFromLinearModel, type RegressionNoise, regressionNoise,
@@ -21,6 +20,7 @@ import type { TrainingRows } from './linear-fit.js'
 import { fitLowRank, forecastLinearModel, tooLarge } from './low-rank-fit.js'
 import type { PosteriorState } from './posterior-state.js'
 import { withLogits } from './probability-outputs.js'
+import { type SeenRows, seenRows } from './seen-rows.js'
 import { type TuneData, tunePosterior, type TuneRequest, tuneWithLinearModel } from './tune.js'
 import { answerByHeldOutRows } from './validated-last-layer.js'
 import { warned } from './warned.js'
@@ -28,7 +28,7 @@ import { warned } from './warned.js'
 /** A fit to data that arrive piece by piece. After an error it cannot be continued. */
 export interface FitStream {
   /** Adds examples; returns how many there are. */
-  add(x: Examples, y: Tensor, work?: WorkOptions): Promise<number>
+  add(x: Tensor, y: Tensor, work?: WorkOptions): Promise<number>
   finish(work?: WorkOptions): Promise<LaplacePosterior>
 }
 
@@ -47,19 +47,23 @@ export function startStream(whole: FitTask): FitStream {
   let failed = false
   const { validation, seed, likelihood } = whole.options
   const splitter = typeof validation === 'number' ? rowSplitter(validation, seed) : undefined
+  let seen: SeenRows | undefined
   const start = (task: FitTask): RunningFit => {
     // Held-out rows that cannot be used are refused before anything is computed.
     if (typeof validation === 'object') heldOutRows(validation, task.evaluator, likelihood)
+    if (validation !== undefined) seen = seenRows(likelihood, typeof validation === 'object' ? validation : undefined)
     return startFit(task)
   }
   let heldOut = 0
-  const addBatch = async (x: Examples, y: Tensor, work: WorkOptions): Promise<number> => {
+  const addBatch = async (x: Tensor, y: Tensor, work: WorkOptions): Promise<number> => {
     fit ??= start(await withLogits(settle(whole, x, y), x))
-    if (splitter === undefined) return fit.add(x, y, work)
-    const parts = splitter.split({ x, y })
+    const parts = splitter?.split({ x, y }) ?? { fitted: { x, y }, heldOut: 0 }
     heldOut += parts.heldOut
     const { fitted } = parts
-    return heldOut + await (fitted === undefined ? fit.examples() : fit.add(fitted.x, fitted.y, work))
+    if (fitted === undefined) return heldOut + fit.examples()
+    const examples = await fit.add(fitted.x, fitted.y, work)
+    seen?.watch(fitted)
+    return heldOut + examples
   }
   return {
     async add(x, y, work = {}) {
@@ -74,7 +78,9 @@ export function startStream(whole: FitTask): FitStream {
     finish: async (work = {}) => {
       const rows = typeof validation === 'object' ? validation : splitter?.heldOut()
       if (splitter !== undefined) checkShare(rows, heldOut, validation)
-      return new LaplacePosterior(warned(await (fit ?? start(whole)).finish(rows, work)))
+      const state = await (fit ?? start(whole)).finish(rows, work)
+      const notes = rows === undefined ? [] : seen?.notes(rows) ?? []
+      return new LaplacePosterior(warned({ ...state, notes: [...notes, ...state.notes] }))
     },
   }
 }
@@ -94,7 +100,7 @@ function checkShare(rows: Batch | undefined, heldOut: number, share: unknown): v
 
 /** A fit that has its programs. */
 interface RunningFit {
-  add(x: Examples, y: Tensor, work: WorkOptions): Promise<number>
+  add(x: Tensor, y: Tensor, work: WorkOptions): Promise<number>
   /** How many examples there are. */
   examples(): number
   /** @param heldOut rows that the network has not seen, where there are any */
@@ -155,7 +161,7 @@ function summedWithNoise(task: FitTask, linear: LinearTask): RunningFit {
   return {
     async add(x, y, work) {
       const examples = await sums.add(x, y, work)
-      bytes += examplesBytes(x)
+      bytes += x.data.byteLength
       kept = bytes > options.memoryLimit / 8 ? undefined : kept?.concat({ x, y })
       return examples
     },
@@ -202,13 +208,13 @@ function keptRows(task: FitTask, linear: LinearTask, notes: string[]): RunningFi
     async add(x, y, work) {
       if (summed !== undefined) return summed.add(x, y, work)
       throwIfCancelled(work.signal)
-      const rows = networkInputs(x, evaluator.network, evaluator.precision, sentence => {
+      const rows = networkInput(x, evaluator.network.input, evaluator.precision, sentence => {
         if (!notes.includes(sentence)) notes.push(sentence)
       })
-      checkLabels(y, options.likelihood, exampleCount(x), evaluator.network)
+      checkLabels(y, options.likelihood, x.shape[0], evaluator.network)
       kept.push({ x, y })
-      examples += exampleCount(x)
-      bytes += [...rows.values()].reduce((sum, { data }) => sum + data.byteLength, 0)
+      examples += x.shape[0]
+      bytes += rows.data.byteLength
       if (bytes > options.memoryLimit / 8 && options.linearModel !== 'required') {
         summed = await giveUp('There are more rows than can be kept for the linear model over all weights.', work)
       }
@@ -240,9 +246,9 @@ function rowsOf(kept: readonly Batch[], { evaluator }: Pick<LinearTask, 'evaluat
   likelihood: Likelihood): TrainingRows {
   const { network, precision } = evaluator
   const parts = kept.map(({ x, y }) => ({
-    x: networkInputs(x, network, precision, () => undefined),
-    labels: checkLabels(y, likelihood, exampleCount(x), network).values,
-    examples: exampleCount(x),
+    x: networkInput(x, network.input, precision, () => undefined),
+    labels: checkLabels(y, likelihood, x.shape[0], network).values,
+    examples: x.shape[0],
   }))
   if (parts.length === 1) return parts[0]
   const examples = parts.reduce((sum, part) => sum + part.examples, 0)
@@ -252,26 +258,26 @@ function rowsOf(kept: readonly Batch[], { evaluator }: Pick<LinearTask, 'evaluat
     labels.set(part.labels, at)
     at += part.labels.length
   }
-  return { x: joinExamples(parts.map(({ x }) => x), network.inputs), labels, examples }
-}
-
-/** @throws DataError BAD_ARRAY for examples without labels */
-function batchesIn(x: Examples | AsyncIterable<Batch> | Iterable<Batch>): AsyncIterable<Batch> | Iterable<Batch> {
-  if (!('data' in x) && !(Array.isArray(x) && x.some(item => !('x' in item)))) return x as Iterable<Batch>
-  throw new DataError('BAD_ARRAY', 'y is missing: fit takes x and y, or an iterable of batches { x, y }.', {
-    array: 'y',
-  })
+  return { x: joinExamples(parts.map(({ x }) => x), network.input), labels, examples }
 }
 
 /**
  * The posterior of all the data: x and y, or batches of them.
  * @throws ShapeError, DataError, ResourceError, NumericalError, CancelledError
  */
-export async function fitAll(task: FitTask, x: Examples | AsyncIterable<Batch> | Iterable<Batch>, y: Tensor | undefined,
+export async function fitAll(task: FitTask, x: Tensor | AsyncIterable<Batch> | Iterable<Batch>, y: Tensor | undefined,
   work: WorkOptions): Promise<LaplacePosterior> {
   const stream = startStream(task)
-  if (y !== undefined) await stream.add(x as Examples, y, work)
-  else for await (const batch of batchesIn(x)) await stream.add(batch.x, batch.y, work)
+  if ('data' in x) {
+    if (y === undefined) {
+      throw new DataError('BAD_ARRAY', 'y is missing: fit takes x and y, or an iterable of batches { x, y }.', {
+        array: 'y',
+      })
+    }
+    await stream.add(x, y, work)
+  } else {
+    for await (const batch of x) await stream.add(batch.x, batch.y, work)
+  }
   return stream.finish(work)
 }
 

@@ -19,7 +19,6 @@ import { type OutputFamily, outputFamily, type OutputModel } from '../linear-mod
 import { shuffledParameters, untrainedErrors } from '../linear-model/untrained.js'
 import { weightSpace } from '../linear-model/weight-space.js'
 import { batchSizeFor, forEachBatch, sliceExamples } from '../network/batches.js'
-import type { Inputs } from '../network/input-rows.js'
 import { withParameters } from '../network/parameters.js'
 import type { ResolvedOptions } from '../options/laplace-options.js'
 import type { Answer } from '../prediction/answer.js'
@@ -30,8 +29,10 @@ import type { FactoredJacobian } from '../programs/factored-jacobian.js'
 import { linearMap } from '../programs/linear-map.js'
 import { geometricMean } from '../tensor/means.js'
 import { sampledRows, takeRows } from '../tensor/rows.js'
+import type { Tensor } from '../tensor/tensor.js'
 import type { LeaveOneOutScore } from '../tuning/choice.js'
 import { errorScale, excess } from '../tuning/error-scale.js'
+import { type Gain, isGain } from '../tuning/gain.js'
 import { type Gate, gateOf } from '../tuning/gate.js'
 import { leftOutProbabilities } from '../tuning/left-out-probabilities.js'
 import { classScores, targetScores, type TrainingRecord, type TrainingScores } from '../tuning/training-scores.js'
@@ -39,9 +40,9 @@ import { chooseNoise, type NoisePrior, type ValidatedNoise } from '../tuning/val
 import { candidatesAt, chooseFound, DELTA_STEPS, foundOrNot, type HeldOutOutputs, steppedDelta,
   type ValidatedCandidate } from '../tuning/validated.js'
 
-/** Training rows as the network's inputs, with the labels as the likelihood takes them. */
+/** Training rows as the network's input, with the labels as the likelihood takes them. */
 export interface TrainingRows {
-  readonly x: Inputs
+  readonly x: Tensor
   readonly labels: Float64Array
   readonly examples: number
 }
@@ -50,6 +51,8 @@ export interface TrainingRows {
 export interface LinearFit {
   readonly curvature: LowRankCurvature
   readonly answer: Answer
+  /** Of the best answer that held-out rows allow over the one of the training rows alone. */
+  readonly gain: Gain | undefined
   /** One an output where the likelihood has noise. */
   readonly sigmaNoise: Float64Array
   /** How many times larger than by the evidence the standard deviations are, one an output; regression. */
@@ -145,14 +148,14 @@ async function onAllRows(fit: LinearFit, evaluator: Evaluator, { x, labels, exam
     times: async v => {
       const image = new Float64Array(examples * outputs)
       await forEachBatch(examples, size, 'tune', quiet, async (from, to) => {
-        image.set(await map.times(v, sliceExamples(x, network.inputs, from, to)), from * outputs)
+        image.set(await map.times(v, sliceExamples(x, network.input, from, to)), from * outputs)
       })
       return image
     },
     transposedTimes: async u => {
       const sum = new Float64Array(theta.length)
       await forEachBatch(examples, size, 'tune', quiet, async (from, to) => {
-        await map.transposedTimes(u.subarray(from * outputs, to * outputs), sliceExamples(x, network.inputs, from, to),
+        await map.transposedTimes(u.subarray(from * outputs, to * outputs), sliceExamples(x, network.input, from, to),
           sum)
       })
       return sum
@@ -227,7 +230,7 @@ async function linearise(evaluator: Evaluator, { x, examples }: TrainingRows, ch
   await forEachBatch(examples, size, 'fit', work, async (from, to) => {
     const first = at
     while (at < chosen.length && chosen[at] < to) at++
-    const batch = sliceExamples(x, network.inputs, from, to)
+    const batch = sliceExamples(x, network.input, from, to)
     if (at === first) {
       f.set(await evaluator.forward(batch), from * outputs)
       return
@@ -273,7 +276,7 @@ async function validate(space: LinearSpace, held: HeldOut, delta: number, gate: 
       await space.mode(steppedDelta(delta, step))
       return space.elsewhere(held)
     })
-    if (found !== undefined) candidates.push(...candidatesAt(held, step, found.f, found.covariance, gate.link))
+    if (found !== undefined) candidates.push(...candidatesAt(held, step, found.f, found.covariance, gate))
   }
   return candidates
 }
@@ -290,7 +293,7 @@ async function classificationFit({ problem, theta, deviation, held }: WholeProbl
   throwIfCancelled(work.signal)
   const { chosen, found: { tuned, covariances, leftOut } } = held === undefined
     ? { chosen: undefined, found: { tuned: first, covariances: atFirst, leftOut: byRows } }
-    : await chooseFound(held, await validate(space, held, first.delta, gate, work), gate, async step => {
+    : await chooseFound(held, await validate(space, held, first.delta, gate, work), gate, work, async step => {
       const own = await modeAt(space, steppedDelta(first.delta, step), first.converged)
       const covariances = space.covariances()
       return { tuned: own, covariances, leftOut: leaveOneOut(problem, own.mode.f, covariances) }
@@ -316,6 +319,7 @@ async function classificationFit({ problem, theta, deviation, held }: WholeProbl
   return {
     curvature: { structure: 'lowrank', size: theta.length, models: [model] },
     answer,
+    gain: chosen?.gain,
     posterior: classScores(likelihood, probabilities, problem.labels, outputs),
     sigmaNoise: Float64Array.of(1),
     effectiveParameters: tuned.effectiveParameters,
@@ -323,7 +327,7 @@ async function classificationFit({ problem, theta, deviation, held }: WholeProbl
     networkNll: gate.networkNll,
     ratio: gate.ratio,
     trainingVariances: sortedMeanVariances(leftOut.covariance, examples, outputs),
-    leftOut: leftOutProbabilities(problem, leftOut, gate),
+    leftOut: leftOutProbabilities(problem, leftOut, answer),
     notes: tuned.converged
       ? []
       : ['The search for the prior precision of the linear model stopped before it converged.'],
@@ -349,8 +353,9 @@ function modeWeights(change: Float64Array, theta: Float64Array, deviation: Float
   return change.map((value, i) => value + theta[i] - deviation[i])
 }
 
-function answerOf({ link, varianceScale, networkWeight, linearWeight }: Answer): Answer {
-  return { link, varianceScale, networkWeight, linearWeight }
+function answerOf({ link, varianceScale, networkWeight, linearWeight, networkTemperature }: Answer): Answer {
+  return { link, varianceScale, networkWeight, linearWeight,
+    ...(networkTemperature === undefined ? {} : { networkTemperature }) }
 }
 
 /** The mean of an answer: half the network's, half the linear model's. */
@@ -365,12 +370,18 @@ function regressionFit({ problem, theta, deviation, held }: WholeProblem, { sett
     (_, c) => outputFamily(problem, c, work, outputNoise?.[c] ?? settings.sigmaNoise))
   const scales = families.map((family, c) => scaleOf(problem, family, c, untrained))
   const tuned = families.map(({ tuned }, c) => scaled(tuned, scales[c]))
-  const chosen = held === undefined ? undefined : validatedNoise(families, tuned, held, given)
-  const models = families.map((family, c) => family.modelAt(chosen?.outputs[c] ?? tuned[c], THRESHOLD))
-  const ratio = errorRatio(problem, models)
+  const byTraining = families.map((family, c) => family.modelAt(tuned[c], THRESHOLD))
+  const ratio = errorRatio(problem, byTraining)
+  const own = ratio > 1 ? LINEAR_ALONE : HALVES
+  const chosen = held === undefined
+    ? undefined
+    : validatedNoise(families, { outputs: tuned, linearWeight: own.linearWeight }, held, given)
+  const models = chosen === undefined || !isGain(chosen.gain)
+    ? byTraining
+    : families.map((family, c) => family.modelAt(chosen.outputs[c], THRESHOLD))
   const answer = chosen === undefined
-    ? (ratio > 1 ? LINEAR_ALONE : HALVES)
-    : { ...HALVES, networkWeight: 1 - chosen.linearWeight, linearWeight: chosen.linearWeight }
+    ? own
+    : { ...own, networkWeight: 1 - chosen.linearWeight, linearWeight: chosen.linearWeight }
   const means = new Float64Array(examples)
   models.forEach(({ leftOut, sigma }) => {
     for (let n = 0; n < examples; n++) means[n] += leftOut.variance[n] / (sigma * sigma) / outputs
@@ -379,6 +390,7 @@ function regressionFit({ problem, theta, deviation, held }: WholeProblem, { sett
     curvature: { structure: 'lowrank', size: theta.length,
       models: models.map((model, c) => asLowRank(model, c, outputs, theta, deviation)) },
     answer,
+    gain: chosen?.gain,
     posterior: regressionScores(problem, models, answer),
     sigmaNoise: Float64Array.from(models, ({ sigma }) => sigma),
     errorScale: scales,
@@ -453,10 +465,10 @@ function regressionScores({ labels, f, outputs }: LinearProblem, models: readonl
 }
 
 /** Prior, noise and mean by held-out rows. */
-function validatedNoise(families: readonly OutputFamily[], tuned: readonly NoisePrior[], held: HeldOut,
+function validatedNoise(families: readonly OutputFamily[], byTraining: Omit<ValidatedNoise, 'gain'>, held: HeldOut,
   given: number | undefined): ValidatedNoise {
   const elsewhere = families.map(family => family.elsewhere(held))
-  return chooseNoise(held, tuned, (c, hyper) => elsewhere[c](hyper), given === undefined ? 'both' : 'prior')
+  return chooseNoise(held, byTraining, (c, hyper) => elsewhere[c](hyper), given === undefined ? 'both' : 'prior')
 }
 
 function asLowRank({ delta, sigma, weights, rank, rows, effectiveParameters, evidence }: OutputModel, c: number,

@@ -154,7 +154,7 @@ export async function fitLowRank(task: FitTask, linear: LinearTask, rows: Traini
     training: fit.training,
     notes: [...network.notes, ...notes, ...fit.notes],
   }
-  return heldOut === undefined ? state : withHeldOutScores(state, heldOut, work)
+  return heldOut === undefined ? state : withHeldOutScores(state, heldOut, fit.gain, work)
 }
 
 /** The subset of a linear model in the user's words: all weights, or a last layer with something behind it. */

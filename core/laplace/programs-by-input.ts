@@ -1,20 +1,19 @@
 /** @file The programs that evaluate a network, for inputs of the fit's size and of another. */
 import { chosenEngine } from '../engine/chosen-engine.js'
 import { settleOpenAxes } from '../graph/open-axes.js'
-import { matchInputs } from '../network/match-inputs.js'
-import { exampleShapes, prepareNetwork } from '../network/network.js'
+import { prepareNetwork } from '../network/network.js'
 import { createWorkerPool } from '../parallel/worker-pool.js'
 import { createEvaluator } from '../programs/evaluator.js'
-import type { Examples } from '../tensor/examples.js'
+import type { Tensor } from '../tensor/tensor.js'
 import type { PredictionContext } from './output-gaussian.js'
 import type { PosteriorState } from './posterior-state.js'
 
 /** What evaluates a network on inputs of one size. */
 type Programs = Pick<PredictionContext, 'evaluator' | 'pool'>
 
-/** The programs for examples of the sizes of x. */
+/** The programs for inputs x, N x (shape of the input). */
 export interface InputPrograms {
-  (x: Examples): Programs
+  (x: Tensor): Programs
 }
 
 /**
@@ -24,10 +23,9 @@ export interface InputPrograms {
 export function programsByInput({ graph, evaluator, pool, options, runtime }: PosteriorState): InputPrograms {
   let last: Programs & { readonly size: string } | undefined
   return x => {
-    const shapes = exampleShapes(matchInputs(x, evaluator.network))
-    const settled = settleOpenAxes(graph, shapes)
+    const settled = settleOpenAxes(graph, evaluator.network.input.name, x.shape.slice(1))
     if (settled === graph) return { evaluator, pool }
-    const size = [...shapes.values()].join(';')
+    const size = x.shape.slice(1).join()
     if (last?.size === size) return last
     const other = createEvaluator(prepareNetwork(settled, options.likelihood, options), options.subset,
       chosenEngine({ name: options.engine, threads: options.threads }, evaluator.precision, runtime),
@@ -39,7 +37,7 @@ export function programsByInput({ graph, evaluator, pool, options, runtime }: Po
 
 /** What predictions for x work with; `note` receives sentences about the data. */
 export function predictionContext({ structured, options, choice, mode }: PosteriorState, programs: InputPrograms,
-  x: Examples, note: (sentence: string) => void = () => undefined): PredictionContext {
+  x: Tensor, note: (sentence: string) => void = () => undefined): PredictionContext {
   const { evaluator, pool } = programs(x)
   // A last layer's linear model has a part in the answer; one over all weights is the posterior's own mean.
   const change = choice === undefined || mode === undefined ?

@@ -4,16 +4,16 @@ import { scaledCurvature } from '../curvature/accumulate.js'
 import { OptionError } from '../errors/errors.js'
 import { checkLabels } from '../likelihood/labels.js'
 import { likelihoodModel } from '../likelihood/registry.js'
-import { networkInputs } from '../network/input-rows.js'
+import { networkInput } from '../network/input-rows.js'
+import type { PosteriorSettings } from '../options/hyperparameters.js'
 import type { PriorStructure, TuneMethod } from '../options/words.js'
 import type { DataFit } from '../posterior/evidence.js'
 import { structuredPosterior } from '../posterior/structured.js'
 import { startAccumulation } from '../sums/accumulation.js'
 import type { LinearData } from '../sums/linear-data.js'
 import type { Batch } from '../tensor/batch.js'
-import { exampleCount } from '../tensor/examples.js'
 import type { AdamSchedule } from '../tuning/adam.js'
-import { GRID, tuneByGrid } from '../tuning/grid.js'
+import { GRID, type GridResult, tuneByGrid, tuneNoiseByGrid } from '../tuning/grid.js'
 import { linearModel } from '../tuning/linear-model.js'
 import { tuneLinearized } from '../tuning/linearized.js'
 import { tuneByMarginalLikelihood } from '../tuning/marginal-likelihood.js'
@@ -43,7 +43,7 @@ export async function tunePosterior(state: PosteriorState, request: TuneRequest,
     case 'marglik':
       return byMarginalLikelihood(state, request)
     case 'grid':
-      return byGrid(state, data, work)
+      return byGrid(state, request, data, work)
     case 'auto':
       return byTrainingRows(state, request, data, work)
     case 'validated':
@@ -127,7 +127,8 @@ function byMarginalLikelihood(state: PosteriorState,
   }
 }
 
-async function byGrid(state: PosteriorState, { validation }: TuneData, work: WorkOptions): Promise<PosteriorState> {
+async function byGrid(state: PosteriorState, { tuneNoise }: TuneRequest, { validation }: TuneData,
+  work: WorkOptions): Promise<PosteriorState> {
   if (validation === undefined) {
     throw new OptionError('BAD_COMBINATION',
       "Tuning 'grid' chooses the prior precision by held-out examples: give validation: { x, y }.", {
@@ -138,19 +139,24 @@ async function byGrid(state: PosteriorState, { validation }: TuneData, work: Wor
   const { evaluator, pool, options } = state
   const { outputs } = evaluator.network
   const likelihood = likelihoodModel(options.likelihood)
-  const terms = labelled(validation.y, options.likelihood, exampleCount(validation.x), evaluator.network)
+  const terms = labelled(validation.y, options.likelihood, validation.x.shape[0] ?? 0, evaluator.network)
   const quiet = work.signal === undefined ? {} : { signal: work.signal }
-  const context = (priorPrecision: number) => ({ evaluator, pool, posterior: posterior.withSettings({ priorPrecision }),
-    batchSize: options.batchSize, note: () => undefined })
-  const { f } = await outputGaussian(context(1), validation.x, 'none', quiet)
-  const result = await tuneByGrid(likelihood, terms.of(f, outputs), terms.labels, terms.count, outputs,
-    noiseOf({ ...state, structured: posterior }), async (priorPrecision, index) => {
+  const context = (settings: Partial<PosteriorSettings>) => ({ evaluator, pool,
+    posterior: posterior.withSettings(settings), batchSize: options.batchSize, note: () => undefined })
+  const { f } = await outputGaussian(context({ priorPrecision: 1 }), validation.x, 'none', quiet)
+  const own = terms.of(f, outputs)
+  const variance = async (settings: Partial<PosteriorSettings>, index: number): Promise<Float64Array> => {
     work.onProgress?.({ stage: 'tune', done: index, total: GRID.length })
-    return terms.of((await outputGaussian(context(priorPrecision), validation.x, 'diagonal', quiet)).variance, outputs)
-  })
+    return terms.of((await outputGaussian(context(settings), validation.x, 'diagonal', quiet)).variance, outputs)
+  }
+  const result: GridResult & { readonly sigmaNoise?: number } = tuneNoise
+    ? await tuneNoiseByGrid(own, terms.labels, (priorPrecision, i) => variance({ priorPrecision, sigmaNoise: 1 }, i))
+    : await tuneByGrid(likelihood, own, terms.labels, terms.count, outputs,
+      noiseOf({ ...state, structured: posterior }), (priorPrecision, i) => variance({ priorPrecision }, i))
+  const { priorPrecision, sigmaNoise } = result
   return {
     ...state,
-    structured: posterior.withSettings({ priorPrecision: result.priorPrecision }),
+    structured: posterior.withSettings({ priorPrecision, ...(sigmaNoise === undefined ? {} : { sigmaNoise }) }),
     mode: undefined,
     choice: undefined,
     trainingVariances: undefined,
@@ -178,9 +184,9 @@ async function byTrainingRows(state: PosteriorState, request: TuneRequest, data:
   const { data: rows } = data
   if (rows === undefined) throw needsData('auto')
   const { evaluator, options } = state
-  const { values } = checkLabels(rows.y, options.likelihood, exampleCount(rows.x), evaluator.network)
-  const x = networkInputs(rows.x, evaluator.network, evaluator.precision, () => undefined)
-  return priorFromLinearModel(state, { x, labels: values, examples: exampleCount(rows.x) }, work)
+  const { values } = checkLabels(rows.y, options.likelihood, rows.x.shape[0] ?? 0, evaluator.network)
+  const x = networkInput(rows.x, evaluator.network.input, evaluator.precision, () => undefined)
+  return priorFromLinearModel(state, { x, labels: values, examples: rows.x.shape[0] }, work)
 }
 
 /** The last layer's linear models by held-out rows; over all weights the prior alone, on the grid. */
@@ -188,7 +194,7 @@ async function byHeldOutRows(state: PosteriorState, request: TuneRequest, data: 
   work: WorkOptions): Promise<PosteriorState> {
   const { validation } = data
   if (state.options.subset === 'all' || validation === undefined) {
-    return { ...await byGrid(state, data, work), tuned: 'validated' }
+    return { ...await byGrid(state, request, data, work), tuned: 'validated' }
   }
   heldOutRows(validation, state.evaluator, state.options.likelihood)
   const linear = await linearDataFrom(state, data, work)

@@ -11,9 +11,9 @@ import { variancesOf } from '../prediction/link.js'
 import { numbersPerExample } from '../programs/cost.js'
 import type { LinearData } from '../sums/linear-data.js'
 import type { Batch } from '../tensor/batch.js'
-import { exampleCount, exampleRange } from '../tensor/examples.js'
 import { rows as rowsFrom } from '../tensor/tensor.js'
 import type { Choice } from '../tuning/choice.js'
+import type { Gain } from '../tuning/gain.js'
 import { linearModel } from '../tuning/linear-model.js'
 import { linearizedAt, type LinearizedFit } from '../tuning/linearized.js'
 import { chooseNoise } from '../tuning/validated-noise.js'
@@ -45,21 +45,21 @@ export async function answerByHeldOutRows(state: PosteriorState, linear: LinearD
   if (choice === undefined) return state
   const { batch, note } = affordable(heldOut, evaluator.network.outputs)
   const noted: PosteriorState = note === undefined ? state : { ...state, notes: [...state.notes, note] }
-  if (options.calibrate !== undefined) return withHeldOutScores(noted, batch, work)
+  if (options.calibrate !== undefined) return withHeldOutScores(noted, batch, undefined, work)
   const rows = await featureRows(noted, heldOutRows(batch, evaluator, options.likelihood), work)
-  const chosen = options.likelihood === 'regression'
+  const { state: chosen, gain } = options.likelihood === 'regression'
     ? chosenNoise(noted, choice, rows)
     : await chosenAnswer(noted, choice, rows, linear, work)
-  return withHeldOutScores(chosen, batch, work)
+  return withHeldOutScores(chosen, batch, gain, work)
 }
 
 /** As many held-out rows as have covariances that are affordable: all, but for networks of very many classes. */
 function affordable({ x, y }: Batch, outputs: number): { readonly batch: Batch, readonly note?: string } {
   const count = Math.max(FEWEST_HELD_OUT, Math.floor(COVARIANCE_NUMBERS / (outputs * outputs)))
-  if (exampleCount(x) <= count) return { batch: { x, y } }
-  return { batch: { x: exampleRange(x, 0, count), y: rowsFrom(y, 0, count) },
+  if (x.shape[0] <= count) return { batch: { x, y } }
+  return { batch: { x: rowsFrom(x, 0, count), y: rowsFrom(y, 0, count) },
     note: `Of ${
-      exampleCount(x)
+      x.shape[0]
     } held-out rows the first ${count} were used: the covariances of ${outputs} classes are large.` }
 }
 
@@ -70,7 +70,7 @@ async function featureRows({ evaluator, structured, options }: PosteriorState, {
   const parts: Float64Array[] = []
   const size = options.batchSize ?? batchSizeFor(numbersPerExample(evaluator, outputs))
   await forEachBatch(examples, size, 'tune', work, async (from, to) => {
-    const { features } = await evaluator.features(sliceExamples(x, network.inputs, from, to))
+    const { features } = await evaluator.features(sliceExamples(x, network.input, from, to))
     parts.push(Float64Array.from(features))
   })
   const features = new Float64Array(parts.reduce((sum, part) => sum + part.length, 0))
@@ -89,11 +89,17 @@ function posteriorAt({ structured }: PosteriorState,
   return structuredPosterior(curvature, structured.slots, structured.mean, settings)
 }
 
+/** A state with what held-out rows chose, and what that gains. */
+interface ChosenState {
+  readonly state: PosteriorState
+  readonly gain: Gain | undefined
+}
+
 async function chosenAnswer(state: PosteriorState, byTraining: Choice, rows: FeatureRows, linear: LinearData,
-  work: WorkOptions): Promise<PosteriorState> {
+  work: WorkOptions): Promise<ChosenState> {
   const { structured, options, mode } = state
   const { priorPrecision } = structured.settings
-  if (mode === undefined || typeof priorPrecision !== 'number') return state
+  if (mode === undefined || typeof priorPrecision !== 'number') return { state, gain: undefined }
   const model = linearModel(rows.likelihood, structured.slots, linear)
   const at = (step: number): Promise<LinearizedFit> =>
     linearizedAt(model, options.structure, { ...structured.settings,
@@ -107,23 +113,23 @@ async function chosenAnswer(state: PosteriorState, byTraining: Choice, rows: Fea
     if (fit === undefined) continue
     const f = lastLayerTimes(structured.slots, rows.features, rows.examples, fit.mode)
     const covariance = posteriorAt(state, fit).lastLayerVariance(rows.features, rows.examples, 'covariance')
-    candidates.push(...candidatesAt(rows, step, f, covariance, byTraining.link))
+    candidates.push(...candidatesAt(rows, step, f, covariance, byTraining))
   }
-  const { chosen, found } = await chooseFound(rows, candidates, byTraining, async step => {
+  const { chosen, found } = await chooseFound(rows, candidates, byTraining, work, async step => {
     if (step === 0) return state
     const fit = await at(step)
     return answerByGate({ ...state, structured: posteriorAt(state, fit), mode: { weights: fit.mode, loss: fit.loss },
       effectiveParameters: fit.effectiveParameters }, linear, byTraining.reason)
   })
-  const { link, varianceScale, networkWeight, linearWeight } = chosen
-  return { ...found,
-    choice: { ...(found.choice ?? byTraining), link, varianceScale, s: varianceScale, networkWeight, linearWeight } }
+  const { step: _, gain, ...answer } = chosen
+  const choice: Choice = { ...(found.choice ?? byTraining), ...answer, s: answer.varianceScale }
+  return { state: { ...found, choice }, gain }
 }
 
 /** Noise an output and the weights of the mean; the prior stays. */
-function chosenNoise(state: PosteriorState, byTraining: Choice, rows: FeatureRows): PosteriorState {
+function chosenNoise(state: PosteriorState, byTraining: Choice, rows: FeatureRows): ChosenState {
   const { structured, options, mode } = state
-  if (mode === undefined) return state
+  if (mode === undefined) return { state, gain: undefined }
   const { slots, settings } = structured
   const { examples, outputs, features } = rows
   const linear = lastLayerTimes(slots, features, examples, mode.weights)
@@ -133,11 +139,12 @@ function chosenNoise(state: PosteriorState, byTraining: Choice, rows: FeatureRow
   const sigma = noiseOf(state)
   const tuned = Array.from(sigma, value => ({ delta: 1, sigma: value }))
   const own = tuned.map((_, c) => ({ f: column(linear, c), variance: column(variances, c) }))
-  const { outputs: chosen, linearWeight } = chooseNoise(rows, tuned, c => own[c],
-    options.settings.sigmaNoise === undefined ? 'noise' : 'none')
+  const { outputs: chosen, linearWeight, gain } = chooseNoise(rows, { outputs: tuned,
+    linearWeight: byTraining.linearWeight }, c => own[c], options.settings.sigmaNoise === undefined ? 'noise' : 'none')
   const sigmas = chosen.map(one => one.sigma)
   const common = Math.sqrt(sigmas.reduce((sum, value) => sum + value * value, 0) / outputs)
-  return { ...state,
-    structured: common === settings.sigmaNoise ? structured : structured.withSettings({ sigmaNoise: common }),
-    choice: { ...byTraining, sigmaNoise: sigmas, networkWeight: 1 - linearWeight, linearWeight } }
+  return { gain,
+    state: { ...state,
+      structured: common === settings.sigmaNoise ? structured : structured.withSettings({ sigmaNoise: common }),
+      choice: { ...byTraining, sigmaNoise: sigmas, networkWeight: 1 - linearWeight, linearWeight } } }
 }

@@ -303,7 +303,8 @@ function checkHeldOut({ validation, likelihood, priorPrecision, priorStructure, 
   if (calibrate === undefined) return
   if (likelihood === 'regression') {
     throw new OptionError('BAD_COMBINATION',
-      'Temperature scaling divides logits; the likelihood regression has none. Leave calibrate out.', {
+      'Temperature scaling divides logits; the likelihood regression has none. Its counterpart, the noise of every '
+        + 'output, is fitted to held-out rows (validation) without it: leave calibrate out.', {
       option: 'calibrate',
       likelihood,
     })

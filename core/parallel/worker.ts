@@ -17,7 +17,6 @@ import { termsOf } from '../likelihood/output-layout.js'
 import { labelledTerms } from '../likelihood/position-labels.js'
 import { positionSeeds } from '../likelihood/position-seeds.js'
 import { likelihoodModel } from '../likelihood/registry.js'
-import type { Inputs } from '../network/input-rows.js'
 import type { Network } from '../network/network.js'
 import type { EngineName, KfacApproximation, Likelihood, Subset, SumStructure } from '../options/words.js'
 import { type OutputMoments, outputMoments, type PosteriorParts } from '../posterior/posterior-parts.js'
@@ -25,7 +24,7 @@ import type { VarianceKind } from '../posterior/variance-kind.js'
 import { positionsAtOnce } from '../programs/cost.js'
 import { createEvaluator, type Evaluator } from '../programs/evaluator.js'
 import { takeRows } from '../tensor/rows.js'
-import type { Precision } from '../tensor/tensor.js'
+import type { Precision, Tensor } from '../tensor/tensor.js'
 
 /** The sums of a fit. */
 export interface FitSums {
@@ -64,7 +63,7 @@ export interface BatchGaussian {
 
 /** A labelled batch: inputs of the network's shape, labels as the likelihood takes them. */
 export interface LabelledBatch {
-  readonly x: Inputs
+  readonly x: Tensor
   readonly labels: Float64Array
   readonly examples: number
 }
@@ -78,7 +77,7 @@ export interface Worker {
   /** Takes a shard's sums away. */
   collect(shard: number): Promise<FitSums | undefined>
   /** Outputs of a batch and their variances under a posterior over all weights. */
-  gaussian(parts: PosteriorParts, x: Inputs, kind: VarianceKind): Promise<BatchGaussian>
+  gaussian(parts: PosteriorParts, x: Tensor, kind: VarianceKind): Promise<BatchGaussian>
 }
 
 /** A worker with programs of its own. */
@@ -189,7 +188,7 @@ export function createWorker(evaluator: Evaluator, likelihoodName: Likelihood, o
 }
 
 /** Outputs and variances of networks with positions: some positions at once, each with the Jacobian of its outputs. */
-async function gaussianAtPositions(evaluator: Evaluator, parts: PosteriorParts, x: Inputs,
+async function gaussianAtPositions(evaluator: Evaluator, parts: PosteriorParts, x: Tensor,
   kind: VarianceKind): Promise<BatchGaussian> {
   const { slots, network } = evaluator
   const { outputs } = network

@@ -1,6 +1,6 @@
 /** @file What a fit chose, as a tree of the container, and back. */
 import { LINKS, STRUCTURES, SUBSETS } from '../options/words.js'
-import type { Choice, HeldOutScores, LeaveOneOutScore } from '../tuning/choice.js'
+import { type Choice, type HeldOutScores, type LeaveOneOutScore, plainScores } from '../tuning/choice.js'
 import type { Tree } from './container.js'
 import { countField, type Fields, fieldsOf, listField, numberField, textField, wordField } from './fields.js'
 
@@ -13,7 +13,7 @@ export function choiceToTree(
     leaveOneOut: leaveOneOut.map(({ scale, nll }) => ({ scale, nll })), networkTemperature: networkTemperature ?? null,
     heldOut: heldOut === undefined
       ? null
-      : { ...heldOut, temperature: heldOut.temperature ?? null, temperatureNll: heldOut.temperatureNll ?? null } }
+      : plainScores(heldOut) }
 }
 
 /** The choice of a tree. @throws UntrustedInputError when it is not one */
@@ -43,8 +43,10 @@ export function choiceFromTree(tree: Tree | undefined): Choice {
 
 function heldOutFrom(fields: Fields): HeldOutScores {
   return { rows: countField(fields, 'rows'), nll: numberField(fields, 'nll'),
-    networkNll: numberField(fields, 'networkNll'), temperature: optionalNumber(fields, 'temperature'),
-    temperatureNll: optionalNumber(fields, 'temperatureNll') }
+    networkNll: numberField(fields, 'networkNll'), trainingNll: optionalNumber(fields, 'trainingNll'),
+    gain: optionalNumber(fields, 'gain'), gainError: optionalNumber(fields, 'gainError'),
+    temperature: optionalNumber(fields, 'temperature'), temperatureNll: optionalNumber(fields, 'temperatureNll'),
+    noiseNll: optionalNumber(fields, 'noiseNll') }
 }
 
 /** Files of older versions lack fields that newer ones have. */

@@ -13,10 +13,20 @@ export interface HeldOutScores {
   readonly rows: number
   /** Of the answer. */
   readonly nll: number
+  /** Of the network; regression: with the answer's noise. */
   readonly networkNll: number
+  /** Of the answer that the training rows alone choose; undefined with `calibrate`. */
+  readonly trainingNll: number | undefined
+  /**
+   * What the best answer that was found gains over that, and the standard error: it was taken where the gain is larger.
+   */
+  readonly gain: number | undefined
+  readonly gainError: number | undefined
   /** T of temperature scaling on these rows, and its NLL there; undefined for regression. */
   readonly temperature: number | undefined
   readonly temperatureNll: number | undefined
+  /** Regression: of the network's means with the noise of every output that fits these rows best. */
+  readonly noiseNll: number | undefined
 }
 
 /** What was chosen. */
@@ -45,4 +55,12 @@ export interface Choice extends Answer {
   readonly rows: number
   /** What held-out rows said, where there were any. */
   readonly heldOut?: HeldOutScores | undefined
+}
+
+/** Held-out scores as plain values, null where there is none. */
+export function plainScores(
+  { rows, nll, networkNll, trainingNll, gain, gainError, temperature, temperatureNll, noiseNll }: HeldOutScores,
+): Record<string, number | null> {
+  return { rows, nll, networkNll, trainingNll: trainingNll ?? null, gain: gain ?? null, gainError: gainError ?? null,
+    temperature: temperature ?? null, temperatureNll: temperatureNll ?? null, noiseNll: noiseNll ?? null }
 }

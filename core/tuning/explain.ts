@@ -1,5 +1,6 @@
 /** @file What the training rows say of a network, in sentences for someone who meets the library for the first time. */
-import type { HeldOutScores } from './choice.js'
+import type { Choice, HeldOutScores } from './choice.js'
+import { isGain } from './gain.js'
 import type { Gate } from './gate.js'
 
 const percent = (share: number): string => `${Math.round(100 * share)} %`
@@ -88,16 +89,40 @@ function each(sigma: readonly number[]): string {
   return sigma.length > 1 ? ' (an output each)' : ''
 }
 
-/** The sentences of a choice by held-out rows. */
-export function explainHeldOut({ rows, nll, networkNll, temperature, temperatureNll }: HeldOutScores,
-  { networkWeight, linearWeight }: Pick<Gate, 'networkWeight' | 'linearWeight'>): string {
-  const scaled = temperature === undefined || temperatureNll === undefined
+/** The sentences of a choice by held-out rows: what they say of it, what it is, and the baseline. */
+export function explainHeldOut(scores: HeldOutScores,
+  { networkWeight, linearWeight, networkTemperature, delta, s, sigmaNoise }: Choice): string {
+  const { rows, nll, networkNll } = scores
+  const scaled = networkTemperature === undefined
     ? ''
-    : `, and ${nats(temperatureNll)} with its temperature set to ${temperature.toPrecision(3)}`
-  return `On the ${rows} held-out rows, which chose prior, link, noise and weights together, the network scores ${
-    nats(networkNll)
-  }${scaled}; `
-    + `the answer ${nats(nll)} (less is better). It is ${percent(networkWeight)} the network and ${
-      percent(linearWeight)
-    } the linear model.`
+    : ` (its logits divided by ${networkTemperature.toPrecision(3)})`
+  const parts = sigmaNoise === undefined
+    ? `variance factor ${s}`
+    : `noise ${sigmaNoise.map(nats).join(', ')}${each(sigmaNoise)}`
+  return `${verdictOfHeldOut(scores)} It is ${percent(networkWeight)} the network${scaled} and ${
+    percent(linearWeight)
+  } the linear model, with prior precision ${delta.map(nats).join(', ')} and ${parts}. On the ${rows} held-out rows it `
+    + `scores ${nats(nll)} nats a label (less is better), the network ${nats(networkNll)}${baselineOf(scores)}.`
+}
+
+/** Whether the held-out rows tell a better answer from the one of the training rows. */
+function verdictOfHeldOut({ rows, trainingNll, gain, gainError }: HeldOutScores): string {
+  if (gain === undefined || gainError === undefined || trainingNll === undefined) {
+    return `The answer was chosen with ${rows} held-out rows.`
+  }
+  if (!isGain({ mean: gain, error: gainError })) {
+    return `The ${rows} held-out rows do not tell a better answer from the one that the training rows choose (the best `
+      + `found gains ${nats(gain)} nats a label on them, with a standard error of ${nats(gainError)}), so that one `
+      + 'stays.'
+  }
+  return `The ${rows} held-out rows chose the answer: it gains ${nats(gain)} nats a label, with a standard error of ${
+    nats(gainError)
+  }, over the one that the training rows alone choose, which scores ${nats(trainingNll)}.`
+}
+
+/** The scores of the baselines on the same rows. */
+function baselineOf({ temperature, temperatureNll, noiseNll }: HeldOutScores): string {
+  if (noiseNll !== undefined) return ` with the same noise, and ${nats(noiseNll)} with the noise that fits them best`
+  if (temperature === undefined || temperatureNll === undefined) return ''
+  return `, and by temperature scaling, the baseline, ${nats(temperatureNll)} (temperature ${nats(temperature)})`
 }

@@ -31,6 +31,33 @@ export async function tuneByGrid(likelihood: LikelihoodModel, f: Float64Array, l
   for (const [i, delta] of GRID.entries()) {
     nll[i] = heldOut(likelihood, f, await variance(delta, i), labels, examples, outputs, sigmaNoise)
   }
+  return atBest(nll)
+}
+
+/**
+ * Prior precision delta and noise sigma together: f_var is sigma^2 v(delta sigma^2), with v the variance without noise,
+ * so that for every point of the grid of delta sigma^2 the best sigma^2 is the mean of r^2 / (v + 1). One sigma for all
+ * outputs.
+ * @param variance v of a point of the grid, N x C
+ */
+export async function tuneNoiseByGrid(f: Float64Array, labels: Float64Array,
+  variance: (product: number, index: number) => Promise<Float64Array>): Promise<GridResult & { sigmaNoise: number }> {
+  const nll = new Float64Array(GRID.length)
+  const squares = new Float64Array(GRID.length)
+  // Rows that the network hits exactly say of the noise only that it is small.
+  const least = 1e-12 * labels.reduce((sum, y) => sum + y * y / labels.length, 1e-12)
+  for (const [i, product] of GRID.entries()) {
+    const total = (await variance(product, i)).map(v => v + 1)
+    squares[i] = Math.max(least, total.reduce((sum, v, n) => sum + (labels[n] - f[n]) ** 2 / v, 0) / f.length)
+    nll[i] = gaussianNll(f, total.map(v => v * squares[i]), labels)
+  }
+  const result = atBest(nll)
+  return { ...result, priorPrecision: result.priorPrecision / squares[result.index],
+    sigmaNoise: Math.sqrt(squares[result.index]) }
+}
+
+/** The best point of the grid, with a note at its edges. */
+function atBest(nll: Float64Array): GridResult {
   const index = nll.indexOf(Math.min(...nll))
   const edge = index === 0 || index === GRID.length - 1
   return {

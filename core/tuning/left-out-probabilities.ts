@@ -2,15 +2,16 @@
 import { type LeftOutClasses, leftOutClasses } from '../conformal/calibration.js'
 import type { LeftOut } from '../linear-model/leave-one-out.js'
 import type { LabelledRows } from '../linear-model/linear-problem.js'
+import type { Answer } from '../prediction/answer.js'
 import { scaledProbabilities } from '../prediction/mixture.js'
-import type { Gate } from './gate.js'
 
 /**
  * Of the linear model alone, with the answer's link and variance: the network's part of the answer has seen the rows,
  * and with it sets would be too small. Undefined for multilabel, which has no sets.
  */
 export function leftOutProbabilities({ likelihood, labels, examples, outputs }: LabelledRows,
-  { f, covariance }: LeftOut, { link, varianceScale }: Gate): LeftOutClasses | undefined {
+  { f, covariance }: LeftOut, { link, varianceScale }: Pick<Answer, 'link' | 'varianceScale'>
+): LeftOutClasses | undefined {
   if (likelihood.name === 'multilabel') return undefined
   const p = scaledProbabilities(link, likelihood, f, covariance, varianceScale, examples, outputs)
   if (likelihood.name === 'classification') return leftOutClasses(p, labels, outputs)

@@ -3,6 +3,7 @@
  * the mean is the linear model's. Few rows say little of a variance, so that the evidence of the training rows stays
  * the prior of both: normal in the logarithms, centred at what it says.
  */
+import { type Gain, gainOf, isGain } from './gain.js'
 import { steppedDelta } from './validated.js'
 
 /** Held-out rows of a regression. */
@@ -31,19 +32,20 @@ export interface GaussianRows {
 export interface ValidatedNoise {
   readonly outputs: readonly NoisePrior[]
   readonly linearWeight: number
+  /** Of the best candidate over what the training rows alone choose, in nats a label. */
+  readonly gain: Gain
 }
 
 /** Steps k of delta 4^k; what a step costs in nats, times k^2. */
-const STEPS: readonly number[] = [-1, 0, 1]
+const STEPS: readonly number[] = [-2, -1, 0, 1, 2]
 const STEP_COST = 2
 /** Steps j of sigma 2^(j/4), and the standard deviation of log sigma that the evidence leaves. */
-const NOISE_STEPS: readonly number[] = Array.from({ length: 17 }, (_, i) => i - 8)
+const NOISE_STEPS: readonly number[] = Array.from({ length: 33 }, (_, i) => i - 16)
 const NOISE_SPREAD = 0.25
 /** Downwards it is half of that: a few rows of noise with heavy tails look too quiet far more often than too loud. */
 const QUIET_SPREAD = 0.125
-/** Half of the mean is the linear model's by default; each nat of another weight counts (w - 1/2)^2 times this. */
+/** Another weight of the linear model in the mean costs this times the square of the difference, in nats. */
 const WEIGHT_COST = 4
-const DEFAULT_WEIGHT = 0.5
 const WEIGHTS: readonly number[] = Array.from({ length: 11 }, (_, i) => i / 10)
 
 /** What held-out rows may change beside the weights of the mean. */
@@ -57,45 +59,44 @@ interface Candidate extends Fitted {
   readonly cost: number
 }
 
-/**
- * Chooses by the held-out NLL with its costs.
- * @param tuned what the training rows say, an output each
- * @param rowsAt the linear model of an output under other hyper-parameters
- * @param free which of prior precision and noise may change
- */
-export function chooseNoise(rows: HeldOutTargets, tuned: readonly NoisePrior[],
-  rowsAt: (output: number, hyper: NoisePrior) => GaussianRows, free: FreeParameters = 'both'): ValidatedNoise {
-  const candidates = tuned.map((hyper, c) => candidatesOf(hyper, other => rowsAt(c, other), free))
-  let best: { readonly score: number, readonly weight: number, readonly chosen: readonly Candidate[] } | undefined
-  for (const weight of WEIGHTS) {
-    const chosen = candidates.map((own, c) => bestOf(own, rows, c, weight))
-    const score = chosen.reduce((sum, one) => sum + one.score, 0) + WEIGHT_COST * (weight - DEFAULT_WEIGHT) ** 2
-    if (best === undefined || score < best.score) {
-      best = { score, weight, chosen: chosen.map(({ candidate }) => candidate) }
-    }
-  }
-  const byTraining = tuned.map((hyper, c) => ({ ...hyper, rows: rowsAt(c, hyper) }))
-  if (best === undefined || !isBetter(rows, best.chosen, best.weight, byTraining)) {
-    return { outputs: tuned.map(({ delta, sigma }) => ({ delta, sigma })), linearWeight: DEFAULT_WEIGHT }
-  }
-  return { outputs: best.chosen.map(({ delta, sigma }) => ({ delta, sigma })), linearWeight: best.weight }
+/** Of every output what it was chosen from, and the weight of the linear model in the mean. */
+interface Weighted {
+  readonly outputs: readonly Fitted[]
+  readonly weight: number
 }
 
 /**
- * Whether the choice improves the held-out rows by more than a standard error of the improvement: one outlier among a
- * dozen rows must not change what all training rows say.
+ * Chooses by the held-out NLL with its costs, where that is better by more than a standard error; else what the
+ * training rows say stays.
+ * @param byTraining what the training rows say
+ * @param rowsAt the linear model of an output under other hyper-parameters
+ * @param free which of prior precision and noise may change
  */
-function isBetter(rows: HeldOutTargets, chosen: readonly Fitted[], weight: number,
-  byTraining: readonly Fitted[]): boolean {
-  const { examples } = rows
-  const gains = new Float64Array(examples)
-  chosen.forEach((candidate, c) => {
-    const [after, before] = [rowLosses(rows, c, candidate, weight), rowLosses(rows, c, byTraining[c], DEFAULT_WEIGHT)]
-    for (let n = 0; n < examples; n++) gains[n] += before[n] - after[n]
+export function chooseNoise(rows: HeldOutTargets, byTraining: Omit<ValidatedNoise, 'gain'>,
+  rowsAt: (output: number, hyper: NoisePrior) => GaussianRows, free: FreeParameters = 'both'): ValidatedNoise {
+  const { outputs: tuned, linearWeight } = byTraining
+  const candidates = tuned.map((hyper, c) => candidatesOf(hyper, other => rowsAt(c, other), free))
+  const scored = WEIGHTS.map(weight => {
+    const best = candidates.map((own, c) => bestOf(own, rows, c, weight))
+    return { weight, outputs: best.map(({ candidate }) => candidate),
+      score: best.reduce((sum, one) => sum + one.score, 0) + WEIGHT_COST * (weight - linearWeight) ** 2 }
   })
-  const mean = gains.reduce((sum, gain) => sum + gain, 0) / examples
-  const squares = gains.reduce((sum, gain) => sum + (gain - mean) ** 2, 0)
-  return mean > Math.sqrt(squares / (Math.max(1, examples - 1) * examples))
+  const chosen = scored.reduce((least, one) => (one.score < least.score ? one : least))
+  const own = { weight: linearWeight, outputs: tuned.map((hyper, c) => ({ ...hyper, rows: rowsAt(c, hyper) })) }
+  const gain = gainOver(rows, chosen, own)
+  const { outputs, weight } = isGain(gain) ? chosen : own
+  return { outputs: outputs.map(({ delta, sigma }) => ({ delta, sigma })), linearWeight: weight, gain }
+}
+
+/** What the choice gains over what the training rows say, a label; its error by rows. */
+function gainOver(rows: HeldOutTargets, chosen: Weighted, own: Weighted): Gain {
+  const gains = new Float64Array(rows.examples)
+  chosen.outputs.forEach((candidate, c) => {
+    const [after, before] = [rowLosses(rows, c, candidate, chosen.weight),
+      rowLosses(rows, c, own.outputs[c], own.weight)]
+    for (let n = 0; n < rows.examples; n++) gains[n] += (before[n] - after[n]) / rows.outputs
+  })
+  return gainOf(gains)
 }
 
 function candidatesOf(tuned: NoisePrior, rowsAt: (hyper: NoisePrior) => GaussianRows,

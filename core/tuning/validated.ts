@@ -1,25 +1,34 @@
 /**
- * @file The joint choice by held-out rows: prior precision, link, s and the weights of network and linear model
- * together. Fifty rows say little, so that every part is shrunk towards what the training rows alone say: the prior
- * precision by a normal prior of its logarithm, the weight w of the linear model by a beta distribution that counts as
- * one row. A candidate's score is its likelihood averaged over w, and w is its mean under that likelihood.
+ * @file The joint choice by held-out rows: prior precision, link, s, the network's temperature T and the weights of
+ * network and linear model together, p = (1 - w) p_network(f / T) + w link(f_lin, s S). Fifty rows say little, so that
+ * every part is shrunk towards what the training rows alone say, and the choice replaces that only where it improves
+ * the held-out rows by more than a standard error. A candidate's score is its likelihood averaged over w, and w is its
+ * mean under that likelihood.
  */
+import { breathe, throwIfCancelled, type WorkOptions } from '../budget/progress.js'
 import { NumericalError } from '../errors/errors.js'
 import type { LabelledRows } from '../linear-model/linear-problem.js'
 import type { Link } from '../options/words.js'
 import type { Answer } from '../prediction/answer.js'
 import { differenceLink, scaledProbabilities } from '../prediction/mixture.js'
+import { type Gain, gainOf, isGain } from './gain.js'
 
 /** Steps k of the prior precision delta 4^k; 0 is what the training rows say. */
-export const DELTA_STEPS: readonly number[] = [-3, -2, -1, 0, 1, 2, 3]
+export const DELTA_STEPS: readonly number[] = [-2, -1, 0, 1, 2]
 
-/** Nats that a step of the prior precision costs, times k^2. */
-const STEP_COST = 0.5
-/** Nats that a change of s by 1 costs. */
-const SCALE_COST = 2
-/** Rows that the default's weight counts as. */
-const PRIOR_ROWS = 1
-const WEIGHTS = Float64Array.from({ length: 21 }, (_, i) => i / 20)
+/** T of the network that are compared; 1 is what the training rows say. */
+const TEMPERATURES: readonly number[] = Array.from({ length: 13 }, (_, i) => 2 ** (i / 2 - 1))
+
+/**
+ * Nats that a step of the prior precision costs, times k^2; that T costs, times (log T)^2; and that a change of s by 1
+ * costs.
+ */
+const STEP_COST = 1
+const TEMPERATURE_COST = 1
+const SCALE_COST = 4
+/** Rows that the weight of the training rows' choice counts as. */
+const PRIOR_ROWS = 4
+const WEIGHTS = Float64Array.from({ length: 11 }, (_, i) => i / 10)
 const SMALLEST = 1e-12
 
 /** Held-out rows with the network's outputs, N x C. */
@@ -36,9 +45,11 @@ export interface ValidatedCandidate {
   readonly truth: Float64Array
 }
 
-/** The candidate that held-out rows choose, with its weight. */
+/** What held-out rows choose, and what they say of it. */
 export interface ValidatedChoice extends Answer {
   readonly step: number
+  /** Of the best candidate over what the training rows alone choose, in nats a label. */
+  readonly gain: Gain
 }
 
 /** delta of a step. */
@@ -57,49 +68,88 @@ export function truthOf({ likelihood, labels, outputs }: LabelledRows, p: Float6
  * The candidates of one prior precision.
  * @param linear f_lin of the held-out rows, N x C
  * @param covariance N x C x C
- * @param own the default's link
+ * @param byTraining what the training rows alone say
  */
 export function candidatesAt(rows: HeldOutOutputs, step: number, linear: Float64Array, covariance: Float64Array,
-  own: Link): ValidatedCandidate[] {
+  byTraining: Answer): ValidatedCandidate[] {
   const { likelihood, examples, outputs } = rows
-  return linksOf(rows, own).map(([link, varianceScale]) => {
+  return linksOf(rows, byTraining).map(([link, varianceScale]) => {
     const p = scaledProbabilities(link, likelihood, linear, covariance, varianceScale, examples, outputs)
     return { step, link, varianceScale, truth: truthOf(rows, p) }
   })
 }
 
-/**
- * Links with factors of the variance: the link that ignores the common shift, and the default's own. With two classes
- * all links agree.
- */
-function linksOf({ likelihood, outputs }: LabelledRows, own: Link): readonly (readonly [Link, number])[] {
-  const link = differenceLink(likelihood, outputs)
-  const plain = [0, 0.25, 0.5, 1].map(scale => [link, scale] as const)
-  if (own === link) return plain
-  return [...plain, ...[0.25, 0.5, 1].map(scale => [own, scale] as const)]
+/** Links with factors of the variance: the link that ignores the common shift, and what the training rows say. */
+function linksOf({ likelihood, outputs }: LabelledRows,
+  { link, varianceScale }: Answer): readonly (readonly [Link, number])[] {
+  const plain = differenceLink(likelihood, outputs)
+  const all = [0, 0.25, 0.5, 1].map(scale => [plain, scale] as const)
+  return all.some(([one, scale]) => one === link && scale === varianceScale) ? all : [...all, [link, varianceScale]]
+}
+
+/** A candidate with the rest of an answer. */
+interface Weighted {
+  readonly candidate: ValidatedCandidate
+  readonly temperature: number
+  readonly weight: number
+  readonly score: number
 }
 
 /**
- * The best candidate and its weight.
- * @param byTraining what the training rows alone say
+ * The best candidate with T and weight, where held-out rows tell it from what the training rows alone say; else that.
+ * @param byTraining what the training rows alone say, which is one of the candidates
+ * @throws CancelledError
  */
-export function chooseValidated(rows: HeldOutOutputs, candidates: readonly ValidatedCandidate[],
-  byTraining: Answer): ValidatedChoice {
-  const { likelihood, examples, outputs, f } = rows
-  const network = truthOf(rows, likelihood.inverseLink(f, examples, outputs))
+export async function chooseValidated(rows: HeldOutOutputs, candidates: readonly ValidatedCandidate[],
+  byTraining: Answer, { signal }: WorkOptions = {}): Promise<ValidatedChoice> {
   const logPrior = WEIGHTS.map(weight => weightPrior(weight, byTraining.linearWeight))
-  let best: { readonly candidate: ValidatedCandidate, readonly score: number, readonly weight: number } | undefined
-  for (const candidate of candidates) {
-    const { logMean, mean } = averageOver(
-      WEIGHTS.map((weight, i) => logPrior[i] + logLikelihood(network, candidate.truth, weight)),
-    )
-    const score = logMean - STEP_COST * candidate.step ** 2
-      - SCALE_COST * Math.abs(candidate.varianceScale - byTraining.varianceScale)
-    if (best === undefined || score > best.score) best = { candidate, score, weight: mean }
+  let best: Weighted | undefined
+  for (const temperature of TEMPERATURES) {
+    await breathe()
+    throwIfCancelled(signal)
+    const network = networkTruth(rows, temperature)
+    for (const candidate of candidates) {
+      const { logMean, mean } = averageOver(
+        WEIGHTS.map((weight, i) => logPrior[i] + logLikelihood(network, candidate.truth, weight)),
+      )
+      const score = logMean - costOf(candidate, temperature, byTraining)
+      if (best === undefined || score > best.score) best = { candidate, temperature, weight: mean, score }
+    }
   }
-  const { step, link, varianceScale } = best?.candidate ?? { ...byTraining, step: 0 }
-  const linearWeight = best?.weight ?? byTraining.linearWeight
-  return { step, link, varianceScale, networkWeight: 1 - linearWeight, linearWeight }
+  const own = candidates.find(({ step, link, varianceScale }) =>
+    step === 0 && link === byTraining.link && varianceScale === byTraining.varianceScale
+  )
+  const gain = best === undefined || own === undefined
+    ? { mean: 0, error: 0 }
+    : gainOver(rows, best, { candidate: own, temperature: 1, weight: byTraining.linearWeight, score: 0 })
+  if (best === undefined || !isGain(gain)) return { ...byTraining, step: 0, gain }
+  const { candidate: { step, link, varianceScale }, temperature, weight } = best
+  return { step, link, varianceScale, networkWeight: 1 - weight, linearWeight: weight, gain,
+    ...(temperature === 1 ? {} : { networkTemperature: temperature }) }
+}
+
+function costOf({ step, varianceScale }: ValidatedCandidate, temperature: number, byTraining: Answer): number {
+  return STEP_COST * step ** 2 + TEMPERATURE_COST * Math.log(temperature) ** 2
+    + SCALE_COST * Math.abs(varianceScale - byTraining.varianceScale)
+}
+
+/** The network's probabilities of the labels that came true, its logits divided by T. */
+function networkTruth(rows: HeldOutOutputs, temperature: number): Float64Array {
+  const { likelihood, examples, outputs, f } = rows
+  const scaled = temperature === 1 ? f : f.map(value => value / temperature)
+  return truthOf(rows, likelihood.inverseLink(scaled, examples, outputs))
+}
+
+/** What one answer gains over another, a label; its error by rows, as labels of one row are not independent. */
+function gainOver(rows: HeldOutOutputs, better: Weighted, other: Weighted): Gain {
+  const [after, before] = [better, other].map(({ candidate, temperature, weight }) => {
+    const network = networkTruth(rows, temperature)
+    return candidate.truth.map((p, i) => Math.log(Math.max(SMALLEST, (1 - weight) * network[i] + weight * p)))
+  })
+  const width = after.length / rows.examples
+  const gains = new Float64Array(rows.examples)
+  for (let i = 0; i < after.length; i++) gains[Math.floor(i / width)] += (after[i] - before[i]) / width
+  return gainOf(gains)
 }
 
 /**
@@ -117,14 +167,14 @@ export async function foundOrNot<T>(find: () => T | Promise<T>): Promise<T | und
 
 /**
  * The best choice for whose prior precision `find` succeeds; step 0 must.
- * @throws NumericalError when even that fails
+ * @throws NumericalError when even that fails; CancelledError
  */
 export async function chooseFound<T>(rows: HeldOutOutputs, candidates: readonly ValidatedCandidate[],
-  byTraining: Answer,
+  byTraining: Answer, work: WorkOptions,
   find: (step: number) => T | Promise<T>): Promise<{ readonly chosen: ValidatedChoice, readonly found: T }> {
   let left = candidates
   for (;;) {
-    const chosen = chooseValidated(rows, left, byTraining)
+    const chosen = await chooseValidated(rows, left, byTraining, work)
     const found = chosen.step === 0 ? await find(0) : await foundOrNot(() => find(chosen.step))
     if (found !== undefined) return { chosen, found }
     left = left.filter(({ step }) => step !== chosen.step)

@@ -2,18 +2,17 @@
 import type { CalibrationSummary } from '../../core/conformal/calibration.js'
 import type { LaplacePosterior } from '../../core/laplace/laplace-posterior.js'
 import type { PosteriorSummary } from '../../core/laplace/posterior-summary.js'
-import type { Choice } from '../../core/tuning/choice.js'
+import { type Choice, plainScores } from '../../core/tuning/choice.js'
 import type { TrainingSummary } from '../../core/tuning/training-scores.js'
 import { doublesToWire } from '../frames/arrays.js'
 import type { WireMap } from '../frames/encode.js'
-import { MAX_ITEMS } from '../frames/limits.js'
 
 /** The summary in the order of docs/protocol.md; what does not exist is nil. */
 export function summaryToWire(summary: PosteriorSummary): WireMap {
   const { likelihood, subset, structure, curvature, outputs, parameterCount, examples, loss, logLikelihood,
     logMarginalLikelihood } = summary
   const { priorPrecision, priorMean, sigmaNoise, temperature, tuned, effectiveParameters, precision, engine, seed,
-    notes, digest, logEvidenceAtMode, choice, conformal, training, parameters, inputs } = summary
+    notes, digest, logEvidenceAtMode, choice, conformal, training, parameters } = summary
   return {
     likelihood,
     subset,
@@ -40,24 +39,16 @@ export function summaryToWire(summary: PosteriorSummary): WireMap {
     choice: choiceToWire(choice),
     conformal: conformalToWire(conformal),
     training: trainingToWire(training),
-    inputs: inputsToWire(inputs),
     parameters: parameters.map(({ name, shape, size }) => ({ name, shape, size })),
   }
 }
 
 /** The entries of the summary that are at hand: no determinant of the evidence, no digest of the network. */
 export function briefSummary(
-  { examples, priorPrecision, sigmaNoise, temperature, tuned, notes, choice, training, inputs }: LaplacePosterior,
+  { examples, priorPrecision, sigmaNoise, temperature, tuned, notes, choice, training }: LaplacePosterior,
 ): WireMap {
   return { examples, priorPrecision: priorToWire(priorPrecision), sigmaNoise: noiseToWire(sigmaNoise), temperature,
-    tuned, notes, inputs: inputsToWire(inputs), choice: choiceToWire(choice), training: trainingToWire(training) }
-}
-
-/** The inputs; of very wide tables without the names of their columns. */
-function inputsToWire(inputs: PosteriorSummary['inputs']): WireMap[] {
-  return inputs.map(({ name, columns }) => ({ name,
-    columns: columns === undefined || columns.length > MAX_ITEMS ? null : columns })
-  )
+    tuned, notes, choice: choiceToWire(choice), training: trainingToWire(training) }
 }
 
 /** sigma as a number, or an array where the outputs differ. */
@@ -76,9 +67,7 @@ export function choiceToWire(choice: Choice | undefined): WireMap | null {
   const { delta, sigmaNoise, leaveOneOut, r, networkTemperature, heldOut, ...rest } = choice
   return { ...rest, delta: [...delta], sigmaNoise: sigmaNoise === undefined ? null : [...sigmaNoise], r: r ?? null,
     leaveOneOut: leaveOneOut.map(({ scale, nll }) => ({ scale, nll })), networkTemperature: networkTemperature ?? null,
-    heldOut: heldOut === undefined
-      ? null
-      : { ...heldOut, temperature: heldOut.temperature ?? null, temperatureNll: heldOut.temperatureNll ?? null } }
+    heldOut: heldOut === undefined ? null : plainScores(heldOut) }
 }
 
 /** Network and posterior on the rows of the fit; nil for posteriors of files of version 0.1.0. */

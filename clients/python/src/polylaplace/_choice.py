@@ -35,8 +35,10 @@ class Choice:
             mean square of a regression.
         s: the factor of the variance.
         leave_one_out: leave-one-out NLL for each factor that was tried.
-        held_out: what held-out rows said, where there were any: rows, nll (of the answer), network_nll, temperature
-            and temperature_nll (of temperature scaling).
+        held_out: what held-out rows said, where there were any: rows, nll (of the answer), network_nll, training_nll
+            (of the answer that the training rows alone choose), gain and gain_error (of the best answer found over
+            that, with its standard error: it was taken where the gain is larger), temperature and temperature_nll (of
+            temperature scaling), noise_nll (regression: of the network with the noise that fits these rows best).
         network_temperature: what the network's logits are divided by in the answer; None: 1.
         rows: how many rows all this comes from.
         further: what a newer server says beside this.
