@@ -9,7 +9,9 @@ import { likelihoodModel } from '../likelihood/registry.js'
 import { leaveOneOut, sortedMeanVariances } from '../linear-model/leave-one-out.js'
 import type { LabelledRows } from '../linear-model/linear-problem.js'
 import type { ResolvedOptions } from '../options/laplace-options.js'
+import { predictiveProbabilities } from '../prediction/link.js'
 import { differenceLink, mixture, scaledProbabilities } from '../prediction/mixture.js'
+import { zeroSumOfIndependent } from '../prediction/zero-sum.js'
 import type { Evaluator } from '../programs/evaluator.js'
 import type { LinearData } from '../sums/linear-data.js'
 import { geometricMean, rootMeanSquare } from '../tensor/means.js'
@@ -186,21 +188,13 @@ function scoresByVariance({ structured }: PosteriorState, rows: SampledRows, lin
   const lambda = likelihood.hessianDiagonal(linear, examples, outputs)
   const residual = likelihood.residual(linear, labels, examples, outputs)
   const rest = variance.map((value, i) => value / Math.max(SMALLEST_REST, 1 - lambda[i] * value))
-  const link = differenceLink(likelihood, outputs)
+  const left = linear.map((value, i) => value + rest[i] * residual[i])
+  const counted = likelihood.name === 'classification' ? zeroSumOfIndependent(rest, outputs) : rest
   const { varianceScale: scale } = lastLayerRule(likelihood, outputs)
-  const probabilities = new Float64Array(examples * outputs)
+  const probabilities = predictiveProbabilities('probit', likelihood, left, counted.map(value => scale * value),
+    examples, outputs, 0, 0)
   const means = new Float64Array(examples)
-  for (let n = 0; n < examples; n++) {
-    const covariance = new Float64Array(outputs * outputs)
-    const f = linear.slice(n * outputs, (n + 1) * outputs)
-    for (let c = 0; c < outputs; c++) {
-      const own = rest[n * outputs + c]
-      covariance[c * outputs + c] = own
-      f[c] += own * residual[n * outputs + c]
-      means[n] += own / outputs
-    }
-    probabilities.set(scaledProbabilities(link, likelihood, f, covariance, scale, 1, outputs), n * outputs)
-  }
+  for (let i = 0; i < rest.length; i++) means[Math.floor(i / outputs)] += rest[i] / outputs
   return { probabilities, variances: means.sort(), posterior: () => undefined, sets: () => undefined }
 }
 

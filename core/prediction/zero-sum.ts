@@ -23,6 +23,17 @@ export function zeroSumVariances(covariance: Float64Array, examples: number, out
   return result
 }
 
+/** The same of independent outputs: variances S_cc, N x C to N x C. */
+export function zeroSumOfIndependent(variance: Float64Array, outputs: number): Float64Array {
+  const result = new Float64Array(variance.length)
+  for (let at = 0; at < variance.length; at += outputs) {
+    let mean = 0
+    for (let c = at; c < at + outputs; c++) mean += variance[c] / outputs ** 2
+    for (let c = at; c < at + outputs; c++) result[c] = Math.max(0, variance[c] * (1 - 2 / outputs) + mean)
+  }
+  return result
+}
+
 /** p = softmax(f / sqrt(1 + pi/8 v)) with the variances v of f_c - mean_c f. @param covariance S, N x C x C */
 export function zeroSum(f: Float64Array, covariance: Float64Array, examples: number, outputs: number): Float64Array {
   const v = zeroSumVariances(covariance, examples, outputs)

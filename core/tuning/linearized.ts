@@ -10,7 +10,7 @@ import { breathe, throwIfCancelled, type WorkOptions } from '../budget/progress.
 import type { Curvature } from '../curvature/curvature.js'
 import { hessianFactor, type PosteriorSettings } from '../options/hyperparameters.js'
 import type { PriorStructure, SumStructure } from '../options/words.js'
-import { HIGHEST_PRECISION, LOWEST_PRECISION } from './bounds.js'
+import { boundedPrecision, HIGHEST_PRECISION, LOWEST_PRECISION } from './bounds.js'
 import { type LinearMode, linearMode, type LinearObjective } from './linear-mode.js'
 import type { LinearModel } from './linear-model.js'
 import { conditionFloor, floorNote, targetFloor } from './noise-floor.js'
@@ -45,12 +45,12 @@ export interface LinearizedFit {
 
 const MOST_ROUNDS = 300
 /**
- * Largest change of a logarithm in the last round; of large models, whose rounds take seconds, four digits are enough.
+ * Largest change of a logarithm in the last round; of large models, whose rounds take seconds, five digits are enough.
  */
 const TOLERANCE = 1e-10
-const LARGE_TOLERANCE = 1e-4
+const LARGE_TOLERANCE = 1e-5
 /** Multiplications of one product with the Hessian from which on a model is large. */
-const LARGE = 1e8
+const LARGE = 1e7
 /**
  * Largest step of the mode, relative to its size, after which it counts as found: of the last mode, and of the first.
  */
@@ -66,7 +66,10 @@ interface Round {
   readonly image: Float64Array
 }
 
-/** The fixed point, sought from delta = 1. @throws NumericalError NO_CONVERGENCE, CancelledError */
+/**
+ * The fixed point, sought from delta = 1; of a large model, from where it would be if the loss were quadratic.
+ * @throws NumericalError NO_CONVERGENCE, CancelledError
+ */
 export async function tuneLinearized(model: LinearModel, options: LinearizedOptions): Promise<LinearizedFit> {
   const groups = priorGroups(options.priorStructure, model.slots)
   const floored = options.tuneNoise ? noiseFloor(model, groups, options.settings.temperature) : undefined
@@ -80,17 +83,18 @@ export async function tuneLinearized(model: LinearModel, options: LinearizedOpti
     options.work.onProgress?.({ stage: 'tune', done: rounds++ })
     const settings = settingsAt(options, groups, point, floored)
     const mode = rotated !== undefined && typeof settings.priorPrecision === 'number'
-      ? await rotated(hessianFactor(settings), settings.priorPrecision, start, tolerance, options.work)
+      ? await rotated.modeAt(hessianFactor(settings), settings.priorPrecision, start, tolerance, options.work)
       : await linearMode(model, objectiveOf(model, groups, settings), start, tolerance, options.work.signal)
     start = mode.w
     const { gamma, rounding } = effectiveParameters(model, options.structure, groups, settings, mode)
     const squares = squaredDeviations(groups, mode.w, settings)
-    const precision = gamma.map((value, g) => bounded(value / squares[g]))
+    const precision = gamma.map((value, g) => boundedPrecision(value / squares[g]))
     const noise = floored === undefined ? [] : [floored(precision, noiseVariance(model, mode, gamma))]
     const image = Float64Array.from([...precision.map(Math.log), ...noise.map(variance => 0.5 * Math.log(variance))])
     return { mode, gamma, image, rounding }
   }
   const first = new Float64Array(groups.length + (options.tuneNoise ? 1 : 0))
+  if (rotated !== undefined) first[0] = Math.log(rotated.firstPrecision(hessianFactor(options.settings)))
   if (options.tuneNoise) first[groups.length] = Math.log(options.settings.sigmaNoise)
   const goal = large ? LARGE_TOLERANCE : TOLERANCE
   const { point, converged } = await fixedPoint(first, goal, evaluate)
@@ -166,10 +170,6 @@ function settingsAt({ settings, tuneNoise }: LinearizedOptions, groups: readonly
   const variance = floored(precision, sigmaNoise * sigmaNoise)
   return { ...settings, priorPrecision,
     sigmaNoise: variance > sigmaNoise * sigmaNoise ? Math.sqrt(variance) : sigmaNoise }
-}
-
-function bounded(value: number): number {
-  return Number.isNaN(value) ? HIGHEST_PRECISION : Math.min(HIGHEST_PRECISION, Math.max(LOWEST_PRECISION, value))
 }
 
 function objectiveOf(model: LinearModel, groups: readonly PriorGroup[], settings: PosteriorSettings): LinearObjective {

@@ -7,6 +7,7 @@ import type { WorkOptions } from '../budget/progress.js'
 import { gemm, symmetricEigen } from '../kernels/linear-algebra.js'
 import { conjugateGradients, dot } from '../linear-model/conjugate-gradients.js'
 import { newtonMode, type NewtonPoint, type NewtonStep } from '../linear-model/newton.js'
+import { boundedPrecision } from './bounds.js'
 import type { LinearMode } from './linear-mode.js'
 import { lambdaTimes, type LinearModel } from './linear-model.js'
 
@@ -32,8 +33,11 @@ interface RotatedPoint extends NewtonPoint {
 }
 
 /** Finds modes of s loss(w) + delta/2 |w|^2. */
-export type ModeFinder = (scale: number, delta: number, start: Float64Array, tolerance: number,
-  work: WorkOptions) => Promise<LinearMode>
+export interface ModeFinder {
+  modeAt(scale: number, delta: number, start: Float64Array, tolerance: number, work: WorkOptions): Promise<LinearMode>
+  /** About the fixed point of the prior precision: that of the model that is quadratic as the loss is at w = 0. */
+  firstPrecision(scale: number): number
+}
 
 /** The finder of a model; its eigenbasis is made once. */
 export function rotatedModes(model: LinearModel): ModeFinder {
@@ -46,7 +50,7 @@ export function rotatedModes(model: LinearModel): ModeFinder {
     return f
   }
   const single = Float32Array.from(coordinates)
-  return async (scale, delta, start, tolerance, work) => {
+  const modeAt: ModeFinder['modeAt'] = async (scale, delta, start, tolerance, work) => {
     const pointAt = (weights: Float64Array, f: Float64Array): RotatedPoint => {
       const loss = model.loss(f)
       return { weights, f, loss, objective: scale * loss + delta / 2 * dot(weights, weights) }
@@ -67,6 +71,42 @@ export function rotatedModes(model: LinearModel): ModeFinder {
     for (let i = 0; i < size; i++) w[indices[i]] = matrix[i]
     return { w, f, loss }
   }
+  return { modeAt, firstPrecision: scale => precisionAtZero(model, rotation, scale) }
+}
+
+/** Rounds of a fixed point whose rounds cost nothing, and the change of its logarithm that ends it. */
+const MOST_ROUNDS = 200
+const ROUGHLY = 1e-3
+
+/**
+ * delta = gamma / |w|^2 with H and gradient of w = 0, where every row has the same H: its eigenvalues are s h g_k for
+ * the h of an output and the eigenvalues g_k of the Gram matrix, and the mode is one Newton step away. Modes at a
+ * precision that is far too small take many times as many products as all others together.
+ */
+function precisionAtZero(model: LinearModel, { rank, values, coordinates }: Rotation, scale: number): number {
+  const { outputs, examples, likelihood } = model
+  const nothing = new Float64Array(examples * outputs)
+  const gradient = new Float64Array(outputs * rank)
+  gemm(true, false, outputs, rank, examples, scale, model.residual(nothing), coordinates, 0, gradient)
+  const squares = new Float64Array(rank)
+  for (let i = 0; i < gradient.length; i++) squares[i % rank] += gradient[i] ** 2
+  // Of classes the shift of all of them is left out: I/C - 11'/C^2 is 1/C for what remains.
+  const classes = likelihood.name === 'classification'
+  const [own] = likelihood.hessianDiagonal(nothing, examples, outputs)
+  const [curvature, free] = classes ? [1 / outputs, outputs - 1] : [own, outputs]
+  let delta = 1
+  for (let round = 0; round < MOST_ROUNDS; round++) {
+    let [gamma, squaredNorm] = [0, 0]
+    for (let k = 0; k < rank; k++) {
+      const eigenvalue = scale * curvature * values[k]
+      gamma += free * eigenvalue / (eigenvalue + delta)
+      squaredNorm += squares[k] / (eigenvalue + delta) ** 2
+    }
+    const next = boundedPrecision(gamma / squaredNorm)
+    if (Math.abs(Math.log(next / delta)) < ROUGHLY) return next
+    delta = next
+  }
+  return delta
 }
 
 function stepFrom(weights: Float64Array, f: Float64Array, direction: Float64Array, image: Float64Array,
