@@ -13,9 +13,9 @@ import { asFloat64 } from './real.js'
 const BLOCK_NUMBERS = 1 << 22
 
 /** Several vectors over the parameters, tensor by tensor: `count` x size of each slot, row-major. */
-export interface ParameterVectors {
+export interface ParameterVectors<Values extends RealArray = Float64Array> {
   readonly count: number
-  readonly bySlot: readonly Float64Array[]
+  readonly bySlot: readonly Values[]
 }
 
 /** Zero vectors over the parameters of the slots. */
@@ -24,10 +24,11 @@ export function zeroVectors(slots: readonly ParameterSlot[], count: number): Par
 }
 
 /** The rows of a count x P matrix, tensor by tensor. */
-export function splitVectors(slots: readonly ParameterSlot[], rows: Float64Array, count: number): ParameterVectors {
+export function splitVectors<Values extends RealArray>(slots: readonly ParameterSlot[], rows: Values,
+  count: number): ParameterVectors<Values> {
   const total = parameterCount(slots)
   const bySlot = slots.map(({ offset, size }) => {
-    const part = new Float64Array(count * size)
+    const part = rows.slice(0, count * size) as Values
     for (let k = 0; k < count; k++) part.set(rows.subarray(k * total + offset, k * total + offset + size), k * size)
     return part
   })
@@ -70,15 +71,26 @@ function summedGradients({ g, positions, out }: LinearFactor, seeds: number, exa
 
 /** The output gradients of example n at position t, seeds x out. */
 function gradientsAt({ g, positions, out }: LinearFactor, { seeds, examples }: FactoredJacobian, n: number, t: number,
-  into: Float64Array): void {
+  into: RealArray): void {
   for (let k = 0; k < seeds; k++) {
     const at = ((k * examples + n) * positions + t) * out
     for (let o = 0; o < out; o++) into[k * out + o] = g[at + o]
   }
 }
 
-/** J V' for the rows of V: N x seeds x count. */
-export function jacobianTimes(jacobian: FactoredJacobian, vectors: ParameterVectors): Float64Array {
+/** The numbers in the precision of others; no copy when they are already. */
+function inPrecisionOf(like: RealArray, values: RealArray): RealArray {
+  if (like instanceof Float64Array) return asFloat64(values)
+  return values instanceof Float32Array ? values : Float32Array.from(values)
+}
+
+/** Zeros in the precision of others. */
+function zerosLike(like: RealArray, length: number): RealArray {
+  return like instanceof Float64Array ? new Float64Array(length) : new Float32Array(length)
+}
+
+/** J V' for the rows of V: N x seeds x count. In float32 where the vectors are, which is twice as fast. */
+export function jacobianTimes(jacobian: FactoredJacobian, vectors: ParameterVectors<RealArray>): Float64Array {
   const result = new Float64Array(jacobian.examples * jacobian.seeds * vectors.count)
   for (const factor of jacobian.factors) {
     if (factor.kind === 'direct') addDirectProduct(result, factor, jacobian, vectors)
@@ -91,18 +103,18 @@ export function jacobianTimes(jacobian: FactoredJacobian, vectors: ParameterVect
 }
 
 function addWeightProduct(result: Float64Array, factor: LinearFactor, jacobian: FactoredJacobian,
-  { count, bySlot }: ParameterVectors): void {
+  { count, bySlot }: ParameterVectors<RealArray>): void {
   const { seeds, examples } = jacobian
   const { in: inputs, out, positions } = factor
   const own = bySlot[factor.weight]
-  const g = new Float64Array(seeds * out)
+  const g = zerosLike(own, seeds * out)
   const step = Math.max(1, Math.floor(BLOCK_NUMBERS / (positions * count * out)))
   for (let from = 0; from < examples; from += step) {
     const to = Math.min(examples, from + step)
     const rows = (to - from) * positions
-    const a = asFloat64(factor.a.subarray(from * positions * inputs, to * positions * inputs))
+    const a = inPrecisionOf(own, factor.a.subarray(from * positions * inputs, to * positions * inputs))
     // Row (n, t) holds V_k a for every vector k, one after another.
-    const images = new Float64Array(rows * count * out)
+    const images = zerosLike(own, rows * count * out)
     gemm(false, true, rows, count * out, inputs, 1, a, own, 0, images)
     for (let row = 0; row < rows; row++) {
       const n = from + Math.floor(row / positions)
@@ -114,20 +126,20 @@ function addWeightProduct(result: Float64Array, factor: LinearFactor, jacobian: 
 }
 
 function addBiasProduct(result: Float64Array, factor: LinearFactor, { seeds, examples }: FactoredJacobian,
-  { count, bySlot }: ParameterVectors): void {
+  { count, bySlot }: ParameterVectors<RealArray>): void {
   const g = summedGradients(factor, seeds, examples)
-  gemm(false, true, examples * seeds, count, factor.out, 1, g, bySlot[factor.bias], 1, result)
+  gemm(false, true, examples * seeds, count, factor.out, 1, g, asFloat64(bySlot[factor.bias]), 1, result)
 }
 
 function addDirectProduct(result: Float64Array, { parameter, gradient }: DirectFactor,
-  { seeds, examples }: FactoredJacobian, { count, bySlot }: ParameterVectors): void {
+  { seeds, examples }: FactoredJacobian, { count, bySlot }: ParameterVectors<RealArray>): void {
   const size = gradient.length / (seeds * examples)
   const rows = exampleMajor(gradient, seeds, examples, size)
-  gemm(false, true, examples * seeds, count, size, 1, rows, bySlot[parameter], 1, result)
+  gemm(false, true, examples * seeds, count, size, 1, rows, asFloat64(bySlot[parameter]), 1, result)
 }
 
-/** Adds A' J to the vectors, for A of N x seeds x count. */
-export function addTransposedProduct(vectors: ParameterVectors, jacobian: FactoredJacobian, a: Float64Array): void {
+/** Adds A' J to the vectors, for A of N x seeds x count. Products are in float32 where A is, and added in float64. */
+export function addTransposedProduct(vectors: ParameterVectors, jacobian: FactoredJacobian, a: RealArray): void {
   for (const factor of jacobian.factors) {
     if (factor.kind === 'direct') addDirectTransposed(vectors, factor, jacobian, a)
     else {
@@ -138,16 +150,16 @@ export function addTransposedProduct(vectors: ParameterVectors, jacobian: Factor
 }
 
 function addWeightTransposed({ count, bySlot }: ParameterVectors, factor: LinearFactor, jacobian: FactoredJacobian,
-  coefficients: Float64Array): void {
+  coefficients: RealArray): void {
   const { seeds, examples } = jacobian
   const { in: inputs, out, positions } = factor
-  const g = new Float64Array(seeds * out)
+  const g = zerosLike(coefficients, seeds * out)
   const step = Math.max(1, Math.floor(BLOCK_NUMBERS / (positions * count * out)))
   for (let from = 0; from < examples; from += step) {
     const to = Math.min(examples, from + step)
     const rows = (to - from) * positions
-    const a = asFloat64(factor.a.subarray(from * positions * inputs, to * positions * inputs))
-    const mixed = new Float64Array(rows * count * out)
+    const a = inPrecisionOf(coefficients, factor.a.subarray(from * positions * inputs, to * positions * inputs))
+    const mixed = zerosLike(coefficients, rows * count * out)
     for (let row = 0; row < rows; row++) {
       const n = from + Math.floor(row / positions)
       gradientsAt(factor, jacobian, n, row % positions, g)
@@ -159,16 +171,16 @@ function addWeightTransposed({ count, bySlot }: ParameterVectors, factor: Linear
 }
 
 function addBiasTransposed({ count, bySlot }: ParameterVectors, factor: LinearFactor,
-  { seeds, examples }: FactoredJacobian, coefficients: Float64Array): void {
+  { seeds, examples }: FactoredJacobian, coefficients: RealArray): void {
   const g = summedGradients(factor, seeds, examples)
-  gemm(true, false, count, factor.out, examples * seeds, 1, coefficients, g, 1, bySlot[factor.bias])
+  gemm(true, false, count, factor.out, examples * seeds, 1, asFloat64(coefficients), g, 1, bySlot[factor.bias])
 }
 
 function addDirectTransposed({ count, bySlot }: ParameterVectors, { parameter, gradient }: DirectFactor,
-  { seeds, examples }: FactoredJacobian, coefficients: Float64Array): void {
+  { seeds, examples }: FactoredJacobian, coefficients: RealArray): void {
   const size = gradient.length / (seeds * examples)
   const rows = exampleMajor(gradient, seeds, examples, size)
-  gemm(true, false, count, size, examples * seeds, 1, coefficients, rows, 1, bySlot[parameter])
+  gemm(true, false, count, size, examples * seeds, 1, asFloat64(coefficients), rows, 1, bySlot[parameter])
 }
 
 /** J1 J2' of two batches: (N seeds) x (M seeds), example by example. */

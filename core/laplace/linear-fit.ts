@@ -9,7 +9,6 @@ import { joinJacobians, selectExamples } from '../curvature/jacobian.js'
 import { NumericalError } from '../errors/errors.js'
 import { addAgreement, zeroAgreement } from '../likelihood/agreement.js'
 import { likelihoodModel } from '../likelihood/registry.js'
-import { modeOnAllRows, type RowProducts, scaledFactor } from '../linear-model/all-rows.js'
 import { functionSpace } from '../linear-model/function-space.js'
 import { leaveOneOut, sortedMeanVariances } from '../linear-model/leave-one-out.js'
 import { type LinearProblem, linearProblem, type LinearSpace, type OtherRows, outputsAtPrior,
@@ -21,12 +20,12 @@ import { weightSpace } from '../linear-model/weight-space.js'
 import { batchSizeFor, forEachBatch, sliceExamples } from '../network/batches.js'
 import { withParameters } from '../network/parameters.js'
 import type { ResolvedOptions } from '../options/laplace-options.js'
+import type { WorkerPool } from '../parallel/worker-pool.js'
 import type { Answer } from '../prediction/answer.js'
 import { mixture } from '../prediction/mixture.js'
 import { numbersPerExample } from '../programs/cost.js'
 import { createEvaluator, type Evaluator } from '../programs/evaluator.js'
 import type { FactoredJacobian } from '../programs/factored-jacobian.js'
-import { linearMap } from '../programs/linear-map.js'
 import { geometricMean } from '../tensor/means.js'
 import { sampledRows, takeRows } from '../tensor/rows.js'
 import type { Tensor } from '../tensor/tensor.js'
@@ -39,6 +38,7 @@ import { classScores, targetScores, type TrainingRecord, type TrainingScores } f
 import { chooseNoise, type NoisePrior, type ValidatedNoise } from '../tuning/validated-noise.js'
 import { candidatesAt, chooseFound, DELTA_STEPS, foundOrNot, type HeldOutOutputs, steppedDelta,
   type ValidatedCandidate } from '../tuning/validated.js'
+import { type AllRowsFit, onAllRows, planAllRows, THRESHOLD } from './all-rows-fit.js'
 
 /** Training rows as the network's input, with the labels as the likelihood takes them. */
 export interface TrainingRows {
@@ -73,28 +73,35 @@ export interface LinearFit {
   readonly training: TrainingRecord
   /** Rows that prior, noise and scores come from. */
   readonly rows: number
-  /** Whether the mode is that of all rows. */
+  /** Whether mode, prior and covariance are those of all rows. */
   readonly allRows: boolean
+  /** Whether the scores are of the model of all rows, from which each of `rows` was left out. */
+  readonly scoresOfAllRows?: boolean
   readonly notes: readonly string[]
 }
-
-/** Eigenvalues of the curvature below this share of delta are left out of the posterior's factor. */
-const THRESHOLD = 0.01
 
 /** The rank of U, rank x P, that an eighth of the memory holds: a prediction has two copies of it. */
 export function largestRank(parameters: number, memoryLimit: number): number {
   return Math.max(1, Math.floor(memoryLimit / 8 / (8 * parameters)))
 }
 
+/** What else a fit of the linear model may be given. */
+export interface LinearFitRequest {
+  /** What goes over all rows where only a sample of them can be solved exactly; without it the sample is all. */
+  readonly pool?: WorkerPool | undefined
+  /** Rows that choose prior, link, noise and weights together. */
+  readonly heldOut?: TrainingRows | undefined
+}
+
 /**
  * Fits the linear model to (a seeded sample of) the rows.
- * @param heldOut rows that choose prior, link, noise and weights together
  * @throws NumericalError, CancelledError
  */
 export async function fitLinearModel(evaluator: Evaluator, options: ResolvedOptions, rows: TrainingRows, sample: number,
-  work: WorkOptions, heldOut?: TrainingRows): Promise<LinearFit> {
+  work: WorkOptions, { pool, heldOut }: LinearFitRequest = {}): Promise<LinearFit> {
   const likelihood = likelihoodModel(options.likelihood, options.outputNoise)
-  const { f, jacobian } = await linearise(evaluator, rows, sampledRows(rows.examples, sample, options.seed), options,
+  const count = sampleBeforeAllRows(evaluator, options, rows.examples, sample, pool !== undefined)
+  const { f, jacobian } = await linearise(evaluator, rows, sampledRows(rows.examples, count, options.seed), options,
     work)
   const { outputs } = evaluator.network
   const chosen = jacobian.rows
@@ -112,76 +119,66 @@ export async function fitLinearModel(evaluator: Evaluator, options: ResolvedOpti
   const agreement = addAgreement(zeroAgreement(likelihood.name, outputs), f, rows.labels, rows.examples)
   const sampled: LinearFit = { ...fit, loss, training: { agreement, posterior }, rows: chosen.length,
     allRows: chosen.length === rows.examples }
-  return sampled.allRows || likelihood.name === 'regression' ||
-      secondsOnAllRows(evaluator, rows.examples) > MOST_SECONDS
-    ? sampled
-    : onAllRows(sampled, evaluator, rows, f, deviation, options, work)
+  if (sampled.allRows || pool === undefined || likelihood.name === 'regression') return sampled
+  const [model] = fit.curvature.models
+  const plan = planAllRows(evaluator, options, rows.examples, chosen.length, model.rank)
+  if (plan === undefined) return sampled
+  const whole = await onAllRows(plan, { evaluator, pool, options, problem, all: rows, f, model,
+    given: held !== undefined || options.settings.priorPrecision !== undefined }, work)
+  return withAllRows(sampled, problem, whole, held !== undefined)
 }
 
-/** Seconds that the mode on all rows may take. */
-const MOST_SECONDS = 300
-/** Products with J and J' on the way to it. */
-const PRODUCTS = 40
-/** Multiplications a second of a network's programs on one core. */
-const SPEED = 4e9
-
-function secondsOnAllRows(evaluator: Evaluator, examples: number): number {
-  // Forward and with tangents, or forward, backward and the products with the inputs.
-  const perExample = 2.5 *
-    evaluator.linears.reduce((sum, { positions, in: inputs, out }) => sum + positions * inputs * out, 0)
-  return PRODUCTS * examples * perExample / SPEED
+/** The rows that are solved exactly: fewer where all rows come after them, as half the unknowns cost an eighth. */
+function sampleBeforeAllRows(evaluator: Evaluator, options: ResolvedOptions, examples: number, sample: number,
+  pooled: boolean): number {
+  if (!pooled || sample === examples || options.likelihood === 'regression') return sample
+  const half = Math.ceil(sample / 2)
+  const rank = largestRank(evaluator.theta.length, options.memoryLimit)
+  return planAllRows(evaluator, options, examples, half, rank) === undefined ? sample : half
 }
+
+/** The part of the effective parameters that the leading eigenpairs must have for a row to be left out of them. */
+const RELIABLE_SHARE = 0.9
 
 /**
- * The sample's posterior moved to the mode of all rows, with its eigenvalues as many times as large as there are more
- * rows; prior, scores and how the answer is mixed stay those of the sample.
+ * The sample's fit with the model of all rows. The sample's rows are left out of that model where its eigenpairs have
+ * nearly all that the data determine; else of their own, and a row's novelty is judged by the variance that it gets.
+ * @param settled whether held-out rows have chosen the answer
  */
-async function onAllRows(fit: LinearFit, evaluator: Evaluator, { x, labels, examples }: TrainingRows, f: Float64Array,
-  deviation: Float64Array, { likelihood: name, batchSize }: ResolvedOptions, work: WorkOptions): Promise<LinearFit> {
-  const { network, slots, theta, precision, engine } = evaluator
-  const { outputs } = network
-  const [model] = fit.curvature.models
-  const map = linearMap(network, slots, engine, precision)
-  const size = batchSize ?? batchSizeFor(numbersPerExample(evaluator, 1))
-  const quiet = work.signal === undefined ? {} : { signal: work.signal }
-  const products: RowProducts = {
-    times: async v => {
-      const image = new Float64Array(examples * outputs)
-      await forEachBatch(examples, size, 'tune', quiet, async (from, to) => {
-        image.set(await map.times(v, sliceExamples(x, network.input, from, to)), from * outputs)
-      })
-      return image
-    },
-    transposedTimes: async u => {
-      const sum = new Float64Array(theta.length)
-      await forEachBatch(examples, size, 'tune', quiet, async (from, to) => {
-        await map.transposedTimes(u.subarray(from * outputs, to * outputs), sliceExamples(x, network.input, from, to),
-          sum)
-      })
-      return sum
-    },
+function withAllRows(fit: LinearFit, problem: LinearProblem, { model, f, covariance, share, converged }: AllRowsFit,
+  settled: boolean): LinearFit {
+  const { likelihood, labels, examples, outputs } = problem
+  const leftOut = leaveOneOut(problem, f, covariance)
+  const reliable = share > RELIABLE_SHARE
+  const gate = reliable && !settled ? gateOf(problem, problem.f, leftOut) : undefined
+  const answer = gate === undefined ? fit.answer : answerOf(gate)
+  const { probabilities } = mixture(likelihood, answer, { f: problem.f, linear: f, covariance, dense: true, examples,
+    outputs })
+  return {
+    ...fit,
+    ...(gate === undefined
+      ? {}
+      : { ...scoredBy(gate), leftOut: leftOutProbabilities(problem, leftOut, answer) }),
+    curvature: { ...fit.curvature, models: [model] },
+    answer,
+    training: { ...fit.training, posterior: classScores(likelihood, probabilities, labels, outputs) },
+    effectiveParameters: model.effectiveParameters,
+    trainingVariances: sortedMeanVariances(reliable ? leftOut.covariance : covariance, examples, outputs),
+    allRows: true,
+    scoresOfAllRows: gate !== undefined,
+    notes: notesOf(converged),
   }
-  try {
-    const moved = await products.times(deviation)
-    const factor = scaledFactor(model, examples / fit.rows)
-    const start = model.weights.map((value, i) => value - theta[i] + deviation[i])
-    const mode = await modeOnAllRows({ likelihood: likelihoodModel(name), labels, examples, outputs },
-      f.map((value, i) => value - moved[i]), products, model.delta, start, factor, work)
-    let logDetRatio = 0
-    let effectiveParameters = 0
-    for (let k = 0; k < factor.rank; k++) {
-      const share = factor.rows.subarray(k * theta.length, (k + 1) * theta.length).reduce((sum, u) => sum + u * u, 0)
-      logDetRatio -= Math.log1p(-Math.min(share, 1 - 1e-15))
-      effectiveParameters += share
-    }
-    const squaredNorm = mode.w.reduce((sum, value) => sum + value * value, 0)
-    const evidence = -mode.loss - 0.5 * (logDetRatio + model.delta * squaredNorm)
-    const whole: LowRankModel = { ...model, ...factor, weights: modeWeights(mode.w, theta, deviation), logDetRatio,
-      effectiveParameters, evidence }
-    return { ...fit, curvature: { ...fit.curvature, models: [whole] }, effectiveParameters, allRows: true }
-  } finally {
-    map.dispose()
-  }
+}
+
+/** What the rows that were left out say. */
+function scoredBy(
+  { leaveOneOutNll: scores, networkNll, ratio }: Gate,
+): Pick<LinearFit, 'scores' | 'networkNll' | 'ratio'> {
+  return { scores, networkNll, ratio }
+}
+
+function notesOf(converged: boolean): string[] {
+  return converged ? [] : ['The search for the prior precision of the linear model stopped before it converged.']
 }
 
 /**
@@ -284,9 +281,8 @@ async function validate(space: LinearSpace, held: HeldOut, delta: number, gate: 
 async function classificationFit({ problem, theta, deviation, held }: WholeProblem, options: ResolvedOptions,
   work: WorkOptions): Promise<Fit> {
   const { outputs, examples, likelihood } = problem
-  const inner = examples * likelihood.seedCount(outputs)
-  const space = problemSize(problem) < inner ? weightSpace(problem, work) : functionSpace(problem, work)
-  const first = await tuneOrTake(space, options, work)
+  const space = spaceOf(problem, work)
+  const first = await tuneOrTake(space, problem, options, work)
   const atFirst = space.covariances()
   const byRows = leaveOneOut(problem, first.mode.f, atFirst)
   const gate = gateOf(problem, problem.f, byRows)
@@ -323,22 +319,46 @@ async function classificationFit({ problem, theta, deviation, held }: WholeProbl
     posterior: classScores(likelihood, probabilities, problem.labels, outputs),
     sigmaNoise: Float64Array.of(1),
     effectiveParameters: tuned.effectiveParameters,
-    scores: gate.leaveOneOutNll,
-    networkNll: gate.networkNll,
-    ratio: gate.ratio,
+    ...scoredBy(gate),
     trainingVariances: sortedMeanVariances(leftOut.covariance, examples, outputs),
     leftOut: leftOutProbabilities(problem, leftOut, answer),
-    notes: tuned.converged
-      ? []
-      : ['The search for the prior precision of the linear model stopped before it converged.'],
+    notes: notesOf(tuned.converged),
   }
 }
 
+/** Unknowns of a Newton system: the smaller of P and N rank(Lambda). */
+function unknownsOf(problem: LinearProblem): number {
+  return Math.min(problemSize(problem), problem.examples * problem.likelihood.seedCount(problem.outputs))
+}
+
+function spaceOf(problem: LinearProblem, work: WorkOptions): LinearSpace {
+  return problemSize(problem) === unknownsOf(problem) ? weightSpace(problem, work) : functionSpace(problem, work)
+}
+
+/** Unknowns from which on the fixed point of a quarter of the rows is worth knowing before. */
+const MANY_UNKNOWNS = 1000
+const SHARE_BEFORE = 4
+
+/** About the prior precision: that of every fourth row, whose system costs a sixty-fourth. */
+async function precisionNearby(problem: LinearProblem, work: WorkOptions): Promise<number> {
+  const { slots, f, f0, labels, jacobian, likelihood, outputs } = problem
+  const unknowns = unknownsOf(problem)
+  if (unknowns < MANY_UNKNOWNS) return 1
+  const rows = Int32Array.from({ length: Math.ceil(problem.examples / SHARE_BEFORE) }, (_, i) => i * SHARE_BEFORE)
+  const few: LinearProblem = { ...problem, slots, examples: rows.length, f: takeRows(f, rows, outputs),
+    f0: takeRows(f0, rows, outputs), labels: takeRows(labels, rows, likelihood.targetWidth(outputs)),
+    jacobian: selectExamples(jacobian, rows) }
+  // Where there are few weights the system of fewer rows is as large.
+  if (2 * unknownsOf(few) > unknowns) return 1
+  const { delta, converged } = await tuneDelta(spaceOf(few, work), work)
+  return converged ? delta : 1
+}
+
 /** delta as it was given, or MacKay's fixed point. */
-async function tuneOrTake(space: LinearSpace, { settings }: ResolvedOptions,
+async function tuneOrTake(space: LinearSpace, problem: LinearProblem, { settings }: ResolvedOptions,
   work: WorkOptions): ReturnType<typeof tuneDelta> {
   const { priorPrecision } = settings
-  if (priorPrecision === undefined) return tuneDelta(space, work)
+  if (priorPrecision === undefined) return tuneDelta(space, work, await precisionNearby(problem, work))
   const delta = typeof priorPrecision === 'number' ? priorPrecision : priorPrecision[0]
   return modeAt(space, delta, true)
 }

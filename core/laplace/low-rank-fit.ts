@@ -127,7 +127,7 @@ export async function fitLowRank(task: FitTask, linear: LinearTask, rows: Traini
   const validated = heldOut !== undefined && options.calibrate === undefined
     ? heldOutRows(heldOut, evaluator, options.likelihood)
     : undefined
-  const fit = await fitLinearModel(evaluator, options, rows, forecast.sample, work, validated)
+  const fit = await fitLinearModel(evaluator, options, rows, forecast.sample, work, { pool, heldOut: validated })
   const deltas = fit.curvature.models.map(({ delta }) => delta)
   const settings = {
     ...options.settings,
@@ -164,14 +164,14 @@ function subsetOf({ subset, subsetName }: ResolvedOptions): Subset {
 
 function choiceOf(fit: LinearFit, options: ResolvedOptions, examples: number): Choice {
   const { likelihood } = options
-  const { answer, curvature, scores, rows, allRows, networkNll, ratio } = fit
+  const { answer, curvature, scores, rows, allRows, scoresOfAllRows, networkNll, ratio } = fit
   const score = scores.find(({ scale }) => scale === answer.varianceScale) ?? scores[0]
   const regression = likelihood === 'regression'
   const sample = rows === examples
     ? ''
     : allRows
-    ? ` Its mode is that of all ${examples} rows, by products with the Jacobian; prior, scores and covariance come `
-      + `from ${rows} of them, drawn by the seed.`
+    ? ` Mode, prior and covariance are those of all ${examples} rows, by products with the Jacobian; the scores come `
+      + `from ${rows} of them, drawn by the seed${scoresOfAllRows === true ? '' : ', and their own linear model'}.`
     : ` Prior, scores and posterior come from ${rows} of the ${examples} rows, drawn by the seed.`
   return {
     ...answer,

@@ -1,27 +1,20 @@
 /**
- * @file The mode of the linear model on more rows than can be solved exactly: Newton's method with conjugate gradients,
- * by products with J and J' alone, preconditioned by the low-rank posterior of a sample of the rows.
+ * @file The linear model on more rows than can be solved exactly, by products with J and J' alone: its mode by Newton's
+ * method with conjugate gradients, the leading eigenpairs of its curvature H from products with a basis, the rest of
+ * its spectrum by Lanczos' method, and the prior precision that belongs to them.
  */
-import type { WorkOptions } from '../budget/progress.js'
+import { throwIfCancelled, type WorkOptions } from '../budget/progress.js'
 import { matrixTimes } from '../kernels/linear-algebra.js'
+import { randomGenerator } from '../tensor/random.js'
+import { takeRows } from '../tensor/rows.js'
 import { conjugateGradients, dot } from './conjugate-gradients.js'
-import { hessianRoots, rootTimes, transposedRootTimes } from './hessian-roots.js'
+import { type HessianRoots, hessianRoots } from './hessian-roots.js'
+import { type Eigenpairs, eigenpairsOfProducts, orthonormalRows } from './leading-eigenpairs.js'
 import type { LabelledRows } from './linear-problem.js'
+import { boundedLogDelta, secantStep } from './mackay.js'
 import { newtonMode, type NewtonPoint } from './newton.js'
-
-/** Products with J and J' on all rows. */
-export interface RowProducts {
-  /** J v, N x C. */
-  times(v: Float64Array): Promise<Float64Array>
-  /** J' u, P. */
-  transposedTimes(u: Float64Array): Promise<Float64Array>
-}
-
-/** U of P^-1 = (I - U'U) / delta, r x P: leading eigenvectors scaled by sqrt(l / (l + delta)). */
-export interface LowRankFactor {
-  readonly rank: number
-  readonly rows: Float64Array
-}
+import type { RowProducts } from './row-products.js'
+import { type QuadratureSize, type TailSpectrum, tailSpectrum } from './tail-spectrum.js'
 
 /** The mode on all rows. */
 export interface AllRowsMode {
@@ -31,7 +24,27 @@ export interface AllRowsMode {
   readonly loss: number
 }
 
-/** Largest change of an output in the last step, relative to the largest output. */
+/** N rows and what is asked of them. */
+export interface AllRows {
+  readonly rows: LabelledRows
+  /** The outputs at the prior's mean, N x C. */
+  readonly f0: Float64Array
+  readonly products: RowProducts
+  /** The rows that H comes from, where they are a sample: each then counts for several. */
+  readonly curved?: { readonly chosen: Int32Array, readonly products: RowProducts } | undefined
+}
+
+/** The roots of Lambda at outputs f of the rows that H comes from. */
+function rootsAt({ rows, curved }: AllRows, f: Float64Array): HessianRoots {
+  if (curved === undefined) return hessianRoots(rows, f)
+  const { chosen } = curved
+  const { rank, roots } = hessianRoots({ ...rows, examples: chosen.length }, takeRows(f, chosen, rows.outputs))
+  const factor = Math.sqrt(rows.examples / chosen.length)
+  return { rank, roots: roots.map(value => factor * value) }
+}
+
+/** Largest change of an output in the last step, relative to the largest output: on the way, and at the end. */
+const LOOSE_TOLERANCE = 1e-2
 const TOLERANCE = 1e-3
 /** Products of one system after which the direction is taken as it is. */
 const MOST_PRODUCTS = 40
@@ -40,12 +53,13 @@ interface AllRowsPoint extends NewtonPoint, AllRowsMode {}
 
 /**
  * The mode for one prior precision.
- * @param f0 the outputs at the prior's mean, N x C
  * @param start w - mu from which it is sought, P
+ * @param leading about the leading eigenpairs of H, for the preconditioner
  * @throws NumericalError NO_CONVERGENCE; CancelledError
  */
-export async function modeOnAllRows(rows: LabelledRows, f0: Float64Array, products: RowProducts, delta: number,
-  start: Float64Array, factor: LowRankFactor, work: WorkOptions, tolerance = TOLERANCE): Promise<AllRowsMode> {
+export async function modeOnAllRows(all: AllRows, delta: number, start: Float64Array, leading: Eigenpairs,
+  work: WorkOptions, tolerance = TOLERANCE): Promise<AllRowsMode> {
+  const { rows, f0, products, curved = { products } } = all
   const { likelihood, labels, examples, outputs } = rows
   const pointAt = (w: Float64Array, f: Float64Array): AllRowsPoint => {
     const loss = likelihood.loss(f, labels, examples, outputs)
@@ -56,17 +70,14 @@ export async function modeOnAllRows(rows: LabelledRows, f0: Float64Array, produc
   return newtonMode(from, tolerance, work, async ({ w, f }, forcing) => {
     const gradient = await products.transposedTimes(likelihood.residual(f, labels, examples, outputs))
     for (let i = 0; i < w.length; i++) gradient[i] += delta * w[i]
-    const root = hessianRoots(rows, f)
+    const root = rootsAt(all, f)
     const { x } = await conjugateGradients({
       times: async v => {
-        const image = await products.times(v)
-        const product = await products.transposedTimes(
-          rootTimes(root, transposedRootTimes(root, image, outputs), outputs),
-        )
+        const product = await curved.products.curvatureTimes(root, v, 1)
         for (let i = 0; i < v.length; i++) product[i] += delta * v[i]
         return product
       },
-      precondition: v => withoutDirections(factor, v, delta),
+      precondition: v => solvedBy(leading, v, delta),
     }, gradient, forcing, MOST_PRODUCTS)
     const image = await products.times(x)
     return {
@@ -75,27 +86,152 @@ export async function modeOnAllRows(rows: LabelledRows, f0: Float64Array, produc
   })
 }
 
-/** (v - U' U v) / delta. */
-function withoutDirections({ rank, rows }: LowRankFactor, v: Float64Array, delta: number): Float64Array {
-  const inside = matrixTimes(rank, v.length, rows, v)
+/** (sum l_k q_k q_k' + delta)^-1 v. */
+function solvedBy({ values, vectors }: Eigenpairs, v: Float64Array, delta: number): Float64Array {
+  const inside = matrixTimes(values.length, v.length, vectors, v)
   const result = v.map(value => value / delta)
-  for (let k = 0; k < rank; k++) {
-    const share = inside[k] / delta
-    for (let i = 0, at = k * v.length; i < v.length; i++, at++) result[i] -= share * rows[at]
+  for (let k = 0; k < values.length; k++) {
+    const share = inside[k] * values[k] / (values[k] + delta) / delta
+    for (let i = 0, at = k * v.length; i < v.length; i++, at++) result[i] -= share * vectors[at]
   }
   return result
 }
 
-/** The factor of a sample as that of `factor` times as many rows like it: its eigenvalues grow so much. */
-export function scaledFactor({ rank, rows }: LowRankFactor, factor: number): LowRankFactor {
-  const scaled = rows.slice()
-  const size = rows.length / Math.max(1, rank)
+/** What the search on all rows starts from, and how far it may go. */
+export interface AllRowsSearch {
+  readonly delta: number
+  /** Whether delta was given, and stays. */
+  readonly given: boolean
+  /** w - mu, P. */
+  readonly w: Float64Array
+  /** About the leading eigenpairs of H: their span is where the search for better ones starts. */
+  readonly leading: Eigenpairs
+  /** How often the eigenpairs are sought anew, at least 1. */
+  readonly passes: number
+  readonly quadrature: QuadratureSize
+  readonly seed: number
+}
+
+/** The linear model of all rows. */
+export interface AllRowsModel {
+  readonly delta: number
+  readonly mode: AllRowsMode
+  readonly leading: Eigenpairs
+  /** gamma, and log |H + delta| - log |delta|. */
+  readonly effectiveParameters: number
+  readonly logDetRatio: number
+  /** The part of gamma that the leading eigenpairs have. */
+  readonly share: number
+  readonly converged: boolean
+}
+
+/** Rounds of the fixed point of delta, and the change of its logarithm that ends it. */
+const MOST_ROUNDS = 12
+const DELTA_TOLERANCE = 3e-3
+/** The change of log delta after which H is another, as its mode is. */
+const FAR = 0.3
+
+/**
+ * Mode, eigenpairs and the fixed point delta = gamma / |w|^2 (MacKay 1992), from those of a sample of the rows.
+ * @throws NumericalError NO_CONVERGENCE; CancelledError
+ */
+export async function solveAllRows(all: AllRows, search: AllRowsSearch, work: WorkOptions): Promise<AllRowsModel> {
+  const { f0, products } = all
+  const { w: start, given, passes } = search
+  const moved = await products.times(start)
+  let spectrum = await spectrumAt(all, search, search.leading, f0.map((value, i) => value + moved[i]), work)
+  let logDelta = Math.log(search.delta)
+  let mode = await modeOnAllRows(all, search.delta, start, spectrum.leading, work, LOOSE_TOLERANCE)
+  for (let pass = 1; pass < passes; pass++) spectrum = await spectrumAt(all, search, spectrum.leading, mode.f, work)
+  let known = logDelta
+  let before: { readonly at: number, readonly residual: number } | undefined
+  let converged = given
+  for (let round = 0; round < MOST_ROUNDS && !converged; round++) {
+    throwIfCancelled(work.signal)
+    const gamma = tracesAt(spectrum, Math.exp(logDelta)).gamma
+    const residual = boundedLogDelta(Math.log(gamma / dot(mode.w, mode.w))) - logDelta
+    converged = Math.abs(residual) < DELTA_TOLERANCE
+    if (converged && Math.abs(logDelta - known) > FAR) {
+      ;[spectrum, known, converged] = [await spectrumAt(all, search, spectrum.leading, mode.f, work), logDelta, false]
+      continue
+    }
+    const step = secantStep(logDelta, residual, before)
+    before = { at: logDelta, residual }
+    if (!converged) logDelta = boundedLogDelta(logDelta + step)
+    mode = await modeOnAllRows(all, Math.exp(logDelta), mode.w, spectrum.leading, work,
+      Math.abs(step) < 0.03 ? TOLERANCE : LOOSE_TOLERANCE)
+  }
+  if (given) mode = await modeOnAllRows(all, search.delta, mode.w, spectrum.leading, work)
+  const delta = Math.exp(logDelta)
+  const { gamma, logDet, leadingGamma } = tracesAt(spectrum, delta)
+  return { delta, mode, leading: spectrum.leading, effectiveParameters: gamma, logDetRatio: logDet,
+    share: gamma > 0 ? leadingGamma / gamma : 1, converged }
+}
+
+interface Spectrum {
+  readonly leading: Eigenpairs
+  readonly tail: TailSpectrum
+}
+
+/** The spectrum of H at outputs f. */
+async function spectrumAt(all: AllRows, { quadrature, seed }: AllRowsSearch, about: Eigenpairs, f: Float64Array,
+  work: WorkOptions): Promise<Spectrum> {
+  const root = rootsAt(all, f)
+  const { products } = all.curved ?? all
+  const count = about.values.length
+  const size = about.vectors.length / Math.max(1, count)
+  throwIfCancelled(work.signal)
+  const basis = orthonormalRows(count, about.vectors.slice())
+  const leading = eigenpairsOfProducts(count, basis, await products.curvatureTimes(root, basis, count))
+  const tail = await tailSpectrum((vectors, probes) => products.curvatureTimes(root, vectors, probes), size,
+    leading.vectors, randomGenerator(seed), quadrature)
+  return { leading, tail }
+}
+
+/** gamma = tr H (H + delta)^-1 and log |H + delta| - log |delta|. */
+function tracesAt({ leading, tail }: Spectrum, delta: number): { gamma: number, logDet: number, leadingGamma: number } {
+  let [leadingGamma, logDet] = [0, 0]
+  for (const value of leading.values) {
+    leadingGamma += value / (value + delta)
+    logDet += Math.log1p(value / delta)
+  }
+  let gamma = leadingGamma
+  tail.nodes.forEach((node, i) => {
+    gamma += tail.weights[i] * node / (node + delta)
+    logDet += tail.weights[i] * Math.log1p(node / delta)
+  })
+  return { gamma, logDet, leadingGamma }
+}
+
+/** U with P^-1 = (I - U'U) / delta: the eigenvectors scaled by sqrt(l / (l + delta)). */
+export function lowRankFactor({ values, vectors }: Eigenpairs, delta: number,
+  threshold: number): { readonly rank: number, readonly rows: Float64Array } {
+  const size = vectors.length / Math.max(1, values.length)
+  const rank = values.filter(value => value > threshold * delta).length
+  const rows = vectors.slice(0, rank * size)
   for (let k = 0; k < rank; k++) {
-    const own = scaled.subarray(k * size, (k + 1) * size)
+    const scale = Math.sqrt(values[k] / (values[k] + delta))
+    for (let i = k * size; i < (k + 1) * size; i++) rows[i] *= scale
+  }
+  return { rank, rows }
+}
+
+/**
+ * The eigenpairs behind the factor U of a sample, as those of `factor` times as many rows like it.
+ * @param most how many of them, the largest first
+ */
+export function eigenpairsOf({ rank, rows }: { readonly rank: number, readonly rows: Float64Array }, delta: number,
+  factor: number, most = rank): Eigenpairs {
+  const count = Math.min(rank, most)
+  const size = rows.length / Math.max(1, rank)
+  const vectors = rows.slice(0, count * size)
+  const values = new Float64Array(count)
+  for (let k = 0; k < count; k++) {
+    const own = vectors.subarray(k * size, (k + 1) * size)
     const share = Math.min(dot(own, own), 1 - 1e-15)
-    const eigenvalue = factor * share / (1 - share)
-    const scale = share > 0 ? Math.sqrt(eigenvalue / (1 + eigenvalue) / share) : 0
+    values[k] = factor * delta * share / (1 - share)
+    const scale = share > 0 ? 1 / Math.sqrt(share) : 0
     for (let i = 0; i < size; i++) own[i] *= scale
   }
-  return { rank, rows: scaled }
+  return { values, vectors }
 }

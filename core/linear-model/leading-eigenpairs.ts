@@ -1,5 +1,5 @@
-/** @file The eigenpairs of a symmetric matrix above a threshold. */
-import { symmetricEigen } from '../kernels/linear-algebra.js'
+/** @file The leading eigenpairs of a symmetric matrix that is there, and of one that only multiplies vectors. */
+import { cholesky, gemm, symmetricEigen, triangularSolve } from '../kernels/linear-algebra.js'
 
 /** Eigenpairs, the largest first; `vectors` holds one eigenvector a row. */
 export interface Eigenpairs {
@@ -17,4 +17,58 @@ export function leadingEigenpairs(n: number, matrix: Float64Array, threshold: nu
     for (let i = 0; i < n; i++) rows[row * n + i] = vectors[i * n + column]
   })
   return { values: Float64Array.from(order, i => values[i]), vectors: rows }
+}
+
+/** What is added to H, as a share of its largest product, so that rounding does not make the basis singular. */
+const SHIFT = 1e-10
+
+/**
+ * Nystroem's approximation of H from its products with a basis V: H V' (V H V')^-1 V H, which is H itself where V
+ * spans what H reaches, and never more than H (Tropp, Yurtsever, Udell and Cevher 2017).
+ * @param basis V, orthonormal rows, count x n
+ * @param products H v of every row, count x n; overwritten
+ */
+export function eigenpairsOfProducts(count: number, basis: Float64Array, products: Float64Array): Eigenpairs {
+  const n = products.length / Math.max(1, count)
+  let largest = 0
+  for (const value of products) largest = Math.max(largest, Math.abs(value))
+  const shift = SHIFT * largest
+  for (let i = 0; i < products.length; i++) products[i] += shift * basis[i]
+  const inner = new Float64Array(count * count)
+  gemm(false, true, count, count, n, 1, basis, products, 0, inner)
+  for (let i = 0; i < count; i++) {
+    for (let j = 0; j < i; j++) {
+      inner[i * count + j] = inner[j * count + i] = (inner[i * count + j] + inner[j * count + i]) / 2
+    }
+  }
+  // Directions that H does not reach, or that are there twice, are left out.
+  const { values, vectors } = leadingEigenpairs(count, inner, SHIFT * shift)
+  const half = new Float64Array(values.length * n)
+  const scaled = vectors.map((value, i) => value / Math.sqrt(values[Math.floor(i / count)]))
+  gemm(false, false, values.length, n, count, 1, scaled, products, 0, half)
+  return withoutShift(half, values.length, n, shift)
+}
+
+/** The eigenpairs of B'B - shift for the rows of B. */
+function withoutShift(rows: Float64Array, count: number, n: number, shift: number): Eigenpairs {
+  const gram = new Float64Array(count * count)
+  gemm(false, true, count, count, n, 1, rows, rows, 0, gram)
+  const { values, vectors } = leadingEigenpairs(count, gram, shift)
+  const scaled = vectors.map((value, i) => value / Math.sqrt(values[Math.floor(i / count)]))
+  const result = new Float64Array(values.length * n)
+  gemm(false, false, values.length, n, count, 1, scaled, rows, 0, result)
+  return { values: values.map(value => Math.max(0, value - shift)), vectors: result }
+}
+
+/** Orthonormal rows that span what the given ones span, in place (by Cholesky's factor, twice). */
+export function orthonormalRows(count: number, rows: Float64Array): Float64Array {
+  const n = rows.length / Math.max(1, count)
+  for (let round = 0; round < 2; round++) {
+    const gram = new Float64Array(count * count)
+    gemm(false, true, count, count, n, 1, rows, rows, 0, gram)
+    for (let i = 0; i < count; i++) gram[i * count + i] *= 1 + 1e-14
+    if (cholesky(count, gram) >= 0) return rows
+    triangularSolve(false, count, n, gram, rows)
+  }
+  return rows
 }

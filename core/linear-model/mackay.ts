@@ -30,10 +30,11 @@ export interface TunedMode {
 
 /**
  * The fixed point that is reached from delta = 1: plain steps, with a secant step where two residuals allow one.
+ * @param start where it is sought from: near it where that is known
  * @throws NumericalError NO_CONVERGENCE; CancelledError
  */
-export async function tuneDelta(space: LinearSpace, work: WorkOptions): Promise<TunedMode> {
-  let logDelta = 0
+export async function tuneDelta(space: LinearSpace, work: WorkOptions, start = 1): Promise<TunedMode> {
+  let logDelta = Math.log(start)
   let before: { readonly at: number, readonly residual: number } | undefined
   let tolerance = FIRST_TOLERANCE
   for (let round = 0; round < MOST_ROUNDS; round++) {
@@ -42,7 +43,7 @@ export async function tuneDelta(space: LinearSpace, work: WorkOptions): Promise<
     work.onProgress?.({ stage: 'tune', done: round })
     const mode = await space.mode(Math.exp(logDelta), tolerance)
     const gamma = space.effectiveParameters()
-    const residual = bounded(Math.log(gamma / mode.squaredNorm)) - logDelta
+    const residual = boundedLogDelta(Math.log(gamma / mode.squaredNorm)) - logDelta
     const done = Math.abs(residual) < TOLERANCE
     if (done && tolerance <= 10 * MODE_TOLERANCE) {
       return { delta: Math.exp(logDelta), mode, effectiveParameters: gamma, converged: true }
@@ -51,13 +52,14 @@ export async function tuneDelta(space: LinearSpace, work: WorkOptions): Promise<
     if (done) tolerance = MODE_TOLERANCE
     const step = secantStep(logDelta, residual, before)
     before = { at: logDelta, residual }
-    if (!done) logDelta = bounded(logDelta + step)
+    if (!done) logDelta = boundedLogDelta(logDelta + step)
   }
   const mode = await space.mode(Math.exp(logDelta))
   return { delta: Math.exp(logDelta), mode, effectiveParameters: space.effectiveParameters(), converged: false }
 }
 
-function bounded(logDelta: number): number {
+/** Within the range of precisions. */
+export function boundedLogDelta(logDelta: number): number {
   const value = Number.isNaN(logDelta) ? Math.log(HIGHEST_DELTA) : logDelta
   return Math.min(Math.log(HIGHEST_DELTA), Math.max(Math.log(LOWEST_DELTA), value))
 }
@@ -66,7 +68,7 @@ function bounded(logDelta: number): number {
  * The root of the line through the last two residuals while it lies in the direction of the plain step, and not far
  * beyond it.
  */
-function secantStep(at: number, residual: number,
+export function secantStep(at: number, residual: number,
   before: { readonly at: number, readonly residual: number } | undefined): number {
   if (before === undefined || before.at === at) return residual
   const slope = (residual - before.residual) / (at - before.at)

@@ -66,3 +66,8 @@ export function joinExamples(parts: readonly Tensor[], input: GraphInput): Tenso
   }
   return { dtype: first.dtype, shape, data }
 }
+
+/** Some examples of a network input, in the given order. */
+export function takeExamples(x: Tensor, input: GraphInput, examples: Int32Array): Tensor {
+  return joinExamples(Array.from(examples, n => sliceExamples(x, input, n, n + 1)), input)
+}

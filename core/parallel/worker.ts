@@ -11,12 +11,14 @@ import { completed, countRows, gramsSuffice, operatorSums } from '../curvature/k
 import { addReachedInputs, type ReachedRows, reachedRows } from '../curvature/kron.js'
 import { accumulateLastLayer } from '../curvature/last-layer.js'
 import { chosenEngine, type EngineProvider } from '../engine/chosen-engine.js'
+import { InternalError } from '../errors/errors.js'
 import type { RealArray } from '../kernels/linear-algebra.js'
 import { addAgreement, type Agreement, zeroAgreement } from '../likelihood/agreement.js'
 import { termsOf } from '../likelihood/output-layout.js'
 import { labelledTerms } from '../likelihood/position-labels.js'
 import { positionSeeds } from '../likelihood/position-seeds.js'
 import { likelihoodModel } from '../likelihood/registry.js'
+import { type KeptRows, keptRows, type RowRequest } from '../linear-model/row-products.js'
 import type { Network } from '../network/network.js'
 import type { EngineName, KfacApproximation, Likelihood, Subset, SumStructure } from '../options/words.js'
 import { type OutputMoments, outputMoments, type PosteriorParts } from '../posterior/posterior-parts.js'
@@ -76,6 +78,14 @@ export interface Worker {
   adopt(shard: number, sums: FitSums): Promise<void>
   /** Takes a shard's sums away. */
   collect(shard: number): Promise<FitSums | undefined>
+  /** Keeps rows, in the shape of the network's input, under a number. */
+  keepRows(part: number, x: Tensor, examples: number): Promise<void>
+  /** Begins a product with the Jacobian of kept rows. */
+  beginProduct(part: number, request: RowRequest): Promise<void>
+  /** Takes its next rows; returns how many were taken. */
+  advanceProduct(part: number): Promise<number>
+  finishProduct(part: number): Promise<Float64Array>
+  dropRows(part: number): Promise<void>
   /** Outputs of a batch and their variances under a posterior over all weights. */
   gaussian(parts: PosteriorParts, x: Tensor, kind: VarianceKind): Promise<BatchGaussian>
 }
@@ -114,6 +124,12 @@ export function createWorker(evaluator: Evaluator, likelihoodName: Likelihood, o
       ? likelihood.hessianSeeds(f, examples, outputs)
       : positionSeeds(likelihood, f, labels, examples, outputs, { terms, from, count: atOnce })) })
   const turns = new Map<number, Promise<unknown>>()
+  const kept = new Map<number, KeptRows>()
+  const rowsOf = (part: number): KeptRows => {
+    const rows = kept.get(part)
+    if (rows === undefined) throw new InternalError(`No rows are kept under ${part}.`)
+    return rows
+  }
   const addNow: Worker['add'] = async ({ structure, kfacApprox, keepFeatures }, shard, { x, labels, examples }) => {
     const sums = shards.get(shard) ??
       { examples: 0, loss: 0, curvature: zeroCurvature(structure, slots, linears),
@@ -178,6 +194,18 @@ export function createWorker(evaluator: Evaluator, likelihoodName: Likelihood, o
       turns.delete(shard)
       if (!unfinished.delete(shard) || sums?.curvature.structure !== 'kron') return sums
       return { ...sums, curvature: { ...sums.curvature, blocks: completed(sums.curvature.blocks, linears) } }
+    },
+    keepRows: async (part, x, examples) => {
+      kept.set(part, keptRows(evaluator, x, examples))
+    },
+    beginProduct: async (part, request) => {
+      rowsOf(part).begin(request)
+    },
+    advanceProduct: async part => rowsOf(part).advance(),
+    finishProduct: async part => rowsOf(part).finish(),
+    dropRows: async part => {
+      kept.get(part)?.dispose()
+      kept.delete(part)
     },
     async gaussian(parts, x, kind) {
       if (terms > 1) return gaussianAtPositions(evaluator, parts, x, kind)

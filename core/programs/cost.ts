@@ -45,3 +45,8 @@ export function positionsAtOnce(evaluator: Evaluator, seeds: number): number {
   const most = Math.floor(SEED_NUMBERS / (widestOfSeed(evaluator) * seeds))
   return Math.max(1, Math.min(termsOf(evaluator.network), most))
 }
+
+/** Multiplications of the layers' products in one forward pass of one example. */
+export function layerMultiplications({ linears }: Evaluator): number {
+  return linears.reduce((sum, { positions, in: inputs, out }) => sum + positions * inputs * out, 0)
+}

@@ -31,6 +31,14 @@ function run(worker: Worker, call: WorkerCall): Promise<unknown> {
       return worker.adopt(call.shard, call.sums)
     case 'collect':
       return worker.collect(call.shard)
+    case 'keepRows':
+      return worker.keepRows(call.part, call.x, call.examples)
+    case 'beginProduct':
+      return worker.beginProduct(call.part, call.request)
+    case 'advanceProduct':
+    case 'finishProduct':
+    case 'dropRows':
+      return worker[call.method](call.part)
     case 'gaussian':
       if (posterior?.number !== call.parts) throw new InternalError('The posterior was not sent.')
       return worker.gaussian(posterior.parts, call.x, call.kind)
@@ -48,9 +56,11 @@ async function answer(message: Extract<ToWorker, { type: 'call' }>): Promise<Fro
   }
 }
 
-/** A shard's sums are not used here again: their arrays are handed over, not copied. */
+/** A shard's sums and a finished product are not used here again: their arrays are handed over, not copied. */
 function given(call: WorkerCall, { ok }: FromWorker): ArrayBuffer[] {
-  if (call.method !== 'collect' || ok === undefined) return []
+  if (ok === undefined) return []
+  if (call.method === 'finishProduct') return [(ok as Float64Array).buffer as ArrayBuffer]
+  if (call.method !== 'collect') return []
   return [...new Set(curvatureArrays((ok as FitSums).curvature).map(({ buffer }) => buffer as ArrayBuffer))]
 }
 

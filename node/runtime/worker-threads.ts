@@ -124,6 +124,18 @@ function remoteWorker(thread: Thread, workerId: number): Worker {
     },
     collect: async shard =>
       await thread.call(workerId, { method: 'collect', shard }, []) as Awaited<ReturnType<Worker['collect']>>,
+    keepRows: async (part, x, examples) => {
+      const own = ownCopy(x)
+      await thread.call(workerId, { method: 'keepRows', part, x: own, examples }, [own.data.buffer as ArrayBuffer])
+    },
+    beginProduct: async (part, request) => {
+      await thread.call(workerId, { method: 'beginProduct', part, request }, [])
+    },
+    advanceProduct: async part => await thread.call(workerId, { method: 'advanceProduct', part }, []) as number,
+    finishProduct: async part => await thread.call(workerId, { method: 'finishProduct', part }, []) as Float64Array,
+    dropRows: async part => {
+      await thread.call(workerId, { method: 'dropRows', part }, [])
+    },
     gaussian: async (parts, x, kind) => {
       const own = ownCopy(x)
       return await thread.call(workerId, { method: 'gaussian', parts: sendParts(thread, parts), x: own, kind }, [

@@ -1,17 +1,15 @@
 /** @file The linear model over all weights in function space and in weight space, against dense matrices. */
 import t from 'tap'
-import { jacobianTimes, splitVectors } from '../../../core/curvature/jacobian-products.js'
-import { denseJacobian, selectExamples } from '../../../core/curvature/jacobian.js'
+import { denseJacobian } from '../../../core/curvature/jacobian.js'
 import { layeredBlocks, layeredHessian, plainLayers } from '../../../core/curvature/plain-layers.js'
 import { chosenEngine } from '../../../core/engine/chosen-engine.js'
 import { GraphBuilder } from '../../../core/graph/builder.js'
 import { BATCH } from '../../../core/graph/graph.js'
 import { cholesky, choleskyInverse, gemm } from '../../../core/kernels/linear-algebra.js'
 import { likelihoodModel } from '../../../core/likelihood/registry.js'
-import { modeOnAllRows, scaledFactor } from '../../../core/linear-model/all-rows.js'
 import { functionSpace } from '../../../core/linear-model/function-space.js'
 import { hessianRoots } from '../../../core/linear-model/hessian-roots.js'
-import { linearProblem, transposedTimes } from '../../../core/linear-model/linear-problem.js'
+import { linearProblem } from '../../../core/linear-model/linear-problem.js'
 import { tuneDelta } from '../../../core/linear-model/mackay.js'
 import { weightSpace } from '../../../core/linear-model/weight-space.js'
 import { prepareNetwork } from '../../../core/network/network.js'
@@ -117,24 +115,4 @@ t.test('sums over dense layers are those of the Jacobian written out', async t =
     t.ok(relativeDifference(blocks.subarray(n * outputs ** 2, (n + 1) * outputs ** 2), wanted) < 1e-12, `row ${n}`)
   }
   t.end()
-})
-
-t.test('products with J alone find the same mode, preconditioned by half of the rows', async t => {
-  const own = await problem()
-  const exact = weightSpace(own)
-  const { delta, mode } = await tuneDelta(exact, {})
-  const rows = Int32Array.from({ length: examples / 2 }, (_, i) => 2 * i)
-  const part = (values: Float64Array, width: number): Float64Array =>
-    Float64Array.from({ length: rows.length * width }, (_, i) =>
-      values[rows[Math.floor(i / width)] * width + i % width])
-  const sample = weightSpace({ ...own, examples: rows.length, jacobian: selectExamples(own.jacobian, rows),
-    f: part(own.f, outputs), f0: part(own.f0, outputs), labels: part(own.labels, 1) })
-  await sample.mode(delta)
-  const found = await modeOnAllRows(own, own.f0, {
-    times: v => Promise.resolve(jacobianTimes(own.jacobian, splitVectors(own.slots, v, 1))),
-    transposedTimes: u => Promise.resolve(transposedTimes(own, u)),
-  }, delta, sample.weights(), scaledFactor(sample.factor(1e-6), 2), {}, 1e-7)
-  t.ok(relativeDifference(sample.weights(), exact.weights()) > 1e-2, 'the sample alone is elsewhere')
-  t.ok(relativeDifference(found.w, exact.weights()) < 1e-6, `w ${relativeDifference(found.w, exact.weights())}`)
-  t.ok(relativeDifference(found.f, mode.f) < 1e-6, 'f')
 })

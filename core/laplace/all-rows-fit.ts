@@ -1,0 +1,143 @@
+/**
+ * @file The linear model of all rows where only a sample of them can be solved exactly: what it costs, and its
+ * posterior.
+ */
+import type { WorkOptions } from '../budget/progress.js'
+import type { LowRankModel } from '../curvature/curvature.js'
+import { likelihoodModel } from '../likelihood/registry.js'
+import { eigenpairsOf, lowRankFactor, solveAllRows } from '../linear-model/all-rows.js'
+import type { LinearProblem } from '../linear-model/linear-problem.js'
+import type { QuadratureSize } from '../linear-model/tail-spectrum.js'
+import { takeExamples } from '../network/batches.js'
+import type { ResolvedOptions } from '../options/laplace-options.js'
+import type { WorkerPool } from '../parallel/worker-pool.js'
+import { lowRankOutputs, lowRankPart } from '../posterior/low-rank-outputs.js'
+import { layerMultiplications } from '../programs/cost.js'
+import type { Evaluator } from '../programs/evaluator.js'
+import { type SharedRows, sharedRows } from '../sums/shared-rows.js'
+import { sampledRows } from '../tensor/rows.js'
+import type { Tensor } from '../tensor/tensor.js'
+
+/** How far the search on all rows may go. */
+export interface AllRowsPlan {
+  /** Eigenpairs that are sought, and how often. */
+  readonly rank: number
+  readonly passes: number
+  readonly quadrature: QuadratureSize
+  /** Rows that the curvature comes from; gradient and mode are always those of all rows. */
+  readonly curvatureRows: number
+  readonly multiplications: number
+  readonly seconds: number
+}
+
+/** Seconds that all rows may take. */
+const MOST_SECONDS = 600
+/** Multiplications a second of a network's programs in float64 on two cores; twice as many in float32. */
+const SPEED = 1e10
+/** Products with J and J' of all rows on the way, a pair each, and with H. */
+const PAIRS = 10
+const CURVATURE_PAIRS = 40
+/** Eigenpairs that are fewer than these are no covariance. */
+const FEWEST_PAIRS = 16
+/** The curvature comes from so many times the rows of the sample at least. */
+const FEWEST_SAMPLES = 4
+/** Weights from which on one random vector says as much of a trace as several. */
+const MANY_WEIGHTS = 100_000
+const STEPS = 8
+
+/** The best search that the time allows; undefined where the sample is as good. @param rank that of the sample */
+export function planAllRows(evaluator: Evaluator, { likelihood }: ResolvedOptions, examples: number, sample: number,
+  rank: number): AllRowsPlan | undefined {
+  const { network, precision, theta } = evaluator
+  const seeds = likelihoodModel(likelihood).seedCount(network.outputs)
+  const forward = layerMultiplications(evaluator)
+  // Forward, and with tangents; or forward, backward, and the products of both.
+  const pair = 6 * forward
+  const quadrature = { probes: theta.length < MANY_WEIGHTS ? 4 : 1, steps: STEPS }
+  const speed = precision === 'float32' ? 2 * SPEED : SPEED
+  const perBlock = (count: number): number => Math.min(count * pair, (1 + seeds + 2 * count) * forward)
+  for (const [passes, count] of [[2, rank], [1, rank], [1, Math.min(rank, 4 * FEWEST_PAIRS)], [1,
+    Math.min(rank, FEWEST_PAIRS)]]) {
+    const gradients = examples * PAIRS * pair
+    const perRow = CURVATURE_PAIRS * pair + passes * (perBlock(count) + STEPS * perBlock(quadrature.probes))
+    const affordable = Math.floor((MOST_SECONDS * speed - gradients) / perRow)
+    const curvatureRows = Math.min(examples, affordable)
+    if (curvatureRows < Math.min(examples, FEWEST_SAMPLES * sample)) continue
+    const multiplications = gradients + curvatureRows * perRow
+    return { rank: count, passes, quadrature, curvatureRows, multiplications, seconds: multiplications / speed }
+  }
+  return undefined
+}
+
+/** The sample and all rows. */
+export interface AllRowsRequest {
+  readonly evaluator: Evaluator
+  readonly pool: WorkerPool
+  readonly options: ResolvedOptions
+  /** The linear model on the sample, and what was found of it. */
+  readonly problem: LinearProblem
+  readonly model: LowRankModel
+  /** Whether its prior precision stays. */
+  readonly given: boolean
+  readonly all: { readonly x: Tensor, readonly labels: Float64Array, readonly examples: number }
+  /** The network's outputs on all rows, N x C. */
+  readonly f: Float64Array
+}
+
+/** The posterior of all rows, and what it says of the sample's. */
+export interface AllRowsFit {
+  readonly model: LowRankModel
+  /** f_lin on the sample's rows, n x C. */
+  readonly f: Float64Array
+  /** J P^-1 J' of the sample's rows, n x C x C. */
+  readonly covariance: Float64Array
+  /** The part of the effective parameters that the posterior's eigenpairs have. */
+  readonly share: number
+  readonly converged: boolean
+}
+
+/** Eigenvalues of the curvature below this share of delta are left out of the posterior's factor. */
+export const THRESHOLD = 0.01
+
+/** The linear model of all rows, from that of the sample. @throws NumericalError, CancelledError */
+export async function onAllRows(plan: AllRowsPlan, request: AllRowsRequest, work: WorkOptions): Promise<AllRowsFit> {
+  const { evaluator, pool, all: { x, examples }, options } = request
+  const chosen = plan.curvatureRows < examples ? sampledRows(examples, plan.curvatureRows, options.seed) : undefined
+  const share = (own: Tensor, count: number): Promise<SharedRows> =>
+    sharedRows(pool, evaluator, own, count, plan.multiplications, work)
+  const products = await share(x, examples)
+  const curved = chosen === undefined
+    ? undefined
+    : { chosen, products: await share(takeExamples(x, evaluator.network.input, chosen), chosen.length) }
+  try {
+    return await solved(plan, request, products, curved, work)
+  } finally {
+    await products.dispose()
+    await curved?.products.dispose()
+  }
+}
+
+async function solved(plan: AllRowsPlan,
+  { evaluator, options, problem, model, given, all: { labels, examples }, f }: AllRowsRequest, products: SharedRows,
+  curved: { readonly chosen: Int32Array, readonly products: SharedRows } | undefined,
+  work: WorkOptions): Promise<AllRowsFit> {
+  const { slots, theta, network: { outputs } } = evaluator
+  const { deviation } = problem
+  const moved = await products.times(deviation)
+  const quiet = work.signal === undefined ? {} : { signal: work.signal }
+  const { delta, mode, leading, effectiveParameters, logDetRatio, share, converged } = await solveAllRows(
+    { rows: { likelihood: likelihoodModel(options.likelihood), labels, examples, outputs },
+      f0: f.map((value, i) => value - moved[i]), products, curved },
+    { delta: model.delta, given, w: model.weights.map((value, i) => value - theta[i] + deviation[i]),
+      leading: eigenpairsOf(model, model.delta, examples / problem.examples, plan.rank), passes: plan.passes,
+      quadrature: plan.quadrature, seed: options.seed },
+    quiet,
+  )
+  const squaredNorm = mode.w.reduce((sum, value) => sum + value * value, 0)
+  const whole: LowRankModel = { ...model, ...lowRankFactor(leading, delta, THRESHOLD), delta,
+    weights: mode.w.map((value, i) => value + theta[i] - deviation[i]), logDetRatio, effectiveParameters,
+    evidence: -mode.loss - 0.5 * (logDetRatio + delta * squaredNorm) }
+  const own = lowRankOutputs([lowRankPart(whole, slots, theta)], slots, problem.jacobian, 'covariance')
+  return { model: whole, f: problem.f.map((value, i) => value + own.change[i]), covariance: own.variance, share,
+    converged }
+}

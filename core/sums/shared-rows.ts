@@ -1,0 +1,104 @@
+/**
+ * @file Products with the Jacobian of all rows, shared among the workers. The parts of the rows are the same for one
+ * thread and for many, and are added up in their order, so that the threads change no bit.
+ */
+import { breathe, throwIfCancelled, type WorkOptions } from '../budget/progress.js'
+import type { HessianRoots } from '../linear-model/hessian-roots.js'
+import { rootOf, type RowProducts, type RowRequest } from '../linear-model/row-products.js'
+import { sliceExamples } from '../network/batches.js'
+import type { WorkerPool } from '../parallel/worker-pool.js'
+import type { Worker } from '../parallel/worker.js'
+import type { Evaluator } from '../programs/evaluator.js'
+import type { Tensor } from '../tensor/tensor.js'
+
+/** Products of rows that workers keep until they are dropped. */
+export interface SharedRows extends RowProducts {
+  dispose(): Promise<void>
+}
+
+/** Parts of the rows: each adds up sums of its own, as large as what is multiplied. */
+const PARTS = 2
+
+/** Parts of different fits have different numbers, as workers may serve several. */
+let partsGiven = 0
+
+interface Part {
+  readonly worker: Worker
+  readonly number: number
+  readonly from: number
+  readonly to: number
+}
+
+/**
+ * Gives the rows to the workers.
+ * @param multiplications of all products together, which settle whether other threads are worth while
+ */
+export async function sharedRows(pool: WorkerPool, evaluator: Evaluator, x: Tensor, examples: number,
+  multiplications: number, work: WorkOptions): Promise<SharedRows> {
+  const { network: { input, outputs }, precision } = evaluator
+  const workers = await pool.workers(multiplications)
+  const count = Math.max(1, Math.min(PARTS, examples))
+  const parts: readonly Part[] = Array.from({ length: count },
+    (_, i) => ({ worker: workers[i % workers.length], number: partsGiven++, from: Math.floor(i * examples / count),
+      to: Math.floor((i + 1) * examples / count) }))
+  const dispose = async (): Promise<void> => {
+    for (const { worker, number } of parts) await worker.dropRows(number)
+  }
+  for (const { worker, number, from, to } of parts) {
+    await worker.keepRows(number, sliceExamples(x, input, from, to), to - from)
+  }
+  const productsOf = async (request: (part: Part) => RowRequest): Promise<Float64Array[]> => {
+    const results: Float64Array[] = []
+    // One after another in the same thread, whose programs share their memory.
+    await Promise.all([...new Set(parts.map(({ worker }) => worker))].map(async worker => {
+      for (const [i, part] of parts.entries()) {
+        if (part.worker === worker) results[i] = await productOf(part, request(part), work)
+      }
+    }))
+    return results
+  }
+  return {
+    async times(v) {
+      const images = await productsOf(() => ({ kind: 'times', v }))
+      const all = new Float64Array(examples * outputs)
+      images.forEach((image, i) => {
+        all.set(image, parts[i].from * outputs)
+      })
+      return all
+    },
+    transposedTimes: async u =>
+      sumOf(await productsOf(({ from, to }) => ({ kind: 'transposed', u: u.slice(from * outputs, to * outputs) }))),
+    async curvatureTimes(root, vectors, vectorCount) {
+      const own = precision === 'float32' ? Float32Array.from(vectors) : vectors
+      return sumOf(
+        await productsOf(({ from, to }) => ({ kind: 'curvature', root: ownRoot(root, outputs, from, to), vectors: own,
+          count: vectorCount })
+        ),
+      )
+    },
+    dispose,
+  }
+}
+
+/** Step by step, so that another thread's work can be cancelled. */
+async function productOf({ worker, number, from, to }: Part, request: RowRequest,
+  { signal }: WorkOptions): Promise<Float64Array> {
+  await worker.beginProduct(number, request)
+  while (await worker.advanceProduct(number) < to - from) {
+    throwIfCancelled(signal)
+    await breathe()
+  }
+  return worker.finishProduct(number)
+}
+
+/** In an array of its own: a view would be sent to another thread with all that it is a part of. */
+function ownRoot(root: HessianRoots, outputs: number, from: number, to: number): HessianRoots {
+  const { rank, roots } = rootOf(root, outputs, from, to)
+  return { rank, roots: roots.slice() }
+}
+
+/** Their sum, in the first. */
+function sumOf([first, ...others]: readonly Float64Array[]): Float64Array {
+  for (const other of others) for (let i = 0; i < first.length; i++) first[i] += other[i]
+  return first
+}
