@@ -60,7 +60,7 @@ function classNotes(classes: ReadonlySet<number>, heldOut: Batch): string[] {
   const rows = labels.filter(label => missing.includes(label)).length
   const [what, them] = missing.length === 1 ? ['a class', 'it'] : ['classes', 'them']
   return [
-    `${rows} of the held-out rows (validation) have ${what} that no row of the fit has: ${
+    `${rows} of the held-out labels (validation) name ${what} that no row of the fit has: ${
       missing.join(', ')
     } (counted from 0). The posterior knows nothing of ${them}. Are the labels coded as in training?`,
   ]
