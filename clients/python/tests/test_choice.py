@@ -352,3 +352,28 @@ def test_training_scores_are_shown_where_the_server_gives_them(model: LaplaceCla
     assert "network: NLL 0.25, accuracy 0.9" in text
     assert "each predicted without itself: NLL 0.5" in text
     assert "Warning: Something is wrong." in text
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("outputs", [1, 3])
+def test_a_trained_network_takes_rows_of_one_class_and_a_single_row(outputs: int) -> None:
+    tensors, layers = {}, []
+    random = np.random.default_rng(0)
+    for i, (rows, columns) in enumerate([(6, 4), (outputs, 6)]):
+        tensors |= {f"l{i}.weight": random.standard_normal((rows, columns)), f"l{i}.bias": np.zeros(rows)}
+        layers += [{"type": "Linear", "name": f"l{i}"}, {"type": "Tanh"}]
+    x = random.standard_normal((9, 4))
+    for subset in ("auto", "last_layer"):
+        for rows in (9, 1):
+            model = LaplaceClassifier(tensors, architecture=layers[:-1], subset_of_weights=subset)
+            p = model.fit(x[:rows], np.ones(rows, int)).predict_proba(x)
+            assert p.shape == (9, max(2, outputs))
+            assert np.allclose(p.sum(1), 1)
+        if outputs == 1:
+            std = LaplaceRegressor(tensors, architecture=layers[:-1], subset_of_weights=subset)
+            assert np.isfinite(std.fit(x[:1], x[:1, 0]).predict(x, return_std=True)).all()
+    # A network that is trained here needs more.
+    with pytest.raises(DataError, match="has one class: 1"):
+        LaplaceClassifier().fit(x, np.ones(9, int))
+    with pytest.raises(ValueError, match="minimum of 2"):
+        LaplaceRegressor().fit(x[:1], x[:1, 0])

@@ -69,8 +69,8 @@ class LaplaceClassifier(ClassifierMixin, LaplaceEstimator):  # type: ignore[misc
         X, y = validate_data(self, X, y, dtype=[np.float64, np.float32], allow_nd=True)
         check_classification_targets(y)
         found = np.unique(y)
-        if len(found) < 2:
-            raise DataError(f"A classifier needs at least two classes; y has one class: {found[0]!r}.", "BAD_LABELS")
+        if len(found) < 2 and self._trains():
+            raise DataError(f"A classifier needs at least two classes; y has one class: {found[0]}.", "BAD_LABELS")
         held = self._held_out(X_val, y_val)
         network, X, y, held = self._network(MLPClassifier, X, y, held, y)
         la = self._posterior_of(network, "classification")

@@ -72,7 +72,7 @@ class LaplaceEstimator(BaseEstimator):  # type: ignore[misc]
         It is the given one, or a scikit-learn MLP that is trained first, without the rows that are held out.
         """
         model = default(max_iter=1000) if self.model is None else self.model
-        if not _can_be_trained(model) or _is_fitted(model):
+        if not self._trains():
             return model, X, y, held
         network = clone(model)
         random = check_random_state(self.random_state)
@@ -86,6 +86,10 @@ class LaplaceEstimator(BaseEstimator):  # type: ignore[misc]
             warnings.filterwarnings("ignore", message="Stochastic Optimizer: Maximum iterations")
             network.fit(X, y)
         return network, X, y, held
+
+    def _trains(self) -> bool:
+        """Whether the network is trained here, which takes more data than the posterior of a trained one."""
+        return self.model is None or (_can_be_trained(self.model) and not _is_fitted(self.model))
 
     # --- fitting ---
 

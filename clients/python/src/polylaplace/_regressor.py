@@ -42,7 +42,6 @@ class LaplaceRegressor(RegressorMixin, LaplaceEstimator):  # type: ignore[misc]
             X_val, y_val: held-out rows, which neither the network nor this fit has seen; prior and noise are then
                 tuned by them ('validated').
         """
-        # One example cannot tell noise from signal.
         X, y = validate_data(
             self,
             X,
@@ -51,7 +50,7 @@ class LaplaceRegressor(RegressorMixin, LaplaceEstimator):  # type: ignore[misc]
             allow_nd=True,
             multi_output=True,
             y_numeric=True,
-            ensure_min_samples=2,
+            ensure_min_samples=2 if self._trains() else 1,
         )
         held = self._held_out(X_val, y_val)
         network, X, y, held = self._network(MLPRegressor, X, y, held)
