@@ -70,6 +70,20 @@ export function addCurvature(sum: Curvature, more: Curvature): Curvature {
   )
 }
 
+/** The curvature of all data but some of them; neither argument is changed. */
+export function withoutCurvature(whole: Curvature, part: Curvature): Curvature {
+  const rest = copyOf(whole)
+  const less = curvatureArrays(part)
+  curvatureArrays(rest).forEach((values, i) => {
+    for (let k = 0; k < values.length; k++) values[k] -= less[i][k]
+  })
+  if (rest.structure !== 'kron' || part.structure !== 'kron') return rest
+  return { ...rest, blocks: rest.blocks.map((block, i) => {
+    const own = part.blocks[i]
+    return block.kind === 'weight' && own.kind === 'weight' ? { ...block, rows: block.rows - own.rows } : block
+  }) }
+}
+
 function addBlock(block: KronBlock, other: KronBlock): KronBlock {
   if (block.kind === 'weight' && other.kind === 'weight') {
     return { ...block, B: add(block.B, other.B), A: add(block.A, other.A), rows: block.rows + other.rows }

@@ -2,6 +2,8 @@
 import { throwIfCancelled, type WorkOptions } from '../budget/progress.js'
 import { DataError, NumericalError, OptionError, StateError } from '../errors/errors.js'
 import { checkLabels } from '../likelihood/labels.js'
+import { leftOutNote } from '../likelihood/position-labels.js'
+import { likelihoodModel } from '../likelihood/registry.js'
 import { joinExamples } from '../network/batches.js'
 import { networkInput } from '../network/input-rows.js'
 import type { Likelihood } from '../options/words.js'
@@ -208,10 +210,13 @@ function keptRows(task: FitTask, linear: LinearTask, notes: string[]): RunningFi
     async add(x, y, work) {
       if (summed !== undefined) return summed.add(x, y, work)
       throwIfCancelled(work.signal)
-      const rows = networkInput(x, evaluator.network.input, evaluator.precision, sentence => {
-        if (!notes.includes(sentence)) notes.push(sentence)
-      })
-      checkLabels(y, options.likelihood, x.shape[0], evaluator.network)
+      const { network } = evaluator
+      const note = (sentence: string | undefined): void => {
+        if (sentence !== undefined && !notes.includes(sentence)) notes.push(sentence)
+      }
+      const rows = networkInput(x, network.input, evaluator.precision, note)
+      const { values } = checkLabels(y, options.likelihood, x.shape[0], network)
+      note(leftOutNote(values, network, likelihoodModel(options.likelihood).targetWidth(network.outputs)))
       kept.push({ x, y })
       examples += x.shape[0]
       bytes += rows.data.byteLength

@@ -78,7 +78,6 @@ function linearTask(network: Network, options: ResolvedOptions, runtime: Runtime
   if (options.linearModel === 'none' && !needsNoise(options)) {
     return { refusal: 'The options name another posterior.' }
   }
-  if (network.positions.length > 0) return { refusal: 'The network answers at several positions of an example.' }
   try {
     const evaluator = evaluatorFor(network, { ...options, subset: 'all' }, runtime)
     return { evaluator, pool: createWorkerPool(evaluator, options.likelihood, runtime, options) }

@@ -6,7 +6,7 @@ import type { WorkOptions } from '../budget/progress.js'
 import { lastLayerTimes } from '../curvature/last-layer.js'
 import { NumericalError } from '../errors/errors.js'
 import { likelihoodModel } from '../likelihood/registry.js'
-import { leaveOneOut, sortedMeanVariances } from '../linear-model/leave-one-out.js'
+import { leaveOneOut, type LeftOut, sortedMeanVariances } from '../linear-model/leave-one-out.js'
 import type { LabelledRows } from '../linear-model/linear-problem.js'
 import type { ResolvedOptions } from '../options/laplace-options.js'
 import { predictiveProbabilities } from '../prediction/link.js'
@@ -21,6 +21,7 @@ import { explainGate, explainLastLayerRegression, explainNoiseOfAllWeights } fro
 import { type Gate, lastLayerGate, lastLayerRule } from '../tuning/gate.js'
 import { leftOutProbabilities } from '../tuning/left-out-probabilities.js'
 import { classScores, targetScores, type TrainingScores } from '../tuning/training-scores.js'
+import { exampleRows, withoutEachExample } from './left-out-examples.js'
 import { fitLinearModel, type TrainingRows } from './linear-fit.js'
 import { forecastLinearModel, tooLarge } from './low-rank-fit.js'
 import type { PosteriorState } from './posterior-state.js'
@@ -53,6 +54,8 @@ export function withWholeCovariance(state: PosteriorState, { examples }: LinearD
 /** The rows of a sample with their features. */
 interface SampledRows extends LabelledRows {
   readonly features: Float64Array
+  /** Rows of each example, where an example has several. */
+  readonly sizes?: Int32Array
 }
 
 /** Prior and noise of a regression by the linear model over all weights; the noise an output each. */
@@ -113,13 +116,18 @@ function gated(state: PosteriorState, data: LinearData, reason: string,
     lastLayerTimes(structured.slots, rows.features, examples, weights)
   const f = own(structured.mean)
   const linear = own(mode.weights)
+  const byExample =
+    rows.sizes !== undefined && structured.curvature.structure !== 'lowrank' && outputs <= MOST_COVARIANCES
+      ? withoutEachExample(structured, structured.curvature, { ...rows, sizes: rows.sizes }, linear,
+        options.outputNoise)
+      : undefined
   if (options.likelihood === 'regression') {
     const covariance = structured.lastLayerVariance(rows.features, examples, 'covariance')
-    return regressionAnswer(state, rows, f, linear, covariance, reason, noise)
+    return regressionAnswer(state, rows, f, linear, { covariance, byExample }, reason, noise)
   }
   const { probabilities, variances, posterior, sets } = outputs > MOST_COVARIANCES
     ? scoresByVariance(state, rows, linear)
-    : scoresByCovariance(state, rows, f, linear)
+    : scoresByCovariance(state, rows, f, linear, byExample)
   const gate = lastLayerGate(rows, f, probabilities)
   const { link, varianceScale, networkWeight, linearWeight, ratio, networkNll, leaveOneOutNll } = gate
   const choice: Choice = {
@@ -161,11 +169,11 @@ interface RowScores {
   sets(gate: Gate): ReturnType<typeof leftOutProbabilities>
 }
 
-function scoresByCovariance({ structured }: PosteriorState, rows: SampledRows, f: Float64Array,
-  linear: Float64Array): RowScores {
+function scoresByCovariance({ structured }: PosteriorState, rows: SampledRows, f: Float64Array, linear: Float64Array,
+  byExample: LeftOut | undefined): RowScores {
   const { examples, outputs, likelihood, labels } = rows
   const covariance = structured.lastLayerVariance(rows.features, examples, 'covariance')
-  const leftOut = leaveOneOut(rows, linear, covariance)
+  const leftOut = byExample ?? leaveOneOut(rows, linear, covariance)
   return {
     probabilities: scaledProbabilities(differenceLink(likelihood, outputs), likelihood, leftOut.f, leftOut.covariance,
       lastLayerRule(likelihood, outputs).varianceScale, examples, outputs),
@@ -209,14 +217,26 @@ function deltas({ structured }: PosteriorState): number[] {
 }
 
 /** All rows, or a seeded sample whose covariances are affordable. */
-function sampleRows({ features, labels, examples }: LinearData, outputs: number, width: number,
-  { options }: PosteriorState): SampledRows {
+function sampleRows(data: LinearData, outputs: number, width: number,
+  { options, structured }: PosteriorState): SampledRows {
+  const { features, labels, examples } = data
   const likelihood = likelihoodModel(options.likelihood)
+  if (data.sizes !== undefined) {
+    const most = Math.floor(COVARIANCE_NUMBERS / (outputs * outputs))
+    const rows = exampleRows(data, structured.size, width, most, options.seed)
+    return { likelihood, outputs, examples: rows.labels.length / width, ...rows }
+  }
   const numbers = outputs > MOST_COVARIANCES && likelihood.name !== 'regression' ? outputs : outputs * outputs
   const count = Math.min(examples, MOST_ROWS, Math.max(1, Math.floor(COVARIANCE_NUMBERS / numbers)))
   const chosen = sampledRows(examples, count, options.seed)
   return { likelihood, examples: count, outputs, features: takeRows(features, chosen, features.length / examples),
     labels: takeRows(labels, chosen, width) }
+}
+
+/** J P^-1 J' of every row, and what its example's positions are predicted from all others, where it has several. */
+interface RegressionCovariances {
+  readonly covariance: Float64Array
+  readonly byExample: LeftOut | undefined
 }
 
 /**
@@ -225,7 +245,8 @@ function sampleRows({ features, labels, examples }: LinearData, outputs: number,
  * training residuals. An output each; the posterior's own sigma is their root mean square.
  */
 function regressionAnswer(state: PosteriorState, rows: SampledRows, f: Float64Array, linear: Float64Array,
-  covariance: Float64Array, reason: string, noise: RegressionNoise | undefined): PosteriorState {
+  { covariance, byExample }: RegressionCovariances, reason: string,
+  noise: RegressionNoise | undefined): PosteriorState {
   const { examples, outputs, labels } = rows
   const { structured, options } = state
   const fitted = Float64Array.from({ length: outputs },
@@ -238,8 +259,11 @@ function regressionAnswer(state: PosteriorState, rows: SampledRows, f: Float64Ar
       const at = (n * outputs + c) * outputs + c
       // f_var = sigma^2 h with the leverage h of the row.
       const rest = Math.max(1e-3, 1 - covariance[at] / fitted[c] ** 2)
-      left[at] = covariance[at] / rest
-      residuals[n * outputs + c] = (labels[n * outputs + c] - linear[n * outputs + c]) / rest
+      const error = labels[n * outputs + c] - linear[n * outputs + c]
+      left[at] = byExample?.covariance[at] ?? covariance[at] / rest
+      residuals[n * outputs + c] = byExample === undefined ?
+        error / rest
+        : labels[n * outputs + c] - byExample.f[n * outputs + c]
       squares[c] += residuals[n * outputs + c] ** 2 / examples
     }
   }

@@ -5,9 +5,13 @@ import { breathe, throwIfCancelled, type WorkOptions } from '../budget/progress.
 import type { LeftOutScores } from '../conformal/calibration.js'
 import type { LowRankCurvature, LowRankModel } from '../curvature/curvature.js'
 import { jacobianTimes, splitVectors } from '../curvature/jacobian-products.js'
-import { joinJacobians, selectExamples } from '../curvature/jacobian.js'
+import { joinJacobians, selectExamples, termJacobian } from '../curvature/jacobian.js'
 import { NumericalError } from '../errors/errors.js'
 import { addAgreement, zeroAgreement } from '../likelihood/agreement.js'
+import { atPositions } from '../likelihood/at-positions.js'
+import type { LikelihoodModel } from '../likelihood/likelihood.js'
+import { termsOf } from '../likelihood/output-layout.js'
+import { labelledExamples, labelledTerms } from '../likelihood/position-labels.js'
 import { likelihoodModel } from '../likelihood/registry.js'
 import { functionSpace } from '../linear-model/function-space.js'
 import { leaveOneOut, sortedMeanVariances } from '../linear-model/leave-one-out.js'
@@ -15,6 +19,7 @@ import { type LinearProblem, linearProblem, type LinearSpace, type OtherRows, ou
   problemSize } from '../linear-model/linear-problem.js'
 import { tuneDelta, type TunedMode } from '../linear-model/mackay.js'
 import { type OutputFamily, outputFamily, type OutputModel } from '../linear-model/regression-model.js'
+import { type TermRows, termRows } from '../linear-model/term-rows.js'
 import { shuffledParameters, untrainedErrors } from '../linear-model/untrained.js'
 import { weightSpace } from '../linear-model/weight-space.js'
 import { batchSizeFor, forEachBatch, sliceExamples } from '../network/batches.js'
@@ -104,22 +109,26 @@ export async function fitLinearModel(evaluator: Evaluator, options: ResolvedOpti
   const { f, jacobian } = await linearise(evaluator, rows, sampledRows(rows.examples, count, options.seed), options,
     work)
   const { outputs } = evaluator.network
+  const terms = termsOf(evaluator.network)
   const chosen = jacobian.rows
-  const width = likelihood.targetWidth(outputs)
-  const labels = takeRows(rows.labels, chosen, width)
-  const loss = likelihood.loss(f, rows.labels, rows.examples, outputs)
+  const labels = takeRows(rows.labels, chosen, terms * likelihood.targetWidth(outputs))
+  const all = termRows(likelihood, terms, outputs, rows.labels, rows.examples)
+  const loss = likelihood.loss(all.values(f), all.rows.labels, all.rows.examples, outputs)
   const deviation = deviationFrom(evaluator.theta, options.settings.priorMean)
-  const problem = linearProblem(likelihood, evaluator.slots, jacobian.factored, takeRows(f, chosen, outputs), labels,
-    deviation)
+  const problem = linearProblem(atPositions(likelihood, terms, labels), evaluator.slots, jacobian.factored,
+    takeRows(f, chosen, terms * outputs), labels, deviation)
   const held = heldOut === undefined ? undefined : await linearisedHeldOut(evaluator, heldOut, deviation, options, work)
-  const pieces = { problem, theta: evaluator.theta, deviation, held }
+  const pieces = { problem, likelihood, terms, theta: evaluator.theta, deviation, held }
   const { posterior, ...fit } = likelihood.name === 'regression'
-    ? regressionFit(pieces, options, await errorsBeforeTraining(evaluator, rows, labels, chosen, options, work), work)
+    ? regressionFit(termByTerm(pieces), options,
+      await errorsBeforeTraining(evaluator, rows, labels, chosen, options, work), work)
     : await classificationFit(pieces, options, work)
-  const agreement = addAgreement(zeroAgreement(likelihood.name, outputs), f, rows.labels, rows.examples)
+  const agreement = addAgreement(zeroAgreement(likelihood.name, outputs), all.values(f), all.rows.labels,
+    all.rows.examples)
   const sampled: LinearFit = { ...fit, loss, training: { agreement, posterior }, rows: chosen.length,
     allRows: chosen.length === rows.examples }
-  if (sampled.allRows || pool === undefined || likelihood.name === 'regression') return sampled
+  // The rows of more examples than are solved exactly are taken one at a time there; positions come several at once.
+  if (sampled.allRows || pool === undefined || likelihood.name === 'regression' || terms > 1) return sampled
   const [model] = fit.curvature.models
   const plan = planAllRows(evaluator, options, rows.examples, chosen.length, model.rank)
   if (plan === undefined) return sampled
@@ -131,7 +140,8 @@ export async function fitLinearModel(evaluator: Evaluator, options: ResolvedOpti
 /** The rows that are solved exactly: fewer where all rows come after them, as half the unknowns cost an eighth. */
 function sampleBeforeAllRows(evaluator: Evaluator, options: ResolvedOptions, examples: number, sample: number,
   pooled: boolean): number {
-  if (!pooled || sample === examples || options.likelihood === 'regression') return sample
+  const positions = termsOf(evaluator.network) > 1
+  if (!pooled || sample === examples || options.likelihood === 'regression' || positions) return sample
   const half = Math.ceil(sample / 2)
   const rank = largestRank(evaluator.theta.length, options.memoryLimit)
   return planAllRows(evaluator, options, examples, half, rank) === undefined ? sample : half
@@ -194,7 +204,8 @@ async function errorsBeforeTraining(evaluator: Evaluator, rows: TrainingRows, la
   const quiet = work.signal === undefined ? {} : { signal: work.signal }
   try {
     const { jacobian } = await linearise(untrained, rows, chosen, options, quiet)
-    return untrainedErrors(slots, jacobian.factored, labels, quiet)
+    const own = termsAlone(jacobian.factored, labels, termsOf(network), network.outputs)
+    return untrainedErrors(slots, own.jacobian, own.labels, quiet, own.sizes)
   } catch (error) {
     if (error instanceof NumericalError) return undefined
     throw error
@@ -219,7 +230,7 @@ interface Linearised {
 async function linearise(evaluator: Evaluator, { x, examples }: TrainingRows, chosen: Int32Array,
   { batchSize }: ResolvedOptions, work: WorkOptions): Promise<Linearised> {
   const { network } = evaluator
-  const { outputs } = network
+  const outputs = network.outputs * termsOf(network)
   const f = new Float64Array(examples * outputs)
   const parts: FactoredJacobian[] = []
   const size = batchSize ?? batchSizeFor(numbersPerExample(evaluator, outputs))
@@ -243,20 +254,57 @@ async function linearise(evaluator: Evaluator, { x, examples }: TrainingRows, ch
 /** The posterior's scores on its own rows come along, as what they need is at hand only here. */
 type Fit = Omit<LinearFit, 'loss' | 'training' | 'rows' | 'allRows'> & { readonly posterior: TrainingScores }
 
-/** Held-out rows with their Jacobian. */
-interface HeldOut extends HeldOutOutputs, OtherRows {}
+/** Held-out rows, term by term, with the Jacobian of their examples. */
+interface HeldOut extends HeldOutOutputs, OtherRows {
+  readonly there: TermRows
+  /** The labels of all terms. */
+  readonly all: Float64Array
+}
 
 async function linearisedHeldOut(evaluator: Evaluator, rows: TrainingRows, deviation: Float64Array,
   options: ResolvedOptions, work: WorkOptions): Promise<HeldOut> {
   const { f, jacobian } = await linearise(evaluator, rows, sampledRows(rows.examples, rows.examples, 0), options, work)
-  return { likelihood: likelihoodModel(options.likelihood), examples: rows.examples, labels: rows.labels,
-    outputs: evaluator.network.outputs, f, jacobian: jacobian.factored,
+  const likelihood = likelihoodModel(options.likelihood)
+  const terms = termsOf(evaluator.network)
+  const there = termRows(likelihood, terms, evaluator.network.outputs, rows.labels, rows.examples)
+  return { ...there.rows, f: there.values(f), there, jacobian: jacobian.factored, all: rows.labels,
     f0: outputsAtPrior(evaluator.slots, jacobian.factored, f, deviation) }
+}
+
+/** Every term of some examples as an example of its own, those without a label left out. */
+function termsAlone(jacobian: FactoredJacobian, labels: Float64Array, terms: number,
+  outputs: number): { jacobian: FactoredJacobian, labels: Float64Array, sizes: Int32Array | undefined } {
+  if (terms === 1) return { jacobian, labels, sizes: undefined }
+  const alone = termJacobian(jacobian, terms)
+  const kept = labelledTerms(labels, outputs)
+  const there = labelledExamples(labels, outputs, terms)
+  return { jacobian: kept === undefined ? alone : selectExamples(alone, kept), ...there }
+}
+
+/** A regression's problem term by term: each output of a term has a model of its own. */
+function termByTerm(pieces: WholeProblem): WholeProblem {
+  const { problem, likelihood, terms, held } = pieces
+  if (terms === 1) return pieces
+  const outputs = problem.outputs / terms
+  const own = termsAlone(problem.jacobian, problem.labels, terms, outputs)
+  const { values } = termRows(likelihood, terms, outputs, problem.labels, problem.examples)
+  const other = held === undefined ? undefined : termsAlone(held.jacobian, held.all, terms, outputs)
+  return {
+    ...pieces,
+    problem: { ...problem, likelihood, outputs, examples: own.jacobian.examples, labels: own.labels,
+      jacobian: own.jacobian, f: values(problem.f), f0: values(problem.f0), sizes: own.sizes },
+    held: held === undefined || other === undefined
+      ? undefined
+      : { ...held, jacobian: other.jacobian, f0: held.there.values(held.f0) },
+  }
 }
 
 /** The linear model with what it was made of. */
 interface WholeProblem {
   readonly problem: LinearProblem
+  /** The likelihood of one term, and how many of them an example has. */
+  readonly likelihood: LikelihoodModel
+  readonly terms: number
   readonly theta: Float64Array
   readonly deviation: Float64Array
   readonly held: HeldOut | undefined
@@ -273,26 +321,31 @@ async function validate(space: LinearSpace, held: HeldOut, delta: number, gate: 
       await space.mode(steppedDelta(delta, step))
       return space.elsewhere(held)
     })
-    if (found !== undefined) candidates.push(...candidatesAt(held, step, found.f, found.covariance, gate))
+    if (found === undefined) continue
+    const { f, covariance } = held.there.leftOut(found)
+    candidates.push(...candidatesAt(held, step, f, covariance, gate))
   }
   return candidates
 }
 
-async function classificationFit({ problem, theta, deviation, held }: WholeProblem, options: ResolvedOptions,
-  work: WorkOptions): Promise<Fit> {
-  const { outputs, examples, likelihood } = problem
+async function classificationFit({ problem, likelihood, terms, theta, deviation, held }: WholeProblem,
+  options: ResolvedOptions, work: WorkOptions): Promise<Fit> {
+  const outputs = problem.outputs / terms
+  // An example is left out whole: its positions share their inputs, and new data come as examples.
+  const { rows: own, values, covariances: blocks, leftOut: left } = termRows(likelihood, terms, outputs, problem.labels,
+    problem.examples)
   const space = spaceOf(problem, work)
   const first = await tuneOrTake(space, problem, options, work)
   const atFirst = space.covariances()
   const byRows = leaveOneOut(problem, first.mode.f, atFirst)
-  const gate = gateOf(problem, problem.f, byRows)
+  const gate = gateOf(own, values(problem.f), left(byRows))
   throwIfCancelled(work.signal)
   const { chosen, found: { tuned, covariances, leftOut } } = held === undefined
     ? { chosen: undefined, found: { tuned: first, covariances: atFirst, leftOut: byRows } }
     : await chooseFound(held, await validate(space, held, first.delta, gate, work), gate, work, async step => {
-      const own = await modeAt(space, steppedDelta(first.delta, step), first.converged)
+      const stepped = await modeAt(space, steppedDelta(first.delta, step), first.converged)
       const covariances = space.covariances()
-      return { tuned: own, covariances, leftOut: leaveOneOut(problem, own.mode.f, covariances) }
+      return { tuned: stepped, covariances, leftOut: leaveOneOut(problem, stepped.mode.f, covariances) }
     })
   const { rank, rows } = space.factor(THRESHOLD, largestRank(theta.length, options.memoryLimit))
   const weights = modeWeights(space.weights(), theta, deviation)
@@ -310,18 +363,18 @@ async function classificationFit({ problem, theta, deviation, held }: WholeProbl
     evidence,
   }
   const answer = answerOf(chosen ?? gate)
-  const { probabilities } = mixture(likelihood, answer, { f: problem.f, linear: tuned.mode.f, covariance: covariances,
-    dense: true, examples, outputs })
+  const { probabilities } = mixture(likelihood, answer, { f: values(problem.f), linear: values(tuned.mode.f),
+    covariance: blocks(covariances), dense: true, examples: own.examples, outputs })
   return {
     curvature: { structure: 'lowrank', size: theta.length, models: [model] },
     answer,
     gain: chosen?.gain,
-    posterior: classScores(likelihood, probabilities, problem.labels, outputs),
+    posterior: classScores(likelihood, probabilities, own.labels, outputs),
     sigmaNoise: Float64Array.of(1),
     effectiveParameters: tuned.effectiveParameters,
     ...scoredBy(gate),
-    trainingVariances: sortedMeanVariances(leftOut.covariance, examples, outputs),
-    leftOut: leftOutProbabilities(problem, leftOut, answer),
+    trainingVariances: sortedMeanVariances(left(leftOut).covariance, own.examples, outputs),
+    leftOut: leftOutProbabilities(own, left(leftOut), answer),
     notes: notesOf(tuned.converged),
   }
 }
@@ -476,10 +529,8 @@ function regressionScores({ labels, f, outputs }: LinearProblem, models: readonl
     networkWeight * value + linearWeight * models[i % outputs].f[Math.floor(i / outputs)]
   )
   const variance = f.map((_, i) => {
-    const { leftOut, sigma } = models[i % outputs]
-    const left = leftOut.variance[Math.floor(i / outputs)]
-    // From h sigma^2 / (1 - h), without the row, to h sigma^2, with it.
-    return left / (1 + left / (sigma * sigma)) + sigma * sigma
+    const { variance: own, sigma } = models[i % outputs]
+    return own[Math.floor(i / outputs)] + sigma * sigma
   })
   return targetScores(mean, variance, labels)
 }

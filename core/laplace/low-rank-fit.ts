@@ -5,6 +5,7 @@
 import { checkBytes, formatBytes } from '../budget/memory.js'
 import type { WorkOptions } from '../budget/progress.js'
 import { ResourceError } from '../errors/errors.js'
+import { termsOf } from '../likelihood/output-layout.js'
 import { likelihoodModel } from '../likelihood/registry.js'
 import { parameterCount } from '../network/parameter-slot.js'
 import type { ResolvedOptions } from '../options/laplace-options.js'
@@ -46,16 +47,23 @@ const PRODUCT_SPEED = 1.6e9
 /** Fewer rows than this say too little of the whole. */
 const FEWEST_ROWS = 100
 
+/** Examples of several positions are several rows each, though not independent ones. */
+function fewestRows({ network }: Evaluator): number {
+  return Math.max(20, Math.ceil(FEWEST_ROWS / termsOf(network)))
+}
+
 /** The work and memory of the linear model on `rows` rows. */
 function costOf(evaluator: Evaluator, rank: number, rows: number,
   mostRank: number): { seconds: number, bytes: number } {
-  const { slots, linears, network } = evaluator
+  const { slots, linears } = evaluator
   const size = parameterCount(slots)
-  const outputs = rows * network.outputs
+  const each = outputsOfExample(evaluator)
+  const terms = termsOf(evaluator.network)
+  const outputs = rows * each
   const unknowns = Math.min(size, rows * rank)
   const inWeights = size < rows * rank
   const plain = linears.every(({ positions }) => positions === 1)
-  const factors = linears.reduce((sum, layer) => sum + layer.positions * (layer.in + network.outputs * layer.out), 0)
+  const factors = linears.reduce((sum, layer) => sum + layer.positions * (layer.in + each * layer.out), 0)
   const gram = inWeights
     ? rows * size * size / 2 * (plain ? 1 : rank)
     : linears.reduce((sum, { in: inputs, out, positions }) =>
@@ -65,18 +73,32 @@ function costOf(evaluator: Evaluator, rank: number, rows: number,
   const systems = SYSTEMS * unknowns ** 3 / 2
   const eigen = EIGEN_WORK * unknowns ** 3
   const covariances = (plain && inWeights ? unknowns ** 3 : 0)
-    + (inWeights ? rows * size * size * (plain ? 0.5 : network.outputs) : outputs * unknowns ** 2 / 2)
-  const factor = Math.min(unknowns, mostRank) * rows * (size + network.outputs * size / 10)
+    + (inWeights ? rows * size * size * (plain ? 0.5 : each) : outputs * unknowns ** 2 / 2)
+  const factor = Math.min(unknowns, mostRank) * rows * (size + each * size / 10)
+  // The positions of an example are left out together.
+  const together = terms === 1 ? 0 : rows * each * each * (each + rank)
   const products = PRODUCTS * (inWeights ?
-    2 * rows * factorsOf(linears, network.outputs) + size * size
+    2 * rows * factorsOf(linears, each) + size * size
     : 2 * outputs * outputs + unknowns ** 2)
   return {
-    seconds: ((inWeights ? SYSTEMS + 1 : 1) * gram + systems + eigen + covariances + factor) / SPEED
-      + products / PRODUCT_SPEED,
-    bytes: 8 * (2 * rows * factors
+    seconds: ((inWeights ? SYSTEMS + 1 : 1) * gram + systems + eigen + covariances + factor + together) / SPEED
+      + (products + (terms === 1 ? 0 : PRODUCTS * rows * each * rank)) / PRODUCT_SPEED,
+    // Of several positions an example's roots and covariances are matrices of all of them.
+    bytes: 8 * (2 * rows * factors + (terms === 1 ? 0 : 2 * rows * each * (each + rank))
       + (inWeights ? 4 * size * size : 2 * outputs * outputs + 3 * unknowns ** 2)
       + 2 * Math.min(unknowns, mostRank) * size),
   }
+}
+
+/** Outputs of one example, at all of its positions. */
+function outputsOfExample({ network }: Evaluator): number {
+  return network.outputs * termsOf(network)
+}
+
+/** Unknowns that one example adds to a Newton system; a regression has one for each output, apart. */
+function rankOfExample({ network }: Evaluator, likelihood: Likelihood): number {
+  const rank = likelihood === 'regression' ? 1 : likelihoodModel(likelihood).seedCount(network.outputs)
+  return rank * termsOf(network)
 }
 
 /** Multiplications of a symmetric eigen-decomposition of n x n over n^3, at the speed of products. */
@@ -98,16 +120,15 @@ function factorsOf(linears: Evaluator['linears'], outputs: number): number {
 /** The most rows that are affordable, and what they cost; undefined when too few are. */
 export function forecastLinearModel(evaluator: Evaluator, { likelihood, memoryLimit }: ResolvedOptions,
   examples: number): LinearForecast | undefined {
-  const rank = likelihood === 'regression' ? 1 : likelihoodModel(likelihood).seedCount(evaluator.network.outputs)
+  const rank = rankOfExample(evaluator, likelihood)
   const size = parameterCount(evaluator.slots)
   let sample = size <= MOST_UNKNOWNS ? examples : Math.min(examples, Math.floor(MOST_UNKNOWNS / rank))
-  for (;;) {
+  while (sample >= Math.min(examples, fewestRows(evaluator))) {
     const cost = costOf(evaluator, rank, sample, mostRank(evaluator, likelihood, memoryLimit))
     if (cost.seconds <= MOST_SECONDS && cost.bytes <= memoryLimit / 2) return { sample, ...cost }
-    const next = Math.floor(sample * 0.7)
-    if (next < Math.min(examples, FEWEST_ROWS)) return undefined
-    sample = next
+    sample = Math.floor(sample * 0.7)
   }
+  return undefined
 }
 
 /** What a fit of the linear model is told beside its rows. */
@@ -197,12 +218,11 @@ function choiceOf(fit: LinearFit, options: ResolvedOptions, examples: number): C
 
 /** Why the linear model is left, or an error where it was demanded. */
 export function tooLarge(evaluator: Evaluator, options: ResolvedOptions, examples: number): string {
-  const rank = options.likelihood === 'regression'
-    ? 1
-    : likelihoodModel(options.likelihood).seedCount(evaluator.network.outputs)
-  const { seconds, bytes } = costOf(evaluator, rank, Math.min(examples, FEWEST_ROWS),
+  const rank = rankOfExample(evaluator, options.likelihood)
+  const least = Math.min(examples, fewestRows(evaluator))
+  const { seconds, bytes } = costOf(evaluator, rank, least,
     mostRank(evaluator, options.likelihood, options.memoryLimit))
-  const needs = `already for ${Math.min(examples, FEWEST_ROWS)} rows about ${formatBytes(bytes)} and `
+  const needs = `already for ${least} rows about ${formatBytes(bytes)} and `
     + `${Math.ceil(seconds)} seconds`
   if (options.linearModel === 'required') {
     throw new ResourceError('OUT_OF_MEMORY',

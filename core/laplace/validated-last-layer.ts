@@ -4,6 +4,8 @@
  */
 import { breathe, throwIfCancelled, type WorkOptions } from '../budget/progress.js'
 import { lastLayerTimes } from '../curvature/last-layer.js'
+import { termsOf } from '../likelihood/output-layout.js'
+import { labelledTerms } from '../likelihood/position-labels.js'
 import { likelihoodModel } from '../likelihood/registry.js'
 import { batchSizeFor, forEachBatch, sliceExamples } from '../network/batches.js'
 import { structuredPosterior } from '../posterior/structured.js'
@@ -11,6 +13,7 @@ import { variancesOf } from '../prediction/link.js'
 import { numbersPerExample } from '../programs/cost.js'
 import type { LinearData } from '../sums/linear-data.js'
 import type { Batch } from '../tensor/batch.js'
+import { takeRows } from '../tensor/rows.js'
 import { rows as rowsFrom } from '../tensor/tensor.js'
 import type { Choice } from '../tuning/choice.js'
 import type { Gain } from '../tuning/gain.js'
@@ -43,7 +46,8 @@ export async function answerByHeldOutRows(state: PosteriorState, linear: LinearD
   work: WorkOptions): Promise<PosteriorState> {
   const { options, evaluator, choice } = state
   if (choice === undefined) return state
-  const { batch, note } = affordable(heldOut, evaluator.network.outputs)
+  const { outputs } = evaluator.network
+  const { batch, note } = affordable(heldOut, outputs * outputs * termsOf(evaluator.network), outputs)
   const noted: PosteriorState = note === undefined ? state : { ...state, notes: [...state.notes, note] }
   if (options.calibrate !== undefined) return withHeldOutScores(noted, batch, undefined, work)
   const rows = await featureRows(noted, heldOutRows(batch, evaluator, options.likelihood), work)
@@ -54,8 +58,9 @@ export async function answerByHeldOutRows(state: PosteriorState, linear: LinearD
 }
 
 /** As many held-out rows as have covariances that are affordable: all, but for networks of very many classes. */
-function affordable({ x, y }: Batch, outputs: number): { readonly batch: Batch, readonly note?: string } {
-  const count = Math.max(FEWEST_HELD_OUT, Math.floor(COVARIANCE_NUMBERS / (outputs * outputs)))
+function affordable({ x, y }: Batch, numbers: number,
+  outputs: number): { readonly batch: Batch, readonly note?: string } {
+  const count = Math.max(FEWEST_HELD_OUT, Math.floor(COVARIANCE_NUMBERS / numbers))
   if (x.shape[0] <= count) return { batch: { x, y } }
   return { batch: { x: rowsFrom(x, 0, count), y: rowsFrom(y, 0, count) },
     note: `Of ${
@@ -79,8 +84,13 @@ async function featureRows({ evaluator, structured, options }: PosteriorState, {
     features.set(part, at)
     at += part.length
   }
-  return { likelihood: likelihoodModel(options.likelihood), labels, examples, outputs, features,
-    f: lastLayerTimes(structured.slots, features, examples, structured.mean) }
+  const likelihood = likelihoodModel(options.likelihood)
+  const width = likelihood.targetWidth(outputs)
+  const kept = labelledTerms(labels, width)
+  const rows = kept?.length ?? labels.length / width
+  const own = kept === undefined ? features : takeRows(features, kept, features.length / (labels.length / width))
+  return { likelihood, labels: kept === undefined ? labels : takeRows(labels, kept, width), examples: rows, outputs,
+    features: own, f: lastLayerTimes(structured.slots, own, rows, structured.mean) }
 }
 
 /** The posterior of one linear mode. */

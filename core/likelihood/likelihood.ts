@@ -22,7 +22,7 @@ export interface LikelihoodModel {
   /** Derivative of the loss with respect to f, N x C. */
   residual(f: RealArray, y: Float64Array, examples: number, outputs: number): Float64Array
   /** Of the dense pattern: the entries (c, d), c <= d, of all Lambda_n, N x C (C + 1) / 2, in the precision of f. */
-  readonly hessianPairs?: (f: RealArray, examples: number, outputs: number) => RealArray
+  readonly hessianPairs?: ((f: RealArray, examples: number, outputs: number) => RealArray) | undefined
   /** The diagonals of all Lambda_n, N x C. */
   hessianDiagonal(f: RealArray, examples: number, outputs: number): Float64Array
   /**

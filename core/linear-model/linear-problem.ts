@@ -29,6 +29,8 @@ export interface LinearProblem extends LabelledRows {
   readonly f0: Float64Array
   /** With one-hot seeds. */
   readonly jacobian: FactoredJacobian
+  /** Rows of each example, where an example has several: they are left out together. One each where it is absent. */
+  readonly sizes?: Int32Array | undefined
   /** theta - mu, P: the network's own weights, from which the first mode is sought. */
   readonly deviation: Float64Array
 }

@@ -7,7 +7,8 @@ import { accumulateFull } from '../curvature/full.js'
 import { addTransposedProduct, jacobianGram, jacobianTimes, joinVectors, ownGram, splitVectors,
   zeroVectors } from '../curvature/jacobian-products.js'
 import { outputJacobian } from '../curvature/jacobian.js'
-import { gemm, symmetricEigen } from '../kernels/linear-algebra.js'
+import { NumericalError } from '../errors/errors.js'
+import { cholesky, gemm, symmetricEigen, triangularSolve } from '../kernels/linear-algebra.js'
 import { parameterCount } from '../network/parameter-slot.js'
 import type { FactoredJacobian } from '../programs/factored-jacobian.js'
 import { rootMeanSquare } from '../tensor/means.js'
@@ -26,12 +27,14 @@ export interface OutputModel extends GaussianHyperparameters {
   readonly effectiveParameters: number
   /** Every training row from all the others: outputs and variances without noise, N. */
   readonly leftOut: { readonly f: Float64Array, readonly variance: Float64Array }
-  /** f_lin on the training rows, N. */
+  /** f_lin on the training rows and its variance without noise, N. */
   readonly f: Float64Array
+  readonly variance: Float64Array
 }
 
 /** What the linear model of a regression is made of. */
-export type RegressionRows = Pick<LinearProblem, 'slots' | 'jacobian' | 'examples' | 'outputs' | 'labels' | 'f0'>
+export type RegressionRows = Pick<LinearProblem,
+  'slots' | 'jacobian' | 'examples' | 'outputs' | 'labels' | 'f0' | 'sizes'>
 
 /** Eigenpairs of K = J J' of one output. */
 interface Basis extends GaussianSpectrum {
@@ -245,8 +248,8 @@ function posteriorOf(problem: LinearProblem, c: number, basis: Basis, hyper: Gau
  * f_lin = f0 + sum v b l / (l + delta sigma^2), its variance h sigma^2 with h = sum v^2 l / (l + delta sigma^2), and
  * both without each row itself: f + h (f - y) / (1 - h) and h sigma^2 / (1 - h).
  */
-function onTrainingRows({ examples, f0, labels, outputs }: RegressionRows, c: number,
-  { values, coordinates, left }: Basis, { delta, sigma }: Hyper): Pick<Posterior, 'f' | 'leftOut'> {
+function onTrainingRows({ examples, f0, labels, outputs, sizes }: RegressionRows, c: number,
+  { values, coordinates, left }: Basis, { delta, sigma }: Hyper): Pick<Posterior, 'f' | 'variance' | 'leftOut'> {
   const sigma2 = sigma * sigma
   const noise = delta * sigma2
   const f = Float64Array.from({ length: examples }, (_, n) => f0[n * outputs + c])
@@ -259,14 +262,65 @@ function onTrainingRows({ examples, f0, labels, outputs }: RegressionRows, c: nu
       leverage[n] += share * v * v
     }
   })
+  const variance = leverage.map(h => sigma2 * h)
+  if (sizes !== undefined) {
+    const shares = values.map(l => l / (l + noise))
+    const residual = f.map((value, n) => value - labels[n * outputs + c])
+    const block = withoutExamples(sizes, examples, shares, left, residual)
+    return { f, variance, leftOut: { f: f.map((value, n) =>
+      value + block.moved[n]
+    ), variance: block.leverage.map(h => sigma2 * h) } }
+  }
   const rest = leverage.map(h => Math.max(1e-10, 1 - h))
   return {
     f,
+    variance,
     leftOut: {
       f: f.map((value, n) => value + leverage[n] * (value - labels[n * outputs + c]) / rest[n]),
       variance: leverage.map((h, n) => sigma2 * h / rest[n]),
     },
   }
+}
+
+/**
+ * As for single rows with a block H of the hat matrix for each example: (I - H)^-1 H (f - y), and the diagonal of
+ * (I - H)^-1 H.
+ */
+function withoutExamples(sizes: Int32Array, examples: number, shares: Float64Array, left: Float64Array,
+  residual: Float64Array): { moved: Float64Array, leverage: Float64Array } {
+  const [moved, leverage] = [new Float64Array(examples), new Float64Array(examples)]
+  let at = 0
+  for (const m of sizes) {
+    const own = new Float64Array(shares.length * m)
+    shares.forEach((share, i) => {
+      for (let k = 0; k < m; k++) own[i * m + k] = Math.sqrt(share) * left[i * examples + at + k]
+    })
+    const hat = new Float64Array(m * m)
+    gemm(true, false, m, m, shares.length, 1, own, own, 0, hat)
+    const lower = hat.map((value, i) => (i % (m + 1) === 0 ? Math.max(1e-10, 1 - value) : -value))
+    if (m > 0 && cholesky(m, lower) >= 0) throw alone()
+    const solved = new Float64Array(m * (m + 1))
+    for (let i = 0; i < m; i++) {
+      for (let k = 0; k < m; k++) {
+        solved[i * (m + 1) + k] = hat[i * m + k]
+        solved[i * (m + 1) + m] += hat[i * m + k] * residual[at + k]
+      }
+    }
+    triangularSolve(false, m, m + 1, lower, solved)
+    triangularSolve(true, m, m + 1, lower, solved)
+    for (let k = 0; k < m; k++) {
+      leverage[at + k] = solved[k * (m + 1) + k]
+      moved[at + k] = solved[k * (m + 1) + m]
+    }
+    at += m
+  }
+  return { moved, leverage }
+}
+
+function alone(): NumericalError {
+  return new NumericalError('NOT_POSITIVE_DEFINITE',
+    'An example determines a direction of the weights alone, so that nothing is left without it; use a larger prior '
+      + 'precision.', {})
 }
 
 function targetVariance({ labels, outputs, examples }: RegressionRows, c: number): number {

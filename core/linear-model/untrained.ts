@@ -28,16 +28,17 @@ export function shuffledParameters(theta: Float64Array, slots: readonly Paramete
  * y - f_-n of every row by the linear model of an untrained network about the mean of the targets, N x C.
  * @param jacobian of the untrained network, with one-hot seeds
  * @param labels N x C
+ * @param sizes rows of each example, where an example has several
  * @throws NumericalError, CancelledError
  */
 export function untrainedErrors(slots: readonly ParameterSlot[], jacobian: FactoredJacobian, labels: Float64Array,
-  work: WorkOptions): Float64Array {
+  work: WorkOptions, sizes?: Int32Array): Float64Array {
   const { examples, seeds: outputs } = jacobian
   const means = new Float64Array(outputs)
   labels.forEach((value, i) => {
     means[i % outputs] += value / examples
   })
-  const rows = { slots, jacobian, examples, outputs, labels, f0: labels.map((_, i) => means[i % outputs]) }
+  const rows = { slots, jacobian, examples, outputs, labels, f0: labels.map((_, i) => means[i % outputs]), sizes }
   const errors = labels.slice()
   for (let c = 0; c < outputs; c++) {
     leftOutMeans(rows, c, work).forEach((mean, n) => {
