@@ -133,7 +133,8 @@ laplace.nnet <- function(object, x, y, likelihood = NULL, subset = "auto", struc
     return(fit_frame(object, nnet_data(object, data, na.action), options, settings, call))
   }
   if (missing(x) || missing(y)) {
-    laplace_stop("This network was not fitted with a formula: give its data, laplace(fit, x, y).", "BAD_OPTION")
+    by_formula <- if (inherits(object, "nnet.formula")) ", or laplace(fit, data = frame)" else ""
+    laplace_stop(paste0("The data of this network are missing: give laplace(fit, x, y)", by_formula, "."), "BAD_OPTION")
   }
   fit_matrix(object, x, y, na.action, options, settings, call)
 }

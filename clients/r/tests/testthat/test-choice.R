@@ -171,7 +171,6 @@ test_that("wrong held-out rows are explained", {
 })
 
 test_that("each output of a regression has its own noise, whatever its scale", {
-  skip_if_not_installed("nnet")
   skip_without_node()
   set.seed(5)
   x <- matrix(rnorm(300), 150, dimnames = list(NULL, c("u", "v")))
@@ -230,4 +229,9 @@ test_that("novelty stands beside predictions and uncertainty", {
   expect_equal(augmented$.novelty_score, parts$novelty_score)
   expect_true(all(c(".novelty", ".novelty_score") %in% names(generics::augment(iris_fit()))))
   expect_false(".novelty" %in% names(generics::augment(laplace(iris_net(), prior_precision = 1))))
+})
+
+test_that("a network fitted with a formula says how its data are given", {
+  net <- nnet::nnet(Species ~ ., iris, size = 2, maxit = 2, trace = FALSE)
+  expect_error(laplace(net, iris), "laplace\\(fit, data = frame\\)", class = "laplace_error")
 })
