@@ -27,7 +27,9 @@ export function heldOutRows({ x, y }: Batch, { network, precision }: Pick<Evalua
     throw named(error)
   }
   throw new OptionError('BAD_OPTION',
-    `There are ${examples} held-out rows (validation); at least ${FEWEST_HELD_OUT} are needed, `
+    `${
+      examples === 1 ? 'There is 1 held-out row' : `There are ${examples} held-out rows`
+    } (validation); at least ${FEWEST_HELD_OUT} are needed, `
       + 'and some fifty make a choice that lasts. '
       + 'Give more, or leave validation out.', { option: 'validation', value: examples })
 }

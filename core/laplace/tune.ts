@@ -22,6 +22,7 @@ import { heldOutRows } from './held-out-rows.js'
 import { labelled } from './labelled-terms.js'
 import { outputGaussian } from './output-gaussian.js'
 import { noiseOf, type PosteriorState, termCount } from './posterior-state.js'
+import { seenRows } from './seen-rows.js'
 import { answerByHeldOutRows } from './validated-last-layer.js'
 
 /** How the hyper-parameters are to be tuned. */
@@ -198,7 +199,11 @@ async function byHeldOutRows(state: PosteriorState, request: TuneRequest, data: 
   }
   heldOutRows(validation, state.evaluator, state.options.likelihood)
   const linear = await linearDataFrom(state, data, work)
-  const tuned = await tuneWithLinearModel(state, { ...request, tune: 'linearized' }, linear, work)
+  const seen = seenRows(state.options.likelihood, validation)
+  if (data.data !== undefined) seen.watch(data.data)
+  const noted = { ...state, notes: [...seen.notes(validation), ...state.notes] }
+  const tuned = await tuneWithLinearModel(withWholeCovariance(noted, linear), { ...request, tune: 'linearized' },
+    linear, work)
   return answerByHeldOutRows(answerByGate(tuned, linear, 'The last layer, as the options say.'), linear, validation,
     work)
 }

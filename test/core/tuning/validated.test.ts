@@ -251,6 +251,9 @@ t.test('held-out rows that are rows of the fit, and classes that it lacks, are t
   t.match(await notes(half), /15 of the 30 held-out rows/)
   const single = { x: { ...x, dtype: 'float32' as const, data: Float32Array.from(x.data) }, y }
   t.match(await notes(single), /All 40/, 'whatever they are stored in')
+  const first = await laplace(graph, { likelihood: 'binary', subset: 'last_layer', tune: 'none' }).fit(x, y)
+  const tuned = await first.tune({ tune: 'validated' }, { data: { x, y }, validation: { x, y } })
+  t.match(tuned.notes.join(' '), /All 40/)
 
   const b = new GraphBuilder('float64')
   const three = b.build([
