@@ -25,5 +25,6 @@ export { type CurvatureMatrix, type KronMatrixBlock } from './posterior/curvatur
 export { readPartialFit, writePartialFit } from './storage/partial-fit-file.js'
 export { mergePartialFits, type PartialFit } from './sums/partial-fit.js'
 export { type Batch } from './tensor/batch.js'
+export { type Examples, type InputArray } from './tensor/examples.js'
 export { float64, type Precision, type Tensor, tensor } from './tensor/tensor.js'
 export { type TrainingScores, type TrainingSummary } from './tuning/training-scores.js'

@@ -4,6 +4,7 @@
 import ndarray from 'ndarray'
 import type { NdArray } from 'ndarray'
 import { DataError } from '../core/errors/errors.js'
+import type { Examples } from '../core/tensor/examples.js'
 import { allocate, type DType, sizeOf, type Tensor } from '../core/tensor/tensor.js'
 
 /** Nested arrays of numbers: rows of numbers, images as arrays of rows, ... */
@@ -36,6 +37,25 @@ export function toTensor(value: unknown, name: string): Tensor {
     `${name} must be an ndarray, a typed array, { data, shape } or nested arrays of numbers; got ${describe(value)}.`, {
     array: name,
   })
+}
+
+/** Examples: an array for a network of one input, or an object with an array for each input by its name. */
+export type ExamplesInput = ArrayInput | { readonly [input: string]: ArrayInput }
+
+/**
+ * Examples from outside.
+ * @throws DataError BAD_ARRAY as `toTensor`, naming the input
+ */
+export function toExamples(value: unknown, name: string): Examples {
+  return isNamed(value)
+    ? Object.entries(value).map(([input, values]) => ({ name: input, values: toTensor(values, `${name}.${input}`) }))
+    : toTensor(value, name)
+}
+
+/** An object of arrays, and not an array that is an object. */
+function isNamed(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value) && !isTyped(value) && !isNdArray(value)
+    && !('shape' in value && 'data' in value && isTyped(value.data)) && Object.keys(value).length > 0
 }
 
 function describe(value: unknown): string {

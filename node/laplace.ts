@@ -9,14 +9,14 @@ import { type Metrics, metrics as coreMetrics } from '../core/metrics/index.js'
 import type { Likelihood } from '../core/options/words.js'
 import type { PartialFit } from '../core/sums/partial-fit.js'
 import type { Batch } from '../core/tensor/batch.js'
-import { type ArrayInput, toTensor } from './arrays.js'
+import { type ArrayInput, type ExamplesInput, toExamples, toTensor } from './arrays.js'
 import type { ArrayBatch, LaplaceOptions, WorkOptions } from './options.js'
 import { coreWork, Posterior, toBatch } from './posterior.js'
 import { nodeRuntime } from './runtime/runtime.js'
 
 /** Batches as they may be given: `{ x, y }` or `[x, y]`, at once or one after another. */
-export type Batches = AsyncIterable<ArrayBatch | readonly [ArrayInput, ArrayInput]> | Iterable<
-  ArrayBatch | readonly [ArrayInput, ArrayInput]
+export type Batches = AsyncIterable<ArrayBatch | readonly [ExamplesInput, ArrayInput]> | Iterable<
+  ArrayBatch | readonly [ExamplesInput, ArrayInput]
 >
 
 /** A Laplace approximation of a network, to be fitted. */
@@ -28,10 +28,10 @@ export interface LaplaceFit {
    * otherwise.
    * @throws ShapeError, DataError, ResourceError, NumericalError, CancelledError
    */
-  fit(x: ArrayInput, y: ArrayInput, work?: WorkOptions): Promise<Posterior>
+  fit(x: ExamplesInput, y: ArrayInput, work?: WorkOptions): Promise<Posterior>
   fit(batches: Batches, y?: undefined, work?: WorkOptions): Promise<Posterior>
   /** Sums over some of the data; partial fits add up (`mergePartialFits`). */
-  fitPartial(x: ArrayInput, y: ArrayInput, work?: WorkOptions): Promise<PartialFit>
+  fitPartial(x: ExamplesInput, y: ArrayInput, work?: WorkOptions): Promise<PartialFit>
   /** The posterior of merged partial fits; with the training data once more it is tuned by `linearized`. */
   fitMerged(partial: PartialFit, data?: ArrayBatch, work?: WorkOptions): Promise<Posterior>
 }
@@ -51,11 +51,11 @@ export function laplace(network: Graph, options: LaplaceOptions): LaplaceFit {
     ...(validation === undefined ? {} : { validation: heldOut(validation) }) }, nodeRuntime)
   return {
     notes: core.notes,
-    fit: async (x: ArrayInput | Batches, y?: ArrayInput, work: WorkOptions = {}) => {
-      if (y !== undefined) return new Posterior(await core.fit(toTensor(x, 'x'), toTensor(y, 'y'), coreWork(work)))
+    fit: async (x: ExamplesInput | Batches, y?: ArrayInput, work: WorkOptions = {}) => {
+      if (y !== undefined) return new Posterior(await core.fit(toExamples(x, 'x'), toTensor(y, 'y'), coreWork(work)))
       return new Posterior(await core.fit(batchesOf(x), undefined, coreWork(work)))
     },
-    fitPartial: (x, y, work = {}) => core.fitPartial(toTensor(x, 'x'), toTensor(y, 'y'), coreWork(work)),
+    fitPartial: (x, y, work = {}) => core.fitPartial(toExamples(x, 'x'), toTensor(y, 'y'), coreWork(work)),
     fitMerged: async (partial, data, work = {}) =>
       new Posterior(await core.fitMerged(partial, data === undefined ? undefined : toBatch(data), coreWork(work))),
   }
@@ -83,7 +83,7 @@ async function* batchesOf(batches: unknown): AsyncGenerator<Batch> {
       throw new DataError('BAD_ARRAY',
         'Every batch must be { x, y } or [x, y]. If these are rows of one array, give y too.', { array: 'batch' })
     }
-    yield { x: toTensor(x, 'x'), y: toTensor(y, 'y') }
+    yield { x: toExamples(x, 'x'), y: toTensor(y, 'y') }
   }
 }
 

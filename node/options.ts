@@ -1,11 +1,11 @@
 /** @file The options as Node programs give them: combinations that cannot work do not type-check. */
 import type { Progress } from '../core/budget/progress.js'
 import type { LaplaceOptions as CoreOptions } from '../core/options/laplace-options.js'
-import type { ArrayInput } from './arrays.js'
+import type { ArrayInput, ExamplesInput } from './arrays.js'
 
 /** Examples and their labels, as arrays of any kind that the package accepts. */
 export interface ArrayBatch {
-  readonly x: ArrayInput
+  readonly x: ExamplesInput
   readonly y: ArrayInput
 }
 

@@ -9,10 +9,11 @@ import type { PosteriorSummary } from '../core/laplace/posterior-summary.js'
 import type { Prediction as TensorPrediction } from '../core/laplace/prediction.js'
 import type { Likelihood, Predictive, Structure, Subset, TuneMethod } from '../core/options/words.js'
 import type { CurvatureMatrix } from '../core/posterior/curvature-matrix.js'
+import type { Batch } from '../core/tensor/batch.js'
 import type { Tensor } from '../core/tensor/tensor.js'
 import type { Choice } from '../core/tuning/choice.js'
 import type { TrainingSummary } from '../core/tuning/training-scores.js'
-import { type ArrayInput, toNdArray, toTensor } from './arrays.js'
+import { type ArrayInput, type ExamplesInput, toExamples, toNdArray, toTensor } from './arrays.js'
 import { describePosterior } from './describe.js'
 import type { ArrayBatch, WorkOptions } from './options.js'
 
@@ -146,39 +147,39 @@ export class Posterior {
   }
 
   /** Predictions for rows of inputs. @throws ShapeError, DataError, OptionError, CancelledError */
-  async predict(x: ArrayInput,
+  async predict(x: ExamplesInput,
     { signal, onProgress, ...options }: PredictOptions & WorkOptions = {}): Promise<Prediction> {
-    return ndarraysOf(await this.core.predict(toTensor(x, 'x'), options, coreWork({ signal, onProgress })))
+    return ndarraysOf(await this.core.predict(toExamples(x, 'x'), options, coreWork({ signal, onProgress })))
   }
 
   /**
    * The posterior with its intervals or sets of classes calibrated by rows that it has not seen, or without rows by
    * the training rows, each predicted without itself (approximate); `predict(x, { level })` then gives them.
    */
-  async conformalize(x?: ArrayInput, y?: ArrayInput,
+  async conformalize(x?: ExamplesInput, y?: ArrayInput,
     { signal, onProgress, ...options }: ConformalOptions & WorkOptions = {}): Promise<Posterior> {
     return new Posterior(
-      await this.core.conformalize(x === undefined ? undefined : toTensor(x, 'x'),
+      await this.core.conformalize(x === undefined ? undefined : toExamples(x, 'x'),
         y === undefined ? undefined : toTensor(y, 'y'), options, coreWork({ signal, onProgress })),
     )
   }
 
   /** Outputs and their covariances: N x C x C, or (N C) x (N C) with `joint`. */
-  async functionalVariance(x: ArrayInput,
+  async functionalVariance(x: ExamplesInput,
     { joint, ...work }: { readonly joint?: boolean | undefined } & WorkOptions = {}
   ): Promise<{ mean: Array64, covariance: Array64 }> {
-    const { mean, covariance } = await this.core.functionalVariance(toTensor(x, 'x'), { joint }, coreWork(work))
+    const { mean, covariance } = await this.core.functionalVariance(toExamples(x, 'x'), { joint }, coreWork(work))
     return { mean: toNdArray(mean), covariance: toNdArray(covariance) }
   }
 
   /** Network, temperature scaling and this posterior side by side on rows that none of them has seen. */
-  compare(x: ArrayInput, y: ArrayInput, work: WorkOptions = {}): Promise<Comparison> {
-    return this.core.compare(toTensor(x, 'x'), toTensor(y, 'y'), coreWork(work))
+  compare(x: ExamplesInput, y: ArrayInput, work: WorkOptions = {}): Promise<Comparison> {
+    return this.core.compare(toExamples(x, 'x'), toTensor(y, 'y'), coreWork(work))
   }
 
   /** The plain network: logits or means, N x C. */
-  async forward(x: ArrayInput, work: WorkOptions = {}): Promise<Array64> {
-    return toNdArray(await this.core.forward(toTensor(x, 'x'), coreWork(work)))
+  async forward(x: ExamplesInput, work: WorkOptions = {}): Promise<Array64> {
+    return toNdArray(await this.core.forward(toExamples(x, 'x'), coreWork(work)))
   }
 
   /** Draws of the weights, count x P. */
@@ -187,18 +188,18 @@ export class Posterior {
   }
 
   /** Draws of the raw outputs, count x N x C. */
-  async functionalSamples(x: ArrayInput, count: number,
+  async functionalSamples(x: ExamplesInput, count: number,
     { signal, onProgress, ...options }: SampleOptions & WorkOptions = {}): Promise<Array64> {
     return toNdArray(
-      await this.core.functionalSamples(toTensor(x, 'x'), count, options, coreWork({ signal, onProgress })),
+      await this.core.functionalSamples(toExamples(x, 'x'), count, options, coreWork({ signal, onProgress })),
     )
   }
 
   /** Draws of predictions: probabilities, or means for regression; count x N x C. */
-  async predictiveSamples(x: ArrayInput, count: number,
+  async predictiveSamples(x: ExamplesInput, count: number,
     { signal, onProgress, ...options }: SampleOptions & WorkOptions = {}): Promise<Array64> {
     return toNdArray(
-      await this.core.predictiveSamples(toTensor(x, 'x'), count, options, coreWork({ signal, onProgress })),
+      await this.core.predictiveSamples(toExamples(x, 'x'), count, options, coreWork({ signal, onProgress })),
     )
   }
 
@@ -233,8 +234,8 @@ export function coreWork({ signal, onProgress }: WorkOptions): CoreWork {
 }
 
 /** A batch as tensors. */
-export function toBatch({ x, y }: ArrayBatch): { x: Tensor, y: Tensor } {
-  return { x: toTensor(x, 'x'), y: toTensor(y, 'y') }
+export function toBatch({ x, y }: ArrayBatch): Batch {
+  return { x: toExamples(x, 'x'), y: toTensor(y, 'y') }
 }
 
 /** What is costly to work out stays so until it is read. */

@@ -40,7 +40,7 @@ export const conformalize: Command = {
     const { posterior, labels } = await readPosteriorFile(args.positionals[0], args)
     const { x, y } = data === undefined
       ? { x: undefined, y: undefined }
-      : await readAnswered(data, args, posterior.likelihood, labels ?? 'none')
+      : await readAnswered(data, args, posterior, labels ?? 'none')
     const progress = progressLine(terminal)
     const calibrated = await posterior.conformalize(x, y, scoring(args), { onProgress: progress.onProgress }).finally(
       progress.clear,

@@ -29,12 +29,13 @@ export const evaluate: Command = {
     const progress = progressLine(terminal)
     const work = { onProgress: progress.onProgress }
     try {
-      const { x, y } = await readAnswered(data, args, likelihood, labels ?? 'none')
+      const { x, y } = await readAnswered(data, args, posterior, labels ?? 'none')
       const comparison = await posterior.compare(x, y, work)
       const file = args.text('outliers')
       const others = file === undefined
         ? undefined
-        : await readExamples(file, { likelihood, target: undefined, inputs: args.text('inputs'), answered: false })
+        : await readExamples(file, { likelihood, inputs: posterior.inputs, target: undefined,
+          arrays: args.text('inputs'), answered: false })
       const outliers = others === undefined
         ? undefined
         : await outlierReports(posterior, x, others.x, comparison.temperatureValue, work)

@@ -1,14 +1,13 @@
 /** @file `polylaplace fit`: a network and training data become a posterior file. */
 import { laplace } from '../../core/laplace/laplace.js'
 import type { PosteriorSummary } from '../../core/laplace/posterior-summary.js'
-import type { Likelihood } from '../../core/options/words.js'
 import type { Batch } from '../../core/tensor/batch.js'
 import { noteText, trainingText, wrapText } from '../../node/describe.js'
 import { nodeRuntime } from '../../node/runtime/runtime.js'
 import type { Arguments } from '../arguments/arguments.js'
 import { LAPLACE_OPTIONS, laplaceOptions } from '../arguments/laplace-options.js'
 import { MODEL_OPTIONS } from '../arguments/network-options.js'
-import { ANSWERED_DATA_OPTIONS, readAnswered } from '../data/data-options.js'
+import { ANSWERED_DATA_OPTIONS, type AnsweredExamples, type DataPurpose, readAnswered } from '../data/data-options.js'
 import type { KnownLabels } from '../data/targets.js'
 import { writeBytes } from '../files/files.js'
 import { readNetworkFile } from '../files/network-file.js'
@@ -38,8 +37,9 @@ export const fit: Command = {
     const options = laplaceOptions(args)
     const [data, out] = [args.required('data'), args.required('out')]
     const { graph } = await readNetworkFile(args.positionals[0], args)
-    const examples = await readAnswered(data, args, options.likelihood)
-    const validation = await validationOf(args, options.likelihood, examples.labels ?? 'none')
+    const purpose = { likelihood: options.likelihood, inputs: graph.inputs }
+    const examples = await readAnswered(data, args, purpose)
+    const validation = await validationOf(args, purpose, examples.labels ?? 'none')
     const started = performance.now()
     const progress = progressLine(terminal)
     try {
@@ -53,10 +53,10 @@ export const fit: Command = {
       const summary = posterior.summary()
       if (args.flag('json')) {
         terminal.write(
-          toJson({ file: out, seconds, ...(examples.labels === undefined ? {} : { labels: examples.labels }),
-            ...summary }),
+          toJson({ file: out, seconds, ...(examples.target === undefined ? {} : { target: examples.target }),
+            ...(examples.labels === undefined ? {} : { labels: examples.labels }), ...summary }),
         )
-      } else report(terminal, summary, seconds, out, examples.labels)
+      } else report(terminal, summary, seconds, out, examples)
     } finally {
       progress.clear()
     }
@@ -64,21 +64,22 @@ export const fit: Command = {
 }
 
 /** Held-out rows of a file, or the share of the training file that is held out. */
-async function validationOf(args: Arguments, likelihood: Likelihood,
+async function validationOf(args: Arguments, purpose: DataPurpose,
   labels: KnownLabels): Promise<Batch | number | undefined> {
   const text = args.text('validation')
   if (text === undefined) return undefined
   const share = text.trim() === '' ? NaN : Number(text)
-  return Number.isNaN(share) ? readAnswered(text, args, likelihood, labels) : share
+  return Number.isNaN(share) ? readAnswered(text, args, purpose, labels) : share
 }
 
 function report(terminal: Terminal, summary: PosteriorSummary, seconds: number, out: string,
-  labels: readonly string[] | undefined): void {
+  { labels, target }: AnsweredExamples): void {
   const { likelihood, subset, structure, parameterCount, examples, priorPrecision, tuned, effectiveParameters,
     sigmaNoise, logMarginalLikelihood, training, choice, notes } = summary
   terminal.write(pairs([
     ['Posterior', `${likelihood}, ${subset}, ${structure}: ${formatCount(parameterCount)} parameters`],
     ['Fitted to', `${formatCount(examples)} examples in ${formatSeconds(seconds)}`],
+    ...(target === undefined ? [] : [['Answers', target] as const]),
     ...(labels === undefined ? [] : [['Labels', labels.map((label, i) => `${label} = ${i}`).join(', ')] as const]),
     ['Prior precision', `${priorPrecisionText(priorPrecision)} (${tuned === 'none' ? 'as given' : `tuned: ${tuned}`})`],
     ...(typeof effectiveParameters === 'number'

@@ -10,6 +10,7 @@ import { float64 } from '../../core/tensor/tensor.js'
 import { type Arguments, UsageError } from '../arguments/arguments.js'
 import { MODEL_OPTIONS } from '../arguments/network-options.js'
 import { readExamples } from '../data/data-file.js'
+import { ANSWERED_DATA_OPTIONS } from '../data/data-options.js'
 import { writeNpy } from '../data/npy.js'
 import { writeBytes } from '../files/files.js'
 import { type LabelledPosterior, NETWORK_OPTION, readPosteriorFile } from '../files/posterior-file.js'
@@ -29,7 +30,7 @@ export const predict: Command = {
     data: { type: 'string', value: 'FILE', required: true, help: 'inputs: CSV, .npy, .npz or safetensors' },
     target: { type: 'string', value: 'NAME',
       help: 'column (or array) of the answers, when the file has them: the predictions are scored' },
-    inputs: { type: 'string', value: 'NAME', help: 'array of the inputs, in files of several arrays; by default x' },
+    inputs: ANSWERED_DATA_OPTIONS['inputs'],
     out: { type: 'string', value: 'FILE', help: 'writes every number to a .csv, .json or .npy file' },
     link: { type: 'string', value: 'NAME', help: `the posterior's own by default; ${LINKS.join(' | ')}` },
     predictive: { type: 'string', value: 'NAME', help: `${PREDICTIVES.join(' (linearised) | ')} (sampled weights)` },
@@ -52,8 +53,8 @@ export const predict: Command = {
     const target = args.text('target')
     const progress = progressLine(terminal)
     const { examples, prediction } = await hintingAtTarget(target, async () => {
-      const examples = await readExamples(data, { likelihood, target, inputs: args.text('inputs'), answered: false,
-        labels: labels ?? 'none' })
+      const examples = await readExamples(data, { likelihood, inputs: posterior.inputs, target,
+        arrays: args.text('inputs'), answered: false, labels: labels ?? 'none' })
       const answer = await posterior.predict(examples.x, predictOptions(args), { onProgress: progress.onProgress })
       return { examples, prediction: withProbabilities(answer, args.numbers('quantiles')) }
     }).finally(progress.clear)
@@ -102,7 +103,7 @@ async function hintingAtTarget<R>(target: string | undefined, work: () => Promis
     return await work()
   } catch (error) {
     const slip = target === undefined && error instanceof LaplaceError &&
-      (error.code === 'SHAPE_MISMATCH' || error.code === 'BAD_DATA_FILE')
+      ['SHAPE_MISMATCH', 'BAD_DATA_FILE', 'BAD_ARRAY'].includes(error.code)
     throw slip
       ? new LaplaceError(error.code,
         `${error.message} If the file holds the answers too, name their column with --target.`, error.data)

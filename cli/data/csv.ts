@@ -14,6 +14,8 @@ export interface TargetColumn {
 export interface CsvTable {
   readonly rows: number
   readonly columns: readonly string[]
+  /** Whether the columns have names of their own, in a header. */
+  readonly header: boolean
   /** rows x columns, row-major; the targets are not among them. */
   readonly values: Float64Array
   readonly targets: readonly TargetColumn[]
@@ -41,7 +43,7 @@ export function readCsv(text: string, target: string | undefined): CsvTable {
       values[row * columns.length + column++] = numberIn(cell, names[i], row + (header ? 2 : 1))
     })
   })
-  return { rows: body.length, columns, values,
+  return { rows: body.length, columns, header, values,
     targets: targets.map(at => ({ name: names[at], cells: body.map(cells => cells[at]) })) }
 }
 

@@ -3,6 +3,7 @@ import { looksLikeSafetensors } from '../../adapters/safetensors/index.js'
 import { isZip } from '../../adapters/zip/index.js'
 import { DataError } from '../../core/errors/errors.js'
 import type { Likelihood } from '../../core/options/words.js'
+import type { Examples } from '../../core/tensor/examples.js'
 import { float64, formatShape, type Tensor } from '../../core/tensor/tensor.js'
 import { readBytes, withFileName } from '../files/files.js'
 import { readCsv } from './csv.js'
@@ -11,9 +12,11 @@ import { isNpy, readNpy } from './npy.js'
 import { type KnownLabels, targetsOf } from './targets.js'
 
 /** Examples, their answers where they are known, and what text labels stand for. */
-export interface Examples {
-  readonly x: Tensor
+export interface DataExamples {
+  readonly x: Examples
   readonly y?: Tensor
+  /** The columns or the array of the answers. */
+  readonly target?: string
   readonly labels?: readonly string[]
 }
 
@@ -22,8 +25,10 @@ export interface DataSelection {
   readonly likelihood: Likelihood
   /** The column or array of answers; a `.npy` file of its own when the examples are one. */
   readonly target: string | undefined
-  /** The array of inputs, in files of several. */
-  readonly inputs: string | undefined
+  /** The arrays of inputs, in files of several; separated by commas. */
+  readonly arrays: string | undefined
+  /** The network's inputs. */
+  readonly inputs: readonly { readonly name: string }[]
   /** Whether answers must be there: the last column is then taken when none is named. */
   readonly answered: boolean
   /** What numbers text labels had in an earlier file. */
@@ -34,7 +39,7 @@ export interface DataSelection {
  * Reads examples from a file.
  * @throws FileError, DataError, UntrustedInputError, their messages beginning with the file's name
  */
-export async function readExamples(path: string, selection: DataSelection): Promise<Examples> {
+export async function readExamples(path: string, selection: DataSelection): Promise<DataExamples> {
   const bytes = await readBytes(path)
   return withFileName(path, async () => {
     if (bytes.length === 0) throw new DataError('EMPTY_DATA', 'The file is empty.')
@@ -44,17 +49,20 @@ export async function readExamples(path: string, selection: DataSelection): Prom
   })
 }
 
-function fromCsv(bytes: Uint8Array, { target, likelihood, answered, labels }: DataSelection): Examples {
+function fromCsv(bytes: Uint8Array, { target, likelihood, answered, labels }: DataSelection): DataExamples {
   if (bytes.includes(0)) {
     throw new DataError('BAD_DATA_FILE', 'This is neither CSV text nor a NumPy or safetensors file.')
   }
   const table = readCsv(new TextDecoder().decode(bytes), target ?? (answered ? 'last' : undefined))
   if (table.columns.length === 0) throw new DataError('BAD_DATA_FILE', 'The file has no columns beside the target.')
-  const x = float64([table.rows, table.columns.length], table.values)
-  return table.targets.length === 0 ? { x } : { x, ...targetsOf(table.targets, likelihood, labels) }
+  const values = float64([table.rows, table.columns.length], table.values)
+  const x = table.header ? [{ values, columns: table.columns }] : values
+  return table.targets.length === 0
+    ? { x }
+    : { x, target: table.targets.map(({ name }) => name).join(', '), ...targetsOf(table.targets, likelihood, labels) }
 }
 
-async function fromNpy(array: Tensor, { target, answered }: DataSelection): Promise<Examples> {
+async function fromNpy(array: Tensor, { target, answered }: DataSelection): Promise<DataExamples> {
   if (target !== undefined) {
     const bytes = await readBytes(target)
     return { x: array, y: await withFileName(target, () => readNpy(bytes)) }
@@ -62,7 +70,7 @@ async function fromNpy(array: Tensor, { target, answered }: DataSelection): Prom
   return answered ? splitLastColumn(array) : { x: array }
 }
 
-function splitLastColumn({ shape, data }: Tensor): Examples {
+function splitLastColumn({ shape, data }: Tensor): DataExamples {
   if (shape.length !== 2 || shape[1] < 2) {
     throw new DataError('BAD_DATA_FILE',
       `The array is ${formatShape(shape)}; examples with answers in one array are N x D, the answer in the last ` +
@@ -80,7 +88,7 @@ function splitLastColumn({ shape, data }: Tensor): Examples {
 const USUAL_TARGETS = ['y', 'Y', 'target', 'targets', 'labels', 'label']
 const USUAL_INPUTS = ['x', 'X', 'inputs', 'input', 'data', 'features']
 
-function fromNamedArrays(bytes: Uint8Array, { target, inputs, answered }: DataSelection): Examples {
+function fromNamedArrays(bytes: Uint8Array, { target, arrays: chosen, inputs, answered }: DataSelection): DataExamples {
   const arrays = readNamedArrays(bytes)
   const take = (name: string): Tensor => {
     const value = arrays.get(name)
@@ -89,6 +97,11 @@ function fromNamedArrays(bytes: Uint8Array, { target, inputs, answered }: DataSe
   }
   const yName = answered || target !== undefined ? chooseArray(arrays, 'target', target, USUAL_TARGETS) : undefined
   const rest = [...arrays.keys()].filter(name => name !== yName && !USUAL_TARGETS.includes(name))
-  const x = take(chooseArray(arrays, 'inputs', inputs, USUAL_INPUTS, rest.length === 1 ? rest[0] : undefined))
-  return yName === undefined ? { x } : { x, y: take(yName) }
+  const several = chosen === undefined
+    ? inputs.map(({ name }) => name).filter(name => rest.includes(name))
+    : chosen.split(',').map(name => name.trim())
+  const x = several.length > 1
+    ? several.map(name => ({ name, values: take(name) }))
+    : take(chooseArray(arrays, 'inputs', chosen, USUAL_INPUTS, several[0] ?? (rest.length === 1 ? rest[0] : undefined)))
+  return yName === undefined ? { x } : { x, y: take(yName), target: yName }
 }

@@ -3,6 +3,7 @@ import type { WorkOptions } from '../../core/budget/progress.js'
 import type { LaplacePosterior } from '../../core/laplace/laplace-posterior.js'
 import { type OutlierScores, outlierScores } from '../../core/metrics/index.js'
 import type { Likelihood } from '../../core/options/words.js'
+import type { Examples } from '../../core/tensor/examples.js'
 import type { Tensor } from '../../core/tensor/tensor.js'
 import { scaledProbabilities } from '../../core/tuning/temperature.js'
 import { bestClass } from '../output/predictions.js'
@@ -18,7 +19,7 @@ export interface OutlierReport extends OutlierScores {
  * posterior (regression: the posterior's predictive variance), and the novelty score.
  * @param temperature T; undefined where there is none
  */
-export async function outlierReports(posterior: LaplacePosterior, data: Tensor, others: Tensor,
+export async function outlierReports(posterior: LaplacePosterior, data: Examples, others: Examples,
   temperature: number | undefined, work: WorkOptions): Promise<OutlierReport[]> {
   const { likelihood } = posterior
   const kinds = [await doubtsOf(posterior, data, temperature, work),
@@ -34,7 +35,7 @@ export async function outlierReports(posterior: LaplacePosterior, data: Tensor, 
 
 type Doubts = Readonly<Record<OutlierReport['of'], ArrayLike<number> | undefined>>
 
-async function doubtsOf(posterior: LaplacePosterior, x: Tensor, temperature: number | undefined,
+async function doubtsOf(posterior: LaplacePosterior, x: Examples, temperature: number | undefined,
   work: WorkOptions): Promise<Doubts> {
   const { likelihood } = posterior
   const { probabilities, predictiveVariance, noveltyScore } = await posterior.predict(x, { uncertainty: false }, work)

@@ -49,6 +49,10 @@ export interface GraphInput extends ValueType {
    * open-axes.ts).
    */
   readonly openAxes?: readonly number[]
+  /** The names of its columns, where the network was trained with a table that has names. */
+  readonly columns?: readonly string[]
+  /** Its integers pick from a list of this length: they are 0 and more, and less than this. */
+  readonly below?: number
 }
 
 /**

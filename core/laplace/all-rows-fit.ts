@@ -9,6 +9,7 @@ import { eigenpairsOf, lowRankFactor, solveAllRows } from '../linear-model/all-r
 import type { LinearProblem } from '../linear-model/linear-problem.js'
 import type { QuadratureSize } from '../linear-model/tail-spectrum.js'
 import { takeExamples } from '../network/batches.js'
+import type { Inputs } from '../network/input-rows.js'
 import type { ResolvedOptions } from '../options/laplace-options.js'
 import type { WorkerPool } from '../parallel/worker-pool.js'
 import { lowRankOutputs, lowRankPart } from '../posterior/low-rank-outputs.js'
@@ -16,7 +17,6 @@ import { layerMultiplications } from '../programs/cost.js'
 import type { Evaluator } from '../programs/evaluator.js'
 import { type SharedRows, sharedRows } from '../sums/shared-rows.js'
 import { sampledRows } from '../tensor/rows.js'
-import type { Tensor } from '../tensor/tensor.js'
 
 /** How far the search on all rows may go. */
 export interface AllRowsPlan {
@@ -79,7 +79,7 @@ export interface AllRowsRequest {
   readonly model: LowRankModel
   /** Whether its prior precision stays. */
   readonly given: boolean
-  readonly all: { readonly x: Tensor, readonly labels: Float64Array, readonly examples: number }
+  readonly all: { readonly x: Inputs, readonly labels: Float64Array, readonly examples: number }
   /** The network's outputs on all rows, N x C. */
   readonly f: Float64Array
 }
@@ -103,12 +103,12 @@ export const THRESHOLD = 0.01
 export async function onAllRows(plan: AllRowsPlan, request: AllRowsRequest, work: WorkOptions): Promise<AllRowsFit> {
   const { evaluator, pool, all: { x, examples }, options } = request
   const chosen = plan.curvatureRows < examples ? sampledRows(examples, plan.curvatureRows, options.seed) : undefined
-  const share = (own: Tensor, count: number): Promise<SharedRows> =>
+  const share = (own: Inputs, count: number): Promise<SharedRows> =>
     sharedRows(pool, evaluator, own, count, plan.multiplications, work)
   const products = await share(x, examples)
   const curved = chosen === undefined
     ? undefined
-    : { chosen, products: await share(takeExamples(x, evaluator.network.input, chosen), chosen.length) }
+    : { chosen, products: await share(takeExamples(x, evaluator.network.inputs, chosen), chosen.length) }
   try {
     return await solved(plan, request, products, curved, work)
   } finally {

@@ -2,6 +2,7 @@
 import type { WorkOptions } from '../budget/progress.js'
 import { type CalibrationReport, calibrationReport } from '../metrics/calibration-report.js'
 import type { ScoredPrediction } from '../metrics/scored-prediction.js'
+import { exampleCount, type Examples } from '../tensor/examples.js'
 import { randomGenerator } from '../tensor/random.js'
 import { float64, type Tensor } from '../tensor/tensor.js'
 import { fitTemperature, scaledProbabilities } from '../tuning/temperature.js'
@@ -41,10 +42,10 @@ const FEWEST_TO_HALVE = 10
  * the other half.
  * @throws ShapeError, DataError, CancelledError
  */
-export async function compare(state: PosteriorState, programs: InputPrograms, x: Tensor, y: Tensor,
+export async function compare(state: PosteriorState, programs: InputPrograms, x: Examples, y: Tensor,
   work: WorkOptions): Promise<Comparison> {
   const { likelihood } = state.options
-  const rows = x.shape[0] ?? 0
+  const rows = exampleCount(x)
   const terms = labelled(y, likelihood, rows, programs(x).evaluator.network)
   const f = terms.rows(await networkOutputs(state, programs, x, work))
   const prediction = await predictTerms(state, programs, x, { uncertainty: false }, work)
@@ -86,11 +87,11 @@ function byTemperature({ options, choice }: PosteriorState, f: Tensor,
   if (rows < FEWEST_TO_HALVE) return { temperature: undefined, temperatureFrom: undefined, temperatureValue: undefined }
   const random = randomGenerator(seed)
   const drawn = drawRows(rows, Math.floor(rows / 2), () => random.uniform())
-  const [fitted, scored] = [selectRows({ x: f, y }, drawn, true), selectRows({ x: f, y }, drawn, false)]
-  const { temperature } = fitTemperature(likelihood, fitted.x, fitted.y)
+  const { temperature } = fitTemperature(likelihood, selectRows(f, drawn, true), selectRows(y, drawn, true))
+  const [others, labels] = [selectRows(f, drawn, false), selectRows(y, drawn, false)]
   return {
-    temperature: calibrationReport(likelihood, scored.y, {
-      probabilities: scaledProbabilities(likelihood, float64(scored.x.shape, scored.x.data), temperature),
+    temperature: calibrationReport(likelihood, labels, {
+      probabilities: scaledProbabilities(likelihood, float64(others.shape, others.data), temperature),
     }),
     temperatureFrom: 'half of these rows',
     temperatureValue: temperature,

@@ -6,6 +6,7 @@ import { calibrateSplit } from '../conformal/split.js'
 import { DataError, OptionError, StateError } from '../errors/errors.js'
 import { knownOptions, oneOf } from '../errors/suggest.js'
 import type { Batch } from '../tensor/batch.js'
+import { exampleCount, type Examples } from '../tensor/examples.js'
 import { float64, type Tensor, toFloat64 } from '../tensor/tensor.js'
 import { labelled } from './labelled-terms.js'
 import { CONFORMAL_OPTIONS, type ConformalOptions, seedNumber } from './posterior-options.js'
@@ -17,7 +18,7 @@ import type { InputPrograms } from './programs-by-input.js'
  * Held-out rows, or none.
  * @throws DataError BAD_ARRAY when one of the two is missing
  */
-export function rowsOf(x: Tensor | undefined, y: Tensor | undefined): Batch | undefined {
+export function rowsOf(x: Examples | undefined, y: Tensor | undefined): Batch | undefined {
   if (x !== undefined && y !== undefined) return { x, y }
   if (x === undefined && y === undefined) return undefined
   const array = x === undefined ? 'x' : 'y'
@@ -65,7 +66,7 @@ function resolve({ options: { likelihood, seed: own } }: PosteriorState, options
 async function heldOutScores(state: PosteriorState, programs: InputPrograms, { x, y }: Batch,
   { score, randomised, seed }: Scoring, work: WorkOptions): Promise<Calibration['scores']> {
   const { likelihood } = state.options
-  const terms = labelled(y, likelihood, x.shape[0] ?? 0, programs(x).evaluator.network)
+  const terms = labelled(y, likelihood, exampleCount(x), programs(x).evaluator.network)
   const prediction = await predictTerms(state, programs, x, { uncertainty: false }, work)
   const { probabilities, predictiveVariance = prediction.mean } = prediction
   if (probabilities === undefined) {

@@ -5,13 +5,14 @@ import { checkLabels } from '../likelihood/labels.js'
 import { leftOutNote } from '../likelihood/position-labels.js'
 import { likelihoodModel } from '../likelihood/registry.js'
 import { joinExamples } from '../network/batches.js'
-import { networkInput } from '../network/input-rows.js'
+import { networkInputs } from '../network/input-rows.js'
 import type { Likelihood } from '../options/words.js'
 import type { FitSums } from '../parallel/worker.js'
 import { structuredPosterior } from '../posterior/structured.js'
 import { type Accumulation, startAccumulation } from '../sums/accumulation.js'
 import type { LinearData } from '../sums/linear-data.js'
 import type { Batch } from '../tensor/batch.js'
+import { exampleCount, type Examples, examplesBytes } from '../tensor/examples.js'
 import type { Tensor } from '../tensor/tensor.js'
 import { type FitTask, type LinearTask, settle } from './fit-task.js'
 import { answerByGate, priorFromLinearModel, type RegressionNoise, regressionNoise,
@@ -30,7 +31,7 @@ import { warned } from './warned.js'
 /** A fit to data that arrive piece by piece. After an error it cannot be continued. */
 export interface FitStream {
   /** Adds examples; returns how many there are. */
-  add(x: Tensor, y: Tensor, work?: WorkOptions): Promise<number>
+  add(x: Examples, y: Tensor, work?: WorkOptions): Promise<number>
   finish(work?: WorkOptions): Promise<LaplacePosterior>
 }
 
@@ -57,7 +58,7 @@ export function startStream(whole: FitTask): FitStream {
     return startFit(task)
   }
   let heldOut = 0
-  const addBatch = async (x: Tensor, y: Tensor, work: WorkOptions): Promise<number> => {
+  const addBatch = async (x: Examples, y: Tensor, work: WorkOptions): Promise<number> => {
     fit ??= start(await withLogits(settle(whole, x, y), x))
     const parts = splitter?.split({ x, y }) ?? { fitted: { x, y }, heldOut: 0 }
     heldOut += parts.heldOut
@@ -102,7 +103,7 @@ function checkShare(rows: Batch | undefined, heldOut: number, share: unknown): v
 
 /** A fit that has its programs. */
 interface RunningFit {
-  add(x: Tensor, y: Tensor, work: WorkOptions): Promise<number>
+  add(x: Examples, y: Tensor, work: WorkOptions): Promise<number>
   /** How many examples there are. */
   examples(): number
   /** @param heldOut rows that the network has not seen, where there are any */
@@ -163,7 +164,7 @@ function summedWithNoise(task: FitTask, linear: LinearTask): RunningFit {
   return {
     async add(x, y, work) {
       const examples = await sums.add(x, y, work)
-      bytes += x.data.byteLength
+      bytes += examplesBytes(x)
       kept = bytes > options.memoryLimit / 8 ? undefined : kept?.concat({ x, y })
       return examples
     },
@@ -214,12 +215,12 @@ function keptRows(task: FitTask, linear: LinearTask, notes: string[]): RunningFi
       const note = (sentence: string | undefined): void => {
         if (sentence !== undefined && !notes.includes(sentence)) notes.push(sentence)
       }
-      const rows = networkInput(x, network.input, evaluator.precision, note)
-      const { values } = checkLabels(y, options.likelihood, x.shape[0], network)
+      const rows = networkInputs(x, network, evaluator.precision, note)
+      const { values } = checkLabels(y, options.likelihood, exampleCount(x), network)
       note(leftOutNote(values, network, likelihoodModel(options.likelihood).targetWidth(network.outputs)))
       kept.push({ x, y })
-      examples += x.shape[0]
-      bytes += rows.data.byteLength
+      examples += exampleCount(x)
+      bytes += [...rows.values()].reduce((sum, { data }) => sum + data.byteLength, 0)
       if (bytes > options.memoryLimit / 8 && options.linearModel !== 'required') {
         summed = await giveUp('There are more rows than can be kept for the linear model over all weights.', work)
       }
@@ -251,9 +252,9 @@ function rowsOf(kept: readonly Batch[], { evaluator }: Pick<LinearTask, 'evaluat
   likelihood: Likelihood): TrainingRows {
   const { network, precision } = evaluator
   const parts = kept.map(({ x, y }) => ({
-    x: networkInput(x, network.input, precision, () => undefined),
-    labels: checkLabels(y, likelihood, x.shape[0], network).values,
-    examples: x.shape[0],
+    x: networkInputs(x, network, precision, () => undefined),
+    labels: checkLabels(y, likelihood, exampleCount(x), network).values,
+    examples: exampleCount(x),
   }))
   if (parts.length === 1) return parts[0]
   const examples = parts.reduce((sum, part) => sum + part.examples, 0)
@@ -263,26 +264,26 @@ function rowsOf(kept: readonly Batch[], { evaluator }: Pick<LinearTask, 'evaluat
     labels.set(part.labels, at)
     at += part.labels.length
   }
-  return { x: joinExamples(parts.map(({ x }) => x), network.input), labels, examples }
+  return { x: joinExamples(parts.map(({ x }) => x), network.inputs), labels, examples }
+}
+
+/** @throws DataError BAD_ARRAY for examples without labels */
+function batchesIn(x: Examples | AsyncIterable<Batch> | Iterable<Batch>): AsyncIterable<Batch> | Iterable<Batch> {
+  if (!('data' in x) && !(Array.isArray(x) && x.some(item => !('x' in item)))) return x as Iterable<Batch>
+  throw new DataError('BAD_ARRAY', 'y is missing: fit takes x and y, or an iterable of batches { x, y }.', {
+    array: 'y',
+  })
 }
 
 /**
  * The posterior of all the data: x and y, or batches of them.
  * @throws ShapeError, DataError, ResourceError, NumericalError, CancelledError
  */
-export async function fitAll(task: FitTask, x: Tensor | AsyncIterable<Batch> | Iterable<Batch>, y: Tensor | undefined,
+export async function fitAll(task: FitTask, x: Examples | AsyncIterable<Batch> | Iterable<Batch>, y: Tensor | undefined,
   work: WorkOptions): Promise<LaplacePosterior> {
   const stream = startStream(task)
-  if ('data' in x) {
-    if (y === undefined) {
-      throw new DataError('BAD_ARRAY', 'y is missing: fit takes x and y, or an iterable of batches { x, y }.', {
-        array: 'y',
-      })
-    }
-    await stream.add(x, y, work)
-  } else {
-    for await (const batch of x) await stream.add(batch.x, batch.y, work)
-  }
+  if (y !== undefined) await stream.add(x as Examples, y, work)
+  else for await (const batch of batchesIn(x)) await stream.add(batch.x, batch.y, work)
   return stream.finish(work)
 }
 

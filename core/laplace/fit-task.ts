@@ -5,7 +5,8 @@ import type { Graph } from '../graph/graph.js'
 import { settleOpenAxes } from '../graph/open-axes.js'
 import { axisByLabels, positionsNote } from '../network/class-axis.js'
 import { graphDigest } from '../network/digest.js'
-import type { Network } from '../network/network.js'
+import { matchInputs, withColumnNames } from '../network/match-inputs.js'
+import { exampleShapes, type Network } from '../network/network.js'
 import { DEFAULT_SETTINGS } from '../options/hyperparameters.js'
 import type { ResolvedOptions } from '../options/laplace-options.js'
 import type { Runtime } from '../parallel/runtime.js'
@@ -13,6 +14,7 @@ import { createWorkerPool, type WorkerPool } from '../parallel/worker-pool.js'
 import { plainLastLayer } from '../passes/head.js'
 import { checkSettings } from '../posterior/posterior.js'
 import { createEvaluator, type Evaluator } from '../programs/evaluator.js'
+import type { Examples } from '../tensor/examples.js'
 import type { Tensor } from '../tensor/tensor.js'
 import { fallbackNetwork, lastLayerNetwork } from './last-layer-network.js'
 import { planTuning, type TuningPlan } from './tuning-plan.js'
@@ -99,13 +101,17 @@ function evaluatorOrLinear(network: Network, options: ResolvedOptions, runtime: 
 }
 
 /**
- * The task for data of a shape: sizes of the input that the file leaves open become those of the data, and labels of
- * positions say which axis holds the classes.
+/**
+ * The task for data: sizes of the inputs that the file leaves open become those of the data, columns without names get
+ * those that the data have, and labels of positions say which axis holds the classes.
  * @throws GraphError AMBIGUOUS_NETWORK where the labels fit several
  */
-export function settle(task: FitTask, x: Tensor, y?: Tensor): FitTask {
-  const graph = settleOpenAxes(task.graph, task.network.input.name, x.shape.slice(1))
-  const opened = graph === task.graph ? task : taskFor(graph, task.options, task.runtime)
+export function settle(task: FitTask, x: Examples, y?: Tensor): FitTask {
+  const matched = matchInputs(x, task.network)
+  const settled = settleOpenAxes(task.graph, exampleShapes(matched))
+  const inputs = withColumnNames(settled.inputs, matched)
+  const same = inputs.every((input, i) => input === task.graph.inputs[i])
+  const opened = same ? task : taskFor({ ...settled, inputs }, task.options, task.runtime)
   return y === undefined || opened.network.positions.length === 0 ? opened : withClassAxis(opened, y)
 }
 

@@ -6,10 +6,11 @@ import type { Graph } from '../graph/graph.js'
 import { inOwnLayout, termsOf } from '../likelihood/output-layout.js'
 import { batchSizeFor, forEachBatch, sliceExamples } from '../network/batches.js'
 import type { PositionsChoice } from '../network/class-axis.js'
-import { networkInput } from '../network/input-rows.js'
+import { networkInputs } from '../network/input-rows.js'
 import { prepareForData } from '../network/network.js'
 import { type EngineName, ENGINES, type Likelihood, LIKELIHOODS } from '../options/words.js'
 import type { Runtime } from '../parallel/runtime.js'
+import { exampleCount, type Examples } from '../tensor/examples.js'
 import { float64, type Tensor } from '../tensor/tensor.js'
 
 /** What the plain network is run with. */
@@ -26,19 +27,19 @@ export interface ForwardOptions extends PositionsChoice {
  * sigmoid, otherwise what it computes.
  * @throws GraphError, ShapeError, DataError
  */
-export async function forward(graph: Graph, x: Tensor, options: ForwardOptions = {}, runtime: Runtime = {},
+export async function forward(graph: Graph, x: Examples, options: ForwardOptions = {}, runtime: Runtime = {},
   work: WorkOptions = {}): Promise<Tensor> {
   const likelihood = options.likelihood === undefined ? undefined : oneOf('likelihood', options.likelihood, LIKELIHOODS)
   const network = prepareForData(graph, likelihood, options, x)
-  const rows = networkInput(x, network.input, network.precision, () => undefined)
-  const examples = x.shape[0]
+  const rows = networkInputs(x, network, network.precision, () => undefined)
+  const examples = exampleCount(x)
   const name = options.engine === undefined ? 'auto' : oneOf('engine', options.engine, ENGINES)
   const program = await chosenEngine({ name, threads: undefined }, network.precision, runtime).compile(network.graph,
     network.precision)
   const width = network.outputs * termsOf(network)
   const f = new Float64Array(examples * width)
   await forEachBatch(examples, batchSizeFor(width), 'predict', work, async (from, to) => {
-    const results = await program.run(new Map([[network.input.name, sliceExamples(rows, network.input, from, to)]]))
+    const results = await program.run(sliceExamples(rows, network.inputs, from, to))
     f.set(results.get(network.output)?.data ?? [], from * width)
   })
   program.dispose()

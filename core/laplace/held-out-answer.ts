@@ -3,6 +3,7 @@ import type { WorkOptions } from '../budget/progress.js'
 import { likelihoodModel } from '../likelihood/registry.js'
 import { gaussianNll } from '../metrics/nll.js'
 import type { Batch } from '../tensor/batch.js'
+import { exampleCount } from '../tensor/examples.js'
 import { type Tensor, toFloat64 } from '../tensor/tensor.js'
 import type { Choice, HeldOutScores } from '../tuning/choice.js'
 import { explainHeldOut } from '../tuning/explain.js'
@@ -25,7 +26,7 @@ export async function withHeldOutScores(state: PosteriorState, { x, y }: Batch, 
   if (choice === undefined) return state
   const programs = programsByInput(state)
   const { outputs } = evaluator.network
-  const rows = x.shape[0]
+  const rows = exampleCount(x)
   const terms = labelled(y, options.likelihood, rows, programs(x).evaluator.network)
   const { labels: values } = terms
   const f = terms.rows(await networkOutputs(state, programs, x, work))

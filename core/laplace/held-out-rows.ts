@@ -1,10 +1,11 @@
 /** @file Rows that the network has not been trained on: given, or drawn from the rows of a fit. */
 import { DataError, LaplaceError, OptionError, ShapeError } from '../errors/errors.js'
 import { checkLabels } from '../likelihood/labels.js'
-import { networkInput } from '../network/input-rows.js'
+import { networkInputs } from '../network/input-rows.js'
 import type { Likelihood } from '../options/words.js'
 import type { Evaluator } from '../programs/evaluator.js'
 import type { Batch } from '../tensor/batch.js'
+import { arraysOf, exampleCount, type Examples, mapArrays } from '../tensor/examples.js'
 import { randomGenerator } from '../tensor/random.js'
 import { allocate, type Tensor } from '../tensor/tensor.js'
 import type { TrainingRows } from './linear-fit.js'
@@ -18,9 +19,9 @@ export const FEWEST_HELD_OUT = 5
  */
 export function heldOutRows({ x, y }: Batch, { network, precision }: Pick<Evaluator, 'network' | 'precision'>,
   likelihood: Likelihood): TrainingRows {
-  const examples = x.shape[0] ?? 0
+  const examples = exampleCount(x)
   try {
-    const rows = networkInput(x, network.input, precision, () => undefined)
+    const rows = networkInputs(x, network, precision, () => undefined)
     const { values } = checkLabels(y, likelihood, examples, network)
     if (examples >= FEWEST_HELD_OUT) return { x: rows, labels: values, examples }
   } catch (error) {
@@ -64,19 +65,19 @@ export function rowSplitter(share: number, seed: number): RowSplitter {
   let [seen, held] = [0, 0]
   return {
     split({ x, y }) {
-      const rows = x.shape[0] ?? 0
+      const rows = exampleCount(x)
       if (rows === 0 || y.shape[0] !== rows) return { fitted: { x, y }, heldOut: 0 }
       seen += rows
       const count = Math.min(rows, Math.round(share * seen) - held)
       const out = drawRows(rows, count, () => random.uniform())
       held += count
-      if (count > 0) kept.push(selectRows({ x, y }, out, true))
-      return { fitted: count === rows ? undefined : selectRows({ x, y }, out, false), heldOut: count }
+      if (count > 0) kept.push(selectBatch({ x, y }, out, true))
+      return { fitted: count === rows ? undefined : selectBatch({ x, y }, out, false), heldOut: count }
     },
     heldOut: () =>
       kept.length === 0
         ? undefined
-        : { x: joinRows(kept.map(({ x }) => x)), y: joinRows(kept.map(({ y }) => y)) },
+        : { x: joinExampleRows(kept.map(({ x }) => x)), y: joinRows(kept.map(({ y }) => y)) },
   }
 }
 
@@ -95,12 +96,13 @@ export function drawRows(rows: number, count: number, uniform: () => number): Ui
   return drawn
 }
 
-/** The rows that are drawn, or those that are not. */
-export function selectRows({ x, y }: Batch, drawn: Uint8Array, which: boolean): Batch {
-  return { x: selected(x, drawn, which), y: selected(y, drawn, which) }
+/** The rows of a batch that are drawn, or those that are not. */
+export function selectBatch({ x, y }: Batch, drawn: Uint8Array, which: boolean): Batch {
+  return { x: mapArrays(x, values => selectRows(values, drawn, which)), y: selectRows(y, drawn, which) }
 }
 
-function selected({ dtype, shape, data }: Tensor, drawn: Uint8Array, which: boolean): Tensor {
+/** The rows of an array that are drawn, or those that are not. */
+export function selectRows({ dtype, shape, data }: Tensor, drawn: Uint8Array, which: boolean): Tensor {
   const width = data.length / shape[0]
   const rows = Array.from(drawn.keys()).filter(row => (drawn[row] === 1) === which)
   const result = allocate(dtype, rows.length * width)
@@ -108,6 +110,12 @@ function selected({ dtype, shape, data }: Tensor, drawn: Uint8Array, which: bool
     result.set(data.subarray(row * width, (row + 1) * width), i * width)
   })
   return { dtype, shape: [rows.length, ...shape.slice(1)], data: result }
+}
+
+function joinExampleRows(parts: readonly Examples[]): Examples {
+  const [first] = parts
+  if ('data' in first) return joinRows(parts.map(part => arraysOf(part)[0].values))
+  return first.map((array, i) => ({ ...array, values: joinRows(parts.map(part => arraysOf(part)[i].values)) }))
 }
 
 function joinRows(parts: readonly Tensor[]): Tensor {

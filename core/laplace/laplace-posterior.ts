@@ -9,6 +9,7 @@ import { type CurvatureMatrix, curvatureMatrix, precisionOf } from '../posterior
 import { logDetRatio } from '../posterior/evidence.js'
 import { priorByParameter } from '../posterior/posterior.js'
 import { writePosterior } from '../storage/posterior-file.js'
+import { exampleCount, type Examples } from '../tensor/examples.js'
 import type { Tensor } from '../tensor/tensor.js'
 import type { Choice } from '../tuning/choice.js'
 import type { TrainingSummary } from '../tuning/training-scores.js'
@@ -19,7 +20,8 @@ import { evidenceAtMode, evidenceOf, logLikelihoodOf } from './posterior-evidenc
 import { type ConformalOptions, type PredictOptions, PRIOR_CHANGES, type PriorChanges, settingsFrom,
   type TuneOptions } from './posterior-options.js'
 import { checkNoiseChange, type PosteriorState, recordOf, sigmaOf, withoutScores } from './posterior-state.js'
-import { type PosteriorSummary, summarizePosterior, trainingOf } from './posterior-summary.js'
+import { inputsOf, type InputSummary, type PosteriorSummary, summarizePosterior,
+  trainingOf } from './posterior-summary.js'
 import { predict } from './predict.js'
 import { type Prediction } from './prediction.js'
 import { type InputPrograms, programsByInput } from './programs-by-input.js'
@@ -133,6 +135,10 @@ export class LaplacePosterior {
     return this.networkDigest ??= graphDigest(this.state.graph)
   }
 
+  /** The inputs of the network that its output depends on. */
+  get inputs(): readonly InputSummary[] {
+    return inputsOf(this.state)
+  }
   /** H, the data term of the Hessian (P x P) without noise, temperature and prior. */
   get H(): CurvatureMatrix {
     return curvatureMatrix(this.state.structured.curvature)
@@ -198,7 +204,7 @@ export class LaplacePosterior {
   }
 
   /** Outputs (N x C) and J P^-1 J': N x C x C, or (N C) x (N C) with `joint`. @throws ShapeError, DataError */
-  functionalVariance(x: Tensor, options: { readonly joint?: boolean | undefined } = {},
+  functionalVariance(x: Examples, options: { readonly joint?: boolean | undefined } = {},
     work: WorkOptions = {}): Promise<{ mean: Tensor, covariance: Tensor }> {
     return functionalVariance(this.state, this.programs, x, options, work)
   }
@@ -207,7 +213,7 @@ export class LaplacePosterior {
    * Predictions for N rows of inputs.
    * @throws ShapeError, DataError, OptionError, CancelledError
    */
-  predict(x: Tensor, options: PredictOptions = {}, work: WorkOptions = {}): Promise<Prediction> {
+  predict(x: Examples, options: PredictOptions = {}, work: WorkOptions = {}): Promise<Prediction> {
     return predict(this.state, this.programs, x, options, work)
   }
 
@@ -215,7 +221,7 @@ export class LaplacePosterior {
    * Network, temperature scaling and this posterior side by side on rows that none of them has seen.
    * @throws ShapeError, DataError, CancelledError
    */
-  compare(x: Tensor, y: Tensor, work: WorkOptions = {}): Promise<Comparison> {
+  compare(x: Examples, y: Tensor, work: WorkOptions = {}): Promise<Comparison> {
     return compare(this.state, this.programs, x, y, work)
   }
 
@@ -223,18 +229,18 @@ export class LaplacePosterior {
    * The plain network: logits or means, N x C, or as the network has them.
    * @throws ShapeError, DataError, CancelledError
    */
-  async forward(x: Tensor, work: WorkOptions = {}): Promise<Tensor> {
+  async forward(x: Examples, work: WorkOptions = {}): Promise<Tensor> {
     const { network } = this.programs(x).evaluator
-    return inOwnLayout(network, await networkOutputs(this.state, this.programs, x, work), [x.shape[0] ?? 0])
+    return inOwnLayout(network, await networkOutputs(this.state, this.programs, x, work), [exampleCount(x)])
   }
 
   /** Draws of the raw outputs, count x N x C. @throws ShapeError, DataError, OptionError, CancelledError */
-  functionalSamples(x: Tensor, count: number, options: SampleOptions = {}, work: WorkOptions = {}): Promise<Tensor> {
+  functionalSamples(x: Examples, count: number, options: SampleOptions = {}, work: WorkOptions = {}): Promise<Tensor> {
     return functionalSamples(this.state, this.programs, x, count, options, work)
   }
 
   /** Draws of predictions, count x N x C: probabilities, or means for regression. @throws as functionalSamples */
-  predictiveSamples(x: Tensor, count: number, options: SampleOptions = {}, work: WorkOptions = {}): Promise<Tensor> {
+  predictiveSamples(x: Examples, count: number, options: SampleOptions = {}, work: WorkOptions = {}): Promise<Tensor> {
     return predictiveSamples(this.state, this.programs, x, count, options, work)
   }
 
@@ -266,7 +272,7 @@ export class LaplacePosterior {
    * seen them; without x and y training rows are used, each predicted without itself, and it is approximate.
    * @throws OptionError, ShapeError, DataError; StateError NOT_FITTED without x and y where no row was left out
    */
-  async conformalize(x?: Tensor, y?: Tensor, options: ConformalOptions = {},
+  async conformalize(x?: Examples, y?: Tensor, options: ConformalOptions = {},
     work: WorkOptions = {}): Promise<LaplacePosterior> {
     return new LaplacePosterior(await conformalize(this.state, this.programs, rowsOf(x, y), options, work))
   }

@@ -6,6 +6,7 @@ import { type LaplaceOptions, resolveOptions } from '../options/laplace-options.
 import type { Runtime } from '../parallel/runtime.js'
 import type { PartialFit } from '../sums/partial-fit.js'
 import type { Batch } from '../tensor/batch.js'
+import type { Examples } from '../tensor/examples.js'
 import type { Tensor } from '../tensor/tensor.js'
 import { fitMerged } from './fit-merged.js'
 import { accumulationFor, fitAll, type FitStream, startStream } from './fit-stream.js'
@@ -20,14 +21,14 @@ export interface Laplace {
   readonly notes: readonly string[]
   /**
    * Fits the posterior to N rows, or to batches of them, and tunes the prior unless told otherwise.
-   * @param x inputs, one example a row
+   * @param x inputs, one example a row: an array, or one an input
    * @param y classification: N class numbers; otherwise N x C
    * @throws ShapeError, DataError, ResourceError, NumericalError, CancelledError
    */
-  fit(x: Tensor, y: Tensor, work?: WorkOptions): Promise<LaplacePosterior>
+  fit(x: Examples, y: Tensor, work?: WorkOptions): Promise<LaplacePosterior>
   fit(batches: AsyncIterable<Batch> | Iterable<Batch>, y?: undefined, work?: WorkOptions): Promise<LaplacePosterior>
   /** Sums over some of the data: partial fits add up (`mergePartialFits`). */
-  fitPartial(x: Tensor, y: Tensor, work?: WorkOptions): Promise<PartialFit>
+  fitPartial(x: Examples, y: Tensor, work?: WorkOptions): Promise<PartialFit>
   /**
    * The posterior of sums over all the data.
    * @param data the training data once more, for tuning by `linearized`; without them the prior is tuned by `marglik`
@@ -50,7 +51,7 @@ export function laplace(graph: Graph, options: LaplaceOptions, runtime: Runtime 
   const task = taskFor(selectParameters(graph, resolved), resolved, runtime)
   return {
     notes: task.network.notes,
-    fit: (x: Tensor | AsyncIterable<Batch> | Iterable<Batch>, y?: Tensor, work: WorkOptions = {}) =>
+    fit: (x: Examples | AsyncIterable<Batch> | Iterable<Batch>, y?: Tensor, work: WorkOptions = {}) =>
       fitAll(task, x, y, work),
     fitPartial: async (x, y, work = {}) => {
       const notes: string[] = []

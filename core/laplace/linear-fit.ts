@@ -23,6 +23,7 @@ import { type TermRows, termRows } from '../linear-model/term-rows.js'
 import { shuffledParameters, untrainedErrors } from '../linear-model/untrained.js'
 import { weightSpace } from '../linear-model/weight-space.js'
 import { batchSizeFor, forEachBatch, sliceExamples } from '../network/batches.js'
+import type { Inputs } from '../network/input-rows.js'
 import { withParameters } from '../network/parameters.js'
 import type { ResolvedOptions } from '../options/laplace-options.js'
 import type { WorkerPool } from '../parallel/worker-pool.js'
@@ -33,7 +34,6 @@ import { createEvaluator, type Evaluator } from '../programs/evaluator.js'
 import type { FactoredJacobian } from '../programs/factored-jacobian.js'
 import { geometricMean } from '../tensor/means.js'
 import { sampledRows, takeRows } from '../tensor/rows.js'
-import type { Tensor } from '../tensor/tensor.js'
 import type { LeaveOneOutScore } from '../tuning/choice.js'
 import { errorScale, excess } from '../tuning/error-scale.js'
 import { type Gain, isGain } from '../tuning/gain.js'
@@ -45,9 +45,9 @@ import { candidatesAt, chooseFound, DELTA_STEPS, foundOrNot, type HeldOutOutputs
   type ValidatedCandidate } from '../tuning/validated.js'
 import { type AllRowsFit, onAllRows, planAllRows, THRESHOLD } from './all-rows-fit.js'
 
-/** Training rows as the network's input, with the labels as the likelihood takes them. */
+/** Training rows as the network's inputs, with the labels as the likelihood takes them. */
 export interface TrainingRows {
-  readonly x: Tensor
+  readonly x: Inputs
   readonly labels: Float64Array
   readonly examples: number
 }
@@ -238,7 +238,7 @@ async function linearise(evaluator: Evaluator, { x, examples }: TrainingRows, ch
   await forEachBatch(examples, size, 'fit', work, async (from, to) => {
     const first = at
     while (at < chosen.length && chosen[at] < to) at++
-    const batch = sliceExamples(x, network.input, from, to)
+    const batch = sliceExamples(x, network.inputs, from, to)
     if (at === first) {
       f.set(await evaluator.forward(batch), from * outputs)
       return

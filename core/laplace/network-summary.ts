@@ -17,7 +17,8 @@ import { factorsProgram } from '../programs/factors-program.js'
 
 /** A network as plain values. The batch axis of a shape is -1. */
 export interface NetworkSummary {
-  readonly inputs: readonly { readonly name: string, readonly dtype: string, readonly shape: readonly number[] }[]
+  readonly inputs: readonly { readonly name: string, readonly dtype: string, readonly shape: readonly number[],
+    readonly columns?: readonly string[] }[]
   readonly outputs: readonly { readonly name: string, readonly shape: readonly number[] }[]
   readonly parameters: readonly { readonly name: string, readonly shape: readonly number[], readonly size: number }[]
   readonly parameterCount: number
@@ -34,7 +35,9 @@ export function summarizeNetwork(graph: Graph): NetworkSummary {
   const parameters = parameterSlots(graph, graph.parameters.map(parameter => parameter.name))
   const shapes = outputShapes(graph)
   return {
-    inputs: graph.inputs.map(({ name, dtype, shape }) => ({ name, dtype, shape: plainShape(shape) })),
+    inputs: graph.inputs.map(({ name, dtype, shape, columns }) => ({ name, dtype, shape: plainShape(shape),
+      ...(columns === undefined ? {} : { columns }) })
+    ),
     outputs: graph.outputs.map(name => ({ name, shape: shapes.get(name) ?? [] })),
     parameters: parameters.map(({ name, shape, size }) => ({ name, shape, size })),
     parameterCount: parameters.reduce((sum, { size }) => sum + size, 0),

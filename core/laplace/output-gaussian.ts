@@ -7,7 +7,7 @@ import { lastLayerJacobian, lastLayerTimes } from '../curvature/last-layer.js'
 import { gemm, type RealArray } from '../kernels/linear-algebra.js'
 import { termsOf } from '../likelihood/output-layout.js'
 import { batchSizeFor, forEachBatch, sliceExamples } from '../network/batches.js'
-import { networkInput } from '../network/input-rows.js'
+import { type Inputs, networkInputs } from '../network/input-rows.js'
 import type { WorkerPool } from '../parallel/worker-pool.js'
 import type { BatchGaussian } from '../parallel/worker.js'
 import type { StructuredPosterior } from '../posterior/posterior.js'
@@ -16,7 +16,7 @@ import type { Answer } from '../prediction/answer.js'
 import { multiplicationsPerExample, numbersPerExample, positionsAtOnce } from '../programs/cost.js'
 import type { Evaluator } from '../programs/evaluator.js'
 import type { FactoredJacobian } from '../programs/factored-jacobian.js'
-import type { Tensor } from '../tensor/tensor.js'
+import { exampleCount, type Examples } from '../tensor/examples.js'
 
 /** Outputs of the network and their variances (N x C) or covariances (N x C x C), term by term. */
 export interface OutputGaussian {
@@ -42,12 +42,12 @@ export interface PredictionContext {
 }
 
 /** N(f, J P^-1 J') of every term; `none` computes f alone and leaves the variances empty. */
-export async function outputGaussian(context: PredictionContext, x: Tensor, kind: VarianceKind | 'none',
+export async function outputGaussian(context: PredictionContext, x: Examples, kind: VarianceKind | 'none',
   work: WorkOptions): Promise<OutputGaussian> {
   const { evaluator, posterior } = context
   const { outputs } = evaluator.network
-  const rows = networkInput(x, evaluator.network.input, evaluator.precision, context.note)
-  const examples = x.shape[0]
+  const rows = networkInputs(x, evaluator.network, evaluator.precision, context.note)
+  const examples = exampleCount(x)
   const terms = termsOf(evaluator.network)
   const wide = terms * outputs
   const width = kind === 'none' ? 0 : kind === 'covariance' ? wide * outputs : wide
@@ -70,7 +70,7 @@ export async function outputGaussian(context: PredictionContext, x: Tensor, kind
   if (kind === 'none' || evaluator.subset === 'last_layer') {
     evaluator.engine.announceWork(examples * multiplicationsPerExample(evaluator, 0))
     await forEachBatch(examples, size, 'predict', work, async (from, to) => {
-      put(from, await simpleBatch(context, sliceExamples(rows, evaluator.network.input, from, to), to - from, kind))
+      put(from, await simpleBatch(context, sliceExamples(rows, evaluator.network.inputs, from, to), to - from, kind))
     })
     return { examples: examples * terms, f, variance, ...(linear === undefined ? {} : { linear }) }
   }
@@ -81,7 +81,7 @@ export async function outputGaussian(context: PredictionContext, x: Tensor, kind
   await forEachBatch(examples, size, 'predict', work, async (from, to) => {
     const at = turn++ % workers.length
     await running.get(at)
-    const task = workers[at].gaussian(parts, sliceExamples(rows, evaluator.network.input, from, to), kind).then(
+    const task = workers[at].gaussian(parts, sliceExamples(rows, evaluator.network.inputs, from, to), kind).then(
       result => {
         put(from, result)
       },
@@ -96,7 +96,7 @@ export async function outputGaussian(context: PredictionContext, x: Tensor, kind
 }
 
 /** A batch that needs no Jacobian. */
-async function simpleBatch({ evaluator, posterior, change }: PredictionContext, x: Tensor, examples: number,
+async function simpleBatch({ evaluator, posterior, change }: PredictionContext, x: Inputs, examples: number,
   kind: VarianceKind | 'none'): Promise<BatchGaussian> {
   if (kind === 'none') return { f: await evaluator.forward(x), variance: new Float64Array(0) }
   const { f, features } = await evaluator.features(x)
@@ -109,13 +109,13 @@ async function simpleBatch({ evaluator, posterior, change }: PredictionContext, 
 
 /** Outputs and the covariance of all outputs of all terms together: (N C) x (N C), term by term. */
 export async function jointGaussian({ evaluator, posterior, change, note }: PredictionContext,
-  x: Tensor): Promise<OutputGaussian> {
+  x: Examples): Promise<OutputGaussian> {
   const { outputs } = evaluator.network
-  const examples = (x.shape[0] ?? 0) * termsOf(evaluator.network)
+  const examples = exampleCount(x) * termsOf(evaluator.network)
   const count = examples * outputs
   checkBytes('The joint covariance', 8 * (count * count + 3 * count * posterior.size),
     'Ask for fewer rows at a time, or without joint.')
-  const rows = networkInput(x, evaluator.network.input, evaluator.precision, note)
+  const rows = networkInputs(x, evaluator.network, evaluator.precision, note)
   const { f, jacobian } = await linearisation(evaluator, rows, examples)
   const linear = linearOutputs(posterior, evaluator, jacobian, f, change)
   if (posterior.curvature.structure === 'lowrank') {
@@ -127,7 +127,7 @@ export async function jointGaussian({ evaluator, posterior, change, note }: Pred
   return { examples, f: Float64Array.from(f), variance, ...linear }
 }
 
-async function linearisation(evaluator: Evaluator, x: Tensor,
+async function linearisation(evaluator: Evaluator, x: Inputs,
   examples: number): Promise<{ f: RealArray, jacobian: FactoredJacobian }> {
   if (evaluator.subset === 'all') {
     const { f, jacobian } = await evaluator.jacobian(x)

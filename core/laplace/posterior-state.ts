@@ -38,7 +38,7 @@ export function recordOf(state: PosteriorState, digest: string, network: boolean
       kfacApprox,
       seed,
       precision: evaluator.precision,
-      input: evaluator.network.input.name,
+      input: options.input,
       output: options.output ?? graph.outputs[0] ?? '',
       ...(positions === undefined ? {} : { positions }),
       ...(classAxis === undefined ? {} : { classAxis: classAxis < 0 ? classAxis + axes.shape.length + 1 : classAxis }),

@@ -7,6 +7,12 @@ import { networkScores, type TrainingSummary } from '../tuning/training-scores.j
 import { evidenceAtMode, evidenceOf, logLikelihoodOf } from './posterior-evidence.js'
 import { noiseOf, type PosteriorState, sigmaOf } from './posterior-state.js'
 
+/** An input of the network, with the names of its columns where the network or the data of the fit have them. */
+export interface InputSummary {
+  readonly name: string
+  readonly columns: readonly string[] | undefined
+}
+
 /** What is known of a posterior, as plain values: the members of `LaplacePosterior` of the same names. */
 export interface PosteriorSummary {
   readonly likelihood: Likelihood
@@ -40,6 +46,7 @@ export interface PosteriorSummary {
   readonly seed: number
   readonly notes: readonly string[]
   readonly digest: string
+  readonly inputs: readonly InputSummary[]
   /** The tensors of the subset, in the order of theta. */
   readonly parameters: readonly { readonly name: string, readonly shape: readonly number[], readonly size: number }[]
 }
@@ -75,6 +82,7 @@ export function summarizePosterior(state: PosteriorState, digest: string): Poste
     engine: evaluator.engine.name,
     notes,
     digest,
+    inputs: inputsOf(state),
     parameters: describeSlots(structured.slots),
   }
 }
@@ -86,6 +94,13 @@ export function trainingOf(state: PosteriorState): TrainingSummary | undefined {
     ? undefined
     : { rows: examples, network: networkScores(training.agreement, loss, noiseOf(state)), posterior: training.posterior,
       leaveOneOutNll: choice?.leaveOneOutNll }
+}
+
+/** The inputs of a posterior's network, those that its output depends on. */
+export function inputsOf({ graph, evaluator }: PosteriorState): readonly InputSummary[] {
+  return evaluator.network.inputs.map(({ name }) => ({ name,
+    columns: graph.inputs.find(input => input.name === name)?.columns })
+  )
 }
 
 function asArray(value: number | Float64Array): Float64Array {

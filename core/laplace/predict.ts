@@ -4,7 +4,7 @@ import { OptionError } from '../errors/errors.js'
 import { knownOptions, oneOf } from '../errors/suggest.js'
 import { likelihoodModel } from '../likelihood/registry.js'
 import { LINKS, type Predictive, PREDICTIVES } from '../options/words.js'
-import type { Tensor } from '../tensor/tensor.js'
+import { exampleCount, type Examples } from '../tensor/examples.js'
 import { PREDICT_OPTIONS, type PredictOptions, wholeCount } from './posterior-options.js'
 import { noiseOf, type PosteriorState } from './posterior-state.js'
 import { laidOut } from './prediction-layout.js'
@@ -16,15 +16,15 @@ import { type InputPrograms, predictionContext } from './programs-by-input.js'
  * Predictions for N rows of inputs, in the layout of the network's outputs.
  * @throws ShapeError, DataError, OptionError, CancelledError
  */
-export async function predict(state: PosteriorState, programs: InputPrograms, x: Tensor, options: PredictOptions,
+export async function predict(state: PosteriorState, programs: InputPrograms, x: Examples, options: PredictOptions,
   work: WorkOptions): Promise<Prediction> {
   const { network } = programs(x).evaluator
   return laidOut(await predictTerms(state, programs, x, options, work), network, state.options.likelihood,
-    x.shape[0] ?? 0)
+    exampleCount(x))
 }
 
 /** Predictions for every term of N rows: (N T) x C. @throws ShapeError, DataError, OptionError, CancelledError */
-export async function predictTerms(state: PosteriorState, programs: InputPrograms, x: Tensor, options: PredictOptions,
+export async function predictTerms(state: PosteriorState, programs: InputPrograms, x: Examples, options: PredictOptions,
   work: WorkOptions): Promise<Prediction> {
   knownOptions('predict', options, PREDICT_OPTIONS)
   const link = options.link === undefined ? undefined : oneOf('link', options.link, LINKS)

@@ -9,6 +9,7 @@ import { linkNeeds, predictiveProbabilities, variancesOf } from '../prediction/l
 import { type Mixture, mixture } from '../prediction/mixture.js'
 import { monteCarloNeeds } from '../prediction/monte-carlo.js'
 import { noveltyOf } from '../prediction/novelty.js'
+import type { Examples } from '../tensor/examples.js'
 import { float64, type Tensor, toFloat64 } from '../tensor/tensor.js'
 import type { IntervalKind } from './interval-kind.js'
 import { gaussianMean, jointGaussian, type OutputGaussian, outputGaussian,
@@ -92,7 +93,7 @@ const FEW_OUTPUTS = 32
  * The prediction of the linearised network.
  * @throws OptionError BAD_COMBINATION for a link that the likelihood does not have
  */
-export async function predictGlm(context: PredictionContext, x: Tensor, request: PredictionRequest,
+export async function predictGlm(context: PredictionContext, x: Examples, request: PredictionRequest,
   notes: readonly string[], work: WorkOptions): Promise<Prediction> {
   const { likelihood, joint, sigmaNoise, seed } = request
   const { outputs } = context.evaluator.network
@@ -170,7 +171,7 @@ function blocksOf({ variance, examples, ...means }: OutputGaussian, outputs: num
 }
 
 /** The prediction with weights drawn from the posterior: averages over the draws. */
-export async function predictWithSampledWeights(context: PredictionContext, x: Tensor, request: PredictionRequest,
+export async function predictWithSampledWeights(context: PredictionContext, x: Examples, request: PredictionRequest,
   notes: readonly string[], work: WorkOptions): Promise<Prediction> {
   const { likelihood, sigmaNoise, seed } = request
   const count = request.samples ?? WEIGHT_SAMPLES

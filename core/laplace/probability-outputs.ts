@@ -1,7 +1,7 @@
 /** @file Classifiers whose outputs turn out to be probabilities: what the graph does not show, the training rows do. */
-import { networkInput } from '../network/input-rows.js'
+import { networkInputs } from '../network/input-rows.js'
 import { logarithmOf } from '../passes/link-function.js'
-import { rows, type Tensor } from '../tensor/tensor.js'
+import { exampleCount, exampleRange, type Examples } from '../tensor/examples.js'
 import { type FitTask, taskFor } from './fit-task.js'
 
 /** Rows that are looked at, and how far their probabilities may be from a sum of 1. */
@@ -22,11 +22,12 @@ export function withLogarithm(task: FitTask): FitTask {
  * probabilities, and a softmax of them would be another answer than the network's.
  * @param x the first training rows
  */
-export async function withLogits(task: FitTask, x: Tensor): Promise<FitTask> {
+export async function withLogits(task: FitTask, x: Examples): Promise<FitTask> {
   const { evaluator, options } = task
   const { network, precision } = evaluator
   if (options.likelihood !== 'classification') return task
-  const batch = networkInput(x.shape[0] > ROWS ? rows(x, 0, ROWS) : x, network.input, precision, () => undefined)
+  const batch = networkInputs(exampleCount(x) > ROWS ? exampleRange(x, 0, ROWS) : x, network, precision,
+    () => undefined)
   const f = await evaluator.forward(batch)
   return areProbabilities(f, network.outputs) ? withLogarithm(task) : task
 }

@@ -1,19 +1,20 @@
 /** @file The programs that evaluate a network, for inputs of the fit's size and of another. */
 import { chosenEngine } from '../engine/chosen-engine.js'
 import { settleOpenAxes } from '../graph/open-axes.js'
-import { prepareNetwork } from '../network/network.js'
+import { matchInputs } from '../network/match-inputs.js'
+import { exampleShapes, prepareNetwork } from '../network/network.js'
 import { createWorkerPool } from '../parallel/worker-pool.js'
 import { createEvaluator } from '../programs/evaluator.js'
-import type { Tensor } from '../tensor/tensor.js'
+import type { Examples } from '../tensor/examples.js'
 import type { PredictionContext } from './output-gaussian.js'
 import type { PosteriorState } from './posterior-state.js'
 
 /** What evaluates a network on inputs of one size. */
 type Programs = Pick<PredictionContext, 'evaluator' | 'pool'>
 
-/** The programs for inputs x, N x (shape of the input). */
+/** The programs for examples of the sizes of x. */
 export interface InputPrograms {
-  (x: Tensor): Programs
+  (x: Examples): Programs
 }
 
 /**
@@ -23,9 +24,10 @@ export interface InputPrograms {
 export function programsByInput({ graph, evaluator, pool, options, runtime }: PosteriorState): InputPrograms {
   let last: Programs & { readonly size: string } | undefined
   return x => {
-    const settled = settleOpenAxes(graph, evaluator.network.input.name, x.shape.slice(1))
+    const shapes = exampleShapes(matchInputs(x, evaluator.network))
+    const settled = settleOpenAxes(graph, shapes)
     if (settled === graph) return { evaluator, pool }
-    const size = x.shape.slice(1).join()
+    const size = [...shapes.values()].join(';')
     if (last?.size === size) return last
     const other = createEvaluator(prepareNetwork(settled, options.likelihood, options), options.subset,
       chosenEngine({ name: options.engine, threads: options.threads }, evaluator.precision, runtime),
@@ -37,7 +39,7 @@ export function programsByInput({ graph, evaluator, pool, options, runtime }: Po
 
 /** What predictions for x work with; `note` receives sentences about the data. */
 export function predictionContext({ structured, options, choice, mode }: PosteriorState, programs: InputPrograms,
-  x: Tensor, note: (sentence: string) => void = () => undefined): PredictionContext {
+  x: Examples, note: (sentence: string) => void = () => undefined): PredictionContext {
   const { evaluator, pool } = programs(x)
   // A last layer's linear model has a part in the answer; one over all weights is the posterior's own mean.
   const change = choice === undefined || mode === undefined ?

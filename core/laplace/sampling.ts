@@ -9,13 +9,14 @@ import { gemm } from '../kernels/linear-algebra.js'
 import { inOwnLayout, termsOf } from '../likelihood/output-layout.js'
 import { likelihoodModel } from '../likelihood/registry.js'
 import { batchSizeFor, forEachBatch, sliceExamples } from '../network/batches.js'
-import { networkInput } from '../network/input-rows.js'
+import { type Inputs, networkInputs } from '../network/input-rows.js'
 import { lastLayerShape } from '../network/linear-shape.js'
 import { withParameters } from '../network/parameters.js'
 import { type Predictive, PREDICTIVES } from '../options/words.js'
 import { semidefiniteRoot } from '../prediction/monte-carlo.js'
 import { numbersPerExample, positionsAtOnce } from '../programs/cost.js'
 import type { Evaluator } from '../programs/evaluator.js'
+import { exampleCount, type Examples } from '../tensor/examples.js'
 import { randomGenerator } from '../tensor/random.js'
 import { float64, type Tensor, toFloat64 } from '../tensor/tensor.js'
 import { gaussianMean, outputGaussian, type PredictionContext } from './output-gaussian.js'
@@ -34,17 +35,17 @@ export interface SampleOptions {
  * Draws of the raw outputs of a posterior, count x N x C; with positions count, then as the network's outputs.
  * @throws ShapeError, DataError, OptionError, CancelledError
  */
-export async function functionalSamples(state: PosteriorState, programs: InputPrograms, x: Tensor, count: number,
+export async function functionalSamples(state: PosteriorState, programs: InputPrograms, x: Examples, count: number,
   options: SampleOptions, work: WorkOptions): Promise<Tensor> {
   const predictive = options.predictive === undefined ? 'glm' : oneOf('predictive', options.predictive, PREDICTIVES)
   const context = predictionContext(state, programs, x)
   const draws = wholeCount('count', count)
   const samples = await outputSamples(context, x, draws, options.seed ?? state.options.seed, predictive, work)
-  return inOwnLayout(context.evaluator.network, samples, [draws, x.shape[0] ?? 0])
+  return inOwnLayout(context.evaluator.network, samples, [draws, exampleCount(x)])
 }
 
 /** Draws of predictions, count x N x C: probabilities, or means for regression. @throws as functionalSamples */
-export async function predictiveSamples(state: PosteriorState, programs: InputPrograms, x: Tensor, count: number,
+export async function predictiveSamples(state: PosteriorState, programs: InputPrograms, x: Examples, count: number,
   options: SampleOptions, work: WorkOptions): Promise<Tensor> {
   const predictive = options.predictive === undefined ? 'glm' : oneOf('predictive', options.predictive, PREDICTIVES)
   const context = predictionContext(state, programs, x)
@@ -52,7 +53,7 @@ export async function predictiveSamples(state: PosteriorState, programs: InputPr
     predictive, work)
   const [draws, terms, outputs] = samples.shape
   const p = likelihoodModel(state.options.likelihood).inverseLink(toFloat64(samples), draws * terms, outputs)
-  return inOwnLayout(context.evaluator.network, float64(samples.shape, p), [draws, x.shape[0] ?? 0])
+  return inOwnLayout(context.evaluator.network, float64(samples.shape, p), [draws, exampleCount(x)])
 }
 
 /**
@@ -61,11 +62,11 @@ export async function predictiveSamples(state: PosteriorState, programs: InputPr
  * linearised network with weights drawn from the posterior, so that the positions of a draw belong together. `nn`: the
  * network with weights drawn from the posterior.
  */
-export async function outputSamples(context: PredictionContext, x: Tensor, count: number, seed: number,
+export async function outputSamples(context: PredictionContext, x: Examples, count: number, seed: number,
   predictive: Predictive, work: WorkOptions): Promise<Tensor> {
   const { network } = context.evaluator
   const { outputs } = network
-  const examples = (x.shape[0] ?? 0) * termsOf(network)
+  const examples = exampleCount(x) * termsOf(network)
   checkBytes('The samples', 8 * count * examples * outputs, 'Draw fewer samples, or for fewer rows at a time.')
   const data = predictive === 'glm'
     ? await linearisedSamples(context, x, count, seed, work)
@@ -73,7 +74,7 @@ export async function outputSamples(context: PredictionContext, x: Tensor, count
   return float64([count, examples, outputs], data)
 }
 
-async function linearisedSamples(context: PredictionContext, x: Tensor, count: number, seed: number,
+async function linearisedSamples(context: PredictionContext, x: Examples, count: number, seed: number,
   work: WorkOptions): Promise<Float64Array> {
   const { outputs } = context.evaluator.network
   const { curvature } = context.posterior
@@ -98,7 +99,7 @@ async function linearisedSamples(context: PredictionContext, x: Tensor, count: n
 }
 
 /** mean + J (theta_s - theta) with theta_s from the posterior: count x (N T) x C. */
-async function positionSamples(context: PredictionContext, x: Tensor, count: number, seed: number,
+async function positionSamples(context: PredictionContext, x: Examples, count: number, seed: number,
   work: WorkOptions): Promise<Float64Array> {
   const { evaluator, posterior } = context
   const { network, slots } = evaluator
@@ -108,8 +109,8 @@ async function positionSamples(context: PredictionContext, x: Tensor, count: num
     value - posterior.mean[i % posterior.size]
   )
   const vectors = splitVectors(slots, changes, count)
-  const rows = networkInput(x, network.input, evaluator.precision, context.note)
-  const [terms, examples] = [termsOf(network), x.shape[0]]
+  const rows = networkInputs(x, network, evaluator.precision, context.note)
+  const [terms, examples] = [termsOf(network), exampleCount(x)]
   const width = terms * network.outputs
   const result = new Float64Array(count * examples * width)
   for (let s = 0; s < count; s++) result.set(mean, s * mean.length)
@@ -119,7 +120,7 @@ async function positionSamples(context: PredictionContext, x: Tensor, count: num
   const atOnce = positionsAtOnce(evaluator, network.outputs)
   const size = context.batchSize ?? batchSizeFor(numbersPerExample(evaluator, network.outputs * atOnce))
   await forEachBatch(examples, size, 'predict', work, async (from, to) => {
-    const batch = sliceExamples(rows, network.input, from, to)
+    const batch = sliceExamples(rows, network.inputs, from, to)
     if (evaluator.subset === 'last_layer') {
       const { features } = await evaluator.features(batch)
       const jacobian = lastLayerJacobian(slots, features, (to - from) * terms)
@@ -142,20 +143,20 @@ async function positionSamples(context: PredictionContext, x: Tensor, count: num
   return result
 }
 
-async function sampledWeightOutputs(context: PredictionContext, x: Tensor, count: number, seed: number,
+async function sampledWeightOutputs(context: PredictionContext, x: Examples, count: number, seed: number,
   work: WorkOptions): Promise<Float64Array> {
   const { evaluator, posterior } = context
   checkBytes('The sampled weights', 8 * count * posterior.size, 'Draw fewer samples at a time.')
   const thetas = posterior.sample(count, randomGenerator(seed))
-  const rows = networkInput(x, evaluator.network.input, evaluator.precision, context.note)
-  const examples = x.shape[0]
+  const rows = networkInputs(x, evaluator.network, evaluator.precision, context.note)
+  const examples = exampleCount(x)
   return evaluator.subset === 'last_layer'
     ? lastLayerSamples(evaluator, rows, examples, thetas, count, context.batchSize, work)
     : networkSamples(evaluator, rows, examples, thetas, count, context.batchSize, work)
 }
 
 /** f_s = W_s phi + b_s, and what else the network adds to its last layer. */
-async function lastLayerSamples(evaluator: Evaluator, x: Tensor, examples: number, thetas: Float64Array, count: number,
+async function lastLayerSamples(evaluator: Evaluator, x: Inputs, examples: number, thetas: Float64Array, count: number,
   batchSize: number | undefined, work: WorkOptions): Promise<Float64Array> {
   const { slots, theta, network } = evaluator
   const { weight, bias, in: inputs, out } = lastLayerShape(slots)
@@ -163,7 +164,7 @@ async function lastLayerSamples(evaluator: Evaluator, x: Tensor, examples: numbe
   const result = new Float64Array(count * examples * terms * out)
   const size = batchSize ?? batchSizeFor(numbersPerExample(evaluator, out))
   await forEachBatch(examples, size, 'predict', work, async (from, to) => {
-    const { f, features } = await evaluator.features(sliceExamples(x, network.input, from, to))
+    const { f, features } = await evaluator.features(sliceExamples(x, network.inputs, from, to))
     const phi = Float64Array.from(features)
     const rows = (to - from) * terms
     for (let s = 0; s < count; s++) {
@@ -177,7 +178,7 @@ async function lastLayerSamples(evaluator: Evaluator, x: Tensor, examples: numbe
   return result
 }
 
-async function networkSamples(evaluator: Evaluator, x: Tensor, examples: number, thetas: Float64Array, count: number,
+async function networkSamples(evaluator: Evaluator, x: Inputs, examples: number, thetas: Float64Array, count: number,
   batchSize: number | undefined, work: WorkOptions): Promise<Float64Array> {
   const { network, slots, theta, precision } = evaluator
   const { engine }: { engine: Engine } = evaluator
@@ -192,7 +193,7 @@ async function networkSamples(evaluator: Evaluator, x: Tensor, examples: number,
     )
     await forEachBatch(examples, size, 'predict', { ...(work.signal === undefined ? {} : { signal: work.signal }) },
       async (from, to) => {
-        const outputs = await program.run(new Map([[network.input.name, sliceExamples(x, network.input, from, to)]]))
+        const outputs = await program.run(sliceExamples(x, network.inputs, from, to))
         result.set(outputs.get(network.output)?.data ?? [], (s * examples + from) * width)
       })
     program.dispose()

@@ -1,6 +1,8 @@
 /** @file Held-out rows beside the rows of the fit: those that are among them, and classes that these lack. */
 import type { Likelihood } from '../options/words.js'
 import type { Batch } from '../tensor/batch.js'
+import { arraysOf, exampleCount } from '../tensor/examples.js'
+import type { Tensor } from '../tensor/tensor.js'
 
 /** From this share on, rows that are given twice are more than coincidence. */
 const NOTABLE_SHARE = 0.1
@@ -20,7 +22,7 @@ export function seenRows(likelihood: Likelihood, given: Batch | undefined): Seen
   const found = new Set<number>()
   const classes = new Set<number>()
   if (given !== undefined) {
-    for (let row = 0; row < given.x.shape[0]; row++) {
+    for (let row = 0; row < exampleCount(given.x); row++) {
       const hash = hashOf(given, row)
       wanted.set(hash, [...wanted.get(hash) ?? [], row])
     }
@@ -29,13 +31,13 @@ export function seenRows(likelihood: Likelihood, given: Batch | undefined): Seen
     watch(batch) {
       if (likelihood === 'classification') { for (const label of classesOf(batch)) classes.add(label) }
       if (given === undefined) return
-      for (let row = 0; row < batch.x.shape[0]; row++) {
+      for (let row = 0; row < exampleCount(batch.x); row++) {
         for (const candidate of wanted.get(hashOf(batch, row)) ?? []) {
           if (sameRow(given, candidate, batch, row)) found.add(candidate)
         }
       }
     },
-    notes: heldOut => [...seenNotes(found.size, heldOut.x.shape[0]), ...(likelihood === 'classification'
+    notes: heldOut => [...seenNotes(found.size, exampleCount(heldOut.x)), ...(likelihood === 'classification'
       ? classNotes(classes, heldOut)
       : [])],
   }
@@ -69,7 +71,7 @@ function classNotes(classes: ReadonlySet<number>, heldOut: Batch): string[] {
 /** Numbers in float32, so that rows agree whatever they are stored in. */
 function hashOf({ x, y }: Batch, row: number): number {
   let hash = 0
-  for (const { data, shape } of [x, y]) {
+  for (const { data, shape } of [...arraysOf(x).map(({ values }) => values), y]) {
     const width = data.length / shape[0]
     for (let i = row * width; i < (row + 1) * width; i++) {
       scratch[0] = Number(data[i])
@@ -84,10 +86,12 @@ const scratch = new Float32Array(1)
 const bits = new Int32Array(scratch.buffer)
 
 function sameRow(one: Batch, i: number, other: Batch, j: number): boolean {
-  return sameNumbers(one.x, i, other.x, j) && sameNumbers(one.y, i, other.y, j)
+  const [a, b] = [arraysOf(one.x), arraysOf(other.x)]
+  return sameNumbers(one.y, i, other.y, j) && a.length === b.length
+    && a.every(({ values }, k) => sameNumbers(values, i, b[k].values, j))
 }
 
-function sameNumbers(one: Batch['x'], i: number, other: Batch['x'], j: number): boolean {
+function sameNumbers(one: Tensor, i: number, other: Tensor, j: number): boolean {
   const width = one.data.length / one.shape[0]
   if (other.data.length / other.shape[0] !== width) return false
   for (let k = 0; k < width; k++) {

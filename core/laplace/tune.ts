@@ -4,7 +4,7 @@ import { scaledCurvature } from '../curvature/accumulate.js'
 import { OptionError } from '../errors/errors.js'
 import { checkLabels } from '../likelihood/labels.js'
 import { likelihoodModel } from '../likelihood/registry.js'
-import { networkInput } from '../network/input-rows.js'
+import { networkInputs } from '../network/input-rows.js'
 import type { PosteriorSettings } from '../options/hyperparameters.js'
 import type { PriorStructure, TuneMethod } from '../options/words.js'
 import type { DataFit } from '../posterior/evidence.js'
@@ -12,6 +12,7 @@ import { structuredPosterior } from '../posterior/structured.js'
 import { startAccumulation } from '../sums/accumulation.js'
 import type { LinearData } from '../sums/linear-data.js'
 import type { Batch } from '../tensor/batch.js'
+import { exampleCount } from '../tensor/examples.js'
 import type { AdamSchedule } from '../tuning/adam.js'
 import { GRID, type GridResult, tuneByGrid, tuneNoiseByGrid } from '../tuning/grid.js'
 import { linearModel } from '../tuning/linear-model.js'
@@ -140,7 +141,7 @@ async function byGrid(state: PosteriorState, { tuneNoise }: TuneRequest, { valid
   const { evaluator, pool, options } = state
   const { outputs } = evaluator.network
   const likelihood = likelihoodModel(options.likelihood)
-  const terms = labelled(validation.y, options.likelihood, validation.x.shape[0] ?? 0, evaluator.network)
+  const terms = labelled(validation.y, options.likelihood, exampleCount(validation.x), evaluator.network)
   const quiet = work.signal === undefined ? {} : { signal: work.signal }
   const context = (settings: Partial<PosteriorSettings>) => ({ evaluator, pool,
     posterior: posterior.withSettings(settings), batchSize: options.batchSize, note: () => undefined })
@@ -185,9 +186,9 @@ async function byTrainingRows(state: PosteriorState, request: TuneRequest, data:
   const { data: rows } = data
   if (rows === undefined) throw needsData('auto')
   const { evaluator, options } = state
-  const { values } = checkLabels(rows.y, options.likelihood, rows.x.shape[0] ?? 0, evaluator.network)
-  const x = networkInput(rows.x, evaluator.network.input, evaluator.precision, () => undefined)
-  return priorFromLinearModel(state, { x, labels: values, examples: rows.x.shape[0] }, work)
+  const { values } = checkLabels(rows.y, options.likelihood, exampleCount(rows.x), evaluator.network)
+  const x = networkInputs(rows.x, evaluator.network, evaluator.precision, () => undefined)
+  return priorFromLinearModel(state, { x, labels: values, examples: exampleCount(rows.x) }, work)
 }
 
 /** The last layer's linear models by held-out rows; over all weights the prior alone, on the grid. */

@@ -13,6 +13,7 @@ import { variancesOf } from '../prediction/link.js'
 import { numbersPerExample } from '../programs/cost.js'
 import type { LinearData } from '../sums/linear-data.js'
 import type { Batch } from '../tensor/batch.js'
+import { exampleCount, exampleRange } from '../tensor/examples.js'
 import { takeRows } from '../tensor/rows.js'
 import { rows as rowsFrom } from '../tensor/tensor.js'
 import type { Choice } from '../tuning/choice.js'
@@ -61,10 +62,10 @@ export async function answerByHeldOutRows(state: PosteriorState, linear: LinearD
 function affordable({ x, y }: Batch, numbers: number,
   outputs: number): { readonly batch: Batch, readonly note?: string } {
   const count = Math.max(FEWEST_HELD_OUT, Math.floor(COVARIANCE_NUMBERS / numbers))
-  if (x.shape[0] <= count) return { batch: { x, y } }
-  return { batch: { x: rowsFrom(x, 0, count), y: rowsFrom(y, 0, count) },
+  if (exampleCount(x) <= count) return { batch: { x, y } }
+  return { batch: { x: exampleRange(x, 0, count), y: rowsFrom(y, 0, count) },
     note: `Of ${
-      x.shape[0]
+      exampleCount(x)
     } held-out rows the first ${count} were used: the covariances of ${outputs} classes are large.` }
 }
 
@@ -75,7 +76,7 @@ async function featureRows({ evaluator, structured, options }: PosteriorState, {
   const parts: Float64Array[] = []
   const size = options.batchSize ?? batchSizeFor(numbersPerExample(evaluator, outputs))
   await forEachBatch(examples, size, 'tune', work, async (from, to) => {
-    const { features } = await evaluator.features(sliceExamples(x, network.input, from, to))
+    const { features } = await evaluator.features(sliceExamples(x, network.inputs, from, to))
     parts.push(Float64Array.from(features))
   })
   const features = new Float64Array(parts.reduce((sum, part) => sum + part.length, 0))

@@ -6,10 +6,10 @@ import { addTransposedProduct, jacobianTimes, joinVectors, splitVectors,
   zeroVectors } from '../curvature/jacobian-products.js'
 import type { RealArray } from '../kernels/linear-algebra.js'
 import { batchSizeFor, sliceExamples } from '../network/batches.js'
+import type { Inputs } from '../network/input-rows.js'
 import { numbersPerExample } from '../programs/cost.js'
 import type { Evaluator } from '../programs/evaluator.js'
 import { type LinearMap, linearMap } from '../programs/linear-map.js'
-import type { Tensor } from '../tensor/tensor.js'
 import { type HessianRoots, rootTimes, transposedRootTimes } from './hessian-roots.js'
 
 /** Products with the Jacobian of N rows at the network's weights. */
@@ -46,12 +46,12 @@ interface RunningProduct {
 }
 
 /** Keeps rows, in the shape of the network's input. */
-export function keptRows(evaluator: Evaluator, x: Tensor, examples: number): KeptRows {
+export function keptRows(evaluator: Evaluator, x: Inputs, examples: number): KeptRows {
   const { network, slots, engine, precision } = evaluator
   const map = linearMap(network, slots, engine, precision)
   let running: RunningProduct | undefined
   let taken = 0
-  const slice = (from: number, to: number): Tensor => sliceExamples(x, network.input, from, to)
+  const slice = (from: number, to: number): Inputs => sliceExamples(x, network.inputs, from, to)
   return {
     begin(request) {
       running = productOf(evaluator, map, slice, examples, request)
@@ -73,7 +73,7 @@ export function keptRows(evaluator: Evaluator, x: Tensor, examples: number): Kep
   }
 }
 
-type Slice = (from: number, to: number) => Tensor
+type Slice = (from: number, to: number) => Inputs
 
 function productOf(evaluator: Evaluator, map: LinearMap, slice: Slice, examples: number,
   request: RowRequest): RunningProduct {

@@ -3,8 +3,10 @@
  * them.
  */
 import { breathe, type Progress, throwIfCancelled, type WorkOptions } from '../budget/progress.js'
+import { InternalError } from '../errors/errors.js'
 import { batchAxis, type GraphInput } from '../graph/graph.js'
 import { allocate, rows, sizeOf, type Tensor } from '../tensor/tensor.js'
+import type { Inputs } from './input-rows.js'
 
 /**
  * Numbers that the widest values of one batch hold together: enough examples for large products, and no more than some
@@ -18,8 +20,18 @@ export function batchSizeFor(numbersPerExample: number): number {
   return Math.max(1, Math.min(LARGEST_BATCH, Math.floor(BATCH_NUMBERS / Math.max(1, numbersPerExample))))
 }
 
-/** Examples `from` to `to` of a network input, whichever its batch axis is. */
-export function sliceExamples(x: Tensor, input: GraphInput, from: number, to: number): Tensor {
+/** Examples `from` to `to` of a network's inputs, whichever their batch axes are. */
+export function sliceExamples(x: Inputs, inputs: readonly GraphInput[], from: number, to: number): Inputs {
+  return new Map(inputs.map(input => [input.name, sliceInput(tensorOf(x, input), input, from, to)] as const))
+}
+
+function tensorOf(x: Inputs, { name }: GraphInput): Tensor {
+  const value = x.get(name)
+  if (value === undefined) throw new InternalError(`The input '${name}' has no value.`)
+  return value
+}
+
+function sliceInput(x: Tensor, input: GraphInput, from: number, to: number): Tensor {
   const axis = batchAxis(input)
   if (axis <= 0) return rows(x, from, to)
   const { shape } = x
@@ -48,8 +60,12 @@ export async function forEachBatch(examples: number, size: number, stage: Progre
   }
 }
 
-/** Several network inputs, one after another along their batch axis. */
-export function joinExamples(parts: readonly Tensor[], input: GraphInput): Tensor {
+/** The examples of several batches, one after another along the batch axis of each input. */
+export function joinExamples(parts: readonly Inputs[], inputs: readonly GraphInput[]): Inputs {
+  return new Map(inputs.map(input => [input.name, joinInput(parts.map(part => tensorOf(part, input)), input)] as const))
+}
+
+function joinInput(parts: readonly Tensor[], input: GraphInput): Tensor {
   const [first] = parts
   const axis = Math.max(0, batchAxis(input))
   const examples = parts.reduce((sum, part) => sum + part.shape[axis], 0)
@@ -67,7 +83,7 @@ export function joinExamples(parts: readonly Tensor[], input: GraphInput): Tenso
   return { dtype: first.dtype, shape, data }
 }
 
-/** Some examples of a network input, in the given order. */
-export function takeExamples(x: Tensor, input: GraphInput, examples: Int32Array): Tensor {
-  return joinExamples(Array.from(examples, n => sliceExamples(x, input, n, n + 1)), input)
+/** Some examples of a network's inputs, in the given order. */
+export function takeExamples(x: Inputs, inputs: readonly GraphInput[], examples: Int32Array): Inputs {
+  return joinExamples(Array.from(examples, n => sliceExamples(x, inputs, n, n + 1)), inputs)
 }

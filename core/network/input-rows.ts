@@ -1,49 +1,66 @@
 /**
  * @file Rows of data as a network needs them: checked against its input, and reshaped where the sizes agree.
  */
-import { DataError, ShapeError } from '../errors/errors.js'
-import { concreteShape, type GraphInput, isBatch } from '../graph/graph.js'
+import { DataError, GraphError, InternalError, ShapeError } from '../errors/errors.js'
+import { batchAxis, concreteShape, type GraphInput, isBatch } from '../graph/graph.js'
+import type { Examples } from '../tensor/examples.js'
 import { checkFinite } from '../tensor/finite.js'
 import { cast, formatShape, type Precision, reshape, sizeOf, type Tensor } from '../tensor/tensor.js'
+import { describeInput, type InputNames, matchInputs } from './match-inputs.js'
 
 /** The shape of one example of an input: its axes without the batch axis. */
 export function exampleShape(input: GraphInput): number[] {
   return input.shape.filter((dim): dim is number => !isBatch(dim))
 }
 
-function describeInput(input: GraphInput): string {
-  return formatShape(input.shape.map(dim => (isBatch(dim) ? 'N' : dim)))
-}
+/** What a network is run with: a tensor of the shape of each input, for N examples, by the input's name. */
+export type Inputs = ReadonlyMap<string, Tensor>
 
 /**
- * Rows of data as the network's input: checked to be finite, in the right precision and reshaped where the sizes agree.
- * @param x one example a row, N x ...
+ * Examples as the network's inputs: matched by name or place, checked to be finite, in the right element type and
+ * reshaped where the sizes agree.
  * @param note is told when rows were reshaped
- * @returns a tensor of the input's shape for N examples
- * @throws ShapeError, DataError EMPTY_DATA, NOT_FINITE
+ * @throws ShapeError, DataError EMPTY_DATA, NOT_FINITE, BAD_ARRAY
  */
-export function networkInput(x: Tensor, input: GraphInput, precision: Precision,
+export function networkInputs(x: Examples, network: InputNames, precision: Precision,
+  note: (sentence: string) => void): Inputs {
+  const matched = matchInputs(x, network)
+  const named = network.inputs.length > 1
+  return new Map(network.inputs.map(input => {
+    const values = matched.get(input.name)?.values
+    if (values === undefined) throw new InternalError(`The input '${input.name}' has no array.`)
+    return [input.name, inputRows(values, input, precision, named ? `the input '${input.name}'` : 'x', note)] as const
+  }))
+}
+
+function inputRows(x: Tensor, input: GraphInput, precision: Precision, called: string,
   note: (sentence: string) => void): Tensor {
   const wanted = exampleShape(input)
+  if (batchAxis(input) < 0) {
+    throw new GraphError('BATCH_AXIS', `The network's input ${describeInput(input)} for all examples together; every ` +
+      'input needs an axis that carries the examples. Make it a constant when the network is exported.', {
+      name: input.name,
+    })
+  }
   const width = sizeOf(wanted)
   const n = x.shape[0] ?? 0
   if (x.shape.length === 0) {
     throw new ShapeError(
-      `The data must have one example a row; got a scalar. The network's input '${input.name}' is ${
-        describeInput(input)
-      }.`,
+      `The data must have one example a row; got a scalar. The network's input ${describeInput(input)}.`,
       { expected: wanted, actual: x.shape },
     )
   }
   if (n === 0 || x.data.length === 0) {
-    throw new DataError('EMPTY_DATA', `There are no examples: x is ${formatShape(x.shape)}.`, { actual: x.shape })
+    throw new DataError('EMPTY_DATA', `There are no examples: ${called} is ${formatShape(x.shape)}.`, {
+      actual: x.shape,
+    })
   }
   if (x.data.length / n !== width) {
     const single = x.shape.length === 1 && x.data.length === width
       ? ' To predict one example, give it as a row: shape 1 x ' + width + '.'
       : ''
     throw new ShapeError(
-      `The network's input '${input.name}' is ${describeInput(input)} (${width} numbers an example); x is ${
+      `The network's input ${describeInput(input)} (${width} numbers an example); ${called} is ${
         formatShape(x.shape)
       } (${x.data.length / n} an example).${single}`,
       { expected: ['N', ...wanted], actual: x.shape },
@@ -52,10 +69,27 @@ export function networkInput(x: Tensor, input: GraphInput, precision: Precision,
   if (!sameShape(x.shape.slice(1), wanted)) {
     note(`Rows of ${formatShape(x.shape.slice(1))} were reshaped to the network's input ${formatShape(wanted)}.`)
   }
-  checkFinite(x, 'x', width)
+  checkFinite(x, called, width)
+  checkElements(x, input, called, width)
   const floating = input.dtype === 'float32' || input.dtype === 'float64'
   const typed = cast(x, floating ? precision : input.dtype)
   return moveBatchAxis(reshape(typed, [n, ...wanted]), input)
+}
+
+/**
+ * A fraction would be cut off, and an integer outside of the list that it picks from would pick another element.
+ * @throws DataError BAD_ARRAY naming the row
+ */
+function checkElements({ data }: Tensor, { dtype, below = Infinity }: GraphInput, called: string, width: number): void {
+  if (dtype !== 'int64' && dtype !== 'bool') return
+  const [least, most] = dtype === 'bool' ? [0, 1] : below === Infinity ? [-Infinity, Infinity] : [0, below - 1]
+  const at = data.findIndex((value: number) => !Number.isInteger(value) || value < least || value > most)
+  if (at < 0) return
+  const kind = dtype === 'bool' ? 'booleans, 0 and 1' : most === Infinity ? 'integers' : `integers from 0 to ${most}`
+  throw new DataError('BAD_ARRAY',
+    `${called} must hold ${kind}, as the network takes them (token ids, categories, masks); found ${data[at]} in row ${
+      Math.floor(at / width)
+    }, column ${at % width}.`, { array: called, row: Math.floor(at / width), column: at % width, value: data[at] })
 }
 
 function sameShape(a: readonly number[], b: readonly number[]): boolean {

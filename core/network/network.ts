@@ -1,6 +1,6 @@
 /**
- * @file A network made ready for a Laplace approximation: one input, one output of logits or means, N x (T C), T
- * positions of C outputs.
+ * @file A network made ready for a Laplace approximation: its inputs, and one output of logits or means,
+ * N x (T C), T positions of C outputs.
  */
 import { GraphError, OptionError } from '../errors/errors.js'
 import { nearestWord } from '../errors/suggest.js'
@@ -9,17 +9,20 @@ import { batchAxis, type Graph, type GraphInput, isBatch } from '../graph/graph.
 import { settleOpenAxes } from '../graph/open-axes.js'
 import { type OutputLayout, plainLayout, termsOf } from '../likelihood/output-layout.js'
 import type { Likelihood, Positions } from '../options/words.js'
+import { removeDead } from '../passes/fold.js'
+import { withIndexLimits } from '../passes/index-limits.js'
 import { inferTypes } from '../passes/infer.js'
 import { logitsOf, type StrippedNetwork } from '../passes/link-function.js'
 import { featureAxis } from '../passes/moved-results.js'
-import { formatShape, type Precision, type Tensor, tensor } from '../tensor/tensor.js'
+import type { Examples } from '../tensor/examples.js'
+import { formatShape, type Precision, tensor } from '../tensor/tensor.js'
 import { layoutOf, type OutputAxes, type PositionsChoice } from './class-axis.js'
+import { type InputNames, matchInputs } from './match-inputs.js'
 
-/** A network made ready: one input, one output of logits or means. */
-export interface Network extends OutputLayout {
+/** A network made ready: its inputs, and one output of logits or means. */
+export interface Network extends OutputLayout, InputNames {
   /** Its single output is N x (T C), position by position: logits, or means. */
   readonly graph: Graph
-  readonly input: GraphInput
   readonly output: string
   /** The outputs of one example as the network has them. */
   readonly axes: OutputAxes
@@ -40,15 +43,33 @@ export interface NetworkChoice extends PositionsChoice {
  * @throws GraphError AMBIGUOUS_NETWORK, BATCH_AXIS; OptionError BAD_COMBINATION when outputs and likelihood do not fit
  */
 export function prepareNetwork(graph: Graph, likelihood: Likelihood | undefined, choice: NetworkChoice = {}): Network {
-  const input = chooseOne('input', graph.inputs.map(candidate => candidate.name), choice.input)
   const output = chooseOne('output', graph.outputs, choice.output)
   const stripped = logitsOf(graph, output, likelihood)
   const { graph: flat, name, axes, layout } = flattenOutput(stripped, likelihood, choice)
   if (likelihood !== undefined) checkLikelihood(likelihood, layout)
   const notes = [...graph.notes, ...(stripped.note === undefined ? [] : [stripped.note])]
-  const chosen = graph.inputs.find(candidate => candidate.name === input)
-  if (chosen === undefined) throw new GraphError('AMBIGUOUS_NETWORK', `The network has no input '${input}'.`)
-  return { graph: flat, input: chosen, output: name, axes, ...layout, precision: precisionOf(graph), notes }
+  const inputs = withIndexLimits(flat, inputsOf(flat, name))
+  checkInputChoice(choice.input, graph, inputs)
+  return { graph: flat, inputs, declared: graph.inputs.map(input => input.name), output: name, axes, ...layout,
+    precision: precisionOf(graph), notes }
+}
+
+/** The inputs that an output depends on, in the graph's order. */
+function inputsOf(graph: Graph, output: string): GraphInput[] {
+  const read = new Set([output, ...removeDead({ ...graph, outputs: [output] }).nodes.flatMap(node => node.inputs)])
+  return graph.inputs.filter(({ name }) => read.has(name))
+}
+
+/** @throws GraphError AMBIGUOUS_NETWORK for an input that is none, or not the only one that the output depends on */
+function checkInputChoice(wanted: string | undefined, graph: Graph, inputs: readonly GraphInput[]): void {
+  if (wanted === undefined) return
+  chooseOne('input', graph.inputs.map(({ name }) => name), wanted)
+  const others = inputs.map(({ name }) => name).filter(name => name !== wanted)
+  if (others.length === 0) return
+  throw new GraphError('AMBIGUOUS_NETWORK',
+    `The output depends on ${others.length === 1 ? 'the input' : 'the inputs'} ${
+      others.map(name => `'${name}'`).join(', ')
+    } too. Leave the option input out, and give the data of every input by its name.`, { kind: 'input', names: others })
 }
 
 /**
@@ -57,10 +78,15 @@ export function prepareNetwork(graph: Graph, likelihood: Likelihood | undefined,
  * @throws GraphError, OptionError as `prepareNetwork`
  */
 export function prepareForData(graph: Graph, likelihood: Likelihood | undefined, choice: NetworkChoice,
-  x: Tensor): Network {
+  x: Examples): Network {
   const network = prepareNetwork(graph, likelihood, choice)
-  const settled = settleOpenAxes(graph, network.input.name, x.shape.slice(1))
+  const settled = settleOpenAxes(graph, exampleShapes(matchInputs(x, network)))
   return settled === graph ? network : prepareNetwork(settled, likelihood, choice)
+}
+
+/** The shape of one example of each array. */
+export function exampleShapes(matched: ReturnType<typeof matchInputs>): ReadonlyMap<string, readonly number[]> {
+  return new Map([...matched].map(([name, { values }]) => [name, values.shape.slice(1)] as const))
 }
 
 function chooseOne(kind: 'input' | 'output', names: readonly string[], wanted: string | undefined): string {

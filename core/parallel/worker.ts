@@ -19,6 +19,7 @@ import { labelledTerms } from '../likelihood/position-labels.js'
 import { positionSeeds } from '../likelihood/position-seeds.js'
 import { likelihoodModel } from '../likelihood/registry.js'
 import { type KeptRows, keptRows, type RowRequest } from '../linear-model/row-products.js'
+import type { Inputs } from '../network/input-rows.js'
 import type { Network } from '../network/network.js'
 import type { EngineName, KfacApproximation, Likelihood, Subset, SumStructure } from '../options/words.js'
 import { type OutputMoments, outputMoments, type PosteriorParts } from '../posterior/posterior-parts.js'
@@ -26,7 +27,7 @@ import type { VarianceKind } from '../posterior/variance-kind.js'
 import { positionsAtOnce } from '../programs/cost.js'
 import { createEvaluator, type Evaluator } from '../programs/evaluator.js'
 import { takeRows } from '../tensor/rows.js'
-import type { Precision, Tensor } from '../tensor/tensor.js'
+import type { Precision } from '../tensor/tensor.js'
 
 /** The sums of a fit. */
 export interface FitSums {
@@ -65,7 +66,7 @@ export interface BatchGaussian {
 
 /** A labelled batch: inputs of the network's shape, labels as the likelihood takes them. */
 export interface LabelledBatch {
-  readonly x: Tensor
+  readonly x: Inputs
   readonly labels: Float64Array
   readonly examples: number
 }
@@ -78,8 +79,8 @@ export interface Worker {
   adopt(shard: number, sums: FitSums): Promise<void>
   /** Takes a shard's sums away. */
   collect(shard: number): Promise<FitSums | undefined>
-  /** Keeps rows, in the shape of the network's input, under a number. */
-  keepRows(part: number, x: Tensor, examples: number): Promise<void>
+  /** Keeps rows, in the shapes of the network's inputs, under a number. */
+  keepRows(part: number, x: Inputs, examples: number): Promise<void>
   /** Begins a product with the Jacobian of kept rows. */
   beginProduct(part: number, request: RowRequest): Promise<void>
   /** Takes its next rows; returns how many were taken. */
@@ -87,7 +88,7 @@ export interface Worker {
   finishProduct(part: number): Promise<Float64Array>
   dropRows(part: number): Promise<void>
   /** Outputs of a batch and their variances under a posterior over all weights. */
-  gaussian(parts: PosteriorParts, x: Tensor, kind: VarianceKind): Promise<BatchGaussian>
+  gaussian(parts: PosteriorParts, x: Inputs, kind: VarianceKind): Promise<BatchGaussian>
 }
 
 /** A worker with programs of its own. */
@@ -216,7 +217,7 @@ export function createWorker(evaluator: Evaluator, likelihoodName: Likelihood, o
 }
 
 /** Outputs and variances of networks with positions: some positions at once, each with the Jacobian of its outputs. */
-async function gaussianAtPositions(evaluator: Evaluator, parts: PosteriorParts, x: Tensor,
+async function gaussianAtPositions(evaluator: Evaluator, parts: PosteriorParts, x: Inputs,
   kind: VarianceKind): Promise<BatchGaussian> {
   const { slots, network } = evaluator
   const { outputs } = network

@@ -11,9 +11,16 @@ export function producersOf({ nodes }: Pick<Graph, 'nodes'>): Producers {
 
 const RENAMING = new Set(['Identity', 'Cast', 'Dropout', 'Reshape', 'Flatten', 'Squeeze', 'Unsqueeze', 'Expand'])
 
+/** The value that one is a renamed, reshaped or repeated copy of; itself where it is none. */
+export function originOf(name: string, producers: Producers): string {
+  let origin = name
+  for (let node = producers.get(origin); node !== undefined && RENAMING.has(node.op); node = producers.get(origin)) {
+    origin = node.inputs[0]
+  }
+  return origin
+}
+
 /** The node behind a value, or behind what it is a renamed, reshaped or repeated copy of. */
 export function follow(name: string, producers: Producers): Node | undefined {
-  let node = producers.get(name)
-  while (node !== undefined && RENAMING.has(node.op)) node = producers.get(node.inputs[0])
-  return node
+  return producers.get(originOf(name, producers))
 }

@@ -5,6 +5,7 @@ import { InternalError } from '../errors/errors.js'
 import type { RealArray } from '../kernels/linear-algebra.js'
 import { termsOf } from '../likelihood/output-layout.js'
 import type { PositionRange } from '../likelihood/position-seeds.js'
+import type { Inputs } from '../network/input-rows.js'
 import { lastLayerShape, lastLayerSlots, type LinearShape } from '../network/linear-shape.js'
 import type { Network } from '../network/network.js'
 import type { ParameterSlot } from '../network/parameter-slot.js'
@@ -38,7 +39,7 @@ export interface Seeds {
 }
 
 /**
- * A network with the parameters of a subset, ready to be evaluated. Inputs are tensors of the network's input shape.
+ * A network with the parameters of a subset, ready to be evaluated. It is given tensors in the shapes of its inputs.
  */
 export interface Evaluator {
   readonly network: Network
@@ -50,21 +51,21 @@ export interface Evaluator {
   readonly linears: readonly (LinearShape & { readonly positions: number })[]
   /** The network's own weights. */
   readonly theta: Float64Array
-  forward(x: Tensor): Promise<RealArray>
+  forward(x: Inputs): Promise<RealArray>
   /** For subset last_layer. */
-  features(x: Tensor): Promise<Features>
+  features(x: Inputs): Promise<Features>
   /**
    * With one-hot seeds: the Jacobian itself, K = T C; or that of the outputs at some positions, K = count C.
    */
-  jacobian(x: Tensor, positions?: PositionRange): Promise<Linearisation>
+  jacobian(x: Inputs, positions?: PositionRange): Promise<Linearisation>
   /** With seeds that depend on the outputs: a root of the likelihood's Hessian. */
-  seeded(x: Tensor, seeds: Seeds): Promise<Linearisation>
+  seeded(x: Inputs, seeds: Seeds): Promise<Linearisation>
   /**
    * Kronecker factors without the Jacobian leaving the engine: adds a'a and g'g of every linear operator to its sums
    * (the a'a only with `inputs`, once a batch) and returns f. Undefined where a parameter is used in another way.
    */
   readonly kroneckerSums:
-    | ((x: Tensor, seeds: Seeds, sums: readonly OperatorSums[], inputs: boolean) => Promise<RealArray>)
+    | ((x: Inputs, seeds: Seeds, sums: readonly OperatorSums[], inputs: boolean) => Promise<RealArray>)
     | undefined
   dispose(): void
 }
@@ -75,7 +76,7 @@ export interface Evaluator {
  */
 export function createEvaluator(network: Network, subset: Subset, engine: ChosenEngine,
   precision: Precision): Evaluator {
-  const { graph, output, input } = network
+  const { graph, output } = network
   const lastLayer = subset === 'last_layer' ? featuresProgram(graph, output) : undefined
   // The file's order, be the bias first: in another one than theta's, saved curvatures and priors by tensor would be
   // cut at wrong offsets.
@@ -84,13 +85,12 @@ export function createEvaluator(network: Network, subset: Subset, engine: Chosen
     : lastLayerSlots(graph, lastLayer)
   const names = slots.map(slot => slot.name)
   const programs = programCache(engine, precision)
-  const feed = (x: Tensor): Map<string, Tensor> => new Map([[input.name, x]])
   const factors = (seeds: number): FactorsProgram =>
     programs.factors(seeds, () => factorsProgram(graph, output, names, seeds))
-  const linearise = async (x: Tensor, count: number,
+  const linearise = async (x: Inputs, count: number,
     seed: (program: FactorsProgram) => DeferredInput): Promise<Linearisation> => {
     const program = factors(count)
-    const results = await (await programs.compiled(`factors ${count}`, program.graph)).run(feed(x), {
+    const results = await (await programs.compiled(`factors ${count}`, program.graph)).run(x, {
       deferred: seed(program),
     })
     return { f: real(results, program.output), jacobian: factoredJacobian(program, results) }
@@ -104,12 +104,12 @@ export function createEvaluator(network: Network, subset: Subset, engine: Chosen
     linears: subset === 'all' ? linearShapes(factors(1)) : [{ ...lastLayerShape(slots), positions: 1 }],
     theta: parameterVector(graph, slots),
     forward: async x => {
-      const results = await (await programs.compiled('forward', graph)).run(feed(x))
+      const results = await (await programs.compiled('forward', graph)).run(x)
       return real(results, output)
     },
     features: async x => {
       if (lastLayer === undefined) throw new InternalError('Features are for subset last_layer.')
-      const results = await (await programs.compiled('features', lastLayer.graph)).run(feed(x))
+      const results = await (await programs.compiled('features', lastLayer.graph)).run(x)
       return { f: real(results, lastLayer.output), features: real(results, lastLayer.features) }
     },
     jacobian: (x, positions = everyPosition(network)) =>
@@ -125,7 +125,7 @@ export function createEvaluator(network: Network, subset: Subset, engine: Chosen
           ? [...(inputs ? [{ output: factor.a, sum: sums[i].A }] : []), { output: factor.g, sum: sums[i].B }]
           : [])
         )
-        const results = await (await programs.compiled(`factors ${seeds.count}`, program.graph)).run(feed(x), {
+        const results = await (await programs.compiled(`factors ${seeds.count}`, program.graph)).run(x, {
           deferred: deferredSeeds(program, seeds, precision),
           grams,
         })

@@ -3,10 +3,11 @@ import type { Engine, Program } from '../engine/engine.js'
 import { InternalError, ShapeError } from '../errors/errors.js'
 import { batchAxis, type Graph, type GraphInput, isBatch } from '../graph/graph.js'
 import { gemm, type RealArray } from '../kernels/linear-algebra.js'
+import type { Inputs } from '../network/input-rows.js'
 import type { Network } from '../network/network.js'
 import { parameterCount, type ParameterSlot } from '../network/parameter-slot.js'
 import { exchangeLastAxes } from '../network/parameters.js'
-import { formatShape, type Precision, type Tensor, tensor } from '../tensor/tensor.js'
+import { type Precision, type Tensor, tensor } from '../tensor/tensor.js'
 import type { LinearFactor } from './factored-jacobian.js'
 import { factoredJacobian, factorsProgram } from './factors-program.js'
 import { jvpProgram } from './jvp-program.js'
@@ -20,17 +21,17 @@ export interface LinearMap {
   /**
    * J v for a batch: N x C.
    * @param v P numbers in the order of the slots, matrices out x in
-   * @param x a batch in the shape of the network's input
+   * @param x a batch in the shapes of the network's inputs
    * @throws ShapeError when v is not of P numbers, or x does not fit
    */
-  times(v: Float64Array, x: Tensor): Promise<Float64Array>
+  times(v: Float64Array, x: Inputs): Promise<Float64Array>
   /**
    * J'u for a batch, summed over its examples: P numbers, in float64.
    * @param u N x C
    * @param sum where it is added to, for sums over several batches
    * @throws ShapeError when u is not of N C numbers, the sum is not of P numbers, or x does not fit
    */
-  transposedTimes(u: Float64Array, x: Tensor, sum?: Float64Array): Promise<Float64Array>
+  transposedTimes(u: Float64Array, x: Inputs, sum?: Float64Array): Promise<Float64Array>
   dispose(): void
 }
 
@@ -39,7 +40,7 @@ export interface LinearMap {
  * runs batches of any size.
  * @throws GraphError NOT_DIFFERENTIABLE, BATCH_AXIS, BAD_GRAPH
  */
-export function linearMap({ graph, input, output }: Network, slots: readonly ParameterSlot[], engine: Engine,
+export function linearMap({ graph, inputs, output }: Network, slots: readonly ParameterSlot[], engine: Engine,
   precision: Precision): LinearMap {
   const names = slots.map(slot => slot.name)
   const forward = jvpProgram(graph, output, names, 1)
@@ -58,14 +59,14 @@ export function linearMap({ graph, input, output }: Network, slots: readonly Par
         const name = forward.tangents.get(slot.name)
         return name === undefined ? [] : [[name, tangentOf(slot, v, transposed.has(slot.name), precision)]]
       })
-      const results = await (await programs.forward.ready()).run(new Map([[input.name, x], ...tangents]))
+      const results = await (await programs.forward.ready()).run(new Map([...x, ...tangents]))
       return Float64Array.from(realResult(results, forward.product))
     },
     async transposedTimes(u, x, sum = new Float64Array(parameters)) {
       checkLength('the sum', sum, parameters)
-      checkLength('u', u, examplesOf(x, input) * outputs)
+      checkLength('u', u, examplesOf(x, inputs) * outputs)
       const seed = tensor(precision, [1, u.length / outputs, outputs], u)
-      const results = await (await programs.backward.ready()).run(new Map([[input.name, x], [backward.seed, seed]]))
+      const results = await (await programs.backward.ready()).run(new Map([...x, [backward.seed, seed]]))
       const { factors, examples } = factoredJacobian(backward, results)
       for (const factor of factors) {
         if (factor.kind === 'linear') addLinear(factor, examples, slots, sum)
@@ -128,17 +129,14 @@ function realResult(results: ReadonlyMap<string, Tensor>, name: string): RealArr
   return data
 }
 
-/** N, read from the axis of the input that carries the examples. */
-function examplesOf({ shape }: Tensor, input: GraphInput): number {
-  const dim = input.shape.find(isBatch)
-  const extent = shape[batchAxis(input)]
-  if (dim === undefined || extent === undefined) {
-    throw new ShapeError(
-      `The input '${input.name}' has no axis that carries the examples; its shape is ${formatShape(shape)}.`,
-      { name: input.name, actual: shape },
-    )
+/** N, read from the axis of an input that carries the examples. */
+function examplesOf(x: Inputs, inputs: readonly GraphInput[]): number {
+  for (const input of inputs) {
+    const dim = input.shape.find(isBatch)
+    const extent = x.get(input.name)?.shape[batchAxis(input)]
+    if (dim !== undefined && extent !== undefined) return extent / (dim.outer * dim.inner)
   }
-  return extent / (dim.outer * dim.inner)
+  throw new InternalError('No input has an axis that carries the examples.')
 }
 
 function checkLength(what: string, { length }: Float64Array, expected: number): void {

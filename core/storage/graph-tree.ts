@@ -12,8 +12,8 @@ const DTYPES: readonly DType[] = ['float32', 'float64', 'int64', 'bool']
 /** The tree of a graph. */
 export function graphToTree(graph: Graph): Tree {
   return {
-    inputs: graph.inputs.map(({ name, dtype, shape, openAxes }) => ({ name, dtype, shape: shape.map(dimToTree),
-      ...(openAxes === undefined ? {} : { openAxes }) })
+    inputs: graph.inputs.map(({ name, dtype, shape, openAxes, columns }) => ({ name, dtype, shape: shape.map(dimToTree),
+      ...(openAxes === undefined ? {} : { openAxes }), ...(columns === undefined ? {} : { columns }) })
     ),
     outputs: graph.outputs,
     nodes: graph.nodes.map(node => ({
@@ -67,7 +67,8 @@ function inputFrom(fields: Fields): GraphInput {
     return { outer: countField(batch, 'outer'), inner: countField(batch, 'inner') }
   })
   return { name: textField(fields, 'name'), dtype: wordField(fields, 'dtype', DTYPES), shape,
-    ...(fields['openAxes'] === undefined ? {} : { openAxes: countsField(fields, 'openAxes') }) }
+    ...(fields['openAxes'] === undefined ? {} : { openAxes: countsField(fields, 'openAxes') }),
+    ...(fields['columns'] === undefined ? {} : { columns: textsField(fields, 'columns') }) }
 }
 
 function nodeFrom(fields: Fields): Node {

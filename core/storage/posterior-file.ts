@@ -27,11 +27,13 @@ const KIND = 'posterior'
 /** The options that a posterior was fitted with, all of them said. */
 export type SavedOptions = {
   readonly [
-    K in 'likelihood' | 'subset' | 'structure' | 'curvature' | 'kfacApprox' | 'seed' | 'precision' | 'input' | 'output'
+    K in 'likelihood' | 'subset' | 'structure' | 'curvature' | 'kfacApprox' | 'seed' | 'precision' | 'output'
   ]-?: NonNullable<LaplaceOptions[K]>
 } & {
   /** Noises of the outputs where they were given one an output. */
   readonly sigmaNoise?: Float64Array
+  /** The input that was named, where one was. */
+  readonly input?: string | undefined
   /** Of networks whose outputs have several positions. */
   readonly positions?: Positions
   readonly classAxis?: number
@@ -72,8 +74,8 @@ export function writePosterior({ options, graph, curvature, settings, mode, ...s
   const { likelihood, subset, structure, kfacApprox, seed, precision, input, output } = options
   const { priorPrecision, priorMean, sigmaNoise, temperature } = settings
   return writeContainer(KIND, {
-    options: { likelihood, subset, structure, curvature: options.curvature, kfacApprox, seed, precision, input, output,
-      sigmaNoise: options.sigmaNoise ?? null, positions: options.positions ?? null,
+    options: { likelihood, subset, structure, curvature: options.curvature, kfacApprox, seed, precision,
+      input: input ?? '', output, sigmaNoise: options.sigmaNoise ?? null, positions: options.positions ?? null,
       classAxis: options.classAxis ?? null },
     network: graph === undefined ? null : graphToTree(graph),
     digest: saved.digest,
@@ -111,7 +113,7 @@ export function readPosterior(bytes: Uint8Array): SavedPosterior {
       kfacApprox: wordField(options, 'kfacApprox', KFAC_APPROXIMATIONS),
       seed: countField(options, 'seed'),
       precision: wordField(options, 'precision', PRECISIONS),
-      input: textField(options, 'input'),
+      input: textField(options, 'input') || undefined,
       output: textField(options, 'output'),
       ...noisesFrom(options),
       ...(absent(options['positions']) ? {} : { positions: wordField(options, 'positions', POSITIONS) }),

@@ -8,12 +8,13 @@ import { termsOf } from '../likelihood/output-layout.js'
 import { labelledExamples, leftOutNote } from '../likelihood/position-labels.js'
 import { likelihoodModel } from '../likelihood/registry.js'
 import { batchSizeFor, forEachBatch, sliceExamples } from '../network/batches.js'
-import { networkInput } from '../network/input-rows.js'
+import { networkInputs } from '../network/input-rows.js'
 import type { ResolvedOptions } from '../options/laplace-options.js'
 import type { WorkerPool } from '../parallel/worker-pool.js'
 import type { FitSums } from '../parallel/worker.js'
 import { multiplicationsPerExample, numbersPerExample, positionsAtOnce } from '../programs/cost.js'
 import type { Evaluator } from '../programs/evaluator.js'
+import { exampleCount, type Examples } from '../tensor/examples.js'
 import type { Tensor } from '../tensor/tensor.js'
 import type { LinearData } from './linear-data.js'
 import { rowReservoir } from './row-reservoir.js'
@@ -22,7 +23,7 @@ import { scheduleBatches } from './scheduler.js'
 /** A fit under way. Data that were added stay added; after an error it must be thrown away. */
 export interface Accumulation {
   /** Adds examples; returns how many there are. @throws ShapeError, DataError, CancelledError */
-  add(x: Tensor, y: Tensor, work: WorkOptions): Promise<number>
+  add(x: Examples, y: Tensor, work: WorkOptions): Promise<number>
   /** The sums, once. */
   sums(): Promise<FitSums>
   /** Features and labels of everything that was added, when they were kept. */
@@ -65,8 +66,8 @@ export function startAccumulation(evaluator: Evaluator, pool: WorkerPool, option
   let kept: Promise<void> = Promise.resolve()
   return {
     async add(x, y, work) {
-      const rows = networkInput(x, network.input, evaluator.precision, note)
-      const n = x.shape[0]
+      const rows = networkInputs(x, network, evaluator.precision, note)
+      const n = exampleCount(x)
       const { values } = checkLabels(y, likelihood.name, n, network)
       const own = likelihood.targetWidth(outputs)
       const width = own * termsOf(network)
@@ -76,7 +77,7 @@ export function startAccumulation(evaluator: Evaluator, pool: WorkerPool, option
       try {
         await forEachBatch(n, size, 'fit', work, async (from, to) => {
           const labels = values.subarray(from * width, to * width)
-          const scheduled = await scheduler.schedule({ x: sliceExamples(rows, network.input, from, to), labels,
+          const scheduled = await scheduler.schedule({ x: sliceExamples(rows, network.inputs, from, to), labels,
             examples: to - from })
           if (keepFeatures) {
             // In the order of the batches: the random keys belong to the rows.

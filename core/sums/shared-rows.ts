@@ -6,10 +6,10 @@ import { breathe, throwIfCancelled, type WorkOptions } from '../budget/progress.
 import type { HessianRoots } from '../linear-model/hessian-roots.js'
 import { rootOf, type RowProducts, type RowRequest } from '../linear-model/row-products.js'
 import { sliceExamples } from '../network/batches.js'
+import type { Inputs } from '../network/input-rows.js'
 import type { WorkerPool } from '../parallel/worker-pool.js'
 import type { Worker } from '../parallel/worker.js'
 import type { Evaluator } from '../programs/evaluator.js'
-import type { Tensor } from '../tensor/tensor.js'
 
 /** Products of rows that workers keep until they are dropped. */
 export interface SharedRows extends RowProducts {
@@ -33,9 +33,9 @@ interface Part {
  * Gives the rows to the workers.
  * @param multiplications of all products together, which settle whether other threads are worth while
  */
-export async function sharedRows(pool: WorkerPool, evaluator: Evaluator, x: Tensor, examples: number,
+export async function sharedRows(pool: WorkerPool, evaluator: Evaluator, x: Inputs, examples: number,
   multiplications: number, work: WorkOptions): Promise<SharedRows> {
-  const { network: { input, outputs }, precision } = evaluator
+  const { network: { inputs, outputs }, precision } = evaluator
   const workers = await pool.workers(multiplications)
   const count = Math.max(1, Math.min(PARTS, examples))
   const parts: readonly Part[] = Array.from({ length: count },
@@ -45,7 +45,7 @@ export async function sharedRows(pool: WorkerPool, evaluator: Evaluator, x: Tens
     for (const { worker, number } of parts) await worker.dropRows(number)
   }
   for (const { worker, number, from, to } of parts) {
-    await worker.keepRows(number, sliceExamples(x, input, from, to), to - from)
+    await worker.keepRows(number, sliceExamples(x, inputs, from, to), to - from)
   }
   const productsOf = async (request: (part: Part) => RowRequest): Promise<Float64Array[]> => {
     const results: Float64Array[] = []

@@ -1,8 +1,9 @@
 /** @file Examples with their labels. */
+import type { Examples } from './examples.js'
 import type { Tensor } from './tensor.js'
 
 /** A batch of examples: inputs with one example a row, and its labels. */
 export interface Batch {
-  readonly x: Tensor
+  readonly x: Examples
   readonly y: Tensor
 }

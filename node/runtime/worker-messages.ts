@@ -1,21 +1,21 @@
 /** @file What the calling thread and its worker threads say to each other. */
 import type { ErrorCode, ErrorData } from '../../core/errors/errors.js'
 import type { RowRequest } from '../../core/linear-model/row-products.js'
+import type { Inputs } from '../../core/network/input-rows.js'
 import type { FitKind, FitSums, LabelledBatch, WorkerSetup } from '../../core/parallel/worker.js'
 import type { PosteriorParts } from '../../core/posterior/posterior-parts.js'
 import type { VarianceKind } from '../../core/posterior/variance-kind.js'
-import type { Tensor } from '../../core/tensor/tensor.js'
 
 /** A call of a worker's method. */
 export type WorkerCall =
   | { readonly method: 'add', readonly kind: FitKind, readonly shard: number, readonly batch: LabelledBatch }
   | { readonly method: 'adopt', readonly shard: number, readonly sums: FitSums }
   | { readonly method: 'collect', readonly shard: number }
-  | { readonly method: 'keepRows', readonly part: number, readonly x: Tensor, readonly examples: number }
+  | { readonly method: 'keepRows', readonly part: number, readonly x: Inputs, readonly examples: number }
   | { readonly method: 'beginProduct', readonly part: number, readonly request: RowRequest }
   | { readonly method: 'advanceProduct' | 'finishProduct' | 'dropRows', readonly part: number }
   /** `parts` is the number under which the posterior was sent. */
-  | { readonly method: 'gaussian', readonly parts: number, readonly x: Tensor, readonly kind: VarianceKind }
+  | { readonly method: 'gaussian', readonly parts: number, readonly x: Inputs, readonly kind: VarianceKind }
 
 /** What the calling thread sends. `workerId` is the number of a network: each thread has one worker for it. */
 export type ToWorker =

@@ -5,10 +5,10 @@
 import { availableParallelism } from 'node:os'
 import { Worker as NodeThread } from 'node:worker_threads'
 import { InternalError, LaplaceError } from '../../core/errors/errors.js'
+import type { Inputs } from '../../core/network/input-rows.js'
 import type { WorkerThreads } from '../../core/parallel/runtime.js'
 import type { Worker, WorkerSetup } from '../../core/parallel/worker.js'
 import type { PosteriorParts } from '../../core/posterior/posterior-parts.js'
-import type { Tensor, TensorData } from '../../core/tensor/tensor.js'
 import type { FromWorker, ToWorker, WorkerCall } from './worker-messages.js'
 
 /** The thread's module lies beside this one: in TypeScript where tests run the sources, else as it was built. */
@@ -115,7 +115,7 @@ function remoteWorker(thread: Thread, workerId: number): Worker {
     add: async (kind, shard, { x, labels, examples }) => {
       const [own, y] = [ownCopy(x), labels.slice()]
       return await thread.call(workerId, { method: 'add', kind, shard, batch: { x: own, labels: y, examples } }, [
-        own.data.buffer as ArrayBuffer,
+        ...buffersOf(own),
         y.buffer,
       ]) as Awaited<ReturnType<Worker['add']>>
     },
@@ -126,7 +126,7 @@ function remoteWorker(thread: Thread, workerId: number): Worker {
       await thread.call(workerId, { method: 'collect', shard }, []) as Awaited<ReturnType<Worker['collect']>>,
     keepRows: async (part, x, examples) => {
       const own = ownCopy(x)
-      await thread.call(workerId, { method: 'keepRows', part, x: own, examples }, [own.data.buffer as ArrayBuffer])
+      await thread.call(workerId, { method: 'keepRows', part, x: own, examples }, buffersOf(own))
     },
     beginProduct: async (part, request) => {
       await thread.call(workerId, { method: 'beginProduct', part, request }, [])
@@ -138,9 +138,8 @@ function remoteWorker(thread: Thread, workerId: number): Worker {
     },
     gaussian: async (parts, x, kind) => {
       const own = ownCopy(x)
-      return await thread.call(workerId, { method: 'gaussian', parts: sendParts(thread, parts), x: own, kind }, [
-        own.data.buffer as ArrayBuffer,
-      ]) as Awaited<ReturnType<Worker['gaussian']>>
+      return await thread.call(workerId, { method: 'gaussian', parts: sendParts(thread, parts), x: own, kind },
+        buffersOf(own)) as Awaited<ReturnType<Worker['gaussian']>>
     },
   }
 }
@@ -149,9 +148,12 @@ function remoteWorker(thread: Thread, workerId: number): Worker {
  * The same numbers in a buffer of their own. It is moved to the thread, so it must not be the caller's; and a view of a
  * large array would be sent with all of the array.
  */
-function ownCopy(x: Tensor): Tensor {
-  const data: TensorData = x.data.slice()
-  return { dtype: x.dtype, shape: x.shape, data }
+function ownCopy(x: Inputs): Inputs {
+  return new Map([...x].map(([name, { dtype, shape, data }]) => [name, { dtype, shape, data: data.slice() }] as const))
+}
+
+function buffersOf(x: Inputs): ArrayBuffer[] {
+  return [...x.values()].map(({ data }) => data.buffer as ArrayBuffer)
 }
 
 const known = new WeakMap<Thread, number>()

@@ -1,8 +1,9 @@
 /** @file Arrays on the wire: `{dtype, shape, order, data}` and back. */
 import { DataError } from '../../core/errors/errors.js'
 import { oneOf } from '../../core/errors/suggest.js'
+import type { Examples, InputArray } from '../../core/tensor/examples.js'
 import { sizeOf, type Tensor } from '../../core/tensor/tensor.js'
-import { isMap, own } from './decoded-map.js'
+import { type DecodedMap, isMap, own } from './decoded-map.js'
 import type { WireMap } from './encode.js'
 import { MAX_RANK } from './limits.js'
 
@@ -46,6 +47,35 @@ export function tensorFromWire(value: unknown, name: string, fileData?: FileData
   }
   const tensor = fromBytes(dtype, shape, bytes, name)
   return order === 'F' ? fromColumnMajor(tensor) : tensor
+}
+
+/**
+ * Examples: one array, or a list of arrays with the name of their input and the names of their columns where they have
+ * them.
+ * @throws DataError BAD_ARRAY, OptionError BAD_OPTION as `tensorFromWire`
+ */
+export function examplesFromWire(value: unknown, name: string, fileData?: FileData): Examples {
+  const several = Array.isArray(value) && value.length > 0 && value.every(isMap)
+  const arrays = (several ? value : [value]).map((item: unknown, i): InputArray => ({
+    values: tensorFromWire(item, several ? `${name}[${i}]` : name, fileData),
+    name: isMap(item) ? textIn(item, 'name', name) : undefined,
+    columns: isMap(item) ? textsIn(item, 'columns', name) : undefined,
+  }))
+  const [first] = arrays
+  return !several && first.name === undefined && first.columns === undefined ? first.values : arrays
+}
+
+function textIn(map: DecodedMap, key: string, name: string): string | undefined {
+  const value = own(map, key) ?? undefined
+  if (value === undefined || typeof value === 'string') return value
+  throw bad(name, `has a ${key} that is no text.`)
+}
+
+function textsIn(map: DecodedMap, key: string, name: string): readonly string[] | undefined {
+  const value = own(map, key) ?? undefined
+  if (value === undefined) return undefined
+  if (Array.isArray(value) && value.every((item): item is string => typeof item === 'string')) return value
+  throw bad(name, `has ${key} that are no list of texts.`)
 }
 
 function fromList(value: readonly unknown[], name: string): Tensor {

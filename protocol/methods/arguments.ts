@@ -1,8 +1,9 @@
 /** @file Arrays, batches and options among the parameters of a request. */
 import { knownOptions } from '../../core/errors/suggest.js'
 import type { Batch } from '../../core/tensor/batch.js'
+import type { Examples } from '../../core/tensor/examples.js'
 import { type Tensor, toFloat64 } from '../../core/tensor/tensor.js'
-import { tensorFromWire } from '../frames/arrays.js'
+import { examplesFromWire, tensorFromWire } from '../frames/arrays.js'
 import { type DecodedMap, isMap, own } from '../frames/decoded-map.js'
 import { mapParameter, optional, optionalMap } from '../messages/parameters.js'
 import type { ThreadState } from './method.js'
@@ -17,9 +18,14 @@ export function optionalArray(params: DecodedMap, key: string, state: ThreadStat
   return optional(params, key) === undefined ? undefined : arrayParameter(params, key, state)
 }
 
+/** The parameter `x`: one array, or one an input. @throws DataError BAD_ARRAY */
+export function examplesParameter(params: DecodedMap, { files }: ThreadState): Examples {
+  return examplesFromWire(own(params, 'x') ?? null, 'x', files.data)
+}
+
 /** The examples of a request: its parameters `x` and `y`. */
 export function batchOf(params: DecodedMap, state: ThreadState): Batch {
-  return { x: arrayParameter(params, 'x', state), y: arrayParameter(params, 'y', state) }
+  return { x: examplesParameter(params, state), y: arrayParameter(params, 'y', state) }
 }
 
 /** The examples of a request that may have none. */

@@ -17,8 +17,9 @@ import { tensorFromWire, tensorToWire } from '../frames/arrays.js'
 import { type DecodedMap, isMap, own } from '../frames/decoded-map.js'
 import type { WireMap } from '../frames/encode.js'
 import { MAX_ITEMS } from '../frames/limits.js'
-import { bytesParameter, flagParameter, listParameter, mapParameter, optional } from '../messages/parameters.js'
-import { arrayParameter, optionsOf } from './arguments.js'
+import { bytesParameter, flagParameter, listParameter, mapParameter, optional, optionalMap,
+  textsParameter } from '../messages/parameters.js'
+import { examplesParameter, optionsOf } from './arguments.js'
 import { type Method, nameFor, type ThreadState, workOf } from './method.js'
 import type { Model } from './object-store.js'
 
@@ -53,7 +54,20 @@ export async function modelFrom(params: DecodedMap, state: ThreadState): Promise
   }
   const model = await source[1](params, state)
   const { parameters, freeze }: ParameterChoice = optional(params, 'hints') === undefined ? {} : hintsOf(params)
-  return { ...model, graph: selectParameters(model.graph, { parameters, freeze }) }
+  const graph = await withSurroundings(model.graph, params, state)
+  return { ...model, graph: selectParameters(graph, { parameters, freeze }) }
+}
+
+/** What a fitted object has around its network: steps before it, the scale of its targets, names of its columns. */
+async function withSurroundings(graph: Model['graph'], params: DecodedMap,
+  state: ThreadState): Promise<Model['graph']> {
+  const [preparation, targets] = [optionalMap(params, 'preparation'), optionalMap(params, 'targets')]
+  const columns = optional(params, 'columns') === undefined ? undefined : textsParameter(params, 'columns')
+  if (preparation === undefined && targets === undefined && columns === undefined) return graph
+  const { withColumns, withPreparation, withScaledTargets } = await import('../../adapters/fitted-objects/affine.js')
+  const prepared = preparation === undefined ? graph : withPreparation(graph, withArrays(preparation, state))
+  const scaled = targets === undefined ? prepared : withScaledTargets(prepared, withArrays(targets, state))
+  return columns === undefined ? scaled : withColumns(scaled, columns)
 }
 
 async function fromBytes(bytes: Uint8Array, params: DecodedMap): Promise<Model> {
@@ -130,7 +144,7 @@ export const forward: Method = async (params, context, state) => {
     'classAxis'], state)
   return {
     outputs: tensorToWire(
-      await runNetwork(state.objects.get('model', params).graph, arrayParameter(params, 'x', state), options,
+      await runNetwork(state.objects.get('model', params).graph, examplesParameter(params, state), options,
         state.runtime, workOf(context)),
     ),
   }

@@ -6,13 +6,14 @@ import { type Choice, plainScores } from '../../core/tuning/choice.js'
 import type { TrainingSummary } from '../../core/tuning/training-scores.js'
 import { doublesToWire } from '../frames/arrays.js'
 import type { WireMap } from '../frames/encode.js'
+import { MAX_ITEMS } from '../frames/limits.js'
 
 /** The summary in the order of docs/protocol.md; what does not exist is nil. */
 export function summaryToWire(summary: PosteriorSummary): WireMap {
   const { likelihood, subset, structure, curvature, outputs, parameterCount, examples, loss, logLikelihood,
     logMarginalLikelihood } = summary
   const { priorPrecision, priorMean, sigmaNoise, temperature, tuned, effectiveParameters, precision, engine, seed,
-    notes, digest, logEvidenceAtMode, choice, conformal, training, parameters } = summary
+    notes, digest, logEvidenceAtMode, choice, conformal, training, parameters, inputs } = summary
   return {
     likelihood,
     subset,
@@ -39,16 +40,24 @@ export function summaryToWire(summary: PosteriorSummary): WireMap {
     choice: choiceToWire(choice),
     conformal: conformalToWire(conformal),
     training: trainingToWire(training),
+    inputs: inputsToWire(inputs),
     parameters: parameters.map(({ name, shape, size }) => ({ name, shape, size })),
   }
 }
 
 /** The entries of the summary that are at hand: no determinant of the evidence, no digest of the network. */
 export function briefSummary(
-  { examples, priorPrecision, sigmaNoise, temperature, tuned, notes, choice, training }: LaplacePosterior,
+  { examples, priorPrecision, sigmaNoise, temperature, tuned, notes, choice, training, inputs }: LaplacePosterior,
 ): WireMap {
   return { examples, priorPrecision: priorToWire(priorPrecision), sigmaNoise: noiseToWire(sigmaNoise), temperature,
-    tuned, notes, choice: choiceToWire(choice), training: trainingToWire(training) }
+    tuned, notes, inputs: inputsToWire(inputs), choice: choiceToWire(choice), training: trainingToWire(training) }
+}
+
+/** The inputs; of very wide tables without the names of their columns. */
+function inputsToWire(inputs: PosteriorSummary['inputs']): WireMap[] {
+  return inputs.map(({ name, columns }) => ({ name,
+    columns: columns === undefined || columns.length > MAX_ITEMS ? null : columns })
+  )
 }
 
 /** sigma as a number, or an array where the outputs differ. */

@@ -7,7 +7,7 @@ import { tensorToWire } from '../frames/arrays.js'
 import type { DecodedMap } from '../frames/decoded-map.js'
 import type { WireMap } from '../frames/encode.js'
 import { countParameter, flagParameter, optional, seedParameter, textsParameter } from '../messages/parameters.js'
-import { arrayParameter, optionsOf, plainValues } from './arguments.js'
+import { arrayParameter, examplesParameter, optionsOf, plainValues } from './arguments.js'
 import { type Method, workOf } from './method.js'
 
 const PREDICT_OPTIONS = ['link', 'predictive', 'samples', 'seed', 'joint', 'covariance', 'uncertainty', 'level',
@@ -24,7 +24,7 @@ export const predict: Method = async (params, context, state) => {
     ? PREDICTION_PARTS
     : textsParameter(params, 'parts').map(part => oneOf('parts', part, PREDICTION_PARTS))
   return predictionToWire(
-    await state.objects.get('posterior', params).predict(arrayParameter(params, 'x', state), options, workOf(context)),
+    await state.objects.get('posterior', params).predict(examplesParameter(params, state), options, workOf(context)),
     parts,
   )
 }
@@ -42,7 +42,7 @@ function predictionToWire(prediction: Prediction, parts: readonly string[]): Wir
 export const functionalVariance: Method = async (params, context, state) => {
   const options = { joint: flagParameter(params, 'joint', false) }
   const { mean, covariance } = await state.objects.get('posterior', params).functionalVariance(
-    arrayParameter(params, 'x', state),
+    examplesParameter(params, state),
     options,
     workOf(context),
   )
@@ -60,7 +60,7 @@ export const sample: Method = (params, _context, state) => {
 /** Draws of the outputs: samples x N x C. */
 export const functionalSamples: Method = async (params, context, state) => {
   const posterior = state.objects.get('posterior', params)
-  const samples = await posterior.functionalSamples(arrayParameter(params, 'x', state),
+  const samples = await posterior.functionalSamples(examplesParameter(params, state),
     countParameter(params, 'samples', 1), drawOptions(params), workOf(context))
   return { samples: tensorToWire(samples) }
 }
@@ -68,7 +68,7 @@ export const functionalSamples: Method = async (params, context, state) => {
 /** Draws of predictions, probabilities or means: samples x N x C. */
 export const predictiveSamples: Method = async (params, context, state) => {
   const posterior = state.objects.get('posterior', params)
-  const samples = await posterior.predictiveSamples(arrayParameter(params, 'x', state),
+  const samples = await posterior.predictiveSamples(examplesParameter(params, state),
     countParameter(params, 'samples', 1), drawOptions(params), workOf(context))
   return { samples: tensorToWire(samples) }
 }

@@ -90,12 +90,16 @@ def test_batches_and_arrays_are_told_apart() -> None:
     assert is_array_like(Tensor([1]).numpy())
     assert not is_array_like([(x, y)])
     assert not is_array_like(iter([(x, y)]))
-    assert len(list(batches([(x, y), [x, y]]))) == 2
-    for wrong in ([(x, y, y)], [{"x": x}], [5]):
+    assert len(list(batches([(x, y), [x, y]], "labels"))) == 2
+    (several, labels), mapping = batches([(x, 2 * x, y), {"a": x, "labels": y}], "labels")
+    assert [part is whole for part, whole in zip(several, (x, 2 * x), strict=True)] == [True, False]
+    assert labels is y
+    assert mapping == ({"a": x}, y)
+    for wrong in ([(x,)], [{"x": x}], [5]):
         with pytest.raises(DataError, match="Batch 0"):
-            list(batches(wrong))
+            list(batches(wrong, "labels"))
     with pytest.raises(DataError, match="iterable"):
-        list(batches(5))  # type: ignore[arg-type]
+        list(batches(5, "labels"))  # type: ignore[arg-type]
 
 
 def test_seeds() -> None:

@@ -37,7 +37,7 @@ t.test("every layer computes what torch computes, with its parameters in torch's
     )
     const read = networkFromLayers(architecture, named, inputSize === null ? {} : { inputSize })
     t.same(read.parameters.map(parameter => parameter.name), parameters, `${name}: parameters`)
-    const graph = settleOpenAxes(read, 'input', x.shape.slice(1))
+    const graph = settleOpenAxes(read, new Map([['input', x.shape.slice(1)]]))
     const input = { ...float64(x), dtype: graph.inputs[0].dtype }
     const result = runGraph(graph, new Map([['input', input]]), 'float64').get(graph.outputs[0])!
     t.same(result.shape, y.shape, `${name}: shape`)

@@ -30,7 +30,7 @@ t.test('the architectures of the reference cases give their networks', async t =
     t.same(read.parameters.map(parameter => [parameter.name, parameter.shape]),
       expected.parameters.map((p: { name: string, shape: number[] }) => [p.name, p.shape]),
       `${name}: parameters in torch's order`)
-    const graph = settleOpenAxes(read, 'input', xTest.shape.slice(1))
+    const graph = settleOpenAxes(read, new Map([['input', xTest.shape.slice(1)]]))
     if (!graph.nodes.every(node => isSupported(node.op))) continue
     ran++
     const f = runGraph(graph, new Map([['input', xTest]]), 'float64').get(graph.outputs[0])!

@@ -143,12 +143,13 @@ t.test('sizes that stay open take those of the data', async t => {
   const sequence = networkFromLayers([{ type: 'Linear', name: '0' }, { type: 'Mean', dim: 1 }, { type: 'Linear',
     name: '2' }], dense)
   t.same(sequence.inputs[0].openAxes, [1])
-  const settled = settleOpenAxes(sequence, 'input', [7, 3])
+  const settled = settleOpenAxes(sequence, new Map([['input', [7, 3]]]))
   t.same(settled.inputs[0].shape.slice(1), [7, 3])
   t.same(settled.inputs[0].openAxes, [1], 'other data may have other lengths')
-  t.equal(settleOpenAxes(sequence, 'input', [7, 4]), sequence, 'other features are left to the check of the data')
-  t.equal(settleOpenAxes(sequence, 'input', [21]), sequence)
-  t.equal(settleOpenAxes(sequence, 'other', [7, 3]), sequence)
+  t.equal(settleOpenAxes(sequence, new Map([['input', [7, 4]]])), sequence,
+    'other features are left to the check of the data')
+  t.equal(settleOpenAxes(sequence, new Map([['input', [21]]])), sequence)
+  t.equal(settleOpenAxes(sequence, new Map([['other', [7, 3]]])), sequence)
   t.equal(networkFromLayers(chain, dense).inputs[0].openAxes, undefined)
 })
 

@@ -16,7 +16,7 @@ const architectureOf = (name: string): NonNullable<NetworkHints['architecture']>
   JSON.parse(new TextDecoder().decode(fixture(`cases/${name}/architecture.json`)))
 
 function run(graph: Graph, x: Tensor): Tensor {
-  const settled = settleOpenAxes(graph, graph.inputs[0].name, x.shape.slice(1))
+  const settled = settleOpenAxes(graph, new Map([[graph.inputs[0].name, x.shape.slice(1)]]))
   const precision = settled.inputs[0].dtype === 'float64' ? 'float64' : 'float32'
   return runGraph(settled,
     new Map([[settled.inputs[0].name,

@@ -78,7 +78,7 @@ t.test('open lengths that are not given are those of the data', async t => {
   }))
   t.same(graph.inputs[0], { name: 'x', dtype: 'float32', shape: [BATCH, 32, 4], openAxes: [1] })
   t.match(graph.notes, [/leaves lengths of its input open/])
-  const settled = settleOpenAxes(graph, 'x', [3, 4])
+  const settled = settleOpenAxes(graph, new Map([['x', [3, 4]]]))
   t.same(
     runGraph(settled, new Map([['x', tensor('float32', [2, 3, 4], new Array(24).fill(1))]]), 'float32').get('y')!.shape,
     [2, 2],
@@ -107,7 +107,7 @@ t.test('of an input for one example the open axis is a length, the fixed one the
     outputs: [b.value('y', [1, 2])],
   }))
   t.same(graph.inputs[0], { name: 'x', dtype: 'float32', shape: [BATCH, 32, 4], openAxes: [1] })
-  const settled = settleOpenAxes(graph, 'x', [3, 4])
+  const settled = settleOpenAxes(graph, new Map([['x', [3, 4]]]))
   t.same(runGraph(settled, new Map([['x', tensor('float32', [2, 3, 4], new Array(24).fill(1))]]), 'float32').get('y')!,
     { dtype: 'float32', shape: [2, 2], data: Float32Array.of(6, 6, 6, 6) })
 })

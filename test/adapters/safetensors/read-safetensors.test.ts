@@ -25,7 +25,7 @@ t.test('the reference networks, with their architecture, give their outputs and 
       `${name}: parameters`)
     const theta = read.parameters.flatMap(p => Array.from(read.initializers.get(p.name)!.data))
     t.same(theta, expected.theta.data ?? expected.theta, `${name}: theta bit for bit`)
-    const graph = settleOpenAxes(read, 'input', xTest.shape.slice(1))
+    const graph = settleOpenAxes(read, new Map([['input', xTest.shape.slice(1)]]))
     if (!graph.nodes.every(node => isSupported(node.op))) continue
     ran++
     t.ok(

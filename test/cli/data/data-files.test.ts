@@ -5,20 +5,21 @@ import { readCsv } from '../../../cli/data/csv.js'
 import { readExamples } from '../../../cli/data/data-file.js'
 import { readNpy, writeNpy } from '../../../cli/data/npy.js'
 import { targetsOf } from '../../../cli/data/targets.js'
-import { float64 } from '../../../core/tensor/tensor.js'
+import { float64, tensor } from '../../../core/tensor/tensor.js'
 
 const folder = t.testdir({})
 const file = (name: string, content: string | Uint8Array): string => {
   writeFileSync(join(folder, name), content)
   return join(folder, name)
 }
-const selection = { likelihood: 'classification', target: undefined, inputs: undefined, answered: true } as const
+const selection = { likelihood: 'classification', target: undefined, arrays: undefined, inputs: [],
+  answered: true } as const
 
 t.test('CSV: header, quotes, byte order mark, targets by name', async t => {
   const table = readCsv('\ufeff"a, b",c,kind\r\n1,2.5,"x"\r\n-3e2,4,y\r\n', 'kind')
   t.same([table.columns, Array.from(table.values), table.targets], [['a, b', 'c'], [1, 2.5, -300, 4], [{ name: 'kind',
     cells: ['x', 'y'] }]])
-  t.same(readCsv('1,2\n3,4\n', 'last'), { rows: 2, columns: ['x1'], values: Float64Array.of(1, 3),
+  t.same(readCsv('1,2\n3,4\n', 'last'), { rows: 2, columns: ['x1'], header: false, values: Float64Array.of(1, 3),
     targets: [{ name: 'x2', cells: ['2', '4'] }] })
   t.same(readCsv('a,b,c\n1,2,3\n', 'a,c').targets.map(target => target.name), ['a', 'c'])
   t.throws(() => readCsv('a,kind\n1,2\n', 'kin'), { code: 'BAD_DATA_FILE', message: /Did you mean 'kind'\?/ })
@@ -70,7 +71,7 @@ t.test('npy: both orders, both byte orders, back and forth', async t => {
 t.test('examples in one array, or in two files', async t => {
   const both = file('both.npy', writeNpy(float64([2, 3], [1, 2, 0, 3, 4, 1])))
   t.same(await readExamples(both, selection), { x: float64([2, 2], [1, 2, 3, 4]), y: float64([2], [0, 1]) })
-  t.same((await readExamples(both, { ...selection, answered: false })).x.shape, [2, 3])
+  t.match((await readExamples(both, { ...selection, answered: false })).x, { shape: [2, 3] })
   const answers = file('answers.npy', writeNpy(float64([2], [1, 0])))
   t.same((await readExamples(both, { ...selection, target: answers })).y, float64([2], [1, 0]))
   await t.rejects(readExamples(answers, selection), { code: 'BAD_DATA_FILE' })
@@ -84,4 +85,11 @@ t.test('a file of another kind is refused by name', async t => {
   await t.rejects(readExamples(file('empty.csv', ''), selection), { code: 'EMPTY_DATA',
     message: /empty\.csv: The file is empty/ })
   await t.rejects(readExamples(file('one.csv', 'y\n1\n'), selection), { code: 'BAD_DATA_FILE' })
+})
+
+t.test('columns keep their names; without a header they have none', async t => {
+  const named = file('named.csv', 'a,kind,b\n1,0,2\n3,1,4\n')
+  t.same(await readExamples(named, { ...selection, target: 'kind' }), { target: 'kind',
+    x: [{ values: float64([2, 2], [1, 2, 3, 4]), columns: ['a', 'b'] }], y: tensor('int64', [2], [0, 1]) })
+  t.match(await readExamples(file('bare.csv', '1,2,0\n3,4,1\n'), selection), { target: 'x3', x: { shape: [2, 2] } })
 })

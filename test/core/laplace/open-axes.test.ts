@@ -47,7 +47,7 @@ t.test('a sequence network takes the length of the data: whole, batches, partial
 
 t.test('the digest leaves open lengths out, and a saved graph keeps them open', async t => {
   const graph = openNetwork('sequence')
-  const settled = settleOpenAxes(graph, 'input', [4, 3])
+  const settled = settleOpenAxes(graph, new Map([['input', [4, 3]]]))
   t.notSame(settled.inputs, graph.inputs)
   t.equal(graphDigest(settled), graphDigest(graph))
   t.same(graphFromTree(graphToTree(graph)).inputs, graph.inputs)

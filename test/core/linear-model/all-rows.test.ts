@@ -42,7 +42,7 @@ async function problems(precision: 'float32' | 'float64') {
   )
   const evaluator = createEvaluator(network, 'all', chosenEngine({ name: 'typescript', threads: 1 }, precision, {}),
     precision)
-  const rows = tensor(precision, [examples, inputs], normals(examples * inputs))
+  const rows = new Map([['x', tensor(precision, [examples, inputs], normals(examples * inputs))]])
   const { f, jacobian } = await evaluator.jacobian(rows)
   const labels = Float64Array.from({ length: examples }, (_, n) => {
     const own = f.subarray(n * outputs, (n + 1) * outputs)

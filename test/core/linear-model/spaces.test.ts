@@ -34,7 +34,9 @@ async function problem() {
   )
   const evaluator = createEvaluator(network, 'all', chosenEngine({ name: 'typescript', threads: 1 }, 'float64', {}),
     'float64')
-  const { f, jacobian } = await evaluator.jacobian(tensor('float64', [examples, inputs], normals(examples * inputs)))
+  const { f, jacobian } = await evaluator.jacobian(
+    new Map([['x', tensor('float64', [examples, inputs], normals(examples * inputs))]]),
+  )
   const labels = Float64Array.from({ length: examples }, () => Math.floor(random.uniform() * outputs))
   return linearProblem(likelihoodModel('classification'), evaluator.slots, jacobian, Float64Array.from(f), labels,
     evaluator.theta)

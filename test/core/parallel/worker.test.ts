@@ -38,7 +38,7 @@ function network() {
     'regression')
 }
 
-const batch = (...x: number[]): LabelledBatch => ({ x: float64([x.length / 2, 2], x),
+const batch = (...x: number[]): LabelledBatch => ({ x: new Map([['x', float64([x.length / 2, 2], x)]]),
   labels: Float64Array.from({ length: x.length / 2 }, (_, i) => i), examples: x.length / 2 })
 const batches = [batch(1, 2, 3, 4), batch(-1, 0.5), batch(0, 1, 2, -2, 1, 1)]
 

@@ -4,6 +4,7 @@ import { compileGraph, runGraph, typescriptEngine } from '../../../core/engine/t
 import { GraphBuilder } from '../../../core/graph/builder.js'
 import { BATCH, type Graph } from '../../../core/graph/graph.js'
 import { termsOf } from '../../../core/likelihood/output-layout.js'
+import type { Inputs } from '../../../core/network/input-rows.js'
 import { prepareNetwork } from '../../../core/network/network.js'
 import { parameterCount } from '../../../core/network/parameter-slot.js'
 import { parameterSlots, parameterVector, withParameters } from '../../../core/network/parameters.js'
@@ -14,6 +15,8 @@ import { float64, type Precision, sizeOf, type Tensor } from '../../../core/tens
 import { relativeDifference } from '../../support/compare.js'
 import { uniform } from '../ops/check-derivative.js'
 import { draw, type Example, NETWORKS } from './networks.js'
+
+const only = (x: Tensor): Inputs => new Map([['x', x]])
 
 const K = 3
 const N = 4
@@ -101,7 +104,7 @@ for (const [name, example] of Object.entries(NETWORKS)) {
     const expected = new Float64Array(size)
     for (const n of [N, 1]) {
       const x = batch(n)
-      const product = await map.times(v, x)
+      const product = await map.times(v, only(x))
       const at = (step: number): Float64Array => {
         const changed = withParameters(network.graph, slots, theta.map((value, i) => value + step * v[i]))
         return runGraph(changed, new Map([['x', x]]), 'float64').get(network.output)!.data as Float64Array
@@ -110,11 +113,11 @@ for (const [name, example] of Object.entries(NETWORKS)) {
       t.ok(relativeDifference(product, up.map((value, i) => (value - down[i]) / (2 * STEP))) < 1e-6,
         `J v of ${n} example(s)`)
       const u = draw(n, width).data as Float64Array
-      const back = await map.transposedTimes(u, x)
+      const back = await map.transposedTimes(u, only(x))
       const scale = Math.sqrt(dot(u, u) * dot(product, product))
       t.ok(Math.abs(dot(u, product) - dot(back, v)) < 1e-10 * scale, `<u, J v> = <J'u, v> of ${n} example(s)`)
       back.forEach((value, i) => (expected[i] += value))
-      t.equal(await map.transposedTimes(u, x, total), total)
+      t.equal(await map.transposedTimes(u, only(x), total), total)
     }
     t.ok(relativeDifference(total, expected) < 1e-14, 'sums over batches')
     map.dispose()
@@ -201,8 +204,8 @@ t.test('values that the output does not depend on have no tangent', async t => {
     float64([K, 2, 3], new Array<number>(K * 2 * 3).fill(0)))
   const map = linearMap(prepareNetwork(graph, undefined), parameterSlots(graph, ['unused']), typescriptEngine(),
     'float64')
-  t.same(await map.times(Float64Array.of(1, 2), draw(2, 3)), new Float64Array(6))
-  t.same(await map.transposedTimes(new Float64Array(6).fill(1), draw(2, 3)), new Float64Array(2))
+  t.same(await map.times(Float64Array.of(1, 2), only(draw(2, 3))), new Float64Array(6))
+  t.same(await map.transposedTimes(new Float64Array(6).fill(1), only(draw(2, 3))), new Float64Array(2))
 })
 
 t.test('an input without examples has one tangent for all of them', async t => {
@@ -224,10 +227,10 @@ t.test('float32: products in single precision, sums over examples in double', as
     linearMap(single, slots, typescriptEngine(), precision)
   )
   const [v, x, u] = [draw(parameterCount(slots)).data as Float64Array, draw(200, 3), draw(200, 2).data as Float64Array]
-  t.ok(relativeDifference(await own.times(v, x), await exact.times(v, x)) < 1e-6)
-  const sum = await own.transposedTimes(u, x)
+  t.ok(relativeDifference(await own.times(v, only(x)), await exact.times(v, only(x))) < 1e-6)
+  const sum = await own.transposedTimes(u, only(x))
   t.ok(sum instanceof Float64Array)
-  t.ok(relativeDifference(sum, await exact.transposedTimes(u, x)) < 1e-6)
+  t.ok(relativeDifference(sum, await exact.transposedTimes(u, only(x))) < 1e-6)
 })
 
 t.test('vectors of a wrong length are refused', async t => {
@@ -235,13 +238,9 @@ t.test('vectors of a wrong length are refused', async t => {
   const slots = parameterSlots(network.graph, ['w2', 'b2'])
   const map = linearMap(network, slots, typescriptEngine(), 'float64')
   const expected = { code: 'SHAPE_MISMATCH', data: { expected: 10, actual: 9 } }
-  await t.rejects(map.times(new Float64Array(9), draw(2, 3)), expected)
-  await t.rejects(map.transposedTimes(new Float64Array(4), draw(2, 3), new Float64Array(9)), expected)
-  await t.rejects(map.transposedTimes(new Float64Array(6), draw(2, 3)), { code: 'SHAPE_MISMATCH',
+  await t.rejects(map.times(new Float64Array(9), only(draw(2, 3))), expected)
+  await t.rejects(map.transposedTimes(new Float64Array(4), only(draw(2, 3)), new Float64Array(9)), expected)
+  await t.rejects(map.transposedTimes(new Float64Array(6), only(draw(2, 3))), { code: 'SHAPE_MISMATCH',
     message: /u must hold 4/ })
-  await t.rejects(map.times(new Float64Array(10), draw(2, 4)), { code: 'SHAPE_MISMATCH' })
-  const b = new GraphBuilder('float64')
-  const graph = b.build([b.node('Mul', [b.input('x', [BATCH, 3]), b.input('scale', [3])])])
-  const other = linearMap(prepareNetwork(graph, undefined, { input: 'scale' }), [], typescriptEngine(), 'float64')
-  await t.rejects(other.transposedTimes(new Float64Array(3), draw(3)), { code: 'SHAPE_MISMATCH', message: /no axis/ })
+  await t.rejects(map.times(new Float64Array(10), only(draw(2, 4))), { code: 'SHAPE_MISMATCH' })
 })

@@ -8,23 +8,24 @@ from typing import Any
 import numpy as np
 
 from ._data import Array
+from ._examples import Examples
 
 #: Arrays above this size in bytes are sent in several messages.
 BATCH_BYTES = 256 * 2**20
 
 
-def exceeds_one_message(*arrays: Array) -> bool:
+def exceeds_one_message(*arrays: Array | Examples) -> bool:
     """Whether arrays together are too large for one message."""
     return sum(array.nbytes for array in arrays) > BATCH_BYTES
 
 
-def row_batches(x: Array) -> Iterable[Array]:
-    """The rows of an array (n, ...) in pieces that fit into one message each."""
-    count = max(1, -(-x.nbytes // BATCH_BYTES))
-    return np.array_split(x, count) if count > 1 else [x]
+def row_batches(x: Examples) -> Iterable[Examples]:
+    """Examples in pieces that fit into one message each."""
+    step = max(1, len(x) * BATCH_BYTES // max(1, x.nbytes))
+    return [x] if step >= len(x) else [x[at : at + step] for at in range(0, len(x), step)]
 
 
-def slices(x: Array, y: Array) -> Iterable[tuple[Array, Array]]:
+def slices(x: Examples, y: Array) -> Iterable[tuple[Examples, Array]]:
     """Examples (n, ...) and labels (n, ...) in pieces that fit into one message each."""
     step = max(1, len(x) * BATCH_BYTES // max(1, x.nbytes + y.nbytes))
     return ((x[at : at + step], y[at : at + step]) for at in range(0, len(x), step))

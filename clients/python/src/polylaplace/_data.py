@@ -85,41 +85,55 @@ def text_error(array: Array, name: str) -> DataError:
     )
 
 
+def is_array(value: Any) -> bool:
+    """Whether a value is an array or a data frame of some package."""
+    return hasattr(value, "__array__") or hasattr(value, "to_numpy") or hasattr(value, "detach")
+
+
 def is_array_like(value: Any) -> bool:
-    """Whether a value is one array, as opposed to an iterable of batches."""
-    if isinstance(value, np.ndarray) or hasattr(value, "__array__") or hasattr(value, "to_numpy"):
+    """Whether a value is examples, as opposed to an iterable of batches."""
+    if is_array(value) or isinstance(value, Mapping):
         return True
     return isinstance(value, (list, tuple)) and not (len(value) > 0 and _is_batch(value[0]))
 
 
 def _is_batch(value: Any) -> bool:
+    if isinstance(value, Mapping):
+        return True
     return (
         isinstance(value, (tuple, list))
-        and len(value) == 2
-        and all(hasattr(part, "__array__") or hasattr(part, "to_numpy") for part in value)
+        and len(value) >= 2
+        and all(is_array(part) or isinstance(part, (Mapping, list, tuple)) for part in value)
+        and any(is_array(part) or isinstance(part, Mapping) for part in value)
     )
 
 
-def batches(loader: Iterable[Any], name: str = "data") -> Iterator[tuple[Any, Any]]:
-    """The (x, y) batches of a DataLoader or any other iterable."""
+def batches(loader: Iterable[Any], label_key: str, name: str = "data") -> Iterator[tuple[Any, Any]]:
+    """The (x, y) batches of a DataLoader or any other iterable.
+
+    A batch is a pair; or several arrays, the last of them the labels; or a mapping with the labels under a key.
+    """
     if not isinstance(loader, Iterable):
         raise DataError(
             f"{name} must be arrays (X, y) or an iterable of (x, y) batches; got {type(loader).__name__}.", "BAD_ARRAY"
         )
     for number, batch in enumerate(loader):
-        if isinstance(batch, Mapping) or not hasattr(batch, "__len__") or len(batch) != 2:
+        if isinstance(batch, Mapping):
+            if label_key not in batch:
+                raise DataError(
+                    f"Batch {number} of the {name} has no '{label_key}' among {', '.join(map(str, batch))}: give the "
+                    "key of the labels as dict_key_y.",
+                    "BAD_ARRAY",
+                )
+            yield {key: value for key, value in batch.items() if key != label_key}, batch[label_key]
+            continue
+        if not isinstance(batch, (tuple, list)) or len(batch) < 2:
             raise DataError(
-                f"Batch {number} of the {name} must be a pair (x, y); got {type(batch).__name__}.", "BAD_ARRAY"
+                f"Batch {number} of the {name} must be (x, y), or a mapping with the labels under "
+                f"'{label_key}'; got {type(batch).__name__}.",
+                "BAD_ARRAY",
             )
-        yield batch[0], batch[1]
-
-
-def joined(loader: Iterable[Any], name: str) -> tuple[Array, Array]:
-    """All batches of a loader as one pair of arrays."""
-    parts = [(to_array(x, "x"), to_array(y, "y")) for x, y in batches(loader, name)]
-    if not parts:
-        raise DataError(f"The {name} has no batches.", "EMPTY_DATA")
-    return np.concatenate([x for x, _ in parts]), np.concatenate([y for _, y in parts])
+        yield batch[0] if len(batch) == 2 else list(batch[:-1]), batch[-1]
 
 
 def fresh_seed(seed: Any) -> int:

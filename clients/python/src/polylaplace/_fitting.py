@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Self
 
 from ._batching import exceeds_one_message, slices
-from ._data import batches, flat_labels, is_array_like, masked, to_array
+from ._data import batches, is_array_like, masked
 from ._exceptions import DataError, InternalError, OptionError
 from ._partial import Partial
 from ._posterior_state import ONE_MESSAGE, PosteriorState
@@ -84,11 +84,13 @@ class Fitting(PosteriorState):
     ) -> tuple[Remote, dict[str, Any]]:
         """A posterior of (x, y) batches, one message each."""
         fit: Remote | None = None
-        for x, y in batches(loader):
-            rows, labels = to_array(x, "x"), flat_labels(to_array(y, "y"), self.likelihood)
+        for x, y in batches(loader, self._label_key):
+            data = self._data(x, y, ("x", "y"))
             if fit is None:
-                fit, _ = create(self._client, "fitBegin", {**self._network_for(rows), "options": self._fit_options()})
-            self._client.call("fitBatch", {"fit": fit.handle(), "x": rows, "y": labels}, timeout=timeout)
+                fit, _ = create(
+                    self._client, "fitBegin", {**self._network_for(data["x"]), "options": self._fit_options()}
+                )
+            self._client.call("fitBatch", {"fit": fit.handle(), **data}, timeout=timeout)
         if fit is None:
             raise _no_batches()
         return self._made("fitEnd", {"fit": fit.handle()}, timeout=timeout, progress=progress)
@@ -126,7 +128,7 @@ class Fitting(PosteriorState):
 
     def count_outputs(self, X: Any) -> int:
         """The number of outputs of the network, which is run for the first row of X (n, ...)."""
-        rows = to_array(X, "X")
+        rows = self._examples(X)
         if "model" not in (network := self._network_for(rows, ONE_MESSAGE)):
             raise InternalError("The network was not read on its own.", "INTERNAL")
         wanted = {key: self._options[key] for key in ("input", "output", "engine") if key in self._options}
@@ -142,7 +144,7 @@ class Fitting(PosteriorState):
         """
         if mask is not None:
             y = masked(y, mask, self.likelihood)
-        parts = batches(X) if y is None and not is_array_like(X) else [(X, y)]
+        parts = batches(X, self._label_key) if y is None and not is_array_like(X) else [(X, y)]
         total: Partial | None = None
         for x, labels in parts:
             data = self._data(x, labels)

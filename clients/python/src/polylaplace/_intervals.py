@@ -118,7 +118,7 @@ class Intervals(Predicting):
         more = {} if parts is None else {"parts": parts}
         answers = [
             self._call("predict", {"x": rows, "options": {"uncertainty": False, **options}, **more})
-            for rows in row_batches(to_array(X, "X"))
+            for rows in row_batches(self._examples(X))
         ]
         for note in dict.fromkeys(str(note) for answer in answers for note in answer.get("notes", ())):
             warnings.warn(note, LaplaceWarning, stacklevel=3)

@@ -60,6 +60,8 @@ class Laplace(Fitting, Tuning, HyperParameters, Intervals, PosteriorQuantities, 
             term of the likelihood with a label of its own, or the 'first', the 'last' or the 'mean' of all answers for
             the example. None: 'each'.
         class_axis: the axis of such an output that holds the classes or outputs. None: the one that the labels fit.
+        dict_key_x: laplace-torch's word; every entry of a mapping but the labels is the input of its name.
+        dict_key_y: the key of the labels in batches that are mappings, as Hugging Face's collators make them.
         client: the connection; None: the one that everything shares.
         progress: True for bars (if tqdm is installed), or a function.
 
@@ -93,10 +95,14 @@ class Laplace(Fitting, Tuning, HyperParameters, Intervals, PosteriorQuantities, 
         output: str | None = None,
         positions: str | None = None,
         class_axis: int | None = None,
+        dict_key_x: str | None = None,
+        dict_key_y: str = "labels",
         client: Client | None = None,
         progress: ProgressOption = None,
     ) -> None:
+        del dict_key_x
         self._connect(client or default_client(), progress)
+        self._label_key = dict_key_y
         self.model = model
         self.likelihood = str(likelihood)
         self.subset_of_weights = subset_of_weights

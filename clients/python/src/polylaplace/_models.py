@@ -9,7 +9,8 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from ._data import Array, to_array
+from ._data import to_array
+from ._examples import Examples
 from ._exceptions import DataError, StateError
 from ._keras_models import is_keras_model, keras_file
 from ._torch_models import torch_module
@@ -20,7 +21,7 @@ NetworkParams: TypeAlias = dict[str, Any]
 Architecture: TypeAlias = Sequence[Mapping[str, Any]] | str | os.PathLike[str]
 
 
-def network_params(model: Any, hints: Mapping[str, Any], example: Array | None = None) -> NetworkParams | None:
+def network_params(model: Any, hints: Mapping[str, Any], example: Examples | None = None) -> NetworkParams | None:
     """What readNetwork needs for a model.
 
     Args:
@@ -48,7 +49,7 @@ def network_params(model: Any, hints: Mapping[str, Any], example: Array | None =
             "NOT_FITTED",
         )
     if hasattr(model, "state_dict") and hasattr(model, "named_children"):
-        return torch_module(model, hints, example)
+        return torch_module(model, hints, None if example is None else example.only)
     if hasattr(model, "SerializeToString"):
         return {"bytes": model.SerializeToString(), "hints": hints}
     if isinstance(model, Mapping):
@@ -66,11 +67,12 @@ def size_of(value: Any) -> int:
         return sum(map(size_of, value.values()))
     if isinstance(value, (list, tuple)):
         return sum(map(size_of, value))
-    return value.nbytes if isinstance(value, np.ndarray) else len(value) if isinstance(value, bytes) else 0
+    return value.nbytes if isinstance(value, (np.ndarray, Examples)) else len(value) if isinstance(value, bytes) else 0
 
 
-def with_input_size(params: NetworkParams, example: Array | None) -> NetworkParams:
+def with_input_size(params: NetworkParams, examples: Examples | None) -> NetworkParams:
     """Adds the shape of one example for layers, which do not tell the size of images or the length of sequences."""
+    example = None if examples is None else examples.only
     hints = params.get("hints", {})
     bare = "layers" in params or hints.get("architecture") is not None
     if example is None or example.ndim < 3 or not bare or "inputSize" in hints:

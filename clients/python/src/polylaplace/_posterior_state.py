@@ -8,9 +8,12 @@ import weakref
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+
 from ._client import Client
-from ._data import Array, flat_labels, is_array_like, joined, to_array
-from ._exceptions import LaplaceError, LaplaceWarning, OptionError, StateError, TrainingWarning
+from ._data import batches, flat_labels, is_array_like, to_array
+from ._examples import Examples, to_examples
+from ._exceptions import DataError, LaplaceError, LaplaceWarning, OptionError, StateError, TrainingWarning
 from ._models import NetworkParams, network_params, size_of, with_input_size
 from ._options import as_numbers, unwrapped
 from ._progress import ProgressOption
@@ -59,6 +62,8 @@ class PosteriorState:
     #: What the last fit was given, unless it can be read only once.
     _training: tuple[Any, Any] | None
     _progress: ProgressOption
+    #: The key of the labels in batches that are mappings.
+    _label_key: str = "labels"
 
     def _connect(self, client: Client, progress: ProgressOption = None) -> None:
         """Sets everything in `TRANSIENT` to that of an object without a posterior."""
@@ -69,7 +74,7 @@ class PosteriorState:
         self._cache = {}
         self._training = None
 
-    def _network_for(self, example: Array | None, more_bytes: int = 0) -> dict[str, Any]:
+    def _network_for(self, example: Examples | None, more_bytes: int = 0) -> dict[str, Any]:
         """The network of a fit: the first time in the same message, when both are small; else by its handle."""
         if self._network is None:
             if self._network_params is None:
@@ -139,18 +144,35 @@ class PosteriorState:
         remote, answer = create(self._client, method, {**params, "brief": True}, **options)
         return remote, answer.get("summary", {})
 
-    def _data(self, X: Any, y: Any, names: tuple[str, str] = ("X", "y")) -> dict[str, Array]:
+    def _examples(self, X: Any, name: str = "X", rows: int | None = None) -> Examples:
+        """Examples as they are sent: one array, or one for each input of the network."""
+        inputs = self._summary.get("inputs")
+        return to_examples(X, name, rows=rows, inputs=None if inputs is None else len(inputs), without=self._label_key)
+
+    def _joined(self, loader: Any, name: str) -> dict[str, Any]:
+        """All batches of a loader as examples x and labels y."""
+        parts = [self._data(x, y, ("x", "y")) for x, y in batches(loader, self._label_key, name)]
+        if not parts:
+            raise DataError(f"The {name} has no batches.", "EMPTY_DATA")
+        return {
+            "x": Examples.joined([part["x"] for part in parts]),
+            "y": np.concatenate([part["y"] for part in parts]),
+        }
+
+    def _data(self, X: Any, y: Any, names: tuple[str, str] = ("X", "y")) -> dict[str, Any]:
         """Examples x (n, ...) and labels y (n,) or (n, C) as they are sent; `names`: of the user's arguments."""
         if y is None:
+            if isinstance(X, Mapping) and self._label_key in X:
+                return self._data(X, X[self._label_key], names)
             if not is_array_like(X):
-                x, labels = joined(X, "data")
-                return {"x": x, "y": labels}
+                return self._joined(X, "data")
             raise OptionError(
                 f"{names[1]} is missing: give fit({names[0]}, {names[1]}), or an iterable of (x, y) batches.",
                 "BAD_OPTION",
                 {"option": "y"},
             )
-        return {"x": to_array(X, names[0]), "y": flat_labels(to_array(y, names[1]), self.likelihood)}
+        labels = flat_labels(to_array(y, names[1]), self.likelihood)
+        return {"x": self._examples(X, names[0], len(labels) if labels.ndim else None), "y": labels}
 
     def _saved(self, *, network: bool) -> bytes:
         """The posterior as bytes."""

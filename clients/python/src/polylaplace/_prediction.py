@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ._batching import row_batches, together
-from ._data import Array, fresh_seed, to_array
+from ._data import Array, fresh_seed
 from ._exceptions import OptionError
 from ._sampling import Sampling
 from ._words import snake_case
@@ -141,7 +141,7 @@ class Predicting(Sampling):
         timeout: float | None = None,
     ) -> dict[str, Any]:
         """The answer of the server, in as many messages as the rows need; `parts`: what of it will be read."""
-        x = to_array(X, "X")
+        x = self._examples(X)
         options = {"predictive": predictive, **options} | ({} if link is None else {"link": link})
         if samples is not None:
             options["samples"] = int(samples)

@@ -21,13 +21,13 @@ class Sampling(PosteriorState):
 
     def _samples(self, method: str, X: Any, n_samples: int, pred_type: str, seed: Any) -> Array:
         """Draws (n_samples, n, C) by a method of the server."""
-        params = {"x": to_array(X, "X"), "samples": int(n_samples), "seed": fresh_seed(seed), "predictive": pred_type}
+        params = {"x": self._examples(X), "samples": int(n_samples), "seed": fresh_seed(seed), "predictive": pred_type}
         samples: Array = self._call(method, params, progress=self._progress)["samples"]
         return samples
 
     def functional_variance(self, X: Any, joint: bool = False) -> Array:
         """Covariance of the outputs, (n, C, C), or (n C, n C) with `joint`."""
-        covariance: Array = self._call("functionalVariance", {"x": to_array(X, "X"), "joint": joint})["covariance"]
+        covariance: Array = self._call("functionalVariance", {"x": self._examples(X), "joint": joint})["covariance"]
         return covariance
 
     def sample(self, n_samples: int = 100, *, seed: Any = None) -> Array:

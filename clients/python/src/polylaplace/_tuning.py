@@ -7,7 +7,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from ._data import Array, flat_labels, is_array_like, joined
+from ._data import is_array_like
 from ._exceptions import LaplaceError, OptionError, PriorWarning
 from ._models import size_of
 from ._options import as_prior_structure, as_tune_method
@@ -72,8 +72,7 @@ class Tuning(PosteriorState):
         if options["tune"] in _READ_TRAINING_DATA:
             params.update(self._training_data(X, y, str(options["tune"])))
         if val_loader is not None:
-            x_val, labels = joined(val_loader, "validation data")
-            params["validation"] = {"x": x_val, "y": flat_labels(labels, self.likelihood)}
+            params["validation"] = self._joined(val_loader, "validation data")
         elif X_val is not None:
             params["validation"] = self._data(X_val, y_val, ("X_val", "y_val"))
         progress = self._progress if progress_bar is None else progress_bar
@@ -110,7 +109,7 @@ class Tuning(PosteriorState):
                 stacklevel=3,
             )
 
-    def _training_data(self, X: Any, y: Any, method: str) -> dict[str, Array]:
+    def _training_data(self, X: Any, y: Any, method: str) -> dict[str, Any]:
         """The data of the fit: those given, or those that `fit` was given."""
         training = self._training if X is None else (X, y)
         if training is None:

@@ -15,6 +15,7 @@ from typing import Any, TypeAlias
 import msgpack  # type: ignore[import-untyped]
 import numpy as np
 
+from ._examples import Examples
 from ._exceptions import DataError, ProtocolError
 
 #: A piece of a frame.
@@ -87,6 +88,8 @@ def _encode_other(value: Any, parts: list[Chunk], depth: int) -> None:
         _encode_map(value, parts, depth)
     elif isinstance(value, np.ndarray):
         _encode_array(value, parts)
+    elif isinstance(value, Examples):
+        _encode_examples(value, parts, depth)
     elif isinstance(value, np.generic):
         _encode(value.item(), parts, depth)
     elif isinstance(value, Sequence):
@@ -103,6 +106,20 @@ def _encode_array(array: np.ndarray[Any, Any], parts: list[Chunk]) -> None:
     wire = array_to_wire(array)
     parts.append(_array_head(wire["dtype"], array.shape, wire["order"]))
     _encode_bytes(wire["data"], parts)
+
+
+def _encode_examples(value: Examples, parts: list[Chunk], depth: int) -> None:
+    """One array, or a list of arrays with the names of their inputs and columns."""
+    if value.only is not None and value.arrays[0].columns is None:
+        _encode_array(value.only, parts)
+        return
+    named = [
+        {**array_to_wire(part.values)}
+        | ({} if part.name is None else {"name": part.name})
+        | ({} if part.columns is None else {"columns": list(part.columns)})
+        for part in value.arrays
+    ]
+    _encode_list(named, parts, depth)
 
 
 @functools.lru_cache(maxsize=256)

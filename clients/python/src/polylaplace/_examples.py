@@ -1,0 +1,127 @@
+"""Examples as they are given to a network: one array, or one for each of its inputs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+
+from ._data import Array, is_array, to_array
+from ._exceptions import DataError
+
+#: Names of more columns than this are not sent.
+_MOST_COLUMNS = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class InputArray:
+    """The array of one input (n, ...), with the names of input and columns where there are any."""
+
+    values: Array
+    name: str | None = None
+    columns: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Examples:
+    """n examples: one array, or one for each input of the network."""
+
+    arrays: tuple[InputArray, ...]
+
+    def __len__(self) -> int:
+        return len(self.arrays[0].values) if self.arrays and self.arrays[0].values.ndim else 0
+
+    def __getitem__(self, rows: slice) -> Examples:
+        return Examples(
+            tuple(InputArray(part.values[rows], part.name, part.columns) for part in self.arrays),
+        )
+
+    @property
+    def nbytes(self) -> int:
+        """The bytes of all arrays."""
+        return sum(part.values.nbytes for part in self.arrays)
+
+    @property
+    def only(self) -> Array | None:
+        """The array, where there is one without a name of its own."""
+        return self.arrays[0].values if len(self.arrays) == 1 and self.arrays[0].name is None else None
+
+    def with_columns(self, names: Iterable[str] | None) -> Examples:
+        """The same with names of the columns."""
+        if names is None or self.only is None:
+            return self
+        return Examples((InputArray(self.arrays[0].values, None, tuple(names)),))
+
+    @classmethod
+    def joined(cls, parts: Sequence[Self]) -> Examples:
+        """Several one after another; inputs that have names are matched by them."""
+        first = parts[0]
+        if len(parts) == 1:
+            return first
+        return Examples(
+            tuple(
+                InputArray(np.concatenate([_same(part, i, own) for part in parts]), own.name, own.columns)
+                for i, own in enumerate(first.arrays)
+            )
+        )
+
+
+def _same(part: Examples, place: int, like: InputArray) -> Array:
+    """The array of a batch that belongs to the same input as one of another batch."""
+    if like.name is None and len(part.arrays) > place:
+        return part.arrays[place].values
+    for own in part.arrays:
+        if own.name == like.name:
+            return own.values
+    raise DataError(f"A batch has no input {like.name or place!r}, which an earlier one has.", "BAD_ARRAY")
+
+
+def to_examples(
+    value: Any, name: str, *, rows: int | None = None, inputs: int | None = None, without: str | None = None
+) -> Examples:
+    """Examples from outside: an array-like, a data frame, a mapping of arrays by input, or a list of them in order.
+
+    Args:
+        name: of the user's argument.
+        rows: how many examples there are, where labels say it.
+        inputs: how many inputs the network takes, where that is known.
+        without: the key of a mapping that holds the labels.
+
+    Raises:
+        DataError: when it is not made of arrays of numbers.
+    """
+    if isinstance(value, Examples):
+        return value
+    if isinstance(value, Mapping):
+        arrays = tuple(
+            InputArray(to_array(part, f"{name}[{key!r}]"), str(key)) for key, part in value.items() if key != without
+        )
+        if not arrays:
+            raise DataError(f"{name} is a mapping without arrays.", "EMPTY_DATA", {"array": name})
+        return Examples(arrays)
+    if isinstance(value, (list, tuple)) and _is_list_of_inputs(value, rows, inputs):
+        return Examples(tuple(_frame(part, f"{name}[{i}]") for i, part in enumerate(value)))
+    return Examples((_frame(value, name),))
+
+
+def _frame(value: Any, name: str) -> InputArray:
+    """An array, with the names of its columns where it is a data frame."""
+    columns = getattr(value, "columns", None) if hasattr(value, "to_numpy") else None
+    names = None if columns is None or len(columns) > _MOST_COLUMNS else tuple(columns)
+    named = names is not None and all(isinstance(column, str) for column in names)
+    return InputArray(to_array(value, name), None, names if named else None)
+
+
+def _is_list_of_inputs(value: Sequence[Any], rows: int | None, inputs: int | None) -> bool:
+    """Whether a list holds an array for each input; else it holds the examples, one after another."""
+    if len(value) < 2 or not all(is_array(part) for part in value):
+        return False
+    if inputs is not None:
+        return inputs > 1 and len(value) == inputs
+    shapes = {tuple(np.shape(part)) for part in value}
+    if len(shapes) > 1:
+        return True
+    (shape,) = shapes
+    return rows is not None and len(value) != rows and len(shape) > 0 and shape[0] == rows
