@@ -4,7 +4,7 @@
  */
 import { DataError } from '../../core/errors/errors.js'
 import { GraphBuilder } from '../../core/graph/builder.js'
-import { BATCH, type Graph } from '../../core/graph/graph.js'
+import { BATCH, type Graph, isBatch } from '../../core/graph/graph.js'
 import { precisionOf } from '../../core/network/network.js'
 import { tensor } from '../../core/tensor/tensor.js'
 import { arrays, counts, numbers, type Structure } from './fields.js'
@@ -21,7 +21,7 @@ export function withPreparation(graph: Graph, fields: Readonly<Record<string, un
   const shift = numbers(structure, 'shift')
   const [input] = graph.inputs
   const size = input.shape.slice(1)
-  if (graph.inputs.length !== 1 || size.length !== 1 || size[0] !== shift.length || input.shape[0] !== BATCH) {
+  if (graph.inputs.length !== 1 || size.length !== 1 || size[0] !== shift.length || !isBatch(input.shape[0])) {
     throw new DataError('BAD_ARRAY',
       `The steps before the network make ${shift.length} columns, and the network does not take a table of as many.`)
   }

@@ -34,7 +34,7 @@ compare.laplace <- function(object, x, y, ...) {
   check_no_more(...)
   if (missing(x)) laplace_stop("Give rows that the fit has not seen: compare(object, x, y).", "BAD_OPTION")
   rows <- labelled_rows(object, x, y, "compare(object, x, y)")
-  answer <- ask(object, "compare", list(x = as_wire_array(rows$x), y = as_wire_array(rows$y)))
+  answer <- ask(object, "compare", list(x = as_wire_examples(rows$x), y = as_wire_array(rows$y)))
   reports <- answer[c("network", "temperature", "posterior")]
   reports <- reports[!vapply(reports, is.null, NA)]
   table <- do.call(rbind, lapply(reports, report_row))

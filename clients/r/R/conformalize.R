@@ -39,7 +39,7 @@ conformalize.laplace <- function(object, x, y, score = NULL, randomised = FALSE,
   check_no_more(...)
   if (missing(x) && !missing(y)) laplace_stop("Responses `y` need their rows `x`.", "BAD_OPTION")
   rows <- if (!missing(x)) labelled_rows(object, x, y, "conformalize(object, x, y)")
-  params <- lapply(rows, as_wire_array)
+  params <- if (is.null(rows)) list() else list(x = as_wire_examples(rows$x), y = as_wire_array(rows$y))
   if (!is.null(score)) params$score <- one_of(score, SET_SCORES, "score")
   if (randomised) params <- c(params, list(randomised = TRUE, seed = fresh_seed(seed)))
   recalibrated(object, "conformalize", params)

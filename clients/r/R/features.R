@@ -1,8 +1,13 @@
 # Rows of features as the server takes them.
 
-#' Rows of features as a numeric matrix (or array), with the names of the columns.
+#' Rows of features as a numeric matrix (or array), with the names of the columns; of several inputs as a list of them.
 #' @noRd
 as_features <- function(x, name = "x") {
+  if (is_inputs(x)) return(x)
+  if (is.list(x) && !is.data.frame(x) && length(x) > 0 && !is.null(names(x))) {
+    each <- Map(function(array, input) as_features(array, sprintf("%s$%s", name, input)), x, names(x))
+    return(new_inputs(each))
+  }
   if (is.data.frame(x)) {
     numbers <- vapply(x, function(column) is.numeric(column) || is.logical(column), NA)
     if (!all(numbers)) {
@@ -30,6 +35,7 @@ as_features <- function(x, name = "x") {
 #' Rows of a matrix or an array with more axes.
 #' @noRd
 rows_of <- function(x, index) {
+  if (is_inputs(x)) return(new_inputs(lapply(unclass(x), rows_of, index)))
   if (is.null(dim(x))) return(x[index])
   if (length(dim(x)) == 2) return(x[index, , drop = FALSE])
   taken <- matrix(x, dim(x)[1])[index, , drop = FALSE]
@@ -37,6 +43,7 @@ rows_of <- function(x, index) {
 }
 
 complete_rows <- function(x) {
+  if (is_inputs(x)) return(Reduce(`&`, lapply(unclass(x), complete_rows)))
   if (is.null(dim(x))) return(!is.na(x))
   if (is.data.frame(x)) return(stats::complete.cases(x))
   !rowSums(is.na(matrix(x, dim(x)[1]))) > 0

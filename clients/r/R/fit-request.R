@@ -20,7 +20,7 @@ bytes_of <- function(value) {
 #' @noRd
 fit_on_server <- function(network, options, x, data, settings) {
   server <- laplace_server()
-  bytes <- length(data$x$data) + length(data$y$data)
+  bytes <- bytes_of(data)
   if (bytes + bytes_of(network) <= ONE_MESSAGE) {
     model <- list(network = network)
   } else {
@@ -60,7 +60,7 @@ fit_in_batches <- function(server, params, x, y, settings, bytes = BATCH_BYTES) 
   fit <- request(server, "fitBegin", params, settings$timeout)$handle
   for (rows in row_batches(x, bytes)) {
     request(
-      server, "fitBatch", list(fit = fit, x = as_wire_array(rows_of(x, rows)), y = as_wire_array(rows_of(y, rows))),
+      server, "fitBatch", list(fit = fit, x = as_wire_examples(rows_of(x, rows)), y = as_wire_array(rows_of(y, rows))),
       settings$timeout
     )
   }
@@ -71,7 +71,7 @@ fit_in_batches <- function(server, params, x, y, settings, bytes = BATCH_BYTES) 
 #' @noRd
 row_batches <- function(x, bytes = BATCH_BYTES) {
   count <- dim(x)[1]
-  step <- max(1, floor(count * bytes / (8 * length(x))))
+  step <- max(1, floor(bytes / (8 * prod(dim(x)[-1]))))
   starts <- seq(1, count, by = step)
   lapply(starts, function(start) start:min(count, start + step - 1))
 }

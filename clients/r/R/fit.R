@@ -31,7 +31,7 @@ fit_frame <- function(network, prepared, options, settings, call) {
 fit_network <- function(network, x, y, validation, options, settings, described, call) {
   check_options(options)
   x <- in_network_order(network, x)
-  if (length(dim(x)) == 2) described["features"] <- list(colnames(x))
+  if (length(dim(x)) == 2) described["features"] <- list(if (!is_inputs(x)) colnames(x))
   known <- if (inherits(network, "nnet")) nnet_levels(network)
   likelihood <- settings$likelihood
   if (is.null(likelihood) && inherits(network, "nnet")) likelihood <- nnet_likelihood(network)
@@ -43,7 +43,7 @@ fit_network <- function(network, x, y, validation, options, settings, described,
   }
   one_of(likelihood, LIKELIHOODS, "likelihood")
   response <- as_response(y, likelihood, known)
-  data <- list(x = as_wire_array(x), y = as_wire_array(response$y))
+  data <- list(x = as_wire_examples(x), y = as_wire_array(response$y))
   settings["validation"] <- list(wire_validation(validation, network, likelihood, response))
   hints <- options[intersect(NETWORK_HINTS, names(options))]
   fitted <- fit_on_server(network_params(network, hints), wire_options(options, likelihood), x, data, settings)
@@ -76,6 +76,19 @@ surprising <- function(notes, network) {
 #' @noRd
 in_network_order <- function(network, x) {
   wanted <- if (inherits(network, "nnet.formula")) network$coefnames
-  if (length(dim(x)) != 2 || is.null(wanted) || !setequal(wanted, colnames(x)) || anyDuplicated(wanted)) return(x)
+  given <- if (length(dim(x)) == 2 && !is_inputs(x)) colnames(x)
+  if (is.null(given) || is.null(wanted) || anyDuplicated(wanted) || length(given) != length(wanted)) return(x)
+  if (!setequal(wanted, given)) {
+    laplace_stop(
+      sprintf(
+        paste0(
+          "The columns of `x` are not those that the network was fitted to: it has %s, and `x` has not. Name them so, ",
+          "or take the names away (unname) where the order is right."
+        ),
+        quoted_list(setdiff(wanted, given))
+      ),
+      "BAD_ARRAY", list(expected = as.list(wanted), actual = as.list(given))
+    )
+  }
   x[, wanted, drop = FALSE]
 }

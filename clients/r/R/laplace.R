@@ -56,7 +56,8 @@
 #' }
 #'
 #' @param object a network or a formula; see below.
-#' @param x features: a numeric matrix or data frame with one row for each example (an array for images).
+#' @param x features: a numeric matrix or data frame with one row for each example (an array for images). For a network
+#'   of several inputs a named list with such an array for each, or a data frame with a column for each.
 #' @param y response: a factor (or class numbers 0, 1, 2, ...) for classification, a factor with two levels, logical or
 #'   0/1 for binary, a 0/1 matrix for multilabel, numbers for regression.
 #' @param data a data frame. For a fit of `nnet()` with a formula: instead of the data of its call.

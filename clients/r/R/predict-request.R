@@ -15,7 +15,7 @@ predicted <- function(object, x, how, covariance = FALSE, parts = NULL) {
   options <- options[!vapply(options, is.null, NA)]
   answers <- lapply(row_batches(x), function(rows) {
     part <- if (length(rows) == dim(x)[1]) x else rows_of(x, rows)
-    params <- c(list(x = as_wire_array(part), options = options), if (!is.null(parts)) list(parts = as.list(parts)))
+    params <- c(list(x = as_wire_examples(part), options = options), if (!is.null(parts)) list(parts = as.list(parts)))
     ask(object, "predict", params, timeout = how$timeout, progress = how$progress)
   })
   if (length(answers) == 1) answers[[1]] else bound(answers)
@@ -43,7 +43,7 @@ bound <- function(parts) {
 #' @noRd
 drawn <- function(object, x, how, method = "predictiveSamples", default = 1000) {
   params <- list(
-    x = as_wire_array(x), samples = if (is.null(how$samples)) default else how$samples, seed = fresh_seed(how$seed),
+    x = as_wire_examples(x), samples = if (is.null(how$samples)) default else how$samples, seed = fresh_seed(how$seed),
     predictive = if (is.null(how$predictive)) "glm" else how$predictive
   )
   samples <- ask(object, method, params, timeout = how$timeout, progress = how$progress)$samples

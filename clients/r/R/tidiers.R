@@ -112,6 +112,9 @@ known_response <- function(x, table) {
 training_table <- function(x) {
   if (!is.null(x$frame)) return(structure(x$frame, terms = NULL, na.action = NULL))
   if (is.null(x$x)) laplace_stop("This object holds no training data: give `data` or `newdata`.", "NOT_FITTED")
+  if (is_inputs(x$x)) {
+    return(do.call(data.frame, lapply(unclass(x$x), function(array) as.data.frame(matrix(array, dim(array)[1])))))
+  }
   table <- as.data.frame(matrix(x$x, dim(x$x)[1]))
   names(table) <- if (is.null(x$features)) paste0("x", seq_along(table)) else x$features
   table

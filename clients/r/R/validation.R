@@ -55,5 +55,5 @@ wire_validation <- function(validation, network, likelihood, response) {
   complete <- complete_rows(validation$x) & complete_rows(held$y)
   if (!any(complete)) laplace_stop("`validation` has no row without missing values.", "EMPTY_DATA")
   x <- in_network_order(network, validation$x)
-  list(x = as_wire_array(rows_of(x, complete)), y = as_wire_array(rows_of(held$y, complete)))
+  list(x = as_wire_examples(rows_of(x, complete)), y = as_wire_array(rows_of(held$y, complete)))
 }

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from ._data import Array
 from ._estimator_base import LaplaceEstimator
+from ._examples import to_examples
 from ._exceptions import DataError, StateError
 from ._held_out import HeldOut
 from ._labels import class_numbers, classes_of
@@ -17,6 +19,7 @@ from ._scikit_learn import (
     check_classification_targets,
     check_is_fitted,
     check_random_state,
+    column_or_1d,
     validate_data,
 )
 
@@ -66,15 +69,19 @@ class LaplaceClassifier(ClassifierMixin, LaplaceEstimator):  # type: ignore[misc
             X_val, y_val: held-out rows, which neither the network nor this fit has seen; the prior is then tuned by
                 them ('validated').
         """
-        X, y = validate_data(self, X, y, dtype=[np.float64, np.float32], allow_nd=True)
+        source = X
+        if isinstance(X, Mapping):
+            X, y = to_examples(X, "X"), column_or_1d(y)
+        else:
+            X, y = validate_data(self, X, y, dtype=[np.float64, np.float32], allow_nd=True)
         check_classification_targets(y)
         found = np.unique(y)
         if len(found) < 2 and self._trains():
             raise DataError(f"A classifier needs at least two classes; y has one class: {found[0]}.", "BAD_LABELS")
         held = self._held_out(X_val, y_val)
-        network, X, y, held = self._network(MLPClassifier, X, y, held, y)
+        network, X, y, held = self._network(MLPClassifier, X, y, held, source, y)
         la = self._posterior_of(network, "classification")
-        outputs = _outputs_of_mlp(network) or la.count_outputs(X)
+        outputs = _outputs_of_mlp(network) or la.count_outputs(self._named(X))
         self.classes_ = classes_of(y, network, outputs)
         la.use_likelihood("binary" if outputs == 1 else "classification")
         self._binary = outputs == 1

@@ -13,6 +13,7 @@ from ._client import Client
 from ._comparison import Comparison
 from ._data import Array
 from ._default_client import default_client
+from ._examples import Examples, to_examples
 from ._exceptions import LaplaceError, LaplaceWarning
 from ._held_out import HeldOut, check_use, held_out, split_rows
 from ._laplace import Laplace
@@ -65,12 +66,16 @@ class LaplaceEstimator(BaseEstimator):  # type: ignore[misc]
     # --- the network ---
 
     def _network(
-        self, default: type[Any], X: Array, y: Array, held: HeldOut, classes: Array | None = None
-    ) -> tuple[Any, Array, Array, HeldOut]:
+        self, default: type[Any], X: Any, y: Array, held: HeldOut, source: Any, classes: Array | None = None
+    ) -> tuple[Any, Any, Array, HeldOut]:
         """The fitted network with the rows of the fit and the held-out ones.
 
-        It is the given one, or a scikit-learn MLP that is trained first, without the rows that are held out.
+        It is the given one, or a scikit-learn object that is trained first, without the rows that are held out.
+
+        Args:
+            source: X as it was given: a data frame has names that a ColumnTransformer asks for.
         """
+        frame = source if hasattr(source, "iloc") else X
         model = default(max_iter=1000) if self.model is None else self.model
         if not self._trains():
             return model, X, y, held
@@ -80,11 +85,12 @@ class LaplaceEstimator(BaseEstimator):  # type: ignore[misc]
             network.set_params(random_state=random.randint(2**31 - 1))
         if held.share is not None:
             kept, out = split_rows(len(X), held.share, random, classes)
+            frame = frame.iloc[kept] if hasattr(frame, "iloc") else frame[kept]
             X, y, held = X[kept], y[kept], HeldOut(rows=(X[out], y[out]))
         with warnings.catch_warnings():
             # The training's own notice of max_iter: the posterior does not need a perfect optimum.
             warnings.filterwarnings("ignore", message="Stochastic Optimizer: Maximum iterations")
-            network.fit(X, y)
+            network.fit(frame, y)
         return network, X, y, held
 
     def _trains(self) -> bool:
@@ -142,7 +148,7 @@ class LaplaceEstimator(BaseEstimator):  # type: ignore[misc]
         with warnings.catch_warnings():
             # A classifier that gives probabilities is what is meant here.
             warnings.filterwarnings("ignore", message="The network ends in", category=LaplaceWarning)
-            la.tuned_fit(X, y, options, held.share if held.rows is None else held.rows)
+            la.tuned_fit(self._named(X), y, options, held.share if held.rows is None else held.rows)
         if "structure" not in options:
             la.hessian_structure = AUTO
         self.laplace_ = la
@@ -161,10 +167,15 @@ class LaplaceEstimator(BaseEstimator):  # type: ignore[misc]
         posterior: Laplace = self.laplace_
         return posterior
 
-    def _checked(self, X: Any) -> Array:
-        """Rows of features. Networks of images take arrays of more axes."""
-        array: Array = validate_data(self, X, reset=False, dtype=[np.float64, np.float32], allow_nd=True)
-        return array
+    def _checked(self, X: Any) -> Examples:
+        """Rows of features. Networks of images take arrays of more axes, others several inputs."""
+        if isinstance(X, (Mapping, Examples)):
+            return to_examples(X, "X")
+        return self._named(validate_data(self, X, reset=False, dtype=[np.float64, np.float32], allow_nd=True))
+
+    def _named(self, X: Any) -> Examples:
+        """Checked rows with the names that their columns had."""
+        return to_examples(X, "X").with_columns(getattr(self, "feature_names_in_", None))
 
     def _targets(self, y: Any, name: str) -> Array:
         """Labels as the posterior takes them."""

@@ -33,7 +33,7 @@ class Examples:
     def __len__(self) -> int:
         return len(self.arrays[0].values) if self.arrays and self.arrays[0].values.ndim else 0
 
-    def __getitem__(self, rows: slice) -> Examples:
+    def __getitem__(self, rows: Any) -> Examples:
         return Examples(
             tuple(InputArray(part.values[rows], part.name, part.columns) for part in self.arrays),
         )

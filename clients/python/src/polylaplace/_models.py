@@ -11,8 +11,9 @@ import numpy as np
 
 from ._data import to_array
 from ._examples import Examples
-from ._exceptions import DataError, StateError
+from ._exceptions import DataError, OptionError, StateError
 from ._keras_models import is_keras_model, keras_file
+from ._sklearn_models import prepared, surroundings, unwrapped_estimator
 from ._torch_models import torch_module
 
 #: The parameters of readNetwork.
@@ -22,6 +23,18 @@ Architecture: TypeAlias = Sequence[Mapping[str, Any]] | str | os.PathLike[str]
 
 
 def network_params(model: Any, hints: Mapping[str, Any], example: Examples | None = None) -> NetworkParams | None:
+    """What readNetwork needs for a model, and for what a scikit-learn object has around it; else as `_bare_params`."""
+    if not hasattr(model, "get_params"):
+        return _bare_params(model, hints, example)
+    wrapped = unwrapped_estimator(model)
+    around = surroundings(wrapped, example)
+    if around is None:
+        return None
+    inner = _bare_params(wrapped.network, hints, prepared(wrapped, example))
+    return None if inner is None else {**inner, **around}
+
+
+def _bare_params(model: Any, hints: Mapping[str, Any], example: Examples | None) -> NetworkParams | None:
     """What readNetwork needs for a model.
 
     Args:
@@ -39,7 +52,7 @@ def network_params(model: Any, hints: Mapping[str, Any], example: Examples | Non
     if is_keras_model(model):
         return {"bytes": keras_file(model), "hints": hints}
     if hasattr(model, "module_") and hasattr(model, "get_params"):
-        return network_params(model.module_, hints, example)
+        return _bare_params(model.module_, hints, example)
     if hasattr(model, "coefs_") and hasattr(model, "intercepts_"):
         return {"sklearn": _sklearn_mlp(model), "hints": hints}
     if _is_sklearn_mlp(model):
@@ -104,6 +117,13 @@ def _is_sklearn_mlp(model: Any) -> bool:
 
 
 def _sklearn_mlp(model: Any) -> dict[str, Any]:
+    if getattr(model, "loss", None) == "poisson" or model.out_activation_ == "exp":
+        raise OptionError(
+            "An MLPRegressor(loss='poisson') counts events, and there is no Poisson likelihood here. Fit it with "
+            "loss='squared_error', for example to the square roots of the counts.",
+            "BAD_OPTION",
+            {"option": "model"},
+        )
     return {
         "coefs": [to_array(matrix, "coefs_") for matrix in model.coefs_],
         "intercepts": [to_array(vector, "intercepts_") for vector in model.intercepts_],

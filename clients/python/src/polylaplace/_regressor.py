@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from ._data import Array, to_array
 from ._estimator_base import LaplaceEstimator
+from ._examples import to_examples
 from ._held_out import HeldOut
 from ._scikit_learn import MLPRegressor, RegressorMixin, check_is_fitted, check_random_state, validate_data
 
@@ -42,18 +43,22 @@ class LaplaceRegressor(RegressorMixin, LaplaceEstimator):  # type: ignore[misc]
             X_val, y_val: held-out rows, which neither the network nor this fit has seen; prior and noise are then
                 tuned by them ('validated').
         """
-        X, y = validate_data(
-            self,
-            X,
-            y,
-            dtype=[np.float64, np.float32],
-            allow_nd=True,
-            multi_output=True,
-            y_numeric=True,
-            ensure_min_samples=2 if self._trains() else 1,
-        )
+        source = X
+        if isinstance(X, Mapping):
+            X, y = to_examples(X, "X"), to_array(y, "y")
+        else:
+            X, y = validate_data(
+                self,
+                X,
+                y,
+                dtype=[np.float64, np.float32],
+                allow_nd=True,
+                multi_output=True,
+                y_numeric=True,
+                ensure_min_samples=2 if self._trains() else 1,
+            )
         held = self._held_out(X_val, y_val)
-        network, X, y, held = self._network(MLPRegressor, X, y, held)
+        network, X, y, held = self._network(MLPRegressor, X, y, held, source)
         self._vector = y.ndim == 1
         if held.rows is not None:
             held = HeldOut(rows=(self._checked(held.rows[0]), self._targets(held.rows[1], "y_val")))

@@ -11,6 +11,7 @@ try:
     from sklearn.utils.validation import (  # type: ignore[import-untyped]
         check_is_fitted,
         check_random_state,
+        column_or_1d,
         validate_data,
     )
 except ImportError as error:
@@ -30,5 +31,6 @@ __all__ = [
     "check_is_fitted",
     "check_random_state",
     "clone",
+    "column_or_1d",
     "validate_data",
 ]

@@ -1,0 +1,55 @@
+# Networks of several inputs, and columns by name.
+
+fixture <- function() {
+  values <- read_json("test", "fixtures", "inputs", "two-inputs.json")
+  matrix_of <- function(rows) do.call(rbind, lapply(rows, unlist))
+  list(
+    model = repository_file("test", "fixtures", "inputs", "two-inputs.onnx"), body = matrix_of(values$body),
+    city = unlist(values$city), y = unlist(values$y), mean = matrix_of(values$mean),
+    variance = matrix_of(values$variance)
+  )
+}
+
+fit_two <- function(two, x) {
+  suppressWarnings(suppressMessages(laplace(
+    two$model, x, two$y,
+    likelihood = "classification", subset = "last_layer", structure = "full", prior_precision = 1
+  )))
+}
+
+test_that("a named list gives an array to each input", {
+  skip_without_node()
+  two <- fixture()
+  la <- fit_two(two, list(city = two$city, body = two$body))
+  link <- predict(la, list(body = two$body, city = two$city), type = "link", se.fit = TRUE)
+  expect_equal(unname(link$fit), two$mean, tolerance = 1e-9)
+  expect_equal(unname(link$se.fit)^2, two$variance, tolerance = 1e-7)
+  expect_equal(dim(predict(la, type = "prob")), c(30, 3))
+  expect_error(predict(la, list(body = two$body)), class = "laplace_error_data", "'city' is missing")
+  expect_error(predict(la, list(body = two$body, city = 1:3)), class = "laplace_error_shape", "same number of rows")
+  expect_error(predict(la, list(body = two$body, city = two$city + 1)), class = "laplace_error_data", "from 0 to 4")
+})
+
+test_that("a data frame gives its columns to the inputs by name", {
+  skip_without_node()
+  two <- fixture()
+  frame <- data.frame(body = two$body, city = two$city)
+  expect_equal(names(frame), c("body.1", "body.2", "body.3", "city"))
+  la <- fit_two(two, frame)
+  link <- predict(la, frame[c(4, 3, 1, 2)], type = "link")
+  expect_equal(unname(as.matrix(link)), two$mean, tolerance = 1e-9)
+})
+
+test_that("columns of an nnet fit by formula are matched by name or refused", {
+  skip_without_node()
+  skip_if_not_installed("nnet")
+  set.seed(1)
+  train <- data.frame(cars / 50, extra = rnorm(50))
+  fit <- nnet::nnet(dist ~ speed + extra, train, size = 2, linout = TRUE, trace = FALSE)
+  x <- cbind(extra = rnorm(50), speed = cars$speed / 50)
+  la <- suppressWarnings(suppressMessages(laplace(fit, x, cars$dist / 50)))
+  swapped <- x[, c("speed", "extra")]
+  expect_identical(predict(la, x), predict(la, swapped))
+  colnames(x) <- c("b", "a")
+  expect_error(laplace(fit, x, cars$dist / 50), class = "laplace_error_data", "not those that the network")
+})
