@@ -15,9 +15,12 @@ from laplace import Laplace
 NOISE_STEPS = 200
 
 
-def module(layers, activation):
-    """The network in float64, ready to predict."""
+def module(layers, activation, classes):
+    """The network in float64, ready to predict; one logit f becomes two, 0 and f, as laplace-torch takes no other."""
     parts = []
+    if classes == 2 and len(layers[-1]["bias"]) == 1:
+        (weight,), (bias,) = layers[-1]["weight"], layers[-1]["bias"]
+        layers = [*layers[:-1], {"weight": [[0.0] * len(weight), weight], "bias": [0.0, bias]}]
     for i, layer in enumerate(layers):
         weight, bias = torch.tensor(layer["weight"]), torch.tensor(layer["bias"])
         linear = torch.nn.Linear(weight.shape[1], weight.shape[0])
@@ -52,12 +55,14 @@ def answers(network, data, classes):
     member = network["members"][0]
     x, y = torch.tensor(data["train"][0]), torch.tensor(data["train"][1])
     loader = torch.utils.data.DataLoader(torch.utils.data.TensorDataset(x, y), batch_size=64)
-    la = Laplace(module(member["layers"], member["activation"]), "classification" if classes else "regression")
+    la = Laplace(module(member["layers"], member["activation"], classes), "classification" if classes else "regression")
     la.fit(loader)
     test, other = torch.tensor(data["test"][0]), torch.tensor(data["other"])
     if classes:
         la.optimize_prior_precision()
-        return {"probabilities": [la(rows).tolist() for rows in (test, other)]}
+        # Of one logit the probability of its class alone.
+        first = classes - len(member["layers"][-1]["bias"])
+        return {"probabilities": [la(rows)[:, first:].tolist() for rows in (test, other)]}
     tune_noise(la)
     mean, variance = la(test)
     noise = la.sigma_noise.detach() ** 2

@@ -74,13 +74,19 @@ function geometricMean(values) {
   return Math.exp(mean(values.map(Math.log)))
 }
 
+/** A score of every cell: its mean over the splits, of which a small table has more. */
+function scoresOf(records, column, score) {
+  return cellsOf(records).map(([, cell]) => cell.map(({ answers }) => answers[column][score]).filter(Number.isFinite))
+    .filter(values => values.length > 0).map(mean)
+}
+
 function meanOf(records, column, score) {
-  const values = records.map(({ answers }) => answers[column][score]).filter(Number.isFinite)
+  const values = scoresOf(records, column, score)
   return values.length === 0 ? undefined : mean(values)
 }
 
 function medianOf(records, column, score) {
-  const values = records.map(({ answers }) => answers[column][score]).filter(Number.isFinite).sort((a, b) => a - b)
+  const values = scoresOf(records, column, score).sort((a, b) => a - b)
   return values[values.length >> 1]
 }
 
