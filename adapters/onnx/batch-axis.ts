@@ -9,6 +9,7 @@ import { isSupported } from '../../core/ops/registry.js'
 import { elementsPerExample, knownDims } from '../../core/ops/shape-rules.js'
 import { givenTypes, inferNode } from '../../core/passes/infer.js'
 import { tensor } from '../../core/tensor/tensor.js'
+import { withOpenBatch } from './open-batch.js'
 import { inferIfKnown, type KnownTypes } from './upgrade-context.js'
 
 /** A graph and what is known of its values. */
@@ -28,10 +29,8 @@ export function knownTypes(graph: Graph): KnownTypes {
 export function findBatchAxis(graph: Graph): TypedGraph {
   if (graph.inputs.some(input => input.shape.some(isBatch))) return { graph, types: knownTypes(graph) }
   for (const { inputs, axis } of candidates(graph.inputs)) {
-    for (const merge of [true, false]) {
-      const found = withBatchAxis(graph, inputs, axis, merge)
-      if (found !== undefined) return found
-    }
+    const found = withBatchAxis(graph, inputs, axis)
+    if (found !== undefined) return found
   }
   const shapes = graph.inputs.map(({ name, shape }) => `'${name}' (${shape.join(' x ')})`).join(', ')
   const notes = [...graph.notes,
@@ -54,7 +53,7 @@ function candidates(inputs: readonly GraphInput[]): { readonly inputs: readonly 
     ...axes.filter(axis => alike(axis).length > 1).map(axis => ({ inputs: [inputs[0].name], axis }))]
 }
 
-function withBatchAxis(graph: Graph, names: readonly string[], axis: number, merge: boolean): TypedGraph | undefined {
+function withBatchAxis(graph: Graph, names: readonly string[], axis: number): TypedGraph | undefined {
   const size = Number(graph.inputs[0].shape[axis])
   const withBatch = (input: GraphInput): GraphInput => ({ ...input,
     shape: input.shape.map((dim, i) => (i === axis ? BATCH : dim)) })
@@ -62,12 +61,7 @@ function withBatchAxis(graph: Graph, names: readonly string[], axis: number, mer
   const builder = GraphBuilder.from({ ...graph, inputs }, 'float32')
   const types = givenTypes({ ...graph, inputs })
   builder.nodes.length = 0
-  try {
-    for (const node of graph.nodes) appendForAnyBatch(builder, types, node, { size, merge })
-  } catch (error) {
-    if (error instanceof GraphError) return undefined
-    throw error
-  }
+  if (!appendForAnyBatch(graph.nodes, { builder, types }, size)) return undefined
   if (!graph.outputs.some(name => types.get(name)?.shape.some(isBatch) ?? true)) return undefined
   const batches = size === 1 ? 'single examples' : `batches of ${size} examples`
   builder.notes.push(
@@ -78,29 +72,66 @@ function withBatchAxis(graph: Graph, names: readonly string[], axis: number, mer
   return { graph: builder.build(graph.outputs), types }
 }
 
+/** The graph being written. */
+interface Writing {
+  readonly builder: GraphBuilder
+  readonly types: KnownTypes
+}
+
+/** A Reshape whose target can carry the examples on several axes, of which the first ones have been tried. */
+interface Choice {
+  /** The place of the Reshape, and how many nodes had been written before it. */
+  readonly index: number
+  readonly written: number
+  readonly forms: Node[]
+}
+
+/** Choices that are taken back at most; wrong ones are noticed within a few nodes. */
+const MOST_RETRIES = 2000
+
 /**
- * How a fixed number of examples is found in a target shape: `size` of them. Where several axes could carry them, a
- * batch axis that is merged with axes before it is preferred (`merge`), or one that stays apart from them.
+ * Appends the nodes for any number of examples. Where a fixed number could lie on several axes, the one is taken with
+ * which all nodes behind keep the examples apart; whichever that is, each example gets what it got alone.
+ * @returns false where there is none
  */
-interface FixedBatch {
-  readonly size: number
-  readonly merge: boolean
+function appendForAnyBatch(nodes: readonly Node[], { builder, types }: Writing, size: number): boolean {
+  const append = (node: Node): void => {
+    builder.nodes.push(node)
+    if (isSupported(node.op) && node.inputs.every(name => name === '' || types.has(name))) inferNode(node, types)
+  }
+  const choices: Choice[] = []
+  let forms: Node[] | undefined
+  for (let [index, retries] = [0, 0]; index < nodes.length; index++) {
+    try {
+      const node = nodes[index]
+      const written = builder.nodes.length
+      if (node.op === 'Reshape') {
+        forms ??= withOpenTarget(builder, types, node, size)
+        const [first = node, ...others] = forms
+        forms = undefined
+        if (others.length > 0) choices.push({ index, written, forms: others })
+        append(first)
+      } else append(withOpenBatch(node, { builder, types, append }, size))
+    } catch (error) {
+      if (!(error instanceof GraphError)) throw error
+      const last = choices.pop()
+      if (last === undefined || ++retries > MOST_RETRIES) return false
+      for (const { outputs } of builder.nodes.splice(last.written)) for (const name of outputs) types.delete(name)
+      forms = last.forms
+      index = last.index - 1
+    }
+  }
+  return true
 }
 
-/** Appends a node; a Reshape to a fixed number of examples is given one that leaves it open. */
-function appendForAnyBatch(builder: GraphBuilder, types: KnownTypes, node: Node, fixed: FixedBatch): void {
-  const current = node.op === 'Reshape' ? withOpenTarget(builder, types, node, fixed) : node
-  builder.nodes.push(current)
-  if (isSupported(current.op) && current.inputs.every(name => name === '' || types.has(name))) inferNode(current, types)
-}
-
-function withOpenTarget(builder: GraphBuilder, types: KnownTypes, node: Node, { size, merge }: FixedBatch): Node {
+/** A Reshape to a fixed number of examples in the forms that leave it open; none where it need not be changed. */
+function withOpenTarget(builder: GraphBuilder, types: KnownTypes, node: Node, size: number): Node[] {
   const shape = types.get(node.inputs[0])?.shape
   const target = knownDims(types.get(node.inputs[1]))
   const position = shape?.findIndex(isBatch) ?? -1
   const batch = shape?.[position]
   if (shape === undefined || batch === undefined || !isBatch(batch) || target === undefined || target.some(isBatch)) {
-    return node
+    return []
   }
   const before = elementsPerExample(shape.slice(0, position)) * batch.outer
   const after = batch.inner * elementsPerExample(shape.slice(position + 1))
@@ -109,30 +140,29 @@ function withOpenTarget(builder: GraphBuilder, types: KnownTypes, node: Node, { 
   )
   const given = copied.filter(dim => dim !== -1).reduce((product, dim) => product * dim, 1)
   const lengths = copied.map(dim => (dim === -1 ? before * size * after / given : dim))
-  const axis = batchPosition(lengths, { before, after, size, merge })
-  if (axis < 0) return node
-  // Lengths that the target leaves to the value stay so where they are copied: they may be open.
-  const open = lengths.map((length,
-    i) => (i === axis ? -1 : copied[i] !== target[i] || (target[i] === -1 && shape[i] === length) ? 0 : length)
-  )
-  const value = tensor('int64', [open.length], open)
-  const name = builder.constant(value, 'shape')
-  types.set(name, { dtype: 'int64', shape: value.shape, constant: value })
-  return { ...node, inputs: [node.inputs[0], name], attributes: {} }
+  return batchPositions(lengths, { before, after, size }).map(axis => {
+    // Lengths that the target leaves to the value stay so where they are copied: they may be open.
+    const open = lengths.map((length, i) => {
+      if (i === axis) return -1
+      return copied[i] !== target[i] || (target[i] === -1 && shape[i] === length) ? 0 : length
+    })
+    const value = tensor('int64', [open.length], open)
+    const name = builder.constant(value, 'shape')
+    types.set(name, { dtype: 'int64', shape: value.shape, constant: value })
+    return { ...node, inputs: [node.inputs[0], name], attributes: {} }
+  })
 }
 
-/** The axis that holds whole examples: `outer` x size x `inner`. */
-function batchPosition(lengths: readonly number[],
-  { before, after, size, merge }: FixedBatch & { readonly before: number, readonly after: number }): number {
-  const possible = lengths.flatMap((length, axis) => {
+/** The axes that can hold whole examples, `outer` x size x `inner`: those with the fewest elements before them first. */
+function batchPositions(lengths: readonly number[],
+  { before, after, size }: { readonly before: number, readonly after: number, readonly size: number }): number[] {
+  return lengths.flatMap((length, axis) => {
     const outer = before / product(lengths.slice(0, axis))
     const inner = after / product(lengths.slice(axis + 1))
     return Number.isInteger(outer) && Number.isInteger(inner) && outer * size * inner === length
       ? [{ axis, outer }]
       : []
-  })
-  if (!merge) possible.sort((a, b) => a.outer - b.outer)
-  return possible[0]?.axis ?? -1
+  }).sort((a, b) => a.outer - b.outer).map(({ axis }) => axis)
 }
 
 function concrete(dim: Graph['inputs'][number]['shape'][number] | undefined, size: number): number {
