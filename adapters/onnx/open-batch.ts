@@ -5,6 +5,7 @@
 import type { GraphBuilder } from '../../core/graph/builder.js'
 import { batchAxis, type BatchDim, type Dim, isBatch, type Node } from '../../core/graph/graph.js'
 import type { InferredValue } from '../../core/ops/operator.js'
+import { knownDims } from '../../core/ops/shape-rules.js'
 import { sizeOf, type Tensor, tensor } from '../../core/tensor/tensor.js'
 import type { KnownTypes } from './upgrade-context.js'
 
@@ -27,6 +28,7 @@ export function withOpenBatch(node: Node, writing: Writing, size: number): Node 
   if (node.op === 'Concat') return withRepeatedRows(node, writing, size)
   if (BROADCAST.has(node.op)) return withOneRow(node, writing, size)
   const [x] = node.inputs
+  if (node.op === 'Expand' && writing.types.get(x)?.constant !== undefined) return withExpandedRow(node, writing, size)
   const type = writing.types.get(x)
   const axis = type === undefined ? -1 : batchAxis(type)
   if (type === undefined || axis < 0) return node
@@ -36,6 +38,10 @@ export function withOpenBatch(node: Node, writing: Writing, size: number): Node 
         const at = axis + target.length - type.shape.length
         return target[at] === concrete(type.shape[axis], size) ? target.with(at, 1) : target
       })
+    case 'RNN':
+    case 'GRU':
+    case 'LSTM':
+      return withInitialStates(node, writing, axis, size)
     case 'Slice':
       return withOpenEnd(node, writing, type, axis, size)
     case 'Resize':
@@ -61,6 +67,25 @@ function withIntegers(node: Node, { builder, types }: Writing, index: number,
   const name = builder.constant(constant, 'integers')
   types.set(name, { dtype: 'int64', shape: constant.shape, constant })
   return { ...node, inputs: node.inputs.with(index, name) }
+}
+
+/** A constant with the same row for each example, expanded to the number of examples: that row. */
+function withExpandedRow(node: Node, writing: Writing, size: number): Node {
+  const constant = writing.types.get(node.inputs[0])?.constant
+  const target = knownDims(writing.types.get(node.inputs[1]))
+  const axis = (target?.findIndex(isBatch) ?? -1) - (target?.length ?? 0) + (constant?.shape.length ?? 0)
+  const row = constant === undefined || target?.some(isBatch) !== true ? undefined : commonRow(constant, axis, size)
+  return row === undefined ? node : { ...node, inputs: node.inputs.with(0, rowOf(node.inputs[0], row, writing)) }
+}
+
+/** Initial states that are the same for every example, directions x N x units; zeros are left out. */
+function withInitialStates(node: Node, writing: Writing, axis: number, size: number): Node {
+  if (axis !== 1) return node
+  return { ...node, inputs: node.inputs.map((name, i) => {
+    const value = i < 5 || i > 6 ? undefined : writing.types.get(name)?.constant
+    if (value?.data.every(each => each === 0) === true) return ''
+    return value === undefined ? name : repeatedRows(name, value, node.inputs[0], axis, size, writing)
+  }) }
 }
 
 /** All examples from the first one on are all of them, however many. */
@@ -133,32 +158,42 @@ function withOneRow(node: Node, writing: Writing, size: number): Node {
 
 /** A constant that is joined with values of examples, the same for all of them, is repeated for each. */
 function withRepeatedRows(node: Node, writing: Writing, size: number): Node {
-  const { builder, types, append } = writing
+  const { types } = writing
   const example = node.inputs.find(name => types.get(name)?.shape.some(isBatch) === true)
   const type = types.get(example ?? '')
   const axis = type === undefined ? -1 : batchAxis(type)
   const dim = type?.shape[axis]
   if (example === undefined || type === undefined || dim === undefined || !isBatch(dim) || dim.inner !== 1 ||
     dim.outer !== 1) return node
-  const repeated = (name: string): string => {
+  return { ...node, inputs: node.inputs.map(name => {
     const constant = types.get(name)?.constant
-    const row = constant === undefined ? undefined : commonRow(constant, axis, size)
-    if (row === undefined) return name
-    const fresh = (op: string, inputs: readonly string[], attributes: Node['attributes'] = {}): string => {
-      const output = builder.fresh(op.toLowerCase())
-      append({ op, inputs, outputs: [output], attributes })
-      return output
-    }
-    const extents = tensor('int64', [row.shape.length], row.shape)
-    const integers = (from: number, to?: number): string => {
-      const constant = tensor('int64', [extents.data.subarray(from, to).length], extents.data.subarray(from, to))
-      const made = builder.constant(constant, 'integers')
-      types.set(made, { dtype: 'int64', shape: constant.shape, constant })
-      return made
-    }
-    const count = fresh('Shape', [example], { start: axis, end: axis + 1 })
-    const target = fresh('Concat', [integers(0, axis), count, integers(axis + 1)], { axis: 0 })
-    return fresh('Expand', [rowOf(name, row, writing), target])
+    return constant === undefined ? name : repeatedRows(name, constant, example, axis, size, writing)
+  }) }
+}
+
+/**
+ * The row that a constant has along `axis` for each of `size` examples, once for each example of another value with the
+ * same axis; the constant itself where its rows differ.
+ */
+function repeatedRows(name: string, constant: Tensor, example: string, axis: number, size: number,
+  writing: Writing): string {
+  const row = commonRow(constant, axis, size)
+  if (row === undefined) return name
+  const { builder, types, append } = writing
+  const fresh = (op: string, inputs: readonly string[], attributes: Node['attributes'] = {}): string => {
+    const output = builder.fresh(op.toLowerCase())
+    append({ op, inputs, outputs: [output], attributes })
+    return output
   }
-  return { ...node, inputs: node.inputs.map(repeated) }
+  const integers = (values: readonly number[]): string => {
+    const made = tensor('int64', [values.length], values)
+    const integersName = builder.constant(made, 'integers')
+    types.set(integersName, { dtype: 'int64', shape: made.shape, constant: made })
+    return integersName
+  }
+  const count = fresh('Shape', [example], { start: axis, end: axis + 1 })
+  const target = fresh('Concat', [integers(row.shape.slice(0, axis)), count, integers(row.shape.slice(axis + 1))], {
+    axis: 0,
+  })
+  return fresh('Expand', [rowOf(name, row, writing), target])
 }

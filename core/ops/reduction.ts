@@ -164,6 +164,23 @@ const logSumExp: Definition['accumulate'] = reduce => {
 /** Extremes that several elements attain have no derivative there; each gets the whole gradient, as in Max and Min. */
 const atExtreme: Definition['slope'] = (e, { c, x, y }) => e.mul(c, e.indicator('Equal', x, y))
 
+/**
+ * c times the product of the other elements, without a division by 0: where one element is 0, only its own is not 0;
+ * where several are, all are.
+ */
+function productOfOthers(e: Expression, { c, x }: { readonly c: string, readonly x: string },
+  { builder, node, inputs }: BackwardContext): string {
+  const axes = builder.integers([...axesOf(node, inputs)])
+  const reduced = (op: string, value: string): string => builder.node(op, [value, axes], { keepdims: 1 })
+  const zero = builder.node('Equal', [x, builder.scalar(0)])
+  const others = builder.node('Where', [zero, builder.scalar(1), x])
+  const product = reduced('ReduceProd', others)
+  const zeros = reduced('ReduceSum', e.real(zero))
+  const slope = builder.node('Where', [zero, e.mul(e.indicator('Equal', zeros, 1), product),
+    e.mul(e.indicator('Equal', zeros, 0), e.div(product, others))])
+  return e.mul(c, slope)
+}
+
 /** Norms below this number count as zero, where nothing flows. */
 const SMALLEST_NORM = 1e-30
 
@@ -174,9 +191,7 @@ export const reductionOperators: readonly Operator[] = [
     slope: (e, { c, count }, context) => repeat(context, e.mul(c, 1 / count)) }),
   reduction('ReduceMax', { initial: -Infinity, accumulate: () => extreme(1), slope: atExtreme }),
   reduction('ReduceMin', { initial: Infinity, accumulate: () => extreme(-1), slope: atExtreme }),
-  // Not defined by this formula where an element is 0.
-  reduction('ReduceProd', { initial: 1, accumulate: () => multiplyEach,
-    slope: (e, { c, x, y }) => e.div(e.mul(c, y), x) }),
+  reduction('ReduceProd', { initial: 1, accumulate: () => multiplyEach, slope: productOfOthers }),
   reduction('ReduceL1', { initial: 0, accumulate: addEach(Math.abs),
     slope: (e, { c, x }) => e.mul(c, e.apply('Sign', x)) }),
   reduction('ReduceL2', {

@@ -16,6 +16,10 @@ for (const op of ['ReduceSum', 'ReduceMean', 'ReduceMax', 'ReduceMin', 'ReducePr
     b.node('Mul', [b.input('x', [BATCH, 2]),
       b.node(op, [b.parameter('w', draw(2, 3)), b.integers([1])], { keepdims: 0 })]), options)
 }
+await checkDerivative('ReduceProd where elements are 0',
+  b => b.node('ReduceProd', [b.input('x', [BATCH, 4]), b.integers([1])]), {
+  values: { x: float64([3, 4], [0, 2, -1, 3, 0, 0, 1, 2, 1, 2, 3, -0.5]) },
+})
 await checkDerivative('ReduceL2 of zeros',
   b => b.node('ReduceL2', [b.node('Mul', [b.input('x', [BATCH, 3]), b.scalar(0)]), b.integers([1])]))
 
