@@ -68,13 +68,12 @@ function derivative(graph, entry) {
   const product = compileGraph(program.graph, 'float64').run(given).get(program.product).data
   const step = 1e-6
   const moved = sign =>
-    compileGraph({ ...network,
-      initializers: new Map([...network.initializers].map(([name, value]) => {
-        const own = direction.get(name)
-        return [name, own === undefined
-          ? value
-          : tensor('float64', value.shape, value.data.map((each, i) => each + sign * step * own.data[i]))]
-      })) }, 'float64').run(inputs).get(network.outputs[0]).data
+    compileGraph({ ...network, initializers: new Map([...network.initializers].map(([name, value]) => {
+      const own = direction.get(name)
+      return [name, own === undefined
+        ? value
+        : tensor('float64', value.shape, value.data.map((each, i) => each + sign * step * own.data[i]))]
+    })) }, 'float64').run(inputs).get(network.outputs[0]).data
   const [up, down] = [moved(1), moved(-1)]
   const expected = Array.from(up, (value, i) => (value - down[i]) / (2 * step))
   return largestDifference(Array.from(product), expected)

@@ -41,8 +41,7 @@ class Residual(nn.Module):
 
 
 def conv_bn(a: int, b: int, k: int, *, stride: int = 1, groups: int = 1, act: nn.Module | None = None) -> nn.Sequential:
-    layers: list[nn.Module] = [
-        nn.Conv2d(a, b, k, stride, k // 2, groups=groups, bias=False), nn.BatchNorm2d(b)]
+    layers: list[nn.Module] = [nn.Conv2d(a, b, k, stride, k // 2, groups=groups, bias=False), nn.BatchNorm2d(b)]
     return nn.Sequential(*layers, *([] if act is None else [act]))
 
 
@@ -52,16 +51,29 @@ def head(channels: int, classes: int = 3) -> list[nn.Module]:
 
 def lenet() -> nn.Module:
     return nn.Sequential(
-        nn.Conv2d(1, 4, 5, padding=2), nn.Tanh(), nn.AvgPool2d(2), nn.Conv2d(4, 6, 5), nn.Tanh(), nn.MaxPool2d(2),
-        nn.Flatten(), nn.Linear(6, 8), nn.Tanh(), nn.Linear(8, 3))
+        nn.Conv2d(1, 4, 5, padding=2),
+        nn.Tanh(),
+        nn.AvgPool2d(2),
+        nn.Conv2d(4, 6, 5),
+        nn.Tanh(),
+        nn.MaxPool2d(2),
+        nn.Flatten(),
+        nn.Linear(6, 8),
+        nn.Tanh(),
+        nn.Linear(8, 3),
+    )
 
 
 def resnet() -> nn.Module:
     def block(a: int, b: int, stride: int) -> nn.Module:
         short = conv_bn(a, b, 1, stride=stride) if stride != 1 or a != b else None
-        return Residual(nn.Sequential(conv_bn(a, b, 3, stride=stride, act=nn.ReLU()), conv_bn(b, b, 3)), short, nn.ReLU())
+        return Residual(
+            nn.Sequential(conv_bn(a, b, 3, stride=stride, act=nn.ReLU()), conv_bn(b, b, 3)), short, nn.ReLU()
+        )
 
-    return nn.Sequential(conv_bn(3, 4, 3, act=nn.ReLU()), nn.MaxPool2d(3, 2, 1), block(4, 4, 1), block(4, 8, 2), *head(8))
+    return nn.Sequential(
+        conv_bn(3, 4, 3, act=nn.ReLU()), nn.MaxPool2d(3, 2, 1), block(4, 4, 1), block(4, 8, 2), *head(8)
+    )
 
 
 def bottleneck_resnet() -> nn.Module:
@@ -72,8 +84,10 @@ def bottleneck_resnet() -> nn.Module:
 def mobilenet() -> nn.Module:
     def inverted(a: int, b: int, stride: int) -> nn.Module:
         body = nn.Sequential(
-            conv_bn(a, 2 * a, 1, act=nn.ReLU6()), conv_bn(2 * a, 2 * a, 3, stride=stride, groups=2 * a, act=nn.ReLU6()),
-            conv_bn(2 * a, b, 1))
+            conv_bn(a, 2 * a, 1, act=nn.ReLU6()),
+            conv_bn(2 * a, 2 * a, 3, stride=stride, groups=2 * a, act=nn.ReLU6()),
+            conv_bn(2 * a, b, 1),
+        )
         return Residual(body) if stride == 1 and a == b else body
 
     return nn.Sequential(conv_bn(3, 4, 3, act=nn.ReLU6()), inverted(4, 4, 1), inverted(4, 6, 2), *head(6))
@@ -83,7 +97,8 @@ class SqueezeExcite(nn.Module):
     def __init__(self, channels: int, gate: nn.Module) -> None:
         super().__init__()
         self.scale = nn.Sequential(
-            nn.AdaptiveAvgPool2d(1), nn.Conv2d(channels, 2, 1), nn.SiLU(), nn.Conv2d(2, channels, 1), gate)
+            nn.AdaptiveAvgPool2d(1), nn.Conv2d(channels, 2, 1), nn.SiLU(), nn.Conv2d(2, channels, 1), gate
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         return x * self.scale(x)
@@ -91,15 +106,21 @@ class SqueezeExcite(nn.Module):
 
 def mobilenet_v3() -> nn.Module:
     body = nn.Sequential(
-        conv_bn(4, 8, 1, act=nn.Hardswish()), conv_bn(8, 8, 3, groups=8, act=nn.Hardswish()),
-        SqueezeExcite(8, nn.Hardsigmoid()), conv_bn(8, 4, 1))
+        conv_bn(4, 8, 1, act=nn.Hardswish()),
+        conv_bn(8, 8, 3, groups=8, act=nn.Hardswish()),
+        SqueezeExcite(8, nn.Hardsigmoid()),
+        conv_bn(8, 4, 1),
+    )
     return nn.Sequential(conv_bn(3, 4, 3, stride=2, act=nn.Hardswish()), Residual(body), *head(4))
 
 
 def efficientnet() -> nn.Module:
     body = nn.Sequential(
-        conv_bn(4, 8, 1, act=nn.SiLU()), conv_bn(8, 8, 3, groups=8, act=nn.SiLU()), SqueezeExcite(8, nn.Sigmoid()),
-        conv_bn(8, 4, 1))
+        conv_bn(4, 8, 1, act=nn.SiLU()),
+        conv_bn(8, 8, 3, groups=8, act=nn.SiLU()),
+        SqueezeExcite(8, nn.Sigmoid()),
+        conv_bn(8, 4, 1),
+    )
     return nn.Sequential(conv_bn(3, 4, 3, stride=2, act=nn.SiLU()), Residual(body), *head(4))
 
 
@@ -110,8 +131,10 @@ class ChannelShuffle(nn.Module):
         super().__init__()
         half = channels // 2
         self.body = nn.Sequential(
-            conv_bn(half, half, 1, act=nn.ReLU()), conv_bn(half, half, 3, groups=half),
-            conv_bn(half, half, 1, act=nn.ReLU()))
+            conv_bn(half, half, 1, act=nn.ReLU()),
+            conv_bn(half, half, 3, groups=half),
+            conv_bn(half, half, 1, act=nn.ReLU()),
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         a, b = x.chunk(2, dim=1)
@@ -139,8 +162,11 @@ class ConvNeXtBlock(nn.Module):
     def __init__(self, channels: int) -> None:
         super().__init__()
         self.depthwise = nn.Conv2d(channels, channels, 3, padding=1, groups=channels)
-        self.body = ChannelsLast(nn.Sequential(
-            nn.LayerNorm(channels), nn.Linear(channels, 2 * channels), nn.GELU(), nn.Linear(2 * channels, channels)))
+        self.body = ChannelsLast(
+            nn.Sequential(
+                nn.LayerNorm(channels), nn.Linear(channels, 2 * channels), nn.GELU(), nn.Linear(2 * channels, channels)
+            )
+        )
         self.scale = nn.Parameter(0.1 * torch.ones(channels))
 
     def forward(self, x: Tensor) -> Tensor:
@@ -149,8 +175,14 @@ class ConvNeXtBlock(nn.Module):
 
 def convnext() -> nn.Module:
     return nn.Sequential(
-        nn.Conv2d(3, 6, 2, 2), ChannelsLast(nn.LayerNorm(6)), ConvNeXtBlock(6), nn.AdaptiveAvgPool2d(1), nn.Flatten(),
-        nn.LayerNorm(6), nn.Linear(6, 3))
+        nn.Conv2d(3, 6, 2, 2),
+        ChannelsLast(nn.LayerNorm(6)),
+        ConvNeXtBlock(6),
+        nn.AdaptiveAvgPool2d(1),
+        nn.Flatten(),
+        nn.LayerNorm(6),
+        nn.Linear(6, 3),
+    )
 
 
 class DenseLayer(nn.Module):
@@ -164,8 +196,16 @@ class DenseLayer(nn.Module):
 
 def densenet() -> nn.Module:
     return nn.Sequential(
-        nn.Conv2d(3, 4, 3, padding=1), DenseLayer(4, 3), DenseLayer(7, 3), nn.BatchNorm2d(10), nn.ReLU(),
-        nn.Conv2d(10, 5, 1), nn.AvgPool2d(2), DenseLayer(5, 3), *head(8))
+        nn.Conv2d(3, 4, 3, padding=1),
+        DenseLayer(4, 3),
+        DenseLayer(7, 3),
+        nn.BatchNorm2d(10),
+        nn.ReLU(),
+        nn.Conv2d(10, 5, 1),
+        nn.AvgPool2d(2),
+        DenseLayer(5, 3),
+        *head(8),
+    )
 
 
 def squeezenet() -> nn.Module:
@@ -179,8 +219,16 @@ def squeezenet() -> nn.Module:
             return torch.cat([F.relu(self.one(s)), F.relu(self.three(s))], 1)
 
     return nn.Sequential(
-        nn.Conv2d(3, 6, 3, 2, 1), nn.ReLU(), nn.MaxPool2d(3, 2, ceil_mode=True), Fire(), nn.Dropout(0.5),
-        nn.Conv2d(6, 3, 1), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+        nn.Conv2d(3, 6, 3, 2, 1),
+        nn.ReLU(),
+        nn.MaxPool2d(3, 2, ceil_mode=True),
+        Fire(),
+        nn.Dropout(0.5),
+        nn.Conv2d(6, 3, 1),
+        nn.ReLU(),
+        nn.AdaptiveAvgPool2d(1),
+        nn.Flatten(),
+    )
 
 
 class Patches(nn.Module):
@@ -311,14 +359,27 @@ class Fcn(nn.Module):
 
 def dcgan_discriminator() -> nn.Module:
     return nn.Sequential(
-        nn.Conv2d(3, 4, 4, 2, 1, bias=False), nn.LeakyReLU(0.2), nn.Conv2d(4, 6, 4, 2, 1, bias=False),
-        nn.BatchNorm2d(6), nn.LeakyReLU(0.2), nn.Conv2d(6, 1, 2, bias=False), nn.Flatten())
+        nn.Conv2d(3, 4, 4, 2, 1, bias=False),
+        nn.LeakyReLU(0.2),
+        nn.Conv2d(4, 6, 4, 2, 1, bias=False),
+        nn.BatchNorm2d(6),
+        nn.LeakyReLU(0.2),
+        nn.Conv2d(6, 1, 2, bias=False),
+        nn.Flatten(),
+    )
 
 
 def dcgan_generator() -> nn.Module:
     return nn.Sequential(
-        nn.Unflatten(1, (4, 1, 1)), nn.ConvTranspose2d(4, 4, 2, 1, 0, bias=False), nn.BatchNorm2d(4), nn.ReLU(),
-        nn.ConvTranspose2d(4, 1, 4, 2, 1, bias=False), nn.Tanh(), nn.Flatten(), nn.Linear(16, 3))
+        nn.Unflatten(1, (4, 1, 1)),
+        nn.ConvTranspose2d(4, 4, 2, 1, 0, bias=False),
+        nn.BatchNorm2d(4),
+        nn.ReLU(),
+        nn.ConvTranspose2d(4, 1, 4, 2, 1, bias=False),
+        nn.Tanh(),
+        nn.Flatten(),
+        nn.Linear(16, 3),
+    )
 
 
 class SelfAttention(nn.Module):
@@ -404,8 +465,11 @@ class Llama(nn.Module):
         self.token = nn.Embedding(7, 8)
         self.norms = nn.ParameterList(torch.ones(8) for _ in range(3))
         self.q, self.k, self.v, self.o = (nn.Linear(8, width, bias=False) for width in (8, 4, 4, 8))
-        self.gate, self.up, self.down = nn.Linear(8, 12, bias=False), nn.Linear(8, 12, bias=False), nn.Linear(
-            12, 8, bias=False)
+        self.gate, self.up, self.down = (
+            nn.Linear(8, 12, bias=False),
+            nn.Linear(8, 12, bias=False),
+            nn.Linear(12, 8, bias=False),
+        )
         self.head = nn.Linear(8, 7, bias=False)
         self.register_buffer("frequencies", 1.0 / 10000 ** (torch.arange(0, 4, 2) / 4))
 

@@ -94,7 +94,13 @@ for await (const line of createInterface({ input: process.stdin })) {
   const outcomes = WAYS.map(way => outcomeOf(test, (value, i) => way(value, i, test.operators)))
   const outcome = outcomes.find(each => each.startsWith('wrong')) !== undefined
     ? 'wrong'
-    : outcomes.includes('passed') ? 'passed' : 'refused'
-  process.stdout.write(`${JSON.stringify({ name: test.name, operators: test.operators, outcome, outcomes,
-    claimed: test.operators.every(op => LISTED.includes(op)), listed: LISTED })}\n`)
+    : outcomes.includes('passed')
+    ? 'passed'
+    : 'refused'
+  process.stdout.write(
+    `${
+      JSON.stringify({ name: test.name, operators: test.operators, outcome, outcomes,
+        claimed: test.operators.every(op => LISTED.includes(op)), listed: LISTED })
+    }\n`,
+  )
 }
