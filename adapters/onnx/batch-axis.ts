@@ -153,7 +153,7 @@ function withOpenTarget(builder: GraphBuilder, types: KnownTypes, node: Node, si
   })
 }
 
-/** The axes that can hold whole examples, `outer` x size x `inner`: those with the fewest elements before them first. */
+/** The axes that can hold whole examples, `outer` x size x `inner`; fewest elements before them first. */
 function batchPositions(lengths: readonly number[],
   { before, after, size }: { readonly before: number, readonly after: number, readonly size: number }): number[] {
   return lengths.flatMap((length, axis) => {
