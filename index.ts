@@ -7,3 +7,4 @@ export { type ArrayInput, type ExamplesInput, toNdArray, toTensor } from './node
 export { type Batches, laplace, type LaplaceFit, loadPosterior, metrics } from './node/laplace.js'
 export { type ArrayBatch, type LaplaceOptions, type WorkOptions } from './node/options.js'
 export { Posterior, type Prediction } from './node/posterior.js'
+export { readNetwork, type ReadOptions } from './node/read-network.js'

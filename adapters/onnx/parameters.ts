@@ -5,6 +5,7 @@
 import type { Graph, Node } from '../../core/graph/graph.js'
 import { isFloat } from '../../core/ops/element-types.js'
 import type { Tensor } from '../../core/tensor/tensor.js'
+import { areCosineAndSine, isAttentionMask, isMadeConstant, isMask, isUniform } from './exported-constants.js'
 
 /** Operators that pass a tensor's elements on in another layout. */
 const LAYOUT = new Set(['Identity', 'Cast', 'Transpose', 'Reshape', 'Squeeze', 'Unsqueeze', 'Flatten', 'Expand',
@@ -56,9 +57,36 @@ interface Surroundings {
  */
 export function findParameters(graph: Graph): string[] {
   const around = lookAround(graph)
+  const made = madeByExporters(graph)
   return [...graph.initializers].filter(([name, value]) =>
-    isFloat(value.dtype) && value.data.length > 0 && isLearnt(name, value, around)
+    isFloat(value.dtype) && value.data.length > 0 && !made.has(name) && isLearnt(name, value, around)
   ).map(([name]) => name)
+}
+
+/** Operators whose scale and shift an exporter writes as ones and zeros where the network has none. */
+const NORMALISING = new Set(['InstanceNormalization', 'LayerNormalization', 'BatchNormalization', 'GroupNormalization'])
+
+/** Names that an exporter makes up; those of a network's own tensors are the paths to them. */
+const MADE_UP = /^$|^onnx::|^_?val_\d+|^const(ant)?[_:\d]|Constant_\d*_?output|_output_\d+$|^\d+$/i
+
+/** The names of real tensors that an exporter has written by itself. */
+function madeByExporters(graph: Graph): Set<string> {
+  const real = [...graph.initializers].filter(([, value]) => isFloat(value.dtype) && value.data.length > 1)
+  const made = new Set(real.filter(([, value]) => isMadeConstant(value)).map(([name]) => name))
+  for (const node of graph.nodes) {
+    if (!NORMALISING.has(node.op)) continue
+    const names = node.inputs.slice(1, 3).filter(name => name !== '')
+    const values = names.map(name => graph.initializers.get(name))
+    const plain = values.every((value, i) => value !== undefined && isUniform(value, 1 - i))
+    if (plain && names.every(name => MADE_UP.test(name))) { for (const name of names) made.add(name) }
+  }
+  const tables = real.filter(([name, { data }]) => !made.has(name) && data.every(value => Math.abs(value) <= 1 + 1e-6))
+  for (const [name, value] of tables) {
+    for (const [other, twin] of tables) {
+      if (name !== other && areCosineAndSine(value, twin)) made.add(name).add(other)
+    }
+  }
+  return made
 }
 
 /** A sentence about real tensors of several elements that are not counted as parameters, or undefined. */
@@ -117,13 +145,13 @@ function isLearnt(name: string, value: Tensor, around: Surroundings): boolean {
         const [output] = node.outputs
         if (input === 0 && around.fixed.has(output) && !seen.has(output)) open.push(output)
         seen.add(output)
-      } else if (learnsFrom(node, input, value, around)) return true
+      } else if (learnsFrom(node, input, name, value, around)) return true
     }
   }
   return false
 }
 
-function learnsFrom(node: Node, input: number, value: Tensor, around: Surroundings): boolean {
+function learnsFrom(node: Node, input: number, name: string, value: Tensor, around: Surroundings): boolean {
   if (node.op === 'Gemm' && input === 2 && node.attributes['beta'] === 0) return false
   if (LEARNT.get(node.op)?.includes(input) === true) return true
   switch (node.op) {
@@ -135,7 +163,7 @@ function learnsFrom(node: Node, input: number, value: Tensor, around: Surroundin
       return value.data.length > 1 && varies(node.inputs[1 - input], around) && !isMask(value)
     case 'Concat':
       return value.data.length > 1 && node.inputs.some(name => varies(name, around)) &&
-        value.data.some(element => element !== value.data[0])
+        (!MADE_UP.test(name) || value.data.some(element => element !== value.data[0]))
     default:
       return false
   }
@@ -161,14 +189,4 @@ function sourceOf(name: string, { producers }: Surroundings): Node | undefined {
     node = producers.get(node.inputs[0])
   }
   return node
-}
-
-/** Zeros and ones that select. */
-function isMask({ data }: Tensor): boolean {
-  return data.every(value => value === 0 || value === 1) && data.includes(0) && data.includes(1)
-}
-
-/** Zeros and large negative numbers, added to scores that are not to count. */
-function isAttentionMask({ data }: Tensor): boolean {
-  return data.every(value => value === 0 || value <= -1e3) && data.some(value => value !== 0)
 }

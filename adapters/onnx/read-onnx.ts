@@ -30,8 +30,20 @@ export interface OnnxOptions {
   readonly dimensions?: Dimensions
   /** The trainable tensors, in the order of theta, where the reader's own choice is not the right one. */
   readonly parameters?: readonly string[]
+  /** The tensors of the program that the file was exported from, where the file has its structure alone. */
+  readonly module?: ModuleTensors
   /** Accept weights that are NaN or infinite. */
   readonly allowNonFinite?: boolean
+}
+
+/** A program's own tensors, which decide: exporters fold, merge, rename and drop weights. */
+export interface ModuleTensors {
+  /** Parameters and buffers by the names of the file's inputs that stand for them. */
+  readonly tensors: ReadonlyMap<string, Tensor>
+  /** The names of all parameters, in the order of theta. */
+  readonly parameters: readonly string[]
+  /** Parameters that no output depends on, so that the file has no input for them. */
+  readonly unused: readonly string[]
 }
 
 const NO_FILES: ExternalData = new Map()
@@ -51,16 +63,17 @@ const NO_FILES: ExternalData = new Map()
 export function readOnnx(bytes: Uint8Array, options: OnnxOptions = {}): Graph {
   const { model, graph } = open(bytes)
   const source = readSource(model, graph, options.externalData ?? NO_FILES)
+  if (options.module !== undefined) addModuleTensors(graph, source.constants, options.module)
   const upgraded = withLengths(graph, options.dimensions ?? {}, trial => {
     const used = chooseOutputs(assemble(graph, source, options.dimensions ?? {}, trial))
     return upgrade(used, opsetOf(model, used), source.constants.elementTypes)
   })
-  const { graph: batched, types } = findBatchAxis(upgraded)
+  const { graph: found, types } = findBatchAxis(upgraded)
+  const batched = withUnused(found, options.module)
   checkFinite(batched, options.allowNonFinite ?? false)
-  const names = options.parameters === undefined
-    ? findParameters(batched)
-    : chosenParameters(batched, options.parameters)
-  const note = options.parameters === undefined ? describeConstants(batched, names) : undefined
+  const given = options.module?.parameters ?? options.parameters
+  const names = given === undefined ? findParameters(batched) : chosenParameters(batched, given)
+  const note = given === undefined ? describeConstants(batched, names) : undefined
   const parameters = names.map(name => ({ name, shape: valueOf(batched, name).shape, transposed: false }))
   const complete = removeDead({ ...batched, parameters,
     notes: [...batched.notes, ...(note === undefined ? [] : [note])] })
@@ -199,10 +212,45 @@ function checkFinite(graph: Graph, allowed: boolean): void {
     throw new UntrustedInputError(
       `The tensor '${name}' holds ${
         data[at]
-      } at element ${at}; training has probably diverged. The option allowNonFinite accepts such a network.`,
+      } at element ${at}; training has probably diverged. Train the network again, or take an earlier state of it.`,
       { format: 'ONNX', path: name, actual: String(data[at]) },
     )
   }
+}
+
+/** Makes the tensors of a program constants in place of the inputs that stand for them. */
+function addModuleTensors(graph: GraphMessage, { values, order }: Constants,
+  { tensors, parameters, unused }: ModuleTensors): void {
+  const inputs = new Set((graph.input ?? []).map(({ name }) => name))
+  const add = (name: string): void => {
+    const value = tensors.get(name)
+    if (value === undefined) throw lostParameter(name)
+    values.set(name, value)
+    order.set(name, order.size)
+  }
+  for (const name of parameters) {
+    if (!inputs.has(name) && !unused.includes(name)) throw lostParameter(name)
+    add(name)
+  }
+  for (const name of tensors.keys()) if (inputs.has(name) && !values.has(name)) add(name)
+}
+
+/** The graph with the parameters that no output depends on: they are part of theta all the same. */
+function withUnused(graph: Graph, module: ModuleTensors | undefined): Graph {
+  const lost = (module?.unused ?? []).filter(name => !graph.initializers.has(name))
+  if (module === undefined || lost.length === 0) return graph
+  const value = (name: string): Tensor => {
+    const found = module.tensors.get(name)
+    if (found === undefined) throw lostParameter(name)
+    return found
+  }
+  return { ...graph, initializers: new Map([...graph.initializers, ...lost.map(name => [name, value(name)] as const)]) }
+}
+
+function lostParameter(name: string): GraphError {
+  return new GraphError('BAD_GRAPH',
+    `The parameter '${name}' of the module is not in its export, which has folded or renamed it. Export the module ` +
+      'to a file by hand and give that.', { name })
 }
 
 function chosenParameters(graph: Graph, names: readonly string[]): readonly string[] {

@@ -7,7 +7,7 @@ import type { FileTensor, NamedTensors } from '../tensors/file-tensor.js'
 import { isZip, type ZipOptions } from '../zip/index.js'
 import { gather, gatherBudget } from './gather.js'
 import { readPickleFile } from './pickle-file.js'
-import { unsupportedTorch } from './refusal.js'
+import { SAVE_A_STATE_DICT, unsupportedTorch } from './refusal.js'
 import { findStateDict } from './state-dict.js'
 import type { TorchFile } from './storage-id.js'
 import { UnreadableTensor } from './tensors.js'
@@ -93,6 +93,12 @@ export function readPyTorchTensors(bytes: Uint8Array, options: TensorOptions = {
  * })
  */
 export function readPyTorch(bytes: Uint8Array, options: PyTorchOptions = {}): Graph {
+  if (readFile(bytes, options).branches === true) {
+    unsupportedTorch(
+      'The file is a TorchScript program that decides while it runs what it computes (if, for, while), which its ' +
+        'weights do not say: load it in Python (torch.jit.load) and export it to ONNX, or ' + SAVE_A_STATE_DICT,
+    )
+  }
   const { tensors, notes } = readPyTorchTensors(bytes, options)
   const graph = networkFromLayers(options.architecture, tensors, { activation: options.activation,
     inputSize: options.inputSize })

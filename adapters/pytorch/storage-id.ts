@@ -8,6 +8,8 @@ export interface TorchFile {
   readonly value: PickleValue
   /** Notes on the container. */
   readonly notes: readonly string[]
+  /** Whether it is a TorchScript program whose code decides while it runs what it computes. */
+  readonly branches?: boolean
 }
 
 /** The parts of the persistent id of a storage. */

@@ -29,8 +29,20 @@ export function readZipFile(bytes: Uint8Array, options: ZipOptions): TorchFile {
     refuseTorch(`has ${length - end} bytes behind the pickle in data.pkl`, { offset: end, limit: end, actual: length })
   }
   const script = archive.names.some(name => name.startsWith(`${root}code/`))
-  return { value,
+  return { value, branches: script && hasControlFlow(archive, root),
     notes: script ? ['The file is a TorchScript program: its weights were read, its code was not run.'] : [] }
+}
+
+/** Code of more bytes than this is not looked through. */
+const MOST_CODE = 1 << 24
+
+/** Whether the code of a TorchScript program decides while it runs what it computes. */
+function hasControlFlow(archive: ZipArchive, root: string): boolean {
+  let left = MOST_CODE
+  return archive.names.filter(name => name.startsWith(`${root}code/`) && name.endsWith('.py')).some(name => {
+    left -= archive.sizeOf(name)
+    return left < 0 || /^\s*(?:if|while|for|elif)\b/m.test(new TextDecoder().decode(archive.read(name)))
+  })
 }
 
 /** The one folder that everything is in, with its `/`. */

@@ -112,6 +112,11 @@ export function readShardedSafetensors(index: Uint8Array, files: ReadonlyMap<str
   return tensors
 }
 
+/** The names of the parts that an index names. @throws UntrustedInputError */
+export function safetensorsParts(index: Uint8Array): string[] {
+  return [...new Set(readIndex(index).values())]
+}
+
 /** Whether a file carries the marks of `torch_save` of R's torch: its `__r__` or its R object. */
 export function writtenByRTorch(bytes: Uint8Array): boolean {
   const header = new TextDecoder('latin1').decode(bytes.subarray(8, 8 + (1 << 20)))

@@ -30,6 +30,11 @@ export const LAPLACE_OPTIONS: OptionTable = {
   precision: { type: 'string', value: 'NAME', help: `${words(PRECISIONS)}; the network's own by default` },
   threads: { type: 'string', value: 'NUMBER', help: 'as many as there are processors by default' },
   ...CHOICE_OPTIONS,
+  'last-layer-name': { type: 'string', value: 'NAME',
+    help: 'the layer that last_layer means: of a module, a parameter or a node; the last one by default' },
+  positions: { type: 'string', value: 'NAME',
+    help: 'of networks that answer at several positions of an example: each | first | last | mean' },
+  'class-axis': { type: 'string', value: 'NUMBER', help: 'the axis of such answers that holds the classes' },
   'batch-size': { type: 'string', value: 'NUMBER', help: 'examples computed at once' },
   'memory-limit': { type: 'string', value: 'BYTES', help: 'what the posterior may need' },
 }
@@ -39,7 +44,8 @@ const camelCase = (flag: string): string => flag.replace(/-([a-z])/g, (_, letter
 /** The flags that are numbers, and those that may be several. */
 const LISTS: readonly string[] = ['prior-precision', 'prior-mean']
 
-const NUMBERS: readonly string[] = ['sigma-noise', 'temperature', 'seed', 'threads', 'batch-size', 'memory-limit']
+const NUMBERS: readonly string[] = ['class-axis', 'sigma-noise', 'temperature', 'seed', 'threads', 'batch-size',
+  'memory-limit']
 
 /**
  * The flags under their names in the Node interface; `laplace` checks words and ranges.

@@ -16,9 +16,12 @@ export const MODEL_OPTIONS: OptionTable = {
     help: 'of axes that an ONNX file leaves open, such as time=8,side=11' },
   format: { type: 'string', value: 'NAME', help: `${FORMATS.join(' | ')}; told from the content by default` },
   model: { type: 'string', value: 'PATH', help: 'which network, when the file holds several' },
-  'external-data': { type: 'boolean', help: 'read the files beside an ONNX file that hold its weights' },
-  files: { type: 'string', value: 'FILES',
-    help: 'further files of the model, separated by commas: shards, external data' },
+  parameters: { type: 'string', value: 'TENSORS',
+    help: 'tensors that are parameters: names, globs, indices, separated by commas; by default those of the network' },
+  freeze: { type: 'string', value: 'TENSORS', help: 'parameters that take no part in the posterior' },
+  'external-data': { type: 'string', value: 'FOLDER',
+    help: 'where the further files lie that the model names (weights of ONNX files, parts); beside it by default' },
+  files: { type: 'string', value: 'FILES', help: 'these further files, separated by commas' },
 }
 
 /** Which part of a network is meant. */

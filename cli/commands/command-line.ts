@@ -1,5 +1,6 @@
 /** @file The command line: which command is meant, what help says, how errors are shown, which exit code they give. */
 import { LaplaceError, OptionError } from '../../core/errors/errors.js'
+import { inLanguage } from '../../core/errors/option-names.js'
 import { nearestWord } from '../../core/errors/suggest.js'
 import { readArguments, UsageError } from '../arguments/arguments.js'
 import { optionHelp } from '../arguments/option-table.js'
@@ -102,7 +103,7 @@ async function commandHelp(name: string): Promise<string> {
 /** One readable message, without a stack for errors that the user can do something about. */
 function errorText(error: unknown, columns: number): string {
   if (error instanceof LaplaceError && error.code !== 'INTERNAL') {
-    return paragraph(`${error.name}: ${error.message}`, columns)
+    return paragraph(`${error.name}: ${inLanguage(error.message, 'cli')}`, columns)
   }
   if (error instanceof UsageError) return `${error.message}\n`
   if (error instanceof FileError) return paragraph(error.message, columns)

@@ -1,4 +1,5 @@
 /** @file `polylaplace fit`: a network and training data become a posterior file. */
+import { inLanguage } from '../../core/errors/option-names.js'
 import { laplace } from '../../core/laplace/laplace.js'
 import type { PosteriorSummary } from '../../core/laplace/posterior-summary.js'
 import type { Batch } from '../../core/tensor/batch.js'
@@ -99,7 +100,7 @@ function report(terminal: Terminal, summary: PosteriorSummary, seconds: number, 
     ['Written to', out],
   ]))
   if (choice !== undefined) terminal.write(choiceText(choice, terminal.columns))
-  for (const note of notes) terminal.remark(`${wrapText(noteText(note), terminal.columns, '  ')}\n`)
+  for (const note of notes) terminal.remark(`${wrapText(noteText(inLanguage(note, 'cli')), terminal.columns, '  ')}\n`)
 }
 
 /** One number, or the range of several. */

@@ -2,6 +2,7 @@
 import type { FileDescription } from '../../adapters/network/index.js'
 import { formatBytes } from '../../core/budget/memory.js'
 import { LaplaceError } from '../../core/errors/errors.js'
+import { inLanguage } from '../../core/errors/option-names.js'
 import { oneOf } from '../../core/errors/suggest.js'
 import type { Graph } from '../../core/graph/graph.js'
 import { laplace } from '../../core/laplace/laplace.js'
@@ -42,7 +43,7 @@ export const inspect: Command = {
     terminal.write(
       args.flag('json') ? toJson({ format, ...summary, ...costs }) : networkText(path, format, summary, costs),
     )
-    if (!args.flag('json')) { for (const note of summary.notes) terminal.remark(`Note: ${note}\n`) }
+    if (!args.flag('json')) { for (const note of summary.notes) terminal.remark(`Note: ${inLanguage(note, 'cli')}\n`) }
   },
 }
 

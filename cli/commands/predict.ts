@@ -1,5 +1,6 @@
 /** @file `polylaplace predict`: what a posterior says of new inputs. */
 import { LaplaceError } from '../../core/errors/errors.js'
+import { inLanguage } from '../../core/errors/option-names.js'
 import { oneOf } from '../../core/errors/suggest.js'
 import type { LaplacePosterior } from '../../core/laplace/laplace-posterior.js'
 import type { PredictOptions } from '../../core/laplace/posterior-options.js'
@@ -148,5 +149,5 @@ function report(terminal: Terminal, { posterior, labels }: LabelledPosterior, pr
     )
   }
   if (out !== undefined) terminal.write(`\n  Every number is in ${out}.\n`)
-  for (const note of prediction.notes) terminal.remark(`Note: ${note}\n`)
+  for (const note of prediction.notes) terminal.remark(`Note: ${inLanguage(note, 'cli')}\n`)
 }

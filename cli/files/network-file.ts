@@ -1,10 +1,11 @@
 /** @file Network files, read as the options say. */
 import { basename, dirname } from 'node:path'
-import { describeFile, type FileDescription, formatOf, FORMATS, type NetworkHints,
+import { describeFile, type FileDescription, filesBeside, formatOf, FORMATS, type NetworkHints,
   readNetwork } from '../../adapters/network/index.js'
+import { LaplaceError } from '../../core/errors/errors.js'
 import { oneOf } from '../../core/errors/suggest.js'
 import type { Graph } from '../../core/graph/graph.js'
-import { readExternalData } from '../../node/files/external-data.js'
+import { readFilesBeside } from '../../node/files/external-data.js'
 import { ZIP_FUNCTIONS } from '../../node/files/zip-functions.js'
 import { type Arguments, UsageError } from '../arguments/arguments.js'
 import { readBytes, withFileName } from './files.js'
@@ -32,12 +33,11 @@ export async function describeNetworkFile(path: string, args: Arguments): Promis
 }
 
 async function hintsOf(path: string, bytes: Uint8Array, args: Arguments): Promise<NetworkHints> {
-  const [architecture, activation, inputSize, dimensions, format, model, files] = ['architecture', 'activation',
-    'input-size', 'dimensions', 'format', 'model', 'files'].map(args.text)
-  const external = args.flag('external-data') && formatOf(bytes) === 'onnx'
-    ? [...readExternalData(dirname(path), bytes)]
-    : []
-  const beside = new Map([...external, ...(files === undefined ? [] : await readFiles(files.split(',')))])
+  const [architecture, activation, inputSize, dimensions, format, model, files, external] = ['architecture',
+    'activation', 'input-size', 'dimensions', 'format', 'model', 'files', 'external-data'].map(args.text)
+  const beside = files === undefined
+    ? readFilesBeside(external ?? dirname(path), await locationsOf(bytes))
+    : new Map(await readFiles(files.split(',')))
   return {
     ...ZIP_FUNCTIONS,
     ...(architecture === undefined ? {} : { architecture: await readArchitecture(architecture) }),
@@ -46,7 +46,27 @@ async function hintsOf(path: string, bytes: Uint8Array, args: Arguments): Promis
     ...(dimensions === undefined ? {} : { dimensions: lengthsOf(dimensions) }),
     ...(format === undefined ? {} : { format: oneOf('format', format, FORMATS) }),
     ...(model === undefined ? {} : { model }),
+    ...tensorChoice('parameters', args),
+    ...tensorChoice('freeze', args),
     ...(beside.size === 0 ? {} : { files: beside }),
+  }
+}
+
+/** Names, globs and indices of tensors, separated by commas. */
+function tensorChoice(option: 'parameters' | 'freeze', args: Arguments): Pick<NetworkHints, 'parameters' | 'freeze'> {
+  const text = args.text(option)
+  return text === undefined
+    ? {}
+    : { [option]: text.split(',').map(part => (/^[0-9]+$/.test(part) ? Number(part) : part)) }
+}
+
+/** The files that a network's file names; none where it cannot be read, which its reader says better. */
+async function locationsOf(bytes: Uint8Array): Promise<string[]> {
+  try {
+    return await filesBeside(bytes)
+  } catch (error) {
+    if (error instanceof LaplaceError) return []
+    throw error
   }
 }
 

@@ -127,8 +127,11 @@ function flattenOutput({ graph, output, axis: linkAxis }: StrippedNetwork, likel
   }
   const axis = batchAxis(type)
   if (axis < 0) {
-    throw new GraphError('BATCH_AXIS',
-      `The output '${output}' is the same for every example; it does not depend on the input.`, { output })
+    throw new GraphError('BATCH_AXIS', dependsOnInput(graph, output)
+      ? `The examples cannot be told apart in the output '${output}' of shape ${type.shape.join(' x ')}: the network ` +
+        'was exported for a batch of a fixed size. Export it with a dynamic first axis (torch: dynamic_axes or ' +
+        'dynamic_shapes).'
+      : `The output '${output}' is the same for every example; it does not depend on the input.`, { output })
   }
   const dim = type.shape[axis]
   if (isBatch(dim) && dim.outer !== 1) {
@@ -198,4 +201,12 @@ function checkLikelihood(likelihood: Likelihood, { outputs, positions }: OutputL
         "'classification' (exclusive classes) or 'multilabel' (independent labels).",
     )
   }
+}
+
+function dependsOnInput({ inputs, nodes }: Graph, output: string): boolean {
+  const varying = new Set(inputs.map(({ name }) => name))
+  for (const node of nodes) {
+    if (node.inputs.some(name => varying.has(name))) { for (const name of node.outputs) varying.add(name) }
+  }
+  return varying.has(output)
 }

@@ -27,8 +27,16 @@ const MOST_BYTES = 2 ** 33
  * const network = readOnnx(bytes, { externalData: readExternalData('models', bytes) })
  */
 export function readExternalData(directory: string, model: Uint8Array,
+  options: ExternalDataOptions = {}): ExternalData {
+  return readFilesBeside(directory, externalLocations(model), options)
+}
+
+/**
+ * Files by their paths below a directory, which a network's file names; as `readExternalData` reads them.
+ * @throws UntrustedInputError
+ */
+export function readFilesBeside(directory: string, locations: readonly string[],
   { root, maxBytes = MOST_BYTES }: ExternalDataOptions = {}): ExternalData {
-  const locations = externalLocations(model)
   const files = new Map<string, Uint8Array>()
   if (locations.length === 0) return files
   const folder = realpathSync(directory)

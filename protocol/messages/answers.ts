@@ -1,5 +1,6 @@
 /** @file The answers to requests: results, and errors as they cross the wire. */
 import { ERROR_CODES, type ErrorCode, type ErrorData, LaplaceError } from '../../core/errors/errors.js'
+import { inLanguage, type Language } from '../../core/errors/option-names.js'
 import { isMap } from '../frames/decoded-map.js'
 import type { WireMap, WireValue } from '../frames/encode.js'
 
@@ -9,8 +10,21 @@ export function result(id: number, ok: WireMap): WireMap {
 }
 
 /** A failed answer. Errors that are not ours are faults of this library. */
-export function failure(id: number, error: unknown): WireMap {
-  return { t: 'res', id, err: describeError(error) }
+export function failure(id: number, error: unknown, language: Language = 'node'): WireMap {
+  const err = describeError(error)
+  return { t: 'res', id, err: { ...err, message: inLanguage(String(err['message']), language) } }
+}
+
+/** An answer whose notes, its own and those of a summary, name options as a language does. */
+export function notesIn(ok: WireMap, language: Language): WireMap {
+  const translated = (map: WireMap): WireMap => {
+    const notes = map['notes']
+    return Array.isArray(notes) ? { ...map, notes: notes.map(note => inLanguage(String(note), language)) } : map
+  }
+  const summary = ok['summary']
+  return language === 'node'
+    ? ok
+    : { ...translated(ok), ...(isMap(summary) ? { summary: translated(summary as WireMap) } : {}) }
 }
 
 /** The `err` of an answer. */

@@ -11,7 +11,7 @@ import type { MethodSet } from './method-set.js'
 import type { MethodName } from './method-table.js'
 import type { Method, ThreadState } from './method.js'
 import { metrics } from './metrics.js'
-import { forward, inspect, readNetwork } from './networks.js'
+import { filesBeside, forward, inspect, readNetwork } from './networks.js'
 import { createObjectStore } from './object-store.js'
 import { get } from './posterior-values.js'
 import { functionalSamples, functionalVariance, logMarginalLikelihood, logProb, predict, predictiveSamples,
@@ -21,6 +21,7 @@ import { load, save } from './storage.js'
 
 const METHODS: Readonly<Record<MethodName, Method>> = {
   readNetwork,
+  filesBeside,
   inspect,
   forward,
   fit,

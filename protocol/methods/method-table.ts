@@ -12,6 +12,7 @@ export interface MethodEntry {
 
 const TABLE = {
   readNetwork: { creates: 'model' },
+  filesBeside: {},
   inspect: {},
   forward: {},
   fit: { creates: 'posterior' },

@@ -7,11 +7,13 @@ import type { NetworkHints } from '../../adapters/network/index.js'
 import { fromTensor } from '../../adapters/tensors/convert.js'
 import { ProtocolError } from '../../core/errors/errors.js'
 import { knownOptions, oneOf } from '../../core/errors/suggest.js'
+import { checkOutputs } from '../../core/laplace/check-outputs.js'
 import { forward as runNetwork, type ForwardOptions } from '../../core/laplace/forward.js'
 import { memoryTable, summarizeNetwork } from '../../core/laplace/network-summary.js'
 import { selectParameters } from '../../core/network/select-parameters.js'
 import type { ParameterChoice } from '../../core/options/parameter-choice.js'
 import { LIKELIHOODS } from '../../core/options/words.js'
+import type { Tensor } from '../../core/tensor/tensor.js'
 import { ZIP_FUNCTIONS } from '../../node/files/zip-functions.js'
 import { tensorFromWire, tensorToWire } from '../frames/arrays.js'
 import { type DecodedMap, isMap, own } from '../frames/decoded-map.js'
@@ -34,8 +36,15 @@ export const readNetwork: Method = async (params, context, state) => {
   return { handle, summary }
 }
 
+/** The names of the files beside a network's file that hold its weights;. */
+export const filesBeside: Method = async params => {
+  const { filesBeside: named } = await import('../../adapters/network/index.js')
+  return { names: (await named(bytesParameter(params, 'bytes'))).slice(0, MAX_ITEMS) }
+}
+
 /** The forms in which a network arrives, each with its reader. */
 const SOURCES: readonly (readonly [key: string, read: (params: DecodedMap, state: ThreadState) => Promise<Model>])[] = [
+  ['module', fromModule],
   ['bytes', params => fromBytes(bytesParameter(params, 'bytes'), params)],
   ['path', (params, { files }) => fromBytes(files.read(own(params, 'path')), params)],
   ['layers', fromLayers],
@@ -87,13 +96,30 @@ function hintsOf(params: DecodedMap): Record<string, unknown> {
   return Object.fromEntries(Object.entries(hints).filter(([, value]) => value !== null))
 }
 
+/** A module of a framework: its structure as an ONNX file without weights, its tensors, and some of its outputs. */
+async function fromModule(params: DecodedMap, state: ThreadState): Promise<Model> {
+  const { readOnnx } = await import('../../adapters/onnx/index.js')
+  const module = mapParameter(params, 'module')
+  const graph = readOnnx(bytesParameter(module, 'bytes'), {
+    dimensions: (hintsOf(params) as NetworkHints).dimensions ?? {},
+    module: { tensors: tensorsOf(module, 'tensors', state), parameters: textsParameter(module, 'parameters'),
+      unused: textsParameter(module, 'unused') },
+  })
+  await checkOutputs(graph, tensorsOf(module, 'inputs', state), tensorsOf(module, 'outputs', state), state.runtime)
+  return { graph, format: 'onnx' }
+}
+
+function tensorsOf(params: DecodedMap, key: string, state: ThreadState): Map<string, Tensor> {
+  return new Map(
+    Object.entries(mapParameter(params, key)).map((
+      [name, value],
+    ) => [name, tensorFromWire(value, name, state.files.data)]),
+  )
+}
+
 async function fromLayers(params: DecodedMap, state: ThreadState): Promise<Model> {
   const { checkArchitecture, networkFromLayers } = await import('../../adapters/layers/index.js')
-  const tensors = new Map(
-    Object.entries(mapParameter(params, 'tensors')).map((
-      [name, value],
-    ) => [name, fromTensor(tensorFromWire(value, name, state.files.data))]),
-  )
+  const tensors = new Map([...tensorsOf(params, 'tensors', state)].map(([name, value]) => [name, fromTensor(value)]))
   const architecture = optional(params, 'layers') === undefined
     ? undefined
     : checkArchitecture(listParameter(params, 'layers'))

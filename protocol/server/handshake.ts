@@ -1,5 +1,6 @@
 /** @file The handshake: what the first request must say. */
 import { ProtocolError } from '../../core/errors/errors.js'
+import type { Language } from '../../core/errors/option-names.js'
 import { type DecodedMap, own } from '../frames/decoded-map.js'
 
 /** The protocol versions that this server speaks, the lowest first. */
@@ -11,6 +12,8 @@ export interface Hello {
   readonly protocol: number
   /** The client's process. */
   readonly pid: number | undefined
+  /** The language that the client's users read. */
+  readonly language: Language
   /** Longest frame body that the client takes. */
   readonly maxFrame: number | undefined
 }
@@ -26,7 +29,13 @@ export function readHello(params: DecodedMap, token: string | undefined): Hello 
       'hello must carry the token that this server was started with (environment variable POLYLAPLACE_TOKEN).')
   }
   return { protocol: commonVersion(own(params, 'protocol')), pid: optionalCount(params, 'pid'),
-    maxFrame: optionalCount(params, 'maxFrame') }
+    language: languageOf(own(params, 'client')), maxFrame: optionalCount(params, 'maxFrame') }
+}
+
+/** The language of a client `python/0.2.0`; that of this server for others. */
+function languageOf(client: unknown): Language {
+  const name = typeof client === 'string' ? client.split('/', 1)[0] : ''
+  return name === 'python' || name === 'r' ? name : 'node'
 }
 
 /** The highest version of a range that this server speaks. */

@@ -14,7 +14,7 @@ type ImmediateMethod = (state: SessionState, request: Request) => WireMap
 
 /** Features of this build beyond protocol version 1's first form. */
 const FEATURES = ['streamed-fit', 'partials', 'progress', 'deadline', 'column-major', 'brief', 'network-in-fit',
-  'inputs', 'free-note', 'parts', 'intervals', 'validated', 'compare'] as const
+  'inputs', 'free-note', 'parts', 'intervals', 'validated', 'compare', 'modules', 'files-beside'] as const
 
 /** Largest length that the header of a frame can say. */
 const LARGEST_FRAME = 2 ** 32 - 1
@@ -24,7 +24,8 @@ const hello: ImmediateMethod = (state, { params }) => {
     throw new ProtocolError('PROTOCOL', 'hello has been said already; a connection has one handshake.')
   }
   const { limits, token, version, buildHash, onClient } = state.options
-  const { protocol, pid, maxFrame } = readHello(params, token)
+  const { protocol, pid, language, maxFrame } = readHello(params, token)
+  state.language = language
   state.clientMaxFrame = Math.min(maxFrame ?? limits.maxFrame, LARGEST_FRAME)
   state.greeted = true
   if (pid !== undefined) onClient?.(pid)

@@ -1,4 +1,5 @@
 /** @file A request as work for a compute thread, and how that work ends. */
+import type { Language } from '../../core/errors/option-names.js'
 import type { DecodedMap } from '../frames/decoded-map.js'
 import type { ProgressReport } from '../messages/notes.js'
 
@@ -13,6 +14,8 @@ export interface Job {
   readonly buffer: ArrayBuffer
   /** The name under which the thread keeps what the job makes. */
   readonly creates: string | undefined
+  /** The language that the answer is read in. */
+  readonly language: Language
   /** Milliseconds from receipt. */
   readonly deadline: number | undefined
   /** Whether the client wants progress notes. */

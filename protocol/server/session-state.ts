@@ -1,5 +1,6 @@
 /** @file What a session is started with, what it knows, and how it sends. */
 import { ProtocolError } from '../../core/errors/errors.js'
+import type { Language } from '../../core/errors/option-names.js'
 import { encodeFrame, type WireMap } from '../frames/encode.js'
 import { HEADER_BYTES } from '../frames/frame.js'
 import { failure } from '../messages/answers.js'
@@ -48,6 +49,8 @@ export interface SessionState {
   readonly started: number
   /** Longest body that the client takes. */
   clientMaxFrame: number
+  /** The language that the client's users read. */
+  language: Language
   /** Whether hello has been said. */
   greeted: boolean
   ended: boolean

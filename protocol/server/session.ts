@@ -42,6 +42,7 @@ export function createSession(options: SessionOptions): Session {
     underWay: new Set(),
     started: now(),
     clientMaxFrame: limits.maxFrame,
+    language: 'node',
     greeted: false,
     ended: false,
     requests: 0,

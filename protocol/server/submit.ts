@@ -28,9 +28,10 @@ export function submit(state: SessionState, request: Request, creates: HandleKin
   const done = (outcome: Outcome): void => {
     conclude(state, id, name, worker, outcome)
   }
-  worker = pool.submit({ id, method, params, buffer, creates: name, deadline, progress, done, onProgress: report => {
-    sendMessage(state, progressNote(id, report))
-  } }, used.at(0)?.worker)
+  worker = pool.submit({ id, method, params, buffer, creates: name, language: state.language, deadline, progress, done,
+    onProgress: report => {
+      sendMessage(state, progressNote(id, report))
+    } }, used.at(0)?.worker)
 }
 
 function refuseTooMany({ options: { limits: { maxInFlight } }, underWay }: SessionState): void {

@@ -62,8 +62,8 @@ export function startNext(queue: ThreadQueue): void {
 
 function run(queue: ThreadQueue, job: Job): void {
   queue.running = { job, abandoned: false, grace: undefined }
-  const { id, method, params, creates, progress, buffer } = job
-  startThread(queue).post({ type: 'run', id, method, params, creates, progress }, [buffer])
+  const { id, method, params, creates, language, progress, buffer } = job
+  startThread(queue).post({ type: 'run', id, method, params, creates, language, progress }, [buffer])
 }
 
 /** The thread, started where it does not run yet. */

@@ -3,7 +3,7 @@
  * stop and to report.
  */
 import { encodeFrame } from '../frames/encode.js'
-import { failure, result } from '../messages/answers.js'
+import { failure, notesIn, result } from '../messages/answers.js'
 import type { ProgressReport } from '../messages/notes.js'
 import type { MethodContext, MethodSet } from '../methods/method-set.js'
 import type { FromWorker, ToWorker, WorkerSetup } from './worker-messages.js'
@@ -22,16 +22,18 @@ export function serveThread(setup: WorkerSetup, methods: MethodSet, post: Post):
       for (const handle of message.handles) methods.free(handle)
       return
     }
-    const { id, method, params } = message
+    const { id, method, params, language } = message
     const dropped: string[] = []
     let frame: Uint8Array<ArrayBuffer>
     let failed = false
     try {
-      frame = encodeFrame(result(id, await methods.run(method, params, contextOf(message, flag, dropped, post))))
+      frame = encodeFrame(
+        result(id, notesIn(await methods.run(method, params, contextOf(message, flag, dropped, post)), language)),
+      )
     } catch (error) {
       failed = true
       if (setup.debug) console.error(error)
-      frame = encodeFrame(failure(id, error))
+      frame = encodeFrame(failure(id, error, language))
     }
     post({ type: 'done', id, frame, failed, dropped }, [frame.buffer])
   }

@@ -1,4 +1,5 @@
 /** @file What the I/O thread and a compute thread say to each other. */
+import type { Language } from '../../core/errors/option-names.js'
 import type { DecodedMap } from '../frames/decoded-map.js'
 import type { ProgressReport } from '../messages/notes.js'
 
@@ -13,7 +14,7 @@ export interface WorkerSetup {
 /** What the I/O thread sends. */
 export type ToWorker =
   | { readonly type: 'run', readonly id: number, readonly method: string, readonly params: DecodedMap,
-    readonly creates: string | undefined, readonly progress: boolean }
+    readonly creates: string | undefined, readonly language: Language, readonly progress: boolean }
   | { readonly type: 'free', readonly handles: readonly string[] }
 
 /** What a compute thread sends. */

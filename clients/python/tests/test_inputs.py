@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from polylaplace import DataError, StateError
+from polylaplace import DataError, Laplace, LaplaceClassifier, OptionError, StateError, UntrustedInputError
 from polylaplace._data import batches, fresh_seed, is_array_like, to_array
 from polylaplace._models import network_params
 from polylaplace._torch_models import torch_layers
@@ -166,6 +166,7 @@ def fake_module(
             "__module__": module,
             "named_children": lambda self: list((children or {}).items()),
             "state_dict": lambda self: {},
+            "named_parameters": lambda self, remove_duplicate=True: [],
         },
     )
     instance = cls()
@@ -202,3 +203,45 @@ def test_torch_modules_with_code_of_their_own_wait_for_an_example() -> None:
     ):
         assert torch_layers(unknown) is None
         assert network_params(unknown, {}) is None
+
+
+EXTERNAL = Path(__file__).parents[3] / "test" / "fixtures" / "onnx" / "external"
+
+
+def test_files_beside_a_model_are_found(tmp_path: Path) -> None:
+    x, y = np.random.default_rng(0).normal(size=(12, 3)), np.arange(12) % 2
+    wanted = Laplace(EXTERNAL / "model.onnx", "classification").fit(x, y)(x)
+    data = (EXTERNAL / "model.onnx").read_bytes()
+    weights = (EXTERNAL / "model.onnx.data").read_bytes()
+    for external in (EXTERNAL, {"model.onnx.data": weights}):
+        la = Laplace(data, "classification", external_data=external).fit(x, y)
+        np.testing.assert_array_equal(la(x), wanted)
+    with pytest.raises(UntrustedInputError, match="option external_data"):
+        Laplace(data, "classification").fit(x, y)
+    model = tmp_path / "model.onnx"
+    model.write_bytes(data)
+    with pytest.raises(UntrustedInputError, match="not in the folder"):
+        Laplace(model, "classification")
+    (tmp_path / "model.onnx.data").symlink_to(EXTERNAL / "model.onnx.data")
+    with pytest.raises(UntrustedInputError, match="symbolic link"):
+        Laplace(model, "classification")
+    (tmp_path / "model.onnx.data").unlink()
+    (tmp_path / "model.onnx.data").write_bytes(weights)
+    np.testing.assert_array_equal(LaplaceClassifier(model).fit(x, y).laplace_.n_params, 26)
+
+
+def test_parameters_and_layers_are_chosen() -> None:
+    x, y = np.random.default_rng(0).normal(size=(12, 3)), np.arange(12) % 2
+
+    def names(subset: str = "all", **options: Any) -> list[str]:
+        la = Laplace(EXTERNAL / "model.onnx", "classification", subset, "diag", **options).fit(x, y)
+        return [parameter["name"] for parameter in la.summary["parameters"]]
+
+    assert names(freeze="l1.*") == ["l2.weight", "l2.bias"]
+    assert names(freeze=[0, "l2.bias"]) == ["l1.bias", "l2.weight"]
+    assert names(parameters=["l2.weight", "l1.bias"]) == ["l2.weight", "l1.bias"]
+    assert names("last_layer", last_layer_name="l1") == ["l1.weight", "l1.bias"]
+    with pytest.raises(OptionError, match=r"'l1\.weight'"):
+        names(freeze="l1.wieght")
+    with pytest.raises(OptionError, match="freeze"):
+        names(freeze=[1.5])

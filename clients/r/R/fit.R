@@ -45,7 +45,7 @@ fit_network <- function(network, x, y, validation, options, settings, described,
   response <- as_response(y, likelihood, known)
   data <- list(x = as_wire_examples(x), y = as_wire_array(response$y))
   settings["validation"] <- list(wire_validation(validation, network, likelihood, response))
-  hints <- options[intersect(NETWORK_HINTS, names(options))]
+  hints <- options[intersect(names(NETWORK_HINTS), names(options))]
   fitted <- fit_on_server(network_params(network, hints), wire_options(options, likelihood), x, data, settings)
   object <- c(
     list(call = call, levels = response$levels, labels = response$labels), described,

@@ -53,6 +53,18 @@
 #'   \item{architecture}{a list of layers, or the path of a JSON file of one}
 #'   \item{activation}{of a plain chain of linear layers without architecture}
 #'   \item{input, output}{names, when the network has several}
+#'   \item{positions, class_axis}{of networks that answer at several positions of an example: `"each"` (a term of the
+#'     likelihood), `"first"`, `"last"` or `"mean"`; the axis that holds the classes, counted from 0}
+#'   \item{last_layer_name}{the layer that `subset = "last_layer"` means: the name of a module, of a parameter or of a
+#'     node; the last one by default}
+#'   \item{parameters}{the tensors that are parameters: names, globs such as `"*lora*"`, numbers from 1; those of the
+#'     network by default}
+#'   \item{freeze}{parameters that keep their values and take no part: names, globs, numbers}
+#'   \item{model_name}{which network, when a file holds several: a key of a checkpoint, a path}
+#'   \item{input_size}{the shape of one example, where a file leaves it open}
+#'   \item{dimensions}{a named list of lengths of axes that an ONNX file leaves open}
+#'   \item{external_data}{the folder with the weights of an ONNX model, or a named list of raw vectors; what lies
+#'     beside a path is found without it}
 #' }
 #'
 #' @param object a network or a formula; see below.

@@ -3,12 +3,24 @@
 #' What readNetwork needs.
 #' @noRd
 network_params <- function(object, hints = list()) {
-  hints <- hints[!vapply(hints, is.null, NA)]
+  hints <- wire_hints(object, hints)
   if (!is.null(hints$architecture)) hints$architecture <- read_architecture(hints$architecture)
   if (inherits(object, "nnet")) return(list(nnet = nnet_params(object), hints = as_map(hints)))
   if (is.raw(object)) return(list(bytes = object, hints = as_map(hints)))
   if (is.character(object)) return(list(bytes = read_bytes(object), hints = as_map(hints)))
   weights_params(object, hints)
+}
+
+#' Hints under the protocol's names; the files beside a model's file are read.
+#' @noRd
+wire_hints <- function(object, hints) {
+  hints$external_data <- external_files(object, hints$external_data)
+  for (option in c("parameters", "freeze")) hints[[option]] <- wire_tensors(hints[[option]], option)
+  if (!is.null(hints$input_size)) hints$input_size <- as.list(as.double(hints$input_size))
+  if (!is.null(hints$dimensions)) hints$dimensions <- lapply(as.list(hints$dimensions), as.double)
+  hints <- hints[!vapply(hints, is.null, NA)]
+  names(hints) <- NETWORK_HINTS[names(hints)]
+  hints
 }
 
 as_map <- function(list) if (length(list) == 0) empty_map() else list

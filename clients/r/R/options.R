@@ -6,10 +6,18 @@ FIT_OPTIONS <- c(
   subset = "subset", structure = "structure", curvature = "curvature", kfac_approx = "kfacApprox",
   prior_precision = "priorPrecision", prior_mean = "priorMean", sigma_noise = "sigmaNoise", temperature = "temperature",
   prior_structure = "priorStructure", tune = "tune", calibrate = "calibrate", seed = "seed", engine = "engine",
-  precision = "precision", threads = "threads", input = "input", output = "output", batch_size = "batchSize",
-  memory_limit = "memoryLimit"
+  precision = "precision", threads = "threads", input = "input", output = "output", last_layer_name = "lastLayerName",
+  positions = "positions", class_axis = "classAxis",
+  batch_size = "batchSize", memory_limit = "memoryLimit"
 )
-NETWORK_HINTS <- c("architecture", "activation", "input", "output")
+
+#' What says how a network is to be read: by R's names, the protocol's.
+#' @noRd
+NETWORK_HINTS <- c(
+  architecture = "architecture", activation = "activation", input = "input", output = "output",
+  parameters = "parameters", freeze = "freeze", model_name = "model", input_size = "inputSize",
+  dimensions = "dimensions", external_data = "files"
+)
 
 #' Words that other libraries use for the same things.
 #' @noRd
@@ -22,7 +30,7 @@ LIKELIHOODS <- c("classification", "binary", "multilabel", "regression")
 #' Refuses options that do not exist, with the nearest that does.
 #' @noRd
 check_options <- function(options) {
-  known <- union(names(FIT_OPTIONS), NETWORK_HINTS)
+  known <- union(names(FIT_OPTIONS), names(NETWORK_HINTS))
   given <- names(options)
   if (length(options) > 0 && (is.null(given) || any(!nzchar(given)))) {
     laplace_stop("Options must be given by name, such as structure = \"kron\".", "BAD_OPTION")
@@ -74,6 +82,22 @@ wire_subset <- function(subset) {
     )
   }
   as_wire_array(as.double(subset) - 1)
+}
+
+#' Tensors by name, glob or number, which R counts from 1.
+#' @noRd
+wire_tensors <- function(choice, option) {
+  if (is.null(choice)) return(NULL)
+  lapply(as.list(choice), function(entry) {
+    if (is.character(entry) && length(entry) == 1 && !is.na(entry)) return(entry)
+    if (is.numeric(entry) && length(entry) == 1 && !is.na(entry) && entry >= 1 && entry == trunc(entry)) {
+      return(as.double(entry) - 1)
+    }
+    laplace_stop(
+      sprintf("`%s` must be names, globs such as \"*lora*\", or whole numbers from 1 on.", option), "BAD_OPTION",
+      list(option = option)
+    )
+  })
 }
 
 #' The noise: one number, or one for each output, as a vector or a list.

@@ -1,7 +1,7 @@
 /** @file PyTorch files made to harm, and files of other kinds. Numbers are those of the list of attacks. */
 import { readFileSync } from 'node:fs'
 import t, { type Test } from 'tap'
-import { readPyTorchTensors } from '../../../adapters/pytorch/index.js'
+import { readPyTorch, readPyTorchTensors } from '../../../adapters/pytorch/index.js'
 import { toTensor } from '../../../adapters/tensors/convert.js'
 import { ascii, BUILD, call, dict, EMPTY_DICT, EMPTY_LIST, EMPTY_TUPLE, FALSE, float, get, global, int, ints, join,
   list, little, long, MARK, NEW_OBJECT, NONE, orderedDict, type Part, PERSISTENT, pickle, POP, put, REDUCE, repeat,
@@ -274,6 +274,11 @@ t.test('17 TorchScript: weights are read, code is not', async t => {
   )
   t.same([...tensors.keys()], ['fc.weight'])
   t.match(notes[0], /TorchScript/)
+  const branching = saved(script, { 0: four }, [{ name: 'archive/code/__torch__.py',
+    data: ascii('def forward(self, x):\n  if bool(torch.gt(x, 0)):\n    y = x\n') }])
+  t.same([...readPyTorchTensors(branching).tensors.keys()], ['fc.weight'])
+  const read = (): unknown => readPyTorch(branching, { architecture: [{ type: 'Linear', name: 'fc' }] })
+  t.throws(read, { code: 'UNSUPPORTED_FORMAT', message: /decides while it runs.*torch\.jit\.load/ })
 })
 
 t.test('18 byte order', async t => {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +11,12 @@ from ._client import Client
 from ._data import Array
 from ._default_client import default_client
 from ._exceptions import LaplaceWarning
+from ._external_data import ExternalData, external_files
 from ._fitting import Fitting
 from ._hyper_parameters import HyperParameters
 from ._intervals import Intervals
 from ._models import Architecture, load_architecture, network_params
-from ._options import as_number, as_numbers, as_structure, as_subset, fit_options
+from ._options import Tensors, as_number, as_numbers, as_structure, as_subset, as_tensors, fit_options
 from ._posterior_quantities import PosteriorQuantities
 from ._posterior_state import AUTO
 from ._prediction import Prediction
@@ -53,6 +54,8 @@ class Laplace(Fitting, Tuning, HyperParameters, Intervals, PosteriorQuantities, 
         engine: 'auto', 'typescript' or 'onnxruntime'.
         precision: 'float32' or 'float64'; None: the network's own.
         threads: of the engine; None: all.
+        batch_size: examples that are computed at once; None: as many as are fast.
+        memory_limit: bytes that the posterior may need.
         architecture: list of layers for files that hold weights only.
         activation: for bare chains of linear layers.
         input, output: which ones, when the network has several.
@@ -62,6 +65,16 @@ class Laplace(Fitting, Tuning, HyperParameters, Intervals, PosteriorQuantities, 
         class_axis: the axis of such an output that holds the classes or outputs. None: the one that the labels fit.
         dict_key_x: laplace-torch's word; every entry of a mapping but the labels is the input of its name.
         dict_key_y: the key of the labels in batches that are mappings, as Hugging Face's collators make them.
+        last_layer_name: the layer that 'last_layer' means: the name of a module, of a parameter or of a node. None: the
+            last one.
+        parameters: the tensors that are parameters, in the order of theta: names, globs such as '*lora*', indices.
+            None: those of the network (of a module, all that are trained).
+        freeze: parameters that keep their values and take no part: names, globs, indices.
+        model_name: which network, when a file holds several: a key of a checkpoint, a path.
+        input_size: the shape of one example, where a file leaves it open.
+        dimensions: lengths of axes that an ONNX file leaves open, by their names.
+        external_data: files with the weights of an ONNX model that is given as bytes: a folder, or bytes by name. A
+            path needs none of it: the files beside the model are found.
         client: the connection; None: the one that everything shares.
         progress: True for bars (if tqdm is installed), or a function.
 
@@ -88,6 +101,8 @@ class Laplace(Fitting, Tuning, HyperParameters, Intervals, PosteriorQuantities, 
         engine: str = "auto",
         precision: str | None = None,
         threads: int | None = None,
+        batch_size: int | None = None,
+        memory_limit: int | None = None,
         seed: int | None = None,
         architecture: Architecture | None = None,
         activation: str | None = None,
@@ -97,6 +112,13 @@ class Laplace(Fitting, Tuning, HyperParameters, Intervals, PosteriorQuantities, 
         class_axis: int | None = None,
         dict_key_x: str | None = None,
         dict_key_y: str = "labels",
+        last_layer_name: str | None = None,
+        parameters: Tensors | None = None,
+        freeze: Tensors | None = None,
+        model_name: str | None = None,
+        input_size: int | Sequence[int] | None = None,
+        dimensions: Mapping[str, int] | None = None,
+        external_data: ExternalData | None = None,
         client: Client | None = None,
         progress: ProgressOption = None,
     ) -> None:
@@ -126,17 +148,26 @@ class Laplace(Fitting, Tuning, HyperParameters, Intervals, PosteriorQuantities, 
             engine=engine,
             precision=precision,
             threads=threads,
+            batchSize=batch_size,
+            memoryLimit=memory_limit,
             seed=seed,
             input=input,
             output=output,
             positions=positions,
             classAxis=class_axis,
+            lastLayerName=last_layer_name,
         )
         self._hints = {
             "architecture": load_architecture(architecture),
             "activation": activation,
             "input": input,
             "output": output,
+            "parameters": as_tensors(parameters, "parameters"),
+            "freeze": as_tensors(freeze, "freeze"),
+            "model": model_name,
+            "inputSize": input_size if input_size is None or isinstance(input_size, int) else list(input_size),
+            "dimensions": None if dimensions is None else dict(dimensions),
+            "files": external_files(model, external_data, self._client),
         }
         self._network_params = network_params(model, self._hints)
         self._network_read = False

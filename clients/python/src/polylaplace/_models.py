@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -11,7 +12,7 @@ import numpy as np
 
 from ._data import to_array
 from ._examples import Examples
-from ._exceptions import DataError, OptionError, StateError
+from ._exceptions import DataError, GraphError, OptionError, StateError
 from ._keras_models import is_keras_model, keras_file
 from ._sklearn_models import prepared, surroundings, unwrapped_estimator
 from ._torch_models import torch_module
@@ -74,6 +75,34 @@ def _bare_params(model: Any, hints: Mapping[str, Any], example: Examples | None)
     )
 
 
+def is_live(model: Any) -> bool:
+    """Whether a model may change between two fits, as objects of a program do and files (here) do not."""
+    return not isinstance(model, (bytes, bytearray, memoryview, str, os.PathLike))
+
+
+def fingerprint(value: Any) -> bytes:
+    """Changes whenever the parameters of readNetwork do."""
+    digest = hashlib.blake2b()
+    _add_to(digest, value)
+    return digest.digest()
+
+
+def _add_to(digest: hashlib.blake2b, value: Any) -> None:
+    if isinstance(value, Mapping):
+        for key, item in value.items():
+            digest.update(repr(key).encode())
+            _add_to(digest, item)
+    elif isinstance(value, (list, tuple)):
+        digest.update(repr(len(value)).encode())
+        for item in value:
+            _add_to(digest, item)
+    elif isinstance(value, np.ndarray):
+        digest.update(repr((value.shape, value.dtype.str)).encode())
+        digest.update(np.ascontiguousarray(value).reshape(-1).view(np.uint8).data)
+    else:
+        digest.update(value if isinstance(value, bytes) else repr(value).encode())
+
+
 def size_of(value: Any) -> int:
     """Bytes of the bulk data in parameters."""
     if isinstance(value, Mapping):
@@ -134,6 +163,17 @@ def _sklearn_mlp(model: Any) -> dict[str, Any]:
 
 def _state_dict(state: Mapping[Any, Any], hints: Mapping[str, Any]) -> NetworkParams:
     """A plain dictionary of tensors, with an architecture or as a chain of linear layers."""
+    parts = [name for name, value in state.items() if isinstance(value, Mapping)]
+    if parts:
+        name = hints.get("model") or (parts[0] if len(parts) == 1 else None)
+        if name not in state:
+            raise GraphError(
+                f"The dictionary holds {len(parts)} networks: {', '.join(map(repr, parts))}. Say which with model_name, "
+                f"for example model_name={parts[0]!r}.",
+                "AMBIGUOUS_NETWORK",
+                {"networks": [str(part) for part in parts]},
+            )
+        return _state_dict(state[name], {key: value for key, value in hints.items() if key != "model"})
     layers = hints.get("architecture")
     tensors = {str(name): to_array(value, str(name)) for name, value in state.items()}
     rest = {key: value for key, value in hints.items() if key != "architecture"}

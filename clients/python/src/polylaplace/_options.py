@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -55,6 +55,29 @@ def as_subset(subset: str, indices: Sequence[int] | Sequence[str] | Array | None
     if indices is not None:
         raise OptionError("subnetwork_indices belong to subset_of_weights='subnetwork'.", "BAD_COMBINATION")
     return subset
+
+
+#: Tensors by name, glob or index.
+Tensors: TypeAlias = str | int | Sequence[str | int]
+
+
+def as_tensors(value: Tensors | None, name: str) -> list[str | int] | None:
+    """A choice of tensors as a list.
+
+    Raises:
+        OptionError: when an entry is neither text nor a whole number.
+    """
+    if value is None:
+        return None
+    entries = [value] if isinstance(value, (str, int, np.integer)) else list(value)
+    for entry in entries:
+        if isinstance(entry, bool) or not isinstance(entry, (str, int, np.integer)):
+            raise OptionError(
+                f"{name} must be names, globs or indices of tensors; got {type(entry).__name__}.",
+                "BAD_OPTION",
+                {"option": name},
+            )
+    return [entry if isinstance(entry, str) else int(entry) for entry in entries]
 
 
 def as_number(value: Any, name: str) -> float:

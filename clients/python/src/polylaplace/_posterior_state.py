@@ -14,7 +14,7 @@ from ._client import Client
 from ._data import batches, flat_labels, is_array_like, to_array
 from ._examples import Examples, to_examples
 from ._exceptions import DataError, LaplaceError, LaplaceWarning, OptionError, StateError, TrainingWarning
-from ._models import NetworkParams, network_params, size_of, with_input_size
+from ._models import NetworkParams, fingerprint, is_live, network_params, size_of, with_input_size
 from ._options import as_numbers, unwrapped
 from ._progress import ProgressOption
 from ._remote import Remote, create
@@ -50,6 +50,8 @@ class PosteriorState:
     _compared: bool = False
     _hints: dict[str, Any]
     _network_params: NetworkParams | None
+    #: What the network was when it was last read.
+    _network_key: bytes = b""
     _network: Remote | None
     #: Whether a fit has carried the network: further ones use its handle.
     _network_read: bool
@@ -76,9 +78,8 @@ class PosteriorState:
 
     def _network_for(self, example: Examples | None, more_bytes: int = 0) -> dict[str, Any]:
         """The network of a fit: the first time in the same message, when both are small; else by its handle."""
+        self._read_model(example)
         if self._network is None:
-            if self._network_params is None:
-                self._network_params = network_params(self.model, self._hints, example)
             if self._network_params is None:
                 raise StateError("This network is sent with the first data; call fit first.", "NOT_FITTED")
             params = with_input_size(self._network_params, example)
@@ -93,6 +94,16 @@ class PosteriorState:
                 lambda client: str(client.call("readNetwork", {**params, "brief": True})["handle"]),
             )
         return {"model": self._network.handle()}
+
+    def _read_model(self, example: Examples | None) -> None:
+        """Reads the model as it is now: modules and estimators may have been trained further since the last fit."""
+        if self._network_params is not None and not is_live(self.model):
+            return
+        params = network_params(self.model, self._hints, example)
+        if params is None or (key := fingerprint(params)) == self._network_key:
+            return
+        self._network_params, self._network_key = params, key
+        self._network, self._network_read = None, False
 
     def _fit_options(self) -> dict[str, Any]:
         """Options and prior of a fit, under the server's names."""

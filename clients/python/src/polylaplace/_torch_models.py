@@ -6,16 +6,12 @@ ONNX export does that.
 
 from __future__ import annotations
 
-import io
-import sys
-import warnings
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
-
 from ._data import Array, to_array
 from ._exceptions import GraphError
+from ._torch_export import exported_module, frozen_parameters, unwrapped_module
 
 #: Module classes that can be read directly, with the attributes that say what they compute.
 _TORCH_LAYERS: dict[str, tuple[str, ...]] = {
@@ -58,10 +54,20 @@ _TORCH_LAYERS: dict[str, tuple[str, ...]] = {
 
 
 def torch_module(module: Any, hints: Mapping[str, Any], example: Array | None) -> dict[str, Any] | None:
-    """What readNetwork needs for a module; None when an example of the data is needed first."""
-    layers = hints.get("architecture") or torch_layers(module)
+    """What readNetwork needs for a module as it is now; None when an example of the data is needed first.
+
+    The parameters are `module.parameters()` in their order, without those that are not trained.
+    """
+    module = _one_network(unwrapped_module(module), hints.get("model"))
+    rest = {key: value for key, value in hints.items() if key not in ("architecture", "model")}
+    frozen = frozen_parameters(module)
+    if frozen and "parameters" not in rest:
+        rest["freeze"] = [*frozen, *_as_list(rest.get("freeze"))]
+    given = hints.get("architecture")
+    layers = given or torch_layers(module)
     if layers is not None:
-        rest = {key: value for key, value in hints.items() if key != "architecture"}
+        if given is None and "parameters" not in rest:
+            rest["parameters"] = [name for name, _ in module.named_parameters()]
         tensors = {
             name: to_array(value, name)
             for name, value in module.state_dict().items()
@@ -70,7 +76,41 @@ def torch_module(module: Any, hints: Mapping[str, Any], example: Array | None) -
         return {"layers": layers, "tensors": tensors, "hints": rest}
     if example is None:
         return None
-    return {"bytes": _torch_export(module, example), "hints": dict(hints)}
+    return {"module": exported_module(module, example), "hints": rest}
+
+
+def _one_network(module: Any, name: str | None) -> Any:
+    """The network that is meant: a container has no forward of its own, and its parts are networks of their own.
+
+    Raises:
+        GraphError: when a container's network is not named.
+    """
+    children = dict(module.named_children())
+    if name is not None:
+        try:
+            return unwrapped_module(module.get_submodule(name))
+        except AttributeError:
+            raise GraphError(
+                f"model_name is {name!r}, and the {type(module).__name__} has {', '.join(map(repr, children))}.",
+                "AMBIGUOUS_NETWORK",
+                {"networks": list(children)},
+            ) from None
+    if type(module).__name__ not in ("ModuleDict", "ModuleList") or len(children) == 0:
+        return module
+    if len(children) == 1:
+        return _one_network(next(iter(children.values())), None)
+    raise GraphError(
+        f"The {type(module).__name__} holds {len(children)} networks: {', '.join(map(repr, children))}. Say which with "
+        f"model_name, for example model_name={next(iter(children))!r}.",
+        "AMBIGUOUS_NETWORK",
+        {"networks": list(children)},
+    )
+
+
+def _as_list(value: Any) -> list[Any]:
+    if value is None:
+        return []
+    return [value] if isinstance(value, (str, int)) else list(value)
 
 
 def torch_layers(module: Any) -> list[dict[str, Any]] | None:
@@ -80,7 +120,13 @@ def torch_layers(module: Any) -> list[dict[str, Any]] | None:
         None when the module's code would have to run to know what it computes.
     """
     layers: list[dict[str, Any]] = []
-    return layers if _collect(module, "", layers) else None
+    return layers if not _has_tied(module) and _collect(module, "", layers) else None
+
+
+def _has_tied(module: Any) -> bool:
+    """Whether a parameter is in several places: layers have weights of their own."""
+    named = list(module.named_parameters(remove_duplicate=False))
+    return len({id(value) for _, value in named}) < len(named)
 
 
 def _collect(module: Any, prefix: str, layers: list[dict[str, Any]]) -> bool:
@@ -109,42 +155,3 @@ def _collect(module: Any, prefix: str, layers: list[dict[str, Any]]) -> bool:
             entry[key] = list(value) if isinstance(value, (tuple, list)) else value
     layers.append(entry)
     return True
-
-
-def _torch_export(module: Any, example: Array) -> bytes:
-    """A module's own ONNX export, by the torch that made it."""
-    torch = sys.modules.get("torch")
-    if torch is None:
-        raise GraphError(
-            f"A {type(module).__name__} can be read only through torch's ONNX export, and torch is not loaded.",
-            "BAD_GRAPH",
-        )
-    parameter = next(iter(module.parameters()), None)
-    rows: Any = torch.as_tensor(np.ascontiguousarray(example[:2]))
-    if parameter is not None:
-        rows = rows.to(device=parameter.device, dtype=parameter.dtype if rows.is_floating_point() else rows.dtype)
-    training = module.training
-    module.eval()
-    buffer = io.BytesIO()
-    try:
-        with warnings.catch_warnings():
-            # torch announces another exporter, which needs further packages.
-            warnings.simplefilter("ignore", DeprecationWarning)
-            torch.onnx.export(
-                module,
-                (rows,),
-                buffer,
-                input_names=["x"],
-                output_names=["y"],
-                dynamic_axes={"x": {0: "n"}, "y": {0: "n"}},
-                dynamo=False,
-            )
-    except Exception as error:
-        raise GraphError(
-            f"The {type(module).__name__} is not a plain Sequential, and torch's ONNX export of it failed: {error}. "
-            "Export it yourself (torch.onnx.export) and give the file, or give its state dict with architecture=.",
-            "BAD_GRAPH",
-        ) from error
-    finally:
-        module.train(training)
-    return buffer.getvalue()

@@ -1,0 +1,247 @@
+"""torch modules with code of their own, by torch's ONNX export: its structure alone, with the module's own tensors.
+
+An exporter is free with weights: it folds batch norm, merges tensors of equal values, drops biases of zeros, transposes
+and renames. So every tensor of the module gets values of its own while the structure is exported, the tensors stay
+outside of the file, and the outputs of what comes out are compared with the module's.
+"""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import io
+import sys
+import warnings
+import weakref
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ._data import Array, to_array
+from ._exceptions import GraphError
+
+_ADVICE = "Export it yourself (torch.onnx.export) and give the file, or give its state dict with architecture=."
+#: Rows that the structure is exported with, and rows that its outputs are compared on: the number must not matter.
+_EXPORTED_ROWS, _CHECKED_ROWS = 2, 3
+
+
+@dataclass(frozen=True)
+class _Export:
+    """The structure of a module, and what it was when the structure was exported."""
+
+    fingerprint: bytes
+    outputs: Array
+    rows: Array
+    params: dict[str, Any]
+
+
+_exports: weakref.WeakKeyDictionary[Any, _Export] = weakref.WeakKeyDictionary()
+
+
+def unwrapped_module(module: Any) -> Any:
+    """The module inside of torch.compile, DataParallel and DistributedDataParallel."""
+    for _ in range(10):
+        inner = getattr(module, "_orig_mod", None)
+        if inner is None and type(module).__name__ in ("DataParallel", "DistributedDataParallel"):
+            inner = module.module
+        if inner is None:
+            break
+        module = inner
+    return module
+
+
+def frozen_parameters(module: Any) -> list[str]:
+    """The names of the parameters that are not trained (requires_grad=False)."""
+    return [name for name, value in module.named_parameters() if not value.requires_grad]
+
+
+def exported_module(module: Any, example: Array) -> dict[str, Any]:
+    """What readNetwork needs for a module, as it is now.
+
+    Raises:
+        GraphError: when torch cannot export it.
+    """
+    torch = sys.modules.get("torch")
+    if torch is None:
+        raise GraphError(
+            f"A {type(module).__name__} can be read only through torch's ONNX export, and torch is not loaded.",
+            "BAD_GRAPH",
+        )
+    fingerprint = _fingerprint(module, example)
+    known = _exports.get(module)
+    if known is not None and known.fingerprint == fingerprint:
+        outputs = _outputs(torch, _single(torch, module), _rows(torch, module, known.rows))
+        if np.array_equal(outputs, known.outputs, equal_nan=True):
+            return known.params
+    rows = np.resize(example[:_CHECKED_ROWS], (_CHECKED_ROWS, *example.shape[1:]))
+    single = _single(torch, module)
+    with _in_evaluation(single):
+        given = _rows(torch, single, rows)
+        outputs = _outputs(torch, single, given)
+        params = {
+            "bytes": _structure(torch, single, given[:_EXPORTED_ROWS]),
+            "tensors": _tensors(single),
+            "parameters": [name for name, _ in single.named_parameters()],
+            "unused": _unused(torch, single, given),
+            "inputs": {_input_name(single): to_array(given, "x")},
+            "outputs": {_OUTPUT: outputs},
+        }
+    _exports[module] = _Export(fingerprint, outputs, rows, params)
+    return params
+
+
+_OUTPUT = "y"
+
+
+def _input_name(module: Any) -> str:
+    taken = {name for name, _ in (*module.named_parameters(), *module.named_buffers())}
+    return next(name for name in ("x", "input", "x_input") if name not in taken)
+
+
+def _tensors(module: Any) -> dict[str, Array]:
+    """Parameters, tied ones once, and buffers, as copies: the module may be trained further."""
+    named = (*module.named_parameters(), *module.named_buffers())
+    return {name: np.array(to_array(value, name)) for name, value in named}
+
+
+def _fingerprint(module: Any, example: Array) -> bytes:
+    """Changes whenever a tensor of the module does."""
+    digest = hashlib.blake2b(repr((example.shape[1:], example.dtype.str)).encode())
+    for name, value in (*module.named_parameters(), *module.named_buffers()):
+        array = np.ascontiguousarray(to_array(value, name))
+        digest.update(repr((name, array.shape, array.dtype.str)).encode())
+        digest.update(array.reshape(-1).view(np.uint8).data)
+    return digest.digest()
+
+
+def _single(torch: Any, module: Any) -> Any:
+    """The module, in single precision where it is in half precision."""
+    half = {torch.float16, torch.bfloat16}
+    if any(value.dtype in half for value in module.parameters()):
+        return copy.deepcopy(module).float()
+    return module
+
+
+def _rows(torch: Any, module: Any, rows: Array) -> Any:
+    parameter = next(iter(module.parameters()), None)
+    given = torch.as_tensor(np.ascontiguousarray(rows))
+    if parameter is None:
+        return given
+    return given.to(device=parameter.device, dtype=parameter.dtype if given.is_floating_point() else given.dtype)
+
+
+def _outputs(torch: Any, module: Any, rows: Any) -> Array:
+    try:
+        with torch.no_grad(), _in_evaluation(module):
+            outputs = module(rows)
+    except Exception as error:
+        raise GraphError(
+            f"The {type(module).__name__} failed on the first rows, of shape {tuple(rows.shape)}: {error}. {_ADVICE}",
+            "BAD_GRAPH",
+        ) from error
+    if not hasattr(outputs, "detach"):
+        raise GraphError(
+            f"The {type(module).__name__} returns a {type(outputs).__name__}; expected one tensor. Give a module that "
+            "returns the logits or means alone.",
+            "BAD_GRAPH",
+        )
+    return np.array(to_array(outputs, "outputs"))
+
+
+def _unused(torch: Any, module: Any, rows: Any) -> list[str]:
+    """Parameters that no output depends on, which no exporter keeps."""
+    named = [(name, value) for name, value in module.named_parameters() if value.requires_grad]
+    others = [name for name, value in module.named_parameters() if not value.requires_grad]
+    if not named:
+        return others
+    with torch.enable_grad():
+        total = module(rows).sum()
+    if not total.requires_grad:
+        return [name for name, _ in named] + others
+    gradients = torch.autograd.grad(total, [value for _, value in named], allow_unused=True)
+    return [name for (name, _), gradient in zip(named, gradients, strict=True) if gradient is None] + others
+
+
+@contextmanager
+def _in_evaluation(module: Any) -> Iterator[None]:
+    """The module in evaluation mode and not compiled, and every part of it as it was afterwards."""
+    modes = [(part, part.training, getattr(part, "_compiled_call_impl", None)) for part in module.modules()]
+    module.eval()
+    try:
+        for part, _, compiled in modes:
+            if compiled is not None:
+                part._compiled_call_impl = None
+        yield
+    finally:
+        for part, training, compiled in modes:
+            part.training = training
+            if compiled is not None:
+                part._compiled_call_impl = compiled
+
+
+@contextmanager
+def _distinct_tensors(torch: Any, module: Any) -> Iterator[None]:
+    """Other values in every real tensor, no two alike and none zero, and its own ones afterwards."""
+    named = [value for _, value in (*module.named_parameters(), *module.named_buffers()) if value.is_floating_point()]
+    own = [value.data for value in named]
+    generator = torch.Generator().manual_seed(0)
+    try:
+        for value in named:
+            noise = torch.rand(value.shape, generator=generator, dtype=torch.float64).to(value.device) + 0.5
+            near = value.data + (1e-3 * noise * (value.data.abs() + 1e-3)).to(value.dtype)
+            value.data = torch.where(torch.isfinite(near), near, value.data)
+        yield
+    finally:
+        for value, data in zip(named, own, strict=True):
+            value.data = data
+
+
+def _structure(torch: Any, module: Any, rows: Any) -> bytes:
+    """The module as an ONNX file in which every tensor of it is an input."""
+    try:
+        with warnings.catch_warnings(), _distinct_tensors(torch, module), _more_symbols(torch):
+            # What torch says of its exporters is not about the user's network.
+            warnings.simplefilter("ignore")
+            buffer = io.BytesIO()
+            torch.onnx.export(
+                module,
+                (rows,),
+                buffer,
+                input_names=[_input_name(module)],
+                output_names=[_OUTPUT],
+                dynamic_axes={_input_name(module): {0: "n"}, _OUTPUT: {0: "n"}},
+                dynamo=False,
+                export_params=False,
+                do_constant_folding=False,
+                # In the mode that the module is in, evaluation, but without folding batch norm into what comes before.
+                training=torch.onnx.TrainingMode.PRESERVE,
+            )
+    except Exception as error:
+        reason = str(error).strip().splitlines()
+        raise GraphError(
+            f"The {type(module).__name__} is not a plain Sequential, and torch's ONNX export of it failed: "
+            f"{reason[-1] if reason else type(error).__name__} {_ADVICE}",
+            "BAD_GRAPH",
+        ) from error
+    return buffer.getvalue()
+
+
+@contextmanager
+def _more_symbols(torch: Any) -> Iterator[None]:
+    """Operators that the exporter lacks and that parametrizations use."""
+    try:
+        torch.onnx.register_custom_op_symbolic("aten::vdot", _vdot, 9)
+    except Exception:
+        yield
+        return
+    try:
+        yield
+    finally:
+        torch.onnx.unregister_custom_op_symbolic("aten::vdot", 9)
+
+
+def _vdot(graph: Any, a: Any, b: Any) -> Any:
+    return graph.op("ReduceSum", graph.op("Mul", a, b), keepdims_i=0)

@@ -1,0 +1,62 @@
+# Which tensors are parameters, which layer is the last one, and the files beside a model.
+
+data_of <- function(seed = 1) {
+  set.seed(seed)
+  list(x = matrix(stats::rnorm(120), 40), y = stats::rnorm(40))
+}
+
+weights <- function() {
+  set.seed(3)
+  list(
+    "a.weight" = matrix(stats::rnorm(12), 4), "a.bias" = stats::rnorm(4),
+    "b.weight" = matrix(stats::rnorm(4), 1), "b.bias" = 0
+  )
+}
+layers <- list(list(type = "Linear", name = "a"), list(type = "Tanh"), list(type = "Linear", name = "b"))
+
+test_that("parameters and freeze take names, globs and numbers", {
+  skip_without_node()
+  data <- data_of()
+  fitted <- function(...) {
+    suppressMessages(suppressWarnings(laplace(
+      weights(), data$x, data$y, likelihood = "regression", architecture = layers, structure = "diag", ...
+    )))
+  }
+  expect_equal(nrow(vcov(fitted(subset = "all", freeze = "a.*"))), 5)
+  expect_equal(nrow(vcov(fitted(subset = "all", freeze = list(1, "b.bias")))), 8)
+  expect_equal(nrow(vcov(fitted(subset = "all", parameters = "*.weight"))), 16)
+  expect_equal(nrow(vcov(fitted(subset = "last_layer", last_layer_name = "a"))), 16)
+  expect_error(fitted(subset = "all", freeze = "*"), "leaves no parameter", class = "laplace_error_option")
+  expect_error(fitted(subset = "all", freeze = 1.5), "whole numbers from 1", class = "laplace_error_option")
+})
+
+test_that("a path is enough for a model in two files", {
+  skip_without_node()
+  source <- repository_file("test", "fixtures", "onnx", "external")
+  skip_if_not(dir.exists(source), "no fixture")
+  folder <- tempfile("model")
+  dir.create(folder)
+  on.exit(unlink(folder, recursive = TRUE))
+  file.copy(list.files(source, full.names = TRUE), folder)
+  model <- file.path(folder, "model.onnx")
+  set.seed(1)
+  x <- matrix(stats::rnorm(24), 8)
+  la <- suppressMessages(suppressWarnings(laplace(model, x, rep(0:1, 4), likelihood = "classification")))
+  expect_equal(dim(predict(la, x, type = "prob")), c(8, 2))
+  bytes <- readBin(model, "raw", file.size(model))
+  again <- suppressMessages(suppressWarnings(
+    laplace(bytes, x, rep(0:1, 4), likelihood = "classification", external_data = folder)
+  ))
+  expect_equal(predict(again, x, type = "prob"), predict(la, x, type = "prob"))
+  unlink(file.path(folder, "model.onnx.data"))
+  expect_error(
+    laplace(model, x, rep(0:1, 4), likelihood = "classification"), "not in the folder",
+    class = "laplace_error_untrusted_input"
+  )
+  skip_on_os("windows")
+  file.symlink(file.path(source, "model.onnx.data"), file.path(folder, "model.onnx.data"))
+  expect_error(
+    laplace(model, x, rep(0:1, 4), likelihood = "classification"), "symbolic link",
+    class = "laplace_error_untrusted_input"
+  )
+})
