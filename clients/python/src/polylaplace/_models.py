@@ -168,8 +168,8 @@ def _state_dict(state: Mapping[Any, Any], hints: Mapping[str, Any]) -> NetworkPa
         name = hints.get("model") or (parts[0] if len(parts) == 1 else None)
         if name not in state:
             raise GraphError(
-                f"The dictionary holds {len(parts)} networks: {', '.join(map(repr, parts))}. Say which with model_name, "
-                f"for example model_name={parts[0]!r}.",
+                f"The dictionary holds {len(parts)} networks: {', '.join(map(repr, parts))}. Say which with "
+                f"model_name, for example model_name={parts[0]!r}.",
                 "AMBIGUOUS_NETWORK",
                 {"networks": [str(part) for part in parts]},
             )
