@@ -24,7 +24,7 @@ import { fitLowRank, forecastLinearModel, tooLarge } from './low-rank-fit.js'
 import type { PosteriorState } from './posterior-state.js'
 import { withLogits } from './probability-outputs.js'
 import { type SeenRows, seenRows } from './seen-rows.js'
-import { type TuneData, tunePosterior, type TuneRequest, tuneWithLinearModel } from './tune.js'
+import { type TuneData, tuneForAnswer, tunePosterior, type TuneRequest, tuneWithLinearModel } from './tune.js'
 import { answerByHeldOutRows } from './validated-last-layer.js'
 import { warned } from './warned.js'
 
@@ -322,8 +322,8 @@ export async function finishFit(task: FitTask, sums: FitSums, linear: LinearData
   work.onProgress?.({ stage: 'tune', done: 0 })
   if (linear === undefined) return tunePosterior(state, request, data, work)
   if (plan.tune === 'linearized') return tuneWithLinearModel(state, request, linear, work)
-  const tuned = await tuneWithLinearModel(withWholeCovariance(state, linear), { ...request, tune: 'linearized' },
-    linear, work)
+  const tuned = await tuneForAnswer(withWholeCovariance(state, linear), { ...request, tune: 'linearized' }, linear,
+    work)
   const answered = answerByGate(tuned, linear, lastLayerReason(task, notes), noise)
   return plan.tune === 'validated' && heldOut !== undefined
     ? answerByHeldOutRows(answered, linear, heldOut, work)

@@ -9,13 +9,17 @@ import { likelihoodModel } from '../likelihood/registry.js'
 import { leaveOneOut, type LeftOut, sortedMeanVariances } from '../linear-model/leave-one-out.js'
 import type { LabelledRows } from '../linear-model/linear-problem.js'
 import type { ResolvedOptions } from '../options/laplace-options.js'
+import { createWorkerPool } from '../parallel/worker-pool.js'
+import { structuredPosterior } from '../posterior/structured.js'
 import { predictiveProbabilities } from '../prediction/link.js'
 import { differenceLink, mixture, scaledProbabilities } from '../prediction/mixture.js'
 import { zeroSumOfIndependent } from '../prediction/zero-sum.js'
 import type { Evaluator } from '../programs/evaluator.js'
+import { startAccumulation } from '../sums/accumulation.js'
 import type { LinearData } from '../sums/linear-data.js'
 import { geometricMean, rootMeanSquare } from '../tensor/means.js'
 import { sampledRows, takeRows } from '../tensor/rows.js'
+import { float64 } from '../tensor/tensor.js'
 import type { Choice } from '../tuning/choice.js'
 import { explainGate, explainLastLayerRegression, explainNoiseOfAllWeights } from '../tuning/explain.js'
 import { type Gate, lastLayerGate, lastLayerRule } from '../tuning/gate.js'
@@ -24,6 +28,7 @@ import { classScores, targetScores, type TrainingScores } from '../tuning/traini
 import { exampleRows, withoutEachExample } from './left-out-examples.js'
 import { fitLinearModel, type TrainingRows } from './linear-fit.js'
 import { forecastLinearModel, tooLarge } from './low-rank-fit.js'
+import { hasTunedNoises, outputDeltas, type OutputHyperparameters, withOutputNoise } from './output-noise.js'
 import type { PosteriorState } from './posterior-state.js'
 
 /** Numbers that the covariances of the sampled rows may hold together. */
@@ -58,11 +63,8 @@ interface SampledRows extends LabelledRows {
   readonly sizes?: Int32Array
 }
 
-/** Prior and noise of a regression by the linear model over all weights; the noise an output each. */
-export interface RegressionNoise {
-  readonly delta: number
-  readonly sigma: readonly number[]
-}
+/** Prior and noise of a regression by the linear model over all weights, an output each. */
+export type RegressionNoise = OutputHyperparameters
 
 /**
  * Prior and noise of a regression, for a posterior of its last layer: the features have seen the rows, so that all
@@ -77,8 +79,7 @@ export async function regressionNoise(evaluator: Evaluator, options: ResolvedOpt
   try {
     const { curvature, sigmaNoise, leftOutNoise } = await fitLinearModel(evaluator, options, rows, forecast.sample,
       work)
-    return { delta: geometricMean(curvature.models.map(({ delta }) => delta)),
-      sigma: Array.from(leftOutNoise ?? sigmaNoise) }
+    return { delta: curvature.models.map(({ delta }) => delta), sigma: Array.from(leftOutNoise ?? sigmaNoise) }
   } catch (error) {
     if (error instanceof NumericalError) return undefined
     throw error
@@ -92,7 +93,7 @@ export async function regressionNoise(evaluator: Evaluator, options: ResolvedOpt
  */
 export function answerByGate(tuned: PosteriorState, data: LinearData, reason: string,
   noise?: RegressionNoise): PosteriorState {
-  const state = noise === undefined ? tuned : withNoise(tuned, noise)
+  const state = noise === undefined ? tuned : withNoise(tuned, data, noise)
   try {
     return gated(state, data, reason, noise)
   } catch (error) {
@@ -123,7 +124,7 @@ function gated(state: PosteriorState, data: LinearData, reason: string,
       : undefined
   if (options.likelihood === 'regression') {
     const covariance = structured.lastLayerVariance(rows.features, examples, 'covariance')
-    return regressionAnswer(state, rows, f, linear, { covariance, byExample }, reason, noise)
+    return regressionAnswer(state, data, rows, { f, linear, covariance, byExample }, reason, noise)
   }
   const { probabilities, variances, posterior, sets } = outputs > MOST_COVARIANCES
     ? scoresByVariance(state, rows, linear)
@@ -139,7 +140,7 @@ function gated(state: PosteriorState, data: LinearData, reason: string,
     structure: structured.structure,
     reason,
     explanation: explainGate(gate, examples),
-    delta: deltas(state),
+    delta: outputDeltas(state),
     sigmaNoise: undefined,
     r: ratio,
     s: varianceScale,
@@ -206,14 +207,15 @@ function scoresByVariance({ structured }: PosteriorState, rows: SampledRows, lin
   return { probabilities, variances: means.sort(), posterior: () => undefined, sets: () => undefined }
 }
 
-function withNoise(state: PosteriorState, { delta, sigma }: RegressionNoise): PosteriorState {
+/**
+ * The noise that all weights say. So is the prior of one output; of several it stays that of the last layer: the hidden
+ * weights see outputs on other scales, the rows of the last layer do not.
+ */
+function withNoise(state: PosteriorState, data: LinearData, { sigma, delta }: RegressionNoise): PosteriorState {
+  if (hasTunedNoises(state)) return withOutputNoise(state, data, { sigma, delta: outputDeltas(state) })
   return { ...state,
-    structured: state.structured.withSettings({ priorPrecision: delta, sigmaNoise: rootMeanSquare(sigma) }) }
-}
-
-function deltas({ structured }: PosteriorState): number[] {
-  const { priorPrecision } = structured.settings
-  return typeof priorPrecision === 'number' ? [priorPrecision] : Array.from(priorPrecision)
+    structured: state.structured.withSettings({ priorPrecision: geometricMean(delta),
+      sigmaNoise: rootMeanSquare(sigma) }) }
 }
 
 /** All rows, or a seeded sample whose covariances are affordable. */
@@ -233,8 +235,13 @@ function sampleRows(data: LinearData, outputs: number, width: number,
     labels: takeRows(labels, chosen, width) }
 }
 
-/** J P^-1 J' of every row, and what its example's positions are predicted from all others, where it has several. */
-interface RegressionCovariances {
+/**
+ * Outputs of network and linear model on the rows, N x C, the covariances of the latter, N x C x C, and what an
+ * example's positions are predicted from all other examples, where it has several.
+ */
+interface RowGaussians {
+  readonly f: Float64Array
+  readonly linear: Float64Array
   readonly covariance: Float64Array
   readonly byExample: LeftOut | undefined
 }
@@ -244,8 +251,8 @@ interface RegressionCovariances {
  * layer's linear model: those of rows that the features have seen are still too small, but far less so than the
  * training residuals. An output each; the posterior's own sigma is their root mean square.
  */
-function regressionAnswer(state: PosteriorState, rows: SampledRows, f: Float64Array, linear: Float64Array,
-  { covariance, byExample }: RegressionCovariances, reason: string,
+function regressionAnswer(state: PosteriorState, data: LinearData, rows: SampledRows,
+  { f, linear, covariance, byExample }: RowGaussians, reason: string,
   noise: RegressionNoise | undefined): PosteriorState {
   const { examples, outputs, labels } = rows
   const { structured, options } = state
@@ -267,7 +274,8 @@ function regressionAnswer(state: PosteriorState, rows: SampledRows, f: Float64Ar
       squares[c] += residuals[n * outputs + c] ** 2 / examples
     }
   }
-  const { settings: { sigmaNoise: given }, outputNoise } = options
+  const { settings: { sigmaNoise: given } } = options
+  const outputNoise = hasTunedNoises(state) ? undefined : options.outputNoise
   const sigma = noise?.sigma ??
     Array.from(squares,
       (square, c) => outputNoise?.[c] ?? given ?? Math.max(Math.sqrt(square), leastNoise(rows, c, fitted[c])))
@@ -289,7 +297,7 @@ function regressionAnswer(state: PosteriorState, rows: SampledRows, f: Float64Ar
     explanation: noise === undefined
       ? explainLastLayerRegression(sigma, examples)
       : explainNoiseOfAllWeights(sigma, examples),
-    delta: deltas(state),
+    delta: outputDeltas(state),
     sigmaNoise: sigma,
     r: undefined,
     s: 1,
@@ -299,10 +307,14 @@ function regressionAnswer(state: PosteriorState, rows: SampledRows, f: Float64Ar
     rows: examples,
   }
   const mean = f.map((value, i) => (value + linear[i]) / 2)
-  const noisy = outputNoise === undefined ? structured.withSettings({ sigmaNoise: common }) : structured
-  const variance = noisy.lastLayerVariance(rows.features, examples, 'diagonal')
+  const noisy = hasTunedNoises(state)
+    ? withOutputNoise(state, data, { sigma, delta: outputDeltas(state) })
+    : outputNoise === undefined
+    ? { ...state, structured: structured.withSettings({ sigmaNoise: common }) }
+    : state
+  const variance = noisy.structured.lastLayerVariance(rows.features, examples, 'diagonal')
     .map((value, i) => value + sigma[i % outputs] ** 2)
-  return { ...withScores(state, targetScores(mean, variance, labels)), structured: noisy, tuned: 'auto', choice,
+  return { ...withScores(noisy, targetScores(mean, variance, labels)), tuned: 'auto', choice,
     trainingVariances: sortedMeanVariances(left, examples, outputs, sigma.map(noise => noise * noise)),
     leftOut: { kind: 'residuals',
       scores: sigma.map((noise, c) =>
@@ -331,26 +343,46 @@ function leastNoise({ labels, outputs, examples }: SampledRows, c: number, commo
  * The prior (and noise) of a posterior over all weights from their linear model; its structure and its mean stay. The
  * Kronecker and diagonal structures are far too wide with it, which a note says.
  */
-export async function priorFromLinearModel(state: PosteriorState, rows: TrainingRows,
+export async function priorFromLinearModel(fitted: PosteriorState, rows: TrainingRows,
   work: WorkOptions): Promise<PosteriorState> {
-  const { evaluator, options, structured } = state
+  const { evaluator, options } = fitted
   const forecast = forecastLinearModel(evaluator, options, rows.examples)
   if (forecast === undefined) {
-    return { ...state,
-      notes: [...state.notes, `${tooLarge(evaluator, options, rows.examples)} The prior was not tuned.`] }
+    return { ...fitted,
+      notes: [...fitted.notes, `${tooLarge(evaluator, options, rows.examples)} The prior was not tuned.`] }
   }
   const fit = await fitLinearModel(evaluator, options, rows, forecast.sample, work)
   const deltas = fit.curvature.models.map(({ delta }) => delta)
   const priorPrecision = geometricMean(deltas)
   const noise = rootMeanSquare(Array.from(fit.sigmaNoise))
+  const apart = options.likelihood === 'regression' && options.tuneNoise && evaluator.network.outputs > 1
+  const state = apart ? await summedWithNoise(fitted, rows, fit.sigmaNoise, work) : fitted
+  const { structured } = state
   return {
     ...state,
     structured: structured.withSettings({ priorPrecision,
-      ...(options.likelihood === 'regression' && options.outputNoise === undefined ? { sigmaNoise: noise } : {}) }),
+      ...(options.likelihood === 'regression' && state.options.outputNoise === undefined
+        ? { sigmaNoise: noise }
+        : {}) }),
     tuned: 'auto',
     effectiveParameters: fit.effectiveParameters,
     notes: [...state.notes, ...fit.notes,
       `The prior is that of the linear model over all weights. With structure '${structured.structure}' its error `
       + "bars are too wide; the structure 'lowrank' has the covariance that belongs to it."],
   }
+}
+
+/** The state with the curvature of noises of the outputs' own, which is not that of one noise for all. */
+async function summedWithNoise(state: PosteriorState, { x, labels, examples }: TrainingRows, noise: Float64Array,
+  work: WorkOptions): Promise<PosteriorState> {
+  const { evaluator, runtime, structured } = state
+  const options = { ...state.options, outputNoise: noise }
+  const pool = createWorkerPool(evaluator, options.likelihood, runtime, options)
+  const accumulation = startAccumulation(evaluator, pool, options, false, () => undefined)
+  const arrays = Array.from(x, ([name, values]) => ({ name, values }))
+  await accumulation.add(arrays, float64([examples, noise.length], labels), work)
+  const { curvature, loss } = await accumulation.sums()
+  return { ...state, options, pool, loss, fitted: curvature,
+    structured: structuredPosterior(curvature, structured.slots, structured.mean, { ...structured.settings,
+      sigmaNoise: 1 }) }
 }

@@ -199,7 +199,7 @@ async function errorsBeforeTraining(evaluator: Evaluator, rows: TrainingRows, la
   options: ResolvedOptions, work: WorkOptions): Promise<Float64Array | undefined> {
   if (options.outputNoise !== undefined || options.settings.sigmaNoise !== undefined) return undefined
   const { network, slots, theta, engine, precision } = evaluator
-  const graph = withParameters(network.graph, slots, shuffledParameters(theta, slots, options.seed))
+  const graph = withParameters(network.graph, slots, shuffledParameters(theta, slots, options.seed, network.outputs))
   const untrained = createEvaluator({ ...network, graph }, 'all', engine, precision)
   const quiet = work.signal === undefined ? {} : { signal: work.signal }
   try {

@@ -4,6 +4,7 @@ import { OptionError, StateError } from '../errors/errors.js'
 import { knownOptions, oneOf } from '../errors/suggest.js'
 import { checkTuning } from '../options/laplace-options.js'
 import { PRIOR_STRUCTURES, TUNE_METHODS } from '../options/words.js'
+import { hasTunedNoises } from './output-noise.js'
 import { TUNE_OPTIONS, type TuneOptions } from './posterior-options.js'
 import { type PosteriorState, withoutScores } from './posterior-state.js'
 import { type TuneData, tunePosterior } from './tune.js'
@@ -33,12 +34,13 @@ export async function retune(state: PosteriorState, options: TuneOptions, data: 
       `${why}; curvature at the network's own weights, which '${tune}' needs, was not kept. ` +
         `Fit again with tune: '${tune}'.`, { tune })
   }
-  if (state.options.outputNoise !== undefined && options.sigmaNoise === true) {
+  if (state.options.outputNoise !== undefined && !hasTunedNoises(state) && options.sigmaNoise === true) {
     throw new OptionError('BAD_COMBINATION',
       'The noises of the outputs were given and are part of the curvature; to tune the noise fit without sigmaNoise.', {
       option: 'sigmaNoise',
     })
   }
   return tunePosterior(withoutScores(state), { tune, priorStructure,
-    tuneNoise: likelihood === 'regression' && options.sigmaNoise === true, schedule: options.schedule }, data, work)
+    tuneNoise: likelihood === 'regression' && (options.sigmaNoise ?? (tune === 'auto' && state.options.tuneNoise)),
+    schedule: options.schedule }, data, work)
 }

@@ -1,7 +1,8 @@
 /** @file Tunes the hyper-parameters of a fitted posterior. */
 import { throwIfCancelled, type WorkOptions } from '../budget/progress.js'
 import { scaledCurvature } from '../curvature/accumulate.js'
-import { OptionError } from '../errors/errors.js'
+import { overOutputs } from '../curvature/output-scale.js'
+import { GraphError, OptionError } from '../errors/errors.js'
 import { checkLabels } from '../likelihood/labels.js'
 import { likelihoodModel } from '../likelihood/registry.js'
 import { networkInputs } from '../network/input-rows.js'
@@ -18,10 +19,14 @@ import { GRID, type GridResult, tuneByGrid, tuneNoiseByGrid } from '../tuning/gr
 import { linearModel } from '../tuning/linear-model.js'
 import { tuneLinearized } from '../tuning/linearized.js'
 import { tuneByMarginalLikelihood } from '../tuning/marginal-likelihood.js'
-import { answerByGate, priorFromLinearModel, withWholeCovariance } from './gate-fit.js'
+import { evaluatorFor } from './fit-task.js'
+import { answerByGate, priorFromLinearModel, type RegressionNoise, regressionNoise,
+  withWholeCovariance } from './gate-fit.js'
 import { heldOutRows } from './held-out-rows.js'
 import { labelled } from './labelled-terms.js'
+import type { TrainingRows } from './linear-fit.js'
 import { outputGaussian } from './output-gaussian.js'
+import { hasTunedNoises, withoutOutputNoise, withOutputNoise } from './output-noise.js'
 import { noiseOf, type PosteriorState, termCount } from './posterior-state.js'
 import { seenRows } from './seen-rows.js'
 import { answerByHeldOutRows } from './validated-last-layer.js'
@@ -102,6 +107,44 @@ export async function tuneWithLinearModel(state: PosteriorState, request: TuneRe
   }
 }
 
+/**
+ * As `tuneWithLinearModel`, for an answer: the outputs of a regression that says its noise itself are brought to one
+ * scale, and each gets its own noise and prior precision of it.
+ */
+export async function tuneForAnswer(state: PosteriorState, request: TuneRequest, data: LinearData,
+  work: WorkOptions): Promise<PosteriorState> {
+  const { structured, options: { likelihood, outputNoise }, evaluator: { network: { outputs } } } = state
+  const { slots, mean, settings } = structured
+  const apart = likelihood === 'regression' && outputs > 1 && request.tuneNoise && outputNoise === undefined
+    && request.priorStructure === 'scalar' && settings.priorMean === 0
+  if (!apart) return tuneWithLinearModel(state, request, data, work)
+  const scales = deviationsOf(data.labels, outputs)
+  const own = overOutputs(slots, scales)
+  const standardised = structuredPosterior(structured.curvature, slots, mean.map((value, i) => value / own[i]),
+    settings)
+  const tuned = await tuneWithLinearModel({ ...state, structured: standardised }, request, { ...data,
+    labels: data.labels.map((value, i) => value / scales[i % outputs]) }, work)
+  const { settings: { priorPrecision, sigmaNoise }, curvature } = tuned.structured
+  const delta = typeof priorPrecision === 'number' ? priorPrecision : priorPrecision[0]
+  const back: PosteriorState = { ...tuned, structured: structuredPosterior(curvature, slots, mean, settings),
+    mode: tuned.mode === undefined
+      ? undefined
+      : { ...tuned.mode, weights: tuned.mode.weights.map((value, i) => value * own[i]) } }
+  return withOutputNoise(back, data, { sigma: scales.map(scale => sigmaNoise * scale),
+    delta: scales.map(scale => delta / scale ** 2) })
+}
+
+/** Standard deviation of every output's targets; 1 where they are all the same. */
+function deviationsOf(labels: Float64Array, outputs: number): number[] {
+  const examples = labels.length / outputs
+  return Array.from({ length: outputs }, (_, c) => {
+    let [mean, squares] = [0, 0]
+    for (let n = 0; n < examples; n++) mean += labels[n * outputs + c] / examples
+    for (let n = 0; n < examples; n++) squares += (labels[n * outputs + c] - mean) ** 2 / examples
+    return squares > 0 ? Math.sqrt(squares) : 1
+  })
+}
+
 /** The posterior with the curvature at the network's weights. */
 function atWeights(state: PosteriorState): PosteriorState['structured'] {
   const { fitted, structured } = state
@@ -179,16 +222,37 @@ async function byTrainingRows(state: PosteriorState, request: TuneRequest, data:
   work: WorkOptions): Promise<PosteriorState> {
   if (state.options.subset === 'last_layer') {
     const linear = await linearDataFrom(state, data, work)
-    const tuned = await tuneWithLinearModel(withWholeCovariance(state, linear), { ...request, tune: 'linearized' },
-      linear, work)
-    return answerByGate(tuned, linear, 'The last layer, as the options say.')
+    const untuned = hasTunedNoises(state) ? withoutOutputNoise(state, linear) : state
+    const tuned = await tuneForAnswer(withWholeCovariance(untuned, linear), { ...request, tune: 'linearized' }, linear,
+      work)
+    return answerByGate(tuned, linear, 'The last layer, as the options say.',
+      await noiseOfAllWeights(untuned, data, request, work))
   }
-  const { data: rows } = data
+  return priorFromLinearModel(state, trainingRows(state, data), work)
+}
+
+function trainingRows({ evaluator, options }: PosteriorState, { data: rows }: TuneData): TrainingRows {
   if (rows === undefined) throw needsData('auto')
-  const { evaluator, options } = state
   const { values } = checkLabels(rows.y, options.likelihood, exampleCount(rows.x), evaluator.network)
   const x = networkInputs(rows.x, evaluator.network, evaluator.precision, () => undefined)
-  return priorFromLinearModel(state, { x, labels: values, examples: exampleCount(rows.x) }, work)
+  return { x, labels: values, examples: exampleCount(rows.x) }
+}
+
+/** What all weights say of a regression's noise; undefined where it is given, or the network has no derivatives. */
+async function noiseOfAllWeights(state: PosteriorState, data: TuneData, { priorStructure, tuneNoise }: TuneRequest,
+  work: WorkOptions): Promise<RegressionNoise | undefined> {
+  const { evaluator, options } = state
+  if (options.likelihood !== 'regression' || !tuneNoise || priorStructure !== 'scalar') return undefined
+  let whole
+  try {
+    whole = evaluatorFor(evaluator.network, { ...options, subset: 'all' }, state.runtime)
+    return await regressionNoise(whole, options, trainingRows(state, data), work)
+  } catch (error) {
+    if (error instanceof GraphError) return undefined
+    throw error
+  } finally {
+    whole?.dispose()
+  }
 }
 
 /** The last layer's linear models by held-out rows; over all weights the prior alone, on the grid. */
@@ -202,9 +266,10 @@ async function byHeldOutRows(state: PosteriorState, request: TuneRequest, data: 
   const linear = await linearDataFrom(state, data, work)
   const seen = seenRows(state.options.likelihood, validation)
   if (data.data !== undefined) seen.watch(data.data)
-  const noted = { ...state, notes: [...seen.notes(validation), ...state.notes] }
-  const tuned = await tuneWithLinearModel(withWholeCovariance(noted, linear), { ...request, tune: 'linearized' },
-    linear, work)
+  const untuned = hasTunedNoises(state) ? withoutOutputNoise(state, linear) : state
+  const noted = { ...untuned, notes: [...seen.notes(validation), ...untuned.notes] }
+  const tuned = await tuneForAnswer(withWholeCovariance(noted, linear), { ...request, tune: 'linearized' }, linear,
+    work)
   return answerByHeldOutRows(answerByGate(tuned, linear, 'The last layer, as the options say.'), linear, validation,
     work)
 }

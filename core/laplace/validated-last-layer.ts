@@ -27,6 +27,7 @@ import { answerByGate } from './gate-fit.js'
 import { withHeldOutScores } from './held-out-answer.js'
 import { FEWEST_HELD_OUT, heldOutRows } from './held-out-rows.js'
 import type { TrainingRows } from './linear-fit.js'
+import { hasTunedNoises, outputDeltas, withOutputNoise } from './output-noise.js'
 import { noiseOf, type PosteriorState } from './posterior-state.js'
 
 /** Numbers that the covariances of the held-out rows may hold together. */
@@ -53,7 +54,7 @@ export async function answerByHeldOutRows(state: PosteriorState, linear: LinearD
   if (options.calibrate !== undefined) return withHeldOutScores(noted, batch, undefined, work)
   const rows = await featureRows(noted, heldOutRows(batch, evaluator, options.likelihood), work)
   const { state: chosen, gain } = options.likelihood === 'regression'
-    ? chosenNoise(noted, choice, rows)
+    ? chosenNoise(noted, choice, rows, linear)
     : await chosenAnswer(noted, choice, rows, linear, work)
   return withHeldOutScores(chosen, batch, gain, work)
 }
@@ -138,7 +139,7 @@ async function chosenAnswer(state: PosteriorState, byTraining: Choice, rows: Fea
 }
 
 /** Noise an output and the weights of the mean; the prior stays. */
-function chosenNoise(state: PosteriorState, byTraining: Choice, rows: FeatureRows): ChosenState {
+function chosenNoise(state: PosteriorState, byTraining: Choice, rows: FeatureRows, data: LinearData): ChosenState {
   const { structured, options, mode } = state
   if (mode === undefined) return { state, gain: undefined }
   const { slots, settings } = structured
@@ -151,11 +152,14 @@ function chosenNoise(state: PosteriorState, byTraining: Choice, rows: FeatureRow
   const tuned = Array.from(sigma, value => ({ delta: 1, sigma: value }))
   const own = tuned.map((_, c) => ({ f: column(linear, c), variance: column(variances, c) }))
   const { outputs: chosen, linearWeight, gain } = chooseNoise(rows, { outputs: tuned,
-    linearWeight: byTraining.linearWeight }, c => own[c], options.settings.sigmaNoise === undefined ? 'noise' : 'none')
+    linearWeight: byTraining.linearWeight }, c => own[c], options.tuneNoise ? 'noise' : 'none')
   const sigmas = chosen.map(one => one.sigma)
   const common = Math.sqrt(sigmas.reduce((sum, value) => sum + value * value, 0) / outputs)
+  const noisy = hasTunedNoises(state)
+    ? withOutputNoise(state, data, { sigma: sigmas, delta: outputDeltas(state) })
+    : common === settings.sigmaNoise || options.outputNoise !== undefined
+    ? state
+    : { ...state, structured: structured.withSettings({ sigmaNoise: common }) }
   return { gain,
-    state: { ...state,
-      structured: common === settings.sigmaNoise ? structured : structured.withSettings({ sigmaNoise: common }),
-      choice: { ...byTraining, sigmaNoise: sigmas, networkWeight: 1 - linearWeight, linearWeight } } }
+    state: { ...noisy, choice: { ...byTraining, sigmaNoise: sigmas, networkWeight: 1 - linearWeight, linearWeight } } }
 }

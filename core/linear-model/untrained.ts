@@ -2,26 +2,32 @@
 import type { WorkOptions } from '../budget/progress.js'
 import type { ParameterSlot } from '../network/parameter-slot.js'
 import type { FactoredJacobian } from '../programs/factored-jacobian.js'
-import { randomGenerator } from '../tensor/random.js'
+import { type RandomGenerator, randomGenerator } from '../tensor/random.js'
 import { leftOutMeans } from './regression-model.js'
 
 /**
  * theta with the values of each tensor in another order: sizes are those of the network, and nothing of the rows is
- * left in its features.
+ * left in its features. Of several outputs, which may be on other scales, tensors with a row an output keep their rows.
  */
-export function shuffledParameters(theta: Float64Array, slots: readonly ParameterSlot[], seed: number): Float64Array {
+export function shuffledParameters(theta: Float64Array, slots: readonly ParameterSlot[], seed: number,
+  outputs: number): Float64Array {
   const result = theta.slice()
   const random = randomGenerator(seed)
-  for (const { offset, size } of slots) {
-    const own = result.subarray(offset, offset + size)
-    for (let i = size - 1; i > 0; i--) {
-      const j = Math.floor(random.uniform() * (i + 1))
-      const kept = own[i]
-      own[i] = own[j]
-      own[j] = kept
-    }
+  for (const { offset, size, shape } of slots) {
+    const width = outputs > 1 && shape[0] === outputs ? size / outputs : size
+    for (let at = offset; at < offset + size; at += width) shuffle(result.subarray(at, at + width), random)
   }
   return result
+}
+
+/** Fisher and Yates. */
+function shuffle(values: Float64Array, random: RandomGenerator): void {
+  for (let i = values.length - 1; i > 0; i--) {
+    const j = Math.floor(random.uniform() * (i + 1))
+    const kept = values[i]
+    values[i] = values[j]
+    values[j] = kept
+  }
 }
 
 /**

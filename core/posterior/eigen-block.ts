@@ -46,14 +46,23 @@ export function eigenBlocks(curvature: Exclude<Curvature, { structure: 'full' }>
 
 interface Eigen {
   readonly values: Float64Array
-  readonly vectors: Float64Array
+  /** Undefined: the identity. */
+  readonly vectors: Float64Array | undefined
+}
+
+/** A diagonal matrix in its own basis, so that rows of its parameters may have priors of their own. */
+function ownBasis(size: number, matrix: Float64Array): Eigen | undefined {
+  const diagonal = matrix.every((value, at) => value === 0 || at % (size + 1) === 0)
+  return diagonal ?
+    { values: Float64Array.from({ length: size }, (_, i) => matrix[i * size + i]), vectors: undefined }
+    : undefined
 }
 
 function kronEigenBlock(block: KronBlock, eigenOf: (size: number, matrix: Float64Array) => Eigen): EigenBlock {
   if (block.kind === 'diagonal') {
     return { out: block.diagonal.length, in: 1, left: undefined, right: undefined, values: clamped(block.diagonal) }
   }
-  const b = eigenOf(block.out, block.B)
+  const b = ownBasis(block.out, block.B) ?? eigenOf(block.out, block.B)
   if (block.kind === 'dense') {
     return { out: block.out, in: 1, left: b.vectors, right: undefined, values: clamped(b.values) }
   }

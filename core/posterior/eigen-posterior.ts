@@ -1,5 +1,6 @@
 /** @file The posterior of a curvature that is known in a blockwise eigenbasis: kron and diag. */
 import type { Curvature } from '../curvature/curvature.js'
+import { OptionError } from '../errors/errors.js'
 import { gemm } from '../kernels/linear-algebra.js'
 import type { ParameterSlot } from '../network/parameter-slot.js'
 import { hessianFactor, type PosteriorSettings } from '../options/hyperparameters.js'
@@ -18,6 +19,13 @@ export function eigenPosterior(curvature: Curvature, blocks: readonly EigenBlock
   mean: Float64Array, settings: PosteriorSettings): StructuredPosterior {
   checkSettings(settings, slots, curvature.structure)
   const size = mean.length
+  if (curvature.structure === 'kron' && priorByTensor(settings, slots) === undefined
+    && blocks.some(({ left }) => left !== undefined)) {
+    throw new OptionError('BAD_OPTION',
+      `Option priorPrecision of a kron posterior takes one number, or one for each of the ${slots.length} tensors; got `
+        + `${size} numbers. Use structure full or diag for one per parameter.`, { option: 'priorPrecision', value: size,
+      allowed: [1, slots.length] })
+  }
   const weighted = once(() => weightedBlocks(blocks, slots, settings))
   const inEigenbasis = (rows: Float64Array, count: number, power: number, back: boolean): Float64Array => {
     const result = new Float64Array(count * size)

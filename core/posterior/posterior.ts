@@ -87,7 +87,8 @@ export function checkSettings(settings: PosteriorSettings, slots: readonly Param
   const size = slots.reduce((sum, slot) => sum + slot.size, 0)
   const { priorPrecision, priorMean, sigmaNoise, temperature } = settings
   const precisions = typeof priorPrecision === 'number' ? [priorPrecision] : priorPrecision
-  const allowed = structure === 'kron' ? [1, slots.length] : [1, slots.length, size]
+  const byRow = structure !== 'kron' || precisions.length === size && constantOverRows(precisions, slots)
+  const allowed = byRow ? [1, slots.length, size] : [1, slots.length]
   if (!allowed.includes(precisions.length)) {
     throw new OptionError('BAD_OPTION',
       `Option priorPrecision of a ${structure} posterior takes one number, or one for each of the ${slots.length} ` +
@@ -109,6 +110,16 @@ export function checkSettings(settings: PosteriorSettings, slots: readonly Param
   }
   if (!(sigmaNoise > 0 && sigmaNoise < Infinity)) throw positive('sigmaNoise', sigmaNoise, '')
   if (!(temperature > 0 && temperature < Infinity)) throw positive('temperature', temperature, '')
+}
+
+/** Whether all parameters of a row, out x in, have one precision. */
+function constantOverRows(precisions: ArrayLike<number>, slots: readonly ParameterSlot[]): boolean {
+  return slots.every(({ offset, size, shape: [out = 1] }) => {
+    const width = Math.max(1, Math.floor(size / Math.max(1, out)))
+    return Array.from({ length: size }, (_, i) => i).every(i =>
+      precisions[offset + i] === precisions[offset + i - i % width]
+    )
+  })
 }
 
 function positive(option: string, value: number, where: string): OptionError {

@@ -27,12 +27,20 @@ t.test('the factor is the geometric mean of two excesses, held within a factor o
 
 t.test('shuffled parameters are those of the same tensors', async t => {
   const { problem: { slots }, theta } = randomProblem('regression', 9, 2, 4)
-  const other = shuffledParameters(theta, slots, 3)
-  t.same(other, shuffledParameters(theta, slots, 3), 'by the seed')
+  const other = shuffledParameters(theta, slots, 3, 1)
+  t.same(other, shuffledParameters(theta, slots, 3, 1), 'by the seed')
   t.notSame(other, theta)
   for (const { offset, size } of slots) {
     const own = (values: Float64Array) => values.slice(offset, offset + size).sort()
     t.same(own(other), own(theta))
+  }
+  const apart = shuffledParameters(theta, slots, 3, 2)
+  for (const { offset, size, shape } of slots) {
+    if (shape[0] !== 2) continue
+    for (const row of [0, 1]) {
+      const own = (values: Float64Array) => values.slice(offset + row * size / 2, offset + (row + 1) * size / 2).sort()
+      t.same(own(apart), own(theta), 'outputs stay apart')
+    }
   }
 })
 
