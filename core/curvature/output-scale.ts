@@ -1,4 +1,6 @@
-/** @file The curvature of a last layer whose outputs count differently, and numbers an output as numbers a parameter. */
+/**
+ * @file The curvature of a last layer whose outputs count differently, and numbers an output as numbers a parameter.
+ */
 import type { ParameterSlot } from '../network/parameter-slot.js'
 import type { Curvature } from './curvature.js'
 

@@ -1,4 +1,6 @@
-/** @file Last layers of regressions whose outputs have a noise and a prior precision each: parts of H and of the prior. */
+/**
+ * @file Last layers of regressions whose outputs have a noise and a prior precision each: parts of H and of the prior.
+ */
 import { lastLayerTimes } from '../curvature/last-layer.js'
 import { overOutputs, scaledByOutput } from '../curvature/output-scale.js'
 import { structuredPosterior } from '../posterior/structured.js'
