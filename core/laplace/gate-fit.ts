@@ -21,6 +21,7 @@ import { geometricMean, rootMeanSquare } from '../tensor/means.js'
 import { sampledRows, takeRows } from '../tensor/rows.js'
 import { float64 } from '../tensor/tensor.js'
 import type { Choice } from '../tuning/choice.js'
+import { inUnitsOfExcess } from '../tuning/error-scale.js'
 import { explainGate, explainLastLayerRegression, explainNoiseOfAllWeights } from '../tuning/explain.js'
 import { type Gate, lastLayerGate, lastLayerRule } from '../tuning/gate.js'
 import { leftOutProbabilities } from '../tuning/left-out-probabilities.js'
@@ -316,12 +317,13 @@ function regressionAnswer(state: PosteriorState, data: LinearData, rows: Sampled
     .map((value, i) => value + sigma[i % outputs] ** 2)
   return { ...withScores(noisy, targetScores(mean, variance, labels)), tuned: 'auto', choice,
     trainingVariances: sortedMeanVariances(left, examples, outputs, sigma.map(noise => noise * noise)),
-    leftOut: { kind: 'residuals',
-      scores: sigma.map((noise, c) =>
-        Float64Array.from({ length: examples }, (_, n) =>
-          Math.abs(residuals[n * outputs + c]) / Math.sqrt(left[(n * outputs + c) * outputs + c] + noise * noise))
-          .sort()
-      ) } }
+    leftOut: { kind: 'residuals', scores: sigma.map((value, c) => {
+      const scores = Float64Array.from({ length: examples },
+        (_, n) =>
+          Math.abs(residuals[n * outputs + c]) / Math.sqrt(left[(n * outputs + c) * outputs + c] + value * value))
+        .sort()
+      return noise === undefined ? scores : inUnitsOfExcess(scores)
+    }) } }
 }
 
 /** A thousandth of the targets' standard deviation. */

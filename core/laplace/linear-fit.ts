@@ -35,7 +35,7 @@ import type { FactoredJacobian } from '../programs/factored-jacobian.js'
 import { geometricMean } from '../tensor/means.js'
 import { sampledRows, takeRows } from '../tensor/rows.js'
 import type { LeaveOneOutScore } from '../tuning/choice.js'
-import { errorScale, excess } from '../tuning/error-scale.js'
+import { errorScale, excess, inUnitsOfExcess } from '../tuning/error-scale.js'
 import { type Gain, isGain } from '../tuning/gain.js'
 import { type Gate, gateOf } from '../tuning/gate.js'
 import { leftOutProbabilities } from '../tuning/left-out-probabilities.js'
@@ -473,7 +473,10 @@ function regressionFit({ problem, theta, deviation, held }: WholeProblem, { sett
     networkNll: gaussianNllOf(problem, models),
     ratio,
     trainingVariances: means.sort(),
-    leftOut: { kind: 'residuals', scores: models.map((model, c) => leftOutScores(problem, model, c)) },
+    leftOut: { kind: 'residuals', scores: models.map((model, c) => {
+      const scores = leftOutScores(problem, model, c)
+      return untrained === undefined || chosen !== undefined ? scores : inUnitsOfExcess(scores)
+    }) },
     notes: families.flatMap(({ tuned: { floored } }, c) => (floored ? [floorNote(outputs, c)] : [])),
   }
 }
@@ -515,7 +518,7 @@ function errorRatio({ labels, f, outputs, examples }: LinearProblem, models: rea
   }))
 }
 
-/** |y - f_-n| / sqrt(variance_-n + sigma^2) of one output, rising. */
+/** |y - f_-n| / sqrt(variance_-n + sigma^2) of one output, rising: the scores of the jackknife. */
 function leftOutScores({ labels, outputs }: LinearProblem, { leftOut, sigma }: OutputModel, c: number): Float64Array {
   return leftOut.f.map((mean, n) =>
     Math.abs(labels[n * outputs + c] - mean) / Math.sqrt(leftOut.variance[n] + sigma * sigma)

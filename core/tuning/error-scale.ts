@@ -33,3 +33,12 @@ export function excess(errors: Float64Array): number {
   const rank = Math.min(sorted.length, Math.ceil((sorted.length + 1) * LEVEL))
   return (sorted[rank - 1] ?? NaN) / normalQuantile((1 + LEVEL) / 2)
 }
+
+/**
+ * Left-out errors with the 90 % quantile of the normal distribution: of standard deviations whose size is known
+ * otherwise they say the shape, as heavy tails.
+ */
+export function inUnitsOfExcess(errors: Float64Array): Float64Array {
+  const unit = excess(errors)
+  return unit > 0 && Number.isFinite(unit) ? errors.map(error => error / unit) : errors
+}

@@ -27,8 +27,6 @@ export interface MetricsReference {
   }
   readonly outliers: { readonly ofData: number[], readonly ofOthers: number[], readonly auroc: number,
     readonly fprAt95Tpr: number }
-  readonly jackknifePlus: { readonly level: number, readonly residuals: number[], readonly leaveOneOut: number[][],
-    readonly lower: number[], readonly upper: number[] }
   readonly conformalQuantiles: { readonly scores: number[], readonly cases: { level: number, quantile: number }[] }
 }
 

@@ -2,8 +2,6 @@ import fc from 'fast-check'
 import t from 'tap'
 import type { RegressionScores } from '../../../core/conformal/conformal-scores.js'
 import { conformalIntervals } from '../../../core/conformal/intervals.js'
-import { jackknifePlusIntervals } from '../../../core/conformal/jackknife-plus.js'
-import { calibrateJackknife } from '../../../core/conformal/jackknife.js'
 import { conformalQuantile, conformalRank, shortageNote } from '../../../core/conformal/quantile.js'
 import { calibrateSplit } from '../../../core/conformal/split.js'
 import { erf } from '../../../core/ops/erf.js'
@@ -121,61 +119,37 @@ t.test('split intervals cover rows of unequal spread at the level', async t => {
   t.ok(shareDistance(inside / REPETITIONS, level, REPETITIONS) < 4, `${inside} of ${REPETITIONS}`)
 })
 
-t.test("jackknife+ gives numpy's intervals of refitted least squares", async t => {
-  const { level, residuals, leaveOneOut, lower, upper } = reference.jackknifePlus
-  const predictions = float64([leaveOneOut.length, residuals.length, 1], leaveOneOut.flat())
-  const intervals = jackknifePlusIntervals(column(residuals), predictions, level)
-  t.ok(lower.every((value, i) => Math.abs(intervals.lower.data[i] - value) < 1e-12))
-  t.ok(upper.every((value, i) => Math.abs(intervals.upper.data[i] - value) < 1e-12))
-  t.equal(intervals.approximate, false)
-  t.ok(Math.abs(intervals.guarantee - 0.6) < 1e-12)
-})
-
-/** y = a x + noise, fitted through the origin; the leave-one-out predictions in closed form. */
-function line(random: RandomGenerator,
-  n: number): { residuals: number[], leaveOneOut: number[], mean: number, y: number } {
+/** y = a x + noise, fitted through the origin; the leave-one-out residuals in closed form. */
+function line(random: RandomGenerator, n: number): { residuals: number[], mean: number, y: number } {
   const x = Array.from({ length: n + 1 }, () => random.normal())
   const y = x.map(value => 2 * value + random.normal())
   const [xy, xx] = [0, 1].map(k => x.slice(0, n).reduce((sum, value, i) => sum + value * (k === 0 ? y[i] : value), 0))
   const slopes = x.slice(0, n).map((value, i) => (xy - value * y[i]) / (xx - value * value))
-  return { residuals: slopes.map((slope, i) => y[i] - slope * x[i]), leaveOneOut: slopes.map(slope => slope * x[n]),
-    mean: xy / xx * x[n], y: y[n] }
+  return { residuals: slopes.map((slope, i) => y[i] - slope * x[i]), mean: xy / xx * x[n], y: y[n] }
 }
 
-t.test('jackknife+ covers at 2 level - 1 at least, and here at the level', async t => {
+/** Scores of rows predicted without themselves. */
+const jackknife = (scores: readonly number[], scaled: boolean): RegressionScores => ({ kind: 'jackknife',
+  n: scores.length, scaled, scores: [Float64Array.from(scores, Math.abs).sort()] })
+
+t.test('the jackknife covers at about the level, and promises nothing', async t => {
   const random = randomGenerator(11)
   const [n, level] = [29, 0.9]
-  let [inside, insideApproximate] = [0, 0]
+  let inside = 0
   for (let i = 0; i < REPETITIONS; i++) {
-    const { residuals, leaveOneOut, mean, y } = line(random, n)
-    const plus = jackknifePlusIntervals(column(residuals), float64([1, n, 1], leaveOneOut), level)
-    if (plus.lower.data[0] <= y && y <= plus.upper.data[0]) inside++
-    const plain = conformalIntervals(calibrateJackknife(column(residuals)), column([mean]), undefined, level)
-    if (plain.lower.data[0] <= y && y <= plain.upper.data[0]) insideApproximate++
+    const { residuals, mean, y } = line(random, n)
+    const plain = conformalIntervals(jackknife(residuals, false), column([mean]), undefined, level)
+    if (plain.lower.data[0] <= y && y <= plain.upper.data[0]) inside++
     if (i === 0) t.same([plain.approximate, plain.guarantee], [true, 0])
   }
-  t.ok(inside / REPETITIONS > 0.8)
-  t.ok(shareDistance(inside / REPETITIONS, level, REPETITIONS) < 4, `${inside} of ${REPETITIONS}`)
-  t.ok(shareDistance(insideApproximate / REPETITIONS, level, REPETITIONS) < 4, `${insideApproximate}`)
+  t.ok(shareDistance(inside / REPETITIONS, level, REPETITIONS) < 4, `${inside}`)
 })
 
-t.test('jackknife+ of a fit that no row moves is the jackknife', async t => {
-  const residuals = column([1, -2, 3, -4, 5, 6, -7, 8, 9])
-  const plus = jackknifePlusIntervals(residuals, float64([1, 9, 1], new Float64Array(9).fill(10)), 0.8)
-  const plain = conformalIntervals(calibrateJackknife(residuals), column([10]), undefined, 0.8)
-  t.same([plus.lower.data, plus.upper.data], [plain.lower.data, plain.upper.data])
-  t.same(plus.upper.data, Float64Array.of(18))
-  const short = jackknifePlusIntervals(residuals, float64([1, 9, 1], new Float64Array(9)), 0.95)
-  t.same([short.lower.data[0], short.upper.data[0]], [-Infinity, Infinity])
-  t.match(short.note, /19 rows/)
-})
-
-t.test('jackknife scores may have a scale', async t => {
-  const calibrated = calibrateJackknife(column([1, -4]), column([1, 2]))
-  t.same(calibrated.scores, [Float64Array.of(1, 2)])
+t.test('scores may have a scale', async t => {
+  const calibrated = jackknife([1, -2], true)
   t.same(conformalIntervals(calibrated, column([0]), column([3]), 0.5).upper.data, Float64Array.of(6))
   t.throws(() => conformalIntervals(calibrated, column([0]), undefined, 0.5), { code: 'BAD_COMBINATION' })
-  t.throws(() => conformalIntervals(calibrateJackknife(column([1])), column([0]), column([1]), 0.5), {
+  t.throws(() => conformalIntervals(jackknife([1], false), column([0]), column([1]), 0.5), {
     code: 'BAD_COMBINATION',
   })
 })
@@ -187,7 +161,4 @@ t.test('calibration refuses what it cannot use', async t => {
   t.throws(() => calibrateSplit(column([]), column([]), column([])), { code: 'EMPTY_DATA' })
   const calibrated = calibrateSplit(column([0]), column([1]), column([1]))
   t.throws(() => conformalIntervals(calibrated, matrix([[1, 2]]), matrix([[1, 2]]), 0.5), { code: 'SHAPE_MISMATCH' })
-  t.throws(() => jackknifePlusIntervals(column([1, 2]), float64([1, 3, 1], [1, 2, 3]), 0.5), {
-    code: 'SHAPE_MISMATCH',
-  })
 })

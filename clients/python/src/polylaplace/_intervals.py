@@ -33,7 +33,7 @@ class Intervals(Predicting):
 
         Args:
             X, y: rows that neither the network nor the posterior has seen. None: the leave-one-out residuals of the
-                fit (jackknife+ of the linear model), which holds approximately.
+                fit (the jackknife of the linear model), which holds approximately.
             score: of classes: 'aps' (adaptive sets, the default) or 'lac' (the smallest sets on average).
             randomised: counts a random part of the right class's probability ('aps'), by the seed: smaller sets.
 
