@@ -62,7 +62,7 @@ export function startAccumulation(evaluator: Evaluator, pool: WorkerPool, option
   const scheduler = scheduleBatches(pool, { structure: options.structure, kfacApprox: options.kfacApprox,
     keepFeatures }, shards)
   let examples = 0
-  const reservoir = rowReservoir(options.seed)
+  const reservoir = rowReservoir(options.seed, outputs)
   let kept: Promise<void> = Promise.resolve()
   return {
     async add(x, y, work) {

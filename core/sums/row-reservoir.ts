@@ -7,8 +7,10 @@ import type { RealArray } from '../kernels/plain.js'
 import { randomGenerator } from '../tensor/random.js'
 import type { LinearData } from './linear-data.js'
 
-/** Numbers of features that are kept: 256 MB of float64. */
-export const KEPT_NUMBERS = 1 << 25
+/**
+ * Numbers that are kept, with what a row's outputs will need: tuning has some 30 bytes for each, half a gigabyte in all.
+ */
+export const KEPT_NUMBERS = 1 << 24
 
 interface Part {
   readonly features: RealArray
@@ -27,22 +29,26 @@ export interface RowReservoir {
   data(): LinearData
 }
 
-/** Starts empty. */
-export function rowReservoir(seed: number, most = KEPT_NUMBERS): RowReservoir {
+/**
+ * Starts empty.
+ * @param outputs numbers that a row will need beside its features: as many again for its gradients are counted
+ */
+export function rowReservoir(seed: number, outputs: number, most = KEPT_NUMBERS): RowReservoir {
   const random = randomGenerator(seed)
   let parts: Part[] = []
   let [bound, numbers, seen] = [1, 0, 0]
+  const sizeOf = ({ features, sizes }: Part): number => features.length + 2 * outputs * sum(sizes)
   return {
     add(features, labels, sizes) {
       const keys = Float64Array.from(sizes, () => random.uniform())
       const part = below({ features, labels, keys, sizes }, bound)
       parts.push(part)
-      numbers += part.features.length
+      numbers += sizeOf(part)
       seen += sum(sizes)
       while (numbers > most) {
         bound /= 2
         parts = parts.map(own => below(own, bound))
-        numbers = parts.reduce((sum, own) => sum + own.features.length, 0)
+        numbers = parts.reduce((total, own) => total + sizeOf(own), 0)
       }
     },
     data: () => joined(parts, seen),

@@ -35,7 +35,7 @@ t.test('rows beyond the limit are kept as a sample that does not depend on the b
   const features = Float64Array.from({ length: 400 }, (_, i) => Math.floor(i / 2))
   const labels = Float64Array.from({ length: 200 }, (_, i) => i)
   const keptBy = (size: number) => {
-    const reservoir = rowReservoir(5, 100)
+    const reservoir = rowReservoir(5, 0, 100)
     for (let from = 0; from < 200; from += size) {
       const to = Math.min(200, from + size)
       reservoir.add(features.subarray(2 * from, 2 * to), labels.subarray(from, to), new Int32Array(to - from).fill(1))
@@ -48,5 +48,14 @@ t.test('rows beyond the limit are kept as a sample that does not depend on the b
   t.ok(one.examples <= 50 && one.examples > 10, `${one.examples} rows`)
   t.strictSame(Array.from(one.features), Array.from(one.labels).flatMap(label => [label, label]),
     'rows with their labels')
+  t.end()
+})
+
+t.test('rows of many outputs are fewer', t => {
+  const reservoir = rowReservoir(5, 10, 1000)
+  reservoir.add(new Float32Array(400), new Float64Array(200), new Int32Array(200).fill(1))
+  const { examples, seen } = reservoir.data()
+  t.equal(seen, 200)
+  t.ok(examples <= 1000 / 22 && examples > 10, `${examples} rows`)
   t.end()
 })
