@@ -39,6 +39,8 @@ const PAIRS = 10
 const CURVATURE_PAIRS = 40
 /** Eigenpairs that are fewer than these are no covariance. */
 const FEWEST_PAIRS = 16
+/** The memory limit over that of the eigenvectors: basis, products and what each worker has of them, and twice that. */
+const COPIES = 16
 /** The curvature comes from so many times the rows of the sample at least. */
 const FEWEST_SAMPLES = 4
 /** Weights from which on one random vector says as much of a trace as several. */
@@ -46,8 +48,8 @@ const MANY_WEIGHTS = 100_000
 const STEPS = 8
 
 /** The best search that the time allows; undefined where the sample is as good. @param rank that of the sample */
-export function planAllRows(evaluator: Evaluator, { likelihood }: ResolvedOptions, examples: number, sample: number,
-  rank: number): AllRowsPlan | undefined {
+export function planAllRows(evaluator: Evaluator, { likelihood, memoryLimit }: ResolvedOptions, examples: number,
+  sample: number, rank: number): AllRowsPlan | undefined {
   const { network, precision, theta } = evaluator
   const seeds = likelihoodModel(likelihood).seedCount(network.outputs)
   const forward = layerMultiplications(evaluator)
@@ -56,17 +58,19 @@ export function planAllRows(evaluator: Evaluator, { likelihood }: ResolvedOption
   const quadrature = { probes: theta.length < MANY_WEIGHTS ? 4 : 1, steps: STEPS }
   const speed = precision === 'float32' ? 2 * SPEED : SPEED
   const perBlock = (count: number): number => Math.min(count * pair, (1 + seeds + 2 * count) * forward)
-  for (const [passes, count] of [[2, rank], [1, rank], [1, Math.min(rank, 4 * FEWEST_PAIRS)], [1,
-    Math.min(rank, FEWEST_PAIRS)]]) {
+  const most = Math.min(rank, Math.max(1, Math.floor(memoryLimit / (COPIES * 8 * theta.length))))
+  const planOf = (passes: number, count: number): AllRowsPlan => {
     const gradients = examples * PAIRS * pair
     const perRow = CURVATURE_PAIRS * pair + passes * (perBlock(count) + STEPS * perBlock(quadrature.probes))
     const affordable = Math.floor((MOST_SECONDS * speed - gradients) / perRow)
-    const curvatureRows = Math.min(examples, affordable)
-    if (curvatureRows < Math.min(examples, FEWEST_SAMPLES * sample)) continue
+    const curvatureRows = Math.max(0, Math.min(examples, affordable))
     const multiplications = gradients + curvatureRows * perRow
     return { rank: count, passes, quadrature, curvatureRows, multiplications, seconds: multiplications / speed }
   }
-  return undefined
+  const once = [most, Math.min(most, 4 * FEWEST_PAIRS), Math.min(most, FEWEST_PAIRS)].map(count => planOf(1, count))
+  // All rows before more eigenpairs, and more eigenpairs before more than enough rows.
+  return [planOf(2, most), ...once].find(({ curvatureRows }) => curvatureRows === examples) ??
+    once.find(({ curvatureRows }) => curvatureRows >= FEWEST_SAMPLES * sample)
 }
 
 /** The sample and all rows. */

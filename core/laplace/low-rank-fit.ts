@@ -85,7 +85,7 @@ function costOf(evaluator: Evaluator, rank: number, rows: number,
       + (products + (terms === 1 ? 0 : PRODUCTS * rows * each * rank)) / PRODUCT_SPEED,
     // Of several positions an example's roots and covariances are matrices of all of them.
     bytes: 8 * (2 * rows * factors + (terms === 1 ? 0 : 2 * rows * each * (each + rank))
-      + (inWeights ? 4 * size * size : 2 * outputs * outputs + 3 * unknowns ** 2)
+      + (inWeights ? 5 * size * size : 2 * outputs * outputs + 5 * unknowns ** 2)
       + 2 * Math.min(unknowns, mostRank) * size),
   }
 }
