@@ -335,7 +335,7 @@ async function classificationFit({ problem, likelihood, terms, theta, deviation,
   const { rows: own, values, covariances: blocks, leftOut: left } = termRows(likelihood, terms, outputs, problem.labels,
     problem.examples)
   const space = spaceOf(problem, work)
-  const first = await tuneOrTake(space, problem, options, work)
+  const first = await tuneOrTake(space, problem, terms, options, work)
   const atFirst = space.covariances()
   const byRows = leaveOneOut(problem, first.mode.f, atFirst)
   const gate = gateOf(own, values(problem.f), left(byRows))
@@ -392,11 +392,14 @@ function spaceOf(problem: LinearProblem, work: WorkOptions): LinearSpace {
 const MANY_UNKNOWNS = 1000
 const SHARE_BEFORE = 4
 
-/** About the prior precision: that of every fourth row, whose system costs a sixty-fourth. */
-async function precisionNearby(problem: LinearProblem, work: WorkOptions): Promise<number> {
+/**
+ * About the prior precision: that of every fourth row, whose system costs a sixty-fourth. Not for examples of several
+ * terms, whose likelihood is that of these examples.
+ */
+async function precisionNearby(problem: LinearProblem, terms: number, work: WorkOptions): Promise<number> {
   const { slots, f, f0, labels, jacobian, likelihood, outputs } = problem
   const unknowns = unknownsOf(problem)
-  if (unknowns < MANY_UNKNOWNS) return 1
+  if (unknowns < MANY_UNKNOWNS || terms > 1) return 1
   const rows = Int32Array.from({ length: Math.ceil(problem.examples / SHARE_BEFORE) }, (_, i) => i * SHARE_BEFORE)
   const few: LinearProblem = { ...problem, slots, examples: rows.length, f: takeRows(f, rows, outputs),
     f0: takeRows(f0, rows, outputs), labels: takeRows(labels, rows, likelihood.targetWidth(outputs)),
@@ -408,10 +411,10 @@ async function precisionNearby(problem: LinearProblem, work: WorkOptions): Promi
 }
 
 /** delta as it was given, or MacKay's fixed point. */
-async function tuneOrTake(space: LinearSpace, problem: LinearProblem, { settings }: ResolvedOptions,
+async function tuneOrTake(space: LinearSpace, problem: LinearProblem, terms: number, { settings }: ResolvedOptions,
   work: WorkOptions): ReturnType<typeof tuneDelta> {
   const { priorPrecision } = settings
-  if (priorPrecision === undefined) return tuneDelta(space, work, await precisionNearby(problem, work))
+  if (priorPrecision === undefined) return tuneDelta(space, work, await precisionNearby(problem, terms, work))
   const delta = typeof priorPrecision === 'number' ? priorPrecision : priorPrecision[0]
   return modeAt(space, delta, true)
 }
