@@ -111,9 +111,11 @@ function verdictOfHeldOut({ rows, trainingNll, gain, gainError }: HeldOutScores)
     return `The answer was chosen with ${rows} held-out rows.`
   }
   if (!isGain({ mean: gain, error: gainError })) {
-    return `The ${rows} held-out rows do not tell a better answer from the one that the training rows choose (the best `
-      + `found gains ${nats(gain)} nats a label on them, with a standard error of ${nats(gainError)}), so that one `
-      + 'stays.'
+    const best = gain > 0
+      ? `the best found gains ${nats(gain)} nats a label on them, with a standard error of ${nats(gainError)}`
+      : 'none that was tried is better on them'
+    return `The ${rows} held-out rows do not tell a better answer from the one that the training rows choose (${best}`
+      + '), so that one stays.'
   }
   return `The ${rows} held-out rows chose the answer: it gains ${nats(gain)} nats a label, with a standard error of ${
     nats(gainError)
