@@ -5,6 +5,7 @@ import type { Graph } from '../graph/graph.js'
 import { settleOpenAxes } from '../graph/open-axes.js'
 import { axisByLabels, positionsNote } from '../network/class-axis.js'
 import { graphDigest } from '../network/digest.js'
+import { checkExamplesFirst } from '../network/input-rows.js'
 import { matchInputs, withColumnNames } from '../network/match-inputs.js'
 import { exampleShapes, type Network } from '../network/network.js'
 import { DEFAULT_SETTINGS } from '../options/hyperparameters.js'
@@ -104,9 +105,11 @@ function evaluatorOrLinear(network: Network, options: ResolvedOptions, runtime: 
 /**
  * The task for data: sizes of the inputs that the file leaves open become those of the data, columns without names get
  * those that the data have, and labels of positions say which axis holds the classes.
- * @throws GraphError AMBIGUOUS_NETWORK where the labels fit several
+ * @throws GraphError AMBIGUOUS_NETWORK where the labels fit several; ShapeError for sequences with the times first
  */
 export function settle(task: FitTask, x: Examples, y?: Tensor): FitTask {
+  const [first, ...others] = task.network.inputs
+  if (y !== undefined && 'data' in x && others.length === 0) checkExamplesFirst(x, y, first)
   const matched = matchInputs(x, task.network)
   const settled = settleOpenAxes(task.graph, exampleShapes(matched))
   const inputs = withColumnNames(settled.inputs, matched)

@@ -1,12 +1,13 @@
 /**
- * @file Rows of data as a network needs them: checked against its input, and reshaped where the sizes agree.
+ * @file Rows of data as a network needs them: checked against its input, and in its layout.
  */
 import { DataError, GraphError, InternalError, ShapeError } from '../errors/errors.js'
 import { batchAxis, concreteShape, type GraphInput, isBatch } from '../graph/graph.js'
 import type { Examples } from '../tensor/examples.js'
 import { checkFinite } from '../tensor/finite.js'
-import { cast, formatShape, type Precision, reshape, sizeOf, type Tensor } from '../tensor/tensor.js'
+import { cast, formatShape, type Precision, sizeOf, type Tensor } from '../tensor/tensor.js'
 import { describeInput, type InputNames, matchInputs } from './match-inputs.js'
+import { inLayout } from './row-layout.js'
 
 /** The shape of one example of an input: its axes without the batch axis. */
 export function exampleShape(input: GraphInput): number[] {
@@ -17,8 +18,8 @@ export function exampleShape(input: GraphInput): number[] {
 export type Inputs = ReadonlyMap<string, Tensor>
 
 /**
- * Examples as the network's inputs: matched by name or place, checked to be finite, in the right element type and
- * reshaped where the sizes agree.
+ * Examples as the network's inputs: matched by name or place, checked to be finite, in the right element type and in the
+ * network's layout.
  * @param note is told when rows were reshaped
  * @throws ShapeError, DataError EMPTY_DATA, NOT_FINITE, BAD_ARRAY
  */
@@ -58,6 +59,8 @@ function inputRows(x: Tensor, input: GraphInput, precision: Precision, called: s
   if (x.data.length / n !== width) {
     const single = x.shape.length === 1 && x.data.length === width
       ? ' To predict one example, give it as a row: shape 1 x ' + width + '.'
+      : timesFirst(x, input)
+      ? ` x has the times first: give the examples first, ${formatShape(['N', ...wanted])}.`
       : ''
     throw new ShapeError(
       `The network's input ${describeInput(input)} (${width} numbers an example); ${called} is ${
@@ -66,14 +69,11 @@ function inputRows(x: Tensor, input: GraphInput, precision: Precision, called: s
       { expected: ['N', ...wanted], actual: x.shape },
     )
   }
-  if (!sameShape(x.shape.slice(1), wanted)) {
-    note(`Rows of ${formatShape(x.shape.slice(1))} were reshaped to the network's input ${formatShape(wanted)}.`)
-  }
-  checkFinite(x, called, width)
-  checkElements(x, input, called, width)
+  const rows = inLayout(x, wanted, note)
+  checkFinite(rows, called, width)
+  checkElements(rows, input, called, width)
   const floating = input.dtype === 'float32' || input.dtype === 'float64'
-  const typed = cast(x, floating ? precision : input.dtype)
-  return moveBatchAxis(reshape(typed, [n, ...wanted]), input)
+  return moveBatchAxis(cast(rows, floating ? precision : input.dtype), input)
 }
 
 /**
@@ -92,8 +92,26 @@ function checkElements({ data }: Tensor, { dtype, below = Infinity }: GraphInput
     }, column ${at % width}.`, { array: called, row: Math.floor(at / width), column: at % width, value: data[at] })
 }
 
-function sameShape(a: readonly number[], b: readonly number[]): boolean {
-  return a.length === b.length && a.every((extent, i) => extent === b[i])
+/** Whether data lie as the input itself does, with its examples on a later axis. */
+function timesFirst({ shape }: Tensor, input: GraphInput): boolean {
+  const axis = input.shape.findIndex(isBatch)
+  return axis > 0 && shape.length === input.shape.length &&
+    input.shape.every((dim, i) => isBatch(dim) || dim === shape[i])
+}
+
+/**
+ * Refuses sequences with the times first, where labels of as many rows as the second axis show it.
+ * @throws ShapeError
+ */
+export function checkExamplesFirst(x: Tensor, y: Tensor, input: GraphInput): void {
+  const axis = input.shape.findIndex(isBatch)
+  const [rows] = y.shape
+  if (axis <= 0 || x.shape.length !== input.shape.length || rows === x.shape[0] || rows !== x.shape[axis]) return
+  throw new ShapeError(
+    `x is ${formatShape(x.shape)} and y has ${rows} rows: x has the times first, as the network has them. Give the ` +
+      'examples first (N x times x ...); they are moved to where the network wants them.',
+    { expected: rows, actual: x.shape },
+  )
 }
 
 /** Examples arrive first; networks of recurrent layers may want them on a later axis. */
