@@ -4,12 +4,12 @@
 #' @noRd
 formula_data <- function(formula, data, na_action, contrasts = NULL) {
   frame <- stats::model.frame(formula, data, na.action = na_action, drop.unused.levels = TRUE)
-  frame_data(frame, contrasts)
+  # Of the response every level stays: without an empty one the levels after it would be other outputs of the network.
+  frame_data(frame, contrasts, stats::model.response(stats::model.frame(formula, data, na.action = na_action)))
 }
 
-frame_data <- function(frame, contrasts = NULL) {
+frame_data <- function(frame, contrasts = NULL, y = stats::model.response(frame)) {
   terms <- attr(frame, "terms")
-  y <- stats::model.response(frame)
   if (is.null(y)) laplace_stop("The formula has no response: write y ~ x1 + x2.", "BAD_OPTION")
   design <- stats::model.matrix(terms, frame, contrasts)
   list(

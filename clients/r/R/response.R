@@ -57,10 +57,40 @@ as_labels <- function(y, known) {
 }
 
 class_response <- function(y, known) {
+  if (are_positions(y, known)) return(list(y = as_positions(y), levels = NULL))
   labels <- as_labels(y, known)
   if (is.matrix(labels)) labels <- indicated(labels, known)
-  if (is.factor(labels)) return(list(y = as.double(labels) - 1, levels = levels(labels)))
+  if (is.factor(labels)) {
+    if (is.null(known)) tell_empty_levels(labels)
+    return(list(y = as.double(labels) - 1, levels = levels(labels)))
+  }
   list(y = as.double(labels), levels = known)
+}
+
+#' Says which output is which class where some classes do not occur.
+#' @noRd
+tell_empty_levels <- function(labels) {
+  empty <- setdiff(levels(labels), as.character(labels))
+  if (length(empty) == 0) return()
+  tell(sprintf(
+    "`y` has no row of level %s; the network's outputs are taken for the levels %s, in this order. %s",
+    quoted_list(empty), quoted_list(levels(labels)),
+    "If it was trained without the empty ones, give droplevels(y)."
+  ))
+}
+
+#' Whether class numbers are one a position (tokens, pixels) of each row, and not an indicator matrix.
+#' @noRd
+are_positions <- function(y, known) {
+  # A network with known levels (nnet) has no positions.
+  if (!is.null(known) || !is.numeric(y) || length(dim(y)) < 2 || ncol(y) < 2) return(FALSE)
+  length(dim(y)) > 2 || !(all(y %in% c(0, 1)) && all(rowSums(y) == 1))
+}
+
+as_positions <- function(y) {
+  storage.mode(y) <- "double"
+  dimnames(y) <- NULL
+  y
 }
 
 #' The classes of an indicator matrix, as class.ind() of nnet makes it.

@@ -364,3 +364,18 @@ test_that("a soak: many fits and predictions leave nothing behind", {
   expect_lt(sum(gc()[, 2]) - held, 20)
   expect_lt(after$rss - before$rss, 80 * 2^20)
 })
+
+test_that("an empty level of the response keeps its place among the network's outputs", {
+  without <- iris[iris$Species != "versicolor", ]
+  data <- inside$formula_data(Species ~ ., without, stats::na.omit)
+  expect_identical(levels(data$y), levels(iris$Species))
+  expect_message(response <- inside$as_response(data$y, "classification"), "versicolor.*droplevels")
+  expect_identical(sort(unique(response$y)), c(0, 2))
+  expect_identical(response$levels, levels(iris$Species))
+})
+
+test_that("class numbers may be one a position", {
+  y <- matrix(c(0, 2, 1, -100, 1, 1), 2)
+  expect_identical(inside$as_response(y, "classification")$y, y)
+  expect_error(inside$as_response(diag(3), "classification"), class = "laplace_error_data")
+})
