@@ -18,8 +18,8 @@ export function exampleShape(input: GraphInput): number[] {
 export type Inputs = ReadonlyMap<string, Tensor>
 
 /**
- * Examples as the network's inputs: matched by name or place, checked to be finite, in the right element type and in the
- * network's layout.
+ * Examples as the network's inputs: matched by name or place, checked to be finite, in the right element type and
+ * layout.
  * @param note is told when rows were reshaped
  * @throws ShapeError, DataError EMPTY_DATA, NOT_FINITE, BAD_ARRAY
  */

@@ -1,4 +1,6 @@
-/** @file Rows in another layout than the network's input: transposed where that is certain, reshaped in order, refused. */
+/**
+ * @file Rows in another layout than the network's input: transposed where that is certain, reshaped in order, refused.
+ */
 import t from 'tap'
 import { BATCH, type GraphInput } from '../../../core/graph/graph.js'
 import { checkExamplesFirst, networkInputs } from '../../../core/network/input-rows.js'
