@@ -108,6 +108,10 @@ def _is_batch(value: Any) -> bool:
     )
 
 
+class SeveralInputs(list[Any]):
+    """An array for each input, in order, and nothing else: as many arrays as rows are no rows."""
+
+
 def batches(loader: Iterable[Any], label_key: str, name: str = "data") -> Iterator[tuple[Any, Any]]:
     """The (x, y) batches of a DataLoader or any other iterable.
 
@@ -133,7 +137,7 @@ def batches(loader: Iterable[Any], label_key: str, name: str = "data") -> Iterat
                 f"'{label_key}'; got {type(batch).__name__}.",
                 "BAD_ARRAY",
             )
-        yield batch[0] if len(batch) == 2 else list(batch[:-1]), batch[-1]
+        yield batch[0] if len(batch) == 2 else SeveralInputs(batch[:-1]), batch[-1]
 
 
 def fresh_seed(seed: Any) -> int:

@@ -8,7 +8,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from ._data import Array, is_array, to_array
+from ._data import Array, SeveralInputs, is_array, to_array
 from ._exceptions import DataError
 
 #: Names of more columns than this are not sent.
@@ -118,6 +118,8 @@ def _is_list_of_inputs(value: Sequence[Any], rows: int | None, inputs: int | Non
     """Whether a list holds an array for each input; else it holds the examples, one after another."""
     if len(value) < 2 or not all(is_array(part) for part in value):
         return False
+    if isinstance(value, SeveralInputs):
+        return True
     if inputs is not None:
         return inputs > 1 and len(value) == inputs
     shapes = {tuple(np.shape(part)) for part in value}

@@ -58,7 +58,8 @@ class Laplace(Fitting, Tuning, HyperParameters, Intervals, PosteriorQuantities, 
         memory_limit: bytes that the posterior may need.
         architecture: list of layers for files that hold weights only.
         activation: for bare chains of linear layers.
-        input, output: which ones, when the network has several.
+        input, output: which ones, when the network has several; of a torch module that returns a ModelOutput, dict or
+            object `output` is a key, of one that returns a tuple 'output0' and so on. None: 'logits', or the only one.
         positions: of a network that answers at several positions of an example (tokens, pixels, times): 'each' is a
             term of the likelihood with a label of its own, or the 'first', the 'last' or the 'mean' of all answers for
             the example. None: 'each'.

@@ -63,7 +63,7 @@ def _bare_params(model: Any, hints: Mapping[str, Any], example: Examples | None)
             "NOT_FITTED",
         )
     if hasattr(model, "state_dict") and hasattr(model, "named_children"):
-        return torch_module(model, hints, None if example is None else example.only)
+        return torch_module(model, hints, example)
     if hasattr(model, "SerializeToString"):
         return {"bytes": model.SerializeToString(), "hints": hints}
     if isinstance(model, Mapping):

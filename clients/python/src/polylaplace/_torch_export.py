@@ -13,7 +13,7 @@ import io
 import sys
 import warnings
 import weakref
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -21,7 +21,9 @@ from typing import Any
 import numpy as np
 
 from ._data import Array, to_array
+from ._examples import Examples
 from ._exceptions import GraphError
+from ._torch_call import Arguments, arguments_of, output_key, plain_module, tensor_names
 
 _ADVICE = "Export it yourself (torch.onnx.export) and give the file, or give its state dict with architecture=."
 #: Rows that the structure is exported with, and rows that its outputs are compared on: the number must not matter.
@@ -34,7 +36,7 @@ class _Export:
 
     fingerprint: bytes
     outputs: Array
-    rows: Array
+    plain: _Plain
     params: dict[str, Any]
 
 
@@ -58,10 +60,29 @@ def frozen_parameters(module: Any) -> list[str]:
     return [name for name, value in module.named_parameters() if not value.requires_grad]
 
 
-def exported_module(module: Any, example: Array) -> dict[str, Any]:
+@dataclass(frozen=True)
+class _Plain:
+    """How a module is called on some rows of each input, and the key of its output in what it returns."""
+
+    arguments: Arguments
+    rows: list[Array]
+    key: str | None
+
+    def of(self, torch: Any, module: Any) -> Any:
+        """The module in single precision, if it is in half precision, as one of tensors in order to one tensor."""
+        single = _single(torch, module)
+        alone = len(self.rows) == 1 and self.arguments.style == "places" and self.key is None
+        return single if alone else plain_module(torch, single, self.arguments, self.key)
+
+
+def exported_module(module: Any, examples: Examples, output: str | None = None) -> dict[str, Any]:
     """What readNetwork needs for a module, as it is now.
 
+    Args:
+        output: which tensor is the network's output, where the module returns several.
+
     Raises:
+        DataError: when the module takes other inputs.
         GraphError: when torch cannot export it.
     """
     torch = sys.modules.get("torch")
@@ -70,35 +91,60 @@ def exported_module(module: Any, example: Array) -> dict[str, Any]:
             f"A {type(module).__name__} can be read only through torch's ONNX export, and torch is not loaded.",
             "BAD_GRAPH",
         )
-    fingerprint = _fingerprint(module, example)
+    fingerprint = _fingerprint(module, examples, output)
     known = _exports.get(module)
     if known is not None and known.fingerprint == fingerprint:
-        outputs = _outputs(torch, _single(torch, module), _rows(torch, module, known.rows))
+        plain = known.plain.of(torch, module)
+        outputs = _outputs(torch, plain, _given(torch, plain, known.plain.rows))
         if np.array_equal(outputs, known.outputs, equal_nan=True):
             return known.params
-    rows = np.resize(example[:_CHECKED_ROWS], (_CHECKED_ROWS, *example.shape[1:]))
-    single = _single(torch, module)
-    with _in_evaluation(single):
-        given = _rows(torch, single, rows)
-        outputs = _outputs(torch, single, given)
+    how = _plain(torch, module, examples, output)
+    plain = how.of(torch, module)
+    names = how.arguments.names
+    output_name = _output_name(module, how)
+    with _in_evaluation(plain):
+        given = _given(torch, plain, how.rows)
+        outputs = _outputs(torch, plain, given)
         params = {
-            "bytes": _structure(torch, single, given[:_EXPORTED_ROWS]),
-            "tensors": _tensors(single),
-            "parameters": [name for name, _ in single.named_parameters()],
-            "unused": _unused(torch, single, given),
-            "inputs": {_input_name(single): to_array(given, "x")},
-            "outputs": {_OUTPUT: outputs},
+            "bytes": _structure(torch, plain, [rows[:_EXPORTED_ROWS] for rows in given], names, output_name),
+            "tensors": _tensors(plain),
+            "parameters": [name for name, _ in plain.named_parameters()],
+            "unused": _unused(torch, plain, given),
+            "inputs": {name: to_array(rows, name) for name, rows in zip(names, given, strict=True)},
+            "outputs": {output_name: outputs},
         }
-    _exports[module] = _Export(fingerprint, outputs, rows, params)
+    _exports[module] = _Export(fingerprint, outputs, how, params)
     return params
 
 
-_OUTPUT = "y"
+def _plain(torch: Any, module: Any, examples: Examples, output: str | None) -> _Plain:
+    """How a module is called; it is run once to see what it returns."""
+    arguments = arguments_of(module, examples)
+    rows = [_some_rows(examples.arrays[place].values) for place in arguments.places]
+    single = _single(torch, module)
+    given = _given(torch, single, rows)
+    result = _result(torch, single, lambda: arguments.call(single, given), given, arguments.note)
+    return _Plain(arguments, rows, output_key(module, result, output))
 
 
-def _input_name(module: Any) -> str:
-    taken = {name for name, _ in (*module.named_parameters(), *module.named_buffers())}
-    return next(name for name in ("x", "input", "x_input") if name not in taken)
+def _some_rows(rows: Array) -> Array:
+    return np.resize(rows[:_CHECKED_ROWS], (_CHECKED_ROWS, *rows.shape[1:]))
+
+
+def _output_name(module: Any, how: _Plain) -> str:
+    """The name of the output, which `output=` of a fit must find.
+
+    Raises:
+        GraphError: when an input or a tensor of the module has it.
+    """
+    taken = tensor_names(module) | set(how.arguments.names)
+    name = how.key or next(name for name in ("y", "output", "y_output") if name not in taken)
+    if name in taken:
+        raise GraphError(
+            f"{name!r} is the name of an output and of an input or tensor of the {type(module).__name__}: rename one.",
+            "BAD_GRAPH",
+        )
+    return name
 
 
 def _tensors(module: Any) -> dict[str, Array]:
@@ -107,9 +153,10 @@ def _tensors(module: Any) -> dict[str, Array]:
     return {name: np.array(to_array(value, name)) for name, value in named}
 
 
-def _fingerprint(module: Any, example: Array) -> bytes:
-    """Changes whenever a tensor of the module does."""
-    digest = hashlib.blake2b(repr((example.shape[1:], example.dtype.str)).encode())
+def _fingerprint(module: Any, examples: Examples, output: str | None) -> bytes:
+    """Changes whenever a tensor of the module does, and with names, shapes and dtypes of its inputs."""
+    inputs = [(part.name, part.values.shape[1:], part.values.dtype.str) for part in examples.arrays]
+    digest = hashlib.blake2b(repr((inputs, output)).encode())
     for name, value in (*module.named_parameters(), *module.named_buffers()):
         array = np.ascontiguousarray(to_array(value, name))
         digest.update(repr((name, array.shape, array.dtype.str)).encode())
@@ -125,40 +172,48 @@ def _single(torch: Any, module: Any) -> Any:
     return module
 
 
-def _rows(torch: Any, module: Any, rows: Array) -> Any:
+def _given(torch: Any, module: Any, arrays: Sequence[Array]) -> list[Any]:
+    """Arrays as tensors where the module is, real ones in its precision."""
     parameter = next(iter(module.parameters()), None)
-    given = torch.as_tensor(np.ascontiguousarray(rows))
+    given = [torch.as_tensor(np.ascontiguousarray(rows)) for rows in arrays]
     if parameter is None:
         return given
-    return given.to(device=parameter.device, dtype=parameter.dtype if given.is_floating_point() else given.dtype)
+    return [
+        rows.to(device=parameter.device, dtype=parameter.dtype if rows.is_floating_point() else rows.dtype)
+        for rows in given
+    ]
 
 
-def _outputs(torch: Any, module: Any, rows: Any) -> Array:
+def _result(torch: Any, module: Any, call: Callable[[], Any], given: list[Any], note: str = "") -> Any:
+    """What a call of a module returns.
+
+    Raises:
+        GraphError: when it fails.
+    """
     try:
         with torch.no_grad(), _in_evaluation(module):
-            outputs = module(rows)
+            return call()
     except Exception as error:
+        shapes = ", ".join(str(tuple(rows.shape)) for rows in given)
         raise GraphError(
-            f"The {type(module).__name__} failed on the first rows, of shape {tuple(rows.shape)}: {error}. {_ADVICE}",
+            f"The {type(module).__name__} failed on the first rows, of shape {shapes}{note}: "
+            f"{type(error).__name__}: {error}. {_ADVICE}",
             "BAD_GRAPH",
         ) from error
-    if not hasattr(outputs, "detach"):
-        raise GraphError(
-            f"The {type(module).__name__} returns a {type(outputs).__name__}; expected one tensor. Give a module that "
-            "returns the logits or means alone.",
-            "BAD_GRAPH",
-        )
-    return np.array(to_array(outputs, "outputs"))
 
 
-def _unused(torch: Any, module: Any, rows: Any) -> list[str]:
+def _outputs(torch: Any, module: Any, given: list[Any]) -> Array:
+    return np.array(to_array(_result(torch, module, lambda: module(*given), given), "outputs"))
+
+
+def _unused(torch: Any, module: Any, given: list[Any]) -> list[str]:
     """Parameters that no output depends on, which no exporter keeps."""
     named = [(name, value) for name, value in module.named_parameters() if value.requires_grad]
     others = [name for name, value in module.named_parameters() if not value.requires_grad]
     if not named:
         return others
     with torch.enable_grad():
-        total = module(rows).sum()
+        total = module(*given).sum()
     if not total.requires_grad:
         return [name for name, _ in named] + others
     gradients = torch.autograd.grad(total, [value for _, value in named], allow_unused=True)
@@ -199,7 +254,7 @@ def _distinct_tensors(torch: Any, module: Any) -> Iterator[None]:
             value.data = data
 
 
-def _structure(torch: Any, module: Any, rows: Any) -> bytes:
+def _structure(torch: Any, module: Any, given: list[Any], names: Sequence[str], output: str) -> bytes:
     """The module as an ONNX file in which every tensor of it is an input."""
     try:
         with warnings.catch_warnings(), _distinct_tensors(torch, module), _more_symbols(torch):
@@ -208,11 +263,11 @@ def _structure(torch: Any, module: Any, rows: Any) -> bytes:
             buffer = io.BytesIO()
             torch.onnx.export(
                 module,
-                (rows,),
+                tuple(given),
                 buffer,
-                input_names=[_input_name(module)],
-                output_names=[_OUTPUT],
-                dynamic_axes={_input_name(module): {0: "n"}, _OUTPUT: {0: "n"}},
+                input_names=list(names),
+                output_names=[output],
+                dynamic_axes={name: {0: "n"} for name in (*names, output)},
                 dynamo=False,
                 export_params=False,
                 do_constant_folding=False,

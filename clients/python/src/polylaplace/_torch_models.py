@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ._data import Array, to_array
+from ._data import to_array
+from ._examples import Examples
 from ._exceptions import GraphError
 from ._torch_export import exported_module, frozen_parameters, unwrapped_module
 
@@ -53,7 +54,7 @@ _TORCH_LAYERS: dict[str, tuple[str, ...]] = {
 }
 
 
-def torch_module(module: Any, hints: Mapping[str, Any], example: Array | None) -> dict[str, Any] | None:
+def torch_module(module: Any, hints: Mapping[str, Any], example: Examples | None) -> dict[str, Any] | None:
     """What readNetwork needs for a module as it is now; None when an example of the data is needed first.
 
     The parameters are `module.parameters()` in their order, without those that are not trained.
@@ -76,7 +77,7 @@ def torch_module(module: Any, hints: Mapping[str, Any], example: Array | None) -
         return {"layers": layers, "tensors": tensors, "hints": rest}
     if example is None:
         return None
-    return {"module": exported_module(module, example), "hints": rest}
+    return {"module": exported_module(module, example, rest.get("output")), "hints": rest}
 
 
 def _one_network(module: Any, name: str | None) -> Any:
