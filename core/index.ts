@@ -12,7 +12,8 @@ export { LaplacePosterior } from './laplace/laplace-posterior.js'
 export { type Laplace, laplace } from './laplace/laplace.js'
 export { loadPosterior } from './laplace/load-posterior.js'
 export { memoryTable, type NetworkSummary, summarizeNetwork } from './laplace/network-summary.js'
-export { type ConformalOptions, type PredictOptions, type PriorChanges,
+export type { OutlierReport } from './laplace/outlier-reports.js'
+export { type CompareOptions, type ConformalOptions, type PredictOptions, type PriorChanges,
   type TuneOptions } from './laplace/posterior-options.js'
 export { type PosteriorSummary } from './laplace/posterior-summary.js'
 export { type Prediction } from './laplace/prediction.js'

@@ -172,9 +172,16 @@ export class Posterior {
     return { mean: toNdArray(mean), covariance: toNdArray(covariance) }
   }
 
-  /** Network, temperature scaling and this posterior side by side on rows that none of them has seen. */
-  compare(x: ExamplesInput, y: ArrayInput, work: WorkOptions = {}): Promise<Comparison> {
-    return this.core.compare(toExamples(x, 'x'), toTensor(y, 'y'), coreWork(work))
+  /**
+   * Network, temperature scaling and this posterior side by side on rows that none of them has seen; `outliers` are rows
+   * that are no data, without labels: how well is each of them told?
+   */
+  compare(x: ExamplesInput, y: ArrayInput,
+    { signal, onProgress, outliers, ...options }: { readonly outliers?: ExamplesInput | undefined } & WorkOptions =
+      {}): Promise<Comparison> {
+    const others = outliers === undefined ? undefined : toExamples(outliers, 'outliers')
+    return this.core.compare(toExamples(x, 'x'), toTensor(y, 'y'), { ...options, outliers: others },
+      coreWork({ signal, onProgress }))
   }
 
   /** The plain network: logits or means, N x C. */

@@ -2,7 +2,6 @@
 import { MODEL_OPTIONS } from '../arguments/network-options.js'
 import { readExamples } from '../data/data-file.js'
 import { ANSWERED_DATA_OPTIONS, readAnswered } from '../data/data-options.js'
-import { outlierReports } from '../evaluation/outlier-reports.js'
 import { NETWORK_OPTION, readPosteriorFile } from '../files/posterior-file.js'
 import { comparisonTable, outlierTable } from '../output/comparison.js'
 import { toJson } from '../output/json.js'
@@ -30,21 +29,16 @@ export const evaluate: Command = {
     const work = { onProgress: progress.onProgress }
     try {
       const { x, y } = await readAnswered(data, args, posterior, labels ?? 'none')
-      const comparison = await posterior.compare(x, y, work)
       const file = args.text('outliers')
       const others = file === undefined
         ? undefined
         : await readExamples(file, { likelihood, inputs: posterior.inputs, target: undefined,
           arrays: args.text('inputs'), answered: false })
-      const outliers = others === undefined
-        ? undefined
-        : await outlierReports(posterior, x, others.x, comparison.temperatureValue, work)
+      const comparison = await posterior.compare(x, y, { outliers: others?.x }, work)
       progress.clear()
-      if (args.flag('json')) {
-        return terminal.write(toJson({ likelihood, ...comparison, ...(outliers === undefined ? {} : { outliers }) }))
-      }
+      if (args.flag('json')) return terminal.write(toJson({ likelihood, ...comparison }))
       terminal.write(comparisonTable(comparison))
-      if (outliers !== undefined) terminal.write(outlierTable(outliers))
+      if (comparison.outliers !== undefined) terminal.write(outlierTable(comparison.outliers))
     } finally {
       progress.clear()
     }

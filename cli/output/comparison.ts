@@ -1,7 +1,7 @@
 /** @file The scores of network, temperature scaling and posterior as one table. */
 import type { Comparison } from '../../core/laplace/compare.js'
+import type { OutlierReport } from '../../core/laplace/outlier-reports.js'
 import type { CalibrationReport } from '../../core/metrics/index.js'
-import type { OutlierReport } from '../evaluation/outlier-reports.js'
 import { formatCount, formatNumber, table } from './table.js'
 
 const percent = (share: number): string => `${(100 * share).toFixed(1)} %`

@@ -1,5 +1,6 @@
 /** @file Network, temperature scaling and posterior side by side, on rows that none of them has seen. */
 import type { WorkOptions } from '../budget/progress.js'
+import { knownOptions } from '../errors/suggest.js'
 import { type CalibrationReport, calibrationReport } from '../metrics/calibration-report.js'
 import type { ScoredPrediction } from '../metrics/scored-prediction.js'
 import { exampleCount, type Examples } from '../tensor/examples.js'
@@ -8,7 +9,9 @@ import { float64, type Tensor } from '../tensor/tensor.js'
 import { fitTemperature, scaledProbabilities } from '../tuning/temperature.js'
 import { networkOutputs } from './functional-variance.js'
 import { drawRows, selectRows } from './held-out-rows.js'
-import { labelled } from './labelled-terms.js'
+import { labelled, type LabelledTerms } from './labelled-terms.js'
+import { type Answers, type OutlierReport, outlierReports } from './outlier-reports.js'
+import { COMPARE_OPTIONS, type CompareOptions } from './posterior-options.js'
 import { noiseOf, type PosteriorState } from './posterior-state.js'
 import { predictTerms } from './predict.js'
 import type { InputPrograms } from './programs-by-input.js'
@@ -31,6 +34,11 @@ export interface Comparison {
   /** T itself. */
   readonly temperatureValue: number | undefined
   readonly rows: number
+  /**
+   * Present where `outliers` were given: how well each kind of doubt tells them from all of the rows (the temperature is
+   * the one above). Regression has none of network and temperature; `novelty` is there where predictions have it.
+   */
+  readonly outliers?: readonly OutlierReport[]
 }
 
 /** Half of fewer rows than this would fit no temperature. */
@@ -40,15 +48,29 @@ const FEWEST_TO_HALVE = 10
  * The reports of network, temperature scaling and posterior on rows with labels. The temperature is that of the held-
  * out rows of the fit; where there were none, it is fitted to half of the given rows, drawn by the seed, and scored on
  * the other half.
- * @throws ShapeError, DataError, CancelledError
+ * @throws ShapeError, DataError, OptionError, CancelledError
  */
 export async function compare(state: PosteriorState, programs: InputPrograms, x: Examples, y: Tensor,
-  work: WorkOptions): Promise<Comparison> {
+  options: CompareOptions, work: WorkOptions): Promise<Comparison> {
+  knownOptions('compare', options, COMPARE_OPTIONS)
   const { likelihood } = state.options
-  const rows = exampleCount(x)
-  const terms = labelled(y, likelihood, rows, programs(x).evaluator.network)
-  const f = terms.rows(await networkOutputs(state, programs, x, work))
-  const prediction = await predictTerms(state, programs, x, { uncertainty: false }, work)
+  const terms = labelled(y, likelihood, exampleCount(x), programs(x).evaluator.network)
+  const answers = await answersOf(state, programs, x, work)
+  const comparison = scoresOf(state, terms, answers)
+  if (options.outliers === undefined) return comparison
+  const others = await answersOf(state, programs, options.outliers, work)
+  return { ...comparison, outliers: outlierReports(likelihood, answers, others, comparison.temperatureValue) }
+}
+
+async function answersOf(state: PosteriorState, programs: InputPrograms, x: Examples,
+  work: WorkOptions): Promise<Answers> {
+  const f = await networkOutputs(state, programs, x, work)
+  return { rows: exampleCount(x), f, prediction: await predictTerms(state, programs, x, { uncertainty: false }, work) }
+}
+
+function scoresOf(state: PosteriorState, terms: LabelledTerms, { rows, prediction, ...network }: Answers): Comparison {
+  const { likelihood } = state.options
+  const f = terms.rows(network.f)
   if (likelihood === 'regression') {
     const options = { sigmaNoise: noiseOf(state) }
     const [mean, variance] = [terms.rows(prediction.mean), terms.rows(prediction.variance)]

@@ -17,8 +17,8 @@ import { compare, type Comparison } from './compare.js'
 import { conformalize, rowsOf } from './conformalize.js'
 import { functionalVariance, networkOutputs } from './functional-variance.js'
 import { evidenceAtMode, evidenceOf, logLikelihoodOf } from './posterior-evidence.js'
-import { type ConformalOptions, type PredictOptions, PRIOR_CHANGES, type PriorChanges, settingsFrom,
-  type TuneOptions } from './posterior-options.js'
+import { type CompareOptions, type ConformalOptions, type PredictOptions, PRIOR_CHANGES, type PriorChanges,
+  settingsFrom, type TuneOptions } from './posterior-options.js'
 import { checkNoiseChange, type PosteriorState, recordOf, sigmaOf, withoutScores } from './posterior-state.js'
 import { inputsOf, type InputSummary, type PosteriorSummary, summarizePosterior,
   trainingOf } from './posterior-summary.js'
@@ -218,11 +218,12 @@ export class LaplacePosterior {
   }
 
   /**
-   * Network, temperature scaling and this posterior side by side on rows that none of them has seen.
-   * @throws ShapeError, DataError, CancelledError
+   * Network, temperature scaling and this posterior side by side on rows that none of them has seen; with `outliers`
+   * also how well each of them, and novelty, tells rows that are no data.
+   * @throws ShapeError, DataError, OptionError, CancelledError
    */
-  compare(x: Examples, y: Tensor, work: WorkOptions = {}): Promise<Comparison> {
-    return compare(this.state, this.programs, x, y, work)
+  compare(x: Examples, y: Tensor, options: CompareOptions = {}, work: WorkOptions = {}): Promise<Comparison> {
+    return compare(this.state, this.programs, x, y, options, work)
   }
 
   /**

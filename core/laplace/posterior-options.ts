@@ -4,6 +4,7 @@ import { OptionError } from '../errors/errors.js'
 import type { PosteriorSettings } from '../options/hyperparameters.js'
 import { numbers } from '../options/laplace-options.js'
 import type { Link, Predictive, PriorStructure, TuneMethod } from '../options/words.js'
+import type { Examples } from '../tensor/examples.js'
 import type { AdamSchedule } from '../tuning/adam.js'
 
 /** New hyper-parameters. */
@@ -39,6 +40,12 @@ export interface PredictOptions {
   readonly noise?: boolean | undefined
 }
 
+/** The options of `compare`. */
+export interface CompareOptions {
+  /** Rows that are no data, without labels: how well network, temperature scaling, posterior and novelty tell them. */
+  readonly outliers?: Examples | undefined
+}
+
 /** The options of `conformalize`. */
 export interface ConformalOptions {
   /** Classes: `aps`, adaptive sets, which grow where rows are hard (the default), or `lac`, the smallest on average. */
@@ -62,6 +69,9 @@ export interface TuneOptions {
 /** The names of the options of `predict`. */
 export const PREDICT_OPTIONS: readonly (keyof PredictOptions)[] = ['link', 'predictive', 'samples', 'seed', 'joint',
   'covariance', 'uncertainty', 'level', 'quantiles', 'noise']
+
+/** The names of the options of `compare`. */
+export const COMPARE_OPTIONS: readonly (keyof CompareOptions)[] = ['outliers']
 
 /** The names of the options of `conformalize`. */
 export const CONFORMAL_OPTIONS: readonly (keyof ConformalOptions)[] = ['score', 'randomised', 'seed']

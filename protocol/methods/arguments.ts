@@ -18,9 +18,9 @@ export function optionalArray(params: DecodedMap, key: string, state: ThreadStat
   return optional(params, key) === undefined ? undefined : arrayParameter(params, key, state)
 }
 
-/** The parameter `x`: one array, or one an input. @throws DataError BAD_ARRAY */
-export function examplesParameter(params: DecodedMap, { files }: ThreadState): Examples {
-  return examplesFromWire(own(params, 'x') ?? null, 'x', files.data)
+/** The parameter `x`, or another one: one array, or one an input. @throws DataError BAD_ARRAY */
+export function examplesParameter(params: DecodedMap, { files }: ThreadState, key = 'x'): Examples {
+  return examplesFromWire(own(params, key) ?? null, key, files.data)
 }
 
 /** The examples of a request: its parameters `x` and `y`. */

@@ -1,16 +1,17 @@
 /** @file The method `compare`: network, temperature scaling and posterior side by side on held-out rows. */
 import type { CalibrationReport } from '../../core/metrics/calibration-report.js'
 import type { WireMap, WireValue } from '../frames/encode.js'
-import { batchOf } from './arguments.js'
+import { optional } from '../messages/parameters.js'
+import { batchOf, examplesParameter } from './arguments.js'
 import { type Method, workOf } from './method.js'
 
 /** The reports of the three on the same rows. */
 export const compare: Method = async (params, context, state) => {
   const { x, y } = batchOf(params, state)
-  const { network, temperature, posterior, temperatureFrom, temperatureValue, rows } = await state.objects.get(
-    'posterior',
-    params,
-  ).compare(x, y, workOf(context))
+  const others = optional(params, 'outliers') === undefined ? undefined : examplesParameter(params, state, 'outliers')
+  const { network, temperature, posterior, temperatureFrom, temperatureValue, rows, outliers } = await state.objects
+    .get('posterior', params)
+    .compare(x, y, { outliers: others }, workOf(context))
   return {
     network: reportToWire(network),
     temperature: temperature === undefined ? null : reportToWire(temperature),
@@ -18,6 +19,7 @@ export const compare: Method = async (params, context, state) => {
     temperatureFrom: temperatureFrom ?? null,
     temperatureValue: temperatureValue ?? null,
     rows,
+    ...(outliers === undefined ? {} : { outliers: outliers.map(report => ({ ...report })) }),
   }
 }
 

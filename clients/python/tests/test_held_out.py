@@ -213,3 +213,52 @@ def test_compare_of_a_regression() -> None:
     assert report.temperature is None
     assert "coverage of 90 % intervals" in str(report)
     assert "temperature" not in str(report)
+
+
+def told(data: Any, others: Any) -> dict[str, float]:
+    """AUROC by all pairs, and the share of others under the least threshold that 95 % of the data pass."""
+    data, others = np.asarray(data), np.asarray(others)
+    pairs = (others[:, None] > data).mean() + 0.5 * (others[:, None] == data).mean()
+    passing = next(t for t in np.sort(data) if 100 * (data <= t).sum() >= 95 * len(data))
+    return {"auroc": pytest.approx(pairs, abs=1e-9), "fpr_at_95_tpr": pytest.approx((others <= passing).mean())}
+
+
+def test_compare_tells_outliers(blobs: dict[str, Any]) -> None:
+    model = LaplaceClassifier(blobs["network"]).fit(blobs["x"], blobs["y"])
+    x, others = blobs["x_test"], np.random.default_rng(5).normal(size=(60, 2)) * 4
+    report = model.compare(x, blobs["y_test"], outliers=others)
+    assert report.outliers is not None
+    assert list(report.outliers) == ["network", "temperature", "posterior", "novelty"]
+    mlp = NumpyMlp(blobs["network"])
+    scaled = [softmax(mlp.outputs(mlp.theta, rows) / report.temperature_value) for rows in (x, others)]
+    for of, (p, q) in {
+        "network": [blobs["network"].predict_proba(rows) for rows in (x, others)],
+        "temperature": scaled,
+        "posterior": [model.predict_proba(rows) for rows in (x, others)],
+    }.items():
+        assert report.outliers[of] == told(1 - p.max(axis=1), 1 - q.max(axis=1)), of
+    scores = [model.uncertainty(rows).novelty_score for rows in (x, others)]
+    assert report.outliers["novelty"] == told(*scores)
+    lines = str(report).splitlines()
+    assert lines[-5].split() == "rows that are no data, told by AUROC FPR at 95 % TPR".split()
+    assert lines[-2].split()[-3] == f"{report.outliers['posterior']['auroc']:.3f}"
+    assert json.loads(json.dumps(report.to_dict()))["outliers"] == report.outliers
+    plain = model.compare(x, blobs["y_test"])
+    assert plain.outliers is None
+    assert plain.posterior == report.posterior
+    with pytest.raises(ValueError, match="3 features"):
+        model.compare(x, blobs["y_test"], outliers=np.ones((4, 3)))
+
+
+def test_compare_of_a_regression_tells_outliers() -> None:
+    rng = np.random.default_rng(0)
+    x = rng.uniform(-3, 3, (120, 1))
+    y = np.sin(x[:, 0]) + 0.2 * rng.normal(size=120)
+    network = MLPRegressor(hidden_layer_sizes=(8,), activation="tanh", solver="lbfgs", max_iter=500, random_state=0)
+    model = LaplaceRegressor(network).fit(x[:60], y[:60])
+    others = rng.uniform(2, 6, (40, 1))
+    report = model.compare(x[60:], y[60:], outliers=others)
+    assert report.outliers is not None
+    assert list(report.outliers) == ["posterior", "novelty"]
+    deviations = [model.predict(rows, return_std=True)[1] for rows in (x[60:], others)]
+    assert report.outliers["posterior"] == told(*deviations)

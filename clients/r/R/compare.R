@@ -8,6 +8,7 @@
 #' @param object a fitted `laplace` object.
 #' @param x rows to predict: features as in [predict.laplace()]; for `print()` a comparison.
 #' @param y their true responses; taken from `x` for fits by formula.
+#' @param outliers rows that are no data, features as in `x`, without responses: how well are they told from `x`?
 #' @param ... not used.
 #' @return A data frame of class `laplace_comparison` with the rows `network`, `temperature` (for classes) and
 #'   `posterior`. Columns for classes: `points` (number of rows), `nll`, `brier`, `accuracy`, `ece`, `adaptive_ece`,
@@ -19,6 +20,11 @@
 #'   The temperature is that of the fit's held-out rows (`validation`) where it had any; otherwise it is fitted to half
 #'   of the given rows and scored on the other half alone. Attributes: `rows`, `temperature`, `temperature_from`, and
 #'   `reports` with everything that the server says, such as reliability diagrams.
+#'
+#'   With `outliers` the attribute `outliers` is a data frame with the columns `auroc` and `fpr_at_95_tpr` (the share of
+#'   the outliers that pass where 95 % of `x` pass), a row for each doubt that tells them: one less the confidence of
+#'   `network`, `temperature` and `posterior` (regression: the variance of the `posterior` alone), and `novelty` where
+#'   predictions have it.
 #' @seealso [laplace_metrics()] for a few scores of one prediction.
 #' @export
 #' @examplesIf laplace_available() && requireNamespace("nnet", quietly = TRUE)
@@ -30,17 +36,38 @@ compare <- function(object, ...) UseMethod("compare")
 
 #' @rdname compare
 #' @export
-compare.laplace <- function(object, x, y, ...) {
+compare.laplace <- function(object, x, y, outliers = NULL, ...) {
   check_no_more(...)
   if (missing(x)) laplace_stop("Give rows that the fit has not seen: compare(object, x, y).", "BAD_OPTION")
   rows <- labelled_rows(object, x, y, "compare(object, x, y)")
-  answer <- ask(object, "compare", list(x = as_wire_examples(rows$x), y = as_wire_array(rows$y)))
+  params <- list(x = as_wire_examples(rows$x), y = as_wire_array(rows$y))
+  if (!is.null(outliers)) params$outliers <- as_wire_examples(complete_features(object, outliers))
+  answer <- ask(object, "compare", params)
   reports <- answer[c("network", "temperature", "posterior")]
   reports <- reports[!vapply(reports, is.null, NA)]
   table <- do.call(rbind, lapply(reports, report_row))
   structure(
     table, class = c("laplace_comparison", "data.frame"), rows = answer$rows, temperature = answer$temperatureValue,
-    temperature_from = answer$temperatureFrom, reports = reports
+    temperature_from = answer$temperatureFrom, reports = reports, outliers = outlier_table(answer$outliers)
+  )
+}
+
+#' Features of rows without missing values.
+#' @noRd
+complete_features <- function(object, newdata) {
+  rows <- new_features(object, newdata, stats::na.pass)
+  if (!any(rows$keep)) laplace_stop("There is no outlier without missing values.", "EMPTY_DATA")
+  rows_of(rows$x, rows$keep)
+}
+
+#' Reports of how well outliers are told as a data frame; NULL where there were none.
+#' @noRd
+outlier_table <- function(reports) {
+  if (is.null(reports)) return(NULL)
+  column <- function(name) vapply(reports, function(report) as.double(report[[name]]), 0)
+  data.frame(
+    auroc = column("auroc"), fpr_at_95_tpr = column("fprAt95Tpr"),
+    row.names = vapply(reports, function(report) report$of, "")
   )
 }
 
@@ -76,6 +103,11 @@ print.laplace_comparison <- function(x, digits = max(3, getOption("digits") - 3)
     note <- sprintf("Temperature %s, from %s.", format(attr(x, "temperature"), digits = digits), source)
     if (from != "validation") note <- paste(note, "It is scored on the other half.")
     writeLines(wrapped("", note))
+  }
+  told <- attr(x, "outliers")
+  if (!is.null(told)) {
+    cat("Outliers, told by the doubt of:\n")
+    print(format(told, digits = digits))
   }
   invisible(x)
 }

@@ -459,6 +459,10 @@ t.test('compare, and fits with held-out rows or a share of the rows', async t =>
   const plain = await caller.call('compare', { posterior, x: iris.xTest, y: iris.yTest })
   t.same(Object.keys(plain), ['network', 'temperature', 'posterior', 'temperatureFrom', 'temperatureValue', 'rows'])
   t.equal(plain['temperatureFrom'], 'half of these rows')
+  const same = await caller.call('compare', { posterior, x: iris.xTest, y: iris.yTest, outliers: iris.xTest })
+  const told = same['outliers'] as DecodedMap[]
+  t.ok(told.length > 0 && told.every(({ auroc }) => auroc === 0.5), 'the same rows are told by chance')
+  t.match(told[0], { of: 'network', auroc: Number, fprAt95Tpr: Number })
   const { outputs } = await caller.call('forward', { model, x: iris.xTest, options: { likelihood: 'classification' } })
   const f = tensorFromWire(outputs, 'outputs')
   const p = Array.from({ length: f.shape[0]! }, (_, n) => {

@@ -24,6 +24,13 @@ _SCORES = {
     "crps": "CRPS",
     "sharpness": "mean standard deviation",
 }
+#: Whose doubt tells rows that are no data, in the words of the table.
+_DOUBTS = {
+    "network": "confidence of the network",
+    "temperature": "confidence by temperature scaling",
+    "posterior": "confidence (or variance) of the posterior",
+    "novelty": "novelty",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +44,9 @@ class Comparison:
         temperature_from: 'validation' (the held-out rows of the fit), or 'half of these rows': then the temperature
             minimises the NLL of one half and is scored on the other, so that no row is scored by what it was fitted to.
         temperature_value: the temperature itself.
+        outliers: None where no outliers were given; else `auroc` and `fpr_at_95_tpr` (the share of them that pass where
+            95 % of the data pass) by whose doubt tells them: 'network' and 'temperature' (one less the confidence; not
+            for regression), 'posterior' (the same; regression: its variance) and, where predictions have it, 'novelty'.
     """
 
     rows: int
@@ -45,11 +55,14 @@ class Comparison:
     temperature: Mapping[str, Any] | None = None
     temperature_from: str | None = None
     temperature_value: float | None = None
+    outliers: Mapping[str, Mapping[str, float]] | None = None
 
     @classmethod
     def from_wire(cls, answer: Mapping[str, Any]) -> Self:
         """A comparison from the server's answer."""
-        given = snake_cased(answer)
+        given = snake_cased({key: value for key, value in answer.items() if key != "outliers"})
+        reports = answer.get("outliers")
+        told = {str(r["of"]): {"auroc": r["auroc"], "fpr_at_95_tpr": r["fprAt95Tpr"]} for r in reports or ()}
         return cls(
             rows=int(given["rows"]),
             network=given["network"],
@@ -57,6 +70,7 @@ class Comparison:
             temperature=given.get("temperature"),
             temperature_from=given.get("temperature_from"),
             temperature_value=given.get("temperature_value"),
+            outliers=None if reports is None else told,
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -68,6 +82,7 @@ class Comparison:
             "posterior": dict(self.posterior),
             "temperature_from": self.temperature_from,
             "temperature_value": self.temperature_value,
+            "outliers": None if self.outliers is None else {of: dict(scores) for of, scores in self.outliers.items()},
         }
 
     def __str__(self) -> str:
@@ -80,16 +95,29 @@ class Comparison:
         labels = dict.fromkeys(label for _, cells in columns for label in cells)
         lines = [["", *(heading for heading, _ in columns)]]
         lines += [[label, *(_number(cells.get(label)) for _, cells in columns)] for label in labels]
-        widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-        table = [
-            "  ".join([first.ljust(widths[0]), *map(str.rjust, rest, widths[1:])]).rstrip() for first, *rest in lines
-        ]
         note = [] if self.temperature is None else [f"The temperature comes from {self._origin()}."]
-        return "\n".join([f"{self.rows} rows", *table, *note])
+        return "\n".join([f"{self.rows} rows", *_aligned(lines), *note, *self._told()])
+
+    def _told(self) -> list[str]:
+        """The table of rows that are no data, where there were any."""
+        if self.outliers is None:
+            return []
+        lines = [["rows that are no data, told by", "AUROC", "FPR at 95 % TPR"]]
+        lines += [
+            [_DOUBTS[of], f"{scores['auroc']:.3f}", f"{100 * scores['fpr_at_95_tpr']:.1f} %"]
+            for of, scores in self.outliers.items()
+        ]
+        return _aligned(lines)
 
     def _origin(self) -> str:
         held_out = "the held-out rows of the fit"
         return held_out if self.temperature_from == "validation" else str(self.temperature_from)
+
+
+def _aligned(lines: list[list[str]]) -> list[str]:
+    """Lines of cells as text: the first column to the left, the others to the right."""
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    return ["  ".join([first.ljust(widths[0]), *map(str.rjust, rest, widths[1:])]).rstrip() for first, *rest in lines]
 
 
 def _flat(scores: Mapping[str, Any]) -> dict[str, float]:

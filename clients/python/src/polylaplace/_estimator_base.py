@@ -225,10 +225,14 @@ class LaplaceEstimator(BaseEstimator):  # type: ignore[misc]
             la.conformalize(self._checked(X), None if y is None else self._targets(y, "y"), score=score)
         return self
 
-    def compare(self, X: Any, y: Any) -> Comparison:
-        """Scores of network, temperature scaling and posterior on rows that none of them has seen; prints a table."""
+    def compare(self, X: Any, y: Any, *, outliers: Any = None) -> Comparison:
+        """Scores of network, temperature scaling and posterior on rows that none of them has seen; prints a table.
+
+        `outliers` are rows that are no data, without labels: how well are they told? See `Laplace.compare`.
+        """
         la = self._posterior()
-        return la.compare(self._checked(X), self._targets(y, "y"))
+        others = None if outliers is None else self._checked(outliers)
+        return la.compare(self._checked(X), self._targets(y, "y"), outliers=others)
 
     # --- what was fitted ---
 

@@ -97,9 +97,17 @@ class Intervals(Predicting):
         values: Array = answer["novelty"]
         return values
 
-    def compare(self, X: Any, y: Any, *, timeout: float | None = None) -> Comparison:
-        """Scores of the network, of temperature scaling and of the posterior on rows that none of them has seen."""
-        answer = self._call("compare", self._data(X, y), timeout=timeout, progress=self._progress)
+    def compare(self, X: Any, y: Any, *, outliers: Any = None, timeout: float | None = None) -> Comparison:
+        """Scores of the network, of temperature scaling and of the posterior on rows that none of them has seen.
+
+        Args:
+            X, y: the rows and their labels.
+            outliers: rows that are no data, without labels: how well does each of them, and novelty, tell them from X?
+        """
+        params = self._data(X, y)
+        if outliers is not None:
+            params["outliers"] = self._examples(outliers, "outliers")
+        answer = self._call("compare", params, timeout=timeout, progress=self._progress)
         return Comparison.from_wire(answer)
 
     def _only(self, method: str, *, regression: bool) -> None:

@@ -144,6 +144,29 @@ test_that("comparisons: network, temperature and posterior on the same rows", {
   expect_identical(compare(iris_fit(), replace(iris[held, ], cbind(1, 1), NA))["posterior", "points"], 59)
 })
 
+test_that("comparisons tell outliers", {
+  set.seed(4)
+  held <- iris[sort(sample(150, 60)), ]
+  others <- as.data.frame(lapply(iris[1:4], function(values) runif(30, 0, 2 * max(values))))
+  table <- compare(iris_fit(), held, outliers = others)
+  told <- attr(table, "outliers")
+  expect_identical(rownames(told), c("network", "temperature", "posterior", "novelty"))
+  for (who in c("network", "posterior")) {
+    model <- if (who == "network") iris_net() else iris_fit()
+    doubt <- lapply(list(held, others), function(rows) 1 - apply(predict(model, rows), 1, max))
+    higher <- outer(doubt[[2]], doubt[[1]], ">") + 0.5 * outer(doubt[[2]], doubt[[1]], "==")
+    expect_equal(told[who, "auroc"], mean(higher), tolerance = 1e-6)
+    expect_equal(told[who, "fpr_at_95_tpr"], mean(doubt[[2]] <= sort(doubt[[1]])[57]))
+  }
+  expect_output(print(table), "Outliers.*auroc fpr_at_95_tpr.*network.*novelty")
+  expect_equal(as.data.frame(unclass(table)), as.data.frame(unclass(compare(iris_fit(), held))))
+  # Rows with missing values are left out.
+  more <- rbind(others, NA)
+  expect_identical(attr(compare(iris_fit(), held, outliers = more), "outliers"), told)
+  expect_error(compare(iris_fit(), held, outliers = others[NA, ]), "no outlier", class = "laplace_error_data")
+  expect_null(attr(compare(iris_fit(), held), "outliers"))
+})
+
 test_that("comparisons of regressions", {
   fit <- sine()
   new <- fit$data[201:400, ]
