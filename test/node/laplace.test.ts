@@ -53,6 +53,17 @@ t.test('predictions are ndarrays; the uncertainty adds up', async t => {
   t.match(String(posterior), /prior precision .*tuned by auto/)
 })
 
+t.test('outliers of a comparison may be nested arrays; the same rows are told by chance', async t => {
+  const { graph, x, y, xTest, yTest } = classes
+  const posterior = await laplace(graph, { likelihood: 'classification' }).fit(x, y)
+  const { outliers = [] } = await posterior.compare(xTest, yTest, { outliers: nested(xTest), onProgress: () => {} })
+  t.same(outliers.map(({ of, auroc }) => [of, auroc]), [['network', 0.5], ['temperature', 0.5], ['posterior', 0.5], [
+    'novelty',
+    0.5,
+  ]])
+  await t.rejects(posterior.compare(xTest, yTest, { outlier: xTest } as object), { code: 'UNKNOWN_OPTION' })
+})
+
 t.test('regression tunes its noise', async t => {
   const { graph, x, y, xTest } = regression
   const posterior = await laplace(graph, { likelihood: 'regression', subset: 'all', structure: 'full' }).fit(x, y)

@@ -240,7 +240,7 @@ def test_compare_tells_outliers(blobs: dict[str, Any]) -> None:
     scores = [model.uncertainty(rows).novelty_score for rows in (x, others)]
     assert report.outliers["novelty"] == told(*scores)
     lines = str(report).splitlines()
-    assert lines[-5].split() == "rows that are no data, told by AUROC FPR at 95 % TPR".split()
+    assert " ".join(lines[-5].split()) == "rows that are no data, told by AUROC FPR at 95 % TPR"
     assert lines[-2].split()[-3] == f"{report.outliers['posterior']['auroc']:.3f}"
     assert json.loads(json.dumps(report.to_dict()))["outliers"] == report.outliers
     plain = model.compare(x, blobs["y_test"])

@@ -166,6 +166,17 @@ t.test('scores and sets are over the positions that have a label', async t => {
     nll += (Math.log(logits.reduce((sum, z) => sum + Math.exp(z), 0)) - logits[label]) / 80
   })
   t.ok(Math.abs(network.nll / nll - 1) < 1e-12)
+  // Rows that are no data: a row's doubt is the mean over its positions.
+  const others = draw(8, 4, 2)
+  const doubts = await Promise.all([x, others].map(async rows => {
+    const { data } = (await posterior.predict(rows)).probabilities!
+    return Array.from({ length: rows.shape[0]! },
+      (_, n) =>
+        [0, 1, 2, 3].reduce((sum, at) => sum + 1 - Math.max(...data.subarray(12 * n + 3 * at, 12 * n + 3 * at + 3)), 0))
+  }))
+  const higher = doubts[1]!.flatMap(b => doubts[0]!.map(a => Number(b > a)))
+  const { outliers } = await posterior.compare(x, marked, { outliers: others })
+  t.ok(Math.abs(outliers!.find(({ of }) => of === 'posterior')!.auroc - higher.reduce((a, b) => a + b) / 240) < 1e-12)
   const calibrated = await posterior.conformalize(x, marked)
   t.same((await calibrated.predict(x, { level: 0.8 })).sets?.shape, [30, 4, 3])
 })
