@@ -173,8 +173,8 @@ export class Posterior {
   }
 
   /**
-   * Network, temperature scaling and this posterior side by side on rows that none of them has seen; `outliers` are rows
-   * that are no data, without labels: how well is each of them told?
+   * Network, temperature scaling and this posterior side by side on rows that none of them has seen; `outliers` are
+   * rows that are no data, without labels: how well is each of them told?
    */
   compare(x: ExamplesInput, y: ArrayInput,
     { signal, onProgress, outliers, ...options }: { readonly outliers?: ExamplesInput | undefined } & WorkOptions =

@@ -35,8 +35,8 @@ export interface Comparison {
   readonly temperatureValue: number | undefined
   readonly rows: number
   /**
-   * Present where `outliers` were given: how well each kind of doubt tells them from all of the rows (the temperature is
-   * the one above). Regression has none of network and temperature; `novelty` is there where predictions have it.
+   * Present where `outliers` were given: how well each kind of doubt tells them from all rows (by the temperature
+   * above). Regression has none of network and temperature; `novelty` is there where predictions have it.
    */
   readonly outliers?: readonly OutlierReport[]
 }
