@@ -94,10 +94,10 @@ function labelsFor({ likelihood, options, output }) {
 
 async function fitted(graph, entry, subset) {
   const options = { likelihood: entry.likelihood, subset, structure: 'kron', tune: 'none', priorPrecision: 1 }
-  const several = graph.inputs.length > 1
-  const [x] = fed(graph, entry).values()
-  const posterior = await laplace(graph, options).fit(several ? fed(graph, entry) : x, labelsFor(entry))
-  const { mean, probabilities } = await posterior.predict(several ? fed(graph, entry) : x)
+  const given = [...fed(graph, entry)].map(([name, values]) => ({ name, values }))
+  const x = given.length > 1 ? given : given[0].values
+  const posterior = await laplace(graph, options).fit(x, labelsFor(entry))
+  const { mean, probabilities } = await posterior.predict(x)
   const values = (probabilities ?? mean).data
   if (!values.every(Number.isFinite)) throw new Error('predictions that are no numbers')
 }
