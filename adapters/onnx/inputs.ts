@@ -99,8 +99,8 @@ function givenLength(name: string, dimensions: Dimensions): number | undefined {
     value: length })
 }
 
-/** The error for a network whose open lengths cannot be guessed: none that was tried fits its weights. */
-export function openLengthsError(values: readonly ValueInfoMessage[], dimensions: Dimensions): GraphError {
+/** The error for a network whose open lengths must be given; `why` is the end of a sentence about it. */
+export function openLengthsError(values: readonly ValueInfoMessage[], dimensions: Dimensions, why: string): GraphError {
   const inputs = values.map(value => {
     const { dims } = declaration(value)
     const open = openAxes(value.name, dims, dimensions)
@@ -113,9 +113,7 @@ export function openLengthsError(values: readonly ValueInfoMessage[], dimensions
   })
   const others = [...new Set(inputs.flatMap(input => input.others))]
   const example = others.map(name => `'${name}': 32`).join(', ')
-  const problem = `The input ${
-    inputs.map(input => input.text).join(', ')
-  } leaves several lengths open, and its weights fit none that was tried.`
+  const problem = `The input ${inputs.map(input => input.text).join(', ')} leaves lengths open, and ${why}.`
   return new GraphError('AMBIGUOUS_NETWORK',
     `${problem} Give all but that of the examples with the option dimensions, for example { ${example} }.`, {
     open: others,

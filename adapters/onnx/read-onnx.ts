@@ -2,7 +2,7 @@
 import { GraphError, OptionError, UntrustedInputError } from '../../core/errors/errors.js'
 import { nearestWord } from '../../core/errors/suggest.js'
 import { GraphBuilder } from '../../core/graph/builder.js'
-import type { Graph } from '../../core/graph/graph.js'
+import { type Graph, isBatch } from '../../core/graph/graph.js'
 import { isFloat } from '../../core/ops/element-types.js'
 import { removeDead, sortNodes } from '../../core/passes/fold.js'
 import { orientWeights } from '../../core/passes/orient-weights.js'
@@ -16,6 +16,7 @@ import { standardOpset } from './functions.js'
 import { type Dimensions, openLengthsError, readInput } from './inputs.js'
 import { decodeModel, type GraphMessage, type ModelMessage } from './messages.js'
 import { readInitializers, readSource, type Source } from './nodes.js'
+import { nodeOfOneLength, type Written } from './open-lengths.js'
 import { chooseOutputs } from './outputs.js'
 import { describeConstants, findParameters } from './parameters.js'
 import { recogniseOnnx } from './recognise.js'
@@ -117,21 +118,47 @@ function open(bytes: Uint8Array): { model: ModelMessage, graph: GraphMessage } {
 const TRIALS = [32, 28, 64, 224, 16, 8, 96, 128, 256, 299]
 
 /**
- * The network with the first length for its open axes that fits its weights; usually every length does.
+ * The network with the first length for its open axes that fits its weights; usually every length does. Where nodes
+ * were written out, they must be the same for a second length; where no second one fits, the first is the only one.
  * @throws GraphError AMBIGUOUS_NETWORK
  */
-function withLengths(message: GraphMessage, dimensions: Dimensions, build: (trial: number) => Graph): Graph {
-  for (const trial of TRIALS) {
-    const graph = build(trial)
-    if (!graph.inputs.some(input => input.openAxes !== undefined)) return graph
-    if (shapesFit(graph)) {
-      return { ...graph,
-        notes: [...graph.notes, 'The file leaves lengths of its input open; they are taken from the data.'] }
-    }
+function withLengths(message: GraphMessage, dimensions: Dimensions, build: (trial: number) => Written): Graph {
+  const refuse = (why: string): GraphError => {
+    const read = new Set((message.node ?? []).flatMap(node => node.input ?? []))
+    const weights = new Set((message.initializer ?? []).map(({ name }) => name))
+    const values = (message.input ?? []).filter(({ name }) => read.has(name) && !weights.has(name))
+    return openLengthsError(values, dimensions, why)
   }
-  const read = new Set((message.node ?? []).flatMap(node => node.input ?? []))
-  const weights = new Set((message.initializer ?? []).map(({ name }) => name))
-  throw openLengthsError((message.input ?? []).filter(({ name }) => read.has(name) && !weights.has(name)), dimensions)
+  let first: Written | undefined
+  for (const trial of TRIALS) {
+    const written = build(trial)
+    if (!written.graph.inputs.some(input => input.openAxes !== undefined)) return written.graph
+    if (!shapesFit(written.graph)) continue
+    if (first === undefined && !written.writtenOut) return withOpenLengths(written.graph)
+    if (first !== undefined) {
+      const node = nodeOfOneLength(first, written)
+      if (node === undefined) return withOpenLengths(first.graph)
+      throw refuse(`its ${node.op} node '${node.name ?? node.outputs[0]}' can be read for one length only`)
+    }
+    first = written
+  }
+  if (first === undefined) throw refuse('its weights fit none that was tried')
+  return withFixedLengths(first.graph)
+}
+
+function withOpenLengths(graph: Graph): Graph {
+  return { ...graph,
+    notes: [...graph.notes, 'The file leaves lengths of its input open; they are taken from the data.'] }
+}
+
+/** The network for the lengths that it was written for, and no others. */
+function withFixedLengths(graph: Graph): Graph {
+  const inputs = graph.inputs.map(({ openAxes: _, ...input }) => input)
+  const shapes = inputs.map(({ name, shape }) => `'${name}' (${shape.map(d => (isBatch(d) ? 'N' : d)).join(' x ')})`)
+  return { ...graph, inputs,
+    notes: [...graph.notes,
+      `The file leaves lengths of its input open; the network is read for ${shapes.join(', ')}. ` +
+      'Other lengths can be given with the option dimensions.'] }
 }
 
 /** The version of ONNX's own operators; the highest where a file gives several. */
@@ -184,12 +211,13 @@ function ordered({ values, order }: Constants): Map<string, Tensor> {
   return new Map([...values].sort(([a], [b]) => rank(a) - rank(b)))
 }
 
-function upgrade(graph: Graph, opset: number, elementTypes: ReadonlyMap<string, number>): Graph {
+function upgrade(graph: Graph, opset: number, elementTypes: ReadonlyMap<string, number>): Written {
   const builder = GraphBuilder.from(graph, precisionOf(graph))
   builder.nodes.length = 0
   const context = new UpgradeContext(builder, knownTypes({ ...graph, nodes: [] }), elementTypes)
   for (const node of graph.nodes) upgradeNode(node, opset, context)
-  return builder.build(graph.outputs)
+  return { graph: builder.build(graph.outputs), types: context.types, writtenOut: context.writtenOut,
+    decisions: context.decisions, places: context.places }
 }
 
 function precisionOf(graph: Graph): Precision {

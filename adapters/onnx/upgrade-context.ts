@@ -49,14 +49,30 @@ export type Expressed = string | readonly string[] | undefined
 /** A number stands for a scalar constant. */
 export type Operand = string | number
 
+/** A value by which a node of the file was written out: a count, a condition, a position. */
+export interface Decision {
+  readonly value: string
+  readonly node: Node
+}
+
+/** Where the nodes begin that a node of the file became. */
+export interface Place {
+  readonly node: Node
+  readonly from: number
+}
+
 /** The graph being written in the newest operator set. */
 export class UpgradeContext {
   readonly builder: GraphBuilder
   readonly types: KnownTypes
   /** Values that are sequences, by name. */
   readonly sequences: Map<string, readonly string[]> = new Map()
-  /** Whether something was written out by lengths that the file leaves open, so that other lengths need other nodes. */
-  usesOpenLengths = false
+  /** Whether nodes were written out in others. */
+  writtenOut = false
+  /** The values by which that was done and that are no constants of the file. */
+  readonly decisions: Decision[] = []
+  /** The nodes of the file, in the order in which they are written. */
+  readonly places: Place[] = []
   private readonly elementTypes: ReadonlyMap<string, number>
   private origin: Node | undefined
 
@@ -90,6 +106,7 @@ export class UpgradeContext {
   writing<T>(node: Node, write: () => T): T {
     const before = this.origin
     this.origin = before ?? node
+    if (before === undefined) this.places.push({ node, from: this.builder.nodes.length })
     try {
       return write()
     } finally {
@@ -213,7 +230,6 @@ export class UpgradeContext {
     const dim = shape[axis < 0 ? axis + shape.length : axis] as Dim | undefined
     if (dim === undefined) throw new NotExpressible(`whose ${what} does not exist`)
     if (isBatch(dim)) throw new NotExpressible(`whose ${what} is that of the examples`)
-    if (this.hasOpenLengths) this.usesOpenLengths = true
     return dim
   }
 
@@ -221,7 +237,14 @@ export class UpgradeContext {
   known(name: string, what: string): Tensor {
     const { constant } = this.type(name)
     if (constant === undefined) throw new NotExpressible(`whose ${what} depends on the data`)
-    if (this.hasOpenLengths && !this.builder.initializers.has(name)) this.usesOpenLengths = true
+    this.decideBy(name)
     return constant
+  }
+
+  /** Notes that nodes are written by the elements of a value, which may follow from lengths that are open. */
+  decideBy(value: string): void {
+    if (this.origin !== undefined && !this.builder.initializers.has(value)) {
+      this.decisions.push({ value, node: this.origin })
+    }
   }
 }

@@ -8,6 +8,7 @@ import { UntrustedInputError } from '../../core/errors/errors.js'
 import { type Attribute, type Dim, isBatch, type Node } from '../../core/graph/graph.js'
 import { castAttributes } from '../../core/ops/element-types.js'
 import { badNode, integersAttribute, numberAttribute } from '../../core/ops/node-attributes.js'
+import { isInternal } from '../../core/ops/registry.js'
 import { tensor } from '../../core/tensor/tensor.js'
 import { COMPOSED } from './composed/index.js'
 import { CONTRIBUTED } from './contributed-operators.js'
@@ -54,6 +55,10 @@ export function upgradeNode(source: SourceNode, fileOpset: number, context: Upgr
     context.rename(node.inputs[0], node.outputs[0])
     return
   }
+  if (isInternal(node.op)) {
+    context.append({ ...node, op: `${node.op} (no operator of ONNX)` })
+    return
+  }
   const contributed = CONTRIBUTED.get(node.op)
   let current: Node = contributed === undefined ? node : contributed(node, context)
   for (const { before, rewrite } of CHANGES.get(current.op) ?? []) {
@@ -66,9 +71,12 @@ export function upgradeNode(source: SourceNode, fileOpset: number, context: Upgr
           opset, context)))
   if (typeof written === 'string') context.append({ ...current, op: written })
   else if (written === undefined) context.append(current)
-  else {current.outputs.forEach((name, i) => {
+  else {
+    context.writtenOut = true
+    current.outputs.forEach((name, i) => {
       context.rename(written[i], name)
-    })}
+    })
+  }
 }
 
 /** The values of the outputs of a node that is written in others; undefined for one that stays. */
@@ -116,6 +124,11 @@ function listsToInputs(...keys: readonly string[]): Rewrite {
     })
     return { ...node, inputs, attributes: without(node, ...keys) }
   }
+}
+
+/** Adds what is to be said about several nodes once. */
+function addNote({ builder: { notes } }: UpgradeContext, note: string): void {
+  if (!notes.includes(note)) notes.push(note)
 }
 
 /** A scalar of the dtype of a node's first input. */
@@ -205,8 +218,14 @@ const softmaxOfMatrix: Rewrite = (node, context) => {
     attributes: {} }
 }
 
-/** In inference it passes its input on. */
-const dropout: Rewrite = node => ({ ...node, inputs: node.inputs.slice(0, 1), attributes: {} })
+/** In inference it passes its input on; from set 12 on an input says that it is to drop elements in training. */
+const dropout: Rewrite = (node, context) => {
+  const training = node.inputs[2] ?? ''
+  if (training !== '' && context.types.get(training)?.constant?.data[0] !== 0) {
+    addNote(context, 'The network was exported in training mode; its dropout passes values on, as in inference.')
+  }
+  return { ...node, inputs: node.inputs.slice(0, 1), attributes: {} }
+}
 
 const batchNormalization: Rewrite = node => {
   if (numberAttribute(node, 'spatial', 1) === 0) return { ...node, op: 'BatchNormalization with spatial = 0' }
@@ -214,10 +233,11 @@ const batchNormalization: Rewrite = node => {
 }
 
 /** The statistics of training are not those of one batch: the stored ones are used, as in inference. */
-const inInference: Rewrite = (node, { builder: { notes } }) => {
-  const note =
-    'The network was exported in training mode; its normalisations use the stored statistics, as in inference.'
-  if (numberAttribute(node, 'training_mode', 0) !== 0 && !notes.includes(note)) notes.push(note)
+const inInference: Rewrite = (node, context) => {
+  if (numberAttribute(node, 'training_mode', 0) !== 0) {
+    addNote(context,
+      'The network was exported in training mode; its normalisations use the stored statistics, as in inference.')
+  }
   return { ...node, attributes: without(node, 'training_mode', 'momentum') }
 }
 

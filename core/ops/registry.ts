@@ -56,7 +56,6 @@ const families: readonly (readonly Operator[])[] = [
 
 const operators = new Map(families.flat().map(operator => [operator.op, operator] as const))
 
-/** Operators of our own, which no file may ask for. */
 const INTERNAL: ReadonlySet<string> = new Set(['ScatterRows', 'Unfold'])
 
 /**
@@ -79,6 +78,11 @@ export function supportedOperators(): string[] {
 /** Whether a graph may have an operator; files may have more. */
 export function isSupported(op: string): boolean {
   return operators.has(op)
+}
+
+/** Whether an operator is one of our own, which no file may ask for. */
+export function isInternal(op: string): boolean {
+  return INTERNAL.has(op)
 }
 
 /**

@@ -32,5 +32,6 @@ export function adviceAbout(op: string): string | undefined {
   if (op.includes('depends on the data')) {
     return 'Export the network with fixed sizes, or by torch.onnx.export(..., dynamo=True), which settles such choices.'
   }
+  if (op.includes('no operator of ONNX')) return "Export the network with ONNX' own operators."
   return undefined
 }

@@ -28,6 +28,7 @@ TAIL = """
 |---|---|
 | quantised networks (QLinearConv, QuantizeLinear of activations, ...) | use the float model they were made from; weights that are dequantised constants are read |
 | If, Loop and Scan whose condition, count or position depends on the data | export with fixed sizes, or by `torch.onnx.export(..., dynamo=True)` |
+| If, Loop and Scan by a length that the file leaves open | give the length (option `dimensions`) |
 | results whose number depends on the data (NonMaxSuppression, NonZero, Unique of computed values) | choose an output before them (option `output`) |
 | random operators (Bernoulli, RandomNormal, ...) | export for inference, `model.eval()` in torch |
 | text, images as bytes (StringNormalizer, TfIdfVectorizer, ImageDecoder) | do this step before the network |

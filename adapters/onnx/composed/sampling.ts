@@ -124,7 +124,7 @@ const affineGrid: Composition = (node, context) => {
   const dims = knownDims(context.type(size))
   const space = dims?.slice(2)
   if (space === undefined || space.some(isBatch)) throw new NotExpressible('whose size depends on the data')
-  if (context.hasOpenLengths) context.usesOpenLengths = true
+  context.decideBy(size)
   const extents = space as number[]
   const aligned = numberAttribute(node, 'align_corners', 0) !== 0
   const at = (i: number,

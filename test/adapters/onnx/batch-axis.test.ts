@@ -95,7 +95,7 @@ t.test('an open length that the weights determine is found, or asked for', async
     })
   t.same(readOnnx(flat(56)).inputs[0].shape, [BATCH, 28, 2])
   t.throws(() => readOnnx(flat(22)), { name: 'GraphError', code: 'AMBIGUOUS_NETWORK',
-    message: /'x' of shape n x side x 2 leaves several lengths open.*\{ 'side': 32 \}/ })
+    message: /'x' of shape n x side x 2 leaves lengths open.*\{ 'side': 32 \}/ })
   t.same(readOnnx(flat(22), { dimensions: { side: 11 } }).inputs[0].shape, [BATCH, 11, 2])
 })
 

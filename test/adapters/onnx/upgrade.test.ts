@@ -183,6 +183,40 @@ t.test('normalisation in training mode uses the stored statistics', async t => {
   })
 })
 
+t.test('dropout in training mode passes values on, and a note says so', async t => {
+  const network = (training: boolean): Uint8Array =>
+    b.model({ opset: 13,
+      nodes: [b.node('Dropout', ['x', 'ratio', 'training'], ['h']),
+        b.node('Dropout', ['h', 'ratio', 'training'], ['y'])],
+      tensors: [b.floats('ratio', [], [0.5]),
+        b.tensor({ name: 'training', type: b.BOOL, raw: Uint8Array.of(Number(training)) })],
+      inputs: [b.value('x', ['n', 2])], outputs: [b.value('y', ['n', 2])] })
+  const graph = readOnnx(network(true))
+  t.equal(graph.notes.filter(note => /training mode; its dropout passes values on/.test(note)).length, 1)
+  t.same(Array.from(runGraph(graph, new Map([['x', tensor('float32', [1, 2], [3, 2])]]), 'float32').get('y')!.data), [3,
+    2])
+  t.same(readOnnx(network(false)).notes.filter(note => /dropout/.test(note)), [])
+})
+
+t.test('the operators of the core itself are none that a file may have', async t => {
+  const x = tensor('float32', [1, 2, 4, 4], new Array(32).fill(1))
+  for (const [node, shape] of [
+    [
+      b.node('Unfold', ['x'], ['y'], { kernel_shape: [2, 2], strides: [1, 1], dilations: [1, 1], pads: [0, 0, 0, 0],
+        group: 1 }),
+      ['n', 2, 4, 4],
+    ],
+    [b.node('ScatterRows', ['x', 'at'], ['y'], { rows: 3 }), ['n', 2, 4, 4]],
+  ] as const) {
+    const graph = readOnnx(
+      b.model({ nodes: [node], tensors: [b.integers('at', [1], [0])], inputs: [b.value('x', shape)],
+        outputs: [b.value('y', [undefined])] }),
+    )
+    t.throws(() => runGraph(graph, new Map([['x', x]]), 'float32'), { code: 'UNSUPPORTED_OPERATOR',
+      message: /'(Unfold|ScatterRows) \(no operator of ONNX\)' is not supported. Export/ })
+  }
+})
+
 t.test('operator sets that are too old or too new are named', async t => {
   for (const opset of [0, 1, 5, 29, 99]) {
     t.throws(() => readOnnx(b.smallModel({ opset })), { name: 'UntrustedInputError', code: 'UNSUPPORTED_FORMAT',
