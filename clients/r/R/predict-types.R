@@ -71,12 +71,35 @@ predicted_class <- function(object, probabilities) {
     colnames(probabilities) <- output_names(object)
     return(probabilities > 0.5)
   }
-  number <- if (object$likelihood == "binary") {
-    as.integer(probabilities[, 1] > 0.5)
-  } else {
-    max.col(probabilities, ties.method = "first") - 1L
+  number <- class_numbers(object, probabilities)
+  if (is.null(object$levels)) return(number)
+  named <- factor(object$levels[number + 1L], levels = object$levels)
+  if (is.null(dim(number))) named else array(as.character(named), dim(number))
+}
+
+#' The most probable class of each row, or of each position of a row, from 0.
+#' @noRd
+class_numbers <- function(object, probabilities) {
+  extents <- dim(probabilities)
+  if (object$likelihood == "binary") {
+    above <- probabilities > 0.5
+    return(if (length(extents) == 2 && extents[2] == 1) as.integer(above[, 1]) else array(as.integer(above), extents))
   }
-  if (is.null(object$levels)) number else factor(object$levels[number + 1L], levels = object$levels)
+  if (length(extents) == 2) return(max.col(probabilities, ties.method = "first") - 1L)
+  axis <- class_axis_of(object, extents)
+  rest <- seq_along(extents)[-axis]
+  rows <- matrix(aperm(probabilities, c(rest, axis)), ncol = extents[axis])
+  array(max.col(rows, ties.method = "first") - 1L, extents[rest])
+}
+
+#' The axis of the classes among the axes of positions: the only one with as many elements.
+#' @noRd
+class_axis_of <- function(object, extents) {
+  axis <- 1L + which(extents[-1] == object$outputs)
+  if (length(axis) == 1) return(axis)
+  stop("Several axes of the probabilities (", paste(extents, collapse = " x "), ") have ", object$outputs,
+    " elements, and only one is that of the classes: use type = \"prob\" and take the classes along yours.",
+    call. = FALSE)
 }
 
 without_single_output <- function(values) {

@@ -1,0 +1,24 @@
+# Networks that answer at several positions of an example.
+
+test_that("classes, probabilities and labels are one a position", {
+  skip_without_node()
+  set.seed(7)
+  network <- list(
+    "words.weight" = matrix(stats::rnorm(33), 11), "head.weight" = matrix(stats::rnorm(12), 4), "head.bias" = numeric(4)
+  )
+  layers <- list(list(type = "Embedding", name = "words"), list(type = "Linear", name = "head"))
+  tokens <- matrix(sample(0:10, 150, TRUE), 30)
+  labels <- matrix(sample(0:3, 150, TRUE), 30)
+  labels[1, 2] <- -100
+  la <- suppressWarnings(suppressMessages(laplace(
+    network, tokens, labels, likelihood = "classification", subset = "last_layer", architecture = layers
+  )))
+  probabilities <- predict(la, tokens[1:3, ], type = "prob")
+  expect_equal(dim(probabilities), c(3, 5, 4))
+  classes <- predict(la, tokens[1:3, ], type = "class")
+  expect_equal(dim(classes), c(3, 5))
+  expect_equal(classes, apply(probabilities, 1:2, which.max) - 1)
+  expect_error(
+    laplace(network, tokens, labels[, 1], likelihood = "classification", architecture = layers), "positions"
+  )
+})
