@@ -97,7 +97,8 @@ class PosteriorState:
 
     def _read_model(self, example: Examples | None) -> None:
         """Reads the model as it is now: modules and estimators may have been trained further since the last fit."""
-        if self._network_params is not None and not is_live(self.model):
+        # A pickled object has kept what the model was, and not the model.
+        if self._network_params is not None and (self.model is None or not is_live(self.model)):
             return
         params = network_params(self.model, self._hints, example)
         if params is None or (key := fingerprint(params)) == self._network_key:
