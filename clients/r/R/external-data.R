@@ -19,7 +19,8 @@ external_files <- function(object, given) {
   names <- tryCatch(
     unlist(request(laplace_server(), "filesBeside", list(bytes = bytes))$names),
     laplace_error = function(condition) {
-      if (inherits(condition, "laplace_error_untrusted_input") && condition$code != "UNSUPPORTED_FORMAT") stop(condition)
+      damaged <- inherits(condition, "laplace_error_untrusted_input") && condition$code != "UNSUPPORTED_FORMAT"
+      if (damaged) stop(condition)
       NULL
     }
   )

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from ._data import Array
 from ._estimator_base import LaplaceEstimator
-from ._examples import to_examples
+from ._examples import is_mapping, to_examples
 from ._exceptions import DataError, StateError
 from ._held_out import HeldOut
 from ._labels import class_numbers, classes_of
@@ -70,7 +69,7 @@ class LaplaceClassifier(ClassifierMixin, LaplaceEstimator):  # type: ignore[misc
                 them ('validated').
         """
         source = X
-        if isinstance(X, Mapping):
+        if is_mapping(X):
             X, y = to_examples(X, "X"), column_or_1d(y)
         else:
             X, y = validate_data(self, X, y, dtype=[np.float64, np.float32], allow_nd=True)

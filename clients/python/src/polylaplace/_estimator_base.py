@@ -13,7 +13,7 @@ from ._client import Client
 from ._comparison import Comparison
 from ._data import Array
 from ._default_client import default_client
-from ._examples import Examples, to_examples
+from ._examples import Examples, is_mapping, to_examples
 from ._exceptions import LaplaceError, LaplaceWarning
 from ._held_out import HeldOut, check_use, held_out, split_rows
 from ._laplace import Laplace
@@ -196,7 +196,7 @@ class LaplaceEstimator(BaseEstimator):  # type: ignore[misc]
 
     def _checked(self, X: Any) -> Examples:
         """Rows of features. Networks of images take arrays of more axes, others several inputs."""
-        if isinstance(X, (Mapping, Examples)):
+        if isinstance(X, Examples) or is_mapping(X):
             return to_examples(X, "X")
         return self._named(validate_data(self, X, reset=False, dtype=[np.float64, np.float32], allow_nd=True))
 

@@ -78,6 +78,11 @@ def _same(part: Examples, place: int, like: InputArray) -> Array:
     raise DataError(f"A batch has no input {like.name or place!r}, which an earlier one has.", "BAD_ARRAY")
 
 
+def is_mapping(value: Any) -> bool:
+    """Whether a value maps the names of inputs to arrays. Sparse matrices of scipy may be dictionaries too."""
+    return isinstance(value, Mapping) and not hasattr(value, "tocsr")
+
+
 def to_examples(
     value: Any, name: str, *, rows: int | None = None, inputs: int | None = None, without: str | None = None
 ) -> Examples:
@@ -94,7 +99,7 @@ def to_examples(
     """
     if isinstance(value, Examples):
         return value
-    if isinstance(value, Mapping):
+    if is_mapping(value):
         arrays = tuple(
             InputArray(to_array(part, f"{name}[{key!r}]"), str(key)) for key, part in value.items() if key != without
         )

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from ._data import Array, to_array
 from ._estimator_base import LaplaceEstimator
-from ._examples import to_examples
+from ._examples import is_mapping, to_examples
 from ._held_out import HeldOut
 from ._scikit_learn import MLPRegressor, RegressorMixin, check_is_fitted, check_random_state, validate_data
 
@@ -44,7 +44,7 @@ class LaplaceRegressor(RegressorMixin, LaplaceEstimator):  # type: ignore[misc]
                 tuned by them ('validated').
         """
         source = X
-        if isinstance(X, Mapping):
+        if is_mapping(X):
             X, y = to_examples(X, "X"), to_array(y, "y")
         else:
             X, y = validate_data(
