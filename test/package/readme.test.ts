@@ -69,6 +69,7 @@ const { x, y, xNew, yNew } = JSON.parse($read('data.json', 'utf8'))
 `
   const expected = [
     /^83$/,
+    /^1 x 2$/,
     /^\{\s+nll: 0\.\d+,\s+ece: 0\.\d+,\s+accuracy: 0\.9\d+,\s+priorPrecision: 0\.47\d+\s+\}$/,
     /^0\.\d+ 0\.\d+ 0\.9\d+$/,
     /^all lowrank On the 112 training rows th true$/,
