@@ -176,7 +176,7 @@ class PosteriorState:
         if y is None:
             if isinstance(X, Mapping) and self._label_key in X:
                 return self._data(X, X[self._label_key], names)
-            if not is_array_like(X):
+            if not isinstance(X, Examples) and not is_array_like(X):
                 return self._joined(X, "data")
             raise OptionError(
                 f"{names[1]} is missing: give fit({names[0]}, {names[1]}), or an iterable of (x, y) batches.",
