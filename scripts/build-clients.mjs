@@ -68,7 +68,9 @@ const COMPRESS_HDF5 = {
 const FEW_FILES = {
   name: 'few-files',
   setup: ({ onLoad }) => {
-    onLoad({ filter: /[\\/](adapters[\\/]\w+[\\/]index|protocol[\\/]worker[\\/]selftest)\.ts$/ }, async ({ path }) => ({
+    onLoad({
+      filter: /[\\/](adapters[\\/](\w+[\\/]index|fitted-objects[\\/]affine)|protocol[\\/]worker[\\/]selftest)\.ts$/,
+    }, async ({ path }) => ({
       contents: `${await readFile(path, 'utf8')}\nimport ${
         JSON.stringify(join(root, 'protocol/methods/create-methods.ts'))
       }\n`,
