@@ -1,7 +1,7 @@
 /** @file The attention layers of Keras with one head: Attention (Luong) and AdditiveAttention (Bahdanau). */
 import type { Tensor } from '../../core/tensor/tensor.js'
 import { flag, text } from './config.js'
-import { channelsLast, type Emission, emit, expectWeights, misfit, parameter, type Value } from './emission.js'
+import { cast, channelsLast, type Emission, emit, expectWeights, misfit, parameter, type Value } from './emission.js'
 import { type LayerContext, optionFlag, valuesIn } from './layer-context.js'
 import { widened } from './masks.js'
 
@@ -79,7 +79,7 @@ export function both({ builder }: Emission, a: string | undefined, b: string | u
 }
 
 /** Query i sees keys up to i: queries x keys. */
-export function causalMask({ builder }: Emission, queries: number, keys: number): string {
+export function causalMask(emission: Emission, queries: number, keys: number): string {
   const data = Float64Array.from({ length: queries * keys }, (_, at) => (at % keys <= Math.floor(at / keys) ? 1 : 0))
-  return builder.node('Cast', [builder.constant({ dtype: 'int64', shape: [queries, keys], data })], { to: 9 })
+  return cast(emission, emission.builder.constant({ dtype: 'int64', shape: [queries, keys], data }), 'bool')
 }

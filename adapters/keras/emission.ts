@@ -7,7 +7,8 @@
 import { UntrustedInputError } from '../../core/errors/errors.js'
 import type { GraphBuilder } from '../../core/graph/builder.js'
 import type { Attribute } from '../../core/graph/graph.js'
-import { formatShape, sizeOf, type Tensor, tensor } from '../../core/tensor/tensor.js'
+import { elementTypeOf } from '../../core/ops/element-types.js'
+import { type DType, formatShape, sizeOf, type Tensor, tensor } from '../../core/tensor/tensor.js'
 import type { KerasLayer } from './model.js'
 
 /** Which steps of a sequence count: a bool tensor of the shape N x (leading extents of a value). */
@@ -51,6 +52,11 @@ export function misfit(layer: KerasLayer, message: string): UntrustedInputError 
 export function emit(emission: Emission, op: string, inputs: readonly string[], shape: readonly number[],
   channelsFirst: boolean, attributes: Readonly<Record<string, Attribute>> = {}): Value {
   return { name: emission.builder.node(op, inputs, attributes), shape, channelsFirst }
+}
+
+/** A value's elements as another type. */
+export function cast({ builder }: Emission, name: string, to: DType): string {
+  return builder.node('Cast', [name], { to: elementTypeOf(to) })
 }
 
 /** The value with channels as the last axis, Keras' own order. */

@@ -9,7 +9,7 @@ import { dense, einsumDense } from './dense.js'
 import { embedding } from './embedding.js'
 import { channelsFirst, channelsLast, emit, type Mask, masked, misfit, type Value } from './emission.js'
 import { type LayerContext, valuesIn, type Writer } from './layer-context.js'
-import { masking } from './masks.js'
+import { masking, real } from './masks.js'
 import { average, combine, concatenate, dot, subtract } from './merging.js'
 import { multiHeadAttention } from './multi-head-attention.js'
 import { batchNormalization, groupNormalization, layerNormalization, normalization, rescaling, rmsNormalization,
@@ -185,7 +185,7 @@ const listed = (result: Value | readonly Value[]): readonly Value[] =>
   Array.isArray(result) ? result as readonly Value[] : [result as Value]
 
 function asReal(context: LayerContext, { name, shape }: Value): Value {
-  return emit(context, 'Cast', [name], shape, false, { to: context.builder.precision === 'float64' ? 11 : 1 })
+  return { name: real(context, name), shape, channelsFirst: false }
 }
 
 /** A layer whose channels come first in Keras' own order: the same layer, between two views of the value. */

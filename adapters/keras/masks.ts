@@ -5,11 +5,8 @@
  * it, as Keras does (with a warning there).
  */
 import { field, flag, number } from './config.js'
-import { channelsLast, type Emission, emit, type Mask, misfit, type Value } from './emission.js'
+import { cast, channelsLast, type Emission, emit, type Mask, misfit, type Value } from './emission.js'
 import type { LayerContext } from './layer-context.js'
-
-/** ONNX' number of the element type bool. */
-const BOOL = 9
 
 /** x is not y, elementwise. */
 function differs({ builder }: Emission, x: string, y: string): string {
@@ -32,7 +29,7 @@ export function masking(context: LayerContext, value: Value): Value {
   const counts = real(context, differs(context, x.name, builder.scalar(padding)))
   const most = builder.node('ReduceMax', [counts, builder.integers([-1])], { keepdims: 1 })
   const kept = emit(context, 'Mul', [x.name, most], x.shape, false)
-  const mask = builder.node('Cast', [builder.node('Squeeze', [most, builder.integers([-1])])], { to: BOOL })
+  const mask = cast(context, builder.node('Squeeze', [most, builder.integers([-1])]), 'bool')
   return { ...kept, mask: { name: mask, rank: x.shape.length - 1 } }
 }
 
@@ -44,8 +41,8 @@ function scalarOf(value: unknown): number | undefined {
 }
 
 /** A mask as ones and zeros. */
-export function real({ builder }: Emission, mask: string): string {
-  return builder.node('Cast', [mask], { to: builder.precision === 'float64' ? 11 : 1 })
+export function real(emission: Emission, mask: string): string {
+  return cast(emission, mask, emission.builder.precision)
 }
 
 /** A mask of steps with an axis of extent one behind it, or before its last. */
@@ -76,5 +73,5 @@ export function joinedMask(emission: Emission, inputs: readonly Value[], axis: n
   })
   const joined = builder.node('Concat', full.map(name => real(emission, name)), { axis: axis + 1 })
   const any = builder.node('ReduceMax', [joined, builder.integers([-1])], { keepdims: 0 })
-  return { name: builder.node('Cast', [any], { to: BOOL }), rank: inputs[0].shape.length - 1 }
+  return { name: cast(emission, any, 'bool'), rank: inputs[0].shape.length - 1 }
 }

@@ -53,9 +53,8 @@ export function average(context: LayerContext): Value {
   return { ...sum, name: context.builder.node('Div', [sum.name, context.builder.scalar(context.inputs.length)]) }
 }
 
-/** All inputs one behind the other along an axis. @throws UntrustedInputError when their other extents differ */
-export function concatenate(context: LayerContext): Value {
-  const values = context.inputs.map(value => channelsLast(context, value))
+/** Values one behind the other along the layer's axis. @throws UntrustedInputError when their other extents differ */
+export function joined(context: LayerContext, values: readonly Value[]): Value {
   const [first] = values
   const [axis] = exampleAxes(context, first)
   const fits = values.every(value =>
@@ -66,8 +65,13 @@ export function concatenate(context: LayerContext): Value {
   const shape = first.shape.map((extent,
     i) => (i === axis ? values.reduce((sum, value) => sum + value.shape[i], 0) : extent)
   )
-  const joined = emit(context, 'Concat', values.map(value => value.name), shape, false, { axis: axis + 1 })
-  return masked(joined, joinedMask(context, values, axis))
+  return emit(context, 'Concat', values.map(value => value.name), shape, false, { axis: axis + 1 })
+}
+
+/** All inputs joined, with the steps that count in any of them. */
+export function concatenate(context: LayerContext): Value {
+  const values = context.inputs.map(value => channelsLast(context, value))
+  return masked(joined(context, values), joinedMask(context, values, exampleAxes(context, values[0])[0]))
 }
 
 /** Sums of products along an axis of each of two inputs. */

@@ -2,7 +2,7 @@
 import { sizeOf, type Tensor } from '../../core/tensor/tensor.js'
 import { both, causalMask } from './attention.js'
 import { field, flag, number } from './config.js'
-import { channelsLast, emit, expectWeights, misfit, parameter, type Value } from './emission.js'
+import { cast, channelsLast, emit, expectWeights, misfit, parameter, type Value } from './emission.js'
 import { type LayerContext, optionFlag, optionValue, valuesIn } from './layer-context.js'
 import { widened } from './masks.js'
 
@@ -96,7 +96,7 @@ function allowedOf(context: LayerContext, query: Value, value: Value, key: Value
   const named = optionValue(context, 'attention_mask')
   const explicit = named === undefined
     ? undefined
-    : widened(context, context.builder.node('Cast', [named.name], { to: 9 }), named.shape.length === 2 ? 1 : 0)
+    : widened(context, cast(context, named.name, 'bool'), named.shape.length === 2 ? 1 : 0)
   const mask = (role: string, x: Value): string | undefined =>
     optionValue(context, `${role}_mask`)?.name ?? x.mask?.name
   const along = (name: string | undefined, axis: number): string | undefined =>

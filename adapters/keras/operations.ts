@@ -8,10 +8,10 @@ import { ACTIVATIONS } from './activations.js'
 import { exampleAxes, withAxesLast } from './axes.js'
 import { field, flag, isConfig, text } from './config.js'
 import { einsumShape } from './einsum-shape.js'
-import { channelsLast, emit, misfit, type Value } from './emission.js'
+import { cast, channelsLast, emit, misfit, type Value } from './emission.js'
 import type { Given, LayerContext, Writer } from './layer-context.js'
 import { real } from './masks.js'
-import { broadcastShape } from './merging.js'
+import { broadcastShape, joined } from './merging.js'
 
 /** An operator of the graph applied to one value. */
 const unary = (op: string): Writer => (context, x) => emit(context, op, [x.name], x.shape, x.channelsFirst)
@@ -118,14 +118,7 @@ const squeeze: Writer = (context, value) => {
     x.shape.filter((_, axis) => !axes.includes(axis)), false)
 }
 
-const concatenate: Writer = context => {
-  const values = context.inputs.map(value => channelsLast(context, value))
-  const [axis] = exampleAxes(context, values[0], 'axis')
-  const shape = values[0].shape.map((extent, i) =>
-    i === axis ? values.reduce((sum, value) => sum + value.shape[i], 0) : extent
-  )
-  return emit(context, 'Concat', values.map(({ name }) => name), shape, false, { axis: axis + 1 })
-}
+const concatenate: Writer = context => joined(context, context.inputs.map(value => channelsLast(context, value)))
 
 const stack: Writer = context => {
   const values = context.inputs.map(value => channelsLast(context, value))
@@ -220,7 +213,7 @@ const notEqual: Writer = (context, x) => {
 /** Truth where one of the elements along the axes is true. */
 const any: Writer = (context, x) => {
   const most = reduction('ReduceMax')(context, { ...x, name: real(context, x.name) }) as Value
-  return { ...most, name: context.builder.node('Cast', [most.name], { to: 9 }) }
+  return { ...most, name: cast(context, most.name, 'bool') }
 }
 
 /** Zeros, or untruths, of the shape of a value. */

@@ -1,22 +1,20 @@
 /** @file Layers of Keras that turn whole numbers into vectors, and numbers into whole ones. */
 import { float64 } from '../../core/tensor/tensor.js'
 import { field, number, text } from './config.js'
-import { channelsLast, constant, emit, misfit, type Value } from './emission.js'
+import { cast, channelsLast, constant, emit, misfit, type Value } from './emission.js'
 import { type LayerContext, optionValue } from './layer-context.js'
 import { real } from './masks.js'
 
-const INT64 = 7
-
 /** Categories as vectors of zeros and ones, or of counts. */
 export function categoryEncoding(context: LayerContext, x: Value): Value {
-  const { layer, builder } = context
+  const { layer } = context
   const depth = number(layer.config, 'num_tokens') ?? 0
   const mode = text(layer.config, 'output_mode') ?? 'multi_hot'
   if (!Number.isInteger(depth) || depth < 1 || depth > 1e6) throw misfit(layer, 'needs a number of tokens')
   if (optionValue(context, 'count_weights') !== undefined) {
     throw misfit(layer, 'is given count_weights, which is not supported')
   }
-  return encoded(context, x, depth, mode, builder.node('Cast', [x.name], { to: INT64 }))
+  return encoded(context, x, depth, mode, cast(context, x.name, 'int64'))
 }
 
 function encoded(context: LayerContext, x: Value, depth: number, mode: string, tokens: string): Value {
@@ -53,7 +51,7 @@ export function discretization(context: LayerContext, value: Value): Value {
   const wide = builder.node('Unsqueeze', [x.name, builder.integers([-1])])
   const above = builder.node('GreaterOrEqual', [wide, constant(context, float64([bounds.length], bounds as number[]))])
   const sum = builder.node('ReduceSum', [real(context, above), builder.integers([-1])], { keepdims: 0 })
-  const tokens = builder.node('Cast', [sum], { to: INT64 })
+  const tokens = cast(context, sum, 'int64')
   return mode === 'int'
     ? { name: tokens, shape: x.shape, channelsFirst: false, type: 'integer' }
     : encoded(context, x, bounds.length + 1, mode, tokens)

@@ -28,7 +28,8 @@ export function inLayout(x: Tensor, wanted: readonly number[], note: (sentence: 
         }.`,
     )
     const channels = moved === 'last' ? given[given.length - 1] : given[0]
-    const data = moved === 'last' ? channelsFirst(x.data, n, channels) : channelsLast(x.data, n, channels)
+    const pixels = x.data.length / (n * channels)
+    const data = moved === 'last' ? transposed(x.data, n, pixels, channels) : transposed(x.data, n, channels, pixels)
     return { dtype: x.dtype, shape, data }
   }
   if (!keepsOrder(given, wanted)) {
@@ -61,22 +62,14 @@ function movedChannels(given: readonly number[], wanted: readonly number[]): 'fi
   return a !== b && a !== c && wanted.join() === [b, c, a].join() ? 'first' : undefined
 }
 
-function channelsFirst<A extends Tensor['data']>(values: A, n: number, channels: number): A {
+/** The matrices rows x columns of n examples, transposed: pixels x channels as channels x pixels, or the other way. */
+function transposed<A extends Tensor['data']>(values: A, n: number, rows: number, columns: number): A {
   const result = values.slice() as A
-  const pixels = values.length / (n * channels)
-  for (let i = 0; i < values.length; i++) {
-    const [row, pixel, channel] = [Math.floor(i / (pixels * channels)), Math.floor(i / channels) % pixels, i % channels]
-    result[(row * channels + channel) * pixels + pixel] = values[i]
-  }
-  return result
-}
-
-function channelsLast<A extends Tensor['data']>(values: A, n: number, channels: number): A {
-  const result = values.slice() as A
-  const pixels = values.length / (n * channels)
-  for (let i = 0; i < values.length; i++) {
-    const [row, channel, pixel] = [Math.floor(i / (pixels * channels)), Math.floor(i / pixels) % channels, i % pixels]
-    result[(row * pixels + pixel) * channels + channel] = values[i]
+  for (let example = 0, at = 0; example < n; example++) {
+    const first = at
+    for (let row = 0; row < rows; row++) {
+      for (let column = 0; column < columns; column++) result[first + column * rows + row] = values[at++]
+    }
   }
   return result
 }
