@@ -14,6 +14,11 @@ export function progressNote(id: number, { stage, done, total, message }: Progre
   return { t: 'note', method: 'progress', params: { id, stage, done, total, message } }
 }
 
+/** A note that handles have ended without having been freed. */
+export function lostNote(handles: readonly string[], reason: string): WireMap {
+  return { t: 'note', method: 'lost', params: { handles, reason } }
+}
+
 /** A note for the user's log. */
 export function logNote(level: 'info' | 'warning', message: string): WireMap {
   return { t: 'note', method: 'log', params: { level, message } }

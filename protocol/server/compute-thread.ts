@@ -13,8 +13,8 @@ export interface ComputeThread {
 export type StartThread = (onMessage: (message: FromWorker) => void,
   onExit: (reason: ExitReason) => void) => ComputeThread
 
-/** Why a thread ended by itself. */
+/** Why a thread ended: by itself, or because it did not stop when it was asked to. */
 export interface ExitReason {
-  readonly outOfMemory: boolean
+  readonly kind: 'out of memory' | 'unexpected' | 'did not stop'
   readonly message: string
 }

@@ -12,6 +12,8 @@ export interface Job {
    * The buffer that the views in `params` look into; it moves to the thread, and nothing can be read from them then.
    */
   readonly buffer: ArrayBuffer
+  /** The handles that it names; without any of them it cannot be done. */
+  readonly uses: readonly string[]
   /** The name under which the thread keeps what the job makes. */
   readonly creates: string | undefined
   /** The language that the answer is read in. */

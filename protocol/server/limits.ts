@@ -15,6 +15,12 @@ export const OUTPUT_HIGH_WATER = 64 * 2 ** 20
 /** A cancelled request is answered after this long even when the compute thread has not stopped yet. */
 export const CANCEL_GRACE_MS = 80
 
+/**
+ * A compute thread that works on after its request has been answered so is ended this much later: long enough for the
+ * longest step that cannot be stopped in the middle, a factorisation of a matrix that is just small enough.
+ */
+export const DEFAULT_THREAD_GRACE_MS = 5000
+
 /** Whether the client still lives is looked at this often. */
 export const PARENT_POLL_MS = 3000
 

@@ -18,6 +18,8 @@ export interface SessionLimits {
   readonly maxHandles: number
   /** Compute threads. */
   readonly workers: number
+  /** Milliseconds that a compute thread may work on after its request was cancelled or ran out of time. */
+  readonly threadGrace: number
 }
 
 /** What a session is started with. */

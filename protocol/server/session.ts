@@ -7,8 +7,9 @@ import { ProtocolError } from '../../core/errors/errors.js'
 import { nearestWord } from '../../core/errors/suggest.js'
 import { decodeMessage } from '../frames/decode.js'
 import { type DecodedMap, own } from '../frames/decoded-map.js'
+import { MAX_ITEMS } from '../frames/limits.js'
 import { failure, result } from '../messages/answers.js'
-import { logNote } from '../messages/notes.js'
+import { logNote, lostNote } from '../messages/notes.js'
 import { idOf, type Note, readMessage, type Request } from '../messages/requests.js'
 import { METHODS } from '../methods/method-table.js'
 import type { ExitReason } from './compute-thread.js'
@@ -17,6 +18,7 @@ import { freeHandles, IMMEDIATE_METHODS, methodNames } from './immediate-methods
 import { endSession, sendMessage, type SessionOptions, type SessionState } from './session-state.js'
 import { submit } from './submit.js'
 import { createThreadPool } from './thread-pool.js'
+import { lossOf } from './thread-queue.js'
 
 /** One connection. */
 export interface Session {
@@ -35,9 +37,8 @@ export function createSession(options: SessionOptions): Session {
   const { limits, startThread, now } = options
   const state: SessionState = {
     options,
-    pool: createThreadPool(limits.workers, startThread, (worker, reason) => {
-      endThreadHandles(state, worker, reason)
-    }),
+    pool: createThreadPool({ limit: limits.workers, threadGrace: limits.threadGrace, start: startThread,
+      onExit: (worker, reason) => endThreadHandles(state, worker, reason) }),
     handles: createHandleTable(limits.maxHandles, now),
     underWay: new Set(),
     started: now(),
@@ -63,10 +64,16 @@ export function createSession(options: SessionOptions): Session {
   }
 }
 
-function endThreadHandles(state: SessionState, worker: number, { outOfMemory, message }: ExitReason): void {
-  const why = outOfMemory ? 'its compute thread ran out of memory' : 'its compute thread ended unexpectedly'
-  for (const handle of state.handles.list()) if (handle.worker === worker) state.handles.remove(handle.name, why)
-  sendMessage(state, logNote('warning', `A compute thread ended: ${message}.`))
+/** Ends the handles that a thread held, and tells the client. @returns their names */
+function endThreadHandles(state: SessionState, worker: number, reason: ExitReason): string[] {
+  const why = lossOf(reason)
+  const lost = state.handles.list().filter(handle => handle.worker === worker).map(({ name }) => name)
+  for (const name of lost) state.handles.remove(name, why)
+  sendMessage(state, logNote('warning', `A compute thread ended: ${reason.message}.`))
+  for (let from = 0; from < lost.length; from += MAX_ITEMS) {
+    sendMessage(state, lostNote(lost.slice(from, from + MAX_ITEMS), why))
+  }
+  return lost
 }
 
 /**

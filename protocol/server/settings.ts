@@ -3,7 +3,7 @@ import { parseArgs } from 'node:util'
 import { OptionError } from '../../core/errors/errors.js'
 import { oneOf } from '../../core/errors/suggest.js'
 import { DEFAULT_MAX_FRAME } from '../frames/limits.js'
-import { DEFAULT_MAX_HANDLES, DEFAULT_MAX_IN_FLIGHT, DEFAULT_WORKERS } from './limits.js'
+import { DEFAULT_MAX_HANDLES, DEFAULT_MAX_IN_FLIGHT, DEFAULT_THREAD_GRACE_MS, DEFAULT_WORKERS } from './limits.js'
 import type { ServerOptions } from './server.js'
 import type { Transport } from './transports.js'
 
@@ -11,6 +11,7 @@ const USAGE = `Usage: polylaplace serve [options]      the protocol of docs/prot
   --transport stdio | tcp-loopback | fifo    (fifo: --output PATH)
   --framing binary | base64-lines
   --max-frame BYTES  --max-in-flight N  --max-handles N  --workers N  --heap MEBIBYTES
+  --thread-grace MILLISECONDS    until a compute thread that does not stop when asked to is ended
   --read-dir DIR     allow path parameters below DIR (may be repeated)
   --debug            error stacks on stderr
 `
@@ -24,6 +25,7 @@ const FLAGS = {
   'max-handles': { type: 'string', default: String(DEFAULT_MAX_HANDLES) },
   workers: { type: 'string', default: String(DEFAULT_WORKERS) },
   heap: { type: 'string' },
+  'thread-grace': { type: 'string', default: String(DEFAULT_THREAD_GRACE_MS) },
   'read-dir': { type: 'string', multiple: true, default: [] as string[] },
   debug: { type: 'boolean', default: false },
   help: { type: 'boolean', default: false },
@@ -67,6 +69,7 @@ function readSettings(args: readonly string[]): Settings | undefined {
       maxInFlight: count('max-in-flight', values['max-in-flight']),
       maxHandles: count('max-handles', values['max-handles']),
       workers: count('workers', values.workers, 64),
+      threadGrace: count('thread-grace', values['thread-grace'], 2 ** 31 - 1),
     },
     heap: values.heap === undefined ? undefined : count('heap', values.heap),
     readDirectories: values['read-dir'],

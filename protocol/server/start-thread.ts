@@ -1,7 +1,7 @@
 /** @file Starts compute threads as worker threads of Node. */
 import { Worker } from 'node:worker_threads'
 import type { WorkerSetup } from '../worker/worker-messages.js'
-import type { StartThread } from './compute-thread.js'
+import type { ExitReason, StartThread } from './compute-thread.js'
 
 /** What compute threads are started with. */
 export interface ThreadOptions {
@@ -29,17 +29,17 @@ export function threadStarter({ workerFile, heap, readDirectories, debug }: Thre
     worker.stdout.pipe(process.stderr, { end: false })
     // A failing thread reports an error and then its exit: the first tells why.
     let ended = false
-    const end = (outOfMemory: boolean, message: string): void => {
+    const end = (kind: ExitReason['kind'], message: string): void => {
       if (ended) return
       ended = true
-      onExit({ outOfMemory, message })
+      onExit({ kind, message })
     }
     worker.on('message', onMessage)
     worker.on('error', (error: Error & { code?: string }) => {
-      end(error.code === 'ERR_WORKER_OUT_OF_MEMORY', error.message)
+      end(error.code === 'ERR_WORKER_OUT_OF_MEMORY' ? 'out of memory' : 'unexpected', error.message)
     })
     worker.on('exit', code => {
-      end(false, `exit code ${code}`)
+      end('unexpected', `exit code ${code}`)
     })
     return {
       post: (message, transfer) => {

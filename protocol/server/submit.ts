@@ -28,8 +28,8 @@ export function submit(state: SessionState, request: Request, creates: HandleKin
   const done = (outcome: Outcome): void => {
     conclude(state, id, name, worker, outcome)
   }
-  worker = pool.submit({ id, method, params, buffer, creates: name, language: state.language, deadline, progress, done,
-    onProgress: report => {
+  worker = pool.submit({ id, method, params, buffer, uses: used.map(handle => handle.name), creates: name,
+    language: state.language, deadline, progress, done, onProgress: report => {
       sendMessage(state, progressNote(id, report))
     } }, used.at(0)?.worker)
 }

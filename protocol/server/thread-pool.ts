@@ -3,7 +3,7 @@ import { CancelledError } from '../../core/errors/errors.js'
 import type { ExitReason, StartThread } from './compute-thread.js'
 import type { Job } from './job.js'
 import { CANCEL_GRACE_MS } from './limits.js'
-import { closeQueue, createThreadQueue, enqueue, queueLength, startNext, startThread, stopJob,
+import { closeQueue, createThreadQueue, enqueue, isBlocked, queueLength, startNext, startThread, stopJob,
   type ThreadQueue } from './thread-queue.js'
 
 /** The compute threads of a connection. */
@@ -24,25 +24,37 @@ export interface ThreadPool {
   size(): number
 }
 
+/** What a pool is made with. */
+export interface PoolOptions {
+  /** The largest number of threads. */
+  readonly limit: number
+  /** Milliseconds that a thread may work on after its job was given up. */
+  readonly threadGrace: number
+  readonly start: StartThread
+  readonly onExit: (worker: number, reason: ExitReason) => readonly string[]
+}
+
+/** A thread that does not stop counts as one with this many jobs. */
+const BLOCKED = 2 ** 20
+
 /**
  * A pool of at most `limit` threads; a further one starts only when all others have something to do.
- * @param onExit is told which thread ended by itself, so that its handles can be ended
+ * @param onExit is told which thread ended, so that its handles can be ended; returns their names
  */
-export function createThreadPool(limit: number, start: StartThread,
-  onExit: (worker: number, reason: ExitReason) => void): ThreadPool {
+export function createThreadPool({ limit, threadGrace, start, onExit }: PoolOptions): ThreadPool {
   const queues: ThreadQueue[] = []
   const deadlines = new Set<NodeJS.Timeout>()
   let held = false
 
   /** The thread with the least to do, by its number: a new one where all are busy and there may be another. */
   const choose = (): number => {
-    const lengths = queues.map(queueLength)
+    const lengths = queues.map(queue => queueLength(queue) + (isBlocked(queue) ? BLOCKED : 0))
     const least = lengths.indexOf(Math.min(...lengths))
     if (queues.length > 0 && (lengths[least] === 0 || queues.length >= limit)) return least
     const worker = queues.length
-    queues.push(createThreadQueue(start, () => !held, reason => {
-      onExit(worker, reason)
-    }))
+    queues.push(
+      createThreadQueue({ start, threadGrace, mayStart: () => !held, onExit: reason => onExit(worker, reason) }),
+    )
     return worker
   }
   const stop = (id: number, error: CancelledError, graceMs: number): void => {

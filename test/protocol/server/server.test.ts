@@ -277,6 +277,41 @@ t.test('P6 P7 a compute thread that dies or runs out of memory fails its request
   client.child.stdin?.end()
 })
 
+t.test('49 a thread that does not stop is ended and replaced: what is lost is told, the rest of the queue goes on', async t => {
+  for (const [how, name] of [['cancel', 'CANCELLED'], ['deadline', 'DEADLINE']] as const) {
+    const client = await greeted(['--workers', '1', '--thread-grace', '300'])
+    const model = (await client.call('readNetwork')).ok?.['handle'] as string
+    const params = { options: { ms: 1e9, deaf: true } }
+    client.send({ t: 'req', id: 900, method: 'fit', params, ...(how === 'deadline' ? { deadline: 50 } : {}) })
+    client.send({ t: 'req', id: 901, method: 'fit', params: { model } })
+    const free = client.call('fit')
+    if (how === 'cancel') client.send({ t: 'note', method: 'cancel', params: { id: 900 } })
+    t.equal((await client.answer(900)).err?.name, name)
+    t.match((await client.answer(901)).err, { name: 'UNKNOWN_HANDLE', message: /did not stop/,
+      data: { handle: model } }, 'it needs what is lost')
+    t.ok((await free).ok, 'it needs nothing')
+    t.match(client.notes.find(note => note['method'] === 'lost'), {
+      params: { handles: [model], reason: /did not stop/ },
+    })
+    t.match((await client.call('fit', { model })).err, { name: 'UNKNOWN_HANDLE', message: /did not stop/ })
+    t.same((await client.call('stats')).ok?.['workers'], 1)
+    client.child.stdin?.end()
+    t.equal((await client.exit).code, 0)
+  }
+})
+
+t.test('49 new work goes round a thread that does not stop; one that stops late loses nothing', async t => {
+  const client = await greeted(['--workers', '2'])
+  const model = (await client.call('readNetwork')).ok?.['handle'] as string
+  client.send({ t: 'req', id: 900, method: 'fit', params: { model, options: { ms: 1500, deaf: true } } })
+  client.send({ t: 'note', method: 'cancel', params: { id: 900 } })
+  t.equal((await client.answer(900)).err?.name, 'CANCELLED')
+  for (let i = 0; i < 3; i++) t.ok((await client.call('fit')).ok)
+  t.notOk(client.answers.some(answer => answer.id === 900 && answer.ok !== undefined))
+  t.ok((await client.call('fit', { model })).ok, 'when the thread has stopped its handles are there')
+  client.child.stdin?.end()
+})
+
 t.test('F1 faults of the stream are answered and end the connection', async t => {
   const cases: [string, Uint8Array, boolean][] = [
     ['a claim of 3 GB', Uint8Array.of(0, 0x5e, 0xd0, 0xb2), false],
