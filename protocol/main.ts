@@ -1,10 +1,11 @@
 /** @file The command line of the server: `polylaplace serve`, and the whole of the bundle that the clients carry. */
 import { LaplaceError } from '../core/errors/errors.js'
 import { checkToken } from './server/handshake.js'
-import { DRAIN_MS } from './server/limits.js'
+import { DRAIN_MS, THREADS_END_MS } from './server/limits.js'
 import { printToStderr } from './server/output.js'
 import { serve } from './server/server.js'
 import { settingsOrUsage } from './server/settings.js'
+import { endThreads } from './server/start-thread.js'
 import { connect } from './server/transports.js'
 
 /** What the server is built from. */
@@ -31,17 +32,22 @@ export async function serveCommand(args: readonly string[], { version, hash, wor
   delete process.env['POLYLAPLACE_TOKEN']
   const [input, out] = await connect(transport, output)
   process.on('SIGTERM', () => {
-    leave(0)
+    void leave(0)
   })
-  leave(await serve(input, out, { ...rest, token, version, buildHash: hash, workerFile }))
+  await leave(await serve(input, out, { ...rest, token, version, buildHash: hash, workerFile }))
 }
 
 /** Ends the process; a last line on stderr is written first. */
-function leave(code: number): void {
-  const timer = setTimeout(() => process.exit(code), DRAIN_MS)
-  timer.unref()
-  if (process.stderr.writableLength === 0) process.exit(code)
-  process.stderr.write('', () => process.exit(code))
+async function leave(code: number): Promise<void> {
+  const ended = await endThreads(THREADS_END_MS)
+  // process.exit waits for threads without end.
+  const end = (): void => {
+    if (ended) process.exit(code)
+    process.kill(process.pid, 'SIGKILL')
+  }
+  if (process.stderr.writableLength === 0) end()
+  setTimeout(end, DRAIN_MS).unref()
+  process.stderr.write('', end)
 }
 
 /** What an error says to the user: with its name where it is one of this library's. */

@@ -13,6 +13,22 @@ export interface ThreadOptions {
   readonly debug: boolean
 }
 
+/** The threads of this process that have not ended. */
+const living = new Set<Worker>()
+
+/**
+ * Ends all threads. A thread inside of a library of machine code cannot be ended, and the process not either, other than
+ * by a signal.
+ * @returns whether all have ended in time
+ */
+export async function endThreads(patienceMs: number): Promise<boolean> {
+  const patience = new Promise(resolve => {
+    setTimeout(resolve, patienceMs).unref()
+  })
+  await Promise.race([Promise.all([...living].map(thread => thread.terminate())), patience])
+  return living.size === 0
+}
+
 /** The function that starts compute threads; what they print goes to stderr. */
 export function threadStarter({ workerFile, heap, readDirectories, debug }: ThreadOptions): StartThread {
   return (onMessage, onExit) => {
@@ -26,6 +42,7 @@ export function threadStarter({ workerFile, heap, readDirectories, debug }: Thre
       stderr: false,
       ...(heap === undefined ? {} : { resourceLimits: { maxOldGenerationSizeMb: heap } }),
     })
+    living.add(worker)
     worker.stdout.pipe(process.stderr, { end: false })
     // A failing thread reports an error and then its exit: the first tells why.
     let ended = false
@@ -39,6 +56,7 @@ export function threadStarter({ workerFile, heap, readDirectories, debug }: Thre
       end(error.code === 'ERR_WORKER_OUT_OF_MEMORY' ? 'out of memory' : 'unexpected', error.message)
     })
     worker.on('exit', code => {
+      living.delete(worker)
       end('unexpected', `exit code ${code}`)
     })
     return {

@@ -300,6 +300,20 @@ t.test('49 a thread that does not stop is ended and replaced: what is lost is to
   }
 })
 
+t.test('49 a client that vanishes ends a server whose thread nothing can end', async t => {
+  for (const end of [(client: Client) => client.child.stdin?.end(), (client: Client) => client.child.kill('SIGTERM')]) {
+    const client = await greeted(['--workers', '1', '--thread-grace', '100'])
+    client.send({ t: 'req', id: 900, method: 'fit', params: { options: { native: true } } })
+    client.send({ t: 'note', method: 'cancel', params: { id: 900 } })
+    t.equal((await client.answer(900)).err?.name, 'CANCELLED')
+    t.ok((await client.call('fit')).ok, 'another thread goes on with the queue')
+    const start = performance.now()
+    end(client)
+    // The thread would work for 60 s.
+    t.ok((await client.exit).at - start < 30_000)
+  }
+})
+
 t.test('49 new work goes round a thread that does not stop; one that stops late loses nothing', async t => {
   const client = await greeted(['--workers', '2'])
   const model = (await client.call('readNetwork')).ok?.['handle'] as string

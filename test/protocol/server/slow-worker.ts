@@ -2,6 +2,7 @@
  * A compute thread whose methods take as long, print as much and fail as the request says: it stands in for the real
  * one in tests of the server, which must hold whatever the methods do.
  */
+import { execFileSync } from 'node:child_process'
 import { writeSync } from 'node:fs'
 import { parentPort, workerData } from 'node:worker_threads'
 import { throwIfCancelled } from '../../../core/budget/progress.js'
@@ -28,6 +29,8 @@ const methods: MethodSet = {
     if (own(options, 'fill') === true) {
       for (const hold: number[][] = [];;) hold.push(Array.from({ length: 100_000 }, Math.random))
     }
+    // A library of machine code, which nothing can end.
+    if (own(options, 'native') === true) execFileSync('sleep', ['60'])
     if (own(options, 'die') === true) process.exit(3)
     const data = new Uint8Array(optionalNumber(options, 'bytes') ?? 0)
     return { method, ...(creates === undefined ? {} : { handle: creates }), data, started,
