@@ -17,8 +17,8 @@ export interface ThreadOptions {
 const living = new Set<Worker>()
 
 /**
- * Ends all threads. A thread inside of a library of machine code cannot be ended, and the process not either, other than
- * by a signal.
+ * Ends all threads. A thread inside of a library of machine code cannot be ended, and the process not either, other
+ * than by a signal.
  * @returns whether all have ended in time
  */
 export async function endThreads(patienceMs: number): Promise<boolean> {

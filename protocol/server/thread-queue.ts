@@ -10,8 +10,8 @@ import type { ComputeThread, ExitReason, StartThread } from './compute-thread.js
 import type { Job, Outcome } from './job.js'
 
 /**
- * The job that a thread works on. An abandoned one has been answered, although the thread has not stopped yet. The timer
- * runs until it is abandoned, then until the thread is ended.
+ * The job that a thread works on. An abandoned one has been answered, although the thread has not stopped yet. The
+ * timer runs until it is abandoned, then until the thread is ended.
  */
 interface Running {
   readonly job: Job

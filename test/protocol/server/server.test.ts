@@ -277,7 +277,7 @@ t.test('P6 P7 a compute thread that dies or runs out of memory fails its request
   client.child.stdin?.end()
 })
 
-t.test('49 a thread that does not stop is ended and replaced: what is lost is told, the rest of the queue goes on', async t => {
+t.test('49 a thread that does not stop is replaced: what is lost is told, the rest of the queue goes on', async t => {
   for (const [how, name] of [['cancel', 'CANCELLED'], ['deadline', 'DEADLINE']] as const) {
     const client = await greeted(['--workers', '1', '--thread-grace', '300'])
     const model = (await client.call('readNetwork')).ok?.['handle'] as string
