@@ -1,13 +1,17 @@
 /**
  * @file Networks exported for one fixed batch size: the leading axis of the input becomes the batch axis, where every
- * operator keeps the examples apart.
+ * operator keeps the examples apart; else each example is computed alone.
  */
-import { GraphError } from '../../core/errors/errors.js'
+import { runGraph } from '../../core/engine/typescript.js'
+import { GraphError, LaplaceError } from '../../core/errors/errors.js'
 import { GraphBuilder } from '../../core/graph/builder.js'
 import { BATCH, type Graph, type GraphInput, isBatch, type Node } from '../../core/graph/graph.js'
+import { isFloat } from '../../core/ops/element-types.js'
 import { isSupported } from '../../core/ops/registry.js'
 import { elementsPerExample, knownDims } from '../../core/ops/shape-rules.js'
-import { givenTypes, inferNode } from '../../core/passes/infer.js'
+import { givenTypes, inferNode, inferTypes } from '../../core/passes/infer.js'
+import { perExample } from '../../core/passes/per-example.js'
+import { randomGenerator } from '../../core/tensor/random.js'
 import { tensor } from '../../core/tensor/tensor.js'
 import { withOpenBatch } from './open-batch.js'
 import { inferIfKnown, type KnownTypes } from './upgrade-context.js'
@@ -25,26 +29,117 @@ export function knownTypes(graph: Graph): KnownTypes {
   return types
 }
 
-/** The graph with a batch axis, where the file has none and the operators allow one; a note says what was done. */
+/**
+ * The graph with a batch axis, where the file has none: its first axis where the operators keep the examples apart; else
+ * a file for single examples is written so that each is computed alone. A note says what was done.
+ */
 export function findBatchAxis(graph: Graph): TypedGraph {
-  if (graph.inputs.some(input => input.shape.some(isBatch))) return { graph, types: knownTypes(graph) }
+  if (graph.inputs.some(input => input.shape.some(isBatch))) return withExamplesApart(graph)
+  const reasons: string[] = []
   for (const { inputs, axis } of candidates(graph.inputs)) {
     const found = withBatchAxis(graph, inputs, axis)
-    if (found !== undefined) return found
+    if (typeof found !== 'string') return found
+    reasons.push(found)
   }
   const shapes = graph.inputs.map(({ name, shape }) => `'${name}' (${shape.join(' x ')})`).join(', ')
-  const notes = [...graph.notes,
-    `The network takes one batch of a fixed size, and no axis of its input ${shapes} can carry the examples; ` +
-    'export it with a dynamic first axis.']
-  return { graph: { ...graph, notes }, types: knownTypes(graph) }
+  const alone = isForOneExample(graph) ? withEachAlone(graph) : undefined
+  if (alone !== undefined && typeof alone !== 'string') {
+    const why = reasons.length === 0 ? '' : `, and does not keep the examples apart (${reasons[0]})`
+    return noted(alone, `The network was exported for single examples${why}; ` +
+      'each example is computed on its own, as the file does.')
+  }
+  return noted({ graph, types: knownTypes(graph) },
+    `The network takes one batch of a fixed size, and no axis of its input ${shapes} can carry the examples` +
+      `${reasons.length === 0 ? '' : ` (${alone ?? reasons[0]})`}; export it with a dynamic first axis.`)
+}
+
+function noted({ graph, types }: TypedGraph, note: string): TypedGraph {
+  return { graph: { ...graph, notes: [...graph.notes, note] }, types }
+}
+
+/** Whether every input holds one example: an axis of length 1 in front, or no axis for examples. */
+function isForOneExample({ inputs }: Graph): boolean {
+  return inputs.length > 0 &&
+    inputs.every(({ shape, openAxes }) =>
+      openAxes === undefined && (shape.length === 1 || shape.slice(0, 2).includes(1))
+    )
+}
+
+/** The network for one example, each computed alone; the reason where that cannot be written. */
+function withEachAlone(graph: Graph): TypedGraph | string {
+  try {
+    const alone = perExample(graph, 'float32')
+    return { graph: alone, types: inferTypes(alone) }
+  } catch (error) {
+    if (error instanceof GraphError) return reasonOf(error)
+    throw error
+  }
+}
+
+/** What an error says, for the inside of a sentence. */
+function reasonOf({ message }: GraphError): string {
+  return message.replace(/ The examples of a batch must be kept apart\.$/, '').replace(/\.$/, '')
+}
+
+/** Examples that a network whose operators do not keep them apart is tried on. */
+const TRIED = 3
+
+/**
+ * A network for any number of examples. Where its operators do not keep them apart, but do in numbers, each example is
+ * computed alone.
+ */
+function withExamplesApart(graph: Graph): TypedGraph {
+  const asItIs = { graph, types: knownTypes(graph) }
+  const known = graph.outputs.every(name => asItIs.types.has(name))
+  if (known || graph.inputs.some(({ openAxes }) => openAxes !== undefined)) return asItIs
+  const alone = withEachAlone(withFixedBatch(graph, 1))
+  if (typeof alone === 'string' || !agree(withFixedBatch(graph, TRIED), alone.graph)) return asItIs
+  return noted(alone, 'The operators of the network do not show that it keeps the examples of a batch apart; it does ' +
+    `for ${TRIED} examples of random numbers, and each example is computed on its own.`)
+}
+
+function withFixedBatch(graph: Graph, size: number): Graph {
+  return { ...graph,
+    inputs: graph.inputs.map(input => ({ ...input, shape: input.shape.map(dim => (isBatch(dim) ? size : dim)) })) }
+}
+
+/** Whether a network for a batch of `TRIED` examples gives each what it gets alone. */
+function agree(together: Graph, alone: Graph): boolean {
+  const random = randomGenerator(0)
+  const drawn = together.inputs.map(({ name, dtype, shape }) => {
+    const values = shape.map(Number).reduce((a, b) => a * b, 1)
+    const data = Array.from({ length: values },
+      () => (isFloat(dtype) ? random.normal() : random.uniform() < 0.5 ? 0 : 1))
+    return [name, tensor(dtype, shape.map(Number), data)] as const
+  })
+  const rows = new Map(drawn.map(([name, value]) => {
+    const batch = alone.inputs.find(input => input.name === name)
+    const rest = batch?.shape.filter((dim): dim is number => !isBatch(dim)) ?? []
+    return [name, tensor(value.dtype, [TRIED, ...rest], value.data)] as const
+  }))
+  try {
+    const [expected, found] = [runGraph(together, new Map(drawn), 'float64'), runGraph(alone, rows, 'float64')]
+    return together.outputs.every(name => closeTo(found.get(name)?.data ?? [], expected.get(name)?.data ?? []))
+  } catch (error) {
+    if (error instanceof LaplaceError) return false
+    throw error
+  }
+}
+
+function closeTo(found: ArrayLike<number>, expected: ArrayLike<number>): boolean {
+  return found.length === expected.length &&
+    Array.from(found).every((value, i) => Math.abs(value - expected[i]) <= 1e-6 * (1 + Math.abs(expected[i])))
 }
 
 /**
  * What to try: the first axis, or the second one, which carries the examples of sequences that have time first; of all
- * inputs that have the same length there, else of the first input alone.
+ * inputs that have the same length there, else of the first input alone. Where the first axis is for one example, the
+ * second one is none of examples.
  */
 function candidates(inputs: readonly GraphInput[]): { readonly inputs: readonly string[], readonly axis: number }[] {
-  const axes = [0, 1].filter(axis => inputs.length > 0 && inputs[0].shape.length >= axis + 2)
+  const axes = [0, 1].filter(axis =>
+    inputs.length > 0 && inputs[0].shape.length >= axis + 2 && (axis === 0 || inputs[0].shape[0] !== 1)
+  )
   const alike = (axis: number): string[] =>
     inputs.filter(({ shape }) => shape.length >= axis + 2 && shape[axis] === inputs[0].shape[axis]).map(({ name }) =>
       name
@@ -53,7 +148,8 @@ function candidates(inputs: readonly GraphInput[]): { readonly inputs: readonly 
     ...axes.filter(axis => alike(axis).length > 1).map(axis => ({ inputs: [inputs[0].name], axis }))]
 }
 
-function withBatchAxis(graph: Graph, names: readonly string[], axis: number): TypedGraph | undefined {
+/** The graph with an axis of the inputs as that of the examples; the reason where a node does not allow it. */
+function withBatchAxis(graph: Graph, names: readonly string[], axis: number): TypedGraph | string {
   const size = Number(graph.inputs[0].shape[axis])
   const withBatch = (input: GraphInput): GraphInput => ({ ...input,
     shape: input.shape.map((dim, i) => (i === axis ? BATCH : dim)) })
@@ -61,8 +157,9 @@ function withBatchAxis(graph: Graph, names: readonly string[], axis: number): Ty
   const builder = GraphBuilder.from({ ...graph, inputs }, 'float32')
   const types = givenTypes({ ...graph, inputs })
   builder.nodes.length = 0
-  if (!appendForAnyBatch(graph.nodes, { builder, types }, size)) return undefined
-  if (!graph.outputs.some(name => types.get(name)?.shape.some(isBatch) ?? true)) return undefined
+  const reason = appendForAnyBatch(graph.nodes, { builder, types }, size)
+  if (reason !== undefined) return reason
+  if (!graph.outputs.some(name => types.get(name)?.shape.some(isBatch) ?? true)) return 'its outputs do not follow it'
   const batches = size === 1 ? 'single examples' : `batches of ${size} examples`
   builder.notes.push(
     `The network was exported for ${batches}; the ${
@@ -92,9 +189,9 @@ const MOST_RETRIES = 2000
 /**
  * Appends the nodes for any number of examples. Where a fixed number could lie on several axes, the one is taken with
  * which all nodes behind keep the examples apart; whichever that is, each example gets what it got alone.
- * @returns false where there is none
+ * @returns where there is none, why
  */
-function appendForAnyBatch(nodes: readonly Node[], { builder, types }: Writing, size: number): boolean {
+function appendForAnyBatch(nodes: readonly Node[], { builder, types }: Writing, size: number): string | undefined {
   const append = (node: Node): void => {
     builder.nodes.push(node)
     if (isSupported(node.op) && node.inputs.every(name => name === '' || types.has(name))) inferNode(node, types)
@@ -115,13 +212,13 @@ function appendForAnyBatch(nodes: readonly Node[], { builder, types }: Writing, 
     } catch (error) {
       if (!(error instanceof GraphError)) throw error
       const last = choices.pop()
-      if (last === undefined || ++retries > MOST_RETRIES) return false
+      if (last === undefined || ++retries > MOST_RETRIES) return reasonOf(error)
       for (const { outputs } of builder.nodes.splice(last.written)) for (const name of outputs) types.delete(name)
       forms = last.forms
       index = last.index - 1
     }
   }
-  return true
+  return undefined
 }
 
 /** A Reshape to a fixed number of examples in the forms that leave it open; none where it need not be changed. */

@@ -232,13 +232,32 @@ const batchNormalization: Rewrite = node => {
   return { ...node, attributes: without(node, 'spatial', 'is_test', 'consumed_inputs') }
 }
 
-/** The statistics of training are not those of one batch: the stored ones are used, as in inference. */
-const inInference: Rewrite = (node, context) => {
-  if (numberAttribute(node, 'training_mode', 0) !== 0) {
+/**
+ * The statistics of training are not those of one batch: the stored ones are used, as in inference. Statistics that the
+ * network computes itself, and those of a file for a single example, are the file's own.
+ */
+const batchStatistics: Rewrite = (node, context) => {
+  const training = numberAttribute(node, 'training_mode', 0) !== 0
+  const inference = { ...node, attributes: without(node, 'training_mode', 'momentum') }
+  const [x, scale, shift, mean, variance] = node.inputs
+  const shape = context.types.get(x)?.shape
+  if (shape === undefined || shape.length < 2) return inference
+  const known = context.types.get(mean)?.constant !== undefined && context.types.get(variance)?.constant !== undefined
+  if (known && !training) return inference
+  if (known && (shape.some(isBatch) || shape[0] !== 1)) {
     addNote(context,
       'The network was exported in training mode; its normalisations use the stored statistics, as in inference.')
+    return inference
   }
-  return { ...node, attributes: without(node, 'training_mode', 'momentum') }
+  const others = [...shape.keys()].filter(axis => axis !== 1)
+  const ofBatch = (value: string): string => context.node('ReduceMean', [value, context.integers(others)])
+  const channels = (value: string): string => context.reshape(value, [-1, ...shape.slice(2).map(() => 1)])
+  const centred = context.sub(x, training ? ofBatch(x) : channels(mean))
+  const spread = training ? ofBatch(context.mul(centred, centred)) : channels(variance)
+  const deviation = context.node('Sqrt', [context.add(spread, numberAttribute(node, 'epsilon', 1e-5))])
+  const scaled = context.mul(context.div(centred, deviation), channels(scale))
+  return { op: 'Add', inputs: [scaled, channels(shift)], outputs: node.outputs, attributes: {},
+    ...(node.name === undefined ? {} : { name: node.name }) }
 }
 
 /** Before set 21 there was one scale and bias for each group of channels. */
@@ -284,7 +303,7 @@ const CHANGES: ReadonlyMap<string, readonly Change[]> = new Map<string, readonly
   ),
   ['Gemm', [{ before: 7, rewrite: node => ({ ...node, attributes: without(node, 'broadcast') }) }]],
   ['PRelu', [{ before: 7, rewrite: channelSlopes }]],
-  ['BatchNormalization', [{ before: 9, rewrite: batchNormalization }, { before: always, rewrite: inInference }]],
+  ['BatchNormalization', [{ before: 9, rewrite: batchNormalization }, { before: always, rewrite: batchStatistics }]],
   ['Dropout', [{ before: always, rewrite: dropout }]],
   ['Clip', [{ before: 11, rewrite: clipBounds }]],
   ['Pad', [{ before: 11, rewrite: padAmounts }]],

@@ -9,9 +9,7 @@ function layout(name: string, shape: readonly Dim[]): { before: number, after: n
   const dim = shape[axis]
   if (axis < 0 || !isBatch(dim)) {
     throw new GraphError('BATCH_AXIS',
-      `The value '${name}' of shape ${
-        formatDims(shape)
-      } is the same for every example; it does not depend on the input.`, { name })
+      `The value '${name}' of shape ${formatDims(shape)} has no axis that carries the examples.`, { name })
   }
   return { before: elementsPerExample(shape.slice(0, axis)) * dim.outer,
     after: dim.inner * elementsPerExample(shape.slice(axis + 1)) }

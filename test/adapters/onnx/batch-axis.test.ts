@@ -51,6 +51,81 @@ t.test('several inputs of one length share the batch axis', async t => {
   t.same(graph.inputs.map(input => input.shape), [[BATCH, 4], [BATCH, 4]])
 })
 
+t.test('a file for single examples that mixes them gives each what it gets alone, and a note says so', async t => {
+  const graph = readOnnx(b.model({
+    nodes: [b.node('MatMul', ['x', 'w'], ['h']), b.node('ReduceMean', ['h', 'first'], ['m'], { keepdims: 1 }),
+      b.node('Softmax', ['m'], ['s'], { axis: 0 }), b.node('Add', ['s', 'm'], ['y'])],
+    opset: 18,
+    tensors: [weight, b.integers('first', [1], [0])],
+    inputs: [b.value('x', [1, 4])],
+    outputs: [b.value('y', [1, 2])],
+  }))
+  t.same(graph.inputs[0].shape, [BATCH, 4])
+  t.match(graph.notes, [
+    /exported for single examples, and does not .* \(ReduceMean .*each example is computed on its own/,
+  ])
+  t.same(graph.parameters, [{ name: 'w', shape: [2, 4], transposed: true }])
+  const rows = tensor('float32', [2, 4], [1, 0, 0, 0, 0, 0, 0, 1])
+  t.same(runGraph(graph, new Map([['x', rows]]), 'float32').get('y'), tensor('float32', [2, 2], [2, 3, 8, 9]))
+})
+
+t.test('where the first axis is for a single example, times are no examples', async t => {
+  const graph = readOnnx(b.model({
+    nodes: [b.node('Squeeze', ['x', 'first'], ['r']), b.node('MatMul', ['r', 'w'], ['y'])],
+    tensors: [weight, b.integers('first', [1], [0])],
+    inputs: [b.value('x', [1, 3, 4])],
+    outputs: [b.value('y', [3, 2])],
+  }))
+  t.same(graph.inputs[0].shape, [BATCH, 3, 4])
+  t.same(
+    runGraph(graph, new Map([['x', tensor('float32', [2, 3, 4], new Array(24).fill(1))]]), 'float32').get('y')!.shape,
+    [2, 3, 2],
+  )
+})
+
+t.test('normalisation by the statistics of a batch of one is that of each example', async t => {
+  const bytes = (examples: number | string): Uint8Array =>
+    b.model({
+      nodes: [
+        b.node('BatchNormalization', ['x', 's', 'o', 'm', 'v'], ['y', 'mean', 'var'], { training_mode: 1,
+          epsilon: { float: 0 } }),
+      ],
+      opset: 15,
+      tensors: [b.floats('s', [2], [1, 2]), b.floats('o', [2], [0, 1]), b.floats('m', [2], [9, 9]),
+        b.floats('v', [2], [1, 1])],
+      inputs: [b.value('x', [examples, 2, 2])],
+      outputs: [b.value('y', [examples, 2, 2])],
+    })
+  const rows = tensor('float32', [2, 2, 2], [1, 3, 5, 5.5, -1, -5, 0, 8])
+  const alone = readOnnx(bytes(1))
+  t.same(Array.from(runGraph(alone, new Map([['x', rows]]), 'float32').get('y')!.data), [-1, 1, -1, 3, 1, -1, -1, 3])
+  t.match(readOnnx(bytes('n')).notes, [/use the stored statistics/])
+})
+
+t.test('a network whose operators do not show it, and whose numbers do, keeps the examples apart', async t => {
+  // torch's as_strided: row n of the features is picked from all of them by the index n F + f.
+  const graph = (factor: number): ReturnType<typeof readOnnx> =>
+    readOnnx(b.model({
+      nodes: [b.node('Reshape', ['x', 'flat'], ['e']), b.node('Shape', ['x'], ['shape']),
+        b.node('Gather', ['shape', 'zero'], ['n']), b.node('Range', ['zero', 'n', 'one'], ['rows']),
+        b.node('Mul', ['rows', 'factor'], ['starts']), b.node('Unsqueeze', ['starts', 'last'], ['column']),
+        b.node('Add', ['column', 'within'], ['places']), b.node('Gather', ['e', 'places'], ['picked']),
+        b.node('MatMul', ['picked', 'w'], ['y'])],
+      tensors: [weight, b.integers('flat', [1], [-1]), b.integers('zero', [], [0]), b.integers('one', [], [1]),
+        b.integers('factor', [], [factor]), b.integers('last', [1], [1]), b.integers('within', [4], [0, 1, 2, 3])],
+      inputs: [b.value('x', ['n', 4])],
+      outputs: [b.value('y', ['n', 2])],
+    }))
+  const apart = graph(4)
+  t.match(apart.notes, [/does for 3 examples of random numbers/])
+  const rows = tensor('float32', [2, 4], [1, 0, 0, 0, 0, 0, 0, 1])
+  t.same(runGraph(apart, new Map([['x', rows]]), 'float32').get('y'), tensor('float32', [2, 2], [1, 2, 7, 8]))
+  // With 3 in place of 4 each row takes an element of the row before it.
+  const mixed = graph(3)
+  t.same(mixed.notes, [])
+  t.throws(() => runGraph(mixed, new Map([['x', rows]]), 'float32'), { code: 'BATCH_AXIS' })
+})
+
 t.test('where the examples are mixed the shapes stay as they are', async t => {
   const graph = readOnnx(
     b.model({ nodes: [b.node('ReduceSum', ['x', 'axes'], ['y'])], tensors: [b.integers('axes', [2], [0, 1])],

@@ -104,7 +104,11 @@ t.test('networks of many exporters', {
       else compared++
       for (const theirs of [originals, await runInOnnxRuntime(writeOnnx(graph), inputs)]) {
         for (const name of theirs === undefined ? [] : graph.outputs) {
-          t.same(theirs!.get(name)?.shape, ours.get(name)!.shape, `${file}: shape of ${name}`)
+          // Of a file whose output has no axis for examples, each is computed alone and gets one.
+          const [own, other] = [ours, theirs!].map(values =>
+            values.get(name)?.shape.filter((n, axis) => axis > 0 || n !== 1)
+          )
+          t.same(other, own, `${file}: shape of ${name}`)
           t.ok(relativeDifference(ours.get(name)!.data, theirs!.get(name)!.data) < 1e-4, `${file}: ${name}`)
         }
       }
