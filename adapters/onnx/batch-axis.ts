@@ -30,8 +30,8 @@ export function knownTypes(graph: Graph): KnownTypes {
 }
 
 /**
- * The graph with a batch axis, where the file has none: its first axis where the operators keep the examples apart; else
- * a file for single examples is written so that each is computed alone. A note says what was done.
+ * The graph with a batch axis, where the file has none: its first axis where the operators keep the examples apart;
+ * else a file for single examples is written so that each is computed alone. A note says what was done.
  */
 export function findBatchAxis(graph: Graph): TypedGraph {
   if (graph.inputs.some(input => input.shape.some(isBatch))) return withExamplesApart(graph)

@@ -1,4 +1,4 @@
-/** @file A graph for one example being written for any number of them: every value that follows the input gets N in front. */
+/** @file A graph for one example being written for any number: every value that follows the input gets N in front. */
 import { GraphError } from '../errors/errors.js'
 import type { GraphBuilder } from '../graph/builder.js'
 import type { Attribute, Node } from '../graph/graph.js'
