@@ -188,20 +188,23 @@ function constantValue({ attribute = [], output = [] }: NodeMessage, files: Exte
 
 /** Operators whose outputs behind the first are for training, or optional. */
 const EXTRA_OUTPUTS = new Set(['BatchNormalization', 'Dropout', 'MaxPool', 'LayerNormalization',
-  'SimplifiedLayerNormalization', 'com.microsoft::SkipLayerNormalization'])
+  'SimplifiedLayerNormalization',
+  ...['Attention', 'MultiHeadAttention', 'EmbedLayerNormalization', 'SkipLayerNormalization',
+    'SkipSimplifiedLayerNormalization'].map(op => `com.microsoft::${op}`)])
 
-/** Those of them whose further outputs the core computes. */
-const COMPUTED = new Set(['Dropout', 'MaxPool', 'LayerNormalization'])
+/** Those of them whose further outputs are for training alone. */
+const FOR_TRAINING = new Set(['BatchNormalization', 'SimplifiedLayerNormalization'])
 
-/** The nodes without outputs that nothing reads. */
+/** The nodes without optional outputs that nothing reads. */
 function trimOutputs(nodes: readonly SourceNode[], graph: GraphMessage): SourceNode[] {
   const read = new Set((graph.output ?? []).map(({ name }) => name))
   for (const node of nodes) for (const name of node.inputs) read.add(name)
   return nodes.map(node => {
     if (!EXTRA_OUTPUTS.has(node.op) || node.outputs.length < 2) return node
-    const used = node.outputs.slice(1).some(name => name !== '' && read.has(name))
-    if (!used) return { ...node, outputs: node.outputs.slice(0, 1) }
-    return COMPUTED.has(node.op) ? node : { ...node, op: `${node.op} with outputs for training` }
+    const outputs = node.outputs.map((name, i) => (i === 0 || read.has(name) ? name : ''))
+    const used = outputs.slice(0, outputs.findLastIndex(name => name !== '') + 1)
+    const training = used.length > 1 && FOR_TRAINING.has(node.op)
+    return { ...node, outputs: used, ...(training ? { op: `${node.op} with outputs for training` } : {}) }
   })
 }
 

@@ -10,6 +10,8 @@ import { areCosineAndSine, isAttentionMask, isMadeConstant, isMask, isUniform } 
 /** Operators that pass a tensor's elements on in another layout. */
 const LAYOUT = new Set(['Identity', 'Cast', 'Transpose', 'Reshape', 'Squeeze', 'Unsqueeze', 'Flatten', 'Expand',
   'Dropout'])
+/** Operators that pass parts of a tensor on. */
+const PARTS = new Set(['Split', 'Slice'])
 
 /**
  * The inputs that hold what an operator has learnt. The running mean and variance of BatchNormalization are not among
@@ -141,10 +143,11 @@ function isLearnt(name: string, value: Tensor, around: Surroundings): boolean {
   const seen = new Set(open)
   for (let current = open.pop(); current !== undefined; current = open.pop()) {
     for (const { node, input } of around.uses.get(current) ?? []) {
-      if (LAYOUT.has(node.op)) {
-        const [output] = node.outputs
-        if (input === 0 && around.fixed.has(output) && !seen.has(output)) open.push(output)
-        seen.add(output)
+      if (LAYOUT.has(node.op) || PARTS.has(node.op)) {
+        for (const output of node.outputs) {
+          if (input === 0 && !seen.has(output)) open.push(output)
+          seen.add(output)
+        }
       } else if (learnsFrom(node, input, name, value, around)) return true
     }
   }

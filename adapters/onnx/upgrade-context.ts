@@ -41,7 +41,15 @@ export function shapesFit(graph: Graph): boolean {
  * Why a node cannot be written in other operators; thrown and caught while it is tried. The node stays as it is, with
  * the reason in its operator's name, and the core refuses it where it is needed.
  */
-export class NotExpressible extends Error {}
+export class NotExpressible extends Error {
+  /** The value that nothing is known of, where that is the reason. */
+  readonly unknown: string | undefined
+
+  constructor(message: string, unknown?: string) {
+    super(message)
+    this.unknown = unknown
+  }
+}
 
 /** A value, or the values of a sequence: sequences exist only while a file is read. */
 export type Expressed = string | readonly string[] | undefined
@@ -120,6 +128,30 @@ export class UpgradeContext {
     if (typeof value !== 'string') this.sequences.set(name, value)
     else if (this.sequences.has(value)) this.sequences.set(name, this.sequences.get(value) ?? [])
     else this.append({ op: 'Identity', inputs: [value], outputs: [name], attributes: {} })
+  }
+
+  /**
+   * Gives the value of the last node, where that is one of those from `from` on and nothing else has the value, a name
+   * of the file: one of several results of a node that was written out.
+   * @returns false, and nothing is done, for other values
+   */
+  nameLast(results: readonly Expressed[], i: number, name: string, from: number): boolean {
+    const value = results[i]
+    const { nodes } = this.builder
+    const last = nodes.at(-1)
+    if (typeof value !== 'string' || name === '' || last?.outputs.includes(value) !== true || nodes.length <= from ||
+      results.indexOf(value) !== results.lastIndexOf(value) || this.decisions.some(each => each.value === value) ||
+      [...this.sequences.values()].some(each => each.includes(value))) return false
+    nodes[nodes.length - 1] = { ...last, outputs: last.outputs.map(each => (each === value ? name : each)) }
+    const type = this.types.get(value)
+    this.types.delete(value)
+    if (type !== undefined) this.types.set(name, type)
+    return true
+  }
+
+  /** Whether a value is that of an operator that is supported, so that the core says what is wrong with it. */
+  isOfSupported(value: string): boolean {
+    return this.builder.nodes.some(({ op, outputs }) => outputs.includes(value) && isSupported(op))
   }
 
   /** A new constant. */
@@ -215,7 +247,7 @@ export class UpgradeContext {
   /** What is known of a value. @throws NotExpressible where that is nothing */
   type(name: string): InferredValue {
     const type = this.types.get(name)
-    if (type === undefined) throw new NotExpressible('behind an operator that is not supported')
+    if (type === undefined) throw new NotExpressible('behind an operator that is not supported', name)
     return type
   }
 

@@ -11,7 +11,7 @@ import { badNode, integersAttribute, numberAttribute } from '../../core/ops/node
 import { isInternal } from '../../core/ops/registry.js'
 import { tensor } from '../../core/tensor/tensor.js'
 import { COMPOSED } from './composed/index.js'
-import { CONTRIBUTED } from './contributed-operators.js'
+import { CONTRIBUTED } from './contributed/index.js'
 import { CONTROL_FLOW } from './control-flow.js'
 import type { SourceNode } from './nodes.js'
 import { SEQUENCES } from './sequences.js'
@@ -59,14 +59,14 @@ export function upgradeNode(source: SourceNode, fileOpset: number, context: Upgr
     context.append({ ...node, op: `${node.op} (no operator of ONNX)` })
     return
   }
-  const contributed = CONTRIBUTED.get(node.op)
-  let current: Node = contributed === undefined ? node : contributed(node, context)
+  let current: Node = node
   for (const { before, rewrite } of CHANGES.get(current.op) ?? []) {
     if (opset < before) current = rewrite(current, context)
   }
+  const before = context.builder.nodes.length
   const written = context.writing(current,
     () =>
-      expressed(current.op, () =>
+      expressed(current, context, () =>
         writeOut({ ...current, ...(bodies === undefined ? {} : { bodies }), ...(given === undefined ? {} : { given }) },
           opset, context)))
   if (typeof written === 'string') context.append({ ...current, op: written })
@@ -74,7 +74,7 @@ export function upgradeNode(source: SourceNode, fileOpset: number, context: Upgr
   else {
     context.writtenOut = true
     current.outputs.forEach((name, i) => {
-      context.rename(written[i], name)
+      if (!context.nameLast(written, i, name, before)) context.rename(written[i], name)
     })
   }
 }
@@ -87,17 +87,23 @@ function writeOut(node: SourceNode, opset: number, context: UpgradeContext): rea
       upgradeNode(inner, opset, context)
     })
   }
-  return (SEQUENCES.get(node.op) ?? COMPOSED.get(node.op))?.(node, context, opset)
+  return (SEQUENCES.get(node.op) ?? COMPOSED.get(node.op) ?? CONTRIBUTED.get(node.op))?.(node, context, opset)
 }
 
-/** What `write` gives, or the operator's name with the reason why it cannot. */
-function expressed(op: string, write: () => readonly Expressed[] | undefined): readonly Expressed[] | string
+/**
+ * What `write` gives, or the operator's name with the reason why it cannot. Where the shapes do not fit, the values
+ * that cannot be computed stand for the results, so that the core says why.
+ */
+function expressed({ op, outputs }: Node, context: UpgradeContext, write: () => readonly Expressed[] | undefined):
+  | readonly Expressed[]
+  | string
   | undefined {
   try {
     return write()
   } catch (error) {
-    if (error instanceof NotExpressible) return `${op} ${error.message}`
-    throw error
+    if (!(error instanceof NotExpressible)) throw error
+    const { unknown, message } = error
+    return unknown !== undefined && context.isOfSupported(unknown) ? outputs.map(() => unknown) : `${op} ${message}`
   }
 }
 

@@ -29,6 +29,9 @@ export function adviceAbout(op: string): string | undefined {
   if (SELECTING.has(name)) {
     return 'How many results it has depends on the data; choose an output before it (option output).'
   }
+  if (op.startsWith('com.microsoft::')) {
+    return "It is one of ONNX Runtime's: use the network that its optimiser was given, or optimise for the processor."
+  }
   if (op.includes('depends on the data')) {
     return 'Export the network with fixed sizes, or by torch.onnx.export(..., dynamo=True), which settles such choices.'
   }

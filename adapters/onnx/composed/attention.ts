@@ -32,7 +32,7 @@ export function asBias(allowed: string, like: string, context: UpgradeContext): 
 }
 
 /** 0, 1, ... along axis `axis` of a value of four axes, as a column or a row of integers that can be broadcast. */
-function counted(value: string, axis: 2 | 3, context: UpgradeContext): string {
+export function counted(value: string, axis: 2 | 3, context: UpgradeContext): string {
   const extent = context.node('Gather', [context.extents(value), context.integer(axis)], { axis: 0 })
   const range = context.node('Range', [context.integer(0), extent, context.integer(1)])
   return context.unsqueeze(range, axis === 2 ? 1 : 0)
