@@ -30,7 +30,7 @@ export function adviceAbout(op: string): string | undefined {
     return 'How many results it has depends on the data; choose an output before it (option output).'
   }
   if (op.startsWith('com.microsoft::')) {
-    return "It is one of ONNX Runtime's: use the network that its optimiser was given, or optimise for the processor."
+    return "It is one of ONNX Runtime's own: use the network that its optimiser was given."
   }
   if (op.includes('depends on the data')) {
     return 'Export the network with fixed sizes, or by torch.onnx.export(..., dynamo=True), which settles such choices.'
