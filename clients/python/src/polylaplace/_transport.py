@@ -16,11 +16,11 @@ import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import IO, Any
 
 from ._exceptions import LaplaceError, ProtocolError, ServerCrashedError
 from ._pipes import enlarge, fill, unread
-from ._runtime import explain_version
+from ._runtime import examine, shown
 from ._wire import Chunk, decode_message, joined
 
 #: What of the environment the server needs.
@@ -41,6 +41,12 @@ _STDERR_KEPT = 16384
 #: Chunks are joined for one write up to this size.
 _JOINED = 65536
 _PATIENCE = 2.0
+#: How long a program that prints what it should not may go on with it.
+_SETTLE = 0.3
+#: The longest first answer: what the server says of itself takes 2 KB.
+_LONGEST_GREETING = 65536
+#: A frame's buffer is made once this much of it has come: a mere claim takes no memory.
+_CLAIM_PROOF = 2**20
 
 OnMessage = Callable[[dict[str, Any]], None]
 OnEnd = Callable[[LaplaceError], None]
@@ -49,8 +55,28 @@ OnEnd = Callable[[LaplaceError], None]
 class Transport:
     """A running server. `on_message` and `on_end` are called from the reading thread, `on_end` once."""
 
-    def __init__(self, command: Sequence[str], max_frame: int, on_message: OnMessage, on_end: OnEnd) -> None:
+    def __init__(
+        self,
+        command: Sequence[str],
+        max_frame: int,
+        on_message: OnMessage,
+        on_end: OnEnd,
+        *,
+        greeted: bool = True,
+        node: str | None = None,
+    ) -> None:
+        """Starts the server.
+
+        Args:
+            greeted: whether the first frame may be any; otherwise it must look like the answer to hello.
+            node: the Node.js that is asked for its version when the server does not start.
+        """
         self.command = list(command)
+        self._node = node
+        #: Whether a first frame has come.
+        self._greeted = greeted
+        #: What came in place of a first frame.
+        self._printed = b""
         self._max_frame = max_frame
         self._on_message = on_message
         self._on_end = on_end
@@ -60,13 +86,16 @@ class Transport:
         # Reentrant: a signal handler may send, too.
         self._send_lock = threading.RLock()
         self._closing = False
+        #: Whether the server ends because it was told to, or killed by this client.
+        self.asked_to_end = False
         #: Whether the server will not answer any more.
         self.ended = False
         self._stderr_lock = threading.Lock()
         self.process = self._start()
         self._threads = [
             threading.Thread(target=work, name=f"polylaplace-{name}", daemon=True)
-            for name, work in (("write", self._write), ("read", self._read), ("stderr", self._drain))
+            # The reading thread last: it reports the end, with what the one for stderr has read.
+            for name, work in (("stderr", self._drain), ("write", self._write), ("read", self._read))
         ]
         for thread in self._threads:
             thread.start()
@@ -130,17 +159,19 @@ class Transport:
         assert pipe is not None
         failure: LaplaceError | None = None
         try:
+            ahead = bytearray() if self._greeted else self._read_greeting(pipe)
             header = bytearray(4)
-            while fill(pipe, header):
+            while fill(pipe, header, ahead):
                 (length,) = struct.unpack("<I", header)
                 if not 0 < length <= self._max_frame:
                     raise ProtocolError(
                         f"The server sent a frame of {length} bytes.", "PROTOCOL", {"limit": self._max_frame}
                     )
-                body = bytearray(length)
-                if not fill(pipe, body):
+                body = _read_body(pipe, length, ahead)
+                if body is None:
                     break
                 self._on_message(decode_message(body))
+                self._greeted = True
         except LaplaceError as error:
             failure = error
         except (OSError, ValueError):
@@ -148,6 +179,44 @@ class Transport:
         reason = failure or self.explain_end()
         self.ended = True
         self._on_end(reason)
+
+    def _read_greeting(self, pipe: IO[bytes]) -> bytearray:
+        """The first bytes of the stream, once they look like the first frame: before any memory is set aside for it.
+
+        Raises:
+            ServerCrashedError: when they do not, with what they are.
+        """
+        came = bytearray()
+        while len(came) < 5 and (data := pipe.read(_LONGEST_GREETING)):
+            came += data
+            self._printed = bytes(came)
+        length = int.from_bytes(came[:4], "little")
+        # A map of three entries: t, id and ok (or err).
+        if not came or (len(came) >= 5 and came[4] == 0x83 and 0 < length <= _LONGEST_GREETING):
+            return came
+        # What follows at once belongs to it; the stream ends with the program.
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self.process.wait(_SETTLE)
+        self.kill()
+        while len(self._printed) < _STDERR_KEPT and (data := pipe.read(4096)):
+            self._printed += data
+        raise ServerCrashedError(
+            "What was started does not speak as the server does: it prints on its stdout, which is for messages alone."
+            f"{self.account()}",
+            "PROTOCOL",
+            {"stdout": self._printed.decode(errors="replace"), "stderr": self.stderr_tail().strip()},
+        )
+
+    def account(self) -> str:
+        """What is known about a server that did not start: the command, what it printed, what is wrong with node."""
+        words = self.stderr_tail().strip()
+        problem = None if self._greeted or self._node is None else examine(self._node).problem
+        return (
+            f"\nCommand: {' '.join(self.command)}"
+            + ("" if self._greeted else f"\nOn stdout:{shown(self._printed)}")
+            + (f"\nIts last words:\n{words}" if words else "")
+            + (f"\n{problem}" if problem else "")
+        )
 
     def explain_end(self) -> LaplaceError:
         """The error for requests that will not be answered any more."""
@@ -166,15 +235,13 @@ class Transport:
         hints = []
         if code in (134, 137, -6, -9):
             hints.append("It may have run out of memory.")
-        if code == 1 and (problem := explain_version(self.command[0])):
-            hints.append(problem)
-        words = self.stderr_tail().strip()
-        message = (
-            " ".join([f"The server {how}.", *hints])
-            + f"\nCommand: {' '.join(self.command)}"
-            + (f"\nIts last words:\n{words}" if words else "")
-        )
-        return ServerCrashedError(message, "PROTOCOL", {"exit_code": code, "stderr": words})
+        if not self._greeted:
+            hints.append("It never answered.")
+        message = " ".join([f"The server {how}.", *hints]) + self.account()
+        data = {"exit_code": code, "stderr": self.stderr_tail().strip()}
+        if not self._greeted:
+            data["stdout"] = self._printed.decode(errors="replace")
+        return ServerCrashedError(message, "PROTOCOL", data)
 
     def _drain(self) -> None:
         pipe = self.process.stderr
@@ -188,14 +255,14 @@ class Transport:
 
     def stderr_tail(self) -> str:
         """The last of what the server wrote to stderr."""
-        if self.process.poll() is not None and threading.current_thread() is not self._threads[2]:
-            self._threads[2].join(0.5)
+        if self.process.poll() is not None:
+            self._threads[0].join(0.5)
         with self._stderr_lock:
             return b"".join(self._stderr).decode(errors="replace")
 
     def close(self, farewell: list[Chunk] | None) -> None:
         """Ends the server: shutdown, end of stdin, 2 s, SIGTERM, 2 s, SIGKILL to its group."""
-        self._closing = True
+        self._closing = self.asked_to_end = True
         if farewell is not None:
             self.send(farewell)
         self._outgoing.put(None)
@@ -217,6 +284,7 @@ class Transport:
 
     def kill(self) -> None:
         """Ends the server's whole group at once."""
+        self.asked_to_end = True
         if sys.platform == "win32":
             self.process.kill()
         else:
@@ -234,6 +302,18 @@ class Transport:
                     pipe.close()
         # Not our child: nobody here may wait for it.
         self.process.returncode = 0
+
+
+def _read_body(pipe: IO[bytes], length: int, ahead: bytearray) -> bytearray | None:
+    """The body of a frame, None when the stream ends before."""
+    if length <= _CLAIM_PROOF:
+        body = bytearray(length)
+        return body if fill(pipe, body, ahead) else None
+    first = bytearray(_CLAIM_PROOF)
+    if not fill(pipe, first, ahead):
+        return None
+    body = bytearray(length)
+    return body if fill(pipe, body, first) else None
 
 
 def _signal_name(number: int) -> str:
