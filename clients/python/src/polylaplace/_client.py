@@ -19,7 +19,7 @@ from . import _runtime
 from ._exceptions import LaplaceError, OptionError, ServerCrashedError, StateError, error_from_wire
 from ._handles import Handle
 from ._progress import ProgressOption, progress_callback
-from ._requests import Requests
+from ._requests import Call, Requests
 from ._start_slots import start_slot
 from ._transport import Transport
 from ._version import __version__
@@ -34,6 +34,8 @@ _RESTART_WINDOW = 60.0
 
 #: Seconds until a server must have answered its first message.
 _START_TIMEOUT = 10.0
+#: The share of that time in which a program that has not answered is asked for its version.
+_EXAMINED = 0.25
 #: The same for a client whose server has started before: Node.js is known to be right, and the machine may be busy.
 _RESTART_TIMEOUT = 60.0
 
@@ -183,7 +185,7 @@ class Client(Requests):
 
         command = self.server_command(end)
         node = command[0] if self._command is None else None
-        transport = Transport(command, MAX_FRAME, on_message, on_end, greeted=False, node=node)
+        transport = Transport(command, MAX_FRAME, on_message, on_end, node=node, greeting_until=end)
         hello = {
             "protocol": list(PROTOCOL),
             "client": f"python/{__version__}",
@@ -194,16 +196,9 @@ class Client(Requests):
         try:
             call = self._new_call(transport, "hello", hello, {})
             self._submit(call, False)
-            answer = self._answer(call, end)
+            answer = self._await_greeting(call, end, limit)
             if "err" in answer:
                 raise error_from_wire(answer["err"])
-        except TimeoutError:
-            transport.kill()
-            raise ServerCrashedError(
-                f"The server did not answer within {limit:g} s. If it only needs longer: POLYLAPLACE_START_TIMEOUT (or "
-                f"start_timeout= of Client) gives it more.{transport.account()}",
-                "PROTOCOL",
-            ) from None
         except BaseException:
             transport.kill()
             raise
@@ -219,6 +214,22 @@ class Client(Requests):
             self._transport = None
             raise transport.explain_end()
         return transport
+
+    def _await_greeting(self, call: Call, end: float, limit: float) -> dict[str, Any]:
+        """The answer to hello. Towards the end of its time it is found out whether the program is Node.js at all."""
+        with contextlib.suppress(TimeoutError):
+            return self._answer(call, end - limit * _EXAMINED)
+        transport = call.transport
+        problem = transport.examined()
+        try:
+            return self._answer(call, end)
+        except TimeoutError:
+            transport.kill()
+            raise ServerCrashedError(
+                f"The server did not answer within {limit:g} s. If it only needs longer: POLYLAPLACE_START_TIMEOUT (or "
+                f"start_timeout= of Client) gives it more.{transport.account(problem)}",
+                "PROTOCOL",
+            ) from None
 
     def _note_crash(self, error: LaplaceError) -> None:
         self._crashes.append(time.monotonic())
@@ -295,34 +306,25 @@ class Client(Requests):
         *,
         timeout: float | None = None,
         progress: ProgressOption = None,
+        owned: bool = False,
     ) -> dict[str, Any]:
         """Sends a request and returns the `ok` of its answer, arrays as numpy arrays.
 
         Args:
             timeout: seconds; then the work is cancelled and CancelledError (DEADLINE) is raised.
             progress: True for a bar (if tqdm is installed), or a function that takes a Progress.
+            owned: whether the object that an answer has a handle of is freed when the handle is dropped.
 
         Raises:
             LaplaceError: the server's error, by its class; ServerCrashedError when the server ended.
             KeyboardInterrupt: on Ctrl-C, after the work was cancelled; the client stays usable. A second Ctrl-C ends
                 the server.
         """
-        answer = self.make(method, params, timeout=timeout, progress=progress)
-        if isinstance(handle := answer.get("handle"), Handle):
+        transport = self._connect()
+        answer = self._request(transport, method, params or {}, timeout, progress_callback(progress))
+        if not owned and isinstance(handle := answer.get("handle"), Handle):
             answer["handle"] = handle.kept()
         return answer
-
-    def make(
-        self,
-        method: str,
-        params: Mapping[str, Any] | None = None,
-        *,
-        timeout: float | None = None,
-        progress: ProgressOption = None,
-    ) -> dict[str, Any]:
-        """As `call`, for methods that make an object, which is freed when its handle in the answer is dropped."""
-        transport = self._connect()
-        return self._request(transport, method, params or {}, timeout, progress_callback(progress))
 
     # --- small methods ---
 

@@ -30,21 +30,24 @@ def doctor(*, file: TextIO | None = None) -> bool:
         version = _installed(package)
         if version is not None:
             say("ok", f"{package} {version}")
+    problems: dict[str, str | None] = {}
     for where, path in _runtime.candidates():
         examined = _runtime.examine(path)
+        problems[os.path.abspath(path)] = examined.problem
         version = ".".join(map(str, examined.version or ()))
         found = f"Node.js {version} at {path} (found in {where})"
         say("ok" if examined.problem is None else "--", examined.problem or found)
     try:
         node = _runtime.find_node()
-        problem = _runtime.examine(node).problem
-        if problem is not None:
-            healthy = False
-            say("!!", problem)
         server = _runtime.server_file()
         say("ok", f"server {server}")
-        healthy = _try_server(say) and healthy
-        _report_engine(node, say)
+        problem = problems[node] if node in problems else _runtime.examine(node).problem
+        if problem is None:
+            _try_server(say)
+            _report_engine(node, say)
+        else:
+            healthy = False
+            say("!!", problem)
     except LaplaceError as error:
         healthy = False
         say("!!", error.message)
@@ -64,7 +67,7 @@ def _installed(package: str) -> str | None:
         return None
 
 
-def _try_server(say: object) -> bool:
+def _try_server(say: object) -> None:
     assert callable(say)
     with Client() as client:
         info = client.server_info
@@ -79,7 +82,6 @@ def _try_server(say: object) -> bool:
                 "--",
                 f"the server has version {info['version']} and the package {__version__}; install both from one build.",
             )
-    return True
 
 
 def _report_engine(node: str, say: object) -> None:

@@ -71,7 +71,7 @@ def create(
     client: Client, method: str, params: dict[str, Any], remake: Maker | None = None, **options: Any
 ) -> tuple[Remote, dict[str, Any]]:
     """Calls a method that makes an object. Returns it with the rest of the answer."""
-    answer = client.make(method, params, **options)
+    answer = client.call(method, params, owned=True, **options)
     return Remote(client, answer.pop("handle"), remake), answer
 
 
@@ -79,7 +79,7 @@ def maker(method: str, params: dict[str, Any]) -> Maker:
     """The maker that calls a method."""
 
     def make(client: Client) -> Handle:
-        handle: Handle = client.make(method, params)["handle"]
+        handle: Handle = client.call(method, params, owned=True)["handle"]
         return handle
 
     return make

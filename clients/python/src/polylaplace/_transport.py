@@ -14,13 +14,14 @@ import struct
 import subprocess
 import sys
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from typing import IO, Any
 
 from ._exceptions import LaplaceError, ProtocolError, ServerCrashedError
 from ._pipes import enlarge, fill, unread
-from ._runtime import examine, shown
+from ._runtime import PATIENCE, examine, shown
 from ._wire import Chunk, decode_message, joined
 
 #: What of the environment the server needs.
@@ -62,19 +63,21 @@ class Transport:
         on_message: OnMessage,
         on_end: OnEnd,
         *,
-        greeted: bool = True,
         node: str | None = None,
+        greeting_until: float | None = None,
     ) -> None:
         """Starts the server.
 
         Args:
-            greeted: whether the first frame may be any; otherwise it must look like the answer to hello.
             node: the Node.js that is asked for its version when the server does not start.
+            greeting_until: the time (of time.monotonic) at which the answer to hello must have come, which the first
+                frame must look like; None: it may be any.
         """
         self.command = list(command)
         self._node = node
+        self._greeting_until = greeting_until
         #: Whether a first frame has come.
-        self._greeted = greeted
+        self._greeted = greeting_until is None
         #: What came in place of a first frame.
         self._printed = b""
         self._max_frame = max_frame
@@ -201,16 +204,21 @@ class Transport:
         while len(self._printed) < _STDERR_KEPT and (data := pipe.read(4096)):
             self._printed += data
         raise ServerCrashedError(
-            "What was started does not speak as the server does: it prints on its stdout, which is for messages alone."
-            f"{self.account()}",
+            "What was started does not speak as the server does: it prints on its stdout, which is for messages alone. "
+            f"Let it print to stderr, or set POLYLAPLACE_NODE to Node.js itself.{self.account()}",
             "PROTOCOL",
             {"stdout": self._printed.decode(errors="replace"), "stderr": self.stderr_tail().strip()},
         )
 
-    def account(self) -> str:
+    def examined(self) -> str | None:
+        """What is wrong with the Node.js of a server that does not start, as far as there is time to find out."""
+        if self._greeted or self._node is None or self._greeting_until is None:
+            return None
+        return examine(self._node, max(0.1, min(PATIENCE, self._greeting_until - time.monotonic()))).problem
+
+    def account(self, problem: str | None = None) -> str:
         """What is known about a server that did not start: the command, what it printed, what is wrong with node."""
         words = self.stderr_tail().strip()
-        problem = None if self._greeted or self._node is None else examine(self._node).problem
         return (
             f"\nCommand: {' '.join(self.command)}"
             + ("" if self._greeted else f"\nOn stdout:{shown(self._printed)}")
@@ -237,7 +245,7 @@ class Transport:
             hints.append("It may have run out of memory.")
         if not self._greeted:
             hints.append("It never answered.")
-        message = " ".join([f"The server {how}.", *hints]) + self.account()
+        message = " ".join([f"The server {how}.", *hints]) + self.account(self.examined())
         data = {"exit_code": code, "stderr": self.stderr_tail().strip()}
         if not self._greeted:
             data["stdout"] = self._printed.decode(errors="replace")

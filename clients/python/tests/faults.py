@@ -1,0 +1,281 @@
+"""Faults that are done to a client and its server, again and again: what test_faults.py does a few times, `npm run
+faults` does in full. `python faults.py NAME TIMES` prints a line of JSON with what happened."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import multiprocessing
+import os
+import random
+import select
+import signal
+import subprocess
+import sys
+import tempfile
+import textwrap
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from polylaplace import Client, Laplace, LaplaceError, StateError, load
+
+#: Where the package is that runs here, for children.
+SOURCE = str(Path(sys.modules["polylaplace"].__file__ or "").parents[1])
+
+#: Longest wait of a fault for its child in seconds: a hang is told, and a busy machine is not taken for one.
+PATIENCE = 300.0
+
+
+def network() -> dict[str, Any]:
+    """Layers and weights of a small network of two classes."""
+    rng = np.random.default_rng(1)
+    return {
+        "layers": [
+            {"type": "Linear", "name": "0"},
+            {"type": "ReLU"},
+            {"type": "Linear", "name": "2"},
+        ],
+        "tensors": {
+            "0.weight": rng.normal(size=(16, 4)),
+            "0.bias": rng.normal(size=16),
+            "2.weight": rng.normal(size=(2, 16)),
+            "2.bias": rng.normal(size=2),
+        },
+    }
+
+
+def data(rows: int = 200) -> tuple[Any, Any]:
+    """Rows and their classes."""
+    rng = np.random.default_rng(2)
+    x = rng.normal(size=(rows, 4))
+    return x, (x[:, 0] > 0).astype(np.int64)
+
+
+def fitted(client: Client) -> Laplace:
+    """A fit of that network to these rows."""
+    parts = network()
+    la = Laplace(parts["tensors"], "classification", architecture=parts["layers"], client=client)
+    x, y = data()
+    return la.fit(x, y)
+
+
+# --- 55: Ctrl-C ---
+
+#: A child that fits and predicts until it is interrupted, as often as it is told. It tells when it has begun, and waits
+#: to be told that the signal was sent, so that no signal of one round ends the next.
+INTERRUPTED = """
+    import json, sys, warnings
+    sys.path[:0] = {paths!r}
+    warnings.simplefilter("ignore")
+    import numpy as np
+    from collections import Counter
+    from faults import Client, data, fitted
+    client = Client()
+    kept, (x, _) = fitted(client), data()
+    before, pid, ends = kept(x[:20]), client.server_pid, Counter()
+
+    def cell():
+        try:
+            try:
+                print("go", flush=True)
+                while True:
+                    fitted(client)(x)
+            finally:
+                sys.stdin.readline()
+        except BaseException as error:
+            ends[type(error).__name__] += 1
+        assert np.array_equal(before, kept(x[:20])), "another answer"
+        assert client.server_pid == pid, "another server"
+
+    def rounds():
+        for _ in range({times}):
+            cell()
+
+    {run}
+    import gc; gc.collect(); client.ping()
+    handles = len(client.stats()["handles"])
+    print("end " + json.dumps({{"ends": ends, "handles": handles, "waiting": len(client._calls)}}), flush=True)
+"""
+
+#: How the child runs its rounds: as a script does, and as Jupyter does, within an event loop.
+RUNS = {
+    "script": "rounds()",
+    "loop": "import asyncio; loop = asyncio.new_event_loop(); loop.call_soon(lambda: (rounds(), loop.stop()));"
+    " loop.run_forever()",
+}
+
+
+def ctrl_c(times: int, how: str = "script", longest: float = 0.03) -> dict[str, Any]:
+    """Interrupts a child at random instants of its fits and predictions."""
+    paths = [SOURCE, str(Path(__file__).parent)]
+    script = textwrap.dedent(INTERRUPTED.format(paths=paths, times=times, run=RUNS[how]))
+    child = subprocess.Popen([sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    assert child.stdin is not None
+    assert child.stdout is not None
+    with child, timed(child):
+        for line in child.stdout:
+            if line.startswith("end "):
+                return dict(json.loads(line[4:]))
+            time.sleep(random.uniform(0, longest))
+            child.send_signal(signal.SIGINT)
+            child.stdin.write("sent\n")
+            child.stdin.flush()
+    raise AssertionError(f"the child ended with {child.returncode}")
+
+
+@contextlib.contextmanager
+def timed(child: subprocess.Popen[Any]) -> Any:
+    """Ends a child that hangs."""
+    timer = threading.Timer(PATIENCE, child.kill)
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+        child.kill()
+
+
+def ctrl_c_repl(times: int) -> dict[str, Any]:
+    """Ctrl-C at the terminal of an interactive Python: the whole foreground group gets the signal."""
+    import pty
+
+    pid, terminal = pty.fork()
+    if pid == 0:
+        os.execv(sys.executable, [sys.executable, "-i", "-q"])
+
+    screen = [""]
+
+    def until(text: str) -> str:
+        """What appears on the screen up to a text."""
+        end = time.monotonic() + PATIENCE
+        while text not in screen[0]:
+            assert time.monotonic() < end, f"no {text!r} in {screen[0]!r}"
+            if select.select([terminal], [], [], 0.2)[0]:
+                screen[0] += os.read(terminal, 65536).decode(errors="replace")
+        before, found, screen[0] = screen[0].partition(text)
+        return before + found
+
+    def say(line: str) -> None:
+        os.write(terminal, line.encode() + b"\n")
+
+    ends: Counter[str] = Counter()
+    try:
+        say(f"import sys, warnings; sys.path[:0] = {[SOURCE, str(Path(__file__).parent)]!r}")
+        say("warnings.simplefilter('ignore'); from faults import *; client = Client(); kept = fitted(client)")
+        say("x, _ = data(); before = kept(x); pid = client.server_pid; print('re' + 'ady')")
+        until("ready")
+        for _ in range(times):
+            say("while print('beg' + 'un') is None: _ = [fitted(client) for _ in range(10**6)]\n")
+            until("begun")
+            time.sleep(random.uniform(0, 0.1))
+            os.write(terminal, b"\x03")
+            until("KeyboardInterrupt")
+            say("print('ke' + 'pt:', np.array_equal(before, kept(x)) and client.server_pid == pid, 'e' + 'nd')")
+            until("kept: ")
+            ends["kept" if "True" in until(" end") else "lost"] += 1
+    finally:
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+        os.close(terminal)
+    return {"ends": ends}
+
+
+# --- kill -9 ---
+
+
+def kill_server(times: int, longest: float = 0.05) -> dict[str, Any]:
+    """Kills the server at random instants: calls are answered, or a typed error; what was saved is there."""
+    ends: Counter[str] = Counter()
+    x, _ = data()
+    with tempfile.TemporaryDirectory() as folder, Client() as client:
+        saved = Path(folder) / "posterior"
+        fitted(client).save(saved)
+        expected = load(saved, client=client)(x)
+        for _ in range(times):
+            kept = fitted(client)
+            killer = threading.Timer(random.uniform(0, longest), os.kill, (client.server_pid, signal.SIGKILL))
+            killer.start()
+            try:
+                while True:
+                    fitted(client)(x)
+                    kept(x)
+            except LaplaceError as error:
+                ends[type(error).__name__] += 1
+            killer.join()
+            # More than three ends a minute are taken for a server that cannot run.
+            client.restart()
+            try:
+                kept(x)
+                ends["kept what is gone"] += 1
+            except StateError as error:
+                ends["gone is told"] += "gone" in error.message
+            assert np.array_equal(load(saved, client=client)(x), expected)
+    return {"ends": ends}
+
+
+# --- 56: many on one client ---
+
+
+def threads(times: int, in_flight: int | None = None) -> dict[str, Any]:
+    """Threads that fit with one client: all are served, in the order in which they came as far as that can be seen."""
+    x, _ = data()
+    with Client(max_in_flight=in_flight) as client, ThreadPoolExecutor(times) as pool:
+        fitted(client)
+        answers = list(pool.map(lambda _: outcome(lambda: fitted(client)(x)), range(times)))
+        waiting = len(client._calls) + len(client._queue)
+    return {"ends": Counter(answers), "waiting": waiting}
+
+
+def outcome(work: Callable[[], Any]) -> str:
+    """`served`, or the code of the error."""
+    try:
+        work()
+    except LaplaceError as error:
+        return error.code
+    return "served"
+
+
+def _served(client: Client, results: Any) -> None:
+    results.put(outcome(lambda: fitted(client)(data()[0])))
+    client.close()
+
+
+def processes(times: int, started: bool = True) -> dict[str, Any]:
+    """Forked processes that fit with the client of their parent, before and after its server has been started."""
+    context = multiprocessing.get_context("fork")
+    results = context.Queue()
+    with Client() as client:
+        if started:
+            fitted(client)
+        children = [context.Process(target=_served, args=(client, results)) for _ in range(times)]
+        for child in children:
+            child.start()
+        answers = [results.get(timeout=PATIENCE) for _ in children]
+        for child in children:
+            child.join(PATIENCE)
+        fitted(client)
+    return {"ends": Counter(answers), "exit codes": Counter(child.exitcode for child in children)}
+
+
+FAULTS: dict[str, Callable[[int], dict[str, Any]]] = {
+    "ctrl-c": ctrl_c,
+    "ctrl-c-loop": lambda times: ctrl_c(times, "loop"),
+    "ctrl-c-repl": ctrl_c_repl,
+    "kill-9": kill_server,
+    "threads": threads,
+    "processes": processes,
+    "processes-unstarted": lambda times: processes(times, started=False),
+}
+
+if __name__ == "__main__":
+    import warnings
+
+    warnings.simplefilter("ignore")
+    print(json.dumps(FAULTS[sys.argv[1]](int(sys.argv[2]))))
