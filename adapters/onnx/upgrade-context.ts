@@ -75,6 +75,10 @@ export class UpgradeContext {
   readonly types: KnownTypes
   /** Values that are sequences, by name. */
   readonly sequences: Map<string, readonly string[]> = new Map()
+  /** Values that count the examples, written without, and by how much they grow from one to the next. */
+  readonly exampleNumbers: Map<string, number> = new Map()
+  /** Vectors of indices whose first element is the number of the example. */
+  readonly exampleIndices: Set<string> = new Set()
   /** Whether nodes were written out in others. */
   writtenOut = false
   /** The values by which that was done and that are no constants of the file. */

@@ -10,6 +10,7 @@ import { castAttributes } from '../../core/ops/element-types.js'
 import { badNode, integersAttribute, numberAttribute } from '../../core/ops/node-attributes.js'
 import { isInternal } from '../../core/ops/registry.js'
 import { tensor } from '../../core/tensor/tensor.js'
+import { withoutExampleNumbers } from './composed/example-numbers.js'
 import { COMPOSED } from './composed/index.js'
 import { CONTRIBUTED } from './contributed/index.js'
 import { CONTROL_FLOW } from './control-flow.js'
@@ -87,6 +88,8 @@ function writeOut(node: SourceNode, opset: number, context: UpgradeContext): rea
       upgradeNode(inner, opset, context)
     })
   }
+  const picked = withoutExampleNumbers(node, context)
+  if (picked !== undefined) return picked
   return (SEQUENCES.get(node.op) ?? COMPOSED.get(node.op) ?? CONTRIBUTED.get(node.op))?.(node, context, opset)
 }
 

@@ -28,13 +28,17 @@ function places(indices: string, extents: readonly number[], context: UpgradeCon
 /** Elements, or parts, of data at places named by the last axis of the indices. */
 const gatherND: Composition = (node, context) => {
   const [data, indices] = node.inputs
-  const batchDims = numberAttribute(node, 'batch_dims', 0)
+  return [pickedParts(data, indices, numberAttribute(node, 'batch_dims', 0), context)]
+}
+
+/** What vectors of indices pick, behind `batchDims` axes that data and indices have in common. */
+export function pickedParts(data: string, indices: string, batchDims: number, context: UpgradeContext): string {
   const width = context.length(indices, -1, 'index')
   const extents = upTo(width).map(i => context.length(data, batchDims + i, 'axis that is indexed'))
   const at = places(indices, extents, context)
   const rest = context.shape(data).slice(batchDims + width)
   if (batchDims === 0) {
-    return [context.node('Gather', [context.reshape(data, [sizeOf(extents), ...target(rest)]), at], { axis: 0 })]
+    return context.node('Gather', [context.reshape(data, [sizeOf(extents), ...target(rest)]), at], { axis: 0 })
   }
   if (rest.some(isBatch)) throw new NotExpressible('that picks along the examples')
   const kept = new Array<number>(batchDims).fill(0)
@@ -44,7 +48,7 @@ const gatherND: Composition = (node, context) => {
   const columns = context.node('Expand', [context.reshape(at, [...kept, sizeOf(picked), 1]),
     context.integers([...kept.map(() => 1), 1, parts])])
   const found = context.node('GatherElements', [rows, columns], { axis: batchDims })
-  return [context.reshape(found, [...kept, ...picked, ...rest as readonly number[]])]
+  return context.reshape(found, [...kept, ...picked, ...rest as readonly number[]])
 }
 
 /** Updates placed into data at places named by the last axis of the indices. */
