@@ -61,7 +61,7 @@ function inputRows(x: Tensor, input: GraphInput, precision: Precision, called: s
       ? ' To predict one example, give it as a row: shape 1 x ' + width + '.'
       : timesFirst(x, input)
       ? ` x has the times first: give the examples first, ${formatShape(['N', ...wanted])}.`
-      : ''
+      : otherLength(x, wanted, input)
     throw new ShapeError(
       `The network's input ${describeInput(input)} (${width} numbers an example); ${called} is ${
         formatShape(x.shape)
@@ -90,6 +90,18 @@ function checkElements({ data }: Tensor, { dtype, below = Infinity }: GraphInput
     `${called} must hold ${kind}, as the network takes them (token ids, categories, masks); found ${data[at]} in row ${
       Math.floor(at / width)
     }, column ${at % width}.`, { array: called, row: Math.floor(at / width), column: at % width, value: data[at] })
+}
+
+/** What to do about sequences of another length; empty for rows that differ in more. */
+function otherLength(x: Tensor, wanted: readonly number[], { dtype }: GraphInput): string {
+  const shape = x.shape.slice(1)
+  const differing = wanted.flatMap((extent, axis) => (extent === shape[axis] ? [] : [axis]))
+  const [axis] = differing
+  if (shape.length !== wanted.length || differing.length !== 1) return ''
+  if (wanted.length === 1 && dtype !== 'int64' && dtype !== 'bool') return ''
+  return ` All batches of a fit and of its predictions must have sequences of one length: pad or cut them to ${
+    wanted[axis]
+  }, and mask the padding (tokenizers: padding='max_length').`
 }
 
 /** Whether data lie as the input itself does, with its examples on a later axis. */

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import namedtuple
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from polylaplace import DataError, GraphError, Laplace, OptionError
+from polylaplace import DataError, GraphError, Laplace, OptionError, ShapeError
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
@@ -243,3 +244,44 @@ def test_the_last_layer_half_precision_and_further_training() -> None:
     predicted = Laplace(half, "classification").fit(data, Y).predict(data).mean
     np.testing.assert_allclose(predicted, half.float()(**data)["logits"].detach(), rtol=1e-4, atol=1e-5)
     assert all(value.dtype == torch.float32 for value in half.parameters())
+
+
+class LastToken(nn.Module):
+    """The last token that is not padding, by its number, as GPT's classifiers find it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.words, self.mix, self.head = nn.Embedding(9, 6), nn.Linear(6, 6), nn.Linear(6, CLASSES)
+
+    def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
+        logits = self.head(torch.tanh(self.mix(self.words(input_ids))))
+        last = (torch.arange(input_ids.shape[1]) * attention_mask).argmax(-1)
+        return logits[torch.arange(input_ids.shape[0]), last]
+
+
+def test_examples_by_their_number(tmp_path: Path) -> None:
+    module, data = LastToken().double(), tokens()
+    f = module(**data)
+    agrees(full(module).fit(data, Y), module, data, f)
+    args = (data["input_ids"], data["attention_mask"])
+    for dynamo in (False, True):
+        path = tmp_path / f"{dynamo}.onnx"
+        axes = (
+            {"dynamic_shapes": [{0: torch.export.Dim("n")}] * 2}
+            if dynamo
+            else {"dynamic_axes": {"input_ids": {0: "n"}, "attention_mask": {0: "n"}}}
+        )
+        torch.onnx.export(module, args, path, dynamo=dynamo, input_names=["input_ids", "attention_mask"], **axes)
+        np.testing.assert_allclose(full(path).fit(data, Y).predict(data).variance, variance(module, f), rtol=1e-6)
+
+
+def test_batches_of_other_lengths() -> None:
+    module, data = Tokens().double(), tokens()
+    shorter = {key: value[:, :4] for key, value in data.items()}
+    with pytest.raises(ShapeError, match=r"one length: pad or cut them to 5.*padding='max_length'"):
+        full(module).fit([{**data, "labels": Y}, {**shorter, "labels": Y}])
+    la = full(module).fit(data, Y)
+    with pytest.raises(ShapeError, match="pad or cut them to 5"):
+        la(shorter)
+    with pytest.raises(ShapeError, match="Batch 1 has examples of shape .4,."):
+        la.optimize_prior_precision(method="gridsearch", val_loader=[(data, Y), (shorter, Y)])

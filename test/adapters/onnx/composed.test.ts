@@ -9,6 +9,7 @@ import { readOnnx } from '../../../adapters/onnx/index.js'
 import { SEQUENCES } from '../../../adapters/onnx/sequences.js'
 import { runGraph } from '../../../core/engine/typescript.js'
 import { isSupported, supportedOperators } from '../../../core/ops/registry.js'
+import { inferTypes } from '../../../core/passes/infer.js'
 import { sizeOf, type Tensor, tensor } from '../../../core/tensor/tensor.js'
 import { checkGraph } from '../../core/ops/check-derivative.js'
 import { relativeDifference } from '../../support/compare.js'
@@ -29,6 +30,11 @@ interface Case {
   runtime?: boolean
 }
 
+/** i: 0, 1, ... N - 1 for the N examples of x. */
+const numbersOfExamples = [b.node('Shape', ['x'], ['shape']), b.node('Gather', ['shape', 'zero'], ['n'], { axis: 0 }),
+  b.node('Range', ['zero', 'n', 'one'], ['i'])]
+const zeroAndOne = [b.integers('zero', [], [0]), b.integers('one', [], [1])]
+
 const CASES: Record<string, Case> = {
   'GatherND of constant places': {
     nodes: [b.node('Transpose', ['x'], ['xt'], { perm: [1, 2, 0] }), b.node('GatherND', ['xt', 'at'], ['g']),
@@ -40,6 +46,21 @@ const CASES: Record<string, Case> = {
     nodes: [b.node('GatherND', ['x', 'at'], ['y'], { batch_dims: 1 })],
     tensors: [],
     inputs: { x: [4, 2], at: [3, 1] },
+  },
+  'the last of each, by its number among the rows of all': {
+    nodes: [...numbersOfExamples, b.node('Mul', ['i', 'four'], ['first']), b.node('Add', ['at', 'first'], ['place']),
+      b.node('Flatten', ['x'], ['rows'], { axis: 2 }), b.node('Gather', ['rows', 'place'], ['g'], { axis: 0 }),
+      b.node('Shape', ['place'], ['s']), b.node('Concat', ['s', 'two'], ['target'], { axis: 0 }),
+      b.node('Reshape', ['g', 'target'], ['y'])],
+    tensors: [...zeroAndOne, b.integers('four', [], [4]), b.integers('two', [1], [2])],
+    inputs: { x: [4, 2], at: [] },
+  },
+  'the last of each, by vectors of indices': {
+    nodes: [...numbersOfExamples, b.node('Unsqueeze', ['i', 'behind'], ['n1']),
+      b.node('Unsqueeze', ['at', 'behind'], ['at1']), b.node('Concat', ['n1', 'at1'], ['v'], { axis: -1 }),
+      b.node('GatherND', ['x', 'v'], ['y'])],
+    tensors: [...zeroAndOne, b.integers('behind', [1], [-1])],
+    inputs: { x: [4, 2], at: [] },
   },
   'ScatterND': {
     nodes: [b.node('Transpose', ['x'], ['xt'], { perm: [1, 0] }), b.node('ReduceSum', ['xt', 'axes'], ['s']),
@@ -162,6 +183,22 @@ for (const [name, { nodes, tensors = [], inputs = { x: [4] }, opset = 17, runtim
   })
   await checkGraph(name, graph, { values, tolerance: 1e-6 })
 }
+
+t.test('numbers of examples that do more than pick from the own one are refused', async t => {
+  const refused = (nodes: readonly Uint8Array[]): void => {
+    const graph = readOnnx(
+      b.model({ nodes: [...numbersOfExamples, ...nodes], tensors: [...zeroAndOne, b.integers('three', [], [3])],
+        opset: 17, ir: 10, inputs: [b.value('x', ['n', 4, 2], b.DOUBLE), b.value('at', ['n'], b.INT64)],
+        outputs: [b.message([[1, 'y']])] }),
+    )
+    t.throws(() => inferTypes(graph), { code: 'UNSUPPORTED_OPERATOR', message: /the examples/ })
+  }
+  refused([b.node('Cast', ['i'], ['d'], { to: b.DOUBLE }), b.node('Mul', ['d', 'd'], ['y'])])
+  // Rows of three would reach into the next example.
+  refused([b.node('Mul', ['i', 'three'], ['first']), b.node('Flatten', ['x'], ['rows'], { axis: 2 }),
+    b.node('Gather', ['rows', 'first'], ['y'], { axis: 0 })])
+  refused([b.node('Sub', ['at', 'i'], ['other']), b.node('Gather', ['x', 'other'], ['y'], { axis: 0 })])
+})
 
 t.test('the operators that are listed are those that are written in others', async t => {
   const written = [...COMPOSED.keys(), ...CONTROL_FLOW.keys(), ...SEQUENCES.keys(), 'Scatter', 'Upsample']

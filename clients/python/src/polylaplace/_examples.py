@@ -9,7 +9,7 @@ from typing import Any, Self
 import numpy as np
 
 from ._data import Array, SeveralInputs, is_array, to_array
-from ._exceptions import DataError
+from ._exceptions import DataError, ShapeError
 
 #: Names of more columns than this are not sent.
 _MOST_COLUMNS = 10_000
@@ -62,10 +62,26 @@ class Examples:
             return first
         return Examples(
             tuple(
-                InputArray(np.concatenate([_same(part, i, own) for part in parts]), own.name, own.columns)
+                InputArray(concatenated([_same(part, i, own) for part in parts]), own.name, own.columns)
                 for i, own in enumerate(first.arrays)
             )
         )
+
+
+def concatenated(batches: Sequence[Array]) -> Array:
+    """Batches one after another.
+
+    Raises:
+        ShapeError: when their examples differ in shape.
+    """
+    for number, batch in enumerate(batches):
+        if batch.shape[1:] != batches[0].shape[1:]:
+            raise ShapeError(
+                f"Batch {number} has examples of shape {batch.shape[1:]}, and batch 0 of shape {batches[0].shape[1:]}: "
+                "pad or cut sequences to one length (tokenizers: padding='max_length'), and mask the padding.",
+                "SHAPE_MISMATCH",
+            )
+    return np.concatenate(batches)
 
 
 def _same(part: Examples, place: int, like: InputArray) -> Array:

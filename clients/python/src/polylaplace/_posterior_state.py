@@ -12,7 +12,7 @@ import numpy as np
 
 from ._client import Client
 from ._data import batches, flat_labels, is_array_like, to_array
-from ._examples import Examples, to_examples
+from ._examples import Examples, concatenated, to_examples
 from ._exceptions import DataError, LaplaceError, LaplaceWarning, OptionError, StateError, TrainingWarning
 from ._models import NetworkParams, fingerprint, is_live, network_params, size_of, with_input_size
 from ._options import as_numbers, unwrapped
@@ -162,7 +162,7 @@ class PosteriorState:
             raise DataError(f"The {name} has no batches.", "EMPTY_DATA")
         return {
             "x": Examples.joined([part["x"] for part in parts]),
-            "y": np.concatenate([part["y"] for part in parts]),
+            "y": concatenated([part["y"] for part in parts]),
         }
 
     def _data(self, X: Any, y: Any, names: tuple[str, str] = ("X", "y")) -> dict[str, Any]:
