@@ -62,7 +62,10 @@ function declaration(
 
 function unusable(name: string, what: string): UntrustedInputError {
   return new UntrustedInputError(
-    `The input '${name.slice(0, 200)}' of the network ${what}; expected an array of numbers.`,
+    `The input '${
+      name.slice(0, 200)
+    }' of the network ${what}; expected an array of numbers. Columns of text are coded ` +
+      'before: export the network behind its encoder, and give it the encoded columns.',
     { format: 'ONNX', path: name },
     'UNSUPPORTED_FORMAT',
   )

@@ -16,8 +16,8 @@ const KEEPING = new Set(['Identity', 'Cast', 'Unsqueeze', 'Squeeze', 'Reshape', 
 const SHAPES = new Set(['Shape', 'Size'])
 
 /**
- * What becomes of a node that makes numbers of examples, or has them among its inputs. `context.exampleNumbers` holds by
- * how much the elements of a value grow from example to example, beside what is written.
+ * What becomes of a node that makes numbers of examples, or has them among its inputs. `context.exampleNumbers` holds
+ * by how much the elements of a value grow from example to example, beside what is written.
  * @returns undefined for a node that stays as it is
  * @throws NotExpressible where the numbers are used for anything but picking from the own example
  */

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -245,3 +246,22 @@ def test_parameters_and_layers_are_chosen() -> None:
         names(freeze="l1.wieght")
     with pytest.raises(OptionError, match="freeze"):
         names(freeze=[1.5])
+
+
+def test_a_pipeline_of_a_data_frame_by_the_names_of_its_columns() -> None:
+    pandas = pytest.importorskip("pandas")
+    folder = Path(__file__).parents[3] / "test" / "fixtures" / "onnx"
+    if not folder.exists():
+        pytest.skip("the fixtures are in the repository")
+    values = json.loads((folder / "columns.json").read_text())
+    frame, y = pandas.DataFrame(values["columns"]), np.array(values["y"])
+    la = Laplace(folder / "sklearn-columns.onnx", "classification", "all", "diag", prior_precision=1e12)
+    la.fit(frame[["kind", "age", "income"]], y)
+    for columns in (["age", "income", "kind"], ["income", "kind", "age"]):
+        assert np.abs(la(frame[columns]) - values["probabilities"]).max() < 1e-6
+    assert np.abs(Laplace.from_bytes(la.to_bytes())(frame) - values["probabilities"]).max() < 1e-6
+    for wrong, what in ((frame.rename(columns={"age": "years"}), "no input 'years'"), (frame[["age"]], "is missing")):
+        with pytest.raises(DataError, match=what):
+            la(wrong)
+    with pytest.raises(DataError, match=r"holds text.*Pipeline"):
+        la(frame.assign(kind="a"))

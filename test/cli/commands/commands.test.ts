@@ -97,6 +97,39 @@ t.test('regression, written to every kind of file', async t => {
     remarks: /\.csv, \.json or \.npy/ })
 })
 
+t.test('a network with an input a column takes those of a table by name', async t => {
+  const folder = new URL('../../fixtures/onnx/', import.meta.url)
+  const { columns, y, probabilities } = JSON.parse(readFileSync(new URL('columns.json', folder), 'utf8')) as {
+    columns: Record<string, number[]>
+    y: number[]
+    probabilities: number[][]
+  }
+  const write = (name: string, header: readonly string[], renamed = header): string => {
+    const table: Record<string, number[]> = { ...columns, y }
+    const lines = [renamed, ...y.map((_, i) => header.map(column => table[column][i]))]
+    writeFileSync(inFolder(name), lines.map(line => line.join()).join('\n'))
+    return inFolder(name)
+  }
+  const posterior = inFolder('columns.posterior')
+  const train = write('columns-train.csv', ['income', 'y', 'kind', 'age'])
+  const fit = await run('fit', fileURLToPath(new URL('sklearn-columns.onnx', folder)), '--data', train, '--target', 'y',
+    '--likelihood', 'classification', '--subset', 'all', '--structure', 'diag', '--prior-precision', '1e12', '--out',
+    posterior)
+  t.equal(fit.code, 0, fit.remarks)
+  const { code, out } = await run('predict', posterior, '--data', write('kind-first.csv', ['kind', 'age', 'income']),
+    '--json')
+  t.equal(code, 0)
+  t.ok(relativeDifference(JSON.parse(out).probabilities.flat(), probabilities.flat()) < 1e-6)
+  t.equal((await run('evaluate', posterior, '--data', train, '--target', 'y')).code, 0)
+  t.match(
+    await run('predict', posterior, '--data',
+      write('salary.csv', ['kind', 'age', 'income'], ['kind', 'age', 'salary'])),
+    { code: 1, remarks: /no\s+input\s+'salary'/ },
+  )
+  t.match(await run('predict', posterior, '--data', write('two.csv', ['kind', 'age'])), { code: 1,
+    remarks: /'income'\s+is\s+missing/ })
+})
+
 t.test('npz and safetensors hold the same data', async t => {
   const fitted: unknown[] = []
   for (const file of ['data.npz', 'data.safetensors']) {

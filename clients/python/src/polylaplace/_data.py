@@ -76,10 +76,16 @@ def _from_objects(array: Array, name: str) -> Array:
 
 def text_error(array: Array, name: str) -> DataError:
     """The error for text where numbers are due."""
-    example = next(str(item) for item in array.flat)
+    example = next(str(item) for item in array.flat if isinstance(item, str))
+    advice = (
+        "Code classes as integers 0, 1, 2, ...: `classes, y = numpy.unique(y, return_inverse=True)`; LaplaceClassifier "
+        "does it for you."
+        if name.startswith("y")
+        else "Give the numbers that the network itself takes: of a fitted Pipeline, X = model[:-1].transform(X), with "
+        "the network model[-1]."
+    )
     return DataError(
-        f"{name} holds text ({example!r}). Code classes as integers 0, 1, 2, ...: "
-        "`classes, y = numpy.unique(y, return_inverse=True)`; LaplaceClassifier does it for you.",
+        f"{name} holds text ({example!r}). {advice}",
         "BAD_LABELS",
         {"array": name},
     )

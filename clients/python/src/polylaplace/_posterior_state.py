@@ -8,8 +8,6 @@ import weakref
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
-
 from ._client import Client
 from ._data import batches, flat_labels, is_array_like, to_array
 from ._examples import Examples, concatenated, to_examples

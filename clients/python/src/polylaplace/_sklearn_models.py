@@ -24,6 +24,8 @@ _FAR_ROWS = 16
 _ROWS = 1000
 _FAR = 100.0
 
+_BY_HAND = "Transform the rows yourself, X = model[:-1].transform(X), and give the network inside, model[-1]."
+
 _Function = Callable[[Array], Array]
 
 
@@ -214,7 +216,9 @@ def _linear(function: _Function, rows: Array, what: str) -> tuple[Array, Array]:
             moved = function(start + np.diag(steps))
             expected = function(checked)
     except Exception as error:
-        raise OptionError(f"{what} cannot be followed: {error}", "BAD_OPTION", {"option": "model"}) from error
+        raise OptionError(
+            f"{what} cannot be followed: {error}. {_BY_HAND}", "BAD_OPTION", {"option": "model"}
+        ) from error
     matrix = (moved - origin) / steps[:, np.newaxis]
     matrix[np.abs(matrix * steps[:, np.newaxis]) <= _SAME * (1e-300 + np.abs(moved - origin).max(axis=0))] = 0
     shift = origin - start @ matrix
@@ -224,8 +228,7 @@ def _linear(function: _Function, rows: Array, what: str) -> tuple[Array, Array]:
         or not (np.abs(checked @ matrix + shift - expected) <= 1e-7 * scale).all()
     ):
         raise OptionError(
-            f"{what} are not a linear function of the columns (scalers, a choice of columns and PCA are). Transform "
-            "the rows yourself, and give the network inside (the last step) with them.",
+            f"{what} are not a linear function of the columns (scalers, a choice of columns and PCA are). {_BY_HAND}",
             "BAD_OPTION",
             {"option": "model"},
         )

@@ -53,3 +53,19 @@ test_that("columns of an nnet fit by formula are matched by name or refused", {
   colnames(x) <- c("b", "a")
   expect_error(laplace(fit, x, cars$dist / 50), class = "laplace_error_data", "not those that the network")
 })
+
+test_that("a pipeline of a data frame takes its columns by name, in any order", {
+  skip_without_node()
+  values <- read_json("test", "fixtures", "onnx", "columns.json")
+  frame <- as.data.frame(lapply(values$columns, unlist))
+  la <- suppressWarnings(suppressMessages(laplace(
+    repository_file("test", "fixtures", "onnx", "sklearn-columns.onnx"), frame[c("kind", "age", "income")],
+    unlist(values$y),
+    likelihood = "classification", subset = "all", structure = "diag", prior_precision = 1e12
+  )))
+  expected <- do.call(rbind, lapply(values$probabilities, unlist))
+  expect_equal(unname(predict(la, frame[c("income", "kind", "age")], type = "prob")), expected, tolerance = 1e-6)
+  expect_error(predict(la, frame[c("kind", "age")]), class = "laplace_error_data", "'income' is missing")
+  names(frame)[1] <- "years"
+  expect_error(predict(la, frame), class = "laplace_error_data", "no input 'years'")
+})
