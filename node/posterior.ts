@@ -15,6 +15,7 @@ import type { Choice } from '../core/tuning/choice.js'
 import type { TrainingSummary } from '../core/tuning/training-scores.js'
 import { type ArrayInput, type ExamplesInput, toExamples, toNdArray, toTensor } from './arrays.js'
 import { describePosterior } from './describe.js'
+import { writeWhole } from './files/write-file.js'
 import type { ArrayBatch, WorkOptions } from './options.js'
 
 /** An array of results, in the element type of the core's tensor. */
@@ -225,6 +226,14 @@ export class Posterior {
     const batches = { ...(data === undefined ? {} : { data: toBatch(data) }),
       ...(validation === undefined ? {} : { validation: toBatch(validation) }) }
     return new Posterior(await this.core.tune(options, batches, coreWork({ signal, onProgress })))
+  }
+
+  /**
+   * Writes the posterior to a file that Python, R and the command line read; whole, or not at all.
+   * @throws ResourceError NOT_WRITTEN; what was at `path` before is still there
+   */
+  async saveTo(path: string, options: { readonly network?: boolean | undefined } = {}): Promise<void> {
+    await writeWhole(path, this.core.save(options))
   }
 
   toString(): string {

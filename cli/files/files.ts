@@ -1,6 +1,7 @@
 /** @file Files of the command line, with errors that name them. */
-import { readFile, writeFile } from 'node:fs/promises'
+import { readFile } from 'node:fs/promises'
 import { LaplaceError } from '../../core/errors/errors.js'
+import { writeWhole } from '../../node/files/write-file.js'
 
 /** A file cannot be read or written; shown as it is. */
 export class FileError extends Error {
@@ -12,8 +13,6 @@ const REASONS: Readonly<Record<string, string>> = {
   EISDIR: 'it is a folder',
   EACCES: 'access is denied',
   ENOTDIR: 'a part of the path is no folder',
-  ENOSPC: 'the disk is full',
-  EROFS: 'the file system is read-only',
 }
 
 function reason(error: unknown): string {
@@ -30,12 +29,12 @@ export async function readBytes(path: string): Promise<Uint8Array> {
   }
 }
 
-/** Writes a file. @throws FileError */
+/** Writes a file, whole or not at all. @throws FileError */
 export async function writeBytes(path: string, content: Uint8Array | string): Promise<void> {
   try {
-    await writeFile(path, content)
+    await writeWhole(path, content)
   } catch (error) {
-    throw new FileError(`Cannot write ${path}: ${reason(error)}.`)
+    throw error instanceof LaplaceError ? new FileError(error.message) : error
   }
 }
 

@@ -1,11 +1,12 @@
 /** @file Text labels kept in the posterior's file, so that predictions name classes as the training data did. */
-import { isRecord, readContainer, type Tree, writeContainer } from '../../core/storage/container.js'
+import { isRecord, type Tree, writeContainer } from '../../core/storage/container.js'
+import { readContainer } from '../../core/storage/read-container.js'
 
 const KIND = 'posterior'
 
 /** A posterior's file with the labels added; readers that do not know them pass over the field. */
 export function withLabels(posterior: Uint8Array, labels: readonly string[]): Uint8Array {
-  const tree = readContainer(KIND, posterior)
+  const { tree } = readContainer(KIND, posterior)
   return isRecord(tree) ? writeContainer(KIND, { ...tree, labels }) : posterior
 }
 
@@ -14,7 +15,7 @@ export function withLabels(posterior: Uint8Array, labels: readonly string[]): Ui
  * @throws UntrustedInputError when it is not such a file
  */
 export function labelsIn(posterior: Uint8Array): readonly string[] | undefined {
-  const tree = readContainer(KIND, posterior)
+  const { tree } = readContainer(KIND, posterior)
   const labels: Tree | undefined = isRecord(tree) ? tree['labels'] : undefined
   return Array.isArray(labels) && labels.every((label): label is string => typeof label === 'string')
     ? labels

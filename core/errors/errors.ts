@@ -57,6 +57,7 @@ export const ERROR_CODES = {
   DEADLINE: entry(802, 'CancelledError', 'The work did not end before its deadline.'),
   OUT_OF_MEMORY: entry(901, 'ResourceError', 'The work would need more memory than is allowed.'),
   MISSING_DEPENDENCY: entry(902, 'ResourceError', 'An optional package that this needs is not installed.'),
+  NOT_WRITTEN: entry(905, 'ResourceError', 'A file could not be written; what was there before is unchanged.'),
   NOT_FITTED: entry(1001, 'StateError', 'The posterior has not been fitted yet.'),
   DIGEST_MISMATCH: entry(1002, 'StateError', 'Parts that belong to different networks or options were combined.'),
   INTERNAL: entry(1101, 'InternalError', 'A fault of this library; please report it.'),

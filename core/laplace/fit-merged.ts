@@ -1,6 +1,7 @@
 /** @file The posterior of partial fits that were added up. */
 import type { WorkOptions } from '../budget/progress.js'
-import { OptionError, StateError } from '../errors/errors.js'
+import { fitsSlots } from '../curvature/sizes.js'
+import { OptionError, StateError, UntrustedInputError } from '../errors/errors.js'
 import type { PartialFit } from '../sums/partial-fit.js'
 import type { Batch } from '../tensor/batch.js'
 import { accumulationFor, finishFit } from './fit-stream.js'
@@ -14,6 +15,8 @@ import type { TuningPlan } from './tuning-plan.js'
 export async function fitMerged(prepared: FitTask, partial: PartialFit, data: Batch | undefined,
   work: WorkOptions): Promise<PosteriorState> {
   const task = taskOf(taskOfKey(prepared, partial.key), partial)
+  checkSums(task, partial)
+  const notes = partial.notes ?? []
   const { plan, options } = task
   const { validation } = options
   if (typeof validation === 'number') {
@@ -26,7 +29,7 @@ export async function fitMerged(prepared: FitTask, partial: PartialFit, data: Ba
     const settled = data === undefined ? task : settle(task, data.x, data.y)
     const accumulation = needsRows(task) ? accumulationFor(settled, true, []) : undefined
     if (accumulation !== undefined && data !== undefined) await accumulation.add(data.x, data.y, work)
-    return finishFit(settled, partial, await accumulation?.linearData(), [], validation, work)
+    return finishFit(settled, partial, await accumulation?.linearData(), notes, validation, work)
   }
   if (plan.tune === 'linearized') {
     throw new OptionError('BAD_COMBINATION',
@@ -38,9 +41,10 @@ export async function fitMerged(prepared: FitTask, partial: PartialFit, data: Ba
     const note =
       "The prior precision was chosen by 'grid', because 'validated' also goes over the training data: give them to " +
       'fitMerged.'
-    return finishFit({ ...task, plan: { tune: 'grid', chosen: false, note } }, partial, undefined, [], validation, work)
+    return finishFit({ ...task, plan: { tune: 'grid', chosen: false, note } }, partial, undefined, notes, validation,
+      work)
   }
-  return finishFit({ ...task, plan: withoutRows(task) }, partial, undefined, [], undefined, work)
+  return finishFit({ ...task, plan: withoutRows(task) }, partial, undefined, notes, undefined, work)
 }
 
 /**
@@ -54,6 +58,16 @@ function taskOf(task: FitTask, { key }: PartialFit): FitTask {
   throw new StateError('DIGEST_MISMATCH',
     'The partial fit belongs to another network, or was made with another likelihood, subset, structure or ' +
       'precision.', { expected: partialKey(task), actual: key })
+}
+
+/** Sums whose key was written by somebody else may be of any size. @throws UntrustedInputError */
+function checkSums({ evaluator: { slots, network } }: FitTask, { curvature, agreement }: PartialFit): void {
+  if (fitsSlots(curvature, slots) && (agreement === undefined || agreement.outputs === network.outputs)) return
+  throw new UntrustedInputError('The partial fit is damaged: its sums do not belong to the parameters of the network.',
+    {
+      format: 'partial',
+      path: 'curvature',
+    })
 }
 
 /**

@@ -1,8 +1,9 @@
 /** @file A posterior from its file. */
 import type { PosteriorCurvature } from '../curvature/curvature.js'
-import { blockSize } from '../curvature/kron.js'
+import { fitsSlots } from '../curvature/sizes.js'
 import { OptionError, StateError, UntrustedInputError } from '../errors/errors.js'
 import type { Graph } from '../graph/graph.js'
+import { zeroAgreement } from '../likelihood/agreement.js'
 import { graphDigest } from '../network/digest.js'
 import { prepareNetwork } from '../network/network.js'
 import type { ParameterSlot } from '../network/parameter-slot.js'
@@ -36,6 +37,7 @@ export function loadPosterior(bytes: Uint8Array, options: { readonly network?: G
     throw damaged('its linear mode does not have the size of its parameters')
   }
   checkScores(saved, evaluator.network.outputs)
+  checkAgreement(saved, evaluator.network.outputs)
   if (resolved.outputNoise !== undefined && resolved.outputNoise.length !== evaluator.network.outputs) {
     throw damaged('its noises do not belong to its outputs')
   }
@@ -84,13 +86,10 @@ function damaged(problem: string): UntrustedInputError {
 
 /** The curvature must be that of the parameters. */
 function checkSizes(curvature: PosteriorCurvature, slots: readonly ParameterSlot[], outputs: number): void {
-  const size = slots.reduce((sum, slot) => sum + slot.size, 0)
-  const fits = curvature.size === size && (curvature.structure !== 'kron'
-    || (curvature.blocks.length === slots.length &&
-      curvature.blocks.every((block, i) => blockSize(block) === slots[i].size)))
   const outputsKnown = curvature.structure !== 'lowrank' || (curvature.models.length > 0
     && curvature.models.every(model => model.outputs.every(output => output < outputs)))
-  if (!fits || !outputsKnown) throw damaged(`its curvature does not belong to ${size} parameters`)
+  if (fitsSlots(curvature, slots) && outputsKnown) return
+  throw damaged(`its curvature does not belong to ${slots.reduce((sum, slot) => sum + slot.size, 0)} parameters`)
 }
 
 /** Scores must be of the likelihood, and one list an output: an interval of a missing one would be NaN. */
@@ -102,4 +101,15 @@ function checkScores({ options, leftOut, conformal }: SavedPosterior, outputs: n
   const keptFits = leftOut === undefined ||
     (leftOut.kind === 'residuals' ? regression && leftOut.scores.length === outputs : !regression)
   if (!fits || !keptFits) throw damaged('its calibration does not belong to its outputs')
+}
+
+/** What the file says of its rows must be of its likelihood, and its curvature of its structure. */
+function checkAgreement({ options, training, curvature }: SavedPosterior, outputs: number): void {
+  if (options.structure !== curvature.structure) throw damaged('its curvature is of another structure than it says')
+  if (training === undefined) return
+  const { agreement, posterior } = training
+  const regression = posterior !== undefined && 'rmse' in posterior
+  if (agreement.kind === zeroAgreement(options.likelihood, outputs).kind && agreement.outputs === outputs
+    && (posterior === undefined || regression === (options.likelihood === 'regression'))) return
+  throw damaged('its rows have labels of another kind than its likelihood')
 }

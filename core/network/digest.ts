@@ -1,7 +1,7 @@
 /** @file A fingerprint of a network, so that parts of different networks are never combined. */
-import { sha256 } from '@noble/hashes/sha2.js'
 import { bytesToHex } from '@noble/hashes/utils.js'
 import { type Attribute, type Dim, type Graph, isBatch } from '../graph/graph.js'
+import { createSha256 } from '../kernels/sha256.js'
 
 /** Graphs never change, and every posterior of a network is asked for its fingerprint. */
 const known = new WeakMap<Graph, string>()
@@ -17,7 +17,7 @@ export function graphDigest(graph: Graph): string {
 }
 
 function computeDigest(graph: Graph): string {
-  const hash = sha256.create()
+  const hash = createSha256()
   const text = (value: unknown): void => {
     hash.update(new TextEncoder().encode(JSON.stringify(value)))
   }

@@ -1,8 +1,9 @@
 /** @file How network and posterior agree with the rows of a fit, as a tree of the container, and back. */
+import { UntrustedInputError } from '../errors/errors.js'
 import { type Agreement, confusionSize, productsSize } from '../likelihood/agreement.js'
 import type { TrainingRecord, TrainingScores } from '../tuning/training-scores.js'
 import type { Tree } from './container.js'
-import { arrayField, countField, type Fields, fieldsOf, numberField, wordField } from './fields.js'
+import { arrayField, countField, exact, type Fields, fieldsOf, numberField, wordField } from './fields.js'
 
 /** The tree of an agreement. */
 export function agreementToTree(agreement: Agreement): Tree {
@@ -19,15 +20,26 @@ export function agreementFromTree(tree: Tree | undefined): Agreement | undefined
   const array = (key: string): Float64Array => arrayField(fields, key, outputs)
   switch (kind) {
     case 'classes':
-      return { kind, outputs, examples, right: countField(fields, 'right'), counts: array('counts'),
-        confusion: arrayField(fields, 'confusion', confusionSize(outputs)) }
+      return exact(fields, 'agreement', { kind, outputs, examples, right: countField(fields, 'right'),
+        counts: addingTo(examples, array('counts'), 'counts'),
+        confusion: addingTo(examples, arrayField(fields, 'confusion', confusionSize(outputs)), 'confusion') })
     case 'labels':
-      return { kind, outputs, examples, counts: arrayField(fields, 'counts', 4 * outputs) }
+      return exact(fields, 'agreement', { kind, outputs, examples, counts: arrayField(fields, 'counts', 4 * outputs) })
     case 'targets':
-      return { kind, outputs, examples, meanY: array('meanY'), meanF: array('meanF'), squaresY: array('squaresY'),
-        squaresF: array('squaresF'), products: arrayField(fields, 'products', productsSize(outputs)),
-        residuals: array('residuals') }
+      return exact(fields, 'agreement', { kind, outputs, examples, meanY: array('meanY'), meanF: array('meanF'),
+        squaresY: array('squaresY'), squaresF: array('squaresF'),
+        products: arrayField(fields, 'products', productsSize(outputs)), residuals: array('residuals') })
   }
+}
+
+/** Numbers of examples by kind, which are all the examples together; none where there are too many kinds. */
+function addingTo(examples: number, counts: Float64Array, path: string): Float64Array {
+  const sum = counts.reduce((before, count) => before + (count >= 0 && Number.isInteger(count) ? count : NaN), 0)
+  if (counts.length === 0 || sum === examples) return counts
+  throw new UntrustedInputError(`The file is damaged: '${path}' does not add up to its ${examples} examples.`, {
+    format: 'container',
+    path,
+  })
 }
 
 /** The tree of what a fit keeps of its rows. */
@@ -41,16 +53,15 @@ export function trainingFromTree(tree: Tree | undefined): TrainingRecord | undef
   const fields = fieldsOf(tree, 'training')
   const agreement = agreementFromTree(fields['agreement'])
   const posterior = fields['posterior']
-  return agreement === undefined
+  if (agreement === undefined) return undefined
+  return exact(fields, 'training', { agreement, posterior: posterior === null || posterior === undefined
     ? undefined
-    : { agreement, posterior: posterior === null || posterior === undefined
-      ? undefined
-      : scoresFrom(fieldsOf(posterior, 'posterior')) }
+    : scoresFrom(fieldsOf(posterior, 'posterior')) })
 }
 
 function scoresFrom(fields: Fields): TrainingScores {
   const nll = numberField(fields, 'nll')
-  return 'accuracy' in fields
+  return exact(fields, 'posterior', 'accuracy' in fields
     ? { nll, accuracy: numberField(fields, 'accuracy') }
-    : { nll, rmse: numberField(fields, 'rmse') }
+    : { nll, rmse: numberField(fields, 'rmse') })
 }

@@ -2,7 +2,7 @@
 import type { Calibration, LeftOutScores } from '../conformal/calibration.js'
 import { UntrustedInputError } from '../errors/errors.js'
 import type { Tree } from './container.js'
-import { arrayField, booleanField, countField, type Fields, fieldsOf, listField, wordField } from './fields.js'
+import { arrayField, booleanField, countField, exact, type Fields, fieldsOf, listField, wordField } from './fields.js'
 
 /** The tree of a calibration. */
 export function calibrationToTree({ scores, approximate }: Calibration): Tree {
@@ -12,7 +12,8 @@ export function calibrationToTree({ scores, approximate }: Calibration): Tree {
 /** The calibration of a tree. @throws UntrustedInputError when it is not one */
 export function calibrationFromTree(tree: Tree | undefined): Calibration {
   const fields = fieldsOf(tree, 'conformal')
-  return { approximate: booleanField(fields, 'approximate'), scores: scoresFrom(fieldsOf(fields['scores'], 'scores')) }
+  return exact(fields, 'conformal', { approximate: booleanField(fields, 'approximate'),
+    scores: scoresFrom(fieldsOf(fields['scores'], 'scores')) })
 }
 
 function scoresFrom(fields: Fields): Calibration['scores'] {
@@ -20,13 +21,13 @@ function scoresFrom(fields: Fields): Calibration['scores'] {
   const n = countField(fields, 'n')
   switch (kind) {
     case 'threshold':
-      return { kind, n, scores: rising(arrayField(fields, 'scores', n)) }
+      return exact(fields, 'scores', { kind, n, scores: rising(arrayField(fields, 'scores', n)) })
     case 'adaptive':
-      return { kind, n, scores: rising(arrayField(fields, 'scores', n)), randomised: booleanField(fields, 'randomised'),
-        seed: countField(fields, 'seed') }
+      return exact(fields, 'scores', { kind, n, scores: rising(arrayField(fields, 'scores', n)),
+        randomised: booleanField(fields, 'randomised'), seed: countField(fields, 'seed') })
     default:
-      return { kind, n, scaled: booleanField(fields, 'scaled'),
-        scores: columnsOf(fields, 'scores').map(scores => rising(scores, n)) }
+      return exact(fields, 'scores', { kind, n, scaled: booleanField(fields, 'scaled'),
+        scores: columnsOf(fields, 'scores').map(scores => rising(scores, n)) })
   }
 }
 
@@ -38,11 +39,12 @@ export function leftOutToTree(scores: LeftOutScores): Tree {
 /** The left-out scores of a tree. @throws UntrustedInputError when it is not one */
 export function leftOutFromTree(tree: Tree | undefined): LeftOutScores {
   const fields = fieldsOf(tree, 'leftOut')
-  if (wordField(fields, 'kind', ['residuals', 'classes'] as const) === 'residuals') {
-    return { kind: 'residuals', scores: columnsOf(fields, 'scores').map(scores => rising(scores)) }
+  const kind = wordField(fields, 'kind', ['residuals', 'classes'] as const)
+  if (kind === 'residuals') {
+    return exact(fields, 'leftOut', { kind, scores: columnsOf(fields, 'scores').map(scores => rising(scores)) })
   }
   const own = arrayField(fields, 'own')
-  return { kind: 'classes', own, before: arrayField(fields, 'before', own.length) }
+  return exact(fields, 'leftOut', { kind, own, before: arrayField(fields, 'before', own.length) })
 }
 
 function columnsOf(fields: Fields, key: string): Float64Array[] {

@@ -2,7 +2,7 @@
 import { LINKS, STRUCTURES, SUBSETS } from '../options/words.js'
 import { type Choice, type HeldOutScores, type LeaveOneOutScore, plainScores } from '../tuning/choice.js'
 import type { Tree } from './container.js'
-import { countField, type Fields, fieldsOf, listField, numberField, textField, wordField } from './fields.js'
+import { countField, exact, type Fields, fieldsOf, listField, numberField, textField, wordField } from './fields.js'
 
 /** The tree of a choice. */
 export function choiceToTree(
@@ -19,7 +19,7 @@ export function choiceToTree(
 /** The choice of a tree. @throws UntrustedInputError when it is not one */
 export function choiceFromTree(tree: Tree | undefined): Choice {
   const fields = fieldsOf(tree, 'choice')
-  return {
+  return exact(fields, 'choice', {
     subset: wordField(fields, 'subset', SUBSETS),
     structure: wordField(fields, 'structure', STRUCTURES),
     link: wordField(fields, 'link', LINKS),
@@ -38,15 +38,15 @@ export function choiceFromTree(tree: Tree | undefined): Choice {
     rows: countField(fields, 'rows'),
     networkTemperature: optionalNumber(fields, 'networkTemperature'),
     heldOut: absent(fields['heldOut']) ? undefined : heldOutFrom(fieldsOf(fields['heldOut'], 'heldOut')),
-  }
+  })
 }
 
 function heldOutFrom(fields: Fields): HeldOutScores {
-  return { rows: countField(fields, 'rows'), nll: numberField(fields, 'nll'),
+  return exact(fields, 'heldOut', { rows: countField(fields, 'rows'), nll: numberField(fields, 'nll'),
     networkNll: numberField(fields, 'networkNll'), trainingNll: optionalNumber(fields, 'trainingNll'),
     gain: optionalNumber(fields, 'gain'), gainError: optionalNumber(fields, 'gainError'),
     temperature: optionalNumber(fields, 'temperature'), temperatureNll: optionalNumber(fields, 'temperatureNll'),
-    noiseNll: optionalNumber(fields, 'noiseNll') }
+    noiseNll: optionalNumber(fields, 'noiseNll') })
 }
 
 /** Files of older versions lack fields that newer ones have. */
@@ -59,7 +59,7 @@ function optionalNumber(fields: Fields, key: string): number | undefined {
 }
 
 function scoreFrom(fields: Fields): LeaveOneOutScore {
-  return { scale: numberField(fields, 'scale'), nll: numberField(fields, 'nll') }
+  return exact(fields, 'leaveOneOut', { scale: numberField(fields, 'scale'), nll: numberField(fields, 'nll') })
 }
 
 function numbersOf(fields: Fields, key: string): number[] | undefined {

@@ -3,8 +3,8 @@ import type { Curvature, KronBlock, LowRankModel, PosteriorCurvature } from '../
 import { UntrustedInputError } from '../errors/errors.js'
 import { STRUCTURES } from '../options/words.js'
 import type { Tree } from './container.js'
-import { arrayField, countField, countsField, type Fields, fieldsOf, listField, numberField, positiveField, textField,
-  wordField } from './fields.js'
+import { arrayField, countField, countsField, exact, type Fields, fieldsOf, listField, numberField, positiveCountField,
+  positiveField, textField, wordField } from './fields.js'
 
 /** The tree of a curvature. */
 export function curvatureToTree(curvature: PosteriorCurvature): Tree {
@@ -30,32 +30,33 @@ export function curvatureFromTree(tree: Tree | undefined): PosteriorCurvature {
   const size = countField(fields, 'size')
   switch (structure) {
     case 'full':
-      return { structure, size, matrix: arrayField(fields, 'matrix', size * size) }
+      return exact(fields, 'curvature', { structure, size, matrix: arrayField(fields, 'matrix', size * size) })
     case 'diag':
-      return { structure, size, diagonal: arrayField(fields, 'diagonal', size) }
+      return exact(fields, 'curvature', { structure, size, diagonal: arrayField(fields, 'diagonal', size) })
     case 'kron':
-      return { structure, size, blocks: listField(fields, 'blocks').map(block => blockFrom(fieldsOf(block, 'blocks'))) }
+      return exact(fields, 'curvature', { structure, size,
+        blocks: listField(fields, 'blocks').map(block => blockFrom(fieldsOf(block, 'blocks'))) })
     case 'lowrank':
-      return { structure, size,
-        models: listField(fields, 'models').map(model => modelFrom(fieldsOf(model, 'models'), size)) }
+      return exact(fields, 'curvature', { structure, size,
+        models: listField(fields, 'models').map(model => modelFrom(fieldsOf(model, 'models'), size)) })
   }
 }
 
 function blockFrom(fields: Fields): KronBlock {
   const kind = wordField(fields, 'kind', ['weight', 'dense', 'diagonal'] as const)
   const name = textField(fields, 'name')
-  if (kind === 'diagonal') return { kind, name, diagonal: arrayField(fields, 'diagonal') }
+  if (kind === 'diagonal') return exact(fields, name, { kind, name, diagonal: arrayField(fields, 'diagonal') })
   const out = countField(fields, 'out')
   const B = arrayField(fields, 'B', out * out)
-  if (kind === 'dense') return { kind, name, out, B }
+  if (kind === 'dense') return exact(fields, name, { kind, name, out, B })
   const inputs = countField(fields, 'in')
-  return { kind, name, out, in: inputs, B, A: arrayField(fields, 'A', inputs * inputs),
-    rows: countField(fields, 'rows') }
+  return exact(fields, name, { kind, name, out, in: inputs, B, A: arrayField(fields, 'A', inputs * inputs),
+    rows: positiveCountField(fields, 'rows') })
 }
 
 function modelFrom(fields: Fields, size: number): LowRankModel {
   const rank = countField(fields, 'rank')
-  return {
+  return exact(fields, 'models', {
     outputs: countsField(fields, 'outputs'),
     delta: positiveField(fields, 'delta'),
     sigma: positiveField(fields, 'sigma'),
@@ -65,7 +66,7 @@ function modelFrom(fields: Fields, size: number): LowRankModel {
     logDetRatio: numberField(fields, 'logDetRatio'),
     effectiveParameters: numberField(fields, 'effectiveParameters'),
     evidence: numberField(fields, 'evidence'),
-  }
+  })
 }
 
 /** The curvature of a tree that is a sum over data. @throws UntrustedInputError also for that of a linear model */

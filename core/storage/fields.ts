@@ -20,6 +20,22 @@ export function fieldsOf(tree: Tree | undefined, path: string): Fields {
   return tree
 }
 
+/**
+ * The value that was made of a dictionary whose fields it has: a field that is in the file alone is unknown, and what it
+ * means would be passed over.
+ */
+export function exact<T extends object>(fields: Fields, path: string, value: T, others: readonly string[] = []): T {
+  const unknown = Object.keys(fields).find(key => !Object.hasOwn(value, key) && !others.includes(key))
+  if (unknown === undefined) return value
+  throw new UntrustedInputError(
+    `The file is damaged, or of a newer version: '${path}' has a field '${unknown.slice(0, 50)}' that is not known.`,
+    {
+      format: 'container',
+      path: `${path}.${unknown.slice(0, 50)}`,
+    },
+  )
+}
+
 /** The field as a list. */
 export function listField(fields: Fields, key: string): readonly Tree[] {
   const value = fields[key]
@@ -55,6 +71,13 @@ export function countField(fields: Fields, key: string): number {
   return value
 }
 
+/** The field as a count from 1. */
+export function positiveCountField(fields: Fields, key: string): number {
+  const value = countField(fields, key)
+  if (value === 0) throw wrong(key, 'a count from 1')
+  return value
+}
+
 /** The field as a truth value. */
 export function booleanField(fields: Fields, key: string): boolean {
   const value = fields[key]
@@ -62,13 +85,14 @@ export function booleanField(fields: Fields, key: string): boolean {
   return value
 }
 
-/** The field as a float64 array, of `length` elements when that is given. */
+/** The field as an array of finite doubles, of `length` elements when that is given. */
 export function arrayField(fields: Fields, key: string, length?: number): Float64Array {
   const value = fields[key]
   if (!(value instanceof Float64Array)) throw wrong(key, 'an array of doubles')
   if (length !== undefined && value.length !== length) {
     throw wrong(key, `an array of ${length} doubles (it has ${value.length})`)
   }
+  if (!value.every(Number.isFinite)) throw wrong(key, 'an array of finite doubles')
   return value
 }
 

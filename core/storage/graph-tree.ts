@@ -4,7 +4,7 @@ import { type Attribute, type Dim, type Graph, type GraphInput, isBatch, type No
   type Parameter } from '../graph/graph.js'
 import { type DType, sizeOf, type Tensor } from '../tensor/tensor.js'
 import type { Tree } from './container.js'
-import { booleanField, countField, countsField, type Fields, fieldsOf, listField, textField, textsField,
+import { booleanField, countField, countsField, exact, type Fields, fieldsOf, listField, textField, textsField,
   wordField } from './fields.js'
 
 const DTYPES: readonly DType[] = ['float32', 'float64', 'int64', 'bool']
@@ -47,43 +47,54 @@ function attributeToTree(attribute: Attribute): Tree {
  */
 export function graphFromTree(tree: Tree | undefined): Graph {
   const fields = fieldsOf(tree, 'network')
-  return {
+  return exact(fields, 'network', {
     inputs: listField(fields, 'inputs').map(item => inputFrom(fieldsOf(item, 'inputs'))),
     outputs: textsField(fields, 'outputs'),
     nodes: listField(fields, 'nodes').map(item => nodeFrom(fieldsOf(item, 'nodes'))),
-    initializers: new Map(listField(fields, 'initializers').map(item => {
+    initializers: distinct('initializers', listField(fields, 'initializers').map(item => {
       const entry = fieldsOf(item, 'initializers')
       return [textField(entry, 'name'), tensorFrom(entry)] as const
     })),
     parameters: listField(fields, 'parameters').map(item => parameterFrom(fieldsOf(item, 'parameters'))),
     notes: textsField(fields, 'notes'),
-  }
+  })
+}
+
+/** @throws UntrustedInputError when a name stands twice: which of its values is meant, nobody can say */
+function distinct<T>(path: string, entries: readonly (readonly [string, T])[]): Map<string, T> {
+  const map = new Map(entries)
+  if (map.size === entries.length) return map
+  throw new UntrustedInputError(`The file is damaged: a name stands twice among the ${path}.`, { format: 'container',
+    path })
 }
 
 function inputFrom(fields: Fields): GraphInput {
   const shape = listField(fields, 'shape').map((dim): Dim => {
     if (typeof dim === 'number' && Number.isSafeInteger(dim) && dim >= 0) return dim
     const batch = fieldsOf(dim, 'shape')
-    return { outer: countField(batch, 'outer'), inner: countField(batch, 'inner') }
+    return exact(batch, 'shape', { outer: countField(batch, 'outer'), inner: countField(batch, 'inner') })
   })
-  return { name: textField(fields, 'name'), dtype: wordField(fields, 'dtype', DTYPES), shape,
+  return exact(fields, 'inputs', { name: textField(fields, 'name'), dtype: wordField(fields, 'dtype', DTYPES), shape,
     ...(fields['openAxes'] === undefined ? {} : { openAxes: countsField(fields, 'openAxes') }),
-    ...(fields['columns'] === undefined ? {} : { columns: textsField(fields, 'columns') }) }
+    ...(fields['columns'] === undefined ? {} : { columns: textsField(fields, 'columns') }) })
 }
 
 function nodeFrom(fields: Fields): Node {
   const attributes = listField(fields, 'attributes').map(item => {
-    const [key, value] = Array.isArray(item) ? item as readonly Tree[] : []
-    if (typeof key !== 'string') {
+    const [key, value, ...more] = Array.isArray(item) ? item as readonly Tree[] : []
+    if (typeof key !== 'string' || more.length > 0) {
       throw new UntrustedInputError('The file is damaged: an attribute has no name.', { format: 'container',
         path: 'attributes' })
     }
     return [key, attributeFrom(value)] as const
   })
-  const plain = Object.assign(Object.create(null), Object.fromEntries(attributes)) as Record<string, Attribute>
+  const plain = Object.assign(Object.create(null), Object.fromEntries(distinct('attributes', attributes))) as Record<
+    string,
+    Attribute
+  >
   const name = fields['name'] === undefined ? {} : { name: textField(fields, 'name') }
-  return { op: textField(fields, 'op'), inputs: textsField(fields, 'inputs'), outputs: textsField(fields, 'outputs'),
-    attributes: plain, ...name }
+  return exact(fields, 'nodes', { op: textField(fields, 'op'), inputs: textsField(fields, 'inputs'),
+    outputs: textsField(fields, 'outputs'), attributes: plain, ...name })
 }
 
 function attributeFrom(tree: Tree | undefined): Attribute {
@@ -92,7 +103,8 @@ function attributeFrom(tree: Tree | undefined): Attribute {
     if (tree.every((item): item is number => typeof item === 'number')) return tree
     if (tree.every((item): item is string => typeof item === 'string')) return tree
   }
-  return tensorFrom(fieldsOf(fieldsOf(tree, 'attributes')['tensor'], 'attributes'))
+  const fields = fieldsOf(tree, 'attributes')
+  return exact(fields, 'attributes', { tensor: tensorFrom(fieldsOf(fields['tensor'], 'tensor')) }).tensor
 }
 
 function tensorFrom(fields: Fields): Tensor {
@@ -110,10 +122,10 @@ function tensorFrom(fields: Fields): Tensor {
       { format: 'container', path: 'data' },
     )
   }
-  return { dtype, shape, data }
+  return exact(fields, 'initializers', { dtype, shape, data }, ['name'])
 }
 
 function parameterFrom(fields: Fields): Parameter {
-  return { name: textField(fields, 'name'), shape: countsField(fields, 'shape'),
-    transposed: booleanField(fields, 'transposed') }
+  return exact(fields, 'parameters', { name: textField(fields, 'name'), shape: countsField(fields, 'shape'),
+    transposed: booleanField(fields, 'transposed') })
 }

@@ -16,11 +16,12 @@ import type { TrainingRecord } from '../tuning/training-scores.js'
 import { trainingFromTree, trainingToTree } from './agreement-tree.js'
 import { calibrationFromTree, calibrationToTree, leftOutFromTree, leftOutToTree } from './calibration-tree.js'
 import { choiceFromTree, choiceToTree } from './choice-tree.js'
-import { readContainer, type Tree, writeContainer } from './container.js'
+import { type Tree, writeContainer } from './container.js'
 import { curvatureFromTree, curvatureToTree } from './curvature-tree.js'
-import { arrayField, countField, type Fields, fieldsOf, listField, numberField, textField, textsField,
-  wordField } from './fields.js'
+import { arrayField, countField, exact, type Fields, fieldsOf, numberField, positiveCountField, positiveField,
+  textField, textsField, wordField } from './fields.js'
 import { graphFromTree, graphToTree } from './graph-tree.js'
+import { NO_DIGEST_NOTE, readContainer } from './read-container.js'
 
 const KIND = 'posterior'
 
@@ -100,45 +101,52 @@ export function writePosterior({ options, graph, curvature, settings, mode, ...s
  * @throws UntrustedInputError when the bytes are not a posterior
  */
 export function readPosterior(bytes: Uint8Array): SavedPosterior {
-  const fields = fieldsOf(readContainer(KIND, bytes), KIND)
-  const options = fieldsOf(fields['options'], 'options')
-  const settings = fieldsOf(fields['settings'], 'settings')
-  const mode = fields['mode']
-  return {
-    options: {
-      likelihood: wordField(options, 'likelihood', LIKELIHOODS),
-      subset: wordField(options, 'subset', SUBSETS),
-      structure: wordField(options, 'structure', STRUCTURES),
-      curvature: wordField(options, 'curvature', CURVATURES),
-      kfacApprox: wordField(options, 'kfacApprox', KFAC_APPROXIMATIONS),
-      seed: countField(options, 'seed'),
-      precision: wordField(options, 'precision', PRECISIONS),
-      input: textField(options, 'input') || undefined,
-      output: textField(options, 'output'),
-      ...noisesFrom(options),
-      ...(absent(options['positions']) ? {} : { positions: wordField(options, 'positions', POSITIONS) }),
-      ...(absent(options['classAxis']) ? {} : { classAxis: countField(options, 'classAxis') }),
-    },
-    graph: fields['network'] === null ? undefined : graphFromTree(fields['network']),
+  const { tree, hasDigest } = readContainer(KIND, bytes)
+  const fields = fieldsOf(tree, KIND)
+  const notes = textsField(fields, 'notes')
+  const saved = {
+    options: optionsFrom(fieldsOf(fields['options'], 'options')),
+    network: absent(fields['network']) ? undefined : graphFromTree(fields['network']),
     digest: textField(fields, 'digest'),
     curvature: curvatureFromTree(fields['curvature']),
-    settings: { priorPrecision: numberOrArray(settings, 'priorPrecision'),
-      priorMean: numberOrArray(settings, 'priorMean'), sigmaNoise: numberField(settings, 'sigmaNoise'),
-      temperature: numberField(settings, 'temperature') },
-    examples: countField(fields, 'examples'),
+    settings: settingsFrom(fieldsOf(fields['settings'], 'settings')),
+    examples: positiveCountField(fields, 'examples'),
     loss: numberField(fields, 'loss'),
-    mode: mode === null || mode === undefined ? undefined : modeFrom(fieldsOf(mode, 'mode')),
+    mode: absent(fields['mode']) ? undefined : modeFrom(fieldsOf(fields['mode'], 'mode')),
     tuned: wordField(fields, 'tuned', TUNE_METHODS),
-    effectiveParameters: fields['effectiveParameters'] === null
-      ? undefined
-      : numberField(fields, 'effectiveParameters'),
+    effectiveParameters: absent(fields['effectiveParameters']) ? undefined : numberField(fields, 'effectiveParameters'),
     choice: absent(fields['choice']) ? undefined : choiceFromTree(fields['choice']),
     trainingVariances: absent(fields['trainingVariances']) ? undefined : arrayField(fields, 'trainingVariances'),
     leftOut: absent(fields['leftOut']) ? undefined : leftOutFromTree(fields['leftOut']),
     conformal: absent(fields['conformal']) ? undefined : calibrationFromTree(fields['conformal']),
     training: trainingFromTree(fields['training']),
-    notes: listField(fields, 'notes').length === 0 ? [] : textsField(fields, 'notes'),
+    notes: hasDigest || notes.includes(NO_DIGEST_NOTE) ? notes : [...notes, NO_DIGEST_NOTE],
   }
+  const { network: graph, ...rest } = exact(fields, KIND, saved, ['labels', 'training'])
+  return { ...rest, graph }
+}
+
+function optionsFrom(fields: Fields): SavedOptions {
+  return exact(fields, 'options', {
+    likelihood: wordField(fields, 'likelihood', LIKELIHOODS),
+    subset: wordField(fields, 'subset', SUBSETS),
+    structure: wordField(fields, 'structure', STRUCTURES),
+    curvature: wordField(fields, 'curvature', CURVATURES),
+    kfacApprox: wordField(fields, 'kfacApprox', KFAC_APPROXIMATIONS),
+    seed: countField(fields, 'seed'),
+    precision: wordField(fields, 'precision', PRECISIONS),
+    input: textField(fields, 'input') || undefined,
+    output: textField(fields, 'output'),
+    ...noisesFrom(fields),
+    ...(absent(fields['positions']) ? {} : { positions: wordField(fields, 'positions', POSITIONS) }),
+    ...(absent(fields['classAxis']) ? {} : { classAxis: countField(fields, 'classAxis') }),
+  }, ['sigmaNoise', 'positions', 'classAxis'])
+}
+
+function settingsFrom(fields: Fields): PosteriorSettings {
+  return exact(fields, 'settings', { priorPrecision: numberOrArray(fields, 'priorPrecision'),
+    priorMean: numberOrArray(fields, 'priorMean'), sigmaNoise: positiveField(fields, 'sigmaNoise'),
+    temperature: positiveField(fields, 'temperature') })
 }
 
 /** @throws UntrustedInputError when they are no noises of a regression */
@@ -154,7 +162,7 @@ function noisesFrom(options: Fields): Pick<SavedOptions, 'sigmaNoise'> {
 }
 
 function modeFrom(fields: Fields): EvidenceMode {
-  return { weights: arrayField(fields, 'weights'), loss: numberField(fields, 'loss') }
+  return exact(fields, 'mode', { weights: arrayField(fields, 'weights'), loss: numberField(fields, 'loss') })
 }
 
 function asArray(value: number | Float64Array): Tree {

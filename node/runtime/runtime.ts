@@ -3,6 +3,8 @@
  * the evidence of few hyper-parameters is maximised.
  */
 import ndarray from 'ndarray'
+import { createHash } from 'node:crypto'
+import { useSha256 } from '../../core/kernels/sha256.js'
 import type { SmallSolver } from '../../core/kernels/small-solver.js'
 import type { Runtime } from '../../core/parallel/runtime.js'
 import { chooseEngine } from './choose-engine.js'
@@ -39,6 +41,8 @@ const solveByNdarray: SmallSolver = (n, matrix, right) => {
   }
   return difference <= TOLERANCE * scale ? solution : undefined
 }
+
+useSha256(() => createHash('sha256'))
 
 /** What the package's Node entry gives to the core. */
 export const nodeRuntime: Runtime = { solver: solveByNdarray, workerThreads: startWorkerThreads, engine: chooseEngine }

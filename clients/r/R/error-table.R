@@ -31,6 +31,7 @@ error_table <- data.frame(
     "DEADLINE",
     "OUT_OF_MEMORY",
     "MISSING_DEPENDENCY",
+    "NOT_WRITTEN",
     "NOT_FITTED",
     "DIGEST_MISMATCH",
     "INTERNAL"
@@ -66,6 +67,7 @@ error_table <- data.frame(
     802,
     901,
     902,
+    905,
     1001,
     1002,
     1101
@@ -99,6 +101,7 @@ error_table <- data.frame(
     "ProtocolError",
     "CancelledError",
     "CancelledError",
+    "ResourceError",
     "ResourceError",
     "ResourceError",
     "StateError",
@@ -136,6 +139,7 @@ error_table <- data.frame(
     "The work did not end before its deadline.",
     "The work would need more memory than is allowed.",
     "An optional package that this needs is not installed.",
+    "A file could not be written; what was there before is unchanged.",
     "The posterior has not been fitted yet.",
     "Parts that belong to different networks or options were combined.",
     "A fault of this library; please report it."

@@ -10,8 +10,9 @@
 #' @param network whether to keep the network in the file.
 #' @param levels class names, which the file does not hold.
 #' @param model the network (path, bytes, `nnet` object) of a file that was saved without it.
-#' @return `save_laplace()` returns `path`, invisibly; `load_laplace()` an object of class `laplace` without training
-#'   data.
+#' @return `save_laplace()` returns `path`, invisibly. Where the file cannot be written whole, it stops with a
+#'   `laplace_error_resource`, and what was there before is unchanged. `load_laplace()` returns an
+#'   object of class `laplace` without training data.
 #' @export
 #' @examplesIf laplace_available() && requireNamespace("nnet", quietly = TRUE)
 #' fit <- nnet::nnet(dist ~ speed, cars / 50, size = 3, linout = TRUE, trace = FALSE)
@@ -19,8 +20,44 @@
 #' predict(load_laplace(path), 0.3)
 save_laplace <- function(object, path, network = TRUE) {
   data <- if (network) object$blob else ask(object, "save", list(network = FALSE))$data
-  writeBin(data, path)
+  write_whole(data, path)
   invisible(path)
+}
+
+#' Writes a file whole or not at all: beside its place, read again, and renamed. R reports neither a full disk nor a
+#' quota while it writes.
+#' @noRd
+write_whole <- function(data, path) {
+  path <- path.expand(path)
+  target <- if (file.exists(path)) normalizePath(path) else path
+  # Pipes and devices cannot be renamed to, and have nothing to lose.
+  if (file.exists(target) && !utils::file_test("-f", target)) return(writeBin(data, target))
+  beside <- tempfile(paste0(".", basename(target), "."), dirname(target))
+  on.exit(unlink(beside))
+  problem <- tryCatch(
+    {
+      suppressWarnings(writeBin(data, beside))
+      sync_file(beside)
+      if (!identical(readBin(beside, raw(), length(data) + 1), data)) "the disk is full, or a quota is used up"
+    },
+    error = conditionMessage
+  )
+  if (is.null(problem)) {
+    if (file.exists(target)) Sys.chmod(beside, file.mode(target), use_umask = FALSE)
+    if (!suppressWarnings(file.rename(beside, target))) problem <- "the file could not be renamed"
+  }
+  if (is.null(problem)) return(invisible())
+  laplace_stop(
+    sprintf("Cannot write %s: %s. What was there before is unchanged.", path, problem), "NOT_WRITTEN",
+    list(path = path)
+  )
+}
+
+#' Has a file written to the disk, where the system has a program for it: R itself does not offer it.
+#' @noRd
+sync_file <- function(path) {
+  sync <- Sys.which("sync")
+  if (nzchar(sync)) suppressWarnings(system2(sync, shQuote(path), stdout = FALSE, stderr = FALSE))
 }
 
 #' @rdname save_laplace

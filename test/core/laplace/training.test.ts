@@ -7,8 +7,9 @@ import { loadPosterior } from '../../../core/laplace/load-posterior.js'
 import { likelihoodModel } from '../../../core/likelihood/registry.js'
 import type { LaplaceOptions } from '../../../core/options/laplace-options.js'
 import type { Likelihood } from '../../../core/options/words.js'
-import { readContainer, writeContainer } from '../../../core/storage/container.js'
+import { writeContainer } from '../../../core/storage/container.js'
 import { readPartialFit, writePartialFit } from '../../../core/storage/partial-fit-file.js'
+import { readContainer } from '../../../core/storage/read-container.js'
 import { mergePartialFits } from '../../../core/sums/partial-fit.js'
 import { randomGenerator } from '../../../core/tensor/random.js'
 import { float64 } from '../../../core/tensor/tensor.js'
@@ -225,7 +226,7 @@ t.test('partial fits and posteriors of version 0.1.0 know nothing of it', async 
 
 /** The file without a field. */
 function without(bytes: Uint8Array, kind: string, key: string): Uint8Array {
-  const { [key]: _, ...tree } = readContainer(kind, bytes) as Record<string, never>
+  const { [key]: _, ...tree } = readContainer(kind, bytes).tree as Record<string, never>
   return writeContainer(kind, tree)
 }
 

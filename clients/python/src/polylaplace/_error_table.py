@@ -52,6 +52,7 @@ ERROR_TABLE: dict[str, tuple[int, str, str]] = {
     "DEADLINE": (802, "CancelledError", "The work did not end before its deadline."),
     "OUT_OF_MEMORY": (901, "ResourceError", "The work would need more memory than is allowed."),
     "MISSING_DEPENDENCY": (902, "ResourceError", "An optional package that this needs is not installed."),
+    "NOT_WRITTEN": (905, "ResourceError", "A file could not be written; what was there before is unchanged."),
     "NOT_FITTED": (1001, "StateError", "The posterior has not been fitted yet."),
     "DIGEST_MISMATCH": (1002, "StateError", "Parts that belong to different networks or options were combined."),
     "INTERNAL": (1101, "InternalError", "A fault of this library; please report it."),

@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, Self
 
 from ._client import Client
 from ._default_client import default_client
 from ._exceptions import LaplaceWarning
+from ._files import write_whole
 from ._models import network_params
 from ._options import unwrapped
 from ._posterior_state import TRANSIENT, PosteriorState, mark_fitted
@@ -25,8 +25,12 @@ class Saving(PosteriorState):
         return self._saved(network=network)
 
     def save(self, path: str | os.PathLike[str], *, network: bool = True) -> None:
-        """Writes the posterior to a file that Node, Python, R and browsers read."""
-        Path(path).write_bytes(self.to_bytes(network=network))
+        """Writes the posterior to a file that Node, Python, R and browsers read; whole, or not at all.
+
+        Raises:
+            OSError: the disk is full, access is denied, ...; what was at `path` before is still there.
+        """
+        write_whole(path, self.to_bytes(network=network))
 
     @classmethod
     def from_bytes(cls, data: bytes, *, model: Any = None, client: Client | None = None) -> Self:
