@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url'
 import { filesBeside, type NetworkHints, readNetwork as readBytes } from '../adapters/network/index.js'
 import type { Graph } from '../core/graph/graph.js'
 import { type ExternalDataOptions, readFilesBeside } from './files/external-data.js'
-import { ZIP_FUNCTIONS } from './files/zip-functions.js'
+import { READING_FUNCTIONS } from './files/reading-functions.js'
 
 /** What can be said about a network's file, and which files beside it may be read. */
 export type ReadOptions = NetworkHints & ExternalDataOptions
@@ -20,7 +20,7 @@ export type ReadOptions = NetworkHints & ExternalDataOptions
  */
 export async function readNetwork(source: string | URL | Uint8Array, options: ReadOptions = {}): Promise<Graph> {
   const { root, maxBytes, ...hints } = options
-  const complete = { ...ZIP_FUNCTIONS, ...hints }
+  const complete = { ...READING_FUNCTIONS, ...hints }
   if (source instanceof Uint8Array) return readBytes(source, complete)
   const path = source instanceof URL ? fileURLToPath(source) : source
   const bytes = await readFile(path)

@@ -1,7 +1,7 @@
 // Bundles the server into the Python and R clients, and writes the error table in their languages.
 //
 // Each client carries polylaplace.mjs, small, so that the process answers quickly; worker.mjs, the compute threads;
-// worker-thread.mjs, threads that share one computation; and beside them modules that a thread loads when it first
+// worker-thread.mjs, threads that share one computation; hdf5-thread.mjs, which reads a file and is ended; and beside them modules that a thread loads when it first
 // needs them (readers of files). `node scripts/build-clients.mjs --server DIR` writes only these, for tests.
 import { build } from 'esbuild'
 import { createHash } from 'node:crypto'
@@ -112,7 +112,8 @@ async function bundle(entries, { define = {}, splitting = false } = {}) {
 }
 
 /** Compute threads, and the threads that these share their work with. */
-const COMPUTING = { 'worker': 'protocol/worker/worker.ts', 'worker-thread': 'node/runtime/worker-thread.mts' }
+const COMPUTING = { 'worker': 'protocol/worker/worker.ts', 'worker-thread': 'node/runtime/worker-thread.mts',
+  'hdf5-thread': 'node/files/hdf5-thread.mts' }
 
 /** The server's files. `worker` may be another module with the task of the compute threads. */
 async function bundleServer(worker = COMPUTING.worker) {

@@ -2,8 +2,9 @@
 import { UntrustedInputError } from '../../core/errors/errors.js'
 import type { Graph } from '../../core/graph/graph.js'
 import type { Tensor } from '../../core/tensor/tensor.js'
-import { type Hdf5Group, withHdf5 } from '../hdf5/read-hdf5.js'
+import { type Hdf5Reader, withHdf5 } from '../hdf5/read-hdf5.js'
 import { isHdf5 } from '../hdf5/signature.js'
+import type { Hdf5Group } from '../hdf5/tree.js'
 import { isZip, openZip, type ZipArchive, type ZipOptions } from '../zip/index.js'
 import { parseConfig, refuse, text } from './config.js'
 import { readModel } from './model.js'
@@ -19,6 +20,8 @@ export interface KerasOptions {
   readonly inputSize?: number | readonly number[]
   /** For `.keras` archives: the runtime's own checksum, and what unpacks compressed entries (Keras writes none). */
   readonly zip?: ZipOptions
+  /** What reads HDF5, where a host can do it in a thread that it can end: files can make the library run for ever. */
+  readonly hdf5?: Hdf5Reader
 }
 
 /** Bytes of the description of a network; large ones have a few hundred thousand. */
@@ -47,8 +50,8 @@ export async function readKeras(bytes: Uint8Array, options: KerasOptions = {}): 
  * @throws UntrustedInputError UNTRUSTED_INPUT for damaged files; ResourceError MISSING_DEPENDENCY without h5wasm
  */
 export async function readKerasTensors(bytes: Uint8Array,
-  options: Pick<KerasOptions, 'zip'> = {}): Promise<Map<string, Tensor>> {
-  return withHdf5(isHdf5(bytes) ? bytes : archiveParts(bytes, options.zip ?? {}).weights, allArrays)
+  options: Pick<KerasOptions, 'zip' | 'hdf5'> = {}): Promise<Map<string, Tensor>> {
+  return withHdf5(isHdf5(bytes) ? bytes : archiveParts(bytes, options.zip ?? {}).weights, allArrays, options.hdf5)
 }
 
 /** `.h5`: the description is an attribute, the weights are in `model_weights`. */
@@ -60,7 +63,7 @@ function readLegacy(bytes: Uint8Array, options: KerasOptions): Promise<Graph> {
     const model = readModel(parseConfig(description))
     return writeModel(model, legacyWeights(root, model), typeof version === 'string' && /^[012]\./.test(version),
       options)
-  })
+  }, options.hdf5)
 }
 
 function noDescription(root: Hdf5Group): UntrustedInputError {
@@ -84,7 +87,7 @@ async function readArchive(bytes: Uint8Array, options: KerasOptions): Promise<Gr
   const model = readModel(parseConfig(description))
   const version = metadata === undefined ? undefined : text(parseConfig(metadata), 'keras_version')
   return withHdf5(weights,
-    root => writeModel(model, numberedWeights(root, model), version?.startsWith('2.') === true, options))
+    root => writeModel(model, numberedWeights(root, model), version?.startsWith('2.') === true, options), options.hdf5)
 }
 
 interface ArchiveParts {

@@ -1,6 +1,6 @@
 /** @file Finds the arrays of each layer in the weights of a Keras file. */
 import type { Tensor } from '../../core/tensor/tensor.js'
-import type { Hdf5Group } from '../hdf5/read-hdf5.js'
+import type { Hdf5Group } from '../hdf5/tree.js'
 import { refuse } from './config.js'
 import type { KerasModel } from './model.js'
 

@@ -1,6 +1,7 @@
 /** @file What a caller can say about a file beside its bytes. */
 import { UntrustedInputError } from '../../core/errors/errors.js'
 import type { ParameterChoice } from '../../core/options/parameter-choice.js'
+import type { Hdf5Reader } from '../hdf5/read-hdf5.js'
 import type { LayerSpec } from '../layers/index.js'
 import type { OnnxOptions } from '../onnx/index.js'
 import type { Format } from './recognise.js'
@@ -30,6 +31,8 @@ export interface NetworkHints {
   /** What unpacks zip entries and checks them (see `ZipOptions`). */
   readonly inflate?: ((bytes: Uint8Array, maxOutput: number) => Uint8Array) | undefined
   readonly crc32?: ((bytes: Uint8Array) => number) | undefined
+  /** What reads HDF5 files, where a host can do it in a thread that it can end. */
+  readonly hdf5?: Hdf5Reader | undefined
 }
 
 /** The further files as a map. @throws UntrustedInputError when one is not bytes */

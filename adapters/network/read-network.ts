@@ -9,7 +9,7 @@ import { READERS } from './readers.js'
 import { type Format, FORMATS, recognise, unsupported } from './recognise.js'
 
 const HINTS = ['format', 'architecture', 'activation', 'input', 'output', 'files', 'model', 'inputSize', 'dimensions',
-  'parameters', 'freeze', 'inflate', 'crc32'] as const
+  'parameters', 'freeze', 'inflate', 'crc32', 'hdf5'] as const
 
 /**
  * Reads a network; the format is recognised by content. Nothing of the file is run, no other file is opened.

@@ -122,8 +122,11 @@ const jld2: LoadReader = async () => {
 const keras: LoadReader = async () => {
   const { readKeras, readKerasTensors } = await import('../keras/index.js')
   return {
-    network: (bytes, hints) => readKeras(bytes, given(hints, 'inputSize')),
-    tensors: async bytes => ({ tensors: asFileTensors(await readKerasTensors(bytes)), notes: [] }),
+    network: (bytes, hints) => readKeras(bytes, { ...given(hints, 'inputSize', 'hdf5'), zip: zipOptions(hints) }),
+    tensors: async (bytes, hints) => ({
+      tensors: asFileTensors(await readKerasTensors(bytes, { ...given(hints, 'hdf5'), zip: zipOptions(hints) })),
+      notes: [],
+    }),
   }
 }
 

@@ -5,7 +5,7 @@ import { isZip, openZip } from '../../adapters/zip/index.js'
 import { DataError } from '../../core/errors/errors.js'
 import { nearestWord } from '../../core/errors/suggest.js'
 import { formatShape, type Tensor } from '../../core/tensor/tensor.js'
-import { ZIP_FUNCTIONS } from '../../node/files/zip-functions.js'
+import { ZIP_FUNCTIONS } from '../../node/files/reading-functions.js'
 import { readNpy } from './npy.js'
 
 /** The arrays of a file, by name. */

@@ -6,7 +6,7 @@ import { LaplaceError } from '../../core/errors/errors.js'
 import { oneOf } from '../../core/errors/suggest.js'
 import type { Graph } from '../../core/graph/graph.js'
 import { readFilesBeside } from '../../node/files/external-data.js'
-import { ZIP_FUNCTIONS } from '../../node/files/zip-functions.js'
+import { READING_FUNCTIONS } from '../../node/files/reading-functions.js'
 import { type Arguments, UsageError } from '../arguments/arguments.js'
 import { readBytes, withFileName } from './files.js'
 
@@ -39,7 +39,7 @@ async function hintsOf(path: string, bytes: Uint8Array, args: Arguments): Promis
     ? readFilesBeside(external ?? dirname(path), await locationsOf(bytes))
     : new Map(await readFiles(files.split(',')))
   return {
-    ...ZIP_FUNCTIONS,
+    ...READING_FUNCTIONS,
     ...(architecture === undefined ? {} : { architecture: await readArchitecture(architecture) }),
     ...(activation === undefined ? {} : { activation }),
     ...(inputSize === undefined ? {} : { inputSize: shapeOf(inputSize) }),

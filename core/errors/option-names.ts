@@ -24,6 +24,7 @@ export const OPTION_NAMES: Readonly<Record<string, OptionName>> = {
   externalData: alike('external_data'),
   files: { python: 'external_data', r: 'external_data', cli: '--files' },
   freeze: alike('freeze'),
+  hdf5: {},
   inflate: {},
   input: alike('input'),
   inputSize: alike('input_size'),

@@ -1,11 +1,11 @@
 /**
  * @file The file in which posteriors and partial fits are kept: a JSON tree with typed arrays beside it, and a digest.
  *
- * Layout, little-endian: 8 bytes magic, u32 version, u32 length of the JSON, the JSON (UTF-8, as `JSON.stringify` writes
- * it) padded with spaces to a multiple of 8, then the arrays in the order in which the JSON names them, each padded with
- * zeros to a multiple of 8, then SHA-256 (32 bytes) over everything before. In the JSON an array is
- * `{"$": [type, offset, length]}` with the offset in bytes from the end of the JSON. Version 1, of polylaplace 0.1.0, has
- * no digest.
+ * Layout, little-endian: 8 bytes magic, u32 version, u32 length of the JSON, the JSON (UTF-8, as `JSON.stringify`
+ * writes it) padded with spaces to a multiple of 8, then the arrays in the order in which the JSON names them, each
+ * padded with zeros to a multiple of 8, then SHA-256 (32 bytes) over everything before. In the JSON an array is
+ * `{"$": [type, offset, length]}` with the offset in bytes from the end of the JSON. Version 1, of polylaplace 0.1.0,
+ * has no digest.
  */
 import { sha256 } from '../kernels/sha256.js'
 

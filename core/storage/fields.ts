@@ -21,8 +21,8 @@ export function fieldsOf(tree: Tree | undefined, path: string): Fields {
 }
 
 /**
- * The value that was made of a dictionary whose fields it has: a field that is in the file alone is unknown, and what it
- * means would be passed over.
+ * The value that was made of a dictionary whose fields it has: a field that is in the file alone is unknown, and what
+ * it means would be passed over.
  */
 export function exact<T extends object>(fields: Fields, path: string, value: T, others: readonly string[] = []): T {
   const unknown = Object.keys(fields).find(key => !Object.hasOwn(value, key) && !others.includes(key))

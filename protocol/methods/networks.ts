@@ -14,7 +14,7 @@ import { selectParameters } from '../../core/network/select-parameters.js'
 import type { ParameterChoice } from '../../core/options/parameter-choice.js'
 import { LIKELIHOODS } from '../../core/options/words.js'
 import type { Tensor } from '../../core/tensor/tensor.js'
-import { ZIP_FUNCTIONS } from '../../node/files/zip-functions.js'
+import { READING_FUNCTIONS } from '../../node/files/reading-functions.js'
 import { tensorFromWire, tensorToWire } from '../frames/arrays.js'
 import { type DecodedMap, isMap, own } from '../frames/decoded-map.js'
 import type { WireMap } from '../frames/encode.js'
@@ -82,7 +82,7 @@ async function withSurroundings(graph: Model['graph'], params: DecodedMap,
 async function fromBytes(bytes: Uint8Array, params: DecodedMap): Promise<Model> {
   const { readNetwork: read, formatOf } = await import('../../adapters/network/index.js')
   // The choice of parameters is made for every source alike, when the network is there.
-  const hints: NetworkHints = { ...hintsOf(params), parameters: undefined, freeze: undefined, ...ZIP_FUNCTIONS }
+  const hints: NetworkHints = { ...hintsOf(params), parameters: undefined, freeze: undefined, ...READING_FUNCTIONS }
   return { graph: await read(bytes, hints), format: formatOf(bytes, hints) }
 }
 

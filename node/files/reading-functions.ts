@@ -1,5 +1,6 @@
-/** @file What Node has for zip archives: the readers run without it, and refuse packed entries then. */
+/** @file What Node has for readers of files: they run without it, and refuse more, or can be held up, then. */
 import { crc32, inflateRawSync } from 'node:zlib'
+import { readHdf5Apart } from './hdf5-apart.js'
 
 /** Unpacks at most `most` bytes, and checks what was unpacked. */
 export const ZIP_FUNCTIONS = {
@@ -7,3 +8,6 @@ export const ZIP_FUNCTIONS = {
     inflateRawSync(packed, { maxOutputLength: Math.max(1, most) }),
   crc32,
 }
+
+/** All that readers of networks take of a host. */
+export const READING_FUNCTIONS = { ...ZIP_FUNCTIONS, hdf5: readHdf5Apart }
