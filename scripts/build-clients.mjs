@@ -2,7 +2,8 @@
 //
 // Each client carries polylaplace.mjs, small, so that the process answers quickly; worker.mjs, the compute threads;
 // worker-thread.mjs, threads that share one computation; hdf5-thread.mjs, which reads a file and is ended; and beside
-// them modules that a thread loads when it first needs them (readers of files). `node scripts/build-clients.mjs --server DIR` writes only these, for tests.
+// them modules that a thread loads when it first needs them (readers of files).
+// `node scripts/build-clients.mjs --server DIR` writes only these, for tests.
 import { build } from 'esbuild'
 import { createHash } from 'node:crypto'
 import { mkdir, readFile, rm, writeFile } from 'node:fs/promises'

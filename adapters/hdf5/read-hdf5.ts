@@ -2,10 +2,10 @@
  * @file HDF5 files through h5wasm, the HDF5 library as WebAssembly.
  *
  * h5wasm is an optional dependency of the npm package, is a part of the Python and R packages, and is loaded when a
- * file is opened. It works on a copy of the bytes in a file system in memory, so that links to other files lead
- * nowhere; it uses neither `eval` nor `new Function`. Its own faults, and those of files made to provoke them, come out
- * as UntrustedInputError. A file can also make it run for ever, or take all memory: a host that has threads reads in one
- * that it can end (`Hdf5Reader`).
+ * file is opened. It works on a copy of the bytes in memory, so that links to other files lead nowhere; it uses
+ * neither `eval` nor `new Function`. Its own faults, and those of files made to provoke them, come out as
+ * UntrustedInputError. A file can also make it run for ever, or take all memory: a host that has threads reads in
+ * one that it can end (`Hdf5Reader`).
  */
 import type * as H5wasm from 'h5wasm'
 import { LaplaceError, ResourceError, UntrustedInputError } from '../../core/errors/errors.js'
