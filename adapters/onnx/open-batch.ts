@@ -25,7 +25,9 @@ const BROADCAST = new Set(['Add', 'Sub', 'Mul', 'Div', 'Pow', 'Where', 'Equal', 
 
 /** A node for any number of examples; the same node where nothing in it counts `size` of them. */
 export function withOpenBatch(node: Node, writing: Writing, size: number): Node {
-  if (node.op === 'Concat') return withRepeatedRows(node, writing, size)
+  if (node.op === 'Concat' || node.op === 'ScatterElements' || node.op === 'GatherElements') {
+    return withRepeatedRows(node, writing, size)
+  }
   if (BROADCAST.has(node.op)) return withOneRow(node, writing, size)
   const [x] = node.inputs
   if (node.op === 'Expand' && writing.types.get(x)?.constant !== undefined) return withExpandedRow(node, writing, size)
@@ -156,7 +158,7 @@ function withOneRow(node: Node, writing: Writing, size: number): Node {
   }) }
 }
 
-/** A constant that is joined with values of examples, the same for all of them, is repeated for each. */
+/** A constant that is joined with values of examples, or placed in them, the same for all, is repeated for each. */
 function withRepeatedRows(node: Node, writing: Writing, size: number): Node {
   const { types } = writing
   const example = node.inputs.find(name => types.get(name)?.shape.some(isBatch) === true)

@@ -137,21 +137,44 @@ function addUse(uses: Map<string, Use[]>, name: string, use: Use): void {
   else list.push(use)
 }
 
-/** Whether an operator that learns reads the tensor, in whatever layout. */
+/** Arithmetic that makes a weight of others: scales, weight norm, a masked or an adapted weight. */
+const ARITHMETIC: ReadonlyMap<string, readonly number[]> = new Map([['Mul', [0, 1]], ['Div', [0]], ['Add', [0, 1]], [
+  'Sub',
+  [0, 1],
+]])
+
+/** A tensor, or what has been made of it. */
+interface Made {
+  readonly name: string
+  readonly computed: boolean
+}
+
+/** Whether an operator that learns reads the tensor, in whatever layout, or a weight that is made of it. */
 function isLearnt(name: string, value: Tensor, around: Surroundings): boolean {
-  const open = [name]
-  const seen = new Set(open)
+  const open: Made[] = [{ name, computed: false }]
+  const seen = new Set([name])
   for (let current = open.pop(); current !== undefined; current = open.pop()) {
-    for (const { node, input } of around.uses.get(current) ?? []) {
-      if (LAYOUT.has(node.op) || PARTS.has(node.op)) {
-        for (const output of node.outputs) {
-          if (input === 0 && !seen.has(output)) open.push(output)
-          seen.add(output)
-        }
-      } else if (learnsFrom(node, input, name, value, around)) return true
+    for (const { node, input } of around.uses.get(current.name) ?? []) {
+      const moved = LAYOUT.has(node.op) || PARTS.has(node.op)
+      const passed = moved ? input === 0 : around.fixed.has(node.outputs[0]) && makesWeights(node, input, value)
+      for (const output of passed ? node.outputs : []) {
+        if (!seen.has(output)) open.push({ name: output, computed: current.computed || !moved })
+        seen.add(output)
+      }
+      if (moved) continue
+      if (current.computed ? isWeightOf(node, input, around) : learnsFrom(node, input, name, value, around)) return true
     }
   }
   return false
+}
+
+function makesWeights(node: Node, input: number, value: Tensor): boolean {
+  return ARITHMETIC.get(node.op)?.includes(input) === true && value.data.length > 1 && !isMask(value)
+}
+
+/** Whether a node multiplies what depends on the input with the value. */
+function isWeightOf(node: Node, input: number, { fixed }: Surroundings): boolean {
+  return PRODUCTS.has(node.op) && input < 2 && !fixed.has(node.outputs[0])
 }
 
 function learnsFrom(node: Node, input: number, name: string, value: Tensor, around: Surroundings): boolean {

@@ -59,7 +59,14 @@ export function taskFor(whole: Graph, given: ResolvedOptions, runtime: Runtime):
     const alone = fallbackNetwork(graph, network, options)
     return alone && taskFor(alone.graph, alone.options, runtime)
   }
-  return { graph, network, evaluator, pool, options, runtime, plan: planTuning(options), fallback, linear }
+  const notes = options.structure === 'kron' ? evaluator.alsoDirect.map(factorsOfLayersAlone) : []
+  return { graph, network: { ...network, notes: [...network.notes, ...notes] }, evaluator, pool, options, runtime,
+    plan: planTuning(options), fallback, linear }
+}
+
+function factorsOfLayersAlone(weight: string): string {
+  return `The network uses '${weight}' as the weight of a linear layer and elsewhere too (a tied embedding). Its ` +
+    "Kronecker factors are those of the layer alone; structures 'full' and 'diag' count every use."
 }
 
 /** @throws OptionError BAD_OPTION unless there is one noise an output */

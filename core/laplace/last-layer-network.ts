@@ -1,7 +1,7 @@
 /**
- * @file Subset last_layer of networks in which something follows the last linear layer, or in which the layer has
- * another form than f = W phi + b: all weights of a network that has no other parameters, so that what follows is
- * differentiated.
+ * @file Subset last_layer of networks in which something follows the last linear layer, whose weight is used elsewhere
+ * too, or in which the layer has another form than f = W phi + b: all weights of a network that has no other
+ * parameters, so that it is differentiated by these.
  */
 import { LaplaceError, OptionError } from '../errors/errors.js'
 import type { Graph } from '../graph/graph.js'
@@ -68,7 +68,7 @@ function headOnly(graph: Graph, options: ResolvedOptions, { parameters, node }: 
   const names = new Set(parameters)
   const note =
     `The last linear layer (${parameters.map(name => `'${name}'`).join(', ')}; ${node.op}) is not the end of `
-    + 'the network as W phi + b: its parameters are the subset, and what follows is differentiated.'
+    + 'the network as W phi + b: its parameters are the subset, and the network is differentiated by them.'
   const restricted = { ...graph, parameters: graph.parameters.filter(({ name }) => names.has(name)),
     notes: [...graph.notes, note] }
   const linearModel = options.structureOpen && options.linearModel === 'none' && options.priorOpen

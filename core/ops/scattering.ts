@@ -42,7 +42,9 @@ const scatterElements: Operator = {
   run(node, inputs, context) {
     const [data, indices, updates] = [0, 1, 2].map(i => requiredInput(node, inputs, i))
     const axis = axisOf(node, data.shape.length)
-    const combine = REDUCTIONS[reductionOf(node)]
+    const reduction = reductionOf(node)
+    const combine = REDUCTIONS[reduction]
+    const placed = reduction === 'none' ? new Uint8Array(data.data.length) : undefined
     const steps = data.shape.map((_, i) => sizeOf(data.shape.slice(i + 1)))
     const out = context.allocate(data.dtype, data.data.length)
     out.set(data.data)
@@ -51,7 +53,10 @@ const scatterElements: Operator = {
       const index = resolveIndex(node, indices.data[i], data.shape[axis])
       let to = 0
       for (let k = 0; k < at.length; k++) to += (k === axis ? index : at[k]) * steps[k]
-      out[to] = combine(out[to], updates.data[i])
+      const old = out[to]
+      out[to] = combine(old, updates.data[i])
+      if (placed?.[to] === 1 && out[to] !== old) throw placedTwice(node)
+      if (placed !== undefined) placed[to] = 1
       for (let k = at.length - 1; k >= 0; k--) {
         if (++at[k] < indices.shape[k]) break
         at[k] = 0
@@ -67,6 +72,11 @@ const scatterElements: Operator = {
     return [needs[0] ? keptCotangent(context, cotangent, reduction) : undefined, undefined,
       needs[2] ? pickedCotangent(context, cotangent, data, indices) : undefined]
   },
+}
+
+function placedTwice(node: Node): GraphError {
+  return badNode(node, 'it places different numbers at one element, of which ONNX does not say which one stays. ' +
+    "torch's older exporter writes that for index_add: export by torch.onnx.export(..., dynamo=True).")
 }
 
 function noRule(node: Node, what: string): GraphError {

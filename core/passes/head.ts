@@ -1,6 +1,7 @@
 /**
- * @file The last linear layer of any network: the product nearest to the output of a value that depends on the input
- * with something made from parameters. What stands between the two is not looked at here.
+ * @file The last linear layer of any network: the products of a value that depends on the input with something made
+ * from parameters, behind which there is no other such product. Several where the outputs come from several (two heads
+ * side by side, their mean). What stands between them and the output is not looked at here.
  */
 import { GraphError, LaplaceError, OptionError } from '../errors/errors.js'
 import { nearestWord } from '../errors/suggest.js'
@@ -9,13 +10,13 @@ import { describeNode } from '../ops/node-attributes.js'
 import { simplify } from './fold.js'
 import { describeLastLayer, findLastLayer } from './last-linear.js'
 
-/** A linear layer and the parameters that it is made of. */
+/** The last linear layers and the parameters that they are made of. */
 export interface Head {
   /** In the order of theta. */
   readonly parameters: readonly string[]
   /** Whether f = W phi + b with W and b as they are stored, so that no derivative is needed. */
   readonly closed: boolean
-  /** The node of the product. */
+  /** The node of the product, the last one of several. */
   readonly node: Node
 }
 
@@ -38,13 +39,27 @@ interface Layer {
 export function findHead(graph: Graph, output: string, name?: string): Head {
   const network = simplify({ ...graph, outputs: [output] })
   const layers = linearLayers(network)
-  const layer = name === undefined ? layers.at(-1) : layerNamed(layers, name)
+  const found = name === undefined ? lastOf(layers, network) : [layerNamed(layers, name)]
+  const last = found.at(-1)
   const plain = plainLastLayer(graph, output)
-  const closed = plain !== undefined && (layer === undefined || name === undefined || sameSet(plain, layer.parameters))
-  const used = closed ? plain : layer?.parameters
-  if (layer === undefined || used === undefined || used.size === 0) throw noLayer(network, output, layer)
-  return { closed, node: layer.node,
+  const own = new Set(found.flatMap(({ parameters }) => [...parameters]))
+  const closed = plain !== undefined && (last === undefined || name === undefined || sameSet(plain, own))
+  const used = closed ? plain : own
+  if (last === undefined || used.size === 0) throw noLayer(network, output, last)
+  return { closed, node: last.node,
     parameters: graph.parameters.map(parameter => parameter.name).filter(each => used.has(each)) }
+}
+
+/** The layers whose results reach the output through no other one. */
+function lastOf(layers: readonly Layer[], { nodes }: Graph): Layer[] {
+  const products = new Set(layers.map(({ node }) => node))
+  const read = new Set<string>()
+  for (const node of nodes.toReversed()) {
+    if (products.has(node) || node.outputs.some(name => read.has(name))) {
+      for (const name of node.inputs) read.add(name)
+    }
+  }
+  return layers.filter(({ node }) => !node.outputs.some(name => read.has(name)))
 }
 
 /** The parameters of the layer f = W phi + b that ends the network, where there is one. */

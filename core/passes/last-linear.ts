@@ -58,6 +58,10 @@ export function findLastLayer(graph: Graph, output: string): FoundLastLayer {
     throw noLastLayer(output, `${describeNode(operator.node)}, whose results are not kept together at the output`)
   }
   if (unattachedBias(operator, types)) throw noLastLayer(output, describeNode(operator.node), operator.node)
+  if (featuresHold(operator, network)) {
+    throw noLastLayer(output, `${describeNode(operator.node)}, whose weight the network uses before it too`,
+      operator.node)
+  }
   return { operator, network, types, places }
 }
 
@@ -66,6 +70,15 @@ function placesOf(sources: Float64Array, out: number): Int32Array | undefined {
   const together = sources.length % out === 0 && sources.every((source, j) => source === sources[j - j % out] + j % out)
   if (!together || sources.some((source, j) => j % out === 0 && source % out !== 0)) return undefined
   return Int32Array.from({ length: sources.length / out }, (_, t) => sources[t * out] / out)
+}
+
+/** Whether the features are made of the layer's own weight or bias: those of a tied head are not constants. */
+function featuresHold({ input, weight, bias }: LinearOperator, { nodes }: Graph): boolean {
+  const made = new Set([weight.name, ...(bias === undefined ? [] : [bias.parameter.name])])
+  for (const node of nodes) {
+    if (node.inputs.some(name => made.has(name))) { for (const name of node.outputs) made.add(name) }
+  }
+  return made.has(input)
 }
 
 /** Gemm with a third input that is a parameter but not an attached bias: it is scaled, or not one number an output. */

@@ -49,6 +49,8 @@ export interface Evaluator {
   readonly slots: readonly ParameterSlot[]
   /** Linear operators that use parameters of the subset, one for each use. */
   readonly linears: readonly (LinearShape & { readonly positions: number })[]
+  /** Weights of linear operators that the network uses in another way too (a tied table of tokens). */
+  readonly alsoDirect: readonly string[]
   /** The network's own weights. */
   readonly theta: Float64Array
   forward(x: Inputs): Promise<RealArray>
@@ -102,6 +104,7 @@ export function createEvaluator(network: Network, subset: Subset, engine: Chosen
     engine,
     slots,
     linears: subset === 'all' ? linearShapes(factors(1)) : [{ ...lastLayerShape(slots), positions: 1 }],
+    alsoDirect: subset === 'all' ? alsoDirect(factors(1)) : [],
     theta: parameterVector(graph, slots),
     forward: async x => {
       const results = await (await programs.compiled('forward', graph)).run(x)
@@ -176,6 +179,12 @@ export function linearShapes({ parameters, factors }: FactorsProgram): Evaluator
         positions: factor.positions }]
       : []),
   )
+}
+
+function alsoDirect({ factors }: FactorsProgram): string[] {
+  const direct = new Set(factors.flatMap(factor => (factor.kind === 'direct' ? [factor.parameter] : [])))
+  const weights = factors.flatMap(factor => (factor.kind === 'linear' ? [factor.weight ?? ''] : []))
+  return [...new Set(weights.filter(name => direct.has(name)))]
 }
 
 /** All positions of an example. */

@@ -79,24 +79,14 @@ function derivative(graph, entry) {
   return largestDifference(Array.from(product), expected)
 }
 
-/** Labels of a shape that the likelihood takes. */
-function labelsFor({ likelihood, options, output }) {
-  const { shape } = output
-  const rows = shape[0]
-  if (likelihood === 'regression') return tensor('float32', shape, output.data.map((value, i) => value + Math.sin(i)))
-  if (likelihood === 'binary') return tensor('float32', [rows, 1], Array.from({ length: rows }, (_, i) => i % 2))
-  const positions = options.positions !== true ? [] : shape.length === 4 ? shape.slice(2) : [shape[1]]
-  const classes = shape.length === 4 ? shape[1] : shape.at(-1)
-  const extents = [rows, ...positions]
-  const count = extents.reduce((a, b) => a * b, 1)
-  return tensor('int64', extents, Array.from({ length: count }, (_, i) => i % classes))
-}
+const tensorOf = ({ shape, integers, data }) =>
+  tensor(integers ? 'int64' : 'float32', shape, integers ? Float64Array.from(data) : data)
 
 async function fitted(graph, entry, subset) {
   const options = { likelihood: entry.likelihood, subset, structure: 'kron', tune: 'none', priorPrecision: 1 }
   const given = [...fed(graph, entry)].map(([name, values]) => ({ name, values }))
   const x = given.length > 1 ? given : given[0].values
-  const posterior = await laplace(graph, options).fit(x, labelsFor(entry))
+  const posterior = await laplace(graph, options).fit(x, tensorOf(entry.labels))
   const { mean, probabilities } = await posterior.predict(x)
   const values = (probabilities ?? mean).data
   if (!values.every(Number.isFinite)) throw new Error('predictions that are no numbers')

@@ -1,6 +1,7 @@
 """Small torch versions of the architectures that people use, and their exports by both of torch's exporters.
 
-`python test/peers/architectures.py FOLDER` writes every export and `exports.json`, which `architectures.mjs` reads.
+`python test/peers/architectures.py FOLDER all 0 1` writes every export and `exports.json`, which `architectures.mjs`
+reads; `two 1 2` writes two exports of every second architecture.
 """
 
 from __future__ import annotations
@@ -11,23 +12,35 @@ import pathlib
 import sys
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
+import compound_networks as compound
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+TOKENS = 7
+
 
 @dataclass(frozen=True)
 class Architecture:
-    """A network of a kind; `shapes` are those of one example's inputs, `tokens` the size of the vocabulary."""
+    """A network of a kind.
+
+    `shapes` are those of one example's inputs, `kinds` a letter for each: r for real numbers, t for tokens, m for a mask
+    of padding. `batch` is the axis of the examples in the outputs, and
+    `class_axis` that of the classes once the examples come first. `head` are the parameters of its last linear layer,
+    by the beginnings of their names; None: those of the last module that has a weight.
+    """
 
     name: str
     build: Callable[[], nn.Module]
     shapes: tuple[tuple[int, ...], ...]
-    tokens: int = 0
+    kinds: str = "r"
     likelihood: str = "classification"
-    options: dict[str, object] = field(default_factory=dict)
+    positions: bool = False
+    batch: int = 0
+    class_axis: int = -1
+    head: tuple[str, ...] | None = None
 
 
 class Residual(nn.Module):
@@ -666,52 +679,73 @@ ARCHITECTURES = (
     Architecture("DenseNet", densenet, IMAGE),
     Architecture("SqueezeNet", squeezenet, IMAGE),
     Architecture("ViT", lambda: Vit(1), IMAGE),
-    Architecture("DeiT", lambda: Vit(2), IMAGE),
+    Architecture("DeiT", lambda: Vit(2), IMAGE, head=("heads.",)),
     Architecture("Swin", Swin, IMAGE),
     Architecture("MLP-Mixer", Mixer, IMAGE),
-    Architecture("U-Net", UNet, IMAGE, options={"positions": True}),
-    Architecture("FCN", Fcn, IMAGE, options={"positions": True}),
+    Architecture("U-Net", UNet, IMAGE, positions=True, class_axis=1),
+    Architecture("FCN", Fcn, IMAGE, positions=True, class_axis=1),
+    Architecture("DeepLab", compound.DeepLab, IMAGE, positions=True, class_axis=1),
+    Architecture("YOLO", compound.Yolo, IMAGE, likelihood="regression", positions=True),
+    Architecture("CRNN for CTC", compound.Crnn, ((1, 8, 12),), positions=True, batch=1),
     Architecture("DCGAN discriminator", dcgan_discriminator, IMAGE, likelihood="binary"),
     Architecture("DCGAN generator with a head", dcgan_generator, ((4,),)),
     Architecture("Spatial transformer", SpatialTransformer, ((1, 8, 8),)),
-    Architecture("GPT", lambda: Gpt(False, True), IDS, 7, options={"positions": True}),
-    Architecture("GPT with fused attention", lambda: Gpt(True, True), IDS, 7, options={"positions": True}),
-    Architecture("GPT, the last token", lambda: Gpt(True, False), IDS, 7),
-    Architecture("LLaMA", Llama, IDS, 7, options={"positions": True}),
-    Architecture("BERT", Bert, IDS, 7),
-    Architecture("BERT with a mask", Bert, ((5,), (5,)), 7, options={"inputs": 2}),
-    Architecture("RoBERTa", lambda: Bert(True, True, 1), IDS, 7),
-    Architecture("DistilBERT", lambda: Bert(False, False), IDS, 7),
+    Architecture("GPT", lambda: Gpt(False, True), IDS, "t", positions=True),
+    Architecture("GPT with fused attention", lambda: Gpt(True, True), IDS, "t", positions=True),
+    Architecture("GPT with a tied head", compound.TiedGpt, IDS, "t", positions=True, head=("wte.",)),
+    Architecture("GPT, the last token", lambda: Gpt(True, False), IDS, "t"),
+    Architecture("LLaMA", Llama, IDS, "t", positions=True),
+    Architecture("BERT", Bert, IDS, "t"),
+    Architecture("BERT with a mask", Bert, ((5,), (5,)), "tm"),
+    Architecture("BERT with a label for every token", compound.TokenLabels, IDS, "t", positions=True),
+    Architecture("RoBERTa", lambda: Bert(True, True, 1), IDS, "t"),
+    Architecture("DistilBERT", lambda: Bert(False, False), IDS, "t"),
     Architecture("RNN", lambda: Recurrent(nn.RNN), SEQUENCE),
     Architecture("LSTM", lambda: Recurrent(nn.LSTM), SEQUENCE),
     Architecture("LSTM of two layers", lambda: Recurrent(nn.LSTM, num_layers=2), SEQUENCE),
-    Architecture("LSTM of tokens", LastState, IDS, 7),
+    Architecture("LSTM of tokens", LastState, IDS, "t"),
     Architecture("GRU", lambda: Recurrent(nn.GRU), SEQUENCE),
     Architecture("Bidirectional LSTM", lambda: Recurrent(nn.LSTM, bidirectional=True), SEQUENCE),
     Architecture("Bidirectional GRU", lambda: Recurrent(nn.GRU, bidirectional=True), SEQUENCE),
+    Architecture("ConvLSTM", compound.ConvLstm, ((3, 1, 4, 4),)),
     Architecture("TCN", Tcn, ((2, 6),)),
+    Architecture("WaveNet", compound.WaveNet, ((1, 6),), positions=True, class_axis=1),
+    Architecture("wav2vec", compound.Wav2Vec, ((29,),)),
+    Architecture("State space (Mamba)", compound.StateSpace, SEQUENCE),
     Architecture("TransformerEncoder", lambda: Encoder(False), SEQUENCE),
     Architecture("TransformerEncoder, norm first", lambda: Encoder(True), SEQUENCE),
+    Architecture("Attention pooling", compound.AttentionPooling, SEQUENCE),
+    Architecture("PointNet", compound.PointNet, ((3, 5),)),
     Architecture("FT-Transformer", FtTransformer, ((5,),)),
     Architecture("TabNet", TabNet, ((5,),)),
-    Architecture("NODE", NodeTrees, ((5,),)),
+    Architecture("NODE", NodeTrees, ((5,),), head=("response",)),
+    Architecture("KAN", compound.Kan, ((4,),), head=("second",)),
+    Architecture("Radial basis functions", compound.RadialBasis, ((4,),)),
+    Architecture("Bilinear head", compound.BilinearHead, ((4,),)),
+    Architecture("Highway network", compound.Highway, ((4,),), head=("head.", "skip.")),
+    Architecture("Cosine head", compound.CosineHead, ((4,),), head=("prototypes",)),
+    Architecture("Mixture of experts", compound.MixtureOfExperts, ((4,),)),
     Architecture("Neural ODE", OdeNet, ((4,),)),
-    Architecture("Numbers and categories", TwoInputs, ((4,), (2,)), 7, options={"inputs": 2}),
+    Architecture("Graph network of messages", compound.GraphNetwork, ((4, 3),)),
+    Architecture("Graph attention", compound.ScatterGraph, ((4, 3),)),
+    Architecture("Graph convolutions", compound.Gcn, ((4, 3), (4, 4)), "rr"),
+    Architecture("Siamese network", compound.Siamese, ((4,), (4,)), "rr", likelihood="binary"),
+    Architecture("Numbers and categories", TwoInputs, ((4,), (2,)), "rt"),
+    Architecture("Recommender (DLRM)", compound.Dlrm, ((4,), (2,)), "rt", likelihood="binary"),
 )
 
 
 def example_inputs(architecture: Architecture, rows: int) -> tuple[Tensor, ...]:
-    """Numbers for the first input of a network without tokens, tokens for the others."""
+    """Rows of every input."""
     generator = torch.Generator().manual_seed(rows)
-    numeric = architecture.tokens == 0 or architecture.name == "Numbers and categories"
     inputs = []
-    for i, shape in enumerate(architecture.shapes):
-        if i == 0 and numeric:
+    for kind, shape in zip(architecture.kinds, architecture.shapes, strict=True):
+        if kind == "r":
             inputs.append(torch.randn(rows, *shape, generator=generator))
-        elif i == 1 and architecture.name == "BERT with a mask":
-            inputs.append((torch.arange(shape[0])[None] < torch.arange(rows)[:, None] + 2).long())
+        elif kind == "m":
+            inputs.append((torch.arange(shape[0])[None] < torch.arange(rows)[:, None] % 4 + 2).long())
         else:
-            inputs.append(torch.randint(2, architecture.tokens, (rows, *shape), generator=generator))
+            inputs.append(torch.randint(2, TOKENS, (rows, *shape), generator=generator))
     return tuple(inputs)
 
 
@@ -729,6 +763,16 @@ def trained(architecture: Architecture) -> nn.Module:
     return module.eval()
 
 
+def head_names(architecture: Architecture, module: nn.Module) -> list[str]:
+    """The parameters of the last linear layer."""
+    names = [name for name, _ in module.named_parameters()]
+    prefixes = architecture.head
+    if prefixes is None:
+        weights = [name for name in names if name.endswith(".weight") and module.get_parameter(name).ndim > 1]
+        prefixes = (weights[-1].removesuffix("weight"),)
+    return [name for name in names if name.startswith(prefixes)]
+
+
 def export(architecture: Architecture, module: nn.Module, path: pathlib.Path, dynamo: bool, dynamic: bool) -> None:
     inputs = example_inputs(architecture, 2 if dynamic or not dynamo else 1)
     names = ["x", "z"][: len(inputs)]
@@ -739,42 +783,79 @@ def export(architecture: Architecture, module: nn.Module, path: pathlib.Path, dy
         batch = torch.export.Dim("n")
         options["dynamic_shapes"] = tuple({0: batch} for _ in inputs)
     elif dynamic:
-        options["dynamic_axes"] = {name: {0: "n"} for name in [*names, "y"]}
+        options["dynamic_axes"] = {**{name: {0: "n"} for name in names}, "y": {architecture.batch: "n"}}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         torch.onnx.export(module, inputs, str(path), **options)
 
 
-def write_exports(folder: pathlib.Path, chosen: str = "") -> None:
-    """Every export that torch can make, inputs and torch's outputs beside it."""
+def example_labels(architecture: Architecture, outputs: Tensor) -> Tensor:
+    """Labels of the shape that the likelihood takes, examples first."""
+    rows = outputs.movedim(architecture.batch, 0)
+    if architecture.likelihood == "regression":
+        return rows + torch.sin(torch.arange(rows.numel())).view(rows.shape)
+    if architecture.likelihood == "binary":
+        return torch.arange(len(rows)) % 2
+    axis = (architecture.class_axis if architecture.positions else 1) % rows.ndim
+    shape = [extent for k, extent in enumerate(rows.shape) if k != axis]
+    return (torch.arange(math.prod(shape)) % rows.shape[axis]).view(shape)
+
+
+def _as_json(value: Tensor) -> dict[str, object]:
+    return {
+        "shape": list(value.shape),
+        "integers": not value.is_floating_point(),
+        "data": value.flatten().tolist(),
+    }
+
+
+def entry_of(
+    architecture: Architecture, module: nn.Module, path: pathlib.Path, dynamo: bool, dynamic: bool
+) -> dict[str, object]:
+    """An export, with inputs and torch's outputs: what architectures.mjs needs to know of it."""
+    inputs = example_inputs(architecture, 4)
+    with torch.no_grad():
+        outputs = module(*inputs)
+    entry: dict[str, object] = {
+        "architecture": architecture.name, "export": way_name(dynamo, dynamic), "path": str(path),
+        "likelihood": architecture.likelihood, "parameters": sum(each.numel() for each in module.parameters()),
+        "inputs": [_as_json(each) for each in inputs], "output": _as_json(outputs),
+        "labels": _as_json(example_labels(architecture, outputs)),
+    }  # fmt: skip
+    try:
+        export(architecture, module, path, dynamo, dynamic)
+    except Exception as error:
+        entry["failed"] = f"{type(error).__name__}: {str(error).strip().splitlines()[0][:160]}"
+    return entry
+
+
+def write_exports(folder: pathlib.Path, ways: Callable[[int], list[tuple[bool, bool]]], part: int, parts: int) -> None:
+    """Exports of every `parts`-th architecture, in the ways (newer exporter, any batch) that its number gets."""
     folder.mkdir(parents=True, exist_ok=True)
     entries = []
-    for architecture in ARCHITECTURES:
-        if chosen not in architecture.name:
+    for number, architecture in enumerate(ARCHITECTURES):
+        if number % parts != part:
             continue
         module = trained(architecture)
-        inputs = example_inputs(architecture, 4)
-        with torch.no_grad():
-            outputs = module(*inputs)
-        for dynamo in (True, False):
-            for dynamic in (True, False):
-                kind = f"{'new' if dynamo else 'old'} exporter, {'any' if dynamic else 'fixed'} batch"
-                path = folder / f"{architecture.name}, {kind}.onnx".replace(" ", "_").replace(",", "")
-                entry: dict[str, object] = {
-                    "architecture": architecture.name, "export": kind, "path": str(path),
-                    "likelihood": architecture.likelihood, "options": architecture.options,
-                    "parameters": sum(each.numel() for each in module.parameters()),
-                    "inputs": [{"shape": list(each.shape), "integers": not each.is_floating_point(),
-                                "data": each.flatten().tolist()} for each in inputs],
-                    "output": {"shape": list(outputs.shape), "data": outputs.flatten().tolist()},
-                }  # fmt: skip
-                try:
-                    export(architecture, module, path, dynamo, dynamic)
-                except Exception as error:
-                    entry["failed"] = f"{type(error).__name__}: {str(error).strip().splitlines()[0][:160]}"
-                entries.append(entry)
+        for dynamo, dynamic in ways(number):
+            path = folder / f"{number}-{'new' if dynamo else 'old'}-{'any' if dynamic else 'fixed'}.onnx"
+            entries.append(entry_of(architecture, module, path, dynamo, dynamic))
     (folder / "exports.json").write_text(json.dumps(entries))
 
 
+def way_name(dynamo: bool, dynamic: bool) -> str:
+    return f"{'new' if dynamo else 'old'} exporter, {'any' if dynamic else 'fixed'} batch"
+
+
+def all_ways(_: int) -> list[tuple[bool, bool]]:
+    return [(dynamo, dynamic) for dynamo in (True, False) for dynamic in (True, False)]
+
+
+def two_ways(number: int) -> list[tuple[bool, bool]]:
+    """Both exporters, one of them with a batch of any size and the other with a fixed one."""
+    return [(True, number // 2 % 2 == 0), (False, number // 2 % 2 == 1)]
+
+
 if __name__ == "__main__":
-    write_exports(pathlib.Path(sys.argv[1]), *sys.argv[2:])
+    target, chosen, part, parts = sys.argv[1:]
+    write_exports(pathlib.Path(target), two_ways if chosen == "two" else all_ways, int(part), int(parts))

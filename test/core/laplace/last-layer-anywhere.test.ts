@@ -69,6 +69,13 @@ const EXAMPLES: Readonly<Record<string, Example>> = {
     const conv = b.node('Conv', [first, b.parameter('w', draw(2, 3, 1, 1)), b.parameter('b', draw(2))])
     return b.node('Flatten', [b.node('GlobalAveragePool', [b.node('Relu', [conv])])])
   }) },
+  'two layers side by side': { head: ['w', 'b', 'right.w', 'right.b'],
+    graph: build([3], (b, h) => b.node('Add', [dense(b, h), b.node('Tanh', [dense(b, h, 'right.')])])) },
+  'a weight that is used before it too': { head: ['w'], graph: build([2], (b, h) => {
+    const w = b.parameter('w', draw(2, 2))
+    const code = b.node('Tanh', [b.node('Gemm', [h, w], { transB: 1 })])
+    return b.node('Gemm', [code, w], { transB: 1 })
+  }) },
   'a layer by its name': { head: ['body.w', 'body.b'], name: 'body', graph: build([3], (b, h) => {
     const hidden = b.node('Tanh', [dense(b, h, 'body.')])
     return b.node('MatMul', [hidden, b.parameter('end.w', draw(2, 2), true)])

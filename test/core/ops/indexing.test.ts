@@ -151,3 +151,18 @@ t.test('extents picked out of shapes', async t => {
   t.same(types.get('zeros')?.shape, [BATCH, 5])
   t.same(types.get(back)?.dims, [4, 3, BATCH])
 })
+
+t.test('ScatterElements: different numbers at one element are refused, equal ones and sums are not', t => {
+  const run = (updates: number[], reduction: string) => {
+    const b = new GraphBuilder('float64')
+    const y = b.node('ScatterElements', [b.input('x', [BATCH, 3]), b.input('at', [BATCH, 2], 'int64'),
+      b.input('updates', [BATCH, 2])], { axis: 1, reduction })
+    const inputs = new Map([['x', float64([1, 3], [1, 2, 3])], ['at', tensor('int64', [1, 2], [1, 1])], ['updates',
+      float64([1, 2], updates)]])
+    return runGraph(b.build([y]), inputs, 'float64').get(y)
+  }
+  t.throws(() => run([4, 5], 'none'), { code: 'BAD_GRAPH', message: /index_add.*dynamo=True/ })
+  t.same(Array.from(run([4, 4], 'none')!.data), [1, 4, 3])
+  t.same(Array.from(run([4, 5], 'add')!.data), [1, 11, 3])
+  t.end()
+})

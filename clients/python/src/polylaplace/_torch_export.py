@@ -14,7 +14,7 @@ import sys
 import warnings
 import weakref
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -286,17 +286,33 @@ def _structure(torch: Any, module: Any, given: list[Any], names: Sequence[str], 
 
 @contextmanager
 def _more_symbols(torch: Any) -> Iterator[None]:
-    """Operators that the exporter lacks and that parametrizations use."""
+    """Operators that the exporter lacks, or writes without the sums of what comes to one place (index_add)."""
+    symbolics = (("aten::vdot", _vdot), ("aten::bilinear", _bilinear), ("aten::index_add", _index_add))
+    added = []
     try:
-        torch.onnx.register_custom_op_symbolic("aten::vdot", _vdot, 9)
-    except Exception:
-        yield
-        return
-    try:
+        for name, symbolic in symbolics:
+            with suppress(Exception):
+                torch.onnx.register_custom_op_symbolic(name, symbolic, 9)
+                added.append(name)
         yield
     finally:
-        torch.onnx.unregister_custom_op_symbolic("aten::vdot", 9)
+        for name in added:
+            torch.onnx.unregister_custom_op_symbolic(name, 9)
 
 
 def _vdot(graph: Any, a: Any, b: Any) -> Any:
     return graph.op("ReduceSum", graph.op("Mul", a, b), keepdims_i=0)
+
+
+def _bilinear(graph: Any, a: Any, b: Any, weight: Any, bias: Any) -> Any:
+    product = graph.op("Einsum", a, weight, b, equation_s="...i,oij,...j->...o")
+    return product if bias.node().mustBeNone() else graph.op("Add", product, bias)
+
+
+def _index_add(graph: Any, data: Any, dim: Any, index: Any, added: Any, alpha: Any) -> Any:
+    axis, rank, factor = dim.node().i("value"), data.type().dim(), alpha.node().t("value")
+    axis %= rank
+    axes = graph.op("Constant", value_t=sys.modules["torch"].tensor([k for k in range(rank) if k != axis]))
+    each = graph.op("Expand", graph.op("Unsqueeze", index, axes), graph.op("Shape", added))
+    scaled = added if factor == 1 else graph.op("Mul", added, graph.op("CastLike", alpha, added))
+    return graph.op("ScatterElements", data, each, scaled, axis_i=axis, reduction_s="add")
