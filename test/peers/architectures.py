@@ -28,7 +28,8 @@ class Architecture:
 
     `shapes` are those of one example's inputs, `kinds` a letter for each: r for real numbers, t for tokens, m for a mask
     of padding. `batch` is the axis of the examples in the outputs, and
-    `class_axis` that of the classes once the examples come first. `head` are the parameters of its last linear layer,
+    `class_axis` that of the classes once the examples come first. `newer_only` is for what torch's older exporter cannot write, or writes
+    wrongly. `head` are the parameters of its last linear layer,
     by the beginnings of their names; None: those of the last module that has a weight.
     """
 
@@ -40,6 +41,7 @@ class Architecture:
     positions: bool = False
     batch: int = 0
     class_axis: int = -1
+    newer_only: bool = False
     head: tuple[str, ...] | None = None
 
 
@@ -721,12 +723,12 @@ ARCHITECTURES = (
     Architecture("NODE", NodeTrees, ((5,),), head=("response",)),
     Architecture("KAN", compound.Kan, ((4,),), head=("second",)),
     Architecture("Radial basis functions", compound.RadialBasis, ((4,),)),
-    Architecture("Bilinear head", compound.BilinearHead, ((4,),)),
+    Architecture("Bilinear head", compound.BilinearHead, ((4,),), newer_only=True),
     Architecture("Highway network", compound.Highway, ((4,),), head=("head.", "skip.")),
     Architecture("Cosine head", compound.CosineHead, ((4,),), head=("prototypes",)),
     Architecture("Mixture of experts", compound.MixtureOfExperts, ((4,),)),
     Architecture("Neural ODE", OdeNet, ((4,),)),
-    Architecture("Graph network of messages", compound.GraphNetwork, ((4, 3),)),
+    Architecture("Graph network of messages", compound.GraphNetwork, ((4, 3),), newer_only=True),
     Architecture("Graph attention", compound.ScatterGraph, ((4, 3),)),
     Architecture("Graph convolutions", compound.Gcn, ((4, 3), (4, 4)), "rr"),
     Architecture("Siamese network", compound.Siamese, ((4,), (4,)), "rr", likelihood="binary"),
@@ -829,7 +831,9 @@ def entry_of(
     return entry
 
 
-def write_exports(folder: pathlib.Path, ways: Callable[[int], list[tuple[bool, bool]]], part: int, parts: int) -> None:
+def write_exports(
+    folder: pathlib.Path, ways: Callable[[Architecture], list[tuple[bool, bool]]], part: int, parts: int
+) -> None:
     """Exports of every `parts`-th architecture, in the ways (newer exporter, any batch) that its number gets."""
     folder.mkdir(parents=True, exist_ok=True)
     entries = []
@@ -837,7 +841,7 @@ def write_exports(folder: pathlib.Path, ways: Callable[[int], list[tuple[bool, b
         if number % parts != part:
             continue
         module = trained(architecture)
-        for dynamo, dynamic in ways(number):
+        for dynamo, dynamic in ways(architecture):
             path = folder / f"{number}-{'new' if dynamo else 'old'}-{'any' if dynamic else 'fixed'}.onnx"
             entries.append(entry_of(architecture, module, path, dynamo, dynamic))
     (folder / "exports.json").write_text(json.dumps(entries))
@@ -847,13 +851,17 @@ def way_name(dynamo: bool, dynamic: bool) -> str:
     return f"{'new' if dynamo else 'old'} exporter, {'any' if dynamic else 'fixed'} batch"
 
 
-def all_ways(_: int) -> list[tuple[bool, bool]]:
-    return [(dynamo, dynamic) for dynamo in (True, False) for dynamic in (True, False)]
+def all_ways(architecture: Architecture) -> list[tuple[bool, bool]]:
+    exporters = (True,) if architecture.newer_only else (True, False)
+    return [(dynamo, dynamic) for dynamo in exporters for dynamic in (True, False)]
 
 
-def two_ways(number: int) -> list[tuple[bool, bool]]:
+def two_ways(architecture: Architecture) -> list[tuple[bool, bool]]:
     """Both exporters, one of them with a batch of any size and the other with a fixed one."""
-    return [(True, number // 2 % 2 == 0), (False, number // 2 % 2 == 1)]
+    if architecture.newer_only:
+        return all_ways(architecture)
+    first = ARCHITECTURES.index(architecture) // 2 % 2 == 0
+    return [(True, first), (False, not first)]
 
 
 if __name__ == "__main__":
