@@ -138,10 +138,7 @@ function addUse(uses: Map<string, Use[]>, name: string, use: Use): void {
 }
 
 /** Arithmetic that makes a weight of others: scales, weight norm, a masked or an adapted weight. */
-const ARITHMETIC: ReadonlyMap<string, readonly number[]> = new Map([['Mul', [0, 1]], ['Div', [0]], ['Add', [0, 1]], [
-  'Sub',
-  [0, 1],
-]])
+const ARITHMETIC = new Set(['Mul', 'Div', 'Add', 'Sub'])
 
 /** A tensor, or what has been made of it. */
 interface Made {
@@ -169,7 +166,8 @@ function isLearnt(name: string, value: Tensor, around: Surroundings): boolean {
 }
 
 function makesWeights(node: Node, input: number, value: Tensor): boolean {
-  return ARITHMETIC.get(node.op)?.includes(input) === true && value.data.length > 1 && !isMask(value)
+  const divides = node.op === 'Div' && input === 1
+  return ARITHMETIC.has(node.op) && !divides && value.data.length > 1 && !isMask(value)
 }
 
 /** Whether a node multiplies what depends on the input with the value. */
