@@ -66,7 +66,9 @@ export function readOnnx(bytes: Uint8Array, options: OnnxOptions = {}): Graph {
   const source = readSource(model, graph, options.externalData ?? NO_FILES)
   if (options.module !== undefined) addModuleTensors(graph, source.constants, options.module)
   const upgraded = withLengths(graph, options.dimensions ?? {}, trial => {
-    const used = chooseOutputs(assemble(graph, source, options.dimensions ?? {}, trial))
+    const whole = assemble(graph, source, options.dimensions ?? {}, trial)
+    // A module's output is what it returns, whatever it may also name.
+    const used = options.module === undefined ? chooseOutputs(whole) : whole
     return upgrade(used, opsetOf(model, used), source.constants.elementTypes)
   })
   const { graph: found, types } = findBatchAxis(upgraded)

@@ -53,7 +53,7 @@ export async function fitMerged(prepared: FitTask, partial: PartialFit, data: Ba
  */
 function taskOf(task: FitTask, { key }: PartialFit): FitTask {
   if (key === partialKey(task)) return task
-  const logarithm = task.options.likelihood === 'classification' ? withLogarithm(task) : task
+  const logarithm = task.options.likelihood === 'regression' ? task : withLogarithm(task)
   if (key === partialKey(logarithm)) return logarithm
   throw new StateError('DIGEST_MISMATCH',
     'The partial fit belongs to another network, or was made with another likelihood, subset, structure or ' +

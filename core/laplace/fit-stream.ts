@@ -59,7 +59,7 @@ export function startStream(whole: FitTask): FitStream {
   }
   let heldOut = 0
   const addBatch = async (x: Examples, y: Tensor, work: WorkOptions): Promise<number> => {
-    fit ??= start(await withLogits(settle(whole, x, y), x))
+    fit ??= start(await withLogits(settle(whole, x, y), x, y))
     const parts = splitter?.split({ x, y }) ?? { fitted: { x, y }, heldOut: 0 }
     heldOut += parts.heldOut
     const { fitted } = parts

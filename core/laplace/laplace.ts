@@ -55,7 +55,7 @@ export function laplace(graph: Graph, options: LaplaceOptions, runtime: Runtime 
       fitAll(task, x, y, work),
     fitPartial: async (x, y, work = {}) => {
       const notes: string[] = []
-      const settled = await withLogits(settle(task, x, y), x)
+      const settled = await withLogits(settle(task, x, y), x, y)
       const accumulation = accumulationFor(settled, false, notes)
       await accumulation.add(x, y, work)
       return { key: partialKey(settled), ...await accumulation.sums() }

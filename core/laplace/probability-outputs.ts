@@ -1,35 +1,54 @@
 /** @file Classifiers whose outputs turn out to be probabilities: what the graph does not show, the training rows do. */
+import type { Graph } from '../graph/graph.js'
 import { networkInputs } from '../network/input-rows.js'
 import { logarithmOf } from '../passes/link-function.js'
 import { exampleCount, exampleRange, type Examples } from '../tensor/examples.js'
+import type { Tensor } from '../tensor/tensor.js'
 import { type FitTask, taskFor } from './fit-task.js'
 
 /** Rows that are looked at, and how far their probabilities may be from a sum of 1. */
 const ROWS = 256
 const TOLERANCE = 1e-4
+/** So many nats must tell whether numbers between 0 and 1 are probabilities of labels, or logits. */
+const CLEAR = 3
 
-/** A task whose network's output is the logarithm of what it was. */
+/** A task whose network's output is the logarithm of what it was; the logit, for independent labels. */
 export function withLogarithm(task: FitTask): FitTask {
-  const { graph, options, runtime } = task
-  const output = options.output ?? graph.outputs[0]
-  const { graph: logits, note } = logarithmOf(graph, output, false,
-    'sums to 1 and lies between 0 and 1 in the training rows, so that it is taken for')
-  return taskFor({ ...logits, notes: note === undefined ? logits.notes : [...logits.notes, note] }, options, runtime)
+  const { graph, options } = task
+  const independent = options.likelihood !== 'classification'
+  const why = independent
+    ? 'lies between 0 and 1 in the training rows and explains their labels better so, so that it is taken for'
+    : 'sums to 1 and lies between 0 and 1 in the training rows, so that it is taken for'
+  const { graph: logits, note } = logarithmOf(graph, options.output ?? graph.outputs[0], independent, why)
+  return withGraph(task, logits, note)
+}
+
+function withGraph({ options, runtime }: FitTask, graph: Graph, note: string | undefined): FitTask {
+  return taskFor({ ...graph, notes: note === undefined ? graph.notes : [...graph.notes, note] }, options, runtime)
 }
 
 /**
  * The task with logits: where a classifier's outputs sum to 1 in every row, and none is negative, they are
- * probabilities, and a softmax of them would be another answer than the network's.
+ * probabilities, and a softmax of them would be another answer than the network's. Of labels of two each output is the
+ * probability, where all lie between 0 and 1 and the labels are clearly more probable so than by the sigmoid.
  * @param x the first training rows
+ * @param y their labels
  */
-export async function withLogits(task: FitTask, x: Examples): Promise<FitTask> {
-  const { evaluator, options } = task
+export async function withLogits(task: FitTask, x: Examples, y: Tensor): Promise<FitTask> {
+  const { evaluator, options: { likelihood } } = task
   const { network, precision } = evaluator
-  if (options.likelihood !== 'classification') return task
+  if (likelihood === 'regression') return task
   const batch = networkInputs(exampleCount(x) > ROWS ? exampleRange(x, 0, ROWS) : x, network, precision,
     () => undefined)
   const f = await evaluator.forward(batch)
-  return areProbabilities(f, network.outputs) ? withLogarithm(task) : task
+  if (likelihood === 'classification') return areProbabilities(f, network.outputs) ? withLogarithm(task) : task
+  const gain = gainAsProbabilities(f, y.data)
+  if (gain > CLEAR) return withLogarithm(task)
+  return gain < -CLEAR ?
+    task :
+    withGraph(task, task.graph,
+      "The network's outputs lie between 0 and 1 in the training rows and are taken for logits. Where they are " +
+        'probabilities, give the network without what makes them so, or more rows, which tell.')
 }
 
 function areProbabilities(f: ArrayLike<number>, outputs: number): boolean {
@@ -42,4 +61,19 @@ function areProbabilities(f: ArrayLike<number>, outputs: number): boolean {
     if (Math.abs(sum - 1) > TOLERANCE) return false
   }
   return true
+}
+
+/**
+ * log p(y) of labels of two if the outputs are probabilities, less that if they are logits; -Infinity where they
+ * cannot be probabilities.
+ */
+function gainAsProbabilities(f: ArrayLike<number>, y: ArrayLike<number>): number {
+  let gain = 0
+  for (let i = 0; i < f.length; i++) {
+    if (!(f[i] >= -TOLERANCE && f[i] <= 1 + TOLERANCE)) return -Infinity
+    if (y[i] !== 0 && y[i] !== 1) continue
+    const p = Math.min(1 - TOLERANCE, Math.max(TOLERANCE, f[i]))
+    gain += Math.log(y[i] === 1 ? p : 1 - p) + Math.log1p(Math.exp(y[i] === 1 ? -f[i] : f[i]))
+  }
+  return gain
 }

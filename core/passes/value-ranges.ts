@@ -3,7 +3,6 @@
  * (R. E. Moore, "Interval Analysis", 1966). It shows which outputs are probabilities.
  */
 import { type Graph, isBatch, type Node } from '../graph/graph.js'
-import { isFloat } from '../ops/element-types.js'
 import type { InferredValue } from '../ops/operator.js'
 import { elementsPerExample } from '../ops/shape-rules.js'
 import { follow, type Producers, producersOf } from './producers.js'
@@ -104,7 +103,7 @@ export function valueRange(graph: Graph, types: Types, wanted: string): Range {
 }
 
 function constantRange(value: InferredValue | undefined): Range {
-  if (value?.constant === undefined || !isFloat(value.dtype)) return ANY
+  if (value?.constant === undefined) return ANY
   let [low, high] = [Infinity, -Infinity]
   for (const element of value.constant.data) {
     low = Math.min(low, element)

@@ -65,3 +65,42 @@ t.test('partial fits of what only the rows show', async t => {
   const plain = await fitted(network(logits), 'classification')
   t.ok(relativeDifference(merged.H.toDense(), plain.H) < 1e-9)
 })
+
+/** A product with 1 - 1e-12: only the values show that it is a probability. */
+const scaled = (b: GraphBuilder, z: string): string =>
+  b.node('MatMul', [b.node('Sigmoid', [z]), b.constant(float64([1, 1], [1 - 1e-12]))])
+
+t.test('one probability that only the rows show', async t => {
+  const plain = await fitted(network(logits, 1), 'binary')
+  const labels = float64([20], plain.probabilities.map(p => Number(p > 0.5)))
+  const prepared = (graph: Graph) => laplace(graph, { likelihood: 'binary', ...options })
+  const [own, expected] = await Promise.all(
+    [network(scaled, 1), network(logits, 1)].map(graph => prepared(graph).fit(x, labels)),
+  )
+  t.ok(relativeDifference(own.H.toDense(), expected.H.toDense()) < 1e-9)
+  t.match(own.notes.join(), /between 0 and 1 in the training rows and explains their labels better so/)
+  const merged = await prepared(network(scaled, 1)).fitMerged(await prepared(network(scaled, 1)).fitPartial(x, labels))
+  t.ok(relativeDifference(merged.H.toDense(), expected.H.toDense()) < 1e-9, 'partial fits')
+})
+
+t.test('logits that happen to lie between 0 and 1 stay logits, and it is said where the rows do not tell', async t => {
+  const small = (factor: number, b: GraphBuilder, z: string): string =>
+    b.node('Abs', [b.node('Mul', [z, b.scalar(factor)])])
+  const few = await fitted(network((b, z) => small(0.01, b, z), 1), 'binary')
+  t.notMatch(few.posterior.notes.join(), /between 0 and 1/)
+  t.ok(few.probabilities.every(p => Math.abs(p - 0.5) < 0.05))
+  const two = float64([2], [0, 1])
+  const rows = float64([2, 3], x.data.slice(0, 6))
+  const unsure = await laplace(network((b, z) => b.node('Add', [small(0.01, b, z), b.scalar(0.5)]), 1), {
+    likelihood: 'binary',
+    ...options,
+  }).fit(rows, two)
+  t.match(unsure.notes.join(), /are taken for logits. Where they are probabilities/)
+})
+
+t.test('a clamp to integers shows probabilities', async t => {
+  const clamp = (b: GraphBuilder, z: string): string =>
+    b.node('Clip', [z, ...[0, 1].map(end => b.node('Cast', [b.integers([end])], { to: 11 }))])
+  const { posterior } = await fitted(network(clamp, 1), 'binary')
+  t.match(posterior.notes.join(), /between 0 and 1 whatever the input/)
+})
