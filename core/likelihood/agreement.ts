@@ -13,6 +13,8 @@ export interface ClassAgreement {
   readonly examples: number
   /** Rows whose most probable class is theirs. */
   readonly right: number
+  /** Rows whose least probable class is theirs, as where the outputs are negated. */
+  readonly least: number
   /** Rows of each class, C. */
   readonly counts: Float64Array
   /** Rows by class and most probable class, C x C; empty where there are more than 256 classes. */
@@ -68,7 +70,7 @@ export function zeroAgreement(likelihood: Likelihood, outputs: number): Agreemen
   const zeros = (): Float64Array => new Float64Array(outputs)
   switch (likelihood) {
     case 'classification':
-      return { kind: 'classes', outputs, examples: 0, right: 0, counts: zeros(),
+      return { kind: 'classes', outputs, examples: 0, right: 0, least: 0, counts: zeros(),
         confusion: new Float64Array(confusionSize(outputs)) }
     case 'binary':
     case 'multilabel':
@@ -101,8 +103,8 @@ export function addAgreement(agreement: Agreement, f: RealArray, y: Float64Array
  */
 export function mergeAgreements(a: Agreement | undefined, b: Agreement | undefined): Agreement | undefined {
   if (a?.kind === 'classes' && b?.kind === 'classes') {
-    return { ...a, examples: a.examples + b.examples, right: a.right + b.right, counts: sum(a.counts, b.counts),
-      confusion: sum(a.confusion, b.confusion) }
+    return { ...a, examples: a.examples + b.examples, right: a.right + b.right, least: a.least + b.least,
+      counts: sum(a.counts, b.counts), confusion: sum(a.confusion, b.confusion) }
   }
   if (a?.kind === 'labels' && b?.kind === 'labels') {
     return { ...a, examples: a.examples + b.examples, counts: sum(a.counts, b.counts) }
@@ -118,15 +120,19 @@ function addClasses(agreement: ClassAgreement, f: RealArray, y: Float64Array, ex
   const { outputs } = agreement
   const counts = agreement.counts.slice()
   const confusion = agreement.confusion.slice()
-  let { right } = agreement
+  let { right, least } = agreement
   for (let n = 0; n < examples; n++) {
-    let best = 0
-    for (let c = 1; c < outputs; c++) if (f[n * outputs + c] > f[n * outputs + best]) best = c
+    let [best, worst] = [0, 0]
+    for (let c = 1; c < outputs; c++) {
+      if (f[n * outputs + c] > f[n * outputs + best]) best = c
+      if (f[n * outputs + c] < f[n * outputs + worst]) worst = c
+    }
     counts[y[n]]++
     if (best === y[n]) right++
+    if (worst === y[n]) least++
     if (confusion.length > 0) confusion[y[n] * outputs + best]++
   }
-  return { ...agreement, examples: agreement.examples + examples, right, counts, confusion }
+  return { ...agreement, examples: agreement.examples + examples, right, least, counts, confusion }
 }
 
 function addLabels(agreement: LabelAgreement, f: RealArray, y: Float64Array, examples: number): LabelAgreement {

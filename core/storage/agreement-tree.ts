@@ -20,7 +20,8 @@ export function agreementFromTree(tree: Tree | undefined): Agreement | undefined
   const array = (key: string): Float64Array => arrayField(fields, key, outputs)
   switch (kind) {
     case 'classes':
-      return exact(fields, 'agreement', { kind, outputs, examples, right: countField(fields, 'right'),
+      return exact(fields, 'agreement', { kind, outputs, examples, right: countField(fields, 'right'), // Files of earlier versions do not have it.
+        least: 'least' in fields ? countField(fields, 'least') : 0,
         counts: addingTo(examples, array('counts'), 'counts'),
         confusion: addingTo(examples, arrayField(fields, 'confusion', confusionSize(outputs)), 'confusion') })
     case 'labels':

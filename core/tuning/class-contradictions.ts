@@ -1,4 +1,7 @@
-/** @file Warnings of a classification: labels in another order than the outputs, and a network that knows nothing. */
+/**
+ * @file Warnings of a classification: labels in another order than the outputs, outputs negated, and a network that
+ * knows nothing.
+ */
 import { assignment, movedCycles } from '../kernels/assignment.js'
 import type { ClassAgreement } from '../likelihood/agreement.js'
 import { digits, listed, percent, significant } from './contradiction-words.js'
@@ -10,8 +13,33 @@ const HARDLY_SURER = 1.2
 
 /** The contradictions of a classification, without their first word. */
 export function classContradictions(agreement: ClassAgreement, loss: number): string[] {
-  const permuted = permutedLabels(agreement, loss)
-  return permuted === undefined ? guessing(agreement, loss) : [permuted]
+  const found = [permutedLabels(agreement, loss), negatedOutputs(agreement)]
+    .filter(explanation => explanation !== undefined)
+    .sort((a, b) => b.right - a.right)
+  return found.length === 0 ? guessing(agreement, loss) : [found[0].sentence]
+}
+
+/** What would explain the rows, and how many of them. */
+interface Explanation {
+  readonly right: number
+  readonly sentence: string
+}
+
+/** The least probable class is the right one far more often; of two classes that is another order of the labels. */
+function negatedOutputs({ outputs, examples, right, least, counts }: ClassAgreement): Explanation | undefined {
+  const share = largest(counts) / examples
+  if (outputs < 3 || least < FAR_BETTER * right || least / examples <= share + chance(share, examples) ||
+    !significant(right, least, Math.LN2)) return undefined
+  const sentence =
+    `the outputs of the network seem to be negated: it is right on ${percent(right / examples)} of the ` +
+    `${examples} rows, and would be on ${percent(least / examples)} with the opposite of its outputs. Give a network ` +
+    'whose largest output is the most probable class: the logits, and not their negative (energies, distances).'
+  return { right: least, sentence }
+}
+
+/** What a share of the rows may be off by chance. */
+function chance(share: number, examples: number): number {
+  return 2 * Math.sqrt(share * (1 - share) / examples)
 }
 
 /** Label -> output where another order of the classes explains the rows far better. */
@@ -29,7 +57,7 @@ function permutationOf({ outputs, confusion, counts }: ClassAgreement): Map<numb
   return new Map(cycles.flat().sort((a, b) => a - b).map(c => [c, order[c]]))
 }
 
-function permutedLabels(agreement: ClassAgreement, loss: number): string | undefined {
+function permutedLabels(agreement: ClassAgreement, loss: number): Explanation | undefined {
   const { outputs, examples, right, confusion, counts } = agreement
   if (confusion.length === 0) return undefined
   const moved = permutationOf(agreement)
@@ -37,17 +65,17 @@ function permutedLabels(agreement: ClassAgreement, loss: number): string | undef
   for (const [c, output] of moved) better += confusion[c * outputs + output] - confusion[c * outputs + c]
   const share = largest(counts) / examples
   // A network that answers one class for nearly every row fits an order in which that is the largest class.
-  const margin = 2 * Math.sqrt(share * (1 - share) / examples)
-  if (moved.size === 0 || better / examples <= share + margin) return undefined
+  if (moved.size === 0 || better / examples <= share + chance(share, examples)) return undefined
   const pairs = Array.from(moved, ([c, output]) => `${c} as ${output}`)
   const unsure = loss / examples < HARDLY_SURER * Math.log(outputs)
     ? ' Its answers are hardly surer than a guess, so it may also be untrained.'
     : ''
-  return 'the labels seem to be coded in another order than the outputs of the network: it is right on '
+  const sentence = 'the labels seem to be coded in another order than the outputs of the network: it is right on '
     + `${percent(right / examples)} of the ${examples} rows, and would be on ${percent(better / examples)} with label `
     + `${
       listed(pairs)
     } (counted from 0). Recode the labels in the order of the network's training and fit again.${unsure}`
+  return { right: better, sentence }
 }
 
 /** No better than the commonest class, and surer than it should be. */

@@ -57,3 +57,18 @@ def test_contradictions_are_warnings_that_name_the_users_line(blobs: dict[str, A
     network.fit(blobs["x"], target)
     with pytest.warns(TrainingWarning, match="another scale"):
         LaplaceRegressor(network).fit(blobs["x"], 100 * target)
+
+
+def test_negated_outputs_and_names_of_classes(blobs: dict[str, Any]) -> None:
+    network = blobs["network"]
+    negated = {
+        "0.weight": network.coefs_[0].T,
+        "0.bias": network.intercepts_[0],
+        "1.weight": -network.coefs_[1].T,
+        "1.bias": -network.intercepts_[1],
+    }
+    with pytest.warns(TrainingWarning, match="seem to be negated: it is right on .*, and would be on .* the opposite"):
+        Laplace(negated, "classification", activation="tanh").fit(blobs["x"], blobs["y"])
+    names = np.array(["maple", "elm", "oak"])[blobs["y"]]
+    with pytest.warns(TrainingWarning, match="counted from 0.* Here 0 is 'elm', 1 is 'maple', 2 is 'oak'"):
+        LaplaceClassifier(negated, activation="tanh", tune="marglik").fit(blobs["x"], names)

@@ -51,7 +51,7 @@ fit_network <- function(network, x, y, validation, options, settings, described,
     list(call = call, levels = response$levels, labels = response$labels), described,
     list(x = x, y = y, options = options)
   )
-  fitted$summary$notes <- surprising(fitted$summary$notes, network)
+  fitted$summary$notes <- with_levels(surprising(fitted$summary$notes, network), response$levels)
   result <- new_laplace(object, fitted$summary, fitted$blob, fitted$remote)
   announce(result$notes)
   result
@@ -69,6 +69,16 @@ announce <- function(notes) {
 surprising <- function(notes, network) {
   notes <- unlist(notes)
   if (inherits(network, "nnet")) notes[!grepl("^The (network ends in|nnet object was fitted with) ", notes)] else notes
+}
+
+#' Notes that count classes from 0, with the levels of the response that they mean.
+#' @noRd
+with_levels <- function(notes, levels) {
+  if (length(levels) == 0 || length(levels) > 20) return(notes)
+  numbers <- paste(sprintf("%d is %s", seq_along(levels) - 1L, sQuote(levels, FALSE)), collapse = ", ")
+  counted <- grepl("(counted from 0)", notes, fixed = TRUE)
+  notes[counted] <- sprintf("%s Here %s.", notes[counted], numbers)
+  notes
 }
 
 #' Columns in the order of an nnet formula fit, which knows their names: `y ~ b + a` must not feed `a` to the input of

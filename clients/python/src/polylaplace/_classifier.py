@@ -83,6 +83,8 @@ class LaplaceClassifier(ClassifierMixin, LaplaceEstimator):  # type: ignore[misc
         outputs = _outputs_of_mlp(network) or la.count_outputs(self._named(X))
         self.classes_ = classes_of(y, network, outputs)
         la.use_likelihood("binary" if outputs == 1 else "classification")
+        if self.classes_.tolist() != list(range(len(self.classes_))):
+            la.name_classes(self.classes_.tolist())
         self._binary = outputs == 1
         if held.rows is not None:
             held = HeldOut(rows=(self._checked(held.rows[0]), self._targets(held.rows[1], "y_val")))

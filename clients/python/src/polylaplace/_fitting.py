@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Self
 
 from ._batching import exceeds_one_message, slices
@@ -128,6 +128,10 @@ class Fitting(PosteriorState):
     def use_likelihood(self, likelihood: str) -> None:
         """The likelihood of fits to come."""
         self.likelihood = self._options["likelihood"] = likelihood
+
+    def name_classes(self, names: Sequence[Any]) -> None:
+        """The classes that the outputs stand for, for notes that count them from 0."""
+        self._class_names = [str(name) for name in names]
 
     def count_outputs(self, X: Any) -> int:
         """The number of outputs of the network, which is run for the first row of X (n, ...)."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import warnings
 import weakref
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ._client import Client
@@ -29,6 +29,9 @@ TRANSIENT = ("_client", "_network", "_posterior", "_progress", "_cache", "_train
 #: How notes begin that must not be missed: network and data contradict each other.
 _WARNING = "Warning: "
 
+#: Notes name so many classes at most.
+_MOST_NAMED_CLASSES = 20
+
 _fitted: weakref.WeakSet[PosteriorState] = weakref.WeakSet()
 
 
@@ -44,6 +47,8 @@ class PosteriorState:
     _prior: dict[str, Any]
     #: The entries of `_prior` that the user has given. With subset 'auto' a fit finds the others.
     _given: set[str]
+    #: The classes of an estimator, in the order of the outputs, where they are not numbers from 0 on.
+    _class_names: Sequence[str] = ()
     #: Whether 'marglik' has been compared with 'auto' once.
     _compared: bool = False
     _hints: dict[str, Any]
@@ -123,9 +128,16 @@ class PosteriorState:
         # In one step: a Ctrl-C in between would leave a part of the old posterior beside the new one.
         vars(self).update(_posterior=remote, _summary=dict(summary), _blob=None, _cache={}, _prior=prior)
         # Not by a function of its own: that would be a call more, and the warnings would name a line of this package.
-        for note in map(str, self._summary.get("notes", [])):
+        for note in (self._with_classes(str(note)) for note in self._summary.get("notes", [])):
             grave = note.startswith(_WARNING)
             warnings.warn(note.removeprefix(_WARNING), TrainingWarning if grave else LaplaceWarning, stacklevel=level)
+
+    def _with_classes(self, note: str) -> str:
+        """A note that counts classes from 0, with the classes that it means."""
+        names = self._class_names
+        if "(counted from 0)" not in note or not 0 < len(names) <= _MOST_NAMED_CLASSES:
+            return note
+        return f"{note} Here {', '.join(f'{i} is {name!r}' for i, name in enumerate(names))}."
 
     def _handle(self) -> str:
         """The handle of the posterior on the present server."""

@@ -235,3 +235,11 @@ test_that("a network fitted with a formula says how its data are given", {
   net <- nnet::nnet(Species ~ ., iris, size = 2, maxit = 2, trace = FALSE)
   expect_error(laplace(net, iris), "laplace\\(fit, data = frame\\)", class = "laplace_error")
 })
+
+test_that("notes that count classes from 0 name the levels that they mean", {
+  notes <- c("Warning: label 0 as 2 (counted from 0).", "Something else.")
+  named <- inside$with_levels(notes, c("elm", "oak", "ash"))
+  expect_equal(named, c("Warning: label 0 as 2 (counted from 0). Here 0 is 'elm', 1 is 'oak', 2 is 'ash'.", notes[2]))
+  expect_equal(inside$with_levels(notes, NULL), notes)
+  expect_null(inside$with_levels(NULL, c("a", "b")))
+})
