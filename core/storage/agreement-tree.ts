@@ -20,9 +20,8 @@ export function agreementFromTree(tree: Tree | undefined): Agreement | undefined
   const array = (key: string): Float64Array => arrayField(fields, key, outputs)
   switch (kind) {
     case 'classes':
-      return exact(fields, 'agreement', { kind, outputs, examples, right: countField(fields, 'right'), // Files of earlier versions do not have it.
-        least: 'least' in fields ? countField(fields, 'least') : 0,
-        counts: addingTo(examples, array('counts'), 'counts'),
+      return exact(fields, 'agreement', { kind, outputs, examples, right: countField(fields, 'right'),
+        least: leastOf(fields), counts: addingTo(examples, array('counts'), 'counts'),
         confusion: addingTo(examples, arrayField(fields, 'confusion', confusionSize(outputs)), 'confusion') })
     case 'labels':
       return exact(fields, 'agreement', { kind, outputs, examples, counts: arrayField(fields, 'counts', 4 * outputs) })
@@ -41,6 +40,11 @@ function addingTo(examples: number, counts: Float64Array, path: string): Float64
     format: 'container',
     path,
   })
+}
+
+/** Files of earlier versions do not have it. */
+function leastOf(fields: Fields): number {
+  return 'least' in fields ? countField(fields, 'least') : 0
 }
 
 /** The tree of what a fit keeps of its rows. */
