@@ -51,13 +51,12 @@ SET_SCORES <- c("aps", "lac")
 #' @noRd
 recalibrated <- function(object, method, params) {
   server <- laplace_server()
-  answer <- ask(object, method, params)
+  answer <- make_remote(server, method, c(list(posterior = handle_of(object, server)), params))
   kept <- c(
     "call", "levels", "labels", "terms", "xlevels", "contrasts", "na.action", "frame", "features", "x", "y", "options"
   )
-  remote <- new_remote(server, answer$handle)
   blob <- request(server, "save", list(posterior = answer$handle))$data
-  result <- new_laplace(unclass(object)[intersect(kept, names(object))], answer$summary, blob, remote)
+  result <- new_laplace(unclass(object)[intersect(kept, names(object))], answer$summary, blob, answer$remote)
   result$notes <- object$notes
   result
 }

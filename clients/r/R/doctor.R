@@ -13,12 +13,14 @@ doctor <- function() {
     if (nzchar(system.file(package = package))) say("ok", paste(package, utils::packageVersion(package)))
   }
   for (candidate in node_candidates()) {
-    problem <- explain_node(candidate$path)
-    if (is.null(problem)) {
-      version <- node_version(candidate$path)
-      say("ok", sprintf("Node.js %s at %s (from %s)", version, candidate$path, candidate$where))
+    examined <- examine_node(candidate$path)
+    if (is.null(examined$problem)) {
+      say("ok", sprintf("Node.js %s at %s (from %s)", examined$version, candidate$path, candidate$where))
+      if (!is.null(examined$banner)) {
+        say("--", paste0("'", candidate$path, "' prints more than its version where only Node.js may.", examined$banner))
+      }
     } else {
-      say("--", problem)
+      say("--", examined$problem)
     }
   }
   healthy <- tryCatch(

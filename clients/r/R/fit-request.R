@@ -24,22 +24,20 @@ fit_on_server <- function(network, options, x, data, settings) {
   if (bytes + bytes_of(network) <= ONE_MESSAGE) {
     model <- list(network = network)
   } else {
-    handle <- request(server, "readNetwork", c(network, list(brief = TRUE)), settings$timeout)$handle
-    # The posterior does not need it.
-    on.exit(free_later(server, server$generation, handle))
-    model <- list(model = handle)
+    # It is freed with this call: the posterior does not need it.
+    read <- make_remote(server, "readNetwork", c(network, list(brief = TRUE)), settings$timeout)
+    model <- list(model = read$handle)
   }
   params <- c(model, list(options = options), if (!is.null(settings$validation)) list(validation = settings$validation))
   answer <- tryCatch(
     if (bytes <= BATCH_BYTES) {
-      request(server, "fit", c(params, data), settings$timeout, settings$progress)
+      make_remote(server, "fit", c(params, data), settings$timeout, settings$progress)
     } else {
       fit_in_batches(server, params, x, data$y, settings)
     },
     laplace_error_data = function(condition) stop(with_label_hint(condition, data$y))
   )
-  remote <- new_remote(server, answer$handle)
-  list(remote = remote, summary = answer$summary, blob = request(server, "save", list(posterior = answer$handle))$data)
+  list(remote = answer$remote, summary = answer$summary, blob = request(server, "save", list(posterior = answer$handle))$data)
 }
 
 #' R counts from 1; classes are counted from 0.
@@ -57,14 +55,15 @@ with_label_hint <- function(condition, y) {
 #' @noRd
 fit_in_batches <- function(server, params, x, y, settings, bytes = BATCH_BYTES) {
   y <- from_wire_array(y)
-  fit <- request(server, "fitBegin", params, settings$timeout)$handle
+  begun <- make_remote(server, "fitBegin", params, settings$timeout)
+  fit <- begun$handle
   for (rows in row_batches(x, bytes)) {
     request(
       server, "fitBatch", list(fit = fit, x = as_wire_examples(rows_of(x, rows)), y = as_wire_array(rows_of(y, rows))),
       settings$timeout
     )
   }
-  request(server, "fitEnd", list(fit = fit), settings$timeout, settings$progress)
+  make_remote(server, "fitEnd", list(fit = fit), settings$timeout, settings$progress)
 }
 
 #' Row numbers in batches that can be sent at once.

@@ -44,12 +44,35 @@ missing_bytes <- function(reader) if (is.na(reader$length)) 4 - reader$held else
 #' Takes the header off the front, once there are four bytes.
 #' @noRd
 read_header <- function(reader) {
-  if (!is.na(reader$length) || reader$held < 4) return()
+  if (!is.na(reader$length) || reader$held < (if (isTRUE(reader$greeting)) 5 else 4)) return()
   front <- if (length(reader$chunks) == 1) reader$chunks[[1]] else do.call(c, reader$chunks)
   length <- sum(as.integer(front[1:4]) * 256^(0:3))
+  if (isTRUE(reader$greeting)) check_greeting(reader, front, length)
   if (length < 1 || length > reader$longest) malformed(sprintf("a frame claims %.0f bytes", length))
   reader$length <- length
   keep_rest(reader, front, 4)
+}
+
+#' Longest first answer: what the server says of itself takes 2 KB.
+#' @noRd
+LONGEST_GREETING <- 65536
+
+#' The first bytes of a server, before anything is set aside for them: a map of three entries (t, id, and ok or err).
+#' @noRd
+check_greeting <- function(reader, front, length) {
+  reader$greeting <- FALSE
+  if (length >= 1 && length <= LONGEST_GREETING && front[5] == as.raw(0x83)) return()
+  printed <- substr(rawToChar(front[front >= as.raw(0x20) & front < as.raw(0x7f)]), 1, 300)
+  laplace_stop(
+    sprintf(
+      paste(
+        "What was started does not speak as the server does: it prints where only messages may go. It printed: '%s'.",
+        "Let it print to stderr, or set POLYLAPLACE_NODE to Node.js itself."
+      ),
+      printed
+    ),
+    "PROTOCOL", list(stdout = printed, explained = TRUE), "laplace_error_server_crashed"
+  )
 }
 
 keep_rest <- function(reader, bytes, from) {

@@ -68,20 +68,49 @@ usual_places <- function() {
 
 is_windows <- function() .Platform$OS.type == "windows"
 
-#' The version of a node, NULL when it cannot be run.
+#' Seconds until a node must have said its version.
 #' @noRd
-node_version <- function(path) {
+NODE_PATIENCE <- 3
+
+#' What a program says when it is asked for its version: list(version, problem), each NULL where there is none.
+#' @noRd
+examine_node <- function(path, patience = NODE_PATIENCE) {
+  if (!file.exists(path)) return(list(problem = sprintf("'%s' is not there.", path)))
+  if (file.access(path, 1) != 0 || dir.exists(path)) return(list(problem = sprintf("'%s' may not be run.", path)))
+  seconds <- max(1, ceiling(min(patience, NODE_PATIENCE)))
   # A node of another version may refuse options meant for this one.
   shown <- tryCatch(
     suppressWarnings(
-      with_environment(c(NODE_OPTIONS = NA), system2(path, "--version", stdout = TRUE, stderr = FALSE, timeout = 20))
+      with_environment(c(NODE_OPTIONS = NA), system2(path, "--version", stdout = TRUE, stderr = TRUE, timeout = seconds))
     ),
-    error = function(condition) ""
+    error = function(condition) structure(conditionMessage(condition), status = 127L)
   )
-  if (length(shown) == 1 && grepl("^v[0-9]+\\.[0-9]+\\.[0-9]+", shown)) {
-    numeric_version(sub("^v([0-9]+\\.[0-9]+\\.[0-9]+).*", "\\1", shown))
+  status <- attr(shown, "status")
+  lines <- trimws(as.character(shown))
+  lines <- lines[nzchar(lines)]
+  printed <- if (length(lines) > 0) {
+    sprintf(" It printed: '%s'.", substr(paste(lines, collapse = " / "), 1, 300))
+  } else {
+    " It printed nothing."
   }
+  if (identical(as.integer(status), 124L)) {
+    return(list(problem = sprintf("'%s --version' did not end within %d s.%s", path, seconds, printed)))
+  }
+  version <- grep("^v[0-9]+\\.[0-9]+\\.[0-9]+", lines, value = TRUE)
+  if (length(version) == 0) {
+    code <- if (is.null(status)) 0L else as.integer(status)
+    return(list(problem = sprintf("'%s' does not run as Node.js: it ended with exit code %d.%s", path, code, printed)))
+  }
+  version <- numeric_version(sub("^v([0-9]+\\.[0-9]+\\.[0-9]+).*", "\\1", version[length(version)]))
+  if (version < MINIMUM_NODE) {
+    return(list(version = version, problem = sprintf("Node.js %s at '%s' is too old.", version, path)))
+  }
+  list(version = version, banner = if (length(lines) > 1) printed)
 }
+
+#' The version of a node, NULL when it cannot be run.
+#' @noRd
+node_version <- function(path) examine_node(path)$version
 
 #' Evaluates with environment variables set, or unset where NA.
 #' @noRd
@@ -99,12 +128,7 @@ set_environment <- function(variables) {
 
 #' A sentence when this node cannot be used, NULL when it can.
 #' @noRd
-explain_node <- function(path) {
-  version <- node_version(path)
-  if (is.null(version)) return(sprintf("'%s' does not run as Node.js.", path))
-  if (version < MINIMUM_NODE) return(sprintf("Node.js %s at '%s' is too old.", version, path))
-  NULL
-}
+explain_node <- function(path, patience = NODE_PATIENCE) examine_node(path, patience)$problem
 
 #' The absolute path of a node that is new enough; found once in a session.
 #' @noRd

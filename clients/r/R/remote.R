@@ -17,13 +17,22 @@ hold <- function(remote, server, handle) {
   reg.finalizer(remote, function(old) free_later(server, old$generation, old$handle))
 }
 
+#' Calls a method that makes a posterior. Returns its answer with the remote, which nothing comes in between of.
+#' @noRd
+make_remote <- function(server, method, ...) {
+  suspendInterrupts({
+    answer <- request(server, method, ...)
+    c(answer, list(remote = new_remote(server, answer$handle)))
+  })
+}
+
 #' The handle on the present server, which is sent the blob where it does not have the posterior.
 #' @noRd
 handle_of <- function(object, server = laplace_server()) {
   connect_server(server)
   remote <- object$remote
-  if (!identical(remote$generation, server$generation)) {
-    hold(remote, server, request(server, "load", list(data = object$blob))$handle)
+  if (!identical(remote$generation, server$generation) || exists(remote$handle, server$lost, inherits = FALSE)) {
+    suspendInterrupts(hold(remote, server, request(server, "load", list(data = object$blob))$handle))
   }
   remote$handle
 }

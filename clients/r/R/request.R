@@ -7,11 +7,16 @@ CANCEL_GRACE <- 5
 #' Sends a request and returns the `ok` of its answer, arrays as R's.
 #'
 #' An interrupt or an error (of the progress function, say) cancels the work; the server stays usable. A second
-#' interrupt ends it.
+#' interrupt ends it. Interrupts come through where the answer is waited for, and nowhere else: what the connection knows
+#' is right at any instant.
 #' @param timeout seconds; then the work is cancelled and laplace_error_cancelled (DEADLINE) is raised.
 #' @param progress TRUE for a bar (if cli is installed), or a function of stage, done, total, message.
 #' @noRd
 request <- function(server, method, params = empty_map(), timeout = NULL, progress = NULL) {
+  suspendInterrupts(request_now(server, method, params, timeout, progress))
+}
+
+request_now <- function(server, method, params, timeout, progress) {
   connect_server(server)
   free_garbage(server)
   on_progress <- progress_function(progress)
@@ -40,17 +45,17 @@ send_request <- function(server, method, params, fields = list()) {
   id
 }
 
-#' Writes a message. An interrupt waits until it is whole.
+#' Writes a message.
 #' @noRd
 send_message <- function(server, message, longest = MAX_FRAME) {
   chunks <- frame_chunks(message, longest)
-  broken <- suspendInterrupts(tryCatch(
+  broken <- tryCatch(
     {
       suppressWarnings(server$transport$write(chunks))
       FALSE
     },
     error = function(condition) TRUE
-  ))
+  )
   if (broken) crashed(server)
 }
 
@@ -69,7 +74,7 @@ await <- function(server, id, end, on_progress = NULL) {
     note <- receive(server, end)
     if (is.null(note)) return(NULL)
     mine <- identical(note$method, "progress") && identical(as.double(note$params$id), as.double(id))
-    if (mine && !is.null(on_progress)) on_progress(note$params)
+    if (mine && !is.null(on_progress)) allowInterrupts(on_progress(note$params))
   }
 }
 
@@ -80,16 +85,14 @@ receive <- function(server, end) {
     body <- next_body(server$reader)
     if (!is.null(body)) return(take_message(server, msgpack_decode(body)))
     transport <- server$transport
-    # Between reading and keeping an interrupt would lose bytes.
-    got <- suspendInterrupts(read_some(server, transport))
-    if (got) next
+    if (read_some(server, transport)) next
     if (transport$ended()) {
-      if (!suspendInterrupts(read_some(server, transport))) crashed(server)
+      if (!read_some(server, transport)) crashed(server)
       next
     }
     left <- end - now()
     if (left <= 0) return(NULL)
-    transport$wait(min(left, 0.2))
+    allowInterrupts(transport$wait(min(left, 0.2)))
   }
 }
 
@@ -106,6 +109,8 @@ take_message <- function(server, message) {
     key <- as.character(message$id)
     if (identical(message$id, 0)) stop_from_wire(message$err)
     if (key %in% server$pending) server$answers[[key]] <- message
+  } else if (identical(message$method, "lost")) {
+    for (handle in unlist(message$params$handles)) assign(handle, message$params$reason, envir = server$lost)
   }
   message
 }

@@ -66,9 +66,12 @@ load_laplace <- function(path, model = NULL, levels = NULL) {
   server <- laplace_server()
   blob <- if (is.raw(path)) path else read_bytes(path)
   params <- list(data = blob)
-  if (!is.null(model)) params$model <- request(server, "readNetwork", network_params(model))$handle
-  answer <- request(server, "load", params)
+  if (!is.null(model)) {
+    network <- make_remote(server, "readNetwork", network_params(model))
+    params$model <- network$handle
+  }
+  answer <- make_remote(server, "load", params)
   # Without its network the blob alone could not be loaded again.
   if (!is.null(model)) blob <- request(server, "save", list(posterior = answer$handle))$data
-  new_laplace(list(call = match.call(), levels = levels), answer$summary, blob, new_remote(server, answer$handle))
+  new_laplace(list(call = match.call(), levels = levels), answer$summary, blob, answer$remote)
 }

@@ -7,7 +7,7 @@ new_server <- function(command = NULL, transport = NULL) {
   server <- new.env(parent = emptyenv())
   server$given_command <- command
   server$given_transport <- transport
-  server$starts <- numeric()
+  server$crashes <- numeric()
   server$forgotten <- list()
   reset_server(server)
   reg.finalizer(server, finish_server, onexit = TRUE)
@@ -26,6 +26,8 @@ reset_server <- function(server) {
   server$pending <- character()
   server$answers <- list()
   server$garbage <- new.env(parent = emptyenv())
+  # Handles that the server has lost, with the reason.
+  server$lost <- new.env(parent = emptyenv())
   server$hello <- list()
 }
 
@@ -52,7 +54,7 @@ laplace_server <- function() {
 #' @export
 close.laplace_server <- function(con, ...) {
   stop_server(con)
-  con$starts <- numeric()
+  con$crashes <- numeric()
   invisible(NULL)
 }
 

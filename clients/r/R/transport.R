@@ -67,9 +67,12 @@ file_tail <- function(path, bytes = STDERR_KEPT) {
   iconv(rawToChar(read[read != 0]), "UTF-8", "UTF-8", sub = "?")
 }
 
+#' The first line that is a number: a wrapper may print something before.
+#' @noRd
 read_number <- function(path) {
-  line <- tryCatch(suppressWarnings(readLines(path, 1L, warn = FALSE)), error = function(condition) character())
-  if (length(line) == 1) suppressWarnings(as.integer(line)) else NA_integer_
+  lines <- tryCatch(suppressWarnings(readLines(path, warn = FALSE)), error = function(condition) character())
+  lines <- grep("^[0-9]+$", lines, value = TRUE)
+  if (length(lines) > 0) as.integer(lines[1]) else NA_integer_
 }
 
 #' A shell script that runs a command and leaves behind its process id in `pid`, its stderr in `err`, and at the end its
@@ -122,6 +125,9 @@ happens <- function(condition, seconds) {
   TRUE
 }
 
-#' Seconds of a clock, for differences.
+#' Seconds of a clock, for differences. R has none that goes on evenly when somebody sets the time; Linux does.
 #' @noRd
-now <- function() as.double(Sys.time())
+now <- function() {
+  uptime <- tryCatch(suppressWarnings(scan("/proc/uptime", n = 1L, quiet = TRUE)), error = function(condition) NULL)
+  if (length(uptime) == 1) uptime else as.double(Sys.time())
+}

@@ -75,3 +75,121 @@ test_that("H4: a server that does not start says why", {
     expect_error(inside$request(server, "ping"), "no luck", class = "laplace_error_server_crashed", info = transport)
   }
 })
+
+# --- families of docs/security.md ---
+
+skip_without_signals <- function() {
+  skip_on_os("windows")
+  skip_without_node()
+  skip_if_not_installed("nnet")
+}
+
+test_that("55: Ctrl-C at any instant ends the call; the server and what was fitted stay", {
+  skip_without_signals()
+  told <- interrupt_often(40)
+  expect_identical(names(told$ends), "interrupted", info = paste(names(told$ends), collapse = "; "))
+  expect_lte(told$handles, 2)
+})
+
+test_that("kill -9 at random instants is a typed error; what was fitted and saved goes on working", {
+  skip_without_signals()
+  told <- kill_often(4)
+  expect_identical(names(told$ends), "typed error", info = paste(names(told$ends), collapse = "; "))
+})
+
+test_that("56: forked processes take turns in starting their servers", {
+  skip_without_signals()
+  for (started in c(TRUE, FALSE)) {
+    told <- fork_many(6, started)
+    expect_identical(names(told$ends), "served", info = paste(names(told$ends), collapse = "; "))
+  }
+})
+
+test_that("56: a turn whose owner was killed is given to the next", {
+  skip_without_signals()
+  slots <- lapply(seq_len(inside$START_SLOTS), function(index) inside$start_slot())
+  on.exit(lapply(slots, inside$release_slot))
+  child <- parallel::mcparallel(Sys.sleep(0))
+  parallel::mccollect(child)
+  cat(child$pid, file = file.path(slots[[2]], "pid"))
+  expect_identical(inside$start_slot(), slots[[2]])
+})
+
+test_that("49: what a thread held that was ended is made again from the copy", {
+  skip_without_signals()
+  server <- local_server(slow_server_file())
+  server$given_command <- c(server$given_command, "--workers", "1", "--thread-grace", "200")
+  network <- inside$make_remote(server, "readNetwork")
+  expect_error(
+    inside$request(server, "fit", list(options = list(ms = 1e9, deaf = TRUE)), timeout = 0.2),
+    class = "laplace_error_cancelled"
+  )
+  inside$request(server, "fit", list(options = inside$empty_map()))
+  expect_match(get(network$handle, server$lost), "did not stop")
+  expect_error(
+    inside$request(server, "fit", list(model = network$handle)), "is gone: .*did not stop",
+    class = "laplace_error_protocol"
+  )
+  object <- list(remote = network$remote, blob = as.raw(1:3))
+  expect_false(identical(inside$handle_of(object, server), network$handle))
+})
+
+# A `node` that is a shell script; $REAL is the real one.
+real_node <- if (laplace_available()) inside$find_node()
+wrapped_node <- function(script) {
+  path <- tempfile("node")
+  writeLines(c("#!/bin/sh", paste0("REAL=", real_node), script), path)
+  Sys.chmod(path, "755")
+  path
+}
+
+test_that("60: a node that is not right is named in time, by what it prints, and by doctor()", {
+  skip_without_signals()
+  starts <- list(
+    silent = list("sleep 60", "did not answer within 2 s"),
+    words = list("echo waiting for a licence >&2; sleep 60", "waiting for a licence"),
+    end = list("exit 0", "exit code 0"),
+    why = list("echo no licence; exit 5", "no licence"),
+    old = list("echo v16.20.0", "16.20.0.* is too old")
+  )
+  for (start in starts) {
+    node <- wrapped_node(start[[1]])
+    local_options(polylaplace.node = node, polylaplace.start_timeout = 2)
+    taken <- seconds_of(expect_error(
+      inside$request(inside$new_server(transport = "fifo"), "ping"), start[[2]], class = "laplace_error"
+    ))
+    # Not near the limit: a busy machine is slower. The 60 s of the script are not waited for.
+    expect_lt(taken, 30)
+    expect_output(expect_false(doctor()), basename(node), info = start[[1]])
+  }
+  local_options(polylaplace.node = tempfile())
+  expect_error(inside$request(inside$new_server(), "ping"), "no program", class = "laplace_error_no_node")
+})
+
+test_that("60: a banner does no harm where messages go another way, and is named where they do not", {
+  skip_without_signals()
+  node <- wrapped_node("echo Welcome to node; exec \"$REAL\" \"$@\"")
+  local_options(polylaplace.node = node)
+  for (transport in c("fifo", "tcp")) {
+    server <- inside$new_server(transport = transport)
+    expect_identical(inside$request(server, "ping", list(echo = 1))$echo, 1, info = transport)
+    inside$stop_server(server)
+  }
+  expect_output(doctor(), "Welcome to node")
+  reader <- inside$new_frame_reader()
+  reader$greeting <- TRUE
+  expect_error(
+    inside$feed(reader, charToRaw("Welcome to node\n")), "It printed: 'Welcome to node'",
+    class = "laplace_error_server_crashed"
+  )
+})
+
+test_that("60: a slow start can be given longer", {
+  skip_without_signals()
+  local_options(polylaplace.node = wrapped_node("sleep 2; exec \"$REAL\" \"$@\""), polylaplace.start_timeout = 120)
+  server <- inside$new_server(transport = "fifo")
+  expect_identical(inside$request(server, "ping", list(echo = 1))$echo, 1)
+  inside$stop_server(server)
+  local_options(polylaplace.start_timeout = "soon")
+  expect_error(inside$start_timeout(), "number of seconds", class = "laplace_error_option")
+})
