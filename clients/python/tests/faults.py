@@ -8,6 +8,7 @@ import json
 import multiprocessing
 import os
 import random
+import resource
 import select
 import signal
 import subprocess
@@ -17,7 +18,7 @@ import textwrap
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ from typing import Any
 import numpy as np
 
 from polylaplace import Client, Laplace, LaplaceError, StateError, load
+from polylaplace._wire import decode_message, encode_frame
 
 #: Where the package is that runs here, for children.
 SOURCE = str(Path(sys.modules["polylaplace"].__file__ or "").parents[1])
@@ -264,6 +266,197 @@ def processes(times: int, started: bool = True) -> dict[str, Any]:
     return {"ends": Counter(answers), "exit codes": Counter(child.exitcode for child in children)}
 
 
+# --- the server's process ---
+
+
+def stops(times: int) -> dict[str, Any]:
+    """SIGSTOP and SIGCONT at random instants: every answer is right."""
+    ends: Counter[str] = Counter()
+    x, _ = data()
+    with Client() as client:
+        expected = fitted(client)(x)
+        for _ in range(times):
+            pid = client.server_pid
+            assert pid is not None
+            stop = threading.Timer(random.uniform(0, 0.03), os.kill, (pid, signal.SIGSTOP))
+            resume = threading.Timer(random.uniform(0.03, 0.08), os.kill, (pid, signal.SIGCONT))
+            stop.start()
+            resume.start()
+            ends["right" if np.array_equal(fitted(client)(x), expected) else "wrong"] += 1
+            stop.join()
+            resume.join()
+            os.kill(pid, signal.SIGCONT)
+    return {"ends": ends}
+
+
+@contextlib.contextmanager
+def bare_server() -> Iterator[subprocess.Popen[bytes]]:
+    """A server that has been greeted, without a client."""
+    with Client() as client:
+        command = client.server_command()
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL, bufsize=0) as server:
+        try:
+            ask(server, 1, "hello", {"protocol": [1, 1], "client": "python/faults", "pid": os.getpid()})
+            read_frame(server)
+            yield server
+        finally:
+            server.kill()
+
+
+def ask(server: subprocess.Popen[bytes], number: int, method: str, params: dict[str, Any]) -> None:
+    """Sends a request."""
+    assert server.stdin is not None
+    for chunk in encode_frame({"t": "req", "id": number, "method": method, "params": params}):
+        server.stdin.write(chunk)
+
+
+def read_frame(server: subprocess.Popen[bytes], step: int = 65536, pause: float = 0.0) -> dict[str, Any]:
+    """Reads an answer, in small steps and with pauses where they are asked for."""
+    assert server.stdout is not None
+    body, length = b"", None
+    while length is None or len(body) < length + 4:
+        due = 4 - len(body) if length is None else min(step, length + 4 - len(body))
+        part = server.stdout.read(due)
+        assert part, "the stream ended"
+        body += part
+        if len(body) == 4:
+            length = int.from_bytes(body, "little")
+        time.sleep(pause)
+    return decode_message(body[4:])
+
+
+def closed_pipes(times: int) -> dict[str, Any]:
+    """A client that closes a pipe at random instants of a fit: the server ends."""
+    ends: Counter[str] = Counter()
+    parts = network()
+    x, y = data(2000)
+    for _ in range(times):
+        with bare_server() as server:
+            ask(server, 2, "fit", {"network": parts, "options": {"likelihood": "classification"}, "x": x, "y": y})
+            time.sleep(random.uniform(0, 0.2))
+            pipe = random.choice(("stdin", "stdout"))
+            getattr(server, pipe).close()
+            if pipe == "stdout":
+                # It is noticed by whoever writes.
+                with contextlib.suppress(BrokenPipeError):
+                    for number in range(3, 100):
+                        ask(server, number, "ping", {})
+                        time.sleep(0.01)
+            server.wait(PATIENCE)
+            ends["ended"] += 1
+    return {"ends": ends}
+
+
+def slow_reader(times: int) -> dict[str, Any]:
+    """A client that sends much and reads slowly: it gets every answer, and the server does not pile them up."""
+    with bare_server() as server:
+        parts = network()
+        x, y = data(1000)
+        ask(server, 2, "fit", {"network": parts, "options": {"likelihood": "classification"}, "x": x, "y": y})
+        posterior = read_frame(server)["ok"]["handle"]
+        sent = threading.Thread(
+            target=lambda: [
+                ask(server, number, "predict", {"posterior": posterior, "x": x}) for number in range(3, 3 + times)
+            ]
+        )
+        sent.start()
+        answers = [read_frame(server, 16384, 0.0002) for _ in range(times)]
+        sent.join()
+        # BUSY is the right answer to a client that sends more than was agreed.
+        ends = Counter("answered" if "ok" in answer else answer["err"]["name"] for answer in answers)
+        return {"ends": ends, "MB": rss(server.pid)}
+
+
+def rss(pid: int) -> int:
+    """Resident memory of a process in MB."""
+    fields = Path(f"/proc/{pid}/status").read_text().split("VmRSS:")
+    return int(fields[1].split()[0]) // 1024
+
+
+def little_memory(times: int) -> dict[str, Any]:
+    """Fits of all sizes where 256 MB are allowed: an answer or a typed error, and the server lives."""
+    ends: Counter[str] = Counter()
+    rng, peak = np.random.default_rng(3), 0
+    with Client(heap=256) as client:
+        client.ping()
+        pid = client.server_pid
+        assert pid is not None
+        for _ in range(times):
+            width, outputs, rows = (int(2 ** rng.uniform(1, top)) for top in (11, 8, 11))
+            tensors = {"0.weight": rng.normal(size=(outputs, width)), "0.bias": rng.normal(size=outputs)}
+            layers = [{"type": "Linear", "name": "0"}]
+            y = rng.integers(0, outputs, rows)
+            structure = str(rng.choice(["full", "kron", "diag"]))
+            la = Laplace(
+                tensors, "classification", "all", structure, architecture=layers, client=client, memory_limit=2**28
+            )
+            x = rng.normal(size=(rows, width))
+            ends[outcome(lambda la=la, x=x, y=y: la.fit(x, y, timeout=20)(x[:5]))] += 1
+            peak = max(peak, rss(pid))
+            assert client.server_pid == pid
+    return {"ends": ends, "MB": peak}
+
+
+def clock_jumps(times: int) -> dict[str, Any]:
+    """The time of day jumps by up to an hour, at the server and here: deadlines are kept."""
+    jump = "const now = Date.now; Date.now = () => now() + (Math.random() - 0.5) * 7.2e6"
+    ends: Counter[str] = Counter()
+    with Client() as plain:
+        node, *rest = plain.server_command()
+    real = time.time
+    time.time = lambda: real() + random.uniform(-3600, 3600)
+    try:
+        with Client(command=[node, "--import", f"data:text/javascript,{jump}", *rest]) as client:
+            la, (x, _) = fitted(client), data()
+            for _ in range(times):
+                begin = time.monotonic()
+                ends[outcome(lambda: la.predictive_samples(x, 50))] += 1
+                ends[outcome(lambda: client.call("ping", timeout=60))] += 1
+                assert time.monotonic() - begin < 60
+    finally:
+        time.time = real
+    return {"ends": ends}
+
+
+def full_disk(times: int) -> dict[str, Any]:
+    """Saves that end in the middle, for want of space: an error, and the old file is whole."""
+    ends: Counter[str] = Counter()
+    with tempfile.TemporaryDirectory() as folder, Client() as client:
+        la, path = fitted(client), Path(folder) / "posterior"
+        la.save(path)
+        old = path.read_bytes()
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+        for _ in range(times):
+            resource.setrlimit(resource.RLIMIT_FSIZE, (random.randrange(len(old)), limits[1]))
+            try:
+                la.save(path)
+                ends["saved"] += 1
+            except (OSError, LaplaceError):
+                ends["error"] += 1
+            finally:
+                resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+            assert path.read_bytes() == old, "the old file"
+            assert os.listdir(folder) == ["posterior"], "nothing is left behind"
+    return {"ends": ends}
+
+
+def soak(times: int) -> dict[str, Any]:
+    """Fits and predictions in a row: the memory of client and server stays flat."""
+    x, _ = data()
+    with Client() as client:
+        sizes = []
+        for number in range(times):
+            fitted(client)(x)
+            if number % max(1, times // 10) == 0 or number == times - 1:
+                sizes.append((rss(client.server_pid or 0), rss(os.getpid())))
+        handles = len(client.stats()["handles"])
+    # The first tenth warms up.
+    grown = [last - first for first, last in zip(sizes[min(2, len(sizes) - 1)], sizes[-1], strict=True)]
+    return {"ends": {"fitted": times}, "server grew by MB": grown[0], "client grew by MB": grown[1], "handles": handles}
+
+
 FAULTS: dict[str, Callable[[int], dict[str, Any]]] = {
     "ctrl-c": ctrl_c,
     "ctrl-c-loop": lambda times: ctrl_c(times, "loop"),
@@ -272,6 +465,13 @@ FAULTS: dict[str, Callable[[int], dict[str, Any]]] = {
     "threads": threads,
     "processes": processes,
     "processes-unstarted": lambda times: processes(times, started=False),
+    "stops": stops,
+    "closed-pipes": closed_pipes,
+    "slow-reader": slow_reader,
+    "little-memory": little_memory,
+    "clock-jumps": clock_jumps,
+    "full-disk": full_disk,
+    "soak": soak,
 }
 
 if __name__ == "__main__":

@@ -128,7 +128,8 @@ stop_crashed <- function(how, transport, code = NA_integer_, hint = NULL, explai
   if (code %in% c(134L, 137L)) hint <- "It may have run out of memory."
   laplace_stop(
     paste0(
-      "The server ", how, ".", if (!is.null(hint)) paste0(" ", hint), "\nCommand: ", paste(transport$command, collapse = " "),
+      "The server ", how, ".", if (!is.null(hint)) paste0(" ", hint),
+      "\nCommand: ", paste(transport$command, collapse = " "),
       if (nzchar(words)) paste0("\nIts last words:\n", words)
     ),
     "PROTOCOL", list(exit_code = code, stderr = words, explained = explained), "laplace_error_server_crashed"

@@ -12,4 +12,5 @@ told <- switch(arguments[1],
   processes = fork_many(times, TRUE),
   `processes-unstarted` = fork_many(times, FALSE)
 )
-cat(sprintf("{\"ends\": {%s}}\n", paste0("\"", substr(gsub("[\"\\\\\n]", " ", names(told$ends)), 1, 80), "\": ", told$ends, collapse = ", ")))
+words <- substr(gsub("[\"\\\\\n]", " ", names(told$ends)), 1, 80)
+cat(sprintf("{\"ends\": {%s}}\n", paste0("\"", words, "\": ", told$ends, collapse = ", ")))

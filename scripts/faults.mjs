@@ -1,0 +1,114 @@
+// Does faults to the clients and their servers, again and again, and prints how the calls ended; the table goes into
+// docs/security.md. `npm run faults -- --quick` does a twentieth of it, `--only NAME,NAME` some of it; neither writes.
+import { execFileSync, spawnSync } from 'node:child_process'
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { cpus, tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { parseArgs } from 'node:util'
+
+const root = fileURLToPath(new URL('..', import.meta.url))
+const { values } = parseArgs({ options: { quick: { type: 'boolean', default: false }, only: { type: 'string' } } })
+const wanted = values.only?.split(',')
+const venv = join(root, '.venv/bin/python')
+const python = existsSync(venv) ? venv : 'python3'
+
+/** What is done how often, by which client, and which ends are right. */
+const FAULTS = [
+  { name: 'ctrl-c', client: 'Python', times: 1000, family: 55, what: 'Ctrl-C at a random instant, script',
+    right: ['KeyboardInterrupt'] },
+  { name: 'ctrl-c-loop', client: 'Python', times: 200, family: 55, what: 'the same in an event loop, as in Jupyter',
+    right: ['KeyboardInterrupt'] },
+  { name: 'ctrl-c-repl', client: 'Python', times: 100, family: 55, what: 'the same at the terminal of `python -i`',
+    right: ['kept'] },
+  { name: 'ctrl-c', client: 'R', times: 300, family: 55, what: 'Ctrl-C at a random instant', right: ['interrupted'] },
+  { name: 'kill-9', client: 'Python', times: 200, family: 'P6', what: 'kill -9 of the server',
+    right: ['ServerCrashedError', 'StateError', 'gone is told'] },
+  { name: 'kill-9', client: 'R', times: 60, family: 'P6', what: 'kill -9 of the server', right: ['typed error'] },
+  { name: 'threads', client: 'Python', times: 100, family: 56, what: 'threads on one client', right: ['served'] },
+  { name: 'processes', client: 'Python', times: 100, family: 56, what: 'forked processes, server running',
+    right: ['served'] },
+  { name: 'processes-unstarted', client: 'Python', times: 100, family: 56, what: 'forked processes, server not started',
+    right: ['served'] },
+  { name: 'processes', client: 'R', times: 30, family: 56, what: 'forked processes, server running',
+    right: ['served'] },
+  { name: 'processes-unstarted', client: 'R', times: 30, family: 56, what: 'forked processes, server not started',
+    right: ['served'] },
+  { name: 'stops', client: 'Python', times: 200, family: 'P10', what: 'SIGSTOP and SIGCONT during a fit',
+    right: ['right'] },
+  { name: 'closed-pipes', client: 'Python', times: 40, family: 'P3', what: 'a pipe is closed during a fit',
+    right: ['ended'] },
+  { name: 'slow-reader', client: 'Python', times: 60, family: 'R6', what: 'a client that sends much and reads slowly',
+    right: ['answered', 'BUSY'] },
+  { name: 'little-memory', client: 'Python', times: 100, family: 61, what: 'fits of all sizes with 256 MB',
+    right: ['served', 'OUT_OF_MEMORY', 'DEADLINE'] },
+  { name: 'clock-jumps', client: 'Python', times: 100, family: 'R5', what: 'the time of day jumps by up to an hour',
+    right: ['served'] },
+  { name: 'full-disk', client: 'Python', times: 200, family: 54, what: 'saves for which there is no space',
+    right: ['error'] },
+  { name: 'soak', client: 'Python', times: 10_000, family: 'R7', what: 'fits and predictions in a row',
+    right: ['fitted'] },
+]
+
+/** A folder with the R package, where there is R. */
+function installR() {
+  if (spawnSync('Rscript', ['--version']).error !== undefined) return undefined
+  const library = mkdtempSync(join(tmpdir(), 'polylaplace-r-'))
+  execFileSync('R', ['CMD', 'INSTALL', '--no-docs', '-l', library, join(root, 'clients/r')], { stdio: 'ignore' })
+  return library
+}
+
+/** Runs one fault; the last line that is printed is a map with `ends`, how often which end came. */
+function run({ name, client }, times, library) {
+  const [command, ...args] = client === 'R'
+    ? ['Rscript', join(root, 'clients/r/tests/faults.R'), name, String(times)]
+    : [python, join(root, 'clients/python/tests/faults.py'), name, String(times)]
+  const begin = performance.now()
+  const env = { ...process.env, PYTHONPATH: join(root, 'clients/python/src'), ...(library ? { R_LIBS: library } : {}) }
+  const { stdout, stderr, status } = spawnSync(command, args, { encoding: 'utf8', env, maxBuffer: 2 ** 26 })
+  const seconds = (performance.now() - begin) / 1000
+  const line = stdout.trim().split('\n').at(-1) ?? ''
+  if (status !== 0 || !line.startsWith('{')) {
+    return { fault: stderr.trim().split('\n').at(-1) ?? `exit code ${status}`, seconds }
+  }
+  return { ...JSON.parse(line), seconds }
+}
+
+const library = FAULTS.some(({ client, name }) => client === 'R' && (wanted?.includes(name) ?? true))
+  ? installR()
+  : undefined
+const rows = []
+let failed = 0
+for (const fault of FAULTS) {
+  if (wanted !== undefined && !wanted.includes(fault.name)) continue
+  if (fault.client === 'R' && library === undefined) continue
+  const times = values.quick ? Math.max(2, Math.ceil(fault.times / 20)) : fault.times
+  const { ends = {}, seconds, fault: broken, ...more } = run(fault, times, library)
+  const wrong = Object.keys(ends).filter(end => !fault.right.includes(end))
+  const good = broken === undefined && wrong.length === 0
+  if (!good) failed++
+  const told = broken ??
+    [ends, more].flatMap(Object.entries).map(([key, value]) =>
+      `${key}: ${typeof value === 'object' ? JSON.stringify(value) : value}`
+    ).join(', ')
+  rows.push(
+    `| ${fault.family} | ${fault.what} | ${fault.client} | ${times} | ${good ? 'yes' : '**no**'} | ${told} | ${
+      seconds.toFixed(0)
+    } s |`,
+  )
+  console.log(rows.at(-1))
+}
+if (library !== undefined) rmSync(library, { recursive: true, force: true })
+
+if (!values.quick && wanted === undefined) {
+  const page = join(root, 'docs/security.md')
+  const table = ['| family | fault | client | times | held | how it ended | took |', '|---|---|---|---|---|---|---|',
+    ...rows].join('\n')
+  const measured = `Measured on ${cpus().length} cores (${
+    cpus()[0]?.model ?? 'unknown'
+  }), Node ${process.versions.node}.`
+  writeFileSync(page,
+    readFileSync(page, 'utf8').replace(/<!-- faults -->[\s\S]*<!-- end of faults -->/,
+      `<!-- faults -->\n${measured}\n\n${table}\n<!-- end of faults -->`))
+}
+process.exitCode = failed === 0 ? 0 : 1
