@@ -17,7 +17,7 @@ doctor <- function() {
     if (is.null(examined$problem)) {
       say("ok", sprintf("Node.js %s at %s (from %s)", examined$version, candidate$path, candidate$where))
       if (!is.null(examined$banner)) {
-        say("--", paste0("'", candidate$path, "' prints more than its version where only Node.js may.", examined$banner))
+        say("--", sprintf("'%s' prints where only Node.js may.%s", candidate$path, examined$banner))
       }
     } else {
       say("--", examined$problem)

@@ -37,7 +37,8 @@ fit_on_server <- function(network, options, x, data, settings) {
     },
     laplace_error_data = function(condition) stop(with_label_hint(condition, data$y))
   )
-  list(remote = answer$remote, summary = answer$summary, blob = request(server, "save", list(posterior = answer$handle))$data)
+  blob <- request(server, "save", list(posterior = answer$handle))$data
+  list(remote = answer$remote, summary = answer$summary, blob = blob)
 }
 
 #' R counts from 1; classes are counted from 0.

@@ -81,7 +81,9 @@ examine_node <- function(path, patience = NODE_PATIENCE) {
   # A node of another version may refuse options meant for this one.
   shown <- tryCatch(
     suppressWarnings(
-      with_environment(c(NODE_OPTIONS = NA), system2(path, "--version", stdout = TRUE, stderr = TRUE, timeout = seconds))
+      with_environment(
+        c(NODE_OPTIONS = NA), system2(path, "--version", stdout = TRUE, stderr = TRUE, timeout = seconds)
+      )
     ),
     error = function(condition) structure(conditionMessage(condition), status = 127L)
   )

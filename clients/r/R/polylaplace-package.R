@@ -8,7 +8,8 @@
 #' * `options(polylaplace.transport = )` or `POLYLAPLACE_TRANSPORT`: `"processx"`, `"fifo"` or `"tcp"`; chosen by itself
 #'   otherwise.
 #' * `options(polylaplace.progress = TRUE)`: bars for long work, with package cli.
-#' * `options(polylaplace.start_timeout = 10)`: seconds until the server must have started.
+#' * `options(polylaplace.start_timeout = 10)`, or the environment variable `POLYLAPLACE_START_TIMEOUT`: seconds until
+#'   the server must have started.
 #'
 #' An interrupt (Ctrl-C, Esc) cancels the present work and leaves the session and all fitted objects usable.
 #'

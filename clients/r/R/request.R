@@ -7,8 +7,8 @@ CANCEL_GRACE <- 5
 #' Sends a request and returns the `ok` of its answer, arrays as R's.
 #'
 #' An interrupt or an error (of the progress function, say) cancels the work; the server stays usable. A second
-#' interrupt ends it. Interrupts come through where the answer is waited for, and nowhere else: what the connection knows
-#' is right at any instant.
+#' interrupt ends it. Interrupts come through where the answer is waited for, and nowhere else: what the connection
+#' knows is right at any instant.
 #' @param timeout seconds; then the work is cancelled and laplace_error_cancelled (DEADLINE) is raised.
 #' @param progress TRUE for a bar (if cli is installed), or a function of stage, done, total, message.
 #' @noRd

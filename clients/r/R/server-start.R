@@ -15,8 +15,8 @@ start_timeout <- function() {
   if (length(seconds) == 1 && is.finite(seconds) && seconds > 0) return(seconds)
   laplace_stop(
     paste(
-      "The option polylaplace.start_timeout (or the environment variable POLYLAPLACE_START_TIMEOUT) must be a number of",
-      "seconds above 0."
+      "The option polylaplace.start_timeout (or the environment variable POLYLAPLACE_START_TIMEOUT) must be a number",
+      "of seconds above 0."
     ),
     "BAD_OPTION", list(option = "polylaplace.start_timeout")
   )

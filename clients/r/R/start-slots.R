@@ -1,7 +1,8 @@
 # A turn for each of many forked processes that start a server at the same time.
 #
 # Starting takes a tenth of a second of a processor. When a hundred processes start at once, each of them would take ten
-# seconds, and be taken for one that does not start. The turns are folders in the session's, which forked processes share.
+# seconds, and be taken for one that does not start. The turns are folders in the session's, which forked processes
+# share.
 
 START_SLOTS <- 4
 START_PATIENCE <- 300
