@@ -61,7 +61,7 @@ function installR() {
 /** Runs one fault; the last line that is printed is a map with `ends`, how often which end came. */
 function run({ name, client }, times, library) {
   const [command, ...args] = client === 'R'
-    ? ['Rscript', join(root, 'clients/r/tests/faults.R'), name, String(times)]
+    ? ['Rscript', join(root, 'clients/r/tests/testthat/faults.R'), name, String(times)]
     : [python, join(root, 'clients/python/tests/faults.py'), name, String(times)]
   const begin = performance.now()
   const env = { ...process.env, PYTHONPATH: join(root, 'clients/python/src'), ...(library ? { R_LIBS: library } : {}) }

@@ -52,7 +52,7 @@ class Reader:
 
     def close(self):
         self.process.stdin.close()
-        self.process.wait(timeout=10)
+        self.process.wait(timeout=300)
 
 
 @pytest.fixture(scope="session")

@@ -33,7 +33,7 @@ class Runner:
 
     def close(self):
         self.process.stdin.close()
-        self.process.wait(timeout=10)
+        self.process.wait(timeout=300)
 
 
 @pytest.fixture(scope="module")

@@ -141,7 +141,7 @@ def products():
 
     yield ask
     process.stdin.close()
-    process.wait(timeout=10)
+    process.wait(timeout=300)
 
 
 def array(value):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -47,6 +48,12 @@ def slow_client(slow_server: list[str]) -> Iterator[Any]:
 
     with Client(command=slow_server) as client:
         yield client
+
+
+def allowed(seconds: float) -> float:
+    """A limit as it is promised on a quiet machine, and longer the more others wait for its processors."""
+    waiting = os.getloadavg()[0] / (os.cpu_count() or 1) if hasattr(os, "getloadavg") else 0.0
+    return seconds * (1 + 20 * max(0.0, waiting - 0.5))
 
 
 def array(value: Any) -> np.ndarray[Any, Any]:

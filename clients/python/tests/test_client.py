@@ -20,6 +20,7 @@ from typing import Any
 
 import pytest
 
+from conftest import allowed
 from polylaplace import (
     CancelledError,
     Client,
@@ -48,7 +49,7 @@ def alive(pid: int) -> bool:
         return False
 
 
-def gone(pid: int, within: float = 5.0) -> bool:
+def gone(pid: int, within: float = 300.0) -> bool:
     end = time.monotonic() + within
     while time.monotonic() < end:
         if not alive(pid):
@@ -93,7 +94,7 @@ def test_h1_first_answer_within_200_ms(slow_server: list[str]) -> None:
             client.ping()
             times.append(time.perf_counter() - start)
     # On a busy machine a Node that does nothing takes long, too.
-    assert min(times) < max(0.2, 5 * min(bare)), (times, bare)
+    assert min(times) < max(allowed(0.2), 5 * min(bare)), (times, bare)
 
 
 def test_r2_errors_are_classes(slow_client: Client) -> None:
@@ -121,7 +122,7 @@ def test_r3_ctrl_c_cancels_and_the_client_stays_usable(slow_client: Client) -> N
         start = time.monotonic()
         with pytest.raises(KeyboardInterrupt):
             run(slow_client, ms=20_000 if not deaf else 1500, deaf=deaf)
-        assert time.monotonic() - start < 1.0
+        assert time.monotonic() - start < allowed(1.0)
     assert run(slow_client)["handle"].startswith("posterior:")
     assert slow_client.server_pid == pid
     assert len(slow_client.stats()["handles"]) == 1, "what the cancelled requests made is gone"
@@ -133,12 +134,12 @@ def test_p5_second_ctrl_c_ends_the_server(slow_server: list[str]) -> None:
     client.ping()
     pid = client.server_pid
     assert pid is not None
-    for delay in (0.2, 0.6):
+    for delay in (0.2, 1.5):
         threading.Timer(delay, _thread.interrupt_main).start()
     start = time.monotonic()
     with pytest.raises(KeyboardInterrupt):
         client.call("fit")
-    assert time.monotonic() - start < 3.0
+    assert time.monotonic() - start < allowed(4.0)
     assert gone(pid)
     client.close()
 
@@ -152,14 +153,14 @@ STUBBORN = textwrap.dedent("""
             body = msgpack.packb({"t": "res", "id": message["id"], "ok": {"version": "0", "protocol": 1}})
             sys.stdout.buffer.write(struct.pack("<I", len(body)) + body)
             sys.stdout.buffer.flush()
-    import time; time.sleep(30)
+    import time; time.sleep(300)
 """)
 
 
 def test_r4_progress(slow_client: Client) -> None:
     seen: list[Progress] = []
-    run(slow_client, ms=500, progress=seen.append)
-    assert 2 <= len(seen) <= 7
+    run(slow_client, ms=1500, progress=seen.append)
+    assert 2 <= len(seen) <= 16
     assert seen[-1].stage == "fit"
     run(slow_client, ms=100, progress=True)
 
@@ -168,9 +169,9 @@ def test_r5_timeouts_at_the_server_and_at_the_client(slow_client: Client) -> Non
     slow_client.ping()
     start = time.monotonic()
     with pytest.raises(CancelledError) as caught:
-        run(slow_client, ms=30_000, timeout=0.2)
+        run(slow_client, ms=1e9, timeout=0.2)
     assert caught.value.code == "DEADLINE"
-    assert time.monotonic() - start < 20.0
+    assert time.monotonic() - start < allowed(1.0)
     run(slow_client)
     with Client(command=[sys.executable, "-c", STUBBORN]) as client:
         client.ping()
@@ -222,7 +223,7 @@ def test_p5_a_server_that_does_not_read_blocks_nobody() -> None:
     start = time.monotonic()
     for _ in range(3000):
         transport.send([bytes(1000)])
-    assert time.monotonic() - start < 5.0
+    assert time.monotonic() - start < allowed(5.0)
     transport.kill()
     transport.close(None)
 
@@ -240,7 +241,7 @@ def test_p3_p5_close_ends_the_server(slow_server: list[str]) -> None:
     assert pid is not None
     start = time.monotonic()
     client.close()
-    assert time.monotonic() - start < 1.0
+    assert time.monotonic() - start < allowed(1.0)
     assert not alive(pid)
     client.close()
 
@@ -264,7 +265,7 @@ def test_p3_no_orphan_when_the_parent_ends(slow_server: list[str], how: str) -> 
         [sys.executable, "-c", textwrap.dedent(script)],
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
-        timeout=20,
+        timeout=300,
         check=False,
     )
     assert gone(int(done.stdout))
@@ -324,9 +325,9 @@ def test_p5_fork(slow_client: Client) -> None:
     here, there = context.Pipe()
     child = context.Process(target=_child, args=(slow_client, there))
     child.start()
-    assert here.poll(20)
+    assert here.poll(300)
     echo, child_pid = here.recv()
-    child.join(20)
+    child.join(300)
     assert child.exitcode == 0
     assert echo == "child"
     assert child_pid != pid, "a child has a server of its own"
@@ -351,7 +352,7 @@ def test_p10_sigstop(slow_client: Client) -> None:
     os.kill(pid, signal.SIGSTOP)
     start = time.monotonic()
     slow_client.close()
-    assert time.monotonic() - start < 8
+    assert time.monotonic() - start < allowed(8.0)
     assert not alive(pid), "a stopped server is killed"
 
 

@@ -413,9 +413,9 @@ def test_fork(la: Laplace, iris: dict[str, Any]) -> None:
     here, there = context.Pipe()
     child = context.Process(target=_predict, args=(la, iris["x_test"], there))
     child.start()
-    assert here.poll(30)
+    assert here.poll(300)
     np.testing.assert_array_equal(here.recv(), la(iris["x_test"]))
-    child.join(30)
+    child.join(300)
     assert child.exitcode == 0
 
 

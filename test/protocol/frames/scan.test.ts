@@ -5,6 +5,7 @@ import { decodeMessage } from '../../../protocol/frames/decode.js'
 import { own } from '../../../protocol/frames/decoded-map.js'
 import { encodeFrame, type WireMap } from '../../../protocol/frames/encode.js'
 import { scanMessage } from '../../../protocol/frames/scan.js'
+import { allowed } from '../../support/time-limits.js'
 
 t.test('F4 bombs end at once', async t => {
   const bombs = [
@@ -19,7 +20,7 @@ t.test('F4 bombs end at once', async t => {
     t.throws(() => {
       scanMessage(bomb)
     }, UntrustedInputError)
-    t.ok(performance.now() - start < 1000)
+    t.ok(performance.now() - start < allowed(1000))
   }
 })
 

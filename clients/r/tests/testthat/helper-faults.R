@@ -1,5 +1,5 @@
 # Faults that are done to the session's server again and again: test-faults.R does them a few times, `npm run faults` in
-# full (tests/faults.R).
+# full (faults.R).
 
 small_network <- function() {
   set.seed(1)

@@ -24,7 +24,7 @@ for (transport in transports()) {
     signal_later(Sys.getpid(), "INT", 0.4)
     taken <- seconds_of(result <- tryCatch(slow(server, ms = 20000), interrupt = function(condition) "interrupted"))
     expect_identical(result, "interrupted")
-    expect_lt(taken, 5)
+    expect_lt(taken, allowed(5))
     expect_identical(inside$request(server, "ping", list(echo = 1))$echo, 1)
     expect_identical(server$transport$pid(), pid)
   })
@@ -44,8 +44,8 @@ for (transport in transports()) {
     server <- local_server(slow_server_file(), transport)
     inside$request(server, "ping")
     pid <- server$transport$pid()
-    expect_lt(seconds_of(close(server)), 3)
-    expect_true(inside$happens(function() !is_alive(pid), 2))
+    expect_lt(seconds_of(close(server)), allowed(3))
+    expect_true(inside$happens(function() !is_alive(pid), 300))
     expect_output(print(server), "not running")
     close(server)
   })
@@ -59,9 +59,9 @@ test_that("P5: a second interrupt ends a server that does not cancel", {
   # A stopped server cannot answer the cancellation.
   tools::pskill(pid, 19L)
   signal_later(Sys.getpid(), "INT", 0.3)
-  signal_later(Sys.getpid(), "INT", 0.8)
+  signal_later(Sys.getpid(), "INT", 1.5)
   taken <- seconds_of(tryCatch(slow(server, ms = 20000), interrupt = function(condition) NULL))
-  expect_lt(taken, 4)
+  expect_lt(taken, allowed(4))
   expect_false(is_alive(pid))
   expect_identical(inside$request(server, "ping", list(echo = 1))$echo, 1)
 })
@@ -100,7 +100,7 @@ test_that("R5: a deadline", {
   server <- local_server(slow_server_file())
   taken <- seconds_of(error <- expect_error(slow(server, ms = 20000, timeout = 0.2), class = "laplace_error_cancelled"))
   expect_identical(error$code, "DEADLINE")
-  expect_lt(taken, 5)
+  expect_lt(taken, allowed(5))
 })
 
 test_that("R7: objects that are gone are freed", {
@@ -134,7 +134,7 @@ test_that("P3: no orphan when R ends or is killed", {
     ), script)
     system2(file.path(R.home("bin"), "Rscript"), c("--vanilla", script), stdout = FALSE, stderr = FALSE)
     pid <- as.integer(readLines(pids, warn = FALSE))
-    expect_true(inside$happens(function() !is_alive(pid), 5), info = how)
+    expect_true(inside$happens(function() !is_alive(pid), 300), info = how)
   }
 })
 
@@ -187,7 +187,7 @@ test_that("P10: a stopped server is killed by close", {
   inside$request(server, "ping")
   pid <- server$transport$pid()
   tools::pskill(pid, 19L)
-  expect_lt(seconds_of(close(server)), 8)
+  expect_lt(seconds_of(close(server)), allowed(8))
   expect_false(is_alive(pid))
 })
 
@@ -210,7 +210,7 @@ test_that("P8: Windows' way of starting, tried here in a process of its own", {
     "process <- inside$with_environment(c(POLYLAPLACE_TOKEN = strrep('a', 32)), inside$launch_processx(command))",
     "stopifnot(inside$wait_for_port(process) > 0, !process$exited())",
     "process$terminate()",
-    "stopifnot(inside$happens(process$exited, 5))",
+    "stopifnot(inside$happens(process$exited, 300))",
     "process$release()",
     "process <- inside$with_environment(c(POLYLAPLACE_TOKEN = strrep('a', 32)), inside$launch_windows(command))",
     "port <- inside$wait_for_port(process)",

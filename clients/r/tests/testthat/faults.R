@@ -4,7 +4,7 @@ arguments <- commandArgs(trailingOnly = TRUE)
 folder <- dirname(sub("^--file=", "", grep("^--file=", commandArgs(), value = TRUE)))
 suppressMessages(library(polylaplace))
 inside <- asNamespace("polylaplace")
-source(file.path(folder, "testthat", "helper-faults.R"))
+source(file.path(folder, "helper-faults.R"))
 times <- as.integer(arguments[2])
 told <- switch(arguments[1],
   `ctrl-c` = interrupt_often(times),
