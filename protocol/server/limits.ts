@@ -28,7 +28,7 @@ export const PARENT_POLL_MS = 3000
 export const DRAIN_MS = 2000
 
 /** How long the end of the process waits for its threads before it is ended by force. */
-export const THREADS_END_MS = 150
+export const THREADS_END_MS = 5000
 
 /** How long a loopback server waits for its client. */
 export const CONNECT_MS = 10_000
