@@ -39,11 +39,18 @@ function isCounting({ data }: Tensor): boolean {
   return true
 }
 
-/** Frequencies base^(-2 i / d), from 1 downwards: of rotary and sinusoidal positions. */
+/** Bases of the frequencies of positions. */
+const BASES = [1e4, 5e5, 1e6]
+
+/**
+ * Frequencies base^(-2 i / d), from 1 downwards: of rotary and sinusoidal positions; or powers of 2, of features of
+ * numbers. Two or three numbers must have a base that is in use.
+ */
 function isGeometric({ data }: Tensor): boolean {
-  if (data.length < 4 || data[0] !== 1) return false
-  const ratio = Number(data[1])
-  if (!(ratio > 0 && ratio < 1)) return false
+  if (data.length < 2 || !(data[0] > 0)) return false
+  const ratio = Number(data[1] / data[0])
+  const usual = data[0] === 1 && BASES.some(base => Math.abs(ratio * base ** (1 / data.length) - 1) < CLOSE)
+  if (!(ratio > 0) || Math.abs(ratio - 1) < 1e-3 || (data.length < 4 && !usual)) return false
   for (let i = 1; i < data.length; i++) {
     if (Math.abs(Number(data[i]) / Number(data[i - 1]) - ratio) > CLOSE * ratio) return false
   }

@@ -49,6 +49,7 @@ export interface GraphMessage {
   readonly initializer?: readonly TensorMessage[]
   readonly input?: readonly ValueInfoMessage[]
   readonly output?: readonly ValueInfoMessage[]
+  readonly value_info?: readonly ValueInfoMessage[]
   readonly sparse_initializer?: readonly { readonly values?: TensorMessage | null }[]
 }
 
@@ -97,9 +98,10 @@ export interface TensorMessage {
   readonly data_location?: number
 }
 
-/** An input or output with its type. */
+/** A value with its type, and what its exporter has noted about it. */
 export interface ValueInfoMessage {
   readonly name: string
+  readonly metadata_props?: readonly { readonly key: string, readonly value: string }[]
   readonly type?: { readonly tensor_type?: TensorTypeMessage | null } | null
 }
 

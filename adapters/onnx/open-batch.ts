@@ -133,9 +133,25 @@ function commonRow({ dtype, shape, data }: Tensor, axis: number, size: number): 
   return tensor(dtype, shape.map((extent, i) => (i === axis ? 1 : extent)), row)
 }
 
-/** The name of a constant with one row; an initialiser that only this node reads keeps its name. */
-function rowOf(name: string, row: Tensor, { builder, types }: Writing): string {
-  if (types.get(name)?.shape.every((extent, i) => extent === row.shape[i]) === true) return name
+/**
+ * The name of a constant with one row. A computed one is cut, not copied: it may be made of parameters, which learn
+ * through it.
+ */
+function rowOf(name: string, row: Tensor, { builder, types, append }: Writing): string {
+  const shape = types.get(name)?.shape ?? row.shape
+  const axis = shape.findIndex((extent, i) => extent !== row.shape[i])
+  if (axis < 0) return name
+  if (!builder.initializers.has(name)) {
+    const bounds = [0, 1, axis].map(value => {
+      const bound = tensor('int64', [1], [value])
+      const made = builder.constant(bound, 'integers')
+      types.set(made, { dtype: 'int64', shape: [1], constant: bound })
+      return made
+    })
+    const cut = builder.fresh(name)
+    append({ op: 'Slice', inputs: [name, ...bounds], outputs: [cut], attributes: {} })
+    return cut
+  }
   const found = builder.constant(row, name)
   types.set(found, { dtype: row.dtype, shape: row.shape, constant: row })
   return found

@@ -6,9 +6,10 @@ import type { Graph, Node } from '../../core/graph/graph.js'
 import { isFloat } from '../../core/ops/element-types.js'
 import type { Tensor } from '../../core/tensor/tensor.js'
 import { areCosineAndSine, isAttentionMask, isMadeConstant, isMask, isUniform } from './exported-constants.js'
+import { originOf, type Origins } from './tensor-origins.js'
 
 /** Operators that pass a tensor's elements on in another layout. */
-const LAYOUT = new Set(['Identity', 'Cast', 'Transpose', 'Reshape', 'Squeeze', 'Unsqueeze', 'Flatten', 'Expand',
+const LAYOUT = new Set(['Identity', 'Cast', 'Transpose', 'Reshape', 'Squeeze', 'Unsqueeze', 'Flatten', 'Expand', 'Tile',
   'Dropout'])
 /** Operators that pass parts of a tensor on. */
 const PARTS = new Set(['Split', 'Slice'])
@@ -20,12 +21,11 @@ const PARTS = new Set(['Split', 'Slice'])
 const LEARNT: ReadonlyMap<string, readonly number[]> = new Map([
   ['Gemm', [0, 1, 2]],
   ['MatMul', [0, 1]],
-  ['Einsum', [0, 1, 2, 3]],
   ['Conv', [1, 2]],
   ['ConvTranspose', [1, 2]],
-  ['RNN', [1, 2, 3]],
-  ['GRU', [1, 2, 3]],
-  ['LSTM', [1, 2, 3, 7]],
+  ['RNN', [1, 2, 3, 5]],
+  ['GRU', [1, 2, 3, 5]],
+  ['LSTM', [1, 2, 3, 5, 6, 7]],
   ['BatchNormalization', [1, 2]],
   ['LayerNormalization', [1, 2]],
   ['InstanceNormalization', [1, 2]],
@@ -33,6 +33,9 @@ const LEARNT: ReadonlyMap<string, readonly number[]> = new Map([
   ['RMSNormalization', [1]],
   ['PRelu', [1]],
 ])
+
+/** Initial states, which are zeros where none are learnt. */
+const STATES: ReadonlyMap<string, readonly number[]> = new Map([['RNN', [5]], ['GRU', [5]], ['LSTM', [5, 6]]])
 
 /** Operators that multiply with weights; what comes before the first of them prepares the data. */
 const WEIGHTED = new Set(['Gemm', 'MatMul', 'Einsum', 'Conv', 'ConvTranspose', 'RNN', 'GRU', 'LSTM', 'Gather',
@@ -56,13 +59,23 @@ interface Surroundings {
 
 /**
  * The names of the trainable tensors of a graph whose nodes are in topological order, in the order of its initialisers.
+ * @param origins what the file says of its tensors
  */
-export function findParameters(graph: Graph): string[] {
-  const around = lookAround(graph)
+export function findParameters(graph: Graph, origins: Origins): string[] {
+  const around = lookAround(graph, origins)
   const made = madeByExporters(graph)
-  return [...graph.initializers].filter(([name, value]) =>
-    isFloat(value.dtype) && value.data.length > 0 && !made.has(name) && isLearnt(name, value, around)
-  ).map(([name]) => name)
+  return [...graph.initializers].filter(([name, value]) => {
+    if (!isFloat(value.dtype) || value.data.length === 0) return false
+    const single = value.shape.length === 0
+    switch (originOf(origins, name)?.kind) {
+      case 'parameter':
+        return around.uses.has(name)
+      case 'constant':
+        return false
+      default:
+        return !single && !made.has(name) && isLearnt(name, value, around)
+    }
+  }).map(([name]) => name)
 }
 
 /** Operators whose scale and shift an exporter writes as ones and zeros where the network has none. */
@@ -107,7 +120,7 @@ export function describeConstants(graph: Graph, parameters: readonly string[]): 
   }. The option parameters says otherwise.`
 }
 
-function lookAround(graph: Graph): Surroundings {
+function lookAround(graph: Graph, origins: Origins): Surroundings {
   const uses = new Map<string, Use[]>()
   const producers = new Map<string, Node>()
   const fixed = new Set(graph.initializers.keys())
@@ -116,9 +129,13 @@ function lookAround(graph: Graph): Surroundings {
   )
   const prepared = new Set(anyWeights ? graph.inputs.map(input => input.name) : [])
   for (const node of graph.nodes) {
-    const isFixed = node.inputs.length > 0 && node.inputs.every(name => name === '' || fixed.has(name))
-    const isPrepared = PREPARING.has(node.op) &&
-      node.inputs.every(name => name === '' || fixed.has(name) || prepared.has(name))
+    const isFixed = node.op === 'Shape' ||
+      (node.inputs.length > 0 && node.inputs.every(name => name === '' || fixed.has(name)))
+    const isPrepared = PREPARING.has(node.op) && !enlarges(node, graph, prepared) &&
+      node.inputs.every(name =>
+        name === '' || prepared.has(name) ||
+        (fixed.has(name) && originOf(origins, name)?.kind !== 'parameter')
+      )
     node.inputs.forEach((name, input) => {
       addUse(uses, name, { node, input })
     })
@@ -129,6 +146,13 @@ function lookAround(graph: Graph): Surroundings {
     }
   }
   return { uses, producers, fixed, prepared }
+}
+
+/** Whether each number of the input becomes several, by a vector for each: a linear layer of one number. */
+function enlarges(node: Node, { initializers }: Graph, prepared: ReadonlySet<string>): boolean {
+  if (node.op !== 'Mul' || !node.inputs.some(name => prepared.has(name))) return false
+  const shape = node.inputs.map(name => initializers.get(name)).find(value => value !== undefined)?.shape ?? []
+  return shape.length > 1 && shape.filter(extent => extent > 1).length > 1
 }
 
 function addUse(uses: Map<string, Use[]>, name: string, use: Use): void {
@@ -177,14 +201,21 @@ function isWeightOf(node: Node, input: number, { fixed }: Surroundings): boolean
 
 function learnsFrom(node: Node, input: number, name: string, value: Tensor, around: Surroundings): boolean {
   if (node.op === 'Gemm' && input === 2 && node.attributes['beta'] === 0) return false
+  if (STATES.get(node.op)?.includes(input) === true && isUniform(value, 0)) return false
   if (LEARNT.get(node.op)?.includes(input) === true) return true
   switch (node.op) {
+    case 'Einsum':
+      return !isMask(value)
     case 'Gather':
       return input === 0 && value.shape.length > 1
     case 'Add':
       return shiftsValue(node, input, value, around)
+    case 'Sub':
+      return value.data.length > 1 && input === 1 && shiftsValue(node, input, value, around) &&
+        (!MADE_UP.test(name) || name.startsWith('onnx::')) && !isUniform(value, value.data[0])
     case 'Mul':
-      return value.data.length > 1 && varies(node.inputs[1 - input], around) && !isMask(value)
+      return value.data.length > 1 && !isMask(value) &&
+        (varies(node.inputs[1 - input], around) || varies(node.outputs[0], around))
     case 'Concat':
       return value.data.length > 1 && node.inputs.some(name => varies(name, around)) &&
         (!MADE_UP.test(name) || value.data.some(element => element !== value.data[0]))

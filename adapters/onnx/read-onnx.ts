@@ -12,6 +12,7 @@ import type { NamedTensors } from '../tensors/file-tensor.js'
 import { findBatchAxis, knownTypes } from './batch-axis.js'
 import { type Constants, foldQuantization } from './dequantize.js'
 import { type ExternalData, externalReference, isExternal } from './external-data.js'
+import { unfoldTensors } from './folded-tensors.js'
 import { standardOpset } from './functions.js'
 import { type Dimensions, openLengthsError, readInput } from './inputs.js'
 import { decodeModel, type GraphMessage, type ModelMessage } from './messages.js'
@@ -20,6 +21,7 @@ import { nodeOfOneLength, type Written } from './open-lengths.js'
 import { chooseOutputs } from './outputs.js'
 import { describeConstants, findParameters } from './parameters.js'
 import { recogniseOnnx } from './recognise.js'
+import { type Origins, tensorOrigins } from './tensor-origins.js'
 import { shapesFit, UpgradeContext } from './upgrade-context.js'
 import { checkOpset, upgradeNode } from './upgrade.js'
 
@@ -72,10 +74,12 @@ export function readOnnx(bytes: Uint8Array, options: OnnxOptions = {}): Graph {
     return upgrade(used, opsetOf(model, used), source.constants.elementTypes)
   })
   const { graph: found, types } = findBatchAxis(upgraded)
-  const batched = withUnused(found, options.module)
-  checkFinite(batched, options.allowNonFinite ?? false)
+  const noted = tensorOrigins(model, graph)
+  const batched = unfoldTensors(withUnused(found, options.module), noted)
+  const origins = withOurs(noted, batched, source.constants)
+  checkFinite(batched, origins, options.allowNonFinite ?? false)
   const given = options.module?.parameters ?? options.parameters
-  const names = given === undefined ? findParameters(batched) : chosenParameters(batched, given)
+  const names = given === undefined ? findParameters(batched, origins) : chosenParameters(batched, given)
   const note = given === undefined ? describeConstants(batched, names) : undefined
   const parameters = names.map(name => ({ name, shape: valueOf(batched, name).shape, transposed: false }))
   const complete = removeDead({ ...batched, parameters,
@@ -193,6 +197,12 @@ function assemble(graph: GraphMessage, { nodes, constants, texts }: Source, dime
     initializers: ordered(constants) })
 }
 
+/** Tensors that this reader has made while it wrote operators in others are no parameters. */
+function withOurs(origins: Origins, { initializers }: Graph, { values }: Constants): Origins {
+  const ours = [...initializers.keys()].filter(name => !values.has(name) && !values.has(name.replace(/:\d+$/, '')))
+  return new Map([...origins, ...ours.map(name => [name, { kind: 'constant', from: [], computed: false }] as const)])
+}
+
 /** Some files declare single-precision inputs for weights in double precision, without a conversion between them. */
 function withWeightsPrecision(graph: Graph): Graph {
   const real = [...graph.initializers.values()].filter(({ dtype }) => isFloat(dtype))
@@ -229,10 +239,11 @@ function precisionOf(graph: Graph): Precision {
 }
 
 /** NaN is never meant; an infinite constant can be (masks, bounds), an infinite weight cannot. */
-function checkFinite(graph: Graph, allowed: boolean): void {
+function checkFinite(graph: Graph, origins: Origins, allowed: boolean): void {
   if (allowed) return
   const normalisations = graph.nodes.filter(node => node.op === 'BatchNormalization')
-  const weights = new Set([...findParameters(graph), ...normalisations.flatMap(node => node.inputs.slice(1, 5))])
+  const weights = new Set([...findParameters(graph, origins),
+    ...normalisations.flatMap(node => node.inputs.slice(1, 5))])
   for (const [name, { dtype, data }] of graph.initializers) {
     if (!isFloat(dtype)) continue
     const at = weights.has(name)

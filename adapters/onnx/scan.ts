@@ -51,6 +51,7 @@ const MESSAGES: Readonly<Record<MessageName, Readonly<Record<number, Field>>>> =
     5: field('initializer', { message: 'Tensor' }),
     11: field('input', { message: 'ValueInfo' }),
     12: field('output', { message: 'ValueInfo' }),
+    13: field('value_info', { message: 'ValueInfo' }),
     15: field('sparse_initializer', { message: 'SparseTensor' }),
   },
   Node: {
@@ -94,7 +95,11 @@ const MESSAGES: Readonly<Record<MessageName, Readonly<Record<number, Field>>>> =
   Segment: { 1: field('begin', 'varint'), 2: field('end', 'varint') },
   Entry: { 1: field('key', 'text'), 2: field('value', 'text') },
   SparseTensor: { 1: field('values', { message: 'Tensor', once: true }) },
-  ValueInfo: { 1: field('name', 'text'), 2: field('type', { message: 'Type', once: true }) },
+  ValueInfo: {
+    1: field('name', 'text'),
+    2: field('type', { message: 'Type', once: true }),
+    4: field('metadata_props', { message: 'Entry' }),
+  },
   Type: { 1: field('tensor_type', { message: 'TensorType', once: true }) },
   TensorType: { 1: field('elem_type', 'varint'), 2: field('shape', { message: 'Shape', once: true }) },
   Shape: { 1: field('dim', { message: 'Dimension' }) },

@@ -414,6 +414,7 @@ export const onnx = $root.onnx = (() => {
             this.initializer = [];
             this.input = [];
             this.output = [];
+            this.value_info = [];
             this.sparse_initializer = [];
             if (properties)
                 for (let keys = $Object.keys(properties), i = 0; i < keys.length; ++i)
@@ -426,6 +427,7 @@ export const onnx = $root.onnx = (() => {
         GraphProto.prototype.initializer = $util.emptyArray;
         GraphProto.prototype.input = $util.emptyArray;
         GraphProto.prototype.output = $util.emptyArray;
+        GraphProto.prototype.value_info = $util.emptyArray;
         GraphProto.prototype.sparse_initializer = $util.emptyArray;
 
         GraphProto.encode = function (message, writer, _depth) {
@@ -449,6 +451,9 @@ export const onnx = $root.onnx = (() => {
             if (message.output != null && message.output.length)
                 for (let i = 0; i < message.output.length; ++i)
                     $root.onnx.ValueInfoProto.encode(message.output[i], writer.uint32(98).fork(), _depth + 1).ldelim();
+            if (message.value_info != null && message.value_info.length)
+                for (let i = 0; i < message.value_info.length; ++i)
+                    $root.onnx.ValueInfoProto.encode(message.value_info[i], writer.uint32(106).fork(), _depth + 1).ldelim();
             if (message.sparse_initializer != null && message.sparse_initializer.length)
                 for (let i = 0; i < message.sparse_initializer.length; ++i)
                     $root.onnx.SparseTensorProto.encode(message.sparse_initializer[i], writer.uint32(122).fork(), _depth + 1).ldelim();
@@ -521,6 +526,14 @@ export const onnx = $root.onnx = (() => {
                         if (!(message.output && message.output.length))
                             message.output = [];
                         message.output.push($root.onnx.ValueInfoProto.decode(reader, reader.size(), $undefined, _depth + 1));
+                        continue;
+                    }
+                case 13: {
+                        if (wireType !== 2)
+                            break;
+                        if (!(message.value_info && message.value_info.length))
+                            message.value_info = [];
+                        message.value_info.push($root.onnx.ValueInfoProto.decode(reader, reader.size(), $undefined, _depth + 1));
                         continue;
                     }
                 case 15: {
@@ -1372,6 +1385,7 @@ export const onnx = $root.onnx = (() => {
     onnx.ValueInfoProto = (function() {
 
         const ValueInfoProto = function (properties) {
+            this.metadata_props = [];
             if (properties)
                 for (let keys = $Object.keys(properties), i = 0; i < keys.length; ++i)
                     if (properties[keys[i]] != null && keys[i] !== "__proto__")
@@ -1380,6 +1394,7 @@ export const onnx = $root.onnx = (() => {
 
         ValueInfoProto.prototype.name = "";
         ValueInfoProto.prototype.type = null;
+        ValueInfoProto.prototype.metadata_props = $util.emptyArray;
 
         ValueInfoProto.encode = function (message, writer, _depth) {
             if (!writer)
@@ -1392,6 +1407,9 @@ export const onnx = $root.onnx = (() => {
                 writer.uint32(10).string(message.name);
             if (message.type != null && $Object.hasOwnProperty.call(message, "type"))
                 $root.onnx.TypeProto.encode(message.type, writer.uint32(18).fork(), _depth + 1).ldelim();
+            if (message.metadata_props != null && message.metadata_props.length)
+                for (let i = 0; i < message.metadata_props.length; ++i)
+                    $root.onnx.StringStringEntryProto.encode(message.metadata_props[i], writer.uint32(34).fork(), _depth + 1).ldelim();
             if (message.$unknowns != null && $Object.hasOwnProperty.call(message, "$unknowns"))
                 for (let i = 0; i < message.$unknowns.length; ++i)
                     writer.raw(message.$unknowns[i]);
@@ -1435,6 +1453,14 @@ export const onnx = $root.onnx = (() => {
                         if (wireType !== 2)
                             break;
                         message.type = $root.onnx.TypeProto.decode(reader, reader.size(), $undefined, _depth + 1, message.type);
+                        continue;
+                    }
+                case 4: {
+                        if (wireType !== 2)
+                            break;
+                        if (!(message.metadata_props && message.metadata_props.length))
+                            message.metadata_props = [];
+                        message.metadata_props.push($root.onnx.StringStringEntryProto.decode(reader, reader.size(), $undefined, _depth + 1));
                         continue;
                     }
                 }

@@ -1,0 +1,92 @@
+/**
+ * @file What a file of torch says of where its tensors come from. The exporter of `torch.export` notes which are
+ * parameters and which buffers, and what it folded into others; the older one writes constants of the code as nodes, and
+ * a module's own tensors as initialisers.
+ */
+import type { GraphMessage, ModelMessage } from './messages.js'
+
+/** Where a tensor comes from. */
+export interface Origin {
+  /** Undefined where only its use can tell. */
+  readonly kind: 'parameter' | 'constant' | undefined
+  /** The module's tensors that were folded into it, among other values. */
+  readonly from: readonly string[]
+  /** Whether it is more than one of them in another layout. */
+  readonly computed: boolean
+}
+
+/** Origins by the name of the tensor, as far as the file says. */
+export type Origins = ReadonlyMap<string, Origin>
+
+const KIND = 'pkg.torch.export.graph_signature.InputSpec.kind'
+const NAME = 'pkg.torch.onnx.original_node_name'
+const FOLDED = 'pkg.onnxscript.optimizer.folded_from'
+
+/** Kinds of inputs of a `torch.export` program. */
+const KINDS: ReadonlyMap<string, Origin['kind']> = new Map([['PARAMETER', 'parameter'], ['BUFFER', 'constant'], [
+  'CONSTANT_TENSOR',
+  'constant',
+]])
+
+/** Names that torch gives to values after the functions that compute them. */
+const COMPUTED = new RegExp(
+  `^(val|getitem|${
+    ['_?to_copy', '_?to', 'clone', 'copy', 'alias', 'detach', 'lift_fresh\\w*', 'expand\\w*', '_?(unsafe_)?view\\w*',
+      'reshape', 'un?squeeze', 'squeeze', 'permute', 'transpose', 'numpy_t', 't', 'slice', 'select', 'index\\w*',
+      'gather', 'embedding', 'flatten', 'unflatten', 'add', 'sub', 'rsub', 'mul', 'div', 'neg', 'abs', 'pow', 'square',
+      'exp', 'log\\w*', 'sqrt', 'rsqrt', 'reciprocal', 'sin', 'cos', 'outer', 'tanh', 'sigmoid', 'relu', 'gelu', 'silu',
+      '_?softmax', 'where', 'masked_fill', 'eq', 'ne', 'lt', 'le', 'gt', 'ge', 'bitwise_\\w+', 'cat', 'stack',
+      'repeat\\w*', 'tile', 'flip', 'roll', 'sum', 'mean', 'prod', 'amax', 'amin', 'max', 'min', 'maximum', 'minimum',
+      'clamp\\w*', 'linalg_\\w+', 'cumsum', 'cumprod', 'floor\\w*', 'ceil', 'round', 'remainder', 'triu\\w*',
+      'tril\\w*', 'split\\w*', 'unbind\\w*', 'chunk', 'meshgrid', 'constant_pad_nd', 'pad', 'sym_\\w+', 'linear',
+      'matmul', 'mm', 'bmm', 'einsum', 'glu', '(native_)?layer_norm', 'conv\\w*', 'arange', 'zeros', 'ones', 'full',
+      'eye', 'empty', 'new_\\w+', 'linspace', 'logspace', 'scalar_tensor', '\\w+_like'].join('|')
+  })(_default)?(__?\\d+)*$`,
+)
+
+/** What the file says of the tensors of its graph. */
+export function tensorOrigins(model: ModelMessage, graph: GraphMessage): Origins {
+  const noted = new Map<string, Origin>()
+  let exported = false
+  const inputs = new Set(
+    (graph.input ?? []).flatMap((
+      { name, metadata_props: properties = [] },
+    ) => [name, ...properties.filter(({ key }) => key === NAME).map(({ value }) => value)]),
+  )
+  for (const { name, metadata_props: properties = [] } of graph.value_info ?? []) {
+    const [kind, folded] = [KIND, FOLDED].map(key => properties.find(each => each.key === key)?.value)
+    if (kind !== undefined) {
+      exported = true
+      noted.set(name, { kind: KINDS.get(kind), from: [], computed: false })
+    } else if (folded !== undefined) noted.set(name, foldedOrigin(listed(folded), inputs))
+  }
+  if (exported) return noted
+  return model.producer_name === 'pytorch' ? constantsOfCode(graph) : new Map()
+}
+
+/** The names in the text of a Python list. */
+function listed(text: string): string[] {
+  return [...text.slice(0, 1e5).matchAll(/'([^']*)'/g)].map(match => match[1])
+}
+
+/** What is made of none of the module's tensors is made by the code. */
+function foldedOrigin(from: readonly string[], inputs: ReadonlySet<string>): Origin {
+  const own = from.filter(source => !inputs.has(source) && !COMPUTED.test(source))
+  return { kind: own.length === 0 ? 'constant' : undefined, from: own, computed: from.length > 1 }
+}
+
+/** The results of Constant nodes, where the file has initialisers for the module's own tensors. */
+function constantsOfCode(graph: GraphMessage): Origins {
+  if ((graph.initializer ?? []).length === 0) return new Map()
+  return new Map(
+    (graph.node ?? []).flatMap(({ op_type: op, output = [] }) => (op === 'Constant'
+      ? output.map(name => [name, { kind: 'constant', from: [], computed: false }] as const)
+      : [])
+    ),
+  )
+}
+
+/** The origin of a tensor, or of the one that it is a row of. */
+export function originOf(origins: Origins, name: string): Origin | undefined {
+  return origins.get(name) ?? origins.get(name.replace(/:\d+$/, ''))
+}

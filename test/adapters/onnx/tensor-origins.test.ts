@@ -1,0 +1,81 @@
+import t from 'tap'
+import { unfoldTensors } from '../../../adapters/onnx/folded-tensors.js'
+import { findParameters } from '../../../adapters/onnx/parameters.js'
+import { originOf, type Origins, tensorOrigins } from '../../../adapters/onnx/tensor-origins.js'
+import { runGraph } from '../../../core/engine/typescript.js'
+import { GraphBuilder } from '../../../core/graph/builder.js'
+import { BATCH } from '../../../core/graph/graph.js'
+import { type Tensor, tensor } from '../../../core/tensor/tensor.js'
+
+const KIND = 'pkg.torch.export.graph_signature.InputSpec.kind'
+const FOLDED = 'pkg.onnxscript.optimizer.folded_from'
+
+/** What a file of torch.export notes: kinds of inputs, and what was folded into others. */
+function noted(values: Readonly<Record<string, string>>): Origins {
+  return tensorOrigins({ producer_name: 'pytorch' }, {
+    input: [{ name: 'ids' }],
+    value_info: Object.entries(values).map(([name, value]) => ({ name,
+      metadata_props: [{ key: value.startsWith('[') ? FOLDED : KIND, value }] })
+    ),
+  })
+}
+
+t.test('a file of torch.export says what is a parameter, and what was folded from one', async t => {
+  const origins = noted({ weight: 'PARAMETER', running_mean: 'BUFFER', c_lifted: 'CONSTANT_TENSOR',
+    val_9: "['blocks.0.weight']", permute_3: "['blocks.0.index', 'table', 'index_1', 'val_3']", div: "['p', 'expand']",
+    mul: "['_to_copy', 'ids', 'ones_like', 'val_15']", arange: "['val_1']" })
+  const kinds = (...names: string[]): unknown[] => names.map(name => origins.get(name)?.kind)
+  t.same(kinds('weight', 'running_mean', 'c_lifted'), ['parameter', 'constant', 'constant'])
+  t.same(kinds('val_9', 'permute_3', 'div'), [undefined, undefined, undefined])
+  t.same(kinds('mul', 'arange'), ['constant', 'constant'])
+  t.same(origins.get('permute_3')?.from, ['blocks.0.index', 'table'])
+  t.equal(originOf(origins, 'weight:3'), origins.get('weight'))
+})
+
+t.test('in a file of the older exporter Constant nodes are constants, where there are other tensors', async t => {
+  const graph = { node: [{ op_type: 'Constant', output: ['c'] }] }
+  t.equal(tensorOrigins({ producer_name: 'pytorch' }, { ...graph, initializer: [{ name: 'w' }] }).get('c')?.kind,
+    'constant')
+  t.equal(tensorOrigins({ producer_name: 'pytorch' }, graph).size, 0)
+  t.equal(tensorOrigins({ producer_name: 'paddle' }, { ...graph, initializer: [{ name: 'w' }] }).size, 0)
+})
+
+t.test('what the file says decides against the use', async t => {
+  const b = new GraphBuilder('float32')
+  const x = b.input('x')
+  const value = (name: string): string => {
+    b.initializers.set(name, tensor('float32', [2, 2], [1, 2, 3, 4]))
+    return b.node('MatMul', [x, name])
+  }
+  const outputs = [value('weight'), value('basis'), b.node('Sin', [b.node('Neg', [value('other')])])]
+  b.initializers.set('scale', tensor('float32', [], [2]))
+  outputs.push(b.node('Mul', [outputs[2], 'scale']))
+  const graph = b.build(outputs)
+  t.same(findParameters(graph, new Map()), ['weight', 'basis', 'other'])
+  t.same(findParameters(graph, noted({ basis: 'BUFFER', scale: 'PARAMETER' })), ['weight', 'other', 'scale'])
+})
+
+t.test('a table that was picked from, and a parameter that was laid out anew, are there once', async t => {
+  const b = new GraphBuilder('float32')
+  const x = b.input('x', [BATCH, 2])
+  const add = (name: string, value: Tensor): string => {
+    b.initializers.set(name, value)
+    return name
+  }
+  // Two heads; the place (i, j) has the row i - j of a table of 3.
+  add('bias', tensor('float32', [2, 2, 2], [5, 7, 3, 5, 0.5, 0.25, 0.75, 0.5]))
+  add('shift', tensor('float32', [2], [4, 9]))
+  add('linear_1', tensor('float32', [1, 1, 2], [4, 9]))
+  add('bfloat16', tensor('float32', [2, 2], [1, 2, 1, 2]))
+  const sum = ['bias', 'linear_1', 'shift', 'bfloat16'].reduce((value, name) => b.node('Add', [value, name]),
+    b.node('Reshape', [x, b.integers([-1, 1, 1, 2])]))
+  const graph = b.build([sum])
+  const origins = noted({ bias: "['m.index', 'm.table', 'index']", linear_1: "['m.weight', 'shift', 'zeros']",
+    shift: 'PARAMETER', bfloat16: "['m.other']" })
+  const unfolded = unfoldTensors(graph, origins)
+  t.same(unfolded.initializers.get('bias'), tensor('float32', [3, 2], [5, 0.5, 7, 0.25, 3, 0.75]))
+  t.notOk(unfolded.initializers.has('linear_1'))
+  t.same(unfolded.initializers.get('bfloat16')?.shape, [2, 2], 'equal numbers of one tensor are not one')
+  const given = new Map([['x', tensor('float32', [1, 2], [1, 2])]])
+  t.same(runGraph(unfolded, given, 'float32').get(sum), runGraph(graph, given, 'float32').get(sum))
+})

@@ -1,0 +1,85 @@
+"""Parameters of ONNX files that torch's exporters write, and files for single examples, against torch."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from architectures import ARCHITECTURES, Architecture, export, trained
+from polylaplace import Laplace
+from torch import nn
+from torch.func import functional_call, jacrev
+
+#: Numbers of the module that its file does not have: rows of tables that a file of a fixed length does not pick.
+UNUSED = {"BERT": 4 * 8 + 8}
+PARAMETERS = [("new", name) for name in ("Swin", "BERT", "FT-Transformer", "RNN")]
+PARAMETERS += [("old", name) for name in ("BERT", "FT-Transformer", "LLaMA", "Spatial transformer")]
+
+
+def architecture(name: str) -> Architecture:
+    return next(each for each in ARCHITECTURES if each.name == name)
+
+
+@pytest.mark.parametrize(("exporter", "name"), PARAMETERS)
+def test_parameters_of_a_file_with_a_fixed_batch(exporter: str, name: str, tmp_path: Path) -> None:
+    module = trained(architecture(name))
+    path = tmp_path / "network.onnx"
+    export(architecture(name), module, path, dynamo=exporter == "new", dynamic=False)
+    expected = sum(each.numel() for each in module.parameters())
+    if exporter == "new":
+        expected -= UNUSED.get(name, 0)
+    options = {"positions": "mean"} if name == "LLaMA" else {}
+    network = Laplace(str(path), "classification", subset_of_weights="all", hessian_structure="diag", **options)
+    (rows,) = example_rows(architecture(name))
+    network.fit(rows, np.arange(len(rows)) % 3)
+    assert network.n_params == expected
+
+
+def example_rows(kind: Architecture) -> list[np.ndarray]:
+    generator = np.random.default_rng(0)
+    if kind.tokens:
+        return [generator.integers(2, kind.tokens, (6, *shape)) for shape in kind.shapes]
+    return [generator.normal(size=(6, *shape)).astype(np.float32) for shape in kind.shapes]
+
+
+class Centred(nn.Module):
+    """Mixes the examples of a batch, and squeezes a batch of one away."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.body, self.head = nn.Linear(3, 5), nn.Linear(5, 3)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        h = torch.tanh(self.body(x - x.mean(0, keepdim=True).mean(1, keepdim=True))).squeeze(0)
+        return self.head(torch.softmax(h @ h.T, -1) @ h).mean(0)
+
+
+@pytest.mark.parametrize("exporter", ["new", "old"])
+def test_a_file_for_single_examples_gives_each_what_it_gets_alone(exporter: str, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    module = Centred().double().eval()
+    path = tmp_path / "network.onnx"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.onnx.export(module, (torch.randn(1, 4, 3).double(),), str(path), dynamo=exporter == "new")
+    x = torch.randn(12, 4, 3).double()
+    y = np.arange(12) % 3
+    la = Laplace(str(path), "classification", subset_of_weights="all", hessian_structure="full", prior_precision=2.0)
+    la.fit(x.numpy(), y)
+    parameters = {name: value.detach() for name, value in module.named_parameters()}
+
+    def alone(weights: dict[str, torch.Tensor], row: torch.Tensor) -> torch.Tensor:
+        return functional_call(module, weights, (row[None],))
+
+    outputs = torch.stack([alone(parameters, row) for row in x]).detach()
+    jacobians = [jacrev(alone)(parameters, row) for row in x]
+    rows = torch.stack([torch.cat([each[name].reshape(3, -1) for name in parameters], 1) for each in jacobians])
+    p = outputs.softmax(-1)
+    hessian = torch.diag_embed(p) - p[:, :, None] * p[:, None, :]
+    precision = torch.einsum("ncp,ncd,ndq->pq", rows, hessian, rows) + 2 * torch.eye(rows.shape[-1]).double()
+    variance = torch.einsum("ncp,pq,ncq->nc", rows, torch.linalg.inv(precision), rows)
+    found = np.diagonal(la.functional_variance(x.numpy()), axis1=1, axis2=2)
+    np.testing.assert_allclose(found, variance, rtol=1e-8)
