@@ -1,7 +1,7 @@
 /**
  * @file What a file of torch says of where its tensors come from. The exporter of `torch.export` notes which are
- * parameters and which buffers, and what it folded into others; the older one writes constants of the code as nodes, and
- * a module's own tensors as initialisers.
+ * parameters and which buffers, and what it folded into others; the older one writes constants of the code as nodes,
+ * and the tensors of a module as initialisers.
  */
 import type { GraphMessage, ModelMessage } from './messages.js'
 
