@@ -65,8 +65,42 @@ function renamedBodies(bodies: Readonly<Record<string, Body>>,
 }
 
 const choose: WriteOut = (node, context, upgrade) => {
-  const condition = context.known(node.inputs[0], 'condition')
-  return inline(bodyOf(node, condition.data[0] !== 0 ? 'then_branch' : 'else_branch'), [], context, upgrade)
+  const [condition] = node.inputs
+  const branch = (truth: number): Body => bodyOf(node, truth !== 0 ? 'then_branch' : 'else_branch')
+  const truths = context.type(condition).constant === undefined ? truthsBySize(condition, context) : undefined
+  if (truths === undefined) return inline(branch(context.known(condition, 'condition').data[0]), [], context, upgrade)
+  const [single, several] = truths.map(branch)
+  // As torch writes `squeeze` of an axis of any length: for one example alone the axis is left out.
+  if (single !== several && !(rearranged(single) !== undefined && rearranged(single) === rearranged(several))) {
+    throw new NotExpressible('whose condition depends on the number of examples')
+  }
+  return inline(several, [], context, upgrade)
+}
+
+/** Operators that leave all elements in their order. */
+const IN_ORDER = new Set(['Identity', 'Squeeze', 'Unsqueeze', 'Reshape', 'Flatten'])
+
+/** The value whose elements a body gives in another shape, and nothing else; undefined for other bodies. */
+function rearranged({ nodes, outputs }: Body): string | undefined {
+  if (outputs.length !== 1) return undefined
+  let [value] = outputs
+  for (const node of nodes.toReversed()) {
+    if (node.outputs[0] !== value) continue
+    if (!IN_ORDER.has(node.op)) return undefined
+    value = node.inputs[0]
+  }
+  return value
+}
+
+/** Numbers of examples for which conditions are tried. */
+const SIZES = [1, 2, 3, 5]
+
+/** A condition for one example and for several, where it follows from how many there are; undefined for others. */
+function truthsBySize(condition: string, context: UpgradeContext): readonly number[] | undefined {
+  const truths = SIZES.map(size => context.valueFor(condition, size)?.data[0])
+  const [single, ...several] = truths
+  if (single === undefined || several.some(truth => truth !== several[0])) return undefined
+  return [single, several[0] ?? single]
 }
 
 /** Values of every iteration as one, along a new axis. */

@@ -148,6 +148,8 @@ function withLengths(message: GraphMessage, dimensions: Dimensions, build: (tria
     }
     first = written
   }
+  // As where an axis of length 1 was left out; it fits too much, by broadcasting, to be tried with the others.
+  first ??= [build(1)].find(written => shapesFit(written.graph))
   if (first === undefined) throw refuse('its weights fit none that was tried')
   return withFixedLengths(first.graph)
 }

@@ -1,11 +1,11 @@
 /** @file What upgrading a node may look at and append. */
 import { GraphError } from '../../core/errors/errors.js'
 import type { GraphBuilder } from '../../core/graph/builder.js'
-import { type Attribute, type Dim, type Graph, isBatch, type Node } from '../../core/graph/graph.js'
+import { type Attribute, concreteShape, type Dim, type Graph, isBatch, type Node } from '../../core/graph/graph.js'
 import { elementTypeOf } from '../../core/ops/element-types.js'
 import type { InferredValue } from '../../core/ops/operator.js'
-import { isSupported } from '../../core/ops/registry.js'
-import { givenTypes, inferNode } from '../../core/passes/infer.js'
+import { isSupported, operatorFor } from '../../core/ops/registry.js'
+import { givenTypes, heapContext, inferNode } from '../../core/passes/infer.js'
 import { type DType, type Tensor, tensor } from '../../core/tensor/tensor.js'
 
 /** What is known of the values of a graph, as far as its operators are supported. */
@@ -275,6 +275,23 @@ export class UpgradeContext {
     if (constant === undefined) throw new NotExpressible(`whose ${what} depends on the data`)
     this.decideBy(name)
     return constant
+  }
+
+  /**
+   * What a value is for a number of examples, where it follows from that and from constants; undefined for values that
+   * depend on the data. It is meant for conditions: values of a few nodes.
+   */
+  valueFor(name: string, examples: number): Tensor | undefined {
+    const { constant, dims, dtype } = this.types.get(name) ?? {}
+    if (constant !== undefined) return constant
+    if (dims !== undefined && dtype !== undefined) {
+      return tensor(dtype, [dims.length], concreteShape(dims, examples))
+    }
+    const node = this.builder.nodes.findLast(({ outputs }) => outputs.includes(name))
+    if (node === undefined || !isSupported(node.op) || node.inputs.length === 0) return undefined
+    const inputs = node.inputs.map(input => (input === '' ? undefined : this.valueFor(input, examples)))
+    if (node.inputs.some((input, i) => input !== '' && inputs[i] === undefined)) return undefined
+    return operatorFor(node.op).run(node, inputs, heapContext)[node.outputs.indexOf(name)]
   }
 
   /** Notes that nodes are written by the elements of a value, which may follow from lengths that are open. */

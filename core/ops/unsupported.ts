@@ -32,7 +32,7 @@ export function adviceAbout(op: string): string | undefined {
   if (op.startsWith('com.microsoft::')) {
     return "It is one of ONNX Runtime's own: use the network that its optimiser was given."
   }
-  if (op.includes('depends on the data')) {
+  if (/depends on the (data|number of examples)/.test(op)) {
     return 'Export the network with fixed sizes, or by torch.onnx.export(..., dynamo=True), which settles such choices.'
   }
   if (op.includes('no operator of ONNX')) return "Export the network with ONNX' own operators."

@@ -103,3 +103,52 @@ t.test('where the weights fit one length alone, what is written out for it takes
     code: 'SHAPE_MISMATCH',
   })
 })
+
+/** torch's `squeeze` of an axis whose length is not known: left out where it is 1. */
+const squeezed = (axis: 'zero' | 'one', otherwise: Uint8Array): Nodes => [
+  ...extentOf(axis),
+  b.node('Equal', ['extent', 'one'], ['condition']),
+  b.node('If', ['condition'], ['z'], {
+    then_branch: {
+      graph: b.graph({ nodes: [b.node('Squeeze', ['x', `${axis}s`], ['a'])], outputs: [b.value('a', [])] }),
+    },
+    else_branch: { graph: b.graph({ nodes: [otherwise], outputs: [b.value('e', [])] }) },
+  }),
+]
+const squeezing = (nodes: Nodes): Uint8Array =>
+  b.model({ nodes,
+    tensors: [...CONSTANTS, b.integers('zero', [], [0]), b.integers('zeros', [1], [0]), b.integers('ones', [1], [1]),
+      b.floats('w', [4, 2], numbers(8))], inputs: [b.value('x', ['n', 'time', 4])], outputs: [b.message([[1, 'y']])] })
+const same = b.node('Identity', ['x'], ['e'])
+
+t.test('an axis of open length that is squeezed is of length 1 where nothing else fits', async t => {
+  const graph = readOnnx(squeezing([...squeezed('one', same), b.node('Gemm', ['z', 'w'], ['y'])]))
+  t.same(graph.inputs[0].shape.slice(1), [1, 4])
+  t.match(graph.notes.join(), /read for 'x' \(N x 1 x 4\)/)
+  const x = tensor('float32', [3, 1, 4], numbers(12))
+  const theirs =
+    (await runInOnnxRuntime(squeezing([...squeezed('one', same), b.node('Gemm', ['z', 'w'], ['y'])]),
+      new Map([['x', x]]))).get('y')!
+  t.ok(relativeDifference(runGraph(graph, new Map([['x', x]]), 'float32').get('y')!.data, theirs.data) < 1e-6)
+})
+
+t.test('where one example alone is squeezed, several are not, and get the same numbers', async t => {
+  const graph = readOnnx(squeezing([...squeezed('zero', same), b.node('MatMul', ['z', 'w'], ['y'])]), {
+    dimensions: { time: 5 },
+  })
+  for (const n of [1, 3]) {
+    const x = tensor('float32', [n, 5, 4], numbers(20 * n))
+    const bytes = squeezing([...squeezed('zero', same), b.node('MatMul', ['z', 'w'], ['y'])])
+    const theirs = (await runInOnnxRuntime(bytes, new Map([['x', x]]))).get('y')!
+    const ours = runGraph(graph, new Map([['x', x]]), 'float32').get('y')!
+    t.same(ours.shape, [n, 5, 2])
+    t.ok(relativeDifference(ours.data, theirs.data) < 1e-6)
+  }
+  const other = readOnnx(squeezing([...squeezed('zero', b.node('Tanh', ['x'], ['e'])), b.node('MatMul', ['z', 'w'], [
+    'y',
+  ])]), { dimensions: { time: 5 } })
+  t.throws(() => runGraph(other, new Map([['x', tensor('float32', [3, 5, 4], numbers(60))]]), 'float32'), {
+    code: 'UNSUPPORTED_OPERATOR',
+    message: /condition depends on the number of examples/,
+  })
+})
