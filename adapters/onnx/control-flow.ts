@@ -39,7 +39,7 @@ function inline(body: Body, values: readonly Expressed[], context: UpgradeContex
       names.set(name, sequence)
     }
   })
-  for (const [name, value] of body.constants) names.set(name, context.constant(value, name))
+  for (const [name, value] of body.constants) names.set(name, context.shared(value, name))
   const rename = (name: string): string => names.get(name) ?? name
   for (const node of body.nodes) {
     for (const name of node.outputs) if (name !== '') names.set(name, context.builder.fresh(name))

@@ -86,6 +86,7 @@ export class UpgradeContext {
   /** The nodes of the file, in the order in which they are written. */
   readonly places: Place[] = []
   private readonly elementTypes: ReadonlyMap<string, number>
+  private readonly sharedNames = new Map<Tensor, string>()
   private origin: Node | undefined
 
   constructor(builder: GraphBuilder, types: KnownTypes, elementTypes: ReadonlyMap<string, number> = new Map()) {
@@ -162,6 +163,13 @@ export class UpgradeContext {
   constant(value: Tensor, stem: string): string {
     const name = this.builder.constant(value, stem)
     this.types.set(name, { dtype: value.dtype, shape: value.shape, constant: value })
+    return name
+  }
+
+  /** The constant of a body that is written out several times: one for all of them, since its weights are one. */
+  shared(value: Tensor, stem: string): string {
+    const name = this.sharedNames.get(value) ?? this.constant(value, stem)
+    this.sharedNames.set(value, name)
     return name
   }
 
