@@ -8,7 +8,10 @@
 import type { Node } from '../../core/graph/graph.js'
 import { integerRange, isNarrowInteger, roundToEven } from '../../core/ops/narrow-types.js'
 import { badNode, numberAttribute } from '../../core/ops/node-attributes.js'
+import { operatorFor } from '../../core/ops/registry.js'
+import { heapContext } from '../../core/passes/infer.js'
 import { allocate, sizeOf, type Tensor } from '../../core/tensor/tensor.js'
+import { writtenWithReals } from './blocks-of-bits.js'
 
 /** Constants of a file: their values, element types there, and places in its order. */
 export interface Constants {
@@ -21,24 +24,61 @@ export interface Constants {
 /** TensorProto.DataType. */
 const UINT8 = 2
 
+/** Operators that pass integers on in another layout, in the form that they have in all operator sets. */
+const LAYOUT = new Set(['Identity', 'Transpose', 'Reshape'])
+
+/** An operator of ONNX Runtime that ONNX has too. */
+const plainName = (op: string): string => op.replace(/^com\.microsoft::/, '')
+
 /** The nodes, in topological order, without those that could be worked out; their results join the constants. */
 export function foldQuantization<N extends Node>(nodes: readonly N[], constants: Constants): N[] {
-  return nodes.filter(node => {
-    if (node.op !== 'DequantizeLinear' && node.op !== 'QuantizeLinear') return true
-    const [x, scale, zero] = node.inputs.map(name => constants.values.get(name))
-    if (x === undefined || scale === undefined ||
-      (node.inputs.length > 2 && node.inputs[2] !== '' && zero === undefined)) return true
-    const [output] = node.outputs
-    if (node.op === 'DequantizeLinear') constants.values.set(output, dequantize(node, x, scale, zero))
-    else {
-      const type = constants.elementTypes.get(node.inputs[2] ?? '') ?? numberAttribute(node, 'output_dtype', UINT8)
-      if (!isNarrowInteger(type)) return true
-      constants.values.set(output, quantize(node, x, scale, zero, type === 0 ? UINT8 : type))
-      constants.elementTypes.set(output, type)
-    }
-    constants.order.set(output, constants.order.get(node.inputs[0]) ?? Infinity)
-    return false
+  return nodes.flatMap(node => {
+    const op = plainName(node.op)
+    if (op === 'MatMulNBits') return withRealWeight(node, constants)
+    const folded = op === 'DequantizeLinear' || op === 'QuantizeLinear'
+      ? foldScaled({ ...node, op }, constants)
+      : LAYOUT.has(node.op) && foldLayout(node, constants)
+    return folded ? [] : [node]
   })
+}
+
+function withRealWeight<N extends Node>(node: N, { values, order }: Constants): N[] {
+  const found = writtenWithReals(node, values)
+  if (found === undefined) return [node]
+  values.set(found.name, found.weight)
+  order.set(found.name, order.get(node.inputs[1]) ?? Infinity)
+  return found.nodes.map(each => ({ ...node, ...each }))
+}
+
+/** Works a DequantizeLinear or QuantizeLinear of constants out. @returns false where it is not one of constants */
+function foldScaled(node: Node, { values, elementTypes, order }: Constants): boolean {
+  const [x, scale, zero] = node.inputs.map(name => values.get(name))
+  if (x === undefined || scale === undefined ||
+    (node.inputs.length > 2 && node.inputs[2] !== '' && zero === undefined)) return false
+  const [output] = node.outputs
+  if (node.op === 'DequantizeLinear') values.set(output, dequantize(node, x, scale, zero))
+  else {
+    const type = elementTypes.get(node.inputs[2] ?? '') ?? numberAttribute(node, 'output_dtype', UINT8)
+    if (!isNarrowInteger(type)) return false
+    values.set(output, quantize(node, x, scale, zero, type === 0 ? UINT8 : type))
+    elementTypes.set(output, type)
+  }
+  order.set(output, order.get(node.inputs[0]) ?? Infinity)
+  return true
+}
+
+/** Works out another layout of an integer of few bits. @returns false for other values */
+function foldLayout(node: Node, { values, elementTypes, order }: Constants): boolean {
+  const inputs = node.inputs.flatMap(name => values.get(name) ?? [])
+  const type = elementTypes.get(node.inputs[0]) ?? 0
+  if (inputs.length < node.inputs.length || !isNarrowInteger(type)) return false
+  const [output] = node.outputs
+  const { infer, run } = operatorFor(node.op)
+  infer(node, inputs.map(constant => ({ dtype: constant.dtype, shape: constant.shape, constant })))
+  values.set(output, run(node, inputs, heapContext)[0])
+  elementTypes.set(output, type)
+  order.set(output, order.get(node.inputs[0]) ?? Infinity)
+  return true
 }
 
 /** For every element of x the index of its scale. @throws GraphError BAD_GRAPH when the shapes do not fit */
