@@ -154,6 +154,10 @@ const power: BinaryRow = (n, a, ai, as, b, bi, bs, out, oi) => {
   else for (let i = 0; i < n; i++, ai += as, bi += bs) out[oi + i] = Math.pow(a[ai], b[bi])
 }
 
+const integerPower: BinaryRow = (n, a, ai, as, b, bi, bs, out, oi) => {
+  for (let i = 0; i < n; i++, ai += as, bi += bs) out[oi + i] = Math.trunc(Math.pow(a[ai], b[bi]))
+}
+
 // One loop each: a shared loop with a predicate would be several times slower.
 const greater: BinaryRow = (n, a, ai, as, b, bi, bs, out, oi) => {
   for (let i = 0; i < n; i++, ai += as, bi += bs) out[oi + i] = a[ai] > b[bi] ? 1 : 0
@@ -187,13 +191,6 @@ const arithmetic: readonly Operator[] = [
     dims: (a, b) => (isBatch(a) || isBatch(b) ? undefined : a - b) }),
   binary('Mul', { row: product, kernel: 'multiply',
     slopes: [(e, { b }, c) => e.mul(c, b), (e, { a }, c) => e.mul(c, a)], dims: multiplyDims }),
-  binary('Pow', {
-    row: power,
-    slopes: [
-      (e, { a, b }, c) => e.mul(c, e.mul(b, e.pow(a, e.sub(b, 1)))),
-      (e, { a, y }, c) => e.mul(c, e.mul(y, e.apply('Log', a))),
-    ],
-  }),
   // The slope's shape is broadcast to the input's only, so the output has the input's shape.
   binary('PRelu', {
     row: slopeBelowZero,
@@ -203,6 +200,23 @@ const arithmetic: readonly Operator[] = [
     ],
   }),
 ]
+
+const floatPower = binary('Pow', {
+  row: power,
+  slopes: [
+    (e, { a, b }, c) => e.mul(c, e.mul(b, e.pow(a, e.sub(b, 1)))),
+    (e, { a, y }, c) => e.mul(c, e.mul(y, e.apply('Log', a))),
+  ],
+})
+
+/** Powers of integers are integers, whatever the exponents are: fractions are cut off. */
+const powers: Operator = {
+  ...floatPower,
+  run: (node, inputs, context) => [
+    applyRow(inputs[0]?.dtype === 'int64' ? integerPower : power, requiredInput(node, inputs, 0),
+      requiredInput(node, inputs, 1), context),
+  ],
+}
 
 const floatDivision = binary('Div', {
   row: quotient,
@@ -347,5 +361,5 @@ const comparisons: readonly Operator[] = [
 ]
 
 /** Arithmetic, comparison, logic and selection. */
-export const binaryOperators: readonly Operator[] = [...arithmetic, division, modulo, ...variadics, clip, where,
+export const binaryOperators: readonly Operator[] = [...arithmetic, powers, division, modulo, ...variadics, clip, where,
   ...comparisons]
