@@ -223,8 +223,10 @@ const softmaxOfMatrix: Rewrite = (node, context) => {
     return { ...node, attributes: { axis: shape.findIndex((dim, i) => i >= axis && dim !== 1) } }
   }
   const rows = context.node('Flatten', [x], { axis })
-  return { ...node, op: 'Reshape', inputs: [context.node(node.op, [rows], { axis: -1 }), context.node('Shape', [x])],
-    attributes: {} }
+  const ofRows = { ...node, inputs: [rows], attributes: { axis: -1 } }
+  const [result] = (shape === undefined ? undefined : COMPOSED.get(node.op)?.(ofRows, context, Infinity)) ??
+    [context.node(node.op, [rows], { axis: -1 })]
+  return { ...node, op: 'Reshape', inputs: [String(result), context.node('Shape', [x])], attributes: {} }
 }
 
 /** In inference it passes its input on; from set 12 on an input says that it is to drop elements in training. */

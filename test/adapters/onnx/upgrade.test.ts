@@ -75,6 +75,8 @@ const CASES: Record<string, Old> = {
     becomes: [['Softmax', 1]] },
   'Softmax 11 over several axes together': { opset: 11, nodes: [b.node('Softmax', ['x'], ['y'])], x: [3, 4],
     becomes: [['Flatten', 1], ['Softmax', 1], ['Shape', 1], ['Reshape', 2]] },
+  'Hardmax 11 over several axes together': { opset: 11, nodes: [b.node('Hardmax', ['x'], ['y'])], x: [3, 4],
+    becomes: [['Flatten', 1], ['ArgMax', 1], ['Shape', 1], ['OneHot', 3], ['Shape', 1], ['Reshape', 2]] },
   'LogSoftmax 1 of images of one pixel': { opset: 8, nodes: [b.node('LogSoftmax', ['x'], ['y'])], x: [4, 1, 1],
     becomes: [['LogSoftmax', 1]] },
   'BatchNormalization 7': {

@@ -36,6 +36,7 @@ t.test('values', async t => {
   t.same(numbers(apply('Mod', [integers(-4, 7), integers(3, -3)])), [2, -2])
   t.same(numbers(apply('Mod', [vector(-4.5, 7), vector(3, -3)], { fmod: 1 })), [-1.5, 1])
   t.same(numbers(apply('Div', [integers(-7, 7), integers(2, 2)])), [-3, 3], 'integers are divided towards zero')
+  t.same(numbers(apply('Pow', [integers(2, 3, -3), vector(0.5, 2, 1)])), [1, 9, -3], 'powers of integers are integers')
 })
 
 t.test('comparison, logic, selection', async t => {
