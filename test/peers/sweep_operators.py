@@ -1,6 +1,6 @@
 """Random attributes and shapes for every operator, run in ONNX Runtime: what we compute must be the same, or refused.
 
-`python test/peers/sweep_operators.py [CASES] [SEED] [OPERATORS]`, with onnxruntime installed beside what the other tests
+`python test/peers/sweep_operators.py [CASES] [SEED] [OPERATORS]`, with onnxruntime installed beside what other tests
 need: it is no part of CI, and prints what differs.
 """
 
