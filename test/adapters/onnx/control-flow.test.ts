@@ -1,6 +1,6 @@
 /**
- * @file If, Loop and Scan by constants and shapes: values against ONNX Runtime, derivatives against differences, weights
- * of bodies among the parameters, each once.
+ * @file If, Loop and Scan by constants and shapes: values against ONNX Runtime, derivatives against differences,
+ * weights of bodies among the parameters, each once.
  */
 import t from 'tap'
 import { readOnnx } from '../../../adapters/onnx/index.js'
