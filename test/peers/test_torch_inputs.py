@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from polylaplace import DataError, GraphError, Laplace, OptionError, ShapeError
+from polylaplace import DataError, GraphError, Laplace, OptionError, ShapeError, StateError, load
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
@@ -285,3 +285,15 @@ def test_batches_of_other_lengths() -> None:
         la(shorter)
     with pytest.raises(ShapeError, match="Batch 1 has examples of shape .4,."):
         la.optimize_prior_precision(method="gridsearch", val_loader=[(data, Y), (shorter, Y)])
+
+
+def test_a_posterior_without_its_network_and_the_module() -> None:
+    module, data = Tokens().double(), tokens()
+    la = full(module).fit(data, Y)
+    saved = la.to_bytes(network=False)
+    first = {key: value[:3] for key, value in data.items()}
+    np.testing.assert_array_equal(load(saved, model=module, example=first)(data), la(data))
+    with pytest.raises(OptionError, match="A Tokens is read by running it: .*example="):
+        load(saved, model=module)
+    with pytest.raises(StateError):
+        load(saved, model=Tokens().double(), example=first)

@@ -187,7 +187,14 @@ class Laplace(Fitting, Tuning, HyperParameters, Intervals, PosteriorQuantities, 
         return repr(self) if self._posterior is None else self.describe()
 
 
-def load(path: str | os.PathLike[str] | bytes, *, model: Any = None, client: Client | None = None) -> Laplace:
-    """A saved posterior, from its file or its bytes, whatever language wrote it."""
+def load(
+    path: str | os.PathLike[str] | bytes, *, model: Any = None, example: Any = None, client: Client | None = None
+) -> Laplace:
+    """A saved posterior, from its file or its bytes, whatever language wrote it.
+
+    Args:
+        model: the network, where it was saved without (network=False).
+        example: some rows as the network takes them, which a torch module that has code of its own is read with.
+    """
     data = bytes(path) if isinstance(path, (bytes, bytearray)) else Path(path).read_bytes()
-    return Laplace.from_bytes(data, model=model, client=client)
+    return Laplace.from_bytes(data, model=model, example=example, client=client)

@@ -9,9 +9,10 @@ from typing import Any, Self
 
 from ._client import Client
 from ._default_client import default_client
-from ._exceptions import LaplaceWarning
+from ._examples import to_examples
+from ._exceptions import LaplaceWarning, OptionError
 from ._files import write_whole
-from ._models import network_params
+from ._models import NetworkParams, network_params
 from ._options import unwrapped
 from ._posterior_state import TRANSIENT, PosteriorState, mark_fitted
 from ._remote import Remote, create, maker
@@ -33,13 +34,13 @@ class Saving(PosteriorState):
         write_whole(path, self.to_bytes(network=network))
 
     @classmethod
-    def from_bytes(cls, data: bytes, *, model: Any = None, client: Client | None = None) -> Self:
-        """A posterior from its blob."""
+    def from_bytes(cls, data: bytes, *, model: Any = None, example: Any = None, client: Client | None = None) -> Self:
+        """A posterior from its blob; `model` and `example` as of `load`."""
         connection = client or default_client()
         params: dict[str, Any] = {"data": bytes(data)}
         network: Remote | None = None
         if model is not None:
-            network, _ = create(connection, "readNetwork", network_params(model, {}) or {})
+            network, _ = create(connection, "readNetwork", _params_of(model, example))
             params["model"] = network.handle()
         remote, answer = create(connection, "load", params)
         if model is None:
@@ -98,3 +99,20 @@ class Saving(PosteriorState):
             # On no server: it is loaded when it is first needed.
             self._posterior = Remote(self._client, None, maker("load", {"data": self._blob}))
             mark_fitted(self)
+
+
+def _params_of(model: Any, example: Any) -> NetworkParams:
+    """What readNetwork needs for the network of a posterior that was saved without.
+
+    Raises:
+        OptionError: when rows of data are needed to read it.
+    """
+    params = network_params(model, {}, None if example is None else to_examples(example, "example"))
+    if params is None:
+        raise OptionError(
+            f"A {type(model).__name__} is read by running it: give some rows as it takes them, load(..., model=model, "
+            "example=X[:4]).",
+            "BAD_OPTION",
+            {"option": "example"},
+        )
+    return params
