@@ -66,9 +66,11 @@ function atBest(nll: Float64Array): GridResult {
     nll,
     ...(edge
       ? {
-        note: `The best prior precision, ${
-          GRID[index]
-        }, is at the edge of the grid (10^-4 to 10^4): the held-out examples do not determine it.`,
+        note:
+          `The best prior precision, ${
+            GRID[index]
+          }, is at the edge of the grid (10^-4 to 10^4): the held-out examples do not determine it. Give more of them, ` +
+          "or tune by the training rows ('auto').",
       }
       : {}),
   }

@@ -115,9 +115,12 @@ nnet_likelihood <- function(object) {
   "regression"
 }
 
-#' The levels of the response of an nnet object, NULL when it has none.
+#' The levels of the response of an nnet object, NULL when it has none. nnet drops empty levels from its outputs and
+#' keeps them in `lev`.
 #' @noRd
 nnet_levels <- function(object) {
+  outputs <- colnames(object$fitted.values)
+  if (!is.null(object$lev) && isTRUE(object$softmax) && length(outputs) == object$n[3]) return(outputs)
   if (!is.null(object$lev)) return(object$lev)
   if (isTRUE(object$softmax)) colnames(object$fitted.values)
 }

@@ -82,10 +82,16 @@ def _inside(wrapped: Wrapped) -> Any:
         return model.regressor_
     if _looks_like(model, "FrozenEstimator"):
         return model.estimator
-    if any(hasattr(model, several) for several in ("estimators_", "calibrated_classifiers_")):
+    for several, one in (
+        ("estimators_", "estimators_[0]"),
+        ("calibrated_classifiers_", "calibrated_classifiers_[0].estimator"),
+    ):
+        if not hasattr(model, several):
+            continue
         raise OptionError(
-            f"A {name} holds several networks, each with a posterior of its own: give one of them (its estimators_), "
-            "or fit one MLPRegressor or MLPClassifier with several outputs.",
+            f"A {name} holds several networks, each with a posterior of its own: give one of them at a time, "
+            f"model.{one}, or fit one MLPRegressor or MLPClassifier with "
+            "several outputs.",
             "BAD_OPTION",
             {"option": "model"},
         )

@@ -69,3 +69,18 @@ test_that("a pipeline of a data frame takes its columns by name, in any order", 
   names(frame)[1] <- "years"
   expect_error(predict(la, frame), class = "laplace_error_data", "no input 'years'")
 })
+
+test_that("the outputs of an nnet fit with an empty level have the names of the others", {
+  skip_without_node()
+  skip_if_not_installed("nnet")
+  set.seed(2)
+  two <- iris[iris$Species != "setosa", ]
+  fit <- suppressWarnings(nnet::nnet(Species ~ ., two, size = 2, trace = FALSE))
+  la <- suppressWarnings(suppressMessages(laplace(
+    fit, two[1:4], two$Species,
+    subset = "all", structure = "diag", prior_precision = 1e12
+  )))
+  p <- predict(la, two[1:4], type = "prob")
+  expect_equal(colnames(p), c("versicolor", "virginica"))
+  expect_equal(unname(p), unname(predict(fit, two, type = "raw")), tolerance = 1e-6)
+})
