@@ -65,9 +65,9 @@ test_that("a pipeline of a data frame takes its columns by name, in any order", 
   )))
   expected <- do.call(rbind, lapply(values$probabilities, unlist))
   expect_equal(unname(predict(la, frame[c("income", "kind", "age")], type = "prob")), expected, tolerance = 1e-6)
-  expect_error(predict(la, frame[c("kind", "age")]), class = "laplace_error_data", "'income' is missing")
+  expect_error(predict(la, frame[c("kind", "age")]), class = "laplace_error_shape", "lacks the column .income")
   names(frame)[1] <- "years"
-  expect_error(predict(la, frame), class = "laplace_error_data", "no input 'years'")
+  expect_error(predict(la, frame), class = "laplace_error_shape", "lacks the column .age")
 })
 
 test_that("the outputs of an nnet fit with an empty level have the names of the others", {
