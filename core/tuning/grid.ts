@@ -59,21 +59,11 @@ export async function tuneNoiseByGrid(f: Float64Array, labels: Float64Array,
 /** The best point of the grid, with a note at its edges. */
 function atBest(nll: Float64Array): GridResult {
   const index = nll.indexOf(Math.min(...nll))
-  const edge = index === 0 || index === GRID.length - 1
-  return {
-    priorPrecision: GRID[index],
-    index,
-    nll,
-    ...(edge
-      ? {
-        note:
-          `The best prior precision, ${
-            GRID[index]
-          }, is at the edge of the grid (10^-4 to 10^4): the held-out examples do not determine it. Give more of them, ` +
-          "or tune by the training rows ('auto').",
-      }
-      : {}),
-  }
+  const result = { priorPrecision: GRID[index], index, nll }
+  if (index > 0 && index < GRID.length - 1) return result
+  return { ...result,
+    note: `The best prior precision, ${GRID[index]}, is at the edge of the grid (10^-4 to 10^4): the held-out ` +
+      "examples do not determine it. Give more of them, or tune by the training rows ('auto')." }
 }
 
 function heldOut(likelihood: LikelihoodModel, f: Float64Array, variance: Float64Array, labels: Float64Array,
