@@ -1,7 +1,7 @@
 /**
  * @file Large fits with no option set: CPU time, wall time and the largest resident memory.
  *
- *     node bench/large.mjs head|stream|weights|exact [--rows N] [--threads T] [--sizes A,B,C]
+ *     node bench/large.mjs head|stream|weights|exact [--rows N] [--threads T] [--sizes A,B,C] [--progress]
  *
  * Networks are drawn by a seed and labels from networks nearby, so that the networks know their rows and nothing has to
  * be trained.
@@ -21,7 +21,8 @@ const CASES = {
 const LATENT = 20
 
 const { values: options, positionals: [name] } = parseArgs({ allowPositionals: true,
-  options: { rows: { type: 'string' }, threads: { type: 'string' }, sizes: { type: 'string' } } })
+  options: { rows: { type: 'string' }, threads: { type: 'string' }, sizes: { type: 'string' },
+    progress: { type: 'boolean' } } })
 const { sizes: usual, rows: usualRows, batch } = CASES[name]
 const sizes = options.sizes?.split(',').map(Number) ?? usual
 const rows = Number(options.rows ?? usualRows)
@@ -37,7 +38,14 @@ const threads = options.threads === undefined ? {} : { threads: Number(options.t
 const fit = laplace(graph, { likelihood: 'classification', ...threads })
 const given = batch === undefined ? await labelled(rows) : undefined
 let before = now()
-const posterior = given === undefined ? await fit.fit(batches()) : await fit.fit(given.x, given.y)
+const work = { onProgress: ({ stage, done, total }) => {
+  if (options.progress) {
+    console.error(`${stage} ${done}/${total ?? '?'} ${((performance.now() - before.wall) / 1000).toFixed(1)} s`)
+  }
+} }
+const posterior = given === undefined
+  ? await fit.fit(batches(), undefined, work)
+  : await fit.fit(given.x, given.y, work)
 const fitted = spent()
 const test = await labelled(200)
 before = now()

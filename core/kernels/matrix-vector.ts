@@ -23,3 +23,18 @@ export function matrixTimes(rows: number, columns: number, a: Float64Array, v: F
   }
   return result
 }
+
+/** Adds A' v to `sum`, for A of rows x columns; four rows of A at a time, so that `sum` is read less often. */
+export function addTransposedTimes(rows: number, columns: number, a: Float64Array, v: Float64Array,
+  sum: Float64Array): void {
+  const whole = rows - rows % 4
+  for (let k = 0; k < whole; k += 4) {
+    const at = k * columns
+    const [v0, v1, v2, v3] = [v[k], v[k + 1], v[k + 2], v[k + 3]]
+    for (let i = 0; i < columns; i++) {
+      sum[i] += v0 * a[at + i] + v1 * a[at + columns + i] +
+        (v2 * a[at + 2 * columns + i] + v3 * a[at + 3 * columns + i])
+    }
+  }
+  for (let k = whole; k < rows; k++) for (let i = 0; i < columns; i++) sum[i] += v[k] * a[k * columns + i]
+}

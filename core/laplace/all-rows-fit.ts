@@ -5,12 +5,14 @@
 import type { WorkOptions } from '../budget/progress.js'
 import type { LowRankModel } from '../curvature/curvature.js'
 import { likelihoodModel } from '../likelihood/registry.js'
-import { eigenpairsOf, lowRankFactor, solveAllRows } from '../linear-model/all-rows.js'
+import { type AllRows, eigenpairsOf, lowRankFactor, solveAllRows } from '../linear-model/all-rows.js'
 import type { LinearProblem } from '../linear-model/linear-problem.js'
+import type { RowProducts } from '../linear-model/row-products.js'
 import type { QuadratureSize } from '../linear-model/tail-spectrum.js'
 import { takeExamples } from '../network/batches.js'
 import type { Inputs } from '../network/input-rows.js'
 import type { ResolvedOptions } from '../options/laplace-options.js'
+import type { Likelihood } from '../options/words.js'
 import type { WorkerPool } from '../parallel/worker-pool.js'
 import { lowRankOutputs, lowRankPart } from '../posterior/low-rank-outputs.js'
 import { layerMultiplications } from '../programs/cost.js'
@@ -33,10 +35,10 @@ export interface AllRowsPlan {
 /** Seconds that all rows may take. */
 const MOST_SECONDS = 600
 /** Multiplications a second of a network's programs in float64 on two cores; twice as many in float32. */
-const SPEED = 1e10
+const SPEED = 8e9
 /** Products with J and J' of all rows on the way, a pair each, and with H. */
 const PAIRS = 10
-const CURVATURE_PAIRS = 40
+const CURVATURE_PAIRS = 100
 /** Eigenpairs that are fewer than these are no covariance. */
 const FEWEST_PAIRS = 16
 /** The memory limit over that of the eigenvectors: basis, products and what each worker has of them, and twice that. */
@@ -50,14 +52,10 @@ const STEPS = 8
 /** The best search that the time allows; undefined where the sample is as good. @param rank that of the sample */
 export function planAllRows(evaluator: Evaluator, { likelihood, memoryLimit }: ResolvedOptions, examples: number,
   sample: number, rank: number): AllRowsPlan | undefined {
-  const { network, precision, theta } = evaluator
-  const seeds = likelihoodModel(likelihood).seedCount(network.outputs)
-  const forward = layerMultiplications(evaluator)
-  // Forward, and with tangents; or forward, backward, and the products of both.
-  const pair = 6 * forward
+  const { precision, theta } = evaluator
+  const { pair, block: perBlock } = costsOf(evaluator, likelihood)
   const quadrature = { probes: theta.length < MANY_WEIGHTS ? 4 : 1, steps: STEPS }
   const speed = precision === 'float32' ? 2 * SPEED : SPEED
-  const perBlock = (count: number): number => Math.min(count * pair, (1 + seeds + 2 * count) * forward)
   const most = Math.min(rank, Math.max(1, Math.floor(memoryLimit / (COPIES * 8 * theta.length))))
   const planOf = (passes: number, count: number): AllRowsPlan => {
     const gradients = examples * PAIRS * pair
@@ -71,6 +69,41 @@ export function planAllRows(evaluator: Evaluator, { likelihood, memoryLimit }: R
   // All rows before more eigenpairs, and more eigenpairs before more than enough rows.
   return [planOf(2, most), ...once].find(({ curvatureRows }) => curvatureRows === examples) ??
     once.find(({ curvatureRows }) => curvatureRows >= FEWEST_SAMPLES * sample)
+}
+
+/** Multiplications of a pair of products with J and J', and of products of H with some vectors, one row. */
+function costsOf(evaluator: Evaluator, likelihood: Likelihood): { pair: number, block(count: number): number } {
+  const seeds = likelihoodModel(likelihood).seedCount(evaluator.network.outputs)
+  const forward = layerMultiplications(evaluator)
+  // Forward, and with tangents; or forward, backward, and the products of both.
+  const pair = 6 * forward
+  return { pair, block: count => Math.min(count * pair, (1 + seeds + 2 * count) * forward) }
+}
+
+/** The products, each of which says how much of the plan is done once it is there. */
+function metered(products: RowProducts, rows: number, { pair, block }: ReturnType<typeof costsOf>,
+  done: (multiplications: number) => void): RowProducts {
+  const counted = async (product: Promise<Float64Array>, multiplications: number): Promise<Float64Array> => {
+    const result = await product
+    done(rows * multiplications)
+    return result
+  }
+  return {
+    times: v => counted(products.times(v), pair / 2),
+    transposedTimes: u => counted(products.transposedTimes(u), pair / 2),
+    curvatureTimes: (root, vectors, count) => counted(products.curvatureTimes(root, vectors, count), block(count)),
+  }
+}
+
+/** Tells how much of the work is done, in hundredths; more work than was planned stays at the last of them. */
+function hundredths(total: number, { onProgress }: WorkOptions): (part: number) => void {
+  let [sum, told] = [0, -1]
+  return part => {
+    sum += part
+    const done = Math.min(99, Math.floor(100 * sum / total))
+    if (done > told) onProgress?.({ stage: 'tune', done, total: 100 })
+    told = Math.max(told, done)
+  }
 }
 
 /** The sample and all rows. */
@@ -109,30 +142,33 @@ export async function onAllRows(plan: AllRowsPlan, request: AllRowsRequest, work
   const chosen = plan.curvatureRows < examples ? sampledRows(examples, plan.curvatureRows, options.seed) : undefined
   const share = (own: Inputs, count: number): Promise<SharedRows> =>
     sharedRows(pool, evaluator, own, count, plan.multiplications, work)
-  const products = await share(x, examples)
-  const curved = chosen === undefined
+  const costs = costsOf(evaluator, options.likelihood)
+  const done = hundredths(plan.multiplications, work)
+  const all = await share(x, examples)
+  const some = chosen === undefined
     ? undefined
-    : { chosen, products: await share(takeExamples(x, evaluator.network.inputs, chosen), chosen.length) }
+    : await share(takeExamples(x, evaluator.network.inputs, chosen), chosen.length)
   try {
-    return await solved(plan, request, products, curved, work)
+    return await solved(plan, request, metered(all, examples, costs, done), chosen === undefined || some === undefined
+      ? undefined
+      : { chosen, products: metered(some, chosen.length, costs, done) }, work)
   } finally {
-    await products.dispose()
-    await curved?.products.dispose()
+    await all.dispose()
+    await some?.dispose()
   }
 }
 
 async function solved(plan: AllRowsPlan,
-  { evaluator, options, problem, model, given, all: { labels, examples }, f }: AllRowsRequest, products: SharedRows,
-  curved: { readonly chosen: Int32Array, readonly products: SharedRows } | undefined,
-  work: WorkOptions): Promise<AllRowsFit> {
+  { evaluator, options, problem, model, given, all: { labels, examples }, f }: AllRowsRequest, products: RowProducts,
+  curved: AllRows['curved'], work: WorkOptions): Promise<AllRowsFit> {
   const { slots, theta, network: { outputs } } = evaluator
   const { deviation } = problem
-  const moved = await products.times(deviation)
+  const w = model.weights.map((value, i) => value - theta[i] + deviation[i])
+  const moved = await products.times(w.map((value, i) => value - deviation[i]))
   const quiet = work.signal === undefined ? {} : { signal: work.signal }
   const { delta, mode, leading, effectiveParameters, logDetRatio, share, converged } = await solveAllRows(
-    { rows: { likelihood: likelihoodModel(options.likelihood), labels, examples, outputs },
-      f0: f.map((value, i) => value - moved[i]), products, curved },
-    { delta: model.delta, given, w: model.weights.map((value, i) => value - theta[i] + deviation[i]),
+    { rows: { likelihood: likelihoodModel(options.likelihood), labels, examples, outputs }, products, curved },
+    { delta: model.delta, given, start: [{ w, f: f.map((value, i) => value + moved[i]) }, { w: deviation, f }],
       leading: eigenpairsOf(model, model.delta, examples / problem.examples, plan.rank), passes: plan.passes,
       quadrature: plan.quadrature, seed: options.seed },
     quiet,

@@ -181,7 +181,8 @@ function scoresByCovariance({ structured }: PosteriorState, rows: SampledRows, f
       lastLayerRule(likelihood, outputs).varianceScale, examples, outputs),
     variances: sortedMeanVariances(leftOut.covariance, examples, outputs),
     posterior: gate => {
-      const { probabilities } = mixture(likelihood, gate, { f, linear, covariance, dense: true, examples, outputs })
+      const { probabilities } = mixture(likelihood, gate, { f, linear, covariance, kind: 'covariance', examples,
+        outputs })
       return classScores(likelihood, probabilities, labels, outputs)
     },
     sets: gate => leftOutProbabilities(rows, leftOut, gate),

@@ -162,8 +162,8 @@ function withAllRows(fit: LinearFit, problem: LinearProblem, { model, f, covaria
   const reliable = share > RELIABLE_SHARE
   const gate = reliable && !settled ? gateOf(problem, problem.f, leftOut) : undefined
   const answer = gate === undefined ? fit.answer : answerOf(gate)
-  const { probabilities } = mixture(likelihood, answer, { f: problem.f, linear: f, covariance, dense: true, examples,
-    outputs })
+  const { probabilities } = mixture(likelihood, answer, { f: problem.f, linear: f, covariance, kind: 'covariance',
+    examples, outputs })
   return {
     ...fit,
     ...(gate === undefined
@@ -364,7 +364,7 @@ async function classificationFit({ problem, likelihood, terms, theta, deviation,
   }
   const answer = answerOf(chosen ?? gate)
   const { probabilities } = mixture(likelihood, answer, { f: values(problem.f), linear: values(tuned.mode.f),
-    covariance: blocks(covariances), dense: true, examples: own.examples, outputs })
+    covariance: blocks(covariances), kind: 'covariance', examples: own.examples, outputs })
   return {
     curvature: { structure: 'lowrank', size: theta.length, models: [model] },
     answer,

@@ -11,14 +11,14 @@ import { type Inputs, networkInputs } from '../network/input-rows.js'
 import type { WorkerPool } from '../parallel/worker-pool.js'
 import type { BatchGaussian } from '../parallel/worker.js'
 import type { StructuredPosterior } from '../posterior/posterior.js'
-import type { VarianceKind } from '../posterior/variance-kind.js'
+import { type VarianceKind, varianceNumbers } from '../posterior/variance-kind.js'
 import type { Answer } from '../prediction/answer.js'
 import { multiplicationsPerExample, numbersPerExample, positionsAtOnce } from '../programs/cost.js'
 import type { Evaluator } from '../programs/evaluator.js'
 import type { FactoredJacobian } from '../programs/factored-jacobian.js'
 import { exampleCount, type Examples } from '../tensor/examples.js'
 
-/** Outputs of the network and their variances (N x C) or covariances (N x C x C), term by term. */
+/** Outputs of the network, and what was wanted of their covariances, term by term. */
 export interface OutputGaussian {
   /** N, the terms of the likelihood: examples, times their positions. */
   readonly examples: number
@@ -50,7 +50,7 @@ export async function outputGaussian(context: PredictionContext, x: Examples, ki
   const examples = exampleCount(x)
   const terms = termsOf(evaluator.network)
   const wide = terms * outputs
-  const width = kind === 'none' ? 0 : kind === 'covariance' ? wide * outputs : wide
+  const width = kind === 'none' ? 0 : terms * varianceNumbers(kind, outputs)
   checkBytes('The covariances of the outputs', 8 * examples * width,
     'Predict fewer rows at a time, or use link probit, which needs variances only.')
   const f = new Float64Array(examples * wide)

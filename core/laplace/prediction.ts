@@ -2,10 +2,10 @@
 import type { WorkOptions } from '../budget/progress.js'
 import type { LikelihoodModel } from '../likelihood/likelihood.js'
 import type { Link } from '../options/words.js'
-import type { VarianceKind } from '../posterior/variance-kind.js'
+import { narrowed, type VarianceKind } from '../posterior/variance-kind.js'
 import type { Answer } from '../prediction/answer.js'
 import { decompose, entropy, type UncertaintyParts } from '../prediction/decomposition.js'
-import { linkNeeds, predictiveProbabilities, variancesOf } from '../prediction/link.js'
+import { linkNeeds, predictiveProbabilities } from '../prediction/link.js'
 import { type Mixture, mixture } from '../prediction/mixture.js'
 import { monteCarloNeeds } from '../prediction/monte-carlo.js'
 import { noveltyOf } from '../prediction/novelty.js'
@@ -86,8 +86,9 @@ export interface PredictionRequest {
 /** Draws of link mc and of sampled weights, where none are asked for. */
 const LINK_SAMPLES = 1000
 const WEIGHT_SAMPLES = 100
-/** Up to this many outputs the covariances for the decomposition cost little beside the variances. */
+/** Up to this many outputs the covariances for the decomposition cost little beside the variances, or the row sums. */
 const FEW_OUTPUTS = 32
+const FEW_SUMMED_OUTPUTS = 200
 
 /**
  * The prediction of the linearised network.
@@ -97,18 +98,18 @@ export async function predictGlm(context: PredictionContext, x: Examples, reques
   notes: readonly string[], work: WorkOptions): Promise<Prediction> {
   const { likelihood, joint, sigmaNoise, seed } = request
   const { outputs } = context.evaluator.network
-  const kind = covarianceKind(request, outputs)
   const all = joint ? await jointGaussian(context, x) : undefined
+  const kind = all === undefined ? varianceKind(request, outputs) : 'covariance'
   const own = all === undefined ? await outputGaussian(context, x, kind, work) : blocksOf(all, outputs)
   const { examples } = own
-  const dense = all !== undefined || kind === 'covariance'
-  const gaussian: Gaussian = { ...own, dense, outputs, mean: gaussianMean(context, own),
-    variances: dense ? variancesOf(own.variance, examples, outputs) : own.variance }
+  const gaussian: Gaussian = { ...own, kind, outputs, mean: gaussianMean(context, own),
+    variances: narrowed(own.variance, kind, 'diagonal', outputs) }
   const mixture = request.link === undefined ? mixtureOf(request, gaussian) : undefined
   const probabilities = likelihood.name === 'regression'
     ? undefined
     : mixture?.probabilities ?? linkProbabilities(request, gaussian)
-  const decomposable = dense || monteCarloNeeds(likelihood) === 'diagonal' || likelihood.name === 'regression'
+  const decomposable = kind === 'covariance' || monteCarloNeeds(likelihood) === 'diagonal' ||
+    likelihood.name === 'regression'
   const parts = (): UncertaintyParts =>
     mixture?.parts(seed) ??
       decompose(likelihood, gaussian.mean,
@@ -128,35 +129,37 @@ export async function predictGlm(context: PredictionContext, x: Examples, reques
 /** The Gaussian over the outputs of a batch. */
 interface Gaussian extends OutputGaussian {
   readonly outputs: number
-  /** Whether `variance` holds covariances, N x C x C. */
-  readonly dense: boolean
+  /** What `variance` holds. */
+  readonly kind: VarianceKind
   /** N x C. */
   readonly mean: Float64Array
   readonly variances: Float64Array
 }
 
 function linkProbabilities({ link = 'probit', likelihood, samples, seed }: PredictionRequest,
-  { mean, variance, variances, examples, outputs }: Gaussian): Float64Array {
-  const forLink = linkNeeds(link, likelihood) === 'covariance' ? variance : variances
+  { mean, variance, kind, examples, outputs }: Gaussian): Float64Array {
+  const needs = linkNeeds(link, likelihood)
+  const forLink = narrowed(variance, kind, needs === 'none' ? 'diagonal' : needs, outputs)
   return predictiveProbabilities(link, likelihood, mean, forLink, examples, outputs, samples ?? LINK_SAMPLES, seed)
 }
 
 /** p = networkWeight p_network + linearWeight link(f_lin, s S), where there is such an answer. */
 function mixtureOf({ answer, likelihood }: PredictionRequest,
-  { f, linear, variance, variances, dense, examples, outputs }: Gaussian): Mixture | undefined {
+  { f, linear, variance, kind, examples, outputs }: Gaussian): Mixture | undefined {
   if (answer === undefined || likelihood.name === 'regression') return undefined
   // Temperature scaling alone needs no linear model.
   if (linear === undefined && answer.linearWeight !== 0) return undefined
-  return mixture(likelihood, answer, { f, linear: linear ?? f, covariance: dense ? variance : variances, dense,
-    examples, outputs })
+  return mixture(likelihood, answer, { f, linear: linear ?? f, covariance: variance, kind, examples, outputs })
 }
 
 /** What must be computed: for the link, for what was asked for, and for the decomposition where it is cheap. */
-function covarianceKind({ likelihood, link, answer, covariance, uncertainty }: PredictionRequest,
+function varianceKind({ likelihood, link, answer, covariance, uncertainty }: PredictionRequest,
   outputs: number): VarianceKind {
-  if (covariance || linkNeeds(link ?? answer?.link ?? 'probit', likelihood) === 'covariance') return 'covariance'
-  const decomposition = uncertainty && likelihood.name === 'classification' && outputs <= FEW_OUTPUTS
-  return decomposition ? 'covariance' : 'diagonal'
+  const needs = linkNeeds(link ?? answer?.link ?? 'probit', likelihood)
+  const least = needs === 'none' ? 'diagonal' : needs
+  const most = least === 'sums' ? FEW_SUMMED_OUTPUTS : FEW_OUTPUTS
+  const decomposition = uncertainty && likelihood.name === 'classification' && outputs <= most
+  return covariance || decomposition ? 'covariance' : least
 }
 
 /** The covariance of each example from that of all together. */

@@ -9,7 +9,6 @@ import { labelledTerms } from '../likelihood/position-labels.js'
 import { likelihoodModel } from '../likelihood/registry.js'
 import { batchSizeFor, forEachBatch, sliceExamples } from '../network/batches.js'
 import { structuredPosterior } from '../posterior/structured.js'
-import { variancesOf } from '../prediction/link.js'
 import { numbersPerExample } from '../programs/cost.js'
 import type { LinearData } from '../sums/linear-data.js'
 import type { Batch } from '../tensor/batch.js'
@@ -145,7 +144,7 @@ function chosenNoise(state: PosteriorState, byTraining: Choice, rows: FeatureRow
   const { slots, settings } = structured
   const { examples, outputs, features } = rows
   const linear = lastLayerTimes(slots, features, examples, mode.weights)
-  const variances = variancesOf(structured.lastLayerVariance(features, examples, 'covariance'), examples, outputs)
+  const variances = structured.lastLayerVariance(features, examples, 'diagonal')
   const column = (values: Float64Array, c: number): Float64Array =>
     Float64Array.from({ length: examples }, (_, n) => values[n * outputs + c])
   const sigma = noiseOf(state)

@@ -4,7 +4,7 @@
  * its spectrum by Lanczos' method, and the prior precision that belongs to them.
  */
 import { throwIfCancelled, type WorkOptions } from '../budget/progress.js'
-import { matrixTimes } from '../kernels/linear-algebra.js'
+import { addTransposedTimes, matrixTimes } from '../kernels/matrix-vector.js'
 import { randomGenerator } from '../tensor/random.js'
 import { takeRows } from '../tensor/rows.js'
 import { conjugateGradients, dot } from './conjugate-gradients.js'
@@ -16,19 +16,22 @@ import { newtonMode, type NewtonPoint } from './newton.js'
 import type { RowProducts } from './row-products.js'
 import { type QuadratureSize, type TailSpectrum, tailSpectrum } from './tail-spectrum.js'
 
-/** The mode on all rows. */
-export interface AllRowsMode {
+/** Weights and the outputs there. */
+export interface LinearPoint {
   /** w - mu, P. */
   readonly w: Float64Array
+  /** N x C. */
   readonly f: Float64Array
+}
+
+/** The mode on all rows. */
+export interface AllRowsMode extends LinearPoint {
   readonly loss: number
 }
 
 /** N rows and what is asked of them. */
 export interface AllRows {
   readonly rows: LabelledRows
-  /** The outputs at the prior's mean, N x C. */
-  readonly f0: Float64Array
   readonly products: RowProducts
   /** The rows that H comes from, where they are a sample: each then counts for several. */
   readonly curved?: { readonly chosen: Int32Array, readonly products: RowProducts } | undefined
@@ -44,7 +47,7 @@ function rootsAt({ rows, curved }: AllRows, f: Float64Array): HessianRoots {
 }
 
 /** Largest change of an output in the last step, relative to the largest output: on the way, and at the end. */
-const LOOSE_TOLERANCE = 1e-2
+const LOOSE_TOLERANCE = 5e-2
 const TOLERANCE = 1e-3
 /** Products of one system after which the direction is taken as it is. */
 const MOST_PRODUCTS = 40
@@ -53,21 +56,19 @@ interface AllRowsPoint extends NewtonPoint, AllRowsMode {}
 
 /**
  * The mode for one prior precision.
- * @param start w - mu from which it is sought, P
+ * @param start from where it is sought
  * @param leading about the leading eigenpairs of H, for the preconditioner
  * @throws NumericalError NO_CONVERGENCE; CancelledError
  */
-export async function modeOnAllRows(all: AllRows, delta: number, start: Float64Array, leading: Eigenpairs,
+export async function modeOnAllRows(all: AllRows, delta: number, start: LinearPoint, leading: Eigenpairs,
   work: WorkOptions, tolerance = TOLERANCE): Promise<AllRowsMode> {
-  const { rows, f0, products, curved = { products } } = all
+  const { rows, products, curved = { products } } = all
   const { likelihood, labels, examples, outputs } = rows
   const pointAt = (w: Float64Array, f: Float64Array): AllRowsPoint => {
     const loss = likelihood.loss(f, labels, examples, outputs)
     return { w, f, loss, objective: loss + delta / 2 * dot(w, w) }
   }
-  const moved = await products.times(start)
-  const from = pointAt(start, f0.map((value, i) => value + moved[i]))
-  return newtonMode(from, tolerance, work, async ({ w, f }, forcing) => {
+  return newtonMode(pointAt(start.w, start.f), tolerance, work, async ({ w, f }, forcing) => {
     const gradient = await products.transposedTimes(likelihood.residual(f, labels, examples, outputs))
     for (let i = 0; i < w.length; i++) gradient[i] += delta * w[i]
     const root = rootsAt(all, f)
@@ -90,10 +91,8 @@ export async function modeOnAllRows(all: AllRows, delta: number, start: Float64A
 function solvedBy({ values, vectors }: Eigenpairs, v: Float64Array, delta: number): Float64Array {
   const inside = matrixTimes(values.length, v.length, vectors, v)
   const result = v.map(value => value / delta)
-  for (let k = 0; k < values.length; k++) {
-    const share = inside[k] * values[k] / (values[k] + delta) / delta
-    for (let i = 0, at = k * v.length; i < v.length; i++, at++) result[i] -= share * vectors[at]
-  }
+  for (let k = 0; k < values.length; k++) inside[k] *= -values[k] / (values[k] + delta) / delta
+  addTransposedTimes(values.length, v.length, vectors, inside, result)
   return result
 }
 
@@ -102,8 +101,8 @@ export interface AllRowsSearch {
   readonly delta: number
   /** Whether delta was given, and stays. */
   readonly given: boolean
-  /** w - mu, P. */
-  readonly w: Float64Array
+  /** Where the mode may be: it is sought from the best point between them. */
+  readonly start: readonly [LinearPoint, LinearPoint]
   /** About the leading eigenpairs of H: their span is where the search for better ones starts. */
   readonly leading: Eigenpairs
   /** How often the eigenpairs are sought anew, at least 1. */
@@ -136,12 +135,11 @@ const FAR = 0.3
  * @throws NumericalError NO_CONVERGENCE; CancelledError
  */
 export async function solveAllRows(all: AllRows, search: AllRowsSearch, work: WorkOptions): Promise<AllRowsModel> {
-  const { f0, products } = all
-  const { w: start, given, passes } = search
-  const moved = await products.times(start)
-  let spectrum = await spectrumAt(all, search, search.leading, f0.map((value, i) => value + moved[i]), work)
+  const { given, passes } = search
   let logDelta = Math.log(search.delta)
-  let mode = await modeOnAllRows(all, search.delta, start, spectrum.leading, work, LOOSE_TOLERANCE)
+  let mode = await modeOnAllRows(all, search.delta, bestBetween(all.rows, search.delta, search.start), search.leading,
+    work, LOOSE_TOLERANCE)
+  let spectrum = await spectrumAt(all, search, search.leading, mode.f, work)
   for (let pass = 1; pass < passes; pass++) spectrum = await spectrumAt(all, search, spectrum.leading, mode.f, work)
   let known = logDelta
   let before: { readonly at: number, readonly residual: number } | undefined
@@ -158,14 +156,32 @@ export async function solveAllRows(all: AllRows, search: AllRowsSearch, work: Wo
     const step = secantStep(logDelta, residual, before)
     before = { at: logDelta, residual }
     if (!converged) logDelta = boundedLogDelta(logDelta + step)
-    mode = await modeOnAllRows(all, Math.exp(logDelta), mode.w, spectrum.leading, work,
+    mode = await modeOnAllRows(all, Math.exp(logDelta), mode, spectrum.leading, work,
       Math.abs(step) < 0.03 ? TOLERANCE : LOOSE_TOLERANCE)
   }
-  if (given) mode = await modeOnAllRows(all, search.delta, mode.w, spectrum.leading, work)
+  if (given) mode = await modeOnAllRows(all, search.delta, mode, spectrum.leading, work)
   const delta = Math.exp(logDelta)
   const { gamma, logDet, leadingGamma } = tracesAt(spectrum, delta)
   return { delta, mode, leading: spectrum.leading, effectiveParameters: gamma, logDetRatio: logDet,
     share: gamma > 0 ? leadingGamma / gamma : 1, converged }
+}
+
+/** Points that are tried between two. */
+const TRIED = 16
+
+/** The point of least objective on the way from one to the other, where outputs need no product. */
+function bestBetween({ likelihood, labels, examples, outputs }: LabelledRows, delta: number,
+  [one, other]: readonly [LinearPoint, LinearPoint]): LinearPoint {
+  const mixed = (a: Float64Array, b: Float64Array, share: number): Float64Array =>
+    a.map((value, i) => value + share * (b[i] - value))
+  const [ww, wv, vv] = [dot(one.w, one.w), dot(one.w, other.w), dot(other.w, other.w)]
+  let [best, least] = [0, Infinity]
+  for (let share = 0; share <= 1; share += 1 / TRIED) {
+    const squaredNorm = (1 - share) ** 2 * ww + 2 * share * (1 - share) * wv + share ** 2 * vv
+    const objective = likelihood.loss(mixed(one.f, other.f, share), labels, examples, outputs) + delta / 2 * squaredNorm
+    if (objective < least) [best, least] = [share, objective]
+  }
+  return { w: mixed(one.w, other.w, best), f: mixed(one.f, other.f, best) }
 }
 
 interface Spectrum {

@@ -3,6 +3,7 @@
  * random vectors (Golub and Meurant 2010; Ubaru, Chen and Saad 2017).
  */
 import { symmetricEigen } from '../kernels/linear-algebra.js'
+import { addTransposedTimes, matrixTimes } from '../kernels/matrix-vector.js'
 import type { RandomGenerator } from '../tensor/random.js'
 import { dot } from './conjugate-gradients.js'
 
@@ -79,11 +80,8 @@ function extend({ basis, diagonal, beside }: Chain, image: Float64Array, leading
 
 /** v - Q'Q v, in place. */
 function project(v: Float64Array, leading: Float64Array, n: number): void {
-  for (let at = 0; at < leading.length; at += n) {
-    const own = leading.subarray(at, at + n)
-    const share = dot(own, v)
-    for (let i = 0; i < n; i++) v[i] -= share * own[i]
-  }
+  const rank = leading.length / Math.max(1, n)
+  addTransposedTimes(rank, n, leading, matrixTimes(rank, n, leading, v, -1), v)
 }
 
 function quadrature({ squaredNorm, diagonal, beside }: Chain): TailSpectrum {

@@ -6,10 +6,10 @@
  */
 import { arenaArray } from '../kernels/arena.js'
 import { addRowDots, addWeightedRowDots, gemm, packedLength, type RealArray } from '../kernels/linear-algebra.js'
-import { putVariances, type VarianceKind } from './variance-kind.js'
+import { putVariances, type VarianceKind, varianceNumbers, withRowSums } from './variance-kind.js'
 import type { VarianceTerm } from './variance-operations.js'
 
-/** The batch's number of outputs C and of examples N, and whether N x C or N x C x C is wanted. */
+/** The batch's number of outputs C and of examples N, and what is wanted of each. */
 export interface OutputLayout {
   readonly outputs: number
   readonly examples: number
@@ -29,9 +29,9 @@ type Term = VarianceTerm<RealArray, JacobianRows>
 const WEIGHTED_BYTES = 1 << 22
 const WHITENED_BYTES = 1 << 24
 
-/** N x C variances or N x C x C covariances, on the heap. */
+/** What is wanted of every example, on the heap. */
 export function sumOfTerms(terms: Iterable<Term>, layout: OutputLayout): Float64Array {
-  /** Row (c, d), d <= c, holds the sums of all examples: it is what the kernels add to without a gap. */
+  /** A row for every pair of rows of R, with the sums of all examples: what the kernels add to without a gap. */
   let pairs: Float64Array | undefined
   let result: Float64Array | undefined
   const sums = (): Float64Array =>
@@ -58,26 +58,28 @@ function added(sum: Float64Array | undefined, term: Float64Array): Float64Array 
 }
 
 function resultLength({ outputs, examples, kind }: OutputLayout): number {
-  return examples * outputs * (kind === 'covariance' ? outputs : 1)
+  return examples * varianceNumbers(kind, outputs)
 }
 
 function pairCount({ outputs, kind }: OutputLayout): number {
-  return kind === 'diagonal' ? outputs : packedLength(outputs)
+  return kind === 'covariance' ? packedLength(outputs) : varianceNumbers(kind, outputs)
 }
 
-/** Calls `visit` with every pair of outputs that is wanted, d <= c, and its number. */
+/** Calls `visit` with every pair of rows of R that is wanted, d <= c, and its number; row C is the sum of all. */
 function eachPair({ outputs, kind }: OutputLayout, visit: (c: number, d: number, pair: number) => void): void {
   let pair = 0
-  for (let c = 0; c < outputs; c++) for (let d = kind === 'diagonal' ? c : 0; d <= c; d++) visit(c, d, pair++)
+  for (let c = 0; c < outputs; c++) for (let d = kind === 'covariance' ? 0 : c; d <= c; d++) visit(c, d, pair++)
+  if (kind === 'sums') { for (let c = 0; c < outputs; c++) visit(outputs, c, pair++) }
 }
 
-/** Sums of pairs, pairs x N, as N x C variances or N x C x C symmetric matrices. */
+/** Sums of pairs, pairs x N, as what is wanted of every example. */
 function fromPairs(pairs: Float64Array, layout: OutputLayout): Float64Array {
   const { outputs, examples, kind } = layout
   const result = new Float64Array(resultLength(layout))
+  const width = pairCount(layout)
   eachPair(layout, (c, d, pair) => {
     for (let n = 0, at = pair * examples; n < examples; n++, at++) {
-      if (kind === 'diagonal') result[n * outputs + c] = pairs[at]
+      if (kind !== 'covariance') result[n * width + pair] = pairs[at]
       else result[(n * outputs + c) * outputs + d] = result[(n * outputs + d) * outputs + c] = pairs[at]
     }
   })
@@ -89,10 +91,19 @@ function addRowProducts(pairs: Float64Array, { rows, weights }: Extract<Term, { 
   layout: OutputLayout): void {
   const { examples } = layout
   const block = weights.length
+  const sum = layout.kind === 'sums' ? sumOfRows(rows, arenaArray(rows, block)) : rows
+  const row = (c: number): RealArray => (c === layout.outputs ? sum : rows.subarray(c * block, (c + 1) * block))
   eachPair(layout, (c, d, pair) => {
-    addWeightedRowDots(block / examples, rows.subarray(c * block, (c + 1) * block),
-      rows.subarray(d * block, (d + 1) * block), weights, pairs.subarray(pair * examples, (pair + 1) * examples))
+    addWeightedRowDots(block / examples, row(c), row(d), weights,
+      pairs.subarray(pair * examples, (pair + 1) * examples))
   })
+}
+
+/** The sum of the rows of a matrix that are as long as `sum`, in it. */
+function sumOfRows<A extends RealArray>(rows: RealArray, sum: A): A {
+  sum.fill(0)
+  for (let at = 0; at < rows.length; at += sum.length) for (let i = 0; i < sum.length; i++) sum[i] += rows[at + i]
+  return sum
 }
 
 /** Calls `visit` with the Jacobian rows of a few examples at a time. */
@@ -109,20 +120,23 @@ function eachBlock({ size, read }: JacobianRows, { outputs, examples }: OutputLa
 function addWeightedRows(pairs: Float64Array, rows: JacobianRows, weights: Float64Array, layout: OutputLayout): void {
   const { outputs, examples } = layout
   const { size } = rows
+  const sum = new Float64Array(size)
   eachBlock(rows, layout, WEIGHTED_BYTES, (block, from, to) => {
     for (let n = from; n < to; n++) {
-      const first = (n - from) * outputs * size
+      const own = block.subarray((n - from) * outputs * size, (n - from + 1) * outputs * size)
+      if (layout.kind === 'sums') sumOfRows(own, sum)
       eachPair(layout, (c, d, pair) => {
-        pairs[pair * examples + n] += weightedDot(block, first + c * size, first + d * size, weights)
+        const left = c === outputs ? sum : own.subarray(c * size)
+        pairs[pair * examples + n] += weightedDot(left, own.subarray(d * size), weights)
       })
     }
   })
 }
 
-/** sum_k x[a + k] x[b + k] w[k]. */
-function weightedDot(x: Float64Array, a: number, b: number, weights: Float64Array): number {
+/** sum_k x[k] y[k] w[k]. */
+function weightedDot(x: RealArray, y: RealArray, weights: Float64Array): number {
   let sum = 0
-  for (let k = 0; k < weights.length; k++) sum += x[a + k] * x[b + k] * weights[k]
+  for (let k = 0; k < weights.length; k++) sum += x[k] * y[k] * weights[k]
   return sum
 }
 
@@ -132,15 +146,21 @@ function squaredRows(rows: JacobianRows, layout: OutputLayout): Float64Array {
   const width = outputs * rows.size
   const variances = new Float64Array(examples * outputs)
   const covariances = new Float64Array(kind === 'covariance' ? examples * outputs * outputs : 0)
+  const sums = new Float64Array(kind === 'sums' ? examples * outputs : 0)
+  const sum = new Float64Array(rows.size)
   eachBlock(rows, layout, WHITENED_BYTES, (block, from, to) => {
     addRowDots(rows.size, block, block, variances.subarray(from * outputs, to * outputs))
     if (kind === 'diagonal') return
     for (let n = from; n < to; n++) {
       const own = block.subarray((n - from) * width, (n - from + 1) * width)
-      gemm(false, true, outputs, outputs, rows.size, 1, own, own, 0, matrixOf(covariances, n, outputs))
+      if (kind === 'sums') {
+        gemm(false, false, outputs, 1, rows.size, 1, own, sumOfRows(own, sum), 0,
+          sums.subarray(n * outputs, (n + 1) * outputs))
+      } else gemm(false, true, outputs, outputs, rows.size, 1, own, own, 0, matrixOf(covariances, n, outputs))
     }
   })
   if (kind === 'diagonal') return variances
+  if (kind === 'sums') return withRowSums(variances, sums, outputs)
   putVariances(covariances, variances, outputs)
   return covariances
 }
@@ -155,7 +175,7 @@ function sharedTerm({ rows, weights }: Extract<Term, { kind: 'shared' }>, layout
   return new Float64Array(resultLength(layout)).map((_, i) => own[i % own.length])
 }
 
-/** The variances of all examples are one product w (R^2)'; covariances are (R diag w) R' of each. */
+/** Variances and row sums of all examples are products w (R^2)' and w (R diag R'1)'; (R diag w) R' is one of each. */
 function sharedRows(rows: Float64Array | undefined, weights: Float64Array,
   { outputs, examples, kind }: OutputLayout): Float64Array {
   const size = weights.length / examples
@@ -164,10 +184,22 @@ function sharedRows(rows: Float64Array | undefined, weights: Float64Array,
     gemm(false, true, examples, outputs, size, 1, weights, rows.map(v => v * v), 0, variances)
   }
   if (kind === 'diagonal') return variances
+  if (kind === 'sums') return withRowSums(variances, sharedSums(rows, weights, size, outputs), outputs)
   const covariances = new Float64Array(examples * outputs * outputs)
   if (rows !== undefined) putCovariances(covariances, rows, weights, size, outputs)
   putVariances(covariances, variances, outputs)
   return covariances
+}
+
+/** R diag(w_n) R' 1 of every example n: N x C. */
+function sharedSums(rows: Float64Array | undefined, weights: Float64Array, size: number,
+  outputs: number): Float64Array {
+  if (rows === undefined) return weights
+  const sum = sumOfRows(rows, new Float64Array(size))
+  const examples = weights.length / size
+  const result = new Float64Array(examples * outputs)
+  gemm(false, true, examples, outputs, size, 1, weights, rows.map((value, i) => value * sum[i % size]), 0, result)
+  return result
 }
 
 /** (R diag w_n) R' of every example n. */

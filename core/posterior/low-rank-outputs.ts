@@ -34,7 +34,7 @@ export function lowRankPart({ outputs, delta, rank, rows, weights }: LowRankMode
 
 /** f_lin - f = J (w_lin - theta) and J P^-1 J' = (J J' - (J U')(J U')') / delta of a batch. */
 export function lowRankOutputs(parts: readonly LowRankPart[], slots: readonly ParameterSlot[],
-  jacobian: FactoredJacobian, kind: VarianceKind): LowRankOutputs {
+  jacobian: FactoredJacobian, kind: Exclude<VarianceKind, 'sums'>): LowRankOutputs {
   const { examples, seeds } = jacobian
   const result = { change: new Float64Array(examples * seeds),
     variance: new Float64Array(examples * seeds * (kind === 'covariance' ? seeds : 1)) }
@@ -46,7 +46,8 @@ export function lowRankOutputs(parts: readonly LowRankPart[], slots: readonly Pa
 }
 
 function addPart({ change, variance }: LowRankOutputs, { outputs, delta, rank, vectors }: LowRankPart,
-  slots: readonly ParameterSlot[], jacobian: FactoredJacobian, total: number, kind: VarianceKind): void {
+  slots: readonly ParameterSlot[], jacobian: FactoredJacobian, total: number,
+  kind: Exclude<VarianceKind, 'sums'>): void {
   const { examples, seeds } = jacobian
   const images = jacobianTimes(jacobian, vectors)
   const gram = ownGram(slots, jacobian)

@@ -9,7 +9,7 @@ import type { WeightedBlock } from './eigen-block.js'
 import { blockVariance, factorVariance, lastLayerBlockVariance, lastLayerFullVariance } from './functional-variance.js'
 import { kernelOperations } from './kernel-operations.js'
 import { lowRankOutputs, type LowRankPart } from './low-rank-outputs.js'
-import type { VarianceKind } from './variance-kind.js'
+import { narrowed, type VarianceKind } from './variance-kind.js'
 
 /** Blocks with their variances in their eigenbases (kron, diag), or the Cholesky factor of a full precision. */
 export type PosteriorParts =
@@ -19,7 +19,7 @@ export type PosteriorParts =
 
 /** What a posterior says of the outputs of a batch. */
 export interface OutputMoments {
-  /** J P^-1 J': N x C, or N x C x C. */
+  /** What is wanted of J P^-1 J', N rows. */
   readonly variance: Float64Array
   /** f_lin - f of a linear model, whose mean is not the network's: N x C. */
   readonly change?: Float64Array
@@ -28,7 +28,10 @@ export interface OutputMoments {
 /** Variances, and of a linear model the change of the mean, of every example. */
 export function outputMoments(parts: PosteriorParts, slots: readonly ParameterSlot[], jacobian: FactoredJacobian,
   kind: VarianceKind): OutputMoments {
-  if (parts.kind === 'lowrank') return lowRankOutputs(parts.parts, slots, jacobian, kind)
+  if (parts.kind === 'lowrank') {
+    const all = lowRankOutputs(parts.parts, slots, jacobian, kind === 'sums' ? 'covariance' : kind)
+    return kind === 'sums' ? { ...all, variance: narrowed(all.variance, 'covariance', kind, jacobian.seeds) } : all
+  }
   const ops = kernelOperations({ outputs: jacobian.seeds, examples: jacobian.examples, kind })
   // Not for dense rows, which do not use the arena: beginning it for nothing would give its memory up.
   if (parts.kind === 'factor') return { variance: factorVariance(ops, parts.factor, slots, jacobian.factors) }
@@ -41,7 +44,7 @@ export type LastLayerParts =
   | { readonly kind: 'blocks', readonly blocks: readonly WeightedBlock[] }
   | { readonly kind: 'covariance', readonly covariance: Float64Array }
 
-/** J P^-1 J' of each example for a last layer from its inputs, N x D, without any Jacobian: N x C, or N x C x C. */
+/** What is wanted of J P^-1 J' for a last layer, from its inputs, N x D, without any Jacobian. */
 export function lastLayerVariance(parts: LastLayerParts, slots: readonly ParameterSlot[], features: RealArray,
   examples: number, kind: VarianceKind): Float64Array {
   const ops = kernelOperations({ outputs: lastLayerShape(slots).out, examples, kind })

@@ -8,6 +8,7 @@ import { packedRows } from '../curvature/last-layer.js'
 import { arenaArray } from '../kernels/arena.js'
 import { addRowDots, gemm, packedLength, packedProducts, type RealArray } from '../kernels/linear-algebra.js'
 import type { OutputLayout } from './kernel-terms.js'
+import { narrowed } from './variance-kind.js'
 
 /** Up to this many pairs of outputs, one product for each is cheaper than products of all pairs of features. */
 const FEW_PAIRS = 10
@@ -22,7 +23,7 @@ interface Blocks {
   readonly pairs: readonly (readonly [number, number])[]
 }
 
-/** x' S[c, c] x, N x C, or x' S[c, d] x, N x C x C, for x of N x W in float64. */
+/** What is wanted of the x' S[c, d] x, for x of N x W in float64. */
 export function quadraticForms(x: RealArray, matrix: Float64Array, places: Int32Array,
   { outputs, examples, kind }: OutputLayout): Float64Array {
   const pairs = Array.from({ length: outputs }, (_, c) => c).flatMap(c =>
@@ -30,7 +31,8 @@ export function quadraticForms(x: RealArray, matrix: Float64Array, places: Int32
   )
   const blocks = { matrix, size: Math.sqrt(matrix.length), places, width: places.length / outputs, pairs }
   const values = pairs.length <= FEW_PAIRS ? formsByBlock(blocks, x, examples) : packedForms(blocks, x, examples)
-  return kind === 'diagonal' ? values : symmetricMatrices(values, pairs, examples, outputs)
+  if (kind === 'diagonal') return values
+  return narrowed(symmetricMatrices(values, pairs, examples, outputs), 'covariance', kind, outputs)
 }
 
 /** One product x S[c, d] and a row-wise dot product for each pair: N x pairs. */

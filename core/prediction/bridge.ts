@@ -3,33 +3,32 @@
 /**
  * The Dirichlet's mean, after the correction that makes the logits sum to zero:
  * alpha_k = (1 - 2/K + exp(mu_k) / K^2 sum_j exp(-mu_j)) / S_kk, p = alpha / sum alpha.
- * @param covariance N x C x C
+ * @param variance variances and row sums of S, N x 2 x C
  * @param normalised scale mu and S so that the mean variance is sqrt(K / 2) (`bridge_norm`)
  * @returns N x C probabilities
  */
-export function bridge(f: Float64Array, covariance: Float64Array, examples: number, outputs: number,
+export function bridge(f: Float64Array, variance: Float64Array, examples: number, outputs: number,
   normalised: boolean): Float64Array {
   const p = new Float64Array(examples * outputs)
   for (let n = 0; n < examples; n++) {
-    const { mu, variance } = zeroSum(f.subarray(n * outputs, (n + 1) * outputs),
-      covariance.subarray(n * outputs * outputs, (n + 1) * outputs * outputs))
-    const scale = normalised ? mean(variance) / Math.sqrt(outputs / 2) : 1
-    const alpha = concentration(mu.map(m => m / Math.sqrt(scale)), variance.map(v => v / scale))
+    const own = zeroSum(f.subarray(n * outputs, (n + 1) * outputs),
+      variance.subarray(n * 2 * outputs, (n + 1) * 2 * outputs))
+    const scale = normalised ? mean(own.variance) / Math.sqrt(outputs / 2) : 1
+    const alpha = concentration(own.mu.map(m => m / Math.sqrt(scale)), own.variance.map(v => v / scale))
     p.set(alpha, n * outputs)
   }
   return p
 }
 
 /** The Gaussian conditioned on 1'f = 0: mean and variances. */
-function zeroSum(f: Float64Array, covariance: Float64Array): { mu: Float64Array, variance: Float64Array } {
+function zeroSum(f: Float64Array, own: Float64Array): { mu: Float64Array, variance: Float64Array } {
   const outputs = f.length
-  const rowSums = new Float64Array(outputs)
-  for (let c = 0; c < outputs; c++) for (let d = 0; d < outputs; d++) rowSums[c] += covariance[c * outputs + d]
+  const rowSums = own.subarray(outputs)
   const total = rowSums.reduce((sum, value) => sum + value, 0)
   const sum = f.reduce((all, value) => all + value, 0)
   return {
     mu: f.map((value, c) => value - rowSums[c] * sum / total),
-    variance: f.map((_, c) => covariance[c * outputs + c] - rowSums[c] * rowSums[c] / total),
+    variance: f.map((_, c) => own[c] - rowSums[c] * rowSums[c] / total),
   }
 }
 

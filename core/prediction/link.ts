@@ -23,13 +23,14 @@ export function linkNeeds(link: Link, likelihood: LikelihoodModel): VarianceKind
       return 'diagonal'
     case 'mc':
       return monteCarloNeeds(likelihood)
-    case 'mean_field_2':
     case 'zero_sum':
+      return likelihood.name === 'classification' ? 'sums' : 'diagonal'
+    case 'mean_field_2':
     case 'pairwise':
       return likelihood.name === 'classification' ? 'covariance' : 'diagonal'
     case 'bridge':
     case 'bridge_norm':
-      if (likelihood.name === 'classification') return 'covariance'
+      if (likelihood.name === 'classification') return 'sums'
       throw new OptionError('BAD_COMBINATION',
         `Link ${link} is for likelihood classification; likelihood ${likelihood.name} has probit, mc, mean_field_1, ` +
           'mean_field_2 and map.', { option: 'link', value: link, likelihood: likelihood.name })
@@ -38,7 +39,7 @@ export function linkNeeds(link: Link, likelihood: LikelihoodModel): VarianceKind
 
 /**
  * Predictive probabilities (N x C); for regression the means, whatever the link.
- * @param variance N x C or N x C x C, as `linkNeeds` says; unused by map
+ * @param variance of the kind that `linkNeeds` says; unused by map
  * @throws OptionError BAD_COMBINATION when the likelihood has no such link
  */
 export function predictiveProbabilities(link: Link, likelihood: LikelihoodModel, f: Float64Array,
@@ -74,13 +75,4 @@ export function predictiveProbabilities(link: Link, likelihood: LikelihoodModel,
         ? pairwiseProbit(f, variance, examples, outputs)
         : probit(likelihood, f, variance, examples, outputs)
   }
-}
-
-/** The diagonals of N x C x C covariances: N x C. */
-export function variancesOf(covariance: Float64Array, examples: number, outputs: number): Float64Array {
-  const result = new Float64Array(examples * outputs)
-  for (let n = 0; n < examples; n++) {
-    for (let c = 0; c < outputs; c++) result[n * outputs + c] = covariance[(n * outputs + c) * outputs + c]
-  }
-  return result
 }

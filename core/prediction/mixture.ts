@@ -1,9 +1,10 @@
 /** @file The answer of network and linear model together: a mixture of their probabilities. */
 import type { LikelihoodModel } from '../likelihood/likelihood.js'
 import type { Link } from '../options/words.js'
+import { narrowed, type VarianceKind } from '../posterior/variance-kind.js'
 import type { Answer } from './answer.js'
 import { entropy, type UncertaintyParts } from './decomposition.js'
-import { predictiveProbabilities, variancesOf } from './link.js'
+import { linkNeeds, predictiveProbabilities } from './link.js'
 import { monteCarlo, monteCarloNeeds } from './monte-carlo.js'
 
 /** Draws behind the decomposition. */
@@ -15,14 +16,12 @@ export function differenceLink(likelihood: LikelihoodModel, outputs: number): Li
   return outputs === 2 ? 'pairwise' : 'zero_sum'
 }
 
-/**
- * Probabilities of a link with the covariances (N x C x C; or variances, N x C, where these are enough) times
- * `scale`.
- */
+/** Probabilities of a link with the covariances (or what the link needs of them) times `scale`. */
 export function scaledProbabilities(link: Link, likelihood: LikelihoodModel, f: Float64Array, covariance: Float64Array,
-  scale: number, examples: number, outputs: number): Float64Array {
-  if (scale === 0) return likelihood.inverseLink(f, examples, outputs)
-  const needs = likelihood.name === 'classification' ? covariance : variancesOf(covariance, examples, outputs)
+  scale: number, examples: number, outputs: number, kind: VarianceKind = 'covariance'): Float64Array {
+  const wanted = linkNeeds(link, likelihood)
+  if (scale === 0 || wanted === 'none') return likelihood.inverseLink(f, examples, outputs)
+  const needs = narrowed(covariance, kind, wanted, outputs)
   const scaled = scale === 1 ? needs : needs.map(value => scale * value)
   return predictiveProbabilities(link, likelihood, f, scaled, examples, outputs, 0, 0)
 }
@@ -31,9 +30,9 @@ export function scaledProbabilities(link: Link, likelihood: LikelihoodModel, f: 
 export interface MixtureInputs {
   readonly f: Float64Array
   readonly linear: Float64Array
-  /** N x C x C, or N x C where `dense` is false. */
+  /** Of the kind. */
   readonly covariance: Float64Array
-  readonly dense: boolean
+  readonly kind: VarianceKind
   readonly examples: number
   readonly outputs: number
 }
@@ -46,18 +45,16 @@ export interface Mixture {
 
 /** p = networkWeight p_network + linearWeight link(f_lin, s S). */
 export function mixture(likelihood: LikelihoodModel, answer: Answer, inputs: MixtureInputs): Mixture {
-  const { f, linear, covariance, dense, examples, outputs } = inputs
+  const { f, linear, covariance, kind, examples, outputs } = inputs
   const { link, varianceScale, networkWeight, linearWeight, networkTemperature = 1 } = answer
   const scaled = networkTemperature === 1 ? f : f.map(value => value / networkTemperature)
   const network = likelihood.inverseLink(scaled, examples, outputs)
-  const full = dense || likelihood.name === 'classification' ? covariance : spread(covariance, outputs)
-  const own = scaledProbabilities(link, likelihood, linear, full, varianceScale, examples, outputs)
+  const own = scaledProbabilities(link, likelihood, linear, covariance, varianceScale, examples, outputs, kind)
   const probabilities = network.map((p, i) => networkWeight * p + linearWeight * own[i])
   return {
     probabilities,
     parts: seed => {
-      const needs = monteCarloNeeds(likelihood) === 'covariance' ? full : variancesOf(full, examples, outputs)
-      const own = needs.map(value => varianceScale * value)
+      const own = narrowed(covariance, kind, monteCarloNeeds(likelihood), outputs).map(value => varianceScale * value)
       const { expectedEntropy } = monteCarlo(likelihood, linear, own, examples, outputs, SAMPLES, seed)
       const total = entropies(likelihood, probabilities, outputs)
       const plain = entropies(likelihood, network, outputs)
@@ -65,15 +62,6 @@ export function mixture(likelihood: LikelihoodModel, answer: Answer, inputs: Mix
       return { total, aleatoric, epistemic: total.map((value, i) => Math.max(0, value - aleatoric[i])) }
     },
   }
-}
-
-/** Variances, N x C, as diagonal covariances, N x C x C. */
-function spread(variances: Float64Array, outputs: number): Float64Array {
-  const result = new Float64Array(variances.length * outputs)
-  variances.forEach((value, i) => {
-    result[i * outputs + i % outputs] = value
-  })
-  return result
 }
 
 /** Entropies in nats: of every row (classification), or of every label. */

@@ -4,7 +4,7 @@
  * One set of standard normal draws serves every example, so that an example's answer does not depend on the batch it is
  * in.
  */
-import { gemm } from '../kernels/linear-algebra.js'
+import { cholesky, gemm } from '../kernels/linear-algebra.js'
 import type { LikelihoodModel } from '../likelihood/likelihood.js'
 import { sigmoid, softplus } from '../likelihood/sigmoid.js'
 import type { VarianceKind } from '../posterior/variance-kind.js'
@@ -99,11 +99,18 @@ function sigmoidAverage(f: Float64Array, variance: Float64Array, draws: Float64A
   return { probabilities, expectedEntropy }
 }
 
+/** Outputs from which on the blocked kernel is worth a second attempt where a pivot is zero. */
+const MANY_OUTPUTS = 64
+
 /**
  * Lower-triangular L with L L' = S for a semidefinite S (C x C): a pivot that is zero up to rounding gives a zero
  * column.
  */
 export function semidefiniteRoot(matrix: Float64Array, size: number): Float64Array {
+  if (size >= MANY_OUTPUTS) {
+    const copy = matrix.slice()
+    if (cholesky(size, copy) < 0) return copy
+  }
   const root = new Float64Array(size * size)
   let largest = 0
   for (let i = 0; i < size; i++) largest = Math.max(largest, matrix[i * size + i])

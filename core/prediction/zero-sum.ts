@@ -6,19 +6,19 @@
 import { softmax } from '../likelihood/softmax.js'
 import { probitShrinkage } from './probit.js'
 
-/** The variances of f_c - mean_c f: S_cc - 2 m_c + m, m_c = mean_j S_cj, m = mean_c m_c. N x C x C to N x C. */
-export function zeroSumVariances(covariance: Float64Array, examples: number, outputs: number): Float64Array {
+/**
+ * The variances of f_c - mean_c f: S_cc - 2 m_c + m, m_c = mean_j S_cj, m = mean_c m_c. N x C.
+ * @param variance variances and row sums of S, N x 2 x C
+ */
+export function zeroSumVariances(variance: Float64Array, examples: number, outputs: number): Float64Array {
   const result = new Float64Array(examples * outputs)
   for (let n = 0; n < examples; n++) {
-    const own = covariance.subarray(n * outputs * outputs, (n + 1) * outputs * outputs)
+    const own = variance.subarray(n * 2 * outputs, (n + 1) * 2 * outputs)
     let mean = 0
+    for (let c = 0; c < outputs; c++) mean += own[outputs + c] / outputs ** 2
     for (let c = 0; c < outputs; c++) {
-      let row = 0
-      for (let d = 0; d < outputs; d++) row += own[c * outputs + d] / outputs
-      mean += row / outputs
-      result[n * outputs + c] = own[c * outputs + c] - 2 * row
+      result[n * outputs + c] = Math.max(0, own[c] - 2 * own[outputs + c] / outputs + mean)
     }
-    for (let c = n * outputs; c < (n + 1) * outputs; c++) result[c] = Math.max(0, result[c] + mean)
   }
   return result
 }
@@ -34,8 +34,11 @@ export function zeroSumOfIndependent(variance: Float64Array, outputs: number): F
   return result
 }
 
-/** p = softmax(f / sqrt(1 + pi/8 v)) with the variances v of f_c - mean_c f. @param covariance S, N x C x C */
-export function zeroSum(f: Float64Array, covariance: Float64Array, examples: number, outputs: number): Float64Array {
-  const v = zeroSumVariances(covariance, examples, outputs)
+/**
+ * p = softmax(f / sqrt(1 + pi/8 v)) with the variances v of f_c - mean_c f.
+ * @param variance variances and row sums of S, N x 2 x C
+ */
+export function zeroSum(f: Float64Array, variance: Float64Array, examples: number, outputs: number): Float64Array {
+  const v = zeroSumVariances(variance, examples, outputs)
   return softmax(f.map((value, i) => value * probitShrinkage(v[i])), examples, outputs)
 }

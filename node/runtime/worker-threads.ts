@@ -54,8 +54,6 @@ function startThread(): Thread {
   const pending: PendingCalls = new Map()
   let calls = 0
   let failure: Error | undefined
-  // Only a thread that has something to do keeps the process: else a program would not end after its last fit.
-  nodeThread.unref()
   nodeThread.on('message', (message: FromWorker) => {
     settle(pending, message)
     if (pending.size === 0) nodeThread.unref()
@@ -73,6 +71,9 @@ function startThread(): Thread {
   nodeThread.on('exit', code => {
     fail(`exit code ${code}`)
   })
+  // Only a thread that has something to do keeps the process: else a program would not end after its last fit. After
+  // the listeners, as the first one for messages holds the process again.
+  nodeThread.unref()
   const thread: Thread = {
     post: (message, transfer) => {
       nodeThread.postMessage(message, [...transfer])

@@ -1,5 +1,6 @@
 /** @file The linear model by products with J and J' alone, against the one that is solved exactly. */
 import t from 'tap'
+import { jacobianTimes, splitVectors } from '../../../core/curvature/jacobian-products.js'
 import { selectExamples } from '../../../core/curvature/jacobian.js'
 import { chosenEngine } from '../../../core/engine/chosen-engine.js'
 import { GraphBuilder } from '../../../core/graph/builder.js'
@@ -9,7 +10,7 @@ import { likelihoodModel } from '../../../core/likelihood/registry.js'
 import { eigenpairsOf, lowRankFactor, modeOnAllRows, solveAllRows } from '../../../core/linear-model/all-rows.js'
 import { hessianRoots } from '../../../core/linear-model/hessian-roots.js'
 import { eigenpairsOfProducts, orthonormalRows } from '../../../core/linear-model/leading-eigenpairs.js'
-import { linearProblem } from '../../../core/linear-model/linear-problem.js'
+import { type LinearProblem, linearProblem } from '../../../core/linear-model/linear-problem.js'
 import { tuneDelta } from '../../../core/linear-model/mackay.js'
 import { tailSpectrum } from '../../../core/linear-model/tail-spectrum.js'
 import { weightSpace } from '../../../core/linear-model/weight-space.js'
@@ -58,6 +59,12 @@ async function problems(precision: 'float32' | 'float64') {
   return { problem, sample, products }
 }
 
+/** The weights of a sample, and those of the network, with their outputs. */
+function startOf({ slots, jacobian, f, f0, deviation }: LinearProblem, w: Float64Array) {
+  const moved = jacobianTimes(jacobian, splitVectors(slots, w, 1))
+  return [{ w, f: f0.map((value, i) => value + moved[i]) }, { w: deviation, f }] as const
+}
+
 for (const precision of ['float64', 'float32'] as const) {
   t.test(`${precision}: prior, mode, evidence, eigenvalues from a quarter of the rows and eight vectors`, async t => {
     const { problem, sample, products } = await problems(precision)
@@ -66,15 +73,15 @@ for (const precision of ['float64', 'float32'] as const) {
     const start = weightSpace(sample)
     const { delta } = await tuneDelta(start, {})
     t.ok(relativeDifference(start.weights(), exact.weights()) > 0.1, 'the sample is elsewhere')
-    const found = await solveAllRows({ rows: problem, f0: problem.f0, products }, { delta, given: false,
-      w: start.weights(), leading: eigenpairsOf(start.factor(1e-6), delta, 4, 8), passes: 2,
+    const found = await solveAllRows({ rows: problem, products }, { delta, given: false,
+      start: startOf(problem, start.weights()), leading: eigenpairsOf(start.factor(1e-6), delta, 4, 8), passes: 2,
       quadrature: { probes: 40, steps: 12 }, seed: 1 }, {})
     t.ok(found.converged)
     t.ok(Math.abs(found.delta / wanted.delta - 1) < 0.03, `delta ${found.delta} ${wanted.delta}`)
     t.ok(Math.abs(found.effectiveParameters / wanted.effectiveParameters - 1) < 0.03,
       `gamma ${found.effectiveParameters} ${wanted.effectiveParameters}`)
     await exact.mode(found.delta)
-    t.ok(relativeDifference(found.mode.w, exact.weights()) < 1e-4,
+    t.ok(relativeDifference(found.mode.w, exact.weights()) < 3e-4,
       `mode ${relativeDifference(found.mode.w, exact.weights())}`)
     t.ok(Math.abs(found.logDetRatio / exact.logDetRatio() - 1) < 0.03, 'evidence')
     const { values } = symmetricEigen(8, gramOf(exact.factor(0, 8).rows, 8))
@@ -92,8 +99,8 @@ t.test('with as many eigenpairs as H has, the posterior is that of all rows', as
   const start = weightSpace(sample)
   await start.mode(wanted.delta)
   const leading = eigenpairsOf(start.factor(0), wanted.delta, 4)
-  const found = await solveAllRows({ rows: problem, f0: problem.f0, products }, { delta: wanted.delta, given: true,
-    w: start.weights(), leading, passes: 2, quadrature: { probes: 1, steps: 2 }, seed: 1 }, {})
+  const found = await solveAllRows({ rows: problem, products }, { delta: wanted.delta, given: true,
+    start: startOf(problem, start.weights()), leading, passes: 2, quadrature: { probes: 1, steps: 2 }, seed: 1 }, {})
   t.ok(found.share > 0.999, `share ${found.share}`)
   t.ok(relativeDifference(found.mode.f, wanted.mode.f) < 1e-4, 'outputs')
   t.ok(Math.abs(found.logDetRatio - exact.logDetRatio()) < 1e-2 * exact.logDetRatio(), 'evidence')
@@ -101,8 +108,8 @@ t.test('with as many eigenpairs as H has, the posterior is that of all rows', as
   const size = problem.deviation.length
   const v = normals(size)
   t.ok(relativeDifference(covarianceTimes(own, v), covarianceTimes(other, v)) < 1e-3, 'covariance')
-  const tight = await modeOnAllRows({ rows: problem, f0: problem.f0, products }, wanted.delta, start.weights(), leading,
-    {}, 1e-8)
+  const tight = await modeOnAllRows({ rows: problem, products }, wanted.delta, startOf(problem, start.weights())[0],
+    leading, {}, 1e-8)
   t.ok(relativeDifference(tight.w, exact.weights()) < 1e-6, 'the mode as closely as is asked for')
 })
 
@@ -126,7 +133,7 @@ t.test('the curvature of a sample of the rows gives the same mode', async t => {
       })
       return whole({ rank: own.rank, roots }, vectors, count)
     } } }
-  const found = await modeOnAllRows({ rows: problem, f0: problem.f0, products, curved }, delta, start.weights(),
+  const found = await modeOnAllRows({ rows: problem, products, curved }, delta, startOf(problem, start.weights())[0],
     eigenpairsOf(start.factor(0), delta, 4), {}, 1e-5)
   t.ok(relativeDifference(found.w, exact.weights()) < 1e-4, `mode ${relativeDifference(found.w, exact.weights())}`)
 })

@@ -18,7 +18,7 @@ import { blockVariance, factorVariance, lastLayerBlockVariance,
 import { lastLayerVariance, outputMoments } from '../../../core/posterior/posterior-parts.js'
 import type { StructuredPosterior } from '../../../core/posterior/posterior.js'
 import { structuredPosterior } from '../../../core/posterior/structured.js'
-import type { VarianceKind } from '../../../core/posterior/variance-kind.js'
+import { narrowed, type VarianceKind } from '../../../core/posterior/variance-kind.js'
 import type { DirectGradient, LinearPair, UsesOf } from '../../../core/posterior/variance-operations.js'
 import type { FactoredJacobian } from '../../../core/programs/factored-jacobian.js'
 import { factoredJacobian, type FactorsProgram, factorsProgram } from '../../../core/programs/factors-program.js'
@@ -155,6 +155,10 @@ for (const [name, network] of Object.entries(mixedNetworks)) {
           t.ok(relativeDifference(variance, definition(posterior, jacobian, kind)) < 1e-12, `${kind}: definition`)
           t.ok(relativeDifference(byGraph(program, posterior, kind, inputs), variance) < 1e-12, `${kind}: graph`)
         }
+        const [sums, whole] = (['sums', 'covariance'] as const).map(kind =>
+          outputMoments(posterior.parts(), posterior.slots, jacobian, kind).variance
+        )
+        t.ok(relativeDifference(sums, narrowed(whole, 'covariance', 'sums', outputs)) < 1e-12, 'variances and row sums')
       }
     })
   }
@@ -202,6 +206,10 @@ for (const structure of SUM_STRUCTURES) {
           const single = posterior.lastLayerVariance(Float32Array.from(features.data), N, kind)
           t.ok(relativeDifference(single, wanted) < 1e-5, `${label}: float32 features`)
         }
+        const [sums, whole] = (['sums', 'covariance'] as const).map(kind =>
+          posterior.lastLayerVariance(features.data as Float64Array, N, kind)
+        )
+        t.ok(relativeDifference(sums, narrowed(whole, 'covariance', 'sums', outputs)) < 1e-12, 'variances and row sums')
       }
     })
   }

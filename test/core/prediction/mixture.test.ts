@@ -1,6 +1,7 @@
 /** @file Links that do not count the common shift, the mixture of network and linear model, and novelty. */
 import t from 'tap'
 import { likelihoodModel } from '../../../core/likelihood/registry.js'
+import { narrowed } from '../../../core/posterior/variance-kind.js'
 import { pairwiseProbit } from '../../../core/prediction/mean-field.js'
 import { mixture } from '../../../core/prediction/mixture.js'
 import { noveltyOf } from '../../../core/prediction/novelty.js'
@@ -21,9 +22,10 @@ const S = Float64Array.from({ length: N * C * C }, (_, at) => {
 })
 /** S + 100 1 1': the variance of a shift of all logits together. */
 const shifted = S.map(value => value + 100)
+const sums = (covariance: Float64Array) => narrowed(covariance, 'covariance', 'sums', C)
 
 t.test('zero_sum and pairwise leave a shift of all logits alone, probit does not', async t => {
-  t.ok(relativeDifference(zeroSum(f, shifted, N, C), zeroSum(f, S, N, C)) < 1e-12)
+  t.ok(relativeDifference(zeroSum(f, sums(shifted), N, C), zeroSum(f, sums(S), N, C)) < 1e-12)
   t.ok(relativeDifference(pairwiseProbit(f, shifted, N, C), pairwiseProbit(f, S, N, C)) < 1e-12)
   const classification = likelihoodModel('classification')
   const diagonal = (s: Float64Array) => Float64Array.from({ length: N * C }, (_, i) => s[i * C + i % C])
@@ -40,7 +42,7 @@ t.test('zero_sum and pairwise leave a shift of all logits alone, probit does not
     }
     return sum
   })
-  t.ok(relativeDifference(zeroSumVariances(S, N, C), expected) < 1e-12, 'the variances of f_c - mean_c f')
+  t.ok(relativeDifference(zeroSumVariances(sums(S), N, C), expected) < 1e-12, 'the variances of f_c - mean_c f')
 })
 
 t.test('two classes pairwise are the probit of their difference', async t => {
@@ -55,9 +57,9 @@ t.test('a mixture is the weighted mean of both, and its parts add up', async t =
   const classification = likelihoodModel('classification')
   const linear = Float64Array.from(draw(N, C).data)
   const answer = { link: 'zero_sum' as const, varianceScale: 1, networkWeight: 0.7, linearWeight: 0.3 }
-  const { probabilities, parts } = mixture(classification, answer, { f, linear, covariance: S, dense: true, examples: N,
-    outputs: C })
-  const [network, own] = [classification.inverseLink(f, N, C), zeroSum(linear, S, N, C)]
+  const { probabilities, parts } = mixture(classification, answer, { f, linear, covariance: S, kind: 'covariance',
+    examples: N, outputs: C })
+  const [network, own] = [classification.inverseLink(f, N, C), zeroSum(linear, sums(S), N, C)]
   t.ok(relativeDifference(probabilities, network.map((p, i) => 0.7 * p + 0.3 * own[i])) < 1e-14)
   const { total, aleatoric, epistemic } = parts(1)
   t.ok(total.every((value, n) => value <= Math.log(C) + 1e-12 && aleatoric[n] >= 0 && epistemic[n] >= 0))
