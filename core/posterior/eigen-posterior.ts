@@ -13,20 +13,21 @@ import { checkSettings, deviation, once, priorByParameter, priorByTensor, priorL
 
 /**
  * The posterior whose precision in block b's eigenbasis is values / (sigma^2 T) + delta.
+ * @param blocks decomposed when they are first needed: tuning may replace the posterior before
  * @throws OptionError BAD_OPTION when the settings do not fit
  */
-export function eigenPosterior(curvature: Curvature, blocks: readonly EigenBlock[], slots: readonly ParameterSlot[],
+export function eigenPosterior(curvature: Curvature, blocks: () => readonly EigenBlock[], slots: readonly ParameterSlot[],
   mean: Float64Array, settings: PosteriorSettings): StructuredPosterior {
   checkSettings(settings, slots, curvature.structure)
   const size = mean.length
   if (curvature.structure === 'kron' && priorByTensor(settings, slots) === undefined
-    && blocks.some(({ left }) => left !== undefined)) {
+    && blocks().some(({ left }) => left !== undefined)) {
     throw new OptionError('BAD_OPTION',
       `Option priorPrecision of a kron posterior takes one number, or one for each of the ${slots.length} tensors; got `
         + `${size} numbers. Use structure full or diag for one per parameter.`, { option: 'priorPrecision', value: size,
       allowed: [1, slots.length] })
   }
-  const weighted = once(() => weightedBlocks(blocks, slots, settings))
+  const weighted = once(() => weightedBlocks(blocks(), slots, settings))
   const inEigenbasis = (rows: Float64Array, count: number, power: number, back: boolean): Float64Array => {
     const result = new Float64Array(count * size)
     weighted().forEach((block, i) => {
@@ -59,7 +60,7 @@ export function eigenPosterior(curvature: Curvature, blocks: readonly EigenBlock
     parts: once(() => ({ kind: 'blocks', blocks: weighted() })),
     lastLayerVariance: (features, examples, kind) =>
       lastLayerVariance({ kind: 'blocks', blocks: weighted() }, slots, features, examples, kind),
-    spectrum: () => ({ values: blocks.map(block => block.values), byTensor: true }),
+    spectrum: () => ({ values: blocks().map(block => block.values), byTensor: true }),
   }
 }
 

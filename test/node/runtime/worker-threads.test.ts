@@ -2,9 +2,11 @@
 import t from 'tap'
 import { GraphBuilder } from '../../../core/graph/builder.js'
 import { BATCH } from '../../../core/graph/graph.js'
+import { prepareNetwork } from '../../../core/network/network.js'
 import { randomGenerator } from '../../../core/tensor/random.js'
 import { tensor } from '../../../core/tensor/tensor.js'
 import { laplace } from '../../../index.js'
+import { startWorkerThreads } from '../../../node/runtime/worker-threads.js'
 
 const random = randomGenerator(3)
 const draw = (...shape: number[]) =>
@@ -26,6 +28,39 @@ const n = 3000
 const x = draw(n, 100)
 const y = Float64Array.from({ length: n }, (_, i) => i % 5)
 const rows = draw(2000, 100)
+const unseen = draw(20, 12)
+
+t.test('threads that never get work do not hold the process', t => {
+  const held = () => process.getActiveResourcesInfo().filter(name => name === 'MessagePort').length
+  const before = held()
+  startWorkerThreads({ network: prepareNetwork(graph, 'classification'), subset: 'all', precision: 'float32',
+    likelihood: 'classification', outputNoise: undefined, engine: 'typescript' }, 2)
+  t.equal(held(), before)
+  t.end()
+})
+
+t.test('the linear model of more rows than are solved exactly: 1 and 2 threads', async t => {
+  const b = new GraphBuilder('float32')
+  const hidden = b.node('Tanh', [
+    b.node('Gemm', [b.input('x', [BATCH, 12]), b.parameter('0.weight', draw(420, 12)),
+      b.parameter('0.bias', draw(420))], { transB: 1 }),
+  ])
+  const wide = b.build([
+    b.node('Gemm', [hidden, b.parameter('2.weight', draw(3, 420)), b.parameter('2.bias', draw(3))], { transB: 1 }),
+  ])
+  const [few, labels] = [draw(600, 12), Float64Array.from({ length: 600 }, (_, i) => i % 3)]
+  const results = []
+  for (const threads of [1, 2]) {
+    const posterior = await laplace(wide, { likelihood: 'classification', memoryLimit: 2 ** 26, threads }).fit(few,
+      labels)
+    const { choice, logMarginalLikelihood } = posterior.summary()
+    t.match(choice?.reason, /are those of all 600 rows/)
+    const { probabilities, variance } = await posterior.predict(unseen)
+    results.push({ delta: choice?.delta, logMarginalLikelihood, probabilities: probabilities!.data,
+      variance: variance.data })
+  }
+  t.strictSame(results[1], results[0], 'to the last bit')
+})
 
 for (const structure of ['kron', 'diag'] as const) {
   t.test(`${structure}: 1, 2 and 3 threads`, async t => {
