@@ -52,18 +52,21 @@ const STEPS = 8
 /** The best search that the time allows; undefined where the sample is as good. @param rank that of the sample */
 export function planAllRows(evaluator: Evaluator, { likelihood, memoryLimit }: ResolvedOptions, examples: number,
   sample: number, rank: number): AllRowsPlan | undefined {
-  const { precision, theta } = evaluator
+  const { precision, theta, network: { outputs } } = evaluator
+  // A regression has a model an output.
+  const models = likelihood === 'regression' ? outputs : 1
   const { pair, block: perBlock } = costsOf(evaluator, likelihood)
   const quadrature = { probes: theta.length < MANY_WEIGHTS ? 4 : 1, steps: STEPS }
-  const speed = precision === 'float32' ? 2 * SPEED : SPEED
-  const most = Math.min(rank, Math.max(1, Math.floor(memoryLimit / (COPIES * 8 * theta.length))))
+  const speed = (precision === 'float32' ? 2 * SPEED : SPEED) / models
+  const most = Math.min(rank, Math.max(1, Math.floor(memoryLimit / (COPIES * 8 * theta.length * models))))
   const planOf = (passes: number, count: number): AllRowsPlan => {
     const gradients = examples * PAIRS * pair
     const perRow = CURVATURE_PAIRS * pair + passes * (perBlock(count) + STEPS * perBlock(quadrature.probes))
     const affordable = Math.floor((MOST_SECONDS * speed - gradients) / perRow)
     const curvatureRows = Math.max(0, Math.min(examples, affordable))
     const multiplications = gradients + curvatureRows * perRow
-    return { rank: count, passes, quadrature, curvatureRows, multiplications, seconds: multiplications / speed }
+    return { rank: count, passes, quadrature, curvatureRows, multiplications: models * multiplications,
+      seconds: multiplications / speed }
   }
   const once = [most, Math.min(most, 4 * FEWEST_PAIRS), Math.min(most, FEWEST_PAIRS)].map(count => planOf(1, count))
   // All rows before more eigenpairs, and more eigenpairs before more than enough rows.
@@ -73,7 +76,7 @@ export function planAllRows(evaluator: Evaluator, { likelihood, memoryLimit }: R
 
 /** Multiplications of a pair of products with J and J', and of products of H with some vectors, one row. */
 function costsOf(evaluator: Evaluator, likelihood: Likelihood): { pair: number, block(count: number): number } {
-  const seeds = likelihoodModel(likelihood).seedCount(evaluator.network.outputs)
+  const seeds = likelihood === 'regression' ? 1 : likelihoodModel(likelihood).seedCount(evaluator.network.outputs)
   const forward = layerMultiplications(evaluator)
   // Forward, and with tangents; or forward, backward, and the products of both.
   const pair = 6 * forward
@@ -106,17 +109,21 @@ function hundredths(total: number, { onProgress }: WorkOptions): (part: number) 
   }
 }
 
-/** The sample and all rows. */
-export interface AllRowsRequest {
+/** All rows, and what multiplies them. */
+export interface WholeRows {
   readonly evaluator: Evaluator
   readonly pool: WorkerPool
   readonly options: ResolvedOptions
+  readonly all: { readonly x: Inputs, readonly labels: Float64Array, readonly examples: number }
+}
+
+/** The sample and all rows. */
+export interface AllRowsRequest extends WholeRows {
   /** The linear model on the sample, and what was found of it. */
   readonly problem: LinearProblem
   readonly model: LowRankModel
   /** Whether its prior precision stays. */
   readonly given: boolean
-  readonly all: { readonly x: Inputs, readonly labels: Float64Array, readonly examples: number }
   /** The network's outputs on all rows, N x C. */
   readonly f: Float64Array
 }
@@ -137,8 +144,13 @@ export interface AllRowsFit {
 export const THRESHOLD = 0.01
 
 /** The linear model of all rows, from that of the sample. @throws NumericalError, CancelledError */
-export async function onAllRows(plan: AllRowsPlan, request: AllRowsRequest, work: WorkOptions): Promise<AllRowsFit> {
-  const { evaluator, pool, all: { x, examples }, options } = request
+export function onAllRows(plan: AllRowsPlan, request: AllRowsRequest, work: WorkOptions): Promise<AllRowsFit> {
+  return withProducts(plan, request, work, (products, curved) => solved(plan, request, products, curved, work))
+}
+
+/** Calls `use` with the products of all rows, and of those that H comes from where these are fewer. */
+export async function withProducts<T>(plan: AllRowsPlan, { evaluator, pool, all: { x, examples }, options }: WholeRows,
+  work: WorkOptions, use: (products: RowProducts, curved: AllRows['curved']) => Promise<T>): Promise<T> {
   const chosen = plan.curvatureRows < examples ? sampledRows(examples, plan.curvatureRows, options.seed) : undefined
   const share = (own: Inputs, count: number): Promise<SharedRows> =>
     sharedRows(pool, evaluator, own, count, plan.multiplications, work)
@@ -149,9 +161,9 @@ export async function onAllRows(plan: AllRowsPlan, request: AllRowsRequest, work
     ? undefined
     : await share(takeExamples(x, evaluator.network.inputs, chosen), chosen.length)
   try {
-    return await solved(plan, request, metered(all, examples, costs, done), chosen === undefined || some === undefined
+    return await use(metered(all, examples, costs, done), chosen === undefined || some === undefined
       ? undefined
-      : { chosen, products: metered(some, chosen.length, costs, done) }, work)
+      : { chosen, products: metered(some, chosen.length, costs, done) })
   } finally {
     await all.dispose()
     await some?.dispose()

@@ -44,6 +44,7 @@ import { chooseNoise, type NoisePrior, type ValidatedNoise } from '../tuning/val
 import { candidatesAt, chooseFound, DELTA_STEPS, foundOrNot, type HeldOutOutputs, steppedDelta,
   type ValidatedCandidate } from '../tuning/validated.js'
 import { type AllRowsFit, onAllRows, planAllRows, THRESHOLD } from './all-rows-fit.js'
+import { type RegressionFit, regressionOnAllRows } from './all-rows-regression.js'
 
 /** Training rows as the network's inputs, with the labels as the likelihood takes them. */
 export interface TrainingRows {
@@ -128,10 +129,17 @@ export async function fitLinearModel(evaluator: Evaluator, options: ResolvedOpti
   const sampled: LinearFit = { ...fit, loss, training: { agreement, posterior }, rows: chosen.length,
     allRows: chosen.length === rows.examples }
   // The rows of more examples than are solved exactly are taken one at a time there; positions come several at once.
-  if (sampled.allRows || pool === undefined || likelihood.name === 'regression' || terms > 1) return sampled
-  const [model] = fit.curvature.models
-  const plan = planAllRows(evaluator, options, rows.examples, chosen.length, model.rank)
+  if (sampled.allRows || pool === undefined || terms > 1) return sampled
+  const { curvature: { models } } = fit
+  const [model] = models
+  const regression = likelihood.name === 'regression'
+  const plan = planAllRows(evaluator, options, rows.examples, regression ? FEWEST_REGRESSION : chosen.length,
+    Math.max(...models.map(({ rank }) => rank)))
   if (plan === undefined) return sampled
+  if (regression) {
+    const whole = await regressionOnAllRows(plan, { evaluator, pool, options, problem, models, all: rows, f }, work)
+    return withRegressionOnAllRows(sampled, problem, whole)
+  }
   const whole = await onAllRows(plan, { evaluator, pool, options, problem, all: rows, f, model,
     given: held !== undefined || options.settings.priorPrecision !== undefined }, work)
   return withAllRows(sampled, problem, whole, held !== undefined)
@@ -149,6 +157,10 @@ function sampleBeforeAllRows(evaluator: Evaluator, options: ResolvedOptions, exa
 
 /** The part of the effective parameters that the leading eigenpairs must have for a row to be left out of them. */
 const RELIABLE_SHARE = 0.9
+/** The smallest part of a row's variance that the other rows leave. */
+const SMALLEST_REST = 1e-3
+/** Rows of a regression that its curvature comes from four times at least. */
+const FEWEST_REGRESSION = 500
 
 /**
  * The sample's fit with the model of all rows. The sample's rows are left out of that model where its eigenpairs have
@@ -177,6 +189,34 @@ function withAllRows(fit: LinearFit, problem: LinearProblem, { model, f, covaria
     allRows: true,
     scoresOfAllRows: gate !== undefined,
     notes: notesOf(converged),
+  }
+}
+
+/**
+ * The sample's fit with the models of all rows; prior, noise, scores and answer stay the sample's. Novelty is judged
+ * by leave-one-out variances where the eigenpairs have nearly all that the data determine.
+ */
+function withRegressionOnAllRows(fit: LinearFit, problem: LinearProblem,
+  { models, f, variance, share }: RegressionFit): LinearFit {
+  const { examples, outputs, labels } = problem
+  const { networkWeight, linearWeight } = fit.answer
+  const means = new Float64Array(examples)
+  const total = variance.map((value, i) => {
+    const noise = models[i % outputs].sigma ** 2
+    const leverage = value / noise
+    means[Math.floor(i / outputs)] += leverage / outputs /
+      (share > RELIABLE_SHARE ? Math.max(SMALLEST_REST, 1 - leverage) : 1)
+    return value + noise
+  })
+  const mean = problem.f.map((value, i) => networkWeight * value + linearWeight * f[i])
+  return {
+    ...fit,
+    curvature: { ...fit.curvature, models },
+    training: { ...fit.training, posterior: targetScores(mean, total, labels) },
+    effectiveParameters: models.reduce((sum, { effectiveParameters }) => sum + effectiveParameters, 0),
+    trainingVariances: means.sort(),
+    allRows: true,
+    scoresOfAllRows: false,
   }
 }
 

@@ -191,8 +191,9 @@ function choiceOf(fit: LinearFit, options: ResolvedOptions, examples: number): C
   const sample = rows === examples
     ? ''
     : allRows
-    ? ` Mode, prior and covariance are those of all ${examples} rows, by products with the Jacobian; the scores come `
-      + `from ${rows} of them, drawn by the seed${scoresOfAllRows === true ? '' : ', and their own linear model'}.`
+    ? ` ${regression ? 'Mode' : 'Mode, prior'} and covariance are those of all ${examples} rows, by products with the `
+      + `Jacobian; ${regression ? 'prior, noise and scores' : 'the scores'} come from ${rows} of them, drawn by the `
+      + `seed${scoresOfAllRows === true ? '' : ', and their own linear model'}.`
     : ` Prior, scores and posterior come from ${rows} of the ${examples} rows, drawn by the seed.`
   return {
     ...answer,
