@@ -35,10 +35,10 @@ export interface AllRowsPlan {
 /** Seconds that all rows may take. */
 const MOST_SECONDS = 600
 /** Multiplications a second of a network's programs in float64 on two cores; twice as many in float32. */
-const SPEED = 8e9
+const SPEED = 1e10
 /** Products with J and J' of all rows on the way, a pair each, and with H. */
-const PAIRS = 10
-const CURVATURE_PAIRS = 100
+const PAIRS = 11
+const CURVATURE_PAIRS = 125
 /** Eigenpairs that are fewer than these are no covariance. */
 const FEWEST_PAIRS = 16
 /** The memory limit over that of the eigenvectors: basis, products and what each worker has of them, and twice that. */
@@ -138,6 +138,8 @@ export interface AllRowsFit {
   /** The part of the effective parameters that the posterior's eigenpairs have. */
   readonly share: number
   readonly converged: boolean
+  /** Whether the mode was found, not only approached. */
+  readonly atMode: boolean
 }
 
 /** Eigenvalues of the curvature below this share of delta are left out of the posterior's factor. */
@@ -178,7 +180,7 @@ async function solved(plan: AllRowsPlan,
   const w = model.weights.map((value, i) => value - theta[i] + deviation[i])
   const moved = await products.times(w.map((value, i) => value - deviation[i]))
   const quiet = work.signal === undefined ? {} : { signal: work.signal }
-  const { delta, mode, leading, effectiveParameters, logDetRatio, share, converged } = await solveAllRows(
+  const { delta, mode, leading, effectiveParameters, logDetRatio, share, converged, atMode } = await solveAllRows(
     { rows: { likelihood: likelihoodModel(options.likelihood), labels, examples, outputs }, products, curved },
     { delta: model.delta, given, start: [{ w, f: f.map((value, i) => value + moved[i]) }, { w: deviation, f }],
       leading: eigenpairsOf(model, model.delta, examples / problem.examples, plan.rank), passes: plan.passes,
@@ -191,5 +193,5 @@ async function solved(plan: AllRowsPlan,
     evidence: -mode.loss - 0.5 * (logDetRatio + delta * squaredNorm) }
   const own = lowRankOutputs([lowRankPart(whole, slots, theta)], slots, problem.jacobian, 'covariance')
   return { model: whole, f: problem.f.map((value, i) => value + own.change[i]), covariance: own.variance, share,
-    converged }
+    converged, atMode }
 }

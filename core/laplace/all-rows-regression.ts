@@ -29,6 +29,8 @@ export interface RegressionFit {
   readonly variance: Float64Array
   /** The least part of an output's effective parameters that its posterior's eigenpairs have. */
   readonly share: number
+  /** Whether the mode was found, not only approached. */
+  readonly atMode: boolean
 }
 
 /** The linear models of all rows. @throws NumericalError, CancelledError */
@@ -42,13 +44,13 @@ export function regressionOnAllRows(plan: AllRowsPlan, request: RegressionReques
     const { change, variance } = lowRankOutputs(models.map(model => lowRankPart(model, slots, theta)), slots,
       problem.jacobian, 'diagonal')
     return { models, f: problem.f.map((value, i) => value + change[i]), variance,
-      share: Math.min(...found.map(({ share }) => share)) }
+      share: Math.min(...found.map(({ share }) => share)), atMode: found.every(({ atMode }) => atMode) }
   })
 }
 
 async function outputOnAllRows(plan: AllRowsPlan, { evaluator, options, problem, models, all, f }: RegressionRequest,
   c: number, products: RowProducts, curved: AllRows['curved'],
-  { signal }: WorkOptions): Promise<{ model: LowRankModel, share: number }> {
+  { signal }: WorkOptions): Promise<{ model: LowRankModel, share: number, atMode: boolean }> {
   const { theta, network: { outputs } } = evaluator
   const { deviation, examples: sample } = problem
   const model = models[c]
@@ -57,7 +59,7 @@ async function outputOnAllRows(plan: AllRowsPlan, { evaluator, options, problem,
   const moved = await own.times(w.map((value, i) => value - deviation[i]))
   const mean = column(f, c, outputs)
   const noise = model.delta * model.sigma ** 2
-  const { mode, leading, effectiveParameters, logDetRatio, share } = await solveAllRows(
+  const { mode, leading, effectiveParameters, logDetRatio, share, atMode } = await solveAllRows(
     {
       rows: { likelihood: likelihoodModel('regression'), labels: column(all.labels, c, outputs), examples: all.examples,
         outputs: 1 },
@@ -71,7 +73,7 @@ async function outputOnAllRows(plan: AllRowsPlan, { evaluator, options, problem,
   )
   const variance = model.sigma ** 2
   const squaredNorm = mode.w.reduce((sum, value) => sum + value * value, 0)
-  return { share,
+  return { share, atMode,
     model: { ...model, ...lowRankFactor(leading, noise, THRESHOLD),
       weights: mode.w.map((value, i) => value + theta[i] - deviation[i]), logDetRatio, effectiveParameters,
       evidence: -mode.loss / variance

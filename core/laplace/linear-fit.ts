@@ -167,8 +167,8 @@ const FEWEST_REGRESSION = 500
  * nearly all that the data determine; else of their own, and a row's novelty is judged by the variance that it gets.
  * @param settled whether held-out rows have chosen the answer
  */
-function withAllRows(fit: LinearFit, problem: LinearProblem, { model, f, covariance, share, converged }: AllRowsFit,
-  settled: boolean): LinearFit {
+function withAllRows(fit: LinearFit, problem: LinearProblem,
+  { model, f, covariance, share, converged, atMode }: AllRowsFit, settled: boolean): LinearFit {
   const { likelihood, labels, examples, outputs } = problem
   const leftOut = leaveOneOut(problem, f, covariance)
   const reliable = share > RELIABLE_SHARE
@@ -188,7 +188,7 @@ function withAllRows(fit: LinearFit, problem: LinearProblem, { model, f, covaria
     trainingVariances: sortedMeanVariances(reliable ? leftOut.covariance : covariance, examples, outputs),
     allRows: true,
     scoresOfAllRows: gate !== undefined,
-    notes: notesOf(converged),
+    notes: [...notesOf(converged), ...notesOfMode(atMode)],
   }
 }
 
@@ -197,7 +197,7 @@ function withAllRows(fit: LinearFit, problem: LinearProblem, { model, f, covaria
  * by leave-one-out variances where the eigenpairs have nearly all that the data determine.
  */
 function withRegressionOnAllRows(fit: LinearFit, problem: LinearProblem,
-  { models, f, variance, share }: RegressionFit): LinearFit {
+  { models, f, variance, share, atMode }: RegressionFit): LinearFit {
   const { examples, outputs, labels } = problem
   const { networkWeight, linearWeight } = fit.answer
   const means = new Float64Array(examples)
@@ -217,6 +217,7 @@ function withRegressionOnAllRows(fit: LinearFit, problem: LinearProblem,
     trainingVariances: means.sort(),
     allRows: true,
     scoresOfAllRows: false,
+    notes: [...fit.notes, ...notesOfMode(atMode)],
   }
 }
 
@@ -225,6 +226,12 @@ function scoredBy(
   { leaveOneOutNll: scores, networkNll, ratio }: Gate,
 ): Pick<LinearFit, 'scores' | 'networkNll' | 'ratio'> {
   return { scores, networkNll, ratio }
+}
+
+/** Where the rows are too many for the mode to be found in time. */
+function notesOfMode(atMode: boolean): string[] {
+  return atMode ? [] : ['The mode of the linear model on all rows was approached as far as the time allows, not found: '
+    + 'its predictions may still move a little with more steps.']
 }
 
 function notesOf(converged: boolean): string[] {

@@ -12,7 +12,7 @@ import { type HessianRoots, hessianRoots } from './hessian-roots.js'
 import { type Eigenpairs, eigenpairsOfProducts, orthonormalRows } from './leading-eigenpairs.js'
 import type { LabelledRows } from './linear-problem.js'
 import { boundedLogDelta, secantStep } from './mackay.js'
-import { newtonMode, type NewtonPoint } from './newton.js'
+import { newtonMode, type NewtonPoint, type StepLimit } from './newton.js'
 import type { RowProducts } from './row-products.js'
 import { type QuadratureSize, type TailSpectrum, tailSpectrum } from './tail-spectrum.js'
 
@@ -49,8 +49,12 @@ function rootsAt({ rows, curved }: AllRows, f: Float64Array): HessianRoots {
 /** Largest change of an output in the last step, relative to the largest output: on the way, and at the end. */
 const LOOSE_TOLERANCE = 5e-2
 const TOLERANCE = 1e-3
-/** Products of one system after which the direction is taken as it is. */
+/**
+ * Products of one system after which the direction is taken as it is; fewer where H comes from a sample of the rows,
+ * which says less and less of the directions that come late.
+ */
 const MOST_PRODUCTS = 40
+const MOST_SAMPLED_PRODUCTS = 12
 
 interface AllRowsPoint extends NewtonPoint, AllRowsMode {}
 
@@ -61,7 +65,7 @@ interface AllRowsPoint extends NewtonPoint, AllRowsMode {}
  * @throws NumericalError NO_CONVERGENCE; CancelledError
  */
 export async function modeOnAllRows(all: AllRows, delta: number, start: LinearPoint, leading: Eigenpairs,
-  work: WorkOptions, tolerance = TOLERANCE): Promise<AllRowsMode> {
+  work: WorkOptions, tolerance = TOLERANCE, limit?: StepLimit): Promise<AllRowsMode> {
   const { rows, products, curved = { products } } = all
   const { likelihood, labels, examples, outputs } = rows
   const pointAt = (w: Float64Array, f: Float64Array): AllRowsPoint => {
@@ -79,12 +83,12 @@ export async function modeOnAllRows(all: AllRows, delta: number, start: LinearPo
         return product
       },
       precondition: v => solvedBy(leading, v, delta),
-    }, gradient, forcing, MOST_PRODUCTS)
+    }, gradient, forcing, all.curved === undefined ? MOST_PRODUCTS : MOST_SAMPLED_PRODUCTS)
     const image = await products.times(x)
     return {
       at: length => pointAt(w.map((value, i) => value - length * x[i]), f.map((value, i) => value - length * image[i])),
     }
-  })
+  }, limit)
 }
 
 /** (sum l_k q_k q_k' + delta)^-1 v. */
@@ -122,11 +126,17 @@ export interface AllRowsModel {
   /** The part of gamma that the leading eigenpairs have. */
   readonly share: number
   readonly converged: boolean
+  /** Whether the mode was found, not only approached as far as the time allowed. */
+  readonly atMode: boolean
 }
 
 /** Rounds of the fixed point of delta, and the change of its logarithm that ends it. */
 const MOST_ROUNDS = 12
 const DELTA_TOLERANCE = 3e-3
+/** Rounds where H comes from a sample, as time is short, and Newton steps of the first mode and of each other. */
+const FEW_ROUNDS = 5
+const FIRST_STEPS = 5
+const LATER_STEPS = 1
 /** The change of log delta after which H is another, as its mode is. */
 const FAR = 0.3
 
@@ -137,14 +147,22 @@ const FAR = 0.3
 export async function solveAllRows(all: AllRows, search: AllRowsSearch, work: WorkOptions): Promise<AllRowsModel> {
   const { given, passes } = search
   let logDelta = Math.log(search.delta)
+  let atMode = true
+  const rounds = all.curved === undefined ? MOST_ROUNDS : FEW_ROUNDS
+  const within = (steps: number): StepLimit | undefined => {
+    atMode = true
+    return all.curved && { steps, reached: () => {
+      atMode = false
+    } }
+  }
   let mode = await modeOnAllRows(all, search.delta, bestBetween(all.rows, search.delta, search.start), search.leading,
-    work, LOOSE_TOLERANCE)
+    work, LOOSE_TOLERANCE, within(FIRST_STEPS))
   let spectrum = await spectrumAt(all, search, search.leading, mode.f, work)
   for (let pass = 1; pass < passes; pass++) spectrum = await spectrumAt(all, search, spectrum.leading, mode.f, work)
   let known = logDelta
   let before: { readonly at: number, readonly residual: number } | undefined
   let converged = given
-  for (let round = 0; round < MOST_ROUNDS && !converged; round++) {
+  for (let round = 0; round < rounds && !converged; round++) {
     throwIfCancelled(work.signal)
     const gamma = tracesAt(spectrum, Math.exp(logDelta)).gamma
     const residual = boundedLogDelta(Math.log(gamma / dot(mode.w, mode.w))) - logDelta
@@ -157,13 +175,15 @@ export async function solveAllRows(all: AllRows, search: AllRowsSearch, work: Wo
     before = { at: logDelta, residual }
     if (!converged) logDelta = boundedLogDelta(logDelta + step)
     mode = await modeOnAllRows(all, Math.exp(logDelta), mode, spectrum.leading, work,
-      Math.abs(step) < 0.03 ? TOLERANCE : LOOSE_TOLERANCE)
+      Math.abs(step) < 0.03 ? TOLERANCE : LOOSE_TOLERANCE, within(LATER_STEPS))
   }
-  if (given) mode = await modeOnAllRows(all, search.delta, mode, spectrum.leading, work)
+  if (given) {
+    mode = await modeOnAllRows(all, search.delta, mode, spectrum.leading, work, TOLERANCE, within(FIRST_STEPS))
+  }
   const delta = Math.exp(logDelta)
   const { gamma, logDet, leadingGamma } = tracesAt(spectrum, delta)
   return { delta, mode, leading: spectrum.leading, effectiveParameters: gamma, logDetRatio: logDet,
-    share: gamma > 0 ? leadingGamma / gamma : 1, converged }
+    share: gamma > 0 ? leadingGamma / gamma : 1, converged, atMode }
 }
 
 /** Points that are tried between two. */

@@ -32,16 +32,24 @@ export function productsWorth(unknowns: number): number {
   return Math.max(4, Math.ceil(unknowns / 80))
 }
 
+/** Where a search ends that may cost so much only. */
+export interface StepLimit {
+  readonly steps: number
+  /** Called where the point that is returned is not the mode yet. */
+  readonly reached: () => void
+}
+
 /**
  * The mode, sought from a point.
  * @param step Newton's step, its system solved to the relative accuracy `forcing`
+ * @param limit instead of an error after many steps
  * @throws NumericalError NO_CONVERGENCE; CancelledError
  */
 export async function newtonMode<Point extends NewtonPoint>(start: Point, tolerance: number, { signal }: WorkOptions,
-  step: (from: Point, forcing: number) => Promise<NewtonStep<Point>>): Promise<Point> {
+  step: (from: Point, forcing: number) => Promise<NewtonStep<Point>>, limit?: StepLimit): Promise<Point> {
   let point = start
   let forcing = LOOSE_FORCING
-  for (let k = 0; k < MOST_STEPS; k++) {
+  for (let k = 0; k < (limit?.steps ?? MOST_STEPS); k++) {
     throwIfCancelled(signal)
     await breathe()
     const { next, length } = descend(point, await step(point, forcing))
@@ -50,6 +58,10 @@ export async function newtonMode<Point extends NewtonPoint>(start: Point, tolera
     point = next
     if (moved < tolerance) return point
     forcing = Math.max(FORCING, Math.min(LOOSE_FORCING, moved))
+  }
+  if (limit !== undefined) {
+    limit.reached()
+    return point
   }
   throw new NumericalError('NO_CONVERGENCE',
     `The mode of the linear model over all weights was not found in ${MOST_STEPS} Newton steps. `

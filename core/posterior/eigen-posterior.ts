@@ -16,8 +16,8 @@ import { checkSettings, deviation, once, priorByParameter, priorByTensor, priorL
  * @param blocks decomposed when they are first needed: tuning may replace the posterior before
  * @throws OptionError BAD_OPTION when the settings do not fit
  */
-export function eigenPosterior(curvature: Curvature, blocks: () => readonly EigenBlock[], slots: readonly ParameterSlot[],
-  mean: Float64Array, settings: PosteriorSettings): StructuredPosterior {
+export function eigenPosterior(curvature: Curvature, blocks: () => readonly EigenBlock[],
+  slots: readonly ParameterSlot[], mean: Float64Array, settings: PosteriorSettings): StructuredPosterior {
   checkSettings(settings, slots, curvature.structure)
   const size = mean.length
   if (curvature.structure === 'kron' && priorByTensor(settings, slots) === undefined

@@ -18,7 +18,7 @@ function evaluatorOf(sizes: readonly number[], precision: 'float32' | 'float64')
 t.test('a million weights and a hundred thousand rows are planned within ten minutes', t => {
   const plan = planAllRows(evaluatorOf([200, 800, 1000, 40, 10], 'float32'), options, 100_000, 278, 67)
   t.ok(plan !== undefined && plan.seconds <= 600 && plan.rank >= 16, JSON.stringify(plan))
-  t.ok(plan !== undefined && plan.curvatureRows > 10_000 && plan.curvatureRows < 100_000, 'H comes from a sample')
+  t.ok(plan !== undefined && plan.curvatureRows > 5000 && plan.curvatureRows < 100_000, 'H comes from a sample')
   const small = planAllRows(evaluatorOf([40, 80, 40, 3], 'float32'), options, 6000, 1250, 900)
   t.equal(small?.curvatureRows, 6000)
   t.equal(small?.passes, 2)
