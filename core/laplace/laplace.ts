@@ -1,8 +1,9 @@
 /** @file The entry: a network and options become a fit, and a fit becomes a posterior. */
 import type { WorkOptions } from '../budget/progress.js'
+import { OptionError } from '../errors/errors.js'
 import type { Graph } from '../graph/graph.js'
 import { selectParameters } from '../network/select-parameters.js'
-import { type LaplaceOptions, resolveOptions } from '../options/laplace-options.js'
+import { type LaplaceOptions, type ResolvedOptions, resolveOptions } from '../options/laplace-options.js'
 import type { Runtime } from '../parallel/runtime.js'
 import type { PartialFit } from '../sums/partial-fit.js'
 import type { Batch } from '../tensor/batch.js'
@@ -27,7 +28,10 @@ export interface Laplace {
    */
   fit(x: Examples, y: Tensor, work?: WorkOptions): Promise<LaplacePosterior>
   fit(batches: AsyncIterable<Batch> | Iterable<Batch>, y?: undefined, work?: WorkOptions): Promise<LaplacePosterior>
-  /** Sums over some of the data: partial fits add up (`mergePartialFits`). */
+  /**
+   * Sums over some of the data: partial fits add up (`mergePartialFits`).
+   * @throws OptionError BAD_COMBINATION for structure 'lowrank', of which nothing adds up
+   */
   fitPartial(x: Examples, y: Tensor, work?: WorkOptions): Promise<PartialFit>
   /**
    * The posterior of sums over all the data.
@@ -54,6 +58,7 @@ export function laplace(graph: Graph, options: LaplaceOptions, runtime: Runtime 
     fit: (x: Examples | AsyncIterable<Batch> | Iterable<Batch>, y?: Tensor, work: WorkOptions = {}) =>
       fitAll(task, x, y, work),
     fitPartial: async (x, y, work = {}) => {
+      refuseLowRank(resolved)
       const notes: string[] = []
       const settled = await withLogits(settle(task, x, y), x, y)
       const accumulation = accumulationFor(settled, false, notes)
@@ -64,4 +69,15 @@ export function laplace(graph: Graph, options: LaplaceOptions, runtime: Runtime 
       new LaplacePosterior(warned(await fitMerged(task, partial, data, work))),
     stream: () => startStream(task),
   }
+}
+
+/** Mode and prior of the linear model need all rows: of its parts nothing adds up. @throws OptionError BAD_COMBINATION */
+function refuseLowRank({ linearModel }: ResolvedOptions): void {
+  if (linearModel !== 'required') return
+  throw new OptionError('BAD_COMBINATION',
+    "Partial fits of structure 'lowrank' do not add up: mode and prior of the linear model need all rows together. "
+      + "Fit them all at once, in batches if they are many, or add up structure 'kron', 'diag' or 'full'.", {
+    option: 'structure',
+    value: 'lowrank',
+  })
 }

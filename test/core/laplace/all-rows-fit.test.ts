@@ -52,3 +52,15 @@ t.test('a fit of more rows than are solved exactly is that of all rows', async t
   const { probabilities } = await posterior.predict(tensor('float32', [2, inputs], data.slice(0, 2 * inputs)))
   t.ok(probabilities?.data.every(p => p >= 0 && p <= 1))
 })
+
+t.test('partial fits of the linear model are refused, as nothing of it adds up', async t => {
+  const b = new GraphBuilder('float64')
+  const graph = b.build([
+    b.node('MatMul', [b.input('x', [BATCH, 2]), b.parameter('w', tensor('float64', [2, 3], new Float64Array(6)))]),
+  ])
+  const fit = laplace(graph, { likelihood: 'classification', structure: 'lowrank' })
+  await t.rejects(
+    fit.fitPartial(tensor('float64', [3, 2], new Float64Array(6)), tensor('int64', [3], Float64Array.of(0, 1, 2))),
+    { code: 'BAD_COMBINATION', message: /at once, in batches/ },
+  )
+})
