@@ -71,7 +71,10 @@ export function laplace(graph: Graph, options: LaplaceOptions, runtime: Runtime 
   }
 }
 
-/** Mode and prior of the linear model need all rows: of its parts nothing adds up. @throws OptionError BAD_COMBINATION */
+/**
+ * Mode and prior of the linear model need all rows: of its parts nothing adds up.
+ * @throws OptionError BAD_COMBINATION
+ */
 function refuseLowRank({ linearModel }: ResolvedOptions): void {
   if (linearModel !== 'required') return
   throw new OptionError('BAD_COMBINATION',
