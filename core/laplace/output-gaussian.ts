@@ -6,7 +6,7 @@ import { denseJacobian, outputJacobian, termJacobian } from '../curvature/jacobi
 import { lastLayerJacobian, lastLayerTimes } from '../curvature/last-layer.js'
 import { gemm, type RealArray } from '../kernels/linear-algebra.js'
 import { termsOf } from '../likelihood/output-layout.js'
-import { batchSizeFor, forEachBatch, sliceExamples } from '../network/batches.js'
+import { batchSizeFor, checkBatch, forEachBatch, sliceExamples } from '../network/batches.js'
 import { type Inputs, networkInputs } from '../network/input-rows.js'
 import type { WorkerPool } from '../parallel/worker-pool.js'
 import type { BatchGaussian } from '../parallel/worker.js'
@@ -38,6 +38,8 @@ export interface PredictionContext {
   /** How network and linear model make the answer together. */
   readonly answer?: Answer | undefined
   readonly batchSize: number | undefined
+  /** Bytes that the widest values of one batch may take. */
+  readonly memoryLimit: number
   readonly note: (sentence: string) => void
 }
 
@@ -56,8 +58,9 @@ export async function outputGaussian(context: PredictionContext, x: Examples, ki
   const f = new Float64Array(examples * wide)
   const variance = new Float64Array(examples * width)
   let linear: Float64Array | undefined
-  const size = context.batchSize ??
-    batchSizeFor(numbersPerExample(evaluator, outputs * positionsAtOnce(evaluator, outputs)))
+  const numbers = numbersPerExample(evaluator, outputs * positionsAtOnce(evaluator, outputs))
+  const size = context.batchSize ?? batchSizeFor(numbers)
+  checkBatch(context.batchSize, examples, numbers, context.memoryLimit)
   const put = (from: number, result: BatchGaussian): void => {
     f.set(result.f, from * wide)
     variance.set(result.variance, from * width)

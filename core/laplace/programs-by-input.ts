@@ -45,5 +45,6 @@ export function predictionContext({ structured, options, choice, mode }: Posteri
   const change = choice === undefined || mode === undefined ?
     undefined
     : mode.weights.map((value, i) => value - structured.mean[i])
-  return { evaluator, pool, posterior: structured, change, answer: choice, batchSize: options.batchSize, note }
+  const { batchSize, memoryLimit } = options
+  return { evaluator, pool, posterior: structured, change, answer: choice, batchSize, memoryLimit, note }
 }

@@ -187,7 +187,8 @@ async function byGrid(state: PosteriorState, { tuneNoise }: TuneRequest, { valid
   const terms = labelled(validation.y, options.likelihood, exampleCount(validation.x), evaluator.network)
   const quiet = work.signal === undefined ? {} : { signal: work.signal }
   const context = (settings: Partial<PosteriorSettings>) => ({ evaluator, pool,
-    posterior: posterior.withSettings(settings), batchSize: options.batchSize, note: () => undefined })
+    posterior: posterior.withSettings(settings), batchSize: options.batchSize, memoryLimit: options.memoryLimit,
+    note: () => undefined })
   const { f } = await outputGaussian(context({ priorPrecision: 1 }), validation.x, 'none', quiet)
   const own = terms.of(f, outputs)
   const variance = async (settings: Partial<PosteriorSettings>, index: number): Promise<Float64Array> => {

@@ -2,8 +2,9 @@
  * @file Cuts data into batches that are computed at once, with progress, cancellation and room for other work between
  * them.
  */
+import { formatBytes } from '../budget/memory.js'
 import { breathe, type Progress, throwIfCancelled, type WorkOptions } from '../budget/progress.js'
-import { InternalError } from '../errors/errors.js'
+import { InternalError, ResourceError } from '../errors/errors.js'
 import { batchAxis, type GraphInput } from '../graph/graph.js'
 import { allocate, rows, sizeOf, type Tensor } from '../tensor/tensor.js'
 import type { Inputs } from './input-rows.js'
@@ -18,6 +19,26 @@ const LARGEST_BATCH = 1024
 /** Examples of one batch, from how many numbers one example needs at its widest. */
 export function batchSizeFor(numbersPerExample: number): number {
   return Math.max(1, Math.min(LARGEST_BATCH, Math.floor(BATCH_NUMBERS / Math.max(1, numbersPerExample))))
+}
+
+/**
+ * Checks the widest values of one batch against the limit on memory, before anything is computed.
+ * @param size examples of a batch as it was asked for; undefined: chosen to be small
+ * @throws ResourceError OUT_OF_MEMORY with what is needed and what would fit
+ */
+export function checkBatch(size: number | undefined, examples: number, numbersPerExample: number, limit: number): void {
+  if (size === undefined) return
+  const count = Math.min(size, examples)
+  const needed = 8 * count * numbersPerExample
+  if (needed <= limit) return
+  const fits = Math.floor(limit / (8 * numbersPerExample))
+  throw new ResourceError('OUT_OF_MEMORY',
+    `A batch of ${count} examples would need ${formatBytes(needed)} for its widest values alone, more than the limit ` +
+      `of ${formatBytes(limit)} (option memoryLimit). ${
+        fits > 0
+          ? `With batchSize ${fits} or less it fits.`
+          : 'One example alone is too large: raise memoryLimit, or take a smaller network.'
+      }`, { needed, limit, fits })
 }
 
 /** Examples `from` to `to` of a network's inputs, whichever their batch axes are. */

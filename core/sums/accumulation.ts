@@ -7,7 +7,7 @@ import { checkLabels } from '../likelihood/labels.js'
 import { termsOf } from '../likelihood/output-layout.js'
 import { labelledExamples, leftOutNote } from '../likelihood/position-labels.js'
 import { likelihoodModel } from '../likelihood/registry.js'
-import { batchSizeFor, forEachBatch, sliceExamples } from '../network/batches.js'
+import { batchSizeFor, checkBatch, forEachBatch, sliceExamples } from '../network/batches.js'
 import { networkInputs } from '../network/input-rows.js'
 import type { ResolvedOptions } from '../options/laplace-options.js'
 import type { WorkerPool } from '../parallel/worker-pool.js'
@@ -55,8 +55,8 @@ export function startAccumulation(evaluator: Evaluator, pool: WorkerPool, option
   const { outputs } = network
   const seedsOfTerm = likelihood.seedCount(outputs)
   const seeds = seedsOfTerm * termsOf(network)
-  const size = options.batchSize ??
-    batchSizeFor(numbersPerExample(evaluator, seedsOfTerm * positionsAtOnce(evaluator, seedsOfTerm)))
+  const numbers = numbersPerExample(evaluator, seedsOfTerm * positionsAtOnce(evaluator, seedsOfTerm))
+  const size = options.batchSize ?? batchSizeFor(numbers)
   const shards = Math.max(1,
     Math.min(SHARDS, Math.floor(SHARDS_BYTES / posteriorBytes(options.structure, slots, linears))))
   const scheduler = scheduleBatches(pool, { structure: options.structure, kfacApprox: options.kfacApprox,
@@ -68,6 +68,7 @@ export function startAccumulation(evaluator: Evaluator, pool: WorkerPool, option
     async add(x, y, work) {
       const rows = networkInputs(x, network, evaluator.precision, note)
       const n = exampleCount(x)
+      checkBatch(options.batchSize, n, numbers, options.memoryLimit)
       const { values } = checkLabels(y, likelihood.name, n, network)
       const own = likelihood.targetWidth(outputs)
       const width = own * termsOf(network)
