@@ -5,6 +5,7 @@
  * It arrives as JSON from a file, a message or a program, so every entry is checked before it is used.
  */
 import { OptionError } from '../../core/errors/errors.js'
+import { shown } from '../../core/errors/shown.js'
 import { nearestWord } from '../../core/errors/suggest.js'
 
 /** One layer: torch's class name, the prefix of its tensors in the file, torch's arguments. */
@@ -86,9 +87,7 @@ function checkLayer(entry: unknown, path: string, depth: number, total: { count:
   }
   if (typeof entry !== 'object' || entry === null || Array.isArray(entry)) {
     throw badArchitecture(
-      `Layer ${path} of the architecture must be an object with a type; got ${
-        Array.isArray(entry) ? 'a list' : String(entry).slice(0, 50)
-      }.`,
+      `Layer ${path} of the architecture must be an object with a type; got ${shown(entry)}.`,
       path,
     )
   }

@@ -2,6 +2,7 @@
 import { GraphError } from '../../core/errors/errors.js'
 import { knownOptions, nearestWord, oneOf } from '../../core/errors/suggest.js'
 import type { Graph } from '../../core/graph/graph.js'
+import { withFiniteWeights } from '../../core/network/finite-weights.js'
 import { selectParameters } from '../../core/network/select-parameters.js'
 import { removeDead } from '../../core/passes/fold.js'
 import type { NetworkHints } from './hints.js'
@@ -20,7 +21,9 @@ const HINTS = ['format', 'architecture', 'activation', 'input', 'output', 'files
  * const network = await readNetwork(bytes, { architecture })
  */
 export async function readNetwork(bytes: Uint8Array, hints: NetworkHints = {}): Promise<Graph> {
-  const graph = selectParameters(await (await READERS[formatOf(bytes, hints)]()).network(bytes, hints), hints)
+  const format = formatOf(bytes, hints)
+  const read = await (await READERS[format]()).network(bytes, hints)
+  const graph = selectParameters(withFiniteWeights(read, format), hints)
   checkName('input', graph.inputs.map(({ name }) => name), hints.input)
   if (hints.output === undefined) return graph
   checkName('output', graph.outputs, hints.output)

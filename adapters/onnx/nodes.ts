@@ -6,7 +6,8 @@ import type { FileTensor } from '../tensors/file-tensor.js'
 import { readAttributes } from './attributes.js'
 import { type Constants, foldQuantization } from './dequantize.js'
 import type { ExternalData } from './external-data.js'
-import { callExpander, type ExpandCalls, operatorName, type PlacedNode } from './functions.js'
+import { callExpander, type ExpandCalls, operatorName, type PlacedNode, standardOpset } from './functions.js'
+import { checkAttributes } from './known-attributes.js'
 import { type AttributeMessage, type GraphMessage, type ModelMessage, type NodeMessage, toNumber } from './messages.js'
 import { isText, readTensor, toCoreTensor } from './tensors.js'
 
@@ -41,6 +42,8 @@ export interface Source {
 /** What reading nodes needs beside them. */
 interface Reading {
   readonly expandCalls: ExpandCalls
+  /** Of ONNX' own operators in the model. */
+  readonly opset: number
   readonly files: ExternalData
 }
 
@@ -78,7 +81,7 @@ export function readInitializers(graph: GraphMessage,
  * @throws UntrustedInputError, GraphError
  */
 export function readSource(model: ModelMessage, graph: GraphMessage, files: ExternalData): Source {
-  return readGraph(graph, { files, expandCalls: callExpander(model) })
+  return readGraph(graph, { files, expandCalls: callExpander(model), opset: standardOpset(model.opset_import) ?? 1 })
 }
 
 function readGraph(graph: GraphMessage, reading: Reading): Source {
@@ -121,6 +124,7 @@ function readNode(message: PlacedNode, reading: Reading): SourceNode {
   if (output.every(value => value === '')) {
     throw new GraphError('BAD_GRAPH', `The ${called} node '${name}' has no output.`, { op: called, node: name })
   }
+  checkAttributes(called, name === '' ? output[0] : name, opset ?? reading.opset, attribute)
   const bodies = Object.fromEntries(
     attribute.flatMap(({ name: key, g }) => (g == null ? [] : [[key, readBody(g, reading)] as const])),
   )

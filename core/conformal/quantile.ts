@@ -1,5 +1,6 @@
 /** @file The quantile of held-out scores that covers a new one: all of conformal prediction rests on it. */
 import { OptionError } from '../errors/errors.js'
+import { shown } from '../errors/shown.js'
 
 /** (n + 1) level may round to just above a whole number that it equals, and the rank would jump by one. */
 const ROUNDING = 1e-9
@@ -12,10 +13,11 @@ const ROUNDING = 1e-9
  */
 export function conformalRank(n: number, level: number): number {
   if (!(level > 0 && level < 1)) {
-    throw new OptionError('BAD_OPTION', `Option level must lie between 0 and 1, for example 0.9; got ${level}.`, {
-      option: 'level',
-      value: level,
-    })
+    throw new OptionError('BAD_OPTION', `Option level must lie between 0 and 1, for example 0.9; got ${shown(level)}.`,
+      {
+        option: 'level',
+        value: level,
+      })
   }
   return Math.min(n + 1, Math.max(1, Math.ceil((n + 1) * level - ROUNDING)))
 }

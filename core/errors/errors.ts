@@ -41,6 +41,7 @@ export const ERROR_CODES = {
   BATCH_AXIS: entry(406, 'GraphError', 'The examples of a batch are not kept apart by the network.'),
   NOT_POSITIVE_DEFINITE: entry(501, 'NumericalError', 'A matrix that must be positive definite is not.'),
   NO_CONVERGENCE: entry(502, 'NumericalError', 'An iteration did not converge.'),
+  OVERFLOW: entry(505, 'NumericalError', 'A result is too large or too small for the precision it is computed in.'),
   UNTRUSTED_INPUT: entry(601, 'UntrustedInputError', 'A file or a message is malformed or exceeds a limit.'),
   UNSUPPORTED_FORMAT: entry(602, 'UntrustedInputError',
     'A file is of a recognised or unknown kind that is not supported.'),

@@ -23,6 +23,7 @@ import type { TrainingRows } from './linear-fit.js'
 import { fitLowRank, forecastLinearModel, tooLarge } from './low-rank-fit.js'
 import type { PosteriorState } from './posterior-state.js'
 import { withLogits } from './probability-outputs.js'
+import { checkRepresentable } from './representable.js'
 import { type SeenRows, seenRows } from './seen-rows.js'
 import { type TuneData, tuneForAnswer, tunePosterior, type TuneRequest, tuneWithLinearModel } from './tune.js'
 import { answerByHeldOutRows } from './validated-last-layer.js'
@@ -316,6 +317,7 @@ export async function finishFit(task: FitTask, sums: FitSums, linear: LinearData
     training: sums.agreement === undefined ? undefined : { agreement: sums.agreement, posterior: undefined },
     notes: [...network.notes, ...notes, ...(plan.note === undefined ? [] : [plan.note])],
   }
+  checkRepresentable(state)
   if (plan.tune === 'none') return state
   const request: TuneRequest = { tune: plan.tune, priorStructure: options.priorStructure, tuneNoise: options.tuneNoise }
   const data: TuneData = { validation: heldOut }

@@ -5,6 +5,7 @@ import type { Graph } from '../graph/graph.js'
 import { settleOpenAxes } from '../graph/open-axes.js'
 import { axisByLabels, positionsNote } from '../network/class-axis.js'
 import { graphDigest } from '../network/digest.js'
+import { checkFiniteWeights } from '../network/finite-weights.js'
 import { checkExamplesFirst } from '../network/input-rows.js'
 import { matchInputs, withColumnNames } from '../network/match-inputs.js'
 import { exampleShapes, type Network } from '../network/network.js'
@@ -140,6 +141,7 @@ function withClassAxis({ options, ...task }: FitTask, { shape }: Tensor): FitTas
 /** @throws GraphError, ResourceError */
 export function evaluatorFor(network: Network, options: ResolvedOptions, runtime: Runtime): Evaluator {
   const precision = options.precision ?? network.precision
+  checkFiniteWeights(network.graph, precision)
   return createEvaluator(network, options.subset,
     chosenEngine({ name: options.engine, threads: options.threads }, precision, runtime), precision)
 }

@@ -25,6 +25,7 @@ import { inputsOf, type InputSummary, type PosteriorSummary, summarizePosterior,
 import { predict } from './predict.js'
 import { type Prediction } from './prediction.js'
 import { type InputPrograms, programsByInput } from './programs-by-input.js'
+import { checkRepresentable } from './representable.js'
 import { retune } from './retune.js'
 import { functionalSamples, predictiveSamples, type SampleOptions } from './sampling.js'
 import type { TuneData } from './tune.js'
@@ -42,6 +43,7 @@ export class LaplacePosterior {
 
   /** For the library's own use: a posterior comes from `fit` or `loadPosterior`. */
   constructor(state: PosteriorState) {
+    checkRepresentable(state)
     this.state = state
     this.programs = programsByInput(state)
   }

@@ -17,6 +17,7 @@ import { multiplicationsPerExample, numbersPerExample, positionsAtOnce } from '.
 import type { Evaluator } from '../programs/evaluator.js'
 import type { FactoredJacobian } from '../programs/factored-jacobian.js'
 import { exampleCount, type Examples } from '../tensor/examples.js'
+import { checkGaussian } from './representable.js'
 
 /** Outputs of the network, and what was wanted of their covariances, term by term. */
 export interface OutputGaussian {
@@ -43,12 +44,22 @@ export interface PredictionContext {
   readonly note: (sentence: string) => void
 }
 
-/** N(f, J P^-1 J') of every term; `none` computes f alone and leaves the variances empty. */
+/**
+ * N(f, J P^-1 J') of every term; `none` computes f alone and leaves the variances empty.
+ * @throws NumericalError OVERFLOW where they are no numbers
+ */
 export async function outputGaussian(context: PredictionContext, x: Examples, kind: VarianceKind | 'none',
+  work: WorkOptions): Promise<OutputGaussian> {
+  const rows = networkInputs(x, context.evaluator.network, context.evaluator.precision, context.note)
+  const gaussian = await gaussianOfRows(context, x, rows, kind, work)
+  await checkGaussian(context.evaluator, rows, gaussian)
+  return gaussian
+}
+
+async function gaussianOfRows(context: PredictionContext, x: Examples, rows: Inputs, kind: VarianceKind | 'none',
   work: WorkOptions): Promise<OutputGaussian> {
   const { evaluator, posterior } = context
   const { outputs } = evaluator.network
-  const rows = networkInputs(x, evaluator.network, evaluator.precision, context.note)
   const examples = exampleCount(x)
   const terms = termsOf(evaluator.network)
   const wide = terms * outputs
@@ -122,12 +133,16 @@ export async function jointGaussian({ evaluator, posterior, change, note }: Pred
   const { f, jacobian } = await linearisation(evaluator, rows, examples)
   const linear = linearOutputs(posterior, evaluator, jacobian, f, change)
   if (posterior.curvature.structure === 'lowrank') {
-    return { examples, f: Float64Array.from(f), ...jointLowRank(posterior, jacobian), ...linear }
+    const joint = { examples, f: Float64Array.from(f), ...jointLowRank(posterior, jacobian), ...linear }
+    await checkGaussian(evaluator, rows, joint)
+    return joint
   }
   const root = posterior.whiten(denseJacobian(posterior.slots, jacobian), count)
   const variance = new Float64Array(count * count)
   gemm(false, true, count, count, posterior.size, 1, root, root, 0, variance)
-  return { examples, f: Float64Array.from(f), variance, ...linear }
+  const joint = { examples, f: Float64Array.from(f), variance, ...linear }
+  await checkGaussian(evaluator, rows, joint)
+  return joint
 }
 
 async function linearisation(evaluator: Evaluator, x: Inputs,

@@ -6,6 +6,7 @@ import { priorScatter } from '../posterior/posterior.js'
 import { networkScores } from '../tuning/training-scores.js'
 import { type PriorChanges, settingsFrom } from './posterior-options.js'
 import { checkNoiseChange, noiseOf, type PosteriorState, termCount } from './posterior-state.js'
+import { representable } from './representable.js'
 
 /** log p(D | theta) at the network's weights under some settings. */
 export function logLikelihoodOf(state: PosteriorState, settings: PosteriorSettings): number {
@@ -17,10 +18,13 @@ export function logLikelihoodOf(state: PosteriorState, settings: PosteriorSettin
     const { nll } = training === undefined
       ? { nll: choice.networkNll }
       : networkScores(training.agreement, loss, noiseOf(state))
-    return -nll * examples * outputs
+    return representable(-nll * examples * outputs, 'The log likelihood')
   }
-  return logLikelihood({ likelihood: likelihoodModel(options.likelihood, options.outputNoise), loss, examples,
-    outputs }, settings)
+  return representable(
+    logLikelihood({ likelihood: likelihoodModel(options.likelihood, options.outputNoise), loss, examples, outputs },
+      settings),
+    'The log likelihood',
+  )
 }
 
 /**
@@ -32,7 +36,8 @@ export function evidenceOf(state: PosteriorState,
   changes: Pick<PriorChanges, 'priorPrecision' | 'sigmaNoise'> = {}): number {
   checkNoiseChange(state, changes)
   const structured = state.structured.withSettings(settingsFrom(changes))
-  return logLikelihoodOf(state, structured.settings) - 0.5 * (logDetRatio(structured) + structured.scatter())
+  const fit = logLikelihoodOf(state, structured.settings)
+  return representable(fit - 0.5 * (logDetRatio(structured) + structured.scatter()), 'The log evidence')
 }
 
 /** log p(D) of the linear model at its own mode; undefined where there is none. */
@@ -44,5 +49,6 @@ export function evidenceAtMode(state: PosteriorState): number | undefined {
   // Loss, scatter and H are of the same weights: mixed, the evidence still has a maximum, at a wrong delta.
   const fit = logLikelihood({ likelihood: likelihoodModel(options.likelihood, options.outputNoise), loss: mode.loss,
     examples: termCount(state), outputs: evaluator.network.outputs }, settings)
-  return fit - 0.5 * (logDetRatio(structured) + priorScatter(mode.weights, settings, slots))
+  return representable(fit - 0.5 * (logDetRatio(structured) + priorScatter(mode.weights, settings, slots)),
+    'The log evidence')
 }

@@ -1,6 +1,7 @@
 /** @file The options of a fitted posterior's methods. */
 import type { SetScore } from '../conformal/calibration.js'
 import { OptionError } from '../errors/errors.js'
+import { shown } from '../errors/shown.js'
 import type { PosteriorSettings } from '../options/hyperparameters.js'
 import { numbers } from '../options/laplace-options.js'
 import type { Link, Predictive, PriorStructure, TuneMethod } from '../options/words.js'
@@ -103,7 +104,7 @@ export function settingsFrom(changes: PriorChanges): Partial<PosteriorSettings> 
  */
 export function wholeCount(option: string, value: number): number {
   if (Number.isSafeInteger(value) && value > 0) return value
-  throw new OptionError('BAD_OPTION', `Option ${option} must be a whole number from 1; got ${value}.`, { option,
+  throw new OptionError('BAD_OPTION', `Option ${option} must be a whole number from 1; got ${shown(value)}.`, { option,
     value })
 }
 
@@ -113,6 +114,8 @@ export function wholeCount(option: string, value: number): number {
  */
 export function seedNumber(value: number): number {
   if (Number.isSafeInteger(value) && value >= 0) return value
-  throw new OptionError('BAD_OPTION', `Option seed must be a whole number from 0; got ${value}.`, { option: 'seed',
-    value })
+  throw new OptionError('BAD_OPTION', `Option seed must be a whole number from 0; got ${shown(value)}.`, {
+    option: 'seed',
+    value,
+  })
 }

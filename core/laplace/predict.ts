@@ -5,7 +5,7 @@ import { knownOptions, oneOf } from '../errors/suggest.js'
 import { likelihoodModel } from '../likelihood/registry.js'
 import { LINKS, type Predictive, PREDICTIVES } from '../options/words.js'
 import { exampleCount, type Examples } from '../tensor/examples.js'
-import { PREDICT_OPTIONS, type PredictOptions, wholeCount } from './posterior-options.js'
+import { PREDICT_OPTIONS, type PredictOptions, seedNumber, wholeCount } from './posterior-options.js'
 import { noiseOf, type PosteriorState } from './posterior-state.js'
 import { laidOut } from './prediction-layout.js'
 import { predictGlm, type Prediction, type PredictionRequest, predictWithSampledWeights } from './prediction.js'
@@ -37,7 +37,7 @@ export async function predictTerms(state: PosteriorState, programs: InputProgram
     answer: state.choice,
     trainingVariances: state.trainingVariances,
     sigmaNoise: noiseOf(state),
-    seed: options.seed ?? state.options.seed,
+    seed: seedNumber(options.seed ?? state.options.seed),
     samples: options.samples === undefined ? undefined : wholeCount('samples', options.samples),
     joint: options.joint === true,
     covariance: options.covariance === true,

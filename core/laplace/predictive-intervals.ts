@@ -5,6 +5,7 @@ import { conformalIntervals } from '../conformal/intervals.js'
 import { labelSets } from '../conformal/label-sets.js'
 import { conformalQuantile, shortageNote } from '../conformal/quantile.js'
 import { OptionError } from '../errors/errors.js'
+import { shown } from '../errors/shown.js'
 import { centralHalfWidth, normalQuantile } from '../kernels/normal-quantile.js'
 import { float64, type Tensor, toFloat64 } from '../tensor/tensor.js'
 import type { IntervalKind } from './interval-kind.js'
@@ -30,7 +31,7 @@ export type IntervalFields = Pick<Prediction, 'level' | 'interval' | 'lower' | '
 export function openProbability(option: string, value: unknown): number {
   if (typeof value === 'number' && value > 0 && value < 1) return value
   throw new OptionError('BAD_OPTION', `Option ${option} must lie between 0 and 1, for example 0.9; got ` +
-    `${String(value)}.`, { option, value })
+    `${shown(value)}.`, { option, value })
 }
 
 /**

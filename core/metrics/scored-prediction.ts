@@ -1,5 +1,6 @@
 /** @file A prediction and its labels, checked and brought to plain arrays: what every score starts from. */
 import { OptionError, ShapeError } from '../errors/errors.js'
+import { shown } from '../errors/shown.js'
 import { checkLabels } from '../likelihood/labels.js'
 import { plainLayout } from '../likelihood/output-layout.js'
 import { formatShape, sizeOf, type Tensor, toFloat64 } from '../tensor/tensor.js'
@@ -72,7 +73,7 @@ function noiseVariances(sigmaNoise: number | ArrayLike<number>, outputs: number)
     : Float64Array.from(sigmaNoise)
   const wrong = sigmas.find(sigma => !(sigma > 0))
   if (wrong !== undefined) {
-    throw new OptionError('BAD_OPTION', `Option sigmaNoise must be a positive number; got ${wrong}.`, {
+    throw new OptionError('BAD_OPTION', `Option sigmaNoise must be a positive number; got ${shown(wrong)}.`, {
       option: 'sigmaNoise',
       value: wrong,
     })

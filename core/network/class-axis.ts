@@ -4,6 +4,7 @@
  * the option classAxis.
  */
 import { GraphError, OptionError } from '../errors/errors.js'
+import { shown } from '../errors/shown.js'
 import type { OutputLayout } from '../likelihood/output-layout.js'
 import { plainLayout } from '../likelihood/output-layout.js'
 import type { Likelihood, Positions } from '../options/words.js'
@@ -69,7 +70,7 @@ function checkedAxis(classAxis: number, shape: readonly number[]): number {
   if (Number.isInteger(axis) && axis >= 1 && axis < rank) return axis
   throw new OptionError('BAD_OPTION',
     `Option classAxis is the axis of the network's output that holds its classes or outputs, 1 to ${rank - 1} ` +
-      `(axis 0 holds the examples); the output is ${described(shape)}; got ${classAxis}.`, { option: 'classAxis',
+      `(axis 0 holds the examples); the output is ${described(shape)}; got ${shown(classAxis)}.`, { option: 'classAxis',
     value: classAxis, allowed: Array.from({ length: rank - 1 }, (_, i) => i + 1) })
 }
 

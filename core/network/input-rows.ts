@@ -4,7 +4,7 @@
 import { DataError, GraphError, InternalError, ShapeError } from '../errors/errors.js'
 import { batchAxis, concreteShape, type GraphInput, isBatch } from '../graph/graph.js'
 import type { Examples } from '../tensor/examples.js'
-import { checkFinite } from '../tensor/finite.js'
+import { allFinite, checkFinite } from '../tensor/finite.js'
 import { cast, formatShape, type Precision, sizeOf, type Tensor } from '../tensor/tensor.js'
 import { describeInput, type InputNames, matchInputs } from './match-inputs.js'
 import { inLayout } from './row-layout.js'
@@ -73,7 +73,19 @@ function inputRows(x: Tensor, input: GraphInput, precision: Precision, called: s
   checkFinite(rows, called, width)
   checkElements(rows, input, called, width)
   const floating = input.dtype === 'float32' || input.dtype === 'float64'
-  return moveBatchAxis(cast(rows, floating ? precision : input.dtype), input)
+  const values = cast(rows, floating ? precision : input.dtype)
+  if (values !== rows) checkFits(rows, values, called, width)
+  return moveBatchAxis(values, input)
+}
+
+/** @throws DataError NOT_FINITE for numbers that single precision cannot hold */
+function checkFits({ data }: Tensor, cut: Tensor, called: string, width: number): void {
+  if (allFinite(cut.data)) return
+  const at = cut.data.findIndex((value: number) => !Number.isFinite(value))
+  throw new DataError('NOT_FINITE',
+    `${called} holds ${data[at]} in row ${Math.floor(at / width)}, column ${at % width}, which the network's single ` +
+      'precision cannot hold. Scale the data, or set precision to float64.', { array: called,
+    row: Math.floor(at / width), column: at % width, value: String(data[at]) })
 }
 
 /**

@@ -1,6 +1,7 @@
 /** @file The options of a Laplace approximation, checked and completed with their defaults. */
 import { DEFAULT_MEMORY_LIMIT } from '../budget/memory.js'
 import { OptionError } from '../errors/errors.js'
+import { shown } from '../errors/shown.js'
 import { knownOptions, oneOf } from '../errors/suggest.js'
 import type { Batch } from '../tensor/batch.js'
 import type { PosteriorSettings } from './hyperparameters.js'
@@ -281,7 +282,7 @@ function checkHeldOut({ validation, likelihood, priorPrecision, priorStructure, 
     if (!(validation > 0 && validation < 1)) {
       throw new OptionError('BAD_OPTION',
         'Option validation as a share of the rows must lie between 0 and 1, both excluded (0.1 is usual); '
-          + `got ${validation}.`, {
+          + `got ${shown(validation)}.`, {
         option: 'validation',
         value: validation,
       })
@@ -347,11 +348,14 @@ function outputNoiseOf(sigmaNoise: number | ArrayLike<number> | undefined): Floa
   if (sigmaNoise === undefined) return undefined
   const given = numbers('sigmaNoise', sigmaNoise)
   if (typeof given === 'number' || given.length === 1) return undefined
-  const wrong = given.findIndex(value => !(value > 0))
+  const wrong = given.findIndex(value => !(value >= 1e-100 && value <= 1e100))
   if (wrong < 0) return given
   throw new OptionError('BAD_OPTION',
-    `Option sigmaNoise must be positive and finite; got ${given[wrong]} at index ${wrong}.`, { option: 'sigmaNoise',
-    value: given[wrong], index: wrong })
+    `Option sigmaNoise must be positive and finite (1e-100 to 1e100); got ${given[wrong]} at index ${wrong}.`, {
+    option: 'sigmaNoise',
+    value: given[wrong],
+    index: wrong,
+  })
 }
 
 /** One number, or an array of numbers as float64. @throws OptionError BAD_OPTION */
@@ -372,7 +376,7 @@ function number(option: string, value: unknown): number {
 
 function whole(option: string, value: number | undefined, least: number): number | undefined {
   if (value === undefined || (Number.isSafeInteger(value) && value >= least)) return value
-  throw new OptionError('BAD_OPTION', `Option ${option} must be a whole number from ${least}; got ${String(value)}.`, {
+  throw new OptionError('BAD_OPTION', `Option ${option} must be a whole number from ${least}; got ${shown(value)}.`, {
     option,
     value,
   })

@@ -1,6 +1,7 @@
 /** @file The Gaussian posterior N(mean, P^-1) with P = H / (sigma^2 T) + diag(delta): what every structure offers. */
 import type { PosteriorCurvature } from '../curvature/curvature.js'
 import { OptionError } from '../errors/errors.js'
+import { shown } from '../errors/shown.js'
 import type { RealArray } from '../kernels/linear-algebra.js'
 import type { ParameterSlot } from '../network/parameter-slot.js'
 import type { PosteriorSettings } from '../options/hyperparameters.js'
@@ -78,6 +79,14 @@ export function priorByParameter(settings: PosteriorSettings, slots: readonly Pa
   return result
 }
 
+/** Between these, squares of settings and products of all of them can be held. */
+const [LEAST_SETTING, MOST_SETTING] = [1e-100, 1e100]
+
+/** Whether a hyper-parameter is positive, and its squares can be held. */
+export function representable(value: number): boolean {
+  return value >= LEAST_SETTING && value <= MOST_SETTING
+}
+
 /**
  * Checks the settings against the parameters.
  * @throws OptionError BAD_OPTION naming the option, what is allowed and what was found
@@ -98,18 +107,22 @@ export function checkSettings(settings: PosteriorSettings, slots: readonly Param
           ? ' Use structure full or diag for one per parameter.'
           : ''), { option: 'priorPrecision', value: precisions.length, allowed })
   }
-  const bad = precisions.findIndex(value => !(value > 0 && value < Infinity))
+  const bad = precisions.findIndex(value => !representable(value))
   if (bad >= 0) throw positive('priorPrecision', precisions[bad], precisions.length > 1 ? ` at index ${bad}` : '')
   if (typeof priorMean !== 'number' && priorMean.length !== size) {
     throw new OptionError('BAD_OPTION',
       `Option priorMean takes one number, or one for each of the ${size} parameters; got ${priorMean.length} numbers.`,
       { option: 'priorMean', value: priorMean.length })
   }
-  if ((typeof priorMean === 'number' ? [priorMean] : priorMean).some((value: number) => !Number.isFinite(value))) {
-    throw new OptionError('BAD_OPTION', 'Option priorMean must be finite.', { option: 'priorMean' })
+  if ((typeof priorMean === 'number' ? [priorMean] : priorMean).some((value: number) =>
+    !(Math.abs(value) <= MOST_SETTING)
+  )) {
+    throw new OptionError('BAD_OPTION', `Option priorMean must be finite, and at most ${MOST_SETTING}.`, {
+      option: 'priorMean',
+    })
   }
-  if (!(sigmaNoise > 0 && sigmaNoise < Infinity)) throw positive('sigmaNoise', sigmaNoise, '')
-  if (!(temperature > 0 && temperature < Infinity)) throw positive('temperature', temperature, '')
+  if (!representable(sigmaNoise)) throw positive('sigmaNoise', sigmaNoise, '')
+  if (!representable(temperature)) throw positive('temperature', temperature, '')
 }
 
 /** Whether all parameters of a row, out x in, have one precision. */
@@ -123,8 +136,11 @@ function constantOverRows(precisions: ArrayLike<number>, slots: readonly Paramet
 }
 
 function positive(option: string, value: number, where: string): OptionError {
-  return new OptionError('BAD_OPTION', `Option ${option} must be positive and finite; got ${value}${where}.`, { option,
-    value })
+  const range = value > 0 && value < Infinity
+    ? ` Beyond ${LEAST_SETTING} and ${MOST_SETTING} its squares cannot be held.`
+    : ''
+  return new OptionError('BAD_OPTION',
+    `Option ${option} must be positive and finite; got ${shown(value)}${where}.${range}`, { option, value })
 }
 
 /** (theta - mu0) of every parameter. */

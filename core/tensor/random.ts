@@ -5,6 +5,7 @@
  * ziggurat of Marsaglia and Tsang (2000) with 128 layers in Doornik's (2005) form, on 53-bit uniforms.
  */
 import { OptionError } from '../errors/errors.js'
+import { shown } from '../errors/shown.js'
 
 /** A stream of random numbers; every call moves it on. */
 export interface RandomGenerator {
@@ -42,7 +43,7 @@ function fillZiggurat(): void {
  */
 export function randomGenerator(seed: number): RandomGenerator {
   if (!Number.isSafeInteger(seed) || seed < 0) {
-    throw new OptionError('BAD_OPTION', `Option seed must be a whole number from 0 to 2^53 - 1; got ${seed}.`, {
+    throw new OptionError('BAD_OPTION', `Option seed must be a whole number from 0 to 2^53 - 1; got ${shown(seed)}.`, {
       option: 'seed',
       value: seed,
     })

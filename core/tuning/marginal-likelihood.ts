@@ -1,4 +1,5 @@
 /** @file Tunes the prior (and the noise) by the log marginal likelihood at the network's weights (MacKay 1992). */
+import { NumericalError } from '../errors/errors.js'
 import type { SmallSolver } from '../kernels/small-solver.js'
 import type { ParameterSlot } from '../network/parameter-slot.js'
 import type { PosteriorSettings } from '../options/hyperparameters.js'
@@ -137,5 +138,9 @@ function lowestWhereFlat({ at, lowest }: EvidenceFunction, point: Float64Array, 
 function bestStart(evidence: EvidenceFunction, noise: readonly number[]): Float64Array {
   const points = STARTS.map(power => Float64Array.of(power * Math.LN10, ...noise))
   const values = points.map(point => evidence.at(point, false).value)
-  return points[values.indexOf(Math.max(...values))]
+  const best = points[values.indexOf(Math.max(...values))] as Float64Array | undefined
+  if (best !== undefined && values.some(Number.isFinite)) return best
+  throw new NumericalError('NO_CONVERGENCE',
+    'The evidence is no number at any prior precision that was tried, because ' +
+      'noise or temperature is too far from 1. Set it nearer to 1, or give the prior precision (tune none).', {})
 }

@@ -3,6 +3,7 @@
  * held-out labels. The simplest calibration, hence the baseline that a posterior has to beat.
  */
 import { OptionError } from '../errors/errors.js'
+import { shown } from '../errors/shown.js'
 import { oneOf } from '../errors/suggest.js'
 import { checkLabels } from '../likelihood/labels.js'
 import { plainLayout } from '../likelihood/output-layout.js'
@@ -78,7 +79,7 @@ export function fitTemperature(likelihood: Likelihood, logits: Tensor, y: Tensor
 export function scaledProbabilities(likelihood: Likelihood, logits: Tensor, temperature: number): Tensor {
   const name = withLogits(likelihood)
   if (!(temperature > 0)) {
-    throw new OptionError('BAD_OPTION', `Option temperature must be a positive number; got ${temperature}.`, {
+    throw new OptionError('BAD_OPTION', `Option temperature must be a positive number; got ${shown(temperature)}.`, {
       option: 'temperature',
       value: temperature,
     })

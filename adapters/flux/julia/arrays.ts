@@ -5,6 +5,7 @@
  * c x b x a. The readers use that: a Flux batch of images (W, H, C, N) is our N x C x H x W, byte for byte.
  */
 import { UntrustedInputError } from '../../../core/errors/errors.js'
+import { shown } from '../../../core/errors/shown.js'
 import { halfToNumber } from '../../tensors/half-precision.js'
 import { type Bson, type BsonDocument, isDocument } from './bson-values.js'
 import { type JuliaFile, malformed, resolve, tagOf } from './julia-file.js'
@@ -140,7 +141,7 @@ function sizeField(file: JuliaFile, document: BsonDocument, path: string): numbe
   return items.map(item => {
     const extent = numberOf(file, item)
     if (extent === undefined || !Number.isInteger(extent) || extent < 0) {
-      throw malformed(`An extent of an array is ${String(extent)}.`, path)
+      throw malformed(`An extent of an array is ${shown(extent)}.`, path)
     }
     product *= extent
     if (product > Number.MAX_SAFE_INTEGER) throw malformed('An array says it has more than 2^53 elements.', path)

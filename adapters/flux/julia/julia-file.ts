@@ -6,6 +6,7 @@
  * a time when somebody asks, because they form cycles and because shared objects must not be copied.
  */
 import { UntrustedInputError } from '../../../core/errors/errors.js'
+import { shown } from '../../../core/errors/shown.js'
 import { type Bson, type BsonDocument, type BsonList, isDocument, isList } from './bson-values.js'
 import { readBson } from './read-bson.js'
 
@@ -86,7 +87,7 @@ export function resolve(file: JuliaFile, value: Bson | undefined): Bson {
   for (let steps = 0; tagOf(current) === 'backref'; steps++) {
     const index = (current as BsonDocument)['ref']
     if (typeof index !== 'number' || !Number.isInteger(index) || index < 1 || index > file.backrefs.length) {
-      throw malformed(`A back reference points at element ${String(index)} of ${file.backrefs.length}.`)
+      throw malformed(`A back reference points at element ${shown(index)} of ${file.backrefs.length}.`)
     }
     if (steps > file.backrefs.length) throw malformed('Back references point at each other in a ring.')
     current = file.backrefs[index - 1]
@@ -97,7 +98,7 @@ export function resolve(file: JuliaFile, value: Bson | undefined): Bson {
 /** A list of a document's field; absent lists are malformed. */
 export function listField(file: JuliaFile, document: BsonDocument, key: string): BsonList {
   const list = resolve(file, document[key])
-  if (!isList(list)) throw malformed(`A '${String(document['tag'])}' needs a list under '${key}'.`)
+  if (!isList(list)) throw malformed(`A ${shown(document['tag'])} needs a list under '${key}'.`)
   return list
 }
 
@@ -106,7 +107,7 @@ export function pathOf(file: JuliaFile, document: BsonDocument, key: string): st
   const parts = listField(file, document, key)
   const names: string[] = []
   for (const part of parts) {
-    if (typeof part !== 'string') throw malformed(`The path of a '${String(document['tag'])}' must be made of strings.`)
+    if (typeof part !== 'string') throw malformed(`The path of a ${shown(document['tag'])} must be made of strings.`)
     names.push(part)
   }
   if (names.length > 1 && names[0] === 'Main') names.shift()

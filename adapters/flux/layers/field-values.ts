@@ -1,5 +1,6 @@
 /** @file Typed access to the fields of Flux's structs: arrays, functions, small integers. */
 import { UntrustedInputError } from '../../../core/errors/errors.js'
+import { shown } from '../../../core/errors/shown.js'
 import { type ArrayCache, arrayOf, type JuliaArray } from '../julia/arrays.js'
 import type { Bson } from '../julia/bson-values.js'
 import { type FluxFunction, functionOf } from '../julia/functions.js'
@@ -56,7 +57,7 @@ export function optionalArray(reader: FluxReader, value: Bson | undefined, path:
 export function integer(reader: FluxReader, value: Bson | undefined, path: string): number {
   const number = numberOf(reader.file, value)
   if (number === undefined || !Number.isInteger(number) || number < 0 || number > 2 ** 31) {
-    throw malformed(`'${path}' must be a small integer; got ${String(number)}.`, path)
+    throw malformed(`'${path}' must be a small integer; got ${shown(number)}.`, path)
   }
   return number
 }

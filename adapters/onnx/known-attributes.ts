@@ -1,0 +1,64 @@
+/** @file Refuses attributes that an operator does not have: a misspelt one would be passed over, and its default taken. */
+import { UntrustedInputError } from '../../core/errors/errors.js'
+import { nearestWord } from '../../core/errors/suggest.js'
+import { ATTRIBUTE_TABLE } from './attribute-table.js'
+import type { AttributeMessage } from './messages.js'
+
+/** Kinds of the table by AttributeProto.AttributeType, and the fields that hold their values. */
+const KINDS: Readonly<Record<number, string>> = { 1: 'f', 2: 'i', 3: 's', 4: 't', 5: 'g', 6: 'F', 7: 'I', 8: 'S',
+  9: 'T', 10: 'G', 11: 'p', 13: 'y' }
+const WORDS: Readonly<Record<string, string>> = { f: 'a number', i: 'an integer', s: 'text', t: 'a tensor',
+  g: 'a graph', F: 'numbers', I: 'integers', S: 'texts' }
+const SINGLE = [['f', 'f'], ['i', 'i'], ['s', 's'], ['t', 't'], ['g', 'g']] as const
+const LISTS = [['floats', 'F'], ['ints', 'I'], ['strings', 'S']] as const
+
+/** Older operators carry what only Caffe2 read. */
+const PASSED_OVER = new Set(['consumed_inputs'])
+
+/**
+ * @param op of ONNX' own operators; others are not known here
+ * @throws UntrustedInputError for an attribute that the operator does not have in this operator set, or of another kind
+ */
+export function checkAttributes(op: string, node: string, opset: number,
+  attributes: readonly AttributeMessage[]): void {
+  if (!Object.hasOwn(ATTRIBUTE_TABLE, op)) return
+  const known = new Map(ATTRIBUTE_TABLE[op].map(entryOf).filter(({ from, to }) => from <= opset && opset <= to).map(
+    ({ name, kind }) => [name, kind] as const,
+  ))
+  for (const attribute of attributes) {
+    const { name = '' } = attribute
+    const kind = known.get(name)
+    if (kind === undefined && !PASSED_OVER.has(name)) {
+      const suggestion = nearestWord(name, [...known.keys()])
+      throw refuse(op, node, `has no attribute '${name.slice(0, 50)}' in operator set ${opset}` +
+        (suggestion === undefined ? '' : `; did its writer mean '${suggestion}'?`))
+    }
+    const found = kindOf(attribute)
+    if (kind !== undefined && found !== undefined && found !== kind) {
+      throw refuse(op, node,
+        `takes ${WORDS[kind] ?? 'another kind'} as '${name}', and the file has ${WORDS[found] ?? 'another kind'}`)
+    }
+  }
+}
+
+function entryOf(entry: string): { name: string, kind: string, from: number, to: number } {
+  const [name, rest] = entry.split(':')
+  const [, kind, from = '1', to = '1000'] = /^(.)(?:@(\d+))?(?:-(\d+))?$/.exec(rest) ?? ['', '?']
+  return { name, kind, from: Number(from), to: Number(to) }
+}
+
+/** The kind that an attribute says, or shows where it says none; undefined where it is empty, or contradicts itself. */
+function kindOf(attribute: AttributeMessage): string | undefined {
+  const held = [...SINGLE.filter(([field]) => Object.hasOwn(attribute, field) && attribute[field] != null),
+    ...LISTS.filter(([field]) => (attribute[field]?.length ?? 0) > 0)].map(([, kind]) => kind)
+  const said = attribute.type === undefined || attribute.type === 0 ? undefined : KINDS[attribute.type] ?? '?'
+  if (held.length > 1 || (said !== undefined && held.length === 1 && held[0] !== said)) return '?'
+  return said ?? held[0]
+}
+
+function refuse(op: string, node: string, problem: string): UntrustedInputError {
+  return new UntrustedInputError(
+    `The ${op} node '${node.slice(0, 200)}' of the ONNX file is not valid: ${op} ${problem}.`,
+    { format: 'ONNX', path: node.slice(0, 200) },
+  )
+}
