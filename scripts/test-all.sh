@@ -24,6 +24,9 @@ say 'Python'
 .venv/bin/python -m ruff check clients/python
 .venv/bin/python -m ruff format --check --line-length 120 --target-version py311 clients/python bench demo test
 
+say 'Fuzzing'
+node scripts/fuzz.mjs --seconds 40
+
 say 'Benchmarks: small ones, to see that they run'
 npm run bench -- --quick --ours --only W1,W2,W3/all/kron,W8-1000
 npm run bench:usefulness -- --quick

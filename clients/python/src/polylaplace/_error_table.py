@@ -27,6 +27,7 @@ ERROR_TABLE: dict[str, tuple[int, str, str]] = {
     "BATCH_AXIS": (406, "GraphError", "The examples of a batch are not kept apart by the network."),
     "NOT_POSITIVE_DEFINITE": (501, "NumericalError", "A matrix that must be positive definite is not."),
     "NO_CONVERGENCE": (502, "NumericalError", "An iteration did not converge."),
+    "OVERFLOW": (505, "NumericalError", "A result is too large or too small for the precision it is computed in."),
     "UNTRUSTED_INPUT": (601, "UntrustedInputError", "A file or a message is malformed or exceeds a limit."),
     "UNSUPPORTED_FORMAT": (
         602,

@@ -1,0 +1,196 @@
+// Fuzzing: mutated files of every reader, frames of the protocol, posteriors and partial fits. Every one must end in a
+// result or in an error of ours, within a second of the processor's time.
+//
+//   npm run fuzz -- --seconds 60              about as long in all
+//   npm run fuzz -- --inputs 1000000          as many inputs
+//   npm run fuzz -- --seed 7 --target ONNX    what a failure prints, to repeat it; --round N for one input
+//
+// Prints a table, and one line for each failure with the seed and the round that make it again.
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { parseArgs } from 'node:util'
+import { inflateRawSync } from 'node:zlib'
+import { readFluxTensors } from '../dist/adapters/flux/index.js'
+import { readKeras } from '../dist/adapters/keras/index.js'
+import { describeFile, readNetwork } from '../dist/adapters/network/index.js'
+import { readOnnx, readOnnxTensors } from '../dist/adapters/onnx/index.js'
+import { readPyTorchTensors } from '../dist/adapters/pytorch/index.js'
+import { readSafetensorsTensors } from '../dist/adapters/safetensors/index.js'
+import { LaplaceError } from '../dist/core/errors/errors.js'
+import { laplace } from '../dist/core/laplace/laplace.js'
+import { loadPosterior } from '../dist/core/laplace/load-posterior.js'
+import { readPartialFit, writePartialFit } from '../dist/core/storage/partial-fit-file.js'
+import { tensor } from '../dist/core/tensor/tensor.js'
+import '../dist/node/runtime/runtime.js'
+import { decodeMessage } from '../dist/protocol/frames/decode.js'
+import { encodeFrame } from '../dist/protocol/frames/encode.js'
+
+const { values: options } = parseArgs({
+  options: { seconds: { type: 'string' }, inputs: { type: 'string' }, seed: { type: 'string', default: '1' },
+    target: { type: 'string' }, round: { type: 'string' }, keep: { type: 'string' } },
+})
+const seed = Number(options.seed)
+const MOST_MILLISECONDS = 1000
+
+const file = path => new Uint8Array(readFileSync(new URL(`../test/fixtures/${path}`, import.meta.url)))
+const files = (...paths) => paths.map(file)
+const inflate = (bytes, most) => inflateRawSync(bytes, { maxOutputLength: Math.max(most, 1) })
+
+const [posteriors, partials] = await savedFiles()
+const cases = ['regression-1d', 'binary', 'sequence']
+
+/** Where the reader of a checksum or a digest would hide what is behind it, that is made to fit after the mutation. */
+const TARGETS = [
+  { name: 'PyTorch', seeds: files(...cases.map(name => `cases/${name}/model.pt`)),
+    read: bytes => readPyTorchTensors(bytes, { zip: { inflate, crc32: undefined } }) },
+  { name: 'safetensors', seeds: files(...cases.map(name => `cases/${name}/model.safetensors`)),
+    read: readSafetensorsTensors },
+  { name: 'ONNX', seeds: files(...['regression-1d', 'cnn', 'sequence'].map(name => `cases/${name}/model.onnx`)),
+    read: bytes => [readOnnxTensors(bytes), readOnnx(bytes)] },
+  { name: 'Flux', seeds: files('attacks/tag-is-dict.bson'), read: readFluxTensors },
+  { name: 'Keras', seeds: files('keras/perceptron.h5', 'keras/perceptron.keras'), read: bytes => readKeras(bytes),
+    share: 0.3 },
+  { name: 'any format',
+    seeds: files('cases/binary/model.onnx', 'cases/binary/model.safetensors', 'cases/binary/model.pt'),
+    read: async bytes => [await describeFile(bytes), await readNetwork(bytes, { activation: 'tanh' })] },
+  { name: 'posterior', seeds: posteriors, read: bytes => loadPosterior(bytes), refused: true },
+  { name: 'partial fit', seeds: partials, read: readPartialFit, refused: true },
+  { name: 'posterior of 0.1.0',
+    seeds: files(...['kron', 'full', 'diag'].map(name => `posteriors-0.1.0/${name}.posterior`)),
+    read: bytes => loadPosterior(bytes) },
+  { name: 'partial fit of 0.1.0',
+    seeds: files(...['kron', 'full', 'diag'].map(name => `posteriors-0.1.0/${name}.partial`)), read: readPartialFit },
+  { name: 'frame of the protocol', seeds: frames(), read: decodeMessage },
+]
+
+async function savedFiles() {
+  const graph = readOnnx(file('cases/binary/model.onnx'))
+  const data = JSON.parse(new TextDecoder().decode(file('cases/binary/data.json')))
+  const array = ({ shape, data: numbers }) => tensor('float64', shape, numbers)
+  const made = [[], []]
+  for (const structure of ['kron', 'diag']) {
+    const prepared = laplace(graph, { likelihood: 'binary', subset: 'last_layer', structure })
+    made[0].push((await prepared.fit(array(data.x), array(data.y))).save())
+    made[1].push(writePartialFit(await prepared.fitPartial(array(data.x), array(data.y))))
+  }
+  return made
+}
+
+function frames() {
+  const messages = [{ id: 1, method: 'hello', params: { versions: [1], client: 'fuzz' } }, { id: 2,
+    method: 'readNetwork', params: { bytes: new Uint8Array(64), hints: { activation: 'relu' } } }, { id: 3,
+    method: 'fit', params: { x: { dtype: 'float64', shape: [2, 1], data: new Uint8Array(16) }, y: [1, 2] } }]
+  return messages.map(message => encodeFrame(message).slice(4))
+}
+
+/** Numbers below a bound, the same for the same seed. */
+function generator(start) {
+  let state = start >>> 0
+  return below => {
+    state = (state + 0x6D2B79F5) >>> 0
+    let z = Math.imul(state ^ (state >>> 15), state | 1)
+    z ^= z + Math.imul(z ^ (z >>> 7), z | 61)
+    return Math.floor(((z ^ (z >>> 14)) >>> 0) / 2 ** 32 * below)
+  }
+}
+
+const EDGES = [0, 1, 0x7F, 0x80, 0xFF]
+
+/** One to four changes: bits, bytes, edge values, parts removed, doubled, exchanged, the end cut off. */
+function mutate(start, next) {
+  let bytes = start.slice()
+  const place = () => (next(3) === 0
+    ? Math.min(bytes.length - 1, next(256))
+    : next(3) === 0
+    ? Math.max(0, bytes.length - 1 - next(512))
+    : next(bytes.length))
+  for (let change = next(4); change >= 0 && bytes.length > 8; change--) {
+    const [at, length] = [place(), 1 + next(16)]
+    const kind = next(7)
+    if (kind === 0) bytes[at] = next(256)
+    else if (kind === 1) bytes[at] ^= 1 << next(8)
+    else if (kind === 2) bytes.fill(EDGES[next(EDGES.length)], at, at + [1, 2, 4, 8][next(4)])
+    else if (kind === 3) bytes = joined(bytes.subarray(0, at), bytes.subarray(at + length))
+    else if (kind === 4) bytes = joined(bytes.subarray(0, at + length), bytes.subarray(at))
+    else if (kind === 5) bytes.copyWithin(place(), at, at + length)
+    else if (next(8) === 0) bytes = bytes.slice(0, at)
+  }
+  return bytes
+}
+
+function joined(a, b) {
+  const bytes = new Uint8Array(a.length + b.length)
+  bytes.set(a)
+  bytes.set(b, a.length)
+  return bytes
+}
+
+const same = (a, b) => a.length === b.length && a.every((byte, i) => byte === b[i])
+
+/** What is wrong with how an input ended, and whether it was accepted. */
+async function attempt(target, bytes, original) {
+  const start = process.cpuUsage()
+  let [accepted, fault] = [true, undefined]
+  try {
+    await target.read(bytes)
+    if (target.refused === true && !same(bytes, original)) fault = 'a changed file was accepted'
+  } catch (error) {
+    accepted = false
+    if (!(error instanceof LaplaceError) || error.code === 'INTERNAL') fault = String(error?.stack ?? error)
+    else if (error.message.length > 2000) fault = `a message of ${error.message.length} characters`
+  }
+  const { user, system } = process.cpuUsage(start)
+  if ((user + system) / 1000 > MOST_MILLISECONDS) fault ??= `${((user + system) / 1000).toFixed(0)} ms`
+  if ('x' in {} || Object.keys(Object.prototype).length > 0) fault ??= 'the prototype of objects was changed'
+  return { accepted, fault }
+}
+
+/** Rounds of one target until time or number is used up. */
+async function run(target, milliseconds, most) {
+  const count = { inputs: 0, accepted: 0, faults: 0 }
+  // What is loaded and compiled at the first file is not counted.
+  await attempt(target, target.seeds[0], target.seeds[0])
+  const until = performance.now() + milliseconds
+  const first = options.round === undefined ? 0 : Number(options.round)
+  const last = options.round === undefined ? most : first + 1
+  for (let round = first; round < last && performance.now() < until; round++) {
+    const next = generator(seed * 1_000_003 + round)
+    const original = target.seeds[next(target.seeds.length)]
+    const bytes = mutate(original, next)
+    const { accepted, fault } = await attempt(target, bytes, original)
+    count.inputs++
+    if (accepted) count.accepted++
+    if (accepted && options.keep !== undefined) keep(target.name, round, bytes)
+    if (fault === undefined) continue
+    count.faults++
+    if (count.faults <= 5) console.log(`--target '${target.name}' --seed ${seed} --round ${round}: ${fault}`)
+  }
+  return count
+}
+
+/** Accepted files, for other readers to compare. */
+function keep(name, round, bytes) {
+  mkdirSync(options.keep, { recursive: true })
+  writeFileSync(`${options.keep}/${name.replaceAll(' ', '-')}-${seed}-${round}`, bytes)
+}
+
+const chosen = TARGETS.filter(({ name }) => options.target === undefined || name === options.target)
+const shares = chosen.reduce((sum, { share = 1 }) => sum + share, 0)
+const seconds = options.inputs === undefined ? Number(options.seconds ?? 60) : Infinity
+let [inputs, faults] = [0, 0]
+console.log(
+  `seed ${seed}\n${'target'.padEnd(24)}${'inputs'.padStart(10)}${'accepted'.padStart(10)}${'faults'.padStart(8)}`,
+)
+for (const target of chosen) {
+  const share = (target.share ?? 1) / shares
+  const most = options.inputs === undefined ? Infinity : Math.ceil(Number(options.inputs) * share)
+  const count = await run(target, 1000 * seconds * share, most)
+  inputs += count.inputs
+  faults += count.faults
+  console.log(
+    `${target.name.padEnd(24)}${String(count.inputs).padStart(10)}${String(count.accepted).padStart(10)}${
+      String(count.faults).padStart(8)
+    }`,
+  )
+}
+console.log(`${'all'.padEnd(24)}${String(inputs).padStart(10)}${''.padStart(10)}${String(faults).padStart(8)}`)
+process.exit(faults === 0 && inputs > 0 ? 0 : 1)
