@@ -43,7 +43,7 @@ export function checkAttributes(op: string, node: string, opset: number,
 
 function entryOf(entry: string): { name: string, kind: string, from: number, to: number } {
   const [name, rest] = entry.split(':')
-  const [, kind, from = '1', to = '1000'] = /^(.)(?:@(\d+))?(?:-(\d+))?$/.exec(rest) ?? ['', '?']
+  const [, kind, from = '0', to = 'Infinity'] = /^(.)(?:@(\d+))?(?:-(\d+))?$/.exec(rest) ?? ['', '?']
   return { name, kind, from: Number(from), to: Number(to) }
 }
 

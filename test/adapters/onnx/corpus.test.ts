@@ -15,7 +15,7 @@ const folder = new URL('../../../../shared/models/onnx/', import.meta.url).pathn
 
 /** Files that are refused as a whole, with the code of the error. */
 const REFUSED: Record<string, string> = {
-  // Its Squeeze has an attribute of an older operator set; onnx' checker refuses it too.
+  // Its Squeeze has an attribute of an older operator set than the one that the file names.
   'deeploy/Transformer_Train/network.onnx': 'UNTRUSTED_INPUT',
   'sklearn-onnx__model.onnx': 'UNSUPPORTED_FORMAT',
   'sklearn-onnx__pipeline_titanic.onnx': 'UNSUPPORTED_FORMAT',
