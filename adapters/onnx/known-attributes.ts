@@ -1,4 +1,4 @@
-/** @file Refuses attributes that an operator does not have: a misspelt one would be passed over, and its default taken. */
+/** @file Refuses attributes that an operator does not have: a misspelt one would be passed over for its default. */
 import { UntrustedInputError } from '../../core/errors/errors.js'
 import { nearestWord } from '../../core/errors/suggest.js'
 import { ATTRIBUTE_TABLE } from './attribute-table.js'
