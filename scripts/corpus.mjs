@@ -21,6 +21,7 @@ const { readNpy } = await load('cli/data/npy.js')
 const { LaplaceError } = await load('core/errors/errors.js')
 const { runGraph } = await load('core/engine/typescript.js')
 const { concreteShape, isBatch } = await load('core/graph/graph.js')
+const { laplace } = await load('core/laplace/laplace.js')
 const { isSupported } = await load('core/ops/registry.js')
 const architectures = new Map(
   Object.entries(JSON.parse(readFileSync(new URL('corpus-architectures.json', import.meta.url), 'utf8'))),
@@ -95,11 +96,13 @@ function examplesBeside(path) {
   return { inputs: numbered('input'), outputs: numbered('output') }
 }
 
-/** Runs a graph on random examples; integers become 0, which every table of tokens has. */
-function runOnRandom(graph) {
+const precisionFor = graph => (graph.inputs.some(input => input.dtype === 'float64') ? 'float64' : 'float32')
+
+/** Random examples; integers become 0, which every table of tokens has. */
+function randomInputs(graph, examples) {
   const random = seededRandom(1)
   const inputs = new Map(graph.inputs.map(({ name, dtype, shape }) => {
-    const extents = concreteShape(shape, EXAMPLES)
+    const extents = concreteShape(shape, examples)
     const length = extents.reduce((a, b) => a * b, 1)
     const data = dtype === 'float32'
       ? new Float32Array(length)
@@ -109,12 +112,11 @@ function runOnRandom(graph) {
     if (dtype === 'float32' || dtype === 'float64') { for (let i = 0; i < length; i++) data[i] = random() }
     return [name, { dtype, shape: extents, data }]
   }))
-  return outputsOf(graph, inputs)
+  return { inputs }
 }
 
 function outputsOf(graph, inputs) {
-  const precision = graph.inputs.some(input => input.dtype === 'float64') ? 'float64' : 'float32'
-  const values = runGraph(graph, inputs, precision)
+  const values = runGraph(graph, inputs, precisionFor(graph))
   return graph.outputs.map(name => values.get(name))
 }
 
@@ -160,6 +162,36 @@ function converted({ data }, dtype) {
     : Float64Array.from(data)
 }
 
+/** Weights beyond which a file is not fitted here: it would take minutes. */
+const MOST_WEIGHTS = 400_000
+
+/** What comes of a fit with the network's own outputs as targets: true, or the error's words. */
+async function fitted(graph, subset, structure) {
+  const chosen = graph.outputs[0]
+  const { inputs } = randomInputs(graph, 6)
+  const rows = [...inputs].map(([name, values]) => ({ name, values }))
+  const x = rows.length > 1 ? rows : rows[0]?.values
+  try {
+    const options = { likelihood: 'regression', subset, structure, output: chosen, tune: 'none', priorPrecision: 1,
+      sigmaNoise: 1 }
+    const task = laplace(graph, options)
+    const outputs = runGraph({ ...graph, outputs: [chosen] }, inputs, precisionFor(graph)).get(chosen)
+    const posterior = await task.fit(x, { dtype: 'float64', shape: outputs.shape,
+      data: Float64Array.from(outputs.data, Number) })
+    const { variance } = await posterior.predict(x)
+    return variance.data.every(Number.isFinite) ? true : 'variances that are no numbers'
+  } catch (error) {
+    if (!(error instanceof LaplaceError) || error.code === 'INTERNAL') throw error
+    return `${error.code}: ${error.message}`
+  }
+}
+
+/** Fits of the last layer and of all weights, where there are weights and not too many. */
+async function fits(graph, parameters) {
+  if (parameters === 0 || parameters > MOST_WEIGHTS) return {}
+  return { lastLayer: await fitted(graph, 'last_layer', 'kron'), all: await fitted(graph, 'all', 'kron') }
+}
+
 /** What happens with one file. */
 async function examine(path) {
   const bytes = readFileSync(path)
@@ -176,16 +208,17 @@ async function examine(path) {
     hinted: architectures.has(basename(path)) }
   const unsupported = [...new Set(graph.nodes.map(node => node.op).filter(op => !isSupported(op)))]
   if (unsupported.length > 0) {
+    const said = await fitted(graph, 'last_layer', 'kron')
     return { ...network, kind: 'unsupported', code: 'UNSUPPORTED_OPERATOR',
-      text: `read; not supported when it is to run: ${unsupported.sort().join(', ')}` }
+      text: `read; not supported when it is to run: ${unsupported.sort().join(', ')}. ${said === true ? '' : said}` }
   }
   try {
-    const shapes = runOnRandom(graph).map(output =>
+    const shapes = outputsOf(graph, randomInputs(graph, EXAMPLES).inputs).map(output =>
       `${output.shape.join(' x ') || 'scalar'}${output.data.every(Number.isFinite) ? '' : ' (not finite)'}`
     )
     const beside = examplesBeside(path)
     const difference = beside === undefined || !graphFits(graph, beside) ? undefined : compare(graph, beside)
-    return { ...network, text: `runs: ${shapes.join(', ')}`, difference }
+    return { ...network, text: `runs: ${shapes.join(', ')}`, difference, ...await fits(graph, about.parameterCount) }
   } catch (error) {
     if (!(error instanceof LaplaceError) || error.code === 'INTERNAL') throw error
     return { ...network, kind: 'not run', code: error.code, text: error.message }
@@ -196,7 +229,7 @@ function graphFits(graph, { inputs }) {
   return graph.inputs.length === inputs.length
 }
 
-const cell = text => String(text).replaceAll('|', '\\|').replaceAll('\n', ' ').slice(0, 300)
+const cell = text => String(text).replaceAll('|', '\\|').replaceAll('\n', ' ').slice(0, 700)
 const agreement = difference => (difference === undefined
   ? ''
   : Number.isNaN(difference)
@@ -205,11 +238,20 @@ const agreement = difference => (difference === undefined
   ? '; equal to the outputs beside it'
   : `; differs from the outputs beside it by ${difference.toExponential(0)}`)
 
+/** What of the fits is worth a word. */
+function fitting({ lastLayer, all }) {
+  if (lastLayer === undefined) return ''
+  if (lastLayer === true && all === true) return '; fits'
+  return `; last layer ${lastLayer === true ? 'fits' : lastLayer}; all weights ${all === true ? 'fit' : all}`
+}
+
 function line(row) {
   const read = row.layers === undefined
     ? (row.tensors > 0 ? `${row.tensors} tensors, ${row.elements} values` : '')
     : `${row.layers} operations, ${row.parameters} parameters${row.hinted ? ' (with hints)' : ''}`
-  const outcome = row.code === undefined ? `${row.text}${agreement(row.difference)}` : `${row.code}: ${row.text}`
+  const outcome = row.code === undefined
+    ? `${row.text}${agreement(row.difference)}${fitting(row)}`
+    : `${row.code}: ${row.text}`
   return `| ${cell(row.file)} | ${cell(row.format)} | ${read} | ${cell(outcome)} |`
 }
 
@@ -230,6 +272,11 @@ const count = kind => rows.filter(row => row.kind === kind).length
 const summary = [
   ['networks read and run', count('network')],
   ['of these compared with outputs beside them and equal', rows.filter(row => row.difference < 1e-5).length],
+  [`networks of up to ${MOST_WEIGHTS} weights whose last layer fits`,
+    rows.filter(row => row.lastLayer === true).length],
+  ['networks of as many in which all weights fit', rows.filter(row => row.all === true).length],
+  ['networks in which a fit is refused',
+    rows.filter(row => typeof row.lastLayer === 'string' || typeof row.all === 'string').length],
   ['networks read, with operators that are not supported', count('unsupported')],
   ['networks read, refused when they were to run', count('not run')],
   ['files of tensors without a network (an architecture makes one)', count('tensors')],
@@ -240,7 +287,7 @@ writeFileSync(table, `# What the readers make of real files
 
 Written by \`npm run corpus\` from ${rows.length} files of other projects (their origins are listed with them).
 Networks are run on two random examples; where a project keeps inputs and outputs beside a network, the outputs are
-compared. Every refusal is a typed error; its message says what to do. Files of weights that are marked "with hints"
+compared. The last layer and all weights (structure kron) are fitted to the network's own outputs. Every refusal is a typed error; its message says what to do. Files of weights that are marked "with hints"
 were read with the layers, the activation or the choice of
 [corpus-architectures.json](../scripts/corpus-architectures.json).
 

@@ -78,7 +78,7 @@ function chooseNetwork(reader: FluxReader, contents: Contents, wanted: string | 
   throw new UntrustedInputError(
     `The file is BSON, but it holds no network of Flux (variables: ${
       [...reader.file.variables.keys()].slice(0, 10).map(name => `'${name.slice(0, 50)}'`).join(', ') || 'none'
-    }).`,
+    }). Save the network itself: BSON.@save "model.bson" model.`,
     { format: 'BSON.jl' },
     'UNSUPPORTED_FORMAT',
   )

@@ -17,7 +17,8 @@ export function badNode(node: Node, problem: string): GraphError {
 
 /** A GraphError BATCH_AXIS about one node: it would mix examples. */
 export function batchAxisError(node: Node, problem: string): GraphError {
-  return new GraphError('BATCH_AXIS', `${describeNode(node)}: ${problem} The examples of a batch must be kept apart.`, {
+  return new GraphError('BATCH_AXIS', `${describeNode(node)}: ${problem} The examples of a batch must be kept apart: ` +
+    'flatten and reshape each example alone in the network (torch: Flatten from axis 1), and export it again.', {
     op: node.op,
     node: node.name ?? node.outputs[0],
   })

@@ -21,8 +21,18 @@ function largestDifference(a, b) {
   return a.reduce((most, value, i) => Math.max(most, Math.abs(value - b[i]) / scale), 0)
 }
 
-/** The outputs of ONNX Runtime, as many rows at a time as the file is made for. */
-async function inOnnxRuntime(path, { inputs, output }, rows) {
+/** Values of T x N x ... as N x T x ..., where the examples are on the second axis. */
+function examplesFirst(values, [times, rows, ...rest], batch) {
+  if (batch === 0) return Array.from(values)
+  const width = rest.reduce((a, b) => a * b, 1)
+  return Array.from({ length: values.length }, (_, i) => {
+    const [n, t] = [Math.floor(i / (times * width)), Math.floor(i / width) % times]
+    return values[(t * rows + n) * width + i % width]
+  })
+}
+
+/** The outputs of ONNX Runtime, examples first, as many rows at a time as the file is made for. */
+async function inOnnxRuntime(path, { inputs, output, batch }, rows) {
   const session = await ort.InferenceSession.create(path, { logSeverityLevel: 4, intraOpNumThreads: 1 })
   const given = inputs.slice(0, session.inputNames.length)
   const at = Object.fromEntries(session.inputMetadata.map(each => [each.name, each]))
@@ -38,7 +48,8 @@ async function inOnnxRuntime(path, { inputs, output }, rows) {
         : new ort.Tensor('float32', Float32Array.from(values), [size, ...shape.slice(1)])]
     })
     const results = await session.run(Object.fromEntries(part))
-    found.push(...results[session.outputNames[0]].data)
+    const { data, dims } = results[session.outputNames[0]]
+    found.push(...examplesFirst(data, dims, batch))
   }
   await session.release()
   return found.length === output.data.length ? found : []
@@ -76,7 +87,7 @@ function derivative(graph, entry) {
     })) }, 'float64').run(inputs).get(network.outputs[0]).data
   const [up, down] = [moved(1), moved(-1)]
   const expected = Array.from(up, (value, i) => (value - down[i]) / (2 * step))
-  return largestDifference(Array.from(product), expected)
+  return largestDifference(Array.from(product), examplesFirst(expected, entry.output.shape, entry.batch))
 }
 
 const tensorOf = ({ shape, integers, data }) =>
@@ -118,7 +129,7 @@ async function examine(entry) {
     ...result,
     outputs: largestDifference(Array.from(ours.data), entry.output.data),
     runtime: theirs.error === undefined && theirs.length > 0
-      ? largestDifference(Array.from(ours.data), Array.from(theirs))
+      ? largestDifference(examplesFirst(ours.data, entry.output.shape, entry.batch), Array.from(theirs))
       : theirs,
     derivative: await attempt(() => derivative(read, entry)),
     lastLayer: await attempt(() => fitted(read, entry, 'last_layer')),

@@ -310,9 +310,9 @@ def _bilinear(graph: Any, a: Any, b: Any, weight: Any, bias: Any) -> Any:
 
 
 def _index_add(graph: Any, data: Any, dim: Any, index: Any, added: Any, alpha: Any) -> Any:
-    axis, rank, factor = dim.node().i("value"), data.type().dim(), alpha.node().t("value")
-    axis %= rank
+    rank, factor = data.type().dim(), alpha.toIValue()
+    axis = dim.toIValue() % rank
     axes = graph.op("Constant", value_t=sys.modules["torch"].tensor([k for k in range(rank) if k != axis]))
     each = graph.op("Expand", graph.op("Unsqueeze", index, axes), graph.op("Shape", added))
-    scaled = added if factor == 1 else graph.op("Mul", added, graph.op("CastLike", alpha, added))
+    scaled = added if factor in (None, 1) else graph.op("Mul", added, graph.op("CastLike", alpha, added))
     return graph.op("ScatterElements", data, each, scaled, axis_i=axis, reduction_s="add")
