@@ -214,7 +214,7 @@ function learnsFrom(node: Node, input: number, name: string, value: Tensor, arou
       return value.data.length > 1 && input === 1 && shiftsValue(node, input, value, around) &&
         (!MADE_UP.test(name) || name.startsWith('onnx::')) && !isUniform(value, value.data[0])
     case 'Mul':
-      return value.data.length > 1 && !isMask(value) &&
+      return value.data.length > 1 && !isMask(value) && !isUniform(value, 0) &&
         (varies(node.inputs[1 - input], around) || varies(node.outputs[0], around))
     case 'Concat':
       return value.data.length > 1 && node.inputs.some(name => varies(name, around)) &&

@@ -103,13 +103,13 @@ function dependencies(network: Graph): { varying: Set<string>, made: Map<string,
   return { varying, made }
 }
 
-/** What the only reader of a product adds to it, in whatever layout; the empty string where nothing is. */
+/** What the only reader of a product adds to it or takes off it, in whatever layout; the empty string where nothing is. */
 function addedTo(product: Node, readers: ReadonlyMap<string, readonly Node[]>, varying: ReadonlySet<string>): string {
   for (let [current] = product.outputs;;) {
     const nodes = readers.get(current) ?? []
     if (nodes.length !== 1) return ''
     const [node] = nodes
-    if (node.op === 'Add') return node.inputs.find(name => !varying.has(name)) ?? ''
+    if (node.op === 'Add' || node.op === 'Sub') return node.inputs.find(name => !varying.has(name)) ?? ''
     if (!LAYOUT.has(node.op)) return ''
     current = node.outputs[0]
   }

@@ -112,7 +112,7 @@ CASES: dict[str, Head] = {
         [("MatMul", ["h", "w"], ["product"], {}), ("Sub", ["product", "b"], ["y"], {})],
         {"w": draw(4, 3), "b": draw(3)},
         lambda p, h: h @ p["w"] - p["b"],
-        ("w",),
+        ("w", "b"),
     ),
     "a scaled weight": Head(
         [
