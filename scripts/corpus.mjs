@@ -162,8 +162,8 @@ function converted({ data }, dtype) {
     : Float64Array.from(data)
 }
 
-/** Weights beyond which a file is not fitted here: it would take minutes. */
-const MOST_WEIGHTS = 400_000
+/** Weights beyond which a file is not fitted here: it may take minutes. */
+const MOST_WEIGHTS = 15_000
 
 /** What comes of a fit with the network's own outputs as targets: true, or the error's words. */
 async function fitted(graph, subset, structure) {
