@@ -103,7 +103,7 @@ function dependencies(network: Graph): { varying: Set<string>, made: Map<string,
   return { varying, made }
 }
 
-/** What the only reader of a product adds to it or takes off it, in whatever layout; the empty string where nothing is. */
+/** What the only reader of a product adds or subtracts, in whatever layout; the empty string where nothing is. */
 function addedTo(product: Node, readers: ReadonlyMap<string, readonly Node[]>, varying: ReadonlySet<string>): string {
   for (let [current] = product.outputs;;) {
     const nodes = readers.get(current) ?? []
