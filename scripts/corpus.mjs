@@ -268,6 +268,7 @@ for (const path of filesBelow(folder)) {
   if (seconds > 5) process.stderr.write(`${path} (${statSync(path).size} bytes) took ${seconds.toFixed(1)} s\n`)
 }
 
+const isRefused = ({ lastLayer, all }) => [lastLayer, all].some(each => typeof each === 'string')
 const count = kind => rows.filter(row => row.kind === kind).length
 const summary = [
   ['networks read and run', count('network')],

@@ -79,8 +79,8 @@ function recogniseZip(bytes: Uint8Array): Recognised {
   }
   if (names.length > 0 && names.every(name => name.endsWith('.npy'))) {
     return other('a NumPy archive (.npz)',
-      'it holds arrays and no layers: if they are data, give the network and these as its rows; if they are the weights, ' +
-        'save them as safetensors (safetensors.numpy.save_file) and give the architecture')
+      'it holds arrays and no layers: if they are data, give the network and these as its rows; ' +
+        'if they are the weights, save them as safetensors (safetensors.numpy.save_file) and give the architecture')
   }
   if (has(/\.mlmodel$|coremldata\.bin$/)) return other('a Core ML package', TO_ONNX)
   return other(`a zip archive of other files (${names.slice(0, 5).map(name => `'${name.slice(0, 60)}'`).join(', ')})`,
