@@ -288,7 +288,8 @@ writeFileSync(table, `# What the readers make of real files
 
 Written by \`npm run corpus\` from ${rows.length} files of other projects (their origins are listed with them).
 Networks are run on two random examples; where a project keeps inputs and outputs beside a network, the outputs are
-compared. The last layer and all weights (structure kron) are fitted to the network's own outputs. Every refusal is a typed error; its message says what to do. Files of weights that are marked "with hints"
+compared. The last layer and all weights (structure kron) are fitted to the network's own outputs.
+Every refusal is a typed error; its message says what to do. Files of weights that are marked "with hints"
 were read with the layers, the activation or the choice of
 [corpus-architectures.json](../scripts/corpus-architectures.json).
 
