@@ -45,6 +45,8 @@ export interface ModuleTensors {
   readonly tensors: ReadonlyMap<string, Tensor>
   /** The names of all parameters, in the order of theta. */
   readonly parameters: readonly string[]
+  /** The names of its inputs, which a file leaves out where no output depends on them. */
+  readonly inputs?: readonly string[]
   /** Parameters that no output depends on, so that the file has no input for them. */
   readonly unused: readonly string[]
 }
@@ -85,7 +87,8 @@ export function readOnnx(bytes: Uint8Array, options: OnnxOptions = {}): Graph {
   const complete = removeDead({ ...batched, parameters,
     notes: [...batched.notes, ...(note === undefined ? [] : [note])] })
   const reshaped = reshapeWeights(complete, types)
-  return orientWeights(removeDead(reshaped.graph), reshaped.types)
+  return withDeclared(orientWeights(removeDead(reshaped.graph), reshaped.types), graph, source.constants,
+    options.module)
 }
 
 /**
@@ -197,6 +200,13 @@ function assemble(graph: GraphMessage, { nodes, constants, texts }: Source, dime
   })
   return withWeightsPrecision({ ...sorted, nodes: foldQuantization(sorted.nodes, constants),
     initializers: ordered(constants) })
+}
+
+/** The graph with the names of its inputs that no node reads: data for them are passed over. */
+function withDeclared(graph: Graph, message: GraphMessage, { values }: Constants,
+  module: ModuleTensors | undefined): Graph {
+  const names = module?.inputs ?? (message.input ?? []).map(({ name }) => name).filter(name => !values.has(name))
+  return names.length > graph.inputs.length ? { ...graph, declaredInputs: names } : graph
 }
 
 /** Tensors that this reader has made while it wrote operators in others are no parameters. */

@@ -68,6 +68,8 @@ export interface Parameter {
 /** A network, or a program made from one. Plain data: it can be posted to a worker and saved. */
 export interface Graph {
   readonly inputs: readonly GraphInput[]
+  /** The names of all inputs that the network was made with, where nodes read only some of them. */
+  readonly declaredInputs?: readonly string[]
   /** Names of the output values. */
   readonly outputs: readonly string[]
   /** In topological order. */

@@ -15,6 +15,7 @@ export function graphToTree(graph: Graph): Tree {
     inputs: graph.inputs.map(({ name, dtype, shape, openAxes, columns }) => ({ name, dtype, shape: shape.map(dimToTree),
       ...(openAxes === undefined ? {} : { openAxes }), ...(columns === undefined ? {} : { columns }) })
     ),
+    ...(graph.declaredInputs === undefined ? {} : { declaredInputs: graph.declaredInputs }),
     outputs: graph.outputs,
     nodes: graph.nodes.map(node => ({
       op: node.op,
@@ -49,6 +50,7 @@ export function graphFromTree(tree: Tree | undefined): Graph {
   const fields = fieldsOf(tree, 'network')
   return exact(fields, 'network', {
     inputs: listField(fields, 'inputs').map(item => inputFrom(fieldsOf(item, 'inputs'))),
+    ...(fields['declaredInputs'] === undefined ? {} : { declaredInputs: textsField(fields, 'declaredInputs') }),
     outputs: textsField(fields, 'outputs'),
     nodes: listField(fields, 'nodes').map(item => nodeFrom(fieldsOf(item, 'nodes'))),
     initializers: distinct('initializers', listField(fields, 'initializers').map(item => {

@@ -103,7 +103,7 @@ async function fromModule(params: DecodedMap, state: ThreadState): Promise<Model
   const graph = readOnnx(bytesParameter(module, 'bytes'), {
     dimensions: (hintsOf(params) as NetworkHints).dimensions ?? {},
     module: { tensors: tensorsOf(module, 'tensors', state), parameters: textsParameter(module, 'parameters'),
-      unused: textsParameter(module, 'unused') },
+      inputs: Object.keys(mapParameter(module, 'inputs')), unused: textsParameter(module, 'unused') },
   })
   await checkOutputs(graph, tensorsOf(module, 'inputs', state), tensorsOf(module, 'outputs', state), state.runtime)
   return { graph, format: 'onnx' }

@@ -297,3 +297,30 @@ def test_a_posterior_without_its_network_and_the_module() -> None:
         load(saved, model=module)
     with pytest.raises(StateError):
         load(saved, model=Tokens().double(), example=first)
+
+
+class Unread(nn.Module):
+    """Reads one of its inputs; another argument is a keyword with a default."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.head = nn.Linear(4, 3)
+
+    def forward(self, x: torch.Tensor, z: torch.Tensor, *, scale: float = 2.0) -> torch.Tensor:
+        return self.head(x) * scale
+
+
+def test_data_for_an_input_that_is_not_read_are_passed_over() -> None:
+    torch.manual_seed(0)
+    module = Unread().double().eval()
+    x, z = torch.randn(9, 4).double().numpy(), torch.randn(9, 2).double().numpy()
+    both = {"z": z, "x": x}
+    fitted = Laplace(module, "classification", subset_of_weights="all", hessian_structure="full")
+    fitted.fit(both, np.arange(9) % 3)
+    plain = nn.Linear(4, 3).double()
+    with torch.no_grad():
+        plain.weight.copy_(2 * module.head.weight)
+        plain.bias.copy_(2 * module.head.bias)
+    expected = Laplace(plain, "classification", subset_of_weights="all", hessian_structure="full", prior_precision=0.25)
+    expected.fit(x, np.arange(9) % 3)
+    np.testing.assert_allclose(fitted.functional_variance(both), expected.functional_variance(x), rtol=1e-8)

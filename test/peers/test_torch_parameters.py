@@ -256,3 +256,14 @@ def test_an_export_with_other_outputs_is_refused() -> None:
     x, y = torch.randn(12, 6), np.arange(12) % 3
     with pytest.raises(GraphError, match="differs from that of the network itself"):
         Laplace(Changing(), "classification").fit(x, y)
+
+
+def test_a_parametrization_that_cannot_be_exported_is_named_with_a_way_out() -> None:
+    module = nn.Sequential(nn.utils.parametrizations.orthogonal(nn.Linear(4, 4)), nn.Tanh(), nn.Linear(4, 3)).eval()
+    x, y = np.random.default_rng(0).normal(size=(9, 4)).astype(np.float32), np.arange(9) % 3
+    with pytest.raises(GraphError, match="'0.weight' by Orthogonal.*remove_parametrizations") as error:
+        Laplace(module, "classification").fit(x, y)
+    advised = str(error.value).split("tensors: ")[1].split(" makes one")[0].split(". ", 1)[1]
+    eval(advised, {"torch": torch, "module": module})
+    fitted = Laplace(module, "classification", subset_of_weights="all", hessian_structure="full").fit(x, y)
+    assert fitted.n_params == sum(each.numel() for each in module.parameters())

@@ -24,6 +24,8 @@ class Arguments:
     names: tuple[str, ...]
     places: tuple[int, ...]
     style: Literal["places", "keywords", "mapping", "sequence"]
+    #: Whether forward takes nothing else.
+    all: bool = False
 
     @property
     def note(self) -> str:
@@ -124,7 +126,8 @@ def _by_place(module: Any, forward: Sequence[_Parameter] | None, count: int, tak
                 f"array{'' if count == 1 else 's'}. Give a list with one array for each, or a mapping by these names.",
                 "BAD_ARRAY",
             )
-    return Arguments(_free_names(places, count, taken), tuple(range(count)), "places")
+    everything = forward is not None and len(forward) == count and places == [each.name for each in forward]
+    return Arguments(_free_names(places, count, taken), tuple(range(count)), "places", everything)
 
 
 def _required(forward: Sequence[_Parameter]) -> list[str]:

@@ -71,7 +71,8 @@ class _Plain:
     def of(self, torch: Any, module: Any) -> Any:
         """The module in single precision, if it is in half precision, as one of tensors in order to one tensor."""
         single = _single(torch, module)
-        alone = len(self.rows) == 1 and self.arguments.style == "places" and self.key is None
+        # Exporters give arguments that are left out their defaults by place, also those that are keywords only.
+        alone = len(self.rows) == 1 and self.arguments.style == "places" and self.arguments.all and self.key is None
         return single if alone else plain_module(torch, single, self.arguments, self.key)
 
 
@@ -278,10 +279,28 @@ def _structure(torch: Any, module: Any, given: list[Any], names: Sequence[str], 
         reason = str(error).strip().splitlines()
         raise GraphError(
             f"The {type(module).__name__} is not a plain Sequential, and torch's ONNX export of it failed: "
-            f"{reason[-1] if reason else type(error).__name__} {_ADVICE}",
+            f"{(reason[-1] if reason else type(error).__name__).rstrip('.')}. {_advice(module)}",
             "BAD_GRAPH",
         ) from error
     return buffer.getvalue()
+
+
+def _advice(module: Any) -> str:
+    """What to do about a module that cannot be exported: parametrizations are named, with the way to plain weights."""
+    parametrized = [
+        (path, name, [type(each).__name__.lstrip("_") for each in parametrizations])
+        for path, part in getattr(module, "inner", module).named_modules()
+        for name, parametrizations in dict(getattr(part, "parametrizations", None) or {}).items()
+    ]
+    if not parametrized:
+        return _ADVICE
+    what = ", ".join(f"{f'{path}.{name}'.lstrip('.')!r} by {' and '.join(by)}" for path, name, by in parametrized)
+    path, name, _ = parametrized[0]
+    part = f"module.get_submodule({path!r})" if path else "module"
+    return (
+        f"It has parametrized tensors: {what}. torch.nn.utils.parametrize.remove_parametrizations({part}, {name!r}) "
+        "makes one a plain parameter with the value that it has now."
+    )
 
 
 @contextmanager
