@@ -50,8 +50,8 @@ export function prepareNetwork(graph: Graph, likelihood: Likelihood | undefined,
   const notes = [...graph.notes, ...(stripped.note === undefined ? [] : [stripped.note])]
   const inputs = withIndexLimits(flat, inputsOf(flat, name))
   checkInputChoice(choice.input, graph, inputs)
-  return { graph: flat, inputs, declared: graph.declaredInputs ?? graph.inputs.map(input => input.name), output: name, axes, ...layout,
-    precision: precisionOf(graph), notes }
+  return { graph: flat, inputs, declared: graph.declaredInputs ?? graph.inputs.map(input => input.name), output: name,
+    axes, ...layout, precision: precisionOf(graph), notes }
 }
 
 /** The inputs that an output depends on, in the graph's order. */
