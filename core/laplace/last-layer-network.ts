@@ -8,6 +8,8 @@ import type { Graph } from '../graph/graph.js'
 import { type Network, prepareNetwork } from '../network/network.js'
 import type { ResolvedOptions } from '../options/laplace-options.js'
 import { findHead, type Head, plainLastLayer } from '../passes/head.js'
+import { unscaledNetwork } from '../passes/scaled-head.js'
+import { planTuning } from './tuning-plan.js'
 
 /** A network with the options that say the same of it. */
 export interface ChosenNetwork {
@@ -37,7 +39,45 @@ export function lastLayerNetwork(graph: Graph, given: ResolvedOptions): ChosenNe
     return { graph, network, options }
   }
   const head = findHead(network.graph, network.output, options.lastLayerName)
-  return head.closed ? { graph, network, options: named } : headOnly(graph, options, head)
+  if (head.closed) return { graph, network, options: named }
+  const unscaled = tunedAsLastLayer(named) ? withoutFactors(graph, network, named, head) : undefined
+  return unscaled === undefined || unscaled.apart && options.priorStructure === 'scalar'
+    ? headOnly(graph, options, head)
+    : unscaled
+}
+
+/**
+ * A network with the factors of its last layer in the weights, and whether weight and bias have different ones: one
+ * precision for both is then another prior.
+ */
+interface UnscaledChoice extends ChosenNetwork {
+  readonly apart: boolean
+}
+
+/** Whether the prior is found by the linear model of a last layer, whose unit is then that of the weights. */
+function tunedAsLastLayer(options: ResolvedOptions): boolean {
+  const { tune } = planTuning(options)
+  const byGate = !options.structureOpen && (tune === 'auto' || tune === 'validated')
+  return (tune === 'linearized' || byGate) && (options.settings.priorMean ?? 0) === 0
+}
+
+/** The network with the factors of its last layer in the weights; undefined where it has none. */
+function withoutFactors(graph: Graph, { output }: Network, options: ResolvedOptions, { node, parameters }: Head):
+  | UnscaledChoice
+  | undefined {
+  const found = unscaledNetwork(graph, node, parameters)
+  if (found === undefined) return undefined
+  const { weight, bias } = found
+  const factors = weight === bias ? `${weight}` : `${weight}, its bias by ${bias}`
+  const note =
+    `The last linear layer (${parameters.map(name => `'${name}'`).join(', ')}) is multiplied by ${factors} behind it. `
+    + 'The posterior is that of the layer with the multiplied weights, and so is its prior precision: times the '
+    + "factor's square it is that of the weights as they are stored."
+  const unscaled = { ...found.graph, notes: [...graph.notes, note] }
+  const network = prepareNetwork(unscaled, options.likelihood, options)
+  const plain = plainLastLayer(network.graph, network.output)
+  if (network.output !== output || plain === undefined || parameters.some(name => !plain.has(name))) return undefined
+  return { graph: unscaled, network, options, apart: weight !== bias && weight !== -bias }
 }
 
 /** The network whose parameters are those of its last linear layer alone; undefined where there is none. */
@@ -46,6 +86,21 @@ export function fallbackNetwork(graph: Graph, network: Network, options: Resolve
     return headOnly(graph, options, findHead(network.graph, network.output, options.lastLayerName))
   } catch (error) {
     if (error instanceof LaplaceError && error.code === 'NO_LAST_LAYER') return undefined
+    throw error
+  }
+}
+
+/**
+ * The network that a last layer's posterior belongs to where factors behind the layer went into its weights; undefined
+ * where it is the network itself, or is none.
+ */
+export function unscaledLastLayer(graph: Graph, options: ResolvedOptions): Graph | undefined {
+  try {
+    const network = prepareNetwork(graph, options.likelihood, options)
+    const head = findHead(network.graph, network.output, options.lastLayerName)
+    return head.closed ? undefined : withoutFactors(graph, network, options, head)?.graph
+  } catch (error) {
+    if (error instanceof LaplaceError) return undefined
     throw error
   }
 }

@@ -7,14 +7,14 @@ import { zeroAgreement } from '../likelihood/agreement.js'
 import { graphDigest } from '../network/digest.js'
 import { prepareNetwork } from '../network/network.js'
 import type { ParameterSlot } from '../network/parameter-slot.js'
-import { resolveOptions } from '../options/laplace-options.js'
+import { type ResolvedOptions, resolveOptions } from '../options/laplace-options.js'
 import type { Runtime } from '../parallel/runtime.js'
 import { createWorkerPool } from '../parallel/worker-pool.js'
 import { structuredPosterior } from '../posterior/structured.js'
 import { readPosterior, type SavedPosterior } from '../storage/posterior-file.js'
 import { evaluatorFor } from './fit-task.js'
 import { LaplacePosterior } from './laplace-posterior.js'
-import { savedSubset } from './last-layer-network.js'
+import { savedSubset, unscaledLastLayer } from './last-layer-network.js'
 
 /**
  * The posterior that `save` wrote.
@@ -27,8 +27,8 @@ import { savedSubset } from './last-layer-network.js'
 export function loadPosterior(bytes: Uint8Array, options: { readonly network?: Graph | undefined } = {},
   runtime: Runtime = {}): LaplacePosterior {
   const saved = readPosterior(bytes)
-  const graph = networkOf(saved, options.network)
   const given = resolveOptions(saved.options)
+  const graph = networkOf(saved, options.network, given)
   const network = prepareNetwork(graph, given.likelihood, given)
   const resolved = savedSubset(network, given)
   const evaluator = evaluatorFor(network, resolved, runtime)
@@ -63,13 +63,15 @@ export function loadPosterior(bytes: Uint8Array, options: { readonly network?: G
   })
 }
 
-function networkOf({ graph, digest }: SavedPosterior, given: Graph | undefined): Graph {
+function networkOf({ graph, digest }: SavedPosterior, given: Graph | undefined, options: ResolvedOptions): Graph {
   const network = given ?? graph
   if (network === undefined) {
     throw new OptionError('BAD_OPTION',
       'This posterior was saved without its network; give the network (option network).', { option: 'network' })
   }
   if (graphDigest(network) !== digest) {
+    const unscaled = given === undefined ? undefined : unscaledLastLayer(given, options)
+    if (unscaled !== undefined && graphDigest(unscaled) === digest) return unscaled
     throw given === undefined ?
       damaged('its network is not the one that the posterior was fitted to')
       : new StateError('DIGEST_MISMATCH', 'The given network is not the one that this posterior was fitted to.', {

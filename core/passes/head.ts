@@ -23,7 +23,7 @@ export interface Head {
 /** Operators that multiply a value with weights. */
 const PRODUCTS = new Set(['Gemm', 'MatMul', 'Conv', 'ConvTranspose', 'Einsum'])
 /** Nodes that keep every element, which may stand between a product and its bias. */
-const LAYOUT = new Set(['Identity', 'Cast', 'Reshape', 'Flatten', 'Squeeze', 'Unsqueeze', 'Transpose'])
+export const LAYOUT = new Set(['Identity', 'Cast', 'Reshape', 'Flatten', 'Squeeze', 'Unsqueeze', 'Transpose'])
 
 /** A product of a value that depends on the input with one that does not. */
 interface Layer {
