@@ -12,7 +12,7 @@ import { elementsPerExample, knownDims } from '../../core/ops/shape-rules.js'
 import { givenTypes, inferNode, inferTypes } from '../../core/passes/infer.js'
 import { perExample } from '../../core/passes/per-example.js'
 import { randomGenerator } from '../../core/tensor/random.js'
-import { tensor } from '../../core/tensor/tensor.js'
+import { type Tensor, tensor } from '../../core/tensor/tensor.js'
 import { withOpenBatch } from './open-batch.js'
 import { inferIfKnown, type KnownTypes } from './upgrade-context.js'
 
@@ -91,7 +91,9 @@ const TRIED = 3
 function withExamplesApart(graph: Graph): TypedGraph {
   const asItIs = { graph, types: knownTypes(graph) }
   const known = graph.outputs.every(name => asItIs.types.has(name))
-  if (known || graph.inputs.some(({ openAxes }) => openAxes !== undefined)) return asItIs
+  // An input without an axis for the examples is one of them all: no example has it alone.
+  const each = graph.inputs.every(({ shape, openAxes }) => shape.some(isBatch) && openAxes === undefined)
+  if (known || !each) return asItIs
   const alone = withEachAlone(withFixedBatch(graph, 1))
   if (typeof alone === 'string' || !agree(withFixedBatch(graph, TRIED), alone.graph)) return asItIs
   return noted(alone, 'The operators of the network do not show that it keeps the examples of a batch apart; it does ' +
@@ -119,16 +121,18 @@ function agree(together: Graph, alone: Graph): boolean {
   }))
   try {
     const [expected, found] = [runGraph(together, new Map(drawn), 'float64'), runGraph(alone, rows, 'float64')]
-    return together.outputs.every(name => closeTo(found.get(name)?.data ?? [], expected.get(name)?.data ?? []))
+    return together.outputs.every(name => closeTo(found.get(name), expected.get(name)))
   } catch (error) {
     if (error instanceof LaplaceError) return false
     throw error
   }
 }
 
-function closeTo(found: ArrayLike<number>, expected: ArrayLike<number>): boolean {
-  return found.length === expected.length &&
-    Array.from(found).every((value, i) => Math.abs(value - expected[i]) <= 1e-6 * (1 + Math.abs(expected[i])))
+function closeTo(found: Tensor | undefined, expected: Tensor | undefined): boolean {
+  return found !== undefined && expected !== undefined && found.shape.join() === expected.shape.join() &&
+    Array.from(found.data).every((value, i) =>
+      Math.abs(value - expected.data[i]) <= 1e-6 * (1 + Math.abs(expected.data[i]))
+    )
 }
 
 /**

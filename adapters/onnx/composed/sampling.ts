@@ -67,13 +67,14 @@ function cubicWeights(t: string, context: UpgradeContext): string[] {
 function neighbours(grid: string, mode: string, reading: Reading, context: UpgradeContext): Neighbour[] {
   const given = place(grid, reading, context)
   const { extent, padding } = reading
+  // The standard's reference rounds to the nearest element before it mirrors.
+  if (mode === 'nearest') return [neighbour(context.node('Round', [given]), undefined, reading, context)]
   const whole = padding === 'border'
     ? clamped(given, extent, context)
     : padding === 'reflection'
     ? clamped(reflected(given, reading, context), extent, context)
     : given
   const x = mode === 'cubic' ? given : whole
-  if (mode === 'nearest') return [neighbour(context.node('Round', [x]), undefined, reading, context)]
   const floor = context.node('Floor', [x])
   const t = context.sub(x, floor)
   const [first, weights] = mode === 'cubic'

@@ -3,6 +3,7 @@ import { readOnnx } from '../../../adapters/onnx/index.js'
 import { runGraph } from '../../../core/engine/typescript.js'
 import { BATCH } from '../../../core/graph/graph.js'
 import { settleOpenAxes } from '../../../core/graph/open-axes.js'
+import { inferTypes } from '../../../core/passes/infer.js'
 import { tensor } from '../../../core/tensor/tensor.js'
 import * as b from './onnx-bytes.js'
 
@@ -120,6 +121,21 @@ t.test('a network whose operators do not show it, and whose numbers do, keeps th
   const mixed = graph(0.25)
   t.same(mixed.notes, [])
   t.throws(() => runGraph(mixed, new Map([['x', rows]]), 'float32'), { code: 'BATCH_AXIS' })
+})
+
+t.test('an input that all examples share is none of each, and results keep the shape of the file', async t => {
+  const inputs = [b.value('x', ['n', 4]), b.value('shared', [2, 4])]
+  const joined = readOnnx(
+    b.model({ nodes: [b.node('Concat', ['x', 'shared'], ['y'], { axis: 0 })], inputs,
+      outputs: [b.value('y', ['m', 4])] }),
+  )
+  t.same(joined.inputs.map(({ shape }) => shape), [[BATCH, 4], [2, 4]])
+  t.throws(() => inferTypes(joined), { code: 'BATCH_AXIS' })
+  const halves = readOnnx(
+    b.model({ nodes: [b.node('Reshape', ['x', 'shape'], ['y'])], tensors: [b.integers('shape', [2], [2, -1])],
+      inputs: inputs.slice(0, 1), outputs: [b.value('y', [2, 'm'])] }),
+  )
+  t.throws(() => inferTypes(halves), { code: 'BATCH_AXIS' })
 })
 
 t.test('where the examples are mixed the shapes stay as they are', async t => {
