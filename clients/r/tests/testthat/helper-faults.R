@@ -13,8 +13,16 @@ later <- function(command, seconds) {
   function() inside$happens(function() file.exists(marker), 300)
 }
 
-# Ctrl-C at random instants of fits and predictions: how each call ended, and what was left.
+# What the server holds for this session, once the garbage is freed.
+held_handles <- function() {
+  gc()
+  inside$request(laplace_server(), "ping")
+  length(inside$request(laplace_server(), "stats")$handles)
+}
+
+# Ctrl-C at random instants of fits and predictions: how each call ended, and how many handles more were left.
 interrupt_often <- function(times, longest = 0.1) {
+  held <- held_handles()
   network <- small_network()
   kept <- suppressMessages(laplace(network))
   before <- predict(kept, iris[1:10, ], type = "prob")
@@ -34,9 +42,7 @@ interrupt_often <- function(times, longest = 0.1) {
     if (!identical(pid, laplace_server()$transport$pid())) return("another server")
     end
   }, "")
-  gc()
-  inside$request(laplace_server(), "ping")
-  list(ends = table(ends), handles = length(inside$request(laplace_server(), "stats")$handles))
+  list(ends = table(ends), handles = held_handles() - held)
 }
 
 # kill -9 of the server at random instants: how the calls ended, and whether what was fitted and saved is there.
