@@ -16,7 +16,7 @@ import { unfoldTensors } from './folded-tensors.js'
 import { standardOpset } from './functions.js'
 import { type Dimensions, openLengthsError, readInput } from './inputs.js'
 import { decodeModel, type GraphMessage, type ModelMessage } from './messages.js'
-import { readInitializers, readSource, type Source } from './nodes.js'
+import { readInitializers, readSource, type Source, type SourceNode } from './nodes.js'
 import { nodeOfOneLength, type Written } from './open-lengths.js'
 import { chooseOutputs } from './outputs.js'
 import { describeConstants, findParameters } from './parameters.js'
@@ -78,7 +78,7 @@ export function readOnnx(bytes: Uint8Array, options: OnnxOptions = {}): Graph {
   const { graph: found, types } = findBatchAxis(upgraded)
   const noted = tensorOrigins(model, graph)
   const batched = unfoldTensors(withUnused(found, options.module), noted)
-  const origins = withOurs(noted, batched, source.constants)
+  const origins = withOurs(noted, batched, source)
   checkFinite(batched, origins, options.allowNonFinite ?? false)
   const given = options.module?.parameters ?? options.parameters
   const names = given === undefined ? findParameters(batched, origins) : chosenParameters(batched, given)
@@ -210,9 +210,19 @@ function withDeclared(graph: Graph, message: GraphMessage, { values }: Constants
 }
 
 /** Tensors that this reader has made while it wrote operators in others are no parameters. */
-function withOurs(origins: Origins, { initializers }: Graph, { values }: Constants): Origins {
-  const ours = [...initializers.keys()].filter(name => !values.has(name) && !values.has(name.replace(/:\d+$/, '')))
+function withOurs(origins: Origins, { initializers }: Graph, { nodes, constants: { values } }: Source): Origins {
+  const ofBodies = new Set(constantsOfBodies(nodes))
+  const ours = [...initializers].filter(([name, value]) =>
+    !values.has(name) && !values.has(name.replace(/:\d+$/, '')) && !ofBodies.has(value)
+  ).map(([name]) => name)
   return new Map([...origins, ...ours.map(name => [name, { kind: 'constant', from: [], computed: false }] as const)])
+}
+
+/** The tensors that the file has in subgraphs; they join the others where these are written out. */
+function constantsOfBodies(nodes: readonly SourceNode[]): Tensor[] {
+  return nodes.flatMap(({ bodies = {} }) =>
+    Object.values(bodies).flatMap(body => [...body.constants.values(), ...constantsOfBodies(body.nodes)])
+  )
 }
 
 /** Some files declare single-precision inputs for weights in double precision, without a conversion between them. */
