@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections import namedtuple
 from pathlib import Path
 from types import SimpleNamespace
@@ -324,3 +325,74 @@ def test_data_for_an_input_that_is_not_read_are_passed_over() -> None:
     expected = Laplace(plain, "classification", subset_of_weights="all", hessian_structure="full", prior_precision=0.25)
     expected.fit(x, np.arange(9) % 3)
     np.testing.assert_allclose(fitted.functional_variance(both), expected.functional_variance(x), rtol=1e-8)
+
+
+class TwoClasses(nn.Module):
+    """One probability, and its complement beside it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.last = nn.Linear(3, 5), nn.Linear(5, 1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        p = torch.sigmoid(self.last(torch.tanh(self.first(x))))
+        return torch.cat([1 - p, p], 1)
+
+
+def test_a_probability_beside_its_complement() -> None:
+    torch.manual_seed(0)
+    x = torch.randn(60, 3)
+    y = (x[:, 0] + 0.5 * torch.randn(60) > 0).long()
+    model = TwoClasses()
+    optimizer = torch.optim.Adam(model.parameters(), lr=0.05)
+    for _ in range(100):
+        optimizer.zero_grad()
+        nn.functional.nll_loss(model(x).log(), y).backward()
+        optimizer.step()
+    la = Laplace(model, "classification", subset_of_weights="all", hessian_structure="full", prior_precision=1.0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        la.fit(x, y)
+    np.testing.assert_allclose(la(x, link_approx="map"), model(x).detach().numpy(), atol=1e-6)
+    probit = np.asarray(la(x))
+    np.testing.assert_allclose(probit.sum(1), 1, atol=1e-9)
+    # The classes' log-odds are the logit: the evidence is that of a network with one.
+    one = Laplace(
+        nn.Sequential(model.first, nn.Tanh(), model.last),
+        "binary",
+        subset_of_weights="all",
+        hessian_structure="full",
+        prior_precision=1.0,
+    ).fit(x, y[:, None])
+    assert abs(float(la.log_marginal_likelihood()) - float(one.log_marginal_likelihood())) < 1e-4
+
+
+class CountsRows(nn.Module):
+    """Takes the number of rows, or of features, as a Python number."""
+
+    def __init__(self, count: str) -> None:
+        super().__init__()
+        self.count = count
+        self.first, self.last = nn.Linear(3, 5), nn.Linear(5, 2)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        h = torch.tanh(self.first(x))
+        if self.count == "len":
+            return self.last(h.reshape(len(x), -1))
+        if self.count == "int":
+            return self.last(h.reshape(int(x.shape[0]), -1))
+        return self.last(h.reshape(x.size(0), len(x[0]) + 2))
+
+
+@pytest.mark.parametrize("count", ["len", "int"])
+def test_a_number_of_rows_as_a_python_number_is_refused_with_advice(count: str) -> None:
+    x = torch.randn(20, 3)
+    with pytest.raises(GraphError, match=r"test_torch_inputs.py, line \d+.*x\.size\(0\) or x\.shape\[0\]"):
+        Laplace(CountsRows(count), "classification").fit(x, torch.arange(20) % 2)
+
+
+def test_a_number_of_features_as_a_python_number_is_none_of_rows() -> None:
+    x = torch.randn(20, 3)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        Laplace(CountsRows("features"), "classification").fit(x, torch.arange(20) % 2)

@@ -74,25 +74,31 @@ const normalizer: Composition = (node, context) => {
 }
 
 /**
- * One column a category, 1 for that of the number. Where others are an error (zeros = 0) and the categories follow on
- * each other, rows of the identity are picked, which checks the numbers.
+ * One column a category, 1 for that of the number. Where others are an error (zeros = 0), rows of the identity are
+ * picked, which checks the numbers: one that is no category has the place behind the last.
  */
 const oneHotEncoder: Composition = (node, context) => {
   const categories = list(node, 'cats_int64s')
   if (categories === undefined) throw new NotExpressible('of text')
   const [x] = node.inputs
   const count = categories.length
-  if (numberAttribute(node, 'zeros', 1) === 0 && categories.every((each, i) => each === categories[0] + i)) {
-    const codes = context.cast(x, 'int64')
-    const places = categories[0] === 0 ? codes : context.sub(codes, categories[0])
-    return [
-      context.cast(context.node('Gather', [context.constant(identity(count), 'identity'), places], { axis: 0 }),
-        'float32'),
-    ]
+  const codes = context.cast(x, 'int64')
+  const picked = (places: string): string[] => [
+    context.cast(context.node('Gather', [context.constant(identity(count), 'identity'), places], { axis: 0 }),
+      'float32'),
+  ]
+  const checked = numberAttribute(node, 'zeros', 1) === 0
+  if (checked && categories.every((each, i) => each === categories[0] + i)) {
+    return picked(categories[0] === 0 ? codes : context.sub(codes, categories[0]))
   }
-  const codes = context.constant(tensor('int64', [count], categories), 'categories')
-  const is = context.node('Equal', [context.unsqueeze(context.cast(x, 'int64'), -1), codes])
-  return [context.cast(is, 'float32')]
+  const known = context.constant(tensor('int64', [count], categories), 'categories')
+  const is = context.node('Equal', [context.unsqueeze(codes, -1), known])
+  if (!checked) return [context.cast(is, 'float32')]
+  const fromEnd = context.constant(tensor('int64', [count], categories.map((_, i) => i - count)), 'places')
+  const before = context.node('ReduceSum', [context.mul(context.cast(is, 'int64'), fromEnd), context.integers([-1])], {
+    keepdims: 0,
+  })
+  return picked(context.add(before, context.integers([count])))
 }
 
 /** Of integers, which are no weights. */

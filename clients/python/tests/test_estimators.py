@@ -124,3 +124,9 @@ def test_pipelines_cross_validation_clones_and_pickles(iris: Any) -> None:
     np.testing.assert_array_equal(pickle.loads(pickle.dumps(fitted)).predict_proba(x), fitted.predict_proba(x))
     with pytest.raises(NotFittedError):
         LaplaceClassifier().predict(x)
+
+
+def test_several_labels_a_row_are_for_multilabel() -> None:
+    X = np.random.default_rng(0).normal(size=(30, 3))
+    with pytest.raises(DataError, match='Laplace\\(model, "multilabel"\\)'):
+        LaplaceClassifier(MLPClassifier((4,), max_iter=5)).fit(X, (X[:, :2] > 0).astype(int))

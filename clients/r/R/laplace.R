@@ -12,14 +12,17 @@
 #' rows it has not seen has learnt them by heart; the answer is then shared between the two, by weights that follow from
 #' the ratio `r` of the two scores. Small networks get a posterior over all weights (`structure` is `"lowrank"` then),
 #' large ones over the last layer. In regression each output gets its own noise, and the mean is halfway between the
-#' two. The fit warns (class `laplace_warning_mismatch`) when the network and the data contradict each other: labels
-#' coded in another order, targets on another scale, a network that was not trained.
+#' two, or the linear model's alone where the network's errors on rows it has seen are larger than the linear model's on
+#' rows it has not (`r > 1`). The fit warns (class `laplace_warning_mismatch`) when the network and the data contradict
+#' each other: labels coded in another order, targets on another scale, a network that was not trained.
 #'
 #' @section Held-out rows:
 #' `validation` gives rows that the network has not seen in training: `list(x = , y = )`, a data frame for formulas, or
 #' a share of the given rows such as `0.1` (drawn by `seed`). Prior precision, the share of the linear model, and, in
 #' regression, the noise are then chosen together by their likelihood (`tune = "validated"`).
-#' `calibrate = "temperature"` gives temperature scaling on the same rows instead, the usual baseline.
+#' `calibrate = "temperature"` gives temperature scaling on the same rows instead, the usual baseline. A share is held
+#' out of the fit of the posterior, not of the training of the network, which is over: it is honest only where the
+#' network has seen none of the given rows.
 #'
 #' @section Networks:
 #' * An `nnet` object of package nnet. Its data is found again when it was made with a formula; `x` and `y` otherwise.
@@ -81,7 +84,7 @@
 #'   (Kronecker factors), `"full"` or `"diag"`; an error names the words that this version knows.
 #' @param ... further options; see below.
 #' @param validation rows that the network has not seen: `list(x = , y = )`, a data frame for formulas, or a share of
-#'   the given rows between 0 and 1.
+#'   the given rows between 0 and 1, held out of the posterior's fit: for rows that the network has not seen.
 #' @param na.action what to do with missing values, such as [stats::na.omit()].
 #' @param contrasts for factors among the predictors, as in [stats::lm()].
 #' @param timeout seconds, after which the work is cancelled with an error; `NULL`: none.

@@ -56,6 +56,10 @@ for (const [name, [op, attributes, inputs]] of Object.entries(CASES)) {
 t.test('categories that the encoder does not know are refused, and text', async t => {
   const graph = readOnnx(fileOf('OneHotEncoder', { cats_int64s: [0, 1], zeros: 0 }, { x: codes }))
   t.throws(() => runGraph(graph, new Map([['x', codes]]), 'float32'), GraphError)
+  const gaps = readOnnx(fileOf('OneHotEncoder', { cats_int64s: [7, 5, 0, 1], zeros: 0 }, { x: codes }))
+  t.throws(() => runGraph(gaps, new Map([['x', codes]]), 'float32'), GraphError)
+  const ignored = readOnnx(fileOf('OneHotEncoder', { cats_int64s: [7, 5], zeros: 1 }, { x: codes }))
+  t.ok(runGraph(ignored, new Map([['x', codes]]), 'float32').get('y')!.data.every(value => value === 0))
   const words = b.model({
     nodes: [b.node('OneHotEncoder', ['x'], ['y'], { cats_strings: ['a', 'b'] }, 'ai.onnx.ml')],
     inputs: [b.value('x', ['n', 1], b.STRING)],

@@ -69,6 +69,12 @@ class LaplaceClassifier(ClassifierMixin, LaplaceEstimator):  # type: ignore[misc
                 them ('validated').
         """
         source = X
+        if np.ndim(y) == 2 and np.shape(y)[1] > 1:
+            raise DataError(
+                f"LaplaceClassifier takes one label a row; y has shape {np.shape(y)}. For several yes-or-no labels "
+                'use Laplace(model, "multilabel").fit(X, y); for one-hot rows give y.argmax(axis=1).',
+                "BAD_LABELS",
+            )
         if is_mapping(X):
             X, y = to_examples(X, "X"), column_or_1d(y)
         else:

@@ -109,7 +109,8 @@ class Fitting(PosteriorState):
         """Fits with the server's own options, which tune the prior by default. The estimators' way of fitting.
 
         Args:
-            validation: held-out rows and their labels, or the share of the rows that is to be held out.
+            validation: held-out rows and their labels, or the share of the rows that is to be held out of this fit. A
+                network that has seen them in training makes that share useless.
             level: how many calls up the user's line is.
         """
         data: dict[str, Any] = {}

@@ -10,6 +10,8 @@ from __future__ import annotations
 import copy
 import hashlib
 import io
+import os
+import re
 import sys
 import warnings
 import weakref
@@ -107,7 +109,7 @@ def exported_module(module: Any, examples: Examples, output: str | None = None) 
         given = _given(torch, plain, how.rows)
         outputs = _outputs(torch, plain, given)
         params = {
-            "bytes": _structure(torch, plain, [rows[:_EXPORTED_ROWS] for rows in given], names, output_name),
+            "bytes": _any_number_of_rows(torch, plain, given, names, output_name),
             "tensors": _tensors(plain),
             "parameters": [name for name, _ in plain.named_parameters()],
             "unused": _unused(torch, plain, given),
@@ -255,12 +257,41 @@ def _distinct_tensors(torch: Any, module: Any) -> Iterator[None]:
             value.data = data
 
 
-def _structure(torch: Any, module: Any, given: list[Any], names: Sequence[str], output: str) -> bytes:
-    """The module as an ONNX file in which every tensor of it is an input."""
+def _any_number_of_rows(torch: Any, module: Any, given: list[Any], names: Sequence[str], output: str) -> bytes:
+    """The module's structure, in which the number of rows is not written down as that of the export.
+
+    Raises:
+        GraphError: when the module's code takes the number of rows as a Python number, len(x), which is one for all.
+    """
+    structure, numbers = _structure(torch, module, [rows[:_EXPORTED_ROWS] for rows in given], names, output)
+    if numbers is None:
+        return structure
+    if _structure(torch, module, [rows[:_CHECKED_ROWS] for rows in given], names, output)[0] == structure:
+        return structure
+    raise GraphError(
+        f"The code of the {type(module).__name__} takes the number of rows as a Python number ({numbers}), so that "
+        "torch writes down the one of the export. Use x.size(0) or x.shape[0] in place of len(x) or int(...): torch "
+        "follows these for any number of rows.",
+        "BATCH_AXIS",
+    )
+
+
+#: What torch warns of where a tensor's extent becomes a Python number.
+_NUMBER_WARNING = re.compile(r"Using len to get tensor shape|tensor to a Python integer")
+
+
+def _structure(
+    torch: Any, module: Any, given: list[Any], names: Sequence[str], output: str
+) -> tuple[bytes, str | None]:
+    """The module as an ONNX file in which every tensor of it is an input, and where it makes numbers of extents."""
     try:
-        with warnings.catch_warnings(), _distinct_tensors(torch, module), _more_symbols(torch):
+        with (
+            warnings.catch_warnings(record=True) as said,
+            _distinct_tensors(torch, module),
+            _more_symbols(torch),
+        ):
             # What torch says of its exporters is not about the user's network.
-            warnings.simplefilter("ignore")
+            warnings.simplefilter("always")
             buffer = io.BytesIO()
             torch.onnx.export(
                 module,
@@ -282,7 +313,8 @@ def _structure(torch: Any, module: Any, given: list[Any], names: Sequence[str], 
             f"{(reason[-1] if reason else type(error).__name__).rstrip('.')}. {_advice(module)}",
             "BAD_GRAPH",
         ) from error
-    return buffer.getvalue()
+    places = (each for each in said if _NUMBER_WARNING.search(str(each.message)))
+    return buffer.getvalue(), next((f"{os.path.basename(each.filename)}, line {each.lineno}" for each in places), None)
 
 
 def _advice(module: Any) -> str:
