@@ -14,21 +14,20 @@ const UNROLLED = new Set(['RNN', 'GRU', 'LSTM'])
 const HEAD = sets =>
   `# Operators
 
-Written by \`scripts/operators-page.mjs\` from the registry (\`core/ops/registry.ts\`) and the reader of ONNX files; a test
-keeps it current. Files of operator sets ${
-    sets.join(' to ')
-  } are read: older forms of an operator are brought to the newest one.
+Written by \`scripts/operators-page.mjs\` from the registry (\`core/ops/registry.ts\`) and the reader of ONNX files; a
+test keeps it current. Files of operator sets ${sets.join(' to ')} are read: older forms of an operator are brought to
+the newest one.
 
 - Every operator has a rule for shapes and a kernel.
-- *derivative*: \`rule\`, the vector-Jacobian product; \`zero\`, no gradient flows (steps, comparisons, indices); \`none\`: a network
-  in which a gradient would have to pass is refused with UNSUPPORTED_OPERATOR.
+- *derivative*: \`rule\`, the vector-Jacobian product; \`zero\`, no gradient flows (steps, comparisons, indices);
+  \`none\`: a network in which a gradient would have to pass is refused with NOT_DIFFERENTIABLE.
 - *J v* is the derivative of the vector-Jacobian product with respect to the cotangent, so that it exists wherever the
   rule does.
-- *Kronecker*: \`factors\`, A and B of a weight that meets the examples here. Weights of all other operators, scales, shifts
-  and tables get a dense block of up to 64 entries, beyond that a diagonal one.
+- *Kronecker*: \`factors\`, A and B of a weight that meets the examples here. Weights of all other operators, scales,
+  shifts and tables get a dense block of up to 64 entries, beyond that a diagonal one.
 - *written in others*: the reader writes the operator in those of this table when a file is opened, which is where its
-  derivative, its J v and its factors come from. If, Loop and Scan are unrolled, where what decides does not depend on the
-  data.
+  derivative, its J v and its factors come from. If, Loop and Scan are unrolled, where what decides does not depend on
+  the data.
 
 | operator | derivative | J v | Kronecker |
 |---|---|---|---|

@@ -233,7 +233,9 @@ const division: Operator = {
     : floatDivision.run(node, inputs, context)),
 }
 
-const modulus = binary('Mod', { row: remainder })
+/** y = a - b k, with a number k that is whole and does not change with either. */
+const modulus = binary('Mod', { row: remainder,
+  slopes: [(_e, _v, c) => c, (e, { a, b, y }, c) => e.mul(c, e.div(e.sub(y, a), b))] })
 
 /** `fmod` 1 takes the sign of the dividend, otherwise the result has the sign of the divisor. */
 const modulo: Operator = {

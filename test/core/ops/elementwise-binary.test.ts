@@ -133,13 +133,15 @@ const SHAPES: readonly (readonly [string, readonly Dim[], readonly Dim[]])[] = [
   ['two examples axes merged', [{ outer: 2, inner: 2 }, 3], [3]],
   ['more axes on the right', [BATCH, 1, 2], [3, 1]],
 ]
-for (const op of ['Add', 'Sub', 'Mul', 'Div', 'Pow', 'Max', 'Min', 'PRelu']) {
+for (const op of ['Add', 'Sub', 'Mul', 'Div', 'Mod', 'Pow', 'Max', 'Min', 'PRelu']) {
   for (const [what, a, b] of SHAPES) {
     if (op === 'PRelu' && b.length > a.length) continue
     await checkDerivative(`${op}, ${what}`, builder => builder.node(op, [builder.input('a', a), builder.input('b', b)]),
       op === 'PRelu' ? {} : { range: [0.3, 2] })
   }
 }
+await checkDerivative('Mod, the remainder of the division that is cut off',
+  b => b.node('Mod', [b.input('a', [BATCH, 3]), b.scalar(-0.7)], { fmod: 1 }))
 await checkDerivative('Mean of three',
   b => b.node('Mean', [b.input('a', [BATCH, 2]), b.input('b', [2]), b.input('c', [BATCH, 1])]))
 await checkDerivative('Sum of three',
