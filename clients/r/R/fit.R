@@ -5,14 +5,34 @@
 fit_matrix <- function(network, x, y, na_action, options, settings, call) {
   x <- as_features(x)
   check_same_rows(x, y)
+  # What a mask leaves out may be missing.
+  y <- with_masked(y, options$mask, 0)
   complete <- complete_rows(x) & complete_rows(y)
   na_action <- omitted_rows(complete, match.fun(if (is.null(na_action)) stats::na.omit else na_action))
   if (!is.null(na_action)) {
     x <- rows_of(x, -na_action)
     y <- if (is.data.frame(y)) y[-na_action, , drop = FALSE] else rows_of(y, -na_action)
+    if (!is.null(options$mask)) options$mask <- rows_of(options$mask, -na_action)
   }
   described <- list(na.action = na_action)
   fit_network(network, x, y, matrix_validation(settings$validation), options, settings, described, call)
+}
+
+#' Labels with a value in place of those that a mask leaves out; the labels themselves without a mask.
+#' @noRd
+with_masked <- function(y, mask, value) {
+  if (is.null(mask)) return(y)
+  if (!(is.logical(mask) || is.numeric(mask)) || anyNA(mask) || !is.array(y) || !identical(dim(mask), dim(y))) {
+    laplace_stop(
+      paste0(
+        "`mask` must say of each label whether it counts: TRUE or FALSE in the shape of `y`, a matrix of labels with ",
+        "a row for each example and a column for each position."
+      ),
+      "BAD_ARRAY", list(array = "mask")
+    )
+  }
+  y[mask == 0] <- value
+  y
 }
 
 #' Fits to a prepared model frame.
@@ -29,6 +49,8 @@ fit_frame <- function(network, prepared, options, settings, call) {
 #' Fits a network to features x (n x d, or an array with n rows) and a response; keeps what predictions need of them.
 #' @noRd
 fit_network <- function(network, x, y, validation, options, settings, described, call) {
+  y <- with_masked(y, options$mask, if (identical(settings$likelihood, "regression")) NaN else -100)
+  options$mask <- NULL
   check_options(options)
   x <- in_network_order(network, x)
   if (length(dim(x)) == 2) described["features"] <- list(if (!is_inputs(x)) colnames(x))

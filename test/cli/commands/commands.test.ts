@@ -2,8 +2,13 @@ import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import t from 'tap'
-import { readNpy } from '../../../cli/data/npy.js'
+import { writeOnnx } from '../../../adapters/onnx/index.js'
+import { readNpy, writeNpy } from '../../../cli/data/npy.js'
+import { GraphBuilder } from '../../../core/graph/builder.js'
+import { BATCH } from '../../../core/graph/graph.js'
 import { laplace } from '../../../core/laplace/laplace.js'
+import { tensor } from '../../../core/tensor/tensor.js'
+import { chain, dense, file as bson, type Lowered, numbers } from '../../adapters/flux/julia-writer.js'
 import * as onnx from '../../adapters/onnx/onnx-bytes.js'
 import { run } from '../../support/command-line.js'
 import { relativeDifference } from '../../support/compare.js'
@@ -95,6 +100,45 @@ t.test('regression, written to every kind of file', async t => {
   }
   t.match(await run('predict', inFolder('line.posterior'), '--data', test, '--out', 'x.txt'), { code: 2,
     remarks: /\.csv, \.json or \.npy/ })
+})
+
+t.test('labels of several positions are arrays, -100 for those left out; columns of them are refused with that', async t => {
+  const b = new GraphBuilder('float32')
+  const values = (count: number, of: (i: number) => number): number[] => Array.from({ length: count }, (_, i) => of(i))
+  const weight = tensor('float32', [3, 4], values(12, i => Math.sin(7 * i)))
+  const graph = b.build([b.node('MatMul', [b.input('x', [BATCH, 5, 3]), b.parameter('w', weight, true)])])
+  writeFileSync(inFolder('positions.onnx'), writeOnnx(graph))
+  const x = tensor('float32', [20, 5, 3], values(300, i => Math.sin(i * i)))
+  const y = tensor('int64', [20, 5], values(100, i => i % 9 === 0 ? -100 : i * i % 4))
+  writeFileSync(inFolder('x.npy'), writeNpy(x))
+  writeFileSync(inFolder('labels.npy'), writeNpy(y))
+  const options = ['--likelihood', 'classification', '--subset', 'last_layer', '--structure', 'full',
+    '--prior-precision', '1', '--out', inFolder('positions.posterior')]
+  const fit = await run('fit', inFolder('positions.onnx'), '--data', inFolder('x.npy'), '--target',
+    inFolder('labels.npy'), ...options)
+  t.equal(fit.code, 0, fit.remarks)
+  const expected = await laplace(graph, { likelihood: 'classification', subset: 'last_layer', structure: 'full',
+    priorPrecision: 1 }).fit(x, y)
+  const { probabilities } = JSON.parse(
+    (await run('predict', inFolder('positions.posterior'), '--data', inFolder('x.npy'), '--json')).out,
+  )
+  t.ok(relativeDifference(probabilities.flat(2), (await expected.predict(x)).probabilities!.data) < 1e-6)
+  writeFileSync(inFolder('columns.csv'), 'a,b,y0,y1\n1,2,0,1\n3,4,1,0\n')
+  const refused = await run('fit', inFolder('positions.onnx'), '--data', inFolder('columns.csv'), '--target', 'y0,y1',
+    ...options)
+  t.match(refused.remarks.replace(/\s+/g, ' '), /one target column.*--target Y\.npy.*-100/)
+})
+
+t.test('a file of several networks asks which', async t => {
+  const random = numbers(1)
+  const layer = (): Lowered => dense(3, 4, random(12), random(3))
+  writeFileSync(inFolder('several.bson'), bson({ encoder: chain(layer()), decoder: chain(layer()) }))
+  const data = ['--data', writeCsv('iris.csv', 'tabular-iris', 'train', String), '--likelihood', 'classification']
+  const out = ['--out', inFolder('several.posterior')]
+  const asked = await run('fit', inFolder('several.bson'), ...data, ...out)
+  t.match(asked.remarks.replace(/\s+/g, ' '), /encoder.*decoder.*--model/)
+  const named = await run('fit', inFolder('several.bson'), '--model', 'decoder', ...data, ...out)
+  t.equal(named.code, 0, named.remarks)
 })
 
 t.test('a network with an input a column takes those of a table by name', async t => {

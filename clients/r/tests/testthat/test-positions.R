@@ -22,3 +22,24 @@ test_that("classes, probabilities and labels are one a position", {
     laplace(network, tokens, labels[, 1], likelihood = "classification", architecture = layers), "positions"
   )
 })
+
+test_that("a mask leaves labels out as -100 does, and may cover missing ones", {
+  skip_without_node()
+  set.seed(8)
+  network <- list(
+    "words.weight" = matrix(stats::rnorm(33), 11), "head.weight" = matrix(stats::rnorm(12), 4), "head.bias" = numeric(4)
+  )
+  layers <- list(list(type = "Embedding", name = "words"), list(type = "Linear", name = "head"))
+  tokens <- matrix(sample(0:10, 150, TRUE), 30)
+  labels <- matrix(sample(0:3, 150, TRUE), 30)
+  counts <- matrix(stats::runif(150) > 0.2, 30)
+  fitted <- function(labels, ...) suppressWarnings(suppressMessages(laplace(
+    network, tokens, labels, likelihood = "classification", subset = "last_layer", structure = "kron",
+    prior_precision = 1, architecture = layers, ...
+  )))
+  expected <- predict(fitted(replace(labels, !counts, -100)), tokens, type = "prob")
+  expect_equal(predict(fitted(labels, mask = counts), tokens, type = "prob"), expected)
+  expect_equal(predict(fitted(replace(labels, !counts, NA), mask = counts), tokens, type = "prob"), expected)
+  expect_false(isTRUE(all.equal(predict(fitted(labels), tokens, type = "prob"), expected)))
+  expect_error(fitted(labels, mask = counts[, 1]), "mask")
+})
