@@ -26,8 +26,8 @@ export function targetsOf(columns: readonly TargetColumn[], likelihood: Likeliho
       throw new DataError('BAD_LABELS',
         `classification has one target column; got ${columns.length}: ${
           columns.map(column => column.name).join(', ')
-        }. A label for each of several positions is given by arrays: --data X.npy --target Y.npy, examples x positions, `
-          + '-100 for a label that is left out.')
+        }. A label for each of several positions is given by arrays: --data X.npy --target Y.npy, examples x `
+          + 'positions, -100 for a label that is left out.')
     }
     const values = columns.map(column => column.cells.map((cell, row) => numberOf(cell, column.name, row)))
     return {

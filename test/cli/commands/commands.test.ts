@@ -102,7 +102,7 @@ t.test('regression, written to every kind of file', async t => {
     remarks: /\.csv, \.json or \.npy/ })
 })
 
-t.test('labels of several positions are arrays, -100 for those left out; columns of them are refused with that', async t => {
+t.test('labels of several positions are arrays, -100 for those left out, and columns of them are refused', async t => {
   const b = new GraphBuilder('float32')
   const values = (count: number, of: (i: number) => number): number[] => Array.from({ length: count }, (_, i) => of(i))
   const weight = tensor('float32', [3, 4], values(12, i => Math.sin(7 * i)))
