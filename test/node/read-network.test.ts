@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import t from 'tap'
 import { laplace, readNetwork } from '../../index.js'
+import { chain, dense, file as bson, type Lowered, numbers } from '../adapters/flux/julia-writer.js'
 import { run } from '../support/command-line.js'
 
 const source = fileURLToPath(new URL('../fixtures/onnx/external/', import.meta.url))
@@ -47,4 +48,12 @@ t.test('the command line: nothing to be said of files beside the model', async t
     subset: string
   }
   t.same([named.subset, named.parameters.map(({ name }) => name)], ['last_layer', ['l1.weight', 'l1.bias']])
+})
+
+t.test('a file of several networks asks which', async t => {
+  const random = numbers(1)
+  const layer = (): Lowered => dense(3, 4, random(12), random(3))
+  const file = bson({ encoder: chain(layer()), decoder: chain(layer()) })
+  await t.rejects(readNetwork(file), { code: 'AMBIGUOUS_NETWORK', message: /'encoder'.*'decoder'.*model/ })
+  t.equal((await readNetwork(file, { model: 'decoder' })).parameters.length, 2)
 })

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import warnings
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from polylaplace import DataError, Laplace, LaplaceClassifier, OptionError, StateError, UntrustedInputError
+from polylaplace import DataError, GraphError, Laplace, LaplaceClassifier, OptionError, StateError, UntrustedInputError
 from polylaplace._data import batches, fresh_seed, is_array_like, to_array
 from polylaplace._models import network_params
 from polylaplace._torch_models import torch_layers
@@ -265,3 +266,17 @@ def test_a_pipeline_of_a_data_frame_by_the_names_of_its_columns() -> None:
             la(wrong)
     with pytest.raises(DataError, match=r"holds text.*Pipeline"):
         la(frame.assign(kind="a"))
+
+
+def test_a_dictionary_of_several_networks_asks_which() -> None:
+    rng = np.random.default_rng(0)
+    first, second = ({"0.weight": rng.normal(size=(2, 3)), "0.bias": rng.normal(size=2)} for _ in range(2))
+    networks = {"first": first, "second": second}
+    X, y = rng.normal(size=(20, 3)), np.arange(20) % 2
+    with pytest.raises(GraphError, match=r"'first', 'second'.*model_name"):
+        Laplace(networks, "classification").fit(X, y)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        named = Laplace(networks, "classification", model_name="second").fit(X, y)
+        alone = Laplace(second, "classification").fit(X, y)
+    np.testing.assert_array_equal(named(X), alone(X))

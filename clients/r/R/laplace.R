@@ -63,8 +63,8 @@
 #'   \item{parameters}{the tensors that are parameters: names, globs such as `"*lora*"`, numbers from 1; those of the
 #'     network by default}
 #'   \item{freeze}{parameters that keep their values and take no part: names, globs, numbers}
-#'   \item{mask}{of networks with several positions: which labels count, `TRUE` or `FALSE` in the shape of `y`; the same as
-#'     labels of -100}
+#'   \item{mask}{of networks with several positions: which labels count, `TRUE` or `FALSE` in the shape of `y`; the
+#'     same as labels of -100}
 #'   \item{model_name}{which network, when a file holds several: a key of a checkpoint, a path}
 #'   \item{input_size}{the shape of one example, where a file leaves it open}
 #'   \item{dimensions}{a named list of lengths of axes that an ONNX file leaves open}

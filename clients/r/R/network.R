@@ -66,6 +66,12 @@ weights_params <- function(weights, hints) {
   if (length(weights) == 0 || is.null(names) || any(!nzchar(names)) || anyDuplicated(names)) {
     laplace_stop("A list of weights must have a name for each array, such as \"0.weight\" and \"0.bias\".", "BAD_ARRAY")
   }
+  parts <- names[vapply(weights, is.list, NA)]
+  if (length(parts) > 0) {
+    part <- one_of_parts(parts, hints$model)
+    hints$model <- NULL
+    return(weights_params(weights[[part]], hints))
+  }
   tensors <- lapply(stats::setNames(names, names), function(name) {
     if (!is.numeric(weights[[name]])) {
       laplace_stop(sprintf("The weights '%s' are not numbers.", name), "BAD_ARRAY", list(array = name))
@@ -77,6 +83,20 @@ weights_params <- function(weights, hints) {
   layers <- hints$architecture
   hints$architecture <- NULL
   c(if (!is.null(layers)) list(layers = layers), list(tensors = tensors, hints = as_map(hints)))
+}
+
+#' The network that is meant of a list of several.
+#' @noRd
+one_of_parts <- function(parts, name) {
+  if (is.null(name) && length(parts) == 1) return(parts)
+  if (is.character(name) && length(name) == 1 && name %in% parts) return(name)
+  laplace_stop(
+    sprintf(
+      "The list holds %d networks: %s. Say which with model_name, for example model_name = \"%s\".", length(parts),
+      quoted_list(parts), parts[1]
+    ),
+    "AMBIGUOUS_NETWORK", list(networks = as.list(parts))
+  )
 }
 
 # --- nnet ---

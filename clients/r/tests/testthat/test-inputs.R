@@ -84,3 +84,20 @@ test_that("the outputs of an nnet fit with an empty level have the names of the 
   expect_equal(colnames(p), c("versicolor", "virginica"))
   expect_equal(unname(p), unname(predict(fit, two, type = "raw")), tolerance = 1e-6)
 })
+
+test_that("a list of several networks asks which", {
+  skip_without_node()
+  set.seed(3)
+  network <- function() list("w.weight" = matrix(stats::rnorm(6), 2), "w.bias" = stats::rnorm(2))
+  networks <- list(first = network(), second = network())
+  x <- matrix(stats::rnorm(60), 20)
+  layers <- list(list(type = "Linear", name = "w"))
+  fitted <- function(object, ...) suppressWarnings(suppressMessages(laplace(
+    object, x, rep(0:1, 10), likelihood = "classification", architecture = layers, ...
+  )))
+  error <- expect_error(fitted(networks), '"first", "second".*model_name')
+  expect_identical(error$code, "AMBIGUOUS_NETWORK")
+  expect_error(fitted(networks, model_name = "third"), "model_name")
+  named <- predict(fitted(networks, model_name = "second"), x, type = "prob")
+  expect_equal(named, predict(fitted(networks$second), x, type = "prob"))
+})
