@@ -23,6 +23,11 @@ export interface Constants {
 
 /** TensorProto.DataType. */
 const UINT8 = 2
+/** The real types that integers of few bits are converted to. */
+const REAL = new Map([[1, 'float32'], [11, 'float64']] as const)
+
+/** What (x - zero point) scale consists of, where it is written out. */
+const ARITHMETIC = new Set(['Sub', 'Mul', 'Div'])
 
 /** Operators that pass integers on in another layout, in the form that they have in all operator sets. */
 const LAYOUT = new Set(['Identity', 'Transpose', 'Reshape'])
@@ -32,11 +37,16 @@ const plainName = (op: string): string => op.replace(/^com\.microsoft::/, '')
 
 /** The nodes, in topological order, without those that could be worked out; their results join the constants. */
 export function foldQuantization<N extends Node>(nodes: readonly N[], constants: Constants): N[] {
+  const reals = new Set<string>()
   return nodes.flatMap(node => {
     const op = plainName(node.op)
     if (op === 'MatMulNBits') return withRealWeight(node, constants)
     const folded = op === 'DequantizeLinear' || op === 'QuantizeLinear'
       ? foldScaled({ ...node, op }, constants)
+      : op === 'Cast'
+      ? foldCast(node, constants, reals)
+      : ARITHMETIC.has(op)
+      ? foldArithmetic(node, constants, reals)
       : LAYOUT.has(node.op) && foldLayout(node, constants)
     return folded ? [] : [node]
   })
@@ -78,6 +88,36 @@ function foldLayout(node: Node, { values, elementTypes, order }: Constants): boo
   values.set(output, run(node, inputs, heapContext)[0])
   elementTypes.set(output, type)
   order.set(output, order.get(node.inputs[0]) ?? Infinity)
+  return true
+}
+
+/** Works out a conversion of integers of few bits to reals, which join `reals`. @returns false for other conversions */
+function foldCast(node: Node, { values, elementTypes, order }: Constants, reals: Set<string>): boolean {
+  const x = values.get(node.inputs[0])
+  const dtype = REAL.get(numberAttribute(node, 'to', 0) as 1 | 11)
+  if (x === undefined || x.data.length < 2 || dtype === undefined ||
+    !isNarrowInteger(elementTypes.get(node.inputs[0]) ?? 0)) return false
+  const [output] = node.outputs
+  values.set(output, { dtype, shape: x.shape, data: allocate(dtype, x.data.length).map((_, i) => x.data[i]) })
+  order.set(output, order.get(node.inputs[0]) ?? Infinity)
+  reals.add(output)
+  return true
+}
+
+/** Works out what scales or shifts such reals by constants. @returns false for other arithmetic */
+function foldArithmetic(node: Node, { values, order }: Constants, reals: Set<string>): boolean {
+  const inputs = node.inputs.flatMap(name => values.get(name) ?? [])
+  const from = node.inputs.find(name => reals.has(name))
+  // Old operator sets broadcast by attributes.
+  if (from === undefined || inputs.length < 2 || Object.keys(node.attributes).length > 0) return false
+  const { infer, run } = operatorFor(node.op)
+  const [{ shape }] = infer(node, inputs.map(constant => ({ dtype: constant.dtype, shape: constant.shape, constant })))
+  // A scale never makes a weight larger.
+  if (sizeOf(shape as number[]) !== values.get(from)?.data.length) return false
+  const [output] = node.outputs
+  values.set(output, run(node, inputs, heapContext)[0])
+  order.set(output, order.get(from) ?? Infinity)
+  reals.add(output)
   return true
 }
 

@@ -58,6 +58,12 @@ t.test('integers in another layout, and the operators of ONNX Runtime', async t 
     b.node('DequantizeLinear', [from, 's', 'z'], ['w'], { axis: 1 }, domain)
   t.same(y(weight([dequantised('q')], [2, 3])), [1, 10, 100])
   t.same(y(weight([dequantised('q', 'com.microsoft')], [2, 3])), [1, 10, 100])
+  t.same(
+    y(weight([b.node('Cast', ['q'], ['r'], { to: b.FLOAT }), b.node('Cast', ['z'], ['o'], { to: b.FLOAT }),
+      b.node('Sub', ['r', 'o'], ['d']), b.node('Mul', ['d', 's'], ['w'])], [2, 3])),
+    [1, 10, 100],
+    'written out',
+  )
   t.same(y(weight([b.node('Transpose', ['q'], ['p'], { perm: [1, 0] }), dequantised('p')], [3, 2])), [1, 20, 300])
   t.same(y(weight([b.node('Reshape', ['q', 'shape'], ['p']), dequantised('p')], [6])), [1, 10, 100])
 })
