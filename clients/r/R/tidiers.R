@@ -7,9 +7,11 @@
 #' @param x a fitted `laplace` object.
 #' @param by `"parameter"`: a row for each weight; `"tensor"`: a row for each weight tensor.
 #' @param conf.int whether to add `conf.low` and `conf.high`.
-#' @param conf.level of these intervals.
+#' @param conf.level of these intervals, and of those of `augment()`.
 #' @param data the training data, with one row for each example.
 #' @param newdata other data to predict.
+#' @param interval what `augment()` adds: `.lower` and `.upper` of the mean or probability (`"confidence"`), or of a new
+#'   observation (`"prediction"`; of classes the sets of [conformalize()], a column `.in_set_<level>` each).
 #' @param ... passed to [predict.laplace()] by `augment()`, otherwise not used.
 #' @name laplace-tidiers
 #' @return Data frames. `tidy()`: `term`, `estimate`, `std.error`. `glance()`: one row about the fit. `augment()`: the
@@ -60,13 +62,29 @@ glance.laplace <- function(x, ...) {
 }
 
 #' @rdname laplace-tidiers
-augment.laplace <- function(x, data = NULL, newdata = NULL, ...) {
+augment.laplace <- function(x, data = NULL, newdata = NULL, interval = c("none", "confidence", "prediction"),
+                            conf.level = 0.95, ...) {
+  interval <- if (missing(interval)) "none" else one_of(interval, c("none", "confidence", "prediction"), "interval")
   training <- is.null(newdata) && is.null(data)
   table <- if (!is.null(newdata)) newdata else if (!is.null(data)) data else training_table(x)
   features <- if (training) x$x else table
   how <- list(...)
   predicted_as <- function(...) do.call(stats::predict, c(list(x), if (!training) list(features), list(...), how))
   if (!is.data.frame(table)) table <- as.data.frame(table)
+  if (interval != "none") {
+    type <- if (interval == "confidence") "conf_int" else if (x$likelihood == "regression") "pred_int" else "set"
+    bounds <- as.data.frame(predicted_as(type = type, level = conf.level))
+    names(bounds) <- if (type == "set") {
+      paste0(".in_set_", if (is.null(x$levels)) seq_along(bounds) - 1 else x$levels)
+    } else {
+      sub("^[.]pred_(lower|upper)", ".\\1", names(bounds))
+    }
+    bounds <- bounds[grepl("^[.](lower|upper|in_set)", names(bounds))]
+    rownames(bounds) <- NULL
+    answer <- augment.laplace(x, data, newdata, ...)
+    answer[names(bounds)] <- bounds
+    return(answer)
+  }
   if (x$likelihood == "regression" && x$outputs == 1) {
     values <- predicted_as(se.fit = TRUE)
     table$.fitted <- unname(values$fit)

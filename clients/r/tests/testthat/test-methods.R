@@ -84,6 +84,26 @@ test_that("metrics", {
   )
 })
 
+test_that("augment adds intervals, and sets of classes", {
+  skip_if_not_installed("generics")
+  la <- cars_fit()
+  new <- scaled_cars["speed"]
+  for (each in list(c("confidence", "conf_int"), c("prediction", "pred_int"))) {
+    bounds <- predict(la, new, type = each[2], level = 0.8)
+    augmented <- generics::augment(la, newdata = new, interval = each[1], conf.level = 0.8)
+    expect_equal(augmented$.lower, bounds$.pred_lower)
+    expect_equal(augmented$.upper, bounds$.pred_upper)
+    expect_equal(augmented$.fitted, generics::augment(la, newdata = new)$.fitted)
+  }
+  expect_equal(nrow(generics::augment(la, interval = "prediction")), nrow(scaled_cars))
+  expect_error(generics::augment(la, interval = "predict"), "prediction")
+  sets <- conformalize(iris_fit(), iris[c(TRUE, FALSE), ])
+  augmented <- generics::augment(sets, newdata = iris[1:5, ], interval = "prediction", conf.level = 0.9)
+  own <- predict(sets, iris[1:5, ], type = "set", level = 0.9)
+  expect_equal(augmented$.in_set_setosa, as.vector(own[, 1]))
+  expect_true(".lower_virginica" %in% names(generics::augment(sets, newdata = iris[1:5, ], interval = "confidence")))
+})
+
 test_that("tidy, glance and augment", {
   skip_if_not_installed("generics")
   la <- cars_fit()
