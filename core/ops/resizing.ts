@@ -49,7 +49,9 @@ function resizedDims(node: Node, shape: readonly Dim[], scales: readonly number[
       }
       return
     }
-    const to = size ?? (common === undefined ? Math.floor(dim * (scale ?? 1)) : Math.floor(dim * common + 0.5))
+    // Scales are given in single precision, where 5 times 2.6 is 13; in double precision it is less.
+    const scaled = Math.floor(Math.fround(dim * (scale ?? 1)))
+    const to = size ?? (common === undefined ? scaled : Math.floor(dim * common + 0.5))
     if (!Number.isSafeInteger(to) || to < 1 || dim < 1) {
       throw badNode(node, `it cannot make an axis of ${to} elements from one of ${dim}.`)
     }
