@@ -47,6 +47,36 @@ function onHeap({ buffer, bytes }: Block): boolean {
   return buffer.byteLength === bytes
 }
 
+/** Blocks by where they lie: those of a buffer in the order of their offsets, in which the arena hands them out. */
+class BlockIndex {
+  private readonly byBuffer = new Map<ArrayBufferLike, Block[]>()
+
+  add(block: Block): void {
+    const blocks = this.byBuffer.get(block.buffer)
+    if (blocks === undefined) this.byBuffer.set(block.buffer, [block])
+    else blocks.push(block)
+  }
+
+  /** The block that holds this byte, by bisection. */
+  at(buffer: ArrayBufferLike, byte: number): Block | undefined {
+    const blocks = this.byBuffer.get(buffer) ?? []
+    let [from, to] = [0, blocks.length]
+    while (from < to) {
+      const middle = (from + to) >> 1
+      if (blocks[middle].offset <= byte) from = middle + 1
+      else to = middle
+    }
+    if (from === 0) return undefined
+    const block = blocks[from - 1]
+    return byte < block.offset + block.bytes ? block : undefined
+  }
+
+  /** Without the blocks of this buffer. */
+  drop(buffer: ArrayBufferLike): void {
+    this.byBuffer.delete(buffer)
+  }
+}
+
 /**
  * Counts the readers of every block that it hands out. A block without readers is free again; views (a reshaped value)
  * keep the block that they look into.
@@ -59,16 +89,24 @@ export class BufferPool implements KernelContext {
   /** Blocks that hold values, and how many of them. */
   private used = new Map<Block, number>()
   private fresh: Block[] = []
+  /** All blocks, free or used: a chain of many nodes looks its values up again and again. */
+  private blocks = new BlockIndex()
 
   /** Storage with arbitrary content; it is free again after `settle` unless it is retained. */
   allocate(dtype: DType, length: number): TensorData {
     const bytes = byteSize(dtype, length)
-    const block = this.take(bytes) ?? newBlock(bytes)
+    const block = this.take(bytes) ?? this.another(bytes)
     this.fresh.push(block)
     this.used.set(block, 0)
     this.usedBytes += block.bytes
     this.peakBytes = Math.max(this.peakBytes, this.usedBytes)
     return view(dtype, block, length)
+  }
+
+  private another(bytes: number): Block {
+    const block = newBlock(bytes)
+    this.blocks.add(block)
+    return block
   }
 
   private take(bytes: number): Block | undefined {
@@ -91,10 +129,8 @@ export class BufferPool implements KernelContext {
   private blockOf({ buffer, byteOffset, length }: TensorData): Block | undefined {
     // An empty value lies where the next one begins, whose block it must not give back.
     if (length === 0) return undefined
-    for (const block of this.used.keys()) {
-      if (block.buffer === buffer && byteOffset >= block.offset && byteOffset < block.offset + block.bytes) return block
-    }
-    return undefined
+    const block = this.blocks.at(buffer, byteOffset)
+    return block !== undefined && this.used.has(block) ? block : undefined
   }
 
   /** One more value lives in this data's block. */
@@ -131,6 +167,7 @@ export class BufferPool implements KernelContext {
       return data.slice()
     }
     this.used.delete(block)
+    this.blocks.drop(block.buffer)
     this.usedBytes -= block.bytes
     return data
   }
@@ -140,6 +177,7 @@ export class BufferPool implements KernelContext {
     beginArena()
     this.free = []
     this.used = new Map()
+    this.blocks = new BlockIndex()
     this.fresh = []
     this.usedBytes = 0
   }
@@ -147,5 +185,6 @@ export class BufferPool implements KernelContext {
   clear(): void {
     this.free = []
     this.used = new Map()
+    this.blocks = new BlockIndex()
   }
 }
