@@ -25,6 +25,7 @@ import { inputsOf, type InputSummary, type PosteriorSummary, summarizePosterior,
 import { predict } from './predict.js'
 import { type Prediction } from './prediction.js'
 import { type InputPrograms, programsByInput } from './programs-by-input.js'
+import { notesOf } from './regularised.js'
 import { checkRepresentable } from './representable.js'
 import { retune } from './retune.js'
 import { functionalSamples, predictiveSamples, type SampleOptions } from './sampling.js'
@@ -90,7 +91,7 @@ export class LaplacePosterior {
   }
   /** Sentences about what was done differently from what might be assumed. */
   get notes(): readonly string[] {
-    return this.state.notes
+    return notesOf(this.state)
   }
   /** Number of training examples. */
   get examples(): number {

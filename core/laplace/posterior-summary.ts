@@ -6,6 +6,7 @@ import type { Choice } from '../tuning/choice.js'
 import { networkScores, type TrainingSummary } from '../tuning/training-scores.js'
 import { evidenceAtMode, evidenceOf, logLikelihoodOf } from './posterior-evidence.js'
 import { noiseOf, type PosteriorState, sigmaOf } from './posterior-state.js'
+import { notesOf } from './regularised.js'
 
 /** An input of the network, with the names of its columns where the network or the data of the fit have them. */
 export interface InputSummary {
@@ -53,7 +54,7 @@ export interface PosteriorSummary {
 
 /** The summary of a posterior over a network of that digest. @throws NumericalError NOT_POSITIVE_DEFINITE */
 export function summarizePosterior(state: PosteriorState, digest: string): PosteriorSummary {
-  const { options, structured, evaluator, examples, loss, tuned, effectiveParameters, notes } = state
+  const { options, structured, evaluator, examples, loss, tuned, effectiveParameters } = state
   const { likelihood, subsetName: subset, curvature, seed } = options
   const { priorPrecision, priorMean, temperature } = structured.settings
   return {
@@ -80,7 +81,7 @@ export function summarizePosterior(state: PosteriorState, digest: string): Poste
     training: trainingOf(state),
     precision: evaluator.precision,
     engine: evaluator.engine.name,
-    notes,
+    notes: notesOf(state),
     digest,
     inputs: inputsOf(state),
     parameters: describeSlots(structured.slots),

@@ -9,7 +9,8 @@ import { denseJacobian } from '../curvature/jacobian.js'
 import { layeredBlocks, layeredHessian, type PlainLayer, plainLayers } from '../curvature/plain-layers.js'
 import { asFloat64 } from '../curvature/real.js'
 import { NumericalError } from '../errors/errors.js'
-import { cholesky, choleskyInverse, gemm, inverseTrace, triangularSolve } from '../kernels/linear-algebra.js'
+import { jitteredCholesky } from '../kernels/jittered-cholesky.js'
+import { choleskyInverse, gemm, inverseTrace, triangularSolve } from '../kernels/linear-algebra.js'
 import type { FactoredJacobian, LinearFactor } from '../programs/factored-jacobian.js'
 import { conjugateGradients, dot } from './conjugate-gradients.js'
 import { hessianRoots, rootTimes, transposedRootTimes } from './hessian-roots.js'
@@ -173,10 +174,13 @@ function withRoots(jacobian: FactoredJacobian, roots: Float64Array, rank: number
 /** The Cholesky factor of H + delta. */
 function choleskyWith(hessian: Float64Array, delta: number): Float64Array {
   const size = Math.sqrt(hessian.length)
-  const lower = hessian.slice()
-  for (let i = 0; i < size; i++) lower[i * size + i] += delta
-  const pivot = cholesky(size, lower)
-  if (pivot < 0) return lower
+  const factored = jitteredCholesky(size, () => {
+    const precision = hessian.slice()
+    for (let i = 0; i < size; i++) precision[i * size + i] += delta
+    return precision
+  })
+  if ('lower' in factored) return factored.lower
+  const { pivot } = factored
   throw new NumericalError('NOT_POSITIVE_DEFINITE',
     `The curvature of the linear model over all weights swamps its prior precision ${delta} at weight ${pivot}. `
       + "Scale the network's inputs, use subset 'last_layer', or give priorPrecision.", { pivot, delta })

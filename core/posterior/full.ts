@@ -1,7 +1,8 @@
 /** @file Posterior with a full precision matrix, through its Cholesky factor. */
 import type { Curvature } from '../curvature/curvature.js'
 import { NumericalError } from '../errors/errors.js'
-import { cholesky, choleskyInverse, gemm, symmetricEigen, triangularSolve,
+import { jitteredCholesky, type JitteredFactor } from '../kernels/jittered-cholesky.js'
+import { choleskyInverse, gemm, symmetricEigen, triangularSolve,
   triangularSolveRight } from '../kernels/linear-algebra.js'
 import type { ParameterSlot } from '../network/parameter-slot.js'
 import { hessianFactor, type PosteriorSettings } from '../options/hyperparameters.js'
@@ -23,7 +24,8 @@ function fullPosteriorWith(curvature: FullCurvature, values: () => Float64Array,
   checkSettings(settings, slots, 'full')
   const size = mean.length
   const precision = (): Float64Array => precisionOf(curvature, slots, settings)
-  const factor = once(() => choleskyFactor(precision(), size))
+  const factored = once(() => factorOf(precision, size))
+  const factor = (): Float64Array => factored().lower
   const logDetPrecision = once(() => logDetOf(factor(), size))
   const covariance = once(() => choleskyInverse(size, factor()))
   return {
@@ -39,6 +41,7 @@ function fullPosteriorWith(curvature: FullCurvature, values: () => Float64Array,
     scatter: () => priorScatter(mean, settings, slots),
     posteriorVariance: () => Float64Array.from({ length: size }, (_, i) => covariance()[i * size + i]),
     precisionMatrix: precision,
+    jitter: () => factored().jitter,
     covarianceTimes: (vectors, count) => {
       const columns = solveLower(factor(), size, vectors, count)
       triangularSolve(true, size, count, factor(), columns)
@@ -70,18 +73,15 @@ function precisionOf({ matrix, size }: FullCurvature, slots: readonly ParameterS
   return precision
 }
 
-/**
- * The lower Cholesky factor of a matrix, which is overwritten.
- * @throws NumericalError NOT_POSITIVE_DEFINITE with the index of the pivot
- */
-export function choleskyFactor(matrix: Float64Array, size: number): Float64Array {
-  const diagonal = Float64Array.from({ length: size }, (_, i) => matrix[i * size + i])
-  const pivot = cholesky(size, matrix)
-  if (pivot < 0) return matrix
+/** @throws NumericalError NOT_POSITIVE_DEFINITE with the index of the pivot */
+function factorOf(precision: () => Float64Array, size: number): JitteredFactor {
+  const factored = jitteredCholesky(size, precision)
+  if ('lower' in factored) return factored
+  const { pivot, diagonal } = factored
   throw new NumericalError('NOT_POSITIVE_DEFINITE',
     `The posterior precision (${size} x ${size}) is not positive definite: its Cholesky factorisation stopped at ` +
-      `pivot ${pivot} (diagonal entry ${diagonal[pivot]}). No jitter is added. Use a larger prior precision, another ` +
-      'curvature (ggn is never negative), or structure kron or diag.', { pivot, diagonal: diagonal[pivot], size })
+      `pivot ${pivot} (diagonal entry ${diagonal}), by more than rounding. Use a larger prior precision, another ` +
+      'curvature (ggn is never negative), or structure kron or diag.', { pivot, diagonal, size })
 }
 
 function logDetOf(lower: Float64Array, size: number): number {

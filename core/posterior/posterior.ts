@@ -31,6 +31,11 @@ export interface StructuredPosterior {
   posteriorVariance(): Float64Array
   /** P as a dense P x P matrix (small networks). */
   precisionMatrix(): Float64Array
+  /**
+   * t where P is used as P + t diag(P), because rounding leaves it singular; 0, or left out, where P is used as it is.
+   * @throws NumericalError NOT_POSITIVE_DEFINITE
+   */
+  jitter?(): number
   /** P^-1 applied to `count` vectors, the rows of a count x P matrix. */
   covarianceTimes(vectors: Float64Array, count: number): Float64Array
   /** R with R R' = V P^-1 V' for the rows V (count x P): J's rows give the joint covariance of the outputs. */
