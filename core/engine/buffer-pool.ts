@@ -10,6 +10,8 @@ import type { DType, TensorData } from '../tensor/tensor.js'
 const BYTES: Readonly<Record<DType, number>> = { float32: 4, float64: 8, int64: 8, bool: 1 }
 /** A free block is taken for a value of at least half its size; small ones always. */
 const SMALL = 1024
+/** Elements that a typed array holds in every engine. */
+const MOST_ELEMENTS = 2 ** 32 - 1
 
 /** A part of a buffer: all of one on the JavaScript heap, or some of the arena's. */
 interface Block {
@@ -33,9 +35,13 @@ function heapBlock(bytes: number): Block {
   try {
     return { buffer: new ArrayBuffer(bytes), offset: 0, bytes }
   } catch {
-    throw new ResourceError('OUT_OF_MEMORY',
-      `A value of the network needs ${bytes} bytes, which could not be allocated. Use smaller batches.`, { bytes })
+    throw tooLarge(bytes)
   }
+}
+
+function tooLarge(bytes: number): ResourceError {
+  return new ResourceError('OUT_OF_MEMORY',
+    `A value of the network needs ${bytes} bytes, which could not be allocated. Use smaller batches.`, { bytes })
 }
 
 function newBlock(bytes: number): Block {
@@ -85,7 +91,8 @@ export class BufferPool implements KernelContext {
   /** The largest number of bytes in use at once. */
   peakBytes = 0
   private usedBytes = 0
-  private free: Block[] = []
+  /** Blocks without a value, by their size: a search must not pass the many of another one. */
+  private free = new Map<number, Block[]>()
   /** Blocks that hold values, and how many of them. */
   private used = new Map<Block, number>()
   private fresh: Block[] = []
@@ -95,6 +102,8 @@ export class BufferPool implements KernelContext {
   /** Storage with arbitrary content; it is free again after `settle` unless it is retained. */
   allocate(dtype: DType, length: number): TensorData {
     const bytes = byteSize(dtype, length)
+    // A buffer may be longer than any array.
+    if (length > MOST_ELEMENTS) throw tooLarge(bytes)
     const block = this.take(bytes) ?? this.another(bytes)
     this.fresh.push(block)
     this.used.set(block, 0)
@@ -110,20 +119,14 @@ export class BufferPool implements KernelContext {
   }
 
   private take(bytes: number): Block | undefined {
-    let best = -1
-    let size = Math.max(2 * bytes, SMALL)
-    for (let i = 0; i < this.free.length; i++) {
-      const length = this.free[i].bytes
-      if (length < bytes || length > size) continue
-      best = i
-      size = length
-      if (length === bytes) break
+    let size = this.free.has(bytes) ? bytes : Infinity
+    if (size === Infinity) {
+      const most = Math.max(2 * bytes, SMALL)
+      for (const other of this.free.keys()) if (other >= bytes && other <= most && other < size) size = other
     }
-    if (best < 0) return undefined
-    const last = this.free.pop()
-    const found = best === this.free.length ? last : this.free[best]
-    if (last !== undefined && best < this.free.length) this.free[best] = last
-    return found
+    const blocks = this.free.get(size)
+    if (blocks?.length === 1) this.free.delete(size)
+    return blocks?.pop()
   }
 
   private blockOf({ buffer, byteOffset, length }: TensorData): Block | undefined {
@@ -157,7 +160,9 @@ export class BufferPool implements KernelContext {
   private recycle(block: Block): void {
     this.used.delete(block)
     this.usedBytes -= block.bytes
-    this.free.push(block)
+    const blocks = this.free.get(block.bytes)
+    if (blocks === undefined) this.free.set(block.bytes, [block])
+    else blocks.push(block)
   }
 
   /** Data that the caller may keep: the array itself when nothing else lives in its buffer, else a copy. */
@@ -175,7 +180,7 @@ export class BufferPool implements KernelContext {
   /** Before a run: nothing is in use, and what lived in the arena is gone. */
   beginRun(): void {
     beginArena()
-    this.free = []
+    this.free = new Map()
     this.used = new Map()
     this.blocks = new BlockIndex()
     this.fresh = []
@@ -183,7 +188,7 @@ export class BufferPool implements KernelContext {
   }
 
   clear(): void {
-    this.free = []
+    this.free = new Map()
     this.used = new Map()
     this.blocks = new BlockIndex()
   }

@@ -40,7 +40,7 @@ t.test('a Hessian that is singular within rounding is regularised, and a note sa
       const { variance } = await posterior.predict(x)
       t.ok(variance.data.every(value => Number.isFinite(value) && value > 0), `${priorPrecision}, ${threads} threads`)
       // What the rows determine is not moved: tr(J P^-1 J') is the number of directions that they see.
-      const sum = variance.data.reduce((total, value) => total + value, 0)
+      const sum = Array.from(variance.data).reduce((total, value) => total + value, 0)
       t.ok(Math.abs(sum - (WIDTH / 2 + 1)) < 1e-4, `${priorPrecision}: ${sum}`)
       t.equal(posterior.notes.some(said), priorPrecision < 1e-11, `${priorPrecision}`)
       t.equal(posterior.withPrior({ priorPrecision: 1 }).notes.some(said), false,
