@@ -22,14 +22,14 @@ import { type OutputFamily, outputFamily, type OutputModel } from '../linear-mod
 import { type TermRows, termRows } from '../linear-model/term-rows.js'
 import { shuffledParameters, untrainedErrors } from '../linear-model/untrained.js'
 import { weightSpace } from '../linear-model/weight-space.js'
-import { batchSizeFor, forEachBatch, sliceExamples } from '../network/batches.js'
+import { forEachBatch, sliceExamples } from '../network/batches.js'
 import type { Inputs } from '../network/input-rows.js'
 import { withParameters } from '../network/parameters.js'
 import type { ResolvedOptions } from '../options/laplace-options.js'
 import type { WorkerPool } from '../parallel/worker-pool.js'
 import type { Answer } from '../prediction/answer.js'
 import { mixture } from '../prediction/mixture.js'
-import { numbersPerExample } from '../programs/cost.js'
+import { batchWithin } from '../programs/cost.js'
 import { createEvaluator, type Evaluator } from '../programs/evaluator.js'
 import type { FactoredJacobian } from '../programs/factored-jacobian.js'
 import { geometricMean } from '../tensor/means.js'
@@ -275,12 +275,12 @@ interface Linearised {
 
 /** Outputs of every row, and the factored Jacobian of the chosen ones. */
 async function linearise(evaluator: Evaluator, { x, examples }: TrainingRows, chosen: Int32Array,
-  { batchSize }: ResolvedOptions, work: WorkOptions): Promise<Linearised> {
+  options: ResolvedOptions, work: WorkOptions): Promise<Linearised> {
   const { network } = evaluator
   const outputs = network.outputs * termsOf(network)
   const f = new Float64Array(examples * outputs)
   const parts: FactoredJacobian[] = []
-  const size = batchSize ?? batchSizeFor(numbersPerExample(evaluator, outputs))
+  const size = batchWithin(evaluator, outputs, options, examples)
   let at = 0
   await forEachBatch(examples, size, 'fit', work, async (from, to) => {
     const first = at

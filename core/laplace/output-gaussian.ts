@@ -6,14 +6,14 @@ import { denseJacobian, outputJacobian, termJacobian } from '../curvature/jacobi
 import { lastLayerJacobian, lastLayerTimes } from '../curvature/last-layer.js'
 import { gemm, type RealArray } from '../kernels/linear-algebra.js'
 import { termsOf } from '../likelihood/output-layout.js'
-import { batchSizeFor, checkBatch, forEachBatch, sliceExamples } from '../network/batches.js'
+import { forEachBatch, sliceExamples } from '../network/batches.js'
 import { type Inputs, networkInputs } from '../network/input-rows.js'
 import type { WorkerPool } from '../parallel/worker-pool.js'
 import type { BatchGaussian } from '../parallel/worker.js'
 import type { StructuredPosterior } from '../posterior/posterior.js'
 import { type VarianceKind, varianceNumbers } from '../posterior/variance-kind.js'
 import type { Answer } from '../prediction/answer.js'
-import { multiplicationsPerExample, numbersPerExample, positionsAtOnce } from '../programs/cost.js'
+import { batchWithin, multiplicationsPerExample, positionsAtOnce } from '../programs/cost.js'
 import type { Evaluator } from '../programs/evaluator.js'
 import type { FactoredJacobian } from '../programs/factored-jacobian.js'
 import { exampleCount, type Examples } from '../tensor/examples.js'
@@ -69,9 +69,7 @@ async function gaussianOfRows(context: PredictionContext, x: Examples, rows: Inp
   const f = new Float64Array(examples * wide)
   const variance = new Float64Array(examples * width)
   let linear: Float64Array | undefined
-  const numbers = numbersPerExample(evaluator, outputs * positionsAtOnce(evaluator, outputs))
-  const size = context.batchSize ?? batchSizeFor(numbers)
-  checkBatch(context.batchSize, examples, numbers, context.memoryLimit)
+  const size = batchWithin(evaluator, outputs * positionsAtOnce(evaluator, outputs), context, examples)
   const put = (from: number, result: BatchGaussian): void => {
     f.set(result.f, from * wide)
     variance.set(result.variance, from * width)

@@ -7,9 +7,9 @@ import { lastLayerTimes } from '../curvature/last-layer.js'
 import { termsOf } from '../likelihood/output-layout.js'
 import { labelledTerms } from '../likelihood/position-labels.js'
 import { likelihoodModel } from '../likelihood/registry.js'
-import { batchSizeFor, forEachBatch, sliceExamples } from '../network/batches.js'
+import { forEachBatch, sliceExamples } from '../network/batches.js'
 import { structuredPosterior } from '../posterior/structured.js'
-import { numbersPerExample } from '../programs/cost.js'
+import { batchWithin } from '../programs/cost.js'
 import type { LinearData } from '../sums/linear-data.js'
 import type { Batch } from '../tensor/batch.js'
 import { exampleCount, exampleRange } from '../tensor/examples.js'
@@ -74,7 +74,7 @@ async function featureRows({ evaluator, structured, options }: PosteriorState, {
   const { network } = evaluator
   const { outputs } = network
   const parts: Float64Array[] = []
-  const size = options.batchSize ?? batchSizeFor(numbersPerExample(evaluator, outputs))
+  const size = batchWithin(evaluator, outputs, options, examples)
   await forEachBatch(examples, size, 'tune', work, async (from, to) => {
     const { features } = await evaluator.features(sliceExamples(x, network.inputs, from, to))
     parts.push(Float64Array.from(features))

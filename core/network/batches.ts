@@ -22,22 +22,21 @@ export function batchSizeFor(numbersPerExample: number): number {
 }
 
 /**
- * Checks the widest values of one batch against the limit on memory, before anything is computed.
- * @param size examples of a batch as it was asked for; undefined: chosen to be small
+ * Checks the values of one batch against the limit on memory, before anything is computed.
  * @throws ResourceError OUT_OF_MEMORY with what is needed and what would fit
  */
-export function checkBatch(size: number | undefined, examples: number, numbersPerExample: number, limit: number): void {
-  if (size === undefined) return
-  const count = Math.min(size, examples)
-  const needed = 8 * count * numbersPerExample
+export function checkBatch(count: number, bytesPerExample: number, limit: number): void {
+  const needed = count * bytesPerExample
   if (needed <= limit) return
-  const fits = Math.floor(limit / (8 * numbersPerExample))
+  const fits = Math.floor(limit / bytesPerExample)
   throw new ResourceError('OUT_OF_MEMORY',
-    `A batch of ${count} examples would need ${formatBytes(needed)} for its widest values alone, more than the limit ` +
-      `of ${formatBytes(limit)} (option memoryLimit). ${
+    `A batch of ${count} examples would need ${formatBytes(needed)} of intermediate values, more than the limit of ` +
+      ` ${formatBytes(limit)} (option memoryLimit). ${
         fits > 0
           ? `With batchSize ${fits} or less it fits.`
-          : 'One example alone is too large: raise memoryLimit, or take a smaller network.'
+          : `One example alone is too large: raise memoryLimit to ${
+            formatBytes(bytesPerExample)
+          } or more where the machine has them, or take a network with smaller intermediate values.`
       }`, { needed, limit, fits })
 }
 

@@ -1,5 +1,6 @@
 /** @file What one example costs: multiplications, and numbers at its widest. */
 import { termsOf } from '../likelihood/output-layout.js'
+import { batchSizeFor, checkBatch } from '../network/batches.js'
 import type { Evaluator } from './evaluator.js'
 
 /**
@@ -25,6 +26,26 @@ export function numbersPerExample(evaluator: Evaluator, seeds: number): number {
     network.outputs,
   )
   return 4 * widest
+}
+
+/** The widest value of a batch may hold so many times the numbers that the linear layers' values may. */
+const WIDER = 16
+
+/**
+ * Examples of one batch: as they are asked for, else as many as are fast and fit.
+ * @throws ResourceError OUT_OF_MEMORY before anything is computed, with what is needed and what would fit
+ */
+export function batchWithin(evaluator: Evaluator, seeds: number,
+  { batchSize, memoryLimit }: { readonly batchSize: number | undefined, readonly memoryLimit: number },
+  examples: number): number {
+  const numbers = numbersPerExample(evaluator, seeds)
+  const wanted = Math.max(1, Math.min(examples, batchSize ?? batchSizeFor(Math.max(numbers, evaluator.widest / WIDER))))
+  // Only a rough bound that is too large makes the exact one worth its time.
+  const rough = 8 * (2 + seeds) * evaluator.widest
+  const working = rough * wanted > memoryLimit ? evaluator.workingBytes(seeds) : 0
+  if (batchSize !== undefined) checkBatch(wanted, Math.max(working, 8 * numbers), memoryLimit)
+  else checkBatch(1, working, memoryLimit)
+  return working === 0 ? wanted : Math.min(wanted, Math.floor(memoryLimit / working))
 }
 
 /** The numbers of one seed of an example at their widest, where outputs and layers have positions. */

@@ -1,7 +1,9 @@
 /** @file Runs a prepared network batch by batch: outputs, last-layer features, factored Jacobians. */
 import type { ChosenEngine } from '../engine/chosen-engine.js'
 import type { DeferredInput, Engine, Program } from '../engine/engine.js'
+import { estimateMemory } from '../engine/estimate-memory.js'
 import { InternalError } from '../errors/errors.js'
+import { concreteShape } from '../graph/graph.js'
 import type { RealArray } from '../kernels/linear-algebra.js'
 import { termsOf } from '../likelihood/output-layout.js'
 import type { PositionRange } from '../likelihood/position-seeds.js'
@@ -11,7 +13,8 @@ import type { Network } from '../network/network.js'
 import type { ParameterSlot } from '../network/parameter-slot.js'
 import { parameterSlots, parameterVector } from '../network/parameters.js'
 import type { Subset } from '../options/words.js'
-import { type Precision, type Tensor, tensor } from '../tensor/tensor.js'
+import { inferTypes } from '../passes/infer.js'
+import { type Precision, sizeOf, type Tensor, tensor } from '../tensor/tensor.js'
 import type { FactoredJacobian } from './factored-jacobian.js'
 import { factoredJacobian, type FactorsProgram, factorsProgram } from './factors-program.js'
 import { featuresProgram } from './features-program.js'
@@ -53,6 +56,10 @@ export interface Evaluator {
   readonly alsoDirect: readonly string[]
   /** The network's own weights. */
   readonly theta: Float64Array
+  /** Numbers of the network's widest value, of one example. */
+  readonly widest: number
+  /** Bytes of intermediate values of one example, where `seeds` of them travel back through the network. */
+  workingBytes(seeds: number): number
   forward(x: Inputs): Promise<RealArray>
   /** For subset last_layer. */
   features(x: Inputs): Promise<Features>
@@ -106,6 +113,8 @@ export function createEvaluator(network: Network, subset: Subset, engine: Chosen
     linears: subset === 'all' ? linearShapes(factors(1)) : [{ ...lastLayerShape(slots), positions: 1 }],
     alsoDirect: subset === 'all' ? alsoDirect(factors(1)) : [],
     theta: parameterVector(graph, slots),
+    widest: widestValue(graph),
+    workingBytes: seeds => estimateMemory(lastLayer?.graph ?? factors(seeds).graph, 1, precision),
     forward: async x => {
       const results = await (await programs.compiled('forward', graph)).run(x)
       return real(results, output)
@@ -137,6 +146,15 @@ export function createEvaluator(network: Network, subset: Subset, engine: Chosen
       undefined,
     dispose: programs.dispose,
   }
+}
+
+/** Numbers of the widest value that a node of the graph computes for one example. */
+function widestValue(graph: Network['graph']): number {
+  const types = inferTypes(graph)
+  return graph.nodes.flatMap(node => node.outputs).reduce(
+    (most, name) => Math.max(most, sizeOf(concreteShape(types.get(name)?.shape ?? [], 1))),
+    0,
+  )
 }
 
 /** Compiles every program once. */

@@ -7,12 +7,12 @@ import { checkLabels } from '../likelihood/labels.js'
 import { termsOf } from '../likelihood/output-layout.js'
 import { labelledExamples, leftOutNote } from '../likelihood/position-labels.js'
 import { likelihoodModel } from '../likelihood/registry.js'
-import { batchSizeFor, checkBatch, forEachBatch, sliceExamples } from '../network/batches.js'
+import { forEachBatch, sliceExamples } from '../network/batches.js'
 import { networkInputs } from '../network/input-rows.js'
 import type { ResolvedOptions } from '../options/laplace-options.js'
 import type { WorkerPool } from '../parallel/worker-pool.js'
 import type { FitSums } from '../parallel/worker.js'
-import { multiplicationsPerExample, numbersPerExample, positionsAtOnce } from '../programs/cost.js'
+import { batchWithin, multiplicationsPerExample, positionsAtOnce } from '../programs/cost.js'
 import type { Evaluator } from '../programs/evaluator.js'
 import { exampleCount, type Examples } from '../tensor/examples.js'
 import type { Tensor } from '../tensor/tensor.js'
@@ -55,8 +55,7 @@ export function startAccumulation(evaluator: Evaluator, pool: WorkerPool, option
   const { outputs } = network
   const seedsOfTerm = likelihood.seedCount(outputs)
   const seeds = seedsOfTerm * termsOf(network)
-  const numbers = numbersPerExample(evaluator, seedsOfTerm * positionsAtOnce(evaluator, seedsOfTerm))
-  const size = options.batchSize ?? batchSizeFor(numbers)
+  const seedsAtOnce = seedsOfTerm * positionsAtOnce(evaluator, seedsOfTerm)
   const shards = Math.max(1,
     Math.min(SHARDS, Math.floor(SHARDS_BYTES / posteriorBytes(options.structure, slots, linears))))
   const scheduler = scheduleBatches(pool, { structure: options.structure, kfacApprox: options.kfacApprox,
@@ -68,7 +67,7 @@ export function startAccumulation(evaluator: Evaluator, pool: WorkerPool, option
     async add(x, y, work) {
       const rows = networkInputs(x, network, evaluator.precision, note)
       const n = exampleCount(x)
-      checkBatch(options.batchSize, n, numbers, options.memoryLimit)
+      const size = batchWithin(evaluator, seedsAtOnce, options, n)
       const { values } = checkLabels(y, likelihood.name, n, network)
       const own = likelihood.targetWidth(outputs)
       const width = own * termsOf(network)
