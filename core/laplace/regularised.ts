@@ -10,7 +10,7 @@ export function notesOf({ structured, notes }: PosteriorState): readonly string[
     [...notes,
       `The posterior precision is singular within rounding: ${
         jitter.toPrecision(2)
-      } of its diagonal is added to it, and variances in directions that the data leave free come from that rather than ` +
+      } of its diagonal is added to it, and variances where the data say nothing come from that rather than ` +
       'from the prior precision. Use a larger prior precision, or structure kron or diag.']
 }
 
