@@ -26,10 +26,6 @@ LARGEST_FULL = 320
 KINDS = {each.name: each for each in zoo.ARCHITECTURES}
 EXPORTS = [(each.name, zoo.way_name(*way)) for each in zoo.ARCHITECTURES for way in zoo.two_ways(each)]
 
-
-#: Exports that are refused today.
-KNOWN = {("ConvNeXt", "new exporter, any batch"): pytest.mark.xfail(reason="indices that count the examples")}
-
 #: Exporting takes most of the time: as many processes do it while the other tests run.
 PARTS = 2
 
@@ -136,7 +132,7 @@ def found_terms(architecture: zoo.Architecture, values: Tensor) -> Tensor:
     )
 
 
-@pytest.mark.parametrize(("name", "way"), [pytest.param(*each, marks=KNOWN.get(each, ())) for each in EXPORTS])
+@pytest.mark.parametrize(("name", "way"), EXPORTS)
 def test_exports_run_and_fit(results: dict[tuple[str, str], dict[str, Any]], name: str, way: str) -> None:
     result = results[name, way]
     assert result["read"] is True, result

@@ -361,9 +361,11 @@ def _bilinear(graph: Any, a: Any, b: Any, weight: Any, bias: Any) -> Any:
 
 
 def _index_add(graph: Any, data: Any, dim: Any, index: Any, added: Any, alpha: Any) -> Any:
-    rank, factor = data.type().dim(), alpha.toIValue()
-    axis = dim.toIValue() % rank
+    # Not toIValue: by now constants may be nodes of ONNX, of which it says None.
+    constant = sys.modules["torch"].onnx.symbolic_helper._maybe_get_const
+    rank, factor = data.type().dim(), constant(alpha, "f")
+    axis = constant(dim, "i") % rank
     axes = graph.op("Constant", value_t=sys.modules["torch"].tensor([k for k in range(rank) if k != axis]))
     each = graph.op("Expand", graph.op("Unsqueeze", index, axes), graph.op("Shape", added))
-    scaled = added if factor in (None, 1) else graph.op("Mul", added, graph.op("CastLike", alpha, added))
+    scaled = added if factor == 1 else graph.op("Mul", added, graph.op("CastLike", alpha, added))
     return graph.op("ScatterElements", data, each, scaled, axis_i=axis, reduction_s="add")
