@@ -43,6 +43,7 @@ export interface NetworkChoice extends PositionsChoice {
  * @throws GraphError AMBIGUOUS_NETWORK, BATCH_AXIS; OptionError BAD_COMBINATION when outputs and likelihood do not fit
  */
 export function prepareNetwork(graph: Graph, likelihood: Likelihood | undefined, choice: NetworkChoice = {}): Network {
+  checkExtents(graph)
   const output = chooseOne('output', graph.outputs, choice.output)
   const stripped = logitsOf(graph, output, likelihood)
   const { graph: flat, name, axes, layout } = flattenOutput(stripped, likelihood, choice)
@@ -52,6 +53,21 @@ export function prepareNetwork(graph: Graph, likelihood: Likelihood | undefined,
   checkInputChoice(choice.input, graph, inputs)
   return { graph: flat, inputs, declared: graph.declaredInputs ?? graph.inputs.map(input => input.name), output: name,
     axes, ...layout, precision: precisionOf(graph), notes }
+}
+
+/** Axes beside an empty one may have lengths that no array has. */
+const MOST_EMPTY = 1 << 20
+
+/**
+ * Refuses weights without numbers whose other axes are huge: a file of no size would make outputs, or inputs, without
+ * end.
+ * @throws GraphError BAD_GRAPH naming the weight
+ */
+function checkExtents({ parameters }: Graph): void {
+  const bad = parameters.find(({ shape }) => shape.includes(0) && shape.some(length => length > MOST_EMPTY))
+  if (bad === undefined) return
+  throw new GraphError('BAD_GRAPH', `The weight '${bad.name.slice(0, 200)}' of shape ${formatShape(bad.shape)} holds ` +
+    'no numbers, and cannot be a layer of that size. Save the network again.', { name: bad.name, shape: bad.shape })
 }
 
 /** The inputs that an output depends on, in the graph's order. */

@@ -154,7 +154,8 @@ function fromLong(values: BigInt64Array, name: string): Float64Array {
 /** The same values in row-major order. */
 function fromColumnMajor(value: Tensor): Tensor {
   const { shape, data } = value
-  if (shape.length < 2) return value
+  // One axis may be empty and another huge.
+  if (shape.length < 2 || data.length === 0) return value
   const result = data.slice()
   const [first, ...rest] = shape
   const columns = sizeOf(rest)
