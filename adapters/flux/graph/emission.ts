@@ -98,7 +98,8 @@ function convert(emission: Emission, array: JuliaArray, form: WeightForm): Tenso
   if (known !== undefined) return known
   const { precision } = emission.builder
   let value: Tensor
-  if (form.fill === undefined) value = tensor(precision, form.shape, array.data)
+  // Without elements there is nothing to lay out, and the other extent may be without end.
+  if (form.fill === undefined || array.data.length === 0) value = tensor(precision, form.shape, array.data)
   else {
     const data = precision === 'float32' ? new Float32Array(sizeOf(form.shape)) : new Float64Array(sizeOf(form.shape))
     form.fill(array.data, data)
