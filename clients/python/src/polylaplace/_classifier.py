@@ -69,9 +69,10 @@ class LaplaceClassifier(ClassifierMixin, LaplaceEstimator):  # type: ignore[misc
                 them ('validated').
         """
         source = X
-        if np.ndim(y) == 2 and np.shape(y)[1] > 1:
+        shape = np.asarray(y).shape
+        if len(shape) == 2 and shape[1] > 1:
             raise DataError(
-                f"LaplaceClassifier takes one label a row; y has shape {np.shape(y)}. For several yes-or-no labels "
+                f"LaplaceClassifier takes one label a row; y has shape {shape}. For several yes-or-no labels "
                 'use Laplace(model, "multilabel").fit(X, y); for one-hot rows give y.argmax(axis=1).',
                 "BAD_LABELS",
             )
