@@ -148,9 +148,14 @@ class Requests:
         if counted:
             self._counted.add(call.id)
         self._calls[call.id] = call
-        call.transport.send([*self._farewells(), *call.frame])
+        garbage = [self._garbage[i] for i in range(min(len(self._garbage), _FREED_AT_ONCE))]
+        call.transport.send([*self._farewell(garbage), *call.frame])
         call.sent = True
         call.frame = []
+        # Only now: a Ctrl-C before the note has gone would leave them on the server. Freeing twice does no harm.
+        with contextlib.suppress(IndexError):
+            for _ in garbage:
+                self._garbage.popleft()
 
     def _forget(self, call: Call) -> None:
         """Takes a request off the books; the next one has its turn."""
@@ -228,14 +233,9 @@ class Requests:
             call.wait(_POLL)
         return True
 
-    def _farewells(self) -> list[Chunk]:
+    def _farewell(self, garbage: list[tuple[int, str]]) -> list[Chunk]:
         """A note that frees handles whose objects are gone, to be sent with the next request."""
-        handles: list[str] = []
-        while self._garbage and len(handles) < _FREED_AT_ONCE:
-            with contextlib.suppress(IndexError):
-                generation, handle = self._garbage.popleft()
-                if generation == self._generation:
-                    handles.append(handle)
+        handles = [handle for generation, handle in garbage if generation == self._generation]
         return encode_frame({"t": "note", "method": "free", "params": {"handles": handles}}) if handles else []
 
     def lost(self, handle: Handle) -> str | None:
