@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from architectures import ARCHITECTURES, Architecture, export, trained
+from architectures import ARCHITECTURES, Architecture, example_inputs, export, trained
 from polylaplace import Laplace
 from torch import nn
 from torch.func import functional_call, jacrev
@@ -39,10 +39,7 @@ def test_parameters_of_a_file_with_a_fixed_batch(exporter: str, name: str, tmp_p
 
 
 def example_rows(kind: Architecture) -> list[np.ndarray]:
-    generator = np.random.default_rng(0)
-    if kind.tokens:
-        return [generator.integers(2, kind.tokens, (6, *shape)) for shape in kind.shapes]
-    return [generator.normal(size=(6, *shape)).astype(np.float32) for shape in kind.shapes]
+    return [each.numpy() for each in example_inputs(kind, 6)]
 
 
 class Centred(nn.Module):
