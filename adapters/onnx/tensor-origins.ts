@@ -75,12 +75,24 @@ function foldedOrigin(from: readonly string[], inputs: ReadonlySet<string>): Ori
   return { kind: own.length === 0 ? 'constant' : undefined, from: own, computed: from.length > 1 }
 }
 
-/** The results of Constant nodes, where the file has initialisers for the module's own tensors. */
-function constantsOfCode(graph: GraphMessage): Origins {
-  if ((graph.initializer ?? []).length === 0) return new Map()
+/** Operators whose inputs behind the first are weights. */
+const WEIGHTED = new Set(['Conv', 'ConvTranspose', 'Gemm'])
+
+/**
+ * The results of Constant nodes, where the file has initialisers for the module's own tensors. Not those that are the
+ * weights of a layer: a module's tensor that is no nn.Parameter any more (torch.func leaves such) is written so too,
+ * and its use tells, as in any other file.
+ */
+function constantsOfCode({ initializer = [], node: nodes = [] }: GraphMessage): Origins {
+  if (initializer.length === 0) return new Map()
+  const weights = new Set(
+    nodes.flatMap(({ op_type: op, input = [] }) => (WEIGHTED.has(op ?? '') ? input.slice(1) : [])),
+  )
   return new Map(
-    (graph.node ?? []).flatMap(({ op_type: op, output = [] }) => (op === 'Constant'
-      ? output.map(name => [name, { kind: 'constant', from: [], computed: false }] as const)
+    nodes.flatMap(({ op_type: op, output = [] }) => (op === 'Constant'
+      ? output.filter(name => !weights.has(name)).map(
+        name => [name, { kind: 'constant', from: [], computed: false }] as const,
+      )
       : [])
     ),
   )

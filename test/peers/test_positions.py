@@ -76,9 +76,7 @@ def _network(name: str) -> tuple[nn.Module, np.ndarray, int]:
     return module.double().eval(), x, axis
 
 
-# Not as torch.func has it: a fault to be mended, said in CHANGELOG.md.
-CLASSES_LAST = pytest.param("classes last", marks=pytest.mark.xfail(reason="another axis of the classes, it seems", strict=False))
-NETWORKS = ["tokens", "signals", "as many", "images", CLASSES_LAST]
+NETWORKS = ["tokens", "signals", "as many", "images", "classes last"]
 
 
 def _terms(outputs: torch.Tensor, axis: int) -> torch.Tensor:

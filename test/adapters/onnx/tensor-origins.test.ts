@@ -37,6 +37,9 @@ t.test('in a file of the older exporter Constant nodes are constants, where ther
   t.equal(tensorOrigins({ producer_name: 'pytorch' }, { ...graph, initializer: [{ name: 'w' }] }).get('c')?.kind,
     'constant')
   t.equal(tensorOrigins({ producer_name: 'pytorch' }, graph).size, 0)
+  const layer = { node: [...graph.node, { op_type: 'Conv', input: ['x', 'c'], output: ['y'] }],
+    initializer: [{ name: 'w' }] }
+  t.equal(tensorOrigins({ producer_name: 'pytorch' }, layer).get('c'), undefined, 'the weight of a layer')
   t.equal(tensorOrigins({ producer_name: 'paddle' }, { ...graph, initializer: [{ name: 'w' }] }).size, 0)
 })
 
