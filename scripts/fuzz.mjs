@@ -19,6 +19,7 @@ import { LaplaceError } from '../dist/core/errors/errors.js'
 import { laplace } from '../dist/core/laplace/laplace.js'
 import { loadPosterior } from '../dist/core/laplace/load-posterior.js'
 import { readPartialFit, writePartialFit } from '../dist/core/storage/partial-fit-file.js'
+import { randomGenerator } from '../dist/core/tensor/random.js'
 import { tensor } from '../dist/core/tensor/tensor.js'
 import '../dist/node/runtime/runtime.js'
 import { decodeMessage } from '../dist/protocol/frames/decode.js'
@@ -84,13 +85,8 @@ function frames() {
 
 /** Numbers below a bound, the same for the same seed. */
 function generator(start) {
-  let state = start >>> 0
-  return below => {
-    state = (state + 0x6D2B79F5) >>> 0
-    let z = Math.imul(state ^ (state >>> 15), state | 1)
-    z ^= z + Math.imul(z ^ (z >>> 7), z | 61)
-    return Math.floor(((z ^ (z >>> 14)) >>> 0) / 2 ** 32 * below)
-  }
+  const random = randomGenerator(start >>> 0)
+  return below => Math.floor(random.uniform() * below)
 }
 
 const EDGES = [0, 1, 0x7F, 0x80, 0xFF]

@@ -31,7 +31,7 @@ export function checkBatch(count: number, bytesPerExample: number, limit: number
   const fits = Math.floor(limit / bytesPerExample)
   throw new ResourceError('OUT_OF_MEMORY',
     `A batch of ${count} examples would need ${formatBytes(needed)} of intermediate values, more than the limit of ` +
-      ` ${formatBytes(limit)} (option memoryLimit). ${
+      `${formatBytes(limit)} (option memoryLimit). ${
         fits > 0
           ? `With batchSize ${fits} or less it fits.`
           : `One example alone is too large: raise memoryLimit to ${

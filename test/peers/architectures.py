@@ -752,6 +752,12 @@ def example_inputs(architecture: Architecture, rows: int) -> tuple[Tensor, ...]:
     return tuple(inputs)
 
 
+def double_inputs(architecture: Architecture, rows: int) -> tuple[Tensor, ...]:
+    """The same, real numbers in double precision."""
+    inputs = example_inputs(architecture, rows)
+    return tuple(each.double() if each.is_floating_point() else each for each in inputs)
+
+
 def trained(architecture: Architecture) -> nn.Module:
     """The network with statistics and weights as training leaves them."""
     torch.manual_seed(0)

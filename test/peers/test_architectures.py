@@ -98,9 +98,7 @@ def test_variances_are_those_of_torch_func(name: str) -> None:
     torch.backends.mha.set_fastpath_enabled(False)  # It has no derivative.
     architecture = KINDS[name]
     module = zoo.trained(architecture).double()
-    inputs = tuple(
-        each.double() if each.is_floating_point() else each for each in zoo.example_inputs(architecture, ROWS)
-    )
+    inputs = zoo.double_inputs(architecture, ROWS)
     with torch.no_grad():
         outputs = module(*inputs)
     f, jacobian = terms_of(architecture, outputs), jacobians(architecture, module, inputs)

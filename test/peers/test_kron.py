@@ -155,9 +155,7 @@ def test_kron_is_that_of_the_definition(name: str, monkeypatch: pytest.MonkeyPat
     torch.backends.mha.set_fastpath_enabled(False)
     architecture = KINDS[name]
     module = zoo.trained(architecture).double()
-    inputs = tuple(
-        each.double() if each.is_floating_point() else each for each in zoo.example_inputs(architecture, ROWS)
-    )
+    inputs = zoo.double_inputs(architecture, ROWS)
     with torch.no_grad():
         plain = module(*inputs)
     y = zoo.example_labels(architecture, plain).numpy()

@@ -48,3 +48,14 @@ export function randomProblem(likelihood: Likelihood, examples: number, outputs:
   return { theta, dense: denseJacobian(slots, jacobian),
     problem: linearProblem(likelihoodModel(likelihood), slots, jacobian, f, labels, theta) }
 }
+
+/** (I - U'U) v. */
+export function covarianceTimes({ rank, rows }: { rank: number, rows: Float64Array }, v: Float64Array): Float64Array {
+  const result = v.slice()
+  for (let k = 0; k < rank; k++) {
+    const own = rows.subarray(k * v.length, (k + 1) * v.length)
+    const share = own.reduce((sum, value, i) => sum + value * v[i], 0)
+    for (let i = 0; i < v.length; i++) result[i] -= share * own[i]
+  }
+  return result
+}

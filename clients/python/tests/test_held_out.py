@@ -195,12 +195,18 @@ def test_compare_scores_network_temperature_and_posterior(blobs: dict[str, Any])
         model.compare(blobs["x_test"][:2], ["oak", "ash"])
 
 
-def test_compare_of_a_regression() -> None:
+def sine() -> tuple[LaplaceRegressor, np.ndarray, np.ndarray, np.random.Generator]:
+    """120 rows of a noisy sine, a regressor fitted to half of them, and what draws more."""
     rng = np.random.default_rng(0)
     x = rng.uniform(-3, 3, (120, 1))
     y = np.sin(x[:, 0]) + 0.2 * rng.normal(size=120)
     network = MLPRegressor(hidden_layer_sizes=(8,), activation="tanh", solver="lbfgs", max_iter=500, random_state=0)
     model = LaplaceRegressor(network).fit(x[:60], y[:60])
+    return model, x, y, rng
+
+
+def test_compare_of_a_regression() -> None:
+    model, x, y, _ = sine()
     report = model.compare(x[60:], y[60:])
     mean, std = model.predict(x[60:], return_std=True)
     density = 0.5 * np.log(2 * np.pi * std**2) + (y[60:] - mean) ** 2 / (2 * std**2)
@@ -251,11 +257,7 @@ def test_compare_tells_outliers(blobs: dict[str, Any]) -> None:
 
 
 def test_compare_of_a_regression_tells_outliers() -> None:
-    rng = np.random.default_rng(0)
-    x = rng.uniform(-3, 3, (120, 1))
-    y = np.sin(x[:, 0]) + 0.2 * rng.normal(size=120)
-    network = MLPRegressor(hidden_layer_sizes=(8,), activation="tanh", solver="lbfgs", max_iter=500, random_state=0)
-    model = LaplaceRegressor(network).fit(x[:60], y[:60])
+    model, x, y, rng = sine()
     others = rng.uniform(2, 6, (40, 1))
     report = model.compare(x[60:], y[60:], outliers=others)
     assert report.outliers is not None

@@ -12,6 +12,7 @@ import { createWorkerPool } from '../../../core/parallel/worker-pool.js'
 import { createEvaluator } from '../../../core/programs/evaluator.js'
 import { randomGenerator } from '../../../core/tensor/random.js'
 import { relativeDifference } from '../../support/compare.js'
+import { covarianceTimes } from '../../support/linear-problems.js'
 
 const random = randomGenerator(21)
 const normals = (count: number, scale = 1): Float64Array =>
@@ -78,14 +79,3 @@ t.test('with no option set, also in words', async t => {
   const { mean, variance, novelty } = await posterior.predict(tensor('float32', [3, inputs], data.slice(0, 3 * inputs)))
   t.ok([...mean.data, ...variance.data, ...novelty!.data].every(Number.isFinite))
 })
-
-/** (I - U'U) v. */
-function covarianceTimes({ rank, rows }: { rank: number, rows: Float64Array }, v: Float64Array): Float64Array {
-  const result = v.slice()
-  for (let k = 0; k < rank; k++) {
-    const own = rows.subarray(k * v.length, (k + 1) * v.length)
-    const share = own.reduce((sum, value, i) => sum + value * v[i], 0)
-    for (let i = 0; i < v.length; i++) result[i] -= share * own[i]
-  }
-  return result
-}

@@ -22,6 +22,7 @@ import { randomGenerator } from '../../../core/tensor/random.js'
 import { takeRows } from '../../../core/tensor/rows.js'
 import { tensor } from '../../../core/tensor/tensor.js'
 import { relativeDifference } from '../../support/compare.js'
+import { covarianceTimes } from '../../support/linear-problems.js'
 
 const random = randomGenerator(11)
 const normals = (count: number): Float64Array => random.fillNormal(new Float64Array(count))
@@ -182,15 +183,4 @@ function gramOf(rows: Float64Array, count: number): Float64Array {
     for (let k = 0; k < size; k++) sum += rows[Math.floor(i / count) * size + k] * rows[i % count * size + k]
     return sum
   })
-}
-
-/** (I - U'U) v. */
-function covarianceTimes({ rank, rows }: { rank: number, rows: Float64Array }, v: Float64Array): Float64Array {
-  const result = v.slice()
-  for (let k = 0; k < rank; k++) {
-    const own = rows.subarray(k * v.length, (k + 1) * v.length)
-    const share = own.reduce((sum, value, i) => sum + value * v[i], 0)
-    for (let i = 0; i < v.length; i++) result[i] -= share * own[i]
-  }
-  return result
 }

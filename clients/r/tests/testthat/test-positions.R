@@ -1,14 +1,22 @@
 # Networks that answer at several positions of an example.
 
+# A network of 11 words and 4 labels a word, with 30 examples of 5 words.
+tagged_words <- function(seed) {
+  set.seed(seed)
+  list(
+    network = list(
+      "words.weight" = matrix(stats::rnorm(33), 11), "head.weight" = matrix(stats::rnorm(12), 4),
+      "head.bias" = numeric(4)
+    ),
+    layers = list(list(type = "Embedding", name = "words"), list(type = "Linear", name = "head")),
+    tokens = matrix(sample(0:10, 150, TRUE), 30),
+    labels = matrix(sample(0:3, 150, TRUE), 30)
+  )
+}
+
 test_that("classes, probabilities and labels are one a position", {
   skip_without_node()
-  set.seed(7)
-  network <- list(
-    "words.weight" = matrix(stats::rnorm(33), 11), "head.weight" = matrix(stats::rnorm(12), 4), "head.bias" = numeric(4)
-  )
-  layers <- list(list(type = "Embedding", name = "words"), list(type = "Linear", name = "head"))
-  tokens <- matrix(sample(0:10, 150, TRUE), 30)
-  labels <- matrix(sample(0:3, 150, TRUE), 30)
+  list2env(tagged_words(7), environment())
   labels[1, 2] <- -100
   la <- suppressWarnings(suppressMessages(laplace(
     network, tokens, labels, likelihood = "classification", subset = "last_layer", architecture = layers
@@ -25,13 +33,7 @@ test_that("classes, probabilities and labels are one a position", {
 
 test_that("a mask leaves labels out as -100 does, and may cover missing ones", {
   skip_without_node()
-  set.seed(8)
-  network <- list(
-    "words.weight" = matrix(stats::rnorm(33), 11), "head.weight" = matrix(stats::rnorm(12), 4), "head.bias" = numeric(4)
-  )
-  layers <- list(list(type = "Embedding", name = "words"), list(type = "Linear", name = "head"))
-  tokens <- matrix(sample(0:10, 150, TRUE), 30)
-  labels <- matrix(sample(0:3, 150, TRUE), 30)
+  list2env(tagged_words(8), environment())
   counts <- matrix(stats::runif(150) > 0.2, 30)
   fitted <- function(labels, ...) suppressWarnings(suppressMessages(laplace(
     network, tokens, labels, likelihood = "classification", subset = "last_layer", structure = "kron",
