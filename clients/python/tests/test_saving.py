@@ -49,7 +49,7 @@ def start(code: str, path: Path) -> subprocess.Popen[str]:
     )
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="needs signals")
+@pytest.mark.skipif(sys.platform == "win32", reason="kills a process by SIGKILL, which Windows does not have")
 def test_54_a_kill_leaves_the_file_whole(tmp_path: Path) -> None:
     path = tmp_path / "killed.posterior"
     path.write_bytes(b"\xff" * SIZE)
@@ -65,7 +65,7 @@ def test_54_a_kill_leaves_the_file_whole(tmp_path: Path) -> None:
         assert data == data[:1] * SIZE
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="needs limits of processes")
+@pytest.mark.skipif(sys.platform == "win32", reason="limits the size of files of a process, which Windows cannot")
 def test_54_a_full_disk_leaves_the_old_file(tmp_path: Path) -> None:
     path = tmp_path / "full.posterior"
     path.write_bytes(b"old")
@@ -77,7 +77,9 @@ def test_54_a_full_disk_leaves_the_old_file(tmp_path: Path) -> None:
     assert os.listdir(tmp_path) == ["full.posterior"]
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="needs permissions")
+@pytest.mark.skipif(
+    sys.platform == "win32", reason="looks at permissions and devices of POSIX, which Windows does not have"
+)
 def test_54_links_permissions_and_devices(tmp_path: Path) -> None:
     path, link = tmp_path / "private", tmp_path / "link"
     path.write_bytes(b"old")
