@@ -71,11 +71,18 @@ def fitted(client: Client) -> Laplace:
 # --- 55: Ctrl-C ---
 
 #: A child that fits and predicts until it is interrupted, as often as it is told. It tells when it has begun, and waits
-#: to be told that the signal was sent, so that no signal of one round ends the next.
+#: to be told that the signal was sent, so that no signal of one round ends the next. What Python raises within a
+#: callback of its garbage collector it only prints and drops: then a user presses Ctrl-C again, and so does the hook.
 INTERRUPTED = """
-    import json, sys, warnings
+    import json, os, signal, sys, threading, warnings
     sys.path[:0] = {paths!r}
     warnings.simplefilter("ignore")
+
+    def press_again(dropped):
+        if issubclass(dropped.exc_type, KeyboardInterrupt):
+            threading.Timer(0.01, os.kill, (os.getpid(), signal.SIGINT)).start()
+
+    sys.unraisablehook = press_again
     import numpy as np
     from collections import Counter
     from faults import Client, data, fitted
