@@ -5,12 +5,11 @@
 import type { Graph, Node } from '../../core/graph/graph.js'
 import { isFloat } from '../../core/ops/element-types.js'
 import type { Tensor } from '../../core/tensor/tensor.js'
+import { isWeightInCode } from './code-constants.js'
 import { areCosineAndSine, isAttentionMask, isMadeConstant, isMask, isUniform } from './exported-constants.js'
+import { LAYOUT, lookAround, PRODUCTS, sourceOf, type Surroundings } from './surroundings.js'
 import { originOf, type Origins } from './tensor-origins.js'
 
-/** Operators that pass a tensor's elements on in another layout. */
-const LAYOUT = new Set(['Identity', 'Cast', 'Transpose', 'Reshape', 'Squeeze', 'Unsqueeze', 'Flatten', 'Expand', 'Tile',
-  'Dropout'])
 /** Operators that pass parts of a tensor on. */
 const PARTS = new Set(['Split', 'Slice'])
 
@@ -37,26 +36,6 @@ const LEARNT: ReadonlyMap<string, readonly number[]> = new Map([
 /** Initial states, which are zeros where none are learnt. */
 const STATES: ReadonlyMap<string, readonly number[]> = new Map([['RNN', [5]], ['GRU', [5]], ['LSTM', [5, 6]]])
 
-/** Operators that multiply with weights; what comes before the first of them prepares the data. */
-const WEIGHTED = new Set(['Gemm', 'MatMul', 'Einsum', 'Conv', 'ConvTranspose', 'RNN', 'GRU', 'LSTM', 'Gather',
-  'BatchNormalization', 'LayerNormalization'])
-const PRODUCTS = new Set(['MatMul', 'Gemm', 'Conv', 'ConvTranspose', 'Einsum'])
-const PREPARING = new Set([...LAYOUT, 'Add', 'Sub', 'Mul', 'Div', 'Pad', 'Slice', 'Clip', 'Concat'])
-
-interface Use {
-  readonly node: Node
-  readonly input: number
-}
-
-interface Surroundings {
-  readonly uses: ReadonlyMap<string, readonly Use[]>
-  readonly producers: ReadonlyMap<string, Node>
-  /** Values that are the same for every input. */
-  readonly fixed: ReadonlySet<string>
-  /** Values that are inputs, or inputs made ready by arithmetic with constants. */
-  readonly prepared: ReadonlySet<string>
-}
-
 /**
  * The names of the trainable tensors of a graph whose nodes are in topological order, in the order of its initialisers.
  * @param origins what the file says of its tensors
@@ -72,6 +51,8 @@ export function findParameters(graph: Graph, origins: Origins): string[] {
         return around.uses.has(name)
       case 'constant':
         return false
+      case 'code':
+        return !single && !made.has(name) && isWeightInCode(name, value, around)
       default:
         return !single && !made.has(name) && isLearnt(name, value, around)
     }
@@ -104,8 +85,8 @@ function madeByExporters(graph: Graph): Set<string> {
   return made
 }
 
-/** A sentence about real tensors of several elements that are not counted as parameters, or undefined. */
-export function describeConstants(graph: Graph, parameters: readonly string[]): string | undefined {
+/** Sentences about the choice of parameters where the file leaves it open: what is not counted, and what is by its use. */
+export function describeChoice(graph: Graph, parameters: readonly string[], origins: Origins): string[] {
   const chosen = new Set(parameters)
   const statistics = new Set(
     graph.nodes.filter(node => node.op === 'BatchNormalization').flatMap(node => node.inputs.slice(3, 5)),
@@ -113,52 +94,27 @@ export function describeConstants(graph: Graph, parameters: readonly string[]): 
   const others = [...graph.initializers].filter(([name, value]) =>
     isFloat(value.dtype) && value.data.length > 1 && !chosen.has(name) && !statistics.has(name)
   ).map(([name]) => name)
-  if (others.length === 0) return undefined
-  const shown = others.slice(0, 5).map(name => `'${name}'`).join(', ')
-  return `Not counted as parameters, because nothing that learns uses them: ${shown}${
-    others.length > 5 ? ` and ${others.length - 5} more` : ''
-  }. The option parameters says otherwise.`
+  const isInCode = (name: string): boolean => originOf(origins, name)?.kind === 'code'
+  const say = (names: readonly string[],
+    sentence: (list: string) => string): string[] => (names.length === 0 ? [] : [sentence(listNames(names))])
+  return [
+    ...say(others.filter(name => !isInCode(name)),
+      list =>
+        `Not counted as parameters, because nothing that learns uses them: ${list}. The option parameters says otherwise.`),
+    ...say(others.filter(isInCode),
+      list =>
+        `Not counted as parameters, because the file has them as constants of the network's code: ${list}. ` +
+        'The option parameters says otherwise.'),
+    ...say(parameters.filter(isInCode),
+      list =>
+        `Counted as parameters, because layers multiply and add them, though the file has them as constants of the ` +
+        `network's code: ${list}. If they were not learnt, name them in the option freeze.`),
+  ]
 }
 
-function lookAround(graph: Graph, origins: Origins): Surroundings {
-  const uses = new Map<string, Use[]>()
-  const producers = new Map<string, Node>()
-  const fixed = new Set(graph.initializers.keys())
-  const anyWeights = graph.nodes.some(node =>
-    WEIGHTED.has(node.op) && node.inputs.some(name => graph.initializers.has(name))
-  )
-  const prepared = new Set(anyWeights ? graph.inputs.map(input => input.name) : [])
-  for (const node of graph.nodes) {
-    const isFixed = node.op === 'Shape' ||
-      (node.inputs.length > 0 && node.inputs.every(name => name === '' || fixed.has(name)))
-    const isPrepared = PREPARING.has(node.op) && !enlarges(node, graph, prepared) &&
-      node.inputs.every(name =>
-        name === '' || prepared.has(name) ||
-        (fixed.has(name) && originOf(origins, name)?.kind !== 'parameter')
-      )
-    node.inputs.forEach((name, input) => {
-      addUse(uses, name, { node, input })
-    })
-    for (const output of node.outputs) {
-      producers.set(output, node)
-      if (isFixed) fixed.add(output)
-      else if (isPrepared) prepared.add(output)
-    }
-  }
-  return { uses, producers, fixed, prepared }
-}
-
-/** Whether each number of the input becomes several, by a vector for each: a linear layer of one number. */
-function enlarges(node: Node, { initializers }: Graph, prepared: ReadonlySet<string>): boolean {
-  if (node.op !== 'Mul' || !node.inputs.some(name => prepared.has(name))) return false
-  const shape = node.inputs.map(name => initializers.get(name)).find(value => value !== undefined)?.shape ?? []
-  return shape.length > 1 && shape.filter(extent => extent > 1).length > 1
-}
-
-function addUse(uses: Map<string, Use[]>, name: string, use: Use): void {
-  const list = uses.get(name)
-  if (list === undefined) uses.set(name, [use])
-  else list.push(use)
+function listNames(names: readonly string[]): string {
+  const shown = names.slice(0, 5).map(name => `'${name}'`).join(', ')
+  return names.length > 5 ? `${shown} and ${names.length - 5} more` : shown
 }
 
 /** Arithmetic that makes a weight of others: scales, weight norm, a masked or an adapted weight. */
@@ -235,13 +191,4 @@ function shiftsValue(node: Node, input: number, value: Tensor, around: Surroundi
   if (!varies(other, around)) return false
   if (value.data.length > 1) return !isAttentionMask(value)
   return value.shape.length > 0 && PRODUCTS.has(sourceOf(other, around)?.op ?? '')
-}
-
-/** The node that computes a value, behind nodes that change its layout. */
-function sourceOf(name: string, { producers }: Surroundings): Node | undefined {
-  let node = producers.get(name)
-  for (let steps = 0; node !== undefined && LAYOUT.has(node.op) && steps < 100; steps++) {
-    node = producers.get(node.inputs[0])
-  }
-  return node
 }

@@ -19,7 +19,7 @@ import { decodeModel, type GraphMessage, type ModelMessage } from './messages.js
 import { readInitializers, readSource, type Source, type SourceNode } from './nodes.js'
 import { nodeOfOneLength, type Written } from './open-lengths.js'
 import { chooseOutputs } from './outputs.js'
-import { describeConstants, findParameters } from './parameters.js'
+import { describeChoice, findParameters } from './parameters.js'
 import { recogniseOnnx } from './recognise.js'
 import { type Origins, tensorOrigins } from './tensor-origins.js'
 import { shapesFit, UpgradeContext } from './upgrade-context.js'
@@ -82,10 +82,9 @@ export function readOnnx(bytes: Uint8Array, options: OnnxOptions = {}): Graph {
   checkFinite(batched, origins, options.allowNonFinite ?? false)
   const given = options.module?.parameters ?? options.parameters
   const names = given === undefined ? findParameters(batched, origins) : chosenParameters(batched, given)
-  const note = given === undefined ? describeConstants(batched, names) : undefined
+  const notes = given === undefined ? describeChoice(batched, names, origins) : []
   const parameters = names.map(name => ({ name, shape: valueOf(batched, name).shape, transposed: false }))
-  const complete = removeDead({ ...batched, parameters,
-    notes: [...batched.notes, ...(note === undefined ? [] : [note])] })
+  const complete = removeDead({ ...batched, parameters, notes: [...batched.notes, ...notes] })
   const reshaped = reshapeWeights(complete, types)
   return withDeclared(orientWeights(removeDead(reshaped.graph), reshaped.types), graph, source.constants,
     options.module)

@@ -7,8 +7,8 @@ import type { GraphMessage, ModelMessage } from './messages.js'
 
 /** Where a tensor comes from. */
 export interface Origin {
-  /** Undefined where only its use can tell. */
-  readonly kind: 'parameter' | 'constant' | undefined
+  /** `code`: a constant of the program's code, or a weight that is written as one. Undefined: its use tells. */
+  readonly kind: 'parameter' | 'constant' | 'code' | undefined
   /** The module's tensors that were folded into it, among other values. */
   readonly from: readonly string[]
   /** Whether it is more than one of them in another layout. */
@@ -75,27 +75,11 @@ function foldedOrigin(from: readonly string[], inputs: ReadonlySet<string>): Ori
   return { kind: own.length === 0 ? 'constant' : undefined, from: own, computed: from.length > 1 }
 }
 
-/** Operators whose inputs behind the first are weights. */
-const WEIGHTED = new Set(['Conv', 'ConvTranspose', 'Gemm'])
-
-/**
- * The results of Constant nodes, where the file has initialisers for the module's own tensors. Not those that are the
- * weights of a layer: a module's tensor that is no nn.Parameter any more (torch.func leaves such) is written so too,
- * and its use tells, as in any other file.
- */
+/** The results of Constant nodes, where the file has initialisers for the module's own tensors. */
 function constantsOfCode({ initializer = [], node: nodes = [] }: GraphMessage): Origins {
   if (initializer.length === 0) return new Map()
-  const weights = new Set(
-    nodes.flatMap(({ op_type: op, input = [] }) => (WEIGHTED.has(op ?? '') ? input.slice(1) : [])),
-  )
-  return new Map(
-    nodes.flatMap(({ op_type: op, output = [] }) => (op === 'Constant'
-      ? output.filter(name => !weights.has(name)).map(
-        name => [name, { kind: 'constant', from: [], computed: false }] as const,
-      )
-      : [])
-    ),
-  )
+  const names = nodes.flatMap(({ op_type: op, output = [] }) => (op === 'Constant' ? output : []))
+  return new Map(names.map(name => [name, { kind: 'code', from: [], computed: false }] as const))
 }
 
 /** The origin of a tensor, or of the one that it is a row of. */

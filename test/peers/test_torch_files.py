@@ -42,6 +42,50 @@ def example_rows(kind: Architecture) -> list[np.ndarray]:
     return [each.numpy() for each in example_inputs(kind, 6)]
 
 
+class Plain(nn.Module):
+    """Its last layer has tensors that are no nn.Parameter, as functional code leaves them; a fixed matrix too."""
+
+    def __init__(self, kind: str) -> None:
+        super().__init__()
+        self.kind, self.body = kind, nn.Linear(4, 6)
+        self.weight, self.bias = torch.randn(3, 6), torch.randn(3)
+        self.fixed = torch.outer(torch.arange(6.0), torch.arange(6.0) + 0.5).mul(torch.pi / 6).cos()
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        h = torch.tanh(self.body(x) @ self.fixed)
+        match self.kind:
+            case "linear":
+                return nn.functional.linear(h, self.weight, self.bias)
+            case "product":
+                return h @ self.weight.T + self.bias
+            case _:
+                return h @ self.weight.T
+
+
+@pytest.mark.parametrize("folding", [True, False])
+@pytest.mark.parametrize(("kind", "own"), [("linear", 21), ("product", 21), ("no bias", 18)])
+@pytest.mark.parametrize("axes", [2, 3])
+def test_weights_that_are_plain_tensors(kind: str, own: int, axes: int, folding: bool, tmp_path: Path) -> None:
+    torch.manual_seed(1)
+    module = Plain(kind).eval()
+    x = torch.randn(9, *[5] * (axes - 2), 4)
+    path = str(tmp_path / "network.onnx")
+    dynamic = {"x": {0: "batch"}}
+    torch.onnx.export(
+        module, (x,), path, dynamo=False, dynamic_axes=dynamic, input_names=["x"], do_constant_folding=folding
+    )
+    la = Laplace(
+        path,
+        "classification",
+        subset_of_weights="all",
+        hessian_structure="diag",
+        **({"positions": "mean"} if axes == 3 else {}),
+    )
+    with pytest.warns(UserWarning, match="(?s)Counted as parameters"):
+        la.fit(x.numpy(), np.arange(9) % 3)
+    assert la.n_params == 4 * 6 + 6 + own
+
+
 class Centred(nn.Module):
     """Mixes the examples of a batch, and squeezes a batch of one away."""
 
