@@ -142,6 +142,11 @@ export class LaplacePosterior {
   get inputs(): readonly InputSummary[] {
     return inputsOf(this.state)
   }
+
+  /** The names of all inputs that the network declares, in their order; data for those beside `inputs` are passed over. */
+  get declaredInputs(): readonly string[] {
+    return this.state.evaluator.network.declared
+  }
   /** H, the data term of the Hessian (P x P) without noise, temperature and prior. */
   get H(): CurvatureMatrix {
     return curvatureMatrix(this.state.structured.curvature)

@@ -48,6 +48,8 @@ export interface PosteriorSummary {
   readonly notes: readonly string[]
   readonly digest: string
   readonly inputs: readonly InputSummary[]
+  /** The names of all inputs that the network declares, in their order; a list of arrays may have one for each. */
+  readonly declaredInputs: readonly string[]
   /** The tensors of the subset, in the order of theta. */
   readonly parameters: readonly { readonly name: string, readonly shape: readonly number[], readonly size: number }[]
 }
@@ -84,6 +86,7 @@ export function summarizePosterior(state: PosteriorState, digest: string): Poste
     notes: notesOf(state),
     digest,
     inputs: inputsOf(state),
+    declaredInputs: evaluator.network.declared,
     parameters: describeSlots(structured.slots),
   }
 }

@@ -13,7 +13,7 @@ export function summaryToWire(summary: PosteriorSummary): WireMap {
   const { likelihood, subset, structure, curvature, outputs, parameterCount, examples, loss, logLikelihood,
     logMarginalLikelihood } = summary
   const { priorPrecision, priorMean, sigmaNoise, temperature, tuned, effectiveParameters, precision, engine, seed,
-    notes, digest, logEvidenceAtMode, choice, conformal, training, parameters, inputs } = summary
+    notes, digest, logEvidenceAtMode, choice, conformal, training, parameters, inputs, declaredInputs } = summary
   return {
     likelihood,
     subset,
@@ -41,16 +41,19 @@ export function summaryToWire(summary: PosteriorSummary): WireMap {
     conformal: conformalToWire(conformal),
     training: trainingToWire(training),
     inputs: inputsToWire(inputs),
+    declaredInputs: declaredToWire(declaredInputs),
     parameters: parameters.map(({ name, shape, size }) => ({ name, shape, size })),
   }
 }
 
 /** The entries of the summary that are at hand: no determinant of the evidence, no digest of the network. */
 export function briefSummary(
-  { examples, priorPrecision, sigmaNoise, temperature, tuned, notes, choice, training, inputs }: LaplacePosterior,
+  { examples, priorPrecision, sigmaNoise, temperature, tuned, notes, choice, training, inputs, declaredInputs }:
+    LaplacePosterior,
 ): WireMap {
   return { examples, priorPrecision: priorToWire(priorPrecision), sigmaNoise: noiseToWire(sigmaNoise), temperature,
-    tuned, notes, inputs: inputsToWire(inputs), choice: choiceToWire(choice), training: trainingToWire(training) }
+    tuned, notes, inputs: inputsToWire(inputs), declaredInputs: declaredToWire(declaredInputs),
+    choice: choiceToWire(choice), training: trainingToWire(training) }
 }
 
 /** The inputs; of very wide tables without the names of their columns. */
@@ -58,6 +61,11 @@ function inputsToWire(inputs: PosteriorSummary['inputs']): WireMap[] {
   return inputs.map(({ name, columns }) => ({ name,
     columns: columns === undefined || columns.length > MAX_ITEMS ? null : columns })
   )
+}
+
+/** The names of all declared inputs; nil where they are too many for a message. */
+function declaredToWire(names: readonly string[]): readonly string[] | null {
+  return names.length > MAX_ITEMS ? null : names
 }
 
 /** sigma as a number, or an array where the outputs differ. */

@@ -2,7 +2,7 @@
 import ndarray from 'ndarray'
 import t from 'tap'
 import { float64 } from '../../core/tensor/tensor.js'
-import { laplace, type LaplaceOptions, loadPosterior, mergePartialFits, metrics } from '../../index.js'
+import { laplace, type LaplaceOptions, loadPosterior, mergePartialFits, metrics, readNetwork } from '../../index.js'
 import { relativeDifference } from '../support/compare.js'
 import { referenceCase } from '../support/reference-case.js'
 
@@ -94,6 +94,21 @@ t.test('a saved posterior predicts alone', async t => {
   }
   await t.rejects(loadPosterior(posterior.save()).tune({ tune: 'marglik' }), { code: 'DIGEST_MISMATCH' })
   await t.rejects(posterior.tune({ tune: 'marglik' }), { message: /linear model over all weights .* Fit again/ })
+})
+
+t.test('data for an input that nothing reads are passed over, by a saved posterior too', async t => {
+  const graph = await readNetwork(new URL('../fixtures/inputs/unread-input.onnx', import.meta.url))
+  const x = nested(classes.x).slice(0, 20).map(row => row.slice(0, 2))
+  const given = { x, unread: x.map(() => [1]) }
+  const posterior = await laplace(graph, { likelihood: 'classification', subset: 'last_layer' }).fit(given,
+    x.map((_, i) => i % 3))
+  const again = loadPosterior(posterior.save())
+  t.same(again.core.declaredInputs, ['unread', 'x'])
+  t.same(again.core.inputs.map(({ name }) => name), ['x'])
+  const { data } = (await posterior.predict(x)).variance
+  t.same((await again.predict(given)).variance.data, data)
+  t.same((await again.predict({ x })).variance.data, data)
+  await t.rejects(again.predict({ x, unred: x }), { code: 'BAD_ARRAY', message: /did you mean 'unread'/ })
 })
 
 t.test('merged partial fits equal one fit; any batch size gives the same', async t => {

@@ -10,7 +10,16 @@ from typing import Any
 import numpy as np
 import pytest
 
-from polylaplace import DataError, GraphError, Laplace, LaplaceClassifier, OptionError, StateError, UntrustedInputError
+from polylaplace import (
+    DataError,
+    GraphError,
+    Laplace,
+    LaplaceClassifier,
+    OptionError,
+    StateError,
+    UntrustedInputError,
+    load,
+)
 from polylaplace._data import batches, fresh_seed, is_array_like, to_array
 from polylaplace._models import network_params
 from polylaplace._torch_models import torch_layers
@@ -280,3 +289,24 @@ def test_a_dictionary_of_several_networks_asks_which() -> None:
         named = Laplace(networks, "classification", model_name="second").fit(X, y)
         alone = Laplace(second, "classification").fit(X, y)
     np.testing.assert_array_equal(named(X), alone(X))
+
+
+def test_data_for_an_input_that_nothing_reads_are_passed_over(tmp_path: Path) -> None:
+    path = Path(__file__).parents[3] / "test" / "fixtures" / "inputs" / "unread-input.onnx"
+    if not path.exists():
+        pytest.skip("the fixtures are in the repository")
+    rng = np.random.default_rng(0)
+    x, unread, y = rng.normal(size=(12, 2)), rng.normal(size=(12, 1)), np.arange(12) % 3
+    la = Laplace(path, "classification", "last_layer", "full", prior_precision=1.0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        la.fit([unread, x], y)
+    la.save(tmp_path / "posterior")
+    expected = la(x)
+    for fitted in (la, load(tmp_path / "posterior")):
+        for given in ([unread, x], (unread, x), {"unread": unread, "x": x}, {"x": x}, x):
+            np.testing.assert_array_equal(fitted(given), expected)
+        assert fitted.summary["declaredInputs"] == ["unread", "x"]
+        np.testing.assert_array_equal(fitted(list(x[:3])), expected[:3])
+    with pytest.raises(DataError, match="did you mean 'unread'"):
+        la({"x": x, "unred": unread})

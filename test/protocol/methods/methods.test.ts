@@ -113,6 +113,7 @@ t.test("a fit has the reference's numbers", async t => {
     'conformal',
     'training',
     'inputs',
+    'declaredInputs',
     'parameters',
   ])
   t.match(summary, { likelihood: 'classification', subset: 'last_layer', structure: 'kron', outputs: 3,
@@ -229,7 +230,7 @@ t.test('a network in the message of a fit, and brief summaries', async t => {
     brief: true })
   t.match(answer['handle'], /^posterior:/)
   t.same(Object.keys(answer['summary'] as DecodedMap), ['examples', 'priorPrecision', 'sigmaNoise', 'temperature',
-    'tuned', 'notes', 'inputs', 'choice', 'training'])
+    'tuned', 'notes', 'inputs', 'declaredInputs', 'choice', 'training'])
   const posterior = String(answer['handle'])
   t.same((await caller.call('get', { posterior, names: ['summary'] }))['summary'], summary, 'the same posterior')
   for (const method of ['tune', 'withPrior']) {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -100,14 +100,20 @@ def is_mapping(value: Any) -> bool:
 
 
 def to_examples(
-    value: Any, name: str, *, rows: int | None = None, inputs: int | None = None, without: str | None = None
+    value: Any,
+    name: str,
+    *,
+    rows: int | None = None,
+    inputs: Collection[int] | None = None,
+    without: str | None = None,
 ) -> Examples:
     """Examples from outside: an array-like, a data frame, a mapping of arrays by input, or a list of them in order.
 
     Args:
         name: of the user's argument.
         rows: how many examples there are, where labels say it.
-        inputs: how many inputs the network takes, where that is known.
+        inputs: how many arrays a list may have, where that is known: one for each input that the network reads, or
+            for each that it declares.
         without: the key of a mapping that holds the labels.
 
     Raises:
@@ -135,14 +141,14 @@ def _frame(value: Any, name: str) -> InputArray:
     return InputArray(to_array(value, name), None, names if named else None)
 
 
-def _is_list_of_inputs(value: Sequence[Any], rows: int | None, inputs: int | None) -> bool:
+def _is_list_of_inputs(value: Sequence[Any], rows: int | None, inputs: Collection[int] | None) -> bool:
     """Whether a list holds an array for each input; else it holds the examples, one after another."""
     if len(value) < 2 or not all(is_array(part) for part in value):
         return False
     if isinstance(value, SeveralInputs):
         return True
     if inputs is not None:
-        return inputs > 1 and len(value) == inputs
+        return len(value) in inputs
     shapes = {tuple(np.shape(part)) for part in value}
     if len(shapes) > 1:
         return True

@@ -162,8 +162,8 @@ class PosteriorState:
 
     def _examples(self, X: Any, name: str = "X", rows: int | None = None) -> Examples:
         """Examples as they are sent: one array, or one for each input of the network."""
-        inputs = self._summary.get("inputs")
-        return to_examples(X, name, rows=rows, inputs=None if inputs is None else len(inputs), without=self._label_key)
+        counts = [len(names) for key in ("inputs", "declaredInputs") if (names := self._summary.get(key)) is not None]
+        return to_examples(X, name, rows=rows, inputs=counts or None, without=self._label_key)
 
     def _joined(self, loader: Any, name: str) -> dict[str, Any]:
         """All batches of a loader as examples x and labels y."""

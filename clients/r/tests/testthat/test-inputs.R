@@ -101,3 +101,22 @@ test_that("a list of several networks asks which", {
   named <- predict(fitted(networks, model_name = "second"), x, type = "prob")
   expect_equal(named, predict(fitted(networks$second), x, type = "prob"))
 })
+
+test_that("data for an input that nothing reads are passed over, by a saved posterior too", {
+  skip_without_node()
+  set.seed(1)
+  x <- matrix(rnorm(24), 12)
+  given <- list(unread = rnorm(12), x = x)
+  la <- suppressWarnings(suppressMessages(laplace(
+    repository_file("test", "fixtures", "inputs", "unread-input.onnx"), given, rep(0:2, 4),
+    likelihood = "classification", subset = "last_layer", structure = "full", prior_precision = 1
+  )))
+  file <- tempfile(fileext = ".laplace")
+  save_laplace(la, file)
+  again <- load_laplace(file)
+  expected <- unname(predict(la, x, type = "prob"))
+  expect_identical(unname(predict(la, given, type = "prob")), expected)
+  expect_identical(unname(predict(again, given, type = "prob")), expected)
+  expect_identical(unname(predict(again, list(x = x), type = "prob")), expected)
+  expect_error(predict(again, list(x = x, unred = x)), "did you mean 'unread'", class = "laplace_error_data")
+})
