@@ -85,7 +85,7 @@ function madeByExporters(graph: Graph): Set<string> {
   return made
 }
 
-/** Sentences about the choice of parameters where the file leaves it open: what is not counted, and what is by its use. */
+/** Sentences about the choice of parameters where the file leaves it open. */
 export function describeChoice(graph: Graph, parameters: readonly string[], origins: Origins): string[] {
   const chosen = new Set(parameters)
   const statistics = new Set(
@@ -100,7 +100,8 @@ export function describeChoice(graph: Graph, parameters: readonly string[], orig
   return [
     ...say(others.filter(name => !isInCode(name)),
       list =>
-        `Not counted as parameters, because nothing that learns uses them: ${list}. The option parameters says otherwise.`),
+        `Not counted as parameters, because nothing that learns uses them: ${list}. ` +
+        'The option parameters says otherwise.'),
     ...say(others.filter(isInCode),
       list =>
         `Not counted as parameters, because the file has them as constants of the network's code: ${list}. ` +

@@ -143,7 +143,7 @@ export class LaplacePosterior {
     return inputsOf(this.state)
   }
 
-  /** The names of all inputs that the network declares, in their order; data for those beside `inputs` are passed over. */
+  /** The names of all inputs that the network declares, in order; data for those beside `inputs` are passed over. */
   get declaredInputs(): readonly string[] {
     return this.state.evaluator.network.declared
   }
