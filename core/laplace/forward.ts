@@ -1,10 +1,12 @@
 /** @file The plain network on rows of data. */
+import { DEFAULT_MEMORY_LIMIT } from '../budget/memory.js'
 import type { WorkOptions } from '../budget/progress.js'
 import { chosenEngine } from '../engine/chosen-engine.js'
+import { estimateMemory } from '../engine/estimate-memory.js'
 import { oneOf } from '../errors/suggest.js'
 import type { Graph } from '../graph/graph.js'
 import { inOwnLayout, termsOf } from '../likelihood/output-layout.js'
-import { batchSizeFor, forEachBatch, sliceExamples } from '../network/batches.js'
+import { BATCH_BYTES, batchSizeFor, checkBatch, forEachBatch, sliceExamples } from '../network/batches.js'
 import type { PositionsChoice } from '../network/class-axis.js'
 import { networkInputs } from '../network/input-rows.js'
 import { prepareForData } from '../network/network.js'
@@ -38,7 +40,10 @@ export async function forward(graph: Graph, x: Examples, options: ForwardOptions
     network.precision)
   const width = network.outputs * termsOf(network)
   const f = new Float64Array(examples * width)
-  await forEachBatch(examples, batchSizeFor(width), 'predict', work, async (from, to) => {
+  const each = estimateMemory(network.graph, 1, network.precision)
+  checkBatch(1, each, DEFAULT_MEMORY_LIMIT)
+  const size = Math.max(1, Math.min(batchSizeFor(width), Math.floor(BATCH_BYTES / each)))
+  await forEachBatch(examples, size, 'predict', work, async (from, to) => {
     const results = await program.run(sliceExamples(rows, network.inputs, from, to))
     f.set(results.get(network.output)?.data ?? [], from * width)
   })

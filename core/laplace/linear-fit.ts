@@ -280,7 +280,7 @@ async function linearise(evaluator: Evaluator, { x, examples }: TrainingRows, ch
   const outputs = network.outputs * termsOf(network)
   const f = new Float64Array(examples * outputs)
   const parts: FactoredJacobian[] = []
-  const size = batchWithin(evaluator, outputs, options, examples)
+  const size = batchWithin(evaluator, outputs, 'sums', options, examples)
   let at = 0
   await forEachBatch(examples, size, 'fit', work, async (from, to) => {
     const first = at

@@ -69,7 +69,8 @@ async function gaussianOfRows(context: PredictionContext, x: Examples, rows: Inp
   const f = new Float64Array(examples * wide)
   const variance = new Float64Array(examples * width)
   let linear: Float64Array | undefined
-  const size = batchWithin(evaluator, outputs * positionsAtOnce(evaluator, outputs), context, examples)
+  const size = batchWithin(evaluator, outputs * positionsAtOnce(evaluator, outputs),
+    kind === 'none' ? 'outputs' : 'variances', context, examples)
   const put = (from: number, result: BatchGaussian): void => {
     f.set(result.f, from * wide)
     variance.set(result.variance, from * width)

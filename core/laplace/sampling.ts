@@ -8,13 +8,13 @@ import { oneOf } from '../errors/suggest.js'
 import { gemm } from '../kernels/linear-algebra.js'
 import { inOwnLayout, termsOf } from '../likelihood/output-layout.js'
 import { likelihoodModel } from '../likelihood/registry.js'
-import { batchSizeFor, forEachBatch, sliceExamples } from '../network/batches.js'
+import { forEachBatch, sliceExamples } from '../network/batches.js'
 import { type Inputs, networkInputs } from '../network/input-rows.js'
 import { lastLayerShape } from '../network/linear-shape.js'
 import { withParameters } from '../network/parameters.js'
 import { type Predictive, PREDICTIVES } from '../options/words.js'
 import { semidefiniteRoot } from '../prediction/monte-carlo.js'
-import { numbersPerExample, positionsAtOnce } from '../programs/cost.js'
+import { type BatchOptions, batchWithin, positionsAtOnce } from '../programs/cost.js'
 import type { Evaluator } from '../programs/evaluator.js'
 import { exampleCount, type Examples } from '../tensor/examples.js'
 import { randomGenerator } from '../tensor/random.js'
@@ -118,7 +118,7 @@ async function positionSamples(context: PredictionContext, x: Examples, count: n
     result[(s * examples + n) * width + j] += value
   }
   const atOnce = positionsAtOnce(evaluator, network.outputs)
-  const size = context.batchSize ?? batchSizeFor(numbersPerExample(evaluator, network.outputs * atOnce))
+  const size = batchWithin(evaluator, network.outputs * atOnce, 'sums', context, examples)
   await forEachBatch(examples, size, 'predict', work, async (from, to) => {
     const batch = sliceExamples(rows, network.inputs, from, to)
     if (evaluator.subset === 'last_layer') {
@@ -151,18 +151,18 @@ async function sampledWeightOutputs(context: PredictionContext, x: Examples, cou
   const rows = networkInputs(x, evaluator.network, evaluator.precision, context.note)
   const examples = exampleCount(x)
   return evaluator.subset === 'last_layer'
-    ? lastLayerSamples(evaluator, rows, examples, thetas, count, context.batchSize, work)
-    : networkSamples(evaluator, rows, examples, thetas, count, context.batchSize, work)
+    ? lastLayerSamples(evaluator, rows, examples, thetas, count, context, work)
+    : networkSamples(evaluator, rows, examples, thetas, count, context, work)
 }
 
 /** f_s = W_s phi + b_s, and what else the network adds to its last layer. */
 async function lastLayerSamples(evaluator: Evaluator, x: Inputs, examples: number, thetas: Float64Array, count: number,
-  batchSize: number | undefined, work: WorkOptions): Promise<Float64Array> {
+  options: BatchOptions, work: WorkOptions): Promise<Float64Array> {
   const { slots, theta, network } = evaluator
   const { weight, bias, in: inputs, out } = lastLayerShape(slots)
   const terms = termsOf(network)
   const result = new Float64Array(count * examples * terms * out)
-  const size = batchSize ?? batchSizeFor(numbersPerExample(evaluator, out))
+  const size = batchWithin(evaluator, out, 'outputs', options, examples)
   await forEachBatch(examples, size, 'predict', work, async (from, to) => {
     const { f, features } = await evaluator.features(sliceExamples(x, network.inputs, from, to))
     const phi = Float64Array.from(features)
@@ -179,12 +179,12 @@ async function lastLayerSamples(evaluator: Evaluator, x: Inputs, examples: numbe
 }
 
 async function networkSamples(evaluator: Evaluator, x: Inputs, examples: number, thetas: Float64Array, count: number,
-  batchSize: number | undefined, work: WorkOptions): Promise<Float64Array> {
+  options: BatchOptions, work: WorkOptions): Promise<Float64Array> {
   const { network, slots, theta, precision } = evaluator
   const { engine }: { engine: Engine } = evaluator
   const width = network.outputs * termsOf(network)
   const result = new Float64Array(count * examples * width)
-  const size = batchSize ?? batchSizeFor(numbersPerExample(evaluator, 1))
+  const size = batchWithin(evaluator, 0, 'outputs', options, examples)
   for (let s = 0; s < count; s++) {
     throwIfCancelled(work.signal)
     const program = await engine.compile(

@@ -74,7 +74,7 @@ async function featureRows({ evaluator, structured, options }: PosteriorState, {
   const { network } = evaluator
   const { outputs } = network
   const parts: Float64Array[] = []
-  const size = batchWithin(evaluator, outputs, options, examples)
+  const size = batchWithin(evaluator, outputs, 'outputs', options, examples)
   await forEachBatch(examples, size, 'tune', work, async (from, to) => {
     const { features } = await evaluator.features(sliceExamples(x, network.inputs, from, to))
     parts.push(Float64Array.from(features))

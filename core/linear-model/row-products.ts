@@ -5,9 +5,9 @@
 import { addTransposedProduct, jacobianTimes, joinVectors, splitVectors,
   zeroVectors } from '../curvature/jacobian-products.js'
 import type { RealArray } from '../kernels/linear-algebra.js'
-import { batchSizeFor, sliceExamples } from '../network/batches.js'
+import { sliceExamples } from '../network/batches.js'
 import type { Inputs } from '../network/input-rows.js'
-import { numbersPerExample } from '../programs/cost.js'
+import { type BatchOptions, batchWithin } from '../programs/cost.js'
 import type { Evaluator } from '../programs/evaluator.js'
 import { type LinearMap, linearMap } from '../programs/linear-map.js'
 import { type HessianRoots, rootTimes, transposedRootTimes } from './hessian-roots.js'
@@ -73,11 +73,14 @@ export function keptRows(evaluator: Evaluator, x: Inputs, examples: number): Kep
   }
 }
 
+/** The rows are part of a plan that was made within the limit on memory. */
+const FREE: BatchOptions = { batchSize: undefined, memoryLimit: Infinity }
+
 type Slice = (from: number, to: number) => Inputs
 
 function productOf(evaluator: Evaluator, map: LinearMap, slice: Slice, examples: number,
   request: RowRequest): RunningProduct {
-  const batch = batchSizeFor(numbersPerExample(evaluator, 1))
+  const batch = batchWithin(evaluator, 1, 'sums', FREE, examples)
   switch (request.kind) {
     case 'times':
       return imagesOf(map, slice, batch, examples, request.v)
@@ -87,7 +90,7 @@ function productOf(evaluator: Evaluator, map: LinearMap, slice: Slice, examples:
       // Two passes a vector, or the factors of all seeds once.
       return 2 * request.count < request.root.rank
         ? oneByOne(map, slice, batch, request)
-        : together(evaluator, slice, request)
+        : together(evaluator, slice, examples, request)
   }
 }
 
@@ -125,12 +128,13 @@ function oneByOne(map: LinearMap, slice: Slice, batch: number,
 }
 
 /** In float32 where the network is: eigenvectors need no more digits, and the sums are in float64. */
-function together(evaluator: Evaluator, slice: Slice, { root, vectors, count }: CurvatureRequest): RunningProduct {
+function together(evaluator: Evaluator, slice: Slice, examples: number,
+  { root, vectors, count }: CurvatureRequest): RunningProduct {
   const { slots, network: { outputs } } = evaluator
   const own = splitVectors(slots, vectors, count)
   const single = vectors instanceof Float32Array
   const sums = zeroVectors(slots, count)
-  return { batch: batchSizeFor(numbersPerExample(evaluator, root.rank)), result: () => joinVectors(slots, sums),
+  return { batch: batchWithin(evaluator, root.rank, 'sums', FREE, examples), result: () => joinVectors(slots, sums),
     take: async (from, to) => {
       const { jacobian } = await evaluator.seeded(slice(from, to), { count: root.rank,
         from: () => seedsOf(rootOf(root, outputs, from, to), outputs) })

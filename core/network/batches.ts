@@ -16,6 +16,9 @@ import type { Inputs } from './input-rows.js'
 const BATCH_NUMBERS = 1 << 23
 const LARGEST_BATCH = 1024
 
+/** Bytes that all values of one batch may take: beyond, more examples make no product faster. */
+export const BATCH_BYTES = 64 << 20
+
 /** Examples of one batch, from how many numbers one example needs at its widest. */
 export function batchSizeFor(numbersPerExample: number): number {
   return Math.max(1, Math.min(LARGEST_BATCH, Math.floor(BATCH_NUMBERS / Math.max(1, numbersPerExample))))

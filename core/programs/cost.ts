@@ -1,6 +1,6 @@
 /** @file What one example costs: multiplications, and numbers at its widest. */
 import { termsOf } from '../likelihood/output-layout.js'
-import { batchSizeFor, checkBatch } from '../network/batches.js'
+import { BATCH_BYTES, batchSizeFor, checkBatch } from '../network/batches.js'
 import type { Evaluator } from './evaluator.js'
 
 /**
@@ -32,20 +32,61 @@ export function numbersPerExample(evaluator: Evaluator, seeds: number): number {
 const WIDER = 16
 
 /**
+ * What is done with a batch: the network's outputs (or a last layer's inputs) alone, sums of its factored Jacobian, or
+ * the variances that a posterior gives to the outputs.
+ */
+export type BatchUse = 'outputs' | 'sums' | 'variances'
+
+/** What a batch may hold: as many examples as are asked for, within the limit on memory. */
+export interface BatchOptions {
+  readonly batchSize: number | undefined
+  readonly memoryLimit: number
+}
+
+/**
  * Examples of one batch: as they are asked for, else as many as are fast and fit.
+ * @param seeds that travel back through the network at once
  * @throws ResourceError OUT_OF_MEMORY before anything is computed, with what is needed and what would fit
  */
-export function batchWithin(evaluator: Evaluator, seeds: number,
-  { batchSize, memoryLimit }: { readonly batchSize: number | undefined, readonly memoryLimit: number },
-  examples: number): number {
+export function batchWithin(evaluator: Evaluator, seeds: number, use: BatchUse,
+  { batchSize, memoryLimit }: BatchOptions, examples: number): number {
   const numbers = numbersPerExample(evaluator, seeds)
   const wanted = Math.max(1, Math.min(examples, batchSize ?? batchSizeFor(Math.max(numbers, evaluator.widest / WIDER))))
-  // Only a rough bound that is too large makes the exact one worth its time.
-  const rough = 8 * (2 + seeds) * evaluator.widest
-  const working = rough * wanted > memoryLimit ? evaluator.workingBytes(seeds) : 0
-  if (batchSize !== undefined) checkBatch(wanted, Math.max(working, 8 * numbers), memoryLimit)
-  else checkBatch(1, working, memoryLimit)
-  return working === 0 ? wanted : Math.min(wanted, Math.floor(memoryLimit / working))
+  // Only a bound that is too large makes the exact number worth its time.
+  const bound = 16 * (1 + seeds) * (evaluator.values + factorNumbers(evaluator, 1))
+  if (bound * wanted <= Math.min(memoryLimit, BATCH_BYTES)) return wanted
+  const each = bytesPerExample(evaluator, seeds, use)
+  checkBatch(batchSize === undefined ? 1 : wanted, each, memoryLimit)
+  const most = Math.min(memoryLimit, batchSize === undefined ? BATCH_BYTES : memoryLimit)
+  return Math.max(1, Math.min(wanted, Math.floor(most / each)))
+}
+
+/** Numbers of the pairs (a, g) of every linear operator, of one example. */
+function factorNumbers({ linears }: Evaluator, seeds: number): number {
+  return linears.reduce((sum, { in: inputs, out, positions }) => sum + positions * (inputs + seeds * out), 0)
+}
+
+/**
+ * Bytes that one example of a batch holds at once: the network's values while they are computed, beside the pairs
+ * (a, g) that are handed over, or these and what becomes of them. Sums square them, or take them as they are; variances
+ * rotate all of them into the posterior's eigenbases, and g once more for biases that are used at several positions.
+ */
+export function bytesPerExample(evaluator: Evaluator, seeds: number, use: BatchUse): number {
+  const { linears, subset, precision } = evaluator
+  const outputsAlone = use === 'outputs' && subset === 'all'
+  const working = evaluator.workingBytes(outputsAlone ? 0 : seeds)
+  if (outputsAlone) return working
+  const number = precision === 'float32' ? 4 : 8
+  const factors = number * factorNumbers(evaluator, subset === 'all' ? seeds : 1)
+  const rotated = use === 'variances'
+    ? number *
+      linears.reduce(
+        (sum, { in: inputs, out, positions }) =>
+          sum + (positions === 1 ? 2 * inputs + (1 + seeds) * out : positions * (inputs + 2 * seeds * out)),
+        0,
+      )
+    : 0
+  return Math.max(working, factors) + factors + rotated
 }
 
 /** The numbers of one seed of an example at their widest, where outputs and layers have positions. */

@@ -58,7 +58,9 @@ export interface Evaluator {
   readonly theta: Float64Array
   /** Numbers of the network's widest value, of one example. */
   readonly widest: number
-  /** Bytes of intermediate values of one example, where `seeds` of them travel back through the network. */
+  /** Numbers of all values that the network's nodes compute, of one example. */
+  readonly values: number
+  /** Bytes of intermediate values of one example, where `seeds` of them travel back through the network, or none. */
   workingBytes(seeds: number): number
   forward(x: Inputs): Promise<RealArray>
   /** For subset last_layer. */
@@ -104,6 +106,8 @@ export function createEvaluator(network: Network, subset: Subset, engine: Chosen
     })
     return { f: real(results, program.output), jacobian: factoredJacobian(program, results) }
   }
+  const sizes = valueSizes(graph)
+  const working = new Map<number, number>()
   return {
     network,
     subset,
@@ -113,8 +117,14 @@ export function createEvaluator(network: Network, subset: Subset, engine: Chosen
     linears: subset === 'all' ? linearShapes(factors(1)) : [{ ...lastLayerShape(slots), positions: 1 }],
     alsoDirect: subset === 'all' ? alsoDirect(factors(1)) : [],
     theta: parameterVector(graph, slots),
-    widest: widestValue(graph),
-    workingBytes: seeds => estimateMemory(lastLayer?.graph ?? factors(seeds).graph, 1, precision),
+    widest: sizes.reduce((most, size) => Math.max(most, size), 0),
+    values: sizes.reduce((sum, size) => sum + size, 0),
+    workingBytes: seeds => {
+      const known = working.get(seeds) ??
+        estimateMemory(lastLayer?.graph ?? (seeds === 0 ? graph : factors(seeds).graph), 1, precision)
+      working.set(seeds, known)
+      return known
+    },
     forward: async x => {
       const results = await (await programs.compiled('forward', graph)).run(x)
       return real(results, output)
@@ -148,13 +158,10 @@ export function createEvaluator(network: Network, subset: Subset, engine: Chosen
   }
 }
 
-/** Numbers of the widest value that a node of the graph computes for one example. */
-function widestValue(graph: Network['graph']): number {
+/** Numbers of the values that the nodes of a graph compute for one example. */
+function valueSizes(graph: Network['graph']): number[] {
   const types = inferTypes(graph)
-  return graph.nodes.flatMap(node => node.outputs).reduce(
-    (most, name) => Math.max(most, sizeOf(concreteShape(types.get(name)?.shape ?? [], 1))),
-    0,
-  )
+  return graph.nodes.flatMap(node => node.outputs).map(name => sizeOf(concreteShape(types.get(name)?.shape ?? [], 1)))
 }
 
 /** Compiles every program once. */

@@ -67,7 +67,7 @@ export function startAccumulation(evaluator: Evaluator, pool: WorkerPool, option
     async add(x, y, work) {
       const rows = networkInputs(x, network, evaluator.precision, note)
       const n = exampleCount(x)
-      const size = batchWithin(evaluator, seedsAtOnce, options, n)
+      const size = batchWithin(evaluator, seedsAtOnce, 'sums', options, n)
       const { values } = checkLabels(y, likelihood.name, n, network)
       const own = likelihood.targetWidth(outputs)
       const width = own * termsOf(network)

@@ -1,7 +1,9 @@
 import t from 'tap'
+import type { Progress } from '../../../core/budget/progress.js'
 import { ResourceError } from '../../../core/errors/errors.js'
 import { GraphBuilder } from '../../../core/graph/builder.js'
 import { BATCH, type Graph } from '../../../core/graph/graph.js'
+import { LaplacePosterior } from '../../../core/laplace/laplace-posterior.js'
 import { laplace } from '../../../core/laplace/laplace.js'
 import { checkBatch } from '../../../core/network/batches.js'
 import { float64, tensor } from '../../../core/tensor/tensor.js'
@@ -64,4 +66,53 @@ t.test('59 batches are as small as the widest value asks for, and what is said t
   if (!(refused instanceof ResourceError)) throw new Error('not refused')
   const { needed } = refused.data as { needed: number }
   await t.resolves(fit(needed))
+})
+
+/** A convolution of 1 to 8 channels on 28 x 28, pooled into ten classes. */
+function convolution(): Graph {
+  const [draw, builder] = [drawer(2), new GraphBuilder('float64')]
+  const z = builder.node('Conv', [builder.input('x', [BATCH, 1, 28, 28]), builder.parameter('w', draw(8, 1, 3, 3)),
+    builder.parameter('b', draw(8))], { kernel_shape: [3, 3], pads: [1, 1, 1, 1] })
+  const pooled = builder.node('Flatten', [builder.node('GlobalAveragePool', [builder.node('Tanh', [z])])])
+  return builder.build([
+    builder.node('Gemm', [pooled, builder.parameter('v', draw(10, 8)), builder.parameter('c', draw(10))], {
+      transB: 1,
+    }),
+  ])
+}
+
+/** The largest step of a progress. */
+async function largestBatch(
+  run: (work: { onProgress: (progress: Progress) => void }) => Promise<unknown>,
+): Promise<number> {
+  let [before, largest] = [0, 0]
+  await run({ onProgress: ({ done }) => {
+    largest = Math.max(largest, done - before)
+    before = done
+  } })
+  return largest
+}
+
+t.test('61 a batch holds tens of megabytes where positions make its values large, in fits, predictions and draws', async t => {
+  const x = drawer(3)(400, 1, 28, 28)
+  const y = tensor('int64', [400], Float64Array.from({ length: 400 }, (_, i) => i % 10))
+  // Ten gradients of 8 x 28 x 28 numbers an example: 0.5 MB.
+  const most = (64 << 20) / (10 * 8 * 28 * 28 * 8)
+  const prepared = laplace(convolution(), { likelihood: 'classification', subset: 'all', structure: 'diag',
+    tune: 'none', threads: 1 })
+  const fitted = await largestBatch(work => prepared.fit(x, y, work))
+  t.ok(fitted > 1 && fitted < most, `a fit takes ${fitted} rows at once`)
+  const posterior = await prepared.fit(x, y)
+  const predicted = await largestBatch(work => posterior.predict(x, { link: 'probit' }, work))
+  t.ok(predicted > 1 && predicted < most / 2, `a prediction takes ${predicted}`)
+})
+
+t.test('61 draws with drawn weights are held to the memory limit too', async t => {
+  const options = { likelihood: 'regression', tune: 'none', memoryLimit: 2 ** 20 } as const
+  const small = await laplace(repeated(100), options).fit(few, answers)
+  const large = await laplace(repeated(50_000), { ...options, memoryLimit: 2 ** 30 }).fit(few, answers)
+  const limited = new LaplacePosterior({ ...large.state, options: { ...large.state.options, memoryLimit: 2 ** 20 } })
+  await t.resolves(small.functionalSamples(few, 2, { predictive: 'nn' }))
+  await t.rejects(limited.functionalSamples(few, 2, { predictive: 'nn' }), { code: 'OUT_OF_MEMORY' })
+  await t.rejects(limited.forward(few), { code: 'OUT_OF_MEMORY' })
 })
