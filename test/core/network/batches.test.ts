@@ -111,7 +111,7 @@ t.test('61 draws with drawn weights are held to the memory limit too', async t =
   const options = { likelihood: 'regression', tune: 'none', memoryLimit: 2 ** 20 } as const
   const small = await laplace(repeated(100), options).fit(few, answers)
   const large = await laplace(repeated(50_000), { ...options, memoryLimit: 2 ** 30 }).fit(few, answers)
-  const limited = new LaplacePosterior({ ...large.state, options: { ...large.state.options, memoryLimit: 2 ** 20 } })
+  const limited = new LaplacePosterior({ ...large.state, options: { ...large.state.options, memoryLimit: 2 ** 18 } })
   await t.resolves(small.functionalSamples(few, 2, { predictive: 'nn' }))
   await t.rejects(limited.functionalSamples(few, 2, { predictive: 'nn' }), { code: 'OUT_OF_MEMORY' })
   await t.rejects(limited.forward(few), { code: 'OUT_OF_MEMORY' })
