@@ -1,5 +1,5 @@
 import t from 'tap'
-import type { Progress } from '../../../core/budget/progress.js'
+import type { WorkOptions } from '../../../core/budget/progress.js'
 import { ResourceError } from '../../../core/errors/errors.js'
 import { GraphBuilder } from '../../../core/graph/builder.js'
 import { BATCH, type Graph } from '../../../core/graph/graph.js'
@@ -93,7 +93,7 @@ async function largestBatch(
   return largest
 }
 
-t.test('61 a batch holds tens of megabytes where positions make its values large, in fits, predictions and draws', async t => {
+t.test('61 a batch holds tens of megabytes also where positions make its values large', async t => {
   const x = drawer(3)(400, 1, 28, 28)
   const y = tensor('int64', [400], Float64Array.from({ length: 400 }, (_, i) => i % 10))
   // Ten gradients of 8 x 28 x 28 numbers an example: 0.5 MB.
