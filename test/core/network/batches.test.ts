@@ -82,9 +82,7 @@ function convolution(): Graph {
 }
 
 /** The largest step of a progress. */
-async function largestBatch(
-  run: (work: { onProgress: (progress: Progress) => void }) => Promise<unknown>,
-): Promise<number> {
+async function largestBatch(run: (work: WorkOptions) => Promise<unknown>): Promise<number> {
   let [before, largest] = [0, 0]
   await run({ onProgress: ({ done }) => {
     largest = Math.max(largest, done - before)
