@@ -124,18 +124,32 @@ function timesFirst({ shape }: Tensor, input: GraphInput): boolean {
 }
 
 /**
- * Refuses sequences with the times first, where labels of as many rows as the second axis show it.
+ * Refuses examples that lie on a later axis than the first, where labels of as many rows as that axis show it.
  * @throws ShapeError
  */
 export function checkExamplesFirst(x: Tensor, y: Tensor, input: GraphInput): void {
   const axis = input.shape.findIndex(isBatch)
   const [rows] = y.shape
-  if (axis <= 0 || x.shape.length !== input.shape.length || rows === x.shape[0] || rows !== x.shape[axis]) return
-  throw new ShapeError(
-    `x is ${formatShape(x.shape)} and y has ${rows} rows: x has the times first, as the network has them. Give the ` +
-      'examples first (N x times x ...); they are moved to where the network wants them.',
-    { expected: rows, actual: x.shape },
-  )
+  if (axis < 0 || x.shape.length !== input.shape.length || rows === x.shape[0]) return
+  const found = `x is ${formatShape(x.shape)} and y has ${rows} rows`
+  if (axis > 0 && rows === x.shape[axis]) {
+    throw new ShapeError(
+      `${found}: x has the times first, as the network has them. Give the ` +
+        'examples first (N x times x ...); they are moved to where the network wants them.',
+      { expected: rows, actual: x.shape },
+    )
+  }
+  if (axis === 0 && x.shape[0] === 1 && rows === x.shape[1]) {
+    throw new ShapeError(
+      `${found}, so that the second axis of x seems to carry the examples. The network has them on the first axis ` +
+        `(${describeInput(input)}): export it with its second axis open (torch: dynamic_axes or dynamic_shapes), and ` +
+        `give x with the examples first, ${
+          formatShape([rows, ...x.shape.slice(2)])
+        }. Labels for the positions of one ` +
+        `example are 1 x ${rows}.`,
+      { expected: rows, actual: x.shape },
+    )
+  }
 }
 
 /** Examples arrive first; networks of recurrent layers may want them on a later axis. */

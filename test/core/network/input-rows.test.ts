@@ -58,6 +58,11 @@ t.test('sequences with the times first: examples first', t => {
   const recurrent: GraphInput = { name: 'x', dtype: 'float64', shape: [7, BATCH, 2] }
   t.throws(() => networkInput(count(7, 5, 2), recurrent, 'float64', () => undefined), { message: /examples first/ })
   t.throws(() => checkExamplesFirst(count(7, 5, 2), count(5), recurrent), { message: /examples first/ })
+  const squeezed = { ...recurrent, shape: [BATCH, 5, 6] }
+  t.throws(() => checkExamplesFirst(count(1, 10, 6), count(10), squeezed), {
+    message: /x is 1 x 10 x 6 and y has 10 rows.*second axis open.*examples first, 10 x 6/,
+  })
+  t.doesNotThrow(() => checkExamplesFirst(count(1, 5, 6), count(1), squeezed))
   t.doesNotThrow(() => checkExamplesFirst(count(5, 7, 2), count(5), recurrent))
   t.same(networkInput(count(5, 7, 2), recurrent, 'float64', () => undefined).shape, [7, 5, 2])
   t.end()
