@@ -40,11 +40,21 @@ export function multiHeadAttention(context: LayerContext): readonly Value[] {
   const masked = allowed === undefined
     ? scores
     : builder.node('Where', [allowed, scores, builder.scalar(FORBIDDEN)])
-  const weights = builder.node('Softmax', [masked], { axis: -1 })
+  const weights = emptied(context, builder.node('Softmax', [masked], { axis: -1 }), allowed)
   const mixed = builder.node('MatMul', [weights, repeated(context, values, perKey, value)])
   const result = projectedBack(context, mixed, query, arrays.slice(3 * count))
   if (!optionFlag(context, 'return_attention_scores')) return [result]
   return [result, { name: weights, shape: [arrays[0].shape[1], query.shape[0], key.shape[0]], channelsFirst: false }]
+}
+
+/**
+ * A query that may attend to nothing gets zeros where Keras works out the weights themselves (as it does for dropout,
+ * and to return them), and the mean of all values where it leaves that to a fused kernel.
+ */
+function emptied(context: LayerContext, weights: string, allowed: string | undefined): string {
+  const { builder, layer: { config } } = context
+  const fused = !((number(config, 'dropout') ?? 0) > 0) && !optionFlag(context, 'return_attention_scores')
+  return fused || allowed === undefined ? weights : builder.node('Where', [allowed, weights, builder.scalar(0)])
 }
 
 /** Query, value and key, given by place or by name; the value is the key where none is given. */

@@ -324,6 +324,29 @@ for name, layer in {
     add(f"mask, {name}", masked(layer))
 
 
+def attended(attention, options, integer_mask=False):
+    """Attention with an explicit mask, an input of its own, beside those of tokens."""
+
+    def build():
+        x, mask = keras.Input((6,), dtype="int32"), keras.Input((6, 6), dtype="bool")
+        y = layers.Embedding(9, 4, mask_zero="masked" in options)(x)
+        key = layers.Embedding(9, 4, mask_zero="key" in options)(x) if "key" in options or "keys" in options else None
+        causal = {"use_causal_mask": True} if "causal" in options else {}
+        return keras.Model([x, mask], attention()(y, y, key, attention_mask=mask, **causal))
+
+    build.integer = 9
+    return build
+
+
+for options in ("", "causal", "masked", "masked causal", "key", "masked key causal", "keys"):
+    for kind, layer in {
+        "MultiHeadAttention": lambda: layers.MultiHeadAttention(2, 3),
+        "GroupQueryAttention": lambda: layers.GroupQueryAttention(3, 4, 2),
+        "MultiHeadAttention, dropout": lambda: layers.MultiHeadAttention(2, 3, dropout=0.2),
+    }.items():
+        add(f"mask given, {kind} {options}", attended(layer, options.split()))
+
+
 @network
 def Masking_layer():
     x = keras.Input((6, 3))
@@ -333,7 +356,9 @@ def Masking_layer():
 def rows(model, random, integer, name):
     for tensor in model.inputs:
         shape = (5, *tensor.shape[1:])
-        if integer:
+        if tensor.dtype == "bool":
+            yield (random.random(shape) < 0.6) | numpy.eye(shape[1], dtype=bool)
+        elif integer:
             tokens = random.integers(1, integer, shape)
             if name.startswith("mask"):
                 # Padding at the end, at the beginning, in the middle.
