@@ -99,8 +99,8 @@ function networkText(path: string, format: string, summary: NetworkSummary,
     (memory.length === 0
       ? ''
       : `\nMemory of a posterior\n${
-        table([['subset', 'structure', 'memory'],
-          ...memory.map(row => [row.subset, row.structure, formatBytes(row.bytes)])])
+        table([['subset', 'structure', 'memory', 'partial fit'],
+          ...memory.map(row => [row.subset, row.structure, formatBytes(row.bytes), formatBytes(row.partialBytes)])])
       }\n`) +
     notAvailable(unavailable)
 }

@@ -7,22 +7,25 @@ import type { SumStructure } from '../options/words.js'
 
 const DOUBLE = 8
 
-/**
- * Bytes that the posterior of a structure needs at its peak: the curvature with its factorisation.
- * full: P x P twice; kron: both factors of every weight with their eigenvectors; diag: P twice.
- */
-export function posteriorBytes(structure: SumStructure, slots: readonly ParameterSlot[],
+/** Bytes of the sums over data: full P x P; kron: both factors of every weight; diag: P. */
+export function sumBytes(structure: SumStructure, slots: readonly ParameterSlot[],
   linears: readonly LinearShape[]): number {
   const size = slots.reduce((sum, slot) => sum + slot.size, 0)
   switch (structure) {
     case 'full':
-      return 2 * DOUBLE * size * size
+      return DOUBLE * size * size
     case 'diag':
-      return 2 * DOUBLE * size
+      return DOUBLE * size
     case 'kron':
-      return 2 * DOUBLE *
+      return DOUBLE *
         linears.reduce((sum, { in: inputs, out, bias }) => sum + inputs * inputs + (bias < 0 ? 1 : 2) * out * out, 0)
   }
+}
+
+/** Bytes that the posterior of a structure needs at its peak: the curvature with its factorisation, as large again. */
+export function posteriorBytes(structure: SumStructure, slots: readonly ParameterSlot[],
+  linears: readonly LinearShape[]): number {
+  return 2 * sumBytes(structure, slots, linears)
 }
 
 /**

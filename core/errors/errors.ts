@@ -61,6 +61,7 @@ export const ERROR_CODES = {
   NOT_WRITTEN: entry(905, 'ResourceError', 'A file could not be written; what was there before is unchanged.'),
   NOT_FITTED: entry(1001, 'StateError', 'The posterior has not been fitted yet.'),
   DIGEST_MISMATCH: entry(1002, 'StateError', 'Parts that belong to different networks or options were combined.'),
+  DUPLICATE_CHUNK: entry(1003, 'StateError', 'Parts that were combined have the same rows of data in them.'),
   INTERNAL: entry(1101, 'InternalError', 'A fault of this library; please report it.'),
 } satisfies Record<string, ErrorEntry>
 

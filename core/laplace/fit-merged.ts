@@ -2,7 +2,7 @@
 import type { WorkOptions } from '../budget/progress.js'
 import { fitsSlots } from '../curvature/sizes.js'
 import { OptionError, StateError, UntrustedInputError } from '../errors/errors.js'
-import type { PartialFit } from '../sums/partial-fit.js'
+import { keyDifference, type PartialFit } from '../sums/partial-fit.js'
 import type { Batch } from '../tensor/batch.js'
 import { accumulationFor, finishFit } from './fit-stream.js'
 import { type FitTask, partialKey, settle, taskOfKey } from './fit-task.js'
@@ -56,8 +56,10 @@ function taskOf(task: FitTask, { key }: PartialFit): FitTask {
   const logarithm = task.options.likelihood === 'regression' ? task : withLogarithm(task)
   if (key === partialKey(logarithm)) return logarithm
   throw new StateError('DIGEST_MISMATCH',
-    'The partial fit belongs to another network, or was made with another likelihood, subset, structure or ' +
-      'precision.', { expected: partialKey(task), actual: key })
+    `The partial fit does not belong to what is fitted here: ${keyDifference(key, partialKey(task))}.`, {
+    expected: partialKey(task),
+    actual: key,
+  })
 }
 
 /** Sums whose key was written by somebody else may be of any size. @throws UntrustedInputError */

@@ -5,9 +5,10 @@ import type { Graph } from '../graph/graph.js'
 import { selectParameters } from '../network/select-parameters.js'
 import { type LaplaceOptions, type ResolvedOptions, resolveOptions } from '../options/laplace-options.js'
 import type { Runtime } from '../parallel/runtime.js'
+import { chunkDigest } from '../sums/chunks.js'
 import type { PartialFit } from '../sums/partial-fit.js'
 import type { Batch } from '../tensor/batch.js'
-import type { Examples } from '../tensor/examples.js'
+import { exampleCount, type Examples } from '../tensor/examples.js'
 import type { Tensor } from '../tensor/tensor.js'
 import { fitMerged } from './fit-merged.js'
 import { accumulationFor, fitAll, type FitStream, startStream } from './fit-stream.js'
@@ -15,6 +16,12 @@ import { partialKey, settle, taskFor } from './fit-task.js'
 import { LaplacePosterior } from './laplace-posterior.js'
 import { withLogits } from './probability-outputs.js'
 import { warned } from './warned.js'
+
+/** How a partial fit is worked on. */
+export interface ChunkOptions extends WorkOptions {
+  /** Tells this chunk of the data from another one with equal rows. */
+  readonly chunk?: string | undefined
+}
 
 /** A Laplace approximation of a network, to be fitted. */
 export interface Laplace {
@@ -29,10 +36,11 @@ export interface Laplace {
   fit(x: Examples, y: Tensor, work?: WorkOptions): Promise<LaplacePosterior>
   fit(batches: AsyncIterable<Batch> | Iterable<Batch>, y?: undefined, work?: WorkOptions): Promise<LaplacePosterior>
   /**
-   * Sums over some of the data: partial fits add up (`mergePartialFits`).
+   * Sums over some of the data, a chunk: partial fits add up (`mergePartialFits`).
+   * @param work with `chunk` a name that tells it from another chunk of equal rows
    * @throws OptionError BAD_COMBINATION for structure 'lowrank', of which nothing adds up
    */
-  fitPartial(x: Examples, y: Tensor, work?: WorkOptions): Promise<PartialFit>
+  fitPartial(x: Examples, y: Tensor, work?: ChunkOptions): Promise<PartialFit>
   /**
    * The posterior of sums over all the data.
    * @param data the training data once more, for tuning by `linearized`; without them the prior is tuned by `marglik`
@@ -60,10 +68,13 @@ export function laplace(graph: Graph, options: LaplaceOptions, runtime: Runtime 
     fitPartial: async (x, y, work = {}) => {
       refuseLowRank(resolved)
       const notes: string[] = []
+      if (exampleCount(x) === 0) {
+        return { key: partialKey(task), ...await accumulationFor(task, false, notes).sums(), chunks: new Uint8Array(0) }
+      }
       const settled = await withLogits(settle(task, x, y), x, y)
       const accumulation = accumulationFor(settled, false, notes)
       await accumulation.add(x, y, work)
-      return { key: partialKey(settled), ...await accumulation.sums() }
+      return { key: partialKey(settled), ...await accumulation.sums(), chunks: chunkDigest(x, y, work.chunk) }
     },
     fitMerged: async (partial, data, work = {}) =>
       new LaplacePosterior(warned(await fitMerged(task, partial, data, work))),

@@ -1,5 +1,5 @@
 /** @file What a network consists of, and what a posterior over it would need. */
-import { posteriorBytes } from '../curvature/posterior-bytes.js'
+import { posteriorBytes, sumBytes } from '../curvature/posterior-bytes.js'
 import { LaplaceError } from '../errors/errors.js'
 import { type Dim, type Graph, isBatch } from '../graph/graph.js'
 import { graphDigest } from '../network/digest.js'
@@ -70,16 +70,26 @@ function layersOf(graph: Graph, sizes: Map<string, number>): { name: string, typ
   })
 }
 
-/** Bytes that each posterior would need at its peak; subsets that the network does not allow are left out. */
-export function memoryTable(graph: Graph, likelihood?: Likelihood,
-  choice?: NetworkChoice): { subset: Subset, structure: Structure, bytes: number }[] {
+/** What a posterior costs. */
+export interface PosteriorCost {
+  readonly subset: Subset
+  readonly structure: Structure
+  /** At its peak. */
+  readonly bytes: number
+  /** Of one partial fit, as it travels between machines: the sums, without names and digests. */
+  readonly partialBytes: number
+}
+
+/** Bytes that each posterior would need; subsets that the network does not allow are left out. */
+export function memoryTable(graph: Graph, likelihood?: Likelihood, choice?: NetworkChoice): PosteriorCost[] {
   const network = prepareNetwork(graph, likelihood, choice)
   return SUBSETS.flatMap(subset => {
     const parts = partsOf(network, subset)
     return parts === undefined
       ? []
       : SUM_STRUCTURES.map(structure => ({ subset, structure,
-        bytes: posteriorBytes(structure, parts.slots, parts.linears) })
+        bytes: posteriorBytes(structure, parts.slots, parts.linears),
+        partialBytes: sumBytes(structure, parts.slots, parts.linears) })
       )
   })
 }

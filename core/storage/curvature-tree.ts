@@ -22,9 +22,10 @@ export function curvatureToTree(curvature: PosteriorCurvature): Tree {
 
 /**
  * The curvature of a tree.
+ * @param empty whether it may be a sum over no rows
  * @throws UntrustedInputError when it is not one, or sizes disagree
  */
-export function curvatureFromTree(tree: Tree | undefined): PosteriorCurvature {
+export function curvatureFromTree(tree: Tree | undefined, empty = false): PosteriorCurvature {
   const fields = fieldsOf(tree, 'curvature')
   const structure = wordField(fields, 'structure', STRUCTURES)
   const size = countField(fields, 'size')
@@ -35,14 +36,14 @@ export function curvatureFromTree(tree: Tree | undefined): PosteriorCurvature {
       return exact(fields, 'curvature', { structure, size, diagonal: arrayField(fields, 'diagonal', size) })
     case 'kron':
       return exact(fields, 'curvature', { structure, size,
-        blocks: listField(fields, 'blocks').map(block => blockFrom(fieldsOf(block, 'blocks'))) })
+        blocks: listField(fields, 'blocks').map(block => blockFrom(fieldsOf(block, 'blocks'), empty)) })
     case 'lowrank':
       return exact(fields, 'curvature', { structure, size,
         models: listField(fields, 'models').map(model => modelFrom(fieldsOf(model, 'models'), size)) })
   }
 }
 
-function blockFrom(fields: Fields): KronBlock {
+function blockFrom(fields: Fields, empty: boolean): KronBlock {
   const kind = wordField(fields, 'kind', ['weight', 'dense', 'diagonal'] as const)
   const name = textField(fields, 'name')
   if (kind === 'diagonal') return exact(fields, name, { kind, name, diagonal: arrayField(fields, 'diagonal') })
@@ -51,7 +52,7 @@ function blockFrom(fields: Fields): KronBlock {
   if (kind === 'dense') return exact(fields, name, { kind, name, out, B })
   const inputs = countField(fields, 'in')
   return exact(fields, name, { kind, name, out, in: inputs, B, A: arrayField(fields, 'A', inputs * inputs),
-    rows: positiveCountField(fields, 'rows') })
+    rows: empty ? countField(fields, 'rows') : positiveCountField(fields, 'rows') })
 }
 
 function modelFrom(fields: Fields, size: number): LowRankModel {
@@ -70,8 +71,8 @@ function modelFrom(fields: Fields, size: number): LowRankModel {
 }
 
 /** The curvature of a tree that is a sum over data. @throws UntrustedInputError also for that of a linear model */
-export function sumFromTree(tree: Tree | undefined): Curvature {
-  const curvature = curvatureFromTree(tree)
+export function sumFromTree(tree: Tree | undefined, empty = false): Curvature {
+  const curvature = curvatureFromTree(tree, empty)
   if (curvature.structure !== 'lowrank') return curvature
   throw new UntrustedInputError('The file is damaged: a low-rank posterior is no sum over data.', { format: 'container',
     path: 'curvature' })

@@ -1,16 +1,19 @@
 /** @file Partial fits as bytes. */
+import { UntrustedInputError } from '../errors/errors.js'
+import { areChunks, chunkCount, type Chunks } from '../sums/chunks.js'
 import { checkedPartialFit, type PartialFit } from '../sums/partial-fit.js'
 import { agreementFromTree, agreementToTree } from './agreement-tree.js'
 import { writeContainer } from './container.js'
 import { curvatureToTree, sumFromTree } from './curvature-tree.js'
-import { exact, fieldsOf, numberField, positiveCountField, textField, textsField } from './fields.js'
+import { countField, exact, type Fields, fieldsOf, numberField, textField, textsField } from './fields.js'
 import { NO_DIGEST_NOTE, readContainer } from './read-container.js'
 
 /** A partial fit as bytes, to be sent to another machine. */
 export function writePartialFit(fit: PartialFit): Uint8Array {
   return writeContainer('partial', { key: fit.key, examples: fit.examples, loss: fit.loss,
     curvature: curvatureToTree(fit.curvature),
-    agreement: fit.agreement === undefined ? null : agreementToTree(fit.agreement), notes: fit.notes ?? [] })
+    agreement: fit.agreement === undefined ? null : agreementToTree(fit.agreement), chunks: fit.chunks ?? null,
+    notes: fit.notes ?? [] })
 }
 
 /**
@@ -21,8 +24,21 @@ export function readPartialFit(bytes: Uint8Array): PartialFit {
   const { tree, hasDigest } = readContainer('partial', bytes)
   const fields = fieldsOf(tree, 'partial')
   const notes = hasDigest ? textsField(fields, 'notes') : [NO_DIGEST_NOTE]
-  const fit = exact(fields, 'partial', { key: textField(fields, 'key'),
-    examples: positiveCountField(fields, 'examples'), loss: numberField(fields, 'loss'),
-    curvature: sumFromTree(fields['curvature']), agreement: agreementFromTree(fields['agreement']), notes })
+  const fit = exact(fields, 'partial', { key: textField(fields, 'key'), examples: countField(fields, 'examples'),
+    loss: numberField(fields, 'loss'), curvature: sumFromTree(fields['curvature'], fields['examples'] === 0),
+    agreement: agreementFromTree(fields['agreement']), chunks: chunksFrom(fields, hasDigest), notes })
   return checkedPartialFit(fit)
+}
+
+/** The digests of chunks: no more of them than examples. Files of 0.1.0 have none. */
+function chunksFrom(fields: Fields, hasDigest: boolean): Chunks | undefined {
+  const chunks = hasDigest ? fields['chunks'] : null
+  if (chunks === null) return undefined
+  if (chunks instanceof Uint8Array && areChunks(chunks) && chunkCount(chunks) <= countField(fields, 'examples')) {
+    return chunks
+  }
+  throw new UntrustedInputError("The file is damaged: 'chunks' should be the digests of chunks of data in order.", {
+    format: 'partial',
+    path: 'chunks',
+  })
 }

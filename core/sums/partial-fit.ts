@@ -2,12 +2,14 @@
  * @file What a fit has summed over some of the data. Partial fits of different data add up to the fit of all of it:
  * that one operation serves batches, threads and machines.
  */
+import { bytesToHex } from '@noble/hashes/utils.js'
 import { mergeCurvature } from '../curvature/accumulate.js'
 import type { Curvature } from '../curvature/curvature.js'
 import { canBeAdded } from '../curvature/sizes.js'
-import { StateError, UntrustedInputError } from '../errors/errors.js'
+import { DataError, StateError, UntrustedInputError } from '../errors/errors.js'
 import { type Agreement, mergeAgreements, zeroAgreement } from '../likelihood/agreement.js'
 import { LIKELIHOODS } from '../options/words.js'
+import { chunkCount, type Chunks, commonChunks, mergeChunks, type Repeats } from './chunks.js'
 
 /** Sums over `examples` examples. */
 export interface PartialFit {
@@ -19,23 +21,102 @@ export interface PartialFit {
   readonly curvature: Curvature
   /** How the network agrees with the rows; undefined for partial fits of version 0.1.0. */
   readonly agreement: Agreement | undefined
+  /** The chunks of data that were summed; undefined for partial fits of version 0.1.0, which do not say it. */
+  readonly chunks: Chunks | undefined
   /** What was noticed when it was read. */
   readonly notes?: readonly string[]
 }
 
+/** What is said of a merge whose parts do not all say which data they have seen. */
+const NO_CHUNKS_NOTE =
+  'Some of the partial fits are of version 0.1.0, which does not say what data they have summed: ' +
+  'it cannot be told whether rows count twice.'
+
 /**
- * The sum of two partial fits. Associative and commutative up to rounding.
- * @throws StateError DIGEST_MISMATCH when they belong to different networks or options
+ * The sum of two partial fits. Associative and commutative up to rounding; one without examples changes nothing.
+ * @throws StateError DIGEST_MISMATCH when they belong to different networks or options; DUPLICATE_CHUNK when a chunk of
+ * data is in both
  */
 export function mergePartialFits(a: PartialFit, b: PartialFit): PartialFit {
+  return merged(a, b, 'refuse')
+}
+
+function merged(a: PartialFit, b: PartialFit, repeats: Repeats): PartialFit {
   if (a.key !== b.key || !canBeAdded(a.curvature, b.curvature)) {
-    throw new StateError('DIGEST_MISMATCH',
-      'These partial fits cannot be added: they were made with different networks, likelihoods, subsets or structures.',
-      { first: a.key, second: b.key })
+    // What no row has been seen of may not know what the rows show, as that the outputs are probabilities.
+    if (a.examples === 0 || b.examples === 0) return a.examples === 0 ? b : a
+    throw new StateError('DIGEST_MISMATCH', `These partial fits cannot be added: ${keyDifference(a.key, b.key)}.`, {
+      first: a.key,
+      second: b.key,
+    })
   }
+  const chunks = a.chunks === undefined || b.chunks === undefined
+    ? undefined
+    : mergeChunks(a.chunks, b.chunks, repeats)
+  const notes = [...a.notes ?? [], ...b.notes ?? [], ...(chunks === undefined ? [NO_CHUNKS_NOTE] : [])]
   return { key: a.key, examples: a.examples + b.examples, loss: a.loss + b.loss,
-    curvature: mergeCurvature(a.curvature, b.curvature), agreement: mergeAgreements(a.agreement, b.agreement),
-    notes: [...new Set([...a.notes ?? [], ...b.notes ?? []])] }
+    curvature: mergeCurvature(a.curvature, b.curvature), agreement: mergeAgreements(a.agreement, b.agreement), chunks,
+    notes: [...new Set(notes)] }
+}
+
+/** What a merge of several does about chunks of data that more than one of them has. */
+export const REPEATS = ['refuse', 'skip', 'count'] as const
+
+/**
+ * The sum of several partial fits, in an order of its own: that in which they are given changes no bit.
+ * @param repeats 'refuse': a chunk of data that two of them have is an error; 'skip': some are copies of the same work
+ * (a retry, a task that ran twice), and a chunk counts once; 'count': chunks of equal rows are all meant
+ * @throws DataError EMPTY_DATA for none; StateError DIGEST_MISMATCH, DUPLICATE_CHUNK; with 'skip' the latter where one
+ * has only a part of its chunks in common with the others, as sums cannot be taken apart
+ */
+export function mergePartials(partials: readonly PartialFit[],
+  repeats: (typeof REPEATS)[number] = 'refuse'): PartialFit {
+  if (partials.length === 0) throw new DataError('EMPTY_DATA', 'There are no partial fits to merge.')
+  const ordered = partials.map(partial => ({ partial, name: bytesToHex(partial.chunks ?? new Uint8Array(0)) }))
+    .sort((a, b) => (a.name < b.name ? -1 : a.name > b.name ? 1 : 0)).map(({ partial }) => partial)
+  const needed = repeats === 'skip' ? withoutCopies(ordered) : ordered
+  return sumOf(needed, repeats === 'count' ? 'count' : 'refuse')
+}
+
+/** Two and two, then two and two of those. */
+function sumOf(partials: readonly PartialFit[], repeats: Repeats): PartialFit {
+  let level = partials
+  while (level.length > 1) {
+    const pairs = Array.from({ length: Math.ceil(level.length / 2) }, (_, i) => level.slice(2 * i, 2 * i + 2))
+    level = pairs.map(([a, ...rest]) => rest.reduce((sum, b) => merged(sum, b, repeats), a))
+  }
+  return level[0]
+}
+
+/** Those whose chunks are not all in others, in their order. The largest are looked at first. */
+function withoutCopies(partials: readonly PartialFit[]): PartialFit[] {
+  let seen: Chunks = new Uint8Array(0)
+  const sizeOf = (place: number): number => partials[place].chunks?.length ?? 0
+  const needed = Array.from(partials.keys()).sort((a, b) => sizeOf(b) - sizeOf(a)).filter(place => {
+    const { chunks = new Uint8Array(0), key } = partials[place]
+    const copied = chunks.length > 0 && key === partials[0].key && commonChunks(chunks, seen) === chunkCount(chunks)
+    if (!copied) seen = mergeChunks(seen, chunks, 'refuse')
+    return !copied
+  })
+  return needed.sort((a, b) => a - b).map(place => partials[place])
+}
+
+/** What the parts of a key are, in their order. */
+const KEY_PARTS = ['network', 'likelihood', 'subset', 'structure', 'curvature', 'kfacApprox', 'precision', 'output']
+
+/** In words, what differs between what two keys name. */
+export function keyDifference(a: string, b: string): string {
+  const [own, other] = [a.split(' '), b.split(' ')]
+  const at = own.findIndex((part, i) => part !== other[i])
+  if (at === 0) return `they were made with different networks (digests ${short(own[0])} and ${short(other[0])})`
+  const name = KEY_PARTS[at] as string | undefined
+  return name === undefined || other[at] === undefined
+    ? 'they were made with other options of positions or noise'
+    : `the first was made with ${name} '${short(own[at])}', the second with '${short(other[at])}'`
+}
+
+function short(text: string): string {
+  return text.length > 40 ? `${text.slice(0, 12)}...` : text
 }
 
 /**

@@ -46,6 +46,11 @@ export function textParameter(params: DecodedMap, key: string): string {
   return value
 }
 
+/** A parameter that is text, undefined when it is absent. */
+export function optionalText(params: DecodedMap, key: string): string | undefined {
+  return optional(params, key) === undefined ? undefined : textParameter(params, key)
+}
+
 /** A parameter that is bin. */
 export function bytesParameter(params: DecodedMap, key: string): Uint8Array {
   const value = own(params, key)

@@ -6,7 +6,7 @@ import { nodeRuntime } from '../../node/runtime/runtime.js'
 import { compare } from './compare.js'
 import { conformalize } from './conformalize.js'
 import { createFileReader } from './file-reader.js'
-import { fit, fitBatch, fitBegin, fitEnd, fitMerged, fitPartial, mergePartials } from './fits.js'
+import { digestChunk, fit, fitBatch, fitBegin, fitEnd, fitMerged, fitPartial, mergePartials } from './fits.js'
 import type { MethodSet } from './method-set.js'
 import type { MethodName } from './method-table.js'
 import type { Method, ThreadState } from './method.js'
@@ -29,6 +29,7 @@ const METHODS: Readonly<Record<MethodName, Method>> = {
   fitBatch,
   fitEnd,
   fitPartial,
+  digestChunk,
   mergePartials,
   fitMerged,
   tune,

@@ -1,13 +1,15 @@
 /** @file Methods that fit: at once, batch by batch, and in parts that are merged. */
-import { DataError } from '../../core/errors/errors.js'
+import { oneOf } from '../../core/errors/suggest.js'
 import type { LaplacePosterior } from '../../core/laplace/laplace-posterior.js'
 import { type Laplace, laplace } from '../../core/laplace/laplace.js'
 import type { LaplaceOptions } from '../../core/options/laplace-options.js'
 import { readPartialFit, writePartialFit } from '../../core/storage/partial-fit-file.js'
-import { mergePartialFits } from '../../core/sums/partial-fit.js'
+import { chunkDigest } from '../../core/sums/chunks.js'
+import { mergePartials as merge, type PartialFit, REPEATS } from '../../core/sums/partial-fit.js'
 import type { DecodedMap } from '../frames/decoded-map.js'
 import type { WireMap } from '../frames/encode.js'
-import { bytesParameter, flagParameter, listParameter, optionalMap, textParameter } from '../messages/parameters.js'
+import { bytesParameter, flagParameter, listParameter, optional, optionalMap, optionalText,
+  textParameter } from '../messages/parameters.js'
 import { batchOf, heldOutOf, optionalBatch, optionsOf } from './arguments.js'
 import type { MethodContext } from './method-set.js'
 import { type Method, nameFor, type ThreadState, workOf } from './method.js'
@@ -110,18 +112,26 @@ function endFit(params: DecodedMap, context: MethodContext, { objects }: ThreadS
 export const fitPartial: Method = async (params, context, state) => {
   const { x, y } = batchOf(params, state)
   const prepared = await approximation(params, 'fitPartial', state)
-  const partial = await prepared.fitPartial(x, y, workOf(context))
-  return { partial: writePartialFit(partial), examples: partial.examples }
+  return partialToWire(await prepared.fitPartial(x, y, { ...workOf(context), chunk: optionalText(params, 'chunk') }))
 }
 
-/** Adds partial fits. */
+/** The digest that the partial fit of these rows will carry. */
+export const digestChunk: Method = (params, _context, state) => {
+  const { x, y } = batchOf(params, state)
+  return { chunk: chunkDigest(x, y, optionalText(params, 'chunk')) }
+}
+
+/** Adds partial fits, in an order of their own: that in which they are given changes nothing. */
 export const mergePartials: Method = params => {
   const partials = listParameter(params, 'partials').map((_, index, list) =>
     readPartialFit(bytesParameter({ partials: list[index] }, 'partials'))
   )
-  if (partials.length === 0) throw new DataError('EMPTY_DATA', 'There are no partial fits to merge.')
-  const sum = partials.reduce(mergePartialFits)
-  return { partial: writePartialFit(sum), examples: sum.examples }
+  return partialToWire(merge(partials, oneOf('repeats', optional(params, 'repeats') ?? 'refuse', REPEATS)))
+}
+
+function partialToWire(partial: PartialFit): WireMap {
+  return { partial: writePartialFit(partial), examples: partial.examples,
+    chunks: partial.chunks === undefined ? null : partial.chunks }
 }
 
 /** Makes the posterior of merged partial fits. */

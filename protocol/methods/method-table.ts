@@ -20,6 +20,7 @@ const TABLE = {
   fitBatch: {},
   fitEnd: { creates: 'posterior' },
   fitPartial: {},
+  digestChunk: {},
   mergePartials: {},
   fitMerged: { creates: 'posterior' },
   tune: { creates: 'posterior' },

@@ -2,7 +2,8 @@
 import ndarray from 'ndarray'
 import t from 'tap'
 import { float64 } from '../../core/tensor/tensor.js'
-import { laplace, type LaplaceOptions, loadPosterior, mergePartialFits, metrics, readNetwork } from '../../index.js'
+import { laplace, type LaplaceOptions, loadPosterior, mergePartialFits, mergePartials, metrics,
+  readNetwork } from '../../index.js'
 import { relativeDifference } from '../support/compare.js'
 import { referenceCase } from '../support/reference-case.js'
 
@@ -138,9 +139,8 @@ t.test('merged partial fits equal one fit; any batch size gives the same', async
       t.ok(relativeDifference((await posterior.predict(xTest)).variance.data, expected) < 1e-12)
       t.ok(Math.abs(posterior.logMarginalLikelihood() / whole.logMarginalLikelihood() - 1) < 1e-12)
     }
-    const twice = await fit.fitMerged(
-      mergePartialFits(mergePartialFits(a, b), mergePartialFits(c, mergePartialFits(a, mergePartialFits(b, c)))),
-    )
+    t.throws(() => mergePartialFits(mergePartialFits(a, b), b), { code: 'DUPLICATE_CHUNK' })
+    const twice = await fit.fitMerged(mergePartials([a, b, c, c, a, b], 'count'))
     t.ok(relativeDifference(twice.H.toDense(), whole.H.toDense().map(v => 2 * v)) < 1e-12, 'data given twice is 2H')
     await t.rejects(laplace(regression.graph, { likelihood: 'regression' }).fitMerged(a), { code: 'DIGEST_MISMATCH' })
   }

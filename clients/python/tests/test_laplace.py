@@ -258,6 +258,16 @@ def test_partials_add_pickle_and_merge(la: Laplace, iris: dict[str, Any]) -> Non
     assert merge(parts[::-1]).n == total.n
     assert Partial.from_bytes(total.to_bytes()).n == total.n
     assert source.fit_partial([(iris["x"], iris["y"])]).n == total.n
+    assert len(total.chunks or ()) == len(parts)
+    assert merge([*parts[::-1], parts[0]], repeats="skip") == merge(parts), "copies and order change no bit"
+    assert merge([parts[0], total, parts[1]], repeats="skip").n == total.n
+    with pytest.raises(StateError, match="would count twice") as twice:
+        _ = total + parts[1]
+    assert twice.value.code == "DUPLICATE_CHUNK"
+    again = source.fit_partial(iris["x"][:40], iris["y"][:40], chunk="rows that are merely equal")
+    assert (total + again).n == total.n + 40
+    assert source.fit_partial([(iris["x"][:9], iris["y"][:9])] * 20).n == 180, "batches of one call are all meant"
+    assert source.fit_partial(iris["x"][:0], iris["y"][:0]) + parts[0] == parts[0], "no rows change nothing"
     other = Laplace(IRIS, "classification", hessian_structure="diag").fit_partial(iris["x"], iris["y"])
     with pytest.raises(StateError):
         _ = other + total

@@ -35,6 +35,7 @@ error_table <- data.frame(
     "NOT_WRITTEN",
     "NOT_FITTED",
     "DIGEST_MISMATCH",
+    "DUPLICATE_CHUNK",
     "INTERNAL"
   ),
   number = c(
@@ -72,6 +73,7 @@ error_table <- data.frame(
     905,
     1001,
     1002,
+    1003,
     1101
   ),
   family = c(
@@ -107,6 +109,7 @@ error_table <- data.frame(
     "ResourceError",
     "ResourceError",
     "ResourceError",
+    "StateError",
     "StateError",
     "StateError",
     "InternalError"
@@ -146,6 +149,7 @@ error_table <- data.frame(
     "A file could not be written; what was there before is unchanged.",
     "The posterior has not been fitted yet.",
     "Parts that belong to different networks or options were combined.",
+    "Parts that were combined have the same rows of data in them.",
     "A fault of this library; please report it."
   ),
   stringsAsFactors = FALSE

@@ -216,7 +216,8 @@ t.test('partial fits and posteriors of version 0.1.0 know nothing of it', async 
   const partial = await prepared.fitPartial(rows.x, rows.y)
   const old = readPartialFit(without(writePartialFit(partial), 'partial', 'agreement'))
   t.equal(old.agreement, undefined)
-  for (const sum of [mergePartialFits(old, partial), mergePartialFits(partial, old)]) {
+  const other = await prepared.fitPartial(rows.x, rows.y, { chunk: 'other rows' })
+  for (const sum of [mergePartialFits(old, other), mergePartialFits(other, old)]) {
     const posterior = await prepared.fitMerged(sum)
     t.same([posterior.training, warnings(posterior)], [undefined, []], 'no scores of a part only')
   }

@@ -56,5 +56,6 @@ ERROR_TABLE: dict[str, tuple[int, str, str]] = {
     "NOT_WRITTEN": (905, "ResourceError", "A file could not be written; what was there before is unchanged."),
     "NOT_FITTED": (1001, "StateError", "The posterior has not been fitted yet."),
     "DIGEST_MISMATCH": (1002, "StateError", "Parts that belong to different networks or options were combined."),
+    "DUPLICATE_CHUNK": (1003, "StateError", "Parts that were combined have the same rows of data in them."),
     "INTERNAL": (1101, "InternalError", "A fault of this library; please report it."),
 }

@@ -8,7 +8,7 @@ from typing import Any, Self
 from ._batching import exceeds_one_message, slices
 from ._data import batches, is_array_like, masked
 from ._exceptions import DataError, InternalError, OptionError
-from ._partial import Partial
+from ._partial import Partial, merge, partial_of
 from ._posterior_state import ONE_MESSAGE, PosteriorState
 from ._progress import ProgressOption
 from ._remote import Remote, create
@@ -28,6 +28,10 @@ _KEPT_OPTIONS = (
     "positions",
     "classAxis",
 )
+
+
+#: Partial fits of batches that are added in one call.
+_MERGED_AT_ONCE = 16
 
 
 class Fitting(PosteriorState):
@@ -143,29 +147,38 @@ class Fitting(PosteriorState):
         answer = self._client.call("forward", {**network, "x": rows[:1], "options": wanted})
         return int(answer["outputs"].shape[1])
 
-    def fit_partial(self, X: Any, y: Any = None, *, mask: Any = None) -> Partial:
-        """Sums over a part of the data: add the parts and give them to `fit_merged`.
+    def fit_partial(self, X: Any, y: Any = None, *, mask: Any = None, chunk: str | None = None) -> Partial:
+        """Sums over a part of the data, a chunk: add the parts and give them to `fit_merged`.
 
         Args:
-            X: rows of examples (n, ...), or an iterable of (x, y) batches, and then no y.
+            X: rows of examples (n, ...), or an iterable of (x, y) batches, and then no y: each is a chunk.
             y, mask: as for `fit`.
+            chunk: a name that tells it from a chunk of equal rows. Parts that hold the same chunk cannot be added.
         """
         if mask is not None:
             y = masked(y, mask, self.likelihood)
         parts = batches(X, self._label_key) if y is None and not is_array_like(X) else [(X, y)]
-        total: Partial | None = None
+        waiting: list[Partial] = []
         for x, labels in parts:
-            data = self._data(x, labels)
-            answer = self._client.call(
-                "fitPartial",
-                {**self._network_for(data["x"], data["y"].nbytes), "options": self._fit_options(), **data},
-                progress=self._progress,
-            )
-            part = Partial(answer["partial"], answer["examples"])
-            total = part if total is None else total + part
-        if total is None:
+            waiting.append(self._chunk(x, labels, chunk))
+            if len(waiting) == _MERGED_AT_ONCE:
+                # Batches of equal rows are all meant: they were given in one call.
+                waiting = [merge(waiting, repeats="count", client=self._client)]
+        if not waiting:
             raise _no_batches()
-        return total
+        return waiting[0] if len(waiting) == 1 else merge(waiting, repeats="count", client=self._client)
+
+    def _chunk(self, X: Any, y: Any, chunk: str | None) -> Partial:
+        """The sums over one chunk of data."""
+        data = self._data(X, y)
+        named = {} if chunk is None else {"chunk": chunk}
+        params = {**self._network_for(data["x"], data["y"].nbytes), "options": self._fit_options(), **data, **named}
+        return partial_of(self._client.call("fitPartial", params, progress=self._progress))
+
+    def _chunk_digest(self, X: Any, y: Any, chunk: str | None) -> bytes:
+        """The digest that the partial fit of a chunk will carry."""
+        named = {} if chunk is None else {"chunk": chunk}
+        return bytes(self._client.call("digestChunk", {**self._data(X, y), **named})["chunk"])
 
     def fit_merged(self, partial: Partial) -> Self:
         """Fits the posterior from merged parts."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from ._client import Client
 from ._default_client import default_client
 from ._exceptions import DataError
@@ -10,18 +12,27 @@ from ._exceptions import DataError
 class Partial:
     """A partial fit: parts of the data on different machines, added up.
 
-    Partials add (`p + q`, `sum(parts)`), pickle, and travel as bytes between machines and languages.
+    Partials add (`p + q`, `sum(parts)`), pickle, and travel as bytes between machines and languages. Each knows the
+    chunks of data that it has summed: one that holds a chunk of the other is refused.
 
     >>> total = sum(la.fit_partial(X, y) for X, y in shards)  # doctest: +SKIP
     >>> la.fit_merged(total)  # doctest: +SKIP
     """
 
-    __slots__ = ("_data", "n")
+    __slots__ = ("_chunks", "_data", "n")
 
-    def __init__(self, data: bytes, n: int) -> None:
+    def __init__(self, data: bytes, n: int, chunks: bytes | None = None) -> None:
         self._data = bytes(data)
+        self._chunks = None if chunks is None else bytes(chunks)
         #: Number of examples.
         self.n = int(n)
+
+    @property
+    def chunks(self) -> tuple[str, ...] | None:
+        """The digests of the chunks of data that were summed, ascending; None for a partial of version 0.1.0."""
+        if self._chunks is None:
+            return None
+        return tuple(self._chunks[at : at + 32].hex() for at in range(0, len(self._chunks), 32))
 
     def __add__(self, other: object) -> Partial:
         if not isinstance(other, Partial):
@@ -38,8 +49,8 @@ class Partial:
     def __hash__(self) -> int:
         return hash(self._data)
 
-    def __reduce__(self) -> tuple[type[Partial], tuple[bytes, int]]:
-        return Partial, (self._data, self.n)
+    def __reduce__(self) -> tuple[type[Partial], tuple[bytes, int, bytes | None]]:
+        return Partial, (self._data, self.n, self._chunks)
 
     def __repr__(self) -> str:
         return f"Partial(n={self.n}, {len(self._data)} bytes)"
@@ -51,20 +62,29 @@ class Partial:
     @staticmethod
     def from_bytes(data: bytes, *, client: Client | None = None) -> Partial:
         """A partial fit from bytes, checked."""
-        return _merged([bytes(data)], client)
+        return _merged([bytes(data)], "refuse", client)
 
 
-def merge(partials: list[Partial], *, client: Client | None = None) -> Partial:
-    """The sum of partial fits, in one call.
+def merge(partials: list[Partial], *, repeats: str = "refuse", client: Client | None = None) -> Partial:
+    """The sum of partial fits, in one call. The order in which they are given changes no bit.
+
+    Args:
+        repeats: 'refuse': two parts may not hold the same chunk of data; 'skip': some parts are copies of the same work
+            (a retry, a task that ran twice), and a chunk counts once; 'count': chunks of equal rows are all meant.
 
     Raises:
-        StateError: DIGEST_MISMATCH when they belong to different networks or options.
+        StateError: DIGEST_MISMATCH when they belong to different networks or options; DUPLICATE_CHUNK.
     """
     if not partials:
         raise DataError("There are no partial fits to merge.", "EMPTY_DATA")
-    return _merged([partial.to_bytes() for partial in partials], client)
+    return _merged([partial.to_bytes() for partial in partials], repeats, client)
 
 
-def _merged(parts: list[bytes], client: Client | None) -> Partial:
-    answer = (client or default_client()).call("mergePartials", {"partials": parts})
-    return Partial(answer["partial"], answer["examples"])
+def _merged(parts: list[bytes], repeats: str, client: Client | None) -> Partial:
+    answer = (client or default_client()).call("mergePartials", {"partials": parts, "repeats": repeats})
+    return partial_of(answer)
+
+
+def partial_of(answer: dict[str, Any]) -> Partial:
+    """The partial fit of a server's answer."""
+    return Partial(answer["partial"], answer["examples"], answer["chunks"])
