@@ -1,5 +1,6 @@
 /** @file The fitted posterior at the public border: arrays in, ndarrays out. */
 import type { NdArray } from 'ndarray'
+import { type OnnxExportOptions, posteriorModel } from '../adapters/onnx/index.js'
 import type { WorkOptions as CoreWork } from '../core/budget/progress.js'
 import type { CalibrationSummary } from '../core/conformal/calibration.js'
 import type { Comparison } from '../core/laplace/compare.js'
@@ -226,6 +227,14 @@ export class Posterior {
     const batches = { ...(data === undefined ? {} : { data: toBatch(data) }),
       ...(validation === undefined ? {} : { validation: toBatch(validation) }) }
     return new Posterior(await this.core.tune(options, batches, coreWork({ signal, onProgress })))
+  }
+
+  /**
+   * The posterior as a plain ONNX model: what `predict` gives, from the same inputs, in any ONNX runtime.
+   * @throws OptionError, GraphError
+   */
+  toOnnx(options: OnnxExportOptions = {}): Uint8Array {
+    return posteriorModel(this.core, options)
   }
 
   /**

@@ -22,6 +22,12 @@ export interface ModelMessage {
   readonly functions?: readonly FunctionMessage[]
 }
 
+/** What a file says of itself. */
+export interface ModelNotes {
+  readonly doc_string?: string
+  readonly metadata_props?: readonly { readonly key: string, readonly value: string }[]
+}
+
 /** A function of the file: nodes over its own inputs, and attributes that each call gives. */
 export interface FunctionMessage {
   readonly name: string
@@ -123,7 +129,8 @@ interface Codec<T> {
   decode(reader: protobuf.Reader): T
 }
 
-const codec = (onnx as { readonly ModelProto: Codec<ModelMessage> }).ModelProto
+const { ModelProto: codec, ModelNotes: notesCodec } = onnx as { readonly ModelProto: Codec<ModelMessage>,
+  readonly ModelNotes: Codec<ModelNotes> }
 
 /**
  * Decodes a file that has been recognised as ONNX; fields with bytes are views of it.
@@ -140,6 +147,11 @@ export function decodeModel(bytes: Uint8Array): ModelMessage {
 }
 
 /** The bytes of a model. */
-export function encodeModel(model: ModelMessage): Uint8Array {
-  return codec.encode(model).finish()
+export function encodeModel(model: ModelMessage, notes: ModelNotes = {}): Uint8Array {
+  const [own, said] = [codec.encode(model).finish(), notesCodec.encode(notes).finish()]
+  if (said.length === 0) return own
+  const bytes = new Uint8Array(own.length + said.length)
+  bytes.set(said)
+  bytes.set(own, said.length)
+  return bytes
 }

@@ -6,6 +6,7 @@ import { elementTypeOf } from '../../core/ops/element-types.js'
 import { operatorFor } from '../../core/ops/registry.js'
 import { inferTypes } from '../../core/passes/infer.js'
 import type { Tensor } from '../../core/tensor/tensor.js'
+import { downgrade, irVersionOf, leastOpset, WRITTEN_OPSET, writtenOpset } from './downgrade.js'
 import { withGrams } from './gram.js'
 import { MOST_BYTES } from './limits.js'
 import { lower } from './lower.js'
@@ -20,14 +21,19 @@ export interface WriteOptions {
   readonly batchName?: string
   /** Values whose Gram matrices are outputs beside those of the graph: see gram.ts. */
   readonly grams?: readonly string[]
+  /**
+   * The operator set, from 13 to 24 (the default: the newest one that onnxruntime-node 1.30 runs); `least`: the oldest
+   * from 17 on that can hold the graph.
+   */
+  readonly opset?: number | 'least'
+  /** What the file is, in words. */
+  readonly description?: string
+  /** What the file says of itself, for programs. */
+  readonly metadata?: Readonly<Record<string, string>>
 }
 
-/**
- * The operator set of written files: the newest one that onnxruntime-node 1.30 runs, and the version of the file format
- * that goes with it.
- */
-export const WRITTEN_OPSET = 24
-const WRITTEN_IR_VERSION = 11
+/** The set from which on the least one is looked for: runtimes of the last years hold it. */
+const USUAL_OPSET = 17
 
 /** AttributeProto.AttributeType. */
 const FLOAT = 1, INT = 2, STRING = 3, TENSOR = 4, FLOATS = 6, INTS = 7, STRINGS = 8
@@ -62,15 +68,18 @@ const REAL_ATTRIBUTES = new Set([
  * The batch axis of inputs and outputs is symbolic;
  * initialisers keep their dtype (float32, float64, int64, bool) and what they hold, bit by bit.
  * @throws GraphError when the graph is not valid or has operators that are not supported; ResourceError when it exceeds
- * 2 GiB
+ * 2 GiB; OptionError BAD_OPTION for the operator set, GraphError UNSUPPORTED_OPERATOR where it cannot hold the graph
  * @example
  * const bytes = writeOnnx(network)
  */
 export function writeOnnx(graph: Graph,
-  { name = 'network', batchName = 'n', grams = [] }: WriteOptions = {}): Uint8Array {
+  { name = 'network', batchName = 'n', grams = [], opset = WRITTEN_OPSET, description, metadata = {} }: WriteOptions =
+    {}): Uint8Array {
   for (const node of graph.nodes) operatorFor(node.op)
   const inferred = inferTypes(graph)
-  const { graph: { nodes, initializers, outputs }, types } = withGrams(lower(graph, inferred), grams, inferred)
+  const { graph: newest, types } = withGrams(lower(graph, inferred), grams, inferred)
+  const set = opset === 'least' ? leastOpset(newest, USUAL_OPSET) : writtenOpset(opset)
+  const { nodes, initializers, outputs } = downgrade(newest, set)
   const size = [...initializers.values()].reduce((sum, { data }) => sum + data.length * (data.BYTES_PER_ELEMENT), 0)
   if (size > MOST_BYTES) {
     throw new ResourceError('OUT_OF_MEMORY',
@@ -78,9 +87,9 @@ export function writeOnnx(graph: Graph,
       limit: MOST_BYTES })
   }
   return encodeModel({
-    ir_version: WRITTEN_IR_VERSION,
+    ir_version: irVersionOf(set),
     producer_name: 'polylaplace',
-    opset_import: [{ domain: '', version: WRITTEN_OPSET }],
+    opset_import: [{ domain: '', version: set }],
     graph: {
       name,
       node: withoutDoubleNames(nodes).map(nodeMessage),
@@ -88,6 +97,9 @@ export function writeOnnx(graph: Graph,
       input: graph.inputs.map(input => valueMessage(input.name, input, batchName)),
       output: outputs.map(key => valueMessage(key, types.get(key), batchName)),
     },
+  }, {
+    ...(description === undefined ? {} : { doc_string: description }),
+    metadata_props: Object.entries(metadata).map(([key, value]) => ({ key, value })),
   })
 }
 

@@ -75,9 +75,9 @@ export class GraphBuilder {
     return name
   }
 
-  /** A constant scalar of the builder's precision. */
-  scalar(value: number): string {
-    return this.constant(tensor(this.precision, [], [value]), 'scalar')
+  /** A constant scalar, by default of the builder's precision. */
+  scalar(value: number, precision: Precision = this.precision): string {
+    return this.constant(tensor(precision, [], [value]), 'scalar')
   }
 
   /** A constant vector of integers: axes, a target shape. */

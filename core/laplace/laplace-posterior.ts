@@ -15,7 +15,9 @@ import type { Choice } from '../tuning/choice.js'
 import type { TrainingSummary } from '../tuning/training-scores.js'
 import { compare, type Comparison } from './compare.js'
 import { conformalize, rowsOf } from './conformalize.js'
+import { type ExportedGraph, exportGraph, type ExportOptions } from './export-graph.js'
 import { functionalVariance, networkOutputs } from './functional-variance.js'
+import { type MeasuredCoverage, measuredCoverage } from './measured-coverage.js'
 import { evidenceAtMode, evidenceOf, logLikelihoodOf } from './posterior-evidence.js'
 import { type CompareOptions, type ConformalOptions, type PredictOptions, PRIOR_CHANGES, type PriorChanges,
   settingsFrom, type TuneOptions } from './posterior-options.js'
@@ -284,6 +286,20 @@ export class LaplacePosterior {
   async conformalize(x?: Examples, y?: Tensor, options: ConformalOptions = {},
     work: WorkOptions = {}): Promise<LaplacePosterior> {
     return new LaplacePosterior(await conformalize(this.state, this.programs, rowsOf(x, y), options, work))
+  }
+
+  /**
+   * The prediction as one graph of standard operators, from the network's inputs to the named outputs; adapters write
+   * it as a file.
+   * @throws OptionError BAD_OPTION, BAD_COMBINATION
+   */
+  exportGraph(options: ExportOptions = {}): ExportedGraph {
+    return exportGraph(this.state, options)
+  }
+
+  /** How many of the rows that say it lie in their interval or set of a level; undefined where no rows do. */
+  measuredCoverage(level: number): MeasuredCoverage | undefined {
+    return measuredCoverage(this.state, level)
   }
 
   /** The posterior as bytes, with its network unless told otherwise. */

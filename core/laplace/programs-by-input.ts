@@ -38,13 +38,19 @@ export function programsByInput({ graph, evaluator, pool, options, runtime }: Po
 }
 
 /** What predictions for x work with; `note` receives sentences about the data. */
-export function predictionContext({ structured, options, choice, mode }: PosteriorState, programs: InputPrograms,
-  x: Examples, note: (sentence: string) => void = () => undefined): PredictionContext {
+export function predictionContext(state: PosteriorState, programs: InputPrograms, x: Examples,
+  note: (sentence: string) => void = () => undefined): PredictionContext {
   const { evaluator, pool } = programs(x)
-  // A last layer's linear model has a part in the answer; one over all weights is the posterior's own mean.
-  const change = choice === undefined || mode === undefined ?
+  const { structured: posterior, choice: answer, options: { batchSize, memoryLimit } } = state
+  return { evaluator, pool, posterior, change: linearChange(state), answer, batchSize, memoryLimit, note }
+}
+
+/**
+ * w_lin - theta of a last layer whose linear model has a part in the answer; one over all weights is the posterior's
+ * own mean.
+ */
+export function linearChange({ structured, choice, mode }: PosteriorState): Float64Array | undefined {
+  return choice === undefined || mode === undefined ?
     undefined
     : mode.weights.map((value, i) => value - structured.mean[i])
-  const { batchSize, memoryLimit } = options
-  return { evaluator, pool, posterior: structured, change, answer: choice, batchSize, memoryLimit, note }
 }

@@ -5,10 +5,12 @@
  * erf'(x) = 2/sqrt(pi) exp(-x^2): its n-th derivative is (-1)^n H_n(x) exp(-x^2) with Hermite polynomials H_n.
  */
 
-const CENTRES_PER_UNIT = 4
-const LIMIT = 6
+/** Centres of the expansions in an interval of length 1. */
+export const CENTRES_PER_UNIT = 4
+/** Beyond, erf is 1. */
+export const LIMIT = 6
 /** At a distance of 1/8 the term of order 14 is below 1e-17 everywhere. */
-const TERMS = 15
+export const TERMS = 15
 
 /**
  * erf at a centre. Small ones by 2/sqrt(pi) exp(-x^2) sum_n 2^n x^(2n+1) / (2n+1)!!, whose terms are all positive;
@@ -50,6 +52,11 @@ function makeTable(): Float64Array {
 }
 
 const table = makeTable()
+
+/** The coefficients of one order at all centres, from 0 to `LIMIT`. */
+export function erfCoefficients(order: number): Float64Array {
+  return table.filter((_, i) => i % TERMS === order)
+}
 
 /** erf(x), within 2 units in the last place of 1 and relatively accurate near 0. */
 export function erf(x: number): number {

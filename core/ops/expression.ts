@@ -1,5 +1,6 @@
 /** @file Short names for the nodes that derivative rules are made of. A number stands for a scalar constant. */
 import type { GraphBuilder } from '../graph/builder.js'
+import type { Precision } from '../tensor/tensor.js'
 import { elementTypeOf } from './element-types.js'
 
 /** The name of a value, or a scalar constant. */
@@ -20,11 +21,13 @@ export interface Expression {
   real(truth: string): string
 }
 
-/** The formulas of one graph under construction. */
-export function expression(builder: GraphBuilder): Expression {
-  const name = (operand: Operand): string => (typeof operand === 'number' ? builder.scalar(operand) : operand)
+/** The formulas of one graph under construction, by default in the builder's precision. */
+export function expression(builder: GraphBuilder, precision: Precision = builder.precision): Expression {
+  const name = (operand: Operand): string => (typeof operand === 'number'
+    ? builder.scalar(operand, precision)
+    : operand)
   const binary = (op: string) => (a: Operand, b: Operand): string => builder.node(op, [name(a), name(b)])
-  const real = (truth: string): string => builder.node('Cast', [truth], { to: elementTypeOf(builder.precision) })
+  const real = (truth: string): string => builder.node('Cast', [truth], { to: elementTypeOf(precision) })
   return {
     add: binary('Add'),
     sub: binary('Sub'),

@@ -3,6 +3,7 @@ import { existsSync, readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { fileURLToPath } from 'node:url'
 import t from 'tap'
+import { LIBRARY_VERSION } from '../../core/options/library-version.js'
 
 const root = fileURLToPath(new URL('../../', import.meta.url))
 const manifest = JSON.parse(readFileSync(`${root}package.json`, 'utf8'))
@@ -45,6 +46,10 @@ t.test('the package holds what is needed to run it, and nothing else', async t =
     t.ok(paths.includes(path), path)
   }
   t.ok(size < 2e6, `${size} bytes packed`)
+})
+
+t.test('files are told the version of the package', async t => {
+  t.equal(LIBRARY_VERSION, manifest.version)
 })
 
 t.test('onnxruntime-node loads', async t => {
