@@ -1,0 +1,33 @@
+# mypy: disable-error-code="import-not-found"
+"""From a Gaussian over logits to probabilities, differentiable in both; draws aside."""
+
+from __future__ import annotations
+
+from math import pi, sqrt
+
+import torch
+from torch import Tensor
+
+from .utils.enums import LinkApprox
+
+
+def probabilities(f_mu: Tensor, f_var: Tensor, link: LinkApprox) -> Tensor:
+    """Probabilities (n, C) for means (n, C) and covariances (n, C, C) of the logits."""
+    if link is LinkApprox.PROBIT:
+        return (f_mu / torch.sqrt(1 + pi / 8 * f_var.diagonal(dim1=1, dim2=2))).softmax(dim=-1)
+    return _laplace_bridge(f_mu, f_var, normalised=link is LinkApprox.BRIDGE_NORM)
+
+
+def _laplace_bridge(f_mu: Tensor, f_var: Tensor, normalised: bool) -> Tensor:
+    """The mean of the Dirichlet distribution next to the softmax of a Gaussian (Hobbhahn et al. 2022)."""
+    C = f_mu.shape[-1]
+    # The Gaussian given that the logits sum to 0, which the bridge needs.
+    shared = f_var.sum(dim=-1)
+    total = shared.sum(dim=-1)[:, None]
+    mean = f_mu - shared * f_mu.sum(dim=-1, keepdim=True) / total
+    variance = f_var.diagonal(dim1=1, dim2=2) - shared.square() / total
+    if normalised:
+        scale = variance.mean(dim=1, keepdim=True) / sqrt(C / 2)
+        mean, variance = mean / scale.sqrt(), variance / scale
+    alpha = (1 - 2 / C + mean.exp() / C**2 * (-mean).exp().sum(dim=1, keepdim=True)) / variance
+    return torch.nan_to_num(alpha / alpha.sum(dim=1, keepdim=True), nan=1.0)

@@ -1,0 +1,82 @@
+# mypy: disable-error-code="import-not-found"
+"""Predictions by the core's posterior, which forms no Jacobian: those of large networks do not fit into memory."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from .._batching import row_batches, together
+from .._data import Array
+from .._examples import to_examples
+from .._remote import Remote
+from ._summed import Summed, inputs_of, shape_of
+
+
+class Predictor:
+    """The core's posterior of some sums, under any prior and noise."""
+
+    def __init__(self, backend: Any, sums: Summed) -> None:
+        self._backend = backend
+        self._core = sums.posterior
+        self._scale = sums.scale
+        self._shape = sums.shape
+        self._H, self._version = sums.H, getattr(sums.H, "_version", 0)
+        self._key: tuple[bytes, float] | None = None
+        self._remote: Remote | None = None
+
+    def has(self, H: Any) -> bool:
+        """Whether a curvature is the one that the core has: users may set another one, or change it in place."""
+        return H is self._H and getattr(H, "_version", 0) == self._version
+
+    def __call__(self, X: Any, prior_precision: Tensor, H_factor: Tensor, joint: bool) -> tuple[Tensor, Tensor] | None:
+        """Means and covariances of the outputs; None where the core's posterior is not of such inputs.
+
+        Args:
+            prior_precision: one number, one for each tensor, or one for each parameter.
+            H_factor: what the curvature is multiplied by.
+            joint: whether the covariance is that of all outputs of all rows.
+        """
+        backend = self._backend
+        outputs = None
+        if backend.last_layer:
+            with torch.no_grad():
+                outputs, X = backend.model.forward_with_features(X)
+        inputs = inputs_of(X, backend.dict_key_y)
+        if shape_of(inputs) != self._shape:
+            return None
+        x = to_examples(inputs, "x")
+        handle = self._under(prior_precision, H_factor).handle()
+        answers = [
+            self._core._client.call("functionalVariance", {"posterior": handle, "x": rows, "joint": joint})
+            for rows in ([x] if joint else row_batches(x))
+        ]
+        answer = together(answers)
+        like = next(backend._model.parameters())
+        mean = _tensor(answer["mean"], like) if outputs is None else outputs
+        return mean.flatten() if joint else mean, _tensor(answer["covariance"], like)
+
+    def _under(self, prior_precision: Tensor, H_factor: Tensor) -> Remote:
+        """The core's posterior under a prior and a noise, made where it is another one than the last."""
+        prior = np.asarray(prior_precision.detach().cpu().double())
+        # The core's factor is 1 / temperature: its sigma stays 1.
+        temperature = 1 / (float(H_factor) * self._scale)
+        key = (prior.tobytes(), temperature)
+        if self._remote is None or key != self._key:
+            self._remote, _ = self._core._made(
+                "withPrior",
+                {
+                    "posterior": self._core._handle(),
+                    "priorPrecision": float(prior[0]) if prior.size == 1 else prior,
+                    "temperature": temperature,
+                },
+            )
+            self._key = key
+        return self._remote
+
+
+def _tensor(array: Array, like: Tensor) -> Tensor:
+    return torch.as_tensor(array).to(device=like.device, dtype=like.dtype)

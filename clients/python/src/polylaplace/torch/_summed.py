@@ -1,0 +1,172 @@
+# mypy: disable-error-code="import-not-found"
+"""Loss and curvature of batches, summed by the core."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from copy import deepcopy
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from .._exceptions import OptionError, ShapeError
+from .._laplace import Laplace as CoreLaplace
+from .utils.matrix import Kron
+
+#: What laplace-torch's empirical Fisher of regression is over the definition: the gradient of (f - y)^2 in place of
+#: half of it, squared, times one half.
+EF_OF_REGRESSION = 2.0
+
+#: Arguments of laplace-torch's backends that the core has a word for.
+_KNOWN = ("N", "kfac_approx", "mc_samples")
+
+
+@dataclass(frozen=True)
+class Summed:
+    """Sums over batches: tensors of the module's dtype and device.
+
+    Attributes:
+        loss: the loss, a scalar.
+        H: the curvature: (P, P), (P,), or a `Kron` whose second factors are means over the examples.
+        posterior: the core's posterior, which predicts.
+        scale: what H is over the core's own.
+        examples: how many rows there were.
+        shape: the shape of one row's inputs, by name where they have names.
+    """
+
+    loss: Tensor
+    H: Any
+    posterior: CoreLaplace
+    scale: float
+    examples: int
+    shape: Any
+
+
+def summed(
+    backend: Any,
+    structure: str,
+    batches: Iterable[tuple[Any, Tensor]],
+    kwargs: Mapping[str, Any],
+    *,
+    progress: Any = None,
+) -> Summed:
+    """Loss and curvature of batches of inputs and labels.
+
+    Raises:
+        OptionError: when the backend has no curvature, or an argument that is not known.
+    """
+    core = core_laplace(backend, structure, kwargs)
+    data = _features(backend, batches) if backend.last_layer else batches
+    shapes: list[Any] = []
+    core.fit(_sendable(data, backend.dict_key_y, shapes), progress_bar=progress)
+    like = next(backend._model.parameters())
+    scale = EF_OF_REGRESSION if _doubled(backend) else 1.0
+    return Summed(
+        loss=torch.tensor(core.loss, dtype=like.dtype, device=like.device),
+        H=_tensors(core.H, like, scale),
+        posterior=core,
+        scale=scale,
+        examples=core.n_data,
+        shape=shapes[0],
+    )
+
+
+def _doubled(backend: Any) -> bool:
+    return bool(backend.curvature == "empirical_fisher" and backend.likelihood == "regression")
+
+
+def core_laplace(backend: Any, structure: str, kwargs: Mapping[str, Any]) -> CoreLaplace:
+    """The core's posterior that a backend stands for, not fitted yet."""
+    if backend.curvature is None:
+        raise OptionError(
+            f"{type(backend).__name__} has no curvature of its own: take GGNInterface, EFInterface, or one of the "
+            "backends that are made of them (CurvlinopsGGN, AsdlEF, ...).",
+            "BAD_OPTION",
+            {"option": "backend"},
+        )
+    unknown = [key for key in kwargs if key not in _KNOWN]
+    if unknown:
+        raise OptionError(
+            f"The argument {unknown[0]!r} of the backend is not supported: {', '.join(_KNOWN[1:])} are.",
+            "UNKNOWN_OPTION",
+            {"option": unknown[0]},
+        )
+    indices = backend.subnetwork_indices
+    curvature = "mc_fisher" if backend.stochastic else backend.curvature
+    return CoreLaplace(
+        _last_layer(backend.model) if backend.last_layer else backend.model,
+        str(backend.likelihood.value),
+        "all" if indices is None else "subnetwork",
+        structure,
+        curvature=curvature,
+        subnetwork_indices=None if indices is None else indices.cpu().numpy(),
+        kfac_approx=str(kwargs.get("kfac_approx", "expand")),
+        dict_key_y=backend.dict_key_y,
+    )
+
+
+def _last_layer(model: Any) -> nn.Module:
+    """The last layer as a network of its own, all of whose parameters take part, also where they are not trained."""
+    return deepcopy(model.last_layer).requires_grad_(True)
+
+
+def _features(backend: Any, batches: Iterable[tuple[Any, Tensor]]) -> Iterator[tuple[Tensor, Tensor]]:
+    """The inputs of the last layer and the labels.
+
+    Raises:
+        ShapeError: when the network's outputs are not those of its last layer.
+    """
+    for x, y in batches:
+        with torch.no_grad():
+            f, features = backend.model.forward_with_features(x)
+            own = backend.model.last_layer(features)
+        if f.shape != own.shape or not torch.allclose(f, own, rtol=1e-3, atol=1e-5, equal_nan=True):
+            raise ShapeError(
+                f"The network's outputs {tuple(f.shape)} are not what its last layer "
+                f"{backend.model._last_layer_name!r} makes of its features {tuple(features.shape)}: something comes "
+                "after that layer. Say by feature_reduction which position answers, name the layer that comes last by "
+                "last_layer_name, or take polylaplace.Laplace, which follows the network to its end.",
+                "SHAPE_MISMATCH",
+            )
+        yield features, y
+
+
+def _sendable(batches: Iterable[tuple[Any, Tensor]], label_key: str, shapes: list[Any]) -> Iterator[tuple[Any, Any]]:
+    """Batches as the core takes them: mappings without their labels. The shapes of their rows are noted."""
+    for x, y in batches:
+        inputs = inputs_of(x, label_key)
+        shapes.append(shape_of(inputs))
+        yield inputs, y
+
+
+def shape_of(inputs: Any) -> Any:
+    """The shape of one row of inputs, by name where they have names."""
+    if isinstance(inputs, Mapping):
+        return {key: tuple(value.shape[1:]) for key, value in inputs.items()}
+    return tuple(inputs.shape[1:])
+
+
+def inputs_of(x: Any, label_key: str) -> Any:
+    """The inputs of a batch: a tensor, or the tensors of a mapping that are no labels."""
+    if not isinstance(x, Mapping):
+        return x.detach()
+    return {key: value.detach() for key, value in x.items() if key != label_key and isinstance(value, Tensor)}
+
+
+def _tensors(H: Any, like: Tensor, scale: float) -> Any:
+    """The core's curvature as tensors of a dtype, on a device."""
+
+    def tensor(array: Any) -> Tensor:
+        return torch.as_tensor(np.ascontiguousarray(array)).to(device=like.device, dtype=like.dtype)
+
+    if isinstance(H, np.ndarray):
+        return scale * tensor(H)
+    blocks = []
+    for block in H:
+        factors = [tensor(block[key]) for key in ("B", "A", "diagonal") if block.get(key) is not None]
+        factors[0] = factors[0] * scale
+        blocks.append(factors)
+    return Kron(blocks)

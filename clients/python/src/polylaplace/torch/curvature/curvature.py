@@ -1,0 +1,205 @@
+# mypy: disable-error-code="import-not-found"
+"""Curvature, Jacobians and gradients of a module: what laplace-torch calls a backend."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from ..._exceptions import OptionError
+from .._summed import Summed, summed
+from ..utils.enums import Likelihood
+from ..utils.matrix import Kron
+
+__all__ = ["CurvatureInterface", "EFInterface", "GGNInterface", "HessianInterface"]
+
+
+class CurvatureInterface:
+    """What a posterior asks of a module; curvature is summed by the core, Jacobians and gradients are torch's own.
+
+    A subclass of yours that has `full`, `kron` or `diag` of its own is asked for each batch, as in laplace-torch.
+
+    Args:
+        model: the network; with `last_layer` a `FeatureExtractor`.
+        likelihood: 'regression' or 'classification'.
+        last_layer: whether the parameters are those of the last layer alone.
+        subnetwork_indices: flat indices of the parameters that take part.
+        dict_key_x, dict_key_y: keys of inputs and labels in batches that are mappings.
+
+    Raises:
+        OptionError: for another likelihood.
+    """
+
+    #: The word of the core for what is summed; None: nothing is.
+    curvature: ClassVar[str | None] = None
+    #: Whether the curvature is that of labels drawn from the network's own outputs.
+    stochastic: bool = False
+    #: How many labels are drawn for each example.
+    num_samples: int = 1
+
+    def __init__(
+        self,
+        model: nn.Module,
+        likelihood: Likelihood | str,
+        last_layer: bool = False,
+        subnetwork_indices: Tensor | None = None,
+        dict_key_x: str = "input_ids",
+        dict_key_y: str = "labels",
+    ) -> None:
+        if likelihood not in (Likelihood.REGRESSION, Likelihood.CLASSIFICATION):
+            raise OptionError(
+                f"A backend's likelihood is 'regression' or 'classification'; got {str(likelihood)!r}.",
+                "BAD_OPTION",
+                {"option": "likelihood"},
+            )
+        self.likelihood = Likelihood(likelihood)
+        self.model = model
+        self.last_layer = last_layer
+        self.subnetwork_indices = subnetwork_indices
+        self.dict_key_x, self.dict_key_y = dict_key_x, dict_key_y
+        regression = self.likelihood is Likelihood.REGRESSION
+        #: The loss is `factor * lossfunc(outputs, targets)`, a sum over examples.
+        self.lossfunc: nn.Module = nn.MSELoss(reduction="sum") if regression else nn.CrossEntropyLoss(reduction="sum")
+        self.factor = 0.5 if regression else 1.0
+
+    @property
+    def _model(self) -> nn.Module:
+        return self.model.last_layer if self.last_layer else self.model
+
+    @property
+    def params(self) -> list[Tensor]:
+        """The parameters that are trained."""
+        return list(self.params_dict.values())
+
+    @property
+    def params_dict(self) -> dict[str, Tensor]:
+        """The parameters that are trained, by name."""
+        return {name: value for name, value in self._model.named_parameters() if value.requires_grad}
+
+    @property
+    def buffers_dict(self) -> dict[str, Tensor]:
+        """The module's buffers, by name."""
+        return dict(self.model.named_buffers())
+
+    def jacobians(self, x: Tensor | Mapping[str, Any], enable_backprop: bool = False) -> tuple[Tensor, Tensor]:
+        """Jacobians (n, C, P) of the outputs with respect to the parameters, and the outputs (n, C).
+
+        Args:
+            enable_backprop: whether gradients flow through both, to x.
+        """
+        buffers = self.buffers_dict
+
+        def outputs(parameters: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
+            out = torch.func.functional_call(self.model, (parameters, buffers), (x,))
+            return out, out
+
+        parts, f = torch.func.jacrev(outputs, has_aux=True)(self.params_dict)
+        J = torch.cat([parts[name].flatten(f.ndim) for name in parts], dim=-1)
+        return self._detached(self._of_subnetwork(J), f, enable_backprop)
+
+    functorch_jacobians = jacobians
+
+    def last_layer_jacobians(
+        self, x: Tensor | Mapping[str, Any], enable_backprop: bool = False
+    ) -> tuple[Tensor, Tensor]:
+        """Jacobians (n, C, P) with respect to the last layer's parameters, and the outputs (n, C)."""
+        f, features = self.model.forward_with_features(x)
+        n, C = len(features), f.shape[-1]
+        identity = torch.eye(C, dtype=f.dtype, device=f.device).expand(n, C, C)
+        J = (identity[..., None] * features[:, None, None, :]).flatten(2)
+        if self.model.last_layer.bias is not None:
+            J = torch.cat([J, identity], dim=2)
+        return self._detached(J, f, enable_backprop)
+
+    def gradients(self, x: Tensor | Mapping[str, Any], y: Tensor) -> tuple[Tensor, Tensor]:
+        """Gradients (n, P) of the loss of each example, and the sum of the losses, both without `factor`."""
+        buffers = self.buffers_dict
+
+        def loss(parameters: dict[str, Tensor], example: Any, label: Tensor) -> tuple[Tensor, Tensor]:
+            one = torch.func.functional_call(self.model, (parameters, buffers), (_batch_of_one(example),))
+            value = self.lossfunc(one, label[None])
+            return value, value
+
+        each = torch.func.vmap(torch.func.grad(loss, has_aux=True), in_dims=(None, 0, 0))
+        parts, losses = each(self.params_dict, x, y)
+        gradients = torch.cat([parts[name].flatten(1) for name in parts], dim=1)
+        return self._of_subnetwork(gradients).detach(), losses.sum().detach()
+
+    def _of_subnetwork(self, J: Tensor) -> Tensor:
+        return J if self.subnetwork_indices is None else J[..., self.subnetwork_indices]
+
+    def _detached(self, J: Tensor, f: Tensor, enable_backprop: bool) -> tuple[Tensor, Tensor]:
+        return (J, f) if enable_backprop else (J.detach(), f.detach())
+
+    def full(self, x: Any, y: Tensor, **kwargs: Any) -> tuple[Tensor, Tensor]:
+        """The loss of a batch and its curvature, (P, P)."""
+        return self._of_batch("full", x, y, kwargs)
+
+    def kron(self, x: Any, y: Tensor, N: int, **kwargs: Any) -> tuple[Tensor, Kron]:
+        """The loss of a batch of N examples and its share of the Kronecker factors."""
+        loss, H = self._of_batch("kron", x, y, kwargs)
+        for factors in H.kfacs:
+            if len(factors) == 2:
+                factors[1] = factors[1] * (len(y) / N)
+        return loss, H
+
+    def diag(self, x: Any, y: Tensor, **kwargs: Any) -> tuple[Tensor, Tensor]:
+        """The loss of a batch and the diagonal of its curvature, (P,)."""
+        return self._of_batch("diag", x, y, kwargs)
+
+    def _of_batch(self, structure: str, x: Any, y: Tensor, kwargs: Mapping[str, Any]) -> tuple[Tensor, Any]:
+        batch = summed(self, structure, [(x, y)], kwargs)
+        return batch.loss, batch.H
+
+    def sums(self, structure: str, batches: Any, kwargs: Mapping[str, Any], progress: bool = False) -> Summed:
+        """Loss and curvature of all batches by the core, with the posterior that it has made of them."""
+        return summed(self, structure, batches, kwargs, progress=progress)
+
+
+class GGNInterface(CurvatureInterface):
+    """The generalised Gauss-Newton matrix, or with `stochastic` its estimate by labels drawn from the network.
+
+    Args:
+        num_samples: how many labels are drawn for each example.
+    """
+
+    curvature = "ggn"
+
+    def __init__(
+        self,
+        model: nn.Module,
+        likelihood: Likelihood | str,
+        last_layer: bool = False,
+        subnetwork_indices: Tensor | None = None,
+        dict_key_x: str = "input_ids",
+        dict_key_y: str = "labels",
+        stochastic: bool = False,
+        num_samples: int = 1,
+    ) -> None:
+        super().__init__(model, likelihood, last_layer, subnetwork_indices, dict_key_x, dict_key_y)
+        self.stochastic = stochastic
+        self.num_samples = num_samples
+
+
+class EFInterface(CurvatureInterface):
+    """The empirical Fisher matrix: products of the gradients of each example's loss.
+
+    That of regression is twice the definition, as in laplace-torch.
+    """
+
+    curvature = "empirical_fisher"
+
+
+class HessianInterface(CurvatureInterface):
+    """The exact Hessian of the loss; `full` alone has it."""
+
+    curvature = "hessian"
+
+
+def _batch_of_one(example: Any) -> Any:
+    if isinstance(example, Mapping):
+        return {key: value[None] for key, value in example.items()}
+    return example[None]

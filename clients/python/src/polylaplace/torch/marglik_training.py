@@ -1,0 +1,205 @@
+# mypy: disable-error-code="import-not-found"
+"""Training with the evidence: weights by the loss, prior and noise by the log marginal likelihood."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Iterator, Mapping
+from copy import deepcopy
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Adam
+from torch.utils.data import DataLoader
+
+from .._exceptions import LaplaceWarning, OptionError
+from ._base import _steps
+from .curvature import AsdlGGN, CurvatureInterface
+from .laplace import Laplace
+from .utils.enums import HessianStructure, Likelihood, PriorStructure
+from .utils.utils import expand_prior_precision, fix_prior_prec_structure
+
+__all__ = ["marglik_training"]
+
+
+def marglik_training(
+    model: nn.Module,
+    train_loader: DataLoader,
+    likelihood: Likelihood | str = Likelihood.CLASSIFICATION,
+    hessian_structure: HessianStructure | str = HessianStructure.KRON,
+    backend: type[CurvatureInterface] = AsdlGGN,
+    optimizer_cls: Any = Adam,
+    optimizer_kwargs: dict[str, Any] | None = None,
+    scheduler_cls: Any = None,
+    scheduler_kwargs: dict[str, Any] | None = None,
+    n_epochs: int = 300,
+    lr_hyp: float = 1e-1,
+    prior_structure: PriorStructure | str = PriorStructure.LAYERWISE,
+    n_epochs_burnin: int = 0,
+    n_hypersteps: int = 10,
+    marglik_frequency: int = 1,
+    prior_prec_init: float = 1.0,
+    sigma_noise_init: float = 1.0,
+    temperature: float = 1.0,
+    fix_sigma_noise: bool = False,
+    progress_bar: bool = False,
+    enable_backprop: bool = False,
+    dict_key_x: str = "input_ids",
+    dict_key_y: str = "labels",
+) -> tuple[Any, nn.Module, list[float], list[float]]:
+    """Trains a network, and its prior precision and noise by the evidence (Immer et al. 2021).
+
+    After every epoch the posterior over all weights is fitted, and `n_hypersteps` steps of Adam follow the gradient of
+    its log marginal likelihood.
+
+    Returns:
+        The posterior at the best evidence; the network, with the weights that it had then; the negative log marginal
+        likelihood of each step; the mean loss of each epoch.
+    """
+    if likelihood not in (Likelihood.CLASSIFICATION, Likelihood.REGRESSION):
+        raise OptionError(
+            f"likelihood must be 'classification' or 'regression'; got {likelihood!r}.",
+            "BAD_OPTION",
+            {"option": "likelihood"},
+        )
+    options = dict(optimizer_kwargs or {})
+    if options.get("weight_decay"):
+        warnings.warn(
+            "The prior precision is the weight decay, and is found here: optimizer_kwargs' weight_decay is set to 0.",
+            LaplaceWarning,
+            stacklevel=2,
+        )
+        options["weight_decay"] = 0.0
+    regression = likelihood == Likelihood.REGRESSION
+    hyper = _Hyper.begin(
+        model, regression, prior_structure, temperature * prior_prec_init, sigma_noise_init, fix_sigma_noise
+    )
+    optimizer = optimizer_cls(model.parameters(), **options)
+    scheduler = None if scheduler_cls is None else scheduler_cls(optimizer, **(scheduler_kwargs or {}))
+    hyper_optimizer = Adam(hyper.parameters(), lr=lr_hyp)
+    training = _Training(model, train_loader, regression, temperature, optimizer, scheduler, dict_key_y)
+
+    def posterior(prior_precision: Tensor, sigma_noise: Any, backprop: bool) -> Any:
+        la = Laplace(
+            model,
+            likelihood,
+            "all",
+            hessian_structure,
+            sigma_noise=sigma_noise,
+            prior_precision=prior_precision,
+            temperature=temperature,
+            enable_backprop=backprop,
+            dict_key_x=dict_key_x,
+            dict_key_y=dict_key_y,
+            backend=backend,
+        )
+        la.fit(train_loader)
+        return la
+
+    losses: list[float] = []
+    margliks: list[float] = []
+    best: tuple[float, dict[str, Any], Tensor, Any] | None = None
+    for epoch in _steps(range(1, n_epochs + 1), progress_bar, "training"):
+        losses.append(training.epoch(hyper))
+        if epoch % marglik_frequency != 0 or epoch < n_epochs_burnin:
+            continue
+        mode = model.training
+        with warnings.catch_warnings():
+            # What is said of a network in training is out of date in the next epoch.
+            warnings.simplefilter("ignore", LaplaceWarning)
+            la = posterior(hyper.prior_precision().detach(), hyper.sigma_noise(detached=True), False)
+        model.train(mode)
+        for _ in range(n_hypersteps):
+            hyper_optimizer.zero_grad()
+            sigma = hyper.sigma_noise() if hyper.tunes_noise else None
+            prior = hyper.prior_precision()
+            value = -la.log_marginal_likelihood(prior, sigma)
+            value.backward()
+            hyper_optimizer.step()
+            margliks.append(value.item())
+        if best is None or margliks[-1] < best[0]:
+            noise = hyper.sigma_noise(detached=True) if sigma is None else sigma.detach()
+            best = margliks[-1], deepcopy(model.state_dict()), prior.detach(), noise
+    prior, noise = hyper.prior_precision().detach(), hyper.sigma_noise(detached=True)
+    if best is not None:
+        _, weights, prior, noise = best
+        model.load_state_dict(weights)
+    return posterior(prior, noise, enable_backprop), model, margliks, losses
+
+
+@dataclass
+class _Hyper:
+    """Prior precision and noise by their logarithms."""
+
+    log_prior: Tensor
+    log_sigma: Tensor
+    regression: bool
+    tunes_noise: bool
+
+    @classmethod
+    def begin(
+        cls, model: nn.Module, regression: bool, structure: Any, prior: float, sigma: float, fixed: bool
+    ) -> _Hyper:
+        sizes = [parameter.numel() for parameter in model.parameters() if parameter.requires_grad]
+        like = next(model.parameters())
+        log_prior = fix_prior_prec_structure(
+            math.log(prior), structure, len(sizes), sum(sizes), like.device, like.dtype
+        )
+        log_sigma = torch.full((1,), math.log(sigma), device=like.device, dtype=like.dtype)
+        tunes = regression and not fixed
+        return cls(log_prior.requires_grad_(True), log_sigma.requires_grad_(tunes), regression, tunes)
+
+    def parameters(self) -> list[Tensor]:
+        return [self.log_prior, self.log_sigma] if self.tunes_noise else [self.log_prior]
+
+    def prior_precision(self) -> Tensor:
+        return self.log_prior.exp()
+
+    def sigma_noise(self, detached: bool = False) -> Any:
+        if not self.regression:
+            return 1.0
+        return self.log_sigma.detach().exp() if detached else self.log_sigma.exp()
+
+
+@dataclass
+class _Training:
+    """Epochs of training with the loss and the prior."""
+
+    model: nn.Module
+    loader: Any
+    regression: bool
+    temperature: float
+    optimizer: Any
+    scheduler: Any
+    label_key: str
+
+    def epoch(self, hyper: _Hyper) -> float:
+        """One pass over the data; the mean loss."""
+        examples = len(self.loader.dataset)
+        criterion = nn.MSELoss() if self.regression else nn.CrossEntropyLoss()
+        delta = expand_prior_precision(hyper.prior_precision().detach(), self.model)
+        sigma = hyper.sigma_noise(detached=True)
+        factor = self.temperature / (2 * sigma**2) if self.regression else self.temperature
+        total = 0.0
+        for X, y in self._batches():
+            self.optimizer.zero_grad()
+            trained = [parameter.flatten() for parameter in self.model.parameters() if parameter.requires_grad]
+            theta = torch.cat(trained)
+            loss = criterion(self.model(X), y) + 0.5 * (delta * theta) @ theta / examples / factor
+            loss.backward()
+            self.optimizer.step()
+            total += loss.item() * len(y)
+            if self.scheduler is not None:
+                self.scheduler.step()
+        return total / examples
+
+    def _batches(self) -> Iterator[tuple[Any, Tensor]]:
+        device = next(self.model.parameters()).device
+        for batch in self.loader:
+            if isinstance(batch, Mapping):
+                yield batch, batch[self.label_key].to(device)
+            else:
+                yield batch[0].to(device), batch[1].to(device)

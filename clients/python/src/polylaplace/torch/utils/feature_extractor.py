@@ -1,0 +1,116 @@
+# mypy: disable-error-code="import-not-found,misc"
+"""The inputs of a network's last linear layer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Any
+
+from torch import Tensor, nn
+
+__all__ = ["FeatureExtractor", "FeatureReduction"]
+
+
+class FeatureReduction(StrEnum):
+    """What is taken of features at several positions of an example."""
+
+    PICK_FIRST = "pick_first"
+    PICK_LAST = "pick_last"
+    AVERAGE = "average"
+
+
+class FeatureExtractor(nn.Module):
+    """A network that also gives the inputs of its last layer.
+
+    Args:
+        last_layer_name: the name of a `nn.Linear`. None: the module without children that runs last, once a forward
+            pass has told which one it is.
+        enable_backprop: whether the features keep their history.
+        feature_reduction: 'pick_first', 'pick_last' or 'average' over all axes between the first and the last.
+
+    Raises:
+        ValueError: for another word of reduction, or a last layer that is not linear.
+        KeyError: when no module has the name.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        last_layer_name: str | None = None,
+        enable_backprop: bool = False,
+        feature_reduction: FeatureReduction | str | None = None,
+    ) -> None:
+        super().__init__()
+        words = [each.value for each in FeatureReduction]
+        if feature_reduction is not None and feature_reduction not in words:
+            raise ValueError(f"feature_reduction must be one of {words}, or None; got {feature_reduction!r}.")
+        self.model = model
+        self.enable_backprop = enable_backprop
+        self.feature_reduction = None if feature_reduction is None else FeatureReduction(feature_reduction)
+        self.last_layer: Any = None
+        self._last_layer_name: str | None = None
+        if last_layer_name is not None:
+            self.set_last_layer(last_layer_name)
+
+    def forward(self, x: Tensor | Mapping[str, Any]) -> Tensor:
+        """The network's outputs."""
+        return self.find_last_layer(x) if self.last_layer is None else self.model(x)
+
+    def forward_with_features(self, x: Tensor | Mapping[str, Any], **model_kwargs: Any) -> tuple[Tensor, Tensor]:
+        """The network's outputs, and the inputs of its last layer, reduced."""
+        if self.last_layer is None:
+            self.find_last_layer(x)
+        seen: list[Tensor] = []
+        # A hook for this pass alone: it leaves nothing behind, so that the module can be copied and pickled.
+        hook = self.last_layer.register_forward_hook(lambda _module, inputs, _output: seen.append(inputs[0]))
+        try:
+            out = self.model(x, **model_kwargs)
+        finally:
+            hook.remove()
+        features = seen[-1] if self.enable_backprop else seen[-1].detach()
+        return out, self._reduced(features)
+
+    def _reduced(self, features: Tensor) -> Tensor:
+        if self.feature_reduction is None or features.ndim <= 2:
+            return features
+        positions = features.flatten(1, -2)
+        if self.feature_reduction is FeatureReduction.PICK_FIRST:
+            return positions[:, 0]
+        return positions[:, -1] if self.feature_reduction is FeatureReduction.PICK_LAST else positions.mean(dim=1)
+
+    def set_last_layer(self, last_layer_name: str) -> None:
+        """Takes the module of a name for the last layer."""
+        layer = dict(self.model.named_modules())[last_layer_name]
+        if not isinstance(layer, nn.Linear):
+            raise ValueError(
+                f"The last layer must be linear; {last_layer_name!r} is a {type(layer).__name__}. Name a nn.Linear "
+                "with last_layer_name=."
+            )
+        self._last_layer_name = last_layer_name
+        self.last_layer = layer
+
+    def find_last_layer(self, x: Tensor | Mapping[str, Any]) -> Tensor:
+        """Runs the network to find its last layer.
+
+        Raises:
+            ValueError: when the last layer is known, or the network is a single module.
+        """
+        if self.last_layer is not None:
+            raise ValueError(f"The last layer is known: {self._last_layer_name!r}.")
+        modules = dict(self.model.named_modules())
+        if len(modules) <= 2:
+            raise ValueError("The network is a single module, and has no layers before its last one.")
+        leaves = {name: module for name, module in modules.items() if not list(module.children())}
+        order: list[str] = []
+        hooks = [
+            module.register_forward_hook(lambda _module, _inputs, _output, name=name: order.append(name))
+            for name, module in leaves.items()
+        ]
+        try:
+            out = self.model(x)
+        finally:
+            for hook in hooks:
+                hook.remove()
+        self.set_last_layer(order[-1])
+        return out

@@ -1,0 +1,255 @@
+# mypy: disable-error-code="import-not-found"
+"""Kronecker-factored matrices of tensors: their factors, and their eigenvalues and eigenvectors."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Self
+
+import torch
+from torch import Tensor, nn
+
+from .utils import _is_valid_scalar, block_diag, kron, symeig
+
+__all__ = ["Kron", "KronDecomposed"]
+
+#: One block of a matrix: one factor, or two of which it is the Kronecker product. A factor is dense or a diagonal.
+Factors = Sequence[Tensor]
+
+
+class Kron:
+    """A block-diagonal matrix with a block for each tensor of parameters: `[B]`, or `[B, A]` for B ⊗ A."""
+
+    def __init__(self, kfacs: Sequence[Factors]) -> None:
+        self.kfacs = kfacs
+
+    @classmethod
+    def init_from_model(cls, model: nn.Module | Iterable[Tensor], device: Any, dtype: Any) -> Self:
+        """Zeros of the shapes that belong to the parameters of a module.
+
+        Raises:
+            ValueError: when a tensor has no such shape.
+        """
+        parameters = model.parameters() if isinstance(model, nn.Module) else model
+
+        def zeros(size: int) -> Tensor:
+            return torch.zeros(size, size, device=device, dtype=dtype)
+
+        blocks: list[Factors] = []
+        for parameter in parameters:
+            if parameter.ndim == 0:
+                raise ValueError("A scalar parameter has no Kronecker factors: use 'full' or 'diag'.")
+            rows, *rest = parameter.shape
+            columns = parameter.numel() // max(rows, 1)
+            blocks.append([zeros(rows), zeros(columns)] if rest else [zeros(rows)])
+        return cls(blocks)
+
+    def __add__(self, other: object) -> Kron:
+        if not isinstance(other, Kron):
+            raise ValueError(f"A Kron is added to a Kron; got {type(other).__name__}.")
+        pairs = zip(self.kfacs, other.kfacs, strict=True)
+        return Kron([[a + b for a, b in zip(mine, others, strict=True)] for mine, others in pairs])
+
+    __radd__ = __add__
+
+    def __mul__(self, scalar: float | Tensor) -> Kron:
+        """The matrix times a scalar, which the factors of a block share evenly."""
+        return Kron([[_share(scalar, factors) * factor for factor in factors] for factors in self.kfacs])
+
+    __rmul__ = __mul__
+
+    def __len__(self) -> int:
+        return len(self.kfacs)
+
+    def decompose(self, damping: bool = False) -> KronDecomposed:
+        """The same matrix by eigenvalues, which are kept from being negative."""
+        parts = [[_decomposed(factor) for factor in factors] for factors in self.kfacs]
+        return KronDecomposed(
+            [[vectors for _, vectors in part] for part in parts],
+            [[values for values, _ in part] for part in parts],
+            damping=damping,
+        )
+
+    def bmm(self, W: Tensor, exponent: float = 1) -> Tensor:
+        """W times the matrix, for W (P,), (n, P) or (n, C, P).
+
+        Raises:
+            ValueError: for an exponent other than 1, which needs `decompose`.
+        """
+        if exponent != 1:
+            raise ValueError("A power of the matrix needs its eigenvalues: decompose() first.")
+
+        def product(factors: Factors, part: Tensor) -> Tensor:
+            for axis, factor in enumerate(factors):
+                part = _along(part, factor if factor.ndim > 1 else factor.diag(), axis + 1)
+            return part
+
+        return _by_blocks(W, [[len(factor) for factor in factors] for factors in self.kfacs], self.kfacs, product)
+
+    def logdet(self) -> Tensor:
+        """The log-determinant."""
+        total: Any = 0.0
+        for factors in self.kfacs:
+            size = _size(factors)
+            for factor in factors:
+                one = factor.logdet() if factor.ndim > 1 else factor.log().sum()
+                total = total + one * (size // len(factor))
+        return total
+
+    def diag(self) -> Tensor:
+        """The diagonal, (P,)."""
+        return torch.cat([_outer([f.diagonal() if f.ndim > 1 else f for f in factors]) for factors in self.kfacs])
+
+    def to_matrix(self) -> Tensor:
+        """The whole matrix, (P, P)."""
+        return block_diag([_product([f if f.ndim > 1 else f.diag() for f in factors]) for factors in self.kfacs])
+
+
+class KronDecomposed:
+    """A Kronecker-factored matrix by the eigenvectors and eigenvalues of its factors, plus a number on each block.
+
+    With `damping` the square root of that number is added to the eigenvalues of each factor, instead of the number
+    itself to their products.
+    """
+
+    def __init__(
+        self,
+        eigenvectors: Sequence[Factors],
+        eigenvalues: Sequence[Factors],
+        deltas: Tensor | None = None,
+        damping: bool = False,
+    ) -> None:
+        self.eigenvectors = eigenvectors
+        self.eigenvalues = eigenvalues
+        like = eigenvectors[0][0]
+        if deltas is not None:
+            self._check_deltas(deltas)
+        self.deltas = torch.zeros(len(self), device=like.device, dtype=like.dtype) if deltas is None else deltas
+        self.damping = damping
+
+    def _check_deltas(self, deltas: object) -> None:
+        if not isinstance(deltas, Tensor):
+            raise ValueError(f"What is added must be a tensor; got {type(deltas).__name__}.")
+        if deltas.ndim > 1 or (deltas.ndim == 1 and len(deltas) not in (1, len(self))):
+            raise ValueError(f"What is added must be a scalar, or one number for each of {len(self)} blocks.")
+
+    def detach(self) -> KronDecomposed:
+        """The same without the history of what was added."""
+        self.deltas = self.deltas.detach()
+        return self
+
+    def __len__(self) -> int:
+        return len(self.eigenvalues)
+
+    def __add__(self, deltas: Tensor) -> KronDecomposed:
+        self._check_deltas(deltas)
+        return KronDecomposed(self.eigenvectors, self.eigenvalues, self.deltas + deltas, self.damping)
+
+    __radd__ = __add__
+
+    def __mul__(self, scalar: float | Tensor) -> KronDecomposed:
+        """The matrix times a scalar; what has been added to it stays."""
+        scaled = [[_share(scalar, values) * value for value in values] for values in self.eigenvalues]
+        return KronDecomposed(self.eigenvectors, scaled, self.deltas, self.damping)
+
+    __rmul__ = __mul__
+
+    def spectra(self) -> list[Tensor]:
+        """The eigenvalues of each block, (b,) or (b, a), with what has been added."""
+        return [self._spectrum(values, delta) for values, delta in zip(self.eigenvalues, self.deltas, strict=True)]
+
+    def _spectrum(self, values: Factors, delta: Tensor) -> Tensor:
+        if len(values) == 1:
+            return values[0] + delta
+        if self.damping:
+            return torch.outer(values[0] + delta.sqrt(), values[1] + delta.sqrt())
+        return torch.outer(values[0], values[1]) + delta
+
+    def logdet(self) -> Tensor:
+        """The log-determinant."""
+        return torch.stack([spectrum.log().sum() for spectrum in self.spectra()]).sum()
+
+    def bmm(self, W: Tensor, exponent: float = -1) -> Tensor:
+        """W times a power of the matrix, for W (P,), (n, P) or (n, C, P)."""
+        powers = [spectrum.pow(exponent) for spectrum in self.spectra()]
+
+        def product(block: tuple[Factors, Tensor], part: Tensor) -> Tensor:
+            vectors, power = block
+            for axis, Q in enumerate(vectors):
+                part = _along(part, Q, axis + 1)
+            part = part * power
+            for axis, Q in enumerate(vectors):
+                part = _along(part, Q.T, axis + 1)
+            return part
+
+        sizes = [[len(value) for value in values] for values in self.eigenvalues]
+        return _by_blocks(W, sizes, list(zip(self.eigenvectors, powers, strict=True)), product)
+
+    def inv_square_form(self, W: Tensor) -> Tensor:
+        """W times the inverse times W', (n, C, C) for W (n, C, P)."""
+        return self.bmm(W, -1) @ W.transpose(1, 2)
+
+    def diag(self, exponent: float = 1) -> Tensor:
+        """The diagonal of a power of the matrix, (P,)."""
+        parts = []
+        for vectors, spectrum in zip(self.eigenvectors, self.spectra(), strict=True):
+            part = spectrum.pow(exponent)[None]
+            for axis, Q in enumerate(vectors):
+                part = _along(part, Q.square().T, axis + 1)
+            parts.append(part.flatten())
+        return torch.cat(parts)
+
+    def to_matrix(self, exponent: float = 1) -> Tensor:
+        """A power of the whole matrix, (P, P)."""
+        blocks = []
+        for vectors, spectrum in zip(self.eigenvectors, self.spectra(), strict=True):
+            Q = _product(vectors)
+            blocks.append((Q * spectrum.pow(exponent).flatten()) @ Q.T)
+        return block_diag(blocks)
+
+
+def _share(scalar: float | Tensor, factors: Factors) -> Any:
+    if not _is_valid_scalar(scalar):
+        raise ValueError("A Kronecker-factored matrix can be multiplied by a scalar only.")
+    return scalar ** (1 / len(factors))
+
+
+def _decomposed(factor: Tensor) -> tuple[Tensor, Tensor]:
+    """Eigenvalues and eigenvectors of a factor, dense or a diagonal."""
+    return symeig(factor) if factor.ndim > 1 else (factor, torch.eye(len(factor), dtype=factor.dtype).to(factor.device))
+
+
+def _size(factors: Factors) -> int:
+    size = 1
+    for factor in factors:
+        size *= len(factor)
+    return size
+
+
+def _outer(parts: Factors) -> Tensor:
+    return parts[0] if len(parts) == 1 else torch.outer(parts[0], parts[1]).flatten()
+
+
+def _product(parts: Factors) -> Tensor:
+    return parts[0] if len(parts) == 1 else kron(parts[0], parts[1])
+
+
+def _along(part: Tensor, matrix: Tensor, axis: int) -> Tensor:
+    """The axis of a tensor times a matrix."""
+    return (part.movedim(axis, -1) @ matrix).movedim(-1, axis)
+
+
+def _by_blocks(
+    W: Tensor, sizes: list[list[int]], blocks: Sequence[Any], product: Callable[[Any, Tensor], Tensor]
+) -> Tensor:
+    """The rows of W (..., P), in which each block has its columns, through a product by block."""
+    if W.ndim not in (1, 2, 3):
+        raise ValueError(f"W must be (P,), (n, P) or (n, C, P); got {tuple(W.shape)}.")
+    rows = W.reshape(-1, W.shape[-1])
+    lengths = [torch.Size(size).numel() for size in sizes]
+    parts = rows.split(lengths, dim=1)
+    done = [
+        product(block, part.reshape(-1, *size)).reshape(len(rows), -1)
+        for block, part, size in zip(blocks, parts, sizes, strict=True)
+    ]
+    return torch.cat(done, dim=1).reshape(W.shape)

@@ -1,0 +1,68 @@
+# mypy: disable-error-code="import-not-found"
+"""The variances of weights along a run of stochastic gradient descent."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from copy import deepcopy
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils import parameters_to_vector
+from torch.utils.data import DataLoader
+
+__all__ = ["fit_diagonal_swag_var"]
+
+
+def fit_diagonal_swag_var(
+    model: nn.Module,
+    train_loader: DataLoader,
+    criterion: Callable[[Tensor, Tensor], Tensor],
+    n_snapshots_total: int = 40,
+    snapshot_freq: int = 1,
+    lr: float = 0.01,
+    momentum: float = 0.9,
+    weight_decay: float = 3e-4,
+    min_var: float = 1e-30,
+) -> Tensor:
+    """The variance of each weight over snapshots of a run of SGD that starts at the network's weights (Maddox et al.
+    2019), (P,). The network itself stays as it is.
+
+    Args:
+        criterion: the loss of outputs and targets.
+        snapshot_freq: passes over the data between two snapshots.
+        min_var: what no variance is below.
+    """
+    copied = deepcopy(model).train()
+    device = next(copied.parameters()).device
+    optimizer = torch.optim.SGD(copied.parameters(), lr=lr, momentum=momentum, weight_decay=weight_decay)
+    spread = _Spread(_weights(copied))
+    for epoch in range(n_snapshots_total * snapshot_freq):
+        for inputs, targets in train_loader:
+            optimizer.zero_grad()
+            criterion(copied(inputs.to(device)), targets.to(device)).backward()
+            optimizer.step()
+        if epoch % snapshot_freq == 0:
+            spread.add(_weights(copied))
+    return spread.variance().clamp(min=min_var)
+
+
+def _weights(model: nn.Module) -> Tensor:
+    return parameters_to_vector(model.parameters()).detach()
+
+
+class _Spread:
+    """Mean and variance of vectors that come one after the other (Welford 1962)."""
+
+    def __init__(self, like: Tensor) -> None:
+        self._count = 0
+        self._mean, self._squares = torch.zeros_like(like), torch.zeros_like(like)
+
+    def add(self, vector: Tensor) -> None:
+        self._count += 1
+        step = vector - self._mean
+        self._mean = self._mean + step / self._count
+        self._squares = self._squares + step * (vector - self._mean)
+
+    def variance(self) -> Tensor:
+        return self._squares / self._count

@@ -1,0 +1,204 @@
+# mypy: disable-error-code="import-not-found,misc,untyped-decorator"
+"""Small functions on tensors."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from numbers import Real
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.utils.data import DataLoader, Sampler
+
+from .enums import LinkApprox, PredType, PriorStructure
+from .metrics import is_metric
+
+__all__ = [
+    "SoDSampler",
+    "block_diag",
+    "diagonal_add_scalar",
+    "expand_prior_precision",
+    "fix_prior_prec_structure",
+    "get_nll",
+    "invsqrt_precision",
+    "kron",
+    "normal_samples",
+    "parameters_per_layer",
+    "symeig",
+    "validate",
+]
+
+
+def get_nll(out_dist: Tensor, targets: Tensor) -> Tensor:
+    """The mean negative log likelihood of classes (n,) under probabilities (n, C)."""
+    return F.nll_loss(out_dist.log(), targets)
+
+
+@torch.no_grad()
+def validate(
+    laplace: Any,
+    val_loader: DataLoader,
+    loss: Any,
+    pred_type: PredType | str = PredType.GLM,
+    link_approx: LinkApprox | str = LinkApprox.PROBIT,
+    n_samples: int = 100,
+    dict_key_y: str = "labels",
+) -> float:
+    """The loss of a posterior's predictions for the batches of a loader.
+
+    Args:
+        loss: a metric (`update` and `compute`), which takes a batch after the other and is not reset; or a function of
+            all predictions and targets (regression: means, variances and targets, for a function of three).
+    """
+    laplace.model.eval()
+    running = is_metric(loss)
+    predictions: list[tuple[Tensor, ...]] = []
+    for batch in val_loader:
+        mapping = isinstance(batch, Mapping)
+        X, y = (batch, batch[dict_key_y]) if mapping else (batch[0].to(laplace._device), batch[1])
+        out = laplace(X, pred_type=pred_type, link_approx=link_approx, n_samples=n_samples, fitting=True)
+        parts = (*(out if isinstance(out, tuple) else (out,)), y.to(laplace._device))
+        if not running:
+            predictions.append(parts)
+        else:
+            _update(loss, parts)
+    if running:
+        return float(loss.compute().sum())
+    return float(loss(*(torch.cat(each) for each in zip(*predictions, strict=True))))
+
+
+def _update(metric: Any, parts: tuple[Tensor, ...]) -> None:
+    """Gives a metric a batch of means, variances and targets, or of predictions and targets."""
+    try:
+        metric.update(*parts)
+    except TypeError:
+        # Most metrics take no variances.
+        metric.update(parts[0], parts[-1])
+
+
+def parameters_per_layer(model: nn.Module) -> list[int]:
+    """The number of entries of each tensor of parameters."""
+    return [parameter.numel() for parameter in model.parameters()]
+
+
+def invsqrt_precision(M: Tensor) -> Tensor:
+    """The lower triangular L with L L' = M^-1, of a positive definite matrix.
+
+    Raises:
+        torch.linalg.LinAlgError: when it is not positive definite.
+    """
+    # The Cholesky factor of M with its axes turned around is an upper triangular one of M.
+    upper = torch.linalg.cholesky(M.flip((-2, -1))).flip((-2, -1))
+    identity = torch.eye(M.shape[-1], dtype=M.dtype, device=M.device)
+    return torch.linalg.solve_triangular(upper, identity, upper=True).transpose(-2, -1)
+
+
+def _is_batchnorm(module: nn.Module) -> bool:
+    return isinstance(module, (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d))
+
+
+def _is_valid_scalar(scalar: object) -> bool:
+    if isinstance(scalar, Tensor):
+        return bool(scalar.ndim <= 1 and scalar.numel() == 1)
+    return isinstance(scalar, (Real, np.number))
+
+
+def kron(t1: Tensor, t2: Tensor) -> Tensor:
+    """The Kronecker product of two matrices."""
+    return torch.kron(t1.contiguous(), t2.contiguous())
+
+
+def diagonal_add_scalar(X: Tensor, value: float | Tensor) -> Tensor:
+    """A square matrix with a number added to its diagonal."""
+    return X + value * torch.eye(len(X), dtype=X.dtype, device=X.device)
+
+
+def symeig(M: Tensor) -> tuple[Tensor, Tensor]:
+    """Eigenvalues (raised to 0 where rounding made them negative) and eigenvectors of a symmetric matrix."""
+    values, vectors = torch.linalg.eigh(M, UPLO="U")
+    return values.clamp(min=0.0), vectors
+
+
+def block_diag(blocks: Sequence[Tensor]) -> Tensor:
+    """The block-diagonal matrix of square blocks."""
+    return torch.block_diag(*blocks)
+
+
+class SoDSampler(Sampler):
+    """Draws M of N rows without putting them back: by one seed the same ones at every pass."""
+
+    def __init__(self, N: int, M: int, seed: int = 0) -> None:
+        self.indices = torch.from_numpy(np.random.default_rng(seed).choice(N, M, replace=False))
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self.indices)
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+
+def expand_prior_precision(prior_prec: Tensor, model: nn.Module) -> Tensor:
+    """The prior precision of each trained parameter, (P,), from one number, one a tensor, or one a parameter.
+
+    Raises:
+        ValueError: for any other number of them.
+    """
+    return _expanded(prior_prec, [p.numel() for p in model.parameters() if p.requires_grad])
+
+
+def _expanded(prior: Tensor, sizes: Sequence[int]) -> Tensor:
+    """A prior precision (1,), (tensors,) or (P,) as one for each parameter."""
+    total = sum(sizes)
+    if prior.ndim != 1 or len(prior) not in (1, len(sizes), total):
+        raise ValueError(
+            f"A prior precision is one number, {len(sizes)} for the tensors or {total} for the parameters; got shape "
+            f"{tuple(prior.shape)}."
+        )
+    if len(prior) == 1:
+        return prior.expand(total)
+    if len(prior) == total:
+        return prior
+    return prior.repeat_interleave(torch.tensor(sizes, device=prior.device))
+
+
+def fix_prior_prec_structure(
+    prior_prec_init: float,
+    prior_structure: PriorStructure | str,
+    n_layers: int,
+    n_params: int,
+    device: Any,
+    dtype: Any,
+) -> Tensor:
+    """One prior precision for each part of a structure, all of the same value.
+
+    Raises:
+        ValueError: for a structure that does not exist.
+    """
+    counts = {PriorStructure.SCALAR: 1, PriorStructure.LAYERWISE: n_layers, PriorStructure.DIAG: n_params}
+    try:
+        count = counts[PriorStructure(prior_structure)]
+    except ValueError:
+        words = ", ".join(repr(each.value) for each in PriorStructure)
+        raise ValueError(f"prior_structure must be one of {words}; got {prior_structure!r}.") from None
+    return torch.full((count,), prior_prec_init, device=device, dtype=dtype)
+
+
+def normal_samples(mean: Tensor, var: Tensor, n_samples: int, generator: torch.Generator | None = None) -> Tensor:
+    """Draws (S, n, C) of Gaussians with means (n, C) and variances (n, C), or covariances (n, C, C).
+
+    All rows share their standard normal numbers.
+
+    Raises:
+        ValueError: when the shapes do not belong together.
+    """
+    if mean.ndim != 2 or var.shape not in (mean.shape, (*mean.shape, mean.shape[-1])):
+        raise ValueError(
+            f"The mean must be (n, C) and the (co)variance (n, C) or (n, C, C); got {tuple(mean.shape)} and "
+            f"{tuple(var.shape)}."
+        )
+    noise = torch.randn((mean.shape[1], n_samples), device=mean.device, dtype=mean.dtype, generator=generator)
+    spread = var.sqrt()[..., None] * noise if var.ndim == 2 else torch.linalg.cholesky(var) @ noise
+    return (mean[..., None] + spread).permute(2, 0, 1)
