@@ -172,6 +172,7 @@ class FunctionalLaplace(BaseLaplace):
                 self._store_K_batch(self._kernel_of(J, kept[j]), i, j)
         self.L = self._by_output(self._roots.square().sum(dim=2).flatten())
         self.mean = parameters_to_vector(self.params).detach()
+        self._build_Sigma_inv()
         self._fitted = True
 
     def _rows(self, loader: Any) -> Iterator[tuple[Inputs, Tensor]]:

@@ -217,7 +217,7 @@ class ParametricLaplace(BaseLaplace):
         square = -self.square_norm(value) / 2
         if not normalized:
             return square
-        return square + (self.log_det_posterior_precision - len(self.mean) * log(2 * pi)) / 2
+        return square + (self.log_det_posterior_precision - (self._width() or 0) * log(2 * pi)) / 2
 
     def functional_variance(self, Js: Tensor) -> Tensor:
         """Covariances (n, C, C) of the outputs with Jacobians (n, C, P)."""

@@ -28,6 +28,10 @@ class Predictor:
         self._key: tuple[bytes, float] | None = None
         self._remote: Remote | None = None
 
+    def __getstate__(self) -> dict[str, Any]:
+        # What belongs to one server is made again on another one.
+        return {**self.__dict__, "_key": None, "_remote": None}
+
     def has(self, H: Any) -> bool:
         """Whether a curvature is the one that the core has: users may set another one, or change it in place."""
         return H is self._H and getattr(H, "_version", 0) == self._version

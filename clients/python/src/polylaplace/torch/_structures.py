@@ -25,12 +25,17 @@ class FullLaplace(ParametricLaplace):
         width = self._width()
         self.H = torch.zeros(width, width, device=self._device, dtype=self._dtype)
 
-    def _curvature_changed(self) -> None:
-        self._eigenvalues: Tensor | None = None
-        super()._curvature_changed()
+    #: Eigenvalues of the curvature, with the curvature that they belong to and its version.
+    _spectrum: tuple[Tensor, int, Tensor] | None = None
+    #: The same of the covariance's root, which belongs to a prior and a noise too.
+    _root: tuple[Tensor, int, Tensor] | None = None
 
     def _hyper_changed(self) -> None:
-        self._posterior_scale: Tensor | None = None
+        self._root = None
+
+    def _is_of_present(self, kept: tuple[Tensor, int, Tensor] | None) -> bool:
+        """Whether what was worked out belongs to the present H, which users may set, or change in place."""
+        return kept is not None and kept[0] is self.H and kept[1] == self.H._version
 
     @property
     def posterior_precision(self) -> Tensor:
@@ -45,12 +50,12 @@ class FullLaplace(ParametricLaplace):
         Raises:
             NumericalError: when the precision is not positive definite.
         """
-        if self._posterior_scale is None:
+        if self._root is None or not self._is_of_present(self._root):
             try:
-                self._posterior_scale = invsqrt_precision(self.posterior_precision)
+                self._root = self.H, self.H._version, invsqrt_precision(self.posterior_precision)
             except torch.linalg.LinAlgError:
                 raise _not_definite() from None
-        return self._posterior_scale
+        return self._root[2]
 
     @property
     def posterior_covariance(self) -> Tensor:
@@ -64,11 +69,12 @@ class FullLaplace(ParametricLaplace):
         Raises:
             NumericalError: when the precision is not positive definite.
         """
-        if len(self.prior_precision) == 1 and isinstance(self.H, Tensor):
+        self._check_H_init()
+        if len(self.prior_precision) == 1:
             # One decomposition serves every scalar prior and noise: each step of a tuning costs P then, and not P^3.
-            if self._eigenvalues is None:
-                self._eigenvalues = torch.linalg.eigvalsh(self.H.double())
-            values = self._H_factor * self._eigenvalues + self.prior_precision
+            if self._spectrum is None or not self._is_of_present(self._spectrum):
+                self._spectrum = self.H, self.H._version, torch.linalg.eigvalsh(self.H.double())
+            values = self._H_factor * self._spectrum[2] + self.prior_precision
             if not (values > 0).all():
                 raise _not_definite()
             return values.log().sum().to(self._dtype)
