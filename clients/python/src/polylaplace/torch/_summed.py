@@ -3,9 +3,11 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Iterator, Mapping
 from copy import deepcopy
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -61,7 +63,8 @@ def summed(
     core = core_laplace(backend, structure, kwargs)
     data = _features(backend, batches) if backend.last_layer else batches
     shapes: list[Any] = []
-    core.fit(_sendable(data, backend.dict_key_y, shapes), progress_bar=progress)
+    fitted = core._fitted_to(_sendable(data, backend.dict_key_y, shapes), None, None, progress)
+    core._adopt(*fitted, level=_user_level())
     like = next(backend._model.parameters())
     scale = EF_OF_REGRESSION if _doubled(backend) else 1.0
     return Summed(
@@ -72,6 +75,15 @@ def summed(
         examples=core.n_data,
         shape=shapes[0],
     )
+
+
+def _user_level() -> int:
+    """How many calls up from a function that `summed` calls the first line outside of this package is."""
+    package = str(Path(__file__).parents[1])
+    frame, level = sys._getframe(1), 2
+    while frame.f_back is not None and frame.f_code.co_filename.startswith(package):
+        frame, level = frame.f_back, level + 1
+    return level
 
 
 def _doubled(backend: Any) -> bool:

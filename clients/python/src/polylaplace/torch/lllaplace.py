@@ -101,7 +101,9 @@ class LLLaplace(ParametricLaplace):
         """Has the network tell its last layer, and checks the prior by its size."""
         self._outputs_of(data)
         self._count(self._uncertain())
-        self.prior_precision, self.prior_mean = self._prior_precision, self._prior_mean
+        # The size of the layer is known only now.
+        self.prior_precision = self._prior_precision
+        self._number(self._prior_mean, "prior_mean", (1, self.n_params))
         self._init_H()
 
     def _jacobians(self, X: Inputs) -> tuple[Tensor, Tensor]:
@@ -281,7 +283,7 @@ class FunctionalLLLaplace(FunctionalLaplace):
         with torch.no_grad():
             self.model.find_last_layer(data if isinstance(data, Mapping) else data[0].to(self._device))
         self._count(self._uncertain())
-        self.prior_mean = self._prior_mean
+        self._number(self._prior_mean, "prior_mean", (1, self.n_params))
 
     def _jacobians(self, X: Inputs, enable_backprop: bool | None = None) -> tuple[Tensor, Tensor]:
         backprop = self.enable_backprop if enable_backprop is None else enable_backprop

@@ -1,0 +1,330 @@
+"""polylaplace.torch beside laplace-torch itself: the same calls, the same numbers."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+from torch.utils.data import DataLoader, TensorDataset
+
+laplace = pytest.importorskip("laplace")
+ours = pytest.importorskip("polylaplace.torch")
+
+# The networks are not trained, which is told; laplace-torch warns in its own way.
+pytestmark = pytest.mark.filterwarnings("ignore")
+
+ROWS, CLASSES = 24, 3
+STRUCTURES = [("all", "full"), ("all", "kron"), ("all", "diag"), ("last_layer", "full"), ("last_layer", "kron")]
+STRUCTURES += [("last_layer", "diag")]
+LIKELIHOODS = ["classification", "regression"]
+
+
+@pytest.fixture(autouse=True)
+def double() -> Any:
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float64)
+    torch.manual_seed(3)
+    yield
+    torch.set_default_dtype(before)
+
+
+def network() -> nn.Module:
+    torch.manual_seed(5)
+    return nn.Sequential(nn.Linear(4, 6), nn.Tanh(), nn.Linear(6, CLASSES))
+
+
+def loader(likelihood: str) -> DataLoader[Any]:
+    generator = torch.Generator().manual_seed(7)
+    X = torch.randn(ROWS, 4, generator=generator)
+    y = (
+        torch.arange(ROWS) % CLASSES
+        if likelihood == "classification"
+        else torch.randn(ROWS, CLASSES, generator=generator)
+    )
+    return DataLoader(TensorDataset(X, y), batch_size=7)
+
+
+def pair(likelihood: str, subset: str, structure: str, **options: Any) -> tuple[Any, Any]:
+    """A posterior of laplace-torch and ours, fitted to the same data."""
+    if likelihood == "regression":
+        options = {"sigma_noise": 0.4, **options}
+    both = [
+        make(network(), likelihood, subset_of_weights=subset, hessian_structure=structure, **options)
+        for make in (laplace.Laplace, ours.Laplace)
+    ]
+    for la in both:
+        la.fit(loader(likelihood))
+    return both[0], both[1]
+
+
+def dense(H: Any) -> torch.Tensor:
+    """A curvature as a matrix."""
+    matrix = H.to_matrix() if hasattr(H, "to_matrix") else H
+    return matrix if matrix.ndim == 2 else matrix.diag()
+
+
+def close(ours: Any, theirs: Any, tolerance: float = 1e-9) -> None:
+    scale = theirs.abs().max().item() or 1.0
+    assert ours.shape == theirs.shape
+    assert (ours - theirs).abs().max().item() <= tolerance * scale
+
+
+X_NEW = torch.randn(9, 4, generator=torch.Generator().manual_seed(11), dtype=torch.float64)
+
+
+@pytest.mark.parametrize("likelihood", LIKELIHOODS)
+@pytest.mark.parametrize(("subset", "structure"), STRUCTURES)
+def test_quantities(likelihood: str, subset: str, structure: str) -> None:
+    theirs, own = pair(likelihood, subset, structure, prior_precision=0.7, temperature=1.3)
+    close(dense(own.H), dense(theirs.H))
+    names = ["loss", "log_likelihood", "scatter", "log_det_ratio", "log_det_posterior_precision", "mean"]
+    for name in [*names, "prior_precision_diag", "prior_mean", "prior_precision"]:
+        close(getattr(own, name), torch.as_tensor(getattr(theirs, name)))
+    close(own.log_marginal_likelihood(), theirs.log_marginal_likelihood())
+    theta = own.mean + 0.1
+    close(own.log_prob(theta), theirs.log_prob(theta))
+    close(own.log_prob(theta, normalized=False), theirs.log_prob(theta, normalized=False))
+
+
+@pytest.mark.parametrize("likelihood", LIKELIHOODS)
+@pytest.mark.parametrize(("subset", "structure"), STRUCTURES)
+def test_predictions(likelihood: str, subset: str, structure: str) -> None:
+    theirs, own = pair(likelihood, subset, structure, prior_precision=0.7)
+    if likelihood == "regression":
+        for options in ({}, {"joint": True}, {"diagonal_output": True}):
+            for mine, other in zip(own(X_NEW, **options), theirs(X_NEW, **options), strict=True):
+                close(mine, other)
+    else:
+        for link in ("probit", "bridge", "bridge_norm"):
+            close(own(X_NEW, link_approx=link), theirs(X_NEW, link_approx=link))
+    # By Jacobians too, which users ask the backend for.
+    of = "last_layer_jacobians" if subset == "last_layer" else "jacobians"
+    (J, f), (their_J, their_f) = getattr(own.backend, of)(X_NEW), getattr(theirs.backend, of)(X_NEW)
+    close(J, their_J)
+    close(f, their_f)
+    close(own.functional_variance(J), theirs.functional_variance(J))
+    close(own.functional_covariance(J), theirs.functional_covariance(J))
+
+
+@pytest.mark.parametrize(("subset", "structure"), STRUCTURES)
+def test_draws_by_a_generator(subset: str, structure: str) -> None:
+    theirs, own = pair("regression", subset, structure)
+    close(own.sample(5, torch.Generator().manual_seed(1)), theirs.sample(5, torch.Generator().manual_seed(1)))
+    for kind in ("glm", "nn"):
+        draws = [
+            la.functional_samples(X_NEW, pred_type=kind, n_samples=4, generator=torch.Generator().manual_seed(2))
+            for la in (own, theirs)
+            # laplace-torch draws no network outputs of a last layer.
+            if not (kind == "nn" and subset == "last_layer" and la is theirs)
+        ]
+        assert draws[0].shape == (4, 9, CLASSES)
+        close(draws[0], draws[-1])
+
+
+@pytest.mark.parametrize("likelihood", LIKELIHOODS)
+@pytest.mark.parametrize("prior_structure", ["scalar", "layerwise", "diag"])
+@pytest.mark.parametrize("structure", ["full", "kron", "diag"])
+def test_adam_on_the_evidence(likelihood: str, prior_structure: str, structure: str) -> None:
+    if structure == "kron" and prior_structure == "diag":
+        _, own = pair(likelihood, "all", structure)
+        with pytest.raises(ValueError, match="one for each of 4 tensors"):
+            own.optimize_prior_precision(prior_structure=prior_structure)
+        return
+    theirs, own = pair(likelihood, "all", structure)
+    for la in (theirs, own):
+        la.optimize_prior_precision(prior_structure=prior_structure, n_steps=30, init_prior_prec=0.5)
+    # Adam near gradients of zero turns rounding into steps.
+    close(own.prior_precision, theirs.prior_precision, 1e-6)
+
+
+@pytest.mark.parametrize("likelihood", LIKELIHOODS)
+def test_grid_of_the_running_mean_and_of_a_function(likelihood: str) -> None:
+    def loss(*parts: torch.Tensor) -> torch.Tensor:
+        if len(parts) == 3:
+            return ((parts[0] - parts[2]).square() / parts[1].diagonal(dim1=1, dim2=2)).mean()
+        return nn.functional.nll_loss(parts[0].log(), parts[1])
+
+    for chosen in (None, loss):
+        theirs, own = pair(likelihood, "last_layer", "kron")
+        for la in (theirs, own):
+            la.optimize_prior_precision(method="gridsearch", val_loader=loader(likelihood), loss=chosen, grid_size=7)
+        close(own.prior_precision, theirs.prior_precision)
+
+
+@pytest.mark.parametrize(("subset", "structure"), STRUCTURES)
+def test_state_dicts_of_laplace_torch(subset: str, structure: str, tmp_path: Any) -> None:
+    theirs, own = pair("regression", subset, structure, prior_precision=0.7)
+    if not hasattr(theirs, "state_dict"):
+        pytest.skip("this laplace-torch has none")
+    torch.save(theirs.state_dict(), tmp_path / "theirs.bin")
+    loaded = ours.Laplace(network(), "regression", subset_of_weights=subset, hessian_structure=structure)
+    loaded.load_state_dict(torch.load(tmp_path / "theirs.bin"))
+    for mine, other in zip(loaded(X_NEW), own(X_NEW), strict=True):
+        close(mine, other)
+    close(loaded.log_marginal_likelihood(), own.log_marginal_likelihood())
+
+
+@pytest.mark.parametrize("structure", ["full", "kron", "diag"])
+def test_more_data_of_the_same_are_twice_the_curvature(structure: str) -> None:
+    theirs, own = pair("classification", "all", structure)
+    for la in (theirs, own):
+        la.fit(loader("classification"), override=False)
+        assert la.n_data == 2 * ROWS
+    close(dense(own.H), dense(theirs.H))
+    close(own(X_NEW), theirs(X_NEW))
+
+
+@pytest.mark.parametrize("likelihood", LIKELIHOODS)
+def test_evidence_has_gradients(likelihood: str) -> None:
+    for subset, structure in STRUCTURES:
+        theirs, own = pair(likelihood, subset, structure)
+        gradients = []
+        for la in (own, theirs):
+            prior = torch.tensor([0.6], requires_grad=True)
+            sigma = torch.tensor(0.5, requires_grad=True) if likelihood == "regression" else None
+            la.log_marginal_likelihood(prior, sigma).backward()
+            gradients.append([prior.grad, *([] if sigma is None else [sigma.grad])])
+        close(gradients[0][0], gradients[1][0])
+        if likelihood == "regression":
+            # laplace-torch drops that of the log-determinant of Kronecker factors with respect to the noise.
+            assert structure == "kron" or torch.allclose(gradients[0][1], gradients[1][1])
+            given = (torch.tensor([0.6], requires_grad=True), torch.tensor(0.5, requires_grad=True))
+            assert torch.autograd.gradcheck(own.log_marginal_likelihood, given)
+
+
+@pytest.mark.parametrize(("subset", "structure"), STRUCTURES)
+def test_gradients_reach_the_inputs(subset: str, structure: str) -> None:
+    _, own = pair("regression", subset, structure, enable_backprop=True)
+    X = X_NEW[:2].clone().requires_grad_(True)
+    assert torch.autograd.gradcheck(lambda x: own(x), (X,))
+    assert torch.autograd.gradcheck(lambda x: own(x, joint=True)[1], (X,))
+    value = own(X, pred_type="nn", link_approx="mc", n_samples=3, generator=torch.Generator().manual_seed(0))[0].sum()
+    assert torch.autograd.grad(value, X)[0].shape == X.shape
+
+
+def test_dtype_is_the_network_s() -> None:
+    for dtype in (torch.float32, torch.float64):
+        torch.set_default_dtype(dtype)
+        data = loader("regression")
+        own = ours.Laplace(network(), "regression", "all", "kron")
+        own.fit(DataLoader(TensorDataset(*(each.to(dtype) for each in data.dataset.tensors)), batch_size=9))
+        f_mu, f_var = own(X_NEW.to(dtype))
+        values = [f_mu, f_var, own.log_marginal_likelihood(), own.H.eigenvalues[0][0], own.sample(2), own.mean]
+        assert {value.dtype for value in values} == {dtype}
+
+
+def test_curvature_of_the_user_s_own() -> None:
+    class Twice(ours.curvature.GGNInterface):
+        def full(self, x: Any, y: Any, **kwargs: Any) -> Any:
+            loss, H = super().full(x, y)
+            return loss, 2 * H
+
+    own = ours.Laplace(network(), "classification", "all", "full", backend=Twice)
+    own.fit(loader("classification"))
+    _, plain = pair("classification", "all", "full")
+    close(own.H, 2 * plain.H)
+    half = ours.Laplace(network(), "classification", "all", "full", temperature=0.5)
+    half.fit(loader("classification"))
+    close(own(X_NEW), half(X_NEW))
+
+
+def test_what_is_set_by_hand_holds() -> None:
+    _, own = pair("regression", "all", "diag")
+    before = own(X_NEW)[1]
+    own.H = own.H * 0
+    assert (own(X_NEW)[1] > before).any()
+    own.fit(loader("regression"))
+    own.H *= 0
+    J, _ = own.backend.jacobians(X_NEW)
+    close(own(X_NEW)[1], J @ J.transpose(1, 2))
+
+
+def test_one_mapping_a_batch() -> None:
+    class Reads(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.net = network()
+
+        def forward(self, data: Any) -> torch.Tensor:
+            return self.net(data["x"])
+
+    X, y = loader("classification").dataset.tensors
+    batches = [{"x": X[i], "labels": y[i]} for i in range(ROWS)]
+    mapped = DataLoader(batches, batch_size=7)
+    for subset, structure in STRUCTURES:
+        own = ours.Laplace(Reads(), "classification", subset, structure, dict_key_x="x")
+        own.fit(mapped)
+        _, plain = pair("classification", subset, structure)
+        close(dense(own.H), dense(plain.H))
+        close(own({"x": X_NEW}), plain(X_NEW))
+
+
+def test_without_torch_nothing_of_it_is_imported() -> None:
+    import subprocess
+    import sys
+
+    code = "import polylaplace, sys; assert 'torch' not in sys.modules; print('none')"
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert said.strip() == "none"
+
+
+def test_what_a_posterior_says_names_the_user_s_line() -> None:
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        own = ours.Laplace(network(), "regression", "last_layer", "kron")
+        own.fit(loader("regression"))
+    assert {each.filename for each in said} == {__file__}
+
+
+def test_functional_with_all_rows_is_the_full_posterior() -> None:
+    for likelihood in LIKELIHOODS:
+        for subset in ("all", "last_layer"):
+            theirs, full = pair(likelihood, subset, "full", prior_precision=0.7)
+            del theirs
+            options = {"sigma_noise": 0.4} if likelihood == "regression" else {}
+            process = ours.Laplace(network(), likelihood, subset, "gp", n_subset=ROWS, prior_precision=0.7, **options)
+            process.fit(loader(likelihood))
+            mine, other = process(X_NEW), full(X_NEW)
+            for a, b in zip(mine, other, strict=True) if likelihood == "regression" else [(mine, other)]:
+                close(a, b)
+            close(process.log_marginal_likelihood().reshape(()), full.log_marginal_likelihood())
+            if likelihood == "regression":
+                close(process(X_NEW, joint=True)[1], full(X_NEW, joint=True)[1])
+
+
+def test_functional_as_laplace_torch_has_it() -> None:
+    for likelihood in LIKELIHOODS:
+        for independent in (False, True):
+            options = {"n_subset": 10, "independent_outputs": independent, "prior_precision": 0.7, "seed": 4}
+            if likelihood == "regression":
+                options["sigma_noise"] = 0.4
+            theirs = laplace.FunctionalLaplace(network(), likelihood, **options)
+            own = ours.FunctionalLaplace(network(), likelihood, diagonal_likelihood=True, **options)
+            for la in (theirs, own):
+                la.fit(loader(likelihood))
+            mine, other = own(X_NEW), theirs(X_NEW)
+            for a, b in zip(mine, other, strict=True) if likelihood == "regression" else [(mine, other)]:
+                close(a, b)
+
+
+def test_low_rank_of_every_eigenvector_is_the_full_posterior() -> None:
+    _, full = pair("classification", "all", "full", prior_precision=0.7)
+    own = ours.LowRankLaplace(network(), "classification", prior_precision=0.7)
+    own.fit(loader("classification"))
+    close(own(X_NEW), full(X_NEW), 1e-5)
+    close(own.log_marginal_likelihood(), full.log_marginal_likelihood(), 1e-5)
+    theta = own.mean + 0.1
+    close(own.log_prob(theta), full.log_prob(theta), 1e-5)
+    draws = own.sample(200_000, torch.Generator().manual_seed(0))
+    close(draws.T.cov(), full.posterior_covariance, 0.02)
+
+
+@pytest.mark.parametrize(("subset", "structure"), STRUCTURES)
+def test_draws_have_the_covariance(subset: str, structure: str) -> None:
+    _, own = pair("classification", subset, structure, prior_precision=2.0)
+    precision = own.posterior_precision
+    covariance = precision.to_matrix(-1) if structure == "kron" else dense(precision).inverse()
+    close(own.sample(200_000, torch.Generator().manual_seed(0)).T.cov(), covariance, 0.02)
