@@ -42,7 +42,7 @@ export default tseslint.config(
     rules: {
       'no-restricted-imports': ['error', {
         patterns: [{ regex: '^node:', message: 'The core knows no runtime.' }, {
-          regex: '/(adapters|protocol|node|cli|clients)/',
+          regex: '/(adapters|report|protocol|node|cli|clients)/',
           message: 'Dependencies point down only.',
         }],
       }],
@@ -57,7 +57,7 @@ export default tseslint.config(
     ignores: ['adapters/onnxruntime/**'],
     rules: {
       'no-restricted-imports': ['error', {
-        patterns: [{ regex: '^node:', message: 'Readers know no runtime.' }, { regex: '/(protocol|node|cli|clients)/',
+        patterns: [{ regex: '^node:', message: 'Readers know no runtime.' }, { regex: '/(report|protocol|node|cli|clients)/',
           message: 'Dependencies point down only.' }],
       }],
     },

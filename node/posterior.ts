@@ -4,6 +4,7 @@ import { type OnnxExportOptions, posteriorModel } from '../adapters/onnx/index.j
 import type { WorkOptions as CoreWork } from '../core/budget/progress.js'
 import type { CalibrationSummary } from '../core/conformal/calibration.js'
 import type { Comparison } from '../core/laplace/compare.js'
+import type { Figures } from '../core/laplace/figures.js'
 import type { LaplacePosterior } from '../core/laplace/laplace-posterior.js'
 import type { ConformalOptions, PredictOptions, PriorChanges, TuneOptions } from '../core/laplace/posterior-options.js'
 import type { PosteriorSummary } from '../core/laplace/posterior-summary.js'
@@ -14,6 +15,7 @@ import type { Batch } from '../core/tensor/batch.js'
 import type { Tensor } from '../core/tensor/tensor.js'
 import type { Choice } from '../core/tuning/choice.js'
 import type { TrainingSummary } from '../core/tuning/training-scores.js'
+import { report as reportPage, type ReportOptions } from '../report/report.js'
 import { type ArrayInput, type ExamplesInput, toExamples, toNdArray, toTensor } from './arrays.js'
 import { describePosterior } from './describe.js'
 import { writeWhole } from './files/write-file.js'
@@ -183,6 +185,28 @@ export class Posterior {
       {}): Promise<Comparison> {
     const others = outliers === undefined ? undefined : toExamples(outliers, 'outliers')
     return this.core.compare(toExamples(x, 'x'), toTensor(y, 'y'), { ...options, outliers: others },
+      coreWork({ signal, onProgress }))
+  }
+
+  /** What `report` draws, as plain numbers. */
+  figures(x: ExamplesInput, y: ArrayInput,
+    { signal, onProgress, outliers, ...options }: { readonly outliers?: ExamplesInput | undefined } & WorkOptions =
+      {}): Promise<Figures> {
+    const others = outliers === undefined ? undefined : toExamples(outliers, 'outliers')
+    return this.core.figures(toExamples(x, 'x'), toTensor(y, 'y'), { ...options, outliers: others },
+      coreWork({ signal, onProgress }))
+  }
+
+  /**
+   * One HTML page that loads nothing: what was fitted, network, temperature and posterior side by side on rows that
+   * none of them has seen, and pictures. Needs the packages vega and vega-lite.
+   */
+  async report(x: ExamplesInput, y: ArrayInput, { signal, onProgress, outliers, ...options }:
+    & { readonly outliers?: ExamplesInput | undefined }
+    & Omit<ReportOptions, 'outliers'>
+    & WorkOptions = {}): Promise<string> {
+    const others = outliers === undefined ? undefined : toExamples(outliers, 'outliers')
+    return reportPage(this.core, toExamples(x, 'x'), toTensor(y, 'y'), { ...options, outliers: others },
       coreWork({ signal, onProgress }))
   }
 

@@ -24,6 +24,8 @@ const COMMANDS: Readonly<
     load: async () => (await import('./predict.js')).predict },
   evaluate: { usage: 'evaluate POSTERIOR', summary: 'network, temperature scaling and posterior side by side',
     load: async () => (await import('./evaluate.js')).evaluate },
+  report: { usage: 'report POSTERIOR', summary: 'one HTML page with pictures, from held-out data',
+    load: async () => (await import('./report.js')).report },
   conformalize: { usage: 'conformalize POSTERIOR', summary: 'intervals and sets of classes with a guarantee',
     load: async () => (await import('./conformalize.js')).conformalize },
   selftest: { usage: 'selftest', summary: 'whether this installation works',

@@ -10,10 +10,11 @@ import { memoryTable, type NetworkSummary, summarizeNetwork } from '../../core/l
 import type { NetworkChoice } from '../../core/network/network.js'
 import { type Likelihood, LIKELIHOODS, type Subset, SUBSETS } from '../../core/options/words.js'
 import { formatShape } from '../../core/tensor/tensor.js'
+import { formatCount } from '../../report/numbers.js'
 import { CHOICE_OPTIONS, MODEL_OPTIONS } from '../arguments/network-options.js'
 import { describeNetworkFile, readNetworkFile } from '../files/network-file.js'
 import { toJson } from '../output/json.js'
-import { formatCount, pairs, table, wrap } from '../output/table.js'
+import { pairs, table, wrap } from '../output/table.js'
 import type { Command } from './command.js'
 
 /** The command `inspect`. */

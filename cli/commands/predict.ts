@@ -8,6 +8,7 @@ import type { Prediction } from '../../core/laplace/prediction.js'
 import { type Metrics, metrics } from '../../core/metrics/index.js'
 import { LINKS, PREDICTIVES } from '../../core/options/words.js'
 import { float64 } from '../../core/tensor/tensor.js'
+import { formatNumber } from '../../report/numbers.js'
 import { type Arguments, UsageError } from '../arguments/arguments.js'
 import { MODEL_OPTIONS } from '../arguments/network-options.js'
 import { readExamples } from '../data/data-file.js'
@@ -18,7 +19,6 @@ import { type LabelledPosterior, NETWORK_OPTION, readPosteriorFile } from '../fi
 import { toJson } from '../output/json.js'
 import { type CommandPrediction, predictionCsv, predictionJson, predictionRows,
   predictionTable } from '../output/predictions.js'
-import { formatNumber } from '../output/table.js'
 import { progressLine, type Terminal } from '../output/terminal.js'
 import type { Command } from './command.js'
 

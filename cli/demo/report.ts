@@ -1,10 +1,11 @@
 /** @file What the demo prints. */
 import type { LaplacePosterior } from '../../core/laplace/laplace-posterior.js'
 import { rows, type Tensor } from '../../core/tensor/tensor.js'
+import { formatCount, formatNumber } from '../../report/numbers.js'
 import { packageVersion } from '../files/package-files.js'
 import { beside, picture } from '../output/picture.js'
 import { bestClass } from '../output/predictions.js'
-import { formatCount, formatNumber, formatSeconds, pairs, table, wrap } from '../output/table.js'
+import { formatSeconds, pairs, table, wrap } from '../output/table.js'
 import type { Terminal } from '../output/terminal.js'
 import { type Digits, noise, rotated, SIDE } from './digits.js'
 import { confidences, FLAGGED, type NoveltyScores, type Predictor, SEED } from './predictors.js'

@@ -1,6 +1,7 @@
 /** @file What a fit chose and why, in words and numbers. */
 import type { Choice, HeldOutScores } from '../../core/tuning/choice.js'
-import { formatNumber, pairs, wrap } from './table.js'
+import { formatNumber } from '../../report/numbers.js'
+import { pairs, wrap } from './table.js'
 
 const percent = (share: number): string => `${formatNumber(100 * share, 3)} %`
 

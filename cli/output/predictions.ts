@@ -2,8 +2,9 @@
 import type { Prediction } from '../../core/laplace/prediction.js'
 import type { Likelihood } from '../../core/options/words.js'
 import { float64, type Tensor } from '../../core/tensor/tensor.js'
+import { formatNumber } from '../../report/numbers.js'
 import { nested } from './json.js'
-import { formatNumber, table } from './table.js'
+import { table } from './table.js'
 
 /** A prediction, and the probabilities of the quantiles that were asked for. */
 export interface CommandPrediction extends Prediction {

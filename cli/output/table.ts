@@ -18,22 +18,9 @@ export function table(rows: readonly (readonly string[])[], indent = '  '): stri
   )
 }
 
-/** A number with a sensible count of digits: 4 significant ones, without an exponent where it can be avoided. */
-export function formatNumber(value: number, digits = 4): string {
-  if (!Number.isFinite(value)) return String(value)
-  const size = Math.abs(value)
-  if (value !== 0 && (size < 1e-4 || size >= 1e7)) return value.toExponential(digits - 1)
-  return String(Number(value.toPrecision(digits)))
-}
-
 /** A duration in the unit that suits it. */
 export function formatSeconds(seconds: number): string {
   return seconds < 1 ? `${Math.round(seconds * 1000)} ms` : `${seconds.toFixed(1)} s`
-}
-
-/** A count with thousands set apart. */
-export function formatCount(count: number): string {
-  return String(count).replace(/\B(?=(\d{3})+$)/g, ',')
 }
 
 /** Lines of names and what they stand for, the names in one column. */

@@ -56,13 +56,21 @@ export async function compare(state: PosteriorState, programs: InputPrograms, x:
   const { likelihood } = state.options
   const terms = labelled(y, likelihood, exampleCount(x), programs(x).evaluator.network)
   const answers = await answersOf(state, programs, x, work)
-  const comparison = scoresOf(state, terms, answers)
-  if (options.outliers === undefined) return comparison
-  const others = await answersOf(state, programs, options.outliers, work)
-  return { ...comparison, outliers: outlierReports(likelihood, answers, others, comparison.temperatureValue) }
+  const others = options.outliers === undefined ? undefined : await answersOf(state, programs, options.outliers, work)
+  return comparisonOf(state, terms, answers, others)
 }
 
-async function answersOf(state: PosteriorState, programs: InputPrograms, x: Examples,
+/** The reports of answers that are known already. */
+export function comparisonOf(state: PosteriorState, terms: LabelledTerms, answers: Answers,
+  others: Answers | undefined): Comparison {
+  const comparison = scoresOf(state, terms, answers)
+  if (others === undefined) return comparison
+  return { ...comparison,
+    outliers: outlierReports(state.options.likelihood, answers, others, comparison.temperatureValue) }
+}
+
+/** Outputs of the network and the posterior's answer, term by term. */
+export async function answersOf(state: PosteriorState, programs: InputPrograms, x: Examples,
   work: WorkOptions): Promise<Answers> {
   const f = await networkOutputs(state, programs, x, work)
   return { rows: exampleCount(x), f, prediction: await predictTerms(state, programs, x, { uncertainty: false }, work) }

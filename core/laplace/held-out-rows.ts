@@ -96,6 +96,13 @@ export function drawRows(rows: number, count: number, uniform: () => number): Ui
   return drawn
 }
 
+/** The given examples, in their own order. */
+export function takeExamples(x: Examples, rows: Int32Array): Examples {
+  const drawn = new Uint8Array(exampleCount(x))
+  for (const row of rows) drawn[row] = 1
+  return mapArrays(x, values => selectRows(values, drawn, true))
+}
+
 /** The rows of a batch that are drawn, or those that are not. */
 export function selectBatch({ x, y }: Batch, drawn: Uint8Array, which: boolean): Batch {
   return { x: mapArrays(x, values => selectRows(values, drawn, which)), y: selectRows(y, drawn, which) }

@@ -16,6 +16,7 @@ import type { TrainingSummary } from '../tuning/training-scores.js'
 import { compare, type Comparison } from './compare.js'
 import { conformalize, rowsOf } from './conformalize.js'
 import { type ExportedGraph, exportGraph, type ExportOptions } from './export-graph.js'
+import { type Figures, figures } from './figures.js'
 import { functionalVariance, networkOutputs } from './functional-variance.js'
 import { type MeasuredCoverage, measuredCoverage } from './measured-coverage.js'
 import { evidenceAtMode, evidenceOf, logLikelihoodOf } from './posterior-evidence.js'
@@ -234,6 +235,15 @@ export class LaplacePosterior {
    */
   compare(x: Examples, y: Tensor, options: CompareOptions = {}, work: WorkOptions = {}): Promise<Comparison> {
     return compare(this.state, this.programs, x, y, options, work)
+  }
+
+  /**
+   * What a report draws of rows that neither the network nor the fit has seen: scores, reliability, risk by coverage,
+   * certainty on data and on rows that are none, the evidence over the prior, the least certain rows.
+   * @throws ShapeError, DataError, OptionError, CancelledError
+   */
+  figures(x: Examples, y: Tensor, options: CompareOptions = {}, work: WorkOptions = {}): Promise<Figures> {
+    return figures(this.state, this.programs, x, y, options, work)
   }
 
   /**

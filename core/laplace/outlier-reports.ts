@@ -37,9 +37,12 @@ export function outlierReports(likelihood: Likelihood, ofData: Answers, ofOthers
   })
 }
 
-type Doubts = Readonly<Partial<Record<OutlierReport['of'], Float64Array>>>
+/** Of every row: one less its confidence, or its variance; higher means less like data. */
+export type Doubts = Readonly<Partial<Record<OutlierReport['of'], Float64Array>>>
 
-function doubts(likelihood: Likelihood, { rows, f, prediction }: Answers, temperature: number | undefined): Doubts {
+/** Every kind of doubt that there is, a number a row. */
+export function doubts(likelihood: Likelihood, { rows, f, prediction }: Answers,
+  temperature: number | undefined): Doubts {
   const { probabilities, predictiveVariance, noveltyScore } = prediction
   const novelty = noveltyScore === undefined ? {} : { novelty: rowMeans(toFloat64(noveltyScore), rows) }
   if (likelihood === 'regression') {

@@ -4,6 +4,7 @@
  * of a bias.
  */
 import { erf } from '../ops/erf.js'
+import { histogram } from './histogram.js'
 
 /** Bins of a histogram of PIT values. */
 export const PIT_BINS = 10
@@ -17,8 +18,6 @@ export function gaussianPit(mean: Float64Array, variance: Float64Array, y: Float
 }
 
 /** Share of the values in each of the bins [lo, hi) of equal width over 0 to 1, the last with its 1. */
-export function pitHistogram(pit: Float64Array, bins: number = PIT_BINS): number[] {
-  const counts = new Array<number>(bins).fill(0)
-  for (const value of pit) counts[Math.min(bins - 1, Math.floor(value * bins))]++
-  return counts.map(count => count / pit.length)
+export function pitHistogram(pit: Float64Array, bins: number = PIT_BINS): readonly number[] {
+  return histogram(pit, 0, 1, bins).shares
 }

@@ -1,9 +1,10 @@
 /** @file The method `compare`: network, temperature scaling and posterior side by side on held-out rows. */
 import type { CalibrationReport } from '../../core/metrics/calibration-report.js'
-import type { WireMap, WireValue } from '../frames/encode.js'
+import type { WireMap } from '../frames/encode.js'
 import { optional } from '../messages/parameters.js'
 import { batchOf, examplesParameter } from './arguments.js'
 import { type Method, workOf } from './method.js'
+import { plain } from './plain-values.js'
 
 /** The reports of the three on the same rows. */
 export const compare: Method = async (params, context, state) => {
@@ -25,13 +26,4 @@ export const compare: Method = async (params, context, state) => {
 
 function reportToWire(report: CalibrationReport): WireMap {
   return Object.fromEntries(Object.entries(report).map(([key, value]) => [key, plain(value)]))
-}
-
-/** Reports are plain data: numbers, words, lists and maps of them. */
-function plain(value: unknown): WireValue {
-  if (Array.isArray(value)) return value.map(plain)
-  if (typeof value === 'object' && value !== null) {
-    return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, plain(item)]))
-  }
-  return typeof value === 'number' || typeof value === 'string' || typeof value === 'boolean' ? value : null
 }

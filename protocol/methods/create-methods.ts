@@ -17,6 +17,7 @@ import { get } from './posterior-values.js'
 import { functionalSamples, functionalVariance, logMarginalLikelihood, logProb, predict, predictiveSamples,
   sample } from './predictions.js'
 import { tune, withPrior } from './priors.js'
+import { figures, report } from './report.js'
 import { load, save } from './storage.js'
 
 const METHODS: Readonly<Record<MethodName, Method>> = {
@@ -46,6 +47,8 @@ const METHODS: Readonly<Record<MethodName, Method>> = {
   save,
   load,
   compare,
+  figures,
+  report,
   metrics,
 }
 

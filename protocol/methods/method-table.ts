@@ -37,6 +37,8 @@ const TABLE = {
   save: {},
   load: { creates: 'posterior' },
   compare: {},
+  figures: {},
+  report: {},
   metrics: {},
 } as const satisfies Record<string, MethodEntry>
 

@@ -14,7 +14,7 @@ type ImmediateMethod = (state: SessionState, request: Request) => WireMap
 
 /** Features of this build beyond protocol version 1's first form. */
 const FEATURES = ['streamed-fit', 'partials', 'progress', 'deadline', 'column-major', 'brief', 'network-in-fit',
-  'inputs', 'free-note', 'parts', 'intervals', 'validated', 'compare', 'modules', 'files-beside', 'outliers',
+  'inputs', 'free-note', 'parts', 'intervals', 'validated', 'compare', 'report', 'modules', 'files-beside', 'outliers',
   'lost-note', 'chunks'] as const
 
 /** Largest length that the header of a frame can say. */

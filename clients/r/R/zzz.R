@@ -3,6 +3,7 @@
   s3_register("generics::glance", "laplace")
   s3_register("generics::augment", "laplace")
   s3_register("ggplot2::autoplot", "laplace")
+  s3_register("ggplot2::autoplot", "laplace_figures")
 }
 
 .onUnload <- function(libpath) {

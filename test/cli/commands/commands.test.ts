@@ -306,6 +306,9 @@ t.test('fit without an option says what it chose; evaluate, conformalize, levels
   const predicted = JSON.parse((await run('predict', auto, '--data', test, '--target', 'answer', '--json')).out)
   t.equal(evaluated.posterior.nll, predicted.metrics.nll, 'evaluate scores what predict answers')
   t.ok(evaluated.outliers.every(({ auroc }: { auroc: number }) => auroc === 0.5), 'the same rows are told by chance')
+  const page = inFolder('report.html')
+  t.match((await run('report', auto, '--data', test, '--out', page, '--title', 'Irises')).out, /^Wrote .*report\.html/)
+  t.match(readFileSync(page, 'utf8'), /<h1>Irises<\/h1>[^]*<svg[^]*The least certain rows/)
   t.match((await run('evaluate', auto, '--data', test)).out, /network +temperature scaling +posterior\n[^]*NLL +0/)
 
   t.equal((await run('conformalize', auto, '--data', test, '--out', calibrated)).code, 0)
@@ -353,7 +356,7 @@ t.test('help, version, selftest', async t => {
   t.equal((await run('--version')).out, `${version}\n`)
   const help = await run('--help')
   t.match(help.out, 'polylaplace serve')
-  for (const command of ['demo', 'inspect', 'fit', 'predict', 'evaluate', 'conformalize', 'selftest']) {
+  for (const command of ['demo', 'inspect', 'fit', 'predict', 'evaluate', 'report', 'conformalize', 'selftest']) {
     t.match(help.out, `polylaplace ${command}`)
     t.match(await run(command, '--help'), { code: 0, out: `Usage: polylaplace ${command}` })
   }

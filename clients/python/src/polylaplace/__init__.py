@@ -36,6 +36,7 @@ from ._exceptions import (
     TrainingWarning,
     UntrustedInputError,
 )
+from ._figures import Figures
 from ._kron import KronFactors
 from ._laplace import Laplace, load
 from ._low_rank import LowRank
@@ -53,6 +54,7 @@ __all__ = [
     "Client",
     "Comparison",
     "DataError",
+    "Figures",
     "GraphError",
     "InternalError",
     "KronFactors",

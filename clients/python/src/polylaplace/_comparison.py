@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Self
@@ -85,7 +86,8 @@ class Comparison:
             "outliers": None if self.outliers is None else {of: dict(scores) for of, scores in self.outliers.items()},
         }
 
-    def __str__(self) -> str:
+    def _table(self) -> list[list[str]]:
+        """The scores as cells, the heading first."""
         columns = [
             (heading, _flat(scores))
             for name, heading in _COLUMNS
@@ -93,10 +95,18 @@ class Comparison:
             if scores is not None
         ]
         labels = dict.fromkeys(label for _, cells in columns for label in cells)
-        lines = [["", *(heading for heading, _ in columns)]]
-        lines += [[label, *(_number(cells.get(label)) for _, cells in columns)] for label in labels]
+        return [["", *(heading for heading, _ in columns)]] + [
+            [label, *(_number(cells.get(label)) for _, cells in columns)] for label in labels
+        ]
+
+    def __str__(self) -> str:
         note = [] if self.temperature is None else [f"The temperature comes from {self._origin()}."]
-        return "\n".join([f"{self.rows} rows", *_aligned(lines), *note, *self._told()])
+        return "\n".join([f"{self.rows} rows", *_aligned(self._table()), *note, *self._told()])
+
+    def _repr_html_(self) -> str:
+        heading, *lines = [[html.escape(cell) for cell in line] for line in self._table()]
+        rows = "".join(f"<tr><th>{first}</th><td>{'</td><td>'.join(rest)}</td></tr>" for first, *rest in lines)
+        return f"<table><thead><tr><th>{'</th><th>'.join(heading)}</th></tr></thead><tbody>{rows}</tbody></table>"
 
     def _told(self) -> list[str]:
         """The table of rows that are no data, where there were any."""

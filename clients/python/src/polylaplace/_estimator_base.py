@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
@@ -15,6 +17,7 @@ from ._data import Array
 from ._default_client import default_client
 from ._examples import Examples, is_mapping, to_examples
 from ._exceptions import LaplaceError, LaplaceWarning
+from ._figures import Figures
 from ._held_out import HeldOut, check_use, held_out, split_rows
 from ._laplace import Laplace
 from ._options import as_numbers, as_prior_structure, as_structure, as_tune_method
@@ -233,6 +236,20 @@ class LaplaceEstimator(BaseEstimator):  # type: ignore[misc]
         la = self._posterior()
         others = None if outliers is None else self._checked(outliers)
         return la.compare(self._checked(X), self._targets(y, "y"), outliers=others)
+
+    def figures(self, X: Any, y: Any, *, outliers: Any = None) -> Figures:
+        """What a report draws of rows that were not seen, with a method for each picture. See `Laplace.figures`."""
+        others = None if outliers is None else self._checked(outliers)
+        return self._posterior().figures(self._checked(X), self._targets(y, "y"), outliers=others)
+
+    def report(
+        self, path: str | os.PathLike[str], X: Any, y: Any, *, outliers: Any = None, title: str | None = None
+    ) -> Path:
+        """Writes one HTML page with scores and pictures of rows that were not seen. See `Laplace.report`."""
+        others = None if outliers is None else self._checked(outliers)
+        names = getattr(self, "classes_", None)
+        rows, labels = self._checked(X), self._targets(y, "y")
+        return self._posterior().report(path, rows, labels, outliers=others, classes=names, title=title)
 
     # --- what was fitted ---
 

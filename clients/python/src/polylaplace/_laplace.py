@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -21,6 +22,7 @@ from ._posterior_quantities import PosteriorQuantities
 from ._posterior_state import AUTO
 from ._prediction import Prediction
 from ._progress import ProgressOption
+from ._report import Report
 from ._saving import Saving
 from ._tuning import Tuning
 
@@ -31,7 +33,7 @@ DEFAULT_PRIOR = {"priorPrecision": 1.0, "priorMean": 0.0, "sigmaNoise": 1.0, "te
 __all__ = ["Laplace", "LaplaceWarning", "Prediction", "load"]
 
 
-class Laplace(Fitting, Tuning, HyperParameters, Intervals, PosteriorQuantities, Saving):
+class Laplace(Fitting, Tuning, HyperParameters, Intervals, PosteriorQuantities, Report, Saving):
     """The Laplace approximation of a trained network's posterior.
 
     Args:
@@ -185,6 +187,9 @@ class Laplace(Fitting, Tuning, HyperParameters, Intervals, PosteriorQuantities, 
 
     def __str__(self) -> str:
         return repr(self) if self._posterior is None else self.describe()
+
+    def _repr_html_(self) -> str:
+        return f"<pre>{html.escape(str(self))}</pre>"
 
 
 def load(
