@@ -57,8 +57,10 @@ export default tseslint.config(
     ignores: ['adapters/onnxruntime/**'],
     rules: {
       'no-restricted-imports': ['error', {
-        patterns: [{ regex: '^node:', message: 'Readers know no runtime.' }, { regex: '/(report|protocol|node|cli|clients)/',
-          message: 'Dependencies point down only.' }],
+        patterns: [{ regex: '^node:', message: 'Readers know no runtime.' }, {
+          regex: '/(report|protocol|node|cli|clients)/',
+          message: 'Dependencies point down only.',
+        }],
       }],
     },
   },
