@@ -1,6 +1,6 @@
 /**
- * @file Pictures as SVG, drawn by Vega-Lite. It is an optional dependency of the npm package, a part of the Python and R
- * packages, and loaded when the first picture is drawn.
+ * @file Pictures as SVG, drawn by Vega-Lite: an optional dependency of the npm package, a part of the Python and R
+ * packages, loaded when the first picture is drawn.
  */
 import type { TopLevelSpec } from 'vega-lite'
 import { ResourceError } from '../core/errors/errors.js'

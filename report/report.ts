@@ -1,4 +1,4 @@
-/** @file The report of a posterior: what was fitted, how good it is on rows that it has not seen, and where it is unsure. */
+/** @file The report of a posterior: what was fitted, how it does on rows that it has not seen, where it is unsure. */
 import type { WorkOptions } from '../core/budget/progress.js'
 import { knownOptions } from '../core/errors/suggest.js'
 import type { Comparison } from '../core/laplace/compare.js'

@@ -8,7 +8,7 @@ export interface Histogram {
   readonly shares: readonly number[]
 }
 
-/** The numbers between two ends in `bins` bins [lo, hi), the last with its end; what lies outside is in the next bin. */
+/** The numbers in `bins` bins [lo, hi), the last with its end; what lies outside is in the nearest bin. */
 export function histogram(values: Float64Array, from: number, to: number, bins = 20): Histogram {
   const counts = new Array<number>(bins).fill(0)
   const width = (to - from) / bins || 1
