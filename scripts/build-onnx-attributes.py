@@ -1,10 +1,12 @@
-"""Writes adapters/onnx/attribute-table.ts: which attributes each operator of ONNX has, from the schemas.
+"""Writes adapters/onnx/attribute-table.ts, which attributes each operator of ONNX has, and scripts/onnx-operator-sets.json,
+the operator sets that gave it a new form: from the schemas.
 
 Needs the package onnx (test/peers/requirements.txt).
 """
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import onnx.defs
@@ -63,3 +65,6 @@ for operator, versions in sorted(versions_by_operator().items()):
 lines.append("}")
 target = Path(__file__).parents[1] / "adapters" / "onnx" / "attribute-table.ts"
 target.write_text("\n".join(lines) + "\n")
+sets = {operator: sorted(versions) for operator, versions in sorted(versions_by_operator().items())}
+text = ",\n".join(f"  {json.dumps(operator)}: {json.dumps(found)}" for operator, found in sets.items())
+Path(__file__).with_name("onnx-operator-sets.json").write_text(f"{{\n{text}\n}}\n")

@@ -2,8 +2,11 @@
  * @file Writes docs/operators.md, the table of the operators that are read: `npm run build:js`, then
  * `node scripts/operators-page.mjs`. test/adapters/onnx/operators-page.test.ts compares the page with the registry.
  */
-import { writeFileSync } from 'node:fs'
+import { readFileSync, writeFileSync } from 'node:fs'
 import { pathToFileURL } from 'node:url'
+
+/** The operator sets that gave each operator of ONNX a new form. */
+const SETS = JSON.parse(readFileSync(new URL('onnx-operator-sets.json', import.meta.url), 'utf8'))
 
 const FACTORS = new Map([['MatMul', 'factors'], ['Gemm', 'factors'], ['Conv',
   'factors of the patches; with groups as other weights']])
@@ -19,6 +22,8 @@ test keeps it current. Files of operator sets ${sets.join(' to ')} are read: old
 the newest one.
 
 - Every operator has a rule for shapes and a kernel.
+- *sets*: the operator sets of the standard that gave the operator a new form; a file's own set says which it has. Sets
+  before the oldest one that is read are that one's.
 - *derivative*: \`rule\`, the vector-Jacobian product; \`zero\`, no gradient flows (steps, comparisons, indices);
   \`none\`: a network in which a gradient would have to pass is refused with NOT_DIFFERENTIABLE.
 - *J v* is the derivative of the vector-Jacobian product with respect to the cotangent, so that it exists wherever the
@@ -29,8 +34,8 @@ the newest one.
   derivative, its J v and its factors come from. If, Loop and Scan are unrolled, where what decides does not depend on
   the data.
 
-| operator | derivative | J v | Kronecker |
-|---|---|---|---|
+| operator | sets | derivative | J v | Kronecker |
+|---|---|---|---|---|
 `
 
 /** What a derivative rule is: rules read the cotangents that they are given, those of steps do not. */
@@ -43,17 +48,24 @@ function derivative({ backward }) {
   }
 }
 
-function row(op, { isSupported, operatorFor }) {
-  if (!isSupported(op)) return `| ${op} | written in others | | |`
-  if (UNROLLED.has(op)) return `| ${op} | of its steps | yes | factors of its steps' products |`
+/** The forms that are read, the first of them by the oldest set if it is older. */
+function setsOf(op, [oldest]) {
+  const versions = (SETS[op] ?? []).map(version => Math.max(version, oldest))
+  return [...new Set(versions)].join(', ')
+}
+
+function row(op, { isSupported, operatorFor }, sets) {
+  const first = `| ${op} | ${setsOf(op, sets)} |`
+  if (!isSupported(op)) return `${first} written in others | | |`
+  if (UNROLLED.has(op)) return `${first} of its steps | yes | factors of its steps' products |`
   const found = derivative(operatorFor(op))
-  return `| ${op} | ${found} | ${found === 'rule' ? 'yes' : found} | ${FACTORS.get(op) ?? ''} |`
+  return `${first} ${found} | ${found === 'rule' ? 'yes' : found} | ${FACTORS.get(op) ?? ''} |`
 }
 
 /** The page, from the modules of the registry, the reader's operator sets and its operators of ONNX Runtime. */
 export function operatorsPage({ registry, sets, contributed }) {
-  const plain = registry.supportedOperators().map(op => row(op, registry))
-  const others = [...contributed].sort().map(op => `| ${op.replace('::', ' ')} | written in others | | |`)
+  const plain = registry.supportedOperators().map(op => row(op, registry, sets))
+  const others = [...contributed].sort().map(op => `| ${op.replace('::', ' ')} | | written in others | | |`)
   return `${HEAD(sets)}${[...plain, ...others].join('\n')}\n`
 }
 

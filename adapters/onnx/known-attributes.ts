@@ -2,6 +2,7 @@
 import { UntrustedInputError } from '../../core/errors/errors.js'
 import { nearestWord } from '../../core/errors/suggest.js'
 import { ATTRIBUTE_TABLE } from './attribute-table.js'
+import { CONTRIBUTED_ATTRIBUTES } from './contributed/attribute-table.js'
 import type { AttributeMessage } from './messages.js'
 
 /** Kinds of the table by AttributeProto.AttributeType, and the fields that hold their values. */
@@ -15,14 +16,16 @@ const LISTS = [['floats', 'F'], ['ints', 'I'], ['strings', 'S']] as const
 /** Older operators carry what only Caffe2 read. */
 const PASSED_OVER = new Set(['consumed_inputs'])
 
+const TABLE = { ...ATTRIBUTE_TABLE, ...CONTRIBUTED_ATTRIBUTES }
+
 /**
- * @param op of ONNX' own operators; others are not known here
+ * @param op with its domain in front, where that is not ONNX' own; operators that are not read are not known here
  * @throws UntrustedInputError for an attribute that the operator does not have in this operator set, or of another kind
  */
 export function checkAttributes(op: string, node: string, opset: number,
   attributes: readonly AttributeMessage[]): void {
-  if (!Object.hasOwn(ATTRIBUTE_TABLE, op)) return
-  const known = new Map(ATTRIBUTE_TABLE[op].map(entryOf).filter(({ from, to }) => from <= opset && opset <= to).map(
+  if (!Object.hasOwn(TABLE, op)) return
+  const known = new Map(TABLE[op].map(entryOf).filter(({ from, to }) => from <= opset && opset <= to).map(
     ({ name, kind }) => [name, kind] as const,
   ))
   for (const attribute of attributes) {
@@ -30,8 +33,9 @@ export function checkAttributes(op: string, node: string, opset: number,
     const kind = known.get(name)
     if (kind === undefined && !PASSED_OVER.has(name)) {
       const suggestion = nearestWord(name, [...known.keys()])
-      throw refuse(op, node, `has no attribute '${name.slice(0, 50)}' in operator set ${opset}` +
-        (suggestion === undefined ? '' : `; did its writer mean '${suggestion}'?`))
+      throw refuse(op, node,
+        `has no attribute '${name.slice(0, 50)}' ${op.includes('::') ? '' : ` in operator set ${opset}`}` +
+          (suggestion === undefined ? '' : `; did its writer mean '${suggestion}'?`))
     }
     const found = kindOf(attribute)
     if (kind !== undefined && found !== undefined && found !== kind) {

@@ -362,6 +362,10 @@ function transposedOf(node: Node, shape: readonly Dim[], weight: readonly number
   const window = extents.map((output, i): WindowAxis => {
     const span = (kernel[i] - 1) * dilations[i] + 1
     const full = (output - 1) * strides[i] + span + extra[i]
+    if (wanted === undefined && autoPad.startsWith('SAME') && full < output * strides[i]) {
+      throw badNode(node, `auto_pad ${autoPad} with a kernel of ${span} in steps of ${strides[i]}: the standard adds ` +
+        'zeros at the end, runtimes do not. Write pads and output_padding in its place.')
+    }
     const target = wanted?.[i] ??
       (autoPad === 'SAME_UPPER' || autoPad === 'SAME_LOWER' ? output * strides[i] : undefined)
     const total = target === undefined ? pads[i] + pads[rank + i] : Math.max(0, full - target)

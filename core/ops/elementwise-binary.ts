@@ -248,8 +248,7 @@ const modulo: Operator = {
 
 /** Max, Min, Sum and Mean of any number of operands. */
 function variadic(op: string, row: BinaryRow,
-  slope: (e: Expression, operand: string, y: string, count: number, cotangent: string) => string,
-  mean = false): Operator {
+  slope: (e: Expression, i: number, cotangent: string, context: BackwardContext) => string, mean = false): Operator {
   return {
     op,
     infer(node, inputs) {
@@ -267,20 +266,31 @@ function variadic(op: string, row: BinaryRow,
       return [result]
     },
     backward(context) {
-      const count = context.inputs.length
-      return context.inputs.map((_, i) =>
-        operandCotangent(context, (e, { y }, c) => slope(e, context.node.inputs[i], y, count, c), i)
-      )
+      return context.inputs.map((_, i) => operandCotangent(context, (e, _values, c) => slope(e, i, c, context), i))
     },
   }
 }
 
+/**
+ * Operands that attain an extreme together share its cotangent, as in torch's maximum and minimum. A limit that is
+ * attained takes nothing away, as in its clamp: limits are constants.
+ */
+function shareOfExtreme(e: Expression, operand: number, cotangent: string,
+  { builder, node, inputs }: BackwardContext): string {
+  const attained = node.inputs.map(name => e.indicator('Equal', name, node.outputs[0]))
+  const own = attained[operand]
+  const others = attained.filter((_, i) => i !== operand && inputs[i]?.constant === undefined)
+  if (others.length === 0) return e.mul(cotangent, own)
+  // None of them where a limit is attained alone.
+  const count = builder.node('Max', [others.reduce((sum, each) => e.add(sum, each), own), builder.scalar(1)])
+  return e.mul(cotangent, e.div(own, count))
+}
+
 const variadics: readonly Operator[] = [
-  // Equal operands each get the whole gradient of a maximum that both attain; such points have no derivative.
-  variadic('Max', maximum, (e, operand, y, _count, c) => e.mul(c, e.indicator('Equal', operand, y))),
-  variadic('Min', minimum, (e, operand, y, _count, c) => e.mul(c, e.indicator('Equal', operand, y))),
-  variadic('Sum', addition, (_e, _operand, _y, _count, c) => c),
-  variadic('Mean', addition, (e, _operand, _y, count, c) => e.mul(c, 1 / count), true),
+  variadic('Max', maximum, shareOfExtreme),
+  variadic('Min', minimum, shareOfExtreme),
+  variadic('Sum', addition, (_e, _i, c) => c),
+  variadic('Mean', addition, (e, _i, c, { inputs }) => e.mul(c, 1 / inputs.length), true),
 ]
 
 /** Limits its input to min .. max, which are optional scalar inputs. */

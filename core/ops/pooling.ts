@@ -228,9 +228,12 @@ const globalMaximum = globalPool('GlobalMaxPool', (x, from, end) => {
   let most = -Infinity
   for (let i = from; i < end; i++) if (!(x[i] <= most)) most = x[i]
   return most
-}, ({ builder, node }, cotangent) => {
+}, ({ builder, node, inputs: [x] }, cotangent) => {
   const e = expression(builder)
-  return e.mul(cotangent, e.indicator('Equal', node.inputs[0], node.outputs[0]))
+  const attained = e.indicator('Equal', node.inputs[0], node.outputs[0])
+  const space = builder.integers([...(x?.shape ?? []).keys()].slice(CHANNEL_AXIS + 1))
+  // Positions that attain the maximum together share its cotangent, as in ReduceMax.
+  return e.mul(cotangent, e.div(attained, builder.node('ReduceSum', [attained, space], { keepdims: 1 })))
 })
 
 /** Pools. */

@@ -161,8 +161,13 @@ const logSumExp: Definition['accumulate'] = reduce => {
   }
 }
 
-/** Extremes that several elements attain have no derivative there; each gets the whole gradient, as in Max and Min. */
-const atExtreme: Definition['slope'] = (e, { c, x, y }) => e.mul(c, e.indicator('Equal', x, y))
+/** Elements that attain an extreme together share its cotangent: copies get in all what one of them would get alone. */
+const atExtreme: Definition['slope'] = (e, { c, x, y }, { builder, node, inputs }) => {
+  const attained = e.indicator('Equal', x, y)
+  const axes = builder.integers([...axesOf(node, inputs)])
+  const count = builder.node('ReduceSum', [attained, axes], { keepdims: 1, noop_with_empty_axes: 1 })
+  return e.mul(c, e.div(attained, count))
+}
 
 /**
  * c times the product of the other elements, without a division by 0: where one element is 0, only its own is not 0;

@@ -24,7 +24,9 @@ const meanVariance: Composition = (node, context) => {
   const [x] = node.inputs
   const axes = context.integers(integersAttribute(node, 'axes', [0, 2, 3]))
   const mean = (value: string): string => context.node('ReduceMean', [value, axes], { keepdims: 1 })
-  const centred = context.sub(x, mean(x))
+  // Twice: the rounding of the first mean, over a deviation of nothing, would be a number that counts.
+  const about = context.sub(x, mean(x))
+  const centred = context.sub(about, mean(about))
   const deviation = context.node('Sqrt', [mean(context.mul(centred, centred))])
   return [context.div(centred, context.add(deviation, 1e-9))]
 }

@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import * as ort from 'onnxruntime-node'
 import t, { type Test as Tap } from 'tap'
+import { CONTRIBUTED_ATTRIBUTES } from '../../../adapters/onnx/contributed/attribute-table.js'
 import { CONTRIBUTED } from '../../../adapters/onnx/contributed/index.js'
 import { readOnnx } from '../../../adapters/onnx/index.js'
 import { convertPrecision } from '../../../core/engine/precision.js'
@@ -185,6 +186,18 @@ for (const [name, each] of Object.entries(CASES)) {
   const tokens = [...valuesFor(double)].filter(([, { dtype }]) => dtype === 'int64')
   await checkGraph(name, double, { values: Object.fromEntries(tokens), tolerance: 1e-6 })
 }
+
+t.test('attributes that an operator does not have are refused', async t => {
+  const file = (op: string, attributes: Attributes, domain = 'com.microsoft'): Uint8Array =>
+    b.model({ opset: 17, domains: [b.opset(1, domain)], nodes: [b.node(op, ['x'], ['y'], attributes, domain)],
+      inputs: [b.value('x', ['n', 2])], outputs: [b.message([[1, 'y']])] })
+  t.ok(readOnnx(file('QuickGelu', { alpha: float(2) })))
+  t.throws(() => readOnnx(file('QuickGelu', { alhpa: float(2) })), { code: 'UNTRUSTED_INPUT',
+    message: /QuickGelu has no attribute 'alhpa'; did its writer mean 'alpha'/ })
+  t.throws(() => readOnnx(file('QuickGelu', { alpha: 2 })), { message: /takes a number as 'alpha'/ })
+  t.throws(() => readOnnx(file('Binarizer', { treshold: float(2) }, 'ai.onnx.ml')), { message: /no attribute/ })
+  for (const op of CONTRIBUTED.keys()) t.ok(CONTRIBUTED_ATTRIBUTES[op], op)
+})
 
 t.test('every operator has a case', async t => {
   const tried = new Set(Object.values(CASES).map(({ op }) => `com.microsoft::${op}`))

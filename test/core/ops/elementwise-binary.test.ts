@@ -6,6 +6,7 @@ import { type Attribute, BATCH, type Dim } from '../../../core/graph/graph.js'
 import { inferTypes } from '../../../core/passes/infer.js'
 import { float64, sizeOf, type Tensor, tensor } from '../../../core/tensor/tensor.js'
 import { checkDerivative, uniform } from './check-derivative.js'
+import { draw } from './draw.js'
 
 function apply(op: string, values: readonly Tensor[], attributes: Record<string, Attribute> = {}): Tensor {
   const b = new GraphBuilder('float64')
@@ -159,3 +160,15 @@ await checkDerivative('a value used three times', b => {
   const x = b.input('x', [BATCH, 3])
   return b.node('Mul', [b.node('Mul', [x, x]), x])
 })
+
+for (const op of ['Max', 'Min']) {
+  await checkDerivative(`${op} of equal operands`, b => {
+    const x = b.node('MatMul', [b.input('x', [BATCH, 2]), b.parameter('w', draw(2, 3))])
+    const far = b.constant(float64([], [op === 'Max' ? -100 : 100]))
+    return b.node(op, [x, b.node('Identity', [x]), x, far])
+  })
+  await checkDerivative(`${op} where a limit is attained alone`, b => {
+    const x = b.node('MatMul', [b.input('x', [BATCH, 2]), b.parameter('w', draw(2, 3))])
+    return b.node(op, [x, b.node('Neg', [x]), b.constant(float64([], [op === 'Max' ? 100 : -100]))])
+  })
+}

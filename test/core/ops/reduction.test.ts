@@ -1,4 +1,5 @@
 import t from 'tap'
+import { runGraph } from '../../../core/engine/typescript.js'
 import { GraphBuilder } from '../../../core/graph/builder.js'
 import { BATCH } from '../../../core/graph/graph.js'
 import { inferTypes } from '../../../core/passes/infer.js'
@@ -22,6 +23,25 @@ await checkDerivative('ReduceProd where elements are 0',
 })
 await checkDerivative('ReduceL2 of zeros',
   b => b.node('ReduceL2', [b.node('Mul', [b.input('x', [BATCH, 3]), b.scalar(0)]), b.integers([1])]))
+
+/** Three copies of each example, N x 3 x 2, times a weight: the extreme of copies is differentiable. */
+const copies = (b: GraphBuilder): string => {
+  const x = b.node('Unsqueeze', [b.input('x', [BATCH, 2]), b.integers([1])])
+  return b.node('MatMul', [b.node('Concat', [x, x, x], { axis: 1 }), b.parameter('w', draw(2, 4))])
+}
+for (const op of ['ReduceMax', 'ReduceMin']) {
+  await checkDerivative(`${op} of copies`, b => b.node(op, [copies(b), b.integers([1])]))
+  await checkDerivative(`${op} of no axes`, b => b.node(op, [copies(b), b.integers([])], { noop_with_empty_axes: 1 }))
+}
+await checkDerivative('GlobalMaxPool of copies',
+  b => b.node('GlobalMaxPool', [b.node('Transpose', [copies(b)], { perm: [0, 2, 1] })]))
+
+t.test('the mean of no elements is no number', async t => {
+  const b = new GraphBuilder('float64')
+  const mean = b.node('ReduceMean', [b.input('x', [BATCH, 0, 2]), b.integers([1])])
+  const found = runGraph(b.build([mean]), new Map([['x', float64([3, 0, 2], [])]]), 'float64').get(mean)!
+  t.same([...found.data], new Array(6).fill(NaN))
+})
 
 for (const attributes of [{}, { exclusive: 1 }, { reverse: 1 }, { exclusive: 1, reverse: 1 }]) {
   await checkDerivative(`CumSum ${JSON.stringify(attributes)}`, b =>
