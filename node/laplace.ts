@@ -3,6 +3,7 @@
  */
 import { DataError } from '../core/errors/errors.js'
 import type { Graph } from '../core/graph/graph.js'
+import type { FitWork as CoreFitWork } from '../core/laplace/fit-stream.js'
 import { type Laplace, laplace as coreLaplace } from '../core/laplace/laplace.js'
 import { loadPosterior as coreLoad } from '../core/laplace/load-posterior.js'
 import { type Metrics, metrics as coreMetrics } from '../core/metrics/index.js'
@@ -10,11 +11,11 @@ import type { Likelihood } from '../core/options/words.js'
 import type { PartialFit } from '../core/sums/partial-fit.js'
 import type { Batch } from '../core/tensor/batch.js'
 import { type ArrayInput, type ExamplesInput, toExamples, toTensor } from './arrays.js'
-import type { ArrayBatch, LaplaceOptions, WorkOptions } from './options.js'
+import type { ArrayBatch, FitWork, LaplaceOptions, WorkOptions } from './options.js'
 import { coreWork, Posterior, toBatch } from './posterior.js'
 import { nodeRuntime } from './runtime/runtime.js'
 
-/** Batches as they may be given: `{ x, y }` or `[x, y]`, at once or one after another. */
+/** Batches as they may be given: `{ x, y, sampleWeight? }` or `[x, y]`, at once or one after another. */
 export type Batches = AsyncIterable<ArrayBatch | readonly [ExamplesInput, ArrayInput]> | Iterable<
   ArrayBatch | readonly [ExamplesInput, ArrayInput]
 >
@@ -28,10 +29,10 @@ export interface LaplaceFit {
    * otherwise.
    * @throws ShapeError, DataError, ResourceError, NumericalError, CancelledError
    */
-  fit(x: ExamplesInput, y: ArrayInput, work?: WorkOptions): Promise<Posterior>
+  fit(x: ExamplesInput, y: ArrayInput, work?: FitWork): Promise<Posterior>
   fit(batches: Batches, y?: undefined, work?: WorkOptions): Promise<Posterior>
   /** Sums over some of the data; partial fits add up (`mergePartialFits`). */
-  fitPartial(x: ExamplesInput, y: ArrayInput, work?: WorkOptions): Promise<PartialFit>
+  fitPartial(x: ExamplesInput, y: ArrayInput, work?: FitWork): Promise<PartialFit>
   /** The posterior of merged partial fits; with the training data once more it is tuned by `linearized`. */
   fitMerged(partial: PartialFit, data?: ArrayBatch, work?: WorkOptions): Promise<Posterior>
 }
@@ -51,14 +52,22 @@ export function laplace(network: Graph, options: LaplaceOptions): LaplaceFit {
     ...(validation === undefined ? {} : { validation: heldOut(validation) }) }, nodeRuntime)
   return {
     notes: core.notes,
-    fit: async (x: ExamplesInput | Batches, y?: ArrayInput, work: WorkOptions = {}) => {
-      if (y !== undefined) return new Posterior(await core.fit(toExamples(x, 'x'), toTensor(y, 'y'), coreWork(work)))
-      return new Posterior(await core.fit(batchesOf(x), undefined, coreWork(work)))
+    fit: async (x: ExamplesInput | Batches, y?: ArrayInput, work: FitWork = {}) => {
+      if (y !== undefined) return new Posterior(await core.fit(toExamples(x, 'x'), toTensor(y, 'y'), fitWork(work)))
+      return new Posterior(await core.fit(batchesOf(x), undefined, fitWork(work)))
     },
-    fitPartial: (x, y, work = {}) => core.fitPartial(toExamples(x, 'x'), toTensor(y, 'y'), coreWork(work)),
+    fitPartial: (x, y, work = {}) => core.fitPartial(toExamples(x, 'x'), toTensor(y, 'y'), fitWork(work)),
     fitMerged: async (partial, data, work = {}) =>
       new Posterior(await core.fitMerged(partial, data === undefined ? undefined : toBatch(data), coreWork(work))),
   }
+}
+
+function fitWork({ sampleWeight, ...work }: FitWork): CoreFitWork {
+  return { ...coreWork(work), ...weightsOf(sampleWeight) }
+}
+
+function weightsOf(sampleWeight: ArrayInput | undefined): Pick<CoreFitWork, 'sampleWeight'> {
+  return sampleWeight === undefined ? {} : { sampleWeight: toTensor(sampleWeight, 'sampleWeight').data }
 }
 
 /** Held-out rows as tensors; a share stays a number, and what is neither is left for the core to refuse. */
@@ -74,16 +83,16 @@ async function* batchesOf(batches: unknown): AsyncGenerator<Batch> {
     })
   }
   for await (const batch of batches as Batches) {
-    const [x, y]: readonly unknown[] = Array.isArray(batch)
+    const [x, y, weights]: readonly unknown[] = Array.isArray(batch)
       ? batch as readonly unknown[]
       : typeof batch === 'object' && batch !== null && 'x' in batch
-      ? [batch.x, batch.y]
+      ? [batch.x, batch.y, batch.sampleWeight]
       : []
     if (x === undefined || y === undefined || typeof x === 'number') {
       throw new DataError('BAD_ARRAY',
         'Every batch must be { x, y } or [x, y]. If these are rows of one array, give y too.', { array: 'batch' })
     }
-    yield { x: toExamples(x, 'x'), y: toTensor(y, 'y') }
+    yield { x: toExamples(x, 'x'), y: toTensor(y, 'y'), ...weightsOf(weights as ArrayInput | undefined) }
   }
 }
 

@@ -1,18 +1,31 @@
 /** @file The options as Node programs give them: combinations that cannot work do not type-check. */
 import type { Progress } from '../core/budget/progress.js'
 import type { LaplaceOptions as CoreOptions } from '../core/options/laplace-options.js'
+import type { SubnetworkChoice } from '../core/options/parameter-choice.js'
 import type { ArrayInput, ExamplesInput } from './arrays.js'
 
 /** Examples and their labels, as arrays of any kind that the package accepts. */
 export interface ArrayBatch {
   readonly x: ExamplesInput
   readonly y: ArrayInput
+  /** How often each row counts in a fit; once where there are none. */
+  readonly sampleWeight?: ArrayInput | undefined
 }
 
 /** Long work can be followed and cancelled. */
 export interface WorkOptions {
   readonly signal?: AbortSignal | undefined
   readonly onProgress?: ((progress: Progress) => void) | undefined
+}
+
+/** How often each row of a fit counts, beside what long work accepts. */
+export interface FitWork extends WorkOptions {
+  /**
+   * N numbers that are not negative: 2 is the row twice, 0 no row. Where rows are kept for their linear model (no
+   * option set) they are whole numbers; with a structure and a prior that is given, or tuned by `marglik` or `grid`,
+   * any.
+   */
+  readonly sampleWeight?: ArrayInput | undefined
 }
 
 /** sigmaNoise is the observation noise of regression, one number or one an output; the other likelihoods have none. */
@@ -26,19 +39,25 @@ type StructureChoice =
     readonly priorStructure?: 'scalar' | 'layerwise' | undefined }
   | { readonly structure: 'full' | 'diag', readonly priorStructure: 'diagonal' }
 
+/** A subnetwork is the one subset that takes more than a word. */
+type SubsetChoice<Word extends string> = { readonly subset?: Word | undefined, readonly subnetwork?: undefined }
+
+type SubnetworkSubset = { readonly subset: 'subnetwork', readonly subnetwork: SubnetworkChoice }
+
 /** `linearized` is for the last layer; `grid` and `validated` need held-out examples. */
 type TuneChoice =
-  | { readonly tune?: 'auto' | 'marglik' | 'none' | undefined,
-    readonly subset?: 'auto' | 'last_layer' | 'all' | undefined, readonly validation?: ArrayBatch | number | undefined }
-  | { readonly tune: 'linearized', readonly subset?: 'last_layer' | undefined,
-    readonly validation?: ArrayBatch | undefined }
-  | { readonly tune: 'grid', readonly subset?: 'last_layer' | 'all' | undefined,
-    readonly validation: ArrayBatch | number }
-  | { readonly tune: 'validated', readonly subset?: 'auto' | 'last_layer' | 'all' | undefined,
-    readonly validation: ArrayBatch | number }
+  | { readonly tune?: 'auto' | 'marglik' | 'none' | undefined, readonly validation?: ArrayBatch | number | undefined }
+    & SubsetChoice<'auto' | 'last_layer' | 'all'>
+  | { readonly tune?: 'marglik' | 'none' | undefined, readonly validation?: ArrayBatch | number | undefined }
+    & SubnetworkSubset
+  | { readonly tune: 'linearized', readonly validation?: ArrayBatch | undefined } & SubsetChoice<'last_layer'>
+  | { readonly tune: 'grid', readonly validation: ArrayBatch | number }
+    & (SubsetChoice<'last_layer' | 'all'> | SubnetworkSubset)
+  | { readonly tune: 'validated', readonly validation: ArrayBatch | number }
+    & (SubsetChoice<'auto' | 'last_layer' | 'all'> | SubnetworkSubset)
 
 type Remaining = Omit<CoreOptions,
-  'likelihood' | 'sigmaNoise' | 'structure' | 'priorStructure' | 'tune' | 'subset' | 'validation'>
+  'likelihood' | 'sigmaNoise' | 'structure' | 'priorStructure' | 'tune' | 'subset' | 'subnetwork' | 'validation'>
 
 /**
  * The options of `laplace`; only the likelihood must be given. Words and defaults: docs of the core's `LaplaceOptions`.

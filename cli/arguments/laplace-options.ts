@@ -1,6 +1,7 @@
 /** @file The options of a Laplace approximation, as flags. */
 import { oneOf } from '../../core/errors/suggest.js'
 import type { LaplaceOptions } from '../../core/options/laplace-options.js'
+import type { SubnetworkChoice } from '../../core/options/parameter-choice.js'
 import { CALIBRATIONS, CURVATURES, ENGINES, KFAC_APPROXIMATIONS, LIKELIHOODS, PRECISIONS, PRIOR_STRUCTURES, STRUCTURES,
   SUBSET_CHOICES, TUNE_METHODS } from '../../core/options/words.js'
 import { type Arguments, UsageError } from './arguments.js'
@@ -13,8 +14,11 @@ const words = (list: readonly string[]): string => list.join(' | ')
 export const LAPLACE_OPTIONS: OptionTable = {
   likelihood: { type: 'string', value: 'NAME', required: true, help: words(LIKELIHOODS) },
   subset: { type: 'string', value: 'NAME', help: words(SUBSET_CHOICES) },
+  subnetwork: { type: 'string', value: 'WHICH',
+    help: 'its parameters: numbers and ranges (0-5,9), names of tensors or modules, magnitude:COUNT or random:COUNT' },
   structure: { type: 'string', value: 'NAME', help: `chosen with the subset by default; ${words(STRUCTURES)}` },
   curvature: { type: 'string', value: 'NAME', help: words(CURVATURES) },
+  draws: { type: 'string', value: 'NUMBER', help: 'labels that mc_fisher draws for each row; 1 by default' },
   'kfac-approx': { type: 'string', value: 'NAME', help: words(KFAC_APPROXIMATIONS) },
   'prior-precision': { type: 'string', value: 'NUMBERS',
     help: 'one, or one per tensor or parameter, separated by commas; not tuned then' },
@@ -44,8 +48,8 @@ const camelCase = (flag: string): string => flag.replace(/-([a-z])/g, (_, letter
 /** The flags that are numbers, and those that may be several. */
 const LISTS: readonly string[] = ['prior-precision', 'prior-mean']
 
-const NUMBERS: readonly string[] = ['class-axis', 'sigma-noise', 'temperature', 'seed', 'threads', 'batch-size',
-  'memory-limit']
+const NUMBERS: readonly string[] = ['class-axis', 'draws', 'sigma-noise', 'temperature', 'seed', 'threads',
+  'batch-size', 'memory-limit']
 
 /**
  * The flags under their names in the Node interface; `laplace` checks words and ranges.
@@ -56,12 +60,24 @@ export function laplaceOptions(args: Arguments): LaplaceOptions {
   const given = Object.keys(LAPLACE_OPTIONS).filter(flag => args.text(flag) !== undefined)
   const value = (
     flag: string,
-  ): unknown => (LISTS.includes(flag)
+  ): unknown => (flag === 'subnetwork' ? subnetworkOf(args.required(flag), args.number('seed')) : LISTS.includes(flag)
     ? numbers(flag, args.required(flag))
     : NUMBERS.includes(flag)
     ? args.number(flag)
     : args.text(flag))
   return { ...Object.fromEntries(given.map(flag => [camelCase(flag), value(flag)])), likelihood }
+}
+
+/** Numbers and ranges of parameters, names, or how many by what. */
+function subnetworkOf(text: string, seed: number | undefined): SubnetworkChoice {
+  const rule = /^(magnitude|random):(\d+)$/.exec(text)
+  if (rule !== null) return { count: Number(rule[2]), by: rule[1] as 'magnitude' | 'random', seed }
+  const parts = text.split(',').map(part => part.trim())
+  const indices = parts.map(part => /^(\d+)(?:-(\d+))?$/.exec(part))
+  if (!indices.every(part => part !== null)) return parts
+  return indices.flatMap(([, from, to = from]) =>
+    Array.from({ length: Math.max(0, Number(to) - Number(from) + 1) }, (_, i) => Number(from) + i)
+  )
 }
 
 function numbers(flag: string, text: string): number | number[] {

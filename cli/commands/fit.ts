@@ -28,6 +28,8 @@ export const fit: Command = {
   options: {
     data: { type: 'string', value: 'FILE', required: true, help: 'training data: CSV, .npy, .npz or safetensors' },
     ...ANSWERED_DATA_OPTIONS,
+    weights: { type: 'string', value: 'NAME',
+      help: 'column (or array) of how often each row counts; a .npy file beside a .npy file of rows' },
     validation: { type: 'string', value: 'FILE|SHARE',
       help: 'rows that the network has not seen: a file, or a share of --data such as 0.1; --tune is validated then' },
     out: { type: 'string', value: 'FILE', required: true, help: 'where the posterior goes' },
@@ -40,14 +42,14 @@ export const fit: Command = {
     const [data, out] = [args.required('data'), args.required('out')]
     const { graph } = await readNetworkFile(args.positionals[0], args)
     const purpose = { likelihood: options.likelihood, inputs: graph.inputs }
-    const examples = await readAnswered(data, args, purpose)
+    const examples = await readAnswered(data, args, purpose, undefined, args.text('weights'))
     const validation = await validationOf(args, purpose, examples.labels ?? 'none')
     const started = performance.now()
     const progress = progressLine(terminal)
     try {
       const posterior = await laplace(graph, { ...options, ...(validation === undefined ? {} : { validation }) },
         nodeRuntime)
-        .fit(examples.x, examples.y, { onProgress: progress.onProgress })
+        .fit(examples.x, examples.y, { onProgress: progress.onProgress, sampleWeight: examples.weights?.data })
       progress.clear()
       const seconds = (performance.now() - started) / 1000
       await writeBytes(out,

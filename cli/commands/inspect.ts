@@ -8,7 +8,7 @@ import type { Graph } from '../../core/graph/graph.js'
 import { laplace } from '../../core/laplace/laplace.js'
 import { memoryTable, type NetworkSummary, summarizeNetwork } from '../../core/laplace/network-summary.js'
 import type { NetworkChoice } from '../../core/network/network.js'
-import { type Likelihood, LIKELIHOODS, type Subset, SUBSETS } from '../../core/options/words.js'
+import { type Likelihood, LIKELIHOODS, type Subset, WHOLE_SUBSETS } from '../../core/options/words.js'
 import { formatShape } from '../../core/tensor/tensor.js'
 import { formatCount } from '../../report/numbers.js'
 import { CHOICE_OPTIONS, MODEL_OPTIONS } from '../arguments/network-options.js'
@@ -58,15 +58,15 @@ interface Costs {
 
 function costsOf(graph: Graph, wanted: Likelihood | undefined, choice: NetworkChoice): Costs {
   const likelihoods = LIKELIHOODS.filter(likelihood =>
-    SUBSETS.some(subset => obstacle(graph, likelihood, subset, choice) === undefined)
+    WHOLE_SUBSETS.some(subset => obstacle(graph, likelihood, subset, choice) === undefined)
   )
   const likelihood = wanted ?? likelihoods[0] ?? LIKELIHOODS[0]
-  const unavailable = SUBSETS.flatMap(subset => {
+  const unavailable = WHOLE_SUBSETS.flatMap(subset => {
     const reason = obstacle(graph, likelihood, subset, choice)
     return reason === undefined ? [] : [{ subset, reason }]
   })
-  return { likelihoods, memory: unavailable.length === SUBSETS.length ? [] : memoryTable(graph, likelihood, choice),
-    unavailable }
+  return { likelihoods,
+    memory: unavailable.length === WHOLE_SUBSETS.length ? [] : memoryTable(graph, likelihood, choice), unavailable }
 }
 
 /** Why a subset of a network cannot have a posterior; undefined where it can. */

@@ -2,6 +2,7 @@
 import { looksLikeSafetensors } from '../../adapters/safetensors/index.js'
 import { isZip } from '../../adapters/zip/index.js'
 import { DataError } from '../../core/errors/errors.js'
+import { nearestWord } from '../../core/errors/suggest.js'
 import type { Likelihood } from '../../core/options/words.js'
 import type { Examples } from '../../core/tensor/examples.js'
 import { float64, formatShape, type Tensor } from '../../core/tensor/tensor.js'
@@ -18,6 +19,8 @@ export interface DataExamples {
   /** The columns or the array of the answers. */
   readonly target?: string
   readonly labels?: readonly string[]
+  /** How often each row counts. */
+  readonly weights?: Tensor
 }
 
 /** What to take from a file. */
@@ -31,6 +34,8 @@ export interface DataSelection {
   readonly inputs: readonly { readonly name: string }[]
   /** Whether answers must be there: the last column is then taken when none is named. */
   readonly answered: boolean
+  /** The column or array of how often each row counts; a `.npy` file of its own when the examples are one. */
+  readonly weights?: string | undefined
   /** What numbers text labels had in an earlier file. */
   readonly labels?: KnownLabels | undefined
 }
@@ -49,25 +54,48 @@ export async function readExamples(path: string, selection: DataSelection): Prom
   })
 }
 
-function fromCsv(bytes: Uint8Array, { target, likelihood, answered, labels }: DataSelection): DataExamples {
+function fromCsv(bytes: Uint8Array,
+  { target, likelihood, answered, labels, weights: weightName }: DataSelection): DataExamples {
   if (bytes.includes(0)) {
     throw new DataError('BAD_DATA_FILE', 'This is neither CSV text nor a NumPy or safetensors file.')
   }
   const table = readCsv(new TextDecoder().decode(bytes), target ?? (answered ? 'last' : undefined))
   if (table.columns.length === 0) throw new DataError('BAD_DATA_FILE', 'The file has no columns beside the target.')
-  const values = float64([table.rows, table.columns.length], table.values)
-  const x = table.header ? [{ values, columns: table.columns }] : values
+  const all = float64([table.rows, table.columns.length], table.values)
+  const { values, columns, weights } = weightName === undefined
+    ? { values: all, columns: table.columns, weights: {} }
+    : withoutColumn(all, table.columns, weightName)
+  const x = table.header ? [{ values, columns }] : values
   return table.targets.length === 0
-    ? { x }
-    : { x, target: table.targets.map(({ name }) => name).join(', '), ...targetsOf(table.targets, likelihood, labels) }
+    ? { x, ...weights }
+    : { x, ...weights, target: table.targets.map(({ name }) => name).join(', '),
+      ...targetsOf(table.targets, likelihood, labels) }
 }
 
-async function fromNpy(array: Tensor, { target, answered }: DataSelection): Promise<DataExamples> {
-  if (target !== undefined) {
-    const bytes = await readBytes(target)
-    return { x: array, y: await withFileName(target, () => readNpy(bytes)) }
+/** The columns without the one of the rows' weights, and that one. */
+function withoutColumn({ shape: [rows, width], data }: Tensor, names: readonly string[],
+  name: string): { values: Tensor, columns: readonly string[], weights: { weights: Tensor } } {
+  const at = names.indexOf(name)
+  if (at < 0) {
+    const near = nearestWord(name, names)
+    throw new DataError('BAD_DATA_FILE',
+      `There is no column '${name}' of weights.${near === undefined ? '' : ` Did you mean '${near}'?`}`)
   }
-  return answered ? splitLastColumn(array) : { x: array }
+  const rest = names.filter((_, i) => i !== at)
+  const values = Float64Array.from(data).filter((_, i) => i % width !== at)
+  const weights = Float64Array.from({ length: rows }, (_, row) => data[row * width + at])
+  return { values: float64([rows, width - 1], values), columns: rest, weights: { weights: float64([rows], weights) } }
+}
+
+async function fromNpy(array: Tensor, { target, answered, weights }: DataSelection): Promise<DataExamples> {
+  const own = weights === undefined ? {} : { weights: await npyFile(weights) }
+  if (target !== undefined) return { x: array, y: await npyFile(target), ...own }
+  return answered ? { ...splitLastColumn(array), ...own } : { x: array, ...own }
+}
+
+async function npyFile(path: string): Promise<Tensor> {
+  const bytes = await readBytes(path)
+  return withFileName(path, () => readNpy(bytes))
 }
 
 function splitLastColumn({ shape, data }: Tensor): DataExamples {
@@ -88,7 +116,8 @@ function splitLastColumn({ shape, data }: Tensor): DataExamples {
 const USUAL_TARGETS = ['y', 'Y', 'target', 'targets', 'labels', 'label']
 const USUAL_INPUTS = ['x', 'X', 'inputs', 'input', 'data', 'features']
 
-function fromNamedArrays(bytes: Uint8Array, { target, arrays: chosen, inputs, answered }: DataSelection): DataExamples {
+function fromNamedArrays(bytes: Uint8Array,
+  { target, arrays: chosen, inputs, answered, weights: weightName }: DataSelection): DataExamples {
   const arrays = readNamedArrays(bytes)
   const take = (name: string): Tensor => {
     const value = arrays.get(name)
@@ -96,12 +125,13 @@ function fromNamedArrays(bytes: Uint8Array, { target, arrays: chosen, inputs, an
     return value
   }
   const yName = answered || target !== undefined ? chooseArray(arrays, 'target', target, USUAL_TARGETS) : undefined
-  const rest = [...arrays.keys()].filter(name => name !== yName && !USUAL_TARGETS.includes(name))
+  const rest = [...arrays.keys()].filter(name => name !== yName && name !== weightName && !USUAL_TARGETS.includes(name))
+  const weights = weightName === undefined ? {} : { weights: take(weightName) }
   const several = chosen === undefined
     ? inputs.map(({ name }) => name).filter(name => rest.includes(name))
     : chosen.split(',').map(name => name.trim())
   const x = several.length > 1
     ? several.map(name => ({ name, values: take(name) }))
     : take(chooseArray(arrays, 'inputs', chosen, USUAL_INPUTS, several[0] ?? (rest.length === 1 ? rest[0] : undefined)))
-  return yName === undefined ? { x } : { x, y: take(yName), target: yName }
+  return yName === undefined ? { x, ...weights } : { x, y: take(yName), target: yName, ...weights }
 }

@@ -19,9 +19,9 @@ export type DataPurpose = Pick<DataSelection, 'likelihood' | 'inputs'>
 
 /** Examples with answers. @throws UsageError when the file has none; as readExamples */
 export async function readAnswered(path: string, args: Arguments, { likelihood, inputs }: DataPurpose,
-  labels?: KnownLabels): Promise<AnsweredExamples> {
+  labels?: KnownLabels, weights?: string): Promise<AnsweredExamples> {
   const examples = await readExamples(path, { likelihood, inputs, target: args.text('target'),
-    arrays: args.text('inputs'), answered: true, labels })
+    arrays: args.text('inputs'), answered: true, labels, weights })
   if (examples.y === undefined) throw new UsageError(`${path} has no answers; name them with --target.`)
   return { ...examples, y: examples.y }
 }

@@ -9,7 +9,7 @@
 export type KronBlock =
   /**
    * A weight of a linear operator: B is out x out, A is in x in; `rows` is the number of (example, position) rows in
-   * A's sum.
+   * A's sum, each as often as its example counts.
    * A is divided by `rows` where it is used: a sum of means would give every partial fit the same weight, whatever its
    * size.
    */

@@ -16,7 +16,7 @@ export function accumulateDiagonal(diagonal: Float64Array, slots: readonly Param
   for (const uses of usesByParameter(slots, jacobian)) {
     const slot = slots[uses.slot]
     const target = diagonal.subarray(slot.offset, slot.offset + slot.size)
-    const [weight, bias] = [plainUse(uses), plainBias(uses)]
+    const [weight, bias] = slot.elements === undefined ? [plainUse(uses), plainBias(uses)] : []
     // Ends what the parameter before this one held in the arena; a sum kept across this line would be written over.
     beginArena()
     if (weight !== undefined) addFactoredSquares(target, weight, jacobian)

@@ -23,11 +23,22 @@ export function zeroVectors(slots: readonly ParameterSlot[], count: number): Par
   return { count, bySlot: slots.map(({ size }) => new Float64Array(count * size)) }
 }
 
-/** The rows of a count x P matrix, tensor by tensor. */
+/** The rows of a count x P matrix, tensor by tensor; elements of a tensor that take no part are zero. */
 export function splitVectors<Values extends RealArray>(slots: readonly ParameterSlot[], rows: Values,
   count: number): ParameterVectors<Values> {
   const total = parameterCount(slots)
-  const bySlot = slots.map(({ offset, size }) => {
+  const bySlot = slots.map(({ offset, size, elements, shape }) => {
+    if (elements !== undefined) {
+      const width = shape.reduce((product, extent) => product * extent, 1)
+      const whole =
+        (rows instanceof Float32Array ? new Float32Array(count * width) : new Float64Array(count * width)) as Values
+      for (let k = 0; k < count; k++) {
+        elements.forEach((element, e) => {
+          whole[k * width + element] = rows[k * total + offset + e]
+        })
+      }
+      return whole
+    }
     const part = rows.slice(0, count * size) as Values
     for (let k = 0; k < count; k++) part.set(rows.subarray(k * total + offset, k * total + offset + size), k * size)
     return part

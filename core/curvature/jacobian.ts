@@ -34,7 +34,7 @@ export function denseJacobian(slots: readonly ParameterSlot[], jacobian: Factore
   const size = slots.reduce((sum, slot) => sum + slot.size, 0)
   const rows = new Float64Array((to - from) * jacobian.seeds * size)
   for (const uses of usesByParameter(slots, jacobian)) {
-    addParameterRows(rows, size, slots[uses.slot].offset, uses, jacobian, from, to)
+    addParameterRows(rows, size, slots[uses.slot].offset, slots[uses.slot].elements, uses, jacobian, from, to)
   }
   return rows
 }
@@ -43,18 +43,22 @@ export function denseJacobian(slots: readonly ParameterSlot[], jacobian: Factore
 export function parameterJacobian(slot: ParameterSlot, uses: ParameterUses, jacobian: FactoredJacobian, from: number,
   to: number): Float64Array {
   const rows = new Float64Array((to - from) * jacobian.seeds * slot.size)
-  addParameterRows(rows, slot.size, 0, uses, jacobian, from, to)
+  addParameterRows(rows, slot.size, 0, slot.elements, uses, jacobian, from, to)
   return rows
 }
 
 /** Adds one parameter's part to Jacobian rows of the given width. */
-function addParameterRows(rows: Float64Array, width: number, offset: number, uses: ParameterUses,
-  jacobian: FactoredJacobian, from: number, to: number): void {
+function addParameterRows(rows: Float64Array, width: number, offset: number, elements: Int32Array | undefined,
+  uses: ParameterUses, jacobian: FactoredJacobian, from: number, to: number): void {
   for (let n = from; n < to; n++) {
     for (let k = 0; k < jacobian.seeds; k++) {
       // Example-major, though g is seed-major: H, a sum over all rows, would not show the difference, and variances
       // would.
       const at = ((n - from) * jacobian.seeds + k) * width + offset
+      if (elements !== undefined) {
+        addElements(rows, at, elements, uses, jacobian, n, k)
+        continue
+      }
       for (const factor of uses.asWeight) addOuter(rows, at, factor, n, k, jacobian.examples)
       for (const factor of uses.asBias) addPositionSum(rows, at, factor, n, k, jacobian.examples)
       for (const factor of uses.direct) {
@@ -62,6 +66,30 @@ function addParameterRows(rows: Float64Array, width: number, offset: number, use
           factor.gradient.length / (jacobian.seeds * jacobian.examples))
       }
     }
+  }
+}
+
+/** The same for some elements of a parameter. */
+function addElements(rows: Float64Array, at: number, elements: Int32Array, { asWeight, asBias, direct }: ParameterUses,
+  { seeds, examples }: FactoredJacobian, n: number, k: number): void {
+  for (const factor of asWeight) {
+    const [a, g] = [inputRows(factor, n), outputRows(factor, n, k, examples)]
+    elements.forEach((element, e) => {
+      const [o, i] = [Math.floor(element / factor.in), element % factor.in]
+      for (let t = 0; t < factor.positions; t++) rows[at + e] += g[t * factor.out + o] * a[t * factor.in + i]
+    })
+  }
+  for (const factor of asBias) {
+    const g = outputRows(factor, n, k, examples)
+    elements.forEach((element, e) => {
+      for (let t = 0; t < factor.positions; t++) rows[at + e] += g[t * factor.out + element]
+    })
+  }
+  for (const { gradient } of direct) {
+    const from = (k * examples + n) * gradient.length / (seeds * examples)
+    elements.forEach((element, e) => {
+      rows[at + e] += gradient[from + element]
+    })
   }
 }
 

@@ -4,6 +4,7 @@
  */
 import { InternalError } from '../errors/errors.js'
 import type { RealArray } from '../kernels/linear-algebra.js'
+import { byRow } from '../likelihood/weighted.js'
 import type { LinearShape } from '../network/linear-shape.js'
 import type { ParameterSlot } from '../network/parameter-slot.js'
 import type { KfacApproximation } from '../options/words.js'
@@ -82,13 +83,24 @@ function addWeight(block: WeightBlock, factors: readonly LinearFactor[], jacobia
   approximation: KfacApproximation, inputs: boolean): WeightBlock {
   let rows = block.rows
   for (const a of inputs ? layerInputs(factors, jacobian, approximation) : []) {
-    addGram(block.in, a.length / block.in, a, block.A)
-    rows += a.length / block.in
+    rows += addInputs(block, a, jacobian.weights)
   }
   for (const g of outputGradients(factors, jacobian, approximation)) {
     addGram(block.out, g.length / block.out, g, block.B)
   }
   return { ...block, rows }
+}
+
+/** Adds sum w a a' to A; returns how many rows that counts. @param a of every example one row, or several */
+export function addInputs({ A, in: width }: WeightBlock, a: RealArray, weights: Float64Array | undefined): number {
+  const rows = a.length / width
+  if (weights === undefined) {
+    addGram(width, rows, a, A)
+    return rows
+  }
+  const positions = rows / weights.length
+  addGram(width, rows, byRow(a, weights.map(Math.sqrt), positions * width), A)
+  return positions * weights.reduce((sum, weight) => sum + weight, 0)
 }
 
 /** Which rows of the inputs of every factor some seed reaches: 1 for those, N x positions. */
@@ -110,17 +122,17 @@ export function reachedRows({ factors, examples, seeds }: FactoredJacobian, befo
 }
 
 /** Adds the inputs of the reached rows alone: positions that are left out say nothing of the data. */
-export function addReachedInputs(blocks: readonly KronBlock[], { factors }: FactoredJacobian,
+export function addReachedInputs(blocks: readonly KronBlock[], { factors, examples, weights }: FactoredJacobian,
   reached: ReachedRows): KronBlock[] {
   return blocks.map((block, slot) => {
     if (block.kind !== 'weight') return block
     let { rows } = block
     factors.forEach((factor, i) => {
-      const own = reached[i]
-      if (factor.kind === 'direct' || factor.weight !== slot || own === undefined) return
-      const chosen = Int32Array.from(own.keys()).filter(row => own[row] === 1)
-      addGram(block.in, chosen.length, takeRows(factor.a, chosen, block.in), block.A)
-      rows += chosen.length
+      const there = reached[i]
+      if (factor.kind === 'direct' || factor.weight !== slot || there === undefined) return
+      const chosen = Int32Array.from(there.keys()).filter(row => there[row] === 1)
+      const own = weights && Float64Array.from(chosen, row => weights[Math.floor(row * examples / there.length)])
+      rows += addInputs(block, takeRows(factor.a, chosen, block.in), own)
     })
     return { ...block, rows }
   })

@@ -11,21 +11,24 @@ import { lastLayerShape, type LinearShape } from '../network/linear-shape.js'
 import type { ParameterSlot } from '../network/parameter-slot.js'
 import type { FactoredJacobian } from '../programs/factored-jacobian.js'
 import type { Curvature, KronBlock } from './curvature.js'
-import { addGram, addProduct, asFloat64 } from './real.js'
+import { addInputs } from './kron.js'
+import { addProduct, asFloat64 } from './real.js'
 
 /** Numbers of one block of packed products: enough rows that adding up the results costs little beside the products. */
 const BLOCK_NUMBERS = 1 << 21
 
 /**
  * Adds a batch's last-layer curvature: features N x D, outputs f N x C. The arrays of `sum` are updated in place.
+ * @param likelihood of these rows, which has their weights
+ * @param weights the weights once more, where there are any, for the inputs of Kronecker factors
  */
 export function accumulateLastLayer(sum: Curvature, slots: readonly ParameterSlot[], features: RealArray, f: RealArray,
-  examples: number, likelihood: LikelihoodModel): Curvature {
+  examples: number, likelihood: LikelihoodModel, weights?: Float64Array): Curvature {
   const layer = lastLayerShape(slots)
   switch (sum.structure) {
     case 'kron': {
       const lambda = likelihood.sumHessian(asFloat64(f), examples, layer.out)
-      return { ...sum, blocks: sum.blocks.map(block => addKronBlock(block, layer, features, lambda, examples)) }
+      return { ...sum, blocks: sum.blocks.map(block => addKronBlock(block, features, lambda, weights)) }
     }
     case 'diag':
       addDiagonal(sum.diagonal, slots, layer, features, likelihood.hessianDiagonal(asFloat64(f), examples, layer.out),
@@ -74,13 +77,12 @@ export function withOnes(features: RealArray, examples: number, inputs: number, 
   return result
 }
 
-function addKronBlock(block: KronBlock, layer: LinearShape, features: RealArray, lambda: Float64Array,
-  examples: number): KronBlock {
+function addKronBlock(block: KronBlock, features: RealArray, lambda: Float64Array,
+  weights: Float64Array | undefined): KronBlock {
   if (block.kind === 'diagonal') throw new InternalError('A last layer has no diagonal Kronecker block.')
   for (let i = 0; i < lambda.length; i++) block.B[i] += lambda[i]
   if (block.kind === 'dense') return block
-  addGram(layer.in, examples, asFloat64(features), block.A)
-  return { ...block, rows: block.rows + examples }
+  return { ...block, rows: block.rows + addInputs(block, asFloat64(features), weights) }
 }
 
 function addDiagonal(diagonal: Float64Array, slots: readonly ParameterSlot[], layer: LinearShape, features: RealArray,

@@ -28,6 +28,7 @@ const BLOCK_NUMBERS = 1 << 22
 
 /** The layers of a Jacobian; undefined where a weight is used twice, at positions, or outside of a layer. */
 export function plainLayers(slots: readonly ParameterSlot[], jacobian: FactoredJacobian): PlainLayer[] | undefined {
+  if (slots.some(({ elements }) => elements !== undefined)) return undefined
   const uses = usesByParameter(slots, jacobian)
   const layers: PlainLayer[] = []
   let covered = 0

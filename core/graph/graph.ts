@@ -63,6 +63,8 @@ export interface Parameter {
   readonly name: string
   readonly shape: readonly number[]
   readonly transposed: boolean
+  /** The elements that take part in theta, row-major (out x in) and ascending; all of them where there is no list. */
+  readonly elements?: Int32Array
 }
 
 /** A network, or a program made from one. Plain data: it can be posted to a worker and saved. */

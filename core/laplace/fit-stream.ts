@@ -13,6 +13,7 @@ import { type Accumulation, startAccumulation } from '../sums/accumulation.js'
 import type { LinearData } from '../sums/linear-data.js'
 import type { Batch } from '../tensor/batch.js'
 import { exampleCount, type Examples, examplesBytes } from '../tensor/examples.js'
+import { areWhole, checkWeights, repeated } from '../tensor/sample-weights.js'
 import type { Tensor } from '../tensor/tensor.js'
 import { type FitTask, type LinearTask, settle } from './fit-task.js'
 import { answerByGate, priorFromLinearModel, type RegressionNoise, regressionNoise,
@@ -32,8 +33,17 @@ import { warned } from './warned.js'
 /** A fit to data that arrive piece by piece. After an error it cannot be continued. */
 export interface FitStream {
   /** Adds examples; returns how many there are. */
-  add(x: Examples, y: Tensor, work?: WorkOptions): Promise<number>
+  add(x: Examples, y: Tensor, work?: FitWork): Promise<number>
   finish(work?: WorkOptions): Promise<LaplacePosterior>
+}
+
+/** What a fit to rows accepts: how often each of them counts, beside what long work does. */
+export interface FitWork extends WorkOptions {
+  /**
+   * N numbers that are not negative: 2 is the row twice, 0 no row. What keeps rows for their linear model takes whole
+   * numbers; sums (a prior that is given, or tuned by `marglik` or `grid`) take any.
+   */
+  readonly sampleWeight?: ArrayLike<number> | undefined
 }
 
 /** The sums of a task, at zero; each sentence about the data is added to `notes` once. */
@@ -59,13 +69,18 @@ export function startStream(whole: FitTask): FitStream {
     return startFit(task)
   }
   let heldOut = 0
-  const addBatch = async (x: Examples, y: Tensor, work: WorkOptions): Promise<number> => {
+  const addBatch = async (x: Examples, y: Tensor, { sampleWeight, ...work }: FitWork): Promise<number> => {
     fit ??= start(await withLogits(settle(whole, x, y), x, y))
+    const given = checkWeights(sampleWeight, exampleCount(x))
+    if (given !== undefined && splitter !== undefined) throw weightsOfShare()
     const parts = splitter?.split({ x, y }) ?? { fitted: { x, y }, heldOut: 0 }
     heldOut += parts.heldOut
-    const { fitted } = parts
-    if (fitted === undefined) return heldOut + fit.examples()
-    const examples = await fit.add(fitted.x, fitted.y, work)
+    if (parts.fitted === undefined) return heldOut + fit.examples()
+    const repeats = given !== undefined && fit.keepsRows
+    if (repeats && !areWhole(given)) throw weightsOfSums()
+    const fitted = repeats ? repeated(parts.fitted, given) : parts.fitted
+    if (exampleCount(fitted.x) === 0 && repeats) return heldOut + fit.examples()
+    const examples = await fit.add(fitted.x, fitted.y, work, repeats ? undefined : given)
     seen?.watch(fitted)
     return heldOut + examples
   }
@@ -89,6 +104,19 @@ export function startStream(whole: FitTask): FitStream {
   }
 }
 
+function weightsOfShare(): OptionError {
+  return new OptionError('BAD_COMBINATION',
+    'Rows with weights (sampleWeight) are not held out by a share (option validation): give the held-out rows '
+      + 'themselves, validation: { x, y }.', { option: 'validation' })
+}
+
+function weightsOfSums(): OptionError {
+  return new OptionError('BAD_COMBINATION',
+    'With these options the rows are kept for their linear model, where a weight (sampleWeight) is a whole number: '
+      + "how often the row is there. For other weights name a structure ('kron', 'full' or 'diag') and give the prior "
+      + "precision, or tune it by 'marglik' or 'grid'.", { option: 'tune' })
+}
+
 /** @throws OptionError BAD_OPTION where a share of the rows is too few of them */
 function checkShare(rows: Batch | undefined, heldOut: number, share: unknown): void {
   if (rows !== undefined && heldOut >= FEWEST_HELD_OUT) return
@@ -104,7 +132,10 @@ function checkShare(rows: Batch | undefined, heldOut: number, share: unknown): v
 
 /** A fit that has its programs. */
 interface RunningFit {
-  add(x: Examples, y: Tensor, work: WorkOptions): Promise<number>
+  /** Whether rows are kept, and not only summed: their weights must then be whole numbers. */
+  readonly keepsRows: boolean
+  /** @param weights how often each row counts, of a fit that does not keep them */
+  add(x: Examples, y: Tensor, work: WorkOptions, weights?: Float64Array): Promise<number>
   /** How many examples there are. */
   examples(): number
   /** @param heldOut rows that the network has not seen, where there are any */
@@ -139,6 +170,7 @@ function summedAndKept(task: FitTask, notes: string[]): RunningFit {
   const sums = summedRows(untuned, notes)
   const kept: Batch[] = []
   return {
+    keepsRows: true,
     async add(x, y, work) {
       const examples = await sums.add(x, y, work)
       kept.push({ x, y })
@@ -163,6 +195,7 @@ function summedWithNoise(task: FitTask, linear: LinearTask): RunningFit {
       : regressionNoise(linear.evaluator, options, rowsOf(kept, linear, options.likelihood), work)
   const sums = summedRows(task, [], noise)
   return {
+    keepsRows: true,
     async add(x, y, work) {
       const examples = await sums.add(x, y, work)
       bytes += examplesBytes(x)
@@ -182,7 +215,8 @@ function summedRows(task: FitTask, notes: string[],
   const accumulation = accumulationFor(task, keepFeatures, notes)
   let examples = 0
   return {
-    add: async (x, y, work) => (examples = await accumulation.add(x, y, work)),
+    keepsRows: keepFeatures,
+    add: async (x, y, work, weights) => (examples = await accumulation.add(x, y, work, weights)),
     examples: () => examples,
     finish: async (heldOut, work) => {
       const [sums, data] = [await accumulation.sums(), await accumulation.linearData()]
@@ -209,6 +243,7 @@ function keptRows(task: FitTask, linear: LinearTask, notes: string[]): RunningFi
     return fallback
   }
   return {
+    keepsRows: true,
     async add(x, y, work) {
       if (summed !== undefined) return summed.add(x, y, work)
       throwIfCancelled(work.signal)
@@ -268,6 +303,13 @@ function rowsOf(kept: readonly Batch[], { evaluator }: Pick<LinearTask, 'evaluat
   return { x: joinExamples(parts.map(({ x }) => x), network.inputs), labels, examples }
 }
 
+function weightsOfBatches(): DataError {
+  return new DataError('BAD_ARRAY',
+    'The weights of rows that come in batches (sampleWeight) belong into each batch: { x, y, sampleWeight }.', {
+    array: 'sampleWeight',
+  })
+}
+
 /** @throws DataError BAD_ARRAY for examples without labels */
 function batchesIn(x: Examples | AsyncIterable<Batch> | Iterable<Batch>): AsyncIterable<Batch> | Iterable<Batch> {
   if (!('data' in x) && !(Array.isArray(x) && x.some(item => !('x' in item)))) return x as Iterable<Batch>
@@ -281,10 +323,11 @@ function batchesIn(x: Examples | AsyncIterable<Batch> | Iterable<Batch>): AsyncI
  * @throws ShapeError, DataError, ResourceError, NumericalError, CancelledError
  */
 export async function fitAll(task: FitTask, x: Examples | AsyncIterable<Batch> | Iterable<Batch>, y: Tensor | undefined,
-  work: WorkOptions): Promise<LaplacePosterior> {
+  { sampleWeight, ...work }: FitWork): Promise<LaplacePosterior> {
   const stream = startStream(task)
-  if (y !== undefined) await stream.add(x as Examples, y, work)
-  else for await (const batch of batchesIn(x)) await stream.add(batch.x, batch.y, work)
+  if (y !== undefined) await stream.add(x as Examples, y, { ...work, sampleWeight })
+  else if (sampleWeight !== undefined) throw weightsOfBatches()
+  else for await (const batch of batchesIn(x)) await stream.add(batch.x, batch.y, { ...work, ...batch })
   return stream.finish(work)
 }
 

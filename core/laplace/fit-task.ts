@@ -9,6 +9,7 @@ import { checkFiniteWeights } from '../network/finite-weights.js'
 import { checkExamplesFirst } from '../network/input-rows.js'
 import { matchInputs, withColumnNames } from '../network/match-inputs.js'
 import { exampleShapes, type Network } from '../network/network.js'
+import { chosenIndices } from '../network/subnetwork.js'
 import { DEFAULT_SETTINGS } from '../options/hyperparameters.js'
 import type { ResolvedOptions } from '../options/laplace-options.js'
 import type { Runtime } from '../parallel/runtime.js'
@@ -46,6 +47,8 @@ export interface LinearTask {
 export function taskFor(whole: Graph, given: ResolvedOptions, runtime: Runtime): FitTask {
   const { graph, network, options } = lastLayerNetwork(whole, given)
   checkOutputNoise(options.outputNoise, network.outputs)
+  checkPositions(options, network)
+  checkSubnetwork(options, network)
   const linear = linearTask(network, options, runtime)
   const plain = options.subset === 'all' || plainLastLayer(network.graph, network.output) !== undefined
   if (!plain && !('evaluator' in linear)) {
@@ -76,6 +79,23 @@ function checkOutputNoise(noise: Float64Array | undefined, outputs: number): voi
   throw new OptionError('BAD_OPTION', `Option sigmaNoise takes one number, or one for each of the ${outputs} ` +
     `outputs of the network; got ${noise.length} numbers.`, { option: 'sigmaNoise', value: noise.length,
     allowed: [1, outputs] })
+}
+
+/** @throws OptionError BAD_COMBINATION for Kronecker factors of a part of a tensor */
+function checkSubnetwork({ structure }: ResolvedOptions, { graph }: Network): void {
+  const part = graph.parameters.find(({ elements }) => elements !== undefined && elements.length > 0)
+  if (structure !== 'kron' || part === undefined) return
+  throw new OptionError('BAD_COMBINATION',
+    `Structure 'kron' has factors of whole tensors, and the subnetwork has only a part of '${part.name}'. Use `
+      + "structure 'full' or 'diag', or name whole tensors.", { option: 'structure', value: structure })
+}
+
+/** @throws OptionError BAD_COMBINATION for gradients of single terms, of which an example has several */
+function checkPositions({ curvature }: ResolvedOptions, { positions }: Network): void {
+  if (curvature === 'ggn' || positions.length === 0) return
+  throw new OptionError('BAD_COMBINATION',
+    `Curvature '${curvature}' is for networks with one answer an example; this one answers at several positions. Use `
+      + "curvature 'ggn', or let one position answer (option positions).", { option: 'curvature', value: curvature })
 }
 
 /** Whether only all weights can say the noise of a last layer's posterior. */
@@ -148,12 +168,26 @@ export function evaluatorFor(network: Network, options: ResolvedOptions, runtime
 
 /** Names what a partial fit belongs to. */
 export function partialKey({ graph, evaluator, options }: FitTask): string {
-  const { likelihood, subset, structure, curvature, kfacApprox, outputNoise, positions = 'each' } = options
+  const { likelihood, subset, structure, curvature, draws, seed, kfacApprox, outputNoise, positions = 'each' } = options
   const { network } = evaluator
   return [graphDigest(graph), likelihood, subset, structure, curvature, kfacApprox, evaluator.precision, network.output,
     ...(network.positions.length === 0 ? [] : [`axis ${network.classAxis ?? 'none'}`]),
-    ...(positions === 'each' ? [] : [positions]), ...(outputNoise === undefined ? [] : [`noise ${outputNoise.join()}`])]
+    ...(options.subnetwork === undefined ? [] : [`of ${ranges(chosenIndices(network.graph))}`]),
+    ...(curvature === 'mc_fisher' ? [`draws ${draws} ${seed}`] : []), ...(positions === 'each' ? [] : [positions]),
+    ...(outputNoise === undefined ? [] : [`noise ${outputNoise.join()}`])]
     .join(' ')
+}
+
+/** Ascending numbers as ranges, for example 0-5,9. */
+function ranges(numbers: Int32Array): string {
+  const parts: string[] = []
+  for (let i = 0; i < numbers.length;) {
+    let j = i
+    while (j + 1 < numbers.length && numbers[j + 1] === numbers[j] + 1) j++
+    parts.push(i === j ? `${numbers[i]}` : `${numbers[i]}-${numbers[j]}`)
+    i = j + 1
+  }
+  return parts.join()
 }
 
 /** The task that a partial fit belongs to: its class axis may have been that of the labels. */

@@ -9,9 +9,10 @@ import { chunkDigest } from '../sums/chunks.js'
 import type { PartialFit } from '../sums/partial-fit.js'
 import type { Batch } from '../tensor/batch.js'
 import { exampleCount, type Examples } from '../tensor/examples.js'
+import { checkWeights } from '../tensor/sample-weights.js'
 import type { Tensor } from '../tensor/tensor.js'
 import { fitMerged } from './fit-merged.js'
-import { accumulationFor, fitAll, type FitStream, startStream } from './fit-stream.js'
+import { accumulationFor, fitAll, type FitStream, type FitWork, startStream } from './fit-stream.js'
 import { partialKey, settle, taskFor } from './fit-task.js'
 import { LaplacePosterior } from './laplace-posterior.js'
 import { withLogits } from './probability-outputs.js'
@@ -33,14 +34,14 @@ export interface Laplace {
    * @param y classification: N class numbers; otherwise N x C
    * @throws ShapeError, DataError, ResourceError, NumericalError, CancelledError
    */
-  fit(x: Examples, y: Tensor, work?: WorkOptions): Promise<LaplacePosterior>
+  fit(x: Examples, y: Tensor, work?: FitWork): Promise<LaplacePosterior>
   fit(batches: AsyncIterable<Batch> | Iterable<Batch>, y?: undefined, work?: WorkOptions): Promise<LaplacePosterior>
   /**
    * Sums over some of the data, a chunk: partial fits add up (`mergePartialFits`).
    * @param work with `chunk` a name that tells it from another chunk of equal rows
    * @throws OptionError BAD_COMBINATION for structure 'lowrank', of which nothing adds up
    */
-  fitPartial(x: Examples, y: Tensor, work?: ChunkOptions): Promise<PartialFit>
+  fitPartial(x: Examples, y: Tensor, work?: ChunkOptions & FitWork): Promise<PartialFit>
   /**
    * The posterior of sums over all the data.
    * @param data the training data once more, for tuning by `linearized`; without them the prior is tuned by `marglik`
@@ -63,9 +64,9 @@ export function laplace(graph: Graph, options: LaplaceOptions, runtime: Runtime 
   const task = taskFor(selectParameters(graph, resolved), resolved, runtime)
   return {
     notes: task.network.notes,
-    fit: (x: Examples | AsyncIterable<Batch> | Iterable<Batch>, y?: Tensor, work: WorkOptions = {}) =>
+    fit: (x: Examples | AsyncIterable<Batch> | Iterable<Batch>, y?: Tensor, work: FitWork = {}) =>
       fitAll(task, x, y, work),
-    fitPartial: async (x, y, work = {}) => {
+    fitPartial: async (x, y, { sampleWeight, ...work } = {}) => {
       refuseLowRank(resolved)
       const notes: string[] = []
       if (exampleCount(x) === 0) {
@@ -73,7 +74,7 @@ export function laplace(graph: Graph, options: LaplaceOptions, runtime: Runtime 
       }
       const settled = await withLogits(settle(task, x, y), x, y)
       const accumulation = accumulationFor(settled, false, notes)
-      await accumulation.add(x, y, work)
+      await accumulation.add(x, y, work, checkWeights(sampleWeight, exampleCount(x)))
       return { key: partialKey(settled), ...await accumulation.sums(), chunks: chunkDigest(x, y, work.chunk) }
     },
     fitMerged: async (partial, data, work = {}) =>

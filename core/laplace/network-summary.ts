@@ -7,7 +7,7 @@ import { lastLayerShape, lastLayerSlots, type LinearShape } from '../network/lin
 import { type Network, type NetworkChoice, precisionOf, prepareNetwork } from '../network/network.js'
 import type { ParameterSlot } from '../network/parameter-slot.js'
 import { parameterSlots } from '../network/parameters.js'
-import { type Likelihood, type Structure, type Subset, SUBSETS, SUM_STRUCTURES } from '../options/words.js'
+import { type Likelihood, type Structure, type Subset, SUM_STRUCTURES, WHOLE_SUBSETS } from '../options/words.js'
 import { sortNodes } from '../passes/fold.js'
 import { findHead } from '../passes/head.js'
 import { inferTypes } from '../passes/infer.js'
@@ -83,7 +83,7 @@ export interface PosteriorCost {
 /** Bytes that each posterior would need; subsets that the network does not allow are left out. */
 export function memoryTable(graph: Graph, likelihood?: Likelihood, choice?: NetworkChoice): PosteriorCost[] {
   const network = prepareNetwork(graph, likelihood, choice)
-  return SUBSETS.flatMap(subset => {
+  return WHOLE_SUBSETS.flatMap(subset => {
     const parts = partsOf(network, subset)
     return parts === undefined
       ? []

@@ -2,6 +2,7 @@
 import type { Curvature } from '../curvature/curvature.js'
 import { OptionError } from '../errors/errors.js'
 import type { Graph } from '../graph/graph.js'
+import { chosenIndices } from '../network/subnetwork.js'
 import type { ResolvedOptions } from '../options/laplace-options.js'
 import type { Runtime } from '../parallel/runtime.js'
 import type { WorkerPool } from '../parallel/worker-pool.js'
@@ -40,6 +41,7 @@ export function recordOf(state: PosteriorState, digest: string, network: boolean
       precision: evaluator.precision,
       input: options.input,
       output: options.output ?? graph.outputs[0] ?? '',
+      ...(subset === 'subnetwork' ? { subnetwork: Float64Array.from(chosenIndices(evaluator.network.graph)) } : {}),
       ...(positions === undefined ? {} : { positions }),
       ...(classAxis === undefined ? {} : { classAxis: classAxis < 0 ? classAxis + axes.shape.length + 1 : classAxis }),
     },

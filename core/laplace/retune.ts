@@ -2,6 +2,7 @@
 import type { WorkOptions } from '../budget/progress.js'
 import { OptionError, StateError } from '../errors/errors.js'
 import { knownOptions, oneOf } from '../errors/suggest.js'
+import { checkCurvature } from '../options/combinations.js'
 import { checkTuning } from '../options/laplace-options.js'
 import { PRIOR_STRUCTURES, TUNE_METHODS } from '../options/words.js'
 import { hasTunedNoises } from './output-noise.js'
@@ -17,14 +18,15 @@ import { type TuneData, tunePosterior } from './tune.js'
 export async function retune(state: PosteriorState, options: TuneOptions, data: TuneData,
   work: WorkOptions): Promise<PosteriorState> {
   knownOptions('tune', options, TUNE_OPTIONS)
-  const { likelihood, subset, structure } = state.options
+  const { likelihood, subset, structure, curvature } = state.options
   const tune = options.tune === undefined
-    ? (data.data !== undefined && subset === 'last_layer' ? 'linearized' : 'marglik')
+    ? (data.data !== undefined && subset === 'last_layer' && curvature === 'ggn' ? 'linearized' : 'marglik')
     : oneOf('tune', options.tune, TUNE_METHODS)
   const priorStructure = options.priorStructure === undefined
     ? 'scalar'
     : oneOf('priorStructure', options.priorStructure, PRIOR_STRUCTURES)
   checkTuning(tune, priorStructure, structure, subset, data.validation !== undefined)
+  checkCurvature(curvature, { structure, subset: state.options.subsetName }, tune)
   if (tune === 'none') return state
   if (state.fitted === undefined && tune !== 'linearized') {
     const why = state.structured.structure === 'lowrank'

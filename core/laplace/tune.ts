@@ -65,8 +65,8 @@ async function linearDataFrom(state: PosteriorState, { data }: TuneData, work: W
       "Tuning 'linearized', 'auto' or 'validated' goes over the training data once more: " +
         "give them ({ data: { x, y } }), or tune by 'marglik'.", { option: 'tune' })
   }
-  const accumulation = startAccumulation(state.evaluator, state.pool, { ...state.options, structure: 'diag' }, true,
-    () => undefined)
+  const accumulation = startAccumulation(state.evaluator, state.pool, { ...state.options, structure: 'diag',
+    curvature: 'ggn' }, true, () => undefined)
   await accumulation.add(data.x, data.y, work)
   return await accumulation.linearData() ?? { features: new Float64Array(0), labels: new Float64Array(0), examples: 0 }
 }

@@ -13,9 +13,18 @@ export interface TuningPlan {
  * The method that was asked for; else none where the prior is given, `validated` where there are held-out rows, `auto`
  * where there are none, and `marglik` for several precisions.
  */
-export function planTuning({ tune, settings, subset, priorStructure, validation }: ResolvedOptions): TuningPlan {
+export function planTuning(
+  { tune, settings, subset, priorStructure, validation, curvature, subsetName }: ResolvedOptions,
+): TuningPlan {
   if (tune !== undefined) return { tune, chosen: true }
   if (settings.priorPrecision !== undefined) return { tune: 'none', chosen: false }
+  if (curvature !== 'ggn' || subsetName === 'subnetwork') {
+    const scalar = priorStructure === 'scalar' && validation !== undefined
+    return { tune: scalar ? 'grid' : 'marglik', chosen: false,
+      note: `The prior precision was tuned by '${
+        scalar ? 'grid' : 'marglik'
+      }': other ways are by the linear model, which is one of whole layers and of curvature 'ggn'.` }
+  }
   if (priorStructure === 'scalar' && validation !== undefined) return { tune: 'validated', chosen: false }
   if (priorStructure === 'scalar' || subset === 'last_layer' && priorStructure === 'layerwise') {
     return { tune: 'auto', chosen: false }

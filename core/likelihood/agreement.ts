@@ -85,15 +85,19 @@ export function zeroAgreement(likelihood: Likelihood, outputs: number): Agreemen
  * The agreement with more rows.
  * @param f outputs, N x C
  * @param y labels as the likelihood takes them
+ * @param weights how often each row counts; once by default
  */
-export function addAgreement(agreement: Agreement, f: RealArray, y: Float64Array, examples: number): Agreement {
+export function addAgreement(agreement: Agreement, f: RealArray, y: Float64Array, examples: number,
+  weights = new Float64Array(examples).fill(1)): Agreement {
+  const total = weights.reduce((sum, weight) => sum + weight, 0)
+  if (total === 0) return agreement
   switch (agreement.kind) {
     case 'classes':
-      return addClasses(agreement, f, y, examples)
+      return addClasses(agreement, f, y, weights, total)
     case 'labels':
-      return addLabels(agreement, f, y, examples)
+      return addLabels(agreement, f, y, weights, total)
     case 'targets':
-      return examples === 0 ? agreement : mergeTargets(agreement, targetsOf(agreement.outputs, f, y, examples))
+      return mergeTargets(agreement, targetsOf(agreement.outputs, f, y, weights, total))
   }
 }
 
@@ -116,46 +120,51 @@ function sum(a: Float64Array, b: Float64Array): Float64Array {
   return a.map((value, i) => value + b[i])
 }
 
-function addClasses(agreement: ClassAgreement, f: RealArray, y: Float64Array, examples: number): ClassAgreement {
+function addClasses(agreement: ClassAgreement, f: RealArray, y: Float64Array, weights: Float64Array,
+  total: number): ClassAgreement {
   const { outputs } = agreement
   const counts = agreement.counts.slice()
   const confusion = agreement.confusion.slice()
   let { right, least } = agreement
-  for (let n = 0; n < examples; n++) {
+  for (let n = 0; n < weights.length; n++) {
     let [best, worst] = [0, 0]
     for (let c = 1; c < outputs; c++) {
       if (f[n * outputs + c] > f[n * outputs + best]) best = c
       if (f[n * outputs + c] < f[n * outputs + worst]) worst = c
     }
-    counts[y[n]]++
-    if (best === y[n]) right++
-    if (worst === y[n]) least++
-    if (confusion.length > 0) confusion[y[n] * outputs + best]++
+    counts[y[n]] += weights[n]
+    if (best === y[n]) right += weights[n]
+    if (worst === y[n]) least += weights[n]
+    if (confusion.length > 0) confusion[y[n] * outputs + best] += weights[n]
   }
-  return { ...agreement, examples: agreement.examples + examples, right, least, counts, confusion }
+  return { ...agreement, examples: agreement.examples + total, right, least, counts, confusion }
 }
 
-function addLabels(agreement: LabelAgreement, f: RealArray, y: Float64Array, examples: number): LabelAgreement {
+function addLabels(agreement: LabelAgreement, f: RealArray, y: Float64Array, weights: Float64Array,
+  total: number): LabelAgreement {
   const { outputs } = agreement
   const counts = agreement.counts.slice()
-  for (let i = 0; i < f.length; i++) counts[4 * (i % outputs) + 2 * y[i] + (f[i] > 0 ? 1 : 0)]++
-  return { ...agreement, examples: agreement.examples + examples, counts }
+  for (let i = 0; i < f.length; i++) {
+    counts[4 * (i % outputs) + 2 * y[i] + (f[i] > 0 ? 1 : 0)] += weights[Math.floor(i / outputs)]
+  }
+  return { ...agreement, examples: agreement.examples + total, counts }
 }
 
 /** Moments of one batch in two passes: means first, as sums of squares of large numbers cancel. */
-function targetsOf(outputs: number, f: RealArray, y: Float64Array, examples: number): TargetAgreement {
-  const meanY = columnMeans(y, outputs, examples)
-  const meanF = columnMeans(f, outputs, examples)
+function targetsOf(outputs: number, f: RealArray, y: Float64Array, weights: Float64Array,
+  examples: number): TargetAgreement {
+  const meanY = columnMeans(y, outputs, weights, examples)
+  const meanF = columnMeans(f, outputs, weights, examples)
   const [squaresY, squaresF, residuals] = [0, 1, 2].map(() => new Float64Array(outputs))
   const products = new Float64Array(productsSize(outputs))
   const paired = products.length > outputs
-  for (let n = 0; n < examples; n++) {
+  for (let n = 0; n < weights.length; n++) {
     const row = n * outputs
     for (let c = 0; c < outputs; c++) {
-      const change = f[row + c] - meanF[c]
-      squaresY[c] += (y[row + c] - meanY[c]) ** 2
-      squaresF[c] += change * change
-      residuals[c] += (y[row + c] - f[row + c]) ** 2
+      const change = weights[n] * (f[row + c] - meanF[c])
+      squaresY[c] += weights[n] * (y[row + c] - meanY[c]) ** 2
+      squaresF[c] += change * (f[row + c] - meanF[c])
+      residuals[c] += weights[n] * (y[row + c] - f[row + c]) ** 2
       if (!paired) products[c] += change * (y[row + c] - meanY[c])
       else for (let d = 0; d < outputs; d++) products[c * outputs + d] += change * (y[row + d] - meanY[d])
     }
@@ -163,9 +172,11 @@ function targetsOf(outputs: number, f: RealArray, y: Float64Array, examples: num
   return { kind: 'targets', outputs, examples, meanY, meanF, squaresY, squaresF, products, residuals }
 }
 
-function columnMeans(values: ArrayLike<number>, outputs: number, examples: number): Float64Array {
+function columnMeans(values: ArrayLike<number>, outputs: number, weights: Float64Array, total: number): Float64Array {
   const means = new Float64Array(outputs)
-  for (let i = 0; i < examples * outputs; i++) means[i % outputs] += values[i] / examples
+  for (let i = 0; i < weights.length * outputs; i++) {
+    means[i % outputs] += values[i] * weights[Math.floor(i / outputs)] / total
+  }
   return means
 }
 

@@ -1,5 +1,6 @@
 /** @file Categorical likelihood with a softmax link: Lambda = diag(p) - p p'. */
 import { packedLength, type RealArray, syrk } from '../kernels/linear-algebra.js'
+import type { RandomGenerator } from '../tensor/random.js'
 import type { LikelihoodModel } from './likelihood.js'
 import { logSumExp, softmax } from './softmax.js'
 
@@ -16,7 +17,21 @@ export const classification: LikelihoodModel = {
   hessianSeeds,
   sumHessian,
   logNormaliser: () => 0,
+  draw,
   inverseLink: softmax,
+}
+
+/** The first class whose cumulative probability exceeds a uniform number. */
+function draw(f: RealArray, examples: number, outputs: number, random: RandomGenerator): Float64Array {
+  const p = softmax(f, examples, outputs)
+  return Float64Array.from({ length: examples }, (_, n) => {
+    let rest = random.uniform()
+    for (let c = 0; c < outputs - 1; c++) {
+      rest -= p[n * outputs + c]
+      if (rest < 0) return c
+    }
+    return outputs - 1
+  })
 }
 
 function loss(f: RealArray, y: Float64Array, examples: number, outputs: number): number {

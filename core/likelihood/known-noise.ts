@@ -26,6 +26,8 @@ export function regressionWithNoise(sigma: Float64Array): LikelihoodModel {
       for (let c = 0; c < outputs; c++) matrix[c * outputs + c] = examples * precision[c]
       return matrix
     },
+    draw: (f, _examples, _outputs, random) =>
+      Float64Array.from(f, (mean, i) => mean + sigma[i % sigma.length] * random.normal()),
     logNormaliser: (sigmaNoise, examples, outputs) =>
       sigma.reduce((sum, value) => sum - examples * Math.log(value),
         regression.logNormaliser(sigmaNoise, examples, outputs)),

@@ -1,6 +1,7 @@
 /** @file What a likelihood offers: loss, gradient, Hessian with respect to the network's outputs, and its link. */
 import type { RealArray } from '../kernels/linear-algebra.js'
 import type { Likelihood } from '../options/words.js'
+import type { RandomGenerator } from '../tensor/random.js'
 
 /**
  * The shape of Lambda_n, the Hessian of one example's negative log-likelihood with respect to its outputs:
@@ -39,6 +40,8 @@ export interface LikelihoodModel {
   sumHessian(f: RealArray, examples: number, outputs: number): Float64Array
   /** What the log-likelihood adds to -loss / (sigma^2 T): -N C log(sigma sqrt(2 pi)) for regression, else 0. */
   logNormaliser(sigmaNoise: number, examples: number, outputs: number): number
+  /** Labels drawn from p(y | f) with sigma = 1, in the form that `loss` takes. */
+  draw(f: RealArray, examples: number, outputs: number, random: RandomGenerator): Float64Array
   /** Probabilities (classification, binary, multilabel) or means (regression), N x C. */
   inverseLink(f: RealArray, examples: number, outputs: number): Float64Array
 }

@@ -18,6 +18,7 @@ export const regression: LikelihoodModel = {
   hessianSeeds: (f, examples, outputs) => diagonalSeeds(f, examples, outputs, () => 1),
   sumHessian: (_f, examples, outputs) => identity(outputs, examples),
   logNormaliser: (sigmaNoise, examples, outputs) => -examples * outputs * Math.log(sigmaNoise * Math.sqrt(2 * Math.PI)),
+  draw: (f, _examples, _outputs, random) => Float64Array.from(f, mean => mean + random.normal()),
   inverseLink: f => Float64Array.from(f),
 }
 

@@ -46,6 +46,7 @@ export function bernoulli(name: Likelihood): LikelihoodModel {
       return sum
     },
     logNormaliser: () => 0,
+    draw: (f, _examples, _outputs, random) => Float64Array.from(f, z => (random.uniform() < sigmoid(z) ? 1 : 0)),
     inverseLink: f => Float64Array.from(f, sigmoid),
   }
 }

@@ -8,6 +8,7 @@ import { GraphBuilder } from '../graph/builder.js'
 import { batchAxis, type Graph, type GraphInput, isBatch } from '../graph/graph.js'
 import { settleOpenAxes } from '../graph/open-axes.js'
 import { type OutputLayout, plainLayout, termsOf } from '../likelihood/output-layout.js'
+import type { SubnetworkChoice } from '../options/parameter-choice.js'
 import type { Likelihood, Positions } from '../options/words.js'
 import { removeDead } from '../passes/fold.js'
 import { withIndexLimits } from '../passes/index-limits.js'
@@ -18,6 +19,7 @@ import type { Examples } from '../tensor/examples.js'
 import { formatShape, type Precision, tensor } from '../tensor/tensor.js'
 import { layoutOf, type OutputAxes, type PositionsChoice } from './class-axis.js'
 import { type InputNames, matchInputs } from './match-inputs.js'
+import { withSubnetwork } from './subnetwork.js'
 
 /** A network made ready: its inputs, and one output of logits or means. */
 export interface Network extends OutputLayout, InputNames {
@@ -36,6 +38,8 @@ export interface Network extends OutputLayout, InputNames {
 export interface NetworkChoice extends PositionsChoice {
   readonly input?: string | undefined
   readonly output?: string | undefined
+  /** The parameters that take part; all of them by default. */
+  readonly subnetwork?: SubnetworkChoice | undefined
 }
 
 /**
@@ -51,7 +55,8 @@ export function prepareNetwork(graph: Graph, likelihood: Likelihood | undefined,
   const notes = [...graph.notes, ...(stripped.note === undefined ? [] : [stripped.note])]
   const inputs = withIndexLimits(flat, inputsOf(flat, name))
   checkInputChoice(choice.input, graph, inputs)
-  return { graph: flat, inputs, declared: graph.declaredInputs ?? graph.inputs.map(input => input.name), output: name,
+  const own = choice.subnetwork === undefined ? flat : withSubnetwork(flat, choice.subnetwork)
+  return { graph: own, inputs, declared: graph.declaredInputs ?? graph.inputs.map(input => input.name), output: name,
     axes, ...layout, precision: precisionOf(graph), notes }
 }
 

@@ -6,6 +6,8 @@ export interface ParameterSlot {
   readonly shape: readonly number[]
   readonly offset: number
   readonly size: number
+  /** The elements of the tensor that take part, row-major; all of them where there is no list. */
+  readonly elements?: Int32Array
 }
 
 /** Number of parameters of the slots together. */

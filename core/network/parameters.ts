@@ -11,8 +11,10 @@ import type { ParameterSlot } from './parameter-slot.js'
 export function parameterSlots(graph: Graph, names: readonly string[]): ParameterSlot[] {
   let offset = 0
   return names.map(name => {
-    const { shape } = parameterNamed(graph, name)
-    const slot = { name, shape, offset, size: sizeOf(shape) }
+    const { shape, elements } = parameterNamed(graph, name)
+    const slot = elements === undefined
+      ? { name, shape, offset, size: sizeOf(shape) }
+      : { name, shape, offset, size: elements.length, elements }
     offset += slot.size
     return slot
   })
@@ -21,28 +23,36 @@ export function parameterSlots(graph: Graph, names: readonly string[]): Paramete
 /** The values of some parameters, one after another: each row-major, matrices out x in. */
 export function parameterVector(graph: Graph, slots: readonly ParameterSlot[]): Float64Array {
   const theta = new Float64Array(slots.reduce((sum, slot) => sum + slot.size, 0))
-  for (const { name, offset } of slots) {
-    const { shape, transposed } = parameterNamed(graph, name)
-    const { data } = valueOf(graph, name)
-    theta.set(
-      transposed
-        ? exchangeLastAxes(data, [...shape.slice(0, -2), shape[shape.length - 1], shape[shape.length - 2]])
-        : data,
-      offset,
-    )
+  for (const { name, offset, elements } of slots) {
+    const values = orientedValues(graph, name)
+    if (elements === undefined) theta.set(values, offset)
+    else for (let e = 0; e < elements.length; e++) theta[offset + e] = values[elements[e]]
   }
   return theta
+}
+
+/** The values of a parameter, row-major, a matrix out x in. */
+function orientedValues(graph: Graph, name: string): ArrayLike<number> {
+  const { shape, transposed } = parameterNamed(graph, name)
+  const { data } = valueOf(graph, name)
+  return transposed
+    ? exchangeLastAxes(data, [...shape.slice(0, -2), shape[shape.length - 1], shape[shape.length - 2]])
+    : data
 }
 
 /** The graph with the parameters' values taken from theta's part. */
 export function withParameters(graph: Graph, slots: readonly ParameterSlot[], theta: Float64Array): Graph {
   const initializers = new Map(graph.initializers)
-  for (const { name, offset, size } of slots) {
+  for (const { name, offset, size, elements } of slots) {
     const { shape, transposed } = parameterNamed(graph, name)
     const old = valueOf(graph, name)
     // In the network's own precision: draws for a float32 network are rounded to 7 digits.
-    const data = allocate(old.dtype, size)
-    const values = theta.subarray(offset, offset + size)
+    const data = allocate(old.dtype, sizeOf(shape))
+    const own = theta.subarray(offset, offset + size)
+    const values = elements === undefined ? own : Float64Array.from(orientedValues(graph, name))
+    elements?.forEach((element, e) => {
+      values[element] = own[e]
+    })
     data.set(transposed ? exchangeLastAxes(values, shape) : values)
     initializers.set(name, { ...old, data })
   }

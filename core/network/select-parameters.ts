@@ -15,7 +15,7 @@ export function selectParameters(graph: Graph, { parameters, freeze }: Parameter
   const chosen = parameters === undefined ? graph : withParametersNamed(graph, parameters)
   if (freeze === undefined) return chosen
   const names = chosen.parameters.map(({ name }) => name)
-  const frozen = new Set(namesOf('freeze', freeze, names, names))
+  const frozen = new Set(parameterNames('freeze', freeze, names, names))
   const kept = chosen.parameters.filter(({ name }) => !frozen.has(name))
   if (kept.length === 0) {
     throw new OptionError('BAD_OPTION',
@@ -29,7 +29,7 @@ export function selectParameters(graph: Graph, { parameters, freeze }: Parameter
 function withParametersNamed(graph: Graph, choice: TensorChoice): Graph {
   const known = new Map(graph.parameters.map(parameter => [parameter.name, parameter] as const))
   const real = [...graph.initializers].filter(([, value]) => isFloat(value.dtype)).map(([name]) => name)
-  const names = namesOf('parameters', choice, [...known.keys()], real)
+  const names = parameterNames('parameters', choice, [...known.keys()], real)
   const constant = (name: string): Parameter => ({ name, shape: graph.initializers.get(name)?.shape ?? [],
     transposed: false })
   const chosen = { ...graph, parameters: names.map(name => known.get(name) ?? constant(name)) }
@@ -37,7 +37,8 @@ function withParametersNamed(graph: Graph, choice: TensorChoice): Graph {
 }
 
 /** The names that a choice means: globs and indices among `listed`, whole names among `all`. */
-function namesOf(option: string, choice: TensorChoice, listed: readonly string[], all: readonly string[]): string[] {
+export function parameterNames(option: string, choice: TensorChoice, listed: readonly string[],
+  all: readonly string[]): string[] {
   const entries = typeof choice === 'object' ? choice : [choice]
   const refuse = (entry: string | number, why: string): OptionError =>
     new OptionError('BAD_OPTION', `Option ${option} names ${typeof entry === 'string' ? `'${entry}'` : entry}, ${why}`,

@@ -4,8 +4,9 @@ import { OptionError } from '../errors/errors.js'
 import { shown } from '../errors/shown.js'
 import { knownOptions, oneOf } from '../errors/suggest.js'
 import type { Batch } from '../tensor/batch.js'
+import { checkCurvature } from './combinations.js'
 import type { PosteriorSettings } from './hyperparameters.js'
-import type { TensorChoice } from './parameter-choice.js'
+import type { SubnetworkChoice, TensorChoice } from './parameter-choice.js'
 import { type Calibration, CALIBRATIONS, type CurvatureKind, CURVATURES, type EngineName, ENGINES, KFAC_APPROXIMATIONS,
   type KfacApproximation, type Likelihood, LIKELIHOODS, POSITIONS, type Positions, type Precision, PRECISIONS,
   PRIOR_STRUCTURES, type PriorStructure, type Structure, STRUCTURES, type Subset, SUBSET_CHOICES, type SubsetChoice,
@@ -19,8 +20,12 @@ export interface LaplaceOptions {
    * and the network has derivatives, else the last layer's; the result says which and why.
    */
   readonly subset?: SubsetChoice | undefined
+  /** The parameters of subset `subnetwork`, the only ones that are uncertain. */
+  readonly subnetwork?: SubnetworkChoice | undefined
   readonly structure?: Structure | undefined
   readonly curvature?: CurvatureKind | undefined
+  /** Of curvature `mc_fisher`: labels that are drawn for each row; 1 by default. */
+  readonly draws?: number | undefined
   /** How Kronecker factors treat positions that share a weight. */
   readonly kfacApprox?: KfacApproximation | undefined
   /**
@@ -85,6 +90,7 @@ export interface ResolvedOptions {
    * parameters.
    */
   readonly subsetName: Subset
+  readonly subnetwork: SubnetworkChoice | undefined
   readonly structure: SumStructure
   /** Whether the structure was left open, so that a small last layer gets its whole covariance. */
   readonly structureOpen: boolean
@@ -93,6 +99,7 @@ export interface ResolvedOptions {
   /** The linear model over all weights: sought, and left where it is too large or impossible; demanded; or not used. */
   readonly linearModel: 'preferred' | 'required' | 'none'
   readonly curvature: CurvatureKind
+  readonly draws: number
   readonly kfacApprox: KfacApproximation
   readonly settings: Partial<PosteriorSettings>
   /** Noises that were given one an output. They are part of H, and `settings.sigmaNoise` is 1. */
@@ -123,8 +130,10 @@ export interface ResolvedOptions {
 const KNOWN: readonly (keyof LaplaceOptions)[] = [
   'likelihood',
   'subset',
+  'subnetwork',
   'structure',
   'curvature',
+  'draws',
   'kfacApprox',
   'priorPrecision',
   'priorMean',
@@ -155,28 +164,47 @@ function word<T extends string>(option: string, value: unknown, allowed: readonl
 }
 
 /** Which posterior is meant: options that name neither subset nor structure nor prior leave it to the fit. */
-function resolvePosterior(options: LaplaceOptions): Pick<ResolvedOptions, 'subset' | 'structure' | 'linearModel'> {
+function resolvePosterior(
+  options: LaplaceOptions,
+): Pick<ResolvedOptions, 'subset' | 'subsetName' | 'structure' | 'linearModel'> {
   const subset = word('subset', options.subset, SUBSET_CHOICES)
   const structure = options.structure === undefined ? undefined : oneOf('structure', options.structure, STRUCTURES)
   if (structure === 'lowrank') {
-    if (subset === 'last_layer') {
+    if (subset === 'last_layer' || subset === 'subnetwork') {
       throw new OptionError('BAD_COMBINATION',
         "Structure 'lowrank' is the linear model over all weights; use subset 'all' (or 'auto'), or another structure.",
         { subset, structure })
     }
-    return { subset: 'all', structure: 'kron', linearModel: 'required' }
+    return { subset: 'all', subsetName: 'all', structure: 'kron', linearModel: 'required' }
+  }
+  if (subset === 'subnetwork') {
+    return { subset: 'all', subsetName: 'subnetwork', structure: structure ?? 'full', linearModel: 'none' }
   }
   const linearModel = structure === undefined && subset !== 'last_layer' && leavesPriorOpen(options)
     ? 'preferred'
     : 'none'
-  return { subset: subset === 'auto' ? 'last_layer' : subset, structure: structure ?? 'kron', linearModel }
+  const own = subset === 'auto' ? 'last_layer' : subset
+  const usual = options.curvature === 'hessian' ? 'full' : 'kron'
+  return { subset: own, subsetName: own, structure: structure ?? usual, linearModel }
+}
+
+/** @throws OptionError BAD_COMBINATION unless a subnetwork goes with its subset */
+function subnetworkOf({ subset, subnetwork }: LaplaceOptions): SubnetworkChoice | undefined {
+  if ((subset === 'subnetwork') === (subnetwork !== undefined)) return subnetwork
+  throw new OptionError('BAD_COMBINATION', subnetwork === undefined
+    ? "Subset 'subnetwork' needs its parameters (option subnetwork): flat indices, names, or a number of them with "
+      + 'what they are chosen by.'
+    : "Option subnetwork says which parameters subset 'subnetwork' means; with another subset nothing would use it.", {
+    option: 'subnetwork',
+  })
 }
 
 /** Whether nothing is said of the prior and its tuning. */
 function leavesPriorOpen(
-  { tune, priorPrecision, priorMean, temperature, priorStructure, kfacApprox }: LaplaceOptions,
+  { tune, priorPrecision, priorMean, temperature, priorStructure, kfacApprox, curvature = 'ggn' }: LaplaceOptions,
 ): boolean {
-  return (tune === undefined || tune === 'auto' || tune === 'validated') && priorPrecision === undefined
+  return curvature === 'ggn' && (tune === undefined || tune === 'auto' || tune === 'validated') &&
+    priorPrecision === undefined
     && priorMean === undefined && temperature === undefined && (kfacApprox === undefined || kfacApprox === 'expand')
     && (priorStructure === undefined || priorStructure === 'scalar')
 }
@@ -188,12 +216,14 @@ function leavesPriorOpen(
 export function resolveOptions(options: LaplaceOptions): ResolvedOptions {
   knownOptions('laplace', options, KNOWN)
   const likelihood = oneOf('likelihood', options.likelihood, LIKELIHOODS)
-  const { subset, structure, linearModel } = resolvePosterior(options)
+  const { subset, structure, linearModel, subsetName } = resolvePosterior(options)
   const tune = options.tune === undefined ? undefined : oneOf('tune', options.tune, TUNE_METHODS)
   const priorStructure = word('priorStructure', options.priorStructure, PRIOR_STRUCTURES)
   checkTuning(tune, priorStructure, structure, subset, options.validation !== undefined)
   const calibrate = options.calibrate === undefined ? undefined : oneOf('calibrate', options.calibrate, CALIBRATIONS)
   checkHeldOut(options, tune, calibrate)
+  const curvature = word('curvature', options.curvature, CURVATURES)
+  checkCurvature(curvature, options, tune)
   if (likelihood !== 'regression' && options.sigmaNoise !== undefined && options.sigmaNoise !== 1) {
     throw new OptionError('BAD_COMBINATION',
       `Option sigmaNoise is the noise of regression; the likelihood ${likelihood} has none.`, { option: 'sigmaNoise',
@@ -202,14 +232,16 @@ export function resolveOptions(options: LaplaceOptions): ResolvedOptions {
   return {
     likelihood,
     subset,
-    subsetName: subset,
+    subsetName,
+    subnetwork: subnetworkOf(options),
     structure,
     structureOpen: options.structure === undefined,
     priorOpen: leavesPriorOpen(options),
     linearModel,
     tune,
     priorStructure,
-    curvature: word('curvature', options.curvature, CURVATURES),
+    curvature,
+    draws: whole('draws', options.draws, 1) ?? 1,
     kfacApprox: word('kfacApprox', options.kfacApprox, KFAC_APPROXIMATIONS),
     settings: settingsOf(options),
     outputNoise: outputNoiseOf(options.sigmaNoise),

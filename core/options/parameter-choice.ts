@@ -10,3 +10,14 @@ export interface ParameterChoice {
   /** Parameters that keep their values and take no part in the posterior. */
   readonly freeze?: TensorChoice | undefined
 }
+
+/**
+ * Parameters by flat index in theta (from 0, tensor after tensor), by names and globs of tensors or names of modules,
+ * or `count` of them: those of the largest magnitude or score, or a sample drawn by the seed.
+ */
+export type SubnetworkChoice = readonly string[] | ArrayLike<number> | {
+  readonly count: number
+  /** A score for each parameter: the variances of a diagonal posterior, or of snapshots of the weights. */
+  readonly by: 'magnitude' | 'random' | ArrayLike<number>
+  readonly seed?: number | undefined
+}

@@ -6,16 +6,21 @@ import type { Precision } from '../tensor/tensor.js'
 
 /** What the outputs are: logits of exclusive classes, of one label, of independent labels; or means. */
 export const LIKELIHOODS = ['classification', 'binary', 'multilabel', 'regression'] as const
+/** Which weights are uncertain, where it takes no more to say it. */
+export const WHOLE_SUBSETS = ['last_layer', 'all'] as const
 /** Which weights are uncertain. */
-export const SUBSETS = ['last_layer', 'all'] as const
+export const SUBSETS = [...WHOLE_SUBSETS, 'subnetwork'] as const
 /** Which weights are uncertain; `auto` leaves it to the fit. */
 export const SUBSET_CHOICES = ['auto', ...SUBSETS] as const
 /** Structures whose curvature is a sum over the data: Kronecker factors of each tensor, all of H, or its diagonal. */
 export const SUM_STRUCTURES = ['kron', 'full', 'diag'] as const
 /** What is kept of H: a sum over the data, or the leading eigenvectors at the mode of the linear model. */
 export const STRUCTURES = [...SUM_STRUCTURES, 'lowrank'] as const
-/** Which curvature stands for the Hessian: the generalised Gauss-Newton matrix. */
-export const CURVATURES = ['ggn'] as const
+/**
+ * Which curvature stands for the Hessian: the generalised Gauss-Newton matrix, outer products of the gradients at the
+ * labels or at labels drawn from the model, or the Hessian itself.
+ */
+export const CURVATURES = ['ggn', 'empirical_fisher', 'mc_fisher', 'hessian'] as const
 /**
  * How the prior is tuned: by what the training rows say without held-out ones, by held-out rows (prior, mean and link
  * together), at the linear model's own mode, by the evidence, on a grid by held-out rows, or not.

@@ -12,16 +12,21 @@ import { addReachedInputs, type ReachedRows, reachedRows } from '../curvature/kr
 import { accumulateLastLayer } from '../curvature/last-layer.js'
 import { chosenEngine, type EngineProvider } from '../engine/chosen-engine.js'
 import { InternalError } from '../errors/errors.js'
+import { addInPlace } from '../kernels/arithmetic.js'
 import type { RealArray } from '../kernels/linear-algebra.js'
 import { addAgreement, type Agreement, zeroAgreement } from '../likelihood/agreement.js'
+import { empiricalFisher, sampledFisher } from '../likelihood/fisher.js'
+import type { LikelihoodModel } from '../likelihood/likelihood.js'
 import { termsOf } from '../likelihood/output-layout.js'
 import { labelledTerms } from '../likelihood/position-labels.js'
 import { positionSeeds } from '../likelihood/position-seeds.js'
 import { likelihoodModel } from '../likelihood/registry.js'
+import { weighted, weightedSeeds } from '../likelihood/weighted.js'
 import { type KeptRows, keptRows, type RowRequest } from '../linear-model/row-products.js'
 import type { Inputs } from '../network/input-rows.js'
 import type { Network } from '../network/network.js'
-import type { EngineName, KfacApproximation, Likelihood, Subset, SumStructure } from '../options/words.js'
+import type { CurvatureKind, EngineName, KfacApproximation, Likelihood, Subset,
+  SumStructure } from '../options/words.js'
 import { type OutputMoments, outputMoments, type PosteriorParts } from '../posterior/posterior-parts.js'
 import type { VarianceKind } from '../posterior/variance-kind.js'
 import { positionsAtOnce } from '../programs/cost.js'
@@ -41,6 +46,10 @@ export interface FitSums {
 /** What a fit sums up. */
 export interface FitKind {
   readonly structure: SumStructure
+  readonly curvature: CurvatureKind
+  /** Of curvature mc_fisher: labels drawn for each row, and what they are drawn by. */
+  readonly draws: number
+  readonly seed: number
   readonly kfacApprox: KfacApproximation
   readonly keepFeatures: boolean
 }
@@ -69,6 +78,10 @@ export interface LabelledBatch {
   readonly x: Inputs
   readonly labels: Float64Array
   readonly examples: number
+  /** How often each row counts, N; once where there are none. */
+  readonly weights?: Float64Array | undefined
+  /** The place of the first row among those of the fit. */
+  readonly first?: number
 }
 
 /** What computes batches. */
@@ -120,10 +133,13 @@ export function createWorker(evaluator: Evaluator, likelihoodName: Likelihood, o
   const terms = termsOf(network)
   const seedsOfTerm = likelihood.seedCount(outputs)
   const atOnce = positionsAtOnce(evaluator, seedsOfTerm)
-  const seedsAt = (from: number, labels: Float64Array) => ({ count: atOnce * seedsOfTerm,
-    from: (f: RealArray, examples: number) => (terms === 1
-      ? likelihood.hessianSeeds(f, examples, outputs)
-      : positionSeeds(likelihood, f, labels, examples, outputs, { terms, from, count: atOnce })) })
+  const seedsAt = (from: number, own: LikelihoodModel, { labels, weights }: LabelledBatch) => (terms === 1
+    ? { count: own.seedCount(outputs),
+      from: (f: RealArray, examples: number) => own.hessianSeeds(f, examples, outputs) }
+    : { count: atOnce * seedsOfTerm, from: (f: RealArray, examples: number) => {
+      const seeds = positionSeeds(likelihood, f, labels, examples, outputs, { terms, from, count: atOnce })
+      return weights === undefined ? seeds : weightedSeeds(seeds, weights, terms * outputs)
+    } })
   const turns = new Map<number, Promise<unknown>>()
   const kept = new Map<number, KeptRows>()
   const rowsOf = (part: number): KeptRows => {
@@ -131,7 +147,10 @@ export function createWorker(evaluator: Evaluator, likelihoodName: Likelihood, o
     if (rows === undefined) throw new InternalError(`No rows are kept under ${part}.`)
     return rows
   }
-  const addNow: Worker['add'] = async ({ structure, kfacApprox, keepFeatures }, shard, { x, labels, examples }) => {
+  const addNow: Worker['add'] = async (kind, shard, batch) => {
+    const { structure, kfacApprox, keepFeatures } = kind
+    const { x, labels, examples, weights } = batch
+    const ofRows = terms === 1 ? likelihoodOfRows(likelihood, kind, batch) : likelihood
     const sums = shards.get(shard) ??
       { examples: 0, loss: 0, curvature: zeroCurvature(structure, slots, linears),
         agreement: zeroAgreement(likelihoodName, outputs) }
@@ -140,18 +159,23 @@ export function createWorker(evaluator: Evaluator, likelihoodName: Likelihood, o
     const count = kept?.length ?? examples * terms
     const chosen = <A extends RealArray>(values: A, columns: number): A | Float64Array =>
       kept === undefined ? values : takeRows(values, kept, columns)
+    const termWeights = weights &&
+      Float64Array.from({ length: count }, (_, i) => weights[Math.floor((kept === undefined ? i : kept[i]) / terms)])
+    const ofTerms = termWeights === undefined ? likelihood : weighted(likelihood, termWeights)
     const put = (curvature: Curvature, f: RealArray): void => {
       const [own, y] = [chosen(f, outputs), Float64Array.from(chosen(labels, width))]
-      shards.set(shard, { curvature, examples: sums.examples + examples,
-        loss: sums.loss + likelihood.loss(own, y, count, outputs),
-        agreement: sums.agreement === undefined ? undefined : addAgreement(sums.agreement, own, y, count) })
+      shards.set(shard, { curvature,
+        examples: sums.examples + (weights?.reduce((sum, weight) => sum + weight, 0) ?? examples),
+        loss: sums.loss + ofTerms.loss(own, y, count, outputs), agreement: sums.agreement === undefined
+          ? undefined
+          : addAgreement(sums.agreement, own, y, count, termWeights) })
     }
     if (sums.curvature.structure === 'kron' && evaluator.kroneckerSums !== undefined && kept === undefined &&
-      gramsSuffice(kfacApprox, linears)) {
+      weights === undefined && gramsSuffice(kfacApprox, linears)) {
       const own = operatorSums(sums.curvature.blocks, linears)
-      let f = await evaluator.kroneckerSums(x, seedsAt(0, labels), own, true)
+      let f = await evaluator.kroneckerSums(x, seedsAt(0, ofRows, batch), own, true)
       for (let from = atOnce; from < terms; from += atOnce) {
-        f = await evaluator.kroneckerSums(x, seedsAt(from, labels), own, false)
+        f = await evaluator.kroneckerSums(x, seedsAt(from, ofRows, batch), own, false)
       }
       unfinished.add(shard)
       put({ ...sums.curvature, blocks: countRows(sums.curvature.blocks, linears, examples) }, f)
@@ -163,7 +187,13 @@ export function createWorker(evaluator: Evaluator, likelihoodName: Likelihood, o
       let { curvature } = sums
       let reached: ReachedRows = []
       for (let from = 0; from < terms; from += atOnce) {
-        const { f, jacobian } = await evaluator.seeded(x, seedsAt(from, labels))
+        const { f, jacobian: seeded } = await evaluator.seeded(x, seedsAt(from, ofRows, batch))
+        const jacobian = { ...seeded, weights }
+        if (kind.curvature === 'hessian' && curvature.structure === 'full') {
+          // Of a last layer nothing is missing: its outputs are linear in its weights.
+          const missing = await evaluator.secondDerivatives(ofRows.residual(f, labels, examples, outputs), x)
+          addInPlace(curvature.matrix, missing)
+        }
         curvature = accumulateCurvature(curvature, slots, jacobian, kfacApprox, from === 0 && !partial)
         if (partial) reached = reachedRows(jacobian, reached)
         if (from + atOnce < terms) continue
@@ -175,7 +205,8 @@ export function createWorker(evaluator: Evaluator, likelihoodName: Likelihood, o
     }
     const { f, features } = await evaluator.features(x)
     const phi = chosen(features, features.length / (examples * terms))
-    put(accumulateLastLayer(sums.curvature, slots, phi, chosen(f, outputs), count, likelihood), f)
+    const own = terms === 1 ? ofRows : ofTerms
+    put(accumulateLastLayer(sums.curvature, slots, phi, chosen(f, outputs), count, own, termWeights), f)
     return keepFeatures ? phi : undefined
   }
   return {
@@ -214,6 +245,17 @@ export function createWorker(evaluator: Evaluator, likelihoodName: Likelihood, o
       return { f, ...outputMoments(parts, slots, jacobian, kind) }
     },
   }
+}
+
+/** The likelihood of a batch's rows, with the curvature that is asked for and the rows' weights. */
+function likelihoodOfRows(likelihood: LikelihoodModel, { curvature, draws, seed }: FitKind,
+  { labels, weights, first = 0 }: LabelledBatch): LikelihoodModel {
+  const own = curvature === 'empirical_fisher'
+    ? empiricalFisher(likelihood, labels)
+    : curvature === 'mc_fisher'
+    ? sampledFisher(likelihood, draws, seed, first)
+    : likelihood
+  return weights === undefined ? own : weighted(own, weights)
 }
 
 /** Outputs and variances of networks with positions: some positions at once, each with the Jacobian of its outputs. */

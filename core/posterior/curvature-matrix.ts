@@ -76,7 +76,7 @@ function kronMatrix(size: number, curvature: Extract<Curvature, { structure: 'kr
     const B = float64([block.out, block.out], block.B.map(value => scale * value))
     if (block.kind === 'dense') return { name: block.name, kind: 'dense', B }
     return { name: block.name, kind: 'weight', B,
-      A: float64([block.in, block.in], block.A.map(value => value / Math.max(1, block.rows))) }
+      A: float64([block.in, block.in], block.A.map(value => value / (block.rows || 1))) }
   })
   return { structure: 'kron', size, blocks, ...(delta === undefined ? {} : { delta }),
     toDense: () => dense(size, blocks, delta) }

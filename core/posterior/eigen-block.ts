@@ -66,7 +66,7 @@ function kronEigenBlock(block: KronBlock, eigenOf: (size: number, matrix: Float6
   if (block.kind === 'dense') {
     return { out: block.out, in: 1, left: b.vectors, right: undefined, values: clamped(b.values) }
   }
-  const rows = Math.max(1, block.rows)
+  const rows = block.rows || 1
   const a = eigenOf(block.in, block.A)
   const values = new Float64Array(block.out * block.in)
   for (let o = 0; o < block.out; o++) {
@@ -86,8 +86,8 @@ function sameNumbers(a: Float64Array, b: Float64Array): boolean {
 }
 
 /** A tensor of rank 2 or more as out x in; any other as a column. */
-function matrixShape({ shape, size }: ParameterSlot): [number, number] {
-  return shape.length < 2 || shape[0] === 0 ? [size, 1] : [shape[0], size / shape[0]]
+function matrixShape({ shape, size, elements }: ParameterSlot): [number, number] {
+  return elements !== undefined || shape.length < 2 || shape[0] === 0 ? [size, 1] : [shape[0], size / shape[0]]
 }
 
 /** U_B' M U_A (forward) or U_B M U_A' (backward) for `count` matrices M of out x in, each one a row. */

@@ -57,9 +57,21 @@ function fullPosteriorWith(curvature: FullCurvature, values: () => Float64Array,
   }
 }
 
+/** Eigenvalues below 0 by more than this share of the largest are no rounding. */
+const ROUNDING = 1e-8
+
+/** @throws NumericalError NOT_POSITIVE_DEFINITE for a Hessian that is indefinite: no evidence has a maximum there */
 function eigenvalues({ size, matrix }: FullCurvature): Float64Array {
+  const { values } = symmetricEigen(size, matrix)
+  const [least, most] = [Math.min(...values), Math.max(...values)]
+  if (least < -ROUNDING * most) {
+    throw new NumericalError('NOT_POSITIVE_DEFINITE',
+      `The curvature is indefinite: its eigenvalues go from ${least.toPrecision(3)} to ${most.toPrecision(3)}, so that `
+        + "the network is at no minimum of its loss, and the prior precision cannot be tuned by 'marglik'. Give one "
+        + "that is larger, or use curvature 'ggn', which is never negative.", { least, most, size })
+  }
   // Rounding puts zeros of a singular H a little below 0: log(s l + delta) would be NaN for a small delta.
-  return symmetricEigen(size, matrix).values.map(value => Math.max(0, value))
+  return values.map(value => Math.max(0, value))
 }
 
 function precisionOf({ matrix, size }: FullCurvature, slots: readonly ParameterSlot[],

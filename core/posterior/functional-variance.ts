@@ -55,9 +55,9 @@ function* blockTerms<A, J, V>(ops: VarianceOperations<A, J, V>, blocks: readonly
   slots: readonly ParameterSlot[], uses: readonly UsesOf<A>[]): Generator<VarianceTerm<A, J>> {
   const rest = new Set(uses.filter(use => use.asWeight.length + use.asBias.length + use.direct.length > 0))
   for (const use of uses) {
-    const pair = onlyPair(use)
+    const pair = slots[use.slot].elements === undefined ? onlyPair(use) : undefined
     if (pair === undefined) continue
-    const folded = foldableBias(pair, uses, blocks)
+    const folded = foldableBias(pair, uses, blocks, slots)
     yield pairTerm(ops, pair.a, pair.g, blocks[use.slot], folded && blocks[folded.slot])
     rest.delete(use)
     if (folded !== undefined) rest.delete(folded)
@@ -105,10 +105,12 @@ function onlyPair<A>({ asWeight, asBias, direct }: UsesOf<A>): LinearPair<A> | u
 }
 
 /** The bias of a pair if it belongs to this pair alone and lives in the same eigenbasis as the weight's outputs. */
-function foldableBias<A>(pair: LinearPair<A>, uses: readonly UsesOf<A>[], blocks: readonly WeightedBlock[]):
+function foldableBias<A>(pair: LinearPair<A>, uses: readonly UsesOf<A>[], blocks: readonly WeightedBlock[],
+  slots: readonly ParameterSlot[]
+):
   | UsesOf<A>
   | undefined {
-  if (pair.bias < 0) return undefined
+  if (pair.bias < 0 || slots[pair.bias].elements !== undefined) return undefined
   const use = uses[pair.bias]
   const alone = use.asBias.length === 1 && use.asWeight.length === 0 && use.direct.length === 0
   return alone && sameOutputBasis(blocks[pair.bias], blocks[pair.weight]) ? use : undefined

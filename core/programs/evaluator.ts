@@ -18,6 +18,7 @@ import { type Precision, sizeOf, type Tensor, tensor } from '../tensor/tensor.js
 import type { FactoredJacobian } from './factored-jacobian.js'
 import { factoredJacobian, type FactorsProgram, factorsProgram } from './factors-program.js'
 import { featuresProgram } from './features-program.js'
+import { type HessianMap, hessianMap } from './hessian-map.js'
 import type { OperatorSums } from './operator-sums.js'
 
 /** Outputs f (N x T x C) and, for the last layer, its inputs phi at the positions of the outputs ((N T) x D). */
@@ -78,6 +79,11 @@ export interface Evaluator {
   readonly kroneckerSums:
     | ((x: Inputs, seeds: Seeds, sums: readonly OperatorSums[], inputs: boolean) => Promise<RealArray>)
     | undefined
+  /**
+   * sum_n d^2 (u_n' f_n) / dtheta^2, P x P, for u of N x C: what the Gauss-Newton matrix leaves out of the Hessian.
+   * @throws GraphError NOT_DIFFERENTIABLE
+   */
+  secondDerivatives(u: Float64Array, x: Inputs): Promise<Float64Array>
   dispose(): void
 }
 
@@ -92,12 +98,13 @@ export function createEvaluator(network: Network, subset: Subset, engine: Chosen
   // The file's order, be the bias first: in another one than theta's, saved curvatures and priors by tensor would be
   // cut at wrong offsets.
   const slots = lastLayer === undefined
-    ? parameterSlots(graph, graph.parameters.map(parameter => parameter.name))
+    ? parameterSlots(graph, graph.parameters.flatMap(({ name, elements }) => (elements?.length === 0 ? [] : [name])))
     : lastLayerSlots(graph, lastLayer)
   const names = slots.map(slot => slot.name)
   const programs = programCache(engine, precision)
   const factors = (seeds: number): FactorsProgram =>
     programs.factors(seeds, () => factorsProgram(graph, output, names, seeds))
+  let secondOrder: HessianMap | undefined
   const linearise = async (x: Inputs, count: number,
     seed: (program: FactorsProgram) => DeferredInput): Promise<Linearisation> => {
     const program = factors(count)
@@ -154,7 +161,11 @@ export function createEvaluator(network: Network, subset: Subset, engine: Chosen
         return real(results, program.output)
       } :
       undefined,
-    dispose: programs.dispose,
+    secondDerivatives: (u, x) => (secondOrder ??= hessianMap(network, slots, engine, precision)).matrix(u, x),
+    dispose: () => {
+      programs.dispose()
+      secondOrder?.dispose()
+    },
   }
 }
 

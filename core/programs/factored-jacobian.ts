@@ -27,4 +27,6 @@ export interface FactoredJacobian {
   readonly seeds: number
   readonly examples: number
   readonly factors: readonly (LinearFactor | DirectFactor)[]
+  /** How often each example counts, where not once: the seeds have its root already, the inputs `a` do not. */
+  readonly weights?: Float64Array | undefined
 }

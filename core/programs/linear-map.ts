@@ -9,8 +9,8 @@ import { parameterCount, type ParameterSlot } from '../network/parameter-slot.js
 import { exchangeLastAxes } from '../network/parameters.js'
 import { type Precision, type Tensor, tensor } from '../tensor/tensor.js'
 import type { LinearFactor } from './factored-jacobian.js'
-import { factoredJacobian, factorsProgram } from './factors-program.js'
-import { jvpProgram } from './jvp-program.js'
+import { factoredJacobian, type FactorsProgram, factorsProgram } from './factors-program.js'
+import { type JvpProgram, jvpProgram } from './jvp-program.js'
 
 /** J, the derivative of f (N x C) with respect to the P parameters of some slots, at the network's weights. */
 export interface LinearMap {
@@ -49,16 +49,12 @@ export function linearMap({ graph, inputs, output }: Network, slots: readonly Pa
   const parameters = parameterCount(slots)
   const programs = { forward: compiledOnce(engine, forward.graph, precision),
     backward: compiledOnce(engine, backward.graph, precision) }
-  const transposed = new Set(graph.parameters.filter(parameter => parameter.transposed).map(({ name }) => name))
   return {
     parameters,
     outputs,
     async times(v, x) {
       checkLength('v', v, parameters)
-      const tangents = slots.flatMap((slot): [string, Tensor][] => {
-        const name = forward.tangents.get(slot.name)
-        return name === undefined ? [] : [[name, tangentOf(slot, v, transposed.has(slot.name), precision)]]
-      })
+      const tangents = tangentsOf(forward, slots, graph, v, precision)
       const results = await (await programs.forward.ready()).run(new Map([...x, ...tangents]))
       return Float64Array.from(realResult(results, forward.product))
     },
@@ -67,11 +63,7 @@ export function linearMap({ graph, inputs, output }: Network, slots: readonly Pa
       checkLength('u', u, examplesOf(x, inputs) * outputs)
       const seed = tensor(precision, [1, u.length / outputs, outputs], u)
       const results = await (await programs.backward.ready()).run(new Map([...x, [backward.seed, seed]]))
-      const { factors, examples } = factoredJacobian(backward, results)
-      for (const factor of factors) {
-        if (factor.kind === 'linear') addLinear(factor, examples, slots, sum)
-        else addRows(factor.gradient, examples, partOf(slots[factor.parameter], sum))
-      }
+      addFactors(backward, results, slots, sum)
       return sum
     },
     dispose() {
@@ -92,6 +84,26 @@ function compiledOnce(engine: Engine, graph: Graph, precision: Precision) {
       }, () => undefined)
       compiled = undefined
     },
+  }
+}
+
+/** v, tensor by tensor, as the program of J v takes it. */
+export function tangentsOf({ tangents }: JvpProgram, slots: readonly ParameterSlot[], { parameters }: Graph,
+  v: Float64Array, precision: Precision): [string, Tensor][] {
+  return slots.flatMap((slot): [string, Tensor][] => {
+    const name = tangents.get(slot.name)
+    const transposed = parameters.some(parameter => parameter.name === slot.name && parameter.transposed)
+    return name === undefined ? [] : [[name, tangentOf(slot, v, transposed, precision)]]
+  })
+}
+
+/** Adds the gradient of one seed, summed over the examples, that a program's results hold in factors. */
+export function addFactors(program: FactorsProgram, results: ReadonlyMap<string, Tensor>,
+  slots: readonly ParameterSlot[], sum: Float64Array): void {
+  const { factors, examples } = factoredJacobian(program, results)
+  for (const factor of factors) {
+    if (factor.kind === 'linear') addLinear(factor, examples, slots, sum)
+    else addRows(factor.gradient, examples, partOf(slots[factor.parameter], sum))
   }
 }
 

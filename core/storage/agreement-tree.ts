@@ -3,7 +3,7 @@ import { UntrustedInputError } from '../errors/errors.js'
 import { type Agreement, confusionSize, productsSize } from '../likelihood/agreement.js'
 import type { TrainingRecord, TrainingScores } from '../tuning/training-scores.js'
 import type { Tree } from './container.js'
-import { arrayField, countField, exact, type Fields, fieldsOf, numberField, wordField } from './fields.js'
+import { amountField, arrayField, countField, exact, type Fields, fieldsOf, numberField, wordField } from './fields.js'
 
 /** The tree of an agreement. */
 export function agreementToTree(agreement: Agreement): Tree {
@@ -16,11 +16,11 @@ export function agreementFromTree(tree: Tree | undefined): Agreement | undefined
   const fields = fieldsOf(tree, 'agreement')
   const kind = wordField(fields, 'kind', ['classes', 'labels', 'targets'])
   const outputs = countField(fields, 'outputs')
-  const examples = countField(fields, 'examples')
+  const examples = amountField(fields, 'examples')
   const array = (key: string): Float64Array => arrayField(fields, key, outputs)
   switch (kind) {
     case 'classes':
-      return exact(fields, 'agreement', { kind, outputs, examples, right: countField(fields, 'right'),
+      return exact(fields, 'agreement', { kind, outputs, examples, right: amountField(fields, 'right'),
         least: leastOf(fields), counts: addingTo(examples, array('counts'), 'counts'),
         confusion: addingTo(examples, arrayField(fields, 'confusion', confusionSize(outputs)), 'confusion') })
     case 'labels':
@@ -35,7 +35,8 @@ export function agreementFromTree(tree: Tree | undefined): Agreement | undefined
 /** Numbers of examples by kind, which are all the examples together; none where there are too many kinds. */
 function addingTo(examples: number, counts: Float64Array, path: string): Float64Array {
   const sum = counts.reduce((before, count) => before + (count >= 0 && Number.isInteger(count) ? count : NaN), 0)
-  if (counts.length === 0 || sum === examples) return counts
+  // Weights of rows need not be whole numbers.
+  if (counts.length === 0 || Math.abs(sum - examples) <= 1e-9 * examples) return counts
   throw new UntrustedInputError(`The file is damaged: '${path}' does not add up to its ${examples} examples.`, {
     format: 'container',
     path,

@@ -3,7 +3,7 @@ import type { Curvature, KronBlock, LowRankModel, PosteriorCurvature } from '../
 import { UntrustedInputError } from '../errors/errors.js'
 import { STRUCTURES } from '../options/words.js'
 import type { Tree } from './container.js'
-import { arrayField, countField, countsField, exact, type Fields, fieldsOf, listField, numberField, positiveCountField,
+import { amountField, arrayField, countField, countsField, exact, type Fields, fieldsOf, listField, numberField,
   positiveField, textField, wordField } from './fields.js'
 
 /** The tree of a curvature. */
@@ -52,7 +52,7 @@ function blockFrom(fields: Fields, empty: boolean): KronBlock {
   if (kind === 'dense') return exact(fields, name, { kind, name, out, B })
   const inputs = countField(fields, 'in')
   return exact(fields, name, { kind, name, out, in: inputs, B, A: arrayField(fields, 'A', inputs * inputs),
-    rows: empty ? countField(fields, 'rows') : positiveCountField(fields, 'rows') })
+    rows: empty ? amountField(fields, 'rows') : positiveField(fields, 'rows') })
 }
 
 function modelFrom(fields: Fields, size: number): LowRankModel {

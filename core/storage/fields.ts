@@ -64,6 +64,13 @@ export function positiveField(fields: Fields, key: string): number {
   return value
 }
 
+/** The field as an amount: a finite number that is not negative. */
+export function amountField(fields: Fields, key: string): number {
+  const value = numberField(fields, key)
+  if (!(value >= 0 && value < Infinity)) throw wrong(key, 'an amount')
+  return value
+}
+
 /** The field as a count: an integer from 0 to 2^53. */
 export function countField(fields: Fields, key: string): number {
   const value = numberField(fields, key)

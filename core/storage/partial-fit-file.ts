@@ -5,7 +5,7 @@ import { checkedPartialFit, type PartialFit } from '../sums/partial-fit.js'
 import { agreementFromTree, agreementToTree } from './agreement-tree.js'
 import { writeContainer } from './container.js'
 import { curvatureToTree, sumFromTree } from './curvature-tree.js'
-import { countField, exact, type Fields, fieldsOf, numberField, textField, textsField } from './fields.js'
+import { amountField, exact, type Fields, fieldsOf, numberField, textField, textsField } from './fields.js'
 import { NO_DIGEST_NOTE, readContainer } from './read-container.js'
 
 /** A partial fit as bytes, to be sent to another machine. */
@@ -24,17 +24,17 @@ export function readPartialFit(bytes: Uint8Array): PartialFit {
   const { tree, hasDigest } = readContainer('partial', bytes)
   const fields = fieldsOf(tree, 'partial')
   const notes = hasDigest ? textsField(fields, 'notes') : [NO_DIGEST_NOTE]
-  const fit = exact(fields, 'partial', { key: textField(fields, 'key'), examples: countField(fields, 'examples'),
+  const fit = exact(fields, 'partial', { key: textField(fields, 'key'), examples: amountField(fields, 'examples'),
     loss: numberField(fields, 'loss'), curvature: sumFromTree(fields['curvature'], fields['examples'] === 0),
     agreement: agreementFromTree(fields['agreement']), chunks: chunksFrom(fields, hasDigest), notes })
   return checkedPartialFit(fit)
 }
 
-/** The digests of chunks: no more of them than examples. Files of 0.1.0 have none. */
+/** The digests of chunks: none without examples. Files of 0.1.0 have none. */
 function chunksFrom(fields: Fields, hasDigest: boolean): Chunks | undefined {
   const chunks = hasDigest ? fields['chunks'] : null
   if (chunks === null) return undefined
-  if (chunks instanceof Uint8Array && areChunks(chunks) && chunkCount(chunks) <= countField(fields, 'examples')) {
+  if (chunks instanceof Uint8Array && areChunks(chunks) && (chunkCount(chunks) === 0 || fields['examples'] !== 0)) {
     return chunks
   }
   throw new UntrustedInputError("The file is damaged: 'chunks' should be the digests of chunks of data in order.", {

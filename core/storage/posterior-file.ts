@@ -18,8 +18,8 @@ import { calibrationFromTree, calibrationToTree, leftOutFromTree, leftOutToTree 
 import { choiceFromTree, choiceToTree } from './choice-tree.js'
 import { type Tree, writeContainer } from './container.js'
 import { curvatureFromTree, curvatureToTree } from './curvature-tree.js'
-import { arrayField, countField, exact, type Fields, fieldsOf, numberField, positiveCountField, positiveField,
-  textField, textsField, wordField } from './fields.js'
+import { arrayField, countField, exact, type Fields, fieldsOf, numberField, positiveField, textField, textsField,
+  wordField } from './fields.js'
 import { graphFromTree, graphToTree } from './graph-tree.js'
 import { NO_DIGEST_NOTE, readContainer } from './read-container.js'
 
@@ -33,6 +33,8 @@ export type SavedOptions = {
 } & {
   /** Noises of the outputs where they were given one an output. */
   readonly sigmaNoise?: Float64Array
+  /** Flat indices of the parameters of subset `subnetwork`. */
+  readonly subnetwork?: Float64Array
   /** The input that was named, where one was. */
   readonly input?: string | undefined
   /** Of networks whose outputs have several positions. */
@@ -77,7 +79,7 @@ export function writePosterior({ options, graph, curvature, settings, mode, ...s
   return writeContainer(KIND, {
     options: { likelihood, subset, structure, curvature: options.curvature, kfacApprox, seed, precision,
       input: input ?? '', output, sigmaNoise: options.sigmaNoise ?? null, positions: options.positions ?? null,
-      classAxis: options.classAxis ?? null },
+      classAxis: options.classAxis ?? null, subnetwork: options.subnetwork ?? null },
     network: graph === undefined ? null : graphToTree(graph),
     digest: saved.digest,
     curvature: curvatureToTree(curvature),
@@ -110,7 +112,7 @@ export function readPosterior(bytes: Uint8Array): SavedPosterior {
     digest: textField(fields, 'digest'),
     curvature: curvatureFromTree(fields['curvature']),
     settings: settingsFrom(fieldsOf(fields['settings'], 'settings')),
-    examples: positiveCountField(fields, 'examples'),
+    examples: positiveField(fields, 'examples'),
     loss: numberField(fields, 'loss'),
     mode: absent(fields['mode']) ? undefined : modeFrom(fieldsOf(fields['mode'], 'mode')),
     tuned: wordField(fields, 'tuned', TUNE_METHODS),
@@ -138,9 +140,10 @@ function optionsFrom(fields: Fields): SavedOptions {
     input: textField(fields, 'input') || undefined,
     output: textField(fields, 'output'),
     ...noisesFrom(fields),
+    ...(absent(fields['subnetwork']) ? {} : { subnetwork: arrayField(fields, 'subnetwork') }),
     ...(absent(fields['positions']) ? {} : { positions: wordField(fields, 'positions', POSITIONS) }),
     ...(absent(fields['classAxis']) ? {} : { classAxis: countField(fields, 'classAxis') }),
-  }, ['sigmaNoise', 'positions', 'classAxis'])
+  }, ['sigmaNoise', 'positions', 'classAxis', 'subnetwork'])
 }
 
 function settingsFrom(fields: Fields): PosteriorSettings {

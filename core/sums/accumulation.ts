@@ -4,6 +4,7 @@ import { zeroCurvature } from '../curvature/accumulate.js'
 import { checkMemory, posteriorBytes } from '../curvature/posterior-bytes.js'
 import { zeroAgreement } from '../likelihood/agreement.js'
 import { checkLabels } from '../likelihood/labels.js'
+import type { LikelihoodModel } from '../likelihood/likelihood.js'
 import { termsOf } from '../likelihood/output-layout.js'
 import { labelledExamples, leftOutNote } from '../likelihood/position-labels.js'
 import { likelihoodModel } from '../likelihood/registry.js'
@@ -22,8 +23,12 @@ import { scheduleBatches } from './scheduler.js'
 
 /** A fit under way. Data that were added stay added; after an error it must be thrown away. */
 export interface Accumulation {
-  /** Adds examples; returns how many there are. @throws ShapeError, DataError, CancelledError */
-  add(x: Examples, y: Tensor, work: WorkOptions): Promise<number>
+  /**
+   * Adds examples; returns how many there are.
+   * @param weights how often each of them counts; once where there are none
+   * @throws ShapeError, DataError, CancelledError
+   */
+  add(x: Examples, y: Tensor, work: WorkOptions, weights?: Float64Array): Promise<number>
   /** The sums, once. */
   sums(): Promise<FitSums>
   /** Features and labels of everything that was added, when they were kept. */
@@ -32,7 +37,7 @@ export interface Accumulation {
 
 /** What a fit needs to know of the options. */
 export type FitOptions = Pick<ResolvedOptions,
-  'likelihood' | 'structure' | 'kfacApprox' | 'batchSize' | 'memoryLimit' | 'seed'>
+  'likelihood' | 'structure' | 'curvature' | 'draws' | 'kfacApprox' | 'batchSize' | 'memoryLimit' | 'seed'>
 
 /**
  * Shards that a fit's batches are given to, and the memory that all of them may take together. The number is part of
@@ -53,18 +58,18 @@ export function startAccumulation(evaluator: Evaluator, pool: WorkerPool, option
   const likelihood = likelihoodModel(options.likelihood)
   checkMemory(options.structure, slots, linears, options.memoryLimit)
   const { outputs } = network
-  const seedsOfTerm = likelihood.seedCount(outputs)
+  const seedsOfTerm = curvatureSeeds(likelihood, outputs, options)
   const seeds = seedsOfTerm * termsOf(network)
   const seedsAtOnce = seedsOfTerm * positionsAtOnce(evaluator, seedsOfTerm)
   const shards = Math.max(1,
     Math.min(SHARDS, Math.floor(SHARDS_BYTES / posteriorBytes(options.structure, slots, linears))))
-  const scheduler = scheduleBatches(pool, { structure: options.structure, kfacApprox: options.kfacApprox,
-    keepFeatures }, shards)
+  const scheduler = scheduleBatches(pool, { structure: options.structure, curvature: options.curvature,
+    draws: options.draws, seed: options.seed, kfacApprox: options.kfacApprox, keepFeatures }, shards)
   let examples = 0
   const reservoir = rowReservoir(options.seed, outputs)
   let kept: Promise<void> = Promise.resolve()
   return {
-    async add(x, y, work) {
+    async add(x, y, work, weights) {
       const rows = networkInputs(x, network, evaluator.precision, note)
       const n = exampleCount(x)
       const size = batchWithin(evaluator, seedsAtOnce, 'sums', options, n)
@@ -78,7 +83,7 @@ export function startAccumulation(evaluator: Evaluator, pool: WorkerPool, option
         await forEachBatch(n, size, 'fit', work, async (from, to) => {
           const labels = values.subarray(from * width, to * width)
           const scheduled = await scheduler.schedule({ x: sliceExamples(rows, network.inputs, from, to), labels,
-            examples: to - from })
+            examples: to - from, first: examples + from, weights: weights?.slice(from, to) })
           if (keepFeatures) {
             // In the order of the batches: the random keys belong to the rows.
             kept = kept.then(async () => {
@@ -104,4 +109,10 @@ export function startAccumulation(evaluator: Evaluator, pool: WorkerPool, option
       return keepFeatures ? reservoir.data() : undefined
     },
   }
+}
+
+/** Seeds of one term of the likelihood that a curvature starts from. */
+export function curvatureSeeds(likelihood: LikelihoodModel, outputs: number,
+  { curvature, draws }: Pick<FitOptions, 'curvature' | 'draws'>): number {
+  return curvature === 'empirical_fisher' ? 1 : curvature === 'mc_fisher' ? draws : likelihood.seedCount(outputs)
 }

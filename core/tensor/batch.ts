@@ -6,4 +6,6 @@ import type { Tensor } from './tensor.js'
 export interface Batch {
   readonly x: Examples
   readonly y: Tensor
+  /** How often each row counts in a fit; once where there are none. */
+  readonly sampleWeight?: ArrayLike<number> | undefined
 }

@@ -22,7 +22,7 @@ function blockDiagonal(block: KronBlock): Float64Array {
   const b = diagonalOf(block.B, block.out)
   if (block.kind === 'dense') return b
   const a = diagonalOf(block.A, block.in)
-  const rows = Math.max(1, block.rows)
+  const rows = block.rows || 1
   return Float64Array.from({ length: block.out * block.in },
     (_, i) => b[Math.floor(i / block.in)] * a[i % block.in] / rows)
 }

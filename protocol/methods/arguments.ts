@@ -65,7 +65,11 @@ export function plainValues(params: DecodedMap, keys: readonly string[],
   const result: Record<string, unknown> = {}
   for (const key of keys) {
     const value = optional(params, key)
-    if (value !== undefined) result[key] = isMap(value) ? toFloat64(tensorFromWire(value, key, files.data)) : value
+    if (value !== undefined && !(isMap(value) && own(value, 'count') !== undefined)) {
+      result[key] = isMap(value)
+        ? toFloat64(tensorFromWire(value, key, files.data))
+        : value
+    }
   }
   return result
 }

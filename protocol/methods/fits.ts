@@ -1,16 +1,17 @@
 /** @file Methods that fit: at once, batch by batch, and in parts that are merged. */
 import { oneOf } from '../../core/errors/suggest.js'
+import type { FitWork } from '../../core/laplace/fit-stream.js'
 import type { LaplacePosterior } from '../../core/laplace/laplace-posterior.js'
 import { type Laplace, laplace } from '../../core/laplace/laplace.js'
 import type { LaplaceOptions } from '../../core/options/laplace-options.js'
 import { readPartialFit, writePartialFit } from '../../core/storage/partial-fit-file.js'
 import { chunkDigest } from '../../core/sums/chunks.js'
 import { mergePartials as merge, type PartialFit, REPEATS } from '../../core/sums/partial-fit.js'
-import type { DecodedMap } from '../frames/decoded-map.js'
+import { type DecodedMap, isMap, own } from '../frames/decoded-map.js'
 import type { WireMap } from '../frames/encode.js'
-import { bytesParameter, flagParameter, listParameter, optional, optionalMap, optionalText,
+import { bytesParameter, flagParameter, listParameter, mapParameter, optional, optionalMap, optionalText,
   textParameter } from '../messages/parameters.js'
-import { batchOf, heldOutOf, optionalBatch, optionsOf } from './arguments.js'
+import { batchOf, heldOutOf, optionalArray, optionalBatch, optionsOf, plainValues } from './arguments.js'
 import type { MethodContext } from './method-set.js'
 import { type Method, nameFor, type ThreadState, workOf } from './method.js'
 import { modelFrom } from './networks.js'
@@ -20,8 +21,10 @@ import { briefSummary, summaryToWire } from './posterior-summary.js'
 const FIT_OPTIONS = [
   'likelihood',
   'subset',
+  'subnetwork',
   'structure',
   'curvature',
+  'draws',
   'kfacApprox',
   'priorPrecision',
   'priorMean',
@@ -50,10 +53,23 @@ async function approximation(params: DecodedMap, method: string, state: ThreadSt
   const network = optionalMap(params, 'network')
   const { graph } = network === undefined ? state.objects.get('model', params) : await modelFrom(network, state)
   const validation = heldOutOf(params, state)
-  const options = { ...optionsOf(params, method, FIT_OPTIONS, state),
+  const options = { ...optionsOf(params, method, FIT_OPTIONS, state), ...subnetworkOf(params, state),
     ...(validation === undefined ? {} : { validation }) }
   // The core checks every word and number, as it does for JavaScript without types.
   return laplace(graph, options as unknown as LaplaceOptions, state.runtime)
+}
+
+/** A subnetwork that is chosen by a score: `{count, by, seed?}`, where the score may be an array. */
+function subnetworkOf(params: DecodedMap, state: ThreadState): { readonly subnetwork?: unknown } {
+  const choice = optional(mapParameter(params, 'options'), 'subnetwork')
+  if (!isMap(choice) || own(choice, 'count') === undefined) return {}
+  return { subnetwork: plainValues(choice, ['count', 'by', 'seed'], state) }
+}
+
+/** How often each row counts: the parameter `sampleWeight`. */
+function weightsOf(params: DecodedMap, state: ThreadState): Pick<FitWork, 'sampleWeight'> {
+  const weights = optionalArray(params, 'sampleWeight', state)
+  return weights === undefined ? {} : { sampleWeight: weights.data }
 }
 
 /** Keeps a posterior and answers with its handle and its summary; with `brief`, what takes no computing. */
@@ -69,7 +85,8 @@ export function keepPosterior(posterior: LaplacePosterior, params: DecodedMap, c
 export const fit: Method = async (params, context, state) => {
   const { x, y } = batchOf(params, state)
   const prepared = await approximation(params, 'fit', state)
-  return keepPosterior(await prepared.fit(x, y, workOf(context)), params, context, state)
+  return keepPosterior(await prepared.fit(x, y, { ...workOf(context), ...weightsOf(params, state) }), params, context,
+    state)
 }
 
 /** Begins a fit whose data come in batches. */
@@ -85,7 +102,7 @@ export const fitBatch: Method = async (params, context, state) => {
   const stream = state.objects.get('fit', params)
   try {
     const { x, y } = batchOf(params, state)
-    return { examples: await stream.add(x, y, workOf(context)) }
+    return { examples: await stream.add(x, y, { ...workOf(context), ...weightsOf(params, state) }) }
   } catch (error) {
     endFit(params, context, state)
     throw error
@@ -112,7 +129,8 @@ function endFit(params: DecodedMap, context: MethodContext, { objects }: ThreadS
 export const fitPartial: Method = async (params, context, state) => {
   const { x, y } = batchOf(params, state)
   const prepared = await approximation(params, 'fitPartial', state)
-  return partialToWire(await prepared.fitPartial(x, y, { ...workOf(context), chunk: optionalText(params, 'chunk') }))
+  const work = { ...workOf(context), ...weightsOf(params, state), chunk: optionalText(params, 'chunk') }
+  return partialToWire(await prepared.fitPartial(x, y, work))
 }
 
 /** The digest that the partial fit of these rows will carry. */

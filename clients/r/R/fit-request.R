@@ -33,7 +33,7 @@ fit_on_server <- function(network, options, x, data, settings) {
     if (bytes <= BATCH_BYTES) {
       make_remote(server, "fit", c(params, data), settings$timeout, settings$progress)
     } else {
-      fit_in_batches(server, params, x, data$y, settings)
+      fit_in_batches(server, params, x, data$y, settings, weights = data$sampleWeight)
     },
     laplace_error_data = function(condition) stop(with_label_hint(condition, data$y))
   )
@@ -54,15 +54,15 @@ with_label_hint <- function(condition, y) {
 
 #' The answer to a fit whose rows go in several messages.
 #' @noRd
-fit_in_batches <- function(server, params, x, y, settings, bytes = BATCH_BYTES) {
+fit_in_batches <- function(server, params, x, y, settings, bytes = BATCH_BYTES, weights = NULL) {
   y <- from_wire_array(y)
+  if (!is.null(weights)) weights <- from_wire_array(weights)
   begun <- make_remote(server, "fitBegin", params, settings$timeout)
   fit <- begun$handle
   for (rows in row_batches(x, bytes)) {
-    request(
-      server, "fitBatch", list(fit = fit, x = as_wire_examples(rows_of(x, rows)), y = as_wire_array(rows_of(y, rows))),
-      settings$timeout
-    )
+    batch <- list(fit = fit, x = as_wire_examples(rows_of(x, rows)), y = as_wire_array(rows_of(y, rows)))
+    if (!is.null(weights)) batch$sampleWeight <- as_wire_array(weights[rows])
+    request(server, "fitBatch", batch, settings$timeout)
   }
   make_remote(server, "fitEnd", list(fit = fit), settings$timeout, settings$progress)
 }

@@ -13,6 +13,7 @@ fit_matrix <- function(network, x, y, na_action, options, settings, call) {
     x <- rows_of(x, -na_action)
     y <- if (is.data.frame(y)) y[-na_action, , drop = FALSE] else rows_of(y, -na_action)
     if (!is.null(options$mask)) options$mask <- rows_of(options$mask, -na_action)
+    if (!is.null(options$weights)) options$weights <- options$weights[-na_action]
   }
   described <- list(na.action = na_action)
   fit_network(network, x, y, matrix_validation(settings$validation), options, settings, described, call)
@@ -35,6 +36,19 @@ with_masked <- function(y, mask, value) {
   y
 }
 
+#' How often each row counts, as it is sent; NULL without weights.
+#' @noRd
+as_weights <- function(weights, rows) {
+  if (is.null(weights)) return(NULL)
+  if (!is.numeric(weights) || length(weights) != rows) {
+    laplace_stop(
+      sprintf("`weights` must be numbers, one for each of the %d rows; got %d.", rows, length(weights)),
+      "SHAPE_MISMATCH", list(expected = rows, actual = length(weights))
+    )
+  }
+  list(sampleWeight = as_wire_array(as.double(weights)))
+}
+
 #' Fits to a prepared model frame.
 #' @noRd
 fit_frame <- function(network, prepared, options, settings, call) {
@@ -43,6 +57,9 @@ fit_frame <- function(network, prepared, options, settings, call) {
     na.action = prepared$na_action, frame = prepared$frame
   )
   validation <- frame_validation(settings$validation, prepared)
+  if (!is.null(options$weights) && !is.null(prepared$na_action)) {
+    options$weights <- options$weights[-prepared$na_action]
+  }
   fit_network(network, prepared$x, prepared$y, validation, options, settings, described, call)
 }
 
@@ -51,6 +68,8 @@ fit_frame <- function(network, prepared, options, settings, call) {
 fit_network <- function(network, x, y, validation, options, settings, described, call) {
   y <- with_masked(y, options$mask, if (identical(settings$likelihood, "regression")) NaN else -100)
   options$mask <- NULL
+  weights <- as_weights(options$weights, nrow(x))
+  options$weights <- NULL
   check_options(options)
   x <- in_network_order(network, x)
   if (length(dim(x)) == 2) described["features"] <- list(if (!is_inputs(x)) colnames(x))
@@ -65,7 +84,7 @@ fit_network <- function(network, x, y, validation, options, settings, described,
   }
   one_of(likelihood, LIKELIHOODS, "likelihood")
   response <- as_response(y, likelihood, known)
-  data <- list(x = as_wire_examples(x), y = as_wire_array(response$y))
+  data <- c(list(x = as_wire_examples(x), y = as_wire_array(response$y)), weights)
   settings["validation"] <- list(wire_validation(validation, network, likelihood, response))
   hints <- options[intersect(names(NETWORK_HINTS), names(options))]
   fitted <- fit_on_server(network_params(network, hints), wire_options(options, likelihood), x, data, settings)

@@ -63,6 +63,9 @@
 #'   \item{parameters}{the tensors that are parameters: names, globs such as `"*lora*"`, numbers from 1; those of the
 #'     network by default}
 #'   \item{freeze}{parameters that keep their values and take no part: names, globs, numbers}
+#'   \item{weights}{how often each row counts: 2 is the row twice, 0 no row; whole numbers where the fit chooses the
+#'     posterior}
+#'   \item{draws}{labels that `curvature = "mc_fisher"` draws for each row, by `seed`; 1 by default}
 #'   \item{mask}{of networks with several positions: which labels count, `TRUE` or `FALSE` in the shape of `y`; the
 #'     same as labels of -100}
 #'   \item{model_name}{which network, when a file holds several: a key of a checkpoint, a path}
@@ -81,7 +84,8 @@
 #' @param model the network of a formula.
 #' @param likelihood `"classification"`, `"binary"`, `"multilabel"` or `"regression"`.
 #' @param subset which weights: `"auto"` (all where their number is small enough, otherwise the last layer's),
-#'   `"last_layer"`, `"all"`, names of parameters, or their numbers (from 1).
+#'   `"last_layer"`, `"all"`; or a subnetwork: names and globs of parameters or names of modules, numbers of parameters
+#'   (from 1), or `list(count = 100, by = "magnitude")` (`"random"` with a `seed`, or a score for each parameter).
 #' @param structure of the posterior precision: `"auto"`, `"lowrank"` (the linear model over all weights), `"kron"`
 #'   (Kronecker factors), `"full"` or `"diag"`; an error names the words that this version knows.
 #' @param ... further options; see below.

@@ -3,7 +3,7 @@
 #' By R's names, the protocol's. Those without one are hints for reading the network.
 #' @noRd
 FIT_OPTIONS <- c(
-  subset = "subset", structure = "structure", curvature = "curvature", kfac_approx = "kfacApprox",
+  subset = "subset", structure = "structure", curvature = "curvature", draws = "draws", kfac_approx = "kfacApprox",
   prior_precision = "priorPrecision", prior_mean = "priorMean", sigma_noise = "sigmaNoise", temperature = "temperature",
   prior_structure = "priorStructure", tune = "tune", calibrate = "calibrate", seed = "seed", engine = "engine",
   precision = "precision", threads = "threads", input = "input", output = "output", last_layer_name = "lastLayerName",
@@ -62,22 +62,32 @@ wire_options <- function(options, likelihood) {
       options[[name]] <- SYNONYMS[[name]][[word]]
     }
   }
-  if (!is.null(options$subset)) options$subset <- wire_subset(options$subset)
+  subnetwork <- wire_subnetwork(options$subset)
+  if (!is.null(subnetwork)) options$subset <- "subnetwork"
   if (identical(options$curvature, "mc_fisher") && is.null(options$seed)) options$seed <- fresh_seed()
   names(options) <- FIT_OPTIONS[names(options)]
+  if (!is.null(subnetwork)) options$subnetwork <- subnetwork
   c(list(likelihood = likelihood), options)
 }
 
-#' `subset` is a word, names of parameters, or numbers of parameters, which R counts from 1.
+#' The parameters of a `subset` that is no word: names, numbers, which R counts from 1, or a list of `count` and `by`.
 #' @noRd
-wire_subset <- function(subset) {
+wire_subnetwork <- function(subset) {
+  if (is.null(subset)) return(NULL)
   if (is.character(subset)) {
-    if (length(subset) == 1 && subset %in% c("auto", "last_layer", "all")) return(subset)
+    if (length(subset) == 1 && subset %in% c("auto", "last_layer", "all", "subnetwork")) return(NULL)
     return(as.list(subset))
+  }
+  if (is.list(subset) && !is.null(subset$count)) {
+    if (is.numeric(subset$by)) subset$by <- as_wire_array(as.double(subset$by))
+    return(subset)
   }
   if (!is.numeric(subset) || anyNA(subset) || any(subset < 1 | subset != trunc(subset))) {
     laplace_stop(
-      "`subset` must be \"auto\", \"last_layer\", \"all\", names of parameters, or whole numbers from 1 on.",
+      paste0(
+        "`subset` must be \"auto\", \"last_layer\", \"all\", names of parameters, whole numbers from 1 on, or ",
+        "list(count = , by = )."
+      ),
       "BAD_OPTION", list(option = "subset")
     )
   }

@@ -93,3 +93,16 @@ t.test('columns keep their names; without a header they have none', async t => {
     x: [{ values: float64([2, 2], [1, 2, 3, 4]), columns: ['a', 'b'] }], y: tensor('int64', [2], [0, 1]) })
   t.match(await readExamples(file('bare.csv', '1,2,0\n3,4,1\n'), selection), { target: 'x3', x: { shape: [2, 2] } })
 })
+
+t.test('weights of rows are a column, an array or a file, and no input', async t => {
+  const csv = await readExamples(file('weighted.csv', 'a,w,b,y\n1,2,3,0\n4,0.5,6,1\n'), { ...selection, weights: 'w' })
+  t.match(csv, { x: [{ columns: ['a', 'b'], values: { shape: [2, 2], data: Float64Array.of(1, 3, 4, 6) } }],
+    weights: { data: Float64Array.of(2, 0.5) } })
+  await t.rejects(readExamples(file('weighted.csv', 'a,w,b,y\n1,2,3,0\n'), { ...selection, weights: 'v' }), {
+    code: 'BAD_DATA_FILE',
+    message: /Did you mean/,
+  })
+  const rows = file('rows.npy', writeNpy(float64([2, 2], [1, 0, 2, 1])))
+  const npy = await readExamples(rows, { ...selection, weights: file('weights.npy', writeNpy(float64([2], [3, 4]))) })
+  t.match(npy, { x: { shape: [2, 1] }, weights: { data: Float64Array.of(3, 4) } })
+})

@@ -82,7 +82,7 @@ t.test('in Node the names are those of options', async t => {
     (error as LaplaceError).data['allowed'] as string[]
   ) as string[]
   const known = new Set<string>([...allowed(() => resolveOptions(unknown)), ...hints, ...PREDICT_OPTIONS,
-    ...CONFORMAL_OPTIONS, ...TUNE_OPTIONS, 'externalData', 'network', 'fitMerged'])
+    ...CONFORMAL_OPTIONS, ...TUNE_OPTIONS, 'externalData', 'network', 'fitMerged', 'sampleWeight'])
   t.same(Object.keys(OPTION_NAMES).filter(name => !known.has(name)), [])
 })
 

@@ -21,13 +21,11 @@ const plain = (value: any): any => (typeof value === 'number' ? value : value.da
 for (const name of caseNames()) {
   const { graph, x, y, xTest, expected } = referenceCase(name)
   for (const run of expected.runs as any[]) {
-    const supported = run.curvature === 'ggn' && ['full', 'kron', 'diag'].includes(run.structure) &&
-      ['all', 'last_layer'].includes(run.subset)
-    if (!supported) continue
-    const { subset, structure } = run
-    t.test(`${name}: ${subset} ${structure} ${run.kfac_approx ?? ''}`, async t => {
-      const posterior = await laplace(graph, { likelihood: expected.likelihood, subset, structure,
-        kfacApprox: run.kfac_approx ?? 'expand', priorPrecision: 1 }).fit(x, y)
+    const { subset, structure, curvature } = run
+    const subnetwork = subset === 'subnetwork' ? plain(run.indices) as number[] : undefined
+    t.test(`${name}: ${subset} ${structure} ${curvature} ${run.kfac_approx ?? ''}`, async t => {
+      const posterior = await laplace(graph, { likelihood: expected.likelihood, subset, subnetwork, structure,
+        curvature, kfacApprox: run.kfac_approx ?? 'expand', priorPrecision: 1 }).fit(x, y)
       t.equal(posterior.parameterCount, run.n_params)
       near(t, posterior.loss, expected.loss.value, 'loss')
       compareCurvature(t, posterior, run)

@@ -12,6 +12,7 @@ from ._partial import Partial, merge, partial_of
 from ._posterior_state import ONE_MESSAGE, PosteriorState
 from ._progress import ProgressOption
 from ._remote import Remote, create
+from ._weights import WeightsInTurn, as_weights
 
 #: Options of an object that hold for a tuned fit too, which brings the others itself.
 _KEPT_OPTIONS = (
@@ -42,6 +43,7 @@ class Fitting(PosteriorState):
         X: Any,
         y: Any = None,
         *,
+        sample_weight: Any = None,
         mask: Any = None,
         override: bool = True,
         progress_bar: bool | None = None,
@@ -53,6 +55,8 @@ class Fitting(PosteriorState):
             X: rows of examples (n, ...); or an iterable of (x, y) batches such as a DataLoader, and then no y.
             y: class numbers (n,), 0/1 labels (n, C), or targets (n,) or (n, C); of a network that answers at several
                 positions of an example one label a position, (n, positions), where -100 (targets: NaN) leaves one out.
+            sample_weight: how often each row counts, (n,): 2 is the row twice, 0 no row; of batches
+                those of all rows, one after another. Where the fit chooses the posterior (subset 'auto') whole numbers.
             mask: which positions of y count, (n, positions); the others are left out.
             override: laplace-torch's word; False (adding to an earlier fit) is what `fit_partial` is for.
             progress_bar: True for a bar, if tqdm is installed.
@@ -70,29 +74,32 @@ class Fitting(PosteriorState):
         if mask is not None:
             y = masked(y, mask, self.likelihood)
         progress = self._progress if progress_bar is None else progress_bar
-        self._adopt(*self._fitted_to(X, y, timeout, progress))
+        self._adopt(*self._fitted_to(X, y, timeout, progress, sample_weight))
         self._training = _readable_again(X, y)
         return self
 
     def _fitted_to(
-        self, X: Any, y: Any, timeout: float | None, progress: ProgressOption
+        self, X: Any, y: Any, timeout: float | None, progress: ProgressOption, weight: Any
     ) -> tuple[Remote, dict[str, Any]]:
         """A posterior of the data, in as many messages as they need."""
         if y is None and not is_array_like(X):
-            return self._fit_stream(X, timeout, progress)
+            return self._fit_stream(X, timeout, progress, weight)
         data = self._data(X, y)
         if exceeds_one_message(data["x"], data["y"]):
-            return self._fit_stream(slices(data["x"], data["y"]), timeout, progress)
+            return self._fit_stream(slices(data["x"], data["y"]), timeout, progress, weight)
+        data.update(as_weights(weight, len(data["y"])))
         params = {**self._network_for(data["x"], data["y"].nbytes), "options": self._fit_options(), **data}
         return self._made("fit", params, timeout=timeout, progress=progress)
 
     def _fit_stream(
-        self, loader: Iterable[Any], timeout: float | None, progress: ProgressOption
+        self, loader: Iterable[Any], timeout: float | None, progress: ProgressOption, weight: Any
     ) -> tuple[Remote, dict[str, Any]]:
         """A posterior of (x, y) batches, one message each."""
         fit: Remote | None = None
+        take = WeightsInTurn(weight)
         for x, y in batches(loader, self._label_key):
             data = self._data(x, y, ("x", "y"))
+            data.update(take.next(len(data["y"])))
             if fit is None:
                 fit, _ = create(
                     self._client, "fitBegin", {**self._network_for(data["x"]), "options": self._fit_options()}
@@ -100,6 +107,7 @@ class Fitting(PosteriorState):
             self._client.call("fitBatch", {"fit": fit.handle(), **data}, timeout=timeout)
         if fit is None:
             raise _no_batches()
+        take.end()
         return self._made("fitEnd", {"fit": fit.handle()}, timeout=timeout, progress=progress)
 
     def tuned_fit(
@@ -147,30 +155,35 @@ class Fitting(PosteriorState):
         answer = self._client.call("forward", {**network, "x": rows[:1], "options": wanted})
         return int(answer["outputs"].shape[1])
 
-    def fit_partial(self, X: Any, y: Any = None, *, mask: Any = None, chunk: str | None = None) -> Partial:
+    def fit_partial(
+        self, X: Any, y: Any = None, *, sample_weight: Any = None, mask: Any = None, chunk: str | None = None
+    ) -> Partial:
         """Sums over a part of the data, a chunk: add the parts and give them to `fit_merged`.
 
         Args:
             X: rows of examples (n, ...), or an iterable of (x, y) batches, and then no y: each is a chunk.
-            y, mask: as for `fit`.
+            y, sample_weight, mask: as for `fit`.
             chunk: a name that tells it from a chunk of equal rows. Parts that hold the same chunk cannot be added.
         """
         if mask is not None:
             y = masked(y, mask, self.likelihood)
         parts = batches(X, self._label_key) if y is None and not is_array_like(X) else [(X, y)]
+        take = WeightsInTurn(sample_weight)
         waiting: list[Partial] = []
         for x, labels in parts:
-            waiting.append(self._chunk(x, labels, chunk))
+            waiting.append(self._chunk(x, labels, chunk, take))
             if len(waiting) == _MERGED_AT_ONCE:
                 # Batches of equal rows are all meant: they were given in one call.
                 waiting = [merge(waiting, repeats="count", client=self._client)]
         if not waiting:
             raise _no_batches()
+        take.end()
         return waiting[0] if len(waiting) == 1 else merge(waiting, repeats="count", client=self._client)
 
-    def _chunk(self, X: Any, y: Any, chunk: str | None) -> Partial:
+    def _chunk(self, X: Any, y: Any, chunk: str | None, take: WeightsInTurn) -> Partial:
         """The sums over one chunk of data."""
         data = self._data(X, y)
+        data.update(take.next(len(data["y"])))
         named = {} if chunk is None else {"chunk": chunk}
         params = {**self._network_for(data["x"], data["y"].nbytes), "options": self._fit_options(), **data, **named}
         return partial_of(self._client.call("fitPartial", params, progress=self._progress))

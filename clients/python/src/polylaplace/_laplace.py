@@ -44,14 +44,17 @@ class Laplace(Fitting, Tuning, HyperParameters, Intervals, PosteriorQuantities, 
             chooses subset and structure, and tunes prior and noise, where they are not given; `choice` says what and
             why.
         hessian_structure: 'kron', 'full', 'diag', 'lowrank' (of the linear model over all weights) or 'gp'. None:
-            'kron', or what the fit chooses.
+            'kron' ('full' of a subnetwork), or what the fit chooses.
         prior_precision: a number, one for each tensor, or one for each parameter. None: 1, or what the fit finds.
         prior_mean: a number, or one for each parameter. None: 0.
         sigma_noise: standard deviation of the observations (regression): a number, or one for each output. None: 1, or
             what the fit finds.
         temperature: of the likelihood. None: 1.
         curvature: 'ggn', 'empirical_fisher', 'mc_fisher' or 'hessian'.
-        subnetwork_indices: flat indices of parameters, or their names.
+        draws: labels that 'mc_fisher' draws for each row, by `seed`. None: 1.
+        subnetwork_indices: flat indices of parameters; or names and globs of tensors, or names of modules; or `count` of
+            them: {'count': 100, 'by': 'magnitude'}, 'random' (with 'seed'), or a score for each parameter such as the
+            `posterior_variance` of a diagonal posterior.
         kfac_approx: 'expand' or 'reduce'.
         engine: 'auto', 'typescript' or 'onnxruntime'.
         precision: 'float32' or 'float64'; None: the network's own.
@@ -99,7 +102,8 @@ class Laplace(Fitting, Tuning, HyperParameters, Intervals, PosteriorQuantities, 
         sigma_noise: Any = None,
         temperature: float | None = None,
         curvature: str = "ggn",
-        subnetwork_indices: Sequence[int] | Sequence[str] | Array | None = None,
+        draws: int | None = None,
+        subnetwork_indices: Sequence[int] | Sequence[str] | Mapping[str, Any] | Array | None = None,
         kfac_approx: str = "expand",
         engine: str = "auto",
         precision: str | None = None,
@@ -132,7 +136,8 @@ class Laplace(Fitting, Tuning, HyperParameters, Intervals, PosteriorQuantities, 
         self.likelihood = str(likelihood)
         self.subset_of_weights = subset_of_weights
         open_structure = hessian_structure is None and subset_of_weights == AUTO
-        self.hessian_structure = hessian_structure or (AUTO if open_structure else "kron")
+        usual = "full" if subset_of_weights == "subnetwork" else "kron"
+        self.hessian_structure = hessian_structure or (AUTO if open_structure else usual)
         given = {
             "priorPrecision": None if prior_precision is None else as_numbers(prior_precision, "prior_precision"),
             "priorMean": None if prior_mean is None else as_numbers(prior_mean, "prior_mean"),
@@ -143,9 +148,10 @@ class Laplace(Fitting, Tuning, HyperParameters, Intervals, PosteriorQuantities, 
         self._prior = {key: DEFAULT_PRIOR[key] if value is None else value for key, value in given.items()}
         self._options = fit_options(
             likelihood=self.likelihood,
-            subset=as_subset(subset_of_weights, subnetwork_indices),
+            **as_subset(subset_of_weights, subnetwork_indices),
             structure=None if open_structure else as_structure(self.hessian_structure),
             curvature=curvature,
+            draws=draws,
             # Given, it would be a choice that the linear model over all weights does not have.
             kfacApprox=None if kfac_approx == "expand" else kfac_approx,
             engine=engine,

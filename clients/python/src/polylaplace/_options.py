@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
 
-from ._data import Array, to_array
+from ._data import to_array
 from ._exceptions import OptionError
 
 #: laplace-torch's words for methods of tuning.
@@ -38,23 +38,36 @@ def as_tune_method(word: str) -> str:
     return _TUNE_METHODS.get(word, word)
 
 
-def as_subset(subset: str, indices: Sequence[int] | Sequence[str] | Array | None) -> Any:
-    """The word of a subset, or the parameters of a subnetwork: names, or flat indices as an array of float64."""
-    if subset == "subnetwork":
-        if indices is None:
-            raise OptionError(
-                "subset_of_weights='subnetwork' needs subnetwork_indices: flat indices or names of parameters.",
-                "BAD_COMBINATION",
-            )
-        values = list(np.asarray(indices).ravel().tolist())
-        return (
-            [str(value) for value in values]
-            if values and isinstance(values[0], str)
-            else np.asarray(values, dtype=np.float64)
+def as_subset(subset: str, parameters: Any) -> dict[str, Any]:
+    """The options of a subset: its word, and of a subnetwork which parameters it has.
+
+    Args:
+        parameters: flat indices, names, or a mapping with `count` and `by`.
+
+    Raises:
+        OptionError: when subset and parameters do not belong together.
+    """
+    if subset != "subnetwork":
+        if parameters is not None:
+            raise OptionError("subnetwork_indices belong to subset_of_weights='subnetwork'.", "BAD_COMBINATION")
+        return {"subset": subset}
+    if parameters is None:
+        raise OptionError(
+            "subset_of_weights='subnetwork' needs subnetwork_indices: flat indices or names of parameters, or "
+            "{'count': 100, 'by': 'magnitude'}.",
+            "BAD_COMBINATION",
         )
-    if indices is not None:
-        raise OptionError("subnetwork_indices belong to subset_of_weights='subnetwork'.", "BAD_COMBINATION")
-    return subset
+    return {"subset": subset, "subnetwork": _subnetwork(parameters)}
+
+
+def _subnetwork(parameters: Any) -> Any:
+    if isinstance(parameters, Mapping):
+        by = parameters.get("by")
+        return {**parameters, "by": by if isinstance(by, str) else np.asarray(to_array(by, "by"), np.float64).ravel()}
+    values = [parameters] if isinstance(parameters, str) else list(np.asarray(parameters).ravel().tolist())
+    if values and isinstance(values[0], str):
+        return [str(value) for value in values]
+    return np.asarray(to_array(parameters, "subnetwork_indices"), dtype=np.float64).ravel()
 
 
 #: Tensors by name, glob or index.

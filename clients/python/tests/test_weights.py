@@ -1,0 +1,69 @@
+"""Weights of rows, and curvatures of gradients, against repeated rows and definitions in numpy."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from polylaplace import Laplace
+from polylaplace._exceptions import OptionError, ShapeError
+
+RANDOM = np.random.default_rng(0)
+WEIGHTS = {
+    "0.weight": RANDOM.normal(size=(4, 2)),
+    "0.bias": RANDOM.normal(size=4),
+    "2.weight": RANDOM.normal(size=(3, 4)),
+    "2.bias": RANDOM.normal(size=3),
+}
+LAYERS = [{"type": "Linear", "name": "0"}, {"type": "Tanh"}, {"type": "Linear", "name": "2"}]
+X = RANDOM.normal(size=(20, 2))
+Y = RANDOM.integers(0, 3, size=20)
+
+
+def posterior(**options: object) -> Laplace:
+    return Laplace(WEIGHTS, "classification", architecture=LAYERS, **options)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("structure", ["kron", "full", "diag"])
+@pytest.mark.parametrize("subset", ["all", "last_layer"])
+def test_weights_are_repeated_rows(subset: str, structure: str) -> None:
+    times = RANDOM.integers(0, 3, size=20)
+    weighted = posterior(subset_of_weights=subset, hessian_structure=structure).fit(X, Y, sample_weight=times)
+    rows = np.repeat(np.arange(20), times)
+    twice = posterior(subset_of_weights=subset, hessian_structure=structure).fit(X[rows], Y[rows])
+    batches = posterior(subset_of_weights=subset, hessian_structure=structure).fit(
+        [(X[:7], Y[:7]), (X[7:], Y[7:])], sample_weight=times
+    )
+    for other in (weighted, batches):
+        assert other.log_marginal_likelihood() == pytest.approx(twice.log_marginal_likelihood(), rel=1e-12)
+        np.testing.assert_allclose(other.posterior_variance, twice.posterior_variance, rtol=1e-10)
+    parts = posterior(subset_of_weights=subset, hessian_structure=structure)
+    sums = parts.fit_partial(X[:9], Y[:9], sample_weight=times[:9]) + parts.fit_partial(
+        X[9:], Y[9:], sample_weight=times[9:]
+    )
+    assert parts.fit_merged(sums).log_marginal_likelihood() == pytest.approx(twice.log_marginal_likelihood(), rel=1e-12)
+
+
+def test_empirical_fisher_is_the_sum_of_outer_products() -> None:
+    la = posterior(hessian_structure="full", curvature="empirical_fisher").fit(X, Y)
+    features = np.tanh(X @ WEIGHTS["0.weight"].T + WEIGHTS["0.bias"])
+    logits = features @ WEIGHTS["2.weight"].T + WEIGHTS["2.bias"]
+    p = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
+    residual = p - np.eye(3)[Y]
+    gradients = np.concatenate([(residual[:, :, None] * features[:, None, :]).reshape(20, -1), residual], axis=1)
+    np.testing.assert_allclose(la.H, gradients.T @ gradients, rtol=1e-10, atol=1e-12)
+
+
+def test_draws_are_seeded() -> None:
+    def matrix(**options: object) -> np.ndarray:  # type: ignore[type-arg]
+        return np.asarray(posterior(hessian_structure="full", curvature="mc_fisher", **options).fit(X, Y).H)
+
+    np.testing.assert_array_equal(matrix(seed=1, draws=2), matrix(seed=1, draws=2))
+    assert np.abs(matrix(seed=1, draws=2) - matrix(seed=2, draws=2)).max() > 1e-6
+
+
+def test_wrong_weights_are_refused() -> None:
+    with pytest.raises(ShapeError, match="sample_weight has 3 entries"):
+        posterior().fit(X, Y, sample_weight=[1, 2, 3])
+    with pytest.raises(OptionError, match="'marglik'"):
+        posterior(subset_of_weights="auto").fit(X, Y, sample_weight=np.full(20, 0.5))

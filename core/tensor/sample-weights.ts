@@ -1,0 +1,56 @@
+/** @file How often each row counts. */
+import { DataError, ShapeError } from '../errors/errors.js'
+import type { Batch } from './batch.js'
+import { exampleCount, mapArrays } from './examples.js'
+import { allocate, type Tensor } from './tensor.js'
+
+/**
+ * Weights of N rows, checked; undefined where none are given.
+ * @throws ShapeError unless there is one a row; DataError BAD_ARRAY for numbers that are negative or not finite,
+ *   EMPTY_DATA where all are 0
+ */
+export function checkWeights(weights: ArrayLike<number> | undefined, examples: number): Float64Array | undefined {
+  if (weights === undefined) return undefined
+  const values = Float64Array.from(weights)
+  if (values.length !== examples) {
+    throw new ShapeError(`There are ${examples} rows and ${values.length} weights (sampleWeight); give one a row.`, {
+      expected: examples,
+      actual: values.length,
+    })
+  }
+  const wrong = values.findIndex(value => !(value >= 0 && value < Infinity))
+  if (wrong >= 0) {
+    throw new DataError('BAD_ARRAY',
+      `Weights of rows (sampleWeight) must be finite and not negative; that of row ${wrong} is ${values[wrong]}.`, {
+      array: 'sampleWeight',
+      row: wrong,
+      value: String(values[wrong]),
+    })
+  }
+  return values
+}
+
+/** The batch with every row as often as its weight says. @param weights whole numbers */
+export function repeated({ x, y }: Batch, weights: Float64Array): Batch {
+  const rows = Int32Array.from(Array.from(weights).flatMap((weight, row) => Array<number>(weight).fill(row)))
+  return { x: mapArrays(x, values => taken(values, rows)), y: taken(y, rows) }
+}
+
+/** Whether every weight is a whole number, so that rows can be repeated. */
+export function areWhole(weights: Float64Array): boolean {
+  return weights.every(Number.isInteger)
+}
+
+/** How many rows a batch stands for: the sum of its weights. */
+export function weightOf({ x }: Batch, weights: Float64Array | undefined): number {
+  return weights === undefined ? exampleCount(x) : weights.reduce((sum, value) => sum + value, 0)
+}
+
+function taken({ dtype, shape, data }: Tensor, rows: Int32Array): Tensor {
+  const width = shape[0] === 0 ? 0 : data.length / shape[0]
+  const result = allocate(dtype, rows.length * width)
+  rows.forEach((row, i) => {
+    result.set(data.subarray(row * width, (row + 1) * width), i * width)
+  })
+  return { dtype, shape: [rows.length, ...shape.slice(1)], data: result }
+}
