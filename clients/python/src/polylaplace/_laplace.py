@@ -52,7 +52,7 @@ class Laplace(Fitting, Tuning, HyperParameters, Intervals, PosteriorQuantities, 
         temperature: of the likelihood. None: 1.
         curvature: 'ggn', 'empirical_fisher', 'mc_fisher' or 'hessian'.
         draws: labels that 'mc_fisher' draws for each row, by `seed`. None: 1.
-        subnetwork_indices: flat indices of parameters; or names and globs of tensors, or names of modules; or `count` of
+        subnetwork_indices: flat indices of parameters; names and globs of tensors, or names of modules; or `count` of
             them: {'count': 100, 'by': 'magnitude'}, 'random' (with 'seed'), or a score for each parameter such as the
             `posterior_variance` of a diagonal posterior.
         kfac_approx: 'expand' or 'reduce'.
