@@ -112,7 +112,7 @@ function weightsOfShare(): OptionError {
 
 function weightsOfSums(): OptionError {
   return new OptionError('BAD_COMBINATION',
-    'With these options the rows are kept for their linear model, where a weight (sampleWeight) is a whole number: '
+    'The rows of this fit are kept for their linear model, where a weight (sampleWeight) is a whole number: '
       + "how often the row is there. For other weights name a structure ('kron', 'full' or 'diag') and give the prior "
       + "precision, or tune it by 'marglik' or 'grid'.", { option: 'tune' })
 }

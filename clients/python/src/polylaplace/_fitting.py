@@ -79,7 +79,7 @@ class Fitting(PosteriorState):
         return self
 
     def _fitted_to(
-        self, X: Any, y: Any, timeout: float | None, progress: ProgressOption, weight: Any
+        self, X: Any, y: Any, timeout: float | None, progress: ProgressOption, weight: Any = None
     ) -> tuple[Remote, dict[str, Any]]:
         """A posterior of the data, in as many messages as they need."""
         if y is None and not is_array_like(X):
@@ -92,7 +92,7 @@ class Fitting(PosteriorState):
         return self._made("fit", params, timeout=timeout, progress=progress)
 
     def _fit_stream(
-        self, loader: Iterable[Any], timeout: float | None, progress: ProgressOption, weight: Any
+        self, loader: Iterable[Any], timeout: float | None, progress: ProgressOption, weight: Any = None
     ) -> tuple[Remote, dict[str, Any]]:
         """A posterior of (x, y) batches, one message each."""
         fit: Remote | None = None
