@@ -2,22 +2,23 @@
  * @file The arena: kernel memory in which the values of a program live while it runs, so that kernels work on them in
  * place.
  *
- * It has a kernel instance of its own, because its memory may grow only when nothing lives in it: growing detaches all
- * arrays. So it grows between runs, to what the last run asked for; what finds no room stays on the JavaScript heap,
- * and kernels copy it as they do elsewhere. Runs are synchronous, so that one arena serves all programs of a thread.
+ * It has a kernel instance of its own, because growing a memory detaches all arrays in it: the arena has all its room
+ * from the start, which costs the system no memory until it is written to. What finds no room stays on the JavaScript
+ * heap, and kernels copy it as they do elsewhere. Runs are synchronous, so that one arena serves all programs of a
+ * thread.
  */
-import { aligned, anotherInstance, type KernelBuild, kernelBuild, type KernelExports, kernelView,
+import { aligned, anotherInstance, type KernelBuild, kernelBuild, type KernelExports, kernelView, PAGE,
   withKernelMemory } from './kernel-module.js'
 import type { RealArray } from './plain.js'
 
-/** The arena does not grow beyond this. */
-const MOST_BYTES = 256 << 20
-/** Of memory beyond this at least a quarter must be in use: it cannot shrink, so it is given up. */
+/** The room of the arena; hosts that refuse so much give it less. */
+const MOST_BYTES = 512 << 20
+/** Of memory beyond this that was written to at least a quarter must be in use: it cannot shrink, so it is given up. */
 const KEPT_BYTES = 64 << 20
 
 /** An array that a kernel reads, or writes too: 'update' reads what is there, 'write' does not. */
 export interface Operand {
-  readonly array: RealArray
+  readonly array: RealArray | Int32Array
   readonly use: 'read' | 'write' | 'update'
 }
 
@@ -26,41 +27,57 @@ interface Arena {
   readonly kernel: KernelExports
   /** First free byte. */
   top: number
-  /** Bytes that the run has asked for so far: blocks, and the most that was copied in at once. */
-  blocks: number
-  copies: number
+  /** The last bytes that this run, and any run, has written to. */
+  reached: number
+  touched: number
 }
 
 let arena: Arena | undefined
 
-/** Before a run: nothing lives in the arena, and it has the room that the run before it asked for. */
+/** Before a run: nothing lives in the arena. */
 export function beginArena(): void {
   const build = kernelBuild()
-  const wanted = Math.min(MOST_BYTES, arena === undefined ? 0 : arena.blocks + arena.copies)
-  const kept = arena?.build === build && arena.kernel.memory.buffer.byteLength <= Math.max(KEPT_BYTES, 4 * wanted)
-  const kernel = kept ? arena?.kernel : anotherInstance()
-  if (kernel === undefined) {
-    arena = undefined
-    return
-  }
-  const base = kernel.heapBase()
-  const missing = base + wanted - kernel.memory.buffer.byteLength
-  // Growing detaches every array in this memory: its length becomes 0, and sums over it become NaN or 0, without an
-  // error.
-  if (missing > 0) growOrLeave(kernel, missing)
   // From here on the values of the run before are written over: called while a program runs, this would give its
   // values' memory away a second time, and its results would be wrong numbers.
-  arena = { build, kernel, top: base, blocks: 0, copies: 0 }
+  if (arena?.build === build && arena.touched <= Math.max(KEPT_BYTES, 4 * arena.reached)) {
+    arena.top = arena.reached = arena.kernel.heapBase()
+    return
+  }
+  const kernel = roomyInstance()
+  const base = kernel?.heapBase() ?? 0
+  arena = kernel && { build, kernel, top: base, reached: base, touched: base }
+}
+
+/** An instance with as much of the wanted room as the host gives. */
+function roomyInstance(): KernelExports | undefined {
+  const kernel = anotherInstance()
+  if (kernel === undefined) return undefined
+  for (let bytes = MOST_BYTES; bytes > KEPT_BYTES / 4; bytes /= 2) {
+    const missing = bytes - kernel.memory.buffer.byteLength
+    if (missing <= 0) break
+    try {
+      kernel.memory.grow(Math.ceil(missing / PAGE))
+      break
+    } catch {
+      // Half of it may be granted.
+    }
+  }
+  return kernel
+}
+
+function reach(used: Arena, end: number): void {
+  used.reached = Math.max(used.reached, end)
+  used.touched = Math.max(used.touched, end)
 }
 
 /** Room for a value until the next run. @returns undefined where there is none left */
 export function arenaBlock(bytes: number): { readonly buffer: ArrayBuffer, readonly offset: number } | undefined {
   if (arena === undefined) return undefined
   const size = aligned(bytes)
-  arena.blocks += size
   const offset = arena.top
   if (offset + size > arena.kernel.memory.buffer.byteLength) return undefined
   arena.top += size
+  reach(arena, arena.top)
   return { buffer: arena.kernel.memory.buffer, offset }
 }
 
@@ -89,8 +106,8 @@ export function inArena(operands: readonly Operand[],
   const outside = operands.filter(({ array }) => array.buffer !== buffer)
   if (outside.length === operands.length) return false
   const bytes = copiedBytes(outside)
-  arena.copies = Math.max(arena.copies, bytes)
   if (top + bytes > buffer.byteLength) return false
+  reach(arena, top + bytes)
   runOnCopies(kernel, top, operands, work)
   return true
 }
@@ -130,12 +147,4 @@ function runOnCopies(kernel: KernelExports, base: number, operands: readonly Ope
   operands.forEach(({ array, use }, i) => {
     if (use !== 'read' && array.buffer !== buffer) array.set(kernelView(kernel, array, addresses[i], array.length))
   })
-}
-
-function growOrLeave(kernel: KernelExports, bytes: number): void {
-  try {
-    kernel.memory.grow(Math.ceil(bytes / 65536))
-  } catch {
-    // Values then stay on the heap.
-  }
 }

@@ -43,7 +43,21 @@ export interface KernelExports {
   addWeightedRowDots64(rows: number, n: number, a: number, b: number, w: number, out: number): void
   packedProducts32(rows: number, n: number, x: number, out: number): void
   packedProducts64(rows: number, n: number, x: number, out: number): void
+  convolve32: Convolve
+  convolve64: Convolve
+  gramGatheredMixed: GramGathered
+  gramGathered64: GramGathered
+  spreadPlanes32: SpreadPlanes
+  spreadPlanes64: SpreadPlanes
 }
+
+type Convolve = (channels: number, columns: number, depth: number, weights: number, image: number, origins: number,
+  steps: number, bias: number, added: number, rectified: number, out: number, plane: number, targets: number) => void
+
+type GramGathered = (n: number, depth: number, image: number, rows: number, columns: number, c: number) => void
+
+type SpreadPlanes = (planes: number, depth: number, height: number, width: number, source: number, target: number,
+  lineStep: number, sliceStep: number, planeStep: number) => void
 
 type Combine = (operation: number, count: number, a: number, stepA: number, b: number, stepB: number,
   out: number) => void
@@ -59,7 +73,8 @@ interface WebAssemblyApi {
   readonly Instance: new(module: object, imports: object) => { readonly exports: unknown }
 }
 
-const PAGE = 65536
+/** Bytes by which a memory grows. */
+export const PAGE = 65536
 /** Memory beyond this is given back: a WebAssembly memory cannot shrink, so the instance is dropped. */
 const KEPT_BYTES = 64 << 20
 /** A memory cannot be larger than this. */
@@ -131,7 +146,7 @@ export function aligned(bytes: number): number {
 }
 
 /** A view of kernel memory with the element type of `like`; valid until the memory grows. */
-export function kernelView<A extends RealArray>(kernel: KernelExports, like: A, address: number, length: number): A {
+export function kernelView<A extends RealArray | Int32Array>(kernel: KernelExports, like: A, address: number, length: number): A {
   const View = like.constructor as new(buffer: ArrayBuffer, offset: number, length: number) => A
   return new View(kernel.memory.buffer, address, length)
 }

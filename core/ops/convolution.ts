@@ -1,23 +1,23 @@
 /**
  * @file Convolutions: Conv, ConvTranspose and Unfold, an operator of our own.
  *
- * Conv is a matrix product of the weight with patches. Patches are made for about a thousand positions at a time, whole
- * rows of one or several examples, so that they stay in the cache whatever the size of the image.
+ * Conv is a matrix product of the weight with patches, which are never formed: the kernels pack them out of the padded
+ * image (core/kernels/gathered.ts). Inside of the engine a Conv may have a fourth input, which is added to its output,
+ * and the attribute `rectified`: see core/engine/fuse.ts.
  */
 import { type Attribute, type Dim, isBatch, type Node } from '../graph/graph.js'
-import { gemm, type RealArray } from '../kernels/linear-algebra.js'
+import { convolve } from '../kernels/gathered.js'
+import type { RealArray } from '../kernels/linear-algebra.js'
 import { sizeOf, type Tensor, tensor } from '../tensor/tensor.js'
 import { sumToShape } from './cotangents.js'
+import { gatheredProducts, type GatheredWindow, gatheredWindow, tileExamples } from './gathered-window.js'
 import { badNode, batchAxisError, integersAttribute, numberAttribute, requiredInput } from './node-attributes.js'
 import type { BackwardContext, InferredValue, KernelContext, Operator } from './operator.js'
-import { foldColumns, shiftsOf, unfoldColumns, unfoldRows } from './patches.js'
+import { unfoldRows } from './patches.js'
 import { mergeFront, splitFront } from './seed-batches.js'
 import { formatDims } from './shape-rules.js'
-import { CHANNEL_AXIS, kernelExtents, kernelSize, planeSize, positionsOf, slidingWindow, spatialExtents, threeAxes,
-  transposedAttributes, type Window, windowAttributes, windowAttributesOf, type WindowAxis } from './window.js'
-
-/** Columns of patches that are made at a time. */
-const COLUMNS = 1024
+import { CHANNEL_AXIS, kernelExtents, kernelSize, positionsOf, slidingWindow, spatialExtents, threeAxes,
+  transposedAttributes, windowAttributes, windowAttributesOf, type WindowAxis } from './window.js'
 
 function realData(node: Node, { data }: Tensor): RealArray {
   if (data instanceof Uint8Array) throw badNode(node, 'its inputs must be numbers; one is of type bool.')
@@ -76,141 +76,56 @@ function convolutionOf(node: Node, shape: readonly Dim[], weight: readonly numbe
     transposed: false }
 }
 
-/** Whole output rows, about `COLUMNS` positions of them, one tile after the other. */
-function forEachTile(rows: number, width: number, visit: (firstRow: number, endRow: number) => void): void {
-  const step = Math.max(1, Math.floor(COLUMNS / width))
-  for (let row = 0; row < rows; row += step) visit(row, Math.min(rows, row + step))
+/** The part of a product's plan that needs no numbers. */
+function gatheredTile(convolution: Convolution, examples: number): { readonly gathered: GatheredWindow,
+  readonly tile: number, readonly paddedNumbers: number } {
+  const gathered = gatheredWindow(threeAxes(convolution.window), convolution.transposed)
+  const tile = tileExamples(gathered, convolution.in, examples)
+  return { gathered, tile,
+    paddedNumbers: gathered.needsPadding ? tile * convolution.in * gathered.padding.plane : 0 }
 }
 
-/** Positions of the widest tile. */
-function tileWidth(window: Window, examples: number): number {
-  const [depth, height, { output: width }] = window
-  return Math.min(examples * depth.output * height.output, Math.max(1, Math.floor(COLUMNS / width))) * width
+/** Numbers beside inputs and outputs: padded planes, and the weights of a transposed convolution turned round. */
+function workspaceNumbers(convolution: Convolution, examples: number, weight: readonly number[]): number {
+  return gatheredTile(convolution, examples).paddedNumbers + (convolution.transposed ? sizeOf(weight) : 0)
 }
 
-/** Channels of a group on the side that the window slides over, and at its positions. */
-function ownChannels({ groups, in: inputs, out, transposed }: Convolution): [image: number, line: number] {
-  const [own, other] = [inputs / groups, out / groups]
-  return transposed ? [other, own] : [own, other]
+/** What is added to a convolution, and whether negative sums become 0. */
+interface Finish {
+  readonly bias: Tensor | undefined
+  readonly added: Tensor | undefined
+  readonly rectified: boolean
 }
 
-/** Whether every channel is convolved by itself. */
-function isDepthwise({ groups, in: inputs }: Convolution): boolean {
-  return groups > 1 && inputs === groups
-}
-
-/** Elements of a tile: patches, and what is multiplied with the weight to make them or made of them. */
-function tileElements(convolution: Convolution, examples: number): number {
-  if (isDepthwise(convolution)) return 0
-  const [image, line] = ownChannels(convolution)
-  return tileWidth(threeAxes(convolution.window), examples) * (image * kernelSize(convolution.window) + line)
-}
-
-/**
- * Between the columns of a tile (channels x columns, from `at` on) and N x C x positions: copies runs of one example
- * each.
- */
-function forEachTileRun(window: Window, firstRow: number, endRow: number,
-  visit: (example: number, position: number, column: number, count: number) => void): void {
-  const [depth, height, width] = window
-  const rows = depth.output * height.output
-  for (let row = firstRow; row < endRow;) {
-    const example = Math.floor(row / rows)
-    const end = Math.min(endRow, (example + 1) * rows)
-    visit(example, (row - example * rows) * width.output, (row - firstRow) * width.output, (end - row) * width.output)
-    row = end
-  }
-}
-
-function runConvolution(node: Node, convolution: Convolution, x: Tensor, weight: Tensor, bias: Tensor | undefined,
-  context: KernelContext): Tensor {
-  const { window, out: channels, transposed } = convolution
-  const space = window.map(axis => (transposed ? axis.input : axis.output))
-  const shape = [x.shape[0], channels, ...space]
+function runConvolution(node: Node, convolution: Convolution, x: Tensor, weight: Tensor,
+  { bias, added, rectified }: Finish, context: KernelContext): Tensor {
+  const { window: axes, groups, in: channels, out: outputs, transposed } = convolution
+  const space = axes.map(axis => (transposed ? axis.input : axis.output))
+  const shape = [x.shape[0], outputs, ...space]
   const out: Tensor = { dtype: x.dtype, shape, data: context.allocate(x.dtype, sizeOf(shape)) }
-  const [source, weights, target] = [x, weight, out].map(value => realData(node, value))
-  // These two add to what is there, and storage from a pool holds older values.
-  if (transposed || isDepthwise(convolution)) target.fill(0)
-  if (isDepthwise(convolution)) convolveChannels(convolution, source, weights, x.shape[0], target)
-  else {
-    const allocate = (elements: number): RealArray =>
-      realData(node, { ...out, data: context.allocate(x.dtype, elements) })
-    convolveTiles(convolution, source, weights, x.shape[0], target, allocate)
-  }
-  addBias(target, bias, sizeOf(space))
+  const { gathered, tile, paddedNumbers } = gatheredTile(convolution, x.shape[0])
+  const real = (value: Tensor | undefined): RealArray | undefined => value && realData(node, value)
+  const padded = paddedNumbers === 0
+    ? undefined
+    // Between the lines that are copied in nothing writes again.
+    : realData(node, { ...out, data: context.allocate(x.dtype, paddedNumbers).fill(0) })
+  const window = threeAxes(axes)
+  convolve({
+    examples: x.shape[0],
+    tile,
+    groups,
+    channels,
+    outputs,
+    imagePlane: sizeOf(x.shape.slice(CHANNEL_AXIS + 1)),
+    plane: sizeOf(space),
+    ...(padded === undefined ? {} : { padded }),
+    padding: gathered.padding,
+    products: gatheredProducts(gathered, window, convolution, tile, realData(node, weight), transposed),
+    bias: real(bias),
+    added: real(added),
+    rectified,
+  }, realData(node, x), realData(node, out))
   return out
-}
-
-/**
- * Patches of a tile times the weight; transposed, the weight times a tile makes patches, which are added up where they
- * belong.
- */
-function convolveTiles(convolution: Convolution, x: RealArray, weights: RealArray, examples: number, out: RealArray,
-  allocate: (elements: number) => RealArray): void {
-  const { window: axes, groups, transposed } = convolution
-  const window = threeAxes(axes)
-  const [own, line] = ownChannels(convolution)
-  const [depth, positions, most] = [own * kernelSize(axes), positionsOf(axes), tileWidth(window, examples)]
-  const [allPatches, allLines] = [allocate(depth * most), allocate(line * most)]
-  forEachTile(examples * window[0].output * window[1].output, window[2].output, (first, end) => {
-    const columns = (end - first) * window[2].output
-    const [patches, lines] = [allPatches.subarray(0, depth * columns), allLines.subarray(0, line * columns)]
-    for (let group = 0; group < groups; group++) {
-      const channels = { total: groups * own, from: group * own, count: own }
-      const weight = weights.subarray(group * line * depth, (group + 1) * line * depth)
-      const copyLines = (copy: (at: number, column: number, count: number) => void): void => {
-        forEachTileRun(window, first, end, (example, position, column, count) => {
-          for (let c = 0; c < line; c++) {
-            copy(((example * groups + group) * line + c) * positions + position, c * columns + column, count)
-          }
-        })
-      }
-      if (transposed) {
-        copyLines((from, to, count) => {
-          lines.set(x.subarray(from, from + count), to)
-        })
-        gemm(true, false, depth, columns, line, 1, weight, lines, 0, patches)
-        foldColumns(patches, window, channels, { first, end }, out)
-      } else {
-        unfoldColumns(x, window, channels, { first, end }, patches)
-        gemm(false, false, line, columns, depth, 1, weight, patches, 0, lines)
-        copyLines((to, from, count) => {
-          out.set(lines.subarray(from, from + count), to)
-        })
-      }
-    }
-  })
-}
-
-function addBias(out: RealArray, bias: Tensor | undefined, positions: number): void {
-  if (bias === undefined) return
-  for (let from = 0; from < out.length;) {
-    for (let c = 0; c < bias.data.length; c++) {
-      const value = bias.data[c]
-      for (const end = from + positions; from < end; from++) out[from] += value
-    }
-  }
-}
-
-/** Every channel by itself, with one or several outputs a channel: shifted rows are added, without patches. */
-function convolveChannels({ window: axes, in: channels, out: outputs, transposed }: Convolution, x: RealArray,
-  weights: RealArray, examples: number, out: RealArray): void {
-  const window = threeAxes(axes)
-  const [plane, positions, size, stride] = [planeSize(window), positionsOf(window), kernelSize(window),
-    window[2].stride]
-  const shifts = shiftsOf(window)
-  for (let n = 0; n < examples; n++) {
-    for (let o = 0; o < outputs; o++) {
-      const [input, output] = [n * channels + Math.floor(o * channels / outputs), n * outputs + o]
-      const [image, line] = transposed ? [output * plane, input * positions] : [input * plane, output * positions]
-      for (let run = 0; run < shifts.length; run++) {
-        const weight = weights[o * size + shifts.element[run]]
-        const [start, first, count] = [image + shifts.image[run], line + shifts.position[run], shifts.count[run]]
-        if (transposed) { for (let i = 0, at = start; i < count; i++, at += stride) out[at] += weight * x[first + i] }
-        else for (let i = 0, at = start; i < count; i++, at += stride) out[first + i] += weight * x[at]
-      }
-    }
-  }
 }
 
 /** Conv and ConvTranspose, but for their derivatives. */
@@ -229,9 +144,10 @@ function convolutionOperator(op: string, resolve: typeof convolutionOf,
     },
     run(node, inputs, context) {
       const [x, weight] = [requiredInput(node, inputs, 0), requiredInput(node, inputs, 1)]
-      return [runConvolution(node, resolve(node, x.shape, weight.shape), x, weight, inputs[2], context)]
+      return [runConvolution(node, resolve(node, x.shape, weight.shape), x, weight, { bias: inputs[2], added: inputs[3],
+        rectified: numberAttribute(node, 'rectified', 0) !== 0 }, context)]
     },
-    workspace: (node, [x, weight]) => tileElements(resolve(node, x, weight), x[0]),
+    workspace: (node, [x, weight]) => workspaceNumbers(resolve(node, x, weight), x[0], weight),
   }
 }
 

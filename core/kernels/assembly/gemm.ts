@@ -7,19 +7,19 @@ import { BLOCK_ROWS, blockColumns, microKernel, packedNumber } from './micro-ker
 import { packAcross, packAlong, packTwice } from './pack'
 
 /** Rows of a packed block of A. */
-const ROWS: i32 = 128
+export const ROWS: i32 = 128
 /** Columns of a packed block of B. */
-const COLUMNS: i32 = 1024
+export const COLUMNS: i32 = 1024
 
 /** Products summed in one pass: a panel of B of that depth fills half of the inner cache. */
 // @ts-ignore: decorator
 @inline
-function passDepth<T extends number>(): i32 {
+export function passDepth<T extends number>(): i32 {
   return 2048 / <i32> sizeof<T>()
 }
 
-const packedA: usize = memory.data(128 * 256 * 16, 16)
-const packedB: usize = memory.data(1024 * 256 * 8, 16)
+export const packedA: usize = memory.data(128 * 256 * 16, 16)
+export const packedB: usize = memory.data(1024 * 256 * 8, 16)
 const edge: usize = memory.data(256, 16)
 
 /**
@@ -59,7 +59,7 @@ export function multiply<T extends number, U extends number>(lower: bool, transA
  * C += alpha A B for the packed blocks; blocks of C whose first column is beyond their last row plus `diagonal` are
  * left out.
  */
-function multiplyPacked<T extends number, U extends number>(rows: i32, columns: i32, depth: i32, diagonal: i32,
+export function multiplyPacked<T extends number, U extends number>(rows: i32, columns: i32, depth: i32, diagonal: i32,
   alpha: T, c: usize, strideC: usize): void {
   const width = blockColumns<T>()
   let panelB = packedB

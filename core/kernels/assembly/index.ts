@@ -4,6 +4,7 @@
 import { combine, rectify } from './arithmetic'
 import { clearUpper, factor } from './cholesky'
 import { expInPlace, sigmoidInPlace, tanhInPlace } from './elementwise'
+import { convolve, gramGathered, spreadPlanes } from './gathered'
 import { mirrorLower, multiply, scale } from './gemm'
 import { packedProducts } from './packed-products'
 import { addRowDots, addWeightedRowDots } from './row-dots'
@@ -167,4 +168,38 @@ export function packedProducts32(rows: i32, n: i32, x: usize, out: usize): void 
 /** The products x_i x_j, i <= j, of each row of n f64: rows x n (n + 1) / 2. */
 export function packedProducts64(rows: i32, n: i32, x: usize, out: usize): void {
   packedProducts<f64>(rows, n, x, out)
+}
+
+/** out = W G + bias + added, rectified or not, for weights and a gathered matrix of f32: see assembly/gathered.ts. */
+export function convolve32(channels: i32, columns: i32, depth: i32, weights: usize, image: usize, origins: usize,
+  steps: usize, bias: usize, added: usize, rectified: bool, out: usize, plane: usize, targets: usize): void {
+  convolve<f32>(channels, columns, depth, weights, image, origins, steps, bias, added, rectified, out, plane, targets)
+}
+
+/** The same for f64. */
+export function convolve64(channels: i32, columns: i32, depth: i32, weights: usize, image: usize, origins: usize,
+  steps: usize, bias: usize, added: usize, rectified: bool, out: usize, plane: usize, targets: usize): void {
+  convolve<f64>(channels, columns, depth, weights, image, origins, steps, bias, added, rectified, out, plane, targets)
+}
+
+/** The lower triangle of C += G G' for a gathered matrix of f32 and C of f64. */
+export function gramGatheredMixed(n: i32, depth: i32, image: usize, rows: usize, columns: usize, c: usize): void {
+  gramGathered<f32, f64>(n, depth, image, rows, columns, c)
+}
+
+/** The lower triangle of C += G G' for a gathered matrix of f64. */
+export function gramGathered64(n: i32, depth: i32, image: usize, rows: usize, columns: usize, c: usize): void {
+  gramGathered<f64, f64>(n, depth, image, rows, columns, c)
+}
+
+/** Copies planes of depth x height lines of `width` f32 into planes with more room. */
+export function spreadPlanes32(planes: i32, depth: i32, height: i32, width: i32, source: usize, target: usize,
+  lineStep: usize, sliceStep: usize, planeStep: usize): void {
+  spreadPlanes<f32>(planes, depth, height, width, source, target, lineStep, sliceStep, planeStep)
+}
+
+/** The same for f64. */
+export function spreadPlanes64(planes: i32, depth: i32, height: i32, width: i32, source: usize, target: usize,
+  lineStep: usize, sliceStep: usize, planeStep: usize): void {
+  spreadPlanes<f64>(planes, depth, height, width, source, target, lineStep, sliceStep, planeStep)
 }

@@ -117,17 +117,24 @@ function transpose<T extends number>(from: usize, stride: usize, to: usize, toSt
     v128.store(to, v128.shuffle<f64>(r0, r1, 0, 2))
     v128.store(to + toStride, v128.shuffle<f64>(r0, r1, 1, 3))
   } else {
-    const r0 = v128.load(from)
-    const r1 = v128.load(from + stride)
-    const r2 = v128.load(from + 2 * stride)
-    const r3 = v128.load(from + 3 * stride)
-    const low01 = v128.shuffle<f32>(r0, r1, 0, 4, 1, 5)
-    const high01 = v128.shuffle<f32>(r0, r1, 2, 6, 3, 7)
-    const low23 = v128.shuffle<f32>(r2, r3, 0, 4, 1, 5)
-    const high23 = v128.shuffle<f32>(r2, r3, 2, 6, 3, 7)
-    v128.store(to, v128.shuffle<f32>(low01, low23, 0, 1, 4, 5))
-    v128.store(to + toStride, v128.shuffle<f32>(low01, low23, 2, 3, 6, 7))
-    v128.store(to + 2 * toStride, v128.shuffle<f32>(high01, high23, 0, 1, 4, 5))
-    v128.store(to + 3 * toStride, v128.shuffle<f32>(high01, high23, 2, 3, 6, 7))
+    transposeFour(from, from + stride, from + 2 * stride, from + 3 * stride, to, toStride)
   }
+}
+
+/** Writes the transpose of four vectors of f32. */
+// @ts-ignore: decorator
+@inline
+export function transposeFour(a: usize, b: usize, c: usize, d: usize, to: usize, toStride: usize): void {
+  const r0 = v128.load(a)
+  const r1 = v128.load(b)
+  const r2 = v128.load(c)
+  const r3 = v128.load(d)
+  const low01 = v128.shuffle<f32>(r0, r1, 0, 4, 1, 5)
+  const high01 = v128.shuffle<f32>(r0, r1, 2, 6, 3, 7)
+  const low23 = v128.shuffle<f32>(r2, r3, 0, 4, 1, 5)
+  const high23 = v128.shuffle<f32>(r2, r3, 2, 6, 3, 7)
+  v128.store(to, v128.shuffle<f32>(low01, low23, 0, 1, 4, 5))
+  v128.store(to + toStride, v128.shuffle<f32>(low01, low23, 2, 3, 6, 7))
+  v128.store(to + 2 * toStride, v128.shuffle<f32>(high01, high23, 0, 1, 4, 5))
+  v128.store(to + 3 * toStride, v128.shuffle<f32>(high01, high23, 2, 3, 6, 7))
 }

@@ -1,0 +1,158 @@
+/**
+ * @file Products with matrices that are never formed, because their numbers lie in an image already: number (p, j) of
+ * the matrix is that at `steps[p] + origins[j]`. The windows of a convolution are such a matrix.
+ */
+import { inArena, inKernelMemory, type Operand } from './arena.js'
+import type { KernelExports } from './kernel-module.js'
+import type { RealArray } from './plain.js'
+
+/** Where the numbers of a matrix lie, in bytes from the start of an image; origins grow. */
+export interface GatheredMatrix {
+  readonly steps: Int32Array
+  readonly origins: Int32Array
+}
+
+/** Where the results of a product lie, in bytes from the start of a channel; one place for each origin. */
+export interface Placed extends GatheredMatrix {
+  readonly targets: Int32Array
+  /** Weights of every group, channels x steps. */
+  readonly weights: RealArray
+}
+
+/** Planes of depth x height x width, and where they go in planes with more room: in numbers. */
+export interface Padding {
+  readonly extents: readonly [depth: number, height: number, width: number]
+  /** From the start of a padded plane to its first own number, from line to line, slice to slice and plane to plane. */
+  readonly first: number
+  readonly line: number
+  readonly slice: number
+  readonly plane: number
+}
+
+/** A product for each of some examples; several products fill the planes of the result between them. */
+export interface GatheredProduct {
+  readonly examples: number
+  /** Examples that a table of origins holds. */
+  readonly tile: number
+  readonly groups: number
+  /** Channels of the image, and of the result. */
+  readonly channels: number
+  readonly outputs: number
+  /** Numbers of one channel of the image and of the result. */
+  readonly imagePlane: number
+  readonly plane: number
+  /** Room for the padded planes of one tile, zeros where padding is. */
+  readonly padded?: RealArray
+  readonly padding: Padding
+  readonly products: readonly Placed[]
+  /** One number a channel of the result. */
+  readonly bias?: RealArray | undefined
+  /** As long as the result. */
+  readonly added?: RealArray | undefined
+  /** Whether negative results become 0. */
+  readonly rectified: boolean
+}
+
+/** out = products of the weights with what is gathered, + bias + added, rectified or not; arrays are of one type. */
+export function convolve(product: GatheredProduct, image: RealArray, out: RealArray): void {
+  if (convolveWith(inArena, product, image, out, 0, product.examples)) return
+  for (let first = 0; first < product.examples; first += product.tile) {
+    const end = Math.min(product.examples, first + product.tile)
+    if (!convolveWith(inKernelMemory, product, image, out, first, end)) plainly(product, image, out, first, end)
+  }
+}
+
+type Place = typeof inArena
+
+/** Examples `first` to `end`. @returns false, and nothing is done, where there are no kernels or not enough memory */
+function convolveWith(place: Place, product: GatheredProduct, image: RealArray, out: RealArray, first: number,
+  end: number): boolean {
+  const { channels, outputs, imagePlane, plane, padded, products, bias, added } = product
+  const part = (array: RealArray, size: number): RealArray => array.subarray(first * size, end * size)
+  const fixed: Operand[] = [
+    { array: part(image, channels * imagePlane), use: 'read' },
+    { array: part(out, outputs * plane), use: 'update' },
+    { array: padded ?? new Float32Array(0), use: 'update' },
+    { array: bias ?? new Float32Array(0), use: 'read' },
+    { array: added === undefined ? new Float32Array(0) : part(added, outputs * plane), use: 'read' },
+  ]
+  const tables = products.flatMap(({ weights, steps, origins, targets }): Operand[] =>
+    [weights, steps, origins, targets].map(array => ({ array, use: 'read' }))
+  )
+  return place([...fixed, ...tables], (kernel, ...at) => {
+    for (let from = first; from < end; from += product.tile) {
+      convolveTile(kernel, product, out.BYTES_PER_ELEMENT, from - first, Math.min(product.tile, end - from), at)
+    }
+  })
+}
+
+/** One tile, whose first example is the `from`th behind the addresses. */
+function convolveTile(kernel: KernelExports, product: GatheredProduct, size: number, from: number, examples: number,
+  [image, out, padded, bias, added, ...tables]: readonly number[]): void {
+  const { groups, channels, outputs, imagePlane, plane, padding } = product
+  const [run, spread] = size === 8
+    ? [kernel.convolve64, kernel.spreadPlanes64]
+    : [kernel.convolve32, kernel.spreadPlanes32]
+  let source = image + from * channels * imagePlane * size
+  let step = imagePlane
+  if (product.padded !== undefined) {
+    const [depth, height, width] = padding.extents
+    spread(examples * channels, depth, height, width, source, padded + padding.first * size, padding.line * size,
+      padding.slice * size, padding.plane * size)
+    source = padded
+    step = padding.plane
+  }
+  const target = from * outputs * plane * size
+  const [own, line] = [channels / groups, outputs / groups]
+  product.products.forEach(({ weights, steps, origins }, i) => {
+    const columns = origins.length / product.tile * examples
+    const groupBytes = weights.length / groups * size
+    for (let group = 0; group < groups; group++) {
+      const behind = target + group * line * plane * size
+      run(line, columns, steps.length, tables[4 * i] + group * groupBytes, source + group * own * step * size,
+        tables[4 * i + 2], tables[4 * i + 1], product.bias === undefined ? 0 : bias + group * line * size,
+        product.added === undefined ? 0 : added + behind, Number(product.rectified), out + behind, plane * size,
+        tables[4 * i + 3])
+    }
+  })
+}
+
+/** The plain twin, number by number. */
+function plainly(product: GatheredProduct, image: RealArray, out: RealArray, first: number, end: number): void {
+  const { groups, channels, outputs, imagePlane, plane, padded, padding, bias, added, rectified } = product
+  const size = out.BYTES_PER_ELEMENT
+  if (padded !== undefined) spreadPlainly(product, image, padded, first, end)
+  const [source, base, step] = padded === undefined
+    ? [image, first * channels * imagePlane, imagePlane]
+    : [padded, 0, padding.plane]
+  const line = outputs / groups
+  for (const { weights, steps, origins, targets } of product.products) {
+    const columns = origins.length / product.tile * (end - first)
+    for (let c = 0; c < outputs; c++) {
+      const from = base + Math.floor(c / line) * (channels / groups) * step
+      const to = (first * outputs + c) * plane
+      for (let j = 0; j < columns; j++) {
+        let sum = bias?.[c] ?? 0
+        for (let p = 0; p < steps.length; p++) {
+          sum += weights[c * steps.length + p] * source[from + (steps[p] + origins[j]) / size]
+        }
+        const at = to + targets[j] / size
+        if (added !== undefined) sum += added[at]
+        out[at] = rectified && sum < 0 ? 0 : sum
+      }
+    }
+  }
+}
+
+function spreadPlainly({ channels, padding }: GatheredProduct, image: RealArray, padded: RealArray, first: number,
+  end: number): void {
+  const [depth, height, width] = padding.extents
+  let from = first * channels * depth * height * width
+  for (let plane = 0; plane < (end - first) * channels; plane++) {
+    for (let line = 0; line < depth * height; line++, from += width) {
+      const to = padding.first + plane * padding.plane + Math.floor(line / height) * padding.slice +
+        line % height * padding.line
+      for (let i = 0; i < width; i++) padded[to + i] = image[from + i]
+    }
+  }
+}
