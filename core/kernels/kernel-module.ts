@@ -49,7 +49,20 @@ export interface KernelExports {
   gramGathered64: GramGathered
   spreadPlanes32: SpreadPlanes
   spreadPlanes64: SpreadPlanes
+  poolMaximum32: Pool
+  poolMaximum64: Pool
+  poolSum32: Pool
+  poolSum64: Pool
+  poolPositions32: PoolPositions
+  poolPositions64: PoolPositions
 }
+
+type PoolPositions = (planes: number, columns: number, depth: number, image: number, plane: number, origins: number,
+  steps: number, out: number, firstPlaces: number, places: number, firstPlane: number, planeNumbers: number,
+  indices: number) => void
+
+type Pool = (planes: number, columns: number, depth: number, image: number, plane: number, origins: number,
+  steps: number, out: number) => void
 
 type Convolve = (channels: number, columns: number, depth: number, weights: number, image: number, origins: number,
   steps: number, bias: number, added: number, rectified: number, out: number, plane: number, targets: number) => void

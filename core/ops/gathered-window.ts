@@ -6,7 +6,7 @@
  */
 import type { Padding, Placed } from '../kernels/gathered.js'
 import type { RealArray } from '../kernels/linear-algebra.js'
-import type { Window, WindowAxis } from './window.js'
+import { kernelSize, type Window, type WindowAxis } from './window.js'
 
 /** Columns of a tile, so that weights which are packed again for every tile cost little. */
 const COLUMNS = 1024
@@ -29,6 +29,7 @@ interface GatheredAxis {
   readonly input: number
   readonly padded: number
   readonly output: number
+  readonly kernel: number
   readonly phases: readonly Phase[]
 }
 
@@ -38,7 +39,7 @@ function range(count: number): number[] {
 
 function windowAxis({ input, output, kernel, stride, dilation, front }: WindowAxis): GatheredAxis {
   const reach = (output - 1) * stride + (kernel - 1) * dilation + 1
-  return { front, input, padded: Math.max(front + input, reach), output, phases: [{ places: range(output),
+  return { front, input, padded: Math.max(front + input, reach), output, kernel, phases: [{ places: range(output),
     starts: range(output).map(o => o * stride), elements: range(kernel), shifts: range(kernel).map(k => k * dilation) }] }
 }
 
@@ -52,7 +53,7 @@ function transposedAxis(axis: WindowAxis): GatheredAxis {
     return { places, starts: places.map((_, m) => m + front), elements,
       shifts: elements.map(k => (first + cut - k * dilation) / stride) }
   })
-  return { front, input: output, padded, output: input, phases }
+  return { front, input: output, padded, output: input, kernel, phases }
 }
 
 /** A convolution's geometry: the window slides over its input, or if `transposed` over its output. */
@@ -89,39 +90,48 @@ export interface GatheredChannels {
  * The products of a window for a tile of examples, one for each combination of the axes' phases.
  * @param weights out x (in / groups) x kernel, or in x (out / groups) x kernel of a transposed convolution
  */
-export function gatheredProducts({ axes, padding }: GatheredWindow, window: Window, channels: GatheredChannels,
-  tile: number, weights: RealArray, transposed: boolean): Placed[] {
+export function gatheredProducts(gathered: GatheredWindow, window: Window, channels: GatheredChannels, tile: number,
+  weights: RealArray, transposed: boolean): Placed[] {
+  const { axes } = gathered
   const size = weights.BYTES_PER_ELEMENT
-  const [z, y, x] = axes
-  const kernel = window.map(axis => axis.kernel)
-  const [slice, line] = [y.output * x.output, x.output]
-  const plane = z.output * slice
+  const kernel = kernelSize(window)
+  const plane = axes.reduce((product, axis) => product * axis.output, 1)
+  return gatheredTables(gathered, 1).map(({ steps, origins, targets, elements }) => ({
+    steps: repeated(steps, channels.in / channels.groups, gathered.padding.plane, size),
+    origins: repeated(origins, tile, channels.in * gathered.padding.plane, size),
+    targets: repeated(targets, tile, channels.out * plane, size),
+    weights: transposed ? turned(weights, channels, elements, kernel) : weights,
+  }))
+}
+
+/** The windows of one plane, for each combination of the axes' phases, in units of `size`. */
+export function gatheredTables({ axes: [z, y, x], padding: { line, slice } }: GatheredWindow, size: number): {
+  readonly steps: Int32Array, readonly origins: Int32Array, readonly targets: Int32Array,
+  readonly elements: Int32Array }[] {
+  const kernel = [z, y, x].map(axis => axis.kernel)
   return z.phases.flatMap(pz =>
     y.phases.flatMap(py =>
-      x.phases.map((px): Placed => {
-        const elements = combine(pz.elements, py.elements, px.elements, kernel[1] * kernel[2], kernel[2])
-        const shifts = combine(pz.shifts, py.shifts, px.shifts, padding.slice, padding.line)
-        const origins = combine(pz.starts, py.starts, px.starts, padding.slice, padding.line)
-        const targets = combine(pz.places, py.places, px.places, slice, line)
-        return {
-          steps: repeated(shifts, channels.in / channels.groups, padding.plane, size),
-          origins: repeated(origins, tile, channels.in * padding.plane, size),
-          targets: repeated(targets, tile, channels.out * plane, size),
-          weights: transposed ? turned(weights, channels, elements, kernel[0] * kernel[1] * kernel[2]) : weights,
-        }
-      })
+      x.phases.map(px => ({
+        elements: combine(pz.elements, py.elements, px.elements, kernel[1] * kernel[2], kernel[2], 1),
+        steps: combine(pz.shifts, py.shifts, px.shifts, slice, line, size),
+        origins: combine(pz.starts, py.starts, px.starts, slice, line, size),
+        targets: combine(pz.places, py.places, px.places, y.output * x.output, x.output, size),
+      }))
     )
   )
 }
 
-/** All sums a slice + b line + c, the last changing fastest. */
-function combine(a: readonly number[], b: readonly number[], c: readonly number[], slice: number,
-  line: number): number[] {
-  return a.flatMap(i => b.flatMap(j => c.map(k => i * slice + j * line + k)))
+/** All sums a slice + b line + c, the last changing fastest, times `size`. */
+function combine(a: readonly number[], b: readonly number[], c: readonly number[], slice: number, line: number,
+  size: number): Int32Array {
+  const all = new Int32Array(a.length * b.length * c.length)
+  let at = 0
+  for (const i of a) for (const j of b) for (const k of c) all[at++] = (i * slice + j * line + k) * size
+  return all
 }
 
 /** A table again and again, `step` numbers apart, in bytes. */
-function repeated(table: readonly number[], count: number, step: number, size: number): Int32Array {
+function repeated(table: Int32Array, count: number, step: number, size: number): Int32Array {
   const all = new Int32Array(count * table.length)
   for (let i = 0, at = 0; i < count; i++) for (const entry of table) all[at++] = (i * step + entry) * size
   return all
@@ -129,7 +139,7 @@ function repeated(table: readonly number[], count: number, step: number, size: n
 
 /** For every group out x in x elements, of weights stored as in x out x kernel. */
 function turned(weights: RealArray, { groups, in: inputs, out: outputs }: GatheredChannels,
-  elements: readonly number[], kernel: number): RealArray {
+  elements: Int32Array, kernel: number): RealArray {
   const [own, line] = [inputs / groups, outputs / groups]
   const Numbers = weights.constructor as new(length: number) => RealArray
   const result = new Numbers(outputs * own * elements.length)

@@ -1,8 +1,11 @@
 /** @file Pools: maximum, average and p-norm of sliding windows, and of whole channels. */
 import { type Dim, isBatch, type Node } from '../graph/graph.js'
+import type { RealArray } from '../kernels/linear-algebra.js'
+import { type Pool, pool } from '../kernels/pool.js'
 import { sizeOf, type Tensor, tensor, type TensorData } from '../tensor/tensor.js'
 import { isFloat } from './element-types.js'
 import { expression } from './expression.js'
+import { gatheredTables, gatheredWindow } from './gathered-window.js'
 import { badNode, numberAttribute, requiredInput } from './node-attributes.js'
 import type { BackwardContext, InferredValue, KernelContext, Operator } from './operator.js'
 import { type Shifts, shiftsOf } from './patches.js'
@@ -25,6 +28,10 @@ function inferPool(node: Node, x: InferredValue, integers = false): InferredValu
     shape: [x.shape[0], x.shape[CHANNEL_AXIS], ...windowOf(node, x.shape).map(axis => axis.output)] }
 }
 
+function realData({ data }: Tensor): RealArray {
+  return data as RealArray
+}
+
 /** Reduces the windows of one channel: its inputs begin at `image`, its outputs at `output`. */
 type ReduceChannel = (shifts: Shifts, stride: number, image: number, output: number, data: TensorData) => void
 
@@ -42,18 +49,26 @@ function poolChannels(x: Tensor, axes: readonly WindowAxis[], context: KernelCon
   return { dtype: x.dtype, shape: [examples, channels, ...axes.map(axis => axis.output)], data }
 }
 
-/** The largest element of each window, the first of several; a NaN wins. `indices` gets its index in x. */
-function maximum(x: TensorData, indices?: TensorData): ReduceChannel {
-  return ({ length, image: from, position, count }, stride, image, output, data) => {
-    for (let run = 0; run < length; run++) {
-      const end = output + position[run] + count[run]
-      for (let y = output + position[run], at = image + from[run]; y < end; y++, at += stride) {
-        const value = x[at]
-        if (value <= data[y] || Number.isNaN(data[y])) continue
-        data[y] = value
-        if (indices !== undefined) indices[y] = at
-      }
-    }
+/** The windows of every plane, and, for places, where their numbers lie in it. */
+function planeWindows(x: Tensor, axes: readonly WindowAxis[], value: number): { readonly windows: Pool,
+  readonly firstPlaces: Int32Array, readonly places: Int32Array } {
+  const window = threeAxes(axes)
+  const gathered = gatheredWindow(window, false)
+  const [{ origins, steps }] = gatheredTables(gathered, x.data.BYTES_PER_ELEMENT)
+  const [, height, width] = window
+  const [first] = gatheredTables({ ...gathered, padding: { ...gathered.padding, line: width.input,
+    slice: height.input * width.input } }, 1)
+  const before = (window[0].front * height.input + height.front) * width.input + width.front
+  return {
+    firstPlaces: first.origins.map(place => place - before),
+    places: first.steps,
+    windows: {
+      planes: x.shape[0] * x.shape[CHANNEL_AXIS],
+      plane: planeSize(axes),
+      origins,
+      steps,
+      ...(gathered.needsPadding ? { padding: { layout: gathered.padding, value } } : {}),
+    },
   }
 }
 
@@ -69,11 +84,16 @@ const maxPool: Operator = {
   run(node, inputs, context) {
     const x = requiredInput(node, inputs, 0)
     const axes = windowOf(node, x.shape)
-    const indices = (node.outputs[1] ?? '') === ''
-      ? undefined
-      : context.allocate('int64', x.shape[0] * x.shape[CHANNEL_AXIS] * positionsOf(axes))
-    const y = poolChannels(x, axes, context, -Infinity, maximum(x.data, indices))
-    return indices === undefined ? [y] : [y, { dtype: 'int64', shape: y.shape, data: indices }]
+    const { windows, ...places } = planeWindows(x, axes, -Infinity)
+    const shape = [...x.shape.slice(0, CHANNEL_AXIS + 1), ...axes.map(axis => axis.output)]
+    const y: Tensor = { dtype: x.dtype, shape, data: context.allocate(x.dtype, sizeOf(shape)) }
+    if ((node.outputs[1] ?? '') === '') {
+      pool('maximum', windows, realData(x), realData(y))
+      return [y]
+    }
+    const indices = context.allocate('int64', y.data.length)
+    pool('maximum', windows, realData(x), realData(y), { ...places, indices: indices as Float64Array })
+    return [y, { dtype: 'int64', shape, data: indices }]
   },
   backward({ builder, node, inputs: [x], outputs: [y], cotangents: [cotangent] }) {
     if (cotangent === undefined || x === undefined) return [undefined]
@@ -138,7 +158,9 @@ const averagePool: Operator = {
   run(node, inputs, context) {
     const x = requiredInput(node, inputs, 0)
     const axes = windowOf(node, x.shape)
-    const y = poolChannels(x, axes, context, 0, sums(x.data, value => value))
+    const shape = [...x.shape.slice(0, CHANNEL_AXIS + 1), ...axes.map(axis => axis.output)]
+    const y: Tensor = { dtype: x.dtype, shape, data: context.allocate(x.dtype, sizeOf(shape)) }
+    pool('sum', planeWindows(x, axes, 0).windows, realData(x), realData(y))
     const counts = countElements(node, axes)
     for (let from = 0; from < y.data.length; from += counts.length) {
       for (let i = 0; i < counts.length; i++) y.data[from + i] /= counts[i]

@@ -16,21 +16,37 @@ const block: usize = memory.data(128, 16)
 /** Number i of a table. */
 // @ts-ignore: decorator
 @inline
-function entry(table: usize, i: i32): usize {
+export function entry(table: usize, i: i32): usize {
   return <usize> load<i32>(table + (<usize> i << 2))
 }
 
 /** Whether `count` numbers of a table lie one after the other. */
 // @ts-ignore: decorator
 @inline
-function adjoin<T extends number>(table: usize, count: i32): bool {
+export function adjoin<T extends number>(table: usize, count: i32): bool {
   return entry(table, count - 1) - entry(table, 0) == <usize> (count - 1) * sizeof<T>()
+}
+
+/** Whether the numbers of a vector lie two apart. */
+// @ts-ignore: decorator
+@inline
+export function isEverySecond<T extends number>(table: usize): bool {
+  if (sizeof<T>() == 8) return false
+  const distance = entry(table, 1) - entry(table, 0)
+  return distance == 8 && entry(table, 2) - entry(table, 1) == 8 && entry(table, 3) - entry(table, 2) == 8
+}
+
+/** Four f32, two apart; nothing behind the last one is read. */
+// @ts-ignore: decorator
+@inline
+export function everySecond<T extends number>(from: usize): v128 {
+  return sizeof<T>() == 8 ? v128.load(from) : v128.shuffle<f32>(v128.load(from), v128.load(from, 12), 0, 2, 5, 7)
 }
 
 /** One vector of numbers at `base` plus the entries of a table. */
 // @ts-ignore: decorator
 @inline
-function gather<T extends number>(base: usize, table: usize): v128 {
+export function gather<T extends number>(base: usize, table: usize): v128 {
   if (sizeof<T>() == 8) return v128.load64_lane(base + entry(table, 1), v128.load64_zero(base + entry(table, 0)), 1)
   let value = v128.load32_zero(base + entry(table, 0))
   value = v128.load32_lane(base + entry(table, 1), value, 1)
@@ -66,6 +82,14 @@ function packVectors<T extends number>(depth: i32, image: usize, columns: usize,
     const from = image + entry(columns, 0)
     for (const end = steps + (<usize> depth << 2); steps < end; steps += 4) {
       v128.store(to, v128.load(from + entry(steps, 0)))
+      to += panelBytes
+    }
+    return
+  }
+  if (isEverySecond<T>(columns)) {
+    const from = image + entry(columns, 0)
+    for (const end = steps + (<usize> depth << 2); steps < end; steps += 4) {
+      v128.store(to, everySecond<T>(from + entry(steps, 0)))
       to += panelBytes
     }
     return

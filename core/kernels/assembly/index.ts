@@ -8,6 +8,7 @@ import { convolve, gramGathered, spreadPlanes } from './gathered'
 import { mirrorLower, multiply, scale } from './gemm'
 import { packedProducts } from './packed-products'
 import { addRowDots, addWeightedRowDots } from './row-dots'
+import { poolMaximum, poolPositions, poolSum } from './pool'
 import { decompose, eigenWorkBytes } from './symmetric-eigen'
 import { solveLower, solveLowerTransposed, solveRight } from './triangular-solve'
 
@@ -202,4 +203,44 @@ export function spreadPlanes32(planes: i32, depth: i32, height: i32, width: i32,
 export function spreadPlanes64(planes: i32, depth: i32, height: i32, width: i32, source: usize, target: usize,
   lineStep: usize, sliceStep: usize, planeStep: usize): void {
   spreadPlanes<f64>(planes, depth, height, width, source, target, lineStep, sliceStep, planeStep)
+}
+
+/** The largest number of every window of planes of f32: see assembly/pool.ts. */
+export function poolMaximum32(planes: i32, columns: i32, depth: i32, image: usize, plane: usize, origins: usize,
+  steps: usize, out: usize): void {
+  poolMaximum<f32>(planes, columns, depth, image, plane, origins, steps, out)
+}
+
+/** The largest number of every window of planes of f64: see assembly/pool.ts. */
+export function poolMaximum64(planes: i32, columns: i32, depth: i32, image: usize, plane: usize, origins: usize,
+  steps: usize, out: usize): void {
+  poolMaximum<f64>(planes, columns, depth, image, plane, origins, steps, out)
+}
+
+/** The sum of every window of planes of f32: see assembly/pool.ts. */
+export function poolSum32(planes: i32, columns: i32, depth: i32, image: usize, plane: usize, origins: usize,
+  steps: usize, out: usize): void {
+  poolSum<f32>(planes, columns, depth, image, plane, origins, steps, out)
+}
+
+/** The sum of every window of planes of f64: see assembly/pool.ts. */
+export function poolSum64(planes: i32, columns: i32, depth: i32, image: usize, plane: usize, origins: usize,
+  steps: usize, out: usize): void {
+  poolSum<f64>(planes, columns, depth, image, plane, origins, steps, out)
+}
+
+/** The largest number of every window of planes of f32, and where it is: see assembly/pool.ts. */
+export function poolPositions32(planes: i32, columns: i32, depth: i32, image: usize, plane: usize, origins: usize,
+  steps: usize, out: usize, firstPlaces: usize, places: usize, firstPlane: f64, planeNumbers: f64,
+  indices: usize): void {
+  poolPositions<f32>(planes, columns, depth, image, plane, origins, steps, out, firstPlaces, places, firstPlane,
+    planeNumbers, indices)
+}
+
+/** The largest number of every window of planes of f64, and where it is: see assembly/pool.ts. */
+export function poolPositions64(planes: i32, columns: i32, depth: i32, image: usize, plane: usize, origins: usize,
+  steps: usize, out: usize, firstPlaces: usize, places: usize, firstPlane: f64, planeNumbers: f64,
+  indices: usize): void {
+  poolPositions<f64>(planes, columns, depth, image, plane, origins, steps, out, firstPlaces, places, firstPlane,
+    planeNumbers, indices)
 }
