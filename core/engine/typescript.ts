@@ -14,6 +14,7 @@ import { simplify, sortNodes } from '../passes/fold.js'
 import { cast, formatShape, type Precision, sizeOf, type Tensor } from '../tensor/tensor.js'
 import { BufferPool } from './buffer-pool.js'
 import type { DeferredInput, Engine, GramSum, Program, RunOptions } from './engine.js'
+import { fuseChains } from './fuse-chains.js'
 import { fuseTranspositions } from './fuse.js'
 import { convertPrecision } from './precision.js'
 
@@ -62,7 +63,7 @@ export function typescriptEngine(): Engine {
 export function prepareGraph(graph: Graph, precision: Precision): Graph {
   const sorted = sortNodes({ ...convertPrecision(graph, precision), parameters: [] })
   // First of all transposed weights are fused, which would otherwise be folded into copies.
-  return fuseTranspositions(simplify(fuseTranspositions(sorted)))
+  return fuseChains(fuseTranspositions(simplify(fuseTranspositions(sorted))))
 }
 
 /**

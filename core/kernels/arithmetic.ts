@@ -64,3 +64,29 @@ export function rectify(x: RealArray, out: RealArray): boolean {
     ;(out.BYTES_PER_ELEMENT === 8 ? kernel.rectify64 : kernel.rectify32)(out.length, from, to)
   })
 }
+
+/** What a gate lets through: values beside a number above the limit, or below it. */
+export interface Limit {
+  readonly limit: number
+  readonly below: boolean
+}
+
+/**
+ * out = c where x is on the right side of the limit, else 0, in rows of `count` numbers; `eachRow` calls its argument
+ * with the indices in c, x and out where each row starts.
+ * @returns false, and nothing is done, where the arrays do not live in the arena
+ */
+export function gateRows({ limit, below }: Limit, count: number, c: RealArray, x: RealArray, out: RealArray,
+  eachRow: (visit: (c: number, x: number, out: number) => void) => void): boolean {
+  const size = out.BYTES_PER_ELEMENT
+  if (count < SHORT_ROW || out.length < SHORT_ARRAY || c.BYTES_PER_ELEMENT !== size || x.BYTES_PER_ELEMENT !== size) {
+    return false
+  }
+  return inArena([{ array: c, use: 'read' }, { array: x, use: 'read' }, { array: out, use: 'write' }],
+    (kernel, atC, atX, atOut) => {
+      const run = size === 8 ? kernel.gate64 : kernel.gate32
+      eachRow((ci, xi, oi) => {
+        run(Number(below), limit, count, atC + ci * size, atX + xi * size, atOut + oi * size)
+      })
+    })
+}

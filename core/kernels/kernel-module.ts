@@ -55,7 +55,11 @@ export interface KernelExports {
   poolSum64: Pool
   poolPositions32: PoolPositions
   poolPositions64: PoolPositions
+  gate32: Gate
+  gate64: Gate
 }
+
+type Gate = (below: number, limit: number, count: number, c: number, x: number, out: number) => void
 
 type PoolPositions = (planes: number, columns: number, depth: number, image: number, plane: number, origins: number,
   steps: number, out: number, firstPlaces: number, places: number, firstPlane: number, planeNumbers: number,

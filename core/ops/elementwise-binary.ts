@@ -1,7 +1,7 @@
 /** @file Operators that combine broadcast operands element by element: arithmetic, comparison, logic, selection. */
 import { type Dim, isBatch } from '../graph/graph.js'
-import { type Arithmetic, combineRows } from '../kernels/arithmetic.js'
-import type { DType, Tensor, TensorData } from '../tensor/tensor.js'
+import { type Arithmetic, combineRows, gateRows } from '../kernels/arithmetic.js'
+import { type DType, sizeOf, type Tensor, type TensorData } from '../tensor/tensor.js'
 import { type BinaryRow, type BroadcastPlan, broadcastPlan, forEachRow, runBinary } from './broadcast.js'
 import { isFloat } from './element-types.js'
 import { type Expression, expression } from './expression.js'
@@ -318,6 +318,46 @@ const clip: Operator = {
   },
 }
 
+/**
+ * The first operand where the second is above a limit (or below it), else 0. An operator of the engine only, without a
+ * derivative: see core/engine/fuse-chains.ts.
+ */
+const gate: Operator = {
+  op: 'Gate',
+  infer(node, inputs) {
+    const [value, x] = [requiredInput(node, inputs, 0), requiredInput(node, inputs, 1)]
+    return [{ dtype: value.dtype, shape: broadcastDims(node, value.shape, x.shape) }]
+  },
+  run(node, inputs, context) {
+    const [value, x] = [requiredInput(node, inputs, 0), requiredInput(node, inputs, 1)]
+    const [limit, below] = [numberAttribute(node, 'limit'), numberAttribute(node, 'below') !== 0]
+    const plan = broadcastPlan(value.shape, x.shape)
+    const data = context.allocate(value.dtype, sizeOf(plan.shape))
+    const last = plan.extents.length - 1
+    const [steps, count] = [plan.strides.map(stride => stride[last]), plan.extents[last]]
+    const eachRow = (visit: (c: number, x: number, out: number) => void): void => {
+      forEachRow(plan, ([ci, xi], at) => {
+        visit(ci, xi, at)
+      })
+    }
+    const plain = steps.every(step => step === 1) && isReal(value.data) && isReal(x.data) && isReal(data) &&
+      gateRows({ limit, below }, count, value.data, x.data, data, eachRow)
+    if (!plain) {
+      eachRow((ci, xi, at) => {
+        for (let i = 0; i < count; i++, ci += steps[0], xi += steps[1]) {
+          const passes = below ? x.data[xi] < limit : x.data[xi] > limit
+          data[at + i] = passes ? value.data[ci] : 0
+        }
+      })
+    }
+    return [{ dtype: value.dtype, shape: plan.shape, data }]
+  },
+}
+
+function isReal(data: TensorData): data is Float32Array | Float64Array {
+  return !(data instanceof Uint8Array)
+}
+
 /** Takes elements of the second operand where the first is true, else of the third. */
 const where: Operator = {
   op: 'Where',
@@ -373,5 +413,6 @@ const comparisons: readonly Operator[] = [
 ]
 
 /** Arithmetic, comparison, logic and selection. */
-export const binaryOperators: readonly Operator[] = [...arithmetic, powers, division, modulo, ...variadics, clip, where,
+export const binaryOperators: readonly Operator[] = [...arithmetic, powers, division, modulo, ...variadics, clip, gate,
+  where,
   ...comparisons]

@@ -1,7 +1,7 @@
 /**
  * @file Entry of the WebAssembly module: each kernel for f32, f64 and, where products of f32 are summed in f64, mixed.
  */
-import { combine, rectify } from './arithmetic'
+import { combine, gate, rectify } from './arithmetic'
 import { clearUpper, factor } from './cholesky'
 import { expInPlace, sigmoidInPlace, tanhInPlace } from './elementwise'
 import { convolve, gramGathered, spreadPlanes } from './gathered'
@@ -243,4 +243,14 @@ export function poolPositions64(planes: i32, columns: i32, depth: i32, image: us
   indices: usize): void {
   poolPositions<f64>(planes, columns, depth, image, plane, origins, steps, out, firstPlaces, places, firstPlane,
     planeNumbers, indices)
+}
+
+/** out = c where x is above the limit (or below it), else 0, for `count` f32. */
+export function gate32(below: bool, limit: f32, count: i32, c: usize, x: usize, out: usize): void {
+  gate<f32>(below, limit, count, c, x, out)
+}
+
+/** out = c where x is above the limit (or below it), else 0, for `count` f64. */
+export function gate64(below: bool, limit: f64, count: i32, c: usize, x: usize, out: usize): void {
+  gate<f64>(below, limit, count, c, x, out)
 }
