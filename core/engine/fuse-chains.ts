@@ -2,7 +2,7 @@
  * @file Rewritings that only the TypeScript engine understands: what follows a convolution is done while its result is
  * in the cache, a product with a mask of zeros and ones becomes a selection, and two pools of one value become one.
  */
-import type { Graph, Node } from '../graph/graph.js'
+import type { Graph, Node, ValueType } from '../graph/graph.js'
 import { sameShape } from '../ops/shape-rules.js'
 import { removeDead } from '../passes/fold.js'
 import { inferTypes } from '../passes/infer.js'
@@ -22,28 +22,33 @@ function finishConvolutions(graph: Graph): Graph {
   const replaced = new Map<Node, Node | undefined>()
   for (const node of graph.nodes) {
     if (node.op !== 'Conv' || node.inputs.length > 3 || replaced.has(node)) continue
-    const shapeOf = (name: string): ReturnType<typeof types.get> => types.get(name)
-    let [last, fused] = [node, node]
-    const sum = only.get(last.outputs[0])
-    const [own, other] = [shapeOf(node.outputs[0]), sum?.op === 'Add' ? shapeOf(otherInput(sum, node.outputs[0])) : undefined]
-    if (sum !== undefined && own !== undefined && other !== undefined && sameShape(own.shape, other.shape)) {
-      const [x, weight, bias = ''] = node.inputs
-      fused = { ...fused, inputs: [x, weight, bias, otherInput(sum, node.outputs[0])], outputs: sum.outputs }
+    let last = node
+    let { inputs, outputs, attributes } = node
+    const sum = only.get(node.outputs[0])
+    const other = sum?.op === 'Add' ? otherInput(sum, node.outputs[0]) : ''
+    if (sum !== undefined && alike(types.get(node.outputs[0]), types.get(other))) {
+      inputs = [inputs[0], inputs[1], inputs[2] ?? '', other]
+      outputs = sum.outputs
       last = sum
     }
-    const rectifier = only.get(last.outputs[0])
+    const rectifier = only.get(outputs[0])
     if (rectifier?.op === 'Relu') {
-      fused = { ...fused, outputs: rectifier.outputs, attributes: { ...fused.attributes, rectified: 1 } }
+      outputs = rectifier.outputs
+      attributes = { ...attributes, rectified: 1 }
       if (last !== node) replaced.set(last, undefined)
       last = rectifier
     }
     if (last === node || replaced.has(last)) continue
     replaced.set(node, undefined)
     // At the place of the last node of the chain: what is added may be computed behind the convolution.
-    replaced.set(last, fused)
+    replaced.set(last, { ...node, op: 'FusedConv', inputs, outputs, attributes })
   }
   return { ...graph,
     nodes: graph.nodes.flatMap(node => (replaced.has(node) ? [replaced.get(node) ?? []].flat() : [node])) }
+}
+
+function alike(a: ValueType | undefined, b: ValueType | undefined): boolean {
+  return a !== undefined && b !== undefined && sameShape(a.shape, b.shape)
 }
 
 function otherInput({ inputs: [a, b] }: Node, name: string): string {
@@ -95,8 +100,8 @@ function joinPools(graph: Graph): Graph {
   const joined = new Map<Node, Node | undefined>()
   for (const node of graph.nodes) {
     const twin = node.op === 'MaxPool' && node.outputs.length === 1 ? places.get(key(node)) : undefined
-    if (twin === undefined || joined.has(twin) || twin.outputs[0] !== '' && graph.nodes.some(reader =>
-      reader.inputs.includes(twin.outputs[0]))) continue
+    if (twin === undefined || joined.has(twin) ||
+      twin.outputs[0] !== '' && graph.nodes.some(reader => reader.inputs.includes(twin.outputs[0]))) continue
     joined.set(node, { ...node, outputs: [node.outputs[0], twin.outputs[1]] })
     joined.set(twin, undefined)
   }

@@ -163,7 +163,8 @@ export function aligned(bytes: number): number {
 }
 
 /** A view of kernel memory with the element type of `like`; valid until the memory grows. */
-export function kernelView<A extends RealArray | Int32Array>(kernel: KernelExports, like: A, address: number, length: number): A {
+export function kernelView<A extends RealArray | Int32Array>(kernel: KernelExports, like: A, address: number,
+  length: number): A {
   const View = like.constructor as new(buffer: ArrayBuffer, offset: number, length: number) => A
   return new View(kernel.memory.buffer, address, length)
 }

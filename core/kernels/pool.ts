@@ -90,7 +90,9 @@ function poolPlainly(kind: 'maximum' | 'sum', { planes, plane, origins, steps, p
 function padPlane(x: RealArray, { extents: [depth, height, width], first, line, slice }: Padding,
   image: Float64Array): Float64Array {
   for (let z = 0, from = 0; z < depth; z++) {
-    for (let y = 0; y < height; y++, from += width) image.set(x.subarray(from, from + width), first + z * slice + y * line)
+    for (let y = 0; y < height; y++, from += width) {
+      image.set(x.subarray(from, from + width), first + z * slice + y * line)
+    }
   }
   return image
 }

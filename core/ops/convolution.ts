@@ -3,7 +3,7 @@
  *
  * Conv is a matrix product of the weight with patches, which are never formed: the kernels pack them out of the padded
  * image (core/kernels/gathered.ts). Inside of the engine a Conv may have a fourth input, which is added to its output,
- * and the attribute `rectified`: see core/engine/fuse.ts.
+ * and the attribute `rectified`: see core/engine/fuse-chains.ts.
  */
 import { type Attribute, type Dim, isBatch, type Node } from '../graph/graph.js'
 import { convolve } from '../kernels/gathered.js'
@@ -77,12 +77,11 @@ function convolutionOf(node: Node, shape: readonly Dim[], weight: readonly numbe
 }
 
 /** The part of a product's plan that needs no numbers. */
-function gatheredTile(convolution: Convolution, examples: number): { readonly gathered: GatheredWindow,
-  readonly tile: number, readonly paddedNumbers: number } {
+function gatheredTile(convolution: Convolution,
+  examples: number): { readonly gathered: GatheredWindow, readonly tile: number, readonly paddedNumbers: number } {
   const gathered = gatheredWindow(threeAxes(convolution.window), convolution.transposed)
   const tile = tileExamples(gathered, convolution.in, examples)
-  return { gathered, tile,
-    paddedNumbers: gathered.needsPadding ? tile * convolution.in * gathered.padding.plane : 0 }
+  return { gathered, tile, paddedNumbers: gathered.needsPadding ? tile * convolution.in * gathered.padding.plane : 0 }
 }
 
 /** Numbers beside inputs and outputs: padded planes, and the weights of a transposed convolution turned round. */
@@ -129,11 +128,13 @@ function runConvolution(node: Node, convolution: Convolution, x: Tensor, weight:
 }
 
 /** Conv and ConvTranspose, but for their derivatives. */
-function convolutionOperator(op: string, resolve: typeof convolutionOf,
-  backward: NonNullable<Operator['backward']>): Operator {
+function convolutionOperator(op: string, resolve: typeof convolutionOf, backward?: Operator['backward']): Operator {
+  const finish = (node: Node, inputs: readonly (Tensor | undefined)[]): Finish => (op === 'FusedConv'
+    ? { bias: inputs[2], added: inputs[3], rectified: numberAttribute(node, 'rectified', 0) !== 0 }
+    : { bias: inputs[2], added: undefined, rectified: false })
   return {
     op,
-    backward,
+    ...(backward === undefined ? {} : { backward }),
     infer(node, inputs) {
       const x = requiredInput(node, inputs, 0)
       const { window, out, transposed } = resolve(node, x.shape,
@@ -144,8 +145,7 @@ function convolutionOperator(op: string, resolve: typeof convolutionOf,
     },
     run(node, inputs, context) {
       const [x, weight] = [requiredInput(node, inputs, 0), requiredInput(node, inputs, 1)]
-      return [runConvolution(node, resolve(node, x.shape, weight.shape), x, weight, { bias: inputs[2], added: inputs[3],
-        rectified: numberAttribute(node, 'rectified', 0) !== 0 }, context)]
+      return [runConvolution(node, resolve(node, x.shape, weight.shape), x, weight, finish(node, inputs), context)]
     },
     workspace: (node, [x, weight]) => workspaceNumbers(resolve(node, x, weight), x[0], weight),
   }
@@ -326,6 +326,7 @@ function transposedBackward(context: BackwardContext): (string | undefined)[] {
 /** Convolutions. */
 export const convolutionOperators: readonly Operator[] = [
   convolutionOperator('Conv', convolutionOf, convBackward),
+  convolutionOperator('FusedConv', convolutionOf),
   convolutionOperator('ConvTranspose', transposedOf, transposedBackward),
   unfoldOperator,
 ]

@@ -414,5 +414,4 @@ const comparisons: readonly Operator[] = [
 
 /** Arithmetic, comparison, logic and selection. */
 export const binaryOperators: readonly Operator[] = [...arithmetic, powers, division, modulo, ...variadics, clip, gate,
-  where,
-  ...comparisons]
+  where, ...comparisons]

@@ -39,8 +39,9 @@ function range(count: number): number[] {
 
 function windowAxis({ input, output, kernel, stride, dilation, front }: WindowAxis): GatheredAxis {
   const reach = (output - 1) * stride + (kernel - 1) * dilation + 1
-  return { front, input, padded: Math.max(front + input, reach), output, kernel, phases: [{ places: range(output),
-    starts: range(output).map(o => o * stride), elements: range(kernel), shifts: range(kernel).map(k => k * dilation) }] }
+  return { front, input, padded: Math.max(front + input, reach), output, kernel,
+    phases: [{ places: range(output), starts: range(output).map(o => o * stride), elements: range(kernel),
+      shifts: range(kernel).map(k => k * dilation) }] }
 }
 
 function transposedAxis(axis: WindowAxis): GatheredAxis {
@@ -106,8 +107,11 @@ export function gatheredProducts(gathered: GatheredWindow, window: Window, chann
 
 /** The windows of one plane, for each combination of the axes' phases, in units of `size`. */
 export function gatheredTables({ axes: [z, y, x], padding: { line, slice } }: GatheredWindow, size: number): {
-  readonly steps: Int32Array, readonly origins: Int32Array, readonly targets: Int32Array,
-  readonly elements: Int32Array }[] {
+  readonly steps: Int32Array
+  readonly origins: Int32Array
+  readonly targets: Int32Array
+  readonly elements: Int32Array
+}[] {
   const kernel = [z, y, x].map(axis => axis.kernel)
   return z.phases.flatMap(pz =>
     y.phases.flatMap(py =>
@@ -138,8 +142,8 @@ function repeated(table: Int32Array, count: number, step: number, size: number):
 }
 
 /** For every group out x in x elements, of weights stored as in x out x kernel. */
-function turned(weights: RealArray, { groups, in: inputs, out: outputs }: GatheredChannels,
-  elements: Int32Array, kernel: number): RealArray {
+function turned(weights: RealArray, { groups, in: inputs, out: outputs }: GatheredChannels, elements: Int32Array,
+  kernel: number): RealArray {
   const [own, line] = [inputs / groups, outputs / groups]
   const Numbers = weights.constructor as new(length: number) => RealArray
   const result = new Numbers(outputs * own * elements.length)

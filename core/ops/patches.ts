@@ -1,6 +1,5 @@
-/** @file Patches: the elements that sliding windows cover, as the rows or columns of a matrix, and their transpose. */
+/** @file Patches: the elements that sliding windows cover, as the rows of a matrix. */
 import type { RealArray } from '../kernels/linear-algebra.js'
-import { copyRun } from './strided-copy.js'
 import { planeSize, validPositions, type Window } from './window.js'
 
 /** Some channels of every example. */
@@ -40,68 +39,6 @@ function lineStarts(window: Window, total: number, { first, end }: RowRange): In
     }
   }
   return starts
-}
-
-/**
- * columns = patch elements x positions: every element of the window along the output rows, zero outside of the input.
- */
-export function unfoldColumns(x: RealArray, window: Window, { total, from, count }: Channels, range: RowRange,
-  columns: RealArray): void {
-  const [, { stride: rowStride }, { input, kernel, output, stride, dilation, front }] = window
-  const aligned = stride === 1 && rowStride === 1 && input === output
-  const plane = planeSize(window)
-  const starts = lineStarts(window, total, range)
-  const rows = range.end - range.first
-  const valid = Array.from({ length: kernel }, (_, k) => validPositions(window[2], k))
-  let to = 0
-  for (let c = from; c < from + count; c++) {
-    for (let lines = 0; lines < starts.length; lines += rows) {
-      for (let k = 0; k < kernel; k++) {
-        const [first, end] = valid[k]
-        const shift = c * plane + first * stride - front + k * dilation
-        for (let row = 0, next = 0; row < rows; row = next) {
-          const start = starts[lines + row]
-          next = row + 1
-          // Where positions lie like inputs, rows that follow each other are copied together; what does not belong
-          // there is cleared.
-          if (start >= 0 && aligned) {
-            while (next < rows && starts[lines + next] === start + (next - row) * output) next++
-          }
-          const size = (next - row) * output
-          if (start < 0) columns.fill(0, to, to + size)
-          else if (stride === 1) copyRun(x, start + shift, columns, to + first, size - first - (output - end))
-          else for (let o = first, i = start + shift; o < end; o++, i += stride) columns[to + o] = x[i]
-          for (const stop = to + size; to < stop; to += output) {
-            for (let o = 0; o < first; o++) columns[to + o] = 0
-            for (let o = end; o < output; o++) columns[to + o] = 0
-          }
-        }
-      }
-    }
-  }
-}
-
-/** x += the columns added up where they came from: the transpose of `unfoldColumns`. */
-export function foldColumns(columns: RealArray, window: Window, { total, from, count }: Channels, range: RowRange,
-  x: RealArray): void {
-  const [, , { kernel, output, stride, dilation, front }] = window
-  const plane = planeSize(window)
-  const starts = lineStarts(window, total, range)
-  const rows = range.end - range.first
-  const valid = Array.from({ length: kernel }, (_, k) => validPositions(window[2], k))
-  let at = 0
-  for (let c = from; c < from + count; c++) {
-    for (let lines = 0; lines < starts.length; lines += rows) {
-      for (let k = 0; k < kernel; k++) {
-        const [first, end] = valid[k]
-        const shift = c * plane + first * stride - front + k * dilation
-        for (let row = 0; row < rows; row++, at += output) {
-          const start = starts[lines + row]
-          if (start >= 0) { for (let o = first, i = start + shift; o < end; o++, i += stride) x[i] += columns[at + o] }
-        }
-      }
-    }
-  }
 }
 
 /**

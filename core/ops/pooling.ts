@@ -50,14 +50,14 @@ function poolChannels(x: Tensor, axes: readonly WindowAxis[], context: KernelCon
 }
 
 /** The windows of every plane, and, for places, where their numbers lie in it. */
-function planeWindows(x: Tensor, axes: readonly WindowAxis[], value: number): { readonly windows: Pool,
-  readonly firstPlaces: Int32Array, readonly places: Int32Array } {
+function planeWindows(x: Tensor, axes: readonly WindowAxis[],
+  value: number): { readonly windows: Pool, readonly firstPlaces: Int32Array, readonly places: Int32Array } {
   const window = threeAxes(axes)
   const gathered = gatheredWindow(window, false)
   const [{ origins, steps }] = gatheredTables(gathered, x.data.BYTES_PER_ELEMENT)
   const [, height, width] = window
-  const [first] = gatheredTables({ ...gathered, padding: { ...gathered.padding, line: width.input,
-    slice: height.input * width.input } }, 1)
+  const [first] = gatheredTables({ ...gathered,
+    padding: { ...gathered.padding, line: width.input, slice: height.input * width.input } }, 1)
   const before = (window[0].front * height.input + height.front) * width.input + width.front
   return {
     firstPlaces: first.origins.map(place => place - before),

@@ -11,14 +11,9 @@ import { allBuilds } from './builds.js'
 import { differenceOf, filled, generator } from './random-matrix.js'
 
 const builds = allBuilds().filter(build => build !== 'plain')
-const ROOM = 1 << 24
 
-/** An arena with room, as after a run that asked for it. */
-function roomyArena(): void {
-  beginArena()
-  arenaBlock(ROOM)
-  beginArena()
-}
+/** More than the arena ever holds. */
+const TOO_MUCH = 1 << 30
 
 /** A copy in the arena. */
 function moved<A extends RealArray>(array: A): A {
@@ -37,7 +32,7 @@ for (const build of builds) {
       const random = generator(3)
       const size = (): number => 1 + Math.floor(40 * random())
       for (let trial = 0; trial < 60; trial++) {
-        roomyArena()
+        beginArena()
         const [m, n, k, transA, transB, beta] = [size(), size(), 1 + Math.floor(700 * random()), random() < 0.5,
           random() < 0.5, trial % 3 / 2]
         const [a, b, c] = [filled(new Numbers(m * k), random), filled(new Numbers(k * n), random),
@@ -62,7 +57,7 @@ for (const build of builds) {
       useKernelBuild(build)
       const random = generator(4)
       for (const [rows, count] of [[1, 256], [16, 16], [9, 33], [3, 1001]] as const) {
-        roomyArena()
+        beginArena()
         const [a, b] = [filled(new Numbers(rows * count), random), filled(new Numbers(count), random)]
         for (const [operation, apply] of [['add', (x: number, y: number) => x + y], ['subtract',
           (x: number, y: number) => x - y], ['multiply', (x: number, y: number) => x * y], ['divide',
@@ -116,20 +111,26 @@ for (const build of builds) {
 
   t.test(`room, ${build}`, async t => {
     useKernelBuild(build)
-    roomyArena()
+    beginArena()
     const a = new Float64Array(100)
     t.equal(inArena([{ array: a, use: 'write' }], () => {
       t.fail('nothing lives in the arena')
     }), false)
     const inside = moved(a)
-    t.equal(inArena([{ array: inside, use: 'read' }, { array: new Float64Array(ROOM), use: 'read' }], () => {
+    t.equal(inArena([{ array: inside, use: 'read' }, { array: new Float64Array(TOO_MUCH / 8), use: 'read' }], () => {
       t.fail('there is no room for the copy')
     }), false)
+    const { buffer, byteOffset } = inside
     beginArena()
-    t.equal(inside.length, 0, 'what lived in the arena is gone once it has grown')
     const again = moved(a)
-    t.equal(inArena([{ array: again, use: 'read' }, { array: new Float64Array(ROOM), use: 'read' }], () => undefined),
-      true, 'the next run has the room')
-    t.equal(arenaBlock(1 << 30), undefined)
+    t.same([again.buffer === buffer, again.byteOffset], [true, byteOffset], 'the next run takes the same memory')
+    t.equal(arenaBlock(TOO_MUCH), undefined)
+    const large = arenaBlock(TOO_MUCH / 4)
+    t.ok(large, 'there is room in the first run')
+    new Uint8Array(large!.buffer, large!.offset, TOO_MUCH / 4).fill(1)
+    beginArena()
+    t.not(moved(a).buffer, undefined)
+    beginArena()
+    t.not(moved(a).buffer, buffer, 'memory that a large run has written to is given up after a small one')
   })
 }

@@ -1,0 +1,65 @@
+import t from 'tap'
+import { compileGraph } from '../../../core/engine/typescript.js'
+import { GraphBuilder } from '../../../core/graph/builder.js'
+import { type Attribute, BATCH } from '../../../core/graph/graph.js'
+import { useKernelBuild } from '../../../core/kernels/kernel-module.js'
+import { type Precision, sizeOf, type Tensor, tensor } from '../../../core/tensor/tensor.js'
+import { allBuilds } from './builds.js'
+import { generator } from './random-matrix.js'
+
+const builds = allBuilds()
+
+/** A tensor with numbers between -1 and 1. */
+function drawn(precision: Precision, shape: readonly number[], random: () => number): Tensor {
+  return tensor(precision, shape, Array.from({ length: sizeOf(shape) }, () => 2 * random() - 1))
+}
+
+/** Windows, weights and inputs that reach every way of packing: adjoining, every second, scattered, few channels. */
+const CASES: readonly { readonly op: string, readonly x: readonly number[], readonly w?: readonly number[],
+  readonly attributes: Readonly<Record<string, Attribute>> }[] = [
+    { op: 'Conv', x: [5, 3, 9, 8], w: [18, 3, 3, 3], attributes: { pads: [1, 1, 1, 1] } },
+    { op: 'Conv', x: [3, 70, 4, 4], w: [5, 70, 3, 3], attributes: { pads: [1, 1, 1, 1] } },
+    { op: 'Conv', x: [2, 4, 11, 13], w: [6, 4, 3, 2], attributes: { strides: [2, 2], pads: [0, 1, 1, 0] } },
+    { op: 'Conv', x: [2, 6, 7, 9], w: [4, 3, 2, 2], attributes: { group: 2, strides: [3, 1], dilations: [1, 3] } },
+    { op: 'Conv', x: [3, 8, 6, 11], w: [8, 1, 3, 3], attributes: { group: 8, pads: [1, 1, 1, 1] } },
+    { op: 'Conv', x: [2, 150, 6, 5], w: [140, 150, 1, 1], attributes: {} },
+    { op: 'ConvTranspose', x: [2, 9, 5, 6], w: [9, 7, 3, 3], attributes: { pads: [1, 1, 1, 1] } },
+    { op: 'ConvTranspose', x: [2, 4, 4, 3], w: [4, 3, 3, 4],
+      attributes: { group: 2, strides: [2, 3], pads: [1, 0, 0, 2] } },
+    { op: 'ConvTranspose', x: [2, 3, 4], w: [3, 2, 2], attributes: { strides: [4], dilations: [2] } },
+    { op: 'MaxPool', x: [2, 3, 8, 12], attributes: { kernel_shape: [2, 2], strides: [2, 2] } },
+    { op: 'MaxPool', x: [2, 3, 9, 10], attributes: { kernel_shape: [3, 3], strides: [1, 2], pads: [1, 1, 1, 1] } },
+    { op: 'AveragePool', x: [2, 3, 9, 14], attributes: { kernel_shape: [3, 2], strides: [2, 3], pads: [1, 0, 1, 1] } },
+  ]
+
+for (const precision of ['float64', 'float32'] as const) {
+  t.test(`convolutions and pools of every build are those of the plain twin, ${precision}`, async t => {
+    for (const { op, x, w, attributes } of CASES) {
+      const random = generator(5)
+      const image = drawn(precision, x, random)
+      const b = new GraphBuilder(precision)
+      const inputs = w === undefined
+        ? [b.input('x', [BATCH, ...x.slice(1)])]
+        : [b.input('x', [BATCH, ...x.slice(1)]), b.constant(drawn(precision, w, random)), b.constant(
+          drawn(precision, [w[op === 'Conv' ? 0 : 1]! * (op === 'Conv' ? 1 : Number(attributes['group'] ?? 1))],
+            random),
+        )]
+      const outputs = op === 'MaxPool' ? b.nodeOutputs(op, inputs, 2, attributes) : [b.node(op, inputs, attributes)]
+      const graph = b.build(outputs)
+      const results = builds.map(build => {
+        useKernelBuild(build)
+        return outputs.map(name => compileGraph(graph, precision).run(new Map([['x', image]])).get(name)!.data)
+      })
+      const plain = results[results.length - 1]!
+      const most = Math.max(...Array.from(plain[0]!, Math.abs))
+      results.forEach((own, i) => {
+        own.forEach((values, output) => {
+          const worst = Math.max(...Array.from(values, (value, k) => Math.abs(value - plain[output]![k]!)))
+          t.ok(worst <= (precision === 'float64' ? 1e-14 : 3e-6) * most,
+            `${op} ${JSON.stringify(attributes)}, output ${output}, ${builds[i]}: ${worst}`)
+        })
+      })
+    }
+    useKernelBuild(builds[0]!)
+  })
+}
