@@ -50,6 +50,13 @@ export function square(x: RealArray, out: RealArray): void {
   })) { for (let i = 0; i < x.length; i++) out[i] = x[i] * x[i] }
 }
 
+/** product *= x, element by element. */
+export function multiplyInPlace(product: RealArray, x: RealArray): void {
+  if (!combineRows('multiply', x.length, { array: product, step: 1 }, { array: x, step: 1 }, product, visit => {
+    visit(0, 0, 0)
+  })) { for (let i = 0; i < x.length; i++) product[i] *= x[i] }
+}
+
 /** sum += x, element by element. */
 export function addInPlace(sum: RealArray, x: RealArray): void {
   if (!combineRows('add', x.length, { array: sum, step: 1 }, { array: x, step: 1 }, sum, visit => {

@@ -25,6 +25,20 @@ export function sigmoid(x: RealArray, out: RealArray): void {
   if (!apply('sigmoid', x, out)) plain.sigmoid(x, out)
 }
 
+/**
+ * out = erf x or x Phi(x), by a table of expansions.
+ * @returns false, and nothing is done, where the arrays do not live in the arena
+ */
+export function byTable(name: 'erf' | 'gelu', x: RealArray, out: RealArray,
+  tables: { readonly float32: Float32Array, readonly float64: Float64Array }): boolean {
+  const table = out.BYTES_PER_ELEMENT === 8 ? tables.float64 : tables.float32
+  return inArena([{ array: x, use: 'read' }, { array: out, use: 'write' }, { array: table, use: 'read' }],
+    (kernel, from, to, at) => {
+      ;(out.BYTES_PER_ELEMENT === 8 ? kernel[`${name}64` as const] : kernel[`${name}32` as const])(out.length, from, to,
+        at)
+    })
+}
+
 /** @returns false where there are no kernels */
 function apply(name: 'exp' | 'tanh' | 'sigmoid', x: RealArray, out: RealArray): boolean {
   if (kernels() === undefined || x.BYTES_PER_ELEMENT !== out.BYTES_PER_ELEMENT) return false
@@ -33,8 +47,8 @@ function apply(name: 'exp' | 'tanh' | 'sigmoid', x: RealArray, out: RealArray): 
     kernel: KernelExports,
   ): (count: number,
     at: number) => void => (x.BYTES_PER_ELEMENT === 8 ? kernel[`${name}64` as const] : kernel[`${name}32` as const])
-  if (x !== out && inArena([{ array: out, use: 'write' }], (kernel, at) => {
-    out.set(x)
+  if (inArena([{ array: out, use: x === out ? 'update' : 'write' }], (kernel, at) => {
+    if (x !== out) out.set(x)
     run(kernel)(length, at)
   })) return true
   return withKernelMemory(Math.min(CHUNK, length + 4) * x.BYTES_PER_ELEMENT, (kernel, at) => {

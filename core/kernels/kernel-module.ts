@@ -57,7 +57,27 @@ export interface KernelExports {
   poolPositions64: PoolPositions
   gate32: Gate
   gate64: Gate
+  softmaxRows32(rows: number, n: number, x: number, out: number): void
+  softmaxRows64(rows: number, n: number, x: number, out: number): void
+  normaliseRows32: NormaliseRows
+  normaliseRows64: NormaliseRows
+  sumRows32(rows: number, n: number, factor: number, x: number, out: number): void
+  sumRows64(rows: number, n: number, factor: number, x: number, out: number): void
+  erf32: ByTable
+  erf64: ByTable
+  gelu32: ByTable
+  gelu64: ByTable
+  copyWalk32: CopyWalk
+  copyWalk64: CopyWalk
 }
+
+type NormaliseRows = (rows: number, n: number, centred: number, epsilon: number, x: number, scale: number,
+  shift: number, out: number) => void
+
+type ByTable = (count: number, x: number, out: number, table: number) => void
+
+type CopyWalk = (from: number, a: number, b: number, rows: number, columns: number, stepA: number, stepB: number,
+  rowStep: number, columnStep: number, out: number) => void
 
 type Gate = (below: number, limit: number, count: number, c: number, x: number, out: number) => void
 

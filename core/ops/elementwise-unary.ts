@@ -4,7 +4,7 @@ import { rectify } from '../kernels/arithmetic.js'
 import * as kernels from '../kernels/elementwise.js'
 import { cast, type Tensor, type TensorData } from '../tensor/tensor.js'
 import { dtypeOf, elementTypeOf, isFloat } from './element-types.js'
-import { erf } from './erf.js'
+import { erf, erfTables } from './erf.js'
 import { type Expression, expression } from './expression.js'
 import { narrowing, roundToEven } from './narrow-types.js'
 import { badNode, numberAttribute, requiredInput, stringAttribute } from './node-attributes.js'
@@ -90,7 +90,9 @@ function geluKernel(x: Real, y: Real, node: Node): void {
   if (stringAttribute(node, 'approximate', 'none') === 'tanh') {
     const { scale, cubic } = GELU_TANH
     for (let i = 0; i < y.length; i++) y[i] = 0.5 * x[i] * (1 + Math.tanh(scale * (x[i] + cubic * x[i] * x[i] * x[i])))
-  } else for (let i = 0; i < y.length; i++) y[i] = 0.5 * x[i] * (1 + erf(x[i] * Math.SQRT1_2))
+  } else if (!kernels.byTable('gelu', x, y, erfTables)) {
+    for (let i = 0; i < y.length; i++) y[i] = 0.5 * x[i] * (1 + erf(x[i] * Math.SQRT1_2))
+  }
 }
 
 function geluSlope(e: Expression, { node, x }: Derivative): string {
@@ -234,7 +236,7 @@ const elementaryFunctions: readonly Operator[] = [
   }, slope: (e, { x }) => e.apply('Reciprocal', x) }),
   unary('Erf', {
     kernel: (x, y) => {
-      for (let i = 0; i < y.length; i++) y[i] = erf(x[i])
+      if (!kernels.byTable('erf', x, y, erfTables)) { for (let i = 0; i < y.length; i++) y[i] = erf(x[i]) }
     },
     slope: (e, { x }) => e.mul(2 / Math.sqrt(Math.PI), e.apply('Exp', e.apply('Neg', e.mul(x, x)))),
   }),

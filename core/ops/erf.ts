@@ -51,11 +51,18 @@ function makeTable(): Float64Array {
   return table
 }
 
-const table = makeTable()
+/** The coefficients of every expansion, one after the other. */
+const erfTable = makeTable()
+
+/** The coefficients of every expansion, one after the other, as the kernels read them. */
+export const erfTables: { readonly float32: Float32Array, readonly float64: Float64Array } = {
+  float32: Float32Array.from(erfTable),
+  float64: erfTable,
+}
 
 /** The coefficients of one order at all centres, from 0 to `LIMIT`. */
 export function erfCoefficients(order: number): Float64Array {
-  return table.filter((_, i) => i % TERMS === order)
+  return erfTable.filter((_, i) => i % TERMS === order)
 }
 
 /** erf(x), within 2 units in the last place of 1 and relatively accurate near 0. */
@@ -65,7 +72,7 @@ export function erf(x: number): number {
   const centre = Math.round(size * CENTRES_PER_UNIT)
   const distance = size - centre / CENTRES_PER_UNIT
   const first = centre * TERMS
-  let sum = table[first + TERMS - 1]
-  for (let n = TERMS - 2; n >= 0; n--) sum = sum * distance + table[first + n]
+  let sum = erfTable[first + TERMS - 1]
+  for (let n = TERMS - 2; n >= 0; n--) sum = sum * distance + erfTable[first + n]
   return x < 0 ? -sum : sum
 }

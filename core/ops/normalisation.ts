@@ -4,6 +4,8 @@
  */
 import { GraphError } from '../errors/errors.js'
 import { type Dim, isBatch, type Node } from '../graph/graph.js'
+import type { RealArray } from '../kernels/linear-algebra.js'
+import * as kernels from '../kernels/rows.js'
 import { sizeOf, type Tensor, type TensorData } from '../tensor/tensor.js'
 import { axisBlocks } from './axis-blocks.js'
 import { broadcastPlan, runBinary } from './broadcast.js'
@@ -173,6 +175,16 @@ function scaleAndShift({ shape, data }: Tensor, scale: Tensor, shift: Tensor | u
   if (shift !== undefined) runBinary(addRow, broadcastPlan(shape, shift.shape), data, shift.data, data)
 }
 
+/** @returns false, and nothing is done, where the kernels cannot */
+function inKernel(x: TensorData, scale: Tensor, shift: Tensor | undefined, { mean, epsilon }: Statistics,
+  out: TensorData, width: number): boolean {
+  if (x.length === 0 || scale.data.length !== width || (shift !== undefined && shift.data.length !== width)) {
+    return false
+  }
+  return kernels.normaliseRows({ centred: mean, epsilon, scale: scale.data as RealArray,
+    shift: shift?.data as RealArray | undefined }, x as RealArray, out as RealArray)
+}
+
 function layerAxis(node: Node, shape: readonly Dim[]): number {
   const axis = resolveAxis(node, numberAttribute(node, 'axis', -1), shape.length)
   if (shape.slice(axis).some(isBatch)) {
@@ -207,6 +219,9 @@ function layerNormalization(op: string, mean: boolean): Operator {
       const [means, inverses] = node.outputs.slice(1).map(() => ({ dtype: x.dtype, shape: reduced,
         data: context.allocate(x.dtype, sizeOf(reduced)) })
       )
+      if (means === undefined &&
+        inKernel(x.data, scale, inputs[2], statistics(node, x.shape.length, axis), y.data,
+          sizeOf(x.shape.slice(axis)))) return [y]
       normaliseRows(x.data, sizeOf(x.shape.slice(axis)), statistics(node, x.shape.length, axis), y.data, means?.data,
         inverses?.data)
       scaleAndShift(y, scale, inputs[2])

@@ -2,6 +2,7 @@
 import { type Dim, isBatch, type Node } from '../graph/graph.js'
 import type { RealArray } from '../kernels/linear-algebra.js'
 import { type Pool, pool } from '../kernels/pool.js'
+import { sumRows } from '../kernels/rows.js'
 import { sizeOf, type Tensor, tensor, type TensorData } from '../tensor/tensor.js'
 import { isFloat } from './element-types.js'
 import { expression } from './expression.js'
@@ -223,7 +224,8 @@ function globalPool(op: string, reduce: (x: TensorData, from: number, end: numbe
       const x = requiredInput(node, inputs, 0)
       const size = sizeOf(x.shape.slice(CHANNEL_AXIS + 1))
       const data = context.allocate(x.dtype, sizeOf(x.shape.slice(0, CHANNEL_AXIS + 1)))
-      for (let i = 0; i < data.length; i++) data[i] = reduce(x.data, i * size, (i + 1) * size)
+      const sums = op === 'GlobalAveragePool' && sumRows(size, 1 / size, realData(x), data as RealArray)
+      if (!sums) { for (let i = 0; i < data.length; i++) data[i] = reduce(x.data, i * size, (i + 1) * size) }
       return [{ dtype: x.dtype, shape: x.shape.map((extent, axis) => (axis > CHANNEL_AXIS ? 1 : extent)), data }]
     },
     backward(context) {

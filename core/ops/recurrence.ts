@@ -6,6 +6,7 @@
  * these nodes are unrolled first (core/passes/unroll.ts).
  */
 import { type Dim, isBatch, type Node } from '../graph/graph.js'
+import { addInPlace, multiplyInPlace } from '../kernels/arithmetic.js'
 import * as kernels from '../kernels/elementwise.js'
 import { gemm, type RealArray } from '../kernels/linear-algebra.js'
 import type { Tensor } from '../tensor/tensor.js'
@@ -208,10 +209,12 @@ function step(cell: Cell): void {
   ACTIVATIONS[f](values.subarray(0, 3 * size))
   ACTIVATIONS[g](gate(3))
   const [input, output, forget, candidate] = [gate(0), gate(1), gate(2), gate(3)]
-  for (let i = 0; i < size; i++) c[i] = forget[i] * c[i] + input[i] * candidate[i]
+  multiplyInPlace(c, forget)
+  multiplyInPlace(candidate, input)
+  addInPlace(c, candidate)
   h.set(c)
   ACTIVATIONS[after](h)
-  for (let i = 0; i < size; i++) h[i] *= output[i]
+  multiplyInPlace(h, output)
 }
 
 /** Every row is set to the bias, or to zero. */
@@ -262,8 +265,11 @@ function runRecurrence(node: Node, inputs: readonly (Tensor | undefined)[], cont
     // go on.
     fillRows(h, own(inputs[5]))
     fillRows(c, own(inputs[6]))
-    const cell = { recurrence, activations, examples, weights, biases: biases?.subarray(gates * units), values, h, c,
-      scratch }
+    // Elsewhere the kernels would copy them in for every product.
+    const kept = allocate(weights.length)
+    kept.set(weights)
+    const cell = { recurrence, activations, examples, weights: kept, biases: biases?.subarray(gates * units), values, h,
+      c, scratch }
     for (let i = 0; i < times; i++) {
       const t = reverse ? times - 1 - i : i
       for (let gate = 0; gate < gates; gate++) {
@@ -281,7 +287,7 @@ function runRecurrence(node: Node, inputs: readonly (Tensor | undefined)[], cont
 /** The gates' sums of one direction at all times, those of the present time, and one state. */
 function recurrenceWorkspace(_node: Node,
   [[times, examples], , [, width, units]]: readonly (readonly number[])[]): number {
-  return examples * (width * (times + 1) + units)
+  return examples * (width * (times + 1) + units) + width * units
 }
 
 /** Recurrences; they have no derivative rule of their own. */

@@ -1,10 +1,12 @@
 /** @file Reductions over axes: sums, means, extremes, products, norms. */
 import { type Dim, isBatch, type Node } from '../graph/graph.js'
+import type { RealArray } from '../kernels/linear-algebra.js'
+import { sumRows } from '../kernels/rows.js'
 import { sizeOf, type Tensor, type TensorData } from '../tensor/tensor.js'
 import { isFloat } from './element-types.js'
 import { type Expression, expression } from './expression.js'
 import { batchAxisError, numberAttribute, requiredInput } from './node-attributes.js'
-import type { BackwardContext, InferredValue, Operator } from './operator.js'
+import type { BackwardContext, InferredValue, KernelContext, Operator } from './operator.js'
 import { constantIntegers, cotangentTarget, formatDims, resolveAxis, sameShape } from './shape-rules.js'
 
 /** The axes that are reduced: the second input, or all of them. */
@@ -90,6 +92,8 @@ function reduction(op: string, { initial, accumulate, finish, slope }: Definitio
       const x = requiredInput(node, inputs, 0)
       const axes = reducedAxes(node, inputs[1] === undefined ? undefined : Array.from(inputs[1].data), x.shape.length)
       const shape = reducedShape(node, x.shape, axes)
+      const summed = sumTrailing(op, x, axes, shape, context)
+      if (summed !== undefined) return [summed]
       const reduce = (first: number, step: Accumulate): TensorData => {
         const out = context.allocate(x.dtype, sizeOf(shape)).fill(first)
         reduceInto(x, axes, out, step)
@@ -119,6 +123,23 @@ function reduction(op: string, { initial, accumulate, finish, slope }: Definitio
     },
   }
 }
+
+/** Sums and means over the last axes, which are rows, where the kernels have them. */
+function sumTrailing(op: string, x: Tensor, axes: ReadonlySet<number>, shape: readonly number[],
+  context: KernelContext): Tensor | undefined {
+  if ((op !== 'ReduceSum' && op !== 'ReduceMean') || !isFloat(x.dtype) || x.data.length === 0) return undefined
+  const first = x.shape.length - axes.size
+  if (!x.shape.every((_, axis) => axes.has(axis) === axis >= first)) return undefined
+  const width = sizeOf(x.shape.slice(first))
+  if (width < SHORT_ROW) return undefined
+  const data = context.allocate(x.dtype, sizeOf(shape)) as RealArray
+  return sumRows(width, op === 'ReduceMean' ? 1 / width : 1, x.data as RealArray, data)
+    ? { dtype: x.dtype, shape, data }
+    : undefined
+}
+
+/** Rows that are shorter are summed as soon by a loop. */
+const SHORT_ROW = 8
 
 /** Every summand gets the sum's cotangent. */
 function repeat({ builder, node, inputs, lead }: BackwardContext, cotangent: string): string {

@@ -1,6 +1,7 @@
 /** @file Softmax and LogSoftmax along one axis. */
 import { isBatch, type Node } from '../graph/graph.js'
 import * as kernels from '../kernels/elementwise.js'
+import { softmaxRows } from '../kernels/rows.js'
 import type { Tensor } from '../tensor/tensor.js'
 import { type AxisBlocks, axisBlocks } from './axis-blocks.js'
 import { expression } from './expression.js'
@@ -62,6 +63,7 @@ function subtractMaximum(x: Real, y: Real, { outer, extent, inner }: AxisBlocks)
 
 function softmaxKernel(x: Real, y: Real, blocks: AxisBlocks): void {
   const { outer, extent, inner } = blocks
+  if (inner === 1 && x.length > 0 && softmaxRows(extent, x, y)) return
   subtractMaximum(x, y, blocks)
   kernels.exp(y, y)
   for (let o = 0; o < outer; o++) {

@@ -1,6 +1,7 @@
 /**
  * @file Copies of a value's elements in another order: by strides, as transpositions, slices and repetitions need them.
  */
+import { copyWalk } from '../kernels/walk.js'
 import type { TensorData } from '../tensor/tensor.js'
 
 /**
@@ -37,6 +38,7 @@ export function copyStrided(data: TensorData, from: number, walk: Walk, out: Ten
   if (out.length === 0) return
   const { extents, strides } = mergeAxes(walk)
   const rank = extents.length
+  if (copyInKernel(data, from, { extents, strides }, out)) return
   const [rows, columns] = [rank > 1 ? extents[rank - 2] : 1, extents[rank - 1] ?? 1]
   const [rowStep, columnStep] = [rank > 1 ? strides[rank - 2] : 0, strides[rank - 1] ?? 1]
   const outer = extents.slice(0, -2)
@@ -50,6 +52,20 @@ export function copyStrided(data: TensorData, from: number, walk: Walk, out: Ten
       index[axis] = 0
     }
   }
+}
+
+/** Less is done sooner by a loop. */
+const SHORT_COPY = 64
+/** Axes of a walk in the kernels. */
+const WALK_AXES = 4
+
+/** @returns false, and nothing is done, where the kernels cannot */
+function copyInKernel(data: TensorData, from: number, { extents, strides }: Walk, out: TensorData): boolean {
+  const missing = WALK_AXES - extents.length
+  if (missing < 0 || out.length < SHORT_COPY || data instanceof Uint8Array || out instanceof Uint8Array) return false
+  if (data.BYTES_PER_ELEMENT !== out.BYTES_PER_ELEMENT) return false
+  const front = new Array<number>(missing)
+  return copyWalk(data, from, [...front.fill(1), ...extents], [...front.fill(0), ...strides], out)
 }
 
 /** Tiles of this many rows and columns stay in the first cache. */

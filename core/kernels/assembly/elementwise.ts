@@ -86,7 +86,7 @@ function expm1Small<T extends number>(r: v128): v128 {
 /** e^x; beyond the range infinity or 0, and NaN stays NaN. */
 // @ts-ignore: decorator
 @inline
-function expVector<T extends number>(x: v128): v128 {
+export function expVector<T extends number>(x: v128): v128 {
   const lowest = constant<T>(sizeof<T>() == 8 ? -746 : -104)
   const highest = constant<T>(sizeof<T>() == 8 ? 710 : 89)
   const inside = v128.pmin<T>(v128.pmax<T>(x, lowest), highest)

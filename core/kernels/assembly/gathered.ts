@@ -126,9 +126,9 @@ function packNumbers<T extends number>(depth: i32, from: usize, steps: usize, to
 }
 
 /**
- * out = W G + bias + added, then max(., 0) with `rectified`, for weights W of channels x depth and the gathered matrix G
- * of depth x columns. Number (c, j) of the result lies at out + c * plane + targets[j], and what is added to it as far
- * behind `added`.
+ * out = W G + bias + added, then max(., 0) with `rectified`, for weights W of channels x depth and the gathered matrix
+ * G of depth x columns. Number (c, j) of the result lies at out + c * plane + targets[j], and what is added to it as
+ * far behind `added`.
  * @param bias one number a channel, or 0
  * @param added as long as the result, or 0
  */

@@ -18,7 +18,9 @@ export function passDepth<T extends number>(): i32 {
   return 2048 / <i32> sizeof<T>()
 }
 
+/** Room for a packed block of A. */
 export const packedA: usize = memory.data(128 * 256 * 16, 16)
+/** Room for a packed block of B. */
 export const packedB: usize = memory.data(1024 * 256 * 8, 16)
 const edge: usize = memory.data(256, 16)
 

@@ -3,14 +3,17 @@
  */
 import { combine, gate, rectify } from './arithmetic'
 import { clearUpper, factor } from './cholesky'
+import { erfRow, geluRow } from './erf'
 import { expInPlace, sigmoidInPlace, tanhInPlace } from './elementwise'
 import { convolve, gramGathered, spreadPlanes } from './gathered'
 import { mirrorLower, multiply, scale } from './gemm'
 import { packedProducts } from './packed-products'
 import { addRowDots, addWeightedRowDots } from './row-dots'
 import { poolMaximum, poolPositions, poolSum } from './pool'
+import { normaliseRows, softmaxRows, sumRows } from './rows'
 import { decompose, eigenWorkBytes } from './symmetric-eigen'
 import { solveLower, solveLowerTransposed, solveRight } from './triangular-solve'
+import { copyWalk } from './walk'
 
 /** First byte that the kernels do not use themselves: the caller's arguments start here. */
 export function heapBase(): usize {
@@ -253,4 +256,68 @@ export function gate32(below: bool, limit: f32, count: i32, c: usize, x: usize, 
 /** out = c where x is above the limit (or below it), else 0, for `count` f64. */
 export function gate64(below: bool, limit: f64, count: i32, c: usize, x: usize, out: usize): void {
   gate<f64>(below, limit, count, c, x, out)
+}
+
+/** out = softmax x for rows of n f32. */
+export function softmaxRows32(rows: i32, n: i32, x: usize, out: usize): void {
+  softmaxRows<f32>(rows, n, x, out)
+}
+
+/** Rows of n f32 normalised by their own mean and variance: see assembly/rows.ts. */
+export function normaliseRows32(rows: i32, n: i32, centred: bool, epsilon: f64, x: usize, scale: usize, shift: usize,
+  out: usize): void {
+  normaliseRows<f32>(rows, n, centred, epsilon, x, scale, shift, out)
+}
+
+/** out_r = factor times the sum of row r of n f32. */
+export function sumRows32(rows: i32, n: i32, factor: f64, x: usize, out: usize): void {
+  sumRows<f32>(rows, n, factor, x, out)
+}
+
+/** out = erf x for `count` f32; the table is that of core/ops/erf.ts. */
+export function erf32(count: i32, x: usize, out: usize, table: usize): void {
+  erfRow<f32>(count, x, out, table)
+}
+
+/** out = x Phi(x) for `count` f32. */
+export function gelu32(count: i32, x: usize, out: usize, table: usize): void {
+  geluRow<f32>(count, x, out, table)
+}
+
+/** out = f32 in another order: see assembly/walk.ts. */
+export function copyWalk32(from: usize, a: i32, b: i32, rows: i32, columns: i32, stepA: i32, stepB: i32, rowStep: i32,
+  columnStep: i32, out: usize): void {
+  copyWalk<f32>(from, a, b, rows, columns, stepA, stepB, rowStep, columnStep, out)
+}
+
+/** out = softmax x for rows of n f64. */
+export function softmaxRows64(rows: i32, n: i32, x: usize, out: usize): void {
+  softmaxRows<f64>(rows, n, x, out)
+}
+
+/** Rows of n f64 normalised by their own mean and variance: see assembly/rows.ts. */
+export function normaliseRows64(rows: i32, n: i32, centred: bool, epsilon: f64, x: usize, scale: usize, shift: usize,
+  out: usize): void {
+  normaliseRows<f64>(rows, n, centred, epsilon, x, scale, shift, out)
+}
+
+/** out_r = factor times the sum of row r of n f64. */
+export function sumRows64(rows: i32, n: i32, factor: f64, x: usize, out: usize): void {
+  sumRows<f64>(rows, n, factor, x, out)
+}
+
+/** out = erf x for `count` f64; the table is that of core/ops/erf.ts. */
+export function erf64(count: i32, x: usize, out: usize, table: usize): void {
+  erfRow<f64>(count, x, out, table)
+}
+
+/** out = x Phi(x) for `count` f64. */
+export function gelu64(count: i32, x: usize, out: usize, table: usize): void {
+  geluRow<f64>(count, x, out, table)
+}
+
+/** out = f64 in another order: see assembly/walk.ts. */
+export function copyWalk64(from: usize, a: i32, b: i32, rows: i32, columns: i32, stepA: i32, stepB: i32, rowStep: i32,
+  columnStep: i32, out: usize): void {
+  copyWalk<f64>(from, a, b, rows, columns, stepA, stepB, rowStep, columnStep, out)
 }

@@ -1,0 +1,42 @@
+/**
+ * @file Softmax, normalisation and sums of the rows of a matrix in the arena of the kernels. Each returns false, and
+ * nothing is done, where the arrays do not live there.
+ */
+import { inArena } from './arena.js'
+import type { RealArray } from './plain.js'
+
+/** out = softmax of each row of n numbers; out may be x. */
+export function softmaxRows(n: number, x: RealArray, out: RealArray): boolean {
+  return inArena([{ array: x, use: 'read' }, { array: out, use: 'write' }], (kernel, from, to) => {
+    ;(out.BYTES_PER_ELEMENT === 8 ? kernel.softmaxRows64 : kernel.softmaxRows32)(out.length / n, n, from, to)
+  })
+}
+
+/** out_r = factor times the sum of row r of n numbers, which is added up in float64. */
+export function sumRows(n: number, factor: number, x: RealArray, out: RealArray): boolean {
+  return inArena([{ array: x, use: 'read' }, { array: out, use: 'write' }], (kernel, from, to) => {
+    ;(out.BYTES_PER_ELEMENT === 8 ? kernel.sumRows64 : kernel.sumRows32)(out.length, n, factor, from, to)
+  })
+}
+
+/** Rows normalised by their own variance, and if `centred` by their mean: times the scale, plus the shift. */
+export interface RowNormalisation {
+  readonly centred: boolean
+  readonly epsilon: number
+  /** One number a column. */
+  readonly scale: RealArray
+  readonly shift: RealArray | undefined
+}
+
+/** out = (x - mean) / sqrt(variance + epsilon) scale + shift, row by row. */
+export function normaliseRows({ centred, epsilon, scale, shift }: RowNormalisation, x: RealArray,
+  out: RealArray): boolean {
+  const n = scale.length
+  return inArena([{ array: x, use: 'read' }, { array: scale, use: 'read' }, { array: shift ?? scale, use: 'read' }, {
+    array: out,
+    use: 'write',
+  }], (kernel, from, atScale, atShift, to) => {
+    const run = out.BYTES_PER_ELEMENT === 8 ? kernel.normaliseRows64 : kernel.normaliseRows32
+    run(out.length / n, n, Number(centred), epsilon, from, atScale, shift === undefined ? 0 : atShift, to)
+  })
+}
