@@ -10,9 +10,10 @@ export type Draw = (spec: TopLevelSpec) => Promise<string>
 
 /** @throws ResourceError MISSING_DEPENDENCY without Vega-Lite */
 export async function loadDraw(): Promise<Draw> {
-  const [vega, { compile }] = await libraries()
+  const [vega, { compile }, { expressionInterpreter }] = await libraries()
   return async spec => {
-    const view = new vega.View(vega.parse(compile(spec).spec), { renderer: 'none', logLevel: vega.Error })
+    const view = new vega.View(vega.parse(compile(spec).spec, undefined, { ast: true }), { expr: expressionInterpreter,
+      renderer: 'none', logLevel: vega.Error })
     try {
       return scalable(await view.toSVG())
     } finally {
@@ -21,14 +22,18 @@ export async function loadDraw(): Promise<Draw> {
   }
 }
 
-async function libraries(): Promise<[typeof import('vega'), typeof import('vega-lite')]> {
+/** The third reads expressions without making code of them, which a page's policy may forbid. */
+async function libraries(): Promise<
+  [typeof import('vega'), typeof import('vega-lite'), typeof import('vega-interpreter')]
+> {
   try {
-    return [await import('vega'), await import('vega-lite')]
+    return [await import('vega'), await import('vega-lite'), await import('vega-interpreter')]
   } catch (cause) {
     throw new ResourceError('MISSING_DEPENDENCY',
-      'Reports are drawn by the packages vega and vega-lite, which are not installed: npm install vega vega-lite', {
+      'Reports are drawn by the packages vega, vega-lite and vega-interpreter, which are not installed: '
+        + 'npm install vega vega-lite vega-interpreter', {
       package: 'vega-lite',
-      command: 'npm install vega vega-lite',
+      command: 'npm install vega vega-lite vega-interpreter',
       reason: cause instanceof Error ? cause.message : String(cause),
     })
   }

@@ -37,7 +37,7 @@ t.test('the package holds what is needed to run it, and nothing else', async t =
       stdio: ['ignore', 'pipe', 'ignore'] }),
   )
   const paths = files.map((file: { path: string }) => file.path) as string[]
-  const wanted = [/^dist\/(index|(core|node|adapters|protocol|report|cli)\/[\w/-]+)\.(js|d\.ts|mjs|d\.mts)$/,
+  const wanted = [/^dist\/(index|(core|node|adapters|protocol|report|cli|browser)\/[\w/-]+)\.(js|d\.ts|mjs|d\.mts)$/,
     /^demo\/digits\.(onnx|json)$/, /^(package\.json|README\.md|LICENSE|CHANGELOG\.md|SECURITY\.md)$/]
   t.same(paths.filter(path => !wanted.some(pattern => pattern.test(path))), [], 'nothing else')
   for (const path of ['dist/index.js', 'dist/index.d.ts', 'dist/cli/main.js', 'dist/core/index.js',

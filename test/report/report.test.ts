@@ -1,10 +1,9 @@
 /** @file Reports: what their pictures draw, and how the page is shown by a browser, wide, narrow, light and dark. */
-import { existsSync } from 'node:fs'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { pathToFileURL } from 'node:url'
-import { launch, type Page } from 'puppeteer-core'
+import type { Page } from 'puppeteer-core'
 import t from 'tap'
 import { laplace } from '../../core/index.js'
 import type { LaplacePosterior } from '../../core/laplace/laplace-posterior.js'
@@ -12,6 +11,7 @@ import { likelihoodModel } from '../../core/likelihood/registry.js'
 import { randomGenerator } from '../../core/tensor/random.js'
 import { float64, type Tensor, toFloat64 } from '../../core/tensor/tensor.js'
 import { report } from '../../report/report.js'
+import { chromium, watchedPage } from '../support/chromium.js'
 import { normalInputs, trainedNetwork } from '../support/trained-network.js'
 
 const ROWS = 120
@@ -97,13 +97,9 @@ async function shown(page: Page): Promise<{ pictures: number, overflow: boolean,
   }))()`) as Promise<{ pictures: number, overflow: boolean, ink: string, drawn: boolean }>
 }
 
-const chromium = ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'].find(existsSync)
-
 t.test('a browser shows it: on a screen, on a phone, in the dark, without a request or an error', async t => {
-  t.ok(chromium, 'Chromium is installed (Debian: apt install chromium)')
   const folder = await mkdtemp(path.join(tmpdir(), 'report-'))
-  const browser = await launch({ executablePath: chromium!, args: ['--no-sandbox', '--disable-gpu'], timeout: 0,
-    protocolTimeout: 0 })
+  const browser = await chromium()
   t.teardown(async () => {
     await browser.close()
     await rm(folder, { recursive: true })
@@ -112,11 +108,7 @@ t.test('a browser shows it: on a screen, on a phone, in the dark, without a requ
     const { posterior, x: rows, y } = await fitted(likelihood)
     const file = path.join(folder, `${likelihood}.html`)
     await writeFile(file, await report(posterior, rows, y))
-    const page = await browser.newPage()
-    const [requests, errors]: [string[], string[]] = [[], []]
-    page.on('request', request => requests.push(request.url()))
-    page.on('console', message => errors.push(message.text()))
-    page.on('pageerror', error => errors.push(String(error)))
+    const { page, requests, errors } = await watchedPage(browser)
     await page.setViewport({ width: 1200, height: 900 })
     await page.goto(pathToFileURL(file).href)
     const wide = await shown(page)

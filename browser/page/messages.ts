@@ -1,0 +1,20 @@
+/** @file What page and worker say to each other. */
+
+/** What is to be fitted. */
+export interface Job {
+  readonly network: Uint8Array
+  /** CSV of rows with their answers. */
+  readonly training: string
+  /** CSV of rows that the network has not seen; without them a fifth of the training rows is kept aside. */
+  readonly heldOut: string | undefined
+  readonly likelihood: 'classification' | 'binary' | 'multilabel' | 'regression'
+  /** The columns of the answers; the last one where none is named. */
+  readonly target: string
+}
+
+/** What the worker answers. */
+export type Answer =
+  | { readonly kind: 'progress', readonly stage: string, readonly share: number | undefined }
+  | { readonly kind: 'done', readonly report: string, readonly posterior: Uint8Array,
+    readonly onnx: Uint8Array | string, readonly notes: readonly string[] }
+  | { readonly kind: 'failed', readonly message: string }

@@ -1,0 +1,71 @@
+/** @file Fits and reports in a worker, so that the page stays responsive. */
+import { readNetwork } from '../../adapters/network/index.js'
+import { posteriorModel } from '../../adapters/onnx/index.js'
+import { readCsv } from '../../cli/data/csv.js'
+import { type KnownLabels, targetsOf } from '../../cli/data/targets.js'
+import type { Progress } from '../../core/budget/progress.js'
+import { LaplaceError } from '../../core/errors/errors.js'
+import { drawRows, selectBatch } from '../../core/laplace/held-out-rows.js'
+import type { LaplacePosterior } from '../../core/laplace/laplace-posterior.js'
+import { laplace } from '../../core/laplace/laplace.js'
+import type { Batch } from '../../core/tensor/batch.js'
+import { exampleCount } from '../../core/tensor/examples.js'
+import { randomGenerator } from '../../core/tensor/random.js'
+import { float64 } from '../../core/tensor/tensor.js'
+import { report } from '../../report/report.js'
+import type { Answer, Job } from './messages.js'
+
+const HELD_OUT_SHARE = 0.2
+
+interface Labelled extends Batch {
+  readonly labels?: readonly string[]
+}
+
+function rowsOf(text: string, { target, likelihood }: Job, known?: KnownLabels): Labelled {
+  const table = readCsv(text, target === '' ? 'last' : target)
+  const values = float64([table.rows, table.columns.length], table.values)
+  return { x: table.header ? [{ values, columns: table.columns }] : values,
+    ...targetsOf(table.targets, likelihood, known) }
+}
+
+async function work(job: Job, say: (answer: Answer) => void): Promise<void> {
+  const onProgress = ({ stage, done, total }: Progress): void =>
+    say({ kind: 'progress', stage, share: total === undefined ? undefined : done / total })
+  const network = await readNetwork(job.network)
+  const { labels, ...all } = rowsOf(job.training, job)
+  const held = job.heldOut === undefined ? undefined : rowsOf(job.heldOut, job, labels ?? 'none')
+  const count = exampleCount(all.x)
+  const random = randomGenerator(0)
+  const aside = held === undefined
+    ? drawRows(count, Math.ceil(count * HELD_OUT_SHARE), () => random.uniform())
+    : undefined
+  const training = aside === undefined ? all : selectBatch(all, aside, false)
+  const unseen = aside === undefined ? held ?? all : selectBatch(all, aside, true)
+  const posterior = await laplace(network, { likelihood: job.likelihood }).fit(training.x, training.y, { onProgress })
+  say({ kind: 'progress', stage: 'report', share: undefined })
+  const page = await report(posterior, unseen.x, unseen.y, { classes: labels }, { onProgress })
+  say({ kind: 'done', report: page, posterior: posterior.save(), onnx: await onnxOf(posterior),
+    notes: aside === undefined
+      ? []
+      : ['No held-out rows were given: a fifth of the rows was kept from the fit. '
+        + 'If the network was trained on them, the report flatters the network.'] })
+}
+
+/** The posterior as ONNX, or why there is none. */
+async function onnxOf(posterior: LaplacePosterior): Promise<Uint8Array | string> {
+  try {
+    return await posteriorModel(posterior)
+  } catch (error) {
+    return error instanceof LaplaceError ? error.message : String(error)
+  }
+}
+
+const scope = globalThis as unknown as { postMessage: (answer: Answer) => void,
+  onmessage: ((event: { readonly data: Job }) => void) | null }
+
+scope.onmessage = ({ data }) => {
+  const say = (answer: Answer): void => scope.postMessage(answer)
+  work(data, say).catch((error: unknown) => {
+    say({ kind: 'failed', message: error instanceof Error ? error.message : String(error) })
+  })
+}
