@@ -6,6 +6,7 @@
  */
 import { bytes as relaxedBytes } from './generated/relaxed-simd.js'
 import { bytes as simdBytes } from './generated/simd.js'
+import { pause } from './interruption.js'
 import type { RealArray } from './plain.js'
 
 /** Which kernels run: with fused multiply-add, with plain SIMD, or the TypeScript twins. */
@@ -171,10 +172,12 @@ export function withKernelMemory<R>(bytes: number, work: (kernel: KernelExports,
   const base = kernel.heapBase()
   const missing = base + bytes - kernel.memory.buffer.byteLength
   if (missing > 0 && !grow(kernel, missing)) return undefined
-  // A view of this memory in the result would change under its reader at the next call.
-  const result = work(kernel, base)
-  if (kernel.memory.buffer.byteLength > KEPT_BYTES) instance = undefined
-  return result
+  try {
+    // A view of this memory in the result would change under its reader at the next call.
+    return work(kernel, base)
+  } finally {
+    if (kernel.memory.buffer.byteLength > KEPT_BYTES) instance = undefined
+  }
 }
 
 /** Rounds a number of bytes up to whole vectors. */
@@ -224,7 +227,7 @@ function decode(base64: string): Uint8Array {
 function instantiate(from: object): KernelExports | undefined {
   const api = (globalThis as { WebAssembly?: WebAssemblyApi }).WebAssembly
   try {
-    return api && new api.Instance(from, {}).exports as KernelExports
+    return api && new api.Instance(from, { host: { pause } }).exports as KernelExports
   } catch {
     return undefined
   }

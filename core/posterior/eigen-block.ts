@@ -2,9 +2,11 @@
  * @file A curvature block in its eigenbasis: H_block = (U_B kron U_A) diag(values) (U_B kron U_A)'.
  * Kronecker blocks and diagonal ones (whose basis is the identity) are used through the same few operations.
  */
-import type { Curvature, KronBlock } from '../curvature/curvature.js'
-import { gemm, symmetricEigen } from '../kernels/linear-algebra.js'
+import type { KronBlock } from '../curvature/curvature.js'
+import { gemm } from '../kernels/linear-algebra.js'
 import type { ParameterSlot } from '../network/parameter-slot.js'
+import { coordinates, type Eigenbasis, fromCoordinates, toCoordinates } from './eigenbasis.js'
+import { type FactorEigens, isDiagonal } from './factor-eigen.js'
 
 /** One parameter tensor seen as out x in. An undefined basis is the identity. */
 export interface EigenBlock {
@@ -12,77 +14,73 @@ export interface EigenBlock {
   readonly in: number
   /** Eigenvectors of B in columns, out x out. */
   readonly left: Float64Array | undefined
-  /** Eigenvectors of A in columns, in x in. */
-  readonly right: Float64Array | undefined
-  /** Eigenvalues of the block, out x in, not negative. */
+  /** Eigenvectors of A. */
+  readonly right: Eigenbasis | undefined
+  /** Eigenvalues of the block, out x W for the W coordinates of `right`, not negative. */
   readonly values: Float64Array
 }
 
-/** A block with the posterior variances in its eigenbasis, out x in. */
+/** A block with the posterior variances in its eigenbasis, out x W. */
 export interface WeightedBlock extends EigenBlock {
   readonly variance: Float64Array
 }
 
-/** The blocks of a kron or diagonal curvature in the order of the slots. */
-export function eigenBlocks(curvature: Exclude<Curvature, { structure: 'full' }>,
-  slots: readonly ParameterSlot[]): EigenBlock[] {
-  if (curvature.structure === 'diag') {
-    return slots.map(slot => {
-      const [out, inputs] = matrixShape(slot)
-      return { out, in: inputs, left: undefined, right: undefined,
-        values: clamped(curvature.diagonal.subarray(slot.offset, slot.offset + slot.size)) }
-    })
-  }
-  const known: { readonly matrix: Float64Array, readonly eigen: Eigen }[] = []
-  const eigenOf = (size: number, matrix: Float64Array): Eigen => {
-    const before = known.find(entry => sameNumbers(entry.matrix, matrix))
-    if (before !== undefined) return before.eigen
-    const eigen = symmetricEigen(size, matrix)
-    known.push({ matrix, eigen })
-    return eigen
-  }
-  return curvature.blocks.map(block => kronEigenBlock(block, eigenOf))
+/** Numbers in a row of a block's values. */
+export function rowWidth({ in: inputs, right }: EigenBlock): number {
+  return right === undefined ? inputs : coordinates(right)
 }
 
-interface Eigen {
-  readonly values: Float64Array
-  /** Undefined: the identity. */
-  readonly vectors: Float64Array | undefined
+/** One number for each dimension of a block, out x in, of numbers for each coordinate: none counts twice. */
+export function ownValues(block: EigenBlock, values: Float64Array): Float64Array {
+  const width = rowWidth(block)
+  if (width === block.in) return values
+  const own = new Float64Array(block.out * block.in)
+  for (let o = 0; o < block.out; o++) own.set(values.subarray(o * width, o * width + block.in), o * block.in)
+  return own
 }
 
-/** A diagonal matrix in its own basis, so that rows of its parameters may have priors of their own. */
-function ownBasis(size: number, matrix: Float64Array): Eigen | undefined {
-  const diagonal = matrix.every((value, at) => value === 0 || at % (size + 1) === 0)
-  return diagonal ?
-    { values: Float64Array.from({ length: size }, (_, i) => matrix[i * size + i]), vectors: undefined }
-    : undefined
+/** The blocks of a diagonal curvature in the order of the slots. */
+export function diagonalBlocks(diagonal: Float64Array, slots: readonly ParameterSlot[]): EigenBlock[] {
+  return slots.map(slot => {
+    const [out, inputs] = matrixShape(slot)
+    return { out, in: inputs, left: undefined, right: undefined,
+      values: clamped(diagonal.subarray(slot.offset, slot.offset + slot.size)) }
+  })
 }
 
-function kronEigenBlock(block: KronBlock, eigenOf: (size: number, matrix: Float64Array) => Eigen): EigenBlock {
-  if (block.kind === 'diagonal') {
-    return { out: block.diagonal.length, in: 1, left: undefined, right: undefined, values: clamped(block.diagonal) }
-  }
-  const b = ownBasis(block.out, block.B) ?? eigenOf(block.out, block.B)
-  if (block.kind === 'dense') {
-    return { out: block.out, in: 1, left: b.vectors, right: undefined, values: clamped(b.values) }
-  }
-  const rows = block.rows || 1
-  const a = eigenOf(block.in, block.A)
-  const values = new Float64Array(block.out * block.in)
-  for (let o = 0; o < block.out; o++) {
-    for (let i = 0; i < block.in; i++) {
-      values[o * block.in + i] = Math.max(0, b.values[o]) * Math.max(0, a.values[i]) / rows
+/** The blocks of a kron curvature from the decompositions of its factors. */
+export function kronBlocks(blocks: readonly KronBlock[], eigens: FactorEigens): EigenBlock[] {
+  return blocks.map(block => {
+    if (block.kind === 'diagonal') {
+      return { out: block.diagonal.length, in: 1, left: undefined, right: undefined, values: clamped(block.diagonal) }
     }
+    const b = outputEigen(block.out, block.B, eigens)
+    if (block.kind === 'dense') return { out: block.out, in: 1, left: b.vectors, right: undefined, values: b.values }
+    const { values: a, basis } = eigens.of(block.A)
+    return { out: block.out, in: block.in, left: b.vectors, right: basis,
+      values: products(b.values, a, coordinates(basis), block.rows || 1) }
+  })
+}
+
+/** Eigenvalues of B, and its eigenvectors, undefined for the identity. */
+function outputEigen(size: number, matrix: Float64Array,
+  eigens: FactorEigens): { readonly values: Float64Array, readonly vectors: Float64Array | undefined } {
+  if (isDiagonal(size, matrix)) {
+    return { values: clamped(Float64Array.from({ length: size }, (_, i) => matrix[i * size + i])), vectors: undefined }
   }
-  return { out: block.out, in: block.in, left: b.vectors, right: a.vectors, values }
+  const { values, basis } = eigens.of(matrix)
+  return { values, vectors: basis.vectors }
+}
+
+/** b_o a_i / rows; 0 for coordinates beyond the values of a. */
+function products(b: Float64Array, a: Float64Array, width: number, rows: number): Float64Array {
+  const values = new Float64Array(b.length * width)
+  for (let o = 0; o < b.length; o++) for (let i = 0; i < a.length; i++) values[o * width + i] = b[o] * a[i] / rows
+  return values
 }
 
 function clamped(values: Float64Array): Float64Array {
   return values.map(value => Math.max(0, value))
-}
-
-function sameNumbers(a: Float64Array, b: Float64Array): boolean {
-  return a.length === b.length && a.every((value, i) => value === b[i])
 }
 
 /** A tensor of rank 2 or more as out x in; any other as a column. */
@@ -90,26 +88,30 @@ function matrixShape({ shape, size, elements }: ParameterSlot): [number, number]
   return elements !== undefined || shape.length < 2 || shape[0] === 0 ? [size, 1] : [shape[0], size / shape[0]]
 }
 
-/** U_B' M U_A (forward) or U_B M U_A' (backward) for `count` matrices M of out x in, each one a row. */
+/**
+ * U_B' M Q_A (forward) or U_B M Q_A' (backward) for `count` matrices M, each one a row; Q_A changes to the coordinates
+ * of A's basis.
+ */
 export function rotateMatrices(block: EigenBlock, rows: Float64Array, count: number, backward: boolean): Float64Array {
-  const { out, in: inputs, left, right } = block
-  let current = rows
-  if (right !== undefined) {
-    const next = new Float64Array(current.length)
-    gemm(false, backward, count * out, inputs, inputs, 1, current, right, 0, next)
-    current = next
-  }
-  if (left !== undefined) {
-    const next = new Float64Array(current.length)
-    if (inputs === 1) gemm(false, backward, count, out, out, 1, current, left, 0, next)
-    else {
-      for (let n = 0; n < count; n++) {
-        const at = n * out * inputs
-        gemm(!backward, false, out, inputs, out, 1, left, current.subarray(at, at + out * inputs), 0,
-          next.subarray(at, at + out * inputs))
-      }
+  const { out, left } = block
+  const current = rotateInputs(block, rows, count, backward)
+  if (left === undefined) return current
+  const next = new Float64Array(current.length)
+  const width = current.length / Math.max(1, count * out)
+  if (width === 1) gemm(false, backward, count, out, out, 1, current, left, 0, next)
+  else {
+    for (let n = 0; n < count; n++) {
+      const at = n * out * width
+      gemm(!backward, false, out, width, out, 1, left, current.subarray(at, at + out * width), 0,
+        next.subarray(at, at + out * width))
     }
-    current = next
   }
-  return current
+  return next
+}
+
+/** M Q_A, or M Q_A' backward. */
+export function rotateInputs({ out, right }: EigenBlock, rows: Float64Array, count: number,
+  backward: boolean): Float64Array {
+  if (right === undefined) return rows
+  return backward ? fromCoordinates(right, rows, count * out) : toCoordinates(right, rows, count * out)
 }

@@ -5,7 +5,10 @@ import { gemm } from '../kernels/linear-algebra.js'
 import type { ParameterSlot } from '../network/parameter-slot.js'
 import { hessianFactor, type PosteriorSettings } from '../options/hyperparameters.js'
 import type { RandomGenerator } from '../tensor/random.js'
-import { type EigenBlock, rotateMatrices, type WeightedBlock } from './eigen-block.js'
+import { type EigenBlock, ownValues, rotateInputs, rotateMatrices, rowWidth,
+  type WeightedBlock } from './eigen-block.js'
+import { diagonalsIn, isThin } from './eigenbasis.js'
+import type { FactorEigens } from './factor-eigen.js'
 import { sumOfLogarithms } from './log-product.js'
 import { lastLayerVariance } from './posterior-parts.js'
 import { checkSettings, deviation, once, priorByParameter, priorByTensor, priorLogDet, priorScatter,
@@ -14,10 +17,12 @@ import { checkSettings, deviation, once, priorByParameter, priorByTensor, priorL
 /**
  * The posterior whose precision in block b's eigenbasis is values / (sigma^2 T) + delta.
  * @param blocks decomposed when they are first needed: tuning may replace the posterior before
+ * @param factors what the blocks are made from, where that takes decompositions
  * @throws OptionError BAD_OPTION when the settings do not fit
  */
 export function eigenPosterior(curvature: Curvature, blocks: () => readonly EigenBlock[],
-  slots: readonly ParameterSlot[], mean: Float64Array, settings: PosteriorSettings): StructuredPosterior {
+  slots: readonly ParameterSlot[], mean: Float64Array, settings: PosteriorSettings,
+  factors?: () => FactorEigens): StructuredPosterior {
   checkSettings(settings, slots, curvature.structure)
   const size = mean.length
   if (curvature.structure === 'kron' && priorByTensor(settings, slots) === undefined
@@ -32,10 +37,11 @@ export function eigenPosterior(curvature: Curvature, blocks: () => readonly Eige
     const result = new Float64Array(count * size)
     weighted().forEach((block, i) => {
       const { offset } = slots[i]
-      const inside = rotateMatrices(block, columns(rows, count, size, offset, block.variance.length), count, false)
+      const width = block.out * block.in
+      const inside = rotateMatrices(block, columns(rows, count, size, offset, width), count, false)
       scaleRows(inside, count, block.variance, power)
-      putColumns(result, back ? rotateMatrices(block, inside, count, true) : inside, count, size, offset,
-        block.variance.length)
+      putColumns(result, back ? rotateMatrices(block, inside, count, true) : ownRows(block, inside, count), count, size,
+        offset, width)
     })
     return result
   }
@@ -46,8 +52,11 @@ export function eigenPosterior(curvature: Curvature, blocks: () => readonly Eige
     curvature,
     mean,
     settings,
-    withSettings: changes => eigenPosterior(curvature, blocks, slots, mean, { ...settings, ...changes }),
-    logDetPrecision: once(() => -weighted().reduce((sum, { variance }) => sum + sumOfLogarithms(variance), 0)),
+    withSettings: changes => eigenPosterior(curvature, blocks, slots, mean, { ...settings, ...changes }, factors),
+    ...(factors === undefined ? {} : { factors }),
+    logDetPrecision: once(() =>
+      -weighted().reduce((sum, block) => sum + sumOfLogarithms(ownValues(block, block.variance)), 0)
+    ),
     logDetPrior: () => priorLogDet(settings, slots),
     scatter: () => priorScatter(mean, settings, slots),
     posteriorVariance: () => covarianceDiagonal(weighted(), slots, size),
@@ -60,7 +69,7 @@ export function eigenPosterior(curvature: Curvature, blocks: () => readonly Eige
     parts: once(() => ({ kind: 'blocks', blocks: weighted() })),
     lastLayerVariance: (features, examples, kind) =>
       lastLayerVariance({ kind: 'blocks', blocks: weighted() }, slots, features, examples, kind),
-    spectrum: () => ({ values: blocks().map(block => block.values), byTensor: true }),
+    spectrum: () => ({ values: blocks().map(block => ownValues(block, block.values)), byTensor: true }),
   }
 }
 
@@ -71,8 +80,12 @@ function weightedBlocks(blocks: readonly EigenBlock[], slots: readonly Parameter
   const perParameter = perTensor === undefined ? priorByParameter(settings, slots) : undefined
   return blocks.map((block, b) => {
     const { offset } = slots[b]
+    const width = rowWidth(block)
+    // With a prior of each parameter its row decides where there are more coordinates than parameters: only priors that
+    // are the same along a row get here.
+    const place = (i: number): number => (width === block.in ? i : Math.floor(i / width) * block.in)
     const variance = block.values.map((value, i) =>
-      1 / (factor * value + (perParameter === undefined ? perTensor?.[b] ?? 1 : perParameter[offset + i]))
+      1 / (factor * value + (perParameter === undefined ? perTensor?.[b] ?? 1 : perParameter[offset + place(i)]))
     )
     return { ...block, variance }
   })
@@ -92,23 +105,26 @@ function logDensity(blocks: readonly WeightedBlock[], slots: readonly ParameterS
   let quadratic = 0
   let logDet = 0
   blocks.forEach((block, b) => {
-    const inside = rotateMatrices(block, columns(distance, 1, size, slots[b].offset, block.variance.length), 1, false)
+    const inside = rotateMatrices(block, columns(distance, 1, size, slots[b].offset, block.out * block.in), 1, false)
     inside.forEach((value, j) => {
       quadratic += value * value / block.variance[j]
-      logDet -= Math.log(block.variance[j])
     })
+    logDet -= sumOfLogarithms(ownValues(block, block.variance))
   })
   return -0.5 * (size * Math.log(2 * Math.PI) - logDet + quadratic)
 }
 
-/** The diagonal of (U_B kron U_A) diag(values) (U_B kron U_A)'. */
+/**
+ * Coordinates as numbers in the eigenbasis, one for each dimension. Where A's basis is thin there are more of them;
+ * turned back on that side they are as good: R R' stays what it is.
+ */
+function ownRows(block: EigenBlock, inside: Float64Array, count: number): Float64Array {
+  return block.right !== undefined && isThin(block.right) ? rotateInputs(block, inside, count, true) : inside
+}
+
+/** The diagonal of (U_B kron Q_A) diag(values) (U_B kron Q_A)'. */
 function blockDiagonal({ left, right, out, in: inputs }: EigenBlock, values: Float64Array): Float64Array {
-  let current = values
-  if (right !== undefined) {
-    const next = new Float64Array(current.length)
-    gemm(false, true, out, inputs, inputs, 1, current, right.map(v => v * v), 0, next)
-    current = next
-  }
+  let current = right === undefined ? values : diagonalsIn(right, values, out)
   if (left !== undefined) {
     const next = new Float64Array(current.length)
     gemm(false, false, out, inputs, out, 1, left.map(v => v * v), current, 0, next)
@@ -121,7 +137,7 @@ function precisionMatrix(blocks: readonly WeightedBlock[], slots: readonly Param
   size: number): Float64Array {
   const matrix = new Float64Array(size * size)
   blocks.forEach((block, b) => {
-    const length = block.variance.length
+    const length = block.out * block.in
     const rows = new Float64Array(length * length)
     for (let i = 0; i < length; i++) rows[i * length + i] = 1
     const inside = rotateMatrices(block, rows, length, false)
@@ -142,9 +158,11 @@ function draw(blocks: readonly WeightedBlock[], slots: readonly ParameterSlot[],
   const result = new Float64Array(count * size)
   blocks.forEach((block, b) => {
     const { offset } = slots[b]
-    const inside = columns(noise, count, size, offset, block.variance.length)
+    const width = block.out * block.in
+    const own = columns(noise, count, size, offset, width)
+    const inside = block.right !== undefined && isThin(block.right) ? rotateInputs(block, own, count, false) : own
     scaleRows(inside, count, block.variance, 0.5)
-    putColumns(result, rotateMatrices(block, inside, count, true), count, size, offset, block.variance.length)
+    putColumns(result, rotateMatrices(block, inside, count, true), count, size, offset, width)
   })
   for (let n = 0; n < count; n++) for (let i = 0; i < size; i++) result[n * size + i] += mean[i]
   return result

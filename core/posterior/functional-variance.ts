@@ -14,7 +14,7 @@
 import { lastLayerIndices } from '../curvature/last-layer.js'
 import { lastLayerShape } from '../network/linear-shape.js'
 import type { ParameterSlot } from '../network/parameter-slot.js'
-import type { WeightedBlock } from './eigen-block.js'
+import { rowWidth, type WeightedBlock } from './eigen-block.js'
 import type { DirectGradient, LinearPair, PosteriorMatrix, UsesOf, VarianceOperations,
   VarianceTerm } from './variance-operations.js'
 
@@ -68,8 +68,9 @@ function* blockTerms<A, J, V>(ops: VarianceOperations<A, J, V>, blocks: readonly
 /** R = g U_B and w = (a U_A)^2 v' (+ the bias's variances), for a of N x in; an undefined g is the identity. */
 function pairTerm<A, J, V>(ops: VarianceOperations<A, J, V>, a: A, g: A | undefined, weight: WeightedBlock,
   bias: WeightedBlock | undefined): VarianceTerm<A, J> {
-  const { out, in: inputs, left, right, variance } = weight
-  const weights = ops.product(ops.square(rotate(ops, a, right)), { values: variance, rows: out, columns: inputs }, {
+  const { out, left, right, variance } = weight
+  const coordinates = right === undefined ? a : ops.rotate(a, right)
+  const weights = ops.product(ops.square(coordinates), { values: variance, rows: out, columns: rowWidth(weight) }, {
     transposed: true,
     plus: bias && rowOf(bias),
   })
@@ -81,16 +82,17 @@ function pairTerm<A, J, V>(ops: VarianceOperations<A, J, V>, a: A, g: A | undefi
 /** R = the sum of the rotated outer products, written out, and w = v, for a parameter used in more than one place. */
 function summedTerm<A, J, V>(ops: VarianceOperations<A, J, V>, uses: UsesOf<A>, block: WeightedBlock,
   slot: ParameterSlot): VarianceTerm<A, J> {
-  return { kind: 'jacobian', rows: ops.jacobian([{ ...slot, offset: 0 }], rotatedFactors(ops, uses, block)),
-    weights: rowOf(block) }
+  const own = { ...slot, offset: 0, size: block.variance.length }
+  return { kind: 'jacobian', rows: ops.jacobian([own], rotatedFactors(ops, uses, block)), weights: rowOf(block) }
 }
 
 /** The factors of one parameter in its eigenbasis, as those of the only slot there is. */
 function rotatedFactors<A, J, V>(ops: VarianceOperations<A, J, V>, { asWeight, asBias, direct }: UsesOf<A>,
-  { left, right }: WeightedBlock): (LinearPair<A> | DirectGradient<A>)[] {
+  block: WeightedBlock): (LinearPair<A> | DirectGradient<A>)[] {
+  const { left, right } = block
   return [
-    ...asWeight.map(pair => ({ ...pair, weight: 0, bias: -1, a: rotate(ops, pair.a, right),
-      g: rotate(ops, pair.g, left) })
+    ...asWeight.map(pair => ({ ...pair, weight: 0, bias: -1, in: right === undefined ? pair.in : rowWidth(block),
+      a: right === undefined ? pair.a : ops.rotate(pair.a, right), g: rotate(ops, pair.g, left) })
     ),
     ...asBias.map(pair => ({ ...pair, weight: -1, bias: 0, g: rotate(ops, pair.g, left) })),
     ...direct.map(factor => ({ ...factor, parameter: 0, gradient: rotate(ops, factor.gradient, left) })),

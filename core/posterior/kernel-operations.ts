@@ -9,6 +9,7 @@ import { withOnes } from '../curvature/last-layer.js'
 import { arenaArray } from '../kernels/arena.js'
 import { square } from '../kernels/arithmetic.js'
 import { gemm, type RealArray, triangularSolveRight } from '../kernels/linear-algebra.js'
+import { beside, type Eigenbasis, isThin } from './eigenbasis.js'
 import { type JacobianRows, type OutputLayout, sumOfTerms } from './kernel-terms.js'
 import { quadraticForms } from './quadratic-forms.js'
 import type { PosteriorMatrix, ProductOptions, VarianceOperations } from './variance-operations.js'
@@ -18,6 +19,7 @@ export function kernelOperations(layout: OutputLayout): VarianceOperations<RealA
   const { outputs, examples } = layout
   return {
     product: (x, matrix, options) => product(x, matrix, examples, options),
+    rotate: (x, basis) => rotate(x, basis, examples),
     square: x => {
       const squares = arenaArray(x, x.length)
       square(x, squares)
@@ -46,6 +48,18 @@ function product(x: RealArray, matrix: PosteriorMatrix, examples: number,
   if (plus !== undefined) { for (let n = 0; n < count; n++) result.set(plus.values, n * to) }
   gemm(false, transposed, count, to, from, 1, x, inPrecisionOf(x, matrix.values), plus === undefined ? 0 : 1, result)
   return result
+}
+
+/** x Q: x U, and x - x U U' beside it where the basis is thin. */
+function rotate(x: RealArray, basis: Eigenbasis, examples: number): RealArray {
+  const { size, rank, vectors } = basis
+  const matrix = { values: vectors, rows: size, columns: rank }
+  const inside = product(x, matrix, examples)
+  if (!isThin(basis)) return inside
+  const outside = arenaArray(x, x.length)
+  outside.set(x)
+  gemm(false, true, x.length / size, size, rank, -1, inside, inPrecisionOf(x, vectors), 1, outside)
+  return beside(inside, rank, outside, size, arenaArray(x, inside.length + outside.length))
 }
 
 /** Float32 copies of the posterior's matrices. Nothing that lives in the arena may be a key: its numbers change. */

@@ -7,6 +7,7 @@ import type { ParameterSlot } from '../network/parameter-slot.js'
 import type { PosteriorSettings } from '../options/hyperparameters.js'
 import type { Structure } from '../options/words.js'
 import type { RandomGenerator } from '../tensor/random.js'
+import type { FactorEigens } from './factor-eigen.js'
 import type { PosteriorParts } from './posterior-parts.js'
 import type { VarianceKind } from './variance-kind.js'
 
@@ -21,6 +22,8 @@ export interface StructuredPosterior {
   readonly settings: PosteriorSettings
   /** The posterior with other settings; eigen-decompositions are shared. */
   withSettings(changes: Partial<PosteriorSettings>): StructuredPosterior
+  /** The decompositions that all else waits for, where there are any: they may be made ahead, by other threads. */
+  factors?(): FactorEigens
   /** log |P|. @throws NumericalError NOT_POSITIVE_DEFINITE */
   logDetPrecision(): number
   /** log |P0|. */

@@ -4,6 +4,7 @@
  */
 import type { LinearShape } from '../network/linear-shape.js'
 import type { ParameterSlot } from '../network/parameter-slot.js'
+import type { Eigenbasis } from './eigenbasis.js'
 
 /** A matrix of the posterior, row-major: the same for every example. */
 export interface PosteriorMatrix {
@@ -61,6 +62,8 @@ export interface ProductOptions {
 export interface VarianceOperations<A, J, V> {
   /** x M, or x M', for x of ... x k; the precision of x is that of the result. */
   product(x: A, matrix: PosteriorMatrix, options?: ProductOptions): A
+  /** The coordinates of the rows of x in a basis. */
+  rotate(x: A, basis: Eigenbasis): A
   /** x^2, element by element. */
   square(x: A): A
   /** (x, 1): x of N x D with a column of ones behind it when the layer has a bias. */

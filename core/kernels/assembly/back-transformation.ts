@@ -4,10 +4,13 @@
  * work is matrix products.
  */
 import { multiply } from './gemm'
+import { pause } from './pause'
 import { dot } from './vector'
 
 /** Reflectors applied at once. */
 const GROUP: i32 = 64
+/** Share of a decomposition that is done before, about. */
+const DONE_BEFORE: f64 = 0.75
 /** Rows of stride ld of workspace for the reflectors. */
 export const REFLECTOR_ROWS: i32 = 128
 
@@ -25,6 +28,7 @@ export function applyReflectors(n: i32, a: usize, ld: i32, tau: usize, r: usize,
   for (let first = 1; first < n; first += GROUP) {
     const count = min(GROUP, n - first)
     const length = first + count - 1
+    if (n > 256) pause(DONE_BEFORE + (1 - DONE_BEFORE) * <f64> first * <f64> first / (<f64> n * <f64> n))
     for (let q = 0; q < count; q++) {
       const used = <usize> (first + q) << 3
       memory.copy(work + <usize> q * stride, a + <usize> (first + q) * stride, used)

@@ -6,10 +6,14 @@
 import { at, indexAt, put, putIndex } from './f64-array'
 import { multiply } from './gemm'
 import { implicitQl } from './implicit-ql'
+import { pause } from './pause'
 import { secularRoot } from './secular-equation'
 
 /** Matrices up to this size are solved by QL steps. */
 const LEAF: i32 = 32
+
+/** Roots of one update from which on each lets the host look. */
+const LONG: i32 = 256
 
 /** Kinds of eigenvectors: from the first half, with numbers in both, from the second half, left as they are. */
 const FIRST: i32 = 0
@@ -221,7 +225,10 @@ function packVectors(n: i32, n1: i32, k: i32, d: usize, q: usize): u64 {
  * order.
  */
 function solveUpdate(k: i32, rho: f64, d: usize): void {
-  for (let i = 0; i < k; i++) put(d, i, secularRoot(i, k, poles, weights, rho, update + <usize> i * stride))
+  for (let i = 0; i < k; i++) {
+    if (k > LONG) pause(-1)
+    put(d, i, secularRoot(i, k, poles, weights, rho, update + <usize> i * stride))
+  }
   refineWeights(k)
   for (let i = 0; i < k; i++) {
     const row = update + <usize> i * stride

@@ -5,9 +5,12 @@
  */
 import { BLOCK_ROWS, blockColumns, microKernel, packedNumber } from './micro-kernel'
 import { packAcross, packAlong, packTwice } from './pack'
+import { pause } from './pause'
 
 /** Rows of a packed block of A. */
 export const ROWS: i32 = 128
+/** Multiplications of a product that lets its host look after every block, and so every few milliseconds. */
+const LONG: f64 = 1e8
 /** Columns of a packed block of B. */
 export const COLUMNS: i32 = 1024
 
@@ -34,6 +37,7 @@ export function multiply<T extends number, U extends number>(lower: bool, transA
   k: i32, alpha: T, a: usize, lda: i32, b: usize, ldb: i32, c: usize, ldc: i32): void {
   const strideA = <usize> lda * sizeof<T>()
   const strideB = <usize> ldb * sizeof<T>()
+  const long = <f64> m * <f64> n * <f64> k > LONG
   for (let j = 0; j < n; j += COLUMNS) {
     const columns = min(COLUMNS, n - j)
     for (let p = 0; p < k; p += passDepth<T>()) {
@@ -43,6 +47,7 @@ export function multiply<T extends number, U extends number>(lower: bool, transA
       if (transB) packAcross<T>(blockColumns<T>(), columns, depth, blockB, strideB, packedB)
       else packAlong<T>(blockColumns<T>(), columns, depth, blockB, strideB, packedB)
       for (let i = lower ? j - j % ROWS : 0; i < m; i += ROWS) {
+        if (long) pause(-1)
         const rows = min(ROWS, m - i)
         const blockA = a +
           (transA ? <usize> p * strideA + <usize> i * sizeof<T>() : <usize> i * strideA + <usize> p * sizeof<T>())

@@ -6,8 +6,13 @@
  * block.
  */
 import { multiply } from './gemm'
+import { pause } from './pause'
 import { addMultiple, addRows, dot, rowsTimes, scaleVector, symmetricTimes } from './vector'
 
+/** Rows from which on each lets the host look. */
+const LONG: i32 = 256
+/** Share of a decomposition that the reduction takes, about. */
+export const REDUCTION_SHARE: f64 = 0.55
 /** Rows of one panel. */
 const PANEL: i32 = 32
 /**
@@ -32,9 +37,13 @@ export function reduceToTridiagonal(n: i32, a: usize, ld: i32, diagonal: usize, 
   work: usize): void {
   const stride = <usize> ld << 3
   const w = work + PANEL * stride
+  const whole = <f64> n * <f64> n * <f64> n
   for (let end = n; end > 0; end -= PANEL) {
     const start = max(end - PANEL, 0)
-    for (let i = end - 1; i >= start; i--) reduceRow(i, end - 1 - i, a, stride, diagonal, below, tau, work)
+    for (let i = end - 1; i >= start; i--) {
+      if (i > LONG) pause(REDUCTION_SHARE * (1 - <f64> i * <f64> i * <f64> i / whole))
+      reduceRow(i, end - 1 - i, a, stride, diagonal, below, tau, work)
+    }
     if (start > 0) multiply<f64, f64>(true, true, false, start, start, 2 * PANEL, -1, work, ld, w, ld, a, ld)
   }
 }

@@ -28,7 +28,7 @@ import { type Draw, drawer, mixedNetworks, perceptron } from '../../support/rand
 import { graphOperations } from './graph-operations.js'
 
 const KINDS = ['diagonal', 'covariance'] as const
-const SUM_STRUCTURES = ['kron', 'diag', 'full'] as const
+const SUM_STRUCTURES = ['kron', 'thin kron', 'diag', 'full'] as const
 const N = 5
 
 /** A symmetric positive definite matrix. */
@@ -42,6 +42,12 @@ function spd(draw: Draw, size: number): Float64Array {
   })
 }
 
+/** The outer product of a vector: as an input's factor after one row. */
+function rankOne(draw: Draw, size: number): Float64Array {
+  const row = draw(size).data
+  return Float64Array.from({ length: size * size }, (_, at) => row[Math.floor(at / size)] * row[at % size])
+}
+
 /** Random curvature; a bias has its weight's B, so that the two share an eigenbasis, unless `ownBases`. */
 function randomCurvature(draw: Draw, slots: readonly ParameterSlot[], structure: (typeof SUM_STRUCTURES)[number],
   ownBases: boolean): Curvature {
@@ -51,15 +57,17 @@ function randomCurvature(draw: Draw, slots: readonly ParameterSlot[], structure:
     return { structure, size, diagonal: Float64Array.from(draw(size).data, value => value * value) }
   }
   const blocks: KronBlock[] = []
+  const thin = structure === 'thin kron'
   slots.forEach(({ name, shape }, i) => {
     const before = blocks[i - 1]
     const shared = shape.length === 1 && before?.kind === 'weight' && before.out === shape[0] && !ownBases
     const B = shared ? before.B.slice() : spd(draw, shape[0])
     blocks.push(shape.length === 2
-      ? { kind: 'weight', name, out: shape[0], in: shape[1], B, A: spd(draw, shape[1]), rows: 1 }
+      ? { kind: 'weight', name, out: shape[0], in: shape[1], B, A: (thin ? rankOne : spd)(draw, shape[1]),
+        rows: thin ? 1 : 40 }
       : { kind: 'dense', name, out: shape[0], B })
   })
-  return { structure, size, blocks }
+  return { structure: 'kron', size, blocks }
 }
 
 function randomPosterior(draw: Draw, slots: readonly ParameterSlot[], structure: (typeof SUM_STRUCTURES)[number],

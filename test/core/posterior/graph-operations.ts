@@ -16,6 +16,13 @@ export function graphOperations(b: GraphBuilder, outputs: number,
       const result = b.node('MatMul', [x, constant(b, transposed ? transpose(matrix) : matrix)])
       return plus === undefined ? result : b.node('Add', [result, constant(b, plus)])
     },
+    rotate: (x, { size, rank, vectors }) => {
+      const u = constant(b, { values: vectors, rows: size, columns: rank })
+      const inside = b.node('MatMul', [x, u])
+      if (rank === size) return inside
+      const image = b.node('MatMul', [inside, b.node('Transpose', [u], { perm: [1, 0] })])
+      return b.node('Concat', [inside, b.node('Sub', [x, image])], { axis: -1 })
+    },
     square: x => b.node('Mul', [x, x]),
     withOnes: (x, bias) =>
       bias ? b.node('Pad', [x, b.integers([0, 0, 0, 0, 0, 1]), b.scalar(1)], { mode: 'constant' }) : x,

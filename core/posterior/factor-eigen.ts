@@ -1,0 +1,98 @@
+/** @file Eigen-decompositions of Kronecker factors: each is made once, whoever asks first and for whatever prior. */
+import type { KronBlock } from '../curvature/curvature.js'
+import { InternalError } from '../errors/errors.js'
+import { lowRankEigen, symmetricEigen } from '../kernels/linear-algebra.js'
+import type { Eigenbasis } from './eigenbasis.js'
+
+/** A positive semi-definite matrix to be decomposed. */
+export interface SymmetricFactor {
+  readonly size: number
+  readonly matrix: Float64Array
+  /** No less than its rank. */
+  readonly rank: number
+}
+
+/** Eigenvalues of a factor, one for each vector of its basis, not negative. */
+export interface FactorEigen {
+  readonly values: Float64Array
+  readonly basis: Eigenbasis
+}
+
+/** Up to this share of the size the range alone is decomposed and kept. */
+const THIN = 0.5
+
+function usesThinSide({ size, rank }: SymmetricFactor): boolean {
+  return rank <= THIN * size
+}
+
+/** The eigenvectors of a factor, or of its range where it is of low rank. @throws NumericalError NO_CONVERGENCE */
+export function decomposeFactor(factor: SymmetricFactor): FactorEigen {
+  const { size, matrix, rank } = factor
+  const thin = usesThinSide(factor) ? lowRankEigen(size, matrix, rank) : undefined
+  const { values, vectors } = thin ?? symmetricEigen(size, matrix)
+  return { values: values.map(value => Math.max(0, value)), basis: { size, rank: values.length, vectors } }
+}
+
+/** Multiplications that decomposing a factor takes, about. */
+export function decompositionCost(factor: SymmetricFactor): number {
+  const { size, rank } = factor
+  return usesThinSide(factor) ? 4 * size * rank ** 2 + 5 * rank ** 3 : 5 * size ** 3
+}
+
+/** Bytes that decomposing a factor takes beside it. */
+export function decompositionBytes(factor: SymmetricFactor): number {
+  const { size, rank } = factor
+  return usesThinSide(factor) ? 8 * (4 * size * rank + 6 * rank ** 2) : 8 * 6 * size ** 2
+}
+
+/** The decompositions of the factors of some blocks. */
+export interface FactorEigens {
+  /** That of a matrix of the blocks, made now unless it is there. */
+  of(matrix: Float64Array): FactorEigen
+  /** The factors that are not decomposed yet. */
+  missing(): readonly SymmetricFactor[]
+  /** Keeps a decomposition that was made elsewhere. */
+  keep(factor: SymmetricFactor, eigen: FactorEigen): void
+}
+
+/** The decompositions that the blocks of a kron curvature need; a diagonal B needs none. */
+export function factorEigens(blocks: readonly KronBlock[]): FactorEigens {
+  const factors: SymmetricFactor[] = []
+  const factorOf = new Map<Float64Array, SymmetricFactor>()
+  const eigens = new Map<SymmetricFactor, FactorEigen>()
+  const add = (own: SymmetricFactor): void => {
+    // A bias's factor equals its weight's, and layers may share their inputs.
+    const known = factors.find(({ matrix }) => sameNumbers(matrix, own.matrix))
+    if (known === undefined) factors.push(own)
+    factorOf.set(own.matrix, known ?? own)
+  }
+  for (const block of blocks) {
+    if (block.kind === 'diagonal') continue
+    if (!isDiagonal(block.out, block.B)) add({ size: block.out, matrix: block.B, rank: block.out })
+    if (block.kind === 'weight') add({ size: block.in, matrix: block.A, rank: Math.min(block.in, block.rows) })
+  }
+  return {
+    of(matrix) {
+      const factor = factorOf.get(matrix)
+      if (factor === undefined) {
+        throw new InternalError('A matrix that is no factor of these blocks was to be decomposed.')
+      }
+      const eigen = eigens.get(factor) ?? decomposeFactor(factor)
+      eigens.set(factor, eigen)
+      return eigen
+    },
+    missing: () => factors.filter(factor => !eigens.has(factor)),
+    keep: (factor, eigen) => {
+      eigens.set(factor, eigen)
+    },
+  }
+}
+
+/** Whether a matrix is its own eigenbasis, so that rows of its parameters may have priors of their own. */
+export function isDiagonal(size: number, matrix: Float64Array): boolean {
+  return matrix.every((value, at) => value === 0 || at % (size + 1) === 0)
+}
+
+function sameNumbers(a: Float64Array, b: Float64Array): boolean {
+  return a.length === b.length && a.every((value, i) => value === b[i])
+}
