@@ -369,7 +369,7 @@ export async function finishFit(task: FitTask, sums: FitSums, linear: LinearData
   if (plan.tune === 'linearized') return tuneWithLinearModel(state, request, linear, work)
   const tuned = await tuneForAnswer(withWholeCovariance(state, linear), { ...request, tune: 'linearized' }, linear,
     work)
-  const answered = answerByGate(tuned, linear, lastLayerReason(task, notes), noise)
+  const answered = await answerByGate(tuned, linear, lastLayerReason(task, notes), work, noise)
   return plan.tune === 'validated' && heldOut !== undefined
     ? answerByHeldOutRows(answered, linear, heldOut, work)
     : answered

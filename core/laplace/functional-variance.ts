@@ -18,7 +18,7 @@ export async function functionalVariance(state: PosteriorState, programs: InputP
   const { outputs, positions } = network
   const context = predictionContext(state, programs, x)
   const own = joint
-    ? await jointGaussian(context, x)
+    ? await jointGaussian(context, x, work)
     : await outputGaussian(context, x, 'covariance', work)
   const { variance, examples } = own
   const rows = exampleCount(x)

@@ -9,6 +9,7 @@ import { likelihoodModel } from '../likelihood/registry.js'
 import { leaveOneOut, type LeftOut, sortedMeanVariances } from '../linear-model/leave-one-out.js'
 import type { LabelledRows } from '../linear-model/linear-problem.js'
 import type { ResolvedOptions } from '../options/laplace-options.js'
+import { decomposeAhead } from '../parallel/decompositions.js'
 import { createWorkerPool } from '../parallel/worker-pool.js'
 import { structuredPosterior } from '../posterior/structured.js'
 import { predictiveProbabilities } from '../prediction/link.js'
@@ -92,10 +93,12 @@ export async function regressionNoise(evaluator: Evaluator, options: ResolvedOpt
  * @param reason why it is the last layer
  * @param noise of a regression, where all weights could say it
  */
-export function answerByGate(tuned: PosteriorState, data: LinearData, reason: string,
-  noise?: RegressionNoise): PosteriorState {
+export async function answerByGate(tuned: PosteriorState, data: LinearData, reason: string, work: WorkOptions,
+  noise?: RegressionNoise): Promise<PosteriorState> {
   const state = noise === undefined ? tuned : withNoise(tuned, data, noise)
+  const { pool, options: { memoryLimit } } = state
   try {
+    await decomposeAhead(state.structured, { pool, memoryLimit, stage: 'tune' }, work)
     return gated(state, data, reason, noise)
   } catch (error) {
     if (!(error instanceof NumericalError)) throw error

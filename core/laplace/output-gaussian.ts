@@ -8,6 +8,7 @@ import { gemm, type RealArray } from '../kernels/linear-algebra.js'
 import { termsOf } from '../likelihood/output-layout.js'
 import { forEachBatch, sliceExamples } from '../network/batches.js'
 import { type Inputs, networkInputs } from '../network/input-rows.js'
+import { decomposeAhead } from '../parallel/decompositions.js'
 import type { WorkerPool } from '../parallel/worker-pool.js'
 import type { BatchGaussian } from '../parallel/worker.js'
 import type { StructuredPosterior } from '../posterior/posterior.js'
@@ -69,6 +70,7 @@ async function gaussianOfRows(context: PredictionContext, x: Examples, rows: Inp
   const f = new Float64Array(examples * wide)
   const variance = new Float64Array(examples * width)
   let linear: Float64Array | undefined
+  if (kind !== 'none') await decomposeAhead(posterior, { ...context, stage: 'predict' }, work)
   const size = batchWithin(evaluator, outputs * positionsAtOnce(evaluator, outputs),
     kind === 'none' ? 'outputs' : 'variances', context, examples)
   const put = (from: number, result: BatchGaussian): void => {
@@ -87,7 +89,10 @@ async function gaussianOfRows(context: PredictionContext, x: Examples, rows: Inp
     })
     return { examples: examples * terms, f, variance, ...(linear === undefined ? {} : { linear }) }
   }
-  const workers = await context.pool.workers(examples * multiplicationsPerExample(evaluator, wide))
+  // A single batch is computed where the posterior is: sending that to other threads would take longer.
+  const workers = examples <= size
+    ? [context.pool.local]
+    : await context.pool.workers(examples * multiplicationsPerExample(evaluator, wide))
   const parts = posterior.parts()
   const running = new Map<number, Promise<void>>()
   let turn = 0
@@ -121,8 +126,9 @@ async function simpleBatch({ evaluator, posterior, change }: PredictionContext, 
 }
 
 /** Outputs and the covariance of all outputs of all terms together: (N C) x (N C), term by term. */
-export async function jointGaussian({ evaluator, posterior, change, note }: PredictionContext,
-  x: Examples): Promise<OutputGaussian> {
+export async function jointGaussian(context: PredictionContext, x: Examples,
+  work: WorkOptions): Promise<OutputGaussian> {
+  const { evaluator, posterior, change, note } = context
   const { outputs } = evaluator.network
   const examples = exampleCount(x) * termsOf(evaluator.network)
   const count = examples * outputs
@@ -136,6 +142,7 @@ export async function jointGaussian({ evaluator, posterior, change, note }: Pred
     await checkGaussian(evaluator, rows, joint)
     return joint
   }
+  await decomposeAhead(posterior, { ...context, stage: 'predict' }, work)
   const root = posterior.whiten(denseJacobian(posterior.slots, jacobian), count)
   const variance = new Float64Array(count * count)
   gemm(false, true, count, count, posterior.size, 1, root, root, 0, variance)

@@ -98,7 +98,7 @@ export async function predictGlm(context: PredictionContext, x: Examples, reques
   notes: readonly string[], work: WorkOptions): Promise<Prediction> {
   const { likelihood, joint, sigmaNoise, seed } = request
   const { outputs } = context.evaluator.network
-  const all = joint ? await jointGaussian(context, x) : undefined
+  const all = joint ? await jointGaussian(context, x, work) : undefined
   const kind = all === undefined ? varianceKind(request, outputs) : 'covariance'
   const own = all === undefined ? await outputGaussian(context, x, kind, work) : blocksOf(all, outputs)
   const { examples } = own

@@ -8,6 +8,7 @@ import { likelihoodModel } from '../likelihood/registry.js'
 import { networkInputs } from '../network/input-rows.js'
 import type { PosteriorSettings } from '../options/hyperparameters.js'
 import type { PriorStructure, TuneMethod } from '../options/words.js'
+import { decomposeAhead } from '../parallel/decompositions.js'
 import type { DataFit } from '../posterior/evidence.js'
 import { structuredPosterior } from '../posterior/structured.js'
 import { startAccumulation } from '../sums/accumulation.js'
@@ -48,7 +49,7 @@ export async function tunePosterior(state: PosteriorState, request: TuneRequest,
     case 'linearized':
       return tuneWithLinearModel(state, request, await linearDataFrom(state, data, work), work)
     case 'marglik':
-      return byMarginalLikelihood(state, request)
+      return byMarginalLikelihood(state, request, work)
     case 'grid':
       return byGrid(state, request, data, work)
     case 'auto':
@@ -153,9 +154,11 @@ function atWeights(state: PosteriorState): PosteriorState['structured'] {
     : structuredPosterior(fitted, structured.slots, structured.mean, structured.settings)
 }
 
-function byMarginalLikelihood(state: PosteriorState,
-  { priorStructure, tuneNoise, schedule }: TuneRequest): PosteriorState {
+async function byMarginalLikelihood(state: PosteriorState, { priorStructure, tuneNoise, schedule }: TuneRequest,
+  work: WorkOptions): Promise<PosteriorState> {
   const posterior = atWeights(state)
+  const { pool, options: { memoryLimit } } = state
+  await decomposeAhead(posterior, { pool, memoryLimit, stage: 'tune' }, work)
   const data: DataFit = { likelihood: likelihoodModel(state.options.likelihood, state.options.outputNoise),
     loss: state.loss, examples: termCount(state), outputs: state.evaluator.network.outputs }
   const { settings, note } = tuneByMarginalLikelihood(posterior, data, { priorStructure, tuneNoise, schedule,
@@ -226,7 +229,7 @@ async function byTrainingRows(state: PosteriorState, request: TuneRequest, data:
     const untuned = hasTunedNoises(state) ? withoutOutputNoise(state, linear) : state
     const tuned = await tuneForAnswer(withWholeCovariance(untuned, linear), { ...request, tune: 'linearized' }, linear,
       work)
-    return answerByGate(tuned, linear, 'The last layer, as the options say.',
+    return answerByGate(tuned, linear, 'The last layer, as the options say.', work,
       await noiseOfAllWeights(untuned, data, request, work))
   }
   return priorFromLinearModel(state, trainingRows(state, data), work)
@@ -271,8 +274,8 @@ async function byHeldOutRows(state: PosteriorState, request: TuneRequest, data: 
   const noted = { ...untuned, notes: [...seen.notes(validation), ...untuned.notes] }
   const tuned = await tuneForAnswer(withWholeCovariance(noted, linear), { ...request, tune: 'linearized' }, linear,
     work)
-  return answerByHeldOutRows(answerByGate(tuned, linear, 'The last layer, as the options say.'), linear, validation,
-    work)
+  const answered = await answerByGate(tuned, linear, 'The last layer, as the options say.', work)
+  return answerByHeldOutRows(answered, linear, validation, work)
 }
 
 function needsData(tune: string): OptionError {

@@ -130,7 +130,7 @@ async function chosenAnswer(state: PosteriorState, byTraining: Choice, rows: Fea
     if (step === 0) return state
     const fit = await at(step)
     return answerByGate({ ...state, structured: posteriorAt(state, fit), mode: { weights: fit.mode, loss: fit.loss },
-      effectiveParameters: fit.effectiveParameters }, linear, byTraining.reason)
+      effectiveParameters: fit.effectiveParameters }, linear, byTraining.reason, work)
   })
   const { step: _, gain, ...answer } = chosen
   const choice: Choice = { ...(found.choice ?? byTraining), ...answer, s: answer.varianceScale }

@@ -4,6 +4,7 @@
  * A fit's batches are given to shards in turn, each shard adds its own sums, and the shards are merged in their order
  * at the end. How many threads share the shards therefore changes nothing in the result, to the last bit.
  */
+import { type CancelSignal, throwIfCancelled } from '../budget/progress.js'
 import { accumulateCurvature, zeroCurvature } from '../curvature/accumulate.js'
 import type { Curvature } from '../curvature/curvature.js'
 import { seedRange } from '../curvature/jacobian.js'
@@ -13,6 +14,7 @@ import { accumulateLastLayer } from '../curvature/last-layer.js'
 import { chosenEngine, type EngineProvider } from '../engine/chosen-engine.js'
 import { InternalError } from '../errors/errors.js'
 import { addInPlace } from '../kernels/arithmetic.js'
+import { watched } from '../kernels/interruption.js'
 import type { RealArray } from '../kernels/linear-algebra.js'
 import { addAgreement, type Agreement, zeroAgreement } from '../likelihood/agreement.js'
 import { empiricalFisher, sampledFisher } from '../likelihood/fisher.js'
@@ -27,6 +29,7 @@ import type { Inputs } from '../network/input-rows.js'
 import type { Network } from '../network/network.js'
 import type { CurvatureKind, EngineName, KfacApproximation, Likelihood, Subset,
   SumStructure } from '../options/words.js'
+import { decomposeFactor, type FactorEigen, type SymmetricFactor } from '../posterior/factor-eigen.js'
 import { type OutputMoments, outputMoments, type PosteriorParts } from '../posterior/posterior-parts.js'
 import type { VarianceKind } from '../posterior/variance-kind.js'
 import { positionsAtOnce } from '../programs/cost.js'
@@ -84,6 +87,13 @@ export interface LabelledBatch {
   readonly first?: number
 }
 
+/** How a decomposition is watched. */
+export interface DecompositionWork {
+  readonly signal?: CancelSignal
+  /** Told how much is done, 0 to 1. */
+  readonly onShare?: (share: number) => void
+}
+
 /** What computes batches. */
 export interface Worker {
   /** Adds a batch to a shard's sums; returns its features when they are kept. */
@@ -102,6 +112,8 @@ export interface Worker {
   dropRows(part: number): Promise<void>
   /** Outputs of a batch and their variances under a posterior over all weights. */
   gaussian(parts: PosteriorParts, x: Inputs, kind: VarianceKind): Promise<BatchGaussian>
+  /** The eigen-decomposition of a Kronecker factor. @throws CancelledError */
+  decompose(factor: SymmetricFactor, work: DecompositionWork): Promise<FactorEigen>
 }
 
 /** A worker with programs of its own. */
@@ -239,6 +251,11 @@ export function createWorker(evaluator: Evaluator, likelihoodName: Likelihood, o
       kept.get(part)?.dispose()
       kept.delete(part)
     },
+    decompose: async (factor, { signal, onShare }) =>
+      watched(share => {
+        throwIfCancelled(signal)
+        if (share >= 0) onShare?.(share)
+      }, () => decomposeFactor(factor)),
     async gaussian(parts, x, kind) {
       if (terms > 1) return gaussianAtPositions(evaluator, parts, x, kind)
       const { f, jacobian } = await evaluator.jacobian(x)

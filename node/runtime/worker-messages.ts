@@ -3,6 +3,7 @@ import type { ErrorCode, ErrorData } from '../../core/errors/errors.js'
 import type { RowRequest } from '../../core/linear-model/row-products.js'
 import type { Inputs } from '../../core/network/input-rows.js'
 import type { FitKind, FitSums, LabelledBatch, WorkerSetup } from '../../core/parallel/worker.js'
+import type { SymmetricFactor } from '../../core/posterior/factor-eigen.js'
 import type { PosteriorParts } from '../../core/posterior/posterior-parts.js'
 import type { VarianceKind } from '../../core/posterior/variance-kind.js'
 
@@ -14,6 +15,8 @@ export type WorkerCall =
   | { readonly method: 'keepRows', readonly part: number, readonly x: Inputs, readonly examples: number }
   | { readonly method: 'beginProduct', readonly part: number, readonly request: RowRequest }
   | { readonly method: 'advanceProduct' | 'finishProduct' | 'dropRows', readonly part: number }
+  /** `shared` carries progress and cancellation. */
+  | { readonly method: 'decompose', readonly factor: SymmetricFactor, readonly shared: SharedArrayBuffer }
   /** `parts` is the number under which the posterior was sent. */
   | { readonly method: 'gaussian', readonly parts: number, readonly x: Inputs, readonly kind: VarianceKind }
 

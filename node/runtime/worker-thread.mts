@@ -4,8 +4,10 @@ import { curvatureArrays } from '../../core/curvature/accumulate.js'
 import { InternalError, LaplaceError } from '../../core/errors/errors.js'
 import { type DisposableWorker, type FitSums, type Worker, workerFrom,
   type WorkerSetup } from '../../core/parallel/worker.js'
+import type { FactorEigen } from '../../core/posterior/factor-eigen.js'
 import type { PosteriorParts } from '../../core/posterior/posterior-parts.js'
 import { chooseEngine } from './choose-engine.js'
+import { workOf } from './remote-decomposition.js'
 import type { FromWorker, ToWorker, WorkerCall } from './worker-messages.js'
 
 const setups = new Map<number, WorkerSetup>()
@@ -39,6 +41,8 @@ function run(worker: Worker, call: WorkerCall): Promise<unknown> {
     case 'finishProduct':
     case 'dropRows':
       return worker[call.method](call.part)
+    case 'decompose':
+      return worker.decompose(call.factor, workOf(call.shared))
     case 'gaussian':
       if (posterior?.number !== call.parts) throw new InternalError('The posterior was not sent.')
       return worker.gaussian(posterior.parts, call.x, call.kind)
@@ -60,6 +64,10 @@ async function answer(message: Extract<ToWorker, { type: 'call' }>): Promise<Fro
 function given(call: WorkerCall, { ok }: FromWorker): ArrayBuffer[] {
   if (ok === undefined) return []
   if (call.method === 'finishProduct') return [(ok as Float64Array).buffer as ArrayBuffer]
+  if (call.method === 'decompose') {
+    const { values, basis } = ok as FactorEigen
+    return [values.buffer as ArrayBuffer, basis.vectors.buffer as ArrayBuffer]
+  }
   if (call.method !== 'collect') return []
   return [...new Set(curvatureArrays((ok as FitSums).curvature).map(({ buffer }) => buffer as ArrayBuffer))]
 }

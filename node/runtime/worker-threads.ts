@@ -9,6 +9,7 @@ import type { Inputs } from '../../core/network/input-rows.js'
 import type { WorkerThreads } from '../../core/parallel/runtime.js'
 import type { Worker, WorkerSetup } from '../../core/parallel/worker.js'
 import type { PosteriorParts } from '../../core/posterior/posterior-parts.js'
+import { sharedCells, watchedCall } from './remote-decomposition.js'
 import type { FromWorker, ToWorker, WorkerCall } from './worker-messages.js'
 
 /** The thread's module lies beside this one: in TypeScript where tests run the sources, else as it was built. */
@@ -136,6 +137,11 @@ function remoteWorker(thread: Thread, workerId: number): Worker {
     finishProduct: async part => await thread.call(workerId, { method: 'finishProduct', part }, []) as Float64Array,
     dropRows: async part => {
       await thread.call(workerId, { method: 'dropRows', part }, [])
+    },
+    decompose: async (factor, work) => {
+      const shared = sharedCells()
+      const call = thread.call(workerId, { method: 'decompose', factor, shared }, [])
+      return await watchedCall(shared, work, call) as Awaited<ReturnType<Worker['decompose']>>
     },
     gaussian: async (parts, x, kind) => {
       const own = ownCopy(x)

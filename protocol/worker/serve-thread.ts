@@ -2,6 +2,8 @@
  * @file What a compute thread does with the messages of the I/O thread: one method after another, each with a way to
  * stop and to report.
  */
+import { throwIfCancelled } from '../../core/budget/progress.js'
+import { watchKernels } from '../../core/kernels/interruption.js'
 import { encodeFrame } from '../frames/encode.js'
 import { failure, notesIn, result } from '../messages/answers.js'
 import type { ProgressReport } from '../messages/notes.js'
@@ -26,14 +28,21 @@ export function serveThread(setup: WorkerSetup, methods: MethodSet, post: Post):
     const dropped: string[] = []
     let frame: Uint8Array<ArrayBuffer>
     let failed = false
+    const context = contextOf(message, flag, dropped, post)
+    // One method at a time runs in this thread, so that all its kernels may end by the signal of that method.
+    watchKernels(() => {
+      throwIfCancelled(context.signal)
+    })
     try {
       frame = encodeFrame(
-        result(id, notesIn(await methods.run(method, params, contextOf(message, flag, dropped, post)), language)),
+        result(id, notesIn(await methods.run(method, params, context), language)),
       )
     } catch (error) {
       failed = true
       if (setup.debug) console.error(error)
       frame = encodeFrame(failure(id, error, language))
+    } finally {
+      watchKernels(undefined)
     }
     post({ type: 'done', id, frame, failed, dropped }, [frame.buffer])
   }
