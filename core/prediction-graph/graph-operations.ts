@@ -5,6 +5,7 @@
 import { InternalError } from '../errors/errors.js'
 import { triangularSolveRight } from '../kernels/linear-algebra.js'
 import type { ParameterSlot } from '../network/parameter-slot.js'
+import { type Eigenbasis, isThin } from '../posterior/eigenbasis.js'
 import { once } from '../posterior/posterior.js'
 import type { DirectGradient, LinearPair, PosteriorMatrix, ProductOptions, VarianceOperations,
   VarianceTerm } from '../posterior/variance-operations.js'
@@ -42,6 +43,7 @@ export function graphOperations(precisions: GraphPrecisions,
   const { network, double } = precisions
   return {
     product: (x, matrix, options) => product(network, x, matrix, options),
+    rotate: (x, basis) => rotate(network, x, basis),
     square: ({ name, width }) => ({ name: network.mul(name, name), width }),
     withOnes: ({ name, width }, bias) => {
       const wide = asDouble(precisions, name)
@@ -74,6 +76,16 @@ function product(f: Formulas, { name, width }: GraphRows, { values, rows, column
   const to = matrix.length / width
   const result = f.matmul(name, f.matrix(matrix, [width, to]))
   return { name: plus === undefined ? result : f.add(result, f.matrix(plus.values, [plus.columns])), width: to }
+}
+
+/** x Q: x U, and x - x U U' beside it where the basis is thin. */
+function rotate(f: Formulas, x: GraphRows, basis: Eigenbasis): GraphRows {
+  const { size, rank, vectors } = basis
+  const matrix = { values: vectors, rows: size, columns: rank }
+  const inside = product(f, x, matrix)
+  if (!isThin(basis)) return inside
+  const outside = f.sub(x.name, product(f, inside, matrix, { transposed: true }).name)
+  return { name: f.concat([inside.name, outside], -1), width: rank + size }
 }
 
 /** Columns x rows of rows x columns. */

@@ -5,15 +5,14 @@ import type { Evaluator } from './evaluator.js'
 
 /**
  * Multiplications of one example: a forward pass, the backward pass of every seed, and the products with the layers'
- * matrices.
+ * matrices at every position.
  */
-export function multiplicationsPerExample({ linears, subset, network }: Evaluator, seeds: number): number {
-  const weights = network.graph.parameters.reduce((sum, { shape }) => sum + shape.reduce((a, b) => a * b, 1), 0)
+export function multiplicationsPerExample({ linears, subset, forwardCost }: Evaluator, seeds: number): number {
   if (subset === 'last_layer') {
-    return weights + linears.reduce((sum, { in: inputs, out }) => sum + inputs * inputs + inputs * out, 0)
+    return forwardCost + linears.reduce((sum, { in: inputs, out }) => sum + inputs * inputs + inputs * out, 0)
   }
-  return weights * (1 + seeds) +
-    linears.reduce((sum, { in: inputs, out }) => sum + inputs * inputs + seeds * out * out, 0)
+  return forwardCost * (1 + seeds) +
+    linears.reduce((sum, { in: inputs, out, positions }) => sum + positions * (inputs * inputs + seeds * out * out), 0)
 }
 
 /** What one example needs at its widest, in numbers: its seeds' gradients and its activations. */

@@ -18,6 +18,7 @@ import { type Precision, sizeOf, type Tensor, tensor } from '../tensor/tensor.js
 import type { FactoredJacobian } from './factored-jacobian.js'
 import { factoredJacobian, type FactorsProgram, factorsProgram } from './factors-program.js'
 import { featuresProgram } from './features-program.js'
+import { forwardMultiplications } from './forward-cost.js'
 import { type HessianMap, hessianMap } from './hessian-map.js'
 import type { OperatorSums } from './operator-sums.js'
 
@@ -57,6 +58,8 @@ export interface Evaluator {
   readonly alsoDirect: readonly string[]
   /** The network's own weights. */
   readonly theta: Float64Array
+  /** Multiplications of a forward pass of one example. */
+  readonly forwardCost: number
   /** Numbers of the network's widest value, of one example. */
   readonly widest: number
   /** Numbers of all values that the network's nodes compute, of one example. */
@@ -124,6 +127,7 @@ export function createEvaluator(network: Network, subset: Subset, engine: Chosen
     linears: subset === 'all' ? linearShapes(factors(1)) : [{ ...lastLayerShape(slots), positions: 1 }],
     alsoDirect: subset === 'all' ? alsoDirect(factors(1)) : [],
     theta: parameterVector(graph, slots),
+    forwardCost: forwardMultiplications(graph),
     widest: sizes.reduce((most, size) => Math.max(most, size), 0),
     values: sizes.reduce((sum, size) => sum + size, 0),
     workingBytes: seeds => {

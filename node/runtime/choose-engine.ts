@@ -5,10 +5,11 @@ import { typescriptEngine } from '../../core/engine/typescript.js'
 import { loadOnnxRuntime } from './load-onnxruntime.js'
 
 /**
- * Multiplications from which on `auto` takes ONNX Runtime where it is installed: below, loading it takes longer than it
- * saves.
+ * Multiplications from which on `auto` takes ONNX Runtime where it is installed. Measured on one core: loading it and
+ * making the sessions of a network takes 0.05 to 0.2 s, a multiplication 2e-11 s there (convolutions and products of
+ * float32) and 6e-11 to 1.2e-10 s in the embedded engine: below, loading takes longer than it saves.
  */
-const WORTH_RUNTIME = 2e10
+const WORTH_RUNTIME = 3e9
 
 /** `onnxruntime` when asked for, or for much work in float32; the embedded engine otherwise. */
 export async function chooseEngine(
