@@ -50,6 +50,15 @@ export function completed(blocks: readonly KronBlock[], linears: readonly Linear
   return blocks
 }
 
+/** Rows and columns of a block whose lines stay in the cache. */
+const BLOCK = 32
+
 function mirrorLower(matrix: Float64Array, n: number): void {
-  for (let i = 0; i < n; i++) for (let j = 0; j < i; j++) matrix[j * n + i] = matrix[i * n + j]
+  for (let row = 0; row < n; row += BLOCK) {
+    for (let column = 0; column <= row; column += BLOCK) {
+      for (let i = row; i < Math.min(row + BLOCK, n); i++) {
+        for (let j = column; j < Math.min(column + BLOCK, i); j++) matrix[j * n + i] = matrix[i * n + j]
+      }
+    }
+  }
 }

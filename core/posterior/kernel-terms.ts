@@ -1,8 +1,8 @@
 /**
  * @file The sum of the terms of a variance, sum_k R[c, n, k] R[c', n, k] w[n, k], by the matrix kernels.
  *
- * One formula, evaluated in four ways that differ in what the examples share: dot products of rows where each has its R
- * and w, loops or products over a few examples' Jacobian rows, one matrix product for all where R is shared.
+ * One formula, evaluated in three ways that differ in what the examples share: dot products of rows where each has its R
+ * and w, products of a few examples' Jacobian rows, one matrix product for all where R is shared.
  */
 import { arenaArray } from '../kernels/arena.js'
 import { addRowDots, addWeightedRowDots, gemm, packedLength, type RealArray } from '../kernels/linear-algebra.js'
@@ -25,9 +25,8 @@ export interface JacobianRows {
 
 type Term = VarianceTerm<RealArray, JacobianRows>
 
-/** Bytes of one block of Jacobian rows: as many as caches hold for loops, more to be solved as one matrix. */
-const WEIGHTED_BYTES = 1 << 22
-const WHITENED_BYTES = 1 << 24
+/** Bytes of one block of Jacobian rows, as many as are worth being solved as one matrix. */
+const BLOCK_BYTES = 1 << 24
 
 /** What is wanted of every example, on the heap. */
 export function sumOfTerms(terms: Iterable<Term>, layout: OutputLayout): Float64Array {
@@ -42,8 +41,9 @@ export function sumOfTerms(terms: Iterable<Term>, layout: OutputLayout): Float64
         addRowProducts(sums(), term, layout)
         break
       case 'jacobian':
-        if (term.weights === undefined) result = added(result, squaredRows(term.rows, layout))
-        else addWeightedRows(sums(), term.rows, term.weights.values, layout)
+        result = added(result, squaredRows(term.weights === undefined
+          ? term.rows
+          : weightedRows(term.rows, term.weights.values), layout))
         break
       case 'shared':
         result = added(result, sharedTerm(term, layout))
@@ -107,40 +107,26 @@ function sumOfRows<A extends RealArray>(rows: RealArray, sum: A): A {
 }
 
 /** Calls `visit` with the Jacobian rows of a few examples at a time. */
-function eachBlock({ size, read }: JacobianRows, { outputs, examples }: OutputLayout, bytes: number,
+function eachBlock({ size, read }: JacobianRows, { outputs, examples }: OutputLayout,
   visit: (rows: Float64Array, from: number, to: number) => void): void {
-  const step = Math.max(1, Math.floor(bytes / (8 * outputs * size)))
+  const step = Math.max(1, Math.floor(BLOCK_BYTES / (8 * outputs * size)))
   for (let from = 0; from < examples; from += step) {
     const to = Math.min(examples, from + step)
     visit(read(from, to), from, to)
   }
 }
 
-/** Jacobian rows with one w of K numbers for all examples. */
-function addWeightedRows(pairs: Float64Array, rows: JacobianRows, weights: Float64Array, layout: OutputLayout): void {
-  const { outputs, examples } = layout
-  const { size } = rows
-  const sum = new Float64Array(size)
-  eachBlock(rows, layout, WEIGHTED_BYTES, (block, from, to) => {
-    for (let n = from; n < to; n++) {
-      const own = block.subarray((n - from) * outputs * size, (n - from + 1) * outputs * size)
-      if (layout.kind === 'sums') sumOfRows(own, sum)
-      eachPair(layout, (c, d, pair) => {
-        const left = c === outputs ? sum : own.subarray(c * size)
-        pairs[pair * examples + n] += weightedDot(left, own.subarray(d * size), weights)
-      })
-    }
-  })
+/** Rows R diag(w)^1/2, for one w of K numbers for all examples. */
+function weightedRows({ size, read }: JacobianRows, weights: Float64Array): JacobianRows {
+  const roots = weights.map(Math.sqrt)
+  return { size, read: (from, to) => {
+    const rows = read(from, to)
+    for (let at = 0; at < rows.length; at += size) for (let k = 0; k < size; k++) rows[at + k] *= roots[k]
+    return rows
+  } }
 }
 
-/** sum_k x[k] y[k] w[k]. */
-function weightedDot(x: RealArray, y: RealArray, weights: Float64Array): number {
-  let sum = 0
-  for (let k = 0; k < weights.length; k++) sum += x[k] * y[k] * weights[k]
-  return sum
-}
-
-/** Jacobian rows with w of ones: squared norms, and R R' of each example. */
+/** Squared norms of Jacobian rows, and R R' of each example. */
 function squaredRows(rows: JacobianRows, layout: OutputLayout): Float64Array {
   const { outputs, examples, kind } = layout
   const width = outputs * rows.size
@@ -148,7 +134,7 @@ function squaredRows(rows: JacobianRows, layout: OutputLayout): Float64Array {
   const covariances = new Float64Array(kind === 'covariance' ? examples * outputs * outputs : 0)
   const sums = new Float64Array(kind === 'sums' ? examples * outputs : 0)
   const sum = new Float64Array(rows.size)
-  eachBlock(rows, layout, WHITENED_BYTES, (block, from, to) => {
+  eachBlock(rows, layout, (block, from, to) => {
     addRowDots(rows.size, block, block, variances.subarray(from * outputs, to * outputs))
     if (kind === 'diagonal') return
     for (let n = from; n < to; n++) {
