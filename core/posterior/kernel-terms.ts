@@ -5,7 +5,7 @@
  * and w, products of a few examples' Jacobian rows, one matrix product for all where R is shared.
  */
 import { arenaArray } from '../kernels/arena.js'
-import { addRowDots, addWeightedRowDots, gemm, packedLength, type RealArray } from '../kernels/linear-algebra.js'
+import { addWeightedRowDots, gemm, packedLength, type RealArray } from '../kernels/linear-algebra.js'
 import { putVariances, type VarianceKind, varianceNumbers, withRowSums } from './variance-kind.js'
 import type { VarianceTerm } from './variance-operations.js'
 
@@ -135,7 +135,7 @@ function squaredRows(rows: JacobianRows, layout: OutputLayout): Float64Array {
   const sums = new Float64Array(kind === 'sums' ? examples * outputs : 0)
   const sum = new Float64Array(rows.size)
   eachBlock(rows, layout, (block, from, to) => {
-    addRowDots(rows.size, block, block, variances.subarray(from * outputs, to * outputs))
+    putSquaredNorms(block, rows.size, variances.subarray(from * outputs, to * outputs))
     if (kind === 'diagonal') return
     for (let n = from; n < to; n++) {
       const own = block.subarray((n - from) * width, (n - from + 1) * width)
@@ -149,6 +149,23 @@ function squaredRows(rows: JacobianRows, layout: OutputLayout): Float64Array {
   if (kind === 'sums') return withRowSums(variances, sums, outputs)
   putVariances(covariances, variances, outputs)
   return covariances
+}
+
+/** In place: rows may be hundreds of megabytes, which kernels would copy. */
+function putSquaredNorms(rows: Float64Array, size: number, norms: Float64Array): void {
+  const whole = size - size % 4
+  for (let r = 0; r < norms.length; r++) {
+    let [s0, s1, s2, s3] = [0, 0, 0, 0]
+    const end = r * size + whole
+    for (let i = r * size; i < end; i += 4) {
+      s0 += rows[i] * rows[i]
+      s1 += rows[i + 1] * rows[i + 1]
+      s2 += rows[i + 2] * rows[i + 2]
+      s3 += rows[i + 3] * rows[i + 3]
+    }
+    for (let i = end; i < (r + 1) * size; i++) s0 += rows[i] * rows[i]
+    norms[r] = s0 + s1 + (s2 + s3)
+  }
 }
 
 /** One R for all examples, C x K, the identity where it is undefined; w is N x K, or 1 x K for all of them. */
