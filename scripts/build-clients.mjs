@@ -114,7 +114,7 @@ async function bundle(entries, { define = {}, splitting = false } = {}) {
 
 /** Compute threads, and the threads that these share their work with. */
 const COMPUTING = { 'worker': 'protocol/worker/worker.ts', 'worker-thread': 'node/runtime/worker-thread.mts',
-  'hdf5-thread': 'node/files/hdf5-thread.mts' }
+  'product-thread': 'node/runtime/product-thread.mts', 'hdf5-thread': 'node/files/hdf5-thread.mts' }
 
 /** The server's files. `worker` may be another module with the task of the compute threads. */
 async function bundleServer(worker = COMPUTING.worker) {

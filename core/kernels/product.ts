@@ -12,6 +12,38 @@ const SMALL_PRODUCT = 200
 /** Rows, columns and depth of one block: three blocks of float64 are 24 MB. */
 const BLOCK = 1024
 
+/** Multiplications from which on another thread takes a part of a product: a few hundredths of a second. */
+const LARGE_PRODUCT = 3e8
+
+/** A product with matrices whose rows lie apart by more than their length. */
+export interface ProductPart {
+  readonly transA: boolean
+  readonly transB: boolean
+  readonly m: number
+  readonly n: number
+  readonly k: number
+  readonly alpha: number
+  readonly a: RealArray
+  readonly b: RealArray
+  readonly beta: number
+  readonly c: RealArray
+}
+
+/**
+ * Computes some rows of C in another thread while this one works: those from row `from` on.
+ * @returns what waits until they are in C; undefined where there is no thread for them
+ */
+export type ProductHelper = (part: ProductPart, from: number) => (() => void) | undefined
+
+let helper: ProductHelper | undefined
+
+/** Has the large products of this thread shared from now on, or not. @returns who shared them before */
+export function useProductHelper(next: ProductHelper | undefined): ProductHelper | undefined {
+  const before = helper
+  helper = next
+  return before
+}
+
 /**
  * C = alpha op(A) op(B) + beta C, where op(A) is m x k, op(B) is k x n; matrices are row-major without gaps.
  * A and B have one type; a float64 C takes float32 A and B too: short panels are multiplied in float32 and added in
@@ -32,9 +64,23 @@ export function gemm(transA: boolean, transB: boolean, m: number, n: number, k: 
   if (inArena(operands, (kernel, atA, atB, atC) => {
     multiplyInPlace(kernel, layout, alpha, [a, atA], [b, atB], beta, [c, atC])
   })) return
-  for (let i = 0; i < m; i += BLOCK) {
+  // Whole blocks of the kernel's rows: every number is added up in the order of a product that is not shared.
+  const own = helper === undefined || m * n * k < LARGE_PRODUCT ? m : 8 * Math.ceil(m / 16)
+  const wait = own === m ? undefined : helper?.({ ...layout, alpha, a, b, beta, c }, own)
+  try {
+    blockRows(layout, wait === undefined ? m : own, alpha, a, b, beta, c)
+  } finally {
+    wait?.()
+  }
+}
+
+/** The first rows of C, block by block. */
+function blockRows(layout: Layout, count: number, alpha: number, a: RealArray, b: RealArray, beta: number,
+  c: RealArray): void {
+  const { n } = layout
+  for (let i = 0; i < count; i += BLOCK) {
     for (let j = 0; j < n; j += BLOCK) {
-      const block = { row: i, column: j, rows: Math.min(BLOCK, m - i), columns: Math.min(BLOCK, n - j) }
+      const block = { row: i, column: j, rows: Math.min(BLOCK, count - i), columns: Math.min(BLOCK, n - j) }
       if (!productBlock(layout, block, alpha, a, b, beta, c)) return smallProduct(layout, alpha, a, b, beta, c)
     }
   }

@@ -7,6 +7,7 @@ import { likelihoodModel } from '../likelihood/registry.js'
 import { joinExamples } from '../network/batches.js'
 import { networkInputs } from '../network/input-rows.js'
 import type { Likelihood } from '../options/words.js'
+import { withSharedProducts } from '../parallel/runtime.js'
 import type { FitSums } from '../parallel/worker.js'
 import { structuredPosterior } from '../posterior/structured.js'
 import { type Accumulation, startAccumulation } from '../sums/accumulation.js'
@@ -97,7 +98,8 @@ export function startStream(whole: FitTask): FitStream {
     finish: async (work = {}) => {
       const rows = typeof validation === 'object' ? validation : splitter?.heldOut()
       if (splitter !== undefined) checkShare(rows, heldOut, validation)
-      const state = await (fit ?? start(whole)).finish(rows, work)
+      const state = await withSharedProducts(whole.runtime, whole.options.threads,
+        () => (fit ?? start(whole)).finish(rows, work))
       const notes = rows === undefined ? [] : seen?.notes(rows) ?? []
       return new LaplacePosterior(warned({ ...state, notes: [...notes, ...state.notes] }))
     },

@@ -5,6 +5,7 @@ import { knownOptions, oneOf } from '../errors/suggest.js'
 import { checkCurvature } from '../options/combinations.js'
 import { checkTuning } from '../options/laplace-options.js'
 import { PRIOR_STRUCTURES, TUNE_METHODS } from '../options/words.js'
+import { withSharedProducts } from '../parallel/runtime.js'
 import { hasTunedNoises } from './output-noise.js'
 import { TUNE_OPTIONS, type TuneOptions } from './posterior-options.js'
 import { type PosteriorState, withoutScores } from './posterior-state.js'
@@ -42,7 +43,9 @@ export async function retune(state: PosteriorState, options: TuneOptions, data: 
       option: 'sigmaNoise',
     })
   }
-  return tunePosterior(withoutScores(state), { tune, priorStructure,
+  const request = { tune, priorStructure,
     tuneNoise: likelihood === 'regression' && (options.sigmaNoise ?? (tune === 'auto' && state.options.tuneNoise)),
-    schedule: options.schedule }, data, work)
+    schedule: options.schedule }
+  return withSharedProducts(state.runtime, state.options.threads,
+    () => tunePosterior(withoutScores(state), request, data, work))
 }

@@ -50,6 +50,12 @@ export function rotatedModes(model: LinearModel): ModeFinder {
     return f
   }
   const single = Float32Array.from(coordinates)
+  // What a step changes needs no more digits than the step has: of the mode they are those that are left.
+  const changeBy = (direction: Float64Array): Float64Array => {
+    const f = new Float64Array(examples * outputs)
+    gemm(false, true, examples, outputs, rank, 1, single, Float32Array.from(direction), 0, f)
+    return f
+  }
   const modeAt: ModeFinder['modeAt'] = async (scale, delta, start, tolerance, work) => {
     const pointAt = (weights: Float64Array, f: Float64Array): RotatedPoint => {
       const loss = model.loss(f)
@@ -63,7 +69,7 @@ export function rotatedModes(model: LinearModel): ModeFinder {
       async ({ weights: at, f: outputsThere }, forcing) => {
         const direction = await directionAt(model, rotation, single, { scale, delta, weights: at, f: outputsThere },
           forcing)
-        return stepFrom(at, outputsThere, direction, outputsAt(direction), pointAt)
+        return stepFrom(at, outputsThere, direction, changeBy(direction), pointAt)
       })
     const matrix = new Float64Array(outputs * width)
     gemm(false, true, outputs, width, rank, 1, weights, basis, 0, matrix)

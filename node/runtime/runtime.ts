@@ -9,6 +9,7 @@ import type { SmallSolver } from '../../core/kernels/small-solver.js'
 import type { Runtime } from '../../core/parallel/runtime.js'
 import { chooseEngine } from './choose-engine.js'
 import { type LinearSolve, loadLinearSolve } from './linear-solve.js'
+import { productHelper } from './product-helper.js'
 import { startWorkerThreads } from './worker-threads.js'
 
 /** Beyond this many unknowns the unpivoted elimination of ndarray-linear-solve is not used. */
@@ -45,4 +46,5 @@ const solveByNdarray: SmallSolver = (n, matrix, right) => {
 useSha256(() => createHash('sha256'))
 
 /** What the package's Node entry gives to the core. */
-export const nodeRuntime: Runtime = { solver: solveByNdarray, workerThreads: startWorkerThreads, engine: chooseEngine }
+export const nodeRuntime: Runtime = { solver: solveByNdarray, workerThreads: startWorkerThreads, engine: chooseEngine,
+  productHelper }

@@ -1,0 +1,54 @@
+/** @file Products that two threads share: the bytes of one. */
+import { setTimeout } from 'node:timers/promises'
+import t from 'tap'
+import { gemm, type ProductHelper, useProductHelper } from '../../../core/kernels/product.js'
+import { randomGenerator } from '../../../core/tensor/random.js'
+import { productHelper } from '../../../node/runtime/product-helper.js'
+
+const random = randomGenerator(2)
+const [M, N, K] = [1003, 617, 521]
+
+/** The helper, once its thread is there, and how often it was used. */
+async function counted(): Promise<{ readonly helper: ProductHelper, readonly used: () => number }> {
+  const share = productHelper(2)
+  let used = 0
+  const helper: ProductHelper = (part, from) => {
+    const wait = share?.(part, from)
+    if (wait !== undefined) used++
+    return wait
+  }
+  return { helper, used: () => used }
+}
+
+t.test('one thread has no helper', async t => {
+  t.equal(productHelper(1), undefined)
+})
+
+t.test('the numbers of a shared product are those of one that is not', async t => {
+  const { helper, used } = await counted()
+  for (const Numbers of [Float64Array, Float32Array]) {
+    const [a, b, c] = [M * K, K * N, M * N].map(size => new Numbers(size).map(() => random.uniform() - 0.5)) as [
+      Float64Array,
+      Float64Array,
+      Float64Array,
+    ]
+    for (const [transA, transB] of [[false, false], [true, false], [false, true]]) {
+      for (const beta of [0, 1]) {
+        const alone = c.slice()
+        gemm(transA!, transB!, M, N, K, 1, a, b, beta, alone)
+        const before = used()
+        const shared = c.slice()
+        for (let tries = 0; used() === before && tries < 200; tries++) {
+          shared.set(c)
+          useProductHelper(helper)
+          gemm(transA!, transB!, M, N, K, 1, a, b, beta, shared)
+          useProductHelper(undefined)
+          // Its thread may still be starting.
+          if (used() === before) await setTimeout(20)
+        }
+        t.equal(used(), before + 1)
+        t.ok(Buffer.from(shared.buffer).equals(Buffer.from(alone.buffer)), `${transA} ${transB} beta ${beta}`)
+      }
+    }
+  }
+})
