@@ -11,19 +11,16 @@ import { cholesky, triangularSolve } from './triangular.js'
 
 /** Pivots that are looked for at once. */
 const BLOCK = 64
-/** What may be left, relative to the largest number, beyond the columns that were asked for: rounding of float32 sums. */
-const LEFT = 1e-5
 /** A pivot that has lost more than this to others of its block waits for a later one. */
 const WAITS = 0.1
 
 /**
  * The eigenpairs of a symmetric positive semi-definite n x n matrix whose values are more than rounding.
- * @param rank no fewer than the matrix has
- * @returns k <= rank values ascending, and the n x k matrix of their eigenvectors in columns; all others are 0.
- * Undefined where the matrix has a higher rank than that
+ * @returns k <= most values ascending, and the n x k matrix of their eigenvectors in columns; all others are 0.
+ * Undefined where the matrix has a higher rank than `most`
  */
-export function lowRankEigen(n: number, matrix: Float64Array, rank: number): Eigen | undefined {
-  const rows = pivotedCholesky(n, matrix, rank)
+export function lowRankEigen(n: number, matrix: Float64Array, most: number): Eigen | undefined {
+  const rows = pivotedCholesky(n, matrix, most)
   if (rows === undefined) return undefined
   const found = rows.length / n
   if (found === 0) return { values: new Float64Array(0), vectors: new Float64Array(0) }
@@ -43,16 +40,20 @@ export function lowRankEigen(n: number, matrix: Float64Array, rank: number): Eig
   return { values: values.slice(first), vectors: transposed(count, n, orthonormal(n, count, basis)) }
 }
 
-/** W of at most `rank` rows with A = W'W but for rounding; undefined where they are too few. */
-function pivotedCholesky(n: number, matrix: Float64Array, rank: number): Float64Array | undefined {
+/**
+ * W of at most `most` rows with A = W'W but for rounding; undefined where they are too few. Sums of float32 are no
+ * exact Gram matrices: what they leave is as often below zero as above, and ends after a few pivots of its own.
+ */
+function pivotedCholesky(n: number, matrix: Float64Array, most: number): Float64Array | undefined {
   const rest = Float64Array.from({ length: n }, (_, i) => matrix[i * n + i])
   const scale = rest.reduce((most, value) => Math.max(most, value), 0)
   const least = n * Number.EPSILON * scale
-  const rows = new Float64Array(rank * n)
+  // Memory that is never written is never taken.
+  const rows = new Float64Array(most * n)
   let found = 0
-  while (found < rank) {
+  while (found < most) {
     pause(-1)
-    const candidates = largest(rest, Math.min(BLOCK, rank - found), least)
+    const candidates = largest(rest, Math.min(BLOCK, most - found), least)
     if (candidates.length === 0) break
     const columns = remaining(n, matrix, rows.subarray(0, found * n), candidates)
     const { order, factor } = pivots(columns, n, candidates,
@@ -66,7 +67,7 @@ function pivotedCholesky(n: number, matrix: Float64Array, rank: number): Float64
     for (const at of order) rest[candidates[at]] = 0
     found += order.length
   }
-  return rest.some(value => value > LEFT * scale) ? undefined : rows.subarray(0, found * n)
+  return rest.some(value => value > least) ? undefined : rows.slice(0, found * n)
 }
 
 /** The places of the `count` largest numbers beyond `least`, the largest first. */

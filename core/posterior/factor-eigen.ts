@@ -8,7 +8,7 @@ import type { Eigenbasis } from './eigenbasis.js'
 export interface SymmetricFactor {
   readonly size: number
   readonly matrix: Float64Array
-  /** No less than its rank. */
+  /** About its rank: where that is low, the thin side is tried first. */
   readonly rank: number
 }
 
@@ -27,8 +27,8 @@ function usesThinSide({ size, rank }: SymmetricFactor): boolean {
 
 /** The eigenvectors of a factor, or of its range where it is of low rank. @throws NumericalError NO_CONVERGENCE */
 export function decomposeFactor(factor: SymmetricFactor): FactorEigen {
-  const { size, matrix, rank } = factor
-  const thin = usesThinSide(factor) ? lowRankEigen(size, matrix, rank) : undefined
+  const { size, matrix } = factor
+  const thin = usesThinSide(factor) ? lowRankEigen(size, matrix, Math.floor(THIN * size)) : undefined
   const { values, vectors } = thin ?? symmetricEigen(size, matrix)
   return { values: values.map(value => Math.max(0, value)), basis: { size, rank: values.length, vectors } }
 }

@@ -51,6 +51,22 @@ t.test('a matrix of zeros has no eigenpair that is more than rounding', async t 
   t.equal(lowRankEigen(20, new Float64Array(400), 5)?.values.length, 0)
 })
 
+t.test('sums that are right to single precision alone give the same but for their rounding', async t => {
+  const [n, rank] = [300, 60]
+  const random = generator(9)
+  const matrix = lowRank(n, rank, () => 1)
+  const rounded = matrix.map((value, at) => {
+    const [i, j] = [Math.floor(at / n), at % n]
+    return value + (i <= j ? 1e-7 * 5 * (random() - 0.5) : 0)
+  })
+  for (let i = 0; i < n; i++) for (let j = 0; j < i; j++) rounded[i * n + j] = rounded[j * n + i]!
+  const { values, vectors } = lowRankEigen(n, rounded, n / 2)!
+  const k = values.length
+  const back = new Float64Array(n * n)
+  gemm(false, true, n, n, k, 1, vectors.map((value, at) => value * values[at % k]!), vectors, 0, back)
+  t.ok(differenceOf(back, matrix) < 1e-4, `${k} values`)
+})
+
 t.test('a matrix of a higher rank than was said is left to the whole decomposition', async t => {
   t.equal(lowRankEigen(20, lowRank(20, 6, () => 1), 5), undefined)
 })
