@@ -1,8 +1,8 @@
 /**
  * @file The sum of the terms of a variance, sum_k R[c, n, k] R[c', n, k] w[n, k], by the matrix kernels.
  *
- * One formula, evaluated in three ways that differ in what the examples share: dot products of rows where each has its R
- * and w, products of a few examples' Jacobian rows, one matrix product for all where R is shared.
+ * One formula, evaluated in three ways that differ in what the examples share: dot products of rows where each has
+ * its R and w, products of a few examples' Jacobian rows, one matrix product for all where R is shared.
  */
 import { arenaArray } from '../kernels/arena.js'
 import { addWeightedRowDots, gemm, packedLength, type RealArray } from '../kernels/linear-algebra.js'

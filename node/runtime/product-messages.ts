@@ -1,6 +1,6 @@
 /** @file What a thread that shares its products, and the one that computes parts of them, say to each other. */
 
-/** Cells of the memory that both look at: parts sent, parts computed, whether one failed, whether the thread is there. */
+/** Cells of the memory that both look at: parts sent, parts computed, whether one failed, if the thread is there. */
 export const [SENT, DONE, FAILED, READY] = [0, 1, 2, 3]
 export const CELLS = 4
 

@@ -1,4 +1,4 @@
-/** @file The module of the thread that computes parts of products. It sleeps until there is one: nothing else happens. */
+/** @file The module of the thread that computes parts of products; it sleeps until there is one. */
 import { parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads'
 import { gemm } from '../../core/kernels/product.js'
 import { DONE, FAILED, matricesOf, READY, SENT, type SharedProduct } from './product-messages.js'

@@ -1,4 +1,4 @@
-/** @file Eigen-decompositions in other threads: the numbers of this one, their progress, and their end when cancelled. */
+/** @file Eigen-decompositions in other threads: their numbers, their progress, and their end when cancelled. */
 import t from 'tap'
 import { GraphBuilder } from '../../../core/graph/builder.js'
 import { BATCH } from '../../../core/graph/graph.js'
