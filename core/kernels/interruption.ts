@@ -1,7 +1,7 @@
 /**
  * @file A way to look while kernels run: whether to stop, and how far a decomposition has come. Kernels are
- * synchronous, so that nothing else can happen in their thread; what they call here can read memory that another thread writes, and
- * throw.
+ * synchronous, so that nothing else can happen in their thread; what they call here can read memory that another
+ * thread writes, and throw.
  */
 
 /**
