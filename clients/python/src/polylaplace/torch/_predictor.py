@@ -48,7 +48,7 @@ class Predictor:
         outputs = None
         if backend.last_layer:
             with torch.no_grad():
-                outputs, X = backend.model.forward_with_features(X)
+                outputs, X = backend.model.answering_features(X)
         inputs = inputs_of(X, backend.dict_key_y)
         if shape_of(inputs) != self._shape:
             return None
@@ -67,7 +67,7 @@ class Predictor:
         """The core's posterior under a prior and a noise, made where it is another one than the last."""
         prior = np.asarray(prior_precision.detach().cpu().double())
         # The core's factor is 1 / temperature: its sigma stays 1.
-        temperature = 1 / (float(H_factor) * self._scale)
+        temperature = 1 / (float(H_factor.detach()) * self._scale)
         key = (prior.tobytes(), temperature)
         if self._remote is None or key != self._key:
             self._remote, _ = self._core._made(

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import sys
+import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from copy import deepcopy
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from .._exceptions import OptionError, ShapeError
+from .._exceptions import OptionError
 from .._laplace import Laplace as CoreLaplace
 from .utils.matrix import Kron
 
@@ -63,8 +64,11 @@ def summed(
     core = core_laplace(backend, structure, kwargs)
     data = _features(backend, batches) if backend.last_layer else batches
     shapes: list[Any] = []
-    fitted = core._fitted_to(_sendable(data, backend.dict_key_y, shapes), None, None, progress)
-    core._adopt(*fitted, level=_user_level())
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        core.fit(_sendable(data, backend.dict_key_y, shapes), progress_bar=progress)
+    for each in said:
+        warnings.warn(each.message, each.category, stacklevel=_user_level())
     like = next(backend._model.parameters())
     scale = EF_OF_REGRESSION if _doubled(backend) else 1.0
     return Summed(
@@ -78,9 +82,9 @@ def summed(
 
 
 def _user_level() -> int:
-    """How many calls up from a function that `summed` calls the first line outside of this package is."""
+    """How many calls up from the caller the first line outside of this package is."""
     package = str(Path(__file__).parents[1])
-    frame, level = sys._getframe(1), 2
+    frame, level = sys._getframe(1), 1
     while frame.f_back is not None and frame.f_code.co_filename.startswith(package):
         frame, level = frame.f_back, level + 1
     return level
@@ -107,17 +111,25 @@ def core_laplace(backend: Any, structure: str, kwargs: Mapping[str, Any]) -> Cor
             {"option": unknown[0]},
         )
     indices = backend.subnetwork_indices
-    curvature = "mc_fisher" if backend.stochastic else backend.curvature
+    # The seed is torch's: torch.manual_seed repeats the draws.
+    drawn: dict[str, Any] = (
+        {"draws": _draws(backend, kwargs), "seed": int(torch.randint(2**31, ()))} if backend.stochastic else {}
+    )
     return CoreLaplace(
         _last_layer(backend.model) if backend.last_layer else backend.model,
         str(backend.likelihood.value),
         "all" if indices is None else "subnetwork",
         structure,
-        curvature=curvature,
+        curvature="mc_fisher" if backend.stochastic else backend.curvature,
         subnetwork_indices=None if indices is None else indices.cpu().numpy(),
         kfac_approx=str(kwargs.get("kfac_approx", "expand")),
         dict_key_y=backend.dict_key_y,
+        **drawn,
     )
+
+
+def _draws(backend: Any, kwargs: Mapping[str, Any]) -> int:
+    return int(kwargs.get("mc_samples", backend.num_samples))
 
 
 def _last_layer(model: Any) -> nn.Module:
@@ -126,24 +138,10 @@ def _last_layer(model: Any) -> nn.Module:
 
 
 def _features(backend: Any, batches: Iterable[tuple[Any, Tensor]]) -> Iterator[tuple[Tensor, Tensor]]:
-    """The inputs of the last layer and the labels.
-
-    Raises:
-        ShapeError: when the network's outputs are not those of its last layer.
-    """
+    """The inputs of the last layer and the labels."""
     for x, y in batches:
         with torch.no_grad():
-            f, features = backend.model.forward_with_features(x)
-            own = backend.model.last_layer(features)
-        if f.shape != own.shape or not torch.allclose(f, own, rtol=1e-3, atol=1e-5, equal_nan=True):
-            raise ShapeError(
-                f"The network's outputs {tuple(f.shape)} are not what its last layer "
-                f"{backend.model._last_layer_name!r} makes of its features {tuple(features.shape)}: something comes "
-                "after that layer. Say by feature_reduction which position answers, name the layer that comes last by "
-                "last_layer_name, or take polylaplace.Laplace, which follows the network to its end.",
-                "SHAPE_MISMATCH",
-            )
-        yield features, y
+            yield backend.model.answering_features(x)[1], y
 
 
 def _sendable(batches: Iterable[tuple[Any, Tensor]], label_key: str, shapes: list[Any]) -> Iterator[tuple[Any, Any]]:

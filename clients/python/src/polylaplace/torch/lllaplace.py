@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from .._exceptions import OptionError
+from .._exceptions import OptionError, ShapeError
 from ._base import Inputs
 from ._functional import FunctionalLaplace
 from ._parametric import ParametricLaplace
@@ -119,9 +119,9 @@ class LLLaplace(ParametricLaplace):
     ) -> Iterator[Tensor]:
         """The outputs for draws of the last layer, for which the layers before it run once."""
         X = self._moved(X)
-        f, features = self.model.forward_with_features(X, **model_kwargs)
-        own = self.model.last_layer(features)
-        if f.shape != own.shape or not torch.allclose(f, own, rtol=1e-3, atol=1e-5, equal_nan=True):
+        try:
+            _, features = self.model.answering_features(X, **model_kwargs)
+        except ShapeError:
             # Something comes after that layer: the whole network has to run.
             yield from super()._nn_outputs(X, n_samples, generator, **model_kwargs)
             return
@@ -204,7 +204,7 @@ class DiagLLLaplace(LLLaplace, DiagLaplace):
 
     def functional_variance_fast(self, X: Inputs) -> tuple[Tensor, Tensor]:
         """Means and variances of the outputs, (n, C) each, without Jacobians."""
-        f_mu, features = self.model.forward_with_features(self._moved(X))
+        f_mu, features = self.model.answering_features(self._moved(X))
         layer, variance = self.model.last_layer, self.posterior_variance
         size = layer.weight.numel()
         f_var = features.square() @ variance[:size].view_as(layer.weight).T

@@ -106,7 +106,7 @@ class CurvatureInterface:
         self, x: Tensor | Mapping[str, Any], enable_backprop: bool = False
     ) -> tuple[Tensor, Tensor]:
         """Jacobians (n, C, P) with respect to the last layer's parameters, and the outputs (n, C)."""
-        f, features = self.model.forward_with_features(x)
+        f, features = self.model.answering_features(x)
         n, C = len(features), f.shape[-1]
         identity = torch.eye(C, dtype=f.dtype, device=f.device).expand(n, C, C)
         J = (identity[..., None] * features[:, None, None, :]).flatten(2)

@@ -7,7 +7,10 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import Any
 
+import torch
 from torch import Tensor, nn
+
+from ..._exceptions import ShapeError
 
 __all__ = ["FeatureExtractor", "FeatureReduction"]
 
@@ -59,6 +62,38 @@ class FeatureExtractor(nn.Module):
 
     def forward_with_features(self, x: Tensor | Mapping[str, Any], **model_kwargs: Any) -> tuple[Tensor, Tensor]:
         """The network's outputs, and the inputs of its last layer, reduced."""
+        out, features = self._run(x, **model_kwargs)
+        return out, self._reduced(features)
+
+    def answering_features(self, x: Tensor | Mapping[str, Any], **model_kwargs: Any) -> tuple[Tensor, Tensor]:
+        """The network's outputs, and the inputs of the last layer of which it makes them.
+
+        Of a layer that is applied at every position they are those of the position that answers (the last token before
+        the padding, say), whatever the reduction.
+
+        Raises:
+            ShapeError: when the outputs are not what the last layer makes of any of its inputs.
+        """
+        out, features = self._run(x, **model_kwargs)
+        reduced = self._reduced(features)
+        if _same(out, self.last_layer(reduced)):
+            return out, reduced
+        if features.ndim > 2 and out.ndim == 2:
+            positions = features.flatten(1, -2)
+            each = self.last_layer(positions)
+            answering = (each - out[:, None]).abs().amax(dim=-1).argmin(dim=1)
+            rows = torch.arange(len(out), device=out.device)
+            if _same(out, each[rows, answering]):
+                return out, positions[rows, answering]
+        raise ShapeError(
+            f"The network's outputs {tuple(out.shape)} are not what its last layer {self._last_layer_name!r} makes of "
+            f"its inputs {tuple(features.shape)}: something comes after that layer. Name the layer that comes last by "
+            "last_layer_name, or take polylaplace.Laplace, which follows the network to its end.",
+            "SHAPE_MISMATCH",
+        )
+
+    def _run(self, x: Tensor | Mapping[str, Any], **model_kwargs: Any) -> tuple[Tensor, Tensor]:
+        """Outputs, and the inputs of the last layer as they are."""
         if self.last_layer is None:
             self.find_last_layer(x)
         seen: list[Tensor] = []
@@ -68,8 +103,7 @@ class FeatureExtractor(nn.Module):
             out = self.model(x, **model_kwargs)
         finally:
             hook.remove()
-        features = seen[-1] if self.enable_backprop else seen[-1].detach()
-        return out, self._reduced(features)
+        return out, seen[-1] if self.enable_backprop else seen[-1].detach()
 
     def _reduced(self, features: Tensor) -> Tensor:
         if self.feature_reduction is None or features.ndim <= 2:
@@ -114,3 +148,8 @@ class FeatureExtractor(nn.Module):
                 hook.remove()
         self.set_last_layer(order[-1])
         return out
+
+
+def _same(out: Tensor, own: Tensor) -> bool:
+    """Whether outputs are those of the last layer, to the rounding of another way to compute them."""
+    return out.shape == own.shape and bool(torch.allclose(out, own, rtol=1e-3, atol=1e-5, equal_nan=True))
