@@ -13,9 +13,9 @@ from torch.nn import functional as F
 from torch.utils.data import DataLoader, TensorDataset
 
 torch_names = pytest.importorskip("polylaplace.torch")
-from polylaplace.torch import Laplace, marglik_training  # noqa: E402
-from polylaplace.torch.curvature import BackPackGGN  # noqa: E402
-from polylaplace.torch.utils import (  # noqa: E402
+from polylaplace.torch import Laplace, marglik_training
+from polylaplace.torch.curvature import BackPackGGN
+from polylaplace.torch.utils import (
     LargestMagnitudeSubnetMask,
     ModuleNameSubnetMask,
     get_nll,

@@ -109,10 +109,33 @@ class LLLaplace(ParametricLaplace):
     def _jacobians(self, X: Inputs) -> tuple[Tensor, Tensor]:
         return self.backend.last_layer_jacobians(self._moved(X), self.enable_backprop)
 
+    def _glm_predictive_distribution(
+        self, X: Inputs, joint: bool = False, diagonal_output: bool = False
+    ) -> tuple[Tensor, Tensor]:
+        if joint:
+            return super()._glm_predictive_distribution(X, joint)
+        with torch.set_grad_enabled(self.enable_backprop):
+            f_mu, features = self.model.answering_features(self._moved(X))
+            f_var = self._variances(features) if diagonal_output else self._covariances(features)
+        return (f_mu, f_var) if self.enable_backprop else (f_mu.detach(), f_var.detach())
+
     def functional_variance_fast(self, X: Inputs) -> tuple[Tensor, Tensor]:
         """Means and variances of the outputs, (n, C) each."""
-        Js, f_mu = self._jacobians(X)
-        return f_mu, self.functional_variance(Js).diagonal(dim1=-2, dim2=-1)
+        return self._glm_predictive_distribution(X, diagonal_output=True)
+
+    def _covariances(self, features: Tensor) -> Tensor:
+        """Covariances (n, C, C) of the outputs with features (n, D), without Jacobians."""
+        raise NotImplementedError
+
+    def _variances(self, features: Tensor) -> Tensor:
+        """Variances (n, C) of the outputs with features (n, D)."""
+        return self._covariances(features).diagonal(dim1=-2, dim2=-1)
+
+    def _by_layer(self, values: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Values (P, ...) of all parameters as those of weights (C, D, ...) and biases (C, ...)."""
+        weight, bias = self.model.last_layer.weight, self.model.last_layer.bias
+        weights = values[: weight.numel()].unflatten(0, weight.shape)
+        return weights, None if bias is None else values[weight.numel() :]
 
     def _nn_outputs(
         self, X: Inputs, n_samples: int, generator: torch.Generator | None = None, **model_kwargs: Any
@@ -125,10 +148,8 @@ class LLLaplace(ParametricLaplace):
             # Something comes after that layer: the whole network has to run.
             yield from super()._nn_outputs(X, n_samples, generator, **model_kwargs)
             return
-        weight, bias = self.model.last_layer.weight, self.model.last_layer.bias
         for theta in self.sample(n_samples, generator):
-            W, b = theta[: weight.numel()].view_as(weight), None if bias is None else theta[weight.numel() :]
-            out = nn.functional.linear(features, W, b)
+            out = nn.functional.linear(features, *self._by_layer(theta))
             yield out if self.enable_backprop else out.detach()
 
     def state_dict(self) -> dict[str, Any]:
@@ -152,6 +173,17 @@ class FullLLLaplace(LLLaplace, FullLaplace):
     """The last layer with a whole matrix as precision. Its arguments are those of `LLLaplace`."""
 
     _key = ("last_layer", "full")
+
+    def _covariances(self, features: Tensor) -> Tensor:
+        rows, row_bias = self._by_layer(self.posterior_covariance)
+        of_weights, across = self._by_layer(rows.movedim(2, 0))
+        # Of weights (C, D), those of outputs c and k: sum over d and e of phi_d S[c, d, k, e] phi_e.
+        half = torch.einsum("kecd,nd->nkce", of_weights, features)
+        total = torch.einsum("nkce,ne->nck", half, features)
+        if across is None or row_bias is None:
+            return total
+        mixed = torch.einsum("kcd,nd->nck", across, features)
+        return total + mixed + mixed.transpose(1, 2) + row_bias[:, -len(across) :]
 
 
 class KronLLLaplace(LLLaplace, KronLaplace):
@@ -196,19 +228,30 @@ class KronLLLaplace(LLLaplace, KronLaplace):
             asdl_fisher_kwargs,
         )
 
+    def _covariances(self, features: Tensor) -> Tensor:
+        precision = self.posterior_precision
+        spectra, (outputs, inputs) = precision.spectra(), precision.eigenvectors[0]
+        # In the eigenvectors of both factors the covariance of the weights is diagonal.
+        each = (features @ inputs).square() @ (1 / spectra[0]).T
+        total = (outputs * each[:, None, :]) @ outputs.T
+        if len(spectra) == 1:
+            return total
+        vectors = precision.eigenvectors[1][0]
+        return total + (vectors / spectra[1]) @ vectors.T
+
 
 class DiagLLLaplace(LLLaplace, DiagLaplace):
     """The last layer with a diagonal precision. Its arguments are those of `LLLaplace`."""
 
     _key = ("last_layer", "diag")
 
-    def functional_variance_fast(self, X: Inputs) -> tuple[Tensor, Tensor]:
-        """Means and variances of the outputs, (n, C) each, without Jacobians."""
-        f_mu, features = self.model.answering_features(self._moved(X))
-        layer, variance = self.model.last_layer, self.posterior_variance
-        size = layer.weight.numel()
-        f_var = features.square() @ variance[:size].view_as(layer.weight).T
-        return f_mu, f_var if layer.bias is None else f_var + variance[size:]
+    def _covariances(self, features: Tensor) -> Tensor:
+        return self._variances(features).diag_embed()
+
+    def _variances(self, features: Tensor) -> Tensor:
+        weights, biases = self._by_layer(self.posterior_variance)
+        total = features.square() @ weights.T
+        return total if biases is None else total + biases
 
 
 class FunctionalLLLaplace(FunctionalLaplace):

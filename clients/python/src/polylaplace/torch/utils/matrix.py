@@ -80,9 +80,7 @@ class Kron:
             raise ValueError("A power of the matrix needs its eigenvalues: decompose() first.")
 
         def product(factors: Factors, part: Tensor) -> Tensor:
-            for axis, factor in enumerate(factors):
-                part = _along(part, factor if factor.ndim > 1 else factor.diag(), axis + 1)
-            return part
+            return _times(part, [factor if factor.ndim > 1 else factor.diag() for factor in factors])
 
         return _by_blocks(W, [[len(factor) for factor in factors] for factors in self.kfacs], self.kfacs, product)
 
@@ -175,12 +173,7 @@ class KronDecomposed:
 
         def product(block: tuple[Factors, Tensor], part: Tensor) -> Tensor:
             vectors, power = block
-            for axis, Q in enumerate(vectors):
-                part = _along(part, Q, axis + 1)
-            part = part * power
-            for axis, Q in enumerate(vectors):
-                part = _along(part, Q.T, axis + 1)
-            return part
+            return _times(_times(part, vectors) * power, [Q.T for Q in vectors])
 
         sizes = [[len(value) for value in values] for values in self.eigenvalues]
         return _by_blocks(W, sizes, list(zip(self.eigenvectors, powers, strict=True)), product)
@@ -193,10 +186,7 @@ class KronDecomposed:
         """The diagonal of a power of the matrix, (P,)."""
         parts = []
         for vectors, spectrum in zip(self.eigenvectors, self.spectra(), strict=True):
-            part = spectrum.pow(exponent)[None]
-            for axis, Q in enumerate(vectors):
-                part = _along(part, Q.square().T, axis + 1)
-            parts.append(part.flatten())
+            parts.append(_times(spectrum.pow(exponent)[None], [Q.square().T for Q in vectors]).flatten())
         return torch.cat(parts)
 
     def to_matrix(self, exponent: float = 1) -> Tensor:
@@ -234,9 +224,9 @@ def _product(parts: Factors) -> Tensor:
     return parts[0] if len(parts) == 1 else kron(parts[0], parts[1])
 
 
-def _along(part: Tensor, matrix: Tensor, axis: int) -> Tensor:
-    """The axis of a tensor times a matrix."""
-    return (part.movedim(axis, -1) @ matrix).movedim(-1, axis)
+def _times(part: Tensor, matrices: Factors) -> Tensor:
+    """Rows (n, b) times a matrix, or rows (n, b, a) along both axes times a matrix each."""
+    return part @ matrices[0] if len(matrices) == 1 else matrices[0].T @ part @ matrices[1]
 
 
 def _by_blocks(
