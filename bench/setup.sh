@@ -8,7 +8,7 @@ cd "$(dirname "$0")/.."
 
 folder=${1:-.venv-bench}
 say "Python: $folder with torch (CPU), laplace-torch 0.3, laplax (1.9 GB)"
-python_environment "$folder" torch==2.13.0 numpy scipy safetensors msgpack
+python_environment "$folder" torch==2.13.0 numpy scipy safetensors msgpack onnx
 # With the dependencies that it names laplace-torch is three times as large, and slower to import.
 python_environment "$folder" --no-deps --requirement bench/peers/requirements.txt
 python_environment "$folder" laplax==0.0.2 jax || say 'laplax cannot be installed here; its cells will stay empty'

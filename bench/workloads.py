@@ -4,7 +4,8 @@
 
 Each workload W becomes FOLDER/W.safetensors (tensors `x`, `y`, `x_test` and the state dict `0.weight`, ...) and
 FOLDER/W.json (likelihood, layers, batch size, cells). Networks are trained briefly so that curvatures are realistic;
-with --untrained they are not, and torch is not needed. Files that are there already are kept.
+with --untrained they are not, and torch is not needed. Those of bench/networks.py have seeded weights and an ONNX file
+beside them; they are written where they are named. Files that are there already are kept.
 """
 
 from __future__ import annotations
@@ -116,6 +117,18 @@ for rows in (1000, 10000, 100000, 1000000):
         peer={"all/kron": {"n": min(rows, 10000)}} if rows > 10000 else {},
     )
 
+#: Networks that are not dense, measured by bench/networks.mjs: rows, rows that are predicted, structure and subset.
+NETWORKS = {
+    "W4": dict(title="convolutions 1-16-32, 512-64-10", n=1000, test=50, cells=[("all", "kron")]),
+    "res8": dict(title="residual, 3 x 32 x 32", n=256, test=16, cells=[("all", "kron"), ("last_layer", "kron")]),
+    "resnet18": dict(title="residual, 11 M parameters", n=64, test=16, cells=[("last_layer", "kron")]),
+    "vit": dict(title="vision transformer, 65 tokens of 128", n=64, test=16, cells=[("last_layer", "kron")]),
+    "transformer": dict(title="TransformerEncoder, 32 steps of 128", n=256, test=16, cells=[("last_layer", "kron")]),
+    "lstm": dict(title="LSTM, 32 steps of 128", n=512, test=16, cells=[("last_layer", "kron")]),
+}
+for name, spec in NETWORKS.items():
+    spec |= dict(network=name, likelihood="classification", batch=min(spec["n"], 64))
+
 
 def network(sizes: list[int], activation: str) -> torch.nn.Sequential:
     """The network of a workload in torch."""
@@ -135,11 +148,39 @@ def data(spec: dict, rng: np.random.Generator, n: int) -> tuple[np.ndarray, np.n
         return x, (np.sin(2 * x.sum(1, keepdims=True)) + 0.2 * rng.standard_normal((n, spec["sizes"][-1]))).astype(
             np.float32
         )
-    features, classes = spec["sizes"][0], spec["sizes"][-1]
+    shape = example_shape(spec)
+    features, classes = int(np.prod(shape)), 10 if "network" in spec else spec["sizes"][-1]
     y = rng.integers(0, classes, n)
     centres = np.random.default_rng(7).standard_normal((classes, features)).astype(np.float32)
     noise = rng.standard_normal((n, features), dtype=np.float32)
-    return 0.5 * centres[y] + 0.8 * noise, y.astype(np.int64)
+    return (0.5 * centres[y] + 0.8 * noise).reshape(n, *shape), y.astype(np.int64)
+
+
+def example_shape(spec: dict) -> list[int]:
+    """The shape of one example."""
+    if "network" not in spec:
+        return spec["sizes"][:1]
+    from networks import NETWORKS as SHAPES
+
+    return SHAPES[spec["network"]][0]
+
+
+def exported_weights(path: pathlib.Path, spec: dict, seed: int) -> dict[str, np.ndarray]:
+    """The state dict of a network of bench/networks.py, which is written as an ONNX file too."""
+    import torch
+    from networks import network as module
+
+    net = module(spec["network"], seed)
+    torch.onnx.export(
+        net,
+        (torch.zeros(2, *example_shape(spec)),),
+        str(path.with_suffix(".onnx")),
+        input_names=["x"],
+        dynamic_axes={"x": {0: "N"}},
+        dynamo=False,
+        opset_version=17,
+    )
+    return {key: value.numpy() for key, value in net.state_dict().items()}
 
 
 def trained_weights(spec: dict, x: np.ndarray, y: np.ndarray, seed: int) -> dict[str, np.ndarray]:
@@ -190,7 +231,10 @@ def write(path: pathlib.Path, spec: dict, seed: int) -> None:
     rng = np.random.default_rng(seed)
     x, y = data(spec, rng, spec["n"])
     x_test, _ = data(spec, rng, spec["test"])
-    weights = random_weights(spec, rng) if spec["untrained"] else trained_weights(spec, x, y, seed)
+    if "network" in spec:
+        weights = exported_weights(path, spec, seed)
+    else:
+        weights = random_weights(spec, rng) if spec["untrained"] else trained_weights(spec, x, y, seed)
     save_file({"x": x, "y": y, "x_test": x_test, **weights}, path.with_suffix(".safetensors"))
     path.with_suffix(".json").write_text(description)
 
@@ -205,7 +249,8 @@ def main() -> None:
     parser.add_argument("names", nargs="*")
     options = parser.parse_intermixed_args()
     options.folder.mkdir(parents=True, exist_ok=True)
-    for name, spec in WORKLOADS.items():
+    known = WORKLOADS | ({name: spec for name, spec in NETWORKS.items() if name in options.names})
+    for name, spec in known.items():
         if options.names and not any(name == wanted or name.startswith(f"{wanted}-") for wanted in options.names):
             continue
         sized = quick(spec) if options.quick else spec

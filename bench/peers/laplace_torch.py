@@ -9,11 +9,10 @@ from __future__ import annotations
 
 import pathlib
 import sys
-import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent.parent))
 
-from measure import COMPARED, measure, peak_mb, read_cell, say  # noqa: E402
+from measure import COMPARED, clock, measure, peak_mb, read_cell, say  # noqa: E402
 
 
 def main() -> None:
@@ -21,6 +20,7 @@ def main() -> None:
     import torch
     from laplace import Laplace
     from safetensors.torch import load_file
+    from networks import network as module
     from workloads import network
 
     say("ready", import_mb=peak_mb())
@@ -29,32 +29,32 @@ def main() -> None:
     tensors = load_file(f"{cell.path}.safetensors")
     x, y, x_test = (tensors.pop(name) for name in ("x", "y", "x_test"))
     x, y, x_test = x[: cell.n], y[: cell.n], x_test[: cell.test]
-    net = network(spec["sizes"], spec["activation"])
+    net = module(spec["network"]) if "network" in spec else network(spec["sizes"], spec["activation"])
     net.load_state_dict(tensors)
-    if len(net) == 1:
+    if isinstance(net, torch.nn.Sequential) and len(net) == 1:
         # The search for the last layer refuses a network that is one.
         net = torch.nn.Sequential(torch.nn.Identity(), *net)
     loader = torch.utils.data.DataLoader(torch.utils.data.TensorDataset(x, y), batch_size=spec["batch"])
 
     def once() -> dict:
-        t0 = time.perf_counter()
+        t0 = clock()
         la = Laplace(net, spec["likelihood"], subset_of_weights=cell.subset, hessian_structure=cell.structure)
         la.fit(loader)
-        t1 = time.perf_counter()
+        t1 = clock()
         la.optimize_prior_precision(
             method="marglik", pred_type="glm", prior_structure=spec.get("prior_structure", "scalar")
         )
-        t2 = time.perf_counter()
+        t2 = clock()
         tuned = float(la.log_marginal_likelihood())
         # The compared numbers use a fixed prior, so that they do not depend on how far tuning went.
         la.prior_precision = 1.0
-        t3 = time.perf_counter()
+        t3 = clock()
         if spec["likelihood"] == "regression":
             mean, variance = la(x_test, pred_type="glm")
             results = {"mean": mean, "variance": variance}
         else:
             results = {"probabilities": la(x_test, pred_type="glm", link_approx="probit")}
-        t4 = time.perf_counter()
+        t4 = clock()
         numbers = {name: value.detach().reshape(-1)[:COMPARED].tolist() for name, value in results.items()}
         return {
             "fit": t1 - t0,

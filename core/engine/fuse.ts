@@ -11,7 +11,8 @@ export function fuseTranspositions(graph: Graph): Graph {
     nodes: graph.nodes.map(node => (node.op === 'MatMul' || node.op === 'Gemm' ? fuseInto(node, swaps) : node)) })
 }
 
-function swapsLastAxes({ op, attributes: { perm } }: Node): boolean {
+/** Whether a node exchanges the last two axes and no others. */
+export function swapsLastAxes({ op, attributes: { perm } }: Node): boolean {
   if (op !== 'Transpose' || !Array.isArray(perm) || perm.length < 2) return false
   const rank = perm.length
   return perm.every((axis, i) => axis === (i < rank - 2 ? i : 2 * rank - 3 - i))

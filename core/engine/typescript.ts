@@ -6,16 +6,16 @@
  */
 import { InternalError, ShapeError } from '../errors/errors.js'
 import { type Graph, type GraphInput, isBatch, type Node } from '../graph/graph.js'
-import { syrk } from '../kernels/linear-algebra.js'
 import type { Operator } from '../ops/operator.js'
 import { operatorFor } from '../ops/registry.js'
 import { formatDims } from '../ops/shape-rules.js'
-import { simplify, sortNodes } from '../passes/fold.js'
+import { removeDead, simplify, sortNodes } from '../passes/fold.js'
 import { cast, formatShape, type Precision, sizeOf, type Tensor } from '../tensor/tensor.js'
 import { BufferPool } from './buffer-pool.js'
 import type { DeferredInput, Engine, GramSum, Program, RunOptions } from './engine.js'
 import { fuseChains } from './fuse-chains.js'
 import { fuseTranspositions } from './fuse.js'
+import { addGram, type GramSource, gramSources } from './gram-steps.js'
 import { convertPrecision } from './precision.js'
 
 /** A program that runs at once. */
@@ -30,7 +30,7 @@ export interface SynchronousProgram {
 /** A node with its values as positions in one list; absent inputs are -1. */
 interface Step {
   readonly node: Node
-  readonly operator: Operator
+  readonly operator: Pick<Operator, 'run'>
   readonly inputs: readonly number[]
   readonly outputs: readonly number[]
   /** Values that nothing reads after this step. */
@@ -71,10 +71,17 @@ export function prepareGraph(graph: Graph, precision: Precision): Graph {
  * @throws GraphError UNSUPPORTED_OPERATOR, BAD_GRAPH, BATCH_AXIS
  */
 export function compileGraph(graph: Graph, precision: Precision): SynchronousProgram {
-  const plan = planGraph(prepareGraph(graph, precision))
+  const prepared = prepareGraph(graph, precision)
+  const plan = planGraph(prepared)
+  const summing = summingPlans(prepared)
   const pool = new BufferPool()
   return {
-    run: (inputs, options = {}) => runPlan(plan, pool, inputs, options),
+    run: (inputs, options = {}) => {
+      const { grams = [] } = options
+      return grams.length === 0 ?
+        runPlan(plan, pool, inputs, options) :
+        summing(grams, own => runPlan(own, pool, inputs, options))
+    },
     peakBytes: () => pool.peakBytes,
     dispose: () => {
       pool.clear()
@@ -88,7 +95,54 @@ export function runGraph(graph: Graph, inputs: ReadonlyMap<string, Tensor>,
   return compileGraph(graph, precision).run(inputs)
 }
 
-function planGraph(graph: Graph): Plan {
+/** Plans that sum up Gram matrices, one for each choice of outputs; `run` is called with the sums in place. */
+function summingPlans(graph: Graph) {
+  const plans = new Map<string, { readonly plan: Plan, readonly sums: Map<string, Float64Array[]> }>()
+  return <R>(grams: readonly GramSum[], run: (plan: Plan) => R): R => {
+    const names = [...new Set(grams.map(gram => gram.output))]
+    const key = JSON.stringify(names)
+    const found = plans.get(key) ?? withGrams(graph, names)
+    plans.set(key, found)
+    for (const name of names) found.sums.set(name, grams.filter(gram => gram.output === name).map(gram => gram.sum))
+    try {
+      return run(found.plan)
+    } finally {
+      found.sums.clear()
+    }
+  }
+}
+
+/** The plan of a graph some of whose outputs are summed up by steps of their own, and not handed out. */
+function withGrams(graph: Graph, outputs: readonly string[]): { plan: Plan, sums: Map<string, Float64Array[]> } {
+  const sums = new Map<string, Float64Array[]>()
+  const sources = gramSources(graph, outputs)
+  const kept = removeDead({ ...graph,
+    outputs: [...graph.outputs.filter(name => !outputs.includes(name)), ...sources.map(source => source.value)] })
+  const operatorOf = (source: GramSource): Pick<Operator, 'run'> => ({ run: (_node, [value], context) => {
+    if (value === undefined) throw new InternalError(`The output '${source.output}' was not computed.`)
+    for (const sum of sums.get(source.output) ?? []) addGram(source, value, sum, context)
+    return []
+  } })
+  // Behind the node that computes the value: its storage is free as early as can be.
+  const waiting = new Map<string, GramSource[]>()
+  for (const source of sources) waiting.set(source.value, [...waiting.get(source.value) ?? [], source])
+  const gramNode = (source: GramSource): Node => ({ op: 'Gram', inputs: [source.value], outputs: [], attributes: {} })
+  const operators = new Map<Node, Pick<Operator, 'run'>>()
+  const added = (name: string): Node[] =>
+    (waiting.get(name) ?? []).map(source => {
+      const node = gramNode(source)
+      operators.set(node, operatorOf(source))
+      return node
+    })
+  const first = [...kept.inputs.map(input => input.name), ...kept.initializers.keys()].flatMap(added)
+  const nodes = [...first, ...kept.nodes.flatMap(node => [node, ...node.outputs.flatMap(added)])]
+  const plan = planGraph({ ...kept, nodes, outputs: graph.outputs.filter(name => !outputs.includes(name)) },
+    node => operators.get(node) ?? operatorFor(node.op))
+  return { plan, sums }
+}
+
+function planGraph(graph: Graph,
+  operatorOf: (node: Node) => Pick<Operator, 'run'> = node => operatorFor(node.op)): Plan {
   const slots = new Map<string, number>()
   const slotOf = (name: string): number => {
     const slot = slots.get(name) ?? slots.size
@@ -100,7 +154,7 @@ function planGraph(graph: Graph): Plan {
   const inputs = graph.inputs.map(input => ({ input, slot: slotOf(input.name) }))
   const steps = graph.nodes.map(node => ({
     node,
-    operator: operatorFor(node.op),
+    operator: operatorOf(node),
     inputs: node.inputs.map(name => (name === '' ? -1 : slotOf(name))),
     outputs: node.outputs.map(name => (name === '' ? -1 : slotOf(name))),
     last: [] as number[],
@@ -127,7 +181,7 @@ function markLastReads(
 }
 
 function runPlan(plan: Plan, pool: BufferPool, given: ReadonlyMap<string, Tensor>,
-  { deferred, grams = [] }: RunOptions): Map<string, Tensor> {
+  { deferred }: RunOptions): Map<string, Tensor> {
   const values = plan.constants.slice()
   pool.beginRun()
   bindInputs(plan, given, values, deferred?.name)
@@ -151,7 +205,7 @@ function runPlan(plan: Plan, pool: BufferPool, given: ReadonlyMap<string, Tensor
       values[slot] = undefined
     }
   }
-  return collectOutputs(plan, pool, values, grams)
+  return collectOutputs(plan, pool, values)
 }
 
 function deferredSlots(plan: Plan, deferred: DeferredInput): { readonly input: number, readonly from: number } {
@@ -168,25 +222,13 @@ function computed(name: string, value: Tensor | undefined): Tensor {
   return value
 }
 
-function collectOutputs(plan: Plan, pool: BufferPool, values: readonly (Tensor | undefined)[],
-  grams: readonly GramSum[]): Map<string, Tensor> {
+function collectOutputs(plan: Plan, pool: BufferPool, values: readonly (Tensor | undefined)[]): Map<string, Tensor> {
   const results = new Map<string, Tensor>()
   for (const { name, slot } of plan.outputs) {
     const value = computed(name, values[slot])
-    const sums = grams.filter(gram => gram.output === name)
-    for (const { sum } of sums) addGramOf(value, sum)
-    if (sums.length === 0) results.set(name, { ...value, data: pool.handOver(value.data) })
-    else pool.release(value.data)
+    results.set(name, { ...value, data: pool.handOver(value.data) })
   }
   return results
-}
-
-function addGramOf({ data, shape }: Tensor, sum: Float64Array): void {
-  const n = shape[shape.length - 1]
-  if (data instanceof Uint8Array || sum.length !== n * n) {
-    throw new InternalError(`A Gram matrix of ${n} columns needs real numbers and a sum of ${n} x ${n}.`)
-  }
-  syrk(n, data.length / Math.max(1, n), 1, data, 1, sum)
 }
 
 function bindInputs(plan: Plan, given: ReadonlyMap<string, Tensor>, values: (Tensor | undefined)[],

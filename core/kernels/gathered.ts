@@ -86,19 +86,59 @@ function convolveWith(place: Place, product: GatheredProduct, image: RealArray, 
   })
 }
 
+/** Rows of numbers that lie in an image: number p of row i is at `rows[i] + columns[p]`, tables in bytes. */
+export interface GatheredRows {
+  readonly examples: number
+  /** Examples that the table of columns holds. */
+  readonly tile: number
+  /** Planes of an example, and numbers of a plane. */
+  readonly channels: number
+  readonly imagePlane: number
+  readonly padded?: RealArray
+  readonly padding?: Padding
+  readonly rows: Int32Array
+  readonly columns: Int32Array
+}
+
+/**
+ * The lower triangle of G G' is added to the sum, for the rows G of all examples; float32 is multiplied in short panels
+ * and added in float64.
+ * @returns false, and nothing is done, where the image does not live in the arena, or there is no room for the sum
+ */
+export function addGatheredGram(gathered: GatheredRows, image: RealArray, sum: Float64Array): boolean {
+  const { examples, tile, channels, imagePlane, padded, padding, rows, columns } = gathered
+  const size = image.BYTES_PER_ELEMENT
+  return inArena([{ array: image, use: 'read' }, { array: padded ?? new Float32Array(0), use: 'update' }, {
+    array: rows,
+    use: 'read',
+  }, { array: columns, use: 'read' }, { array: sum, use: 'update' }],
+    (kernel, atImage, atPadded, atRows, atColumns, atSum) => {
+      const add = size === 8 ? kernel.gramGathered64 : kernel.gramGatheredMixed
+      for (let from = 0; from < examples; from += tile) {
+        const count = Math.min(tile, examples - from)
+        const source = atImage + from * channels * imagePlane * size
+        if (padding !== undefined) spreadTile(kernel, padding, size, count * channels, source, atPadded)
+        add(rows.length, columns.length / tile * count, padding === undefined ? source : atPadded, atRows, atColumns,
+          atSum)
+      }
+    })
+}
+
+function spreadTile(kernel: KernelExports, { extents: [depth, height, width], first, line, slice, plane }: Padding,
+  size: number, planes: number, source: number, padded: number): void {
+  const spread = size === 8 ? kernel.spreadPlanes64 : kernel.spreadPlanes32
+  spread(planes, depth, height, width, source, padded + first * size, line * size, slice * size, plane * size)
+}
+
 /** One tile, whose first example is the `from`th behind the addresses. */
 function convolveTile(kernel: KernelExports, product: GatheredProduct, size: number, from: number, examples: number,
   [image, out, padded, bias, added, ...tables]: readonly number[]): void {
   const { groups, channels, outputs, imagePlane, plane, padding } = product
-  const [run, spread] = size === 8
-    ? [kernel.convolve64, kernel.spreadPlanes64]
-    : [kernel.convolve32, kernel.spreadPlanes32]
+  const run = size === 8 ? kernel.convolve64 : kernel.convolve32
   let source = image + from * channels * imagePlane * size
   let step = imagePlane
   if (product.padded !== undefined) {
-    const [depth, height, width] = padding.extents
-    spread(examples * channels, depth, height, width, source, padded + padding.first * size, padding.line * size,
-      padding.slice * size, padding.plane * size)
+    spreadTile(kernel, padding, size, examples * channels, source, padded)
     source = padded
     step = padding.plane
   }

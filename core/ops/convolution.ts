@@ -6,17 +6,18 @@
  * and the attribute `rectified`: see core/engine/fuse-chains.ts.
  */
 import { type Attribute, type Dim, isBatch, type Node } from '../graph/graph.js'
-import { convolve } from '../kernels/gathered.js'
+import { addGatheredGram, convolve } from '../kernels/gathered.js'
 import type { RealArray } from '../kernels/linear-algebra.js'
 import { sizeOf, type Tensor, tensor } from '../tensor/tensor.js'
 import { sumToShape } from './cotangents.js'
-import { gatheredProducts, type GatheredWindow, gatheredWindow, tileExamples } from './gathered-window.js'
+import { gatheredProducts, gatheredTables, type GatheredWindow, gatheredWindow, repeated,
+  tileExamples } from './gathered-window.js'
 import { badNode, batchAxisError, integersAttribute, numberAttribute, requiredInput } from './node-attributes.js'
 import type { BackwardContext, InferredValue, KernelContext, Operator } from './operator.js'
 import { unfoldRows } from './patches.js'
 import { mergeFront, splitFront } from './seed-batches.js'
 import { formatDims } from './shape-rules.js'
-import { CHANNEL_AXIS, kernelExtents, kernelSize, positionsOf, slidingWindow, spatialExtents, threeAxes,
+import { CHANNEL_AXIS, kernelExtents, kernelSize, planeSize, positionsOf, slidingWindow, spatialExtents, threeAxes,
   transposedAttributes, windowAttributes, windowAttributesOf, type WindowAxis } from './window.js'
 
 function realData(node: Node, { data }: Tensor): RealArray {
@@ -229,6 +230,33 @@ const unfoldOperator: Operator = {
     return [{ dtype: x.dtype, shape, data }]
   },
   backward: unfoldBackward,
+}
+
+/**
+ * Adds the lower triangle of P'P to the sum, for the patches P that an Unfold node in one group would make.
+ * @returns false, and nothing is done, where the kernels cannot
+ */
+export function addPatchGram(node: Node, x: Tensor, sum: Float64Array, context: KernelContext): boolean {
+  const { window: axes, groups, width } = unfoldOf(node, x.shape)
+  if (groups !== 1 || width * width !== sum.length) return false
+  const [examples, channels] = x.shape
+  const gathered = gatheredWindow(threeAxes(axes), false)
+  const tile = tileExamples(gathered, channels, examples)
+  const { plane } = gathered.padding
+  const image = realData(node, x)
+  const [{ steps, origins }] = gatheredTables(gathered, image.BYTES_PER_ELEMENT)
+  return addGatheredGram({
+    examples,
+    tile,
+    channels,
+    imagePlane: planeSize(axes),
+    ...(gathered.needsPadding
+      ? { padding: gathered.padding,
+        padded: realData(node, { ...x, data: context.allocate(x.dtype, tile * channels * plane).fill(0) }) }
+      : {}),
+    rows: repeated(steps, channels, plane * image.BYTES_PER_ELEMENT),
+    columns: repeated(origins, tile, channels * plane * image.BYTES_PER_ELEMENT),
+  }, image, sum)
 }
 
 /**

@@ -97,10 +97,10 @@ export function gatheredProducts(gathered: GatheredWindow, window: Window, chann
   const size = weights.BYTES_PER_ELEMENT
   const kernel = kernelSize(window)
   const plane = axes.reduce((product, axis) => product * axis.output, 1)
-  return gatheredTables(gathered, 1).map(({ steps, origins, targets, elements }) => ({
-    steps: repeated(steps, channels.in / channels.groups, gathered.padding.plane, size),
-    origins: repeated(origins, tile, channels.in * gathered.padding.plane, size),
-    targets: repeated(targets, tile, channels.out * plane, size),
+  return gatheredTables(gathered, size).map(({ steps, origins, targets, elements }) => ({
+    steps: repeated(steps, channels.in / channels.groups, gathered.padding.plane * size),
+    origins: repeated(origins, tile, channels.in * gathered.padding.plane * size),
+    targets: repeated(targets, tile, channels.out * plane * size),
     weights: transposed ? turned(weights, channels, elements, kernel) : weights,
   }))
 }
@@ -134,10 +134,10 @@ function combine(a: readonly number[], b: readonly number[], c: readonly number[
   return all
 }
 
-/** A table again and again, `step` numbers apart, in bytes. */
-function repeated(table: Int32Array, count: number, step: number, size: number): Int32Array {
+/** A table again and again, `step` further each time. */
+export function repeated(table: Int32Array, count: number, step: number): Int32Array {
   const all = new Int32Array(count * table.length)
-  for (let i = 0, at = 0; i < count; i++) for (const entry of table) all[at++] = (i * step + entry) * size
+  for (let i = 0, at = 0; i < count; i++) for (const entry of table) all[at++] = i * step + entry
   return all
 }
 
