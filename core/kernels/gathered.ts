@@ -124,8 +124,10 @@ export function addGatheredGram(gathered: GatheredRows, image: RealArray, sum: F
     })
 }
 
-function spreadTile(kernel: KernelExports, { extents: [depth, height, width], first, line, slice, plane }: Padding,
-  size: number, planes: number, source: number, padded: number): void {
+/** Copies the planes of a tile into room with padding between them. */
+export function spreadTile(kernel: KernelExports,
+  { extents: [depth, height, width], first, line, slice, plane }: Padding, size: number, planes: number, source: number,
+  padded: number): void {
   const spread = size === 8 ? kernel.spreadPlanes64 : kernel.spreadPlanes32
   spread(planes, depth, height, width, source, padded + first * size, line * size, slice * size, plane * size)
 }

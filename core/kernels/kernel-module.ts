@@ -70,7 +70,17 @@ export interface KernelExports {
   gelu64: ByTable
   copyWalk32: CopyWalk
   copyWalk64: CopyWalk
+  winogradWeights32: WinogradWeights
+  winogradWeights64: WinogradWeights
+  winograd32: Winograd
+  winograd64: Winograd
 }
+
+type WinogradWeights = (outputs: number, inputs: number, turned: number, weights: number, target: number) => void
+
+type Winograd = (outputs: number, inputs: number, tiles: number, image: number, plane: number, line: number,
+  origins: number, kernels: number, room: number, bias: number, added: number, rectified: number, out: number,
+  outPlane: number, outLine: number, targets: number, edges: number) => void
 
 type NormaliseRows = (rows: number, n: number, centred: number, epsilon: number, x: number, scale: number,
   shift: number, out: number) => void

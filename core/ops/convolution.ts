@@ -17,8 +17,10 @@ import type { BackwardContext, InferredValue, KernelContext, Operator } from './
 import { unfoldRows } from './patches.js'
 import { mergeFront, splitFront } from './seed-batches.js'
 import { formatDims } from './shape-rules.js'
-import { CHANNEL_AXIS, kernelExtents, kernelSize, planeSize, positionsOf, slidingWindow, spatialExtents, threeAxes,
-  transposedAttributes, windowAttributes, windowAttributesOf, type WindowAxis } from './window.js'
+import { CHANNEL_AXIS, type Convolution, kernelExtents, kernelSize, planeSize, positionsOf, slidingWindow,
+  spatialExtents, threeAxes, transposedAttributes, windowAttributes, windowAttributesOf,
+  type WindowAxis } from './window.js'
+import { runWinograd, suitsWinograd, winogradNumbers } from './winograd.js'
 
 function realData(node: Node, { data }: Tensor): RealArray {
   if (data instanceof Uint8Array) throw badNode(node, 'its inputs must be numbers; one is of type bool.')
@@ -50,18 +52,6 @@ function checkBias(node: Node, bias: InferredValue | undefined, channels: number
   }
 }
 
-/**
- * A convolution of N x C x space with a weight of out x (in / groups) x kernel, or a transposed one with a weight of
- * in x (out / groups) x kernel: the window of one slides over its input, that of the other over its output.
- */
-interface Convolution {
-  readonly window: WindowAxis[]
-  readonly groups: number
-  readonly in: number
-  readonly out: number
-  readonly transposed: boolean
-}
-
 function convolutionOf(node: Node, shape: readonly Dim[], weight: readonly number[]): Convolution {
   const extents = spatialExtents(node, shape)
   const channels = Number(shape[CHANNEL_AXIS])
@@ -87,6 +77,7 @@ function gatheredTile(convolution: Convolution,
 
 /** Numbers beside inputs and outputs: padded planes, and the weights of a transposed convolution turned round. */
 function workspaceNumbers(convolution: Convolution, examples: number, weight: readonly number[]): number {
+  if (suitsWinograd(convolution, examples)) return winogradNumbers(convolution, examples)
   return gatheredTile(convolution, examples).paddedNumbers + (convolution.transposed ? sizeOf(weight) : 0)
 }
 
@@ -103,8 +94,12 @@ function runConvolution(node: Node, convolution: Convolution, x: Tensor, weight:
   const space = axes.map(axis => (transposed ? axis.input : axis.output))
   const shape = [x.shape[0], outputs, ...space]
   const out: Tensor = { dtype: x.dtype, shape, data: context.allocate(x.dtype, sizeOf(shape)) }
-  const { gathered, tile, paddedNumbers } = gatheredTile(convolution, x.shape[0])
   const real = (value: Tensor | undefined): RealArray | undefined => value && realData(node, value)
+  const finish = { bias: real(bias), added: real(added), rectified }
+  if (suitsWinograd(convolution, x.shape[0]) &&
+    runWinograd(convolution, realData(node, x), realData(node, weight), finish, x.shape[0], realData(node, out),
+      length => realData(node, { ...out, data: context.allocate(x.dtype, length) }))) return out
+  const { gathered, tile, paddedNumbers } = gatheredTile(convolution, x.shape[0])
   const padded = paddedNumbers === 0
     ? undefined
     // Between the lines that are copied in nothing writes again.
@@ -121,9 +116,7 @@ function runConvolution(node: Node, convolution: Convolution, x: Tensor, weight:
     ...(padded === undefined ? {} : { padded }),
     padding: gathered.padding,
     products: gatheredProducts(gathered, window, convolution, tile, realData(node, weight), transposed),
-    bias: real(bias),
-    added: real(added),
-    rectified,
+    ...finish,
   }, realData(node, x), realData(node, out))
   return out
 }

@@ -171,3 +171,15 @@ export function windowAttributesOf(window: readonly WindowAxis[], groups: number
     pads: [...window.map(axis => axis.front), ...window.map(axis => axis.back)],
   }
 }
+
+/**
+ * A convolution of N x C x space with a weight of out x (in / groups) x kernel, or a transposed one with a weight of
+ * in x (out / groups) x kernel: the window of one slides over its input, that of the other over its output.
+ */
+export interface Convolution {
+  readonly window: readonly WindowAxis[]
+  readonly groups: number
+  readonly in: number
+  readonly out: number
+  readonly transposed: boolean
+}

@@ -14,6 +14,7 @@ import { normaliseRows, softmaxRows, sumRows } from './rows'
 import { decompose, eigenWorkBytes } from './symmetric-eigen'
 import { solveLower, solveLowerTransposed, solveRight } from './triangular-solve'
 import { copyWalk } from './walk'
+import { winograd, winogradWeights } from './winograd'
 
 /** First byte that the kernels do not use themselves: the caller's arguments start here. */
 export function heapBase(): usize {
@@ -320,4 +321,30 @@ export function gelu64(count: i32, x: usize, out: usize, table: usize): void {
 export function copyWalk64(from: usize, a: i32, b: i32, rows: i32, columns: i32, stepA: i32, stepB: i32, rowStep: i32,
   columnStep: i32, out: usize): void {
   copyWalk<f64>(from, a, b, rows, columns, stepA, stepB, rowStep, columnStep, out)
+}
+
+/** The kernels of 3 x 3 of f32, transformed and packed: see assembly/winograd.ts. */
+export function winogradWeights32(outputs: i32, inputs: i32, turned: bool, weights: usize, target: usize): void {
+  winogradWeights<f32>(outputs, inputs, turned, weights, target)
+}
+
+/** A convolution of 3 x 3 of f32: see assembly/winograd.ts. */
+export function winograd32(outputs: i32, inputs: i32, tiles: i32, image: usize, plane: usize, line: usize,
+  origins: usize, kernels: usize, room: usize, bias: usize, added: usize, rectified: bool, out: usize, outPlane: usize,
+  outLine: usize, targets: usize, edges: usize): void {
+  winograd<f32>(outputs, inputs, tiles, image, plane, line, origins, kernels, room, bias, added, rectified, out,
+    outPlane, outLine, targets, edges)
+}
+
+/** The kernels of 3 x 3 of f64, transformed and packed: see assembly/winograd.ts. */
+export function winogradWeights64(outputs: i32, inputs: i32, turned: bool, weights: usize, target: usize): void {
+  winogradWeights<f64>(outputs, inputs, turned, weights, target)
+}
+
+/** A convolution of 3 x 3 of f64: see assembly/winograd.ts. */
+export function winograd64(outputs: i32, inputs: i32, tiles: i32, image: usize, plane: usize, line: usize,
+  origins: usize, kernels: usize, room: usize, bias: usize, added: usize, rectified: bool, out: usize, outPlane: usize,
+  outLine: usize, targets: usize, edges: usize): void {
+  winograd<f64>(outputs, inputs, tiles, image, plane, line, origins, kernels, room, bias, added, rectified, out,
+    outPlane, outLine, targets, edges)
 }

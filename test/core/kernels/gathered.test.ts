@@ -19,6 +19,12 @@ const CASES: readonly { readonly op: string, readonly x: readonly number[], read
   readonly attributes: Readonly<Record<string, Attribute>> }[] = [
     { op: 'Conv', x: [5, 3, 9, 8], w: [18, 3, 3, 3], attributes: { pads: [1, 1, 1, 1] } },
     { op: 'Conv', x: [3, 70, 4, 4], w: [5, 70, 3, 3], attributes: { pads: [1, 1, 1, 1] } },
+    // By minimal filtering: whole tiles, odd extents, tiles of several examples, one-sided padding.
+    { op: 'Conv', x: [3, 17, 8, 16], w: [19, 17, 3, 3], attributes: { pads: [1, 1, 1, 1] } },
+    { op: 'Conv', x: [9, 16, 7, 5], w: [37, 16, 3, 3], attributes: { pads: [0, 2, 1, 0] } },
+    { op: 'Conv', x: [70, 20, 4, 4], w: [16, 20, 3, 3], attributes: { pads: [1, 1, 1, 1] } },
+    { op: 'ConvTranspose', x: [5, 18, 6, 9], w: [18, 16, 3, 3], attributes: { pads: [1, 1, 1, 1] } },
+    { op: 'ConvTranspose', x: [5, 16, 6, 9], w: [16, 21, 3, 3], attributes: { pads: [0, 2, 1, 0] } },
     { op: 'Conv', x: [2, 4, 11, 13], w: [6, 4, 3, 2], attributes: { strides: [2, 2], pads: [0, 1, 1, 0] } },
     { op: 'Conv', x: [2, 6, 7, 9], w: [4, 3, 2, 2], attributes: { group: 2, strides: [3, 1], dilations: [1, 3] } },
     { op: 'Conv', x: [3, 8, 6, 11], w: [8, 1, 3, 3], attributes: { group: 8, pads: [1, 1, 1, 1] } },

@@ -1,0 +1,289 @@
+/**
+ * @file Convolutions of 3 x 3 with steps of 1 by Winograd's minimal filtering F(2 x 2, 3 x 3) (Lavin and Gray, "Fast
+ * algorithms for convolutional neural networks", 2016): a tile of 2 x 2 results takes 16 products for each pair of
+ * channels in place of 36. y = A' [(G g G') . (B' d B)] A for the kernel g and the tile d of 4 x 4 inputs.
+ */
+import { entry, everySecond, gather, isEverySecond } from './gathered'
+import { BLOCK_ROWS, blockColumns, microKernel, packedNumber } from './micro-kernel'
+import { lanes } from './simd'
+
+/** Products of one tile. */
+const TERMS: i32 = 16
+/** Channels of the result that are made at a time, and panels of tiles. */
+const ROWS: i32 = 32
+const PANELS: i32 = 8
+
+/** TERMS x ROWS x tiles. */
+const products: usize = memory.data(16 * 32 * 8 * 32, 16)
+const square: usize = memory.data(128, 16)
+
+/** Tiles whose products are made at a time. */
+// @ts-ignore: decorator
+@inline
+function blockTiles<T extends number>(): i32 {
+  return PANELS * blockColumns<T>()
+}
+
+// @ts-ignore: decorator
+@inline
+function storePacked<T extends number>(at: usize, value: T): void {
+  if (sizeof<T>() == 8) v128.store(at, v128.splat<T>(value))
+  else store<T>(at, value)
+}
+
+/**
+ * G g G' of every pair of channels, packed as the micro-kernel reads them, one term after the other.
+ * @param turned the weights are stored as inputs x outputs, and turned by half a circle
+ */
+export function winogradWeights<T extends number>(outputs: i32, inputs: i32, turned: bool, weights: usize,
+  target: usize): void {
+  const size = sizeof<T>()
+  const column = <usize> BLOCK_ROWS * packedNumber<T>()
+  const panels = (outputs + BLOCK_ROWS - 1) / BLOCK_ROWS
+  const term = <usize> (panels * inputs) * column
+  if (outputs % BLOCK_ROWS != 0) memory.fill(target, 0, <usize> TERMS * term)
+  const half = <T> 0.5
+  for (let o = 0; o < outputs; o++) {
+    for (let c = 0; c < inputs; c++) {
+      const g = weights + <usize> (turned ? c * outputs + o : o * inputs + c) * 9 * size
+      let to = target + <usize> (o / BLOCK_ROWS * inputs + c) * column + <usize> (o % BLOCK_ROWS) * packedNumber<T>()
+      for (let row = 0; row < 4; row++) {
+        let a: T, b: T, d: T
+        const top = turned ? 2 : 0
+        const first = load<T>(g + <usize> tap(turned, top, 0) * size)
+        const second = load<T>(g + <usize> tap(turned, top, 1) * size)
+        const third = load<T>(g + <usize> tap(turned, top, 2) * size)
+        const bottom = 2 - top
+        const last0 = load<T>(g + <usize> tap(turned, bottom, 0) * size)
+        const last1 = load<T>(g + <usize> tap(turned, bottom, 1) * size)
+        const last2 = load<T>(g + <usize> tap(turned, bottom, 2) * size)
+        if (row == 0) {
+          a = first
+          b = second
+          d = third
+        } else if (row == 3) {
+          a = last0
+          b = last1
+          d = last2
+        } else {
+          const sign = row == 1 ? <T> 1 : <T> -1
+          a = <T> (half * (first + last0 + sign * load<T>(g + <usize> tap(turned, 1, 0) * size)))
+          b = <T> (half * (second + last1 + sign * load<T>(g + <usize> tap(turned, 1, 1) * size)))
+          d = <T> (half * (third + last2 + sign * load<T>(g + <usize> tap(turned, 1, 2) * size)))
+        }
+        storePacked<T>(to, a)
+        storePacked<T>(to + term, <T> (half * (a + b + d)))
+        storePacked<T>(to + 2 * term, <T> (half * (a - b + d)))
+        storePacked<T>(to + 3 * term, d)
+        to += 4 * term
+      }
+    }
+  }
+}
+
+/** Element (row, column) of a kernel, whose columns are read backwards where it is turned. */
+// @ts-ignore: decorator
+@inline
+function tap(turned: bool, row: i32, column: i32): i32 {
+  return 3 * row + (turned ? 2 - column : column)
+}
+
+/**
+ * out = the convolution + bias + added, rectified or not. Tiles lie at `image + origins[t]`, their results at
+ * `out + targets[t]`; tables hold bytes, and those of origins are filled up to whole panels.
+ * @param edges of each tile, 1 if it has a second column, plus 2 if it has a second row
+ * @param line bytes from line to line of the image; `outLine` of the result
+ * @param kernels what `winogradWeights` has made
+ * @param room 16 terms x 8 panels x inputs of 32 bytes
+ */
+export function winograd<T extends number>(outputs: i32, inputs: i32, tiles: i32, image: usize, plane: usize,
+  line: usize, origins: usize, kernels: usize, room: usize, bias: usize, added: usize, rectified: bool, out: usize, outPlane: usize,
+  outLine: usize, targets: usize, edges: usize): void {
+  const width = blockColumns<T>()
+  const most = blockTiles<T>()
+  const rowBytes = <usize> most * sizeof<T>()
+  const panelBytes = <usize> inputs << 5
+  const aBytes = <usize> (BLOCK_ROWS * inputs) * packedNumber<T>()
+  const panelsA = (outputs + BLOCK_ROWS - 1) / BLOCK_ROWS
+  for (let t = 0; t < tiles; t += most) {
+    const count = min(most, tiles - t)
+    const panels = (count + width - 1) / width
+    for (let panel = 0; panel < panels; panel++) {
+      transformPanel<T>(inputs, image, plane, line, origins + (<usize> (t + panel * width) << 2),
+        room + <usize> panel * panelBytes, <usize> PANELS * panelBytes)
+    }
+    for (let o = 0; o < outputs; o += ROWS) {
+      const rows = min(ROWS, outputs - o)
+      memory.fill(products, 0, <usize> (TERMS * ROWS) * rowBytes)
+      for (let term = 0; term < TERMS; term++) {
+        const own = products + <usize> (term * ROWS) * rowBytes
+        const a = kernels + <usize> (term * panelsA + o / BLOCK_ROWS) * aBytes
+        for (let panel = 0; panel < panels; panel++) {
+          const b = room + <usize> (term * PANELS + panel) * panelBytes
+          for (let r = 0; r < rows; r += BLOCK_ROWS) {
+            microKernel<T>(inputs, a + <usize> (r / BLOCK_ROWS) * aBytes, b, <T> 1,
+              own + <usize> r * rowBytes + (<usize> panel << 5), rowBytes)
+          }
+        }
+      }
+      for (let r = 0; r < rows; r++) {
+        const below = <usize> (o + r) * outPlane
+        finishRow<T>(count, products + <usize> r * rowBytes, <usize> ROWS * rowBytes,
+          bias == 0 ? <T> 0 : load<T>(bias + <usize> (o + r) * sizeof<T>()), added == 0 ? 0 : added + below, rectified,
+          out + below, outLine, targets + (<usize> t << 2), edges + (<usize> t << 2))
+      }
+    }
+  }
+}
+
+/** B' d B of one panel of tiles in every channel; terms are `termBytes` apart. */
+function transformPanel<T extends number>(inputs: i32, image: usize, plane: usize, line: usize, origins: usize,
+  target: usize, termBytes: usize): void {
+  const step = lanes<T>()
+  for (let group = 0; group < 2; group++) {
+    const table = origins + (<usize> (group * step) << 2)
+    let to = target + (<usize> group << 4)
+    let source = image
+    const fast = isEverySecond<T>(table)
+    const first = entry(table, 0)
+    for (let c = 0; c < inputs; c++) {
+      for (let row: usize = 0; row < 4; row++) {
+        const from = source + row * line
+        let d0: v128, d1: v128, d2: v128, d3: v128
+        if (fast) {
+          d0 = everySecond<T>(from + first)
+          d1 = everySecond<T>(from + first + sizeof<T>())
+          d2 = everySecond<T>(from + first + 2 * sizeof<T>())
+          d3 = everySecond<T>(from + first + 3 * sizeof<T>())
+        } else {
+          d0 = gather<T>(from, table)
+          d1 = gather<T>(from + sizeof<T>(), table)
+          d2 = gather<T>(from + 2 * sizeof<T>(), table)
+          d3 = gather<T>(from + 3 * sizeof<T>(), table)
+        }
+        const at = square
+        // Columns first, as rows come one after the other; what they are turned into waits in the cache.
+        if (row == 0) {
+          v128.store(at, d0)
+          v128.store(at, d1, 16)
+          v128.store(at, d2, 32)
+          v128.store(at, d3, 48)
+        } else if (row == 1) {
+          v128.store(at, d0, 64)
+          v128.store(at, d1, 80)
+          v128.store(at, d2, 96)
+          v128.store(at, d3, 112)
+        } else if (row == 2) {
+          storeTerms<T>(to, termBytes, v128.sub<T>(v128.load(at), d0), v128.sub<T>(v128.load(at, 16), d1),
+            v128.sub<T>(v128.load(at, 32), d2), v128.sub<T>(v128.load(at, 48), d3))
+          const e0 = v128.load(at, 64), e1 = v128.load(at, 80), e2 = v128.load(at, 96), e3 = v128.load(at, 112)
+          storeTerms<T>(to + 4 * termBytes, termBytes, v128.add<T>(e0, d0), v128.add<T>(e1, d1), v128.add<T>(e2, d2),
+            v128.add<T>(e3, d3))
+          storeTerms<T>(to + 8 * termBytes, termBytes, v128.sub<T>(d0, e0), v128.sub<T>(d1, e1), v128.sub<T>(d2, e2),
+            v128.sub<T>(d3, e3))
+        } else {
+          storeTerms<T>(to + 12 * termBytes, termBytes, v128.sub<T>(v128.load(at, 64), d0),
+            v128.sub<T>(v128.load(at, 80), d1), v128.sub<T>(v128.load(at, 96), d2), v128.sub<T>(v128.load(at, 112), d3))
+        }
+      }
+      source += plane
+      to += 32
+    }
+  }
+}
+
+/** The transform along a row, stored in four terms. */
+// @ts-ignore: decorator
+@inline
+function storeTerms<T extends number>(to: usize, termBytes: usize, a: v128, b: v128, c: v128, d: v128): void {
+  v128.store(to, v128.sub<T>(a, c))
+  v128.store(to + termBytes, v128.add<T>(b, c))
+  v128.store(to + 2 * termBytes, v128.sub<T>(c, b))
+  v128.store(to + 3 * termBytes, v128.sub<T>(b, d))
+}
+
+/** A' m A of the tiles of one channel, with what is added, where it belongs. */
+function finishRow<T extends number>(count: i32, from: usize, termBytes: usize, bias: T, added: usize, rectified: bool,
+  out: usize, line: usize, targets: usize, edges: usize): void {
+  const step = lanes<T>()
+  const shift = v128.splat<T>(bias)
+  for (let t = 0; t < count; t += step) {
+    let top0 = shift, top1 = shift, bottom0 = shift, bottom1 = shift
+    for (let column: usize = 0; column < 4; column++) {
+      const at = from + column * termBytes
+      const m0 = v128.load(at)
+      const m1 = v128.load(at + 4 * termBytes)
+      const m2 = v128.load(at + 8 * termBytes)
+      const m3 = v128.load(at + 12 * termBytes)
+      const top = v128.add<T>(v128.add<T>(m0, m1), m2)
+      const bottom = v128.sub<T>(v128.sub<T>(m1, m2), m3)
+      if (column < 3) {
+        top0 = v128.add<T>(top0, top)
+        bottom0 = v128.add<T>(bottom0, bottom)
+      }
+      if (column == 1) {
+        top1 = v128.add<T>(top1, top)
+        bottom1 = v128.add<T>(bottom1, bottom)
+      } else if (column > 1) {
+        top1 = v128.sub<T>(top1, top)
+        bottom1 = v128.sub<T>(bottom1, bottom)
+      }
+    }
+    if (sizeof<T>() == 4 && t + step <= count && isEverySecond<T>(targets) && whole(edges)) {
+      const at = entry(targets, 0)
+      finishEight<T>(top0, top1, added == 0 ? 0 : added + at, rectified, out + at)
+      finishEight<T>(bottom0, bottom1, added == 0 ? 0 : added + at + line, rectified, out + at + line)
+    } else {
+      v128.store(square, top0)
+      v128.store(square, top1, 16)
+      v128.store(square, bottom0, 32)
+      v128.store(square, bottom1, 48)
+      for (let i = 0; i < min(step, count - t); i++) {
+        const own = square + <usize> i * sizeof<T>()
+        const edge = <i32> entry(edges, i)
+        const at = entry(targets, i)
+        finishNumber<T>(load<T>(own), added, rectified, out, at)
+        if ((edge & 1) != 0) finishNumber<T>(load<T>(own + 16), added, rectified, out, at + sizeof<T>())
+        if ((edge & 2) == 0) continue
+        finishNumber<T>(load<T>(own + 32), added, rectified, out, at + line)
+        if ((edge & 1) != 0) finishNumber<T>(load<T>(own + 48), added, rectified, out, at + line + sizeof<T>())
+      }
+    }
+    from += 16
+    targets += <usize> step << 2
+    edges += <usize> step << 2
+  }
+}
+
+/** Whether four tiles have two rows and two columns. */
+// @ts-ignore: decorator
+@inline
+function whole(edges: usize): bool {
+  return (entry(edges, 0) & entry(edges, 1) & entry(edges, 2) & entry(edges, 3)) == 3
+}
+
+/** Eight numbers of a line, from those in even and in odd columns. */
+// @ts-ignore: decorator
+@inline
+function finishEight<T extends number>(even: v128, odd: v128, added: usize, rectified: bool, out: usize): void {
+  let low = v128.shuffle<f32>(even, odd, 0, 4, 1, 5)
+  let high = v128.shuffle<f32>(even, odd, 2, 6, 3, 7)
+  if (added != 0) {
+    low = v128.add<T>(low, v128.load(added))
+    high = v128.add<T>(high, v128.load(added, 16))
+  }
+  if (rectified) {
+    const zero = v128.splat<T>(<T> 0)
+    low = v128.andnot(low, v128.lt<T>(low, zero))
+    high = v128.andnot(high, v128.lt<T>(high, zero))
+  }
+  v128.store(out, low)
+  v128.store(out, high, 16)
+}
+
+// @ts-ignore: decorator
+@inline
+function finishNumber<T extends number>(value: T, added: usize, rectified: bool, out: usize, at: usize): void {
+  const sum = added == 0 ? value : <T> (value + load<T>(added + at))
+  store<T>(out + at, rectified && sum < <T> 0 ? <T> 0 : sum)
+}
