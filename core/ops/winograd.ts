@@ -8,7 +8,7 @@ import type { Convolution, WindowAxis } from './window.js'
 const FEWEST_CHANNELS = 16
 /** With fewer tiles the transformation of the weights does. */
 const FEWEST_TILES = 32
-/** Tiles whose inputs are padded together, and the largest number of their numbers where they are of several examples. */
+/** Tiles whose inputs are padded together, and the most numbers of those where they are of several examples. */
 const TILES = 256
 const PADDED_NUMBERS = 1 << 20
 /** Tables of origins are filled up to whole panels of so many. */

@@ -97,8 +97,8 @@ function tap(turned: bool, row: i32, column: i32): i32 {
  * @param room 16 terms x 8 panels x inputs of 32 bytes
  */
 export function winograd<T extends number>(outputs: i32, inputs: i32, tiles: i32, image: usize, plane: usize,
-  line: usize, origins: usize, kernels: usize, room: usize, bias: usize, added: usize, rectified: bool, out: usize, outPlane: usize,
-  outLine: usize, targets: usize, edges: usize): void {
+  line: usize, origins: usize, kernels: usize, room: usize, bias: usize, added: usize, rectified: bool, out: usize,
+  outPlane: usize, outLine: usize, targets: usize, edges: usize): void {
   const width = blockColumns<T>()
   const most = blockTiles<T>()
   const rowBytes = <usize> most * sizeof<T>()
