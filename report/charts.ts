@@ -16,7 +16,7 @@ export interface Chart {
 type Row = Readonly<Record<string, number | string>>
 
 const COLOURS: Readonly<Record<string, string>> = { network: 'var(--network)', temperature: 'var(--temperature)',
-  posterior: 'var(--posterior)', data: 'var(--posterior)', others: 'var(--others)' }
+  posterior: 'var(--posterior)' }
 
 const CONFIG = {
   background: 'transparent',
@@ -36,6 +36,22 @@ export function charts(figures: Figures, leaveOneOut: readonly LeaveOneOutScore[
     ...(leaveOneOut.length < 2 ? [] : [leftOut(leaveOneOut)])]
 }
 
+/** All histograms of certainty side by side, with words of their own for the two kinds of rows. */
+export function certaintyStrip(figures: Figures, words: RowWords): TopLevelSpec {
+  const hconcat = figures.certainty.map(item => {
+    const { title, spec } = certainty(item, figures, words)
+    return { ...spec, config: undefined, width: 220, height: 150,
+      title: { text: title, color: 'var(--ink)', anchor: 'start' } }
+  })
+  return { config: CONFIG, hconcat } as unknown as TopLevelSpec
+}
+
+/** What the rows of data and the others are called in a legend. */
+interface RowWords {
+  readonly data: string
+  readonly others: string
+}
+
 type Layers = readonly Record<string, unknown>[]
 
 /** One picture of layers over the same data. */
@@ -48,8 +64,9 @@ const axis = (field: string, title: string, more: Record<string, unknown> = {}):
   type: 'quantitative', title, ...more })
 
 /** One colour a name, in the order in which they come. */
-function colour(field: string, names: readonly string[]): Record<string, unknown> {
-  return { field, type: 'nominal', scale: { domain: names, range: names.map(name => COLOURS[name] ?? 'var(--ink)') } }
+function colour(field: string, names: readonly string[],
+  range = names.map(name => COLOURS[name] ?? 'var(--ink)')): Record<string, unknown> {
+  return { field, type: 'nominal', scale: { domain: names, range } }
 }
 
 const unit = { scale: { domain: [0, 1] }, axis: { format: '.0%', tickCount: 5 } }
@@ -122,7 +139,8 @@ const bars = ({ from, to, shares }: Histogram, rows: string): Row[] =>
     to: from + (to - from) * (i + 1) / shares.length })
   )
 
-function certainty({ of, data, others }: CertaintyHistograms, { comparison, othersGiven }: Figures): Chart {
+function certainty({ of, data, others }: CertaintyHistograms, { comparison, othersGiven }: Figures,
+  words: RowWords = { data: 'data', others: 'others' }): Chart {
   const regression = comparison.posterior.likelihood === 'regression'
   const measure = of === 'novelty' ? 'novelty (p-value)' : regression ? 'predicted standard deviation' : 'confidence'
   const kinds = othersGiven ? 'the rows that are no data' : 'the same rows with every column shuffled by itself'
@@ -137,11 +155,11 @@ function certainty({ of, data, others }: CertaintyHistograms, { comparison, othe
   return {
     title: of === 'novelty' ? 'Novelty' : `${regression ? 'Uncertainty' : 'Confidence'} of the ${of}`,
     caption: captions[of],
-    spec: layered([...bars(data, 'data'), ...bars(others, 'others')], [{
+    spec: layered([...bars(data, words.data), ...bars(others, words.others)], [{
       mark: { type: 'bar', opacity: 0.55 },
       encoding: { x: axis('from', measure, { ...(data.to === 1 ? unit : {}), bin: 'binned' }), x2: { field: 'to' },
         y: axis('share', 'share of rows', { stack: null, axis: { format: '.0%' } }),
-        color: colour('rows', ['data', 'others']) },
+        color: colour('rows', [words.data, words.others], ['var(--posterior)', 'var(--others)']) },
     }]),
   }
 }

@@ -1,4 +1,5 @@
 /** @file A report as one HTML file that loads nothing: text, tables and pictures. */
+import { COLOURS } from './colours.js'
 
 const ENTITIES: Readonly<Record<string, string>> = { '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;',
   "'": '&#39;' }
@@ -6,11 +7,7 @@ const ENTITIES: Readonly<Record<string, string>> = { '&': '&amp;', '<': '&lt;', 
 /** Text as HTML: names and notes come from files that may hold anything. */
 export const escaped = (text: string): string => text.replace(/[&<>"']/g, character => ENTITIES[character])
 
-const STYLE = `
-:root { color-scheme: light dark; --paper: #fff; --ink: #1b1f24; --soft: #59636e; --line: #d9dee3; --network: #8a5a00;
-  --temperature: #6b4fa0; --posterior: #0b63b5; --others: #c2410c; --warn: #fff4e0 }
-@media (prefers-color-scheme: dark) { :root { --paper: #14181c; --ink: #e6e9ec; --soft: #9aa5b0; --line: #333b43;
-  --network: #e0a33c; --temperature: #b79bea; --posterior: #62aef5; --others: #ff8f5a; --warn: #3a2e16 } }
+const STYLE = `${COLOURS}
 body { margin: 0 auto; max-width: 76rem; padding: 1rem; background: var(--paper); color: var(--ink);
   font: 16px/1.5 system-ui, sans-serif }
 h1 { font-size: 1.5rem; margin: .5rem 0 } h2 { font-size: 1.15rem; margin: 2rem 0 .5rem } p { max-width: 65ch }

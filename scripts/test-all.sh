@@ -31,6 +31,9 @@ say 'Benchmarks: small ones, to see that they run'
 npm run bench -- --quick --ours --only W1,W2,W3/all/kron,W8-1000
 npm run bench:usefulness -- --quick
 
+say 'Documentation: every page, its links, the references'
+bash scripts/site.sh "$logs/site"
+
 say 'R'
 bash clients/r/tests/check.sh | tee "$logs/r"
 
