@@ -14,16 +14,16 @@ const out = resolve(process.argv[2] ?? join(root, 'dist/site'))
 
 /** What the site holds, in the order of its menu: [title, Markdown file, page]. */
 const SECTIONS = [
-  ['Start', [['What it is', 'site/index.md', 'index.html'], ['Honest limits', 'docs/limits.md'],
-    ['Mathematics', 'docs/mathematics.md']]],
-  ['Tutorial', [['Node', 'docs/node.md'], ['Python', 'clients/python/README.md', 'python.html'],
-    ['R', 'clients/r/README.md', 'r.html'], ['Command line', 'docs/command-line.md']]],
+  ['Start', [['What it is', 'site/index.md', 'index.html'], ['Honest limits', 'docs/limits.md'], ['Mathematics',
+    'docs/mathematics.md']]],
+  ['Tutorial', [['Node', 'docs/node.md'], ['Python', 'clients/python/README.md', 'python.html'], ['R',
+    'clients/r/README.md', 'r.html'], ['Command line', 'docs/command-line.md']]],
   ['How to', await guides()],
-  ['Facts', [['Usefulness', 'docs/usefulness.md'], ['Performance', 'docs/performance.md'],
-    ['Architectures', 'docs/architectures.md'], ['Operators', 'docs/operators.md'], ['Formats', 'docs/formats.md'],
-    ['Error codes', 'docs/errors.md'], ['Security', 'docs/security.md'], ['Protocol', 'docs/protocol.md'],
-    ['How it works', 'docs/architecture.md'], ['Decisions', 'docs/decisions.md'], ['Files of others', 'docs/corpus.md'],
-    ['Changes', 'CHANGELOG.md']]],
+  ['Facts', [['Usefulness', 'docs/usefulness.md'], ['Performance', 'docs/performance.md'], ['Architectures',
+    'docs/architectures.md'], ['Operators', 'docs/operators.md'], ['Formats', 'docs/formats.md'], ['Error codes',
+    'docs/errors.md'], ['Security', 'docs/security.md'], ['Protocol', 'docs/protocol.md'], ['How it works',
+    'docs/architecture.md'], ['Decisions', 'docs/decisions.md'], ['Files of others', 'docs/corpus.md'], ['Changes',
+    'CHANGELOG.md']]],
 ]
 const REFERENCES = [['TypeScript', 'reference/typescript/index.html'], ['Python', 'reference/python/polylaplace.html'],
   ['R', 'reference/r/index.html'], ['Try it', 'try/index.html'], ['A report', 'report.html']]
@@ -35,7 +35,9 @@ function heading(text) {
 /** The guides: every page of docs/guides, and the pages of docs that are guides to coming from elsewhere. */
 async function guides() {
   const files = (await readdir(join(root, 'docs/guides'))).filter(name => name.endsWith('.md')).sort()
-  const others = (await readdir(join(root, 'docs'))).filter(name => /^(laplace-torch|laplace-redux|laplax|distributed)/i.test(name))
+  const others = (await readdir(join(root, 'docs'))).filter(name =>
+    /^(laplace-torch|laplace-redux|laplax|distributed)/i.test(name)
+  )
   const entries = [...files.map(name => `docs/guides/${name}`), ...others.map(name => `docs/${name}`)]
   return Promise.all(entries.map(async file => [heading(await readFile(join(root, file), 'utf8')), file]))
 }
@@ -44,8 +46,10 @@ const pageOf = ([, file, page]) => page ?? basename(file).replace(/\.md$/, '.htm
 const pages = SECTIONS.flatMap(([, entries]) => entries)
 const pageByFile = new Map(pages.map(entry => [entry[1], pageOf(entry)]))
 
-const escaped = text => text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;').replaceAll('"', '&quot;')
-const slug = text => text.toLowerCase().replace(/<[^>]+>|&\w+;/g, '').replace(/[^\p{L}\p{N}\s-]/gu, '').trim().replace(/\s+/g, '-')
+const escaped = text =>
+  text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;').replaceAll('"', '&quot;')
+const slug = text =>
+  text.toLowerCase().replace(/<[^>]+>|&\w+;/g, '').replace(/[^\p{L}\p{N}\s-]/gu, '').trim().replace(/\s+/g, '-')
 
 /** Formulas: `$...$` and fenced `math`, as MathML, which browsers show without a font of ours. */
 const formula = (text, displayMode) => katex.renderToString(text, { displayMode, output: 'mathml', throwOnError: true })
@@ -67,6 +71,7 @@ function rendered(file, text, mathematical) {
   const from = dirname(file)
   const link = href => {
     if (/^(https?:|mailto:|#)/.test(href)) return href
+    if (REFERENCES.some(([, page]) => page === href)) return href
     const [path, anchor] = href.split('#')
     const target = posix.normalize(posix.join(from, path))
     const page = pageByFile.get(target)
@@ -86,11 +91,14 @@ function rendered(file, text, mathematical) {
       return target === undefined ? html : `<a href="${escaped(target)}">${html}</a>`
     },
     image: ({ href, text: words }) => `<img src="${escaped(link(href) ?? href)}" alt="${escaped(words)}">`,
-    code: ({ text: code, lang }) => lang === 'math' ? formula(code, true) : `<pre><code>${escaped(code)}</code></pre>\n`,
+    code: ({ text: code, lang }) =>
+      lang === 'math' ? formula(code, true) : `<pre><code>${escaped(code)}</code></pre>\n`,
     table(token) {
       const cells = (row, tag) => row.map(cell => `<${tag}>${this.parser.parseInline(cell.tokens)}</${tag}>`).join('')
       const body = token.rows.map(row => `<tr>${cells(row, 'td')}</tr>`).join('\n')
-      return `<div class="table"><table><thead><tr>${cells(token.header, 'th')}</tr></thead><tbody>${body}</tbody></table></div>\n`
+      return `<div class="table"><table><thead><tr>${
+        cells(token.header, 'th')
+      }</tr></thead><tbody>${body}</tbody></table></div>\n`
     },
   } })
   return marked.parse(text)
@@ -99,9 +107,13 @@ function rendered(file, text, mathematical) {
 const IMAGES = new Set(['docs/demo.svg'])
 
 function menu(current) {
-  const items = entries => entries.map(([title, page]) =>
-    `<li><a href="${page}"${page === current ? ' aria-current="page"' : ''}>${escaped(title)}</a></li>`).join('')
-  return SECTIONS.map(([title, entries]) => `<h2>${title}</h2><ul>${items(entries.map(entry => [entry[0], pageOf(entry)]))}</ul>`)
+  const items = entries =>
+    entries.map(([title, page]) =>
+      `<li><a href="${page}"${page === current ? ' aria-current="page"' : ''}>${escaped(title)}</a></li>`
+    ).join('')
+  return SECTIONS.map(([title, entries]) =>
+    `<h2>${title}</h2><ul>${items(entries.map(entry => [entry[0], pageOf(entry)]))}</ul>`
+  )
     .join('') + `<h2>Reference</h2><ul>${items(REFERENCES)}</ul>`
 }
 
@@ -115,14 +127,16 @@ async function writePage(entry) {
   const page = pageOf(entry)
   for (const part of html.split(/(?=<h[123] id=")/)) {
     const [, anchor, words] = /^<h[123] id="([^"]*)">(.*?)<\/h/s.exec(part) ?? [undefined, '', title]
-    documents.push({ id: documents.length, page: `${page}#${anchor}`, title: `${title}: ${plain(words)}`, text: plain(part) })
+    documents.push({ id: documents.length, page: `${page}#${anchor}`, title: `${title}: ${plain(words)}`,
+      text: plain(part) })
   }
   const parts = { TITLE: escaped(title), MENU: menu(page), BODY: html }
   await writeFile(join(out, page), template.replace(/\{(TITLE|MENU|BODY)\}/g, (_, name) => parts[name]))
 }
 
-const plain = html => html.replace(/<[^>]+>/g, ' ').replaceAll('&lt;', '<').replaceAll('&gt;', '>').replaceAll('&quot;', '"')
-  .replaceAll('&amp;', '&').replace(/\s+/g, ' ').trim()
+const plain = html =>
+  html.replace(/<[^>]+>/g, ' ').replaceAll('&lt;', '<').replaceAll('&gt;', '>').replaceAll('&quot;', '"')
+    .replaceAll('&amp;', '&').replace(/\s+/g, ' ').trim()
 
 /** The index as a script: a page from a disk may not fetch. */
 async function writeSearch() {
@@ -131,7 +145,8 @@ async function writeSearch() {
   if (index.search('novelty').length === 0) throw new Error('The search does not find a word that is on the pages.')
   const library = await readFile(join(root, 'node_modules/minisearch/dist/umd/index.js'), 'utf8')
   const script = await readFile(join(root, 'site/search.js'), 'utf8')
-  await writeFile(join(out, 'search.js'), `${library}\nconst INDEX = ${JSON.stringify(JSON.stringify(index))}\n${script}`)
+  await writeFile(join(out, 'search.js'),
+    `${library}\nconst INDEX = ${JSON.stringify(JSON.stringify(index))}\n${script}`)
 }
 
 function run(command, ...parameters) {
@@ -159,8 +174,8 @@ async function writeReport() {
   const network = readOnnx(await readFile(join(root, 'demo/digits.onnx')))
   const posterior = await laplace(network, { likelihood: 'classification' }).fit(training.x, training.y)
   const outliers = noise(unseen.x.shape[0], 1)
-  await writeFile(join(out, 'report.html'), await report(posterior, unseen.x, unseen.y, { outliers,
-    title: 'Handwritten digits, and noise' }))
+  await writeFile(join(out, 'report.html'),
+    await report(posterior, unseen.x, unseen.y, { outliers, title: 'Handwritten digits, and noise' }))
 }
 
 /** Links and anchors within the site's own pages that lead nowhere. */
@@ -175,7 +190,8 @@ async function brokenLinks() {
       const [path, anchor] = href.split('#')
       const target = path === '' ? page : path
       const there = texts.has(target) || await exists(target)
-      const found = anchor === undefined || !texts.has(target) || texts.get(target).includes(`id="${decodeURIComponent(anchor)}"`)
+      const found = anchor === undefined || !texts.has(target) ||
+        texts.get(target).includes(`id="${decodeURIComponent(anchor)}"`)
       if (!there || !found) broken.push(`${page}: ${href}`)
     }
   }
