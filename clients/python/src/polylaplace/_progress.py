@@ -11,12 +11,18 @@ from typing import Any, TypeAlias
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """Where long work stands; `total` is 0 when it is not known."""
+    """Where long work stands; `total` is 0 when it is not known.
+
+    At the end of a pass over the data of several machines (`polylaplace.distributed`) `merges` and `network_bytes` say
+    what bringing the parts together took.
+    """
 
     stage: str
     done: int
     total: int
     message: str = ""
+    merges: int = 0
+    network_bytes: int = 0
 
 
 #: What users may give as `progress`: True for a bar, a function, or None.

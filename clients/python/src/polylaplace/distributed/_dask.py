@@ -1,0 +1,267 @@
+"""Dask: arrays, data frames and bags, on any scheduler."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from .._exceptions import OptionError
+from .._laplace import Laplace
+from .._progress import ProgressOption
+from ._driver import SAMPLE_BYTES, Told, fit, predictor
+from ._extras import needed
+from ._tables import Columns, Features, Label
+from ._work import FAN_IN, Job, Predict, probe
+
+
+def fit_dask(
+    la: Laplace,
+    data: Any,
+    y: Any = None,
+    *,
+    features: Features = None,
+    label: Label = None,
+    tune: str | None = None,
+    tune_sigma_noise: bool = False,
+    validation: tuple[Any, Any] | None = None,
+    deterministic: bool = False,
+    checkpoint: str | None = None,
+    chunk_rows: int | None = None,
+    sample_bytes: int = SAMPLE_BYTES,
+    seed: int = 0,
+    threads: int | None = 1,
+    progress: ProgressOption = None,
+) -> Laplace:
+    """Fits a posterior to data of Dask, a partition a task, merged in a tree.
+
+    Args:
+        la: the posterior to fit; it is returned.
+        data: a dask.dataframe; a dask.array (n, ...) with `y`; a dask.bag of (x, y) rows or of dictionaries.
+        y: the labels of an array, a dask.array (n,) or (n, C).
+        features, label: columns of a table; without features all but the label. A dictionary names those of each input.
+        tune: how the prior is tuned afterwards, as `method` of `optimize_prior_precision`; None: not at all.
+        tune_sigma_noise, validation: as there; validation rows (X, y) are at the driver.
+        deterministic: the same bits in whatever order partitions come and are numbered: their sums pass through the
+            driver one by one.
+        checkpoint: a folder that all workers share, where every chunk's sums are kept: a later run goes on from there.
+        chunk_rows: rows that are summed at once; None: 65536, or what 64 MiB hold.
+        sample_bytes, seed: of the rows that `tune` reads once more.
+        threads: of each worker's engine.
+        progress: True for a bar, or a function.
+
+    Raises:
+        LaplaceError: the posterior of an earlier fit is then untouched.
+    """
+    engine = _Dask(data, y)
+    return fit(
+        la,
+        engine,
+        Columns(features, label),
+        tune=tune,
+        tune_sigma_noise=tune_sigma_noise,
+        validation=validation,
+        deterministic=deterministic,
+        checkpoint=checkpoint,
+        chunk_rows=chunk_rows,
+        sample_bytes=sample_bytes,
+        seed=seed,
+        threads=threads,
+        progress=progress,
+    )
+
+
+def predict_dask(
+    la: Laplace,
+    data: Any,
+    *,
+    features: Features = None,
+    label: Label = None,
+    alpha: float | None = None,
+    prefix: str = "",
+    threads: int | None = 1,
+) -> Any:
+    """Predictions without collecting: a data frame with more columns, a bag of dictionaries, or arrays by column.
+
+    Args:
+        label: a column that is no feature, where `features` are not named.
+        alpha: adds intervals that a share alpha of new observations may lie outside; sets of classes after
+            `conformalize`.
+        prefix: of the names of the new columns.
+
+    Returns:
+        Of a data frame a data frame, lazy as it was; of an array a dictionary of arrays (n,).
+    """
+    work = predictor(la, features, label, alpha, prefix, threads)
+    if _is_array(data):
+        rows = _by_rows(data)
+        names = list(work.of_examples(np.asarray(rows[:1])))
+        columns = rows.map_blocks(
+            _array_columns, work, dtype=np.float64, drop_axis=list(range(1, rows.ndim)), new_axis=1,
+            chunks=(rows.chunks[0], (len(names),)),
+        )  # fmt: skip
+        return {name: columns[:, i] for i, name in enumerate(names)}
+    if hasattr(data, "map_partitions") and hasattr(data, "columns"):
+        meta = work.table(data.head(1, npartitions=-1)).iloc[:0]
+        return data.map_partitions(_frame_columns, work, meta, meta=meta)
+    return data.map_partitions(_bag_columns, work)
+
+
+def _frame_columns(frame: Any, work: Predict, meta: Any) -> Any:
+    return work.table(frame) if len(frame) else meta
+
+
+def _array_columns(rows: Any, work: Predict) -> Any:
+    return np.column_stack([np.asarray(column, np.float64) for column in work.of_examples(rows).values()])
+
+
+def _bag_columns(rows: Any, work: Predict) -> list[dict[str, Any]]:
+    listed = list(rows)
+    if not listed:
+        return []
+    table = _of_records(listed)
+    columns = work.of_examples(table[0]) if isinstance(table, tuple) else work.of(table)
+    given = listed if isinstance(listed[0], Mapping) else [{} for _ in listed]
+    return [{**row, **{name: column[i].item() for name, column in columns.items()}} for i, row in enumerate(given)]
+
+
+def _is_array(data: Any) -> bool:
+    return hasattr(data, "map_blocks") and hasattr(data, "chunks")
+
+
+def _by_rows(array: Any) -> Any:
+    """The array with chunks along the rows alone."""
+    return array if all(n == 1 for n in array.numblocks[1:]) else array.rechunk(dict.fromkeys(range(1, array.ndim), -1))
+
+
+def _of_records(records: Sequence[Any]) -> Any:
+    """Rows of a bag as a table or as arrays (x, y); batches stay what they are."""
+    first = records[0]
+    if isinstance(first, Mapping):
+        return {name: np.asarray([row[name] for row in records]) for name in first}
+    if isinstance(first, (tuple, list)) and len(first) == 2:
+        return np.asarray([x for x, _ in records]), np.asarray([y for _, y in records])
+    raise OptionError(
+        f"A bag's elements must be rows (x, y) or dictionaries by column; got {type(first).__name__}.",
+        "BAD_OPTION",
+        {"option": "data"},
+    )
+
+
+def _leaf(job: Job, partition: int, *blocks: Any) -> list[bytes]:
+    """The pieces of one partition."""
+    if len(blocks) == 2:
+        return list(job.leaf([blocks], partition))
+    if hasattr(blocks[0], "iloc"):
+        return list(job.leaf([blocks[0]], partition))
+    records = list(blocks[0])
+    return list(job.leaf([_of_records(records)] if records else [], partition))
+
+
+def _merge(job: Job, pieces: list[list[bytes]]) -> list[bytes]:
+    """Pieces as one; those of empty partitions are not there."""
+    flat = [piece for part in pieces for piece in part]
+    return [job.merge(flat)] if flat else []
+
+
+class _Dask:
+    """Data of Dask on the present scheduler."""
+
+    repeats = "skip"
+
+    def __init__(self, data: Any, y: Any) -> None:
+        self._dask = needed("dask", "dask")
+        if _is_array(data):
+            if y is None or not _is_array(y):
+                raise OptionError(
+                    "y is missing: the labels of a dask.array are one too.", "BAD_OPTION", {"option": "y"}
+                )
+            rows = _by_rows(data)
+            labels = (
+                y
+                if y.chunks[0] == rows.chunks[0] or y.numblocks[0] == rows.numblocks[0]
+                else y.rechunk({0: rows.chunks[0]})
+            )
+            parts = zip(rows.to_delayed().ravel(), _by_rows(labels).to_delayed().ravel(), strict=True)
+            self._parts: list[tuple[Any, ...]] = list(parts)
+        elif hasattr(data, "to_delayed"):
+            self._parts = [(part,) for part in data.to_delayed()]
+        else:
+            raise OptionError(
+                f"data must be a dask.array, dask.dataframe or dask.bag; got {type(data).__name__}.",
+                "BAD_OPTION",
+                {"option": "data"},
+            )
+
+    def first(self) -> Any:
+        for part in self._parts:
+            blocks = self._dask.compute(*part)
+            if len(blocks) == 2 and len(blocks[1]):
+                return blocks[0][:1], blocks[1][:1]
+            if len(blocks) == 1 and hasattr(blocks[0], "iloc") and len(blocks[0]):
+                return blocks[0].iloc[:1]
+            if len(blocks) == 1 and not hasattr(blocks[0], "iloc") and (records := list(blocks[0])[:1]):
+                return _of_records(records)
+        return None
+
+    def probe(self, version: str, checkpoint: tuple[str, str] | None) -> None:
+        client = self._client()
+        if client is None:
+            probe(version, checkpoint)
+        else:
+            client.run(probe, version, checkpoint)
+
+    def reduce(self, job: Job, told: Told) -> bytes | None:
+        client = self._client()
+        shared = self._shared(job)
+        leaves = self._leaves(shared)
+        futures = None if client is None else client.compute(leaves)
+        level = leaves if futures is None else futures
+        while len(level) > 1:
+            groups = [level[at : at + FAN_IN] for at in range(0, len(level), FAN_IN)]
+            if client is None:
+                level = [self._dask.delayed(_merge)(shared, group) for group in groups]
+            else:
+                level = [client.submit(_merge, shared, group, pure=False) for group in groups]
+        if client is None:
+            (result,) = self._dask.compute(level[0])
+        else:
+            for done, _ in enumerate(self._completed(futures or []), 1):
+                told(done, len(leaves))
+            result = level[0].result()
+        return result[0] if result else None
+
+    def pieces(self, job: Job, told: Told) -> Iterator[bytes]:
+        leaves = self._leaves(self._shared(job))
+        client = self._client()
+        if client is None:
+            for result in self._dask.compute(*leaves):
+                yield from result
+            return
+        for done, future in enumerate(self._completed(client.compute(leaves)), 1):
+            yield from future.result()
+            future.release()
+            told(done, len(leaves))
+
+    def _leaves(self, shared: Any) -> list[Any]:
+        return [self._dask.delayed(_leaf, pure=False)(shared, i, *part) for i, part in enumerate(self._parts)]
+
+    def _shared(self, job: Job) -> Any:
+        """The job, sent once. As a task it is made again where the worker that held it dies; scattered it is lost."""
+        client = self._client()
+        task = self._dask.delayed(job, traverse=False, pure=False)
+        return task if client is None else client.compute(task)
+
+    @staticmethod
+    def _completed(futures: list[Any]) -> Any:
+        return needed("distributed", "dask").as_completed(futures)
+
+    @staticmethod
+    def _client() -> Any:
+        distributed = sys.modules.get("distributed")
+        try:
+            return None if distributed is None else distributed.default_client()
+        except ValueError:
+            return None

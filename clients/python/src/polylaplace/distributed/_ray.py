@@ -1,0 +1,188 @@
+"""Ray Data: an actor pool whose workers keep an engine each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from .._exceptions import LaplaceError
+from .._laplace import Laplace
+from .._progress import ProgressOption
+from ._driver import SAMPLE_BYTES, Told, fit, predictor, told_as_text
+from ._extras import needed
+from ._tables import Columns, Features, Label, count_of
+from ._work import FAN_IN, Job, Predict, probe
+
+
+def fit_ray(
+    la: Laplace,
+    dataset: Any,
+    *,
+    features: Features = None,
+    label: Label = None,
+    tune: str | None = None,
+    tune_sigma_noise: bool = False,
+    validation: tuple[Any, Any] | None = None,
+    deterministic: bool = False,
+    checkpoint: str | None = None,
+    chunk_rows: int | None = None,
+    sample_bytes: int = SAMPLE_BYTES,
+    seed: int = 0,
+    threads: int | None = 1,
+    workers: int | None = None,
+    progress: ProgressOption = None,
+) -> Laplace:
+    """Fits a posterior to a Ray dataset: `map_batches` by actors, then the pieces merged sixteen at a time.
+
+    Args:
+        dataset: a ray.data.Dataset with a column for each feature, or one of vectors or tensors.
+        workers: actors at most; None: one for each processor of the cluster.
+        la, features, label, tune, deterministic, checkpoint and the others: as for `fit_dask`.
+
+    Raises:
+        LaplaceError: the posterior of an earlier fit is then untouched.
+    """
+    return fit(
+        la,
+        _Ray(dataset, workers),
+        Columns(features, label),
+        tune=tune,
+        tune_sigma_noise=tune_sigma_noise,
+        validation=validation,
+        deterministic=deterministic,
+        checkpoint=checkpoint,
+        chunk_rows=chunk_rows,
+        sample_bytes=sample_bytes,
+        seed=seed,
+        threads=threads,
+        progress=progress,
+    )
+
+
+def predict_ray(
+    la: Laplace,
+    dataset: Any,
+    *,
+    features: Features = None,
+    label: Label = None,
+    alpha: float | None = None,
+    prefix: str = "",
+    threads: int | None = 1,
+    workers: int | None = None,
+) -> Any:
+    """The dataset with the columns of a prediction, lazy as it was; arguments as for `predict_dask`."""
+    ray = needed("ray", "ray")
+    work = predictor(la, features, label, alpha, prefix, threads)
+    return dataset.map_batches(
+        _Predicts,
+        fn_constructor_args=(ray.put(work),),
+        batch_format="numpy",
+        **_pool(workers),
+    )
+
+
+def _pool(workers: int | None) -> dict[str, Any]:
+    most = workers or max(1, int(needed("ray", "ray").cluster_resources().get("CPU", 1)))
+    return {"compute": needed("ray.data", "ray").ActorPoolStrategy(min_size=1, max_size=most), "num_cpus": 1}
+
+
+class _Predicts:
+    """An actor that predicts."""
+
+    def __init__(self, work: Any) -> None:
+        self._work: Predict = _value(work)
+
+    def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
+        table: dict[str, Any] = self._work.table(batch)
+        return table
+
+
+class _Fits:
+    """An actor that sums up blocks."""
+
+    def __init__(self, job: Any) -> None:
+        self._job: Job = _value(job)
+
+    def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
+        try:
+            return _pieces(list(self._job.leaf([batch] if count_of(batch) else [], None)))
+        except LaplaceError as error:
+            raise told_as_text(error) from None
+
+
+class _Merges:
+    """A function that merges pieces."""
+
+    def __init__(self, job: Any) -> None:
+        self._job = job
+
+    def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
+        pieces = [bytes(piece) for piece in batch["piece"]]
+        return _pieces([_value(self._job).merge(pieces)] if pieces else [])
+
+
+def _value(reference: Any) -> Any:
+    ray = needed("ray", "ray")
+    return ray.get(reference) if isinstance(reference, ray.ObjectRef) else reference
+
+
+def _pieces(pieces: list[bytes]) -> dict[str, Any]:
+    column = np.empty(len(pieces), dtype=object)
+    column[:] = pieces
+    return {"piece": column}
+
+
+class _Ray:
+    """A dataset of Ray. Its blocks have no numbers that last, so equal rows are told apart by how often they came."""
+
+    repeats = "count"
+
+    def __init__(self, dataset: Any, workers: int | None) -> None:
+        self._dataset = dataset
+        self._workers = workers
+
+    def first(self) -> Any:
+        batch = next(iter(self._dataset.limit(1).iter_batches(batch_size=1, batch_format="numpy")), None)
+        return None if batch is None or count_of(batch) == 0 else batch
+
+    def probe(self, version: str, checkpoint: tuple[str, str] | None) -> None:
+        ray = needed("ray", "ray")
+        there = needed("ray.util.scheduling_strategies", "ray").NodeAffinitySchedulingStrategy
+        asked = ray.remote(num_cpus=0)(probe)
+        ray.get(
+            [
+                asked.options(scheduling_strategy=there(node["NodeID"], soft=False)).remote(version, checkpoint)
+                for node in ray.nodes()
+                if node["Alive"]
+            ]
+        )
+
+    def reduce(self, job: Job, told: Told) -> bytes | None:
+        shared = needed("ray", "ray").put(job)
+        merges = _Merges(shared)
+        level = self._leaves(shared)
+        for _ in range(2):
+            level = level.map_batches(merges, batch_size=FAN_IN, batch_format="numpy")
+        waiting: list[bytes] = []
+        for done, row in enumerate(level.iter_rows(), 1):
+            waiting.append(bytes(row["piece"]))
+            if len(waiting) == FAN_IN:
+                waiting = [job.merge(waiting)]
+            told(done, 0)
+        return job.merge(waiting) if waiting else None
+
+    def pieces(self, job: Job, told: Told) -> Iterator[bytes]:
+        for done, row in enumerate(self._leaves(needed("ray", "ray").put(job)).iter_rows(), 1):
+            yield bytes(row["piece"])
+            told(done, 0)
+
+    def _leaves(self, shared: Any) -> Any:
+        return self._dataset.map_batches(
+            _Fits,
+            fn_constructor_args=(shared,),
+            batch_size=None,
+            batch_format="numpy",
+            **_pool(self._workers),
+        )

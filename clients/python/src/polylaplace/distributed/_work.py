@@ -1,0 +1,335 @@
+"""What workers do: sums over a partition, a sample of its rows, predictions for it. It pickles; the work is numpy's."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import os
+import pickle
+import socket
+import threading
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .._data import Array
+from .._default_client import default_client
+from .._examples import Examples, concatenated
+from .._exceptions import LaplaceError, StateError
+from .._files import write_whole
+from .._laplace import Laplace
+from .._models import fingerprint
+from .._partial import Partial, merge
+from .._posterior_state import TRANSIENT
+from .._version import __version__
+from ._tables import Columns, as_table, count_of, is_pair, with_columns
+
+#: Rows and bytes of a chunk, the smaller of the two.
+CHUNK_ROWS, CHUNK_BYTES = 65_536, 64 * 2**20
+#: Partial fits that are merged at once, at every level of the tree.
+FAN_IN = 16
+#: The file by which workers see that a checkpoint folder is the driver's.
+MARK = "polylaplace-checkpoint"
+
+
+def shipped(la: Laplace, threads: int | None, *, fitted: bool) -> bytes:
+    """A Laplace object for workers; only with its posterior where that is needed."""
+    if fitted:
+        la._handle()
+        la._keep_copy()
+    state = {key: value for key, value in vars(la).items() if key not in TRANSIENT}
+    state |= {"fitted": fitted, "_blob": state.get("_blob") if fitted else None, "_summary": {}}
+    state["_options"] = {**la._options, **({} if threads is None else {"threads": threads})}
+    if state["_network_params"] is not None:
+        state["model"] = None
+    return pickle.dumps(state)
+
+
+_engines: dict[bytes, Laplace] = {}
+_engines_lock = threading.Lock()
+#: Objects that a worker keeps: one for each fit or posterior that it works for.
+_ENGINES_KEPT = 4
+
+
+def engine_of(shipped: bytes) -> Laplace:
+    """The object of this process, made once: its server keeps running from one partition to the next."""
+    key = hashlib.blake2b(shipped, digest_size=16).digest()
+    with _engines_lock:
+        if key not in _engines:
+            for old in list(_engines)[: max(0, len(_engines) - _ENGINES_KEPT + 1)]:
+                del _engines[old]
+            la = Laplace.__new__(Laplace)
+            la.__setstate__(pickle.loads(shipped))
+            _engines[key] = la
+        return _engines[key]
+
+
+def _after_fork() -> None:
+    global _engines_lock
+    _engines_lock = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
+
+
+def probe(version: str, checkpoint: tuple[str, str] | None = None) -> str:
+    """Whether this worker can do the work at all: same version, Node.js, the checkpoint folder. Its host.
+
+    Raises:
+        StateError: for another version; NodeNotFoundError and the like, naming the host.
+    """
+    host = socket.gethostname()
+    if version != __version__:
+        raise StateError(
+            f"Worker {host} has polylaplace {__version__}, and this process {version}: install the same version.",
+            "DIGEST_MISMATCH",
+            {"expected": version, "actual": __version__},
+        )
+    try:
+        default_client().ping()
+    except LaplaceError as error:
+        raise type(error)(f"On worker {host}: {error.message}", error.code, error.data) from None
+    if checkpoint is not None:
+        folder, token = checkpoint
+        mark = Path(folder) / MARK
+        if not mark.is_file() or mark.read_text() != token:
+            raise StateError(
+                f"Worker {host} does not see the checkpoint folder '{folder}': it must be one that all workers share.",
+                "NOT_FITTED",
+                {"option": "checkpoint", "value": folder},
+            )
+    return host
+
+
+@dataclass(slots=True)
+class Rows:
+    """A sample of rows: those with the smallest keys, which the seed draws."""
+
+    x: Examples
+    y: Array
+    keys: Array
+    #: Where each row stands, (n, 2): its partition and its place there; the order of the whole.
+    places: Array
+    seen: int
+
+
+@dataclass(slots=True)
+class Piece:
+    """What a worker sends on: sums or rows, and what it took to bring them together."""
+
+    value: Partial | Rows | None
+    merges: int = 0
+    network_bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A pass over the data: a leaf for each partition, and the way two pieces become one."""
+
+    shipped: bytes
+    columns: Columns
+    chunk_rows: int
+    repeats: str
+
+    def leaf(self, batches: Iterable[Any], partition: int | None) -> Iterator[bytes]:
+        """The pieces of a partition; none of an empty one. Chunks are named by the partition where it has a number."""
+        raise NotImplementedError
+
+    def merged(self, values: list[Any]) -> Any:
+        """Several values as one."""
+        raise NotImplementedError
+
+    def merge(self, pieces: Iterable[bytes]) -> bytes:
+        """Several pieces as one."""
+        received = [bytes(piece) for piece in pieces]
+        if len(received) == 1:
+            return received[0]
+        parts: list[Piece] = [pickle.loads(piece) for piece in received]
+        return pickle.dumps(self.combined(parts, sum(map(len, received))))
+
+    def combined(self, parts: list[Piece], received: int) -> Piece:
+        """Several pieces as one; `received`: the bytes that came over the network for it."""
+        values = [part.value for part in parts if part.value is not None]
+        return Piece(
+            None if not values else values[0] if len(values) == 1 else self.merged(values),
+            sum(part.merges for part in parts) + max(0, len(values) - 1),
+            sum(part.network_bytes for part in parts) + received,
+        )
+
+    def _chunks(self, batches: Iterable[Any]) -> Iterator[tuple[Examples, Array]]:
+        """The rows of batches in chunks of a fixed number, wherever batches begin and end."""
+        la = engine_of(self.shipped)
+        held: list[tuple[Examples, Array]] = []
+        count = 0
+        for batch in batches:
+            pair = batch if is_pair(batch) else as_table(batch)
+            if not is_pair(pair) and count_of(pair) == 0:
+                continue
+            data = la._data(*self.columns.split(pair), ("x", "y"))
+            x, y = data["x"], data["y"]
+            while len(y):
+                take = self.chunk_rows - count
+                held.append((x[:take], y[:take]))
+                count += len(held[-1][1])
+                x, y = x[take:], y[take:]
+                if count == self.chunk_rows:
+                    yield _joined(held)
+                    held, count = [], 0
+        if held:
+            yield _joined(held)
+
+
+def _joined(held: list[tuple[Examples, Array]]) -> tuple[Examples, Array]:
+    return Examples.joined([x for x, _ in held]), concatenated([y for _, y in held])
+
+
+@dataclass(frozen=True, slots=True)
+class SumJob(Job):
+    """Sums over the rows: partial fits."""
+
+    #: Where every chunk's partial fit is kept, so that no later run does it again.
+    checkpoint: str | None = None
+    #: Whether chunks are sent on one by one, so that they can be merged in an order of their own.
+    apart: bool = False
+
+    def leaf(self, batches: Iterable[Any], partition: int | None) -> Iterator[bytes]:
+        waiting: list[Partial] = []
+        merges = 0
+        for number, (x, y) in enumerate(self._chunks(batches)):
+            name = None if partition is None else f"{partition}:{number}"
+            part = self._chunk(x, y, name)
+            if self.apart:
+                yield pickle.dumps(Piece(part))
+                continue
+            waiting.append(part)
+            if len(waiting) == FAN_IN:
+                merges += FAN_IN - 1
+                waiting = [self.merged(waiting)]
+        if waiting:
+            total = waiting[0] if len(waiting) == 1 else self.merged(waiting)
+            yield pickle.dumps(Piece(total, merges + len(waiting) - 1))
+
+    def merged(self, values: list[Any]) -> Any:
+        return merge(values, repeats=self.repeats)
+
+    def _chunk(self, x: Examples, y: Array, name: str | None) -> Partial:
+        """The partial fit of a chunk, from the checkpoint folder where it is there."""
+        la = engine_of(self.shipped)
+        if self.checkpoint is None:
+            return la._chunk(x, y, name)
+        own = hashlib.sha256(la._chunk_digest(x, y, name) + _fingerprint(self.shipped)).hexdigest()
+        file = Path(self.checkpoint) / f"{own}.partial"
+        if file.is_file():
+            return Partial.from_bytes(file.read_bytes())
+        part = la._chunk(x, y, name)
+        write_whole(file, part.to_bytes())
+        return part
+
+
+@functools.lru_cache(maxsize=8)
+def _fingerprint(shipped: bytes) -> bytes:
+    state = pickle.loads(shipped)
+    options = {key: value for key, value in state["_options"].items() if key not in ("threads", "memoryLimit")}
+    return fingerprint((state["_network_params"], options, state["_prior"]["sigmaNoise"]))
+
+
+@dataclass(frozen=True, slots=True)
+class SampleJob(Job):
+    """A sample of the rows, drawn by a seed: all of them where they are few."""
+
+    rows: int = 0
+    seed: int = 0
+
+    def leaf(self, batches: Iterable[Any], partition: int | None) -> Iterator[bytes]:
+        parts: list[Rows] = []
+        for number, (x, y) in enumerate(self._chunks(batches)):
+            # Without a number of the partition the rows themselves say where they stand.
+            own = partition if partition is not None else _place(engine_of(self.shipped)._chunk_digest(x, y, None))
+            keys = np.random.Generator(np.random.Philox([self.seed, own * 2**20 + number])).random(len(y))
+            places = np.column_stack([np.full(len(y), own), np.arange(len(y)) + number * self.chunk_rows])
+            parts.append(self._smallest(Rows(x, y, keys, places, len(y))))
+            if len(parts) == FAN_IN:
+                parts = [self.merged(parts)]
+        if parts:
+            yield pickle.dumps(Piece(self.merged(parts)))
+
+    def merged(self, values: list[Any]) -> Any:
+        return self._smallest(
+            Rows(
+                Examples.joined([part.x for part in values]),
+                concatenated([part.y for part in values]),
+                np.concatenate([part.keys for part in values]),
+                np.concatenate([part.places for part in values]),
+                sum(part.seen for part in values),
+            )
+        )
+
+    def _smallest(self, rows: Rows) -> Rows:
+        if len(rows.keys) <= self.rows:
+            return rows
+        kept = np.sort(np.argpartition(rows.keys, self.rows - 1)[: self.rows])
+        return Rows(rows.x[kept], rows.y[kept], rows.keys[kept], rows.places[kept], rows.seen)
+
+
+def _place(digest: bytes) -> int:
+    return int.from_bytes(digest[:5], "big")
+
+
+def in_order(rows: Rows) -> tuple[Examples, Array]:
+    """The rows in the order of the whole."""
+    order = np.lexsort((rows.places[:, 1], rows.places[:, 0]))
+    return rows.x[order], rows.y[order]
+
+
+@dataclass(frozen=True, slots=True)
+class Predict:
+    """The columns of a prediction for tables, in the names of the command line."""
+
+    shipped: bytes
+    columns: Columns
+    alpha: float | None = None
+    prefix: str = ""
+    options: dict[str, Any] = field(default_factory=dict)
+
+    def table(self, table: Any) -> Any:
+        """A table with the columns added."""
+        return with_columns(table, self.of(table))
+
+    def of(self, table: Any) -> dict[str, Array]:
+        """The columns for the rows of a table."""
+        if count_of(table) == 0:
+            raise StateError("An empty table has no prediction; its columns are known from another one.", "INTERNAL")
+        return self.of_examples(self.columns.examples(table))
+
+    def of_examples(self, x: Any) -> dict[str, Array]:
+        """The columns for rows of examples (n, ...)."""
+        la = engine_of(self.shipped)
+        answer = la.predict(x, uncertainty=False, **self.options)
+        regression = la.likelihood == "regression"
+        columns: dict[str, Array] = {}
+        if answer.probabilities is not None:
+            if la.likelihood == "classification":
+                columns["class"] = answer.probabilities.argmax(axis=1)
+            columns |= _spread("probability", answer.probabilities)
+        columns |= _spread("mean", answer.mean) | _spread("sd", np.sqrt(answer.variance))
+        if answer.predictive_variance is not None:
+            columns |= _spread("predictive_sd", np.sqrt(answer.predictive_variance))
+        if self.alpha is not None and regression:
+            ends = la.predict_interval(x, self.alpha).reshape(len(answer.mean), 2, -1)
+            columns |= _spread("lower", ends[:, 0]) | _spread("upper", ends[:, 1])
+        elif self.alpha is not None:
+            columns |= _spread("in_set", la.predict_sets(x, self.alpha))
+        if answer.novelty is not None:
+            columns["novelty"] = answer.novelty
+        return {self.prefix + name: values for name, values in columns.items()}
+
+
+def _spread(name: str, values: Array) -> dict[str, Array]:
+    """A column for each output; one output needs no number."""
+    if values.shape[1] == 1:
+        return {name: values[:, 0]}
+    return {f"{name}_{c}": values[:, c] for c in range(values.shape[1])}

@@ -1,0 +1,105 @@
+"""Streams of Arrow batches: pyarrow, DuckDB, polars, generators."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import numpy as np
+import polars
+import pyarrow as pa
+import pyarrow.dataset
+import pyarrow.parquet
+import pytest
+from conftest import KINDS, NAMES, check_equal, data, frame, posterior
+
+from polylaplace import DataError, OptionError
+from polylaplace.distributed import fit_batches, predict_batches
+
+
+@pytest.mark.parametrize(("likelihood", "subset", "structure"), KINDS)
+def test_equals_one_machine(likelihood: str, subset: str, structure: str) -> None:
+    batches = pa.Table.from_pandas(frame(likelihood)).to_batches(max_chunksize=23)
+    la = fit_batches(posterior(likelihood, subset, structure), batches, label="y", chunk_rows=17)
+    check_equal(la, likelihood, subset, structure)
+
+
+def test_everything_that_gives_batches(tmp_path: Path) -> None:
+    table = frame("classification")
+    arrow = pa.Table.from_pandas(table)
+    pa.parquet.write_table(arrow, tmp_path / "rows.parquet", row_group_size=50)
+    x, y = data("classification")
+    vectors = pa.table({"x": pa.FixedSizeListArray.from_arrays(pa.array(x.ravel()), 4), "y": pa.array(y)})
+    for source, columns in (
+        (arrow, {}),
+        (pa.dataset.dataset(tmp_path / "rows.parquet"), {}),
+        (pa.RecordBatchReader.from_batches(arrow.schema, arrow.to_batches()), {}),
+        (duckdb.sql(f"select * from '{tmp_path / 'rows.parquet'}'"), {}),
+        (polars.from_pandas(table), {}),
+        (polars.from_pandas(table).iter_slices(40), {}),
+        ([table.iloc[:100], table.iloc[100:]], {}),
+        ([{name: table[name].to_numpy() for name in table}], {}),
+        ([(x[:90], y[:90]), (x[90:], y[90:])], {}),
+        (vectors, {"features": "x"}),
+        (lambda: iter(arrow.to_batches()), {"features": NAMES}),
+    ):
+        la = fit_batches(posterior("classification"), source, label="y", **columns)
+        check_equal(la, "classification", "last_layer", "kron")
+
+
+def test_the_order_of_batches_changes_no_bit() -> None:
+    batches = pa.Table.from_pandas(frame("regression")).to_batches(max_chunksize=10)
+    fits = [
+        fit_batches(posterior("regression"), order, label="y", chunk_rows=10, deterministic=True)
+        for order in (batches[:-1], batches[-2::-1], batches[7:-1] + batches[:7])
+    ]
+    assert len({la.log_marginal_likelihood() for la in fits}) == 1
+    x, _ = data("regression")
+    assert len({la.predict(x).variance.tobytes() for la in fits}) == 1
+
+
+def test_a_stream_that_breaks_goes_on_from_its_checkpoint(tmp_path: Path) -> None:
+    batches = pa.Table.from_pandas(frame("regression")).to_batches(max_chunksize=20)
+
+    def broken() -> Any:
+        yield from batches[:6]
+        raise OSError("the connection was lost")
+
+    la = posterior("regression")
+    with pytest.raises(OSError, match="connection"):
+        fit_batches(la, broken(), label="y", chunk_rows=20, checkpoint=str(tmp_path))
+    before = {file.name: file.stat().st_mtime_ns for file in tmp_path.glob("*.partial")}
+    assert len(before) >= 5
+    fit_batches(la, batches, label="y", chunk_rows=20, checkpoint=str(tmp_path))
+    check_equal(la, "regression", "last_layer", "kron")
+    after = {file.name: file.stat().st_mtime_ns for file in tmp_path.glob("*.partial")}
+    assert {name: after[name] for name in before} == before
+
+
+def test_tuning_reads_twice_and_says_when_it_cannot() -> None:
+    batches = pa.Table.from_pandas(frame("classification")).to_batches(max_chunksize=30)
+    x, y = data("classification")
+    alone = posterior("classification").fit(x, y).optimize_prior_precision(method="auto")
+    for source in (batches, lambda: iter(batches)):
+        la = fit_batches(posterior("classification"), source, label="y", tune="auto")
+        assert la.prior_precision == pytest.approx(alone.prior_precision, rel=1e-8)
+    la = posterior("classification")
+    with pytest.raises(DataError, match="give a function"):
+        fit_batches(la, iter(batches), label="y", tune="auto")
+    assert "not fitted" in repr(la)
+
+
+def test_predictions_are_columns() -> None:
+    table = pa.Table.from_pandas(frame("regression"), preserve_index=False)
+    la = fit_batches(posterior("regression"), table, label="y")
+    x, _ = data("regression")
+    answers = list(predict_batches(la, table.to_batches(max_chunksize=50), label="y", alpha=0.1))
+    assert len(answers) == 5
+    joined = pa.Table.from_batches(answers)
+    np.testing.assert_allclose(joined.column("sd"), np.sqrt(la.predict(x).variance[:, 0]), rtol=1e-10)
+    np.testing.assert_allclose(joined.column("lower"), la.predict_interval(x)[:, 0], rtol=1e-10)
+    (frame_,) = predict_batches(la, [frame("regression")], features=NAMES, prefix="p_")
+    assert list(frame_.columns) == [*NAMES, "y", "p_mean", "p_sd", "p_predictive_sd"]
+    with pytest.raises(OptionError, match="no column 'e'"):
+        list(predict_batches(la, table, features=["a", "b", "c", "e"]))
