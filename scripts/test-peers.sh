@@ -16,4 +16,5 @@ npm run build
 .venv-peers/bin/pip install --quiet --disable-pip-version-check --force-reinstall --no-deps ./clients/python
 npm run bench -- --quick --environment .venv-peers --only W2/all/kron,W6/all/diag
 .venv-peers/bin/python -m pytest --quiet test/peers | tee "$log"
+bash scripts/test-engines.sh
 say "All tests against peers passed: $(grep --text -E '[0-9]+ passed' "$log" | tail -n 1)"

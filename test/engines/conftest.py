@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +9,6 @@ import numpy as np
 import pytest
 
 from polylaplace import Laplace
-
-CASES = Path(__file__).resolve().parents[1] / "fixtures" / "cases"
 
 
 def network(outputs: int, seed: int = 0) -> dict[str, Any]:
@@ -87,7 +84,3 @@ def once(path: Path) -> bool:
     except FileExistsError:
         return False
     return True
-
-
-def load_case(name: str) -> dict[str, Any]:
-    return json.loads((CASES / f"{name}.json").read_text())

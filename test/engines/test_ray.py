@@ -97,5 +97,5 @@ def test_tensor_columns_and_errors() -> None:
         fit_ray(posterior("classification"), rows, features="x", label="y"), "classification", "last_layer", "kron"
     )
     wrong = rows.map(lambda row: {**row, "y": 7})
-    with pytest.raises(DataError, match="^Class labels must be integers 0 to 2"):
+    with pytest.raises(DataError, match=r"^Class labels must be integers 0 to 2"):
         fit_ray(posterior("classification"), wrong, features="x", label="y")

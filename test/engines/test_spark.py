@@ -90,6 +90,6 @@ def test_bits_checkpoints_tuning_and_columns(spark: SparkSession, tmp_path: Path
 
 def test_errors_come_as_they_were_thrown(spark: SparkSession) -> None:
     rows = table(spark, "classification", 2).withColumn("y", pyspark.sql.functions.lit(7))
-    with pytest.raises(DataError, match="^Class labels must be integers 0 to 2") as refused:
+    with pytest.raises(DataError, match=r"^Class labels must be integers 0 to 2") as refused:
         fit_spark(posterior("classification"), rows, label="y")
     assert refused.value.code == "BAD_LABELS"
