@@ -220,12 +220,12 @@ class SumJob(Job):
         """The partial fit of a chunk, from the checkpoint folder where it is there."""
         la = engine_of(self.shipped)
         if self.checkpoint is None:
-            return la._chunk(x, y, name)
+            return la.fit_partial(x, y, chunk=name)
         own = hashlib.sha256(la._chunk_digest(x, y, name) + _fingerprint(self.shipped)).hexdigest()
         file = Path(self.checkpoint) / f"{own}.partial"
         if file.is_file():
             return Partial.from_bytes(file.read_bytes())
-        part = la._chunk(x, y, name)
+        part = la.fit_partial(x, y, chunk=name)
         write_whole(file, part.to_bytes())
         return part
 
