@@ -18,6 +18,9 @@ export const LAPLACE_OPTIONS: OptionTable = {
     help: 'its parameters: numbers and ranges (0-5,9), names of tensors or modules, magnitude:COUNT or random:COUNT' },
   structure: { type: 'string', value: 'NAME', help: `chosen with the subset by default; ${words(STRUCTURES)}` },
   curvature: { type: 'string', value: 'NAME', help: words(CURVATURES) },
+  rank: { type: 'string', value: 'NUMBER',
+    help: "of lowrank at the network's weights: eigenvectors, or below 1 the share of the trace that they have" },
+  'n-subset': { type: 'string', value: 'NUMBER', help: 'of functional: examples whose rows are kept; all by default' },
   draws: { type: 'string', value: 'NUMBER', help: 'labels that mc_fisher draws for each row; 1 by default' },
   'kfac-approx': { type: 'string', value: 'NAME', help: words(KFAC_APPROXIMATIONS) },
   'prior-precision': { type: 'string', value: 'NUMBERS',
@@ -48,8 +51,8 @@ const camelCase = (flag: string): string => flag.replace(/-([a-z])/g, (_, letter
 /** The flags that are numbers, and those that may be several. */
 const LISTS: readonly string[] = ['prior-precision', 'prior-mean']
 
-const NUMBERS: readonly string[] = ['class-axis', 'draws', 'sigma-noise', 'temperature', 'seed', 'threads',
-  'batch-size', 'memory-limit']
+const NUMBERS: readonly string[] = ['class-axis', 'draws', 'rank', 'n-subset', 'sigma-noise', 'temperature', 'seed',
+  'threads', 'batch-size', 'memory-limit']
 
 /**
  * The flags under their names in the Node interface; `laplace` checks words and ranges.

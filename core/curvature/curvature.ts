@@ -4,6 +4,7 @@
  * A partial fit holds *sums* over the data, so that adding two of them (`merge`) is all that batches, threads and
  * machines need. `A` factors are kept as sums too, with the number of rows (examples times positions) beside them.
  */
+import type { Structure } from '../options/words.js'
 
 /** Curvature block of one parameter tensor, as B ⊗ A for a row-major out x in weight. */
 export type KronBlock =
@@ -49,8 +50,31 @@ export interface LowRankModel {
   readonly evidence: number
 }
 
-/** The curvature of a posterior: a sum over data, or that of a linear model at its mode. */
-export type PosteriorCurvature = Curvature | LowRankCurvature
+/** The curvature at the network's weights: a sum over data, or some of its rows. */
+export type NetworkCurvature = Curvature | FactoredCurvature
+
+/** The curvature of a posterior: that at the network's weights, or that of a linear model at its mode. */
+export type PosteriorCurvature = NetworkCurvature | LowRankCurvature
+
+/** H = V'V by the rows V of a part of the data (`functional`), or by its leading eigenvectors (`lowrank`). */
+export interface FactoredCurvature {
+  readonly structure: 'factored'
+  readonly of: 'functional' | 'lowrank'
+  readonly size: number
+  readonly rank: number
+  /** V, rank x P. */
+  readonly rows: Float64Array
+}
+
+/** Whether a curvature is a sum over data, to which others can be added. */
+export function isSum(curvature: PosteriorCurvature): curvature is Curvature {
+  return curvature.structure !== 'lowrank' && curvature.structure !== 'factored'
+}
+
+/** The user's word for the structure of a curvature. */
+export function structureOf(curvature: PosteriorCurvature): Structure {
+  return curvature.structure === 'factored' ? curvature.of : curvature.structure
+}
 
 /** The linear model over all weights, one for all outputs, or one an output. */
 export interface LowRankCurvature {

@@ -50,6 +50,8 @@ export const OPTION_NAMES: Readonly<Record<string, OptionName>> = {
   priorPrecision: alike('prior_precision'),
   priorStructure: alike('prior_structure'),
   sampleWeight: { python: 'sample_weight', r: 'weights', cli: '--weights' },
+  rank: alike('rank'),
+  nSubset: alike('n_subset'),
   seed: alike('seed'),
   sigmaNoise: alike('sigma_noise'),
   subnetwork: { python: 'subnetwork_indices', r: 'subset', cli: '--subnetwork' },

@@ -1,11 +1,14 @@
 /** @file A fit to data that arrive piece by piece. */
+import { formatBytes } from '../budget/memory.js'
 import { throwIfCancelled, type WorkOptions } from '../budget/progress.js'
-import { DataError, NumericalError, OptionError, StateError } from '../errors/errors.js'
+import type { NetworkCurvature } from '../curvature/curvature.js'
+import { DataError, NumericalError, OptionError, ResourceError, StateError } from '../errors/errors.js'
 import { checkLabels } from '../likelihood/labels.js'
 import { leftOutNote } from '../likelihood/position-labels.js'
 import { likelihoodModel } from '../likelihood/registry.js'
 import { joinExamples } from '../network/batches.js'
 import { networkInputs } from '../network/input-rows.js'
+import type { FactoredStructure } from '../options/laplace-options.js'
 import type { Likelihood } from '../options/words.js'
 import { withSharedProducts } from '../parallel/runtime.js'
 import type { FitSums } from '../parallel/worker.js'
@@ -16,6 +19,7 @@ import type { Batch } from '../tensor/batch.js'
 import { exampleCount, type Examples, examplesBytes } from '../tensor/examples.js'
 import { areWhole, checkWeights, repeated } from '../tensor/sample-weights.js'
 import type { Tensor } from '../tensor/tensor.js'
+import { factoredCurvature } from './factored-curvature.js'
 import { type FitTask, type LinearTask, settle } from './fit-task.js'
 import { answerByGate, priorFromLinearModel, type RegressionNoise, regressionNoise,
   withWholeCovariance } from './gate-fit.js'
@@ -146,6 +150,7 @@ interface RunningFit {
 
 /** Rows are kept for the linear model over all weights where it is possible, else they are summed at once. */
 function startFit(task: FitTask, notes: string[] = []): RunningFit {
+  if (task.options.factored !== undefined) return factoredFit(task, task.options.factored, notes)
   if ('evaluator' in task.linear) {
     return task.options.linearModel === 'none' ? summedWithNoise(task, task.linear) : keptRows(task, task.linear, notes)
   }
@@ -157,6 +162,37 @@ function startSums(task: FitTask, notes: string[]): RunningFit {
   return task.plan.tune === 'auto' && task.options.subset === 'all'
     ? summedAndKept(task, notes)
     : summedRows(task, notes)
+}
+
+/** Sums loss and diagonal, and keeps the rows for a curvature that is known by some of its own. */
+function factoredFit(task: FitTask, wanted: FactoredStructure, notes: string[]): RunningFit {
+  const accumulation = accumulationFor(task, false, notes)
+  const kept: Batch[] = []
+  let [examples, bytes] = [0, 0]
+  return {
+    keepsRows: true,
+    async add(x, y, work) {
+      bytes += examplesBytes(x)
+      if (bytes > task.options.memoryLimit / 4) throw tooManyRows(wanted.of, task.options.memoryLimit)
+      examples = await accumulation.add(x, y, work)
+      kept.push({ x, y })
+      return examples
+    },
+    examples: () => examples,
+    finish: async (heldOut, work) => {
+      const sums = await accumulation.sums()
+      if (sums.examples === 0) throw new DataError('EMPTY_DATA', 'There are no examples to fit to.')
+      const trace = sums.curvature.structure === 'diag' ? sums.curvature.diagonal.reduce((a, b) => a + b, 0) : 0
+      const curvature = await factoredCurvature(task, wanted, rowsOf(kept, task, task.options.likelihood), trace, work)
+      return finishFit(task, { ...sums, curvature }, undefined, notes, heldOut, work)
+    },
+  }
+}
+
+function tooManyRows(structure: string, limit: number): ResourceError {
+  return new ResourceError('OUT_OF_MEMORY',
+    `Structure '${structure}' goes over the rows more than once, and they need more than a quarter of the limit of `
+      + `${formatBytes(limit)} (option memoryLimit). Raise it, or use structure 'kron' or 'diag'.`, { limit })
 }
 
 /** Why a fit with no option set took the last layer. */
@@ -337,8 +373,10 @@ export async function fitAll(task: FitTask, x: Examples | AsyncIterable<Batch> |
  * The posterior of complete sums, tuned as the task plans it; `linear` is what tuning by `linearized` needs.
  * @throws DataError EMPTY_DATA; NumericalError, CancelledError
  */
-export async function finishFit(task: FitTask, sums: FitSums, linear: LinearData | undefined, notes: readonly string[],
-  heldOut: Batch | undefined, work: WorkOptions, noise?: RegressionNoise): Promise<PosteriorState> {
+export async function finishFit(task: FitTask,
+  sums: Omit<FitSums, 'curvature'> & { readonly curvature: NetworkCurvature }, linear: LinearData | undefined,
+  notes: readonly string[], heldOut: Batch | undefined, work: WorkOptions,
+  noise?: RegressionNoise): Promise<PosteriorState> {
   const { graph, evaluator, pool, options, runtime, network, plan } = task
   if (sums.examples === 0) throw new DataError('EMPTY_DATA', 'There are no examples to fit to.')
   const structured = structuredPosterior(sums.curvature, evaluator.slots, evaluator.theta, options.settings)

@@ -91,8 +91,14 @@ function checkSubnetwork({ structure }: ResolvedOptions, { graph }: Network): vo
 }
 
 /** @throws OptionError BAD_COMBINATION for gradients of single terms, of which an example has several */
-function checkPositions({ curvature }: ResolvedOptions, { positions }: Network): void {
-  if (curvature === 'ggn' || positions.length === 0) return
+function checkPositions({ curvature, factored }: ResolvedOptions, { positions }: Network): void {
+  if (positions.length === 0) return
+  if (factored !== undefined) {
+    throw new OptionError('BAD_COMBINATION',
+      `Structure '${factored.of}' is for networks with one answer an example; this one answers at several positions. `
+        + "Use structure 'kron', or let one position answer (option positions).", { option: 'structure' })
+  }
+  if (curvature === 'ggn') return
   throw new OptionError('BAD_COMBINATION',
     `Curvature '${curvature}' is for networks with one answer an example; this one answers at several positions. Use `
       + "curvature 'ggn', or let one position answer (option positions).", { option: 'curvature', value: curvature })

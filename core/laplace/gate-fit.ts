@@ -3,6 +3,7 @@
  * model.
  */
 import type { WorkOptions } from '../budget/progress.js'
+import { isSum } from '../curvature/curvature.js'
 import { lastLayerTimes } from '../curvature/last-layer.js'
 import { NumericalError } from '../errors/errors.js'
 import { likelihoodModel } from '../likelihood/registry.js'
@@ -121,11 +122,9 @@ function gated(state: PosteriorState, data: LinearData, reason: string,
     lastLayerTimes(structured.slots, rows.features, examples, weights)
   const f = own(structured.mean)
   const linear = own(mode.weights)
-  const byExample =
-    rows.sizes !== undefined && structured.curvature.structure !== 'lowrank' && outputs <= MOST_COVARIANCES
-      ? withoutEachExample(structured, structured.curvature, { ...rows, sizes: rows.sizes }, linear,
-        options.outputNoise)
-      : undefined
+  const byExample = rows.sizes !== undefined && isSum(structured.curvature) && outputs <= MOST_COVARIANCES
+    ? withoutEachExample(structured, structured.curvature, { ...rows, sizes: rows.sizes }, linear, options.outputNoise)
+    : undefined
   if (options.likelihood === 'regression') {
     const covariance = structured.lastLayerVariance(rows.features, examples, 'covariance')
     return regressionAnswer(state, data, rows, { f, linear, covariance, byExample }, reason, noise)

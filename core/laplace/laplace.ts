@@ -87,7 +87,12 @@ export function laplace(graph: Graph, options: LaplaceOptions, runtime: Runtime 
  * Mode and prior of the linear model need all rows: of its parts nothing adds up.
  * @throws OptionError BAD_COMBINATION
  */
-function refuseLowRank({ linearModel }: ResolvedOptions): void {
+function refuseLowRank({ linearModel, factored }: ResolvedOptions): void {
+  if (factored !== undefined) {
+    throw new OptionError('BAD_COMBINATION',
+      `Partial fits of structure '${factored.of}' do not add up: its rows come from all of the data together. Fit them `
+        + "at once, or add up structure 'kron', 'diag' or 'full'.", { option: 'structure', value: factored.of })
+  }
   if (linearModel !== 'required') return
   throw new OptionError('BAD_COMBINATION',
     "Partial fits of structure 'lowrank' do not add up: mode and prior of the linear model need all rows together. "

@@ -1,5 +1,5 @@
 /** @file A posterior from its file. */
-import type { PosteriorCurvature } from '../curvature/curvature.js'
+import { type PosteriorCurvature, structureOf } from '../curvature/curvature.js'
 import { fitsSlots } from '../curvature/sizes.js'
 import { OptionError, StateError, UntrustedInputError } from '../errors/errors.js'
 import type { Graph } from '../graph/graph.js'
@@ -107,7 +107,10 @@ function checkScores({ options, leftOut, conformal }: SavedPosterior, outputs: n
 
 /** What the file says of its rows must be of its likelihood, and its curvature of its structure. */
 function checkAgreement({ options, training, curvature }: SavedPosterior, outputs: number): void {
-  if (options.structure !== curvature.structure) throw damaged('its curvature is of another structure than it says')
+  if (options.structure !== structureOf(curvature) ||
+    (curvature.structure === 'factored' && curvature.of === 'lowrank') !== (options.rank !== undefined)) {
+    throw damaged('its curvature is of another structure than it says')
+  }
   if (training === undefined) return
   const { agreement, posterior } = training
   const regression = posterior !== undefined && 'rmse' in posterior

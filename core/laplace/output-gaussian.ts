@@ -208,5 +208,5 @@ export function gaussianMean({ posterior, answer }: PredictionContext, { f, line
   if (answer?.link === 'map') {
     return f.map((value, i) => answer.networkWeight * value + answer.linearWeight * linear[i])
   }
-  return posterior.structure === 'lowrank' ? linear : f
+  return posterior.curvature.structure === 'lowrank' ? linear : f
 }

@@ -1,6 +1,7 @@
 /**
  * @file Last layers of regressions whose outputs have a noise and a prior precision each: parts of H and of the prior.
  */
+import { isSum } from '../curvature/curvature.js'
 import { lastLayerTimes } from '../curvature/last-layer.js'
 import { overOutputs, scaledByOutput } from '../curvature/output-scale.js'
 import { structuredPosterior } from '../posterior/structured.js'
@@ -29,14 +30,14 @@ export function withOutputNoise(state: PosteriorState, { features, labels, examp
     return f.reduce((sum, value, i) => sum + 0.5 * ((labels[i] - value) / sigma[i % sigma.length]) ** 2, 0) *
       (seen / Math.max(1, examples))
   }
-  const scaled = curvature.structure === 'lowrank' ? curvature : scaledByOutput(curvature, slots, factors)
+  const scaled = isSum(curvature) ? scaledByOutput(curvature, slots, factors) : curvature
   return {
     ...state,
     options: { ...options, tuneNoise: true, outputNoise: Float64Array.from(sigma) },
     loss: training?.agreement.kind === 'targets'
       ? training.agreement.residuals.reduce((sum, square, c) => sum + 0.5 * square / sigma[c] ** 2, 0)
       : lossAt(mean),
-    fitted: fitted === undefined ? undefined : scaledByOutput(fitted, slots, factors),
+    fitted: fitted !== undefined && isSum(fitted) ? scaledByOutput(fitted, slots, factors) : fitted,
     structured: structuredPosterior(scaled, slots, mean, { ...structured.settings, sigmaNoise: 1,
       priorPrecision: overOutputs(slots, delta) }),
     mode: mode === undefined ? undefined : { ...mode, loss: lossAt(mode.weights) },

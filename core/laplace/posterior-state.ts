@@ -1,5 +1,5 @@
 /** @file All that a fitted posterior is made of. */
-import type { Curvature } from '../curvature/curvature.js'
+import type { NetworkCurvature } from '../curvature/curvature.js'
 import { OptionError } from '../errors/errors.js'
 import type { Graph } from '../graph/graph.js'
 import { chosenIndices } from '../network/subnetwork.js'
@@ -19,7 +19,7 @@ export interface PosteriorState extends FitRecord {
   readonly options: ResolvedOptions
   readonly runtime: Runtime
   /** Curvature at the network's weights; undefined for a loaded posterior whose curvature is at a linear mode. */
-  readonly fitted: Curvature | undefined
+  readonly fitted: NetworkCurvature | undefined
   readonly structured: StructuredPosterior
 }
 
@@ -41,6 +41,7 @@ export function recordOf(state: PosteriorState, digest: string, network: boolean
       precision: evaluator.precision,
       input: options.input,
       output: options.output ?? graph.outputs[0] ?? '',
+      ...(options.factored?.of === 'lowrank' ? { rank: options.factored.rank } : {}),
       ...(subset === 'subnetwork' ? { subnetwork: Float64Array.from(chosenIndices(evaluator.network.graph)) } : {}),
       ...(positions === undefined ? {} : { positions }),
       ...(classAxis === undefined ? {} : { classAxis: classAxis < 0 ? classAxis + axes.shape.length + 1 : classAxis }),

@@ -58,6 +58,9 @@ function checkCurvature(curvature: PosteriorCurvature, slots: readonly Parameter
         if (!arrays.every(allFinite)) throw refuse(block.name)
       }
       break
+    case 'factored':
+      if (!allFinite(curvature.rows)) throw refuse(layerAt(firstBad(curvature.rows) % Math.max(1, curvature.size)))
+      break
     case 'lowrank':
       for (const { rows, weights, evidence, logDetRatio } of curvature.models) {
         for (const values of [rows, weights]) {

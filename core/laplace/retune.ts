@@ -19,18 +19,20 @@ import { type TuneData, tunePosterior } from './tune.js'
 export async function retune(state: PosteriorState, options: TuneOptions, data: TuneData,
   work: WorkOptions): Promise<PosteriorState> {
   knownOptions('tune', options, TUNE_OPTIONS)
-  const { likelihood, subset, structure, curvature } = state.options
+  const { likelihood, subset, structure, curvature, factored } = state.options
   const tune = options.tune === undefined
-    ? (data.data !== undefined && subset === 'last_layer' && curvature === 'ggn' ? 'linearized' : 'marglik')
+    ? (data.data !== undefined && subset === 'last_layer' && curvature === 'ggn' && factored === undefined
+      ? 'linearized'
+      : 'marglik')
     : oneOf('tune', options.tune, TUNE_METHODS)
   const priorStructure = options.priorStructure === undefined
     ? 'scalar'
     : oneOf('priorStructure', options.priorStructure, PRIOR_STRUCTURES)
-  checkTuning(tune, priorStructure, structure, subset, data.validation !== undefined)
-  checkCurvature(curvature, { structure, subset: state.options.subsetName }, tune)
+  checkTuning(tune, priorStructure, factored?.of ?? structure, subset, data.validation !== undefined)
+  checkCurvature(curvature, { structure: factored?.of ?? structure, subset: state.options.subsetName }, tune)
   if (tune === 'none') return state
   if (state.fitted === undefined && tune !== 'linearized') {
-    const why = state.structured.structure === 'lowrank'
+    const why = state.structured.curvature.structure === 'lowrank'
       ? 'This posterior is the linear model over all weights at the mode of its own prior'
       : "This posterior was tuned by 'linearized' and saved"
     throw new StateError('DIGEST_MISMATCH',

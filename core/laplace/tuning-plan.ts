@@ -14,11 +14,11 @@ export interface TuningPlan {
  * where there are none, and `marglik` for several precisions.
  */
 export function planTuning(
-  { tune, settings, subset, priorStructure, validation, curvature, subsetName }: ResolvedOptions,
+  { tune, settings, subset, priorStructure, validation, curvature, subsetName, factored }: ResolvedOptions,
 ): TuningPlan {
   if (tune !== undefined) return { tune, chosen: true }
   if (settings.priorPrecision !== undefined) return { tune: 'none', chosen: false }
-  if (curvature !== 'ggn' || subsetName === 'subnetwork') {
+  if (curvature !== 'ggn' || subsetName === 'subnetwork' || factored !== undefined) {
     const scalar = priorStructure === 'scalar' && validation !== undefined
     return { tune: scalar ? 'grid' : 'marglik', chosen: false,
       note: `The prior precision was tuned by '${

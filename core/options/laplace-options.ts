@@ -23,6 +23,13 @@ export interface LaplaceOptions {
   /** The parameters of subset `subnetwork`, the only ones that are uncertain. */
   readonly subnetwork?: SubnetworkChoice | undefined
   readonly structure?: Structure | undefined
+  /**
+   * Of structure `lowrank` at the network's weights: a number of eigenvectors, or below 1 the share of the trace of H
+   * that they have. Without it `lowrank` is the linear model over all weights at its own mode.
+   */
+  readonly rank?: number | undefined
+  /** Of structure `functional`: examples drawn by the seed, whose rows are kept; all of them by default. */
+  readonly nSubset?: number | undefined
   readonly curvature?: CurvatureKind | undefined
   /** Of curvature `mc_fisher`: labels that are drawn for each row; 1 by default. */
   readonly draws?: number | undefined
@@ -80,6 +87,11 @@ export interface LaplaceOptions {
   readonly memoryLimit?: number | undefined
 }
 
+/** What is kept of a curvature that is known by some of its rows. */
+export type FactoredStructure =
+  | { readonly of: 'functional', readonly nSubset: number | undefined }
+  | { readonly of: 'lowrank', readonly rank: number }
+
 /** Options with their defaults. */
 export interface ResolvedOptions {
   readonly likelihood: Likelihood
@@ -92,6 +104,8 @@ export interface ResolvedOptions {
   readonly subsetName: Subset
   readonly subnetwork: SubnetworkChoice | undefined
   readonly structure: SumStructure
+  /** A curvature that is known by some of its rows; `structure` is then that of the sums beside it. */
+  readonly factored: FactoredStructure | undefined
   /** Whether the structure was left open, so that a small last layer gets its whole covariance. */
   readonly structureOpen: boolean
   /** Whether nothing is said of the prior and its tuning. */
@@ -132,6 +146,8 @@ const KNOWN: readonly (keyof LaplaceOptions)[] = [
   'subset',
   'subnetwork',
   'structure',
+  'rank',
+  'nSubset',
   'curvature',
   'draws',
   'kfacApprox',
@@ -164,11 +180,15 @@ function word<T extends string>(option: string, value: unknown, allowed: readonl
 }
 
 /** Which posterior is meant: options that name neither subset nor structure nor prior leave it to the fit. */
-function resolvePosterior(
-  options: LaplaceOptions,
-): Pick<ResolvedOptions, 'subset' | 'subsetName' | 'structure' | 'linearModel'> {
+function resolvePosterior(options: LaplaceOptions,
+  factored: FactoredStructure | undefined): Pick<ResolvedOptions,
+  'subset' | 'subsetName' | 'structure' | 'linearModel'> {
   const subset = word('subset', options.subset, SUBSET_CHOICES)
   const structure = options.structure === undefined ? undefined : oneOf('structure', options.structure, STRUCTURES)
+  if (factored !== undefined || structure === 'functional') {
+    const name = subset === 'auto' ? 'all' : subset
+    return { subset: name === 'subnetwork' ? 'all' : name, subsetName: name, structure: 'diag', linearModel: 'none' }
+  }
   if (structure === 'lowrank') {
     if (subset === 'last_layer' || subset === 'subnetwork') {
       throw new OptionError('BAD_COMBINATION',
@@ -186,6 +206,25 @@ function resolvePosterior(
   const own = subset === 'auto' ? 'last_layer' : subset
   const usual = options.curvature === 'hessian' ? 'full' : 'kron'
   return { subset: own, subsetName: own, structure: structure ?? usual, linearModel }
+}
+
+/** @throws OptionError BAD_OPTION, BAD_COMBINATION for what says more of a structure than it has */
+function factoredOf({ structure, rank, nSubset }: LaplaceOptions): FactoredStructure | undefined {
+  if (nSubset !== undefined && structure !== 'functional') {
+    throw new OptionError('BAD_COMBINATION',
+      "Option nSubset is the number of examples that structure 'functional' keeps; others sum all of them.", {
+      option: 'nSubset',
+    })
+  }
+  if (rank !== undefined && structure !== 'lowrank') {
+    throw new OptionError('BAD_COMBINATION', "Option rank is that of structure 'lowrank'; others have none.", {
+      option: 'rank',
+    })
+  }
+  if (structure === 'functional') return { of: 'functional', nSubset: whole('nSubset', nSubset, 1) }
+  if (rank === undefined) return undefined
+  if (rank > 0 && rank < 1) return { of: 'lowrank', rank }
+  return { of: 'lowrank', rank: whole('rank', rank, 1) ?? 1 }
 }
 
 /** @throws OptionError BAD_COMBINATION unless a subnetwork goes with its subset */
@@ -216,10 +255,11 @@ function leavesPriorOpen(
 export function resolveOptions(options: LaplaceOptions): ResolvedOptions {
   knownOptions('laplace', options, KNOWN)
   const likelihood = oneOf('likelihood', options.likelihood, LIKELIHOODS)
-  const { subset, structure, linearModel, subsetName } = resolvePosterior(options)
+  const factored = factoredOf(options)
+  const { subset, structure, linearModel, subsetName } = resolvePosterior(options, factored)
   const tune = options.tune === undefined ? undefined : oneOf('tune', options.tune, TUNE_METHODS)
   const priorStructure = word('priorStructure', options.priorStructure, PRIOR_STRUCTURES)
-  checkTuning(tune, priorStructure, structure, subset, options.validation !== undefined)
+  checkTuning(tune, priorStructure, factored?.of ?? structure, subset, options.validation !== undefined)
   const calibrate = options.calibrate === undefined ? undefined : oneOf('calibrate', options.calibrate, CALIBRATIONS)
   checkHeldOut(options, tune, calibrate)
   const curvature = word('curvature', options.curvature, CURVATURES)
@@ -235,6 +275,7 @@ export function resolveOptions(options: LaplaceOptions): ResolvedOptions {
     subsetName,
     subnetwork: subnetworkOf(options),
     structure,
+    factored,
     structureOpen: options.structure === undefined,
     priorOpen: leavesPriorOpen(options),
     linearModel,
@@ -274,6 +315,16 @@ export function checkTuning(tune: TuneMethod | undefined, priorStructure: PriorS
       'A kron posterior takes one prior precision, or one for each tensor; one for each parameter (priorStructure ' +
         'diagonal) needs structure full or diag.',
     )
+  }
+  if (priorStructure !== 'scalar' && (structure === 'functional' || structure === 'lowrank')) {
+    throw refuse(
+      `Tuning finds one prior precision of structure '${structure}'; give several, or tune them with structure `
+        + "'kron', 'full' or 'diag'.",
+    )
+  }
+  if ((tune === 'linearized' || tune === 'auto') && structure === 'functional') {
+    throw refuse(`Tuning '${tune}' is by the linear model; with structure 'functional' use 'marglik', 'grid' with `
+      + "held-out rows, or 'none'.")
   }
   if (tune === 'linearized' && subset === 'all') {
     throw refuse(

@@ -14,8 +14,11 @@ export const SUBSETS = [...WHOLE_SUBSETS, 'subnetwork'] as const
 export const SUBSET_CHOICES = ['auto', ...SUBSETS] as const
 /** Structures whose curvature is a sum over the data: Kronecker factors of each tensor, all of H, or its diagonal. */
 export const SUM_STRUCTURES = ['kron', 'full', 'diag'] as const
-/** What is kept of H: a sum over the data, or the leading eigenvectors at the mode of the linear model. */
-export const STRUCTURES = [...SUM_STRUCTURES, 'lowrank'] as const
+/**
+ * What is kept of H: a sum over the data, the leading eigenvectors (at the mode of the linear model, or with a rank at
+ * the network's weights), or the rows of a part of the data.
+ */
+export const STRUCTURES = [...SUM_STRUCTURES, 'lowrank', 'functional'] as const
 /**
  * Which curvature stands for the Hessian: the generalised Gauss-Newton matrix, outer products of the gradients at the
  * labels or at labels drawn from the model, or the Hessian itself.

@@ -40,6 +40,8 @@ export function curvatureMatrix(curvature: PosteriorCurvature): CurvatureMatrix 
         toDense: () => dense(size, [{ name: '', kind: 'diagonal', diagonal: curvature.diagonal }], undefined) }
     case 'kron':
       return kronMatrix(size, curvature, 1, undefined)
+    case 'factored':
+      return rowsMatrix(size, curvature.rows.slice(), 0)
     case 'lowrank':
       return lowRankMatrix(curvature, 0)
   }
@@ -61,6 +63,14 @@ export function precisionOf(posterior: StructuredPosterior): CurvatureMatrix {
     }
     case 'kron':
       return kronMatrix(size, curvature, scale, priorByTensor(settings, slots))
+    case 'factored': {
+      const delta = priorByParameter(settings, slots)
+      if (delta.every(value => value === delta[0])) {
+        return rowsMatrix(size, curvature.rows.map(value => Math.sqrt(scale) * value), delta[0])
+      }
+      const matrix = posterior.precisionMatrix()
+      return { structure: 'full', size, matrix, toDense: () => matrix.slice() }
+    }
     case 'lowrank':
       return lowRankMatrix(curvature, 1)
   }
@@ -135,12 +145,18 @@ function lowRankMatrix({ size, models: [model] }: LowRankCurvature, prior: numbe
     const scale = Math.sqrt(delta / Math.max(1e-15, 1 - share))
     for (let i = k * size; i < (k + 1) * size; i++) rows[i] *= scale
   }
+  return rowsMatrix(size, rows, prior * delta)
+}
+
+/** R'R + delta I. */
+function rowsMatrix(size: number, rows: Float64Array, delta: number): CurvatureMatrix {
+  const rank = rows.length / Math.max(1, size)
   const toDense = (): Float64Array => {
     checkBytes('The dense matrix', 8 * size * size, 'Work with its rows.')
     const matrix = new Float64Array(size * size)
     syrk(size, rank, 1, rows, 0, matrix)
-    for (let i = 0; i < size; i++) matrix[i * size + i] += prior * delta
+    for (let i = 0; i < size; i++) matrix[i * size + i] += delta
     return matrix
   }
-  return { structure: 'lowrank', size, rank, rows, delta: prior * delta, toDense }
+  return { structure: 'lowrank', size, rank, rows, delta, toDense }
 }

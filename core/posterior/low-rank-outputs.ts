@@ -8,7 +8,8 @@ import type { VarianceKind } from './variance-kind.js'
 
 /** What predictions need of one model: U and w_lin - theta, tensor by tensor, as rows of one matrix. */
 export interface LowRankPart {
-  readonly outputs: readonly number[]
+  /** The outputs that it explains; all of them where they are not said. */
+  readonly outputs: readonly number[] | undefined
   readonly delta: number
   readonly rank: number
   /** rank + 1 vectors: the rows of U, then w_lin - theta. */
@@ -39,19 +40,21 @@ export function lowRankOutputs(parts: readonly LowRankPart[], slots: readonly Pa
   const result = { change: new Float64Array(examples * seeds),
     variance: new Float64Array(examples * seeds * (kind === 'covariance' ? seeds : 1)) }
   for (const part of parts) {
-    const own = part.outputs.length === seeds ? jacobian : outputJacobian(jacobian, part.outputs[0])
+    const { outputs } = part
+    const own = outputs === undefined || outputs.length === seeds ? jacobian : outputJacobian(jacobian, outputs[0])
     addPart(result, part, slots, own, seeds, kind)
   }
   return result
 }
 
-function addPart({ change, variance }: LowRankOutputs, { outputs, delta, rank, vectors }: LowRankPart,
+function addPart({ change, variance }: LowRankOutputs, { outputs: named, delta, rank, vectors }: LowRankPart,
   slots: readonly ParameterSlot[], jacobian: FactoredJacobian, total: number,
   kind: Exclude<VarianceKind, 'sums'>): void {
   const { examples, seeds } = jacobian
   const images = jacobianTimes(jacobian, vectors)
   const gram = ownGram(slots, jacobian)
   const width = rank + 1
+  const outputs = named ?? Array.from({ length: seeds }, (_, c) => c)
   for (let n = 0; n < examples; n++) {
     for (let c = 0; c < seeds; c++) {
       const at = (n * seeds + c) * width

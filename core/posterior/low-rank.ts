@@ -6,10 +6,10 @@
  */
 import type { LowRankCurvature, LowRankModel } from '../curvature/curvature.js'
 import { InternalError, OptionError } from '../errors/errors.js'
-import { gemm } from '../kernels/linear-algebra.js'
 import type { ParameterSlot } from '../network/parameter-slot.js'
 import type { PosteriorSettings } from '../options/hyperparameters.js'
 import type { RandomGenerator } from '../tensor/random.js'
+import { applied, shares } from './applied.js'
 import { lowRankPart } from './low-rank-outputs.js'
 import { checkSettings, once, priorLogDet, priorScatter, type StructuredPosterior } from './posterior.js'
 
@@ -91,18 +91,6 @@ function withDelta(model: LowRankModel, delta: number): LowRankModel {
   return { ...model, delta, rows, logDetRatio }
 }
 
-/** |u_k|^2 = l_k / (l_k + delta), the share of the data in each direction's precision. */
-function shares({ rank, rows }: LowRankModel): Float64Array {
-  const size = rows.length / Math.max(1, rank)
-  return Float64Array.from({ length: rank }, (_, k) => {
-    let sum = 0
-    for (let i = k * size; i < (k + 1) * size; i++) sum += rows[i] * rows[i]
-    // Rounding can bring a direction that the data determine alone to 1 and above, where its precision would be
-    // infinite.
-    return Math.min(sum, 1 - 1e-15)
-  })
-}
-
 function spectrum(model: LowRankModel, size: number): Float64Array {
   const values = new Float64Array(size)
   shares(model).forEach((share, k) => {
@@ -115,19 +103,6 @@ function variances({ rank, rows, delta }: LowRankModel, size: number): Float64Ar
   const result = new Float64Array(size).fill(1)
   for (let k = 0; k < rank; k++) for (let i = 0; i < size; i++) result[i] -= rows[k * size + i] ** 2
   return result.map(value => Math.max(0, value) / delta)
-}
-
-/** v + sum_k c(t_k) (u_k . v) u_k / t_k for the rows v, with t_k = |u_k|^2: a function of I - U'U in its eigenbasis. */
-function applied(model: LowRankModel, size: number, vectors: Float64Array, count: number,
-  coefficient: (share: number) => number): Float64Array {
-  const { rank, rows } = model
-  const inside = new Float64Array(count * rank)
-  gemm(false, true, count, rank, size, 1, vectors, rows, 0, inside)
-  const scale = shares(model).map(share => (share > 0 ? coefficient(share) / share : 0))
-  for (let i = 0; i < inside.length; i++) inside[i] *= scale[i % rank]
-  const result = vectors.slice()
-  gemm(false, false, count, size, rank, 1, inside, rows, 1, result)
-  return result
 }
 
 function covarianceTimes(model: LowRankModel, size: number, vectors: Float64Array, count: number): Float64Array {

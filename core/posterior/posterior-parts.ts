@@ -1,13 +1,15 @@
 /** @file The variance of a batch's outputs under a posterior, from what can be sent to another thread as plain data. */
-import { usesByParameter } from '../curvature/jacobian.js'
+import { denseJacobian, usesByParameter } from '../curvature/jacobian.js'
 import { beginArena } from '../kernels/arena.js'
 import type { RealArray } from '../kernels/linear-algebra.js'
 import { lastLayerShape } from '../network/linear-shape.js'
 import type { ParameterSlot } from '../network/parameter-slot.js'
 import type { FactoredJacobian } from '../programs/factored-jacobian.js'
+import { applied } from './applied.js'
 import type { WeightedBlock } from './eigen-block.js'
 import { blockVariance, factorVariance, lastLayerBlockVariance, lastLayerFullVariance } from './functional-variance.js'
 import { kernelOperations } from './kernel-operations.js'
+import { sumOfTerms } from './kernel-terms.js'
 import { lowRankOutputs, type LowRankPart } from './low-rank-outputs.js'
 import { narrowed, type VarianceKind } from './variance-kind.js'
 
@@ -16,6 +18,9 @@ export type PosteriorParts =
   | { readonly kind: 'blocks', readonly blocks: readonly WeightedBlock[] }
   | { readonly kind: 'factor', readonly factor: Float64Array }
   | { readonly kind: 'lowrank', readonly parts: readonly LowRankPart[] }
+  /** P^-1 = D^-1/2 (I - U'U) D^-1/2; `part` says the same of whole tensors with one precision. */
+  | { readonly kind: 'factored', readonly deviations: Float64Array, readonly rank: number, readonly rows: Float64Array,
+    readonly part?: LowRankPart }
 
 /** What a posterior says of the outputs of a batch. */
 export interface OutputMoments {
@@ -32,6 +37,7 @@ export function outputMoments(parts: PosteriorParts, slots: readonly ParameterSl
     const all = lowRankOutputs(parts.parts, slots, jacobian, kind === 'sums' ? 'covariance' : kind)
     return kind === 'sums' ? { ...all, variance: narrowed(all.variance, 'covariance', kind, jacobian.seeds) } : all
   }
+  if (parts.kind === 'factored') return { variance: factoredVariance(parts, slots, jacobian, kind) }
   const ops = kernelOperations({ outputs: jacobian.seeds, examples: jacobian.examples, kind })
   // Not for dense rows, which do not use the arena: beginning it for nothing would give its memory up.
   if (parts.kind === 'factor') return { variance: factorVariance(ops, parts.factor, slots, jacobian.factors) }
@@ -52,4 +58,21 @@ export function lastLayerVariance(parts: LastLayerParts, slots: readonly Paramet
   return parts.kind === 'blocks'
     ? lastLayerBlockVariance(ops, parts.blocks, slots, features)
     : lastLayerFullVariance(ops, parts.covariance, slots, features)
+}
+
+/** |J D^-1/2 (I - U'U)^1/2|^2 from the factors of J, or from its rows. */
+function factoredVariance({ deviations, rank, rows, part }: Extract<PosteriorParts, { kind: 'factored' }>,
+  slots: readonly ParameterSlot[], jacobian: FactoredJacobian, kind: VarianceKind): Float64Array {
+  const { seeds: outputs, examples } = jacobian
+  if (part !== undefined) {
+    const { variance } = lowRankOutputs([part], slots, jacobian, kind === 'sums' ? 'covariance' : kind)
+    return kind === 'sums' ? narrowed(variance, 'covariance', kind, outputs) : variance
+  }
+  const size = deviations.length
+  const read = (from: number, to: number): Float64Array => {
+    const own = denseJacobian(slots, jacobian, from, to)
+    for (let i = 0; i < own.length; i++) own[i] *= deviations[i % size]
+    return applied({ rank, rows }, size, own, own.length / size, share => Math.sqrt(1 - share) - 1)
+  }
+  return sumOfTerms([{ kind: 'jacobian', rows: { size, read }, weights: undefined }], { outputs, examples, kind })
 }

@@ -29,10 +29,12 @@ export interface GraphJacobian {
 /** Mean and variance of all models: one for all outputs, or one an output. */
 export function lowRankValues(precisions: GraphPrecisions, parts: readonly LowRankPart[],
   slots: readonly ParameterSlot[], jacobian: GraphJacobian): LowRankValues {
-  const own = parts.map(part =>
-    ofPart(precisions, part, slots,
-      part.outputs.length === jacobian.outputs ? jacobian : ofOutput(precisions, jacobian, part.outputs[0]))
-  )
+  const own = parts.map(part => {
+    const { outputs } = part
+    return ofPart(precisions, part, slots, outputs === undefined || outputs.length === jacobian.outputs
+      ? jacobian
+      : ofOutput(precisions, jacobian, outputs[0]))
+  })
   const { double: f } = precisions
   return own.length === 1
     ? own[0]

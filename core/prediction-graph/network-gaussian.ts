@@ -1,5 +1,6 @@
 /** @file The network with the variances of its outputs behind it: features of its last layer, or its Jacobian. */
 import { lastLayerIndices } from '../curvature/last-layer.js'
+import { OptionError } from '../errors/errors.js'
 import { GraphBuilder } from '../graph/builder.js'
 import type { Graph } from '../graph/graph.js'
 import { termsOf } from '../likelihood/output-layout.js'
@@ -99,11 +100,25 @@ function ofAllWeights(
     )
     return { builder, values: { f, change: () => values().change, variance: lazily(() => values().variance) } }
   }
+  if (parts.kind === 'factored') {
+    const { part } = parts
+    if (part === undefined) throw severalPrecisions(posterior.structure)
+    const values = once(() =>
+      lowRankValues(precisions, [part], slots, { outputs: network.outputs, factors: factors(), uses })
+    )
+    return { builder, values: { f, change: undefined, variance: lazily(() => values().variance) } }
+  }
   const ops = graphOperations(precisions, network.outputs)
   const variance = parts.kind === 'factor'
     ? lazily(() => factorVariance(ops, parts.factor, slots, factors()))
     : lazily(() => blockVariance(ops, parts.blocks, slots, uses(factors())))
   return { builder, values: { f, change: undefined, variance } }
+}
+
+function severalPrecisions(structure: string): OptionError {
+  return new OptionError('BAD_COMBINATION',
+    `A posterior of structure '${structure}' is exported with one prior precision for all tensors; this one has `
+      + "several. Give one number, or fit structure 'kron', 'full' or 'diag'.", { structure })
 }
 
 type Factor = LinearPair<GraphRows> | DirectGradient<GraphRows>

@@ -156,7 +156,7 @@ function gaussianMean(f: Formulas, { posterior, answer }: PredictionGraphTask, o
   linear: string | undefined): string {
   if (linear === undefined) return own
   if (answer?.link === 'map') return weighted(f, [[answer.networkWeight, own], [answer.linearWeight, linear]])
-  return posterior.structure === 'lowrank' ? linear : own
+  return posterior.curvature.structure === 'lowrank' ? linear : own
 }
 
 /** sum_i w_i x_i, without what has no weight. */

@@ -1,10 +1,12 @@
 /** @file A curvature as a tree of the container, and back. */
 import type { Curvature, KronBlock, LowRankModel, PosteriorCurvature } from '../curvature/curvature.js'
 import { UntrustedInputError } from '../errors/errors.js'
-import { STRUCTURES } from '../options/words.js'
+import { SUM_STRUCTURES } from '../options/words.js'
 import type { Tree } from './container.js'
 import { amountField, arrayField, countField, countsField, exact, type Fields, fieldsOf, listField, numberField,
   positiveField, textField, wordField } from './fields.js'
+
+const KINDS = [...SUM_STRUCTURES, 'lowrank', 'factored'] as const
 
 /** The tree of a curvature. */
 export function curvatureToTree(curvature: PosteriorCurvature): Tree {
@@ -15,6 +17,9 @@ export function curvatureToTree(curvature: PosteriorCurvature): Tree {
       return { structure: 'diag', size: curvature.size, diagonal: curvature.diagonal }
     case 'kron':
       return { structure: 'kron', size: curvature.size, blocks: curvature.blocks.map(block => ({ ...block })) }
+    case 'factored':
+      return { structure: 'factored', of: curvature.of, size: curvature.size, rank: curvature.rank,
+        rows: curvature.rows }
     case 'lowrank':
       return { structure: 'lowrank', size: curvature.size, models: curvature.models.map(model => ({ ...model })) }
   }
@@ -27,7 +32,7 @@ export function curvatureToTree(curvature: PosteriorCurvature): Tree {
  */
 export function curvatureFromTree(tree: Tree | undefined, empty = false): PosteriorCurvature {
   const fields = fieldsOf(tree, 'curvature')
-  const structure = wordField(fields, 'structure', STRUCTURES)
+  const structure = wordField(fields, 'structure', KINDS)
   const size = countField(fields, 'size')
   switch (structure) {
     case 'full':
@@ -37,6 +42,11 @@ export function curvatureFromTree(tree: Tree | undefined, empty = false): Poster
     case 'kron':
       return exact(fields, 'curvature', { structure, size,
         blocks: listField(fields, 'blocks').map(block => blockFrom(fieldsOf(block, 'blocks'), empty)) })
+    case 'factored': {
+      const rank = countField(fields, 'rank')
+      return exact(fields, 'curvature', { structure, of: wordField(fields, 'of', ['functional', 'lowrank'] as const),
+        size, rank, rows: arrayField(fields, 'rows', rank * size) })
+    }
     case 'lowrank':
       return exact(fields, 'curvature', { structure, size,
         models: listField(fields, 'models').map(model => modelFrom(fieldsOf(model, 'models'), size)) })
@@ -73,7 +83,7 @@ function modelFrom(fields: Fields, size: number): LowRankModel {
 /** The curvature of a tree that is a sum over data. @throws UntrustedInputError also for that of a linear model */
 export function sumFromTree(tree: Tree | undefined, empty = false): Curvature {
   const curvature = curvatureFromTree(tree, empty)
-  if (curvature.structure !== 'lowrank') return curvature
+  if (curvature.structure !== 'lowrank' && curvature.structure !== 'factored') return curvature
   throw new UntrustedInputError('The file is damaged: a low-rank posterior is no sum over data.', { format: 'container',
     path: 'curvature' })
 }

@@ -33,6 +33,8 @@ export type SavedOptions = {
 } & {
   /** Noises of the outputs where they were given one an output. */
   readonly sigmaNoise?: Float64Array
+  /** Of structure `lowrank` at the network's weights. */
+  readonly rank?: number
   /** Flat indices of the parameters of subset `subnetwork`. */
   readonly subnetwork?: Float64Array
   /** The input that was named, where one was. */
@@ -79,7 +81,7 @@ export function writePosterior({ options, graph, curvature, settings, mode, ...s
   return writeContainer(KIND, {
     options: { likelihood, subset, structure, curvature: options.curvature, kfacApprox, seed, precision,
       input: input ?? '', output, sigmaNoise: options.sigmaNoise ?? null, positions: options.positions ?? null,
-      classAxis: options.classAxis ?? null, subnetwork: options.subnetwork ?? null },
+      classAxis: options.classAxis ?? null, subnetwork: options.subnetwork ?? null, rank: options.rank ?? null },
     network: graph === undefined ? null : graphToTree(graph),
     digest: saved.digest,
     curvature: curvatureToTree(curvature),
@@ -140,10 +142,11 @@ function optionsFrom(fields: Fields): SavedOptions {
     input: textField(fields, 'input') || undefined,
     output: textField(fields, 'output'),
     ...noisesFrom(fields),
+    ...(absent(fields['rank']) ? {} : { rank: positiveField(fields, 'rank') }),
     ...(absent(fields['subnetwork']) ? {} : { subnetwork: arrayField(fields, 'subnetwork') }),
     ...(absent(fields['positions']) ? {} : { positions: wordField(fields, 'positions', POSITIONS) }),
     ...(absent(fields['classAxis']) ? {} : { classAxis: countField(fields, 'classAxis') }),
-  }, ['sigmaNoise', 'positions', 'classAxis', 'subnetwork'])
+  }, ['sigmaNoise', 'positions', 'classAxis', 'subnetwork', 'rank'])
 }
 
 function settingsFrom(fields: Fields): PosteriorSettings {

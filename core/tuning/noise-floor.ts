@@ -5,6 +5,7 @@
  * nothing about the noise, H / sigma^2 swamps the prior, and in double precision the posterior loses the directions
  * that H leaves free. Tuning therefore stops at a floor, and says so.
  */
+import { isSum } from '../curvature/curvature.js'
 import { cholesky, gemm, symmetricEigen, triangularInverse } from '../kernels/linear-algebra.js'
 import type { DataFit } from '../posterior/evidence.js'
 import { deviation, type StructuredPosterior } from '../posterior/posterior.js'
@@ -27,7 +28,7 @@ export function targetFloor(meanSquare: number, interpolating: boolean): number 
  * for the targets where only sums over the data are at hand.
  */
 export function outputFloor(posterior: StructuredPosterior, data: DataFit): number {
-  if (posterior.curvature.structure === 'lowrank') return LEAST_VARIANCE
+  if (!isSum(posterior.curvature)) return LEAST_VARIANCE
   const h = curvatureDiagonal(posterior.curvature, posterior.slots)
   const distance = deviation(posterior.mean, posterior.settings)
   const largest = h.reduce((most, value, i) => Math.max(most, value * distance[i] * distance[i]), 0)

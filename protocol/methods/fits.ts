@@ -23,6 +23,8 @@ const FIT_OPTIONS = [
   'subset',
   'subnetwork',
   'structure',
+  'rank',
+  'nSubset',
   'curvature',
   'draws',
   'kfacApprox',

@@ -67,3 +67,27 @@ def test_wrong_weights_are_refused() -> None:
         posterior().fit(X, Y, sample_weight=[1, 2, 3])
     with pytest.raises(OptionError, match="'marglik'"):
         posterior(subset_of_weights="auto").fit(X, Y, sample_weight=np.full(20, 0.5))
+
+
+def test_functional_and_low_rank_are_the_full_posterior() -> None:
+    full = posterior(hessian_structure="full", subset_of_weights="all").fit(X, Y)
+    for options in ({"hessian_structure": "gp"}, {"hessian_structure": "lowrank", "rank": 27}):
+        la = posterior(subset_of_weights="all", **options).fit(X, Y)
+        assert la.log_marginal_likelihood() == pytest.approx(full.log_marginal_likelihood(), rel=1e-10)
+        np.testing.assert_allclose(la.functional_variance(X), full.functional_variance(X), rtol=1e-7)
+        np.testing.assert_allclose(la.H.to_dense(), full.H, atol=1e-9)
+    some = posterior(hessian_structure="functional", subset_of_weights="all", n_subset=4, seed=1).fit(X, Y)
+    assert np.all(some.posterior_variance >= full.posterior_variance - 1e-12)
+
+
+def test_subnetworks_and_the_hessian() -> None:
+    full = np.asarray(posterior(hessian_structure="full", subset_of_weights="all").fit(X, Y).H)
+    some = posterior(subset_of_weights="subnetwork", subnetwork_indices=[0, 5, 20]).fit(X, Y)
+    np.testing.assert_allclose(some.H, full[np.ix_([0, 5, 20], [0, 5, 20])], rtol=1e-10)
+    named = posterior(subset_of_weights="subnetwork", subnetwork_indices=["2"], hessian_structure="kron").fit(X, Y)
+    assert named.n_params == 15
+    largest = posterior(subset_of_weights="subnetwork", subnetwork_indices={"count": 3, "by": "magnitude"}).fit(X, Y)
+    theta = np.concatenate([WEIGHTS[name].ravel() for name in WEIGHTS])
+    np.testing.assert_allclose(np.sort(np.abs(largest.mean)), np.sort(np.abs(theta))[-3:])
+    exact = posterior(subset_of_weights="all", curvature="hessian", hessian_structure="full", prior_precision=50.0)
+    assert np.abs(np.asarray(exact.fit(X, Y).H) - full).max() > 1e-3

@@ -65,6 +65,9 @@
 #'   \item{freeze}{parameters that keep their values and take no part: names, globs, numbers}
 #'   \item{weights}{how often each row counts: 2 is the row twice, 0 no row; whole numbers where the fit chooses the
 #'     posterior}
+#'   \item{rank}{of `structure = "lowrank"` at the network's weights: a number of eigenvectors, or below 1 the share of
+#'     the trace of H that they have; without it `"lowrank"` is the linear model over all weights}
+#'   \item{n_subset}{of `structure = "functional"`: examples drawn by `seed` whose rows of H are kept; all by default}
 #'   \item{draws}{labels that `curvature = "mc_fisher"` draws for each row, by `seed`; 1 by default}
 #'   \item{mask}{of networks with several positions: which labels count, `TRUE` or `FALSE` in the shape of `y`; the
 #'     same as labels of -100}

@@ -2,6 +2,7 @@
 import fc from 'fast-check'
 import t from 'tap'
 import { curvatureArrays } from '../../../core/curvature/accumulate.js'
+import { isSum } from '../../../core/curvature/curvature.js'
 import { laplace, type LaplaceOptions, type LaplacePosterior, mergePartialFits, readPartialFit,
   writePartialFit } from '../../../core/index.js'
 import { loadPosterior } from '../../../core/laplace/load-posterior.js'
@@ -22,9 +23,9 @@ function labelsFor(likelihood: (typeof LIKELIHOODS)[number], n: number, outputs:
 }
 
 const arraysOf = ({ state }: LaplacePosterior): number[] =>
-  state.structured.curvature.structure === 'lowrank'
-    ? []
-    : curvatureArrays(state.structured.curvature).flatMap(array => Array.from(array))
+  isSum(state.structured.curvature)
+    ? curvatureArrays(state.structured.curvature).flatMap(array => Array.from(array))
+    : []
 
 const combination = fc.record({
   kind: fc.constantFrom(...Object.keys(mixedNetworks)),

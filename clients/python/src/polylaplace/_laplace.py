@@ -51,6 +51,9 @@ class Laplace(Fitting, Tuning, HyperParameters, Intervals, PosteriorQuantities, 
             what the fit finds.
         temperature: of the likelihood. None: 1.
         curvature: 'ggn', 'empirical_fisher', 'mc_fisher' or 'hessian'.
+        rank: of 'lowrank' at the network's weights: a number of eigenvectors, or below 1 the share of the trace of H
+            that they have. None: 'lowrank' is the linear model over all weights at its own mode.
+        n_subset: of 'functional' (also 'gp'): examples drawn by `seed` whose rows of H are kept. None: all.
         draws: labels that 'mc_fisher' draws for each row, by `seed`. None: 1.
         subnetwork_indices: flat indices of parameters; names and globs of tensors, or names of modules; or `count` of
             them: {'count': 100, 'by': 'magnitude'}, 'random' (with 'seed'), or a score for each parameter such as the
@@ -103,6 +106,8 @@ class Laplace(Fitting, Tuning, HyperParameters, Intervals, PosteriorQuantities, 
         temperature: float | None = None,
         curvature: str = "ggn",
         draws: int | None = None,
+        rank: float | None = None,
+        n_subset: int | None = None,
         subnetwork_indices: Sequence[int] | Sequence[str] | Mapping[str, Any] | Array | None = None,
         kfac_approx: str = "expand",
         engine: str = "auto",
@@ -152,6 +157,8 @@ class Laplace(Fitting, Tuning, HyperParameters, Intervals, PosteriorQuantities, 
             structure=None if open_structure else as_structure(self.hessian_structure),
             curvature=curvature,
             draws=draws,
+            rank=rank,
+            nSubset=n_subset,
             # Given, it would be a choice that the linear model over all weights does not have.
             kfacApprox=None if kfac_approx == "expand" else kfac_approx,
             engine=engine,
