@@ -77,8 +77,8 @@ async function writtenRows({ evaluator, options }: FitTask, { x, examples }: Tra
   const bytes = 8 * examples * count * size
   if (3 * bytes > options.memoryLimit) {
     throw new ResourceError('OUT_OF_MEMORY',
-      `The rows of ${examples} examples with ${size} parameters would need ${bytes} bytes three times, more than the limit `
-        + `of ${options.memoryLimit} (option memoryLimit). Take fewer examples (option nSubset).`, { needed: 3 * bytes,
+      `The rows of ${examples} examples with ${size} parameters would need ${bytes} bytes three times, more `
+        + `than the limit of ${options.memoryLimit} (option memoryLimit). Take fewer examples (option nSubset).`, { needed: 3 * bytes,
       limit: options.memoryLimit })
   }
   checkBytes('The rows of the curvature', bytes, 'Take fewer examples (option nSubset).')
