@@ -78,8 +78,10 @@ async function writtenRows({ evaluator, options }: FitTask, { x, examples }: Tra
   if (3 * bytes > options.memoryLimit) {
     throw new ResourceError('OUT_OF_MEMORY',
       `The rows of ${examples} examples with ${size} parameters would need ${bytes} bytes three times, more `
-        + `than the limit of ${options.memoryLimit} (option memoryLimit). Take fewer examples (option nSubset).`, { needed: 3 * bytes,
-      limit: options.memoryLimit })
+        + `than the limit of ${options.memoryLimit} (option memoryLimit). Take fewer examples (option nSubset).`, {
+      needed: 3 * bytes,
+      limit: options.memoryLimit,
+    })
   }
   checkBytes('The rows of the curvature', bytes, 'Take fewer examples (option nSubset).')
   const V = new Float64Array(examples * count * size)
