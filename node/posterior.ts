@@ -19,6 +19,7 @@ import { report as reportPage, type ReportOptions } from '../report/report.js'
 import { type ArrayInput, type ExamplesInput, toExamples, toNdArray, toTensor } from './arrays.js'
 import { describePosterior } from './describe.js'
 import { writeWhole } from './files/write-file.js'
+import { writeModel } from './files/write-model.js'
 import type { ArrayBatch, WorkOptions } from './options.js'
 
 /** An array of results, in the element type of the core's tensor. */
@@ -259,6 +260,24 @@ export class Posterior {
    */
   toOnnx(options: OnnxExportOptions = {}): Uint8Array {
     return posteriorModel(this.core, options)
+  }
+
+  /**
+   * Writes the plain ONNX model to a file; on request a model card in Markdown (`card`) and a folder for MLflow
+   * (`mlflow`) beside it. With `x` and `y`, rows that neither network nor posterior has seen, the card says how good the
+   * model is, with a picture of its calibration.
+   * @returns the paths that were written
+   * @throws OptionError, GraphError; ResourceError NOT_WRITTEN
+   */
+  async exportTo(path: string,
+    { x, y, card, mlflow, signal, onProgress, ...options }: OnnxExportOptions & WorkOptions & {
+      readonly x?: ExamplesInput | undefined
+      readonly y?: ArrayInput | undefined
+      readonly card?: boolean | undefined
+      readonly mlflow?: boolean | undefined
+    } = {}): Promise<string[]> {
+    const comparison = x === undefined || y === undefined ? undefined : await this.compare(x, y, { signal, onProgress })
+    return writeModel(this.core, path, options, { card, mlflow, comparison })
   }
 
   /**

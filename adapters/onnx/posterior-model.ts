@@ -1,20 +1,25 @@
 /** @file A fitted posterior as a plain ONNX model: its graph, and what the file says of itself. */
 import { type CalibrationSummary } from '../../core/conformal/calibration.js'
 import { knownOptions } from '../../core/errors/suggest.js'
+import type { Comparison } from '../../core/laplace/compare.js'
 import { EXPORT_OPTIONS, type ExportedGraph, type ExportOptions } from '../../core/laplace/export-graph.js'
 import type { LaplacePosterior } from '../../core/laplace/laplace-posterior.js'
 import { LIBRARY_VERSION } from '../../core/options/library-version.js'
 import { withDoubleKernels } from './double-kernels.js'
+import { mlflowFiles } from './mlflow.js'
+import { calibrationPicture, modelCard } from './model-card.js'
 import { writeOnnx } from './write-onnx.js'
 
 /** The options of `toOnnx`. */
 export interface OnnxExportOptions extends ExportOptions {
   /** The operator set, 13 to 24; by default the oldest from 17 on that can hold the network. */
   readonly opset?: number | undefined
+  /** The names of the classes, in the order of the outputs, for the file's metadata. */
+  readonly labels?: readonly string[] | undefined
 }
 
 /** The names of the options of `toOnnx`. */
-export const ONNX_EXPORT_OPTIONS: readonly (keyof OnnxExportOptions)[] = [...EXPORT_OPTIONS, 'opset']
+export const ONNX_EXPORT_OPTIONS: readonly (keyof OnnxExportOptions)[] = [...EXPORT_OPTIONS, 'opset', 'labels']
 
 /**
  * The bytes of an ONNX file that gives a posterior's predictions from the network's inputs, by standard operators
@@ -23,11 +28,55 @@ export const ONNX_EXPORT_OPTIONS: readonly (keyof OnnxExportOptions)[] = [...EXP
  *   UNSUPPORTED_OPERATOR for an operator set that cannot hold the network
  */
 export function posteriorModel(posterior: LaplacePosterior, options: OnnxExportOptions = {}): Uint8Array {
+  return exportModel(posterior, options).model
+}
+
+/** What is written beside a model. */
+export interface BesideOptions {
+  /** Name of the model's file, without its ending; default `model`. */
+  readonly stem?: string
+  /** A model card. */
+  readonly card?: boolean | undefined
+  /** A folder that MLflow loads. */
+  readonly mlflow?: boolean | undefined
+  /** Scores on rows that neither network nor posterior has seen, for the card. */
+  readonly comparison?: Comparison | undefined
+}
+
+/** The files of an export by their paths: the model, its card and picture, its MLflow folder. @throws as posteriorModel */
+export function modelFiles(posterior: LaplacePosterior, options: OnnxExportOptions,
+  { stem = 'model', card = false, mlflow = false, comparison }: BesideOptions): Map<string, Uint8Array | string> {
+  const { model, exported, metadata } = exportModel(posterior, options)
+  const files = new Map<string, Uint8Array | string>([[`${stem}.onnx`, model]])
+  const picture = `${stem}.calibration.svg`
+  const text = card || mlflow ?
+    modelCard({ posterior, exported, comparison, file: `${stem}.onnx`, picture }) :
+    ''
+  if (card) {
+    files.set(`${stem}.md`, text)
+    if (comparison !== undefined) files.set(picture, calibrationPicture(comparison))
+  }
+  if (mlflow) {
+    const folder = `${stem}.mlflow`
+    files.set(`${folder}/model.onnx`, model)
+    const { graph: { inputs }, outputs } = exported
+    for (const [path, content] of mlflowFiles({ inputs, outputs, metadata })) files.set(`${folder}/${path}`, content)
+    files.set(`${folder}/README.md`, text)
+    if (comparison !== undefined) files.set(`${folder}/${picture}`, calibrationPicture(comparison))
+  }
+  return files
+}
+
+function exportModel(posterior: LaplacePosterior,
+  options: OnnxExportOptions): { model: Uint8Array, exported: ExportedGraph, metadata: Record<string, string> } {
   knownOptions('toOnnx', options, ONNX_EXPORT_OPTIONS)
-  const { opset, ...rest } = options
+  const { opset, labels, ...rest } = options
   const exported = posterior.exportGraph(rest)
-  return writeOnnx(withDoubleKernels(exported.graph), { name: 'posterior', opset: opset ?? 'least',
-    description: describe(posterior), metadata: metadataOf(posterior, exported) })
+  const metadata = { ...metadataOf(posterior, exported),
+    ...(labels === undefined ? {} : { 'polylaplace.labels': JSON.stringify(labels) }) }
+  const model = writeOnnx(withDoubleKernels(exported.graph), { name: 'posterior', opset: opset ?? 'least',
+    description: describe(posterior), metadata })
+  return { model, exported, metadata }
 }
 
 /** In a sentence. */

@@ -28,6 +28,8 @@ const COMMANDS: Readonly<
     load: async () => (await import('./report.js')).report },
   conformalize: { usage: 'conformalize POSTERIOR', summary: 'intervals and sets of classes with a guarantee',
     load: async () => (await import('./conformalize.js')).conformalize },
+  export: { usage: 'export POSTERIOR', summary: 'a plain ONNX model with means, variances, probabilities, intervals',
+    load: async () => (await import('./export.js')).exportCommand },
   selftest: { usage: 'selftest', summary: 'whether this installation works',
     load: async () => (await import('./selftest.js')).selftest },
 }

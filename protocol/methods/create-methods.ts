@@ -19,6 +19,7 @@ import { functionalSamples, functionalVariance, logMarginalLikelihood, logProb, 
 import { tune, withPrior } from './priors.js'
 import { figures, report } from './report.js'
 import { load, save } from './storage.js'
+import { toOnnx } from './to-onnx.js'
 
 const METHODS: Readonly<Record<MethodName, Method>> = {
   readNetwork,
@@ -45,6 +46,7 @@ const METHODS: Readonly<Record<MethodName, Method>> = {
   logMarginalLikelihood,
   get,
   save,
+  toOnnx,
   load,
   compare,
   figures,

@@ -35,6 +35,7 @@ const TABLE = {
   logMarginalLikelihood: {},
   get: {},
   save: {},
+  toOnnx: {},
   load: { creates: 'posterior' },
   compare: {},
   figures: {},

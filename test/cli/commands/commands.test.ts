@@ -2,7 +2,7 @@ import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import t from 'tap'
-import { writeOnnx } from '../../../adapters/onnx/index.js'
+import { readOnnx, writeOnnx } from '../../../adapters/onnx/index.js'
 import { readNpy, writeNpy } from '../../../cli/data/npy.js'
 import { GraphBuilder } from '../../../core/graph/builder.js'
 import { BATCH } from '../../../core/graph/graph.js'
@@ -322,6 +322,14 @@ t.test('fit without an option says what it chose; evaluate, conformalize, levels
   t.match((await run('predict', calibrated, '--data', test, '--target', 'answer', '--level', '0.9')).out, /\{\w+/)
   t.match((await run('conformalize', auto, '--out', calibrated)).out, /each predicted without itself \(approximate\)/)
 
+  const [exported, card] = [inFolder('model.onnx'), inFolder('model.md')]
+  t.match(await run('export', calibrated, '--out', exported, '--card', '--data', test), { code: 0,
+    out: /Outputs +mean, variance, probabilities, sets, novelty[^]*model\.calibration\.svg/ })
+  t.match(readFileSync(card, 'utf8'), /\| network \| temperature scaling \| posterior \|/)
+  t.same(readOnnx(readFileSync(exported)).outputs, ['mean', 'variance', 'probabilities', 'sets', 'novelty'])
+  t.match(await run('export', auto, '--out', exported, '--outputs', 'sets'), { code: 2, remarks: /conformalize/ })
+  t.match(await run('export', auto, '--out', exported, '--data', test), { code: 2, remarks: /--card/ })
+
   const half = JSON.parse((await run(...fit, '--validation', test, '--calibrate', 'temperature', '--json')).out)
   t.match(half, { tuned: 'validated', choice: { networkWeight: 1, heldOut: { rows: 38 } } })
   t.match(JSON.parse((await run(...fit, '--validation', '0.2', '--json')).out), { tuned: 'validated', examples: 90 })
@@ -356,7 +364,8 @@ t.test('help, version, selftest', async t => {
   t.equal((await run('--version')).out, `${version}\n`)
   const help = await run('--help')
   t.match(help.out, 'polylaplace serve')
-  for (const command of ['demo', 'inspect', 'fit', 'predict', 'evaluate', 'report', 'conformalize', 'selftest']) {
+  for (const command of ['demo', 'inspect', 'fit', 'predict', 'evaluate', 'report', 'conformalize', 'export',
+    'selftest']) {
     t.match(help.out, `polylaplace ${command}`)
     t.match(await run(command, '--help'), { code: 0, out: `Usage: polylaplace ${command}` })
   }

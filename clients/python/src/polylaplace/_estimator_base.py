@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -250,6 +250,32 @@ class LaplaceEstimator(BaseEstimator):  # type: ignore[misc]
         names = getattr(self, "classes_", None)
         rows, labels = self._checked(X), self._targets(y, "y")
         return self._posterior().report(path, rows, labels, outliers=others, classes=names, title=title)
+
+    def to_onnx(
+        self,
+        path: str | os.PathLike[str] | None = None,
+        *,
+        outputs: str | Sequence[str] | None = None,
+        opset: int | None = None,
+        dtype: str | None = None,
+        card: bool = False,
+        mlflow: bool = False,
+        X: Any = None,
+        y: Any = None,
+        **options: Any,
+    ) -> bytes | None:
+        """The posterior as a plain ONNX model, for any ONNX runtime. See `Laplace.to_onnx`.
+
+        The names of the classes are in the file's metadata, `polylaplace.labels`.
+        """
+        classes = getattr(self, "classes_", None)
+        if classes is not None:
+            options.setdefault("labels", [str(label) for label in classes])
+        x = None if X is None else self._checked(X)
+        targets = None if X is None or y is None else self._targets(y, "y")
+        return self._posterior().to_onnx(
+            path, outputs=outputs, opset=opset, dtype=dtype, card=card, mlflow=mlflow, X=x, y=targets, **options
+        )
 
     # --- what was fitted ---
 
