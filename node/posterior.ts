@@ -264,8 +264,8 @@ export class Posterior {
 
   /**
    * Writes the plain ONNX model to a file; on request a model card in Markdown (`card`) and a folder for MLflow
-   * (`mlflow`) beside it. With `x` and `y`, rows that neither network nor posterior has seen, the card says how good the
-   * model is, with a picture of its calibration.
+   * (`mlflow`) beside it. With `x` and `y`, rows that neither network nor posterior has seen, the card says how good
+   * the model is, with a picture of its calibration.
    * @returns the paths that were written
    * @throws OptionError, GraphError; ResourceError NOT_WRITTEN
    */

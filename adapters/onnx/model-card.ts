@@ -1,4 +1,4 @@
-/** @file A model card: in Markdown what an exported posterior is, what it was fitted to, and how well it is calibrated. */
+/** @file A model card in Markdown: what an exported posterior is, what it was fitted to, how well it is calibrated. */
 import type { Comparison } from '../../core/laplace/compare.js'
 import type { ExportedGraph } from '../../core/laplace/export-graph.js'
 import type { LaplacePosterior } from '../../core/laplace/laplace-posterior.js'
@@ -41,8 +41,8 @@ export function modelCard(subject: CardSubject): string {
   return [
     `# ${file}`,
     '',
-    'A trained neural network with its Laplace approximation, as one ONNX model: any ONNX runtime gives its predictions ' +
-    'and how sure they are.',
+    'A trained neural network with its Laplace approximation, as one ONNX model: any ONNX runtime gives its ' +
+    'predictions and how sure they are.',
     '',
     '## Outputs',
     '',
@@ -143,7 +143,8 @@ export function calibrationPicture({ network, posterior }: Comparison): string {
   }
   const regression = posterior.likelihood === 'regression'
   const label = (x: number, y: number, text: string, more = ''): string =>
-    `<text x="${x}" y="${y}" font-family="sans-serif" font-size="12" fill="#777" text-anchor="middle"${more}>${text}</text>`
+    `<text x="${x}" y="${y}" font-family="sans-serif" font-size="12" fill="#777" text-anchor="middle"${more}>` +
+    `${text}</text>`
   return [
     `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${SIZE} ${SIZE}" role="img" aria-label="Calibration">`,
     `<rect x="${EDGE}" y="${EDGE}" width="${plot}" height="${plot}" fill="none" stroke="#999"/>`,

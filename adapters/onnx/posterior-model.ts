@@ -43,7 +43,7 @@ export interface BesideOptions {
   readonly comparison?: Comparison | undefined
 }
 
-/** The files of an export by their paths: the model, its card and picture, its MLflow folder. @throws as posteriorModel */
+/** The files of an export by their paths: model, card and picture, MLflow folder. @throws as posteriorModel */
 export function modelFiles(posterior: LaplacePosterior, options: OnnxExportOptions,
   { stem = 'model', card = false, mlflow = false, comparison }: BesideOptions): Map<string, Uint8Array | string> {
   const { model, exported, metadata } = exportModel(posterior, options)

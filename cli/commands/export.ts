@@ -1,4 +1,4 @@
-/** @file `polylaplace export`: a posterior as a plain ONNX model, with a model card and a folder for MLflow on request. */
+/** @file `polylaplace export`: a posterior as a plain ONNX model; a model card and a folder for MLflow on request. */
 import type { OnnxExportOptions } from '../../adapters/onnx/index.js'
 import { oneOf } from '../../core/errors/suggest.js'
 import { LINKS, PRECISIONS } from '../../core/options/words.js'
