@@ -1,5 +1,6 @@
 /** @file What is printed of a posterior, in lines no wider than a terminal. */
 import type { LaplacePosterior } from '../core/laplace/laplace-posterior.js'
+import type { ParameterSummary } from '../core/laplace/posterior-summary.js'
 import type { TrainingScores, TrainingSummary } from '../core/tuning/training-scores.js'
 
 /** Characters in a line where the terminal does not say; wider ones are hard to read. */
@@ -45,11 +46,23 @@ export function noteText(note: string): string {
   return note.startsWith(WARNING) ? note : `Note: ${note}`
 }
 
+/** Tensors that are named before the rest is counted. */
+const NAMED = 8
+
+/** The tensors that a posterior is over, with their shapes. */
+export function parametersText(parameters: readonly ParameterSummary[]): string {
+  const named = parameters.slice(0, NAMED).map(({ name, shape }) =>
+    `${name} (${shape.length === 0 ? 'a number' : shape.join(' x ')})`
+  ).join(', ')
+  return parameters.length > NAMED ? `${named} and ${parameters.length - NAMED} more` : named
+}
+
 /** A posterior in some lines. */
 export function describePosterior(posterior: LaplacePosterior, columns = terminalColumns()): string {
   const { likelihood, subset, structure, parameterCount, examples, priorPrecision, sigmaNoise, tuned } = posterior
   const { notes, choice, training } = posterior
   const entries = [
+    `parameters: ${parametersText(posterior.parameters)}`,
     `prior precision ${precisionText(priorPrecision)}${tuned === 'none' ? '' : `, tuned by ${tuned}`}${
       likelihood === 'regression' ? `; noise ${noiseText(sigmaNoise)}` : ''
     }`,

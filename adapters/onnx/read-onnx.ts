@@ -12,6 +12,7 @@ import type { NamedTensors } from '../tensors/file-tensor.js'
 import { findBatchAxis, knownTypes } from './batch-axis.js'
 import { type Constants, foldQuantization } from './dequantize.js'
 import { type ExternalData, externalReference, isExternal } from './external-data.js'
+import { describeFolded } from './folded-layers.js'
 import { unfoldTensors } from './folded-tensors.js'
 import { standardOpset } from './functions.js'
 import { type Dimensions, openLengthsError, readInput } from './inputs.js'
@@ -82,7 +83,9 @@ export function readOnnx(bytes: Uint8Array, options: OnnxOptions = {}): Graph {
   checkFinite(batched, origins, options.allowNonFinite ?? false)
   const given = options.module?.parameters ?? options.parameters
   const names = given === undefined ? findParameters(batched, origins) : chosenParameters(batched, given)
-  const notes = given === undefined ? describeChoice(batched, names, origins) : []
+  const folded = options.module === undefined ? describeFolded(model, graph, noted) : undefined
+  const notes = [...given === undefined ? describeChoice(batched, names, origins) : [],
+    ...folded === undefined ? [] : [folded]]
   const parameters = names.map(name => ({ name, shape: valueOf(batched, name).shape, transposed: false }))
   const complete = removeDead({ ...batched, parameters, notes: [...batched.notes, ...notes] })
   const reshaped = reshapeWeights(complete, types)

@@ -3,7 +3,7 @@ import { inLanguage } from '../../core/errors/option-names.js'
 import { laplace } from '../../core/laplace/laplace.js'
 import type { PosteriorSummary } from '../../core/laplace/posterior-summary.js'
 import type { Batch } from '../../core/tensor/batch.js'
-import { noteText, trainingText, wrapText } from '../../node/describe.js'
+import { noteText, parametersText, trainingText, wrapText } from '../../node/describe.js'
 import { nodeRuntime } from '../../node/runtime/runtime.js'
 import { formatCount, formatNumber } from '../../report/numbers.js'
 import type { Arguments } from '../arguments/arguments.js'
@@ -79,9 +79,10 @@ async function validationOf(args: Arguments, purpose: DataPurpose,
 function report(terminal: Terminal, summary: PosteriorSummary, seconds: number, out: string,
   { labels, target }: AnsweredExamples): void {
   const { likelihood, subset, structure, parameterCount, examples, priorPrecision, tuned, effectiveParameters,
-    sigmaNoise, logMarginalLikelihood, training, choice, notes } = summary
+    sigmaNoise, logMarginalLikelihood, training, choice, notes, parameters } = summary
   terminal.write(pairs([
     ['Posterior', `${likelihood}, ${subset}, ${structure}: ${formatCount(parameterCount)} parameters`],
+    ['Parameters', parametersText(parameters)],
     ['Fitted to', `${formatCount(examples)} examples in ${formatSeconds(seconds)}`],
     ...(target === undefined ? [] : [['Answers', target] as const]),
     ...(labels === undefined ? [] : [['Labels', labels.map((label, i) => `${label} = ${i}`).join(', ')] as const]),

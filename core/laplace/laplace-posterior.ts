@@ -23,7 +23,7 @@ import { evidenceAtMode, evidenceOf, logLikelihoodOf } from './posterior-evidenc
 import { type CompareOptions, type ConformalOptions, type PredictOptions, PRIOR_CHANGES, type PriorChanges,
   settingsFrom, type TuneOptions } from './posterior-options.js'
 import { checkNoiseChange, type PosteriorState, recordOf, sigmaOf, withoutScores } from './posterior-state.js'
-import { inputsOf, type InputSummary, type PosteriorSummary, summarizePosterior,
+import { inputsOf, type InputSummary, parametersOf, type ParameterSummary, type PosteriorSummary, summarizePosterior,
   trainingOf } from './posterior-summary.js'
 import { predict } from './predict.js'
 import { type Prediction } from './prediction.js'
@@ -144,6 +144,11 @@ export class LaplacePosterior {
   /** The inputs of the network that its output depends on. */
   get inputs(): readonly InputSummary[] {
     return inputsOf(this.state)
+  }
+
+  /** The tensors that the posterior is over, in the order of theta. */
+  get parameters(): readonly ParameterSummary[] {
+    return parametersOf(this.state)
   }
 
   /** The names of all inputs that the network declares, in order; data for those beside `inputs` are passed over. */

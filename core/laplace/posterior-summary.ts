@@ -51,7 +51,14 @@ export interface PosteriorSummary {
   /** The names of all inputs that the network declares, in their order; a list of arrays may have one for each. */
   readonly declaredInputs: readonly string[]
   /** The tensors of the subset, in the order of theta. */
-  readonly parameters: readonly { readonly name: string, readonly shape: readonly number[], readonly size: number }[]
+  readonly parameters: readonly ParameterSummary[]
+}
+
+/** A tensor of the subset. */
+export interface ParameterSummary {
+  readonly name: string
+  readonly shape: readonly number[]
+  readonly size: number
 }
 
 /** The summary of a posterior over a network of that digest. @throws NumericalError NOT_POSITIVE_DEFINITE */
@@ -87,7 +94,7 @@ export function summarizePosterior(state: PosteriorState, digest: string): Poste
     digest,
     inputs: inputsOf(state),
     declaredInputs: evaluator.network.declared,
-    parameters: describeSlots(structured.slots),
+    parameters: parametersOf(state),
   }
 }
 
@@ -98,6 +105,11 @@ export function trainingOf(state: PosteriorState): TrainingSummary | undefined {
     ? undefined
     : { rows: examples, network: networkScores(training.agreement, loss, noiseOf(state)), posterior: training.posterior,
       leaveOneOutNll: choice?.leaveOneOutNll }
+}
+
+/** The tensors that a posterior is over, in the order of theta. */
+export function parametersOf({ structured }: PosteriorState): readonly ParameterSummary[] {
+  return describeSlots(structured.slots)
 }
 
 /** The inputs of a posterior's network, those that its output depends on. */

@@ -106,6 +106,7 @@ t.test('data for an input that nothing reads are passed over, by a saved posteri
   const again = loadPosterior(posterior.save())
   t.same(again.core.declaredInputs, ['unread', 'x'])
   t.same(again.core.inputs.map(({ name }) => name), ['x'])
+  t.match(String(again), /parameters: weight \(3 x 2\), bias \(3\)/)
   const { data } = (await posterior.predict(x)).variance
   t.same((await again.predict(given)).variance.data, data)
   t.same((await again.predict({ x })).variance.data, data)

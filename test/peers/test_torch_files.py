@@ -86,6 +86,29 @@ def test_weights_that_are_plain_tensors(kind: str, own: int, axes: int, folding:
     assert la.n_params == 4 * 6 + 6 + own
 
 
+class Normalised(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv, self.norm, self.head = nn.Conv2d(1, 3, 3), nn.BatchNorm2d(3), nn.Linear(12, 3)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.head(torch.relu(self.norm(self.conv(x))).flatten(1))
+
+
+@pytest.mark.parametrize(("exporter", "folds"), [("new", True), ("old", True), ("whole", False)])
+def test_what_an_exporter_has_folded_is_said(exporter: str, folds: bool, tmp_path: Path) -> None:
+    module, path = Normalised().eval(), str(tmp_path / "network.onnx")
+    options = {"new": {"dynamo": True}, "old": {"dynamo": False}, "whole": {"dynamo": True, "optimize": False}}[
+        exporter
+    ]
+    torch.onnx.export(module, (torch.randn(2, 1, 4, 4),), path, **options)
+    la = Laplace(path, "classification", subset_of_weights="all", hessian_structure="diag", prior_precision=1.0)
+    la.fit(torch.randn(9, 1, 4, 4).numpy(), np.arange(9) % 3)
+    said = [note for note in la.summary["notes"] if "has worked other tensors" in note]
+    assert len(said) == folds
+    assert la.n_params == sum(each.numel() for each in module.parameters()) - 6 * folds
+
+
 class Centred(nn.Module):
     """Mixes the examples of a batch, and squeezes a batch of one away."""
 

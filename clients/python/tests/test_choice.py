@@ -354,6 +354,15 @@ def test_training_scores_are_shown_where_the_server_gives_them(model: LaplaceCla
     assert "Warning: Something is wrong." in text
 
 
+def test_the_tensors_of_the_posterior_are_listed() -> None:
+    parameters = [{"name": f"w{i}", "shape": [3, 2], "size": 6} for i in range(10)]
+    summary = {"likelihood": "regression", "subset": "all", "parameterCount": 60, "structure": "kron", "examples": 5}
+    more = {"tuned": "none", "priorPrecision": 1.0, "sigmaNoise": 1.0, "logMarginalLikelihood": -1.0, "notes": []}
+    text = describe({**summary, **more, "parameters": parameters}).replace("\n  ", " ")
+    assert "Parameters: w0 (3 x 2), w1 (3 x 2), " in text
+    assert "w7 (3 x 2) and 2 more\n" in text
+
+
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("outputs", [1, 3])
 def test_a_trained_network_takes_rows_of_one_class_and_a_single_row(outputs: int) -> None:

@@ -13,6 +13,7 @@ print.laplace <- function(x, digits = max(3, getOption("digits") - 3), ...) {
   if (!is.null(x$call)) cat("Call:\n", paste(deparse(x$call, width.cutoff = 80), collapse = "\n"), "\n\n", sep = "")
   cat(headline(x), "\n", sep = "")
   cat(sprintf("%s parameters, %s examples\n", format(x$parameter_count), format(x$nobs)))
+  writeLines(wrapped("Parameters: ", show_parameters(x$parameters)))
   writeLines(choice_lines(x$choice, digits))
   evidence <- show_number(x$log_marginal_likelihood, digits)
   cat("Log marginal likelihood (at the network's weights): ", evidence, "\n", sep = "")
@@ -25,6 +26,14 @@ print.laplace <- function(x, digits = max(3, getOption("digits") - 3), ...) {
   for (note in Filter(Negate(is_warning), x$notes)) writeLines(wrapped("Note: ", note))
   for (note in Filter(is_warning, x$notes)) writeLines(wrapped("", note))
   invisible(x)
+}
+
+#' The tensors that the posterior is over, with their shapes.
+#' @noRd
+show_parameters <- function(table, most = 8) {
+  named <- utils::head(sprintf("%s (%s)", table$name, ifelse(nzchar(table$shape), table$shape, "a number")), most)
+  more <- nrow(table) - length(named)
+  paste0(paste(named, collapse = ", "), if (more > 0) sprintf(" and %d more", more))
 }
 
 headline <- function(x) {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,12 +11,15 @@ import numpy as np
 from ._choice import Choice
 
 _WIDTH = 100
+#: Tensors that are named before the rest is counted.
+_NAMED = 8
 
 
 def describe(summary: Mapping[str, Any]) -> str:
     """A posterior's summary as text: what it is, what was chosen and why, and how it does on its training rows."""
     choice = summary.get("choice")
-    lines = [_posterior(summary), *_hyper_parameters(summary), *_evidence(summary), *_training(summary.get("training"))]
+    lines = [_posterior(summary), *_parameters(summary.get("parameters")), *_hyper_parameters(summary)]
+    lines += [*_evidence(summary), *_training(summary.get("training"))]
     if choice is not None:
         own = Choice.from_wire(choice)
         lines += [_wrapped("What was chosen", own.reason), _wrapped("Why", own.explanation)]
@@ -35,6 +38,15 @@ def _posterior(summary: Mapping[str, Any]) -> str:
         f"Laplace posterior ({summary['likelihood']}) over {subset} ({summary['parameterCount']} parameters), "
         f"structure {summary['structure']}, fitted to {summary['examples']} rows"
     )
+
+
+def _parameters(parameters: Sequence[Mapping[str, Any]] | None) -> list[str]:
+    """The tensors that the posterior is over, with their shapes."""
+    if not parameters:
+        return []
+    named = [f"{each['name']} ({' x '.join(map(str, each['shape'])) or 'a number'})" for each in parameters[:_NAMED]]
+    more = f" and {len(parameters) - _NAMED} more" if len(parameters) > _NAMED else ""
+    return [_wrapped("Parameters", ", ".join(named) + more)]
 
 
 def _hyper_parameters(summary: Mapping[str, Any]) -> list[str]:

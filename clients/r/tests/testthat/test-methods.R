@@ -2,7 +2,8 @@ test_that("printing says what matters", {
   expect_output(
     print(last_layer_fit()),
     paste0(
-      "classification, last layer, structure kron.*15 parameters, 150 examples.*Log marginal likelihood.*tuned: ",
+      "classification, last layer, structure kron.*15 parameters, 150 examples.*Parameters: output.weight .3x4., ",
+      "output.bias .3..*Log marginal likelihood.*tuned: ",
       "linearized.*Levels: setosa"
     )
   )
