@@ -1,4 +1,4 @@
-/** @file What can be seen of tensors that an exporter has worked into others, so that a file has fewer than its module. */
+/** @file What can be seen of tensors that an exporter has worked into others: a file has fewer than its module. */
 import type { GraphMessage, ModelMessage } from './messages.js'
 import type { Origins } from './tensor-origins.js'
 
