@@ -21,8 +21,8 @@ export function describeFolded({ producer_name: producer }: ModelMessage, graph:
     ...merged.length === 0 ? [] : [`has merged ${listed(merged)} with equal tensors`],
   ]
   return parts.length === 0 ? undefined : `The exporter ${parts.join(', and ')}: the file has fewer parameters than ` +
-    'the network that it was exported from, and the posterior is over those of the file. A torch module that is given ' +
-    'itself (in Python) has all of them; so has a file that torch.onnx.export has written with dynamo=True and ' +
+    'the network that it was exported from, and the posterior is over those of the file. A torch module that is ' +
+    'given itself (in Python) has all of them; so has a file that torch.onnx.export has written with dynamo=True and ' +
     'optimize=False.'
 }
 

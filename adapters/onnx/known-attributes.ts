@@ -34,8 +34,8 @@ export function checkAttributes(op: string, node: string, opset: number,
     if (kind === undefined && !PASSED_OVER.has(name)) {
       const suggestion = nearestWord(name, [...known.keys()])
       throw refuse(op, node,
-        `has no attribute '${name.slice(0, 50)}' ${op.includes('::') ? '' : ` in operator set ${opset}`}` +
-          (suggestion === undefined ? '' : `; did its writer mean '${suggestion}'?`))
+        `has no attribute '${name.slice(0, 50)}'${op.includes('::') ? '' : ` in operator set ${opset}`}` +
+          (suggestion === undefined ? '' : `; '${suggestion}' may be meant`))
     }
     const found = kindOf(attribute)
     if (kind !== undefined && found !== undefined && found !== kind) {

@@ -193,7 +193,7 @@ t.test('attributes that an operator does not have are refused', async t => {
       inputs: [b.value('x', ['n', 2])], outputs: [b.message([[1, 'y']])] })
   t.ok(readOnnx(file('QuickGelu', { alpha: float(2) })))
   t.throws(() => readOnnx(file('QuickGelu', { alhpa: float(2) })), { code: 'UNTRUSTED_INPUT',
-    message: /QuickGelu has no attribute 'alhpa'; did its writer mean 'alpha'/ })
+    message: /QuickGelu has no attribute 'alhpa'; 'alpha' may be meant\./ })
   t.throws(() => readOnnx(file('QuickGelu', { alpha: 2 })), { message: /takes a number as 'alpha'/ })
   t.throws(() => readOnnx(file('Binarizer', { treshold: float(2) }, 'ai.onnx.ml')), { message: /no attribute/ })
   for (const op of CONTRIBUTED.keys()) t.ok(CONTRIBUTED_ATTRIBUTES[op], op)
