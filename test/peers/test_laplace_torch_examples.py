@@ -84,12 +84,12 @@ def test_training_with_the_evidence() -> None:
         likelihood="regression",
         hessian_structure="full",
         backend=BackPackGGN,
-        n_epochs=60,
+        n_epochs=25,
         optimizer_kwargs={"lr": 3e-2},
         prior_structure="scalar",
     )
-    assert len(losses) == 60
-    assert len(margliks) == 600
+    assert len(losses) == 25
+    assert len(margliks) == 250
     assert min(margliks) < margliks[0]
     assert la.sigma_noise.item() < 0.8
     assert la(X_test)[1].shape == (50, 1, 1)
@@ -98,11 +98,11 @@ def test_training_with_the_evidence() -> None:
 
 def test_calibration_by_a_grid() -> None:
     train, held_out = three_classes(), three_classes(90)
-    model = trained(nn.Sequential(nn.Linear(4, 32), nn.ReLU(), nn.Linear(32, 3)), train, nn.CrossEntropyLoss(), 150)
+    model = trained(nn.Sequential(nn.Linear(4, 16), nn.ReLU(), nn.Linear(16, 3)), train, nn.CrossEntropyLoss(), 100)
     la = Laplace(model, "classification", subset_of_weights="all", hessian_structure="diag")
     la.fit(train)
     options = {"method": "gridsearch", "pred_type": "glm", "link_approx": "probit", "val_loader": held_out}
-    la.optimize_prior_precision(**options, loss=get_nll, grid_size=15)
+    la.optimize_prior_precision(**options, loss=get_nll, grid_size=9)
     X, y = held_out.dataset.tensors
     network = F.nll_loss(model(X).log_softmax(-1), y)
     assert F.nll_loss(la(X, pred_type="glm", link_approx="probit").log(), y) < network
@@ -292,7 +292,7 @@ def test_surrogate_of_an_optimisation() -> None:
     X = torch.rand(25, 2)
     y = (X - 0.3).square().sum(dim=1, keepdim=True)
     loader = DataLoader(TensorDataset(X, y), batch_size=1024, shuffle=True)
-    model = trained(nn.Sequential(nn.Linear(2, 20), nn.Tanh(), nn.Linear(20, 1)), loader, nn.MSELoss(), 200)
+    model = trained(nn.Sequential(nn.Linear(2, 20), nn.Tanh(), nn.Linear(20, 1)), loader, nn.MSELoss(), 100)
     la = Laplace(model, "regression", subset_of_weights="all", hessian_structure="kron", enable_backprop=True)
     la.fit(loader)
     la.optimize_prior_precision(n_steps=50)

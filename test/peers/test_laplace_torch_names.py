@@ -328,3 +328,101 @@ def test_draws_have_the_covariance(subset: str, structure: str) -> None:
     precision = own.posterior_precision
     covariance = precision.to_matrix(-1) if structure == "kron" else dense(precision).inverse()
     close(own.sample(200_000, torch.Generator().manual_seed(0)).T.cov(), covariance, 0.02)
+
+
+def test_names_of_other_libraries_are_said_once_to_select_a_curvature() -> None:
+    ours._base._told.clear()
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        for backend in (ours.curvature.BackPackGGN, ours.curvature.AsdlEF, ours.curvature.GGNInterface):
+            ours.DiagLaplace(network(), "classification", backend=backend)
+    (only,) = said
+    assert "BackPackGGN selects its curvature" in str(only.message)
+    assert only.filename == __file__
+
+
+@pytest.mark.parametrize(("likelihood", "factor"), [("classification", 1.0), ("regression", 2.0)])
+@pytest.mark.parametrize("structure", ["full", "diag", "kron"])
+def test_empirical_fisher_is_laplace_torch_s(likelihood: str, factor: float, structure: str) -> None:
+    options = {"sigma_noise": 0.4} if likelihood == "regression" else {}
+    own = ours.Laplace(network(), likelihood, "all", structure, backend=ours.curvature.AsdlEF, **options)
+    data = loader(likelihood)
+    own.fit(data)
+    X, y = data.dataset.tensors
+    # By the definition: products of the gradients of each example's loss, which is half of the square.
+    G, _ = own.backend.gradients(X, y)
+    G = G * own.backend.factor
+    H = factor * G.T @ G
+    if structure == "kron":
+        # One example is exact; of several only the trace of a block is close, so the biases are compared.
+        close(own.H_facs.kfacs[-1][0], H[-CLASSES:, -CLASSES:])
+    else:
+        close(own.H, H if structure == "full" else H.diag())
+    # The core predicts with the same matrix.
+    J, _ = own.backend.jacobians(X_NEW)
+    f_var = own._glm_predictive_distribution(X_NEW)[1]
+    close(f_var, own.functional_variance(J))
+
+
+def test_labels_are_drawn_by_torch_s_seed() -> None:
+    data = loader("classification")
+    fitted = []
+    for seed in (1, 1, 2):
+        model = network()
+        torch.manual_seed(seed)
+        own = ours.FullLaplace(
+            model, "classification", backend=ours.curvature.GGNInterface, backend_kwargs={"stochastic": True}
+        )
+        own.fit(data)
+        fitted.append(own.H)
+    assert torch.equal(fitted[0], fitted[1])
+    assert not torch.allclose(fitted[0], fitted[2])
+    many = ours.FullLaplace(
+        network(),
+        "classification",
+        backend=ours.curvature.GGNInterface,
+        backend_kwargs={"stochastic": True, "num_samples": 4000},
+    )
+    many.fit(data)
+    exact = ours.FullLaplace(network(), "classification")
+    exact.fit(data)
+    close(many.H, exact.H, 0.05)
+
+
+def test_exact_hessian() -> None:
+    own = ours.FullLaplace(network(), "classification", backend=ours.curvature.CurvlinopsHessian)
+    data = loader("classification")
+    own.fit(data)
+    X, y = data.dataset.tensors
+    model = network()
+    names = [name for name, _ in model.named_parameters()]
+    sizes = [value.shape for value in model.parameters()]
+
+    def loss(theta: torch.Tensor) -> torch.Tensor:
+        parts = theta.split([size.numel() for size in sizes])
+        named = {name: part.view(size) for name, part, size in zip(names, parts, sizes, strict=True)}
+        return nn.functional.cross_entropy(torch.func.functional_call(model, named, (X,)), y, reduction="sum")
+
+    close(own.H, torch.autograd.functional.hessian(loss, own.mean))
+    # Untrained, it is indefinite: an evidence of NaN is no answer.
+    own.prior_precision = 1e-3
+    with pytest.raises(ArithmeticError, match="not positive definite"):
+        own.log_marginal_likelihood()
+
+
+@pytest.mark.parametrize("structure", ["full", "diag"])
+def test_subnetworks_of_trained_parameters(structure: str) -> None:
+    model = network()
+    model[0].bias.requires_grad_(False)
+    # Among the 24 weights and 21 parameters of the second layer that are trained.
+    indices = torch.tensor([0, 5, 23, 24, 44])
+    own = ours.Laplace(model, "classification", "subnetwork", structure, subnetwork_indices=indices)
+    own.fit(loader("classification"))
+    whole = ours.Laplace(model, "classification", "all", structure)
+    whole.fit(loader("classification"))
+    close(own.H, whole.H[indices][:, indices] if structure == "full" else whole.H[indices])
+    J, _ = own.backend.jacobians(X_NEW)
+    close(own._glm_predictive_distribution(X_NEW)[1], own.functional_variance(J))
+    assert own.sample(3).shape == (3, 45)
+    own.optimize_prior_precision(prior_structure="diag")
+    assert len(own.prior_precision) == 5

@@ -17,6 +17,7 @@ from torch.utils.data import DataLoader
 
 from .._exceptions import LaplaceWarning, OptionError
 from .._progress import Progress, progress_callback
+from ._levels import user_level
 from ._links import probabilities
 from .curvature import CurvatureInterface, CurvlinopsGGN
 from .utils.enums import Likelihood, LinkApprox, PredType, PriorStructure, TuningMethod
@@ -464,7 +465,27 @@ def _checked_backend(backend: type[CurvatureInterface], subset: bool) -> type[Cu
             "BAD_COMBINATION",
             {"option": "backend"},
         )
+    _note_of_name(backend)
     return backend
+
+
+#: Names of backends that users have been told of.
+_told: set[str] = set()
+
+
+def _note_of_name(backend: type[CurvatureInterface]) -> None:
+    """Says once what a name of another library's backend stands for."""
+    library = backend.__module__.rpartition(".")[2]
+    named = backend.__module__.startswith(f"{__package__}.curvature.") and library != "curvature"
+    if not named or _told:
+        return
+    _told.add(backend.__name__)
+    warnings.warn(
+        f"backend={backend.__name__} selects its curvature; {library} itself is not used: the core of polylaplace "
+        "computes. (Said once.)",
+        LaplaceWarning,
+        stacklevel=user_level(),
+    )
 
 
 def _steps(values: Any, progress_bar: bool, what: str) -> Any:

@@ -3,20 +3,19 @@
 
 from __future__ import annotations
 
-import sys
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from copy import deepcopy
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from .._exceptions import OptionError
+from .._exceptions import LaplaceWarning, OptionError
 from .._laplace import Laplace as CoreLaplace
+from ._levels import user_level
 from .utils.matrix import Kron
 
 #: What laplace-torch's empirical Fisher of regression is over the definition: the gradient of (f - y)^2 in place of
@@ -68,8 +67,9 @@ def summed(
         warnings.simplefilter("always")
         core.fit(_sendable(data, backend.dict_key_y, shapes), progress_bar=progress)
     for each in said:
-        warnings.warn(each.message, each.category, stacklevel=_user_level())
+        warnings.warn(each.message, each.category, stacklevel=user_level())
     like = next(backend._model.parameters())
+    _say_of_device(like.device)
     scale = EF_OF_REGRESSION if _doubled(backend) else 1.0
     return Summed(
         loss=torch.tensor(core.loss, dtype=like.dtype, device=like.device),
@@ -81,13 +81,14 @@ def summed(
     )
 
 
-def _user_level() -> int:
-    """How many calls up from the caller the first line outside of this package is."""
-    package = str(Path(__file__).parents[1])
-    frame, level = sys._getframe(1), 1
-    while frame.f_back is not None and frame.f_code.co_filename.startswith(package):
-        frame, level = frame.f_back, level + 1
-    return level
+def _say_of_device(device: Any) -> None:
+    if device.type != "cpu":
+        warnings.warn(
+            f"The network is on {device}; the core computes on the CPU, so that data and weights are copied there. "
+            "Results are on the network's device.",
+            LaplaceWarning,
+            stacklevel=user_level(),
+        )
 
 
 def _doubled(backend: Any) -> bool:
