@@ -1,4 +1,5 @@
 /** @file The public names of `polylaplace/core`: tensors in, tensors out, no runtime needed. */
+export type { Forecast, Need, StageForecast } from './budget/forecast.js'
 export { type CancelSignal, type Progress, type WorkOptions } from './budget/progress.js'
 export { type CalibrationSummary } from './conformal/calibration.js'
 export { type EngineRequest } from './engine/chosen-engine.js'
@@ -7,6 +8,7 @@ export { GraphBuilder } from './graph/builder.js'
 export { BATCH, type Graph } from './graph/graph.js'
 export { type Comparison, type TemperatureSource } from './laplace/compare.js'
 export { type FitStream, type FitWork } from './laplace/fit-stream.js'
+export type { ForecastRequest } from './laplace/forecast.js'
 export { forward, type ForwardOptions } from './laplace/forward.js'
 export { LaplacePosterior } from './laplace/laplace-posterior.js'
 export { type Laplace, laplace } from './laplace/laplace.js'

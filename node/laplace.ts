@@ -1,9 +1,11 @@
 /**
  * @file The package's functions for Node: the core's, with arrays of every usual kind and the engines of this machine.
  */
+import type { Forecast } from '../core/budget/forecast.js'
 import { DataError } from '../core/errors/errors.js'
 import type { Graph } from '../core/graph/graph.js'
 import type { FitWork as CoreFitWork } from '../core/laplace/fit-stream.js'
+import type { ForecastRequest } from '../core/laplace/forecast.js'
 import { type Laplace, laplace as coreLaplace } from '../core/laplace/laplace.js'
 import { loadPosterior as coreLoad } from '../core/laplace/load-posterior.js'
 import { type Metrics, metrics as coreMetrics } from '../core/metrics/index.js'
@@ -35,6 +37,8 @@ export interface LaplaceFit {
   fitPartial(x: ExamplesInput, y: ArrayInput, work?: FitWork): Promise<PartialFit>
   /** The posterior of merged partial fits; with the training data once more it is tuned by `linearized`. */
   fitMerged(partial: PartialFit, data?: ArrayBatch, work?: WorkOptions): Promise<Posterior>
+  /** What a fit to so many rows, its predictions and its file will take, in bytes and seconds. */
+  forecast(request: ForecastRequest): Forecast
 }
 
 /**
@@ -57,6 +61,7 @@ export function laplace(network: Graph, options: LaplaceOptions): LaplaceFit {
       return new Posterior(await core.fit(batchesOf(x), undefined, fitWork(work)))
     },
     fitPartial: (x, y, work = {}) => core.fitPartial(toExamples(x, 'x'), toTensor(y, 'y'), fitWork(work)),
+    forecast: request => core.forecast(request),
     fitMerged: async (partial, data, work = {}) =>
       new Posterior(await core.fitMerged(partial, data === undefined ? undefined : toBatch(data), coreWork(work))),
   }

@@ -1,7 +1,7 @@
 /** @file The fitted posterior at the public border: arrays in, ndarrays out. */
 import type { NdArray } from 'ndarray'
 import { type OnnxExportOptions, posteriorModel } from '../adapters/onnx/index.js'
-import type { WorkOptions as CoreWork } from '../core/budget/progress.js'
+import { withTimeLeft, type WorkOptions as CoreWork } from '../core/budget/progress.js'
 import type { CalibrationSummary } from '../core/conformal/calibration.js'
 import type { Comparison } from '../core/laplace/compare.js'
 import type { Figures } from '../core/laplace/figures.js'
@@ -298,7 +298,8 @@ export class Posterior {
 
 /** The core's form of the options of long work. */
 export function coreWork({ signal, onProgress }: WorkOptions): CoreWork {
-  return { ...(signal === undefined ? {} : { signal }), ...(onProgress === undefined ? {} : { onProgress }) }
+  return { ...(signal === undefined ? {} : { signal }),
+    ...(onProgress === undefined ? {} : { onProgress: withTimeLeft(onProgress) }) }
 }
 
 /** A batch as tensors. */

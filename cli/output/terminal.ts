@@ -1,5 +1,5 @@
 /** @file What a command writes to: results on stdout, remarks and progress on stderr. */
-import type { Progress } from '../../core/budget/progress.js'
+import { type Progress, timeLeft, withTimeLeft } from '../../core/budget/progress.js'
 
 /** Where a command writes. Tests give their own. */
 export interface Terminal {
@@ -54,14 +54,16 @@ export function progressLine(
     width = text.length
   }
   return {
-    onProgress: ({ stage, done, total }) => {
+    onProgress: withTimeLeft(progress => {
+      const { stage, done, total } = progress
       if (performance.now() - drawn < REDRAW_MS) return
       drawn = performance.now()
+      const counts = total === undefined || total === 0 ? `${done}` : `${done} of ${total}`
       draw(
-        `${STAGES[stage] ?? stage}: ${total === undefined || total === 0 ? done : `${done} of ${total}`}`.slice(0,
+        [`${STAGES[stage] ?? stage}: ${counts}`, timeLeft(progress)].filter(part => part !== '').join(', ').slice(0,
           terminal.columns - 1),
       )
-    },
+    }),
     clear: () => {
       if (width > 0) {
         draw('')

@@ -1,11 +1,14 @@
 /** @file Progress and cancellation of long work. */
 import { CancelledError } from '../errors/errors.js'
+import { clock } from './clock.js'
 
 /** Where long work stands. `total` is absent when it is not known (a stream). */
 export interface Progress {
   readonly stage: 'fit' | 'tune' | 'predict'
   readonly done: number
   readonly total?: number
+  /** Seconds that the stage will still take if it goes on as until now; absent where that is not known. */
+  readonly left?: number
 }
 
 /** Something that can be asked whether to stop: an AbortSignal, or a flag in shared memory. */
@@ -17,6 +20,48 @@ export interface CancelSignal {
 export interface WorkOptions {
   readonly signal?: CancelSignal
   readonly onProgress?: (progress: Progress) => void
+}
+
+/** Milliseconds of a stage before its end is told: the first steps compile programs. */
+const SETTLING_MS = 200
+
+/**
+ * Tells progress with the time that is left: by the share of the stage that is done, in the time since it began. One
+ * function for one call, as a stage begins with its first report.
+ */
+export function withTimeLeft(onProgress: (progress: Progress) => void,
+  now: (() => number) | undefined = clock): (progress: Progress) => void {
+  let began: { readonly stage: string, readonly at: number, readonly done: number, readonly last: number } | undefined
+  const start = now?.() ?? 0
+  return progress => {
+    const { stage, done, total } = progress
+    const at = now?.()
+    // A stage that counts anew (another batch of a stream, another fit within) is another stage.
+    if (at !== undefined && (began?.stage !== stage || done < began.last)) {
+      began = { stage, at: began === undefined ? start : at, done: began === undefined ? 0 : done, last: done }
+    }
+    if (at === undefined || began === undefined || total === undefined || total === 0) {
+      onProgress(progress)
+      return
+    }
+    began = { ...began, last: done }
+    const elapsed = at - began.at
+    const made = done - began.done
+    onProgress(elapsed < SETTLING_MS || made <= 0
+      ? progress
+      : { ...progress, left: elapsed / 1000 * (total - done) / made })
+  }
+}
+
+/** "about 12 s left", or nothing where it is not known. */
+export function timeLeft({ left }: Progress): string {
+  return left === undefined ? '' : `about ${formatSeconds(left)} left`
+}
+
+/** Seconds in the unit that suits them. */
+export function formatSeconds(seconds: number): string {
+  if (seconds < 90) return `${seconds < 10 ? Number(seconds.toPrecision(1)) : Math.round(seconds)} s`
+  return seconds < 5400 ? `${Math.round(seconds / 60)} min` : `${Number((seconds / 3600).toPrecision(2))} h`
 }
 
 /** @throws CancelledError when the signal has been given */

@@ -2,7 +2,7 @@
 import { formatBytes } from '../budget/memory.js'
 import { ResourceError } from '../errors/errors.js'
 import type { LinearShape } from '../network/linear-shape.js'
-import type { ParameterSlot } from '../network/parameter-slot.js'
+import { parameterCount, type ParameterSlot } from '../network/parameter-slot.js'
 import type { SumStructure } from '../options/words.js'
 
 const DOUBLE = 8
@@ -22,10 +22,25 @@ export function sumBytes(structure: SumStructure, slots: readonly ParameterSlot[
   }
 }
 
-/** Bytes that the posterior of a structure needs at its peak: the curvature with its factorisation, as large again. */
+/**
+ * Bytes that the posterior of a structure needs at its peak, the curvature with its factorisation: of the largest
+ * matrix a copy that is decomposed and, in the kernels' memory, another one with as much to work in.
+ * full: H and its eigenvectors or Cholesky factor; kron: the factors and their eigenvectors, and H's eigenvalues with
+ * the posterior's variances in float64 and, for predictions, in float32; diag: these alone.
+ */
 export function posteriorBytes(structure: SumStructure, slots: readonly ParameterSlot[],
   linears: readonly LinearShape[]): number {
-  return 2 * sumBytes(structure, slots, linears)
+  const sums = sumBytes(structure, slots, linears)
+  switch (structure) {
+    case 'full':
+      return 5.5 * sums
+    case 'diag':
+      return 3.5 * sums
+    case 'kron': {
+      const largest = linears.reduce((most, { in: inputs, out }) => Math.max(most, inputs, out), 0)
+      return 2.5 * sums + DOUBLE * (3 * largest * largest + 2.5 * parameterCount(slots))
+    }
+  }
 }
 
 /**

@@ -1,4 +1,4 @@
-/** @file Memory of a graph's intermediate values, worked out without running it. */
+/** @file Memory and work of a graph, worked out without running it. */
 import { InternalError } from '../errors/errors.js'
 import { concreteShape, type Graph, type Node } from '../graph/graph.js'
 import { operatorFor } from '../ops/registry.js'
@@ -10,12 +10,24 @@ import { prepareGraph } from './typescript.js'
 /** Operators whose result looks into the data of their first input. */
 const VIEWS = new Set(['Identity', 'Dropout', 'Reshape', 'Flatten', 'Squeeze', 'Unsqueeze'])
 
-/**
- * The largest number of bytes of intermediate values (inputs and weights not counted) that a run over `examples`
- * examples holds at once in the embedded engine.
- * @throws GraphError as compiling does
- */
+/** What a run takes. */
+export interface RunEstimate {
+  /** The largest number of bytes of intermediate values (inputs and weights not counted) that are held at once. */
+  readonly bytes: number
+  /** Multiplications of its products, and so many as take the time of its other operations. */
+  readonly multiplications: number
+}
+
+/** Multiplications of a product in the time in which an element-wise operation makes one number. */
+const ELEMENT_WORK = 8
+
+/** The bytes of `estimateRun`. @throws GraphError as compiling does */
 export function estimateMemory(graph: Graph, examples: number, precision: Precision): number {
+  return estimateRun(graph, examples, precision).bytes
+}
+
+/** What a run over `examples` examples takes in the embedded engine. @throws GraphError as compiling does */
+export function estimateRun(graph: Graph, examples: number, precision: Precision): RunEstimate {
   const prepared = prepareGraph(graph, precision)
   const types = inferTypes(prepared)
   const lastRead = new Map<string, number>()
@@ -25,8 +37,7 @@ export function estimateMemory(graph: Graph, examples: number, precision: Precis
   for (const name of prepared.outputs) lastRead.set(name, Infinity)
   const storage = storageOwners(prepared)
   const readers = new Map<string, number>()
-  let used = 0
-  let peak = 0
+  let [used, peak, multiplications] = [0, 0, 0]
   const bytesOf = (name: string): number => {
     const type = types.get(name)
     if (type === undefined) throw new InternalError(`The type of '${name}' is not known.`)
@@ -46,6 +57,7 @@ export function estimateMemory(graph: Graph, examples: number, precision: Precis
       readers.set(owner, (readers.get(owner) ?? 0) + 1)
     }
     peak = Math.max(peak, used + workspaceBytes(node))
+    multiplications += workOf(node, name => concreteShape(types.get(name)?.shape ?? [], examples))
     for (const name of new Set([...node.inputs, ...node.outputs])) {
       const owner = storage.get(name)
       if (owner === undefined || lastRead.get(name) !== i) continue
@@ -54,7 +66,26 @@ export function estimateMemory(graph: Graph, examples: number, precision: Precis
       if (left === 0) used -= bytesOf(owner)
     }
   })
-  return peak
+  return { bytes: peak, multiplications }
+}
+
+/** Multiplications of a node: of a product the length of its sums for every number of its result. */
+function workOf({ op, inputs, outputs }: Node, shapeOf: (name: string) => readonly number[]): number {
+  if (VIEWS.has(op)) return 0
+  const made = sizeOf(shapeOf(outputs[0]))
+  if (op.includes('MatMul') || op.includes('Gemm')) {
+    // The inputs hold m k and k n numbers for each of the result's m n, in every matrix of a batch.
+    const [a, b] = [shapeOf(inputs[0]), shapeOf(inputs[1])]
+    const [left, right] = [sizeOf(a.slice(-2)), sizeOf(b.slice(-2))]
+    const result = sizeOf(shapeOf(outputs[0]).slice(-2))
+    return result === 0 ? 0 : made * Math.sqrt(left * right / result)
+  }
+  if (op.includes('Conv')) {
+    const [rows, weights] = [sizeOf(shapeOf(inputs[0]).slice(0, 1)), shapeOf(inputs[1])]
+    const positions = Math.max(sizeOf(shapeOf(inputs[0]).slice(2)), sizeOf(shapeOf(outputs[0]).slice(2)))
+    return rows * positions * sizeOf(weights)
+  }
+  return ELEMENT_WORK * made
 }
 
 /** The value in whose storage each computed value lives; values that look into inputs or weights are left out. */

@@ -1,4 +1,5 @@
 /** @file The entry: a network and options become a fit, and a fit becomes a posterior. */
+import type { Forecast } from '../budget/forecast.js'
 import type { WorkOptions } from '../budget/progress.js'
 import { OptionError } from '../errors/errors.js'
 import type { Graph } from '../graph/graph.js'
@@ -14,6 +15,7 @@ import type { Tensor } from '../tensor/tensor.js'
 import { fitMerged } from './fit-merged.js'
 import { accumulationFor, fitAll, type FitStream, type FitWork, startStream } from './fit-stream.js'
 import { partialKey, settle, taskFor } from './fit-task.js'
+import { type ForecastRequest, forecastTask } from './forecast.js'
 import { LaplacePosterior } from './laplace-posterior.js'
 import { withLogits } from './probability-outputs.js'
 import { warned } from './warned.js'
@@ -50,6 +52,11 @@ export interface Laplace {
   fitMerged(partial: PartialFit, data?: Batch, work?: WorkOptions): Promise<LaplacePosterior>
   /** Starts a fit to data that arrive piece by piece. */
   stream(): FitStream
+  /**
+   * What a fit to so many rows, its predictions and its file will take: bytes beyond what the process holds, seconds.
+   * @throws OptionError, ResourceError OUT_OF_MEMORY where one example alone is beyond `memoryLimit`
+   */
+  forecast(request: ForecastRequest): Forecast
 }
 
 /**
@@ -80,6 +87,7 @@ export function laplace(graph: Graph, options: LaplaceOptions, runtime: Runtime 
     fitMerged: async (partial, data, work = {}) =>
       new LaplacePosterior(warned(await fitMerged(task, partial, data, work))),
     stream: () => startStream(task),
+    forecast: request => forecastTask(task, request),
   }
 }
 

@@ -19,6 +19,8 @@ export interface Runtime extends EngineProvider {
   readonly workerThreads?: (setup: WorkerSetup, threads: number | undefined) => WorkerThreads | undefined
   /** Another thread for parts of the calling thread's large products; undefined where only one is wanted. */
   readonly productHelper?: (threads: number | undefined) => ProductHelper | undefined
+  /** How many threads compute at once where none are asked for. */
+  readonly processors?: () => number
   /** Solves the Newton step of a few hyper-parameters. */
   readonly solver?: SmallSolver
 }

@@ -16,6 +16,17 @@ const WORTH_THREADS = 5e8
 
 const WORTH_ASKED_THREADS = 2e7
 
+function worthThreads(threads: number | undefined): number {
+  return threads === undefined ? WORTH_THREADS : WORTH_ASKED_THREADS
+}
+
+/** How many threads compute some work, as far as the runtime tells: 1 is the calling thread. */
+export function threadsFor(multiplications: number, { threads }: { readonly threads: number | undefined },
+  runtime: Runtime): number {
+  const most = threads ?? runtime.processors?.() ?? 1
+  return runtime.workerThreads === undefined || multiplications <= worthThreads(threads) ? 1 : Math.max(1, most)
+}
+
 /** The workers of a network. */
 export interface WorkerPool {
   /** The calling thread's own worker. */
@@ -39,7 +50,7 @@ export function createWorkerPool(evaluator: Evaluator, likelihood: Likelihood, r
     return { network, subset, precision, likelihood, outputNoise,
       engine: await evaluator.engine.chosen() === 'typescript' ? 'typescript' : engine }
   }
-  const worth = threads === undefined ? WORTH_THREADS : WORTH_ASKED_THREADS
+  const worth = worthThreads(threads)
   let announced = 0
   let workerThreads: WorkerThreads | undefined
   return {

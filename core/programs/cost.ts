@@ -1,6 +1,8 @@
 /** @file What one example costs: multiplications, and numbers at its widest. */
 import { termsOf } from '../likelihood/output-layout.js'
 import { BATCH_BYTES, batchSizeFor, checkBatch } from '../network/batches.js'
+import { parameterCount } from '../network/parameter-slot.js'
+import type { SumStructure } from '../options/words.js'
 import type { Evaluator } from './evaluator.js'
 
 /**
@@ -65,27 +67,88 @@ function factorNumbers({ linears }: Evaluator, seeds: number): number {
   return linears.reduce((sum, { in: inputs, out, positions }) => sum + positions * (inputs + seeds * out), 0)
 }
 
+/** What one example of a batch holds, in bytes. */
+export interface BatchHeld {
+  /** The network's values while they are computed. */
+  readonly working: number
+  /** The pairs (a, g) that are handed over. */
+  readonly handed: number
+  /** What becomes of them. */
+  readonly after: number
+  /** Blocks of rows of J that are written out, whatever the batch; and one such row of all seeds, with a copy. */
+  readonly block: number
+  readonly written: number
+}
+
+/** Rows of J that are written out at a time, with the kernels' copy. */
+const BLOCK_BYTES = 2 << 24
+
 /**
- * Bytes that one example of a batch holds at once: the network's values while they are computed, beside the pairs
- * (a, g) that are handed over, or these and what becomes of them. Sums square them, or take them as they are; variances
- * rotate all of them into the posterior's eigenbases, and g once more for biases that are used at several positions.
+ * What an example holds: Kronecker factors of dense layers are summed where the values are; the other sums take the
+ * pairs as they are, or square them; variances rotate all of them into the posterior's eigenbases, and g once more for
+ * biases that are used at several positions. Where there are positions, or P x P numbers, rows of J are written out.
  */
-export function bytesPerExample(evaluator: Evaluator, seeds: number, use: BatchUse): number {
+export function batchHeld(evaluator: Evaluator, seeds: number, use: BatchUse,
+  structure: SumStructure = 'diag'): BatchHeld {
   const { linears, subset, precision } = evaluator
   const outputsAlone = use === 'outputs' && subset === 'all'
   const working = evaluator.workingBytes(outputsAlone ? 0 : seeds)
-  if (outputsAlone) return working
+  if (outputsAlone) return { working, handed: 0, after: 0, block: 0, written: 0 }
   const number = precision === 'float32' ? 4 : 8
-  const factors = number * factorNumbers(evaluator, subset === 'all' ? seeds : 1)
-  const rotated = use === 'variances'
-    ? number *
-      linears.reduce(
-        (sum, { in: inputs, out, positions }) =>
-          sum + (positions === 1 ? 2 * inputs + (1 + seeds) * out : positions * (inputs + 2 * seeds * out)),
-        0,
-      )
-    : 0
-  return Math.max(working, factors) + factors + rotated
+  const kept = use === 'sums' && structure === 'kron' && evaluator.kroneckerSums !== undefined
+  const handed = kept ? 0 : number * factorNumbers(evaluator, subset === 'all' ? seeds : 1)
+  const rotated = linears.map(({ in: inputs, out, positions }) =>
+    positions === 1 ? 2 * inputs + (1 + seeds) * out : positions * (inputs + 2 * seeds * out)
+  )
+  const written = structure === 'full' ||
+    (use === 'variances' || structure === 'diag') && linears.some(({ positions }) => positions > 1)
+  return { working, handed, after: use === 'variances' ? number * sum(rotated) : 0,
+    block: written ? BLOCK_BYTES + (subset === 'last_layer' ? 4 * parameterCount(evaluator.slots) ** 2 : 0) : 0,
+    written: written ? 16 * seeds * parameterCount(evaluator.slots) : 0 }
+}
+
+/** Bytes that one example of a batch holds at once. */
+export function bytesPerExample(evaluator: Evaluator, seeds: number, use: BatchUse): number {
+  const { working, handed, after } = batchHeld(evaluator, seeds, use)
+  return Math.max(working, handed) + handed + after
+}
+
+/** Multiplications in the time in which a loop of this language makes one number. */
+const LOOP_WORK = 10
+
+/** Multiplications that the sums of one example take beside its run. */
+export function sumsWork({ linears, slots, subset, network }: Evaluator, structure: SumStructure,
+  seeds: number): number {
+  const size = parameterCount(slots)
+  if (structure === 'full') {
+    return subset === 'last_layer' ? size * size / 2 : seeds * size * (size / 2 + LOOP_WORK)
+  }
+  const own = subset === 'last_layer' ? 1 : seeds
+  return sum(linears.map(({ in: inputs, out, positions }) => {
+    if (structure === 'kron') return positions * (inputs * inputs + own * out * out)
+    return positions === 1
+      ? inputs * out + network.outputs * out
+      : own * inputs * out * (positions + LOOP_WORK)
+  }))
+}
+
+/** Multiplications that the variances of one example take beside its run. */
+export function varianceWork({ linears, slots, subset, network: { outputs } }: Evaluator, structure: SumStructure,
+  seeds: number): number {
+  const size = parameterCount(slots)
+  if (structure === 'full') {
+    return subset === 'last_layer' ? size * size / outputs / 2 : seeds * size * (size / 2 + LOOP_WORK)
+  }
+  return sum(linears.map(({ in: inputs, out, positions }) => {
+    const rotated = structure === 'kron' ? positions * (inputs * inputs + seeds * out * out) : 0
+    return rotated + (positions === 1
+      ? inputs * out + 2 * seeds * out
+      : seeds * inputs * out * (positions + 2 * LOOP_WORK))
+  }))
+}
+
+function sum(numbers: readonly number[]): number {
+  return numbers.reduce((total, number) => total + number, 0)
 }
 
 /** The numbers of one seed of an example at their widest, where outputs and layers have positions. */

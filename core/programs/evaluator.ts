@@ -1,7 +1,7 @@
 /** @file Runs a prepared network batch by batch: outputs, last-layer features, factored Jacobians. */
 import type { ChosenEngine } from '../engine/chosen-engine.js'
 import type { DeferredInput, Engine, Program } from '../engine/engine.js'
-import { estimateMemory } from '../engine/estimate-memory.js'
+import { estimateRun, type RunEstimate } from '../engine/estimate-memory.js'
 import { InternalError } from '../errors/errors.js'
 import { concreteShape } from '../graph/graph.js'
 import type { RealArray } from '../kernels/linear-algebra.js'
@@ -66,6 +66,8 @@ export interface Evaluator {
   readonly values: number
   /** Bytes of intermediate values of one example, where `seeds` of them travel back through the network, or none. */
   workingBytes(seeds: number): number
+  /** Multiplications of one example, counted in the same way. */
+  work(seeds: number): number
   forward(x: Inputs): Promise<RealArray>
   /** For subset last_layer. */
   features(x: Inputs): Promise<Features>
@@ -117,7 +119,13 @@ export function createEvaluator(network: Network, subset: Subset, engine: Chosen
     return { f: real(results, program.output), jacobian: factoredJacobian(program, results) }
   }
   const sizes = valueSizes(graph)
-  const working = new Map<number, number>()
+  const estimates = new Map<number, RunEstimate>()
+  const estimate = (seeds: number): RunEstimate => {
+    const known = estimates.get(seeds) ??
+      estimateRun(lastLayer?.graph ?? (seeds === 0 ? graph : factors(seeds).graph), 1, precision)
+    estimates.set(seeds, known)
+    return known
+  }
   return {
     network,
     subset,
@@ -130,12 +138,8 @@ export function createEvaluator(network: Network, subset: Subset, engine: Chosen
     forwardCost: forwardMultiplications(graph),
     widest: sizes.reduce((most, size) => Math.max(most, size), 0),
     values: sizes.reduce((sum, size) => sum + size, 0),
-    workingBytes: seeds => {
-      const known = working.get(seeds) ??
-        estimateMemory(lastLayer?.graph ?? (seeds === 0 ? graph : factors(seeds).graph), 1, precision)
-      working.set(seeds, known)
-      return known
-    },
+    workingBytes: seeds => estimate(seeds).bytes,
+    work: seeds => estimate(seeds).multiplications,
     forward: async x => {
       const results = await (await programs.compiled('forward', graph)).run(x)
       return real(results, output)

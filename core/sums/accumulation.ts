@@ -1,7 +1,7 @@
 /** @file Sums the curvature over the training data, batch by batch. */
 import type { WorkOptions } from '../budget/progress.js'
 import { zeroCurvature } from '../curvature/accumulate.js'
-import { checkMemory, posteriorBytes } from '../curvature/posterior-bytes.js'
+import { checkMemory, sumBytes } from '../curvature/posterior-bytes.js'
 import { zeroAgreement } from '../likelihood/agreement.js'
 import { checkLabels } from '../likelihood/labels.js'
 import type { LikelihoodModel } from '../likelihood/likelihood.js'
@@ -20,6 +20,11 @@ import type { Tensor } from '../tensor/tensor.js'
 import type { LinearData } from './linear-data.js'
 import { rowReservoir } from './row-reservoir.js'
 import { scheduleBatches } from './scheduler.js'
+
+/** Shards of sums that take so many bytes each. */
+export function shardCount(bytes: number): number {
+  return Math.max(1, Math.min(SHARDS, Math.floor(SHARDS_BYTES / (2 * bytes))))
+}
 
 /** A fit under way. Data that were added stay added; after an error it must be thrown away. */
 export interface Accumulation {
@@ -61,8 +66,7 @@ export function startAccumulation(evaluator: Evaluator, pool: WorkerPool, option
   const seedsOfTerm = curvatureSeeds(likelihood, outputs, options)
   const seeds = seedsOfTerm * termsOf(network)
   const seedsAtOnce = seedsOfTerm * positionsAtOnce(evaluator, seedsOfTerm)
-  const shards = Math.max(1,
-    Math.min(SHARDS, Math.floor(SHARDS_BYTES / posteriorBytes(options.structure, slots, linears))))
+  const shards = shardCount(sumBytes(options.structure, slots, linears))
   const scheduler = scheduleBatches(pool, { structure: options.structure, curvature: options.curvature,
     draws: options.draws, seed: options.seed, kfacApprox: options.kfacApprox, keepFeatures }, shards)
   let examples = 0

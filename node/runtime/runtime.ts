@@ -4,6 +4,7 @@
  */
 import ndarray from 'ndarray'
 import { createHash } from 'node:crypto'
+import { availableParallelism } from 'node:os'
 import { useSha256 } from '../../core/kernels/sha256.js'
 import type { SmallSolver } from '../../core/kernels/small-solver.js'
 import type { Runtime } from '../../core/parallel/runtime.js'
@@ -47,4 +48,4 @@ useSha256(() => createHash('sha256'))
 
 /** What the package's Node entry gives to the core. */
 export const nodeRuntime: Runtime = { solver: solveByNdarray, workerThreads: startWorkerThreads, engine: chooseEngine,
-  productHelper }
+  productHelper, processors: availableParallelism }

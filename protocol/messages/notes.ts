@@ -6,12 +6,16 @@ export interface ProgressReport {
   readonly stage: string
   readonly done: number
   readonly total: number
+  /** What a person may be told beside the counts. */
   readonly message: string
+  /** Seconds that the stage will still take, where that is known. */
+  readonly left?: number
 }
 
 /** A progress note. */
-export function progressNote(id: number, { stage, done, total, message }: ProgressReport): WireMap {
-  return { t: 'note', method: 'progress', params: { id, stage, done, total, message } }
+export function progressNote(id: number, { stage, done, total, message, left }: ProgressReport): WireMap {
+  return { t: 'note', method: 'progress',
+    params: { id, stage, done, total, message, ...(left === undefined ? {} : { left }) } }
 }
 
 /** A note that handles have ended without having been freed. */

@@ -1,5 +1,5 @@
 /** @file What the methods of a compute thread have in common: their form, their state, progress and cancellation. */
-import type { WorkOptions } from '../../core/budget/progress.js'
+import { timeLeft, withTimeLeft, type WorkOptions } from '../../core/budget/progress.js'
 import { InternalError } from '../../core/errors/errors.js'
 import type { Runtime } from '../../core/parallel/runtime.js'
 import type { DecodedMap } from '../frames/decoded-map.js'
@@ -29,7 +29,8 @@ export function nameFor(context: MethodContext): string {
 
 /** Progress and cancellation as the core takes them. */
 export function workOf({ signal, onProgress }: MethodContext): WorkOptions {
-  return { signal, onProgress: ({ stage, done, total }) => {
-    onProgress({ stage, done, total: total ?? 0, message: '' })
-  } }
+  return { signal, onProgress: withTimeLeft(progress => {
+    const { stage, done, total = 0, left } = progress
+    onProgress({ stage, done, total, message: timeLeft(progress), ...(left === undefined ? {} : { left }) })
+  }) }
 }

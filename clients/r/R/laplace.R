@@ -97,7 +97,8 @@
 #' @param na.action what to do with missing values, such as [stats::na.omit()].
 #' @param contrasts for factors among the predictors, as in [stats::lm()].
 #' @param timeout seconds, after which the work is cancelled with an error; `NULL`: none.
-#' @param progress `TRUE` for a bar (with package cli), or a function of `stage`, `done`, `total` and `message`.
+#' @param progress `TRUE` for a bar (with package cli), or a function of `stage`, `done`, `total` and `message`,
+#'   which says how long the stage will still take, where that is known.
 #'
 #' @return An object of class `laplace`. It can be saved with [saveRDS()]. Some of its elements: `likelihood`, `subset`,
 #'   `structure`, `prior_precision`, `sigma_noise` (one for each output where there are several),

@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """Where long work stands; `total` is 0 when it is not known.
+    """Where long work stands; `total` is 0 when it is not known, and `left`, the seconds of the stage, is None.
 
     At the end of a pass over the data of several machines (`polylaplace.distributed`) `merges` and `network_bytes` say
     what bringing the parts together took.
@@ -23,6 +23,7 @@ class Progress:
     message: str = ""
     merges: int = 0
     network_bytes: int = 0
+    left: float | None = None
 
 
 #: What users may give as `progress`: True for a bar, a function, or None.

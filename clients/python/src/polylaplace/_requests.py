@@ -275,7 +275,9 @@ class Requests:
         call = self._calls.get(params.get("id", 0))
         if call is not None and call.progress is not None:
             count = (int(params.get("done", 0)), int(params.get("total", 0)))
-            call.news.append(Progress(str(params.get("stage")), *count, str(params.get("message", ""))))
+            left = params.get("left")
+            text = (str(params.get("stage")), str(params.get("message", "")))
+            call.news.append(Progress(text[0], *count, text[1], left=None if left is None else float(left)))
             call.bell.put(None)
 
     def _take_loss(self, params: dict[str, Any]) -> None:

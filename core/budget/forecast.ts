@@ -1,0 +1,39 @@
+/** @file What long work will take: bytes beyond what the process holds, and seconds, before anything is computed. */
+
+/** What a piece of work takes. */
+export interface Need {
+  /** Bytes at its widest, beyond what the process holds before. */
+  readonly bytes: number
+  readonly seconds: number
+}
+
+/** What a stage of the work takes. */
+export interface StageForecast extends Need {
+  readonly stage: 'fit' | 'tune' | 'predict' | 'sample' | 'save'
+}
+
+/** The stages one after another: the most bytes that any of them takes, and the seconds of all together. */
+export interface Forecast extends Need {
+  readonly stages: readonly StageForecast[]
+}
+
+/** Compiled code, and the objects of a small piece of work, of the calling thread. */
+export const CALLING_BYTES = 18 << 20
+/** Another thread has a heap and the library's code of its own. */
+export const OTHER_THREAD_BYTES = 18 << 20
+/** Arrays that nobody needs any more are taken when so many bytes of them have come together, in each thread. */
+const COLLECTED_BYTES = 32 << 20
+
+/**
+ * Bytes that are held by arrays that came and went, `churn` in all, `piece` at a time: the collector starts after the
+ * piece that is one too many, and works while the next one comes.
+ */
+export function uncollected(churn: number, piece: number): number {
+  return Math.min(churn, COLLECTED_BYTES + 2 * piece)
+}
+
+/** The forecast of some stages. */
+export function forecastOf(stages: readonly StageForecast[]): Forecast {
+  return { bytes: Math.ceil(stages.reduce((most, { bytes }) => Math.max(most, bytes), 0)),
+    seconds: stages.reduce((sum, { seconds }) => sum + seconds, 0), stages }
+}

@@ -1,0 +1,224 @@
+/**
+ * @file What a fit, its predictions, draws and its file will take in bytes and seconds, from shapes alone.
+ *
+ * Bytes are counted as they are held: sums and their factorisation, the values of a batch in every thread (twice: a
+ * first run finds no room in the arena), what is handed over, arrays that the collector has not taken yet. Seconds are
+ * counted multiplications over the measured rate of a product.
+ */
+import { CALLING_BYTES, type Forecast, forecastOf, type Need, OTHER_THREAD_BYTES, type StageForecast,
+  uncollected } from '../budget/forecast.js'
+import { multiplicationRate } from '../budget/rate.js'
+import { posteriorBytes, sumBytes } from '../curvature/posterior-bytes.js'
+import { OptionError } from '../errors/errors.js'
+import { knownOptions } from '../errors/suggest.js'
+import { termsOf } from '../likelihood/output-layout.js'
+import { likelihoodModel } from '../likelihood/registry.js'
+import { parameterCount } from '../network/parameter-slot.js'
+import { threadsFor } from '../parallel/worker-pool.js'
+import { type BatchHeld, batchHeld, batchWithin, multiplicationsPerExample, positionsAtOnce, sumsWork,
+  varianceWork } from '../programs/cost.js'
+import { curvatureSeeds, shardCount } from '../sums/accumulation.js'
+import { KEPT_NUMBERS } from '../sums/row-reservoir.js'
+import type { FitTask } from './fit-task.js'
+import { forecastLinearModel } from './low-rank-fit.js'
+
+/** What is to be forecast. */
+export interface ForecastRequest {
+  /** Rows of the fit. */
+  readonly rows: number
+  /** Rows that are given at a time, where they come in batches. */
+  readonly batch?: number | undefined
+  /** Rows of one prediction. */
+  readonly predict?: number | undefined
+  /** Draws of the outputs of these rows. */
+  readonly samples?: number | undefined
+}
+
+const KNOWN: readonly (keyof ForecastRequest)[] = ['rows', 'batch', 'predict', 'samples']
+
+/** Bytes that tuning by the linear model of a last layer holds for each number that is kept of the rows. */
+const TUNED_BYTES = 30
+/** Rounds of the fixed point for the prior, each with a few Newton steps, as a rule. */
+const ROUNDS = 40
+/** Multiplications of an eigen-decomposition of n rows over n^3. */
+const EIGEN_WORK = 5
+/** Bytes a second of a digest and a file. */
+const FILE_RATE = 2e8
+
+/** The forecast of a task. @throws OptionError BAD_OPTION for counts that are none */
+export function forecastTask(task: FitTask, request: ForecastRequest): Forecast {
+  knownOptions('forecast', request, KNOWN)
+  const rows = countOf('rows', request.rows) ?? 1
+  const batch = Math.min(rows, countOf('batch', request.batch) ?? rows)
+  const predicted = countOf('predict', request.predict) ?? Math.min(rows, 1000)
+  const draws = countOf('samples', request.samples)
+  const linear = 'evaluator' in task.linear && task.options.linearModel !== 'none'
+    ? forecastLinearModel(task.linear.evaluator, task.options, rows)
+    : undefined
+  const held = linear === undefined ? posteriorOf(task) : linear.bytes / 2
+  const stages: (readonly [StageForecast['stage'], Load])[] = [['fit', fitLoad(task, rows, batch, linear)]]
+  if (linear === undefined && task.plan.tune !== 'none') stages.push(['tune', tuneLoad(task, rows)])
+  stages.push(['predict', predictLoad(task, predicted, held, 'variances')])
+  if (draws !== undefined) stages.push(['sample', sampleLoad(task, predicted, draws, held)])
+  stages.push(['save', saveLoad(task, held, linear)])
+  return forecastOf(inTurn(stages))
+}
+
+/** What a stage holds in the calling thread, and in all others together. */
+interface Load {
+  readonly calling: number
+  readonly others: number
+  /** What is left in the calling thread, for the collector, when the stage is done. */
+  readonly left: number
+  readonly seconds: number
+}
+
+/** What a stage leaves behind is there in the next ones: threads that have nothing to do do not collect it. */
+function inTurn(stages: readonly (readonly [StageForecast['stage'], Load])[]): StageForecast[] {
+  let [others, left] = [0, 0]
+  return stages.map(([stage, load]) => {
+    others = Math.max(others, load.others)
+    const bytes = CALLING_BYTES + load.calling + others + uncollected(left, 0)
+    left += load.left
+    return { stage, bytes, seconds: load.seconds }
+  })
+}
+
+function countOf(option: string, value: number | undefined): number | undefined {
+  if (value === undefined || (Number.isInteger(value) && value > 0)) return value
+  throw new OptionError('BAD_OPTION', `Option ${option} of forecast must be a whole number above 0; got ${value}.`, {
+    option,
+    value,
+  })
+}
+
+function seconds(multiplications: number, threads = 1): number {
+  return multiplications / (threads * multiplicationRate())
+}
+
+/** The posterior at its peak. */
+function posteriorOf({ evaluator, options }: FitTask): number {
+  return posteriorBytes(options.structure, evaluator.slots, evaluator.linears)
+}
+
+/** Bytes of one row of the inputs. */
+function rowBytes({ network }: FitTask): number {
+  return network.inputs.reduce(
+    (sum, { dtype, shape }) =>
+      sum +
+      (dtype === 'float32' ? 4 : 8) *
+        shape.reduce<number>((size, dim) => size * (typeof dim === 'number' ? dim : 1), 1),
+    0,
+  )
+}
+
+function fitLoad(task: FitTask, rows: number, batch: number, linear: Need | undefined): Load {
+  const { evaluator, options, runtime } = task
+  if (linear !== undefined) {
+    return { calling: linear.bytes + rows * rowBytes(task), others: 0, left: 0, seconds: linear.seconds }
+  }
+  const { linears, slots, network } = evaluator
+  const terms = termsOf(network)
+  const seedsOfTerm = curvatureSeeds(likelihoodModel(options.likelihood), network.outputs, options)
+  const seeds = seedsOfTerm * positionsAtOnce(evaluator, seedsOfTerm)
+  const size = batchWithin(evaluator, seeds, 'sums', options, batch)
+  const sums = sumBytes(options.structure, slots, linears)
+  const shards = Math.min(shardCount(sums), Math.ceil(rows / size))
+  const spread = {
+    threads: threadsFor(rows * multiplicationsPerExample(evaluator, seedsOfTerm * terms), options, runtime),
+    rows,
+    size,
+    rowBytes: rowBytes(task),
+    held: batchHeld(evaluator, seeds, 'sums', options.structure),
+  }
+  const { calling, others, left } = overThreads(spread, Math.min(shards, spread.threads), 0)
+  // Threads send their sums as copies.
+  return { calling: calling + shards * sums + 8 * keptNumbers(task, rows), others: others && others + shards * sums,
+    left, seconds: seconds(rows * (evaluator.work(seeds) * Math.ceil(terms * seedsOfTerm / seeds)
+      + sumsWork(evaluator, options.structure, seeds)), spread.threads) }
+}
+
+/** Batches that are spread over threads. */
+interface Spread {
+  readonly threads: number
+  readonly rows: number
+  /** Rows of a batch. */
+  readonly size: number
+  readonly rowBytes: number
+  readonly held: BatchHeld
+}
+
+/**
+ * Batches and what they leave behind: slices of the rows in the calling thread; in each thread that computes the values
+ * of one batch, those of a first one, which found no room in the arena, and what is handed over.
+ */
+function overThreads({ threads, rows, size, rowBytes, held }: Spread, used: number,
+  own: number): Omit<Load, 'seconds'> {
+  const others = threads > 1 ? threads : 0
+  const passed = uncollected(rows / threads * (held.handed + held.written + (others > 0 ? rowBytes : 0)),
+    size * held.handed)
+  const each = size * (held.working + Math.max(held.working, held.after)) + Math.min(held.block, rows * held.written)
+    + passed + own
+  const slices = uncollected((others > 0 ? 2 : 1) * rows * rowBytes, size * rowBytes)
+  return others > 0
+    ? { calling: slices, others: others * OTHER_THREAD_BYTES + used * each, left: slices }
+    : { calling: slices + each, others: 0, left: slices + passed }
+}
+
+/** Numbers of the last layer that are kept for tuning. */
+function keptNumbers({ evaluator, options, plan }: FitTask, rows: number): number {
+  if (options.subset !== 'last_layer' || plan.tune === 'none' || plan.tune === 'marglik' || plan.tune === 'grid') {
+    return 0
+  }
+  const [{ in: inputs, out }] = evaluator.linears
+  return Math.min(KEPT_NUMBERS, rows * termsOf(evaluator.network) * (inputs + 2 * out))
+}
+
+function tuneLoad(task: FitTask, rows: number): Load {
+  const { evaluator, options } = task
+  const kept = keptNumbers(task, rows)
+  const size = parameterCount(evaluator.slots)
+  const decomposition = options.structure === 'kron'
+    ? evaluator.linears.reduce((sum, { in: inputs, out }) => sum + EIGEN_WORK * (inputs ** 3 + out ** 3), 0)
+    : options.structure === 'full'
+    ? EIGEN_WORK * size ** 3
+    : 0
+  return { calling: posteriorOf(task) + TUNED_BYTES * kept, others: 0, left: 0,
+    seconds: seconds(decomposition + ROUNDS * (8 * size + kept * (evaluator.linears[0]?.out ?? 1))) }
+}
+
+function predictLoad(task: FitTask, rows: number, held: number, use: 'variances' | 'covariances'): Load {
+  const { evaluator, options, runtime } = task
+  const { network, subset } = evaluator
+  const terms = termsOf(network)
+  const { outputs } = network
+  const seeds = outputs * positionsAtOnce(evaluator, outputs)
+  const size = batchWithin(evaluator, seeds, 'variances', options, rows)
+  const threads = subset === 'last_layer'
+    ? 1
+    : threadsFor(rows * multiplicationsPerExample(evaluator, outputs * terms), options, runtime)
+  // A posterior is sent to every thread: as a message, and as what is made of it.
+  const { calling, others, left } = overThreads({ threads, rows, size, rowBytes: rowBytes(task),
+    held: batchHeld(evaluator, seeds, 'variances', options.structure) }, Math.min(threads, Math.ceil(rows / size)),
+    threads > 1 ? held : 0)
+  const numbers = use === 'covariances' ? 3 * outputs * outputs : 8 * outputs
+  return { calling: calling + held + rows * terms * 8 * numbers, others, left,
+    seconds: seconds(rows * (evaluator.work(seeds) * Math.ceil(outputs * terms / seeds)
+      + varianceWork(evaluator, options.structure, seeds)), threads) }
+}
+
+function sampleLoad(task: FitTask, rows: number, draws: number, held: number): Load {
+  const { outputs } = task.evaluator.network
+  const drawn = draws * rows * termsOf(task.evaluator.network) * outputs
+  const own = predictLoad(task, rows, held, 'covariances')
+  return { ...own, calling: own.calling + 16 * drawn,
+    seconds: own.seconds + seconds(rows * outputs ** 3 + drawn * outputs) }
+}
+
+function saveLoad({ evaluator, network, options }: FitTask, held: number, linear: Need | undefined): Load {
+  const weights = network.graph.parameters.reduce((sum, { shape }) => sum + 4 * shape.reduce((a, b) => a * b, 1), 0)
+  const { slots, linears } = evaluator
+  const curvature = linear === undefined ? sumBytes(options.structure, slots, linears) : linear.bytes / 4
+  const file = curvature + weights + 8 * parameterCount(slots)
+  return { calling: held + 2 * file, others: 0, left: 0, seconds: file / FILE_RATE }
+}

@@ -1,0 +1,42 @@
+import t from 'tap'
+import { formatSeconds, type Progress, timeLeft, withTimeLeft } from '../../../core/budget/progress.js'
+
+/** What is told when the reports come at these milliseconds. */
+function told(reports: readonly (readonly [number, Progress])[]): Progress[] {
+  const heard: Progress[] = []
+  let at = 0
+  const tell = withTimeLeft(progress => heard.push(progress), () => at)
+  for (const [ms, progress] of reports) {
+    at = ms
+    tell(progress)
+  }
+  return heard
+}
+
+t.test('the time that is left is that of the rest at the speed until now', async t => {
+  const fit = (done: number): Progress => ({ stage: 'fit', done, total: 100 })
+  const [early, tenth, half, end] = told([[10, fit(1)], [1000, fit(10)], [5000, fit(50)], [10000, fit(100)]])
+  t.equal(early.left, undefined, 'not from the first steps')
+  t.equal(tenth.left, 9)
+  t.equal(half.left, 5)
+  t.equal(end.left, 0)
+  t.equal(timeLeft(half), 'about 5 s left')
+})
+
+t.test('a stage has a time of its own, and none where its end is not known', async t => {
+  const [, , round, first, second] = told([
+    [500, { stage: 'fit', done: 5, total: 10 }],
+    [1000, { stage: 'fit', done: 10, total: 10 }],
+    [1500, { stage: 'tune', done: 3 }],
+    [10_000, { stage: 'predict', done: 10, total: 40 }],
+    [12_000, { stage: 'predict', done: 20, total: 40 }],
+  ])
+  t.equal(round.left, undefined)
+  t.equal(timeLeft(round), '')
+  t.equal(first.left, undefined)
+  t.equal(second.left, 4)
+})
+
+t.test('times are said in units that suit them', async t => {
+  t.same([0.04, 3.4, 42, 600, 9000].map(formatSeconds), ['0.04 s', '3 s', '42 s', '10 min', '2.5 h'])
+})

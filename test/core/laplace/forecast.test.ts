@@ -1,0 +1,62 @@
+import t from 'tap'
+import { formatBytes } from '../../../core/budget/memory.js'
+import { multiplicationRate } from '../../../core/budget/rate.js'
+import { laplace } from '../../../core/laplace/laplace.js'
+import type { LaplaceOptions } from '../../../core/options/laplace-options.js'
+import { tensor } from '../../../core/tensor/tensor.js'
+import { drawer, perceptron } from '../../support/random-network.js'
+
+const ALL = { likelihood: 'classification', subset: 'all', priorPrecision: 1, threads: 1 } as const
+
+t.test('61 a forecast covers what the fit holds, and not much more', async t => {
+  const draw = drawer(1)
+  const [x, y] = [draw(2000, 60), tensor('int64', [2000], Float64Array.from({ length: 2000 }, (_, i) => i % 4))]
+  // P = 80 x 61 + 4 x 81 = 5,204: H alone has 217 MB.
+  for (const [structure, least] of [['full', 8 * 5204 ** 2], ['kron',
+    8 * (60 ** 2 + 2 * 80 ** 2 + 80 ** 2)]] as const) {
+    const prepared = laplace(perceptron(draw, 60, 80, 4, 'Tanh'), { ...ALL, structure })
+    const { bytes, stages } = prepared.forecast({ rows: 2000, predict: 100 })
+    t.same(stages.map(({ stage }) => stage), ['fit', 'predict', 'save'])
+    t.equal(bytes, Math.ceil(Math.max(...stages.map(stage => stage.bytes))))
+    t.ok(bytes > least && bytes < 8 * least + (200 << 20), `${structure}: ${formatBytes(bytes)}`)
+    if (structure !== 'kron') continue
+    const before = process.memoryUsage().rss
+    await prepared.fit(x, y)
+    const grown = process.memoryUsage().rss - before
+    t.ok(grown < stages[0].bytes, `${formatBytes(grown)} grown of ${formatBytes(stages[0].bytes)}`)
+  }
+})
+
+t.test('a forecast of time grows with the rows, and is in the measure of this machine', async t => {
+  const prepared = laplace(perceptron(drawer(2), 200, 300, 10, 'Relu'), { ...ALL, structure: 'kron' })
+  const seconds = (rows: number): number => prepared.forecast({ rows }).stages[0].seconds
+  // A forward pass and ten backward ones through 60,000 weights, and the Gram matrices.
+  const least = 1e5 * 63_000 / multiplicationRate()
+  t.ok(seconds(1e5) > least && seconds(1e5) < 100 * least, `${seconds(1e5)} s of at least ${least}`)
+  t.ok(Math.abs(seconds(1e6) / seconds(1e5) - 10) < 1)
+  t.ok(prepared.forecast({ rows: 1e6 }).bytes < 2 * prepared.forecast({ rows: 1e4 }).bytes,
+    'rows in batches are not held')
+})
+
+t.test('every kind of fit has a forecast', async t => {
+  const kinds: LaplaceOptions[] = [
+    { likelihood: 'classification' },
+    { likelihood: 'classification', subset: 'last_layer' },
+    { likelihood: 'classification', subset: 'last_layer', structure: 'full' },
+    { likelihood: 'regression', subset: 'all', structure: 'diag' },
+    { likelihood: 'binary', subset: 'all', structure: 'full', tune: 'marglik' },
+  ]
+  for (const options of kinds) {
+    const outputs = options.likelihood === 'binary' ? 1 : 3
+    const { bytes, seconds, stages } = laplace(perceptron(drawer(3), 5, 8, outputs, 'Tanh'), options)
+      .forecast({ rows: 1000, predict: 10, samples: 7 })
+    t.ok(bytes > 0 && bytes < 2 ** 30 && seconds > 0 && seconds < 600, JSON.stringify(options))
+    t.ok(stages.some(({ stage }) => stage === 'sample'))
+  }
+})
+
+t.test('counts that are none, and unknown words, are refused', async t => {
+  const prepared = laplace(perceptron(drawer(4), 5, 8, 3, 'Tanh'), { likelihood: 'classification' })
+  for (const rows of [0, -1, 1.5, NaN]) t.throws(() => prepared.forecast({ rows }), { code: 'BAD_OPTION' })
+  t.throws(() => prepared.forecast({ rows: 10, predicts: 3 } as never), { code: 'UNKNOWN_OPTION', message: /predict/ })
+})
