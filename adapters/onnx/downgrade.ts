@@ -83,7 +83,12 @@ export function downgrade(graph: Graph, opset: number): Graph {
     }
     builder.nodes.push(olderForm(node, opset, graph, builder))
   }
-  return builder.build(graph.outputs)
+  const older = builder.build(graph.outputs)
+  // Axes that became attributes; a runtime warns of constants that nothing reads.
+  const [before, after] = [graph, older].map(({ nodes }) => new Set(nodes.flatMap(({ inputs }) => inputs)))
+  return { ...older, initializers: new Map(
+    [...older.initializers].filter(([name]) => after.has(name) || !before.has(name) || graph.outputs.includes(name)),
+  ) }
 }
 
 /** Why a set cannot hold a node; undefined where it can. */

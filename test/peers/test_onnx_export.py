@@ -1,0 +1,36 @@
+"""Exported posteriors, run by onnxruntime in Python with none of this library's code, against the posterior itself."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import onnxruntime
+import pytest
+from polylaplace import LaplaceClassifier, LaplaceRegressor
+from sklearn.neural_network import MLPClassifier, MLPRegressor
+
+
+def run(model: bytes, x: np.ndarray[Any, Any]) -> dict[str, np.ndarray[Any, Any]]:
+    session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
+    names = [output.name for output in session.get_outputs()]
+    return dict(zip(names, session.run(None, {session.get_inputs()[0].name: x}), strict=True))
+
+
+@pytest.mark.parametrize(("dtype", "tolerance"), [("float64", 1e-6), ("float32", 1e-4)])
+def test_classes_and_a_regression(dtype: str, tolerance: float) -> None:
+    rng = np.random.default_rng(2)
+    x = rng.normal(size=(120, 3))
+    classes = (x @ rng.normal(size=(3, 3))).argmax(1)
+    network = MLPClassifier((6,), activation="tanh", solver="lbfgs", max_iter=200, random_state=0).fit(x, classes)
+    classifier = LaplaceClassifier(network).fit(x, classes)
+    for rows in (1, 120):
+        outputs = run(classifier.to_onnx(dtype=dtype), x[:rows].astype(dtype))
+        np.testing.assert_allclose(outputs["probabilities"], classifier.predict_proba(x[:rows]), atol=tolerance)
+    y = np.sin(x[:, 0]) + 0.1 * rng.normal(size=120)
+    means = MLPRegressor(hidden_layer_sizes=(6,), activation="tanh", solver="lbfgs", max_iter=200, random_state=0)
+    regressor = LaplaceRegressor(means.fit(x, y)).fit(x, y).conformalize()
+    outputs = run(regressor.to_onnx(dtype=dtype, level=0.8), x.astype(dtype))
+    interval = regressor.predict_interval(x, alpha=0.2)
+    np.testing.assert_allclose(outputs["lower"][:, 0], interval[:, 0], atol=tolerance)
+    np.testing.assert_allclose(outputs["upper"][:, 0], interval[:, 1], atol=tolerance)
