@@ -8,7 +8,7 @@ logs=$(mktemp -d)
 trap 'rm -rf "$logs"' EXIT
 
 need_python
-need_debian_packages chromium:chromium r-base-core:R r-cran-nnet: r-cran-testthat: r-cran-cli: r-cran-generics: r-cran-ggplot2: r-cran-knitr: r-cran-rmarkdown: r-cran-processx: pandoc:pandoc
+need_debian_packages chromium:chromium r-base-core:R r-cran-nnet: r-cran-testthat: r-cran-cli: r-cran-future.apply: r-cran-generics: r-cran-ggplot2: r-cran-knitr: r-cran-rmarkdown: r-cran-processx: pandoc:pandoc
 say 'Python: a virtual environment with numpy, msgpack, onnx, safetensors, scikit-learn, pandas, pytest, mypy, ruff'
 python_environment .venv -r clients/python/requirements-test.txt
 
