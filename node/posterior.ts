@@ -11,6 +11,7 @@ import type { PosteriorSummary } from '../core/laplace/posterior-summary.js'
 import type { Prediction as TensorPrediction } from '../core/laplace/prediction.js'
 import type { Likelihood, Predictive, Structure, Subset, TuneMethod } from '../core/options/words.js'
 import type { CurvatureMatrix } from '../core/posterior/curvature-matrix.js'
+import type { Marginals } from '../core/posterior/posterior.js'
 import type { Batch } from '../core/tensor/batch.js'
 import type { Tensor } from '../core/tensor/tensor.js'
 import type { Choice } from '../core/tuning/choice.js'
@@ -134,6 +135,9 @@ export class Posterior {
 
   logMarginalLikelihood(changes: Pick<PriorChanges, 'priorPrecision' | 'sigmaNoise'> = {}): number {
     return this.core.logMarginalLikelihood(changes)
+  }
+  marginals(): Marginals {
+    return this.core.marginals()
   }
   posteriorVariance(): Float64Array {
     return this.core.posteriorVariance()

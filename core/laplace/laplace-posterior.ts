@@ -7,7 +7,7 @@ import { graphDigest } from '../network/digest.js'
 import type { Likelihood, Structure, Subset, TuneMethod } from '../options/words.js'
 import { type CurvatureMatrix, curvatureMatrix, precisionOf } from '../posterior/curvature-matrix.js'
 import { logDetRatio } from '../posterior/evidence.js'
-import { priorByParameter } from '../posterior/posterior.js'
+import { type Marginals, priorByParameter } from '../posterior/posterior.js'
 import { writePosterior } from '../storage/posterior-file.js'
 import { exampleCount, type Examples } from '../tensor/examples.js'
 import type { Tensor } from '../tensor/tensor.js'
@@ -197,6 +197,15 @@ export class LaplacePosterior {
    */
   logMarginalLikelihood(changes: Pick<PriorChanges, 'priorPrecision' | 'sigmaNoise'> = {}): number {
     return evidenceOf(this.state, changes)
+  }
+
+  /**
+   * Mean and variance of every weight: P, or C P where each output of a regression has a posterior of its own, one
+   * after another.
+   */
+  marginals(): Marginals {
+    const { structured } = this.state
+    return structured.marginals?.() ?? { means: structured.mean, variances: structured.posteriorVariance() }
   }
 
   /** The diagonal of P^-1, P. */

@@ -40,6 +40,8 @@ export function lowRankPosterior(curvature: LowRankCurvature, slots: readonly Pa
         : curvature.models.reduce((sum, { delta }) => sum + size * Math.log(delta), 0),
     scatter: () => priorScatter(theta, settings, slots),
     posteriorVariance: () => variances(shared(), size),
+    marginals: () => ({ means: joined(curvature.models.map(({ weights }) => weights)),
+      variances: joined(curvature.models.map(own => variances(own, size))) }),
     precisionMatrix: () => precisionMatrix(shared(), size),
     covarianceTimes: (vectors, count) => covarianceTimes(shared(), size, vectors, count),
     whiten: (vectors, count) => whiten(shared(), size, vectors, count),
@@ -97,6 +99,10 @@ function spectrum(model: LowRankModel, size: number): Float64Array {
     values[k] = model.delta * share / (1 - share)
   })
   return values
+}
+
+function joined(vectors: readonly Float64Array[]): Float64Array {
+  return Float64Array.from(vectors.flatMap(vector => [...vector]))
 }
 
 function variances({ rank, rows, delta }: LowRankModel, size: number): Float64Array {

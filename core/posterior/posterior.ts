@@ -11,6 +11,12 @@ import type { FactorEigens } from './factor-eigen.js'
 import type { PosteriorParts } from './posterior-parts.js'
 import type { VarianceKind } from './variance-kind.js'
 
+/** Mean and variance of every weight, one posterior after another: one in all, or one for each output. */
+export interface Marginals {
+  readonly means: Float64Array
+  readonly variances: Float64Array
+}
+
 /** A posterior over the parameters of the slots. Nothing is computed before it is asked for; results are kept. */
 export interface StructuredPosterior {
   readonly structure: Structure
@@ -32,6 +38,8 @@ export interface StructuredPosterior {
   scatter(): number
   /** The diagonal of P^-1. */
   posteriorVariance(): Float64Array
+  /** Where each output has a posterior of its own: the mean and variance of every weight, C x P, one after another. */
+  marginals?(): Marginals
   /** P as a dense P x P matrix (small networks). */
   precisionMatrix(): Float64Array
   /**

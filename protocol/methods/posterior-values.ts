@@ -2,6 +2,7 @@
 import { oneOf } from '../../core/errors/suggest.js'
 import type { LaplacePosterior } from '../../core/laplace/laplace-posterior.js'
 import type { CurvatureMatrix } from '../../core/posterior/curvature-matrix.js'
+import type { Marginals } from '../../core/posterior/posterior.js'
 import { doublesToWire, tensorToWire } from '../frames/arrays.js'
 import type { WireMap, WireValue } from '../frames/encode.js'
 import { textsParameter } from '../messages/parameters.js'
@@ -10,10 +11,17 @@ import { choiceToWire, conformalToWire, noiseToWire, priorToWire, summaryToWire 
 
 const vector = (values: Float64Array): WireMap => doublesToWire([values.length], values)
 
+/** Means and variances, a row a posterior. */
+function marginalsToWire({ means, variances }: Marginals, size: number): WireMap {
+  const rows = (values: Float64Array): WireMap => doublesToWire([values.length / size, size], values)
+  return { means: rows(means), variances: rows(variances) }
+}
+
 /** Every value by its name. */
 const VALUES = {
   H: posterior => matrixToWire(posterior.H),
   mean: posterior => vector(posterior.mean),
+  marginals: posterior => marginalsToWire(posterior.marginals(), posterior.parameterCount),
   posteriorVariance: posterior => vector(posterior.posteriorVariance()),
   posteriorPrecision: posterior => matrixToWire(posterior.posteriorPrecision),
   posteriorCovariance: posterior => tensorToWire(posterior.posteriorCovariance()),

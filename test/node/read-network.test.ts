@@ -57,3 +57,27 @@ t.test('a file of several networks asks which', async t => {
   await t.rejects(readNetwork(file), { code: 'AMBIGUOUS_NETWORK', message: /'encoder'.*'decoder'.*model/ })
   t.equal((await readNetwork(file, { model: 'decoder' })).parameters.length, 2)
 })
+
+t.test('one of two heads is named, on the command line and in Node', async t => {
+  const heads = fileURLToPath(new URL('../fixtures/inputs/two-heads.onnx', import.meta.url))
+  const folder = t.testdir({ 'x.csv': ['a,b,c,y', '1,2,3,0', '3,1,2,1', '0,1,0,2', '2,2,1,0'].join('\n') })
+  const fit = (...more: string[]): ReturnType<typeof run> =>
+    run('fit', heads, '--data', join(folder, 'x.csv'), '--target', 'y', '--likelihood', 'classification', '--out',
+      join(folder, 'p'), '--json', ...more)
+  t.match((await fit()).remarks, /kind, size.*--output/s)
+  const names = async (...more: string[]): Promise<string[]> =>
+    (JSON.parse((await fit('--output', 'kind', ...more)).out) as { parameters: { name: string }[] }).parameters.map((
+      { name },
+    ) => name)
+  const body = ['body.weight', 'body.bias']
+  t.same(await names('--subset', 'last_layer'), ['kind.weight', 'kind.bias'])
+  t.same(await names('--subset', 'last_layer', '--last-layer-name', 'body'), body)
+  t.same(await names('--subset', 'all', '--parameters', 'body.*'), body)
+  const network = await readNetwork(heads, { output: 'size' })
+  const posterior = await laplace(network, { likelihood: 'regression', subset: 'last_layer' }).fit([[1, 2, 3], [
+    3,
+    1,
+    2,
+  ], [0, 1, 0]], [1, 2, 0])
+  t.same(posterior.core.parameters.map(({ name }) => name), ['size.weight', 'size.bias'])
+})

@@ -310,3 +310,27 @@ def test_data_for_an_input_that_nothing_reads_are_passed_over(tmp_path: Path) ->
         np.testing.assert_array_equal(fitted(list(x[:3])), expected[:3])
     with pytest.raises(DataError, match="did you mean 'unread'"):
         la({"x": x, "unred": unread})
+
+
+def test_one_of_two_heads_is_named() -> None:
+    path = Path(__file__).parents[3] / "test" / "fixtures" / "inputs" / "two-heads.onnx"
+    if not path.exists():
+        pytest.skip("the fixtures are in the repository")
+    x, y = np.random.default_rng(0).normal(size=(12, 3)), np.arange(12) % 3
+
+    def names(
+        target: Any = y, likelihood: str = "classification", subset: str = "last_layer", **options: Any
+    ) -> list[str]:
+        la = Laplace(path, likelihood, subset, "full", prior_precision=1.0, **options)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return [each["name"] for each in la.fit(x, target).summary["parameters"]]
+
+    body = ["body.weight", "body.bias"]
+    with pytest.raises(GraphError, match="kind, size"):
+        names()
+    assert names(output="kind") == ["kind.weight", "kind.bias"]
+    assert names(x[:, 0], "regression", output="size") == ["size.weight", "size.bias"]
+    assert names(output="kind", last_layer_name="body") == body
+    assert names(subset="all", output="kind", parameters="body.*") == body
+    assert not set(body) & set(names(subset="all", output="kind", freeze=body))

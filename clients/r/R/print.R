@@ -86,16 +86,19 @@ show_prior <- function(x, digits) {
 #' @rdname print.laplace
 #' @export
 summary.laplace <- function(object, ...) {
-  values <- ask(object, "get", list(names = list("mean", "posteriorVariance")))
+  values <- ask(object, "get", list(names = list("marginals")))$marginals
+  # Where each output has a posterior of its own, the table is about all of them.
+  weights <- colMeans(values$means)
+  deviation <- colMeans(sqrt(values$variances))
   # A subnetwork of single weights has fewer of them than its tensors.
-  whole <- sum(object$parameters$size) == length(values$mean)
-  tensor <- if (whole) rep(seq_len(nrow(object$parameters)), object$parameters$size) else rep(1L, length(values$mean))
+  whole <- sum(object$parameters$size) == length(weights)
+  tensor <- if (whole) rep(seq_len(nrow(object$parameters)), object$parameters$size) else rep(1L, length(weights))
   table <- data.frame(
     parameter = if (whole) object$parameters$name else "subnetwork",
     shape = if (whole) object$parameters$shape else "",
-    weights = as.vector(tapply(values$mean, tensor, length)),
-    rms_weight = as.vector(tapply(values$mean, tensor, function(weights) sqrt(mean(weights^2)))),
-    mean_sd = as.vector(tapply(sqrt(values$posteriorVariance), tensor, mean)),
+    weights = as.vector(tapply(weights, tensor, length)),
+    rms_weight = as.vector(tapply(weights, tensor, function(own) sqrt(mean(own^2)))),
+    mean_sd = as.vector(tapply(deviation, tensor, mean)),
     stringsAsFactors = FALSE
   )
   structure(list(fit = object, table = table), class = "summary.laplace")

@@ -14,7 +14,9 @@
 #'   observation (`"prediction"`; of classes the sets of [conformalize()], a column `.in_set_<level>` each).
 #' @param ... passed to [predict.laplace()] by `augment()`, otherwise not used.
 #' @name laplace-tidiers
-#' @return Data frames. `tidy()`: `term`, `estimate`, `std.error`. `glance()`: one row about the fit. `augment()`: the
+#' @return Data frames. `tidy()`: `term`, `estimate`, `std.error`, and `response` where each output has a posterior of
+#'   its own (a regression of several outputs with structure `"lowrank"`). `glance()`: one row about the fit.
+#'   `augment()`: the
 #'   data with `.fitted`, `.se.fit` and `.resid` (regression), or `.fitted` (the class), `.se.fit` (of its probability)
 #'   and the probabilities `.pred_<level>`; and with `.novelty` and `.novelty_score`, see [laplace_uncertainty()], after
 #'   fits that keep what they need.
@@ -31,11 +33,13 @@ NULL
 tidy.laplace <- function(x, by = c("parameter", "tensor"), conf.int = FALSE, conf.level = 0.95, ...) {
   by <- if (missing(by)) "parameter" else one_of(by, c("parameter", "tensor"), "by")
   if (by == "tensor") return(summary(x)$table)
-  values <- ask(x, "get", list(names = list("mean", "posteriorVariance")))
+  values <- ask(x, "get", list(names = list("marginals")))$marginals
+  count <- nrow(values$means)
   table <- data.frame(
-    term = parameter_names(x), estimate = as.vector(values$mean), std.error = sqrt(as.vector(values$posteriorVariance)),
-    stringsAsFactors = FALSE
+    term = rep(parameter_names(x), count), estimate = as.vector(t(values$means)),
+    std.error = sqrt(as.vector(t(values$variances))), stringsAsFactors = FALSE
   )
+  if (count > 1) table$response <- rep(response_names(x, count), each = x$parameter_count)
   if (conf.int) {
     check_level(conf.level)
     z <- stats::qnorm((1 + conf.level) / 2)
@@ -44,6 +48,10 @@ tidy.laplace <- function(x, by = c("parameter", "tensor"), conf.int = FALSE, con
   }
   table
 }
+
+#' The names of the outputs, where each has a posterior of its own.
+#' @noRd
+response_names <- function(x, count) if (length(x$labels) == count) x$labels else seq_len(count)
 
 #' @rdname laplace-tidiers
 glance.laplace <- function(x, ...) {

@@ -148,3 +148,20 @@ test_that("pictures", {
     expect_silent(print(picture))
   }
 })
+
+test_that("each output of a low-rank regression has rows of its own in tidy", {
+  skip_without_node()
+  skip_if_not_installed("nnet")
+  set.seed(2)
+  x <- matrix(rnorm(90), 30)
+  y <- cbind(x[, 1], x[, 2]) + rnorm(60) / 5
+  fit <- nnet::nnet(x, y, size = 3, linout = TRUE, trace = FALSE)
+  la <- suppressWarnings(suppressMessages(laplace(fit, x, y)))
+  expect_equal(la$structure, "lowrank")
+  table <- inside$tidy.laplace(la)
+  expect_equal(nrow(table), 2 * la$parameter_count)
+  expect_equal(table$term[seq_len(la$parameter_count)], table$term[-seq_len(la$parameter_count)])
+  expect_true(all(table$std.error > 0))
+  expect_length(unique(table$response), 2)
+  expect_output(print(summary(la)), "mean_sd")
+})

@@ -60,3 +60,27 @@ test_that("a path is enough for a model in two files", {
     class = "laplace_error_untrusted_input"
   )
 })
+
+test_that("one of two heads is named, and a file's parameters are chosen", {
+  skip_without_node()
+  file <- repository_file("test", "fixtures", "inputs", "two-heads.onnx")
+  set.seed(1)
+  x <- matrix(rnorm(60), 20)
+  fitted <- function(...) {
+    suppressWarnings(suppressMessages(laplace(
+      file, x, rep(0:2, length.out = 20),
+      likelihood = "classification", structure = "full", prior_precision = 1, ...
+    )))
+  }
+  expect_error(fitted(), "kind, size.*option output|output", class = "laplace_error")
+  names_of <- function(la) la$parameters$name
+  expect_equal(names_of(fitted(output = "kind", subset = "last_layer")), c("kind.weight", "kind.bias"))
+  body <- c("body.weight", "body.bias")
+  expect_equal(names_of(fitted(output = "kind", subset = "last_layer", last_layer_name = "body")), body)
+  expect_equal(names_of(fitted(output = "kind", subset = "all", parameters = "body.*")), body)
+  expect_false(any(body %in% names_of(fitted(output = "kind", subset = "all", freeze = body))))
+  size <- suppressWarnings(suppressMessages(laplace(
+    file, x, rnorm(20), likelihood = "regression", output = "size", subset = "last_layer", structure = "full"
+  )))
+  expect_equal(names_of(size), c("size.weight", "size.bias"))
+})
