@@ -80,15 +80,16 @@ export async function tuneWithLinearModel(state: PosteriorState, request: TuneRe
   work: WorkOptions): Promise<PosteriorState> {
   const { structured, options } = state
   const model = linearModel(likelihoodModel(options.likelihood, options.outputNoise), structured.slots, data)
+  const share = (data.seen ?? data.examples) / Math.max(1, data.examples)
   const fit = await tuneLinearized(model, {
     structure: options.structure,
     priorStructure: request.priorStructure,
     tuneNoise: request.tuneNoise,
     settings: structured.settings,
     start: structured.mean,
+    sampled: share !== 1,
     work,
   })
-  const share = (data.seen ?? data.examples) / Math.max(1, data.examples)
   const notes = [
     ...(fit.note === undefined ? [] : [fit.note]),
     ...(share === 1

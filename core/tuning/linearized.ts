@@ -28,6 +28,8 @@ export interface LinearizedOptions {
   /** The network's weights, from which the first mode is sought. */
   readonly start: Float64Array
   readonly work: WorkOptions
+  /** Whether the rows are a sample of the data. */
+  readonly sampled?: boolean
 }
 
 /** What it finds. */
@@ -49,6 +51,8 @@ const MOST_ROUNDS = 300
  */
 const TOLERANCE = 1e-10
 const LARGE_TOLERANCE = 1e-5
+/** The same where the rows are a sample of the data: another sample would change the third digit. */
+const SAMPLE_TOLERANCE = 1e-3
 /** Multiplications of one product with the Hessian from which on a model is large. */
 const LARGE = 1e7
 /**
@@ -74,7 +78,9 @@ export async function tuneLinearized(model: LinearModel, options: LinearizedOpti
   const groups = priorGroups(options.priorStructure, model.slots)
   const floored = options.tuneNoise ? noiseFloor(model, groups, options.settings.temperature) : undefined
   const large = model.examples * model.size > LARGE
-  const rotated = large && groups.length === 1 && options.settings.priorMean === 0 ? rotatedModes(model) : undefined
+  const rotated = large && groups.length === 1 && options.settings.priorMean === 0 ?
+    rotatedModes(model, options.sampled)
+    : undefined
   let start = options.start
   let rounds = 0
   const evaluate = async (point: Float64Array, tolerance: number): Promise<Round> => {
@@ -96,7 +102,7 @@ export async function tuneLinearized(model: LinearModel, options: LinearizedOpti
   const first = new Float64Array(groups.length + (options.tuneNoise ? 1 : 0))
   if (rotated !== undefined) first[0] = Math.log(rotated.firstPrecision(hessianFactor(options.settings)))
   if (options.tuneNoise) first[groups.length] = Math.log(options.settings.sigmaNoise)
-  const goal = large ? LARGE_TOLERANCE : TOLERANCE
+  const goal = large ? options.sampled === true ? SAMPLE_TOLERANCE : LARGE_TOLERANCE : TOLERANCE
   const { point, converged } = await fixedPoint(first, goal, evaluate)
   const last = await evaluate(point, Math.max(FINAL_TOLERANCE, goal / 10))
   const edge = point.subarray(0, groups.length).some(value =>

@@ -4,7 +4,7 @@
  * preconditioner is diagonal there: a step costs two products of N C r.
  */
 import type { WorkOptions } from '../budget/progress.js'
-import { gemm, symmetricEigen } from '../kernels/linear-algebra.js'
+import { gemm, type RealArray, symmetricEigen } from '../kernels/linear-algebra.js'
 import { conjugateGradients, dot } from '../linear-model/conjugate-gradients.js'
 import { newtonMode, type NewtonPoint, type NewtonStep } from '../linear-model/newton.js'
 import { boundedPrecision } from './bounds.js'
@@ -39,23 +39,21 @@ export interface ModeFinder {
   firstPrecision(scale: number): number
 }
 
-/** The finder of a model; its eigenbasis is made once. */
-export function rotatedModes(model: LinearModel): ModeFinder {
+/**
+ * The finder of a model; its eigenbasis is made once.
+ * @param rough whether six digits of outputs and gradients are enough
+ */
+export function rotatedModes(model: LinearModel, rough = false): ModeFinder {
   const { outputs, examples, width, indices, size } = model
   const rotation = rotate(model)
   const { rank, coordinates, basis } = rotation
-  const outputsAt = (weights: Float64Array): Float64Array => {
-    const f = new Float64Array(examples * outputs)
-    gemm(false, true, examples, outputs, rank, 1, coordinates, weights, 0, f)
-    return f
-  }
   const single = Float32Array.from(coordinates)
-  // What a step changes needs no more digits than the step has: of the mode they are those that are left.
-  const changeBy = (direction: Float64Array): Float64Array => {
+  const outputsAt = (weights: Float64Array, factor: RealArray): Float64Array => {
     const f = new Float64Array(examples * outputs)
-    gemm(false, true, examples, outputs, rank, 1, single, Float32Array.from(direction), 0, f)
+    gemm(false, true, examples, outputs, rank, 1, factor, inPrecision(factor, weights), 0, f)
     return f
   }
+  const precise = rough ? single : coordinates
   const modeAt: ModeFinder['modeAt'] = async (scale, delta, start, tolerance, work) => {
     const pointAt = (weights: Float64Array, f: Float64Array): RotatedPoint => {
       const loss = model.loss(f)
@@ -64,12 +62,13 @@ export function rotatedModes(model: LinearModel): ModeFinder {
     const own = new Float64Array(outputs * rank)
     gemm(false, false, outputs, rank, width, 1, Float64Array.from(indices, at => start[at]), basis, 0, own)
     centre(own, model)
-    const from = pointAt(own, outputsAt(own))
+    const from = pointAt(own, outputsAt(own, precise))
     const { weights, f, loss } = await newtonMode(from, tolerance, work,
       async ({ weights: at, f: outputsThere }, forcing) => {
-        const direction = await directionAt(model, rotation, single, { scale, delta, weights: at, f: outputsThere },
-          forcing)
-        return stepFrom(at, outputsThere, direction, changeBy(direction), pointAt)
+        const direction = await directionAt(model, rotation, { single, precise }, { scale, delta, weights: at,
+          f: outputsThere }, forcing)
+        // What a step changes needs no more digits than the step has: of the mode they are those that are left.
+        return stepFrom(at, outputsThere, direction, outputsAt(direction, single), pointAt)
       })
     const matrix = new Float64Array(outputs * width)
     gemm(false, true, outputs, width, rank, 1, weights, basis, 0, matrix)
@@ -161,13 +160,25 @@ interface StepStart {
   readonly f: Float64Array
 }
 
+/** Z in float32, and in the precision of outputs and gradients. */
+interface Coordinates {
+  readonly single: Float32Array
+  readonly precise: RealArray
+}
+
+/** Numbers in the precision of others: the kernels multiply arrays of one type. */
+function inPrecision(other: RealArray, values: Float64Array): RealArray {
+  return other instanceof Float32Array ? Float32Array.from(values) : values
+}
+
 /** Newton's direction, C x rank. Products with the Hessian are in float32: a direction needs no more digits. */
-async function directionAt(model: LinearModel, { rank, values, coordinates }: Rotation, single: Float32Array,
+async function directionAt(model: LinearModel, { rank, values }: Rotation, { single, precise }: Coordinates,
   { scale, delta, weights, f }: StepStart, forcing: number): Promise<Float64Array> {
   const { outputs, examples, likelihood } = model
   const gradient = new Float64Array(outputs * rank)
-  gemm(true, false, outputs, rank, examples, scale, model.residual(f), coordinates, 0, gradient)
-  for (let i = 0; i < gradient.length; i++) gradient[i] += delta * weights[i]
+  const residual = inPrecision(precise, model.residual(f))
+  gemm(true, false, outputs, rank, examples, 1, residual, precise, 0, gradient)
+  for (let i = 0; i < gradient.length; i++) gradient[i] = scale * gradient[i] + delta * weights[i]
   const lambda = lambdaTimes(likelihood, f, examples, outputs)
   const sums = likelihood.hessianDiagonal(f, examples, outputs)
   const curvature = new Float64Array(outputs)

@@ -56,7 +56,7 @@ def test_a_code_of_a_newer_server_is_the_root_class() -> None:
 def test_importing_loads_nothing_heavy() -> None:
     script = (
         "import sys, polylaplace; "
-        "print([m for m in ('sklearn', 'torch', 'pandas', 'tqdm', 'onnx') if m in sys.modules])"
+        "print([m for m in ('numpy', 'sklearn', 'torch', 'pandas', 'tqdm', 'onnx') if m in sys.modules])"
     )
     done = subprocess.run(
         [
@@ -115,3 +115,10 @@ def test_the_wheel_carries_the_javascript(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / done.stdout.split()[-1]) as wheel:
         names = set(wheel.namelist())
     assert {"polylaplace/_node/polylaplace.mjs", "polylaplace/_node/worker.mjs", "polylaplace/py.typed"} <= names
+
+
+def test_every_public_name_is_found_when_it_is_used() -> None:
+    for name in polylaplace.__all__:
+        assert getattr(polylaplace, name) is not None
+    with pytest.raises(AttributeError, match="no attribute 'Nothing'"):
+        _ = polylaplace.Nothing
