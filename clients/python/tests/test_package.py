@@ -15,6 +15,7 @@ from conftest import REPOSITORY
 from polylaplace import LaplaceError, ResourceError
 from polylaplace._error_table import ERROR_TABLE
 from polylaplace._exceptions import FAMILIES, error_from_wire
+from polylaplace._runtime import compile_cache
 
 PACKAGE = REPOSITORY / "clients" / "python"
 
@@ -114,7 +115,19 @@ def test_the_wheel_carries_the_javascript(tmp_path: Path) -> None:
     done = subprocess.run([sys.executable, "-c", script], cwd=PACKAGE, capture_output=True, text=True, check=True)
     with zipfile.ZipFile(tmp_path / done.stdout.split()[-1]) as wheel:
         names = set(wheel.namelist())
+        size = sum(entry.file_size for entry in wheel.infolist())
+    # The README says 5 MB.
+    assert size < 5.5e6
     assert {"polylaplace/_node/polylaplace.mjs", "polylaplace/_node/worker.mjs", "polylaplace/py.typed"} <= names
+
+
+def test_compiled_code_is_kept_in_the_cache_of_the_user(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.delenv("NODE_COMPILE_CACHE", raising=False)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setenv("LOCALAPPDATA", str(tmp_path))
+    assert Path(compile_cache()).is_relative_to(tmp_path)
+    monkeypatch.setenv("NODE_COMPILE_CACHE", "/elsewhere")
+    assert compile_cache() == "/elsewhere"
 
 
 def test_every_public_name_is_found_when_it_is_used() -> None:

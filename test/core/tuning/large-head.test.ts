@@ -27,6 +27,8 @@ for (const [name, outputs] of [['classification', 5], ['multilabel', 3], ['regre
       t.ok(relativeDifference(own.w, wanted.w) < 1e-6, `weights ${relativeDifference(own.w, wanted.w)}`)
       t.ok(relativeDifference(own.f, wanted.f) < 1e-6, 'outputs')
       t.ok(Math.abs(own.loss / wanted.loss - 1) < 1e-6, 'loss')
+      const rough = await rotatedModes(model, true).modeAt(scale, delta, start, 1e-4, {})
+      t.ok(relativeDifference(rough.f, wanted.f) < 1e-3, 'outputs of a sample of rows')
     })
   }
 }

@@ -49,6 +49,18 @@ def server_file() -> Path:
     return path
 
 
+def compile_cache() -> str:
+    """The folder where Node.js (22 and newer) keeps the server's compiled code from one start to the next."""
+    named = os.environ.get("NODE_COMPILE_CACHE")
+    if named:
+        return named
+    if sys.platform == "win32":
+        base = os.environ.get("LOCALAPPDATA") or os.path.expanduser("~\\AppData\\Local")
+    else:
+        base = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
+    return os.path.join(base, "polylaplace", "node")
+
+
 def candidates() -> list[tuple[str, str]]:
     """Where node may be, as (where it was looked for, path), the first that counts first."""
     named = os.environ.get("POLYLAPLACE_NODE")
