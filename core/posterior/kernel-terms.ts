@@ -5,7 +5,7 @@
  * its R and w, products of a few examples' Jacobian rows, one matrix product for all where R is shared.
  */
 import { arenaArray } from '../kernels/arena.js'
-import { addWeightedRowDots, gemm, packedLength, type RealArray } from '../kernels/linear-algebra.js'
+import { addWeightedRowDots, gemm, packedLength, type RealArray, syrk } from '../kernels/linear-algebra.js'
 import { putVariances, type VarianceKind, varianceNumbers, withRowSums } from './variance-kind.js'
 import type { VarianceTerm } from './variance-operations.js'
 
@@ -205,15 +205,16 @@ function sharedSums(rows: Float64Array | undefined, weights: Float64Array, size:
   return result
 }
 
-/** (R diag w_n) R' of every example n. */
+/** R diag(w_n) R' of every example n, as the Gram matrix of diag(w_n)^1/2 R': half the multiplications. */
 function putCovariances(covariances: Float64Array, rows: Float64Array, weights: Float64Array, size: number,
   outputs: number): void {
-  const scaled = new Float64Array(outputs * size)
+  const scaled = new Float64Array(size * outputs)
   for (let n = 0; n * size < weights.length; n++) {
-    for (let c = 0; c < outputs; c++) {
-      for (let k = 0; k < size; k++) scaled[c * size + k] = rows[c * size + k] * weights[n * size + k]
+    for (let k = 0, at = 0; k < size; k++) {
+      const root = Math.sqrt(weights[n * size + k])
+      for (let c = 0; c < outputs; c++, at++) scaled[at] = root * rows[c * size + k]
     }
-    gemm(false, true, outputs, outputs, size, 1, scaled, rows, 0, matrixOf(covariances, n, outputs))
+    syrk(outputs, size, 1, scaled, 0, matrixOf(covariances, n, outputs))
   }
 }
 
