@@ -1,13 +1,15 @@
 /** @file Classifiers whose outputs turn out to be probabilities: what the graph does not show, the training rows do. */
 import type { Graph } from '../graph/graph.js'
 import { networkInputs } from '../network/input-rows.js'
+import type { Likelihood } from '../options/words.js'
 import { logarithmOf } from '../passes/link-function.js'
 import { exampleCount, exampleRange, type Examples } from '../tensor/examples.js'
 import type { Tensor } from '../tensor/tensor.js'
 import { type FitTask, taskFor } from './fit-task.js'
 
-/** Rows that are looked at, and how far their probabilities may be from a sum of 1. */
+/** Rows that are looked at, of which the first nearly always tell, and how far from 1 the sum of each may be. */
 const ROWS = 256
+const FIRST_ROWS = 4
 const TOLERANCE = 1e-4
 /** So many nats must tell whether numbers between 0 and 1 are probabilities of labels, or logits. */
 const CLEAR = 3
@@ -38,9 +40,14 @@ export async function withLogits(task: FitTask, x: Examples, y: Tensor): Promise
   const { evaluator, options: { likelihood } } = task
   const { network, precision } = evaluator
   if (likelihood === 'regression') return task
-  const batch = networkInputs(exampleCount(x) > ROWS ? exampleRange(x, 0, ROWS) : x, network, precision,
-    () => undefined)
-  const f = await evaluator.forward(batch)
+  const outputsOf = async (rows: number): Promise<ArrayLike<number>> => {
+    const batch = networkInputs(exampleCount(x) > rows ? exampleRange(x, 0, rows) : x, network, precision,
+      () => undefined)
+    // The program that the fit runs anyway.
+    return evaluator.subset === 'last_layer' ? (await evaluator.features(batch)).f : await evaluator.forward(batch)
+  }
+  if (cannotBe(await outputsOf(FIRST_ROWS), network.outputs, likelihood)) return task
+  const f = await outputsOf(ROWS)
   if (likelihood === 'classification') return areProbabilities(f, network.outputs) ? withLogarithm(task) : task
   const gain = gainAsProbabilities(f, y.data)
   if (gain > CLEAR) return withLogarithm(task)
@@ -49,6 +56,13 @@ export async function withLogits(task: FitTask, x: Examples, y: Tensor): Promise
     withGraph(task, task.graph,
       "The network's outputs lie between 0 and 1 in the training rows and are taken for logits. Where they are " +
         'probabilities, give the network without what makes them so, or more rows, which tell.')
+}
+
+/** Whether one row shows already that the outputs are no probabilities. */
+function cannotBe(f: ArrayLike<number>, outputs: number, likelihood: Likelihood): boolean {
+  return likelihood === 'classification'
+    ? !areProbabilities(f, outputs)
+    : Array.from(f).some(value => !(value >= -TOLERANCE && value <= 1 + TOLERANCE))
 }
 
 function areProbabilities(f: ArrayLike<number>, outputs: number): boolean {
