@@ -52,7 +52,8 @@ export interface BatchOptions {
 export function batchWithin(evaluator: Evaluator, seeds: number, use: BatchUse,
   { batchSize, memoryLimit }: BatchOptions, examples: number): number {
   const numbers = numbersPerExample(evaluator, seeds)
-  const wanted = Math.max(1, Math.min(examples, batchSize ?? batchSizeFor(Math.max(numbers, evaluator.widest / WIDER))))
+  const wanted = Math.max(1, Math.min(examples, batchSize ??
+    Math.min(batchSizeFor(Math.max(numbers, evaluator.widest / WIDER)), examplesAtOnce(evaluator, seeds))))
   // Only a bound that is too large makes the exact number worth its time.
   const bound = 16 * (1 + seeds) * (evaluator.values + factorNumbers(evaluator, 1))
   if (bound * wanted <= Math.min(memoryLimit, BATCH_BYTES)) return wanted
@@ -60,6 +61,15 @@ export function batchWithin(evaluator: Evaluator, seeds: number, use: BatchUse,
   checkBatch(batchSize === undefined ? 1 : wanted, each, memoryLimit)
   const most = Math.min(memoryLimit, batchSize === undefined ? BATCH_BYTES : memoryLimit)
   return Math.max(1, Math.min(wanted, Math.floor(most / each)))
+}
+
+/** Multiplications of a batch, between which and the next a fit can be cancelled: a fifth of a second at most. */
+const BATCH_MULTIPLICATIONS = 3e9
+
+/** Examples that are computed in that time; the products of a backward pass are smaller, and take twice as long. */
+function examplesAtOnce(evaluator: Evaluator, seeds: number): number {
+  const [forward, all] = [evaluator.forwardCost, multiplicationsPerExample(evaluator, seeds)]
+  return Math.max(1, Math.floor(BATCH_MULTIPLICATIONS / (forward + 2 * Math.max(0, all - forward))))
 }
 
 /** Numbers of the pairs (a, g) of every linear operator, of one example. */

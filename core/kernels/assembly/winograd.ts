@@ -24,11 +24,34 @@ function blockTiles<T extends number>(): i32 {
   return PANELS * blockColumns<T>()
 }
 
+/** Number k of the kernels of four channels of the result; of f64, that of one channel twice. */
 // @ts-ignore: decorator
 @inline
-function storePacked<T extends number>(at: usize, value: T): void {
-  if (sizeof<T>() == 8) v128.store(at, v128.splat<T>(value))
-  else store<T>(at, value)
+function tap<T extends number>(turned: bool, k: usize, kernel: usize, second: usize, third: usize, fourth: usize): v128 {
+  const at = (turned ? 8 - k : k) * sizeof<T>()
+  if (sizeof<T>() == 8) return v128.load64_splat(kernel + at)
+  const pair = v128.load32_lane(second + at, v128.load32_zero(kernel + at), 1)
+  return v128.load32_lane(fourth + at, v128.load32_lane(third + at, pair, 2), 3)
+}
+
+/** A row of G g, times G'. */
+// @ts-ignore: decorator
+@inline
+function storeRow<T extends number>(to: usize, term: usize, a: v128, b: v128, c: v128): void {
+  const half = v128.splat<T>(<T> 0.5)
+  const ends = v128.add<T>(a, c)
+  v128.store(to, a)
+  v128.store(to + term, v128.mul<T>(half, v128.add<T>(ends, b)))
+  v128.store(to + 2 * term, v128.mul<T>(half, v128.sub<T>(ends, b)))
+  v128.store(to + 3 * term, c)
+}
+
+/** (a + b + c) / 2, or (a - b + c) / 2. */
+// @ts-ignore: decorator
+@inline
+function middle<T extends number>(positive: bool, a: v128, b: v128, c: v128): v128 {
+  const ends = v128.add<T>(a, c)
+  return v128.mul<T>(v128.splat<T>(<T> 0.5), positive ? v128.add<T>(ends, b) : v128.sub<T>(ends, b))
 }
 
 /**
@@ -37,55 +60,43 @@ function storePacked<T extends number>(at: usize, value: T): void {
  */
 export function winogradWeights<T extends number>(outputs: i32, inputs: i32, turned: bool, weights: usize,
   target: usize): void {
-  const size = sizeof<T>()
   const column = <usize> BLOCK_ROWS * packedNumber<T>()
   const panels = (outputs + BLOCK_ROWS - 1) / BLOCK_ROWS
   const term = <usize> (panels * inputs) * column
-  if (outputs % BLOCK_ROWS != 0) memory.fill(target, 0, <usize> TERMS * term)
-  const half = <T> 0.5
-  for (let o = 0; o < outputs; o++) {
+  const kernel = 9 * sizeof<T>()
+  const stepO = turned ? kernel : <usize> inputs * kernel
+  const stepC = turned ? <usize> outputs * kernel : kernel
+  const together = sizeof<T>() == 8 ? 1 : BLOCK_ROWS
+  for (let o = 0; o < outputs; o += together) {
+    let first = weights + <usize> o * stepO
+    // Rows of the last panel beyond the last channel are of no use, whatever they are.
+    let second = weights + <usize> min(o + 1, outputs - 1) * stepO
+    let third = weights + <usize> min(o + 2, outputs - 1) * stepO
+    let fourth = weights + <usize> min(o + 3, outputs - 1) * stepO
+    let to = target + <usize> (o / BLOCK_ROWS * inputs) * column + <usize> (o % BLOCK_ROWS) * packedNumber<T>()
     for (let c = 0; c < inputs; c++) {
-      const g = weights + <usize> (turned ? c * outputs + o : o * inputs + c) * 9 * size
-      let to = target + <usize> (o / BLOCK_ROWS * inputs + c) * column + <usize> (o % BLOCK_ROWS) * packedNumber<T>()
-      for (let row = 0; row < 4; row++) {
-        let a: T, b: T, d: T
-        const top = turned ? 2 : 0
-        const first = load<T>(g + <usize> tap(turned, top, 0) * size)
-        const second = load<T>(g + <usize> tap(turned, top, 1) * size)
-        const third = load<T>(g + <usize> tap(turned, top, 2) * size)
-        const bottom = 2 - top
-        const last0 = load<T>(g + <usize> tap(turned, bottom, 0) * size)
-        const last1 = load<T>(g + <usize> tap(turned, bottom, 1) * size)
-        const last2 = load<T>(g + <usize> tap(turned, bottom, 2) * size)
-        if (row == 0) {
-          a = first
-          b = second
-          d = third
-        } else if (row == 3) {
-          a = last0
-          b = last1
-          d = last2
-        } else {
-          const sign = row == 1 ? <T> 1 : <T> -1
-          a = <T> (half * (first + last0 + sign * load<T>(g + <usize> tap(turned, 1, 0) * size)))
-          b = <T> (half * (second + last1 + sign * load<T>(g + <usize> tap(turned, 1, 1) * size)))
-          d = <T> (half * (third + last2 + sign * load<T>(g + <usize> tap(turned, 1, 2) * size)))
-        }
-        storePacked<T>(to, a)
-        storePacked<T>(to + term, <T> (half * (a + b + d)))
-        storePacked<T>(to + 2 * term, <T> (half * (a - b + d)))
-        storePacked<T>(to + 3 * term, d)
-        to += 4 * term
-      }
+      const g0 = tap<T>(turned, 0, first, second, third, fourth)
+      const g1 = tap<T>(turned, 1, first, second, third, fourth)
+      const g2 = tap<T>(turned, 2, first, second, third, fourth)
+      const g3 = tap<T>(turned, 3, first, second, third, fourth)
+      const g4 = tap<T>(turned, 4, first, second, third, fourth)
+      const g5 = tap<T>(turned, 5, first, second, third, fourth)
+      const g6 = tap<T>(turned, 6, first, second, third, fourth)
+      const g7 = tap<T>(turned, 7, first, second, third, fourth)
+      const g8 = tap<T>(turned, 8, first, second, third, fourth)
+      storeRow<T>(to, term, g0, g1, g2)
+      storeRow<T>(to + 4 * term, term, middle<T>(true, g0, g3, g6), middle<T>(true, g1, g4, g7),
+        middle<T>(true, g2, g5, g8))
+      storeRow<T>(to + 8 * term, term, middle<T>(false, g0, g3, g6), middle<T>(false, g1, g4, g7),
+        middle<T>(false, g2, g5, g8))
+      storeRow<T>(to + 12 * term, term, g6, g7, g8)
+      first += stepC
+      second += stepC
+      third += stepC
+      fourth += stepC
+      to += column
     }
   }
-}
-
-/** Element (row, column) of a kernel, whose columns are read backwards where it is turned. */
-// @ts-ignore: decorator
-@inline
-function tap(turned: bool, row: i32, column: i32): i32 {
-  return 3 * row + (turned ? 2 - column : column)
 }
 
 /**
