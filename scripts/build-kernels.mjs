@@ -1,5 +1,5 @@
 // Compiles the WebAssembly kernels, once with plain and once with relaxed SIMD, and embeds the bytes of each as a
-// TypeScript module.
+// TypeScript module. With KERNEL_NAMES=1 the functions keep their names, for profiles.
 import asc from 'assemblyscript/asc'
 import { mkdir, writeFile } from 'node:fs/promises'
 import path from 'node:path'
@@ -27,6 +27,7 @@ async function compile(features) {
     '--runtime',
     'stub',
     '--noAssert',
+    ...process.env.KERNEL_NAMES === undefined ? [] : ['--debug'],
     '--use',
     'abort=',
     '--baseDir',
