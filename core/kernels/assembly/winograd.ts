@@ -27,7 +27,8 @@ function blockTiles<T extends number>(): i32 {
 /** Number k of the kernels of four channels of the result; of f64, that of one channel twice. */
 // @ts-ignore: decorator
 @inline
-function tap<T extends number>(turned: bool, k: usize, kernel: usize, second: usize, third: usize, fourth: usize): v128 {
+function tap<T extends number>(turned: bool, k: usize, kernel: usize, second: usize, third: usize,
+  fourth: usize): v128 {
   const at = (turned ? 8 - k : k) * sizeof<T>()
   if (sizeof<T>() == 8) return v128.load64_splat(kernel + at)
   const pair = v128.load32_lane(second + at, v128.load32_zero(kernel + at), 1)
