@@ -17,12 +17,13 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import (
     MaxAbsScaler,
     MinMaxScaler,
+    OneHotEncoder,
     PolynomialFeatures,
     RobustScaler,
     StandardScaler,
 )
 
-from polylaplace import Laplace, LaplaceClassifier, LaplaceRegressor, OptionError, StateError
+from polylaplace import DataError, Laplace, LaplaceClassifier, LaplaceRegressor, OptionError, StateError
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(60, 4)) * [1.0, 20.0, 0.1, 3.0] + [5.0, 0.0, 2020.0, -1.0]
@@ -97,6 +98,20 @@ def test_what_is_not_linear_is_refused() -> None:
     several = fitted(MultiOutputRegressor(MLPRegressor(**mlp())), TARGETS)
     with pytest.raises(OptionError, match=r"holds several networks.*model\.estimators_\[0\]"):
         Laplace(several, "regression").fit(X, TARGETS)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_text_is_refused_with_what_to_do_and_its_codes_are_taken() -> None:
+    words = np.array(list("abc") * 20, dtype=object).reshape(-1, 1)
+    pipe = make_pipeline(OneHotEncoder(), MLPClassifier(**mlp())).fit(words, CLASSES)
+    for model in (LaplaceClassifier(pipe), Laplace(pipe, "classification"), LaplaceClassifier(pipe[-1])):
+        with pytest.raises(DataError, match=r"holds text \('a'\).*model\[:-1\]\.transform\(X\)"):
+            model.fit(words, CLASSES)
+    coded = pipe[:-1].transform(words).toarray()
+    network = LaplaceClassifier(pipe[-1]).fit(coded, CLASSES)
+    with pytest.raises(DataError, match="holds text"):
+        network.predict(words)
+    assert network.predict_proba(coded[:3]).shape == (3, 3)
 
 
 def test_a_poisson_loss_is_refused() -> None:

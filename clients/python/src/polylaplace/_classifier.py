@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from ._data import Array
-from ._estimator_base import LaplaceEstimator
+from ._estimator_base import LaplaceEstimator, validated
 from ._examples import is_mapping, to_examples
 from ._exceptions import DataError, StateError
 from ._held_out import HeldOut
@@ -19,7 +19,6 @@ from ._scikit_learn import (
     check_is_fitted,
     check_random_state,
     column_or_1d,
-    validate_data,
 )
 
 
@@ -79,7 +78,7 @@ class LaplaceClassifier(ClassifierMixin, LaplaceEstimator):  # type: ignore[misc
         if is_mapping(X):
             X, y = to_examples(X, "X"), column_or_1d(y)
         else:
-            X, y = validate_data(self, X, y, dtype=[np.float64, np.float32], allow_nd=True)
+            X, y = validated(self, X, y, dtype=[np.float64, np.float32], allow_nd=True)
         check_classification_targets(y)
         found = np.unique(y)
         if len(found) < 2 and self._trains():

@@ -13,7 +13,7 @@ import numpy as np
 from ._choice import Choice
 from ._client import Client
 from ._comparison import Comparison
-from ._data import Array
+from ._data import Array, to_array
 from ._default_client import default_client
 from ._examples import Examples, is_mapping, to_examples
 from ._exceptions import LaplaceError, LaplaceWarning
@@ -24,6 +24,16 @@ from ._options import as_numbers, as_prior_structure, as_structure, as_tune_meth
 from ._posterior_state import AUTO
 from ._prediction import Prediction
 from ._scikit_learn import BaseEstimator, check_is_fitted, check_random_state, clone, validate_data
+
+
+def validated(estimator: Any, X: Any, *y: Any, **options: Any) -> Any:
+    """What scikit-learn's `validate_data` gives; of rows that hold text the error says what to do."""
+    try:
+        return validate_data(estimator, X, *y, **options)
+    except ValueError as error:
+        if "could not convert string" in str(error):
+            to_array(X, "X")
+        raise
 
 
 class LaplaceEstimator(BaseEstimator):  # type: ignore[misc]
@@ -201,7 +211,7 @@ class LaplaceEstimator(BaseEstimator):  # type: ignore[misc]
         """Rows of features. Networks of images take arrays of more axes, others several inputs."""
         if isinstance(X, Examples) or is_mapping(X):
             return to_examples(X, "X")
-        return self._named(validate_data(self, X, reset=False, dtype=[np.float64, np.float32], allow_nd=True))
+        return self._named(validated(self, X, reset=False, dtype=[np.float64, np.float32], allow_nd=True))
 
     def _named(self, X: Any) -> Examples:
         """Checked rows with the names that their columns had."""

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 
 from ._data import Array, to_array
-from ._estimator_base import LaplaceEstimator
+from ._estimator_base import LaplaceEstimator, validated
 from ._examples import is_mapping, to_examples
 from ._held_out import HeldOut
-from ._scikit_learn import MLPRegressor, RegressorMixin, check_is_fitted, check_random_state, validate_data
+from ._scikit_learn import MLPRegressor, RegressorMixin, check_is_fitted, check_random_state
 
 
 class LaplaceRegressor(RegressorMixin, LaplaceEstimator):  # type: ignore[misc]
@@ -47,7 +47,7 @@ class LaplaceRegressor(RegressorMixin, LaplaceEstimator):  # type: ignore[misc]
         if is_mapping(X):
             X, y = to_examples(X, "X"), to_array(y, "y")
         else:
-            X, y = validate_data(
+            X, y = validated(
                 self,
                 X,
                 y,
