@@ -1,0 +1,48 @@
+/** @file Streams of Arrow batches: the fit of all rows, with the batches of apache-arrow itself. */
+import { Field, FixedSizeList, Float64, makeData, makeVector, RecordBatchReader, Table, tableFromArrays, tableToIPC,
+  vectorFromArray } from 'apache-arrow'
+import t from 'tap'
+import { arrowBatches, laplace, mergePartials, type PartialFit } from '../../index.js'
+import { relativeDifference } from '../support/compare.js'
+import { referenceCase } from '../support/reference-case.js'
+
+const { graph, x, y } = referenceCase('tabular-iris')
+const [rows, width] = x.shape
+const column = (c: number): Float64Array => Float64Array.from({ length: rows }, (_, n) => x.data[n * width + c])
+const NAMES = ['a', 'b', 'c', 'd'].slice(0, width)
+const columns = Object.fromEntries(NAMES.map((name, c) => [name, column(c)]))
+const table = tableFromArrays({ ...columns, y: BigInt64Array.from(y.data, value => BigInt(value)) })
+const options = { likelihood: 'classification', structure: 'kron', priorPrecision: 1 } as const
+const parts = [table.slice(0, 30), table.slice(30, 30), table.slice(30)]
+
+t.test('a stream of batches is fitted as all rows are', async t => {
+  const whole = await laplace(graph, options).fit(x, y)
+  const reader = await RecordBatchReader.from(tableToIPC(table, 'stream'))
+  for (const source of [reader, table.batches, parts]) {
+    const posterior = await laplace(graph, options).fit(arrowBatches(source, { label: 'y' }))
+    t.ok(relativeDifference(posterior.H.toDense(), whole.H.toDense()) < 1e-12)
+  }
+  const sums: PartialFit[] = []
+  for await (const batch of arrowBatches(parts, { label: 'y', features: NAMES })) {
+    sums.push(await laplace(graph, options).fitPartial(batch.x, batch.y))
+  }
+  t.equal(sums.length, 2)
+  const merged = await laplace(graph, options).fitMerged(mergePartials(sums))
+  t.ok(relativeDifference(merged.H.toDense(), whole.H.toDense()) < 1e-12)
+})
+
+t.test('columns of vectors; what is not there or no number is refused', async t => {
+  const values = makeData({ type: new Float64(), data: Float64Array.from(x.data) })
+  const type = new FixedSizeList(width, new Field('item', new Float64()))
+  const vectors = makeVector(makeData({ type, length: rows, child: values }))
+  const packed = new Table({ x: vectors, y: vectorFromArray(Float64Array.from(y.data)) })
+  const { value: batch } = await arrowBatches([packed], { label: 'y' }).next()
+  t.same(batch?.x, { dtype: 'float64', shape: [rows, width], data: Float64Array.from(x.data) })
+  const first = (given: Parameters<typeof arrowBatches>[1], source = table): Promise<unknown> =>
+    arrowBatches([source], given).next()
+  await t.rejects(first({ label: 'z' }), { code: 'BAD_OPTION', message: /no column 'z'/ })
+  await t.rejects(first({ label: 'y', features: ['a', 'bb'] }), { message: /did you mean 'b'/ })
+  const words = tableFromArrays({ ...columns,
+    y: NAMES.concat(Array.from({ length: rows - width }, () => 'no number')) })
+  await t.rejects(first({ label: 'y' }, words as unknown as typeof table), { code: 'BAD_ARRAY' })
+})
