@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from math import log, pi
 from typing import Any
 
@@ -339,9 +339,11 @@ class ParametricLaplace(BaseLaplace):
     ) -> Iterator[Tensor]:
         """The network's outputs for draws of its weights. The network itself keeps its own."""
         X = self._moved(X)
-        for theta in self.sample(n_samples, generator):
-            out = torch.func.functional_call(self.model, self._named(theta), (X,), model_kwargs)
-            yield out if self.enable_backprop else out.detach()
+
+        def outputs(theta: Tensor) -> Tensor:
+            return torch.func.functional_call(self.model, self._named(theta), (X,), model_kwargs)
+
+        return _each(outputs if self.enable_backprop else torch.no_grad()(outputs), self.sample(n_samples, generator))
 
     def _named(self, theta: Tensor) -> dict[str, Tensor]:
         """The uncertain parameters of the network with the values of a vector, by name."""
@@ -392,3 +394,24 @@ class ParametricLaplace(BaseLaplace):
                     LaplaceWarning,
                     stacklevel=4,
                 )
+
+
+#: Networks up to so many parameters are run for several draws at once; of larger ones the products take the time.
+_SMALL_NETWORK = 100_000
+_DRAWS_AT_ONCE = 64
+
+
+def _each(outputs: Callable[[Tensor], Tensor], draws: Tensor) -> Iterator[Tensor]:
+    """A function of each row of draws: of many rows at once where it can be mapped over them."""
+    if draws.shape[1] <= _SMALL_NETWORK and len(draws) > 1:
+        try:
+            # Not a generator: what fails must fail before the first value is given away.
+            chunks = [torch.func.vmap(outputs)(chunk) for chunk in draws.split(_DRAWS_AT_ONCE)]
+        except Exception:
+            # Whatever a module does that cannot be mapped over draws, it does for one at a time.
+            chunks = []
+        if chunks:
+            yield from torch.cat(chunks)
+            return
+    for theta in draws:
+        yield outputs(theta)

@@ -90,6 +90,34 @@ class CurvatureInterface:
         Args:
             enable_backprop: whether gradients flow through both, to x.
         """
+        parts, f = self._row_by_row(x) or self._all_rows(x)
+        J = torch.cat([parts[name].flatten(f.ndim) for name in parts], dim=-1)
+        return self._detached(self._of_subnetwork(J), f, enable_backprop)
+
+    def _row_by_row(self, x: Any) -> tuple[dict[str, Tensor], Tensor] | None:
+        """Jacobians by parameter, with a backward pass for each output of a row; None where the module has no such way.
+
+        Of a whole batch there is one for each output of every row, through all rows.
+        """
+        if not isinstance(x, Tensor):
+            return None
+        buffers = self.buffers_dict
+
+        def outputs(parameters: dict[str, Tensor], row: Tensor) -> tuple[Tensor, Tensor]:
+            out = torch.func.functional_call(self.model, (parameters, buffers), (row[None],))
+            if out.ndim < 2 or len(out) != 1:
+                raise ValueError("The module treats a single row otherwise.")
+            return out[0], out[0]
+
+        try:
+            each = torch.func.vmap(torch.func.jacrev(outputs, has_aux=True), in_dims=(None, 0))
+            parts, f = each(self.params_dict, x)
+        except Exception:
+            # Whatever a module does that cannot be mapped over rows, it does for all of them at once.
+            return None
+        return parts, f
+
+    def _all_rows(self, x: Any) -> tuple[dict[str, Tensor], Tensor]:
         buffers = self.buffers_dict
 
         def outputs(parameters: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
@@ -97,8 +125,7 @@ class CurvatureInterface:
             return out, out
 
         parts, f = torch.func.jacrev(outputs, has_aux=True)(self.params_dict)
-        J = torch.cat([parts[name].flatten(f.ndim) for name in parts], dim=-1)
-        return self._detached(self._of_subnetwork(J), f, enable_backprop)
+        return parts, f
 
     functorch_jacobians = jacobians
 
