@@ -248,7 +248,7 @@ t.test('inspect: which input and output, and lengths that a file leaves open', a
     /Not available: .* 2 outputs \(y, z\); choose one with the option output/)
   const chosen = await run('inspect', inFolder('two.onnx'), '--input', 'p', '--output', 'y', '--json')
   t.match(JSON.parse(chosen.out), { unavailable: [],
-    memory: [{ subset: 'last_layer', structure: 'kron', bytes: 128 }] }, chosen.remarks)
+    memory: [{ subset: 'last_layer', structure: 'kron', bytes: 336 }] }, chosen.remarks)
 
   writeFileSync(inFolder('open.onnx'), onnx.model({
     nodes: [onnx.node('Flatten', ['x'], ['h']), onnx.node('Gemm', ['h', 'w'], ['y'])],
