@@ -22,17 +22,20 @@ import { type CommandPrediction, predictionCsv, predictionJson, predictionRows,
 import { progressLine, type Terminal } from '../output/terminal.js'
 import type { Command } from './command.js'
 
+const FORMATS = ['csv', 'json', 'npy'] as const
+
 /** The command `predict`. */
 export const predict: Command = {
   name: 'predict',
   summary: 'mean, standard deviation and probabilities for new inputs',
   positionals: ['POSTERIOR'],
   options: {
-    data: { type: 'string', value: 'FILE', required: true, help: 'inputs: CSV, .npy, .npz or safetensors' },
+    data: { type: 'string', value: 'FILE', required: true,
+      help: 'inputs: CSV, .npy, .npz or safetensors, also packed by gzip; - for stdin' },
     target: { type: 'string', value: 'NAME',
       help: 'column (or array) of the answers, when the file has them: the predictions are scored' },
     inputs: ANSWERED_DATA_OPTIONS['inputs'],
-    out: { type: 'string', value: 'FILE', help: 'writes every number to a .csv, .json or .npy file' },
+    out: { type: 'string', value: 'FILE', help: 'writes every number to a .csv, .json or .npy file; - for stdout' },
     link: { type: 'string', value: 'NAME', help: `the posterior's own by default; ${LINKS.join(' | ')}` },
     predictive: { type: 'string', value: 'NAME', help: `${PREDICTIVES.join(' (linearised) | ')} (sampled weights)` },
     samples: { type: 'string', value: 'NUMBER', help: 'draws, where the link or the predictive draws' },
@@ -44,12 +47,16 @@ export const predict: Command = {
       help: 'regression: intervals of the function, without the noise of observations' },
     ...NETWORK_OPTION,
     ...MODEL_OPTIONS,
+    // Of the predictions: that of the network is told from its content.
+    format: { type: 'string', value: 'NAME',
+      help: `of --out, by its ending where it is a file; ${FORMATS.join(' | ')}; without --out to stdout` },
     json: { type: 'boolean', help: 'print JSON' },
   },
   run: async (args, terminal) => {
-    const [data, out] = [args.required('data'), args.text('out')]
-    const write = out === undefined ? undefined : writerFor(out)
-    const { posterior, labels } = await readPosteriorFile(args.positionals[0], args)
+    const data = args.required('data')
+    const [out, write] = writingOf(args)
+    const { posterior, labels } = await readPosteriorFile(args.positionals[0], { ...args,
+      text: name => (name === 'format' ? undefined : args.text(name)) })
     const { likelihood } = posterior
     const target = args.text('target')
     const progress = progressLine(terminal)
@@ -62,6 +69,11 @@ export const predict: Command = {
     const scores = examples.y === undefined
       ? undefined
       : metrics(likelihood, examples.y, prediction, posterior.sigmaNoise)
+    if (out === '-' && write !== undefined) {
+      terminal.write(write(prediction, posterior))
+      for (const note of prediction.notes) terminal.remark(`Note: ${inLanguage(note, 'cli')}\n`)
+      return
+    }
     if (out !== undefined && write !== undefined) await writeBytes(out, write(prediction, posterior))
     if (args.flag('json')) {
       terminal.write(
@@ -114,21 +126,29 @@ async function hintingAtTarget<R>(target: string | undefined, work: () => Promis
 
 type Writer = (prediction: CommandPrediction, posterior: LaplacePosterior) => string | Uint8Array
 
-function writerFor(path: string): Writer {
-  const ending = /\.(csv|json|npy)$/i.exec(path)?.[1].toLowerCase()
-  switch (ending) {
-    case 'csv':
-      return (prediction, { likelihood }) => predictionCsv(prediction, likelihood)
-    case 'json':
-      return prediction => toJson(predictionJson(prediction))
-    case 'npy':
-      return (prediction, { likelihood }) => {
-        const { names, values } = predictionRows(prediction, likelihood)
-        return writeNpy(float64([values.length / names.length, names.length], values))
-      }
-    default:
-      throw new UsageError(`--out ${path}: the ending must be .csv, .json or .npy.`)
+/** Where every number goes, and how; stdout where a format is named and no file. */
+function writingOf(args: Arguments): [out: string | undefined, write: Writer | undefined] {
+  const [out, format] = [args.text('out'), args.text('format')]
+  if (out === undefined && format === undefined) return [undefined, undefined]
+  if (format !== undefined && args.flag('json')) throw new UsageError('Give --format or --json, not both.')
+  const ending = out === undefined ? undefined : /\.(csv|json|npy)$/i.exec(out)?.[1].toLowerCase()
+  const named = format === undefined ? ending : oneOf('format', format, FORMATS)
+  if (named === undefined) {
+    throw new UsageError(out === '-'
+      ? `--out - needs --format, one of ${FORMATS.join(', ')}.`
+      : `--out ${out ?? ''}: the ending must be .csv, .json or .npy, or name it with --format.`)
   }
+  const write = WRITERS[named as (typeof FORMATS)[number]]
+  return [out ?? '-', write]
+}
+
+const WRITERS: Readonly<Record<(typeof FORMATS)[number], Writer>> = {
+  csv: (prediction, { likelihood }) => predictionCsv(prediction, likelihood),
+  json: prediction => toJson(predictionJson(prediction)),
+  npy: (prediction, { likelihood }) => {
+    const { names, values } = predictionRows(prediction, likelihood)
+    return writeNpy(float64([values.length / names.length, names.length], values))
+  },
 }
 
 /** Rows that a watched terminal shows. */

@@ -1,7 +1,8 @@
-/** @file Comma-separated examples: numbers in every column but the targets', which may be text. */
+/** @file Examples in text, a row a line: numbers in every column but the targets', which may be text. */
 import { parse } from 'csv-parse/sync'
 import { DataError } from '../../core/errors/errors.js'
 import { nearestWord } from '../../core/errors/suggest.js'
+import { delimiterOf, withDecimalPoints } from './dialect.js'
 
 /** One column of answers. */
 export interface TargetColumn {
@@ -47,16 +48,23 @@ export function readCsv(text: string, target: string | undefined): CsvTable {
     targets: targets.map(at => ({ name: names[at], cells: body.map(cells => cells[at]) })) }
 }
 
-function parseRecords(text: string): string[][] {
+function parseRecords(text: string): readonly (readonly string[])[] {
   let records: string[][]
+  const delimiter = delimiterOf(text)
   try {
-    records = parse(text, { bom: true, trim: true, skip_empty_lines: true, max_record_size: 16 * 1024 * 1024 })
+    records = parse(delimiter === ' ' ? text.replace(/^[ \t]+|[ \t]+$/gm, '').replace(/[ \t]+/g, ' ') : text, {
+      bom: true,
+      trim: true,
+      delimiter,
+      skip_empty_lines: true,
+      max_record_size: 16 * 1024 * 1024,
+    })
   } catch (error) {
     throw new DataError('BAD_DATA_FILE',
       `The CSV file cannot be read: ${error instanceof Error ? error.message : String(error)}`)
   }
   if (records.length === 0) throw new DataError('EMPTY_DATA', 'The CSV file is empty.')
-  return records
+  return delimiter === ',' ? records : withDecimalPoints(records)
 }
 
 /** Number('') would be 0: a missing value must not become one. */

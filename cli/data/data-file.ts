@@ -1,4 +1,8 @@
-/** @file Examples from files: CSV, NumPy's `.npy` and `.npz`, safetensors. Recognised by content. */
+/**
+ * @file Examples from files or stdin: CSV, NumPy's `.npy` and `.npz`, safetensors, each also packed by gzip. Recognised
+ * by content.
+ */
+import { gunzipSync } from 'node:zlib'
 import { looksLikeSafetensors } from '../../adapters/safetensors/index.js'
 import { isZip } from '../../adapters/zip/index.js'
 import { DataError } from '../../core/errors/errors.js'
@@ -45,13 +49,34 @@ export interface DataSelection {
  * @throws FileError, DataError, UntrustedInputError, their messages beginning with the file's name
  */
 export async function readExamples(path: string, selection: DataSelection): Promise<DataExamples> {
-  const bytes = await readBytes(path)
-  return withFileName(path, async () => {
+  const packed = path === '-' ? await readStdin() : await readBytes(path)
+  return withFileName(path === '-' ? 'stdin' : path, async () => {
+    const bytes = unpacked(packed)
     if (bytes.length === 0) throw new DataError('EMPTY_DATA', 'The file is empty.')
     if (isNpy(bytes)) return fromNpy(readNpy(bytes), selection)
     if (isZip(bytes) || looksLikeSafetensors(bytes)) return fromNamedArrays(bytes, selection)
     return fromCsv(bytes, selection)
   })
+}
+
+/** The most that a packed file may hold. */
+const MOST_UNPACKED = 2 ** 31 - 1
+
+/** What gzip has packed; other bytes as they are. */
+function unpacked(bytes: Uint8Array): Uint8Array {
+  if (bytes[0] !== 0x1f || bytes[1] !== 0x8b) return bytes
+  try {
+    return gunzipSync(bytes, { maxOutputLength: MOST_UNPACKED })
+  } catch (error) {
+    throw new DataError('BAD_DATA_FILE',
+      `It is packed by gzip and cannot be unpacked: ${error instanceof Error ? error.message : String(error)}.`)
+  }
+}
+
+async function readStdin(): Promise<Uint8Array> {
+  const parts: Buffer[] = []
+  for await (const part of process.stdin) parts.push(part as Buffer)
+  return Buffer.concat(parts)
 }
 
 function fromCsv(bytes: Uint8Array,

@@ -4,7 +4,7 @@ import { type Progress, timeLeft, withTimeLeft } from '../../core/budget/progres
 /** Where a command writes. Tests give their own. */
 export interface Terminal {
   /** Results. */
-  readonly write: (text: string) => void
+  readonly write: (content: string | Uint8Array) => void
   /** Remarks: notes, errors, progress. */
   readonly remark: (text: string) => void
   /** Whether somebody watches stdout: long tables are then cut. */

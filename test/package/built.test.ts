@@ -71,6 +71,15 @@ t.test('the program runs, from any folder', async t => {
   const { stdout } = await promisify(execFile)(process.execPath, [main, '--version'], { cwd: t.testdir({}) })
   t.equal(stdout, `${version}\n`)
   t.match(await node(main, 'selftest'), /All is well/)
+  const folder = t.testdir({
+    'line.csv': `x,y\n${[...Array(30).keys()].map(i => `${i / 10},${Math.sin(i / 5)}`).join('\n')}\n`,
+  })
+  const saved = join(folder, 'line.posterior')
+  await node(main, 'fit', 'test/fixtures/cases/regression-1d/model.onnx', '--data', join(folder, 'line.csv'),
+    '--likelihood', 'regression', '--out', saved)
+  const piped = promisify(execFile)(process.execPath, [main, 'predict', saved, '--data', '-', '--format', 'csv'])
+  piped.child.stdin?.end('x\n0.5\n')
+  t.match((await piped).stdout, /^mean,sd/, 'rows from stdin, predictions to stdout')
   await t.rejects(node(main, 'fit'), { code: 2, stderr: /fit needs MODEL/ })
   await t.rejects(node(main, 'inspect', 'absent'), { code: 1, stderr: /there is no such file/ })
 })

@@ -98,8 +98,15 @@ t.test('regression, written to every kind of file', async t => {
         m.flatMap((row: number[], i: number) => [row[0], s[i][0], p[i][0]]))(JSON.parse(bytes.toString()))
     t.ok(relativeDifference(rows, expected.flat()) < 1e-6, ending)
   }
-  t.match(await run('predict', inFolder('line.posterior'), '--data', test, '--out', 'x.txt'), { code: 2,
-    remarks: /\.csv, \.json or \.npy/ })
+  const predict = ['predict', inFolder('line.posterior'), '--data', test]
+  t.match(await run(...predict, '--out', 'x.txt'), { code: 2, remarks: /\.csv, \.json or\s+\.npy/ })
+  const csv = readFileSync(inFolder('line.out.csv'), 'utf8')
+  t.equal((await run(...predict, '--format', 'csv')).out, csv, 'to stdout')
+  t.equal((await run(...predict, '--out', '-', '--format', 'csv')).out, csv)
+  t.equal((await run(...predict, '--out', inFolder('line.txt'), '--format', 'csv')).code, 0)
+  t.equal(readFileSync(inFolder('line.txt'), 'utf8'), csv)
+  t.match(await run(...predict, '--format', 'cvs'), { code: 2, remarks: /Did\s+you\s+mean\s+'csv'/ })
+  t.match(await run(...predict, '--out', '-'), { code: 2, remarks: /--format/ })
 })
 
 t.test('labels of several positions are arrays, -100 for those left out, and columns of them are refused', async t => {

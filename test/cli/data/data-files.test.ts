@@ -1,5 +1,6 @@
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { gzipSync } from 'node:zlib'
 import t from 'tap'
 import { readCsv } from '../../../cli/data/csv.js'
 import { readExamples } from '../../../cli/data/data-file.js'
@@ -105,4 +106,26 @@ t.test('weights of rows are a column, an array or a file, and no input', async t
   const rows = file('rows.npy', writeNpy(float64([2, 2], [1, 0, 2, 1])))
   const npy = await readExamples(rows, { ...selection, weights: file('weights.npy', writeNpy(float64([2], [3, 4]))) })
   t.match(npy, { x: { shape: [2, 1] }, weights: { data: Float64Array.of(3, 4) } })
+})
+
+t.test('delimiters, decimal commas and gzip are found', async t => {
+  const plain = readCsv('a,b,kind\n1.5,-2,x\n3,4e1,y\n', 'kind')
+  const written = {
+    semicolons: 'a;b;kind\n1.5;-2;x\n3;4e1;y\n',
+    'decimal commas': 'a;b;kind\r\n1,5;-2;x\r\n3;4e1;y\r\n',
+    tabs: 'a\tb\tkind\n1,5\t-2\tx\n3\t4e1\ty\n',
+    bars: 'a|b|kind\n1.5|-2|x\n3|4e1|y\n',
+    blanks: ' a   b kind\n1.5  -2 x\n  3 4e1   y\n',
+    'delimiters in quotes': '"a","b","kind"\n"1.5",-2,"x"\n3,4e1,"y"\n',
+  }
+  for (const [what, text] of Object.entries(written)) t.same(readCsv(text, 'kind'), plain, what)
+  t.same(readCsv('"a;b",c\n1,2\n', undefined).columns, ['a;b', 'c'])
+  t.throws(() => readCsv('a;b\n1,234;5\n', undefined), { code: 'BAD_DATA_FILE', message: /decimal or part thousands/ })
+  t.throws(() => readCsv('a;b\n1,2;5.5\n', undefined), { code: 'BAD_DATA_FILE', message: /decimal or part thousands/ })
+  t.throws(() => readCsv('a;b\n1.5;\n', undefined), { code: 'BAD_DATA_FILE',
+    message: /Column 'b', line 2: .*empty cell/ })
+  const rows = { ...selection, answered: false }
+  t.match(await readExamples(file('rows.csv.gz', gzipSync('a;b\n1,5;2\n')), rows), { x: [{ columns: ['a', 'b'] }] })
+  await t.rejects(readExamples(file('broken.gz', Uint8Array.of(0x1f, 0x8b, 8, 0, 1)), rows), { code: 'BAD_DATA_FILE',
+    message: /gzip/ })
 })
