@@ -35,7 +35,7 @@ type LikelihoodChoice =
 
 /** One prior precision for each parameter is not for Kronecker factors. */
 type StructureChoice =
-  | { readonly structure?: 'kron' | 'full' | 'diag' | 'lowrank' | 'functional' | undefined,
+  | { readonly structure?: 'kron' | 'full' | 'diag' | 'ekfac' | 'lowrank' | 'functional' | undefined,
     readonly priorStructure?: 'scalar' | 'layerwise' | undefined }
   | { readonly structure: 'full' | 'diag', readonly priorStructure: 'diagonal' }
 

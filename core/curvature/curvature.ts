@@ -50,8 +50,20 @@ export interface LowRankModel {
   readonly evidence: number
 }
 
-/** The curvature at the network's weights: a sum over data, or some of its rows. */
-export type NetworkCurvature = Curvature | FactoredCurvature
+/** The curvature at the network's weights: a sum over data, a sum in the eigenbases of another one, or some of its rows. */
+export type NetworkCurvature = Curvature | EkfacCurvature | FactoredCurvature
+
+/**
+ * Kronecker factors whose products of eigenvalues are replaced by what the data have in their eigenbases, the sum of
+ * (U_B' g a' U_A)^2 (George et al. 2018): the diagonal of H there.
+ */
+export interface EkfacCurvature {
+  readonly structure: 'ekfac'
+  readonly size: number
+  readonly blocks: readonly KronBlock[]
+  /** P numbers, tensor by tensor, out x in. */
+  readonly values: Float64Array
+}
 
 /** The curvature of a posterior: that at the network's weights, or that of a linear model at its mode. */
 export type PosteriorCurvature = NetworkCurvature | LowRankCurvature
@@ -68,7 +80,7 @@ export interface FactoredCurvature {
 
 /** Whether a curvature is a sum over data, to which others can be added. */
 export function isSum(curvature: PosteriorCurvature): curvature is Curvature {
-  return curvature.structure !== 'lowrank' && curvature.structure !== 'factored'
+  return curvature.structure === 'full' || curvature.structure === 'diag' || curvature.structure === 'kron'
 }
 
 /** The user's word for the structure of a curvature. */

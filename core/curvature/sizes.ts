@@ -8,7 +8,7 @@ import { blockSize } from './kron.js'
 export function fitsSlots(curvature: PosteriorCurvature, slots: readonly ParameterSlot[]): boolean {
   const size = slots.reduce((sum, slot) => sum + slot.size, 0)
   if (curvature.size !== size) return false
-  if (curvature.structure !== 'kron') return true
+  if (curvature.structure !== 'kron' && curvature.structure !== 'ekfac') return true
   return curvature.blocks.length === slots.length &&
     curvature.blocks.every((block, i) => blockSize(block) === slots[i].size)
 }

@@ -4,9 +4,9 @@
  * the roots of their eigenvalues (`lowrank` of a rank, matrix-free where J is too large; Halko, Martinsson and Tropp
  * 2011).
  */
-import { checkBytes } from '../budget/memory.js'
+import { checkBytes, formatBytes } from '../budget/memory.js'
 import { throwIfCancelled, type WorkOptions } from '../budget/progress.js'
-import type { FactoredCurvature } from '../curvature/curvature.js'
+import type { Curvature, EkfacCurvature, FactoredCurvature, KronBlock } from '../curvature/curvature.js'
 import { denseJacobian } from '../curvature/jacobian.js'
 import { lastLayerJacobian } from '../curvature/last-layer.js'
 import { OptionError, ResourceError } from '../errors/errors.js'
@@ -18,7 +18,9 @@ import { type Eigenpairs, eigenpairsOfProducts, leadingEigenpairs,
 import { forEachBatch, sliceExamples, takeExamples } from '../network/batches.js'
 import { parameterCount } from '../network/parameter-slot.js'
 import type { FactoredStructure } from '../options/laplace-options.js'
+import { ekfacSum } from '../posterior/ekfac.js'
 import { batchWithin, multiplicationsPerExample } from '../programs/cost.js'
+import type { FactoredJacobian } from '../programs/factored-jacobian.js'
 import { sharedRows } from '../sums/shared-rows.js'
 import { randomGenerator } from '../tensor/random.js'
 import { sampledRows } from '../tensor/rows.js'
@@ -35,11 +37,13 @@ const SETTLED = 1e-9
 
 /**
  * The rows of a curvature.
- * @param trace of H, which a share of it is one of
+ * @param sums of the same data: the Kronecker factors of `ekfac`, else the diagonal, whose trace a share is one of
  * @throws ResourceError OUT_OF_MEMORY, CancelledError
  */
-export async function factoredCurvature(task: FitTask, wanted: FactoredStructure, rows: TrainingRows, trace: number,
-  work: WorkOptions): Promise<FactoredCurvature> {
+export async function factoredCurvature(task: FitTask, wanted: FactoredStructure, rows: TrainingRows, sums: Curvature,
+  work: WorkOptions): Promise<FactoredCurvature | EkfacCurvature> {
+  if (wanted.of === 'ekfac') return inEigenbases(task, sums.structure === 'kron' ? sums.blocks : [], rows, work)
+  const trace = sums.structure === 'diag' ? sums.diagonal.reduce((sum, value) => sum + value, 0) : 0
   const { evaluator: { slots, network: { inputs } }, options } = task
   const size = parameterCount(slots)
   if (wanted.of === 'functional') {
@@ -68,37 +72,54 @@ function enough(values: Float64Array, sum: number): number {
 }
 
 /** Rows of V for rows of data: those of J times a root of Lambda, one seed of an example after another. */
-async function writtenRows({ evaluator, options }: FitTask, { x, examples }: TrainingRows,
-  work: WorkOptions): Promise<Float64Array> {
-  const { slots, network, subset } = evaluator
-  const likelihood = likelihoodModel(options.likelihood, options.outputNoise)
-  const count = likelihood.seedCount(network.outputs)
+async function writtenRows(task: FitTask, { x, examples }: TrainingRows, work: WorkOptions): Promise<Float64Array> {
+  const { evaluator: { slots, network }, options } = task
+  const count = likelihoodModel(options.likelihood).seedCount(network.outputs)
   const size = parameterCount(slots)
   const bytes = 8 * examples * count * size
   if (3 * bytes > options.memoryLimit) {
     throw new ResourceError('OUT_OF_MEMORY',
-      `The rows of ${examples} examples with ${size} parameters would need ${bytes} bytes three times, more `
-        + `than the limit of ${options.memoryLimit} (option memoryLimit). Take fewer examples (option nSubset).`, {
+      `The rows of ${examples} examples with ${size} parameters would need ${formatBytes(3 * bytes)}, more than the `
+        + `limit of ${formatBytes(options.memoryLimit)} (option memoryLimit). Take fewer examples (option nSubset).`, {
       needed: 3 * bytes,
       limit: options.memoryLimit,
     })
   }
-  checkBytes('The rows of the curvature', bytes, 'Take fewer examples (option nSubset).')
   const V = new Float64Array(examples * count * size)
-  await forEachBatch(examples, batchWithin(evaluator, count, 'sums', options, examples), 'fit', work,
-    async (from, to) => {
-      const batch = sliceExamples(x, network.inputs, from, to)
-      const seeds = (f: Float32Array | Float64Array) => likelihood.hessianSeeds(f, to - from, network.outputs)
-      let jacobian
-      if (subset === 'all') ({ jacobian } = await evaluator.seeded(batch, { count, from: seeds }))
-      else {
-        const { f, features } = await evaluator.features(batch)
-        const own = lastLayerJacobian(slots, features, to - from)
-        jacobian = { ...own, seeds: count, factors: own.factors.map(factor => ({ ...factor, g: seeds(f) })) }
-      }
-      V.set(denseJacobian(slots, jacobian), from * count * size)
-    })
+  await eachSeeded(task, { x, examples }, work, (jacobian, from) => {
+    V.set(denseJacobian(slots, jacobian), from * count * size)
+  })
   return V
+}
+
+/** The Jacobian of a root of Lambda, batch by batch. */
+async function eachSeeded({ evaluator, options }: FitTask, { x, examples }: Omit<TrainingRows, 'labels'>,
+  work: WorkOptions, visit: (jacobian: FactoredJacobian, from: number) => void): Promise<void> {
+  const { slots, network, subset } = evaluator
+  const likelihood = likelihoodModel(options.likelihood, options.outputNoise)
+  const count = likelihood.seedCount(network.outputs)
+  const size = batchWithin(evaluator, count, 'sums', options, examples)
+  await forEachBatch(examples, size, 'fit', work, async (from, to) => {
+    const batch = sliceExamples(x, network.inputs, from, to)
+    const seeds = (f: Float32Array | Float64Array): Float32Array | Float64Array =>
+      likelihood.hessianSeeds(f, to - from, network.outputs)
+    if (subset === 'all') visit((await evaluator.seeded(batch, { count, from: seeds })).jacobian, from)
+    else {
+      const { f, features } = await evaluator.features(batch)
+      const own = lastLayerJacobian(slots, features, to - from)
+      visit({ ...own, seeds: count, factors: own.factors.map(factor => ({ ...factor, g: seeds(f) })) }, from)
+    }
+  })
+}
+
+/** The data once more, in the eigenbases of their Kronecker factors. */
+async function inEigenbases(task: FitTask, blocks: readonly KronBlock[], rows: TrainingRows,
+  work: WorkOptions): Promise<EkfacCurvature> {
+  const sum = ekfacSum(blocks, task.evaluator.slots)
+  await eachSeeded(task, rows, work, jacobian => {
+    sum.add(jacobian)
+  })
+  return sum.curvature()
 }
 
 /**

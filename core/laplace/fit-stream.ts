@@ -182,8 +182,8 @@ function factoredFit(task: FitTask, wanted: FactoredStructure, notes: string[]):
     finish: async (heldOut, work) => {
       const sums = await accumulation.sums()
       if (sums.examples === 0) throw new DataError('EMPTY_DATA', 'There are no examples to fit to.')
-      const trace = sums.curvature.structure === 'diag' ? sums.curvature.diagonal.reduce((a, b) => a + b, 0) : 0
-      const curvature = await factoredCurvature(task, wanted, rowsOf(kept, task, task.options.likelihood), trace, work)
+      const curvature = await factoredCurvature(task, wanted, rowsOf(kept, task, task.options.likelihood),
+        sums.curvature, work)
       return finishFit(task, { ...sums, curvature }, undefined, notes, heldOut, work)
     },
   }

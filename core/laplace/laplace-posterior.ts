@@ -19,6 +19,7 @@ import { type ExportedGraph, exportGraph, type ExportOptions } from './export-gr
 import { type Figures, figures } from './figures.js'
 import { functionalVariance, networkOutputs } from './functional-variance.js'
 import { type MeasuredCoverage, measuredCoverage } from './measured-coverage.js'
+import { type InputGradients, inputGradients } from './input-gradients.js'
 import { evidenceAtMode, evidenceOf, logLikelihoodOf } from './posterior-evidence.js'
 import { type CompareOptions, type ConformalOptions, type PredictOptions, PRIOR_CHANGES, type PriorChanges,
   settingsFrom, type TuneOptions } from './posterior-options.js'
@@ -232,6 +233,15 @@ export class LaplacePosterior {
   functionalVariance(x: Examples, options: { readonly joint?: boolean | undefined } = {},
     work: WorkOptions = {}): Promise<{ mean: Tensor, covariance: Tensor }> {
     return functionalVariance(this.state, this.programs, x, options, work)
+  }
+
+  /**
+   * Gradients of mean, variance and (link probit) probabilities with respect to each row's input: N x C, then the shape
+   * of an input. Of posteriors that answer by the network and their own covariance.
+   * @throws OptionError BAD_COMBINATION; GraphError NOT_DIFFERENTIABLE; ShapeError, DataError, CancelledError
+   */
+  inputGradients(x: Examples, work: WorkOptions = {}): Promise<InputGradients> {
+    return inputGradients(this.state, this.programs, x, work)
   }
 
   /**

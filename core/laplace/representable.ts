@@ -58,6 +58,9 @@ function checkCurvature(curvature: PosteriorCurvature, slots: readonly Parameter
         if (!arrays.every(allFinite)) throw refuse(block.name)
       }
       break
+    case 'ekfac':
+      if (!allFinite(curvature.values)) throw refuse(layerAt(firstBad(curvature.values)))
+      break
     case 'factored':
       if (!allFinite(curvature.rows)) throw refuse(layerAt(firstBad(curvature.rows) % Math.max(1, curvature.size)))
       break

@@ -82,3 +82,16 @@ export function exchangeLastAxes(values: ArrayLike<number>, shape: readonly numb
   }
   return result
 }
+
+/** The slots of whole tensors, also of those of which some elements alone take part. */
+export function wholeSlots(graph: Graph, slots: readonly ParameterSlot[]): ParameterSlot[] {
+  return parameterSlots({ ...graph, parameters: graph.parameters.map(({ elements: _, ...whole }) => whole) },
+    slots.map(slot => slot.name))
+}
+
+/** Where every parameter lies among the elements of the whole tensors. */
+export function placesIn(whole: readonly ParameterSlot[], slots: readonly ParameterSlot[]): Int32Array {
+  return Int32Array.from(slots.flatMap(({ elements, size }, s) =>
+    Array.from(elements ?? Array(size).keys(), element => whole[s].offset + element)
+  ))
+}

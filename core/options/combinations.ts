@@ -4,7 +4,7 @@ import type { CurvatureKind, Structure, SubsetChoice, TuneMethod } from './words
 
 /** Structures that have a way of summing each curvature. */
 export const CURVATURE_STRUCTURES: Readonly<Record<CurvatureKind, readonly Structure[]>> = {
-  ggn: ['kron', 'full', 'diag', 'lowrank', 'functional'],
+  ggn: ['kron', 'full', 'diag', 'ekfac', 'lowrank', 'functional'],
   empirical_fisher: ['kron', 'full', 'diag'],
   mc_fisher: ['kron', 'full', 'diag'],
   hessian: ['full'],

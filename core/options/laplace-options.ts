@@ -87,10 +87,11 @@ export interface LaplaceOptions {
   readonly memoryLimit?: number | undefined
 }
 
-/** What is kept of a curvature that is known by some of its rows. */
+/** A curvature that takes the rows of the data more than once: by some rows of its own, or in eigenbases. */
 export type FactoredStructure =
   | { readonly of: 'functional', readonly nSubset: number | undefined }
   | { readonly of: 'lowrank', readonly rank: number }
+  | { readonly of: 'ekfac' }
 
 /** Options with their defaults. */
 export interface ResolvedOptions {
@@ -185,9 +186,10 @@ function resolvePosterior(options: LaplaceOptions,
   'subset' | 'subsetName' | 'structure' | 'linearModel'> {
   const subset = word('subset', options.subset, SUBSET_CHOICES)
   const structure = options.structure === undefined ? undefined : oneOf('structure', options.structure, STRUCTURES)
-  if (factored !== undefined || structure === 'functional') {
-    const name = subset === 'auto' ? 'all' : subset
-    return { subset: name === 'subnetwork' ? 'all' : name, subsetName: name, structure: 'diag', linearModel: 'none' }
+  if (factored !== undefined || structure === 'functional' || structure === 'ekfac') {
+    const name = subset === 'auto' ? structure === 'ekfac' ? 'last_layer' : 'all' : subset
+    return { subset: name === 'subnetwork' ? 'all' : name, subsetName: name,
+      structure: structure === 'ekfac' ? 'kron' : 'diag', linearModel: 'none' }
   }
   if (structure === 'lowrank') {
     if (subset === 'last_layer' || subset === 'subnetwork') {
@@ -221,6 +223,7 @@ function factoredOf({ structure, rank, nSubset }: LaplaceOptions): FactoredStruc
       option: 'rank',
     })
   }
+  if (structure === 'ekfac') return { of: 'ekfac' }
   if (structure === 'functional') return { of: 'functional', nSubset: whole('nSubset', nSubset, 1) }
   if (rank === undefined) return undefined
   if (rank > 0 && rank < 1) return { of: 'lowrank', rank }
@@ -310,9 +313,9 @@ export function checkTuning(tune: TuneMethod | undefined, priorStructure: PriorS
   subset: Subset, hasValidation: boolean): void {
   const refuse = (message: string): OptionError =>
     new OptionError('BAD_COMBINATION', message, { tune: tune ?? null, priorStructure, structure, subset })
-  if (priorStructure === 'diagonal' && structure === 'kron') {
+  if (priorStructure === 'diagonal' && (structure === 'kron' || structure === 'ekfac')) {
     throw refuse(
-      'A kron posterior takes one prior precision, or one for each tensor; one for each parameter (priorStructure ' +
+      `A ${structure} posterior takes one prior precision, or one for each tensor; one for each parameter (priorStructure ` +
         'diagonal) needs structure full or diag.',
     )
   }
@@ -322,8 +325,8 @@ export function checkTuning(tune: TuneMethod | undefined, priorStructure: PriorS
         + "'kron', 'full' or 'diag'.",
     )
   }
-  if ((tune === 'linearized' || tune === 'auto') && structure === 'functional') {
-    throw refuse(`Tuning '${tune}' is by the linear model; with structure 'functional' use 'marglik', 'grid' with `
+  if ((tune === 'linearized' || tune === 'auto') && (structure === 'functional' || structure === 'ekfac')) {
+    throw refuse(`Tuning '${tune}' is by the linear model; with structure '${structure}' use 'marglik', 'grid' with `
       + "held-out rows, or 'none'.")
   }
   if (tune === 'linearized' && subset === 'all') {

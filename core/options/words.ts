@@ -18,7 +18,7 @@ export const SUM_STRUCTURES = ['kron', 'full', 'diag'] as const
  * What is kept of H: a sum over the data, the leading eigenvectors (at the mode of the linear model, or with a rank at
  * the network's weights), or the rows of a part of the data.
  */
-export const STRUCTURES = [...SUM_STRUCTURES, 'lowrank', 'functional'] as const
+export const STRUCTURES = [...SUM_STRUCTURES, 'ekfac', 'lowrank', 'functional'] as const
 /**
  * Which curvature stands for the Hessian: the generalised Gauss-Newton matrix, outer products of the gradients at the
  * labels or at labels drawn from the model, or the Hessian itself.

@@ -5,6 +5,7 @@ import { syrk } from '../kernels/linear-algebra.js'
 import type { ParameterSlot } from '../network/parameter-slot.js'
 import { hessianFactor } from '../options/hyperparameters.js'
 import { float64, type Tensor } from '../tensor/tensor.js'
+import { ekfacMatrix } from './ekfac.js'
 import { priorByParameter, priorByTensor, type StructuredPosterior } from './posterior.js'
 
 /** The block of one tensor, B kron A for a row-major out x in weight; `dense` has no A, `diagonal` neither. */
@@ -40,6 +41,8 @@ export function curvatureMatrix(curvature: PosteriorCurvature): CurvatureMatrix 
         toDense: () => dense(size, [{ name: '', kind: 'diagonal', diagonal: curvature.diagonal }], undefined) }
     case 'kron':
       return kronMatrix(size, curvature, 1, undefined)
+    case 'ekfac':
+      return fullMatrix(size, ekfacMatrix(curvature))
     case 'factored':
       return rowsMatrix(size, curvature.rows.slice(), 0)
     case 'lowrank':
@@ -52,10 +55,9 @@ export function precisionOf(posterior: StructuredPosterior): CurvatureMatrix {
   const { curvature, settings, slots, size } = posterior
   const scale = hessianFactor(settings)
   switch (curvature.structure) {
-    case 'full': {
-      const matrix = posterior.precisionMatrix()
-      return { structure: 'full', size, matrix, toDense: () => matrix.slice() }
-    }
+    case 'full':
+    case 'ekfac':
+      return fullMatrix(size, posterior.precisionMatrix())
     case 'diag': {
       const delta = priorByParameter(settings, slots)
       return curvatureMatrix({ structure: 'diag', size,
@@ -68,12 +70,15 @@ export function precisionOf(posterior: StructuredPosterior): CurvatureMatrix {
       if (delta.every(value => value === delta[0])) {
         return rowsMatrix(size, curvature.rows.map(value => Math.sqrt(scale) * value), delta[0])
       }
-      const matrix = posterior.precisionMatrix()
-      return { structure: 'full', size, matrix, toDense: () => matrix.slice() }
+      return fullMatrix(size, posterior.precisionMatrix())
     }
     case 'lowrank':
       return lowRankMatrix(curvature, 1)
   }
+}
+
+function fullMatrix(size: number, matrix: Float64Array): CurvatureMatrix {
+  return { structure: 'full', size, matrix, toDense: () => matrix.slice() }
 }
 
 function kronMatrix(size: number, curvature: Extract<Curvature, { structure: 'kron' }>, scale: number,

@@ -1,5 +1,5 @@
 /** @file The posterior of a curvature that is known in a blockwise eigenbasis: kron and diag. */
-import type { Curvature } from '../curvature/curvature.js'
+import type { Curvature, EkfacCurvature } from '../curvature/curvature.js'
 import { OptionError } from '../errors/errors.js'
 import { gemm } from '../kernels/linear-algebra.js'
 import type { ParameterSlot } from '../network/parameter-slot.js'
@@ -20,15 +20,15 @@ import { checkSettings, deviation, once, priorByParameter, priorByTensor, priorL
  * @param factors what the blocks are made from, where that takes decompositions
  * @throws OptionError BAD_OPTION when the settings do not fit
  */
-export function eigenPosterior(curvature: Curvature, blocks: () => readonly EigenBlock[],
+export function eigenPosterior(curvature: Curvature | EkfacCurvature, blocks: () => readonly EigenBlock[],
   slots: readonly ParameterSlot[], mean: Float64Array, settings: PosteriorSettings,
   factors?: () => FactorEigens): StructuredPosterior {
   checkSettings(settings, slots, curvature.structure)
   const size = mean.length
-  if (curvature.structure === 'kron' && priorByTensor(settings, slots) === undefined
+  if (curvature.structure !== 'diag' && priorByTensor(settings, slots) === undefined
     && blocks().some(({ left }) => left !== undefined)) {
     throw new OptionError('BAD_OPTION',
-      `Option priorPrecision of a kron posterior takes one number, or one for each of the ${slots.length} tensors; got `
+      `Option priorPrecision of a ${curvature.structure} posterior takes one number, or one for each of the ${slots.length} tensors; got `
         + `${size} numbers. Use structure full or diag for one per parameter.`, { option: 'priorPrecision', value: size,
       allowed: [1, slots.length] })
   }

@@ -112,12 +112,13 @@ export function checkSettings(settings: PosteriorSettings, slots: readonly Param
   const size = slots.reduce((sum, slot) => sum + slot.size, 0)
   const { priorPrecision, priorMean, sigmaNoise, temperature } = settings
   const precisions = typeof priorPrecision === 'number' ? [priorPrecision] : priorPrecision
-  const byRow = structure !== 'kron' || precisions.length === size && constantOverRows(precisions, slots)
+  const byRow = (structure !== 'kron' && structure !== 'ekfac') ||
+    precisions.length === size && constantOverRows(precisions, slots)
   const allowed = byRow ? [1, slots.length, size] : [1, slots.length]
   if (!allowed.includes(precisions.length)) {
     throw new OptionError('BAD_OPTION',
       `Option priorPrecision of a ${structure} posterior takes one number, or one for each of the ${slots.length} ` +
-        `tensors${structure === 'kron' ? '' : `, or one for each of the ${size} parameters`}; ` +
+        `tensors${byRow ? `, or one for each of the ${size} parameters` : ''}; ` +
         `got ${precisions.length} numbers.` +
         (structure === 'kron' && precisions.length === size
           ? ' Use structure full or diag for one per parameter.'

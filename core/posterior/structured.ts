@@ -3,6 +3,7 @@ import type { PosteriorCurvature } from '../curvature/curvature.js'
 import type { ParameterSlot } from '../network/parameter-slot.js'
 import { DEFAULT_SETTINGS, type PosteriorSettings } from '../options/hyperparameters.js'
 import { diagonalPosterior } from './diagonal.js'
+import { ekfacPosterior } from './ekfac.js'
 import { factoredPosterior } from './factored.js'
 import { fullPosterior } from './full.js'
 import { kronPosterior } from './kron.js'
@@ -23,6 +24,8 @@ export function structuredPosterior(curvature: PosteriorCurvature, slots: readon
       return diagonalPosterior(curvature, slots, mean, all)
     case 'kron':
       return kronPosterior(curvature, slots, mean, all)
+    case 'ekfac':
+      return ekfacPosterior(curvature, slots, mean, all)
     case 'factored':
       return factoredPosterior(curvature, slots, mean, all)
     case 'lowrank':

@@ -8,7 +8,7 @@ import { GraphBuilder } from '../graph/builder.js'
 import type { Inputs } from '../network/input-rows.js'
 import type { Network } from '../network/network.js'
 import { parameterCount, type ParameterSlot } from '../network/parameter-slot.js'
-import { parameterSlots } from '../network/parameters.js'
+import { placesIn, wholeSlots } from '../network/parameters.js'
 import { type Precision, type Tensor, tensor } from '../tensor/tensor.js'
 import { factorsProgram } from './factors-program.js'
 import { jvpProgram } from './jvp-program.js'
@@ -30,8 +30,7 @@ export interface HessianMap {
  */
 export function hessianMap({ graph, output }: Network, slots: readonly ParameterSlot[], engine: Engine,
   precision: Precision): HessianMap {
-  const whole = parameterSlots({ ...graph, parameters: graph.parameters.map(({ elements: _, ...all }) => all) },
-    slots.map(slot => slot.name))
+  const whole = wholeSlots(graph, slots)
   const places = placesIn(whole, slots)
   const total = parameterCount(whole)
   const names = slots.map(slot => slot.name)
@@ -70,13 +69,4 @@ export function hessianMap({ graph, output }: Network, slots: readonly Parameter
       compiled = undefined
     },
   }
-}
-
-/** Where every parameter lies among the elements of the whole tensors. */
-function placesIn(whole: readonly ParameterSlot[], slots: readonly ParameterSlot[]): Int32Array {
-  return Int32Array.from(
-    slots.flatMap(({ elements, size }, s) =>
-      Array.from(elements ?? Array(size).keys(), element => whole[s].offset + element)
-    ),
-  )
 }

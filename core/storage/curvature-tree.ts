@@ -1,12 +1,13 @@
 /** @file A curvature as a tree of the container, and back. */
-import type { Curvature, KronBlock, LowRankModel, PosteriorCurvature } from '../curvature/curvature.js'
+import { type Curvature, isSum, type KronBlock, type LowRankModel,
+  type PosteriorCurvature } from '../curvature/curvature.js'
 import { UntrustedInputError } from '../errors/errors.js'
 import { SUM_STRUCTURES } from '../options/words.js'
 import type { Tree } from './container.js'
 import { amountField, arrayField, countField, countsField, exact, type Fields, fieldsOf, listField, numberField,
   positiveField, textField, wordField } from './fields.js'
 
-const KINDS = [...SUM_STRUCTURES, 'lowrank', 'factored'] as const
+const KINDS = [...SUM_STRUCTURES, 'ekfac', 'lowrank', 'factored'] as const
 
 /** The tree of a curvature. */
 export function curvatureToTree(curvature: PosteriorCurvature): Tree {
@@ -17,6 +18,9 @@ export function curvatureToTree(curvature: PosteriorCurvature): Tree {
       return { structure: 'diag', size: curvature.size, diagonal: curvature.diagonal }
     case 'kron':
       return { structure: 'kron', size: curvature.size, blocks: curvature.blocks.map(block => ({ ...block })) }
+    case 'ekfac':
+      return { structure: 'ekfac', size: curvature.size, blocks: curvature.blocks.map(block => ({ ...block })),
+        values: curvature.values }
     case 'factored':
       return { structure: 'factored', of: curvature.of, size: curvature.size, rank: curvature.rank,
         rows: curvature.rows }
@@ -42,6 +46,9 @@ export function curvatureFromTree(tree: Tree | undefined, empty = false): Poster
     case 'kron':
       return exact(fields, 'curvature', { structure, size,
         blocks: listField(fields, 'blocks').map(block => blockFrom(fieldsOf(block, 'blocks'), empty)) })
+    case 'ekfac':
+      return exact(fields, 'curvature', { structure, size, values: arrayField(fields, 'values', size),
+        blocks: listField(fields, 'blocks').map(block => blockFrom(fieldsOf(block, 'blocks'), false)) })
     case 'factored': {
       const rank = countField(fields, 'rank')
       return exact(fields, 'curvature', { structure, of: wordField(fields, 'of', ['functional', 'lowrank'] as const),
@@ -83,7 +90,7 @@ function modelFrom(fields: Fields, size: number): LowRankModel {
 /** The curvature of a tree that is a sum over data. @throws UntrustedInputError also for that of a linear model */
 export function sumFromTree(tree: Tree | undefined, empty = false): Curvature {
   const curvature = curvatureFromTree(tree, empty)
-  if (curvature.structure !== 'lowrank' && curvature.structure !== 'factored') return curvature
+  if (isSum(curvature)) return curvature
   throw new UntrustedInputError('The file is damaged: a low-rank posterior is no sum over data.', { format: 'container',
     path: 'curvature' })
 }

@@ -28,6 +28,7 @@ const TABLE = {
   conformalize: { creates: 'posterior' },
   predict: {},
   functionalVariance: {},
+  inputGradients: {},
   sample: {},
   predictiveSamples: {},
   functionalSamples: {},

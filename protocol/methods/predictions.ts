@@ -38,6 +38,16 @@ function predictionToWire(prediction: Prediction, parts: readonly string[]): Wir
   return { ...Object.fromEntries(arrays), level, interval, seed, notes }
 }
 
+/** Gradients with respect to the input. */
+export const inputGradients: Method = async (params, context, state) => {
+  const { mean, variance, probabilities } = await state.objects.get('posterior', params).inputGradients(
+    examplesParameter(params, state),
+    workOf(context),
+  )
+  return { mean: tensorToWire(mean), variance: tensorToWire(variance),
+    probabilities: probabilities && tensorToWire(probabilities) }
+}
+
 /** The outputs and their covariances: N x C x C, or (N C) x (N C) with `joint`. */
 export const functionalVariance: Method = async (params, context, state) => {
   const options = { joint: flagParameter(params, 'joint', false) }

@@ -90,7 +90,8 @@
 #'   `"last_layer"`, `"all"`; or a subnetwork: names and globs of parameters or names of modules, numbers of parameters
 #'   (from 1), or `list(count = 100, by = "magnitude")` (`"random"` with a `seed`, or a score for each parameter).
 #' @param structure of the posterior precision: `"auto"`, `"lowrank"` (the linear model over all weights), `"kron"`
-#'   (Kronecker factors), `"full"` or `"diag"`; an error names the words that this version knows.
+#'   (Kronecker factors), `"ekfac"` (their eigenbases, with eigenvalues of their own), `"full"`, `"diag"` or
+#'   `"functional"` (rows of a part of the data); an error names the words that this version knows.
 #' @param ... further options; see below.
 #' @param validation rows that the network has not seen: `list(x = , y = )`, a data frame for formulas, or a share of
 #'   the given rows between 0 and 1, held out of the posterior's fit: for rows that the network has not seen.

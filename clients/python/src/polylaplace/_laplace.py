@@ -44,7 +44,7 @@ class Laplace(Fitting, Tuning, HyperParameters, Intervals, OnnxExport, Posterior
         subset_of_weights: 'last_layer', 'all', 'subnetwork' (then `subnetwork_indices` says which), or 'auto': the fit
             chooses subset and structure, and tunes prior and noise, where they are not given; `choice` says what and
             why.
-        hessian_structure: 'kron', 'full', 'diag', 'lowrank' (of the linear model over all weights) or 'gp'. None:
+        hessian_structure: 'kron', 'full', 'diag', 'ekfac', 'lowrank' (see `rank`) or 'functional' (also 'gp'). None:
             'kron' ('full' of a subnetwork), or what the fit chooses.
         prior_precision: a number, one for each tensor, or one for each parameter. None: 1, or what the fit finds.
         prior_mean: a number, or one for each parameter. None: 0.

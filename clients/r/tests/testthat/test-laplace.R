@@ -209,10 +209,11 @@ test_that("case weights are warned about", {
 })
 
 test_that("subsets: words, names, and numbers from 1 on", {
-  expect_identical(inside$wire_subset("all"), "all")
-  expect_identical(inside$wire_subset("0.weight"), list("0.weight"))
-  expect_identical(inside$from_wire(inside$wire_subset(c(1, 3))), c(0, 2))
-  expect_error(inside$wire_subset(c(1, 2.5)), "from 1 on", class = "laplace_error_option")
+  expect_null(inside$wire_subnetwork("all"))
+  expect_identical(inside$wire_subnetwork("0.weight"), list("0.weight"))
+  expect_identical(inside$from_wire(inside$wire_subnetwork(c(1, 3))), c(0, 2))
+  expect_identical(inside$wire_subnetwork(list(count = 3, by = "magnitude")), list(count = 3, by = "magnitude"))
+  expect_error(inside$wire_subnetwork(c(1, 2.5)), "from 1 on", class = "laplace_error_option")
 })
 
 test_that("the same seed gives the same curvature and set.seed() is honoured", {

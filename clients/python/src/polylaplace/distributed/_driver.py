@@ -107,7 +107,7 @@ def fit(
     common = (shipped(la, threads, fitted=False), columns, rows, engine.repeats)
     needs_rows = tune is not None and as_tune_method(tune) in _READ_TRAINING_DATA
     sample = SampleJob(*common, max(1, sample_bytes // row_bytes), seed)
-    if la.subset_of_weights == AUTO or la.hessian_structure in ("lowrank", "gp", "functional"):
+    if la.subset_of_weights == AUTO or la.hessian_structure in ("lowrank", "gp", "functional", "ekfac"):
         return _fit_to_rows(la, _reduced(engine, sample, progress, "rows"), sample_bytes)
     job = SumJob(*common, checkpoint, deterministic)
     total = _merged_in_order(engine, job, progress) if deterministic else _reduced(engine, job, progress, "fit")

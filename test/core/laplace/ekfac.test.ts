@@ -1,0 +1,89 @@
+/** @file Kronecker eigenbases with eigenvalues of their own, against their definition and the structures around them. */
+import fc from 'fast-check'
+import t from 'tap'
+import { laplace, type LaplaceOptions } from '../../../core/index.js'
+import { loadPosterior } from '../../../core/laplace/load-posterior.js'
+import { float64, type Tensor } from '../../../core/tensor/tensor.js'
+import { relativeDifference } from '../../support/compare.js'
+import { drawer, mixedNetworks } from '../../support/random-network.js'
+
+const labels = (n: number, outputs: number): Tensor =>
+  float64([n], Array.from({ length: n }, (_, i) => (i * 7 + 3) % outputs))
+
+const settings = fc.record({ kind: fc.constantFrom(...Object.keys(mixedNetworks)),
+  subset: fc.constantFrom('all' as const, 'last_layer' as const), seed: fc.nat(1000) })
+
+/** The block of H of each tensor. */
+function blocksOf(H: Float64Array, sizes: readonly number[]): Float64Array[] {
+  const size = Math.sqrt(H.length)
+  let from = 0
+  return sizes.map(own => {
+    const block = Float64Array.from({ length: own * own },
+      (_, at) => H[(from + Math.floor(at / own)) * size + from + at % own])
+    from += own
+    return block
+  })
+}
+
+const trace = (matrix: Float64Array): number =>
+  matrix.reduce((sum, value, at) => (at % (Math.sqrt(matrix.length) + 1) === 0 ? sum + value : sum), 0)
+const squares = (matrix: Float64Array, other: Float64Array): number =>
+  matrix.reduce((sum, value, at) => sum + (value - other[at]) ** 2, 0)
+
+t.test('in the Kronecker basis the diagonal is that of H: trace, distance, and every quantity of the posterior', async t => {
+  await fc.assert(fc.asyncProperty(settings, async ({ kind, subset, seed }) => {
+    const { graph, x, outputs } = mixedNetworks[kind](drawer(seed))
+    const y = labels(5, outputs)
+    const options: LaplaceOptions = { likelihood: 'classification', subset, priorPrecision: 1 }
+    const of = (structure: 'full' | 'kron' | 'ekfac') => laplace(graph, { ...options, structure }).fit(x, y)
+    const [full, kron, ekfac] = [await of('full'), await of('kron'), await of('ekfac')]
+    const sizes = full.state.structured.slots.map(slot => slot.size)
+    const [F, K, E] = [full, kron, ekfac].map(posterior => blocksOf(posterior.H.toDense(), sizes))
+    const posterior = ekfac.withPrior({ priorPrecision: 0.6, temperature: 2 })
+    const again = loadPosterior(posterior.save())
+    const P = posterior.posteriorPrecision.toDense()
+    const size = posterior.parameterCount
+    const covariance = posterior.posteriorCovariance().data
+    const identity = new Float64Array(size * size)
+    for (let i = 0; i < size; i++) {
+      for (let j = 0; j < size; j++) {
+        for (let k = 0; k < size; k++) identity[i * size + j] += P[i * size + k] * covariance[k * size + j]
+      }
+    }
+    const f = (await posterior.functionalVariance(x)).covariance.data
+    return E.every((block, b) =>
+      Math.abs(trace(block) - trace(F[b])) <= 1e-10 * (1 + trace(F[b]))
+      // Of all matrices with these eigenvectors it is the nearest to H (George et al. 2018).
+      && squares(block, F[b]) <= squares(K[b], F[b]) * (1 + 1e-10) + 1e-20
+    )
+      && identity.every((value, at) => Math.abs(value - Number(at % (size + 1) === 0)) < 1e-9)
+      && relativeDifference((await again.functionalVariance(x)).covariance.data, f) < 1e-12
+      && relativeDifference((await posterior.functionalVariance(x, { joint: true })).covariance.data.slice(0, outputs),
+          f.slice(0, outputs)) < 1e-9
+  }), { numRuns: 25, seed: 5 })
+  t.pass()
+})
+
+t.test('one example without positions: exact on the diagonal blocks that are Kronecker products', async t => {
+  const { graph, x } = mixedNetworks['layers'](drawer(3))
+  const first = { ...x, shape: [1, 4], data: x.data.slice(0, 4) }
+  const of = (structure: 'kron' | 'ekfac') =>
+    laplace(graph, { likelihood: 'classification', subset: 'all', structure, priorPrecision: 1 }).fit(first,
+      labels(1, 3))
+  t.ok(relativeDifference((await of('ekfac')).H.toDense(), (await of('kron')).H.toDense()) < 1e-10)
+})
+
+t.test('tuned by evidence over one precision or one a tensor; refused where it does not go', async t => {
+  const { graph, x } = mixedNetworks['layers'](drawer(3))
+  const y = labels(5, 3)
+  const options: LaplaceOptions = { likelihood: 'classification', subset: 'all', structure: 'ekfac' }
+  const tuned = await laplace(graph, options).fit(x, y)
+  t.equal(tuned.tuned, 'marglik')
+  t.equal(tuned.structure, 'ekfac')
+  const layers = await tuned.tune({ tune: 'marglik', priorStructure: 'layerwise' })
+  t.ok(layers.logMarginalLikelihood() >= tuned.logMarginalLikelihood() - 1e-9)
+  t.throws(() => laplace(graph, { ...options, priorStructure: 'diagonal' }), { code: 'BAD_COMBINATION' })
+  t.throws(() => laplace(graph, { ...options, tune: 'linearized' }), { code: 'BAD_COMBINATION' })
+  t.throws(() => laplace(graph, { ...options, curvature: 'empirical_fisher' }), { code: 'BAD_COMBINATION' })
+  await t.rejects(laplace(graph, options).fitPartial(x, y), { code: 'BAD_COMBINATION' })
+})
