@@ -50,7 +50,9 @@ export interface LowRankModel {
   readonly evidence: number
 }
 
-/** The curvature at the network's weights: a sum over data, a sum in the eigenbases of another one, or some of its rows. */
+/**
+ * The curvature at the network's weights: a sum over data, a sum in the eigenbases of another one, or some of its rows.
+ */
 export type NetworkCurvature = Curvature | EkfacCurvature | FactoredCurvature
 
 /**

@@ -315,8 +315,8 @@ export function checkTuning(tune: TuneMethod | undefined, priorStructure: PriorS
     new OptionError('BAD_COMBINATION', message, { tune: tune ?? null, priorStructure, structure, subset })
   if (priorStructure === 'diagonal' && (structure === 'kron' || structure === 'ekfac')) {
     throw refuse(
-      `A ${structure} posterior takes one prior precision, or one for each tensor; one for each parameter (priorStructure ` +
-        'diagonal) needs structure full or diag.',
+      `A ${structure} posterior takes one prior precision, or one for each tensor; one for each parameter ` +
+        '(priorStructure diagonal) needs structure full or diag.',
     )
   }
   if (priorStructure !== 'scalar' && (structure === 'functional' || structure === 'lowrank')) {

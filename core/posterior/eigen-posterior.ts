@@ -28,9 +28,12 @@ export function eigenPosterior(curvature: Curvature | EkfacCurvature, blocks: ()
   if (curvature.structure !== 'diag' && priorByTensor(settings, slots) === undefined
     && blocks().some(({ left }) => left !== undefined)) {
     throw new OptionError('BAD_OPTION',
-      `Option priorPrecision of a ${curvature.structure} posterior takes one number, or one for each of the ${slots.length} tensors; got `
-        + `${size} numbers. Use structure full or diag for one per parameter.`, { option: 'priorPrecision', value: size,
-      allowed: [1, slots.length] })
+      `Option priorPrecision of a ${curvature.structure} posterior takes one number, or one for each of the `
+        + `${slots.length} tensors; got ${size} numbers. Use structure full or diag for one per parameter.`, {
+      option: 'priorPrecision',
+      value: size,
+      allowed: [1, slots.length],
+    })
   }
   const weighted = once(() => weightedBlocks(blocks(), slots, settings))
   const inEigenbasis = (rows: Float64Array, count: number, power: number, back: boolean): Float64Array => {

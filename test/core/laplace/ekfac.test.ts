@@ -1,4 +1,4 @@
-/** @file Kronecker eigenbases with eigenvalues of their own, against their definition and the structures around them. */
+/** @file Kronecker eigenbases with eigenvalues of their own, against definitions and the structures around them. */
 import fc from 'fast-check'
 import t from 'tap'
 import { laplace, type LaplaceOptions } from '../../../core/index.js'
@@ -30,7 +30,7 @@ const trace = (matrix: Float64Array): number =>
 const squares = (matrix: Float64Array, other: Float64Array): number =>
   matrix.reduce((sum, value, at) => sum + (value - other[at]) ** 2, 0)
 
-t.test('in the Kronecker basis the diagonal is that of H: trace, distance, and every quantity of the posterior', async t => {
+t.test('in the Kronecker basis the diagonal is that of H: trace, distance, every quantity', async t => {
   await fc.assert(fc.asyncProperty(settings, async ({ kind, subset, seed }) => {
     const { graph, x, outputs } = mixedNetworks[kind](drawer(seed))
     const y = labels(5, outputs)
