@@ -177,8 +177,8 @@ export class Posterior {
    * Gradients of mean, variance and (link probit; classes) probabilities with respect to each row's input: N x C, then
    * the shape of an input.
    */
-  async inputGradients(x: ExamplesInput, work: WorkOptions = {}
-  ): Promise<{ mean: Array64, variance: Array64, probabilities: Array64 | undefined }> {
+  async inputGradients(x: ExamplesInput,
+    work: WorkOptions = {}): Promise<{ mean: Array64, variance: Array64, probabilities: Array64 | undefined }> {
     const { mean, variance, probabilities } = await this.core.inputGradients(toExamples(x, 'x'), coreWork(work))
     return { mean: toNdArray(mean), variance: toNdArray(variance),
       probabilities: probabilities && toNdArray(probabilities) }

@@ -58,8 +58,11 @@ export async function inputGradients(state: PosteriorState, programs: InputProgr
         variance.set(moved.map(value => 2 * value), at)
       }
       const part = (all: Float64Array): Float64Array => all.subarray(n * outputs * width, (n + 1) * outputs * width)
-      probabilities?.set(probitGradients(state.options.likelihood, f, variances(jacobian, directions, outputs), part(mean),
-        part(variance)), n * outputs * width)
+      probabilities?.set(
+        probitGradients(state.options.likelihood, f, variances(jacobian, directions, outputs), part(mean),
+          part(variance)),
+        n * outputs * width,
+      )
       work.onProgress?.({ stage: 'predict', done: n + 1, total: examples })
     }
   } finally {

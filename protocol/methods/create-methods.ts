@@ -14,8 +14,8 @@ import { metrics } from './metrics.js'
 import { filesBeside, forward, inspect, readNetwork } from './networks.js'
 import { createObjectStore } from './object-store.js'
 import { get } from './posterior-values.js'
-import { functionalSamples, functionalVariance, inputGradients, logMarginalLikelihood, logProb, predict, predictiveSamples,
-  sample } from './predictions.js'
+import { functionalSamples, functionalVariance, inputGradients, logMarginalLikelihood, logProb, predict,
+  predictiveSamples, sample } from './predictions.js'
 import { tune, withPrior } from './priors.js'
 import { figures, report } from './report.js'
 import { load, save } from './storage.js'

@@ -91,3 +91,15 @@ def test_subnetworks_and_the_hessian() -> None:
     np.testing.assert_allclose(np.sort(np.abs(largest.mean)), np.sort(np.abs(theta))[-3:])
     exact = posterior(subset_of_weights="all", curvature="hessian", hessian_structure="full", prior_precision=50.0)
     assert np.abs(np.asarray(exact.fit(X, Y).H) - full).max() > 1e-3
+
+
+def test_input_gradients_are_those_of_the_predictions() -> None:
+    la = posterior(subset_of_weights="all", hessian_structure="kron").fit(X, Y)
+    found = la.input_gradients(X[:3])
+    for column in range(2):
+        step = np.zeros(2)
+        step[column] = 1e-5
+        up, down = la.predict(X[:3] + step), la.predict(X[:3] - step)
+        for part in ("variance", "probabilities"):
+            slope = (getattr(up, part) - getattr(down, part)) / 2e-5
+            np.testing.assert_allclose(found[part][:, :, column], slope, rtol=1e-5, atol=1e-8)  # type: ignore[index]

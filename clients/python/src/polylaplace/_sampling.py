@@ -30,6 +30,14 @@ class Sampling(PosteriorState):
         covariance: Array = self._call("functionalVariance", {"x": self._examples(X), "joint": joint})["covariance"]
         return covariance
 
+    def input_gradients(self, X: Any) -> dict[str, Array | None]:
+        """Gradients of `mean`, `variance` and (link probit; None for regression) `probabilities` by each row's input.
+
+        Each is (n, C) and then the shape of an input. For posteriors that answer by the network and their covariance.
+        """
+        answer = self._call("inputGradients", {"x": self._examples(X)}, progress=self._progress)
+        return {part: answer.get(part) for part in ("mean", "variance", "probabilities")}
+
     def sample(self, n_samples: int = 100, *, seed: Any = None) -> Array:
         """Draws of the parameters, (n_samples, n_params)."""
         samples: Array = self._call("sample", {"samples": int(n_samples), "seed": fresh_seed(seed)})["samples"]
