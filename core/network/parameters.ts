@@ -91,7 +91,9 @@ export function wholeSlots(graph: Graph, slots: readonly ParameterSlot[]): Param
 
 /** Where every parameter lies among the elements of the whole tensors. */
 export function placesIn(whole: readonly ParameterSlot[], slots: readonly ParameterSlot[]): Int32Array {
-  return Int32Array.from(slots.flatMap(({ elements, size }, s) =>
-    Array.from(elements ?? Array(size).keys(), element => whole[s].offset + element)
-  ))
+  return Int32Array.from(
+    slots.flatMap(({ elements, size }, s) =>
+      Array.from(elements ?? Array(size).keys(), element => whole[s].offset + element)
+    ),
+  )
 }
