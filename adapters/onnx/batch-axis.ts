@@ -50,7 +50,9 @@ export function findBatchAxis(graph: Graph): TypedGraph {
   }
   return noted({ graph, types: knownTypes(graph) },
     `The network takes one batch of a fixed size, and no axis of its input ${shapes} can carry the examples` +
-      `${reasons.length === 0 ? '' : ` (${alone ?? reasons[0]})`}; export it with a dynamic first axis.`)
+      `${reasons.length === 0 ? '' : ` (${alone ?? reasons[0]})`}; export it with a dynamic first axis${
+        isForOneExample(graph) ? '' : ', or for a batch of one example'
+      }.`)
 }
 
 function noted({ graph, types }: TypedGraph, note: string): TypedGraph {

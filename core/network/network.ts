@@ -151,7 +151,7 @@ function flattenOutput({ graph, output, axis: linkAxis }: StrippedNetwork, likel
     throw new GraphError('BATCH_AXIS', dependsOnInput(graph, output)
       ? `The examples cannot be told apart in the output '${output}' of shape ${type.shape.join(' x ')}: the network ` +
         'was exported for a batch of a fixed size. Export it with a dynamic first axis (torch: dynamic_axes or ' +
-        'dynamic_shapes).'
+        `dynamic_shapes)${type.shape[0] === 1 ? '' : ', or for a batch of one example: each is then computed alone'}.`
       : `The output '${output}' is the same for every example; it does not depend on the input.`, { output })
   }
   const dim = type.shape[axis]

@@ -36,6 +36,7 @@ TAIL = """
 | decision trees and support vectors | they are no neural networks |
 | `index_add` with several sources for one place in files of torch's older exporter, which loses the sum | export by `torch.onnx.export(..., dynamo=True)`, or give the module itself (Python) |
 | a learnt query that attention repeats for a fixed number of examples (Perceiver) | export with a batch of any size (`dynamic_axes`, `dynamic_shapes`) |
+| a fixed batch of several examples that the operators take apart (a loop over the examples, `h[arange(n), i]`) | export with a batch of any size, or of one example: each is then computed alone |
 | `nn.Bilinear` in torch's older exporter | export by `dynamo=True`, or give the module itself (Python) |
 | Kronecker factors of a weight that is also used in another way (a tied embedding) | they hold the layer alone, which a note says; structures `full` and `diag` count every use |
 | Det, and ScatterElements that multiplies or takes extremes: no derivative | subset `last_layer`, or parameters above that node |
