@@ -34,6 +34,19 @@ const COMMANDS: Readonly<
     load: async () => (await import('./selftest.js')).selftest },
 }
 
+/** A line to start from, by command. */
+const EXAMPLES: Readonly<Record<string, string>> = {
+  demo: 'demo --json',
+  inspect: 'inspect model.onnx',
+  fit: 'fit model.onnx --data train.csv --target label --likelihood classification --out model.posterior',
+  predict: 'predict model.posterior --data new.csv --level 0.9 --out predictions.csv',
+  evaluate: 'evaluate model.posterior --data test.csv --target label',
+  report: 'report model.posterior --data test.csv --target label --out report.html',
+  conformalize: 'conformalize model.posterior --data held-out.csv --target label --out calibrated.posterior',
+  export: 'export model.posterior --out bayesian.onnx --outputs probabilities,epistemic',
+  selftest: 'selftest',
+}
+
 const SERVE = { usage: 'serve', summary: 'the protocol on stdin and stdout, for clients' }
 
 /** What the process ends with: 0 done, 1 the work failed, 2 wrong use. */
@@ -93,6 +106,7 @@ function helpText(): string {
 
 async function commandHelp(name: string): Promise<string> {
   const command = await findCommand(name)
+  const example = Object.hasOwn(EXAMPLES, name) ? EXAMPLES[name] : undefined
   const options = Object.keys(command.options).length === 0
     ? ''
     : `\nOptions (where words are listed, the first is the default)\n${optionHelp(command.options)}\n`
@@ -101,7 +115,7 @@ async function commandHelp(name: string): Promise<string> {
   ) => (spec.required === true ? [`--${option} ${spec.value ?? ''}`] : []))
   return `Usage: polylaplace ${[name, ...command.positionals, ...required].join(' ')}${
     options === '' ? '' : ' [options]'
-  }\n  ${command.summary}\n${options}`
+  }\n  ${command.summary}\n${options}${example === undefined ? '' : `\nExample\n    polylaplace ${example}\n`}`
 }
 
 /** One readable message, without a stack for errors that the user can do something about. */

@@ -375,6 +375,7 @@ t.test('help, version, selftest', async t => {
     'selftest']) {
     t.match(help.out, `polylaplace ${command}`)
     t.match(await run(command, '--help'), { code: 0, out: `Usage: polylaplace ${command}` })
+    t.match((await run(command, '--help')).out, `Example\n    polylaplace ${command}`)
   }
   t.match(await run('selftest'), { code: 0, out: /All is well/ })
 })
