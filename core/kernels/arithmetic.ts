@@ -79,7 +79,7 @@ export interface Limit {
 }
 
 /**
- * out = c where x is on the right side of the limit, else 0, in rows of `count` numbers; `eachRow` calls its argument
+ * out = c where x is on the right side of the limit, else 0 c, in rows of `count` numbers; `eachRow` calls its argument
  * with the indices in c, x and out where each row starts.
  * @returns false, and nothing is done, where the arrays do not live in the arena
  */

@@ -319,8 +319,8 @@ const clip: Operator = {
 }
 
 /**
- * The first operand where the second is above a limit (or below it), else 0. An operator of the engine only, without a
- * derivative: see core/engine/fuse-chains.ts.
+ * The first operand times 1 where the second is above a limit (or below it), else times 0. An operator of the engine
+ * only, without a derivative: see core/engine/fuse-chains.ts.
  */
 const gate: Operator = {
   op: 'Gate',
@@ -346,7 +346,7 @@ const gate: Operator = {
       eachRow((ci, xi, at) => {
         for (let i = 0; i < count; i++, ci += steps[0], xi += steps[1]) {
           const passes = below ? x.data[xi] < limit : x.data[xi] > limit
-          data[at + i] = passes ? value.data[ci] : 0
+          data[at + i] = value.data[ci] * (passes ? 1 : 0)
         }
       })
     }

@@ -86,20 +86,22 @@ export function rectify<T extends number>(count: i32, x: usize, out: usize): voi
   }
 }
 
-/** out = c where x is above the limit (or below it), else 0. */
+/** out = c where x is above the limit (or below it), else 0 c: what is not finite is not hidden. */
 export function gate<T extends number>(below: bool, limit: T, count: i32, c: usize, x: usize, out: usize): void {
   const end = out + <usize> count * sizeof<T>()
   const whole = out + (<usize> (count & -lanes<T>())) * sizeof<T>()
   const bound = v128.splat<T>(limit)
+  const one = v128.splat<T>(<T> 1)
   for (; out < whole; out += 16) {
     const value = v128.load(x)
-    v128.store(out, v128.and(v128.load(c), below ? v128.lt<T>(value, bound) : v128.gt<T>(value, bound)))
+    const passes = below ? v128.lt<T>(value, bound) : v128.gt<T>(value, bound)
+    v128.store(out, v128.mul<T>(v128.load(c), v128.and(passes, one)))
     c += 16
     x += 16
   }
   for (; out < end; out += sizeof<T>()) {
     const value = load<T>(x)
-    store<T>(out, (below ? value < limit : value > limit) ? load<T>(c) : <T> 0)
+    store<T>(out, <T> (load<T>(c) * ((below ? value < limit : value > limit) ? <T> 1 : <T> 0)))
     c += sizeof<T>()
     x += sizeof<T>()
   }

@@ -138,14 +138,18 @@ export function normaliseRows<T extends number>(rows: i32, n: i32, centred: bool
   for (let row = 0; row < rows; row++) {
     const mean = centred ? sumOf<T>(n, x) / <f64> n : 0
     const inverse = 1 / Math.sqrt(squaresOf<T>(n, x, mean) / <f64> n + epsilon)
+    // What f32 cannot hold of the mean is subtracted too: a large mean would cost the digits of the difference.
     const centre = v128.splat<T>(<T> mean)
+    const remainder = v128.splat<T>(<T> (mean - <f64> <T> mean))
     const factor = v128.splat<T>(<T> inverse)
     for (let byte: usize = 0; byte < whole; byte += 16) {
-      const value = v128.mul<T>(v128.mul<T>(v128.sub<T>(v128.load(x + byte), centre), factor), v128.load(scale + byte))
+      const difference = v128.sub<T>(v128.sub<T>(v128.load(x + byte), centre), remainder)
+      const value = v128.mul<T>(v128.mul<T>(difference, factor), v128.load(scale + byte))
       v128.store(out + byte, shift == 0 ? value : v128.add<T>(value, v128.load(shift + byte)))
     }
     for (let byte = whole; byte < bytes; byte += size) {
-      const value = <T> ((load<T>(x + byte) - <T> mean) * <T> inverse * load<T>(scale + byte))
+      const difference = <T> (<f64> load<T>(x + byte) - mean)
+      const value = <T> (difference * <T> inverse * load<T>(scale + byte))
       store<T>(out + byte, shift == 0 ? value : <T> (value + load<T>(shift + byte)))
     }
     x += bytes

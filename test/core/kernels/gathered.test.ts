@@ -2,7 +2,10 @@ import t from 'tap'
 import { compileGraph } from '../../../core/engine/typescript.js'
 import { GraphBuilder } from '../../../core/graph/builder.js'
 import { type Attribute, BATCH } from '../../../core/graph/graph.js'
+import { convolve } from '../../../core/kernels/gathered.js'
 import { useKernelBuild } from '../../../core/kernels/kernel-module.js'
+import { gatheredProducts, gatheredWindow, tileExamples } from '../../../core/ops/gathered-window.js'
+import { threeAxes } from '../../../core/ops/window.js'
 import { type Precision, sizeOf, type Tensor, tensor } from '../../../core/tensor/tensor.js'
 import { allBuilds } from './builds.js'
 import { generator } from './random-matrix.js'
@@ -69,3 +72,29 @@ for (const precision of ['float64', 'float32'] as const) {
     useKernelBuild(builds[0]!)
   })
 }
+
+t.test('examples that find no room in the arena are convolved tile by tile, with the same numbers', async t => {
+  useKernelBuild(builds[0]!)
+  const random = generator(9)
+  const axis = { input: 9, output: 9, kernel: 3, stride: 1, dilation: 1, front: 1, back: 1 }
+  const window = threeAxes([axis, axis])
+  const [examples, channels, outputs] = [40, 3, 6]
+  const gathered = gatheredWindow(window, false)
+  const tile = tileExamples(gathered, channels, examples)
+  const [image, weights, bias, added] = [examples * channels * 81, outputs * channels * 9, outputs,
+    examples * outputs * 81]
+    .map(length => Float64Array.from({ length }, () => random() - 0.5))
+  const run = (size: number): Float64Array => {
+    const out = new Float64Array(examples * outputs * 81)
+    convolve({ examples, tile: size, groups: 1, channels, outputs, imagePlane: 81, plane: 81, padding: gathered.padding,
+      padded: new Float64Array(size * channels * gathered.padding.plane), bias: bias!, added: added!, rectified: true,
+      products: gatheredProducts(gathered, window, { groups: 1, in: channels, out: outputs }, size, weights!, false) },
+      image!, out)
+    return out
+  }
+  const fast = [run(tile), run(1)]
+  useKernelBuild('plain')
+  const plain = run(tile)
+  useKernelBuild(builds[0]!)
+  for (const own of fast) t.ok(own.every((value, i) => Math.abs(value - plain[i]!) < 1e-14))
+})
