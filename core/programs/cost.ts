@@ -64,12 +64,16 @@ export function batchWithin(evaluator: Evaluator, seeds: number, use: BatchUse,
 }
 
 /** Multiplications of a batch, between which and the next a fit can be cancelled: a fifth of a second at most. */
-const BATCH_MULTIPLICATIONS = 3e9
+const BATCH_MULTIPLICATIONS = 2 ** 32
+/** What is done with a number of a value beside the products takes as long as so many multiplications. */
+const MULTIPLICATIONS_OF_NUMBER = 40
 
 /** Examples that are computed in that time; the products of a backward pass are smaller, and take twice as long. */
 function examplesAtOnce(evaluator: Evaluator, seeds: number): number {
-  const [forward, all] = [evaluator.forwardCost, multiplicationsPerExample(evaluator, seeds)]
-  return Math.max(1, Math.floor(BATCH_MULTIPLICATIONS / (forward + 2 * Math.max(0, all - forward))))
+  const { forwardCost, values, subset } = evaluator
+  const products = forwardCost + 2 * Math.max(0, multiplicationsPerExample(evaluator, seeds) - forwardCost)
+  const numbers = values * (subset === 'all' ? 1 + seeds : 1)
+  return Math.max(1, Math.floor(BATCH_MULTIPLICATIONS / (products + MULTIPLICATIONS_OF_NUMBER * numbers)))
 }
 
 /** Numbers of the pairs (a, g) of every linear operator, of one example. */
