@@ -16,6 +16,8 @@ const REPLACED = [
   [/[\\/]node[\\/]runtime[\\/]runtime\.ts$/, 'export const nodeRuntime = {}'],
   [/[\\/]node[\\/]files[\\/]write-file\.ts$/,
     "export const writeWhole = () => { throw new Error('A browser has no files: take the bytes of save().') }"],
+  [/[\\/]node[\\/]files[\\/]write-model\.ts$/,
+    "export const writeModel = () => { throw new Error('A browser has no files: take the bytes of toOnnx().') }"],
 ]
 
 const FOR_BROWSERS = {
