@@ -20,7 +20,10 @@ export interface KerasOptions {
   readonly inputSize?: number | readonly number[]
   /** For `.keras` archives: the runtime's own checksum, and what unpacks compressed entries (Keras writes none). */
   readonly zip?: ZipOptions
-  /** What reads HDF5, where a host can do it in a thread that it can end: files can make the library run for ever. */
+  /**
+   * What reads HDF5, where a host can do it in a thread that it can end: files can make the library run for ever. Where
+   * it is absent the library runs in the thread of the caller, who should take files of strangers through `readNetwork`.
+   */
   readonly hdf5?: Hdf5Reader
 }
 

@@ -18,7 +18,7 @@ export interface Forecast extends Need {
 }
 
 /** Compiled code, and the objects of a small piece of work, of the calling thread. */
-export const CALLING_BYTES = 18 << 20
+export const CALLING_BYTES = 22 << 20
 /** Another thread has a heap and the library's code of its own. */
 export const OTHER_THREAD_BYTES = 18 << 20
 /** Arrays that nobody needs any more are taken when so many bytes of them have come together, in each thread. */
