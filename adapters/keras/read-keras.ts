@@ -22,7 +22,7 @@ export interface KerasOptions {
   readonly zip?: ZipOptions
   /**
    * What reads HDF5, where a host can do it in a thread that it can end: files can make the library run for ever. Where
-   * it is absent the library runs in the thread of the caller, who should take files of strangers through `readNetwork`.
+   * it is absent the library runs in the thread of the caller: files of strangers are for `readNetwork`.
    */
   readonly hdf5?: Hdf5Reader
 }
