@@ -8,9 +8,9 @@ import { randomGenerator } from '../tensor/random.js'
 import type { LinearData } from './linear-data.js'
 
 /**
- * Numbers that are kept, with what the outputs will need: tuning has some 30 bytes for each, half a gigabyte in all.
+ * Numbers that are kept, with what the outputs will need: tuning has some 60 bytes for each, half a gigabyte in all.
  */
-export const KEPT_NUMBERS = 1 << 24
+export const KEPT_NUMBERS = 1 << 23
 
 interface Part {
   readonly features: RealArray
