@@ -1,4 +1,4 @@
-// Builds the documentation as a static site: `npm run site` writes dist/site. Pages come from the Markdown files below,
+// Builds the documentation as a static site: `npm run site` writes build/site. Pages come from the Markdown files below,
 // the references from doc comments (TypeDoc), docstrings (pdoc) and R's help pages; the page that fits networks is
 // inside, and the search needs no server. Every link within is checked, and a broken one fails.
 import katex from 'katex'
@@ -10,7 +10,7 @@ import { basename, dirname, join, posix, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)))
-const out = resolve(process.argv[2] ?? join(root, 'dist/site'))
+const out = resolve(process.argv[2] ?? join(root, 'build/site'))
 
 /** What the site holds, in the order of its menu: [title, Markdown file, page]. */
 const SECTIONS = [

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Builds the documentation site (dist/site, or the folder given): installs what it needs, like the tests.
+# Builds the documentation site (build/site, or the folder given): installs what it needs, like the tests.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . scripts/environment.sh

@@ -3,9 +3,10 @@
  * run for ever.
  */
 import { Worker } from 'node:worker_threads'
-import type { Hdf5Reader } from '../../adapters/hdf5/read-hdf5.js'
+import { type Hdf5Reader, readHdf5 } from '../../adapters/hdf5/read-hdf5.js'
 import type { Hdf5Tree } from '../../adapters/hdf5/tree.js'
 import { type ErrorCode, type ErrorData, LaplaceError, UntrustedInputError } from '../../core/errors/errors.js'
+import { moduleBeside } from '../runtime/module-beside.js'
 
 /** What the thread says: that the library is loaded, and how it ended. */
 export interface FromHdf5Thread {
@@ -14,9 +15,7 @@ export interface FromHdf5Thread {
   readonly error?: { readonly code?: ErrorCode, readonly message: string, readonly data?: ErrorData }
 }
 
-/** The thread's module lies beside this one: in TypeScript where tests run the sources, else as it was built. */
-const THREAD_MODULE = new URL(import.meta.url.endsWith('.ts') ? './hdf5-thread.mts' : './hdf5-thread.mjs',
-  import.meta.url)
+const THREAD_MODULE = moduleBeside('hdf5-thread', import.meta.url)
 
 /** A file of a megabyte is read in a hundredth of this. */
 const MILLISECONDS = 5000
@@ -27,13 +26,18 @@ function deadlineOf(bytes: number): number {
   return MILLISECONDS + MILLISECONDS_PER_MEGABYTE * bytes / 2 ** 20
 }
 
-/** Reads an HDF5 file in a thread that is ended with it. @throws UntrustedInputError, ResourceError */
+/**
+ * Reads an HDF5 file in a thread that is ended with it; in this thread where a bundler has left the other's module out.
+ * @throws UntrustedInputError, ResourceError
+ */
 export const readHdf5Apart: Hdf5Reader = bytes =>
+  THREAD_MODULE === undefined ? readHdf5(bytes) : readIn(THREAD_MODULE, bytes)
+
+const readIn = (module: URL, bytes: Uint8Array): ReturnType<Hdf5Reader> =>
   new Promise((resolve, reject) => {
     // A copy: a view would be sent with all that is around it.
     const own = new Uint8Array(bytes)
-    const thread = new Worker(THREAD_MODULE, { workerData: own, transferList: [own.buffer], stdout: true,
-      stderr: true })
+    const thread = new Worker(module, { workerData: own, transferList: [own.buffer], stdout: true, stderr: true })
     let timer: NodeJS.Timeout | undefined
     const end = (settle: () => void): void => {
       clearTimeout(timer)

@@ -2,7 +2,7 @@
  * @file Loads the package for small linear systems. A module of its own, because bundles, which cannot look packages
  * up, put another in its place.
  */
-import { createRequire } from 'node:module'
+import { requireOf } from './module-beside.js'
 
 /** The package's function, for ndarrays: out = matrix^-1 right; false for a singular matrix. */
 export type LinearSolve = (out: unknown, matrix: unknown, right: unknown) => boolean
@@ -12,5 +12,5 @@ export type LinearSolve = (out: unknown, matrix: unknown, right: unknown) => boo
  * @throws Error when the package is not there or code generation is forbidden
  */
 export function loadLinearSolve(): LinearSolve {
-  return createRequire(import.meta.url)('ndarray-linear-solve') as LinearSolve
+  return requireOf(import.meta.url)('ndarray-linear-solve') as LinearSolve
 }

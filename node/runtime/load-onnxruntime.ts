@@ -2,8 +2,8 @@
  * @file Finds onnxruntime-node: beside this library, at POLYLAPLACE_ORT, or in npm's global folder, where users of
  * Python and R install it.
  */
-import { createRequire } from 'node:module'
 import { dirname, join, resolve } from 'node:path'
+import { requireOf } from './module-beside.js'
 
 /** The package. @throws the error of the last folder that was tried */
 export async function loadOnnxRuntime(): Promise<unknown> {
@@ -17,7 +17,7 @@ export async function loadOnnxRuntime(): Promise<unknown> {
 }
 
 function requireFrom(folder: string): unknown {
-  return createRequire(import.meta.url)(resolve(folder)) as unknown
+  return requireOf(import.meta.url)(resolve(folder)) as unknown
 }
 
 /** npm's global folder beside this node: PREFIX/lib/node_modules, on Windows PREFIX/node_modules. */

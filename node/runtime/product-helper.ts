@@ -7,10 +7,10 @@ import { Worker as NodeThread } from 'node:worker_threads'
 import { copyBlock } from '../../core/kernels/copy-block.js'
 import type { RealArray } from '../../core/kernels/plain.js'
 import { gemm, type ProductHelper, type ProductPart } from '../../core/kernels/product.js'
+import { moduleBeside } from './module-beside.js'
 import { bytesOf, CELLS, DONE, FAILED, matricesOf, READY, SENT } from './product-messages.js'
 
-const THREAD_MODULE = new URL(import.meta.url.endsWith('.ts') ? './product-thread.mts' : './product-thread.mjs',
-  import.meta.url)
+const THREAD_MODULE = moduleBeside('product-thread', import.meta.url)
 /** Shared memory beyond this is given back after use. */
 const KEPT_BYTES = 64 << 20
 /** A thread that takes so many times as long as this one, and so many milliseconds, is given up. */
@@ -20,13 +20,13 @@ let share: ProductHelper | undefined
 
 /** The thread's part of the work; undefined for one thread. It starts when it is first asked for. */
 export function productHelper(threads: number | undefined): ProductHelper | undefined {
-  if ((threads ?? availableParallelism()) < 2) return undefined
-  return share ??= startHelper()
+  if (THREAD_MODULE === undefined || (threads ?? availableParallelism()) < 2) return undefined
+  return share ??= startHelper(THREAD_MODULE)
 }
 
-function startHelper(): ProductHelper {
+function startHelper(module: URL): ProductHelper {
   const cells = new Int32Array(new SharedArrayBuffer(4 * CELLS))
-  const thread = new NodeThread(THREAD_MODULE, { workerData: cells, stdout: false, stderr: false })
+  const thread = new NodeThread(module, { workerData: cells, stdout: false, stderr: false })
   let usable = true
   const giveUp = (): void => {
     usable = false

@@ -9,12 +9,11 @@ import type { Inputs } from '../../core/network/input-rows.js'
 import type { WorkerThreads } from '../../core/parallel/runtime.js'
 import type { Worker, WorkerSetup } from '../../core/parallel/worker.js'
 import type { PosteriorParts } from '../../core/posterior/posterior-parts.js'
+import { moduleBeside } from './module-beside.js'
 import { sharedCells, watchedCall } from './remote-decomposition.js'
 import type { FromWorker, ToWorker, WorkerCall } from './worker-messages.js'
 
-/** The thread's module lies beside this one: in TypeScript where tests run the sources, else as it was built. */
-const THREAD_MODULE = new URL(import.meta.url.endsWith('.ts') ? './worker-thread.mts' : './worker-thread.mjs',
-  import.meta.url)
+const THREAD_MODULE = moduleBeside('worker-thread', import.meta.url)
 
 interface Thread {
   post(message: ToWorker, transfer: readonly ArrayBuffer[]): void
@@ -36,8 +35,8 @@ const forgotten = new FinalizationRegistry<{ readonly workerId: number, readonly
 /** Workers for a network in as many threads as are wanted, or as there are processors; undefined for one. */
 export function startWorkerThreads(setup: WorkerSetup, wanted: number | undefined): WorkerThreads | undefined {
   const count = Math.min(wanted ?? availableParallelism(), 64)
-  if (count < 2) return undefined
-  while (threads.length < count) threads.push(startThread())
+  if (THREAD_MODULE === undefined || count < 2) return undefined
+  while (threads.length < count) threads.push(startThread(THREAD_MODULE))
   const members = threads.slice(0, count)
   const workerId = workersOpened++
   for (const thread of members) thread.post({ type: 'open', workerId, setup }, [])
@@ -50,8 +49,8 @@ export function startWorkerThreads(setup: WorkerSetup, wanted: number | undefine
 type PendingCalls = Map<number,
   { readonly resolve: (value: unknown) => void, readonly reject: (error: unknown) => void }>
 
-function startThread(): Thread {
-  const nodeThread = new NodeThread(THREAD_MODULE, { stdout: false, stderr: false })
+function startThread(module: URL): Thread {
+  const nodeThread = new NodeThread(module, { stdout: false, stderr: false })
   const pending: PendingCalls = new Map()
   let calls = 0
   let failure: Error | undefined
