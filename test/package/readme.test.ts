@@ -90,6 +90,34 @@ const { x, y, xNew, yNew } = JSON.parse($read('data.json', 'utf8'))
   }
 })
 
+t.test('the commands of docs/command-line.md run, one after the other', async t => {
+  const folder = t.testdir({})
+  fillFolder(folder)
+  const { x, y, xNew, yNew } = JSON.parse(readFileSync(join(folder, 'data.json'), 'utf8'))
+  const species = ['setosa', 'versicolor', 'virginica']
+  const csv = (rows: number[][], answers: number[] | undefined): string =>
+    [[...rows[0].map((_, i) => `x${i}`), ...(answers === undefined ? [] : ['species'])],
+      ...rows.map((row, i) => (answers === undefined ? row : [...row, species[answers[i]]]))].map(line => line.join())
+      .join('\n')
+  writeFileSync(join(folder, 'train.csv'), csv(x, y))
+  writeFileSync(join(folder, 'test.csv'), csv(xNew, yNew))
+  writeFileSync(join(folder, 'new.csv'), csv(xNew, undefined))
+  const commands = blocks(readFileSync(join(root, 'docs/command-line.md'), 'utf8'), 'sh').flatMap(block =>
+    block.trim().split('\n')
+  )
+  t.ok(commands.length >= 9)
+  for (const command of commands) {
+    const [, ...words] = command.split(' ')
+    const outcome = await run(
+      ...words.map(word => (/\.(onnx|csv|html|posterior)$/.test(word) ? join(folder, word) : word)),
+    )
+    t.equal(outcome.code, 0, `${command}\n${outcome.remarks}`)
+  }
+  for (const file of ['model.posterior', 'report.html', 'calibrated.posterior', 'bayesian.onnx']) {
+    t.ok(existsSync(join(folder, file)), file)
+  }
+})
+
 t.test('docs/node.md lists the words of the options', t => {
   const page = readFileSync(join(root, 'docs/node.md'), 'utf8')
   const lists = { likelihood: LIKELIHOODS, subset: SUBSET_CHOICES, structure: ['lowrank', ...SUM_STRUCTURES],
