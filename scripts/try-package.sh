@@ -14,7 +14,7 @@ cd "$work"
 cp "$root"/test/package/trial/* .
 cp "$root/demo/digits.onnx" model.onnx
 node "$root/test/package/trial/data.mjs" "$root/demo/digits.json" > data.json
-npm install --silent --no-audit --no-fund --ignore-scripts "$work"/polylaplace-*.tgz typescript@5.9.3 @types/node@20 esbuild@0.28.2 webpack webpack-cli vite publint bun deno > /dev/null
+npm install --silent --no-audit --no-fund --ignore-scripts "$work"/polylaplace-*.tgz typescript@5.9.3 @types/node@20 esbuild@0.28.2 webpack webpack-cli vite publint "@oven/bun-linux-$arch" "@deno/linux-$arch-glibc" > /dev/null
 # Apart: beside the others their `node` would be the one that runs the tools.
 for version in 22 24; do npm install --silent --no-audit --no-fund --prefix "node-$version" "node-linux-$arch@$version" > /dev/null; done
 
@@ -50,7 +50,7 @@ for format in esm cjs; do
 done
 
 say 'Bun and Deno'
-same Bun npx bun run.mjs
-same Deno npx deno run --allow-all --quiet run.mjs
+same Bun "node_modules/@oven/bun-linux-$arch/bin/bun" run.mjs
+same Deno "node_modules/@deno/linux-$arch-glibc/deno" run --allow-all --quiet run.mjs
 
 say "The package works as: $tried"
