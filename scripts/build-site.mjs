@@ -1,6 +1,6 @@
-// Builds the documentation as a static site: `npm run site` writes build/site. Pages come from the Markdown files below,
-// the references from doc comments (TypeDoc), docstrings (pdoc) and R's help pages; the page that fits networks is
-// inside, and the search needs no server. Every link within is checked, and a broken one fails.
+// Builds the documentation as a static site: `npm run site` writes build/site. Pages come from the Markdown files
+// below, the references from doc comments (TypeDoc), docstrings (pdoc) and R's help pages; the page that fits networks
+// is inside, and the search needs no server. Every link within is checked, and a broken one fails.
 import katex from 'katex'
 import { Marked } from 'marked'
 import MiniSearch from 'minisearch'

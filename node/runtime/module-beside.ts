@@ -1,4 +1,4 @@
-/** @file Modules that threads start from: they lie beside the module that starts them, unless a bundler has moved it. */
+/** @file Modules that threads start from: they lie beside the one that starts them, unless a bundler has moved it. */
 import { existsSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { join } from 'node:path'
