@@ -28,6 +28,8 @@ export const OPTION_NAMES: Readonly<Record<string, OptionName>> = {
   inflate: {},
   input: alike('input'),
   inputSize: alike('input_size'),
+  opset: alike('opset'),
+  outputs: alike('outputs'),
   // Python and R call the network itself so.
   model: { python: 'model_name', r: 'model_name', cli: '--model' },
   network: { python: 'model', r: 'model', cli: '--network' },

@@ -35,7 +35,8 @@ function messages(): string[] {
     }
     visit(ts.createSourceFile('source.ts', text, ts.ScriptTarget.Latest, true))
   }
-  return found.filter(text => text.includes(' '))
+  // Markup is no message.
+  return found.filter(text => text.includes(' ') && !text.startsWith('<'))
 }
 
 /** Words that follow "option" and name none. */
