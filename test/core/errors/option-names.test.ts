@@ -4,9 +4,11 @@ import { fileURLToPath } from 'node:url'
 import t from 'tap'
 import ts from 'typescript'
 import { readNetwork } from '../../../adapters/network/index.js'
+import { ONNX_EXPORT_OPTIONS } from '../../../adapters/onnx/index.js'
 import { LAPLACE_OPTIONS } from '../../../cli/arguments/laplace-options.js'
 import { CHOICE_OPTIONS, MODEL_OPTIONS } from '../../../cli/arguments/network-options.js'
 import { conformalize } from '../../../cli/commands/conformalize.js'
+import { exportCommand } from '../../../cli/commands/export.js'
 import { fit } from '../../../cli/commands/fit.js'
 import { predict } from '../../../cli/commands/predict.js'
 import type { LaplaceError } from '../../../core/errors/errors.js'
@@ -83,14 +85,15 @@ t.test('in Node the names are those of options', async t => {
     (error as LaplaceError).data['allowed'] as string[]
   ) as string[]
   const known = new Set<string>([...allowed(() => resolveOptions(unknown)), ...hints, ...PREDICT_OPTIONS,
-    ...CONFORMAL_OPTIONS, ...TUNE_OPTIONS, 'externalData', 'network', 'fitMerged', 'sampleWeight'])
+    ...CONFORMAL_OPTIONS, ...TUNE_OPTIONS, 'externalData', 'network', 'fitMerged', 'sampleWeight',
+    ...ONNX_EXPORT_OPTIONS])
   t.same(Object.keys(OPTION_NAMES).filter(name => !known.has(name)), [])
 })
 
 t.test('on the command line they are flags', t => {
   const known = new Set(
     Object.keys({ ...LAPLACE_OPTIONS, ...MODEL_OPTIONS, ...CHOICE_OPTIONS, ...fit.options, ...predict.options,
-      ...conformalize.options }).map(name => `--${name}`),
+      ...conformalize.options, ...exportCommand.options }).map(name => `--${name}`),
   )
   t.same(Object.values(OPTION_NAMES).flatMap(({ cli }) => cli ?? []).filter(name => !known.has(name)), [])
   t.end()
