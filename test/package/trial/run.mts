@@ -5,7 +5,8 @@ import { laplace, loadPosterior, readNetwork } from 'polylaplace'
 const { x, y } = JSON.parse(await readFile('data.json', 'utf8')) as { x: number[][], y: number[] }
 const network = await readNetwork('model.onnx')
 const posterior = await laplace(network, { likelihood: 'classification', subset: 'last_layer' }).fit(x, y, {
-  signal: AbortSignal.timeout(60_000) })
+  signal: AbortSignal.timeout(60_000),
+})
 const { probabilities, mean } = await posterior.predict(x, { link: 'probit' })
 const first: number | undefined = probabilities?.get(0, 0)
 const again = await loadPosterior(posterior.save()).predict(x)
