@@ -184,7 +184,7 @@ function sharedRows(rows: Float64Array | undefined, weights: Float64Array,
   const size = weights.length / examples
   const variances = rows === undefined ? weights : new Float64Array(examples * outputs)
   if (rows !== undefined) {
-    gemm(false, true, examples, outputs, size, 1, weights, rows.map(v => v * v), 0, variances)
+    gemm(false, true, examples, outputs, size, 1, weights, sharedFactors(rows, size).squares, 0, variances)
   }
   if (kind === 'diagonal') return variances
   if (kind === 'sums') return withRowSums(variances, sharedSums(rows, weights, size, outputs), outputs)
@@ -198,11 +198,38 @@ function sharedRows(rows: Float64Array | undefined, weights: Float64Array,
 function sharedSums(rows: Float64Array | undefined, weights: Float64Array, size: number,
   outputs: number): Float64Array {
   if (rows === undefined) return weights
-  const sum = sumOfRows(rows, new Float64Array(size))
   const examples = weights.length / size
   const result = new Float64Array(examples * outputs)
-  gemm(false, true, examples, outputs, size, 1, weights, rows.map((value, i) => value * sum[i % size]), 0, result)
+  gemm(false, true, examples, outputs, size, 1, weights, sharedFactors(rows, size).timesSum, 0, result)
   return result
+}
+
+/** What products with a shared R need: R^2, and R diag(R' 1). */
+interface SharedFactors {
+  readonly squares: Float64Array
+  readonly timesSum: Float64Array
+}
+
+/** Of posteriors that are in use: made anew they would cost a prediction of one row more than all the rest. */
+const factorsInUse = new WeakMap<Float64Array, SharedFactors>()
+/** Beyond so many numbers they are made anew: they would take twice the memory of R. */
+const MOST_KEPT = 1 << 22
+
+function sharedFactors(rows: Float64Array, size: number): SharedFactors {
+  const known = factorsInUse.get(rows)
+  if (known !== undefined) return known
+  const [squares, timesSum, sum] = [new Float64Array(rows.length), new Float64Array(rows.length),
+    sumOfRows(rows, new Float64Array(size))]
+  for (let at = 0; at < rows.length; at += size) {
+    for (let k = 0; k < size; k++) {
+      const value = rows[at + k]
+      squares[at + k] = value * value
+      timesSum[at + k] = value * sum[k]
+    }
+  }
+  const factors = { squares, timesSum }
+  if (rows.length <= MOST_KEPT) factorsInUse.set(rows, factors)
+  return factors
 }
 
 /** R diag(w_n) R' of every example n, as the Gram matrix of diag(w_n)^1/2 R': half the multiplications. */

@@ -110,9 +110,11 @@ export function batchHeld(evaluator: Evaluator, seeds: number, use: BatchUse,
   if (outputsAlone) return { working, handed: 0, after: 0, block: 0, written: 0 }
   const number = precision === 'float32' ? 4 : 8
   const kept = use === 'sums' && structure === 'kron' && evaluator.kroneckerSums !== undefined
-  const handed = kept ? 0 : number * factorNumbers(evaluator, subset === 'all' ? seeds : 1)
+  // A last layer's outputs share its one input: there is no gradient for each of them.
+  const gradients = subset === 'all' ? seeds : 1
+  const handed = kept ? 0 : number * factorNumbers(evaluator, gradients)
   const rotated = linears.map(({ in: inputs, out, positions }) =>
-    positions === 1 ? 2 * inputs + (1 + seeds) * out : positions * (inputs + 2 * seeds * out)
+    positions === 1 ? 2 * inputs + (1 + gradients) * out : positions * (inputs + 2 * gradients * out)
   )
   const written = structure === 'full' ||
     (use === 'variances' || structure === 'diag') && linears.some(({ positions }) => positions > 1)
