@@ -47,12 +47,15 @@ export function lowRankEigen(n: number, matrix: Float64Array, most: number): Eig
 function pivotedCholesky(n: number, matrix: Float64Array, most: number): Float64Array | undefined {
   const rest = Float64Array.from({ length: n }, (_, i) => matrix[i * n + i])
   const scale = rest.reduce((most, value) => Math.max(most, value), 0)
-  const least = n * Number.EPSILON * scale
+  const rounding = n * Number.EPSILON * scale
+  // A remainder below zero is rounding, and shows how large it is: pivots of that size would blow it up.
+  const smallest = (): number => Math.max(rounding, -4 * rest.reduce((low, value) => Math.min(low, value), 0))
   // Memory that is never written is never taken.
   const rows = new Float64Array(most * n)
   let found = 0
   while (found < most) {
     pause(-1)
+    const least = smallest()
     const candidates = largest(rest, Math.min(BLOCK, most - found), least)
     if (candidates.length === 0) break
     const columns = remaining(n, matrix, rows.subarray(0, found * n), candidates)
@@ -67,6 +70,7 @@ function pivotedCholesky(n: number, matrix: Float64Array, most: number): Float64
     for (const at of order) rest[candidates[at]] = 0
     found += order.length
   }
+  const least = smallest()
   return rest.some(value => value > least) ? undefined : rows.slice(0, found * n)
 }
 

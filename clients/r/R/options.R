@@ -3,8 +3,8 @@
 #' By R's names, the protocol's. Those without one are hints for reading the network.
 #' @noRd
 FIT_OPTIONS <- c(
-  subset = "subset", structure = "structure", curvature = "curvature", draws = "draws", rank = "rank", n_subset = "nSubset",
-  kfac_approx = "kfacApprox",
+  subset = "subset", structure = "structure", curvature = "curvature", draws = "draws", rank = "rank",
+  n_subset = "nSubset", kfac_approx = "kfacApprox",
   prior_precision = "priorPrecision", prior_mean = "priorMean", sigma_noise = "sigmaNoise", temperature = "temperature",
   prior_structure = "priorStructure", tune = "tune", calibrate = "calibrate", seed = "seed", engine = "engine",
   precision = "precision", threads = "threads", input = "input", output = "output", last_layer_name = "lastLayerName",

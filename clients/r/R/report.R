@@ -2,13 +2,14 @@
 
 #' Reports and pictures of rows that were not seen
 #'
-#' `report()` writes one HTML page that loads nothing: what was fitted, scores of the network, of temperature scaling and
-#' of the posterior side by side, pictures, and the rows of which the posterior is least sure. `figures()` gives the
+#' `report()` writes one HTML page that loads nothing: what was fitted, scores of the network, of temperature scaling
+#' and of the posterior side by side, pictures, and the rows of which the posterior is least sure. `figures()` gives the
 #' numbers of the pictures; `plot()` and `autoplot()` (with ggplot2) draw them one by one.
 #'
 #' @param object a fitted `laplace` object; for `autoplot()` figures.
 #' @param path where the page goes.
-#' @param x rows that neither the network nor the fit has seen: features as in [predict.laplace()]; for `plot()` figures.
+#' @param x rows that neither the network nor the fit has seen: features as in [predict.laplace()]; for `plot()`
+#'   figures.
 #' @param y their true responses; taken from `x` for fits by formula.
 #' @param outliers rows that are no data, features as in `x`, without responses. `NULL`: the rows, every column shuffled
 #'   by itself.
@@ -163,7 +164,8 @@ figure_data <- function(figures, which) {
       evidence <- as.double(unlist(figures$prior$logMarginalLikelihood))
       shown_figure(
         "lines", figure_table("posterior", figures$prior$factor, evidence),
-        c("Multiple of the prior precision", "Log marginal likelihood"), list(list(x = c(1, 1), y = range(evidence))), "x"
+        c("Multiple of the prior precision", "Log marginal likelihood"),
+        list(list(x = c(1, 1), y = range(evidence))), "x"
       )
     },
     certainty_bars(figures, which, regression)
