@@ -149,7 +149,7 @@ figure_data <- function(figures, which) {
     ),
     risk_coverage = shown_figure(
       "lines",
-      bound(lapply(figures$risk_coverage, function(curve) figure_table(curve$of, curve$coverage, curve$risk))),
+      stacked(lapply(figures$risk_coverage, function(curve) figure_table(curve$of, curve$coverage, curve$risk))),
       c("Share of rows answered", "Share of wrong answers")
     ),
     residuals = residual_points(figures$residuals),
@@ -181,11 +181,11 @@ figure_table <- function(group, x, y, x_end = x) {
   data.frame(group = group, x = numbers(x), x_end = numbers(x_end), y = numbers(y))
 }
 
-bound <- function(tables) do.call(rbind, tables)
+stacked <- function(tables) do.call(rbind, tables)
 
 reliability_points <- function(comparison, regression) {
   of <- c("network", "temperature", "posterior")
-  bound(lapply(of[!vapply(comparison[of], is.null, NA)], function(name) {
+  stacked(lapply(of[!vapply(comparison[of], is.null, NA)], function(name) {
     entries <- if (regression) comparison[[name]]$intervals else comparison[[name]]$reliability
     column <- function(field) vapply(entries, function(entry) as.double(entry[[field]]), 0)
     if (regression) figure_table(name, column("level"), column("coverage")) else
