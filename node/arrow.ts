@@ -37,9 +37,9 @@ export interface ArrowColumns {
  * Batches without rows are passed over.
  * @throws OptionError BAD_OPTION for columns that are not there; DataError BAD_ARRAY for those that hold no numbers
  * @example
- * import { RecordBatchReader } from 'apache-arrow'
- * const reader = await RecordBatchReader.from(createReadStream('rows.arrow'))
- * const posterior = await laplace(network, options).fit(arrowBatches(reader, { label: 'y' }))
+ * // reader: apache-arrow's RecordBatchReader.from(createReadStream('rows.arrow'))
+ * const posterior = await laplace(network, { likelihood: 'classification' })
+ *   .fit(arrowBatches(reader, { label: 'y' }))
  */
 export async function* arrowBatches(batches: AsyncIterable<ArrowBatch> | Iterable<ArrowBatch>,
   { label, features }: ArrowColumns): AsyncGenerator<{ readonly x: Tensor, readonly y: Tensor }> {

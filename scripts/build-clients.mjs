@@ -114,11 +114,14 @@ async function bundle(entries, { define = {}, splitting = false } = {}) {
 
 /** Compute threads, and the threads that these share their work with. */
 const COMPUTING = { 'worker': 'protocol/worker/worker.ts', 'worker-thread': 'node/runtime/worker-thread.mts',
-  'product-thread': 'node/runtime/product-thread.mts', 'hdf5-thread': 'node/files/hdf5-thread.mts' }
+  'hdf5-thread': 'node/files/hdf5-thread.mts' }
+/** Needs the kernels alone; what it shared with the others would be cut into more files for all of them. */
+const PRODUCTS = { 'product-thread': 'node/runtime/product-thread.mts' }
 
 /** The server's files. `worker` may be another module with the task of the compute threads. */
 async function bundleServer(worker = COMPUTING.worker) {
-  const computing = await bundle(worker === COMPUTING.worker ? COMPUTING : { worker }, { splitting: true })
+  const computing = new Map([...await bundle(worker === COMPUTING.worker ? COMPUTING : { worker }, { splitting: true }),
+    ...await bundle(PRODUCTS)])
   const hash = createHash('sha256')
   for (const [name, text] of computing) hash.update(name).update('\0').update(text)
   const buildHash = hash.digest('hex').slice(0, 16)

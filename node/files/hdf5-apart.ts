@@ -3,7 +3,7 @@
  * run for ever.
  */
 import { Worker } from 'node:worker_threads'
-import { type Hdf5Reader, readHdf5 } from '../../adapters/hdf5/read-hdf5.js'
+import type { Hdf5Reader } from '../../adapters/hdf5/read-hdf5.js'
 import type { Hdf5Tree } from '../../adapters/hdf5/tree.js'
 import { type ErrorCode, type ErrorData, LaplaceError, UntrustedInputError } from '../../core/errors/errors.js'
 import { moduleBeside } from '../runtime/module-beside.js'
@@ -31,7 +31,9 @@ function deadlineOf(bytes: number): number {
  * @throws UntrustedInputError, ResourceError
  */
 export const readHdf5Apart: Hdf5Reader = bytes =>
-  THREAD_MODULE === undefined ? readHdf5(bytes) : readIn(THREAD_MODULE, bytes)
+  THREAD_MODULE === undefined ? readHere(bytes) : readIn(THREAD_MODULE, bytes)
+
+const readHere: Hdf5Reader = async bytes => (await import('../../adapters/hdf5/read-hdf5.js')).readHdf5(bytes)
 
 const readIn = (module: URL, bytes: Uint8Array): ReturnType<Hdf5Reader> =>
   new Promise((resolve, reject) => {

@@ -30,6 +30,8 @@ import * as zlib from 'node:zlib'
 const BESIDE: Record<string, string> = {
   'core/graph/builder.ts': `import { BATCH } from '${root}core/graph/graph.js'`,
   'core/metrics/index.ts': `import { float64 } from '${root}core/tensor/tensor.js'`,
+  'node/arrow.ts': `import { laplace } from '${root}index.js'
+declare const reader: AsyncIterable<import('${root}node/arrow.js').ArrowBatch>`,
   'node/files/external-data.ts': `import { readOnnx } from '${root}adapters/onnx/index.js'`,
 }
 

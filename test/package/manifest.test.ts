@@ -45,7 +45,8 @@ t.test('the package holds what is needed to run it, and nothing else', async t =
     'README.md', 'CHANGELOG.md']) {
     t.ok(paths.includes(path), path)
   }
-  t.ok(size < 2e6, `${size} bytes packed`)
+  // Half of it is the file for browsers, which holds everything.
+  t.ok(size < 2.5e6, `${size} bytes packed`)
 })
 
 t.test('files are told the version of the package', async t => {
