@@ -43,7 +43,7 @@ function sources(folder: string): string[] {
 
 function examplesOf(file: string): Example[] {
   const text = readFileSync(join(root, file), 'utf8')
-  const names = [...text.matchAll(/^export (?:async )?(?:function|class|const) (\w+)/gm)].map(match => match[1])
+  const names = [...text.matchAll(/^export (?:async )?(?:function\*?|class|const) (\w+)/gm)].map(match => match[1])
   return [...text.matchAll(/^ *\* @example\n((?: *\* .*\n)+?) *\*\//gm)].map(match => {
     const code = match[1].replace(/^ *\* /gm, '')
     // A name that the example declares itself hides the prelude's: examples are blocks.
