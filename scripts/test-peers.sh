@@ -10,6 +10,8 @@ trap 'rm -f "$log"' EXIT
 need_python
 say 'Python: a virtual environment with torch (CPU), safetensors, onnx, scikit-learn'
 python_environment .venv-peers -r test/peers/requirements.txt
+# Without the dependencies that it names, which would bring another torch.
+python_environment .venv-peers --no-deps -r bench/peers/requirements.txt
 
 say 'Peers'
 npm run build
