@@ -13,6 +13,7 @@ import type { Likelihood, Predictive, Structure, Subset, TuneMethod } from '../c
 import type { CurvatureMatrix } from '../core/posterior/curvature-matrix.js'
 import type { Marginals } from '../core/posterior/posterior.js'
 import type { Batch } from '../core/tensor/batch.js'
+import type { Examples } from '../core/tensor/examples.js'
 import type { Tensor } from '../core/tensor/tensor.js'
 import type { Choice } from '../core/tuning/choice.js'
 import type { TrainingSummary } from '../core/tuning/training-scores.js'
@@ -199,8 +200,7 @@ export class Posterior {
   compare(x: ExamplesInput, y: ArrayInput,
     { signal, onProgress, outliers, ...options }: { readonly outliers?: ExamplesInput | undefined } & WorkOptions =
       {}): Promise<Comparison> {
-    const others = outliers === undefined ? undefined : toExamples(outliers, 'outliers')
-    return this.core.compare(toExamples(x, 'x'), toTensor(y, 'y'), { ...options, outliers: others },
+    return this.core.compare(toExamples(x, 'x'), toTensor(y, 'y'), { ...options, ...toOutliers(outliers) },
       coreWork({ signal, onProgress }))
   }
 
@@ -208,21 +208,20 @@ export class Posterior {
   figures(x: ExamplesInput, y: ArrayInput,
     { signal, onProgress, outliers, ...options }: { readonly outliers?: ExamplesInput | undefined } & WorkOptions =
       {}): Promise<Figures> {
-    const others = outliers === undefined ? undefined : toExamples(outliers, 'outliers')
-    return this.core.figures(toExamples(x, 'x'), toTensor(y, 'y'), { ...options, outliers: others },
+    return this.core.figures(toExamples(x, 'x'), toTensor(y, 'y'), { ...options, ...toOutliers(outliers) },
       coreWork({ signal, onProgress }))
   }
 
   /**
    * One HTML page that loads nothing: what was fitted, network, temperature and posterior side by side on rows that
-   * none of them has seen, and pictures. Needs the packages vega and vega-lite.
+   * none of them has seen, and pictures. Needs the packages vega, vega-lite and
+   * vega-interpreter.
    */
   async report(x: ExamplesInput, y: ArrayInput, { signal, onProgress, outliers, ...options }:
     & { readonly outliers?: ExamplesInput | undefined }
     & Omit<ReportOptions, 'outliers'>
     & WorkOptions = {}): Promise<string> {
-    const others = outliers === undefined ? undefined : toExamples(outliers, 'outliers')
-    return reportPage(this.core, toExamples(x, 'x'), toTensor(y, 'y'), { ...options, outliers: others },
+    return reportPage(this.core, toExamples(x, 'x'), toTensor(y, 'y'), { ...options, ...toOutliers(outliers) },
       coreWork({ signal, onProgress }))
   }
 
@@ -335,4 +334,9 @@ function ndarraysOf(prediction: TensorPrediction): Prediction {
     })
   }
   return result as unknown as Prediction
+}
+
+/** Rows that are no data as the core takes them, where there are any. */
+function toOutliers(outliers: ExamplesInput | undefined): { outliers?: Examples } {
+  return outliers === undefined ? {} : { outliers: toExamples(outliers, 'outliers') }
 }

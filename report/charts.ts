@@ -1,5 +1,6 @@
 /** @file The pictures of a report as Vega-Lite specifications; colours are variables of the page, light and dark. */
 import type { TopLevelSpec } from 'vega-lite'
+import { type ComparedReport, comparedReports } from '../core/laplace/compare.js'
 import type { CertaintyHistograms, Figures, PriorCurve, ResidualPoints } from '../core/laplace/figures.js'
 import type { CalibrationReport } from '../core/metrics/calibration-report.js'
 import type { Histogram } from '../core/metrics/histogram.js'
@@ -77,15 +78,12 @@ const diagonal = {
 }
 
 function calibration({ comparison }: Figures): Chart[] {
-  const reports = (['network', 'temperature', 'posterior'] as const).flatMap(of => {
-    const report = comparison[of]
-    return report === undefined ? [] : [{ of, report }]
-  })
+  const reports = comparedReports(comparison)
   const [{ report }] = reports
   return report.likelihood === 'regression' ? [intervals(reports), pit(comparison.posterior)] : [reliability(reports)]
 }
 
-type Reports = readonly { readonly of: string, readonly report: CalibrationReport }[]
+type Reports = readonly ComparedReport[]
 
 function reliability(reports: Reports): Chart {
   const values = reports.flatMap(({ of, report }) =>

@@ -11,7 +11,7 @@ import { type Chart, charts } from './charts.js'
 import { loadDraw } from './draw.js'
 import { formatCount, formatNumber, percent } from './numbers.js'
 import { htmlTable, notes, page, paragraphs, pictures, type Section } from './page.js'
-import { scoreLines } from './scores.js'
+import { scoreTable, temperatureText } from './scores.js'
 
 /** What a report may be given beside rows and labels. */
 export interface ReportOptions {
@@ -78,18 +78,9 @@ function lead({ likelihood }: PosteriorSummary, { network, posterior, rows }: Co
   return `A ${likelihood} network on ${formatCount(rows)} rows that it has not seen: ${scores}${more}.`
 }
 
-function comparisonTable({ network, temperature, posterior, temperatureFrom, temperatureValue }: Comparison): string {
-  const columns = [['network', network], ['temperature scaling', temperature], ['posterior', posterior]] as const
-  const shown = columns.flatMap(([name, scores]) => (scores === undefined ? [] : [{ name, lines: scoreLines(scores) }]))
-  const table = htmlTable([['', ...shown.map(({ name }) => name)],
-    ...shown[0].lines.map(([name], i) => [name, ...shown.map(({ lines }) => lines[i][1])])])
-  return temperatureValue === undefined ? table : table + paragraphs([
-    `Temperature ${formatNumber(temperatureValue)}, fitted to ${
-      temperatureFrom === 'validation'
-        ? 'the held-out rows of the fit'
-        : 'half of these rows and scored on the other half'
-    }.`,
-  ])
+function comparisonTable(comparison: Comparison): string {
+  const temperature = temperatureText(comparison)
+  return htmlTable(scoreTable(comparison)) + (temperature === undefined ? '' : paragraphs([temperature]))
 }
 
 function outlierText({ comparison: { outliers = [] }, othersGiven }: Figures): string {

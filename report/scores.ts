@@ -1,4 +1,5 @@
 /** @file Every score of a report by name, in the order in which they are read. */
+import { comparedReports, type Comparison } from '../core/laplace/compare.js'
 import type { CalibrationReport } from '../core/metrics/index.js'
 import { formatNumber, percent } from './numbers.js'
 
@@ -35,4 +36,21 @@ export function scoreLines(report: CalibrationReport): ScoreLine[] {
       { risk, coverage },
     ): ScoreLine => [`answered at ${formatNumber(100 * risk)} % risk`, percent(coverage)]),
   ]
+}
+
+/** All scores of a comparison as cells, a column each; the first row is the heading. */
+export function scoreTable(comparison: Comparison): string[][] {
+  const columns = comparedReports(comparison).map(({ name, report }) => ({ name, lines: scoreLines(report) }))
+  return [['', ...columns.map(({ name }) => name)],
+    ...columns[0].lines.map(([name], i) => [name, ...columns.map(({ lines }) => lines[i][1])])]
+}
+
+/** What the temperature is, and what it was fitted to; undefined where there is none. */
+export function temperatureText({ temperatureFrom, temperatureValue }: Comparison): string | undefined {
+  if (temperatureFrom === undefined || temperatureValue === undefined) return undefined
+  return `T = ${formatNumber(temperatureValue)}, ${
+    temperatureFrom === 'validation'
+      ? 'fitted to the held-out rows of the fit.'
+      : 'fitted to half of these rows and scored on the other half.'
+  }`
 }

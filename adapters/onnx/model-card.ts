@@ -1,5 +1,5 @@
 /** @file A model card in Markdown: what an exported posterior is, what it was fitted to, how well it is calibrated. */
-import type { Comparison } from '../../core/laplace/compare.js'
+import { comparedReports, type Comparison } from '../../core/laplace/compare.js'
 import type { ExportedGraph } from '../../core/laplace/export-graph.js'
 import type { LaplacePosterior } from '../../core/laplace/laplace-posterior.js'
 import type { CalibrationReport } from '../../core/metrics/index.js'
@@ -88,9 +88,7 @@ function scores(comparison: Comparison | undefined, { training, likelihood }: La
       markdownTable(['', 'network', 'posterior'], names.map(name => [name, of(network, name), of(posterior, name)])),
       '']
   }
-  const columns = [['network', comparison.network], ['temperature scaling', comparison.temperature], ['posterior',
-    comparison.posterior]] as const
-  const shown = columns.flatMap(([name, report]) => (report === undefined ? [] : [{ name, lines: linesOf(report) }]))
+  const shown = comparedReports(comparison).map(({ name, report }) => ({ name, lines: linesOf(report) }))
   return [`On ${comparison.rows} rows that it was given to be measured on:`, '',
     markdownTable(['', ...shown.map(({ name }) => name)],
       shown[0].lines.map(([name], i) => [name, ...shown.map(({ lines }) => lines[i][1])])), '']

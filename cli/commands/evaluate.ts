@@ -1,7 +1,6 @@
 /** @file `polylaplace evaluate`: network, temperature scaling and posterior side by side on held-out data. */
 import { MODEL_OPTIONS } from '../arguments/network-options.js'
-import { readExamples } from '../data/data-file.js'
-import { ANSWERED_DATA_OPTIONS, readAnswered } from '../data/data-options.js'
+import { ANSWERED_DATA_OPTIONS, readAnswered, readOutliers } from '../data/data-options.js'
 import { NETWORK_OPTION, readPosteriorFile } from '../files/posterior-file.js'
 import { comparisonTable, outlierTable } from '../output/comparison.js'
 import { toJson } from '../output/json.js'
@@ -29,12 +28,8 @@ export const evaluate: Command = {
     const work = { onProgress: progress.onProgress }
     try {
       const { x, y } = await readAnswered(data, args, posterior, labels ?? 'none')
-      const file = args.text('outliers')
-      const others = file === undefined
-        ? undefined
-        : await readExamples(file, { likelihood, inputs: posterior.inputs, target: undefined,
-          arrays: args.text('inputs'), answered: false })
-      const comparison = await posterior.compare(x, y, { outliers: others?.x }, work)
+      const outliers = await readOutliers(args, posterior)
+      const comparison = await posterior.compare(x, y, { outliers }, work)
       progress.clear()
       if (args.flag('json')) return terminal.write(toJson({ likelihood, ...comparison }))
       terminal.write(comparisonTable(comparison))

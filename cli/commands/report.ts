@@ -1,8 +1,7 @@
 /** @file `polylaplace report`: one HTML page about a posterior on held-out data. */
 import { report as reportPage } from '../../report/report.js'
 import { MODEL_OPTIONS } from '../arguments/network-options.js'
-import { readExamples } from '../data/data-file.js'
-import { ANSWERED_DATA_OPTIONS, readAnswered } from '../data/data-options.js'
+import { ANSWERED_DATA_OPTIONS, readAnswered, readOutliers } from '../data/data-options.js'
 import { writeBytes } from '../files/files.js'
 import { NETWORK_OPTION, readPosteriorFile } from '../files/posterior-file.js'
 import { progressLine } from '../output/terminal.js'
@@ -29,13 +28,10 @@ export const report: Command = {
     const progress = progressLine(terminal)
     try {
       const { x, y } = await readAnswered(data, args, posterior, labels ?? 'none')
-      const file = args.text('outliers')
-      const others = file === undefined
-        ? undefined
-        : await readExamples(file, { likelihood: posterior.likelihood, inputs: posterior.inputs, target: undefined,
-          arrays: args.text('inputs'), answered: false })
-      const page = await reportPage(posterior, x, y, { outliers: others?.x, classes: labels,
-        title: args.text('title') }, { onProgress: progress.onProgress })
+      const outliers = await readOutliers(args, posterior)
+      const page = await reportPage(posterior, x, y, { outliers, classes: labels, title: args.text('title') }, {
+        onProgress: progress.onProgress,
+      })
       progress.clear()
       await writeBytes(out, page)
       terminal.write(`Wrote ${out}: open it in a browser.\n`)

@@ -1,4 +1,5 @@
 /** @file The options that say which part of a data file is meant, and rows with their answers. */
+import type { Examples } from '../../core/tensor/examples.js'
 import { type Arguments, UsageError } from '../arguments/arguments.js'
 import type { OptionTable } from '../arguments/option-table.js'
 import { type DataExamples, type DataSelection, readExamples } from './data-file.js'
@@ -16,6 +17,16 @@ export type AnsweredExamples = DataExamples & Required<Pick<DataExamples, 'y'>>
 
 /** What examples are read for; a posterior is one. */
 export type DataPurpose = Pick<DataSelection, 'likelihood' | 'inputs'>
+
+/** Rows that are no data, of the file that `--outliers` names, where it does. */
+export async function readOutliers(args: Arguments,
+  { likelihood, inputs }: DataPurpose): Promise<Examples | undefined> {
+  const file = args.text('outliers')
+  return file === undefined ?
+    undefined :
+    (await readExamples(file, { likelihood, inputs, target: undefined, arrays: args.text('inputs'), answered: false }))
+      .x
+}
 
 /** Examples with answers. @throws UsageError when the file has none; as readExamples */
 export async function readAnswered(path: string, args: Arguments, { likelihood, inputs }: DataPurpose,

@@ -1,25 +1,15 @@
 /** @file The scores of network, temperature scaling and posterior as one table. */
 import type { Comparison } from '../../core/laplace/compare.js'
 import type { OutlierReport } from '../../core/laplace/outlier-reports.js'
-import { formatCount, formatNumber, percent } from '../../report/numbers.js'
-import { scoreLines } from '../../report/scores.js'
+import { formatCount, percent } from '../../report/numbers.js'
+import { scoreTable, temperatureText } from '../../report/scores.js'
 import { table } from './table.js'
 
 /** The table, and where the temperature comes from. */
-export function comparisonTable(
-  { network, temperature, posterior, temperatureFrom, temperatureValue, rows }: Comparison,
-): string {
-  const reports = [['network', network], ['temperature scaling', temperature], ['posterior', posterior]] as const
-  const shown = reports.flatMap(([name, report]) => (report === undefined ? [] : [{ name, lines: scoreLines(report) }]))
-  const body = shown[0].lines.map(([name], i) => [name, ...shown.map(column => column.lines[i][1])])
-  return `${formatCount(rows)} rows\n\n${table([['', ...shown.map(({ name }) => name)], ...body])}\n` +
-    (temperatureFrom === undefined || temperatureValue === undefined
-      ? ''
-      : `\n  T = ${formatNumber(temperatureValue)}, ${
-        temperatureFrom === 'validation'
-          ? 'fitted to the held-out rows of the fit.'
-          : 'fitted to half of these rows and scored on the other half.'
-      }\n`)
+export function comparisonTable(comparison: Comparison): string {
+  const temperature = temperatureText(comparison)
+  return `${formatCount(comparison.rows)} rows\n\n${table(scoreTable(comparison))}\n` +
+    (temperature === undefined ? '' : `\n  ${temperature}\n`)
 }
 
 const DOUBTS: Readonly<Record<OutlierReport['of'], string>> = {

@@ -41,6 +41,21 @@ export interface Comparison {
   readonly outliers?: readonly OutlierReport[]
 }
 
+/** One of the three, by the name of its field and in words. */
+export interface ComparedReport {
+  readonly of: 'network' | 'temperature' | 'posterior'
+  readonly name: string
+  readonly report: CalibrationReport
+}
+
+/** Those that there are, in the order in which tables show them. */
+export function comparedReports({ network, temperature, posterior }: Comparison): ComparedReport[] {
+  return [{ of: 'network', name: 'network', report: network }, ...(temperature === undefined
+    ? []
+    : [{ of: 'temperature' as const, name: 'temperature scaling', report: temperature }]), { of: 'posterior',
+    name: 'posterior', report: posterior }]
+}
+
 /** Half of fewer rows than this would fit no temperature. */
 const FEWEST_TO_HALVE = 10
 

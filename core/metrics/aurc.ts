@@ -3,7 +3,7 @@
  * wrong?
  */
 import type { Decisions } from './decisions.js'
-import { rankedDecisions } from './ranked-decisions.js'
+import { riskCoverageCurve } from './risk-coverage-curve.js'
 
 /**
  * 1/n sum_{k = 1..n} (share of wrong answers among the k most confident): 0 without errors, the error rate itself for a
@@ -11,12 +11,6 @@ import { rankedDecisions } from './ranked-decisions.js'
  * on average.
  */
 export function riskCoverageArea(decisions: Decisions): number {
-  const { correct } = rankedDecisions(decisions)
-  const n = correct.length
-  let [wrong, sum] = [0, 0]
-  for (let kept = 1; kept <= n; kept++) {
-    wrong += 1 - correct[n - kept]
-    sum += wrong / kept
-  }
-  return sum / n
+  const { risk } = riskCoverageCurve(decisions, decisions.confidence.length)
+  return risk.reduce((sum, value) => sum + value, 0) / risk.length
 }

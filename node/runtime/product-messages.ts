@@ -1,22 +1,16 @@
 /** @file What a thread that shares its products, and the one that computes parts of them, say to each other. */
+import type { ProductPart } from '../../core/kernels/product.js'
 
 /** Cells of the memory that both look at: parts sent, parts computed, whether one failed, if the thread is there. */
 export const [SENT, DONE, FAILED, READY] = [0, 1, 2, 3]
 export const CELLS = 4
 
 /** A part of a product; the matrices lie one behind the other, without gaps. */
-export interface SharedProduct {
+export interface SharedProduct extends Omit<ProductPart, 'a' | 'b' | 'c'> {
   readonly buffer: SharedArrayBuffer
   /** Bytes of a number of A and B, and of C. */
   readonly bytes: 4 | 8
   readonly bytesC: 4 | 8
-  readonly transA: boolean
-  readonly transB: boolean
-  readonly m: number
-  readonly n: number
-  readonly k: number
-  readonly alpha: number
-  readonly beta: number
 }
 
 /** The matrices of a part. */

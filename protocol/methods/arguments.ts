@@ -23,6 +23,11 @@ export function examplesParameter(params: DecodedMap, { files }: ThreadState, ke
   return examplesFromWire(own(params, key) ?? null, key, files.data)
 }
 
+/** Examples under a key, undefined when they are absent. */
+export function optionalExamples(params: DecodedMap, key: string, state: ThreadState): Examples | undefined {
+  return optional(params, key) === undefined ? undefined : examplesParameter(params, state, key)
+}
+
 /** The examples of a request: its parameters `x` and `y`. */
 export function batchOf(params: DecodedMap, state: ThreadState): Batch {
   return { x: examplesParameter(params, state), y: arrayParameter(params, 'y', state) }

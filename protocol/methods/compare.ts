@@ -1,18 +1,16 @@
 /** @file The method `compare`: network, temperature scaling and posterior side by side on held-out rows. */
 import type { CalibrationReport } from '../../core/metrics/calibration-report.js'
 import type { WireMap } from '../frames/encode.js'
-import { optional } from '../messages/parameters.js'
-import { batchOf, examplesParameter } from './arguments.js'
+import { batchOf, optionalExamples } from './arguments.js'
 import { type Method, workOf } from './method.js'
 import { plain } from './plain-values.js'
 
 /** The reports of the three on the same rows. */
 export const compare: Method = async (params, context, state) => {
   const { x, y } = batchOf(params, state)
-  const others = optional(params, 'outliers') === undefined ? undefined : examplesParameter(params, state, 'outliers')
   const { network, temperature, posterior, temperatureFrom, temperatureValue, rows, outliers } = await state.objects
     .get('posterior', params)
-    .compare(x, y, { outliers: others }, workOf(context))
+    .compare(x, y, { outliers: optionalExamples(params, 'outliers', state) }, workOf(context))
   return {
     network: reportToWire(network),
     temperature: temperature === undefined ? null : reportToWire(temperature),

@@ -1,14 +1,12 @@
 /** @file The file for browsers under a strict policy, and the page that fits in a worker, in Chromium. */
 import { execFileSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
-import { createServer } from 'node:http'
-import type { AddressInfo } from 'node:net'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 import t from 'tap'
 import { readDigits } from '../../cli/demo/digits.js'
 import { laplace, readNetwork } from '../../index.js'
 import { toNdArray } from '../../node/arrays.js'
-import { chromium, watchedPage } from '../support/chromium.js'
+import { chromium, servedPage, watchedPage } from '../support/chromium.js'
 
 const root = fileURLToPath(new URL('../../', import.meta.url))
 const folder = t.testdir({})
@@ -20,19 +18,11 @@ t.test('the file for browsers has no import and makes no code', async t => {
   t.notMatch(file, /\brequire\(["']/)
   // No data, no code of others; kernels in WebAssembly are compiled, which is not evaluating.
   const policy = "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; img-src data:"
-  const server = createServer(({ url }, response) => {
-    const script = url === '/polylaplace.js'
-    response.writeHead(200, { 'Content-Type': script ? 'text/javascript' : 'text/html',
-      'Content-Security-Policy': policy })
-    response.end(script ? file : '<!doctype html><link rel="icon" href="data:,"><p>empty</p>')
-  }).listen(0)
-  const browser = await chromium()
-  t.teardown(async () => {
-    await browser.close()
-    server.close()
+  const { page, errors } = await servedPage(t, url => (url === '/polylaplace.js'
+    ? { type: 'text/javascript', body: file }
+    : { type: 'text/html', body: '<!doctype html><link rel="icon" href="data:,"><p>empty</p>' }), {
+    'Content-Security-Policy': policy,
   })
-  const { page, errors } = await watchedPage(browser)
-  await page.goto(`http://127.0.0.1:${(server.address() as AddressInfo).port}/`)
   const { training, unseen } = await readDigits()
   const network = readFileSync(`${root}demo/digits.onnx`)
   const rows = 60

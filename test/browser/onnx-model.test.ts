@@ -1,13 +1,11 @@
 /** @file An exported posterior in Chromium, run by onnxruntime-web with none of our code. */
 import { existsSync, readFileSync } from 'node:fs'
-import { createServer } from 'node:http'
-import type { AddressInfo } from 'node:net'
 import { fileURLToPath } from 'node:url'
 import t from 'tap'
 import { posteriorModel } from '../../adapters/onnx/index.js'
 import { laplace } from '../../core/laplace/laplace.js'
 import { farthest } from '../adapters/onnx/posterior-outputs.js'
-import { chromium, watchedPage } from '../support/chromium.js'
+import { servedPage } from '../support/chromium.js'
 import { referenceCase } from '../support/reference-case.js'
 
 const runtime = fileURLToPath(new URL('../../node_modules/onnxruntime-web/dist/', import.meta.url))
@@ -22,21 +20,12 @@ interface WebRuntime {
 }
 
 t.test('means, variances, probabilities, draws, intervals and sets are those of predict', async t => {
-  const server = createServer(({ url = '/' }, response) => {
+  const { page, errors } = await servedPage(t, url => {
     const file = `${runtime}${url.slice(1)}`
-    const known = url !== '/' && existsSync(file)
-    response.writeHead(known || url === '/' ? 200 : 404, {
-      'Content-Type': url.endsWith('.wasm') ? 'application/wasm' : known ? 'text/javascript' : 'text/html',
-    })
-    response.end(known ? readFileSync(file) : '<!doctype html><link rel="icon" href="data:,">')
-  }).listen(0)
-  const browser = await chromium()
-  t.teardown(async () => {
-    await browser.close()
-    server.close()
+    if (url === '/') return { type: 'text/html', body: '<!doctype html><link rel="icon" href="data:,">' }
+    if (!existsSync(file)) return { type: 'text/html', body: '', status: 404 }
+    return { type: url.endsWith('.wasm') ? 'application/wasm' : 'text/javascript', body: readFileSync(file) }
   })
-  const { page, errors } = await watchedPage(browser)
-  await page.goto(`http://127.0.0.1:${(server.address() as AddressInfo).port}/`)
   const cases = [
     ['classification-4', 'classification', 'float64', ['mean', 'variance', 'probabilities', 'epistemic', 'sets']],
     ['cnn', 'classification', 'float32', ['mean', 'variance', 'probabilities']],

@@ -1,6 +1,9 @@
 /** @file Debian's Chromium, driven by puppeteer-core. */
 import { existsSync } from 'node:fs'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
 import { type Browser, launch, type Page } from 'puppeteer-core'
+import type { Test } from 'tap'
 
 const PATHS = ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome']
 
@@ -20,4 +23,29 @@ export async function watchedPage(browser: Browser): Promise<{ page: Page, reque
   page.on('console', message => errors.push(message.text()))
   page.on('pageerror', error => errors.push(String(error)))
   return { page, requests, errors }
+}
+
+/** What is answered to a request for a path. */
+export interface Answer {
+  readonly type: string
+  readonly body: string | Buffer
+  readonly status?: number
+}
+
+/** A page of a server of this machine, both ended with the test. */
+export async function servedPage(t: Test, answer: (path: string) => Answer,
+  headers: Readonly<Record<string, string>> = {}): Promise<{ page: Page, errors: string[] }> {
+  const server = createServer(({ url = '/' }, response) => {
+    const { type, body, status = 200 } = answer(url)
+    response.writeHead(status, { 'Content-Type': type, ...headers })
+    response.end(body)
+  }).listen(0)
+  const browser = await chromium()
+  t.teardown(async () => {
+    await browser.close()
+    server.close()
+  })
+  const { page, errors } = await watchedPage(browser)
+  await page.goto(`http://127.0.0.1:${(server.address() as AddressInfo).port}/`)
+  return { page, errors }
 }

@@ -38,11 +38,7 @@ compare <- function(object, ...) UseMethod("compare")
 #' @export
 compare.laplace <- function(object, x, y, outliers = NULL, ...) {
   check_no_more(...)
-  if (missing(x)) laplace_stop("Give rows that the fit has not seen: compare(object, x, y).", "BAD_OPTION")
-  rows <- labelled_rows(object, x, y, "compare(object, x, y)")
-  params <- list(x = as_wire_examples(rows$x), y = as_wire_array(rows$y))
-  if (!is.null(outliers)) params$outliers <- as_wire_examples(complete_features(object, outliers))
-  answer <- ask(object, "compare", params)
+  answer <- ask(object, "compare", compared_rows(object, x, y, outliers, "compare(object, x, y)"))
   reports <- answer[c("network", "temperature", "posterior")]
   reports <- reports[!vapply(reports, is.null, NA)]
   table <- do.call(rbind, lapply(reports, report_row))
@@ -50,6 +46,16 @@ compare.laplace <- function(object, x, y, outliers = NULL, ...) {
     table, class = c("laplace_comparison", "data.frame"), rows = answer$rows, temperature = answer$temperatureValue,
     temperature_from = answer$temperatureFrom, reports = reports, outliers = outlier_table(answer$outliers)
   )
+}
+
+#' Rows with responses, and rows that are no data, as the server takes them.
+#' @noRd
+compared_rows <- function(object, x, y, outliers, usage) {
+  if (missing(x)) laplace_stop(sprintf("Give rows that the fit has not seen: %s.", usage), "BAD_OPTION")
+  rows <- labelled_rows(object, x, y, usage)
+  params <- list(x = as_wire_examples(rows$x), y = as_wire_array(rows$y))
+  if (!is.null(outliers)) params$outliers <- as_wire_examples(complete_features(object, outliers))
+  params
 }
 
 #' Features of rows without missing values.

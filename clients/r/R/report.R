@@ -36,13 +36,10 @@ report <- function(object, ...) UseMethod("report")
 #' @export
 report.laplace <- function(object, path, x, y, outliers = NULL, title = NULL, ...) {
   check_no_more(...)
-  params <- report_params(object, x, y, outliers, "report(object, path, x, y)")
+  params <- compared_rows(object, x, y, outliers, "report(object, path, x, y)")
   if (!is.null(object$levels)) params$classes <- as.list(as.character(object$levels))
   if (!is.null(title)) params$title <- title
-  html <- ask(object, "report", params)$html
-  connection <- file(path, "w", encoding = "UTF-8")
-  on.exit(close(connection))
-  writeLines(enc2utf8(html), connection, sep = "", useBytes = TRUE)
+  write_whole(charToRaw(enc2utf8(ask(object, "report", params)$html)), path)
   invisible(path)
 }
 
@@ -54,7 +51,7 @@ figures <- function(object, ...) UseMethod("figures")
 #' @export
 figures.laplace <- function(object, x, y, outliers = NULL, ...) {
   check_no_more(...)
-  answer <- ask(object, "figures", report_params(object, x, y, outliers, "figures(object, x, y)"))$figures
+  answer <- ask(object, "figures", compared_rows(object, x, y, outliers, "figures(object, x, y)"))$figures
   names(answer) <- snake(names(answer))
   structure(answer, class = "laplace_figures")
 }
@@ -114,16 +111,6 @@ autoplot.laplace_figures <- function(object, which = "reliability", ...) {
   words <- ggplot2::labs(x = shown$labels[1], y = shown$labels[2], colour = NULL, fill = NULL)
   scale <- if (shown$log == "x") list(ggplot2::scale_x_log10()) else list()
   Reduce(`+`, c(list(layer), guides, scale, list(words)), ggplot2::ggplot(shown$table))
-}
-
-#' What both methods ask the server with.
-#' @noRd
-report_params <- function(object, x, y, outliers, usage) {
-  if (missing(x)) laplace_stop(sprintf("Give rows that the fit has not seen: %s.", usage), "BAD_OPTION")
-  rows <- labelled_rows(object, x, y, usage)
-  params <- list(x = as_wire_examples(rows$x), y = as_wire_array(rows$y))
-  if (!is.null(outliers)) params$outliers <- as_wire_examples(complete_features(object, outliers))
-  params
 }
 
 available_figures <- function(figures) {

@@ -243,23 +243,23 @@ class LaplaceEstimator(BaseEstimator):  # type: ignore[misc]
 
         `outliers` are rows that are no data, without labels: how well are they told? See `Laplace.compare`.
         """
-        la = self._posterior()
-        others = None if outliers is None else self._checked(outliers)
-        return la.compare(self._checked(X), self._targets(y, "y"), outliers=others)
+        return self._posterior().compare(**self._compared(X, y, outliers))
 
     def figures(self, X: Any, y: Any, *, outliers: Any = None) -> Figures:
         """What a report draws of rows that were not seen, with a method for each picture. See `Laplace.figures`."""
-        others = None if outliers is None else self._checked(outliers)
-        return self._posterior().figures(self._checked(X), self._targets(y, "y"), outliers=others)
+        return self._posterior().figures(**self._compared(X, y, outliers))
 
     def report(
         self, path: str | os.PathLike[str], X: Any, y: Any, *, outliers: Any = None, title: str | None = None
     ) -> Path:
         """Writes one HTML page with scores and pictures of rows that were not seen. See `Laplace.report`."""
-        others = None if outliers is None else self._checked(outliers)
         names = getattr(self, "classes_", None)
-        rows, labels = self._checked(X), self._targets(y, "y")
-        return self._posterior().report(path, rows, labels, outliers=others, classes=names, title=title)
+        return self._posterior().report(path, **self._compared(X, y, outliers), classes=names, title=title)
+
+    def _compared(self, X: Any, y: Any, outliers: Any) -> dict[str, Any]:
+        """Rows, labels and rows that are no data, as the posterior takes them."""
+        others = None if outliers is None else self._checked(outliers)
+        return {"X": self._checked(X), "y": self._targets(y, "y"), "outliers": others}
 
     def to_onnx(
         self,

@@ -104,11 +104,16 @@ class Intervals(Predicting):
             X, y: the rows and their labels.
             outliers: rows that are no data, without labels: how well does each of them, and novelty, tell them from X?
         """
+        params = self._data_and_outliers(X, y, outliers)
+        answer = self._call("compare", params, timeout=timeout, progress=self._progress)
+        return Comparison.from_wire(answer)
+
+    def _data_and_outliers(self, X: Any, y: Any, outliers: Any) -> dict[str, Any]:
+        """Rows with labels, and rows that are no data where there are any, as the server takes them."""
         params = self._data(X, y)
         if outliers is not None:
             params["outliers"] = self._examples(outliers, "outliers")
-        answer = self._call("compare", params, timeout=timeout, progress=self._progress)
-        return Comparison.from_wire(answer)
+        return params
 
     def _only(self, method: str, *, regression: bool) -> None:
         """Refuses a method of another likelihood."""

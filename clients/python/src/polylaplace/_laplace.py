@@ -15,7 +15,6 @@ from ._exceptions import LaplaceWarning
 from ._external_data import ExternalData, external_files
 from ._fitting import Fitting
 from ._hyper_parameters import HyperParameters
-from ._intervals import Intervals
 from ._models import Architecture, load_architecture, network_params
 from ._onnx_export import OnnxExport
 from ._options import Tensors, as_number, as_numbers, as_structure, as_subset, as_tensors, fit_options
@@ -34,7 +33,7 @@ DEFAULT_PRIOR = {"priorPrecision": 1.0, "priorMean": 0.0, "sigmaNoise": 1.0, "te
 __all__ = ["Laplace", "LaplaceWarning", "Prediction", "load"]
 
 
-class Laplace(Fitting, Tuning, HyperParameters, Intervals, OnnxExport, PosteriorQuantities, Report, Saving):
+class Laplace(Fitting, Tuning, HyperParameters, OnnxExport, PosteriorQuantities, Report, Saving):
     """The Laplace approximation of a trained network's posterior.
 
     Args:

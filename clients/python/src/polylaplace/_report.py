@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from ._figures import Figures
-from ._posterior_state import PosteriorState
+from ._files import write_whole
+from ._intervals import Intervals
 
 
-class Report(PosteriorState):
+class Report(Intervals):
     """The part of `Laplace` that draws."""
 
     def figures(self, X: Any, y: Any, *, outliers: Any = None, timeout: float | None = None) -> Figures:
@@ -20,7 +21,7 @@ class Report(PosteriorState):
             X, y: rows and labels that neither the network nor the fit has seen.
             outliers: rows that are no data, without labels. None: these rows, every column shuffled by itself.
         """
-        params = self._report_params(X, y, outliers)
+        params = self._data_and_outliers(X, y, outliers)
         answer = self._call("figures", params, timeout=timeout, progress=self._progress)
         return Figures.from_wire(answer["figures"])
 
@@ -46,15 +47,14 @@ class Report(PosteriorState):
         Returns:
             The path.
         """
-        params = self._report_params(X, y, outliers)
+        params = self._data_and_outliers(X, y, outliers)
         if classes is not None:
             params["classes"] = [str(name) for name in classes]
         if title is not None:
             params["title"] = title
         answer = self._call("report", params, timeout=timeout, progress=self._progress)
-        written = Path(path)
-        written.write_text(answer["html"], encoding="utf-8")
-        return written
+        write_whole(path, str(answer["html"]).encode())
+        return Path(path)
 
     def plot_reliability(self, X: Any, y: Any, *, ax: Any = None) -> Any:
         """See `Figures.plot_reliability`; where several pictures are wanted, take `figures(X, y)` once."""
@@ -79,9 +79,3 @@ class Report(PosteriorState):
     def plot_prior(self, X: Any, y: Any, *, ax: Any = None) -> Any:
         """See `Figures.plot_prior`."""
         return self.figures(X, y).plot_prior(ax)
-
-    def _report_params(self, X: Any, y: Any, outliers: Any) -> dict[str, Any]:
-        params = self._data(X, y)
-        if outliers is not None:
-            params["outliers"] = self._examples(outliers, "outliers")
-        return params

@@ -411,7 +411,31 @@ class BaseLaplace:
         generator: torch.Generator | None = None,
     ) -> Tensor:
         """Draws of outputs, or of probabilities, (S, n, C)."""
-        draws = self._glm_functional_samples(f_mu, f_var, n_samples, diagonal_output, generator)
+        return self._predictions(self._glm_functional_samples(f_mu, f_var, n_samples, diagonal_output, generator))
+
+    def functional_samples(
+        self,
+        x: Inputs,
+        pred_type: PredType | str = PredType.GLM,
+        n_samples: int = 100,
+        diagonal_output: bool = False,
+        generator: torch.Generator | None = None,
+    ) -> Tensor:
+        """Draws of the outputs, (n_samples, n, C)."""
+        raise NotImplementedError
+
+    def predictive_samples(
+        self,
+        x: Inputs,
+        pred_type: PredType | str = PredType.GLM,
+        n_samples: int = 100,
+        diagonal_output: bool = False,
+        generator: torch.Generator | None = None,
+    ) -> Tensor:
+        """Draws of the predictions: probabilities, or means, (n_samples, n, C)."""
+        return self._predictions(self.functional_samples(x, pred_type, n_samples, diagonal_output, generator))
+
+    def _predictions(self, draws: Tensor) -> Tensor:
         return draws if self.likelihood == Likelihood.REGRESSION else draws.softmax(dim=-1)
 
     def _seen_likelihood(self, fitting: bool) -> Likelihood | str:

@@ -430,18 +430,6 @@ class FunctionalLaplace(BaseLaplace):
         f_mu, f_var = self._glm_predictive_distribution(x)
         return self._glm_functional_samples(f_mu, f_var, n_samples, diagonal_output, generator)
 
-    def predictive_samples(
-        self,
-        x: Inputs,
-        pred_type: PredType | str = PredType.GLM,
-        n_samples: int = 100,
-        diagonal_output: bool = False,
-        generator: torch.Generator | None = None,
-    ) -> Tensor:
-        """Draws of the predictions: probabilities, or means, (n_samples, n, C)."""
-        draws = self.functional_samples(x, pred_type, n_samples, diagonal_output, generator)
-        return draws if self.likelihood == Likelihood.REGRESSION else draws.softmax(dim=-1)
-
     # --- saving ---
 
     def state_dict(self) -> dict[str, Any]:
