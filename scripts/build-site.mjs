@@ -20,10 +20,10 @@ const SECTIONS = [
     'clients/r/README.md', 'r.html'], ['Command line', 'docs/command-line.md']]],
   ['How to', await guides()],
   ['Facts', [['Usefulness', 'docs/usefulness.md'], ['Performance', 'docs/performance.md'], ['Architectures',
-    'docs/architectures.md'], ['Operators', 'docs/operators.md'], ['Formats', 'docs/formats.md'], ['Error codes',
-    'docs/errors.md'], ['Security', 'docs/security.md'], ['Protocol', 'docs/protocol.md'], ['How it works',
-    'docs/architecture.md'], ['Decisions', 'docs/decisions.md'], ['Files of others', 'docs/corpus.md'], ['Changes',
-    'CHANGELOG.md']]],
+    'docs/architectures.md'], ['Operators', 'docs/operators.md'], ['Formats', 'docs/formats.md'], ['What goes together',
+    'docs/combinations.md'], ['Posteriors as ONNX', 'docs/onnx.md'], ['Error codes', 'docs/errors.md'], ['Security',
+    'docs/security.md'], ['Protocol', 'docs/protocol.md'], ['How it works', 'docs/architecture.md'], ['Decisions',
+    'docs/decisions.md'], ['Files of others', 'docs/corpus.md'], ['Changes', 'CHANGELOG.md']]],
 ]
 const REFERENCES = [['TypeScript', 'reference/typescript/index.html'], ['Python', 'reference/python/polylaplace.html'],
   ['R', 'reference/r/index.html'], ['Try it', 'try/index.html'], ['A report', 'report.html']]
