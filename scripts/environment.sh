@@ -2,6 +2,23 @@
 
 say() { printf '\n== %s\n' "$*"; }
 
+# stage NAME MINUTES COMMANDS  Says the name and runs the commands, with everything that they started, for so many minutes
+# at most: many times what they need, so that only what hangs is ended, and is named.
+stage() {
+  local name=$1 minutes=$2 commands=$3 code=0
+  say "$name"
+  timeout --kill-after=60 "${minutes}m" bash -euo pipefail -c ". scripts/environment.sh; $commands" &
+  trap "kill $! 2> /dev/null; exit 130" INT TERM
+  wait $! || code=$?
+  trap - INT TERM
+  # 137: it had to be killed.
+  if [ $code = 124 ] || [ $code = 137 ]; then say "HANGS: '$name' did not end within $minutes minutes" >&2; fi
+  return $code
+}
+
+# Ends a test of pytest that hangs, with the stack of every thread.
+pytest_limits='-o faulthandler_timeout=600 -o faulthandler_exit_on_timeout=true'
+
 # need_debian_packages PACKAGE[:COMMAND] ...  A package whose command is found (or, without a command, that dpkg knows as
 # installed) is taken as present. Missing ones are installed as root, and otherwise named with the line that installs them.
 need_debian_packages() {

@@ -21,18 +21,18 @@ const FAULTS = [
     right: ['KeyboardInterrupt'] },
   { name: 'ctrl-c-repl', client: 'Python', times: 100, family: 55, what: 'the same at the terminal of `python -i`',
     right: ['kept'] },
-  { name: 'ctrl-c', client: 'R', times: 300, family: 55, what: 'Ctrl-C at a random instant', right: ['interrupted'] },
+  { name: 'ctrl-c', client: 'R', times: 1000, family: 55, what: 'Ctrl-C at a random instant', right: ['interrupted'] },
   { name: 'kill-9', client: 'Python', times: 200, family: 'P6', what: 'kill -9 of the server',
     right: ['ServerCrashedError', 'StateError', 'gone is told'] },
-  { name: 'kill-9', client: 'R', times: 60, family: 'P6', what: 'kill -9 of the server', right: ['typed error'] },
+  { name: 'kill-9', client: 'R', times: 200, family: 'P6', what: 'kill -9 of the server', right: ['typed error'] },
   { name: 'threads', client: 'Python', times: 100, family: 56, what: 'threads on one client', right: ['served'] },
   { name: 'processes', client: 'Python', times: 100, family: 56, what: 'forked processes, server running',
     right: ['served'] },
   { name: 'processes-unstarted', client: 'Python', times: 100, family: 56, what: 'forked processes, server not started',
     right: ['served'] },
-  { name: 'processes', client: 'R', times: 30, family: 56, what: 'forked processes, server running',
+  { name: 'processes', client: 'R', times: 100, family: 56, what: 'forked processes, server running',
     right: ['served'] },
-  { name: 'processes-unstarted', client: 'R', times: 30, family: 56, what: 'forked processes, server not started',
+  { name: 'processes-unstarted', client: 'R', times: 100, family: 56, what: 'forked processes, server not started',
     right: ['served'] },
   { name: 'stops', client: 'Python', times: 200, family: 'P10', what: 'SIGSTOP and SIGCONT during a fit',
     right: ['right'] },
@@ -46,9 +46,13 @@ const FAULTS = [
     right: ['served'] },
   { name: 'full-disk', client: 'Python', times: 200, family: 54, what: 'saves for which there is no space',
     right: ['error'] },
+  { name: 'quota', client: 'Python', times: 200, family: 54, what: 'saves beyond a quota (EDQUOT)', right: ['error'] },
   { name: 'soak', client: 'Python', times: 10_000, family: 'R7', what: 'fits and predictions in a row',
     right: ['fitted'] },
 ]
+
+/** Longest time of one fault in milliseconds: what goes on after it hangs. */
+const LONGEST = 3_600_000
 
 /** A folder with the R package, where there is R. */
 function installR() {
@@ -65,8 +69,10 @@ function run({ name, client }, times, library) {
     : [python, join(root, 'clients/python/tests/faults.py'), name, String(times)]
   const begin = performance.now()
   const env = { ...process.env, PYTHONPATH: join(root, 'clients/python/src'), ...(library ? { R_LIBS: library } : {}) }
-  const { stdout, stderr, status } = spawnSync(command, args, { encoding: 'utf8', env, maxBuffer: 2 ** 26 })
+  const { stdout, stderr, status, error } = spawnSync(command, args, { encoding: 'utf8', env, maxBuffer: 2 ** 26,
+    timeout: LONGEST, killSignal: 'SIGKILL' })
   const seconds = (performance.now() - begin) / 1000
+  if (error !== undefined) return { fault: error.code === 'ETIMEDOUT' ? 'did not end' : error.message, seconds }
   const line = stdout.trim().split('\n').at(-1) ?? ''
   if (status !== 0 || !line.startsWith('{')) {
     return { fault: stderr.trim().split('\n').at(-1) ?? `exit code ${status}`, seconds }

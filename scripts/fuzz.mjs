@@ -4,13 +4,17 @@
 //   npm run fuzz -- --seconds 60              about as long in all
 //   npm run fuzz -- --inputs 1000000          as many inputs
 //   npm run fuzz -- --seed 7 --target ONNX    what a failure prints, to repeat it; --round N for one input
+//   npm run fuzz -- --inputs 30000 --keep DIR keeps what was accepted; test/peers/compare_kept.py DIR compares it with
+//                                             what torch, safetensors, onnx and bson of Python read
 //
 // Prints a table, and one line for each failure with the seed and the round that make it again.
+import { build } from 'esbuild'
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { Worker } from 'node:worker_threads'
 import { inflateRawSync } from 'node:zlib'
-import { readFluxTensors } from '../dist/adapters/flux/index.js'
+import { readFlux, readFluxTensors, readJld2Tensors } from '../dist/adapters/flux/index.js'
 import { readKeras } from '../dist/adapters/keras/index.js'
 import { describeFile, readNetwork } from '../dist/adapters/network/index.js'
 import { readOnnx, readOnnxTensors } from '../dist/adapters/onnx/index.js'
@@ -43,6 +47,7 @@ const files = (...paths) => paths.map(file)
 const inflate = (bytes, most) => inflateRawSync(bytes, { maxOutputLength: Math.max(most, 1) })
 
 const [posteriors, partials] = await savedFiles()
+const fluxFiles = await writtenByJulia()
 const cases = ['regression-1d', 'binary', 'sequence']
 
 /** Where the reader of a checksum or a digest would hide what is behind it, that is made to fit after the mutation. */
@@ -53,11 +58,16 @@ const TARGETS = [
     read: readSafetensorsTensors },
   { name: 'ONNX', seeds: files(...['regression-1d', 'cnn', 'sequence'].map(name => `cases/${name}/model.onnx`)),
     read: bytes => [readOnnxTensors(bytes), readOnnx(bytes)] },
-  { name: 'Flux', seeds: files('attacks/tag-is-dict.bson'), read: readFluxTensors },
+  { name: 'Flux', seeds: [...fluxFiles, file('attacks/tag-is-dict.bson')],
+    read: bytes => [readFluxTensors(bytes), readFlux(bytes)] },
+  { name: 'JLD2', seeds: files('flux/state.jld2'), read: readJld2Tensors },
+  // Each of these has a thread of its own, which takes as long as a thousand others.
   { name: 'Keras', seeds: files('keras/perceptron.h5', 'keras/perceptron.keras'),
-    read: bytes => readKeras(bytes, READING_FUNCTIONS), share: 0.8, most: MOST_MILLISECONDS_OF_HDF5 },
+    read: bytes => readKeras(bytes, READING_FUNCTIONS), share: 0.8, inputShare: 0.005,
+    most: MOST_MILLISECONDS_OF_HDF5 },
   { name: 'any format',
-    seeds: files('cases/binary/model.onnx', 'cases/binary/model.safetensors', 'cases/binary/model.pt'),
+    seeds: [...files('cases/binary/model.onnx', 'cases/binary/model.safetensors', 'cases/binary/model.pt'),
+      ...fluxFiles],
     read: async bytes => [await describeFile(bytes), await readNetwork(bytes, { activation: 'tanh' })] },
   { name: 'posterior', seeds: posteriors, read: bytes => loadPosterior(bytes), refused: true },
   { name: 'partial fit', seeds: partials, read: readPartialFit, refused: true },
@@ -80,6 +90,16 @@ async function savedFiles() {
     made[1].push(writePartialFit(await prepared.fitPartial(array(data.x), array(data.y))))
   }
   return made
+}
+
+/** Small networks as BSON.jl writes them; the writer is that of the reader's tests. */
+async function writtenByJulia() {
+  const { outputFiles } = await build({ bundle: true, write: false, format: 'esm', platform: 'node',
+    entryPoints: [fileURLToPath(new URL('../test/adapters/flux/julia-writer.ts', import.meta.url))] })
+  const source = Buffer.from(outputFiles[0].contents).toString('base64')
+  const { chain, dense, file: fileOf, numbers } = await import(`data:text/javascript;base64,${source}`)
+  const random = numbers(1)
+  return [fileOf({ model: chain(dense(3, 2, random(6), random(3)), dense(1, 3, random(3), random(1))) })]
 }
 
 function frames() {
@@ -199,15 +219,17 @@ function keep(name, round, bytes) {
 
 const chosen = TARGETS.filter(({ name }) => options.target === undefined || name === options.target)
 watchForHanging()
-const shares = chosen.reduce((sum, { share = 1 }) => sum + share, 0)
-const seconds = options.inputs === undefined ? Number(options.seconds ?? 60) : Infinity
+const byInputs = options.inputs !== undefined
+const shareOf = ({ share = 1, inputShare = share }) => (byInputs ? inputShare : share)
+const shares = chosen.reduce((sum, target) => sum + shareOf(target), 0)
+const seconds = byInputs ? Infinity : Number(options.seconds ?? 60)
 let [inputs, faults] = [0, 0]
 console.log(
   `seed ${seed}\n${'target'.padEnd(24)}${'inputs'.padStart(10)}${'accepted'.padStart(10)}${'faults'.padStart(8)}`,
 )
 for (const target of chosen) {
-  const share = (target.share ?? 1) / shares
-  const most = options.inputs === undefined ? Infinity : Math.ceil(Number(options.inputs) * share)
+  const share = shareOf(target) / shares
+  const most = byInputs ? Math.ceil(Number(options.inputs) * share) : Infinity
   const count = await run(target, 1000 * seconds * share, most)
   inputs += count.inputs
   faults += count.faults

@@ -5,37 +5,35 @@ cd "$(dirname "$0")/.."
 . scripts/environment.sh
 
 logs=$(mktemp -d)
+export logs
 trap 'rm -rf "$logs"' EXIT
 
-need_python
-need_debian_packages chromium:chromium r-base-core:R r-cran-nnet: r-cran-testthat: r-cran-cli: r-cran-future.apply: r-cran-generics: r-cran-ggplot2: r-cran-knitr: r-cran-rmarkdown: r-cran-processx: pandoc:pandoc
-say 'Python: a virtual environment with numpy, msgpack, onnx, safetensors, scikit-learn, pandas, pytest, mypy, ruff'
-python_environment .venv -r clients/python/requirements-test.txt
+stage 'Debian packages, and a virtual environment with numpy, msgpack, onnx, safetensors, scikit-learn, pandas, pytest, mypy, ruff' 15 '
+  need_python
+  need_debian_packages chromium:chromium r-base-core:R r-cran-nnet: r-cran-testthat: r-cran-cli: r-cran-future.apply: r-cran-generics: r-cran-ggplot2: r-cran-knitr: r-cran-rmarkdown: r-cran-processx: pandoc:pandoc
+  python_environment .venv -r clients/python/requirements-test.txt'
 
-say 'TypeScript'
-npm run build
 # Files and what fails are shown, not every assertion.
-npm test 2>&1 | tee "$logs/typescript" | grep --text -vE '^ +(ok |1\.\.|# (Subtest|time))|^# Subtest|^ *$'
+stage 'TypeScript' 40 '
+  npm run build
+  npm test 2>&1 | tee "$logs/typescript" | grep --text -vE "^ +(ok |1\.\.|# (Subtest|time))|^# Subtest|^ *$"'
 
-say 'Python'
-.venv/bin/pip install --quiet --disable-pip-version-check --force-reinstall --no-deps ./clients/python
-.venv/bin/python -m pytest --quiet clients/python/tests | tee "$logs/python"
-.venv/bin/python -m mypy --strict clients/python/src/polylaplace
-.venv/bin/python -m ruff check clients/python
-.venv/bin/python -m ruff format --check --line-length 120 --target-version py311 clients/python bench demo test
+stage 'Python' 40 '
+  .venv/bin/pip install --quiet --disable-pip-version-check --force-reinstall --no-deps ./clients/python
+  .venv/bin/python -m pytest --quiet clients/python/tests | tee "$logs/python"
+  .venv/bin/python -m mypy --strict clients/python/src/polylaplace
+  .venv/bin/python -m ruff check clients/python
+  .venv/bin/python -m ruff format --check --line-length 120 --target-version py311 clients/python bench demo test'
 
-say 'Fuzzing'
-node scripts/fuzz.mjs --seconds 40
+stage 'Fuzzing' 10 'node scripts/fuzz.mjs --seconds 40'
 
-say 'Benchmarks: small ones, to see that they run'
-npm run bench -- --quick --ours --only W1,W2,W3/all/kron,W8-1000
-npm run bench:usefulness -- --quick
+stage 'Benchmarks: small ones, to see that they run' 15 '
+  npm run bench -- --quick --ours --only W1,W2,W3/all/kron,W8-1000
+  npm run bench:usefulness -- --quick'
 
-say 'Documentation: every page, its links, the references'
-bash scripts/site.sh "$logs/site"
+stage 'Documentation: every page, its links, the references' 15 'bash scripts/site.sh "$logs/site"'
 
-say 'R'
-bash clients/r/tests/check.sh | tee "$logs/r"
+stage 'R' 40 'bash clients/r/tests/check.sh | tee "$logs/r"'
 
 typescript=$(grep --text -oE 'total: [0-9]+, pass: [0-9]+' "$logs/typescript" | tail -n 1)
 python=$(grep --text -E '[0-9]+ passed' "$logs/python" | tail -n 1)

@@ -5,18 +5,21 @@ cd "$(dirname "$0")/.."
 . scripts/environment.sh
 
 log=$(mktemp)
+export log
 trap 'rm -f "$log"' EXIT
 
-need_python
-say 'Python: a virtual environment with torch (CPU), safetensors, onnx, scikit-learn'
-python_environment .venv-peers -r test/peers/requirements.txt
-# Without the dependencies that it names, which would bring another torch.
-python_environment .venv-peers --no-deps -r bench/peers/requirements.txt
+# bench/peers/requirements.txt without the dependencies that it names, which would bring another torch.
+stage 'Python: a virtual environment with torch (CPU), safetensors, onnx, scikit-learn' 20 '
+  need_python
+  python_environment .venv-peers -r test/peers/requirements.txt
+  python_environment .venv-peers --no-deps -r bench/peers/requirements.txt'
 
-say 'Peers'
-npm run build
-.venv-peers/bin/pip install --quiet --disable-pip-version-check --force-reinstall --no-deps ./clients/python
-npm run bench -- --quick --environment .venv-peers --only W2/all/kron,W6/all/diag
-.venv-peers/bin/python -m pytest --quiet test/peers | tee "$log"
+stage 'Benchmarks beside the peers' 15 '
+  npm run build
+  .venv-peers/bin/pip install --quiet --disable-pip-version-check --force-reinstall --no-deps ./clients/python
+  npm run bench -- --quick --environment .venv-peers --only W2/all/kron,W6/all/diag'
+
+stage 'Peers' 40 '.venv-peers/bin/python -m pytest --quiet $pytest_limits test/peers | tee "$log"'
+
 bash scripts/test-engines.sh
 say "All tests against peers passed: $(grep --text -E '[0-9]+ passed' "$log" | tail -n 1)"

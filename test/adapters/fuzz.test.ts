@@ -13,6 +13,7 @@ import { readSafetensorsTensors } from '../../adapters/safetensors/index.js'
 import { crc32 } from '../../adapters/zip/index.js'
 import { LaplaceError } from '../../core/errors/errors.js'
 import { fixture } from '../support/fixture.js'
+import { HANG } from '../support/time-limits.js'
 import { chain, dense, file, numbers as juliaNumbers } from './flux/julia-writer.js'
 
 const SECONDS = Number(process.env['POLYLAPLACE_FUZZ_SECONDS'] ?? 10)
@@ -127,7 +128,7 @@ function mutate(seed: Uint8Array, next: (below: number) => number): Uint8Array {
 }
 
 for (const target of targets) {
-  t.test(`${target.name}`, { timeout: 1000 * (SECONDS + 60) }, async t => {
+  t.test(`${target.name}`, { timeout: 1000 * SECONDS + HANG }, async t => {
     const until = performance.now() + 1000 * SECONDS / targets.length
     let [round, refused] = [0, 0]
     // What is loaded and compiled at the first file is not counted.

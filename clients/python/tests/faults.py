@@ -4,13 +4,18 @@ faults` does in full. `python faults.py NAME TIMES` prints a line of JSON with w
 from __future__ import annotations
 
 import contextlib
+import ctypes
+import errno
+import functools
 import json
 import multiprocessing
 import os
+import platform
 import random
 import resource
 import select
 import signal
+import struct
 import subprocess
 import sys
 import tempfile
@@ -33,6 +38,9 @@ SOURCE = str(Path(sys.modules["polylaplace"].__file__ or "").parents[1])
 
 #: Longest wait of a fault for its child in seconds: a hang is told, and a busy machine is not taken for one.
 PATIENCE = 300.0
+
+#: Growth in MB that a collector explains, however long the work.
+FLAT = 64
 
 
 def network() -> dict[str, Any]:
@@ -434,25 +442,133 @@ def clock_jumps(times: int) -> dict[str, Any]:
 
 def full_disk(times: int) -> dict[str, Any]:
     """Saves that end in the middle, for want of space: an error, and the old file is whole."""
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+
+    @contextlib.contextmanager
+    def cut(size: int) -> Iterator[None]:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (random.randrange(size), limits[1]))
+        try:
+            yield
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+
+    with tempfile.TemporaryDirectory() as folder:
+        ends = cut_saves(times, Path(folder), cut)
+        if mounted(folder):
+            try:
+                ends += cut_saves(times, Path(folder), functools.partial(filled, Path(folder)))
+            finally:
+                subprocess.run(["umount", folder], check=True)
+    return {"ends": ends}
+
+
+def cut_saves(times: int, folder: Path, cut: Callable[[int], Any]) -> Counter[str]:
+    """How saves ended for which `cut(size of the file)` leaves no room; the old file is looked at after each."""
     ends: Counter[str] = Counter()
+    with Client() as client:
+        la, path = fitted(client), folder / "posterior"
+        la.save(path)
+        old = path.read_bytes()
+        for _ in range(times):
+            with cut(len(old)):
+                before = sorted(os.listdir(folder))
+                try:
+                    la.save(path)
+                    ends["saved"] += 1
+                except (OSError, LaplaceError):
+                    ends["error"] += 1
+                assert sorted(os.listdir(folder)) == before, "nothing is left behind"
+            assert path.read_bytes() == old, "the old file"
+    return ends
+
+
+def mounted(folder: str) -> bool:
+    """Whether a disk of 1 MiB could be put there, which root may."""
+    mount = ["mount", "-t", "tmpfs", "-o", "size=1m", "none", folder]
+    try:
+        return subprocess.run(mount, capture_output=True, check=False).returncode == 0
+    except OSError:
+        return False
+
+
+@contextlib.contextmanager
+def filled(folder: Path, size: int) -> Iterator[None]:
+    """A disk with less room than a file needs."""
+    free = os.statvfs(folder)
+    ballast = folder / "ballast"
+    blocks = random.randrange(max(1, size // free.f_bsize))
+    ballast.write_bytes(b"x" * max(0, (free.f_bavail - blocks) * free.f_bsize))
+    try:
+        yield
+    finally:
+        ballast.unlink()
+
+
+#: Numbers of the system calls `write` and `fsync`.
+SYSTEM_CALLS = {"x86_64": (1, 74), "aarch64": (64, 82)}
+
+
+def quota(times: int) -> dict[str, Any]:
+    """Saves beyond a quota (EDQUOT), which some disks tell when bytes are written and some when they are synced."""
+    calls = SYSTEM_CALLS.get(platform.machine())
+    if sys.platform != "linux" or calls is None:
+        return {"ends": Counter()}
+    context = multiprocessing.get_context("fork")
+    ends: Counter[str] = Counter()
+    # A filter of system calls stays for good: in processes of their own.
+    for call in calls:
+        results = context.Queue()
+        child = context.Process(target=_beyond_quota, args=((times + 1) // 2, call, results))
+        child.start()
+        ends.update(results.get(timeout=PATIENCE))
+        child.join(PATIENCE)
+    return {"ends": ends}
+
+
+def _beyond_quota(times: int, call: int, results: Any) -> None:
     with tempfile.TemporaryDirectory() as folder, Client() as client:
         la, path = fitted(client), Path(folder) / "posterior"
         la.save(path)
         old = path.read_bytes()
-        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-        limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+        refuse(call, errno.EDQUOT)
+        ends: Counter[str] = Counter()
         for _ in range(times):
-            resource.setrlimit(resource.RLIMIT_FSIZE, (random.randrange(len(old)), limits[1]))
             try:
                 la.save(path)
                 ends["saved"] += 1
-            except (OSError, LaplaceError):
-                ends["error"] += 1
-            finally:
-                resource.setrlimit(resource.RLIMIT_FSIZE, limits)
-            assert path.read_bytes() == old, "the old file"
-            assert os.listdir(folder) == ["posterior"], "nothing is left behind"
-    return {"ends": ends}
+            except OSError as error:
+                told = error.errno == errno.EDQUOT and "unchanged" in str(error)
+                ends["error" if told else str(error)] += 1
+            if path.read_bytes() != old or os.listdir(folder) != ["posterior"]:
+                ends["another file"] += 1
+    results.put(dict(ends))
+
+
+class _Filter(ctypes.Structure):
+    """`struct sock_fprog` of Linux."""
+
+    _fields_ = (("length", ctypes.c_ushort), ("program", ctypes.c_char_p))
+
+
+def refuse(call: int, number: int, least: int = 512) -> None:
+    """Lets a system call of this process fail for good; `write` only of that many bytes, so that messages go on."""
+    load, equal, atleast, give = 0x20, 0x15, 0x35, 0x06
+    write = call in {calls[0] for calls in SYSTEM_CALLS.values()}
+    # Another call: 3 further, to `allow`. The number of bytes is the third argument, at 32.
+    lines = [
+        (load, 0, 0, 0),
+        (equal, 0, 3, call),
+        (load, 0, 0, 32),
+        (atleast, 0, 1, least if write else 0),
+        (give, 0, 0, 0x00050000 | number),
+        (give, 0, 0, 0x7FFF0000),
+    ]
+    program = b"".join(struct.pack("HBBI", *line) for line in lines)
+    libc = ctypes.CDLL(None, use_errno=True)
+    # PR_SET_NO_NEW_PRIVS, then PR_SET_SECCOMP with SECCOMP_MODE_FILTER.
+    assert libc.prctl(38, 1, 0, 0, 0) == 0
+    assert libc.prctl(22, 2, ctypes.byref(_Filter(len(lines), program)), 0, 0) == 0, os.strerror(ctypes.get_errno())
 
 
 def soak(times: int) -> dict[str, Any]:
@@ -467,7 +583,8 @@ def soak(times: int) -> dict[str, Any]:
         handles = len(client.stats()["handles"])
     # The first tenth warms up.
     grown = [last - first for first, last in zip(sizes[min(2, len(sizes) - 1)], sizes[-1], strict=True)]
-    return {"ends": {"fitted": times}, "server grew by MB": grown[0], "client grew by MB": grown[1], "handles": handles}
+    ends = {"fitted": times} | ({"grew": 1} if max(grown) > FLAT else {})
+    return {"ends": ends, "server grew by MB": grown[0], "client grew by MB": grown[1], "handles": handles}
 
 
 FAULTS: dict[str, Callable[[int], dict[str, Any]]] = {
@@ -484,6 +601,7 @@ FAULTS: dict[str, Callable[[int], dict[str, Any]]] = {
     "little-memory": little_memory,
     "clock-jumps": clock_jumps,
     "full-disk": full_disk,
+    "quota": quota,
     "soak": soak,
 }
 

@@ -75,6 +75,11 @@ def test_kill_9_at_random_instants_is_a_typed_error_and_what_was_saved_is_there(
     assert set(told["ends"]) <= {"gone is told", "ServerCrashedError", "StateError"}
 
 
+def test_54_a_full_disk_and_a_quota_leave_the_posterior_that_was_saved_before() -> None:
+    assert set(faults.full_disk(5)["ends"]) == {"error"}
+    assert set(faults.quota(6)["ends"]) <= {"error"}
+
+
 def test_56_a_hundred_threads_wait_for_their_turn() -> None:
     assert faults.threads(100) == {"ends": {"served": 100}, "waiting": 0}
     assert faults.threads(30, in_flight=2) == {"ends": {"served": 30}, "waiting": 0}

@@ -20,6 +20,8 @@ mkdir -p "$work/repository/src/contrib"
 touch "$work/repository/src/contrib/PACKAGES"
 echo "options(repos = c(CRAN = 'file://$work/repository'))" > "$work/profile.R"
 export _R_CHECK_FORCE_SUGGESTS_=false _R_CHECK_CRAN_INCOMING_=false _R_CHECK_CRAN_INCOMING_REMOTE_=false _R_CHECK_SYSTEM_CLOCK_=0
+# Seconds after which tests that hang are ended; the output above names the last file that ended.
+export _R_CHECK_TESTS_ELAPSED_TIMEOUT_=1800
 export R_PROFILE_USER=$work/profile.R LC_ALL=C.UTF-8 NOT_CRAN=true
 
 cd "$work"

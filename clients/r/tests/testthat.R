@@ -1,4 +1,5 @@
 library(testthat)
 library(polylaplace)
 
-test_check("polylaplace")
+# File by file, so that one that hangs is known.
+test_check("polylaplace", reporter = "progress")

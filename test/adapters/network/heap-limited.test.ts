@@ -6,10 +6,11 @@ import { build } from 'esbuild'
 import { spawnSync } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import t from 'tap'
+import { HANG } from '../../support/time-limits.js'
 
 const here = (path: string): string => fileURLToPath(new URL(path, import.meta.url))
 
-t.test('every attack ends in a typed error, in every reader', { timeout: 120_000 }, async t => {
+t.test('every attack ends in a typed error, in every reader', { timeout: HANG }, async t => {
   const folder = t.testdir({})
   const outfile = `${folder}/child.mjs`
   await build({ entryPoints: [here('attacked-child.ts')], outfile, bundle: true, platform: 'node', format: 'esm',
@@ -17,6 +18,7 @@ t.test('every attack ends in a typed error, in every reader', { timeout: 120_000
   const { stdout, stderr, status } = spawnSync(process.execPath, ['--max-old-space-size=256',
     '--disallow-code-generation-from-strings', outfile, new URL('../../fixtures/', import.meta.url).href], {
     encoding: 'utf8',
+    timeout: HANG,
     env: { PATH: process.env['PATH'] },
   })
   t.equal(status, 0, stderr.slice(-2000))

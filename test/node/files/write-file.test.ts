@@ -9,6 +9,7 @@ import { fileURLToPath } from 'node:url'
 import t from 'tap'
 import { randomGenerator } from '../../../core/tensor/random.js'
 import { writeWhole } from '../../../node/files/write-file.js'
+import { HANG } from '../../support/time-limits.js'
 
 const TRIES = Number(process.env['POLYLAPLACE_KILLS'] ?? 8)
 const SIZE = 2 << 20
@@ -18,7 +19,7 @@ const child = join(folder, 'child.mjs')
 await build({ entryPoints: [fileURLToPath(new URL('writing-child.ts', import.meta.url))], outfile: child, bundle: true,
   platform: 'node', format: 'esm', target: 'node20', logLevel: 'error' })
 
-t.test(`54 the file is whole after each of ${TRIES} kills`, { timeout: 120_000 }, async t => {
+t.test(`54 the file is whole after each of ${TRIES} kills`, { timeout: HANG }, async t => {
   const path = join(folder, 'killed.posterior')
   writeFileSync(path, new Uint8Array(SIZE).fill(255))
   const random = randomGenerator(54)

@@ -75,6 +75,7 @@ export function clientOn(child: ChildProcess, input: Readable, output: Writable)
   const notes: DecodedMap[] = []
   const waiting = new Map<number, (answer: Answer) => void>()
   const exit = exitOf(child)
+  const read = new Promise(resolve => input.once('close', resolve))
   let stderr = ''
   let next = 1
   readMessages(input, note => notes.push(note), answer => {
@@ -93,11 +94,10 @@ export function clientOn(child: ChildProcess, input: Readable, output: Writable)
         return
       }
       waiting.set(id, resolve)
-      void exit.then(({ code, signal }) =>
-        pause(50).then(() => {
-          reject(new Error(`The server ended (${code ?? signal}) before it answered ${id}: ${stderr}`))
-        })
-      )
+      // What it wrote last may come after its end.
+      void Promise.all([exit, read]).then(([{ code, signal }]) => {
+        reject(new Error(`The server ended (${code ?? signal}) before it answered ${id}: ${stderr}`))
+      })
     })
   const send = (message: WireMap): void => {
     output.write(encodeFrame(message))

@@ -80,9 +80,7 @@ t.test('R3 a cancelled request is answered within 100 ms, waiting, running and d
   const client = await greeted(['--workers', '1'])
   await client.call('fit')
   for (const options of [{ ms: 5000 }, { ms: 500, deaf: true }]) {
-    const times: number[] = []
-    // The fastest of three: other work on the machine only ever adds.
-    for (let round = 0; round < 3; round++) {
+    const took = await fastest(100, async () => {
       client.send({ t: 'req', id: 501, method: 'fit', params: { options } })
       client.send({ t: 'req', id: 502, method: 'fit', params: {} })
       await pause(60)
@@ -91,10 +89,10 @@ t.test('R3 a cancelled request is answered within 100 ms, waiting, running and d
       client.send({ t: 'note', method: 'cancel', params: { id: 501 } })
       t.equal((await client.answer(502)).err?.name, 'CANCELLED')
       t.equal((await client.answer(501)).err?.name, 'CANCELLED')
-      times.push(performance.now() - start)
       client.answers.length = 0
-    }
-    t.ok(Math.min(...times) < allowed(100), `${times.map(Math.round).join(', ')} ms`)
+      return performance.now() - start
+    })
+    t.ok(took < allowed(100), `${took} ms`)
   }
   const { ok } = await client.call('fit')
   t.match(ok?.['handle'], /^posterior:/, 'the session is usable')
@@ -110,8 +108,13 @@ t.test('R4 progress comes when asked for, at most ten times a second', async t =
   const client = await greeted()
   await client.call('fit', { options: { ms: 100 } })
   t.equal(client.notes.length, 0)
-  await client.call('fit', { options: { ms: 1500 } }, { progress: true })
-  t.ok(client.notes.length >= 2 && client.notes.length <= 16, `${client.notes.length} notes in 1500 ms`)
+  // Longer where others had the processors.
+  for (let ms = 1500; client.notes.length < 2 && ms < HANG; ms *= 4) {
+    client.notes.length = 0
+    await client.call('fit', { options: { ms } }, { progress: true })
+    t.ok(client.notes.length <= ms / 100 + 1, `${client.notes.length} notes in ${ms} ms`)
+  }
+  t.ok(client.notes.length >= 2)
   t.match(client.notes[0], { method: 'progress', params: { stage: 'fit', done: Number, total: Number, message: '' } })
   client.child.stdin?.end()
 })
@@ -132,7 +135,7 @@ t.test('R5 a deadline is kept by the server', async t => {
 t.test('R6 pings are answered meanwhile; the same handle works in order; more than maxInFlight is BUSY', async t => {
   const client = await greeted(['--max-in-flight', '4'])
   const model = (await client.call('readNetwork')).ok?.['handle'] as string
-  const slow = client.call('fit', { model, options: { ms: 2000 } })
+  client.send({ t: 'req', id: 900, method: 'fit', params: { model, options: { ms: 1e9 } } })
   const took = await fastest(100, async () => {
     const start = performance.now()
     t.ok((await client.call('ping')).ok)
@@ -140,12 +143,16 @@ t.test('R6 pings are answered meanwhile; the same handle works in order; more th
   })
   t.ok(took < allowed(100), `${took} ms`)
   const second = client.call('fit', { model })
-  const others = await Promise.all(Array.from({ length: 10 }, () => client.call('fit', { model })))
-  const busy = others.filter(answer => answer.err?.name === 'BUSY')
+  const others = Array.from({ length: 10 }, () => client.call('fit', { model }))
+  // What is BUSY is said at once, before later questions are answered.
+  t.ok((await client.call('ping')).ok)
+  const busy = client.answers.filter(answer => answer.err?.name === 'BUSY')
   t.equal(busy.length, 8)
   t.ok(busy.every(answer => answer.err?.retryable))
-  const [a, b] = await Promise.all([slow, second])
-  t.ok(Number(a.ok?.['ended']) <= Number(b.ok?.['started']))
+  client.send({ t: 'note', method: 'cancel', params: { id: 900 } })
+  t.equal((await client.answer(900)).err?.name, 'CANCELLED')
+  const [a, b] = [await second, (await Promise.all(others)).find(answer => answer.ok)]
+  t.ok(Number(a.ok?.['ended']) <= Number(b?.ok?.['started']))
   client.child.stdin?.end()
 })
 
@@ -238,7 +245,7 @@ t.test('P3 the end of stdin ends the process within 200 ms, even while computing
 
 t.test('P3 the server ends when the client of hello.pid has died, although its stdin stays open', { timeout: HANG },
   async t => {
-    const helper = spawn(process.execPath, ['-e', 'setTimeout(() => {}, 60000)'])
+    const helper = spawn(process.execPath, ['-e', 'setInterval(() => {}, 60000)'])
     const client = startServer(file)
     await client.call('hello', { ...HELLO, pid: helper.pid ?? 0 })
     helper.kill('SIGKILL')
