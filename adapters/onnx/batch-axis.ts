@@ -2,17 +2,14 @@
  * @file Networks exported for one fixed batch size: the leading axis of the input becomes the batch axis, where every
  * operator keeps the examples apart; else each example is computed alone.
  */
-import { runGraph } from '../../core/engine/typescript.js'
-import { GraphError, LaplaceError } from '../../core/errors/errors.js'
+import { GraphError } from '../../core/errors/errors.js'
 import { GraphBuilder } from '../../core/graph/builder.js'
 import { BATCH, type Graph, type GraphInput, isBatch, type Node } from '../../core/graph/graph.js'
-import { isFloat } from '../../core/ops/element-types.js'
 import { isSupported } from '../../core/ops/registry.js'
 import { elementsPerExample, knownDims } from '../../core/ops/shape-rules.js'
 import { givenTypes, inferNode, inferTypes } from '../../core/passes/infer.js'
-import { perExample } from '../../core/passes/per-example.js'
-import { randomGenerator } from '../../core/tensor/random.js'
-import { type Tensor, tensor } from '../../core/tensor/tensor.js'
+import { tensor } from '../../core/tensor/tensor.js'
+import { amongCopies, apartByNumbers, eachAlone, reasonOf, TRIED } from './examples-together.js'
 import { withOpenBatch } from './open-batch.js'
 import { inferIfKnown, type KnownTypes } from './upgrade-context.js'
 
@@ -41,18 +38,45 @@ export function findBatchAxis(graph: Graph): TypedGraph {
     if (typeof found !== 'string') return found
     reasons.push(found)
   }
+  const { single, alone } = withoutBatchAxis(graph)
+  if (typeof alone !== 'string') return noted(typed(alone), aloneNote(alone, reasons[0] ?? 'no axis is one'))
   const shapes = graph.inputs.map(({ name, shape }) => `'${name}' (${shape.join(' x ')})`).join(', ')
-  const alone = isForOneExample(graph) ? withEachAlone(graph) : undefined
-  if (alone !== undefined && typeof alone !== 'string') {
-    const why = reasons.length === 0 ? '' : `, and does not keep the examples apart (${reasons[0]})`
-    return noted(alone, `The network was exported for single examples${why}; ` +
-      'each example is computed on its own, as the file does.')
-  }
-  return noted({ graph, types: knownTypes(graph) },
+  return noted({ graph: alone === '' ? graph : { ...graph, inseparable: alone }, types: knownTypes(graph) },
     `The network takes one batch of a fixed size, and no axis of its input ${shapes} can carry the examples` +
-      `${reasons.length === 0 ? '' : ` (${alone ?? reasons[0]})`}; export it with a dynamic first axis${
-        isForOneExample(graph) ? '' : ', or for a batch of one example'
+      `${alone === '' ? '' : ` (${alone})`}; export it with a dynamic first axis${
+        single ? '' : ', or for a batch of one example'
       }.`)
+}
+
+/** The network with each example computed alone, or why not; and whether its file is for single examples. */
+function withoutBatchAxis(graph: Graph): { readonly single: boolean, readonly alone: Graph | string } {
+  const single = isForOneExample(graph)
+  // A column of B x 1 may be B numbers of one example as well as B examples of one number.
+  const columns = graph.inputs.every(({ shape }) => shape.length === 2 && shape[0] !== 1)
+  const among = single && !columns ? '' : fixedBatchAlone(graph)
+  return { single, alone: single && typeof among === 'string' ? eachAlone(graph) : among }
+}
+
+function aloneNote({ together }: Graph, reason: string): string {
+  return together === undefined
+    ? `The network was exported for single examples, and does not keep the examples apart (${reason}); each example is `
+      + 'computed on its own, as the file does.'
+    : `The network was exported for batches of ${
+      String(together.inputs[0].shape[0])
+    } examples, and its operators do not `
+      + `show that it keeps them apart (${reason}); it does for random numbers, and each example is computed on its own, `
+      + 'in a batch of copies of itself.'
+}
+
+/** The network for a fixed number of examples with each computed among copies of itself; else why not. */
+function fixedBatchAlone(graph: Graph): Graph | string {
+  let reason = ''
+  for (const { inputs, axis } of candidates(graph.inputs)) {
+    const found = inputs.length === graph.inputs.length ? amongCopies(graph, axis) : reason
+    if (typeof found !== 'string') return found
+    if (reason === '') reason = found
+  }
+  return reason
 }
 
 function noted({ graph, types }: TypedGraph, note: string): TypedGraph {
@@ -67,74 +91,21 @@ function isForOneExample({ inputs }: Graph): boolean {
     )
 }
 
-/** The network for one example, each computed alone; the reason where that cannot be written. */
-function withEachAlone(graph: Graph): TypedGraph | string {
-  try {
-    const alone = perExample(graph, 'float32')
-    return { graph: alone, types: inferTypes(alone) }
-  } catch (error) {
-    if (error instanceof GraphError) return reasonOf(error)
-    throw error
-  }
-}
-
-/** What an error says, for the inside of a sentence. */
-function reasonOf({ message }: GraphError): string {
-  return message.replace(/ The examples of a batch must be kept apart\.$/, '').replace(/\.$/, '')
-}
-
-/** Examples that a network whose operators do not keep them apart is tried on. */
-const TRIED = 3
-
-/**
- * A network for any number of examples. Where its operators do not keep them apart, but do in numbers, each example is
- * computed alone.
- */
+/** A network for any number of examples, each computed alone where nothing but the numbers keeps them apart. */
 function withExamplesApart(graph: Graph): TypedGraph {
   const asItIs = { graph, types: knownTypes(graph) }
   const known = graph.outputs.every(name => asItIs.types.has(name))
   // An input without an axis for the examples is one of them all: no example has it alone.
   const each = graph.inputs.every(({ shape, openAxes }) => shape.some(isBatch) && openAxes === undefined)
-  if (known || !each) return asItIs
-  const alone = withEachAlone(withFixedBatch(graph, 1))
-  if (typeof alone === 'string' || !agree(withFixedBatch(graph, TRIED), alone.graph)) return asItIs
-  return noted(alone, 'The operators of the network do not show that it keeps the examples of a batch apart; it does ' +
-    `for ${TRIED} examples of random numbers, and each example is computed on its own.`)
+  const alone = known || !each ? '' : apartByNumbers(graph)
+  if (typeof alone === 'string') return asItIs
+  return noted(typed(alone),
+    'The operators of the network do not show that it keeps the examples of a batch apart; it ' +
+      `does for ${TRIED} examples of random numbers, and each example is computed on its own.`)
 }
 
-function withFixedBatch(graph: Graph, size: number): Graph {
-  return { ...graph,
-    inputs: graph.inputs.map(input => ({ ...input, shape: input.shape.map(dim => (isBatch(dim) ? size : dim)) })) }
-}
-
-/** Whether a network for a batch of `TRIED` examples gives each what it gets alone. */
-function agree(together: Graph, alone: Graph): boolean {
-  const random = randomGenerator(0)
-  const drawn = together.inputs.map(({ name, dtype, shape }) => {
-    const values = shape.map(Number).reduce((a, b) => a * b, 1)
-    const data = Array.from({ length: values },
-      () => (isFloat(dtype) ? random.normal() : random.uniform() < 0.5 ? 0 : 1))
-    return [name, tensor(dtype, shape.map(Number), data)] as const
-  })
-  const rows = new Map(drawn.map(([name, value]) => {
-    const batch = alone.inputs.find(input => input.name === name)
-    const rest = batch?.shape.filter((dim): dim is number => !isBatch(dim)) ?? []
-    return [name, tensor(value.dtype, [TRIED, ...rest], value.data)] as const
-  }))
-  try {
-    const [expected, found] = [runGraph(together, new Map(drawn), 'float64'), runGraph(alone, rows, 'float64')]
-    return together.outputs.every(name => closeTo(found.get(name), expected.get(name)))
-  } catch (error) {
-    if (error instanceof LaplaceError) return false
-    throw error
-  }
-}
-
-function closeTo(found: Tensor | undefined, expected: Tensor | undefined): boolean {
-  return found !== undefined && expected !== undefined && found.shape.join() === expected.shape.join() &&
-    Array.from(found.data).every((value, i) =>
-      Math.abs(value - expected.data[i]) <= 1e-6 * (1 + Math.abs(expected.data[i]))
-    )
+function typed(graph: Graph): TypedGraph {
+  return { graph, types: inferTypes(graph) }
 }
 
 /**

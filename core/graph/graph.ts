@@ -81,6 +81,13 @@ export interface Graph {
   readonly parameters: readonly Parameter[]
   /** What the reader changed or noticed, in sentences for the user. */
   readonly notes: readonly string[]
+  /**
+   * The network for B examples at a time, B x s to B x o, as its file has it, where this graph computes each alone and
+   * nothing but the numbers shows that this is the same: fits compare their rows with it. It is not saved.
+   */
+  readonly together?: Graph
+  /** Why the examples of a file for a fixed number of them cannot be told apart, for messages. It is not saved. */
+  readonly inseparable?: string
 }
 
 /** The batch axis of an input of a network: one example a row. */

@@ -20,7 +20,7 @@ import { exampleCount, type Examples, examplesBytes } from '../tensor/examples.j
 import { areWhole, checkWeights, repeated } from '../tensor/sample-weights.js'
 import type { Tensor } from '../tensor/tensor.js'
 import { factoredCurvature } from './factored-curvature.js'
-import { type FitTask, type LinearTask, settle } from './fit-task.js'
+import type { FitTask, LinearTask } from './fit-task.js'
 import { answerByGate, priorFromLinearModel, type RegressionNoise, regressionNoise,
   withWholeCovariance } from './gate-fit.js'
 import { FEWEST_HELD_OUT, heldOutRows, rowSplitter } from './held-out-rows.js'
@@ -28,9 +28,9 @@ import { LaplacePosterior } from './laplace-posterior.js'
 import type { TrainingRows } from './linear-fit.js'
 import { fitLowRank, forecastLinearModel, tooLarge } from './low-rank-fit.js'
 import type { PosteriorState } from './posterior-state.js'
-import { withLogits } from './probability-outputs.js'
 import { checkRepresentable } from './representable.js'
 import { type SeenRows, seenRows } from './seen-rows.js'
+import { taskForRows } from './task-for-rows.js'
 import { type TuneData, tuneForAnswer, tunePosterior, type TuneRequest, tuneWithLinearModel } from './tune.js'
 import { answerByHeldOutRows } from './validated-last-layer.js'
 import { warned } from './warned.js'
@@ -75,7 +75,7 @@ export function startStream(whole: FitTask): FitStream {
   }
   let heldOut = 0
   const addBatch = async (x: Examples, y: Tensor, { sampleWeight, ...work }: FitWork): Promise<number> => {
-    fit ??= start(await withLogits(settle(whole, x, y), x, y))
+    fit ??= start(await taskForRows(whole, x, y))
     const given = checkWeights(sampleWeight, exampleCount(x))
     if (given !== undefined && splitter !== undefined) throw weightsOfShare()
     const parts = splitter?.split({ x, y }) ?? { fitted: { x, y }, heldOut: 0 }

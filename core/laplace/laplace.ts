@@ -14,10 +14,10 @@ import { checkWeights } from '../tensor/sample-weights.js'
 import type { Tensor } from '../tensor/tensor.js'
 import { fitMerged } from './fit-merged.js'
 import { accumulationFor, fitAll, type FitStream, type FitWork, startStream } from './fit-stream.js'
-import { partialKey, settle, taskFor } from './fit-task.js'
+import { partialKey, taskFor } from './fit-task.js'
 import { type ForecastRequest, forecastTask } from './forecast.js'
 import { LaplacePosterior } from './laplace-posterior.js'
-import { withLogits } from './probability-outputs.js'
+import { taskForRows } from './task-for-rows.js'
 import { warned } from './warned.js'
 
 /** How a partial fit is worked on. */
@@ -79,7 +79,7 @@ export function laplace(graph: Graph, options: LaplaceOptions, runtime: Runtime 
       if (exampleCount(x) === 0) {
         return { key: partialKey(task), ...await accumulationFor(task, false, notes).sums(), chunks: new Uint8Array(0) }
       }
-      const settled = await withLogits(settle(task, x, y), x, y)
+      const settled = await taskForRows(task, x, y)
       const accumulation = accumulationFor(settled, false, notes)
       await accumulation.add(x, y, work, checkWeights(sampleWeight, exampleCount(x)))
       return { key: partialKey(settled), ...await accumulation.sums(), chunks: chunkDigest(x, y, work.chunk) }

@@ -150,7 +150,10 @@ function flattenOutput({ graph, output, axis: linkAxis }: StrippedNetwork, likel
   if (axis < 0) {
     throw new GraphError('BATCH_AXIS', dependsOnInput(graph, output)
       ? `The examples cannot be told apart in the output '${output}' of shape ${type.shape.join(' x ')}: the network ` +
-        'was exported for a batch of a fixed size. Export it with a dynamic first axis (torch: dynamic_axes or ' +
+        `was exported for a batch of a fixed size${
+          graph.inseparable === undefined ? '' : `, and ${graph.inseparable}`
+        }. ` +
+        'Export it with a dynamic first axis (torch: dynamic_axes or ' +
         `dynamic_shapes)${type.shape[0] === 1 ? '' : ', or for a batch of one example: each is then computed alone'}.`
       : `The output '${output}' is the same for every example; it does not depend on the input.`, { output })
   }

@@ -265,6 +265,14 @@ const recurrent: ExampleRule = (node, writer) => {
   })
 }
 
+/** Rows L x T x M, and the places of each T, which may be the same for all L. */
+const placed: ExampleRule = (node, writer) => {
+  const [rows, places] = node.inputs
+  const rank = writer.shape(rows).length
+  return writer.apply(node, [writer.repeated(rows, writer.varies(rows) ? rows : places),
+    writer.varies(places) ? writer.all(places, rank - 1) : places])
+}
+
 /** Indices N x s, and a new axis for the classes. */
 const oneHot: ExampleRule = (node, writer) => {
   firstAlone(node, writer)
@@ -294,6 +302,7 @@ const RULES: ReadonlyMap<string, ExampleRule> = new Map<string, ExampleRule>([
   ['Trilu', lastAxes],
   ['Det', lastAxes],
   ['OneHot', oneHot],
+  ['ScatterRows', placed],
   ['Slice', sliced],
   ['Pad', padded],
   ['Tile', tiled],

@@ -58,7 +58,9 @@ function* blockTerms<A, J, V>(ops: VarianceOperations<A, J, V>, blocks: readonly
     const pair = slots[use.slot].elements === undefined ? onlyPair(use) : undefined
     if (pair === undefined) continue
     const folded = foldableBias(pair, uses, blocks, slots)
-    yield pairTerm(ops, pair.a, pair.g, blocks[use.slot], folded && blocks[folded.slot])
+    // A tensor's shape does not tell: [1, out, in] is a matrix of a product and a kernel of a convolution.
+    const block = { ...blocks[use.slot], out: pair.out, in: pair.in }
+    yield pairTerm(ops, pair.a, pair.g, block, folded && blocks[folded.slot])
     rest.delete(use)
     if (folded !== undefined) rest.delete(folded)
   }

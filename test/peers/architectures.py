@@ -29,8 +29,8 @@ class Architecture:
     `shapes` are those of one example's inputs, `kinds` a letter for each: r for real numbers, t for tokens, m for a mask
     of padding. `batch` is the axis of the examples in the outputs, and
     `class_axis` that of the classes once the examples come first. `newer_only` is for what torch's older exporter cannot write, or writes
-    wrongly, `any_batch_only` for what is written for a fixed number of examples in a form that does not free it. `head` are the parameters of its last linear layer,
-    by the beginnings of their names; None: those of the last module that has a weight.
+    wrongly. `head` are the parameters of its last linear layer, by the beginnings of their names; None: those of the
+    last module that has a weight.
     """
 
     name: str
@@ -42,7 +42,6 @@ class Architecture:
     batch: int = 0
     class_axis: int = -1
     newer_only: bool = False
-    any_batch_only: bool = False
     head: tuple[str, ...] | None = None
 
 
@@ -717,7 +716,7 @@ ARCHITECTURES = (
     Architecture("State space (Mamba)", compound.StateSpace, SEQUENCE),
     Architecture("TransformerEncoder", lambda: Encoder(False), SEQUENCE),
     Architecture("TransformerEncoder, norm first", lambda: Encoder(True), SEQUENCE),
-    Architecture("Attention pooling", compound.AttentionPooling, SEQUENCE, any_batch_only=True),
+    Architecture("Attention pooling", compound.AttentionPooling, SEQUENCE),
     Architecture("PointNet", compound.PointNet, ((3, 5),)),
     Architecture("FT-Transformer", FtTransformer, ((5,),)),
     Architecture("TabNet", TabNet, ((5,),)),
@@ -858,18 +857,14 @@ def way_name(dynamo: bool, dynamic: bool) -> str:
     return f"{'new' if dynamo else 'old'} exporter, {'any' if dynamic else 'fixed'} batch"
 
 
-def _batches(architecture: Architecture) -> tuple[bool, ...]:
-    return (True,) if architecture.any_batch_only else (True, False)
-
-
 def all_ways(architecture: Architecture) -> list[tuple[bool, bool]]:
     exporters = (True,) if architecture.newer_only else (True, False)
-    return [(dynamo, dynamic) for dynamo in exporters for dynamic in _batches(architecture)]
+    return [(dynamo, dynamic) for dynamo in exporters for dynamic in (True, False)]
 
 
 def two_ways(architecture: Architecture) -> list[tuple[bool, bool]]:
     """Both exporters, one of them with a batch of any size and the other with a fixed one."""
-    if architecture.newer_only or architecture.any_batch_only:
+    if architecture.newer_only:
         return all_ways(architecture)
     first = ARCHITECTURES.index(architecture) // 2 % 2 == 0
     return [(True, first), (False, not first)]

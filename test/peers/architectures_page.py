@@ -35,8 +35,7 @@ TAIL = """
 | text, images as bytes (StringNormalizer, TfIdfVectorizer, ImageDecoder) | do this step before the network |
 | decision trees and support vectors | they are no neural networks |
 | `index_add` with several sources for one place in files of torch's older exporter, which loses the sum | export by `torch.onnx.export(..., dynamo=True)`, or give the module itself (Python) |
-| a learnt query that attention repeats for a fixed number of examples (Perceiver) | export with a batch of any size (`dynamic_axes`, `dynamic_shapes`) |
-| a fixed batch of several examples that the operators take apart (a loop over the examples, `h[arange(n), i]`) | export with a batch of any size, or of one example: each is then computed alone |
+| examples that change each other (statistics of the batch in training mode, a softmax over the batch) | export for inference; of a file for one example, each is computed alone |
 | `nn.Bilinear` in torch's older exporter | export by `dynamo=True`, or give the module itself (Python) |
 | Kronecker factors of a weight that is also used in another way (a tied embedding) | they hold the layer alone, which a note says; structures `full` and `diag` count every use |
 | Det, and ScatterElements that multiplies or takes extremes: no derivative | subset `last_layer`, or parameters above that node |

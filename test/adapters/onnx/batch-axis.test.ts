@@ -3,8 +3,10 @@ import { readOnnx } from '../../../adapters/onnx/index.js'
 import { runGraph } from '../../../core/engine/typescript.js'
 import { BATCH } from '../../../core/graph/graph.js'
 import { settleOpenAxes } from '../../../core/graph/open-axes.js'
+import { laplace } from '../../../core/index.js'
 import { inferTypes } from '../../../core/passes/infer.js'
 import { tensor } from '../../../core/tensor/tensor.js'
+import { relativeDifference } from '../../support/compare.js'
 import * as b from './onnx-bytes.js'
 
 const weight = b.floats('w', [4, 2], [1, 2, 3, 4, 5, 6, 7, 8])
@@ -145,6 +147,94 @@ t.test('where the examples are mixed the shapes stay as they are', async t => {
   )
   t.same(graph.inputs[0].shape, [3, 4])
   t.match(graph.notes, [/no axis of its input 'x' \(3 x 4\) can carry the examples.*a batch of one example/])
+})
+
+/** Two layers for `n` examples, between which `mixing` nodes make 'm' of 'h'. */
+const twoLayers = (n: number | string, mixing: readonly Uint8Array[],
+  tensors: readonly Uint8Array[] = []): Uint8Array =>
+  b.model({
+    nodes: [b.node('MatMul', ['x', 'w'], ['p']), b.node('Tanh', ['p'], ['h']), ...mixing,
+      b.node('MatMul', ['m', 'v'], ['y'])],
+    opset: 13,
+    tensors: [b.floats('w', [4, 2], [1, -2, 3, 0.4, 0.5, -0.6, 0.7, 0.8]), b.floats('v', [2, 3], [1, 2, -1, 0.3, 0, 2]),
+      ...tensors],
+    inputs: [b.value('x', [n, 4])],
+    outputs: [b.value('y', [n, 3])],
+  })
+/** The rows one by one, joined again. */
+const oneByOne = [0, 1, 2].flatMap(i => [b.node('Gather', ['h', `i${i}`], [`h${i}`], { axis: 0 })])
+  .concat(b.node('Concat', ['h0', 'h1', 'h2'], ['m'], { axis: 0 }))
+const numbers = [0, 1, 2].map(i => b.integers(`i${i}`, [1], [i]))
+const fiveRows = tensor('float32', [5, 4], Array.from({ length: 20 }, (_, i) => Math.sin(i * i)))
+const labels = tensor('int64', [5], [0, 1, 2, 1, 0])
+
+t.test('a fixed batch that operators take apart gives each example what it gives it, and the same posterior', async t => {
+  const fixed = readOnnx(twoLayers(3, oneByOne, numbers))
+  t.same(fixed.inputs[0].shape, [BATCH, 4])
+  t.match(fixed.notes, [
+    /for batches of 3 examples, and its operators .*\(Gather node .*in a batch of copies of itself/,
+  ])
+  const free = readOnnx(twoLayers('n', [b.node('Identity', ['h'], ['m'])]))
+  t.same(runGraph(fixed, new Map([['x', fiveRows]]), 'float64').get('y'),
+    runGraph(free, new Map([['x', fiveRows]]), 'float64').get('y'))
+  for (const subset of ['last_layer', 'all'] as const) {
+    for (const structure of ['full', 'kron', 'diag'] as const) {
+      const options = { likelihood: 'classification', subset, structure, priorPrecision: 1,
+        precision: 'float64' } as const
+      const [one, other] = await Promise.all([fixed, free].map(async graph => {
+        const posterior = await laplace(graph, options).fit(fiveRows, labels)
+        const { variance } = await posterior.predict(fiveRows, { uncertainty: false })
+        return [...variance.data, posterior.logMarginalLikelihood()]
+      }))
+      t.ok(relativeDifference(one, other) < 1e-12, `${subset}, ${structure}`)
+    }
+  }
+})
+
+t.test('a fixed batch on another axis, and positions joined with the examples', async t => {
+  const graph = readOnnx(b.model({
+    nodes: [b.node('Gather', ['x', 'backwards'], ['r'], { axis: 1 }), b.node('CumSum', ['r', 'times'], ['c']),
+      b.node('MatMul', ['c', 'w'], ['h']), b.node('Gather', ['h', 'backwards'], ['f'], { axis: 1 }),
+      b.node('Transpose', ['f'], ['s'], { perm: [1, 0, 2] }), b.node('Reshape', ['s', 'rows'], ['y'])],
+    opset: 14,
+    tensors: [weight, b.integers('backwards', [3], [2, 1, 0]), b.integers('times', [], [0]),
+      b.integers('rows', [2], [-1, 2])],
+    inputs: [b.value('x', [5, 3, 4])],
+    outputs: [b.value('y', [15, 2])],
+  }))
+  t.same(graph.inputs[0].shape, [BATCH, 5, 4])
+  const x = tensor('float32', [2, 5, 4], Array.from({ length: 40 }, (_, i) => i))
+  const plain = [0, 1].flatMap(n =>
+    [0, 1, 2, 3, 4].flatMap(time =>
+      [0, 1].map(c => {
+        const sums = [0, 1, 2, 3].map(k =>
+          [0, 1, 2, 3, 4].slice(0, time + 1).reduce((sum, s) => sum + 20 * n + 4 * s + k, 0)
+        )
+        return sums.reduce((sum, value, k) => sum + value * (2 * k + c + 1), 0)
+      })
+    )
+  )
+  t.same(runGraph(graph, new Map([['x', x]]), 'float32').get('y'), tensor('float32', [2, 5, 2], plain))
+})
+
+t.test('a fixed batch whose examples change each other is refused, and the refusal says so', async t => {
+  const mean = [b.node('ReduceMean', ['h'], ['mean'], { axes: [0], keepdims: 1 }), b.node('Sub', ['h', 'mean'], ['m'])]
+  const graph = readOnnx(twoLayers(3, mean))
+  t.throws(() => laplace(graph, { likelihood: 'classification' }), { code: 'BATCH_AXIS',
+    message: /changes with the other examples of its batch.*for a batch of one example/ })
+})
+
+t.test('examples that change each other in the rows of a fit alone are refused by the fit', async t => {
+  const large = [b.node('ReduceMax', ['p'], ['most'], { axes: [0], keepdims: 1 }),
+    b.node('Sub', ['most', 'far'], ['d']), b.node('Relu', ['d'], ['excess']), b.node('Add', ['h', 'excess'], ['m'])]
+  for (const n of [3, 'n']) {
+    const graph = readOnnx(twoLayers(n, large, [b.floats('far', [], [50])]))
+    const start = () => laplace(graph, { likelihood: 'classification', structure: 'diag', priorPrecision: 1 })
+    t.ok(await start().fit(fiveRows, labels))
+    const far = { ...fiveRows, data: fiveRows.data.map(value => 100 * value) }
+    await t.rejects(start().fit(far, labels), { code: 'BATCH_AXIS', message: /first rows other outputs together/ })
+    await t.rejects(start().fitPartial(far, labels), { code: 'BATCH_AXIS' })
+  }
 })
 
 t.test('open lengths other than that of the examples are given by name', async t => {

@@ -101,6 +101,9 @@ check('elements that are picked', { x: [1, 3, 4], i: [1, 2] }, (b, x, i) => [
   b.node('Gather', [b.constant(numbers(5, 3)), i], { axis: 1 }),
   b.node('Gather', [x, i], { axis: 1 }),
   b.node('Gather', [x, i], { axis: -1 }),
+  b.node('ScatterRows', [x, b.integers([2, 0, 2])], { rows: 4 }),
+  b.node('ScatterRows', [b.constant(numbers(1, 2, 3)), i], { rows: 3 }),
+  b.node('ScatterRows', [b.node('Slice', [x, b.integers([0]), b.integers([2]), b.integers([1])]), i], { rows: 3 }),
   b.node('OneHot', [i, b.integers([3]), b.constant(tensor('float64', [2], [0, 1]))], { axis: 1 }),
   b.node('GatherElements', [x, b.node('Expand', [b.node('Unsqueeze', [i, b.integers([2])]), b.integers([1, 2, 4])])], {
     axis: 1,

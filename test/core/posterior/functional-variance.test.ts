@@ -9,7 +9,7 @@ import { denseJacobian } from '../../../core/curvature/jacobian.js'
 import { lastLayerJacobian } from '../../../core/curvature/last-layer.js'
 import { runGraph } from '../../../core/engine/typescript.js'
 import { GraphBuilder } from '../../../core/graph/builder.js'
-import { BATCH } from '../../../core/graph/graph.js'
+import { BATCH, type Graph } from '../../../core/graph/graph.js'
 import { laplace } from '../../../core/index.js'
 import type { ParameterSlot } from '../../../core/network/parameter-slot.js'
 import type { WeightedBlock } from '../../../core/posterior/eigen-block.js'
@@ -266,6 +266,25 @@ t.test('an operator without inputs has the variance of its bias alone', async t 
     right: undefined, values: new Float64Array(variance.length), variance: Float64Array.from(variance) })
   const parts = { kind: 'blocks', blocks: [block(0, []), block(1, [2, 3])] } as const
   t.same([...lastLayerVariance(parts, slots, new Float64Array(0), 2, 'diagonal')], [2, 3, 2, 3])
+})
+
+t.test('a weight with leading axes of one has the variances of the matrix that it is', async t => {
+  const build = (lead: readonly number[]): Graph => {
+    const draw = drawer(9)
+    const b = new GraphBuilder('float64')
+    const [x, [first, second]] = [b.input('x', [BATCH, 4]), [draw(6, 4), draw(3, 6)]]
+    const w = b.parameter('w', { ...first, shape: [...lead, ...first.shape] })
+    const h = b.node('Squeeze', [b.node('MatMul', [w, b.node('Unsqueeze', [x, b.integers([2])])]), b.integers([2])])
+    return b.build([b.node('Gemm', [b.node('Tanh', [h]), b.parameter('v', second)], { transB: 1 })])
+  }
+  const [x, y] = [drawer(10)(N, 4), float64([N], [0, 1, 2, 1, 0])]
+  for (const structure of ['full', 'kron', 'diag'] as const) {
+    const [plain, led] = await Promise.all([build([]), build([1])].map(async graph => {
+      const fit = laplace(graph, { likelihood: 'classification', subset: 'all', structure, priorPrecision: 1 })
+      return (await (await fit.fit(x, y)).predict(x, { uncertainty: false })).variance.data
+    }))
+    t.ok(relativeDifference(led, plain) < 1e-12, structure)
+  }
 })
 
 /** Sizes of a small network, the number of examples, and a seed. */

@@ -1,0 +1,173 @@
+/**
+ * @file Networks whose operators do not show that they keep the examples of a batch apart. Where the numbers do, each
+ * example is computed alone; of a file for a fixed number of examples, in a batch of copies of itself.
+ */
+import { GraphError, LaplaceError } from '../../core/errors/errors.js'
+import { GraphBuilder } from '../../core/graph/builder.js'
+import { batchAxis, type Graph, isBatch } from '../../core/graph/graph.js'
+import type { Inputs } from '../../core/network/input-rows.js'
+import { differenceTogether } from '../../core/network/together.js'
+import { isFloat } from '../../core/ops/element-types.js'
+import { removeDead } from '../../core/passes/fold.js'
+import { inferTypes } from '../../core/passes/infer.js'
+import { perExample } from '../../core/passes/per-example.js'
+import { randomGenerator } from '../../core/tensor/random.js'
+import { sizeOf, tensor } from '../../core/tensor/tensor.js'
+
+/** Examples that a network for any number of them is tried on. */
+export const TRIED = 3
+/** What is said of a network that mixes the examples. */
+const MIXING = 'what it gives an example changes with the other examples of its batch'
+
+/** The network for single examples, each computed alone; the reason where that cannot be written. */
+export function eachAlone(graph: Graph): Graph | string {
+  try {
+    return perExample(graph, 'float32')
+  } catch (error) {
+    if (error instanceof GraphError) return reasonOf(error)
+    throw error
+  }
+}
+
+/**
+ * The network for any number of examples, each computed alone, where random numbers show that it keeps them apart; the
+ * reason where they do not, or where it cannot be written.
+ */
+export function apartByNumbers(graph: Graph): Graph | string {
+  const axes = graph.inputs.map(batchAxis)
+  if (axes.some(axis => axis < 0)) return 'an input is one of all examples together'
+  const alone = eachAlone(withFixedBatch(graph, 1))
+  return typeof alone === 'string' ? alone : compared(withFixedBatch(graph, TRIED), axes, TRIED, () => alone)
+}
+
+/**
+ * The network for batches of `size` examples on an axis of its inputs as one for any number, each computed in a batch
+ * of copies of itself, where random numbers show that it keeps the examples apart; the reason where they do not.
+ */
+export function amongCopies(graph: Graph, axis: number): Graph | string {
+  return compared(graph, graph.inputs.map(() => axis), Number(graph.inputs[0].shape[axis]),
+    together => eachAlone(copied(together)))
+}
+
+/** What an error says, for the inside of a sentence. */
+export function reasonOf({ message }: GraphError): string {
+  return message.replace(/ The examples of a batch must be kept apart:.*$/, '').replace(/\.$/, '')
+}
+
+function withFixedBatch(graph: Graph, size: number): Graph {
+  return { ...graph,
+    inputs: graph.inputs.map(input => ({ ...input, shape: input.shape.map(dim => (isBatch(dim) ? size : dim)) })) }
+}
+
+/** The network that computes each alone, where it agrees with the one that computes them together. */
+function compared(graph: Graph, axes: readonly number[], size: number, alone: (together: Graph) => Graph | string):
+  | Graph
+  | string {
+  let reason = 'its outputs do not follow the examples'
+  try {
+    const shapes = outputShapes(graph)
+    for (const ends of exampleAxes(shapes, axes[0], size)) {
+      const together = examplesFirst(graph, axes, shapes, ends, size)
+      const found = alone(together)
+      if (typeof found === 'string') return found
+      if (differenceTogether(together, found, drawn(together)) === 0) return { ...found, together }
+      reason = MIXING
+    }
+    return reason
+  } catch (error) {
+    if (error instanceof LaplaceError) return error instanceof GraphError ? reasonOf(error) : error.message
+    throw error
+  }
+}
+
+function outputShapes(graph: Graph): (readonly number[])[] {
+  const types = inferTypes(graph)
+  return graph.outputs.map(name => (types.get(name)?.shape ?? []) as readonly number[])
+}
+
+/** Which axis of each output may be that of the examples, the likeliest choice first. */
+function exampleAxes(shapes: readonly (readonly number[])[], axis: number, size: number): number[][] {
+  const possible = shapes.map(shape => {
+    const exact = [...shape.keys()].filter(i => shape[i] === size)
+      .sort((a, b) => Number(b === axis) - Number(a === axis))
+    // Positions that were joined with the examples, (B T) x C.
+    return exact.length === 0 && shape.length > 0 && shape[0] % size === 0 ? [0] : exact
+  })
+  const most = possible.some(each => each.length === 0) ? 0 : Math.max(...possible.map(each => each.length))
+  return Array.from({ length: most }, (_, k) => possible.map(each => each[Math.min(k, each.length - 1)]))
+}
+
+/** The network with the examples on the first axis of every input and output. */
+function examplesFirst(graph: Graph, axes: readonly number[], shapes: readonly (readonly number[])[],
+  ends: readonly number[], size: number): Graph {
+  if ([...axes, ...ends].every(axis => axis === 0) && shapes.every(([first]) => first === size)) return graph
+  const builder = GraphBuilder.from(graph, 'float32')
+  builder.nodes.length = 0
+  const renamed = new Map<string, string>()
+  graph.inputs.forEach((input, i) => {
+    if (axes[i] === 0) return
+    const rank = input.shape.length
+    builder.inputs[i] = { ...input, shape: moved(input.shape, axes[i], 0) }
+    renamed.set(input.name,
+      builder.node('Transpose', [input.name], { perm: moved([...Array(rank).keys()], 0, axes[i]) }))
+  })
+  for (const name of graph.outputs) renamed.set(name, builder.fresh(name))
+  appendRenamed(builder, graph, renamed)
+  graph.outputs.forEach((name, i) => {
+    const shape = shapes[i]
+    const perm = moved([...shape.keys()], ends[i], 0)
+    const first = builder.node('Transpose', [renamed.get(name) ?? name], { perm })
+    const [extent, ...rest] = moved(shape, ends[i], 0)
+    const target = builder.integers(extent === size ? [extent, ...rest] : [size, extent / size, ...rest])
+    builder.nodes.push({ op: 'Reshape', inputs: [first, target], outputs: [name], attributes: {} })
+  })
+  return builder.build(graph.outputs)
+}
+
+function appendRenamed(builder: GraphBuilder, graph: Graph, renamed: ReadonlyMap<string, string>): void {
+  const given = new Set([...graph.inputs.map(({ name }) => name), ...graph.initializers.keys()])
+  for (const node of graph.nodes) {
+    builder.nodes.push({ ...node, inputs: node.inputs.map(name => renamed.get(name) ?? name),
+      outputs: node.outputs.map(name => renamed.get(name) ?? name) })
+  }
+  for (const name of graph.outputs) {
+    if (!given.has(name)) continue
+    builder.nodes.push({ op: 'Identity', inputs: [name], outputs: [renamed.get(name) ?? name], attributes: {} })
+  }
+}
+
+/** A list with one of its elements at another place. */
+function moved<T>(list: readonly T[], from: number, to: number): T[] {
+  const others = list.filter((_, i) => i !== from)
+  return [...others.slice(0, to), list[from], ...others.slice(to)]
+}
+
+/** The network for one example, 1 x s to 1 x o: what the one for B examples gives the first of B copies. */
+function copied(together: Graph): Graph {
+  const builder = GraphBuilder.from(together, 'float32')
+  builder.nodes.length = 0
+  const renamed = new Map<string, string>()
+  together.inputs.forEach((input, i) => {
+    builder.inputs[i] = { ...input, shape: [1, ...input.shape.slice(1)] }
+    renamed.set(input.name, builder.node('Expand', [input.name, builder.integers(input.shape.map(Number))]))
+  })
+  for (const name of together.outputs) renamed.set(name, builder.fresh(name))
+  appendRenamed(builder, together, renamed)
+  const [start, end] = [builder.integers([0]), builder.integers([1])]
+  for (const name of together.outputs) {
+    builder.nodes.push({ op: 'Slice', inputs: [renamed.get(name) ?? name, start, end, start], outputs: [name],
+      attributes: {} })
+  }
+  return removeDead(builder.build(together.outputs))
+}
+
+/** Rows of random numbers; integers are 0 or 1. */
+function drawn({ inputs }: Graph): Inputs {
+  const random = randomGenerator(0)
+  return new Map(inputs.map(({ name, dtype, shape }) => {
+    const extents = shape.map(Number)
+    const values = Array.from({ length: sizeOf(extents) },
+      () => (isFloat(dtype) ? random.normal() : random.uniform() < 0.5 ? 0 : 1))
+    return [name, tensor(dtype, extents, values)] as const
+  }))
+}
