@@ -18,7 +18,7 @@ const TOLERANCE = 1e-6
  * it is within rounding, Infinity where shapes or numbers cannot be compared.
  * @param together of inputs B x s and outputs B x o, for exactly B examples
  * @param alone the network for any number of them, N x s to N x o, each example by itself
- * @param given N rows of every input, of which the first ones are compared; where batches are not full, they begin again
+ * @param given N rows of every input, of which the first are compared; where a batch is not full, they begin again
  * @throws LaplaceError what running a graph throws
  */
 export function differenceTogether(together: Graph, alone: Graph, given: Inputs): number {
