@@ -58,14 +58,14 @@ function withoutBatchAxis(graph: Graph): { readonly single: boolean, readonly al
 }
 
 function aloneNote({ together }: Graph, reason: string): string {
-  return together === undefined
-    ? `The network was exported for single examples, and does not keep the examples apart (${reason}); each example is `
-      + 'computed on its own, as the file does.'
-    : `The network was exported for batches of ${
-      String(together.inputs[0].shape[0])
-    } examples, and its operators do not `
-      + `show that it keeps them apart (${reason}); it does for random numbers, and each example is computed on its own, `
-      + 'in a batch of copies of itself.'
+  if (together === undefined) {
+    return `The network was exported for single examples, and does not keep the examples apart (${reason}); each ` +
+      'example is computed on its own, as the file does.'
+  }
+  const [{ shape: [size] }] = together.inputs
+  return `The network was exported for batches of ${String(size)} examples, and its operators do not show that it ` +
+    `keeps them apart (${reason}); it does for random numbers, and each example is computed on its own, in a batch ` +
+    'of copies of itself.'
 }
 
 /** The network for a fixed number of examples with each computed among copies of itself; else why not. */
