@@ -1,5 +1,6 @@
 /** @file An engine by name, chosen when it is known how much work there is. */
 import { ResourceError } from '../errors/errors.js'
+import type { Graph } from '../graph/graph.js'
 import type { EngineName } from '../options/words.js'
 import type { Precision } from '../tensor/tensor.js'
 import type { Engine, Program } from './engine.js'
@@ -20,12 +21,16 @@ export interface EngineProvider {
   readonly engine?: (request: EngineRequest) => Promise<Engine | undefined>
 }
 
-/** An engine that is chosen when the first program is compiled, by the work that was announced until then. */
+/**
+ * An engine that is chosen by the work that has been announced: the embedded one until another is worth its start.
+ * Programs follow when the choice changes.
+ */
 export interface ChosenEngine extends Engine {
-  /** Announces work. */
-  announceWork(multiplications: number): void
-  /** The engine's name once it is chosen. */
-  chosen(): Promise<Engine['name']>
+  /**
+   * Announces work, and chooses again; no program may be running. Resolves to the engine's name.
+   * @throws ResourceError MISSING_DEPENDENCY when the engine that was asked for is not available
+   */
+  announceWork(multiplications: number): Promise<Engine['name']>
 }
 
 /** The engine for a name. @throws ResourceError MISSING_DEPENDENCY at the first program when it is not available */
@@ -34,17 +39,18 @@ export function chosenEngine(
   precision: Precision,
   provider: EngineProvider,
 ): ChosenEngine {
+  const embedded = typescriptEngine()
   let choice: Promise<Engine> | undefined
   let multiplications = 0
-  let name: Engine['name'] = 'typescript'
-  const choose = async (): Promise<Engine> => {
+  let name: Engine['name'] = embedded.name
+  const ask = async (): Promise<Engine> => {
     const engine = await provider.engine?.({ name: wanted, threads, precision, multiplications })
     if (engine === undefined && wanted === 'onnxruntime') {
       throw new ResourceError('MISSING_DEPENDENCY',
         "The engine 'onnxruntime' is not available here; use engine 'typescript', or the package's Node entry with " +
           'onnxruntime-node installed.', { package: 'onnxruntime-node' })
     }
-    const result = engine ?? typescriptEngine()
+    const result = engine ?? embedded
     name = result.name
     return result
   }
@@ -52,10 +58,32 @@ export function chosenEngine(
     get name() {
       return name
     },
-    announceWork: more => {
+    announceWork: async more => {
       multiplications += more
+      const before = await choice
+      if (before === undefined || (wanted === 'auto' && before === embedded)) choice = ask()
+      return (await choice ?? embedded).name
     },
-    chosen: async () => (await (choice ??= choose())).name,
-    compile: async (graph, own): Promise<Program> => (await (choice ??= choose())).compile(graph, own),
+    compile: async (graph, own) => followingProgram(() => choice ??= ask(), graph, own),
+  }
+}
+
+/** A program of the engine that is chosen when it runs. */
+async function followingProgram(chosen: () => Promise<Engine>, graph: Graph, precision: Precision): Promise<Program> {
+  let engine = await chosen()
+  let program = await engine.compile(graph, precision)
+  return {
+    run: async (inputs, options) => {
+      const now = await chosen()
+      if (now !== engine) {
+        program.dispose()
+        engine = now
+        program = await engine.compile(graph, precision)
+      }
+      return program.run(inputs, options)
+    },
+    dispose: () => {
+      program.dispose()
+    },
   }
 }

@@ -83,7 +83,7 @@ async function gaussianOfRows(context: PredictionContext, x: Examples, rows: Inp
     })
   }
   if (kind === 'none' || evaluator.subset === 'last_layer') {
-    evaluator.engine.announceWork(examples * multiplicationsPerExample(evaluator, 0))
+    await evaluator.engine.announceWork(examples * multiplicationsPerExample(evaluator, 0))
     await forEachBatch(examples, size, 'predict', work, async (from, to) => {
       put(from, await simpleBatch(context, sliceExamples(rows, evaluator.network.inputs, from, to), to - from, kind))
     })

@@ -26,7 +26,7 @@ export async function decomposeAhead(posterior: StructuredPosterior, plan: Decom
   const factors = [...eigens.missing()].sort((a, b) => decompositionCost(b) - decompositionCost(a))
   const total = factors.reduce((sum, factor) => sum + decompositionCost(factor), 0)
   if (total < SMALL) return
-  const workers = await plan.pool.workers(total)
+  const workers = await plan.pool.workers(total, 'matrices')
   const progress = progressOf(total, plan.stage, work)
   const free = memoryGate(plan.memoryLimit)
   await allOrFirstFailure(workers.map(worker => takeTurns(worker, factors, eigens, free, progress, work)))

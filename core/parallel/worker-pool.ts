@@ -2,6 +2,7 @@
  * @file Who computes: the calling thread alone while there is little to do, worker threads of the runtime beside it
  * when there is much.
  */
+import type { Engine } from '../engine/engine.js'
 import type { ResolvedOptions } from '../options/laplace-options.js'
 import type { Likelihood } from '../options/words.js'
 import type { Evaluator } from '../programs/evaluator.js'
@@ -32,10 +33,11 @@ export interface WorkerPool {
   /** The calling thread's own worker. */
   readonly local: Worker
   /**
-   * The workers for some more work; from then on the same ones. The calling thread's is the only one until the work is
-   * worth more.
+   * The workers for some more work: the calling thread's alone until the work is worth more; from then on the same
+   * ones, until it is worth another engine too. Nothing may be running in them that was given to them through the pool.
+   * @param use what is multiplied: programs of the network, or matrices, which concern no engine
    */
-  workers(multiplications: number): Promise<readonly Worker[]>
+  workers(multiplications: number, use?: 'network' | 'matrices'): Promise<readonly Worker[]>
 }
 
 /**
@@ -45,23 +47,24 @@ export function createWorkerPool(evaluator: Evaluator, likelihood: Likelihood, r
   { engine, threads, outputNoise }: Pick<ResolvedOptions, 'engine' | 'threads' | 'outputNoise'>): WorkerPool {
   const local = createWorker(evaluator, likelihood, outputNoise)
   const alone = [local]
-  const setup = async (): Promise<WorkerSetup> => {
+  const setup = (chosen: Engine['name']): WorkerSetup => {
     const { network, subset, precision } = evaluator
-    return { network, subset, precision, likelihood, outputNoise,
-      engine: await evaluator.engine.chosen() === 'typescript' ? 'typescript' : engine }
+    return { network, subset, precision, likelihood, outputNoise, engine: chosen === 'typescript' ? chosen : engine }
   }
   const worth = worthThreads(threads)
   let announced = 0
-  let workerThreads: WorkerThreads | undefined
+  // Those before the last are kept: threads forget what they hold for workers that nobody knows any more.
+  const started: { readonly engine: Engine['name'], readonly threads: WorkerThreads }[] = []
   return {
     local,
-    async workers(multiplications) {
+    async workers(multiplications, use = 'network') {
       announced += multiplications
-      evaluator.engine.announceWork(multiplications)
-      if (workerThreads === undefined && announced > worth) {
-        workerThreads = runtime.workerThreads?.(await setup(), threads)
+      const name = await evaluator.engine.announceWork(use === 'network' ? multiplications : 0)
+      if (announced > worth && started.at(-1)?.engine !== name) {
+        const more = runtime.workerThreads?.(setup(name), threads)
+        if (more !== undefined) started.push({ engine: name, threads: more })
       }
-      return workerThreads?.workers ?? alone
+      return started.at(-1)?.threads.workers ?? alone
     },
   }
 }

@@ -129,7 +129,8 @@ export interface DisposableWorker extends Worker {
 export function workerFrom({ network, subset, precision, likelihood, outputNoise, engine: name }: WorkerSetup,
   provider: EngineProvider): DisposableWorker {
   const engine = chosenEngine({ name, threads: 1 }, precision, provider)
-  engine.announceWork(Infinity)
+  // A failure is thrown by the first program.
+  engine.announceWork(Infinity).catch(() => undefined)
   const evaluator = createEvaluator(network, subset, engine, precision)
   return { ...createWorker(evaluator, likelihood, outputNoise), dispose: evaluator.dispose }
 }

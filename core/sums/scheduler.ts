@@ -36,10 +36,13 @@ export function scheduleBatches(pool: WorkerPool, kind: FitKind, shards: number)
   shardsGiven += shards
   const waiting = new Map<Worker, Promise<RealArray | undefined>[]>()
   const workerOf = (shard: number): Worker => workers[shard % workers.length]
+  const waitForAll = async (): Promise<void> => {
+    for (const queue of waiting.values()) await Promise.all(queue)
+  }
   const numbers = Array.from({ length: shards }, (_, shard) => first + shard)
-  const adoptAll = async (from: Worker): Promise<void> => {
+  const adoptAll = async (before: readonly Worker[]): Promise<void> => {
     for (const shard of numbers) {
-      const sums = await from.collect(shard)
+      const sums = await before[shard % before.length].collect(shard)
       if (sums !== undefined) await workerOf(shard).adopt(shard, sums)
     }
   }
@@ -47,7 +50,9 @@ export function scheduleBatches(pool: WorkerPool, kind: FitKind, shards: number)
     async announceWork(multiplications) {
       const wanted = await pool.workers(multiplications)
       if (wanted[0] === workers[0]) return
-      const [before] = workers
+      // What was scheduled before is computed where it is: which batches are depends on no thread's pace.
+      await waitForAll()
+      const before = workers
       workers = wanted
       await adoptAll(before)
     },
@@ -69,7 +74,7 @@ export function scheduleBatches(pool: WorkerPool, kind: FitKind, shards: number)
       return { features }
     },
     async collect() {
-      for (const queue of waiting.values()) await Promise.all(queue)
+      await waitForAll()
       const collected = await Promise.all(numbers.map(shard => workerOf(shard).collect(shard)))
       return collected.reduce((total, sums) => {
         if (total === undefined || sums === undefined) return total ?? sums

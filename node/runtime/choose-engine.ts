@@ -11,14 +11,23 @@ import { loadOnnxRuntime } from './load-onnxruntime.js'
  */
 const WORTH_RUNTIME = 3e9
 
+/** Whether it was looked for in vain: looking again would cost every fit some milliseconds. */
+let missing = false
+
 /** `onnxruntime` when asked for, or for much work in float32; the embedded engine otherwise. */
 export async function chooseEngine(
   { name, threads, precision, multiplications }: EngineRequest,
 ): Promise<Engine | undefined> {
-  if (name === 'typescript' || (name === 'auto' && (precision === 'float64' || multiplications < WORTH_RUNTIME))) {
+  if (name === 'typescript' ||
+    (name === 'auto' && (missing || precision === 'float64' || multiplications < WORTH_RUNTIME))) {
     return undefined
   }
   const { onnxRuntimeEngine } = await import('../../adapters/onnxruntime/index.js')
   if (name === 'onnxruntime') return onnxRuntimeEngine({ threads, load: loadOnnxRuntime })
-  return onnxRuntimeEngine({ threads, load: loadOnnxRuntime, fallback: typescriptEngine() }).catch(() => undefined)
+  try {
+    return await onnxRuntimeEngine({ threads, load: loadOnnxRuntime, fallback: typescriptEngine() })
+  } catch {
+    missing = true
+    return undefined
+  }
 }

@@ -15,8 +15,7 @@ function slowEngine(): ChosenEngine {
   let delay = 40
   return {
     ...engine,
-    announceWork: () => undefined,
-    chosen: async () => 'typescript',
+    announceWork: async () => 'typescript',
     compile: async (graph, precision) => {
       const program = await engine.compile(graph, precision)
       return { ...program, run: async (inputs, options) => {
