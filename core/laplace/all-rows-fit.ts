@@ -30,6 +30,8 @@ export interface AllRowsPlan {
   readonly curvatureRows: number
   readonly multiplications: number
   readonly seconds: number
+  /** At its widest, without the rows. */
+  readonly bytes: number
 }
 
 /** Seconds that all rows may take. */
@@ -66,7 +68,7 @@ export function planAllRows(evaluator: Evaluator, { likelihood, memoryLimit }: R
     const curvatureRows = Math.max(0, Math.min(examples, affordable))
     const multiplications = gradients + curvatureRows * perRow
     return { rank: count, passes, quadrature, curvatureRows, multiplications: models * multiplications,
-      seconds: multiplications / speed }
+      seconds: multiplications / speed, bytes: COPIES / 2 * 8 * theta.length * models * count }
   }
   const once = [most, Math.min(most, 4 * FEWEST_PAIRS), Math.min(most, FEWEST_PAIRS)].map(count => planOf(1, count))
   // All rows before more eigenpairs, and more eigenpairs before more than enough rows.

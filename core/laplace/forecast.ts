@@ -20,7 +20,7 @@ import { type BatchHeld, batchHeld, batchWithin, multiplicationsPerExample, posi
 import { curvatureSeeds, shardCount } from '../sums/accumulation.js'
 import { KEPT_NUMBERS } from '../sums/row-reservoir.js'
 import type { FitTask } from './fit-task.js'
-import { forecastLinearModel } from './low-rank-fit.js'
+import { forecastLinearModel, forecastWholeFit } from './low-rank-fit.js'
 
 /** What is to be forecast. */
 export interface ForecastRequest {
@@ -52,9 +52,7 @@ export function forecastTask(task: FitTask, request: ForecastRequest): Forecast 
   const batch = Math.min(rows, countOf('batch', request.batch) ?? rows)
   const predicted = countOf('predict', request.predict) ?? Math.min(rows, 1000)
   const draws = countOf('samples', request.samples)
-  const linear = 'evaluator' in task.linear && task.options.linearModel !== 'none'
-    ? forecastLinearModel(task.linear.evaluator, task.options, rows)
-    : undefined
+  const linear = linearNeed(task, rows)
   const held = linear === undefined ? posteriorOf(task) : linear.bytes / 2
   const stages: (readonly [StageForecast['stage'], Load])[] = [['fit', fitLoad(task, rows, batch, linear)]]
   if (linear === undefined && task.plan.tune !== 'none') stages.push(['tune', tuneLoad(task, rows)])
@@ -62,6 +60,13 @@ export function forecastTask(task: FitTask, request: ForecastRequest): Forecast 
   if (draws !== undefined) stages.push(['sample', sampleLoad(task, predicted, draws, held)])
   stages.push(['save', saveLoad(task, held, linear)])
   return forecastOf(inTurn(stages))
+}
+
+/** The need of the linear model over all weights; undefined where it is not fitted. */
+function linearNeed({ linear, options }: FitTask, rows: number): Need | undefined {
+  if (!('evaluator' in linear) || options.linearModel === 'none') return undefined
+  const forecast = forecastLinearModel(linear.evaluator, options, rows)
+  return forecast && forecastWholeFit(linear.evaluator, options, rows, forecast)
 }
 
 /** What a stage holds in the calling thread, and in all others together. */

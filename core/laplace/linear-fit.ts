@@ -43,7 +43,7 @@ import { classScores, targetScores, type TrainingRecord, type TrainingScores } f
 import { chooseNoise, type NoisePrior, type ValidatedNoise } from '../tuning/validated-noise.js'
 import { candidatesAt, chooseFound, DELTA_STEPS, foundOrNot, type HeldOutOutputs, steppedDelta,
   type ValidatedCandidate } from '../tuning/validated.js'
-import { type AllRowsFit, onAllRows, planAllRows, THRESHOLD } from './all-rows-fit.js'
+import { type AllRowsFit, type AllRowsPlan, onAllRows, planAllRows, THRESHOLD } from './all-rows-fit.js'
 import { type RegressionFit, regressionOnAllRows } from './all-rows-regression.js'
 
 /** Training rows as the network's inputs, with the labels as the likelihood takes them. */
@@ -106,7 +106,7 @@ export interface LinearFitRequest {
 export async function fitLinearModel(evaluator: Evaluator, options: ResolvedOptions, rows: TrainingRows, sample: number,
   work: WorkOptions, { pool, heldOut }: LinearFitRequest = {}): Promise<LinearFit> {
   const likelihood = likelihoodModel(options.likelihood, options.outputNoise)
-  const count = sampleBeforeAllRows(evaluator, options, rows.examples, sample, pool !== undefined)
+  const count = pool === undefined ? sample : planLinearFit(evaluator, options, rows.examples, sample).rows
   const { f, jacobian } = await linearise(evaluator, rows, sampledRows(rows.examples, count, options.seed), options,
     work)
   const { outputs } = evaluator.network
@@ -145,14 +145,25 @@ export async function fitLinearModel(evaluator: Evaluator, options: ResolvedOpti
   return withAllRows(sampled, problem, whole, held !== undefined)
 }
 
-/** The rows that are solved exactly: fewer where all rows come after them, as half the unknowns cost an eighth. */
-function sampleBeforeAllRows(evaluator: Evaluator, options: ResolvedOptions, examples: number, sample: number,
-  pooled: boolean): number {
-  const positions = termsOf(evaluator.network) > 1
-  if (!pooled || sample === examples || options.likelihood === 'regression' || positions) return sample
-  const half = Math.ceil(sample / 2)
+/** What a fit goes through: rows that are solved exactly, and all rows after them where that is planned. */
+export interface LinearPlan {
+  readonly rows: number
+  readonly allRows: AllRowsPlan | undefined
+}
+
+/**
+ * The plan from shapes alone. Fewer rows are solved exactly where all rows come after them, as half the unknowns cost
+ * an eighth.
+ * @param sample the most rows that may be solved exactly
+ */
+export function planLinearFit(evaluator: Evaluator, options: ResolvedOptions, examples: number,
+  sample: number): LinearPlan {
+  if (sample === examples || termsOf(evaluator.network) > 1) return { rows: sample, allRows: undefined }
+  const regression = options.likelihood === 'regression'
+  const rows = regression ? sample : Math.ceil(sample / 2)
   const rank = largestRank(evaluator.theta.length, options.memoryLimit)
-  return planAllRows(evaluator, options, examples, half, rank) === undefined ? sample : half
+  const allRows = planAllRows(evaluator, options, examples, regression ? FEWEST_REGRESSION : rows, rank)
+  return { rows: allRows === undefined ? sample : rows, allRows }
 }
 
 /** The part of the effective parameters that the leading eigenpairs must have for a row to be left out of them. */

@@ -2,6 +2,7 @@
  * @file The posterior of the linear model over all weights: whether it is small enough, and its state once it is
  * fitted.
  */
+import type { Need } from '../budget/forecast.js'
 import { checkBytes, formatBytes } from '../budget/memory.js'
 import type { WorkOptions } from '../budget/progress.js'
 import { ResourceError } from '../errors/errors.js'
@@ -19,7 +20,7 @@ import { explainGate, explainRegression } from '../tuning/explain.js'
 import type { FitTask, LinearTask } from './fit-task.js'
 import { withHeldOutScores } from './held-out-answer.js'
 import { heldOutRows } from './held-out-rows.js'
-import { fitLinearModel, largestRank, type LinearFit, type TrainingRows } from './linear-fit.js'
+import { fitLinearModel, largestRank, type LinearFit, planLinearFit, type TrainingRows } from './linear-fit.js'
 import type { PosteriorState } from './posterior-state.js'
 
 /** What the linear model of some rows needs. */
@@ -129,6 +130,17 @@ export function forecastLinearModel(evaluator: Evaluator, { likelihood, memoryLi
     sample = Math.floor(sample * 0.7)
   }
   return undefined
+}
+
+/** What the whole fit costs: of the rows that are solved exactly, and of all rows after them. */
+export function forecastWholeFit(evaluator: Evaluator, options: ResolvedOptions, examples: number,
+  forecast: LinearForecast): Need {
+  const { rows, allRows } = planLinearFit(evaluator, options, examples, forecast.sample)
+  if (allRows === undefined) return forecast
+  const { likelihood, memoryLimit } = options
+  const exact = costOf(evaluator, rankOfExample(evaluator, likelihood), rows,
+    mostRank(evaluator, likelihood, memoryLimit))
+  return { seconds: exact.seconds + allRows.seconds, bytes: Math.max(exact.bytes, allRows.bytes) }
 }
 
 /** What a fit of the linear model is told beside its rows. */

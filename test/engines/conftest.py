@@ -77,6 +77,19 @@ def check_same(fitted: Laplace, alone: Laplace, x: Any) -> None:
     np.testing.assert_allclose(one.variance, other.variance, rtol=1e-10)
 
 
+#: How often each row counts: some not at all.
+COUNTS = np.random.default_rng(5).integers(0, 3, ROWS)
+
+
+def check_weighted(fitted: Laplace) -> None:
+    """The posterior is that of the rows repeated by COUNTS, prior precision included: tune='auto' of classes."""
+    x, y = data("classification")
+    rows = np.repeat(np.arange(ROWS), COUNTS)
+    alone = posterior("classification").fit(x[rows], y[rows]).optimize_prior_precision(method="auto")
+    assert fitted.prior_precision == pytest.approx(alone.prior_precision, rel=1e-7)
+    np.testing.assert_allclose(fitted.predict(x[:20]).variance, alone.predict(x[:20]).variance, rtol=1e-7)
+
+
 def once(path: Path) -> bool:
     """True the first time, in whatever process."""
     try:

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.dataset
 import pyarrow.parquet
 import pytest
-from conftest import KINDS, NAMES, check_equal, data, frame, posterior
+from conftest import COUNTS, KINDS, NAMES, check_equal, check_weighted, data, frame, posterior
 
 from polylaplace import DataError, OptionError
 from polylaplace.distributed import fit_batches, predict_batches
@@ -38,6 +38,7 @@ def test_everything_that_gives_batches(tmp_path: Path) -> None:
         (duckdb.sql(f"select * from '{tmp_path / 'rows.parquet'}'"), {}),
         (polars.from_pandas(table), {}),
         (polars.from_pandas(table).iter_slices(40), {}),
+        (polars.scan_parquet(tmp_path / "rows.parquet"), {}),
         ([table.iloc[:100], table.iloc[100:]], {}),
         ([{name: table[name].to_numpy() for name in table}], {}),
         ([(x[:90], y[:90]), (x[90:], y[90:])], {}),
@@ -88,6 +89,25 @@ def test_tuning_reads_twice_and_says_when_it_cannot() -> None:
     with pytest.raises(DataError, match="give a function"):
         fit_batches(la, iter(batches), label="y", tune="auto")
     assert "not fitted" in repr(la)
+
+
+def test_weights_repeat_rows() -> None:
+    table = pa.Table.from_pandas(frame("classification").assign(n=COUNTS))
+    x, y = data("classification")
+    for source, column in ((table, "n"), ([(x[:99], y[:99], COUNTS[:99]), (x[99:], y[99:], COUNTS[99:])], None)):
+        la = posterior("classification")
+        fit_batches(la, source, label="y", sample_weight=column, tune="auto", chunk_rows=31)
+        check_weighted(la)
+    with pytest.raises(OptionError, match="whole number"):
+        halves = table.set_column(table.column_names.index("n"), "n", pa.array(COUNTS / 2))
+        fit_batches(posterior("classification"), halves, label="y", sample_weight="n", tune="auto")
+
+
+def test_errors_name_the_rows() -> None:
+    table = frame("classification").astype({"y": float})
+    table.loc[100, "y"] = np.nan
+    with pytest.raises(DataError, match=r"^In the batches, rows 80 to 119: "):
+        fit_batches(posterior("classification"), table.iloc[:200], label="y", chunk_rows=40)
 
 
 def test_predictions_are_columns() -> None:

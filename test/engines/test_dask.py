@@ -13,7 +13,7 @@ import dask.bag
 import dask.dataframe
 import numpy as np
 import pytest
-from conftest import KINDS, NAMES, ROWS, check_equal, check_same, data, frame, once, posterior
+from conftest import COUNTS, KINDS, NAMES, ROWS, check_equal, check_same, check_weighted, data, frame, once, posterior
 from distributed import Client, LocalCluster
 
 from polylaplace import DataError, Laplace, LaplaceWarning, NodeNotFoundError, OptionError, Progress
@@ -91,8 +91,9 @@ def test_a_driver_goes_on_from_a_checkpoint(cluster: Client, tmp_path: Path) -> 
     table = plain.map_partitions(fails, meta=plain._meta)
     folder = tmp_path / "checkpoint"
     la = posterior("regression")
-    with pytest.raises(ValueError, match="a broken disk"):
+    with pytest.raises(ValueError, match="a broken disk") as broken:
         fit_dask(la, table, label="y", checkpoint=str(folder))
+    assert "polylaplace: in partition 4 of 5" in broken.value.__notes__
     assert "not fitted" in repr(la)
     before = {file.name: file.stat().st_mtime_ns for file in folder.glob("*.partial")}
     assert before
@@ -160,8 +161,10 @@ def test_what_cannot_be_is_refused_at_the_start(cluster: Client, monkeypatch: py
         fit_dask(posterior("classification"), table)
     with pytest.raises(DataError, match="no rows"):
         fit_dask(posterior("classification"), table[table.a > 1e9], label="y")
-    with pytest.raises(DataError, match="Class labels"):
+    with pytest.raises(DataError, match=r"^In partition \d, rows 0 to \d+: Class labels"):
         fit_dask(posterior("classification"), table.assign(y=7), label="y")
+    with pytest.raises(OptionError, match="name of a column"):
+        fit_dask(posterior("classification"), table, label="y", sample_weight=COUNTS)
     fitted = fit_dask(
         posterior("classification"), table[(table.a > 0) | (table.y == 0)].map_partitions(_without_second), label="y"
     )
@@ -183,6 +186,17 @@ def test_what_cannot_be_is_refused_at_the_start(cluster: Client, monkeypatch: py
 
 def _without_second(part: Any, partition_info: Any = None) -> Any:
     return part.iloc[:0] if partition_info is not None and partition_info["number"] == 1 else part
+
+
+def test_weights_repeat_rows(cluster: Client) -> None:
+    table = dask.dataframe.from_pandas(frame("classification").assign(n=COUNTS), npartitions=3)
+    check_weighted(fit_dask(posterior("classification"), table, label="y", sample_weight="n", tune="auto"))
+    x, y = (dask.array.from_array(part, chunks=50) for part in data("classification"))
+    counts = dask.array.from_array(COUNTS, chunks=40)
+    check_weighted(fit_dask(posterior("classification"), x, y, sample_weight=counts, tune="auto"))
+    rows = [(*row, n) for row, n in zip(zip(*data("classification"), strict=True), COUNTS, strict=True)]
+    bag = dask.bag.from_sequence(rows, npartitions=2)
+    check_weighted(fit_dask(posterior("classification"), bag, tune="auto"))
 
 
 def test_sums_of_the_same_rows_twice(cluster: Client) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import ray
-from conftest import KINDS, NAMES, ROWS, check_equal, data, frame, once, posterior
+from conftest import COUNTS, KINDS, NAMES, ROWS, check_equal, check_weighted, data, frame, once, posterior
 
 from polylaplace import DataError, Progress
 from polylaplace.distributed import fit_ray, predict_ray
@@ -39,7 +39,7 @@ def dataset(likelihood: str, blocks: int = 5) -> Any:
     return ray.data.from_pandas([table.iloc[at::blocks] for at in range(blocks)])
 
 
-@pytest.mark.parametrize(("likelihood", "subset", "structure"), KINDS[::2] + KINDS[3:4])
+@pytest.mark.parametrize(("likelihood", "subset", "structure"), KINDS)
 def test_equals_one_machine(likelihood: str, subset: str, structure: str) -> None:
     told: list[Progress] = []
     la = fit_ray(
@@ -86,16 +86,17 @@ def test_bits_checkpoints_tuning_and_columns(tmp_path: Path) -> None:
     np.testing.assert_allclose(answer["probability_2"], expected.probabilities[:, 2], rtol=1e-10)
 
 
+def test_weights_repeat_rows() -> None:
+    rows = ray.data.from_pandas(frame("classification").assign(n=COUNTS))
+    check_weighted(fit_ray(posterior("classification"), rows, label="y", sample_weight="n", tune="auto"))
+
+
 def test_tensor_columns_and_errors() -> None:
     x, y = data("classification")
-    rows = (
-        ray.data.from_numpy({"x": x, "y": y})
-        if False
-        else ray.data.from_items([{"x": x[i], "y": int(y[i])} for i in range(len(x))], override_num_blocks=3)
-    )
+    rows = ray.data.from_items([{"x": x[i], "y": int(y[i])} for i in range(len(x))], override_num_blocks=3)
     check_equal(
         fit_ray(posterior("classification"), rows, features="x", label="y"), "classification", "last_layer", "kron"
     )
     wrong = rows.map(lambda row: {**row, "y": 7})
-    with pytest.raises(DataError, match=r"^Class labels must be integers 0 to 2"):
+    with pytest.raises(DataError, match=r"^In a block, rows 0 to \d+: Class labels must be integers 0 to 2"):
         fit_ray(posterior("classification"), wrong, features="x", label="y")

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pyspark
 import pytest
-from conftest import KINDS, NAMES, check_equal, data, frame, once, posterior
+from conftest import COUNTS, KINDS, NAMES, check_equal, check_weighted, data, frame, once, posterior
 from pyspark.sql import SparkSession
 
 from polylaplace import DataError, Progress
@@ -40,7 +40,7 @@ def table(spark: SparkSession, likelihood: str, partitions: int = 5) -> Any:
     return spark.createDataFrame(frame(likelihood)).repartition(partitions)
 
 
-@pytest.mark.parametrize(("likelihood", "subset", "structure"), KINDS[::2] + KINDS[3:4])
+@pytest.mark.parametrize(("likelihood", "subset", "structure"), KINDS)
 def test_equals_one_machine(spark: SparkSession, likelihood: str, subset: str, structure: str) -> None:
     told: list[Progress] = []
     rows = table(spark, likelihood)
@@ -88,8 +88,15 @@ def test_bits_checkpoints_tuning_and_columns(spark: SparkSession, tmp_path: Path
     np.testing.assert_array_equal(answer["class"], expected.probabilities.argmax(axis=1))
 
 
+def test_weights_repeat_rows(spark: SparkSession) -> None:
+    rows = spark.createDataFrame(frame("classification").assign(n=COUNTS)).repartition(3)
+    check_weighted(fit_spark(posterior("classification"), rows, label="y", sample_weight="n", tune="auto"))
+
+
 def test_errors_come_as_they_were_thrown(spark: SparkSession) -> None:
     rows = table(spark, "classification", 2).withColumn("y", pyspark.sql.functions.lit(7))
-    with pytest.raises(DataError, match=r"^Class labels must be integers 0 to 2") as refused:
+    with pytest.raises(
+        DataError, match=r"^In partition \d, rows 0 to \d+: Class labels must be integers 0 to 2"
+    ) as refused:
         fit_spark(posterior("classification"), rows, label="y")
     assert refused.value.code == "BAD_LABELS"

@@ -55,6 +55,14 @@ t.test('every kind of fit has a forecast', async t => {
   }
 })
 
+t.test('rows beyond those that are solved exactly are part of the forecast', async t => {
+  const prepared = laplace(perceptron(drawer(5), 30, 300, 3, 'Tanh'), { likelihood: 'classification' })
+  const [few, many] = [2000, 20_000].map(rows => prepared.forecast({ rows }).stages[0].seconds)
+  // At least the gradients: eleven pairs of products of all rows, six multiplications a weight each.
+  const least = 20_000 * 11 * 6 * 10_000 / 2e10
+  t.ok(many > few + 0.8 * least && many < 720, `${few} s, ${many} s`)
+})
+
 t.test('counts that are none, and unknown words, are refused', async t => {
   const prepared = laplace(perceptron(drawer(4), 5, 8, 3, 'Tanh'), { likelihood: 'classification' })
   for (const rows of [0, -1, 1.5, NaN]) t.throws(() => prepared.forecast({ rows }), { code: 'BAD_OPTION' })

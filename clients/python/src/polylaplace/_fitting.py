@@ -75,7 +75,7 @@ class Fitting(PosteriorState):
             y = masked(y, mask, self.likelihood)
         progress = self._progress if progress_bar is None else progress_bar
         self._adopt(*self._fitted_to(X, y, timeout, progress, sample_weight))
-        self._training = _readable_again(X, y)
+        self._training = _readable_again(X, y, sample_weight)
         return self
 
     def _fitted_to(
@@ -201,9 +201,9 @@ class Fitting(PosteriorState):
         return self
 
 
-def _readable_again(X: Any, y: Any) -> tuple[Any, Any] | None:
+def _readable_again(X: Any, y: Any, weight: Any = None) -> tuple[Any, Any, Any] | None:
     """The data of a fit, None where reading it again would find nothing: an iterator is empty after the fit."""
-    return None if isinstance(X, Iterator) else (X, y)
+    return None if isinstance(X, Iterator) else (X, y, weight)
 
 
 def _no_batches() -> DataError:

@@ -65,7 +65,8 @@ class PosteriorState:
     #: Quantities of the present posterior that have been asked for.
     _cache: dict[str, Any]
     #: What the last fit was given, unless it can be read only once.
-    _training: tuple[Any, Any] | None
+    #: The data of the fit and how often each row counts, where they can be read again.
+    _training: tuple[Any, Any, Any] | None
     _progress: ProgressOption
     #: The key of the labels in batches that are mappings.
     _label_key: str = "labels"

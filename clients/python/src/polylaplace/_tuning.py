@@ -12,6 +12,7 @@ from ._exceptions import LaplaceError, OptionError, PriorWarning
 from ._models import size_of
 from ._options import as_prior_structure, as_tune_method
 from ._posterior_state import PosteriorState
+from ._weights import repeated
 
 #: Methods that go over the training data once more.
 _READ_TRAINING_DATA = ("auto", "validated", "linearized")
@@ -38,6 +39,7 @@ class Tuning(PosteriorState):
         *,
         X: Any = None,
         y: Any = None,
+        sample_weight: Any = None,
         X_val: Any = None,
         y_val: Any = None,
         progress_bar: bool | None = None,
@@ -58,6 +60,7 @@ class Tuning(PosteriorState):
             X, y: the training data, which 'auto', 'validated' and 'linearized' read once more. Needed only where `fit`
                 was not given arrays or a loader that can be read again: after `fit_merged`, `load`, pickling, or a fit
                 to a generator.
+            sample_weight: how often each row of X counts, in whole numbers; of a fit's own data those of the fit.
             pred_type, n_steps, lr, init_prior_prec: taken for laplace-torch's sake. The optimum does not depend on
                 them: it is found to convergence.
         """
@@ -70,7 +73,7 @@ class Tuning(PosteriorState):
             options["sigmaNoise"] = True  # type: ignore[assignment]
         params: dict[str, Any] = {"posterior": self._handle(), "options": options}
         if options["tune"] in _READ_TRAINING_DATA:
-            params.update(self._training_data(X, y, str(options["tune"])))
+            params.update(self._training_data(X, y, sample_weight, str(options["tune"])))
         if val_loader is not None:
             params["validation"] = self._joined(val_loader, "validation data")
         elif X_val is not None:
@@ -78,15 +81,18 @@ class Tuning(PosteriorState):
         progress = self._progress if progress_bar is None else progress_bar
         self._adopt(*self._made("tune", params, timeout=timeout, progress=progress))
         if options["tune"] == "marglik" and options["priorStructure"] == "scalar":
-            self._compare_with_auto(options, X, y)
+            self._compare_with_auto(options, self._training if X is None else (X, y, sample_weight))
         return self
 
-    def _compare_with_auto(self, options: dict[str, Any], X: Any, y: Any) -> None:
+    def _compare_with_auto(self, options: dict[str, Any], training: tuple[Any, Any, Any] | None) -> None:
         """Warns once where 'marglik' and 'auto' differ much, if that can be known in no time."""
-        training = self._training if X is None else (X, y)
-        if self._compared or training is None or not all(is_array_like(part) for part in training):
+        if self._compared or training is None or not all(is_array_like(part) for part in training[:2]):
             return
-        data = self._data(*training)
+        try:
+            data = self._repeated(*training)
+        except OptionError:
+            # Weights that are no whole numbers.
+            return
         if size_of(data) + size_of(self._network_params or {}) > _CHEAP_BYTES:
             return
         self._compared = True
@@ -109,9 +115,9 @@ class Tuning(PosteriorState):
                 stacklevel=3,
             )
 
-    def _training_data(self, X: Any, y: Any, method: str) -> dict[str, Any]:
+    def _training_data(self, X: Any, y: Any, weight: Any, method: str) -> dict[str, Any]:
         """The data of the fit: those given, or those that `fit` was given."""
-        training = self._training if X is None else (X, y)
+        training = self._training if X is None else (X, y, weight)
         if training is None:
             raise OptionError(
                 f"Tuning '{method}' reads the training data once more, and they are not kept here (a posterior that "
@@ -120,4 +126,10 @@ class Tuning(PosteriorState):
                 "BAD_COMBINATION",
                 {"option": "method"},
             )
-        return self._data(*training)
+        return self._repeated(*training)
+
+    def _repeated(self, X: Any, y: Any, weight: Any) -> dict[str, Any]:
+        """The data, every row as often as its weight says."""
+        data = self._data(X, y)
+        data["x"], data["y"] = repeated(data["x"], data["y"], weight)
+        return data

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 
 from ._data import Array, to_array
-from ._exceptions import ShapeError
+from ._examples import Examples
+from ._exceptions import OptionError, ShapeError
 
 
 def as_weights(weight: Any, rows: int) -> dict[str, Array]:
@@ -17,6 +18,26 @@ def as_weights(weight: Any, rows: int) -> dict[str, Array]:
         ShapeError: when there is not one for each row.
     """
     return WeightsInTurn(weight).all(rows)
+
+
+def repeated(x: Examples, y: Array, weight: Any) -> tuple[Examples, Array]:
+    """Every row (n, ...) as often as its weight says, for what has no weights of its own.
+
+    Raises:
+        OptionError: BAD_COMBINATION for weights that are no whole numbers.
+    """
+    own = as_weights(weight, len(y)).get("sampleWeight")
+    if own is None:
+        return x, y
+    if not np.array_equal(own, np.trunc(own)):
+        raise OptionError(
+            "The rows are read once more, where a weight (sample_weight) is a whole number: how often the row is "
+            "there. For other weights tune by 'marglik' or 'gridsearch', or give the prior precision.",
+            "BAD_COMBINATION",
+            {"option": "sample_weight"},
+        )
+    rows = np.repeat(np.arange(len(y)), own.astype(np.int64))
+    return x[rows], y[rows]
 
 
 class WeightsInTurn:

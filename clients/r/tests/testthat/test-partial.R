@@ -47,6 +47,40 @@ test_that("a chunk counts once", {
   expect_output(print(total), "40 rows, 2 chunks")
 })
 
+test_that("a break is gone on from, and a part that fails is named", {
+  skip_without_node()
+  skip_if_not_installed("future.apply")
+  old <- future::plan("sequential")
+  on.exit(future::plan(old))
+  folder <- tempfile()
+  rows <- split(1:40, rep(1:4, each = 10))
+  times <- rep(0:3, 10)
+  parts <- lapply(rows, function(own) list(x = numbers[own, ], y = targets[own, ], weights = times[own]))
+  run <- function(parts) {
+    fit_future(
+      weights, unname(parts), "regression", activation = "tanh", prior_precision = 1, sigma_noise = 0.3,
+      checkpoint = folder
+    )
+  }
+  broken <- replace(parts, 3, list(function() stop("a broken disk")))
+  expect_error(run(broken), "In part 3: a broken disk", fixed = TRUE)
+  before <- file.info(dir(folder, "[.]partial$", full.names = TRUE))
+  expect_equal(nrow(before), 2)
+  la <- suppressWarnings(run(parts))
+  expect_equal(file.info(rownames(before))$mtime, before$mtime)
+  expect_length(dir(folder, "[.]partial$"), 4)
+  repeated <- rep(1:40, times)
+  whole <- suppressWarnings(merged(sums(repeated)))
+  expect_equal(la$log_marginal_likelihood, whole$log_marginal_likelihood, tolerance = 1e-10)
+  parts[[2]]$y <- parts[[2]]$y[-1]
+  expect_error(run(parts), "In part 2: ", class = "laplace_error_shape")
+  expect_error(probe_worker(1, "0.0.1", NULL), "Worker .* has polylaplace", class = "laplace_error_state")
+  expect_error(
+    probe_worker(1, package_version_text(), list(folder = folder, token = "another")), "does not see the checkpoint",
+    class = "laplace_error_state"
+  )
+})
+
 test_that("the workers of a plan sum up the parts", {
   skip_without_node()
   skip_if_not_installed("future.apply")

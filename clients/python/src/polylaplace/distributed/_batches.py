@@ -10,7 +10,7 @@ from .._exceptions import DataError
 from .._laplace import Laplace
 from .._progress import ProgressOption
 from ._driver import SAMPLE_BYTES, Told, fit, predictor
-from ._tables import Columns, Features, Label, as_table, count_of, is_pair, with_columns
+from ._tables import Columns, Features, Label, as_table, count_of, is_arrays, with_columns
 from ._work import FAN_IN, Job, probe
 
 
@@ -20,6 +20,7 @@ def fit_batches(
     *,
     features: Features = None,
     label: Label = None,
+    sample_weight: str | None = None,
     tune: str | None = None,
     tune_sigma_noise: bool = False,
     validation: tuple[Any, Any] | None = None,
@@ -35,9 +36,10 @@ def fit_batches(
 
     Args:
         batches: a pyarrow dataset, scanner, table or record-batch reader, a DuckDB relation or result; any iterable of
-            Arrow batches, data frames of pandas or polars, dictionaries of arrays, or (x, y). Where `tune` reads rows
-            once more it must give them twice: give a function that returns a new iterator, if it is one.
-        la, features, label, tune, deterministic, checkpoint and the others: as for `fit_dask`.
+            Arrow batches, data frames of pandas or polars, dictionaries of arrays, (x, y) or (x, y, weights). Where
+            `tune` reads rows once more it must give them twice: give a function that returns a new iterator, if it is
+            one.
+        la, features, label, sample_weight, tune, deterministic, checkpoint and the others: as for `fit_dask`.
 
     Raises:
         LaplaceError: the posterior of an earlier fit is then untouched.
@@ -45,7 +47,7 @@ def fit_batches(
     return fit(
         la,
         _Batches(batches),
-        Columns(features, label),
+        Columns(features, label, sample_weight),
         tune=tune,
         tune_sigma_noise=tune_sigma_noise,
         validation=validation,
@@ -103,6 +105,7 @@ class _Batches:
     """Batches that come one after another. Batches of equal rows are all meant."""
 
     repeats = "count"
+    part = "the batches"
 
     def __init__(self, batches: Any) -> None:
         self._given = batches
@@ -112,8 +115,8 @@ class _Batches:
         """The first batch with rows; it is given again with the others."""
         iterator = _iterated(self._given)
         for batch in iterator:
-            table = batch if is_pair(batch) else as_table(batch)
-            if len(batch[1]) if is_pair(batch) else count_of(table):
+            table = batch if is_arrays(batch) else as_table(batch)
+            if len(batch[1]) if is_arrays(batch) else count_of(table):
                 self._next = itertools.chain([batch], iterator)
                 return table
         return None

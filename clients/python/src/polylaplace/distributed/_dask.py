@@ -13,7 +13,7 @@ from .._laplace import Laplace
 from .._progress import ProgressOption
 from ._driver import SAMPLE_BYTES, Told, fit, predictor
 from ._extras import needed
-from ._tables import Columns, Features, Label
+from ._tables import Columns, Features, Label, is_arrays
 from ._work import FAN_IN, Job, Predict, probe
 
 
@@ -24,6 +24,7 @@ def fit_dask(
     *,
     features: Features = None,
     label: Label = None,
+    sample_weight: Any = None,
     tune: str | None = None,
     tune_sigma_noise: bool = False,
     validation: tuple[Any, Any] | None = None,
@@ -39,9 +40,11 @@ def fit_dask(
 
     Args:
         la: the posterior to fit; it is returned.
-        data: a dask.dataframe; a dask.array (n, ...) with `y`; a dask.bag of (x, y) rows or of dictionaries.
+        data: a dask.dataframe; a dask.array (n, ...) with `y`; a dask.bag of rows (x, y) or (x, y, weight), or of
+            dictionaries.
         y: the labels of an array, a dask.array (n,) or (n, C).
         features, label: columns of a table; without features all but the label. A dictionary names those of each input.
+        sample_weight: how often each row counts: a column of a table, or beside a dask.array one (n,).
         tune: how the prior is tuned afterwards, as `method` of `optimize_prior_precision`; None: not at all.
         tune_sigma_noise, validation: as there; validation rows (X, y) are at the driver.
         deterministic: the same bits in whatever order partitions come and are numbered: their sums pass through the
@@ -55,11 +58,12 @@ def fit_dask(
     Raises:
         LaplaceError: the posterior of an earlier fit is then untouched.
     """
-    engine = _Dask(data, y)
+    beside = _is_array(sample_weight)
+    engine = _Dask(data, y, sample_weight if beside else None)
     return fit(
         la,
         engine,
-        Columns(features, label),
+        Columns(features, label, None if beside else sample_weight),
         tune=tune,
         tune_sigma_noise=tune_sigma_noise,
         validation=validation,
@@ -136,15 +140,22 @@ def _by_rows(array: Any) -> Any:
     return array if all(n == 1 for n in array.numblocks[1:]) else array.rechunk(dict.fromkeys(range(1, array.ndim), -1))
 
 
+def _as_divided(array: Any, rows: Any) -> Any:
+    """The array in the chunks of the rows that it stands beside."""
+    known = array.chunks[0] == rows.chunks[0] or array.numblocks[0] == rows.numblocks[0]
+    return _by_rows(array if known else array.rechunk({0: rows.chunks[0]}))
+
+
 def _of_records(records: Sequence[Any]) -> Any:
     """Rows of a bag as a table or as arrays (x, y); batches stay what they are."""
     first = records[0]
     if isinstance(first, Mapping):
         return {name: np.asarray([row[name] for row in records]) for name in first}
-    if isinstance(first, (tuple, list)) and len(first) == 2:
-        return np.asarray([x for x, _ in records]), np.asarray([y for _, y in records])
+    if is_arrays(first):
+        return tuple(np.asarray(part) for part in zip(*records, strict=True))
     raise OptionError(
-        f"A bag's elements must be rows (x, y) or dictionaries by column; got {type(first).__name__}.",
+        "A bag's elements must be rows (x, y) or (x, y, weight), or dictionaries by column; got "
+        f"{type(first).__name__}.",
         "BAD_OPTION",
         {"option": "data"},
     )
@@ -152,7 +163,7 @@ def _of_records(records: Sequence[Any]) -> Any:
 
 def _leaf(job: Job, partition: int, *blocks: Any) -> list[bytes]:
     """The pieces of one partition."""
-    if len(blocks) == 2:
+    if is_arrays(blocks):
         return list(job.leaf([blocks], partition))
     if hasattr(blocks[0], "iloc"):
         return list(job.leaf([blocks[0]], partition))
@@ -170,8 +181,9 @@ class _Dask:
     """Data of Dask on the present scheduler."""
 
     repeats = "skip"
+    part = "partition {}"
 
-    def __init__(self, data: Any, y: Any) -> None:
+    def __init__(self, data: Any, y: Any, weights: Any = None) -> None:
         self._dask = needed("dask", "dask")
         if _is_array(data):
             if y is None or not _is_array(y):
@@ -179,13 +191,9 @@ class _Dask:
                     "y is missing: the labels of a dask.array are one too.", "BAD_OPTION", {"option": "y"}
                 )
             rows = _by_rows(data)
-            labels = (
-                y
-                if y.chunks[0] == rows.chunks[0] or y.numblocks[0] == rows.numblocks[0]
-                else y.rechunk({0: rows.chunks[0]})
-            )
-            parts = zip(rows.to_delayed().ravel(), _by_rows(labels).to_delayed().ravel(), strict=True)
-            self._parts: list[tuple[Any, ...]] = list(parts)
+            beside = [_as_divided(part, rows) for part in (y, weights) if part is not None]
+            blocks = [part.to_delayed().ravel() for part in (rows, *beside)]
+            self._parts: list[tuple[Any, ...]] = list(zip(*blocks, strict=True))
         elif hasattr(data, "to_delayed"):
             self._parts = [(part,) for part in data.to_delayed()]
         else:
@@ -198,8 +206,8 @@ class _Dask:
     def first(self) -> Any:
         for part in self._parts:
             blocks = self._dask.compute(*part)
-            if len(blocks) == 2 and len(blocks[1]):
-                return blocks[0][:1], blocks[1][:1]
+            if is_arrays(blocks) and len(blocks[1]):
+                return tuple(block[:1] for block in blocks)
             if len(blocks) == 1 and hasattr(blocks[0], "iloc") and len(blocks[0]):
                 return blocks[0].iloc[:1]
             if len(blocks) == 1 and not hasattr(blocks[0], "iloc") and (records := list(blocks[0])[:1]):
@@ -255,8 +263,15 @@ class _Dask:
         return task if client is None else client.compute(task)
 
     @staticmethod
-    def _completed(futures: list[Any]) -> Any:
-        return needed("distributed", "dask").as_completed(futures)
+    def _completed(futures: list[Any]) -> Iterator[Any]:
+        """The futures of the partitions as they are done; the first that failed raises, and says which it is."""
+        numbers = {future.key: number for number, future in enumerate(futures)}
+        for future in needed("distributed", "dask").as_completed(futures):
+            if future.status == "error":
+                error = future.exception()
+                error.add_note(f"polylaplace: in partition {numbers[future.key]} of {len(futures)}")
+                raise error
+            yield future
 
     @staticmethod
     def _client() -> Any:

@@ -19,13 +19,14 @@ from .._posterior_state import AUTO
 from .._progress import Progress, ProgressOption, progress_callback
 from .._tuning import _READ_TRAINING_DATA
 from .._version import __version__
-from ._tables import Columns, Features, Label, as_table, is_pair
+from ._tables import Columns, Features, Label, as_table, is_arrays
 from ._work import (
     CHUNK_BYTES,
     CHUNK_ROWS,
     FAN_IN,
     MARK,
     Job,
+    Labelled,
     Piece,
     Predict,
     Rows,
@@ -61,6 +62,8 @@ class Engine(Protocol):
     #: What a merge does about chunks that two pieces have: 'skip' where chunks are named by their partition; 'count'
     #: where only the engine can tell equal rows apart, which gives each partition's result once.
     repeats: str
+    #: What errors call a part of the data, with its number where it has one: 'partition {}'.
+    part: str
 
     def first(self) -> Any:
         """A batch with a row or more; None where there are no rows."""
@@ -97,14 +100,14 @@ def fit(
     first = engine.first()
     if first is None:
         raise DataError("There are no rows to fit to.", "EMPTY_DATA")
-    data = la._data(*columns.split(first if is_pair(first) else as_table(first)), ("x", "y"))
+    data = Labelled.of(la, *columns.split(first if is_arrays(first) else as_table(first)))
     # The network is read here, once, with rows where it needs them; workers get what was read.
-    la._read_model(data["x"])
-    row_bytes = max(1, (data["x"].nbytes + data["y"].nbytes) // max(1, len(data["y"])))
+    la._read_model(data.x)
+    row_bytes = max(1, data.nbytes // max(1, len(data)))
     rows = chunk_rows or max(1, min(CHUNK_ROWS, CHUNK_BYTES // row_bytes))
     with _typed_errors():
         engine.probe(__version__, _marked(checkpoint))
-    common = (shipped(la, threads, fitted=False), columns, rows, engine.repeats)
+    common = (shipped(la, threads, fitted=False), columns, rows, engine.repeats, engine.part)
     needs_rows = tune is not None and as_tune_method(tune) in _READ_TRAINING_DATA
     sample = SampleJob(*common, max(1, sample_bytes // row_bytes), seed)
     if la.subset_of_weights == AUTO or la.hessian_structure in ("lowrank", "gp", "functional", "ekfac"):
@@ -129,7 +132,8 @@ def _tune(
     """Tunes by the sums, and by rows where they are needed."""
     more: dict[str, Any] = {}
     if drawn is not None:
-        more["X"], more["y"] = in_order(drawn)
+        data = in_order(drawn)
+        more |= {"X": data.x, "y": data.y, "sample_weight": data.weights}
         _note_sample(drawn, sample_bytes, "The prior is tuned by")
     if validation is not None:
         more["X_val"], more["y_val"] = validation
@@ -139,16 +143,17 @@ def _tune(
 def _fit_to_rows(la: Laplace, rows: Rows, sample_bytes: int) -> Laplace:
     """A posterior of which nothing adds up: of the linear model over all weights, or one that the rows choose."""
     _note_sample(rows, sample_bytes, "Of this posterior nothing adds up over machines, so that it is fitted to")
-    la.fit(*in_order(rows))
+    data = in_order(rows)
+    la.fit(data.x, data.y, sample_weight=data.weights)
     la._training = None
     return la
 
 
 def _note_sample(rows: Rows, sample_bytes: int, what: str) -> None:
-    if rows.seen > len(rows.y):
+    if rows.seen > len(rows.data):
         warnings.warn(
-            f"{what} {len(rows.y)} of the {rows.seen} rows, drawn by the seed: more are more than {sample_bytes} bytes "
-            "(sample_bytes). It is not exactly that of one machine.",
+            f"{what} {len(rows.data)} of the {rows.seen} rows, drawn by the seed: more are more than {sample_bytes} "
+            "bytes (sample_bytes). It is not exactly that of one machine.",
             LaplaceWarning,
             stacklevel=5,
         )

@@ -22,6 +22,7 @@ def fit_ray(
     *,
     features: Features = None,
     label: Label = None,
+    sample_weight: str | None = None,
     tune: str | None = None,
     tune_sigma_noise: bool = False,
     validation: tuple[Any, Any] | None = None,
@@ -34,12 +35,12 @@ def fit_ray(
     workers: int | None = None,
     progress: ProgressOption = None,
 ) -> Laplace:
-    """Fits a posterior to a Ray dataset: `map_batches` by actors, then the pieces merged sixteen at a time.
+    """Fits a posterior to a Ray dataset: `map_batches` by actors, the pieces merged sixteen at a time, an AggregateFnV2.
 
     Args:
         dataset: a ray.data.Dataset with a column for each feature, or one of vectors or tensors.
         workers: actors at most; None: one for each processor of the cluster.
-        la, features, label, tune, deterministic, checkpoint and the others: as for `fit_dask`.
+        la, features, label, sample_weight, tune, deterministic, checkpoint and the others: as for `fit_dask`.
 
     Raises:
         LaplaceError: the posterior of an earlier fit is then untouched.
@@ -47,7 +48,7 @@ def fit_ray(
     return fit(
         la,
         _Ray(dataset, workers),
-        Columns(features, label),
+        Columns(features, label, sample_weight),
         tune=tune,
         tune_sigma_noise=tune_sigma_noise,
         validation=validation,
@@ -123,6 +124,28 @@ class _Merges:
         return _pieces([_value(self._job).merge(pieces)] if pieces else [])
 
 
+def _aggregate(job: Any) -> Any:
+    """The pieces of a dataset as one, b"" where there are none: an aggregate function of Ray's."""
+
+    class Merging(needed("ray.data.aggregate", "ray").AggregateFnV2):  # type: ignore[misc]
+        def __init__(self) -> None:
+            super().__init__("piece", zero_factory=bytes, on=None, ignore_nulls=False)
+
+        def aggregate_block(self, block: Any) -> bytes:
+            column = block["piece"]
+            return self._merged(column.to_pylist() if hasattr(column, "to_pylist") else list(column))
+
+        def combine(self, current_accumulator: bytes, new: bytes) -> bytes:
+            return self._merged([current_accumulator, new])
+
+        @staticmethod
+        def _merged(pieces: list[bytes]) -> bytes:
+            some = [bytes(piece) for piece in pieces if piece]
+            return _value(job).merge(some) if some else b""
+
+    return Merging()
+
+
 def _value(reference: Any) -> Any:
     ray = needed("ray", "ray")
     return ray.get(reference) if isinstance(reference, ray.ObjectRef) else reference
@@ -137,6 +160,7 @@ def _pieces(pieces: list[bytes]) -> dict[str, Any]:
 class _Ray:
     """A dataset of Ray. Its blocks have no numbers that last, so equal rows are told apart by how often they came."""
 
+    part = "a block"
     repeats = "count"
 
     def __init__(self, dataset: Any, workers: int | None) -> None:
@@ -165,13 +189,7 @@ class _Ray:
         level = self._leaves(shared)
         for _ in range(2):
             level = level.map_batches(merges, batch_size=FAN_IN, batch_format="numpy")
-        waiting: list[bytes] = []
-        for done, row in enumerate(level.iter_rows(), 1):
-            waiting.append(bytes(row["piece"]))
-            if len(waiting) == FAN_IN:
-                waiting = [job.merge(waiting)]
-            told(done, 0)
-        return job.merge(waiting) if waiting else None
+        return level.aggregate(_aggregate(shared))["piece"] or None
 
     def pieces(self, job: Job, told: Told) -> Iterator[bytes]:
         for done, row in enumerate(self._leaves(needed("ray", "ray").put(job)).iter_rows(), 1):

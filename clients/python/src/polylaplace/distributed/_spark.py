@@ -23,6 +23,7 @@ def fit_spark(
     *,
     features: Features = None,
     label: Label = None,
+    sample_weight: str | None = None,
     tune: str | None = None,
     tune_sigma_noise: bool = False,
     validation: tuple[Any, Any] | None = None,
@@ -38,7 +39,7 @@ def fit_spark(
 
     Args:
         dataframe: with a column for each feature, or one of arrays (of a VectorUDT make one with vector_to_array).
-        la, features, label, tune, deterministic, checkpoint and the others: as for `fit_dask`.
+        la, features, label, sample_weight, tune, deterministic, checkpoint and the others: as for `fit_dask`.
 
     Raises:
         LaplaceError: the posterior of an earlier fit is then untouched.
@@ -46,7 +47,7 @@ def fit_spark(
     return fit(
         la,
         _Spark(dataframe),
-        Columns(features, label),
+        Columns(features, label, sample_weight),
         tune=tune,
         tune_sigma_noise=tune_sigma_noise,
         validation=validation,
@@ -117,6 +118,7 @@ class _Spark:
     """A data frame of Spark. Its partitions keep their numbers when a task is tried again, or runs twice."""
 
     repeats = "skip"
+    part = "partition {}"
 
     def __init__(self, dataframe: Any) -> None:
         self._dataframe = dataframe

@@ -19,17 +19,27 @@ Features: TypeAlias = str | Sequence[str] | Mapping[str, str | Sequence[str]] | 
 Label: TypeAlias = str | Sequence[str] | None
 
 
-def is_pair(batch: Any) -> bool:
-    """Whether a batch is (x, y), and no table."""
-    return isinstance(batch, (tuple, list)) and len(batch) == 2
+def is_arrays(batch: Any) -> bool:
+    """Whether a batch is (x, y), or (x, y, weights), and no table."""
+    return isinstance(batch, (tuple, list)) and len(batch) in (2, 3)
 
 
 @dataclass(frozen=True, slots=True)
 class Columns:
-    """Which columns of a table are examples and labels. Without features: all columns but the labels."""
+    """Which columns of a table are examples, labels and weights. Without features: all columns but the others."""
 
     features: Features = None
     label: Label = None
+    weight: str | None = None
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.weight, (str, type(None))):
+            raise OptionError(
+                "sample_weight must be the name of a column; of arrays the weights come with them: (x, y, weights), or "
+                f"fit_dask(la, X, y, sample_weight=W) with dask arrays. Got {type(self.weight).__name__}.",
+                "BAD_OPTION",
+                {"option": "sample_weight"},
+            )
 
     def examples(self, table: Any) -> Any:
         """The examples of a table: (n, features), (n, ...) of one column of vectors, or an array for each input."""
@@ -37,13 +47,13 @@ class Columns:
             return {name: _matrix(table, _listed(columns)) for name, columns in self.features.items()}
         if self.features is not None:
             return _matrix(table, _listed(self.features))
-        labels = _listed(self.label)
-        return _matrix(table, [name for name in names_of(table) if name not in labels])
+        others = [*_listed(self.label), *_listed(self.weight)]
+        return _matrix(table, [name for name in names_of(table) if name not in others])
 
-    def split(self, batch: Any) -> tuple[Any, Any]:
-        """Examples and labels of a table or a pair (x, y)."""
-        if is_pair(batch):
-            return batch[0], batch[1]
+    def split(self, batch: Any) -> tuple[Any, Any, Any]:
+        """Examples, labels and weights (or None) of a table or of arrays (x, y), (x, y, weights)."""
+        if is_arrays(batch):
+            return batch[0], batch[1], batch[2] if len(batch) == 3 else None
         if self.label is None:
             raise OptionError(
                 f"label is missing: name the column of the labels among {', '.join(names_of(batch)[:20])} (a list of "
@@ -52,7 +62,8 @@ class Columns:
                 {"option": "label"},
             )
         x, y = self.examples(batch), _matrix(batch, _listed(self.label))
-        return x, y[:, 0] if isinstance(self.label, str) and y.ndim == 2 and y.shape[1] == 1 else y
+        weights = None if self.weight is None else _matrix(batch, [self.weight])[:, 0]
+        return x, y[:, 0] if isinstance(self.label, str) and y.ndim == 2 and y.shape[1] == 1 else y, weights
 
 
 def _listed(columns: str | Sequence[str] | None) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import hashlib
 import os
@@ -15,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from .._data import Array
+from .._data import Array, to_array
 from .._default_client import default_client
 from .._examples import Examples, concatenated
 from .._exceptions import LaplaceError, StateError
@@ -25,7 +26,8 @@ from .._models import fingerprint
 from .._partial import Partial, merge
 from .._posterior_state import TRANSIENT
 from .._version import __version__
-from ._tables import Columns, as_table, count_of, is_pair, with_columns
+from .._weights import as_weights
+from ._tables import Columns, as_table, count_of, is_arrays, with_columns
 
 #: Rows and bytes of a chunk, the smaller of the two.
 CHUNK_ROWS, CHUNK_BYTES = 65_536, 64 * 2**20
@@ -105,12 +107,52 @@ def probe(version: str, checkpoint: tuple[str, str] | None = None) -> str:
     return host
 
 
+@dataclass(frozen=True, slots=True)
+class Labelled:
+    """Rows (n, ...), their labels and how often each counts."""
+
+    x: Examples
+    y: Array
+    weights: Array | None = None
+
+    def __len__(self) -> int:
+        return len(self.y)
+
+    def __getitem__(self, rows: Any) -> Labelled:
+        return Labelled(self.x[rows], self.y[rows], None if self.weights is None else self.weights[rows])
+
+    @property
+    def nbytes(self) -> int:
+        """The bytes of all arrays."""
+        return self.x.nbytes + self.y.nbytes + (0 if self.weights is None else self.weights.nbytes)
+
+    @classmethod
+    def of(cls, la: Laplace, x: Any, y: Any, weights: Any) -> Labelled:
+        """Rows from outside, checked.
+
+        Raises:
+            ShapeError, DataError: when they are no arrays of numbers, one label and weight a row.
+        """
+        data = la._data(x, y, ("x", "y"))
+        own = None if weights is None else to_array(weights, "sample_weight")
+        return cls(data["x"], data["y"], as_weights(own, len(data["y"])).get("sampleWeight"))
+
+    @classmethod
+    def joined(cls, parts: list[Labelled]) -> Labelled:
+        """Several one after another."""
+        weights = [part.weights for part in parts if part.weights is not None]
+        return cls(
+            Examples.joined([part.x for part in parts]),
+            concatenated([part.y for part in parts]),
+            np.concatenate(weights) if len(weights) == len(parts) else None,
+        )
+
+
 @dataclass(slots=True)
 class Rows:
     """A sample of rows: those with the smallest keys, which the seed draws."""
 
-    x: Examples
-    y: Array
+    data: Labelled
     keys: Array
     #: Where each row stands, (n, 2): its partition and its place there; the order of the whole.
     places: Array
@@ -134,6 +176,8 @@ class Job:
     columns: Columns
     chunk_rows: int
     repeats: str
+    #: What errors call a part of the data, with its number where it has one: 'partition {}'.
+    part: str
 
     def leaf(self, batches: Iterable[Any], partition: int | None) -> Iterator[bytes]:
         """The pieces of a partition; none of an empty one. Chunks are named by the partition where it has a number."""
@@ -160,31 +204,39 @@ class Job:
             sum(part.network_bytes for part in parts) + received,
         )
 
-    def _chunks(self, batches: Iterable[Any]) -> Iterator[tuple[Examples, Array]]:
+    def _chunks(self, batches: Iterable[Any], partition: int | None) -> Iterator[Labelled]:
         """The rows of batches in chunks of a fixed number, wherever batches begin and end."""
         la = engine_of(self.shipped)
-        held: list[tuple[Examples, Array]] = []
-        count = 0
+        held: list[Labelled] = []
+        count = seen = 0
         for batch in batches:
-            pair = batch if is_pair(batch) else as_table(batch)
-            if not is_pair(pair) and count_of(pair) == 0:
+            table = batch if is_arrays(batch) else as_table(batch)
+            rows = len(batch[1]) if is_arrays(batch) else count_of(table)
+            if rows == 0:
                 continue
-            data = la._data(*self.columns.split(pair), ("x", "y"))
-            x, y = data["x"], data["y"]
-            while len(y):
+            with self._named(partition, seen, rows):
+                data = Labelled.of(la, *self.columns.split(table))
+            seen += rows
+            while len(data):
                 take = self.chunk_rows - count
-                held.append((x[:take], y[:take]))
-                count += len(held[-1][1])
-                x, y = x[take:], y[take:]
+                held.append(data[:take])
+                count += len(held[-1])
+                data = data[take:]
                 if count == self.chunk_rows:
-                    yield _joined(held)
+                    yield Labelled.joined(held)
                     held, count = [], 0
         if held:
-            yield _joined(held)
+            yield Labelled.joined(held)
 
-
-def _joined(held: list[tuple[Examples, Array]]) -> tuple[Examples, Array]:
-    return Examples.joined([x for x, _ in held]), concatenated([y for _, y in held])
+    @contextlib.contextmanager
+    def _named(self, partition: int | None, first: int, rows: int) -> Iterator[None]:
+        """Errors say in which part of the data they arose, and at which of its rows."""
+        try:
+            yield
+        except LaplaceError as error:
+            where = f"{self.part.format(partition)}, rows {first} to {first + rows - 1}"
+            data = {**error.data, "partition": partition, "first": first}
+            raise type(error)(f"In {where}: {error.message}", error.code, data) from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,9 +251,10 @@ class SumJob(Job):
     def leaf(self, batches: Iterable[Any], partition: int | None) -> Iterator[bytes]:
         waiting: list[Partial] = []
         merges = 0
-        for number, (x, y) in enumerate(self._chunks(batches)):
+        for number, data in enumerate(self._chunks(batches, partition)):
             name = None if partition is None else f"{partition}:{number}"
-            part = self._chunk(x, y, name)
+            with self._named(partition, number * self.chunk_rows, len(data)):
+                part = self._chunk(data, name)
             if self.apart:
                 yield pickle.dumps(Piece(part))
                 continue
@@ -216,16 +269,17 @@ class SumJob(Job):
     def merged(self, values: list[Any]) -> Any:
         return merge(values, repeats=self.repeats)
 
-    def _chunk(self, x: Examples, y: Array, name: str | None) -> Partial:
+    def _chunk(self, data: Labelled, name: str | None) -> Partial:
         """The partial fit of a chunk, from the checkpoint folder where it is there."""
         la = engine_of(self.shipped)
         if self.checkpoint is None:
-            return la.fit_partial(x, y, chunk=name)
-        own = hashlib.sha256(la._chunk_digest(x, y, name) + _fingerprint(self.shipped)).hexdigest()
+            return la.fit_partial(data.x, data.y, sample_weight=data.weights, chunk=name)
+        weights = b"" if data.weights is None else data.weights.tobytes()
+        own = hashlib.sha256(la._chunk_digest(data.x, data.y, name) + _fingerprint(self.shipped) + weights).hexdigest()
         file = Path(self.checkpoint) / f"{own}.partial"
         if file.is_file():
             return Partial.from_bytes(file.read_bytes())
-        part = la.fit_partial(x, y, chunk=name)
+        part = la.fit_partial(data.x, data.y, sample_weight=data.weights, chunk=name)
         write_whole(file, part.to_bytes())
         return part
 
@@ -246,12 +300,13 @@ class SampleJob(Job):
 
     def leaf(self, batches: Iterable[Any], partition: int | None) -> Iterator[bytes]:
         parts: list[Rows] = []
-        for number, (x, y) in enumerate(self._chunks(batches)):
+        la = engine_of(self.shipped)
+        for number, data in enumerate(self._chunks(batches, partition)):
             # Without a number of the partition the rows themselves say where they stand.
-            own = partition if partition is not None else _place(engine_of(self.shipped)._chunk_digest(x, y, None))
-            keys = np.random.Generator(np.random.Philox([self.seed, own * 2**20 + number])).random(len(y))
-            places = np.column_stack([np.full(len(y), own), np.arange(len(y)) + number * self.chunk_rows])
-            parts.append(self._smallest(Rows(x, y, keys, places, len(y))))
+            own = partition if partition is not None else _place(la._chunk_digest(data.x, data.y, None))
+            keys = np.random.Generator(np.random.Philox([self.seed, own * 2**20 + number])).random(len(data))
+            places = np.column_stack([np.full(len(data), own), np.arange(len(data)) + number * self.chunk_rows])
+            parts.append(self._smallest(Rows(data, keys, places, len(data))))
             if len(parts) == FAN_IN:
                 parts = [self.merged(parts)]
         if parts:
@@ -260,8 +315,7 @@ class SampleJob(Job):
     def merged(self, values: list[Any]) -> Any:
         return self._smallest(
             Rows(
-                Examples.joined([part.x for part in values]),
-                concatenated([part.y for part in values]),
+                Labelled.joined([part.data for part in values]),
                 np.concatenate([part.keys for part in values]),
                 np.concatenate([part.places for part in values]),
                 sum(part.seen for part in values),
@@ -272,17 +326,16 @@ class SampleJob(Job):
         if len(rows.keys) <= self.rows:
             return rows
         kept = np.sort(np.argpartition(rows.keys, self.rows - 1)[: self.rows])
-        return Rows(rows.x[kept], rows.y[kept], rows.keys[kept], rows.places[kept], rows.seen)
+        return Rows(rows.data[kept], rows.keys[kept], rows.places[kept], rows.seen)
 
 
 def _place(digest: bytes) -> int:
     return int.from_bytes(digest[:5], "big")
 
 
-def in_order(rows: Rows) -> tuple[Examples, Array]:
+def in_order(rows: Rows) -> Labelled:
     """The rows in the order of the whole."""
-    order = np.lexsort((rows.places[:, 1], rows.places[:, 0]))
-    return rows.x[order], rows.y[order]
+    return rows.data[np.lexsort((rows.places[:, 1], rows.places[:, 0]))]
 
 
 @dataclass(frozen=True, slots=True)
