@@ -1,15 +1,16 @@
-"""What an engine adds to a fit, in CPU seconds: one machine, a stream of batches, Dask with one and with two workers.
+"""What an engine adds to a fit, in CPU seconds: one machine, a stream of batches, Dask, Ray and Spark.
 
-    .venv-engines/bin/python bench/engines.py
+    .venv-engines/bin/python bench/engines.py [batches] [dask] [ray] [spark]
 
-Two workers are as many times faster than one as the CPU seconds of the one are more than those of the busier of the
-two; the clock is not asked, so that the machine may have other work.
+Two workers of Dask are as many times faster than one as the CPU seconds of the one are more than those of the busier of
+the two; the clock is not asked, so that the machine may have other work. Of Ray and Spark all processes are counted,
+the engine's own too, for the second of two fits: the first starts workers and their servers.
 """
 
 from __future__ import annotations
 
 import os
-import resource
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +19,8 @@ import dask.array
 import numpy as np
 from distributed import Client, LocalCluster
 
-from polylaplace import Laplace, default_client
-from polylaplace.distributed import fit_batches, fit_dask
+from polylaplace import Laplace
+from polylaplace.distributed import fit_batches, fit_dask, fit_ray, fit_spark
 
 ROWS, PARTITIONS = 64_000, 32
 WIDTHS = [200, 256, 128, 10]
@@ -67,37 +68,96 @@ def on_dask(workers: int, x: Any, y: Any) -> tuple[float, float]:
         return max(spent), sum(spent)
 
 
-def main() -> None:
+def of_all(work: Any) -> float:
+    """CPU seconds of this process and of all that it has started, for some work."""
+    start = cpu_of(os.getpid())
+    work()
+    return cpu_of(os.getpid()) - start
+
+
+def second_of_two(fit: Any, few: Any, rows: Any) -> float:
+    """CPU seconds of the second of two fits."""
+    fit(posterior(), few)
+    return of_all(lambda: fit(posterior(), rows))
+
+
+def on_ray(workers: int, x: Any, y: Any) -> float:
+    """CPU seconds of all processes of Ray's."""
+    import ray
+
+    ray.init(num_cpus=workers, include_dashboard=False, log_to_driver=False, object_store_memory=500 * 2**20)
+    ray.data.DataContext.get_current().enable_progress_bars = False
+    try:
+        few, rows = (
+            ray.data.from_numpy([x[at : at + n] for at in range(0, n * parts, n)])
+            .zip(ray.data.from_numpy([y[at : at + n] for at in range(0, n * parts, n)]).rename_columns({"data": "y"}))
+            .materialize()
+            for n, parts in ((500, 2), (ROWS // PARTITIONS, PARTITIONS))
+        )
+        return second_of_two(lambda la, data: fit_ray(la, data, features="data", label="y", workers=workers), few, rows)
+    finally:
+        ray.shutdown()
+
+
+def on_spark(workers: int, x: Any, y: Any) -> float:
+    """CPU seconds of all processes of Spark's, the table in its memory."""
+    import pyarrow as pa
+    import pyspark
+    from pyspark.sql import SparkSession
+
+    os.environ.setdefault("SPARK_HOME", str(Path(pyspark.__file__).parent))
+    os.environ["PYSPARK_PYTHON"] = sys.executable
+    spark = (
+        SparkSession.builder.master(f"local[{workers}]")
+        .config("spark.ui.enabled", "false")
+        .config("spark.driver.memory", "3g")
+        .config("spark.sql.shuffle.partitions", str(workers))
+        .config("spark.sql.execution.arrow.pyspark.enabled", "true")
+        .getOrCreate()
+    )
+    spark.sparkContext.setLogLevel("OFF")
+    try:
+        vectors = pa.FixedSizeListArray.from_arrays(pa.array(x.ravel()), x.shape[1])
+        table = pa.table({"x": vectors.cast(pa.list_(pa.float32())), "y": pa.array(y)})
+        few, rows = (
+            spark.createDataFrame(table.slice(0, n)).repartition(parts).cache()
+            for n, parts in ((1000, 2), (ROWS, PARTITIONS))
+        )
+        rows.count()
+        return second_of_two(lambda la, data: fit_spark(la, data, features="x", label="y"), few, rows)
+    finally:
+        spark.stop()
+
+
+def main(engines: list[str]) -> None:
     """Prints the table."""
     rng = np.random.default_rng(1)
     x, y = rng.normal(size=(ROWS, WIDTHS[0])).astype(np.float32), rng.integers(0, 10, ROWS)
     step = ROWS // PARTITIONS
-    array, labels = dask.array.from_array(x, chunks=(step, -1)), dask.array.from_array(y, chunks=step)
     posterior().fit(x[:1000], y[:1000])
-    server = default_client().server_pid
-    assert server is not None
-
-    def measured(work: Any) -> float:
-        start = cpu_of(server) + sum(resource.getrusage(resource.RUSAGE_SELF)[:2])
-        work()
-        return cpu_of(server) + sum(resource.getrusage(resource.RUSAGE_SELF)[:2]) - start
-
-    alone = measured(lambda: posterior().fit(x, y))
-    stream = measured(
-        lambda: fit_batches(posterior(), [(x[at : at + step], y[at : at + step]) for at in range(0, ROWS, step)],
-                            chunk_rows=step)
-    )  # fmt: skip
-    one, total_one = on_dask(1, array, labels)
-    two, total_two = on_dask(2, array, labels)
+    alone = of_all(lambda: posterior().fit(x, y))
     size = len(posterior().fit_partial(x[:10], y[:10]).to_bytes())
     print(
         f"{ROWS} rows in {PARTITIONS} partitions, {'-'.join(map(str, WIDTHS))}, all weights, kron; partial {size} bytes"
     )
     print(f"one machine            {alone:6.2f} CPU s")
-    print(f"fit_batches            {stream:6.2f} CPU s, {stream / alone - 1:+.0%}")
-    print(f"Dask, one worker       {total_one:6.2f} CPU s, {total_one / alone - 1:+.0%}")
-    print(f"Dask, two workers      {total_two:6.2f} CPU s, the busier {two:.2f}: {one / two:.2f} times one")
+
+    def told(name: str, spent: float, more: str = "") -> None:
+        print(f"{name:22s} {spent:6.2f} CPU s, {spent / alone - 1:+.0%}{more}", flush=True)
+
+    if "batches" in engines:
+        parts = [(x[at : at + step], y[at : at + step]) for at in range(0, ROWS, step)]
+        told("fit_batches", of_all(lambda: fit_batches(posterior(), parts, chunk_rows=step)))
+    if "dask" in engines:
+        array, labels = dask.array.from_array(x, chunks=(step, -1)), dask.array.from_array(y, chunks=step)
+        one, total = on_dask(1, array, labels)
+        told("Dask, one worker", total)
+        two, total = on_dask(2, array, labels)
+        told("Dask, two workers", total, f"; the busier {two:.2f}: {one / two:.2f} times one")
+    for name, measure in (("Ray", on_ray), ("Spark", on_spark)):
+        if name.lower() in engines:
+            told(f"{name}, two workers", measure(2, x, y))
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:] or ["batches", "dask", "ray", "spark"])

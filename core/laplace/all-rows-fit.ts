@@ -17,7 +17,7 @@ import type { WorkerPool } from '../parallel/worker-pool.js'
 import { lowRankOutputs, lowRankPart } from '../posterior/low-rank-outputs.js'
 import { layerMultiplications } from '../programs/cost.js'
 import type { Evaluator } from '../programs/evaluator.js'
-import { type SharedRows, sharedRows } from '../sums/shared-rows.js'
+import { type SharedRows, sharedRows, vectorsAtOnce } from '../sums/shared-rows.js'
 import { sampledRows } from '../tensor/rows.js'
 
 /** How far the search on all rows may go. */
@@ -82,7 +82,8 @@ function costsOf(evaluator: Evaluator, likelihood: Likelihood): { pair: number, 
   const forward = layerMultiplications(evaluator)
   // Forward, and with tangents; or forward, backward, and the products of both.
   const pair = 6 * forward
-  return { pair, block: count => Math.min(count * pair, (1 + seeds + 2 * count) * forward) }
+  const blocks = (count: number): number => Math.ceil(count / vectorsAtOnce(evaluator.theta.length))
+  return { pair, block: count => Math.min(count * pair, (blocks(count) * (1 + seeds) + 2 * count) * forward) }
 }
 
 /** The products, each of which says how much of the plan is done once it is there. */

@@ -32,10 +32,9 @@ export function agreementFromTree(tree: Tree | undefined): Agreement | undefined
   }
 }
 
-/** Numbers of examples by kind, which are all the examples together; none where there are too many kinds. */
+/** Weights of examples by kind, which are all the examples together; none where there are too many kinds. */
 function addingTo(examples: number, counts: Float64Array, path: string): Float64Array {
-  const sum = counts.reduce((before, count) => before + (count >= 0 && Number.isInteger(count) ? count : NaN), 0)
-  // Weights of rows need not be whole numbers.
+  const sum = counts.reduce((before, count) => before + (count >= 0 ? count : NaN), 0)
   if (counts.length === 0 || Math.abs(sum - examples) <= 1e-9 * examples) return counts
   throw new UntrustedInputError(`The file is damaged: '${path}' does not add up to its ${examples} examples.`, {
     format: 'container',
@@ -45,7 +44,7 @@ function addingTo(examples: number, counts: Float64Array, path: string): Float64
 
 /** Files of earlier versions do not have it. */
 function leastOf(fields: Fields): number {
-  return 'least' in fields ? countField(fields, 'least') : 0
+  return 'least' in fields ? amountField(fields, 'least') : 0
 }
 
 /** The tree of what a fit keeps of its rows. */

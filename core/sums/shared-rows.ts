@@ -19,6 +19,14 @@ export interface SharedRows extends RowProducts {
 /** Parts of the rows: each adds up sums of its own, as large as what is multiplied. */
 const PARTS = 2
 
+/** Bytes of vectors that are multiplied at once: every thread has some five copies of them, and of what comes of it. */
+const BLOCK_BYTES = 1 << 26
+
+/** How many vectors of P numbers are multiplied with H at once. */
+export function vectorsAtOnce(parameters: number): number {
+  return Math.max(1, Math.floor(BLOCK_BYTES / (8 * parameters)))
+}
+
 /** Parts of different fits have different numbers, as workers may serve several. */
 let partsGiven = 0
 
@@ -69,12 +77,19 @@ export async function sharedRows(pool: WorkerPool, evaluator: Evaluator, x: Inpu
     transposedTimes: async u =>
       sumOf(await productsOf(({ from, to }) => ({ kind: 'transposed', u: u.slice(from * outputs, to * outputs) }))),
     async curvatureTimes(root, vectors, vectorCount) {
-      const own = precision === 'float32' ? Float32Array.from(vectors) : vectors
-      return sumOf(
-        await productsOf(({ from, to }) => ({ kind: 'curvature', root: ownRoot(root, outputs, from, to), vectors: own,
-          count: vectorCount })
-        ),
-      )
+      const size = vectors.length / Math.max(1, vectorCount)
+      const all = new Float64Array(vectors.length)
+      const atOnce = vectorsAtOnce(size)
+      for (let k = 0; k < vectorCount; k += atOnce) {
+        const block = vectors.slice(k * size, (k + atOnce) * size)
+        const own = precision === 'float32' ? Float32Array.from(block) : block
+        all.set(sumOf(
+          await productsOf(({ from, to }) => ({ kind: 'curvature', root: ownRoot(root, outputs, from, to), vectors: own,
+            count: own.length / size })
+          ),
+        ), k * size)
+      }
+      return all
     },
     dispose,
   }

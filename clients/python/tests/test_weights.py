@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pickle
+
 import numpy as np
 import pytest
 
@@ -60,6 +62,25 @@ def test_draws_are_seeded() -> None:
 
     np.testing.assert_array_equal(matrix(seed=1, draws=2), matrix(seed=1, draws=2))
     assert np.abs(matrix(seed=1, draws=2) - matrix(seed=2, draws=2)).max() > 1e-6
+
+
+def test_tuning_reads_the_weighted_rows() -> None:
+    times = np.random.default_rng(1).integers(0, 3, size=20)
+    rows = np.repeat(np.arange(20), times)
+    for method in ("auto", "linearized"):
+        weighted = posterior().fit(X, Y, sample_weight=times).optimize_prior_precision(method=method)
+        twice = posterior().fit(X[rows], Y[rows]).optimize_prior_precision(method=method)
+        assert weighted.prior_precision == pytest.approx(twice.prior_precision, rel=1e-9)
+        parts = posterior()
+        parts.fit_merged(parts.fit_partial(X, Y, sample_weight=times))
+        parts.optimize_prior_precision(method=method, X=X, y=Y, sample_weight=times)
+        assert parts.prior_precision == pytest.approx(twice.prior_precision, rel=1e-9)
+    halves = posterior().fit(X, Y, sample_weight=times / 2)
+    halves.optimize_prior_precision(method="marglik")
+    with pytest.raises(OptionError, match="whole number"):
+        halves.optimize_prior_precision(method="auto")
+    copy = pickle.loads(pickle.dumps(halves))
+    assert copy.log_marginal_likelihood() == pytest.approx(halves.log_marginal_likelihood())
 
 
 def test_wrong_weights_are_refused() -> None:

@@ -94,6 +94,19 @@ t.test('weights that are no whole numbers: the evidence is that of the weighted 
   t.same(arraysOf(loadPosterior(posterior.save())), arraysOf(posterior))
 })
 
+t.test('files keep weights of classes and labels that are no whole numbers', async t => {
+  const { graph, x, outputs } = mixedNetworks['layers'](drawer(5))
+  for (const likelihood of ['classification', 'multilabel'] as const) {
+    const y = labelsFor(likelihood, 5, outputs, 2)
+    const sampleWeight = [0.5, 1.25, 0, 2, 0.1]
+    const prepared = laplace(graph, { likelihood, structure: 'kron', priorPrecision: 1 })
+    const posterior = await prepared.fit(x, y, { sampleWeight })
+    t.same(loadPosterior(posterior.save()).summary().training, posterior.summary().training)
+    const read = readPartialFit(writePartialFit(await prepared.fitPartial(x, y, { sampleWeight })))
+    t.same((await prepared.fitMerged(read)).summary().training, posterior.summary().training)
+  }
+})
+
 t.test('mc_fisher: the same with any batches, and the GGN on average', async t => {
   const { graph, x } = mixedNetworks['layers'](drawer(7))
   for (const likelihood of LIKELIHOODS) {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from .._exceptions import DataError
@@ -35,10 +35,10 @@ def fit_batches(
     """Fits a posterior to batches that come one after another; only one of them is held at a time.
 
     Args:
-        batches: a pyarrow dataset, scanner, table or record-batch reader, a DuckDB relation or result; any iterable of
-            Arrow batches, data frames of pandas or polars, dictionaries of arrays, (x, y) or (x, y, weights). Where
-            `tune` reads rows once more it must give them twice: give a function that returns a new iterator, if it is
-            one.
+        batches: a pyarrow dataset, scanner, table or record-batch reader, a DuckDB relation or result, a data frame of
+            pandas or polars, lazy ones too; any iterable of Arrow batches, data frames, dictionaries of arrays, (x, y)
+            or (x, y, weights). Where `tune` reads rows once more it must give them twice: give a function that returns
+            a new iterator, if it is one.
         la, features, label, sample_weight, tune, deterministic, checkpoint and the others: as for `fit_dask`.
 
     Raises:
@@ -93,6 +93,8 @@ def _iterated(batches: Any) -> Iterator[Any]:
     for method in ("to_batches", "fetch_record_batch", "to_arrow_reader", "collect_batches", "iter_slices"):
         if hasattr(batches, method):
             return iter(getattr(batches, method)())
+    if hasattr(batches, "iloc") or isinstance(batches, Mapping):
+        return iter([batches])
     if isinstance(batches, Iterable):
         return iter(batches)
     raise DataError(

@@ -35,7 +35,7 @@ def fit_ray(
     workers: int | None = None,
     progress: ProgressOption = None,
 ) -> Laplace:
-    """Fits a posterior to a Ray dataset: `map_batches` by actors, the pieces merged sixteen at a time, an AggregateFnV2.
+    """Fits a posterior to a Ray dataset: `map_batches` by actors, a tree of merges, an AggregateFnV2.
 
     Args:
         dataset: a ray.data.Dataset with a column for each feature, or one of vectors or tensors.
