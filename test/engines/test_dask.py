@@ -17,7 +17,7 @@ from conftest import COUNTS, KINDS, NAMES, ROWS, check_equal, check_same, check_
 from distributed import Client, LocalCluster
 
 from polylaplace import DataError, Laplace, LaplaceWarning, NodeNotFoundError, OptionError, Progress
-from polylaplace.distributed import fit_dask, predict_dask
+from polylaplace.distributed import fit_batches, fit_dask, predict_dask
 
 
 @pytest.fixture(scope="module")
@@ -186,6 +186,25 @@ def test_what_cannot_be_is_refused_at_the_start(cluster: Client, monkeypatch: py
 
 def _without_second(part: Any, partition_info: Any = None) -> Any:
     return part.iloc[:0] if partition_info is not None and partition_info["number"] == 1 else part
+
+
+@pytest.mark.parametrize("subset", ["last_layer", "auto"])
+def test_a_sample_of_rows_is_that_of_one_machine(cluster: Client, subset: str) -> None:
+    x, y = data("classification")
+    options: Any = {"tune": "auto"} if subset == "last_layer" else {}
+    variances = []
+    for parts in (None, 3, 7):
+        la = Laplace(posterior("classification").model, "classification", subset, activation="tanh")
+        with pytest.warns(LaplaceWarning, match=r"100 of the 203 rows, drawn by the seed"):
+            if parts is None:
+                batches = [(x[at : at + 29], y[at : at + 29]) for at in range(0, ROWS, 29)]
+                fit_batches(la, batches, sample_bytes=4000, chunk_rows=11, **options)
+            else:
+                table = dask.dataframe.from_pandas(frame("classification"), npartitions=parts)
+                fit_dask(la, table, label="y", sample_bytes=4000, **options)
+        variances.append(la.predict(x[:20]).variance)
+    for other in variances[1:]:
+        np.testing.assert_allclose(other, variances[0], rtol=1e-8)
 
 
 def test_weights_repeat_rows(cluster: Client) -> None:

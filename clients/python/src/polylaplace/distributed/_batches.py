@@ -11,7 +11,7 @@ from .._laplace import Laplace
 from .._progress import ProgressOption
 from ._driver import SAMPLE_BYTES, Told, fit, predictor
 from ._tables import Columns, Features, Label, as_table, count_of, is_arrays, with_columns
-from ._work import FAN_IN, Job, probe
+from ._work import FAN_IN, Job, SampleJob, probe
 
 
 def fit_batches(
@@ -108,6 +108,7 @@ class _Batches:
 
     repeats = "count"
     part = "the batches"
+    numbered = False
 
     def __init__(self, batches: Any) -> None:
         self._given = batches
@@ -137,7 +138,8 @@ class _Batches:
     def pieces(self, job: Job, told: Told) -> Iterator[bytes]:
         batches = self._next if self._next is not None else self._again()
         self._next = None
-        yield from job.leaf(self._watched(batches, told), None)
+        # Rows of a sample are known by their place; chunks of sums by what they hold, whatever the order.
+        yield from job.leaf(self._watched(batches, told), 0 if isinstance(job, SampleJob) else None)
 
     def _again(self) -> Iterator[Any]:
         if isinstance(self._given, Iterator) or (again := _iterated(self._given)) is self._given:

@@ -182,6 +182,7 @@ class _Dask:
 
     repeats = "skip"
     part = "partition {}"
+    numbered = True
 
     def __init__(self, data: Any, y: Any, weights: Any = None) -> None:
         self._dask = needed("dask", "dask")
@@ -270,7 +271,7 @@ class _Dask:
             if future.status == "error":
                 error = future.exception()
                 error.add_note(f"polylaplace: in partition {numbers[future.key]} of {len(futures)}")
-                raise error
+                raise error.with_traceback(future.traceback())
             yield future
 
     @staticmethod

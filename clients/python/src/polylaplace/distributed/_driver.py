@@ -64,6 +64,8 @@ class Engine(Protocol):
     repeats: str
     #: What errors call a part of the data, with its number where it has one: 'partition {}'.
     part: str
+    #: Whether partitions have numbers, the order of the whole.
+    numbered: bool
 
     def first(self) -> Any:
         """A batch with a row or more; None where there are no rows."""
@@ -111,10 +113,10 @@ def fit(
     needs_rows = tune is not None and as_tune_method(tune) in _READ_TRAINING_DATA
     sample = SampleJob(*common, max(1, sample_bytes // row_bytes), seed)
     if la.subset_of_weights == AUTO or la.hessian_structure in ("lowrank", "gp", "functional", "ekfac"):
-        return _fit_to_rows(la, _reduced(engine, sample, progress, "rows"), sample_bytes)
+        return _fit_to_rows(la, _drawn(engine, sample, progress), sample_bytes)
     job = SumJob(*common, checkpoint, deterministic)
     total = _merged_in_order(engine, job, progress) if deterministic else _reduced(engine, job, progress, "fit")
-    drawn = _reduced(engine, sample, progress, "rows") if needs_rows else None
+    drawn = _drawn(engine, sample, progress) if needs_rows else None
     la.fit_merged(total)
     if tune is not None:
         _tune(la, tune, tune_sigma_noise, validation, drawn, sample_bytes)
@@ -157,6 +159,15 @@ def _note_sample(rows: Rows, sample_bytes: int, what: str) -> None:
             LaplaceWarning,
             stacklevel=5,
         )
+
+
+def _drawn(engine: Engine, job: SampleJob, progress: ProgressOption) -> Rows:
+    """All rows, or a sample of them: once the partitions are counted, rows are drawn by their places in the whole."""
+    rows: Rows = _reduced(engine, job, progress, "rows")
+    if len(rows.data) == rows.seen or not engine.numbered:
+        return rows
+    again: Rows = _reduced(engine, job.in_whole(rows.counts), progress, "rows")
+    return again
 
 
 def _reduced(engine: Engine, job: Job, progress: ProgressOption, stage: str) -> Any:

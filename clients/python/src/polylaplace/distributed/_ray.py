@@ -161,6 +161,7 @@ class _Ray:
     """A dataset of Ray. Its blocks have no numbers that last, so equal rows are told apart by how often they came."""
 
     part = "a block"
+    numbered = False
     repeats = "count"
 
     def __init__(self, dataset: Any, workers: int | None) -> None:

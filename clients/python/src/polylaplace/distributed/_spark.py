@@ -119,6 +119,7 @@ class _Spark:
 
     repeats = "skip"
     part = "partition {}"
+    numbered = True
 
     def __init__(self, dataframe: Any) -> None:
         self._dataframe = dataframe

@@ -9,8 +9,9 @@ import os
 import pickle
 import socket
 import threading
+from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -156,7 +157,13 @@ class Rows:
     keys: Array
     #: Where each row stands, (n, 2): its partition and its place there; the order of the whole.
     places: Array
-    seen: int
+    #: How many rows each partition has.
+    counts: dict[int, int]
+
+    @property
+    def seen(self) -> int:
+        """How many rows there are."""
+        return sum(self.counts.values())
 
 
 @dataclass(slots=True)
@@ -297,6 +304,8 @@ class SampleJob(Job):
 
     rows: int = 0
     seed: int = 0
+    #: The rows before each partition, where that is known: then neither division nor engine changes what is drawn.
+    before: dict[int, int] | None = None
 
     def leaf(self, batches: Iterable[Any], partition: int | None) -> Iterator[bytes]:
         parts: list[Rows] = []
@@ -304,9 +313,10 @@ class SampleJob(Job):
         for number, data in enumerate(self._chunks(batches, partition)):
             # Without a number of the partition the rows themselves say where they stand.
             own = partition if partition is not None else _place(la._chunk_digest(data.x, data.y, None))
-            keys = np.random.Generator(np.random.Philox([self.seed, own * 2**20 + number])).random(len(data))
-            places = np.column_stack([np.full(len(data), own), np.arange(len(data)) + number * self.chunk_rows])
-            parts.append(self._smallest(Rows(data, keys, places, len(data))))
+            first = number * self.chunk_rows
+            keys = _uniforms(self.seed, self._offset(own) + first, len(data))
+            places = np.column_stack([np.full(len(data), own), np.arange(len(data)) + first])
+            parts.append(self._smallest(Rows(data, keys, places, {own: len(data)})))
             if len(parts) == FAN_IN:
                 parts = [self.merged(parts)]
         if parts:
@@ -318,15 +328,38 @@ class SampleJob(Job):
                 Labelled.joined([part.data for part in values]),
                 np.concatenate([part.keys for part in values]),
                 np.concatenate([part.places for part in values]),
-                sum(part.seen for part in values),
+                _added([part.counts for part in values]),
             )
         )
+
+    def _offset(self, partition: int) -> int:
+        """Where a partition's keys begin; where that is not known, far from those of any other."""
+        return partition * 2**45 if self.before is None else self.before[partition]
+
+    def in_whole(self, counts: dict[int, int]) -> SampleJob:
+        """The same sample with the place of every row in the whole."""
+        order = sorted(counts)
+        starts = np.cumsum([0, *(counts[own] for own in order[:-1])])
+        return replace(self, before=dict(zip(order, map(int, starts), strict=True)))
 
     def _smallest(self, rows: Rows) -> Rows:
         if len(rows.keys) <= self.rows:
             return rows
         kept = np.sort(np.argpartition(rows.keys, self.rows - 1)[: self.rows])
-        return Rows(rows.data[kept], rows.keys[kept], rows.places[kept], rows.seen)
+        return Rows(rows.data[kept], rows.keys[kept], rows.places[kept], rows.counts)
+
+
+def _uniforms(seed: int, first: int, count: int) -> Array:
+    """Numbers `first` and on of a seed's stream in [0, 1), four of which come at a time."""
+    stream = np.random.Philox(seed).advance(first // 4)
+    return np.random.Generator(stream).random(first % 4 + count)[first % 4 :]
+
+
+def _added(counts: list[dict[int, int]]) -> dict[int, int]:
+    total: Counter[int] = Counter()
+    for own in counts:
+        total.update(own)
+    return dict(total)
 
 
 def _place(digest: bytes) -> int:
