@@ -18,10 +18,11 @@ const SMALLEST_OUTPUT = 1e-3
  * Compares the outputs of a graph with those that another program has computed for the same rows.
  * @param inputs some rows, by the names of the inputs and in their shapes
  * @param outputs what the other program computes, by the names of the outputs
+ * @param advice what to do where they differ
  * @throws GraphError BAD_GRAPH where they differ
  */
 export async function checkOutputs(graph: Graph, inputs: ReadonlyMap<string, Tensor>,
-  outputs: ReadonlyMap<string, Tensor>, runtime: Runtime): Promise<void> {
+  outputs: ReadonlyMap<string, Tensor>, advice: string, runtime: Runtime): Promise<void> {
   const settled = settleOpenAxes(graph, new Map([...inputs].map(([name, x]) => [name, x.shape.slice(1)])))
   const precision = precisionOf(settled)
   const feed = new Map(settled.inputs.flatMap(({ name, dtype }): [string, Tensor][] => {
@@ -36,10 +37,9 @@ export async function checkOutputs(graph: Graph, inputs: ReadonlyMap<string, Ten
     const difference = largestDifference(results.get(name), expected)
     if (difference <= TOLERANCE[precision]) continue
     throw new GraphError('BAD_GRAPH',
-      `The output '${name}' of the network as it was exported differs from that of the network itself: by ${
+      `The output '${name}' of the network as it was read differs from that of the network itself: by ${
         difference.toPrecision(2)
-      } of the largest one. The export has lost something; give a file that was exported by hand, or the state dict ` +
-        'with its architecture.', { output: name, difference })
+      } of the largest one. ${advice}`, { output: name, difference })
   }
 }
 

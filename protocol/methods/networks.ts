@@ -62,9 +62,29 @@ export async function modelFrom(params: DecodedMap, state: ThreadState): Promise
     })
   }
   const model = await source[1](params, state)
+  await checkExpected(model.graph, params, state)
   const { parameters, freeze }: ParameterChoice = optional(params, 'hints') === undefined ? {} : hintsOf(params)
   const graph = await withSurroundings(model.graph, params, state)
   return { ...model, graph: selectParameters(graph, { parameters, freeze }) }
+}
+
+const OTHER_BACKEND =
+  'A layer computes otherwise in this version or backend of the framework (averages at the border ' +
+  "with padding 'same' do in Keras' torch backend): use another backend (KERAS_BACKEND), or give a file that it " +
+  "exports (Keras: model.export('model.onnx', format='onnx'))."
+
+/** Compares a network with what the object that it was read from computes itself for some rows. */
+async function checkExpected(graph: Model['graph'], params: DecodedMap, state: ThreadState): Promise<void> {
+  const expected = optionalMap(params, 'expected')
+  if (expected === undefined) return
+  const [given, computed] = [tensorsOf(expected, 'inputs', state), [...tensorsOf(expected, 'outputs', state).values()]]
+  const byName = graph.inputs.every(({ name }) => given.has(name))
+  const inputs = new Map(graph.inputs.flatMap(({ name }, i) => {
+    const value = byName ? given.get(name) : [...given.values()][i]
+    return value === undefined ? [] : [[name, value] as const]
+  }))
+  const outputs = new Map(graph.outputs.flatMap((name, i) => (i < computed.length ? [[name, computed[i]]] : [])))
+  await checkOutputs(graph, inputs, outputs, OTHER_BACKEND, state.runtime)
 }
 
 /** What a fitted object has around its network: steps before it, the scale of its targets, names of its columns. */
@@ -105,7 +125,9 @@ async function fromModule(params: DecodedMap, state: ThreadState): Promise<Model
     module: { tensors: tensorsOf(module, 'tensors', state), parameters: textsParameter(module, 'parameters'),
       inputs: Object.keys(mapParameter(module, 'inputs')), unused: textsParameter(module, 'unused') },
   })
-  await checkOutputs(graph, tensorsOf(module, 'inputs', state), tensorsOf(module, 'outputs', state), state.runtime)
+  await checkOutputs(graph, tensorsOf(module, 'inputs', state), tensorsOf(module, 'outputs', state),
+    'The export has lost something; give a file that was exported by hand, or the state dict with its architecture.',
+    state.runtime)
   return { graph, format: 'onnx' }
 }
 

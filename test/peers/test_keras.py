@@ -5,6 +5,7 @@ import json
 import os
 import pathlib
 import subprocess
+import sys
 
 os.environ.setdefault("KERAS_BACKEND", "torch")
 
@@ -101,7 +102,7 @@ BY_AXES = {
     "ConvTranspose": [dict(filters=3, kernel_size=3), dict(filters=3, kernel_size=3, strides=2, padding="same"),
                       dict(filters=2, kernel_size=2, strides=3), dict(filters=2, kernel_size=4, strides=2, **FIRST)],
     "MaxPooling": [dict(), dict(pool_size=3, strides=2, padding="same"), dict(pool_size=2, **FIRST)],
-    # Not padding="same": torch's backend repeats the border, which the others do not.
+    # With padding="same" below, by JAX' backend: torch's repeats the border.
     "AveragePooling": [dict(pool_size=2), dict(pool_size=3, strides=2), dict(pool_size=2, **FIRST)],
     "GlobalMaxPooling": [dict(), dict(keepdims=True), FIRST],
     "GlobalAveragePooling": [dict(), dict(keepdims=True), FIRST],
@@ -429,3 +430,32 @@ def test_augmentation_changes_nothing_when_predicting(name):
     x = numpy.random.default_rng(0).random((2, 8, 9, 3)).astype("float32")
     layer = getattr(layers, name)(*ARGUMENTS.get(name, ()))
     numpy.testing.assert_array_equal(ops.convert_to_numpy(layer(x, training=False)), x)
+
+
+#: Writes networks of average pooling with padding "same" by JAX' backend, with rows and what they become.
+AVERAGES = """
+import itertools, keras, numpy, sys
+from keras import layers
+for dimensions, pool, strides, last in itertools.product((1, 2, 3), (2, 3), (1, 2, 3), (True, False)):
+    extents = (5, 7, 4)[:dimensions]
+    name = "channels_last" if last else "channels_first"
+    layer = getattr(layers, f"AveragePooling{dimensions}D")(pool, strides, padding="same", data_format=name)
+    model = keras.Sequential([keras.Input((*extents, 2) if last else (2, *extents)), layer])
+    x = numpy.random.default_rng(0).standard_normal((2, *model.input_shape[1:])).astype("float32")
+    stem = f"{sys.argv[1]}/{dimensions}{pool}{strides}{last:d}"
+    model.save(stem + ".keras")
+    numpy.savez(stem + ".npz", x=x, y=keras.ops.convert_to_numpy(model(x)))
+"""
+
+
+def test_averages_at_borders_are_those_of_jax(run, tmp_path):
+    environment = {**os.environ, "KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu"}
+    subprocess.run([sys.executable, "-c", AVERAGES, str(tmp_path)], check=True, env=environment)
+    files = sorted(tmp_path.glob("*.keras"))
+    assert len(files) == 36
+    for path in files:
+        arrays = numpy.load(path.with_suffix(".npz"))
+        result = run(path, arrays["x"])
+        assert "error" not in result, (path.stem, result)
+        found = numpy.reshape(result["outputs"][0]["data"], result["outputs"][0]["shape"])
+        numpy.testing.assert_allclose(found, arrays["y"], rtol=1e-5, atol=1e-6, err_msg=path.stem)

@@ -56,3 +56,44 @@ def test_own_layers_are_refused_by_name():
 def test_model_without_weights_is_refused():
     with pytest.raises(LaplaceError, match="no weights yet"):
         Laplace(keras.Sequential([layers.Dense(3)]), "classification").fit(numpy.zeros((4, 5)), numpy.arange(4) % 3)
+
+
+def fitted(model, x, n_classes=3):
+    y = numpy.arange(
+        len(x if not isinstance(x, (list, dict)) else next(iter(x.values() if isinstance(x, dict) else x)))
+    )
+    return Laplace(model, "classification", prior_precision=1.0).fit(x, y % n_classes)
+
+
+def test_outputs_that_differ_are_refused():
+    # torch's backend repeats the border where the others average without it.
+    x = numpy.random.default_rng(0).standard_normal((6, 5, 7, 2)).astype("float32")
+    average = layers.AveragePooling2D(3, 3, padding="same")
+    model = keras.Sequential([keras.Input((5, 7, 2)), average, layers.Flatten(), layers.Dense(3)])
+    with pytest.raises(LaplaceError, match="differs from that of the network itself.*KERAS_BACKEND"):
+        fitted(model, x)
+
+
+def test_a_layer_that_computes_otherwise_is_noticed():
+    model, x, _ = classifier()
+    model.layers[0].activation = lambda values: keras.ops.tanh(2 * values)
+    model.layers[0].get_config = lambda: {**layers.Dense(6, activation="tanh").get_config(), "name": "dense"}
+    with pytest.raises(LaplaceError, match="differs from that of the network itself"):
+        fitted(model, x)
+
+
+def test_several_inputs_by_place_and_by_name():
+    numbers, ids = keras.Input((3,), name="numbers"), keras.Input((2,), dtype="int32", name="ids")
+    joined = layers.Concatenate()([numbers, layers.Flatten()(layers.Embedding(5, 2)(ids))])
+    model = keras.Model({"n": numbers, "i": ids}, layers.Dense(3, activation="softmax")(joined))
+    random = numpy.random.default_rng(1)
+    x = {"numbers": random.standard_normal((8, 3)).astype("float32"), "ids": random.integers(0, 5, (8, 2))}
+    whole = numpy.asarray(keras.ops.convert_to_numpy(model({"n": x["numbers"], "i": x["ids"]})))
+    for given in (x, {"ids": x["ids"], "numbers": x["numbers"]}):
+        mean = fitted(model, given).predict(given).mean
+        numpy.testing.assert_allclose(numpy.exp(mean) / numpy.exp(mean).sum(1, keepdims=True), whole, atol=1e-5)
+
+
+def test_half_precision_is_not_compared():
+    model = keras.Sequential([keras.Input((5,)), layers.Dense(3, dtype="mixed_bfloat16")])
+    fitted(model, numpy.random.default_rng(2).standard_normal((6, 5)).astype("float32"))

@@ -3,10 +3,19 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from ._data import Array, to_array
+from ._examples import Examples
 from ._exceptions import StateError
+
+#: Rows that outputs are compared on.
+_ROWS = 3
+_HALF = ("float16", "bfloat16")
 
 
 def is_keras_model(model: Any) -> bool:
@@ -30,3 +39,55 @@ def keras_file(model: Any) -> bytes:
         path = Path(folder) / "model.keras"
         model.save(path)
         return path.read_bytes()
+
+
+def keras_outputs(model: Any, examples: Examples | None) -> dict[str, Any]:
+    """Some rows and what the model itself computes for them, with which the network that is read is compared.
+
+    Nothing for models in half precision, and for rows that the model does not take as they are.
+    """
+    if examples is None or any(getattr(layer, "compute_dtype", None) in _HALF for layer in model.layers):
+        return {}
+    rows = _rows(model, examples)
+    try:
+        result = model(_as_called(model, rows), training=False)
+        outputs = [_numbers(each) for each in (result if isinstance(result, (list, tuple)) else [result])]
+    except Exception:  # What it does not take is told by the reader, in words about its inputs.
+        return {}
+    return {"expected": {"inputs": rows, "outputs": {str(place): each for place, each in enumerate(outputs)}}}
+
+
+def _rows(model: Any, examples: Examples) -> dict[str, Array]:
+    """The first rows of each input, by the names that the model has for them."""
+    names = [tensor.name for tensor in model.inputs]
+    given = {part.name: part.values for part in examples.arrays}
+    by_name = all(name in given for name in names)
+    arrays = [given[name] for name in names] if by_name else [part.values for part in examples.arrays]
+    return {
+        name: _in_shape(np.resize(array[:_ROWS], (_ROWS, *array.shape[1:])), tensor.shape[1:])
+        for name, array, tensor in zip(names, arrays, model.inputs, strict=False)
+    }
+
+
+def _in_shape(rows: Array, shape: tuple[int | None, ...]) -> Array:
+    """Rows in the shape of the input, where only axes of one are missing or too many."""
+    known = [extent for extent in shape if extent is not None]
+    if rows.ndim == len(shape) + 1 or len(known) < len(shape):
+        return rows
+    same = [extent for extent in rows.shape[1:] if extent != 1] == [extent for extent in known if extent != 1]
+    return rows.reshape(_ROWS, *known) if same else rows
+
+
+def _as_called(model: Any, rows: Mapping[str, Array]) -> Any:
+    """Rows as the model is called: one array, a list, or a mapping by its own keys."""
+    keys = getattr(model, "_inputs_struct", None)
+    if isinstance(keys, Mapping):
+        return {key: rows[tensor.name] for key, tensor in keys.items()}
+    arrays = list(rows.values())
+    return arrays[0] if len(arrays) == 1 else arrays
+
+
+def _numbers(value: Any) -> Array:
+    """A tensor of any backend as an array."""
+    host = value.detach().cpu().numpy() if hasattr(value, "detach") else np.asarray(value)
+    return np.array(to_array(host, "outputs"))

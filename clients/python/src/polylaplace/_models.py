@@ -13,7 +13,7 @@ import numpy as np
 from ._data import to_array
 from ._examples import Examples
 from ._exceptions import DataError, GraphError, OptionError, StateError
-from ._keras_models import is_keras_model, keras_file
+from ._keras_models import is_keras_model, keras_file, keras_outputs
 from ._sklearn_models import prepared, surroundings, unwrapped_estimator
 from ._torch_models import torch_module
 
@@ -51,7 +51,7 @@ def _bare_params(model: Any, hints: Mapping[str, Any], example: Examples | None)
     if isinstance(model, (str, os.PathLike)):
         return {"bytes": _read_file(Path(model)), "hints": hints}
     if is_keras_model(model):
-        return {"bytes": keras_file(model), "hints": hints}
+        return {"bytes": keras_file(model), "hints": hints, **keras_outputs(model, example)}
     if hasattr(model, "module_") and hasattr(model, "get_params"):
         return _bare_params(model.module_, hints, example)
     if hasattr(model, "coefs_") and hasattr(model, "intercepts_"):
