@@ -93,6 +93,13 @@ export function arenaArray<A extends RealArray>(like: A, length: number): A {
     : new View(block.buffer, block.offset, length)
 }
 
+/** Runs `work`; room that it has taken from the arena is free afterwards. */
+export function arenaScope(work: () => void): void {
+  const [own, top] = [arena, arena?.top ?? 0]
+  work()
+  if (own !== undefined && own === arena) own.top = top
+}
+
 /**
  * Runs a kernel on operands of which at least one lives in the arena; the others are copied in, and out again when
  * written.

@@ -204,7 +204,7 @@ function predictLoad(task: FitTask, rows: number, held: number, use: 'variances'
     : threadsFor(rows * multiplicationsPerExample(evaluator, outputs * terms), options, runtime)
   // A posterior is sent to every thread: as a message, and as what is made of it.
   const { calling, others, left } = overThreads({ threads, rows, size, rowBytes: rowBytes(task),
-    held: batchHeld(evaluator, seeds, 'variances', options.structure) }, Math.min(threads, Math.ceil(rows / size)),
+    held: batchHeld(evaluator, seeds, use, options.structure) }, Math.min(threads, Math.ceil(rows / size)),
     threads > 1 ? held : 0)
   const numbers = use === 'covariances' ? 3 * outputs * outputs : 8 * outputs
   return { calling: calling + held + rows * terms * 8 * numbers, others, left,

@@ -9,10 +9,12 @@ import { withOnes } from '../curvature/last-layer.js'
 import { arenaArray } from '../kernels/arena.js'
 import { square } from '../kernels/arithmetic.js'
 import { gemm, type RealArray, triangularSolveRight } from '../kernels/linear-algebra.js'
+import type { ParameterSlot } from '../network/parameter-slot.js'
 import { beside, type Eigenbasis, isThin } from './eigenbasis.js'
 import { type JacobianRows, type OutputLayout, sumOfTerms } from './kernel-terms.js'
 import { quadraticForms } from './quadratic-forms.js'
-import type { PosteriorMatrix, ProductOptions, VarianceOperations } from './variance-operations.js'
+import type { DirectGradient, LinearPair, PosteriorMatrix, ProductOptions,
+  VarianceOperations } from './variance-operations.js'
 
 /** The operations for one batch; whoever uses more of them than `jacobian` and `whiten` begins the arena before. */
 export function kernelOperations(layout: OutputLayout): VarianceOperations<RealArray, JacobianRows, Float64Array> {
@@ -31,11 +33,22 @@ export function kernelOperations(layout: OutputLayout): VarianceOperations<RealA
     jacobian: (slots, factors) => ({
       size: slots.reduce((sum, slot) => sum + slot.size, 0),
       read: (from, to) => denseJacobian(slots, { seeds: outputs, examples, factors }, from, to),
+      operator: onlyOperator(slots, factors),
     }),
     whiten: (rows, lower) => whiten(rows, lower, outputs),
     quadraticForms: (x, matrix, places) => quadraticForms(x, matrix.values, places, layout),
     total: terms => sumOfTerms(terms, layout),
   }
+}
+
+/** The one operator that uses the one slot, as its weight. */
+function onlyOperator(slots: readonly ParameterSlot[],
+  factors: readonly (LinearPair<RealArray> | DirectGradient<RealArray>)[]): LinearPair<RealArray> | undefined {
+  const [factor] = factors
+  return slots.length === 1 && slots[0].elements === undefined && factors.length === 1 && factor.kind === 'linear' &&
+      factor.weight === 0 && factor.bias < 0
+    ? factor
+    : undefined
 }
 
 /** x M or x M' (+ a row): the kernels multiply arrays of one precision, so that of x decides, not that of M. */

@@ -1,13 +1,14 @@
 /**
  * @file The sum of the terms of a variance, sum_k R[c, n, k] R[c', n, k] w[n, k], by the matrix kernels.
  *
- * One formula, evaluated in three ways that differ in what the examples share: dot products of rows where each has
- * its R and w, products of a few examples' Jacobian rows, one matrix product for all where R is shared.
+ * One formula, evaluated in ways that differ in what the examples share: dot products of rows where each has its R and
+ * w, or of one operator's rows, each multiplied out where it is read; products of a few examples' Jacobian rows; one
+ * matrix product for all where R is shared.
  */
-import { arenaArray } from '../kernels/arena.js'
+import { arenaArray, arenaScope } from '../kernels/arena.js'
 import { addWeightedRowDots, gemm, packedLength, type RealArray, syrk } from '../kernels/linear-algebra.js'
 import { putVariances, type VarianceKind, varianceNumbers, withRowSums } from './variance-kind.js'
-import type { VarianceTerm } from './variance-operations.js'
+import type { LinearPair, PosteriorMatrix, VarianceTerm } from './variance-operations.js'
 
 /** The batch's number of outputs C and of examples N, and what is wanted of each. */
 export interface OutputLayout {
@@ -21,6 +22,8 @@ export interface JacobianRows {
   readonly size: number
   /** Rows of the examples `from` to `to`: (to - from) x C x size, example-major, in an array that may be changed. */
   read(from: number, to: number): Float64Array
+  /** The pair that they are the products g' a of, where they are of one operator and one weight. */
+  readonly operator?: LinearPair<RealArray> | undefined
 }
 
 type Term = VarianceTerm<RealArray, JacobianRows>
@@ -41,6 +44,11 @@ export function sumOfTerms(terms: Iterable<Term>, layout: OutputLayout): Float64
         addRowProducts(sums(), term, layout)
         break
       case 'jacobian':
+        // All rows are needed at once for covariances; else they would be many times as much as the pair.
+        if (term.rows.operator !== undefined && term.weights !== undefined && layout.kind !== 'covariance') {
+          addOperatorProducts(sums(), term.rows.operator, term.weights, layout)
+          break
+        }
         result = added(result, squaredRows(term.weights === undefined
           ? term.rows
           : weightedRows(term.rows, term.weights.values), layout))
@@ -96,6 +104,33 @@ function addRowProducts(pairs: Float64Array, { rows, weights }: Extract<Term, { 
   eachPair(layout, (c, d, pair) => {
     addWeightedRowDots(block / examples, row(c), row(d), weights,
       pairs.subarray(pair * examples, (pair + 1) * examples))
+  })
+}
+
+/** Rows g' a of every example and output, out x in, one w for all: none outlives its dot products. */
+function addOperatorProducts(pairs: Float64Array, { a, g, positions, in: inputs, out }: LinearPair<RealArray>,
+  { values }: PosteriorMatrix, { outputs, examples, kind }: OutputLayout): void {
+  const [size, wide, line] = [out * inputs, positions * inputs, positions * out]
+  arenaScope(() => {
+    const [weights, row, whole] = [arenaArray(a, size), arenaArray(a, size), arenaArray(a, kind === 'sums' ? size : 0)]
+    weights.set(values)
+    const sum = kind === 'sums' ? sumOfRows(g, arenaArray(g, examples * line)) : g
+    const multiply = (of: RealArray, at: number, n: number, result: RealArray): void => {
+      gemm(true, false, out, inputs, positions, 1, of.subarray(at * line, (at + 1) * line),
+        a.subarray(n * wide, (n + 1) * wide), 0, result)
+    }
+    for (let n = 0; n < examples; n++) {
+      const put = (other: RealArray, pair: number): void => {
+        const at = pair * examples + n
+        addWeightedRowDots(size, other, row, weights, pairs.subarray(at, at + 1))
+      }
+      if (kind === 'sums') multiply(sum, n, n, whole)
+      for (let c = 0; c < outputs; c++) {
+        multiply(g, c * examples + n, n, row)
+        put(row, c)
+        if (kind === 'sums') put(whole, outputs + c)
+      }
+    }
   })
 }
 

@@ -34,9 +34,9 @@ const WIDER = 16
 
 /**
  * What is done with a batch: the network's outputs (or a last layer's inputs) alone, sums of its factored Jacobian, or
- * the variances that a posterior gives to the outputs.
+ * the variances, or covariances, that a posterior gives to the outputs.
  */
-export type BatchUse = 'outputs' | 'sums' | 'variances'
+export type BatchUse = 'outputs' | 'sums' | 'variances' | 'covariances'
 
 /** What a batch may hold: as many examples as are asked for, within the limit on memory. */
 export interface BatchOptions {
@@ -100,7 +100,8 @@ const BLOCK_BYTES = 2 << 24
 /**
  * What an example holds: Kronecker factors of dense layers are summed where the values are; the other sums take the
  * pairs as they are, or square them; variances rotate all of them into the posterior's eigenbases, and g once more for
- * biases that are used at several positions. Where there are positions, or P x P numbers, rows of J are written out.
+ * biases that are used at several positions. Where there are positions, or P x P numbers, rows of J are written out;
+ * for variances in eigenbases those of one layer and output at a time, with the weights and the sum of outputs.
  */
 export function batchHeld(evaluator: Evaluator, seeds: number, use: BatchUse,
   structure: SumStructure = 'diag'): BatchHeld {
@@ -116,11 +117,22 @@ export function batchHeld(evaluator: Evaluator, seeds: number, use: BatchUse,
   const rotated = linears.map(({ in: inputs, out, positions }) =>
     positions === 1 ? 2 * inputs + (1 + gradients) * out : positions * (inputs + 2 * gradients * out)
   )
-  const written = structure === 'full' ||
-    (use === 'variances' || structure === 'diag') && linears.some(({ positions }) => positions > 1)
-  return { working, handed, after: use === 'variances' ? number * sum(rotated) : 0,
-    block: written ? BLOCK_BYTES + (subset === 'last_layer' ? 4 * parameterCount(evaluator.slots) ** 2 : 0) : 0,
-    written: written ? 16 * seeds * parameterCount(evaluator.slots) : 0 }
+  const ofPosterior = use === 'variances' || use === 'covariances'
+  return { working, handed, after: ofPosterior ? number * sum(rotated) : 0,
+    ...writtenRows(evaluator, seeds, use, structure, number) }
+}
+
+/** Rows of J that are written out. */
+function writtenRows({ linears, slots, subset }: Evaluator, seeds: number, use: BatchUse, structure: SumStructure,
+  number: number): Pick<BatchHeld, 'block' | 'written'> {
+  if (structure !== 'full' && !linears.some(({ positions }) => positions > 1)) return { block: 0, written: 0 }
+  if (structure !== 'full' && use === 'variances') {
+    const layer = 3 * number * Math.max(...linears.map(({ in: inputs, out }) => inputs * out))
+    return { block: layer, written: layer }
+  }
+  if (structure !== 'full' && structure !== 'diag' && use === 'sums') return { block: 0, written: 0 }
+  const size = parameterCount(slots)
+  return { block: BLOCK_BYTES + (subset === 'last_layer' ? 4 * size ** 2 : 0), written: 16 * seeds * size }
 }
 
 /** Bytes that one example of a batch holds at once. */
