@@ -31,7 +31,8 @@ export interface FitWork extends WorkOptions {
 /** sigmaNoise is the observation noise of regression, one number or one an output; the other likelihoods have none. */
 type LikelihoodChoice =
   | { readonly likelihood: 'regression', readonly sigmaNoise?: number | ArrayLike<number> | undefined }
-  | { readonly likelihood: 'classification' | 'binary' | 'multilabel', readonly sigmaNoise?: undefined }
+  | { readonly likelihood: 'classification' | 'binary' | 'multilabel' | 'heteroscedastic' | 'poisson',
+    readonly sigmaNoise?: undefined }
 
 /** One prior precision for each parameter is not for Kronecker factors. */
 type StructureChoice =

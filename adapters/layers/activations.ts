@@ -115,6 +115,7 @@ export const ACTIVATIONS: Readonly<Record<string, LayerWriter>> = {
     write: (context, x) => clip(context.emission, x, number(context, 'min_val', -1), number(context, 'max_val', 1)) },
   Hardsigmoid: unary('HardSigmoid', { alpha: 1 / 6, beta: 0.5 }),
   Hardswish: unary('HardSwish'),
+  Exp: unary('Exp'),
   Softplus: { arguments: ['beta', 'threshold'], write: softplus },
   Softsign: unary('Softsign'),
   Tanhshrink: { arguments: [],

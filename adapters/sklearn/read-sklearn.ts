@@ -14,13 +14,13 @@ export interface SklearnFields {
   /** One vector a layer. */
   readonly intercepts: readonly Tensor[]
   readonly activation: 'relu' | 'tanh' | 'logistic' | 'identity'
-  readonly outActivation: 'identity' | 'logistic' | 'softmax'
+  readonly outActivation: 'identity' | 'logistic' | 'softmax' | 'exp'
 }
 
 const HIDDEN: Readonly<Record<SklearnFields['activation'], string>> = { relu: 'ReLU', tanh: 'Tanh', logistic: 'Sigmoid',
   identity: 'Identity' }
 const OUTPUT: Readonly<Record<SklearnFields['outActivation'], readonly LayerSpec[]>> = { identity: [],
-  logistic: [{ type: 'Sigmoid' }], softmax: [{ type: 'Softmax', dim: -1 }] }
+  logistic: [{ type: 'Sigmoid' }], softmax: [{ type: 'Softmax', dim: -1 }], exp: [{ type: 'Exp' }] }
 
 /**
  * The network of a fitted MLP. Parameters are `0.weight` (out x in), `0.bias`, `1.weight` and so on; the output is what
@@ -35,7 +35,7 @@ export function readSklearn(fields: SklearnFields | Readonly<Record<string, unkn
   const [coefs, intercepts] = [arrays(structure, 'coefs'), arrays(structure, 'intercepts')]
   checkChain(structure, coefs, intercepts)
   const activation = word(structure, 'activation', ['relu', 'tanh', 'logistic', 'identity'])
-  const out = word(structure, 'outActivation', ['identity', 'logistic', 'softmax'])
+  const out = word(structure, 'outActivation', ['identity', 'logistic', 'softmax', 'exp'])
   const tensors = new Map<string, FileTensor>(
     coefs.flatMap((matrix, i) =>
       [[`${i}.weight`, fromTensor(transposed(matrix))], [`${i}.bias`, fromTensor(intercepts[i])]] as const

@@ -1,5 +1,6 @@
 /** @file The answers of a CSV file as the likelihoods want them: text labels become numbers. */
 import { DataError } from '../../core/errors/errors.js'
+import { hasLogits } from '../../core/options/likelihood-kinds.js'
 import type { Likelihood } from '../../core/options/words.js'
 import { float64, type Tensor, tensor } from '../../core/tensor/tensor.js'
 import type { TargetColumn } from './csv.js'
@@ -38,7 +39,7 @@ export function targetsOf(columns: readonly TargetColumn[], likelihood: Likeliho
   const [{ name, cells }] = columns
   const text = cells.some(cell => cell === '' || Number.isNaN(Number(cell)))
   const byName = known !== undefined && known !== 'none' && cells.some(cell => known.includes(cell))
-  if (byName || (text && likelihood !== 'regression')) return textTargets(name, cells, likelihood, known)
+  if (byName || (text && hasLogits(likelihood))) return textTargets(name, cells, likelihood, known)
   const values = cells.map((cell, row) => numberOf(cell, name, row))
   return { y: values.every(Number.isInteger) ? tensor('int64', [rows], values) : float64([rows], values) }
 }

@@ -1,5 +1,6 @@
 /** @file Predictions as the command line shows and writes them. */
 import type { Prediction } from '../../core/laplace/prediction.js'
+import { hasNumbers } from '../../core/options/likelihood-kinds.js'
 import type { Likelihood } from '../../core/options/words.js'
 import { float64, type Tensor } from '../../core/tensor/tensor.js'
 import { formatNumber } from '../../report/numbers.js'
@@ -32,8 +33,8 @@ export function bestClass({ shape, data }: Tensor, row: number): number {
 
 /** Every number of a prediction, a row an example: mean, sd and, where there are, probabilities; the answer first. */
 function columns(prediction: CommandPrediction, likelihood: Likelihood): Column[] {
-  const { mean, variance, probabilities, predictiveVariance, aleatoric, epistemic, novelty, noveltyScore, lower, upper,
-    sets } = prediction
+  const { mean, variance, probabilities, predictiveMean, predictiveVariance, aleatoric, epistemic, novelty,
+    noveltyScore, lower, upper, sets } = prediction
   const spread = (name: string, value: Tensor | undefined): Column[] => {
     if (value === undefined) return []
     const width = value.shape.length === 1 ? 1 : value.shape[1]
@@ -46,11 +47,11 @@ function columns(prediction: CommandPrediction, likelihood: Likelihood): Column[
   return [
     ...answer,
     ...spread('probability', probabilities),
+    ...spread('predictive_mean', predictiveMean),
     ...spread('mean', mean),
     ...spread('sd', roots(variance)),
-    ...(likelihood === 'regression'
-      ? spread('predictive_sd', predictiveVariance === undefined ? undefined : roots(predictiveVariance))
-      : [...spread('aleatoric', aleatoric), ...spread('epistemic', epistemic)]),
+    ...spread('predictive_sd', predictiveVariance === undefined ? undefined : roots(predictiveVariance)),
+    ...(likelihood === 'regression' ? [] : [...spread('aleatoric', aleatoric), ...spread('epistemic', epistemic)]),
     ...spread('lower', lower),
     ...spread('upper', upper),
     ...quantileColumns(prediction),
@@ -92,12 +93,13 @@ export function predictionCsv(prediction: CommandPrediction, likelihood: Likelih
 
 /** A prediction as plain values: arrays of rows. */
 export function predictionJson(prediction: CommandPrediction): Readonly<Record<string, unknown>> {
-  const { mean, variance, probabilities, predictiveVariance, aleatoric, epistemic, covariance, novelty, noveltyScore,
-    lower, upper, sets, quantiles, quantileProbabilities, level, interval, seed, notes } = prediction
+  const { mean, variance, probabilities, predictiveMean, predictiveVariance, aleatoric, epistemic, covariance, novelty,
+    noveltyScore, lower, upper, sets, quantiles, quantileProbabilities, level, interval, seed, notes } = prediction
   const parts: Record<string, Tensor | undefined> = {
     mean,
     standardDeviation: roots(variance),
     probabilities,
+    predictiveMean,
     predictiveStandardDeviation: predictiveVariance === undefined ? undefined : roots(predictiveVariance),
     aleatoric,
     epistemic,
@@ -122,8 +124,8 @@ const MOST_SHOWN = 6
 /** A table for people: the answer, how sure it is, and of what kind the doubt is. */
 export function predictionTable(prediction: CommandPrediction, likelihood: Likelihood, rows: number,
   labels?: readonly string[]): string {
-  const shown = likelihood === 'regression'
-    ? regressionColumns(prediction)
+  const shown = hasNumbers(likelihood)
+    ? numberColumns(prediction)
     : probabilityColumns(prediction, likelihood, labels)
   const more = [...intervalColumns(prediction, labels),
     ...(prediction.novelty === undefined ? [] : numbered('novelty', prediction.novelty))]
@@ -163,10 +165,11 @@ function setText({ shape, data }: Tensor, labels: readonly string[] | undefined)
     }}`
 }
 
-function regressionColumns({ mean, variance, predictiveVariance }: Prediction): TextColumn[] {
-  const sd = roots(variance)
+/** The mean with the standard deviation of what the network does not know of it, and with noise. */
+function numberColumns({ mean, variance, predictiveMean, epistemic, predictiveVariance }: Prediction): TextColumn[] {
+  const sd = roots(predictiveMean === undefined ? variance : epistemic ?? variance)
   const predictive = predictiveVariance === undefined ? undefined : roots(predictiveVariance)
-  return [...numbered('mean', mean), ...numbered('sd', sd),
+  return [...numbered('mean', predictiveMean ?? mean), ...numbered('sd', sd),
     ...(predictive === undefined ? [] : numbered('sd with noise', predictive))]
 }
 

@@ -2,7 +2,7 @@
 import type { WorkOptions } from '../budget/progress.js'
 import { knownOptions } from '../errors/suggest.js'
 import { type CalibrationReport, calibrationReport } from '../metrics/calibration-report.js'
-import type { ScoredPrediction } from '../metrics/scored-prediction.js'
+import { checkScored, type ScoredPrediction } from '../metrics/scored-prediction.js'
 import { exampleCount, type Examples } from '../tensor/examples.js'
 import { randomGenerator } from '../tensor/random.js'
 import { float64, type Tensor } from '../tensor/tensor.js'
@@ -68,7 +68,7 @@ const FEWEST_TO_HALVE = 10
 export async function compare(state: PosteriorState, programs: InputPrograms, x: Examples, y: Tensor,
   options: CompareOptions, work: WorkOptions): Promise<Comparison> {
   knownOptions('compare', options, COMPARE_OPTIONS)
-  const { likelihood } = state.options
+  const likelihood = checkScored(state.options.likelihood)
   const terms = labelled(y, likelihood, exampleCount(x), programs(x).evaluator.network)
   const answers = await answersOf(state, programs, x, work)
   const others = options.outliers === undefined ? undefined : await answersOf(state, programs, options.outliers, work)

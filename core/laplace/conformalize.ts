@@ -5,6 +5,7 @@ import { calibrateSets } from '../conformal/label-sets.js'
 import { calibrateSplit } from '../conformal/split.js'
 import { DataError, OptionError, StateError } from '../errors/errors.js'
 import { knownOptions, oneOf } from '../errors/suggest.js'
+import { hasNumbers } from '../options/likelihood-kinds.js'
 import type { Batch } from '../tensor/batch.js'
 import { exampleCount, type Examples } from '../tensor/examples.js'
 import { float64, type Tensor, toFloat64 } from '../tensor/tensor.js'
@@ -55,9 +56,9 @@ function resolve({ options: { likelihood, seed: own } }: PosteriorState, options
         'Fit each label alone, as binary.', { likelihood })
   }
   const { score, randomised = false, seed = own } = options
-  if (likelihood === 'regression' && (score !== undefined || randomised)) {
+  if (hasNumbers(likelihood) && (score !== undefined || randomised)) {
     throw new OptionError('BAD_COMBINATION',
-      `Option ${score === undefined ? 'randomised' : 'score'} is for classes; intervals of regression are scored by ` +
+      `Option ${score === undefined ? 'randomised' : 'score'} is for classes; intervals are scored by ` +
         'residuals over standard deviations.', { option: score === undefined ? 'randomised' : 'score', likelihood })
   }
   return { score: score === undefined ? 'aps' : oneOf('score', score, SET_SCORES), randomised, seed: seedNumber(seed) }
@@ -68,9 +69,9 @@ async function heldOutScores(state: PosteriorState, programs: InputPrograms, { x
   const { likelihood } = state.options
   const terms = labelled(y, likelihood, exampleCount(x), programs(x).evaluator.network)
   const prediction = await predictTerms(state, programs, x, { uncertainty: false }, work)
-  const { probabilities, predictiveVariance = prediction.mean } = prediction
+  const { probabilities, predictiveMean = prediction.mean, predictiveVariance = predictiveMean } = prediction
   if (probabilities === undefined) {
-    const mean = terms.rows(prediction.mean)
+    const mean = terms.rows(predictiveMean)
     const sd = float64(mean.shape, toFloat64(terms.rows(predictiveVariance)).map(Math.sqrt))
     return calibrateSplit(mean, sd, float64(mean.shape, terms.labels))
   }

@@ -3,7 +3,8 @@ import { OptionError } from '../errors/errors.js'
 import { knownOptions, oneOf } from '../errors/suggest.js'
 import type { Graph } from '../graph/graph.js'
 import { likelihoodModel } from '../likelihood/registry.js'
-import { type Link, LINKS, type Precision, PRECISIONS } from '../options/words.js'
+import { hasLogits } from '../options/likelihood-kinds.js'
+import { type Likelihood, type Link, LINKS, type Precision, PRECISIONS } from '../options/words.js'
 import { GRAPH_OUTPUTS, type GraphOutput, predictionGraph } from '../prediction-graph/prediction-graph.js'
 import { seedNumber, wholeCount } from './posterior-options.js'
 import { noiseOf, type PosteriorState } from './posterior-state.js'
@@ -64,7 +65,7 @@ export function exportGraph(state: PosteriorState, options: ExportOptions): Expo
     answer: choice, likelihood: likelihoodModel(state.options.likelihood), link, sigmaNoise: noiseOf(state),
     trainingVariances, calibration: conformal, level, precision, outputs,
     draws: { seed, samples: options.samples === undefined ? LINK_SAMPLES : wholeCount('samples', options.samples) } })
-  const drawn = link === 'mc' || (state.options.likelihood !== 'regression' &&
+  const drawn = link === 'mc' || (hasLogits(state.options.likelihood) &&
     outputs.some(name => name === 'aleatoric' || name === 'epistemic'))
   return { graph, outputs, precision, level, link, seed: drawn ? seed : undefined }
 }
@@ -88,7 +89,9 @@ function usualOutputs({ options: { likelihood }, conformal, trainingVariances }:
     'variance',
     ...(likelihood === 'regression'
       ? ['predictive_variance', 'epistemic', ...(conformal === undefined ? [] : ['lower', 'upper'] as const)] as const
-      : ['probabilities', ...(setsOf(conformal) ? ['sets'] as const : [])] as const),
+      : hasLogits(likelihood)
+      ? ['probabilities', ...(setsOf(conformal) ? ['sets'] as const : [])] as const
+      : []),
     ...(trainingVariances === undefined ? [] : ['novelty'] as const),
   ]
 }
@@ -116,6 +119,7 @@ function namedOutputs(state: PosteriorState, given: string | readonly string[]):
 /** @throws OptionError BAD_COMBINATION for an output that the posterior does not have */
 function checkOutput({ options: { likelihood }, conformal, trainingVariances, choice }: PosteriorState,
   name: GraphOutput): void {
+  if (!hasLogits(likelihood) && likelihood !== 'regression') return checkPlainOutput(likelihood, name)
   const regression = likelihood === 'regression'
   const refuse = (why: string): never => {
     throw new OptionError('BAD_COMBINATION', `This posterior has no output '${name}': ${why}`, { option: 'outputs',
@@ -137,6 +141,15 @@ function checkOutput({ options: { likelihood }, conformal, trainingVariances, ch
         "rows' variances that novelty is compared with. Leave it out, or fit with tune 'auto'.",
     )
   }
+}
+
+/** Likelihoods of numbers but regression are exported as their outputs, without what follows from them. */
+function checkPlainOutput(likelihood: Likelihood, name: GraphOutput): void {
+  if (name === 'mean' || name === 'variance' || name === 'covariance') return
+  throw new OptionError('BAD_COMBINATION',
+    `A posterior of likelihood ${likelihood} is exported as its outputs (mean, variance, covariance), without '${name}'. `
+      + 'The formulas from them to a new observation are in the documentation.', { option: 'outputs', value: name,
+    likelihood })
 }
 
 /** Sets are calibrated for the posterior's own answer. @throws OptionError BAD_COMBINATION */

@@ -5,7 +5,8 @@ import { knownOptions } from '../errors/suggest.js'
 import { bernoulliDecisions, categoricalDecisions, type Decisions } from '../metrics/decisions.js'
 import { type Histogram, histogram } from '../metrics/histogram.js'
 import { type RiskCoverageCurve, riskCoverageCurve } from '../metrics/risk-coverage-curve.js'
-import { scoredProbabilities } from '../metrics/scored-prediction.js'
+import { checkScored, scoredProbabilities } from '../metrics/scored-prediction.js'
+import { hasLogits } from '../options/likelihood-kinds.js'
 import { exampleCount, type Examples } from '../tensor/examples.js'
 import { sampledRows, takeRows } from '../tensor/rows.js'
 import { shuffledColumns } from '../tensor/shuffled-columns.js'
@@ -89,7 +90,8 @@ const PRIOR_EXPONENTS = [-3, -2.5, -2, -1.5, -1, -0.5, 0, 0.5, 1, 1.5, 2, 2.5, 3
 export async function figures(state: PosteriorState, programs: InputPrograms, x: Examples, y: Tensor,
   options: CompareOptions, work: WorkOptions): Promise<Figures> {
   knownOptions('figures', options, COMPARE_OPTIONS)
-  const { likelihood, seed } = state.options
+  const { seed } = state.options
+  const likelihood = checkScored(state.options.likelihood)
   const terms = labelled(y, likelihood, exampleCount(x), programs(x).evaluator.network)
   const answers = await answersOf(state, programs, x, work)
   const outliers = options.outliers ??
@@ -129,7 +131,7 @@ function certainty({ options: { likelihood } }: PosteriorState, ofData: Doubts, 
 
 function riskCoverage({ options: { likelihood } }: PosteriorState, terms: LabelledTerms,
   { f, prediction }: Answers): NonNullable<Figures['riskCoverage']> {
-  if (likelihood === 'regression' || prediction.probabilities === undefined) return []
+  if (!hasLogits(likelihood) || prediction.probabilities === undefined) return []
   const of = (probabilities: Tensor): Decisions => {
     const { p, labels, outputs } = scoredProbabilities(likelihood, terms.y, { probabilities })
     return likelihood === 'classification' ? categoricalDecisions(p, labels, outputs) : bernoulliDecisions(p, labels)

@@ -2,6 +2,8 @@
 import type { WorkOptions } from '../budget/progress.js'
 import { fitsSlots } from '../curvature/sizes.js'
 import { OptionError, StateError, UntrustedInputError } from '../errors/errors.js'
+import { zeroAgreement } from '../likelihood/agreement.js'
+import { hasLogits } from '../options/likelihood-kinds.js'
 import { keyDifference, type PartialFit } from '../sums/partial-fit.js'
 import type { Batch } from '../tensor/batch.js'
 import { accumulationFor, finishFit } from './fit-stream.js'
@@ -53,7 +55,7 @@ export async function fitMerged(prepared: FitTask, partial: PartialFit, data: Ba
  */
 function taskOf(task: FitTask, { key }: PartialFit): FitTask {
   if (key === partialKey(task)) return task
-  const logarithm = task.options.likelihood === 'regression' ? task : withLogarithm(task)
+  const logarithm = hasLogits(task.options.likelihood) ? withLogarithm(task) : task
   if (key === partialKey(logarithm)) return logarithm
   throw new StateError('DIGEST_MISMATCH',
     `The partial fit does not belong to what is fitted here: ${keyDifference(key, partialKey(task))}.`, {
@@ -63,8 +65,10 @@ function taskOf(task: FitTask, { key }: PartialFit): FitTask {
 }
 
 /** Sums whose key was written by somebody else may be of any size. @throws UntrustedInputError */
-function checkSums({ evaluator: { slots, network } }: FitTask, { curvature, agreement }: PartialFit): void {
-  if (fitsSlots(curvature, slots) && (agreement === undefined || agreement.outputs === network.outputs)) return
+function checkSums({ evaluator: { slots, network }, options: { likelihood } }: FitTask,
+  { curvature, agreement }: PartialFit): void {
+  if (fitsSlots(curvature, slots) &&
+    (agreement === undefined || agreement.outputs === zeroAgreement(likelihood, network.outputs).outputs)) return
   throw new UntrustedInputError('The partial fit is damaged: its sums do not belong to the parameters of the network.',
     {
       format: 'partial',

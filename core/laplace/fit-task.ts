@@ -48,6 +48,7 @@ export function taskFor(whole: Graph, given: ResolvedOptions, runtime: Runtime):
   const { graph, network, options } = lastLayerNetwork(whole, given)
   checkOutputNoise(options.outputNoise, network.outputs)
   checkPositions(options, network)
+  checkPairedOutputs(options, network)
   checkSubnetwork(options, network)
   const linear = linearTask(network, options, runtime)
   const plain = options.subset === 'all' || plainLastLayer(network.graph, network.output) !== undefined
@@ -88,6 +89,23 @@ function checkSubnetwork({ structure }: ResolvedOptions, { graph }: Network): vo
   throw new OptionError('BAD_COMBINATION',
     `Structure 'kron' has factors of whole tensors, and the subnetwork has only a part of '${part.name}'. Use `
       + "structure 'full' or 'diag', or name whole tensors.", { option: 'structure', value: structure })
+}
+
+/** @throws OptionError BAD_COMBINATION unless the outputs are means and log variances, one answer an example */
+function checkPairedOutputs({ likelihood }: ResolvedOptions, { outputs, positions }: Network): void {
+  if (likelihood !== 'heteroscedastic') return
+  if (positions.length > 0) {
+    throw new OptionError('BAD_COMBINATION',
+      "Likelihood 'heteroscedastic' is for networks with one answer an example; this one answers at several positions. "
+        + 'Let one of them answer (option positions).', { option: 'positions' })
+  }
+  if (outputs % 2 === 0) return
+  throw new OptionError('BAD_COMBINATION',
+    "Likelihood 'heteroscedastic' takes networks whose outputs are the means and then as many log variances; this one "
+      + `has ${outputs}, which is odd. For a network of means alone use the likelihood 'regression'.`, {
+    likelihood,
+    outputs,
+  })
 }
 
 /** @throws OptionError BAD_COMBINATION for gradients of single terms, of which an example has several */

@@ -11,6 +11,7 @@ import { sigmoid } from '../likelihood/sigmoid.js'
 import { softmax } from '../likelihood/softmax.js'
 import { sliceExamples } from '../network/batches.js'
 import { type Inputs, networkInputs } from '../network/input-rows.js'
+import { hasLogits } from '../options/likelihood-kinds.js'
 import type { Likelihood } from '../options/words.js'
 import type { Evaluator } from '../programs/evaluator.js'
 import { inputGradients as programsOf } from '../programs/input-gradients-program.js'
@@ -23,7 +24,7 @@ import { type InputPrograms, predictionContext } from './programs-by-input.js'
 export interface InputGradients {
   readonly mean: Tensor
   readonly variance: Tensor
-  /** Of link probit; undefined for regression. */
+  /** Of link probit; undefined for likelihoods of numbers. */
   readonly probabilities: Tensor | undefined
 }
 
@@ -41,9 +42,9 @@ export async function inputGradients(state: PosteriorState, programs: InputProgr
   const own = programsOf(evaluator.network, evaluator.slots, evaluator.engine, evaluator.precision)
   const examples = exampleCount(x)
   const { width } = own
-  const regression = state.options.likelihood === 'regression'
+  const { likelihood } = state.options
   const [mean, variance] = [0, 1].map(() => new Float64Array(examples * outputs * width))
-  const probabilities = regression ? undefined : new Float64Array(examples * outputs * width)
+  const probabilities = !hasLogits(likelihood) ? undefined : new Float64Array(examples * outputs * width)
   try {
     for (let n = 0; n < examples; n++) {
       throwIfCancelled(work.signal)
@@ -59,8 +60,7 @@ export async function inputGradients(state: PosteriorState, programs: InputProgr
       }
       const part = (all: Float64Array): Float64Array => all.subarray(n * outputs * width, (n + 1) * outputs * width)
       probabilities?.set(
-        probitGradients(state.options.likelihood, f, variances(jacobian, directions, outputs), part(mean),
-          part(variance)),
+        probitGradients(likelihood, f, variances(jacobian, directions, outputs), part(mean), part(variance)),
         n * outputs * width,
       )
       work.onProgress?.({ stage: 'predict', done: n + 1, total: examples })

@@ -4,10 +4,12 @@ import { fitsSlots } from '../curvature/sizes.js'
 import { OptionError, StateError, UntrustedInputError } from '../errors/errors.js'
 import type { Graph } from '../graph/graph.js'
 import { zeroAgreement } from '../likelihood/agreement.js'
+import { likelihoodModel } from '../likelihood/registry.js'
 import { graphDigest } from '../network/digest.js'
 import { prepareNetwork } from '../network/network.js'
 import type { ParameterSlot } from '../network/parameter-slot.js'
 import { type ResolvedOptions, resolveOptions } from '../options/laplace-options.js'
+import { hasNumbers } from '../options/likelihood-kinds.js'
 import type { Runtime } from '../parallel/runtime.js'
 import { createWorkerPool } from '../parallel/worker-pool.js'
 import { structuredPosterior } from '../posterior/structured.js'
@@ -35,6 +37,9 @@ export function loadPosterior(bytes: Uint8Array, options: { readonly network?: G
   checkSizes(saved.curvature, evaluator.slots, evaluator.network.outputs)
   if (saved.mode !== undefined && saved.mode.weights.length !== evaluator.theta.length) {
     throw damaged('its linear mode does not have the size of its parameters')
+  }
+  if (saved.options.likelihood === 'heteroscedastic' && evaluator.network.outputs % 2 !== 0) {
+    throw damaged('its outputs are no pairs of means and log variances')
   }
   checkScores(saved, evaluator.network.outputs)
   checkAgreement(saved, evaluator.network.outputs)
@@ -96,12 +101,13 @@ function checkSizes(curvature: PosteriorCurvature, slots: readonly ParameterSlot
 
 /** Scores must be of the likelihood, and one list an output: an interval of a missing one would be NaN. */
 function checkScores({ options, leftOut, conformal }: SavedPosterior, outputs: number): void {
-  const regression = options.likelihood === 'regression'
+  const regression = hasNumbers(options.likelihood)
+  const targets = likelihoodModel(options.likelihood).targetWidth(outputs)
   const scores = conformal?.scores
   const lists = scores?.kind === 'split' || scores?.kind === 'jackknife' ? scores.scores.length : undefined
-  const fits = scores === undefined || (regression ? lists === outputs : lists === undefined)
+  const fits = scores === undefined || (regression ? lists === targets : lists === undefined)
   const keptFits = leftOut === undefined ||
-    (leftOut.kind === 'residuals' ? regression && leftOut.scores.length === outputs : !regression)
+    (leftOut.kind === 'residuals' ? regression && leftOut.scores.length === targets : !regression)
   if (!fits || !keptFits) throw damaged('its calibration does not belong to its outputs')
 }
 
@@ -114,7 +120,8 @@ function checkAgreement({ options, training, curvature }: SavedPosterior, output
   if (training === undefined) return
   const { agreement, posterior } = training
   const regression = posterior !== undefined && 'rmse' in posterior
-  if (agreement.kind === zeroAgreement(options.likelihood, outputs).kind && agreement.outputs === outputs
-    && (posterior === undefined || regression === (options.likelihood === 'regression'))) return
+  const own = zeroAgreement(options.likelihood, outputs)
+  if (agreement.kind === own.kind && agreement.outputs === own.outputs
+    && (posterior === undefined || regression === hasNumbers(options.likelihood))) return
   throw damaged('its rows have labels of another kind than its likelihood')
 }

@@ -1,5 +1,6 @@
 /** @file What is known of a posterior, as plain values. */
 import { type CalibrationSummary, summarizeCalibration } from '../conformal/calibration.js'
+import { likelihoodModel } from '../likelihood/registry.js'
 import type { Likelihood, Structure, Subset, TuneMethod } from '../options/words.js'
 import { describeSlots } from '../posterior/curvature-matrix.js'
 import type { Choice } from '../tuning/choice.js'
@@ -103,8 +104,9 @@ export function trainingOf(state: PosteriorState): TrainingSummary | undefined {
   const { training, loss, examples, choice } = state
   return training === undefined
     ? undefined
-    : { rows: examples, network: networkScores(training.agreement, loss, noiseOf(state)), posterior: training.posterior,
-      leaveOneOutNll: choice?.leaveOneOutNll }
+    : { rows: examples,
+      network: networkScores(training.agreement, loss, noiseOf(state), likelihoodModel(state.options.likelihood)),
+      posterior: training.posterior, leaveOneOutNll: choice?.leaveOneOutNll }
 }
 
 /** The tensors that a posterior is over, in the order of theta. */

@@ -3,6 +3,7 @@ import type { WorkOptions } from '../budget/progress.js'
 import { OptionError } from '../errors/errors.js'
 import { knownOptions, oneOf } from '../errors/suggest.js'
 import { likelihoodModel } from '../likelihood/registry.js'
+import { hasLogits } from '../options/likelihood-kinds.js'
 import { LINKS, type Predictive, PREDICTIVES } from '../options/words.js'
 import { exampleCount, type Examples } from '../tensor/examples.js'
 import { PREDICT_OPTIONS, type PredictOptions, seedNumber, wholeCount } from './posterior-options.js'
@@ -64,7 +65,7 @@ function intervalRequest({ conformal, choice, options: { likelihood } }: Posteri
     throw new OptionError('BAD_OPTION',
       'Option quantiles must name at least one probability, for example [0.05, 0.95].', { option: 'quantiles' })
   }
-  const otherLink = likelihood !== 'regression' && link !== undefined && (choice !== undefined || link !== 'probit')
+  const otherLink = hasLogits(likelihood) && link !== undefined && (choice !== undefined || link !== 'probit')
   if (conformal !== undefined && level !== undefined && noise !== false && (otherLink || predictive !== 'glm')) {
     throw new OptionError('BAD_COMBINATION',
       "The calibration is for the posterior's own predictions; with another link or predictive its guarantee would " +
@@ -79,6 +80,7 @@ function intervalRequest({ conformal, choice, options: { likelihood } }: Posteri
       : Float64Array.from(probabilities, p => openProbability('quantiles', p)),
     noise: noise !== false,
     calibration: predictive === 'glm' ? conformal : undefined,
+    likelihood: likelihoodModel(likelihood),
   }
 }
 

@@ -7,8 +7,8 @@ import type { Prediction } from './prediction.js'
 type Field = keyof Prediction
 
 /** Fields with a number an output, which lie as the outputs do. */
-const OF_OUTPUTS: ReadonlySet<Field> = new Set(['mean', 'variance', 'probabilities', 'predictiveVariance', 'lower',
-  'upper', 'quantiles', 'aleatoric', 'epistemic', 'sets'])
+const OF_OUTPUTS: ReadonlySet<Field> = new Set(['mean', 'variance', 'probabilities', 'predictiveMean',
+  'predictiveVariance', 'lower', 'upper', 'quantiles', 'aleatoric', 'epistemic', 'sets'])
 
 /**
  * The prediction with positions where the network has them; what waits until it is read goes on waiting. Numbers of a

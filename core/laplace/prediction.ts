@@ -1,6 +1,8 @@
 /** @file What a prediction consists of, and how it is put together. */
 import type { WorkOptions } from '../budget/progress.js'
 import type { LikelihoodModel } from '../likelihood/likelihood.js'
+import type { Observation, ObservationMoments } from '../likelihood/observation.js'
+import { hasLogits } from '../options/likelihood-kinds.js'
 import type { Link } from '../options/words.js'
 import { narrowed, type VarianceKind } from '../posterior/variance-kind.js'
 import type { Answer } from '../prediction/answer.js'
@@ -18,23 +20,28 @@ import { outputSamples } from './sampling.js'
 
 /** A prediction for N rows. */
 export interface Prediction {
-  /** Outputs of the network, N x C: logits, or means. */
+  /** Outputs of the network, N x C: logits, means, means and log variances, or log rates. */
   readonly mean: Tensor
   /** Their variances, N x C, without observation noise. */
   readonly variance: Tensor
-  /** N x C (binary: N x 1); absent for regression. */
+  /** N x C (binary: N x 1); absent for likelihoods of numbers. */
   readonly probabilities?: Tensor
   /**
-   * Classification: N, expected entropy in nats; binary and multilabel: N x C; regression: N x C, sigma^2. Worked out
-   * when it is first read.
+   * Classification: N, expected entropy in nats; binary and multilabel: N x C; regression: N x C, sigma^2; poisson,
+   * heteroscedastic: N x K, the expected variance of a new observation. Worked out when it is first read.
    */
   readonly aleatoric?: Tensor
   /**
-   * Classification: N, mutual information in nats; binary and multilabel: N x C; regression: N x C, the variance of the
-   * function.
+   * Classification: N, mutual information in nats; binary and multilabel: N x C; regression, poisson, heteroscedastic:
+   * N x K, the variance of the mean of a new observation.
    */
   readonly epistemic?: Tensor
-  /** Regression: variance + sigma^2. */
+  /** Poisson (rates), heteroscedastic: the mean of a new observation, N x K; of regression it is `mean`. */
+  readonly predictiveMean?: Tensor
+  /**
+   * The variance of a new observation. Regression: variance + sigma^2, N x C; poisson, heteroscedastic: aleatoric +
+   * epistemic, N x K.
+   */
   readonly predictiveVariance?: Tensor
   /** N x C x C, or (N C) x (N C) with `joint`; when asked for. */
   readonly covariance?: Tensor
@@ -49,16 +56,16 @@ export interface Prediction {
   readonly level?: number
   /**
    * Where the width of intervals, quantiles and sets comes from: `conformal` rows held out, with a guarantee; the
-   * `jackknife` of the training rows, approximate; the `gaussian` predictive distribution; or, without observation
-   * noise, the `credible` distribution of the function.
+   * `jackknife` of the training rows, approximate; the `gaussian` predictive distribution, or that of counts
+   * (`poisson`); or, without observation noise, the `credible` distribution of the function.
    */
   readonly interval?: IntervalKind
-  /** Regression, with a level: the ends of the intervals, N x C. */
+  /** Numbers, with a level: the ends of the intervals, N x K. */
   readonly lower?: Tensor
   readonly upper?: Tensor
   /** Classes, with a level: 1 for every class in the set, N x C (binary: N x 2). */
   readonly sets?: Tensor
-  /** Regression: N x C x Q, for the Q probabilities that were asked for. */
+  /** Numbers: N x K x Q, for the Q probabilities that were asked for. */
   readonly quantiles?: Tensor
   /** Of the draws, where there were any. */
   readonly seed?: number
@@ -105,11 +112,9 @@ export async function predictGlm(context: PredictionContext, x: Examples, reques
   const gaussian: Gaussian = { ...own, kind, outputs, mean: gaussianMean(context, own),
     variances: narrowed(own.variance, kind, 'diagonal', outputs) }
   const mixture = request.link === undefined ? mixtureOf(request, gaussian) : undefined
-  const probabilities = likelihood.name === 'regression'
-    ? undefined
-    : mixture?.probabilities ?? linkProbabilities(request, gaussian)
-  const decomposable = kind === 'covariance' || monteCarloNeeds(likelihood) === 'diagonal' ||
-    likelihood.name === 'regression'
+  const logits = hasLogits(likelihood.name)
+  const probabilities = logits ? mixture?.probabilities ?? linkProbabilities(request, gaussian) : undefined
+  const decomposable = kind === 'covariance' || monteCarloNeeds(likelihood) === 'diagonal' || !logits
   const parts = (): UncertaintyParts =>
     mixture?.parts(seed) ??
       decompose(likelihood, gaussian.mean,
@@ -123,7 +128,7 @@ export async function predictGlm(context: PredictionContext, x: Examples, reques
   const f = likelihood.name === 'regression' ? gaussian.mean : own.f
   return assemble({ f, variance: gaussian.variances, examples, outputs, probabilities, covariance,
     parts: request.uncertainty && decomposable ? parts : undefined, request, notes,
-    seeded: request.link === 'mc' || (request.uncertainty && likelihood.name !== 'regression') })
+    seeded: request.link === 'mc' || (request.uncertainty && logits) })
 }
 
 /** The Gaussian over the outputs of a batch. */
@@ -146,7 +151,7 @@ function linkProbabilities({ link = 'probit', likelihood, samples, seed }: Predi
 /** p = networkWeight p_network + linearWeight link(f_lin, s S), where there is such an answer. */
 function mixtureOf({ answer, likelihood }: PredictionRequest,
   { f, linear, variance, kind, examples, outputs }: Gaussian): Mixture | undefined {
-  if (answer === undefined || likelihood.name === 'regression') return undefined
+  if (answer === undefined || !hasLogits(likelihood.name)) return undefined
   // Temperature scaling alone needs no linear model.
   if (linear === undefined && answer.linearWeight !== 0) return undefined
   return mixture(likelihood, answer, { f, linear: linear ?? f, covariance: variance, kind, examples, outputs })
@@ -187,11 +192,31 @@ export async function predictWithSampledWeights(context: PredictionContext, x: E
     return assemble({ f: mean, variance, examples, outputs, probabilities: undefined, covariance: undefined,
       parts: request.uncertainty ? parts : undefined, request, notes, seeded: true })
   }
+  const { observation } = likelihood
+  if (observation !== undefined) {
+    const observed = observedDraws(observation, draws, count, examples, outputs)
+    return assemble({ f: mean, variance, examples, outputs, probabilities: undefined, covariance: undefined, observed,
+      parts: request.uncertainty ? () => partsOf(observed) : undefined, request, notes, seeded: true })
+  }
   const p = likelihood.inverseLink(draws, count * examples, outputs)
   const probabilities = moments(p, count, examples * outputs).mean
   const parts = (): UncertaintyParts => decomposeDraws(likelihood, p, probabilities, count, examples, outputs)
   return assemble({ f: mean, variance, examples, outputs, probabilities, covariance: undefined,
     parts: request.uncertainty ? parts : undefined, request, notes, seeded: true })
+}
+
+/** Moments of a new observation over draws of the outputs, count x N x C. */
+function observedDraws(observation: Observation, draws: Float64Array, count: number, examples: number,
+  outputs: number): ObservationMoments {
+  const means = observation.means(draws, count * examples, outputs)
+  const size = means.length / count
+  const { mean, variance: epistemic } = moments(means, count, size)
+  return { mean, epistemic,
+    aleatoric: moments(observation.variances(draws, count * examples, outputs), count, size).mean }
+}
+
+function partsOf({ aleatoric, epistemic }: ObservationMoments): UncertaintyParts {
+  return { total: aleatoric.map((value, i) => value + epistemic[i]), aleatoric, epistemic }
 }
 
 /** Mean and variance (divided by count - 1) over draws, count x size. */
@@ -226,6 +251,8 @@ interface Pieces {
   readonly outputs: number
   readonly probabilities: Float64Array | undefined
   readonly covariance: Tensor | undefined
+  /** Of a new observation, where it was worked out by draws. */
+  readonly observed?: ObservationMoments
   /** Works out the decomposition; it costs more than the prediction, so it waits until somebody reads it. */
   readonly parts: (() => UncertaintyParts) | undefined
   readonly request: PredictionRequest
@@ -234,14 +261,16 @@ interface Pieces {
 }
 
 function assemble(
-  { f, variance, examples, outputs, probabilities, covariance, parts, request, notes, seeded }: Pieces,
+  { f, variance, examples, outputs, probabilities, covariance, observed, parts, request, notes, seeded }: Pieces,
 ): Prediction {
   const rows = [examples, outputs]
   const { likelihood, sigmaNoise, seed } = request
+  const ofObservation = observed ?? likelihood.observation?.moments(f, variance, examples, outputs)
+  const targets = [examples, likelihood.observation === undefined ? outputs : likelihood.targetWidth(outputs)]
   let known: UncertaintyParts | undefined
   const read = (key: 'aleatoric' | 'epistemic', work: () => UncertaintyParts): Tensor => {
     known ??= work()
-    return float64(likelihood.name === 'classification' ? [examples] : rows, known[key])
+    return float64(likelihood.name === 'classification' ? [examples] : targets, known[key])
   }
   const prediction: Prediction = {
     mean: float64(rows, f),
@@ -250,6 +279,7 @@ function assemble(
     ...(likelihood.name === 'regression'
       ? { predictiveVariance: float64(rows, variance.map((v, i) => v + sigmaNoise[i % outputs] ** 2)) }
       : {}),
+    ...(ofObservation === undefined ? {} : observedFields(ofObservation, targets)),
     ...noveltyFields(variance, examples, request),
     ...(covariance === undefined ? {} : { covariance }),
     ...(seeded ? { seed } : {}),
@@ -260,6 +290,13 @@ function assemble(
     aleatoric: { enumerable: true, get: () => read('aleatoric', parts) },
     epistemic: { enumerable: true, get: () => read('epistemic', parts) },
   })
+}
+
+/** Mean and variance of a new observation, N x K. */
+function observedFields({ mean, aleatoric, epistemic }: ObservationMoments,
+  shape: readonly number[]): Pick<Prediction, 'predictiveMean' | 'predictiveVariance'> {
+  return { predictiveMean: float64(shape, mean),
+    predictiveVariance: float64(shape, aleatoric.map((value, i) => value + epistemic[i])) }
 }
 
 /** The score of every row, and its p-value among the training rows' scores, N. */

@@ -7,6 +7,8 @@ import { conformalQuantile, shortageNote } from '../conformal/quantile.js'
 import { OptionError } from '../errors/errors.js'
 import { shown } from '../errors/shown.js'
 import { centralHalfWidth, normalQuantile } from '../kernels/normal-quantile.js'
+import type { LikelihoodModel } from '../likelihood/likelihood.js'
+import type { Observation } from '../likelihood/observation.js'
 import { float64, type Tensor, toFloat64 } from '../tensor/tensor.js'
 import type { IntervalKind } from './interval-kind.js'
 import type { Prediction } from './prediction.js'
@@ -19,6 +21,7 @@ export interface IntervalRequest {
   /** Whether intervals are for new observations; false: for the function alone. */
   readonly noise: boolean
   readonly calibration: Calibration | undefined
+  readonly likelihood: LikelihoodModel
 }
 
 /** The fields of a prediction that intervals fill. */
@@ -48,11 +51,63 @@ export function intervalFields(prediction: Prediction, request: IntervalRequest,
       'conformalize(x, y).')
   }
   return prediction.probabilities === undefined
-    ? regressionFields(prediction, request, note)
+    ? numberFields(prediction, request, note)
     : setFields(prediction.probabilities, request, note)
 }
 
-function regressionFields({ mean, variance, predictiveVariance }: Prediction,
+/** Of numbers: by the calibration where there is one, else by the predictive distribution. */
+function numberFields(prediction: Prediction, request: IntervalRequest,
+  note: (sentence: string) => void): IntervalFields {
+  const { likelihood, noise, calibration } = request
+  const { mean, predictiveMean = mean, predictiveVariance } = prediction
+  if (likelihood.observation === undefined) return gaussianFields(prediction, request, note)
+  if (noise && regressionScores(calibration) !== undefined && predictiveVariance !== undefined) {
+    const fields = gaussianFields({ ...prediction, mean: predictiveMean }, request, note)
+    return likelihood.name === 'poisson' ? { ...fields, ...notBelowZero(fields) } : fields
+  }
+  return observedFields(prediction, request, likelihood.observation)
+}
+
+/** Counts are not negative: what lies below 0 of an interval holds none of them. */
+function notBelowZero(fields: IntervalFields): IntervalFields {
+  return Object.fromEntries((['lower', 'upper', 'quantiles'] as const).flatMap(name => {
+    const values = fields[name]
+    return values === undefined ? [] : [[name, float64(values.shape, toFloat64(values).map(v => Math.max(0, v)))]]
+  }))
+}
+
+/** Of the distribution of a new observation, or without noise of that of its mean. */
+function observedFields({ mean, variance, predictiveMean = mean }: Prediction,
+  { level, quantiles, noise, likelihood }: IntervalRequest, observation: Observation): IntervalFields {
+  const [examples, outputs] = mean.shape
+  const [f, v] = [toFloat64(mean), toFloat64(variance)]
+  const { shape } = predictiveMean
+  const at = (p: number): Float64Array =>
+    noise
+      ? observation.quantiles(p, f, v, examples, outputs)
+      : observation.meanQuantiles(p, f, v, examples, outputs)
+  return {
+    interval: !noise ? 'credible' : likelihood.name === 'poisson' ? 'poisson' : 'gaussian',
+    ...(level === undefined
+      ? {}
+      : { level, lower: float64(shape, at((1 - level) / 2)), upper: float64(shape, at((1 + level) / 2)) }),
+    ...(quantiles === undefined ? {} : { quantiles: beside(Array.from(quantiles, at), shape) }),
+  }
+}
+
+/** Q arrays of N x K as N x K x Q. */
+function beside(columns: readonly Float64Array[], shape: readonly number[]): Tensor {
+  const count = columns.length
+  const values = new Float64Array(count * columns[0].length)
+  columns.forEach((column, q) => {
+    column.forEach((value, i) => {
+      values[i * count + q] = value
+    })
+  })
+  return float64([...shape, count], values)
+}
+
+function gaussianFields({ mean, variance, predictiveVariance }: Prediction,
   { level, quantiles, noise, calibration }: IntervalRequest, note: (sentence: string) => void): IntervalFields {
   const spread = deviations(noise && predictiveVariance !== undefined ? predictiveVariance : variance)
   const scores = noise ? regressionScores(calibration) : undefined
@@ -123,8 +178,9 @@ function setFields(probabilities: Tensor, { level, quantiles, noise, calibration
   note: (sentence: string) => void): IntervalFields {
   if (quantiles !== undefined || !noise) {
     throw new OptionError('BAD_COMBINATION',
-      `Option ${quantiles === undefined ? 'noise' : 'quantiles'} is for regression; classes have sets (option level).`,
-      { option: quantiles === undefined ? 'noise' : 'quantiles' })
+      `Option ${quantiles === undefined ? 'noise' : 'quantiles'} is for numbers; classes have sets (option level).`, {
+      option: quantiles === undefined ? 'noise' : 'quantiles',
+    })
   }
   const scores = setScores(calibration)
   if (level === undefined || scores === undefined) {

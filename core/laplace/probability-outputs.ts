@@ -1,6 +1,7 @@
 /** @file Classifiers whose outputs turn out to be probabilities: what the graph does not show, the training rows do. */
 import type { Graph } from '../graph/graph.js'
 import { networkInputs } from '../network/input-rows.js'
+import { hasLogits } from '../options/likelihood-kinds.js'
 import type { Likelihood } from '../options/words.js'
 import { logarithmOf } from '../passes/link-function.js'
 import { exampleCount, exampleRange, type Examples } from '../tensor/examples.js'
@@ -39,7 +40,7 @@ function withGraph({ options, runtime }: FitTask, graph: Graph, note: string | u
 export async function withLogits(task: FitTask, x: Examples, y: Tensor): Promise<FitTask> {
   const { evaluator, options: { likelihood } } = task
   const { network, precision } = evaluator
-  if (likelihood === 'regression') return task
+  if (!hasLogits(likelihood)) return task
   const outputsOf = async (rows: number): Promise<ArrayLike<number>> => {
     const batch = networkInputs(exampleCount(x) > rows ? exampleRange(x, 0, rows) : x, network, precision,
       () => undefined)

@@ -2,7 +2,7 @@
 import type { WorkOptions } from '../budget/progress.js'
 import { OptionError, StateError } from '../errors/errors.js'
 import { knownOptions, oneOf } from '../errors/suggest.js'
-import { checkCurvature } from '../options/combinations.js'
+import { checkCurvature, checkLikelihood, hasLinearModel } from '../options/combinations.js'
 import { checkTuning } from '../options/laplace-options.js'
 import { PRIOR_STRUCTURES, TUNE_METHODS } from '../options/words.js'
 import { withSharedProducts } from '../parallel/runtime.js'
@@ -22,6 +22,7 @@ export async function retune(state: PosteriorState, options: TuneOptions, data: 
   const { likelihood, subset, structure, curvature, factored } = state.options
   const tune = options.tune === undefined
     ? (data.data !== undefined && subset === 'last_layer' && curvature === 'ggn' && factored === undefined
+        && hasLinearModel(likelihood)
       ? 'linearized'
       : 'marglik')
     : oneOf('tune', options.tune, TUNE_METHODS)
@@ -29,6 +30,7 @@ export async function retune(state: PosteriorState, options: TuneOptions, data: 
     ? 'scalar'
     : oneOf('priorStructure', options.priorStructure, PRIOR_STRUCTURES)
   checkTuning(tune, priorStructure, factored?.of ?? structure, subset, data.validation !== undefined)
+  checkLikelihood(likelihood, { tune })
   checkCurvature(curvature, { structure: factored?.of ?? structure, subset: state.options.subsetName }, tune)
   if (tune === 'none') return state
   if (state.fitted === undefined && tune !== 'linearized') {

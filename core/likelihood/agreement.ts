@@ -76,14 +76,22 @@ export function zeroAgreement(likelihood: Likelihood, outputs: number): Agreemen
     case 'multilabel':
       return { kind: 'labels', outputs, examples: 0, counts: new Float64Array(4 * outputs) }
     case 'regression':
-      return { kind: 'targets', outputs, examples: 0, meanY: zeros(), meanF: zeros(), squaresY: zeros(),
-        squaresF: zeros(), products: new Float64Array(productsSize(outputs)), residuals: zeros() }
+    case 'poisson':
+      return zeroTargets(outputs)
+    case 'heteroscedastic':
+      return zeroTargets(outputs / 2)
   }
+}
+
+function zeroTargets(outputs: number): TargetAgreement {
+  const zeros = (): Float64Array => new Float64Array(outputs)
+  return { kind: 'targets', outputs, examples: 0, meanY: zeros(), meanF: zeros(), squaresY: zeros(), squaresF: zeros(),
+    products: new Float64Array(productsSize(outputs)), residuals: zeros() }
 }
 
 /**
  * The agreement with more rows.
- * @param f outputs, N x C
+ * @param f outputs, N x C; of targets what is expected of them, N x K
  * @param y labels as the likelihood takes them
  * @param weights how often each row counts; once by default
  */

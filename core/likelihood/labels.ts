@@ -1,10 +1,12 @@
 /** @file Labels checked against the likelihood. */
 import { DataError, ShapeError } from '../errors/errors.js'
+import { hasLogits, hasNumbers } from '../options/likelihood-kinds.js'
 import type { Likelihood } from '../options/words.js'
 import { checkFinite } from '../tensor/finite.js'
 import { formatShape, type Tensor } from '../tensor/tensor.js'
 import type { OutputLayout } from './output-layout.js'
 import { positionLabels } from './position-labels.js'
+import { likelihoodModel } from './registry.js'
 
 /**
  * Labels in the form that the likelihoods take: class numbers (n x T), or n x T x C values; NaN where a position is
@@ -17,8 +19,8 @@ export interface Labels {
 
 /**
  * Checks labels against the likelihood and brings them to one form.
- * @param y classification: n integers 0..C-1; binary, multilabel: n x C of 0 and 1; regression: n x C (n alone for C =
- * 1); of a network with positions one label, or C values, a position
+ * @param y classification: n integers 0..C-1; binary, multilabel: n x C of 0 and 1; regression, poisson: n x C (n alone
+ * for C = 1); heteroscedastic: n x C/2; of a network with positions one label, or C values, a position
  * @throws DataError BAD_LABELS, NOT_FINITE; ShapeError when the numbers of rows differ
  */
 export function checkLabels(y: Tensor, likelihood: Likelihood, n: number, layout: OutputLayout): Labels {
@@ -30,25 +32,29 @@ export function checkLabels(y: Tensor, likelihood: Likelihood, n: number, layout
   }
   const width = rows === 0 ? 0 : y.data.length / rows
   if (layout.positions.length > 0) {
-    if (likelihood === 'regression') checkFiniteTargets(y)
+    if (hasNumbers(likelihood)) checkFiniteTargets(y)
     else checkFinite(y, 'y', Math.max(1, width))
     const values = positionLabels(y, likelihood, layout)
     if (likelihood === 'classification') checkClassNumbers(values, outputs)
-    else if (likelihood !== 'regression') checkZeroOne(values, outputs, likelihood)
+    else if (hasLogits(likelihood)) checkZeroOne(values, outputs, likelihood)
+    else if (likelihood === 'poisson') checkCounts(values, outputs)
     return { values, n }
   }
   checkFinite(y, 'y', Math.max(1, width))
   if (likelihood === 'classification') return { values: classNumbers(y, width, outputs), n }
-  if (width !== outputs) {
+  const wanted = likelihoodModel(likelihood).targetWidth(outputs)
+  if (width !== wanted) {
+    const meaning = wanted === outputs ? '' : `, ${wanted} mean${wanted === 1 ? '' : 's'} and as many log variances`
     throw new ShapeError(
-      `The network has ${outputs} output${outputs === 1 ? '' : 's'}, so y must be ${n} x ${outputs}; it is ${
+      `The network has ${outputs} output${outputs === 1 ? '' : 's'}${meaning}, so y must be ${n} x ${wanted}; it is ${
         formatShape(y.shape)
       }.`,
-      { expected: [n, outputs], actual: y.shape },
+      { expected: [n, wanted], actual: y.shape },
     )
   }
   const values = Float64Array.from(y.data)
   if (likelihood === 'binary' || likelihood === 'multilabel') checkZeroOne(values, width, likelihood)
+  if (likelihood === 'poisson') checkCounts(values, width)
   return { values, n }
 }
 
@@ -96,6 +102,17 @@ function checkFiniteTargets({ data }: Tensor): void {
   throw new DataError('NOT_FINITE',
     `y must hold finite numbers, or NaN at positions that are left out; found ${data[wrong]}.`, { array: 'y',
     value: String(data[wrong]) })
+}
+
+/** Counts; numbers between them are taken by the gamma function, as those of rows that stand for several. */
+function checkCounts(values: Float64Array, width: number): void {
+  const wrong = values.findIndex(value => value < 0)
+  if (wrong < 0) return
+  const row = Math.floor(wrong / width)
+  throw new DataError('BAD_LABELS',
+    `Targets of the likelihood poisson are counts, not negative; y[${row}] = ${
+      values[wrong]
+    }. For other targets use the likelihood regression.`, { row, value: values[wrong] })
 }
 
 function checkZeroOne(values: Float64Array, width: number, likelihood: string): void {

@@ -2,6 +2,7 @@
 import type { RealArray } from '../kernels/linear-algebra.js'
 import type { Likelihood } from '../options/words.js'
 import type { RandomGenerator } from '../tensor/random.js'
+import type { Observation } from './observation.js'
 
 /**
  * The shape of Lambda_n, the Hessian of one example's negative log-likelihood with respect to its outputs:
@@ -10,7 +11,8 @@ import type { RandomGenerator } from '../tensor/random.js'
 export type HessianPattern = 'identity' | 'diagonal' | 'dense'
 
 /**
- * A likelihood p(y | f). Outputs `f` are N x C row-major; targets `y` are N class integers (classification) or N x C.
+ * A likelihood p(y | f). Outputs `f` are N x C row-major; targets `y` are N class integers (classification), N x K
+ * (heteroscedastic, K = C / 2), or N x C.
  * Sums are over the data; observation noise and temperature are applied by the posterior, not here.
  */
 export interface LikelihoodModel {
@@ -42,6 +44,11 @@ export interface LikelihoodModel {
   logNormaliser(sigmaNoise: number, examples: number, outputs: number): number
   /** Labels drawn from p(y | f) with sigma = 1, in the form that `loss` takes. */
   draw(f: RealArray, examples: number, outputs: number, random: RandomGenerator): Float64Array
-  /** Probabilities (classification, binary, multilabel) or means (regression), N x C. */
+  /**
+   * Probabilities (classification, binary, multilabel), means (regression), rates (poisson), means and variances
+   * (heteroscedastic), N x C.
+   */
   inverseLink(f: RealArray, examples: number, outputs: number): Float64Array
+  /** A new observation, where it takes more than a mean and a noise of its own (regression) to say what it is. */
+  readonly observation?: Observation | undefined
 }

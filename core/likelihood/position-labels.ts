@@ -1,5 +1,6 @@
 /** @file Labels of networks that answer at several positions of an example: one label, or C numbers, a position. */
 import { DataError, ShapeError } from '../errors/errors.js'
+import { hasNumbers } from '../options/likelihood-kinds.js'
 import type { Likelihood } from '../options/words.js'
 import { allFinite } from '../tensor/finite.js'
 import { formatShape, sizeOf, type Tensor } from '../tensor/tensor.js'
@@ -24,7 +25,7 @@ export function positionLabels(y: Tensor, likelihood: Likelihood, layout: Output
   const values = Float64Array.from(width === 1 ? y.data : termByTerm(layout, y.data, examples))
   for (let term = 0; term < values.length; term += width) {
     const own = values.subarray(term, term + width)
-    const absent = own.filter(value => (likelihood === 'regression' ? Number.isNaN(value) : value === NO_LABEL)).length
+    const absent = own.filter(value => (hasNumbers(likelihood) ? Number.isNaN(value) : value === NO_LABEL)).length
     if (absent === width) own.fill(NaN)
     else if (absent > 0) throw partlyAbsent(Math.floor(term / (values.length / examples)))
   }
@@ -68,7 +69,7 @@ function wrongShape(y: Tensor, likelihood: Likelihood, layout: OutputLayout, wan
         `integers 0 to ${outputs - 1} (the argmax along axis ${layout.classAxis ?? 1}).`, data)
   }
   const answers = `The network answers at ${formatShape(positions)} positions of every row (its output is ${own})`
-  const masked = likelihood === 'regression' ? 'NaN' : String(NO_LABEL)
+  const masked = hasNumbers(likelihood) ? 'NaN' : String(NO_LABEL)
   const each = `labels of each position, ${formatShape(['N', ...wanted])} (${masked} leaves a position out)`
   return new ShapeError(
     sizeOf(rest) === 1 || (likelihood !== 'classification' && sizeOf(rest) === outputs)

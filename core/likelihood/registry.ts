@@ -2,9 +2,11 @@
 import type { Likelihood } from '../options/words.js'
 import { binary } from './binary.js'
 import { classification } from './classification.js'
+import { heteroscedastic } from './heteroscedastic.js'
 import { regressionWithNoise } from './known-noise.js'
 import type { LikelihoodModel } from './likelihood.js'
 import { multilabel } from './multilabel.js'
+import { poisson } from './poisson.js'
 import { regression } from './regression.js'
 
 /**
@@ -21,5 +23,9 @@ export function likelihoodModel(name: Likelihood, outputNoise?: Float64Array): L
       return multilabel
     case 'regression':
       return outputNoise === undefined ? regression : regressionWithNoise(outputNoise)
+    case 'heteroscedastic':
+      return heteroscedastic
+    case 'poisson':
+      return poisson
   }
 }

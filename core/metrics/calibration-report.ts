@@ -2,8 +2,7 @@
  * @file Every score of one set of predictions in one plain object: what a network, its temperature-scaled self and its
  * posterior are compared by, side by side, on the same held-out rows.
  */
-import { oneOf } from '../errors/suggest.js'
-import { type Likelihood, LIKELIHOODS } from '../options/words.js'
+import type { Likelihood, LogitLikelihood } from '../options/words.js'
 import { checkFinite } from '../tensor/finite.js'
 import { float64, type Tensor } from '../tensor/tensor.js'
 import { accuracy } from './accuracy.js'
@@ -22,7 +21,7 @@ import { bernoulliNll, categoricalNll, gaussianNll, jointGaussianNll } from './n
 import { type OutlierScores, outlierScores } from './outlier-scores.js'
 import { gaussianPit, pitHistogram } from './pit.js'
 import { rmse } from './rmse.js'
-import { scoredGaussians, type ScoredPrediction, scoredProbabilities } from './scored-prediction.js'
+import { checkScored, scoredGaussians, type ScoredPrediction, scoredProbabilities } from './scored-prediction.js'
 import { sharpness } from './sharpness.js'
 import { smoothCalibrationError } from './smooth-ece.js'
 
@@ -112,17 +111,16 @@ export function calibrationReport<L extends Likelihood>(likelihood: L, y: Tensor
 /** The same for a likelihood that is known at run time only. */
 export function calibrationReport(likelihood: Likelihood, y: Tensor, prediction: ScoredPrediction,
   options: ReportOptions = {}): CalibrationReport {
-  oneOf('likelihood', likelihood, LIKELIHOODS)
+  const name = checkScored(likelihood)
   const outliers = options.outliers === undefined
     ? {}
     : { outliers: outlierScores(options.outliers.ofData, options.outliers.ofOthers) }
-  return likelihood === 'regression'
-    ? { likelihood, ...regressionScores(y, prediction, options.sigmaNoise ?? 1), ...outliers }
-    : { likelihood, ...probabilityScores(likelihood, y, prediction), ...outliers } as CalibrationReport
+  return name === 'regression'
+    ? { likelihood: name, ...regressionScores(y, prediction, options.sigmaNoise ?? 1), ...outliers }
+    : { likelihood: name, ...probabilityScores(name, y, prediction), ...outliers } as CalibrationReport
 }
 
-function probabilityScores(likelihood: 'classification' | 'binary' | 'multilabel', y: Tensor,
-  prediction: ScoredPrediction): ProbabilityReport {
+function probabilityScores(likelihood: LogitLikelihood, y: Tensor, prediction: ScoredPrediction): ProbabilityReport {
   const { p, labels, outputs } = scoredProbabilities(likelihood, y, prediction)
   // NaN would fall into no bin and leave a better score behind.
   checkFinite(float64([p.length], p), 'probabilities', outputs)

@@ -1,6 +1,5 @@
 /** @file Scores of predictions against held-out labels, by likelihood. */
-import { oneOf } from '../errors/suggest.js'
-import { type Likelihood, LIKELIHOODS } from '../options/words.js'
+import type { Likelihood, LogitLikelihood } from '../options/words.js'
 import type { Tensor } from '../tensor/tensor.js'
 import { accuracy } from './accuracy.js'
 import { bernoulliBrier, categoricalBrier } from './brier.js'
@@ -10,7 +9,7 @@ import { bernoulliDecisions, categoricalDecisions } from './decisions.js'
 import { expectedCalibrationError } from './ece.js'
 import { bernoulliNll, categoricalNll, gaussianNll, jointGaussianNll } from './nll.js'
 import { rmse } from './rmse.js'
-import { scoredGaussians, type ScoredPrediction, scoredProbabilities } from './scored-prediction.js'
+import { checkScored, scoredGaussians, type ScoredPrediction, scoredProbabilities } from './scored-prediction.js'
 import { sharpness } from './sharpness.js'
 
 export { auroc } from './auroc.js'
@@ -40,14 +39,13 @@ export type Metrics = Readonly<Record<string, number>>
  */
 export function metrics(likelihood: Likelihood, y: Tensor, prediction: ScoredPrediction,
   sigmaNoise: number | ArrayLike<number> = 1): Metrics {
-  oneOf('likelihood', likelihood, LIKELIHOODS)
-  return likelihood === 'regression'
+  const name = checkScored(likelihood)
+  return name === 'regression'
     ? regressionMetrics(y, prediction, sigmaNoise)
-    : probabilityMetrics(likelihood, y, prediction)
+    : probabilityMetrics(name, y, prediction)
 }
 
-function probabilityMetrics(likelihood: 'classification' | 'binary' | 'multilabel', y: Tensor,
-  prediction: ScoredPrediction): Metrics {
+function probabilityMetrics(likelihood: LogitLikelihood, y: Tensor, prediction: ScoredPrediction): Metrics {
   const { p, labels, outputs } = scoredProbabilities(likelihood, y, prediction)
   const categorical = likelihood === 'classification'
   const decisions = categorical ? categoricalDecisions(p, labels, outputs) : bernoulliDecisions(p, labels)

@@ -1,8 +1,11 @@
 /** @file A prediction and its labels, checked and brought to plain arrays: what every score starts from. */
 import { OptionError, ShapeError } from '../errors/errors.js'
 import { shown } from '../errors/shown.js'
+import { oneOf } from '../errors/suggest.js'
 import { checkLabels } from '../likelihood/labels.js'
 import { plainLayout } from '../likelihood/output-layout.js'
+import { hasLogits } from '../options/likelihood-kinds.js'
+import { type Likelihood, LIKELIHOODS, type LogitLikelihood } from '../options/words.js'
 import { formatShape, sizeOf, type Tensor, toFloat64 } from '../tensor/tensor.js'
 
 /** The parts of a prediction that are scored: `probabilities`, or `mean` and `variance` for regression. */
@@ -38,8 +41,21 @@ export interface ScoredGaussians {
   readonly outputs: number
 }
 
+/**
+ * The likelihood, where it has scores.
+ * @throws OptionError UNKNOWN_WORD, BAD_COMBINATION
+ */
+export function checkScored(likelihood: Likelihood): LogitLikelihood | 'regression' {
+  const name = oneOf('likelihood', likelihood, LIKELIHOODS)
+  if (name === 'regression' || hasLogits(name)) return name
+  throw new OptionError('BAD_COMBINATION',
+    `Scores (compare, evaluate, report) are of classes, labels and regression; the likelihood ${name} has none. `
+      + 'Predictions have what scores are made of: predictiveMean, predictiveVariance, quantiles; where a Gaussian is '
+      + "near enough, score these as 'regression'.", { likelihood: name })
+}
+
 /** @throws OptionError, DataError, ShapeError */
-export function scoredProbabilities(likelihood: 'classification' | 'binary' | 'multilabel', y: Tensor,
+export function scoredProbabilities(likelihood: LogitLikelihood, y: Tensor,
   { probabilities }: ScoredPrediction): ScoredProbabilities {
   if (probabilities === undefined) {
     throw new OptionError('BAD_COMBINATION', `metrics of ${likelihood} need probabilities.`, { likelihood })

@@ -1,6 +1,7 @@
 /** @file What goes together: the one place that says it; docs/combinations.md shows it. */
 import { OptionError } from '../errors/errors.js'
-import type { CurvatureKind, Structure, SubsetChoice, TuneMethod } from './words.js'
+import { hasLogits } from './likelihood-kinds.js'
+import type { CurvatureKind, Likelihood, Structure, SubsetChoice, TuneMethod } from './words.js'
 
 /** Structures that have a way of summing each curvature. */
 export const CURVATURE_STRUCTURES: Readonly<Record<CurvatureKind, readonly Structure[]>> = {
@@ -8,6 +9,36 @@ export const CURVATURE_STRUCTURES: Readonly<Record<CurvatureKind, readonly Struc
   empirical_fisher: ['kron', 'full', 'diag'],
   mc_fisher: ['kron', 'full', 'diag'],
   hessian: ['full'],
+}
+
+/** Whether the linear model of a network, and what is tuned by it, is there for the likelihood. */
+export function hasLinearModel(likelihood: Likelihood): boolean {
+  return hasLogits(likelihood) || likelihood === 'regression'
+}
+
+/**
+ * Checks a likelihood against what is not there for it.
+ * @throws OptionError BAD_COMBINATION with what goes together
+ */
+export function checkLikelihood(likelihood: Likelihood,
+  { structure, rank, tune, curvature }: { readonly structure?: string | undefined, readonly rank?: number | undefined,
+    readonly tune?: string | undefined, readonly curvature?: string | undefined }): void {
+  if (hasLinearModel(likelihood)) return
+  const refuse = (message: string): OptionError =>
+    new OptionError('BAD_COMBINATION', message, { likelihood, structure: structure ?? null, tune: tune ?? null })
+  if (structure === 'lowrank' && rank === undefined) {
+    throw refuse(
+      `Structure 'lowrank' without a rank is the linear model over all weights, which likelihood '${likelihood}' does not have. Give a rank, or use structure 'kron', 'full' or 'diag'.`,
+    )
+  }
+  if (tune === 'auto' || tune === 'validated' || tune === 'linearized') {
+    throw refuse(`Tuning '${tune}' is by the linear model, which likelihood '${likelihood}' does not have: use `
+      + "'marglik', 'grid' with held-out rows, or 'none'.")
+  }
+  if (likelihood === 'heteroscedastic' && curvature === 'hessian') {
+    throw refuse("Curvature 'hessian' is not there for likelihood 'heteroscedastic', whose Hessian is not positive "
+      + "where a residual is small: use 'ggn' (the Fisher matrix), 'empirical_fisher' or 'mc_fisher'.")
+  }
 }
 
 /**

@@ -4,8 +4,9 @@ import { OptionError } from '../errors/errors.js'
 import { shown } from '../errors/shown.js'
 import { knownOptions, oneOf } from '../errors/suggest.js'
 import type { Batch } from '../tensor/batch.js'
-import { checkCurvature } from './combinations.js'
+import { checkCurvature, checkLikelihood, hasLinearModel } from './combinations.js'
 import type { PosteriorSettings } from './hyperparameters.js'
+import { hasLogits } from './likelihood-kinds.js'
 import type { SubnetworkChoice, TensorChoice } from './parameter-choice.js'
 import { type Calibration, CALIBRATIONS, type CurvatureKind, CURVATURES, type EngineName, ENGINES, KFAC_APPROXIMATIONS,
   type KfacApproximation, type Likelihood, LIKELIHOODS, POSITIONS, type Positions, type Precision, PRECISIONS,
@@ -202,7 +203,8 @@ function resolvePosterior(options: LaplaceOptions,
   if (subset === 'subnetwork') {
     return { subset: 'all', subsetName: 'subnetwork', structure: structure ?? 'full', linearModel: 'none' }
   }
-  const linearModel = structure === undefined && subset !== 'last_layer' && leavesPriorOpen(options)
+  const linearModel = structure === undefined && subset !== 'last_layer' && leavesPriorOpen(options) &&
+      hasLinearModel(options.likelihood)
     ? 'preferred'
     : 'none'
   const own = subset === 'auto' ? 'last_layer' : subset
@@ -266,6 +268,7 @@ export function resolveOptions(options: LaplaceOptions): ResolvedOptions {
   const calibrate = options.calibrate === undefined ? undefined : oneOf('calibrate', options.calibrate, CALIBRATIONS)
   checkHeldOut(options, tune, calibrate)
   const curvature = word('curvature', options.curvature, CURVATURES)
+  checkLikelihood(likelihood, options)
   checkCurvature(curvature, options, tune)
   if (likelihood !== 'regression' && options.sigmaNoise !== undefined && options.sigmaNoise !== 1) {
     throw new OptionError('BAD_COMBINATION',
@@ -388,10 +391,12 @@ function checkHeldOut({ validation, likelihood, priorPrecision, priorStructure, 
     })
   }
   if (calibrate === undefined) return
-  if (likelihood === 'regression') {
+  if (!hasLogits(likelihood)) {
+    const counterpart = likelihood === 'regression'
+      ? 'Its counterpart, the noise of every output, is fitted to held-out rows (validation) without it: leave '
+      : 'Leave '
     throw new OptionError('BAD_COMBINATION',
-      'Temperature scaling divides logits; the likelihood regression has none. Its counterpart, the noise of every '
-        + 'output, is fitted to held-out rows (validation) without it: leave calibrate out.', {
+      `Temperature scaling divides logits; the likelihood ${likelihood} has none. ${counterpart}calibrate out.`, {
       option: 'calibrate',
       likelihood,
     })

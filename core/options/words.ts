@@ -4,8 +4,15 @@
  */
 import type { Precision } from '../tensor/tensor.js'
 
-/** What the outputs are: logits of exclusive classes, of one label, of independent labels; or means. */
-export const LIKELIHOODS = ['classification', 'binary', 'multilabel', 'regression'] as const
+/** Likelihoods of classes and labels: the outputs are logits, and predictions probabilities. */
+export const LOGIT_LIKELIHOODS = ['classification', 'binary', 'multilabel'] as const
+/** Likelihoods of numbers. */
+export const NUMBER_LIKELIHOODS = ['regression', 'heteroscedastic', 'poisson'] as const
+/**
+ * What the outputs are: logits of exclusive classes, of one label, of independent labels; means; means and logarithms
+ * of variances; logarithms of rates.
+ */
+export const LIKELIHOODS = [...LOGIT_LIKELIHOODS, ...NUMBER_LIKELIHOODS] as const
 /** Which weights are uncertain, where it takes no more to say it. */
 export const WHOLE_SUBSETS = ['last_layer', 'all'] as const
 /** Which weights are uncertain. */
@@ -49,6 +56,10 @@ export const PRECISIONS = ['float32', 'float64'] as const
 
 /** One of `LIKELIHOODS`. */
 export type Likelihood = (typeof LIKELIHOODS)[number]
+/** One of `LOGIT_LIKELIHOODS`. */
+export type LogitLikelihood = (typeof LOGIT_LIKELIHOODS)[number]
+/** One of `NUMBER_LIKELIHOODS`. */
+export type NumberLikelihood = (typeof NUMBER_LIKELIHOODS)[number]
 /** One of `SUBSET_CHOICES`. */
 export type SubsetChoice = (typeof SUBSET_CHOICES)[number]
 /** One of `SUBSETS`. */

@@ -181,7 +181,8 @@ export function createWorker(evaluator: Evaluator, likelihoodName: Likelihood, o
         examples: sums.examples + (weights?.reduce((sum, weight) => sum + weight, 0) ?? examples),
         loss: sums.loss + ofTerms.loss(own, y, count, outputs), agreement: sums.agreement === undefined
           ? undefined
-          : addAgreement(sums.agreement, own, y, count, termWeights) })
+          : addAgreement(sums.agreement, likelihood.observation?.means(own, count, outputs) ?? own, y, count,
+            termWeights) })
     }
     if (sums.curvature.structure === 'kron' && evaluator.kroneckerSums !== undefined && kept === undefined &&
       weights === undefined && gramsSuffice(kfacApprox, linears)) {

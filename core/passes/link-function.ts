@@ -1,6 +1,7 @@
 /**
- * @file Networks that end in probabilities. A softmax or sigmoid at the end is recognised and taken away; of
- * probabilities that are made in another way the logits are log p, which a softmax turns back into p.
+ * @file Networks that end in probabilities, or in rates. A softmax or sigmoid (exponential) at the end is recognised and
+ * taken away; of probabilities (rates) that are made in another way the logits are log p, which a softmax turns back
+ * into p, and the logarithms of the rates.
  */
 import { GraphBuilder } from '../graph/builder.js'
 import { type Graph, isBatch, type Node } from '../graph/graph.js'
@@ -81,15 +82,18 @@ function passedOver(graph: Graph, output: string, { node, last }: LinkAtEnd,
 
 /**
  * The network up to the logits: below a Softmax, LogSoftmax, Log of a Softmax, or Sigmoid at its end; where its output
- * lies between 0 and 1 in another way, the logarithm of that is appended. The means of a regression stay as they are,
- * whatever makes them.
+ * lies between 0 and 1 in another way, the logarithm of that is appended. Of rates the same with Exp. The means of a
+ * regression stay as they are, whatever makes them.
  * @throws GraphError BAD_GRAPH, UNSUPPORTED_OPERATOR, BATCH_AXIS
  */
 export function logitsOf(graph: Graph, output: string, likelihood: Likelihood | undefined): StrippedNetwork {
   const sorted = removeDead(sortNodes({ ...graph, outputs: [output] }))
   const types = inferTypes(sorted)
   const end = linkAtEnd(sorted, types, output)
-  if (likelihood === 'regression') return { graph: sorted, output, ...meansNote(end?.link) }
+  if (likelihood === 'poisson') return logRatesOf(sorted, types, output)
+  if (likelihood === 'regression' || likelihood === 'heteroscedastic') {
+    return { graph: sorted, output, ...meansNote(end?.link) }
+  }
   if (end !== undefined) {
     const [logits] = end.node.inputs
     return {
@@ -109,6 +113,21 @@ export function logitsOf(graph: Graph, output: string, likelihood: Likelihood | 
   return (independent || outputs > 1) && isProbability(sorted, types, output)
     ? logarithmOf(sorted, output, independent, 'lies between 0 and 1 whatever the input, so that it is taken for')
     : { graph: sorted, output }
+}
+
+/** The network up to the logarithms of its rates: below an Exp at its end; outputs that cannot be negative are rates. */
+function logRatesOf(graph: Graph, types: ReadonlyMap<string, InferredValue>, output: string): StrippedNetwork {
+  const node = follow(output, producersOf(graph))
+  if (node?.op === 'Exp') {
+    const identity: Node = { ...node, op: 'Identity' }
+    return { graph: { ...graph, nodes: graph.nodes.map(each => (each === node ? identity : each)) }, output,
+      note: `The network ends in Exp; the logarithms of the rates below it ('${node.inputs[0]}') are used as its `
+        + 'output.' }
+  }
+  if (valueRange(graph, types, output).low < 0) return { graph, output }
+  return { graph: withOutput(graph, output, 'rate', (builder, rate, least) => logOf(builder, rate, least)), output,
+    note: `The network's output '${output}' is never negative, so that it is taken for a rate; its logarithm is used `
+      + 'as its output.' }
 }
 
 /** A sigmoid may well end a regression; a softmax is more often that of a classifier. */
@@ -136,20 +155,32 @@ const LEAST = { float32: 1e-30, float64: 1e-300 } as const
  * @param why what the note says of the output
  */
 export function logarithmOf(graph: Graph, output: string, independent: boolean, why: string): StrippedNetwork {
-  const precision = inferTypes(sortNodes(graph)).get(output)?.dtype === 'float64' ? 'float64' : 'float32'
-  const builder = GraphBuilder.from(graph, precision)
-  const probability = builder.fresh(`${output}:probability`)
-  const renamed = (name: string): string => (name === output ? probability : name)
-  builder.nodes.splice(0, Infinity,
-    ...graph.nodes.map(node => ({ ...node, inputs: node.inputs.map(renamed), outputs: node.outputs.map(renamed) })))
-  const least = builder.scalar(LEAST[precision])
-  const log = (value: string): string => builder.node('Log', [builder.node('Max', [value, least])])
-  const logits = independent
-    ? builder.node('Sub', [log(probability), log(builder.node('Sub', [builder.scalar(1), probability]))])
-    : log(probability)
-  builder.nodes.push({ op: 'Identity', inputs: [logits], outputs: [output], attributes: {} })
+  const logits = withOutput(graph, output, 'probability', (builder, probability, least) => {
+    const log = logOf(builder, probability, least)
+    if (!independent) return log
+    const other = builder.node('Sub', [builder.scalar(1), probability])
+    return builder.node('Sub', [log, logOf(builder, other, least)])
+  })
   const note = `The network's output '${output}' ${why} ${
     independent ? 'the probability of each label; its logit' : 'probabilities of the classes; their logarithm'
   } is used as its output.`
-  return { graph: builder.build(graph.outputs), output, note }
+  return { graph: logits, output, note }
+}
+
+function logOf(builder: GraphBuilder, value: string, least: string): string {
+  return builder.node('Log', [builder.node('Max', [value, least])])
+}
+
+/** The network whose output is made of what it was, under its old name. */
+function withOutput(graph: Graph, output: string, kind: string,
+  make: (builder: GraphBuilder, value: string, least: string) => string): Graph {
+  const precision = inferTypes(sortNodes(graph)).get(output)?.dtype === 'float64' ? 'float64' : 'float32'
+  const builder = GraphBuilder.from(graph, precision)
+  const before = builder.fresh(`${output}:${kind}`)
+  const renamed = (name: string): string => (name === output ? before : name)
+  builder.nodes.splice(0, Infinity,
+    ...graph.nodes.map(node => ({ ...node, inputs: node.inputs.map(renamed), outputs: node.outputs.map(renamed) })))
+  const made = make(builder, before, builder.scalar(LEAST[precision]))
+  builder.nodes.push({ op: 'Identity', inputs: [made], outputs: [output], attributes: {} })
+  return builder.build(graph.outputs)
 }

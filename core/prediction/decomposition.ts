@@ -7,7 +7,8 @@ const DECOMPOSITION_SAMPLES = 1000
 
 /**
  * The parts of the predictive uncertainty. Classification: entropies in nats, one for each example (N); binary and
- * multilabel: one for each label (N x C); regression: variances (N x C), aleatoric sigma^2 and epistemic f_var.
+ * multilabel: one for each label (N x C); regression: variances (N x C), aleatoric sigma^2 and epistemic f_var;
+ * heteroscedastic, poisson: the parts of a new observation's variance (N x K).
  */
 export interface UncertaintyParts {
   readonly total: Float64Array
@@ -25,6 +26,10 @@ export function decompose(likelihood: LikelihoodModel, f: Float64Array, variance
   if (likelihood.name === 'regression') {
     const aleatoric = f.map((_, i) => sigmaNoise[i % outputs] ** 2)
     return { total: variance.map((v, i) => v + aleatoric[i]), aleatoric, epistemic: Float64Array.from(variance) }
+  }
+  if (likelihood.observation !== undefined) {
+    const { aleatoric, epistemic } = likelihood.observation.moments(f, variance, examples, outputs)
+    return { total: aleatoric.map((value, i) => value + epistemic[i]), aleatoric, epistemic }
   }
   const { probabilities, expectedEntropy } = monteCarlo(likelihood, f, variance, examples, outputs, samples, seed)
   const total = likelihood.name === 'classification'

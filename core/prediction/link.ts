@@ -1,6 +1,7 @@
 /** @file From the Gaussian over outputs to predictive probabilities: one function for each link. */
 import { OptionError } from '../errors/errors.js'
 import type { LikelihoodModel } from '../likelihood/likelihood.js'
+import { hasLogits } from '../options/likelihood-kinds.js'
 import type { Link } from '../options/words.js'
 import type { VarianceKind } from '../posterior/variance-kind.js'
 import { bridge } from './bridge.js'
@@ -14,7 +15,7 @@ import { zeroSum } from './zero-sum.js'
  * @throws OptionError BAD_COMBINATION when the likelihood has no such link
  */
 export function linkNeeds(link: Link, likelihood: LikelihoodModel): VarianceKind | 'none' {
-  if (likelihood.name === 'regression') return 'diagonal'
+  if (!hasLogits(likelihood.name)) return 'diagonal'
   switch (link) {
     case 'map':
       return 'none'
@@ -38,14 +39,14 @@ export function linkNeeds(link: Link, likelihood: LikelihoodModel): VarianceKind
 }
 
 /**
- * Predictive probabilities (N x C); for regression the means, whatever the link.
+ * Predictive probabilities (N x C); for likelihoods of numbers the outputs, whatever the link.
  * @param variance of the kind that `linkNeeds` says; unused by map
  * @throws OptionError BAD_COMBINATION when the likelihood has no such link
  */
 export function predictiveProbabilities(link: Link, likelihood: LikelihoodModel, f: Float64Array,
   variance: Float64Array, examples: number, outputs: number, samples: number, seed: number): Float64Array {
   linkNeeds(link, likelihood)
-  if (likelihood.name === 'regression') return Float64Array.from(f)
+  if (!hasLogits(likelihood.name)) return Float64Array.from(f)
   switch (link) {
     case 'map':
       return likelihood.inverseLink(f, examples, outputs)

@@ -19,8 +19,8 @@ export interface GridResult {
 }
 
 /**
- * The point of the grid with the smallest held-out negative log-likelihood of the probit (regression: marginal
- * Gaussian, noise included) predictive.
+ * The point of the grid with the smallest held-out negative log-likelihood of the probit predictive (numbers: of a new
+ * observation, noise included).
  * @param sigmaNoise of every output, C
  * @param variance f_var's diagonal (N x C) for a prior precision
  */
@@ -71,6 +71,7 @@ function heldOut(likelihood: LikelihoodModel, f: Float64Array, variance: Float64
   if (likelihood.name === 'regression') {
     return gaussianNll(f, variance.map((v, i) => v + sigmaNoise[i % outputs] ** 2), labels)
   }
+  if (likelihood.observation !== undefined) return likelihood.observation.nll(f, variance, labels, examples, outputs)
   const p = predictiveProbabilities('probit', likelihood, f, variance, examples, outputs, 0, 0)
   return likelihood.name === 'classification' ? categoricalNll(p, labels, outputs) : bernoulliNll(p, labels, outputs)
 }

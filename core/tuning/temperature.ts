@@ -9,7 +9,8 @@ import { checkLabels } from '../likelihood/labels.js'
 import { plainLayout } from '../likelihood/output-layout.js'
 import { likelihoodModel } from '../likelihood/registry.js'
 import { sigmoid, sigmoidSlope, softplus } from '../likelihood/sigmoid.js'
-import { type Likelihood, LIKELIHOODS } from '../options/words.js'
+import { hasLogits } from '../options/likelihood-kinds.js'
+import { type Likelihood, LIKELIHOODS, type LogitLikelihood } from '../options/words.js'
 import { checkFinite } from '../tensor/finite.js'
 import { float64, type Tensor, toFloat64 } from '../tensor/tensor.js'
 
@@ -36,9 +37,6 @@ export interface TemperatureFit {
   /** What to know about it, for example that T is at a bound; else absent. */
   readonly note?: string
 }
-
-/** Likelihoods that have logits. */
-export type LogitLikelihood = Exclude<Likelihood, 'regression'>
 
 /** The mean negative log-likelihood and its first two derivatives by b = 1/T. */
 interface Objective {
@@ -91,9 +89,11 @@ export function scaledProbabilities(likelihood: Likelihood, logits: Tensor, temp
 
 function withLogits(likelihood: Likelihood): LogitLikelihood {
   const name = oneOf('likelihood', likelihood, LIKELIHOODS)
-  if (name !== 'regression') return name
+  if (hasLogits(name)) return name
   throw new OptionError('BAD_COMBINATION',
-    'Temperature scaling divides logits; the likelihood regression has none. Tune sigmaNoise instead.', { likelihood })
+    `Temperature scaling divides logits; the likelihood ${name} has none.${
+      name === 'regression' ? ' Tune sigmaNoise instead.' : ''
+    }`, { likelihood })
 }
 
 /** f_c - f_y, N x C: the loss of a row is log sum_c exp(b (f_c - f_y)), in which nothing large cancels. */

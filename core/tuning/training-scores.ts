@@ -62,8 +62,10 @@ export function targetScores(mean: Float64Array, variance: Float64Array, labels:
  * Scores of the network on all rows.
  * @param loss the likelihood's loss, summed over the rows
  * @param noise sigma of every output, C
+ * @param likelihood where the network says the noise itself: its loss is the whole negative log-likelihood
  */
-export function networkScores(agreement: Agreement, loss: number, noise: Float64Array): TrainingScores {
+export function networkScores(agreement: Agreement, loss: number, noise: Float64Array,
+  likelihood?: LikelihoodModel): TrainingScores {
   const { examples, outputs } = agreement
   switch (agreement.kind) {
     case 'classes':
@@ -76,7 +78,9 @@ export function networkScores(agreement: Agreement, loss: number, noise: Float64
     case 'targets': {
       const { residuals } = agreement
       const squares = residuals.reduce((sum, value) => sum + value, 0)
-      const nll = residuals.reduce((sum, value, c) => sum + gaussianNll(value / examples, noise[c] ** 2), 0) / outputs
+      const nll = likelihood?.observation !== undefined
+        ? (loss - likelihood.logNormaliser(1, examples, noise.length)) / (examples * outputs)
+        : residuals.reduce((sum, value, c) => sum + gaussianNll(value / examples, noise[c] ** 2), 0) / outputs
       return { nll, rmse: Math.sqrt(squares / (examples * outputs)) }
     }
   }

@@ -114,15 +114,6 @@ def test_text_is_refused_with_what_to_do_and_its_codes_are_taken() -> None:
     assert network.predict_proba(coded[:3]).shape == (3, 3)
 
 
-def test_a_poisson_loss_is_refused() -> None:
-    try:
-        counts = fitted(MLPRegressor(**mlp(loss="poisson")), np.arange(60.0))
-    except TypeError:
-        pytest.skip("scikit-learn 1.6 has no such loss")
-    with pytest.raises(OptionError, match="no Poisson likelihood"):
-        LaplaceRegressor(counts).fit(X, np.arange(60.0))
-
-
 def test_columns_are_matched_by_name() -> None:
     pandas = pytest.importorskip("pandas")
     frame = pandas.DataFrame(X, columns=list("abcd"))

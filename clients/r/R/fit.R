@@ -66,7 +66,7 @@ fit_frame <- function(network, prepared, options, settings, call) {
 #' Fits a network to features x (n x d, or an array with n rows) and a response; keeps what predictions need of them.
 #' @noRd
 fit_network <- function(network, x, y, validation, options, settings, described, call) {
-  y <- with_masked(y, options$mask, if (identical(settings$likelihood, "regression")) NaN else -100)
+  y <- with_masked(y, options$mask, if (has_numbers(settings)) NaN else -100)
   options$mask <- NULL
   weights <- as_weights(options$weights, nrow(x))
   options$weights <- NULL

@@ -85,7 +85,8 @@
 #'   0/1 for binary, a 0/1 matrix for multilabel, numbers for regression.
 #' @param data a data frame. For a fit of `nnet()` with a formula: instead of the data of its call.
 #' @param model the network of a formula.
-#' @param likelihood `"classification"`, `"binary"`, `"multilabel"` or `"regression"`.
+#' @param likelihood `"classification"`, `"binary"`, `"multilabel"`, `"regression"`, `"heteroscedastic"` (outputs: the
+#'   means, then as many logarithms of variances) or `"poisson"` (outputs: logarithms of rates).
 #' @param subset which weights: `"auto"` (all where their number is small enough, otherwise the last layer's),
 #'   `"last_layer"`, `"all"`; or a subnetwork: names and globs of parameters or names of modules, numbers of parameters
 #'   (from 1), or `list(count = 100, by = "magnitude")` (`"random"` with a `seed`, or a score for each parameter).

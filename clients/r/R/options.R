@@ -26,7 +26,11 @@ SYNONYMS <- list(
   structure = c(gp = "functional"), prior_structure = c(diag = "diagonal"), tune = c(gridsearch = "grid")
 )
 
-LIKELIHOODS <- c("classification", "binary", "multilabel", "regression")
+LIKELIHOODS <- c("classification", "binary", "multilabel", "regression", "heteroscedastic", "poisson")
+
+#' Whether the targets are numbers: predictions then have means and variances, and no probabilities.
+#' @noRd
+has_numbers <- function(object) object$likelihood %in% c("regression", "heteroscedastic", "poisson")
 
 #' Refuses options that do not exist, with the nearest that does.
 #' @noRd

@@ -34,6 +34,15 @@ plot_data <- function(object, newdata, y, level, bins) {
   check_level(level)
   rows <- if (missing(newdata)) training_labels(object) else labelled_rows(object, newdata, y, "plot(x, newdata, y)")
   truth <- rows$y
+  if (object$likelihood %in% c("heteroscedastic", "poisson")) {
+    laplace_stop(
+      paste0(
+        "There is no picture of likelihood \"", object$likelihood, "\"; predict(x, newdata, type = \"pred_int\") ",
+        "gives what to draw."
+      ),
+      "BAD_COMBINATION", list(likelihood = object$likelihood)
+    )
+  }
   if (object$likelihood != "regression") return(reliability_data(object, rows, truth, bins))
   one_of_each <- length(dim(rows$x)) == 2 && ncol(rows$x) == 1 && object$outputs == 1
   if (one_of_each) curve_data(object, rows, truth, level) else points_data(object, rows, truth)

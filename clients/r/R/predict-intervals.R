@@ -3,23 +3,27 @@
 #' Estimates with their limits: .pred, .pred_lower, .pred_upper, with the names of the outputs where there are several.
 #' @noRd
 predicted_interval <- function(object, x, how, noise) {
-  from_server <- object$likelihood == "regression" && is_linearised(how)
+  from_server <- by_server(object, how)
   limits <- if (from_server) server_limits(object, x, how, noise) else drawn_limits(object, x, how, noise)
   table <- output_columns(object, list(.pred = limits$fit, .pred_lower = limits$lower, .pred_upper = limits$upper))
   structure(table, level = how$level, interval = limits$interval)
 }
 
+#' Whether the server gives limits and quantiles; of a regression with drawn weights they come from the draws.
+#' @noRd
+by_server <- function(object, how) has_numbers(object) && (is_linearised(how) || object$likelihood != "regression")
+
 is_linearised <- function(how) is.null(how$predictive) || identical(how$predictive, "glm")
 
-#' Intervals of a regression: calibrated ones where the posterior was conformalized, Gaussian ones otherwise; without
-#' noise those of the mean alone.
+#' Intervals of numbers: calibrated ones where the posterior was conformalized, those of the predictive distribution
+#' otherwise; without noise those of the mean alone.
 #' @noRd
 server_limits <- function(object, x, how, noise) {
   how$noise <- if (!noise) FALSE
   how$wants_level <- TRUE
-  answer <- predicted(object, x, how, parts = c("mean", "lower", "upper"))
+  answer <- predicted(object, x, how, parts = c("mean", "predictiveMean", "lower", "upper"))
   for (note in answer$notes) tell(note)
-  list(fit = answer$mean, lower = answer$lower, upper = answer$upper, interval = answer$interval)
+  list(fit = observed_mean(answer), lower = answer$lower, upper = answer$upper, interval = answer$interval)
 }
 
 #' Credible intervals of probabilities, and those of networks with drawn weights.
@@ -37,12 +41,12 @@ predicted_quantiles <- function(object, x, how, quantiles) {
   if (!is.numeric(quantiles) || length(quantiles) == 0 || anyNA(quantiles) || any(quantiles <= 0 | quantiles >= 1)) {
     laplace_stop("`quantiles` must be numbers between 0 and 1.", "BAD_OPTION", list(option = "quantiles"))
   }
-  regression <- object$likelihood == "regression"
-  values <- if (regression && is_linearised(how)) {
+  numbers <- has_numbers(object)
+  values <- if (by_server(object, how)) {
     how$wants_quantiles <- TRUE
     predicted(object, x, how, parts = "quantiles")$quantiles
   } else {
-    output_quantiles(object, x, how, quantiles, noise = regression)
+    output_quantiles(object, x, how, quantiles, noise = numbers)
   }
   columns <- lapply(seq_along(quantiles), function(index) matrix(values[, , index], dim(values)[1]))
   names(columns) <- paste0(".pred_q", vapply(quantiles, format, "", digits = 7, trim = TRUE))

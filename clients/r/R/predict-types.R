@@ -3,6 +3,7 @@
 #' Means, probabilities or logits, (n) or n x C, with standard errors where they are asked for.
 #' @noRd
 predicted_point <- function(object, x, type, how) {
+  if (type != "link" && object$likelihood %in% c("heteroscedastic", "poisson")) return(observed_point(object, x, how))
   probabilities <- type != "link" && object$likelihood != "regression"
   part <- if (probabilities) "probabilities" else "mean"
   answer <- predicted(
@@ -19,6 +20,20 @@ predicted_point <- function(object, x, type, how) {
   if (object$likelihood == "regression") result$residual.scale <- object$sigma_noise
   result
 }
+
+#' Means of a new observation, with standard errors where they are asked for: what the network does not know of them.
+#' @noRd
+observed_point <- function(object, x, how) {
+  how$uncertainty <- how$se
+  answer <- predicted(object, x, how, parts = c("mean", "predictiveMean", if (how$se) "epistemic"))
+  fit <- shaped(object, observed_mean(answer), "response")
+  if (!how$se) return(fit)
+  list(fit = fit, se.fit = shaped(object, sqrt(answer$epistemic), "response"))
+}
+
+#' The mean of a new observation.
+#' @noRd
+observed_mean <- function(answer) if (is.null(answer$predictiveMean)) answer$mean else answer$predictiveMean
 
 #' Standard errors of probabilities by the delta method: the standard deviations of logits times the slope of the link
 #' at the mean.

@@ -108,17 +108,17 @@ check_unused <- function(...) {
 ...names_or_none <- function(...) names(match.call(expand.dots = FALSE)$...)
 
 check_type <- function(object, type) {
-  regression <- object$likelihood == "regression"
-  if (regression && type %in% c("class", "prob")) {
+  numbers <- has_numbers(object)
+  if (numbers && type %in% c("class", "prob")) {
     laplace_stop(
-      sprintf("type = \"%s\" needs classes; this is a regression. Use \"response\".", type), "BAD_COMBINATION",
+      sprintf("type = \"%s\" needs classes; the likelihood is one of numbers. Use \"response\".", type), "BAD_COMBINATION",
       list(option = "type")
     )
   }
-  if (!regression && type == "pred_int") {
+  if (!numbers && type == "pred_int") {
     laplace_stop(
       paste0(
-        "type = \"pred_int\" is for regression; \"conf_int\" gives intervals for probabilities, \"set\" sets of ",
+        "type = \"pred_int\" is for numbers; \"conf_int\" gives intervals for probabilities, \"set\" sets of ",
         "classes."
       ),
       "BAD_COMBINATION", list(option = "type")

@@ -11,12 +11,12 @@ as_response <- function(y, likelihood, known = NULL) {
     classification = class_response(y, known),
     binary = binary_response(y, known),
     multilabel = list(y = as_columns(y + 0, "y"), levels = NULL, labels = colnames(y)),
-    regression = regression_response(y),
+    regression = , heteroscedastic = , poisson = number_response(y),
     list(y = as_columns(y, "y"), levels = NULL, labels = colnames(y))
   )
 }
 
-regression_response <- function(y) {
+number_response <- function(y) {
   if (!is.numeric(y) && !is.logical(y)) {
     laplace_stop(
       sprintf("Regression needs numbers; `y` is of class %s. Is the likelihood \"classification\"?", class(y)[1]),

@@ -41,10 +41,16 @@ simulate.laplace <- function(object, nsim = 1, seed = NULL, newdata, ...) {
 
 simulated_method <- function(object) if (object$likelihood == "regression") "functionalSamples" else "predictiveSamples"
 
-#' One draw of responses, given one draw of means or probabilities (n x C).
+#' One draw of responses, given one draw of means, probabilities, rates, or means and variances (n x C).
 #' @noRd
 simulated <- function(object, draw) {
   if (object$likelihood == "regression") return(draw + noise_like(object, draw))
+  if (object$likelihood == "poisson") return(array(stats::rpois(length(draw), draw), dim(draw)))
+  if (object$likelihood == "heteroscedastic") {
+    targets <- seq_len(ncol(draw) / 2)
+    noise <- stats::rnorm(nrow(draw) * length(targets))
+    return(draw[, targets, drop = FALSE] + sqrt(draw[, -targets, drop = FALSE]) * noise)
+  }
   if (object$likelihood == "multilabel") return(+(stats::runif(length(draw)) < draw))
   number <- if (object$likelihood == "binary") {
     as.integer(stats::runif(nrow(draw)) < draw[, 1])

@@ -80,7 +80,7 @@ augment.laplace <- function(x, data = NULL, newdata = NULL, interval = c("none",
   predicted_as <- function(...) do.call(stats::predict, c(list(x), if (!training) list(features), list(...), how))
   if (!is.data.frame(table)) table <- as.data.frame(table)
   if (interval != "none") {
-    type <- if (interval == "confidence") "conf_int" else if (x$likelihood == "regression") "pred_int" else "set"
+    type <- if (interval == "confidence") "conf_int" else if (has_numbers(x)) "pred_int" else "set"
     bounds <- as.data.frame(predicted_as(type = type, level = conf.level))
     names(bounds) <- if (type == "set") {
       paste0(".in_set_", if (is.null(x$levels)) seq_along(bounds) - 1 else x$levels)
@@ -93,7 +93,7 @@ augment.laplace <- function(x, data = NULL, newdata = NULL, interval = c("none",
     answer[names(bounds)] <- bounds
     return(answer)
   }
-  if (x$likelihood == "regression" && x$outputs == 1) {
+  if (has_numbers(x) && (x$outputs == 1 || x$likelihood == "heteroscedastic" && x$outputs == 2)) {
     values <- predicted_as(se.fit = TRUE)
     table$.fitted <- unname(values$fit)
     table$.se.fit <- unname(values$se.fit)
@@ -101,7 +101,7 @@ augment.laplace <- function(x, data = NULL, newdata = NULL, interval = c("none",
     if (!is.null(y)) table$.resid <- unname(y - values$fit)
     return(with_novelty(table, x, features, training, how$na.action))
   }
-  values <- predicted_as(type = if (x$likelihood == "regression") "response" else "prob", se.fit = TRUE)
+  values <- predicted_as(type = if (has_numbers(x)) "response" else "prob", se.fit = TRUE)
   labels <- if (is.null(colnames(values$fit))) seq_len(ncol(values$fit)) - 1 else colnames(values$fit)
   if (x$likelihood %in% c("classification", "binary")) {
     table$.fitted <- unname(predicted_as(type = "class"))

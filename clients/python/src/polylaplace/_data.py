@@ -187,6 +187,6 @@ def masked(y: Any, mask: Any, likelihood: str) -> Array:
             {"array": "mask"},
         )
     kept = counts.reshape(counts.shape + (1,) * (labels.ndim - counts.ndim))
-    if likelihood == "regression":
+    if likelihood in ("regression", "heteroscedastic", "poisson"):
         return np.where(kept, labels.astype(np.float64), np.nan)
     return np.where(kept, labels.astype(np.int64) if labels.dtype.kind in "bu" else labels, NO_LABEL)

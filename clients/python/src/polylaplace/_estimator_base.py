@@ -20,7 +20,7 @@ from ._exceptions import LaplaceError, LaplaceWarning
 from ._figures import Figures
 from ._held_out import HeldOut, check_use, held_out, split_rows
 from ._laplace import Laplace
-from ._options import as_numbers, as_prior_structure, as_structure, as_tune_method
+from ._options import LINEAR_LIKELIHOODS, as_numbers, as_prior_structure, as_structure, as_tune_method
 from ._posterior_state import AUTO
 from ._prediction import Prediction
 from ._scikit_learn import BaseEstimator, check_is_fitted, check_random_state, clone, validate_data
@@ -176,7 +176,7 @@ class LaplaceEstimator(BaseEstimator):  # type: ignore[misc]
         if self.prior_precision is not None:
             options["priorPrecision"] = as_numbers(self.prior_precision, "prior_precision")
         elif there and self.tune in (None, AUTO):
-            options["tune"] = "validated"
+            options["tune"] = "validated" if likelihood in LINEAR_LIKELIHOODS else "grid"
         elif self.tune not in (None, AUTO):
             options["tune"] = as_tune_method(str(self.tune))
         if self.calibrate is not None:

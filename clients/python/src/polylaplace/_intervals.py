@@ -12,7 +12,7 @@ from ._batching import row_batches, together
 from ._comparison import Comparison
 from ._data import Array, to_array
 from ._exceptions import LaplaceWarning, OptionError, StateError
-from ._options import as_share
+from ._options import as_share, has_numbers
 from ._prediction import Predicting
 
 
@@ -49,22 +49,23 @@ class Intervals(Predicting):
         return self
 
     def predict_interval(self, X: Any, alpha: float = 0.1, *, noise: bool = True) -> Array:
-        """Lower and upper ends for new observations, (n, 2), or (n, 2, C) with several outputs; regression.
+        """Lower and upper ends for new observations, (n, 2), or (n, 2, C) with several outputs; likelihoods of numbers.
 
-        After `conformalize` they are the conformal ones; before, those of the Gaussian predictive distribution.
+        After `conformalize` they are the conformal ones; before, those of the predictive distribution: Gaussian, or of
+        counts (poisson).
 
         Args:
             alpha: the share of new observations that may lie outside.
             noise: False: intervals of the function itself, without the noise of observations.
         """
-        self._only("predict_interval", regression=True)
+        self._only("predict_interval", numbers=True)
         answer = self._asked(X, {"level": 1 - as_share(alpha, "alpha")} | ({} if noise else {"noise": False}))
         ends = np.stack([answer["lower"], answer["upper"]], axis=1)
         return ends[:, :, 0] if ends.shape[2] == 1 else ends
 
     def predict_quantiles(self, X: Any, quantiles: Sequence[float] = (0.05, 0.5, 0.95)) -> Array:
-        """Quantiles of new observations, (n, Q), or (n, C, Q) with several outputs; regression."""
-        self._only("predict_quantiles", regression=True)
+        """Quantiles of new observations, (n, Q), or (n, C, Q) with several outputs."""
+        self._only("predict_quantiles", numbers=True)
         wanted = [as_share(value, "quantiles") for value in np.atleast_1d(to_array(quantiles, "quantiles"))]
         values: Array = self._asked(X, {"quantiles": wanted})["quantiles"]
         return values[:, 0] if values.shape[1] == 1 else values
@@ -75,7 +76,7 @@ class Intervals(Predicting):
         Raises:
             OptionError: before `conformalize`.
         """
-        self._only("predict_sets", regression=False)
+        self._only("predict_sets", numbers=False)
         sets: Array = self._asked(X, {"level": 1 - as_share(alpha, "alpha")})["sets"].astype(bool)
         return sets
 
@@ -115,12 +116,12 @@ class Intervals(Predicting):
             params["outliers"] = self._examples(outliers, "outliers")
         return params
 
-    def _only(self, method: str, *, regression: bool) -> None:
+    def _only(self, method: str, *, numbers: bool) -> None:
         """Refuses a method of another likelihood."""
-        if (self.likelihood == "regression") != regression:
-            other = "predict_sets" if regression else "predict_interval or predict_quantiles"
+        if has_numbers(self.likelihood) != numbers:
+            other = "predict_sets" if numbers else "predict_interval or predict_quantiles"
             raise OptionError(
-                f"{method} is for {'regression' if regression else 'classes'}; the likelihood is '{self.likelihood}': "
+                f"{method} is for {'numbers' if numbers else 'classes'}; the likelihood is '{self.likelihood}': "
                 f"use {other}.",
                 "BAD_COMBINATION",
                 {"likelihood": self.likelihood},

@@ -39,7 +39,8 @@ class Laplace(Fitting, Tuning, HyperParameters, OnnxExport, PosteriorQuantities,
     Args:
         model: a path or bytes (ONNX, PyTorch state dict, safetensors, Flux), a torch.nn.Module, a fitted scikit-learn
             MLP, or a dictionary of tensors.
-        likelihood: 'classification', 'binary', 'multilabel' or 'regression'.
+        likelihood: 'classification', 'binary', 'multilabel', 'regression', 'heteroscedastic' (outputs: the means, then
+            as many logarithms of variances) or 'poisson' (outputs: logarithms of rates).
         subset_of_weights: 'last_layer', 'all', 'subnetwork' (then `subnetwork_indices` says which), or 'auto': the fit
             chooses subset and structure, and tunes prior and noise, where they are not given; `choice` says what and
             why.

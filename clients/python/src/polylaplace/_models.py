@@ -12,7 +12,7 @@ import numpy as np
 
 from ._data import to_array
 from ._examples import Examples
-from ._exceptions import DataError, GraphError, OptionError, StateError
+from ._exceptions import DataError, GraphError, StateError
 from ._keras_models import is_keras_model, keras_file, keras_outputs
 from ._sklearn_models import prepared, surroundings, unwrapped_estimator
 from ._torch_models import torch_module
@@ -146,13 +146,6 @@ def _is_sklearn_mlp(model: Any) -> bool:
 
 
 def _sklearn_mlp(model: Any) -> dict[str, Any]:
-    if getattr(model, "loss", None) == "poisson" or model.out_activation_ == "exp":
-        raise OptionError(
-            "An MLPRegressor(loss='poisson') counts events, and there is no Poisson likelihood here. Fit it with "
-            "loss='squared_error', for example to the square roots of the counts.",
-            "BAD_OPTION",
-            {"option": "model"},
-        )
     return {
         "coefs": [to_array(matrix, "coefs_") for matrix in model.coefs_],
         "intercepts": [to_array(vector, "intercepts_") for vector in model.intercepts_],

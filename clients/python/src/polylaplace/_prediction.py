@@ -8,6 +8,7 @@ from typing import Any
 from ._batching import row_batches, together
 from ._data import Array, fresh_seed
 from ._exceptions import OptionError
+from ._options import has_numbers
 from ._sampling import Sampling
 from ._words import snake_case
 
@@ -19,6 +20,7 @@ _PARTS = [
     "aleatoric",
     "epistemic",
     "covariance",
+    "predictiveMean",
     "predictiveVariance",
     "novelty",
     "noveltyScore",
@@ -30,13 +32,15 @@ class Prediction:
     """Everything that is known about the outputs for some inputs.
 
     Attributes:
-        mean: network outputs, (n, C): logits or means.
+        mean: network outputs, (n, C): logits, means, means and log variances (heteroscedastic), log rates (poisson).
         variance: their posterior variances, (n, C).
-        probabilities: (n, C) for classification, None for regression.
+        probabilities: (n, C) for classification, None for likelihoods of numbers.
         aleatoric: uncertainty of the data: entropy in nats (n,), or noise variance (n, C).
         epistemic: uncertainty of the network: mutual information in nats (n,), or variance (n, C).
         covariance: (n, C, C), or (n C, n C) with joint; only when asked for.
-        predictive_variance: of a new observation, (n, C): variance plus that of the noise; regression.
+        predictive_mean: of a new observation, (n, K): the rate (poisson), the mean (heteroscedastic), else None.
+        predictive_variance: of a new observation: variance plus that of the noise, (n, C); regression. Of poisson and
+            heteroscedastic aleatoric plus epistemic, (n, K).
         novelty: how unlike the training rows a row is, (n,): the share of training rows that are at least as uncertain
             (a p-value: small means unlike). Where the prior was tuned by 'auto' or 'validated', else None.
         novelty_score: what `novelty` is the p-value of, (n,): the mean variance of the outputs.
@@ -50,6 +54,7 @@ class Prediction:
     aleatoric: Array | None = None
     epistemic: Array | None = None
     covariance: Array | None = None
+    predictive_mean: Array | None = None
     predictive_variance: Array | None = None
     novelty: Array | None = None
     novelty_score: Array | None = None
@@ -77,27 +82,29 @@ class Predicting(Sampling):
                 the prior was tuned by 'auto' or 'validated'.
 
         Returns:
-            Classification: probabilities (n, C). Regression: (f_mu, f_var), f_mu (n, C), f_var (n, C, C) without the
-            noise; with `joint` f_mu (n C,) and f_var (n C, n C); with `diagonal_output` or pred_type 'nn' f_var (n, C).
+            Classification: probabilities (n, C). Likelihoods of numbers: (f_mu, f_var) of the network's outputs, f_mu
+            (n, C), f_var (n, C, C) without the noise; with `joint` f_mu (n C,) and f_var (n C, n C); with
+            `diagonal_output` or pred_type 'nn' f_var (n, C).
         """
         if pred_type == "nn":
-            samples = self.predictive_samples(X, n_samples, pred_type="nn", seed=seed)
+            draw = self.functional_samples if has_numbers(self.likelihood) else self.predictive_samples
+            samples = draw(X, n_samples, pred_type="nn", seed=seed)
             return (
-                samples.mean(axis=0)
-                if self.likelihood != "regression"
-                else (samples.mean(axis=0), samples.var(axis=0, ddof=1))
+                (samples.mean(axis=0), samples.var(axis=0, ddof=1))
+                if has_numbers(self.likelihood)
+                else samples.mean(axis=0)
             )
         if pred_type != "glm":
             raise OptionError(
                 f"pred_type must be 'glm' or 'nn'; got '{pred_type}'.", "BAD_OPTION", {"option": "pred_type"}
             )
-        regression = self.likelihood == "regression"
-        joint = joint and regression
+        numbers = has_numbers(self.likelihood)
+        joint = joint and numbers
         spread = "variance" if diagonal_output and not joint else "covariance"
-        options = {"joint": joint, "covariance": regression and spread == "covariance", "uncertainty": False}
-        parts = ["mean", spread] if regression else ["probabilities"]
+        options = {"joint": joint, "covariance": numbers and spread == "covariance", "uncertainty": False}
+        parts = ["mean", spread] if numbers else ["probabilities"]
         answer = self._predicted(X, link_approx, pred_type, n_samples, options, seed, parts=parts)
-        if not regression:
+        if not numbers:
             return answer["probabilities"]
         return answer["mean"].reshape(-1) if joint else answer["mean"], answer[spread]
 

@@ -10,8 +10,10 @@ import numpy as np
 from ._data import Array, to_array
 from ._estimator_base import LaplaceEstimator, validated
 from ._examples import is_mapping, to_examples
+from ._exceptions import OptionError
 from ._held_out import HeldOut
 from ._scikit_learn import MLPRegressor, RegressorMixin, check_is_fitted, check_random_state
+from ._sklearn_models import unwrapped_estimator
 
 
 class LaplaceRegressor(RegressorMixin, LaplaceEstimator):  # type: ignore[misc]
@@ -23,6 +25,9 @@ class LaplaceRegressor(RegressorMixin, LaplaceEstimator):  # type: ignore[misc]
         subset_of_weights, hessian_structure, curvature, prior_precision, tune, prior_structure, random_state,
             validation_fraction: as in LaplaceClassifier. The noise is tuned together with the prior precision, one for
             each output.
+
+    An MLPRegressor(loss='poisson') gets the likelihood 'poisson': predictions are rates, their standard deviations and
+    intervals those of counts. Its prior is tuned by 'marglik', or 'grid' with held-out rows.
 
     >>> import numpy as np
     >>> from sklearn.neural_network import MLPRegressor
@@ -62,7 +67,7 @@ class LaplaceRegressor(RegressorMixin, LaplaceEstimator):  # type: ignore[misc]
         self._vector = y.ndim == 1
         if held.rows is not None:
             held = HeldOut(rows=(self._checked(held.rows[0]), self._targets(held.rows[1], "y_val")))
-        self._fit_laplace(self._posterior_of(network, "regression"), network, X, self._targets(y, "y"), held)
+        self._fit_laplace(self._posterior_of(network, _likelihood_of(network)), network, X, self._targets(y, "y"), held)
         return self
 
     def _targets(self, y: Any, name: str) -> Array:
@@ -82,6 +87,14 @@ class LaplaceRegressor(RegressorMixin, LaplaceEstimator):  # type: ignore[misc]
         """
         if return_std and return_cov:
             raise RuntimeError("At most one of return_std or return_cov can be requested.")
+        counts = self._posterior().likelihood == "poisson"
+        if return_cov and counts:
+            raise OptionError(
+                "return_cov is the covariance of Gaussian function values; rates of counts have none in closed form: "
+                "use return_std, or draws (sample_y).",
+                "BAD_COMBINATION",
+                {"option": "return_cov"},
+            )
         if return_cov:
             prediction = self._predict_all(X, joint=True)
             n, outputs = prediction.mean.shape
@@ -89,8 +102,9 @@ class LaplaceRegressor(RegressorMixin, LaplaceEstimator):  # type: ignore[misc]
             joint = prediction.covariance.reshape(n, outputs, n, outputs)
             return self._shaped(prediction.mean), joint[:, 0, :, 0] if self._vector else np.einsum("icjc->ijc", joint)
         prediction = self._predict_all(X, uncertainty=False)
-        mean = self._shaped(prediction.mean)
-        return (mean, self._shaped(np.sqrt(prediction.variance + self.sigma_noise_**2))) if return_std else mean
+        mean = self._shaped(prediction.mean if prediction.predictive_mean is None else prediction.predictive_mean)
+        assert prediction.predictive_variance is not None
+        return (mean, self._shaped(np.sqrt(prediction.predictive_variance))) if return_std else mean
 
     def predict_interval(self, X: Any, alpha: float = 0.1, *, noise: bool = True) -> Array:
         """Lower and upper ends for new observations, (n, 2) or (n, 2, C), as MAPIE gives them.
@@ -116,14 +130,23 @@ class LaplaceRegressor(RegressorMixin, LaplaceEstimator):  # type: ignore[misc]
         return self._posterior().sigma_noise
 
     def sample_y(self, X: Any, n_samples: int = 1, random_state: Any = 0) -> Array:
-        """Draws of the function, (n, n_samples) or (n, C, n_samples)."""
+        """Draws of the function (of the rate, for counts), (n, n_samples) or (n, C, n_samples)."""
         check_is_fitted(self, "laplace_")
-        draws = np.moveaxis(
-            self.laplace_.functional_samples(self._checked(X), n_samples, seed=check_random_state(random_state)), 0, -1
+        draw = (
+            self.laplace_.predictive_samples
+            if self.laplace_.likelihood == "poisson"
+            else (self.laplace_.functional_samples)
         )
+        draws = np.moveaxis(draw(self._checked(X), n_samples, seed=check_random_state(random_state)), 0, -1)
         return draws[:, 0, :] if self._vector else draws
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.target_tags.multi_output = True
         return tags
+
+
+def _likelihood_of(network: Any) -> str:
+    """That of the network's own loss: an MLPRegressor(loss='poisson') says logarithms of rates."""
+    final = unwrapped_estimator(network).network
+    return "poisson" if getattr(final, "loss", None) == "poisson" else "regression"

@@ -24,6 +24,7 @@ from .._exceptions import LaplaceError, StateError
 from .._files import write_whole
 from .._laplace import Laplace
 from .._models import fingerprint
+from .._options import has_numbers
 from .._partial import Partial, merge
 from .._posterior_state import TRANSIENT
 from .._version import __version__
@@ -395,16 +396,18 @@ class Predict:
         """The columns for rows of examples (n, ...)."""
         la = engine_of(self.shipped)
         answer = la.predict(x, uncertainty=False, **self.options)
-        regression = la.likelihood == "regression"
+        numbers = has_numbers(la.likelihood)
         columns: dict[str, Array] = {}
         if answer.probabilities is not None:
             if la.likelihood == "classification":
                 columns["class"] = answer.probabilities.argmax(axis=1)
             columns |= _spread("probability", answer.probabilities)
         columns |= _spread("mean", answer.mean) | _spread("sd", np.sqrt(answer.variance))
+        if answer.predictive_mean is not None:
+            columns |= _spread("predictive_mean", answer.predictive_mean)
         if answer.predictive_variance is not None:
             columns |= _spread("predictive_sd", np.sqrt(answer.predictive_variance))
-        if self.alpha is not None and regression:
+        if self.alpha is not None and numbers:
             ends = la.predict_interval(x, self.alpha).reshape(len(answer.mean), 2, -1)
             columns |= _spread("lower", ends[:, 0]) | _spread("upper", ends[:, 1])
         elif self.alpha is not None:
