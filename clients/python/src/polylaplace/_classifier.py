@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from ._data import Array
-from ._estimator_base import LaplaceEstimator, validated
+from ._estimator_base import LaplaceEstimator, row_weights, validated
 from ._examples import is_mapping, to_examples
 from ._exceptions import DataError, StateError
 from ._held_out import HeldOut
@@ -60,10 +60,14 @@ class LaplaceClassifier(ClassifierMixin, LaplaceEstimator):  # type: ignore[misc
     True
     """
 
-    def fit(self, X: Any, y: Any, *, X_val: Any = None, y_val: Any = None) -> LaplaceClassifier:
+    def fit(
+        self, X: Any, y: Any, sample_weight: Any = None, *, X_val: Any = None, y_val: Any = None
+    ) -> LaplaceClassifier:
         """Fits the posterior (and an unfitted network before) to X (n, ...) and labels y (n,).
 
         Args:
+            sample_weight: how often each row counts, (n,): 2 is the row twice, 0 no row; whole numbers, unless prior
+                precision or tune ('marglik', 'grid') are given. An unfitted network is trained with it.
             X_val, y_val: held-out rows, which neither the network nor this fit has seen; the prior is then tuned by
                 them ('validated').
         """
@@ -84,7 +88,8 @@ class LaplaceClassifier(ClassifierMixin, LaplaceEstimator):  # type: ignore[misc
         if len(found) < 2 and self._trains():
             raise DataError(f"A classifier needs at least two classes; y has one class: {found[0]}.", "BAD_LABELS")
         held = self._held_out(X_val, y_val)
-        network, X, y, held = self._network(MLPClassifier, X, y, held, source, y)
+        weight = row_weights(sample_weight, len(y))
+        network, X, y, held, weight = self._network(MLPClassifier, X, y, held, source, y, weight)
         la = self._posterior_of(network, "classification")
         outputs = _outputs_of_mlp(network) or la.count_outputs(self._named(X))
         self.classes_ = classes_of(y, network, outputs)
@@ -95,7 +100,7 @@ class LaplaceClassifier(ClassifierMixin, LaplaceEstimator):  # type: ignore[misc
         if held.rows is not None:
             held = HeldOut(rows=(self._checked(held.rows[0]), self._targets(held.rows[1], "y_val")))
         whose = "the network was not trained on" if hasattr(network, "classes_") else "are not classes of the fit"
-        self._fit_laplace(la, network, X, self._targets(y, "y", whose), held)
+        self._fit_laplace(la, network, X, self._targets(y, "y", whose), held, weight)
         return self
 
     def _targets(self, y: Any, name: str, whose: str = "are not classes of the fit") -> Array:

@@ -16,14 +16,21 @@ from ._comparison import Comparison
 from ._data import Array, to_array
 from ._default_client import default_client
 from ._examples import Examples, is_mapping, to_examples
-from ._exceptions import LaplaceError, LaplaceWarning
+from ._exceptions import LaplaceError, LaplaceWarning, OptionError, ShapeError
 from ._figures import Figures
 from ._held_out import HeldOut, check_use, held_out, split_rows
 from ._laplace import Laplace
 from ._options import LINEAR_LIKELIHOODS, as_numbers, as_prior_structure, as_structure, as_tune_method
 from ._posterior_state import AUTO
 from ._prediction import Prediction
-from ._scikit_learn import BaseEstimator, check_is_fitted, check_random_state, clone, validate_data
+from ._scikit_learn import (
+    BaseEstimator,
+    check_is_fitted,
+    check_random_state,
+    clone,
+    has_fit_parameter,
+    validate_data,
+)
 
 
 def validated(estimator: Any, X: Any, *y: Any, **options: Any) -> Any:
@@ -97,19 +104,27 @@ class LaplaceEstimator(BaseEstimator):  # type: ignore[misc]
     # --- the network ---
 
     def _network(
-        self, default: type[Any], X: Any, y: Array, held: HeldOut, source: Any, classes: Array | None = None
-    ) -> tuple[Any, Any, Array, HeldOut]:
+        self,
+        default: type[Any],
+        X: Any,
+        y: Array,
+        held: HeldOut,
+        source: Any,
+        classes: Array | None = None,
+        weight: Array | None = None,
+    ) -> tuple[Any, Any, Array, HeldOut, Array | None]:
         """The fitted network with the rows of the fit and the held-out ones.
 
         It is the given one, or a scikit-learn object that is trained first, without the rows that are held out.
 
         Args:
             source: X as it was given: a data frame has names that a ColumnTransformer asks for.
+            weight: how often each row counts, for the training too.
         """
         frame = source if hasattr(source, "iloc") else X
         model = default(max_iter=1000) if self.model is None else self.model
         if not self._trains():
-            return model, X, y, held
+            return model, X, y, held, weight
         network = clone(model)
         random = check_random_state(self.random_state)
         if "random_state" in network.get_params() and network.get_params()["random_state"] is None:
@@ -118,11 +133,12 @@ class LaplaceEstimator(BaseEstimator):  # type: ignore[misc]
             kept, out = split_rows(len(X), held.share, random, classes)
             frame = frame.iloc[kept] if hasattr(frame, "iloc") else frame[kept]
             X, y, held = X[kept], y[kept], HeldOut(rows=(X[out], y[out]))
+            weight = None if weight is None else weight[kept]
         with warnings.catch_warnings():
             # The training's own notice of max_iter: the posterior does not need a perfect optimum.
             warnings.filterwarnings("ignore", message="Stochastic Optimizer: Maximum iterations")
-            network.fit(frame, y)
-        return network, X, y, held
+            network.fit(frame, y, **_weights_of(network, weight))
+        return network, X, y, held, weight
 
     def _trains(self) -> bool:
         """Whether the network is trained here, which takes more data than the posterior of a trained one."""
@@ -183,12 +199,15 @@ class LaplaceEstimator(BaseEstimator):  # type: ignore[misc]
             options["calibrate"] = self.calibrate
         return options
 
-    def _fit_laplace(self, la: Laplace, network: Any, X: Array, y: Array, held: HeldOut) -> None:
+    def _fit_laplace(
+        self, la: Laplace, network: Any, X: Array, y: Array, held: HeldOut, weight: Array | None = None
+    ) -> None:
         options = self._fit_options(la.likelihood, held.there)
         with warnings.catch_warnings():
             # A classifier that gives probabilities is what is meant here.
             warnings.filterwarnings("ignore", message="The network ends in", category=LaplaceWarning)
-            la.tuned_fit(self._named(X), y, options, held.share if held.rows is None else held.rows)
+            validation = held.share if held.rows is None else held.rows
+            la.tuned_fit(self._named(X), y, options, validation, sample_weight=weight)
         if "structure" not in options:
             la.hessian_structure = AUTO
         self.laplace_ = la
@@ -348,3 +367,35 @@ def _is_fitted(model: Any) -> bool:
     except (LaplaceError, ValueError, TypeError):
         return False
     return True
+
+
+def _weights_of(network: Any, weight: Array | None) -> dict[str, Array]:
+    """The weights of the rows as the training of a network takes them.
+
+    Raises:
+        OptionError: where it takes none: the network would be that of other data than the posterior.
+    """
+    if weight is None:
+        return {}
+    if not has_fit_parameter(network, "sample_weight"):
+        raise OptionError(
+            f"The fit of {type(network).__name__} takes no sample_weight, so that the network would not be trained "
+            "with it. Give a network that is trained already, or leave sample_weight out.",
+            "BAD_OPTION",
+            {"option": "sample_weight"},
+        )
+    return {"sample_weight": weight}
+
+
+def row_weights(weight: Any, count: int) -> Array | None:
+    """How often each row counts, (n,); None where nothing is said."""
+    if weight is None:
+        return None
+    values = np.asarray(weight, dtype=np.float64)
+    if values.shape != (count,):
+        raise ShapeError(
+            f"sample_weight has the shape {values.shape}; it is one number a row, ({count},).",
+            "SHAPE_MISMATCH",
+            {"expected": count, "actual": list(values.shape)},
+        )
+    return values

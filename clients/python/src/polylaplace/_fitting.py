@@ -117,6 +117,7 @@ class Fitting(PosteriorState):
         options: Mapping[str, Any],
         validation: tuple[Any, Any] | float | None = None,
         level: int = 5,
+        sample_weight: Any = None,
     ) -> Self:
         """Fits with the server's own options, which tune the prior by default. The estimators' way of fitting.
 
@@ -127,6 +128,7 @@ class Fitting(PosteriorState):
         """
         data: dict[str, Any] = {}
         data.update(self._data(X, y))
+        data.update(as_weights(sample_weight, len(data["y"])))
         if isinstance(validation, tuple):
             data["validation"] = self._data(*validation, names=("X_val", "y_val"))
         elif validation is not None:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ._data import Array, to_array
-from ._estimator_base import LaplaceEstimator, validated
+from ._estimator_base import LaplaceEstimator, row_weights, validated
 from ._examples import is_mapping, to_examples
 from ._exceptions import OptionError
 from ._held_out import HeldOut
@@ -41,10 +41,14 @@ class LaplaceRegressor(RegressorMixin, LaplaceEstimator):  # type: ignore[misc]
     True
     """
 
-    def fit(self, X: Any, y: Any, *, X_val: Any = None, y_val: Any = None) -> LaplaceRegressor:
+    def fit(
+        self, X: Any, y: Any, sample_weight: Any = None, *, X_val: Any = None, y_val: Any = None
+    ) -> LaplaceRegressor:
         """Fits the posterior (and an unfitted network before) to X (n, ...) and targets y (n,) or (n, C).
 
         Args:
+            sample_weight: how often each row counts, (n,): 2 is the row twice, 0 no row; whole numbers, unless prior
+                precision or tune ('marglik', 'grid') are given. An unfitted network is trained with it.
             X_val, y_val: held-out rows, which neither the network nor this fit has seen; prior and noise are then
                 tuned by them ('validated').
         """
@@ -63,11 +67,13 @@ class LaplaceRegressor(RegressorMixin, LaplaceEstimator):  # type: ignore[misc]
                 ensure_min_samples=2 if self._trains() else 1,
             )
         held = self._held_out(X_val, y_val)
-        network, X, y, held = self._network(MLPRegressor, X, y, held, source)
+        weight = row_weights(sample_weight, len(y))
+        network, X, y, held, weight = self._network(MLPRegressor, X, y, held, source, weight=weight)
         self._vector = y.ndim == 1
         if held.rows is not None:
             held = HeldOut(rows=(self._checked(held.rows[0]), self._targets(held.rows[1], "y_val")))
-        self._fit_laplace(self._posterior_of(network, _likelihood_of(network)), network, X, self._targets(y, "y"), held)
+        la = self._posterior_of(network, _likelihood_of(network))
+        self._fit_laplace(la, network, X, self._targets(y, "y"), held, weight)
         return self
 
     def _targets(self, y: Any, name: str) -> Array:

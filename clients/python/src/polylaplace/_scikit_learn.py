@@ -12,6 +12,7 @@ try:
         check_is_fitted,
         check_random_state,
         column_or_1d,
+        has_fit_parameter,
         validate_data,
     )
 except ImportError as error:
@@ -32,5 +33,6 @@ __all__ = [
     "check_random_state",
     "clone",
     "column_or_1d",
+    "has_fit_parameter",
     "validate_data",
 ]
