@@ -28,7 +28,8 @@ export function checkLikelihood(likelihood: Likelihood,
     new OptionError('BAD_COMBINATION', message, { likelihood, structure: structure ?? null, tune: tune ?? null })
   if (structure === 'lowrank' && rank === undefined) {
     throw refuse(
-      `Structure 'lowrank' without a rank is the linear model over all weights, which likelihood '${likelihood}' does not have. Give a rank, or use structure 'kron', 'full' or 'diag'.`,
+      `Structure 'lowrank' without a rank is the linear model over all weights, which likelihood '${likelihood}' does `
+        + "not have. Give a rank, or use structure 'kron', 'full' or 'diag'.",
     )
   }
   if (tune === 'auto' || tune === 'validated' || tune === 'linearized') {

@@ -1,6 +1,6 @@
 /**
- * @file Networks that end in probabilities, or in rates. A softmax or sigmoid (exponential) at the end is recognised and
- * taken away; of probabilities (rates) that are made in another way the logits are log p, which a softmax turns back
+ * @file Networks that end in probabilities, or in rates. A softmax or sigmoid (exponential) at the end is recognised
+ * and taken away; of probabilities (rates) that are made in another way the logits are log p, which a softmax turns back
  * into p, and the logarithms of the rates.
  */
 import { GraphBuilder } from '../graph/builder.js'
@@ -115,7 +115,7 @@ export function logitsOf(graph: Graph, output: string, likelihood: Likelihood | 
     : { graph: sorted, output }
 }
 
-/** The network up to the logarithms of its rates: below an Exp at its end; outputs that cannot be negative are rates. */
+/** The network up to the logarithms of its rates: below an Exp at its end. Outputs never negative are rates. */
 function logRatesOf(graph: Graph, types: ReadonlyMap<string, InferredValue>, output: string): StrippedNetwork {
   const node = follow(output, producersOf(graph))
   if (node?.op === 'Exp') {

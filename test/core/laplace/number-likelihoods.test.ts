@@ -1,6 +1,6 @@
 /**
- * @file Likelihoods poisson and heteroscedastic against their definitions: curvature by central differences of a network
- * that is written out here, the evidence by log densities, predictions by sums over fine grids.
+ * @file Likelihoods poisson and heteroscedastic against their definitions: curvature by central differences of a
+ * network that is written out here, the evidence by log densities, predictions by sums over fine grids.
  */
 import fc from 'fast-check'
 import t, { type Test } from 'tap'
