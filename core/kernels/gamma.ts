@@ -5,7 +5,7 @@ const STIRLING_FROM = 15
 /** B_2k / (2k (2k - 1)), k = 1 ... 7. */
 const STIRLING = [1 / 12, -1 / 360, 1 / 1260, -1 / 1680, 1 / 1188, -691 / 360360, 1 / 156]
 const HALF_LOG_TWO_PI = 0.5 * Math.log(2 * Math.PI)
-/** Terms of a series near its transition grow with the root of a; from here on the uniform expansion takes its place. */
+/** A series near its transition takes terms by the root of a; from here on the uniform expansion takes its place. */
 const LARGE = 1000
 /** Below LARGE a series has long converged by then. */
 const MOST_TERMS = 10_000

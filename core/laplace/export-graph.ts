@@ -147,8 +147,8 @@ function checkOutput({ options: { likelihood }, conformal, trainingVariances, ch
 function checkPlainOutput(likelihood: Likelihood, name: GraphOutput): void {
   if (name === 'mean' || name === 'variance' || name === 'covariance') return
   throw new OptionError('BAD_COMBINATION',
-    `A posterior of likelihood ${likelihood} is exported as its outputs (mean, variance, covariance), without '${name}'. `
-      + 'The formulas from them to a new observation are in the documentation.', { option: 'outputs', value: name,
+    `A posterior of likelihood ${likelihood} is exported as its outputs (mean, variance, covariance), without '${name}'`
+      + '. The formulas from them to a new observation are in the documentation.', { option: 'outputs', value: name,
     likelihood })
 }
 

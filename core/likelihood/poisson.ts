@@ -9,7 +9,7 @@ import { countLogProbability, countQuantile } from './poisson-mixture.js'
 import { diagonalSeeds } from './sigmoid.js'
 
 /**
- * loss = sum exp(f) - y f + log y!, the whole negative log-likelihood: what of it depends on y alone has no other place.
+ * loss = sum exp(f) - y f + log y!, the whole negative log-likelihood: what depends on y alone has no other place.
  * Lambda = diag(exp f). Targets are not negative; those that are no whole numbers count by the gamma function.
  */
 export const poisson: LikelihoodModel = {

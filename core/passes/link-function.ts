@@ -1,6 +1,6 @@
 /**
  * @file Networks that end in probabilities, or in rates. A softmax or sigmoid (exponential) at the end is recognised
- * and taken away; of probabilities (rates) that are made in another way the logits are log p, which a softmax turns back
+ * and taken away; of probabilities (rates) made in another way the logits are log p, which a softmax turns back
  * into p, and the logarithms of the rates.
  */
 import { GraphBuilder } from '../graph/builder.js'
