@@ -28,8 +28,17 @@ export interface ArrowBatch {
 export interface ArrowColumns {
   /** The column of the labels, or one for each output. */
   readonly label: string | readonly string[]
-  /** The columns of the examples, in order, or one of vectors; without them all but those of the labels. */
+  /** The columns of the examples, in order, or one of vectors; without them all but those of labels and weights. */
   readonly features?: readonly string[] | undefined
+  /** The column that says how often each row counts. */
+  readonly sampleWeight?: string | undefined
+}
+
+/** Rows as `fit` takes them. */
+export interface ArrowRows {
+  readonly x: Tensor
+  readonly y: Tensor
+  readonly sampleWeight?: ArrayLike<number>
 }
 
 /**
@@ -42,15 +51,18 @@ export interface ArrowColumns {
  *   .fit(arrowBatches(reader, { label: 'y' }))
  */
 export async function* arrowBatches(batches: AsyncIterable<ArrowBatch> | Iterable<ArrowBatch>,
-  { label, features }: ArrowColumns): AsyncGenerator<{ readonly x: Tensor, readonly y: Tensor }> {
+  { label, features, sampleWeight }: ArrowColumns): AsyncGenerator<ArrowRows> {
   const labels = typeof label === 'string' ? [label] : label
+  const others = sampleWeight === undefined ? labels : [...labels, sampleWeight]
   for await (const batch of batches) {
     if (batch.numRows === 0) continue
-    const names = features ?? batch.schema.fields.map(({ name }) => name).filter(name => !labels.includes(name))
+    const names = features ?? batch.schema.fields.map(({ name }) => name).filter(name => !others.includes(name))
     const y = matrixOf(batch, labels)
-    yield { x: matrixOf(batch, names), y: typeof label === 'string' && y.shape[1] === 1
-      ? { ...y, shape: [batch.numRows] }
-      : y }
+    yield {
+      x: matrixOf(batch, names),
+      y: typeof label === 'string' && y.shape[1] === 1 ? { ...y, shape: [batch.numRows] } : y,
+      ...(sampleWeight === undefined ? {} : { sampleWeight: matrixOf(batch, [sampleWeight]).data }),
+    }
   }
 }
 

@@ -35,7 +35,7 @@ export async function fitMerged(prepared: FitTask, partial: PartialFit, data: Ba
   }
   if (plan.tune === 'linearized') {
     throw new OptionError('BAD_COMBINATION',
-      "Tuning 'linearized' goes over the training data once more: give them to fitMerged, or tune by 'marglik'.", {
+      "Tuning 'linearized' goes over the training data once more: give them with the merged parts, or tune by 'marglik'.", {
       option: 'tune',
     })
   }
@@ -81,7 +81,7 @@ function checkSums({ evaluator: { slots, network }, options: { likelihood } }: F
  * unsure, so that a prior precision of 1 does less harm; a regression needs a noise, and only this gives one from sums.
  */
 function withoutRows({ options }: FitTask): TuningPlan {
-  const advice = 'tuning goes over the training data once more; give them to fitMerged, or the prior precision.'
+  const advice = 'tuning goes over the training data once more; give them with the merged parts, or the prior precision.'
   return options.likelihood === 'regression'
     ? { tune: 'marglik', chosen: false,
       note:

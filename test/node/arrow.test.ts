@@ -27,6 +27,10 @@ t.test('a stream of batches is fitted as all rows are', async t => {
     sums.push(await laplace(graph, options).fitPartial(batch.x, batch.y))
   }
   t.equal(sums.length, 2)
+  const counted = tableFromArrays({ ...columns, n: Int32Array.from({ length: rows }, () => 2),
+    y: BigInt64Array.from(y.data, value => BigInt(value)) })
+  const twice = await laplace(graph, options).fit(arrowBatches([counted], { label: 'y', sampleWeight: 'n' }))
+  t.ok(relativeDifference(twice.H.toDense(), whole.H.toDense().map(value => 2 * value)) < 1e-12)
   const merged = await laplace(graph, options).fitMerged(mergePartials(sums))
   t.ok(relativeDifference(merged.H.toDense(), whole.H.toDense()) < 1e-12)
 })

@@ -1,5 +1,5 @@
 /**
- * @file The examples for Node in the README and in docs/node.md are run as they stand; the README's table is compared
+ * @file The examples for Node in the README, docs/node.md and docs/distributed.md are run as they stand; the README's table is compared
  * with the demo.
  */
 import { execFile } from 'node:child_process'
@@ -88,6 +88,15 @@ const { x, y, xNew, yNew } = JSON.parse($read('data.json', 'utf8'))
   for (const [i, example] of examples.entries()) {
     t.match((await runIn(folder, before + example)).trim(), expected[i], example)
   }
+})
+
+t.test('the script for Node in docs/distributed.md runs', async t => {
+  const [script, ...others] = blocks(readFileSync(join(root, 'docs/distributed.md'), 'utf8'), 'js')
+  t.same(others, [])
+  const folder = t.testdir({})
+  fillFolder(folder)
+  symlinkSync(join(root, 'node_modules/apache-arrow'), join(folder, 'node_modules/apache-arrow'), 'dir')
+  t.match(await runIn(folder, script), /^-?\d\.\d+ \d\.\d+\n$/)
 })
 
 t.test('the commands of docs/command-line.md run, one after the other', async t => {
