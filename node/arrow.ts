@@ -38,7 +38,7 @@ export interface ArrowColumns {
 export interface ArrowRows {
   readonly x: Tensor
   readonly y: Tensor
-  readonly sampleWeight?: ArrayLike<number>
+  readonly sampleWeight?: Float64Array
 }
 
 /**
@@ -61,7 +61,7 @@ export async function* arrowBatches(batches: AsyncIterable<ArrowBatch> | Iterabl
     yield {
       x: matrixOf(batch, names),
       y: typeof label === 'string' && y.shape[1] === 1 ? { ...y, shape: [batch.numRows] } : y,
-      ...(sampleWeight === undefined ? {} : { sampleWeight: matrixOf(batch, [sampleWeight]).data }),
+      ...(sampleWeight === undefined ? {} : { sampleWeight: numbersOf(batch, sampleWeight) }),
     }
   }
 }
