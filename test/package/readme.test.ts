@@ -1,6 +1,6 @@
 /**
- * @file The examples for Node in the README, docs/node.md and docs/distributed.md are run as they stand; the README's table is compared
- * with the demo.
+ * @file The examples for Node in the README, docs/node.md and docs/distributed.md are run as they stand; the README's
+ * table is compared with the demo.
  */
 import { execFile } from 'node:child_process'
 import { copyFileSync, existsSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
