@@ -35,10 +35,9 @@ export async function fitMerged(prepared: FitTask, partial: PartialFit, data: Ba
   }
   if (plan.tune === 'linearized') {
     throw new OptionError('BAD_COMBINATION',
-      "Tuning 'linearized' goes over the training data once more: give them with the merged parts, or tune by 'marglik'.",
-      {
-        option: 'tune',
-      })
+      "Tuning 'linearized' goes over the training data once more: give them here too, or tune by 'marglik'.", {
+      option: 'tune',
+    })
   }
   if (plan.tune === 'validated') {
     const note =
@@ -82,8 +81,7 @@ function checkSums({ evaluator: { slots, network }, options: { likelihood } }: F
  * unsure, so that a prior precision of 1 does less harm; a regression needs a noise, and only this gives one from sums.
  */
 function withoutRows({ options }: FitTask): TuningPlan {
-  const advice =
-    'tuning goes over the training data once more; give them with the merged parts, or the prior precision.'
+  const advice = 'tuning goes over the training data once more; give them here too, or the prior precision.'
   return options.likelihood === 'regression'
     ? { tune: 'marglik', chosen: false,
       note:
