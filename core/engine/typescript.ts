@@ -2,10 +2,13 @@
  * @file The embedded engine: an interpreter over typed arrays.
  *
  * Compiling sorts and folds the graph once and finds out where every value is read last; running walks through the
- * nodes and gives storage back as soon as its last reader is done.
+ * nodes and gives storage back as soon as its last reader is done. What depends on the number of examples alone, as
+ * shapes do, is computed once for a number.
  */
 import { InternalError, ShapeError } from '../errors/errors.js'
 import { type Graph, type GraphInput, isBatch, type Node } from '../graph/graph.js'
+import { placeConstants, type PlacedConstants } from '../kernels/arena.js'
+import type { RealArray } from '../kernels/plain.js'
 import type { Operator } from '../ops/operator.js'
 import { operatorFor } from '../ops/registry.js'
 import { formatDims } from '../ops/shape-rules.js'
@@ -17,6 +20,10 @@ import { fuseChains } from './fuse-chains.js'
 import { fuseTranspositions } from './fuse.js'
 import { addGram, type GramSource, gramSources } from './gram-steps.js'
 import { convertPrecision } from './precision.js'
+
+/** Numbers of a settled result that is kept, and numbers of examples for which such results are. */
+const MOST_SETTLED = 4096
+const MOST_BATCHES = 4
 
 /** A program that runs at once. */
 export interface SynchronousProgram {
@@ -30,6 +37,8 @@ export interface SynchronousProgram {
 /** A node with its values as positions in one list; absent inputs are -1. */
 interface Step {
   readonly node: Node
+  /** Whether its results depend on the number of examples alone. */
+  readonly settled: boolean
   readonly operator: Pick<Operator, 'run'>
   readonly inputs: readonly number[]
   readonly outputs: readonly number[]
@@ -40,6 +49,11 @@ interface Step {
 interface Plan {
   readonly steps: readonly Step[]
   readonly constants: readonly (Tensor | undefined)[]
+  /** Slots of the constants that kernels read, and where those lay in the run before. */
+  readonly reals: readonly number[]
+  placed: PlacedConstants | undefined
+  /** Results of settled steps by the number of examples, each in its slot. */
+  readonly settled: Map<number, ReadonlyMap<number, Tensor>>
   readonly inputs: readonly { readonly input: GraphInput, readonly slot: number }[]
   readonly outputs: readonly { readonly name: string, readonly slot: number }[]
 }
@@ -152,8 +166,10 @@ function planGraph(graph: Graph,
   const constants: (Tensor | undefined)[] = []
   for (const [name, value] of graph.initializers) constants[slotOf(name)] = value
   const inputs = graph.inputs.map(input => ({ input, slot: slotOf(input.name) }))
+  const known = new Set(graph.initializers.keys())
   const steps = graph.nodes.map(node => ({
     node,
+    settled: isSettled(node, known),
     operator: operatorOf(node),
     inputs: node.inputs.map(name => (name === '' ? -1 : slotOf(name))),
     outputs: node.outputs.map(name => (name === '' ? -1 : slotOf(name))),
@@ -161,7 +177,20 @@ function planGraph(graph: Graph,
   }))
   const outputs = graph.outputs.map(name => ({ name, slot: slotOf(name) }))
   markLastReads(steps, new Set(outputs.map(output => output.slot)))
-  return { steps, constants, inputs, outputs }
+  const reals = [...graph.initializers].flatMap((
+    [name, { dtype }],
+  ) => (dtype === 'float32' || dtype === 'float64' ? [slotOf(name)] : []))
+  return { steps, constants, reals, placed: undefined, settled: new Map(), inputs, outputs }
+}
+
+/** Whether a node's results follow from shapes and constants; if so they are `known` to the nodes behind it. */
+function isSettled({ op, inputs, outputs }: Node, known: Set<string>): boolean {
+  if (outputs.length === 0 ||
+    op !== 'Shape' && op !== 'Size' && !inputs.every(name => name === '' || known.has(name))) {
+    return false
+  }
+  for (const name of outputs) known.add(name)
+  return true
 }
 
 function markLastReads(
@@ -182,30 +211,59 @@ function markLastReads(
 
 function runPlan(plan: Plan, pool: BufferPool, given: ReadonlyMap<string, Tensor>,
   { deferred }: RunOptions): Map<string, Tensor> {
-  const values = plan.constants.slice()
   pool.beginRun()
-  bindInputs(plan, given, values, deferred?.name)
+  const values = placedValues(plan)
+  const examples = bindInputs(plan, given, values, deferred?.name) ?? 0
+  const before = plan.settled.get(examples)
+  const settled = new Map<number, Tensor>()
+  before?.forEach((value, slot) => values[slot] = value)
   let pending = deferred === undefined ? undefined : deferredSlots(plan, deferred)
-  for (const { node, operator, inputs, outputs, last } of plan.steps) {
-    if (pending !== undefined && deferred !== undefined && inputs.includes(pending.input)) {
-      values[pending.input] = deferred.compute(computed(deferred.from, values[pending.from]))
-      pending = undefined
-    }
+  const run = ({ node, settled: isSettled, operator, inputs, outputs }: Step): void => {
     const results = operator.run(node, inputs.map(slot => (slot < 0 ? undefined : values[slot])), pool)
     for (let i = 0; i < outputs.length; i++) {
       if (outputs[i] < 0) continue
       values[outputs[i]] = results[i]
       // Before `settle`, which frees what nobody has retained: the next node would write over this result.
       pool.retain(results[i].data)
+      if (isSettled && before === undefined && results[i].data.length <= MOST_SETTLED) {
+        settled.set(outputs[i], { ...results[i], data: results[i].data.slice() })
+      }
     }
     pool.settle()
-    for (const slot of last) {
+  }
+  for (const step of plan.steps) {
+    if (pending !== undefined && deferred !== undefined && step.inputs.includes(pending.input)) {
+      values[pending.input] = deferred.compute(computed(deferred.from, values[pending.from]))
+      pending = undefined
+    }
+    if (!(step.settled && before !== undefined && step.outputs.every(slot => slot < 0 || before.has(slot)))) run(step)
+    for (const slot of step.last) {
       const value = values[slot]
       if (value !== undefined && plan.constants[slot] === undefined) pool.release(value.data)
       values[slot] = undefined
     }
   }
+  if (before === undefined) keepSettled(plan, examples, settled)
   return collectOutputs(plan, pool, values)
+}
+
+/** The constants, where kernels read them without a copy. */
+function placedValues(plan: Plan): (Tensor | undefined)[] {
+  const values = plan.constants.slice()
+  const arrays = plan.reals.flatMap(slot => values[slot]?.data ?? []) as RealArray[]
+  plan.placed = placeConstants(arrays, plan.placed)
+  const { arrays: own } = plan.placed
+  plan.reals.forEach((slot, i) => {
+    const value = values[slot]
+    if (value !== undefined) values[slot] = { ...value, data: own[i] }
+  })
+  return values
+}
+
+function keepSettled({ settled }: Plan, examples: number, values: ReadonlyMap<number, Tensor>): void {
+  const [oldest] = settled.keys()
+  if (settled.size >= MOST_BATCHES && oldest !== undefined) settled.delete(oldest)
+  settled.set(examples, values)
 }
 
 function deferredSlots(plan: Plan, deferred: DeferredInput): { readonly input: number, readonly from: number } {
@@ -231,8 +289,9 @@ function collectOutputs(plan: Plan, pool: BufferPool, values: readonly (Tensor |
   return results
 }
 
+/** @returns the number of examples, where an input tells it */
 function bindInputs(plan: Plan, given: ReadonlyMap<string, Tensor>, values: (Tensor | undefined)[],
-  deferred: string | undefined): void {
+  deferred: string | undefined): number | undefined {
   let examples: number | undefined
   for (const { input, slot } of plan.inputs) {
     if (input.name === deferred) continue
@@ -254,6 +313,7 @@ function bindInputs(plan: Plan, given: ReadonlyMap<string, Tensor>, values: (Ten
     examples = count ?? examples
     values[slot] = cast(value, input.dtype)
   }
+  return examples
 }
 
 /** Compares an input with its declaration. @returns the number of examples, where it has a batch axis */

@@ -5,7 +5,7 @@
  * It has a kernel instance of its own, because growing a memory detaches all arrays in it: the arena has all its room
  * from the start, which costs the system no memory until it is written to. What finds no room stays on the JavaScript
  * heap, and kernels copy it as they do elsewhere. Runs are synchronous, so that one arena serves all programs of a
- * thread.
+ * thread. Constants of programs, weights above all, stay at its end from run to run.
  */
 import { aligned, anotherInstance, type KernelBuild, kernelBuild, type KernelExports, kernelView, PAGE,
   withKernelMemory } from './kernel-module.js'
@@ -15,6 +15,9 @@ import type { RealArray } from './plain.js'
 const MOST_BYTES = 512 << 20
 /** Of memory beyond this that was written to at least a quarter must be in use: it cannot shrink, so it is given up. */
 const KEPT_BYTES = 64 << 20
+
+/** Of the arena's room constants may take so much, a part of which nothing may need any more. */
+export const CONSTANT_BYTES = 128 << 20
 
 /** An array that a kernel reads, or writes too: 'update' reads what is there, 'write' does not. */
 export interface Operand {
@@ -30,22 +33,76 @@ interface Arena {
   /** The last bytes that this run, and any run, has written to. */
   reached: number
   touched: number
+  /** Where the constants begin, which are placed from the end downwards; other values lie before it. */
+  bottom: number
+  /** Their places, by the arrays that they are copies of. */
+  constants: WeakMap<RealArray, RealArray>
+  /** Bytes of constants whose arrays are gone. */
+  forgotten: number
 }
 
 let arena: Arena | undefined
+
+const registry = new FinalizationRegistry<{ readonly of: Arena, readonly bytes: number }>(({ of, bytes }) => {
+  of.forgotten += bytes
+})
 
 /** Before a run: nothing lives in the arena. */
 export function beginArena(): void {
   const build = kernelBuild()
   // From here on the values of the run before are written over: called while a program runs, this would give its
   // values' memory away a second time, and its results would be wrong numbers.
-  if (arena?.build === build && arena.touched <= Math.max(KEPT_BYTES, 4 * arena.reached)) {
+  if (arena?.build === build && arena.touched <= Math.max(KEPT_BYTES, 4 * arena.reached) &&
+    arena.forgotten <= KEPT_BYTES) {
     arena.top = arena.reached = arena.kernel.heapBase()
     return
   }
   const kernel = roomyInstance()
   const base = kernel?.heapBase() ?? 0
-  arena = kernel && { build, kernel, top: base, reached: base, touched: base }
+  arena = kernel &&
+    { build, kernel, top: base, reached: base, touched: base, bottom: kernel.memory.buffer.byteLength,
+      constants: new WeakMap(), forgotten: 0 }
+}
+
+/** Constants of a program, where they lie in the arena. */
+export interface PlacedConstants {
+  /** Those of a program that has its place in another epoch of the arena are gone. */
+  readonly epoch: object | undefined
+  readonly arrays: readonly RealArray[]
+}
+
+/**
+ * At the start of a run: its constants in the arena, those that find no room as they are. Nothing may change them.
+ * @param before what was returned to the run before
+ */
+export function placeConstants(arrays: readonly RealArray[], before: PlacedConstants | undefined): PlacedConstants {
+  if (before !== undefined && before.epoch === arena?.constants) return before
+  if (arena === undefined) return { epoch: undefined, arrays }
+  const own = arena
+  const { buffer } = own.kernel.memory
+  const budget = Math.min(CONSTANT_BYTES, buffer.byteLength / 4)
+  const bytesOf = (some: readonly RealArray[]): number =>
+    some.reduce((sum, { byteLength }) => sum + aligned(byteLength), 0)
+  const taken = buffer.byteLength - own.bottom
+  const missing = arrays.filter(array => !own.constants.has(array))
+  if (taken + bytesOf(missing) > budget && bytesOf(arrays) <= budget) {
+    // Room for this program's: the others' are placed again when they run.
+    own.constants = new WeakMap()
+    own.bottom = buffer.byteLength
+  }
+  return { epoch: own.constants, arrays: arrays.map(array => own.constants.get(array) ?? placed(own, array, budget)) }
+}
+
+function placed(own: Arena, array: RealArray, budget: number): RealArray {
+  const { buffer } = own.kernel.memory
+  const bytes = aligned(array.byteLength)
+  if (array.length === 0 || buffer.byteLength - own.bottom + bytes > budget) return array
+  own.bottom -= bytes
+  const copy = kernelView(own.kernel, array, own.bottom, array.length)
+  copy.set(array)
+  own.constants.set(array, copy)
+  registry.register(array, { of: own, bytes })
+  return copy
 }
 
 /** An instance with as much of the wanted room as the host gives. */
@@ -75,7 +132,7 @@ export function arenaBlock(bytes: number): { readonly buffer: ArrayBuffer, reado
   if (arena === undefined) return undefined
   const size = aligned(bytes)
   const offset = arena.top
-  if (offset + size > arena.kernel.memory.buffer.byteLength) return undefined
+  if (offset + size > arena.bottom) return undefined
   arena.top += size
   reach(arena, arena.top)
   return { buffer: arena.kernel.memory.buffer, offset }
@@ -108,12 +165,12 @@ export function arenaScope(work: () => void): void {
 export function inArena(operands: readonly Operand[],
   work: (kernel: KernelExports, ...addresses: number[]) => void): boolean {
   if (arena === undefined) return false
-  const { kernel, top } = arena
+  const { kernel, top, bottom } = arena
   const { buffer } = kernel.memory
   const outside = operands.filter(({ array }) => array.buffer !== buffer)
   if (outside.length === operands.length) return false
   const bytes = copiedBytes(outside)
-  if (top + bytes > buffer.byteLength) return false
+  if (top + bytes > bottom) return false
   reach(arena, top + bytes)
   runOnCopies(kernel, top, operands, work)
   return true

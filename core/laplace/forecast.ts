@@ -163,11 +163,11 @@ function overThreads({ threads, rows, size, rowBytes, held }: Spread, used: numb
   const passed = uncollected(rows / threads * (held.handed + held.written + (others > 0 ? rowBytes : 0)),
     size * held.handed)
   const each = size * (held.working + Math.max(held.working, held.after)) + Math.min(held.block, rows * held.written)
-    + passed + own
+    + held.constants + passed + own
   const slices = uncollected((others > 0 ? 2 : 1) * rows * rowBytes, size * rowBytes)
   return others > 0
     ? { calling: slices, others: others * OTHER_THREAD_BYTES + used * each, left: slices }
-    : { calling: slices + each, others: 0, left: slices + passed }
+    : { calling: slices + each, others: 0, left: slices + passed + held.constants }
 }
 
 /** Numbers of the last layer that are kept for tuning. */

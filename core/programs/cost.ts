@@ -1,4 +1,5 @@
 /** @file What one example costs: multiplications, and numbers at its widest. */
+import { CONSTANT_BYTES } from '../kernels/arena.js'
 import { termsOf } from '../likelihood/output-layout.js'
 import { BATCH_BYTES, batchSizeFor, checkBatch } from '../network/batches.js'
 import { parameterCount } from '../network/parameter-slot.js'
@@ -92,6 +93,8 @@ export interface BatchHeld {
   /** Blocks of rows of J that are written out, whatever the batch; and one such row of all seeds, with a copy. */
   readonly block: number
   readonly written: number
+  /** The network's constants, which its programs keep, whatever the batch. */
+  readonly constants: number
 }
 
 /** Rows of J that are written out at a time, with the kernels' copy. */
@@ -108,8 +111,9 @@ export function batchHeld(evaluator: Evaluator, seeds: number, use: BatchUse,
   const { linears, subset, precision } = evaluator
   const outputsAlone = use === 'outputs' && subset === 'all'
   const working = evaluator.workingBytes(outputsAlone ? 0 : seeds)
-  if (outputsAlone) return { working, handed: 0, after: 0, block: 0, written: 0 }
   const number = precision === 'float32' ? 4 : 8
+  const constants = keptConstants(evaluator, number)
+  if (outputsAlone) return { working, handed: 0, after: 0, block: 0, written: 0, constants }
   const kept = use === 'sums' && structure === 'kron' && evaluator.kroneckerSums !== undefined
   // A last layer's outputs share its one input: there is no gradient for each of them.
   const gradients = subset === 'all' ? seeds : 1
@@ -118,8 +122,12 @@ export function batchHeld(evaluator: Evaluator, seeds: number, use: BatchUse,
     positions === 1 ? 2 * inputs + (1 + gradients) * out : positions * (inputs + 2 * gradients * out)
   )
   const ofPosterior = use === 'variances' || use === 'covariances'
-  return { working, handed, after: ofPosterior ? number * sum(rotated) : 0,
+  return { working, handed, after: ofPosterior ? number * sum(rotated) : 0, constants,
     ...writtenRows(evaluator, seeds, use, structure, number) }
+}
+
+function keptConstants({ network: { graph } }: Evaluator, number: number): number {
+  return Math.min(CONSTANT_BYTES, number * sum([...graph.initializers.values()].map(({ data }) => data.length)))
 }
 
 /** Rows of J that are written out. */

@@ -137,3 +137,42 @@ t.test('an empty batch gives empty results', async t => {
   ])
   t.same(runGraph(b.build([y]), new Map([['x', draw(0, 3)]]), 'float64').get(y)!.shape, [0, 2])
 })
+
+t.test('shapes are computed once for a number of examples, and again for another', async t => {
+  const b = new GraphBuilder('float64')
+  const x = b.input('x', [BATCH, 6])
+  // The last reader of `y` asks for its shape alone.
+  const y = b.node('Neg', [x])
+  const shape = b.node('Concat', [b.node('Gather', [b.node('Shape', [x]), b.integers([0])]), b.integers([2, 3])], {
+    axis: 0,
+  })
+  const z = b.node('Reshape', [b.node('Exp', [y]), shape])
+  const graph = b.build([z, b.node('Shape', [y])])
+  const program = compileGraph(graph, 'float64')
+  for (const n of [2, 3, 2, 2, 5, 1, 4, 6, 2]) {
+    const input = draw(n, 6)
+    const results = program.run(new Map([['x', input]]))
+    t.strictSame(results.get(z)?.shape, [n, 2, 3])
+    t.strictSame(Array.from(results.get(z)?.data ?? []).map(v => v.toFixed(9)), Array.from(input.data, v =>
+      Math.exp(-v).toFixed(9)))
+    t.strictSame([...results.get(graph.outputs[1])?.data ?? []], [n, 6])
+  }
+})
+
+t.test("programs' constants stay theirs from run to run, with those of others in between", async t => {
+  // Together more than the arena keeps: each run of one puts the other out.
+  const [rows, columns] = [1100, 6400]
+  const programs = [1, 2, 3].map(value => {
+    const b = new GraphBuilder('float64')
+    const w = b.parameter('w', float64([rows, columns], new Float64Array(rows * columns).fill(value)))
+    const y = b.node('MatMul', [b.input('x', [BATCH, rows]), w])
+    return { program: compileGraph(b.build([y]), 'float64'), y, value }
+  })
+  const x = float64([1, rows], new Float64Array(rows).fill(1))
+  for (const turn of [0, 0, 1, 0, 2, 1, 2, 0]) {
+    const { program, y, value } = programs[turn]
+    const data = program.run(new Map([['x', x]])).get(y)?.data
+    t.ok(data?.every(sum => sum === rows * value))
+  }
+  for (const { program } of programs) program.dispose()
+})
