@@ -20,7 +20,7 @@ const { openZip } = await load('adapters/zip/index.js')
 const { readNpy } = await load('cli/data/npy.js')
 const { LaplaceError } = await load('core/errors/errors.js')
 const { runGraph } = await load('core/engine/typescript.js')
-const { concreteShape, isBatch } = await load('core/graph/graph.js')
+const { BATCH, concreteShape, isBatch } = await load('core/graph/graph.js')
 const { laplace } = await load('core/laplace/laplace.js')
 const { isSupported } = await load('core/ops/registry.js')
 const architectures = new Map(
@@ -165,19 +165,31 @@ function converted({ data }, dtype) {
 /** Weights beyond which a file is not fitted here: it may take minutes. */
 const MOST_WEIGHTS = 15_000
 
+/** Rows of an input that has its examples on another axis. */
+function examplesFirst(values, { name, dtype, shape }) {
+  const axis = shape.findIndex(isBatch)
+  if (axis < 1) return values
+  const perm = [axis, ...shape.keys()].filter((each, i) => i === 0 || each !== axis)
+  const graph = { inputs: [{ name, dtype, shape: values.shape }], outputs: ['first'], initializers: new Map(),
+    parameters: [], notes: [], nodes: [{ op: 'Transpose', inputs: [name], outputs: ['first'], attributes: { perm } }] }
+  return runGraph(graph, new Map([[name, values]]), 'float32').get('first')
+}
+
 /** What comes of a fit with the network's own outputs as targets: true, or the error's words. */
 async function fitted(graph, subset, structure) {
   const chosen = graph.outputs[0]
   const { inputs } = randomInputs(graph, 6)
-  const rows = [...inputs].map(([name, values]) => ({ name, values }))
+  const rows = graph.inputs.map(input => ({ name: input.name, values: examplesFirst(inputs.get(input.name), input) }))
   const x = rows.length > 1 ? rows : rows[0]?.values
   try {
     const options = { likelihood: 'regression', subset, structure, output: chosen, tune: 'none', priorPrecision: 1,
       sigmaNoise: 1 }
     const task = laplace(graph, options)
     const outputs = runGraph({ ...graph, outputs: [chosen] }, inputs, precisionFor(graph)).get(chosen)
-    const posterior = await task.fit(x, { dtype: 'float64', shape: outputs.shape,
-      data: Float64Array.from(outputs.data, Number) })
+    const axis = outputs.shape[0] === 6 ? 0 : outputs.shape.indexOf(6)
+    const y = examplesFirst(outputs, { ...outputs, name: 'y',
+      shape: outputs.shape.map((n, i) => (i === axis ? BATCH : n)) })
+    const posterior = await task.fit(x, { dtype: 'float64', shape: y.shape, data: Float64Array.from(y.data, Number) })
     const { variance } = await posterior.predict(x)
     return variance.data.every(Number.isFinite) ? true : 'variances that are no numbers'
   } catch (error) {

@@ -9,7 +9,7 @@ import { isSupported } from '../../core/ops/registry.js'
 import { elementsPerExample, knownDims } from '../../core/ops/shape-rules.js'
 import { givenTypes, inferNode, inferTypes } from '../../core/passes/infer.js'
 import { tensor } from '../../core/tensor/tensor.js'
-import { amongCopies, apartByNumbers, eachAlone, reasonOf, TRIED } from './examples-together.js'
+import { amongCopies, answersOnce, apartByNumbers, eachAlone, reasonOf, TRIED } from './examples-together.js'
 import { withOpenBatch } from './open-batch.js'
 import { inferIfKnown, type KnownTypes } from './upgrade-context.js'
 
@@ -54,7 +54,8 @@ function withoutBatchAxis(graph: Graph): { readonly single: boolean, readonly al
   // A column of B x 1 may be B numbers of one example as well as B examples of one number.
   const columns = graph.inputs.every(({ shape }) => shape.length === 2 && shape[0] !== 1)
   const among = single && !columns ? '' : fixedBatchAlone(graph)
-  return { single, alone: single && typeof among === 'string' ? eachAlone(graph) : among }
+  const one = single || answersOnce(graph)
+  return { single, alone: one && typeof among === 'string' ? eachAlone(graph) : among }
 }
 
 function aloneNote({ together }: Graph, reason: string): string {
@@ -99,8 +100,9 @@ function withExamplesApart(graph: Graph): TypedGraph {
   const each = graph.inputs.every(({ shape, openAxes }) => shape.some(isBatch) && openAxes === undefined)
   const alone = known || !each ? '' : apartByNumbers(graph)
   if (typeof alone === 'string') return asItIs
-  return noted(typed(alone),
-    'The operators of the network do not show that it keeps the examples of a batch apart; it ' +
+  return noted(typed(alone), alone.together === undefined
+    ? 'The network declares any number of examples and works for one at a time; each is computed on its own.'
+    : 'The operators of the network do not show that it keeps the examples of a batch apart; it ' +
       `does for ${TRIED} examples of random numbers, and each example is computed on its own.`)
 }
 

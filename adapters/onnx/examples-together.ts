@@ -9,6 +9,7 @@ import type { Inputs } from '../../core/network/input-rows.js'
 import { differenceTogether } from '../../core/network/together.js'
 import { isFloat } from '../../core/ops/element-types.js'
 import { removeDead } from '../../core/passes/fold.js'
+import { withIndexLimits } from '../../core/passes/index-limits.js'
 import { inferTypes } from '../../core/passes/infer.js'
 import { perExample } from '../../core/passes/per-example.js'
 import { randomGenerator } from '../../core/tensor/random.js'
@@ -16,8 +17,11 @@ import { sizeOf, tensor } from '../../core/tensor/tensor.js'
 
 /** Examples that a network for any number of them is tried on. */
 export const TRIED = 3
+/** Batches that a network is tried on, and what integers without a limit are drawn below. */
+const BATCHES = 4
+const DRAWN_BELOW = 7
 /** What is said of a network that mixes the examples. */
-const MIXING = 'what it gives an example changes with the other examples of its batch'
+const MIXING = 'what it gives an example changes with its place in the batch or with the other examples'
 
 /** The network for single examples, each computed alone; the reason where that cannot be written. */
 export function eachAlone(graph: Graph): Graph | string {
@@ -37,7 +41,31 @@ export function apartByNumbers(graph: Graph): Graph | string {
   const axes = graph.inputs.map(batchAxis)
   if (axes.some(axis => axis < 0)) return 'an input is one of all examples together'
   const alone = eachAlone(withFixedBatch(graph, 1))
-  return typeof alone === 'string' ? alone : compared(withFixedBatch(graph, TRIED), axes, TRIED, () => alone)
+  if (typeof alone === 'string' || worksForOneOnly(graph)) return alone
+  return compared(withFixedBatch(graph, TRIED), axes, TRIED, () => alone)
+}
+
+/** Whether a network that declares any number of examples was written for one: others do not fit its shapes. */
+function worksForOneOnly(graph: Graph): boolean {
+  return [2, TRIED].every(size => {
+    try {
+      inferTypes(withFixedBatch(graph, size))
+      return false
+    } catch (error) {
+      if (error instanceof GraphError) return true
+      throw error
+    }
+  })
+}
+
+/** Whether the outputs are those of a single example: 1 x o, of inputs that have no axis of one. */
+export function answersOnce(graph: Graph): boolean {
+  try {
+    return outputShapes(graph).every(([first, ...rest]) => first === 1 && rest.length > 0)
+  } catch (error) {
+    if (error instanceof GraphError) return false
+    throw error
+  }
 }
 
 /**
@@ -161,13 +189,18 @@ function copied(together: Graph): Graph {
   return removeDead(builder.build(together.outputs))
 }
 
-/** Rows of random numbers; integers are 0 or 1. */
-function drawn({ inputs }: Graph): Inputs {
+/**
+ * Batches of random numbers. Integers are 0 and 1 in every other batch, as masks are, and else of all that may be:
+ * products with 0 hide what stands beside them.
+ */
+function drawn(graph: Graph): Inputs {
   const random = randomGenerator(0)
-  return new Map(inputs.map(({ name, dtype, shape }) => {
-    const extents = shape.map(Number)
-    const values = Array.from({ length: sizeOf(extents) },
-      () => (isFloat(dtype) ? random.normal() : random.uniform() < 0.5 ? 0 : 1))
-    return [name, tensor(dtype, extents, values)] as const
+  return new Map(withIndexLimits(graph, graph.inputs).map(({ name, dtype, shape, below = DRAWN_BELOW }) => {
+    const [size, ...rest] = shape.map(Number)
+    const own = size * sizeOf(rest)
+    const integer = (i: number): number => Math.floor(random.uniform() * (Math.floor(i / own) % 2 === 0 ? below : 2))
+    const values = Array.from({ length: BATCHES * own },
+      (_, i) => (isFloat(dtype) ? random.normal() : dtype === 'bool' ? Math.round(random.uniform()) : integer(i)))
+    return [name, tensor(dtype, [BATCHES * size, ...rest], values)] as const
   }))
 }

@@ -56,7 +56,9 @@ export function prepareNetwork(graph: Graph, likelihood: Likelihood | undefined,
   const inputs = withIndexLimits(flat, inputsOf(flat, name))
   checkInputChoice(choice.input, graph, inputs)
   const own = choice.subnetwork === undefined ? flat : withSubnetwork(flat, choice.subnetwork)
-  return { graph: own, inputs, declared: graph.declaredInputs ?? graph.inputs.map(input => input.name), output: name,
+  // Programs ask for every input that their graph has.
+  const read = inputs.length === own.inputs.length ? own : onlyInputs(own, name, inputs)
+  return { graph: read, inputs, declared: graph.declaredInputs ?? graph.inputs.map(input => input.name), output: name,
     axes, ...layout, precision: precisionOf(graph), notes }
 }
 
@@ -73,6 +75,12 @@ function checkExtents({ parameters }: Graph): void {
   if (bad === undefined) return
   throw new GraphError('BAD_GRAPH', `The weight '${bad.name.slice(0, 200)}' of shape ${formatShape(bad.shape)} holds ` +
     'no numbers, and cannot be a layer of that size. Save the network again.', { name: bad.name, shape: bad.shape })
+}
+
+/** The graph of one output with no other inputs than those that it depends on. */
+function onlyInputs(graph: Graph, output: string, inputs: readonly GraphInput[]): Graph {
+  const names = new Set(inputs.map(({ name }) => name))
+  return removeDead({ ...graph, outputs: [output], inputs: graph.inputs.filter(({ name }) => names.has(name)) })
 }
 
 /** The inputs that an output depends on, in the graph's order. */

@@ -142,8 +142,8 @@ t.test('an input that all examples share is none of each, and results keep the s
 
 t.test('where the examples are mixed the shapes stay as they are', async t => {
   const graph = readOnnx(
-    b.model({ nodes: [b.node('ReduceSum', ['x', 'axes'], ['y'])], tensors: [b.integers('axes', [2], [0, 1])],
-      inputs: [b.value('x', [3, 4])], outputs: [b.value('y', [1, 1])] }),
+    b.model({ nodes: [b.node('ReduceSum', ['x', 'axes'], ['y'], { keepdims: 0 })],
+      tensors: [b.integers('axes', [1], [0])], inputs: [b.value('x', [3, 4])], outputs: [b.value('y', [4])] }),
   )
   t.same(graph.inputs[0].shape, [3, 4])
   t.match(graph.notes, [/no axis of its input 'x' \(3 x 4\) can carry the examples.*a batch of one example/])
@@ -221,7 +221,50 @@ t.test('a fixed batch whose examples change each other is refused, and the refus
   const mean = [b.node('ReduceMean', ['h'], ['mean'], { axes: [0], keepdims: 1 }), b.node('Sub', ['h', 'mean'], ['m'])]
   const graph = readOnnx(twoLayers(3, mean))
   t.throws(() => laplace(graph, { likelihood: 'classification' }), { code: 'BATCH_AXIS',
-    message: /changes with the other examples of its batch.*for a batch of one example/ })
+    message: /changes with .* the other examples.*for a batch of one example/ })
+})
+
+t.test('a file that declares any number of examples and works for one is computed an example at a time', t => {
+  const graph = readOnnx(b.model({
+    nodes: [b.node('Reshape', ['x', 'row'], ['r']), b.node('MatMul', ['r', 'w'], ['y'])],
+    tensors: [weight, b.integers('row', [2], [1, -1])],
+    inputs: [b.value('x', ['n', 2, 2])],
+    outputs: [b.value('y', ['n', 2])],
+  }))
+  t.same(graph.inputs[0].shape, [BATCH, 2, 2])
+  t.match(graph.notes, [/declares any number of examples and works for one at a time/])
+  const x = tensor('float32', [2, 2, 2], [1, 0, 0, 0, 0, 0, 0, 1])
+  t.same(runGraph(graph, new Map([['x', x]]), 'float32').get('y'), tensor('float32', [2, 2], [1, 2, 7, 8]))
+  t.end()
+})
+
+t.test('a file for one example without an axis for it, which gives one row, is computed an example at a time', t => {
+  const graph = readOnnx(b.model({
+    nodes: [b.node('MatMul', ['x', 'w'], ['h']), b.node('ReduceMax', ['h'], ['y'], { axes: [0], keepdims: 1 })],
+    opset: 13,
+    tensors: [weight],
+    inputs: [b.value('x', [3, 4])],
+    outputs: [b.value('y', [1, 2])],
+  }))
+  t.same(graph.inputs[0].shape, [BATCH, 3, 4])
+  t.match(graph.notes, [/exported for single examples/])
+  const x = tensor('float32', [2, 3, 4], Array.from({ length: 24 }, (_, i) => Math.abs(i - 8)))
+  t.same(runGraph(graph, new Map([['x', x]]), 'float32').get('y'),
+    tensor('float32', [2, 2], [1 * 8 + 3 * 7 + 5 * 6 + 7 * 5, 2 * 8 + 4 * 7 + 6 * 6 + 8 * 5,
+      12 + 3 * 13 + 5 * 14 + 7 * 15, 2 * 12 + 4 * 13 + 6 * 14 + 8 * 15]))
+  t.end()
+})
+
+t.test('a fixed batch in which each place has numbers of its own is refused', t => {
+  const graph = readOnnx(b.model({
+    nodes: [b.node('Add', ['x', 'own'], ['s']), b.node('Mul', ['x', 's'], ['y'])],
+    tensors: [b.integers('own', [2, 2], [1, 2, 3, 4])],
+    inputs: [b.value('x', [2, 2], b.INT64)],
+    outputs: [b.value('y', [2, 2], b.INT64)],
+  }))
+  t.same(graph.inputs[0].shape, [2, 2])
+  t.match(graph.notes, [/changes with its place in the batch/])
+  t.end()
 })
 
 t.test('examples that change each other in the rows of a fit alone are refused by the fit', async t => {

@@ -1,10 +1,13 @@
 /** @file Arrays and inputs: by name, by place, by the names of columns. */
 import t from 'tap'
+import { GraphBuilder } from '../../../core/graph/builder.js'
 import { BATCH, type GraphInput } from '../../../core/graph/graph.js'
+import { laplace, loadPosterior } from '../../../core/index.js'
 import { networkInputs } from '../../../core/network/input-rows.js'
 import { matchInputs, withColumnNames } from '../../../core/network/match-inputs.js'
 import type { Examples, InputArray } from '../../../core/tensor/examples.js'
 import { float64, tensor } from '../../../core/tensor/tensor.js'
+import { drawer } from '../../support/random-network.js'
 
 const input = (name: string, width: number, more: Partial<GraphInput> = {}): GraphInput => ({ name, dtype: 'float64',
   shape: [BATCH, width], ...more })
@@ -88,4 +91,30 @@ t.test('an input without an axis of examples', async t => {
   const scale: GraphInput = { name: 'scale', dtype: 'float64', shape: [3] }
   t.throws(() => networkInputs(rowsOf([1, 2, 3]), network(scale), 'float32', () => undefined), { code: 'BATCH_AXIS',
     message: /'scale' is 3 for all examples together/ })
+})
+
+t.test('of several outputs the one that is chosen has the inputs that it depends on', async t => {
+  const draw = drawer(4)
+  const [first, second, x, c] = [draw(3, 2), draw(3, 2), draw(5, 2), draw(5, 2)]
+  const b = new GraphBuilder('float64')
+  const [one, other] = [b.input('x', [BATCH, 2]), b.input('c', [BATCH, 2])]
+  const heads = [b.node('Gemm', [one, b.parameter('v', first)], { transB: 1 }),
+    b.node('Gemm', [b.node('Tanh', [other]), b.parameter('w', second)], { transB: 1 })]
+  const graph = b.build(heads)
+  const alone = new GraphBuilder('float64')
+  const only = alone.build([
+    alone.node('Gemm', [alone.node('Tanh', [alone.input('c', [BATCH, 2])]), alone.parameter('w', second)], {
+      transB: 1,
+    }),
+  ])
+  const options = { likelihood: 'classification', subset: 'last_layer', structure: 'full', priorPrecision: 1 } as const
+  const labels = float64([5], [0, 1, 2, 1, 0])
+  const expected = await (await laplace(only, options).fit(c, labels)).predict(c)
+  const given = [{ name: 'x', values: x }, { name: 'c', values: c }]
+  const posterior = await laplace(graph, { ...options, output: heads[1] }).fit(given, labels)
+  for (const fitted of [posterior, loadPosterior(posterior.save())]) {
+    t.same((await fitted.predict(given)).variance, expected.variance)
+    t.same((await fitted.predict([given[1]])).variance, expected.variance)
+  }
+  t.ok(await laplace(graph, { ...options, subset: 'all', output: heads[0] }).fit(given, labels))
 })
