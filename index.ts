@@ -1,8 +1,9 @@
 /** @file The package's Node entry: ndarrays, typed and nested arrays in, ndarrays out. */
 export { auroc, type CalibrationSummary, type Comparison, type ConformalOptions, type CurvatureMatrix, ERROR_CODES,
   type ErrorCode, type Graph, LaplaceError, memoryTable, mergePartialFits, mergePartials, type PartialFit,
-  type PosteriorSummary, type PredictOptions, type PriorChanges, type Progress, readPartialFit, summarizeNetwork,
-  type TrainingScores, type TrainingSummary, type TuneOptions, writePartialFit } from './core/index.js'
+  type PosteriorSummary, type PredictOptions, type PriorChanges, type Progress, readPartialFit, subtractPartialFit,
+  summarizeNetwork, type TrainingScores, type TrainingSummary, type TuneOptions,
+  writePartialFit } from './core/index.js'
 export { type ArrayInput, type ExamplesInput, toNdArray, toTensor } from './node/arrays.js'
 export { type ArrowBatch, arrowBatches, type ArrowColumn, type ArrowColumns, type ArrowRows } from './node/arrow.js'
 export { writeWhole } from './node/files/write-file.js'

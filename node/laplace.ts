@@ -4,7 +4,6 @@
 import type { Forecast } from '../core/budget/forecast.js'
 import { DataError } from '../core/errors/errors.js'
 import type { Graph } from '../core/graph/graph.js'
-import type { FitWork as CoreFitWork } from '../core/laplace/fit-stream.js'
 import type { ForecastRequest } from '../core/laplace/forecast.js'
 import { type Laplace, laplace as coreLaplace } from '../core/laplace/laplace.js'
 import { loadPosterior as coreLoad } from '../core/laplace/load-posterior.js'
@@ -14,7 +13,7 @@ import type { PartialFit } from '../core/sums/partial-fit.js'
 import type { Batch } from '../core/tensor/batch.js'
 import { type ArrayInput, type ExamplesInput, toExamples, toTensor } from './arrays.js'
 import type { ArrayBatch, FitWork, LaplaceOptions, WorkOptions } from './options.js'
-import { coreWork, Posterior, toBatch } from './posterior.js'
+import { coreWork, fitWork, Posterior, toBatch, weightsOf } from './posterior.js'
 import { nodeRuntime } from './runtime/runtime.js'
 
 /** Batches as they may be given: `{ x, y, sampleWeight? }` or `[x, y]`, at once or one after another. */
@@ -65,14 +64,6 @@ export function laplace(network: Graph, options: LaplaceOptions): LaplaceFit {
     fitMerged: async (partial, data, work = {}) =>
       new Posterior(await core.fitMerged(partial, data === undefined ? undefined : toBatch(data), coreWork(work))),
   }
-}
-
-function fitWork({ sampleWeight, ...work }: FitWork): CoreFitWork {
-  return { ...coreWork(work), ...weightsOf(sampleWeight) }
-}
-
-function weightsOf(sampleWeight: ArrayInput | undefined): Pick<CoreFitWork, 'sampleWeight'> {
-  return sampleWeight === undefined ? {} : { sampleWeight: toTensor(sampleWeight, 'sampleWeight').data }
 }
 
 /** Held-out rows as tensors; a share stays a number, and what is neither is left for the core to refuse. */

@@ -5,6 +5,7 @@ import { withTimeLeft, type WorkOptions as CoreWork } from '../core/budget/progr
 import type { CalibrationSummary } from '../core/conformal/calibration.js'
 import type { Comparison } from '../core/laplace/compare.js'
 import type { Figures } from '../core/laplace/figures.js'
+import type { FitWork as CoreFitWork } from '../core/laplace/fit-work.js'
 import type { LaplacePosterior } from '../core/laplace/laplace-posterior.js'
 import type { ConformalOptions, PredictOptions, PriorChanges, TuneOptions } from '../core/laplace/posterior-options.js'
 import type { PosteriorSummary } from '../core/laplace/posterior-summary.js'
@@ -22,7 +23,7 @@ import { type ArrayInput, type ExamplesInput, toExamples, toNdArray, toTensor } 
 import { describePosterior } from './describe.js'
 import { writeWhole } from './files/write-file.js'
 import { writeModel } from './files/write-model.js'
-import type { ArrayBatch, WorkOptions } from './options.js'
+import type { ArrayBatch, FitWork, WorkOptions } from './options.js'
 
 /** An array of results, in the element type of the core's tensor. */
 export type Array64 = NdArray<Float32Array | Float64Array | Uint8Array>
@@ -160,6 +161,22 @@ export class Posterior {
   async predict(x: ExamplesInput,
     { signal, onProgress, ...options }: PredictOptions & WorkOptions = {}): Promise<Prediction> {
     return ndarraysOf(await this.core.predict(toExamples(x, 'x'), options, coreWork({ signal, onProgress })))
+  }
+
+  /**
+   * The posterior of the data and these rows, under the same prior: data that come piece by piece. For posteriors that
+   * are sums (structures kron, full, diag) under a prior that is given, or tuned by `marglik` or `grid`.
+   */
+  async addRows(x: ExamplesInput, y: ArrayInput, work: FitWork = {}): Promise<Posterior> {
+    return new Posterior(await this.core.addRows(toExamples(x, 'x'), toTensor(y, 'y'), fitWork(work)))
+  }
+
+  /**
+   * The posterior of the data without these rows, under the same prior (unlearning); what the network has learnt from
+   * them stays in its weights. Posteriors as for `addRows`.
+   */
+  async forget(x: ExamplesInput, y: ArrayInput, work: FitWork = {}): Promise<Posterior> {
+    return new Posterior(await this.core.forget(toExamples(x, 'x'), toTensor(y, 'y'), fitWork(work)))
   }
 
   /**
@@ -339,4 +356,14 @@ function ndarraysOf(prediction: TensorPrediction): Prediction {
 /** Rows that are no data as the core takes them, where there are any. */
 function toOutliers(outliers: ExamplesInput | undefined): { outliers?: Examples } {
   return outliers === undefined ? {} : { outliers: toExamples(outliers, 'outliers') }
+}
+
+/** Weights of rows, and what long work accepts, as the core takes them. */
+export function fitWork({ sampleWeight, ...work }: FitWork): CoreFitWork {
+  return { ...coreWork(work), ...weightsOf(sampleWeight) }
+}
+
+/** Weights of rows as the core takes them. */
+export function weightsOf(sampleWeight: ArrayInput | undefined): Pick<CoreFitWork, 'sampleWeight'> {
+  return sampleWeight === undefined ? {} : { sampleWeight: toTensor(sampleWeight, 'sampleWeight').data }
 }

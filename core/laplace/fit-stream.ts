@@ -21,6 +21,7 @@ import { areWhole, checkWeights, repeated } from '../tensor/sample-weights.js'
 import type { Tensor } from '../tensor/tensor.js'
 import { factoredCurvature } from './factored-curvature.js'
 import type { FitTask, LinearTask } from './fit-task.js'
+import type { FitWork } from './fit-work.js'
 import { answerByGate, priorFromLinearModel, type RegressionNoise, regressionNoise,
   withWholeCovariance } from './gate-fit.js'
 import { FEWEST_HELD_OUT, heldOutRows, rowSplitter } from './held-out-rows.js'
@@ -40,15 +41,6 @@ export interface FitStream {
   /** Adds examples; returns how many there are. */
   add(x: Examples, y: Tensor, work?: FitWork): Promise<number>
   finish(work?: WorkOptions): Promise<LaplacePosterior>
-}
-
-/** What a fit to rows accepts: how often each of them counts, beside what long work does. */
-export interface FitWork extends WorkOptions {
-  /**
-   * N numbers that are not negative: 2 is the row twice, 0 no row. What keeps rows for their linear model takes whole
-   * numbers; sums (a prior that is given, or tuned by `marglik` or `grid`) take any.
-   */
-  readonly sampleWeight?: ArrayLike<number> | undefined
 }
 
 /** The sums of a task, at zero; each sentence about the data is added to `notes` once. */

@@ -13,10 +13,12 @@ import { exampleCount, type Examples } from '../tensor/examples.js'
 import type { Tensor } from '../tensor/tensor.js'
 import type { Choice } from '../tuning/choice.js'
 import type { TrainingSummary } from '../tuning/training-scores.js'
+import { withChangedRows } from './changed-rows.js'
 import { compare, type Comparison } from './compare.js'
 import { conformalize, rowsOf } from './conformalize.js'
 import { type ExportedGraph, exportGraph, type ExportOptions } from './export-graph.js'
 import { type Figures, figures } from './figures.js'
+import type { FitWork } from './fit-work.js'
 import { functionalVariance, networkOutputs } from './functional-variance.js'
 import { type InputGradients, inputGradients } from './input-gradients.js'
 import { type MeasuredCoverage, measuredCoverage } from './measured-coverage.js'
@@ -287,6 +289,24 @@ export class LaplacePosterior {
   /** Draws of predictions, count x N x C: probabilities, or means for regression. @throws as functionalSamples */
   predictiveSamples(x: Examples, count: number, options: SampleOptions = {}, work: WorkOptions = {}): Promise<Tensor> {
     return predictiveSamples(this.state, this.programs, x, count, options, work)
+  }
+
+  /**
+   * The posterior of the data and these rows, under the same prior: data that come piece by piece. The network stays.
+   * @throws OptionError BAD_COMBINATION for posteriors that are no sums or were chosen by their rows; ShapeError,
+   * DataError, CancelledError
+   */
+  async addRows(x: Examples, y: Tensor, work: FitWork = {}): Promise<LaplacePosterior> {
+    return new LaplacePosterior(await withChangedRows(this.state, 'add', x, y, work))
+  }
+
+  /**
+   * The posterior of the data without these rows, under the same prior: their part of the sums is subtracted. What the
+   * network has learnt from them stays in its weights.
+   * @throws as addRows; DataError BAD_ARRAY where the rows were not among the data, EMPTY_DATA where none are left
+   */
+  async forget(x: Examples, y: Tensor, work: FitWork = {}): Promise<LaplacePosterior> {
+    return new LaplacePosterior(await withChangedRows(this.state, 'remove', x, y, work))
   }
 
   /** The posterior of the same data under other hyper-parameters. @throws OptionError BAD_OPTION */

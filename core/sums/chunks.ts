@@ -78,6 +78,21 @@ export function mergeChunks(a: Chunks, b: Chunks, repeats: Repeats): Chunks {
   throw duplicate(common, chunk(a, first))
 }
 
+/** The chunks of the first but those of the second, each as often as it is there; undefined where some are not. */
+export function withoutChunks(a: Chunks, b: Chunks): Chunks | undefined {
+  if (commonChunks(b, a) !== chunkCount(b)) return undefined
+  const rest: Uint8Array[] = []
+  for (let i = 0, j = 0; i < chunkCount(a); i++) {
+    if (j < chunkCount(b) && compareChunks(a, i, b, j) === 0) j++
+    else rest.push(chunk(a, i))
+  }
+  const result = new Uint8Array(rest.length * CHUNK_BYTES)
+  rest.forEach((digest, i) => {
+    result.set(digest, i * CHUNK_BYTES)
+  })
+  return result
+}
+
 /** How many of the first chunks are among the second, each of those once. */
 export function commonChunks(a: Chunks, b: Chunks): number {
   let [i, j, common] = [0, 0, 0]

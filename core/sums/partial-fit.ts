@@ -3,13 +3,13 @@
  * that one operation serves batches, threads and machines.
  */
 import { bytesToHex } from '@noble/hashes/utils.js'
-import { mergeCurvature } from '../curvature/accumulate.js'
+import { mergeCurvature, withoutCurvature } from '../curvature/accumulate.js'
 import type { Curvature } from '../curvature/curvature.js'
 import { canBeAdded } from '../curvature/sizes.js'
 import { DataError, StateError, UntrustedInputError } from '../errors/errors.js'
 import { type Agreement, mergeAgreements, zeroAgreement } from '../likelihood/agreement.js'
 import { LIKELIHOODS } from '../options/words.js'
-import { chunkCount, type Chunks, commonChunks, mergeChunks, type Repeats } from './chunks.js'
+import { chunkCount, type Chunks, commonChunks, mergeChunks, type Repeats, withoutChunks } from './chunks.js'
 
 /** Sums over `examples` examples. */
 export interface PartialFit {
@@ -39,6 +39,40 @@ const NO_CHUNKS_NOTE =
  */
 export function mergePartialFits(a: PartialFit, b: PartialFit): PartialFit {
   return merged(a, b, 'refuse')
+}
+
+/**
+ * The sums of the whole without those of a part of it: what was learnt of some rows is taken away.
+ * @throws StateError DIGEST_MISMATCH when they belong to different networks or options, or when the part holds a chunk
+ * of data that the whole does not; DataError EMPTY_DATA when nothing is left
+ */
+export function subtractPartialFit(whole: PartialFit, part: PartialFit): PartialFit {
+  if (part.examples === 0) return whole
+  const mismatch = (why: string): StateError =>
+    new StateError('DIGEST_MISMATCH', `This partial fit cannot be taken away from the other: ${why}.`, {
+      first: whole.key,
+      second: part.key,
+    })
+  if (whole.key !== part.key || !canBeAdded(whole.curvature, part.curvature)) {
+    throw mismatch(keyDifference(whole.key, part.key))
+  }
+  const [, , , , kind, , , , ...more] = whole.key.split(' ')
+  if (kind === 'mc_fisher' || more.includes('axis')) {
+    throw mismatch(kind === 'mc_fisher'
+      ? "labels that curvature 'mc_fisher' drew are drawn anew for every part; use curvature 'ggn'"
+      : 'of networks with positions it is not kept how many had a label; add up the parts that stay')
+  }
+  const chunks = whole.chunks === undefined || part.chunks === undefined
+    ? undefined
+    : withoutChunks(whole.chunks, part.chunks)
+  if (chunks === undefined) {
+    throw mismatch('it is not made of chunks of data that the other has summed; take away parts that were added')
+  }
+  const examples = whole.examples - part.examples
+  if (examples <= 0) throw new DataError('EMPTY_DATA', 'Without this part no rows are left.')
+  return { key: whole.key, examples, loss: whole.loss - part.loss,
+    curvature: withoutCurvature(whole.curvature, part.curvature), agreement: undefined, chunks,
+    notes: whole.notes ?? [] }
 }
 
 function merged(a: PartialFit, b: PartialFit, repeats: Repeats): PartialFit {

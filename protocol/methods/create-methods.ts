@@ -6,7 +6,8 @@ import { nodeRuntime } from '../../node/runtime/runtime.js'
 import { compare } from './compare.js'
 import { conformalize } from './conformalize.js'
 import { createFileReader } from './file-reader.js'
-import { digestChunk, fit, fitBatch, fitBegin, fitEnd, fitMerged, fitPartial, mergePartials } from './fits.js'
+import { addRows, digestChunk, fit, fitBatch, fitBegin, fitEnd, fitMerged, fitPartial, forget, mergePartials,
+  subtractPartial } from './fits.js'
 import type { MethodSet } from './method-set.js'
 import type { MethodName } from './method-table.js'
 import type { Method, ThreadState } from './method.js'
@@ -33,6 +34,9 @@ const METHODS: Readonly<Record<MethodName, Method>> = {
   fitPartial,
   digestChunk,
   mergePartials,
+  subtractPartial,
+  addRows,
+  forget,
   fitMerged,
   tune,
   withPrior,

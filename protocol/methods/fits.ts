@@ -1,12 +1,12 @@
 /** @file Methods that fit: at once, batch by batch, and in parts that are merged. */
 import { oneOf } from '../../core/errors/suggest.js'
-import type { FitWork } from '../../core/laplace/fit-stream.js'
+import type { FitWork } from '../../core/laplace/fit-work.js'
 import type { LaplacePosterior } from '../../core/laplace/laplace-posterior.js'
 import { type Laplace, laplace } from '../../core/laplace/laplace.js'
 import type { LaplaceOptions } from '../../core/options/laplace-options.js'
 import { readPartialFit, writePartialFit } from '../../core/storage/partial-fit-file.js'
 import { chunkDigest } from '../../core/sums/chunks.js'
-import { mergePartials as merge, type PartialFit, REPEATS } from '../../core/sums/partial-fit.js'
+import { mergePartials as merge, type PartialFit, REPEATS, subtractPartialFit } from '../../core/sums/partial-fit.js'
 import { type DecodedMap, isMap, own } from '../frames/decoded-map.js'
 import type { WireMap } from '../frames/encode.js'
 import { bytesParameter, flagParameter, listParameter, mapParameter, optional, optionalMap, optionalText,
@@ -148,6 +148,28 @@ export const mergePartials: Method = params => {
   )
   return partialToWire(merge(partials, oneOf('repeats', optional(params, 'repeats') ?? 'refuse', REPEATS)))
 }
+
+/** Takes a part away from a sum of partial fits. */
+export const subtractPartial: Method = params =>
+  partialToWire(
+    subtractPartialFit(readPartialFit(bytesParameter(params, 'partial')),
+      readPartialFit(bytesParameter(params, 'part'))),
+  )
+
+function changedRows(change: 'addRows' | 'forget'): Method {
+  return async (params, context, state) => {
+    const { x, y } = batchOf(params, state)
+    const posterior = state.objects.get('posterior', params)
+    const work = { ...workOf(context), ...weightsOf(params, state) }
+    return keepPosterior(await posterior[change](x, y, work), params, context, state)
+  }
+}
+
+/** The posterior of its data and more rows. */
+export const addRows: Method = changedRows('addRows')
+
+/** The posterior of its data without some rows. */
+export const forget: Method = changedRows('forget')
 
 function partialToWire(partial: PartialFit): WireMap {
   return { partial: writePartialFit(partial), examples: partial.examples,

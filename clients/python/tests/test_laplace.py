@@ -315,8 +315,6 @@ def test_wrong_words_name_the_right_one(iris: dict[str, Any]) -> None:
     la = Laplace(IRIS, "classification").fit(iris["x"], iris["y"])
     with pytest.raises(OptionError, match="Did you mean 'probit'"):
         la(iris["x_test"], link_approx="probitt")
-    with pytest.raises(OptionError, match="override"):
-        la.fit(iris["x"], iris["y"], override=False)
 
 
 def test_models_that_cannot_be_read() -> None:

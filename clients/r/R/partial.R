@@ -105,6 +105,16 @@ merge_partials <- function(partials, repeats = c("refuse", "skip", "count")) {
 #' @export
 `+.laplace_partial` <- function(e1, e2) merge_partials(list(e1, e2))
 
+#' @rdname fit_partial
+#' @export
+`-.laplace_partial` <- function(e1, e2) {
+  if (!inherits(e2, "laplace_partial")) {
+    laplace_stop("A partial fit is taken away from another: both must be what fit_partial() returns.", "BAD_OPTION")
+  }
+  answer <- request(laplace_server(), "subtractPartial", list(partial = e1$data, part = e2$data))
+  new_partial(answer, e1$levels)
+}
+
 #' @export
 print.laplace_partial <- function(x, ...) {
   cat(sprintf("<laplace_partial: %.0f rows, %d chunks, %d bytes>\n", x$n, length(x$chunks), length(x$data)))

@@ -7,7 +7,7 @@ from typing import Any, Self
 
 from ._batching import exceeds_one_message, slices
 from ._data import batches, is_array_like, masked
-from ._exceptions import DataError, InternalError, OptionError
+from ._exceptions import DataError, InternalError
 from ._partial import Partial, merge, partial_of
 from ._posterior_state import ONE_MESSAGE, PosteriorState
 from ._progress import ProgressOption
@@ -58,24 +58,52 @@ class Fitting(PosteriorState):
             sample_weight: how often each row counts, (n,): 2 is the row twice, 0 no row; of batches
                 those of all rows, one after another. Where the fit chooses the posterior (subset 'auto') whole numbers.
             mask: which positions of y count, (n, positions); the others are left out.
-            override: laplace-torch's word; False (adding to an earlier fit) is what `fit_partial` is for.
+            override: False adds the data to those of the earlier fit, under its prior (structures 'kron', 'full' and
+                'diag' whose prior is given, or tuned by 'marglik' or 'gridsearch'); `forget` takes rows away again.
             progress_bar: True for a bar, if tqdm is installed.
             timeout: seconds.
 
         Raises:
             LaplaceError: the posterior of an earlier fit is then untouched.
         """
-        if not override:
-            raise OptionError(
-                "override=False is not supported; add parts of the data with fit_partial and fit_merged.",
-                "BAD_OPTION",
-                {"option": "override"},
-            )
         if mask is not None:
             y = masked(y, mask, self.likelihood)
+        if not override and self._posterior is not None:
+            return self._changed("addRows", X, y, sample_weight, timeout)
         progress = self._progress if progress_bar is None else progress_bar
         self._adopt(*self._fitted_to(X, y, timeout, progress, sample_weight))
         self._training = _readable_again(X, y, sample_weight)
+        return self
+
+    def forget(self, X: Any, y: Any = None, *, sample_weight: Any = None, timeout: float | None = None) -> Self:
+        """Takes rows of the fit away again (unlearning): the posterior of the others, under the same prior.
+
+        Their part of the sums is subtracted; what the network has learnt from them stays in its weights.
+
+        Args:
+            X, y, sample_weight: the rows as they were given to `fit`.
+
+        Raises:
+            DataError: where the sums show that the rows were not among them.
+            OptionError: for posteriors that are no sums, or whose prior comes from their rows ('auto', 'linearized').
+        """
+        return self._changed("forget", X, y, sample_weight, timeout)
+
+    def _changed(self, method: str, X: Any, y: Any, weight: Any, timeout: float | None) -> Self:
+        """Adopts the posterior of more rows, or of fewer, when all batches went well."""
+        parts = batches(X, self._label_key) if y is None and not is_array_like(X) else [(X, y)]
+        take = WeightsInTurn(weight)
+        handle, made = self._handle(), None
+        for x, labels in parts:
+            data = self._data(x, labels)
+            data.update(take.next(len(data["y"])))
+            made = self._made(method, {"posterior": handle, **data}, timeout=timeout, progress=self._progress)
+            handle = made[0].handle()
+        if made is None:
+            raise _no_batches()
+        take.end()
+        self._adopt(*made)
+        self._training = None
         return self
 
     def _fitted_to(

@@ -12,8 +12,9 @@ from ._exceptions import DataError
 class Partial:
     """A partial fit: parts of the data on different machines, added up.
 
-    Partials add (`p + q`, `sum(parts)`), pickle, and travel as bytes between machines and languages. Each knows the
-    chunks of data that it has summed: one that holds a chunk of the other is refused.
+    Partials add (`p + q`, `sum(parts)`), are taken away again (`total - p`), pickle, and travel as bytes between
+    machines and languages. Each knows the chunks of data that it has summed: one that holds a chunk of the other is
+    refused.
 
     >>> total = sum(la.fit_partial(X, y) for X, y in shards)  # doctest: +SKIP
     >>> la.fit_merged(total)  # doctest: +SKIP
@@ -38,6 +39,12 @@ class Partial:
         if not isinstance(other, Partial):
             return NotImplemented
         return merge([self, other])
+
+    def __sub__(self, other: object) -> Partial:
+        """The sums without those of a part that was added before."""
+        if not isinstance(other, Partial):
+            return NotImplemented
+        return partial_of(default_client().call("subtractPartial", {"partial": self._data, "part": other._data}))
 
     def __radd__(self, other: object) -> Partial:
         # So that sum() works, which begins with 0.

@@ -1,0 +1,36 @@
+# More rows, and fewer: data that come piece by piece, and data that are taken back.
+
+#' More rows for a posterior, or fewer
+#'
+#' `add_rows()` gives the posterior of the data and of further rows, `forget()` the posterior without some of its rows
+#' (unlearning), both under the same prior: sums over the rows are added and subtracted. The network stays as it is, with
+#' what it has learnt from the rows.
+#'
+#' That is for posteriors whose curvature is a sum over the rows, structures `"kron"`, `"full"` and `"diag"`, and whose
+#' prior does not come from them: `prior_precision` given, or `tune` `"marglik"` or `"grid"`.
+#'
+#' @param object a fitted `laplace` object.
+#' @param x rows: features as in [predict.laplace()]. To be forgotten, as they were fitted.
+#' @param y their responses; taken from `x` for fits by formula.
+#' @return A new `laplace` object, which does not hold the training data; the given one stays as it is.
+#' @export
+#' @examplesIf laplace_available() && requireNamespace("nnet", quietly = TRUE)
+#' set.seed(1)
+#' fit <- nnet::nnet(Species ~ ., iris, size = 4, decay = 0.01, trace = FALSE)
+#' la <- laplace(Species ~ ., iris[1:120, ], model = fit, structure = "kron", prior_precision = 1)
+#' more <- add_rows(la, iris[121:150, ])
+#' forget(more, iris[121:150, ])
+add_rows <- function(object, x, y) changed_rows(object, "addRows", x, y, "add_rows(object, x, y)")
+
+#' @rdname add_rows
+#' @export
+forget <- function(object, x, y) changed_rows(object, "forget", x, y, "forget(object, x, y)")
+
+#' A new object of other rows, without those of the fit, which are not all of them any more.
+#' @noRd
+changed_rows <- function(object, method, x, y, usage) {
+  rows <- labelled_rows(object, x, y, usage)
+  result <- recalibrated(object, method, list(x = as_wire_examples(rows$x), y = as_wire_array(rows$y)))
+  result[c("x", "y", "frame")] <- NULL
+  result
+}
