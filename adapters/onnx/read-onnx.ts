@@ -16,12 +16,12 @@ import { describeFolded } from './folded-layers.js'
 import { unfoldTensors } from './folded-tensors.js'
 import { standardOpset } from './functions.js'
 import { type Dimensions, openLengthsError, readInput } from './inputs.js'
-import { decodeModel, type GraphMessage, type ModelMessage } from './messages.js'
+import type { GraphMessage, ModelMessage } from './messages.js'
 import { readInitializers, readSource, type Source, type SourceNode } from './nodes.js'
 import { nodeOfOneLength, type Written } from './open-lengths.js'
+import { decodeOnnx } from './open.js'
 import { chooseOutputs } from './outputs.js'
 import { describeChoice, findParameters } from './parameters.js'
-import { recogniseOnnx } from './recognise.js'
 import { type Origins, tensorOrigins } from './tensor-origins.js'
 import { shapesFit, UpgradeContext } from './upgrade-context.js'
 import { checkOpset, upgradeNode } from './upgrade.js'
@@ -67,7 +67,7 @@ const NO_FILES: ExternalData = new Map()
  * const network = readOnnx(bytes)
  */
 export function readOnnx(bytes: Uint8Array, options: OnnxOptions = {}): Graph {
-  const { model, graph } = open(bytes)
+  const { model, graph } = decodeOnnx(bytes)
   const source = readSource(model, graph, options.externalData ?? NO_FILES)
   if (options.module !== undefined) addModuleTensors(graph, source.constants, options.module)
   const upgraded = withLengths(graph, options.dimensions ?? {}, trial => {
@@ -98,7 +98,7 @@ export function readOnnx(bytes: Uint8Array, options: OnnxOptions = {}): Graph {
  * @throws UntrustedInputError as `readOnnx` does
  */
 export function readOnnxTensors(bytes: Uint8Array, options: Pick<OnnxOptions, 'externalData'> = {}): NamedTensors {
-  return readInitializers(open(bytes).graph, options.externalData ?? NO_FILES).tensors
+  return readInitializers(decodeOnnx(bytes).graph, options.externalData ?? NO_FILES).tensors
 }
 
 /**
@@ -107,22 +107,10 @@ export function readOnnxTensors(bytes: Uint8Array, options: Pick<OnnxOptions, 'e
  * @throws UntrustedInputError as `readOnnx` does, and for paths that leave the folder
  */
 export function externalLocations(bytes: Uint8Array): string[] {
-  const { graph } = open(bytes)
+  const { graph } = decodeOnnx(bytes)
   const attributes = (graph.node ?? []).flatMap(node => node.attribute ?? []).flatMap(({ t }) => (t == null ? [] : [t]))
   const tensors = [...(graph.initializer ?? []), ...attributes]
   return [...new Set(tensors.filter(isExternal).map(tensor => externalReference(tensor).location))]
-}
-
-function open(bytes: Uint8Array): { model: ModelMessage, graph: GraphMessage } {
-  // A view of the plain type: a Buffer's slice would share memory where a copy is meant.
-  const plain = new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength)
-  recogniseOnnx(plain)
-  const model = decodeModel(plain)
-  if (model.graph == null) {
-    throw new UntrustedInputError('The file holds no network: it has no graph. Is it an ONNX file?', { format: 'ONNX',
-      path: 'graph' })
-  }
-  return { model, graph: model.graph }
 }
 
 /** Lengths that are tried for axes that a file leaves open: those of images and sequences that are in use. */

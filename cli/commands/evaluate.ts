@@ -1,6 +1,6 @@
 /** @file `polylaplace evaluate`: network, temperature scaling and posterior side by side on held-out data. */
 import { MODEL_OPTIONS } from '../arguments/network-options.js'
-import { ANSWERED_DATA_OPTIONS, readAnswered, readOutliers } from '../data/data-options.js'
+import { ANSWERED_DATA_OPTIONS, DATA_FORMATS, readAnswered, readOutliers } from '../data/data-options.js'
 import { NETWORK_OPTION, readPosteriorFile } from '../files/posterior-file.js'
 import { comparisonTable, outlierTable } from '../output/comparison.js'
 import { toJson } from '../output/json.js'
@@ -13,7 +13,7 @@ export const evaluate: Command = {
   summary: 'network, temperature scaling and posterior side by side on held-out data',
   positionals: ['POSTERIOR'],
   options: {
-    data: { type: 'string', value: 'FILE', required: true, help: 'held-out data: CSV, .npy, .npz or safetensors' },
+    data: { type: 'string', value: 'FILE', required: true, help: `held-out data: ${DATA_FORMATS}` },
     ...ANSWERED_DATA_OPTIONS,
     outliers: { type: 'string', value: 'FILE', help: 'rows that are no data, without answers: are they told?' },
     ...NETWORK_OPTION,

@@ -1,7 +1,9 @@
 /** @file `polylaplace fit`: a network and training data become a posterior file. */
 import { inLanguage } from '../../core/errors/option-names.js'
+import { type Graph, isBatch } from '../../core/graph/graph.js'
 import { laplace } from '../../core/laplace/laplace.js'
-import type { PosteriorSummary } from '../../core/laplace/posterior-summary.js'
+import { summarizeNetwork } from '../../core/laplace/network-summary.js'
+import type { InputSummary, PosteriorSummary } from '../../core/laplace/posterior-summary.js'
 import type { Batch } from '../../core/tensor/batch.js'
 import { noteText, parametersText, trainingText, wrapText } from '../../node/describe.js'
 import { nodeRuntime } from '../../node/runtime/runtime.js'
@@ -9,7 +11,8 @@ import { formatCount, formatNumber } from '../../report/numbers.js'
 import type { Arguments } from '../arguments/arguments.js'
 import { LAPLACE_OPTIONS, laplaceOptions } from '../arguments/laplace-options.js'
 import { MODEL_OPTIONS } from '../arguments/network-options.js'
-import { ANSWERED_DATA_OPTIONS, type AnsweredExamples, type DataPurpose, readAnswered } from '../data/data-options.js'
+import { checkClasses, CLASSES_OPTION, classNames } from '../data/classes.js'
+import { ANSWERED_DATA_OPTIONS, DATA_FORMATS, type DataPurpose, readAnswered } from '../data/data-options.js'
 import type { KnownLabels } from '../data/targets.js'
 import { writeBytes } from '../files/files.js'
 import { readNetworkFile } from '../files/network-file.js'
@@ -26,8 +29,9 @@ export const fit: Command = {
   summary: 'a posterior from a trained network and its training data',
   positionals: ['MODEL'],
   options: {
-    data: { type: 'string', value: 'FILE', required: true, help: 'training data: CSV, .npy, .npz or safetensors' },
+    data: { type: 'string', value: 'FILE', required: true, help: `training data: ${DATA_FORMATS}` },
     ...ANSWERED_DATA_OPTIONS,
+    ...CLASSES_OPTION,
     weights: { type: 'string', value: 'NAME',
       help: 'column (or array) of how often each row counts; a .npy file beside a .npy file of rows' },
     validation: { type: 'string', value: 'FILE|SHARE',
@@ -40,10 +44,14 @@ export const fit: Command = {
   run: async (args, terminal) => {
     const options = laplaceOptions(args)
     const [data, out] = [args.required('data'), args.required('out')]
-    const { graph } = await readNetworkFile(args.positionals[0], args)
-    const purpose = { likelihood: options.likelihood, inputs: graph.inputs }
-    const examples = await readAnswered(data, args, purpose, undefined, args.text('weights'))
-    const validation = await validationOf(args, purpose, examples.labels ?? 'none')
+    const { likelihood } = options
+    const { graph, classes: own } = await readNetworkFile(args.positionals[0], args)
+    const classes = await classNames(args, likelihood, own)
+    const purpose = { likelihood, inputs: openInputs(graph) }
+    const examples = await readAnswered(data, args, purpose, classes, args.text('weights'))
+    const labels = examples.labels ?? classes
+    if (labels !== undefined) checkClasses(labels, likelihood, outputCount(graph, args), classes === undefined)
+    const validation = await validationOf(args, purpose, labels ?? 'none')
     const started = performance.now()
     const progress = progressLine(terminal)
     try {
@@ -52,19 +60,32 @@ export const fit: Command = {
         .fit(examples.x, examples.y, { onProgress: progress.onProgress, sampleWeight: examples.weights?.data })
       progress.clear()
       const seconds = (performance.now() - started) / 1000
-      await writeBytes(out,
-        examples.labels === undefined ? posterior.save() : withLabels(posterior.save(), examples.labels))
+      await writeBytes(out, labels === undefined ? posterior.save() : withLabels(posterior.save(), labels))
       const summary = posterior.summary()
       if (args.flag('json')) {
         terminal.write(
           toJson({ file: out, seconds, ...(examples.target === undefined ? {} : { target: examples.target }),
-            ...(examples.labels === undefined ? {} : { labels: examples.labels }), ...summary }),
+            ...(labels === undefined ? {} : { labels }), ...summary }),
         )
-      } else report(terminal, summary, seconds, out, examples)
+      } else report(terminal, summary, seconds, out, { target: examples.target, labels })
     } finally {
       progress.clear()
     }
   },
+}
+
+/** The network's inputs, 0 for lengths that it leaves open. */
+function openInputs({ inputs }: Graph): InputSummary[] {
+  return inputs.map(({ name, columns, shape, openAxes = [] }) => ({ name, columns,
+    shape: shape.map((dim, axis) => (isBatch(dim) ? -1 : openAxes.includes(axis) ? 0 : dim)) })
+  )
+}
+
+/** How many classes the output that is used has, where the network shows it. */
+function outputCount(graph: Graph, args: Arguments): number | undefined {
+  const { outputs } = summarizeNetwork(graph)
+  const { shape } = outputs.find(({ name }) => name === args.text('output')) ?? outputs[0]
+  return shape.length === 2 && shape[1] > 0 ? shape[1] : undefined
 }
 
 /** Held-out rows of a file, or the share of the training file that is held out. */
@@ -77,7 +98,7 @@ async function validationOf(args: Arguments, purpose: DataPurpose,
 }
 
 function report(terminal: Terminal, summary: PosteriorSummary, seconds: number, out: string,
-  { labels, target }: AnsweredExamples): void {
+  { labels, target }: { readonly labels: readonly string[] | undefined, readonly target: string | undefined }): void {
   const { likelihood, subset, structure, parameterCount, examples, priorPrecision, tuned, effectiveParameters,
     sigmaNoise, logMarginalLikelihood, training, choice, notes, parameters } = summary
   terminal.write(pairs([

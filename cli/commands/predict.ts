@@ -12,8 +12,9 @@ import { formatNumber } from '../../report/numbers.js'
 import { type Arguments, UsageError } from '../arguments/arguments.js'
 import { MODEL_OPTIONS } from '../arguments/network-options.js'
 import { readExamples } from '../data/data-file.js'
-import { ANSWERED_DATA_OPTIONS } from '../data/data-options.js'
+import { ANSWERED_DATA_OPTIONS, DATA_FORMATS, IMAGE_OPTIONS, pixelOptions } from '../data/data-options.js'
 import { writeNpy } from '../data/npy.js'
+import { writeParquet } from '../data/parquet.js'
 import { writeBytes } from '../files/files.js'
 import { type LabelledPosterior, NETWORK_OPTION, readPosteriorFile } from '../files/posterior-file.js'
 import { toJson } from '../output/json.js'
@@ -22,7 +23,7 @@ import { type CommandPrediction, predictionCsv, predictionJson, predictionRows,
 import { progressLine, type Terminal } from '../output/terminal.js'
 import type { Command } from './command.js'
 
-const FORMATS = ['csv', 'json', 'npy'] as const
+const FORMATS = ['csv', 'json', 'npy', 'parquet'] as const
 
 /** The command `predict`. */
 export const predict: Command = {
@@ -30,12 +31,13 @@ export const predict: Command = {
   summary: 'mean, standard deviation and probabilities for new inputs',
   positionals: ['POSTERIOR'],
   options: {
-    data: { type: 'string', value: 'FILE', required: true,
-      help: 'inputs: CSV, .npy, .npz or safetensors, also packed by gzip; - for stdin' },
+    data: { type: 'string', value: 'FILE', required: true, help: `inputs: ${DATA_FORMATS}; - for stdin` },
     target: { type: 'string', value: 'NAME',
       help: 'column (or array) of the answers, when the file has them: the predictions are scored' },
     inputs: ANSWERED_DATA_OPTIONS['inputs'],
-    out: { type: 'string', value: 'FILE', help: 'writes every number to a .csv, .json or .npy file; - for stdout' },
+    ...IMAGE_OPTIONS,
+    out: { type: 'string', value: 'FILE',
+      help: 'writes every number to a .csv, .json, .npy or .parquet file; - for stdout' },
     link: { type: 'string', value: 'NAME', help: `the posterior's own by default; ${LINKS.join(' | ')}` },
     predictive: { type: 'string', value: 'NAME', help: `${PREDICTIVES.join(' (linearised) | ')} (sampled weights)` },
     samples: { type: 'string', value: 'NUMBER', help: 'draws, where the link or the predictive draws' },
@@ -62,7 +64,7 @@ export const predict: Command = {
     const progress = progressLine(terminal)
     const { examples, prediction } = await hintingAtTarget(target, async () => {
       const examples = await readExamples(data, { likelihood, inputs: posterior.inputs, target,
-        arrays: args.text('inputs'), answered: false, labels: labels ?? 'none' })
+        arrays: args.text('inputs'), answered: false, labels: labels ?? 'none', pixels: pixelOptions(args) })
       const answer = await posterior.predict(examples.x, predictOptions(args), { onProgress: progress.onProgress })
       return { examples, prediction: withProbabilities(answer, args.numbers('quantiles')) }
     }).finally(progress.clear)
@@ -70,11 +72,11 @@ export const predict: Command = {
       ? undefined
       : metrics(likelihood, examples.y, prediction, posterior.sigmaNoise)
     if (out === '-' && write !== undefined) {
-      terminal.write(write(prediction, posterior))
+      terminal.write(await write(prediction, posterior))
       for (const note of prediction.notes) terminal.remark(`Note: ${inLanguage(note, 'cli')}\n`)
       return
     }
-    if (out !== undefined && write !== undefined) await writeBytes(out, write(prediction, posterior))
+    if (out !== undefined && write !== undefined) await writeBytes(out, await write(prediction, posterior))
     if (args.flag('json')) {
       terminal.write(
         toJson({ likelihood, ...(labels === undefined ? {} : { labels }), ...predictionJson(prediction),
@@ -124,19 +126,20 @@ async function hintingAtTarget<R>(target: string | undefined, work: () => Promis
   }
 }
 
-type Writer = (prediction: CommandPrediction, posterior: LaplacePosterior) => string | Uint8Array
+type Content = string | Uint8Array
+type Writer = (prediction: CommandPrediction, posterior: LaplacePosterior) => Content | Promise<Content>
 
 /** Where every number goes, and how; stdout where a format is named and no file. */
 function writingOf(args: Arguments): [out: string | undefined, write: Writer | undefined] {
   const [out, format] = [args.text('out'), args.text('format')]
   if (out === undefined && format === undefined) return [undefined, undefined]
   if (format !== undefined && args.flag('json')) throw new UsageError('Give --format or --json, not both.')
-  const ending = out === undefined ? undefined : /\.(csv|json|npy)$/i.exec(out)?.[1].toLowerCase()
+  const ending = out === undefined ? undefined : /\.(csv|json|npy|parquet)$/i.exec(out)?.[1].toLowerCase()
   const named = format === undefined ? ending : oneOf('format', format, FORMATS)
   if (named === undefined) {
     throw new UsageError(out === '-'
       ? `--out - needs --format, one of ${FORMATS.join(', ')}.`
-      : `--out ${out ?? ''}: the ending must be .csv, .json or .npy, or name it with --format.`)
+      : `--out ${out ?? ''}: the ending must be .csv, .json, .npy or .parquet, or name it with --format.`)
   }
   const write = WRITERS[named as (typeof FORMATS)[number]]
   return [out ?? '-', write]
@@ -148,6 +151,12 @@ const WRITERS: Readonly<Record<(typeof FORMATS)[number], Writer>> = {
   npy: (prediction, { likelihood }) => {
     const { names, values } = predictionRows(prediction, likelihood)
     return writeNpy(float64([values.length / names.length, names.length], values))
+  },
+  parquet: (prediction, { likelihood }) => {
+    const { names, values } = predictionRows(prediction, likelihood)
+    return writeParquet(
+      names.map((name, column) => ({ name, values: values.filter((_, i) => i % names.length === column) })),
+    )
   },
 }
 

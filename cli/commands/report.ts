@@ -1,7 +1,7 @@
 /** @file `polylaplace report`: one HTML page about a posterior on held-out data. */
 import { report as reportPage } from '../../report/report.js'
 import { MODEL_OPTIONS } from '../arguments/network-options.js'
-import { ANSWERED_DATA_OPTIONS, readAnswered, readOutliers } from '../data/data-options.js'
+import { ANSWERED_DATA_OPTIONS, DATA_FORMATS, readAnswered, readOutliers } from '../data/data-options.js'
 import { writeBytes } from '../files/files.js'
 import { NETWORK_OPTION, readPosteriorFile } from '../files/posterior-file.js'
 import { progressLine } from '../output/terminal.js'
@@ -13,7 +13,7 @@ export const report: Command = {
   summary: 'one HTML page with pictures: how sure the network is of held-out data, and how rightly',
   positionals: ['POSTERIOR'],
   options: {
-    data: { type: 'string', value: 'FILE', required: true, help: 'held-out data: CSV, .npy, .npz or safetensors' },
+    data: { type: 'string', value: 'FILE', required: true, help: `held-out data: ${DATA_FORMATS}` },
     ...ANSWERED_DATA_OPTIONS,
     outliers: { type: 'string', value: 'FILE', help: 'rows that are no data, without answers; else the columns of the '
       + 'data are shuffled' },

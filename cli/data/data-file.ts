@@ -1,19 +1,25 @@
 /**
- * @file Examples from files or stdin: CSV, NumPy's `.npy` and `.npz`, safetensors, each also packed by gzip. Recognised
- * by content.
+ * @file Examples from files or stdin: CSV, Parquet, Arrow, NumPy's `.npy` and `.npz`, safetensors, each also packed by
+ * gzip, recognised by content; and images in folders.
  */
 import { gunzipSync } from 'node:zlib'
 import { looksLikeSafetensors } from '../../adapters/safetensors/index.js'
 import { isZip } from '../../adapters/zip/index.js'
 import { DataError } from '../../core/errors/errors.js'
-import { nearestWord } from '../../core/errors/suggest.js'
+import type { InputSummary } from '../../core/laplace/posterior-summary.js'
 import type { Likelihood } from '../../core/options/words.js'
 import type { Examples } from '../../core/tensor/examples.js'
 import { float64, formatShape, type Tensor } from '../../core/tensor/tensor.js'
-import { readBytes, withFileName } from '../files/files.js'
-import { readCsv } from './csv.js'
+import { isFolder, readBytes, withFileName } from '../files/files.js'
+import { arrowTable, isArrow } from './arrow.js'
+import { csvTable } from './csv.js'
+import { isImage } from './image.js'
+import { FOLDER, imageColumn, type ImageFiles, imageRows, imagesIn, imagesOf, type PixelOptions } from './images.js'
 import { chooseArray, readNamedArrays } from './named-arrays.js'
 import { isNpy, readNpy } from './npy.js'
+import { isParquet, parquetTable } from './parquet.js'
+import { listed, namedColumns, numbersAndTargets, type Table, type TargetColumn } from './table.js'
+import { targetColumns } from './target-choice.js'
 import { type KnownLabels, targetsOf } from './targets.js'
 
 /** Examples, their answers where they are known, and what text labels stand for. */
@@ -34,14 +40,16 @@ export interface DataSelection {
   readonly target: string | undefined
   /** The arrays of inputs, in files of several; separated by commas. */
   readonly arrays: string | undefined
-  /** The network's inputs. */
-  readonly inputs: readonly { readonly name: string }[]
+  /** The network's inputs; lengths are -1 for the axis of the examples, 0 where they are open. */
+  readonly inputs: readonly InputSummary[]
   /** Whether answers must be there: the last column is then taken when none is named. */
   readonly answered: boolean
   /** The column or array of how often each row counts; a `.npy` file of its own when the examples are one. */
   readonly weights?: string | undefined
-  /** What numbers text labels had in an earlier file. */
+  /** What numbers text labels have, or had in an earlier file. */
   readonly labels?: KnownLabels | undefined
+  /** How images become numbers. */
+  readonly pixels?: PixelOptions | undefined
 }
 
 /**
@@ -49,13 +57,23 @@ export interface DataSelection {
  * @throws FileError, DataError, UntrustedInputError, their messages beginning with the file's name
  */
 export async function readExamples(path: string, selection: DataSelection): Promise<DataExamples> {
+  if (path !== '-' && await isFolder(path)) {
+    return withFileName(path, async () => fromImages(await imagesIn(path), selection))
+  }
   const packed = path === '-' ? await readStdin() : await readBytes(path)
   return withFileName(path === '-' ? 'stdin' : path, async () => {
     const bytes = unpacked(packed)
     if (bytes.length === 0) throw new DataError('EMPTY_DATA', 'The file is empty.')
     if (isNpy(bytes)) return fromNpy(readNpy(bytes), selection)
     if (isZip(bytes) || looksLikeSafetensors(bytes)) return fromNamedArrays(bytes, selection)
-    return fromCsv(bytes, selection)
+    if (isImage(bytes)) return fromImages({ paths: [path], targets: [] }, selection)
+    const table = isParquet(bytes)
+      ? await parquetTable(bytes)
+      : isArrow(bytes)
+      ? await arrowTable(bytes)
+      : textTable(bytes)
+    const images = imageColumn(table)
+    return images === undefined ? fromTable(table, selection) : fromNamedImages(table, images, path, selection)
   })
 }
 
@@ -79,43 +97,74 @@ async function readStdin(): Promise<Uint8Array> {
   return Buffer.concat(parts)
 }
 
-function fromCsv(bytes: Uint8Array,
-  { target, likelihood, answered, labels, weights: weightName }: DataSelection): DataExamples {
+function textTable(bytes: Uint8Array): Table {
   if (bytes.includes(0)) {
-    throw new DataError('BAD_DATA_FILE', 'This is neither CSV text nor a NumPy or safetensors file.')
+    throw new DataError('BAD_DATA_FILE', 'This is none of CSV, Parquet, Arrow, .npy, .npz and safetensors.')
   }
-  const table = readCsv(new TextDecoder().decode(bytes), target ?? (answered ? 'last' : undefined))
-  if (table.columns.length === 0) throw new DataError('BAD_DATA_FILE', 'The file has no columns beside the target.')
-  const all = float64([table.rows, table.columns.length], table.values)
-  const { values, columns, weights } = weightName === undefined
-    ? { values: all, columns: table.columns, weights: {} }
-    : withoutColumn(all, table.columns, weightName)
-  const x = table.header ? [{ values, columns }] : values
-  return table.targets.length === 0
-    ? { x, ...weights }
-    : { x, ...weights, target: table.targets.map(({ name }) => name).join(', '),
-      ...targetsOf(table.targets, likelihood, labels) }
+  return csvTable(new TextDecoder().decode(bytes))
 }
 
-/** The columns without the one of the rows' weights, and that one. */
-function withoutColumn({ shape: [rows, width], data }: Tensor, names: readonly string[],
-  name: string): { values: Tensor, columns: readonly string[], weights: { weights: Tensor } } {
-  const at = names.indexOf(name)
-  if (at < 0) {
-    const near = nearestWord(name, names)
+/** The images that a table names, with the answers beside them. */
+function fromNamedImages(table: Table, place: number, path: string, selection: DataSelection): Promise<DataExamples> {
+  const { target, answered, likelihood, inputs } = selection
+  const places = answered || target !== undefined
+    ? targetColumns(table, target, { likelihood, inputs, others: [table.columns[place].name] })
+    : []
+  return fromImages(imagesOf(table, place, places, path), selection)
+}
+
+async function fromImages({ paths, targets }: ImageFiles,
+  { target, answered, likelihood, labels, inputs, pixels, weights }: DataSelection): Promise<DataExamples> {
+  if (inputs.length !== 1) {
     throw new DataError('BAD_DATA_FILE',
-      `There is no column '${name}' of weights.${near === undefined ? '' : ` Did you mean '${near}'?`}`)
+      `The network has ${inputs.length} inputs, and images are one. Give arrays, as .npz.`)
   }
-  const rest = names.filter((_, i) => i !== at)
-  const values = Float64Array.from(data).filter((_, i) => i % width !== at)
-  const weights = Float64Array.from({ length: rows }, (_, row) => data[row * width + at])
-  return { values: float64([rows, width - 1], values), columns: rest, weights: { weights: float64([rows], weights) } }
+  if (weights !== undefined) throw new DataError('BAD_DATA_FILE', 'Images have no weights. Give arrays, as .npz.')
+  const x = await imageRows(paths, inputs[0].shape, pixels ?? {})
+  if (targets.length === 0 || (!answered && target === undefined)) return { x }
+  if (labels === undefined) checkNumbers(targets)
+  return { x, target: targets.map(({ name }) => name).join(', '), ...targetsOf(targets, likelihood, labels) }
 }
 
-async function fromNpy(array: Tensor, { target, answered, weights }: DataSelection): Promise<DataExamples> {
+/** Folders that are numbers: sorted as text, 10 comes before 2, and other libraries count them in that order. */
+function checkNumbers([{ name, cells }]: readonly TargetColumn[]): void {
+  const classes = [...new Set(cells)].sort()
+  if (name !== FOLDER || classes.some(label => !/^\d+$/.test(label))) return
+  if (classes.every((label, i) => Number(label) === i)) return
+  throw new DataError('BAD_LABELS',
+    `The folders are the numbers ${listed(classes)}, which are not 0, 1, 2, ... in this ` +
+      "order: say with --classes which of them each of the network's outputs is.")
+}
+
+function fromTable(table: Table,
+  { target, likelihood, answered, labels, inputs, weights: weightName }: DataSelection): DataExamples {
+  const names = table.columns.map(({ name }) => name)
+  const weightPlaces = weightName === undefined ? [] : namedColumns(names, weightName)
+  const targetPlaces = answered || target !== undefined
+    ? targetColumns(table, target, { likelihood, inputs, others: weightPlaces.map(at => names[at]) })
+    : []
+  const weights = weightPlaces.length === 0 ? {} : { weights: weightsOf(table, weightPlaces) }
+  const numbers = numbersAndTargets({ ...table, columns: table.columns.filter((_, i) => !weightPlaces.includes(i)) },
+    targetPlaces.map(place => place - weightPlaces.filter(at => at < place).length))
+  const { rows, columns, targets, values: data } = numbers
+  if (columns.length === 0) throw new DataError('BAD_DATA_FILE', 'The file has no columns beside the target.')
+  const values = float64([rows, columns.length], data)
+  const x = numbers.header ? [{ values, columns }] : values
+  return targets.length === 0
+    ? { x, ...weights }
+    : { x, ...weights, target: targets.map(({ name }) => name).join(', '), ...targetsOf(targets, likelihood, labels) }
+}
+
+/** How often each row counts. */
+function weightsOf(table: Table, [place]: readonly number[]): Tensor {
+  return float64([table.rows], numbersAndTargets({ ...table, columns: [table.columns[place]] }, []).values)
+}
+
+async function fromNpy(array: Tensor, selection: DataSelection): Promise<DataExamples> {
+  const { target, answered, weights } = selection
   const own = weights === undefined ? {} : { weights: await npyFile(weights) }
-  if (target !== undefined) return { x: array, y: await npyFile(target), ...own }
-  return answered ? { ...splitLastColumn(array), ...own } : { x: array, ...own }
+  if (target !== undefined && target !== 'last') return { x: array, y: await npyFile(target), ...own }
+  return { ...(answered || target !== undefined ? splitColumns(array, selection) : { x: array }), ...own }
 }
 
 async function npyFile(path: string): Promise<Tensor> {
@@ -123,18 +172,24 @@ async function npyFile(path: string): Promise<Tensor> {
   return withFileName(path, () => readNpy(bytes))
 }
 
-function splitLastColumn({ shape, data }: Tensor): DataExamples {
+/** Examples and answers in one array: a table without names. */
+function splitColumns({ shape, data }: Tensor, { target, likelihood, inputs }: DataSelection): DataExamples {
   if (shape.length !== 2 || shape[1] < 2) {
     throw new DataError('BAD_DATA_FILE',
       `The array is ${formatShape(shape)}; examples with answers in one array are N x D, the answer in the last ` +
         'column. Give the answers as another file: --target FILE.npy.', { shape })
   }
-  const [n, width] = shape
+  const [rows, width] = shape
+  const columns = Array.from({ length: width },
+    (_, column) => ({ name: `x${column + 1}`,
+      cells: Float64Array.from({ length: rows }, (_, row) => data[row * width + column]) }))
+  const table = { rows, header: false, place: (row: number) => `row ${row + 1}`, columns }
+  const [place] = targetColumns(table, target, { likelihood, inputs, others: [],
+    advice: 'Give them as another file, --target FILE.npy; --target last is the last column.' })
   return {
-    x: float64([n, width - 1],
-      Float64Array.from({ length: n * (width - 1) },
-        (_, i) => data[Math.floor(i / (width - 1)) * width + i % (width - 1)])),
-    y: float64([n], Float64Array.from({ length: n }, (_, i) => data[i * width + width - 1])),
+    x: float64([rows, width - 1], numbersAndTargets(table, [place]).values),
+    y: float64([rows], columns[place].cells),
+    target: `column ${place + 1}`,
   }
 }
 

@@ -3,7 +3,7 @@ import { DataError } from '../../core/errors/errors.js'
 import { hasLogits } from '../../core/options/likelihood-kinds.js'
 import type { Likelihood } from '../../core/options/words.js'
 import { float64, type Tensor, tensor } from '../../core/tensor/tensor.js'
-import type { TargetColumn } from './csv.js'
+import type { TargetColumn } from './table.js'
 
 /** What text labels stood for when the posterior was fitted. */
 export type KnownLabels = readonly string[] | 'none'

@@ -1,5 +1,5 @@
 /** @file Files of the command line, with errors that name them. */
-import { readFile } from 'node:fs/promises'
+import { readFile, stat } from 'node:fs/promises'
 import { LaplaceError } from '../../core/errors/errors.js'
 import { writeWhole } from '../../node/files/write-file.js'
 
@@ -27,6 +27,16 @@ export async function readBytes(path: string): Promise<Uint8Array> {
   } catch (error) {
     throw new FileError(`Cannot read ${path}: ${reason(error)}.`)
   }
+}
+
+/** Whether there is a folder of that name. */
+export async function isFolder(path: string): Promise<boolean> {
+  return stat(path).then(found => found.isDirectory(), () => false)
+}
+
+/** Whether there is a file of that name. */
+export async function isFile(path: string): Promise<boolean> {
+  return stat(path).then(found => found.isFile(), () => false)
 }
 
 /** Writes a file, whole or not at all. @throws FileError */

@@ -1,7 +1,9 @@
 /** @file Network files, read as the options say. */
-import { basename, dirname } from 'node:path'
+import { readFile } from 'node:fs/promises'
+import { basename, dirname, join } from 'node:path'
 import { describeFile, type FileDescription, filesBeside, formatOf, FORMATS, type NetworkHints,
   readNetwork } from '../../adapters/network/index.js'
+import { onnxClasses } from '../../adapters/onnx/index.js'
 import { LaplaceError } from '../../core/errors/errors.js'
 import { oneOf } from '../../core/errors/suggest.js'
 import type { Graph } from '../../core/graph/graph.js'
@@ -14,6 +16,8 @@ import { readBytes, withFileName } from './files.js'
 export interface NetworkFile {
   readonly graph: Graph
   readonly format: string
+  /** The names of its classes, in the order of its outputs, where the file or a config.json beside it has them. */
+  readonly classes: readonly string[] | undefined
 }
 
 /**
@@ -23,7 +27,26 @@ export interface NetworkFile {
 export async function readNetworkFile(path: string, args: Arguments): Promise<NetworkFile> {
   const bytes = await readBytes(path)
   const hints = await hintsOf(path, bytes, args)
-  return withFileName(path, async () => ({ graph: await readNetwork(bytes, hints), format: formatOf(bytes, hints) }))
+  return withFileName(path, async () => {
+    const format = formatOf(bytes, hints)
+    const graph = await readNetwork(bytes, hints)
+    return { graph, format,
+      classes: format === 'onnx' ? onnxClasses(bytes) ?? await configured(path) : await configured(path) }
+  })
+}
+
+/** The classes of a Hugging Face model, whose configuration lies beside it. */
+async function configured(path: string): Promise<readonly string[] | undefined> {
+  try {
+    const config: unknown = JSON.parse(await readFile(join(dirname(path), 'config.json'), 'utf8'))
+    const names = typeof config === 'object' && config !== null && 'id2label' in config ? config.id2label : undefined
+    if (typeof names !== 'object' || names === null) return undefined
+    const list = Object.entries(names).sort(([a], [b]) => Number(a) - Number(b)).map(([, name]) => String(name))
+    // What stands there where nobody has named them.
+    return list.every((name, i) => name === `LABEL_${i}`) ? undefined : list
+  } catch {
+    return undefined
+  }
 }
 
 /** What a file holds, also where no network can be built from it. @throws FileError, UsageError */

@@ -1,5 +1,6 @@
 /** @file What is known of a posterior, as plain values. */
 import { type CalibrationSummary, summarizeCalibration } from '../conformal/calibration.js'
+import { isBatch } from '../graph/graph.js'
 import { likelihoodModel } from '../likelihood/registry.js'
 import type { Likelihood, Structure, Subset, TuneMethod } from '../options/words.js'
 import { describeSlots } from '../posterior/curvature-matrix.js'
@@ -13,6 +14,8 @@ import { notesOf } from './regularised.js'
 export interface InputSummary {
   readonly name: string
   readonly columns: readonly string[] | undefined
+  /** Its lengths, -1 for the axis of the examples. */
+  readonly shape: readonly number[]
 }
 
 /** What is known of a posterior, as plain values: the members of `LaplacePosterior` of the same names. */
@@ -116,8 +119,9 @@ export function parametersOf({ structured }: PosteriorState): readonly Parameter
 
 /** The inputs of a posterior's network, those that its output depends on. */
 export function inputsOf({ graph, evaluator }: PosteriorState): readonly InputSummary[] {
-  return evaluator.network.inputs.map(({ name }) => ({ name,
-    columns: graph.inputs.find(input => input.name === name)?.columns })
+  return evaluator.network.inputs.map(({ name, shape }) => ({ name,
+    columns: graph.inputs.find(input => input.name === name)?.columns,
+    shape: shape.map(dim => (isBatch(dim) ? -1 : dim)) })
   )
 }
 

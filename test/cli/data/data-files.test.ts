@@ -1,11 +1,14 @@
-import { writeFileSync } from 'node:fs'
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import { gzipSync } from 'node:zlib'
 import t from 'tap'
-import { readCsv } from '../../../cli/data/csv.js'
+import { csvTable, readCsv } from '../../../cli/data/csv.js'
 import { readExamples } from '../../../cli/data/data-file.js'
 import { readNpy, writeNpy } from '../../../cli/data/npy.js'
+import { type TargetClues, targetColumns } from '../../../cli/data/target-choice.js'
 import { targetsOf } from '../../../cli/data/targets.js'
+import type { Likelihood } from '../../../core/options/words.js'
 import { float64, tensor } from '../../../core/tensor/tensor.js'
 
 const folder = t.testdir({})
@@ -29,6 +32,58 @@ t.test('CSV: header, quotes, byte order mark, targets by name', async t => {
   t.throws(() => readCsv('a,b\n1,2,3\n', undefined), { code: 'BAD_DATA_FILE' })
   t.throws(() => readCsv('a,b\n', undefined), { code: 'EMPTY_DATA' })
   t.throws(() => readCsv('', undefined), { code: 'EMPTY_DATA' })
+})
+
+t.test('the column of the answers is the one that is clear, or is asked for', async t => {
+  const choose = (text: string, likelihood: Likelihood, inputs: TargetClues['inputs'] = [{ name: 'x' }]) => {
+    const table = csvTable(text)
+    return targetColumns(table, undefined, { likelihood, inputs, others: ['w'] }).map(at => table.columns[at].name)
+  }
+  t.same(choose('Y,a,b\n1,2,3\n', 'regression'), ['Y'], 'a usual name')
+  t.same(choose('a,kind,b\n1,u,3\n', 'classification'), ['kind'], 'the only text')
+  t.same(choose('1.5,2,3.5\n0.5,0,1\n', 'classification'), ['x2'], 'the only whole numbers')
+  t.same(choose('w,price,a,b\n1,2,3,4\n', 'regression', [{ name: 'x', columns: ['b', 'a'] }]), ['price'],
+    'what the network does not take')
+  t.same(choose('b,a,price\n1,2,3\n', 'regression', [{ name: 'a' }, { name: 'b' }]), ['price'])
+  for (const [text, likelihood] of [['a,b,c\n1,2,3\n', 'regression'], ['a,b,c\n1,2,3\n', 'classification'], [
+    'y,label,a\n0,1,3\n',
+    'binary',
+  ], ['u,v,a\nr,s,3\n', 'classification'], ['1,2\n3,4\n', 'regression'], [
+    'kind,price\nu,1\n',
+    'regression',
+  ]] as const) {
+    t.throws(() => choose(text, likelihood), { name: 'UsageError',
+      message: /not clear which column .* the columns are .*--target/ }, text)
+  }
+})
+
+t.test('Parquet and Arrow, in every compression, hold what pyarrow wrote', async t => {
+  const tables = new URL('../../fixtures/tables/', import.meta.url)
+  const read = (name: string) =>
+    readExamples(fileURLToPath(new URL(name, tables)), { ...selection, target: name.startsWith('l') ? 'last' : 'kind' })
+  const rows = 40
+  const expected = Array.from({ length: rows }, (_, i) => [i / 8, i / 10, i, i % 3 === 0 ? 1 : 0, i % 5]).flat()
+  const files = readdirSync(tables).filter(name => !/^(missing|lists|dates)/.test(name))
+  t.equal(files.length, 10)
+  for (const name of files) {
+    const { x, y, labels } = await read(name)
+    t.same(x, [{ values: float64([rows, 5], expected), columns: ['single', 'double', 'whole', 'flag', 'small'] }], name)
+    t.same([Array.from(y?.data ?? []), labels], [Array.from({ length: rows }, (_, i) => i % 3), ['a', 'b', 'c']], name)
+  }
+  for (const name of ['missing.parquet', 'missing.arrow']) {
+    await t.rejects(read(name), { code: 'BAD_DATA_FILE', message: /Column 'a', row 2: .*found a missing value/ })
+  }
+  for (const name of ['dates.parquet', 'dates.arrow']) {
+    await t.rejects(read(name), { code: 'BAD_DATA_FILE', message: /Column 'day', row 1: .*found a date/ })
+  }
+  await t.rejects(read('lists.parquet'), { code: 'BAD_DATA_FILE', message: /found a list/ })
+  for (const name of ['snappy.parquet', 'lz4.arrow', 'stream.arrow']) {
+    const bytes = readFileSync(new URL(name, tables))
+    for (const end of [12, 100, bytes.length - 40]) {
+      const cut = file(`cut-${name}`, bytes.subarray(0, end))
+      await t.rejects(readExamples(cut, { ...selection, target: 'kind' }), { name: 'DataError' }, `${name} to ${end}`)
+    }
+  }
 })
 
 t.test('targets: text in sorted order, numbers as they are', async t => {
@@ -71,7 +126,11 @@ t.test('npy: both orders, both byte orders, back and forth', async t => {
 
 t.test('examples in one array, or in two files', async t => {
   const both = file('both.npy', writeNpy(float64([2, 3], [1, 2, 0, 3, 4, 1])))
-  t.same(await readExamples(both, selection), { x: float64([2, 2], [1, 2, 3, 4]), y: float64([2], [0, 1]) })
+  t.same(await readExamples(both, { ...selection, target: 'last' }), { x: float64([2, 2], [1, 2, 3, 4]),
+    y: float64([2], [0, 1]), target: 'column 3' })
+  await t.rejects(readExamples(both, selection), { name: 'UsageError', message: /--target last/ })
+  const clear = file('clear.npy', writeNpy(float64([2, 3], [1, 0.5, 2, 0, 4.5, 1.5])))
+  t.match(await readExamples(clear, selection), { y: float64([2], [1, 0]), target: 'column 1' })
   t.match((await readExamples(both, { ...selection, answered: false })).x, { shape: [2, 3] })
   const answers = file('answers.npy', writeNpy(float64([2], [1, 0])))
   t.same((await readExamples(both, { ...selection, target: answers })).y, float64([2], [1, 0]))
@@ -81,7 +140,7 @@ t.test('examples in one array, or in two files', async t => {
 t.test('a file of another kind is refused by name', async t => {
   await t.rejects(readExamples(file('picture.png', Uint8Array.of(0x89, 0x50, 0, 0, 1)), selection), {
     code: 'BAD_DATA_FILE',
-    message: /picture\.png: This is neither CSV text/,
+    message: /picture\.png: This is none of CSV, Parquet, Arrow/,
   })
   await t.rejects(readExamples(file('empty.csv', ''), selection), { code: 'EMPTY_DATA',
     message: /empty\.csv: The file is empty/ })
@@ -92,7 +151,8 @@ t.test('columns keep their names; without a header they have none', async t => {
   const named = file('named.csv', 'a,kind,b\n1,0,2\n3,1,4\n')
   t.same(await readExamples(named, { ...selection, target: 'kind' }), { target: 'kind',
     x: [{ values: float64([2, 2], [1, 2, 3, 4]), columns: ['a', 'b'] }], y: tensor('int64', [2], [0, 1]) })
-  t.match(await readExamples(file('bare.csv', '1,2,0\n3,4,1\n'), selection), { target: 'x3', x: { shape: [2, 2] } })
+  t.match(await readExamples(file('bare.csv', '1,2,0\n3,4,1\n'), { ...selection, target: 'last' }), { target: 'x3',
+    x: { shape: [2, 2] } })
 })
 
 t.test('weights of rows are a column, an array or a file, and no input', async t => {
@@ -103,7 +163,7 @@ t.test('weights of rows are a column, an array or a file, and no input', async t
     code: 'BAD_DATA_FILE',
     message: /Did you mean/,
   })
-  const rows = file('rows.npy', writeNpy(float64([2, 2], [1, 0, 2, 1])))
+  const rows = file('rows.npy', writeNpy(float64([2, 2], [1.5, 0, 2, 1])))
   const npy = await readExamples(rows, { ...selection, weights: file('weights.npy', writeNpy(float64([2], [3, 4]))) })
   t.match(npy, { x: { shape: [2, 1] }, weights: { data: Float64Array.of(3, 4) } })
 })
