@@ -30,6 +30,10 @@ const COMMANDS: Readonly<
     load: async () => (await import('./conformalize.js')).conformalize },
   export: { usage: 'export POSTERIOR', summary: 'a plain ONNX model with means, variances, probabilities, intervals',
     load: async () => (await import('./export.js')).exportCommand },
+  convert: { usage: 'convert POSTERIOR', summary: "a posterior's file as this version writes it",
+    load: async () => (await import('./convert.js')).convert },
+  completion: { usage: 'completion SHELL', summary: 'completion in bash, zsh or fish',
+    load: async () => (await import('./completion.js')).completion(allCommands) },
   selftest: { usage: 'selftest', summary: 'whether this installation works',
     load: async () => (await import('./selftest.js')).selftest },
 }
@@ -44,6 +48,8 @@ const EXAMPLES: Readonly<Record<string, string>> = {
   report: 'report model.posterior --data test.csv --target label --out report.html',
   conformalize: 'conformalize model.posterior --data held-out.csv --target label --out calibrated.posterior',
   export: 'export model.posterior --out bayesian.onnx --outputs probabilities,epistemic',
+  convert: 'convert old.posterior --out model.posterior',
+  completion: 'completion bash > ~/.local/share/bash-completion/completions/polylaplace',
   selftest: 'selftest',
 }
 
@@ -69,13 +75,17 @@ export async function runCommandLine(argv: readonly string[], terminal: Terminal
 async function dispatch([name, ...rest]: readonly string[], terminal: Terminal): Promise<void> {
   if (name === '--version' || name === '-v') return terminal.write(`${await packageVersion()}\n`)
   if (name === '--help' || name === '-h' || name === 'help') {
-    return terminal.write(rest.length === 0 ? helpText() : await commandHelp(rest[0]))
+    return terminal.write(rest.length === 0 ? helpText() : await commandHelp(rest[0], terminal.columns))
   }
   if (name === undefined) throw new UsageError(`polylaplace needs a command.\n\n${helpText()}`)
   if (name === 'serve') return (await import('./serve.js')).serve(rest)
   const command = await findCommand(name)
-  if (rest.includes('--help') || rest.includes('-h')) return terminal.write(await commandHelp(name))
+  if (rest.includes('--help') || rest.includes('-h')) return terminal.write(await commandHelp(name, terminal.columns))
   return command.run(readArguments(name, rest, command.options, command.positionals), terminal)
+}
+
+function allCommands(): Promise<Command[]> {
+  return Promise.all(Object.values(COMMANDS).map(({ load }) => load()))
 }
 
 async function findCommand(name: string): Promise<Command> {
@@ -100,22 +110,35 @@ function helpText(): string {
     '  polylaplace fit MODEL --data TRAIN --likelihood classification --out FILE.posterior',
     '  polylaplace predict FILE.posterior --data NEW', '  polylaplace evaluate FILE.posterior --data TEST', '',
     'Networks: ONNX, PyTorch state dicts, safetensors, Keras, Flux.',
-    'Data: CSV (the answers in the last column, or in --target NAME), .npy, .npz, safetensors.',
+    'Data: CSV, Parquet, Arrow (the answers in --target NAME), .npy, .npz, safetensors,', 'folders of images.',
     'Exit codes: 0 done, 1 the work failed, 2 wrong use.', ''].join('\n')
 }
 
-async function commandHelp(name: string): Promise<string> {
+async function commandHelp(name: string, columns: number): Promise<string> {
   const command = await findCommand(name)
   const example = Object.hasOwn(EXAMPLES, name) ? EXAMPLES[name] : undefined
   const options = Object.keys(command.options).length === 0
     ? ''
-    : `\nOptions (where words are listed, the first is the default)\n${optionHelp(command.options)}\n`
+    : `\nOptions (where words are listed, the first is the default)\n${optionHelp(command.options, columns)}\n`
   const required = Object.entries(command.options).flatMap((
     [option, spec],
   ) => (spec.required === true ? [`--${option} ${spec.value ?? ''}`] : []))
-  return `Usage: polylaplace ${[name, ...command.positionals, ...required].join(' ')}${
+  const usage = `Usage: polylaplace ${[name, ...command.positionals, ...required].join(' ')}${
     options === '' ? '' : ' [options]'
-  }\n  ${command.summary}\n${options}${example === undefined ? '' : `\nExample\n    polylaplace ${example}\n`}`
+  }`
+  return `${indented(usage, columns, '', '    ')}${indented(command.summary, columns, '  ', '  ')}${options}${
+    example === undefined ? '' : `\nExample\n${exampleLines(`polylaplace ${example}`, columns)}`
+  }`
+}
+
+/** A command that can be pasted, broken by the shell's own mark. */
+function exampleLines(command: string, columns: number): string {
+  return `${wrap(command, columns - 8).map((line, i) => `${i === 0 ? '    ' : '      '}${line}`).join(' \\\n')}\n`
+}
+
+/** Text broken at a terminal's width. */
+function indented(text: string, columns: number, first: string, later: string): string {
+  return `${wrap(text, columns - later.length).map((line, i) => (i === 0 ? first : later) + line).join('\n')}\n`
 }
 
 /** One readable message, without a stack for errors that the user can do something about. */
@@ -123,8 +146,7 @@ function errorText(error: unknown, columns: number): string {
   if (error instanceof LaplaceError && error.code !== 'INTERNAL') {
     return paragraph(`${error.name}: ${inLanguage(error.message, 'cli')}`, columns)
   }
-  if (error instanceof UsageError) return `${error.message}\n`
-  if (error instanceof FileError) return paragraph(error.message, columns)
+  if (error instanceof UsageError || error instanceof FileError) return paragraph(error.message, columns)
   return `This is a fault of polylaplace; please report it with what follows.\n${
     error instanceof Error ? error.stack ?? error.message : String(error)
   }\n`

@@ -5,7 +5,7 @@ import { laplace } from '../../core/laplace/laplace.js'
 import { summarizeNetwork } from '../../core/laplace/network-summary.js'
 import type { InputSummary, PosteriorSummary } from '../../core/laplace/posterior-summary.js'
 import type { Batch } from '../../core/tensor/batch.js'
-import { noteText, parametersText, trainingText, wrapText } from '../../node/describe.js'
+import { parametersText, trainingText } from '../../node/describe.js'
 import { nodeRuntime } from '../../node/runtime/runtime.js'
 import { formatCount, formatNumber } from '../../report/numbers.js'
 import type { Arguments } from '../arguments/arguments.js'
@@ -20,7 +20,7 @@ import { withLabels } from '../files/posterior-labels.js'
 import { choiceText } from '../output/choice.js'
 import { toJson } from '../output/json.js'
 import { formatSeconds, pairs } from '../output/table.js'
-import { progressLine, type Terminal } from '../output/terminal.js'
+import { noteRemark, progressLine, type Terminal } from '../output/terminal.js'
 import type { Command } from './command.js'
 
 /** The command `fit`. */
@@ -125,7 +125,7 @@ function report(terminal: Terminal, summary: PosteriorSummary, seconds: number, 
     ['Written to', out],
   ]))
   if (choice !== undefined) terminal.write(choiceText(choice, terminal.columns))
-  for (const note of notes) terminal.remark(`${wrapText(noteText(inLanguage(note, 'cli')), terminal.columns, '  ')}\n`)
+  for (const note of notes) noteRemark(terminal, inLanguage(note, 'cli'))
 }
 
 /** One number, or the range of several. */

@@ -4,17 +4,21 @@ import { formatBytes } from '../../core/budget/memory.js'
 import { LaplaceError } from '../../core/errors/errors.js'
 import { inLanguage } from '../../core/errors/option-names.js'
 import { oneOf } from '../../core/errors/suggest.js'
-import type { Graph } from '../../core/graph/graph.js'
+import { type Graph, isBatch } from '../../core/graph/graph.js'
 import { laplace } from '../../core/laplace/laplace.js'
 import { memoryTable, type NetworkSummary, summarizeNetwork } from '../../core/laplace/network-summary.js'
 import type { NetworkChoice } from '../../core/network/network.js'
 import { type Likelihood, LIKELIHOODS, type Subset, WHOLE_SUBSETS } from '../../core/options/words.js'
+import { sortNodes } from '../../core/passes/fold.js'
+import { inferTypes } from '../../core/passes/infer.js'
 import { formatShape } from '../../core/tensor/tensor.js'
 import { formatCount } from '../../report/numbers.js'
 import { CHOICE_OPTIONS, MODEL_OPTIONS } from '../arguments/network-options.js'
 import { describeNetworkFile, readNetworkFile } from '../files/network-file.js'
+import { graphPicture, type ShapeText } from '../output/graph-picture.js'
 import { toJson } from '../output/json.js'
 import { pairs, table, wrap } from '../output/table.js'
+import { noteRemark } from '../output/terminal.js'
 import type { Command } from './command.js'
 
 /** The command `inspect`. */
@@ -25,6 +29,7 @@ export const inspect: Command = {
   options: {
     likelihood: { type: 'string', value: 'NAME',
       help: `${LIKELIHOODS.join(' | ')}: whether the network suits it, and the sizes for it` },
+    graph: { type: 'boolean', help: 'the whole picture of the network, however many nodes it has' },
     ...CHOICE_OPTIONS,
     ...MODEL_OPTIONS,
     json: { type: 'boolean', help: 'print JSON' },
@@ -41,11 +46,25 @@ export const inspect: Command = {
     const { graph, format } = await readNetworkFile(path, args)
     const summary = summarizeNetwork(graph)
     const costs = costsOf(graph, likelihood, { input: args.text('input'), output: args.text('output') })
+    if (args.flag('json')) return terminal.write(toJson({ format, ...summary, ...costs }))
+    const picture = graphPicture(sortNodes(graph), shapesOf(graph), terminal.columns - 2, args.flag('graph'))
     terminal.write(
-      args.flag('json') ? toJson({ format, ...summary, ...costs }) : networkText(path, format, summary, costs),
+      networkText(path, format, summary, costs, terminal.columns,
+        `\nGraph\n${picture.map(line => `  ${line}\n`).join('')}`),
     )
-    if (!args.flag('json')) { for (const note of summary.notes) terminal.remark(`Note: ${inLanguage(note, 'cli')}\n`) }
+    for (const note of summary.notes) noteRemark(terminal, inLanguage(note, 'cli'))
   },
+}
+
+/** The shapes of a graph's values as text, where they can be worked out. */
+function shapesOf(graph: Graph): ShapeText {
+  try {
+    const types = inferTypes(graph)
+    return name => shapeText((types.get(name)?.shape ?? []).map(dim => (isBatch(dim) ? -dim.outer * dim.inner : dim)))
+  } catch (error) {
+    if (error instanceof LaplaceError) return () => ''
+    throw error
+  }
 }
 
 /** What the posteriors of a network need, and why some are not to be had. */
@@ -82,10 +101,12 @@ function obstacle(graph: Graph, likelihood: Likelihood, subset: Subset, choice: 
 
 const shapeText = (
   shape: readonly number[],
-): string => (shape.length === 0 ? 'unknown shape' : formatShape(shape.map(extent => (extent === -1 ? 'N' : extent))))
+): string => (shape.length === 0
+  ? 'unknown shape'
+  : formatShape(shape.map(extent => (extent === -1 ? 'N' : extent < 0 ? `${-extent} N` : extent))))
 
-function networkText(path: string, format: string, summary: NetworkSummary,
-  { likelihoods, memory, unavailable }: Costs): string {
+function networkText(path: string, format: string, summary: NetworkSummary, { likelihoods, memory, unavailable }: Costs,
+  columns: number, picture: string): string {
   const { inputs, outputs, layers, parameters, parameterCount, precision, digest } = summary
   return pairs([
     ['File', `${path} (${format})`],
@@ -94,7 +115,7 @@ function networkText(path: string, format: string, summary: NetworkSummary,
     ['Parameters', `${formatCount(parameterCount)} (${precision})`],
     ['Likelihoods', likelihoods.length === 0 ? 'none' : likelihoods.join(', ')],
     ['Digest', digest.slice(0, 16)],
-  ]) + layerTable(layers) +
+  ]) + picture + layerTable(layers) +
     tensorTable(parameters.map(({ name, shape, size }) => [name, formatShape(shape), formatCount(size)]),
       'parameters') +
     (memory.length === 0
@@ -103,15 +124,15 @@ function networkText(path: string, format: string, summary: NetworkSummary,
         table([['subset', 'structure', 'memory', 'partial fit'],
           ...memory.map(row => [row.subset, row.structure, formatBytes(row.bytes), formatBytes(row.partialBytes)])])
       }\n`) +
-    notAvailable(unavailable)
+    notAvailable(unavailable, columns)
 }
 
 /** A reason that holds for every subset is said once. */
-function notAvailable(unavailable: Costs['unavailable']): string {
+function notAvailable(unavailable: Costs['unavailable'], columns: number): string {
   const reasons = [...new Set(unavailable.map(({ reason }) => reason))]
   return reasons.map(reason => {
     const subsets = unavailable.filter(row => row.reason === reason).map(({ subset }) => subset)
-    return `\n${wrap(`Not available: ${subsets.join(', ')}. ${reason}`, 100).join('\n')}\n`
+    return `\n${wrap(`Not available: ${subsets.join(', ')}. ${reason}`, columns).join('\n')}\n`
   }).join('')
 }
 

@@ -20,7 +20,7 @@ import { type LabelledPosterior, NETWORK_OPTION, readPosteriorFile } from '../fi
 import { toJson } from '../output/json.js'
 import { type CommandPrediction, predictionCsv, predictionJson, predictionRows,
   predictionTable } from '../output/predictions.js'
-import { progressLine, type Terminal } from '../output/terminal.js'
+import { noteRemark, progressLine, type Terminal } from '../output/terminal.js'
 import type { Command } from './command.js'
 
 const FORMATS = ['csv', 'json', 'npy', 'parquet'] as const
@@ -73,7 +73,7 @@ export const predict: Command = {
       : metrics(likelihood, examples.y, prediction, posterior.sigmaNoise)
     if (out === '-' && write !== undefined) {
       terminal.write(await write(prediction, posterior))
-      for (const note of prediction.notes) terminal.remark(`Note: ${inLanguage(note, 'cli')}\n`)
+      for (const note of prediction.notes) noteRemark(terminal, inLanguage(note, 'cli'))
       return
     }
     if (out !== undefined && write !== undefined) await writeBytes(out, await write(prediction, posterior))
@@ -178,5 +178,5 @@ function report(terminal: Terminal, { posterior, labels }: LabelledPosterior, pr
     )
   }
   if (out !== undefined) terminal.write(`\n  Every number is in ${out}.\n`)
-  for (const note of prediction.notes) terminal.remark(`Note: ${inLanguage(note, 'cli')}\n`)
+  for (const note of prediction.notes) noteRemark(terminal, inLanguage(note, 'cli'))
 }

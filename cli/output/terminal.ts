@@ -1,5 +1,6 @@
 /** @file What a command writes to: results on stdout, remarks and progress on stderr. */
 import { type Progress, timeLeft, withTimeLeft } from '../../core/budget/progress.js'
+import { noteText, wrapText } from '../../node/describe.js'
 
 /** Where a command writes. Tests give their own. */
 export interface Terminal {
@@ -37,6 +38,11 @@ export function processTerminal(): Terminal {
     showsProgress: process.stderr.isTTY === true,
     columns: process.stdout.isTTY === true ? process.stdout.columns : DEFAULT_COLUMNS,
   }
+}
+
+/** A note on the terminal, broken at its width. */
+export function noteRemark(terminal: Terminal, note: string): void {
+  terminal.remark(`${wrapText(noteText(note), terminal.columns, '  ')}\n`)
 }
 
 const STAGES: Readonly<Record<string, string>> = { fit: 'Summing up the curvature', tune: 'Tuning the prior',

@@ -2,7 +2,7 @@ import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import t from 'tap'
-import { readOnnx, writeOnnx } from '../../../adapters/onnx/index.js'
+import { onnxClasses, readOnnx, writeOnnx } from '../../../adapters/onnx/index.js'
 import { readNpy, writeNpy } from '../../../cli/data/npy.js'
 import { GraphBuilder } from '../../../core/graph/builder.js'
 import { BATCH } from '../../../core/graph/graph.js'
@@ -99,7 +99,7 @@ t.test('regression, written to every kind of file', async t => {
     t.ok(relativeDifference(rows, expected.flat()) < 1e-6, ending)
   }
   const predict = ['predict', inFolder('line.posterior'), '--data', test]
-  t.match(await run(...predict, '--out', 'x.txt'), { code: 2, remarks: /\.csv, \.json or\s+\.npy/ })
+  t.match(await run(...predict, '--out', 'x.txt'), { code: 2, remarks: /\.csv, \.json, \.npy or\s+\.parquet/ })
   const csv = readFileSync(inFolder('line.out.csv'), 'utf8')
   t.equal((await run(...predict, '--format', 'csv')).out, csv, 'to stdout')
   t.equal((await run(...predict, '--out', '-', '--format', 'csv')).out, csv)
@@ -371,11 +371,12 @@ t.test('help, version, selftest', async t => {
   t.equal((await run('--version')).out, `${version}\n`)
   const help = await run('--help')
   t.match(help.out, 'polylaplace serve')
-  for (const command of ['demo', 'inspect', 'fit', 'predict', 'evaluate', 'report', 'conformalize', 'export',
-    'selftest']) {
+  for (const command of ['demo', 'inspect', 'fit', 'predict', 'evaluate', 'report', 'conformalize', 'export', 'convert',
+    'completion', 'selftest']) {
     t.match(help.out, `polylaplace ${command}`)
     t.match(await run(command, '--help'), { code: 0, out: `Usage: polylaplace ${command}` })
     t.match((await run(command, '--help')).out, `Example\n    polylaplace ${command}`)
+    t.same((await run(command, '--help')).out.split('\n').filter(line => line.length > 80), [], `${command} fits 80`)
   }
   t.match(await run('selftest'), { code: 0, out: /All is well/ })
 })
@@ -405,4 +406,40 @@ t.test('wrong use has exit code 2, work that fails has 1, and neither shows a st
     t.match(outcome.remarks.replace(/\s+/g, ' '), message)
     t.notMatch(outcome.remarks, /\n +at /)
   }
+})
+
+t.test('classes: as --classes or the file names them; sorted texts only where all outputs are there', async t => {
+  const train = writeCsv('classes.csv', 'tabular-iris', 'train', value => SPECIES[value])
+  const fit = ['fit', model('tabular-iris'), '--data', train, '--likelihood', 'classification', '--subset',
+    'last_layer', '--tune', 'none', '--prior-precision', '1', '--out', inFolder('classes.posterior'), '--json']
+  const loss = async (...more: string[]): Promise<number> => {
+    const outcome = await run(...fit, ...more)
+    t.equal(outcome.code, 0, outcome.remarks)
+    return JSON.parse(outcome.out).loss
+  }
+  const sorted = await loss()
+  t.ok(await loss('--classes', 'virginica,setosa,versicolor') > 5 * sorted)
+  writeFileSync(inFolder('species.txt'), `${SPECIES.join('\n')}\n`)
+  t.equal(await loss('--classes', inFolder('species.txt')), sorted)
+  const two = writeCsv('two.csv', 'tabular-iris', 'train', value => SPECIES[value % 2])
+  for (const [argv, code, message] of [
+    [['--data', two], 1, /network has 3 classes, and the data hold 2 names.*--classes/],
+    [['--classes', 'a,b,b'], 2, /'b' stands twice/],
+    [['--classes', 'setosa,versicolor'], 1, /'virginica' is none of/],
+    [['--classes', 'setosa,versicolor,virginica,more'], 1, /3 classes, and there are 4 names/],
+    [['--likelihood', 'regression', '--classes', 'a,b'], 2, /has no classes/],
+  ] as const) {
+    const outcome = await run(...fit, ...argv)
+    t.match({ ...outcome, remarks: outcome.remarks.replace(/\s+/g, ' ') }, { code, remarks: message })
+  }
+  writeFileSync(inFolder('unclear.csv'), 'a,b,c,d,e\n1,2,3,4,0\n')
+  t.match(await run(...fit, '--data', inFolder('unclear.csv')), { code: 2,
+    remarks: /which column holds the answers.*columns are\s+a, b, c, d, e.*--target/s })
+})
+
+t.test("the classes of a scikit-learn pipeline are the file's own", async t => {
+  const own = onnxClasses(
+    readFileSync(fileURLToPath(new URL('../../fixtures/onnx/sklearn-text-labels.onnx', import.meta.url))),
+  )
+  t.same(own, SPECIES)
 })

@@ -1,0 +1,69 @@
+import { execFileSync } from 'node:child_process'
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import t from 'tap'
+import { graphPicture } from '../../../cli/output/graph-picture.js'
+import { readContainer } from '../../../core/storage/read-container.js'
+import { run } from '../../support/command-line.js'
+
+const fixtures = fileURLToPath(new URL('../../fixtures/', import.meta.url))
+const folder = t.testdir({})
+const model = (name: string): string => join(fixtures, 'cases', name, 'model.onnx')
+
+t.test('bash completes commands, options and words; zsh and fish have the same ones', async t => {
+  const bash = (await run('completion', 'bash')).out
+  writeFileSync(join(folder, 'completion.bash'), bash)
+  const complete = (...words: string[]): string[] =>
+    execFileSync('bash', ['-c', 'source "$0"; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _polylaplace; ' +
+      'printf "%s\\n" "${COMPREPLY[@]}"', join(folder, 'completion.bash'), 'polylaplace', ...words], {
+      encoding: 'utf8',
+    }).trim().split('\n')
+  t.same(complete('ev'), ['evaluate'])
+  t.same(complete('fit', 'model.onnx', '--likeli'), ['--likelihood'])
+  t.same(complete('fit', 'model.onnx', '--likelihood', 're'), ['regression'])
+  t.same(complete('predict', 'a', '--format', ''), ['csv', 'json', 'npy', 'parquet'])
+  t.ok((await run('completion', 'zsh')).out.endsWith(bash))
+  const fish = (await run('completion', 'fish')).out
+  t.match(fish, /complete -c polylaplace -n '__fish_seen_subcommand_from fit' -l likelihood -x -a 'classification /)
+  t.match(await run('completion', 'tcsh'), { code: 2, remarks: /bash/ })
+})
+
+t.test('convert writes files of 0.1.0 as today, with a digest, and takes the network out and in', async t => {
+  const [old] = readdirSync(join(fixtures, 'posteriors-0.1.0')).filter(name => name.endsWith('.posterior'))
+  const now = join(folder, 'now.posterior')
+  const converted = await run('convert', join(fixtures, 'posteriors-0.1.0', old), '--out', now, '--json')
+  t.equal(converted.code, 0, converted.remarks)
+  const again = JSON.parse((await run('convert', now, '--out', join(folder, 'again.posterior'), '--json')).out)
+  t.equal(again.digest, JSON.parse(converted.out).digest)
+  t.same(readFileSync(join(folder, 'again.posterior')), readFileSync(now), 'today to today changes nothing')
+  t.ok(readContainer('posterior', readFileSync(now)))
+  const without = await run('convert', now, '--without-network', '--out', join(folder, 'small.posterior'), '--json')
+  t.ok(JSON.parse(without.out).bytes < readFileSync(now).length)
+  const needed = await run('convert', join(folder, 'small.posterior'), '--out', now)
+  t.match(needed, { code: 2, remarks: /network/ })
+  t.match(await run('convert', model('cnn'), '--out', now), { code: 1, remarks: /posterior/ })
+})
+
+t.test('the picture of a graph: values that are still needed are lanes', async t => {
+  const { out } = await run('inspect', model('residual'))
+  const lines = out.slice(out.indexOf('Graph\n') + 6, out.indexOf('Layers')).trimEnd().split('\n').map(line =>
+    line.slice(2)
+  )
+  t.same(lines.map(line => line.slice(0, 5).trimEnd()), ['●  x', '●  Ge', '├─╮', '│ ●', '│ ●', '│ ├─╮', '│ │ ●',
+    '│ │ ●', '│ │ ●', '│ │ ●', '│ ├─╯', '│ ●', '│ ●', '├─╯', '●  Ad', '●  La', '●  Ge'])
+  t.match(lines.at(-1), /Gemm \(head\.weight 3 x 6, head\.bias 3\) {2}N x 3 {2}= f/)
+  const value = (name: string) => ({ name, dtype: 'float32', shape: [] } as const)
+  const node = (inputs: string[], outputs: string[]) => ({ op: 'Op', inputs, outputs, attributes: {} })
+  const graph = { inputs: [value('a'), value('b'), value('c')], outputs: ['f'], initializers: new Map(), parameters: [],
+    notes: [] }
+  const crossing = { ...graph, nodes: [node(['a', 'c'], ['d']), node(['b'], ['e']), node(['d', 'e'], ['f'])] }
+  t.same(graphPicture(crossing, () => '', 40, true), ['●  a', '│ ●  b', '│ │ ●  c', '├─│─╯', '● │  Op', '│ ●  Op',
+    '├─╯', '●  Op  = f'])
+  const chain = { ...graph, outputs: ['v99'],
+    nodes: Array.from({ length: 100 }, (_, i) => node([i === 0 ? 'a' : `v${i - 1}`], [`v${i}`])) }
+  const cut = graphPicture(chain, () => '', 40, false)
+  t.match(cut[43], /50 more nodes; --graph/)
+  t.equal(graphPicture(chain, () => '', 40, true).length, 103)
+  t.ok(graphPicture(chain, () => 'x'.repeat(90), 40, true).every(line => line.length <= 40))
+})
