@@ -75,9 +75,9 @@ export async function runCommandLine(argv: readonly string[], terminal: Terminal
 async function dispatch([name, ...rest]: readonly string[], terminal: Terminal): Promise<void> {
   if (name === '--version' || name === '-v') return terminal.write(`${await packageVersion()}\n`)
   if (name === '--help' || name === '-h' || name === 'help') {
-    return terminal.write(rest.length === 0 ? helpText() : await commandHelp(rest[0], terminal.columns))
+    return terminal.write(rest.length === 0 ? helpText(terminal.columns) : await commandHelp(rest[0], terminal.columns))
   }
-  if (name === undefined) throw new UsageError(`polylaplace needs a command.\n\n${helpText()}`)
+  if (name === undefined) throw new UsageError(`polylaplace needs a command.\n\n${helpText(terminal.columns)}`)
   if (name === 'serve') return (await import('./serve.js')).serve(rest)
   const command = await findCommand(name)
   if (rest.includes('--help') || rest.includes('-h')) return terminal.write(await commandHelp(name, terminal.columns))
@@ -100,18 +100,30 @@ async function findCommand(name: string): Promise<Command> {
   )
 }
 
-function helpText(): string {
-  const entries = [...Object.values(COMMANDS), SERVE]
+function helpText(columns: number): string {
+  const entries = [...Object.values(COMMANDS), SERVE, { usage: 'COMMAND --help', summary: 'the options of a command' },
+    {
+      usage: '--version',
+      summary: 'the version',
+    }]
   const width = Math.max(...entries.map(({ usage }) => usage.length))
-  return ['polylaplace makes a trained neural network Bayesian: calibrated uncertainty by Laplace approximation.', '',
-    ...entries.map(({ usage, summary }) => `  polylaplace ${usage.padEnd(width)}  ${summary}`),
-    `  polylaplace ${'COMMAND --help'.padEnd(width)}  the options of a command`,
-    `  polylaplace ${'--version'.padEnd(width)}  the version`, '',
-    '  polylaplace fit MODEL --data TRAIN --likelihood classification --out FILE.posterior',
-    '  polylaplace predict FILE.posterior --data NEW', '  polylaplace evaluate FILE.posterior --data TEST', '',
-    'Networks: ONNX, PyTorch state dicts, safetensors, Keras, Flux.',
-    'Data: CSV, Parquet, Arrow (the answers in --target NAME), .npy, .npz, safetensors,', 'folders of images.',
-    'Exit codes: 0 done, 1 the work failed, 2 wrong use.', ''].join('\n')
+  const line = ({ usage, summary }: { readonly usage: string, readonly summary: string }): string =>
+    wrap(summary, Math.max(20, columns - width - 16)).map((part, i) =>
+      `  ${(i === 0 ? `polylaplace ${usage}` : '').padEnd(width + 12)}  ${part}\n`
+    ).join('')
+  const examples = ['fit MODEL --data TRAIN --likelihood classification --out FILE.posterior',
+    'predict FILE.posterior --data NEW', 'evaluate FILE.posterior --data TEST']
+  return indented(
+    'polylaplace makes a trained neural network Bayesian: calibrated uncertainty by Laplace approximation.',
+    columns,
+    '',
+    '',
+  ) + `\n${entries.map(line).join('')}\n` +
+    examples.map(example => exampleLines(`polylaplace ${example}`, columns)).join('') +
+    '\nNetworks: ONNX, PyTorch state dicts, safetensors, Keras, Flux.\n' +
+    indented('Data: CSV, Parquet, Arrow (the answers in --target NAME), .npy, .npz, safetensors, folders of images.',
+      columns, '', '  ') +
+    'Exit codes: 0 done, 1 the work failed, 2 wrong use.\n'
 }
 
 async function commandHelp(name: string, columns: number): Promise<string> {

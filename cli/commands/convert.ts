@@ -1,4 +1,4 @@
-/** @file `polylaplace convert`: a posterior's file of any version as one of this version, with or without its network. */
+/** @file `polylaplace convert`: a posterior's file as this version writes it, with or without its network. */
 import { formatBytes } from '../../core/budget/memory.js'
 import { inLanguage } from '../../core/errors/option-names.js'
 import { UsageError } from '../arguments/arguments.js'

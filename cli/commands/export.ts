@@ -21,7 +21,7 @@ export const exportCommand: Command = {
   options: {
     out: { type: 'string', value: 'FILE', required: true, help: 'where the model goes, such as model.onnx' },
     outputs: { type: 'string', value: 'NAMES',
-      help: `what the posterior has without draws; or some of ${GRAPH_OUTPUTS.join(',')}` },
+      help: `what the posterior has without draws; or some of ${GRAPH_OUTPUTS.join(', ')}` },
     opset: { type: 'string', value: 'NUMBER', help: 'operator set, 13 to 24; the oldest from 17 on that will do' },
     dtype: { type: 'string', value: 'NAME', help: `the fit's own; ${PRECISIONS.join(' | ')}` },
     link: { type: 'string', value: 'NAME', help: `the posterior's own; ${LINKS.join(' | ')}` },

@@ -168,7 +168,11 @@ function report(terminal: Terminal, { posterior, labels }: LabelledPosterior, pr
   const [n] = prediction.mean.shape
   const cut = out !== undefined || (terminal.watched && n > 2 * ROWS_SHOWN)
   const rows = cut ? Math.min(n, ROWS_SHOWN) : n
-  terminal.write(`${predictionTable(prediction, posterior.likelihood, rows, labels)}\n`)
+  terminal.write(
+    `${
+      predictionTable(prediction, posterior.likelihood, rows, labels, terminal.watched ? terminal.columns : Infinity)
+    }\n`,
+  )
   if (rows < n) {
     terminal.write(`  ... ${n - rows} more rows${out === undefined ? '; --out FILE writes all of them' : ''}\n`)
   }

@@ -1,4 +1,4 @@
-/** @file Tables in Arrow's files and streams (Feather, version 2), read by Flechette, which is loaded for such a file. */
+/** @file Tables in Arrow's files and streams (Feather 2), read by Flechette, which is loaded for such a file. */
 import { DataError } from '../../core/errors/errors.js'
 import { unreadable } from './parquet.js'
 import { type Cell, type Table, withoutRowLabels } from './table.js'

@@ -51,6 +51,7 @@ export function checkClasses(names: readonly string[], likelihood: Likelihood, o
       listed(names)
     }. ` +
       (found
-        ? "Which name is which output is not known then: list all of them with --classes, in the order of the network's outputs."
+        ? 'Which name is which output is not known then: list all of them with --classes, in the order of the ' +
+          "network's outputs."
         : 'List one for each output with --classes.'), { expected, actual: names.length })
 }

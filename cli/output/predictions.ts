@@ -5,7 +5,7 @@ import type { Likelihood } from '../../core/options/words.js'
 import { float64, type Tensor } from '../../core/tensor/tensor.js'
 import { formatNumber } from '../../report/numbers.js'
 import { nested } from './json.js'
-import { table } from './table.js'
+import { fittingTable } from './table.js'
 
 /** A prediction, and the probabilities of the quantiles that were asked for. */
 export interface CommandPrediction extends Prediction {
@@ -123,14 +123,15 @@ const MOST_SHOWN = 6
 
 /** A table for people: the answer, how sure it is, and of what kind the doubt is. */
 export function predictionTable(prediction: CommandPrediction, likelihood: Likelihood, rows: number,
-  labels?: readonly string[]): string {
+  labels: readonly string[] | undefined, width: number): string {
   const shown = hasNumbers(likelihood)
     ? numberColumns(prediction)
     : probabilityColumns(prediction, likelihood, labels)
   const more = [...intervalColumns(prediction, labels),
     ...(prediction.novelty === undefined ? [] : numbered('novelty', prediction.novelty))]
-  return table([['row', ...[...shown, ...more].map(column => column.name)],
-    ...Array.from({ length: rows }, (_, row) => [String(row), ...[...shown, ...more].map(column => column.text(row))])])
+  return fittingTable([['row', ...[...shown, ...more].map(column => column.name)],
+    ...Array.from({ length: rows }, (_, row) => [String(row), ...[...shown, ...more].map(column => column.text(row))])],
+    width)
 }
 
 interface TextColumn {

@@ -18,6 +18,24 @@ export function table(rows: readonly (readonly string[])[], indent = '  '): stri
   )
 }
 
+/** The table, cut where a terminal's width ends; the first column stands before each part. */
+export function fittingTable(rows: readonly (readonly string[])[], columns: number, indent = '  '): string {
+  const widths = rows[0].map((_, column) => Math.max(...rows.map(row => (row[column] ?? '').length)) + 2)
+  const parts: number[][] = [[]]
+  let used = indent.length + widths[0]
+  for (let column = 1; column < widths.length; column++) {
+    if (used + widths[column] - 2 > columns && parts[parts.length - 1].length > 0) {
+      parts.push([])
+      used = indent.length + widths[0]
+    }
+    parts[parts.length - 1].push(column)
+    used += widths[column]
+  }
+  return parts.map(part => table(rows.map(row => [row[0], ...part.map(column => row[column] ?? '')]), indent)).join(
+    '\n\n',
+  )
+}
+
 /** A duration in the unit that suits it. */
 export function formatSeconds(seconds: number): string {
   return seconds < 1 ? `${Math.round(seconds * 1000)} ms` : `${seconds.toFixed(1)} s`

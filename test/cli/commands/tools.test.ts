@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import t from 'tap'
 import { graphPicture } from '../../../cli/output/graph-picture.js'
+import { fittingTable, table } from '../../../cli/output/table.js'
 import { readContainer } from '../../../core/storage/read-container.js'
 import { run } from '../../support/command-line.js'
 
@@ -66,4 +67,11 @@ t.test('the picture of a graph: values that are still needed are lanes', async t
   t.match(cut[43], /50 more nodes; --graph/)
   t.equal(graphPicture(chain, () => '', 40, true).length, 103)
   t.ok(graphPicture(chain, () => 'x'.repeat(90), 40, true).every(line => line.length <= 40))
+})
+
+t.test('a table that is wider than the terminal is cut into parts, each with the names of its rows', async t => {
+  const rows = [['row', 'aaaa', 'bbbb', 'cccc'], ['0', '1', '2', '3']]
+  t.equal(fittingTable(rows, Infinity), table(rows))
+  const parts = fittingTable(rows, 17).split('\n\n')
+  t.same(parts, [table([['row', 'aaaa', 'bbbb'], ['0', '1', '2']]), table([['row', 'cccc'], ['0', '3']])])
 })

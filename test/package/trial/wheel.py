@@ -1,4 +1,4 @@
-"""A whole use of the Python package: doctor, fit, prediction, saved and loaded again. Arguments: network, digits as JSON."""
+"""Uses the Python package: doctor, fit, prediction, saved and loaded. Arguments: network, digits as JSON."""
 
 import base64
 import json
