@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from ._kron import KronFactors
     from ._laplace import Laplace, load
     from ._low_rank import LowRank
+    from ._mixture import Mixture
     from ._partial import Partial, merge
     from ._prediction import Prediction
     from ._progress import Progress
@@ -65,6 +66,7 @@ __all__ = [
     "LaplaceWarning",
     "LeaveOneOutScore",
     "LowRank",
+    "Mixture",
     "NodeNotFoundError",
     "NumericalError",
     "OptionError",
@@ -119,6 +121,7 @@ _MODULES = {
     "_kron": ("KronFactors",),
     "_laplace": ("Laplace", "load"),
     "_low_rank": ("LowRank",),
+    "_mixture": ("Mixture",),
     "_partial": ("Partial", "merge"),
     "_prediction": ("Prediction",),
     "_progress": ("Progress",),

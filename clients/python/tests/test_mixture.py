@@ -1,0 +1,62 @@
+"""Mixtures of posteriors against draws of a member and then of its answer."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from polylaplace import Laplace, Mixture, OptionError
+
+rng = np.random.default_rng(0)
+X = rng.normal(size=(40, 2))
+
+pytestmark = pytest.mark.filterwarnings("ignore")
+
+
+def posterior(likelihood: str, seed: int, y: np.ndarray, outputs: int = 1) -> Laplace:
+    draw = np.random.default_rng(seed)
+    weights = {
+        "0.weight": draw.normal(size=(4, 2)),
+        "0.bias": draw.normal(size=4),
+        "2.weight": draw.normal(size=(outputs, 4)),
+        "2.bias": draw.normal(size=outputs),
+    }
+    return Laplace(weights, likelihood, "all", "full", prior_precision=5.0, activation="Tanh").fit(X, y)
+
+
+def test_numbers_have_the_moments_of_the_mixture() -> None:
+    members = [posterior("regression", seed, X[:, :1]) for seed in (1, 2, 3)]
+    mixture = Mixture(members, [1, 2, 1])
+    mean, variance = mixture(X[:5])
+    random = np.random.default_rng(5)
+    which = random.choice(3, size=200_000, p=[0.25, 0.5, 0.25])
+    own = [member.predict(X[:5]) for member in members]
+    m = np.stack([each.mean[:, 0] for each in own])[which]
+    v = np.stack([each.predictive_variance[:, 0] for each in own])[which]
+    draws = m + np.sqrt(v) * random.normal(size=m.shape)
+    np.testing.assert_allclose(mean[:, 0], draws.mean(0), atol=0.02)
+    np.testing.assert_allclose(variance[:, 0], draws.var(0), rtol=0.02)
+    answer = mixture.predict(X[:5])
+    np.testing.assert_allclose(answer.aleatoric + answer.epistemic, answer.predictive_variance)
+    single = Mixture(members[:1]).predict(X[:5])
+    np.testing.assert_allclose(single.epistemic, own[0].epistemic)
+
+
+def test_classes_have_the_mean_of_the_probabilities() -> None:
+    y = (X[:, 0] > 0).astype(int)
+    members = [posterior("classification", seed, y, 2) for seed in (1, 2)]
+    mixture = Mixture(members)
+    np.testing.assert_allclose(mixture(X), (members[0](X) + members[1](X)) / 2)
+    answer = mixture.predict(X, seed=1)
+    p = mixture(X)
+    np.testing.assert_allclose(answer.epistemic, np.maximum(0, -(p * np.log(p)).sum(1) - answer.aleatoric), atol=1e-12)
+    counts = Mixture([posterior("poisson", 1, np.abs(np.round(X[:, :1])))]).predict(X[:3])
+    assert counts.predictive_mean is not None
+
+
+def test_what_does_not_go_together_is_refused() -> None:
+    one = posterior("regression", 1, X[:, :1])
+    other = posterior("classification", 1, (X[:, 0] > 0).astype(int), 2)
+    for members, weights in (([], None), ([one, other], None), ([one], [0.0]), ([one], [1, 2]), ([one, one], [1, -1])):
+        with pytest.raises(OptionError):
+            Mixture(members, weights)
