@@ -21,6 +21,7 @@ import { intervalValues, noveltyValues, setValues } from './intervals.js'
 import { drawnProbabilities, type Draws, entropies, type GaussianValues, inverseLink, linkValues } from './links.js'
 import { networkGaussian } from './network-gaussian.js'
 import { scaledVariance } from './output-variance.js'
+import { shortened } from './shorten.js'
 
 /** What a graph can have as its outputs; names as they are in the file. */
 export const GRAPH_OUTPUTS = ['mean', 'variance', 'covariance', 'probabilities', 'aleatoric', 'epistemic',
@@ -118,7 +119,7 @@ export function predictionGraph(task: PredictionGraphTask): Graph {
       : formulas(builder, precision).real(shaped)
     builder.nodes.push({ op: 'Identity', inputs: [cast], outputs: [name], attributes: {} })
   }
-  return removeDead(sortNodes({ ...builder.build(outputs), parameters: [] }))
+  return shortened(removeDead(sortNodes({ ...builder.build(outputs), parameters: [] })))
 }
 
 function missing(what: string): never {
