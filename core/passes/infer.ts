@@ -60,8 +60,15 @@ export function inferNode(node: Node, types: Map<string, InferredValue>): void {
   for (const output of outputs) checkValueSize(node, inputs, output)
   const known = evaluate(node, inputs, outputs, types)
   node.outputs.forEach((name, i) => {
-    const inferred = outputs[i]
-    if (name === '' || inferred === undefined) return
+    if (name === '') return
+    const inferred = outputs.at(i)
+    if (inferred === undefined) {
+      throw new GraphError('BAD_GRAPH',
+        `${describeNode(node)} names ${node.outputs.length} outputs, and the operator has ${outputs.length}.`, {
+        op: node.op,
+        name,
+      })
+    }
     if (inferred.shape.filter(isBatch).length > 1) {
       throw batchAxisError(node, `its result of shape ${formatDims(inferred.shape)} has several batch axes.`)
     }

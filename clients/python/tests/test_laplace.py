@@ -9,7 +9,6 @@ import multiprocessing
 import os
 import pickle
 import signal
-import threading
 import time
 import warnings
 from concurrent.futures import ThreadPoolExecutor
@@ -19,7 +18,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from conftest import CASES, read_case
+from conftest import CASES, during, read_case
 from polylaplace import (
     Client,
     DataError,
@@ -462,7 +461,7 @@ def test_r3_ctrl_c_in_a_fit_leaves_the_old_posterior(iris: dict[str, Any]) -> No
     before = la.log_marginal_likelihood()
     rows = np.tile(iris["x"], (20_000, 1))
     labels = np.tile(iris["y"], 20_000)
-    threading.Timer(0.4, _thread.interrupt_main).start()
+    during(default_client(), _thread.interrupt_main)
     with pytest.raises(KeyboardInterrupt):
         la.fit(rows, labels)
     assert la.log_marginal_likelihood() == before

@@ -9,7 +9,7 @@
 #'   otherwise.
 #' * `options(polylaplace.progress = TRUE)`: bars for long work, with package cli.
 #' * `options(polylaplace.start_timeout = 10)`, or the environment variable `POLYLAPLACE_START_TIMEOUT`: seconds until
-#'   the server must have started.
+#'   the server must have started; unless given, longer on a machine that is crowded.
 #'
 #' An interrupt (Ctrl-C, Esc) cancels the present work and leaves the session and all fitted objects usable.
 #'

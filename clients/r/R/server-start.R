@@ -7,10 +7,12 @@ PROTOCOL_VERSIONS <- c(1, 1)
 RESTARTS <- 3
 RESTART_WINDOW <- 60
 
-#' Seconds until a server must have answered its first message.
+#' Seconds until a server must have answered its first message. Where nothing else is given they are 10, and more on a
+#' machine where more than four want each processor: when a hundred processes fit, starting takes that long.
 #' @noRd
 start_timeout <- function() {
-  given <- getOption("polylaplace.start_timeout", Sys.getenv("POLYLAPLACE_START_TIMEOUT", "10"))
+  given <- getOption("polylaplace.start_timeout", Sys.getenv("POLYLAPLACE_START_TIMEOUT"))
+  if (identical(given, "")) return(10 * max(1, round(waiting_processes() / (4 * processors()))))
   seconds <- suppressWarnings(as.double(given))
   if (length(seconds) == 1 && is.finite(seconds) && seconds > 0) return(seconds)
   laplace_stop(
@@ -20,6 +22,18 @@ start_timeout <- function() {
     ),
     "BAD_OPTION", list(option = "polylaplace.start_timeout")
   )
+}
+
+#' How many want a processor: on the average of a minute, or now; 0 where the system does not say.
+#' @noRd
+waiting_processes <- function() {
+  text <- tryCatch(suppressWarnings(readLines("/proc/loadavg", 1L)), error = function(condition) "0")
+  max(as.double(sub("[ /].*", "", c(text, sub("^(\\S+ ){3}", "", text)))))
+}
+
+processors <- function() {
+  lines <- tryCatch(suppressWarnings(readLines("/proc/stat")), error = function(condition) "")
+  max(1L, sum(grepl("^cpu[0-9]", lines)))
 }
 
 #' Starts the server where it does not run. In a forked child it is the child's own.

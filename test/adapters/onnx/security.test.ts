@@ -2,6 +2,7 @@ import t, { type Test } from 'tap'
 import { externalLocations, readOnnx, readOnnxTensors } from '../../../adapters/onnx/index.js'
 import { runGraph } from '../../../core/engine/typescript.js'
 import { LaplaceError } from '../../../core/errors/errors.js'
+import { laplace } from '../../../core/laplace/laplace.js'
 import { prepareNetwork } from '../../../core/network/network.js'
 import { tensor } from '../../../core/tensor/tensor.js'
 import * as b from './onnx-bytes.js'
@@ -37,6 +38,13 @@ function refuses(t: Test, attack: string, expected: Expected, run: () => unknown
     `${attack}: prototypes are untouched`)
   return error instanceof LaplaceError ? error : undefined
 }
+
+t.test('32 more outputs than an operator has', t => {
+  const network = b.smallModel({ nodes: [b.node('Gemm', ['x', 'w', 'b'], ['y', 'z'])] })
+  t.throws(() => laplace(readOnnx(network), { likelihood: 'regression' }), { code: 'BAD_GRAPH',
+    message: /names 2 outputs, and the operator has 1/ })
+  t.end()
+})
 
 const read = (bytes: Uint8Array) => (): unknown => readOnnx(bytes)
 

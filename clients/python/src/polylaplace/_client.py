@@ -12,6 +12,7 @@ import time
 import weakref
 from collections import deque
 from collections.abc import Mapping
+from pathlib import Path
 from types import TracebackType
 from typing import Any
 
@@ -58,7 +59,7 @@ class Client(Requests):
         heap: heap limit of a compute thread in MiB.
         read_directories: folders below which the server may read files itself (`path` parameters).
         start_timeout: seconds until the server must have answered its first message; by default
-            POLYLAPLACE_START_TIMEOUT, or 10.
+            POLYLAPLACE_START_TIMEOUT, or 10, and more on a machine where more than four want each processor.
         command: the whole command of the server, instead of node and the bundled file.
     """
 
@@ -168,7 +169,9 @@ class Client(Requests):
                 raise
 
     def _greet(self, begin: float) -> Transport:
-        limit = max(self._start_timeout, _RESTART_TIMEOUT) if self._greeted else self._start_timeout
+        limit = _START_TIMEOUT * _crowding() if self._start_timeout is None else self._start_timeout
+        if self._greeted:
+            limit = max(limit, _RESTART_TIMEOUT)
         end = begin + limit
         self._generation += 1
         self._garbage.clear()
@@ -339,11 +342,24 @@ class Client(Requests):
         return self.call("stats")
 
 
-def _start_timeout() -> float:
+def _crowding() -> float:
+    """How much longer a start may take where others want the processors: when a hundred processes fit at once, tens
+    of seconds."""
+    try:
+        average, _, _, running, *_ = Path("/proc/loadavg").read_text().split()
+        waiting = max(float(average), float(running.split("/")[0]))
+    except (OSError, ValueError):
+        return 1.0
+    return max(1.0, round(waiting / (4 * (os.cpu_count() or 1))))
+
+
+def _start_timeout() -> float | None:
     """The limit that the environment gives."""
     text = os.environ.get("POLYLAPLACE_START_TIMEOUT", "")
+    if not text:
+        return None
     try:
-        seconds = float(text) if text else _START_TIMEOUT
+        seconds = float(text)
     except ValueError:
         seconds = 0.0
     if not 0 < seconds < float("inf"):

@@ -84,5 +84,5 @@ fork_many <- function(times, started) {
       error = conditionMessage
     )
   }, mc.cores = times)
-  list(ends = table(unlist(ends)))
+  list(ends = table(vapply(ends, function(end) if (is.null(end)) "no answer" else as.character(end), "")))
 }

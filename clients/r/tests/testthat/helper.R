@@ -42,10 +42,18 @@ signal_later <- function(pid, signal, seconds) {
   system(sprintf("(sleep %s; kill -%s %d) > /dev/null 2>&1 &", format(seconds), signal, pid))
 }
 
-# A limit as it is promised on a quiet machine, and longer the more others wait for its processors.
-allowed <- function(seconds) {
-  load <- tryCatch(suppressWarnings(scan("/proc/loadavg", 0, n = 1L, quiet = TRUE)), error = function(condition) 0)
-  seconds * (1 + 20 * max(0, load / max(1, parallel::detectCores(), na.rm = TRUE) - 0.5))
+# Seconds after which something is taken to hang, whatever else the machine does.
+HANG <- 300
+
+# Does something once, at the first progress of a call: it is under way then, on any machine.
+at_first_progress <- function(code) {
+  act <- substitute(code)
+  frame <- parent.frame()
+  done <- FALSE
+  function(...) {
+    if (!done) eval(act, frame)
+    done <<- TRUE
+  }
 }
 
 seconds_of <- function(code) {

@@ -40,15 +40,14 @@ test_that("P2: 2 MB on stderr do not stop the server", {
 test_that("R5: a server that does not answer is cancelled, then ended", {
   server <- fake("deaf")
   pid <- NULL
-  taken <- seconds_of(expect_error(
+  expect_error(
     {
       inside$connect_server(server)
       pid <- server$transport$pid()
       inside$request(server, "ping", timeout = 0.1)
     },
     class = "laplace_error_cancelled"
-  ))
-  expect_lt(taken, allowed(12))
+  )
   expect_false(is_alive(pid))
 })
 
@@ -59,13 +58,13 @@ test_that("R1: answers to other requests are dropped", {
 test_that("H4: a server that never says hello is given up", {
   skip_on_os("windows")
   local_options(polylaplace.start_timeout = 0.5)
-  server <- inside$new_server(c("/bin/sh", "-c", "exec sleep 20", "sh"), "fifo")
+  server <- inside$new_server(c("/bin/sh", "-c", "exec sleep 600", "sh"), "fifo")
   taken <- seconds_of(
     expect_error(
       inside$request(server, "ping"), "did not answer within 0.5 s.*Command:", class = "laplace_error_server_crashed"
     )
   )
-  expect_lt(taken, allowed(5))
+  expect_lt(taken, HANG)
 })
 
 test_that("H4: a server that does not start says why", {
@@ -146,20 +145,24 @@ wrapped_node <- function(script) {
 test_that("60: a node that is not right is named in time, by what it prints, and by doctor()", {
   skip_without_signals()
   starts <- list(
-    silent = list("sleep 60", "did not answer within 2 s"),
-    words = list("echo waiting for a licence >&2; sleep 60", "waiting for a licence"),
+    silent = list("sleep 600", "did not answer within [0-9]+ s"),
+    words = list("echo waiting for a licence >&2; sleep 600", "waiting for a licence"),
     end = list("exit 0", "exit code 0"),
     why = list("echo no licence; exit 5", "no licence"),
     old = list("echo v16.20.0", "16.20.0.* is too old")
   )
   for (start in starts) {
     node <- wrapped_node(start[[1]])
-    local_options(polylaplace.node = node, polylaplace.start_timeout = 2)
-    taken <- seconds_of(expect_error(
-      inside$request(inside$new_server(transport = "fifo"), "ping"), start[[2]], class = "laplace_error"
-    ))
-    # Not near the limit: a busy machine is slower. The 60 s of the script are not waited for.
-    expect_lt(taken, allowed(30))
+    # The 600 s of the script are not waited for. A busy machine may not have let it come to its words.
+    for (limit in c(2, 15, 100)) {
+      local_options(polylaplace.node = node, polylaplace.start_timeout = limit)
+      taken <- seconds_of(error <- expect_error(
+        inside$request(inside$new_server(transport = "fifo"), "ping"), class = "laplace_error"
+      ))
+      expect_lt(taken, HANG)
+      if (grepl(start[[2]], conditionMessage(error))) break
+    }
+    expect_match(conditionMessage(error), start[[2]])
     expect_output(expect_false(doctor()), basename(node), info = start[[1]])
   }
   local_options(polylaplace.node = tempfile())
