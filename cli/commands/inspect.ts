@@ -1,7 +1,7 @@
 /** @file `polylaplace inspect`: what a network file holds, and what a Laplace approximation of it would cost. */
 import type { FileDescription } from '../../adapters/network/index.js'
 import { formatBytes } from '../../core/budget/memory.js'
-import { LaplaceError } from '../../core/errors/errors.js'
+import { LaplaceError, ResourceError } from '../../core/errors/errors.js'
 import { inLanguage } from '../../core/errors/option-names.js'
 import { oneOf } from '../../core/errors/suggest.js'
 import { type Graph, isBatch } from '../../core/graph/graph.js'
@@ -12,12 +12,13 @@ import { type Likelihood, LIKELIHOODS, type Subset, WHOLE_SUBSETS } from '../../
 import { sortNodes } from '../../core/passes/fold.js'
 import { inferTypes } from '../../core/passes/infer.js'
 import { formatShape } from '../../core/tensor/tensor.js'
+import { nodeRuntime } from '../../node/runtime/runtime.js'
 import { formatCount } from '../../report/numbers.js'
 import { CHOICE_OPTIONS, MODEL_OPTIONS } from '../arguments/network-options.js'
 import { describeNetworkFile, readNetworkFile } from '../files/network-file.js'
 import { graphPicture, type ShapeText } from '../output/graph-picture.js'
 import { toJson } from '../output/json.js'
-import { pairs, table, wrap } from '../output/table.js'
+import { formatSeconds, pairs, table, wrap } from '../output/table.js'
 import { noteRemark } from '../output/terminal.js'
 import type { Command } from './command.js'
 
@@ -30,6 +31,7 @@ export const inspect: Command = {
     likelihood: { type: 'string', value: 'NAME',
       help: `${LIKELIHOODS.join(' | ')}: whether the network suits it, and the sizes for it` },
     graph: { type: 'boolean', help: 'the whole picture of the network, however many nodes it has' },
+    rows: { type: 'string', value: 'N', help: 'also what fits to so many rows will take: memory and time' },
     ...CHOICE_OPTIONS,
     ...MODEL_OPTIONS,
     json: { type: 'boolean', help: 'print JSON' },
@@ -45,7 +47,8 @@ export const inspect: Command = {
     }
     const { graph, format } = await readNetworkFile(path, args)
     const summary = summarizeNetwork(graph)
-    const costs = costsOf(graph, likelihood, { input: args.text('input'), output: args.text('output') })
+    const costs = costsOf(graph, likelihood, { input: args.text('input'), output: args.text('output') },
+      args.number('rows'))
     if (args.flag('json')) return terminal.write(toJson({ format, ...summary, ...costs }))
     const picture = graphPicture(sortNodes(graph), shapesOf(graph), terminal.columns - 2, args.flag('graph'))
     terminal.write(
@@ -69,13 +72,40 @@ function shapesOf(graph: Graph): ShapeText {
 
 /** What the posteriors of a network need, and why some are not to be had. */
 interface Costs {
+  /** What fits to a number of rows will take, where one was given. */
+  readonly forecasts?: readonly FitForecast[]
   /** The likelihoods whose outputs the network has. */
   readonly likelihoods: readonly Likelihood[]
   readonly memory: ReturnType<typeof memoryTable>
   readonly unavailable: readonly { readonly subset: string, readonly reason: string }[]
 }
 
-function costsOf(graph: Graph, wanted: Likelihood | undefined, choice: NetworkChoice): Costs {
+/** What a fit will take; the last two are absent where it is refused. */
+interface FitForecast {
+  readonly subset: string
+  readonly structure: string
+  readonly bytes?: number
+  readonly seconds?: number
+}
+
+/** The fits of the memory table, and the one that is chosen when nothing is said. */
+function forecastsOf(graph: Graph, likelihood: Likelihood, choice: NetworkChoice, rows: number,
+  memory: Costs['memory']): FitForecast[] {
+  const fits = [{ subset: 'auto', structure: 'auto', options: {} },
+    ...memory.map(({ subset, structure }) => ({ subset, structure, options: { subset, structure } }))]
+  return fits.map(({ subset, structure, options }) => {
+    try {
+      const { bytes, seconds } = laplace(graph, { likelihood, ...options, ...choice }, nodeRuntime)
+        .forecast({ rows })
+      return { subset, structure, bytes, seconds }
+    } catch (error) {
+      if (error instanceof ResourceError) return { subset, structure }
+      throw error
+    }
+  })
+}
+
+function costsOf(graph: Graph, wanted: Likelihood | undefined, choice: NetworkChoice, rows?: number): Costs {
   const likelihoods = LIKELIHOODS.filter(likelihood =>
     WHOLE_SUBSETS.some(subset => obstacle(graph, likelihood, subset, choice) === undefined)
   )
@@ -84,8 +114,10 @@ function costsOf(graph: Graph, wanted: Likelihood | undefined, choice: NetworkCh
     const reason = obstacle(graph, likelihood, subset, choice)
     return reason === undefined ? [] : [{ subset, reason }]
   })
-  return { likelihoods,
-    memory: unavailable.length === WHOLE_SUBSETS.length ? [] : memoryTable(graph, likelihood, choice), unavailable }
+  const memory = unavailable.length === WHOLE_SUBSETS.length ? [] : memoryTable(graph, likelihood, choice)
+  return { likelihoods, memory, unavailable, ...(rows === undefined || memory.length === 0
+    ? {}
+    : { forecasts: forecastsOf(graph, likelihood, choice, rows, memory) }) }
 }
 
 /** Why a subset of a network cannot have a posterior; undefined where it can. */
@@ -105,8 +137,8 @@ const shapeText = (
   ? 'unknown shape'
   : formatShape(shape.map(extent => (extent === -1 ? 'N' : extent < 0 ? `${-extent} N` : extent))))
 
-function networkText(path: string, format: string, summary: NetworkSummary, { likelihoods, memory, unavailable }: Costs,
-  columns: number, picture: string): string {
+function networkText(path: string, format: string, summary: NetworkSummary,
+  { likelihoods, memory, unavailable, forecasts }: Costs, columns: number, picture: string): string {
   const { inputs, outputs, layers, parameters, parameterCount, precision, digest } = summary
   return pairs([
     ['File', `${path} (${format})`],
@@ -123,6 +155,15 @@ function networkText(path: string, format: string, summary: NetworkSummary, { li
       : `\nMemory of a posterior\n${
         table([['subset', 'structure', 'memory', 'partial fit'],
           ...memory.map(row => [row.subset, row.structure, formatBytes(row.bytes), formatBytes(row.partialBytes)])])
+      }\n`) +
+    (forecasts === undefined ?
+      '' :
+      `\nFits\n${
+        table([['subset', 'structure', 'memory', 'time'], ...forecasts.map((
+          { subset, structure, bytes, seconds },
+        ) => [subset, structure, bytes === undefined ? 'too large' : formatBytes(bytes),
+          seconds === undefined ? '' : formatSeconds(seconds)]
+        )])
       }\n`) +
     notAvailable(unavailable, columns)
 }

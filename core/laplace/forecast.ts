@@ -48,7 +48,7 @@ const FILE_RATE = 2e8
 /** The forecast of a task. @throws OptionError BAD_OPTION for counts that are none */
 export function forecastTask(task: FitTask, request: ForecastRequest): Forecast {
   knownOptions('forecast', request, KNOWN)
-  const rows = countOf('rows', request.rows) ?? 1
+  const rows = countOf('rows', request.rows as number | undefined ?? NaN) ?? 1
   const batch = Math.min(rows, countOf('batch', request.batch) ?? rows)
   const predicted = countOf('predict', request.predict) ?? Math.min(rows, 1000)
   const draws = countOf('samples', request.samples)

@@ -41,7 +41,9 @@ export function optionalBatch(params: DecodedMap, state: ThreadState): Batch | u
 /** Held-out examples: the parameter `validation: {x, y}`. */
 export function validationOf(params: DecodedMap, state: ThreadState): Batch | undefined {
   const validation = optionalMap(params, 'validation')
-  return validation === undefined ? undefined : batchOf(validation, state)
+  if (validation === undefined) return undefined
+  knownOptions('validation', validation, ['x', 'y'])
+  return batchOf(validation, state)
 }
 
 /**

@@ -2,14 +2,15 @@
  * @file The methods of docs/protocol.md section 5, by name, and the state of the compute thread that carries them out.
  */
 import { ProtocolError } from '../../core/errors/errors.js'
+import { knownOptions } from '../../core/errors/suggest.js'
 import { nodeRuntime } from '../../node/runtime/runtime.js'
 import { compare } from './compare.js'
 import { conformalize } from './conformalize.js'
 import { createFileReader } from './file-reader.js'
-import { addRows, digestChunk, fit, fitBatch, fitBegin, fitEnd, fitMerged, fitPartial, forget, mergePartials,
+import { addRows, digestChunk, fit, fitBatch, fitBegin, fitEnd, fitMerged, fitPartial, forecast, forget, mergePartials,
   subtractPartial } from './fits.js'
 import type { MethodSet } from './method-set.js'
-import type { MethodName } from './method-table.js'
+import { type MethodName, METHODS as ENTRIES } from './method-table.js'
 import type { Method, ThreadState } from './method.js'
 import { metrics } from './metrics.js'
 import { filesBeside, forward, inspect, readNetwork } from './networks.js'
@@ -27,6 +28,7 @@ const METHODS: Readonly<Record<MethodName, Method>> = {
   filesBeside,
   inspect,
   forward,
+  forecast,
   fit,
   fitBegin,
   fitBatch,
@@ -73,6 +75,7 @@ export function createMethods(setup: { readonly readDirectories: readonly string
           method: name.slice(0, 100),
         })
       }
+      knownOptions(name, params, ENTRIES.get(name)?.takes ?? [])
       return method(params, context, state)
     },
     free: handle => {

@@ -1,6 +1,7 @@
 /** @file Methods that fit: at once, batch by batch, and in parts that are merged. */
 import { oneOf } from '../../core/errors/suggest.js'
 import type { FitWork } from '../../core/laplace/fit-work.js'
+import type { ForecastRequest } from '../../core/laplace/forecast.js'
 import type { LaplacePosterior } from '../../core/laplace/laplace-posterior.js'
 import { type Laplace, laplace } from '../../core/laplace/laplace.js'
 import type { LaplaceOptions } from '../../core/options/laplace-options.js'
@@ -49,6 +50,13 @@ const FIT_OPTIONS = [
   'batchSize',
   'memoryLimit',
 ] as const
+
+/** What a fit to so many rows will take, before anything is computed. */
+export const forecast: Method = async (params, _context, state) => {
+  const counts = plainValues(params, ['rows', 'batch', 'predict', 'samples'], state) as unknown as ForecastRequest
+  const { bytes, seconds, stages } = (await approximation(params, 'forecast', state)).forecast(counts)
+  return { bytes, seconds, stages: stages.map(stage => ({ ...stage })) }
+}
 
 /** The network of a request, by its handle or as what `readNetwork` takes, with its options. */
 async function approximation(params: DecodedMap, method: string, state: ThreadState): Promise<Laplace> {

@@ -1,50 +1,61 @@
 /**
- * @file The methods that the compute threads carry out, and what they make. Plain data: the I/O thread, which reads it
- * too, must load no computing code, or every start of the server would wait for it.
+ * @file The methods that the compute threads carry out: what they take, and what they make. Plain data: the I/O thread,
+ * which reads it too, must load no computing code, or every start of the server would wait for it.
  */
 import type { HandleKind } from '../messages/handle-kind.js'
 
-/** What the I/O thread knows of a method. */
+/** What is known of a method. */
 export interface MethodEntry {
+  /** The names of its parameters; others are refused. */
+  readonly takes: readonly string[]
   /** The kind of handle that a successful request leaves behind. */
   readonly creates?: HandleKind
 }
 
+/** The forms in which a network arrives, and what may come with each of them. */
+export const NETWORK_PARAMETERS = ['bytes', 'path', 'module', 'layers', 'tensors', 'nnet', 'sklearn', 'hints',
+  'columns', 'preparation', 'targets', 'expected', 'brief'] as const
+
+const APPROXIMATION = ['model', 'network', 'options'] as const
+const DATA = ['x', 'y'] as const
+
 const TABLE = {
-  readNetwork: { creates: 'model' },
-  filesBeside: {},
-  inspect: {},
-  forward: {},
-  fit: { creates: 'posterior' },
-  fitBegin: { creates: 'fit' },
-  fitBatch: {},
-  fitEnd: { creates: 'posterior' },
-  fitPartial: {},
-  digestChunk: {},
-  mergePartials: {},
-  subtractPartial: {},
-  addRows: { creates: 'posterior' },
-  forget: { creates: 'posterior' },
-  fitMerged: { creates: 'posterior' },
-  tune: { creates: 'posterior' },
-  withPrior: { creates: 'posterior' },
-  conformalize: { creates: 'posterior' },
-  predict: {},
-  functionalVariance: {},
-  inputGradients: {},
-  sample: {},
-  predictiveSamples: {},
-  functionalSamples: {},
-  logProb: {},
-  logMarginalLikelihood: {},
-  get: {},
-  save: {},
-  toOnnx: {},
-  load: { creates: 'posterior' },
-  compare: {},
-  figures: {},
-  report: {},
-  metrics: {},
+  readNetwork: { takes: NETWORK_PARAMETERS, creates: 'model' },
+  filesBeside: { takes: ['bytes'] },
+  inspect: { takes: ['model', 'likelihood'] },
+  forward: { takes: ['model', 'x', 'options'] },
+  forecast: { takes: [...APPROXIMATION, 'rows', 'batch', 'predict', 'samples'] },
+  fit: { takes: [...APPROXIMATION, ...DATA, 'sampleWeight', 'validation', 'brief'], creates: 'posterior' },
+  fitBegin: { takes: [...APPROXIMATION, 'validation'], creates: 'fit' },
+  fitBatch: { takes: ['fit', ...DATA, 'sampleWeight'] },
+  fitEnd: { takes: ['fit', 'brief'], creates: 'posterior' },
+  fitPartial: { takes: [...APPROXIMATION, ...DATA, 'sampleWeight', 'chunk'] },
+  digestChunk: { takes: [...DATA, 'chunk'] },
+  mergePartials: { takes: ['partials', 'repeats'] },
+  subtractPartial: { takes: ['partial', 'part'] },
+  addRows: { takes: ['posterior', ...DATA, 'sampleWeight', 'brief'], creates: 'posterior' },
+  forget: { takes: ['posterior', ...DATA, 'sampleWeight', 'brief'], creates: 'posterior' },
+  fitMerged: { takes: [...APPROXIMATION, ...DATA, 'partial', 'validation', 'brief'], creates: 'posterior' },
+  tune: { takes: ['posterior', 'options', ...DATA, 'validation', 'brief'], creates: 'posterior' },
+  withPrior: { takes: ['posterior', 'priorPrecision', 'priorMean', 'sigmaNoise', 'temperature', 'brief'],
+    creates: 'posterior' },
+  conformalize: { takes: ['posterior', ...DATA, 'score', 'randomised', 'seed', 'brief'], creates: 'posterior' },
+  predict: { takes: ['posterior', 'x', 'options', 'parts'] },
+  functionalVariance: { takes: ['posterior', 'x', 'joint'] },
+  inputGradients: { takes: ['posterior', 'x'] },
+  sample: { takes: ['posterior', 'samples', 'seed'] },
+  predictiveSamples: { takes: ['posterior', 'x', 'samples', 'seed', 'predictive'] },
+  functionalSamples: { takes: ['posterior', 'x', 'samples', 'seed', 'predictive'] },
+  logProb: { takes: ['posterior', 'theta'] },
+  logMarginalLikelihood: { takes: ['posterior', 'priorPrecision', 'sigmaNoise'] },
+  get: { takes: ['posterior', 'names'] },
+  save: { takes: ['posterior', 'network'] },
+  toOnnx: { takes: ['posterior', 'options', 'stem', 'card', 'mlflow', ...DATA] },
+  load: { takes: ['data', 'model', 'brief'], creates: 'posterior' },
+  compare: { takes: ['posterior', ...DATA, 'outliers'] },
+  figures: { takes: ['posterior', ...DATA, 'outliers'] },
+  report: { takes: ['posterior', ...DATA, 'outliers', 'classes', 'title'] },
+  metrics: { takes: ['likelihood', 'y', 'mean', 'variance', 'probabilities', 'covariance', 'sigmaNoise'] },
 } as const satisfies Record<string, MethodEntry>
 
 /** A method of the compute threads. */

@@ -22,6 +22,7 @@ import { MAX_ITEMS } from '../frames/limits.js'
 import { bytesParameter, flagParameter, listParameter, mapParameter, optional, optionalMap,
   textsParameter } from '../messages/parameters.js'
 import { examplesParameter, optionsOf } from './arguments.js'
+import { NETWORK_PARAMETERS } from './method-table.js'
 import { type Method, nameFor, type ThreadState, workOf } from './method.js'
 import type { Model } from './object-store.js'
 
@@ -36,7 +37,7 @@ export const readNetwork: Method = async (params, context, state) => {
   return { handle, summary }
 }
 
-/** The names of the files beside a network's file that hold its weights;. */
+/** The names of the files beside a network's file that hold its weights. */
 export const filesBeside: Method = async params => {
   const { filesBeside: named } = await import('../../adapters/network/index.js')
   return { names: (await named(bytesParameter(params, 'bytes'))).slice(0, MAX_ITEMS) }
@@ -55,6 +56,7 @@ const SOURCES: readonly (readonly [key: string, read: (params: DecodedMap, state
 
 /** The network that a map of `readNetwork`'s parameters holds. */
 export async function modelFrom(params: DecodedMap, state: ThreadState): Promise<Model> {
+  knownOptions('readNetwork', params, NETWORK_PARAMETERS)
   const source = SOURCES.find(([key]) => optional(params, key) !== undefined)
   if (source === undefined) {
     throw new ProtocolError('PROTOCOL', `readNetwork needs one of ${SOURCES.map(([key]) => key).join(', ')}.`, {

@@ -24,8 +24,8 @@ export const DEFAULT_THREAD_GRACE_MS = 5000
 /** Whether the client still lives is looked at this often. */
 export const PARENT_POLL_MS = 3000
 
-/** How long the end of the process waits for its last answers to be read. */
-export const DRAIN_MS = 2000
+/** How long the end of the process waits for its last answers to be read, on a busy machine too. */
+export const DRAIN_MS = 30_000
 
 /** How long the end of the process waits for its threads before it is ended by force. */
 export const THREADS_END_MS = 5000

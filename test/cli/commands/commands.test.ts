@@ -241,6 +241,16 @@ t.test('inspect', async t => {
   t.match((await run('inspect', model('digits'), '--likelihood', 'binary')).out.replace(/\s+/g, ' '),
     /Not available: last_layer, all\. The likelihood 'binary' needs a network with one output/)
   t.match(out, /Likelihoods +classification, multilabel, regression/)
+  t.match((await run('inspect', model('digits'), '--rows', '1000')).out,
+    /\nFits\n.*\n.*\n +auto +auto +[\d.]+ MiB +[\d.]+ m?s/)
+  const { forecasts } = JSON.parse((await run('inspect', model('digits'), '--rows', '1000', '--json')).out) as {
+    forecasts: { subset: string, bytes: number, seconds: number }[]
+  }
+  t.equal(forecasts.length, 7)
+  t.ok(forecasts.every(({ bytes, seconds }) => bytes > 0 && seconds > 0))
+  for (const rows of ['ten', '0', '1.5']) {
+    t.match(await run('inspect', model('digits'), '--rows', rows), { code: 2, remarks: /rows/ })
+  }
 })
 
 t.test('inspect: which input and output, and lengths that a file leaves open', async t => {

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
         UntrustedInputError,
     )
     from ._figures import Figures
+    from ._forecast import Forecast
     from ._kron import KronFactors
     from ._laplace import Laplace, load
     from ._low_rank import LowRank
@@ -56,6 +57,7 @@ __all__ = [
     "Comparison",
     "DataError",
     "Figures",
+    "Forecast",
     "GraphError",
     "InternalError",
     "KronFactors",
@@ -118,6 +120,7 @@ _MODULES = {
         "UntrustedInputError",
     ),
     "_figures": ("Figures",),
+    "_forecast": ("Forecast",),
     "_kron": ("KronFactors",),
     "_laplace": ("Laplace", "load"),
     "_low_rank": ("LowRank",),

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Self
 
 from ._batching import exceeds_one_message, slices
 from ._data import batches, is_array_like, masked
-from ._exceptions import DataError, InternalError
+from ._examples import to_examples
+from ._exceptions import DataError, InternalError, OptionError
+from ._forecast import Forecast, forecast_of
 from ._partial import Partial, merge, partial_of
 from ._posterior_state import ONE_MESSAGE, PosteriorState
 from ._progress import ProgressOption
@@ -105,6 +108,38 @@ class Fitting(PosteriorState):
         self._adopt(*made)
         self._training = None
         return self
+
+    def forecast(
+        self,
+        rows: Any,
+        *,
+        batch: int | None = None,
+        predict: int | None = None,
+        samples: int | None = None,
+    ) -> Forecast:
+        """What a fit to so many rows will take, its predictions and its file: bytes and seconds. Nothing is computed.
+
+        Args:
+            rows: how many rows; or the rows themselves, (n, ...), which networks that are traced need.
+            batch: rows that are given at a time, where they come in batches.
+            predict: rows of one prediction, by default as many as are fitted, 1,000 at most.
+            samples: draws of the outputs of these rows.
+
+        Raises:
+            ResourceError: one example alone is beyond `memory_limit`.
+
+        >>> print(la.forecast(50_000))  # doctest: +SKIP
+        """
+        example = to_examples(rows, "rows") if is_array_like(rows) else None
+        counts = {
+            "rows": len(rows) if example is not None else rows,
+            "batch": batch,
+            "predict": predict,
+            "samples": samples,
+        }
+        given = {name: _as_count(value, name) for name, value in counts.items() if name == "rows" or value is not None}
+        params = {**self._network_for(example), "options": self._fit_options(), **given}
+        return forecast_of(self._client.call("forecast", params))
 
     def _fitted_to(
         self, X: Any, y: Any, timeout: float | None, progress: ProgressOption, weight: Any = None
@@ -234,6 +269,20 @@ class Fitting(PosteriorState):
 def _readable_again(X: Any, y: Any, weight: Any = None) -> tuple[Any, Any, Any] | None:
     """The data of a fit, None where reading it again would find nothing: an iterator is empty after the fit."""
     return None if isinstance(X, Iterator) else (X, y, weight)
+
+
+def _as_count(value: Any, name: str) -> int:
+    try:
+        count = operator.index(value)
+    except TypeError:
+        count = 0
+    if count < 1 or isinstance(value, bool):
+        raise OptionError(
+            f"{name} must be a whole number above 0; got {value!r}.",
+            "BAD_OPTION",
+            {"option": name, "value": str(value)},
+        )
+    return count
 
 
 def _no_batches() -> DataError:
