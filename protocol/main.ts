@@ -1,7 +1,7 @@
 /** @file The command line of the server: `polylaplace serve`, and the whole of the bundle that the clients carry. */
 import { LaplaceError } from '../core/errors/errors.js'
 import { checkToken } from './server/handshake.js'
-import { DRAIN_MS, THREADS_END_MS } from './server/limits.js'
+import { LAST_WORDS_MS, THREADS_END_MS } from './server/limits.js'
 import { printToStderr } from './server/output.js'
 import { serve } from './server/server.js'
 import { settingsOrUsage } from './server/settings.js'
@@ -46,7 +46,7 @@ async function leave(code: number): Promise<void> {
     process.kill(process.pid, 'SIGKILL')
   }
   if (process.stderr.writableLength === 0) end()
-  setTimeout(end, DRAIN_MS).unref()
+  setTimeout(end, LAST_WORDS_MS).unref()
   process.stderr.write('', end)
 }
 

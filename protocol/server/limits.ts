@@ -27,6 +27,9 @@ export const PARENT_POLL_MS = 3000
 /** How long the end of the process waits for its last answers to be read, on a busy machine too. */
 export const DRAIN_MS = 30_000
 
+/** How long it waits for its last words on stderr to be read, which nobody may do. */
+export const LAST_WORDS_MS = 2000
+
 /** How long the end of the process waits for its threads before it is ended by force. */
 export const THREADS_END_MS = 5000
 
