@@ -65,7 +65,9 @@ def ends_of(read, path):
 
 def differing(ours, theirs):
     names = [name for name in {**ours, **theirs} if ours.get(name) != theirs.get(name)]
-    return ", ".join(f"{name}: {ours.get(name, ('absent',))[:2]}, {theirs.get(name, ('absent',))[:2]}" for name in names[:3])
+    return ", ".join(
+        f"{name}: {ours.get(name, ('absent',))[:2]}, {theirs.get(name, ('absent',))[:2]}" for name in names[:3]
+    )
 
 
 def serve_onnxruntime(connection):
