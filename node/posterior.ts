@@ -192,6 +192,21 @@ export class Posterior {
   }
 
   /**
+   * What single training rows do: outputs, variances and loss of each by the posterior without it (leave-one-out in
+   * closed form), and by how much the outputs of the rows `at` would change without it, M x C x N.
+   */
+  async influence(x: ExamplesInput, y: ArrayInput,
+    { at, ...work }: { readonly at?: ExamplesInput | undefined } & WorkOptions = {}
+  ): Promise<
+    { readonly mean: Array64, readonly variance: Array64, readonly loss: Array64, readonly change: Array64 | undefined }
+  > {
+    const { mean, variance, loss, change } = await this.core.influence(toExamples(x, 'x'), toTensor(y, 'y'),
+      at === undefined ? {} : { at: toExamples(at, 'at') }, coreWork(work))
+    return { mean: toNdArray(mean), variance: toNdArray(variance), loss: toNdArray(loss),
+      change: change && toNdArray(change) }
+  }
+
+  /**
    * Gradients of mean, variance and (link probit; classes) probabilities with respect to each row's input: N x C, then
    * the shape of an input.
    */

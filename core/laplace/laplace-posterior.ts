@@ -20,6 +20,7 @@ import { type ExportedGraph, exportGraph, type ExportOptions } from './export-gr
 import { type Figures, figures } from './figures.js'
 import type { FitWork } from './fit-work.js'
 import { functionalVariance, networkOutputs } from './functional-variance.js'
+import { type Influence, influence } from './influence.js'
 import { type InputGradients, inputGradients } from './input-gradients.js'
 import { type MeasuredCoverage, measuredCoverage } from './measured-coverage.js'
 import { evidenceAtMode, evidenceOf, logLikelihoodOf } from './posterior-evidence.js'
@@ -244,6 +245,17 @@ export class LaplacePosterior {
    */
   inputGradients(x: Examples, work: WorkOptions = {}): Promise<InputGradients> {
     return inputGradients(this.state, this.programs, x, work)
+  }
+
+  /**
+   * What single training rows do: their outputs, variances and loss by the posterior without each (leave-one-out in
+   * closed form), and by how much the outputs of the rows `at` would change without it, M x C x N.
+   * @throws OptionError BAD_COMBINATION for posteriors that answer by a linear model; ResourceError, ShapeError,
+   * DataError, CancelledError
+   */
+  influence(x: Examples, y: Tensor, options: { readonly at?: Examples | undefined } = {},
+    work: WorkOptions = {}): Promise<Influence> {
+    return influence(this.state, this.programs, x, y, options.at, work)
   }
 
   /**

@@ -16,7 +16,7 @@ import { metrics } from './metrics.js'
 import { filesBeside, forward, inspect, readNetwork } from './networks.js'
 import { createObjectStore } from './object-store.js'
 import { get } from './posterior-values.js'
-import { functionalSamples, functionalVariance, inputGradients, logMarginalLikelihood, logProb, predict,
+import { functionalSamples, functionalVariance, influence, inputGradients, logMarginalLikelihood, logProb, predict,
   predictiveSamples, sample } from './predictions.js'
 import { tune, withPrior } from './priors.js'
 import { figures, report } from './report.js'
@@ -45,6 +45,7 @@ const METHODS: Readonly<Record<MethodName, Method>> = {
   conformalize,
   predict,
   functionalVariance,
+  influence,
   inputGradients,
   sample,
   predictiveSamples,

@@ -7,7 +7,7 @@ import { tensorToWire } from '../frames/arrays.js'
 import type { DecodedMap } from '../frames/decoded-map.js'
 import type { WireMap } from '../frames/encode.js'
 import { countParameter, flagParameter, optional, seedParameter, textsParameter } from '../messages/parameters.js'
-import { arrayParameter, examplesParameter, optionsOf, plainValues } from './arguments.js'
+import { arrayParameter, examplesParameter, optionalExamples, optionsOf, plainValues } from './arguments.js'
 import { type Method, workOf } from './method.js'
 
 const PREDICT_OPTIONS = ['link', 'predictive', 'samples', 'seed', 'joint', 'covariance', 'uncertainty', 'level',
@@ -36,6 +36,18 @@ function predictionToWire(prediction: Prediction, parts: readonly string[]): Wir
   })
   const { level, interval, seed, notes } = prediction
   return { ...Object.fromEntries(arrays), level, interval, seed, notes }
+}
+
+/** What training rows do, and what the others say of each. */
+export const influence: Method = async (params, context, state) => {
+  const { mean, variance, loss, change } = await state.objects.get('posterior', params).influence(
+    examplesParameter(params, state),
+    arrayParameter(params, 'y', state),
+    { at: optionalExamples(params, 'at', state) },
+    workOf(context),
+  )
+  return { mean: tensorToWire(mean), variance: tensorToWire(variance), loss: tensorToWire(loss),
+    change: change && tensorToWire(change) }
 }
 
 /** Gradients with respect to the input. */

@@ -38,6 +38,27 @@ class Sampling(PosteriorState):
         answer = self._call("inputGradients", {"x": self._examples(X)}, progress=self._progress)
         return {part: answer.get(part) for part in ("mean", "variance", "probabilities")}
 
+    def influence(self, X: Any, y: Any, at: Any = None) -> dict[str, Array | None]:
+        """What single training rows do, in closed form: the linearised network and its posterior without each.
+
+        Exact for structure 'full', of whose precision the rows are parts; others take their own. Not for posteriors
+        that answer by a linear model ('auto', 'linearized').
+
+        Args:
+            X, y: rows of the fit (n, ...) and their labels, as for `fit`.
+            at: other rows (m, ...), whose outputs are looked at.
+
+        Returns:
+            `mean` and `variance` (n, C): the outputs of each row by the posterior without it; `loss` (n,): its loss
+            there, the leave-one-out score; `change` (m, C, n): by how much the outputs at `at` would change without
+            each row, None without `at`.
+        """
+        params: dict[str, Any] = dict(self._data(X, y))
+        if at is not None:
+            params["at"] = self._examples(at, "at")
+        answer = self._call("influence", params, progress=self._progress)
+        return {part: answer.get(part) for part in ("mean", "variance", "loss", "change")}
+
     def sample(self, n_samples: int = 100, *, seed: Any = None) -> Array:
         """Draws of the parameters, (n_samples, n_params)."""
         samples: Array = self._call("sample", {"samples": int(n_samples), "seed": fresh_seed(seed)})["samples"]
