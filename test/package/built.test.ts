@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import t from 'tap'
+import { parquetTable } from '../../cli/data/parquet.js'
 
 const root = fileURLToPath(new URL('../../', import.meta.url))
 const node = async (...args: string[]): Promise<string> =>
@@ -107,4 +108,19 @@ t.test('what is packed is enough: every entry loads, and the demo runs', async t
   for (const [i, count] of (JSON.parse(stdout) as number[]).entries()) t.ok(count > 0, names[i])
   const demo = await run(process.execPath, ['dist/cli/main.js', 'demo', '--json'], { cwd: unpacked })
   t.equal(JSON.parse(demo.stdout).summary.tuned, 'auto')
+})
+
+t.test('the program writes predictions as Parquet, with the numbers of CSV', async t => {
+  const folder = t.testdir({ 'line.csv': 'x0,answer\n-1,0.5\n0,0.1\n1,-0.3\n2,0.9\n' })
+  const [data, posterior, out] = ['line.csv', 'a.posterior', 'a.parquet'].map(name => join(folder, name))
+  await node('dist/cli/main.js', 'fit', 'test/fixtures/cases/regression-1d/model.onnx', '--data', data, '--likelihood',
+    'regression', '--subset', 'last_layer', '--structure', 'full', '--tune', 'none', '--prior-precision', '1', '--out',
+    posterior)
+  const predict = ['dist/cli/main.js', 'predict', posterior, '--data', data, '--target', 'answer']
+  const [header, ...rows] = (await node(...predict, '--format', 'csv')).split('\n')
+  await node(...predict, '--out', out)
+  const { columns } = await parquetTable(readFileSync(out))
+  t.same(columns.map(({ name }) => name), header.split(','))
+  t.same(columns.map(({ cells }) => Array.from(cells)),
+    columns.map((_, i) => rows.map(row => Number(row.split(',')[i]))))
 })
