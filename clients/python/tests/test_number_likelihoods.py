@@ -116,6 +116,8 @@ def test_the_estimator_takes_a_network_of_counts() -> None:
         regressor.predict(X, return_cov=True)
     held = LaplaceRegressor(model).fit(X, COUNTS, X_val=X[:20], y_val=COUNTS[:20])
     assert np.isfinite(held.predict(X)).all()
-    piped = LaplaceRegressor(make_pipeline(StandardScaler(), MLPRegressor(hidden_layer_sizes=(4,), loss="poisson", max_iter=50)))
+    piped = LaplaceRegressor(
+        make_pipeline(StandardScaler(), MLPRegressor(hidden_layer_sizes=(4,), loss="poisson", max_iter=50))
+    )
     assert piped.fit(X, COUNTS).laplace_.likelihood == "poisson"
     assert piped.sample_y(X[:3], 5).shape == (3, 5)
