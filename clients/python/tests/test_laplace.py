@@ -461,7 +461,11 @@ def test_r3_ctrl_c_in_a_fit_leaves_the_old_posterior(iris: dict[str, Any]) -> No
     before = la.log_marginal_likelihood()
     rows = np.tile(iris["x"], (20_000, 1))
     labels = np.tile(iris["y"], 20_000)
-    during(default_client(), _thread.interrupt_main)
+    pid = default_client().server_pid
+    assert pid is not None
+    # Stopped, so that the fit cannot end before the interrupt.
+    os.kill(pid, signal.SIGSTOP)
+    during(default_client(), lambda: (_thread.interrupt_main(), time.sleep(0.05), os.kill(pid, signal.SIGCONT)))
     with pytest.raises(KeyboardInterrupt):
         la.fit(rows, labels)
     assert la.log_marginal_likelihood() == before
