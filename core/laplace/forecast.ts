@@ -40,6 +40,10 @@ const KNOWN: readonly (keyof ForecastRequest)[] = ['rows', 'batch', 'predict', '
 const TUNED_BYTES = 30
 /** Rounds of the fixed point for the prior, each with a few Newton steps, as a rule. */
 const ROUNDS = 40
+/** Bytes of intermediate values a second, with what is done to each number beside products. */
+const VALUE_RATE = 4e8
+/** Seconds of what is done once: programs are made, and compiled. */
+const ONCE = 0.02
 /** Multiplications of an eigen-decomposition of n rows over n^3. */
 const EIGEN_WORK = 5
 /** Bytes a second of a digest and a file. */
@@ -140,7 +144,12 @@ function fitLoad(task: FitTask, rows: number, batch: number, linear: Need | unde
   // Threads send their sums as copies.
   return { calling: calling + shards * sums + 8 * keptNumbers(task, rows), others: others && others + shards * sums,
     left, seconds: seconds(rows * (evaluator.work(seeds) * Math.ceil(terms * seedsOfTerm / seeds)
-      + sumsWork(evaluator, options.structure, seeds)), spread.threads) }
+      + sumsWork(evaluator, options.structure, seeds)), spread.threads) + secondsOfValues(spread) }
+}
+
+/** What the numbers of the batches take beside the products, and what is done once. */
+function secondsOfValues({ rows, threads, held }: Pick<Spread, 'rows' | 'threads' | 'held'>): number {
+  return ONCE + rows * held.working / (threads * VALUE_RATE)
 }
 
 /** Batches that are spread over threads. */
@@ -203,13 +212,14 @@ function predictLoad(task: FitTask, rows: number, held: number, use: 'variances'
     ? 1
     : threadsFor(rows * multiplicationsPerExample(evaluator, outputs * terms), options, runtime)
   // A posterior is sent to every thread: as a message, and as what is made of it.
-  const { calling, others, left } = overThreads({ threads, rows, size, rowBytes: rowBytes(task),
-    held: batchHeld(evaluator, seeds, use, options.structure) }, Math.min(threads, Math.ceil(rows / size)),
+  const spread = { threads, rows, size, rowBytes: rowBytes(task),
+    held: batchHeld(evaluator, seeds, use, options.structure) }
+  const { calling, others, left } = overThreads(spread, Math.min(threads, Math.ceil(rows / size)),
     threads > 1 ? held : 0)
   const numbers = use === 'covariances' ? 3 * outputs * outputs : 8 * outputs
   return { calling: calling + held + rows * terms * 8 * numbers, others, left,
     seconds: seconds(rows * (evaluator.work(seeds) * Math.ceil(outputs * terms / seeds)
-      + varianceWork(evaluator, options.structure, seeds)), threads) }
+      + varianceWork(evaluator, options.structure, seeds)), threads) + secondsOfValues(spread) }
 }
 
 function sampleLoad(task: FitTask, rows: number, draws: number, held: number): Load {

@@ -161,7 +161,8 @@ export function sumsWork({ linears, slots, subset, network }: Evaluator, structu
   }
   const own = subset === 'last_layer' ? 1 : seeds
   return sum(linears.map(({ in: inputs, out, positions }) => {
-    if (structure === 'kron') return positions * (inputs * inputs + own * out * out)
+    // Of symmetric products half is computed.
+    if (structure === 'kron') return positions * (inputs * inputs + own * out * out) / 2
     return positions === 1
       ? inputs * out + network.outputs * out
       : own * inputs * out * (positions + LOOP_WORK)
@@ -169,14 +170,15 @@ export function sumsWork({ linears, slots, subset, network }: Evaluator, structu
 }
 
 /** Multiplications that the variances of one example take beside its run. */
-export function varianceWork({ linears, slots, subset, network: { outputs } }: Evaluator, structure: SumStructure,
-  seeds: number): number {
+export function varianceWork({ linears, slots, subset }: Evaluator, structure: SumStructure, seeds: number): number {
   const size = parameterCount(slots)
   if (structure === 'full') {
-    return subset === 'last_layer' ? size * size / outputs / 2 : seeds * size * (size / 2 + LOOP_WORK)
+    return subset === 'last_layer' ? size * size / 2 : seeds * size * (size / 2 + LOOP_WORK)
   }
+  // Every seed of a last layer is a unit vector.
+  const own = subset === 'last_layer' ? 1 : seeds
   return sum(linears.map(({ in: inputs, out, positions }) => {
-    const rotated = structure === 'kron' ? positions * (inputs * inputs + seeds * out * out) : 0
+    const rotated = structure === 'kron' ? positions * (inputs * inputs + own * out * out) : 0
     return rotated + (positions === 1
       ? inputs * out + 2 * seeds * out
       : seeds * inputs * out * (positions + 2 * LOOP_WORK))
