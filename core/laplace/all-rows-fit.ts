@@ -45,6 +45,8 @@ const CURVATURE_PAIRS = 125
 const FEWEST_PAIRS = 16
 /** The memory limit over that of the eigenvectors: basis, products and what each worker has of them, and twice that. */
 const COPIES = 16
+/** What is held at the widest, measured, over the eigenvectors: threads and what the collector has not taken yet. */
+const HELD = 20
 /** The curvature comes from so many times the rows of the sample at least. */
 const FEWEST_SAMPLES = 4
 /** Weights from which on one random vector says as much of a trace as several. */
@@ -68,7 +70,7 @@ export function planAllRows(evaluator: Evaluator, { likelihood, memoryLimit }: R
     const curvatureRows = Math.max(0, Math.min(examples, affordable))
     const multiplications = gradients + curvatureRows * perRow
     return { rank: count, passes, quadrature, curvatureRows, multiplications: models * multiplications,
-      seconds: multiplications / speed, bytes: COPIES / 2 * 8 * theta.length * models * count }
+      seconds: multiplications / speed, bytes: HELD * 8 * theta.length * models * count }
   }
   const once = [most, Math.min(most, 4 * FEWEST_PAIRS), Math.min(most, FEWEST_PAIRS)].map(count => planOf(1, count))
   // All rows before more eigenpairs, and more eigenpairs before more than enough rows.

@@ -140,7 +140,7 @@ export function forecastWholeFit(evaluator: Evaluator, options: ResolvedOptions,
   const { likelihood, memoryLimit } = options
   const exact = costOf(evaluator, rankOfExample(evaluator, likelihood), rows,
     mostRank(evaluator, likelihood, memoryLimit))
-  return { seconds: exact.seconds + allRows.seconds, bytes: Math.max(exact.bytes, allRows.bytes) }
+  return { seconds: exact.seconds + allRows.seconds, bytes: exact.bytes + allRows.bytes }
 }
 
 /** What a fit of the linear model is told beside its rows. */
