@@ -87,7 +87,11 @@ async function readJpeg(bytes: Uint8Array): Promise<Image> {
   scope.ImageData ??= PixelData
   const wasm = createRequire(import.meta.url).resolve('@jsquash/jpeg/codec/dec/mozjpeg_dec.wasm')
   await (loaded ??= readFile(wasm).then(wasmBinary => init({ wasmBinary, printErr: () => undefined })))
-  const { data } = await decode(new Uint8Array(bytes).buffer) as unknown as PixelData
+  const { data } = await decode(new Uint8Array(bytes).buffer).catch((error: unknown) => {
+    // Its memory may be left in the middle of something.
+    loaded = undefined
+    throw error
+  }) as unknown as PixelData
   const values = Uint8Array.from({ length: width * height * components },
     (_, i) => data[Math.floor(i / components) * 4 + i % components])
   return { width, height, channels: components, values, most: 255 }
