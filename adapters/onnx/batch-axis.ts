@@ -54,7 +54,7 @@ function withoutBatchAxis(graph: Graph): { readonly single: boolean, readonly al
   // A column of B x 1 may be B numbers of one example as well as B examples of one number.
   const columns = graph.inputs.every(({ shape }) => shape.length === 2 && shape[0] !== 1)
   const among = single && !columns ? '' : fixedBatchAlone(graph)
-  const one = single || answersOnce(graph)
+  const one = single || (graph.inputs.length > 0 && answersOnce(graph))
   return { single, alone: one && typeof among === 'string' ? eachAlone(graph) : among }
 }
 
@@ -69,15 +69,13 @@ function aloneNote({ together }: Graph, reason: string): string {
     'of copies of itself.'
 }
 
-/** The network for a fixed number of examples with each computed among copies of itself; else why not. */
+/**
+ * The network for a fixed number of examples with each computed among copies of itself; else why not. Only of the first
+ * axis: on another one, numbers would take heads and positions for examples, which are alike where examples are not.
+ */
 function fixedBatchAlone(graph: Graph): Graph | string {
-  let reason = ''
-  for (const { inputs, axis } of candidates(graph.inputs)) {
-    const found = inputs.length === graph.inputs.length ? amongCopies(graph, axis) : reason
-    if (typeof found !== 'string') return found
-    if (reason === '') reason = found
-  }
-  return reason
+  const whole = candidates(graph.inputs).find(({ inputs, axis }) => axis === 0 && inputs.length === graph.inputs.length)
+  return whole === undefined ? '' : amongCopies(graph, 0)
 }
 
 function noted({ graph, types }: TypedGraph, note: string): TypedGraph {

@@ -191,15 +191,15 @@ t.test('a fixed batch that operators take apart has the outputs and the posterio
   }
 })
 
-t.test('a fixed batch on another axis, and positions joined with the examples', async t => {
+t.test('a fixed batch with positions that are joined with the examples', async t => {
   const graph = readOnnx(b.model({
-    nodes: [b.node('Gather', ['x', 'backwards'], ['r'], { axis: 1 }), b.node('CumSum', ['r', 'times'], ['c']),
-      b.node('MatMul', ['c', 'w'], ['h']), b.node('Gather', ['h', 'backwards'], ['f'], { axis: 1 }),
-      b.node('Transpose', ['f'], ['s'], { perm: [1, 0, 2] }), b.node('Reshape', ['s', 'rows'], ['y'])],
+    nodes: [b.node('Gather', ['x', 'backwards'], ['r'], { axis: 0 }), b.node('CumSum', ['r', 'times'], ['c']),
+      b.node('MatMul', ['c', 'w'], ['h']), b.node('Gather', ['h', 'backwards'], ['f'], { axis: 0 }),
+      b.node('Reshape', ['f', 'rows'], ['y'])],
     opset: 14,
-    tensors: [weight, b.integers('backwards', [3], [2, 1, 0]), b.integers('times', [], [0]),
+    tensors: [weight, b.integers('backwards', [3], [2, 1, 0]), b.integers('times', [], [1]),
       b.integers('rows', [2], [-1, 2])],
-    inputs: [b.value('x', [5, 3, 4])],
+    inputs: [b.value('x', [3, 5, 4])],
     outputs: [b.value('y', [15, 2])],
   }))
   t.same(graph.inputs[0].shape, [BATCH, 5, 4])
@@ -264,6 +264,18 @@ t.test('a fixed batch in which each place has numbers of its own is refused', t 
   }))
   t.same(graph.inputs[0].shape, [2, 2])
   t.match(graph.notes, [/changes with its place in the batch/])
+  t.end()
+})
+
+t.test('heads that are alike are no examples where the examples have numbers of their own', t => {
+  const graph = readOnnx(b.model({
+    nodes: [b.node('Add', ['x', 'own'], ['s']), b.node('CumSum', ['s', 'last'], ['y'])],
+    opset: 14,
+    tensors: [b.floats('own', [2, 1, 1, 1], [1, 2]), b.integers('last', [], [2])],
+    inputs: [b.value('x', [2, 2, 3, 4])],
+    outputs: [b.value('y', [2, 2, 3, 4])],
+  }))
+  t.not(graph.notes.some(note => note.includes('copies')), true)
   t.end()
 })
 
