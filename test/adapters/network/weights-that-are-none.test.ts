@@ -1,11 +1,12 @@
 /** @file 51 of the list of attacks: NaN and infinity in the weights of every format, refused by the tensor's name. */
 import t from 'tap'
 import { readNetwork } from '../../../adapters/network/index.js'
-import { readNeuralnet } from '../../../adapters/nnet/index.js'
+import { readNeuralnet, readNnet } from '../../../adapters/nnet/index.js'
 import { crc32, isZip, openZip } from '../../../adapters/zip/index.js'
 import { float64 } from '../../../core/tensor/tensor.js'
 import { fixture } from '../../support/fixture.js'
 import { zip } from '../../support/zip-writer.js'
+import { chain, dense, file as juliaFile } from '../flux/julia-writer.js'
 
 const BAD = [NaN, Infinity, -Infinity]
 
@@ -67,6 +68,16 @@ for (const name of FILES) {
     t.equal(tried, BAD.length)
   })
 }
+
+t.test('51 BSON of Flux, and of nnet', async t => {
+  for (const value of BAD) {
+    const file = juliaFile({ model: chain(dense(2, 1, [0.5, 1], [0.1, 0.2]), dense(1, 2, [1, value], [0.3])) })
+    await t.rejects(readNetwork(file), { code: /UNTRUSTED_INPUT|NOT_FINITE/,
+      message: /'[^']+'.*(NaN|Infinity|infinit)/ }, `${value}`)
+    t.throws(() => readNnet({ n: [1, 1, 1], wts: [0.1, 0.2, value, 1], linout: true, softmax: false, entropy: false }),
+      { code: /UNTRUSTED_INPUT|NOT_FINITE|BAD_ARRAY/, message: /NaN|Infinity|infinit|finite/ }, `${value}`)
+  }
+})
 
 t.test('51 architectures and objects of R', async t => {
   for (const value of BAD) {

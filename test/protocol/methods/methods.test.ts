@@ -494,3 +494,16 @@ t.test('compare, and fits with held-out rows or a share of the rows', async t =>
     code: 'BAD_COMBINATION',
   })
 })
+
+t.test('parameters that a method does not have are refused, of every method', async t => {
+  const caller = createCaller()
+  for (const [name, { takes }] of METHODS) {
+    t.ok(takes.length > 0, name)
+    await t.rejects(caller.call(name, { nonsense: 1 }), { code: 'UNKNOWN_OPTION', message: /'nonsense'/ }, name)
+  }
+  const network = { bytes: iris.bytes, hint: {} }
+  await t.rejects(caller.call('forecast', { network, options: { likelihood: 'classification' }, rows: 9 }), {
+    code: 'UNKNOWN_OPTION',
+    message: /Did you mean 'hints'/,
+  })
+})
