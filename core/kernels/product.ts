@@ -65,7 +65,7 @@ export function gemm(transA: boolean, transB: boolean, m: number, n: number, k: 
     multiplyInPlace(kernel, layout, alpha, [a, atA], [b, atB], beta, [c, atC])
   })) return
   // Whole blocks of the kernel's rows: every number is added up in the order of a product that is not shared.
-  const own = helper === undefined || m * n * k < LARGE_PRODUCT ? m : 8 * Math.ceil(m / 16)
+  const own = helper === undefined || m * n * k < LARGE_PRODUCT ? m : Math.min(m, 8 * Math.ceil(m / 16))
   const wait = own === m ? undefined : helper?.({ ...layout, alpha, a, b, beta, c }, own)
   try {
     blockRows(layout, wait === undefined ? m : own, alpha, a, b, beta, c)

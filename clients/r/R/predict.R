@@ -111,8 +111,10 @@ check_type <- function(object, type) {
   numbers <- has_numbers(object)
   if (numbers && type %in% c("class", "prob")) {
     laplace_stop(
-      sprintf("type = \"%s\" needs classes; the likelihood is one of numbers. Use \"response\".", type), "BAD_COMBINATION",
-      list(option = "type")
+      sprintf(
+        "type = \"%s\" needs classes; the likelihood \"%s\" is one of numbers. Use \"response\".", type, object$likelihood
+      ),
+      "BAD_COMBINATION", list(option = "type")
     )
   }
   if (!numbers && type == "pred_int") {

@@ -52,3 +52,23 @@ t.test('the numbers of a shared product are those of one that is not', async t =
     }
   }
 })
+
+t.test('few rows are not shared, however wide the matrix is', t => {
+  const [m, n, k] = [4, 9000, 9000]
+  const [a, b, c] = [new Float32Array(m * k).fill(1), new Float32Array(k * n), new Float32Array(m * n)]
+  b[(k - 1) * n + n - 1] = 2
+  const parts: number[] = []
+  useProductHelper((_, from) => {
+    parts.push(from)
+    return () => undefined
+  })
+  try {
+    gemm(false, false, m, n, k, 1, a, b, 0, c)
+  } finally {
+    useProductHelper(undefined)
+  }
+  t.strictSame(parts, [])
+  t.equal(c[n - 1], 2)
+  t.equal(c[m * n - 1], 2)
+  t.end()
+})
