@@ -15,8 +15,11 @@ const BLOCK = 1024
 /** Multiplications from which on another thread takes a part of a product: a few hundredths of a second. */
 const LARGE_PRODUCT = 3e8
 
-/** A product with matrices whose rows lie apart by more than their length. */
-export interface ProductPart {
+/** What another thread takes of a product at a time, so that the memory that both see stays small. */
+export const SHARED_BYTES = 64 << 20
+
+/** C = alpha op(A) op(B) + beta C for C of m x n, op(A) of m x k, op(B) of k x n. */
+export interface Product {
   readonly transA: boolean
   readonly transB: boolean
   readonly m: number
@@ -29,11 +32,21 @@ export interface ProductPart {
   readonly c: RealArray
 }
 
+/** Some rows and columns of C, and the part of k from `from` on that is summed over. */
+export interface ProductPart {
+  readonly row: number
+  readonly rows: number
+  readonly column: number
+  readonly columns: number
+  readonly from: number
+  readonly depth: number
+}
+
 /**
- * Computes some rows of C in another thread while this one works: those from row `from` on.
- * @returns what waits until they are in C; undefined where there is no thread for them
+ * Computes a part of a product in another thread while this one works.
+ * @returns what waits until it is in C; undefined where there is no thread for it
  */
-export type ProductHelper = (part: ProductPart, from: number) => (() => void) | undefined
+export type ProductHelper = (product: Product, part: ProductPart) => (() => void) | undefined
 
 let helper: ProductHelper | undefined
 
@@ -55,34 +68,73 @@ export function gemm(transA: boolean, transB: boolean, m: number, n: number, k: 
   // A column is the transposed row of the transposed product; blocks of C have fewer rows than columns, so less of them
   // is idle.
   if (n === 1 && m > 1) return gemm(false, !transA, 1, m, k, alpha, b, a, beta, c)
-  const layout = { transA, transB, m, n, k }
+  const product = { transA, transB, m, n, k, alpha, a, b, beta, c }
   if (m * n * k <= SMALL_PRODUCT || alpha === 0 || isDouble(a) !== isDouble(b)
-    || (isDouble(a) && !isDouble(c))) return smallProduct(layout, alpha, a, b, beta, c)
+    || (isDouble(a) && !isDouble(c))) return smallProduct(product, wholeOf(product))
   // With beta = 0 the old C is never read: arena arrays hold anything, and 0 NaN would be NaN.
   const operands = [{ array: a, use: 'read' }, { array: b, use: 'read' }, { array: c,
     use: beta === 0 ? 'write' : 'update' }] as const
   if (inArena(operands, (kernel, atA, atB, atC) => {
-    multiplyInPlace(kernel, layout, alpha, [a, atA], [b, atB], beta, [c, atC])
+    multiplyInPlace(kernel, product, [a, atA], [b, atB], [c, atC])
   })) return
-  // Whole blocks of the kernel's rows: every number is added up in the order of a product that is not shared.
-  const own = helper === undefined || m * n * k < LARGE_PRODUCT ? m : Math.min(m, 8 * Math.ceil(m / 16))
-  const wait = own === m ? undefined : helper?.({ ...layout, alpha, a, b, beta, c }, own)
-  try {
-    blockRows(layout, wait === undefined ? m : own, alpha, a, b, beta, c)
-  } finally {
-    wait?.()
+  if (helper === undefined || m * n * k < LARGE_PRODUCT) multiplyPart(product, wholeOf(product))
+  else shareProduct(product, helper)
+}
+
+function wholeOf({ m, n, k }: Product): ProductPart {
+  return { row: 0, rows: m, column: 0, columns: n, from: 0, depth: k }
+}
+
+/** A part of C, block by block. Numbers are added up in the same order in whatever parts a product is computed. */
+export function multiplyPart(product: Product, { row, rows, column, columns, from, depth }: ProductPart): void {
+  for (let i = row; i < row + rows; i += BLOCK) {
+    for (let j = column; j < column + columns; j += BLOCK) {
+      const block = { row: i, rows: Math.min(BLOCK, row + rows - i), column: j,
+        columns: Math.min(BLOCK, column + columns - j), from, depth }
+      if (!productBlock(product, block)) smallProduct(product, block)
+    }
   }
 }
 
-/** The first rows of C, block by block. */
-function blockRows(layout: Layout, count: number, alpha: number, a: RealArray, b: RealArray, beta: number,
-  c: RealArray): void {
-  const { n } = layout
-  for (let i = 0; i < count; i += BLOCK) {
-    for (let j = 0; j < n; j += BLOCK) {
-      const block = { row: i, column: j, rows: Math.min(BLOCK, count - i), columns: Math.min(BLOCK, n - j) }
-      if (!productBlock(layout, block, alpha, a, b, beta, c)) return smallProduct(layout, alpha, a, b, beta, c)
+/** The whole product, in parts of which another thread takes a half each. */
+function shareProduct(product: Product, share: ProductHelper): void {
+  const { m, n, k } = product
+  const [rows, columns, depth] = sharedSize(product)
+  for (let row = 0; row < m; row += rows) {
+    for (let column = 0; column < n; column += columns) {
+      for (let from = 0; from < k; from += depth) {
+        multiplyTogether(from === 0 ? product : { ...product, beta: 1 }, { row, rows: Math.min(rows, m - row), column,
+          columns: Math.min(columns, n - column), from, depth: Math.min(depth, k - from) }, share)
+      }
     }
+  }
+}
+
+/** Rows, columns and depth of the largest parts of which the other thread's half fits into SHARED_BYTES. */
+function sharedSize({ m, n, k, a, c }: Product): readonly number[] {
+  const whole = [m, n, k]
+  const bytes = ([rows, columns, depth]: readonly number[]): number =>
+    rows / 2 * columns * c.BYTES_PER_ELEMENT + (rows / 2 + columns) * depth * a.BYTES_PER_ELEMENT
+  // Whole blocks, so that every number is added up in the order of a product that is not shared.
+  let size = whole.map(length => Math.min(length, BLOCK))
+  for (let axis = 0, full = 0; full < 3; axis = (axis + 1) % 3) {
+    const larger = size.map((length, i) => (i === axis ? Math.min(whole[i], 2 * length) : length))
+    const grows = larger[axis] > size[axis] && bytes(larger) < 0.9 * SHARED_BYTES
+    if (grows) size = larger
+    full = grows ? 0 : full + 1
+  }
+  return size
+}
+
+function multiplyTogether(product: Product, part: ProductPart, share: ProductHelper): void {
+  // Whole blocks of the kernel's rows; of few rows nothing is left for another thread.
+  const own = Math.min(part.rows, 8 * Math.ceil(part.rows / 16))
+  const rest = { ...part, row: part.row + own, rows: part.rows - own }
+  const wait = rest.rows === 0 ? undefined : share(product, rest)
+  try {
+    multiplyPart(product, wait === undefined ? part : { ...part, rows: own })
+  } finally {
+    wait?.()
   }
 }
 
@@ -93,18 +145,17 @@ function blockRows(layout: Layout, count: number, alpha: number, a: RealArray, b
  */
 export function syrk(n: number, k: number, alpha: number, a: RealArray, beta: number, c: RealArray): void {
   if (n === 0) return
-  const layout = { transA: true, transB: false, m: n, n, k }
-  if (n * n * k <= SMALL_PRODUCT || alpha === 0 || (isDouble(a) && !isDouble(c))) {
-    return smallSyrk(layout, alpha, a, beta, c)
-  }
+  const product = { transA: true, transB: false, m: n, n, k, alpha, a, b: a, beta, c }
+  if (n * n * k <= SMALL_PRODUCT || alpha === 0 || (isDouble(a) && !isDouble(c))) return smallSyrk(product)
   const operands = [{ array: a, use: 'read' }, { array: c, use: beta === 0 ? 'write' : 'update' }] as const
   if (inArena(operands, (kernel, atA, atC) => {
-    multiplyInPlace(kernel, layout, alpha, [a, atA], [a, atA], beta, [c, atC], true)
+    multiplyInPlace(kernel, product, [a, atA], [a, atA], [c, atC], true)
   })) return
   for (let i = 0; i < n; i += BLOCK) {
     for (let j = 0; j <= i; j += BLOCK) {
-      const block = { row: i, column: j, rows: Math.min(BLOCK, n - i), columns: Math.min(BLOCK, n - j) }
-      if (!productBlock(layout, block, alpha, a, a, beta, c, true)) return smallSyrk(layout, alpha, a, beta, c)
+      const block = { row: i, rows: Math.min(BLOCK, n - i), column: j, columns: Math.min(BLOCK, n - j), from: 0,
+        depth: k }
+      if (!productBlock(product, block, true)) return smallSyrk(product)
     }
   }
 }
@@ -113,39 +164,21 @@ export function syrk(n: number, k: number, alpha: number, a: RealArray, beta: nu
 type Placed = readonly [array: RealArray, address: number]
 
 /** The whole product at once, where all of it is in kernel memory. */
-function multiplyInPlace(kernel: KernelExports, { transA, transB, m, n, k }: Layout, alpha: number, [a, atA]: Placed,
-  [, atB]: Placed, beta: number, [c, atC]: Placed, symmetric = false): void {
+function multiplyInPlace(kernel: KernelExports, { transA, transB, m, n, k, alpha, beta }: Product, [a, atA]: Placed,
+  [, atB]: Placed, [c, atC]: Placed, symmetric = false): void {
   if (beta !== 1) (isDouble(c) ? kernel.scale64 : kernel.scale32)(m * n, beta, atC)
   chooseMultiply(kernel, a, c)(Number(symmetric), Number(transA), Number(transB), m, n, k, alpha, atA, transA ? m : k,
     atB, transB ? k : n, atC, n)
   if (symmetric) (isDouble(c) ? kernel.mirrorLower64 : kernel.mirrorLower32)(n, atC, n)
 }
 
-/** The product's shape. */
-interface Layout {
-  readonly transA: boolean
-  readonly transB: boolean
-  readonly m: number
-  readonly n: number
-  readonly k: number
-}
-/** A block of C. */
-interface Block {
-  readonly row: number
-  readonly column: number
-  readonly rows: number
-  readonly columns: number
-}
-
 /**
  * Computes one block of C in kernel memory; for `symmetric` products also its mirror image.
  * @returns false where there are no kernels
  */
-function productBlock(layout: Layout, block: Block, alpha: number, a: RealArray, b: RealArray, beta: number,
-  c: RealArray, symmetric = false): boolean {
-  const { transA, transB, m, n, k } = layout
-  const { row, column, rows, columns } = block
-  const depth = Math.min(k, BLOCK)
+function productBlock({ transA, transB, m, n, k, alpha, a, b, beta, c }: Product,
+  { row, rows, column, columns, from, depth: wholeDepth }: ProductPart, symmetric = false): boolean {
+  const depth = Math.min(wholeDepth, BLOCK)
   const diagonal = symmetric && row === column
   const bytesC = aligned(rows * columns * c.BYTES_PER_ELEMENT)
   const bytesA = aligned(rows * depth * a.BYTES_PER_ELEMENT)
@@ -162,8 +195,8 @@ function productBlock(layout: Layout, block: Block, alpha: number, a: RealArray,
       copyBlock(c, row * n + column, n, viewC, 0, columns, rows, columns)
       if (beta !== 1) (isDouble(c) ? kernel.scale64 : kernel.scale32)(rows * columns, beta, atC)
     }
-    for (let p = 0; p < k; p += depth) {
-      const part = Math.min(depth, k - p)
+    for (let p = from; p < from + wholeDepth; p += depth) {
+      const part = Math.min(depth, from + wholeDepth - p)
       const lda = transA ? rows : part
       const ldb = transB ? part : columns
       if (transA) copyBlock(a, p * m + row, m, viewA, 0, lda, part, rows)
@@ -198,30 +231,35 @@ function chooseMultiply(kernel: KernelExports, a: RealArray, c: RealArray): Kern
   return isDouble(c) ? kernel.multiplyMixed : kernel.multiply32
 }
 
-/** A product in TypeScript: the inner loop runs along a row of B where that is possible. */
-function smallProduct({ transA, transB, m, n, k }: Layout, alpha: number, a: RealArray, b: RealArray, beta: number,
-  c: RealArray): void {
-  scaleInPlace(m * n, beta, c)
-  if (alpha === 0) return
+/** A part of a product in TypeScript: the inner loop runs along a row of B where that is possible. */
+function smallProduct({ transA, transB, m, n, k, alpha, a, b, beta, c }: Product,
+  { row, rows, column, columns, from, depth }: ProductPart): void {
   const [rowA, depthA] = transA ? [1, m] : [k, 1]
-  for (let i = 0; i < m; i++) {
-    if (transB) dotRows(n, k, alpha, a, i * rowA, depthA, b, c, i * n)
-    else for (let p = 0; p < k; p++) addRow(n, alpha * a[i * rowA + p * depthA], b, p * n, c, i * n)
+  for (let i = row; i < row + rows; i++) {
+    const atC = i * n + column
+    scaleInPlace(atC, columns, beta, c)
+    if (alpha === 0) continue
+    if (transB) {
+      dotRows(columns, depth, alpha, a, i * rowA + from * depthA, depthA, b, column * k + from, k, c, atC)
+    } else {
+      for (let p = from; p < from + depth; p++) {
+        addRow(columns, alpha * a[i * rowA + p * depthA], b, p * n + column, c, atC)
+      }
+    }
   }
 }
 
-function smallSyrk(layout: Layout, alpha: number, a: RealArray, beta: number, c: RealArray): void {
-  const { n, k } = layout
-  scaleInPlace(n * n, beta, c)
+function smallSyrk({ n, k, alpha, a, beta, c }: Product): void {
+  scaleInPlace(0, n * n, beta, c)
   if (alpha === 0) return
   for (let p = 0; p < k; p++) for (let i = 0; i < n; i++) addRow(i + 1, alpha * a[p * n + i], a, p * n, c, i * n)
   for (let i = 0; i < n; i++) for (let j = 0; j < i; j++) c[j * n + i] = c[i * n + j]
 }
 
-function scaleInPlace(length: number, factor: number, c: RealArray): void {
+function scaleInPlace(from: number, length: number, factor: number, c: RealArray): void {
   if (factor === 1) return
-  if (factor === 0) c.fill(0, 0, length)
-  else for (let i = 0; i < length; i++) c[i] *= factor
+  if (factor === 0) c.fill(0, from, from + length)
+  else for (let i = from; i < from + length; i++) c[i] *= factor
 }
 
 /** c += factor b for one row. */
@@ -231,10 +269,10 @@ function addRow(n: number, factor: number, b: RealArray, fromB: number, c: RealA
 
 /** c_j += alpha (row of op(A)) . (row j of B), four partial sums at a time. */
 function dotRows(n: number, k: number, alpha: number, a: RealArray, fromA: number, stepA: number, b: RealArray,
-  c: RealArray, fromC: number): void {
+  fromB: number, strideB: number, c: RealArray, fromC: number): void {
   const whole = k - k % 4
   for (let j = 0; j < n; j++) {
-    const row = j * k
+    const row = fromB + j * strideB
     let s0 = 0
     let s1 = 0
     let s2 = 0

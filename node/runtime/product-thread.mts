@@ -1,9 +1,9 @@
 /** @file The module of the thread that computes parts of products; it sleeps until there is one. */
 import { parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads'
-import { gemm } from '../../core/kernels/product.js'
-import { DONE, FAILED, matricesOf, READY, SENT, type SharedProduct } from './product-messages.js'
+import { multiplyPart } from '../../core/kernels/product.js'
+import { DONE, FAILED, matricesOf, READY, SENT, type SharedMemory, type SharedProduct } from './product-messages.js'
 
-const cells = workerData as Int32Array<SharedArrayBuffer>
+const { cells, numbers } = workerData as SharedMemory
 const port = parentPort
 Atomics.store(cells, READY, 1)
 
@@ -12,9 +12,9 @@ for (let served = 0; port !== null; served++) {
   const part = receiveMessageOnPort(port)?.message as SharedProduct | undefined
   try {
     if (part === undefined) throw new Error('A part of a product was announced and did not come.')
-    const { transA, transB, m, n, k, alpha, beta } = part
-    const { a, b, c } = matricesOf(part)
-    gemm(transA, transB, m, n, k, alpha, a, b, beta, c)
+    const { m, n, k } = part
+    multiplyPart({ ...part, ...matricesOf(numbers, part) }, { row: 0, rows: m, column: 0, columns: n, from: 0,
+      depth: k })
   } catch {
     Atomics.store(cells, FAILED, 1)
   }

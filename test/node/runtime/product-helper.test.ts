@@ -1,7 +1,7 @@
 /** @file Products that two threads share: the bytes of one. */
 import { setTimeout } from 'node:timers/promises'
 import t from 'tap'
-import { gemm, type ProductHelper, useProductHelper } from '../../../core/kernels/product.js'
+import { gemm, type ProductHelper, SHARED_BYTES, useProductHelper } from '../../../core/kernels/product.js'
 import { randomGenerator } from '../../../core/tensor/random.js'
 import { productHelper } from '../../../node/runtime/product-helper.js'
 
@@ -12,8 +12,8 @@ const [M, N, K] = [1003, 617, 521]
 async function counted(): Promise<{ readonly helper: ProductHelper, readonly used: () => number }> {
   const share = productHelper(2)
   let used = 0
-  const helper: ProductHelper = (part, from) => {
-    const wait = share?.(part, from)
+  const helper: ProductHelper = (product, part) => {
+    const wait = share?.(product, part)
     if (wait !== undefined) used++
     return wait
   }
@@ -53,21 +53,46 @@ t.test('the numbers of a shared product are those of one that is not', async t =
   }
 })
 
+t.test('of matrices larger than the shared memory, parts are shared, and the numbers stay', async t => {
+  const { helper, used } = await counted()
+  const large = 800_000
+  for (const [m, n, k] of [[20, 20, large], [20, large, 20], [large, 20, 20]] as const) {
+    const [a, b] = [m * k, k * n].map(size => new Float32Array(size).map(() => random.uniform() - 0.5)) as [
+      Float32Array,
+      Float32Array,
+    ]
+    const alone = new Float32Array(m * n).fill(0.5)
+    const shared = alone.slice()
+    gemm(true, false, m, n, k, 2, a, b, 3, alone)
+    const before = used()
+    let largest = 0
+    useProductHelper((product, part) => {
+      largest = Math.max(largest, 4 * (part.rows * part.columns + (part.rows + part.columns) * part.depth))
+      return helper(product, part)
+    })
+    gemm(true, false, m, n, k, 2, a, b, 3, shared)
+    useProductHelper(undefined)
+    t.ok(used() > before + 1, `${used() - before} parts`)
+    t.ok(largest > SHARED_BYTES / 8 && largest <= SHARED_BYTES, `${largest} bytes`)
+    t.ok(Buffer.from(shared.buffer).equals(Buffer.from(alone.buffer)), `${m} x ${n} x ${k}`)
+  }
+})
+
 t.test('few rows are not shared, however wide the matrix is', t => {
   const [m, n, k] = [4, 9000, 9000]
   const [a, b, c] = [new Float32Array(m * k).fill(1), new Float32Array(k * n), new Float32Array(m * n)]
   b[(k - 1) * n + n - 1] = 2
-  const parts: number[] = []
-  useProductHelper((_, from) => {
-    parts.push(from)
-    return () => undefined
+  let shared = 0
+  useProductHelper(() => {
+    shared++
+    return undefined
   })
   try {
     gemm(false, false, m, n, k, 1, a, b, 0, c)
   } finally {
     useProductHelper(undefined)
   }
-  t.strictSame(parts, [])
+  t.equal(shared, 0)
   t.equal(c[n - 1], 2)
   t.equal(c[m * n - 1], 2)
   t.end()
