@@ -46,7 +46,7 @@ const FEWEST_PAIRS = 16
 /** The memory limit over that of the eigenvectors: basis, products and what each worker has of them, and twice that. */
 const COPIES = 16
 /** What is held at the widest, measured, over the eigenvectors: threads and what the collector has not taken yet. */
-const HELD = 20
+const HELD = 8
 /** The curvature comes from so many times the rows of the sample at least. */
 const FEWEST_SAMPLES = 4
 /** Weights from which on one random vector says as much of a trace as several. */

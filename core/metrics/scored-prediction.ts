@@ -50,8 +50,8 @@ export function checkScored(likelihood: Likelihood): LogitLikelihood | 'regressi
   if (name === 'regression' || hasLogits(name)) return name
   throw new OptionError('BAD_COMBINATION',
     `Scores (compare, evaluate, report) are of classes, labels and regression; the likelihood ${name} has none. `
-      + 'Predictions have what scores are made of: predictiveMean, predictiveVariance, quantiles; where a Gaussian is '
-      + "near enough, score these as 'regression'.", { likelihood: name })
+      + 'Predictions have what scores are made of: means and variances of what is observed, and quantiles; where a '
+      + "Gaussian is near enough, score these as 'regression'.", { likelihood: name })
 }
 
 /** @throws OptionError, DataError, ShapeError */
