@@ -2,8 +2,8 @@
 
 #' What a fit will take
 #'
-#' Says how much memory and time a fit to so many rows will take, its predictions, draws and its file, before anything is
-#' computed: from the shapes of the network alone.
+#' Says how much memory and time a fit to so many rows will take, its predictions, draws and its file, before anything
+#' is computed: from the shapes of the network alone.
 #'
 #' @param object a network, as for [laplace()].
 #' @param rows number of rows of the fit.
@@ -11,8 +11,8 @@
 #' @param batch rows that are given at a time, where they come in batches.
 #' @param predict rows of one prediction; by default as many as are fitted, 1,000 at most.
 #' @param samples draws of the outputs of these rows.
-#' @return An object of class `laplace_forecast`, a list of `bytes` (the most that any stage takes, beyond what the server
-#'   holds before), `seconds` (of all together) and `stages`, a data frame with a row for each stage.
+#' @return An object of class `laplace_forecast`, a list of `bytes` (the most that any stage takes, beyond what the
+#'   server holds before), `seconds` (of all together) and `stages`, a data frame with a row for each stage.
 #' @export
 #' @examplesIf laplace_available() && requireNamespace("nnet", quietly = TRUE)
 #' fit <- nnet::nnet(dist ~ speed, cars / 50, size = 3, linout = TRUE, trace = FALSE)

@@ -112,7 +112,8 @@ check_type <- function(object, type) {
   if (numbers && type %in% c("class", "prob")) {
     laplace_stop(
       sprintf(
-        "type = \"%s\" needs classes; the likelihood \"%s\" is one of numbers. Use \"response\".", type, object$likelihood
+        "type = \"%s\" needs classes; the likelihood \"%s\" is one of numbers. Use \"response\".",
+        type, object$likelihood
       ),
       "BAD_COMBINATION", list(option = "type")
     )

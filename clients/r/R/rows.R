@@ -3,8 +3,8 @@
 #' More rows for a posterior, or fewer
 #'
 #' `add_rows()` gives the posterior of the data and of further rows, `forget()` the posterior without some of its rows
-#' (unlearning), both under the same prior: sums over the rows are added and subtracted. The network stays as it is, with
-#' what it has learnt from the rows.
+#' (unlearning), both under the same prior: sums over the rows are added and subtracted. The network stays as it is,
+#' with what it has learnt from the rows.
 #'
 #' That is for posteriors whose curvature is a sum over the rows, structures `"kron"`, `"full"` and `"diag"`, and whose
 #' prior does not come from them: `prior_precision` given, or `tune` `"marglik"` or `"grid"`.

@@ -12,7 +12,10 @@ test_that("what is no count, and unknown options, are refused", {
   for (rows in list(0, -1, 1.5, NA, "many", 1:2)) {
     expect_error(forecast_laplace(network, rows, "classification"), "whole number", class = "laplace_error_option")
   }
-  expect_error(forecast_laplace(network, 10, "classification", predicts = 3), "predicts", class = "laplace_error_option")
+  expect_error(
+    forecast_laplace(network, 10, "classification", predicts = 3), "predicts",
+    class = "laplace_error_option"
+  )
   expect_error(forecast_laplace(network, 10, "clasification"), class = "laplace_error_option")
   expect_error(
     forecast_laplace(network, 10, "classification", "all", "full", memory_limit = 1000),
