@@ -18,7 +18,7 @@ test_that("what is no count, and unknown options, are refused", {
   )
   expect_error(forecast_laplace(network, 10, "clasification"), class = "laplace_error_option")
   expect_error(
-    forecast_laplace(network, 10, "classification", "all", "full", memory_limit = 1000),
+    forecast_laplace(network, 10, "classification", "all", "full", memory_limit = 100),
     class = "laplace_error_resource"
   )
 })
