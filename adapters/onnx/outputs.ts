@@ -3,8 +3,9 @@
  * probabilities in a sequence of maps (ZipMap), both columns of a two-class problem. What a posterior needs is the
  * probabilities or the scores below.
  */
-import type { Graph, Node } from '../../core/graph/graph.js'
+import type { Graph } from '../../core/graph/graph.js'
 import { removeDead } from '../../core/passes/fold.js'
+import { type Producers, producersOf } from '../../core/passes/producers.js'
 
 const CLASSIFIERS = new Set(['ai.onnx.ml::LinearClassifier', 'ai.onnx.ml::TreeEnsembleClassifier',
   'ai.onnx.ml::SVMClassifier'])
@@ -14,7 +15,7 @@ const PASSING = new Set(['Identity', 'Cast', 'Reshape', 'Flatten', 'Squeeze', 'U
 
 /** The graph without outputs that only name classes, and without the nodes that no other output needs. */
 export function chooseOutputs(graph: Graph): Graph {
-  const producers = new Map(graph.nodes.flatMap(node => node.outputs.map(name => [name, node] as const)))
+  const producers = producersOf(graph)
   const notes = [...graph.notes]
   const numbers = graph.outputs.map(name => unzipped(name, producers, notes))
   const scores = numbers.filter(name => !isLabel(name, producers))
@@ -35,7 +36,7 @@ function quoted(names: readonly string[]): string {
 }
 
 /** The array below a ZipMap. */
-function unzipped(name: string, producers: ReadonlyMap<string, Node>, notes: string[]): string {
+function unzipped(name: string, producers: Producers, notes: string[]): string {
   const node = producers.get(name)
   if (node?.op !== 'ai.onnx.ml::ZipMap') return name
   notes.push(
@@ -47,7 +48,7 @@ function unzipped(name: string, producers: ReadonlyMap<string, Node>, notes: str
 }
 
 /** Whether a value is a class label, converted or renamed perhaps. */
-function isLabel(name: string, producers: ReadonlyMap<string, Node>): boolean {
+function isLabel(name: string, producers: Producers): boolean {
   const seen = new Set<string>()
   for (let current = name; !seen.has(current);) {
     seen.add(current)
@@ -62,7 +63,7 @@ function isLabel(name: string, producers: ReadonlyMap<string, Node>): boolean {
 }
 
 /** The probability p below the two columns 1 - p and p. */
-function oneColumn(name: string, producers: ReadonlyMap<string, Node>, graph: Graph, notes: string[]): string {
+function oneColumn(name: string, producers: Producers, graph: Graph, notes: string[]): string {
   const node = producers.get(name)
   if (node?.op !== 'Concat' || node.inputs.length !== 2) return name
   const [first, second] = node.inputs

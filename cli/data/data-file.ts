@@ -42,7 +42,7 @@ export interface DataSelection {
   readonly arrays: string | undefined
   /** The network's inputs; lengths are -1 for the axis of the examples, 0 where they are open. */
   readonly inputs: readonly InputSummary[]
-  /** Whether answers must be there: the last column is then taken when none is named. */
+  /** Whether answers must be there: it must then be clear which column they are. */
   readonly answered: boolean
   /** The column or array of how often each row counts; a `.npy` file of its own when the examples are one. */
   readonly weights?: string | undefined

@@ -16,8 +16,8 @@ import { readBytes, withFileName } from './files.js'
 export interface NetworkFile {
   readonly graph: Graph
   readonly format: string
-  /** The names of its classes, in the order of its outputs, where the file or a config.json beside it has them. */
-  readonly classes: readonly string[] | undefined
+  /** Reads its classes' names, in the order of its outputs, where the file or a config.json beside it has them. */
+  readonly classes: () => Promise<readonly string[] | undefined>
 }
 
 /**
@@ -31,7 +31,7 @@ export async function readNetworkFile(path: string, args: Arguments): Promise<Ne
     const format = formatOf(bytes, hints)
     const graph = await readNetwork(bytes, hints)
     return { graph, format,
-      classes: format === 'onnx' ? onnxClasses(bytes) ?? await configured(path) : await configured(path) }
+      classes: async () => (format === 'onnx' ? onnxClasses(bytes) : undefined) ?? await configured(path) }
   })
 }
 

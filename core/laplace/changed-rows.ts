@@ -8,10 +8,10 @@ import { type Curvature, isSum } from '../curvature/curvature.js'
 import { DataError, OptionError } from '../errors/errors.js'
 import { mergeAgreements } from '../likelihood/agreement.js'
 import { structuredPosterior } from '../posterior/structured.js'
-import { startAccumulation } from '../sums/accumulation.js'
 import { exampleCount, type Examples } from '../tensor/examples.js'
 import { checkWeights } from '../tensor/sample-weights.js'
 import type { Tensor } from '../tensor/tensor.js'
+import { accumulationFor } from './accumulation-for.js'
 import type { FitWork } from './fit-work.js'
 import { type PosteriorState, withoutScores } from './posterior-state.js'
 
@@ -31,10 +31,8 @@ export async function withChangedRows(given: PosteriorState, change: RowChange, 
   const fitted = summedCurvature(given, change)
   const { evaluator, pool, options, structured: { slots, mean, settings } } = given
   const notes: string[] = []
-  const accumulation = startAccumulation(evaluator, pool, { ...options, structure: fitted.structure }, false,
-    sentence => {
-      if (!notes.includes(sentence)) notes.push(sentence)
-    })
+  const accumulation = accumulationFor({ evaluator, pool, options: { ...options, structure: fitted.structure } }, false,
+    notes)
   await accumulation.add(x, y, work, checkWeights(sampleWeight, exampleCount(x)))
   const own = await accumulation.sums()
   const sign = change === 'add' ? 1 : -1

@@ -13,12 +13,12 @@ import type { Likelihood } from '../options/words.js'
 import { withSharedProducts } from '../parallel/runtime.js'
 import type { FitSums } from '../parallel/worker.js'
 import { structuredPosterior } from '../posterior/structured.js'
-import { type Accumulation, startAccumulation } from '../sums/accumulation.js'
 import type { LinearData } from '../sums/linear-data.js'
 import type { Batch } from '../tensor/batch.js'
 import { exampleCount, type Examples, examplesBytes } from '../tensor/examples.js'
 import { areWhole, checkWeights, repeated } from '../tensor/sample-weights.js'
 import type { Tensor } from '../tensor/tensor.js'
+import { accumulationFor } from './accumulation-for.js'
 import { factoredCurvature } from './factored-curvature.js'
 import type { FitTask, LinearTask } from './fit-task.js'
 import type { FitWork } from './fit-work.js'
@@ -41,14 +41,6 @@ export interface FitStream {
   /** Adds examples; returns how many there are. */
   add(x: Examples, y: Tensor, work?: FitWork): Promise<number>
   finish(work?: WorkOptions): Promise<LaplacePosterior>
-}
-
-/** The sums of a task, at zero; each sentence about the data is added to `notes` once. */
-export function accumulationFor({ evaluator, pool, options }: FitTask, keepFeatures: boolean,
-  notes: string[]): Accumulation {
-  return startAccumulation(evaluator, pool, options, keepFeatures, sentence => {
-    if (!notes.includes(sentence)) notes.push(sentence)
-  })
 }
 
 /** Starts a fit to data that arrive piece by piece. Programs are compiled for the first examples' size. */

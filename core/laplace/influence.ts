@@ -6,8 +6,6 @@
  */
 import { checkBytes } from '../budget/memory.js'
 import { throwIfCancelled, type WorkOptions } from '../budget/progress.js'
-import { denseJacobian } from '../curvature/jacobian.js'
-import { lastLayerJacobian } from '../curvature/last-layer.js'
 import { OptionError } from '../errors/errors.js'
 import { gemm } from '../kernels/linear-algebra.js'
 import { checkLabels } from '../likelihood/labels.js'
@@ -23,6 +21,7 @@ import { exampleCount, type Examples } from '../tensor/examples.js'
 import { float64, type Tensor } from '../tensor/tensor.js'
 import type { PosteriorState } from './posterior-state.js'
 import { type InputPrograms, predictionContext } from './programs-by-input.js'
+import { rowJacobian } from './row-jacobian.js'
 
 /** What N training rows do, and what the others say of each. */
 export interface Influence {
@@ -86,7 +85,7 @@ function refuse(
 }
 
 /** Outputs, N x C, and their Jacobian, (N C) x P. */
-async function linearised(evaluator: Evaluator, { size, slots }: StructuredPosterior, x: Examples,
+async function linearised(evaluator: Evaluator, { size }: StructuredPosterior, x: Examples,
   work: WorkOptions): Promise<{ readonly f: Float64Array, readonly jacobian: Float64Array }> {
   const { network, precision } = evaluator
   const { inputs, outputs } = network
@@ -98,15 +97,9 @@ async function linearised(evaluator: Evaluator, { size, slots }: StructuredPoste
   for (let n = 0; n < examples; n++) {
     throwIfCancelled(work.signal)
     const row = sliceExamples(rows, inputs, n, n + 1)
-    if (evaluator.subset === 'all') {
-      const one = await evaluator.jacobian(row)
-      f.set(one.f, n * outputs)
-      jacobian.set(denseJacobian(slots, one.jacobian), n * outputs * size)
-    } else {
-      const { f: own, features } = await evaluator.features(row)
-      f.set(own, n * outputs)
-      jacobian.set(denseJacobian(slots, lastLayerJacobian(slots, features, 1)), n * outputs * size)
-    }
+    const one = await rowJacobian(evaluator, row)
+    f.set(one.f, n * outputs)
+    jacobian.set(one.jacobian, n * outputs * size)
     work.onProgress?.({ stage: 'predict', done: n + 1, total: examples })
   }
   return { f, jacobian }

@@ -4,21 +4,19 @@
  * probit link makes of both.
  */
 import { throwIfCancelled, type WorkOptions } from '../budget/progress.js'
-import { denseJacobian } from '../curvature/jacobian.js'
-import { lastLayerJacobian } from '../curvature/last-layer.js'
 import { OptionError } from '../errors/errors.js'
 import { sigmoid } from '../likelihood/sigmoid.js'
 import { softmax } from '../likelihood/softmax.js'
 import { sliceExamples } from '../network/batches.js'
-import { type Inputs, networkInputs } from '../network/input-rows.js'
+import { networkInputs } from '../network/input-rows.js'
 import { hasLogits } from '../options/likelihood-kinds.js'
 import type { Likelihood } from '../options/words.js'
-import type { Evaluator } from '../programs/evaluator.js'
 import { inputGradients as programsOf } from '../programs/input-gradients-program.js'
 import { arraysOf, exampleCount, type Examples } from '../tensor/examples.js'
 import { float64, type Tensor } from '../tensor/tensor.js'
 import type { PosteriorState } from './posterior-state.js'
 import { type InputPrograms, predictionContext } from './programs-by-input.js'
+import { rowJacobian } from './row-jacobian.js'
 
 /** Gradients of every row with respect to its own input: N x C, then the shape of an input. */
 export interface InputGradients {
@@ -49,7 +47,7 @@ export async function inputGradients(state: PosteriorState, programs: InputProgr
     for (let n = 0; n < examples; n++) {
       throwIfCancelled(work.signal)
       const row = sliceExamples(rows, inputs, n, n + 1)
-      const { f, jacobian } = await linearised(evaluator, row)
+      const { f, jacobian } = await rowJacobian(evaluator, row)
       const directions = posterior.covarianceTimes(jacobian, outputs)
       const size = posterior.size
       for (let c = 0; c < outputs; c++) {
@@ -85,18 +83,6 @@ function refuse({ choice, structured: { curvature }, evaluator: { network: { pos
   throw new OptionError('BAD_COMBINATION',
     'Gradients with respect to the input are for networks with one answer an example; this one answers at several '
       + 'positions. Let one of them answer (option positions).', { option: 'positions' })
-}
-
-/** Outputs of one example, C, and its Jacobian, C x P. */
-async function linearised(evaluator: Evaluator,
-  row: Inputs): Promise<{ readonly f: Float64Array, readonly jacobian: Float64Array }> {
-  if (evaluator.subset === 'all') {
-    const { f, jacobian } = await evaluator.jacobian(row)
-    return { f: Float64Array.from(f), jacobian: denseJacobian(evaluator.slots, jacobian) }
-  }
-  const { f, features } = await evaluator.features(row)
-  const jacobian = denseJacobian(evaluator.slots, lastLayerJacobian(evaluator.slots, features, 1))
-  return { f: Float64Array.from(f), jacobian }
 }
 
 /** J_c P^-1 J_c'. */

@@ -4,6 +4,7 @@
  */
 import type { Graph, Node } from '../graph/graph.js'
 import type { InferredValue } from '../ops/operator.js'
+import { type Producers, producersOf } from './producers.js'
 
 /** The tensors of one direction of a recurrence, and where ONNX' gates are among their blocks of rows. */
 export interface GateRows {
@@ -23,13 +24,13 @@ interface Rows {
 
 /** Where values of a graph come from. */
 export interface Origins {
-  readonly producers: ReadonlyMap<string, Node>
+  readonly producers: Producers
   readonly types: ReadonlyMap<string, InferredValue>
 }
 
 /** Who makes the values of a graph. */
-export function originsOf({ nodes }: Graph, types: ReadonlyMap<string, InferredValue>): Origins {
-  return { types, producers: new Map(nodes.flatMap(node => node.outputs.map(name => [name, node] as const))) }
+export function originsOf(graph: Graph, types: ReadonlyMap<string, InferredValue>): Origins {
+  return { types, producers: producersOf(graph) }
 }
 
 /**

@@ -8,6 +8,7 @@ import { operatorFor } from '../ops/registry.js'
 import { float64, reshape, sizeOf, type Tensor } from '../tensor/tensor.js'
 import { heapContext, inferTypes } from './infer.js'
 import { findLinearOperators, type LinearOperator } from './linear-operators.js'
+import { producersOf } from './producers.js'
 
 /** A linear operator and where its results end up. */
 export interface MovedResults {
@@ -38,7 +39,7 @@ interface Step {
 export function findMovedResults(graph: Graph, output: string, types: ReadonlyMap<string, InferredValue>):
   | MovedResults
   | NoResults {
-  const producers = new Map(graph.nodes.flatMap(node => node.outputs.map(name => [name, node] as const)))
+  const producers = producersOf(graph)
   const operators = new Map(findLinearOperators(graph, types).map(operator => [operator.output, operator] as const))
   const steps: Step[] = []
   for (let current = output;;) {

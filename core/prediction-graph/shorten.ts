@@ -4,13 +4,14 @@
  */
 import { GraphError } from '../errors/errors.js'
 import type { Graph, Node } from '../graph/graph.js'
+import { gemm } from '../kernels/linear-algebra.js'
 import { sameShape } from '../ops/shape-rules.js'
 import { removeDead } from '../passes/fold.js'
 import { inferTypes } from '../passes/infer.js'
+import { type Producers, producersOf } from '../passes/producers.js'
 import { type Tensor, tensor } from '../tensor/tensor.js'
 
 type Types = ReturnType<typeof inferTypes>
-type Producers = ReadonlyMap<string, Node>
 
 /**
  * The graph without reshapes to the shape that there is and casts up and down again, with products of products by
@@ -29,10 +30,6 @@ function typesOf(graph: Graph): Types | undefined {
     if (error instanceof GraphError) return undefined
     throw error
   }
-}
-
-function producersOf({ nodes }: Graph): Producers {
-  return new Map(nodes.flatMap(node => node.outputs.map(name => [name, node] as const)))
 }
 
 /** Every use of a copy becomes one of what it copies. */
@@ -144,14 +141,10 @@ function hasNegative({ data }: Tensor): boolean {
   return data.some(value => value < 0)
 }
 
-/** The product of two matrices, summed in float64. */
+/** The product of two matrices, in float64. */
 function times({ shape: [rows, between], data }: Tensor, { shape: [, columns], data: other }: Tensor): Tensor {
   const product = new Float64Array(rows * columns)
-  for (let i = 0; i < rows; i++) {
-    for (let k = 0; k < between; k++) {
-      for (let j = 0; j < columns; j++) product[i * columns + j] += data[i * between + k] * other[k * columns + j]
-    }
-  }
+  gemm(false, false, rows, columns, between, 1, Float64Array.from(data), Float64Array.from(other), 0, product)
   return tensor('float64', [rows, columns], product)
 }
 

@@ -30,7 +30,11 @@ LIKELIHOODS <- c("classification", "binary", "multilabel", "regression", "hetero
 
 #' Whether the targets are numbers: predictions then have means and variances, and no probabilities.
 #' @noRd
-has_numbers <- function(object) object$likelihood %in% c("regression", "heteroscedastic", "poisson")
+has_numbers <- function(object) object$likelihood == "regression" || has_observation(object)
+
+#' Whether the targets are numbers in other units than the outputs: means and log variances, log rates.
+#' @noRd
+has_observation <- function(object) object$likelihood %in% c("heteroscedastic", "poisson")
 
 #' Refuses options that do not exist, with the nearest that does.
 #' @noRd

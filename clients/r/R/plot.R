@@ -34,7 +34,7 @@ plot_data <- function(object, newdata, y, level, bins) {
   check_level(level)
   rows <- if (missing(newdata)) training_labels(object) else labelled_rows(object, newdata, y, "plot(x, newdata, y)")
   truth <- rows$y
-  if (object$likelihood %in% c("heteroscedastic", "poisson")) {
+  if (has_observation(object)) {
     laplace_stop(
       paste0(
         "There is no picture of likelihood \"", object$likelihood, "\"; predict(x, newdata, type = \"pred_int\") ",

@@ -11,7 +11,7 @@ predicted_interval <- function(object, x, how, noise) {
 
 #' Whether the server gives limits and quantiles; of a regression with drawn weights they come from the draws.
 #' @noRd
-by_server <- function(object, how) has_numbers(object) && (is_linearised(how) || object$likelihood != "regression")
+by_server <- function(object, how) has_observation(object) || has_numbers(object) && is_linearised(how)
 
 is_linearised <- function(how) is.null(how$predictive) || identical(how$predictive, "glm")
 

@@ -26,7 +26,7 @@ predicted <- function(object, x, how, covariance = FALSE, parts = NULL) {
 bound <- function(parts) {
   arrays <- c(
     "mean", "variance", "probabilities", "covariance", "aleatoric", "epistemic", "novelty", "noveltyScore", "lower",
-    "predictiveMean",     "upper", "sets", "quantiles"
+    "upper", "predictiveMean", "sets", "quantiles"
   )
   names <- intersect(arrays, names(parts[[1]]))
   whole <- lapply(stats::setNames(names, names), function(name) {

@@ -3,7 +3,7 @@
 #' Means, probabilities or logits, (n) or n x C, with standard errors where they are asked for.
 #' @noRd
 predicted_point <- function(object, x, type, how) {
-  if (type != "link" && object$likelihood %in% c("heteroscedastic", "poisson")) return(observed_point(object, x, how))
+  if (type != "link" && has_observation(object)) return(observed_point(object, x, how))
   probabilities <- type != "link" && object$likelihood != "regression"
   part <- if (probabilities) "probabilities" else "mean"
   answer <- predicted(

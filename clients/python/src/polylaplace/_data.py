@@ -8,6 +8,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from ._exceptions import DataError
+from ._likelihoods import has_numbers
 
 #: Any array of this package.
 Array: TypeAlias = np.ndarray[Any, Any]
@@ -187,6 +188,6 @@ def masked(y: Any, mask: Any, likelihood: str) -> Array:
             {"array": "mask"},
         )
     kept = counts.reshape(counts.shape + (1,) * (labels.ndim - counts.ndim))
-    if likelihood in ("regression", "heteroscedastic", "poisson"):
+    if has_numbers(likelihood):
         return np.where(kept, labels.astype(np.float64), np.nan)
     return np.where(kept, labels.astype(np.int64) if labels.dtype.kind in "bu" else labels, NO_LABEL)

@@ -20,7 +20,8 @@ from ._exceptions import LaplaceError, LaplaceWarning, OptionError, ShapeError
 from ._figures import Figures
 from ._held_out import HeldOut, check_use, held_out, split_rows
 from ._laplace import Laplace
-from ._options import LINEAR_LIKELIHOODS, as_numbers, as_prior_structure, as_structure, as_tune_method
+from ._likelihoods import LINEAR_LIKELIHOODS
+from ._options import as_numbers, as_prior_structure, as_structure, as_tune_method
 from ._posterior_state import AUTO
 from ._prediction import Prediction
 from ._scikit_learn import (

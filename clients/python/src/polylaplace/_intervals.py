@@ -12,7 +12,8 @@ from ._batching import row_batches, together
 from ._comparison import Comparison
 from ._data import Array, to_array
 from ._exceptions import LaplaceWarning, OptionError, StateError
-from ._options import as_share, has_numbers
+from ._likelihoods import has_numbers
+from ._options import as_share
 from ._prediction import Predicting
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from ._data import Array, to_array
 from ._exceptions import OptionError
 from ._laplace import Laplace
-from ._options import has_numbers
+from ._likelihoods import has_numbers
 from ._prediction import Prediction
 
 

@@ -18,17 +18,6 @@ _STRUCTURES = {"gp": "functional"}
 _PRIOR_STRUCTURES = {"diag": "diagonal"}
 
 
-#: Likelihoods whose targets are numbers; those of the others are classes and labels.
-NUMBER_LIKELIHOODS = ("regression", "heteroscedastic", "poisson")
-#: Likelihoods that have a linear model, by which 'auto', 'validated' and 'linearized' tune.
-LINEAR_LIKELIHOODS = ("classification", "binary", "multilabel", "regression")
-
-
-def has_numbers(likelihood: str) -> bool:
-    """Whether targets are numbers, and predictions have means and variances in place of probabilities."""
-    return likelihood in NUMBER_LIKELIHOODS
-
-
 def fit_options(**given: Any) -> dict[str, Any]:
     """Options of a fit under the server's names; what is None is left to the server."""
     return {key: value for key, value in given.items() if value is not None}

@@ -8,7 +8,7 @@ from typing import Any
 from ._batching import row_batches, together
 from ._data import Array, fresh_seed
 from ._exceptions import OptionError
-from ._options import has_numbers
+from ._likelihoods import has_numbers
 from ._sampling import Sampling
 from ._words import snake_case
 

@@ -20,6 +20,9 @@ test_that("the README's examples run, and give error bars", {
   picture <- tempfile(fileext = ".pdf")
   grDevices::pdf(picture)
   values <- new.env(parent = globalenv())
+  # What the examples write does not stay.
+  folder <- setwd(tempdir())
+  on.exit(setwd(folder))
   output <- utils::capture.output(suppressMessages(source(textConnection(code), local = values, echo = TRUE)))
   grDevices::dev.off()
   expect_match(output, "Everything that is needed is there", all = FALSE)

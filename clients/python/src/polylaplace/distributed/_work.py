@@ -23,8 +23,8 @@ from .._examples import Examples, concatenated
 from .._exceptions import LaplaceError, StateError
 from .._files import write_whole
 from .._laplace import Laplace
+from .._likelihoods import has_numbers
 from .._models import fingerprint
-from .._options import has_numbers
 from .._partial import Partial, merge
 from .._posterior_state import TRANSIENT
 from .._version import __version__
