@@ -45,7 +45,7 @@ const CURVATURE_PAIRS = 125
 const FEWEST_PAIRS = 16
 /** The memory limit over that of the eigenvectors: basis, products and what each worker has of them, and twice that. */
 const COPIES = 16
-/** What is held at the widest, measured, over the eigenvectors: threads and what the collector has not taken yet. */
+/** What is held at the widest, measured, over the eigenvectors: basis, products, and what each thread has of them. */
 const HELD = 8
 /** The curvature comes from so many times the rows of the sample at least. */
 const FEWEST_SAMPLES = 4
