@@ -349,8 +349,8 @@ export function coreWork({ signal, onProgress }: WorkOptions): CoreWork {
 }
 
 /** A batch as tensors. */
-export function toBatch({ x, y }: ArrayBatch): Batch {
-  return { x: toExamples(x, 'x'), y: toTensor(y, 'y') }
+export function toBatch({ x, y, sampleWeight }: ArrayBatch): Batch {
+  return { x: toExamples(x, 'x'), y: toTensor(y, 'y'), ...weightsOf(sampleWeight) }
 }
 
 /** What is costly to work out stays so until it is read. */

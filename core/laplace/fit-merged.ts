@@ -6,6 +6,7 @@ import { zeroAgreement } from '../likelihood/agreement.js'
 import { hasLogits } from '../options/likelihood-kinds.js'
 import { keyDifference, type PartialFit } from '../sums/partial-fit.js'
 import type { Batch } from '../tensor/batch.js'
+import { inFull } from '../tensor/sample-weights.js'
 import { accumulationFor } from './accumulation-for.js'
 import { finishFit } from './fit-stream.js'
 import { type FitTask, partialKey, settle, taskOfKey } from './fit-task.js'
@@ -14,9 +15,10 @@ import type { PosteriorState } from './posterior-state.js'
 import { withLogarithm } from './probability-outputs.js'
 import type { TuningPlan } from './tuning-plan.js'
 
-/** The posterior of sums over all the data; `data` are the training data once more, for tuning by `linearized`. */
-export async function fitMerged(prepared: FitTask, partial: PartialFit, data: Batch | undefined,
+/** The posterior of sums over all the data; `rows` are the training data once more, for tuning by `linearized`. */
+export async function fitMerged(prepared: FitTask, partial: PartialFit, rows: Batch | undefined,
   work: WorkOptions): Promise<PosteriorState> {
+  const data = rows === undefined ? undefined : inFull(rows, 'data')
   const task = taskOf(taskOfKey(prepared, partial.key), partial)
   checkSums(task, partial)
   const notes = partial.notes ?? []

@@ -6,6 +6,7 @@ import { checkCurvature, checkLikelihood, hasLinearModel } from '../options/comb
 import { checkTuning } from '../options/laplace-options.js'
 import { PRIOR_STRUCTURES, TUNE_METHODS } from '../options/words.js'
 import { withSharedProducts } from '../parallel/runtime.js'
+import { inFull } from '../tensor/sample-weights.js'
 import { hasTunedNoises } from './output-noise.js'
 import { TUNE_OPTIONS, type TuneOptions } from './posterior-options.js'
 import { type PosteriorState, withoutScores } from './posterior-state.js'
@@ -51,5 +52,10 @@ export async function retune(state: PosteriorState, options: TuneOptions, data: 
     tuneNoise: likelihood === 'regression' && (options.sigmaNoise ?? (tune === 'auto' && state.options.tuneNoise)),
     schedule: options.schedule }
   return withSharedProducts(state.runtime, state.options.threads,
-    () => tunePosterior(withoutScores(state), request, data, work))
+    () => tunePosterior(withoutScores(state), request, rowsInFull(data), work))
+}
+
+function rowsInFull({ data, validation }: TuneData): TuneData {
+  return { ...(data === undefined ? {} : { data: inFull(data, 'data') }),
+    ...(validation === undefined ? {} : { validation: inFull(validation, 'validation') }) }
 }

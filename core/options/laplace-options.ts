@@ -4,6 +4,7 @@ import { OptionError } from '../errors/errors.js'
 import { shown } from '../errors/shown.js'
 import { knownOptions, oneOf } from '../errors/suggest.js'
 import type { Batch } from '../tensor/batch.js'
+import { inFull } from '../tensor/sample-weights.js'
 import { checkCurvature, checkLikelihood, hasLinearModel } from './combinations.js'
 import type { PosteriorSettings } from './hyperparameters.js'
 import { hasLogits } from './likelihood-kinds.js'
@@ -293,7 +294,7 @@ export function resolveOptions(options: LaplaceOptions): ResolvedOptions {
     settings: settingsOf(options),
     outputNoise: outputNoiseOf(options.sigmaNoise),
     tuneNoise: likelihood === 'regression' && options.sigmaNoise === undefined,
-    validation: options.validation,
+    validation: isBatch(options.validation) ? inFull(options.validation, 'validation') : options.validation,
     calibrate,
     seed: whole('seed', options.seed, 0) ?? 0,
     engine: word('engine', options.engine, ENGINES),
@@ -414,7 +415,7 @@ function checkHeldOut({ validation, likelihood, priorPrecision, priorStructure, 
   }
 }
 
-function isBatch(value: unknown): boolean {
+function isBatch(value: unknown): value is Batch {
   return typeof value === 'object' && value !== null && 'x' in value && 'y' in value
 }
 

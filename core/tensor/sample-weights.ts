@@ -1,5 +1,5 @@
 /** @file How often each row counts. */
-import { DataError, ShapeError } from '../errors/errors.js'
+import { DataError, OptionError, ShapeError } from '../errors/errors.js'
 import type { Batch } from './batch.js'
 import { exampleCount, mapArrays } from './examples.js'
 import { allocate, type Tensor } from './tensor.js'
@@ -34,6 +34,20 @@ export function checkWeights(weights: ArrayLike<number> | undefined, examples: n
 export function repeated({ x, y }: Batch, weights: Float64Array): Batch {
   const rows = Int32Array.from(Array.from(weights).flatMap((weight, row) => Array<number>(weight).fill(row)))
   return { x: mapArrays(x, values => taken(values, rows)), y: taken(y, rows) }
+}
+
+/**
+ * Rows that are read once more, with their weights taken as how often each is there.
+ * @param option the name under which they were given
+ * @throws ShapeError, DataError as of weights; OptionError BAD_COMBINATION where a weight is no whole number
+ */
+export function inFull({ sampleWeight, ...batch }: Batch, option: string): Batch {
+  const weights = checkWeights(sampleWeight, exampleCount(batch.x))
+  if (weights === undefined) return batch
+  if (areWhole(weights)) return repeated(batch, weights)
+  throw new OptionError('BAD_COMBINATION',
+    `The rows in ${option} are read once more, where a weight (sampleWeight) is a whole number: how often the row is `
+      + "there. For other weights tune by 'marglik' or 'grid', or give the prior precision.", { option })
 }
 
 /** Whether every weight is a whole number, so that rows can be repeated. */

@@ -69,6 +69,29 @@ t.test('the default keeps rows: whole weights are the rows as often, others are 
   await t.rejects(prepared.fit(x, y, { sampleWeight: [1, 2, -1, 1, 1] }), { code: 'BAD_ARRAY', message: /row 2/ })
 })
 
+t.test('rows that are read once more are there as often as their weights say, or are refused', async t => {
+  const { graph, x } = mixedNetworks['layers'](drawer(3))
+  const y = labelsFor('classification', 5, 3, 1)
+  const sampleWeight = [2, 1, 0, 3, 1]
+  const [weighted, rows] = [{ x, y, sampleWeight }, repeated({ x, y }, Float64Array.from(sampleWeight))]
+  const prepared = laplace(graph, { likelihood: 'classification', subset: 'last_layer', structure: 'kron' })
+  const posterior = await prepared.fit(rows.x, rows.y)
+  for (const tune of ['auto', 'linearized', 'validated', 'grid'] as const) {
+    const [a, b] = await Promise.all([weighted, rows].map(data => posterior.tune({ tune }, { data, validation: data })))
+    t.same(a.priorPrecision, b.priorPrecision, tune)
+  }
+  const partial = await prepared.fitPartial(x, y, { sampleWeight })
+  const [merged, once] = [await prepared.fitMerged(partial, weighted), await prepared.fitMerged(partial, rows)]
+  t.same(merged.priorPrecision, once.priorPrecision)
+  const heldOut = (validation: typeof weighted | typeof rows): LaplaceOptions => ({ likelihood: 'classification',
+    subset: 'last_layer', structure: 'kron', validation })
+  t.same((await laplace(graph, heldOut(weighted)).fit(x, y)).priorPrecision,
+    (await laplace(graph, heldOut(rows)).fit(x, y)).priorPrecision)
+  const half = { x, y, sampleWeight: [0.5, 1, 1, 1, 1] }
+  await t.rejects(posterior.tune({ tune: 'auto' }, { data: half }), { code: 'BAD_COMBINATION', message: /marglik/ })
+  t.throws(() => laplace(graph, heldOut(half)), { code: 'BAD_COMBINATION', message: /validation/ })
+})
+
 t.test('weights that are no whole numbers: the evidence is that of the weighted loss, files keep them', async t => {
   const { graph, x, outputs } = mixedNetworks['layers'](drawer(5))
   const y = labelsFor('regression', 5, outputs, 2)
