@@ -1,13 +1,16 @@
 // Bundles the package's entry for browsers into one file, and the page that fits in a worker into another.
 //
 // What browsers do not have is replaced: worker threads and ONNX Runtime (the embedded engine runs alone), files (bytes
-// are given and taken), and HDF5's library, which is larger than everything else together.
-// `node scripts/build-browser.mjs` writes dist/browser/polylaplace.js; with `--page FOLDER` also FOLDER/index.html.
+// are given and taken), and HDF5's library, which is larger than everything else
+// together and has a file of its own.
+// `node scripts/build-browser.mjs` writes dist/browser/polylaplace.js and polylaplace-hdf5.js; with `--page FOLDER` also
+// FOLDER/index.html.
 import { build } from 'esbuild'
 import { createHash } from 'node:crypto'
 import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { dirname, join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { gzipSync } from 'node:zlib'
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)))
 
@@ -30,13 +33,15 @@ const FOR_BROWSERS = {
       contents: `export { ndarray as default } from ${JSON.stringify(join(root, 'browser/ndarray.ts'))}`,
       resolveDir: root,
     }))
-    onResolve({ filter: /^h5wasm$/ }, () => ({ path: 'h5wasm', namespace: 'absent' }))
-    onLoad({ filter: /.*/, namespace: 'absent' },
-      () => ({ contents: "throw new Error('not a part of the file for browsers')" }))
   },
 }
 
-async function bundle(entry, format) {
+const WITHOUT_HDF5 = {
+  name: 'without-hdf5',
+  setup: ({ onResolve }) => onResolve({ filter: /^h5wasm$/ }, () => ({ path: join(root, 'browser/no-hdf5.ts') })),
+}
+
+async function bundle(entry, format, ...plugins) {
   const { outputFiles: [{ text }] } = await build({
     absWorkingDir: root,
     entryPoints: [entry],
@@ -50,7 +55,7 @@ async function bundle(entry, format) {
       'msgpackr/unpack': join(root, 'node_modules/msgpackr/unpack.js'),
       'csv-parse/sync': join(root, 'node_modules/csv-parse/dist/esm/sync.js'),
     },
-    plugins: [FOR_BROWSERS],
+    plugins: [FOR_BROWSERS, ...plugins],
     minify: true,
     legalComments: 'eof',
     logLevel: 'warning',
@@ -80,8 +85,9 @@ const hash = text => `'sha256-${createHash('sha256').update(text).digest('base64
 
 /** One page that holds everything: its scripts are allowed by their hashes, and nothing may be loaded or sent. */
 async function page() {
-  const worker = await bundle('browser/page/worker.ts', 'iife')
-  const data = JSON.stringify({ worker, example: await example() }).replaceAll('<', '\\u003c')
+  const worker = await bundle('browser/page/worker.ts', 'iife', WITHOUT_HDF5)
+  const hdf5 = gzipSync(await bundle('browser/page/hdf5-thread.ts', 'iife')).toString('base64')
+  const data = JSON.stringify({ worker, hdf5, example: await example() }).replaceAll('<', '\\u003c')
   const script = inScript(await bundle('browser/page/page.ts', 'iife'))
   const policy = `default-src 'none'; script-src ${hash(script)} 'wasm-unsafe-eval'; worker-src blob:; `
     + "style-src 'unsafe-inline'; img-src data: blob:; frame-src 'self' blob:"
@@ -96,7 +102,8 @@ async function write(file, text) {
   await writeFile(file, text)
 }
 
-await write(join(root, 'dist/browser/polylaplace.js'), await bundle('browser/index.ts', 'esm'))
+await write(join(root, 'dist/browser/polylaplace.js'), await bundle('browser/index.ts', 'esm', WITHOUT_HDF5))
+await write(join(root, 'dist/browser/polylaplace-hdf5.js'), await bundle('browser/hdf5.ts', 'esm'))
 const [flag, folder] = process.argv.slice(2)
 if (flag === '--page') {
   const file = join(resolve(folder), 'index.html')

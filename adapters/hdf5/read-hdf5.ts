@@ -39,6 +39,7 @@ export async function loadHdf5(): Promise<typeof H5wasm> {
   try {
     library = await import('h5wasm')
   } catch (cause) {
+    if (cause instanceof LaplaceError) throw cause
     throw new ResourceError('MISSING_DEPENDENCY',
       'Reading HDF5 files (Keras .h5 and .keras) needs the package h5wasm, which is not installed: npm install h5wasm',
       {

@@ -3,6 +3,8 @@
 /** What is to be fitted. */
 export interface Job {
   readonly network: Uint8Array
+  /** The program that reads HDF5: gzip, base64. */
+  readonly hdf5: string
   /** CSV of rows with their answers. */
   readonly training: string
   /** CSV of rows that the network has not seen; without them a fifth of the training rows is kept aside. */

@@ -4,6 +4,8 @@ import type { Answer, Job } from './messages.js'
 interface Data {
   /** The worker's program. */
   readonly worker: string
+  /** The program that reads HDF5: gzip, base64. */
+  readonly hdf5: string
   readonly example: { readonly network: string, readonly training: string, readonly heldOut: string }
 }
 
@@ -29,6 +31,7 @@ async function chosen(): Promise<Job | string> {
   if (network === undefined || training === undefined) return 'Choose a network and its training rows first.'
   return {
     network: new Uint8Array(await network.arrayBuffer()),
+    hdf5: data.hdf5,
     training: await training.text(),
     heldOut: await heldOut?.text(),
     likelihood: element('likelihood', HTMLSelectElement).value as Job['likelihood'],
@@ -38,8 +41,8 @@ async function chosen(): Promise<Job | string> {
 
 function example(): Job {
   const { network, training, heldOut } = data.example
-  return { network: Uint8Array.from(atob(network), character => character.charCodeAt(0)), training, heldOut,
-    likelihood: 'classification', target: '' }
+  return { network: Uint8Array.from(atob(network), character => character.charCodeAt(0)), hdf5: data.hdf5, training,
+    heldOut, likelihood: 'classification', target: '' }
 }
 
 function start(job: Job | string): void {

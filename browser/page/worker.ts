@@ -13,6 +13,7 @@ import { exampleCount } from '../../core/tensor/examples.js'
 import { randomGenerator } from '../../core/tensor/random.js'
 import { float64 } from '../../core/tensor/tensor.js'
 import { report } from '../../report/report.js'
+import { hdf5Reader } from './hdf5-apart.js'
 import type { Answer, Job } from './messages.js'
 
 const HELD_OUT_SHARE = 0.2
@@ -31,7 +32,7 @@ function rowsOf(text: string, { target, likelihood }: Job, known?: KnownLabels):
 async function work(job: Job, say: (answer: Answer) => void): Promise<void> {
   const onProgress = ({ stage, done, total }: Progress): void =>
     say({ kind: 'progress', stage, share: total === undefined ? undefined : done / total })
-  const network = await readNetwork(job.network)
+  const network = await readNetwork(job.network, { hdf5: hdf5Reader(job.hdf5) })
   const { labels, ...all } = rowsOf(job.training, job)
   const held = job.heldOut === undefined ? undefined : rowsOf(job.heldOut, job, labels ?? 'none')
   const count = exampleCount(all.x)

@@ -1,6 +1,6 @@
 /** @file The file for browsers under a strict policy, and the page that fits in a worker, in Chromium. */
 import { execFileSync } from 'node:child_process'
-import { readFileSync } from 'node:fs'
+import { readFileSync, writeFileSync } from 'node:fs'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 import t from 'tap'
 import { readDigits } from '../../cli/demo/digits.js'
@@ -9,6 +9,7 @@ import { toNdArray } from '../../node/arrays.js'
 import { chromium, servedPage, watchedPage } from '../support/chromium.js'
 
 const root = fileURLToPath(new URL('../../', import.meta.url))
+const keras = `${root}test/fixtures/keras/perceptron.keras`
 const folder = t.testdir({})
 execFileSync(process.execPath, ['scripts/build-browser.mjs', '--page', folder], { cwd: root })
 
@@ -48,6 +49,50 @@ t.test('the file for browsers has no import and makes no code', async t => {
   const difference = Math.max(...inBrowser.probabilities.map((p, i) => Math.abs(p - Number(probabilities!.data[i]))))
   t.ok(difference < 1e-6, `probabilities differ by ${difference}`)
   t.ok(inBrowser.onnx > 5000 && inBrowser.saved > 5000, 'it is saved and exported')
+  t.same(errors, [])
+})
+
+t.test('networks of Keras are read where the reader of HDF5 is given, and its absence is told', async t => {
+  const files: Readonly<Record<string, string>> = { '/polylaplace.js': 'dist/browser/polylaplace.js',
+    '/hdf5.js': 'dist/browser/polylaplace-hdf5.js' }
+  const { page, errors } = await servedPage(t, url => (files[url] === undefined
+    ? { type: 'text/html', body: '<!doctype html><link rel="icon" href="data:,"><p>empty</p>' }
+    : { type: 'text/javascript', body: readFileSync(`${root}${files[url]}`) }), {
+    'Content-Security-Policy': "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; img-src data:",
+  })
+  const bytes = readFileSync(keras)
+  const found = await page.evaluate(async (bytes: number[]) => {
+    const [url, hdf5] = ['/polylaplace.js', '/hdf5.js']
+    const { readNetwork } = await import(url!) as typeof import('../../browser/index.js')
+    const { readHdf5 } = await import(hdf5!) as typeof import('../../browser/hdf5.js')
+    const network = await readNetwork(Uint8Array.from(bytes), { hdf5: readHdf5 })
+    const without = await readNetwork(Uint8Array.from(bytes)).catch((error: Error) => error.message)
+    return { parameters: network.parameters.length, without }
+  }, Array.from(bytes))
+  t.equal(found.parameters, (await readNetwork(bytes)).parameters.length)
+  t.match(found.without, /polylaplace\/browser\/hdf5/)
+  t.same(errors, [])
+})
+
+t.test('the page reads networks of Keras', async t => {
+  const browser = await chromium()
+  t.teardown(() => browser.close())
+  const { page, requests, errors } = await watchedPage(browser)
+  await page.goto(pathToFileURL(`${folder}/index.html`).href)
+  const csv = `${folder}/rows.csv`
+  writeFileSync(csv,
+    ['a,b,c,d,e,class',
+      ...Array.from({ length: 60 }, (_, i) => [0, 1, 2, 3, 4].map(j => Math.sin(i * (j + 1))).concat(i % 3).join())]
+      .join(
+        '\n',
+      ))
+  await (await page.$('input#network'))!.uploadFile(keras)
+  await (await page.$('input#training'))!.uploadFile(csv)
+  await page.click('#start')
+  await page.waitForFunction(`!document.getElementById('report').hidden
+    || document.getElementById('state').className === 'failed'`)
+  t.match(await page.evaluate(`document.getElementById('state').textContent`), /^Done\./)
+  t.ok(requests.every(url => /^(file|blob|about):/.test(url)), requests.join())
   t.same(errors, [])
 })
 
