@@ -1,10 +1,9 @@
 // Bundles the package's entry for browsers into one file, and the page that fits in a worker into another.
 //
 // What browsers do not have is replaced: worker threads and ONNX Runtime (the embedded engine runs alone), files (bytes
-// are given and taken), and HDF5's library, which is larger than everything else
-// together and has a file of its own.
-// `node scripts/build-browser.mjs` writes dist/browser/polylaplace.js and polylaplace-hdf5.js; with `--page FOLDER` also
-// FOLDER/index.html.
+// are given and taken), and HDF5's library, which is larger than everything else and
+// has a file of its own.
+// `node scripts/build-browser.mjs` writes both into dist/browser; with `--page FOLDER` also FOLDER/index.html.
 import { build } from 'esbuild'
 import { createHash } from 'node:crypto'
 import { mkdir, readFile, writeFile } from 'node:fs/promises'

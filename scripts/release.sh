@@ -23,27 +23,27 @@ git clone --quiet --no-local . "$work/clone"
 cd "$work/clone"
 npm ci --no-audit --no-fund > "$work/npm.log" 2>&1 || { cat "$work/npm.log" >&2; exit 1; }
 rm -rf "$out"
-mkdir -p "$out"
+mkdir -p "$out/npm" "$out/python" "$out/r"
 
 say 'npm: bill of materials, package, publint, the types as TypeScript resolves them'
 npm run --silent sbom > sbom.cdx.json
-npm pack --silent --ignore-scripts --pack-destination "$out" > /dev/null
+npm pack --silent --ignore-scripts --pack-destination "$out/npm" > /dev/null
 npm install --silent --no-audit --no-fund --prefix "$work/checks" publint @arethetypeswrong/cli > /dev/null
-"$work/checks/node_modules/.bin/publint" --strict "$out"/polylaplace-*.tgz
+"$work/checks/node_modules/.bin/publint" --strict "$out"/npm/polylaplace-*.tgz
 # Types of ES modules alone, as the package is one: CommonJS has them by `import` types from Node 20.19 on.
-"$work/checks/node_modules/.bin/attw" --profile esm-only "$out"/polylaplace-*.tgz
+"$work/checks/node_modules/.bin/attw" --profile esm-only "$out"/npm/polylaplace-*.tgz
 
 say 'Python: sdist and wheel, twine, a clean environment'
-bash scripts/try-wheel.sh "$out"
+bash scripts/try-wheel.sh "$out/python"
 
 say 'R: R CMD build, R CMD check'
-(cd "$out" && R CMD build "$work/clone/clients/r")
+(cd "$out/r" && R CMD build "$work/clone/clients/r")
 bash clients/r/tests/check.sh
 
-say "Built and checked, nothing published: $(cd "$out" && ls | tr '\n' ' ')"
+say "Built and checked, nothing published: $(cd "$out" && ls */* | tr '\n' ' ')"
 cat <<END
 To publish, after reading the list above:
-  npm publish $out/polylaplace-$version.tgz
-  twine upload $out/polylaplace-$version-py3-none-any.whl $out/polylaplace-$version.tar.gz
-  R: send $out/polylaplace_$version.tar.gz to CRAN
+  npm publish $out/npm/polylaplace-$version.tgz
+  twine upload $out/python/*
+  R: send $out/r/polylaplace_$version.tar.gz to CRAN
 END
