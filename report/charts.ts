@@ -2,7 +2,7 @@
 import type { TopLevelSpec } from 'vega-lite'
 import { type ComparedReport, comparedReports } from '../core/laplace/compare.js'
 import type { CertaintyHistograms, Figures, PriorCurve, ResidualPoints } from '../core/laplace/figures.js'
-import type { CalibrationReport } from '../core/metrics/calibration-report.js'
+import { type CalibrationReport, isNumberReport } from '../core/metrics/calibration-report.js'
 import type { Histogram } from '../core/metrics/histogram.js'
 import type { LeaveOneOutScore } from '../core/tuning/choice.js'
 
@@ -80,14 +80,14 @@ const diagonal = {
 function calibration({ comparison }: Figures): Chart[] {
   const reports = comparedReports(comparison)
   const [{ report }] = reports
-  return report.likelihood === 'regression' ? [intervals(reports), pit(comparison.posterior)] : [reliability(reports)]
+  return isNumberReport(report) ? [intervals(reports), pit(comparison.posterior)] : [reliability(reports)]
 }
 
 type Reports = readonly ComparedReport[]
 
 function reliability(reports: Reports): Chart {
   const values = reports.flatMap(({ of, report }) =>
-    report.likelihood === 'regression'
+    isNumberReport(report)
       ? []
       : report.reliability.map(({ confidence, accuracy, count }) => ({ of, confidence, accuracy, count }))
   )
@@ -106,7 +106,7 @@ function reliability(reports: Reports): Chart {
 
 function intervals(reports: Reports): Chart {
   const values = reports.flatMap(({ of, report }) =>
-    report.likelihood === 'regression' ? report.intervals.map(({ level, coverage }) => ({ of, level, coverage })) : []
+    isNumberReport(report) ? report.intervals.map(({ level, coverage }) => ({ of, level, coverage })) : []
   )
   const encoding = { x: axis('level', 'level of the intervals', unit),
     y: axis('coverage', 'share of the truth inside', unit), color: colour('of', reports.map(({ of }) => of)) }
@@ -118,7 +118,7 @@ function intervals(reports: Reports): Chart {
 }
 
 function pit(report: CalibrationReport): Chart {
-  const shares = report.likelihood === 'regression' ? report.pit.histogram : []
+  const shares = isNumberReport(report) ? report.pit.histogram : []
   return {
     title: 'Where the truth lies in its prediction (PIT)',
     caption: 'Even bars are right; a U tells of intervals too narrow, a hump of too wide ones, a slope of a bias.',
@@ -139,7 +139,7 @@ const bars = ({ from, to, shares }: Histogram, rows: string): Row[] =>
 
 function certainty({ of, data, others }: CertaintyHistograms, { comparison, othersGiven }: Figures,
   words: RowWords = { data: 'data', others: 'others' }): Chart {
-  const regression = comparison.posterior.likelihood === 'regression'
+  const regression = isNumberReport(comparison.posterior)
   const measure = of === 'novelty' ? 'novelty (p-value)' : regression ? 'predicted standard deviation' : 'confidence'
   const kinds = othersGiven ? 'the rows that are no data' : 'the same rows with every column shuffled by itself'
   const captions = {

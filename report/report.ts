@@ -5,6 +5,7 @@ import type { Comparison } from '../core/laplace/compare.js'
 import type { Figures, UncertainRow } from '../core/laplace/figures.js'
 import type { LaplacePosterior } from '../core/laplace/laplace-posterior.js'
 import type { PosteriorSummary } from '../core/laplace/posterior-summary.js'
+import { isNumberReport } from '../core/metrics/calibration-report.js'
 import type { Examples } from '../core/tensor/examples.js'
 import type { Tensor } from '../core/tensor/tensor.js'
 import { type Chart, charts } from './charts.js'
@@ -72,7 +73,7 @@ function sections(posterior: LaplacePosterior, summary: PosteriorSummary, figure
 /** In one sentence: network beside posterior. */
 function lead({ likelihood }: PosteriorSummary, { network, posterior, rows }: Comparison): string {
   const scores = `NLL ${formatNumber(network.nll)} of the network, ${formatNumber(posterior.nll)} of the posterior`
-  const more = network.likelihood === 'regression' || posterior.likelihood === 'regression'
+  const more = isNumberReport(network) || isNumberReport(posterior)
     ? ''
     : `; it answers ${percent(posterior.accuracy)} rightly, the network ${percent(network.accuracy)}`
   return `A ${likelihood} network on ${formatCount(rows)} rows that it has not seen: ${scores}${more}.`
@@ -128,7 +129,7 @@ function uncertainRows(rows: readonly UncertainRow[], classes: readonly string[]
   )
   return htmlTable([['row', 'doubt', ...(answered ? ['answer', 'truth'] : []), ...(novel ? ['novelty'] : [])],
     ...body]) +
-    paragraphs(['Rows are counted from 1. Doubt is one less the confidence; for regression, the predictive variance.'])
+    paragraphs(['Rows are counted from 1. Doubt is one less the confidence; for numbers, the predictive variance.'])
 }
 
 function tensors(posterior: LaplacePosterior, { parameters, parameterCount }: PosteriorSummary): string[][] {

@@ -1,6 +1,6 @@
 /** @file Every score of a report by name, in the order in which they are read. */
 import { comparedReports, type Comparison } from '../core/laplace/compare.js'
-import type { CalibrationReport } from '../core/metrics/index.js'
+import { type CalibrationReport, isNumberReport } from '../core/metrics/index.js'
 import { formatNumber, percent } from './numbers.js'
 
 /** One line of the table: a score's name, and its text in a report. */
@@ -8,12 +8,13 @@ export type ScoreLine = readonly [name: string, text: string]
 
 /** The scores that there are for a likelihood. */
 export function scoreLines(report: CalibrationReport): ScoreLine[] {
-  if (report.likelihood === 'regression') {
-    const { nll, crps, rmse, sharpness, intervals, pit } = report
+  if (isNumberReport(report)) {
+    const { nll, crps, rmse, deviance, sharpness, intervals, pit } = report
     return [
       ['NLL', formatNumber(nll)],
       ['CRPS', formatNumber(crps)],
       ['RMSE', formatNumber(rmse)],
+      ...(deviance === undefined ? [] : [['deviance', formatNumber(deviance)] as const]),
       ...intervals.flatMap(({ level, coverage, width }): ScoreLine[] => [
         [`${formatNumber(100 * level)} % intervals cover`, percent(coverage)],
         [`${formatNumber(100 * level)} % intervals, width`, formatNumber(width)],

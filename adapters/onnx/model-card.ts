@@ -2,8 +2,9 @@
 import { comparedReports, type Comparison } from '../../core/laplace/compare.js'
 import type { ExportedGraph } from '../../core/laplace/export-graph.js'
 import type { LaplacePosterior } from '../../core/laplace/laplace-posterior.js'
-import type { CalibrationReport } from '../../core/metrics/index.js'
+import { type CalibrationReport, isNumberReport } from '../../core/metrics/index.js'
 import { LIBRARY_VERSION } from '../../core/options/library-version.js'
+import { hasNumbers } from '../../core/options/likelihood-kinds.js'
 import { MEANINGS } from './output-meanings.js'
 
 /** What a card is about. */
@@ -80,7 +81,7 @@ function scores(comparison: Comparison | undefined, { training, likelihood }: La
   if (comparison === undefined) {
     if (training === undefined) return ['No rows were given to measure it on.', '']
     const { network, posterior } = training
-    const names = likelihood === 'regression' ? ['nll', 'rmse'] : ['nll', 'accuracy']
+    const names = hasNumbers(likelihood) ? ['nll', 'rmse'] : ['nll', 'accuracy']
     const of = (own: object | undefined, name: string): string =>
       number((own as Record<string, number> | undefined)?.[name])
     return [`On the ${training.rows} rows of the fit (a network has learnt them; rows that it has not seen say more):`,
@@ -95,7 +96,7 @@ function scores(comparison: Comparison | undefined, { training, likelihood }: La
 }
 
 function linesOf(report: CalibrationReport): [string, string][] {
-  if (report.likelihood === 'regression') {
+  if (isNumberReport(report)) {
     return [['NLL', number(report.nll)], ['CRPS', number(report.crps)], ['RMSE', number(report.rmse)],
       ...report.intervals.map((
         { level, coverage },
@@ -139,7 +140,7 @@ export function calibrationPicture({ network, posterior }: Comparison): string {
       return `<circle cx="${x}" cy="${y}" r="3" fill="${colour}"/>`
     }).join('')
   }
-  const regression = posterior.likelihood === 'regression'
+  const regression = isNumberReport(posterior)
   const label = (x: number, y: number, text: string, more = ''): string =>
     `<text x="${x}" y="${y}" font-family="sans-serif" font-size="12" fill="#777" text-anchor="middle"${more}>` +
     `${text}</text>`
@@ -158,7 +159,7 @@ export function calibrationPicture({ network, posterior }: Comparison): string {
 }
 
 function pointsOf(report: CalibrationReport): (readonly [said: number, measured: number])[] {
-  return report.likelihood === 'regression'
+  return isNumberReport(report)
     ? report.intervals.map(({ level, coverage }) => [level, coverage] as const)
     : report.reliability.map(({ confidence, accuracy }) => [confidence, accuracy] as const)
 }

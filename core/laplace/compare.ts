@@ -3,6 +3,7 @@ import type { WorkOptions } from '../budget/progress.js'
 import { knownOptions } from '../errors/suggest.js'
 import { type CalibrationReport, calibrationReport } from '../metrics/calibration-report.js'
 import { checkScored, type ScoredPrediction } from '../metrics/scored-prediction.js'
+import { hasLogits } from '../options/likelihood-kinds.js'
 import { exampleCount, type Examples } from '../tensor/examples.js'
 import { randomGenerator } from '../tensor/random.js'
 import { float64, type Tensor } from '../tensor/tensor.js'
@@ -21,10 +22,10 @@ export type TemperatureSource = 'validation' | 'half of these rows'
 
 /** The scores of three predictions of the same rows. */
 export interface Comparison {
-  /** Of the network alone; regression: its means with the posterior's noise. */
+  /** Of the network alone; regression: its means with the posterior's noise; others: as if it were certain. */
   readonly network: CalibrationReport
   /**
-   * Of the network with one temperature (Guo et al. 2017); undefined for regression and for fewer than ten rows. Where
+   * Of the network with one temperature (Guo et al. 2017); undefined for numbers and for fewer than ten rows. Where
    * it comes from half of these rows, only the other half is scored.
    */
   readonly temperature: CalibrationReport | undefined
@@ -94,7 +95,7 @@ export async function answersOf(state: PosteriorState, programs: InputPrograms, 
 function scoresOf(state: PosteriorState, terms: LabelledTerms, { rows, prediction, ...network }: Answers): Comparison {
   const { likelihood } = state.options
   const f = terms.rows(network.f)
-  if (likelihood === 'regression') {
+  if (!hasLogits(likelihood)) {
     const options = { sigmaNoise: noiseOf(state) }
     const [mean, variance] = [terms.rows(prediction.mean), terms.rows(prediction.variance)]
     return {

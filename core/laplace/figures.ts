@@ -6,7 +6,7 @@ import { bernoulliDecisions, categoricalDecisions, type Decisions } from '../met
 import { type Histogram, histogram } from '../metrics/histogram.js'
 import { type RiskCoverageCurve, riskCoverageCurve } from '../metrics/risk-coverage-curve.js'
 import { checkScored, scoredProbabilities } from '../metrics/scored-prediction.js'
-import { hasLogits } from '../options/likelihood-kinds.js'
+import { hasLogits, hasNumbers } from '../options/likelihood-kinds.js'
 import { exampleCount, type Examples } from '../tensor/examples.js'
 import { sampledRows, takeRows } from '../tensor/rows.js'
 import { shuffledColumns } from '../tensor/shuffled-columns.js'
@@ -18,7 +18,7 @@ import { labelled, type LabelledTerms } from './labelled-terms.js'
 import { type Answers, type Doubts, doubts } from './outlier-reports.js'
 import { evidenceOf } from './posterior-evidence.js'
 import { COMPARE_OPTIONS, type CompareOptions } from './posterior-options.js'
-import { noiseOf, type PosteriorState } from './posterior-state.js'
+import type { PosteriorState } from './posterior-state.js'
 import type { InputPrograms } from './programs-by-input.js'
 
 /** Shares of rows by a kind of certainty, on rows of data and on rows that are no data. */
@@ -103,7 +103,7 @@ export async function figures(state: PosteriorState, programs: InputPrograms, x:
     comparison,
     othersGiven: options.outliers !== undefined,
     certainty: certainty(state, ofData, doubts(likelihood, others, undefined), [answers, others]),
-    ...(likelihood === 'regression'
+    ...(hasNumbers(likelihood)
       ? { residuals: residuals(state, terms, answers) }
       : { riskCoverage: riskCoverage(state, terms, answers) }),
     prior: priorCurve(state),
@@ -113,13 +113,13 @@ export async function figures(state: PosteriorState, programs: InputPrograms, x:
 
 function certainty({ options: { likelihood } }: PosteriorState, ofData: Doubts, ofOthers: Doubts,
   [data, others]: readonly [Answers, Answers]): CertaintyHistograms[] {
-  const regression = likelihood === 'regression'
-  const certain = (doubt: Float64Array): Float64Array => doubt.map(value => regression ? Math.sqrt(value) : 1 - value)
+  const numbers = hasNumbers(likelihood)
+  const certain = (doubt: Float64Array): Float64Array => doubt.map(value => numbers ? Math.sqrt(value) : 1 - value)
   const confidences = (['network', 'posterior'] as const).flatMap(of => {
     const [known, other] = [ofData[of], ofOthers[of]]
     if (known === undefined || other === undefined) return []
     const [a, b] = [certain(known), certain(other)]
-    const top = regression ? a.reduce((most, value) => Math.max(most, value), b.reduce((m, v) => Math.max(m, v), 0)) : 1
+    const top = numbers ? a.reduce((most, value) => Math.max(most, value), b.reduce((m, v) => Math.max(m, v), 0)) : 1
     return [{ of, data: histogram(a, 0, top), others: histogram(b, 0, top) }]
   })
   const [known, other] = [data.prediction.novelty, others.prediction.novelty]
@@ -142,16 +142,16 @@ function riskCoverage({ options: { likelihood } }: PosteriorState, terms: Labell
 }
 
 function residuals(state: PosteriorState, terms: LabelledTerms, { prediction }: Answers): ResidualPoints {
-  const outputs = state.evaluator.network.outputs
-  const noise = noiseOf(state)
+  const { mean: f, predictiveMean = f, predictiveVariance } = prediction
+  const outputs = predictiveMean.shape[1]
   const rows = sampledRows(terms.count, Math.ceil(MOST_POINTS / outputs), state.options.seed)
   const taken = (values: Tensor): Float64Array => takeRows(toFloat64(terms.rows(values)), rows, outputs)
-  const [mean, variance] = [taken(prediction.mean), taken(prediction.variance)]
+  const mean = taken(predictiveMean)
   const truth = takeRows(terms.labels, rows, outputs)
   return {
     output: Array.from(truth, (_, i) => i % outputs),
     residual: Array.from(truth, (value, i) => value - mean[i]),
-    deviation: Array.from(variance, (value, i) => Math.sqrt(value + noise[i % outputs] ** 2)),
+    deviation: predictiveVariance === undefined ? [] : Array.from(taken(predictiveVariance), Math.sqrt),
   }
 }
 

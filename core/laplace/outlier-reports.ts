@@ -1,5 +1,6 @@
 /** @file How well each kind of doubt tells rows that are no data from rows of data. */
 import { type OutlierScores, outlierScores } from '../metrics/outlier-scores.js'
+import { hasLogits } from '../options/likelihood-kinds.js'
 import type { Likelihood } from '../options/words.js'
 import { type Tensor, toFloat64 } from '../tensor/tensor.js'
 import { scaledProbabilities } from '../tuning/temperature.js'
@@ -23,7 +24,7 @@ export interface Answers {
 
 /**
  * The reports of every kind of doubt that there is: one less the confidence of network, temperature scaling and
- * posterior (regression: the posterior's predictive variance), and the novelty score. Where a row has several labels,
+ * posterior (numbers: the posterior's predictive variance), and the novelty score. Where a row has several labels,
  * outputs or positions, its doubt is their mean.
  * @param temperature T; undefined where there is none
  * @throws DataError BAD_LABELS, NOT_FINITE
@@ -45,7 +46,7 @@ export function doubts(likelihood: Likelihood, { rows, f, prediction }: Answers,
   temperature: number | undefined): Doubts {
   const { probabilities, predictiveVariance, noveltyScore } = prediction
   const novelty = noveltyScore === undefined ? {} : { novelty: rowMeans(toFloat64(noveltyScore), rows) }
-  if (likelihood === 'regression') {
+  if (!hasLogits(likelihood)) {
     return predictiveVariance === undefined
       ? novelty
       : { posterior: rowMeans(toFloat64(predictiveVariance), rows), ...novelty }

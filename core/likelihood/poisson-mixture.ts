@@ -71,6 +71,69 @@ export function countQuantile(p: number, mean: number, variance: number): number
   return high
 }
 
+/** P(y <= k), k the whole part of y. */
+export function countShare(y: number, mean: number, variance: number): number {
+  return share(nodesOf(mean, variance), Math.floor(y))
+}
+
+/** Where so many counts matter, their distribution is summed one by one; beyond, in even steps. */
+const MOST_COUNTS = 4096
+const FEWEST_STEPS = 512
+/** Counts further from the mean than so many standard deviations have no share. */
+const TAIL = 14
+
+/**
+ * The continuous ranked probability score of a count (Gneiting and Raftery 2007), the integral of (F(t) - 1{t >= y})^2:
+ * the sum of F(k)^2 below y and of (1 - F(k))^2 from y on, where beyond y = k + r the step of k is parted.
+ */
+export function countScore(y: number, mean: number, variance: number): number {
+  const nodes = nodesOf(mean, variance)
+  const expected = Math.exp(mean + variance / 2)
+  const reach = TAIL * Math.sqrt(expected + expected * expected * Math.expm1(variance)) + TAIL
+  const [low, high] = [Math.max(0, Math.floor(expected - reach)), Math.ceil(Math.exp(mean + REACH * Math.sqrt(variance))
+    + reach)]
+  const count = Math.floor(y)
+  const [first, last] = [Math.min(low, count), Math.max(high, count)]
+  const step = last - first <= MOST_COUNTS ? 1 : Math.ceil((last - first) / FEWEST_STEPS)
+  const shareAt = step === 1 ? cumulative(nodes, first, last) : (k: number): number => share(nodes, k)
+  const below = (k: number): number => shareAt(k) ** 2
+  const above = (k: number): number => (1 - shareAt(k)) ** 2
+  const rest = y - count
+  return evenSum(below, count - 1, first, -step) + rest * below(count) + (1 - rest) * above(count)
+    + evenSum(above, count + 1, last, step)
+}
+
+/** P(y <= k) for k of first ... last, by the recurrence of each node's probabilities. */
+function cumulative(nodes: Nodes, first: number, last: number): (k: number) => number {
+  const { logRates, weights } = nodes
+  const rates = logRates.map(Math.exp)
+  const terms = weights.map((weight, i) => weight * Math.exp(first * logRates[i] - rates[i] - logGamma(first + 1)))
+  const shares = new Float64Array(Math.max(0, last - first) + 1)
+  let sum = first > 0 ? share(nodes, first - 1) : 0
+  for (let k = 0; k < shares.length; k++) {
+    for (let i = 0; i < terms.length; i++) {
+      sum += terms[i]
+      terms[i] *= rates[i] / (first + k + 1)
+    }
+    shares[k] = Math.min(1, sum)
+  }
+  return k => shares[k - first]
+}
+
+/**
+ * The sum of a smooth function that dies away over the counts from `start` towards `end`: of every |step|-th one times
+ * |step|, with the ends of the Euler-Maclaurin formula.
+ */
+function evenSum(of: (k: number) => number, start: number, end: number, step: number): number {
+  const width = Math.abs(step)
+  const terms: number[] = []
+  for (let k = start; (end - k) * Math.sign(step) >= 0; k += step) terms.push(of(k))
+  const sum = terms.reduce((all, term) => all + term, 0)
+  if (width === 1 || terms.length < 3) return width * sum
+  const slope = (4 * terms[1] - 3 * terms[0] - terms[2]) / (2 * width)
+  return width * sum - (width - 1) / 2 * terms[0] + (width * width - 1) / 12 * slope
+}
+
 /** P(y <= k). */
 function share({ logRates, weights }: Nodes, k: number): number {
   let sum = 0

@@ -2,7 +2,8 @@
  * @file Every score of one set of predictions in one plain object: what a network, its temperature-scaled self and its
  * posterior are compared by, side by side, on the same held-out rows.
  */
-import type { Likelihood, LogitLikelihood } from '../options/words.js'
+import { hasNumbers } from '../options/likelihood-kinds.js'
+import type { Likelihood, LogitLikelihood, NumberLikelihood } from '../options/words.js'
 import { checkFinite } from '../tensor/finite.js'
 import { float64, type Tensor } from '../tensor/tensor.js'
 import { accuracy } from './accuracy.js'
@@ -11,17 +12,15 @@ import { riskCoverageArea } from './aurc.js'
 import { bernoulliBrier, categoricalBrier } from './brier.js'
 import { classWiseCalibrationError, oneHot } from './class-wise-ece.js'
 import { coverageAtRisk } from './coverage-at-risk.js'
-import { centralCoverage } from './coverage.js'
-import { gaussianCrps } from './crps.js'
 import { bernoulliDecisions, categoricalDecisions } from './decisions.js'
 import { type CalibrationBin, calibrationBins, expectedCalibrationError } from './ece.js'
-import { meanIntervalWidth } from './interval-width.js'
 import { kolmogorovDistance } from './kolmogorov-distance.js'
-import { bernoulliNll, categoricalNll, gaussianNll, jointGaussianNll } from './nll.js'
+import { bernoulliNll, categoricalNll, jointGaussianNll } from './nll.js'
+import { numberScores } from './number-scores.js'
 import { type OutlierScores, outlierScores } from './outlier-scores.js'
-import { gaussianPit, pitHistogram } from './pit.js'
+import { pitHistogram } from './pit.js'
 import { rmse } from './rmse.js'
-import { checkScored, scoredGaussians, type ScoredPrediction, scoredProbabilities } from './scored-prediction.js'
+import { checkScored, scoredNumbers, type ScoredPrediction, scoredProbabilities } from './scored-prediction.js'
 import { sharpness } from './sharpness.js'
 import { smoothCalibrationError } from './smooth-ece.js'
 
@@ -77,9 +76,9 @@ export interface BernoulliReport extends ProbabilityReport {
   readonly likelihood: 'binary' | 'multilabel'
 }
 
-/** Scores of Gaussian predictions, over all entries of N x C. */
+/** Scores of predictions of numbers, over all entries of N x K. */
 export interface RegressionReport extends CommonReport {
-  readonly likelihood: 'regression'
+  readonly likelihood: NumberLikelihood
   readonly crps: number
   readonly rmse: number
   /** Mean predictive standard deviation. */
@@ -88,15 +87,22 @@ export interface RegressionReport extends CommonReport {
   readonly intervals: readonly { readonly level: number, readonly coverage: number, readonly width: number }[]
   /** Where the truth lies in its prediction: shares of 10 bins, and the distance from the uniform distribution. */
   readonly pit: { readonly histogram: readonly number[], readonly kolmogorov: number }
+  /** Of counts: mean of 2 [y log(y / E[y]) - (y - E[y])]. */
+  readonly deviance?: number
   /** Mean over points, the outputs of a point together; where covariances are known. */
   readonly nllJointOutputs?: number
+}
+
+/** Whether a report is one of numbers, whatever their distribution. */
+export function isNumberReport(report: CalibrationReport): report is RegressionReport {
+  return hasNumbers(report.likelihood)
 }
 
 /** Told apart by `likelihood`. */
 export type CalibrationReport = ClassificationReport | BernoulliReport | RegressionReport
 
 /** The report of a likelihood. */
-export type ReportOf<L extends Likelihood> = L extends 'regression' ? RegressionReport
+export type ReportOf<L extends Likelihood> = L extends NumberLikelihood ? RegressionReport
   : L extends 'classification' ? ClassificationReport
   : BernoulliReport
 
@@ -115,8 +121,8 @@ export function calibrationReport(likelihood: Likelihood, y: Tensor, prediction:
   const outliers = options.outliers === undefined
     ? {}
     : { outliers: outlierScores(options.outliers.ofData, options.outliers.ofOthers) }
-  return name === 'regression'
-    ? { likelihood: name, ...regressionScores(y, prediction, options.sigmaNoise ?? 1), ...outliers }
+  return hasNumbers(name)
+    ? { likelihood: name, ...regressionScores(name, y, prediction, options.sigmaNoise ?? 1), ...outliers }
     : { likelihood: name, ...probabilityScores(name, y, prediction), ...outliers } as CalibrationReport
 }
 
@@ -142,26 +148,23 @@ function probabilityScores(likelihood: LogitLikelihood, y: Tensor, prediction: S
   }
 }
 
-function regressionScores(y: Tensor, prediction: ScoredPrediction,
+function regressionScores(likelihood: NumberLikelihood, y: Tensor, prediction: ScoredPrediction,
   sigmaNoise: number | ArrayLike<number>): Omit<RegressionReport, 'likelihood'> {
-  const { mean, variance, covariance, labels, outputs } = scoredGaussians(y, prediction, sigmaNoise)
+  const scored = scoredNumbers(likelihood, y, prediction, sigmaNoise)
+  const { mean, variance, covariance, labels, outputs } = scored
   checkFinite(float64([mean.length], mean), 'mean', outputs)
   checkFinite(float64([variance.length], variance), 'variance', outputs)
-  const pit = gaussianPit(mean, variance, labels)
-  const scores = {
+  const { nll, crps, deviance, interval, pit } = numberScores(scored)
+  const transform = pit()
+  return {
     points: mean.length / outputs,
-    nll: gaussianNll(mean, variance, labels),
-    crps: gaussianCrps(mean, variance, labels),
+    nll: nll(),
+    crps: crps(),
     rmse: rmse(mean, labels),
+    ...(deviance === undefined ? {} : { deviance: deviance() }),
     sharpness: sharpness(variance),
-    intervals: REPORT_LEVELS.map(level => ({
-      level,
-      coverage: centralCoverage(mean, variance, labels, level),
-      width: meanIntervalWidth(variance, level),
-    })),
-    pit: { histogram: pitHistogram(pit), kolmogorov: kolmogorovDistance(pit) },
+    intervals: REPORT_LEVELS.map(level => ({ level, ...interval(level) })),
+    pit: { histogram: pitHistogram(transform), kolmogorov: kolmogorovDistance(transform) },
+    ...(covariance === undefined ? {} : { nllJointOutputs: jointGaussianNll(mean, covariance, labels, outputs) }),
   }
-  return covariance === undefined
-    ? scores
-    : { ...scores, nllJointOutputs: jointGaussianNll(mean, covariance, labels, outputs) }
 }

@@ -1,19 +1,19 @@
 /** @file Scores of predictions against held-out labels, by likelihood. */
-import type { Likelihood, LogitLikelihood } from '../options/words.js'
+import { hasLogits } from '../options/likelihood-kinds.js'
+import type { Likelihood, LogitLikelihood, NumberLikelihood } from '../options/words.js'
 import type { Tensor } from '../tensor/tensor.js'
 import { accuracy } from './accuracy.js'
 import { bernoulliBrier, categoricalBrier } from './brier.js'
-import { coverage95 } from './coverage.js'
-import { gaussianCrps } from './crps.js'
 import { bernoulliDecisions, categoricalDecisions } from './decisions.js'
 import { expectedCalibrationError } from './ece.js'
-import { bernoulliNll, categoricalNll, gaussianNll, jointGaussianNll } from './nll.js'
+import { bernoulliNll, categoricalNll, jointGaussianNll } from './nll.js'
+import { numberScores } from './number-scores.js'
 import { rmse } from './rmse.js'
-import { checkScored, scoredGaussians, type ScoredPrediction, scoredProbabilities } from './scored-prediction.js'
+import { checkScored, scoredNumbers, type ScoredPrediction, scoredProbabilities } from './scored-prediction.js'
 import { sharpness } from './sharpness.js'
 
 export { auroc } from './auroc.js'
-export { type BernoulliReport, type CalibrationReport, calibrationReport, type ClassificationReport,
+export { type BernoulliReport, type CalibrationReport, calibrationReport, type ClassificationReport, isNumberReport,
   type RegressionReport, type ReportOptions } from './calibration-report.js'
 export { type CalibrationBin, calibrationBins, ECE_BINS, expectedCalibrationError } from './ece.js'
 export { type OutlierScores, outlierScores } from './outlier-scores.js'
@@ -26,9 +26,10 @@ export type Metrics = Readonly<Record<string, number>>
  * Scores predictions on labels that the fit has not seen.
  *
  * classification, binary, multilabel: `nll` (mean over points, labels of a point summed), `ece` (15 bins), `brier`,
- * `accuracy`. regression, with predictive variance f_var + sigma^2: `nll`, `rmse`, `crps` (means over all entries),
- * `coverage` (share within the central 95 % interval), `sharpness` (mean standard deviation), and `nllJointOutputs`
- * (per point) where the covariance is known.
+ * `accuracy`. regression, with predictive variance f_var + sigma^2, poisson and heteroscedastic, with the distribution
+ * of an observation: `nll`, `rmse`, `crps` (means over all entries), `coverage` (share within the central 95 %
+ * interval), `sharpness` (mean standard deviation), `deviance` (of counts), and `nllJointOutputs` (per point) where the
+ * covariance of a regression is known.
  * @param y labels as in `fit`
  * @param sigmaNoise observation noise of regression
  * @throws OptionError, DataError, ShapeError
@@ -40,9 +41,9 @@ export type Metrics = Readonly<Record<string, number>>
 export function metrics(likelihood: Likelihood, y: Tensor, prediction: ScoredPrediction,
   sigmaNoise: number | ArrayLike<number> = 1): Metrics {
   const name = checkScored(likelihood)
-  return name === 'regression'
-    ? regressionMetrics(y, prediction, sigmaNoise)
-    : probabilityMetrics(name, y, prediction)
+  return hasLogits(name)
+    ? probabilityMetrics(name, y, prediction)
+    : numberMetrics(name, y, prediction, sigmaNoise)
 }
 
 function probabilityMetrics(likelihood: LogitLikelihood, y: Tensor, prediction: ScoredPrediction): Metrics {
@@ -57,16 +58,18 @@ function probabilityMetrics(likelihood: LogitLikelihood, y: Tensor, prediction: 
   }
 }
 
-function regressionMetrics(y: Tensor, prediction: ScoredPrediction, sigmaNoise: number | ArrayLike<number>): Metrics {
-  const { mean, variance, covariance, labels, outputs } = scoredGaussians(y, prediction, sigmaNoise)
-  const scores = {
-    nll: gaussianNll(mean, variance, labels),
+function numberMetrics(likelihood: NumberLikelihood, y: Tensor, prediction: ScoredPrediction,
+  sigmaNoise: number | ArrayLike<number>): Metrics {
+  const scored = scoredNumbers(likelihood, y, prediction, sigmaNoise)
+  const { mean, variance, covariance, labels, outputs } = scored
+  const { nll, crps, deviance, interval } = numberScores(scored)
+  return {
+    nll: nll(),
     rmse: rmse(mean, labels),
-    crps: gaussianCrps(mean, variance, labels),
-    coverage: coverage95(mean, variance, labels),
+    crps: crps(),
+    coverage: interval(0.95).coverage,
     sharpness: sharpness(variance),
+    ...(deviance === undefined ? {} : { deviance: deviance() }),
+    ...(covariance === undefined ? {} : { nllJointOutputs: jointGaussianNll(mean, covariance, labels, outputs) }),
   }
-  return covariance === undefined
-    ? scores
-    : { ...scores, nllJointOutputs: jointGaussianNll(mean, covariance, labels, outputs) }
 }

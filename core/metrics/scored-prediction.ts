@@ -4,13 +4,16 @@ import { shown } from '../errors/shown.js'
 import { oneOf } from '../errors/suggest.js'
 import { checkLabels } from '../likelihood/labels.js'
 import { plainLayout } from '../likelihood/output-layout.js'
-import { hasLogits } from '../options/likelihood-kinds.js'
-import { type Likelihood, LIKELIHOODS, type LogitLikelihood } from '../options/words.js'
+import { likelihoodModel } from '../likelihood/registry.js'
+import { type Likelihood, LIKELIHOODS, type LogitLikelihood, type NumberLikelihood } from '../options/words.js'
 import { formatShape, sizeOf, type Tensor, toFloat64 } from '../tensor/tensor.js'
 
-/** The parts of a prediction that are scored: `probabilities`, or `mean` and `variance` for regression. */
+/**
+ * The parts of a prediction that are scored: `probabilities`, or of numbers the `mean` and `variance` of the outputs
+ * (poisson: of log rates; heteroscedastic: of means and log variances).
+ */
 export interface ScoredPrediction {
-  /** N x C means. */
+  /** N x C. */
   readonly mean?: Tensor
   /** N x C variances of the function, without noise; absent means 0. */
   readonly variance?: Tensor
@@ -29,29 +32,23 @@ export interface ScoredProbabilities {
   readonly outputs: number
 }
 
-/** Gaussians with their labels. */
-export interface ScoredGaussians {
-  /** N x C. */
+/** Predictive distributions of numbers with their labels. */
+export interface ScoredNumbers {
+  /** E[y], N x K. */
   readonly mean: Float64Array
-  /** N x C predictive variances, noise included. */
+  /** Var[y], N x K: noise included. */
   readonly variance: Float64Array
+  /** Of counts: the Gaussians of the logarithms of their rates. Other distributions are Gaussian. */
+  readonly logRates?: { readonly mean: Float64Array, readonly variance: Float64Array }
   /** N x C x C, noise included; absent where only variances are known. */
   readonly covariance?: Float64Array
   readonly labels: Float64Array
   readonly outputs: number
 }
 
-/**
- * The likelihood, where it has scores.
- * @throws OptionError UNKNOWN_WORD, BAD_COMBINATION
- */
-export function checkScored(likelihood: Likelihood): LogitLikelihood | 'regression' {
-  const name = oneOf('likelihood', likelihood, LIKELIHOODS)
-  if (name === 'regression' || hasLogits(name)) return name
-  throw new OptionError('BAD_COMBINATION',
-    `Scores (compare, evaluate, report) are of classes, labels and regression; the likelihood ${name} has none. `
-      + 'Predictions have what scores are made of: means and variances of what is observed, and quantiles; where a '
-      + "Gaussian is near enough, score these as 'regression'.", { likelihood: name })
+/** The likelihood. @throws OptionError UNKNOWN_WORD */
+export function checkScored(likelihood: Likelihood): Likelihood {
+  return oneOf('likelihood', likelihood, LIKELIHOODS)
 }
 
 /** @throws OptionError, DataError, ShapeError */
@@ -66,19 +63,27 @@ export function scoredProbabilities(likelihood: LogitLikelihood, y: Tensor,
 }
 
 /**
- * @param sigmaNoise observation noise: of all outputs, or one each
+ * @param sigmaNoise observation noise of regression: of all outputs, or one each
  * @throws OptionError, DataError, ShapeError
  */
-export function scoredGaussians(y: Tensor, { mean, variance, covariance }: ScoredPrediction,
-  sigmaNoise: number | ArrayLike<number>): ScoredGaussians {
+export function scoredNumbers(likelihood: NumberLikelihood, y: Tensor, { mean, variance, covariance }: ScoredPrediction,
+  sigmaNoise: number | ArrayLike<number>): ScoredNumbers {
   if (mean === undefined) {
-    throw new OptionError('BAD_COMBINATION', 'metrics of regression need the mean.', { likelihood: 'regression' })
+    throw new OptionError('BAD_COMBINATION', `metrics of ${likelihood} need the mean.`, { likelihood })
   }
   const outputs = columns(mean, 'mean')
-  const noise = noiseVariances(sigmaNoise, outputs)
-  const labels = checkLabels(y, 'regression', mean.shape[0], plainLayout(outputs)).values
+  const examples = mean.shape[0]
+  const labels = checkLabels(y, likelihood, examples, plainLayout(outputs)).values
   const f = toFloat64(mean)
   const ofFunction = functionVariance(f, variance, covariance, outputs)
+  const { observation } = likelihoodModel(likelihood)
+  if (observation !== undefined) {
+    const moments = observation.moments(f, ofFunction, examples, outputs)
+    return { mean: moments.mean, variance: moments.aleatoric.map((value, i) => value + moments.epistemic[i]), labels,
+      outputs: labels.length / examples,
+      ...(likelihood === 'poisson' ? { logRates: { mean: f, variance: ofFunction } } : {}) }
+  }
+  const noise = noiseVariances(sigmaNoise, outputs)
   const scored = { mean: f, variance: ofFunction.map((value, i) => value + noise[i % outputs]), labels, outputs }
   return covariance === undefined ? scored : { ...scored, covariance: withNoise(covariance, noise, outputs) }
 }

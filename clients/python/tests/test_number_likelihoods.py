@@ -121,3 +121,48 @@ def test_the_estimator_takes_a_network_of_counts() -> None:
     )
     assert piped.fit(X, COUNTS).laplace_.likelihood == "poisson"
     assert piped.sample_y(X[:3], 5).shape == (3, 5)
+
+
+def test_scores_of_counts_are_those_of_scipy() -> None:
+    stats = pytest.importorskip("scipy.stats")
+    y = np.stack([COUNTS, COUNTS], 1)
+    la = fitted("poisson", y, prior_precision=5.0)
+    compared = la.compare(X, y)
+    f = outputs_of(la.mean, 2, X)
+    rate = np.exp(f)
+    k = np.arange(2000)
+    share = stats.poisson.cdf(k, rate[..., None])
+    crps = ((share - (k >= y[..., None])) ** 2).sum(-1).mean()
+    np.testing.assert_allclose(compared.network["nll"], -stats.poisson.logpmf(y, rate).mean(), rtol=1e-9)
+    np.testing.assert_allclose(compared.network["crps"], crps, rtol=1e-8)
+    deviance = 2 * (np.where(y > 0, y * np.log(np.maximum(y, 1) / rate), 0) - (y - rate)).mean()
+    np.testing.assert_allclose(compared.network["deviance"], deviance, rtol=1e-9)
+    interval = next(i for i in compared.network["intervals"] if i["level"] == 0.8)
+    low, high = stats.poisson.ppf(0.1, rate), stats.poisson.ppf(0.9, rate)
+    np.testing.assert_allclose(interval["coverage"], ((low <= y) & (y <= high)).mean())
+    assert "deviance" in str(compared)
+    assert la.report("/dev/null", X, y) is not None
+
+
+def test_the_estimator_takes_what_the_outputs_are() -> None:
+    y = COUNTS - COUNTS.mean()
+    options = {"activation": "Tanh", "precision": "float64", "prior_precision": 2.0, "subset_of_weights": "all"}
+    regressor = LaplaceRegressor(network(2), likelihood="heteroscedastic", hessian_structure="full", **options)
+    regressor.fit(X, y)
+    la = fitted("heteroscedastic", y.reshape(-1, 1), prior_precision=2.0)
+    answer = la.predict(X)
+    mean, std = regressor.predict(X, return_std=True)
+    np.testing.assert_allclose(mean, answer.predictive_mean[:, 0], rtol=1e-10)
+    np.testing.assert_allclose(std, np.sqrt(answer.predictive_variance[:, 0]), rtol=1e-10)
+    _, covariance = regressor.predict(X[:3], return_cov=True)
+    np.testing.assert_allclose(covariance, la.predict(X[:3], joint=True).covariance[::2, ::2], rtol=1e-10)
+    assert regressor.sample_y(X[:3], 4).shape == (3, 4)
+    assert np.isfinite(regressor.compare(X, y).posterior["crps"])
+    counts = LaplaceRegressor(network(1), likelihood="poisson", **options).fit(X, COUNTS)
+    assert counts.laplace_.likelihood == "poisson"
+    assert regressor.get_params()["likelihood"] == "heteroscedastic"
+    assert "threads" in regressor.get_params()
+    with pytest.raises(OptionError, match="trained network"):
+        LaplaceRegressor(likelihood="heteroscedastic").fit(X, y)
+    with pytest.raises(OptionError, match="LaplaceClassifier"):
+        LaplaceRegressor(network(1), likelihood="binary", **options).fit(X, y)

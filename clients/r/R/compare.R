@@ -13,8 +13,8 @@
 #' @return A data frame of class `laplace_comparison` with the rows `network`, `temperature` (for classes) and
 #'   `posterior`. Columns for classes: `points` (number of rows), `nll`, `brier`, `accuracy`, `ece`, `adaptive_ece`,
 #'   `class_wise_ece`, `smooth_ece`, `aurc` (area under the risk-coverage curve), `coverage_at_risk_1` and
-#'   `coverage_at_risk_5` (share of rows that can be answered with at most 1 and 5 % errors). For regression: `points`,
-#'   `nll`, `crps`, `rmse`, `sharpness`, `coverage_50` and `width_50` to `coverage_95` and `width_95` (share of the
+#'   `coverage_at_risk_5` (share of rows that can be answered with at most 1 and 5 % errors). For numbers: `points`,
+#'   `nll`, `crps`, `rmse`, `deviance` (of counts), `sharpness`, `coverage_50` and `width_50` to `coverage_95` and `width_95` (share of the
 #'   truth in central intervals, and their width), `pit_kolmogorov`.
 #'
 #'   The temperature is that of the fit's held-out rows (`validation`) where it had any; otherwise it is fitted to half
@@ -23,7 +23,7 @@
 #'
 #'   With `outliers` the attribute `outliers` is a data frame with the columns `auroc` and `fpr_at_95_tpr` (the share of
 #'   the outliers that pass where 95 % of `x` pass), a row for each doubt that tells them: one less the confidence of
-#'   `network`, `temperature` and `posterior` (regression: the variance of the `posterior` alone), and `novelty` where
+#'   `network`, `temperature` and `posterior` (numbers: the variance of the `posterior` alone), and `novelty` where
 #'   predictions have it.
 #' @seealso [laplace_metrics()] for a few scores of one prediction.
 #' @export

@@ -23,6 +23,7 @@ _SCORES = {
     "aurc": "area under risk-coverage",
     "rmse": "RMSE",
     "crps": "CRPS",
+    "deviance": "deviance",
     "sharpness": "mean standard deviation",
 }
 #: Whose doubt tells rows that are no data, in the words of the table.
@@ -40,14 +41,14 @@ class Comparison:
 
     Attributes:
         rows: how many rows were scored.
-        network, temperature, posterior: scores by name, as `to_dict` has them; `temperature` is None for regression
+        network, temperature, posterior: scores by name, as `to_dict` has them; `temperature` is None for numbers
             and for few rows.
         temperature_from: 'validation' (the held-out rows of the fit), or 'half of these rows': then the temperature
             minimises the NLL of one half and is scored on the other, so that no row is scored by what it was fitted to.
         temperature_value: the temperature itself.
         outliers: None where no outliers were given; else `auroc` and `fpr_at_95_tpr` (the share of them that pass where
             95 % of the data pass) by whose doubt tells them: 'network' and 'temperature' (one less the confidence; not
-            for regression), 'posterior' (the same; regression: its variance) and, where predictions have it, 'novelty'.
+            for numbers), 'posterior' (the same; numbers: their variance) and, where predictions have it, 'novelty'.
     """
 
     rows: int

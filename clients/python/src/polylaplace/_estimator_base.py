@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import numpy as np
 
@@ -32,6 +33,21 @@ from ._scikit_learn import (
     has_fit_parameter,
     validate_data,
 )
+
+Init = TypeVar("Init", bound=Callable[..., None])
+
+
+def with_parameters_of(parent: Callable[..., None]) -> Callable[[Init], Init]:
+    """Gives an `__init__` that passes **options on the signature for scikit-learn: its own, then the parent's."""
+
+    def merged(init: Init) -> Init:
+        own = [p for p in inspect.signature(init).parameters.values() if p.kind is not p.VAR_KEYWORD]
+        names = {p.name for p in own}
+        more = [p for p in inspect.signature(parent).parameters.values() if p.name not in names]
+        init.__signature__ = inspect.Signature([*own, *more])  # type: ignore[attr-defined]
+        return init
+
+    return merged
 
 
 def validated(estimator: Any, X: Any, *y: Any, **options: Any) -> Any:

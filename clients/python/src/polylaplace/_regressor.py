@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 
 from ._data import Array, to_array
-from ._estimator_base import LaplaceEstimator, row_weights, validated
+from ._estimator_base import LaplaceEstimator, row_weights, validated, with_parameters_of
 from ._examples import is_mapping, to_examples
 from ._exceptions import OptionError
 from ._held_out import HeldOut
+from ._likelihoods import NUMBER_LIKELIHOODS, has_numbers
 from ._scikit_learn import MLPRegressor, RegressorMixin, check_is_fitted, check_random_state
 from ._sklearn_models import unwrapped_estimator
 
@@ -22,12 +23,16 @@ class LaplaceRegressor(RegressorMixin, LaplaceEstimator):  # type: ignore[misc]
     Args:
         model: a fitted network, or an unfitted MLPRegressor, which `fit` clones and trains first. None: an
             MLPRegressor.
+        likelihood: 'regression', 'poisson' (counts; the network's outputs are logarithms of rates) or 'heteroscedastic'
+            (the outputs are the means, then as many logarithms of variances, as a network trained by the Gaussian
+            likelihood has them). None: that of the network's own loss.
         subset_of_weights, hessian_structure, curvature, prior_precision, tune, prior_structure, random_state,
             validation_fraction: as in LaplaceClassifier. The noise is tuned together with the prior precision, one for
             each output.
 
     An MLPRegressor(loss='poisson') gets the likelihood 'poisson': predictions are rates, their standard deviations and
-    intervals those of counts. Its prior is tuned by 'marglik', or 'grid' with held-out rows.
+    intervals those of counts. The priors of 'poisson' and 'heteroscedastic' are tuned by 'marglik', or 'grid' with
+    held-out rows.
 
     >>> import numpy as np
     >>> from sklearn.neural_network import MLPRegressor
@@ -41,6 +46,11 @@ class LaplaceRegressor(RegressorMixin, LaplaceEstimator):  # type: ignore[misc]
     True
     """
 
+    @with_parameters_of(LaplaceEstimator.__init__)
+    def __init__(self, model: Any = None, *, likelihood: str | None = None, **options: Any) -> None:
+        super().__init__(model, **options)
+        self.likelihood = likelihood
+
     def fit(
         self, X: Any, y: Any, sample_weight: Any = None, *, X_val: Any = None, y_val: Any = None
     ) -> LaplaceRegressor:
@@ -53,6 +63,20 @@ class LaplaceRegressor(RegressorMixin, LaplaceEstimator):  # type: ignore[misc]
                 tuned by them ('validated').
         """
         source = X
+        if self.likelihood is not None and not has_numbers(self.likelihood):
+            raise OptionError(
+                f"LaplaceRegressor takes the likelihoods {', '.join(NUMBER_LIKELIHOODS)}; got {self.likelihood!r}. "
+                "For classes and labels use LaplaceClassifier, or Laplace.",
+                "BAD_OPTION",
+                {"option": "likelihood", "value": self.likelihood},
+            )
+        if self.likelihood == "heteroscedastic" and self._trains():
+            raise OptionError(
+                "Likelihood 'heteroscedastic' needs a trained network, whose outputs are the means and then as many "
+                "logarithms of variances; MLPRegressor has the means alone. Give a torch or Keras network or a file.",
+                "BAD_COMBINATION",
+                {"option": "likelihood", "value": self.likelihood},
+            )
         if is_mapping(X):
             X, y = to_examples(X, "X"), to_array(y, "y")
         else:
@@ -72,7 +96,7 @@ class LaplaceRegressor(RegressorMixin, LaplaceEstimator):  # type: ignore[misc]
         self._vector = y.ndim == 1
         if held.rows is not None:
             held = HeldOut(rows=(self._checked(held.rows[0]), self._targets(held.rows[1], "y_val")))
-        la = self._posterior_of(network, _likelihood_of(network))
+        la = self._posterior_of(network, self.likelihood or _likelihood_of(network))
         self._fit_laplace(la, network, X, self._targets(y, "y"), held, weight)
         return self
 
@@ -105,8 +129,11 @@ class LaplaceRegressor(RegressorMixin, LaplaceEstimator):  # type: ignore[misc]
             prediction = self._predict_all(X, joint=True)
             n, outputs = prediction.mean.shape
             assert prediction.covariance is not None
-            joint = prediction.covariance.reshape(n, outputs, n, outputs)
-            return self._shaped(prediction.mean), joint[:, 0, :, 0] if self._vector else np.einsum("icjc->ijc", joint)
+            means = outputs // 2 if self._posterior().likelihood == "heteroscedastic" else outputs
+            joint = prediction.covariance.reshape(n, outputs, n, outputs)[:, :means, :, :means]
+            return self._shaped(prediction.mean[:, :means]), joint[:, 0, :, 0] if self._vector else np.einsum(
+                "icjc->ijc", joint
+            )
         prediction = self._predict_all(X, uncertainty=False)
         mean = self._shaped(prediction.mean if prediction.predictive_mean is None else prediction.predictive_mean)
         assert prediction.predictive_variance is not None
@@ -136,14 +163,17 @@ class LaplaceRegressor(RegressorMixin, LaplaceEstimator):  # type: ignore[misc]
         return self._posterior().sigma_noise
 
     def sample_y(self, X: Any, n_samples: int = 1, random_state: Any = 0) -> Array:
-        """Draws of the function (of the rate, for counts), (n, n_samples) or (n, C, n_samples)."""
+        """Draws of the function (of the rate, for counts; of the means), (n, n_samples) or (n, C, n_samples)."""
         check_is_fitted(self, "laplace_")
         draw = (
             self.laplace_.predictive_samples
             if self.laplace_.likelihood == "poisson"
             else (self.laplace_.functional_samples)
         )
-        draws = np.moveaxis(draw(self._checked(X), n_samples, seed=check_random_state(random_state)), 0, -1)
+        drawn = draw(self._checked(X), n_samples, seed=check_random_state(random_state))
+        if self.laplace_.likelihood == "heteroscedastic":
+            drawn = drawn[:, :, : drawn.shape[2] // 2]
+        draws = np.moveaxis(drawn, 0, -1)
         return draws[:, 0, :] if self._vector else draws
 
     def __sklearn_tags__(self) -> Any:
