@@ -34,11 +34,13 @@ type LikelihoodChoice =
   | { readonly likelihood: 'classification' | 'binary' | 'multilabel' | 'heteroscedastic' | 'poisson',
     readonly sigmaNoise?: undefined }
 
-/** One prior precision for each parameter is not for Kronecker factors. */
+/** One prior precision for each parameter is not for Kronecker factors; blocks are those of `blockdiag`. */
 type StructureChoice =
   | { readonly structure?: 'kron' | 'full' | 'diag' | 'ekfac' | 'lowrank' | 'functional' | undefined,
-    readonly priorStructure?: 'scalar' | 'layerwise' | undefined }
-  | { readonly structure: 'full' | 'diag', readonly priorStructure: 'diagonal' }
+    readonly blocks?: undefined, readonly priorStructure?: 'scalar' | 'layerwise' | undefined }
+  | { readonly structure: 'full' | 'diag', readonly priorStructure: 'diagonal', readonly blocks?: undefined }
+  | { readonly structure: 'blockdiag', readonly blocks?: 'layer' | 'tensor' | undefined,
+    readonly priorStructure?: 'scalar' | 'layerwise' | 'diagonal' | undefined }
 
 /** A subnetwork is the one subset that takes more than a word. */
 type SubsetChoice<Word extends string> = { readonly subset?: Word | undefined, readonly subnetwork?: undefined }
@@ -58,7 +60,8 @@ type TuneChoice =
     & (SubsetChoice<'auto' | 'last_layer' | 'all'> | SubnetworkSubset)
 
 type Remaining = Omit<CoreOptions,
-  'likelihood' | 'sigmaNoise' | 'structure' | 'priorStructure' | 'tune' | 'subset' | 'subnetwork' | 'validation'>
+  'likelihood' | 'sigmaNoise' | 'structure' | 'blocks' | 'priorStructure' | 'tune' | 'subset' | 'subnetwork'
+    | 'validation'>
 
 /**
  * The options of `laplace`; only the likelihood must be given. Words and defaults: docs of the core's `LaplaceOptions`.

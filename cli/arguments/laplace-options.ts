@@ -2,8 +2,8 @@
 import { oneOf } from '../../core/errors/suggest.js'
 import type { LaplaceOptions } from '../../core/options/laplace-options.js'
 import type { SubnetworkChoice } from '../../core/options/parameter-choice.js'
-import { CALIBRATIONS, CURVATURES, ENGINES, KFAC_APPROXIMATIONS, LIKELIHOODS, PRECISIONS, PRIOR_STRUCTURES, STRUCTURES,
-  SUBSET_CHOICES, TUNE_METHODS } from '../../core/options/words.js'
+import { BLOCKS, CALIBRATIONS, CURVATURES, ENGINES, KFAC_APPROXIMATIONS, LIKELIHOODS, PRECISIONS, PRIOR_STRUCTURES,
+  STRUCTURES, SUBSET_CHOICES, TUNE_METHODS } from '../../core/options/words.js'
 import { type Arguments, UsageError } from './arguments.js'
 import { CHOICE_OPTIONS } from './network-options.js'
 import type { OptionTable } from './option-table.js'
@@ -18,6 +18,7 @@ export const LAPLACE_OPTIONS: OptionTable = {
     help: 'its parameters: numbers and ranges (0-5,9), names of tensors or modules, magnitude:COUNT or random:COUNT' },
   structure: { type: 'string', value: 'NAME', help: `chosen with the subset by default; ${words(STRUCTURES)}` },
   curvature: { type: 'string', value: 'NAME', help: words(CURVATURES) },
+  blocks: { type: 'string', value: 'NAME', help: `of blockdiag: ${words(BLOCKS)}` },
   rank: { type: 'string', value: 'NUMBER',
     help: "of lowrank at the network's weights: eigenvectors, or below 1 the share of the trace that they have" },
   'n-subset': { type: 'string', value: 'NUMBER', help: 'of functional: examples whose rows are kept; all by default' },

@@ -2,8 +2,9 @@
 import { InternalError } from '../errors/errors.js'
 import type { LinearShape } from '../network/linear-shape.js'
 import { parameterCount, type ParameterSlot } from '../network/parameter-slot.js'
-import type { KfacApproximation, SumStructure } from '../options/words.js'
+import type { KfacApproximation, SumShape } from '../options/words.js'
 import type { FactoredJacobian } from '../programs/factored-jacobian.js'
+import { jacobianOfBlock, slotsOfBlock, zeroBlocks } from './blocks.js'
 import type { Curvature, KronBlock } from './curvature.js'
 import { accumulateDiagonal } from './diagonal.js'
 import { accumulateFull } from './full.js'
@@ -13,7 +14,7 @@ import { accumulateKron, zeroKron } from './kron.js'
  * The curvature of no data. `linears` tells kron which parameters are weights and biases of linear operators;
  * any other parameter gets a dense block of at most 64 entries, else a diagonal one.
  */
-export function zeroCurvature(structure: SumStructure, slots: readonly ParameterSlot[],
+export function zeroCurvature({ structure, blocks = 'layer' }: SumShape, slots: readonly ParameterSlot[],
   linears: readonly LinearShape[]): Curvature {
   const size = parameterCount(slots)
   switch (structure) {
@@ -23,7 +24,14 @@ export function zeroCurvature(structure: SumStructure, slots: readonly Parameter
       return { structure, size, diagonal: new Float64Array(size) }
     case 'kron':
       return { structure, size, blocks: zeroKron(slots, linears) }
+    case 'blockdiag':
+      return { structure, size, blocks: zeroBlocks(blocks, slots, linears) }
   }
+}
+
+/** The curvature of no data, with the shape of another one. */
+export function zeroLike(curvature: Curvature): Curvature {
+  return withoutCurvature(curvature, curvature)
 }
 
 /**
@@ -42,6 +50,11 @@ export function accumulateCurvature(sum: Curvature, slots: readonly ParameterSlo
       return sum
     case 'kron':
       return { ...sum, blocks: accumulateKron(sum.blocks, jacobian, approximation, inputs) }
+    case 'blockdiag':
+      for (const { slots: own, matrix } of sum.blocks) {
+        accumulateFull(matrix, Math.sqrt(matrix.length), slotsOfBlock(slots, own), jacobianOfBlock(jacobian, own))
+      }
+      return sum
   }
 }
 
@@ -63,6 +76,10 @@ export function addCurvature(sum: Curvature, more: Curvature): Curvature {
   }
   if (sum.structure === 'kron' && more.structure === 'kron' && sum.blocks.length === more.blocks.length) {
     return { ...sum, blocks: sum.blocks.map((block, i) => addBlock(block, more.blocks[i])) }
+  }
+  if (sum.structure === 'blockdiag' && more.structure === 'blockdiag' && sum.blocks.length === more.blocks.length) {
+    return { ...sum,
+      blocks: sum.blocks.map((block, i) => ({ ...block, matrix: add(block.matrix, more.blocks[i].matrix) })) }
   }
   throw new InternalError(
     `Curvatures of structure ${sum.structure} (${sum.size} parameters) and ${more.structure} (${more.size}) ` +
@@ -111,6 +128,8 @@ function copyOf(curvature: Curvature): Curvature {
           ? { ...block, B: block.B.slice() }
           : { ...block, diagonal: block.diagonal.slice() }),
       ) }
+    case 'blockdiag':
+      return { ...curvature, blocks: curvature.blocks.map(block => ({ ...block, matrix: block.matrix.slice() })) }
   }
 }
 
@@ -138,6 +157,8 @@ export function scaledCurvature(curvature: Curvature, factor: number): Curvature
           ? { ...block, diagonal: scaled(block.diagonal) }
           : { ...block, B: scaled(block.B) }
       ) }
+    case 'blockdiag':
+      return { ...curvature, blocks: curvature.blocks.map(block => ({ ...block, matrix: scaled(block.matrix) })) }
   }
 }
 
@@ -152,5 +173,7 @@ export function curvatureArrays(curvature: Curvature): Float64Array[] {
       return curvature.blocks.flatMap(
         block => (block.kind === 'weight' ? [block.A, block.B] : block.kind === 'dense' ? [block.B] : [block.diagonal]),
       )
+    case 'blockdiag':
+      return curvature.blocks.map(({ matrix }) => matrix)
   }
 }

@@ -1,10 +1,10 @@
 /**
- * @file The curvature of the loss at the network's weights: its three shapes, and the sums that a fit accumulates.
+ * @file The curvature of the loss at the network's weights: its shapes, and the sums that a fit accumulates.
  *
  * A partial fit holds *sums* over the data, so that adding two of them (`merge`) is all that batches, threads and
  * machines need. `A` factors are kept as sums too, with the number of rows (examples times positions) beside them.
  */
-import type { Structure } from '../options/words.js'
+import { type Structure, SUM_STRUCTURES } from '../options/words.js'
 
 /** Curvature block of one parameter tensor, as B ⊗ A for a row-major out x in weight. */
 export type KronBlock =
@@ -21,11 +21,19 @@ export type KronBlock =
   /** A large tensor outside of linear operators. */
   | { readonly kind: 'diagonal', readonly name: string, readonly diagonal: Float64Array }
 
+/** The curvature of some tensors together: a symmetric matrix in their own coordinates, one tensor after another. */
+export interface DenseBlock {
+  /** The tensors' places among the slots, ascending. */
+  readonly slots: readonly number[]
+  readonly matrix: Float64Array
+}
+
 /** The data term of the Hessian, without prior, noise or temperature: sum over examples of J' Lambda J. */
 export type Curvature =
   | { readonly structure: 'full', readonly size: number, readonly matrix: Float64Array }
   | { readonly structure: 'diag', readonly size: number, readonly diagonal: Float64Array }
   | { readonly structure: 'kron', readonly size: number, readonly blocks: readonly KronBlock[] }
+  | { readonly structure: 'blockdiag', readonly size: number, readonly blocks: readonly DenseBlock[] }
 
 /**
  * The posterior of one linear model over all weights: N(weights, (I - U'U) / delta) for the outputs that it explains.
@@ -82,7 +90,7 @@ export interface FactoredCurvature {
 
 /** Whether a curvature is a sum over data, to which others can be added. */
 export function isSum(curvature: PosteriorCurvature): curvature is Curvature {
-  return curvature.structure === 'full' || curvature.structure === 'diag' || curvature.structure === 'kron'
+  return SUM_STRUCTURES.some(structure => structure === curvature.structure)
 }
 
 /** The user's word for the structure of a curvature. */

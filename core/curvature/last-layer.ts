@@ -10,6 +10,7 @@ import type { LikelihoodModel } from '../likelihood/likelihood.js'
 import { lastLayerShape, type LinearShape } from '../network/linear-shape.js'
 import type { ParameterSlot } from '../network/parameter-slot.js'
 import type { FactoredJacobian } from '../programs/factored-jacobian.js'
+import { slotsOfBlock } from './blocks.js'
 import type { Curvature, KronBlock } from './curvature.js'
 import { addInputs } from './kron.js'
 import { addProduct, asFloat64 } from './real.js'
@@ -37,6 +38,12 @@ export function accumulateLastLayer(sum: Curvature, slots: readonly ParameterSlo
     case 'full':
       addFull(sum, slots, layer, features, f, examples, likelihood)
       return sum
+    case 'blockdiag':
+      for (const { slots: own, matrix } of sum.blocks) {
+        addFull({ matrix, size: Math.sqrt(matrix.length) }, slotsOfBlock(slots, own), layer, features, f, examples,
+          likelihood)
+      }
+      return sum
   }
 }
 
@@ -51,14 +58,27 @@ export function lastLayerJacobian(slots: readonly ParameterSlot[], features: Rea
 
 /** Index in theta of each entry of a last layer's C x (D + 1) matrix (W, b); C x D when there is no bias. */
 export function lastLayerIndices(slots: readonly ParameterSlot[]): Int32Array {
-  const { weight, bias, in: inputs, out } = lastLayerShape(slots)
-  const width = inputs + (bias < 0 ? 0 : 1)
+  return layerIndices(slots, lastLayerShape(slots))
+}
+
+/** The same of some of the layer's tensors: without the columns of W, or of b, where it is not among them. */
+function layerIndices(slots: readonly ParameterSlot[], { in: inputs, out }: LinearShape): Int32Array {
+  const [weight, bias] = tensorsOf(slots)
+  const columns = weight === undefined ? 0 : inputs
+  const width = columns + (bias === undefined ? 0 : 1)
   const indices = new Int32Array(out * width)
   for (let c = 0; c < out; c++) {
-    for (let d = 0; d < inputs; d++) indices[c * width + d] = slots[weight].offset + c * inputs + d
-    if (bias >= 0) indices[c * width + inputs] = slots[bias].offset + c
+    if (weight !== undefined) {
+      for (let d = 0; d < inputs; d++) indices[c * width + d] = weight.offset + c * inputs + d
+    }
+    if (bias !== undefined) indices[c * width + columns] = bias.offset + c
   }
   return indices
+}
+
+/** Weight and bias of a last layer, by their shapes. */
+function tensorsOf(slots: readonly ParameterSlot[]): [ParameterSlot | undefined, ParameterSlot | undefined] {
+  return [slots.find(({ shape }) => shape.length === 2), slots.find(({ shape }) => shape.length === 1)]
 }
 
 /**
@@ -97,15 +117,22 @@ function addDiagonal(diagonal: Float64Array, slots: readonly ParameterSlot[], la
   for (let n = 0; n < examples; n++) for (let c = 0; c < out; c++) diagonal[at + c] += lambda[n * out + c]
 }
 
-type FullCurvature = Extract<Curvature, { structure: 'full' }>
+/** A symmetric matrix, size x size. */
+interface DenseSum {
+  readonly size: number
+  readonly matrix: Float64Array
+}
 
-/** Adds sum_n Lambda_n kron phi1 phi1', scattered to the entries of W and b in theta. */
-function addFull(sum: FullCurvature, slots: readonly ParameterSlot[], layer: LinearShape, features: RealArray,
-  f: RealArray, examples: number, likelihood: LikelihoodModel): void {
+/** Adds sum_n Lambda_n kron phi1 phi1', scattered to the entries of W and b, or of the one that the slots have. */
+function addFull(sum: DenseSum, slots: readonly ParameterSlot[], layer: LinearShape, features: RealArray, f: RealArray,
+  examples: number, likelihood: LikelihoodModel): void {
   // Float32 weights and products would be off by 1e-7 of the largest, which is all of a direction that the data
   // hardly see.
-  const phi = withOnes(features, examples, layer.in, layer.bias >= 0)
-  const indices = lastLayerIndices(slots)
+  const [weight, bias] = tensorsOf(slots)
+  const phi = weight === undefined
+    ? new Float64Array(examples).fill(1)
+    : withOnes(features, examples, layer.in, bias !== undefined)
+  const indices = layerIndices(slots, layer)
   const pairs = likelihood.hessianPairs?.(asFloat64(f), examples, layer.out)
   if (pairs !== undefined) addPairBlocks(sum, indices, layer.out, weightedGrams(phi, examples, pairs))
   else {addDiagonalBlocks(sum, indices, layer.out, phi, examples,
@@ -113,7 +140,7 @@ function addFull(sum: FullCurvature, slots: readonly ParameterSlot[], layer: Lin
 }
 
 /** Adds the packed symmetric blocks of the pairs (c, d), c <= d, of outputs; that of (d, c) is the same. */
-function addPairBlocks(sum: FullCurvature, indices: Int32Array, outputs: number, packed: Float64Array): void {
+function addPairBlocks(sum: DenseSum, indices: Int32Array, outputs: number, packed: Float64Array): void {
   const width = indices.length / outputs
   const gram = new Float64Array(width * width)
   let at = 0
@@ -131,7 +158,7 @@ function addPairBlocks(sum: FullCurvature, indices: Int32Array, outputs: number,
 }
 
 /** Adds sum_n lambda_nc phi1 phi1' to the block of every output; one matrix serves all of them where lambda is 1. */
-function addDiagonalBlocks(sum: FullCurvature, indices: Int32Array, outputs: number, phi: RealArray, examples: number,
+function addDiagonalBlocks(sum: DenseSum, indices: Int32Array, outputs: number, phi: RealArray, examples: number,
   lambda: Float64Array, identity: boolean): void {
   const width = indices.length / outputs
   let gram: Float64Array = new Float64Array(0)
@@ -142,7 +169,7 @@ function addDiagonalBlocks(sum: FullCurvature, indices: Int32Array, outputs: num
 }
 
 /** Adds to the block of the outputs c and d. */
-function addBlock({ matrix, size }: FullCurvature, indices: Int32Array, width: number, c: number, d: number,
+function addBlock({ matrix, size }: DenseSum, indices: Int32Array, width: number, c: number, d: number,
   gram: Float64Array): void {
   for (let i = 0; i < width; i++) {
     const row = indices[c * width + i] * size

@@ -2,6 +2,7 @@
  * @file The curvature of a last layer whose outputs count differently, and numbers an output as numbers a parameter.
  */
 import type { ParameterSlot } from '../network/parameter-slot.js'
+import { gathered, placesOfBlock } from './blocks.js'
 import type { Curvature } from './curvature.js'
 
 /** The value of its output for every parameter of a last layer: weight out x in, bias out. */
@@ -16,17 +17,24 @@ export function overOutputs(slots: readonly ParameterSlot[], values: ArrayLike<n
 /** The last layer's curvature with the loss of output c multiplied by f_c, where the loss is a sum over the outputs. */
 export function scaledByOutput(curvature: Curvature, slots: readonly ParameterSlot[],
   factors: ArrayLike<number>): Curvature {
-  const { size, structure } = curvature
-  switch (structure) {
+  const { size } = curvature
+  switch (curvature.structure) {
     case 'full':
-      return { structure, size, matrix: scaledBySides(curvature.matrix, overOutputs(slots, factors)) }
+      return { ...curvature, matrix: scaledBySides(curvature.matrix, overOutputs(slots, factors)) }
     case 'diag': {
       const own = overOutputs(slots, factors)
-      return { structure, size, diagonal: curvature.diagonal.map((value, i) => value * own[i]) }
+      return { ...curvature, diagonal: curvature.diagonal.map((value, i) => value * own[i]) }
+    }
+    case 'blockdiag': {
+      const own = overOutputs(slots, factors)
+      return { ...curvature,
+        blocks: curvature.blocks.map(({ slots: members, matrix }) => ({ slots: members,
+          matrix: scaledBySides(matrix, gathered(own, size, placesOfBlock(slots, members))) })
+        ) }
     }
     case 'kron': {
       const sides = Float64Array.from(factors)
-      return { structure, size, blocks: curvature.blocks.map(block =>
+      return { ...curvature, blocks: curvature.blocks.map(block =>
         block.kind === 'diagonal'
           ? { ...block, diagonal: block.diagonal.map((value, c) => value * factors[c]) }
           : { ...block, B: scaledBySides(block.B, sides) }

@@ -3,12 +3,16 @@ import { formatBytes } from '../budget/memory.js'
 import { ResourceError } from '../errors/errors.js'
 import type { LinearShape } from '../network/linear-shape.js'
 import { parameterCount, type ParameterSlot } from '../network/parameter-slot.js'
-import type { SumStructure } from '../options/words.js'
+import type { SumShape } from '../options/words.js'
+import { blockSizes } from './blocks.js'
 
 const DOUBLE = 8
 
-/** Bytes of the sums over data: full P x P; kron: both factors of every weight; diag: P. */
-export function sumBytes(structure: SumStructure, slots: readonly ParameterSlot[],
+/**
+ * Bytes of the sums over data: full P x P; blockdiag the same of each block; kron: both factors of every weight;
+ * diag: P.
+ */
+export function sumBytes({ structure, blocks = 'layer' }: SumShape, slots: readonly ParameterSlot[],
   linears: readonly LinearShape[]): number {
   const size = slots.reduce((sum, slot) => sum + slot.size, 0)
   switch (structure) {
@@ -16,6 +20,8 @@ export function sumBytes(structure: SumStructure, slots: readonly ParameterSlot[
       return DOUBLE * size * size
     case 'diag':
       return DOUBLE * size
+    case 'blockdiag':
+      return DOUBLE * blockSizes(blocks, slots, linears).reduce((sum, own) => sum + own * own, 0)
     case 'kron':
       return DOUBLE *
         linears.reduce((sum, { in: inputs, out, bias }) => sum + inputs * inputs + (bias < 0 ? 1 : 2) * out * out, 0)
@@ -25,17 +31,22 @@ export function sumBytes(structure: SumStructure, slots: readonly ParameterSlot[
 /**
  * Bytes that the posterior of a structure needs at its peak, the curvature with its factorisation: of the largest
  * matrix a copy that is decomposed and, in the kernels' memory, another one with as much to work in.
- * full: H and its eigenvectors or Cholesky factor; kron: the factors and their eigenvectors, and H's eigenvalues with
+ * full: H and its eigenvectors or Cholesky factor; blockdiag: the same of each block; kron: the factors and their eigenvectors, and H's eigenvalues with
  * the posterior's variances in float64 and, for predictions, in float32; diag: these alone.
  */
-export function posteriorBytes(structure: SumStructure, slots: readonly ParameterSlot[],
+export function posteriorBytes(shape: SumShape, slots: readonly ParameterSlot[],
   linears: readonly LinearShape[]): number {
-  const sums = sumBytes(structure, slots, linears)
-  switch (structure) {
+  const sums = sumBytes(shape, slots, linears)
+  switch (shape.structure) {
     case 'full':
       return 5.5 * sums
     case 'diag':
       return 3.5 * sums
+    case 'blockdiag': {
+      // Blocks are decomposed one after another: of the largest alone there is what is worked in.
+      const largest = Math.max(0, ...blockSizes(shape.blocks ?? 'layer', slots, linears))
+      return 2.5 * sums + 3 * DOUBLE * largest * largest
+    }
     case 'kron': {
       const largest = linears.reduce((most, { in: inputs, out }) => Math.max(most, inputs, out), 0)
       return 2.5 * sums + DOUBLE * (3 * largest * largest + 2.5 * parameterCount(slots))
@@ -47,12 +58,13 @@ export function posteriorBytes(structure: SumStructure, slots: readonly Paramete
  * Checks a posterior's need against the limit.
  * @throws ResourceError OUT_OF_MEMORY naming both, and what to use instead
  */
-export function checkMemory(structure: SumStructure, slots: readonly ParameterSlot[], linears: readonly LinearShape[],
+export function checkMemory(shape: SumShape, slots: readonly ParameterSlot[], linears: readonly LinearShape[],
   limit: number): void {
-  const bytes = posteriorBytes(structure, slots, linears)
+  const { structure } = shape
+  const bytes = posteriorBytes(shape, slots, linears)
   if (bytes <= limit) return
   const alternatives = (['kron', 'diag'] as const).filter(other =>
-    other !== structure && posteriorBytes(other, slots, linears) <= limit
+    other !== structure && posteriorBytes({ structure: other }, slots, linears) <= limit
   )
   throw new ResourceError('OUT_OF_MEMORY',
     `A ${structure} posterior of these parameters would need ${formatBytes(bytes)}, more than the limit of ${

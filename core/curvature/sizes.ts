@@ -1,13 +1,14 @@
 /** @file Whether curvatures belong to the same parameters, told by their sizes. */
-import type { ParameterSlot } from '../network/parameter-slot.js'
+import { parameterCount, type ParameterSlot } from '../network/parameter-slot.js'
 import { curvatureArrays } from './accumulate.js'
-import type { Curvature, PosteriorCurvature } from './curvature.js'
+import type { Curvature, DenseBlock, PosteriorCurvature } from './curvature.js'
 import { blockSize } from './kron.js'
 
 /** Whether a curvature has a number, or a block, for each of the parameters. */
 export function fitsSlots(curvature: PosteriorCurvature, slots: readonly ParameterSlot[]): boolean {
   const size = slots.reduce((sum, slot) => sum + slot.size, 0)
   if (curvature.size !== size) return false
+  if (curvature.structure === 'blockdiag') return blocksFit(curvature.blocks, slots)
   if (curvature.structure !== 'kron' && curvature.structure !== 'ekfac') return true
   return curvature.blocks.length === slots.length &&
     curvature.blocks.every((block, i) => blockSize(block) === slots[i].size)
@@ -22,5 +23,22 @@ export function canBeAdded(a: Curvature, b: Curvature): boolean {
 }
 
 function kindsOf(curvature: Curvature): string {
-  return curvature.structure === 'kron' ? curvature.blocks.map(({ kind }) => kind).join() : ''
+  switch (curvature.structure) {
+    case 'kron':
+      return curvature.blocks.map(({ kind }) => kind).join()
+    case 'blockdiag':
+      return curvature.blocks.map(({ slots }) => slots.join()).join(' ')
+    default:
+      return ''
+  }
+}
+
+/** Whether every tensor is in one block, and the blocks are as large as their tensors. */
+function blocksFit(blocks: readonly DenseBlock[], slots: readonly ParameterSlot[]): boolean {
+  const all = blocks.flatMap(block => block.slots)
+  return all.length === slots.length && slots.every((_, slot) => all.includes(slot))
+    && blocks.every(({ slots: own, matrix }) =>
+      own.every((slot, i) => i === 0 || own[i - 1] < slot) &&
+      matrix.length === parameterCount(own.map(slot => slots[slot])) ** 2
+    )
 }

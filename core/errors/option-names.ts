@@ -52,6 +52,7 @@ export const OPTION_NAMES: Readonly<Record<string, OptionName>> = {
   priorPrecision: alike('prior_precision'),
   priorStructure: alike('prior_structure'),
   sampleWeight: { python: 'sample_weight', r: 'weights', cli: '--weights' },
+  blocks: alike('blocks'),
   rank: alike('rank'),
   nSubset: alike('n_subset'),
   seed: alike('seed'),

@@ -60,7 +60,7 @@ function summedCurvature({ fitted, mode, choice, options, evaluator }: Posterior
   if (fitted === undefined || !isSum(fitted)) {
     throw refuse(
       "Rows are added to, and taken away from, posteriors whose curvature is a sum over them: structure 'kron', "
-        + "'full' or 'diag'.",
+        + "'full', 'diag' or 'blockdiag'.",
     )
   }
   if (change === 'remove' && (options.curvature === 'mc_fisher' || evaluator.network.positions.length > 0)) {

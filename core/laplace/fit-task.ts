@@ -71,7 +71,7 @@ export function taskFor(whole: Graph, given: ResolvedOptions, runtime: Runtime):
 
 function factorsOfLayersAlone(weight: string): string {
   return `The network uses '${weight}' as the weight of a linear layer and elsewhere too (a tied embedding). Its ` +
-    "Kronecker factors are those of the layer alone; structures 'full' and 'diag' count every use."
+    "Kronecker factors are those of the layer alone; structures 'full', 'blockdiag' and 'diag' count every use."
 }
 
 /** @throws OptionError BAD_OPTION unless there is one noise an output */
@@ -88,7 +88,7 @@ function checkSubnetwork({ structure }: ResolvedOptions, { graph }: Network): vo
   if (structure !== 'kron' || part === undefined) return
   throw new OptionError('BAD_COMBINATION',
     `Structure 'kron' has factors of whole tensors, and the subnetwork has only a part of '${part.name}'. Use `
-      + "structure 'full' or 'diag', or name whole tensors.", { option: 'structure', value: structure })
+      + "structure 'full', 'blockdiag' or 'diag', or name whole tensors.", { option: 'structure', value: structure })
 }
 
 /** @throws OptionError BAD_COMBINATION unless the outputs are means and log variances, one answer an example */
@@ -192,11 +192,13 @@ export function evaluatorFor(network: Network, options: ResolvedOptions, runtime
 
 /** Names what a partial fit belongs to. */
 export function partialKey({ graph, evaluator, options }: FitTask): string {
-  const { likelihood, subset, structure, curvature, draws, seed, kfacApprox, outputNoise, positions = 'each' } = options
+  const { likelihood, subset, structure, blocks, curvature, draws, seed, kfacApprox, outputNoise, positions = 'each' } =
+    options
   const { network } = evaluator
   return [graphDigest(graph), likelihood, subset, structure, curvature, kfacApprox, evaluator.precision, network.output,
     ...(network.positions.length === 0 ? [] : [`axis ${network.classAxis ?? 'none'}`]),
     ...(options.subnetwork === undefined ? [] : [`of ${ranges(chosenIndices(network.graph))}`]),
+    ...(structure === 'blockdiag' && blocks === 'tensor' ? ['by tensor'] : []),
     ...(curvature === 'mc_fisher' ? [`draws ${draws} ${seed}`] : []), ...(positions === 'each' ? [] : [positions]),
     ...(outputNoise === undefined ? [] : [`noise ${outputNoise.join()}`])]
     .join(' ')

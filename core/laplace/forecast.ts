@@ -15,7 +15,7 @@ import { termsOf } from '../likelihood/output-layout.js'
 import { likelihoodModel } from '../likelihood/registry.js'
 import { parameterCount } from '../network/parameter-slot.js'
 import { threadsFor } from '../parallel/worker-pool.js'
-import { type BatchHeld, batchHeld, batchWithin, multiplicationsPerExample, positionsAtOnce, sumsWork,
+import { type BatchHeld, batchHeld, batchWithin, denseSizes, multiplicationsPerExample, positionsAtOnce, sumsWork,
   varianceWork } from '../programs/cost.js'
 import { curvatureSeeds, shardCount } from '../sums/accumulation.js'
 import { KEPT_NUMBERS } from '../sums/row-reservoir.js'
@@ -107,7 +107,7 @@ function seconds(multiplications: number, threads = 1): number {
 
 /** The posterior at its peak. */
 function posteriorOf({ evaluator, options }: FitTask): number {
-  return posteriorBytes(options.structure, evaluator.slots, evaluator.linears)
+  return posteriorBytes(options, evaluator.slots, evaluator.linears)
 }
 
 /** Bytes of one row of the inputs. */
@@ -131,20 +131,20 @@ function fitLoad(task: FitTask, rows: number, batch: number, linear: Need | unde
   const seedsOfTerm = curvatureSeeds(likelihoodModel(options.likelihood), network.outputs, options)
   const seeds = seedsOfTerm * positionsAtOnce(evaluator, seedsOfTerm)
   const size = batchWithin(evaluator, seeds, 'sums', options, batch)
-  const sums = sumBytes(options.structure, slots, linears)
+  const sums = sumBytes(options, slots, linears)
   const shards = Math.min(shardCount(sums), Math.ceil(rows / size))
   const spread = {
     threads: threadsFor(rows * multiplicationsPerExample(evaluator, seedsOfTerm * terms), options, runtime),
     rows,
     size,
     rowBytes: rowBytes(task),
-    held: batchHeld(evaluator, seeds, 'sums', options.structure),
+    held: batchHeld(evaluator, seeds, 'sums', options),
   }
   const { calling, others, left } = overThreads(spread, Math.min(shards, spread.threads), 0)
   // Threads send their sums as copies.
   return { calling: calling + shards * sums + 8 * keptNumbers(task, rows), others: others && others + shards * sums,
     left, seconds: seconds(rows * (evaluator.work(seeds) * Math.ceil(terms * seedsOfTerm / seeds)
-      + sumsWork(evaluator, options.structure, seeds)), spread.threads) + secondsOfValues(spread) }
+      + sumsWork(evaluator, options, seeds)), spread.threads) + secondsOfValues(spread) }
 }
 
 /** What the numbers of the batches take beside the products, and what is done once. */
@@ -194,9 +194,7 @@ function tuneLoad(task: FitTask, rows: number): Load {
   const size = parameterCount(evaluator.slots)
   const decomposition = options.structure === 'kron'
     ? evaluator.linears.reduce((sum, { in: inputs, out }) => sum + EIGEN_WORK * (inputs ** 3 + out ** 3), 0)
-    : options.structure === 'full'
-    ? EIGEN_WORK * size ** 3
-    : 0
+    : EIGEN_WORK * denseSizes(evaluator, options).reduce((sum, own) => sum + own ** 3, 0)
   return { calling: posteriorOf(task) + TUNED_BYTES * kept, others: 0, left: 0,
     seconds: seconds(decomposition + ROUNDS * (8 * size + kept * (evaluator.linears[0]?.out ?? 1))) }
 }
@@ -212,14 +210,13 @@ function predictLoad(task: FitTask, rows: number, held: number, use: 'variances'
     ? 1
     : threadsFor(rows * multiplicationsPerExample(evaluator, outputs * terms), options, runtime)
   // A posterior is sent to every thread: as a message, and as what is made of it.
-  const spread = { threads, rows, size, rowBytes: rowBytes(task),
-    held: batchHeld(evaluator, seeds, use, options.structure) }
+  const spread = { threads, rows, size, rowBytes: rowBytes(task), held: batchHeld(evaluator, seeds, use, options) }
   const { calling, others, left } = overThreads(spread, Math.min(threads, Math.ceil(rows / size)),
     threads > 1 ? held : 0)
   const numbers = use === 'covariances' ? 3 * outputs * outputs : 8 * outputs
   return { calling: calling + held + rows * terms * 8 * numbers, others, left,
     seconds: seconds(rows * (evaluator.work(seeds) * Math.ceil(outputs * terms / seeds)
-      + varianceWork(evaluator, options.structure, seeds)), threads) + secondsOfValues(spread) }
+      + varianceWork(evaluator, options, seeds)), threads) + secondsOfValues(spread) }
 }
 
 function sampleLoad(task: FitTask, rows: number, draws: number, held: number): Load {
@@ -233,7 +230,7 @@ function sampleLoad(task: FitTask, rows: number, draws: number, held: number): L
 function saveLoad({ evaluator, network, options }: FitTask, held: number, linear: Need | undefined): Load {
   const weights = network.graph.parameters.reduce((sum, { shape }) => sum + 4 * shape.reduce((a, b) => a * b, 1), 0)
   const { slots, linears } = evaluator
-  const curvature = linear === undefined ? sumBytes(options.structure, slots, linears) : linear.bytes / 4
+  const curvature = linear === undefined ? sumBytes(options, slots, linears) : linear.bytes / 4
   const file = curvature + weights + 8 * parameterCount(slots)
   return { calling: held + 2 * file, others: 0, left: 0, seconds: file / FILE_RATE }
 }

@@ -161,7 +161,7 @@ export class LaplacePosterior {
   }
   /** H, the data term of the Hessian (P x P) without noise, temperature and prior. */
   get H(): CurvatureMatrix {
-    return curvatureMatrix(this.state.structured.curvature)
+    return curvatureMatrix(this.state.structured.curvature, this.state.structured.slots)
   }
   /** P = H / (sigma^2 T) + diag(delta). */
   get posteriorPrecision(): CurvatureMatrix {

@@ -3,7 +3,7 @@
  * one example share their inputs, so that they are left out together: H loses the example's sum, and the mode moves by
  * f + J P_-n^-1 J' (p - y).
  */
-import { withoutCurvature, zeroCurvature } from '../curvature/accumulate.js'
+import { withoutCurvature, zeroLike } from '../curvature/accumulate.js'
 import type { Curvature } from '../curvature/curvature.js'
 import { accumulateLastLayer, lastLayerIndices, lastLayerTimes, withOnes } from '../curvature/last-layer.js'
 import { gemm } from '../kernels/linear-algebra.js'
@@ -43,7 +43,7 @@ export function withoutEachExample({ slots, mean, settings }: StructuredPosterio
   for (const rows of sizes) {
     const phi = features.subarray(at * layer.in, (at + rows) * layer.in)
     const here = linear.subarray(at * outputs, (at + rows) * outputs)
-    const part = accumulateLastLayer(zeroCurvature(curvature.structure, slots, [layer]), slots, phi, here, rows, own)
+    const part = accumulateLastLayer(zeroLike(curvature), slots, phi, here, rows, own)
     const others = structuredPosterior(withoutCurvature(curvature, part), slots, mean, settings)
     const residual = own.residual(here, labels.subarray(at * width, (at + rows) * width), rows, outputs)
     const gradient = gradientOf(residual, withOnes(phi, rows, layer.in, layer.bias >= 0), rows, outputs, indices)

@@ -88,8 +88,8 @@ export function memoryTable(graph: Graph, likelihood?: Likelihood, choice?: Netw
     return parts === undefined
       ? []
       : SUM_STRUCTURES.map(structure => ({ subset, structure,
-        bytes: posteriorBytes(structure, parts.slots, parts.linears),
-        partialBytes: sumBytes(structure, parts.slots, parts.linears) })
+        bytes: posteriorBytes({ structure }, parts.slots, parts.linears),
+        partialBytes: sumBytes({ structure }, parts.slots, parts.linears) })
       )
   })
 }

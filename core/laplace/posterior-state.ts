@@ -41,6 +41,7 @@ export function recordOf(state: PosteriorState, digest: string, network: boolean
       precision: evaluator.precision,
       input: options.input,
       output: options.output ?? graph.outputs[0] ?? '',
+      ...(structured.structure === 'blockdiag' ? { blocks: options.blocks } : {}),
       ...(options.factored?.of === 'lowrank' ? { rank: options.factored.rank } : {}),
       ...(subset === 'subnetwork' ? { subnetwork: Float64Array.from(chosenIndices(evaluator.network.graph)) } : {}),
       ...(positions === undefined ? {} : { positions }),

@@ -48,6 +48,11 @@ function checkCurvature(curvature: PosteriorCurvature, slots: readonly Parameter
     case 'diag':
       if (!allFinite(curvature.diagonal)) throw refuse(layerAt(firstBad(curvature.diagonal)))
       break
+    case 'blockdiag':
+      for (const { slots: own, matrix } of curvature.blocks) {
+        if (!allFinite(matrix)) throw refuse(slots[own[0]].name)
+      }
+      break
     case 'kron':
       for (const block of curvature.blocks) {
         const arrays = block.kind === 'diagonal'

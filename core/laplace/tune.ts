@@ -82,7 +82,7 @@ export async function tuneWithLinearModel(state: PosteriorState, request: TuneRe
   const model = linearModel(likelihoodModel(options.likelihood, options.outputNoise), structured.slots, data)
   const share = (data.seen ?? data.examples) / Math.max(1, data.examples)
   const fit = await tuneLinearized(model, {
-    structure: options.structure,
+    shape: options,
     priorStructure: request.priorStructure,
     tuneNoise: request.tuneNoise,
     settings: structured.settings,

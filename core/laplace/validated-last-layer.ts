@@ -113,8 +113,8 @@ async function chosenAnswer(state: PosteriorState, byTraining: Choice, rows: Fea
   if (mode === undefined || typeof priorPrecision !== 'number') return { state, gain: undefined }
   const model = linearModel(rows.likelihood, structured.slots, linear)
   const at = (step: number): Promise<LinearizedFit> =>
-    linearizedAt(model, options.structure, { ...structured.settings,
-      priorPrecision: steppedDelta(priorPrecision, step) }, mode.weights, work)
+    linearizedAt(model, options, { ...structured.settings, priorPrecision: steppedDelta(priorPrecision, step) },
+      mode.weights, work)
   const candidates: ValidatedCandidate[] = []
   for (const [done, step] of DELTA_STEPS.entries()) {
     await breathe()

@@ -5,9 +5,9 @@ import type { CurvatureKind, Likelihood, Structure, SubsetChoice, TuneMethod } f
 
 /** Structures that have a way of summing each curvature. */
 export const CURVATURE_STRUCTURES: Readonly<Record<CurvatureKind, readonly Structure[]>> = {
-  ggn: ['kron', 'full', 'diag', 'ekfac', 'lowrank', 'functional'],
-  empirical_fisher: ['kron', 'full', 'diag'],
-  mc_fisher: ['kron', 'full', 'diag'],
+  ggn: ['kron', 'full', 'diag', 'blockdiag', 'ekfac', 'lowrank', 'functional'],
+  empirical_fisher: ['kron', 'full', 'diag', 'blockdiag'],
+  mc_fisher: ['kron', 'full', 'diag', 'blockdiag'],
   hessian: ['full'],
 }
 

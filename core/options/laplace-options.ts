@@ -9,10 +9,10 @@ import { checkCurvature, checkLikelihood, hasLinearModel } from './combinations.
 import type { PosteriorSettings } from './hyperparameters.js'
 import { hasLogits } from './likelihood-kinds.js'
 import type { SubnetworkChoice, TensorChoice } from './parameter-choice.js'
-import { type Calibration, CALIBRATIONS, type CurvatureKind, CURVATURES, type EngineName, ENGINES, KFAC_APPROXIMATIONS,
-  type KfacApproximation, type Likelihood, LIKELIHOODS, POSITIONS, type Positions, type Precision, PRECISIONS,
-  PRIOR_STRUCTURES, type PriorStructure, type Structure, STRUCTURES, type Subset, SUBSET_CHOICES, type SubsetChoice,
-  type SumStructure, TUNE_METHODS, type TuneMethod } from './words.js'
+import { type BlockChoice, BLOCKS, type Calibration, CALIBRATIONS, type CurvatureKind, CURVATURES, type EngineName,
+  ENGINES, KFAC_APPROXIMATIONS, type KfacApproximation, type Likelihood, LIKELIHOODS, POSITIONS, type Positions,
+  type Precision, PRECISIONS, PRIOR_STRUCTURES, type PriorStructure, type Structure, STRUCTURES, type Subset,
+  SUBSET_CHOICES, type SubsetChoice, type SumStructure, TUNE_METHODS, type TuneMethod } from './words.js'
 
 /** What can be chosen of a Laplace approximation. Only the likelihood must be. */
 export interface LaplaceOptions {
@@ -25,6 +25,8 @@ export interface LaplaceOptions {
   /** The parameters of subset `subnetwork`, the only ones that are uncertain. */
   readonly subnetwork?: SubnetworkChoice | undefined
   readonly structure?: Structure | undefined
+  /** Of structure `blockdiag`: a block a layer (its weight and bias together, the default) or a tensor. */
+  readonly blocks?: BlockChoice | undefined
   /**
    * Of structure `lowrank` at the network's weights: a number of eigenvectors, or below 1 the share of the trace of H
    * that they have. Without it `lowrank` is the linear model over all weights at its own mode.
@@ -107,6 +109,7 @@ export interface ResolvedOptions {
   readonly subsetName: Subset
   readonly subnetwork: SubnetworkChoice | undefined
   readonly structure: SumStructure
+  readonly blocks: BlockChoice
   /** A curvature that is known by some of its rows; `structure` is then that of the sums beside it. */
   readonly factored: FactoredStructure | undefined
   /** Whether the structure was left open, so that a small last layer gets its whole covariance. */
@@ -149,6 +152,7 @@ const KNOWN: readonly (keyof LaplaceOptions)[] = [
   'subset',
   'subnetwork',
   'structure',
+  'blocks',
   'rank',
   'nSubset',
   'curvature',
@@ -214,11 +218,17 @@ function resolvePosterior(options: LaplaceOptions,
 }
 
 /** @throws OptionError BAD_OPTION, BAD_COMBINATION for what says more of a structure than it has */
-function factoredOf({ structure, rank, nSubset }: LaplaceOptions): FactoredStructure | undefined {
+function factoredOf({ structure, rank, nSubset, blocks }: LaplaceOptions): FactoredStructure | undefined {
   if (nSubset !== undefined && structure !== 'functional') {
     throw new OptionError('BAD_COMBINATION',
       "Option nSubset is the number of examples that structure 'functional' keeps; others sum all of them.", {
       option: 'nSubset',
+    })
+  }
+  if (blocks !== undefined && structure !== 'blockdiag') {
+    throw new OptionError('BAD_COMBINATION',
+      "Option blocks says what the blocks of structure 'blockdiag' are; other structures have none.", {
+      option: 'blocks',
     })
   }
   if (rank !== undefined && structure !== 'lowrank') {
@@ -282,6 +292,7 @@ export function resolveOptions(options: LaplaceOptions): ResolvedOptions {
     subsetName,
     subnetwork: subnetworkOf(options),
     structure,
+    blocks: word('blocks', options.blocks, BLOCKS),
     factored,
     structureOpen: options.structure === undefined,
     priorOpen: leavesPriorOpen(options),

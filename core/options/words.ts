@@ -19,8 +19,13 @@ export const WHOLE_SUBSETS = ['last_layer', 'all'] as const
 export const SUBSETS = [...WHOLE_SUBSETS, 'subnetwork'] as const
 /** Which weights are uncertain; `auto` leaves it to the fit. */
 export const SUBSET_CHOICES = ['auto', ...SUBSETS] as const
-/** Structures whose curvature is a sum over the data: Kronecker factors of each tensor, all of H, or its diagonal. */
-export const SUM_STRUCTURES = ['kron', 'full', 'diag'] as const
+/**
+ * Structures whose curvature is a sum over the data: Kronecker factors of each tensor, all of H, its diagonal, or its
+ * blocks.
+ */
+export const SUM_STRUCTURES = ['kron', 'full', 'diag', 'blockdiag'] as const
+/** What the blocks of structure `blockdiag` are: the tensors of a layer together, or each tensor. */
+export const BLOCKS = ['layer', 'tensor'] as const
 /**
  * What is kept of H: a sum over the data, the leading eigenvectors (at the mode of the linear model, or with a rank at
  * the network's weights), or the rows of a part of the data.
@@ -66,6 +71,13 @@ export type SubsetChoice = (typeof SUBSET_CHOICES)[number]
 export type Subset = (typeof SUBSETS)[number]
 /** One of `SUM_STRUCTURES`. */
 export type SumStructure = (typeof SUM_STRUCTURES)[number]
+/** One of `BLOCKS`. */
+export type BlockChoice = (typeof BLOCKS)[number]
+/** What is summed: a structure, and of `blockdiag` what its blocks are (`layer` by default). */
+export interface SumShape {
+  readonly structure: SumStructure
+  readonly blocks?: BlockChoice | undefined
+}
 /** One of `STRUCTURES`. */
 export type Structure = (typeof STRUCTURES)[number]
 /** One of `CURVATURES`. */

@@ -27,8 +27,7 @@ import { weighted, weightedSeeds } from '../likelihood/weighted.js'
 import { type KeptRows, keptRows, type RowRequest } from '../linear-model/row-products.js'
 import type { Inputs } from '../network/input-rows.js'
 import type { Network } from '../network/network.js'
-import type { CurvatureKind, EngineName, KfacApproximation, Likelihood, Subset,
-  SumStructure } from '../options/words.js'
+import type { CurvatureKind, EngineName, KfacApproximation, Likelihood, Subset, SumShape } from '../options/words.js'
 import { decomposeFactor, type FactorEigen, type SymmetricFactor } from '../posterior/factor-eigen.js'
 import { type OutputMoments, outputMoments, type PosteriorParts } from '../posterior/posterior-parts.js'
 import type { VarianceKind } from '../posterior/variance-kind.js'
@@ -47,8 +46,7 @@ export interface FitSums {
 }
 
 /** What a fit sums up. */
-export interface FitKind {
-  readonly structure: SumStructure
+export interface FitKind extends SumShape {
   readonly curvature: CurvatureKind
   /** Of curvature mc_fisher: labels drawn for each row, and what they are drawn by. */
   readonly draws: number
@@ -161,11 +159,11 @@ export function createWorker(evaluator: Evaluator, likelihoodName: Likelihood, o
     return rows
   }
   const addNow: Worker['add'] = async (kind, shard, batch) => {
-    const { structure, kfacApprox, keepFeatures } = kind
+    const { kfacApprox, keepFeatures } = kind
     const { x, labels, examples, weights } = batch
     const ofRows = terms === 1 ? likelihoodOfRows(likelihood, kind, batch) : likelihood
     const sums = shards.get(shard) ??
-      { examples: 0, loss: 0, curvature: zeroCurvature(structure, slots, linears),
+      { examples: 0, loss: 0, curvature: zeroCurvature(kind, slots, linears),
         agreement: zeroAgreement(likelihoodName, outputs) }
     const width = likelihood.targetWidth(outputs)
     const kept = terms === 1 ? undefined : labelledTerms(labels, width)

@@ -1,5 +1,6 @@
 /** @file H and the posterior precision as users see them, in the shape of their structure. */
 import { checkBytes } from '../budget/memory.js'
+import { assembled, placesOfBlock } from '../curvature/blocks.js'
 import type { Curvature, LowRankCurvature, PosteriorCurvature } from '../curvature/curvature.js'
 import { syrk } from '../kernels/linear-algebra.js'
 import type { ParameterSlot } from '../network/parameter-slot.js'
@@ -19,10 +20,22 @@ export interface KronMatrixBlock {
   readonly diagonal?: Float64Array
 }
 
+/** The block of some tensors together. */
+export interface DenseMatrixBlock {
+  readonly names: readonly string[]
+  /** Place in theta of each of its n parameters. */
+  readonly parameters: Int32Array
+  /** n x n. */
+  readonly matrix: Tensor
+}
+
 /** A symmetric P x P matrix. */
 export type CurvatureMatrix =
   | { readonly structure: 'full', readonly size: number, readonly matrix: Float64Array, toDense(): Float64Array }
   | { readonly structure: 'diag', readonly size: number, readonly diagonal: Float64Array, toDense(): Float64Array }
+  /** Each block with its tensors' names and the place of its parameters in theta. */
+  | { readonly structure: 'blockdiag', readonly size: number, readonly blocks: readonly DenseMatrixBlock[],
+    toDense(): Float64Array }
   /** Blocks in parameter order; `delta` is to be added to the diagonal of each. */
   | { readonly structure: 'kron', readonly size: number, readonly blocks: readonly KronMatrixBlock[],
     readonly delta?: Float64Array, toDense(): Float64Array }
@@ -30,8 +43,10 @@ export type CurvatureMatrix =
   | { readonly structure: 'lowrank', readonly size: number, readonly rank: number, readonly rows: Float64Array,
     readonly delta: number, toDense(): Float64Array }
 
+type BlockCurvature = Extract<Curvature, { structure: 'blockdiag' }>
+
 /** H: the data term alone. */
-export function curvatureMatrix(curvature: PosteriorCurvature): CurvatureMatrix {
+export function curvatureMatrix(curvature: PosteriorCurvature, slots: readonly ParameterSlot[]): CurvatureMatrix {
   const { size } = curvature
   switch (curvature.structure) {
     case 'full':
@@ -41,6 +56,8 @@ export function curvatureMatrix(curvature: PosteriorCurvature): CurvatureMatrix 
         toDense: () => dense(size, [{ name: '', kind: 'diagonal', diagonal: curvature.diagonal }], undefined) }
     case 'kron':
       return kronMatrix(size, curvature, 1, undefined)
+    case 'blockdiag':
+      return blocksMatrix(curvature, slots)
     case 'ekfac':
       return fullMatrix(size, ekfacMatrix(curvature))
     case 'factored':
@@ -61,7 +78,16 @@ export function precisionOf(posterior: StructuredPosterior): CurvatureMatrix {
     case 'diag': {
       const delta = priorByParameter(settings, slots)
       return curvatureMatrix({ structure: 'diag', size,
-        diagonal: curvature.diagonal.map((value, i) => scale * value + delta[i]) })
+        diagonal: curvature.diagonal.map((value, i) => scale * value + delta[i]) }, slots)
+    }
+    case 'blockdiag': {
+      const delta = priorByParameter(settings, slots)
+      return blocksMatrix({ ...curvature, blocks: curvature.blocks.map(({ slots: own, matrix }) => {
+        const places = placesOfBlock(slots, own)
+        const n = places.length
+        return { slots: own,
+          matrix: matrix.map((value, at) => scale * value + (at % (n + 1) === 0 ? delta[places[at % n]] : 0)) }
+      }) }, slots)
     }
     case 'kron':
       return kronMatrix(size, curvature, scale, priorByTensor(settings, slots))
@@ -79,6 +105,17 @@ export function precisionOf(posterior: StructuredPosterior): CurvatureMatrix {
 
 function fullMatrix(size: number, matrix: Float64Array): CurvatureMatrix {
   return { structure: 'full', size, matrix, toDense: () => matrix.slice() }
+}
+
+function blocksMatrix({ size, blocks }: BlockCurvature, slots: readonly ParameterSlot[]): CurvatureMatrix {
+  return { structure: 'blockdiag', size, blocks: blocks.map(({ slots: own, matrix }) => {
+    const parameters = placesOfBlock(slots, own)
+    return { names: own.map(slot => slots[slot].name), parameters,
+      matrix: float64([parameters.length, parameters.length], matrix.slice()) }
+  }), toDense: () => {
+    checkBytes('The dense matrix', 8 * size * size, 'Work with the blocks.')
+    return assembled(blocks, slots, size)
+  } }
 }
 
 function kronMatrix(size: number, curvature: Extract<Curvature, { structure: 'kron' }>, scale: number,

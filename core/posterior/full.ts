@@ -50,7 +50,7 @@ function fullPosteriorWith(curvature: FullCurvature, values: () => Float64Array,
     whiten: (vectors, count) => whiten(factor(), size, vectors, count),
     sample: (count, random) => draw(factor(), mean, count, random),
     logProb: theta => -0.5 * (size * Math.log(2 * Math.PI) - logDetPrecision() + squaredNorm(factor(), theta, mean)),
-    parts: once(() => ({ kind: 'factor', factor: factor() })),
+    parts: once(() => ({ kind: 'factors', blocks: [{ slots: slots.map((_, slot) => slot), lower: factor() }] })),
     lastLayerVariance: (features, examples, kind) =>
       lastLayerVariance({ kind: 'covariance', covariance: covariance() }, slots, features, examples, kind),
     spectrum: () => ({ values: [values()], byTensor: false }),

@@ -5,12 +5,13 @@
  *              Jacobian is the outer product g~_c a~', and the variance of outputs c and c' is sum_o g~_co g~_c'o t_o
  *              with t_o = sum_i a~_i^2 v_oi (+ the bias's variance). A last layer is the case where g is the identity.
  *              With positions or shared parameters the outer products are added before they are weighted.
- * full         |L^-1 J'|^2; of a last layer, where J = I kron phi1', the quadratic forms phi1' (P^-1)_cc' phi1.
+ * full         |L^-1 J'|^2, of a block-diagonal precision the sum of its blocks'; of a last layer, where J = I kron phi1', the quadratic forms phi1' (P^-1)_cc' phi1.
  *
  * A structure joins with a function of its own here, from factors to terms. Low rank, for one, where
  * J P^-1 J' = (J J' - (J U)(J U)') / delta, is two terms of kind 'jacobian' with the weights 1 / delta and -1 / delta;
  * of the operations it lacks only the product of Jacobian rows with U, which belongs beside `whiten`.
  */
+import { factorsOfBlock, slotsOfBlock } from '../curvature/blocks.js'
 import { lastLayerIndices } from '../curvature/last-layer.js'
 import { lastLayerShape } from '../network/linear-shape.js'
 import type { ParameterSlot } from '../network/parameter-slot.js'
@@ -36,11 +37,27 @@ export function lastLayerBlockVariance<A, J, V>(ops: VarianceOperations<A, J, V>
   return ops.total([layer, { kind: 'shared', rows: outputBasis(own), weights: rowOf(own) }])
 }
 
-/** full: |L^-1 J'|^2, N x C or N x C x C, for the lower Cholesky factor L of the precision, P x P. */
-export function factorVariance<A, J, V>(ops: VarianceOperations<A, J, V>, lower: Float64Array,
+/** The precision of some tensors by its lower Cholesky factor: all of them for a full posterior. */
+export interface FactoredBlock {
+  readonly slots: readonly number[]
+  readonly lower: Float64Array
+}
+
+/** full, blockdiag: the sum over blocks of |L^-1 J'|^2, N x C or N x C x C. */
+export function factorVariance<A, J, V>(ops: VarianceOperations<A, J, V>, blocks: readonly FactoredBlock[],
   slots: readonly ParameterSlot[], factors: readonly (LinearPair<A> | DirectGradient<A>)[]): V {
-  const rows = ops.whiten(ops.jacobian(slots, factors), squareMatrix(lower))
-  return ops.total([{ kind: 'jacobian', rows, weights: undefined }])
+  return ops.total(factorTerms(ops, blocks, slots, factors))
+}
+
+function* factorTerms<A, J, V>(ops: VarianceOperations<A, J, V>, blocks: readonly FactoredBlock[],
+  slots: readonly ParameterSlot[],
+  factors: readonly (LinearPair<A> | DirectGradient<A>)[]): Generator<VarianceTerm<A, J>> {
+  for (const { slots: own, lower } of blocks) {
+    const used = factorsOfBlock(factors, own)
+    if (used.length === 0) continue
+    const rows = ops.whiten(ops.jacobian(slotsOfBlock(slots, own), used), squareMatrix(lower))
+    yield { kind: 'jacobian', rows, weights: undefined }
+  }
 }
 
 /** full, a last layer: phi1' S_cc' phi1, N x C or N x C x C, for S = P^-1 and phi1 = (phi, 1) from phi of N x D. */

@@ -7,16 +7,17 @@ import type { ParameterSlot } from '../network/parameter-slot.js'
 import type { FactoredJacobian } from '../programs/factored-jacobian.js'
 import { applied } from './applied.js'
 import type { WeightedBlock } from './eigen-block.js'
-import { blockVariance, factorVariance, lastLayerBlockVariance, lastLayerFullVariance } from './functional-variance.js'
+import { blockVariance, type FactoredBlock, factorVariance, lastLayerBlockVariance,
+  lastLayerFullVariance } from './functional-variance.js'
 import { kernelOperations } from './kernel-operations.js'
 import { sumOfTerms } from './kernel-terms.js'
 import { lowRankOutputs, type LowRankPart } from './low-rank-outputs.js'
 import { narrowed, type VarianceKind } from './variance-kind.js'
 
-/** Blocks with their variances in their eigenbases (kron, diag), or the Cholesky factor of a full precision. */
+/** Blocks with their variances in their eigenbases (kron, diag), or Cholesky factors of a precision, or of its blocks. */
 export type PosteriorParts =
   | { readonly kind: 'blocks', readonly blocks: readonly WeightedBlock[] }
-  | { readonly kind: 'factor', readonly factor: Float64Array }
+  | { readonly kind: 'factors', readonly blocks: readonly FactoredBlock[] }
   | { readonly kind: 'lowrank', readonly parts: readonly LowRankPart[] }
   /** P^-1 = D^-1/2 (I - U'U) D^-1/2; `part` says the same of whole tensors with one precision. */
   | { readonly kind: 'factored', readonly deviations: Float64Array, readonly rank: number, readonly rows: Float64Array,
@@ -40,7 +41,7 @@ export function outputMoments(parts: PosteriorParts, slots: readonly ParameterSl
   if (parts.kind === 'factored') return { variance: factoredVariance(parts, slots, jacobian, kind) }
   const ops = kernelOperations({ outputs: jacobian.seeds, examples: jacobian.examples, kind })
   // Not for dense rows, which do not use the arena: beginning it for nothing would give its memory up.
-  if (parts.kind === 'factor') return { variance: factorVariance(ops, parts.factor, slots, jacobian.factors) }
+  if (parts.kind === 'factors') return { variance: factorVariance(ops, parts.blocks, slots, jacobian.factors) }
   beginArena()
   return { variance: blockVariance(ops, parts.blocks, slots, usesByParameter(slots, jacobian)) }
 }

@@ -2,6 +2,7 @@
 import type { PosteriorCurvature } from '../curvature/curvature.js'
 import type { ParameterSlot } from '../network/parameter-slot.js'
 import { DEFAULT_SETTINGS, type PosteriorSettings } from '../options/hyperparameters.js'
+import { blockDiagonalPosterior } from './block-diagonal.js'
 import { diagonalPosterior } from './diagonal.js'
 import { ekfacPosterior } from './ekfac.js'
 import { factoredPosterior } from './factored.js'
@@ -20,6 +21,8 @@ export function structuredPosterior(curvature: PosteriorCurvature, slots: readon
   switch (curvature.structure) {
     case 'full':
       return fullPosterior(curvature, slots, mean, all)
+    case 'blockdiag':
+      return blockDiagonalPosterior(curvature, slots, mean, all)
     case 'diag':
       return diagonalPosterior(curvature, slots, mean, all)
     case 'kron':

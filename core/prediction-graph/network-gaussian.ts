@@ -109,8 +109,8 @@ function ofAllWeights(
     return { builder, values: { f, change: undefined, variance: lazily(() => values().variance) } }
   }
   const ops = graphOperations(precisions, network.outputs)
-  const variance = parts.kind === 'factor'
-    ? lazily(() => factorVariance(ops, parts.factor, slots, factors()))
+  const variance = parts.kind === 'factors'
+    ? lazily(() => factorVariance(ops, parts.blocks, slots, factors()))
     : lazily(() => blockVariance(ops, parts.blocks, slots, uses(factors())))
   return { builder, values: { f, change: undefined, variance } }
 }

@@ -1,9 +1,10 @@
 /** @file What one example costs: multiplications, and numbers at its widest. */
+import { blockSizes } from '../curvature/blocks.js'
 import { CONSTANT_BYTES } from '../kernels/arena.js'
 import { termsOf } from '../likelihood/output-layout.js'
 import { BATCH_BYTES, batchSizeFor, checkBatch } from '../network/batches.js'
 import { parameterCount } from '../network/parameter-slot.js'
-import type { SumStructure } from '../options/words.js'
+import type { Subset, SumShape } from '../options/words.js'
 import type { Evaluator } from './evaluator.js'
 
 /**
@@ -107,7 +108,8 @@ const BLOCK_BYTES = 2 << 24
  * for variances in eigenbases those of one layer and output at a time, with the weights and the sum of outputs.
  */
 export function batchHeld(evaluator: Evaluator, seeds: number, use: BatchUse,
-  structure: SumStructure = 'diag'): BatchHeld {
+  shape: SumShape = { structure: 'diag' }): BatchHeld {
+  const { structure } = shape
   const { linears, subset, precision } = evaluator
   const outputsAlone = use === 'outputs' && subset === 'all'
   const working = evaluator.workingBytes(outputsAlone ? 0 : seeds)
@@ -123,7 +125,7 @@ export function batchHeld(evaluator: Evaluator, seeds: number, use: BatchUse,
   )
   const ofPosterior = use === 'variances' || use === 'covariances'
   return { working, handed, after: ofPosterior ? number * sum(rotated) : 0, constants,
-    ...writtenRows(evaluator, seeds, use, structure, number) }
+    ...writtenRows(evaluator, seeds, use, shape, number) }
 }
 
 function keptConstants({ network: { graph } }: Evaluator, number: number): number {
@@ -131,15 +133,19 @@ function keptConstants({ network: { graph } }: Evaluator, number: number): numbe
 }
 
 /** Rows of J that are written out. */
-function writtenRows({ linears, slots, subset }: Evaluator, seeds: number, use: BatchUse, structure: SumStructure,
+function writtenRows(evaluator: Evaluator, seeds: number, use: BatchUse, shape: SumShape,
   number: number): Pick<BatchHeld, 'block' | 'written'> {
-  if (structure !== 'full' && !linears.some(({ positions }) => positions > 1)) return { block: 0, written: 0 }
-  if (structure !== 'full' && use === 'variances') {
+  const { linears, slots, subset } = evaluator
+  const { structure } = shape
+  const sizes = denseSizes(evaluator, shape)
+  if (sizes.length === 0 && !linears.some(({ positions }) => positions > 1)) return { block: 0, written: 0 }
+  if (sizes.length === 0 && use === 'variances') {
     const layer = 3 * number * Math.max(...linears.map(({ in: inputs, out }) => inputs * out))
     return { block: layer, written: layer }
   }
-  if (structure !== 'full' && structure !== 'diag' && use === 'sums') return { block: 0, written: 0 }
-  const size = parameterCount(slots)
+  if (structure === 'kron' && use === 'sums') return { block: 0, written: 0 }
+  // Of blocks the rows of one at a time.
+  const size = sizes.length === 0 ? parameterCount(slots) : Math.max(...sizes)
   return { block: BLOCK_BYTES + (subset === 'last_layer' ? 4 * size ** 2 : 0), written: 16 * seeds * size }
 }
 
@@ -152,13 +158,24 @@ export function bytesPerExample(evaluator: Evaluator, seeds: number, use: BatchU
 /** Multiplications in the time in which a loop of this language makes one number. */
 const LOOP_WORK = 10
 
+/** Parameters of each dense matrix of a structure: of the one of all parameters, or of each block. */
+export function denseSizes({ slots, linears }: Pick<Evaluator, 'slots' | 'linears'>,
+  { structure, blocks = 'layer' }: SumShape): number[] {
+  if (structure === 'full') return [parameterCount(slots)]
+  return structure === 'blockdiag' ? blockSizes(blocks, slots, linears) : []
+}
+
+/** Of one dense matrix and one example: its rows written out, and their products with each other or a factor. */
+function denseWork(size: number, subset: Subset, seeds: number): number {
+  return subset === 'last_layer' ? size * size / 2 : seeds * size * (size / 2 + LOOP_WORK)
+}
+
 /** Multiplications that the sums of one example take beside its run. */
-export function sumsWork({ linears, slots, subset, network }: Evaluator, structure: SumStructure,
-  seeds: number): number {
-  const size = parameterCount(slots)
-  if (structure === 'full') {
-    return subset === 'last_layer' ? size * size / 2 : seeds * size * (size / 2 + LOOP_WORK)
-  }
+export function sumsWork(evaluator: Evaluator, shape: SumShape, seeds: number): number {
+  const { linears, subset, network } = evaluator
+  const { structure } = shape
+  const dense = denseSizes(evaluator, shape)
+  if (dense.length > 0) return sum(dense.map(size => denseWork(size, subset, seeds)))
   const own = subset === 'last_layer' ? 1 : seeds
   return sum(linears.map(({ in: inputs, out, positions }) => {
     // Of symmetric products half is computed.
@@ -170,11 +187,11 @@ export function sumsWork({ linears, slots, subset, network }: Evaluator, structu
 }
 
 /** Multiplications that the variances of one example take beside its run. */
-export function varianceWork({ linears, slots, subset }: Evaluator, structure: SumStructure, seeds: number): number {
-  const size = parameterCount(slots)
-  if (structure === 'full') {
-    return subset === 'last_layer' ? size * size / 2 : seeds * size * (size / 2 + LOOP_WORK)
-  }
+export function varianceWork(evaluator: Evaluator, shape: SumShape, seeds: number): number {
+  const { linears, subset } = evaluator
+  const { structure } = shape
+  const dense = denseSizes(evaluator, shape)
+  if (dense.length > 0) return sum(dense.map(size => denseWork(size, subset, seeds)))
   // Every seed of a last layer is a unit vector.
   const own = subset === 'last_layer' ? 1 : seeds
   return sum(linears.map(({ in: inputs, out, positions }) => {

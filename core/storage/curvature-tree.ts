@@ -1,5 +1,5 @@
 /** @file A curvature as a tree of the container, and back. */
-import { type Curvature, isSum, type KronBlock, type LowRankModel,
+import { type Curvature, type DenseBlock, isSum, type KronBlock, type LowRankModel,
   type PosteriorCurvature } from '../curvature/curvature.js'
 import { UntrustedInputError } from '../errors/errors.js'
 import { SUM_STRUCTURES } from '../options/words.js'
@@ -18,6 +18,8 @@ export function curvatureToTree(curvature: PosteriorCurvature): Tree {
       return { structure: 'diag', size: curvature.size, diagonal: curvature.diagonal }
     case 'kron':
       return { structure: 'kron', size: curvature.size, blocks: curvature.blocks.map(block => ({ ...block })) }
+    case 'blockdiag':
+      return { structure: 'blockdiag', size: curvature.size, blocks: curvature.blocks.map(block => ({ ...block })) }
     case 'ekfac':
       return { structure: 'ekfac', size: curvature.size, blocks: curvature.blocks.map(block => ({ ...block })),
         values: curvature.values }
@@ -46,6 +48,9 @@ export function curvatureFromTree(tree: Tree | undefined, empty = false): Poster
     case 'kron':
       return exact(fields, 'curvature', { structure, size,
         blocks: listField(fields, 'blocks').map(block => blockFrom(fieldsOf(block, 'blocks'), empty)) })
+    case 'blockdiag':
+      return exact(fields, 'curvature', { structure, size,
+        blocks: listField(fields, 'blocks').map(block => denseBlockFrom(fieldsOf(block, 'blocks'))) })
     case 'ekfac':
       return exact(fields, 'curvature', { structure, size, values: arrayField(fields, 'values', size),
         blocks: listField(fields, 'blocks').map(block => blockFrom(fieldsOf(block, 'blocks'), false)) })
@@ -58,6 +63,13 @@ export function curvatureFromTree(tree: Tree | undefined, empty = false): Poster
       return exact(fields, 'curvature', { structure, size,
         models: listField(fields, 'models').map(model => modelFrom(fieldsOf(model, 'models'), size)) })
   }
+}
+
+function denseBlockFrom(fields: Fields): DenseBlock {
+  const matrix = arrayField(fields, 'matrix')
+  const size = Math.round(Math.sqrt(matrix.length))
+  return exact(fields, 'blocks', { slots: countsField(fields, 'slots'),
+    matrix: arrayField(fields, 'matrix', size * size) })
 }
 
 function blockFrom(fields: Fields, empty: boolean): KronBlock {

@@ -8,8 +8,8 @@ import { UntrustedInputError } from '../errors/errors.js'
 import type { Graph } from '../graph/graph.js'
 import type { PosteriorSettings } from '../options/hyperparameters.js'
 import type { LaplaceOptions } from '../options/laplace-options.js'
-import { CURVATURES, KFAC_APPROXIMATIONS, LIKELIHOODS, POSITIONS, type Positions, PRECISIONS, STRUCTURES, SUBSETS,
-  TUNE_METHODS, type TuneMethod } from '../options/words.js'
+import { type BlockChoice, BLOCKS, CURVATURES, KFAC_APPROXIMATIONS, LIKELIHOODS, POSITIONS, type Positions, PRECISIONS,
+  STRUCTURES, SUBSETS, TUNE_METHODS, type TuneMethod } from '../options/words.js'
 import type { EvidenceMode } from '../posterior/evidence.js'
 import type { Choice } from '../tuning/choice.js'
 import type { TrainingRecord } from '../tuning/training-scores.js'
@@ -33,6 +33,8 @@ export type SavedOptions = {
 } & {
   /** Noises of the outputs where they were given one an output. */
   readonly sigmaNoise?: Float64Array
+  /** Of structure `blockdiag`. */
+  readonly blocks?: BlockChoice
   /** Of structure `lowrank` at the network's weights. */
   readonly rank?: number
   /** Flat indices of the parameters of subset `subnetwork`. */
@@ -81,7 +83,8 @@ export function writePosterior({ options, graph, curvature, settings, mode, ...s
   return writeContainer(KIND, {
     options: { likelihood, subset, structure, curvature: options.curvature, kfacApprox, seed, precision,
       input: input ?? '', output, sigmaNoise: options.sigmaNoise ?? null, positions: options.positions ?? null,
-      classAxis: options.classAxis ?? null, subnetwork: options.subnetwork ?? null, rank: options.rank ?? null },
+      classAxis: options.classAxis ?? null, subnetwork: options.subnetwork ?? null, rank: options.rank ?? null,
+      blocks: options.blocks ?? null },
     network: graph === undefined ? null : graphToTree(graph),
     digest: saved.digest,
     curvature: curvatureToTree(curvature),
@@ -143,10 +146,11 @@ function optionsFrom(fields: Fields): SavedOptions {
     output: textField(fields, 'output'),
     ...noisesFrom(fields),
     ...(absent(fields['rank']) ? {} : { rank: positiveField(fields, 'rank') }),
+    ...(absent(fields['blocks']) ? {} : { blocks: wordField(fields, 'blocks', BLOCKS) }),
     ...(absent(fields['subnetwork']) ? {} : { subnetwork: arrayField(fields, 'subnetwork') }),
     ...(absent(fields['positions']) ? {} : { positions: wordField(fields, 'positions', POSITIONS) }),
     ...(absent(fields['classAxis']) ? {} : { classAxis: countField(fields, 'classAxis') }),
-  }, ['sigmaNoise', 'positions', 'classAxis', 'subnetwork', 'rank'])
+  }, ['sigmaNoise', 'positions', 'classAxis', 'subnetwork', 'rank', 'blocks'])
 }
 
 function settingsFrom(fields: Fields): PosteriorSettings {

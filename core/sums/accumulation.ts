@@ -42,7 +42,7 @@ export interface Accumulation {
 
 /** What a fit needs to know of the options. */
 export type FitOptions = Pick<ResolvedOptions,
-  'likelihood' | 'structure' | 'curvature' | 'draws' | 'kfacApprox' | 'batchSize' | 'memoryLimit' | 'seed'>
+  'likelihood' | 'structure' | 'blocks' | 'curvature' | 'draws' | 'kfacApprox' | 'batchSize' | 'memoryLimit' | 'seed'>
 
 /**
  * Shards that a fit's batches are given to, and the memory that all of them may take together. The number is part of
@@ -61,14 +61,15 @@ export function startAccumulation(evaluator: Evaluator, pool: WorkerPool, option
   note: (sentence: string) => void): Accumulation {
   const { slots, linears, network } = evaluator
   const likelihood = likelihoodModel(options.likelihood)
-  checkMemory(options.structure, slots, linears, options.memoryLimit)
+  checkMemory(options, slots, linears, options.memoryLimit)
   const { outputs } = network
   const seedsOfTerm = curvatureSeeds(likelihood, outputs, options)
   const seeds = seedsOfTerm * termsOf(network)
   const seedsAtOnce = seedsOfTerm * positionsAtOnce(evaluator, seedsOfTerm)
-  const shards = shardCount(sumBytes(options.structure, slots, linears))
-  const scheduler = scheduleBatches(pool, { structure: options.structure, curvature: options.curvature,
-    draws: options.draws, seed: options.seed, kfacApprox: options.kfacApprox, keepFeatures }, shards)
+  const shards = shardCount(sumBytes(options, slots, linears))
+  const scheduler = scheduleBatches(pool, { structure: options.structure, blocks: options.blocks,
+    curvature: options.curvature, draws: options.draws, seed: options.seed, kfacApprox: options.kfacApprox,
+    keepFeatures }, shards)
   let examples = 0
   const reservoir = rowReservoir(options.seed, outputs)
   let kept: Promise<void> = Promise.resolve()
@@ -106,7 +107,7 @@ export function startAccumulation(evaluator: Evaluator, pool: WorkerPool, option
     },
     sums: async () =>
       await scheduler.collect() ??
-        { examples: 0, loss: 0, curvature: zeroCurvature(options.structure, slots, linears),
+        { examples: 0, loss: 0, curvature: zeroCurvature(options, slots, linears),
           agreement: zeroAgreement(options.likelihood, outputs) },
     linearData: async () => {
       await kept

@@ -1,4 +1,5 @@
 /** @file The diagonal of a curvature of any structure. */
+import { placesOfBlock, scatter } from '../curvature/blocks.js'
 import type { Curvature, KronBlock } from '../curvature/curvature.js'
 import type { ParameterSlot } from '../network/parameter-slot.js'
 
@@ -9,6 +10,14 @@ export function curvatureDiagonal(curvature: Curvature, slots: readonly Paramete
       return diagonalOf(curvature.matrix, curvature.size)
     case 'diag':
       return curvature.diagonal
+    case 'blockdiag': {
+      const result = new Float64Array(curvature.size)
+      for (const { slots: own, matrix } of curvature.blocks) {
+        const places = placesOfBlock(slots, own)
+        scatter(diagonalOf(matrix, places.length), curvature.size, places, result)
+      }
+      return result
+    }
     case 'kron': {
       const result = new Float64Array(curvature.size)
       curvature.blocks.forEach((block, i) => result.set(blockDiagonal(block), slots[i].offset))

@@ -5,6 +5,7 @@
  * With s = 1 / (sigma^2 T), group g of n_g parameters, q_g = sum (theta - mu0)^2 and P = s H + diag(delta):
  * L = loglik - 1/2 [ log|P| - sum n_g log delta_g + sum delta_g q_g ].
  */
+import { denseMatrices } from '../curvature/blocks.js'
 import { hessianFactor, type PosteriorSettings } from '../options/hyperparameters.js'
 import { type DataFit, logLikelihood } from '../posterior/evidence.js'
 import { sumOfLogarithms } from '../posterior/log-product.js'
@@ -101,9 +102,14 @@ function fillHessian(hessian: Float64Array, size: number, groups: number, determ
 
 function logDeterminant(posterior: StructuredPosterior, groups: readonly PriorGroup[], delta: Float64Array,
   scale: number, curvature: boolean): LogDeterminant {
-  const { curvature: h } = posterior
-  if (groups.length > 1 && h.structure === 'full') {
-    return denseLogDeterminant(h.matrix, posterior.size, groups, delta, scale, curvature)
+  const matrices = groups.length > 1 ? denseMatrices(posterior.curvature, posterior.slots) : undefined
+  if (matrices !== undefined) {
+    return sumOfDeterminants(groups.length, matrices.map(({ places, matrix }) => {
+      const own = groupsWithin(groups, places)
+      return { members: own.map(({ group }) => group),
+        determinant: denseLogDeterminant(matrix, places.length, own, Float64Array.from(own, ({ group }) =>
+          delta[group]), scale, curvature) }
+    }))
   }
   return spectralLogDeterminant(posterior.spectrum().values, groups, delta, scale, curvature)
 }
@@ -169,7 +175,44 @@ function shrinkageSums(values: Float64Array, scale: number, delta: number): Shri
   return { logarithms, prior, data, both }
 }
 
-/** From the inverse of P, for several groups in a full matrix. */
+/** The determinant of a part of P, and the groups that it belongs to. */
+interface PartialDeterminant {
+  readonly members: readonly number[]
+  readonly determinant: LogDeterminant
+}
+
+/** The groups of some parameters, given by their places in theta, in the coordinates of these. */
+function groupsWithin(groups: readonly PriorGroup[], places: Int32Array): (PriorGroup & { readonly group: number })[] {
+  const firstFrom = (place: number): number => {
+    const found = places.findIndex(own => own >= place)
+    return found < 0 ? places.length : found
+  }
+  return groups.map(({ from, to }, group) => ({ group, from: firstFrom(from), to: firstFrom(to) }))
+    .filter(({ from, to }) => from < to)
+}
+
+/** Of independent parts of P. */
+function sumOfDeterminants(count: number, parts: readonly PartialDeterminant[]): LogDeterminant {
+  const [slopes, mixed] = [new Float64Array(count), new Float64Array(count)]
+  const curvature = new Float64Array(parts.some(({ determinant }) => determinant.curvature.length > 0) ? count ** 2 : 0)
+  let [value, noiseSlope, noiseCurvature] = [0, 0, 0]
+  for (const { members, determinant } of parts) {
+    value += determinant.value
+    noiseSlope += determinant.noiseSlope
+    noiseCurvature += determinant.noiseCurvature
+    members.forEach((g, i) => {
+      slopes[g] += determinant.slopes[i]
+      mixed[g] += determinant.mixed[i]
+      if (curvature.length === 0) return
+      members.forEach((h, j) => {
+        curvature[g * count + h] += determinant.curvature[i * members.length + j]
+      })
+    })
+  }
+  return { value, slopes, noiseSlope, curvature, noiseCurvature, mixed }
+}
+
+/** From the inverse of P, for several groups in one matrix. */
 function denseLogDeterminant(h: Float64Array, size: number, groups: readonly PriorGroup[], delta: Float64Array,
   scale: number, curvature: boolean): LogDeterminant {
   const { logDet: value, inverse } = precisionInverse(h, size, scale, overParameters(groups, delta, size))

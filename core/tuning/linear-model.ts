@@ -10,7 +10,7 @@ import { gemm, type RealArray, symmetricEigen, syrk } from '../kernels/linear-al
 import type { LikelihoodModel } from '../likelihood/likelihood.js'
 import { lastLayerShape } from '../network/linear-shape.js'
 import type { ParameterSlot } from '../network/parameter-slot.js'
-import type { SumStructure } from '../options/words.js'
+import type { SumShape } from '../options/words.js'
 import type { LinearData } from '../sums/linear-data.js'
 
 /** A last layer on fixed features: functions of its weights w (P) and of its outputs f (N x C). */
@@ -39,7 +39,7 @@ export interface LinearModel {
   /** Mean square of the labels. */
   meanSquare(): number
   /** The curvature in a structure. */
-  curvature(f: Float64Array, structure: SumStructure): Curvature
+  curvature(f: Float64Array, shape: SumShape): Curvature
   /** Eigenvalues of the curvature, tensor by tensor (kron and diag). */
   spectrum(f: Float64Array, structure: 'kron' | 'diag'): Float64Array[]
   /** Index in w of each entry of the C x width matrix (W, b). */
@@ -77,8 +77,8 @@ export function linearModel(likelihood: LikelihoodModel, slots: readonly Paramet
     gemm(true, false, outputs, width, examples, 1, r, phi, 0, g)
     return fromMatrix(g)
   }
-  const curvature = (f: Float64Array, structure: SumStructure): Curvature =>
-    accumulateLastLayer(zeroCurvature(structure, slots, [layer]), slots, features, f, examples, likelihood)
+  const curvature = (f: Float64Array, shape: SumShape): Curvature =>
+    accumulateLastLayer(zeroCurvature(shape, slots, [layer]), slots, features, f, examples, likelihood)
   const gram = (): Float64Array => {
     const matrix = new Float64Array(width * width)
     syrk(width, examples, 1, phi, 0, matrix)
@@ -100,7 +100,7 @@ export function linearModel(likelihood: LikelihoodModel, slots: readonly Paramet
     residual: f => likelihood.residual(f, labels, examples, outputs),
     gradient: f => back(likelihood.residual(f, labels, examples, outputs)),
     hessian: f => {
-      const full = curvature(f, 'full')
+      const full = curvature(f, { structure: 'full' })
       return full.structure === 'full' ? full.matrix : new Float64Array(0)
     },
     hessianTimes: f => {
@@ -119,7 +119,7 @@ export function linearModel(likelihood: LikelihoodModel, slots: readonly Paramet
     curvature,
     spectrum: (f, structure) => {
       if (structure === 'diag') {
-        const diagonal = curvature(f, 'diag')
+        const diagonal = curvature(f, { structure: 'diag' })
         return diagonal.structure === 'diag'
           ? slots.map(slot => diagonal.diagonal.subarray(slot.offset, slot.offset + slot.size))
           : []

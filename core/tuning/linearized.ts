@@ -7,9 +7,10 @@
  * regression also sigma^2 = sum r^2 / (N C - gamma), not below a floor.
  */
 import { breathe, throwIfCancelled, type WorkOptions } from '../budget/progress.js'
+import { denseMatrices, gathered } from '../curvature/blocks.js'
 import type { Curvature } from '../curvature/curvature.js'
 import { hessianFactor, type PosteriorSettings } from '../options/hyperparameters.js'
-import type { PriorStructure, SumStructure } from '../options/words.js'
+import type { PriorStructure, SumShape } from '../options/words.js'
 import { boundedPrecision, HIGHEST_PRECISION, LOWEST_PRECISION } from './bounds.js'
 import { type LinearMode, linearMode, type LinearObjective } from './linear-mode.js'
 import type { LinearModel } from './linear-model.js'
@@ -20,7 +21,7 @@ import { rotatedModes } from './rotated-mode.js'
 
 /** What tuning by the evidence of the linear model is told. */
 export interface LinearizedOptions {
-  readonly structure: SumStructure
+  readonly shape: SumShape
   readonly priorStructure: PriorStructure
   readonly tuneNoise: boolean
   /** Prior mean, noise and temperature; the prior precision is what is sought. */
@@ -92,7 +93,7 @@ export async function tuneLinearized(model: LinearModel, options: LinearizedOpti
       ? await rotated.modeAt(hessianFactor(settings), settings.priorPrecision, start, tolerance, options.work)
       : await linearMode(model, objectiveOf(model, groups, settings), start, tolerance, options.work.signal)
     start = mode.w
-    const { gamma, rounding } = effectiveParameters(model, options.structure, groups, settings, mode)
+    const { gamma, rounding } = effectiveParameters(model, options.shape, groups, settings, mode)
     const squares = squaredDeviations(groups, mode.w, settings)
     const precision = gamma.map((value, g) => boundedPrecision(value / squares[g]))
     const noise = floored === undefined ? [] : [floored(precision, noiseVariance(model, mode, gamma))]
@@ -116,7 +117,7 @@ export async function tuneLinearized(model: LinearModel, options: LinearizedOpti
   ]
   return {
     settings,
-    curvature: model.curvature(last.mode.f, options.structure),
+    curvature: model.curvature(last.mode.f, options.shape),
     mode: last.mode.w,
     loss: last.mode.loss,
     effectiveParameters: last.gamma.reduce((a, b) => a + b, 0),
@@ -128,12 +129,12 @@ export async function tuneLinearized(model: LinearModel, options: LinearizedOpti
  * The linear mode for given hyper-parameters, its curvature and gamma. @throws NumericalError NO_CONVERGENCE,
  * CancelledError
  */
-export async function linearizedAt(model: LinearModel, structure: SumStructure, settings: PosteriorSettings,
+export async function linearizedAt(model: LinearModel, shape: SumShape, settings: PosteriorSettings,
   start: Float64Array, { signal }: WorkOptions): Promise<LinearizedFit> {
   const groups = priorGroups('scalar', model.slots)
   const mode = await linearMode(model, objectiveOf(model, groups, settings), start, FINAL_TOLERANCE, signal)
-  const { gamma } = effectiveParameters(model, structure, groups, settings, mode)
-  return { settings, curvature: model.curvature(mode.f, structure), mode: mode.w, loss: mode.loss,
+  const { gamma } = effectiveParameters(model, shape, groups, settings, mode)
+  return { settings, curvature: model.curvature(mode.f, shape), mode: mode.w, loss: mode.loss,
     effectiveParameters: gamma.reduce((a, b) => a + b, 0) }
 }
 
@@ -187,20 +188,28 @@ function objectiveOf(model: LinearModel, groups: readonly PriorGroup[], settings
 }
 
 /** gamma of every group: n_g - delta_g times the trace of P^-1 over it. */
-function effectiveParameters(model: LinearModel, structure: SumStructure, groups: readonly PriorGroup[],
+function effectiveParameters(model: LinearModel, shape: SumShape, groups: readonly PriorGroup[],
   settings: PosteriorSettings, { f }: LinearMode): { gamma: Float64Array, rounding: number } {
   const { priorPrecision } = settings
   const scale = hessianFactor(settings)
   const delta = typeof priorPrecision === 'number' ? [priorPrecision] : priorPrecision
-  if (structure === 'full') {
-    const { inverse, rounding } = precisionInverse(model.hessian(f), model.size, scale,
-      overParameters(groups, delta, model.size))
+  const { structure } = shape
+  if (structure === 'full' || structure === 'blockdiag') {
+    const perWeight = overParameters(groups, delta, model.size)
+    const variances = new Float64Array(model.size)
+    let most = 0
+    for (const { places, matrix } of denseMatrices(model.curvature(f, shape), model.slots) ?? []) {
+      const size = places.length
+      const { inverse, rounding } = precisionInverse(matrix, size, scale, gathered(perWeight, model.size, places))
+      for (let i = 0; i < size; i++) variances[places[i]] = inverse[i * size + i]
+      most = Math.max(most, rounding)
+    }
     const gamma = Float64Array.from(groups, ({ from, to }, g) => {
       let trace = 0
-      for (let i = from; i < to; i++) trace += inverse[i * model.size + i]
+      for (let i = from; i < to; i++) trace += variances[i]
       return to - from - delta[g] * trace
     })
-    return { gamma, rounding }
+    return { gamma, rounding: most }
   }
   const lists = model.spectrum(f, structure)
   const gamma = new Float64Array(groups.length)

@@ -1,4 +1,5 @@
 /** @file Tunes the prior (and the noise) by the log marginal likelihood at the network's weights (MacKay 1992). */
+import { denseMatrices, gathered } from '../curvature/blocks.js'
 import { NumericalError } from '../errors/errors.js'
 import type { SmallSolver } from '../kernels/small-solver.js'
 import type { ParameterSlot } from '../network/parameter-slot.js'
@@ -41,9 +42,11 @@ export function tuneByMarginalLikelihood(posterior: StructuredPosterior, data: D
   if (!options.tuneNoise) return tuned(search(posterior, data, options, undefined), undefined)
   let least = Math.max(LOWEST_PRECISION, Math.sqrt(outputFloor(posterior, data)))
   let found = search(posterior, data, options, least)
-  const { curvature } = posterior
-  if (curvature.structure !== 'full') return tuned(found, atFloor(found, least) ? floorNote : undefined)
-  const floor = conditionFloor(posterior.size, curvature.matrix, true)
+  const matrices = denseMatrices(posterior.curvature, posterior.slots)
+  if (matrices === undefined) return tuned(found, atFloor(found, least) ? floorNote : undefined)
+  const floors = matrices.map(({ places, matrix }) => ({ places, borne: conditionFloor(places.length, matrix, true) }))
+  const floor: NoiseBearing = (delta, wanted) =>
+    floors.reduce((most, { places, borne }) => borne(gathered(delta, delta.length, places), most), wanted)
   let note = floorNote
   for (let repeat = 0; repeat < MOST_REPEATS; repeat++) {
     const needed = leastFactored(floor, found.settings, posterior.slots)
@@ -62,9 +65,11 @@ function atFloor({ settings }: Found, least: number): boolean {
   return settings.sigmaNoise <= least * (1 + NEAR)
 }
 
+/** The least sigma^2 T that the curvature bears with delta of every parameter, or what is wanted where that is more. */
+type NoiseBearing = ReturnType<typeof conditionFloor>
+
 /** The least sigma that the curvature bears, or the one that the settings have where it is more. */
-function leastFactored(floor: ReturnType<typeof conditionFloor>, settings: PosteriorSettings,
-  slots: readonly ParameterSlot[]): number {
+function leastFactored(floor: NoiseBearing, settings: PosteriorSettings, slots: readonly ParameterSlot[]): number {
   const { sigmaNoise, temperature } = settings
   const wanted = sigmaNoise * sigmaNoise * temperature
   const borne = floor(priorByParameter(settings, slots), wanted)

@@ -24,6 +24,7 @@ const FIT_OPTIONS = [
   'subset',
   'subnetwork',
   'structure',
+  'blocks',
   'rank',
   'nSubset',
   'curvature',

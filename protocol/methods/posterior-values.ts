@@ -59,6 +59,11 @@ function matrixToWire(matrix: CurvatureMatrix): WireMap {
       return { structure: 'full', matrix: doublesToWire([matrix.size, matrix.size], matrix.matrix) }
     case 'diag':
       return { structure: 'diag', diagonal: vector(matrix.diagonal) }
+    case 'blockdiag':
+      return { structure: 'blockdiag', size: matrix.size,
+        blocks: matrix.blocks.map(({ names, parameters, matrix: own }) => ({ names, matrix: tensorToWire(own),
+          parameters: vector(Float64Array.from(parameters)) })
+        ) }
     case 'kron':
       return {
         structure: 'kron',

@@ -65,6 +65,8 @@
 #'   \item{freeze}{parameters that keep their values and take no part: names, globs, numbers}
 #'   \item{weights}{how often each row counts: 2 is the row twice, 0 no row; whole numbers where the fit chooses the
 #'     posterior}
+#'   \item{blocks}{of `structure = "blockdiag"`: a block a `"layer"` (its weight and bias together, the default), or a
+#'     `"tensor"`}
 #'   \item{rank}{of `structure = "lowrank"` at the network's weights: a number of eigenvectors, or below 1 the share of
 #'     the trace of H that they have; without it `"lowrank"` is the linear model over all weights}
 #'   \item{n_subset}{of `structure = "functional"`: examples drawn by `seed` whose rows of H are kept; all by default}
@@ -91,8 +93,9 @@
 #'   `"last_layer"`, `"all"`; or a subnetwork: names and globs of parameters or names of modules, numbers of parameters
 #'   (from 1), or `list(count = 100, by = "magnitude")` (`"random"` with a `seed`, or a score for each parameter).
 #' @param structure of the posterior precision: `"auto"`, `"lowrank"` (the linear model over all weights), `"kron"`
-#'   (Kronecker factors), `"ekfac"` (their eigenbases, with eigenvalues of their own), `"full"`, `"diag"` or
-#'   `"functional"` (rows of a part of the data); an error names the words that this version knows.
+#'   (Kronecker factors), `"ekfac"` (their eigenbases, with eigenvalues of their own), `"full"`, `"blockdiag"` (all
+#'   covariances within each layer), `"diag"` or `"functional"` (rows of a part of the data); an error names the words
+#'   that this version knows.
 #' @param ... further options; see below.
 #' @param validation rows that the network has not seen: `list(x = , y = )`, a data frame for formulas, or a share of
 #'   the given rows between 0 and 1, held out of the posterior's fit: for rows that the network has not seen.

@@ -4,6 +4,7 @@
 #' @noRd
 FIT_OPTIONS <- c(
   subset = "subset", structure = "structure", curvature = "curvature", draws = "draws", rank = "rank",
+  blocks = "blocks",
   n_subset = "nSubset", kfac_approx = "kfacApprox",
   prior_precision = "priorPrecision", prior_mean = "priorMean", sigma_noise = "sigmaNoise", temperature = "temperature",
   prior_structure = "priorStructure", tune = "tune", calibrate = "calibrate", seed = "seed", engine = "engine",

@@ -6,8 +6,8 @@
 #' (unlearning), both under the same prior: sums over the rows are added and subtracted. The network stays as it is,
 #' with what it has learnt from the rows.
 #'
-#' That is for posteriors whose curvature is a sum over the rows, structures `"kron"`, `"full"` and `"diag"`, and whose
-#' prior does not come from them: `prior_precision` given, or `tune` `"marglik"` or `"grid"`.
+#' That is for posteriors whose curvature is a sum over the rows, structures `"kron"`, `"full"`, `"diag"` and
+#' `"blockdiag"`, and whose prior does not come from them: `prior_precision` given, or `tune` `"marglik"` or `"grid"`.
 #'
 #' @param object a fitted `laplace` object.
 #' @param x rows: features as in [predict.laplace()]. To be forgotten, as they were fitted.

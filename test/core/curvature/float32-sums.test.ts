@@ -46,13 +46,13 @@ function plainSum(): Float64Array {
 
 const wanted = plainSum()
 const sumOf = (values: Float32Array | Float64Array) =>
-  accumulateLastLayer(zeroCurvature('full', slots, []), slots, values, f, examples, likelihoodModel('classification'))
+  accumulateLastLayer(zeroCurvature({ structure: 'full' }, slots, []), slots, values, f, examples, likelihoodModel('classification'))
 
 t.test('the sums are those of float64', t => {
   const sum = sumOf(features)
   t.equal(sum.structure, 'full')
   if (sum.structure === 'full') t.ok(relativeDifference(sum.matrix, wanted) < 1e-13, 'full')
-  const diagonal = accumulateLastLayer(zeroCurvature('diag', slots, []), slots, features, f, examples,
+  const diagonal = accumulateLastLayer(zeroCurvature({ structure: 'diag' }, slots, []), slots, features, f, examples,
     likelihoodModel('classification'))
   if (diagonal.structure === 'diag') {
     const own = diagonal.diagonal.map((_, i) => wanted[i * size + i])

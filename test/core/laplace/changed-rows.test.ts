@@ -27,7 +27,7 @@ const part = (values: Tensor, from: number, to: number): Tensor => {
 const rows = (from: number, to: number): Tensor => exampleRange(x, from, to) as Tensor
 
 const settings = fc.record({ likelihood: fc.constantFrom('classification', 'regression', 'multilabel', 'poisson'),
-  subset: fc.constantFrom('all', 'last_layer'), structure: fc.constantFrom('full', 'kron', 'diag'),
+  subset: fc.constantFrom('all', 'last_layer'), structure: fc.constantFrom('full', 'kron', 'diag', 'blockdiag'),
   curvature: fc.constantFrom('ggn', 'empirical_fisher'), at: fc.integer({ min: 1, max: N - 1 }) })
 
 t.test('added rows are fitted together, forgotten ones have never been there', async t => {

@@ -44,6 +44,7 @@ t.test('every kind of fit has a forecast', async t => {
     { likelihood: 'classification', subset: 'last_layer' },
     { likelihood: 'classification', subset: 'last_layer', structure: 'full' },
     { likelihood: 'regression', subset: 'all', structure: 'diag' },
+    { likelihood: 'classification', subset: 'all', structure: 'blockdiag', blocks: 'tensor', tune: 'marglik' },
     { likelihood: 'binary', subset: 'all', structure: 'full', tune: 'marglik' },
   ]
   for (const options of kinds) {

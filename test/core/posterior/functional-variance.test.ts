@@ -141,8 +141,8 @@ function byGraph(program: FactorsProgram, posterior: StructuredPosterior, kind: 
   const parts = posterior.parts()
   const factors = namedFactors(program)
   if (parts.kind === 'lowrank' || parts.kind === 'factored') throw new Error('A sum over data was expected.')
-  const variance = parts.kind === 'factor'
-    ? factorVariance(ops, parts.factor, slots, factors)
+  const variance = parts.kind === 'factors'
+    ? factorVariance(ops, parts.blocks, slots, factors)
     : blockVariance(ops, parts.blocks, slots, usesOf(slots, factors))
   return runGraph(b.build([variance]), inputs, 'float64').get(variance)!.data
 }

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from ._version import __version__
 
 if TYPE_CHECKING:
+    from ._block_diagonal import BlockDiagonal
     from ._choice import Choice, LeaveOneOutScore
     from ._client import Client
     from ._comparison import Comparison
@@ -51,6 +52,7 @@ if TYPE_CHECKING:
     from ._progress import Progress
 
 __all__ = [
+    "BlockDiagonal",
     "CancelledError",
     "Choice",
     "Client",
@@ -94,6 +96,7 @@ __all__ = [
 #: Where each name is. Modules are imported when a name of theirs is first used: together they, and numpy, take a tenth
 #: of a second.
 _MODULES = {
+    "_block_diagonal": ("BlockDiagonal",),
     "_choice": ("Choice", "LeaveOneOutScore"),
     "_client": ("Client",),
     "_comparison": ("Comparison",),

@@ -44,14 +44,15 @@ class Laplace(Fitting, Tuning, HyperParameters, OnnxExport, PosteriorQuantities,
         subset_of_weights: 'last_layer', 'all', 'subnetwork' (then `subnetwork_indices` says which), or 'auto': the fit
             chooses subset and structure, and tunes prior and noise, where they are not given; `choice` says what and
             why.
-        hessian_structure: 'kron', 'full', 'diag', 'ekfac', 'lowrank' (see `rank`) or 'functional' (also 'gp'). None:
-            'kron' ('full' of a subnetwork), or what the fit chooses.
+        hessian_structure: 'kron', 'full', 'diag', 'blockdiag' (see `blocks`), 'ekfac', 'lowrank' (see `rank`) or
+            'functional' (also 'gp'). None: 'kron' ('full' of a subnetwork), or what the fit chooses.
         prior_precision: a number, one for each tensor, or one for each parameter. None: 1, or what the fit finds.
         prior_mean: a number, or one for each parameter. None: 0.
         sigma_noise: standard deviation of the observations (regression): a number, or one for each output. None: 1, or
             what the fit finds.
         temperature: of the likelihood. None: 1.
         curvature: 'ggn', 'empirical_fisher', 'mc_fisher' or 'hessian'.
+        blocks: of 'blockdiag': a block a 'layer' (its weight and bias together), or a 'tensor'. None: 'layer'.
         rank: of 'lowrank' at the network's weights: a number of eigenvectors, or below 1 the share of the trace of H
             that they have. None: 'lowrank' is the linear model over all weights at its own mode.
         n_subset: of 'functional' (also 'gp'): examples drawn by `seed` whose rows of H are kept. None: all.
@@ -107,6 +108,7 @@ class Laplace(Fitting, Tuning, HyperParameters, OnnxExport, PosteriorQuantities,
         temperature: float | None = None,
         curvature: str = "ggn",
         draws: int | None = None,
+        blocks: str | None = None,
         rank: float | None = None,
         n_subset: int | None = None,
         subnetwork_indices: Sequence[int] | Sequence[str] | Mapping[str, Any] | Array | None = None,
@@ -158,6 +160,7 @@ class Laplace(Fitting, Tuning, HyperParameters, OnnxExport, PosteriorQuantities,
             structure=None if open_structure else as_structure(self.hessian_structure),
             curvature=curvature,
             draws=draws,
+            blocks=blocks,
             rank=rank,
             nSubset=n_subset,
             # Given, it would be a choice that the linear model over all weights does not have.

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ._block_diagonal import BlockDiagonal
 from ._choice import Choice
 from ._data import Array
 from ._description import describe
@@ -157,11 +158,13 @@ class PosteriorQuantities(PosteriorState):
 
 
 def _matrix(value: Any) -> Any:
-    """A matrix of the server: dense (P, P), its diagonal (P,), Kronecker factors, or of low rank."""
+    """A matrix of the server: dense (P, P), its diagonal (P,), Kronecker factors, blocks, or of low rank."""
     if not isinstance(value, Mapping):
         return value
     if value["structure"] == "kron":
         return KronFactors(value["blocks"], delta=value.get("delta"))
+    if value["structure"] == "blockdiag":
+        return BlockDiagonal(value["blocks"], value["size"])
     if value["structure"] == "lowrank":
         return LowRank(value["rows"], value["delta"])
     return value["matrix"] if "matrix" in value else value["diagonal"]

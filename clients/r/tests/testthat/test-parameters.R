@@ -30,6 +30,23 @@ test_that("parameters and freeze take names, globs and numbers", {
   expect_error(fitted(subset = "all", freeze = 1.5), "whole numbers from 1", class = "laplace_error_option")
 })
 
+test_that("blocks are those of a full posterior", {
+  skip_without_node()
+  data <- data_of()
+  fitted <- function(...) {
+    suppressMessages(suppressWarnings(laplace(weights(), data$x, data$y, likelihood = "regression", subset = "all",
+      architecture = layers, prior_precision = 2, sigma_noise = 1, precision = "float64", ...)))
+  }
+  whole <- solve(vcov(fitted(structure = "full")))
+  for (blocks in c("layer", "tensor")) {
+    owner <- if (blocks == "layer") rep(1:2, c(16, 5)) else rep(1:4, c(12, 4, 4, 1))
+    own <- ifelse(outer(owner, owner, "=="), whole, 0)
+    covariance <- vcov(fitted(structure = "blockdiag", blocks = blocks))
+    expect_equal(unname(covariance), unname(solve(own)), tolerance = 1e-8)
+  }
+  expect_error(fitted(structure = "kron", blocks = "layer"), "blockdiag", class = "laplace_error_option")
+})
+
 test_that("a path is enough for a model in two files", {
   skip_without_node()
   source <- repository_file("test", "fixtures", "onnx", "external")
