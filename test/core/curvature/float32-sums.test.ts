@@ -46,7 +46,8 @@ function plainSum(): Float64Array {
 
 const wanted = plainSum()
 const sumOf = (values: Float32Array | Float64Array) =>
-  accumulateLastLayer(zeroCurvature({ structure: 'full' }, slots, []), slots, values, f, examples, likelihoodModel('classification'))
+  accumulateLastLayer(zeroCurvature({ structure: 'full' }, slots, []), slots, values, f, examples,
+    likelihoodModel('classification'))
 
 t.test('the sums are those of float64', t => {
   const sum = sumOf(features)
