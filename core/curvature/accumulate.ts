@@ -1,10 +1,11 @@
 /** @file Curvature sums from factored Jacobians: start at zero, add batch after batch, merge partial sums. */
 import { InternalError } from '../errors/errors.js'
 import type { LinearShape } from '../network/linear-shape.js'
+import { slotsOfBlock } from '../network/parameter-blocks.js'
 import { parameterCount, type ParameterSlot } from '../network/parameter-slot.js'
 import type { KfacApproximation, SumShape } from '../options/words.js'
 import type { FactoredJacobian } from '../programs/factored-jacobian.js'
-import { jacobianOfBlock, slotsOfBlock, zeroBlocks } from './blocks.js'
+import { jacobianOfBlock, zeroBlocks } from './blocks.js'
 import type { Curvature, KronBlock } from './curvature.js'
 import { accumulateDiagonal } from './diagonal.js'
 import { accumulateFull } from './full.js'

@@ -1,8 +1,9 @@
 /**
  * @file The curvature of a last layer whose outputs count differently, and numbers an output as numbers a parameter.
  */
+import { placesOfBlock } from '../network/parameter-blocks.js'
 import type { ParameterSlot } from '../network/parameter-slot.js'
-import { gathered, placesOfBlock } from './blocks.js'
+import { gathered } from './blocks.js'
 import type { Curvature } from './curvature.js'
 
 /** The value of its output for every parameter of a last layer: weight out x in, bias out. */

@@ -2,9 +2,9 @@
 import { formatBytes } from '../budget/memory.js'
 import { ResourceError } from '../errors/errors.js'
 import type { LinearShape } from '../network/linear-shape.js'
+import { blockSizes } from '../network/parameter-blocks.js'
 import { parameterCount, type ParameterSlot } from '../network/parameter-slot.js'
 import type { SumShape } from '../options/words.js'
-import { blockSizes } from './blocks.js'
 
 const DOUBLE = 8
 
@@ -31,8 +31,9 @@ export function sumBytes({ structure, blocks = 'layer' }: SumShape, slots: reado
 /**
  * Bytes that the posterior of a structure needs at its peak, the curvature with its factorisation: of the largest
  * matrix a copy that is decomposed and, in the kernels' memory, another one with as much to work in.
- * full: H and its eigenvectors or Cholesky factor; blockdiag: the same of each block; kron: the factors and their eigenvectors, and H's eigenvalues with
- * the posterior's variances in float64 and, for predictions, in float32; diag: these alone.
+ * full: H and its eigenvectors or Cholesky factor; blockdiag: the same of each block; kron: the factors and their
+ * eigenvectors, and H's eigenvalues with the posterior's variances in float64 and, for predictions, in float32; diag:
+ * these alone.
  */
 export function posteriorBytes(shape: SumShape, slots: readonly ParameterSlot[],
   linears: readonly LinearShape[]): number {

@@ -3,8 +3,9 @@
  * log-determinants, quadratic forms and output covariances add up.
  */
 import { checkBytes } from '../budget/memory.js'
-import { assembled, gathered, placesOfBlock, scatter, slotsOfBlock } from '../curvature/blocks.js'
+import { assembled, gathered, scatter } from '../curvature/blocks.js'
 import type { Curvature } from '../curvature/curvature.js'
+import { placesOfBlock, slotsOfBlock } from '../network/parameter-blocks.js'
 import type { ParameterSlot } from '../network/parameter-slot.js'
 import type { PosteriorSettings } from '../options/hyperparameters.js'
 import { fullPosterior } from './full.js'

@@ -1,8 +1,9 @@
 /** @file H and the posterior precision as users see them, in the shape of their structure. */
 import { checkBytes } from '../budget/memory.js'
-import { assembled, placesOfBlock } from '../curvature/blocks.js'
+import { assembled } from '../curvature/blocks.js'
 import type { Curvature, LowRankCurvature, PosteriorCurvature } from '../curvature/curvature.js'
 import { syrk } from '../kernels/linear-algebra.js'
+import { placesOfBlock } from '../network/parameter-blocks.js'
 import type { ParameterSlot } from '../network/parameter-slot.js'
 import { hessianFactor } from '../options/hyperparameters.js'
 import { float64, type Tensor } from '../tensor/tensor.js'

@@ -5,15 +5,17 @@
  *              Jacobian is the outer product g~_c a~', and the variance of outputs c and c' is sum_o g~_co g~_c'o t_o
  *              with t_o = sum_i a~_i^2 v_oi (+ the bias's variance). A last layer is the case where g is the identity.
  *              With positions or shared parameters the outer products are added before they are weighted.
- * full         |L^-1 J'|^2, of a block-diagonal precision the sum of its blocks'; of a last layer, where J = I kron phi1', the quadratic forms phi1' (P^-1)_cc' phi1.
+ * full         |L^-1 J'|^2, of blockdiag their sum over blocks; of a last layer, where J = I kron phi1', the quadratic
+ *              forms phi1' (P^-1)_cc' phi1.
  *
  * A structure joins with a function of its own here, from factors to terms. Low rank, for one, where
  * J P^-1 J' = (J J' - (J U)(J U)') / delta, is two terms of kind 'jacobian' with the weights 1 / delta and -1 / delta;
  * of the operations it lacks only the product of Jacobian rows with U, which belongs beside `whiten`.
  */
-import { factorsOfBlock, slotsOfBlock } from '../curvature/blocks.js'
+import { factorsOfBlock } from '../curvature/blocks.js'
 import { lastLayerIndices } from '../curvature/last-layer.js'
 import { lastLayerShape } from '../network/linear-shape.js'
+import { slotsOfBlock } from '../network/parameter-blocks.js'
 import type { ParameterSlot } from '../network/parameter-slot.js'
 import { rowWidth, type WeightedBlock } from './eigen-block.js'
 import type { DirectGradient, LinearPair, PosteriorMatrix, UsesOf, VarianceOperations,

@@ -14,7 +14,7 @@ import { sumOfTerms } from './kernel-terms.js'
 import { lowRankOutputs, type LowRankPart } from './low-rank-outputs.js'
 import { narrowed, type VarianceKind } from './variance-kind.js'
 
-/** Blocks with their variances in their eigenbases (kron, diag), or Cholesky factors of a precision, or of its blocks. */
+/** Blocks with their variances in their eigenbases (kron, diag), or Cholesky factors of a precision or its blocks. */
 export type PosteriorParts =
   | { readonly kind: 'blocks', readonly blocks: readonly WeightedBlock[] }
   | { readonly kind: 'factors', readonly blocks: readonly FactoredBlock[] }

@@ -1,8 +1,8 @@
 /** @file What one example costs: multiplications, and numbers at its widest. */
-import { blockSizes } from '../curvature/blocks.js'
 import { CONSTANT_BYTES } from '../kernels/arena.js'
 import { termsOf } from '../likelihood/output-layout.js'
 import { BATCH_BYTES, batchSizeFor, checkBatch } from '../network/batches.js'
+import { blockSizes } from '../network/parameter-blocks.js'
 import { parameterCount } from '../network/parameter-slot.js'
 import type { Subset, SumShape } from '../options/words.js'
 import type { Evaluator } from './evaluator.js'

@@ -1,6 +1,7 @@
 /** @file The diagonal of a curvature of any structure. */
-import { placesOfBlock, scatter } from '../curvature/blocks.js'
+import { scatter } from '../curvature/blocks.js'
 import type { Curvature, KronBlock } from '../curvature/curvature.js'
+import { placesOfBlock } from '../network/parameter-blocks.js'
 import type { ParameterSlot } from '../network/parameter-slot.js'
 
 /** H_ii of every parameter, in theta's order. */

@@ -1,4 +1,4 @@
-/** @file Block-diagonal posteriors against full posteriors of each block alone, and against what they are extremes of. */
+/** @file Block-diagonal posteriors against full ones of each block alone, and where they are full or diagonal. */
 import fc from 'fast-check'
 import t from 'tap'
 import { runGraph } from '../../../core/engine/typescript.js'
