@@ -7,15 +7,15 @@ import { hasLogits } from '../options/likelihood-kinds.js'
 import { keyDifference, type PartialFit } from '../sums/partial-fit.js'
 import type { Batch } from '../tensor/batch.js'
 import { inFull } from '../tensor/sample-weights.js'
-import { accumulationFor } from './accumulation-for.js'
 import { finishFit } from './fit-stream.js'
 import { type FitTask, partialKey, settle, taskOfKey } from './fit-task.js'
 import { heldOutRows } from './held-out-rows.js'
 import type { PosteriorState } from './posterior-state.js'
 import { withLogarithm } from './probability-outputs.js'
+import { tunePosterior } from './tune.js'
 import type { TuningPlan } from './tuning-plan.js'
 
-/** The posterior of sums over all the data; `rows` are the training data once more, for tuning by `linearized`. */
+/** The posterior of sums over all the data; `rows` are the training data once more, for tuning that reads them. */
 export async function fitMerged(prepared: FitTask, partial: PartialFit, rows: Batch | undefined,
   work: WorkOptions): Promise<PosteriorState> {
   const data = rows === undefined ? undefined : inFull(rows, 'data')
@@ -30,11 +30,13 @@ export async function fitMerged(prepared: FitTask, partial: PartialFit, rows: Ba
         + 'give fitMerged the held-out rows.', { option: 'validation' })
   }
   if (validation !== undefined) heldOutRows(validation, task.evaluator, options.likelihood)
-  if (!needsRows(task) || data !== undefined) {
-    const settled = data === undefined ? task : settle(task, data.x, data.y)
-    const accumulation = needsRows(task) ? accumulationFor(settled, true, []) : undefined
-    if (accumulation !== undefined && data !== undefined) await accumulation.add(data.x, data.y, work)
-    return finishFit(settled, partial, await accumulation?.linearData(), notes, validation, work)
+  const settled = data === undefined ? task : settle(task, data.x, data.y)
+  if (plan.tune === 'none' || !needsRows(task)) return finishFit(settled, partial, undefined, notes, validation, work)
+  if (data !== undefined) {
+    const untuned: FitTask = { ...settled, plan: { ...plan, tune: 'none' } }
+    const state = await finishFit(untuned, partial, undefined, notes, undefined, work)
+    const request = { tune: plan.tune, priorStructure: options.priorStructure, tuneNoise: options.tuneNoise }
+    return tunePosterior(state, request, { data, validation }, work)
   }
   if (plan.tune === 'linearized') {
     throw new OptionError('BAD_COMBINATION',

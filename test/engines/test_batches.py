@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +16,17 @@ import pyarrow as pa
 import pyarrow.dataset
 import pyarrow.parquet
 import pytest
-from conftest import COUNTS, KINDS, NAMES, check_equal, check_weighted, data, frame, posterior
-
+from conftest import (
+    COUNTS,
+    KINDS,
+    NAMES,
+    ROWS,
+    check_equal,
+    check_weighted,
+    data,
+    frame,
+    posterior,
+)
 from polylaplace import DataError, OptionError
 from polylaplace.distributed import fit_batches, predict_batches
 
@@ -108,6 +121,44 @@ def test_errors_name_the_rows() -> None:
     table.loc[100, "y"] = np.nan
     with pytest.raises(DataError, match=r"^In the batches, rows 80 to 119: "):
         fit_batches(posterior("classification"), table.iloc[:200], label="y", chunk_rows=40)
+
+    la = posterior("classification").fit(*data("classification"))
+    x, _ = data("classification")
+    x[100, 0] = np.inf
+    with pytest.raises(DataError, match=r"^In batch 2, rows 0 to 39: x must hold finite numbers"):
+        list(predict_batches(la, [x[at : at + 40] for at in range(0, 200, 40)]))
+    with pytest.raises(DataError, match=r"^In batch 1, rows 0 to 102: x must hold finite numbers"):
+        list(predict_batches(la, [{"x": x[:100]}, {"x": x[100:]}], features="x"))
+
+
+def test_a_driver_that_is_killed_goes_on_from_its_checkpoint(tmp_path: Path) -> None:
+    script = """
+import os, signal, sys
+from conftest import data, posterior
+from polylaplace.distributed import fit_batches
+x, y = data("regression")
+def rows():
+    for at in range(0, len(x), 20):
+        if at == 120:
+            os.kill(os.getpid(), signal.SIGKILL)
+        yield x[at : at + 20], y[at : at + 20]
+fit_batches(posterior("regression"), rows(), chunk_rows=20, checkpoint=sys.argv[1])
+"""
+    paths = os.pathsep.join([str(Path(__file__).parent), *filter(None, sys.path)])
+    killed = subprocess.run(
+        [sys.executable, "-c", script, str(tmp_path)], env={**os.environ, "PYTHONPATH": paths}, timeout=300
+    )
+    assert killed.returncode == -signal.SIGKILL
+    before = {file.name: file.stat().st_mtime_ns for file in tmp_path.glob("*.partial")}
+    assert len(before) == 6
+    x, y = data("regression")
+    batches = [(x[at : at + 20], y[at : at + 20]) for at in range(0, ROWS, 20)]
+    check_equal(
+        fit_batches(posterior("regression"), batches, chunk_rows=20, checkpoint=str(tmp_path)),
+        "regression", "last_layer", "kron",
+    )  # fmt: skip
+    after = {file.name: file.stat().st_mtime_ns for file in tmp_path.glob("*.partial")}
+    assert {name: after[name] for name in before} == before, "what was done is not done again"
 
 
 def test_predictions_are_columns() -> None:

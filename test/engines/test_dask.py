@@ -13,10 +13,28 @@ import dask.bag
 import dask.dataframe
 import numpy as np
 import pytest
-from conftest import COUNTS, KINDS, NAMES, ROWS, check_equal, check_same, check_weighted, data, frame, once, posterior
+from conftest import (
+    COUNTS,
+    KINDS,
+    NAMES,
+    ROWS,
+    check_equal,
+    check_same,
+    check_weighted,
+    data,
+    frame,
+    once,
+    posterior,
+)
 from distributed import Client, LocalCluster
-
-from polylaplace import DataError, Laplace, LaplaceWarning, NodeNotFoundError, OptionError, Progress
+from polylaplace import (
+    DataError,
+    Laplace,
+    LaplaceWarning,
+    NodeNotFoundError,
+    OptionError,
+    Progress,
+)
 from polylaplace.distributed import fit_batches, fit_dask, predict_dask
 
 
@@ -151,6 +169,22 @@ def test_predictions_are_columns(cluster: Client) -> None:
     np.testing.assert_allclose(computed[["p_lower", "p_upper"]], la.predict_interval(x)[1:], rtol=1e-10)
     with pytest.raises(OptionError, match="prefix"):
         predict_dask(la, table.assign(mean=1.0), features=NAMES)
+
+
+def test_errors_of_predictions_name_the_partition(cluster: Client) -> None:
+    x, y = data("regression")
+    la = posterior("regression").fit(x, y)
+    x[120, 2] = np.nan
+    table = frame("regression").assign(**dict(zip(NAMES, x.T, strict=True)))
+    lazy = [
+        predict_dask(la, dask.dataframe.from_pandas(table, npartitions=4), label="y"),
+        predict_dask(la, dask.array.from_array(x, chunks=(51, 4)))["mean"],
+        predict_dask(la, dask.bag.from_sequence(table[NAMES].to_dict("records"), npartitions=4)),
+    ]
+    for answer in lazy:
+        with pytest.raises(DataError, match=r"^In partition 2, rows 0 to \d+: x must hold finite numbers") as refused:
+            answer.compute()
+        assert refused.value.data["partition"] == 2
 
 
 def test_what_cannot_be_is_refused_at_the_start(cluster: Client, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,12 +10,24 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 import ray
-from conftest import COUNTS, KINDS, NAMES, ROWS, check_equal, check_weighted, data, frame, once, posterior
-
-from polylaplace import DataError, Progress
-from polylaplace.distributed import fit_ray, predict_ray
+from conftest import (
+    COUNTS,
+    KINDS,
+    NAMES,
+    ROWS,
+    check_equal,
+    check_same,
+    check_weighted,
+    data,
+    frame,
+    once,
+    posterior,
+)
+from polylaplace import DataError, LaplaceWarning, Progress
+from polylaplace.distributed import fit_batches, fit_ray, predict_ray
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -91,6 +103,27 @@ def test_weights_repeat_rows() -> None:
     check_weighted(fit_ray(posterior("classification"), rows, label="y", sample_weight="n", tune="auto"))
 
 
+def test_rows_are_read_in_the_order_of_the_data() -> None:
+    rng = np.random.default_rng(4)
+    x = rng.normal(size=(5400, 4))
+    y = (x[:, :3] + rng.gumbel(size=(5400, 3))).argmax(axis=1)
+    parts = [{"x": x[at : at + 900], "y": y[at : at + 900]} for at in range(0, 5400, 900)]
+    rows = ray.data.from_blocks([pa.table({"x": list(part["x"]), "y": part["y"]}) for part in parts])
+    # The gate looks at 5,000 rows of them, by their places.
+    alone = posterior("classification").fit(x, y).optimize_prior_precision(method="auto")
+    la = fit_ray(posterior("classification"), rows, features="x", label="y", tune="auto")
+    check_same(la, alone, x)
+    fits = []
+    for fit, source in (
+        (fit_ray, rows),
+        (fit_batches, [(x[at : at + 77], y[at : at + 77]) for at in range(0, 5400, 77)]),
+    ):
+        with pytest.warns(LaplaceWarning, match=r"of the 5400 rows, drawn by the seed"):
+            columns = {} if fit is fit_batches else {"features": "x", "label": "y"}
+            fits.append(fit(posterior("classification"), source, tune="auto", sample_bytes=40_000, **columns))
+    check_same(*fits, x)
+
+
 def test_tensor_columns_and_errors() -> None:
     x, y = data("classification")
     rows = ray.data.from_items([{"x": x[i], "y": int(y[i])} for i in range(len(x))], override_num_blocks=3)
@@ -98,5 +131,13 @@ def test_tensor_columns_and_errors() -> None:
         fit_ray(posterior("classification"), rows, features="x", label="y"), "classification", "last_layer", "kron"
     )
     wrong = rows.map(lambda row: {**row, "y": 7})
-    with pytest.raises(DataError, match=r"^In a block, rows 0 to \d+: Class labels must be integers 0 to 2"):
-        fit_ray(posterior("classification"), wrong, features="x", label="y")
+    # More often than there are processors: what failed gives them back.
+    for _ in range(3):
+        with pytest.raises(
+            DataError, match=r"^In the block that begins with x = \[.*, y = 7, rows 0 to \d+: Class labels"
+        ):
+            fit_ray(posterior("classification"), wrong, features="x", label="y")
+    la = posterior("classification").fit(x, y)
+    holes = ray.data.from_items([{"x": np.where(x[i] > 2, np.nan, x[i])} for i in range(len(x))])
+    with pytest.raises(Exception, match=r"In the block that begins with x = .*, rows 0 to \d+: x must hold finite"):
+        predict_ray(la, holes, features="x").materialize()

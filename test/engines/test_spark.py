@@ -12,11 +12,21 @@ from typing import Any
 import numpy as np
 import pyspark
 import pytest
-from conftest import COUNTS, KINDS, NAMES, check_equal, check_weighted, data, frame, once, posterior
+from conftest import (
+    COUNTS,
+    KINDS,
+    NAMES,
+    check_equal,
+    check_same,
+    check_weighted,
+    data,
+    frame,
+    once,
+    posterior,
+)
+from polylaplace import DataError, LaplaceWarning, Progress
+from polylaplace.distributed import fit_batches, fit_spark, predict_spark
 from pyspark.sql import SparkSession
-
-from polylaplace import DataError, Progress
-from polylaplace.distributed import fit_spark, predict_spark
 
 
 @pytest.fixture(scope="module")
@@ -100,3 +110,23 @@ def test_errors_come_as_they_were_thrown(spark: SparkSession) -> None:
     ) as refused:
         fit_spark(posterior("classification"), rows, label="y")
     assert refused.value.code == "BAD_LABELS"
+    # What is computed later raises what Spark makes of it.
+    la = posterior("classification").fit(*data("classification"))
+    x, _ = data("classification")
+    x[150, 1] = np.nan
+    holes = spark.createDataFrame(frame("classification").assign(b=x[:, 1])).coalesce(1)
+    with pytest.raises(Exception, match=r"In partition 0, batch 0, rows 0 to 202: x must hold finite numbers"):
+        predict_spark(la, holes, label="y").collect()
+
+
+def test_a_sample_of_rows_is_that_of_one_machine(spark: SparkSession) -> None:
+    x, y = data("classification")
+    rows = spark.createDataFrame(frame("classification")).coalesce(3)
+    fits = []
+    for fit, source in (
+        (fit_spark, rows),
+        (fit_batches, [(x[at : at + 29], y[at : at + 29]) for at in range(0, 203, 29)]),
+    ):
+        with pytest.warns(LaplaceWarning, match=r"100 of the 203 rows, drawn by the seed"):
+            fits.append(fit(posterior("classification"), source, label="y", tune="auto", sample_bytes=4000))
+    check_same(*fits, x)

@@ -91,8 +91,132 @@ test_that("the workers of a plan sum up the parts", {
     lapply(rows, function(own) list(x = numbers[own, ], y = targets[own, ])),
     list(function() list(x = numbers[0, ], y = targets[0, ]))
   )
-  la <- fit_future(
-    weights, parts, "regression", activation = "tanh", prior_precision = 1, sigma_noise = 0.3
-  )
+  told <- character()
+  run <- function(parts) {
+    fit_future(
+      weights, parts, "regression", activation = "tanh", prior_precision = 1, sigma_noise = 0.3,
+      progress = function(stage, done, total, message) told <<- c(told, message)
+    )
+  }
+  la <- run(parts)
   expect_equal(la$log_marginal_likelihood, merged(sums(1:40))$log_marginal_likelihood, tolerance = 1e-10)
+  # 20 sums come, all of them go out once more to two workers, and 2 come back.
+  size <- length(sums(1:2)$data)
+  expect_match(told, "^19 merges, [0-9]+ bytes over the network$", all = FALSE)
+  moved <- as.double(sub(".*, ([0-9]+) bytes.*", "\\1", grep("merges", told, value = TRUE)))
+  expect_true(moved >= 42 * size && moved < 50 * size)
+  # Not a bit depends on how parts are numbered.
+  expect_identical(predict(run(rev(parts)), numbers, se.fit = TRUE), predict(la, numbers, se.fit = TRUE))
+})
+
+test_that("what tunes by rows reads them where they lie, and finds what one machine finds", {
+  skip_without_node()
+  skip_if_not_installed("future.apply")
+  old <- future::plan("multicore", workers = 2)
+  on.exit(future::plan(old))
+  times <- rep(0:3, 10)
+  cut <- function(rows, x, y) {
+    lapply(unname(rows), function(own) list(x = x[own, ], y = y[own], weights = times[own]))
+  }
+  species <- cut(split(1:40, rep(1:4, each = 10)), numbers, factor(c("a", "b"))[1 + (targets > 0)])
+  values <- cut(split(1:40, rep(1:3, c(15, 20, 5))), numbers, targets)
+  two <- replace(weights, c("2.weight", "2.bias"), list(matrix(stats::rnorm(8), 2), numeric(2)))
+  held <- list(x = numbers[1:12, ], y = targets[1:12])
+  repeated <- rep(1:40, times)
+  fits <- function(object, parts, y, likelihood, ...) {
+    list(
+      suppressWarnings(fit_future(object, parts, likelihood, activation = "tanh", ...)),
+      suppressWarnings(laplace(
+        object, numbers[repeated, ], y[repeated], likelihood, "last_layer", "kron", activation = "tanh", ...
+      ))
+    )
+  }
+  for (pair in list(
+    fits(two, species, factor(c("a", "b"))[1 + (targets > 0)], "classification"),
+    fits(weights, values, targets, "regression"),
+    fits(weights, values, targets, "regression", tune = "linearized"),
+    fits(weights, values, targets, "regression", tune = "validated", validation = held)
+  )) {
+    expect_identical(pair[[1]]$tuned, pair[[2]]$tuned)
+    expect_equal(pair[[1]]$prior_precision, pair[[2]]$prior_precision, tolerance = 1e-7)
+    expect_equal(pair[[1]]$sigma_noise, pair[[2]]$sigma_noise, tolerance = 1e-7)
+    expect_equal(
+      unlist(predict(pair[[1]], numbers, se.fit = TRUE)), unlist(predict(pair[[2]], numbers, se.fit = TRUE)),
+      tolerance = 1e-7
+    )
+  }
+  set.seed(3)
+  before <- .Random.seed
+  few <- function(parts) {
+    expect_warning(
+      la <- fit_future(weights, parts, "regression", activation = "tanh", tune = "auto", sample_bytes = 25 * 8 * 4),
+      "25 of the 40 rows, drawn by the seed"
+    )
+    la
+  }
+  bare <- function(rows) lapply(cut(rows, numbers, targets), function(part) part[c("x", "y")])
+  one <- few(bare(split(1:40, rep(1:4, each = 10))))
+  expect_identical(.Random.seed, before)
+  expect_equal(few(bare(list(1:40)))$prior_precision, one$prior_precision, tolerance = 1e-10)
+  expect_error(
+    fit_future(
+      weights, list(list(x = numbers, y = targets, weights = rep(0.5, 40))), "regression", activation = "tanh"
+    ),
+    "whole numbers", class = "laplace_error_option"
+  )
+})
+
+test_that("workers add the columns of predictions, and name the part that fails", {
+  skip_without_node()
+  skip_if_not_installed("future.apply")
+  old <- future::plan("multicore", workers = 2)
+  on.exit(future::plan(old))
+  la <- merged(sums(1:40))
+  rows <- list(1:15, integer(), 16:40)
+  whole <- inside$augment.laplace(la, newdata = numbers, interval = "prediction")
+  answers <- predict_future(la, lapply(rows, function(own) list(x = numbers[own, ])), interval = "prediction")
+  expect_null(answers[[2]])
+  expect_equal(do.call(rbind, answers), whole, tolerance = 1e-12)
+  folder <- tempfile()
+  dir.create(folder)
+  files <- predict_future(
+    la, lapply(rows, function(own) function() as.data.frame(numbers)[own, ]), write = function(table, number) {
+      file <- file.path(folder, paste0(number, ".rds"))
+      saveRDS(table, file)
+      c(file, Sys.getpid())
+    }
+  )
+  expect_equal(readRDS(files[[3]][1])$.fitted, whole$.fitted[16:40], tolerance = 1e-12)
+  expect_false(files[[3]][2] == Sys.getpid())
+  expect_error(predict_future(la, list(numbers, numbers[, 1:2])), "^In part 2: ", class = "laplace_error_shape")
+  expect_error(predict_future(la, numbers), "must be a list", class = "laplace_error_option")
+})
+
+test_that("a worker that is killed loses nothing that was done", {
+  skip_without_node()
+  skip_if_not_installed("future.apply")
+  skip_on_os("windows")
+  old <- future::plan("multicore", workers = 2)
+  on.exit(future::plan(old))
+  folder <- tempfile()
+  mark <- tempfile()
+  parts <- lapply(unname(split(1:40, rep(1:6, c(10, 10, 5, 5, 5, 5)))), function(own) {
+    function() {
+      if (own[1] == 21 && !file.exists(mark) && file.create(mark)) tools::pskill(Sys.getpid(), tools::SIGKILL)
+      list(x = numbers[own, ], y = targets[own, ])
+    }
+  })
+  run <- function(parts) {
+    fit_future(
+      weights, parts, "regression", activation = "tanh", prior_precision = 1, sigma_noise = 0.3, checkpoint = folder
+    )
+  }
+  expect_error(suppressWarnings(run(parts)), class = "FutureError")
+  expect_true(file.exists(mark))
+  before <- file.info(dir(folder, "[.]partial$", full.names = TRUE))
+  expect_gt(nrow(before), 0)
+  la <- run(parts)
+  expect_equal(file.info(rownames(before))$mtime, before$mtime)
+  expect_equal(la$log_marginal_likelihood, merged(sums(1:40))$log_marginal_likelihood, tolerance = 1e-10)
+  expect_equal(la$nobs, 40)
 })

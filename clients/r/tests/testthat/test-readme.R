@@ -41,6 +41,6 @@ test_that("the script of docs/distributed.md runs on workers of package future",
   old <- future::plan()
   on.exit(future::plan(old))
   output <- utils::capture.output(suppressWarnings(source(textConnection(code), local = values)))
-  expect_match(output, "pred_upper", all = FALSE)
+  expect_match(output, "upper", all = FALSE)
   expect_length(dir(file.path(tempdir(), "sums"), "[.]partial$"), 4)
 })

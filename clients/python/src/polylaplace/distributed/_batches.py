@@ -10,7 +10,7 @@ from .._exceptions import DataError
 from .._laplace import Laplace
 from .._progress import ProgressOption
 from ._driver import SAMPLE_BYTES, Told, fit, predictor
-from ._tables import Columns, Features, Label, as_table, count_of, is_arrays, with_columns
+from ._tables import Columns, Features, Label, as_table, count_of, is_arrays
 from ._work import FAN_IN, Job, SampleJob, probe
 
 
@@ -77,13 +77,13 @@ def predict_batches(
         Of pandas its data frames, of dictionaries dictionaries, else Arrow; of bare rows (n, ...) a dictionary.
     """
     work = predictor(la, features, label, alpha, prefix, threads)
-    for batch in _iterated(batches):
+    for number, batch in enumerate(_iterated(batches)):
         if hasattr(batch, "__array__") and not hasattr(batch, "columns"):
-            yield work.of_examples(batch)
+            yield work.of_examples(batch, "batch {}", number)
             continue
         table = as_table(batch)
         if count_of(table):
-            yield with_columns(table, work.of(table))
+            yield work.table(table, "batch {}", number)
 
 
 def _iterated(batches: Any) -> Iterator[Any]:
@@ -108,7 +108,6 @@ class _Batches:
 
     repeats = "count"
     part = "the batches"
-    numbered = False
 
     def __init__(self, batches: Any) -> None:
         self._given = batches

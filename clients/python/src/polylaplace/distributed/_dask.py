@@ -110,23 +110,29 @@ def predict_dask(
     if hasattr(data, "map_partitions") and hasattr(data, "columns"):
         meta = work.table(data.head(1, npartitions=-1)).iloc[:0]
         return data.map_partitions(_frame_columns, work, meta, meta=meta)
-    return data.map_partitions(_bag_columns, work)
+    columns = needed("dask", "dask").delayed(_bag_columns)
+    numbered = enumerate(data.to_delayed())
+    return needed("dask.bag", "dask").from_delayed([columns(part, work, number) for number, part in numbered])
 
 
-def _frame_columns(frame: Any, work: Predict, meta: Any) -> Any:
-    return work.table(frame) if len(frame) else meta
+def _frame_columns(frame: Any, work: Predict, meta: Any, partition_info: Any = None) -> Any:
+    number = None if partition_info is None else partition_info["number"]
+    return work.table(frame, _Dask.part, number) if len(frame) else meta
 
 
-def _array_columns(rows: Any, work: Predict) -> Any:
-    return np.column_stack([np.asarray(column, np.float64) for column in work.of_examples(rows).values()])
+def _array_columns(rows: Any, work: Predict, block_info: Any = None) -> Any:
+    number = block_info[0]["chunk-location"][0] if block_info else None
+    columns = work.of_examples(rows, _Dask.part, number)
+    return np.column_stack([np.asarray(column, np.float64) for column in columns.values()])
 
 
-def _bag_columns(rows: Any, work: Predict) -> list[dict[str, Any]]:
+def _bag_columns(rows: Any, work: Predict, number: int) -> list[dict[str, Any]]:
     listed = list(rows)
     if not listed:
         return []
     table = _of_records(listed)
-    columns = work.of_examples(table[0]) if isinstance(table, tuple) else work.of(table)
+    named = (_Dask.part, number)
+    columns = work.of_examples(table[0], *named) if isinstance(table, tuple) else work.of(table, *named)
     given = listed if isinstance(listed[0], Mapping) else [{} for _ in listed]
     return [{**row, **{name: column[i].item() for name, column in columns.items()}} for i, row in enumerate(given)]
 
@@ -182,7 +188,6 @@ class _Dask:
 
     repeats = "skip"
     part = "partition {}"
-    numbered = True
 
     def __init__(self, data: Any, y: Any, weights: Any = None) -> None:
         self._dask = needed("dask", "dask")

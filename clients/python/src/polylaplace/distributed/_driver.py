@@ -32,7 +32,6 @@ from ._work import (
     Rows,
     SampleJob,
     SumJob,
-    in_order,
     shipped,
 )
 
@@ -64,8 +63,6 @@ class Engine(Protocol):
     repeats: str
     #: What errors call a part of the data, with its number where it has one: 'partition {}'.
     part: str
-    #: Whether partitions have numbers, the order of the whole.
-    numbered: bool
 
     def first(self) -> Any:
         """A batch with a row or more; None where there are no rows."""
@@ -74,7 +71,7 @@ class Engine(Protocol):
         """Raises what is wrong with any worker."""
 
     def reduce(self, job: Job, told: Told) -> bytes | None:
-        """All pieces as one, merged in a tree on the workers."""
+        """All pieces as one, merged in a tree on the workers; those of a sample in the order of the data."""
 
     def pieces(self, job: Job, told: Told) -> Iterator[bytes]:
         """All pieces, as they come."""
@@ -134,7 +131,7 @@ def _tune(
     """Tunes by the sums, and by rows where they are needed."""
     more: dict[str, Any] = {}
     if drawn is not None:
-        data = in_order(drawn)
+        data = drawn.data
         more |= {"X": data.x, "y": data.y, "sample_weight": data.weights}
         _note_sample(drawn, sample_bytes, "The prior is tuned by")
     if validation is not None:
@@ -145,7 +142,7 @@ def _tune(
 def _fit_to_rows(la: Laplace, rows: Rows, sample_bytes: int) -> Laplace:
     """A posterior of which nothing adds up: of the linear model over all weights, or one that the rows choose."""
     _note_sample(rows, sample_bytes, "Of this posterior nothing adds up over machines, so that it is fitted to")
-    data = in_order(rows)
+    data = rows.data
     la.fit(data.x, data.y, sample_weight=data.weights)
     la._training = None
     return la
@@ -164,7 +161,7 @@ def _note_sample(rows: Rows, sample_bytes: int, what: str) -> None:
 def _drawn(engine: Engine, job: SampleJob, progress: ProgressOption) -> Rows:
     """All rows, or a sample of them: once the partitions are counted, rows are drawn by their places in the whole."""
     rows: Rows = _reduced(engine, job, progress, "rows")
-    if len(rows.data) == rows.seen or not engine.numbered:
+    if len(rows.data) == rows.seen:
         return rows
     again: Rows = _reduced(engine, job.in_whole(rows.counts), progress, "rows")
     return again
@@ -255,7 +252,16 @@ def _typed_errors() -> Iterator[None]:
         found = _own_error(error)
         if found is None:
             raise
-        raise found from error
+        raise found from _without_frames(error)
+
+
+def _without_frames(error: BaseException) -> BaseException:
+    """The error without its local variables: those of Ray's hold actors, whose processors nobody else could have."""
+    link: BaseException | None = error
+    while link is not None:
+        link.__traceback__ = None
+        link = link.__cause__ or link.__context__
+    return error
 
 
 def _own_error(error: BaseException | None) -> LaplaceError | None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import copy
+import functools
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,7 +16,7 @@ from .._progress import ProgressOption
 from ._driver import SAMPLE_BYTES, Told, fit, predictor, told_as_text
 from ._extras import needed
 from ._tables import Columns, Features, Label, count_of
-from ._work import FAN_IN, Job, Predict, probe
+from ._work import FAN_IN, Job, Predict, SampleJob, probe
 
 
 def fit_ray(
@@ -96,7 +99,7 @@ class _Predicts:
         self._work: Predict = _value(work)
 
     def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
-        table: dict[str, Any] = self._work.table(batch)
+        table: dict[str, Any] = self._work.table(batch, _named(batch)) if count_of(batch) else batch
         return table
 
 
@@ -108,7 +111,8 @@ class _Fits:
 
     def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
         try:
-            return _pieces(list(self._job.leaf([batch] if count_of(batch) else [], None)))
+            job = replace(self._job, part=_named(batch)) if count_of(batch) else self._job
+            return _pieces(list(job.leaf([batch] if count_of(batch) else [], None)))
         except LaplaceError as error:
             raise told_as_text(error) from None
 
@@ -146,6 +150,19 @@ def _aggregate(job: Any) -> Any:
     return Merging()
 
 
+def _named(batch: dict[str, Any]) -> str:
+    """What errors call a block: it has no number, but a first row."""
+    first = ", ".join(f"{name} = {_short(column[0])}" for name, column in list(batch.items())[:4])
+    return f"the block that begins with {first}".replace("{", "{{").replace("}", "}}")
+
+
+def _short(value: Any) -> str:
+    numbers = np.asarray(value).ravel()
+    if numbers.size == 1:
+        return str(numbers[0])
+    return f"[{', '.join(map(str, numbers[:3]))}{', ...' if numbers.size > 3 else ''}]"
+
+
 def _value(reference: Any) -> Any:
     ray = needed("ray", "ray")
     return ray.get(reference) if isinstance(reference, ray.ObjectRef) else reference
@@ -157,11 +174,18 @@ def _pieces(pieces: list[bytes]) -> dict[str, Any]:
     return {"piece": column}
 
 
+def _in_order(dataset: Any) -> Any:
+    """The dataset, whose blocks then come in its order and not as they are done."""
+    options = copy.copy(dataset.context.execution_options)
+    options.preserve_order = True
+    dataset.context.execution_options = options
+    return dataset
+
+
 class _Ray:
     """A dataset of Ray. Its blocks have no numbers that last, so equal rows are told apart by how often they came."""
 
     part = "a block"
-    numbered = False
     repeats = "count"
 
     def __init__(self, dataset: Any, workers: int | None) -> None:
@@ -190,6 +214,11 @@ class _Ray:
         level = self._leaves(shared)
         for _ in range(2):
             level = level.map_batches(merges, batch_size=FAN_IN, batch_format="numpy")
+        if isinstance(job, SampleJob):
+            # An aggregate function combines in any order.
+            pieces = (bytes(row["piece"]) for row in _in_order(level).iter_rows())
+            first = next(pieces, None)
+            return first and functools.reduce(lambda one, other: job.merge([one, other]), pieces, first)
         return level.aggregate(_aggregate(shared))["piece"] or None
 
     def pieces(self, job: Job, told: Told) -> Iterator[bytes]:

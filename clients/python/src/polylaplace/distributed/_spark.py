@@ -85,9 +85,10 @@ def predict_spark(
 
 def _predicts(work: Predict) -> Any:
     def predicts(batches: Any) -> Any:
-        for batch in batches:
+        partition = needed("pyspark", "spark").TaskContext.get().partitionId()
+        for number, batch in enumerate(batches):
             if batch.num_rows:
-                yield work.table(batch)
+                yield work.table(batch, f"{_Spark.part}, batch {number}", partition)
 
     return predicts
 
@@ -119,7 +120,6 @@ class _Spark:
 
     repeats = "skip"
     part = "partition {}"
-    numbered = True
 
     def __init__(self, dataframe: Any) -> None:
         self._dataframe = dataframe
@@ -150,9 +150,9 @@ class _Spark:
             f = needed("pyspark.sql.functions", "spark")
             group = f.floor(f.col("part") / FAN_IN).cast("long")
             level = level.groupBy(group.alias("group")).applyInArrow(_merges(job, FAN_IN), _PIECES)
-        pieces = [bytes(row["piece"]) for row in level.collect()]
+        pieces = sorted((row["part"], bytes(row["piece"])) for row in level.collect())
         told(partitions, partitions)
-        return job.merge(pieces) if pieces else None
+        return job.merge(piece for _, piece in pieces) if pieces else None
 
     def pieces(self, job: Job, told: Told) -> Iterator[bytes]:
         leaves = self._leaves(job).persist()

@@ -9,7 +9,6 @@ import os
 import pickle
 import socket
 import threading
-from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -150,21 +149,32 @@ class Labelled:
         )
 
 
+@contextlib.contextmanager
+def named(part: str, partition: int | None, first: int, rows: int) -> Iterator[None]:
+    """Errors say in which part of the data they arose, and at which of its rows; unchanged where it has no name."""
+    try:
+        yield
+    except LaplaceError as error:
+        if not part:
+            raise
+        where = f"{part.format(partition)}, rows {first} to {first + rows - 1}"
+        data = {**error.data, "partition": partition, "first": first}
+        raise type(error)(f"In {where}: {error.message}", error.code, data) from error
+
+
 @dataclass(slots=True)
 class Rows:
-    """A sample of rows: those with the smallest keys, which the seed draws."""
+    """A sample of rows in the order of the whole: those with the smallest keys, which the seed draws."""
 
     data: Labelled
     keys: Array
-    #: Where each row stands, (n, 2): its partition and its place there; the order of the whole.
-    places: Array
-    #: How many rows each partition has.
-    counts: dict[int, int]
+    #: The chunks that were read, in the order of the whole: partition (or what a chunk without one holds), rows.
+    counts: list[tuple[int, int]]
 
     @property
     def seen(self) -> int:
         """How many rows there are."""
-        return sum(self.counts.values())
+        return sum(rows for _, rows in self.counts)
 
 
 @dataclass(slots=True)
@@ -236,15 +246,8 @@ class Job:
         if held:
             yield Labelled.joined(held)
 
-    @contextlib.contextmanager
-    def _named(self, partition: int | None, first: int, rows: int) -> Iterator[None]:
-        """Errors say in which part of the data they arose, and at which of its rows."""
-        try:
-            yield
-        except LaplaceError as error:
-            where = f"{self.part.format(partition)}, rows {first} to {first + rows - 1}"
-            data = {**error.data, "partition": partition, "first": first}
-            raise type(error)(f"In {where}: {error.message}", error.code, data) from error
+    def _named(self, partition: int | None, first: int, rows: int) -> contextlib.AbstractContextManager[None]:
+        return named(self.part, partition, first, rows)
 
 
 @dataclass(frozen=True, slots=True)
@@ -301,7 +304,7 @@ def _fingerprint(shipped: bytes) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class SampleJob(Job):
-    """A sample of the rows, drawn by a seed: all of them where they are few."""
+    """A sample of the rows, drawn by a seed: all of them where they are few. Pieces are merged in their order."""
 
     rows: int = 0
     seed: int = 0
@@ -312,12 +315,10 @@ class SampleJob(Job):
         parts: list[Rows] = []
         la = engine_of(self.shipped)
         for number, data in enumerate(self._chunks(batches, partition)):
-            # Without a number of the partition the rows themselves say where they stand.
-            own = partition if partition is not None else _place(la._chunk_digest(data.x, data.y, None))
-            first = number * self.chunk_rows
-            keys = _uniforms(self.seed, self._offset(own) + first, len(data))
-            places = np.column_stack([np.full(len(data), own), np.arange(len(data)) + first])
-            parts.append(self._smallest(Rows(data, keys, places, {own: len(data)})))
+            # Without a number of the partition the rows themselves say which chunk they are.
+            own = _place(la._chunk_digest(data.x, data.y, None)) if partition is None else partition
+            first = self._offset(own) + (0 if partition is None else number * self.chunk_rows)
+            parts.append(self._smallest(Rows(data, _uniforms(self.seed, first, len(data)), [(own, len(data))])))
             if len(parts) == FAN_IN:
                 parts = [self.merged(parts)]
         if parts:
@@ -328,26 +329,28 @@ class SampleJob(Job):
             Rows(
                 Labelled.joined([part.data for part in values]),
                 np.concatenate([part.keys for part in values]),
-                np.concatenate([part.places for part in values]),
-                _added([part.counts for part in values]),
+                [count for part in values for count in part.counts],
             )
         )
 
-    def _offset(self, partition: int) -> int:
-        """Where a partition's keys begin; where that is not known, far from those of any other."""
-        return partition * 2**45 if self.before is None else self.before[partition]
+    def _offset(self, own: int) -> int:
+        """Where the keys of a partition or chunk begin; where that is not known, far from those of any other."""
+        return (self.before or {}).get(own, own * 2**45)
 
-    def in_whole(self, counts: dict[int, int]) -> SampleJob:
+    def in_whole(self, counts: list[tuple[int, int]]) -> SampleJob:
         """The same sample with the place of every row in the whole."""
-        order = sorted(counts)
-        starts = np.cumsum([0, *(counts[own] for own in order[:-1])])
-        return replace(self, before=dict(zip(order, map(int, starts), strict=True)))
+        before: dict[int, int] = {}
+        seen = 0
+        for own, rows in counts:
+            before.setdefault(own, seen)
+            seen += rows
+        return replace(self, before=before)
 
     def _smallest(self, rows: Rows) -> Rows:
         if len(rows.keys) <= self.rows:
             return rows
         kept = np.sort(np.argpartition(rows.keys, self.rows - 1)[: self.rows])
-        return Rows(rows.data[kept], rows.keys[kept], rows.places[kept], rows.counts)
+        return Rows(rows.data[kept], rows.keys[kept], rows.counts)
 
 
 def _uniforms(seed: int, first: int, count: int) -> Array:
@@ -356,20 +359,8 @@ def _uniforms(seed: int, first: int, count: int) -> Array:
     return np.random.Generator(stream).random(first % 4 + count)[first % 4 :]
 
 
-def _added(counts: list[dict[int, int]]) -> dict[int, int]:
-    total: Counter[int] = Counter()
-    for own in counts:
-        total.update(own)
-    return dict(total)
-
-
 def _place(digest: bytes) -> int:
-    return int.from_bytes(digest[:5], "big")
-
-
-def in_order(rows: Rows) -> Labelled:
-    """The rows in the order of the whole."""
-    return rows.data[np.lexsort((rows.places[:, 1], rows.places[:, 0]))]
+    return int.from_bytes(digest[:8], "big")
 
 
 @dataclass(frozen=True, slots=True)
@@ -382,18 +373,24 @@ class Predict:
     prefix: str = ""
     options: dict[str, Any] = field(default_factory=dict)
 
-    def table(self, table: Any) -> Any:
-        """A table with the columns added."""
-        return with_columns(table, self.of(table))
+    def table(self, table: Any, part: str = "", number: int | None = None) -> Any:
+        """A table with the columns added. Errors say which `part` of the data it is, where that is given."""
+        return with_columns(table, self.of(table, part, number))
 
-    def of(self, table: Any) -> dict[str, Array]:
+    def of(self, table: Any, part: str = "", number: int | None = None) -> dict[str, Array]:
         """The columns for the rows of a table."""
-        if count_of(table) == 0:
+        rows = count_of(table)
+        if rows == 0:
             raise StateError("An empty table has no prediction; its columns are known from another one.", "INTERNAL")
-        return self.of_examples(self.columns.examples(table))
+        with named(part, number, 0, rows):
+            return self._columns(self.columns.examples(table))
 
-    def of_examples(self, x: Any) -> dict[str, Array]:
+    def of_examples(self, x: Any, part: str = "", number: int | None = None) -> dict[str, Array]:
         """The columns for rows of examples (n, ...)."""
+        with named(part, number, 0, len(x)):
+            return self._columns(x)
+
+    def _columns(self, x: Any) -> dict[str, Array]:
         la = engine_of(self.shipped)
         answer = la.predict(x, uncertainty=False, **self.options)
         numbers = has_numbers(la.likelihood)
