@@ -105,7 +105,7 @@ function withExamplesApart(graph: Graph): TypedGraph {
 }
 
 function typed(graph: Graph): TypedGraph {
-  return { graph, types: inferTypes(graph) }
+  return { graph, types: new Map(inferTypes(graph)) }
 }
 
 /**

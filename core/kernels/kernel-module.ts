@@ -6,11 +6,15 @@
  */
 import { bytes as relaxedBytes } from './generated/relaxed-simd.js'
 import { bytes as simdBytes } from './generated/simd.js'
+import { allowRelaxedSimd, wantedBuild } from './host.js'
 import { pause } from './interruption.js'
 import type { RealArray } from './plain.js'
 
 /** Which kernels run: with fused multiply-add, with plain SIMD, or the TypeScript twins. */
-export type KernelBuild = 'relaxed-simd' | 'simd' | 'plain'
+export type KernelBuild = (typeof BUILDS)[number]
+
+/** The fastest first. */
+const BUILDS = ['relaxed-simd', 'simd', 'plain'] as const
 
 /** What the module exports; addresses and counts are integers. Its source is core/kernels/assembly/index.ts. */
 export interface KernelExports {
@@ -160,7 +164,9 @@ export function useKernelBuild(build: KernelBuild): boolean {
 
 /** The kernels, or `undefined` where the runtime has no WebAssembly SIMD or refuses it. */
 export function kernels(): KernelExports | undefined {
-  if (chosen === undefined && !useKernelBuild('relaxed-simd') && !useKernelBuild('simd')) useKernelBuild('plain')
+  if (chosen === undefined) {
+    BUILDS.slice(Math.max(0, BUILDS.findIndex(build => build === wantedBuild()))).some(useKernelBuild)
+  }
   if (module === undefined) return undefined
   instance ??= instantiate(module)
   return instance
@@ -216,13 +222,19 @@ function compile(build: 'relaxed-simd' | 'simd'): object | undefined {
   const api = (globalThis as { WebAssembly?: WebAssemblyApi }).WebAssembly
   if (api === undefined) return undefined
   try {
-    if (build === 'relaxed-simd' && !api.validate(RELAXED_PROBE)) return undefined
+    if (build === 'relaxed-simd' && !takesRelaxedSimd(api)) return undefined
     const bytes = decode(build === 'simd' ? simdBytes : relaxedBytes)
     return api.validate(bytes) ? new api.Module(bytes) : undefined
   } catch {
     // A content policy may forbid compiling; old browsers refuse large modules on their main thread.
     return undefined
   }
+}
+
+function takesRelaxedSimd(api: WebAssemblyApi): boolean {
+  if (api.validate(RELAXED_PROBE)) return true
+  allowRelaxedSimd()
+  return api.validate(RELAXED_PROBE)
 }
 
 function decode(base64: string): Uint8Array {

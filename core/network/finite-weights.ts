@@ -2,7 +2,7 @@
 import { DataError, UntrustedInputError } from '../errors/errors.js'
 import type { Graph } from '../graph/graph.js'
 import { isFloat } from '../ops/element-types.js'
-import type { Precision } from '../tensor/tensor.js'
+import type { Precision, TensorData } from '../tensor/tensor.js'
 
 /** A weight that is no finite number. */
 interface BadWeight {
@@ -22,7 +22,7 @@ function badWeight(graph: Graph): BadWeight | undefined {
   if (sound.has(graph)) return undefined
   const parameters = new Set(graph.parameters.map(({ name }) => name))
   for (const [name, { dtype, data }] of graph.initializers) {
-    if (!isFloat(dtype)) continue
+    if (!isFloat(dtype) || allFinite(data)) continue
     const at = parameters.has(name)
       ? data.findIndex((value: number) => !Number.isFinite(value))
       : data.findIndex((value: number) => Number.isNaN(value))
@@ -30,6 +30,13 @@ function badWeight(graph: Graph): BadWeight | undefined {
   }
   sound.add(graph)
   return undefined
+}
+
+/** 0 times anything finite is 0. */
+function allFinite(data: TensorData): boolean {
+  let sum = 0
+  for (let i = 0; i < data.length; i++) sum += 0 * data[i]
+  return sum === 0
 }
 
 function sentence({ name, at, value }: BadWeight): string {

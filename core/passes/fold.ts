@@ -6,8 +6,10 @@ import type { InferredValue } from '../ops/operator.js'
 import { operatorFor } from '../ops/registry.js'
 import { elementsPerExample, sameShape } from '../ops/shape-rules.js'
 import type { Tensor } from '../tensor/tensor.js'
-import { heapContext, inferTypes } from './infer.js'
+import { heapContext, inferTypes, rememberTypes } from './infer.js'
 import { foldingMeter } from './value-limits.js'
+
+type Types = ReadonlyMap<string, InferredValue>
 
 /**
  * The graph with its nodes in topological order (the given order where it is one already).
@@ -48,7 +50,12 @@ export function sortNodes(graph: Graph): Graph {
       })
     }
   }
-  return { ...graph, nodes: topologicalOrder(graph.nodes, available) }
+  return { ...graph, nodes: sameOr(graph.nodes, topologicalOrder(graph.nodes, available)) }
+}
+
+/** The list that was given where the new one is equal: what is known of its nodes is found by it. */
+function sameOr(given: readonly Node[], nodes: readonly Node[]): readonly Node[] {
+  return nodes.length === given.length && nodes.every((node, i) => node === given[i]) ? given : nodes
 }
 
 /** Depth first without recursion, so that very deep networks do not exhaust the stack. */
@@ -93,8 +100,9 @@ export function removeDead(graph: Graph): Graph {
     for (const name of node.inputs) needed.add(name)
   }
   for (const { name } of graph.parameters) needed.add(name)
-  return { ...graph, nodes: nodes.reverse(),
-    initializers: new Map([...graph.initializers].filter(([name]) => needed.has(name))) }
+  const kept = [...graph.initializers].filter(([name]) => needed.has(name))
+  return { ...graph, nodes: sameOr(graph.nodes, nodes.reverse()),
+    initializers: kept.length === graph.initializers.size ? graph.initializers : new Map(kept) }
 }
 
 /** What constant folding may take for constant. */
@@ -107,7 +115,12 @@ export interface FoldOptions {
 }
 
 /** The graph with everything that does not depend on the inputs (nor on parameters, unless asked) worked out. */
-export function foldConstants(graph: Graph, { foldParameters = false }: FoldOptions = {}): Graph {
+export function foldConstants(graph: Graph, options: FoldOptions = {}): Graph {
+  return folded(graph, options).graph
+}
+
+/** The folded graph, and the types that its values have had before: they keep them. */
+function folded(graph: Graph, { foldParameters = false }: FoldOptions): { graph: Graph, types: Types } {
   const source = foldParameters ? { ...graph, parameters: [] } : graph
   const types = inferTypes(source)
   const parameters = new Set(source.parameters.map(parameter => parameter.name))
@@ -124,7 +137,8 @@ export function foldConstants(graph: Graph, { foldParameters = false }: FoldOpti
     })
     return false
   })
-  return removeDead({ ...graph, nodes, initializers })
+  const same = nodes.length === source.nodes.length
+  return { graph: removeDead(same ? graph : { ...graph, nodes, initializers }), types }
 }
 
 function constantOutputs(node: Node, known: ReadonlyMap<string, Tensor>, types: ReadonlyMap<string, InferredValue>,
@@ -142,21 +156,26 @@ const RENAMING = new Set(['Identity', 'Dropout', 'Cast', 'Reshape', 'Flatten', '
 
 /** The graph without nodes that pass their input on unchanged; names of outputs stay. */
 export function removeIdentities(graph: Graph): Graph {
-  const types = inferTypes(graph)
+  return withoutIdentities(graph, inferTypes(graph))
+}
+
+function withoutIdentities(graph: Graph, types: Types): Graph {
   const renamed = new Map<string, string>()
   const outputs = new Set(graph.outputs)
   const nodes: Node[] = []
   for (const original of graph.nodes) {
-    const node = { ...original, inputs: original.inputs.map(name => renamed.get(name) ?? name) }
+    const node = original.inputs.some(name => renamed.has(name))
+      ? { ...original, inputs: original.inputs.map(name => renamed.get(name) ?? name) }
+      : original
     const [input, output] = [node.inputs[0], node.outputs[0]]
     if (passesOn(node, types) && !outputs.has(output) && node.outputs.slice(1).every(name => !isUsed(graph, name))) {
       renamed.set(output, input)
     } else nodes.push(node)
   }
-  return removeDead({ ...graph, nodes })
+  return removeDead({ ...graph, nodes: sameOr(graph.nodes, nodes) })
 }
 
-function passesOn(node: Node, types: ReadonlyMap<string, InferredValue>): boolean {
+function passesOn(node: Node, types: Types): boolean {
   if (!RENAMING.has(node.op) && !isIdentityTransposition(node)) return false
   if (node.op === 'Cast' && node.attributes['storage'] !== undefined) return false
   const [from, to] = [types.get(node.inputs[0]), types.get(node.outputs[0])]
@@ -179,5 +198,8 @@ function isUsed(graph: Graph, name: string): boolean {
  * @throws GraphError BAD_GRAPH, BATCH_AXIS, UNSUPPORTED_OPERATOR
  */
 export function simplify(graph: Graph, options: FoldOptions = {}): Graph {
-  return removeIdentities(foldConstants(removeDead(sortNodes(graph)), options))
+  const { graph: constant, types } = folded(removeDead(sortNodes(graph)), options)
+  const simple = withoutIdentities(constant, types)
+  if (options.foldParameters !== true) rememberTypes(simple, types)
+  return simple
 }

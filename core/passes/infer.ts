@@ -19,6 +19,11 @@ const SMALLEST_KNOWN_VALUE = 64
 /** Elements worked out so far, by the map of types that they went into. */
 const evaluated = new WeakMap<object, number>()
 
+/** What was found out before, by the nodes: passes hand on what they do not change, and ask again and again. */
+const inferredBefore = new WeakMap<Graph['nodes'], (Pick<Graph, 'inputs' | 'initializers' | 'parameters'> & {
+  readonly types: ReadonlyMap<string, InferredValue>
+})[]>()
+
 /**
  * Storage from the heap, for single evaluations. Constants last as long as the graph: from a pool they would be written
  * over by later nodes.
@@ -30,10 +35,34 @@ export const heapContext: KernelContext = { allocate }
  * graph whose nodes are in topological order.
  * @throws GraphError BATCH_AXIS when a node would mix examples, UNSUPPORTED_OPERATOR, BAD_GRAPH
  */
-export function inferTypes(graph: Graph): Map<string, InferredValue> {
+export function inferTypes(graph: Graph): ReadonlyMap<string, InferredValue> {
+  const { nodes, inputs, initializers, parameters } = graph
+  const before = inferredBefore.get(nodes)?.find(each =>
+    each.inputs === inputs && each.initializers === initializers &&
+    each.parameters === parameters
+  )
+  if (before !== undefined) return before.types
   const types = givenTypes(graph)
-  for (const node of graph.nodes) inferNode(node, types)
+  for (const node of nodes) inferNode(node, types)
+  keepTypes(graph, types)
   return types
+}
+
+function keepTypes({ nodes, inputs, initializers, parameters }: Graph,
+  types: ReadonlyMap<string, InferredValue>): void {
+  inferredBefore.set(nodes, [...inferredBefore.get(nodes) ?? [], { inputs, initializers, parameters, types }])
+}
+
+/** Spares inferring the types of a graph that was made from another one, whose values have kept theirs. */
+export function rememberTypes(graph: Graph, before: ReadonlyMap<string, InferredValue>): void {
+  const types = givenTypes(graph)
+  for (const { outputs } of graph.nodes) {
+    for (const name of outputs) {
+      const type = before.get(name)
+      if (type !== undefined) types.set(name, type)
+    }
+  }
+  keepTypes(graph, types)
 }
 
 /** The types of the values that a graph starts from: its inputs and initialisers. @throws GraphError BATCH_AXIS */

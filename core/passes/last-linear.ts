@@ -48,6 +48,17 @@ export function describeLastLayer({ weight, bias, in: inputs, out }: LinearOpera
  * @throws GraphError NO_LAST_LAYER naming the node that was found instead
  */
 export function findLastLayer(graph: Graph, output: string): FoundLastLayer {
+  const before = foundBefore.get(graph)
+  if (before?.output === output) return before.layer
+  const layer = searchLastLayer(graph, output)
+  foundBefore.set(graph, { output, layer })
+  return layer
+}
+
+/** Of a graph that never changes, as several steps of a fit ask for it. */
+const foundBefore = new WeakMap<Graph, { readonly output: string, readonly layer: FoundLastLayer }>()
+
+function searchLastLayer(graph: Graph, output: string): FoundLastLayer {
   const network = simplify({ ...graph, outputs: [output] })
   const types = inferTypes(network)
   const found = findMovedResults(network, output, types)

@@ -94,12 +94,26 @@ export function valueRange(graph: Graph, types: Types, wanted: string): Range {
     known.set(name, found)
     return found
   }
-  for (const node of graph.nodes) {
+  for (const node of decisiveNodes(graph, wanted)) {
     const inputs = node.inputs.map(name => (name === '' ? ANY : rangeOf(name)))
     const found = nodeRange(node, inputs, { types, producers, rangeOf })
     for (const name of node.outputs) known.set(name, found)
   }
   return rangeOf(wanted)
+}
+
+/** The nodes that decide about a range, in order: behind a product, say, it is unbounded whatever its operands are. */
+function decisiveNodes({ nodes }: Graph, wanted: string): Node[] {
+  const needed = new Set([wanted])
+  return nodes.toReversed().filter(node => {
+    if (!node.outputs.some(name => needed.has(name)) || !isBounded(node.op)) return false
+    for (const name of node.inputs) needed.add(name)
+    return true
+  }).reverse()
+}
+
+function isBounded(op: string): boolean {
+  return REARRANGING.has(op) || SUMS.has(op) || op in UNARY || op in VARIADIC
 }
 
 function constantRange(value: InferredValue | undefined): Range {
@@ -145,11 +159,12 @@ function isAtLeast(name: string, term: string, known: Pick<Known, 'producers' | 
   if (name === term) return true
   if (node === undefined) return false
   const { op, inputs } = node
-  const some = inputs.findIndex(input => isAtLeast(input, term, known))
+  const first = (): number => inputs.findIndex(input => isAtLeast(input, term, known))
   if (op === 'Add' || op === 'Sum') {
+    const some = first()
     return some >= 0 && inputs.every((input, i) => i === some || known.rangeOf(input).low >= 0)
   }
-  if (op === 'Max') return some >= 0
-  if (op === 'Clip') return some === 0 && (inputs[2] ?? '') === ''
+  if (op === 'Max') return first() >= 0
+  if (op === 'Clip') return (inputs[2] ?? '') === '' && isAtLeast(inputs[0], term, known)
   return SUMS.has(op) && inputs[0] === term
 }

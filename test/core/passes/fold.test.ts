@@ -3,6 +3,7 @@ import { runGraph } from '../../../core/engine/typescript.js'
 import { GraphBuilder } from '../../../core/graph/builder.js'
 import { BATCH, type Graph, type Node } from '../../../core/graph/graph.js'
 import { foldConstants, removeDead, removeIdentities, simplify, sortNodes } from '../../../core/passes/fold.js'
+import { inferTypes } from '../../../core/passes/infer.js'
 import { float64, tensor } from '../../../core/tensor/tensor.js'
 
 const ops = (graph: Graph): string[] => graph.nodes.map(node => node.op)
@@ -94,4 +95,20 @@ t.test('very deep networks do not exhaust the stack', async t => {
   const nodes = Array.from({ length: 20000 },
     (_, i) => node('Neg', [i === 0 ? 'x' : `h${i - 1}`], [i === 19999 ? 'y' : `h${i}`])).reverse()
   t.equal(sortNodes(graphOf(nodes)).nodes[0].outputs[0], 'h0')
+})
+
+t.test('of a simple graph nothing is made again, and what is known of its nodes is found again', async t => {
+  const { graph, output } = network()
+  const simple = simplify(graph)
+  const again = simplify({ ...simple, outputs: [output] })
+  t.equal(again.nodes, simple.nodes)
+  t.equal(again.initializers, simple.initializers)
+  t.equal(inferTypes(again), inferTypes(simple))
+  // What was handed on is what would be found.
+  t.same([...inferTypes({ ...simple, nodes: [...simple.nodes] })].sort(), [...inferTypes(simple)].sort())
+  const other = new Map([...simple.initializers].map(([name, value]) => [name, name === 'w'
+    ? float64([2, 2], [1, 2, 3, 4])
+    : value]
+  ))
+  t.same(inferTypes({ ...simple, initializers: other }).get('w')?.shape, [2, 2], 'other weights are looked at')
 })
