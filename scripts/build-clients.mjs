@@ -2,7 +2,7 @@
 //
 // Each client carries polylaplace.mjs, small, so that the process answers quickly; worker.mjs, the compute threads;
 // worker-thread.mjs, threads that share one computation; hdf5-thread.mjs, which reads a file and is ended; and beside
-// them modules that a thread loads when it first needs them (readers of files).
+// them modules that a thread loads when it first needs them (readers of files). Python's has the command line too.
 // `node scripts/build-clients.mjs --server DIR` writes only these, for tests.
 import { build, transform } from 'esbuild'
 import { createHash } from 'node:crypto'
@@ -94,11 +94,37 @@ const SHORTEN_DRAWING = {
   },
 }
 
+/** What the command line reads of its package's files, as a part of its bundle, and the JPEG decoder's code beside it. */
+const PACKAGE_FILES = {
+  name: 'package-files',
+  setup: ({ onLoad }) => {
+    onLoad({ filter: /[\\/]cli[\\/]files[\\/]package-files\.ts$/ }, async () => {
+      const compressed = async path => brotliCompressSync(await readFile(join(root, path))).toString('base64')
+      const names = ['demo/digits.json', 'demo/digits.onnx']
+      const files = Object.fromEntries(await Promise.all(names.map(async name => [name, await compressed(name)])))
+      return { loader: 'js', contents: `import { brotliDecompressSync } from 'node:zlib'
+        const files = ${JSON.stringify(files)}
+        export const packageFile = async path =>
+          new Uint8Array(brotliDecompressSync(Buffer.from(files[path], 'base64')))
+        export const packageVersion = async () => ${JSON.stringify(version)}` }
+    })
+    onLoad({ filter: /[\\/]cli[\\/]data[\\/]image\.ts$/ }, async ({ path }) => {
+      const source = await readFile(path, 'utf8')
+      const found = `createRequire(import.meta.url).resolve('${JPEG_DECODER}')`
+      if (!source.includes(found)) throw new Error(`${path} finds the JPEG decoder in another way than expected.`)
+      return { loader: 'ts', contents: source.replace(found, `new URL('${basename(JPEG_DECODER)}', import.meta.url)`) }
+    })
+  },
+}
+
+/** WebAssembly that the command line reads when it first needs it. */
+const JPEG_DECODER = '@jsquash/jpeg/codec/dec/mozjpeg_dec.wasm'
+
 /**
  * Bundles modules, given by the names of their files; with `splitting`, what they share or import dynamically becomes
  * further files. The result maps names to texts.
  */
-async function bundle(entries, { define = {}, splitting = false } = {}) {
+async function bundle(entries, { define = {}, splitting = false, plugins = [] } = {}) {
   const { outputFiles } = await build({
     absWorkingDir: root,
     entryPoints: Object.entries(entries).map(([name, entry]) => ({ in: entry, out: name })),
@@ -114,7 +140,7 @@ async function bundle(entries, { define = {}, splitting = false } = {}) {
     charset: 'utf8',
     external: [...EXTERNAL, './worker.mjs'],
     alias: ALIAS,
-    plugins: [BUNDLE_LINEAR_SOLVE, COMPRESS_HDF5, SHORTEN_DRAWING, ...(splitting ? [FEW_FILES] : [])],
+    plugins: [BUNDLE_LINEAR_SOLVE, COMPRESS_HDF5, SHORTEN_DRAWING, ...plugins],
     define,
     minifySyntax: true,
     minifyWhitespace: true,
@@ -134,8 +160,10 @@ const PRODUCTS = { 'product-thread': 'node/runtime/product-thread.mts' }
 
 /** The server's files. `worker` may be another module with the task of the compute threads. */
 async function bundleServer(worker = COMPUTING.worker) {
-  const computing = new Map([...await bundle(worker === COMPUTING.worker ? COMPUTING : { worker }, { splitting: true }),
-    ...await bundle(PRODUCTS)])
+  const computing = new Map([...await bundle(worker === COMPUTING.worker ? COMPUTING : { worker }, {
+    splitting: true,
+    plugins: [FEW_FILES],
+  }), ...await bundle(PRODUCTS)])
   const hash = createHash('sha256')
   for (const [name, text] of computing) hash.update(name).update('\0').update(text)
   const buildHash = hash.digest('hex').slice(0, 16)
@@ -143,6 +171,12 @@ async function bundleServer(worker = COMPUTING.worker) {
     define: { POLYLAPLACE_VERSION: JSON.stringify(version), POLYLAPLACE_BUILD: JSON.stringify(buildHash) },
   })
   return new Map([...main, ...computing])
+}
+
+/** The command line, for Python: R's package would be larger than R's check allows. */
+async function bundleCommandLine() {
+  const files = await bundle({ cli: 'cli/main.ts' }, { splitting: true, plugins: [PACKAGE_FILES] })
+  return files.set(basename(JPEG_DECODER), await readFile(join(root, 'node_modules', JPEG_DECODER)))
 }
 
 async function writeServer(folder, files) {
@@ -204,7 +238,8 @@ if (flag === '--server') {
   await writeServer(resolve(folder), await bundleServer(worker))
 } else {
   const files = await bundleServer()
-  await writeServer(join(root, 'clients/python/src/polylaplace/_node'), files)
+  await writeServer(join(root, 'clients/python/src/polylaplace/_node'),
+    new Map([...files, ...await bundleCommandLine()]))
   await writeServer(join(root, 'clients/r/inst/node'), files)
   const entries = await errorTable()
   await writeIfChanged(join(root, 'clients/python/src/polylaplace/_error_table.py'), pythonTable(entries))

@@ -20,7 +20,7 @@ python_environment "$work/tools" build hatchling twine
 "$work/tools/bin/twine" check --strict "$out"/polylaplace-*
 for file in "$out"/polylaplace-*.whl; do
   "$work/tools/bin/python" -m zipfile -l "$file" > "$work/names"
-  for name in py.typed __init__.py _node/polylaplace.mjs _node/worker.mjs; do
+  for name in py.typed __init__.py _node/polylaplace.mjs _node/worker.mjs _node/cli.mjs; do
     grep -q "polylaplace/$name" "$work/names" || { echo "The wheel lacks $name." >&2; exit 1; }
   done
 done

@@ -17,7 +17,7 @@ class CustomBuildHook(BuildHookInterface):  # type: ignore[type-arg]
         """Runs before the files are collected; an editable install is a build too."""
         missing = [
             name
-            for name in ("polylaplace.mjs", "worker.mjs", "worker-thread.mjs")
+            for name in ("polylaplace.mjs", "worker.mjs", "worker-thread.mjs", "cli.mjs")
             if not (Path(self.root) / BUNDLE / name).is_file()
         ]
         if missing:
