@@ -94,7 +94,7 @@ const SHORTEN_DRAWING = {
   },
 }
 
-/** What the command line reads of its package's files, as a part of its bundle, and the JPEG decoder's code beside it. */
+/** What the command line reads of its package's files, inside of its bundle, and the JPEG decoder beside it. */
 const PACKAGE_FILES = {
   name: 'package-files',
   setup: ({ onLoad }) => {
