@@ -1,11 +1,16 @@
 /**
- * @file What single training rows do to a posterior, in closed form: the linearised network without row n, by one
- * Newton step from the weights of the fit. With P_-n = P - J_n' Lambda_n J_n / (sigma^2 T) the weights move by
- * P_-n^-1 J_n' r_n / (sigma^2 T), r_n the slope of the row's loss by its outputs (Cook 1977; Koh and Liang 2017; Nickl
- * et al. 2023). Exact for structure full; others take their own P for what has row n in it.
+ * @file What single training rows do to a posterior: the linearised network without row n, by one Newton step from the
+ * weights of the fit. With P_-n the precision of the other rows the weights move by P_-n^-1 J_n' r_n / (sigma^2 T), r_n
+ * the slope of the row's loss by its outputs (Cook 1977; Koh and Liang 2017; Nickl et al. 2023).
+ *
+ * P_-n is that of the posterior that has forgotten the row. Where P = P_-n + J_n' Lambda_n J_n / (sigma^2 T), for full
+ * curvatures, each block of block-diagonal ones and all rows of `functional`, all follows in closed form from
+ * S_n = J_n P^-1 J_n'; sums of another kind have the row's part taken away.
  */
 import { checkBytes } from '../budget/memory.js'
 import { throwIfCancelled, type WorkOptions } from '../budget/progress.js'
+import { gathered } from '../curvature/blocks.js'
+import type { NetworkCurvature } from '../curvature/curvature.js'
 import { OptionError } from '../errors/errors.js'
 import { gemm } from '../kernels/linear-algebra.js'
 import { checkLabels } from '../likelihood/labels.js'
@@ -14,11 +19,13 @@ import { likelihoodModel } from '../likelihood/registry.js'
 import { leaveOneOut } from '../linear-model/leave-one-out.js'
 import { sliceExamples } from '../network/batches.js'
 import { networkInputs } from '../network/input-rows.js'
+import { placesOfBlock } from '../network/parameter-blocks.js'
 import { hessianFactor } from '../options/hyperparameters.js'
 import type { StructuredPosterior } from '../posterior/posterior.js'
 import type { Evaluator } from '../programs/evaluator.js'
-import { exampleCount, type Examples } from '../tensor/examples.js'
-import { float64, type Tensor } from '../tensor/tensor.js'
+import { exampleCount, exampleRange, type Examples } from '../tensor/examples.js'
+import { float64, rows as rowRange, type Tensor } from '../tensor/tensor.js'
+import { withChangedRows } from './changed-rows.js'
 import type { PosteriorState } from './posterior-state.js'
 import { type InputPrograms, predictionContext } from './programs-by-input.js'
 import { rowJacobian } from './row-jacobian.js'
@@ -49,34 +56,122 @@ export async function influence(state: PosteriorState, programs: InputPrograms, 
   const examples = exampleCount(x)
   const likelihood = likelihoodModel(state.options.likelihood, state.options.outputNoise)
   const { values: labels } = checkLabels(y, state.options.likelihood, examples, evaluator.network)
-  const { f, jacobian } = await linearised(evaluator, posterior, x, work)
-  const directions = posterior.covarianceTimes(jacobian, examples * outputs)
-  // One scale for loss and covariance: the outputs of the scaled problem are those of the plain one.
-  const factor = hessianFactor(posterior.settings)
-  const own = blocks(jacobian, directions, examples, outputs, posterior.size).map(value => value * factor)
-  const left = leaveOneOut({ likelihood, labels, examples, outputs }, f, own)
+  const rows = await linearised(evaluator, posterior, x, work)
+  const seen: SeenRows = { x, y, ...rows, likelihood, labels, examples, outputs }
+  const there = at === undefined ? undefined : await linearisedAt(state, programs, at, work)
+  const left = state.options.curvature === 'ggn' && state.fitted !== undefined && !takenAway(state.fitted)
+    ? inClosedForm(posterior, seen, there?.jacobian)
+    : await byForgetting(state, seen, there?.jacobian, work)
   const width = likelihood.targetWidth(outputs)
   const loss = Float64Array.from({ length: examples },
     (_, n) =>
       likelihood.loss(left.f.subarray(n * outputs, (n + 1) * outputs), labels.subarray(n * width, (n + 1) * width), 1,
         outputs))
-  const variance = Float64Array.from({ length: examples * outputs },
-    (_, i) => left.covariance[i * outputs + i % outputs] / factor)
-  return { mean: float64([examples, outputs], left.f), variance: float64([examples, outputs], variance),
-    loss: float64([examples], loss), change: at === undefined ?
-      undefined :
-      await changes(state, programs, at, directions, moves(likelihood, f, labels, left.f, factor, examples, outputs),
-        work) }
+  return { mean: float64([examples, outputs], left.f), variance: float64([examples, outputs], left.variance),
+    loss: float64([examples], loss),
+    change: there && left.change && float64([there.f.length / outputs, outputs, examples], left.change) }
+}
+
+/** Training rows, their outputs N x C and Jacobian (N C) x P. */
+interface SeenRows {
+  readonly x: Examples
+  readonly y: Tensor
+  readonly f: Float64Array
+  readonly jacobian: Float64Array
+  readonly likelihood: LikelihoodModel
+  readonly labels: Float64Array
+  readonly examples: number
+  readonly outputs: number
+}
+
+/** Outputs and variances of every row by the others, N x C, and the changes of other rows, (M C) x N. */
+interface LeftOutRows {
+  readonly f: Float64Array
+  readonly variance: Float64Array
+  readonly change: Float64Array | undefined
+}
+
+/** Whether rows are no part of P of their own, so that a sum without each is made anew. */
+function takenAway({ structure }: NetworkCurvature): boolean {
+  return structure === 'kron' || structure === 'diag'
+}
+
+/** From S_n, one block after another: what blocks say of outputs adds up. */
+function inClosedForm(posterior: StructuredPosterior, { f, jacobian, likelihood, labels, examples, outputs }: SeenRows,
+  there: Float64Array | undefined): LeftOutRows {
+  const { size, slots, curvature } = posterior
+  const whole = posterior.covarianceTimes(jacobian, examples * outputs)
+  // One scale for loss and covariance: the outputs of the scaled problem are those of the plain one.
+  const factor = hessianFactor(posterior.settings)
+  const left = { f: f.slice(), variance: new Float64Array(f.length),
+    change: there && new Float64Array(there.length / size * examples) }
+  const parts = curvature.structure === 'blockdiag'
+    ? curvature.blocks.map(block => placesOfBlock(slots, block.slots))
+    : [undefined]
+  for (const places of parts) {
+    const part = (values: Float64Array): Float64Array => places === undefined ? values : gathered(values, size, places)
+    const width = places?.length ?? size
+    const directions = part(whole)
+    const own = blocks(part(jacobian), directions, examples, outputs, width).map(value => value * factor)
+    const other = leaveOneOut({ likelihood, labels, examples, outputs }, f, own)
+    for (let i = 0; i < f.length; i++) {
+      left.f[i] += other.f[i] - f[i]
+      left.variance[i] += other.covariance[i * outputs + i % outputs] / factor
+    }
+    if (there === undefined || left.change === undefined) continue
+    const moved = moves(likelihood, f, labels, other.f, factor, examples, outputs)
+    addChanges(left.change, part(there), directions, moved, width, outputs)
+  }
+  return left
+}
+
+/** From the posteriors that have forgotten each row. */
+async function byForgetting(state: PosteriorState,
+  { x, y, f, jacobian, likelihood, labels, examples, outputs }: SeenRows, there: Float64Array | undefined,
+  { signal, onProgress }: WorkOptions): Promise<LeftOutRows> {
+  const { size, settings } = state.structured
+  const factor = hessianFactor(settings)
+  const count = there === undefined ? 0 : there.length / size
+  const residual = likelihood.residual(f, labels, examples, outputs)
+  const left = { f: f.slice(), variance: new Float64Array(f.length),
+    change: there && new Float64Array(count * examples) }
+  for (let n = 0; n < examples; n++) {
+    throwIfCancelled(signal)
+    const others = await withChangedRows(state, 'remove', exampleRange(x, n, n + 1), rowRange(y, n, n + 1),
+      signal === undefined ? {} : { signal })
+    const own = jacobian.subarray(n * outputs * size, (n + 1) * outputs * size)
+    const directions = others.structured.covarianceTimes(own, outputs)
+    const step = new Float64Array(size)
+    gemm(true, false, size, 1, outputs, factor, directions, residual.subarray(n * outputs, (n + 1) * outputs), 0, step)
+    gemm(false, false, outputs, 1, size, 1, own, step, 1, left.f.subarray(n * outputs, (n + 1) * outputs))
+    const covariance = blocks(own, directions, 1, outputs, size)
+    for (let c = 0; c < outputs; c++) left.variance[n * outputs + c] = covariance[c * outputs + c]
+    if (there !== undefined) {
+      const moved = new Float64Array(count)
+      gemm(false, false, count, 1, size, 1, there, step, 0, moved)
+      for (let i = 0; i < count; i++) if (left.change !== undefined) left.change[i * examples + n] = moved[i]
+    }
+    onProgress?.({ stage: 'predict', done: n + 1, total: examples })
+  }
+  return left
 }
 
 function refuse(
-  { choice, mode, structured: { curvature }, evaluator: { network: { positions } } }: PosteriorState,
+  { choice, mode, examples, options: { factored }, structured: { curvature }, evaluator: { network: { positions } } }:
+    PosteriorState,
 ): void {
   if (choice !== undefined || mode !== undefined || curvature.structure === 'lowrank') {
     throw new OptionError('BAD_COMBINATION',
       'The influence of rows is that on the network and its posterior; the prior and answer of this one come from its '
         + "rows by a linear model. Fit with a structure ('kron', 'full', 'diag', ...) and give the prior precision, or "
         + "tune it by 'marglik' or 'grid'.", { option: 'structure' })
+  }
+  const some = factored?.of === 'functional' && factored.nSubset !== undefined && factored.nSubset < examples
+  if (factored !== undefined && (factored.of !== 'functional' || some)) {
+    throw new OptionError('BAD_COMBINATION',
+      `What a posterior of structure '${factored.of}'${some ? ' with a part of the rows' : ''} would be without one of `
+        + "its rows does not follow from it. Fit structure 'full', 'blockdiag', 'kron' or 'diag', or 'functional' with "
+        + 'all rows.', { option: 'structure', value: factored.of })
   }
   if (positions.length === 0) return
   throw new OptionError('BAD_COMBINATION',
@@ -131,20 +226,22 @@ function moves(likelihood: LikelihoodModel, f: Float64Array, labels: Float64Arra
   return moved.map(value => factor * value)
 }
 
-/** J* P^-1 J_n' m_n of every row n at the other rows, M x C x N. */
-async function changes(state: PosteriorState, programs: InputPrograms, at: Examples, directions: Float64Array,
-  moved: Float64Array, work: WorkOptions): Promise<Tensor> {
+/** The other rows, whose outputs are looked at. */
+function linearisedAt(state: PosteriorState, programs: InputPrograms, at: Examples,
+  work: WorkOptions): ReturnType<typeof linearised> {
   const { evaluator, posterior } = predictionContext(state, programs, at)
-  const { outputs } = evaluator.network
-  const { jacobian } = await linearised(evaluator, posterior, at, work)
-  const [count, columns] = [jacobian.length / posterior.size, moved.length]
+  return linearised(evaluator, posterior, at, work)
+}
+
+/** Adds J* P^-1 J_n' m_n of every row n at the other rows, (M C) x N. */
+function addChanges(sum: Float64Array, there: Float64Array, directions: Float64Array, moved: Float64Array, size: number,
+  outputs: number): void {
+  const [count, columns] = [there.length / size, moved.length]
   checkBytes('The influences', 8 * count * columns, 'Look at fewer rows at a time.')
   const together = new Float64Array(count * columns)
-  gemm(false, true, count, columns, posterior.size, 1, jacobian, directions, 0, together)
+  gemm(false, true, count, columns, size, 1, there, directions, 0, together)
   const rows = columns / outputs
-  const result = new Float64Array(count * rows)
   for (let i = 0; i < count; i++) {
-    for (let k = 0; k < columns; k++) result[i * rows + Math.floor(k / outputs)] += together[i * columns + k] * moved[k]
+    for (let k = 0; k < columns; k++) sum[i * rows + Math.floor(k / outputs)] += together[i * columns + k] * moved[k]
   }
-  return float64([exampleCount(at), outputs, rows], result)
 }

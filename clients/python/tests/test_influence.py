@@ -81,3 +81,18 @@ def test_answers_by_a_linear_model_are_refused() -> None:
     la = Laplace(weights, "classification", "auto").fit(X, y)
     with pytest.raises(OptionError, match="marglik"):
         la.influence(X, y)
+
+
+@pytest.mark.parametrize("structure", ["kron", "diag", "blockdiag"])
+def test_structures_give_what_has_forgotten_the_row(structure: str) -> None:
+    y = X @ [1.0, -2.0, 0.5] + 0.3 * rng.normal(size=25)
+    weights = {"0.weight": rng.normal(size=(1, 3)), "0.bias": rng.normal(size=1)}
+    la = Laplace(weights, "regression", "all", structure, prior_precision=2.0, sigma_noise=0.5, precision="float64")
+    la.fit(X, y)
+    answer = la.influence(X, y)
+    f, _ = la(X)
+    alone = Laplace(weights, "regression", "all", structure, prior_precision=2.0, sigma_noise=0.5, precision="float64")
+    rest = np.arange(25) != 7
+    _, f_var = alone.fit(X[rest], y[rest])(X[7:8])
+    np.testing.assert_allclose(answer["variance"][7], f_var[0, :, 0], rtol=1e-9)
+    np.testing.assert_allclose(answer["mean"][7], f[7] + 4 * f_var[0, 0, 0] * (f[7] - y[7]), rtol=1e-9)

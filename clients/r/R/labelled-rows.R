@@ -11,7 +11,7 @@ labelled_rows <- function(object, newdata, y, usage) {
   truth <- as_response(y, object$likelihood, object$levels)$y
   complete <- rows$keep & complete_rows(truth)
   if (!any(complete)) laplace_stop("There is no row without missing values.", "EMPTY_DATA")
-  list(x = rows_of(rows$x, complete), y = rows_of(truth, complete))
+  list(x = rows_of(rows$x, complete), y = rows_of(truth, complete), complete = complete)
 }
 
 #' The rows of the fit with their responses.

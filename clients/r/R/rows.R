@@ -12,6 +12,7 @@
 #' @param object a fitted `laplace` object.
 #' @param x rows: features as in [predict.laplace()]. To be forgotten, as they were fitted.
 #' @param y their responses; taken from `x` for fits by formula.
+#' @param weights how often each row counts; once by default.
 #' @return A new `laplace` object, which does not hold the training data; the given one stays as it is.
 #' @export
 #' @examplesIf laplace_available() && requireNamespace("nnet", quietly = TRUE)
@@ -20,17 +21,24 @@
 #' la <- laplace(Species ~ ., iris[1:120, ], model = fit, structure = "kron", prior_precision = 1)
 #' more <- add_rows(la, iris[121:150, ])
 #' forget(more, iris[121:150, ])
-add_rows <- function(object, x, y) changed_rows(object, "addRows", x, y, "add_rows(object, x, y)")
+add_rows <- function(object, x, y, weights = NULL) {
+  changed_rows(object, "addRows", x, y, weights, "add_rows(object, x, y)")
+}
 
 #' @rdname add_rows
 #' @export
-forget <- function(object, x, y) changed_rows(object, "forget", x, y, "forget(object, x, y)")
+forget <- function(object, x, y, weights = NULL) {
+  changed_rows(object, "forget", x, y, weights, "forget(object, x, y)")
+}
 
 #' A new object of other rows, without those of the fit, which are not all of them any more.
 #' @noRd
-changed_rows <- function(object, method, x, y, usage) {
+changed_rows <- function(object, method, x, y, weights, usage) {
   rows <- labelled_rows(object, x, y, usage)
-  result <- recalibrated(object, method, list(x = as_wire_examples(rows$x), y = as_wire_array(rows$y)))
+  params <- list(x = as_wire_examples(rows$x), y = as_wire_array(rows$y))
+  weights <- as_weights(weights, length(rows$complete))
+  if (!is.null(weights)) weights <- list(sampleWeight = as_wire_array(from_wire_array(weights$sampleWeight)[rows$complete]))
+  result <- recalibrated(object, method, c(params, weights))
   result[c("x", "y", "frame")] <- NULL
   result
 }

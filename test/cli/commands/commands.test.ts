@@ -246,7 +246,7 @@ t.test('inspect', async t => {
   const { forecasts } = JSON.parse((await run('inspect', model('digits'), '--rows', '1000', '--json')).out) as {
     forecasts: { subset: string, bytes: number, seconds: number }[]
   }
-  t.equal(forecasts.length, 7)
+  t.equal(forecasts.length, 9)
   t.ok(forecasts.every(({ bytes, seconds }) => bytes > 0 && seconds > 0))
   for (const rows of ['ten', '0', '1.5']) {
     t.match(await run('inspect', model('digits'), '--rows', rows), { code: 2, remarks: /rows/ })
@@ -353,6 +353,45 @@ t.test('fit without an option says what it chose; evaluate, conformalize, levels
   t.match(await run(...fit, '--validation', '1.5'), { code: 2, remarks: /between 0\s+and\s+1/ })
 })
 
+t.test('update adds rows and takes them away; influence leaves each out', async t => {
+  const { x, y } = referenceCase('regression-1d')
+  const rows = Array.from({ length: 20 }, (_, n) => `${Number(x.data[n])},${Number(y.data[n])}`)
+  const file = (name: string, part: readonly string[]): string => {
+    writeFileSync(inFolder(name), ['x,y', ...part, ''].join('\n'))
+    return inFolder(name)
+  }
+  const [first, more, all] = [file('first.csv', rows.slice(0, 12)), file('more.csv', rows.slice(12)),
+    file('all.csv', rows)]
+  const fit = async (data: string, out: string): Promise<Record<string, unknown>> =>
+    JSON.parse(
+      (await run('fit', model('regression-1d'), '--data', data, '--target', 'y', '--likelihood', 'regression',
+        '--subset', 'all', '--structure', 'blockdiag', '--blocks', 'tensor', '--prior-precision', '2', '--sigma-noise',
+        '0.5', '--out', out, '--json')).out,
+    )
+  const [small, whole] = [inFolder('small.posterior'), inFolder('whole.posterior')]
+  const [before, wanted] = [await fit(first, small), await fit(all, whole)]
+  const updated = inFolder('updated.posterior')
+  const added = JSON.parse((await run('update', small, '--data', more, '--out', updated, '--json')).out)
+  t.equal(added.examples, 20)
+  t.ok(Math.abs(added.logMarginalLikelihood - Number(wanted['logMarginalLikelihood'])) < 1e-8)
+  const said = await run('update', updated, '--forget', more, '--out', updated)
+  t.match(said, { code: 0, out: /20 before, 12 now/ })
+  const left = JSON.parse(
+    (await run('update', small, '--data', more, '--forget', more, '--out', updated, '--json')).out,
+  )
+  t.ok(Math.abs(left.logMarginalLikelihood - Number(before['logMarginalLikelihood'])) < 1e-8)
+  t.match(await run('update', small, '--out', updated), { code: 2, remarks: /--forget/ })
+  t.match(await run('update', small, '--forget', first, '--out', updated), { code: 1, remarks: /nothing is left/ })
+
+  const { mean, loss, change } = JSON.parse(
+    (await run('influence', whole, '--data', all, '--at', first, '--target', 'y', '--json')).out,
+  )
+  t.strictSame([mean.length, loss.length, change.length, change[0][0].length], [20, 20, 12, 20])
+  t.ok(Math.abs(loss[3] - (mean[3][0] - Number(y.data[3])) ** 2 / 2) < 1e-9)
+  t.match((await run('influence', whole, '--data', all, '--at', first, '--target', 'y')).out,
+    /row +left-out loss[^]*largest change/)
+})
+
 t.test('intervals, quantiles and novelty are columns', async t => {
   const train = writeCsv('line.csv', 'regression-1d', 'train', String)
   const [posterior, file] = [inFolder('auto-line.posterior'), inFolder('columns.csv')]
@@ -382,8 +421,8 @@ t.test('help, version, selftest', async t => {
   const help = await run('--help')
   t.match(help.out, 'polylaplace serve')
   t.same(help.out.split('\n').filter(line => line.length > 80), [])
-  for (const command of ['demo', 'inspect', 'fit', 'predict', 'evaluate', 'report', 'conformalize', 'export', 'convert',
-    'completion', 'selftest']) {
+  for (const command of ['demo', 'inspect', 'fit', 'predict', 'evaluate', 'report', 'conformalize', 'update',
+    'influence', 'export', 'convert', 'completion', 'selftest']) {
     t.match(help.out, `polylaplace ${command}`)
     t.match(await run(command, '--help'), { code: 0, out: `Usage: polylaplace ${command}` })
     t.match((await run(command, '--help')).out, `Example\n    polylaplace ${command}`)

@@ -37,3 +37,56 @@ for (const likelihood of ['classification', 'regression', 'multilabel', 'poisson
     }
   })
 }
+
+for (const structure of ['blockdiag', 'kron', 'diag', 'functional', 'full'] as const) {
+  t.test(`${structure}: each row is left out as the posterior that has forgotten it has it`, async t => {
+    const targets = drawer(6)(N, 2)
+    const classes = float64([N], Array.from({ length: N }, (_, i) => (i * 7 + 3) % 2))
+    const curvatures = structure === 'functional' ? ['ggn'] as const : ['ggn', 'empirical_fisher'] as const
+    for (const curvature of curvatures) {
+      for (const likelihood of ['regression', 'classification'] as const) {
+        const [y, width] = likelihood === 'regression' ? [targets, 2] : [classes, 1]
+        const options = { likelihood, curvature, subset: 'all', priorPrecision: [1, 2, 3, 4],
+          ...(likelihood === 'regression' ? { sigmaNoise: 0.5 } : {}) } as const
+        const posterior = await laplace(graph, { ...options, structure }).fit(x, y)
+        const { mean, variance, change } = await posterior.influence(x, y, { at: x })
+        const scale = likelihood === 'regression' ? 4 : 1
+        for (const n of [0, 5]) {
+          const row = exampleRange(x, n, n + 1) as Tensor
+          const label = float64([1, ...y.shape.slice(1)], y.data.slice(n * width, (n + 1) * width))
+          // All rows of `functional` are the full curvature, which can forget.
+          const whole = structure === 'functional'
+            ? await laplace(graph, { ...options, structure: 'full' }).fit(x, y)
+            : posterior
+          const without = await whole.forget(row, label)
+          const f = (await posterior.forward(row)).data
+          const S = (await without.functionalVariance(row)).covariance.data
+          const top = Math.max(f[0], f[1])
+          const total = Math.exp(f[0] - top) + Math.exp(f[1] - top)
+          const slope = [0, 1].map(c =>
+            likelihood === 'regression'
+              ? f[c] - label.data[c]
+              : Math.exp(f[c] - top) / total - Number(label.data[0] === c)
+          )
+          for (let c = 0; c < 2; c++) {
+            const left = f[c] + scale * (S[2 * c] * slope[0] + S[2 * c + 1] * slope[1])
+            t.ok(Math.abs(Number(mean.data[2 * n + c]) - left) < 1e-8 * (1 + Math.abs(left)), `${curvature} mean`)
+            t.ok(Math.abs(Number(variance.data[2 * n + c]) - S[3 * c]) < 1e-8 * S[3 * c], `${curvature} variance`)
+            const moved = Number(change?.data[(2 * n + c) * N + n])
+            t.ok(Math.abs(moved - left + f[c]) < 1e-8 * (1 + Math.abs(left)), `${curvature} change`)
+          }
+        }
+      }
+    }
+  })
+}
+
+t.test('structures that do not say what they would be without a row refuse, and name those that do', async t => {
+  const y = float64([N], Array.from({ length: N }, (_, i) => i % 2))
+  for (const options of [{ structure: 'ekfac' }, { structure: 'lowrank', rank: 3 }, { structure: 'functional',
+    nSubset: 3 }] as const) {
+    const posterior = await laplace(graph, { likelihood: 'classification', subset: 'all', priorPrecision: 1,
+      ...options }).fit(x, y)
+    await t.rejects(posterior.influence(x, y), { code: 'BAD_COMBINATION', message: /blockdiag/ })
+  }
+})

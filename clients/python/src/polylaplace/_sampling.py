@@ -39,10 +39,10 @@ class Sampling(PosteriorState):
         return {part: answer.get(part) for part in ("mean", "variance", "probabilities")}
 
     def influence(self, X: Any, y: Any, at: Any = None) -> dict[str, Array | None]:
-        """What single training rows do, in closed form: the linearised network and its posterior without each.
+        """What single training rows do: the linearised network and its posterior without each.
 
-        Exact for structure 'full', of whose precision the rows are parts; others take their own. Not for posteriors
-        that answer by a linear model ('auto', 'linearized').
+        In closed form for structures 'full', 'blockdiag' and 'functional' (of all rows); 'kron' and 'diag' forget each
+        row in turn. Not for posteriors that answer by a linear model ('auto', 'linearized').
 
         Args:
             X, y: rows of the fit (n, ...) and their labels, as for `fit`.
