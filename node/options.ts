@@ -28,11 +28,27 @@ export interface FitWork extends WorkOptions {
   readonly sampleWeight?: ArrayInput | undefined
 }
 
-/** sigmaNoise is the observation noise of regression, one number or one an output; the other likelihoods have none. */
+/** What each likelihood takes beside its name. */
+interface LikelihoodOptions {
+  /** Of regression: the observation noise, one number or one an output. */
+  readonly sigmaNoise?: CoreOptions['sigmaNoise']
+  /** Of classes and labels: the share of label smoothing. */
+  readonly labelSmoothing?: CoreOptions['labelSmoothing']
+  /** Of classes: how much each of them counts. */
+  readonly classWeight?: CoreOptions['classWeight']
+}
+
+/** A likelihood with those options alone that belong to it. */
+type LikelihoodWith<Name extends CoreOptions['likelihood'], Own extends keyof LikelihoodOptions> =
+  & { readonly likelihood: Name }
+  & Pick<LikelihoodOptions, Own>
+  & { readonly [Other in Exclude<keyof LikelihoodOptions, Own>]?: undefined }
+
 type LikelihoodChoice =
-  | { readonly likelihood: 'regression', readonly sigmaNoise?: number | ArrayLike<number> | undefined }
-  | { readonly likelihood: 'classification' | 'binary' | 'multilabel' | 'heteroscedastic' | 'poisson',
-    readonly sigmaNoise?: undefined }
+  | LikelihoodWith<'regression', 'sigmaNoise'>
+  | LikelihoodWith<'classification' | 'binary', 'labelSmoothing' | 'classWeight'>
+  | LikelihoodWith<'multilabel', 'labelSmoothing'>
+  | LikelihoodWith<'heteroscedastic' | 'poisson', never>
 
 /** One prior precision for each parameter is not for Kronecker factors; blocks are those of `blockdiag`. */
 type StructureChoice =
@@ -60,7 +76,7 @@ type TuneChoice =
     & (SubsetChoice<'auto' | 'last_layer' | 'all'> | SubnetworkSubset)
 
 type Remaining = Omit<CoreOptions,
-  'likelihood' | 'sigmaNoise' | 'structure' | 'blocks' | 'priorStructure' | 'tune' | 'subset' | 'subnetwork'
+  'likelihood' | keyof LikelihoodOptions | 'structure' | 'blocks' | 'priorStructure' | 'tune' | 'subset' | 'subnetwork'
     | 'validation'>
 
 /**

@@ -106,6 +106,10 @@ export class Posterior {
   get sigmaNoise(): number | Float64Array {
     return this.core.sigmaNoise
   }
+  get noiseCovariance(): NdArray | undefined {
+    const covariance = this.core.noiseCovariance
+    return covariance && toNdArray(covariance)
+  }
   get temperature(): number {
     return this.core.temperature
   }

@@ -27,8 +27,12 @@ export const LAPLACE_OPTIONS: OptionTable = {
   'prior-precision': { type: 'string', value: 'NUMBERS',
     help: 'one, or one per tensor or parameter, separated by commas; not tuned then' },
   'prior-mean': { type: 'string', value: 'NUMBERS', help: 'one, or one per parameter; 0 by default' },
-  'sigma-noise': { type: 'string', value: 'NUMBER', help: 'noise of the observations (regression); tuned by default' },
+  'sigma-noise': { type: 'string', value: 'NUMBERS',
+    help: 'noise of the observations (regression), one or one an output; rows separated by ; are a covariance' },
   temperature: { type: 'string', value: 'NUMBER', help: '1 by default' },
+  'label-smoothing': { type: 'string', value: 'NUMBER', help: 'of classes and labels: the share of label smoothing' },
+  'class-weight': { type: 'string', value: 'NUMBERS',
+    help: 'how much each class counts, separated by commas, or balanced: each class the same' },
   tune: { type: 'string', value: 'NAME', help: words(TUNE_METHODS) },
   calibrate: { type: 'string', value: 'NAME',
     help: `${words(CALIBRATIONS)}: the baseline in place of the posterior's answer; needs --validation` },
@@ -50,9 +54,9 @@ export const LAPLACE_OPTIONS: OptionTable = {
 const camelCase = (flag: string): string => flag.replace(/-([a-z])/g, (_, letter: string) => letter.toUpperCase())
 
 /** The flags that are numbers, and those that may be several. */
-const LISTS: readonly string[] = ['prior-precision', 'prior-mean']
+const LISTS: readonly string[] = ['prior-precision', 'prior-mean', 'sigma-noise', 'class-weight']
 
-const NUMBERS: readonly string[] = ['class-axis', 'draws', 'rank', 'n-subset', 'sigma-noise', 'temperature', 'seed',
+const NUMBERS: readonly string[] = ['class-axis', 'draws', 'rank', 'n-subset', 'temperature', 'label-smoothing', 'seed',
   'threads', 'batch-size', 'memory-limit']
 
 /**
@@ -84,7 +88,11 @@ function subnetworkOf(text: string, seed: number | undefined): SubnetworkChoice 
   )
 }
 
-function numbers(flag: string, text: string): number | number[] {
+function numbers(flag: string, text: string): number | number[] | string | number[][] {
+  if (flag === 'sigma-noise' && text.includes(';')) {
+    return text.split(';').map(row => [numbers(flag, row)].flat().map(Number))
+  }
+  if (flag === 'class-weight' && text === 'balanced') return text
   const values = text.split(',').map(part => (part.trim() === '' ? NaN : Number(part)))
   if (values.some(value => !Number.isFinite(value))) {
     throw new UsageError(`--${flag} must be a number, or numbers separated by commas; got '${text}'.`)

@@ -186,7 +186,7 @@ async function solved(plan: AllRowsPlan,
   const moved = await products.times(w.map((value, i) => value - deviation[i]))
   const quiet = work.signal === undefined ? {} : { signal: work.signal }
   const { delta, mode, leading, effectiveParameters, logDetRatio, share, converged, atMode } = await solveAllRows(
-    { rows: { likelihood: likelihoodModel(options.likelihood), labels, examples, outputs }, products, curved },
+    { rows: { likelihood: likelihoodModel(options.likelihood, options), labels, examples, outputs }, products, curved },
     { delta: model.delta, given, start: [{ w, f: f.map((value, i) => value + moved[i]) }, { w: deviation, f }],
       leading: eigenpairsOf(model, model.delta, examples / problem.examples, plan.rank), passes: plan.passes,
       quadrature: plan.quadrature, seed: options.seed },

@@ -96,7 +96,7 @@ async function writtenRows(task: FitTask, { x, examples }: TrainingRows, work: W
 async function eachSeeded({ evaluator, options }: FitTask, { x, examples }: Omit<TrainingRows, 'labels'>,
   work: WorkOptions, visit: (jacobian: FactoredJacobian, from: number) => void): Promise<void> {
   const { slots, network, subset } = evaluator
-  const likelihood = likelihoodModel(options.likelihood, options.outputNoise)
+  const likelihood = likelihoodModel(options.likelihood, options)
   const count = likelihood.seedCount(network.outputs)
   const size = batchWithin(evaluator, count, 'sums', options, examples)
   await forEachBatch(examples, size, 'fit', work, async (from, to) => {
@@ -169,7 +169,7 @@ async function iterated({ evaluator, pool, options }: FitTask, { x, examples }: 
   const size = parameterCount(slots)
   const count = Math.min(size, 2 * target + SPARE_VECTORS)
   checkBytes('The vectors of the posterior', 16 * count * size, 'Use a smaller rank (option rank).')
-  const likelihood = likelihoodModel(options.likelihood, options.outputNoise)
+  const likelihood = likelihoodModel(options.likelihood, options)
   const f = new Float64Array(examples * network.outputs)
   await forEachBatch(examples, batchWithin(evaluator, 1, 'outputs', options, examples), 'fit', work,
     async (from, to) => {

@@ -3,6 +3,7 @@ import { formatBytes } from '../budget/memory.js'
 import { throwIfCancelled, type WorkOptions } from '../budget/progress.js'
 import type { NetworkCurvature } from '../curvature/curvature.js'
 import { DataError, NumericalError, OptionError, ResourceError, StateError } from '../errors/errors.js'
+import { balancedWeights } from '../likelihood/class-weights.js'
 import { checkLabels } from '../likelihood/labels.js'
 import { leftOutNote } from '../likelihood/position-labels.js'
 import { likelihoodModel } from '../likelihood/registry.js'
@@ -340,13 +341,20 @@ function batchesIn(x: Examples | AsyncIterable<Batch> | Iterable<Batch>): AsyncI
   })
 }
 
+/** The task with the weights of its classes, where all labels are there to count them. */
+function balanced(task: FitTask, { data }: Tensor): FitTask {
+  const { options, network } = task
+  if (options.classWeight !== 'balanced') return task
+  return { ...task, options: { ...options, classWeight: balancedWeights(data, Math.max(2, network.outputs)) } }
+}
+
 /**
  * The posterior of all the data: x and y, or batches of them.
  * @throws ShapeError, DataError, ResourceError, NumericalError, CancelledError
  */
 export async function fitAll(task: FitTask, x: Examples | AsyncIterable<Batch> | Iterable<Batch>, y: Tensor | undefined,
   { sampleWeight, ...work }: FitWork): Promise<LaplacePosterior> {
-  const stream = startStream(task)
+  const stream = startStream(y === undefined ? task : balanced(task, y))
   if (y !== undefined) await stream.add(x as Examples, y, { ...work, sampleWeight })
   else if (sampleWeight !== undefined) throw weightsOfBatches()
   else for await (const batch of batchesIn(x)) await stream.add(batch.x, batch.y, { ...work, ...batch })

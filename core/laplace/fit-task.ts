@@ -46,7 +46,7 @@ export interface LinearTask {
 /** Prepares a network for a fit. @throws GraphError, OptionError, ResourceError */
 export function taskFor(whole: Graph, given: ResolvedOptions, runtime: Runtime): FitTask {
   const { graph, network, options } = lastLayerNetwork(whole, given)
-  checkOutputNoise(options.outputNoise, network.outputs)
+  checkOutputNoise(options, network.outputs)
   checkPositions(options, network)
   checkPairedOutputs(options, network)
   checkSubnetwork(options, network)
@@ -75,8 +75,13 @@ function factorsOfLayersAlone(weight: string): string {
 }
 
 /** @throws OptionError BAD_OPTION unless there is one noise an output */
-function checkOutputNoise(noise: Float64Array | undefined, outputs: number): void {
+function checkOutputNoise({ outputNoise: noise, noiseCovariance }: ResolvedOptions, outputs: number): void {
   if (noise === undefined || noise.length === outputs) return
+  if (noiseCovariance !== undefined) {
+    throw new OptionError('BAD_OPTION',
+      `Option sigmaNoise is the covariance of ${noise.length} outputs; the network has ` +
+        `${outputs}.`, { option: 'sigmaNoise', value: noise.length, allowed: [outputs] })
+  }
   throw new OptionError('BAD_OPTION', `Option sigmaNoise takes one number, or one for each of the ${outputs} ` +
     `outputs of the network; got ${noise.length} numbers.`, { option: 'sigmaNoise', value: noise.length,
     allowed: [1, outputs] })
@@ -192,15 +197,18 @@ export function evaluatorFor(network: Network, options: ResolvedOptions, runtime
 
 /** Names what a partial fit belongs to. */
 export function partialKey({ graph, evaluator, options }: FitTask): string {
-  const { likelihood, subset, structure, blocks, curvature, draws, seed, kfacApprox, outputNoise, positions = 'each' } =
-    options
+  const { likelihood, subset, structure, blocks, curvature, draws, seed, kfacApprox, outputNoise, positions = 'each',
+    labelSmoothing, classWeight, noiseCovariance } = options
   const { network } = evaluator
   return [graphDigest(graph), likelihood, subset, structure, curvature, kfacApprox, evaluator.precision, network.output,
     ...(network.positions.length === 0 ? [] : [`axis ${network.classAxis ?? 'none'}`]),
     ...(options.subnetwork === undefined ? [] : [`of ${ranges(chosenIndices(network.graph))}`]),
     ...(structure === 'blockdiag' && blocks === 'tensor' ? ['by tensor'] : []),
     ...(curvature === 'mc_fisher' ? [`draws ${draws} ${seed}`] : []), ...(positions === 'each' ? [] : [positions]),
-    ...(outputNoise === undefined ? [] : [`noise ${outputNoise.join()}`])]
+    ...(outputNoise === undefined ? [] : [`noise ${outputNoise.join()}`]),
+    ...(noiseCovariance === undefined ? [] : [`covariance ${noiseCovariance.join()}`]),
+    ...(labelSmoothing === undefined ? [] : [`smoothing ${labelSmoothing}`]),
+    ...(classWeight === undefined ? [] : [`classes ${String(classWeight)}`])]
     .join(' ')
 }
 

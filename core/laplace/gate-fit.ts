@@ -123,7 +123,7 @@ function gated(state: PosteriorState, data: LinearData, reason: string,
   const f = own(structured.mean)
   const linear = own(mode.weights)
   const byExample = rows.sizes !== undefined && isSum(structured.curvature) && outputs <= MOST_COVARIANCES
-    ? withoutEachExample(structured, structured.curvature, { ...rows, sizes: rows.sizes }, linear, options.outputNoise)
+    ? withoutEachExample(structured, structured.curvature, { ...rows, sizes: rows.sizes }, linear, options)
     : undefined
   if (options.likelihood === 'regression') {
     const covariance = structured.lastLayerVariance(rows.features, examples, 'covariance')
@@ -226,7 +226,7 @@ function withNoise(state: PosteriorState, data: LinearData, { sigma, delta }: Re
 function sampleRows(data: LinearData, outputs: number, width: number,
   { options, structured }: PosteriorState): SampledRows {
   const { features, labels, examples } = data
-  const likelihood = likelihoodModel(options.likelihood)
+  const likelihood = likelihoodModel(options.likelihood, { labelSmoothing: options.labelSmoothing })
   if (data.sizes !== undefined) {
     const most = Math.floor(COVARIANCE_NUMBERS / (outputs * outputs))
     const rows = exampleRows(data, structured.size, width, most, options.seed)

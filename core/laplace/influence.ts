@@ -54,7 +54,7 @@ export async function influence(state: PosteriorState, programs: InputPrograms, 
   const { evaluator, posterior } = predictionContext(state, programs, x)
   const { outputs } = evaluator.network
   const examples = exampleCount(x)
-  const likelihood = likelihoodModel(state.options.likelihood, state.options.outputNoise)
+  const likelihood = likelihoodModel(state.options.likelihood, state.options)
   const { values: labels } = checkLabels(y, state.options.likelihood, examples, evaluator.network)
   const rows = await linearised(evaluator, posterior, x, work)
   const seen: SeenRows = { x, y, ...rows, likelihood, labels, examples, outputs }
@@ -157,9 +157,14 @@ async function byForgetting(state: PosteriorState,
 }
 
 function refuse(
-  { choice, mode, examples, options: { factored }, structured: { curvature }, evaluator: { network: { positions } } }:
-    PosteriorState,
+  { choice, mode, examples, options, structured: { curvature }, evaluator: { network: { positions } } }: PosteriorState,
 ): void {
+  const { factored, classWeight } = options
+  if (classWeight !== undefined) {
+    throw new OptionError('BAD_COMBINATION',
+      'The influence of rows is that of rows that count once; those of this one have the weights of their classes. '
+        + 'Fit without classWeight.', { option: 'classWeight' })
+  }
   if (choice !== undefined || mode !== undefined || curvature.structure === 'lowrank') {
     throw new OptionError('BAD_COMBINATION',
       'The influence of rows is that on the network and its posterior; the prior and answer of this one come from its '

@@ -26,7 +26,8 @@ import { type MeasuredCoverage, measuredCoverage } from './measured-coverage.js'
 import { evidenceAtMode, evidenceOf, logLikelihoodOf } from './posterior-evidence.js'
 import { type CompareOptions, type ConformalOptions, type PredictOptions, PRIOR_CHANGES, type PriorChanges,
   settingsFrom, type TuneOptions } from './posterior-options.js'
-import { checkNoiseChange, type PosteriorState, recordOf, sigmaOf, withoutScores } from './posterior-state.js'
+import { checkNoiseChange, noiseCovarianceOf, type PosteriorState, recordOf, sigmaOf,
+  withoutScores } from './posterior-state.js'
 import { inputsOf, type InputSummary, parametersOf, type ParameterSummary, type PosteriorSummary, summarizePosterior,
   trainingOf } from './posterior-summary.js'
 import { predict } from './predict.js'
@@ -135,6 +136,10 @@ export class LaplacePosterior {
   /** sigma, the standard deviation of observation noise; 1 except for regression; one an output where they differ. */
   get sigmaNoise(): number | Float64Array {
     return sigmaOf(this.state)
+  }
+  /** The covariance of the observations' noises, C x C, where they are correlated; `sigmaNoise` is its diagonal's. */
+  get noiseCovariance(): Tensor | undefined {
+    return noiseCovarianceOf(this.state)
   }
   /** T, by which the data term is divided; 1 is the posterior of Bayes' rule. */
   get temperature(): number {

@@ -7,7 +7,7 @@ import { withoutCurvature, zeroLike } from '../curvature/accumulate.js'
 import type { Curvature } from '../curvature/curvature.js'
 import { accumulateLastLayer, lastLayerIndices, lastLayerTimes, withOnes } from '../curvature/last-layer.js'
 import { gemm } from '../kernels/linear-algebra.js'
-import { likelihoodModel } from '../likelihood/registry.js'
+import { type LikelihoodForm, likelihoodModel } from '../likelihood/registry.js'
 import type { LeftOut } from '../linear-model/leave-one-out.js'
 import type { LabelledRows } from '../linear-model/linear-problem.js'
 import { lastLayerShape } from '../network/linear-shape.js'
@@ -31,10 +31,9 @@ export interface ExampleRows extends LabelledRows {
  * @throws NumericalError NOT_POSITIVE_DEFINITE
  */
 export function withoutEachExample({ slots, mean, settings }: StructuredPosterior, curvature: Curvature,
-  { features, labels, sizes, outputs, likelihood }: ExampleRows, linear: Float64Array,
-  outputNoise: Float64Array | undefined): LeftOut {
+  { features, labels, sizes, outputs, likelihood }: ExampleRows, linear: Float64Array, form: LikelihoodForm): LeftOut {
   const layer = lastLayerShape(slots)
-  const own = likelihoodModel(likelihood.name, outputNoise)
+  const own = likelihoodModel(likelihood.name, form)
   const indices = lastLayerIndices(slots)
   const width = own.targetWidth(outputs)
   const f = linear.slice()

@@ -105,7 +105,7 @@ export interface LinearFitRequest {
  */
 export async function fitLinearModel(evaluator: Evaluator, options: ResolvedOptions, rows: TrainingRows, sample: number,
   work: WorkOptions, { pool, heldOut }: LinearFitRequest = {}): Promise<LinearFit> {
-  const likelihood = likelihoodModel(options.likelihood, options.outputNoise)
+  const likelihood = likelihoodModel(options.likelihood, options)
   const count = pool === undefined ? sample : planLinearFit(evaluator, options, rows.examples, sample).rows
   const { f, jacobian } = await linearise(evaluator, rows, sampledRows(rows.examples, count, options.seed), options,
     work)

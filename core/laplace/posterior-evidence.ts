@@ -21,8 +21,7 @@ export function logLikelihoodOf(state: PosteriorState, settings: PosteriorSettin
     return representable(-nll * examples * outputs, 'The log likelihood')
   }
   return representable(
-    logLikelihood({ likelihood: likelihoodModel(options.likelihood, options.outputNoise), loss, examples, outputs },
-      settings),
+    logLikelihood({ likelihood: likelihoodModel(options.likelihood, options), loss, examples, outputs }, settings),
     'The log likelihood',
   )
 }
@@ -47,7 +46,7 @@ export function evidenceAtMode(state: PosteriorState): number | undefined {
   if (curvature.structure === 'lowrank') return curvature.models.reduce((sum, { evidence }) => sum + evidence, 0)
   if (mode === undefined) return undefined
   // Loss, scatter and H are of the same weights: mixed, the evidence still has a maximum, at a wrong delta.
-  const fit = logLikelihood({ likelihood: likelihoodModel(options.likelihood, options.outputNoise), loss: mode.loss,
+  const fit = logLikelihood({ likelihood: likelihoodModel(options.likelihood, options), loss: mode.loss,
     examples: termCount(state), outputs: evaluator.network.outputs }, settings)
   return representable(fit - 0.5 * (logDetRatio(structured) + priorScatter(mode.weights, settings, slots)),
     'The log evidence')

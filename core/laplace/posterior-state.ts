@@ -9,6 +9,7 @@ import type { WorkerPool } from '../parallel/worker-pool.js'
 import type { StructuredPosterior } from '../posterior/posterior.js'
 import type { Evaluator } from '../programs/evaluator.js'
 import type { FitRecord, SavedPosterior } from '../storage/posterior-file.js'
+import { float64, type Tensor } from '../tensor/tensor.js'
 
 /** All that a posterior is made of. */
 export interface PosteriorState extends FitRecord {
@@ -31,7 +32,9 @@ export function recordOf(state: PosteriorState, digest: string, network: boolean
   const { axes } = evaluator.network
   return {
     options: {
-      ...(options.outputNoise === undefined ? {} : { sigmaNoise: options.outputNoise }),
+      ...(options.outputNoise === undefined ? {} : { sigmaNoise: savedNoise(options, options.outputNoise) }),
+      ...(options.labelSmoothing === undefined ? {} : { labelSmoothing: options.labelSmoothing }),
+      ...(options.classWeight instanceof Float64Array ? { classWeight: options.classWeight } : {}),
       likelihood,
       subset,
       structure: structured.structure,
@@ -63,6 +66,16 @@ export function recordOf(state: PosteriorState, digest: string, network: boolean
     training,
     notes,
   }
+}
+
+/** One noise an output, or the rows of their covariance. */
+function savedNoise({ noiseCovariance }: ResolvedOptions, outputNoise: Float64Array):
+  | Float64Array
+  | readonly Float64Array[] {
+  const size = outputNoise.length
+  return noiseCovariance === undefined
+    ? outputNoise
+    : Array.from(outputNoise, (_, c) => noiseCovariance.slice(c * size, (c + 1) * size))
 }
 
 /** Terms of the likelihood in the data: examples, times their positions with a label. */
@@ -108,6 +121,12 @@ export function checkNoiseChange({ options, choice, evaluator }: PosteriorState,
 export function sigmaOf(state: PosteriorState): number | Float64Array {
   const noise = noiseOf(state)
   return noise.every(sigma => sigma === noise[0]) ? noise[0] : noise
+}
+
+/** Sigma, C x C, of a regression whose outputs have correlated noises. */
+export function noiseCovarianceOf({ options: { noiseCovariance }, evaluator }: PosteriorState): Tensor | undefined {
+  const { outputs } = evaluator.network
+  return noiseCovariance && float64([outputs, outputs], noiseCovariance.slice())
 }
 
 /** A state whose prior is about to change: what the old one says of rows neither scores nor calibrates the new one. */

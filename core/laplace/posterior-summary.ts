@@ -4,10 +4,11 @@ import { isBatch } from '../graph/graph.js'
 import { likelihoodModel } from '../likelihood/registry.js'
 import type { Likelihood, Structure, Subset, TuneMethod } from '../options/words.js'
 import { describeSlots } from '../posterior/curvature-matrix.js'
+import type { Tensor } from '../tensor/tensor.js'
 import type { Choice } from '../tuning/choice.js'
 import { networkScores, type TrainingSummary } from '../tuning/training-scores.js'
 import { evidenceAtMode, evidenceOf, logLikelihoodOf } from './posterior-evidence.js'
-import { noiseOf, type PosteriorState, sigmaOf } from './posterior-state.js'
+import { noiseCovarianceOf, noiseOf, type PosteriorState, sigmaOf } from './posterior-state.js'
 import { notesOf } from './regularised.js'
 
 /** An input of the network, with the names of its columns where the network or the data of the fit have them. */
@@ -36,6 +37,8 @@ export interface PosteriorSummary {
   readonly priorMean: Float64Array
   /** One number, or one an output where they differ. */
   readonly sigmaNoise: number | Float64Array
+  /** The covariance of the noises, C x C, where they are correlated. */
+  readonly noiseCovariance?: Tensor | undefined
   readonly temperature: number
   readonly tuned: TuneMethod
   readonly effectiveParameters: number | undefined
@@ -77,6 +80,7 @@ export function summarizePosterior(state: PosteriorState, digest: string): Poste
     curvature,
     seed,
     sigmaNoise: sigmaOf(state),
+    noiseCovariance: noiseCovarianceOf(state),
     temperature,
     outputs: evaluator.network.outputs,
     parameterCount: structured.size,

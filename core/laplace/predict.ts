@@ -38,6 +38,7 @@ export async function predictTerms(state: PosteriorState, programs: InputProgram
     answer: state.choice,
     trainingVariances: state.trainingVariances,
     sigmaNoise: noiseOf(state),
+    noiseCovariance: state.options.noiseCovariance,
     seed: seedNumber(options.seed ?? state.options.seed),
     samples: options.samples === undefined ? undefined : wholeCount('samples', options.samples),
     joint: options.joint === true,

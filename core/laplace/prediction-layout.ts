@@ -38,7 +38,7 @@ function isTensor(value: unknown): value is Tensor {
 function placed(field: Field, value: Tensor, layout: OutputLayout, likelihood: Likelihood, examples: number): Tensor {
   const { positions, outputs } = layout
   const perTerm = value.data.length / Math.max(1, examples * termsOf(layout))
-  if (field === 'covariance') {
+  if (field === 'covariance' || field === 'predictiveCovariance') {
     return value.shape.length === 3
       ? reshape(value, [examples, ...positions, outputs, outputs])
       : float64(value.shape, matrixInOwnOrder(layout, toFloat64(value), examples))

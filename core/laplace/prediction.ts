@@ -45,6 +45,8 @@ export interface Prediction {
   readonly predictiveVariance?: Tensor
   /** N x C x C, or (N C) x (N C) with `joint`; when asked for. */
   readonly covariance?: Tensor
+  /** The covariance of a new observation, where the noises of a regression are correlated; beside `covariance`. */
+  readonly predictiveCovariance?: Tensor
   /**
    * How unlike the training rows a row is, N: the share of training rows whose leave-one-out variance is at least as
    * large as the row's (a p-value: small means unlike). Where the posterior was fitted by `auto` or `validated`.
@@ -83,6 +85,8 @@ export interface PredictionRequest {
   readonly trainingVariances: Float64Array | undefined
   /** sigma of every output, C. */
   readonly sigmaNoise: Float64Array
+  /** The covariance of the noises, C x C, where they are correlated. */
+  readonly noiseCovariance: Float64Array | undefined
   readonly seed: number
   readonly samples: number | undefined
   readonly joint: boolean
@@ -281,7 +285,7 @@ function assemble(
       : {}),
     ...(ofObservation === undefined ? {} : observedFields(ofObservation, targets)),
     ...noveltyFields(variance, examples, request),
-    ...(covariance === undefined ? {} : { covariance }),
+    ...(covariance === undefined ? {} : { covariance, ...withNoise(covariance, request) }),
     ...(seeded ? { seed } : {}),
     notes,
   }
@@ -290,6 +294,16 @@ function assemble(
     aleatoric: { enumerable: true, get: () => read('aleatoric', parts) },
     epistemic: { enumerable: true, get: () => read('epistemic', parts) },
   })
+}
+
+/** The covariance of a new observation, N x C x C. */
+function withNoise({ shape, data }: Tensor,
+  { noiseCovariance, joint }: PredictionRequest): Pick<Prediction, 'predictiveCovariance'> {
+  if (noiseCovariance === undefined || joint) return {}
+  return {
+    predictiveCovariance: float64(shape,
+      Float64Array.from(data, (value: number, i: number) => value + noiseCovariance[i % noiseCovariance.length])),
+  }
 }
 
 /** Mean and variance of a new observation, N x K. */

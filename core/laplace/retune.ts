@@ -23,7 +23,7 @@ export async function retune(state: PosteriorState, options: TuneOptions, data: 
   const { likelihood, subset, structure, curvature, factored } = state.options
   const tune = options.tune === undefined
     ? (data.data !== undefined && subset === 'last_layer' && curvature === 'ggn' && factored === undefined
-        && hasLinearModel(likelihood)
+        && hasLinearModel(state.options)
       ? 'linearized'
       : 'marglik')
     : oneOf('tune', options.tune, TUNE_METHODS)
@@ -31,7 +31,7 @@ export async function retune(state: PosteriorState, options: TuneOptions, data: 
     ? 'scalar'
     : oneOf('priorStructure', options.priorStructure, PRIOR_STRUCTURES)
   checkTuning(tune, priorStructure, factored?.of ?? structure, subset, data.validation !== undefined)
-  checkLikelihood(likelihood, { tune })
+  checkLikelihood(state.options, { tune })
   checkCurvature(curvature, { structure: factored?.of ?? structure, subset: state.options.subsetName }, tune)
   if (tune === 'none') return state
   if (state.fitted === undefined && tune !== 'linearized') {

@@ -79,7 +79,7 @@ async function linearDataFrom(state: PosteriorState, { data }: TuneData, work: W
 export async function tuneWithLinearModel(state: PosteriorState, request: TuneRequest, data: LinearData,
   work: WorkOptions): Promise<PosteriorState> {
   const { structured, options } = state
-  const model = linearModel(likelihoodModel(options.likelihood, options.outputNoise), structured.slots, data)
+  const model = linearModel(likelihoodModel(options.likelihood, options), structured.slots, data)
   const share = (data.seen ?? data.examples) / Math.max(1, data.examples)
   const fit = await tuneLinearized(model, {
     shape: options,
@@ -160,8 +160,8 @@ async function byMarginalLikelihood(state: PosteriorState, { priorStructure, tun
   const posterior = atWeights(state)
   const { pool, options: { memoryLimit } } = state
   await decomposeAhead(posterior, { pool, memoryLimit, stage: 'tune' }, work)
-  const data: DataFit = { likelihood: likelihoodModel(state.options.likelihood, state.options.outputNoise),
-    loss: state.loss, examples: termCount(state), outputs: state.evaluator.network.outputs }
+  const data: DataFit = { likelihood: likelihoodModel(state.options.likelihood, state.options), loss: state.loss,
+    examples: termCount(state), outputs: state.evaluator.network.outputs }
   const { settings, note } = tuneByMarginalLikelihood(posterior, data, { priorStructure, tuneNoise, schedule,
     solver: state.runtime.solver })
   return {

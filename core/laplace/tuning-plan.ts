@@ -1,5 +1,5 @@
 /** @file How the prior will be tuned when a fit is complete. */
-import { hasLinearModel } from '../options/combinations.js'
+import { hasLinearModel, withoutLinearModel } from '../options/combinations.js'
 import type { ResolvedOptions } from '../options/laplace-options.js'
 import type { TuneMethod } from '../options/words.js'
 
@@ -15,18 +15,21 @@ export interface TuningPlan {
  * where there are none, and `marglik` for several precisions.
  */
 export function planTuning(
-  { likelihood, tune, settings, subset, priorStructure, validation, curvature, subsetName, factored }: ResolvedOptions,
+  { likelihood, tune, settings, subset, priorStructure, validation, curvature, subsetName, factored, classWeight,
+    noiseCovariance }: ResolvedOptions,
 ): TuningPlan {
   if (tune !== undefined) return { tune, chosen: true }
   if (settings.priorPrecision !== undefined) return { tune: 'none', chosen: false }
-  const linear = hasLinearModel(likelihood)
+  const linear = hasLinearModel({ likelihood, classWeight, noiseCovariance })
   if (!linear || curvature !== 'ggn' || subsetName === 'subnetwork' || factored !== undefined) {
     const scalar = priorStructure === 'scalar' && validation !== undefined
     return { tune: scalar ? 'grid' : 'marglik', chosen: false,
       note: `The prior precision was tuned by '${
         scalar ? 'grid' : 'marglik'
       }': other ways are by the linear model, which ${
-        linear ? "is one of whole layers and of curvature 'ggn'" : `likelihood '${likelihood}' does not have`
+        linear
+          ? "is one of whole layers and of curvature 'ggn'"
+          : `${withoutLinearModel({ likelihood, classWeight, noiseCovariance })} does not have`
       }.` }
   }
   if (priorStructure === 'scalar' && validation !== undefined) return { tune: 'validated', chosen: false }

@@ -29,7 +29,7 @@ export function sampledFisher(term: LikelihoodModel, draws: number, seed: number
       const random = randomGenerator(seedOfRow(seed, first + n))
       const row = Float64Array.from(f.subarray(n * outputs, (n + 1) * outputs))
       for (let s = 0; s < draws; s++) {
-        const gradient = term.residual(row, term.draw(row, 1, outputs, random), 1, outputs)
+        const gradient = (term.ofDrawn ?? term).residual(row, term.draw(row, 1, outputs, random), 1, outputs)
         seeds.set(gradient.map(value => scale * value), (s * examples + n) * outputs)
       }
     }

@@ -2,18 +2,33 @@
 import type { Likelihood } from '../options/words.js'
 import { binary } from './binary.js'
 import { classification } from './classification.js'
+import { regressionWithCovariance } from './correlated-noise.js'
 import { heteroscedastic } from './heteroscedastic.js'
 import { regressionWithNoise } from './known-noise.js'
 import type { LikelihoodModel } from './likelihood.js'
 import { multilabel } from './multilabel.js'
 import { poisson } from './poisson.js'
 import { regression } from './regression.js'
+import { smoothed } from './smoothed.js'
 
-/**
- * The likelihood of that name.
- * @param outputNoise of a regression whose outputs have noises of their own, C; they are then part of H
- */
-export function likelihoodModel(name: Likelihood, outputNoise?: Float64Array): LikelihoodModel {
+/** What makes a likelihood of its name more precise. */
+export interface LikelihoodForm {
+  /** Of a regression whose outputs have noises of their own, C; they are then part of H. */
+  readonly outputNoise?: Float64Array | undefined
+  /** Of a regression whose noises are correlated: their covariance, C x C; it is part of H too. */
+  readonly noiseCovariance?: Float64Array | undefined
+  /** Of classes and labels: the share eps of label smoothing. */
+  readonly labelSmoothing?: number | undefined
+}
+
+/** The likelihood of that name. @param form where its loss or its Hessian are asked for */
+export function likelihoodModel(name: Likelihood, form: LikelihoodForm = {}): LikelihoodModel {
+  const { labelSmoothing } = form
+  const term = named(name, form)
+  return labelSmoothing === undefined || labelSmoothing === 0 ? term : smoothed(term, labelSmoothing)
+}
+
+function named(name: Likelihood, { outputNoise, noiseCovariance }: LikelihoodForm): LikelihoodModel {
   switch (name) {
     case 'classification':
       return classification
@@ -22,6 +37,7 @@ export function likelihoodModel(name: Likelihood, outputNoise?: Float64Array): L
     case 'multilabel':
       return multilabel
     case 'regression':
+      if (noiseCovariance !== undefined) return regressionWithCovariance(noiseCovariance)
       return outputNoise === undefined ? regression : regressionWithNoise(outputNoise)
     case 'heteroscedastic':
       return heteroscedastic

@@ -11,29 +11,48 @@ export const CURVATURE_STRUCTURES: Readonly<Record<CurvatureKind, readonly Struc
   hessian: ['full'],
 }
 
-/** Whether the linear model of a network, and what is tuned by it, is there for the likelihood. */
-export function hasLinearModel(likelihood: Likelihood): boolean {
-  return hasLogits(likelihood) || likelihood === 'regression'
+/** What decides on the linear model of a network. */
+interface LinearModelOptions {
+  readonly likelihood: Likelihood
+  readonly classWeight?: unknown
+  readonly noiseCovariance?: unknown
+}
+
+/**
+ * Whether the linear model of a network, and what is tuned by it, is there: its rows count whole times, and each output
+ * of a regression has a model of its own.
+ */
+export function hasLinearModel({ likelihood, classWeight, noiseCovariance }: LinearModelOptions): boolean {
+  return classWeight === undefined && noiseCovariance === undefined &&
+    (hasLogits(likelihood) || likelihood === 'regression')
+}
+
+/** What has no linear model, in words. */
+export function withoutLinearModel({ likelihood, classWeight, noiseCovariance }: LinearModelOptions): string {
+  if (noiseCovariance !== undefined) return 'a regression with correlated noise (sigmaNoise)'
+  return classWeight === undefined ? `likelihood '${likelihood}'` : 'a fit with weights of classes (classWeight)'
 }
 
 /**
  * Checks a likelihood against what is not there for it.
  * @throws OptionError BAD_COMBINATION with what goes together
  */
-export function checkLikelihood(likelihood: Likelihood,
+export function checkLikelihood(own: LinearModelOptions,
   { structure, rank, tune, curvature }: { readonly structure?: string | undefined, readonly rank?: number | undefined,
     readonly tune?: string | undefined, readonly curvature?: string | undefined }): void {
-  if (hasLinearModel(likelihood)) return
+  if (hasLinearModel(own)) return
+  const { likelihood } = own
+  const without = withoutLinearModel(own)
   const refuse = (message: string): OptionError =>
     new OptionError('BAD_COMBINATION', message, { likelihood, structure: structure ?? null, tune: tune ?? null })
   if (structure === 'lowrank' && rank === undefined) {
     throw refuse(
-      `Structure 'lowrank' without a rank is the linear model over all weights, which likelihood '${likelihood}' does `
-        + "not have. Give a rank, or use structure 'kron', 'full' or 'diag'.",
+      `Structure 'lowrank' without a rank is the linear model over all weights, which ${without} does not have.`
+        + " Give a rank, or use structure 'kron', 'full' or 'diag'.",
     )
   }
   if (tune === 'auto' || tune === 'validated' || tune === 'linearized') {
-    throw refuse(`Tuning '${tune}' is by the linear model, which likelihood '${likelihood}' does not have: use `
+    throw refuse(`Tuning '${tune}' is by the linear model, which ${without} does not have: use `
       + "'marglik', 'grid' with held-out rows, or 'none'.")
   }
   if (likelihood === 'heteroscedastic' && curvature === 'hessian') {

@@ -5,9 +5,11 @@ import { shown } from '../errors/shown.js'
 import { knownOptions, oneOf } from '../errors/suggest.js'
 import type { Batch } from '../tensor/batch.js'
 import { inFull } from '../tensor/sample-weights.js'
+import { checkClassLikelihood, type ClassWeight } from './class-weight.js'
 import { checkCurvature, checkLikelihood, hasLinearModel } from './combinations.js'
 import type { PosteriorSettings } from './hyperparameters.js'
 import { hasLogits } from './likelihood-kinds.js'
+import { noiseCovariance } from './noise-covariance.js'
 import type { SubnetworkChoice, TensorChoice } from './parameter-choice.js'
 import { type BlockChoice, BLOCKS, type Calibration, CALIBRATIONS, type CurvatureKind, CURVATURES, type EngineName,
   ENGINES, KFAC_APPROXIMATIONS, type KfacApproximation, type Likelihood, LIKELIHOODS, POSITIONS, type Positions,
@@ -45,9 +47,19 @@ export interface LaplaceOptions {
    */
   readonly priorPrecision?: number | ArrayLike<number> | undefined
   readonly priorMean?: number | ArrayLike<number> | undefined
-  /** Standard deviation of the observations (regression), one number or one an output; tuned when it is not given. */
-  readonly sigmaNoise?: number | ArrayLike<number> | undefined
+  /**
+   * Standard deviation of the observations (regression), one number or one an output; tuned when it is not given. Rows
+   * of a matrix, C x C, are the covariance of the noises of the outputs, where these are correlated.
+   */
+  readonly sigmaNoise?: number | ArrayLike<number> | readonly ArrayLike<number>[] | undefined
   readonly temperature?: number | undefined
+  /** Of classes and labels: the share of label smoothing, 0 to 1; loss and evidence are of the smoothed labels. */
+  readonly labelSmoothing?: number | undefined
+  /**
+   * Of classification and binary: how much each class counts, one number a class, or `balanced`: N / (K N_c). The rows
+   * get these weights.
+   */
+  readonly classWeight?: 'balanced' | ArrayLike<number> | undefined
   /** How the prior precision is tuned. */
   readonly tune?: TuneMethod | undefined
   readonly priorStructure?: PriorStructure | undefined
@@ -124,6 +136,10 @@ export interface ResolvedOptions {
   readonly settings: Partial<PosteriorSettings>
   /** Noises that were given one an output. They are part of H, and `settings.sigmaNoise` is 1. */
   readonly outputNoise: Float64Array | undefined
+  /** Their covariance, C x C, where they are correlated; `outputNoise` has the roots of its diagonal. */
+  readonly noiseCovariance: Float64Array | undefined
+  readonly labelSmoothing: number | undefined
+  readonly classWeight: ClassWeight | undefined
   /** Undefined: not chosen, the default. */
   readonly tune: TuneMethod | undefined
   readonly priorStructure: PriorStructure
@@ -162,6 +178,8 @@ const KNOWN: readonly (keyof LaplaceOptions)[] = [
   'priorMean',
   'sigmaNoise',
   'temperature',
+  'labelSmoothing',
+  'classWeight',
   'tune',
   'priorStructure',
   'validation',
@@ -187,7 +205,7 @@ function word<T extends string>(option: string, value: unknown, allowed: readonl
 }
 
 /** Which posterior is meant: options that name neither subset nor structure nor prior leave it to the fit. */
-function resolvePosterior(options: LaplaceOptions,
+function resolvePosterior(options: LaplaceOptions, linear: boolean,
   factored: FactoredStructure | undefined): Pick<ResolvedOptions,
   'subset' | 'subsetName' | 'structure' | 'linearModel'> {
   const subset = word('subset', options.subset, SUBSET_CHOICES)
@@ -208,8 +226,7 @@ function resolvePosterior(options: LaplaceOptions,
   if (subset === 'subnetwork') {
     return { subset: 'all', subsetName: 'subnetwork', structure: structure ?? 'full', linearModel: 'none' }
   }
-  const linearModel = structure === undefined && subset !== 'last_layer' && leavesPriorOpen(options) &&
-      hasLinearModel(options.likelihood)
+  const linearModel = structure === undefined && subset !== 'last_layer' && leavesPriorOpen(options) && linear
     ? 'preferred'
     : 'none'
   const own = subset === 'auto' ? 'last_layer' : subset
@@ -272,14 +289,16 @@ export function resolveOptions(options: LaplaceOptions): ResolvedOptions {
   knownOptions('laplace', options, KNOWN)
   const likelihood = oneOf('likelihood', options.likelihood, LIKELIHOODS)
   const factored = factoredOf(options)
-  const { subset, structure, linearModel, subsetName } = resolvePosterior(options, factored)
+  const noise = noiseOf(options)
+  const own = { likelihood, classWeight: options.classWeight, noiseCovariance: noise.noiseCovariance }
+  const { subset, structure, linearModel, subsetName } = resolvePosterior(options, hasLinearModel(own), factored)
   const tune = options.tune === undefined ? undefined : oneOf('tune', options.tune, TUNE_METHODS)
   const priorStructure = word('priorStructure', options.priorStructure, PRIOR_STRUCTURES)
   checkTuning(tune, priorStructure, factored?.of ?? structure, subset, options.validation !== undefined)
   const calibrate = options.calibrate === undefined ? undefined : oneOf('calibrate', options.calibrate, CALIBRATIONS)
   checkHeldOut(options, tune, calibrate)
   const curvature = word('curvature', options.curvature, CURVATURES)
-  checkLikelihood(likelihood, options)
+  checkLikelihood(own, options)
   checkCurvature(curvature, options, tune)
   if (likelihood !== 'regression' && options.sigmaNoise !== undefined && options.sigmaNoise !== 1) {
     throw new OptionError('BAD_COMBINATION',
@@ -302,8 +321,10 @@ export function resolveOptions(options: LaplaceOptions): ResolvedOptions {
     curvature,
     draws: whole('draws', options.draws, 1) ?? 1,
     kfacApprox: word('kfacApprox', options.kfacApprox, KFAC_APPROXIMATIONS),
-    settings: settingsOf(options),
-    outputNoise: outputNoiseOf(options.sigmaNoise),
+    settings: settingsOf(options, noise),
+    ...noise,
+    labelSmoothing: smoothingOf(options),
+    classWeight: classWeightOf(options),
     tuneNoise: likelihood === 'regression' && options.sigmaNoise === undefined,
     validation: isBatch(options.validation) ? inFull(options.validation, 'validation') : options.validation,
     calibrate,
@@ -430,33 +451,87 @@ function isBatch(value: unknown): value is Batch {
   return typeof value === 'object' && value !== null && 'x' in value && 'y' in value
 }
 
-function settingsOf(options: LaplaceOptions): Partial<PosteriorSettings> {
+function settingsOf(options: LaplaceOptions, { outputNoise }: OwnNoise): Partial<PosteriorSettings> {
   const { priorPrecision, priorMean, sigmaNoise, temperature } = options
   return {
     ...(priorPrecision === undefined ? {} : { priorPrecision: numbers('priorPrecision', priorPrecision) }),
     ...(priorMean === undefined ? {} : { priorMean: numbers('priorMean', priorMean) }),
-    ...(sigmaNoise === undefined ? {} : { sigmaNoise: commonNoise(sigmaNoise) }),
+    ...(sigmaNoise === undefined ? {} : { sigmaNoise: outputNoise === undefined ? commonNoise(sigmaNoise) : 1 }),
     ...(temperature === undefined ? {} : { temperature: number('temperature', temperature) }),
   }
 }
 
-/** The noise that the posterior divides H by: 1 where each output has its own. */
-function commonNoise(sigmaNoise: number | ArrayLike<number>): number {
+/** The noise that the posterior divides H by, which is that of all outputs. */
+function commonNoise(sigmaNoise: NonNullable<LaplaceOptions['sigmaNoise']>): number {
   const given = numbers('sigmaNoise', sigmaNoise)
-  if (typeof given === 'number') return given
-  return given.length === 1 ? given[0] : 1
+  return typeof given === 'number' ? given : given[0]
 }
 
-function outputNoiseOf(sigmaNoise: number | ArrayLike<number> | undefined): Float64Array | undefined {
-  if (sigmaNoise === undefined) return undefined
+type OwnNoise = Pick<ResolvedOptions, 'outputNoise' | 'noiseCovariance'>
+
+/** Noises that are part of H: one an output, or their covariance. */
+function noiseOf({ sigmaNoise }: LaplaceOptions): OwnNoise {
+  const none = { outputNoise: undefined, noiseCovariance: undefined }
+  if (sigmaNoise === undefined) return none
+  if (isMatrix(sigmaNoise)) {
+    const covariance = noiseCovariance(sigmaNoise)
+    const size = sigmaNoise.length
+    const outputNoise = Float64Array.from(sigmaNoise, (_, c) => Math.sqrt(covariance[c * (size + 1)]))
+    return { outputNoise, noiseCovariance: covariance }
+  }
   const given = numbers('sigmaNoise', sigmaNoise)
-  if (typeof given === 'number' || given.length === 1) return undefined
+  if (typeof given === 'number' || given.length === 1) return none
   const wrong = given.findIndex(value => !(value >= 1e-100 && value <= 1e100))
-  if (wrong < 0) return given
+  if (wrong < 0) return { ...none, outputNoise: given }
   throw new OptionError('BAD_OPTION',
     `Option sigmaNoise must be positive and finite (1e-100 to 1e100); got ${given[wrong]} at index ${wrong}.`, {
     option: 'sigmaNoise',
     value: given[wrong],
+    index: wrong,
+  })
+}
+
+function isMatrix(value: NonNullable<LaplaceOptions['sigmaNoise']>): value is readonly ArrayLike<number>[] {
+  return Array.isArray(value) && value.length > 0 && typeof value[0] === 'object'
+}
+
+/** @throws OptionError BAD_OPTION, BAD_COMBINATION */
+function smoothingOf({ labelSmoothing, likelihood }: LaplaceOptions): number | undefined {
+  if (labelSmoothing === undefined || labelSmoothing === 0) return undefined
+  if (!hasLogits(likelihood)) {
+    throw new OptionError('BAD_COMBINATION',
+      `Option labelSmoothing is for classes and labels; targets of the likelihood ${likelihood} are numbers.`, {
+      option: 'labelSmoothing',
+      likelihood,
+    })
+  }
+  if (number('labelSmoothing', labelSmoothing) > 0 && labelSmoothing < 1) return labelSmoothing
+  throw new OptionError('BAD_OPTION',
+    `Option labelSmoothing is a share of the labels, from 0 to below 1; got ${shown(labelSmoothing)}.`, {
+    option: 'labelSmoothing',
+    value: labelSmoothing,
+  })
+}
+
+/** @throws OptionError BAD_OPTION, BAD_COMBINATION */
+function classWeightOf({ classWeight, likelihood, structure, rank }: LaplaceOptions): ClassWeight | undefined {
+  if (classWeight === undefined) return undefined
+  checkClassLikelihood(likelihood)
+  if (structure === 'ekfac' || structure === 'functional' || rank !== undefined) {
+    throw new OptionError('BAD_COMBINATION',
+      `Structure '${structure ?? 'lowrank'}' keeps its rows, which count whole times; with weights of classes `
+        + "(classWeight) use structure 'kron', 'full' or 'diag'.", { option: 'classWeight',
+      structure: structure ?? null })
+  }
+  if (classWeight === 'balanced') return classWeight
+  const weights = numbers('classWeight', classWeight)
+  const list = typeof weights === 'number' ? Float64Array.of(weights) : weights
+  const wrong = list.findIndex(value => value < 0)
+  if (wrong < 0) return list
+  throw new OptionError('BAD_OPTION',
+    `Option classWeight: weights are not negative; that of class ${wrong} is ${list[wrong]}.`, {
+    option: 'classWeight',
+    value: list[wrong],
     index: wrong,
   })
 }

@@ -3,6 +3,7 @@
  * when there is much.
  */
 import type { Engine } from '../engine/engine.js'
+import type { LikelihoodForm } from '../likelihood/registry.js'
 import type { ResolvedOptions } from '../options/laplace-options.js'
 import type { Likelihood } from '../options/words.js'
 import type { Evaluator } from '../programs/evaluator.js'
@@ -44,12 +45,15 @@ export interface WorkerPool {
  * The pool of an evaluator whose engine was asked for as `engine`; the threads' workers have engines of the same kind.
  */
 export function createWorkerPool(evaluator: Evaluator, likelihood: Likelihood, runtime: Runtime,
-  { engine, threads, outputNoise }: Pick<ResolvedOptions, 'engine' | 'threads' | 'outputNoise'>): WorkerPool {
-  const local = createWorker(evaluator, likelihood, outputNoise)
+  { engine, threads, outputNoise, noiseCovariance, labelSmoothing }:
+    & Pick<ResolvedOptions, 'engine' | 'threads'>
+    & LikelihoodForm): WorkerPool {
+  const form = { outputNoise, noiseCovariance, labelSmoothing }
+  const local = createWorker(evaluator, likelihood, form)
   const alone = [local]
   const setup = (chosen: Engine['name']): WorkerSetup => {
     const { network, subset, precision } = evaluator
-    return { network, subset, precision, likelihood, outputNoise, engine: chosen === 'typescript' ? chosen : engine }
+    return { network, subset, precision, likelihood, form, engine: chosen === 'typescript' ? chosen : engine }
   }
   const worth = worthThreads(threads)
   let announced = 0

@@ -22,7 +22,7 @@ import type { LikelihoodModel } from '../likelihood/likelihood.js'
 import { termsOf } from '../likelihood/output-layout.js'
 import { labelledTerms } from '../likelihood/position-labels.js'
 import { positionSeeds } from '../likelihood/position-seeds.js'
-import { likelihoodModel } from '../likelihood/registry.js'
+import { type LikelihoodForm, likelihoodModel } from '../likelihood/registry.js'
 import { weighted, weightedSeeds } from '../likelihood/weighted.js'
 import { type KeptRows, keptRows, type RowRequest } from '../linear-model/row-products.js'
 import type { Inputs } from '../network/input-rows.js'
@@ -61,8 +61,7 @@ export interface WorkerSetup {
   readonly subset: Subset
   readonly precision: Precision
   readonly likelihood: Likelihood
-  /** Of a regression whose outputs have noises of their own. */
-  readonly outputNoise: Float64Array | undefined
+  readonly form: LikelihoodForm
   readonly engine: EngineName
 }
 
@@ -124,20 +123,20 @@ export interface DisposableWorker extends Worker {
  * The worker of a setup, for threads that are given nothing else. Each computes alone: there are as many as there are
  * processors to use.
  */
-export function workerFrom({ network, subset, precision, likelihood, outputNoise, engine: name }: WorkerSetup,
+export function workerFrom({ network, subset, precision, likelihood, form, engine: name }: WorkerSetup,
   provider: EngineProvider): DisposableWorker {
   const engine = chosenEngine({ name, threads: 1 }, precision, provider)
   // A failure is thrown by the first program.
   engine.announceWork(Infinity).catch(() => undefined)
   const evaluator = createEvaluator(network, subset, engine, precision)
-  return { ...createWorker(evaluator, likelihood, outputNoise), dispose: evaluator.dispose }
+  return { ...createWorker(evaluator, likelihood, form), dispose: evaluator.dispose }
 }
 
 /** A worker that computes with an evaluator. */
-export function createWorker(evaluator: Evaluator, likelihoodName: Likelihood, outputNoise?: Float64Array): Worker {
+export function createWorker(evaluator: Evaluator, likelihoodName: Likelihood, form: LikelihoodForm = {}): Worker {
   const { slots, linears, subset, network } = evaluator
   const { outputs } = network
-  const likelihood = likelihoodModel(likelihoodName, outputNoise)
+  const likelihood = likelihoodModel(likelihoodName, form)
   const shards = new Map<number, FitSums>()
   /** Shards whose factors are sums of lower triangles. */
   const unfinished = new Set<number>()

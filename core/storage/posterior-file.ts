@@ -18,8 +18,8 @@ import { calibrationFromTree, calibrationToTree, leftOutFromTree, leftOutToTree 
 import { choiceFromTree, choiceToTree } from './choice-tree.js'
 import { type Tree, writeContainer } from './container.js'
 import { curvatureFromTree, curvatureToTree } from './curvature-tree.js'
-import { arrayField, countField, exact, type Fields, fieldsOf, numberField, positiveField, textField, textsField,
-  wordField } from './fields.js'
+import { arrayField, countField, exact, type Fields, fieldsOf, listField, numberField, positiveField, textField,
+  textsField, wordField } from './fields.js'
 import { graphFromTree, graphToTree } from './graph-tree.js'
 import { NO_DIGEST_NOTE, readContainer } from './read-container.js'
 
@@ -31,10 +31,12 @@ export type SavedOptions = {
     K in 'likelihood' | 'subset' | 'structure' | 'curvature' | 'kfacApprox' | 'seed' | 'precision' | 'output'
   ]-?: NonNullable<LaplaceOptions[K]>
 } & {
-  /** Noises of the outputs where they were given one an output. */
-  readonly sigmaNoise?: Float64Array
   /** Of structure `blockdiag`. */
   readonly blocks?: BlockChoice
+  /** Noises of the outputs: one an output, or the rows of their covariance. */
+  readonly sigmaNoise?: Float64Array | readonly Float64Array[]
+  readonly labelSmoothing?: number
+  readonly classWeight?: Float64Array
   /** Of structure `lowrank` at the network's weights. */
   readonly rank?: number
   /** Flat indices of the parameters of subset `subnetwork`. */
@@ -84,7 +86,9 @@ export function writePosterior({ options, graph, curvature, settings, mode, ...s
     options: { likelihood, subset, structure, curvature: options.curvature, kfacApprox, seed, precision,
       input: input ?? '', output, sigmaNoise: options.sigmaNoise ?? null, positions: options.positions ?? null,
       classAxis: options.classAxis ?? null, subnetwork: options.subnetwork ?? null, rank: options.rank ?? null,
-      blocks: options.blocks ?? null },
+      blocks: options.blocks ?? null,
+      ...(options.labelSmoothing === undefined ? {} : { labelSmoothing: options.labelSmoothing }),
+      ...(options.classWeight === undefined ? {} : { classWeight: options.classWeight }) },
     network: graph === undefined ? null : graphToTree(graph),
     digest: saved.digest,
     curvature: curvatureToTree(curvature),
@@ -145,12 +149,14 @@ function optionsFrom(fields: Fields): SavedOptions {
     input: textField(fields, 'input') || undefined,
     output: textField(fields, 'output'),
     ...noisesFrom(fields),
+    ...(absent(fields['labelSmoothing']) ? {} : { labelSmoothing: positiveField(fields, 'labelSmoothing') }),
+    ...(absent(fields['classWeight']) ? {} : { classWeight: arrayField(fields, 'classWeight') }),
     ...(absent(fields['rank']) ? {} : { rank: positiveField(fields, 'rank') }),
     ...(absent(fields['blocks']) ? {} : { blocks: wordField(fields, 'blocks', BLOCKS) }),
     ...(absent(fields['subnetwork']) ? {} : { subnetwork: arrayField(fields, 'subnetwork') }),
     ...(absent(fields['positions']) ? {} : { positions: wordField(fields, 'positions', POSITIONS) }),
     ...(absent(fields['classAxis']) ? {} : { classAxis: countField(fields, 'classAxis') }),
-  }, ['sigmaNoise', 'positions', 'classAxis', 'subnetwork', 'rank', 'blocks'])
+  }, ['sigmaNoise', 'positions', 'classAxis', 'subnetwork', 'rank', 'blocks', 'labelSmoothing', 'classWeight'])
 }
 
 function settingsFrom(fields: Fields): PosteriorSettings {
@@ -162,6 +168,9 @@ function settingsFrom(fields: Fields): PosteriorSettings {
 /** @throws UntrustedInputError when they are no noises of a regression */
 function noisesFrom(options: Fields): Pick<SavedOptions, 'sigmaNoise'> {
   if (absent(options['sigmaNoise'])) return {}
+  if (Array.isArray(options['sigmaNoise']) && options['likelihood'] === 'regression') {
+    return { sigmaNoise: listField(options, 'sigmaNoise').map(row => arrayField({ row }, 'row')) }
+  }
   const sigmaNoise = arrayField(options, 'sigmaNoise')
   const fits = sigmaNoise.length > 1 && sigmaNoise.every(value => value > 0 && value < Infinity)
   if (fits && options['likelihood'] === 'regression') return { sigmaNoise }

@@ -3,6 +3,7 @@ import type { WorkOptions } from '../budget/progress.js'
 import { zeroCurvature } from '../curvature/accumulate.js'
 import { checkMemory, sumBytes } from '../curvature/posterior-bytes.js'
 import { zeroAgreement } from '../likelihood/agreement.js'
+import { checkOneClass, withClassWeight } from '../likelihood/class-weights.js'
 import { checkLabels } from '../likelihood/labels.js'
 import type { LikelihoodModel } from '../likelihood/likelihood.js'
 import { termsOf } from '../likelihood/output-layout.js'
@@ -42,7 +43,8 @@ export interface Accumulation {
 
 /** What a fit needs to know of the options. */
 export type FitOptions = Pick<ResolvedOptions,
-  'likelihood' | 'structure' | 'blocks' | 'curvature' | 'draws' | 'kfacApprox' | 'batchSize' | 'memoryLimit' | 'seed'>
+  'likelihood' | 'structure' | 'blocks' | 'curvature' | 'draws' | 'kfacApprox' | 'batchSize' | 'memoryLimit' | 'seed'
+    | 'classWeight'>
 
 /**
  * Shards that a fit's batches are given to, and the memory that all of them may take together. The number is part of
@@ -74,13 +76,15 @@ export function startAccumulation(evaluator: Evaluator, pool: WorkerPool, option
   const reservoir = rowReservoir(options.seed, outputs)
   let kept: Promise<void> = Promise.resolve()
   return {
-    async add(x, y, work, weights) {
+    async add(x, y, work, given) {
       const rows = networkInputs(x, network, evaluator.precision, note)
       const n = exampleCount(x)
       const size = batchWithin(evaluator, seedsAtOnce, 'sums', options, n)
       const { values } = checkLabels(y, likelihood.name, n, network)
       const own = likelihood.targetWidth(outputs)
       const width = own * termsOf(network)
+      checkOneClass(options.classWeight, termsOf(network))
+      const weights = withClassWeight(options.classWeight, values, outputs, given)
       const leftOut = leftOutNote(values, network, own)
       if (leftOut !== undefined) note(leftOut)
       await scheduler.announceWork(n * multiplicationsPerExample(evaluator, seeds))

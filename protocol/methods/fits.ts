@@ -12,7 +12,8 @@ import { type DecodedMap, isMap, own } from '../frames/decoded-map.js'
 import type { WireMap } from '../frames/encode.js'
 import { bytesParameter, flagParameter, listParameter, mapParameter, optional, optionalMap, optionalText,
   textParameter } from '../messages/parameters.js'
-import { batchOf, heldOutOf, optionalArray, optionalBatch, optionsOf, plainValues } from './arguments.js'
+import { arrayParameter, batchOf, heldOutOf, optionalArray, optionalBatch, optionsOf,
+  plainValues } from './arguments.js'
 import type { MethodContext } from './method-set.js'
 import { type Method, nameFor, type ThreadState, workOf } from './method.js'
 import { modelFrom } from './networks.js'
@@ -34,6 +35,8 @@ const FIT_OPTIONS = [
   'priorMean',
   'sigmaNoise',
   'temperature',
+  'labelSmoothing',
+  'classWeight',
   'priorStructure',
   'tune',
   'calibrate',
@@ -65,7 +68,7 @@ async function approximation(params: DecodedMap, method: string, state: ThreadSt
   const { graph } = network === undefined ? state.objects.get('model', params) : await modelFrom(network, state)
   const validation = heldOutOf(params, state)
   const options = { ...optionsOf(params, method, FIT_OPTIONS, state), ...subnetworkOf(params, state),
-    ...(validation === undefined ? {} : { validation }) }
+    ...covarianceOf(params, state), ...(validation === undefined ? {} : { validation }) }
   // The core checks every word and number, as it does for JavaScript without types.
   return laplace(graph, options as unknown as LaplaceOptions, state.runtime)
 }
@@ -75,6 +78,19 @@ function subnetworkOf(params: DecodedMap, state: ThreadState): { readonly subnet
   const choice = optional(mapParameter(params, 'options'), 'subnetwork')
   if (!isMap(choice) || own(choice, 'count') === undefined) return {}
   return { subnetwork: plainValues(choice, ['count', 'by', 'seed'], state) }
+}
+
+/** Of noises that are correlated the rows of their covariance. */
+function covarianceOf(params: DecodedMap, state: ThreadState): { readonly sigmaNoise?: readonly Float64Array[] } {
+  const options = mapParameter(params, 'options')
+  if (!isMap(optional(options, 'sigmaNoise'))) return {}
+  const { shape, data } = arrayParameter(options, 'sigmaNoise', state)
+  if (shape.length !== 2) return {}
+  const [rows, columns] = shape
+  return {
+    sigmaNoise: Array.from({ length: rows },
+      (_, c) => Float64Array.from({ length: columns }, (_, d) => data[c * columns + d])),
+  }
 }
 
 /** How often each row counts: the parameter `sampleWeight`. */

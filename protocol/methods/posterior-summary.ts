@@ -2,9 +2,10 @@
 import type { CalibrationSummary } from '../../core/conformal/calibration.js'
 import type { LaplacePosterior } from '../../core/laplace/laplace-posterior.js'
 import type { PosteriorSummary } from '../../core/laplace/posterior-summary.js'
+import type { Tensor } from '../../core/tensor/tensor.js'
 import { type Choice, plainScores } from '../../core/tuning/choice.js'
 import type { TrainingSummary } from '../../core/tuning/training-scores.js'
-import { doublesToWire } from '../frames/arrays.js'
+import { doublesToWire, tensorToWire } from '../frames/arrays.js'
 import type { WireMap } from '../frames/encode.js'
 import { MAX_ITEMS } from '../frames/limits.js'
 
@@ -12,8 +13,9 @@ import { MAX_ITEMS } from '../frames/limits.js'
 export function summaryToWire(summary: PosteriorSummary): WireMap {
   const { likelihood, subset, structure, curvature, outputs, parameterCount, examples, loss, logLikelihood,
     logMarginalLikelihood } = summary
-  const { priorPrecision, priorMean, sigmaNoise, temperature, tuned, effectiveParameters, precision, engine, seed,
-    notes, digest, logEvidenceAtMode, choice, conformal, training, parameters, inputs, declaredInputs } = summary
+  const { priorPrecision, priorMean, sigmaNoise, noiseCovariance, temperature, tuned, effectiveParameters, precision,
+    engine, seed, notes, digest, logEvidenceAtMode, choice, conformal, training, parameters, inputs, declaredInputs } =
+      summary
   return {
     likelihood,
     subset,
@@ -27,7 +29,7 @@ export function summaryToWire(summary: PosteriorSummary): WireMap {
     logMarginalLikelihood,
     priorPrecision: priorToWire(priorPrecision),
     priorMean: priorToWire(priorMean),
-    sigmaNoise: noiseToWire(sigmaNoise),
+    sigmaNoise: noiseToWire(sigmaNoise, noiseCovariance),
     temperature,
     tuned,
     effectiveParameters: effectiveParameters ?? null,
@@ -48,11 +50,11 @@ export function summaryToWire(summary: PosteriorSummary): WireMap {
 
 /** The entries of the summary that are at hand: no determinant of the evidence, no digest of the network. */
 export function briefSummary(
-  { examples, priorPrecision, sigmaNoise, temperature, tuned, notes, choice, training, inputs, declaredInputs }:
-    LaplacePosterior,
+  { examples, priorPrecision, sigmaNoise, noiseCovariance, temperature, tuned, notes, choice, training, inputs,
+    declaredInputs }: LaplacePosterior,
 ): WireMap {
-  return { examples, priorPrecision: priorToWire(priorPrecision), sigmaNoise: noiseToWire(sigmaNoise), temperature,
-    tuned, notes, inputs: inputsToWire(inputs), declaredInputs: declaredToWire(declaredInputs),
+  return { examples, priorPrecision: priorToWire(priorPrecision), sigmaNoise: noiseToWire(sigmaNoise, noiseCovariance),
+    temperature, tuned, notes, inputs: inputsToWire(inputs), declaredInputs: declaredToWire(declaredInputs),
     choice: choiceToWire(choice), training: trainingToWire(training) }
 }
 
@@ -68,8 +70,9 @@ function declaredToWire(names: readonly string[]): readonly string[] | null {
   return names.length > MAX_ITEMS ? null : names
 }
 
-/** sigma as a number, or an array where the outputs differ. */
-export function noiseToWire(value: number | Float64Array): number | WireMap {
+/** sigma as a number, or an array where the outputs differ; their covariance, C x C, where they are correlated. */
+export function noiseToWire(value: number | Float64Array, covariance?: Tensor): number | WireMap {
+  if (covariance !== undefined) return tensorToWire(covariance)
   return typeof value === 'number' ? value : doublesToWire([value.length], value)
 }
 

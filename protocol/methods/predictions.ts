@@ -14,8 +14,9 @@ const PREDICT_OPTIONS = ['link', 'predictive', 'samples', 'seed', 'joint', 'cova
   'quantiles', 'noise'] as const
 
 /** The arrays of a prediction in the order of docs/protocol.md. */
-const PREDICTION_PARTS = ['mean', 'variance', 'probabilities', 'aleatoric', 'epistemic', 'covariance', 'predictiveMean',
-  'predictiveVariance', 'novelty', 'noveltyScore', 'lower', 'upper', 'sets', 'quantiles'] as const
+const PREDICTION_PARTS = ['mean', 'variance', 'probabilities', 'aleatoric', 'epistemic', 'covariance',
+  'predictiveCovariance', 'predictiveMean', 'predictiveVariance', 'novelty', 'noveltyScore', 'lower', 'upper', 'sets',
+  'quantiles'] as const
 
 /** Predictions for rows of inputs: the arrays that are asked for, or all there are. */
 export const predict: Method = async (params, context, state) => {

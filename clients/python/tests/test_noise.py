@@ -65,3 +65,44 @@ def test_a_fitted_posterior_takes_one_noise(two: dict[str, Any]) -> None:
     assert la.log_marginal_likelihood() == before
     la.sigma_noise = 0.3
     assert la.log_marginal_likelihood() > before
+
+
+def test_correlated_noise_is_a_covariance() -> None:
+    rng = np.random.default_rng(3)
+    x, y = rng.normal(size=(30, 2)), rng.normal(size=(30, 2))
+    draw = np.random.default_rng(4)
+    network = {
+        "0.weight": draw.normal(size=(4, 2)),
+        "0.bias": draw.normal(size=4),
+        "2.weight": draw.normal(size=(2, 4)),
+        "2.bias": draw.normal(size=2),
+    }
+    sigma = np.array([[0.5, 0.3], [0.3, 0.8]])
+    options = {"activation": "Tanh", "precision": "float64", "prior_precision": 2.0}
+    la = Laplace(network, "regression", "last_layer", "full", sigma_noise=sigma, **options).fit(x, y)
+    hidden = np.tanh(x @ network["0.weight"].T + network["0.bias"])
+    features = np.hstack([hidden, np.ones((30, 1))])
+    H = np.zeros((10, 10))
+    weight = np.arange(8).reshape(2, 4)
+    places = np.hstack([weight, [[8], [9]]])
+    precision = np.linalg.inv(sigma)
+    for c in range(2):
+        for d in range(2):
+            H[np.ix_(places[c], places[d])] = precision[c, d] * features.T @ features
+    np.testing.assert_allclose(la.H, H, rtol=1e-9, atol=1e-9)
+    f = hidden @ network["2.weight"].T + network["2.bias"]
+    error = y - f
+    expected = -0.5 * np.einsum("nc,cd,nd->", error, precision, error) - 15 * np.log(np.linalg.det(2 * np.pi * sigma))
+    np.testing.assert_allclose(la.log_likelihood, expected, rtol=1e-10)
+    answer = la.predict(x, covariance=True)
+    np.testing.assert_allclose(answer.predictive_covariance, answer.covariance + sigma, rtol=1e-12)
+    np.testing.assert_allclose(answer.predictive_variance, answer.variance + np.diag(sigma), rtol=1e-12)
+    np.testing.assert_array_equal(la.sigma_noise, sigma)
+    assert "0.3" in str(la)
+    again = load(la.to_bytes())
+    np.testing.assert_array_equal(again.sigma_noise, sigma)
+    assert la.fit(x, y).log_likelihood == again.log_likelihood
+    kron = Laplace(network, "regression", "all", "kron", sigma_noise=sigma, **options).fit(x, y)
+    assert np.isfinite(kron.log_marginal_likelihood())
+    with pytest.raises(OptionError, match="positive definite"):
+        Laplace(network, "regression", "all", sigma_noise=-sigma, **options).fit(x, y)

@@ -84,6 +84,7 @@ fit_network <- function(network, x, y, validation, options, settings, described,
   }
   one_of(likelihood, LIKELIHOODS, "likelihood")
   response <- as_response(y, likelihood, known)
+  options["class_weight"] <- list(ordered_class_weight(options$class_weight, response$levels))
   data <- c(list(x = as_wire_examples(x), y = as_wire_array(response$y)), weights)
   settings["validation"] <- list(wire_validation(validation, network, likelihood, response))
   hints <- options[intersect(names(NETWORK_HINTS), names(options))]
@@ -96,6 +97,19 @@ fit_network <- function(network, x, y, validation, options, settings, described,
   result <- new_laplace(object, fitted$summary, fitted$blob, fitted$remote)
   announce(result$notes)
   result
+}
+
+#' Weights of classes in the order of the levels, where they are named by them.
+#' @noRd
+ordered_class_weight <- function(class_weight, levels) {
+  if (is.null(names(class_weight)) || is.null(levels)) return(class_weight)
+  if (!setequal(names(class_weight), levels)) {
+    laplace_stop(
+      sprintf("`class_weight` must name each level once: %s.", quoted_list(levels)), "BAD_OPTION",
+      list(option = "class_weight")
+    )
+  }
+  unlist(class_weight)[levels]
 }
 
 #' Tells notes as messages, and contradictions between network and data as warnings.

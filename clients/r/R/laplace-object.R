@@ -13,6 +13,7 @@ new_laplace <- function(object, summary, blob, remote) {
     log_evidence_at_mode = summary$logEvidenceAtMode, loss = summary$loss,
     prior_precision = summary$priorPrecision, prior_mean = summary$priorMean,
     sigma_noise = named_noise(summary$sigmaNoise, object$labels),
+    noise_covariance = if (is.matrix(summary$sigmaNoise)) summary$sigmaNoise,
     temperature = summary$temperature,
     tuned = summary$tuned, effective_parameters = summary$effectiveParameters, engine = summary$engine,
     precision = summary$precision,
@@ -26,7 +27,7 @@ new_laplace <- function(object, summary, blob, remote) {
 #' sigma: one number, or one for each output, with its name.
 #' @noRd
 named_noise <- function(sigma, labels) {
-  sigma <- as.double(unlist(sigma))
+  sigma <- if (is.matrix(sigma)) sqrt(diag(sigma)) else as.double(unlist(sigma))
   if (length(sigma) > 1 && length(labels) == length(sigma)) names(sigma) <- labels
   sigma
 }

@@ -42,8 +42,12 @@
 #'   \item{prior_precision}{a number, one for each tensor, or one for each parameter: nothing is tuned then}
 #'   \item{prior_mean}{a number, or one for each parameter}
 #'   \item{sigma_noise}{standard deviation of the observations (regression): one number, or one for each output (a
-#'     vector or a list)}
+#'     vector or a list); a matrix is the covariance of noises that are correlated}
 #'   \item{temperature}{of the likelihood}
+#'   \item{label_smoothing}{of classes and labels: the share of label smoothing that the network was trained with; loss
+#'     and evidence are those of the smoothed labels}
+#'   \item{class_weight}{how much each class counts: `"balanced"`, or one number a class, in the order of the levels or
+#'     named by them; the prior is then tuned by `"marglik"` or `"grid"`}
 #'   \item{tune}{`"auto"` (what the training rows say, or held-out ones where there are any), `"validated"` (by held-out
 #'     rows, needs `validation`), `"linearized"` (the evidence of the linear model at its own mode), `"marglik"` (at the
 #'     network's weights), `"grid"` (prior precision by held-out likelihood, needs `validation`), `"none"`}

@@ -7,6 +7,7 @@ FIT_OPTIONS <- c(
   blocks = "blocks",
   n_subset = "nSubset", kfac_approx = "kfacApprox",
   prior_precision = "priorPrecision", prior_mean = "priorMean", sigma_noise = "sigmaNoise", temperature = "temperature",
+  label_smoothing = "labelSmoothing", class_weight = "classWeight",
   prior_structure = "priorStructure", tune = "tune", calibrate = "calibrate", seed = "seed", engine = "engine",
   precision = "precision", threads = "threads", input = "input", output = "output", last_layer_name = "lastLayerName",
   positions = "positions", class_axis = "classAxis",
@@ -66,6 +67,7 @@ wire_options <- function(options, likelihood) {
   # The server has no word for it: a structure that is not given is chosen.
   if (identical(options$structure, "auto")) options$structure <- NULL
   if (!is.null(options$sigma_noise)) options$sigma_noise <- wire_noise(options$sigma_noise)
+  if (is.numeric(options$class_weight)) options$class_weight <- as_wire_array(as.double(options$class_weight))
   for (name in intersect(names(SYNONYMS), names(options))) {
     word <- options[[name]]
     if (is.character(word) && length(word) == 1 && word %in% names(SYNONYMS[[name]])) {
@@ -123,10 +125,11 @@ wire_tensors <- function(choice, option) {
 #' The noise: one number, or one for each output, as a vector or a list.
 #' @noRd
 wire_noise <- function(sigma) {
+  if (is.matrix(sigma) && nrow(sigma) > 1) return(as_wire_array(sigma))
   numbers <- if (is.list(sigma) && all(lengths(sigma) == 1)) unlist(sigma) else sigma
   if (!is.numeric(numbers) || length(numbers) == 0 || any(!is.finite(numbers)) || any(numbers <= 0)) {
     laplace_stop(
-      "`sigma_noise` must be a positive number, or one for each output.", "BAD_OPTION", list(option = "sigma_noise")
+      "`sigma_noise` must be a positive number, one for each output, or a covariance matrix.", "BAD_OPTION", list(option = "sigma_noise")
     )
   }
   if (length(numbers) == 1) as.double(numbers) else as_wire_array(as.double(numbers))

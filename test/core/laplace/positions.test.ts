@@ -232,7 +232,7 @@ t.test('an example is left out whole: as a ridge regression without its position
   const all = features.map((_, n) => n)
   const linear = Float64Array.from(features, (_, n) => ridge(features, Array.from(labels), all, n, delta, sigma).f)
   const last = withoutEachExample(posterior, curvature, { likelihood: regression, examples, outputs: 1, labels,
-    features: phi, sizes }, linear, undefined)
+    features: phi, sizes }, linear, {})
   near(last.f, last.covariance, 'the last layer')
   t.end()
 })

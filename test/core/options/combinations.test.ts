@@ -97,6 +97,9 @@ function ofLikelihood(row: string): Partial<LaplaceOptions> {
     return { subset: 'all', structure: 'full', curvature: row as 'ggn', priorPrecision: 1000 }
   }
   if (row.includes('lowrank')) return { subset: 'all', structure: 'lowrank' }
+  if (row.includes('labelSmoothing')) return { subset: 'last_layer', priorPrecision: 1, labelSmoothing: 0.1 }
+  if (row.includes('as a matrix')) return { subset: 'last_layer', priorPrecision: 1, sigmaNoise: [[1, 0.5], [0.5, 1]] }
+  if (row.includes('classWeight')) return { subset: 'last_layer', priorPrecision: 1, classWeight: 'balanced' }
   if (row === 'compare' || row === 'conformalize') return { subset: 'last_layer', priorPrecision: 1 }
   return { subset: 'last_layer', tune: row as 'marglik' }
 }

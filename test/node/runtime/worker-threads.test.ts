@@ -34,7 +34,7 @@ t.test('threads that never get work do not hold the process', t => {
   const held = () => process.getActiveResourcesInfo().filter(name => name === 'MessagePort').length
   const before = held()
   startWorkerThreads({ network: prepareNetwork(graph, 'classification'), subset: 'all', precision: 'float32',
-    likelihood: 'classification', outputNoise: undefined, engine: 'typescript' }, 2)
+    likelihood: 'classification', form: {}, engine: 'typescript' }, 2)
   t.equal(held(), before)
   t.end()
 })

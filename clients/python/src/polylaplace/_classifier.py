@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from ._data import Array
-from ._estimator_base import LaplaceEstimator, row_weights, validated
+from ._estimator_base import LaplaceEstimator, row_weights, validated, with_parameters_of
 from ._examples import is_mapping, to_examples
-from ._exceptions import DataError, StateError
+from ._exceptions import DataError, OptionError, StateError
 from ._held_out import HeldOut
 from ._labels import class_numbers, classes_of
 from ._scikit_learn import (
@@ -37,6 +38,11 @@ class LaplaceClassifier(ClassifierMixin, LaplaceEstimator):  # type: ignore[misc
             'validated' (prior, mean and link together by held-out rows), 'linearized', 'marglik', 'grid' (by held-out
             rows) or 'none'. None: 'auto'.
         prior_structure: 'scalar', 'layerwise' or 'diag'.
+        class_weight: how much each class counts: 'balanced' (n / (K n_c)), a mapping from labels (1 for those that are
+            left out), or one number a class. An unfitted network is trained with it. The prior is then tuned by
+            'marglik', or 'grid' with held-out rows.
+        label_smoothing: the share of label smoothing that the network was trained with; the posterior's loss and
+            evidence are those of the smoothed labels.
         random_state: of the training of an unfitted model, and of the rows that are held out from it.
         validation_fraction: the share of the rows of `fit` that is held out, for 'validated'. An unfitted model is
             trained without them; a fitted one must not have seen them.
@@ -59,6 +65,14 @@ class LaplaceClassifier(ClassifierMixin, LaplaceEstimator):  # type: ignore[misc
     >>> bool(model.novelty(100 * X[:1])[0] < 0.05)
     True
     """
+
+    @with_parameters_of(LaplaceEstimator.__init__)
+    def __init__(
+        self, model: Any = None, *, class_weight: Any = None, label_smoothing: float = 0.0, **options: Any
+    ) -> None:
+        super().__init__(model, **options)
+        self.class_weight = class_weight
+        self.label_smoothing = label_smoothing
 
     def fit(
         self, X: Any, y: Any, sample_weight: Any = None, *, X_val: Any = None, y_val: Any = None
@@ -89,19 +103,35 @@ class LaplaceClassifier(ClassifierMixin, LaplaceEstimator):  # type: ignore[misc
             raise DataError(f"A classifier needs at least two classes; y has one class: {found[0]}.", "BAD_LABELS")
         held = self._held_out(X_val, y_val)
         weight = row_weights(sample_weight, len(y))
-        network, X, y, held, weight = self._network(MLPClassifier, X, y, held, source, y, weight)
-        la = self._posterior_of(network, "classification")
+        training = self._training_weights(y, weight)
+        network, X, y, held, weight = self._network(MLPClassifier, X, y, held, source, y, weight, training)
+        la = self._posterior_of(network, "classification", label_smoothing=self.label_smoothing or None)
         outputs = _outputs_of_mlp(network) or la.count_outputs(self._named(X))
         self.classes_ = classes_of(y, network, outputs)
         la.use_likelihood("binary" if outputs == 1 else "classification")
         if self.classes_.tolist() != list(range(len(self.classes_))):
             la.name_classes(self.classes_.tolist())
         self._binary = outputs == 1
+        la.use_class_weight(self._weights_of_classes())
         if held.rows is not None:
             held = HeldOut(rows=(self._checked(held.rows[0]), self._targets(held.rows[1], "y_val")))
         whose = "the network was not trained on" if hasattr(network, "classes_") else "are not classes of the fit"
         self._fit_laplace(la, network, X, self._targets(y, "y", whose), held, weight)
         return self
+
+    def _training_weights(self, y: Array, weight: Array | None) -> Array | None:
+        """How often each row counts for the training of a network that is not trained yet; None as `weight` says."""
+        if self.class_weight is None or not self._trains():
+            return None
+        found, places = np.unique(y, return_inverse=True)
+        weights = _numbers_of(self.class_weight, found, np.bincount(places))[places]
+        return weights if weight is None else weights * weight
+
+    def _weights_of_classes(self) -> Any:
+        """Those of all classes, in the order of the outputs."""
+        if self.class_weight is None or isinstance(self.class_weight, str):
+            return self.class_weight
+        return _numbers_of(self.class_weight, self.classes_, None)
 
     def _targets(self, y: Any, name: str, whose: str = "are not classes of the fit") -> Array:
         """Class numbers in the order of the network's outputs; for one logit a column of 0 and 1."""
@@ -141,6 +171,32 @@ class LaplaceClassifier(ClassifierMixin, LaplaceEstimator):  # type: ignore[misc
             np.minimum((draws.cumsum(axis=2) < uniform).sum(axis=2), len(self.classes_) - 1)
         ].T
         return labels
+
+
+def _numbers_of(class_weight: Any, classes: Array, counts: Array | None) -> Array:
+    """One weight a class.
+
+    Args:
+        counts: rows of each class, for 'balanced'.
+    """
+    if isinstance(class_weight, Mapping):
+        unknown = [label for label in class_weight if label not in classes.tolist()]
+        if unknown:
+            raise OptionError(
+                f"class_weight names {unknown!r}, which is no class; the classes are {classes.tolist()!r}.",
+                "BAD_OPTION",
+                {"option": "class_weight"},
+            )
+        return np.array([float(class_weight.get(label, 1.0)) for label in classes.tolist()])
+    if isinstance(class_weight, str):
+        if class_weight != "balanced" or counts is None:
+            raise OptionError(
+                f"class_weight must be 'balanced', a mapping or one number a class; got {class_weight!r}.",
+                "BAD_OPTION",
+                {"option": "class_weight", "value": class_weight},
+            )
+        return np.asarray(counts.sum() / (len(counts) * counts))
+    return np.asarray(class_weight, dtype=np.float64).ravel()
 
 
 def _outputs_of_mlp(network: Any) -> int | None:

@@ -53,7 +53,9 @@ def _hyper_parameters(summary: Mapping[str, Any]) -> list[str]:
     tuned = "given" if summary["tuned"] == "none" else f"tuned by '{summary['tuned']}'"
     lines = [f"Prior precision: {_numbers(summary['priorPrecision'])} ({tuned})"]
     if summary["likelihood"] == "regression":
-        lines.append(f"Standard deviation of the noise: {_numbers(summary['sigmaNoise'])}")
+        noise = np.asarray(summary["sigmaNoise"], dtype=np.float64)
+        what = "Covariance (rows)" if noise.ndim == 2 else "Standard deviation"
+        lines.append(f"{what} of the noise: {_numbers(noise)}")
     return lines
 
 
@@ -83,7 +85,7 @@ def _scores(scores: Mapping[str, Any]) -> str:
 
 
 def _numbers(value: Any) -> str:
-    numbers = np.atleast_1d(np.asarray(value, dtype=np.float64))
+    numbers = np.asarray(value, dtype=np.float64).ravel()
     words = [f"{number:.4g}" for number in numbers[:6]]
     return ", ".join(words) + (f", ... ({numbers.size} in all)" if numbers.size > len(words) else "")
 

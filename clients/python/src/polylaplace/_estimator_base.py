@@ -129,6 +129,7 @@ class LaplaceEstimator(BaseEstimator):  # type: ignore[misc]
         source: Any,
         classes: Array | None = None,
         weight: Array | None = None,
+        training: Array | None = None,
     ) -> tuple[Any, Any, Array, HeldOut, Array | None]:
         """The fitted network with the rows of the fit and the held-out ones.
 
@@ -137,6 +138,7 @@ class LaplaceEstimator(BaseEstimator):  # type: ignore[misc]
         Args:
             source: X as it was given: a data frame has names that a ColumnTransformer asks for.
             weight: how often each row counts, for the training too.
+            training: how often it counts for the training alone, where that differs.
         """
         frame = source if hasattr(source, "iloc") else X
         model = default(max_iter=1000) if self.model is None else self.model
@@ -151,10 +153,11 @@ class LaplaceEstimator(BaseEstimator):  # type: ignore[misc]
             frame = frame.iloc[kept] if hasattr(frame, "iloc") else frame[kept]
             X, y, held = X[kept], y[kept], HeldOut(rows=(X[out], y[out]))
             weight = None if weight is None else weight[kept]
+            training = None if training is None else training[kept]
         with warnings.catch_warnings():
             # The training's own notice of max_iter: the posterior does not need a perfect optimum.
             warnings.filterwarnings("ignore", message="Stochastic Optimizer: Maximum iterations")
-            network.fit(frame, y, **_weights_of(network, weight))
+            network.fit(frame, y, **_weights_of(network, weight if training is None else training))
         return network, X, y, held, weight
 
     def _trains(self) -> bool:
@@ -169,7 +172,7 @@ class LaplaceEstimator(BaseEstimator):  # type: ignore[misc]
         check_use(held.there, self.tune, self.prior_precision, self.calibrate)
         return held
 
-    def _posterior_of(self, network: Any, likelihood: str) -> Laplace:
+    def _posterior_of(self, network: Any, likelihood: str, **more: Any) -> Laplace:
         """The posterior before its fit."""
         return Laplace(
             network,
@@ -192,6 +195,7 @@ class LaplaceEstimator(BaseEstimator):  # type: ignore[misc]
             precision=self.precision,
             threads=self.threads,
             client=self._client(),
+            **more,
         )
 
     def _fit_options(self, likelihood: str, there: bool) -> dict[str, Any]:
@@ -209,7 +213,8 @@ class LaplaceEstimator(BaseEstimator):  # type: ignore[misc]
         if self.prior_precision is not None:
             options["priorPrecision"] = as_numbers(self.prior_precision, "prior_precision")
         elif there and self.tune in (None, AUTO):
-            options["tune"] = "validated" if likelihood in LINEAR_LIKELIHOODS else "grid"
+            linear = likelihood in LINEAR_LIKELIHOODS and getattr(self, "class_weight", None) is None
+            options["tune"] = "validated" if linear else "grid"
         elif self.tune not in (None, AUTO):
             options["tune"] = as_tune_method(str(self.tune))
         if self.calibrate is not None:

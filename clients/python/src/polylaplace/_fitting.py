@@ -31,6 +31,8 @@ _KEPT_OPTIONS = (
     "kfacApprox",
     "positions",
     "classAxis",
+    "labelSmoothing",
+    "classWeight",
 )
 
 
@@ -206,6 +208,11 @@ class Fitting(PosteriorState):
     def use_likelihood(self, likelihood: str) -> None:
         """The likelihood of fits to come."""
         self.likelihood = self._options["likelihood"] = likelihood
+
+    def use_class_weight(self, class_weight: Any) -> None:
+        """How much each class counts in fits to come."""
+        if class_weight is not None:
+            self._options["classWeight"] = class_weight
 
     def name_classes(self, names: Sequence[Any]) -> None:
         """The classes that the outputs stand for, for notes that count them from 0."""

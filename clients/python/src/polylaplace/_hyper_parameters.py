@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ._options import as_number, as_numbers
+from ._options import as_noise, as_number, as_numbers
 from ._posterior_state import PosteriorState
 
 
@@ -43,13 +43,15 @@ class HyperParameters(PosteriorState):
     def sigma_noise(self) -> Any:
         """Standard deviation of the observations: a number, or an array (C,) where the outputs differ.
 
+        Of noises that are correlated it is their covariance (C, C).
+
         A fitted posterior can be set to one number; one for each output is given before the fit.
         """
         return self._prior["sigmaNoise"]
 
     @sigma_noise.setter
     def sigma_noise(self, value: Any) -> None:
-        self._set_prior("sigmaNoise", as_numbers(value, "sigma_noise"))
+        self._set_prior("sigmaNoise", as_noise(value, "sigma_noise"))
 
     @property
     def temperature(self) -> float:

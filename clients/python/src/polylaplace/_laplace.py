@@ -17,7 +17,17 @@ from ._fitting import Fitting
 from ._hyper_parameters import HyperParameters
 from ._models import Architecture, load_architecture, network_params
 from ._onnx_export import OnnxExport
-from ._options import Tensors, as_number, as_numbers, as_structure, as_subset, as_tensors, fit_options
+from ._options import (
+    Tensors,
+    as_class_weight,
+    as_noise,
+    as_number,
+    as_numbers,
+    as_structure,
+    as_subset,
+    as_tensors,
+    fit_options,
+)
 from ._posterior_quantities import PosteriorQuantities
 from ._posterior_state import AUTO
 from ._prediction import Prediction
@@ -48,9 +58,13 @@ class Laplace(Fitting, Tuning, HyperParameters, OnnxExport, PosteriorQuantities,
             'functional' (also 'gp'). None: 'kron' ('full' of a subnetwork), or what the fit chooses.
         prior_precision: a number, one for each tensor, or one for each parameter. None: 1, or what the fit finds.
         prior_mean: a number, or one for each parameter. None: 0.
-        sigma_noise: standard deviation of the observations (regression): a number, or one for each output. None: 1, or
-            what the fit finds.
+        sigma_noise: standard deviation of the observations (regression): a number, or one for each output; a matrix
+            (C, C) is the covariance of noises that are correlated. None: 1, or what the fit finds.
         temperature: of the likelihood. None: 1.
+        label_smoothing: of classes and labels: the share of label smoothing the network was trained with; loss,
+            gradients and evidence are those of the smoothed labels. None: 0.
+        class_weight: of 'classification' and 'binary': how much each class counts: one number a class, a mapping, or
+            'balanced' (n / (K n_c)). None: 1 each. The prior is then tuned by 'marglik' or 'grid'.
         curvature: 'ggn', 'empirical_fisher', 'mc_fisher' or 'hessian'.
         blocks: of 'blockdiag': a block a 'layer' (its weight and bias together), or a 'tensor'. None: 'layer'.
         rank: of 'lowrank' at the network's weights: a number of eigenvectors, or below 1 the share of the trace of H
@@ -106,6 +120,8 @@ class Laplace(Fitting, Tuning, HyperParameters, OnnxExport, PosteriorQuantities,
         prior_mean: Any = None,
         sigma_noise: Any = None,
         temperature: float | None = None,
+        label_smoothing: float | None = None,
+        class_weight: Any = None,
         curvature: str = "ggn",
         draws: int | None = None,
         blocks: str | None = None,
@@ -149,7 +165,7 @@ class Laplace(Fitting, Tuning, HyperParameters, OnnxExport, PosteriorQuantities,
         given = {
             "priorPrecision": None if prior_precision is None else as_numbers(prior_precision, "prior_precision"),
             "priorMean": None if prior_mean is None else as_numbers(prior_mean, "prior_mean"),
-            "sigmaNoise": None if sigma_noise is None else as_numbers(sigma_noise, "sigma_noise"),
+            "sigmaNoise": None if sigma_noise is None else as_noise(sigma_noise, "sigma_noise"),
             "temperature": None if temperature is None else as_number(temperature, "temperature"),
         }
         self._given = {key for key, value in given.items() if value is not None}
@@ -163,6 +179,8 @@ class Laplace(Fitting, Tuning, HyperParameters, OnnxExport, PosteriorQuantities,
             blocks=blocks,
             rank=rank,
             nSubset=n_subset,
+            labelSmoothing=label_smoothing,
+            classWeight=as_class_weight(class_weight),
             # Given, it would be a choice that the linear model over all weights does not have.
             kfacApprox=None if kfac_approx == "expand" else kfac_approx,
             engine=engine,

@@ -117,6 +117,37 @@ def as_numbers(value: Any, name: str) -> Any:
     return float(array.reshape(-1)[0]) if array.size == 1 else array.reshape(-1)
 
 
+def as_noise(value: Any, name: str) -> Any:
+    """The noise: one number, one an output (C,), or the covariance of all outputs (C, C).
+
+    Raises:
+        OptionError: when there is no number.
+    """
+    array = np.asarray(to_array(value, name), dtype=np.float64)
+    return array if array.ndim == 2 and array.size > 1 and array.shape[0] > 1 else as_numbers(value, name)
+
+
+def as_class_weight(value: Any) -> Any:
+    """Weights of classes: 'balanced', one number a class, or a mapping from the numbers of all classes.
+
+    Raises:
+        OptionError: when a mapping leaves a class out.
+    """
+    if value is None or isinstance(value, str):
+        return value
+    if isinstance(value, Mapping):
+        count = len(value)
+        if sorted(value) != list(range(count)):
+            raise OptionError(
+                f"class_weight as a mapping has a weight for each class number from 0 on; got {sorted(value)!r}. Give "
+                "all of them, or one number a class.",
+                "BAD_OPTION",
+                {"option": "class_weight"},
+            )
+        value = [value[k] for k in range(count)]
+    return np.asarray(to_array(value, "class_weight"), dtype=np.float64).ravel()
+
+
 def as_share(value: Any, name: str) -> float:
     """A number between 0 and 1, both excluded.
 

@@ -13,7 +13,7 @@ from ._data import batches, flat_labels, is_array_like, to_array
 from ._examples import Examples, concatenated, to_examples
 from ._exceptions import DataError, LaplaceError, LaplaceWarning, OptionError, StateError, TrainingWarning
 from ._models import NetworkParams, fingerprint, is_live, network_params, size_of, with_input_size
-from ._options import as_numbers, unwrapped
+from ._options import as_noise, unwrapped
 from ._progress import ProgressOption
 from ._remote import Remote, create, maker
 
@@ -124,7 +124,7 @@ class PosteriorState:
             prior["priorPrecision"] = unwrapped(precision)
         for key in ("sigmaNoise", "temperature"):
             if summary.get(key) is not None:
-                prior[key] = as_numbers(summary[key], key)
+                prior[key] = as_noise(summary[key], key)
         mark_fitted(self)
         # In one step: a Ctrl-C in between would leave a part of the old posterior beside the new one.
         vars(self).update(_posterior=remote, _summary=dict(summary), _blob=None, _cache={}, _prior=prior)

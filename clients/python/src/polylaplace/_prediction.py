@@ -20,6 +20,7 @@ _PARTS = [
     "aleatoric",
     "epistemic",
     "covariance",
+    "predictiveCovariance",
     "predictiveMean",
     "predictiveVariance",
     "novelty",
@@ -38,6 +39,8 @@ class Prediction:
         aleatoric: uncertainty of the data: entropy in nats (n,), or noise variance (n, C).
         epistemic: uncertainty of the network: mutual information in nats (n,), or variance (n, C).
         covariance: (n, C, C), or (n C, n C) with joint; only when asked for.
+        predictive_covariance: of a new observation, (n, C, C), where `covariance` is asked for and the noises of a
+            regression are correlated.
         predictive_mean: of a new observation, (n, K): the rate (poisson), the mean (heteroscedastic), else None.
         predictive_variance: of a new observation: variance plus that of the noise, (n, C); regression. Of poisson and
             heteroscedastic aleatoric plus epistemic, (n, K).
@@ -54,6 +57,7 @@ class Prediction:
     aleatoric: Array | None = None
     epistemic: Array | None = None
     covariance: Array | None = None
+    predictive_covariance: Array | None = None
     predictive_mean: Array | None = None
     predictive_variance: Array | None = None
     novelty: Array | None = None

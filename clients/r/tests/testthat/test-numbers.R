@@ -41,3 +41,17 @@ test_that("heteroscedastic: the mean, with the noise that the network says", {
   expect_equal(limits$.pred_upper - limits$.pred, qnorm(0.95) * sqrt(parts$total), tolerance = 1e-8)
   expect_equal(length(simulate(la, 1, seed = 1)$sim_1), 40)
 })
+
+test_that("counts have scores", {
+  skip_without_node()
+  la <- laplace(weights(1), x, counts, "poisson", architecture = layers, prior_precision = 3, precision = "float64")
+  rate <- exp(as.vector(predict(la, x, type = "link")))
+  scores <- compare(la, x, counts)
+  expect_equal(scores["network", "nll"], -mean(dpois(counts, rate, log = TRUE)), tolerance = 1e-9)
+  share <- outer(0:400, rate, ppois)
+  expect_equal(
+    scores["network", "crps"], mean(colSums((share - outer(0:400, counts, ">="))^2)), tolerance = 1e-8
+  )
+  expect_true(all(c("deviance", "coverage_90") %in% names(scores)))
+  expect_equal(laplace_metrics(la, x, counts)[["crps"]], scores["posterior", "crps"], tolerance = 1e-9)
+})
