@@ -25,7 +25,7 @@ import { sharedRows } from '../sums/shared-rows.js'
 import { randomGenerator } from '../tensor/random.js'
 import { sampledRows } from '../tensor/rows.js'
 import type { FitTask } from './fit-task.js'
-import type { TrainingRows } from './linear-fit.js'
+import type { TrainingRows } from './linear-fit-result.js'
 
 /** Numbers of all rows of V that are written out, and the largest matrix that is decomposed. */
 const MOST_WRITTEN = 1 << 25

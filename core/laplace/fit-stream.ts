@@ -27,7 +27,7 @@ import { answerByGate, priorFromLinearModel, type RegressionNoise, regressionNoi
   withWholeCovariance } from './gate-fit.js'
 import { FEWEST_HELD_OUT, heldOutRows, rowSplitter } from './held-out-rows.js'
 import { LaplacePosterior } from './laplace-posterior.js'
-import type { TrainingRows } from './linear-fit.js'
+import type { TrainingRows } from './linear-fit-result.js'
 import { fitLowRank, forecastLinearModel, tooLarge } from './low-rank-fit.js'
 import type { PosteriorState } from './posterior-state.js'
 import { checkRepresentable } from './representable.js'

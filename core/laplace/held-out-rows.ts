@@ -8,7 +8,7 @@ import type { Batch } from '../tensor/batch.js'
 import { arraysOf, exampleCount, type Examples, mapArrays } from '../tensor/examples.js'
 import { randomGenerator } from '../tensor/random.js'
 import { allocate, type Tensor } from '../tensor/tensor.js'
-import type { TrainingRows } from './linear-fit.js'
+import type { TrainingRows } from './linear-fit-result.js'
 
 /** Fewer held-out rows than this say nothing of a network. */
 export const FEWEST_HELD_OUT = 5

@@ -20,7 +20,8 @@ import { explainGate, explainRegression } from '../tuning/explain.js'
 import type { FitTask, LinearTask } from './fit-task.js'
 import { withHeldOutScores } from './held-out-answer.js'
 import { heldOutRows } from './held-out-rows.js'
-import { fitLinearModel, largestRank, type LinearFit, planLinearFit, type TrainingRows } from './linear-fit.js'
+import { largestRank, type LinearFit, type TrainingRows } from './linear-fit-result.js'
+import { fitLinearModel, planLinearFit } from './linear-fit.js'
 import type { PosteriorState } from './posterior-state.js'
 
 /** What the linear model of some rows needs. */

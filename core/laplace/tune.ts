@@ -25,7 +25,7 @@ import { answerByGate, priorFromLinearModel, type RegressionNoise, regressionNoi
   withWholeCovariance } from './gate-fit.js'
 import { heldOutRows } from './held-out-rows.js'
 import { labelled } from './labelled-terms.js'
-import type { TrainingRows } from './linear-fit.js'
+import type { TrainingRows } from './linear-fit-result.js'
 import { outputGaussian } from './output-gaussian.js'
 import { hasTunedNoises, withoutOutputNoise, withOutputNoise } from './output-noise.js'
 import { noiseOf, type PosteriorState, termCount } from './posterior-state.js'

@@ -25,7 +25,7 @@ import { candidatesAt, chooseFound, DELTA_STEPS, foundOrNot, type HeldOutOutputs
 import { answerByGate } from './gate-fit.js'
 import { withHeldOutScores } from './held-out-answer.js'
 import { FEWEST_HELD_OUT, heldOutRows } from './held-out-rows.js'
-import type { TrainingRows } from './linear-fit.js'
+import type { TrainingRows } from './linear-fit-result.js'
 import { hasTunedNoises, outputDeltas, withOutputNoise } from './output-noise.js'
 import { noiseOf, type PosteriorState } from './posterior-state.js'
 
