@@ -5,7 +5,8 @@ export { auroc, type CalibrationSummary, type Comparison, type ConformalOptions,
   summarizeNetwork, type TrainingScores, type TrainingSummary, type TuneOptions,
   writePartialFit } from './core/index.js'
 export { type ArrayInput, type ExamplesInput, toNdArray, toTensor } from './node/arrays.js'
-export { type ArrowBatch, arrowBatches, type ArrowColumn, type ArrowColumns, type ArrowRows } from './node/arrow.js'
+export { type ArrowBatch, arrowBatches, type ArrowColumn, type ArrowColumns, type ArrowRows, predictBatches,
+  type PredictedBatch } from './node/arrow.js'
 export { writeWhole } from './node/files/write-file.js'
 export { type Batches, laplace, type LaplaceFit, loadPosterior, metrics } from './node/laplace.js'
 export { type ArrayBatch, type LaplaceOptions, type WorkOptions } from './node/options.js'

@@ -2,9 +2,13 @@
  * @file Batches of Arrow columns as examples and labels. The package apache-arrow makes such batches, and is not needed
  * here: anything of its shape will do.
  */
-import { DataError, OptionError } from '../core/errors/errors.js'
+import { DataError, LaplaceError, OptionError } from '../core/errors/errors.js'
 import { nearestWord } from '../core/errors/suggest.js'
+import type { PredictOptions } from '../core/laplace/posterior-options.js'
 import { float64, type Tensor } from '../core/tensor/tensor.js'
+import type { WorkOptions } from './options.js'
+import { coreWork, type Posterior } from './posterior.js'
+import { predictionColumns } from './prediction-columns.js'
 
 /** A column, as apache-arrow's `Vector` is one. */
 export interface ArrowColumn {
@@ -54,16 +58,74 @@ export async function* arrowBatches(batches: AsyncIterable<ArrowBatch> | Iterabl
   { label, features, sampleWeight }: ArrowColumns): AsyncGenerator<ArrowRows> {
   const labels = typeof label === 'string' ? [label] : label
   const others = sampleWeight === undefined ? labels : [...labels, sampleWeight]
+  let number = 0
   for await (const batch of batches) {
-    if (batch.numRows === 0) continue
-    const names = features ?? batch.schema.fields.map(({ name }) => name).filter(name => !others.includes(name))
-    const y = matrixOf(batch, labels)
-    yield {
-      x: matrixOf(batch, names),
-      y: typeof label === 'string' && y.shape[1] === 1 ? { ...y, shape: [batch.numRows] } : y,
-      ...(sampleWeight === undefined ? {} : { sampleWeight: numbersOf(batch, sampleWeight) }),
+    if (batch.numRows > 0) {
+      yield await named(number, () => {
+        const y = matrixOf(batch, labels)
+        return {
+          x: matrixOf(batch, features ?? namesBut(batch, others)),
+          y: typeof label === 'string' && y.shape[1] === 1 ? { ...y, shape: [batch.numRows] } : y,
+          ...(sampleWeight === undefined ? {} : { sampleWeight: numbersOf(batch, sampleWeight) }),
+        }
+      })
     }
+    number++
   }
+}
+
+/** A batch and the columns of its prediction, by their names on the command line: `mean`, `sd`, `probability_0`. */
+export interface PredictedBatch<B extends ArrowBatch> {
+  readonly batch: B
+  /** One number a row each. */
+  readonly columns: Readonly<Record<string, Float64Array>>
+}
+
+/**
+ * Predictions for batches of Arrow as they come, one held at a time. Batches without rows are passed over. Columns by
+ * `label` are no features. Errors say which batch it was.
+ * @throws OptionError, DataError as `arrowBatches`; ShapeError, DataError, CancelledError as `predict`
+ * @example
+ * for await (const { batch, columns } of predictBatches(posterior, reader, { label: 'y', level: 0.9 })) {
+ *   writer.write(tableFromArrays({ id: batch.getChild('id').toArray(), ...columns }))
+ * }
+ */
+export async function* predictBatches<B extends ArrowBatch>(posterior: Posterior,
+  batches: AsyncIterable<B> | Iterable<B>,
+  { label = [], features, ...options }: Partial<Omit<ArrowColumns, 'sampleWeight'>> & PredictOptions & WorkOptions =
+    {}): AsyncGenerator<PredictedBatch<B>> {
+  const others = typeof label === 'string' ? [label] : label
+  let number = 0
+  for await (const batch of batches) {
+    if (batch.numRows > 0) {
+      yield await named(number, async () => {
+        const { signal, onProgress, ...how } = options
+        const x = matrixOf(batch, features ?? namesBut(batch, others))
+        const prediction = await posterior.core.predict(x, how, coreWork({ signal, onProgress }))
+        const { quantiles: asked } = how
+        const quantileProbabilities = typeof asked === 'number' ? [asked] : asked && Array.from(asked)
+        const columns = predictionColumns({ ...prediction, quantileProbabilities }, posterior.likelihood)
+        return { batch, columns: Object.fromEntries(
+          columns.map(({ name, at }) => [name, Float64Array.from({ length: batch.numRows }, (_, row) => at(row))]),
+        ) }
+      })
+    }
+    number++
+  }
+}
+
+/** Errors say in which batch they arose. */
+async function named<T>(number: number, work: () => T | Promise<T>): Promise<T> {
+  try {
+    return await work()
+  } catch (error) {
+    if (error instanceof LaplaceError) error.message = `In batch ${number}: ${error.message}`
+    throw error
+  }
+}
+
+function namesBut(batch: ArrowBatch, others: readonly string[]): string[] {
+  return batch.schema.fields.map(({ name }) => name).filter(name => !others.includes(name))
 }
 
 /** Columns of numbers side by side, N x columns; a single one of vectors as it is. */

@@ -8,6 +8,7 @@ import type { Prediction } from '../../core/laplace/prediction.js'
 import { type Metrics, metrics } from '../../core/metrics/index.js'
 import { LINKS, PREDICTIVES } from '../../core/options/words.js'
 import { float64 } from '../../core/tensor/tensor.js'
+import type { NumberedPrediction } from '../../node/prediction-columns.js'
 import { formatNumber } from '../../report/numbers.js'
 import { type Arguments, UsageError } from '../arguments/arguments.js'
 import { MODEL_OPTIONS } from '../arguments/network-options.js'
@@ -18,8 +19,7 @@ import { writeParquet } from '../data/parquet.js'
 import { writeBytes } from '../files/files.js'
 import { type LabelledPosterior, NETWORK_OPTION, readPosteriorFile } from '../files/posterior-file.js'
 import { toJson } from '../output/json.js'
-import { type CommandPrediction, predictionCsv, predictionJson, predictionRows,
-  predictionTable } from '../output/predictions.js'
+import { predictionCsv, predictionJson, predictionRows, predictionTable } from '../output/predictions.js'
 import { noteRemark, progressLine, type Terminal } from '../output/terminal.js'
 import type { Command } from './command.js'
 
@@ -88,10 +88,10 @@ export const predict: Command = {
 
 /** Parts that are worked out when they are read stay so. */
 function withProbabilities(prediction: Prediction,
-  quantileProbabilities: readonly number[] | undefined): CommandPrediction {
+  quantileProbabilities: readonly number[] | undefined): NumberedPrediction {
   return quantileProbabilities === undefined
     ? prediction
-    : Object.defineProperties({} as CommandPrediction, {
+    : Object.defineProperties({} as NumberedPrediction, {
       ...Object.getOwnPropertyDescriptors(prediction),
       quantileProbabilities: { enumerable: true, value: quantileProbabilities },
     })
@@ -127,7 +127,7 @@ async function hintingAtTarget<R>(target: string | undefined, work: () => Promis
 }
 
 type Content = string | Uint8Array
-type Writer = (prediction: CommandPrediction, posterior: LaplacePosterior) => Content | Promise<Content>
+type Writer = (prediction: NumberedPrediction, posterior: LaplacePosterior) => Content | Promise<Content>
 
 /** Where every number goes, and how; stdout where a format is named and no file. */
 function writingOf(args: Arguments): [out: string | undefined, write: Writer | undefined] {
@@ -163,7 +163,7 @@ const WRITERS: Readonly<Record<(typeof FORMATS)[number], Writer>> = {
 /** Rows that a watched terminal shows. */
 const ROWS_SHOWN = 20
 
-function report(terminal: Terminal, { posterior, labels }: LabelledPosterior, prediction: CommandPrediction,
+function report(terminal: Terminal, { posterior, labels }: LabelledPosterior, prediction: NumberedPrediction,
   scores: Metrics | undefined, out: string | undefined): void {
   const [n] = prediction.mean.shape
   const cut = out !== undefined || (terminal.watched && n > 2 * ROWS_SHOWN)

@@ -6,7 +6,7 @@ import { auroc, type Metrics, metrics } from '../../core/metrics/index.js'
 import type { LaplaceOptions } from '../../core/options/laplace-options.js'
 import type { Tensor } from '../../core/tensor/tensor.js'
 import { scaledProbabilities } from '../../core/tuning/temperature.js'
-import { bestClass } from '../output/predictions.js'
+import { bestClass } from '../../node/prediction-columns.js'
 import { type Digits, noise, rotated } from './digits.js'
 
 /** Seed of the pictures of noise. */

@@ -2,81 +2,17 @@
 import type { Prediction } from '../../core/laplace/prediction.js'
 import { hasNumbers } from '../../core/options/likelihood-kinds.js'
 import type { Likelihood } from '../../core/options/words.js'
-import { float64, type Tensor } from '../../core/tensor/tensor.js'
+import type { Tensor } from '../../core/tensor/tensor.js'
+import { bestClass, type NumberedPrediction, predictionColumns, quantileColumns,
+  roots } from '../../node/prediction-columns.js'
 import { formatNumber } from '../../report/numbers.js'
 import { nested } from './json.js'
 import { fittingTable } from './table.js'
 
-/** A prediction, and the probabilities of the quantiles that were asked for. */
-export interface CommandPrediction extends Prediction {
-  readonly quantileProbabilities?: readonly number[] | undefined
-}
-
-/** One column of the written table; cells are numbers. */
-interface Column {
-  readonly name: string
-  readonly at: (row: number) => number
-}
-
-/** Square roots of a tensor's entries. */
-export function roots(value: Tensor): Tensor {
-  return float64(value.shape, Float64Array.from(value.data, Math.sqrt))
-}
-
-/** The most probable class of a row. */
-export function bestClass({ shape, data }: Tensor, row: number): number {
-  const at = (c: number): number => data[row * shape[1] + c]
-  let best = 0
-  for (let c = 1; c < shape[1]; c++) if (at(c) > at(best)) best = c
-  return best
-}
-
-/** Every number of a prediction, a row an example: mean, sd and, where there are, probabilities; the answer first. */
-function columns(prediction: CommandPrediction, likelihood: Likelihood): Column[] {
-  const { mean, variance, probabilities, predictiveMean, predictiveVariance, aleatoric, epistemic, novelty,
-    noveltyScore, lower, upper, sets } = prediction
-  const spread = (name: string, value: Tensor | undefined): Column[] => {
-    if (value === undefined) return []
-    const width = value.shape.length === 1 ? 1 : value.shape[1]
-    return Array.from({ length: width },
-      (_, c) => ({ name: width === 1 ? name : `${name}_${c}`, at: (row: number) => value.data[row * width + c] }))
-  }
-  const answer = likelihood === 'classification' && probabilities !== undefined
-    ? [{ name: 'class', at: (row: number) => bestClass(probabilities, row) }]
-    : []
-  return [
-    ...answer,
-    ...spread('probability', probabilities),
-    ...spread('predictive_mean', predictiveMean),
-    ...spread('mean', mean),
-    ...spread('sd', roots(variance)),
-    ...spread('predictive_sd', predictiveVariance === undefined ? undefined : roots(predictiveVariance)),
-    ...(likelihood === 'regression' ? [] : [...spread('aleatoric', aleatoric), ...spread('epistemic', epistemic)]),
-    ...spread('lower', lower),
-    ...spread('upper', upper),
-    ...quantileColumns(prediction),
-    ...spread('in_set', sets),
-    ...spread('novelty', novelty),
-    ...spread('novelty_score', noveltyScore),
-  ]
-}
-
-/** A column for every quantile of every output. */
-function quantileColumns({ quantiles, quantileProbabilities }: CommandPrediction): Column[] {
-  if (quantiles === undefined) return []
-  const [, outputs, count] = quantiles.shape
-  return Array.from({ length: outputs * count }, (_, i) => {
-    const [c, q] = [Math.floor(i / count), i % count]
-    const name = `quantile_${quantileProbabilities?.[q] ?? q}`
-    return { name: outputs === 1 ? name : `${name}_${c}`,
-      at: (row: number) => quantiles.data[(row * outputs + c) * count + q] }
-  })
-}
-
 /** Rows of numbers, the first row the names of the columns. */
-export function predictionRows(prediction: CommandPrediction,
+export function predictionRows(prediction: NumberedPrediction,
   likelihood: Likelihood): { readonly names: readonly string[], readonly values: Float64Array } {
-  const all = columns(prediction, likelihood)
+  const all = predictionColumns(prediction, likelihood)
   const [n] = prediction.mean.shape
   return { names: all.map(column => column.name),
     values: Float64Array.from({ length: n * all.length },
@@ -84,7 +20,7 @@ export function predictionRows(prediction: CommandPrediction,
 }
 
 /** A CSV file of a prediction. */
-export function predictionCsv(prediction: CommandPrediction, likelihood: Likelihood): string {
+export function predictionCsv(prediction: NumberedPrediction, likelihood: Likelihood): string {
   const { names, values } = predictionRows(prediction, likelihood)
   const lines = Array.from({ length: values.length / names.length },
     (_, row) => Array.from(values.subarray(row * names.length, (row + 1) * names.length)).join(','))
@@ -92,7 +28,7 @@ export function predictionCsv(prediction: CommandPrediction, likelihood: Likelih
 }
 
 /** A prediction as plain values: arrays of rows. */
-export function predictionJson(prediction: CommandPrediction): Readonly<Record<string, unknown>> {
+export function predictionJson(prediction: NumberedPrediction): Readonly<Record<string, unknown>> {
   const { mean, variance, probabilities, predictiveMean, predictiveVariance, aleatoric, epistemic, covariance, novelty,
     noveltyScore, lower, upper, sets, quantiles, quantileProbabilities, level, interval, seed, notes } = prediction
   const parts: Record<string, Tensor | undefined> = {
@@ -122,7 +58,7 @@ export function predictionJson(prediction: CommandPrediction): Readonly<Record<s
 const MOST_SHOWN = 6
 
 /** A table for people: the answer, how sure it is, and of what kind the doubt is. */
-export function predictionTable(prediction: CommandPrediction, likelihood: Likelihood, rows: number,
+export function predictionTable(prediction: NumberedPrediction, likelihood: Likelihood, rows: number,
   labels: readonly string[] | undefined, width: number): string {
   const shown = hasNumbers(likelihood)
     ? numberColumns(prediction)
@@ -145,7 +81,7 @@ function numbered(name: string, value: Tensor): TextColumn[] {
     (_, c) => ({ name: width === 1 ? name : `${name} ${c}`, text: row => formatNumber(value.data[row * width + c]) }))
 }
 
-function intervalColumns(prediction: CommandPrediction, labels: readonly string[] | undefined): TextColumn[] {
+function intervalColumns(prediction: NumberedPrediction, labels: readonly string[] | undefined): TextColumn[] {
   const { lower, upper, sets } = prediction
   const quantiles = quantileColumns(prediction).slice(0, MOST_SHOWN).map(({ name, at }) => ({
     name: name.replaceAll('_', ' '),

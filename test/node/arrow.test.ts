@@ -2,7 +2,7 @@
 import { Field, FixedSizeList, Float64, makeData, makeVector, RecordBatchReader, Table, tableFromArrays, tableToIPC,
   vectorFromArray } from 'apache-arrow'
 import t from 'tap'
-import { arrowBatches, laplace, mergePartials, type PartialFit } from '../../index.js'
+import { type ArrowBatch, arrowBatches, laplace, mergePartials, type PartialFit, predictBatches } from '../../index.js'
 import { relativeDifference } from '../support/compare.js'
 import { referenceCase } from '../support/reference-case.js'
 
@@ -44,9 +44,47 @@ t.test('columns of vectors; what is not there or no number is refused', async t 
   t.same(batch?.x, { dtype: 'float64', shape: [rows, width], data: Float64Array.from(x.data) })
   const first = (given: Parameters<typeof arrowBatches>[1], source = table): Promise<unknown> =>
     arrowBatches([source], given).next()
-  await t.rejects(first({ label: 'z' }), { code: 'BAD_OPTION', message: /no column 'z'/ })
+  await t.rejects(first({ label: 'z' }), { code: 'BAD_OPTION', message: /^In batch 0: .*no column 'z'/ })
   await t.rejects(first({ label: 'y', features: ['a', 'bb'] }), { message: /did you mean 'b'/ })
   const words = tableFromArrays({ ...columns,
     y: NAMES.concat(Array.from({ length: rows - width }, () => 'no number')) })
   await t.rejects(first({ label: 'y' }, words as unknown as typeof table), { code: 'BAD_ARRAY' })
+})
+
+t.test('predictions are columns, a batch at a time', async t => {
+  const posterior = await laplace(graph, options).fit(x, y)
+  const whole = await posterior.predict(x)
+  const found: Record<string, number[]> = {}
+  const sizes: number[] = []
+  const reader = await RecordBatchReader.from(tableToIPC(table, 'stream'))
+  for (const source of [parts, reader]) {
+    for await (const { batch, columns } of predictBatches<ArrowBatch>(posterior, source, { label: 'y' })) {
+      sizes.push(batch.numRows)
+      for (const [name, values] of Object.entries(columns)) (found[name] ??= []).push(...values)
+      const file = tableFromArrays({ y: batch.getChild('y')!.toArray() as BigInt64Array, ...columns })
+      t.equal(file.numRows, batch.numRows)
+    }
+  }
+  t.same(sizes, [30, rows - 30, rows])
+  const column = (values: ArrayLike<number>, c: number): number[] => {
+    const own = Array.from({ length: rows }, (_, n) => values[n * 3 + c])
+    return [...own, ...own]
+  }
+  t.ok(relativeDifference(found['probability_2'], column(whole.probabilities!.data, 2)) < 1e-12)
+  t.ok(relativeDifference(found['sd_0'], column(whole.variance.data, 0).map(Math.sqrt)) < 1e-12)
+  t.ok(
+    found['class'].every((value, n) =>
+      value ===
+        [0, 1, 2].reduce((best, c) => found[`probability_${c}`][n] > found[`probability_${best}`][n] ? c : best, 0)
+    ),
+  )
+  const holes = tableFromArrays({ ...columns, a: columns['a'].map((value, n) => n === 40 ? NaN : value) })
+  const last = async (): Promise<void> => {
+    for await (const _ of predictBatches(posterior, [holes.slice(0, 30), holes.slice(30)])) t.pass('the first is there')
+  }
+  await t.rejects(last(), { code: 'BAD_ARRAY', message: /^In batch 1: .*numbers are needed/ })
+  await t.rejects(predictBatches(posterior, [table], { features: NAMES.slice(1) }).next(), {
+    code: 'SHAPE_MISMATCH',
+    message: /^In batch 0: /,
+  })
 })
