@@ -1,10 +1,10 @@
 /** @file What the demo prints. */
 import type { LaplacePosterior } from '../../core/laplace/laplace-posterior.js'
 import { rows, type Tensor } from '../../core/tensor/tensor.js'
+import { bestClass } from '../../node/prediction-columns.js'
 import { formatCount, formatNumber } from '../../report/numbers.js'
 import { packageVersion } from '../files/package-files.js'
 import { beside, picture } from '../output/picture.js'
-import { bestClass } from '../../node/prediction-columns.js'
 import { formatSeconds, pairs, table, wrap } from '../output/table.js'
 import type { Terminal } from '../output/terminal.js'
 import { type Digits, noise, rotated, SIDE } from './digits.js'
