@@ -7,11 +7,15 @@ import { sameShape } from '../ops/shape-rules.js'
 import { removeDead } from '../passes/fold.js'
 import { inferTypes } from '../passes/infer.js'
 import { producersOf } from '../passes/producers.js'
-import type { Tensor } from '../tensor/tensor.js'
+import { finishProducts, joinGelu, scaleProducts } from './fuse-products.js'
+import { fuseTranspositions } from './fuse.js'
+import { onlyReaders, otherInput, scalar } from './readers.js'
 
 /** The graph with chains of nodes as one node where the kernels have it. */
 export function fuseChains(graph: Graph): Graph {
-  return removeDead(selectByMasks(finishConvolutions(joinPools(graph))))
+  // Behind a factor a transposition may be found, which the product reads as it is.
+  const products = finishProducts(fuseTranspositions(scaleProducts(joinGelu(graph))))
+  return removeDead(selectByMasks(finishConvolutions(joinPools(products))))
 }
 
 /** Convolutions with the addition and the rectifier behind them. */
@@ -51,23 +55,6 @@ function alike(a: ValueType | undefined, b: ValueType | undefined): boolean {
   return a !== undefined && b !== undefined && sameShape(a.shape, b.shape)
 }
 
-function otherInput({ inputs: [a, b] }: Node, name: string): string {
-  return a === name ? b : a
-}
-
-/** The reader of every value that has one reader, reads it once, and is no output. */
-function onlyReaders(graph: Graph): Map<string, Node> {
-  const count = new Map<string, number>(graph.outputs.map(name => [name, 2]))
-  const readers = new Map<string, Node>()
-  for (const node of graph.nodes) {
-    for (const name of node.inputs) {
-      count.set(name, (count.get(name) ?? 0) + 1)
-      readers.set(name, node)
-    }
-  }
-  return new Map([...readers].filter(([name]) => count.get(name) === 1))
-}
-
 /** Products with the number of a comparison with a constant: `Gate` keeps what it lets through. */
 function selectByMasks(graph: Graph): Graph {
   const producers = producersOf(graph)
@@ -84,10 +71,6 @@ function selectByMasks(graph: Graph): Graph {
     return node
   }
   return { ...graph, nodes: graph.nodes.map(gated) }
-}
-
-function scalar(value: Tensor | undefined): number | undefined {
-  return value?.data.length === 1 ? value.data[0] : undefined
 }
 
 /** A backward pass asks for the places of maxima that the forward pass has found already. */

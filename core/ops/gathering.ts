@@ -50,8 +50,12 @@ const gather: Operator = {
     const axis = axisOf(node, data.shape.length)
     const { outer, extent, inner } = axisBlocks(data.shape, axis)
     const shape = [...data.shape.slice(0, axis), ...indices.shape, ...data.shape.slice(axis + 1)]
-    const out = context.allocate(data.dtype, sizeOf(shape))
     const count = indices.data.length
+    if (count === 1 && outer === 1) {
+      const from = resolveIndex(node, indices.data[0], extent) * inner
+      return [{ dtype: data.dtype, shape, data: data.data.subarray(from, from + inner) }]
+    }
+    const out = context.allocate(data.dtype, sizeOf(shape))
     for (let i = 0; i < count; i++) {
       const index = resolveIndex(node, indices.data[i], extent)
       for (let o = 0; o < outer; o++) {

@@ -1,6 +1,7 @@
 /** @file Matrix products: MatMul of operands of any rank and Gemm. */
 import type { GraphBuilder } from '../graph/builder.js'
 import { BATCH, type BatchDim, type Dim, isBatch, type Node } from '../graph/graph.js'
+import { combineRows, rectify } from '../kernels/arithmetic.js'
 import { gemm, type RealArray } from '../kernels/linear-algebra.js'
 import { sizeOf, type Tensor, type TensorData } from '../tensor/tensor.js'
 import { type BinaryRow, broadcastPlan, forEachRow, runBinary } from './broadcast.js'
@@ -8,7 +9,7 @@ import { leadingAxes, sumToShape } from './cotangents.js'
 import { isFloat } from './element-types.js'
 import { expression } from './expression.js'
 import { badNode, batchAxisError, numberAttribute, requiredInput } from './node-attributes.js'
-import type { BackwardContext, InferredValue, Operator } from './operator.js'
+import type { BackwardContext, InferredValue, KernelContext, Operator } from './operator.js'
 import { exampleRows } from './positions.js'
 import { broadcastDims, cotangentTarget, formatDims, sameDim, sameShape } from './shape-rules.js'
 
@@ -64,34 +65,73 @@ function inferMatMul(node: Node, a: InferredValue, b: InferredValue): InferredVa
   return [{ dtype: a.dtype, shape }]
 }
 
-/** out = alpha op(A) op(B), matrix by matrix over broadcast leading axes; one product where B is a single matrix. */
+/**
+ * out = alpha op(A) op(B), matrix by matrix over broadcast leading axes; one product where B is a single matrix.
+ * @param start fills the result with what the product is added to; without it that is 0
+ */
+function runMatMul(node: Node, inputs: readonly (Tensor | undefined)[], context: KernelContext,
+  start?: (out: RealArray) => void): Tensor {
+  const [a, b] = [requiredInput(node, inputs, 0), requiredInput(node, inputs, 1)]
+  const { transA, transB, alpha } = flags(node)
+  const left = a.shape.length === 1 ? [1, a.shape[0]] : a.shape
+  const right = b.shape.length === 1 ? [b.shape[0], 1] : b.shape
+  const [rows, depth] = matrixDims(left, transA) as [number, number]
+  const [depthB, columns] = matrixDims(right, transB) as [number, number]
+  if (depth !== depthB) throw badNode(node, `the inner extents ${depth} and ${depthB} differ.`)
+  const plan = broadcastPlan(left.slice(0, -2), right.slice(0, -2))
+  const shape = [...plan.shape, ...(a.shape.length === 1 ? [] : [rows]), ...(b.shape.length === 1 ? [] : [columns])]
+  const data = context.allocate(a.dtype, sizeOf(shape))
+  start?.(data as RealArray)
+  const factors = { transA, transB, alpha, beta: start === undefined ? 0 : 1 }
+  const size = { rows, columns, depth }
+  const single = sizeOf(right.slice(0, -2)) === 1 && !transA
+  if (single) multiply(node, factors, { ...size, rows: rows * sizeOf(plan.shape) }, a, b, data)
+  else multiplyEach(node, factors, size, plan, a, b, data)
+  return { dtype: a.dtype, shape, data }
+}
+
 const matMul: Operator = {
   op: 'MatMul',
   infer: (node, inputs) => inferMatMul(node, requiredInput(node, inputs, 0), requiredInput(node, inputs, 1)),
-  run(node, inputs, context) {
-    const [a, b] = [requiredInput(node, inputs, 0), requiredInput(node, inputs, 1)]
-    const { transA, transB, alpha } = flags(node)
-    const left = a.shape.length === 1 ? [1, a.shape[0]] : a.shape
-    const right = b.shape.length === 1 ? [b.shape[0], 1] : b.shape
-    const [rows, depth] = matrixDims(left, transA) as [number, number]
-    const [depthB, columns] = matrixDims(right, transB) as [number, number]
-    if (depth !== depthB) throw badNode(node, `the inner extents ${depth} and ${depthB} differ.`)
-    const plan = broadcastPlan(left.slice(0, -2), right.slice(0, -2))
-    const shape = [...plan.shape, ...(a.shape.length === 1 ? [] : [rows]), ...(b.shape.length === 1 ? [] : [columns])]
-    const data = context.allocate(a.dtype, sizeOf(shape))
-    const size = { rows, columns, depth }
-    const single = sizeOf(right.slice(0, -2)) === 1 && !transA
-    if (single) multiply(node, { transA, transB, alpha }, { ...size, rows: rows * sizeOf(plan.shape) }, a, b, data)
-    else multiplyEach(node, { transA, transB, alpha }, size, plan, a, b, data)
-    return [{ dtype: a.dtype, shape, data }]
-  },
+  run: (node, inputs, context) => [runMatMul(node, inputs, context)],
   backward: matMulBackward,
+}
+
+/** A product with a bias, a value of its shape that is added to it, and a rectifier. */
+const fusedMatMul: Operator = {
+  op: 'FusedMatMul',
+  infer: matMul.infer,
+  run(node, inputs, context) {
+    const [bias, added] = [inputs[2], inputs[3]]
+    const start = (out: RealArray): void => {
+      if (added === undefined && bias !== undefined) repeatRow(bias.data, out)
+      else if (added !== undefined && bias !== undefined) addToRows(added, bias, out)
+      else if (added !== undefined) out.set(added.data)
+    }
+    const result = runMatMul(node, inputs, context, bias === undefined && added === undefined ? undefined : start)
+    const out = result.data as RealArray
+    if (numberAttribute(node, 'rectified', 0) !== 0 && !rectify(out, out)) {
+      for (let i = 0; i < out.length; i++) if (out[i] < 0) out[i] = 0
+    }
+    return [result]
+  },
+}
+
+/** out = x with the row added to each of its rows. */
+function addToRows(x: Tensor, row: Tensor, out: RealArray): void {
+  const columns = row.data.length
+  const operands = [{ array: x.data as RealArray, step: 1 }, { array: row.data as RealArray, step: 1 }] as const
+  if (combineRows('add', columns, ...operands, out, visit => {
+    for (let i = 0; i < out.length; i += columns) visit(i, 0, i)
+  })) return
+  for (let i = 0; i < out.length; i++) out[i] = x.data[i] + row.data[i % columns]
 }
 
 interface Flags {
   readonly transA: boolean
   readonly transB: boolean
   readonly alpha: number
+  readonly beta: number
 }
 interface Size {
   readonly rows: number
@@ -99,12 +139,12 @@ interface Size {
   readonly depth: number
 }
 
-function multiply(node: Node, { transA, transB, alpha }: Flags, { rows, columns, depth }: Size, a: Tensor, b: Tensor,
-  out: TensorData): void {
-  gemm(transA, transB, rows, columns, depth, alpha, realData(node, a), realData(node, b), 0, out as RealArray)
+function multiply(node: Node, { transA, transB, alpha, beta }: Flags, { rows, columns, depth }: Size, a: Tensor,
+  b: Tensor, out: TensorData): void {
+  gemm(transA, transB, rows, columns, depth, alpha, realData(node, a), realData(node, b), beta, out as RealArray)
 }
 
-function multiplyEach(node: Node, { transA, transB, alpha }: Flags, { rows, columns, depth }: Size,
+function multiplyEach(node: Node, { transA, transB, alpha, beta }: Flags, { rows, columns, depth }: Size,
   plan: ReturnType<typeof broadcastPlan>, a: Tensor, b: Tensor, out: TensorData): void {
   const [left, right, result] = [realData(node, a), realData(node, b), out as RealArray]
   const last = plan.extents.length - 1
@@ -115,7 +155,7 @@ function multiplyEach(node: Node, { transA, transB, alpha }: Flags, { rows, colu
       const atB = (fromB + i * plan.strides[1][last]) * sizeB
       const atC = (at + i) * sizeC
       gemm(transA, transB, rows, columns, depth, alpha, left.subarray(atA, atA + sizeA),
-        right.subarray(atB, atB + sizeB), 0, result.subarray(atC, atC + sizeC))
+        right.subarray(atB, atB + sizeB), beta, result.subarray(atC, atC + sizeC))
     }
   })
 }
@@ -291,4 +331,4 @@ const gemmOperator: Operator = {
 }
 
 /** Matrix products. */
-export const linearOperators: readonly Operator[] = [matMul, gemmOperator]
+export const linearOperators: readonly Operator[] = [matMul, fusedMatMul, gemmOperator]
