@@ -26,6 +26,8 @@ export function finishProducts(graph: Graph): Graph {
     const chain = chainBehind(node, graph, types, only)
     if (chain.nodes.length === 0) continue
     for (const part of [node, ...chain.nodes]) replaced.set(part, [])
+    // A sum of two products goes to the first.
+    for (const name of [node, ...chain.nodes].flatMap(part => part.inputs)) only.delete(name)
     const last = chain.nodes[chain.nodes.length - 1]
     // At the place of the last node of the chain: what is added may be computed behind the product.
     replaced.set(last, [{ ...node, op: 'FusedMatMul', outputs: last.outputs,

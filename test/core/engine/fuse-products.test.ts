@@ -59,6 +59,22 @@ t.test('a bias, a sum and a rectifier are done with the product, in any order of
   }
 })
 
+t.test('a sum of two products goes to one of them', async t => {
+  const [w, more] = [draw(IN, OUT), draw(IN, OUT)]
+  const b = new GraphBuilder('float64')
+  const input = b.input('x', [BATCH, IN])
+  const graph = b.build([
+    b.node('Relu', [
+      b.node('Add', [b.node('MatMul', [input, b.parameter('w', w)]),
+        b.node('MatMul', [input, b.parameter('more', more)])]),
+    ]),
+  ])
+  t.same(operators(graph), ['MatMul', 'FusedMatMul'])
+  const x = draw(N, IN)
+  const others = products(x, more)
+  close(t, run(graph, x), products(x, w).map((product, i) => Math.max(0, product + others[i]!)))
+})
+
 t.test('Gemm keeps its own bias, and a value that others read stays', async t => {
   const [w, bias] = [draw(OUT, IN), draw(OUT)]
   const b = new GraphBuilder('float64')
