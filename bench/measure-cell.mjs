@@ -62,13 +62,19 @@ function processes(cell, libraries, reduced) {
 }
 
 /** One line about one process. */
-function describe({ failure, unavailable, done, start }) {
+function describe({ failure, unavailable, done, first, start }) {
   if (failure !== undefined) return `failed: ${failure.split('\n').at(-1)}`
   if (unavailable !== undefined) return `not available: ${unavailable.reason}`
   const { fit, tune, predict } = done
+  const { forecast_mb: forecast, taken_mb: taken, before_mb: before } = first
+  const memory = forecast === undefined ?
+    '' :
+    `; ${forecast.toFixed(0)} MB forecast, ${taken.toFixed(0)} taken: ${
+      ((before + forecast) / (before + taken)).toFixed(2)
+    } times the peak`
   return `fit ${fit.toPrecision(3)} s, tune ${tune.toPrecision(3)} s, predict ${
     predict.toPrecision(3)
-  } s; first result after ${start.toPrecision(3)} s`
+  } s; first result after ${start.toPrecision(3)} s${memory}`
 }
 
 /** The medians over the rounds. */
@@ -89,6 +95,11 @@ function summarise(records) {
     tune: middle(record => record.done.tune),
     predict: middle(record => record.done.predict),
     importMb: middle(record => record.ready.import_mb),
+    ...records[0].first.forecast_mb !== undefined && {
+      forecastMb: middle(record => record.first.forecast_mb),
+      takenMb: middle(record => record.first.taken_mb),
+      beforeMb: middle(record => record.first.before_mb),
+    },
     peakMb: middle(record => record.first.peak_mb),
     steadyPeakMb: middle(record => record.done.peak_mb),
   }

@@ -10,6 +10,7 @@ import { readFile } from 'node:fs/promises'
 import { parseArgs } from 'node:util'
 import { networkFromLayers } from '../dist/adapters/layers/index.js'
 import { laplace, readNetwork } from '../dist/index.js'
+import { peakMb, peakSince } from './peak-memory.mjs'
 import { median } from './statistics.mjs'
 import { openWorkload, readSpec } from './workload-data.mjs'
 
@@ -29,6 +30,8 @@ const { n = spec.n, test = spec.test } = options.reduced ? spec.peer?.[cell] ?? 
 const workload = await openWorkload(path)
 const weights = await workload.weights()
 const xTest = await workload.rows('x_test', 0, test)
+/** Data of one batch; of several none are held. */
+const whole = n > spec.batch ? undefined : (await workload.batches(n, n).next()).value
 const layers = spec.sizes?.slice(1).flatMap((_,
   i) => [{ type: 'Linear', name: String(2 * i) }, { type: ACTIVATIONS[spec.activation] }]
 ).slice(0, -1)
@@ -44,8 +47,10 @@ await workload.close()
 
 /** Runs the work once, and then several times. */
 async function measure() {
+  const forecast = forecastMb()
+  const taken = peakSince()
   const first = await once()
-  say('first', { peak_mb: peakMb(), n, test, ...first })
+  say('first', { peak_mb: peakMb(), forecast_mb: forecast, ...taken(), n, test, ...first })
   let runs = [first]
   if (first.fit + first.tune + first.predict < LONGEST_REPEATED) {
     runs = []
@@ -61,15 +66,23 @@ async function measure() {
   say('done', { runs: runs.length, peak_mb: peakMb(), ...times })
 }
 
+function prepare(settings) {
+  const [subset, structure] = cell.split('/')
+  return laplace(read ?? networkFromLayers(layers, weights), { likelihood: spec.likelihood, subset, structure,
+    engine: options.engine, ...threads, ...noiseOf(spec), ...settings })
+}
+
+/** What is to be expected of fit, tuning and predictions, beyond what the process holds before. */
+function forecastMb() {
+  const { stages } = prepare({ tune: 'marglik' }).forecast({ rows: n, batch: Math.min(n, spec.batch), predict: test })
+  return Math.max(...stages.filter(({ stage }) => stage !== 'save').map(({ bytes }) => bytes)) / 1e6
+}
+
 /** Everything from the tensors to the predictions; seconds of each phase. */
 async function once() {
-  const [subset, structure] = cell.split('/')
   const [fit, posterior] = await timed(async () => {
-    const prepared = laplace(read ?? networkFromLayers(layers, weights), { likelihood: spec.likelihood, subset,
-      structure, priorPrecision: 1, engine: options.engine, ...threads, ...noiseOf(spec) })
-    if (n > spec.batch) return prepared.fit(workload.batches(n, spec.batch))
-    const { value: { x, y } } = await workload.batches(n, n).next()
-    return prepared.fit(x, y)
+    const prepared = prepare({ priorPrecision: 1 })
+    return whole === undefined ? prepared.fit(workload.batches(n, spec.batch)) : prepared.fit(whole.x, whole.y)
   })
   const [tune, tuned] = await timed(() =>
     posterior.tune({ tune: 'marglik', priorStructure: spec.prior_structure ?? 'scalar' })
@@ -105,11 +118,6 @@ async function timed(work) {
   const start = clock()
   const result = await work()
   return [clock() - start, result]
-}
-
-/** The largest resident memory of this process so far, MB. */
-function peakMb() {
-  return process.resourceUsage().maxRSS * 1024 / 1e6
 }
 
 function say(event, values) {

@@ -26,7 +26,8 @@ export async function writeReport(kind) {
   const records = await stored(folder)
   const kernels = await readFile(join(root, 'bench/results', `kernels-${kind}.json`), 'utf8').then(JSON.parse, () => [])
   const tables = { machine: machineTable(records), goals: goalsTable(records, kernels), cells: cellSections(records),
-    scaling: scalingTable(records), client: clientTable(records), kernels: kernelsTable(kernels) }
+    scaling: scalingTable(records), client: clientTable(records), forecasts: forecastTable(records),
+    kernels: kernelsTable(kernels) }
   let page = await readFile(PAGE, 'utf8')
   for (const [name, table] of Object.entries(tables)) page = replaceTable(page, name, table)
   const target = kind === 'full' ? PAGE : join(folder, 'performance.md')
@@ -167,6 +168,20 @@ function clientTable(records) {
     timeText(typescript.start),
   ]]))
   return markdownTable(['cell', 'fit', 'tune', 'predict', 'start to result', 'the same in Node'], rows)
+}
+
+/** What was forecast beside what was taken, beyond what the process held before, and both with that. */
+function forecastTable(records) {
+  const rows = records.flatMap(({ workload, cell, results }) =>
+    ENGINES.flatMap(engine => {
+      const { forecastMb, takenMb, beforeMb } = results[engine] ?? {}
+      return forecastMb === undefined ?
+        [] :
+        [[`${workload} ${cell}`, engine, memoryText(beforeMb), memoryText(forecastMb), memoryText(takenMb),
+          ratioText((beforeMb + forecastMb) / (beforeMb + takenMb))]]
+    })
+  )
+  return markdownTable(['cell', 'engine', 'held before', 'forecast', 'taken', 'forecast peak / measured peak'], rows)
 }
 
 function kernelsTable(kernels) {

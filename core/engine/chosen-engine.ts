@@ -19,6 +19,8 @@ export interface EngineRequest {
 export interface EngineProvider {
   /** An engine for a request, or undefined for the embedded one. @throws ResourceError MISSING_DEPENDENCY */
   readonly engine?: (request: EngineRequest) => Promise<Engine | undefined>
+  /** The engine that a request will get, as far as can be told before it is loaded. */
+  readonly expectedEngine?: (request: EngineRequest) => Engine['name']
 }
 
 /**

@@ -5,8 +5,8 @@
  * first run finds no room in the arena), what is handed over, arrays that the collector has not taken yet. Seconds are
  * counted multiplications over the measured rate of a product.
  */
-import { CALLING_BYTES, type Forecast, forecastOf, type Need, OTHER_THREAD_BYTES, type StageForecast,
-  uncollected } from '../budget/forecast.js'
+import { CALLING_BYTES, type Forecast, forecastOf, LIBRARY_BYTES, type Need, OTHER_THREAD_BYTES, SESSION_BYTES,
+  type StageForecast, uncollected } from '../budget/forecast.js'
 import { multiplicationRate } from '../budget/rate.js'
 import { posteriorBytes, sumBytes } from '../curvature/posterior-bytes.js'
 import { OptionError } from '../errors/errors.js'
@@ -14,7 +14,9 @@ import { knownOptions } from '../errors/suggest.js'
 import { termsOf } from '../likelihood/output-layout.js'
 import { likelihoodModel } from '../likelihood/registry.js'
 import { parameterCount } from '../network/parameter-slot.js'
+import { SMALL_DECOMPOSITIONS } from '../parallel/decompositions.js'
 import { threadsFor } from '../parallel/worker-pool.js'
+import { decompositionBytes, decompositionCost } from '../posterior/factor-eigen.js'
 import { type BatchHeld, batchHeld, batchWithin, denseSizes, multiplicationsPerExample, positionsAtOnce, sumsWork,
   varianceWork } from '../programs/cost.js'
 import { curvatureSeeds, shardCount } from '../sums/accumulation.js'
@@ -38,6 +40,8 @@ const KNOWN: readonly (keyof ForecastRequest)[] = ['rows', 'batch', 'predict', '
 
 /** Bytes that tuning by the linear model of a last layer holds for each number that is kept of the rows. */
 const TUNED_BYTES = 30
+/** What is held beside what is counted: pages that the allocator keeps, tables of the collector. */
+const NOT_COUNTED = 1.05
 /** Rounds of the fixed point for the prior, each with a few Newton steps, as a rule. */
 const ROUNDS = 40
 /** Bytes of intermediate values a second, with what is done to each number beside products. */
@@ -58,10 +62,15 @@ export function forecastTask(task: FitTask, request: ForecastRequest): Forecast 
   const draws = countOf('samples', request.samples)
   const linear = linearNeed(task, rows)
   const held = linear === undefined ? posteriorOf(task) : linear.bytes / 2
+  const decomposed = linear === undefined ? decompositionLoad(task) : NONE
   const stages: (readonly [StageForecast['stage'], Load])[] = [['fit', fitLoad(task, rows, batch, linear)]]
-  if (linear === undefined && task.plan.tune !== 'none') stages.push(['tune', tuneLoad(task, rows)])
-  stages.push(['predict', predictLoad(task, predicted, held, 'variances')])
-  if (draws !== undefined) stages.push(['sample', sampleLoad(task, predicted, draws, held)])
+  if (linear === undefined && task.plan.tune !== 'none') stages.push(['tune', both(tuneLoad(task, rows), decomposed)])
+  stages.push(['predict',
+    both(predictLoad(task, { fitted: rows, rows: predicted, held, use: 'variances' }),
+      stages.length > 1 ? NONE : decomposed)])
+  if (draws !== undefined) {
+    stages.push(['sample', sampleLoad(task, { fitted: rows, rows: predicted, held, use: 'covariances' }, draws)])
+  }
   stages.push(['save', saveLoad(task, held, linear)])
   return forecastOf(inTurn(stages))
 }
@@ -82,12 +91,34 @@ interface Load {
   readonly seconds: number
 }
 
+const NONE: Load = { calling: 0, others: 0, left: 0, seconds: 0 }
+
+/** One after the other. */
+function both(a: Load, b: Load): Load {
+  return { calling: Math.max(a.calling, b.calling), others: Math.max(a.others, b.others), left: a.left + b.left,
+    seconds: a.seconds + b.seconds }
+}
+
+/** The eigenvectors of Kronecker factors, which threads make ahead where they take long. */
+function decompositionLoad({ evaluator: { linears }, options, runtime }: FitTask): Load {
+  if (options.structure !== 'kron') return NONE
+  const factors = linears.flatMap(({ in: inputs, out }) => [inputs, out].map(size => ({ size, rank: size }))).sort((a,
+    b) => b.size - a.size
+  )
+  const work = factors.reduce((sum, factor) => sum + decompositionCost(factor), 0)
+  const threads = work < SMALL_DECOMPOSITIONS ? 1 : threadsFor(work, options, runtime)
+  const bytes = factors.slice(0, threads).reduce((sum, factor) => sum + decompositionBytes(factor), 0)
+  return threads > 1
+    ? { ...NONE, others: threads * OTHER_THREAD_BYTES + bytes, seconds: seconds(work, threads) }
+    : { ...NONE, seconds: seconds(work) }
+}
+
 /** What a stage leaves behind is there in the next ones: threads that have nothing to do do not collect it. */
 function inTurn(stages: readonly (readonly [StageForecast['stage'], Load])[]): StageForecast[] {
   let [others, left] = [0, 0]
   return stages.map(([stage, load]) => {
     others = Math.max(others, load.others)
-    const bytes = CALLING_BYTES + load.calling + others + uncollected(left, 0)
+    const bytes = NOT_COUNTED * (CALLING_BYTES + load.calling + others + uncollected(left, 0))
     left += load.left
     return { stage, bytes, seconds: load.seconds }
   })
@@ -133,12 +164,16 @@ function fitLoad(task: FitTask, rows: number, batch: number, linear: Need | unde
   const size = batchWithin(evaluator, seeds, 'sums', options, batch)
   const sums = sumBytes(options, slots, linears)
   const shards = Math.min(shardCount(sums), Math.ceil(rows / size))
+  const library = usesLibrary(task, rows * multiplicationsPerExample(evaluator, seedsOfTerm * terms))
   const spread = {
     threads: threadsFor(rows * multiplicationsPerExample(evaluator, seedsOfTerm * terms), options, runtime),
     rows,
     size,
     rowBytes: rowBytes(task),
     held: batchHeld(evaluator, seeds, 'sums', options),
+    library,
+    copies: copiesOf(task, library),
+    nodes: network.graph.nodes.length,
   }
   const { calling, others, left } = overThreads(spread, Math.min(shards, spread.threads), 0)
   // Threads send their sums as copies.
@@ -160,23 +195,52 @@ interface Spread {
   readonly size: number
   readonly rowBytes: number
   readonly held: BatchHeld
+  /** Whether ONNX Runtime computes the network. */
+  readonly library: boolean
+  /** How many times the values of a batch are held. */
+  readonly copies: number
+  /** Operators of the network. */
+  readonly nodes: number
+}
+
+/** Bytes of programs and graphs of another thread for each operator of the network. */
+const NODE_BYTES = 12 << 10
+/** ONNX Runtime keeps the weights as they are written, as they are read and as they are packed. */
+const SESSION_WEIGHTS = 3.5
+
+/**
+ * A first run finds no room in the arena; of a forward pass alone a part only. What ONNX Runtime allots for
+ * convolutions it does not give back.
+ */
+function copiesOf({ evaluator: { subset, linears } }: FitTask, library: boolean): number {
+  if (subset === 'last_layer') return library ? 1 : 1.5
+  return library && linears.some(({ positions }) => positions > 1) ? 4 : 2
+}
+
+/** Whether ONNX Runtime will compute so much work. */
+function usesLibrary({ evaluator: { precision }, options, runtime }: FitTask, multiplications: number): boolean {
+  const { engine: name, threads } = options
+  return runtime.expectedEngine?.({ name, threads, precision, multiplications }) === 'onnxruntime'
 }
 
 /**
  * Batches and what they leave behind: slices of the rows in the calling thread; in each thread that computes the values
  * of one batch, those of a first one, which found no room in the arena, and what is handed over.
  */
-function overThreads({ threads, rows, size, rowBytes, held }: Spread, used: number,
+function overThreads({ threads, rows, size, rowBytes, held, library, copies, nodes }: Spread, used: number,
   own: number): Omit<Load, 'seconds'> {
   const others = threads > 1 ? threads : 0
-  const passed = uncollected(rows / threads * (held.handed + held.written + (others > 0 ? rowBytes : 0)),
-    size * held.handed)
-  const each = size * (held.working + Math.max(held.working, held.after)) + Math.min(held.block, rows * held.written)
-    + held.constants + passed + own
+  const passed = uncollected(rows / threads * (held.handed + held.written + held.scored
+    + (others > 0 ? rowBytes : 0)), size * (held.handed + held.scored))
+  const each = size * (held.working + Math.max((copies - 1) * held.working, held.after)) +
+    Math.min(held.block, rows * held.written)
+    + held.constants + passed + own + (library ? SESSION_BYTES + SESSION_WEIGHTS * held.constants : 0)
   const slices = uncollected((others > 0 ? 2 : 1) * rows * rowBytes, size * rowBytes)
+  const loaded = library ? LIBRARY_BYTES : 0
   return others > 0
-    ? { calling: slices, others: others * OTHER_THREAD_BYTES + used * each, left: slices }
-    : { calling: slices + each, others: 0, left: slices + passed + held.constants }
+    ? { calling: slices + loaded,
+      others: others * (OTHER_THREAD_BYTES + NODE_BYTES * nodes + held.constants) + used * each, left: slices }
+    : { calling: slices + loaded + each, others: 0, left: slices + passed + held.constants }
 }
 
 /** Numbers of the last layer that are kept for tuning. */
@@ -192,14 +256,22 @@ function tuneLoad(task: FitTask, rows: number): Load {
   const { evaluator, options } = task
   const kept = keptNumbers(task, rows)
   const size = parameterCount(evaluator.slots)
-  const decomposition = options.structure === 'kron'
-    ? evaluator.linears.reduce((sum, { in: inputs, out }) => sum + EIGEN_WORK * (inputs ** 3 + out ** 3), 0)
-    : EIGEN_WORK * denseSizes(evaluator, options).reduce((sum, own) => sum + own ** 3, 0)
+  const decomposition = EIGEN_WORK * denseSizes(evaluator, options).reduce((sum, own) => sum + own ** 3, 0)
   return { calling: posteriorOf(task) + TUNED_BYTES * kept, others: 0, left: 0,
     seconds: seconds(decomposition + ROUNDS * (8 * size + kept * (evaluator.linears[0]?.out ?? 1))) }
 }
 
-function predictLoad(task: FitTask, rows: number, held: number, use: 'variances' | 'covariances'): Load {
+/** A prediction after a fit. */
+interface PredictionRequest {
+  /** Rows of the fit, by which the engine is chosen. */
+  readonly fitted: number
+  readonly rows: number
+  /** Bytes of the posterior. */
+  readonly held: number
+  readonly use: 'variances' | 'covariances'
+}
+
+function predictLoad(task: FitTask, { fitted, rows, held, use }: PredictionRequest): Load {
   const { evaluator, options, runtime } = task
   const { network, subset } = evaluator
   const terms = termsOf(network)
@@ -210,7 +282,9 @@ function predictLoad(task: FitTask, rows: number, held: number, use: 'variances'
     ? 1
     : threadsFor(rows * multiplicationsPerExample(evaluator, outputs * terms), options, runtime)
   // A posterior is sent to every thread: as a message, and as what is made of it.
-  const spread = { threads, rows, size, rowBytes: rowBytes(task), held: batchHeld(evaluator, seeds, use, options) }
+  const library = usesLibrary(task, fitted * multiplicationsPerExample(evaluator, outputs * terms))
+  const spread = { threads, rows, size, rowBytes: rowBytes(task), library, copies: copiesOf(task, library),
+    nodes: network.graph.nodes.length, held: batchHeld(evaluator, seeds, use, options) }
   const { calling, others, left } = overThreads(spread, Math.min(threads, Math.ceil(rows / size)),
     threads > 1 ? held : 0)
   const numbers = use === 'covariances' ? 3 * outputs * outputs : 8 * outputs
@@ -219,10 +293,11 @@ function predictLoad(task: FitTask, rows: number, held: number, use: 'variances'
       + varianceWork(evaluator, options, seeds)), threads) + secondsOfValues(spread) }
 }
 
-function sampleLoad(task: FitTask, rows: number, draws: number, held: number): Load {
+function sampleLoad(task: FitTask, request: PredictionRequest, draws: number): Load {
+  const { rows } = request
   const { outputs } = task.evaluator.network
   const drawn = draws * rows * termsOf(task.evaluator.network) * outputs
-  const own = predictLoad(task, rows, held, 'covariances')
+  const own = predictLoad(task, request)
   return { ...own, calling: own.calling + 16 * drawn,
     seconds: own.seconds + seconds(rows * outputs ** 3 + drawn * outputs) }
 }

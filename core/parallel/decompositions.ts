@@ -7,7 +7,7 @@ import type { WorkerPool } from './worker-pool.js'
 import type { Worker } from './worker.js'
 
 /** Multiplications up to which they are made where they are used: a few hundredths of a second. */
-const SMALL = 1e8
+export const SMALL_DECOMPOSITIONS = 1e8
 
 /** What the decompositions of a posterior may use. */
 export interface DecompositionPlan {
@@ -25,7 +25,7 @@ export async function decomposeAhead(posterior: StructuredPosterior, plan: Decom
   if (eigens === undefined) return
   const factors = [...eigens.missing()].sort((a, b) => decompositionCost(b) - decompositionCost(a))
   const total = factors.reduce((sum, factor) => sum + decompositionCost(factor), 0)
-  if (total < SMALL) return
+  if (total < SMALL_DECOMPOSITIONS) return
   const workers = await plan.pool.workers(total, 'matrices')
   const progress = progressOf(total, plan.stage, work)
   const free = memoryGate(plan.memoryLimit)

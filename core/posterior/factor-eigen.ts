@@ -4,12 +4,16 @@ import { InternalError } from '../errors/errors.js'
 import { lowRankEigen, symmetricEigen } from '../kernels/linear-algebra.js'
 import type { Eigenbasis } from './eigenbasis.js'
 
-/** A positive semi-definite matrix to be decomposed. */
-export interface SymmetricFactor {
+/** Rows of a matrix that is to be decomposed, and what is known of it. */
+export interface FactorShape {
   readonly size: number
-  readonly matrix: Float64Array
   /** About its rank: where that is low, the thin side is tried first. */
   readonly rank: number
+}
+
+/** A positive semi-definite matrix to be decomposed. */
+export interface SymmetricFactor extends FactorShape {
+  readonly matrix: Float64Array
 }
 
 /** Eigenvalues of a factor, one for each vector of its basis, not negative. */
@@ -21,7 +25,7 @@ export interface FactorEigen {
 /** Up to this share of the size the range alone is decomposed and kept. */
 const THIN = 0.5
 
-function usesThinSide({ size, rank }: SymmetricFactor): boolean {
+function usesThinSide({ size, rank }: FactorShape): boolean {
   return rank <= THIN * size
 }
 
@@ -34,13 +38,13 @@ export function decomposeFactor(factor: SymmetricFactor): FactorEigen {
 }
 
 /** Multiplications that decomposing a factor takes, about. */
-export function decompositionCost(factor: SymmetricFactor): number {
+export function decompositionCost(factor: FactorShape): number {
   const { size, rank } = factor
   return usesThinSide(factor) ? 4 * size * rank ** 2 + 5 * rank ** 3 : 5 * size ** 3
 }
 
 /** Bytes that decomposing a factor takes beside it. */
-export function decompositionBytes(factor: SymmetricFactor): number {
+export function decompositionBytes(factor: FactorShape): number {
   const { size, rank } = factor
   return usesThinSide(factor) ? 8 * (4 * size * rank + 6 * rank ** 2) : 8 * 6 * size ** 2
 }

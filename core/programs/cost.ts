@@ -94,6 +94,8 @@ export interface BatchHeld {
   /** Blocks of rows of J that are written out, whatever the batch; and one such row of all seeds, with a copy. */
   readonly block: number
   readonly written: number
+  /** What a likelihood makes of the outputs of a last layer that is summed, and leaves behind. */
+  readonly scored: number
   /** The network's constants, which its programs keep, whatever the batch. */
   readonly constants: number
 }
@@ -115,7 +117,7 @@ export function batchHeld(evaluator: Evaluator, seeds: number, use: BatchUse,
   const working = evaluator.workingBytes(outputsAlone ? 0 : seeds)
   const number = precision === 'float32' ? 4 : 8
   const constants = keptConstants(evaluator, number)
-  if (outputsAlone) return { working, handed: 0, after: 0, block: 0, written: 0, constants }
+  if (outputsAlone) return { working, handed: 0, after: 0, block: 0, written: 0, scored: 0, constants }
   const kept = use === 'sums' && structure === 'kron' && evaluator.kroneckerSums !== undefined
   // A last layer's outputs share its one input: there is no gradient for each of them.
   const gradients = subset === 'all' ? seeds : 1
@@ -124,9 +126,14 @@ export function batchHeld(evaluator: Evaluator, seeds: number, use: BatchUse,
     positions === 1 ? 2 * inputs + (1 + gradients) * out : positions * (inputs + 2 * gradients * out)
   )
   const ofPosterior = use === 'variances' || use === 'covariances'
-  return { working, handed, after: ofPosterior ? number * sum(rotated) : 0, constants,
+  const { outputs } = evaluator.network
+  const scored = subset === 'last_layer' && use === 'sums' ? SCORED_BYTES * outputs * termsOf(evaluator.network) : 0
+  return { working, handed, after: ofPosterior ? number * sum(rotated) : 0, scored, constants,
     ...writtenRows(evaluator, seeds, use, shape, number) }
 }
+
+/** Bytes of an output: probabilities, the diagonal of Lambda and what they are made by, all in float64. */
+const SCORED_BYTES = 64
 
 function keptConstants({ network: { graph } }: Evaluator, number: number): number {
   return Math.min(CONSTANT_BYTES, number * sum([...graph.initializers.values()].map(({ data }) => data.length)))
@@ -139,6 +146,12 @@ function writtenRows(evaluator: Evaluator, seeds: number, use: BatchUse, shape: 
   const { structure } = shape
   const sizes = denseSizes(evaluator, shape)
   if (sizes.length === 0 && !linears.some(({ positions }) => positions > 1)) return { block: 0, written: 0 }
+  // Sums of the products of features, packed, in the kernels' memory and outside of it: there is no J.
+  if (structure === 'full' && subset === 'last_layer' && linears.every(({ positions }) => positions === 1)) {
+    return use === 'sums'
+      ? { block: (8 << 20) + 8 * parameterCount(slots) ** 2, written: 8 * parameterCount(slots) }
+      : { block: 8 << 20, written: 12 * parameterCount(slots) }
+  }
   if (sizes.length === 0 && use === 'variances') {
     const layer = 3 * number * Math.max(...linears.map(({ in: inputs, out }) => inputs * out))
     return { block: layer, written: layer }

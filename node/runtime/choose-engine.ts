@@ -2,7 +2,7 @@
 import type { EngineRequest } from '../../core/engine/chosen-engine.js'
 import type { Engine } from '../../core/engine/engine.js'
 import { typescriptEngine } from '../../core/engine/typescript.js'
-import { loadOnnxRuntime } from './load-onnxruntime.js'
+import { hasOnnxRuntime, loadOnnxRuntime } from './load-onnxruntime.js'
 
 /**
  * Multiplications from which on `auto` takes ONNX Runtime where it is installed. Measured on one core: loading it and
@@ -14,14 +14,22 @@ const WORTH_RUNTIME = 3e9
 /** Whether it was looked for in vain: looking again would cost every fit some milliseconds. */
 let missing = false
 
+function usesEmbedded({ name, precision, multiplications }: EngineRequest): boolean {
+  return name === 'typescript' ||
+    (name === 'auto' && (missing || precision === 'float64' || multiplications < WORTH_RUNTIME))
+}
+
+/** What `chooseEngine` will give, before anything is loaded. */
+export function expectedEngine(request: EngineRequest): Engine['name'] {
+  return usesEmbedded(request) || (request.name === 'auto' && !hasOnnxRuntime()) ? 'typescript' : 'onnxruntime'
+}
+
 /** `onnxruntime` when asked for, or for much work in float32; the embedded engine otherwise. */
 export async function chooseEngine(
-  { name, threads, precision, multiplications }: EngineRequest,
+  request: EngineRequest,
 ): Promise<Engine | undefined> {
-  if (name === 'typescript' ||
-    (name === 'auto' && (missing || precision === 'float64' || multiplications < WORTH_RUNTIME))) {
-    return undefined
-  }
+  if (usesEmbedded(request)) return undefined
+  const { name, threads } = request
   const { onnxRuntimeEngine } = await import('../../adapters/onnxruntime/index.js')
   if (name === 'onnxruntime') return onnxRuntimeEngine({ threads, load: loadOnnxRuntime })
   try {

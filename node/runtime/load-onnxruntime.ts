@@ -16,6 +16,18 @@ export async function loadOnnxRuntime(): Promise<unknown> {
   }
 }
 
+/** Whether there is one, as far as can be told without loading it. */
+export function hasOnnxRuntime(): boolean {
+  const { resolve: find } = requireOf(import.meta.url)
+  return [process.env['POLYLAPLACE_ORT'] ?? '', 'onnxruntime-node', globalPackage()].some(place => {
+    try {
+      return place !== '' && find(place === 'onnxruntime-node' ? place : resolve(place)) !== ''
+    } catch {
+      return false
+    }
+  })
+}
+
 function requireFrom(folder: string): unknown {
   return requireOf(import.meta.url)(resolve(folder)) as unknown
 }

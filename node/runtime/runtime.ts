@@ -8,7 +8,7 @@ import { availableParallelism } from 'node:os'
 import { useSha256 } from '../../core/kernels/sha256.js'
 import type { SmallSolver } from '../../core/kernels/small-solver.js'
 import type { Runtime } from '../../core/parallel/runtime.js'
-import { chooseEngine } from './choose-engine.js'
+import { chooseEngine, expectedEngine } from './choose-engine.js'
 import { type LinearSolve, loadLinearSolve } from './linear-solve.js'
 import { productHelper } from './product-helper.js'
 import { startWorkerThreads } from './worker-threads.js'
@@ -48,4 +48,4 @@ useSha256(() => createHash('sha256'))
 
 /** What the package's Node entry gives to the core. */
 export const nodeRuntime: Runtime = { solver: solveByNdarray, workerThreads: startWorkerThreads, engine: chooseEngine,
-  productHelper, processors: availableParallelism }
+  expectedEngine, productHelper, processors: availableParallelism }
