@@ -79,7 +79,9 @@ export function forecastTask(task: FitTask, request: ForecastRequest): Forecast 
 function linearNeed({ linear, options }: FitTask, rows: number): Need | undefined {
   if (!('evaluator' in linear) || options.linearModel === 'none') return undefined
   const forecast = forecastLinearModel(linear.evaluator, options, rows)
-  return forecast && forecastWholeFit(linear.evaluator, options, rows, forecast)
+  if (forecast === undefined) return undefined
+  const { bytes, seconds } = forecastWholeFit(linear.evaluator, options, rows, forecast)
+  return { bytes: bytes + forecast.passing, seconds }
 }
 
 /** What a stage holds in the calling thread, and in all others together. */
@@ -118,7 +120,7 @@ function inTurn(stages: readonly (readonly [StageForecast['stage'], Load])[]): S
   let [others, left] = [0, 0]
   return stages.map(([stage, load]) => {
     others = Math.max(others, load.others)
-    const bytes = NOT_COUNTED * (CALLING_BYTES + load.calling + others + uncollected(left, 0))
+    const bytes = Math.ceil(NOT_COUNTED * (CALLING_BYTES + load.calling + others + uncollected(left, 0)))
     left += load.left
     return { stage, bytes, seconds: load.seconds }
   })

@@ -2,7 +2,7 @@
  * @file The posterior of the linear model over all weights: whether it is small enough, and its state once it is
  * fitted.
  */
-import type { Need } from '../budget/forecast.js'
+import { type Need, OTHER_THREAD_BYTES } from '../budget/forecast.js'
 import { checkBytes, formatBytes } from '../budget/memory.js'
 import type { WorkOptions } from '../budget/progress.js'
 import { ResourceError } from '../errors/errors.js'
@@ -30,6 +30,8 @@ export interface LinearForecast {
   readonly sample: number
   readonly seconds: number
   readonly bytes: number
+  /** Matrices of the Newton steps that came and went and are not collected yet, and the helping thread. */
+  readonly passing: number
 }
 
 /**
@@ -55,8 +57,7 @@ function fewestRows({ network }: Evaluator): number {
 }
 
 /** The work and memory of the linear model on `rows` rows. */
-function costOf(evaluator: Evaluator, rank: number, rows: number,
-  mostRank: number): { seconds: number, bytes: number } {
+function costOf(evaluator: Evaluator, rank: number, rows: number, mostRank: number): Omit<LinearForecast, 'sample'> {
   const { slots, linears } = evaluator
   const size = parameterCount(slots)
   const each = outputsOfExample(evaluator)
@@ -89,7 +90,17 @@ function costOf(evaluator: Evaluator, rank: number, rows: number,
     bytes: 8 * (2 * rows * factors + (terms === 1 ? 0 : 2 * rows * each * (each + rank))
       + (inWeights ? 5 * size * size : 2 * outputs * outputs + 5 * unknowns ** 2)
       + 2 * Math.min(unknowns, mostRank) * size),
+    passing: inWeights ? passingBytes(8 * unknowns ** 2) : 0,
   }
+}
+
+/** Bytes of matrices that are collected when so many have come together, measured. */
+const PASSING_BYTES = 120 << 20
+/** Matrices of that size that a fit makes. */
+const PASSING_MATRICES = 20
+
+function passingBytes(matrix: number): number {
+  return OTHER_THREAD_BYTES + matrix + Math.min(PASSING_BYTES, PASSING_MATRICES * matrix)
 }
 
 /** Outputs of one example, at all of its positions. */

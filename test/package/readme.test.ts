@@ -72,6 +72,7 @@ const { x, y, xNew, yNew } = JSON.parse($read('data.json', 'utf8'))
     /^1 x 2$/,
     /^\{\s+nll: 0\.\d+,\s+ece: 0\.\d+,\s+accuracy: 0\.9\d+,\s+priorPrecision: 0\.47\d+\s+\}$/,
     /^0\.\d+ 0\.\d+ 0\.9\d+$/,
+    /^true true fit tune predict sample save$/,
     /^$/,
     /^all lowrank On the 112 training rows th true$/,
     /^conformal \[ 38, 3 \]$/,

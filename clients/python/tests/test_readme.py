@@ -43,6 +43,7 @@ def test_the_code_of_the_readme(
     shutil.copy(CASES / "tabular-iris" / "model.onnx", tmp_path / "model.onnx")
     space.update(X=data["x"], y=data["y"].astype(int), X_new=data["x_test"])
     run(BLOCKS[4], space)
+    assert capsys.readouterr().out.startswith("all ")
     np.testing.assert_array_equal(space["la"](space["X_new"]), space["probabilities"])
     # Merging is for a posterior that is fitted from its network, not for one that was loaded.
     whole = space["Laplace"]("model.onnx", "classification").fit(space["X"], space["y"])
