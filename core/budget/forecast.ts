@@ -21,8 +21,9 @@ export interface Forecast extends Need {
 export const CALLING_BYTES = 22 << 20
 /** Another thread has a heap and the library's code of its own. */
 export const OTHER_THREAD_BYTES = 20 << 20
-/** ONNX Runtime's library in memory, and its sessions in each thread. */
+/** The library of ONNX Runtime in memory. */
 export const LIBRARY_BYTES = 24 << 20
+/** Of ONNX Runtime in each thread. */
 export const SESSION_BYTES = 18 << 20
 /** Arrays that nobody needs any more are taken when so many bytes of them have come together, in each thread. */
 const COLLECTED_BYTES = 32 << 20

@@ -28,7 +28,7 @@ t.test('61 a forecast covers what the fit holds, and not much more', async t => 
   }
 })
 
-t.test('61 the features of a last layer are summed without rows of J; eigenvectors that threads make have theirs', t => {
+t.test('61 features of a last layer are summed without rows of J; threads make eigenvectors', t => {
   const last = (sizes: [number, number, number], structure: 'full' | 'kron'): number =>
     laplace(perceptron(drawer(6), ...sizes, 'Tanh'), { ...ALL, subset: 'last_layer', structure }, nodeRuntime)
       .forecast({ rows: 1200, predict: 600 }).bytes
