@@ -9,6 +9,7 @@ export { type ArrowBatch, arrowBatches, type ArrowColumn, type ArrowColumns, typ
   type PredictedBatch } from './node/arrow.js'
 export { writeWhole } from './node/files/write-file.js'
 export { type Batches, laplace, type LaplaceFit, loadPosterior, metrics } from './node/laplace.js'
+export { Mixture } from './node/mixture.js'
 export { type ArrayBatch, type LaplaceOptions, type WorkOptions } from './node/options.js'
 export { Posterior, type Prediction } from './node/posterior.js'
 export { readNetwork, type ReadOptions } from './node/read-network.js'

@@ -17,6 +17,7 @@ export { type Laplace, laplace } from './laplace/laplace.js'
 export { loadPosterior } from './laplace/load-posterior.js'
 export { memoryTable, type NetworkSummary, summarizeNetwork } from './laplace/network-summary.js'
 export type { OutlierReport } from './laplace/outlier-reports.js'
+export { Mixture, type MixtureOptions } from './laplace/posterior-mixture.js'
 export { type CompareOptions, type ConformalOptions, type PredictOptions, type PriorChanges,
   type TuneOptions } from './laplace/posterior-options.js'
 export { type PosteriorSummary } from './laplace/posterior-summary.js'

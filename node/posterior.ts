@@ -169,7 +169,7 @@ export class Posterior {
 
   /**
    * The posterior of the data and these rows, under the same prior: data that come piece by piece. For posteriors that
-   * are sums (structures kron, full, diag) under a prior that is given, or tuned by `marglik` or `grid`.
+   * are sums (structures kron, full, diag, blockdiag) under a prior that is given, or tuned by `marglik` or `grid`.
    */
   async addRows(x: ExamplesInput, y: ArrayInput, work: FitWork = {}): Promise<Posterior> {
     return new Posterior(await this.core.addRows(toExamples(x, 'x'), toTensor(y, 'y'), fitWork(work)))
@@ -196,8 +196,7 @@ export class Posterior {
   }
 
   /**
-   * What single training rows do: outputs, variances and loss of each by the posterior without it (leave-one-out in
-   * closed form), and by how much the outputs of the rows `at` would change without it, M x C x N.
+   * What single training rows do: outputs, variances and loss of each by the posterior without it (leave-one-out), and by how much the outputs of the rows `at` would change without it, M x C x N.
    */
   async influence(x: ExamplesInput, y: ArrayInput,
     { at, ...work }: { readonly at?: ExamplesInput | undefined } & WorkOptions = {}
@@ -358,7 +357,7 @@ export function toBatch({ x, y, sampleWeight }: ArrayBatch): Batch {
 }
 
 /** What is costly to work out stays so until it is read. */
-function ndarraysOf(prediction: TensorPrediction): Prediction {
+export function ndarraysOf(prediction: TensorPrediction): Prediction {
   const result: Record<string, unknown> = {}
   for (const key of Object.keys(prediction) as (keyof TensorPrediction)[]) {
     Object.defineProperty(result, key, {

@@ -3,9 +3,11 @@ import { LaplaceError } from '../../core/errors/errors.js'
 import { inLanguage } from '../../core/errors/option-names.js'
 import { oneOf } from '../../core/errors/suggest.js'
 import type { LaplacePosterior } from '../../core/laplace/laplace-posterior.js'
+import { Mixture } from '../../core/laplace/posterior-mixture.js'
 import type { PredictOptions } from '../../core/laplace/posterior-options.js'
 import type { Prediction } from '../../core/laplace/prediction.js'
 import { type Metrics, metrics } from '../../core/metrics/index.js'
+import { hasLogits } from '../../core/options/likelihood-kinds.js'
 import { LINKS, PREDICTIVES } from '../../core/options/words.js'
 import { float64 } from '../../core/tensor/tensor.js'
 import type { NumberedPrediction } from '../../node/prediction-columns.js'
@@ -38,6 +40,9 @@ export const predict: Command = {
     ...IMAGE_OPTIONS,
     out: { type: 'string', value: 'FILE',
       help: 'writes every number to a .csv, .json, .npy or .parquet file; - for stdout' },
+    with: { type: 'string', value: 'FILES',
+      help: 'further posteriors, separated by commas: all of them predict as one (a mixture)' },
+    shares: { type: 'string', value: 'NUMBERS', help: 'of the mixture: one for each posterior; equal ones by default' },
     link: { type: 'string', value: 'NAME', help: `the posterior's own by default; ${LINKS.join(' | ')}` },
     predictive: { type: 'string', value: 'NAME', help: `${PREDICTIVES.join(' (linearised) | ')} (sampled weights)` },
     samples: { type: 'string', value: 'NUMBER', help: 'draws, where the link or the predictive draws' },
@@ -65,12 +70,14 @@ export const predict: Command = {
     const { examples, prediction } = await hintingAtTarget(target, async () => {
       const examples = await readExamples(data, { likelihood, inputs: posterior.inputs, target,
         arrays: args.text('inputs'), answered: false, labels: labels ?? 'none', pixels: pixelOptions(args) })
-      const answer = await posterior.predict(examples.x, predictOptions(args), { onProgress: progress.onProgress })
+      const answer = await (await predicting(posterior, args)).predict(examples.x, predictOptions(args), {
+        onProgress: progress.onProgress,
+      })
       return { examples, prediction: withProbabilities(answer, args.numbers('quantiles')) }
     }).finally(progress.clear)
     const scores = examples.y === undefined
       ? undefined
-      : metrics(likelihood, examples.y, prediction, posterior.sigmaNoise)
+      : metrics(likelihood, examples.y, prediction, noiseOf(prediction, posterior, args))
     if (out === '-' && write !== undefined) {
       terminal.write(await write(prediction, posterior))
       for (const note of prediction.notes) noteRemark(terminal, inLanguage(note, 'cli'))
@@ -84,6 +91,37 @@ export const predict: Command = {
       )
     } else report(terminal, { posterior, labels }, prediction, scores, out)
   },
+}
+
+/** sigma of every output: of a mixture of regressions that which its members have in the mean of their squares. */
+function noiseOf({ mean, variance, predictiveVariance }: Prediction, { likelihood, sigmaNoise }: LaplacePosterior,
+  args: Arguments): number | Float64Array {
+  if (args.text('with') === undefined || hasLogits(likelihood)) return sigmaNoise
+  if (likelihood !== 'regression' || predictiveVariance === undefined) {
+    throw new UsageError(`A mixture of likelihood ${likelihood} is not scored: leave --target or --with out.`)
+  }
+  const outputs = mean.shape[mean.shape.length - 1]
+  return Float64Array.from({ length: outputs },
+    (_, c) => Math.sqrt(Math.max(0, Number(predictiveVariance.data[c]) - Number(variance.data[c]))))
+}
+
+/** The posterior, or its mixture with others. */
+async function predicting(posterior: LaplacePosterior,
+  args: Arguments): Promise<Pick<LaplacePosterior | Mixture, 'predict'>> {
+  const [files, weights] = [args.text('with'), args.numbers('shares')]
+  if (files === undefined) {
+    if (weights !== undefined) throw new UsageError('--shares are those of a mixture: name its posteriors (--with).')
+    return posterior
+  }
+  for (const option of ['level', 'quantiles'] as const) {
+    if (args.text(option) !== undefined) {
+      throw new UsageError(
+        `--${option} is of one posterior; a mixture (--with) has means, variances and probabilities.`,
+      )
+    }
+  }
+  const others = await Promise.all(files.split(',').map(file => readPosteriorFile(file.trim(), args)))
+  return new Mixture([posterior, ...others.map(other => other.posterior)], weights)
 }
 
 /** Parts that are worked out when they are read stay so. */
@@ -102,8 +140,8 @@ function predictOptions(args: Arguments): PredictOptions {
   return {
     seed: args.number('seed') ?? 0,
     samples: args.number('samples'),
-    level: args.number('level'),
-    quantiles: args.numbers('quantiles'),
+    ...(args.text('level') === undefined ? {} : { level: args.number('level') }),
+    ...(args.text('quantiles') === undefined ? {} : { quantiles: args.numbers('quantiles') }),
     ...(args.flag('without-noise') ? { noise: false } : {}),
     link: link === undefined ? undefined : oneOf('link', link, LINKS),
     predictive: predictive === undefined ? undefined : oneOf('predictive', predictive, PREDICTIVES),

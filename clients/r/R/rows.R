@@ -37,7 +37,9 @@ changed_rows <- function(object, method, x, y, weights, usage) {
   rows <- labelled_rows(object, x, y, usage)
   params <- list(x = as_wire_examples(rows$x), y = as_wire_array(rows$y))
   weights <- as_weights(weights, length(rows$complete))
-  if (!is.null(weights)) weights <- list(sampleWeight = as_wire_array(from_wire_array(weights$sampleWeight)[rows$complete]))
+  if (!is.null(weights)) {
+    weights$sampleWeight <- as_wire_array(from_wire_array(weights$sampleWeight)[rows$complete])
+  }
   result <- recalibrated(object, method, c(params, weights))
   result[c("x", "y", "frame")] <- NULL
   result

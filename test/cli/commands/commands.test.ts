@@ -392,6 +392,24 @@ t.test('update adds rows and takes them away; influence leaves each out', async 
     /row +left-out loss[^]*largest change/)
 })
 
+t.test('several posteriors predict as one', async t => {
+  const train = writeCsv('mixed.csv', 'regression-1d', 'train', String)
+  const files = [0.5, 50].map(delta => [inFolder(`mixed-${delta}.posterior`), String(delta)])
+  for (const [file, delta] of files) {
+    await run('fit', model('regression-1d'), '--data', train, '--likelihood', 'regression', '--subset', 'all',
+      '--structure', 'full', '--prior-precision', delta, '--sigma-noise', delta, '--out', file)
+  }
+  const answer = async (...args: string[]) => JSON.parse((await run('predict', ...args, '--data', train, '--json')).out)
+  const [[first], [second]] = files
+  const [a, b] = [await answer(first, '--target', 'answer'), await answer(second, '--target', 'answer')]
+  const both = await answer(first, '--with', second, '--shares', '3,1', '--target', 'answer')
+  const row = (of: { variance: number[][] }) => of.variance[4][0]
+  t.ok(Math.abs(row(both) - (0.75 * row(a) + 0.25 * row(b))) < 1e-12 * row(both))
+  t.ok(Number.isFinite(both.metrics.nll))
+  t.match(await run('predict', first, '--data', train, '--shares', '1'), { code: 2, remarks: /--with/ })
+  t.match(await run('predict', first, '--data', train, '--with', second, '--level', '0.9'), { code: 2 })
+})
+
 t.test('intervals, quantiles and novelty are columns', async t => {
   const train = writeCsv('line.csv', 'regression-1d', 'train', String)
   const [posterior, file] = [inFolder('auto-line.posterior'), inFolder('columns.csv')]

@@ -1,0 +1,137 @@
+/**
+ * @file Several posteriors that predict as one, sum_k w_k p_k: those of several networks, or of snapshots of one
+ * (Eschenhagen, Daxberger, Hennig and Kristiadi 2021, "Mixtures of Laplace approximations").
+ */
+import type { WorkOptions } from '../budget/progress.js'
+import { OptionError } from '../errors/errors.js'
+import { knownOptions } from '../errors/suggest.js'
+import { hasNumbers } from '../options/likelihood-kinds.js'
+import type { Likelihood } from '../options/words.js'
+import { entropy } from '../prediction/decomposition.js'
+import type { Examples } from '../tensor/examples.js'
+import { float64, type Tensor } from '../tensor/tensor.js'
+import type { LaplacePosterior } from './laplace-posterior.js'
+import type { PredictOptions } from './posterior-options.js'
+import type { Prediction } from './prediction.js'
+
+/** The options of a mixture's prediction. */
+export type MixtureOptions = Pick<PredictOptions, 'link' | 'predictive' | 'samples' | 'seed' | 'uncertainty'>
+
+const KNOWN: readonly (keyof MixtureOptions)[] = ['link', 'predictive', 'samples', 'seed', 'uncertainty']
+
+/** A mixture of posteriors of one likelihood and as many outputs. It never changes. */
+export class Mixture {
+  readonly members: readonly LaplacePosterior[]
+  /** w, one for each member; they sum to 1. */
+  readonly weights: Float64Array
+
+  /**
+   * @param weights one for each posterior, not negative, scaled to sum to 1; equal ones by default
+   * @throws OptionError BAD_OPTION for no posterior and wrong weights, BAD_COMBINATION for different likelihoods
+   */
+  constructor(members: readonly LaplacePosterior[], weights?: ArrayLike<number>) {
+    this.members = [...members]
+    this.weights = shares(weights, members.length)
+    const kinds = new Set(members.map(({ likelihood, outputs }) => `${likelihood} of ${outputs} outputs`))
+    if (kinds.size === 1) return
+    throw kinds.size === 0
+      ? new OptionError('BAD_OPTION', 'A mixture needs at least one posterior.', { option: 'members' })
+      : new OptionError('BAD_COMBINATION',
+        `The posteriors of a mixture have one likelihood and as many outputs; got ${[...kinds].sort().join(', ')}.`, {
+        option: 'members',
+      })
+  }
+
+  get likelihood(): Likelihood {
+    return this.members[0].likelihood
+  }
+
+  /**
+   * Predictions for N rows. Probabilities are the weighted means; their aleatoric part is the mean of the members', the
+   * epistemic part what the entropy of the mixture has beyond it. Means and variances are the moments of the mixture:
+   * the members' disagreement is part of the (epistemic) variance.
+   * @throws ShapeError, DataError, OptionError, CancelledError
+   */
+  async predict(x: Examples, options: MixtureOptions = {}, work: WorkOptions = {}): Promise<Prediction> {
+    knownOptions('predict of a mixture', options, KNOWN)
+    const own: Prediction[] = []
+    for (const member of this.members) own.push(await member.predict(x, options, work))
+    return mixedPrediction(this.likelihood, own, this.weights, options.uncertainty !== false)
+  }
+}
+
+/** sum_k w_k p_k of predictions of the same rows. */
+function mixedPrediction(likelihood: Likelihood, own: readonly Prediction[], weights: Float64Array,
+  uncertainty: boolean): Prediction {
+  const mean = (of: (prediction: Prediction) => Tensor | undefined): Tensor | undefined =>
+    weightedMean(own.map(of), weights)
+  const moments = (centre: (prediction: Prediction) => Tensor | undefined,
+    spread: (prediction: Prediction) => Tensor | undefined): { centre: Tensor, spread: Tensor } | undefined => {
+    const middle = mean(centre)
+    const within = mean(spread)
+    if (middle === undefined || within === undefined) return undefined
+    const total = Float64Array.from(within.data)
+    own.forEach((prediction, k) => {
+      const { data } = centre(prediction) ?? middle
+      for (let i = 0; i < total.length; i++) {
+        total[i] += weights[k] * (Number(data[i]) - Number(middle.data[i])) ** 2
+      }
+    })
+    return { centre: middle, spread: { ...within, data: total } }
+  }
+  const [first] = own
+  const outputs = moments(({ mean: f }) => f, ({ variance }) => variance)
+  const shown = { mean: outputs?.centre ?? first.mean, variance: outputs?.spread ?? first.variance,
+    ...(first.seed === undefined ? {} : { seed: first.seed }), notes: [...new Set(own.flatMap(({ notes }) => notes))] }
+  const aleatoric = uncertainty ? mean(prediction => prediction.aleatoric) : undefined
+  if (hasNumbers(likelihood)) {
+    const observed = moments(({ predictiveMean, mean: f }) => predictiveMean ?? f, ({ predictiveVariance }) =>
+      predictiveVariance)
+    if (observed === undefined) return shown
+    return { ...shown, predictiveVariance: observed.spread,
+      ...(first.predictiveMean === undefined ? {} : { predictiveMean: observed.centre }),
+      ...(aleatoric === undefined ? {} : { aleatoric, epistemic: rest(observed.spread, aleatoric) }) }
+  }
+  const probabilities = mean(prediction => prediction.probabilities)
+  if (probabilities === undefined) return shown
+  return { ...shown, probabilities, ...(aleatoric === undefined
+    ? {}
+    : { aleatoric, epistemic: rest(totalEntropy(likelihood, probabilities, aleatoric), aleatoric) }) }
+}
+
+/** The entropy of the classes of every term, or of every label, in the shape of the aleatoric part. */
+function totalEntropy(likelihood: Likelihood, probabilities: Tensor, { shape }: Tensor): Tensor {
+  const p = Float64Array.from(probabilities.data)
+  if (likelihood !== 'classification') return float64(shape, p.map(value => entropy([value, 1 - value])))
+  const classes = p.length / shape.reduce((a, b) => a * b, 1)
+  return float64(shape,
+    Float64Array.from({ length: p.length / classes }, (_, n) => entropy(p.subarray(n * classes, (n + 1) * classes))))
+}
+
+/** What a part leaves; below 0 is rounding, and draws. */
+function rest(total: Tensor, part: Tensor): Tensor {
+  return float64(total.shape, Float64Array.from(total.data, (value, i) => Math.max(0, value - Number(part.data[i]))))
+}
+
+function weightedMean(values: readonly (Tensor | undefined)[], weights: Float64Array): Tensor | undefined {
+  const present = values.flatMap(value => (value === undefined ? [] : [value]))
+  if (present.length < values.length) return undefined
+  const sum = new Float64Array(present[0].data.length)
+  present.forEach(({ data }, k) => {
+    for (let i = 0; i < sum.length; i++) sum[i] += weights[k] * Number(data[i])
+  })
+  return float64(present[0].shape, sum)
+}
+
+/** @throws OptionError BAD_OPTION */
+function shares(weights: ArrayLike<number> | undefined, count: number): Float64Array {
+  const values = weights === undefined ? new Float64Array(count).fill(1) : Float64Array.from(weights)
+  const total = values.reduce((a, b) => a + b, 0)
+  if (count === 0 || values.length === count && values.every(value => value >= 0) && total > 0 && total < Infinity) {
+    return values.map(value => value / total)
+  }
+  throw new OptionError('BAD_OPTION',
+    `The weights of a mixture are one number for each of its ${count} posteriors, not negative and not all 0.`, {
+    option: 'weights',
+  })
+}

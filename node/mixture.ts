@@ -1,0 +1,38 @@
+/** @file A mixture of posteriors at the public border: arrays in, ndarrays out. */
+import { Mixture as CoreMixture, type MixtureOptions } from '../core/laplace/posterior-mixture.js'
+import type { Likelihood } from '../core/options/words.js'
+import { type ExamplesInput, toExamples } from './arrays.js'
+import type { WorkOptions } from './options.js'
+import { coreWork, ndarraysOf, type Posterior, type Prediction } from './posterior.js'
+
+/** Posteriors of several networks, or of snapshots of one, that predict as one: sum_k w_k p_k. */
+export class Mixture {
+  /** The same mixture with tensors instead of ndarrays. */
+  readonly core: CoreMixture
+
+  /**
+   * @param members posteriors of one likelihood and as many outputs
+   * @param weights one for each, not negative, scaled to sum to 1; equal ones by default
+   * @throws OptionError BAD_OPTION, BAD_COMBINATION
+   * @example
+   * const { probabilities } = await new Mixture([posterior, another]).predict(x)
+   */
+  constructor(members: readonly Posterior[], weights?: ArrayLike<number>) {
+    this.core = new CoreMixture(members.map(member => member.core), weights)
+  }
+
+  get likelihood(): Likelihood {
+    return this.core.likelihood
+  }
+  /** They sum to 1. */
+  get weights(): Float64Array {
+    return this.core.weights
+  }
+
+  /** Moments and probabilities of the mixture; see the core's `Mixture`. */
+  async predict(x: ExamplesInput, { signal, onProgress, ...options }: MixtureOptions & WorkOptions = {}): Promise<
+    Prediction
+  > {
+    return ndarraysOf(await this.core.predict(toExamples(x, 'x'), options, coreWork({ signal, onProgress })))
+  }
+}
