@@ -403,7 +403,7 @@ t.test('several posteriors predict as one', async t => {
   const [[first], [second]] = files
   const [a, b] = [await answer(first, '--target', 'answer'), await answer(second, '--target', 'answer')]
   const both = await answer(first, '--with', second, '--shares', '3,1', '--target', 'answer')
-  const row = (of: { variance: number[][] }) => of.variance[4][0]
+  const row = (of: { standardDeviation: number[][] }) => of.standardDeviation[4][0] ** 2
   t.ok(Math.abs(row(both) - (0.75 * row(a) + 0.25 * row(b))) < 1e-12 * row(both))
   t.ok(Number.isFinite(both.metrics.nll))
   t.match(await run('predict', first, '--data', train, '--shares', '1'), { code: 2, remarks: /--with/ })
