@@ -196,7 +196,8 @@ export class Posterior {
   }
 
   /**
-   * What single training rows do: outputs, variances and loss of each by the posterior without it (leave-one-out), and by how much the outputs of the rows `at` would change without it, M x C x N.
+   * What single training rows do: outputs, variances and loss of each by the posterior without it (leave-one-out), and
+   * by how much the outputs of the rows `at` would change without it, M x C x N.
    */
   async influence(x: ExamplesInput, y: ArrayInput,
     { at, ...work }: { readonly at?: ExamplesInput | undefined } & WorkOptions = {}
