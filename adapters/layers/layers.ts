@@ -1,8 +1,9 @@
 /** @file The layers of an architecture by torch's names. */
 import { OptionError } from '../../core/errors/errors.js'
 import { nearestWord } from '../../core/errors/suggest.js'
+import { tensor } from '../../core/tensor/tensor.js'
 import { ACTIVATIONS, type LayerWriter } from './activations.js'
-import { count, isGiven, knownArguments } from './arguments.js'
+import { count, integer, isGiven, knownArguments } from './arguments.js'
 import { bias, type Emission, emit, inputMisfit, type LayerContext, misfit, parameter, requiredTensor, statedSize,
   type Value } from './emission.js'
 import { adaptivePooling, convolution, padding, pooling, transposedConvolution, upsampling } from './images.js'
@@ -171,5 +172,17 @@ function embedding(context: LayerContext, x: Value): Value {
   if (!emission.builder.inputs.some(input => input.name === x.name && input.dtype === 'int64')) {
     throw misfit(context, 'takes integers, so it must be the first layer')
   }
-  return emit(emission, 'Gather', [parameter(context, 'weight', weight), x.name], [...x.shape, width], { axis: 0 })
+  const found = emit(emission, 'Gather', [parameter(context, 'weight', weight), x.name], [...x.shape, width], {
+    axis: 0,
+  })
+  const padding = integer(context, 'padding_idx')
+  return padding === undefined ? found : withoutPadding(context, x, found, padding < 0 ? padding + rows : padding)
+}
+
+/** The row of padding does not learn. */
+function withoutPadding(context: LayerContext, x: Value, found: Value, row: number): Value {
+  const { builder } = context.emission
+  const isPadding = builder.node('Equal', [x.name, builder.constant(tensor('int64', [], [row]))])
+  const padded = builder.node('Unsqueeze', [isPadding, builder.integers([-1])])
+  return emit(context.emission, 'Where', [padded, builder.node('StopGradient', [found.name]), found.name], found.shape)
 }

@@ -11,10 +11,14 @@ import { type Precision, tensor } from '../../core/tensor/tensor.js'
 /** Appends the nodes for one of the core; the last one gives its output. */
 type Lowering = (builder: GraphBuilder, node: Node, input: ValueType) => void
 
-const LOWERINGS: ReadonlyMap<string, Lowering> = new Map([['Unfold', lowerUnfold], ['ScatterRows', lowerScatterRows], [
-  'Cast',
-  lowerCast,
-]])
+const LOWERINGS: ReadonlyMap<string, Lowering> = new Map([
+  ['Unfold', lowerUnfold],
+  ['ScatterRows', lowerScatterRows],
+  ['Cast', lowerCast],
+  ['StopGradient', (builder: GraphBuilder, node: Node) => {
+    finish(builder, node, 'Identity', node.inputs)
+  }],
+])
 
 /** The graph with operators of ONNX alone; `types` are those of its values. */
 export function lower(graph: Graph, types: ReadonlyMap<string, ValueType>): Graph {

@@ -275,6 +275,14 @@ const identity: Operator = {
   backward: ({ cotangents }) => [cotangents[0]],
 }
 
+/** Passes its input on and no derivative back, an operator of our own: what a framework's code has detached. */
+const stopGradient: Operator = {
+  op: 'StopGradient',
+  infer: (node, inputs) => [requiredInput(node, inputs, 0)],
+  run: (node, inputs) => [requiredInput(node, inputs, 0)],
+  backward: () => [undefined],
+}
+
 /** At prediction time Dropout passes its input on; its second output, the mask, is all true. */
 const dropout: Operator = {
   op: 'Dropout',
@@ -390,5 +398,5 @@ function constantValue(node: Node): Tensor {
 }
 
 /** Unary operators, casts and constants. */
-export const unaryOperators: readonly Operator[] = [...activations, ...elementaryFunctions, identity, dropout,
-  castOperator, not, ...questions, constant]
+export const unaryOperators: readonly Operator[] = [...activations, ...elementaryFunctions, identity, stopGradient,
+  dropout, castOperator, not, ...questions, constant]

@@ -56,7 +56,8 @@ const families: readonly (readonly Operator[])[] = [
 
 const operators = new Map(families.flat().map(operator => [operator.op, operator] as const))
 
-const INTERNAL: ReadonlySet<string> = new Set(['FusedConv', 'FusedMatMul', 'Gate', 'ScatterRows', 'Unfold'])
+const INTERNAL: ReadonlySet<string> = new Set(['FusedConv', 'FusedMatMul', 'Gate', 'ScatterRows', 'StopGradient',
+  'Unfold'])
 
 /**
  * Operators that files may have and graphs do not: the reader of ONNX files writes them in those above

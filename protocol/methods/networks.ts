@@ -7,6 +7,8 @@ import type { NetworkHints } from '../../adapters/network/index.js'
 import { fromTensor } from '../../adapters/tensors/convert.js'
 import { ProtocolError } from '../../core/errors/errors.js'
 import { knownOptions, oneOf } from '../../core/errors/suggest.js'
+import type { Graph } from '../../core/graph/graph.js'
+import { checkDerivatives } from '../../core/laplace/check-derivatives.js'
 import { checkOutputs } from '../../core/laplace/check-outputs.js'
 import { forward as runNetwork, type ForwardOptions } from '../../core/laplace/forward.js'
 import { memoryTable, summarizeNetwork } from '../../core/laplace/network-summary.js'
@@ -67,7 +69,22 @@ export async function modelFrom(params: DecodedMap, state: ThreadState): Promise
   await checkExpected(model.graph, params, state)
   const { parameters, freeze }: ParameterChoice = optional(params, 'hints') === undefined ? {} : hintsOf(params)
   const graph = await withSurroundings(model.graph, params, state)
+  await checkSlopes(model.graph, { parameters, freeze }, params, state)
   return { ...model, graph: selectParameters(graph, { parameters, freeze }) }
+}
+
+/** Compares the derivative of a module's chosen parameters with the module's own, where the client has sent it. */
+async function checkSlopes(graph: Graph, choice: ParameterChoice, params: DecodedMap,
+  state: ThreadState): Promise<void> {
+  const module = optionalMap(params, 'module')
+  const slopes = module === undefined ? undefined : optionalMap(module, 'slopes')
+  if (module === undefined || slopes === undefined) return
+  const numbers = Object.entries(slopes).map(([name, value]): [string, number] => {
+    if (typeof value === 'number') return [name, value]
+    throw new ProtocolError('PROTOCOL', `module.slopes['${name}'] must be a number.`, { parameter: 'slopes' })
+  })
+  await checkDerivatives(selectParameters(graph, choice), { inputs: tensorsOf(module, 'inputs', state),
+    output: graph.outputs[0], slopes: new Map(numbers) }, state.runtime)
 }
 
 const OTHER_BACKEND =

@@ -29,6 +29,7 @@ const RUNTIME: Readonly<Record<string, readonly string[]>> = {
   QuickGelu: ['alpha:f'],
   RotaryEmbedding: ['interleaved:i', 'is_packed_batching:i', 'num_heads:i', 'rotary_embedding_dim:i', 'scale:f'],
   SimplifiedLayerNormalization: NORMALISATION,
+  'polylaplace::StopGradient': [],
   SkipLayerNormalization: ['epsilon:f'],
   SkipSimplifiedLayerNormalization: ['epsilon:f'],
   TransposeMatMul: PRODUCT,
@@ -49,4 +50,5 @@ export const CONTRIBUTED_ATTRIBUTES: Readonly<Record<string, readonly string[]>>
   ...Object.fromEntries(Object.entries(RUNTIME).map(([op, entries]) => [`com.microsoft::${op}`, entries])),
   ...Object.fromEntries(Object.entries(CLASSICAL).map(([op, entries]) => [`ai.onnx.ml::${op}`, entries])),
   SimplifiedLayerNormalization: NORMALISATION,
+  'polylaplace::StopGradient': [],
 }

@@ -16,7 +16,7 @@ import sys
 import warnings
 import weakref
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,6 +26,7 @@ from ._data import Array, to_array
 from ._examples import Examples
 from ._exceptions import GraphError
 from ._torch_call import Arguments, arguments_of, output_key, plain_module, tensor_names
+from ._torch_symbols import more_symbols, with_detached, with_plain_attention
 
 _ADVICE = "Export it yourself (torch.onnx.export) and give the file, or give its state dict with architecture=."
 #: Rows that the structure is exported with, and rows that its outputs are compared on: the number must not matter.
@@ -108,11 +109,13 @@ def exported_module(module: Any, examples: Examples, output: str | None = None) 
     with _in_evaluation(plain):
         given = _given(torch, plain, how.rows)
         outputs = _outputs(torch, plain, given)
+        slopes, unused = _slopes(torch, plain, given)
         params = {
             "bytes": _any_number_of_rows(torch, plain, given, names, output_name),
             "tensors": _tensors(plain),
             "parameters": [name for name, _ in plain.named_parameters()],
-            "unused": _unused(torch, plain, given),
+            "unused": unused,
+            "slopes": slopes,
             "inputs": {name: to_array(rows, name) for name, rows in zip(names, given, strict=True)},
             "outputs": {output_name: outputs},
         }
@@ -209,18 +212,28 @@ def _outputs(torch: Any, module: Any, given: list[Any]) -> Array:
     return np.array(to_array(_result(torch, module, lambda: module(*given), given), "outputs"))
 
 
-def _unused(torch: Any, module: Any, given: list[Any]) -> list[str]:
-    """Parameters that no output depends on, which no exporter keeps."""
+def _slopes(torch: Any, module: Any, given: list[Any]) -> tuple[dict[str, float], list[str]]:
+    """The derivative of a weighted sum of the outputs by each trained parameter, along a direction made of its values
+    (core/laplace/check-derivatives.ts), and the parameters that no output depends on, which no exporter keeps."""
     named = [(name, value) for name, value in module.named_parameters() if value.requires_grad]
     others = [name for name, value in module.named_parameters() if not value.requires_grad]
     if not named:
-        return others
+        return {}, others
     with torch.enable_grad():
-        total = module(*given).sum()
+        outputs = module(*given)
+        weights = torch.ones((), dtype=outputs.dtype, device=outputs.device)
+        for extent in outputs.shape:
+            weights = weights.unsqueeze(-1) * (torch.arange(extent).double() + 1).cos().to(weights)
+        total = (outputs * weights).sum()
     if not total.requires_grad:
-        return [name for name, _ in named] + others
+        return {}, [name for name, _ in named] + others
     gradients = torch.autograd.grad(total, [value for _, value in named], allow_unused=True)
-    return [name for (name, _), gradient in zip(named, gradients, strict=True) if gradient is None] + others
+    pairs = [(name, value, found) for (name, value), found in zip(named, gradients, strict=True)]
+    slopes = {
+        name: 0.0 if found is None else float((found.double() * (1000 * value.detach().double()).cos()).sum())
+        for name, value, found in pairs
+    }
+    return slopes, [name for name, _, found in pairs if found is None] + others
 
 
 @contextmanager
@@ -288,7 +301,9 @@ def _structure(
         with (
             warnings.catch_warnings(record=True) as said,
             _distinct_tensors(torch, module),
-            _more_symbols(torch),
+            more_symbols(torch),
+            with_detached(torch),
+            with_plain_attention(torch),
         ):
             # What torch says of its exporters is not about the user's network.
             warnings.simplefilter("always")
@@ -333,39 +348,3 @@ def _advice(module: Any) -> str:
         f"It has parametrized tensors: {what}. torch.nn.utils.parametrize.remove_parametrizations({part}, {name!r}) "
         "makes one a plain parameter with the value that it has now."
     )
-
-
-@contextmanager
-def _more_symbols(torch: Any) -> Iterator[None]:
-    """Operators that the exporter lacks, or writes without the sums of what comes to one place (index_add)."""
-    symbolics = (("aten::vdot", _vdot), ("aten::bilinear", _bilinear), ("aten::index_add", _index_add))
-    added = []
-    try:
-        for name, symbolic in symbolics:
-            with suppress(Exception):
-                torch.onnx.register_custom_op_symbolic(name, symbolic, 9)
-                added.append(name)
-        yield
-    finally:
-        for name in added:
-            torch.onnx.unregister_custom_op_symbolic(name, 9)
-
-
-def _vdot(graph: Any, a: Any, b: Any) -> Any:
-    return graph.op("ReduceSum", graph.op("Mul", a, b), keepdims_i=0)
-
-
-def _bilinear(graph: Any, a: Any, b: Any, weight: Any, bias: Any) -> Any:
-    product = graph.op("Einsum", a, weight, b, equation_s="...i,oij,...j->...o")
-    return product if bias.node().mustBeNone() else graph.op("Add", product, bias)
-
-
-def _index_add(graph: Any, data: Any, dim: Any, index: Any, added: Any, alpha: Any) -> Any:
-    # Not toIValue: by now constants may be nodes of ONNX, of which it says None.
-    constant = sys.modules["torch"].onnx.symbolic_helper._maybe_get_const
-    rank, factor = data.type().dim(), constant(alpha, "f")
-    axis = constant(dim, "i") % rank
-    axes = graph.op("Constant", value_t=sys.modules["torch"].tensor([k for k in range(rank) if k != axis]))
-    each = graph.op("Expand", graph.op("Unsqueeze", index, axes), graph.op("Shape", added))
-    scaled = added if factor == 1 else graph.op("Mul", added, graph.op("CastLike", alpha, added))
-    return graph.op("ScatterElements", data, each, scaled, axis_i=axis, reduction_s="add")

@@ -1,0 +1,145 @@
+"""What torch's ONNX exporter lacks, or writes otherwise than torch computes and differentiates it."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from typing import Any
+
+
+@contextmanager
+def more_symbols(torch: Any) -> Iterator[None]:
+    """Operators that the exporter lacks, or writes without sums (index_add) or without what stops derivatives."""
+    added = []
+    try:
+        for name, symbolic in _SYMBOLS.items():
+            with suppress(Exception):
+                torch.onnx.register_custom_op_symbolic(name, symbolic, 9)
+                added.append(name)
+        yield
+    finally:
+        for name in added:
+            torch.onnx.unregister_custom_op_symbolic(name, 9)
+
+
+@contextmanager
+def with_detached(torch: Any) -> Iterator[None]:
+    """What is computed under torch.no_grad is detached in the trace, too."""
+
+    class Detaching(torch.overrides.TorchFunctionMode):  # type: ignore[misc]
+        def __torch_function__(
+            self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
+        ) -> Any:
+            result = func(*args, **(kwargs or {}))
+            real = isinstance(result, torch.Tensor) and result.is_floating_point()
+            return result.detach() if real and not torch.is_grad_enabled() else result
+
+    enter, leave = torch.no_grad.__enter__, torch.no_grad.__exit__
+    modes = []
+
+    # Not for all of the module's code: what torch says of a line of it would be said of a line in here.
+    def entered(context: Any) -> None:
+        enter(context)
+        modes.append(Detaching())
+        modes[-1].__enter__()
+
+    def left(context: Any, *error: Any) -> None:
+        modes.pop().__exit__(*error)
+        leave(context, *error)
+
+    with torch.enable_grad():
+        torch.no_grad.__enter__, torch.no_grad.__exit__ = entered, left
+        try:
+            yield
+        finally:
+            torch.no_grad.__enter__, torch.no_grad.__exit__ = enter, leave
+
+
+@contextmanager
+def with_plain_attention(torch: Any) -> Iterator[None]:
+    """Attention by products and a softmax where the exporter cannot write it: fewer heads of keys than of queries, and
+    masks in double precision."""
+    functions = torch.nn.functional
+    original = functions.scaled_dot_product_attention
+
+    def attention(
+        query: Any, key: Any, value: Any, attn_mask: Any = None, dropout_p: float = 0.0, is_causal: bool = False,
+        scale: float | None = None, enable_gqa: bool = False,
+    ) -> Any:  # fmt: skip
+        double = attn_mask is not None and attn_mask.dtype == torch.float64
+        if not (enable_gqa or double):
+            return original(query, key, value, attn_mask, dropout_p, is_causal, scale=scale)
+        if enable_gqa:
+            heads = int(query.size(-3))
+            key, value = (_for_each_query(each, heads) for each in (key, value))
+        scores = query @ key.transpose(-2, -1) * (int(query.size(-1)) ** -0.5 if scale is None else scale)
+        if is_causal:
+            attn_mask = torch.ones(int(scores.size(-2)), int(scores.size(-1)), dtype=torch.bool).tril()
+        if attn_mask is None or attn_mask.dtype != torch.bool:
+            return (scores if attn_mask is None else scores + attn_mask).softmax(-1) @ value
+        # Queries that see no key at all attend to nothing.
+        least = torch.finfo(scores.dtype).min
+        return scores.masked_fill(~attn_mask, least).softmax(-1).masked_fill(~attn_mask, 0) @ value
+
+    functions.scaled_dot_product_attention = attention
+    try:
+        yield
+    finally:
+        functions.scaled_dot_product_attention = original
+
+
+def _for_each_query(x: Any, heads: int) -> Any:
+    """Each head of keys or values as often as it serves a head of queries, N x H x S x D."""
+    times = heads // int(x.size(1))
+    return x.unsqueeze(2).expand(-1, -1, times, -1, -1).flatten(1, 2)
+
+
+def _stopped(graph: Any, x: Any) -> Any:
+    return graph.op("polylaplace::StopGradient", x).setType(x.type())
+
+
+def _constant(graph: Any, value: Any) -> Any:
+    return graph.op("Constant", value_t=sys.modules["torch"].as_tensor(value))
+
+
+def _known(value: Any, kind: str) -> Any:
+    """The value of a constant. Not toIValue: by now constants may be nodes of ONNX, of which it says None."""
+    return sys.modules["torch"].onnx.symbolic_helper._maybe_get_const(value, kind)
+
+
+def _vdot(graph: Any, a: Any, b: Any) -> Any:
+    return graph.op("ReduceSum", graph.op("Mul", a, b), keepdims_i=0)
+
+
+def _bilinear(graph: Any, a: Any, b: Any, weight: Any, bias: Any) -> Any:
+    product = graph.op("Einsum", a, weight, b, equation_s="...i,oij,...j->...o")
+    return product if bias.node().mustBeNone() else graph.op("Add", product, bias)
+
+
+def _index_add(graph: Any, data: Any, dim: Any, index: Any, added: Any, alpha: Any) -> Any:
+    rank, factor = data.type().dim(), _known(alpha, "f")
+    axis = _known(dim, "i") % rank
+    axes = _constant(graph, [k for k in range(rank) if k != axis])
+    each = graph.op("Expand", graph.op("Unsqueeze", index, axes), graph.op("Shape", added))
+    scaled = added if factor == 1 else graph.op("Mul", added, graph.op("CastLike", alpha, added))
+    return graph.op("ScatterElements", data, each, scaled, axis_i=axis, reduction_s="add")
+
+
+def _embedding(graph: Any, weight: Any, ids: Any, padding: Any, _by_frequency: Any, _sparse: Any) -> Any:
+    rows = graph.op("Gather", weight, ids)
+    row = _known(padding, "i")
+    if row < 0:
+        return rows
+    # The row of padding does not learn.
+    padded = graph.op("Unsqueeze", graph.op("Equal", ids, _constant(graph, row)), _constant(graph, [-1]))
+    return graph.op("Where", padded, graph.op("polylaplace::StopGradient", rows), rows)
+
+
+_SYMBOLS: Mapping[str, Callable[..., Any]] = {
+    "aten::vdot": _vdot,
+    "aten::bilinear": _bilinear,
+    "aten::index_add": _index_add,
+    "aten::detach": _stopped,
+    "aten::embedding": _embedding,
+}
