@@ -14,8 +14,8 @@
 #'   `posterior`. Columns for classes: `points` (number of rows), `nll`, `brier`, `accuracy`, `ece`, `adaptive_ece`,
 #'   `class_wise_ece`, `smooth_ece`, `aurc` (area under the risk-coverage curve), `coverage_at_risk_1` and
 #'   `coverage_at_risk_5` (share of rows that can be answered with at most 1 and 5 % errors). For numbers: `points`,
-#'   `nll`, `crps`, `rmse`, `deviance` (of counts), `sharpness`, `coverage_50` and `width_50` to `coverage_95` and `width_95` (share of the
-#'   truth in central intervals, and their width), `pit_kolmogorov`.
+#'   `nll`, `crps`, `rmse`, `deviance` (of counts), `sharpness`, `coverage_50` and `width_50` to `coverage_95` and
+#'   `width_95` (share of the truth in central intervals, and their width), `pit_kolmogorov`.
 #'
 #'   The temperature is that of the fit's held-out rows (`validation`) where it had any; otherwise it is fitted to half
 #'   of the given rows and scored on the other half alone. Attributes: `rows`, `temperature`, `temperature_from`, and
