@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -34,3 +35,20 @@ def test_classes_and_a_regression(dtype: str, tolerance: float) -> None:
     interval = regressor.predict_interval(x, alpha=0.2)
     np.testing.assert_allclose(outputs["lower"][:, 0], interval[:, 0], atol=tolerance)
     np.testing.assert_allclose(outputs["upper"][:, 0], interval[:, 1], atol=tolerance)
+
+
+def test_mlflow_loads_its_folder(tmp_path: Path) -> None:
+    import mlflow.pyfunc
+
+    rng = np.random.default_rng(2)
+    x = rng.normal(size=(120, 3))
+    classes = (x @ rng.normal(size=(3, 3))).argmax(1)
+    network = MLPClassifier((6,), activation="tanh", solver="lbfgs", max_iter=200, random_state=0).fit(x, classes)
+    classifier = LaplaceClassifier(network).fit(x, classes)
+    classifier.to_onnx(tmp_path / "model.onnx", mlflow=True)
+    model = mlflow.pyfunc.load_model(str(tmp_path / "model.mlflow"))
+    answers = model.predict(x)
+    np.testing.assert_allclose(answers["probabilities"], classifier.predict_proba(x), atol=1e-9)
+    assert model.metadata.metadata["polylaplace.likelihood"] == "classification"
+    with pytest.raises(Exception, match="schema"):
+        model.predict(x[:, :2])

@@ -4,17 +4,17 @@
 #'
 #' The posterior without each of its rows: what it says of the row itself, the row's leave-one-out score, and by how
 #' much the outputs of other rows would change. For structures `"full"`, `"blockdiag"` and `"functional"` (of all rows)
-#' that follows in closed form; `"kron"` and `"diag"` forget each row in turn. Not for posteriors that answer by a linear
-#' model (no option set).
+#' that follows in closed form; `"kron"` and `"diag"` forget each row in turn. Not for posteriors that answer by a
+#' linear model (no option set).
 #'
 #' @param model a fitted `laplace` object.
 #' @param x rows of the fit: features as in [predict.laplace()]; without them those that the object holds.
 #' @param y their responses; taken from `x` for fits by formula.
 #' @param at other rows, whose outputs are looked at.
 #' @param ... nothing more.
-#' @return A list: `mean` and `variance`, the outputs of each row by the posterior without it (a column for each output);
-#'   `loss`, its loss there, the leave-one-out score; `change`, an array of the rows `at`, outputs and rows of the fit;
-#'   `NULL` without `at`.
+#' @return A list: `mean` and `variance`, the outputs of each row by the posterior without it (a column for each
+#'   output); `loss`, its loss there, the leave-one-out score; `change`, an array of the rows `at`, outputs and rows of
+#'   the fit; `NULL` without `at`.
 #' @importFrom stats influence
 #' @export
 #' @examplesIf laplace_available() && requireNamespace("nnet", quietly = TRUE)

@@ -7,8 +7,8 @@
 #' @param y the true responses for `newdata`; taken from it for fits by formula.
 #' @param ... passed to [predict.laplace()], such as `link`.
 #' @return A named vector: `nll` (negative log likelihood of the predictions), and `accuracy`, `ece` (expected
-#'   calibration error), `brier`, or of numbers `rmse`, `crps`, `coverage` (of central 95 % intervals), `sharpness` (mean
-#'   standard deviation) and, of counts, `deviance`.
+#'   calibration error), `brier`, or of numbers `rmse`, `crps`, `coverage` (of central 95 % intervals), `sharpness`
+#'   (mean standard deviation) and, of counts, `deviance`.
 #' @seealso [compare()] for network, temperature scaling and posterior side by side.
 #' @export
 #' @examplesIf laplace_available() && requireNamespace("nnet", quietly = TRUE)

@@ -129,7 +129,8 @@ wire_noise <- function(sigma) {
   numbers <- if (is.list(sigma) && all(lengths(sigma) == 1)) unlist(sigma) else sigma
   if (!is.numeric(numbers) || length(numbers) == 0 || any(!is.finite(numbers)) || any(numbers <= 0)) {
     laplace_stop(
-      "`sigma_noise` must be a positive number, one for each output, or a covariance matrix.", "BAD_OPTION", list(option = "sigma_noise")
+      "`sigma_noise` must be a positive number, one for each output, or a covariance matrix.", "BAD_OPTION",
+      list(option = "sigma_noise")
     )
   }
   if (length(numbers) == 1) as.double(numbers) else as_wire_array(as.double(numbers))
