@@ -13,6 +13,7 @@ import type { PartialFit } from '../core/sums/partial-fit.js'
 import type { Batch } from '../core/tensor/batch.js'
 import { type ArrayInput, type ExamplesInput, toExamples, toTensor } from './arrays.js'
 import type { ArrayBatch, FitWork, LaplaceOptions, WorkOptions } from './options.js'
+import { isOwnLikelihood, ownFit, type OwnOptions } from './own-likelihood.js'
 import { coreWork, fitWork, Posterior, toBatch, weightsOf } from './posterior.js'
 import { nodeRuntime } from './runtime/runtime.js'
 
@@ -50,9 +51,14 @@ export interface LaplaceFit {
  * const { mean, variance } = await posterior.predict(x)
  */
 export function laplace(network: Graph, options: LaplaceOptions): LaplaceFit {
-  const { validation, ...rest } = options
-  const core: Laplace = coreLaplace(network, { ...rest,
-    ...(validation === undefined ? {} : { validation: heldOut(validation) }) }, nodeRuntime)
+  const { validation, likelihood, ...rest } = options
+  const more = { ...rest, ...(validation === undefined ? {} : { validation: heldOut(validation) }) }
+  return isOwnLikelihood(likelihood)
+    ? withOwnLikelihood(network, { ...more, likelihood })
+    : withCore(coreLaplace(network, { ...more, likelihood }, nodeRuntime))
+}
+
+function withCore(core: Laplace): LaplaceFit {
   return {
     notes: core.notes,
     fit: async (x: ExamplesInput | Batches, y?: ArrayInput, work: FitWork = {}) => {
@@ -63,6 +69,33 @@ export function laplace(network: Graph, options: LaplaceOptions): LaplaceFit {
     forecast: request => core.forecast(request),
     fitMerged: async (partial, data, work = {}) =>
       new Posterior(await core.fitMerged(partial, data === undefined ? undefined : toBatch(data), coreWork(work))),
+  }
+}
+
+/** What functions say of the rows is asked before they are fitted. */
+function withOwnLikelihood(network: Graph, options: OwnOptions): LaplaceFit {
+  const { core, rows } = ownFit(network, options)
+  const { notes, forecast } = withCore(core())
+  const labelled = async (x: ExamplesInput, y: ArrayInput): Promise<Batch & { readonly roots: number }> =>
+    rows(toExamples(x, 'x'), y)
+  return {
+    notes,
+    forecast,
+    fit: async (x: ExamplesInput | Batches, y?: ArrayInput, work: FitWork = {}) => {
+      if (y === undefined) {
+        throw new DataError('BAD_ARRAY', 'y is missing: a fit with a likelihood of your own takes x and y together.', {
+          array: 'y',
+        })
+      }
+      const { roots, ...batch } = await labelled(x as ExamplesInput, y)
+      return new Posterior(await core(roots).fit(batch.x, batch.y, fitWork(work)))
+    },
+    fitPartial: async (x, y, work = {}) => {
+      const { roots, ...batch } = await labelled(x, y)
+      return core(roots).fitPartial(batch.x, batch.y, fitWork(work))
+    },
+    fitMerged: async (partial, _data, work = {}) =>
+      new Posterior(await core().fitMerged(partial, undefined, coreWork(work))),
   }
 }
 

@@ -3,6 +3,7 @@ import type { Progress } from '../core/budget/progress.js'
 import type { LaplaceOptions as CoreOptions } from '../core/options/laplace-options.js'
 import type { SubnetworkChoice } from '../core/options/parameter-choice.js'
 import type { ArrayInput, ExamplesInput } from './arrays.js'
+import type { OwnLikelihood } from './own-likelihood.js'
 
 /** Examples and their labels, as arrays of any kind that the package accepts. */
 export interface ArrayBatch {
@@ -49,6 +50,7 @@ type LikelihoodChoice =
   | LikelihoodWith<'classification' | 'binary', 'labelSmoothing' | 'classWeight'>
   | LikelihoodWith<'multilabel', 'labelSmoothing'>
   | LikelihoodWith<'heteroscedastic' | 'poisson', never>
+  | { readonly likelihood: OwnLikelihood } & { readonly [Other in keyof LikelihoodOptions]?: undefined }
 
 /** One prior precision for each parameter is not for Kronecker factors; blocks are those of `blockdiag`. */
 type StructureChoice =
@@ -76,8 +78,8 @@ type TuneChoice =
     & (SubsetChoice<'auto' | 'last_layer' | 'all'> | SubnetworkSubset)
 
 type Remaining = Omit<CoreOptions,
-  'likelihood' | keyof LikelihoodOptions | 'structure' | 'blocks' | 'priorStructure' | 'tune' | 'subset' | 'subnetwork'
-    | 'validation'>
+  'likelihood' | keyof LikelihoodOptions | 'roots' | 'structure' | 'blocks' | 'priorStructure' | 'tune' | 'subset'
+    | 'subnetwork' | 'validation'>
 
 /**
  * The options of `laplace`; only the likelihood must be given. Words and defaults: docs of the core's `LaplaceOptions`.

@@ -2,7 +2,7 @@
 import type { WorkOptions } from '../budget/progress.js'
 import { fitsSlots } from '../curvature/sizes.js'
 import { OptionError, StateError, UntrustedInputError } from '../errors/errors.js'
-import { zeroAgreement } from '../likelihood/agreement.js'
+import { noAgreement } from '../likelihood/agreement.js'
 import { hasLogits } from '../options/likelihood-kinds.js'
 import { keyDifference, type PartialFit } from '../sums/partial-fit.js'
 import type { Batch } from '../tensor/batch.js'
@@ -73,7 +73,7 @@ function taskOf(task: FitTask, { key }: PartialFit): FitTask {
 function checkSums({ evaluator: { slots, network }, options: { likelihood } }: FitTask,
   { curvature, agreement }: PartialFit): void {
   if (fitsSlots(curvature, slots) &&
-    (agreement === undefined || agreement.outputs === zeroAgreement(likelihood, network.outputs).outputs)) return
+    (agreement === undefined || agreement.outputs === noAgreement(likelihood, network.outputs)?.outputs)) return
   throw new UntrustedInputError('The partial fit is damaged: its sums do not belong to the parameters of the network.',
     {
       format: 'partial',

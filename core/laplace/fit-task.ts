@@ -114,8 +114,13 @@ function checkPairedOutputs({ likelihood }: ResolvedOptions, { outputs, position
 }
 
 /** @throws OptionError BAD_COMBINATION for gradients of single terms, of which an example has several */
-function checkPositions({ curvature, factored }: ResolvedOptions, { positions }: Network): void {
+function checkPositions({ curvature, factored, likelihood }: ResolvedOptions, { positions }: Network): void {
   if (positions.length === 0) return
+  if (likelihood === 'custom') {
+    throw new OptionError('BAD_COMBINATION',
+      'A likelihood of your own is for networks with one answer an example; this one answers at several positions. Let '
+        + 'one of them answer (option positions).', { option: 'positions' })
+  }
   if (factored !== undefined) {
     throw new OptionError('BAD_COMBINATION',
       `Structure '${factored.of}' is for networks with one answer an example; this one answers at several positions. `

@@ -159,7 +159,12 @@ async function byForgetting(state: PosteriorState,
 function refuse(
   { choice, mode, examples, options, structured: { curvature }, evaluator: { network: { positions } } }: PosteriorState,
 ): void {
-  const { factored, classWeight } = options
+  const { factored, classWeight, likelihood } = options
+  if (likelihood === 'custom') {
+    throw new OptionError('BAD_COMBINATION',
+      'The influence of rows needs the likelihood at outputs that move; one of your own is known at the '
+        + "network's alone. Fit without the rows, or take them away (forget).", { option: 'likelihood' })
+  }
   if (classWeight !== undefined) {
     throw new OptionError('BAD_COMBINATION',
       'The influence of rows is that of rows that count once; those of this one have the weights of their classes. '

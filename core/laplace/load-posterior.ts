@@ -3,7 +3,7 @@ import { type PosteriorCurvature, structureOf } from '../curvature/curvature.js'
 import { fitsSlots } from '../curvature/sizes.js'
 import { OptionError, StateError, UntrustedInputError } from '../errors/errors.js'
 import type { Graph } from '../graph/graph.js'
-import { zeroAgreement } from '../likelihood/agreement.js'
+import { noAgreement } from '../likelihood/agreement.js'
 import { likelihoodModel } from '../likelihood/registry.js'
 import { graphDigest } from '../network/digest.js'
 import { prepareNetwork } from '../network/network.js'
@@ -120,8 +120,8 @@ function checkAgreement({ options, training, curvature }: SavedPosterior, output
   if (training === undefined) return
   const { agreement, posterior } = training
   const regression = posterior !== undefined && 'rmse' in posterior
-  const own = zeroAgreement(options.likelihood, outputs)
-  if (agreement.kind === own.kind && agreement.outputs === own.outputs
+  const own = noAgreement(options.likelihood, outputs)
+  if (agreement.kind === own?.kind && agreement.outputs === own.outputs
     && (posterior === undefined || regression === hasNumbers(options.likelihood))) return
   throw damaged('its rows have labels of another kind than its likelihood')
 }

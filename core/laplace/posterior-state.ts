@@ -33,6 +33,7 @@ export function recordOf(state: PosteriorState, digest: string, network: boolean
   return {
     options: {
       ...(options.outputNoise === undefined ? {} : { sigmaNoise: savedNoise(options, options.outputNoise) }),
+      ...(options.roots === undefined ? {} : { roots: options.roots }),
       ...(options.labelSmoothing === undefined ? {} : { labelSmoothing: options.labelSmoothing }),
       ...(options.classWeight instanceof Float64Array ? { classWeight: options.classWeight } : {}),
       likelihood,

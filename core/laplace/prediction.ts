@@ -118,7 +118,8 @@ export async function predictGlm(context: PredictionContext, x: Examples, reques
   const mixture = request.link === undefined ? mixtureOf(request, gaussian) : undefined
   const logits = hasLogits(likelihood.name)
   const probabilities = logits ? mixture?.probabilities ?? linkProbabilities(request, gaussian) : undefined
-  const decomposable = kind === 'covariance' || monteCarloNeeds(likelihood) === 'diagonal' || !logits
+  const decomposable = likelihood.outputsAlone !== true &&
+    (kind === 'covariance' || monteCarloNeeds(likelihood) === 'diagonal' || !logits)
   const parts = (): UncertaintyParts =>
     mixture?.parts(seed) ??
       decompose(likelihood, gaussian.mean,
@@ -191,6 +192,10 @@ export async function predictWithSampledWeights(context: PredictionContext, x: E
   const [, examples, outputs] = samples.shape
   const draws = toFloat64(samples)
   const { mean, variance } = moments(draws, count, examples * outputs)
+  if (likelihood.outputsAlone === true) {
+    return assemble({ f: mean, variance, examples, outputs, probabilities: undefined, covariance: undefined,
+      parts: undefined, request, notes, seeded: true })
+  }
   if (likelihood.name === 'regression') {
     const parts = (): UncertaintyParts => decompose(likelihood, mean, variance, examples, outputs, sigmaNoise, seed)
     return assemble({ f: mean, variance, examples, outputs, probabilities: undefined, covariance: undefined,

@@ -111,7 +111,11 @@ function gaussianFields({ mean, variance, predictiveVariance }: Prediction,
   { level, quantiles, noise, calibration }: IntervalRequest, note: (sentence: string) => void): IntervalFields {
   const spread = deviations(noise && predictiveVariance !== undefined ? predictiveVariance : variance)
   const scores = noise ? regressionScores(calibration) : undefined
-  const interval = !noise ? 'credible' : scores === undefined ? 'gaussian' : kindOf(calibration)
+  const interval = !noise || predictiveVariance === undefined
+    ? 'credible'
+    : scores === undefined
+    ? 'gaussian'
+    : kindOf(calibration)
   return {
     interval,
     ...(level === undefined ? {} : { level, ...intervalsAt(mean, spread, scores, level, note) }),

@@ -2,7 +2,7 @@
 import type { WorkOptions } from '../budget/progress.js'
 import { OptionError, StateError } from '../errors/errors.js'
 import { knownOptions, oneOf } from '../errors/suggest.js'
-import { checkCurvature, checkLikelihood, hasLinearModel } from '../options/combinations.js'
+import { checkCurvature, checkCustom, checkLikelihood, hasLinearModel } from '../options/combinations.js'
 import { checkTuning } from '../options/laplace-options.js'
 import { PRIOR_STRUCTURES, TUNE_METHODS } from '../options/words.js'
 import { withSharedProducts } from '../parallel/runtime.js'
@@ -32,6 +32,7 @@ export async function retune(state: PosteriorState, options: TuneOptions, data: 
     : oneOf('priorStructure', options.priorStructure, PRIOR_STRUCTURES)
   checkTuning(tune, priorStructure, factored?.of ?? structure, subset, data.validation !== undefined)
   checkLikelihood(state.options, { tune })
+  checkCustom(likelihood, { tune })
   checkCurvature(curvature, { structure: factored?.of ?? structure, subset: state.options.subsetName }, tune)
   if (tune === 'none') return state
   if (state.fitted === undefined && tune !== 'linearized') {

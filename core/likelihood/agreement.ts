@@ -3,6 +3,7 @@
  * batches, threads and machines. They tell labels in another order, targets on another scale and the like from a
  * network that is merely good or bad.
  */
+import { InternalError } from '../errors/errors.js'
 import type { RealArray } from '../kernels/linear-algebra.js'
 import type { Likelihood } from '../options/words.js'
 
@@ -65,6 +66,11 @@ export function productsSize(outputs: number): number {
   return outputs <= MOST_PAIRED_OUTPUTS ? outputs * outputs : outputs
 }
 
+/** No rows yet; undefined where nothing is known of what the outputs should be. */
+export function noAgreement(likelihood: Likelihood, outputs: number): Agreement | undefined {
+  return likelihood === 'custom' ? undefined : zeroAgreement(likelihood, outputs)
+}
+
 /** No rows yet. */
 export function zeroAgreement(likelihood: Likelihood, outputs: number): Agreement {
   const zeros = (): Float64Array => new Float64Array(outputs)
@@ -80,6 +86,8 @@ export function zeroAgreement(likelihood: Likelihood, outputs: number): Agreemen
       return zeroTargets(outputs)
     case 'heteroscedastic':
       return zeroTargets(outputs / 2)
+    case 'custom':
+      throw new InternalError("Outputs agree with nothing of a likelihood of one's own.")
   }
 }
 

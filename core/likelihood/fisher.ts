@@ -46,7 +46,7 @@ function seedOfRow(seed: number, row: number): number {
  * The likelihood whose Lambda_n is sum_k q_kn q_kn'.
  * @param seedsOf q, K x N x C
  */
-function withSeeds(term: LikelihoodModel, seedCount: (outputs: number) => number,
+export function withSeeds(term: LikelihoodModel, seedCount: (outputs: number) => number,
   seedsOf: (f: RealArray, examples: number, outputs: number) => Float64Array): LikelihoodModel {
   return {
     ...term,

@@ -41,6 +41,7 @@ export function checkLabels(y: Tensor, likelihood: Likelihood, n: number, layout
     return { values, n }
   }
   checkFinite(y, 'y', Math.max(1, width))
+  if (likelihood === 'custom') return { values: ownTerms(y, width, outputs), n }
   if (likelihood === 'classification') return { values: classNumbers(y, width, outputs), n }
   const wanted = likelihoodModel(likelihood).targetWidth(outputs)
   if (width !== wanted) {
@@ -56,6 +57,17 @@ export function checkLabels(y: Tensor, likelihood: Likelihood, n: number, layout
   if (likelihood === 'binary' || likelihood === 'multilabel') checkZeroOne(values, width, likelihood)
   if (likelihood === 'poisson') checkCounts(values, width)
   return { values, n }
+}
+
+/** Loss, derivatives and roots of every row. */
+function ownTerms(y: Tensor, width: number, outputs: number): Float64Array {
+  const roots = (width - 1 - outputs) / outputs
+  if (y.data.length === 0 || (Number.isInteger(roots) && roots > 0)) return Float64Array.from(y.data)
+  throw new ShapeError(
+    `Targets of likelihood 'custom' are of every row its loss, its ${outputs} derivatives and K roots of ${outputs} `
+      + `numbers: 1 + ${outputs} + ${outputs} K columns; there are ${width}.`,
+    { actual: y.shape },
+  )
 }
 
 function classNumbers(y: Tensor, width: number, outputs: number): Float64Array {

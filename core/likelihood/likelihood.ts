@@ -42,6 +42,10 @@ export interface LikelihoodModel {
   sumHessian(f: RealArray, examples: number, outputs: number): Float64Array
   /** What the log-likelihood adds to -loss / (sigma^2 T): -N C log(sigma sqrt(2 pi)) for regression, else 0. */
   logNormaliser(sigmaNoise: number, examples: number, outputs: number): number
+  /** With the Hessian of these labels, where it depends on them. */
+  readonly ofLabels?: ((labels: Float64Array) => LikelihoodModel) | undefined
+  /** Whether predictions are Gaussians of the outputs alone, as nothing is known of a new observation. */
+  readonly outputsAlone?: boolean | undefined
   /** The likelihood of labels that `draw` gives, where it is another. */
   readonly ofDrawn?: LikelihoodModel | undefined
   /** Labels drawn from p(y | f) with sigma = 1, in the form that `loss` takes. */

@@ -3,6 +3,7 @@ import type { Likelihood } from '../options/words.js'
 import { binary } from './binary.js'
 import { classification } from './classification.js'
 import { regressionWithCovariance } from './correlated-noise.js'
+import { customLikelihood } from './custom.js'
 import { heteroscedastic } from './heteroscedastic.js'
 import { regressionWithNoise } from './known-noise.js'
 import type { LikelihoodModel } from './likelihood.js'
@@ -17,6 +18,8 @@ export interface LikelihoodForm {
   readonly outputNoise?: Float64Array | undefined
   /** Of a regression whose noises are correlated: their covariance, C x C; it is part of H too. */
   readonly noiseCovariance?: Float64Array | undefined
+  /** Of a likelihood of the user's own: columns of a root of Lambda, K. */
+  readonly roots?: number | undefined
   /** Of classes and labels: the share eps of label smoothing. */
   readonly labelSmoothing?: number | undefined
 }
@@ -28,7 +31,7 @@ export function likelihoodModel(name: Likelihood, form: LikelihoodForm = {}): Li
   return labelSmoothing === undefined || labelSmoothing === 0 ? term : smoothed(term, labelSmoothing)
 }
 
-function named(name: Likelihood, { outputNoise, noiseCovariance }: LikelihoodForm): LikelihoodModel {
+function named(name: Likelihood, { outputNoise, noiseCovariance, roots = 1 }: LikelihoodForm): LikelihoodModel {
   switch (name) {
     case 'classification':
       return classification
@@ -43,5 +46,7 @@ function named(name: Likelihood, { outputNoise, noiseCovariance }: LikelihoodFor
       return heteroscedastic
     case 'poisson':
       return poisson
+    case 'custom':
+      return customLikelihood(roots)
   }
 }

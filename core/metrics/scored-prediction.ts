@@ -5,6 +5,7 @@ import { oneOf } from '../errors/suggest.js'
 import { checkLabels } from '../likelihood/labels.js'
 import { plainLayout } from '../likelihood/output-layout.js'
 import { likelihoodModel } from '../likelihood/registry.js'
+import { hasLogits, hasNumbers } from '../options/likelihood-kinds.js'
 import { type Likelihood, LIKELIHOODS, type LogitLikelihood, type NumberLikelihood } from '../options/words.js'
 import { formatShape, sizeOf, type Tensor, toFloat64 } from '../tensor/tensor.js'
 
@@ -46,9 +47,13 @@ export interface ScoredNumbers {
   readonly outputs: number
 }
 
-/** The likelihood. @throws OptionError UNKNOWN_WORD */
-export function checkScored(likelihood: Likelihood): Likelihood {
-  return oneOf('likelihood', likelihood, LIKELIHOODS)
+/** The likelihood, where predictions have scores. @throws OptionError UNKNOWN_WORD, BAD_COMBINATION */
+export function checkScored(likelihood: Likelihood): LogitLikelihood | NumberLikelihood {
+  const name = oneOf('likelihood', likelihood, LIKELIHOODS)
+  if (hasLogits(name) || hasNumbers(name)) return name
+  throw new OptionError('BAD_COMBINATION',
+    `Scores (compare, evaluate, report) are of observations; of likelihood '${name}' only the outputs are predicted. `
+      + 'Their means and variances are in a prediction, for scores of your own.', { likelihood: name })
 }
 
 /** @throws OptionError, DataError, ShapeError */

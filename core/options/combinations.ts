@@ -34,6 +34,31 @@ export function withoutLinearModel({ likelihood, classWeight, noiseCovariance }:
 }
 
 /**
+ * Checks what is not there for a likelihood of the user's own, which is known at the network's outputs alone.
+ * @throws OptionError BAD_COMBINATION with what goes together
+ */
+export function checkCustom(likelihood: Likelihood,
+  { structure, curvature, tune, validation }: { readonly structure?: string | undefined,
+    readonly curvature?: string | undefined, readonly tune?: string | undefined,
+    readonly validation?: unknown }): void {
+  if (likelihood !== 'custom') return
+  const refuse = (option: string, what: string, instead: string): OptionError =>
+    new OptionError('BAD_COMBINATION',
+      `${what} is not there for a likelihood of your own, which is known at the network's outputs for the rows of the `
+        + `fit alone: ${instead}.`, { option })
+  if (structure === 'ekfac' || structure === 'functional' || structure === 'lowrank') {
+    throw refuse('structure', `Structure '${structure}'`, "use 'kron', 'full', 'diag' or 'blockdiag'")
+  }
+  if (curvature === 'mc_fisher') throw refuse('curvature', "Curvature 'mc_fisher'", "use 'ggn' or 'empirical_fisher'")
+  if (tune !== undefined && tune !== 'marglik' && tune !== 'none') {
+    throw refuse('tune', `Tuning '${tune}'`, "use 'marglik' or 'none'")
+  }
+  if (validation !== undefined) {
+    throw refuse('validation', 'The score of held-out rows', "leave validation out, and tune by 'marglik'")
+  }
+}
+
+/**
  * Checks a likelihood against what is not there for it.
  * @throws OptionError BAD_COMBINATION with what goes together
  */

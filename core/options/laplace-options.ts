@@ -6,7 +6,7 @@ import { knownOptions, oneOf } from '../errors/suggest.js'
 import type { Batch } from '../tensor/batch.js'
 import { inFull } from '../tensor/sample-weights.js'
 import { checkClassLikelihood, type ClassWeight } from './class-weight.js'
-import { checkCurvature, checkLikelihood, hasLinearModel } from './combinations.js'
+import { checkCurvature, checkCustom, checkLikelihood, hasLinearModel } from './combinations.js'
 import type { PosteriorSettings } from './hyperparameters.js'
 import { hasLogits } from './likelihood-kinds.js'
 import { noiseCovariance } from './noise-covariance.js'
@@ -53,6 +53,8 @@ export interface LaplaceOptions {
    */
   readonly sigmaNoise?: number | ArrayLike<number> | readonly ArrayLike<number>[] | undefined
   readonly temperature?: number | undefined
+  /** Of likelihood `custom`: the number K of columns of a root of Lambda; 1 by default. */
+  readonly roots?: number | undefined
   /** Of classes and labels: the share of label smoothing, 0 to 1; loss and evidence are of the smoothed labels. */
   readonly labelSmoothing?: number | undefined
   /**
@@ -138,6 +140,7 @@ export interface ResolvedOptions {
   readonly outputNoise: Float64Array | undefined
   /** Their covariance, C x C, where they are correlated; `outputNoise` has the roots of its diagonal. */
   readonly noiseCovariance: Float64Array | undefined
+  readonly roots: number | undefined
   readonly labelSmoothing: number | undefined
   readonly classWeight: ClassWeight | undefined
   /** Undefined: not chosen, the default. */
@@ -178,6 +181,7 @@ const KNOWN: readonly (keyof LaplaceOptions)[] = [
   'priorMean',
   'sigmaNoise',
   'temperature',
+  'roots',
   'labelSmoothing',
   'classWeight',
   'tune',
@@ -299,6 +303,7 @@ export function resolveOptions(options: LaplaceOptions): ResolvedOptions {
   checkHeldOut(options, tune, calibrate)
   const curvature = word('curvature', options.curvature, CURVATURES)
   checkLikelihood(own, options)
+  checkCustom(likelihood, options)
   checkCurvature(curvature, options, tune)
   if (likelihood !== 'regression' && options.sigmaNoise !== undefined && options.sigmaNoise !== 1) {
     throw new OptionError('BAD_COMBINATION',
@@ -323,6 +328,7 @@ export function resolveOptions(options: LaplaceOptions): ResolvedOptions {
     kfacApprox: word('kfacApprox', options.kfacApprox, KFAC_APPROXIMATIONS),
     settings: settingsOf(options, noise),
     ...noise,
+    roots: whole('roots', options.roots, 1),
     labelSmoothing: smoothingOf(options),
     classWeight: classWeightOf(options),
     tuneNoise: likelihood === 'regression' && options.sigmaNoise === undefined,

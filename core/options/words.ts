@@ -12,7 +12,9 @@ export const NUMBER_LIKELIHOODS = ['regression', 'heteroscedastic', 'poisson'] a
  * What the outputs are: logits of exclusive classes, of one label, of independent labels; means; means and logarithms
  * of variances; logarithms of rates.
  */
-export const LIKELIHOODS = [...LOGIT_LIKELIHOODS, ...NUMBER_LIKELIHOODS] as const
+export const NAMED_LIKELIHOODS = [...LOGIT_LIKELIHOODS, ...NUMBER_LIKELIHOODS] as const
+/** With that of the user's own functions. */
+export const LIKELIHOODS = [...NAMED_LIKELIHOODS, 'custom'] as const
 /** Which weights are uncertain, where it takes no more to say it. */
 export const WHOLE_SUBSETS = ['last_layer', 'all'] as const
 /** Which weights are uncertain. */

@@ -45,10 +45,10 @@ export interface WorkerPool {
  * The pool of an evaluator whose engine was asked for as `engine`; the threads' workers have engines of the same kind.
  */
 export function createWorkerPool(evaluator: Evaluator, likelihood: Likelihood, runtime: Runtime,
-  { engine, threads, outputNoise, noiseCovariance, labelSmoothing }:
+  { engine, threads, outputNoise, noiseCovariance, labelSmoothing, roots }:
     & Pick<ResolvedOptions, 'engine' | 'threads'>
     & LikelihoodForm): WorkerPool {
-  const form = { outputNoise, noiseCovariance, labelSmoothing }
+  const form = { outputNoise, noiseCovariance, labelSmoothing, roots }
   const local = createWorker(evaluator, likelihood, form)
   const alone = [local]
   const setup = (chosen: Engine['name']): WorkerSetup => {

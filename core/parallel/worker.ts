@@ -16,7 +16,7 @@ import { InternalError } from '../errors/errors.js'
 import { addInPlace } from '../kernels/arithmetic.js'
 import { watched } from '../kernels/interruption.js'
 import type { RealArray } from '../kernels/linear-algebra.js'
-import { addAgreement, type Agreement, zeroAgreement } from '../likelihood/agreement.js'
+import { addAgreement, type Agreement, noAgreement } from '../likelihood/agreement.js'
 import { empiricalFisher, sampledFisher } from '../likelihood/fisher.js'
 import type { LikelihoodModel } from '../likelihood/likelihood.js'
 import { termsOf } from '../likelihood/output-layout.js'
@@ -163,7 +163,7 @@ export function createWorker(evaluator: Evaluator, likelihoodName: Likelihood, f
     const ofRows = terms === 1 ? likelihoodOfRows(likelihood, kind, batch) : likelihood
     const sums = shards.get(shard) ??
       { examples: 0, loss: 0, curvature: zeroCurvature(kind, slots, linears),
-        agreement: zeroAgreement(likelihoodName, outputs) }
+        agreement: noAgreement(likelihoodName, outputs) }
     const width = likelihood.targetWidth(outputs)
     const kept = terms === 1 ? undefined : labelledTerms(labels, width)
     const count = kept?.length ?? examples * terms
@@ -270,7 +270,7 @@ function likelihoodOfRows(likelihood: LikelihoodModel, { curvature, draws, seed 
     ? empiricalFisher(likelihood, labels)
     : curvature === 'mc_fisher'
     ? sampledFisher(likelihood, draws, seed, first)
-    : likelihood
+    : likelihood.ofLabels?.(labels) ?? likelihood
   return weights === undefined ? own : weighted(own, weights)
 }
 

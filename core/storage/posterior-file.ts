@@ -35,6 +35,7 @@ export type SavedOptions = {
   readonly blocks?: BlockChoice
   /** Noises of the outputs: one an output, or the rows of their covariance. */
   readonly sigmaNoise?: Float64Array | readonly Float64Array[]
+  readonly roots?: number
   readonly labelSmoothing?: number
   readonly classWeight?: Float64Array
   /** Of structure `lowrank` at the network's weights. */
@@ -86,7 +87,7 @@ export function writePosterior({ options, graph, curvature, settings, mode, ...s
     options: { likelihood, subset, structure, curvature: options.curvature, kfacApprox, seed, precision,
       input: input ?? '', output, sigmaNoise: options.sigmaNoise ?? null, positions: options.positions ?? null,
       classAxis: options.classAxis ?? null, subnetwork: options.subnetwork ?? null, rank: options.rank ?? null,
-      blocks: options.blocks ?? null,
+      blocks: options.blocks ?? null, ...(options.roots === undefined ? {} : { roots: options.roots }),
       ...(options.labelSmoothing === undefined ? {} : { labelSmoothing: options.labelSmoothing }),
       ...(options.classWeight === undefined ? {} : { classWeight: options.classWeight }) },
     network: graph === undefined ? null : graphToTree(graph),
@@ -149,6 +150,7 @@ function optionsFrom(fields: Fields): SavedOptions {
     input: textField(fields, 'input') || undefined,
     output: textField(fields, 'output'),
     ...noisesFrom(fields),
+    ...(absent(fields['roots']) ? {} : { roots: countField(fields, 'roots') }),
     ...(absent(fields['labelSmoothing']) ? {} : { labelSmoothing: positiveField(fields, 'labelSmoothing') }),
     ...(absent(fields['classWeight']) ? {} : { classWeight: arrayField(fields, 'classWeight') }),
     ...(absent(fields['rank']) ? {} : { rank: positiveField(fields, 'rank') }),
@@ -156,7 +158,7 @@ function optionsFrom(fields: Fields): SavedOptions {
     ...(absent(fields['subnetwork']) ? {} : { subnetwork: arrayField(fields, 'subnetwork') }),
     ...(absent(fields['positions']) ? {} : { positions: wordField(fields, 'positions', POSITIONS) }),
     ...(absent(fields['classAxis']) ? {} : { classAxis: countField(fields, 'classAxis') }),
-  }, ['sigmaNoise', 'positions', 'classAxis', 'subnetwork', 'rank', 'blocks', 'labelSmoothing', 'classWeight'])
+  }, ['sigmaNoise', 'positions', 'classAxis', 'subnetwork', 'rank', 'blocks', 'roots', 'labelSmoothing', 'classWeight'])
 }
 
 function settingsFrom(fields: Fields): PosteriorSettings {

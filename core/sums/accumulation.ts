@@ -2,7 +2,8 @@
 import type { WorkOptions } from '../budget/progress.js'
 import { zeroCurvature } from '../curvature/accumulate.js'
 import { checkMemory, sumBytes } from '../curvature/posterior-bytes.js'
-import { zeroAgreement } from '../likelihood/agreement.js'
+import { ShapeError } from '../errors/errors.js'
+import { noAgreement } from '../likelihood/agreement.js'
 import { checkOneClass, withClassWeight } from '../likelihood/class-weights.js'
 import { checkLabels } from '../likelihood/labels.js'
 import type { LikelihoodModel } from '../likelihood/likelihood.js'
@@ -44,7 +45,7 @@ export interface Accumulation {
 /** What a fit needs to know of the options. */
 export type FitOptions = Pick<ResolvedOptions,
   'likelihood' | 'structure' | 'blocks' | 'curvature' | 'draws' | 'kfacApprox' | 'batchSize' | 'memoryLimit' | 'seed'
-    | 'classWeight'>
+    | 'classWeight' | 'roots'>
 
 /**
  * Shards that a fit's batches are given to, and the memory that all of them may take together. The number is part of
@@ -62,7 +63,7 @@ const SHARDS_BYTES = 64 << 20
 export function startAccumulation(evaluator: Evaluator, pool: WorkerPool, options: FitOptions, keepFeatures: boolean,
   note: (sentence: string) => void): Accumulation {
   const { slots, linears, network } = evaluator
-  const likelihood = likelihoodModel(options.likelihood)
+  const likelihood = likelihoodModel(options.likelihood, { roots: options.roots })
   checkMemory(options, slots, linears, options.memoryLimit)
   const { outputs } = network
   const seedsOfTerm = curvatureSeeds(likelihood, outputs, options)
@@ -83,6 +84,7 @@ export function startAccumulation(evaluator: Evaluator, pool: WorkerPool, option
       const { values } = checkLabels(y, likelihood.name, n, network)
       const own = likelihood.targetWidth(outputs)
       const width = own * termsOf(network)
+      if (likelihood.outputsAlone === true && values.length !== n * width) throw otherRoots(options.roots ?? 1)
       checkOneClass(options.classWeight, termsOf(network))
       const weights = withClassWeight(options.classWeight, values, outputs, given)
       const leftOut = leftOutNote(values, network, own)
@@ -112,12 +114,20 @@ export function startAccumulation(evaluator: Evaluator, pool: WorkerPool, option
     sums: async () =>
       await scheduler.collect() ??
         { examples: 0, loss: 0, curvature: zeroCurvature(options, slots, linears),
-          agreement: zeroAgreement(options.likelihood, outputs) },
+          agreement: noAgreement(options.likelihood, outputs) },
     linearData: async () => {
       await kept
       return keepFeatures ? reservoir.data() : undefined
     },
   }
+}
+
+function otherRoots(roots: number): ShapeError {
+  return new ShapeError(
+    `The rows of this fit come with ${roots} column${roots === 1 ? '' : 's'} of a root of Lambda; ` +
+      'these have another number.',
+    { expected: roots },
+  )
 }
 
 /** Seeds of one term of the likelihood that a curvature starts from. */

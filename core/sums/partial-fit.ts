@@ -7,7 +7,7 @@ import { mergeCurvature, withoutCurvature } from '../curvature/accumulate.js'
 import type { Curvature } from '../curvature/curvature.js'
 import { canBeAdded } from '../curvature/sizes.js'
 import { DataError, StateError, UntrustedInputError } from '../errors/errors.js'
-import { type Agreement, mergeAgreements, zeroAgreement } from '../likelihood/agreement.js'
+import { type Agreement, mergeAgreements, noAgreement } from '../likelihood/agreement.js'
 import { LIKELIHOODS } from '../options/words.js'
 import { chunkCount, type Chunks, commonChunks, mergeChunks, type Repeats, withoutChunks } from './chunks.js'
 
@@ -162,7 +162,7 @@ export function checkedPartialFit(fit: PartialFit): PartialFit {
   const { agreement, curvature } = fit
   const likelihood = LIKELIHOODS.find(known => known === word)
   if (/^[0-9a-f]{64}$/.test(digest) && structure === curvature.structure && likelihood !== undefined
-    && (agreement === undefined || agreement.kind === zeroAgreement(likelihood, 1).kind)) return fit
+    && (agreement === undefined || agreement.kind === noAgreement(likelihood, 1)?.kind)) return fit
   throw new UntrustedInputError('The partial fit is damaged: it says that it is of another kind than it is.', {
     format: 'partial',
     path: 'key',

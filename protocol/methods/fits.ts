@@ -35,6 +35,7 @@ const FIT_OPTIONS = [
   'priorMean',
   'sigmaNoise',
   'temperature',
+  'roots',
   'labelSmoothing',
   'classWeight',
   'priorStructure',

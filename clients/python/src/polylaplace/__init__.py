@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from ._laplace import Laplace, load
     from ._low_rank import LowRank
     from ._mixture import Mixture
+    from ._own_likelihood import OwnLikelihood
     from ._partial import Partial, merge
     from ._prediction import Prediction
     from ._progress import Progress
@@ -74,6 +75,7 @@ __all__ = [
     "NodeNotFoundError",
     "NumericalError",
     "OptionError",
+    "OwnLikelihood",
     "Partial",
     "Prediction",
     "PriorWarning",
@@ -128,6 +130,7 @@ _MODULES = {
     "_laplace": ("Laplace", "load"),
     "_low_rank": ("LowRank",),
     "_mixture": ("Mixture",),
+    "_own_likelihood": ("OwnLikelihood",),
     "_partial": ("Partial", "merge"),
     "_prediction": ("Prediction",),
     "_progress": ("Progress",),

@@ -6,9 +6,11 @@ import operator
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Self
 
-from ._batching import exceeds_one_message, slices
-from ._data import batches, is_array_like, masked
-from ._examples import to_examples
+import numpy as np
+
+from ._batching import exceeds_one_message, row_batches, slices
+from ._data import Array, batches, is_array_like, masked, to_array
+from ._examples import Examples, to_examples
 from ._exceptions import DataError, InternalError, OptionError
 from ._forecast import Forecast, forecast_of
 from ._partial import Partial, merge, partial_of
@@ -151,7 +153,8 @@ class Fitting(PosteriorState):
             return self._fit_stream(X, timeout, progress, weight)
         data = self._data(X, y)
         if exceeds_one_message(data["x"], data["y"]):
-            return self._fit_stream(slices(data["x"], data["y"]), timeout, progress, weight)
+            labels = data["y"] if self._own is None else to_array(y, "y")
+            return self._fit_stream(slices(data["x"], labels), timeout, progress, weight)
         data.update(as_weights(weight, len(data["y"])))
         params = {**self._network_for(data["x"], data["y"].nbytes), "options": self._fit_options(), **data}
         return self._made("fit", params, timeout=timeout, progress=progress)
@@ -226,6 +229,19 @@ class Fitting(PosteriorState):
         wanted = {key: self._options[key] for key in ("input", "output", "engine") if key in self._options}
         answer = self._client.call("forward", {**network, "x": rows[:1], "options": wanted})
         return int(answer["outputs"].shape[1])
+
+    def _outputs_of(self, x: Examples) -> Array:
+        network = self._network_for(x, ONE_MESSAGE)
+        wanted = {
+            key: self._options[key]
+            for key in ("likelihood", "input", "output", "engine", "positions")
+            if key in self._options
+        }
+        answers = [
+            self._client.call("forward", {**network, "x": rows, "options": wanted})["outputs"]
+            for rows in row_batches(x)
+        ]
+        return np.asarray(np.concatenate(answers), dtype=np.float64)
 
     def fit_partial(
         self, X: Any, y: Any = None, *, sample_weight: Any = None, mask: Any = None, chunk: str | None = None

@@ -28,6 +28,7 @@ from ._options import (
     as_tensors,
     fit_options,
 )
+from ._own_likelihood import OwnLikelihood
 from ._posterior_quantities import PosteriorQuantities
 from ._posterior_state import AUTO
 from ._prediction import Prediction
@@ -50,7 +51,8 @@ class Laplace(Fitting, Tuning, HyperParameters, OnnxExport, PosteriorQuantities,
         model: a path or bytes (ONNX, PyTorch state dict, safetensors, Flux), a torch.nn.Module, a fitted scikit-learn
             MLP, or a dictionary of tensors.
         likelihood: 'classification', 'binary', 'multilabel', 'regression', 'heteroscedastic' (outputs: the means, then
-            as many logarithms of variances) or 'poisson' (outputs: logarithms of rates).
+            as many logarithms of variances) or 'poisson' (outputs: logarithms of rates); or an object of your own with
+            the functions of `OwnLikelihood`: loss, residual and root of the Hessian.
         subset_of_weights: 'last_layer', 'all', 'subnetwork' (then `subnetwork_indices` says which), or 'auto': the fit
             chooses subset and structure, and tunes prior and noise, where they are not given; `choice` says what and
             why.
@@ -112,7 +114,7 @@ class Laplace(Fitting, Tuning, HyperParameters, OnnxExport, PosteriorQuantities,
     def __init__(
         self,
         model: Any,
-        likelihood: str,
+        likelihood: str | OwnLikelihood,
         subset_of_weights: str = "last_layer",
         hessian_structure: str | None = None,
         *,
@@ -157,7 +159,8 @@ class Laplace(Fitting, Tuning, HyperParameters, OnnxExport, PosteriorQuantities,
         self._connect(client or default_client(), progress)
         self._label_key = dict_key_y
         self.model = model
-        self.likelihood = str(likelihood)
+        self._own = None if isinstance(likelihood, str) or not isinstance(likelihood, OwnLikelihood) else likelihood
+        self.likelihood = str(likelihood) if self._own is None else "custom"
         self.subset_of_weights = subset_of_weights
         open_structure = hessian_structure is None and subset_of_weights == AUTO
         usual = "full" if subset_of_weights == "subnetwork" else "kron"

@@ -8,6 +8,10 @@ NUMBER_LIKELIHOODS = ("regression", "heteroscedastic", "poisson")
 LINEAR_LIKELIHOODS = ("classification", "binary", "multilabel", "regression")
 
 
+#: Likelihoods of which the outputs alone are predicted.
+OUTPUT_LIKELIHOODS = ("custom",)
+
+
 def has_numbers(likelihood: str) -> bool:
-    """Whether targets are numbers, and predictions have means and variances in place of probabilities."""
-    return likelihood in NUMBER_LIKELIHOODS
+    """Whether predictions have means and variances in place of probabilities."""
+    return likelihood in NUMBER_LIKELIHOODS or likelihood in OUTPUT_LIKELIHOODS

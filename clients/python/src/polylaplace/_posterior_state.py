@@ -9,11 +9,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ._client import Client
-from ._data import batches, flat_labels, is_array_like, to_array
+from ._data import Array, batches, flat_labels, is_array_like, to_array
 from ._examples import Examples, concatenated, to_examples
 from ._exceptions import DataError, LaplaceError, LaplaceWarning, OptionError, StateError, TrainingWarning
 from ._models import NetworkParams, fingerprint, is_live, network_params, size_of, with_input_size
 from ._options import as_noise, unwrapped
+from ._own_likelihood import OwnLikelihood, own_rows
 from ._progress import ProgressOption
 from ._remote import Remote, create, maker
 
@@ -45,6 +46,8 @@ class PosteriorState:
     _client: Client
     _options: dict[str, Any]
     _prior: dict[str, Any]
+    #: A likelihood of the user's own, where the likelihood is 'custom'.
+    _own: OwnLikelihood | None = None
     #: The entries of `_prior` that the user has given. With subset 'auto' a fit finds the others.
     _given: set[str]
     #: The classes of an estimator, in the order of the outputs, where they are not numbers from 0 on.
@@ -188,8 +191,23 @@ class PosteriorState:
                 "BAD_OPTION",
                 {"option": "y"},
             )
+        if self._own is not None:
+            return self._own_data(X, to_array(y, names[1]), names[0])
         labels = flat_labels(to_array(y, names[1]), self.likelihood)
         return {"x": self._examples(X, names[0], len(labels) if labels.ndim else None), "y": labels}
+
+    def _own_data(self, X: Any, y: Array, name: str) -> dict[str, Any]:
+        """Examples, and what a likelihood of the user's own says of them at the network's outputs."""
+        assert self._own is not None
+        x = self._examples(X, name, len(y) if y.ndim else None)
+        f = self._outputs_of(x)
+        rows = own_rows(self._own, f, y)
+        self._options["roots"] = (rows.shape[1] - 1 - f.shape[1]) // f.shape[1]
+        return {"x": x, "y": rows}
+
+    def _outputs_of(self, x: Examples) -> Array:
+        """The plain network's outputs, (n, C)."""
+        raise NotImplementedError
 
     def _saved(self, *, network: bool) -> bytes:
         """The posterior as bytes."""
