@@ -10,7 +10,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 
 HEAD = """# Architectures
 
-Written by `test/peers/architectures_page.py` from small torch versions of each architecture (test/peers/architectures.py
+Written by `npm run architectures` from small torch versions of each architecture (test/peers/architectures.py
 and compound_networks.py), exported by both of torch's exporters (`dynamo=True` and `False`), one with a batch of any size
 and the other with the fixed one that is torch's default. *outputs*: equal to torch's and ONNX Runtime's to 1e-5;
 *derivative*: J v of all weights equal to central differences in double precision; *last layer*, *all/kron*: a small fit

@@ -77,6 +77,29 @@ class GroupedQueries(nn.Module):
         return self.h(y.transpose(1, 2).flatten(2).mean(1))
 
 
+class Bag(nn.Module):
+    def __init__(self, mode: str, padding: int | None) -> None:
+        super().__init__()
+        self.embed, self.h = nn.EmbeddingBag(9, 4, mode=mode, padding_idx=padding), nn.Linear(4, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.h(torch.tanh(self.embed(x)))
+
+
+def plain_norms() -> nn.Module:
+    return nn.Sequential(
+        nn.Linear(4, 8),
+        nn.LayerNorm(8, elementwise_affine=False),
+        nn.BatchNorm1d(8, affine=False),
+        nn.Tanh(),
+        nn.Linear(8, 3),
+    )
+
+
+def root_mean_square_norms() -> nn.Module:
+    return nn.Sequential(nn.Linear(4, 8), nn.RMSNorm(8), nn.Tanh(), nn.RMSNorm(8, 0.1, False), nn.Linear(8, 3))
+
+
 NETWORKS: dict[str, Callable[[], nn.Module]] = {
     "detached": Detached,
     "no_grad": NoGrad,
@@ -84,6 +107,12 @@ NETWORKS: dict[str, Callable[[], nn.Module]] = {
     "weight detached in one use": DetachedWeight,
     "padding": Padded,
     "padding from the end": lambda: Padded(-1),
+    "bag of sums": lambda: Bag("sum", None),
+    "bag of maxima": lambda: Bag("max", None),
+    "bag of means with padding": lambda: Bag("mean", 3),
+    "bag of maxima with padding": lambda: Bag("max", -1),
+    "norms without scales": plain_norms,
+    "root mean square norms": root_mean_square_norms,
     "grouped queries": lambda: GroupedQueries(False),
     "grouped queries, causal": lambda: GroupedQueries(True),
 }
@@ -91,7 +120,7 @@ NETWORKS: dict[str, Callable[[], nn.Module]] = {
 
 def _rows(module: nn.Module) -> Tensor:
     generator = torch.Generator().manual_seed(1)
-    if isinstance(module, Padded):
+    if isinstance(module, (Padded, Bag)):
         return torch.randint(0, 9, (6, 5), generator=generator)
     return torch.randn(6, 4, dtype=torch.float64, generator=generator)
 
@@ -100,7 +129,7 @@ def _rows(module: nn.Module) -> Tensor:
 @pytest.mark.parametrize("subset", ["all", "last_layer"])
 def test_variances_are_those_of_torch_func(name: str, subset: str) -> None:
     torch.manual_seed(0)
-    module = NETWORKS[name]().double()
+    module = NETWORKS[name]().double().eval()
     x = _rows(module)
     parameters = {key: value.detach() for key, value in module.named_parameters()}
     f = module(x).detach()

@@ -26,7 +26,7 @@ from ._data import Array, to_array
 from ._examples import Examples
 from ._exceptions import GraphError
 from ._torch_call import Arguments, arguments_of, output_key, plain_module, tensor_names
-from ._torch_symbols import more_symbols, with_detached, with_plain_attention
+from ._torch_symbols import more_symbols, with_detached, with_plain_attention, with_plain_bags
 
 _ADVICE = "Export it yourself (torch.onnx.export) and give the file, or give its state dict with architecture=."
 #: Rows that the structure is exported with, and rows that its outputs are compared on: the number must not matter.
@@ -304,6 +304,7 @@ def _structure(
             more_symbols(torch),
             with_detached(torch),
             with_plain_attention(torch),
+            with_plain_bags(torch),
         ):
             # What torch says of its exporters is not about the user's network.
             warnings.simplefilter("always")

@@ -89,6 +89,40 @@ def with_plain_attention(torch: Any) -> Iterator[None]:
         functions.scaled_dot_product_attention = original
 
 
+@contextmanager
+def with_plain_bags(torch: Any) -> Iterator[None]:
+    """Bags of as many rows of a table for every example by a table's rows and their sum, where the exporter writes a
+    loop."""
+    functions = torch.nn.functional
+    original = functions.embedding_bag
+
+    def bag(
+        input: Any, weight: Any, offsets: Any = None, max_norm: Any = None, norm_type: float = 2.0,
+        scale_grad_by_freq: bool = False, mode: str = "mean", sparse: bool = False, per_sample_weights: Any = None,
+        include_last_offset: bool = False, padding_idx: int | None = None,
+    ) -> Any:  # fmt: skip
+        if input.dim() != 2 or offsets is not None or max_norm is not None or scale_grad_by_freq:
+            rest = (scale_grad_by_freq, mode, sparse, per_sample_weights, include_last_offset, padding_idx)
+            return original(input, weight, offsets, max_norm, norm_type, *rest)
+        rows = functions.embedding(input, weight)
+        if per_sample_weights is not None:
+            rows = rows * per_sample_weights.unsqueeze(-1)
+        if padding_idx is None:
+            return {"sum": rows.sum, "mean": rows.mean, "max": rows.amax}[mode](1)
+        kept = (input != padding_idx % weight.size(0)).unsqueeze(-1)
+        if mode == "max":
+            empty = ~kept.any(1)
+            return rows.masked_fill(~kept, torch.finfo(rows.dtype).min).amax(1).masked_fill(empty, 0)
+        total = rows.masked_fill(~kept, 0).sum(1)
+        return total if mode == "sum" else total / kept.to(rows).sum(1).clamp(min=1)
+
+    functions.embedding_bag = bag
+    try:
+        yield
+    finally:
+        functions.embedding_bag = original
+
+
 def _for_each_query(x: Any, heads: int) -> Any:
     """Each head of keys or values as often as it serves a head of queries, N x H x S x D."""
     times = heads // int(x.size(1))
@@ -136,10 +170,22 @@ def _embedding(graph: Any, weight: Any, ids: Any, padding: Any, _by_frequency: A
     return graph.op("Where", padded, graph.op("polylaplace::StopGradient", rows), rows)
 
 
+def _rms_norm(graph: Any, x: Any, shape: Any, weight: Any, eps: Any) -> Any:
+    torch = sys.modules["torch"]
+    dtype = x.type().dtype()
+    least = torch.finfo(dtype).eps if eps.node().mustBeNone() else _known(eps, "f")
+    axes = _constant(graph, [-k for k in range(len(_known(shape, "is")), 0, -1)])
+    square = graph.op("ReduceMean", graph.op("Mul", x, x), axes, keepdims_i=1)
+    root = graph.op("Sqrt", graph.op("Add", square, _constant(graph, torch.tensor(least, dtype=dtype))))
+    normed = graph.op("Div", x, root)
+    return normed if weight.node().mustBeNone() else graph.op("Mul", normed, weight)
+
+
 _SYMBOLS: Mapping[str, Callable[..., Any]] = {
     "aten::vdot": _vdot,
     "aten::bilinear": _bilinear,
     "aten::index_add": _index_add,
     "aten::detach": _stopped,
+    "aten::rms_norm": _rms_norm,
     "aten::embedding": _embedding,
 }
