@@ -2,7 +2,7 @@
  * @file The package's functions for Node: the core's, with arrays of every usual kind and the engines of this machine.
  */
 import type { Forecast } from '../core/budget/forecast.js'
-import { DataError } from '../core/errors/errors.js'
+import { DataError, OptionError } from '../core/errors/errors.js'
 import type { Graph } from '../core/graph/graph.js'
 import type { ForecastRequest } from '../core/laplace/forecast.js'
 import { type Laplace, laplace as coreLaplace } from '../core/laplace/laplace.js'
@@ -51,6 +51,7 @@ export interface LaplaceFit {
  * const { mean, variance } = await posterior.predict(x)
  */
 export function laplace(network: Graph, options: LaplaceOptions): LaplaceFit {
+  checkRead(network)
   const { validation, likelihood, ...rest } = options
   const more = { ...rest, ...(validation === undefined ? {} : { validation: heldOut(validation) }) }
   return isOwnLikelihood(likelihood)
@@ -97,6 +98,16 @@ function withOwnLikelihood(network: Graph, options: OwnOptions): LaplaceFit {
     fitMerged: async (partial, _data, work = {}) =>
       new Posterior(await core().fitMerged(partial, undefined, coreWork(work))),
   }
+}
+
+/** @throws OptionError BAD_OPTION for a network's file, path or promise in place of the network */
+function checkRead(network: unknown): void {
+  if (typeof network === 'object' && network !== null && 'nodes' in network && 'parameters' in network) return
+  const source = typeof network === 'string' ? `'${network.slice(0, 100)}'` : 'path'
+  throw new OptionError('BAD_OPTION',
+    `laplace takes a network that has been read: laplace(await readNetwork(${source}), { likelihood: ... }).`, {
+    option: 'network',
+  })
 }
 
 /** Held-out rows as tensors; a share stays a number, and what is neither is left for the core to refuse. */

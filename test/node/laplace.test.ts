@@ -247,3 +247,15 @@ t.test('sampled weights: the last layer by its features equals the network with 
       Array.from({ length: 4000 }, (_, s) => (draws.data[s * n + i] - plain[i]) ** 2).reduce((a, b) => a + b) / 4000)
   t.ok(relativeDifference(own, variance.data) < 0.1)
 })
+
+t.test('a file in place of the network: what to write', t => {
+  const wrong: unknown[] = ['model.onnx', new URL('file:///model.onnx'), new Uint8Array(3), Promise.resolve(),
+    undefined]
+  for (const network of wrong) {
+    t.throws(() => laplace(network as Parameters<typeof laplace>[0], { likelihood: 'regression' }), {
+      code: 'BAD_OPTION',
+      message: network === 'model.onnx' ? /laplace\(await readNetwork\('model\.onnx'\)/ : /await readNetwork\(path\)/,
+    })
+  }
+  t.end()
+})

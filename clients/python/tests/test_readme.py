@@ -65,10 +65,22 @@ def held_out_rows(space: dict[str, Any]) -> None:
     assert space["quantiles"].shape == (200, 3)
 
 
-@pytest.mark.parametrize("module", ["_classifier", "_regressor"])
+SOURCES = REPOSITORY / "clients" / "python" / "src"
+#: Every module whose docstrings hold code.
+MODULES = sorted(
+    ".".join(file.relative_to(SOURCES).with_suffix("").parts).removesuffix(".__init__")
+    for file in SOURCES.rglob("*.py")
+    if ">>> " in file.read_text() and "torch" not in file.parts
+)
+
+
+@pytest.mark.parametrize("module", MODULES)
+@pytest.mark.filterwarnings("ignore::polylaplace.LaplaceWarning")
 def test_the_code_of_docstrings(module: str) -> None:
-    outcome = doctest.testmod(importlib.import_module(f"polylaplace.{module}"))
-    assert outcome.attempted > 3
+    examined = importlib.import_module(module)
+    assert "+SKIP" not in Path(str(examined.__file__)).read_text()
+    outcome = doctest.testmod(examined)
+    assert outcome.attempted > 0
     assert outcome.failed == 0
 
 

@@ -1,10 +1,14 @@
 """Calibrated uncertainty for trained neural networks, by Laplace approximation.
 
+>>> import numpy as np
 >>> from polylaplace import Laplace
->>> la = Laplace("model.onnx", "classification")  # doctest: +SKIP
->>> la.fit(X, y)  # doctest: +SKIP
->>> la.optimize_prior_precision()  # doctest: +SKIP
->>> probabilities = la(X_new)  # doctest: +SKIP
+>>> network = {"0.weight": np.array([[-2.0, 0.0], [2.0, 0.0]]), "0.bias": np.zeros(2)}  # or a file, or a torch module
+>>> X = np.random.default_rng(0).normal(size=(40, 2))
+>>> y = (X[:, 0] + X[:, 1] / 2 > 0).astype(int)
+>>> la = Laplace(network, "classification").fit(X, y).optimize_prior_precision(method="auto")
+>>> probabilities = la(X)
+>>> probabilities.shape
+(40, 2)
 """
 
 from __future__ import annotations

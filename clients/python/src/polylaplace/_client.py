@@ -49,7 +49,7 @@ class Client(Requests):
     Use it as a context manager, or not at all: everything in this package shares one client unless it is given another.
 
     >>> with Client() as client:
-    ...     client.ping()  # doctest: +SKIP
+    ...     answer = client.ping()
 
     Any number of threads may use a client: requests wait for their turn, first come, first served. In a forked child it
     starts a server of the child's own. A Ctrl-C ends the call at any instant and leaves the server, and what it holds.

@@ -105,10 +105,15 @@ class Laplace(Fitting, Tuning, HyperParameters, OnnxExport, PosteriorQuantities,
         client: the connection; None: the one that everything shares.
         progress: True for bars (if tqdm is installed), or a function.
 
-    >>> la = Laplace("model.onnx", "classification")  # doctest: +SKIP
-    >>> la.fit(X, y)  # doctest: +SKIP
-    >>> la.optimize_prior_precision()  # doctest: +SKIP
-    >>> la(X_new)  # doctest: +SKIP
+    >>> import numpy as np
+    >>> network = {"0.weight": np.array([[1.0, 0.5]]), "0.bias": np.zeros(1)}
+    >>> rng = np.random.default_rng(0)
+    >>> X = rng.normal(size=(50, 2))
+    >>> y = X @ [1.0, 0.5] + 0.1 * rng.normal(size=50)
+    >>> la = Laplace(network, "regression", "all", "full", prior_precision=1.0, sigma_noise=0.1).fit(X, y)
+    >>> mean, variance = la(X)
+    >>> mean.shape, variance.shape
+    ((50, 1), (50, 1, 1))
     """
 
     def __init__(

@@ -25,7 +25,13 @@ class Mixture:
         members: fitted posteriors of one likelihood and as many outputs.
         weights: one for each, not negative; they are scaled to sum to 1. None: equal ones.
 
-    >>> Mixture([la, other])(X)  # doctest: +SKIP
+    >>> import numpy as np
+    >>> from polylaplace import Laplace
+    >>> X = np.random.default_rng(0).normal(size=(30, 2))
+    >>> networks = [{"0.weight": scale * np.eye(2), "0.bias": np.zeros(2)} for scale in (1.0, 2.0)]
+    >>> members = [Laplace(network, "classification").fit(X, X.argmax(axis=1)) for network in networks]
+    >>> Mixture(members)(X).shape
+    (30, 2)
     """
 
     def __init__(self, members: Sequence[Laplace], weights: Any = None) -> None:

@@ -16,8 +16,13 @@ class Partial:
     machines and languages. Each knows the chunks of data that it has summed: one that holds a chunk of the other is
     refused.
 
-    >>> total = sum(la.fit_partial(X, y) for X, y in shards)  # doctest: +SKIP
-    >>> la.fit_merged(total)  # doctest: +SKIP
+    >>> import numpy as np
+    >>> from polylaplace import Laplace
+    >>> la = Laplace({"0.weight": np.eye(2), "0.bias": np.zeros(2)}, "classification", prior_precision=1.0)
+    >>> X = np.random.default_rng(0).normal(size=(30, 2))
+    >>> parts = [la.fit_partial(rows, rows.argmax(axis=1)) for rows in (X[:10], X[10:])]
+    >>> la.fit_merged(sum(parts)).predict(X[:1]).probabilities.shape
+    (1, 2)
     """
 
     __slots__ = ("_chunks", "_data", "n")
