@@ -7,7 +7,8 @@
 import { checkBytes, formatBytes } from '../budget/memory.js'
 import { throwIfCancelled, type WorkOptions } from '../budget/progress.js'
 import type { Curvature, EkfacCurvature, FactoredCurvature, KronBlock } from '../curvature/curvature.js'
-import { denseJacobian } from '../curvature/jacobian.js'
+import { addTransposedProduct, jacobianGram, joinVectors, zeroVectors } from '../curvature/jacobian-products.js'
+import { denseJacobian, joinJacobians, selectExamples } from '../curvature/jacobian.js'
 import { lastLayerJacobian } from '../curvature/last-layer.js'
 import { OptionError, ResourceError } from '../errors/errors.js'
 import { gemm, symmetricEigen } from '../kernels/linear-algebra.js'
@@ -56,7 +57,7 @@ export async function factoredCurvature(task: FitTask, wanted: FactoredStructure
   const pairs = await eigenpairs(task, rows,
     rank >= 1 ? rank : (values: Float64Array) => values.reduce((sum, value) => sum + value, 0) >= rank * trace, work)
   const kept = rank >= 1 ? Math.min(rank, pairs.values.length) : enough(pairs.values, rank * trace)
-  const V = pairs.vectors.slice(0, kept * size)
+  const V = pairs.vectors.length === kept * size ? pairs.vectors : pairs.vectors.slice(0, kept * size)
   for (let i = 0; i < V.length; i++) V[i] *= Math.sqrt(Math.max(0, pairs.values[Math.floor(i / size)]))
   return { structure: 'factored', of: 'lowrank', size, rank: kept, rows: V }
 }
@@ -134,6 +135,9 @@ async function eigenpairs(task: FitTask, rows: TrainingRows, wanted: number | ((
   if (count * size <= MOST_WRITTEN && Math.min(count, size) <= MOST_DECOMPOSED) {
     return pairsOfRows(await writtenRows(task, rows, work), size)
   }
+  if (count <= MOST_DECOMPOSED && slots.every(({ elements }) => elements === undefined)) {
+    return pairsOfFactors(task, rows, wanted, work)
+  }
   if (subset !== 'all' || slots.some(({ elements }) => elements !== undefined)) {
     throw new OptionError('BAD_COMBINATION',
       "So many rows have a low-rank posterior over all weights (subset 'all') only; for others use structure 'kron' or "
@@ -160,6 +164,34 @@ function pairsOfRows(V: Float64Array, size: number): Eigenpairs {
   const scaled = pairs.vectors.map((value, i) => value / Math.sqrt(pairs.values[Math.floor(i / n)]))
   gemm(false, false, pairs.values.length, size, n, 1, scaled, V, 0, vectors)
   return { values: pairs.values, vectors }
+}
+
+/**
+ * The eigenpairs of V'V from those of V V', which the factors of J give without a row of V: of fewer rows than
+ * parameters nothing of the size of P is made but the eigenvectors that are wanted.
+ */
+async function pairsOfFactors(task: FitTask, rows: TrainingRows, wanted: number | ((values: Float64Array) => boolean),
+  work: WorkOptions): Promise<Eigenpairs> {
+  const { slots } = task.evaluator
+  const batches: FactoredJacobian[] = []
+  await eachSeeded(task, rows, work, own => {
+    // What a program hands over is its own until it runs again.
+    batches.push(selectExamples(own, Int32Array.from({ length: own.examples }, (_, n) => n)))
+  })
+  const jacobian = joinJacobians(batches)
+  const count = jacobian.examples * jacobian.seeds
+  const gram = jacobianGram(slots, jacobian, jacobian)
+  let largest = 0
+  for (let i = 0; i < count; i++) largest = Math.max(largest, gram[i * count + i])
+  const { values, vectors } = leadingEigenpairs(count, gram, 1e-14 * largest)
+  let kept = typeof wanted === 'number' ? Math.min(wanted, values.length) : 1
+  if (typeof wanted !== 'number') { while (kept < values.length && !wanted(values.subarray(0, kept))) kept++ }
+  // In float64, as the sums of products are.
+  const coefficients = Float64Array.from({ length: count * kept },
+    (_, i) => vectors[i % kept * count + Math.floor(i / kept)] / Math.sqrt(values[i % kept]))
+  const found = zeroVectors(slots, kept)
+  addTransposedProduct(found, jacobian, coefficients)
+  return { values: values.slice(0, kept), vectors: joinVectors(slots, found) }
 }
 
 /** Subspace iteration from seeded random vectors until the wanted eigenvalues settle; spare ones come with them. */

@@ -5,7 +5,6 @@
  */
 import { checkBytes } from '../budget/memory.js'
 import type { FactoredCurvature } from '../curvature/curvature.js'
-import { splitVectors } from '../curvature/jacobian-products.js'
 import { lastLayerJacobian } from '../curvature/last-layer.js'
 import { gemm } from '../kernels/linear-algebra.js'
 import { leadingEigenpairs } from '../linear-model/leading-eigenpairs.js'
@@ -90,18 +89,22 @@ interface Solved {
 }
 
 function solve({ rank, rows, size }: FactoredCurvature, delta: Float64Array, scale: number): Solved {
-  const scaled = rows.map((value, i) => value * Math.sqrt(scale / delta[i % size]))
-  const { values, vectors } = eigenpairsOfRows(rank, size, scaled)
+  // With one precision no scaled copy of the rows, the largest of all arrays, is made.
+  const common = delta.every(value => value === delta[0])
+  const factor = common ? Math.sqrt(scale / delta[0]) : 1
+  const scaled = common ? rows : rows.map((value, i) => value * Math.sqrt(scale / delta[i % size]))
+  const { values, vectors } = eigenpairsOfRows(rank, size, scaled, factor * factor)
   const mixed = vectors.map((value, i) => value / Math.sqrt(1 + values[Math.floor(i / rank)]))
   const own = new Float64Array(values.length * size)
-  gemm(false, false, values.length, size, rank, 1, mixed, scaled, 0, own)
+  gemm(false, false, values.length, size, rank, factor, mixed, scaled, 0, own)
   return { rank: values.length, rows: own, logDetRatio: values.reduce((sum, value) => sum + Math.log1p(value), 0) }
 }
 
-/** The eigenpairs of W W', the largest first, without those that are rounding. */
-function eigenpairsOfRows(rank: number, size: number, rows: Float64Array): ReturnType<typeof leadingEigenpairs> {
+/** The eigenpairs of W W' times a factor, the largest first, without those that are rounding. */
+function eigenpairsOfRows(rank: number, size: number, rows: Float64Array,
+  factor = 1): ReturnType<typeof leadingEigenpairs> {
   const gram = new Float64Array(rank * rank)
-  gemm(false, true, rank, rank, size, 1, rows, rows, 0, gram)
+  gemm(false, true, rank, rank, size, factor, rows, rows, 0, gram)
   let largest = 0
   for (let i = 0; i < rank; i++) largest = Math.max(largest, gram[i * rank + i])
   return leadingEigenpairs(rank, gram, ROUNDING * largest)
@@ -120,9 +123,13 @@ function partsOf({ rank, rows }: Solved, deviations: Float64Array, { priorPrecis
   const scalar = typeof priorPrecision === 'number' || priorPrecision.length === 1
   const own = { kind: 'factored', deviations, rank, rows } as const
   if (!scalar || slots.some(({ elements }) => elements !== undefined)) return own
-  const size = deviations.length
-  const all = new Float64Array((rank + 1) * size)
-  all.set(rows)
-  return { ...own,
-    part: { outputs: undefined, delta: 1 / deviations[0] ** 2, rank, vectors: splitVectors(slots, all, rank + 1) } }
+  const total = deviations.length
+  const bySlot = slots.map(({ offset, size }) => {
+    // The last vector, the change of the mean, is 0.
+    const part = new Float64Array((rank + 1) * size)
+    for (let k = 0; k < rank; k++) part.set(rows.subarray(k * total + offset, k * total + offset + size), k * size)
+    return part
+  })
+  return { ...own, rows: new Float64Array(0),
+    part: { outputs: undefined, delta: 1 / deviations[0] ** 2, rank, vectors: { count: rank + 1, bySlot } } }
 }

@@ -19,7 +19,7 @@ export type PosteriorParts =
   | { readonly kind: 'blocks', readonly blocks: readonly WeightedBlock[] }
   | { readonly kind: 'factors', readonly blocks: readonly FactoredBlock[] }
   | { readonly kind: 'lowrank', readonly parts: readonly LowRankPart[] }
-  /** P^-1 = D^-1/2 (I - U'U) D^-1/2; `part` says the same of whole tensors with one precision. */
+  /** P^-1 = D^-1/2 (I - U'U) D^-1/2; `part` says the same of whole tensors with one precision, without `rows`. */
   | { readonly kind: 'factored', readonly deviations: Float64Array, readonly rank: number, readonly rows: Float64Array,
     readonly part?: LowRankPart }
 

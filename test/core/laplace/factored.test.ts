@@ -1,8 +1,9 @@
 /** @file Curvatures known by some of their rows against the full one, references and definitions. */
 import fc from 'fast-check'
 import t, { type Test } from 'tap'
-import { laplace, type LaplaceOptions } from '../../../core/index.js'
+import { forward, laplace, type LaplaceOptions } from '../../../core/index.js'
 import { loadPosterior } from '../../../core/laplace/load-posterior.js'
+import { withParameters } from '../../../core/network/parameters.js'
 import { float64, type Tensor } from '../../../core/tensor/tensor.js'
 import { relativeDifference } from '../../support/compare.js'
 import { drawer, mixedNetworks, perceptron } from '../../support/random-network.js'
@@ -164,4 +165,46 @@ t.test('a part of the data is drawn by the seed; tuning is by evidence; wrong co
   refused({ structure: 'lowrank', rank: 1.5 })
   refused({ curvature: 'empirical_fisher' })
   await t.rejects(laplace(graph, base).fitPartial(x, y), { code: 'BAD_COMBINATION' })
+})
+
+t.test('fewer rows than weights: the eigenvectors come from the factors of J, and are those of H', async t => {
+  const [N, C, kept] = [60, 3, 4]
+  const draw = drawer(8)
+  const graph = perceptron(draw, 400, 700, C, 'Tanh')
+  const x = draw(N, 400)
+  const small = { ...x, data: Float64Array.from(x.data, value => value / 20) }
+  const posterior = await laplace(graph, { likelihood: 'classification', subset: 'all', structure: 'lowrank',
+    rank: kept, priorPrecision: 1 }).fit(small, labels(N, C))
+  const { curvature, slots, mean } = posterior.state.structured
+  if (curvature.structure !== 'factored') return t.fail('not factored')
+  const size = mean.length
+  t.ok((C - 1) * N * size > 1 << 25, 'more than is written out')
+  const units = Array.from({ length: kept }, (_, k) => {
+    const row = curvature.rows.slice(k * size, (k + 1) * size)
+    const value = row.reduce((sum, entry) => sum + entry * entry, 0)
+    return { value, vector: row.map(entry => entry / Math.sqrt(value)) }
+  })
+  const f = (theta: Float64Array) =>
+    forward(withParameters(graph, slots, theta), small).then(({ data }) => Float64Array.from(data))
+  const logits = await f(mean)
+  const images = await Promise.all(units.map(async ({ vector }) => {
+    const step = 1e-4
+    const [up, down] = [await f(mean.map((w, i) => w + step * vector[i])),
+      await f(mean.map((w, i) => w - step * vector[i]))]
+    return up.map((value, i) => (value - down[i]) / (2 * step))
+  }))
+  for (let j = 0; j < kept; j++) {
+    for (let k = 0; k < kept; k++) {
+      let quadratic = 0
+      for (let at = 0; at < N * C; at += C) {
+        const e = Array.from(logits.subarray(at, at + C), Math.exp)
+        const p = e.map(value => value / e.reduce((a, b) => a + b, 0))
+        const mixed = (image: Float64Array) => p.reduce((sum, value, c) => sum + value * image[at + c], 0)
+        for (let c = 0; c < C; c++) quadratic += p[c] * images[j][at + c] * images[k][at + c]
+        quadratic -= mixed(images[j]) * mixed(images[k])
+      }
+      t.ok(Math.abs(quadratic - (j === k ? units[k].value : 0)) < 1e-6 * units[0].value, `${j} ${k}`)
+    }
+  }
+  t.strictSame(units.map(({ value }) => value), units.map(({ value }) => value).sort((a, b) => b - a))
 })
