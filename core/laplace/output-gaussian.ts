@@ -11,6 +11,7 @@ import { type Inputs, networkInputs } from '../network/input-rows.js'
 import { decomposeAhead } from '../parallel/decompositions.js'
 import type { WorkerPool } from '../parallel/worker-pool.js'
 import type { BatchGaussian } from '../parallel/worker.js'
+import type { PosteriorParts } from '../posterior/posterior-parts.js'
 import type { StructuredPosterior } from '../posterior/posterior.js'
 import { type VarianceKind, varianceNumbers } from '../posterior/variance-kind.js'
 import type { Answer } from '../prediction/answer.js'
@@ -90,10 +91,10 @@ async function gaussianOfRows(context: PredictionContext, x: Examples, rows: Inp
     return { examples: examples * terms, f, variance, ...(linear === undefined ? {} : { linear }) }
   }
   // A single batch is computed where the posterior is: sending that to other threads would take longer.
-  const workers = examples <= size
+  const parts = posterior.parts()
+  const workers = examples <= size || isLarge(parts)
     ? [context.pool.local]
     : await context.pool.workers(examples * multiplicationsPerExample(evaluator, wide))
-  const parts = posterior.parts()
   const running = new Map<number, Promise<void>>()
   let turn = 0
   await forEachBatch(examples, size, 'predict', work, async (from, to) => {
@@ -111,6 +112,13 @@ async function gaussianOfRows(context: PredictionContext, x: Examples, rows: Inp
   })
   await Promise.all(running.values())
   return { examples: examples * terms, f, variance, ...(linear === undefined ? {} : { linear }) }
+}
+
+/** Bytes of the rows of a posterior beyond which no other thread gets a copy of them. */
+const MOST_SENT = 2 ** 28
+
+function isLarge(parts: PosteriorParts): boolean {
+  return parts.kind === 'factored' && 8 * parts.rank * parts.deviations.length > MOST_SENT
 }
 
 /** A batch that needs no Jacobian. */
