@@ -35,8 +35,10 @@ const posterior = await laplace(b.build([h]), { likelihood: 'classification', su
   .fit(nested(x), Array.from({ length: rows }, (_, n) => n % classes))
 const fitted = spent()
 const { variance } = await posterior.predict(nested(xNew), { uncertainty: false })
-console.log(JSON.stringify({ structure, parameters: posterior.parameterCount, rows, rank, fit: fitted, all: spent(),
-  logDetRatio: posterior.core.logDetRatio, variance: Array.from(variance.data.slice(0, 3)) }, undefined, 1))
+console.log(
+  JSON.stringify({ structure, parameters: posterior.parameterCount, rows, rank, fit: fitted, all: spent(),
+    logDetRatio: posterior.core.logDetRatio, variance: Array.from(variance.data.slice(0, 3)) }, undefined, 1),
+)
 
 function nested({ data, shape: [n, width] }) {
   return Array.from({ length: n }, (_, i) => data.subarray(i * width, (i + 1) * width))
