@@ -26,7 +26,7 @@ from conftest import (
     once,
     posterior,
 )
-from polylaplace import DataError, LaplaceWarning, Progress
+from polylaplace import DataError, LaplaceWarning, Progress, StateError
 from polylaplace.distributed import fit_batches, fit_ray, predict_ray
 
 
@@ -141,3 +141,9 @@ def test_tensor_columns_and_errors() -> None:
     holes = ray.data.from_items([{"x": np.where(x[i] > 2, np.nan, x[i])} for i in range(len(x))])
     with pytest.raises(Exception, match=r"In the block that begins with x = .*, rows 0 to \d+: x must hold finite"):
         predict_ray(la, holes, features="x").materialize()
+
+
+def test_a_worker_that_cannot_do_the_work_is_refused_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("polylaplace.distributed._driver.__version__", "0.0.1")
+    with pytest.raises(StateError, match=r"^Worker .* has polylaplace .*, and this process 0\.0\.1: install the same"):
+        fit_ray(posterior("classification"), dataset("classification"), label="y")

@@ -246,7 +246,11 @@ def _typed_errors() -> Iterator[None]:
     """Errors of this package come as they were thrown on the worker, not as the engine wraps them."""
     try:
         yield
-    except LaplaceError:
+    except LaplaceError as error:
+        # Ray's errors are of the class of what they wrap.
+        inner = getattr(error, "cause", None)
+        if isinstance(inner, LaplaceError):
+            raise inner from None
         raise
     except Exception as error:
         found = _own_error(error)
