@@ -49,7 +49,7 @@ type LikelihoodChoice =
   | LikelihoodWith<'regression', 'sigmaNoise'>
   | LikelihoodWith<'classification' | 'binary', 'labelSmoothing' | 'classWeight'>
   | LikelihoodWith<'multilabel', 'labelSmoothing'>
-  | LikelihoodWith<'heteroscedastic' | 'poisson', never>
+  | LikelihoodWith<'heteroscedastic' | 'poisson' | 'reward_modeling', never>
   | { readonly likelihood: OwnLikelihood } & { readonly [Other in keyof LikelihoodOptions]?: undefined }
 
 /** One prior precision for each parameter is not for Kronecker factors; blocks are those of `blockdiag`. */

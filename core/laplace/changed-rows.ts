@@ -50,6 +50,9 @@ export async function withChangedRows(given: PosteriorState, change: RowChange, 
 function summedCurvature({ fitted, mode, choice, options, evaluator }: PosteriorState, change: RowChange): Curvature {
   const refuse = (message: string): OptionError =>
     new OptionError('BAD_COMBINATION', message, { structure: options.factored?.of ?? options.structure })
+  if (options.likelihood === 'reward_modeling') {
+    throw refuse('Pairs are not added to rewards, or taken away from them: fit all pairs, or add up partial fits.')
+  }
   if (choice !== undefined || mode !== undefined) {
     throw refuse(
       'Prior and answer of this posterior come from its rows by their linear model, and would not be those of '

@@ -160,6 +160,11 @@ function refuse(
   { choice, mode, examples, options, structured: { curvature }, evaluator: { network: { positions } } }: PosteriorState,
 ): void {
   const { factored, classWeight, likelihood } = options
+  if (likelihood === 'reward_modeling') {
+    throw new OptionError('BAD_COMBINATION', 'The influence of pairs on rewards is not there: fit without them.', {
+      option: 'likelihood',
+    })
+  }
   if (likelihood === 'custom') {
     throw new OptionError('BAD_COMBINATION',
       'The influence of rows needs the likelihood at outputs that move; one of your own is known at the '

@@ -15,10 +15,11 @@ import type { Tensor } from '../tensor/tensor.js'
 import { accumulationFor } from './accumulation-for.js'
 import { fitMerged } from './fit-merged.js'
 import { fitAll, type FitStream, startStream } from './fit-stream.js'
-import { partialKey, taskFor } from './fit-task.js'
+import { type FitTask, partialKey, taskFor } from './fit-task.js'
 import type { FitWork } from './fit-work.js'
 import { type ForecastRequest, forecastTask } from './forecast.js'
 import { LaplacePosterior } from './laplace-posterior.js'
+import { type RewardTask, rewardTask } from './reward-fit.js'
 import { taskForRows } from './task-for-rows.js'
 import { warned } from './warned.js'
 
@@ -70,7 +71,39 @@ export interface Laplace {
  */
 export function laplace(graph: Graph, options: LaplaceOptions, runtime: Runtime = {}): Laplace {
   const resolved = resolveOptions(options)
-  const task = taskFor(selectParameters(graph, resolved), resolved, runtime)
+  const chosen = selectParameters(graph, resolved)
+  return resolved.likelihood === 'reward_modeling'
+    ? ofRewards(rewardTask(chosen, options, resolved, runtime))
+    : ofTask(taskFor(chosen, resolved, runtime))
+}
+
+/** Pairs in, the posterior of the network for single rows out. */
+function ofRewards({ task, pairs, single }: RewardTask): Laplace {
+  const own = ofTask(task)
+  const rewards = async (fitted: Promise<LaplacePosterior>): Promise<LaplacePosterior> =>
+    new LaplacePosterior(single((await fitted).state))
+  return {
+    ...own,
+    fit: (x: Examples | AsyncIterable<Batch> | Iterable<Batch>, y?: Tensor, work: FitWork = {}) =>
+      rewards(y === undefined
+        ? own.fit(eachOf(x as Iterable<Batch>, pairs), undefined, work)
+        : own.fit(pairs(x as Examples), y, work)),
+    fitPartial: (x, y, work) => own.fitPartial(pairs(x), y, work),
+    fitMerged: (partial, _data, work) => rewards(own.fitMerged(partial, undefined, work)),
+    stream: () => {
+      const stream = own.stream()
+      return { add: (x, y, work) => stream.add(pairs(x), y, work), finish: work => rewards(stream.finish(work)) }
+    },
+  }
+}
+
+async function* eachOf(batches: AsyncIterable<Batch> | Iterable<Batch>,
+  pairs: RewardTask['pairs']): AsyncGenerator<Batch> {
+  for await (const batch of batches) yield { ...batch, x: pairs(batch.x) }
+}
+
+function ofTask(task: FitTask): Laplace {
+  const resolved = task.options
   return {
     notes: task.network.notes,
     fit: (x: Examples | AsyncIterable<Batch> | Iterable<Batch>, y?: Tensor, work: FitWork = {}) =>

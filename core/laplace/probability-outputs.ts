@@ -38,9 +38,9 @@ function withGraph({ options, runtime }: FitTask, graph: Graph, note: string | u
  * @param y their labels
  */
 export async function withLogits(task: FitTask, x: Examples, y: Tensor): Promise<FitTask> {
-  const { evaluator, options: { likelihood } } = task
+  const { evaluator, options: { likelihood, ofPairs } } = task
   const { network, precision } = evaluator
-  if (!hasLogits(likelihood)) return task
+  if (!hasLogits(likelihood) || ofPairs === true) return task
   const outputsOf = async (rows: number): Promise<ArrayLike<number>> => {
     const batch = networkInputs(exampleCount(x) > rows ? exampleRange(x, 0, rows) : x, network, precision,
       () => undefined)

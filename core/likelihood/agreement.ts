@@ -80,6 +80,7 @@ export function zeroAgreement(likelihood: Likelihood, outputs: number): Agreemen
         confusion: new Float64Array(confusionSize(outputs)) }
     case 'binary':
     case 'multilabel':
+    case 'reward_modeling':
       return { kind: 'labels', outputs, examples: 0, counts: new Float64Array(4 * outputs) }
     case 'regression':
     case 'poisson':

@@ -10,6 +10,7 @@ import type { LikelihoodModel } from './likelihood.js'
 import { multilabel } from './multilabel.js'
 import { poisson } from './poisson.js'
 import { regression } from './regression.js'
+import { reward } from './reward.js'
 import { smoothed } from './smoothed.js'
 
 /** What makes a likelihood of its name more precise. */
@@ -46,6 +47,8 @@ function named(name: Likelihood, { outputNoise, noiseCovariance, roots = 1 }: Li
       return heteroscedastic
     case 'poisson':
       return poisson
+    case 'reward_modeling':
+      return reward
     case 'custom':
       return customLikelihood(roots)
   }

@@ -227,6 +227,10 @@ function checkLikelihood(likelihood: Likelihood, { outputs, positions }: OutputL
         "logit use the likelihood 'binary'.",
     )
   }
+  if (likelihood === 'reward_modeling' && (outputs !== 1 || positions.length > 0)) {
+    throw combination(`The likelihood 'reward_modeling' needs a network with one output, the reward; this one has `
+      + `${outputs}${where}.`)
+  }
   if (likelihood === 'binary' && outputs !== 1) {
     throw combination(
       `The likelihood 'binary' needs a network with one output; this one has ${outputs}${where}. Use ` +

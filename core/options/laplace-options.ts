@@ -141,6 +141,8 @@ export interface ResolvedOptions {
   /** Their covariance, C x C, where they are correlated; `outputNoise` has the roots of its diagonal. */
   readonly noiseCovariance: Float64Array | undefined
   readonly roots: number | undefined
+  /** Whether the logit is a difference of rewards: it is no probability, whatever the rows show. */
+  readonly ofPairs?: boolean | undefined
   readonly labelSmoothing: number | undefined
   readonly classWeight: ClassWeight | undefined
   /** Undefined: not chosen, the default. */

@@ -91,7 +91,7 @@ export function logitsOf(graph: Graph, output: string, likelihood: Likelihood | 
   const types = inferTypes(sorted)
   const end = linkAtEnd(sorted, types, output)
   if (likelihood === 'poisson') return logRatesOf(sorted, types, output)
-  if (likelihood === 'custom') return { graph: sorted, output }
+  if (likelihood === 'custom' || likelihood === 'reward_modeling') return { graph: sorted, output }
   if (likelihood === 'regression' || likelihood === 'heteroscedastic') {
     return { graph: sorted, output, ...meansNote(end?.link) }
   }

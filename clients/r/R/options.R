@@ -28,11 +28,11 @@ SYNONYMS <- list(
   structure = c(gp = "functional"), prior_structure = c(diag = "diagonal"), tune = c(gridsearch = "grid")
 )
 
-LIKELIHOODS <- c("classification", "binary", "multilabel", "regression", "heteroscedastic", "poisson")
+LIKELIHOODS <- c("classification", "binary", "multilabel", "regression", "heteroscedastic", "poisson", "reward_modeling")
 
 #' Whether the targets are numbers: predictions then have means and variances, and no probabilities.
 #' @noRd
-has_numbers <- function(object) object$likelihood == "regression" || has_observation(object)
+has_numbers <- function(object) object$likelihood %in% c("regression", "reward_modeling") || has_observation(object)
 
 #' Whether the targets are numbers in other units than the outputs: means and log variances, log rates.
 #' @noRd

@@ -4,7 +4,7 @@
 #' @noRd
 predicted_point <- function(object, x, type, how) {
   if (type != "link" && has_observation(object)) return(observed_point(object, x, how))
-  probabilities <- type != "link" && object$likelihood != "regression"
+  probabilities <- type != "link" && !has_numbers(object)
   part <- if (probabilities) "probabilities" else "mean"
   answer <- predicted(
     object, x, how, covariance = how$se && object$likelihood == "classification" && probabilities,

@@ -51,7 +51,9 @@ class Laplace(Fitting, Tuning, HyperParameters, OnnxExport, PosteriorQuantities,
         model: a path or bytes (ONNX, PyTorch state dict, safetensors, Flux), a torch.nn.Module, a fitted scikit-learn
             MLP, or a dictionary of tensors.
         likelihood: 'classification', 'binary', 'multilabel', 'regression', 'heteroscedastic' (outputs: the means, then
-            as many logarithms of variances) or 'poisson' (outputs: logarithms of rates); or an object of your own with
+            as many logarithms of variances) or 'poisson' (outputs: logarithms of rates), or
+            'reward_modeling' (one output, the reward; X are pairs (n, 2, ...), y says which one was preferred, 0 or 1,
+            and predictions are of single rows); or an object of your own with
             the functions of `OwnLikelihood`: loss, residual and root of the Hessian.
         subset_of_weights: 'last_layer', 'all', 'subnetwork' (then `subnetwork_indices` says which), or 'auto': the fit
             chooses subset and structure, and tunes prior and noise, where they are not given; `choice` says what and

@@ -9,7 +9,7 @@ LINEAR_LIKELIHOODS = ("classification", "binary", "multilabel", "regression")
 
 
 #: Likelihoods of which the outputs alone are predicted.
-OUTPUT_LIKELIHOODS = ("custom",)
+OUTPUT_LIKELIHOODS = ("custom", "reward_modeling")
 
 
 def has_numbers(likelihood: str) -> bool:

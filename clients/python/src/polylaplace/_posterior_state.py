@@ -85,6 +85,9 @@ class PosteriorState:
 
     def _network_for(self, example: Examples | None, more_bytes: int = 0) -> dict[str, Any]:
         """The network of a fit: the first time in the same message, when both are small; else by its handle."""
+        if self.likelihood == "reward_modeling" and example is not None:
+            # The network takes single rows; those of the fit are pairs.
+            example = example[:, 0]
         self._read_model(example)
         if self._network is None:
             if self._network_params is None:

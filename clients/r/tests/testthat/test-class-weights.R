@@ -51,3 +51,16 @@ test_that("a matrix as noise is the covariance of correlated noises", {
   expect_equal(la$noise_covariance, sigma, tolerance = 1e-12)
   expect_equal(as.vector(la$sigma_noise), sqrt(diag(sigma)), tolerance = 1e-12)
 })
+
+test_that("rewards are learnt from pairs and predicted of rows", {
+  skip_without_node()
+  pairs <- array(rnorm(80), c(20, 2, 2))
+  preferred <- as.double(pairs[, 2, 1] > pairs[, 1, 1])
+  rewards <- modifyList(network, list("2.weight" = network[["2.weight"]][1, , drop = FALSE], "2.bias" = 0.5))
+  la <- suppressWarnings(laplace(
+    rewards, pairs, preferred, "reward_modeling", subset = "all", structure = "full", prior_precision = 2,
+    architecture = layers, precision = "float64"
+  ))
+  logit <- as.vector(predict(la, pairs[, 2, ])) - as.vector(predict(la, pairs[, 1, ]))
+  expect_equal(la$log_likelihood, sum(dbinom(preferred, 1, plogis(logit), log = TRUE)), tolerance = 1e-9)
+})

@@ -1,0 +1,51 @@
+"""Rewards learnt from pairs against numpy."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from polylaplace import Laplace, OptionError, load
+
+rng = np.random.default_rng(2)
+PAIRS = rng.normal(size=(30, 2, 3))
+Y = (PAIRS.sum(axis=2).argmax(axis=1)).astype(np.int64)
+NETWORK = {
+    "0.weight": rng.normal(size=(4, 3)),
+    "0.bias": rng.normal(size=4),
+    "2.weight": rng.normal(size=(1, 4)),
+    "2.bias": rng.normal(size=1),
+}
+OPTIONS = {"activation": "Tanh", "precision": "float64", "prior_precision": 2.0}
+
+pytestmark = pytest.mark.filterwarnings("ignore")
+
+
+def test_rewards_of_pairs() -> None:
+    la = Laplace(NETWORK, "reward_modeling", "last_layer", "full", **OPTIONS).fit(PAIRS, Y)
+    features = np.tanh(PAIRS @ NETWORK["0.weight"].T + NETWORK["0.bias"])
+    features = np.concatenate([features, np.ones((30, 2, 1))], axis=2)
+    theta = np.append(NETWORK["2.weight"][0], NETWORK["2.bias"])
+    difference = features[:, 1] - features[:, 0]
+    logits = difference @ theta
+    p = 1 / (1 + np.exp(-logits))
+    H = (difference * (p * (1 - p))[:, None]).T @ difference
+    np.testing.assert_allclose(la.H, H, rtol=1e-9, atol=1e-12)
+    np.testing.assert_allclose(la.log_likelihood, np.log(np.where(Y == 1, p, 1 - p)).sum(), rtol=1e-10)
+    X = PAIRS[:, 0]
+    mean, variance = la(X)
+    np.testing.assert_allclose(mean[:, 0], features[:, 0] @ theta, rtol=1e-9)
+    expected = np.einsum("np,pq,nq->n", features[:, 0], np.linalg.inv(H + 2 * np.eye(5)), features[:, 0])
+    np.testing.assert_allclose(variance[:, 0, 0], expected, rtol=1e-8)
+    np.testing.assert_allclose(load(la.to_bytes())(X)[1], variance, rtol=1e-12)
+    la.optimize_prior_precision(method="marglik")
+    with pytest.raises(OptionError, match="Scores"):
+        la.compare(X, Y)
+
+
+def test_a_torch_module_takes_single_rows() -> None:
+    torch = pytest.importorskip("torch")
+    model = torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.Tanh(), torch.nn.Linear(4, 1)).double()
+    la = Laplace(model, "reward_modeling", "all", "kron", prior_precision=2.0).fit(PAIRS, Y)
+    mean, _ = la(PAIRS[:, 1])
+    np.testing.assert_allclose(mean, model(torch.from_numpy(PAIRS[:, 1])).detach().numpy(), rtol=1e-6)
