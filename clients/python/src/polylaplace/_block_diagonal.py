@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, overload
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
+from ._block_sequence import BlockSequence
 from ._data import Array
 
 
-class BlockDiagonal(Sequence[Mapping[str, Any]]):
+class BlockDiagonal(BlockSequence):
     """The symmetric (P, P) matrix that is zero between its blocks.
 
     A block is a mapping with the `names` of its tensors, the places of its `parameters` in theta (n,), and its `matrix`
@@ -18,21 +19,8 @@ class BlockDiagonal(Sequence[Mapping[str, Any]]):
     """
 
     def __init__(self, blocks: Sequence[Mapping[str, Any]], size: int) -> None:
-        self._blocks = [{**block, "parameters": np.asarray(block["parameters"], dtype=np.int64)} for block in blocks]
+        super().__init__([{**block, "parameters": np.asarray(block["parameters"], dtype=np.int64)} for block in blocks])
         self._size = size
-
-    @overload
-    def __getitem__(self, index: int) -> Mapping[str, Any]: ...
-    @overload
-    def __getitem__(self, index: slice) -> list[Mapping[str, Any]]: ...
-    def __getitem__(self, index: int | slice) -> Mapping[str, Any] | Sequence[Mapping[str, Any]]:
-        return self._blocks[index]
-
-    def __len__(self) -> int:
-        return len(self._blocks)
-
-    def __iter__(self) -> Iterator[Mapping[str, Any]]:
-        return iter(self._blocks)
 
     def __repr__(self) -> str:
         return f"BlockDiagonal({'; '.join(', '.join(block['names']) for block in self._blocks)})"

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, overload
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
+from ._block_sequence import BlockSequence
 from ._data import Array
 
 
-class KronFactors(Sequence[Mapping[str, Any]]):
+class KronFactors(BlockSequence):
     """A block-diagonal matrix with one block for each tensor, in parameter order.
 
     A block is a mapping with `name` and either `B` (b, b) and `A` (a, a) (the block is B ⊗ A), `B` alone (a dense
@@ -19,22 +20,9 @@ class KronFactors(Sequence[Mapping[str, Any]]):
     """
 
     def __init__(self, blocks: Sequence[Mapping[str, Any]], scale: float = 1.0, delta: Array | None = None) -> None:
-        self._blocks = list(blocks)
+        super().__init__(blocks)
         self.scale = scale
         self.delta = None if delta is None else np.asarray(delta, dtype=np.float64)
-
-    @overload
-    def __getitem__(self, index: int) -> Mapping[str, Any]: ...
-    @overload
-    def __getitem__(self, index: slice) -> list[Mapping[str, Any]]: ...
-    def __getitem__(self, index: int | slice) -> Mapping[str, Any] | list[Mapping[str, Any]]:
-        return self._blocks[index]
-
-    def __len__(self) -> int:
-        return len(self._blocks)
-
-    def __iter__(self) -> Iterator[Mapping[str, Any]]:
-        return iter(self._blocks)
 
     def __repr__(self) -> str:
         shapes = ", ".join(f"{block['name']}: {_size(block)}" for block in self._blocks)
