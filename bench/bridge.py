@@ -13,7 +13,10 @@ from __future__ import annotations
 
 import argparse
 import json
+import resource
 import statistics
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 
@@ -34,6 +37,19 @@ def start_up() -> float:
     with Client() as client:
         client.ping()
         return time.perf_counter() - start
+
+
+def processor_of(code: str) -> float:
+    """Seconds of a processor, user and system, that a new interpreter and the server that it starts take."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    subprocess.run([sys.executable, "-c", code], check=True)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+
+def beyond_numpy(code: str) -> float:
+    """The same beyond an interpreter that imports numpy."""
+    return processor_of(f"import numpy\n{code}") - processor_of("import numpy")
 
 
 def throughput(client: Client, megabytes: int) -> float:
@@ -87,6 +103,10 @@ def main() -> None:
         results[f"{name} (median)"], results[f"{name} (best)"] = statistics.median(values), better(values)
 
     note("first answer, ms", [1e3 * start_up() for _ in range(3 if options.quick else 10)])
+    starts = range(3 if options.quick else 9)
+    note("import beyond numpy, processor ms", [1e3 * beyond_numpy("import polylaplace") for _ in starts])
+    first = "import polylaplace\nwith polylaplace.Client() as client: client.ping()"
+    note("start to first answer, processor ms", [1e3 * processor_of(first) for _ in starts])
     with Client() as client:
         client.ping()
         note("ping, ms", [1e3 * client.ping() for _ in range(rounds)])

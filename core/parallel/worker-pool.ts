@@ -6,6 +6,7 @@ import type { Engine } from '../engine/engine.js'
 import type { LikelihoodForm } from '../likelihood/registry.js'
 import type { ResolvedOptions } from '../options/laplace-options.js'
 import type { Likelihood } from '../options/words.js'
+import { engineShare } from '../programs/cost.js'
 import type { Evaluator } from '../programs/evaluator.js'
 import type { Runtime, WorkerThreads } from './runtime.js'
 import { createWorker, type Worker, type WorkerSetup } from './worker.js'
@@ -55,7 +56,7 @@ export function createWorkerPool(evaluator: Evaluator, likelihood: Likelihood, r
     const { network, subset, precision } = evaluator
     return { network, subset, precision, likelihood, form, engine: chosen === 'typescript' ? chosen : engine }
   }
-  const worth = worthThreads(threads)
+  const [worth, share] = [worthThreads(threads), engineShare(evaluator)]
   let announced = 0
   // Those before the last are kept: threads forget what they hold for workers that nobody knows any more.
   const started: { readonly engine: Engine['name'], readonly threads: WorkerThreads }[] = []
@@ -63,7 +64,7 @@ export function createWorkerPool(evaluator: Evaluator, likelihood: Likelihood, r
     local,
     async workers(multiplications, use = 'network') {
       announced += multiplications
-      const name = await evaluator.engine.announceWork(use === 'network' ? multiplications : 0)
+      const name = await evaluator.engine.announceWork(use === 'network' ? share * multiplications : 0)
       if (announced > worth && started.at(-1)?.engine !== name) {
         const more = runtime.workerThreads?.(setup(name), threads)
         if (more !== undefined) started.push({ engine: name, threads: more })
