@@ -11,6 +11,7 @@ import { joinExamples } from '../network/batches.js'
 import { networkInputs } from '../network/input-rows.js'
 import type { FactoredStructure } from '../options/laplace-options.js'
 import type { Likelihood } from '../options/words.js'
+import { decomposeAhead } from '../parallel/decompositions.js'
 import { withSharedProducts } from '../parallel/runtime.js'
 import type { FitSums } from '../parallel/worker.js'
 import { structuredPosterior } from '../posterior/structured.js'
@@ -361,6 +362,12 @@ export async function fitAll(task: FitTask, x: Examples | AsyncIterable<Batch> |
   return stream.finish(work)
 }
 
+/** What every prediction of all weights needs of a given prior is the fit's work, not the first prediction's. */
+async function decomposeAtEnd({ structured, options, pool }: PosteriorState, work: WorkOptions): Promise<void> {
+  if (options.subset !== 'all') return
+  await decomposeAhead(structured, { pool, memoryLimit: options.memoryLimit, stage: 'tune' }, work)
+}
+
 /**
  * The posterior of complete sums, tuned as the task plans it; `linear` is what tuning by `linearized` needs.
  * @throws DataError EMPTY_DATA; NumericalError, CancelledError
@@ -393,7 +400,10 @@ export async function finishFit(task: FitTask,
     notes: [...network.notes, ...notes, ...(plan.note === undefined ? [] : [plan.note])],
   }
   checkRepresentable(state)
-  if (plan.tune === 'none') return state
+  if (plan.tune === 'none') {
+    await decomposeAtEnd(state, work)
+    return state
+  }
   const request: TuneRequest = { tune: plan.tune, priorStructure: options.priorStructure, tuneNoise: options.tuneNoise }
   const data: TuneData = { validation: heldOut }
   work.onProgress?.({ stage: 'tune', done: 0 })

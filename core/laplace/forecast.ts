@@ -65,6 +65,10 @@ export function forecastTask(task: FitTask, request: ForecastRequest): Forecast 
   const decomposed = linear === undefined ? decompositionLoad(task) : NONE
   const stages: (readonly [StageForecast['stage'], Load])[] = [['fit', fitLoad(task, rows, batch, linear)]]
   if (linear === undefined && task.plan.tune !== 'none') stages.push(['tune', both(tuneLoad(task, rows), decomposed)])
+  else if (task.options.subset === 'all' && decomposed.seconds > seconds(SMALL_DECOMPOSITIONS)) {
+    // With a given prior the factors of all weights are decomposed at the end of the fit.
+    stages.push(['tune', both({ ...NONE, calling: held }, decomposed)])
+  }
   stages.push(['predict',
     both(predictLoad(task, { fitted: rows, rows: predicted, held, use: 'variances' }),
       stages.length > 1 ? NONE : decomposed)])

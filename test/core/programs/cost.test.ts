@@ -4,8 +4,7 @@ import { type Graph, GraphBuilder } from '../../../core/index.js'
 import type { Network } from '../../../core/network/network.js'
 import { engineShare } from '../../../core/programs/cost.js'
 
-const linear = (inputs: number, out: number, positions: number) => ({ in: inputs, out, positions, weight: 'w',
-  bias: undefined })
+const linear = (inputs: number, out: number, positions: number) => ({ in: inputs, out, positions, weight: 0, bias: -1 })
 
 function shareOf(op: string, subset: 'all' | 'last_layer', linears: ReturnType<typeof linear>[]): number {
   const graph = { ...new GraphBuilder('float32').build([]), nodes: [{ op, inputs: [], outputs: [], attributes: {} }] }
