@@ -56,7 +56,7 @@ t.test('a decomposition says how far it is, ends within 200 ms, and leaves the p
   t.ok(variance.data.every(value => value > 0))
 })
 
-t.test('of all weights they are the work of the fit, which ends within 200 ms too, and no prediction waits', async t => {
+t.test("of all weights they are the fit's work, which ends within 200 ms too, and no prediction waits", async t => {
   const late = await fastest(200, async () => {
     const controller = new AbortController()
     let cancelled = 0
