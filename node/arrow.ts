@@ -3,7 +3,7 @@
  * here: anything of its shape will do.
  */
 import { DataError, LaplaceError, OptionError } from '../core/errors/errors.js'
-import { nearestWord } from '../core/errors/suggest.js'
+import { nearestWord, optionsObject } from '../core/errors/suggest.js'
 import type { PredictOptions } from '../core/laplace/posterior-options.js'
 import { float64, type Tensor } from '../core/tensor/tensor.js'
 import type { WorkOptions } from './options.js'
@@ -92,8 +92,9 @@ export interface PredictedBatch<B extends ArrowBatch> {
  */
 export async function* predictBatches<B extends ArrowBatch>(posterior: Posterior,
   batches: AsyncIterable<B> | Iterable<B>,
-  { label = [], features, ...options }: Partial<Omit<ArrowColumns, 'sampleWeight'>> & PredictOptions & WorkOptions =
-    {}): AsyncGenerator<PredictedBatch<B>> {
+  given: Partial<Omit<ArrowColumns, 'sampleWeight'>> & PredictOptions & WorkOptions = {}
+): AsyncGenerator<PredictedBatch<B>> {
+  const { label = [], features, ...options } = optionsObject('predictBatches', given)
   const others = typeof label === 'string' ? [label] : label
   let number = 0
   for await (const batch of batches) {
@@ -101,7 +102,7 @@ export async function* predictBatches<B extends ArrowBatch>(posterior: Posterior
       yield await named(number, async () => {
         const { signal, onProgress, ...how } = options
         const x = matrixOf(batch, features ?? namesBut(batch, others))
-        const prediction = await posterior.core.predict(x, how, coreWork({ signal, onProgress }))
+        const prediction = await posterior.core.predict(x, how, coreWork('predictBatches', { signal, onProgress }))
         const { quantiles: asked } = how
         const quantileProbabilities = typeof asked === 'number' ? [asked] : asked && Array.from(asked)
         const columns = predictionColumns({ ...prediction, quantileProbabilities }, posterior.likelihood)

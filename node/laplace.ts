@@ -3,6 +3,7 @@
  */
 import type { Forecast } from '../core/budget/forecast.js'
 import { DataError, OptionError } from '../core/errors/errors.js'
+import { knownOptions, optionsObject } from '../core/errors/suggest.js'
 import type { Graph } from '../core/graph/graph.js'
 import type { ForecastRequest } from '../core/laplace/forecast.js'
 import { type Laplace, laplace as coreLaplace } from '../core/laplace/laplace.js'
@@ -52,7 +53,7 @@ export interface LaplaceFit {
  */
 export function laplace(network: Graph, options: LaplaceOptions): LaplaceFit {
   checkRead(network)
-  const { validation, likelihood, ...rest } = options
+  const { validation, likelihood, ...rest } = optionsObject('laplace', options)
   const more = { ...rest, ...(validation === undefined ? {} : { validation: heldOut(validation) }) }
   return isOwnLikelihood(likelihood)
     ? withOwnLikelihood(network, { ...more, likelihood })
@@ -63,13 +64,18 @@ function withCore(core: Laplace): LaplaceFit {
   return {
     notes: core.notes,
     fit: async (x: ExamplesInput | Batches, y?: ArrayInput, work: FitWork = {}) => {
-      if (y !== undefined) return new Posterior(await core.fit(toExamples(x, 'x'), toTensor(y, 'y'), fitWork(work)))
-      return new Posterior(await core.fit(batchesOf(x), undefined, fitWork(work)))
+      if (y !== undefined) {
+        return new Posterior(await core.fit(toExamples(x, 'x'), toTensor(y, 'y'), fitWork('fit', work)))
+      }
+      return new Posterior(await core.fit(batchesOf(x), undefined, fitWork('fit', work)))
     },
-    fitPartial: (x, y, work = {}) => core.fitPartial(toExamples(x, 'x'), toTensor(y, 'y'), fitWork(work)),
+    fitPartial: async (x, y, work = {}) =>
+      core.fitPartial(toExamples(x, 'x'), toTensor(y, 'y'), fitWork('fitPartial', work)),
     forecast: request => core.forecast(request),
     fitMerged: async (partial, data, work = {}) =>
-      new Posterior(await core.fitMerged(partial, data === undefined ? undefined : toBatch(data), coreWork(work))),
+      new Posterior(
+        await core.fitMerged(partial, data === undefined ? undefined : toBatch(data), coreWork('fitMerged', work)),
+      ),
   }
 }
 
@@ -123,6 +129,9 @@ async function* batchesOf(batches: unknown): AsyncGenerator<Batch> {
     })
   }
   for await (const batch of batches as Batches) {
+    if (typeof batch === 'object' && batch !== null && 'x' in batch) {
+      knownOptions('a batch', batch, ['x', 'y', 'sampleWeight'])
+    }
     const [x, y, weights]: readonly unknown[] = Array.isArray(batch)
       ? batch as readonly unknown[]
       : typeof batch === 'object' && batch !== null && 'x' in batch

@@ -3,6 +3,8 @@ import type { NdArray } from 'ndarray'
 import { type OnnxExportOptions, posteriorModel } from '../adapters/onnx/index.js'
 import { withTimeLeft, type WorkOptions as CoreWork } from '../core/budget/progress.js'
 import type { CalibrationSummary } from '../core/conformal/calibration.js'
+import { OptionError } from '../core/errors/errors.js'
+import { knownOptions, optionsObject } from '../core/errors/suggest.js'
 import type { Comparison } from '../core/laplace/compare.js'
 import type { Figures } from '../core/laplace/figures.js'
 import type { FitWork as CoreFitWork } from '../core/laplace/fit-work.js'
@@ -162,9 +164,9 @@ export class Posterior {
   }
 
   /** Predictions for rows of inputs. @throws ShapeError, DataError, OptionError, CancelledError */
-  async predict(x: ExamplesInput,
-    { signal, onProgress, ...options }: PredictOptions & WorkOptions = {}): Promise<Prediction> {
-    return ndarraysOf(await this.core.predict(toExamples(x, 'x'), options, coreWork({ signal, onProgress })))
+  async predict(x: ExamplesInput, given: PredictOptions & WorkOptions = {}): Promise<Prediction> {
+    const { signal, onProgress, ...options } = optionsObject('predict', given)
+    return ndarraysOf(await this.core.predict(toExamples(x, 'x'), options, coreWork('predict', { signal, onProgress })))
   }
 
   /**
@@ -172,7 +174,7 @@ export class Posterior {
    * are sums (structures kron, full, diag, blockdiag) under a prior that is given, or tuned by `marglik` or `grid`.
    */
   async addRows(x: ExamplesInput, y: ArrayInput, work: FitWork = {}): Promise<Posterior> {
-    return new Posterior(await this.core.addRows(toExamples(x, 'x'), toTensor(y, 'y'), fitWork(work)))
+    return new Posterior(await this.core.addRows(toExamples(x, 'x'), toTensor(y, 'y'), fitWork('addRows', work)))
   }
 
   /**
@@ -180,7 +182,7 @@ export class Posterior {
    * them stays in its weights. Posteriors as for `addRows`.
    */
   async forget(x: ExamplesInput, y: ArrayInput, work: FitWork = {}): Promise<Posterior> {
-    return new Posterior(await this.core.forget(toExamples(x, 'x'), toTensor(y, 'y'), fitWork(work)))
+    return new Posterior(await this.core.forget(toExamples(x, 'x'), toTensor(y, 'y'), fitWork('forget', work)))
   }
 
   /**
@@ -188,10 +190,11 @@ export class Posterior {
    * the training rows, each predicted without itself (approximate); `predict(x, { level })` then gives them.
    */
   async conformalize(x?: ExamplesInput, y?: ArrayInput,
-    { signal, onProgress, ...options }: ConformalOptions & WorkOptions = {}): Promise<Posterior> {
+    given: ConformalOptions & WorkOptions = {}): Promise<Posterior> {
+    const { signal, onProgress, ...options } = optionsObject('conformalize', given)
     return new Posterior(
       await this.core.conformalize(x === undefined ? undefined : toExamples(x, 'x'),
-        y === undefined ? undefined : toTensor(y, 'y'), options, coreWork({ signal, onProgress })),
+        y === undefined ? undefined : toTensor(y, 'y'), options, coreWork('conformalize', { signal, onProgress })),
     )
   }
 
@@ -200,12 +203,13 @@ export class Posterior {
    * by how much the outputs of the rows `at` would change without it, M x C x N.
    */
   async influence(x: ExamplesInput, y: ArrayInput,
-    { at, ...work }: { readonly at?: ExamplesInput | undefined } & WorkOptions = {}
+    given: { readonly at?: ExamplesInput | undefined } & WorkOptions = {}
   ): Promise<
     { readonly mean: Array64, readonly variance: Array64, readonly loss: Array64, readonly change: Array64 | undefined }
   > {
+    const { at, ...work } = optionsObject('influence', given)
     const { mean, variance, loss, change } = await this.core.influence(toExamples(x, 'x'), toTensor(y, 'y'),
-      at === undefined ? {} : { at: toExamples(at, 'at') }, coreWork(work))
+      at === undefined ? {} : { at: toExamples(at, 'at') }, coreWork('influence', work))
     return { mean: toNdArray(mean), variance: toNdArray(variance), loss: toNdArray(loss),
       change: change && toNdArray(change) }
   }
@@ -216,16 +220,21 @@ export class Posterior {
    */
   async inputGradients(x: ExamplesInput,
     work: WorkOptions = {}): Promise<{ mean: Array64, variance: Array64, probabilities: Array64 | undefined }> {
-    const { mean, variance, probabilities } = await this.core.inputGradients(toExamples(x, 'x'), coreWork(work))
+    const { mean, variance, probabilities } = await this.core.inputGradients(toExamples(x, 'x'),
+      coreWork('inputGradients', work))
     return { mean: toNdArray(mean), variance: toNdArray(variance),
       probabilities: probabilities && toNdArray(probabilities) }
   }
 
   /** Outputs and their covariances: N x C x C, or (N C) x (N C) with `joint`. */
   async functionalVariance(x: ExamplesInput,
-    { joint, ...work }: { readonly joint?: boolean | undefined } & WorkOptions = {}
-  ): Promise<{ mean: Array64, covariance: Array64 }> {
-    const { mean, covariance } = await this.core.functionalVariance(toExamples(x, 'x'), { joint }, coreWork(work))
+    given: { readonly joint?: boolean | undefined } & WorkOptions = {}
+  ): Promise<
+    { mean: Array64, covariance: Array64 }
+  > {
+    const { joint, ...work } = optionsObject('functionalVariance', given)
+    const { mean, covariance } = await this.core.functionalVariance(toExamples(x, 'x'), { joint },
+      coreWork('functionalVariance', work))
     return { mean: toNdArray(mean), covariance: toNdArray(covariance) }
   }
 
@@ -233,19 +242,19 @@ export class Posterior {
    * Network, temperature scaling and this posterior side by side on rows that none of them has seen; `outliers` are
    * rows that are no data, without labels: how well is each of them told?
    */
-  compare(x: ExamplesInput, y: ArrayInput,
-    { signal, onProgress, outliers, ...options }: { readonly outliers?: ExamplesInput | undefined } & WorkOptions =
-      {}): Promise<Comparison> {
+  async compare(x: ExamplesInput, y: ArrayInput,
+    given: { readonly outliers?: ExamplesInput | undefined } & WorkOptions = {}): Promise<Comparison> {
+    const { signal, onProgress, outliers, ...options } = optionsObject('compare', given)
     return this.core.compare(toExamples(x, 'x'), toTensor(y, 'y'), { ...options, ...toOutliers(outliers) },
-      coreWork({ signal, onProgress }))
+      coreWork('compare', { signal, onProgress }))
   }
 
   /** What `report` draws, as plain numbers. */
-  figures(x: ExamplesInput, y: ArrayInput,
-    { signal, onProgress, outliers, ...options }: { readonly outliers?: ExamplesInput | undefined } & WorkOptions =
-      {}): Promise<Figures> {
+  async figures(x: ExamplesInput, y: ArrayInput,
+    given: { readonly outliers?: ExamplesInput | undefined } & WorkOptions = {}): Promise<Figures> {
+    const { signal, onProgress, outliers, ...options } = optionsObject('figures', given)
     return this.core.figures(toExamples(x, 'x'), toTensor(y, 'y'), { ...options, ...toOutliers(outliers) },
-      coreWork({ signal, onProgress }))
+      coreWork('figures', { signal, onProgress }))
   }
 
   /**
@@ -253,37 +262,40 @@ export class Posterior {
    * none of them has seen, and pictures. Needs the packages vega, vega-lite and
    * vega-interpreter.
    */
-  async report(x: ExamplesInput, y: ArrayInput, { signal, onProgress, outliers, ...options }:
+  async report(x: ExamplesInput, y: ArrayInput, given:
     & { readonly outliers?: ExamplesInput | undefined }
     & Omit<ReportOptions, 'outliers'>
     & WorkOptions = {}): Promise<string> {
+    const { signal, onProgress, outliers, ...options } = optionsObject('report', given)
     return reportPage(this.core, toExamples(x, 'x'), toTensor(y, 'y'), { ...options, ...toOutliers(outliers) },
-      coreWork({ signal, onProgress }))
+      coreWork('report', { signal, onProgress }))
   }
 
   /** The plain network: logits or means, N x C. */
   async forward(x: ExamplesInput, work: WorkOptions = {}): Promise<Array64> {
-    return toNdArray(await this.core.forward(toExamples(x, 'x'), coreWork(work)))
+    return toNdArray(await this.core.forward(toExamples(x, 'x'), coreWork('forward', work)))
   }
 
   /** Draws of the weights, count x P. */
-  sample(count: number, { seed = this.seed }: { readonly seed?: number | undefined } = {}): Array64 {
-    return toNdArray(this.core.sample(count, { seed }))
+  sample(count: number, options: { readonly seed?: number | undefined } = {}): Array64 {
+    return toNdArray(this.core.sample(count, options))
   }
 
   /** Draws of the raw outputs, count x N x C. */
-  async functionalSamples(x: ExamplesInput, count: number,
-    { signal, onProgress, ...options }: SampleOptions & WorkOptions = {}): Promise<Array64> {
+  async functionalSamples(x: ExamplesInput, count: number, given: SampleOptions & WorkOptions = {}): Promise<Array64> {
+    const { signal, onProgress, ...options } = optionsObject('functionalSamples', given)
     return toNdArray(
-      await this.core.functionalSamples(toExamples(x, 'x'), count, options, coreWork({ signal, onProgress })),
+      await this.core.functionalSamples(toExamples(x, 'x'), count, options,
+        coreWork('functionalSamples', { signal, onProgress })),
     )
   }
 
   /** Draws of predictions: probabilities, or means for regression; count x N x C. */
-  async predictiveSamples(x: ExamplesInput, count: number,
-    { signal, onProgress, ...options }: SampleOptions & WorkOptions = {}): Promise<Array64> {
+  async predictiveSamples(x: ExamplesInput, count: number, given: SampleOptions & WorkOptions = {}): Promise<Array64> {
+    const { signal, onProgress, ...options } = optionsObject('predictiveSamples', given)
     return toNdArray(
-      await this.core.predictiveSamples(toExamples(x, 'x'), count, options, coreWork({ signal, onProgress })),
+      await this.core.predictiveSamples(toExamples(x, 'x'), count, options,
+        coreWork('predictiveSamples', { signal, onProgress })),
     )
   }
 
@@ -294,14 +306,15 @@ export class Posterior {
 
   /** The posterior with the prior (and noise) tuned; `linearized` needs the training data, `grid` held-out examples. */
   async tune(
-    { data, validation, signal, onProgress, ...options }: TuneOptions & WorkOptions & {
+    given: TuneOptions & WorkOptions & {
       readonly data?: ArrayBatch | undefined
       readonly validation?: ArrayBatch | undefined
     } = {},
   ): Promise<Posterior> {
+    const { data, validation, signal, onProgress, ...options } = optionsObject('tune', given)
     const batches = { ...(data === undefined ? {} : { data: toBatch(data) }),
       ...(validation === undefined ? {} : { validation: toBatch(validation) }) }
-    return new Posterior(await this.core.tune(options, batches, coreWork({ signal, onProgress })))
+    return new Posterior(await this.core.tune(options, batches, coreWork('tune', { signal, onProgress })))
   }
 
   /**
@@ -319,13 +332,13 @@ export class Posterior {
    * @returns the paths that were written
    * @throws OptionError, GraphError; ResourceError NOT_WRITTEN
    */
-  async exportTo(path: string,
-    { x, y, card, mlflow, signal, onProgress, ...options }: OnnxExportOptions & WorkOptions & {
-      readonly x?: ExamplesInput | undefined
-      readonly y?: ArrayInput | undefined
-      readonly card?: boolean | undefined
-      readonly mlflow?: boolean | undefined
-    } = {}): Promise<string[]> {
+  async exportTo(path: string, given: OnnxExportOptions & WorkOptions & {
+    readonly x?: ExamplesInput | undefined
+    readonly y?: ArrayInput | undefined
+    readonly card?: boolean | undefined
+    readonly mlflow?: boolean | undefined
+  } = {}): Promise<string[]> {
+    const { x, y, card, mlflow, signal, onProgress, ...options } = optionsObject('exportTo', given)
     const comparison = x === undefined || y === undefined ? undefined : await this.compare(x, y, { signal, onProgress })
     return writeModel(this.core, path, options, { card, mlflow, comparison })
   }
@@ -335,7 +348,7 @@ export class Posterior {
    * @throws ResourceError NOT_WRITTEN; what was at `path` before is still there
    */
   async saveTo(path: string, options: { readonly network?: boolean | undefined } = {}): Promise<void> {
-    await writeWhole(path, this.core.save(options))
+    await writeWhole(path, this.save(options))
   }
 
   toString(): string {
@@ -346,8 +359,25 @@ export class Posterior {
   }
 }
 
-/** The core's form of the options of long work. */
-export function coreWork({ signal, onProgress }: WorkOptions): CoreWork {
+/** What long work takes. */
+const WORK_OPTIONS: readonly (keyof WorkOptions)[] = ['signal', 'onProgress']
+
+/** The core's form of the options of long work. @throws OptionError UNKNOWN_OPTION, BAD_OPTION */
+export function coreWork(what: string, work: WorkOptions): CoreWork {
+  knownOptions(what, work, WORK_OPTIONS)
+  const { signal, onProgress } = work
+  if (signal !== undefined && typeof (signal as Partial<AbortSignal> | null)?.aborted !== 'boolean') {
+    throw new OptionError('BAD_OPTION', `Option signal of ${what} must be an AbortSignal; got ${typeof signal}.`, {
+      option: 'signal',
+      value: typeof signal,
+    })
+  }
+  if (onProgress !== undefined && typeof onProgress !== 'function') {
+    throw new OptionError('BAD_OPTION', `Option onProgress of ${what} must be a function; got ${typeof onProgress}.`, {
+      option: 'onProgress',
+      value: typeof onProgress,
+    })
+  }
   return { ...(signal === undefined ? {} : { signal }),
     ...(onProgress === undefined ? {} : { onProgress: withTimeLeft(onProgress) }) }
 }
@@ -378,8 +408,9 @@ function toOutliers(outliers: ExamplesInput | undefined): { outliers?: Examples 
 }
 
 /** Weights of rows, and what long work accepts, as the core takes them. */
-export function fitWork({ sampleWeight, ...work }: FitWork): CoreFitWork {
-  return { ...coreWork(work), ...weightsOf(sampleWeight) }
+export function fitWork(what: string, options: FitWork): CoreFitWork {
+  const { sampleWeight, ...work } = optionsObject(what, options)
+  return { ...coreWork(what, work), ...weightsOf(sampleWeight) }
 }
 
 /** Weights of rows as the core takes them. */

@@ -3,6 +3,7 @@ import { readFile } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { filesBeside, type NetworkHints, readNetwork as readBytes } from '../adapters/network/index.js'
+import { optionsObject } from '../core/errors/suggest.js'
 import type { Graph } from '../core/graph/graph.js'
 import { type ExternalDataOptions, readFilesBeside } from './files/external-data.js'
 import { READING_FUNCTIONS } from './files/reading-functions.js'
@@ -19,7 +20,7 @@ export type ReadOptions = NetworkHints & ExternalDataOptions
  * const network = await readNetwork('model.onnx')
  */
 export async function readNetwork(source: string | URL | Uint8Array, options: ReadOptions = {}): Promise<Graph> {
-  const { root, maxBytes, ...hints } = options
+  const { root, maxBytes, ...hints } = optionsObject('readNetwork', options)
   const complete = { ...READING_FUNCTIONS, ...hints }
   if (source instanceof Uint8Array) return readBytes(source, complete)
   const path = source instanceof URL ? fileURLToPath(source) : source

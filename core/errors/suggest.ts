@@ -47,11 +47,29 @@ export function oneOf<T extends string>(option: string, value: unknown, allowed:
     ...(suggestion === undefined ? {} : { suggestion }) })
 }
 
+/** The value of an option that is true or false. @throws OptionError BAD_OPTION */
+export function flag(option: string, value: unknown, otherwise: boolean): boolean {
+  if (value === undefined) return otherwise
+  if (typeof value === 'boolean') return value
+  throw new OptionError('BAD_OPTION', `Option ${option} must be true or false; got ${typeof value}.`, { option,
+    value: typeof value })
+}
+
+/** The options, where they are an object. @throws OptionError BAD_OPTION */
+export function optionsObject<T extends object>(what: string, options: T): T {
+  const given: unknown = options
+  if (typeof given === 'object' && given !== null && !Array.isArray(given)) return options
+  throw new OptionError('BAD_OPTION',
+    `The options of ${what} must be an object such as { name: value }; got ${given === null ? 'null' : typeof given}.`,
+    { option: 'options', value: typeof given })
+}
+
 /**
  * Checks that every key of an options object is known.
- * @throws OptionError UNKNOWN_OPTION with the nearest known name.
+ * @throws OptionError UNKNOWN_OPTION with the nearest known name; BAD_OPTION for what is no object
  */
 export function knownOptions(what: string, options: object, known: readonly string[]): void {
+  optionsObject(what, options)
   for (const key of Object.keys(options)) {
     if (known.includes(key)) continue
     const suggestion = nearestWord(key, known)

@@ -4,7 +4,7 @@ import { type Calibration, leftOutSetScores, SET_SCORES, type SetScore } from '.
 import { calibrateSets } from '../conformal/label-sets.js'
 import { calibrateSplit } from '../conformal/split.js'
 import { DataError, OptionError, StateError } from '../errors/errors.js'
-import { knownOptions, oneOf } from '../errors/suggest.js'
+import { flag, knownOptions, oneOf } from '../errors/suggest.js'
 import { hasNumbers } from '../options/likelihood-kinds.js'
 import type { Batch } from '../tensor/batch.js'
 import { exampleCount, type Examples } from '../tensor/examples.js'
@@ -55,7 +55,8 @@ function resolve({ options: { likelihood, seed: own } }: PosteriorState, options
       'Conformal sets are for exclusive classes and intervals for regression; labels of multilabel are neither. ' +
         'Fit each label alone, as binary.', { likelihood })
   }
-  const { score, randomised = false, seed = own } = options
+  const { score, seed = own } = options
+  const randomised = flag('randomised', options.randomised, false)
   if (hasNumbers(likelihood) && (score !== undefined || randomised)) {
     throw new OptionError('BAD_COMBINATION',
       `Option ${score === undefined ? 'randomised' : 'score'} is for classes; intervals are scored by ` +

@@ -1,7 +1,7 @@
 /** @file A fitted Laplace approximation: what it knows, and what can be asked of it. */
 import type { WorkOptions } from '../budget/progress.js'
 import { type CalibrationSummary, summarizeCalibration } from '../conformal/calibration.js'
-import { knownOptions } from '../errors/suggest.js'
+import { flag, knownOptions } from '../errors/suggest.js'
 import { inOwnLayout } from '../likelihood/output-layout.js'
 import { graphDigest } from '../network/digest.js'
 import type { Likelihood, Structure, Subset, TuneMethod } from '../options/words.js'
@@ -205,6 +205,7 @@ export class LaplacePosterior {
    * @throws OptionError BAD_OPTION; NumericalError NOT_POSITIVE_DEFINITE
    */
   logMarginalLikelihood(changes: Pick<PriorChanges, 'priorPrecision' | 'sigmaNoise'> = {}): number {
+    knownOptions('logMarginalLikelihood', changes, ['priorPrecision', 'sigmaNoise'])
     return evidenceOf(this.state, changes)
   }
 
@@ -228,7 +229,9 @@ export class LaplacePosterior {
   }
 
   /** Draws of the weights, count x P. @throws OptionError BAD_OPTION, ResourceError OUT_OF_MEMORY */
-  sample(count: number, { seed = this.seed }: { readonly seed?: number } = {}): Tensor {
+  sample(count: number, options: { readonly seed?: number | undefined } = {}): Tensor {
+    knownOptions('sample', options, ['seed'])
+    const { seed = this.seed } = options
     return weightSamples(this.state.structured, count, seed)
   }
 
@@ -240,7 +243,9 @@ export class LaplacePosterior {
   /** Outputs (N x C) and J P^-1 J': N x C x C, or (N C) x (N C) with `joint`. @throws ShapeError, DataError */
   functionalVariance(x: Examples, options: { readonly joint?: boolean | undefined } = {},
     work: WorkOptions = {}): Promise<{ mean: Tensor, covariance: Tensor }> {
-    return functionalVariance(this.state, this.programs, x, options, work)
+    knownOptions('functionalVariance', options, ['joint'])
+    const joint = flag('joint', options.joint, false)
+    return functionalVariance(this.state, this.programs, x, { joint }, work)
   }
 
   /**
@@ -260,6 +265,7 @@ export class LaplacePosterior {
    */
   influence(x: Examples, y: Tensor, options: { readonly at?: Examples | undefined } = {},
     work: WorkOptions = {}): Promise<Influence> {
+    knownOptions('influence', options, ['at'])
     return influence(this.state, this.programs, x, y, options.at, work)
   }
 
@@ -300,11 +306,13 @@ export class LaplacePosterior {
 
   /** Draws of the raw outputs, count x N x C. @throws ShapeError, DataError, OptionError, CancelledError */
   functionalSamples(x: Examples, count: number, options: SampleOptions = {}, work: WorkOptions = {}): Promise<Tensor> {
+    knownOptions('functionalSamples', options, ['seed', 'predictive'])
     return functionalSamples(this.state, this.programs, x, count, options, work)
   }
 
   /** Draws of predictions, count x N x C: probabilities, or means for regression. @throws as functionalSamples */
   predictiveSamples(x: Examples, count: number, options: SampleOptions = {}, work: WorkOptions = {}): Promise<Tensor> {
+    knownOptions('predictiveSamples', options, ['seed', 'predictive'])
     return predictiveSamples(this.state, this.programs, x, count, options, work)
   }
 
@@ -374,7 +382,9 @@ export class LaplacePosterior {
   }
 
   /** The posterior as bytes, with its network unless told otherwise. */
-  save({ network = true }: { readonly network?: boolean | undefined } = {}): Uint8Array {
+  save(options: { readonly network?: boolean | undefined } = {}): Uint8Array {
+    knownOptions('save', options, ['network'])
+    const network = flag('network', options.network, true)
     return writePosterior(recordOf(this.state, this.digest, network))
   }
 

@@ -2,6 +2,7 @@
 import { type PosteriorCurvature, structureOf } from '../curvature/curvature.js'
 import { fitsSlots } from '../curvature/sizes.js'
 import { OptionError, StateError, UntrustedInputError } from '../errors/errors.js'
+import { knownOptions } from '../errors/suggest.js'
 import type { Graph } from '../graph/graph.js'
 import { noAgreement } from '../likelihood/agreement.js'
 import { likelihoodModel } from '../likelihood/registry.js'
@@ -28,6 +29,7 @@ import { savedSubset, unscaledLastLayer } from './last-layer-network.js'
  */
 export function loadPosterior(bytes: Uint8Array, options: { readonly network?: Graph | undefined } = {},
   runtime: Runtime = {}): LaplacePosterior {
+  knownOptions('loadPosterior', options, ['network'])
   const saved = readPosterior(bytes)
   const given = resolveOptions(saved.options)
   const graph = networkOf(saved, options.network, given)

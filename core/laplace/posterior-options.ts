@@ -3,7 +3,7 @@ import type { SetScore } from '../conformal/calibration.js'
 import { OptionError } from '../errors/errors.js'
 import { shown } from '../errors/shown.js'
 import type { PosteriorSettings } from '../options/hyperparameters.js'
-import { numbers } from '../options/laplace-options.js'
+import { number, numbers } from '../options/laplace-options.js'
 import type { Link, Predictive, PriorStructure, TuneMethod } from '../options/words.js'
 import type { Examples } from '../tensor/examples.js'
 import type { AdamSchedule } from '../tuning/adam.js'
@@ -93,8 +93,8 @@ export function settingsFrom(changes: PriorChanges): Partial<PosteriorSettings> 
   return {
     ...(priorPrecision === undefined ? {} : { priorPrecision: numbers('priorPrecision', priorPrecision) }),
     ...(priorMean === undefined ? {} : { priorMean: numbers('priorMean', priorMean) }),
-    ...(sigmaNoise === undefined ? {} : { sigmaNoise }),
-    ...(temperature === undefined ? {} : { temperature }),
+    ...(sigmaNoise === undefined ? {} : { sigmaNoise: number('sigmaNoise', sigmaNoise) }),
+    ...(temperature === undefined ? {} : { temperature: number('temperature', temperature) }),
   }
 }
 

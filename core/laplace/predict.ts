@@ -1,7 +1,7 @@
 /** @file From the options of a prediction to the prediction. */
 import type { WorkOptions } from '../budget/progress.js'
 import { OptionError } from '../errors/errors.js'
-import { knownOptions, oneOf } from '../errors/suggest.js'
+import { flag, knownOptions, oneOf } from '../errors/suggest.js'
 import { likelihoodModel } from '../likelihood/registry.js'
 import { hasLogits } from '../options/likelihood-kinds.js'
 import { LINKS, type Predictive, PREDICTIVES } from '../options/words.js'
@@ -41,9 +41,9 @@ export async function predictTerms(state: PosteriorState, programs: InputProgram
     noiseCovariance: state.options.noiseCovariance,
     seed: seedNumber(options.seed ?? state.options.seed),
     samples: options.samples === undefined ? undefined : wholeCount('samples', options.samples),
-    joint: options.joint === true,
-    covariance: options.covariance === true,
-    uncertainty: options.uncertainty !== false,
+    joint: flag('joint', options.joint, false),
+    covariance: flag('covariance', options.covariance, false),
+    uncertainty: flag('uncertainty', options.uncertainty, true),
   }
   const context = predictionContext(state, programs, x, sentence => {
     notes.push(sentence)
@@ -79,7 +79,7 @@ function intervalRequest({ conformal, choice, options: { likelihood } }: Posteri
     quantiles: probabilities === undefined
       ? undefined
       : Float64Array.from(probabilities, p => openProbability('quantiles', p)),
-    noise: noise !== false,
+    noise: flag('noise', noise, true),
     calibration: predictive === 'glm' ? conformal : undefined,
     likelihood: likelihoodModel(likelihood),
   }

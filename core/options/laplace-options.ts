@@ -555,7 +555,8 @@ export function numbers(option: string, value: unknown): number | Float64Array {
   throw new OptionError('BAD_OPTION', `Option ${option} must be a number or a list of numbers.`, { option })
 }
 
-function number(option: string, value: unknown): number {
+/** The value of an option that is one number. @throws OptionError BAD_OPTION */
+export function number(option: string, value: unknown): number {
   if (typeof value === 'number') return value
   throw new OptionError('BAD_OPTION', `Option ${option} must be a number; got ${typeof value}.`, { option })
 }
