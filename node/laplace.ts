@@ -95,14 +95,14 @@ function withOwnLikelihood(network: Graph, options: OwnOptions): LaplaceFit {
         })
       }
       const { roots, ...batch } = await labelled(x as ExamplesInput, y)
-      return new Posterior(await core(roots).fit(batch.x, batch.y, fitWork(work)))
+      return new Posterior(await core(roots).fit(batch.x, batch.y, fitWork('fit', work)))
     },
     fitPartial: async (x, y, work = {}) => {
       const { roots, ...batch } = await labelled(x, y)
-      return core(roots).fitPartial(batch.x, batch.y, fitWork(work))
+      return core(roots).fitPartial(batch.x, batch.y, fitWork('fitPartial', work))
     },
     fitMerged: async (partial, _data, work = {}) =>
-      new Posterior(await core().fitMerged(partial, undefined, coreWork(work))),
+      new Posterior(await core().fitMerged(partial, undefined, coreWork('fitMerged', work))),
   }
 }
 

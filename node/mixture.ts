@@ -1,4 +1,5 @@
 /** @file A mixture of posteriors at the public border: arrays in, ndarrays out. */
+import { optionsObject } from '../core/errors/suggest.js'
 import { Mixture as CoreMixture, type MixtureOptions } from '../core/laplace/posterior-mixture.js'
 import type { Likelihood } from '../core/options/words.js'
 import { type ExamplesInput, toExamples } from './arrays.js'
@@ -30,9 +31,10 @@ export class Mixture {
   }
 
   /** Moments and probabilities of the mixture; see the core's `Mixture`. */
-  async predict(x: ExamplesInput, { signal, onProgress, ...options }: MixtureOptions & WorkOptions = {}): Promise<
-    Prediction
-  > {
-    return ndarraysOf(await this.core.predict(toExamples(x, 'x'), options, coreWork({ signal, onProgress })))
+  async predict(x: ExamplesInput, given: MixtureOptions & WorkOptions = {}): Promise<Prediction> {
+    const { signal, onProgress, ...options } = optionsObject('predict', given)
+    return ndarraysOf(
+      await this.core.predict(toExamples(x, 'x'), options, coreWork('predict', { signal, onProgress })),
+    )
   }
 }

@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs'
 import t from 'tap'
 import { LaplaceError } from '../../core/errors/errors.js'
 import * as library from '../../index.js'
-import { laplace, loadPosterior, Posterior, readNetwork } from '../../index.js'
+import { laplace, loadPosterior, Mixture, Posterior, readNetwork } from '../../index.js'
 
 const iris = new URL('../fixtures/cases/tabular-iris/model.onnx', import.meta.url)
 const x = Array.from({ length: 30 }, (_, i) => [5 + i % 3, 3, 1 + i % 4, 0.2 * (i % 5)])
@@ -32,6 +32,7 @@ async function calls(): Promise<{ functions: Map<string, Call>, methods: Map<str
     ]),
     methods: new Map<string, Call>([
       ['logMarginalLikelihood', options => posterior.logMarginalLikelihood(options)],
+      ['Mixture.predict', options => new Mixture([posterior, posterior]).predict(x, options)],
       ['save', options => posterior.save(options)],
       ['saveTo', options => posterior.saveTo(`${t.testdir({})}/p`, options)],
       ['withPrior', options => posterior.withPrior(options)],
@@ -62,7 +63,7 @@ const PLAIN = ['auroc', 'memoryTable', 'mergePartialFits', 'mergePartials', 'met
 const PLAIN_METHODS = ['constructor', 'marginals', 'posteriorVariance', 'posteriorCovariance', 'summary', 'logProb',
   'toString']
 /** Classes, and functions whose options have tests of their own. */
-const OTHERS = ['LaplaceError', 'Posterior', 'arrowBatches', 'predictBatches']
+const OTHERS = ['LaplaceError', 'Posterior', 'Mixture', 'arrowBatches', 'predictBatches']
 
 t.test('58 the audit knows every export and every method', async t => {
   const { functions, methods } = await calls()
