@@ -1,4 +1,4 @@
-/** @file 58: every function of the package that takes options refuses unknown names, wrong types and what is no object. */
+/** @file 58: every function with options refuses unknown names, values of another type, and what is no object. */
 import { readFileSync } from 'node:fs'
 import t from 'tap'
 import { LaplaceError } from '../../core/errors/errors.js'
