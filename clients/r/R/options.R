@@ -28,7 +28,9 @@ SYNONYMS <- list(
   structure = c(gp = "functional"), prior_structure = c(diag = "diagonal"), tune = c(gridsearch = "grid")
 )
 
-LIKELIHOODS <- c("classification", "binary", "multilabel", "regression", "heteroscedastic", "poisson", "reward_modeling")
+LIKELIHOODS <- c(
+  "classification", "binary", "multilabel", "regression", "heteroscedastic", "poisson", "reward_modeling"
+)
 
 #' Whether the targets are numbers: predictions then have means and variances, and no probabilities.
 #' @noRd
