@@ -2,8 +2,8 @@
 import { oneOf } from '../../core/errors/suggest.js'
 import type { LaplaceOptions } from '../../core/options/laplace-options.js'
 import type { SubnetworkChoice } from '../../core/options/parameter-choice.js'
-import { BLOCKS, CALIBRATIONS, CURVATURES, ENGINES, KFAC_APPROXIMATIONS, NAMED_LIKELIHOODS, PRECISIONS,
-  PRIOR_STRUCTURES, STRUCTURES, SUBSET_CHOICES, TUNE_METHODS } from '../../core/options/words.js'
+import { BLOCKS, CALIBRATIONS, CURVATURES, ENGINES, KFAC_APPROXIMATIONS, PRECISIONS, PRIOR_STRUCTURES, ROW_LIKELIHOODS,
+  STRUCTURES, SUBSET_CHOICES, TUNE_METHODS } from '../../core/options/words.js'
 import { type Arguments, UsageError } from './arguments.js'
 import { CHOICE_OPTIONS } from './network-options.js'
 import type { OptionTable } from './option-table.js'
@@ -12,7 +12,7 @@ const words = (list: readonly string[]): string => list.join(' | ')
 
 /** The options of `laplace`, as flags: their names in the Node interface follow from these. */
 export const LAPLACE_OPTIONS: OptionTable = {
-  likelihood: { type: 'string', value: 'NAME', required: true, help: words(NAMED_LIKELIHOODS) },
+  likelihood: { type: 'string', value: 'NAME', required: true, help: words(ROW_LIKELIHOODS) },
   subset: { type: 'string', value: 'NAME', help: words(SUBSET_CHOICES) },
   subnetwork: { type: 'string', value: 'WHICH',
     help: 'its parameters: numbers and ranges (0-5,9), names of tensors or modules, magnitude:COUNT or random:COUNT' },
@@ -64,7 +64,7 @@ const NUMBERS: readonly string[] = ['class-axis', 'draws', 'rank', 'n-subset', '
  * @throws UsageError for what is no number, OptionError for an unknown likelihood
  */
 export function laplaceOptions(args: Arguments): LaplaceOptions {
-  const likelihood = oneOf('likelihood', args.required('likelihood'), NAMED_LIKELIHOODS)
+  const likelihood = oneOf('likelihood', args.required('likelihood'), ROW_LIKELIHOODS)
   const given = Object.keys(LAPLACE_OPTIONS).filter(flag => args.text(flag) !== undefined)
   const value = (
     flag: string,

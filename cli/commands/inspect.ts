@@ -8,7 +8,7 @@ import { type Graph, isBatch } from '../../core/graph/graph.js'
 import { laplace } from '../../core/laplace/laplace.js'
 import { memoryTable, type NetworkSummary, summarizeNetwork } from '../../core/laplace/network-summary.js'
 import type { NetworkChoice } from '../../core/network/network.js'
-import { type Likelihood, NAMED_LIKELIHOODS, type Subset, WHOLE_SUBSETS } from '../../core/options/words.js'
+import { type Likelihood, ROW_LIKELIHOODS, type Subset, WHOLE_SUBSETS } from '../../core/options/words.js'
 import { sortNodes } from '../../core/passes/fold.js'
 import { inferTypes } from '../../core/passes/infer.js'
 import { formatShape } from '../../core/tensor/tensor.js'
@@ -29,7 +29,7 @@ export const inspect: Command = {
   positionals: ['MODEL'],
   options: {
     likelihood: { type: 'string', value: 'NAME',
-      help: `${NAMED_LIKELIHOODS.join(' | ')}: whether the network suits it, and the sizes for it` },
+      help: `${ROW_LIKELIHOODS.join(' | ')}: whether the network suits it, and the sizes for it` },
     graph: { type: 'boolean', help: 'the whole picture of the network, however many nodes it has' },
     rows: { type: 'string', value: 'N', help: 'also what fits to so many rows will take: memory and time' },
     ...CHOICE_OPTIONS,
@@ -39,7 +39,7 @@ export const inspect: Command = {
   run: async (args, terminal) => {
     const [path] = args.positionals
     const name = args.text('likelihood')
-    const likelihood = name === undefined ? undefined : oneOf('likelihood', name, NAMED_LIKELIHOODS)
+    const likelihood = name === undefined ? undefined : oneOf('likelihood', name, ROW_LIKELIHOODS)
     const description = await describeNetworkFile(path, args)
     // Reading it then fails with that problem.
     if (description.problem !== undefined) {
@@ -106,10 +106,10 @@ function forecastsOf(graph: Graph, likelihood: Likelihood, choice: NetworkChoice
 }
 
 function costsOf(graph: Graph, wanted: Likelihood | undefined, choice: NetworkChoice, rows?: number): Costs {
-  const likelihoods = NAMED_LIKELIHOODS.filter(likelihood =>
+  const likelihoods = ROW_LIKELIHOODS.filter(likelihood =>
     WHOLE_SUBSETS.some(subset => obstacle(graph, likelihood, subset, choice) === undefined)
   )
-  const likelihood = wanted ?? likelihoods[0] ?? NAMED_LIKELIHOODS[0]
+  const likelihood = wanted ?? likelihoods[0] ?? ROW_LIKELIHOODS[0]
   const unavailable = WHOLE_SUBSETS.flatMap(subset => {
     const reason = obstacle(graph, likelihood, subset, choice)
     return reason === undefined ? [] : [{ subset, reason }]

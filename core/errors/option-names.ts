@@ -69,6 +69,9 @@ export const OPTION_NAMES: Readonly<Record<string, OptionName>> = {
   // What is asked of a posterior.
   level: { ...alike('level'), python: 'alpha' },
   quantiles: { python: 'quantiles', r: 'probs' },
+  // How long work is followed in Node; elsewhere a callback, or Ctrl-C, does it.
+  onProgress: {},
+  signal: {},
   // What advice names.
   fitMerged: { python: 'fit_merged' },
 }

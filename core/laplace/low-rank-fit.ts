@@ -57,8 +57,11 @@ function fewestRows({ network }: Evaluator): number {
 }
 
 /** The work and memory of the linear model on `rows` rows. */
-function costOf(evaluator: Evaluator, rank: number, rows: number, mostRank: number): Omit<LinearForecast, 'sample'> {
+function costOf(evaluator: Evaluator, { likelihood, memoryLimit }: ResolvedOptions,
+  rows: number): Omit<LinearForecast, 'sample'> {
   const { slots, linears } = evaluator
+  const rank = rankOfExample(evaluator, likelihood)
+  const kept = mostRank(evaluator, likelihood, memoryLimit)
   const size = parameterCount(slots)
   const each = outputsOfExample(evaluator)
   const terms = termsOf(evaluator.network)
@@ -77,7 +80,7 @@ function costOf(evaluator: Evaluator, rank: number, rows: number, mostRank: numb
   const eigen = EIGEN_WORK * unknowns ** 3
   const covariances = (plain && inWeights ? unknowns ** 3 : 0)
     + (inWeights ? rows * size * size * (plain ? 0.5 : each) : outputs * unknowns ** 2 / 2)
-  const factor = Math.min(unknowns, mostRank) * rows * (size + each * size / 10)
+  const factor = Math.min(unknowns, kept) * rows * (size + each * size / 10)
   // The positions of an example are left out together.
   const together = terms === 1 ? 0 : rows * each * each * (each + rank)
   const products = PRODUCTS * (inWeights ?
@@ -89,8 +92,8 @@ function costOf(evaluator: Evaluator, rank: number, rows: number, mostRank: numb
     // Of several positions an example's roots and covariances are matrices of all of them.
     bytes: 8 * (2 * rows * factors + (terms === 1 ? 0 : 2 * rows * each * (each + rank))
       + (inWeights ? 5 * size * size : 2 * outputs * outputs + 5 * unknowns ** 2)
-      + 2 * Math.min(unknowns, mostRank) * size),
-    passing: inWeights ? passingBytes(8 * unknowns ** 2) : 0,
+      + 2 * Math.min(unknowns, kept) * size),
+    passing: passingBytes(likelihood, unknowns, rows * size, inWeights),
   }
 }
 
@@ -99,8 +102,16 @@ const PASSING_BYTES = 120 << 20
 /** Matrices of that size that a fit makes. */
 const PASSING_MATRICES = 20
 
-function passingBytes(matrix: number): number {
-  return OTHER_THREAD_BYTES + matrix + Math.min(PASSING_BYTES, PASSING_MATRICES * matrix)
+/** A regression solves the network with shuffled weights as well, and for each output; measured. */
+const SHUFFLED_TOO = 1.3
+
+/** @param ofRows numbers of a matrix with a row of weights for every example */
+function passingBytes(likelihood: Likelihood, unknowns: number, ofRows: number, inWeights: boolean): number {
+  const matrix = 8 * unknowns ** 2
+  const passing = (each: number): number =>
+    OTHER_THREAD_BYTES + matrix + Math.min(PASSING_BYTES, PASSING_MATRICES * each)
+  if (likelihood === 'regression') return SHUFFLED_TOO * passing(2 * Math.max(matrix, 8 * ofRows))
+  return inWeights ? passing(Math.max(matrix, 2 * ofRows)) : OTHER_THREAD_BYTES
 }
 
 /** Outputs of one example, at all of its positions. */
@@ -131,13 +142,15 @@ function factorsOf(linears: Evaluator['linears'], outputs: number): number {
 }
 
 /** The most rows that are affordable, and what they cost; undefined when too few are. */
-export function forecastLinearModel(evaluator: Evaluator, { likelihood, memoryLimit }: ResolvedOptions,
-  examples: number): LinearForecast | undefined {
+export function forecastLinearModel(evaluator: Evaluator, options: ResolvedOptions, examples: number):
+  | LinearForecast
+  | undefined {
+  const { likelihood, memoryLimit } = options
   const rank = rankOfExample(evaluator, likelihood)
   const size = parameterCount(evaluator.slots)
   let sample = size <= MOST_UNKNOWNS ? examples : Math.min(examples, Math.floor(MOST_UNKNOWNS / rank))
   while (sample >= Math.min(examples, fewestRows(evaluator))) {
-    const cost = costOf(evaluator, rank, sample, mostRank(evaluator, likelihood, memoryLimit))
+    const cost = costOf(evaluator, options, sample)
     if (cost.seconds <= MOST_SECONDS && cost.bytes <= memoryLimit / 2) return { sample, ...cost }
     sample = Math.floor(sample * 0.7)
   }
@@ -149,9 +162,7 @@ export function forecastWholeFit(evaluator: Evaluator, options: ResolvedOptions,
   forecast: LinearForecast): Need {
   const { rows, allRows } = planLinearFit(evaluator, options, examples, forecast.sample)
   if (allRows === undefined) return forecast
-  const { likelihood, memoryLimit } = options
-  const exact = costOf(evaluator, rankOfExample(evaluator, likelihood), rows,
-    mostRank(evaluator, likelihood, memoryLimit))
+  const exact = costOf(evaluator, options, rows)
   return { seconds: exact.seconds + allRows.seconds, bytes: exact.bytes + allRows.bytes }
 }
 
@@ -243,10 +254,8 @@ function choiceOf(fit: LinearFit, options: ResolvedOptions, examples: number): C
 
 /** Why the linear model is left, or an error where it was demanded. */
 export function tooLarge(evaluator: Evaluator, options: ResolvedOptions, examples: number): string {
-  const rank = rankOfExample(evaluator, options.likelihood)
   const least = Math.min(examples, fewestRows(evaluator))
-  const { seconds, bytes } = costOf(evaluator, rank, least,
-    mostRank(evaluator, options.likelihood, options.memoryLimit))
+  const { seconds, bytes } = costOf(evaluator, options, least)
   const needs = `already for ${least} rows about ${formatBytes(bytes)} and `
     + `${Math.ceil(seconds)} seconds`
   if (options.linearModel === 'required') {

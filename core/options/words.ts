@@ -8,11 +8,13 @@ import type { Precision } from '../tensor/tensor.js'
 export const LOGIT_LIKELIHOODS = ['classification', 'binary', 'multilabel'] as const
 /** Likelihoods of numbers. */
 export const NUMBER_LIKELIHOODS = ['regression', 'heteroscedastic', 'poisson'] as const
+/** Likelihoods of tables, where a row has its own label. */
+export const ROW_LIKELIHOODS = [...LOGIT_LIKELIHOODS, ...NUMBER_LIKELIHOODS] as const
 /**
  * What the outputs are: logits of exclusive classes, of one label, of independent labels; means; means and logarithms
  * of variances; logarithms of rates; rewards, learnt from pairs of which one was preferred.
  */
-export const NAMED_LIKELIHOODS = [...LOGIT_LIKELIHOODS, ...NUMBER_LIKELIHOODS, 'reward_modeling'] as const
+export const NAMED_LIKELIHOODS = [...ROW_LIKELIHOODS, 'reward_modeling'] as const
 /** With that of the user's own functions. */
 export const LIKELIHOODS = [...NAMED_LIKELIHOODS, 'custom'] as const
 /** Which weights are uncertain, where it takes no more to say it. */

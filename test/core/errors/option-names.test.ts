@@ -50,7 +50,7 @@ const FUNCTIONS = new Set(['fitBegin', 'fitBatch', 'fitEnd', 'fitPartial', 'leav
   'readFlux', 'readKeras', 'readNetwork', 'readSafetensorsTensors'])
 
 /** Options of functions that only programs for Node call. */
-const NODE_ALONE = new Set(['inflate'])
+const NODE_ALONE = new Set(['inflate', 'onProgress', 'signal'])
 
 const texts = messages()
 
@@ -85,8 +85,8 @@ t.test('in Node the names are those of options', async t => {
     (error as LaplaceError).data['allowed'] as string[]
   ) as string[]
   const known = new Set<string>([...allowed(() => resolveOptions(unknown)), ...hints, ...PREDICT_OPTIONS,
-    ...CONFORMAL_OPTIONS, ...TUNE_OPTIONS, 'externalData', 'network', 'fitMerged', 'sampleWeight',
-    ...ONNX_EXPORT_OPTIONS])
+    ...CONFORMAL_OPTIONS, ...TUNE_OPTIONS, 'externalData', 'network', 'fitMerged', 'sampleWeight', 'signal',
+    'onProgress', ...ONNX_EXPORT_OPTIONS])
   t.same(Object.keys(OPTION_NAMES).filter(name => !known.has(name)), [])
 })
 
