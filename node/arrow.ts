@@ -87,7 +87,7 @@ export interface PredictedBatch<B extends ArrowBatch> {
  * @throws OptionError, DataError as `arrowBatches`; ShapeError, DataError, CancelledError as `predict`
  * @example
  * for await (const { batch, columns } of predictBatches(posterior, reader, { label: 'y', level: 0.9 })) {
- *   writer.write(tableFromArrays({ id: batch.getChild('id').toArray(), ...columns }))
+ *   console.log(`${batch.numRows} rows`, columns['mean'], columns['lower'], columns['upper'])
  * }
  */
 export async function* predictBatches<B extends ArrowBatch>(posterior: Posterior,

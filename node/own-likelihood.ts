@@ -16,10 +16,10 @@ import { nodeRuntime } from './runtime/runtime.js'
  * the network's outputs alone, so that predictions are means and variances of the outputs.
  * @example
  * // A Cauchy likelihood of one output, with its Fisher information 1/2 as Lambda.
- * const cauchy = {
- *   loss: (f, y) => y.map((t, n) => Math.log(Math.PI * (1 + (f.get(n, 0) - t) ** 2))),
- *   residual: (f, y) => y.map((t, n) => [2 * (f.get(n, 0) - t) / (1 + (f.get(n, 0) - t) ** 2)]),
- *   root: (f, y) => y.map(() => [[Math.SQRT1_2]]),
+ * const cauchy: OwnLikelihood = {
+ *   loss: (f, y: number[]) => y.map((t, n) => Math.log(Math.PI * (1 + (f.get(n, 0) - t) ** 2))),
+ *   residual: (f, y: number[]) => y.map((t, n) => [2 * (f.get(n, 0) - t) / (1 + (f.get(n, 0) - t) ** 2)]),
+ *   root: (f, y: number[]) => y.map(() => [[Math.SQRT1_2]]),
  * }
  */
 export interface OwnLikelihood {

@@ -16,8 +16,11 @@ interface Example {
 }
 
 /** What examples may use without saying where it comes from; their file's own exports come on top. */
-const PRELUDE = `
-import type { Tensor as $Tensor, Graph as $Graph, LaplacePosterior as $Posterior } from '${root}core/index.js'
+const prelude = (file: string): string => `
+import type { Tensor as $Tensor, Graph as $Graph } from '${root}core/index.js'
+import type { ${file.startsWith('node/') ? 'Posterior' : 'LaplacePosterior'} as $Posterior } from '${
+  root + (file.startsWith('node/') ? 'node/posterior.js' : 'core/index.js')
+}'
 declare const network: $Graph, posterior: $Posterior, bytes: Uint8Array
 declare const x: $Tensor & { [index: number]: number }, y: $Tensor & { [index: number]: number }
 declare const w0: $Tensor, w1: $Tensor, b0: $Tensor, b1: $Tensor, fit: { wts: Float64Array }
@@ -32,6 +35,8 @@ const BESIDE: Record<string, string> = {
   'core/metrics/index.ts': `import { float64 } from '${root}core/tensor/tensor.js'`,
   'node/arrow.ts': `import { laplace } from '${root}index.js'
 declare const reader: AsyncIterable<import('${root}node/arrow.js').ArrowBatch>`,
+  'node/mixture.ts': `declare const another: import('${root}node/posterior.js').Posterior`,
+  'node/own-likelihood.ts': `import { type OwnLikelihood } from '${root}node/own-likelihood.js'`,
   'node/files/external-data.ts': `import { readOnnx } from '${root}adapters/onnx/index.js'`,
 }
 
@@ -53,7 +58,7 @@ function examplesOf(file: string): Example[] {
     const body = code.replace(/^import .* from 'polylaplace'$/gm, '')
     const own = code === body ? imports : `import { laplace } from '${root}index.js'`
     return { file, line: text.slice(0, match.index).split('\n').length, code,
-      module: `${own}${PRELUDE}{\n${body}}\nexport {}\n` }
+      module: `${own}${prelude(file)}{\n${body}}\nexport {}\n` }
   })
 }
 
