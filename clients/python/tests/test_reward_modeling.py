@@ -41,11 +41,3 @@ def test_rewards_of_pairs() -> None:
     la.optimize_prior_precision(method="marglik")
     with pytest.raises(OptionError, match="Scores"):
         la.compare(X, Y)
-
-
-def test_a_torch_module_takes_single_rows() -> None:
-    torch = pytest.importorskip("torch")
-    model = torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.Tanh(), torch.nn.Linear(4, 1)).double()
-    la = Laplace(model, "reward_modeling", "all", "kron", prior_precision=2.0).fit(PAIRS, Y)
-    mean, _ = la(PAIRS[:, 1])
-    np.testing.assert_allclose(mean, model(torch.from_numpy(PAIRS[:, 1])).detach().numpy(), rtol=1e-6)
