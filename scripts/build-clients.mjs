@@ -61,6 +61,20 @@ const COMPRESS_HDF5 = {
   },
 }
 
+/** The kernels' machine code, compressed too: every thread that multiplies has its own copy of it. */
+const COMPRESS_KERNELS = {
+  name: 'compress-kernels',
+  setup: ({ onLoad }) => {
+    onLoad({ filter: /core[\\/]kernels[\\/]generated[\\/].*\.ts$/ }, async ({ path }) => {
+      const [, bytes] = /bytes = '([^']+)'/.exec(await readFile(path, 'utf8')) ?? []
+      if (bytes === undefined) throw new Error(`${path} holds its machine code in another way than expected.`)
+      const code = brotliCompressSync(Buffer.from(bytes, 'base64')).toString('base64')
+      return { contents: `import { brotliDecompressSync } from 'node:zlib'
+        export const bytes = brotliDecompressSync(Buffer.from('${code}', 'base64')).toString('base64')`, loader: 'js' }
+    })
+  },
+}
+
 /**
  * What every compute thread loads in few files: loading one takes a millisecond or two. esbuild makes a file of what
  * the same modules reach; so the modules that are loaded later are made to reach all that is there by then. It says
@@ -140,7 +154,7 @@ async function bundle(entries, { define = {}, splitting = false, plugins = [] } 
     charset: 'utf8',
     external: [...EXTERNAL, './worker.mjs'],
     alias: ALIAS,
-    plugins: [BUNDLE_LINEAR_SOLVE, COMPRESS_HDF5, SHORTEN_DRAWING, ...plugins],
+    plugins: [BUNDLE_LINEAR_SOLVE, COMPRESS_HDF5, COMPRESS_KERNELS, SHORTEN_DRAWING, ...plugins],
     define,
     minifySyntax: true,
     minifyWhitespace: true,
