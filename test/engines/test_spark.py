@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -24,26 +25,35 @@ from conftest import (
     once,
     posterior,
 )
-from polylaplace import DataError, LaplaceWarning, Progress
+from polylaplace import DataError, LaplaceWarning, NodeNotFoundError, Progress
 from polylaplace.distributed import fit_batches, fit_spark, predict_spark
 from pyspark.sql import SparkSession
 
 
-@pytest.fixture(scope="module")
-def spark() -> Iterator[SparkSession]:
+@contextmanager
+def session_of(executors: int, **environment: str) -> Iterator[SparkSession]:
+    """A session whose executors are processes of their own, with these variables."""
     os.environ.setdefault("SPARK_HOME", str(Path(pyspark.__file__).parent))
     os.environ["PYSPARK_PYTHON"] = sys.executable
-    session = (
-        SparkSession.builder.master("local-cluster[2,1,1024]")
+    builder = (
+        SparkSession.builder.master(f"local-cluster[{executors},1,1024]")
         .config("spark.ui.enabled", "false")
         .config("spark.executor.memory", "512m")
         .config("spark.sql.shuffle.partitions", "4")
         .config("spark.executorEnv.PYTHONPATH", os.pathsep.join(path for path in sys.path if path))
-        .getOrCreate()
     )
+    for name, value in environment.items():
+        builder = builder.config(f"spark.executorEnv.{name}", value)
+    session = builder.getOrCreate()
     session.sparkContext.setLogLevel("OFF")
     yield session
     session.stop()
+
+
+@pytest.fixture(scope="module")
+def spark() -> Iterator[SparkSession]:
+    with session_of(2) as session:
+        yield session
 
 
 def table(spark: SparkSession, likelihood: str, partitions: int = 5) -> Any:
@@ -130,3 +140,12 @@ def test_a_sample_of_rows_is_that_of_one_machine(spark: SparkSession) -> None:
         with pytest.warns(LaplaceWarning, match=r"100 of the 203 rows, drawn by the seed"):
             fits.append(fit(posterior("classification"), source, label="y", tune="auto", sample_bytes=4000))
     check_same(*fits, x)
+
+
+def test_executors_without_node_are_refused_before_the_rows(spark: SparkSession) -> None:
+    # One context a process: this test is the last.
+    spark.stop()
+    with session_of(1, POLYLAPLACE_NODE="/nowhere/node") as session:
+        rows = table(session, "classification", 2)
+        with pytest.raises(NodeNotFoundError, match=r"On worker .*nowhere"):
+            fit_spark(posterior("classification"), rows, label="y")
