@@ -16,12 +16,13 @@ export async function loadOnnxRuntime(): Promise<unknown> {
   }
 }
 
-/** Whether there is one, as far as can be told without loading it. */
+/** Whether there is one where `loadOnnxRuntime` looks, as far as can be told without loading it. */
 export function hasOnnxRuntime(): boolean {
-  const { resolve: find } = requireOf(import.meta.url)
-  return [process.env['POLYLAPLACE_ORT'] ?? '', 'onnxruntime-node', globalPackage()].some(place => {
+  const named = process.env['POLYLAPLACE_ORT']
+  const places = named !== undefined && named !== '' ? [resolve(named)] : ['onnxruntime-node', globalPackage()]
+  return places.some(place => {
     try {
-      return place !== '' && find(place === 'onnxruntime-node' ? place : resolve(place)) !== ''
+      return requireOf(import.meta.url).resolve(place) !== ''
     } catch {
       return false
     }
