@@ -1,5 +1,5 @@
 /** @file Jacobians written out from their factors, and the grouping of the factors that share a parameter. */
-import { gemm, type RealArray } from '../kernels/linear-algebra.js'
+import { gemm, type RealArray, zerosLike } from '../kernels/linear-algebra.js'
 import type { ParameterSlot } from '../network/parameter-slot.js'
 import type { DirectFactor, FactoredJacobian, LinearFactor } from '../programs/factored-jacobian.js'
 
@@ -206,7 +206,7 @@ export function termJacobian({ seeds, examples, factors }: FactoredJacobian, ter
   const repeated = (values: RealArray): RealArray => {
     const width = values.length / examples
     const length = values.length * terms
-    const result = values instanceof Float32Array ? new Float32Array(length) : new Float64Array(length)
+    const result = zerosLike(values, length)
     for (let n = 0; n < examples; n++) {
       for (let t = 0; t < terms; t++) result.set(values.subarray(n * width, (n + 1) * width), (n * terms + t) * width)
     }
@@ -227,7 +227,7 @@ export function joinJacobians(parts: readonly FactoredJacobian[]): FactoredJacob
   const examples = parts.reduce((sum, part) => sum + part.examples, 0)
   const join = (arrays: readonly RealArray[], leading: number): RealArray => {
     const length = arrays.reduce((sum, values) => sum + values.length, 0)
-    const result = arrays[0] instanceof Float32Array ? new Float32Array(length) : new Float64Array(length)
+    const result = zerosLike(arrays[0], length)
     const width = length / (leading * examples)
     for (let k = 0, at = 0; k < leading; k++) {
       arrays.forEach((values, i) => {

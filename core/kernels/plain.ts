@@ -6,6 +6,11 @@
 /** Storage of a real matrix, row-major. */
 export type RealArray = Float32Array | Float64Array
 
+/** Zeros of the same precision. */
+export function zerosLike(values: RealArray, length: number): RealArray {
+  return values instanceof Float32Array ? new Float32Array(length) : new Float64Array(length)
+}
+
 /** C = alpha op(A) op(B) + beta C, where op(A) is m x k, op(B) is k x n; matrices are row-major without gaps. */
 export function gemm(transA: boolean, transB: boolean, m: number, n: number, k: number, alpha: number, a: RealArray,
   b: RealArray, beta: number, c: RealArray): void {

@@ -1,5 +1,5 @@
 /** @file Categorical likelihood with a softmax link: Lambda = diag(p) - p p'. */
-import { packedLength, type RealArray, syrk } from '../kernels/linear-algebra.js'
+import { packedLength, type RealArray, syrk, zerosLike } from '../kernels/linear-algebra.js'
 import type { RandomGenerator } from '../tensor/random.js'
 import type { LikelihoodModel } from './likelihood.js'
 import { logSumExp, softmax } from './softmax.js'
@@ -47,7 +47,7 @@ function residual(f: RealArray, y: Float64Array, examples: number, outputs: numb
 function hessianPairs(f: RealArray, examples: number, outputs: number): RealArray {
   const p = softmax(f, examples, outputs)
   const length = examples * packedLength(outputs)
-  const pairs = f instanceof Float32Array ? new Float32Array(length) : new Float64Array(length)
+  const pairs = zerosLike(f, length)
   for (let row = 0, at = 0; row < p.length; row += outputs) {
     for (let c = 0; c < outputs; c++) {
       pairs[at++] = p[row + c] * complement(p, row, outputs, c)
@@ -84,7 +84,7 @@ function hessianDiagonal(f: RealArray, examples: number, outputs: number): Float
 function hessianSeeds(f: RealArray, examples: number, outputs: number): RealArray {
   const seeds = Math.max(1, outputs - 1)
   const length = seeds * examples * outputs
-  const root = f instanceof Float32Array ? new Float32Array(length) : new Float64Array(length)
+  const root = zerosLike(f, length)
   const all = softmax(f, examples, outputs)
   const tail = new Float64Array(outputs + 1)
   for (let n = 0; n < examples; n++) {

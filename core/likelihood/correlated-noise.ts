@@ -1,8 +1,8 @@
 /**
  * @file Gaussian likelihood of several outputs whose noises are correlated: y ~ N(f, Sigma), Lambda = Sigma^-1.
  */
-import { cholesky, choleskyInverse, packedLength, triangularInverse } from '../kernels/linear-algebra.js'
-import type { RealArray } from '../kernels/linear-algebra.js'
+import { cholesky, choleskyInverse, packedLength, type RealArray, triangularInverse,
+  zerosLike } from '../kernels/linear-algebra.js'
 import type { LikelihoodModel } from './likelihood.js'
 import { regression } from './regression.js'
 
@@ -52,7 +52,7 @@ export function regressionWithCovariance(covariance: Float64Array): LikelihoodMo
 }
 
 function like(f: RealArray, length: number, value: (i: number) => number): RealArray {
-  const result = f instanceof Float32Array ? new Float32Array(length) : new Float64Array(length)
+  const result = zerosLike(f, length)
   for (let i = 0; i < length; i++) result[i] = value(i)
   return result
 }

@@ -2,7 +2,7 @@
  * @file Gaussian likelihood whose noise the network says itself: outputs (mu_1 ... mu_K, s_1 ... s_K) of K targets, the
  * variance of target k being exp(s_k).
  */
-import type { RealArray } from '../kernels/linear-algebra.js'
+import { type RealArray, zerosLike } from '../kernels/linear-algebra.js'
 import { normalQuantile } from '../kernels/normal-quantile.js'
 import type { LikelihoodModel } from './likelihood.js'
 import type { Observation, ObservationMoments } from './observation.js'
@@ -37,7 +37,7 @@ export const heteroscedastic: LikelihoodModel = {
   hessianSeeds: (f, examples, outputs) => {
     const diagonal = lambda(f, examples, outputs)
     const length = outputs * examples * outputs
-    const seeds = f instanceof Float32Array ? new Float32Array(length) : new Float64Array(length)
+    const seeds = zerosLike(f, length)
     for (let i = 0; i < f.length; i++) {
       const c = i % outputs
       seeds[(c * examples + (i - c) / outputs) * outputs + c] = Math.sqrt(diagonal[i])

@@ -1,5 +1,5 @@
 /** @file Gaussian likelihood whose outputs have noises of their own: Lambda = diag(1 / sigma_c^2). */
-import type { RealArray } from '../kernels/linear-algebra.js'
+import { type RealArray, zerosLike } from '../kernels/linear-algebra.js'
 import type { LikelihoodModel } from './likelihood.js'
 import { regression } from './regression.js'
 
@@ -37,7 +37,7 @@ export function regressionWithNoise(sigma: Float64Array): LikelihoodModel {
 /** C x N x C: 1 / sigma_c of every output. */
 function seeds(f: RealArray, examples: number, outputs: number, sigma: Float64Array): RealArray {
   const length = outputs * examples * outputs
-  const result = f instanceof Float32Array ? new Float32Array(length) : new Float64Array(length)
+  const result = zerosLike(f, length)
   for (let c = 0; c < outputs; c++) {
     for (let n = 0; n < examples; n++) result[(c * examples + n) * outputs + c] = 1 / sigma[c]
   }

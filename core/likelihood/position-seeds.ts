@@ -1,5 +1,5 @@
 /** @file Seeds of a fit at some of an example's positions: each term has the root of its own Hessian. */
-import type { RealArray } from '../kernels/linear-algebra.js'
+import { type RealArray, zerosLike } from '../kernels/linear-algebra.js'
 import type { LikelihoodModel } from './likelihood.js'
 
 /** Some of the T positions of an example: `count` of them from `from` on, of which those from T on are none. */
@@ -20,7 +20,7 @@ export function positionSeeds(likelihood: LikelihoodModel, f: RealArray, labels:
   const perTerm = likelihood.seedCount(outputs)
   const width = likelihood.targetWidth(outputs)
   const length = count * perTerm * examples * terms * outputs
-  const seeds = f instanceof Float32Array ? new Float32Array(length) : new Float64Array(length)
+  const seeds = zerosLike(f, length)
   for (let t = from; t < Math.min(terms, from + count); t++) {
     const own = rowsAt(f, t, examples, terms, outputs)
     const roots = likelihood.hessianSeeds(own, examples, outputs)

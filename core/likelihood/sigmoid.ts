@@ -1,7 +1,7 @@
 /**
  * @file The logistic function and what the Bernoulli likelihoods share: independent labels, Lambda = diag(p (1 - p)).
  */
-import type { RealArray } from '../kernels/linear-algebra.js'
+import { type RealArray, zerosLike } from '../kernels/linear-algebra.js'
 import type { Likelihood } from '../options/words.js'
 import type { LikelihoodModel } from './likelihood.js'
 
@@ -54,7 +54,7 @@ export function bernoulli(name: Likelihood): LikelihoodModel {
 /** Seeds C x N x C of a diagonal Lambda whose root at output f is `root(f)`. */
 export function diagonalSeeds(f: RealArray, examples: number, outputs: number, root: (z: number) => number): RealArray {
   const length = outputs * examples * outputs
-  const seeds = f instanceof Float32Array ? new Float32Array(length) : new Float64Array(length)
+  const seeds = zerosLike(f, length)
   for (let c = 0; c < outputs; c++) {
     for (let n = 0; n < examples; n++) seeds[(c * examples + n) * outputs + c] = root(f[n * outputs + c])
   }

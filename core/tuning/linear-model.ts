@@ -6,7 +6,7 @@ import { zeroCurvature } from '../curvature/accumulate.js'
 import type { Curvature } from '../curvature/curvature.js'
 import { accumulateLastLayer, lastLayerIndices, withOnes } from '../curvature/last-layer.js'
 import { asFloat64 } from '../curvature/real.js'
-import { gemm, type RealArray, symmetricEigen, syrk } from '../kernels/linear-algebra.js'
+import { gemm, type RealArray, symmetricEigen, syrk, zerosLike } from '../kernels/linear-algebra.js'
 import type { LikelihoodModel } from '../likelihood/likelihood.js'
 import { lastLayerShape } from '../network/linear-shape.js'
 import type { ParameterSlot } from '../network/parameter-slot.js'
@@ -106,8 +106,8 @@ export function linearModel(likelihood: LikelihoodModel, slots: readonly Paramet
     hessianTimes: f => {
       const lambda = lambdaTimes(likelihood, f, examples, outputs)
       return v => {
-        const u = realLike(direct, examples * outputs)
-        const matrix = realLike(direct, size)
+        const u = zerosLike(direct, examples * outputs)
+        const matrix = zerosLike(direct, size)
         for (let i = 0; i < size; i++) matrix[i] = v[indices[i]]
         gemm(false, true, examples, outputs, width, 1, direct, matrix, 0, u)
         const product = new Float64Array(size)
@@ -133,11 +133,6 @@ export function linearModel(likelihood: LikelihoodModel, slots: readonly Paramet
     gram,
     gramEigen: () => eigen ??= symmetricEigen(width, gram()),
   }
-}
-
-/** Zeros of the same precision. */
-function realLike(values: RealArray, length: number): RealArray {
-  return values instanceof Float32Array ? new Float32Array(length) : new Float64Array(length)
 }
 
 /**

@@ -7,8 +7,8 @@ import { laplace, type LaplaceOptions, type LaplacePosterior } from '../../../co
 import { loadPosterior } from '../../../core/laplace/load-posterior.js'
 import { likelihoodModel } from '../../../core/likelihood/registry.js'
 import { randomGenerator } from '../../../core/tensor/random.js'
-import { float64 } from '../../../core/tensor/tensor.js'
 import { relativeDifference } from '../../support/compare.js'
+import { graphAt } from '../../support/graph-at.js'
 import { drawer, perceptron } from '../../support/random-network.js'
 
 const N = 20
@@ -129,14 +129,7 @@ t.test("H = J' Sigma^-1 J by differences", async (t: Test) => {
     const at = async (step: number): Promise<ArrayLike<number>> => {
       const moved = theta.slice()
       moved[p] += step
-      let offset = 0
-      const initializers = new Map(graph.initializers)
-      for (const { name, shape } of graph.parameters) {
-        const size = shape.reduce((a, b) => a * b, 1)
-        initializers.set(name, float64(shape, moved.slice(offset, offset + size)))
-        offset += size
-      }
-      const other = laplace({ ...graph, initializers }, { likelihood: 'regression', structure: 'diag', subset: 'all',
+      const other = laplace(graphAt(graph, moved), { likelihood: 'regression', structure: 'diag', subset: 'all',
         priorPrecision: 1, sigmaNoise: 1 })
       return (await (await other.fit(x, y)).forward(x)).data
     }

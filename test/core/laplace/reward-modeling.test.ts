@@ -7,6 +7,7 @@ import { laplace, type LaplaceOptions, type LaplacePosterior } from '../../../co
 import { loadPosterior } from '../../../core/laplace/load-posterior.js'
 import { float64, type Tensor } from '../../../core/tensor/tensor.js'
 import { relativeDifference } from '../../support/compare.js'
+import { graphAt } from '../../support/graph-at.js'
 import { drawer, perceptron } from '../../support/random-network.js'
 
 const [N, D] = [16, 3]
@@ -25,15 +26,8 @@ const sumsOf = ({ state: { fitted } }: LaplacePosterior): Float64Array[] =>
 
 /** Rewards of all rows by theta. */
 async function rewardsAt(theta: Float64Array): Promise<number[]> {
-  let offset = 0
-  const initializers = new Map(graph.initializers)
-  for (const { name, shape } of graph.parameters) {
-    const size = shape.reduce((a, b) => a * b, 1)
-    initializers.set(name, float64(shape, theta.slice(offset, offset + size)))
-    offset += size
-  }
-  const posterior = await laplace({ ...graph, initializers }, { likelihood: 'regression', structure: 'diag',
-    subset: 'all', priorPrecision: 1, sigmaNoise: 1 }).fit(rows, float64([2 * N, 1], new Float64Array(2 * N)))
+  const posterior = await laplace(graphAt(graph, theta), { likelihood: 'regression', structure: 'diag', subset: 'all',
+    priorPrecision: 1, sigmaNoise: 1 }).fit(rows, float64([2 * N, 1], new Float64Array(2 * N)))
   return Array.from((await posterior.forward(rows)).data)
 }
 
