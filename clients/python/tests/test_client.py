@@ -221,6 +221,20 @@ def test_r7_dropped_objects_are_freed(slow_client: Client) -> None:
     assert len(slow_client.stats()["handles"]) == 0
 
 
+def test_55_no_python_runs_when_a_handle_dies(slow_client: Client) -> None:
+    # A Ctrl-C within it would be printed and dropped, and the object would stay on the server.
+    handles = [slow_client.call("readNetwork", {}, owned=True)["handle"]]
+    ran: list[str] = []
+    sys.setprofile(lambda frame, event, _: ran.append(frame.f_code.co_qualname) if event == "call" else None)
+    try:
+        handles.clear()
+    finally:
+        sys.setprofile(None)
+    assert ran == []
+    slow_client.ping()
+    assert len(slow_client.stats()["handles"]) == 0
+
+
 @pytest.mark.skipif(shutil.which("cat") is None, reason="cat stands in for a server that echoes; Windows has none")
 def test_p5_small_frames_do_not_overtake_large_ones() -> None:
     came: list[int] = []

@@ -174,6 +174,7 @@ class Client(Requests):
             limit = max(limit, _RESTART_TIMEOUT)
         end = begin + limit
         self._generation += 1
+        self._watches.clear()
         self._garbage.clear()
         generation = self._generation
         self_ref = weakref.ref(self)
@@ -326,7 +327,7 @@ class Client(Requests):
         transport = self._connect()
         answer = self._request(transport, method, params or {}, timeout, progress_callback(progress))
         if not owned and isinstance(handle := answer.get("handle"), Handle):
-            answer["handle"] = handle.kept()
+            answer["handle"] = self._unwatched(handle)
         return answer
 
     # --- small methods ---

@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from ._exceptions import CancelledError, LaplaceError, error_from_wire
-from ._handles import Handle
+from ._handles import Handle, Watch
 from ._progress import Progress
 from ._transport import Transport
 from ._wire import Chunk, encode_frame, from_wire
@@ -92,7 +92,9 @@ class Requests:
         self._counted: set[int] = set()
         #: Requests that wait for their turn, first come, first served.
         self._queue: deque[Call] = deque()
-        self._garbage: deque[tuple[int, str]] = deque()
+        #: Handles that somebody holds, and those that are to be freed.
+        self._watches: dict[tuple[int, str], Watch] = {}
+        self._garbage: deque[Watch] = deque()
         self._lost: dict[str, str] = {}
 
     def _request(
@@ -154,7 +156,8 @@ class Requests:
         call.frame = []
         # Only now: a Ctrl-C before the note has gone would leave them on the server. Freeing twice does no harm.
         with contextlib.suppress(IndexError):
-            for _ in garbage:
+            for watch in garbage:
+                self._watches.pop((watch.generation, watch.name), None)
                 self._garbage.popleft()
 
     def _forget(self, call: Call) -> None:
@@ -233,10 +236,24 @@ class Requests:
             call.wait(_POLL)
         return True
 
-    def _farewell(self, garbage: list[tuple[int, str]]) -> list[Chunk]:
+    def _farewell(self, garbage: list[Watch]) -> list[Chunk]:
         """A note that frees handles whose objects are gone, to be sent with the next request."""
-        handles = [handle for generation, handle in garbage if generation == self._generation]
+        handles = [watch.name for watch in garbage if watch.generation == self._generation]
         return encode_frame({"t": "note", "method": "free", "params": {"handles": handles}}) if handles else []
+
+    def _watched(self, name: str, generation: int) -> Handle:
+        """A handle whose object is freed once nobody holds it."""
+        handle = Handle(name, generation)
+        watch = Watch(handle, self._garbage.append)
+        watch.generation, watch.name = generation, name
+        self._watches[generation, name] = watch
+        return handle
+
+    def _unwatched(self, handle: Handle) -> str:
+        """The name alone, whose object is freed by hand."""
+        name = str.__str__(handle)
+        self._watches.pop((handle.generation, name), None)
+        return name
 
     def lost(self, handle: Handle) -> str | None:
         """Why the server has lost what a handle names; None when it has not. None also when the server has ended."""
@@ -255,7 +272,7 @@ class Requests:
         if message.get("t") == "res":
             ok = message.get("ok")
             if isinstance(ok, dict) and isinstance(ok.get("handle"), str):
-                ok["handle"] = Handle(ok["handle"], generation, self._garbage)
+                ok["handle"] = self._watched(ok["handle"], generation)
             self._take_answer(message)
         elif message.get("method") == "progress":
             self._take_progress(message.get("params", {}))
