@@ -1,8 +1,8 @@
-# Methods for generics of package generics (broom's), registered when that is loaded.
+# The generics of package generics (broom's) with their methods: found without library(generics), and without it at all.
 
 #' Tidy data frames
 #'
-#' Methods for the generics `tidy()`, `glance()` and `augment()` of packages generics and broom.
+#' `tidy()`, `glance()` and `augment()` are the generics of packages generics and broom where generics is installed.
 #'
 #' @param x a fitted `laplace` object.
 #' @param by `"parameter"`: a row for each weight; `"tensor"`: a row for each weight tensor.
@@ -20,16 +20,33 @@
 #'   data with `.fitted`, `.se.fit` and `.resid` (regression), or `.fitted` (the class), `.se.fit` (of its probability)
 #'   and the probabilities `.pred_<level>`; and with `.novelty` and `.novelty_score`, see [laplace_uncertainty()], after
 #'   fits that keep what they need.
-#' @examplesIf laplace_available() && all(vapply(c("nnet", "generics"), requireNamespace, NA, quietly = TRUE))
+#' @examplesIf laplace_available() && requireNamespace("nnet", quietly = TRUE)
 #' set.seed(1)
 #' fit <- nnet::nnet(dist ~ speed, cars / 50, size = 3, linout = TRUE, trace = FALSE)
 #' la <- laplace(fit)
-#' generics::tidy(la)
-#' generics::glance(la)
-#' head(generics::augment(la))
+#' tidy(la)
+#' glance(la)
+#' head(augment(la))
 NULL
 
 #' @rdname laplace-tidiers
+#' @export
+tidy <- function(x, ...) if (has_generics()) generics::tidy(x, ...) else UseMethod("tidy")
+
+#' @rdname laplace-tidiers
+#' @export
+glance <- function(x, ...) if (has_generics()) generics::glance(x, ...) else UseMethod("glance")
+
+#' @rdname laplace-tidiers
+#' @export
+augment <- function(x, ...) if (has_generics()) generics::augment(x, ...) else UseMethod("augment")
+
+#' Other packages' methods are registered with those generics, so they must be asked where they are.
+#' @noRd
+has_generics <- function() requireNamespace("generics", quietly = TRUE)
+
+#' @rdname laplace-tidiers
+#' @export
 tidy.laplace <- function(x, by = c("parameter", "tensor"), conf.int = FALSE, conf.level = 0.95, ...) {
   by <- if (missing(by)) "parameter" else one_of(by, c("parameter", "tensor"), "by")
   if (by == "tensor") return(summary(x)$table)
@@ -54,6 +71,7 @@ tidy.laplace <- function(x, by = c("parameter", "tensor"), conf.int = FALSE, con
 response_names <- function(x, count) if (length(x$labels) == count) x$labels else seq_len(count)
 
 #' @rdname laplace-tidiers
+#' @export
 glance.laplace <- function(x, ...) {
   single <- function(value) if (length(value) == 1) as.double(value) else NA_real_
   data.frame(
@@ -70,6 +88,7 @@ glance.laplace <- function(x, ...) {
 }
 
 #' @rdname laplace-tidiers
+#' @export
 augment.laplace <- function(x, data = NULL, newdata = NULL, interval = c("none", "confidence", "prediction"),
                             conf.level = 0.95, ...) {
   interval <- if (missing(interval)) "none" else one_of(interval, c("none", "confidence", "prediction"), "interval")

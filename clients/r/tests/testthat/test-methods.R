@@ -86,44 +86,53 @@ test_that("metrics", {
 })
 
 test_that("augment adds intervals, and sets of classes", {
-  skip_if_not_installed("generics")
   la <- cars_fit()
   new <- scaled_cars["speed"]
   for (each in list(c("confidence", "conf_int"), c("prediction", "pred_int"))) {
     bounds <- predict(la, new, type = each[2], level = 0.8)
-    augmented <- generics::augment(la, newdata = new, interval = each[1], conf.level = 0.8)
+    augmented <- augment(la, newdata = new, interval = each[1], conf.level = 0.8)
     expect_equal(augmented$.lower, bounds$.pred_lower)
     expect_equal(augmented$.upper, bounds$.pred_upper)
-    expect_equal(augmented$.fitted, generics::augment(la, newdata = new)$.fitted)
+    expect_equal(augmented$.fitted, augment(la, newdata = new)$.fitted)
   }
-  expect_equal(nrow(generics::augment(la, interval = "prediction")), nrow(scaled_cars))
-  expect_error(generics::augment(la, interval = "predict"), "prediction")
+  expect_equal(nrow(augment(la, interval = "prediction")), nrow(scaled_cars))
+  expect_error(augment(la, interval = "predict"), "prediction")
   sets <- conformalize(iris_fit(), iris[c(TRUE, FALSE), ])
-  augmented <- generics::augment(sets, newdata = iris[1:5, ], interval = "prediction", conf.level = 0.9)
+  augmented <- augment(sets, newdata = iris[1:5, ], interval = "prediction", conf.level = 0.9)
   own <- predict(sets, iris[1:5, ], type = "set", level = 0.9)
   expect_equal(augmented$.in_set_setosa, as.vector(own[, 1]))
-  expect_true(".lower_virginica" %in% names(generics::augment(sets, newdata = iris[1:5, ], interval = "confidence")))
+  expect_true(".lower_virginica" %in% names(augment(sets, newdata = iris[1:5, ], interval = "confidence")))
+})
+
+test_that("tidy, glance and augment are found without library(generics), which they leave to its own methods", {
+  skip_if_not_installed("generics")
+  expect_identical(generics::glance(cars_fit()), glance(cars_fit()))
+  registerS3method("tidy", "of_another_package", function(x, ...) "theirs", envir = asNamespace("generics"))
+  expect_identical(tidy(structure(list(), class = "of_another_package")), "theirs")
+  # Where generics is not installed, the package's own generics dispatch.
+  for (name in c("tidy", "glance", "augment")) {
+    expect_true(is.function(utils::getS3method(name, "laplace", envir = asNamespace("polylaplace"))))
+  }
 })
 
 test_that("tidy, glance and augment", {
-  skip_if_not_installed("generics")
   la <- cars_fit()
-  tidied <- generics::tidy(la, conf.int = TRUE)
+  tidied <- tidy(la, conf.int = TRUE)
   expect_named(tidied, c("term", "estimate", "std.error", "conf.low", "conf.high"))
   expect_equal(tidied$std.error, unname(sqrt(diag(vcov(la)))))
-  expect_identical(nrow(generics::tidy(last_layer_fit(), by = "tensor")), 2L)
-  expect_identical(nrow(generics::tidy(iris_fit(), by = "tensor")), 4L)
-  glanced <- generics::glance(la)
+  expect_identical(nrow(tidy(last_layer_fit(), by = "tensor")), 2L)
+  expect_identical(nrow(tidy(iris_fit(), by = "tensor")), 4L)
+  glanced <- glance(la)
   expect_identical(nrow(glanced), 1L)
   expect_equal(glanced$sigma, la$sigma_noise)
-  augmented <- generics::augment(la)
+  augmented <- augment(la)
   expect_named(augmented, c("dist", "speed", ".fitted", ".se.fit", ".resid"))
   expect_equal(augmented$.resid, unname(residuals(la)))
-  expect_named(generics::augment(la, newdata = scaled_cars["speed"]), c("speed", ".fitted", ".se.fit"))
-  expect_equal(generics::augment(la, data = scaled_cars)$.resid, augmented$.resid)
-  classes <- generics::augment(iris_fit(), newdata = iris[1:3, ])
+  expect_named(augment(la, newdata = scaled_cars["speed"]), c("speed", ".fitted", ".se.fit"))
+  expect_equal(augment(la, data = scaled_cars)$.resid, augmented$.resid)
+  classes <- augment(iris_fit(), newdata = iris[1:3, ])
   expect_true(all(c(".fitted", ".se.fit", ".pred_setosa", ".pred_virginica") %in% names(classes)))
-  expect_true(".pred_versicolor" %in% names(generics::augment(binary_fit())))
+  expect_true(".pred_versicolor" %in% names(augment(binary_fit())))
 })
 
 test_that("pictures", {
