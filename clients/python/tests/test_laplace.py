@@ -498,6 +498,20 @@ def test_notes_are_warnings() -> None:
         la._adopt(object(), {"notes": ["a note"]})  # type: ignore[arg-type]
 
 
+def test_what_a_fit_has_told_is_not_told_again() -> None:
+    network = [{"type": "Linear", "name": "a"}, {"type": "Softmax"}]
+    tensors = {"a.weight": np.eye(2, 3), "a.bias": np.zeros(2)}
+    x = np.random.default_rng(1).normal(size=(40, 3))
+    la = Laplace(tensors, "classification", architecture=network)
+    with pytest.warns(LaplaceWarning, match="ends in Softmax"):
+        la.fit(x, (x[:, 0] < x[:, 1]).astype(int))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", LaplaceWarning)
+        la.optimize_prior_precision(method="auto")
+        la.prior_precision = 2.0
+        la.conformalize(x, (x[:, 0] < x[:, 1]).astype(int))
+
+
 def test_default_client_is_shared_and_comes_back() -> None:
     first = default_client()
     assert default_client() is first

@@ -14,7 +14,7 @@ class HyperParameters(PosteriorState):
     def _set_prior(self, key: str, value: Any) -> None:
         """Keeps a hyper-parameter, and makes a fitted posterior anew with it."""
         if self._posterior is not None:
-            self._adopt(*self._made("withPrior", {"posterior": self._handle(), key: value}))
+            self._adopt(*self._made("withPrior", {"posterior": self._handle(), key: value}), same_fit=True)
         self._prior[key] = value
         self._given.add(key)
 

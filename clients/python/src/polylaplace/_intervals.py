@@ -46,7 +46,7 @@ class Intervals(Predicting):
             params.update(self._data(X, y))
         given = {"score": score, "randomised": randomised or None, "seed": seed}
         params.update({key: value for key, value in given.items() if value is not None})
-        self._adopt(*self._made("conformalize", params, timeout=timeout, progress=self._progress))
+        self._adopt(*self._made("conformalize", params, timeout=timeout, progress=self._progress), same_fit=True)
         return self
 
     def predict_interval(self, X: Any, alpha: float = 0.1, *, noise: bool = True) -> Array:

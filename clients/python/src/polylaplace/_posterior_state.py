@@ -119,12 +119,14 @@ class PosteriorState:
         return {**self._options, **{key: self._prior[key] for key in self._given}}
 
     # Every new posterior comes in here, so that nothing of the old one (bytes, quantities) can be taken for its own.
-    def _adopt(self, remote: Remote, summary: Mapping[str, Any], level: int = 3) -> None:
+    def _adopt(self, remote: Remote, summary: Mapping[str, Any], level: int = 3, *, same_fit: bool = False) -> None:
         """Takes a new posterior; the old one stays valid until this has succeeded.
 
         Args:
             level: how many calls up the user's line is, which warnings name; 3: that which called fit or the like.
+            same_fit: whether it comes from the present one without a new fit; what that was told is not told again.
         """
+        told = self._summary.get("notes", []) if same_fit else []
         prior = dict(self._prior)
         if (precision := summary.get("priorPrecision")) is not None:
             prior["priorPrecision"] = unwrapped(precision)
@@ -135,7 +137,8 @@ class PosteriorState:
         # In one step: a Ctrl-C in between would leave a part of the old posterior beside the new one.
         vars(self).update(_posterior=remote, _summary=dict(summary), _blob=None, _cache={}, _prior=prior)
         # Not by a function of its own: that would be a call more, and the warnings would name a line of this package.
-        for note in (self._with_classes(str(note)) for note in self._summary.get("notes", [])):
+        news = [str(note) for note in self._summary.get("notes", []) if note not in told]
+        for note in (self._with_classes(note) for note in news):
             grave = note.startswith(_WARNING)
             warnings.warn(note.removeprefix(_WARNING), TrainingWarning if grave else LaplaceWarning, stacklevel=level)
 

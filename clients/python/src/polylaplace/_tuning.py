@@ -79,7 +79,7 @@ class Tuning(PosteriorState):
         elif X_val is not None:
             params["validation"] = self._data(X_val, y_val, ("X_val", "y_val"))
         progress = self._progress if progress_bar is None else progress_bar
-        self._adopt(*self._made("tune", params, timeout=timeout, progress=progress))
+        self._adopt(*self._made("tune", params, timeout=timeout, progress=progress), same_fit=True)
         if options["tune"] == "marglik" and options["priorStructure"] == "scalar":
             self._compare_with_auto(options, self._training if X is None else (X, y, sample_weight))
         return self
