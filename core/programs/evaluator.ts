@@ -120,7 +120,9 @@ export function createEvaluator(network: Network, subset: Subset, engine: Chosen
   }
   const sizes = valueSizes(graph)
   const estimates = new Map<number, RunEstimate>()
-  const estimate = (seeds: number): RunEstimate => {
+  const estimate = (asked: number): RunEstimate => {
+    // No seed travels through a last layer's program: it is one for every number of them.
+    const seeds = lastLayer === undefined ? asked : 0
     const known = estimates.get(seeds) ??
       estimateRun(lastLayer?.graph ?? (seeds === 0 ? graph : factors(seeds).graph), 1, precision)
     estimates.set(seeds, known)
