@@ -33,6 +33,8 @@ export interface ChosenEngine extends Engine {
    * @throws ResourceError MISSING_DEPENDENCY when the engine that was asked for is not available
    */
   announceWork(multiplications: number): Promise<Engine['name']>
+  /** Chooses as for work that will be announced, so that what little runs before compiles no program twice. */
+  expectWork(multiplications: number): Promise<Engine['name']>
 }
 
 /** The engine for a name. @throws ResourceError MISSING_DEPENDENCY at the first program when it is not available */
@@ -45,8 +47,8 @@ export function chosenEngine(
   let choice: Promise<Engine> | undefined
   let multiplications = 0
   let name: Engine['name'] = embedded.name
-  const ask = async (): Promise<Engine> => {
-    const engine = await provider.engine?.({ name: wanted, threads, precision, multiplications })
+  const ask = async (work: number): Promise<Engine> => {
+    const engine = await provider.engine?.({ name: wanted, threads, precision, multiplications: work })
     if (engine === undefined && wanted === 'onnxruntime') {
       throw new ResourceError('MISSING_DEPENDENCY',
         "The engine 'onnxruntime' is not available here; use engine 'typescript', or the package's Node entry with " +
@@ -56,17 +58,18 @@ export function chosenEngine(
     name = result.name
     return result
   }
+  const choose = async (work: number): Promise<Engine['name']> => {
+    const before = await choice
+    if (before === undefined || (wanted === 'auto' && before === embedded)) choice = ask(work)
+    return (await choice ?? embedded).name
+  }
   return {
     get name() {
       return name
     },
-    announceWork: async more => {
-      multiplications += more
-      const before = await choice
-      if (before === undefined || (wanted === 'auto' && before === embedded)) choice = ask()
-      return (await choice ?? embedded).name
-    },
-    compile: async (graph, own) => followingProgram(() => choice ??= ask(), graph, own),
+    announceWork: more => choose(multiplications += more),
+    expectWork: more => choose(multiplications + more),
+    compile: async (graph, own) => followingProgram(() => choice ??= ask(multiplications), graph, own),
   }
 }
 

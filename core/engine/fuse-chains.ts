@@ -5,7 +5,7 @@
 import type { Graph, Node, ValueType } from '../graph/graph.js'
 import { sameShape } from '../ops/shape-rules.js'
 import { removeDead } from '../passes/fold.js'
-import { inferTypes } from '../passes/infer.js'
+import { inferTypes, keepingTypes } from '../passes/infer.js'
 import { producersOf } from '../passes/producers.js'
 import { finishProducts, joinGelu, scaleProducts } from './fuse-products.js'
 import { fuseTranspositions } from './fuse.js'
@@ -14,8 +14,9 @@ import { onlyReaders, otherInput, scalar } from './readers.js'
 /** The graph with chains of nodes as one node where the kernels have it. */
 export function fuseChains(graph: Graph): Graph {
   // Behind a factor a transposition may be found, which the product reads as it is.
-  const products = finishProducts(fuseTranspositions(scaleProducts(joinGelu(graph))))
-  return removeDead(selectByMasks(finishConvolutions(joinPools(products))))
+  const passes = [joinGelu, scaleProducts, fuseTranspositions, finishProducts, joinPools, finishConvolutions,
+    selectByMasks, removeDead]
+  return passes.reduce(keepingTypes, graph)
 }
 
 /** Convolutions with the addition and the rectifier behind them. */

@@ -13,6 +13,7 @@ import type { Operator } from '../ops/operator.js'
 import { operatorFor } from '../ops/registry.js'
 import { formatDims } from '../ops/shape-rules.js'
 import { removeDead, simplify, sortNodes } from '../passes/fold.js'
+import { keepingTypes } from '../passes/infer.js'
 import { cast, formatShape, type Precision, sizeOf, type Tensor } from '../tensor/tensor.js'
 import { BufferPool } from './buffer-pool.js'
 import type { DeferredInput, Engine, GramSum, Program, RunOptions } from './engine.js'
@@ -77,7 +78,7 @@ export function typescriptEngine(): Engine {
 export function prepareGraph(graph: Graph, precision: Precision): Graph {
   const sorted = sortNodes({ ...convertPrecision(graph, precision), parameters: [] })
   // First of all transposed weights are fused, which would otherwise be folded into copies.
-  return fuseChains(fuseTranspositions(simplify(fuseTranspositions(sorted))))
+  return fuseChains(keepingTypes(simplify(fuseTranspositions(sorted)), fuseTranspositions))
 }
 
 /**

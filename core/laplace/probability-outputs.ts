@@ -3,7 +3,9 @@ import type { Graph } from '../graph/graph.js'
 import { networkInputs } from '../network/input-rows.js'
 import { hasLogits } from '../options/likelihood-kinds.js'
 import type { Likelihood } from '../options/words.js'
+import { threadsFor } from '../parallel/worker-pool.js'
 import { logarithmOf } from '../passes/link-function.js'
+import { multiplicationsPerExample } from '../programs/cost.js'
 import { exampleCount, exampleRange, type Examples } from '../tensor/examples.js'
 import type { Tensor } from '../tensor/tensor.js'
 import { type FitTask, taskFor } from './fit-task.js'
@@ -38,7 +40,7 @@ function withGraph({ options, runtime }: FitTask, graph: Graph, note: string | u
  * @param y their labels
  */
 export async function withLogits(task: FitTask, x: Examples, y: Tensor): Promise<FitTask> {
-  const { evaluator, options: { likelihood, ofPairs } } = task
+  const { evaluator, runtime, options, options: { likelihood, ofPairs } } = task
   const { network, precision } = evaluator
   if (!hasLogits(likelihood) || ofPairs === true) return task
   const outputsOf = async (rows: number): Promise<ArrayLike<number>> => {
@@ -46,6 +48,11 @@ export async function withLogits(task: FitTask, x: Examples, y: Tensor): Promise
       () => undefined)
     // The program that the fit runs anyway.
     return evaluator.subset === 'last_layer' ? (await evaluator.features(batch)).f : await evaluator.forward(batch)
+  }
+  const work = exampleCount(x) * multiplicationsPerExample(evaluator, 0)
+  // Where other threads do the work, a second engine in this one would only hold the weights once more.
+  if (evaluator.subset === 'last_layer' && threadsFor(work, options, runtime) === 1) {
+    await evaluator.engine.expectWork(work)
   }
   if (cannotBe(await outputsOf(FIRST_ROWS), network.outputs, likelihood)) return task
   const f = await outputsOf(ROWS)

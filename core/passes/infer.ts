@@ -65,6 +65,13 @@ export function rememberTypes(graph: Graph, before: ReadonlyMap<string, Inferred
   keepTypes(graph, types)
 }
 
+/** What a pass makes of a graph, where it keeps every value or leaves it out: none has its type inferred again. */
+export function keepingTypes(graph: Graph, pass: (graph: Graph) => Graph): Graph {
+  const changed = pass(graph)
+  if (changed !== graph) rememberTypes(changed, inferTypes(graph))
+  return changed
+}
+
 /** The types of the values that a graph starts from: its inputs and initialisers. @throws GraphError BATCH_AXIS */
 export function givenTypes(graph: Graph): Map<string, InferredValue> {
   const types = new Map<string, InferredValue>()

@@ -16,6 +16,7 @@ function slowEngine(): ChosenEngine {
   return {
     ...engine,
     announceWork: async () => 'typescript',
+    expectWork: async () => 'typescript',
     compile: async (graph, precision) => {
       const program = await engine.compile(graph, precision)
       return { ...program, run: async (inputs, options) => {
