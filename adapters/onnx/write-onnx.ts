@@ -2,7 +2,7 @@
 import { ResourceError } from '../../core/errors/errors.js'
 import { type Attribute, type Dim, type Graph, type GraphInput, isBatch, type Node,
   type ValueType } from '../../core/graph/graph.js'
-import { elementTypeOf } from '../../core/ops/element-types.js'
+import { elementTypeOf, isFloat } from '../../core/ops/element-types.js'
 import { operatorFor } from '../../core/ops/registry.js'
 import { inferTypes } from '../../core/passes/infer.js'
 import type { Tensor } from '../../core/tensor/tensor.js'
@@ -28,6 +28,11 @@ export interface WriteOptions {
   readonly opset?: number | 'least'
   /** What the file is, in words. */
   readonly description?: string
+  /**
+   * Keeps the bytes of a large real tensor beside the file (nothing is copied), and says under which location the file
+   * names them. Without it every tensor is in the file.
+   */
+  readonly beside?: (bytes: Uint8Array) => string
   /** What the file says of itself, for programs. */
   readonly metadata?: Readonly<Record<string, string>>
 }
@@ -73,8 +78,8 @@ const REAL_ATTRIBUTES = new Set([
  * const bytes = writeOnnx(network)
  */
 export function writeOnnx(graph: Graph,
-  { name = 'network', batchName = 'n', grams = [], opset = WRITTEN_OPSET, description, metadata = {} }: WriteOptions =
-    {}): Uint8Array {
+  { name = 'network', batchName = 'n', grams = [], opset = WRITTEN_OPSET, beside, description, metadata = {} }:
+    WriteOptions = {}): Uint8Array {
   for (const node of graph.nodes) operatorFor(node.op)
   const inferred = inferTypes(graph)
   const { graph: newest, types } = withGrams(lower(graph, inferred), grams, inferred)
@@ -93,7 +98,7 @@ export function writeOnnx(graph: Graph,
     graph: {
       name,
       node: withoutDoubleNames(nodes).map(nodeMessage),
-      initializer: [...initializers].map(([key, value]) => ({ ...tensorMessage(value), name: key })),
+      initializer: [...initializers].map(([key, value]) => ({ ...storedMessage(value, beside), name: key })),
       input: graph.inputs.map(input => valueMessage(input.name, input, batchName)),
       output: outputs.map(key => valueMessage(key, types.get(key), batchName)),
     },
@@ -143,6 +148,19 @@ function attributeMessage(name: string, value: Attribute): AttributeMessage {
       : { name, type: INTS, ints: value }
   }
   return { name, type: STRINGS, strings: (value as readonly string[]).map(item => encoder.encode(item)) }
+}
+
+/** TensorProto.DataLocation. */
+const EXTERNAL = 1
+/** Bytes from which on a tensor may be kept beside the file. */
+const LARGE_TENSOR = 4096
+
+function storedMessage(value: Tensor, beside: WriteOptions['beside']): TensorMessage {
+  const { dtype, shape, data: { buffer, byteOffset, byteLength } } = value
+  if (beside === undefined || !isFloat(dtype) || byteLength < LARGE_TENSOR) return tensorMessage(value)
+  return { dims: shape, data_type: elementTypeOf(dtype), data_location: EXTERNAL,
+    external_data: [{ key: 'location', value: beside(new Uint8Array(buffer, byteOffset, byteLength)) },
+      { key: 'offset', value: '0' }, { key: 'length', value: String(byteLength) }] }
 }
 
 function tensorMessage({ dtype, shape, data }: Tensor): TensorMessage {

@@ -173,23 +173,44 @@ function addTo(sum: Float64Array, at: number, data: TensorData, from: number, co
   else for (let i = 0; i < count; i++) sum[at + i] += data[from + i]
 }
 
+/** How a session is made: with which optimisations, and with the weights beside the file or in it. */
+interface SessionForm {
+  readonly level: 'all' | 'basic'
+  readonly beside: boolean
+}
+
+/**
+ * From memory weights are read where they lie; a package that is older wants them in the file, which is two copies
+ * more. Some fusions of the highest level have no float64 kernel: without them the graph may run.
+ */
+const FORMS: readonly SessionForm[] = [{ level: 'all', beside: true }, { level: 'all', beside: false },
+  { level: 'basic', beside: false }]
+
 /** @throws GraphError UNSUPPORTED_OPERATOR when ONNX Runtime has no kernel for the graph */
 async function createSession(runtime: Runtime, graph: Graph, grams: readonly string[],
   threads: number | undefined): Promise<Session> {
-  const bytes = writeOnnx(graph, { grams })
-  const create = (level: 'all' | 'basic'): Promise<Session> =>
-    runtime.InferenceSession.create(bytes, {
-      executionProviders: ['cpu'],
-      graphOptimizationLevel: level,
-      logSeverityLevel: 4,
-      ...(threads === undefined ? {} : { intraOpNumThreads: threads }),
-    })
-  try {
-    // Some fusions of the highest level have no float64 kernel: without them the graph may run.
-    return await create('all').catch(() => create('basic'))
-  } catch (cause) {
-    throw unsupported(cause instanceof Error ? cause.message.slice(0, 300) : String(cause))
+  let cause: unknown
+  for (const { level, beside } of FORMS) {
+    const weights: { path: string, data: Uint8Array }[] = []
+    const keep = (data: Uint8Array): string => {
+      const path = `weight ${weights.length}`
+      weights.push({ path, data })
+      return path
+    }
+    const bytes = writeOnnx(graph, { grams, ...(beside ? { beside: keep } : {}) })
+    try {
+      return await runtime.InferenceSession.create(bytes, {
+        executionProviders: ['cpu'],
+        graphOptimizationLevel: level,
+        logSeverityLevel: 4,
+        ...(weights.length === 0 ? {} : { externalData: weights }),
+        ...(threads === undefined ? {} : { intraOpNumThreads: threads }),
+      })
+    } catch (error) {
+      cause = error
+    }
   }
+  throw unsupported(cause instanceof Error ? cause.message.slice(0, 300) : String(cause))
 }
 
 function unsupported(reason: string): GraphError {
