@@ -159,8 +159,8 @@ function storedMessage(value: Tensor, beside: WriteOptions['beside']): TensorMes
   const { dtype, shape, data: { buffer, byteOffset, byteLength } } = value
   if (beside === undefined || !isFloat(dtype) || byteLength < LARGE_TENSOR) return tensorMessage(value)
   return { dims: shape, data_type: elementTypeOf(dtype), data_location: EXTERNAL,
-    external_data: [{ key: 'location', value: beside(new Uint8Array(buffer, byteOffset, byteLength)) },
-      { key: 'offset', value: '0' }, { key: 'length', value: String(byteLength) }] }
+    external_data: [{ key: 'location', value: beside(new Uint8Array(buffer, byteOffset, byteLength)) }, { key: 'offset',
+      value: '0' }, { key: 'length', value: String(byteLength) }] }
 }
 
 function tensorMessage({ dtype, shape, data }: Tensor): TensorMessage {

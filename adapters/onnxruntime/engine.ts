@@ -183,8 +183,10 @@ interface SessionForm {
  * From memory weights are read where they lie; a package that is older wants them in the file, which is two copies
  * more. Some fusions of the highest level have no float64 kernel: without them the graph may run.
  */
-const FORMS: readonly SessionForm[] = [{ level: 'all', beside: true }, { level: 'all', beside: false },
-  { level: 'basic', beside: false }]
+const FORMS: readonly SessionForm[] = [{ level: 'all', beside: true }, { level: 'all', beside: false }, {
+  level: 'basic',
+  beside: false,
+}]
 
 /** @throws GraphError UNSUPPORTED_OPERATOR when ONNX Runtime has no kernel for the graph */
 async function createSession(runtime: Runtime, graph: Graph, grams: readonly string[],

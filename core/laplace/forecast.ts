@@ -211,8 +211,8 @@ interface Spread {
 
 /** Bytes of programs and graphs of another thread for each operator of the network. */
 const NODE_BYTES = 12 << 10
-/** ONNX Runtime keeps the weights as they are written, as they are read and as they are packed. */
-const SESSION_WEIGHTS = 3.5
+/** ONNX Runtime reads the weights where they lie and keeps them packed; what it packs them from is there meanwhile. */
+const SESSION_WEIGHTS = 1.3
 
 /**
  * A first run finds no room in the arena; of a forward pass alone a part only. What ONNX Runtime allots for

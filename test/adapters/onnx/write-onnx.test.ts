@@ -34,6 +34,20 @@ t.test('a graph that is written and read is the same graph', async t => {
   }
 })
 
+t.test('large tensors are kept beside the file, where they lie', async t => {
+  const b = new GraphBuilder('float32')
+  const [large, small] = [tensor('float32', [32, 64], numbers(2048)), tensor('float32', [64], numbers(64))]
+  const graph = b.build([
+    b.node('Gemm', [b.input('x', [BATCH, 32]), b.parameter('w', large, true), b.parameter('b', small)]),
+  ])
+  const kept: Uint8Array[] = []
+  const bytes = writeOnnx(graph, { beside: data => `file ${kept.push(data)}` })
+  t.equal(kept.length, 1)
+  t.equal(kept[0].buffer, large.data.buffer, 'no copy')
+  t.ok(bytes.length < large.data.byteLength / 4)
+  sameGraph(t, readOnnx(bytes, { externalData: new Map([['file 1', kept[0]]]) }), graph)
+})
+
 t.test('ONNX Runtime computes what the embedded engine computes', async t => {
   for (const precision of ['float32', 'float64'] as const) {
     for (const examples of [1, 5]) await agree(t, network(precision), precision, examples)

@@ -1,10 +1,17 @@
 /** @file The ONNX Runtime engine against the embedded one. */
+import type { InferenceSession } from 'onnxruntime-node'
 import t from 'tap'
+import { onnxRuntimeEngine } from '../../../adapters/onnxruntime/engine.js'
 import { splitAtInput } from '../../../adapters/onnxruntime/split-graph.js'
+import { GraphBuilder } from '../../../core/graph/builder.js'
+import { BATCH } from '../../../core/graph/graph.js'
 import { factorsProgram } from '../../../core/programs/factors-program.js'
+import { tensor } from '../../../core/tensor/tensor.js'
 import { laplace } from '../../../index.js'
 import { relativeDifference } from '../../support/compare.js'
 import { referenceCase } from '../../support/reference-case.js'
+
+type SessionOptions = InferenceSession.SessionOptions
 
 for (const name of ['classification-4', 'regression-multi', 'multilabel', 'binary', 'digits', 'deep', 'residual',
   'sequence']) {
@@ -63,4 +70,28 @@ t.test('convolutions over all weights', async t => {
       structure,
     )
   }
+})
+
+t.test('a package that reads no weights from memory is given them in the file', async t => {
+  const runtime = await import('onnxruntime-node').then(module => module.default ?? module)
+  const given: boolean[] = []
+  const older = { ...runtime, InferenceSession: { create: async (bytes: Uint8Array, options: SessionOptions) => {
+    const { externalData, ...rest } = options
+    given.push(externalData !== undefined)
+    return runtime.InferenceSession.create(bytes, rest)
+  } } }
+  const b = new GraphBuilder('float32')
+  const weights = Float32Array.from({ length: 2048 }, (_, i) => Math.sin(i))
+  const graph = b.build([
+    b.node('MatMul', [b.input('x', [BATCH, 32]), b.constant(tensor('float32', [32, 64], weights), 'w')]),
+  ])
+  const x = new Map([['x', tensor('float32', [3, 32], Float32Array.from({ length: 96 }, (_, i) => Math.cos(i)))]])
+  const output = async (load: () => Promise<unknown>): Promise<number[]> => {
+    const program = await (await onnxRuntimeEngine({ threads: 1, load })).compile(graph, 'float32')
+    return Array.from((await program.run(x)).get(graph.outputs[0])?.data ?? [])
+  }
+  const [first, second] = [await output(async () => older), await output(async () => runtime)]
+  t.strictSame(given, [true, false])
+  t.equal(first.length, 192)
+  t.strictSame(first, second)
 })

@@ -47,6 +47,18 @@ void t.test('a program that ran before work was announced follows the choice tha
   await check(2)
 })
 
+void t.test('work that is expected chooses as if it had been announced, and counts once', async t => {
+  const asked: number[] = []
+  const engine = chosenEngine({ name: 'auto', threads: 1 }, 'float32', { engine: async ({ multiplications }) => {
+    asked.push(multiplications)
+    return undefined
+  } })
+  await engine.expectWork(60)
+  await engine.announceWork(60)
+  await engine.expectWork(5)
+  t.strictSame(asked, [60, 60, 65])
+})
+
 void t.test('an engine that was asked for by name is asked for once', async t => {
   let asked = 0
   const engine = chosenEngine({ name: 'typescript', threads: 1 }, 'float32', { engine: async () => {
