@@ -22,6 +22,9 @@ export const LAPLACE_OPTIONS: OptionTable = {
   rank: { type: 'string', value: 'NUMBER',
     help: "of lowrank at the network's weights: eigenvectors, or below 1 the share of the trace that they have" },
   'n-subset': { type: 'string', value: 'NUMBER', help: 'of functional: examples whose rows are kept; all by default' },
+  'independent-outputs': { type: 'boolean', help: 'of functional: each output has a process of its own' },
+  nystroem: { type: 'boolean',
+    help: 'of functional: all rows count, in the span of the Jacobians of n-subset examples' },
   draws: { type: 'string', value: 'NUMBER', help: 'labels that mc_fisher draws for each row; 1 by default' },
   'kfac-approx': { type: 'string', value: 'NAME', help: words(KFAC_APPROXIMATIONS) },
   'prior-precision': { type: 'string', value: 'NUMBERS',
@@ -65,14 +68,14 @@ const NUMBERS: readonly string[] = ['class-axis', 'draws', 'rank', 'n-subset', '
  */
 export function laplaceOptions(args: Arguments): LaplaceOptions {
   const likelihood = oneOf('likelihood', args.required('likelihood'), ROW_LIKELIHOODS)
-  const given = Object.keys(LAPLACE_OPTIONS).filter(flag => args.text(flag) !== undefined)
+  const given = Object.keys(LAPLACE_OPTIONS).filter(flag => args.text(flag) !== undefined || args.flag(flag))
   const value = (
     flag: string,
   ): unknown => (flag === 'subnetwork' ? subnetworkOf(args.required(flag), args.number('seed')) : LISTS.includes(flag)
     ? numbers(flag, args.required(flag))
     : NUMBERS.includes(flag)
     ? args.number(flag)
-    : args.text(flag))
+    : args.text(flag) ?? args.flag(flag))
   return { ...Object.fromEntries(given.map(flag => [camelCase(flag), value(flag)])), likelihood }
 }
 

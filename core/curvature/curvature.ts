@@ -61,7 +61,7 @@ export interface LowRankModel {
 /**
  * The curvature at the network's weights: a sum over data, a sum in the eigenbases of another one, or some of its rows.
  */
-export type NetworkCurvature = Curvature | EkfacCurvature | FactoredCurvature
+export type NetworkCurvature = Curvature | EkfacCurvature | FactoredCurvature | ProcessCurvature
 
 /**
  * Kronecker factors whose products of eigenvalues are replaced by what the data have in their eigenbases, the sum of
@@ -88,6 +88,25 @@ export interface FactoredCurvature {
   readonly rows: Float64Array
 }
 
+/**
+ * H of a process over the outputs that is no Gaussian over one set of weights with a precision: one part for all
+ * outputs, or one an output.
+ */
+export interface ProcessCurvature {
+  readonly structure: 'process'
+  readonly size: number
+  readonly parts: readonly ProcessPart[]
+}
+
+/** H = V'V; or, with Nystroem, H = R' diag(l) R in the span of orthonormal rows R, outside of which nothing varies. */
+export interface ProcessPart {
+  readonly rank: number
+  /** V or R, rank x P. */
+  readonly rows: Float64Array
+  /** l, `rank` of them. */
+  readonly values?: Float64Array
+}
+
 /** Whether a curvature is a sum over data, to which others can be added. */
 export function isSum(curvature: PosteriorCurvature): curvature is Curvature {
   return SUM_STRUCTURES.some(structure => structure === curvature.structure)
@@ -95,6 +114,7 @@ export function isSum(curvature: PosteriorCurvature): curvature is Curvature {
 
 /** The user's word for the structure of a curvature. */
 export function structureOf(curvature: PosteriorCurvature): Structure {
+  if (curvature.structure === 'process') return 'functional'
   return curvature.structure === 'factored' ? curvature.of : curvature.structure
 }
 

@@ -57,6 +57,7 @@ export const OPTION_NAMES: Readonly<Record<string, OptionName>> = {
   blocks: alike('blocks'),
   rank: alike('rank'),
   nSubset: alike('n_subset'),
+  independentOutputs: alike('independent_outputs'),
   seed: alike('seed'),
   sigmaNoise: alike('sigma_noise'),
   subnetwork: { python: 'subnetwork_indices', r: 'subset', cli: '--subnetwork' },

@@ -6,12 +6,14 @@
  */
 import { checkBytes, formatBytes } from '../budget/memory.js'
 import { throwIfCancelled, type WorkOptions } from '../budget/progress.js'
-import type { Curvature, EkfacCurvature, FactoredCurvature, KronBlock } from '../curvature/curvature.js'
-import { addTransposedProduct, jacobianGram, joinVectors, zeroVectors } from '../curvature/jacobian-products.js'
-import { denseJacobian, joinJacobians, selectExamples } from '../curvature/jacobian.js'
+import type { Curvature, EkfacCurvature, FactoredCurvature, KronBlock, ProcessCurvature,
+  ProcessPart } from '../curvature/curvature.js'
+import { addTransposedProduct, jacobianGram, jacobianTimes, joinVectors, splitVectors,
+  zeroVectors } from '../curvature/jacobian-products.js'
+import { denseJacobian, joinJacobians, outputJacobian, selectExamples } from '../curvature/jacobian.js'
 import { lastLayerJacobian } from '../curvature/last-layer.js'
 import { OptionError, ResourceError } from '../errors/errors.js'
-import { gemm, symmetricEigen } from '../kernels/linear-algebra.js'
+import { gemm, type RealArray, symmetricEigen, zerosLike } from '../kernels/linear-algebra.js'
 import { likelihoodModel } from '../likelihood/registry.js'
 import { hessianRoots } from '../linear-model/hessian-roots.js'
 import { type Eigenpairs, eigenpairsOfProducts, leadingEigenpairs,
@@ -31,6 +33,12 @@ import type { TrainingRows } from './linear-fit-result.js'
 /** Numbers of all rows of V that are written out, and the largest matrix that is decomposed. */
 const MOST_WRITTEN = 1 << 25
 const MOST_DECOMPOSED = 2500
+
+/** Whether so many rows of V are written out, and decomposed on their smaller side. */
+export function canBeWritten(count: number, size: number): boolean {
+  return count * size <= MOST_WRITTEN && Math.min(count, size) <= MOST_DECOMPOSED
+}
+
 /** Vectors beside those that are wanted; most products of H with all of them, and the change that ends them. */
 const SPARE_VECTORS = 10
 const MOST_PASSES = 60
@@ -42,16 +50,22 @@ const SETTLED = 1e-9
  * @throws ResourceError OUT_OF_MEMORY, CancelledError
  */
 export async function factoredCurvature(task: FitTask, wanted: FactoredStructure, rows: TrainingRows, sums: Curvature,
-  work: WorkOptions): Promise<FactoredCurvature | EkfacCurvature> {
+  work: WorkOptions): Promise<FactoredCurvature | EkfacCurvature | ProcessCurvature> {
   if (wanted.of === 'ekfac') return inEigenbases(task, sums.structure === 'kron' ? sums.blocks : [], rows, work)
   const trace = sums.structure === 'diag' ? sums.diagonal.reduce((sum, value) => sum + value, 0) : 0
-  const { evaluator: { slots, network: { inputs } }, options } = task
+  const { evaluator: { slots, network: { inputs, outputs } }, options } = task
   const size = parameterCount(slots)
   if (wanted.of === 'functional') {
     const chosen = sampledRows(rows.examples, wanted.nSubset ?? rows.examples, options.seed)
     const x = chosen.length === rows.examples ? rows.x : takeExamples(rows.x, inputs, chosen)
-    const V = await writtenRows(task, { ...rows, x, examples: chosen.length }, work)
-    return { structure: 'factored', of: 'functional', size, rank: V.length / size, rows: V }
+    const own = { x, examples: chosen.length }
+    const independent = wanted.independentOutputs && outputs > 1
+    if (wanted.nystroem) {
+      return { structure: 'process', size, parts: await nystroemParts(task, rows, own, independent, work) }
+    }
+    const V = await writtenRows(task, own, independent ? outputRoots(task) : roots(task), work)
+    if (!independent) return { structure: 'factored', of: 'functional', size, rank: V.length / size, rows: V }
+    return { structure: 'process', size, parts: byOutput(V, outputs, size).map(rows => ({ rank: own.examples, rows })) }
   }
   const { rank } = wanted
   const pairs = await eigenpairs(task, rows,
@@ -72,10 +86,97 @@ function enough(values: Float64Array, sum: number): number {
   return values.length
 }
 
-/** Rows of V for rows of data: those of J times a root of Lambda, one seed of an example after another. */
-async function writtenRows(task: FitTask, { x, examples }: TrainingRows, work: WorkOptions): Promise<Float64Array> {
-  const { evaluator: { slots, network }, options } = task
-  const count = likelihoodModel(options.likelihood).seedCount(network.outputs)
+/** What the rows of a Jacobian start from: K x N x C numbers at the outputs f, for K rows of an example. */
+interface RowSeeds {
+  readonly count: number
+  at(f: RealArray, examples: number): RealArray
+}
+
+/** A root of Lambda: H is the sum of all rows' outer products. */
+function roots({ evaluator: { network: { outputs } }, options }: FitTask): RowSeeds {
+  const likelihood = likelihoodModel(options.likelihood, options)
+  return { count: likelihood.seedCount(outputs), at: (f, examples) => likelihood.hessianSeeds(f, examples, outputs) }
+}
+
+/** The root of Lambda's diagonal: a row for each output, which knows nothing of the others. */
+function outputRoots({ evaluator: { network: { outputs } }, options }: FitTask): RowSeeds {
+  const likelihood = likelihoodModel(options.likelihood, options)
+  return { count: outputs,
+    at: (f, examples) => ofOutputs(f, outputs, likelihood.hessianDiagonal(f, examples, outputs).map(Math.sqrt)) }
+}
+
+/** The outputs themselves. */
+function plainOutputs({ evaluator: { network: { outputs } } }: FitTask): RowSeeds {
+  return { count: outputs, at: f => ofOutputs(f, outputs, new Float64Array(f.length).fill(1)) }
+}
+
+/** Seeds of one output each, times a factor, N x C. */
+function ofOutputs(f: RealArray, outputs: number, factors: Float64Array): RealArray {
+  const seeds = zerosLike(f, f.length * outputs)
+  factors.forEach((factor, i) => {
+    seeds[i % outputs * f.length + i] = factor
+  })
+  return seeds
+}
+
+/** Rows that belong to the outputs in turn, apart. */
+function byOutput(V: Float64Array, outputs: number, size: number): Float64Array[] {
+  const examples = V.length / (outputs * size)
+  return Array.from({ length: outputs }, (_, c) => {
+    const own = new Float64Array(examples * size)
+    for (let n = 0; n < examples; n++) {
+      const from = (n * outputs + c) * size
+      own.set(V.subarray(from, from + size), n * size)
+    }
+    return own
+  })
+}
+
+/**
+ * Nystroem: orthonormal rows R that span the Jacobians of the landmarks, and H of all rows there, diagonal; of all
+ * outputs together, or of each.
+ */
+async function nystroemParts(task: FitTask, rows: TrainingRows, landmarks: SomeRows, independent: boolean,
+  work: WorkOptions): Promise<ProcessPart[]> {
+  const { evaluator: { slots, network: { outputs } } } = task
+  const size = parameterCount(slots)
+  const J = await writtenRows(task, landmarks, plainOutputs(task), work)
+  const bases = (independent ? byOutput(J, outputs, size) : [J]).map(own => spanOf(own, size))
+  const inside = bases.map(basis => {
+    const rank = basis.length / size
+    return { rank, vectors: splitVectors(slots, basis, rank), H: new Float64Array(rank * rank) }
+  })
+  await eachSeeded(task, rows, independent ? outputRoots(task) : roots(task), work, jacobian => {
+    inside.forEach(({ rank, vectors, H }, c) => {
+      const images = jacobianTimes(independent ? outputJacobian(jacobian, c) : jacobian, vectors)
+      gemm(true, false, rank, rank, images.length / rank, 1, images, images, 1, H)
+    })
+  })
+  return inside.map(({ rank, H }, c) => {
+    const { values, vectors } = leadingEigenpairs(rank, H, -Infinity)
+    const turned = new Float64Array(rank * size)
+    gemm(false, false, rank, size, rank, 1, vectors, bases[c], 0, turned)
+    return { rank, rows: turned, values: values.map(value => Math.max(0, value)) }
+  })
+}
+
+/** Directions that rows reach by less than this share of the largest, squared, are rounding. */
+const SPANNED = 1e-12
+
+/** Orthonormal rows with the span of others; those of the eigenvectors, made orthonormal once more. */
+function spanOf(rows: Float64Array, size: number): Float64Array {
+  const { values, vectors } = pairsOfRows(rows, size, SPANNED)
+  return orthonormalRows(values.length, vectors)
+}
+
+/** Some rows without labels. */
+type SomeRows = Omit<TrainingRows, 'labels'>
+
+/** Rows of V for rows of data: those of J times seeds, one seed of an example after another. */
+async function writtenRows(task: FitTask, { x, examples }: SomeRows, seeds: RowSeeds,
+  work: WorkOptions): Promise<Float64Array> {
+  const { evaluator: { slots }, options } = task
+  const { count } = seeds
   const size = parameterCount(slots)
   const bytes = 8 * examples * count * size
   if (3 * bytes > options.memoryLimit) {
@@ -87,23 +188,20 @@ async function writtenRows(task: FitTask, { x, examples }: TrainingRows, work: W
     })
   }
   const V = new Float64Array(examples * count * size)
-  await eachSeeded(task, { x, examples }, work, (jacobian, from) => {
+  await eachSeeded(task, { x, examples }, seeds, work, (jacobian, from) => {
     V.set(denseJacobian(slots, jacobian), from * count * size)
   })
   return V
 }
 
-/** The Jacobian of a root of Lambda, batch by batch. */
-async function eachSeeded({ evaluator, options }: FitTask, { x, examples }: Omit<TrainingRows, 'labels'>,
+/** The Jacobian times seeds, batch by batch. */
+async function eachSeeded({ evaluator, options }: FitTask, { x, examples }: SomeRows, { count, at }: RowSeeds,
   work: WorkOptions, visit: (jacobian: FactoredJacobian, from: number) => void): Promise<void> {
   const { slots, network, subset } = evaluator
-  const likelihood = likelihoodModel(options.likelihood, options)
-  const count = likelihood.seedCount(network.outputs)
   const size = batchWithin(evaluator, count, 'sums', options, examples)
   await forEachBatch(examples, size, 'fit', work, async (from, to) => {
     const batch = sliceExamples(x, network.inputs, from, to)
-    const seeds = (f: Float32Array | Float64Array): Float32Array | Float64Array =>
-      likelihood.hessianSeeds(f, to - from, network.outputs)
+    const seeds = (f: RealArray): RealArray => at(f, to - from)
     if (subset === 'all') visit((await evaluator.seeded(batch, { count, from: seeds })).jacobian, from)
     else {
       const { f, features } = await evaluator.features(batch)
@@ -117,7 +215,7 @@ async function eachSeeded({ evaluator, options }: FitTask, { x, examples }: Omit
 async function inEigenbases(task: FitTask, blocks: readonly KronBlock[], rows: TrainingRows,
   work: WorkOptions): Promise<EkfacCurvature> {
   const sum = ekfacSum(blocks, task.evaluator.slots)
-  await eachSeeded(task, rows, work, jacobian => {
+  await eachSeeded(task, rows, roots(task), work, jacobian => {
     sum.add(jacobian)
   })
   return sum.curvature()
@@ -132,8 +230,8 @@ async function eigenpairs(task: FitTask, rows: TrainingRows, wanted: number | ((
   const { evaluator: { slots, network, subset }, options } = task
   const size = parameterCount(slots)
   const count = rows.examples * likelihoodModel(options.likelihood).seedCount(network.outputs)
-  if (count * size <= MOST_WRITTEN && Math.min(count, size) <= MOST_DECOMPOSED) {
-    return pairsOfRows(await writtenRows(task, rows, work), size)
+  if (canBeWritten(count, size)) {
+    return pairsOfRows(await writtenRows(task, rows, roots(task), work), size)
   }
   if (count <= MOST_DECOMPOSED && slots.every(({ elements }) => elements === undefined)) {
     return pairsOfFactors(task, rows, wanted, work)
@@ -149,8 +247,8 @@ async function eigenpairs(task: FitTask, rows: TrainingRows, wanted: number | ((
   }
 }
 
-/** The eigenpairs of V'V. */
-function pairsOfRows(V: Float64Array, size: number): Eigenpairs {
+/** The eigenpairs of V'V above a share of the largest product. */
+function pairsOfRows(V: Float64Array, size: number, threshold = 1e-14): Eigenpairs {
   const count = V.length / size
   const [n, transposed] = count <= size ? [count, false] : [size, true]
   const gram = new Float64Array(n * n)
@@ -158,7 +256,7 @@ function pairsOfRows(V: Float64Array, size: number): Eigenpairs {
   else gemm(false, true, n, n, size, 1, V, V, 0, gram)
   let largest = 0
   for (let i = 0; i < n; i++) largest = Math.max(largest, gram[i * n + i])
-  const pairs = leadingEigenpairs(n, gram, 1e-14 * largest)
+  const pairs = leadingEigenpairs(n, gram, threshold * largest)
   if (transposed) return pairs
   const vectors = new Float64Array(pairs.values.length * size)
   const scaled = pairs.vectors.map((value, i) => value / Math.sqrt(pairs.values[Math.floor(i / n)]))
@@ -174,7 +272,7 @@ async function pairsOfFactors(task: FitTask, rows: TrainingRows, wanted: number 
   work: WorkOptions): Promise<Eigenpairs> {
   const { slots } = task.evaluator
   const batches: FactoredJacobian[] = []
-  await eachSeeded(task, rows, work, own => {
+  await eachSeeded(task, rows, roots(task), work, own => {
     // What a program hands over is its own until it runs again.
     batches.push(selectExamples(own, Int32Array.from({ length: own.examples }, (_, n) => n)))
   })

@@ -21,6 +21,7 @@ import { type BatchHeld, batchHeld, batchWithin, denseSizes, multiplicationsPerE
   varianceWork } from '../programs/cost.js'
 import { curvatureSeeds, shardCount } from '../sums/accumulation.js'
 import { KEPT_NUMBERS } from '../sums/row-reservoir.js'
+import { factoredNeed } from './factored-forecast.js'
 import type { FitTask } from './fit-task.js'
 import { forecastLinearModel, forecastWholeFit } from './low-rank-fit.js'
 
@@ -61,11 +62,14 @@ export function forecastTask(task: FitTask, request: ForecastRequest): Forecast 
   const predicted = countOf('predict', request.predict) ?? Math.min(rows, 1000)
   const draws = countOf('samples', request.samples)
   const linear = linearNeed(task, rows)
-  const held = linear === undefined ? posteriorOf(task) : linear.bytes / 2
+  const rowsNeed = factoredNeed(task, rows)
+  const held = linear === undefined ? posteriorOf(task) + rowsNeed.held : linear.bytes / 2
   const decomposed = linear === undefined ? decompositionLoad(task) : NONE
-  const stages: (readonly [StageForecast['stage'], Load])[] = [['fit', fitLoad(task, rows, batch, linear)]]
-  if (linear === undefined && task.plan.tune !== 'none') stages.push(['tune', both(tuneLoad(task, rows), decomposed)])
-  else if (task.options.subset === 'all' && decomposed.seconds > seconds(SMALL_DECOMPOSITIONS)) {
+  const stages: (readonly [StageForecast['stage'], Load])[] = [['fit',
+    withRows(fitLoad(task, rows, batch, linear), rowsNeed.fit, rowsNeed.multiplications)]]
+  if (linear === undefined && task.plan.tune !== 'none') {
+    stages.push(['tune', withRows(both(tuneLoad(task, rows), decomposed), rowsNeed.held, 0)])
+  } else if (task.options.subset === 'all' && decomposed.seconds > seconds(SMALL_DECOMPOSITIONS)) {
     // With a given prior the factors of all weights are decomposed at the end of the fit.
     stages.push(['tune', both({ ...NONE, calling: held }, decomposed)])
   }
@@ -77,6 +81,11 @@ export function forecastTask(task: FitTask, request: ForecastRequest): Forecast 
   }
   stages.push(['save', saveLoad(task, held, linear)])
   return forecastOf(inTurn(stages))
+}
+
+/** What a structure needs beside the sums, in the calling thread. */
+function withRows(load: Load, bytes: number, multiplications: number): Load {
+  return { ...load, calling: load.calling + bytes, seconds: load.seconds + seconds(multiplications) }
 }
 
 /** The need of the linear model over all weights; undefined where it is not fitted. */

@@ -157,7 +157,8 @@ async function byForgetting(state: PosteriorState,
 }
 
 function refuse(
-  { choice, mode, examples, options, structured: { curvature }, evaluator: { network: { positions } } }: PosteriorState,
+  { choice, mode, examples, options, structured: { curvature }, evaluator: { network: { positions, outputs } } }:
+    PosteriorState,
 ): void {
   const { factored, classWeight, likelihood } = options
   if (likelihood === 'reward_modeling') {
@@ -181,10 +182,14 @@ function refuse(
         + "rows by a linear model. Fit with a structure ('kron', 'full', 'diag', ...) and give the prior precision, or "
         + "tune it by 'marglik' or 'grid'.", { option: 'structure' })
   }
-  const some = factored?.of === 'functional' && factored.nSubset !== undefined && factored.nSubset < examples
-  if (factored !== undefined && (factored.of !== 'functional' || some)) {
+  const whole = curvature.structure === 'factored' && curvature.of === 'functional'
+    && curvature.rank === examples * likelihoodModel(likelihood).seedCount(outputs)
+  const some = factored?.of === 'functional'
+  if (factored !== undefined && !whole) {
     throw new OptionError('BAD_COMBINATION',
-      `What a posterior of structure '${factored.of}'${some ? ' with a part of the rows' : ''} would be without one of `
+      `What a posterior of structure '${factored.of}'${
+        some ? ' with a part of the rows, or of what they say,' : ''
+      } would be without one of `
         + "its rows does not follow from it. Fit structure 'full', 'blockdiag', 'kron' or 'diag', or 'functional' with "
         + 'all rows.', { option: 'structure', value: factored.of })
   }

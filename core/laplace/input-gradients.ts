@@ -11,6 +11,7 @@ import { sliceExamples } from '../network/batches.js'
 import { networkInputs } from '../network/input-rows.js'
 import { hasLogits } from '../options/likelihood-kinds.js'
 import type { Likelihood } from '../options/words.js'
+import type { StructuredPosterior } from '../posterior/posterior.js'
 import { inputGradients as programsOf } from '../programs/input-gradients-program.js'
 import { arraysOf, exampleCount, type Examples } from '../tensor/examples.js'
 import { float64, type Tensor } from '../tensor/tensor.js'
@@ -48,8 +49,8 @@ export async function inputGradients(state: PosteriorState, programs: InputProgr
       throwIfCancelled(work.signal)
       const row = sliceExamples(rows, inputs, n, n + 1)
       const { f, jacobian } = await rowJacobian(evaluator, row)
-      const directions = posterior.covarianceTimes(jacobian, outputs)
       const size = posterior.size
+      const directions = directionsOf(posterior, jacobian, outputs)
       for (let c = 0; c < outputs; c++) {
         const at = (n * outputs + c) * width
         mean.set(await own.outputs(row, c), at)
@@ -83,6 +84,17 @@ function refuse({ choice, structured: { curvature }, evaluator: { network: { pos
   throw new OptionError('BAD_COMBINATION',
     'Gradients with respect to the input are for networks with one answer an example; this one answers at several '
       + 'positions. Let one of them answer (option positions).', { option: 'positions' })
+}
+
+/** P^-1 J_c' of every output, C x P; of independent outputs by the posterior of each. */
+function directionsOf(posterior: StructuredPosterior, jacobian: Float64Array, outputs: number): Float64Array {
+  const { byOutput, size } = posterior
+  if (byOutput === undefined) return posterior.covarianceTimes(jacobian, outputs)
+  const directions = new Float64Array(jacobian.length)
+  byOutput.forEach((own, c) => {
+    directions.set(own.covarianceTimes(jacobian.subarray(c * size, (c + 1) * size), 1), c * size)
+  })
+  return directions
 }
 
 /** J_c P^-1 J_c'. */

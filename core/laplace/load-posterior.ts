@@ -97,7 +97,8 @@ function damaged(problem: string): UntrustedInputError {
 function checkSizes(curvature: PosteriorCurvature, slots: readonly ParameterSlot[], outputs: number): void {
   const outputsKnown = curvature.structure !== 'lowrank' || (curvature.models.length > 0
     && curvature.models.every(model => model.outputs.every(output => output < outputs)))
-  if (fitsSlots(curvature, slots) && outputsKnown) return
+  const processes = curvature.structure === 'process' ? curvature.parts.length : 1
+  if (fitsSlots(curvature, slots) && outputsKnown && (processes === 1 || processes === outputs)) return
   throw damaged(`its curvature does not belong to ${slots.reduce((sum, slot) => sum + slot.size, 0)} parameters`)
 }
 

@@ -118,7 +118,16 @@ async function gaussianOfRows(context: PredictionContext, x: Examples, rows: Inp
 const MOST_SENT = 2 ** 28
 
 function isLarge(parts: PosteriorParts): boolean {
-  return parts.kind === 'factored' && 8 * parts.rank * parts.deviations.length > MOST_SENT
+  switch (parts.kind) {
+    case 'factored':
+      return 8 * parts.rank * parts.deviations.length > MOST_SENT
+    case 'span':
+      return parts.vectors.bySlot.reduce((sum, { byteLength }) => sum + byteLength, 0) > MOST_SENT
+    case 'outputs':
+      return parts.parts.length > 0 && isLarge(parts.parts[0])
+    default:
+      return false
+  }
 }
 
 /** A batch that needs no Jacobian. */
@@ -151,12 +160,34 @@ export async function jointGaussian(context: PredictionContext, x: Examples,
     return joint
   }
   await decomposeAhead(posterior, { ...context, stage: 'predict' }, work)
-  const root = posterior.whiten(denseJacobian(posterior.slots, jacobian), count)
-  const variance = new Float64Array(count * count)
-  gemm(false, true, count, count, posterior.size, 1, root, root, 0, variance)
+  const variance = posterior.byOutput === undefined
+    ? jointCovariance(posterior, jacobian)
+    : jointIndependent(posterior.byOutput, jacobian)
   const joint = { examples, f: Float64Array.from(f), variance, ...linear }
   await checkGaussian(evaluator, rows, joint)
   return joint
+}
+
+/** J P^-1 J' of all rows. */
+function jointCovariance(posterior: StructuredPosterior, jacobian: FactoredJacobian): Float64Array {
+  const count = jacobian.examples * jacobian.seeds
+  const root = posterior.whiten(denseJacobian(posterior.slots, jacobian), count)
+  const variance = new Float64Array(count * count)
+  gemm(false, true, count, count, posterior.size, 1, root, root, 0, variance)
+  return variance
+}
+
+/** That of each output by a posterior of its own; between outputs there is none. */
+function jointIndependent(own: readonly StructuredPosterior[], jacobian: FactoredJacobian): Float64Array {
+  const { examples, seeds } = jacobian
+  const variance = new Float64Array((examples * seeds) ** 2)
+  own.forEach((posterior, c) => {
+    const block = jointCovariance(posterior, outputJacobian(jacobian, c))
+    block.forEach((value, i) => {
+      variance[(Math.floor(i / examples) * seeds + c) * examples * seeds + i % examples * seeds + c] = value
+    })
+  })
+  return variance
 }
 
 async function linearisation(evaluator: Evaluator, x: Inputs,

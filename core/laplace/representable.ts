@@ -69,6 +69,11 @@ function checkCurvature(curvature: PosteriorCurvature, slots: readonly Parameter
     case 'factored':
       if (!allFinite(curvature.rows)) throw refuse(layerAt(firstBad(curvature.rows) % Math.max(1, curvature.size)))
       break
+    case 'process':
+      for (const { rows } of curvature.parts) {
+        if (!allFinite(rows)) throw refuse(layerAt(firstBad(rows) % Math.max(1, curvature.size)))
+      }
+      break
     case 'lowrank':
       for (const { rows, weights, evidence, logDetRatio } of curvature.models) {
         for (const values of [rows, weights]) {

@@ -26,7 +26,8 @@ export interface LaplaceOptions {
   readonly subset?: SubsetChoice | undefined
   /** The parameters of subset `subnetwork`, the only ones that are uncertain. */
   readonly subnetwork?: SubnetworkChoice | undefined
-  readonly structure?: Structure | undefined
+  /** One of `STRUCTURES`; `gp` is another word for `functional`. */
+  readonly structure?: Structure | 'gp' | undefined
   /** Of structure `blockdiag`: a block a layer (its weight and bias together, the default) or a tensor. */
   readonly blocks?: BlockChoice | undefined
   /**
@@ -36,6 +37,17 @@ export interface LaplaceOptions {
   readonly rank?: number | undefined
   /** Of structure `functional`: examples drawn by the seed, whose rows are kept; all of them by default. */
   readonly nSubset?: number | undefined
+  /**
+   * Of structure `functional`: each output has a process of its own, by the diagonal of the likelihood's Hessian, and
+   * nothing is known of what outputs have in common.
+   */
+  readonly independentOutputs?: boolean | undefined
+  /**
+   * Of structure `functional`: the kernel of Jacobians is approximated by their part in the span of the Jacobians of
+   * `nSubset` examples, the landmarks, and the data of all rows count there (Nystroem; Deng, Zhou and Zhu 2022).
+   * Directions outside of the span have no variance.
+   */
+  readonly nystroem?: boolean | undefined
   readonly curvature?: CurvatureKind | undefined
   /** Of curvature `mc_fisher`: labels that are drawn for each row; 1 by default. */
   readonly draws?: number | undefined
@@ -107,7 +119,8 @@ export interface LaplaceOptions {
 
 /** A curvature that takes the rows of the data more than once: by some rows of its own, or in eigenbases. */
 export type FactoredStructure =
-  | { readonly of: 'functional', readonly nSubset: number | undefined }
+  | { readonly of: 'functional', readonly nSubset: number | undefined, readonly independentOutputs: boolean,
+    readonly nystroem: boolean }
   | { readonly of: 'lowrank', readonly rank: number }
   | { readonly of: 'ekfac' }
 
@@ -168,6 +181,9 @@ export interface ResolvedOptions {
   readonly memoryLimit: number
 }
 
+/** Options with the one word of each structure. */
+type FullOptions = Omit<LaplaceOptions, 'structure'> & { readonly structure?: Structure | undefined }
+
 const KNOWN: readonly (keyof LaplaceOptions)[] = [
   'likelihood',
   'subset',
@@ -176,6 +192,8 @@ const KNOWN: readonly (keyof LaplaceOptions)[] = [
   'blocks',
   'rank',
   'nSubset',
+  'independentOutputs',
+  'nystroem',
   'curvature',
   'draws',
   'kfacApprox',
@@ -211,7 +229,7 @@ function word<T extends string>(option: string, value: unknown, allowed: readonl
 }
 
 /** Which posterior is meant: options that name neither subset nor structure nor prior leave it to the fit. */
-function resolvePosterior(options: LaplaceOptions, linear: boolean,
+function resolvePosterior(options: FullOptions, linear: boolean,
   factored: FactoredStructure | undefined): Pick<ResolvedOptions,
   'subset' | 'subsetName' | 'structure' | 'linearModel'> {
   const subset = word('subset', options.subset, SUBSET_CHOICES)
@@ -241,7 +259,17 @@ function resolvePosterior(options: LaplaceOptions, linear: boolean,
 }
 
 /** @throws OptionError BAD_OPTION, BAD_COMBINATION for what says more of a structure than it has */
-function factoredOf({ structure, rank, nSubset, blocks }: LaplaceOptions): FactoredStructure | undefined {
+function factoredOf({ structure, rank, nSubset, blocks, independentOutputs, nystroem }: FullOptions):
+  | FactoredStructure
+  | undefined {
+  for (const [option, value] of Object.entries({ independentOutputs, nystroem })) {
+    if (value !== undefined && typeof value !== 'boolean') {
+      throw new OptionError('BAD_OPTION', `Option ${option} must be true or false; got ${shown(value)}.`, { option })
+    }
+    if (value !== true || structure === 'functional') continue
+    throw new OptionError('BAD_COMBINATION',
+      `Option ${option} is one of structure 'functional', a process over the outputs; others have none.`, { option })
+  }
   if (nSubset !== undefined && structure !== 'functional') {
     throw new OptionError('BAD_COMBINATION',
       "Option nSubset is the number of examples that structure 'functional' keeps; others sum all of them.", {
@@ -260,7 +288,10 @@ function factoredOf({ structure, rank, nSubset, blocks }: LaplaceOptions): Facto
     })
   }
   if (structure === 'ekfac') return { of: 'ekfac' }
-  if (structure === 'functional') return { of: 'functional', nSubset: whole('nSubset', nSubset, 1) }
+  if (structure === 'functional') {
+    return { of: 'functional', nSubset: whole('nSubset', nSubset, 1), independentOutputs: independentOutputs === true,
+      nystroem: nystroem === true }
+  }
   if (rank === undefined) return undefined
   if (rank > 0 && rank < 1) return { of: 'lowrank', rank }
   return { of: 'lowrank', rank: whole('rank', rank, 1) ?? 1 }
@@ -291,8 +322,9 @@ function leavesPriorOpen(
  * Checks options.
  * @throws OptionError UNKNOWN_OPTION, BAD_OPTION, BAD_COMBINATION, each with what is allowed
  */
-export function resolveOptions(options: LaplaceOptions): ResolvedOptions {
-  knownOptions('laplace', options, KNOWN)
+export function resolveOptions(given: LaplaceOptions): ResolvedOptions {
+  knownOptions('laplace', given, KNOWN)
+  const options: FullOptions = { ...given, structure: given.structure === 'gp' ? 'functional' : given.structure }
   const likelihood = oneOf('likelihood', options.likelihood, LIKELIHOODS)
   const factored = factoredOf(options)
   const noise = noiseOf(options)
@@ -406,7 +438,7 @@ export function checkTuning(tune: TuneMethod | undefined, priorStructure: PriorS
 }
 
 /** @throws OptionError for held-out rows that nothing would use, and for baselines without any */
-function checkHeldOut({ validation, likelihood, priorPrecision, priorStructure, subset, structure }: LaplaceOptions,
+function checkHeldOut({ validation, likelihood, priorPrecision, priorStructure, subset, structure }: FullOptions,
   tune: TuneMethod | undefined, calibrate: Calibration | undefined): void {
   if (typeof validation === 'number') {
     if (!(validation > 0 && validation < 1)) {

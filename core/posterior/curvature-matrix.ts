@@ -1,7 +1,8 @@
 /** @file H and the posterior precision as users see them, in the shape of their structure. */
 import { checkBytes } from '../budget/memory.js'
 import { assembled } from '../curvature/blocks.js'
-import type { Curvature, LowRankCurvature, PosteriorCurvature } from '../curvature/curvature.js'
+import type { Curvature, LowRankCurvature, PosteriorCurvature, ProcessCurvature } from '../curvature/curvature.js'
+import { OptionError } from '../errors/errors.js'
 import { syrk } from '../kernels/linear-algebra.js'
 import { placesOfBlock } from '../network/parameter-blocks.js'
 import type { ParameterSlot } from '../network/parameter-slot.js'
@@ -63,6 +64,8 @@ export function curvatureMatrix(curvature: PosteriorCurvature, slots: readonly P
       return fullMatrix(size, ekfacMatrix(curvature))
     case 'factored':
       return rowsMatrix(size, curvature.rows.slice(), 0)
+    case 'process':
+      return rowsMatrix(size, spanRows(curvature), 0)
     case 'lowrank':
       return lowRankMatrix(curvature, 0)
   }
@@ -99,6 +102,8 @@ export function precisionOf(posterior: StructuredPosterior): CurvatureMatrix {
       }
       return fullMatrix(size, posterior.precisionMatrix())
     }
+    case 'process':
+      return fullMatrix(size, posterior.precisionMatrix())
     case 'lowrank':
       return lowRankMatrix(curvature, 1)
   }
@@ -189,6 +194,16 @@ function lowRankMatrix({ size, models: [model] }: LowRankCurvature, prior: numbe
     for (let i = k * size; i < (k + 1) * size; i++) rows[i] *= scale
   }
   return rowsMatrix(size, rows, prior * delta)
+}
+
+/** diag(l)^1/2 R: H in the span of R. @throws OptionError BAD_COMBINATION where each output has one of its own */
+function spanRows({ size, parts }: ProcessCurvature): Float64Array {
+  const [{ rows, values }] = parts
+  if (parts.length === 1) return rows.map((value, i) => value * Math.sqrt(values?.[Math.floor(i / size)] ?? 1))
+  throw new OptionError('BAD_COMBINATION',
+    `Each of the ${parts.length} outputs has a curvature of its own (independentOutputs): fit without it for one.`, {
+    option: 'independentOutputs',
+  })
 }
 
 /** R'R + delta I. */

@@ -11,16 +11,15 @@ import { leadingEigenpairs } from '../linear-model/leading-eigenpairs.js'
 import type { ParameterSlot } from '../network/parameter-slot.js'
 import { hessianFactor, type PosteriorSettings } from '../options/hyperparameters.js'
 import { applied } from './applied.js'
-import { outputMoments, type PosteriorParts } from './posterior-parts.js'
-import { checkSettings, once, priorByParameter, priorLogDet, priorScatter,
-  type StructuredPosterior } from './posterior.js'
+import { outputMoments, type ProcessParts } from './posterior-parts.js'
+import { checkSettings, once, priorByParameter, priorLogDet, priorScatter, type ProcessPosterior } from './posterior.js'
 
 /** Eigenvalues below this share of the largest are rounding. */
 const ROUNDING = 1e-14
 
 /** The posterior around `mean`; its eigenpairs are made when they are first needed. */
 export function factoredPosterior(curvature: FactoredCurvature, slots: readonly ParameterSlot[], mean: Float64Array,
-  settings: PosteriorSettings): StructuredPosterior {
+  settings: PosteriorSettings): ProcessPosterior {
   checkSettings(settings, slots, curvature.of)
   const size = mean.length
   const delta = once(() => priorByParameter(settings, slots))
@@ -37,7 +36,7 @@ export function factoredPosterior(curvature: FactoredCurvature, slots: readonly 
     return scaled(times(scaled(vectors, roots), count, share => share / (1 - share)), roots)
   }
   const logDetPrecision = once(() => priorLogDet(settings, slots) + solved().logDetRatio)
-  const parts = once((): PosteriorParts => partsOf(solved(), deviations(), settings, slots))
+  const parts = once((): ProcessParts => partsOf(solved(), deviations(), settings, slots))
   return {
     structure: curvature.of,
     size,
@@ -119,7 +118,7 @@ function spectrumOf({ rank, rows, size }: FactoredCurvature): Float64Array {
 
 /** With one precision for all whole tensors J J' and J U' come from the factors of J, else from its rows. */
 function partsOf({ rank, rows }: Solved, deviations: Float64Array, { priorPrecision }: PosteriorSettings,
-  slots: readonly ParameterSlot[]): PosteriorParts {
+  slots: readonly ParameterSlot[]): ProcessParts {
   const scalar = typeof priorPrecision === 'number' || priorPrecision.length === 1
   const own = { kind: 'factored', deviations, rank, rows } as const
   if (!scalar || slots.some(({ elements }) => elements !== undefined)) return own

@@ -1,5 +1,6 @@
 /** @file The variance of a batch's outputs under a posterior, from what can be sent to another thread as plain data. */
-import { denseJacobian, usesByParameter } from '../curvature/jacobian.js'
+import { jacobianTimes, type ParameterVectors } from '../curvature/jacobian-products.js'
+import { denseJacobian, outputJacobian, usesByParameter } from '../curvature/jacobian.js'
 import { beginArena } from '../kernels/arena.js'
 import type { RealArray } from '../kernels/linear-algebra.js'
 import { lastLayerShape } from '../network/linear-shape.js'
@@ -12,16 +13,24 @@ import { blockVariance, type FactoredBlock, factorVariance, lastLayerBlockVarian
 import { kernelOperations } from './kernel-operations.js'
 import { sumOfTerms } from './kernel-terms.js'
 import { lowRankOutputs, type LowRankPart } from './low-rank-outputs.js'
-import { narrowed, type VarianceKind } from './variance-kind.js'
+import { narrowed, putVariances, type VarianceKind, withRowSums } from './variance-kind.js'
 
 /** Blocks with their variances in their eigenbases (kron, diag), or Cholesky factors of a precision or its blocks. */
 export type PosteriorParts =
   | { readonly kind: 'blocks', readonly blocks: readonly WeightedBlock[] }
   | { readonly kind: 'factors', readonly blocks: readonly FactoredBlock[] }
   | { readonly kind: 'lowrank', readonly parts: readonly LowRankPart[] }
+  | ProcessParts
+
+/** Of a process over the outputs. */
+export type ProcessParts =
   /** P^-1 = D^-1/2 (I - U'U) D^-1/2; `part` says the same of whole tensors with one precision, without `rows`. */
   | { readonly kind: 'factored', readonly deviations: Float64Array, readonly rank: number, readonly rows: Float64Array,
     readonly part?: LowRankPart }
+  /** P^-1 = B'B, by the `count` rows of B. */
+  | { readonly kind: 'span', readonly vectors: ParameterVectors }
+  /** Independent outputs with parts of their own. */
+  | { readonly kind: 'outputs', readonly parts: readonly ProcessParts[] }
 
 /** What a posterior says of the outputs of a batch. */
 export interface OutputMoments {
@@ -39,6 +48,8 @@ export function outputMoments(parts: PosteriorParts, slots: readonly ParameterSl
     return kind === 'sums' ? { ...all, variance: narrowed(all.variance, 'covariance', kind, jacobian.seeds) } : all
   }
   if (parts.kind === 'factored') return { variance: factoredVariance(parts, slots, jacobian, kind) }
+  if (parts.kind === 'span') return { variance: spanVariance(parts.vectors, jacobian, kind) }
+  if (parts.kind === 'outputs') return { variance: independentVariance(parts.parts, slots, jacobian, kind) }
   const ops = kernelOperations({ outputs: jacobian.seeds, examples: jacobian.examples, kind })
   // Not for dense rows, which do not use the arena: beginning it for nothing would give its memory up.
   if (parts.kind === 'factors') return { variance: factorVariance(ops, parts.blocks, slots, jacobian.factors) }
@@ -76,4 +87,31 @@ function factoredVariance({ deviations, rank, rows, part }: Extract<PosteriorPar
     return applied({ rank, rows }, size, own, own.length / size, share => Math.sqrt(1 - share) - 1)
   }
   return sumOfTerms([{ kind: 'jacobian', rows: { size, read }, weights: undefined }], { outputs, examples, kind })
+}
+
+/** |J B'|^2. */
+function spanVariance(vectors: ParameterVectors, jacobian: FactoredJacobian, kind: VarianceKind): Float64Array {
+  const { seeds: outputs, examples } = jacobian
+  const size = vectors.count
+  const images = jacobianTimes(jacobian, vectors)
+  const read = (from: number, to: number): Float64Array => images.slice(from * outputs * size, to * outputs * size)
+  return sumOfTerms([{ kind: 'jacobian', rows: { size, read }, weights: undefined }], { outputs, examples, kind })
+}
+
+/** Variances of one output after another; between outputs there is no covariance. */
+function independentVariance(parts: readonly ProcessParts[], slots: readonly ParameterSlot[],
+  jacobian: FactoredJacobian, kind: VarianceKind): Float64Array {
+  const { seeds: outputs, examples } = jacobian
+  const variances = new Float64Array(examples * outputs)
+  parts.forEach((own, c) => {
+    const { variance } = outputMoments(own, slots, outputJacobian(jacobian, c), 'diagonal')
+    variance.forEach((value, n) => {
+      variances[n * outputs + c] = value
+    })
+  })
+  if (kind === 'diagonal') return variances
+  if (kind === 'sums') return withRowSums(variances, variances, outputs)
+  const covariances = new Float64Array(examples * outputs * outputs)
+  putVariances(covariances, variances, outputs)
+  return covariances
 }

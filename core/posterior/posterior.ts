@@ -8,7 +8,7 @@ import type { PosteriorSettings } from '../options/hyperparameters.js'
 import type { Structure } from '../options/words.js'
 import type { RandomGenerator } from '../tensor/random.js'
 import type { FactorEigens } from './factor-eigen.js'
-import type { PosteriorParts } from './posterior-parts.js'
+import type { PosteriorParts, ProcessParts } from './posterior-parts.js'
 import type { VarianceKind } from './variance-kind.js'
 
 /** Mean and variance of every weight, one posterior after another: one in all, or one for each output. */
@@ -38,6 +38,8 @@ export interface StructuredPosterior {
   scatter(): number
   /** The diagonal of P^-1. */
   posteriorVariance(): Float64Array
+  /** Where each output has a posterior of its own, independent of the others: these, C of them. */
+  readonly byOutput?: readonly StructuredPosterior[]
   /** Where each output has a posterior of its own: the mean and variance of every weight, C x P, one after another. */
   marginals?(): Marginals
   /** P as a dense P x P matrix (small networks). */
@@ -63,9 +65,15 @@ export interface StructuredPosterior {
   spectrum(): Spectrum
 }
 
+/** The posterior of a process over the outputs, or of one of them. */
+export interface ProcessPosterior extends StructuredPosterior {
+  parts(): ProcessParts
+}
+
 /**
  * Eigenvalues of H (clamped at 0) when they can be given per tensor: kron and diag. A full H has one list for all its
- * tensors, and then a prior that differs between tensors needs the matrix.
+ * tensors, and then a prior that differs between tensors needs the matrix. Where outputs have posteriors of their own
+ * the list has those of all, which may be more than P.
  */
 export interface Spectrum {
   /** One list for each tensor, or a single one for a full H. */

@@ -10,6 +10,7 @@ import { fullPosterior } from './full.js'
 import { kronPosterior } from './kron.js'
 import { lowRankPosterior } from './low-rank.js'
 import type { StructuredPosterior } from './posterior.js'
+import { processPosterior } from './process.js'
 
 /**
  * The posterior around `mean` (theta of the subset, in the slots' order).
@@ -31,6 +32,8 @@ export function structuredPosterior(curvature: PosteriorCurvature, slots: readon
       return ekfacPosterior(curvature, slots, mean, all)
     case 'factored':
       return factoredPosterior(curvature, slots, mean, all)
+    case 'process':
+      return processPosterior(curvature, slots, mean, all)
     case 'lowrank':
       return lowRankPosterior(curvature, slots, mean, all)
   }

@@ -42,6 +42,15 @@ export function lowRankValues(precisions: GraphPrecisions, parts: readonly LowRa
       variance: independentOutputs(f, own.map(({ variance }) => variance)) }
 }
 
+/** |J B'|^2 for the rows B. */
+export function spanVariance(precisions: GraphPrecisions, vectors: LowRankPart['vectors'],
+  jacobian: GraphJacobian): OutputVariance {
+  const { double: f } = precisions
+  const images = jacobian.factors.flatMap(factor => imagesOf(precisions, factor, vectors, jacobian.outputs))
+    .reduce((a, b) => f.add(a, b))
+  return ofRows(f, images, undefined)
+}
+
 function ofPart(precisions: GraphPrecisions, { delta, rank, vectors }: LowRankPart, slots: readonly ParameterSlot[],
   jacobian: GraphJacobian): LowRankValues {
   const { double: f } = precisions
@@ -139,7 +148,7 @@ function onlyBias({ asWeight, asBias, direct }: UsesOf<GraphRows>): boolean {
 }
 
 /** The Jacobian of one output alone. */
-function ofOutput({ network }: GraphPrecisions, jacobian: GraphJacobian, output: number): GraphJacobian {
+export function ofOutput({ network }: GraphPrecisions, jacobian: GraphJacobian, output: number): GraphJacobian {
   const row = ({ name, width }: GraphRows): GraphRows => ({ name: network.gather(name, [output], 0), width })
   return { ...jacobian, outputs: 1, factors: jacobian.factors.map(factor =>
     factor.kind === 'direct'

@@ -10,6 +10,7 @@ import type { ParameterSlot } from '../network/parameter-slot.js'
 import type { Subset } from '../options/words.js'
 import { blockVariance, factorVariance, lastLayerBlockVariance,
   lastLayerFullVariance } from '../posterior/functional-variance.js'
+import type { ProcessParts } from '../posterior/posterior-parts.js'
 import { once, type StructuredPosterior } from '../posterior/posterior.js'
 import type { DirectGradient, LinearPair, UsesOf } from '../posterior/variance-operations.js'
 import { type FactorsProgram, factorsProgram } from '../programs/factors-program.js'
@@ -18,8 +19,8 @@ import { type Precision, tensor } from '../tensor/tensor.js'
 import { type Formulas, formulas } from './formulas.js'
 import { bothPrecisions, graphOperations, type GraphPrecisions, type GraphRows, identity,
   transpose } from './graph-operations.js'
-import { lowRankValues } from './low-rank.js'
-import type { OutputVariance } from './output-variance.js'
+import { type GraphJacobian, lowRankValues, ofOutput, spanVariance } from './low-rank.js'
+import { independentOutputs, type OutputVariance } from './output-variance.js'
 
 /** What is made into nodes. */
 export interface GaussianTask {
@@ -100,19 +101,28 @@ function ofAllWeights(
     )
     return { builder, values: { f, change: () => values().change, variance: lazily(() => values().variance) } }
   }
-  if (parts.kind === 'factored') {
-    const { part } = parts
-    if (part === undefined) throw severalPrecisions(posterior.structure)
-    const values = once(() =>
-      lowRankValues(precisions, [part], slots, { outputs: network.outputs, factors: factors(), uses })
-    )
-    return { builder, values: { f, change: undefined, variance: lazily(() => values().variance) } }
-  }
   const ops = graphOperations(precisions, network.outputs)
-  const variance = parts.kind === 'factors'
+  const variance = parts.kind === 'factored' || parts.kind === 'span' || parts.kind === 'outputs'
+    ? lazily(() => processVariance(precisions, parts, slots, { outputs: network.outputs, factors: factors(), uses }))
+    : parts.kind === 'factors'
     ? lazily(() => factorVariance(ops, parts.blocks, slots, factors()))
     : lazily(() => blockVariance(ops, parts.blocks, slots, uses(factors())))
   return { builder, values: { f, change: undefined, variance } }
+}
+
+/** The variance of a process: of all outputs, or of independent ones. */
+function processVariance(precisions: GraphPrecisions, parts: ProcessParts, slots: readonly ParameterSlot[],
+  jacobian: GraphJacobian): OutputVariance {
+  switch (parts.kind) {
+    case 'factored':
+      if (parts.part === undefined) throw severalPrecisions('functional')
+      return lowRankValues(precisions, [parts.part], slots, jacobian).variance
+    case 'span':
+      return spanVariance(precisions, parts.vectors, jacobian)
+    case 'outputs':
+      return independentOutputs(precisions.double,
+        parts.parts.map((own, c) => processVariance(precisions, own, slots, ofOutput(precisions, jacobian, c))))
+  }
 }
 
 function severalPrecisions(structure: string): OptionError {

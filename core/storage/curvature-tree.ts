@@ -1,13 +1,13 @@
 /** @file A curvature as a tree of the container, and back. */
-import { type Curvature, type DenseBlock, isSum, type KronBlock, type LowRankModel,
-  type PosteriorCurvature } from '../curvature/curvature.js'
+import { type Curvature, type DenseBlock, isSum, type KronBlock, type LowRankModel, type PosteriorCurvature,
+  type ProcessPart } from '../curvature/curvature.js'
 import { UntrustedInputError } from '../errors/errors.js'
 import { SUM_STRUCTURES } from '../options/words.js'
 import type { Tree } from './container.js'
 import { amountField, arrayField, countField, countsField, exact, type Fields, fieldsOf, listField, numberField,
   positiveField, textField, wordField } from './fields.js'
 
-const KINDS = [...SUM_STRUCTURES, 'ekfac', 'lowrank', 'factored'] as const
+const KINDS = [...SUM_STRUCTURES, 'ekfac', 'lowrank', 'factored', 'process'] as const
 
 /** The tree of a curvature. */
 export function curvatureToTree(curvature: PosteriorCurvature): Tree {
@@ -26,6 +26,9 @@ export function curvatureToTree(curvature: PosteriorCurvature): Tree {
     case 'factored':
       return { structure: 'factored', of: curvature.of, size: curvature.size, rank: curvature.rank,
         rows: curvature.rows }
+    case 'process':
+      return { structure: 'process', size: curvature.size,
+        parts: curvature.parts.map(({ rank, rows, values }) => ({ rank, rows, values: values ?? null })) }
     case 'lowrank':
       return { structure: 'lowrank', size: curvature.size, models: curvature.models.map(model => ({ ...model })) }
   }
@@ -59,6 +62,11 @@ export function curvatureFromTree(tree: Tree | undefined, empty = false): Poster
       return exact(fields, 'curvature', { structure, of: wordField(fields, 'of', ['functional', 'lowrank'] as const),
         size, rank, rows: arrayField(fields, 'rows', rank * size) })
     }
+    case 'process': {
+      const parts = listField(fields, 'parts').map(part => partFrom(fieldsOf(part, 'parts'), size))
+      if (parts.length > 0) return exact(fields, 'curvature', { structure, size, parts })
+      throw new UntrustedInputError("The file is damaged: 'parts' is empty.", { format: 'container', path: 'parts' })
+    }
     case 'lowrank':
       return exact(fields, 'curvature', { structure, size,
         models: listField(fields, 'models').map(model => modelFrom(fieldsOf(model, 'models'), size)) })
@@ -82,6 +90,12 @@ function blockFrom(fields: Fields, empty: boolean): KronBlock {
   const inputs = countField(fields, 'in')
   return exact(fields, name, { kind, name, out, in: inputs, B, A: arrayField(fields, 'A', inputs * inputs),
     rows: empty ? amountField(fields, 'rows') : positiveField(fields, 'rows') })
+}
+
+function partFrom(fields: Fields, size: number): ProcessPart {
+  const rank = countField(fields, 'rank')
+  return exact(fields, 'parts', { rank, rows: arrayField(fields, 'rows', rank * size),
+    ...(fields['values'] === null ? {} : { values: arrayField(fields, 'values', rank) }) }, ['values'])
 }
 
 function modelFrom(fields: Fields, size: number): LowRankModel {

@@ -125,6 +125,15 @@ function spectralLogDeterminant(lists: readonly Float64Array[], groups: readonly
   let value = 0
   let traceOfData = 0
   let position = 0
+  // Posteriors an output have more directions than there are parameters, of one precision; each counts with its prior.
+  const beyond = Math.max(0, lists.reduce((sum, list) => sum + list.length, 0) - (groups[groups.length - 1]?.to ?? 0))
+  if (beyond > 0 && groups.length === 1) {
+    const { logarithms, prior, both, data } = shrinkageSums(lists[0], scale, delta[0])
+    value = logarithms - beyond * Math.log(delta[0])
+    return { value, slopes: Float64Array.of(prior - beyond), noiseSlope: -2 * data,
+      curvature: new Float64Array(curvature ? 1 : 0).fill(both), noiseCurvature: 4 * both,
+      mixed: Float64Array.of(2 * both) }
+  }
   for (const list of lists) {
     groups.forEach(({ from, to }, g) => {
       if (from >= position + list.length || to <= position) return

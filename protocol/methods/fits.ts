@@ -28,6 +28,8 @@ const FIT_OPTIONS = [
   'blocks',
   'rank',
   'nSubset',
+  'independentOutputs',
+  'nystroem',
   'curvature',
   'draws',
   'kfacApprox',

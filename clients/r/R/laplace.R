@@ -74,6 +74,9 @@
 #'   \item{rank}{of `structure = "lowrank"` at the network's weights: a number of eigenvectors, or below 1 the share of
 #'     the trace of H that they have; without it `"lowrank"` is the linear model over all weights}
 #'   \item{n_subset}{of `structure = "functional"`: examples drawn by `seed` whose rows of H are kept; all by default}
+#'   \item{independent_outputs}{of `structure = "functional"`: `TRUE` gives each output a process of its own}
+#'   \item{nystroem}{of `structure = "functional"`: `TRUE` takes the rows of H of all examples, in the span of the
+#'     Jacobians of `n_subset` of them; directions outside of it have no variance}
 #'   \item{draws}{labels that `curvature = "mc_fisher"` draws for each row, by `seed`; 1 by default}
 #'   \item{mask}{of networks with several positions: which labels count, `TRUE` or `FALSE` in the shape of `y`; the
 #'     same as labels of -100}

@@ -5,7 +5,8 @@
 FIT_OPTIONS <- c(
   subset = "subset", structure = "structure", curvature = "curvature", draws = "draws", rank = "rank",
   blocks = "blocks",
-  n_subset = "nSubset", kfac_approx = "kfacApprox",
+  n_subset = "nSubset", independent_outputs = "independentOutputs", nystroem = "nystroem",
+  kfac_approx = "kfacApprox",
   prior_precision = "priorPrecision", prior_mean = "priorMean", sigma_noise = "sigmaNoise", temperature = "temperature",
   label_smoothing = "labelSmoothing", class_weight = "classWeight",
   prior_structure = "priorStructure", tune = "tune", calibrate = "calibrate", seed = "seed", engine = "engine",

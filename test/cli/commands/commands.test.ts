@@ -211,6 +211,14 @@ t.test('every flag of fit reaches the posterior', async t => {
     'float32', '--batch-size', '10', '--out', inFolder('flags.posterior'), '--json')
   t.match(JSON.parse(fit.out), { subset: 'all', structure: 'diag', priorPrecision: [2.5], temperature: 0.5, seed: 7,
     precision: 'float32', tuned: 'none' })
+  const gp = async (...flags: string[]) =>
+    JSON.parse(
+      (await run('fit', model('tabular-iris'), '--data', train, '--likelihood', 'classification', '--subset', 'all',
+        '--structure', 'gp', '--prior-precision', '2.5', '--out', inFolder('gp.posterior'), '--json', ...flags)).out,
+    )
+      .logMarginalLikelihood as number
+  const own = [await gp(), await gp('--independent-outputs'), await gp('--nystroem', '--n-subset', '5')]
+  t.ok(own.every(Number.isFinite) && new Set(own).size === 3, String(own))
   const grid = ['fit', model('tabular-iris'), '--data', train, '--likelihood', 'classification', '--tune', 'grid',
     '--out', inFolder('grid.posterior'), '--json']
   t.equal((await run(...grid)).code, 2, 'grid without validation data is wrong use')

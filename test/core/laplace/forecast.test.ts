@@ -94,3 +94,24 @@ t.test('counts that are none, and unknown words, are refused', async t => {
   for (const rows of [0, -1, 1.5, NaN]) t.throws(() => prepared.forecast({ rows }), { code: 'BAD_OPTION' })
   t.throws(() => prepared.forecast({ rows: 10, predicts: 3 } as never), { code: 'UNKNOWN_OPTION', message: /predict/ })
 })
+
+t.test('structures that keep rows, or vectors, are forecast with them', async t => {
+  const draw = drawer(12)
+  const [x, y] = [draw(400, 40), tensor('int64', [400], Float64Array.from({ length: 400 }, (_, i) => i % 4))]
+  // P = 80 x 41 + 4 x 81 = 3,604; three rows of V an example.
+  const row = 8 * 3 * 3604
+  for (const [options, least, rows] of [[{ structure: 'functional' }, 400 * row, 400], [{ structure: 'functional',
+    nSubset: 100 }, 100 * row, 400], [{ structure: 'functional', nSubset: 100, nystroem: true }, 100 * row, 400], [{
+    structure: 'lowrank',
+    rank: 50,
+  }, 8 * 50 * 3604, 400]] as const) {
+    const prepared = laplace(perceptron(draw, 40, 80, 4, 'Tanh'), { ...ALL, ...options })
+    const { stages } = prepared.forecast({ rows, predict: 100 })
+    t.ok(stages[0].bytes > 2 * least, `${JSON.stringify(options)}: ${formatBytes(stages[0].bytes)}`)
+    const before = process.memoryUsage().rss
+    await (await prepared.fit(x, y)).predict(x)
+    const grown = process.memoryUsage().rss - before
+    const most = Math.max(...stages.map(({ bytes }) => bytes))
+    t.ok(grown < 1.2 * most, `${formatBytes(grown)} grown of ${formatBytes(most)}`)
+  }
+})

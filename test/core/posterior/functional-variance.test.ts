@@ -140,7 +140,7 @@ function byGraph(program: FactorsProgram, posterior: StructuredPosterior, kind: 
   const ops = graphOperations(b, program.outputs, kind)
   const parts = posterior.parts()
   const factors = namedFactors(program)
-  if (parts.kind === 'lowrank' || parts.kind === 'factored') throw new Error('A sum over data was expected.')
+  if (parts.kind !== 'factors' && parts.kind !== 'blocks') throw new Error('A sum over data was expected.')
   const variance = parts.kind === 'factors'
     ? factorVariance(ops, parts.blocks, slots, factors)
     : blockVariance(ops, parts.blocks, slots, usesOf(slots, factors))

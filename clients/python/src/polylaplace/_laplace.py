@@ -74,6 +74,9 @@ class Laplace(Fitting, Tuning, HyperParameters, OnnxExport, PosteriorQuantities,
         rank: of 'lowrank' at the network's weights: a number of eigenvectors, or below 1 the share of the trace of H
             that they have. None: 'lowrank' is the linear model over all weights at its own mode.
         n_subset: of 'functional' (also 'gp'): examples drawn by `seed` whose rows of H are kept. None: all.
+        independent_outputs: of 'functional' (also 'gp'): each output has a process of its own.
+        nystroem: of 'functional' (also 'gp'): the rows of H are those of all examples, in the span of the Jacobians of
+            `n_subset` of them (Deng, Zhou and Zhu 2022); directions outside of it have no variance.
         draws: labels that 'mc_fisher' draws for each row, by `seed`. None: 1.
         subnetwork_indices: flat indices of parameters; names and globs of tensors, or names of modules; or `count` of
             them: {'count': 100, 'by': 'magnitude'}, 'random' (with 'seed'), or a score for each parameter such as the
@@ -136,6 +139,8 @@ class Laplace(Fitting, Tuning, HyperParameters, OnnxExport, PosteriorQuantities,
         blocks: str | None = None,
         rank: float | None = None,
         n_subset: int | None = None,
+        independent_outputs: bool | None = None,
+        nystroem: bool | None = None,
         subnetwork_indices: Sequence[int] | Sequence[str] | Mapping[str, Any] | Array | None = None,
         kfac_approx: str = "expand",
         engine: str = "auto",
@@ -189,6 +194,8 @@ class Laplace(Fitting, Tuning, HyperParameters, OnnxExport, PosteriorQuantities,
             blocks=blocks,
             rank=rank,
             nSubset=n_subset,
+            independentOutputs=independent_outputs,
+            nystroem=nystroem,
             labelSmoothing=label_smoothing,
             classWeight=as_class_weight(class_weight),
             # Given, it would be a choice that the linear model over all weights does not have.

@@ -1,0 +1,24 @@
+test_that("a process has independent outputs, and a kernel by Nystroem", {
+  skip_without_node()
+  set.seed(5)
+  weights <- list("0.weight" = matrix(rnorm(12), 3, 4), "0.bias" = rnorm(3))
+  x <- matrix(rnorm(120), 30, 4)
+  y <- rep(0:2, 10)
+  fit <- function(...) {
+    suppressMessages(suppressWarnings(laplace(weights, x, y, "classification",
+      subset = "all", architecture = list(list(type = "Linear", name = "0")), prior_precision = 0.7,
+      precision = "float64", ...)))
+  }
+  se <- function(object) predict(object, x, type = "link", se.fit = TRUE)$se.fit
+  independent <- fit(structure = "gp", independent_outputs = TRUE)
+  phi <- cbind(x, 1)
+  logits <- phi %*% rbind(t(weights[["0.weight"]]), weights[["0.bias"]])
+  p <- exp(logits) / rowSums(exp(logits))
+  wanted <- sapply(1:3, function(c) {
+    P <- 0.7 * diag(5) + crossprod(phi * sqrt(p[, c] * (1 - p[, c])))
+    sqrt(rowSums(phi %*% solve(P) * phi))
+  })
+  expect_equal(unname(as.matrix(se(independent))), wanted, tolerance = 1e-8)
+  expect_equal(se(fit(structure = "gp", nystroem = TRUE, n_subset = 12)), se(fit(structure = "full")), tolerance = 1e-8)
+  expect_error(fit(structure = "kron", nystroem = TRUE), "nystroem", class = "laplace_error_option")
+})

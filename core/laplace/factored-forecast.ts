@@ -1,0 +1,48 @@
+/** @file What structures that take the rows of the data more than once need beside the sums, from shapes alone. */
+import { likelihoodModel } from '../likelihood/registry.js'
+import { parameterCount } from '../network/parameter-slot.js'
+import { multiplicationsPerExample } from '../programs/cost.js'
+import { canBeWritten } from './factored-curvature.js'
+import type { FitTask } from './fit-task.js'
+
+/** Bytes at the fit's widest and of the posterior at its own, and multiplications of the fit. */
+export interface FactoredNeed {
+  readonly fit: number
+  readonly held: number
+  readonly multiplications: number
+}
+
+/** Copies of the rows, or of the vectors, at the widest: they are made, turned and held. */
+const COPIES = 3
+/** Products of subspace iteration that settle the leading eigenvalues, as a rule. */
+const PASSES = 20
+/** Of a share of the trace, whose rank only the data say. */
+const USUAL_RANK = 64
+
+/** The need of a structure for so many rows; none where it is a sum. */
+export function factoredNeed({ evaluator, options }: FitTask, examples: number): FactoredNeed {
+  const { factored } = options
+  if (factored === undefined || factored.of === 'ekfac') return { fit: 0, held: 0, multiplications: 0 }
+  const { slots, network: { outputs } } = evaluator
+  const size = parameterCount(slots)
+  const seeds = likelihoodModel(options.likelihood).seedCount(outputs)
+  const work = multiplicationsPerExample(evaluator, seeds)
+  if (factored.of === 'functional') {
+    const kept = Math.min(examples, factored.nSubset ?? examples)
+    const count = kept * (factored.nystroem || factored.independentOutputs ? outputs : seeds)
+    const rows = 8 * count * size
+    const gram = Math.min(count, size)
+    return { fit: COPIES * (rows + 8 * gram ** 2), held: COPIES * rows + 8 * gram ** 2,
+      multiplications: kept * work + count * size * gram +
+        (factored.nystroem ? examples * (work + seeds * count ** 2) : 0) }
+  }
+  const rank = Math.min(size, factored.rank < 1 ? USUAL_RANK : factored.rank)
+  const count = examples * seeds
+  const held = COPIES * 8 * rank * size
+  if (canBeWritten(count, size)) {
+    return { fit: COPIES * 8 * count * size, held,
+      multiplications: examples * work + count * size * Math.min(count, size) }
+  }
+  const vectors = Math.min(size, 2 * rank + 10)
+  return { fit: 2 * COPIES * 8 * vectors * size, held, multiplications: PASSES * vectors * examples * work }
+}
