@@ -92,6 +92,6 @@ function onePrecision({ priorPrecision }: PosteriorSettings): number {
   if (typeof priorPrecision === 'number') return priorPrecision
   if (priorPrecision.length === 1) return priorPrecision[0]
   throw new OptionError('BAD_OPTION',
-    `Option priorPrecision takes one number with nystroem, whose span is that of one precision; got ${priorPrecision.length} `
-      + 'numbers. Fit without nystroem for several.', { option: 'priorPrecision', value: priorPrecision.length })
+    'Option priorPrecision takes one number with nystroem, whose span is that of one precision; got '
+      + `${priorPrecision.length} numbers. Fit without nystroem for several.`, { option: 'priorPrecision', value: priorPrecision.length })
 }
