@@ -31,8 +31,7 @@ function independentOutputs(curvature: ProcessCurvature, own: readonly ProcessPo
     throw new OptionError('BAD_COMBINATION',
       `Each of the ${own.length} outputs has a posterior over the weights of its own (independentOutputs), so that `
         + 'there is no joint one over them. Ask for functional samples or marginals, or fit without '
-        + 'independentOutputs.',
-      { option: 'independentOutputs' })
+        + 'independentOutputs.', { option: 'independentOutputs' })
   }
   const sum = (of: (posterior: StructuredPosterior) => number): () => number =>
     once(() => own.reduce((total, posterior) => total + of(posterior), 0))

@@ -93,5 +93,8 @@ function onePrecision({ priorPrecision }: PosteriorSettings): number {
   if (priorPrecision.length === 1) return priorPrecision[0]
   throw new OptionError('BAD_OPTION',
     'Option priorPrecision takes one number with nystroem, whose span is that of one precision; got '
-      + `${priorPrecision.length} numbers. Fit without nystroem for several.`, { option: 'priorPrecision', value: priorPrecision.length })
+      + `${priorPrecision.length} numbers. Fit without nystroem for several.`, {
+    option: 'priorPrecision',
+    value: priorPrecision.length,
+  })
 }

@@ -195,7 +195,7 @@ t.test('where the rows span the weights, Nystroem is full everywhere', async t =
   t.ok(relativeDifference(g.variance.data, h.variance.data) < 1e-6)
 })
 
-t.test('the prior is tuned to a maximum of the evidence, also where outputs have more directions than weights', async t => {
+t.test('the prior is tuned to a maximum of the evidence, also with more directions than weights', async t => {
   const draw = drawer(8)
   const [graph, x] = [perceptron(draw, 3, 2, 4, 'Tanh'), draw(30, 3)]
   for (const extra of [{ independentOutputs: true }, { nystroem: true, nSubset: 9 }, { nystroem: true,
