@@ -93,3 +93,20 @@ export function denseMatrices(curvature: PosteriorCurvature, slots: readonly Par
       return undefined
   }
 }
+
+/** What adds a row of the Hessian to a curvature of matrices: to its block, the columns that this has. */
+export function rowAdder(curvature: PosteriorCurvature, slots: readonly ParameterSlot[]):
+  | ((i: number, row: Float64Array) => void)
+  | undefined {
+  const owners = denseMatrices(curvature, slots)?.flatMap(({ places, matrix }) =>
+    [...places].map((place, at) => [place, { places, line: matrix.subarray(at * places.length) }] as const)
+  )
+  if (owners === undefined) return undefined
+  const lines = new Map(owners)
+  return (i, row) => {
+    const own = lines.get(i)
+    own?.places.forEach((place, j) => {
+      own.line[j] += row[place]
+    })
+  }
+}

@@ -28,6 +28,7 @@ import { sharedRows } from '../sums/shared-rows.js'
 import { randomGenerator } from '../tensor/random.js'
 import { sampledRows } from '../tensor/rows.js'
 import type { FitTask } from './fit-task.js'
+import { leavesOut, pairsOfMatrix, pairsOfProducts } from './hessian-eigenpairs.js'
 import type { TrainingRows } from './linear-fit-result.js'
 
 /** Numbers of all rows of V that are written out, and the largest matrix that is decomposed. */
@@ -68,12 +69,26 @@ export async function factoredCurvature(task: FitTask, wanted: FactoredStructure
     return { structure: 'process', size, parts: byOutput(V, outputs, size).map(rows => ({ rank: own.examples, rows })) }
   }
   const { rank } = wanted
+  if (leavesOut(task)) return ofHessian(task, rank, rows, sums, work)
   const pairs = await eigenpairs(task, rows,
     rank >= 1 ? rank : (values: Float64Array) => values.reduce((sum, value) => sum + value, 0) >= rank * trace, work)
-  const kept = rank >= 1 ? Math.min(rank, pairs.values.length) : enough(pairs.values, rank * trace)
-  const V = pairs.vectors.length === kept * size ? pairs.vectors : pairs.vectors.slice(0, kept * size)
-  for (let i = 0; i < V.length; i++) V[i] *= Math.sqrt(Math.max(0, pairs.values[Math.floor(i / size)]))
+  return ofPairs(pairs, size, rank >= 1 ? Math.min(rank, pairs.values.length) : enough(pairs.values, rank * trace))
+}
+
+/** The leading eigenvectors times the roots of their eigenvalues. */
+function ofPairs({ values, vectors }: Eigenpairs, size: number, kept: number): FactoredCurvature {
+  const V = vectors.length === kept * size ? vectors : vectors.slice(0, kept * size)
+  for (let i = 0; i < V.length; i++) V[i] *= Math.sqrt(Math.max(0, values[Math.floor(i / size)]))
   return { structure: 'factored', of: 'lowrank', size, rank: kept, rows: V }
+}
+
+/** @throws NumericalError NOT_POSITIVE_DEFINITE where a leading eigenvalue is negative */
+async function ofHessian(task: FitTask, rank: number, rows: TrainingRows, sums: Curvature,
+  work: WorkOptions): Promise<FactoredCurvature> {
+  const pairs = sums.structure === 'full'
+    ? pairsOfMatrix(sums.matrix, sums.size, rank)
+    : await pairsOfProducts(task, rows, rank, work)
+  return ofPairs(pairs, parameterCount(task.evaluator.slots), pairs.values.length)
 }
 
 /** How many of the largest values reach a sum. */

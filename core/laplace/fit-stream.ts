@@ -27,6 +27,7 @@ import type { FitWork } from './fit-work.js'
 import { answerByGate, priorFromLinearModel, type RegressionNoise, regressionNoise,
   withWholeCovariance } from './gate-fit.js'
 import { FEWEST_HELD_OUT, heldOutRows, rowSplitter } from './held-out-rows.js'
+import { sumsHessian } from './hessian-eigenpairs.js'
 import { LaplacePosterior } from './laplace-posterior.js'
 import type { TrainingRows } from './linear-fit-result.js'
 import { fitLowRank, forecastLinearModel, tooLarge } from './low-rank-fit.js'
@@ -152,7 +153,9 @@ function startSums(task: FitTask, notes: string[]): RunningFit {
 
 /** Sums loss and diagonal, and keeps the rows for a curvature that is known by some of its own. */
 function factoredFit(task: FitTask, wanted: FactoredStructure, notes: string[]): RunningFit {
-  const accumulation = accumulationFor(task, false, notes)
+  const { options } = task
+  const summed = { ...task, options: sumsHessian(task) ? { ...options, structure: 'full' as const } : options }
+  const accumulation = accumulationFor(summed, false, notes)
   const kept: Batch[] = []
   let [examples, bytes] = [0, 0]
   return {

@@ -8,7 +8,7 @@ export const CURVATURE_STRUCTURES: Readonly<Record<CurvatureKind, readonly Struc
   ggn: ['kron', 'full', 'diag', 'blockdiag', 'ekfac', 'lowrank', 'functional'],
   empirical_fisher: ['kron', 'full', 'diag', 'blockdiag'],
   mc_fisher: ['kron', 'full', 'diag', 'blockdiag'],
-  hessian: ['full'],
+  hessian: ['full', 'blockdiag', 'lowrank'],
 }
 
 /** What decides on the linear model of a network. */

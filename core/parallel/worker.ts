@@ -6,6 +6,7 @@
  */
 import { type CancelSignal, throwIfCancelled } from '../budget/progress.js'
 import { accumulateCurvature, zeroCurvature } from '../curvature/accumulate.js'
+import { rowAdder } from '../curvature/blocks.js'
 import type { Curvature } from '../curvature/curvature.js'
 import { seedRange } from '../curvature/jacobian.js'
 import { completed, countRows, gramsSuffice, operatorSums } from '../curvature/kron-sums.js'
@@ -13,7 +14,6 @@ import { addReachedInputs, type ReachedRows, reachedRows } from '../curvature/kr
 import { accumulateLastLayer } from '../curvature/last-layer.js'
 import { chosenEngine, type EngineProvider } from '../engine/chosen-engine.js'
 import { InternalError } from '../errors/errors.js'
-import { addInPlace } from '../kernels/arithmetic.js'
 import { watched } from '../kernels/interruption.js'
 import type { RealArray } from '../kernels/linear-algebra.js'
 import { addAgreement, type Agreement, noAgreement } from '../likelihood/agreement.js'
@@ -200,10 +200,10 @@ export function createWorker(evaluator: Evaluator, likelihoodName: Likelihood, f
       for (let from = 0; from < terms; from += atOnce) {
         const { f, jacobian: seeded } = await evaluator.seeded(x, seedsAt(from, ofRows, batch))
         const jacobian = { ...seeded, weights }
-        if (kind.curvature === 'hessian' && curvature.structure === 'full') {
+        const addRow = kind.curvature === 'hessian' ? rowAdder(curvature, slots) : undefined
+        if (addRow !== undefined) {
           // Of a last layer nothing is missing: its outputs are linear in its weights.
-          const missing = await evaluator.secondDerivatives(ofRows.residual(f, labels, examples, outputs), x)
-          addInPlace(curvature.matrix, missing)
+          await evaluator.secondDerivatives().eachRow(ofRows.residual(f, labels, examples, outputs), x, addRow)
         }
         curvature = accumulateCurvature(curvature, slots, jacobian, kfacApprox, from === 0 && !partial)
         if (partial) reached = reachedRows(jacobian, reached)

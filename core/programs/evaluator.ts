@@ -84,11 +84,8 @@ export interface Evaluator {
   readonly kroneckerSums:
     | ((x: Inputs, seeds: Seeds, sums: readonly OperatorSums[], inputs: boolean) => Promise<RealArray>)
     | undefined
-  /**
-   * sum_n d^2 (u_n' f_n) / dtheta^2, P x P, for u of N x C: what the Gauss-Newton matrix leaves out of the Hessian.
-   * @throws GraphError NOT_DIFFERENTIABLE
-   */
-  secondDerivatives(u: Float64Array, x: Inputs): Promise<Float64Array>
+  /** What the Gauss-Newton matrix leaves out of the Hessian. @throws GraphError NOT_DIFFERENTIABLE */
+  secondDerivatives(): HessianMap
   dispose(): void
 }
 
@@ -171,7 +168,7 @@ export function createEvaluator(network: Network, subset: Subset, engine: Chosen
         return real(results, program.output)
       } :
       undefined,
-    secondDerivatives: (u, x) => (secondOrder ??= hessianMap(network, slots, engine, precision)).matrix(u, x),
+    secondDerivatives: () => (secondOrder ??= hessianMap(network, slots, engine, precision)),
     dispose: () => {
       programs.dispose()
       secondOrder?.dispose()

@@ -17,10 +17,12 @@ import { addFactors, tangentsOf } from './linear-map.js'
 /** The second derivatives of the outputs, weighted by a cotangent. */
 export interface HessianMap {
   /**
-   * sum_n d^2 (u_n' f_n) / dtheta^2 for a batch, P x P, a product a row.
+   * Adds sum_n d^2 (u_n' f_n) / dtheta^2 v for a batch and the rows v of a count x P matrix.
    * @param u N x C
    */
-  matrix(u: Float64Array, x: Inputs): Promise<Float64Array>
+  addTimes(u: Float64Array, vectors: Float64Array, x: Inputs, sums: Float64Array): Promise<void>
+  /** Calls `visit` with each row of sum_n d^2 (u_n' f_n) / dtheta^2, P x P: nothing of that size is held. */
+  eachRow(u: Float64Array, x: Inputs, visit: (i: number, row: Float64Array) => void): Promise<void>
   dispose(): void
 }
 
@@ -48,19 +50,31 @@ export function hessianMap({ graph, output }: Network, slots: readonly Parameter
     addFactors(program, results, whole, sum)
     return sum
   }
+  const size = places.length
+  const seedOf = (u: Float64Array): Tensor => tensor(precision, [1, u.length / forward.outputs, forward.outputs], u)
   return {
-    async matrix(u, x) {
-      const seed = tensor(precision, [1, u.length / forward.outputs, forward.outputs], u)
-      const size = places.length
-      const result = new Float64Array(size * size)
+    async addTimes(u, vectors, x, sums) {
+      const seed = seedOf(u)
+      for (let at = 0; at < vectors.length; at += size) {
+        const v = new Float64Array(total)
+        places.forEach((place, i) => {
+          v[place] = vectors[at + i]
+        })
+        const image = await times(seed, v, x)
+        places.forEach((place, i) => {
+          sums[at + i] += image[place]
+        })
+      }
+    },
+    async eachRow(u, x, visit) {
+      const seed = seedOf(u)
       const unit = new Float64Array(total)
       for (let i = 0; i < size; i++) {
         unit[places[i]] = 1
         const row = await times(seed, unit, x)
         unit[places[i]] = 0
-        for (let j = 0; j < size; j++) result[i * size + j] = row[places[j]]
+        visit(i, Float64Array.from(places, place => row[place]))
       }
-      return result
     },
     dispose() {
       void compiled?.then(ready => {

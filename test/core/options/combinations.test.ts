@@ -56,7 +56,8 @@ async function works({ options, then }: Cell): Promise<boolean> {
 /** Cells by what begins their table: the first sentence above it. */
 const TABLES: Record<string, (row: string, column: string) => Cell> = {
   'Curvature and structure': (row, column) => ({
-    options: { subset: 'all', ...structureOf(column), curvature: row as 'ggn', priorPrecision: 100 },
+    options: { subset: 'all', ...structureOf(column, row === 'hessian' ? 1 : 3), curvature: row as 'ggn',
+      priorPrecision: 100 },
   }),
   'Subset and structure': (row, column) => ({
     options: { ...subsetOf(row), ...structureOf(column), ...(column === '`lowrank`' ? {} : { priorPrecision: 1 }) },
@@ -74,9 +75,10 @@ const TABLES: Record<string, (row: string, column: string) => Cell> = {
   }),
 }
 
-function structureOf(column: string): Partial<LaplaceOptions> {
+/** @param rank of a Hessian, whose eigenvalues may be negative, one */
+function structureOf(column: string, rank = 3): Partial<LaplaceOptions> {
   if (column === '`lowrank`') return { structure: 'lowrank' }
-  return column.includes('rank`') ? { structure: 'lowrank', rank: 3 } : { structure: column as 'kron' }
+  return column.includes('rank`') ? { structure: 'lowrank', rank } : { structure: column as 'kron' }
 }
 
 function subsetOf(row: string): Partial<LaplaceOptions> {

@@ -1,0 +1,162 @@
+/**
+ * @file The eigenpairs of the Hessian that are largest in size: of the matrix where it is small, else by subspace
+ * iteration on products with it, the Gauss-Newton matrix's and what that leaves out (Pearlmutter 1994).
+ */
+import { checkBytes } from '../budget/memory.js'
+import { throwIfCancelled, type WorkOptions } from '../budget/progress.js'
+import { NumericalError, OptionError } from '../errors/errors.js'
+import { gemm, symmetricEigen } from '../kernels/linear-algebra.js'
+import { likelihoodModel } from '../likelihood/registry.js'
+import { hessianRoots } from '../linear-model/hessian-roots.js'
+import { type Eigenpairs, orthonormalRows } from '../linear-model/leading-eigenpairs.js'
+import { forEachBatch, sliceExamples } from '../network/batches.js'
+import { parameterCount } from '../network/parameter-slot.js'
+import { batchWithin, multiplicationsPerExample } from '../programs/cost.js'
+import { sharedRows } from '../sums/shared-rows.js'
+import { randomGenerator } from '../tensor/random.js'
+import type { FitTask } from './fit-task.js'
+import type { TrainingRows } from './linear-fit-result.js'
+
+/** Weights up to which the Hessian is summed as a matrix. */
+const MOST_SUMMED = 2500
+/** Vectors beside those that are wanted; most products with all of them; the change of eigenvalues that ends them. */
+const SPARE_VECTORS = 10
+const MOST_PASSES = 100
+const SETTLED = 1e-10
+/** Eigenvalues below this share of the largest are rounding. */
+const ROUNDING = 1e-12
+
+/** Whether the low-rank posterior of a task comes from the Hessian as a matrix. */
+export function sumsHessian({ evaluator, options }: Pick<FitTask, 'evaluator' | 'options'>): boolean {
+  return options.factored?.of === 'lowrank' && leavesOut({ evaluator, options })
+    && parameterCount(evaluator.slots) <= MOST_SUMMED
+}
+
+/** Whether the Gauss-Newton matrix is not the Hessian that is asked for, as it is of a last layer. */
+export function leavesOut({ evaluator, options }: Pick<FitTask, 'evaluator' | 'options'>): boolean {
+  return options.curvature === 'hessian' && evaluator.subset === 'all'
+}
+
+/**
+ * The eigenpairs of a symmetric matrix, the largest in size first: as many as are wanted, or of that share of the
+ * trace.
+ * @throws NumericalError NOT_POSITIVE_DEFINITE where one of them is negative
+ */
+export function pairsOfMatrix(matrix: Float64Array, size: number, rank: number): Eigenpairs {
+  const { values, vectors } = symmetricEigen(size, matrix)
+  const order = bySize(values)
+  const trace = values.reduce((sum, value) => sum + value, 0)
+  let [kept, reached] = [0, 0]
+  while (kept < size && (rank >= 1 ? kept < rank : reached < rank * trace * (1 - 1e-12))) {
+    reached += values[order[kept]]
+    kept++
+  }
+  const rows = new Float64Array(kept * size)
+  for (let k = 0; k < kept; k++) for (let i = 0; i < size; i++) rows[k * size + i] = vectors[i * size + order[k]]
+  return positive({ values: Float64Array.from(order.slice(0, kept), i => values[i]), vectors: rows })
+}
+
+/** The same of the rows of a task, without the matrix. @throws NumericalError, OptionError, CancelledError */
+export async function pairsOfProducts(task: FitTask, rows: TrainingRows, rank: number,
+  work: WorkOptions): Promise<Eigenpairs> {
+  const { evaluator: { slots }, options } = task
+  if (rank < 1 || slots.some(({ elements }) => elements !== undefined)) {
+    throw new OptionError('BAD_COMBINATION',
+      `Curvature 'hessian' of more than ${MOST_SUMMED} weights has a low-rank posterior of a whole rank, over whole `
+        + 'tensors: give the number of eigenvectors (option rank).', { option: 'rank' })
+  }
+  const size = parameterCount(slots)
+  const count = Math.min(size, 2 * rank + SPARE_VECTORS)
+  checkBytes('The vectors of the posterior', 16 * count * size, 'Use a smaller rank (option rank).')
+  const products = await hessianProducts(task, rows, 2 * count * MOST_PASSES, work)
+  try {
+    let basis = randomGenerator(options.seed).fillNormal(new Float64Array(count * size))
+    let before: Float64Array = new Float64Array(count)
+    for (let pass = 1;; pass++) {
+      throwIfCancelled(work.signal)
+      basis = orthonormalRows(count, basis)
+      const images = await products.times(basis, count)
+      const ritz = ritzPairs(count, size, basis, images)
+      const leading = ritz.values.subarray(0, rank)
+      const settled = leading.every((value, k) => Math.abs(value - before[k]) <= SETTLED * Math.abs(ritz.values[0]))
+      if (settled || pass === MOST_PASSES) {
+        return positive({ values: leading.slice(), vectors: ritz.vectors(rank) })
+      }
+      before = ritz.values
+      basis = images
+    }
+  } finally {
+    await products.dispose()
+  }
+}
+
+/** H V' for the rows V: those of the Gauss-Newton matrix among the workers, and what it leaves out here. */
+async function hessianProducts({ evaluator, pool, options }: FitTask, { x, labels, examples }: TrainingRows,
+  vectors: number, work: WorkOptions
+): Promise<{
+  times(basis: Float64Array, count: number): Promise<Float64Array>
+  dispose(): Promise<void>
+}> {
+  const { network } = evaluator
+  const { outputs } = network
+  const likelihood = likelihoodModel(options.likelihood, options)
+  const size = batchWithin(evaluator, 1, 'sums', options, examples)
+  const eachBatch = (visit: (from: number, to: number) => Promise<void>): Promise<void> =>
+    forEachBatch(examples, size, 'fit', work, visit)
+  const f = new Float64Array(examples * outputs)
+  await eachBatch(async (from, to) => {
+    f.set(await evaluator.forward(sliceExamples(x, network.inputs, from, to)), from * outputs)
+  })
+  const root = hessianRoots({ likelihood, examples, outputs }, f)
+  const u = likelihood.residual(f, labels, examples, outputs)
+  const shared = await sharedRows(pool, evaluator, x, examples,
+    vectors * examples * multiplicationsPerExample(evaluator, 1), work)
+  const second = evaluator.secondDerivatives()
+  return {
+    async times(basis, count) {
+      const sums = await shared.curvatureTimes(root, basis, count)
+      await eachBatch((from, to) =>
+        second.addTimes(u.slice(from * outputs, to * outputs), basis, sliceExamples(x, network.inputs, from, to), sums)
+      )
+      return sums
+    },
+    dispose: () => shared.dispose(),
+  }
+}
+
+/** Rayleigh and Ritz: the eigenpairs of H within the span of an orthonormal basis, the largest in size first. */
+function ritzPairs(count: number, size: number, basis: Float64Array,
+  images: Float64Array): { readonly values: Float64Array, vectors(wanted: number): Float64Array } {
+  const inner = new Float64Array(count * count)
+  gemm(false, true, count, count, size, 1, basis, images, 0, inner)
+  const { values, vectors } = symmetricEigen(count, inner)
+  const order = bySize(values)
+  return {
+    values: Float64Array.from(order, i => values[i]),
+    vectors(wanted) {
+      const turn = new Float64Array(wanted * count)
+      for (let k = 0; k < wanted; k++) {
+        for (let i = 0; i < count; i++) turn[k * count + i] = vectors[i * count + order[k]]
+      }
+      const result = new Float64Array(wanted * size)
+      gemm(false, false, wanted, size, count, 1, turn, basis, 0, result)
+      return result
+    },
+  }
+}
+
+function bySize(values: Float64Array): number[] {
+  return [...values.keys()].sort((a, b) => Math.abs(values[b]) - Math.abs(values[a]))
+}
+
+/** @throws NumericalError NOT_POSITIVE_DEFINITE with the ranks that can be had */
+function positive(pairs: Eigenpairs): Eigenpairs {
+  const { values } = pairs
+  const first = values.findIndex(value => value < -ROUNDING * Math.abs(values[0]))
+  if (first < 0) return { ...pairs, values: values.map(value => Math.max(0, value)) }
+  throw new NumericalError('NOT_POSITIVE_DEFINITE',
+    `The Hessian is indefinite: of its eigenvalues, the largest in size first, number ${first + 1} is `
+      + `${values[first].toPrecision(3)}, so that a Gaussian of ${values.length} of them would have a direction of `
+      + `negative precision. ${first > 0 ? `Take at most ${first} (option rank), use` : 'Use'} curvature 'ggn', `
+      + 'or train the network to a minimum of its loss.', { rank: first, eigenvalue: values[first] })
+}
