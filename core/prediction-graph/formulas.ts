@@ -17,8 +17,8 @@ export interface Formulas {
   softmax(a: string): string
   matmul(a: string, b: string): string
   /** Along some axes; `keep` leaves them with one element. */
-  reduce(op: 'ReduceSum' | 'ReduceMean' | 'ReduceMax' | 'ReduceMin', a: string, axes: readonly number[],
-    keep?: boolean): string
+  reduce(op: 'ReduceSum' | 'ReduceSumSquare' | 'ReduceMean' | 'ReduceMax' | 'ReduceMin', a: string,
+    axes: readonly number[], keep?: boolean): string
   reshape(a: string, shape: readonly number[]): string
   transpose(a: string, perm: readonly number[]): string
   unsqueeze(a: string, axes: readonly number[]): string

@@ -3,7 +3,7 @@
  * multiplied in the network's precision, what is squared and summed is float64, as in kernel-operations.ts.
  */
 import { InternalError } from '../errors/errors.js'
-import { triangularSolveRight } from '../kernels/linear-algebra.js'
+import { symmetricEigen, triangularSolveRight } from '../kernels/linear-algebra.js'
 import type { ParameterSlot } from '../network/parameter-slot.js'
 import { type Eigenbasis, isThin } from '../posterior/eigenbasis.js'
 import { once } from '../posterior/posterior.js'
@@ -12,10 +12,11 @@ import type { DirectGradient, LinearPair, PosteriorMatrix, ProductOptions, Varia
 import { type Formulas, formulas } from './formulas.js'
 import { type OutputVariance, sumOfVariances } from './output-variance.js'
 
-/** A value whose last axis has `width` elements. */
+/** A value whose last axis has `width` elements; of `ones`, the last of them is 1 and not written. */
 export interface GraphRows {
   readonly name: string
   readonly width: number
+  readonly ones?: boolean
 }
 
 type Term = VarianceTerm<GraphRows, GraphRows>
@@ -37,6 +38,11 @@ export function asDouble({ network, double }: GraphPrecisions, name: string): st
   return network === double ? name : double.real(name)
 }
 
+/** A float64 value in the network's precision. */
+export function asNetwork({ network, double }: GraphPrecisions, name: string): string {
+  return network === double ? name : network.real(name)
+}
+
 /** The operations for C outputs; Jacobian rows are C x N x P in float64. */
 export function graphOperations(precisions: GraphPrecisions,
   outputs: number): VarianceOperations<GraphRows, GraphRows, OutputVariance> {
@@ -45,22 +51,14 @@ export function graphOperations(precisions: GraphPrecisions,
     product: (x, matrix, options) => product(network, x, matrix, options),
     rotate: (x, basis) => rotate(network, x, basis),
     square: ({ name, width }) => ({ name: network.mul(name, name), width }),
-    withOnes: ({ name, width }, bias) => {
-      const wide = asDouble(precisions, name)
-      if (!bias) return { name: wide, width }
-      return {
-        name: double.builder.node('Pad', [wide, double.builder.integers([0, 0, 0, 1]),
-          double.builder.scalar(1, 'float64')]),
-        width: width + 1,
-      }
-    },
+    withOnes: ({ name, width }, bias) => (bias ? { name, width: width + 1, ones: true } : { name, width }),
     jacobian: (slots, factors) => writtenOut(precisions, slots, factors, outputs),
     whiten: ({ name, width }, lower) => {
       const inverse = identity(width)
       triangularSolveRight(width, width, lower.values, inverse)
       return { name: double.matmul(name, double.matrix(inverse, [width, width])), width }
     },
-    quadraticForms: (x, matrix, places) => quadraticForms(double, x, matrix, places, outputs),
+    quadraticForms: (x, matrix, places) => quadraticForms(precisions, x, matrix, places, outputs),
     total: terms => sumOfVariances(double, Array.from(terms, term => ofTerm(precisions, term, outputs))),
   }
 }
@@ -70,12 +68,15 @@ export function identity(n: number): Float64Array {
   return Float64Array.from({ length: n * n }, (_, i) => Number(i % (n + 1) === 0))
 }
 
-function product(f: Formulas, { name, width }: GraphRows, { values, rows, columns }: PosteriorMatrix,
-  { transposed = false, plus }: ProductOptions = {}): GraphRows {
+/** x M; the row of M that meets ones which are not written is added. */
+export function product(f: Formulas, { name, width, ones = false }: GraphRows,
+  { values, rows, columns }: PosteriorMatrix, { transposed = false, plus }: ProductOptions = {}): GraphRows {
   const matrix = transposed ? transpose(values, rows, columns) : values
   const to = matrix.length / width
-  const result = f.matmul(name, f.matrix(matrix, [width, to]))
-  return { name: plus === undefined ? result : f.add(result, f.matrix(plus.values, [plus.columns])), width: to }
+  const written = width - Number(ones)
+  const result = f.matmul(name, f.matrix(matrix.subarray(0, written * to), [written, to]))
+  const last = ones ? matrix.subarray(written * to) : plus?.values
+  return { name: last === undefined ? result : f.add(result, f.matrix(last, [to])), width: to }
 }
 
 /** x Q: x U, and x - x U U' beside it where the basis is thin. */
@@ -113,29 +114,36 @@ export function ofRows(f: Formulas, R: string, w: string | undefined): OutputVar
   return {
     variance: once(() => sumOfProducts(weighted(), R)),
     rowSums: once(() => sumOfProducts(weighted(), f.reduce('ReduceSum', R, [0], true))),
+    centred: once(() => {
+      const own = f.sub(R, f.reduce('ReduceMean', R, [0], true))
+      return sumOfProducts(w === undefined ? own : f.mul(own, w), own)
+    }),
     covariance: once(() => f.matmul(f.transpose(weighted(), [1, 0, 2]), f.transpose(R, [1, 2, 0]))),
   }
 }
 
-/** One R for all rows: R diag(w_n) R'. */
+/** One R for all rows: R diag(w_n) R'. In sums of squares nothing cancels: they keep the network's precision. */
 function ofShared(precisions: GraphPrecisions, { rows, weights }: Extract<Term, { kind: 'shared' }>,
   outputs: number): OutputVariance {
-  const { double: f } = precisions
+  const { network, double } = precisions
   const R = rows?.values ?? identity(outputs)
   const size = R.length / outputs
-  const w = once(() => ('values' in weights
-    ? f.matrix(weights.values, [1, size])
-    : f.reshape(asDouble(precisions, weights.name), [-1, size]))
+  const narrow = once(() => ('values' in weights
+    ? network.matrix(weights.values, [1, size])
+    : network.reshape(weights.name, [-1, size]))
   )
+  const w = once(() => asDouble(precisions, narrow()))
   const sums = Float64Array.from({ length: size }, (_, k) => sumOfColumn(R, size, k))
-  const times = (values: Float64Array): string =>
-    f.matmul(w(), f.matrix(transpose(values, outputs, size), [size, outputs]))
+  const times = (f: Formulas, of: string, values: Float64Array): string =>
+    f.matmul(of, f.matrix(transpose(values, outputs, size), [size, outputs]))
+  const squares = (own: Float64Array): string => asDouble(precisions, times(network, narrow(), own.map(r => r * r)))
   return {
-    variance: once(() => (rows === undefined ? w() : times(R.map(value => value * value)))),
-    rowSums: once(() => (rows === undefined ? w() : times(R.map((value, i) => value * sums[i % size])))),
+    variance: once(() => (rows === undefined ? w() : squares(R))),
+    centred: once(() => squares(R.map((value, i) => value - sums[i % size] / outputs))),
+    rowSums: once(() => (rows === undefined ? w() : times(double, w(), R.map((value, i) => value * sums[i % size])))),
     covariance: once(() =>
-      f.matmul(f.mul(f.unsqueeze(w(), [1]), f.matrix(R, [outputs, size])),
-        f.matrix(transpose(R, outputs, size), [size, outputs]))
+      double.matmul(double.mul(double.unsqueeze(w(), [1]), double.matrix(R, [outputs, size])),
+        double.matrix(transpose(R, outputs, size), [size, outputs]))
     ),
   }
 }
@@ -147,33 +155,116 @@ function sumOfColumn(values: Float64Array, columns: number, column: number): num
 }
 
 /** x' S[c, d] x of every row x, N x W. */
-function quadraticForms(f: Formulas, { name, width }: GraphRows, { values, columns }: PosteriorMatrix,
+function quadraticForms(precisions: GraphPrecisions, x: GraphRows, { values, columns }: PosteriorMatrix,
   places: Int32Array, outputs: number): OutputVariance {
-  const block = (c: number, d: number, i: number, j: number): number =>
-    values[places[c * width + i] * columns + places[d * width + j]]
-  /** x M as N x `count` x W, for M of W x (count W) with M[i, (k, j)] given, and its products with x. */
-  const forms = (count: number, entry: (i: number, k: number, j: number) => number): string => {
-    const matrix = new Float64Array(width * count * width)
-    for (let i = 0, at = 0; i < width; i++) {
-      for (let k = 0; k < count; k++) for (let j = 0; j < width; j++) matrix[at++] = entry(i, k, j)
-    }
-    const image = f.reshape(f.matmul(name, f.matrix(matrix, [width, count * width])), [-1, count, width])
-    return f.reduce('ReduceSum', f.mul(image, f.unsqueeze(name, [1])), [-1])
+  const { double: f } = precisions
+  const { width } = x
+  const block = (c: number, d: number): Float64Array => blockOf(values, columns, places, width, c, d)
+  /** The mean over d of the symmetric parts of S[c, d], for every c. */
+  const means = once(() =>
+    Array.from({ length: outputs }, (_, c) =>
+      meanOf(Array.from({ length: outputs }, (_, d) => symmetricPart(block(c, d), width))))
+  )
+  /** x' M x, N x count. */
+  const forms = (matrices: readonly Float64Array[]): string => {
+    const own = writtenOnes(precisions, x)
+    const image = f.matmul(own, f.matrix(besideEachOther(matrices, width), [width, matrices.length * width]))
+    return f.reduce('ReduceSum', f.mul(f.reshape(image, [-1, matrices.length, width]), f.unsqueeze(own, [1])), [-1])
   }
+  let hasCentred = false
+  const centred = once(() => {
+    hasCentred = true
+    const all = meanOf(means())
+    return squaredImages(precisions, x,
+      means().map((mean, c) => block(c, c).map((value, i) => value - 2 * mean[i] + all[i])))
+  })
   return {
-    variance: once(() => forms(outputs, (i, c, j) => block(c, c, i, j))),
-    rowSums: once(() =>
-      forms(outputs, (i, c, j) => {
-        let sum = 0
-        for (let d = 0; d < outputs; d++) sum += block(c, d, i, j)
-        return sum
-      })
-    ),
+    variance: once(() => {
+      const common = hasCentred ? commonDiagonal(means(), width) : undefined
+      return common === undefined
+        ? squaredImages(precisions, x, Array.from({ length: outputs }, (_, c) => block(c, c)))
+        : f.add(centred(), asDouble(precisions, squaresTimes(precisions.network, x, common)))
+    }),
+    centred,
+    rowSums: once(() => forms(means().map(mean => mean.map(value => value * outputs)))),
     covariance: once(() =>
-      f.reshape(forms(outputs * outputs, (i, k, j) => block(Math.floor(k / outputs), k % outputs, i, j)), [-1, outputs,
-        outputs])
+      f.reshape(forms(Array.from({ length: outputs ** 2 }, (_, k) => block(Math.floor(k / outputs), k % outputs))), [-1,
+        outputs, outputs])
     ),
   }
+}
+
+/** x' M x = |R x|^2 of positive semidefinite matrices M = R'R, N x count: products cancel in no sum of squares. */
+function squaredImages(precisions: GraphPrecisions, x: GraphRows, matrices: readonly Float64Array[]): string {
+  const { network: f } = precisions
+  const { width } = x
+  const roots = besideEachOther(matrices.map(matrix => rootOf(matrix, width)), width)
+  const images = product(f, x, { values: roots, rows: width, columns: matrices.length * width })
+  return asDouble(precisions, f.reduce('ReduceSumSquare', f.reshape(images.name, [-1, matrices.length, width]), [-1]))
+}
+
+/**
+ * The diagonal d, where every matrix is diag(d): the common shift of softmax's logits, which no data can tell, has its
+ * prior variance, so that S_cc = (variance of f_c - mean f) + x' diag(d) x.
+ */
+function commonDiagonal(matrices: readonly Float64Array[], size: number): Float64Array | undefined {
+  const d = Float64Array.from({ length: size }, (_, i) => matrices[0][i * (size + 1)])
+  const tolerance = COMMON_TOLERANCE * d.reduce((a, b) => Math.min(a, b), Infinity)
+  const same = matrices.every(matrix =>
+    matrix.every((value, at) => Math.abs(value - (at % (size + 1) === 0 ? d[at / (size + 1)] : 0)) <= tolerance)
+  )
+  return same ? d : undefined
+}
+
+/** Of the sums that rounding leaves beside zero, over the least number of the diagonal. */
+const COMMON_TOLERANCE = 1e-10
+
+/** sum_i d_i x_i^2, N x 1. */
+function squaresTimes(f: Formulas, x: GraphRows, d: Float64Array): string {
+  return product(f, { ...x, name: f.mul(x.name, x.name) }, { values: d, rows: d.length, columns: 1 }).name
+}
+
+/** R' with M = R'R: eigenvectors in columns, times the roots of their values; what rounding puts below 0 is 0. */
+function rootOf(matrix: Float64Array, size: number): Float64Array {
+  const { values, vectors } = symmetricEigen(size, matrix)
+  return vectors.map((value, i) => value * Math.sqrt(Math.max(0, values[i % size])))
+}
+
+/** Matrices of `size` rows as one. */
+function besideEachOther(matrices: readonly Float64Array[], size: number): Float64Array {
+  const width = matrices.length * size
+  const result = new Float64Array(size * width)
+  matrices.forEach((matrix, k) => {
+    for (let i = 0; i < size; i++) result.set(matrix.subarray(i * size, (i + 1) * size), i * width + k * size)
+  })
+  return result
+}
+
+function blockOf(values: Float64Array, columns: number, places: Int32Array, width: number, c: number,
+  d: number): Float64Array {
+  const block = new Float64Array(width * width)
+  for (let i = 0, at = 0; i < width; i++) {
+    const row = places[c * width + i] * columns
+    for (let j = 0; j < width; j++) block[at++] = values[row + places[d * width + j]]
+  }
+  return block
+}
+
+function symmetricPart(matrix: Float64Array, size: number): Float64Array {
+  return matrix.map((value, at) => (value + matrix[at % size * size + Math.floor(at / size)]) / 2)
+}
+
+function meanOf(matrices: readonly Float64Array[]): Float64Array {
+  const sum = new Float64Array(matrices[0].length)
+  for (const matrix of matrices) matrix.forEach((value, at) => sum[at] += value)
+  return sum.map(value => value / matrices.length)
+}
+
+/** A value in float64 with its ones written. */
+function writtenOnes(precisions: GraphPrecisions, { name, ones = false }: GraphRows): string {
+  const { builder } = precisions.double
+  const wide = asDouble(precisions, name)
+  return ones ? builder.node('Pad', [wide, builder.integers([0, 0, 0, 1]), builder.scalar(1, 'float64')]) : wide
 }
 
 /** The Jacobian of the slots, C x N x P, float64; each factor is added to the slots that it uses. */

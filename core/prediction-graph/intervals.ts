@@ -4,6 +4,7 @@ import type { SetScores } from '../conformal/conformal-scores.js'
 import { conformalQuantile } from '../conformal/quantile.js'
 import { OptionError } from '../errors/errors.js'
 import { centralHalfWidth } from '../kernels/normal-quantile.js'
+import { elementTypeOf } from '../ops/element-types.js'
 import { tensor } from '../tensor/tensor.js'
 import type { Formulas } from './formulas.js'
 
@@ -48,12 +49,35 @@ export function setValues(f: Formulas, probabilities: string, outputs: number, s
   return builder.node('Greater', [scattered, builder.scalar(0, f.precision)])
 }
 
-/** The mean variance of the outputs (over sigma^2), N, and its p-value among the training rows' own, N. */
+/** The mean variance of the outputs (over sigma^2), N x 1, and its p-value among the training rows' own, N. */
 export function noveltyValues(f: Formulas, variance: string, training: Float64Array,
   sigma: Float64Array | undefined): { readonly score: string, readonly pValue: string } {
   const scaled = sigma === undefined ? variance : f.div(variance, f.matrix(sigma.map(s => s * s), [sigma.length]))
-  const score = f.reduce('ReduceMean', scaled, [1])
-  const atLeast = f.indicator('GreaterOrEqual', f.matrix(training, [1, training.length]), f.unsqueeze(score, [1]))
-  const count = f.reduce('ReduceSum', atLeast, [1])
+  const score = f.reduce('ReduceMean', scaled, [1], true)
+  const count = countAtLeast(f, training, score)
   return { score, pValue: f.div(f.add(count, 1), training.length + 1) }
+}
+
+/** More numbers than this are compared in two steps. */
+const COMPARED_AT_ONCE = 64
+
+/**
+ * How many of an ascending list are at least as large as each of N x 1 values, N: first which block of the list is the
+ * first one that has such a number, then how many of that block. A row compares with 2 sqrt(n) of n numbers.
+ */
+function countAtLeast(f: Formulas, list: Float64Array, values: string): string {
+  const count = list.length
+  const among = (numbers: string): string => f.reduce('ReduceSum', f.indicator('GreaterOrEqual', numbers, values), [1])
+  if (count <= COMPARED_AT_ONCE) return among(f.matrix(list, [1, count]))
+  const size = Math.ceil(Math.sqrt(count))
+  const blocks = Math.ceil(count / size)
+  // What fills the last block, and a block for values above the whole list, is at least as large as no value.
+  const filled = new Float64Array((blocks + 1) * size).fill(-Infinity)
+  filled.set(list)
+  const ends = Array.from({ length: blocks }, (_, block) => Math.min((block + 1) * size, count))
+  const reached = among(f.matrix(ends.map(end => list[end - 1]), [1, blocks]))
+  const first = f.builder.node('Cast', [f.sub(blocks, reached)], { to: elementTypeOf('int64') })
+  const of = (constant: string): string => f.builder.node('Gather', [constant, first], { axis: 0 })
+  return f.add(among(of(f.matrix(filled, [blocks + 1, size]))),
+    of(f.matrix([...ends.map(end => count - end), 0], [blocks + 1])))
 }

@@ -4,6 +4,7 @@ import type { LikelihoodModel } from '../likelihood/likelihood.js'
 import type { Link } from '../options/words.js'
 import { randomGenerator } from '../tensor/random.js'
 import type { Formulas } from './formulas.js'
+import { asNetwork, type GraphPrecisions } from './graph-operations.js'
 import type { OutputVariance } from './output-variance.js'
 
 /** Outputs of N rows with their covariances, float64. */
@@ -27,17 +28,28 @@ export function inverseLink(f: Formulas, likelihood: LikelihoodModel, logits: st
   return likelihood.name === 'classification' ? f.softmax(logits) : f.apply('Sigmoid', logits)
 }
 
-/** Predictive probabilities, N x C. */
-export function linkValues(f: Formulas, link: Link, gaussian: GaussianValues, draws: Draws): string {
+/**
+ * Predictive probabilities, N x C, in the network's precision. Links in which nothing cancels are worked out in it, the
+ * others in float64.
+ */
+export function linkValues(precisions: GraphPrecisions, link: Link, gaussian: GaussianValues, draws: Draws): string {
   const { likelihood, mean, variance } = gaussian
-  if (link === 'map') return inverseLink(f, likelihood, mean)
-  if (link === 'mc') return drawnProbabilities(f, gaussian, draws).probabilities
-  if (likelihood.name !== 'classification') return shrunk(f, gaussian, variance.variance())
+  const own = (name: string): string => asNetwork(precisions, name)
+  const shrunkBy = (variances: string): string =>
+    shrunk(precisions.network, { ...gaussian, mean: own(mean) }, own(variances))
+  if (link === 'map') return inverseLink(precisions.network, likelihood, own(mean))
+  if (link === 'probit' || (likelihood.name !== 'classification' && link !== 'mc')) return shrunkBy(variance.variance())
+  if (link === 'zero_sum') return shrunkBy(variance.centred())
+  return own(doubleValues(precisions.double, link, gaussian, draws))
+}
+
+/** The links that sum what cancels, in float64. */
+function doubleValues(f: Formulas, link: Exclude<Link, 'map' | 'probit' | 'zero_sum'>, gaussian: GaussianValues,
+  draws: Draws): string {
+  const { variance } = gaussian
   switch (link) {
-    case 'probit':
-      return shrunk(f, gaussian, variance.variance())
-    case 'zero_sum':
-      return shrunk(f, gaussian, zeroSumVariances(f, gaussian))
+    case 'mc':
+      return drawnProbabilities(f, gaussian, draws).probabilities
     case 'mean_field_1':
       return pairwise(f, gaussian, sumOfPairs(f, variance.variance()))
     case 'mean_field_2':
@@ -58,13 +70,6 @@ function shrunk(f: Formulas, { likelihood, mean }: GaussianValues, variances: st
 /** sqrt(1 + pi/8 v). */
 function spread(f: Formulas, variances: string): string {
   return f.apply('Sqrt', f.add(f.mul(variances, Math.PI / 8), 1))
-}
-
-/** The variances of f_c - mean_c f: S_cc - 2 m_c + m, m_c = mean_j S_cj, m = mean_c m_c. */
-function zeroSumVariances(f: Formulas, { outputs, variance }: GaussianValues): string {
-  const sums = variance.rowSums()
-  const mean = f.div(f.reduce('ReduceSum', sums, [1], true), outputs ** 2)
-  return f.max(f.add(f.sub(variance.variance(), f.mul(sums, 2 / outputs)), mean), 0)
 }
 
 /** v_c + v_d, N x C x C. */

@@ -17,8 +17,8 @@ import { type FactorsProgram, factorsProgram } from '../programs/factors-program
 import { featuresProgram } from '../programs/features-program.js'
 import { type Precision, tensor } from '../tensor/tensor.js'
 import { type Formulas, formulas } from './formulas.js'
-import { bothPrecisions, graphOperations, type GraphPrecisions, type GraphRows, identity,
-  transpose } from './graph-operations.js'
+import { asDouble, bothPrecisions, graphOperations, type GraphPrecisions, type GraphRows, identity,
+  product } from './graph-operations.js'
 import { type GraphJacobian, lowRankValues, ofOutput, spanVariance } from './low-rank.js'
 import { independentOutputs, type OutputVariance } from './output-variance.js'
 
@@ -70,11 +70,11 @@ function ofLastLayer(
 /** phi1 D' for the change D of (W, b). */
 function lastLayerChange(precisions: GraphPrecisions, slots: readonly ParameterSlot[], features: GraphRows,
   change: Float64Array): string {
-  const { double } = precisions
   const { bias, out } = lastLayerShape(slots)
   const phi = graphOperations(precisions, out).withOnes(features, bias >= 0)
-  const matrix = Float64Array.from(lastLayerIndices(slots), at => change[at])
-  return double.matmul(phi.name, double.matrix(transpose(matrix, out, phi.width), [phi.width, out]))
+  const values = Float64Array.from(lastLayerIndices(slots), at => change[at])
+  const own = product(precisions.network, phi, { values, rows: out, columns: phi.width }, { transposed: true })
+  return asDouble(precisions, own.name)
 }
 
 function ofAllWeights(
@@ -136,7 +136,8 @@ type Factor = LinearPair<GraphRows> | DirectGradient<GraphRows>
 /** Nodes of the variance only where one of its forms is asked for. */
 function lazily(make: () => OutputVariance): OutputVariance {
   const own = once(make)
-  return { variance: () => own().variance(), rowSums: () => own().rowSums(), covariance: () => own().covariance() }
+  return { variance: () => own().variance(), rowSums: () => own().rowSums(), centred: () => own().centred(),
+    covariance: () => own().covariance() }
 }
 
 function usesOf(slots: readonly ParameterSlot[], factors: readonly Factor[]): UsesOf<GraphRows>[] {

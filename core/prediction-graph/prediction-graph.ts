@@ -16,7 +16,7 @@ import type { Answer } from '../prediction/answer.js'
 import { linkNeeds } from '../prediction/link.js'
 import type { Precision } from '../tensor/tensor.js'
 import { type Formulas, formulas } from './formulas.js'
-import { asDouble, bothPrecisions } from './graph-operations.js'
+import { asDouble, asNetwork, bothPrecisions, type GraphPrecisions } from './graph-operations.js'
 import { intervalValues, noveltyValues, setValues } from './intervals.js'
 import { drawnProbabilities, type Draws, entropies, type GaussianValues, inverseLink, linkValues } from './links.js'
 import { networkGaussian } from './network-gaussian.js'
@@ -74,10 +74,10 @@ export function predictionGraph(task: PredictionGraphTask): Graph {
   const mean = once(() => gaussianMean(double, task, f(), linear()))
   const gaussian = (): GaussianValues => ({ likelihood, outputs: network.outputs, mean: mean(),
     variance: values.variance })
-  const mixed = once(() => (link === undefined ? mixture(double, task, f(), linear(), gaussian()) : undefined))
+  const mixed = once(() => (link === undefined ? mixture(own, task, values.f, linear(), gaussian()) : undefined))
   const probabilities = once(() => {
     linkNeeds(link ?? 'probit', likelihood)
-    return mixed()?.probabilities ?? linkValues(double, link ?? 'probit', gaussian(), task.draws)
+    return mixed()?.probabilities ?? linkValues(own, link ?? 'probit', gaussian(), task.draws)
   })
   const parts = once(() => {
     if (likelihood.name === 'regression') {
@@ -107,16 +107,16 @@ export function predictionGraph(task: PredictionGraphTask): Graph {
     predictive_variance: predictiveVariance,
     lower: () => intervals().lower,
     upper: () => intervals().upper,
-    sets: () => setValues(double, probabilities(), network.outputs, setScores(task), task.level),
+    sets: () => setValues(double, asDouble(own, probabilities()), network.outputs, setScores(task), task.level),
     novelty: () => novelty().pValue,
     novelty_score: () => novelty().score,
   }
+  // First the probabilities: what they need of a full posterior may be the greater part of the variance.
+  if (outputs.includes('probabilities')) probabilities()
   for (const name of outputs) {
     const value = made[name]()
     const shaped = laidOut(double, value, name, task)
-    const cast = name === 'sets' || value === values.f || precision === 'float64'
-      ? shaped
-      : formulas(builder, precision).real(shaped)
+    const cast = name === 'sets' || name === 'probabilities' || value === values.f ? shaped : asNetwork(own, shaped)
     builder.nodes.push({ op: 'Identity', inputs: [cast], outputs: [name], attributes: {} })
   }
   return shortened(removeDead(sortNodes({ ...builder.build(outputs), parameters: [] })))
@@ -182,29 +182,29 @@ interface PartsValues {
 }
 
 /** p = networkWeight p_network + linearWeight link(f_lin, s S), where there is such an answer. */
-function mixture(f: Formulas, { answer, likelihood, draws }: PredictionGraphTask, own: string,
+function mixture(precisions: GraphPrecisions, { answer, likelihood, draws }: PredictionGraphTask, own: string,
   linear: string | undefined, gaussian: GaussianValues): MixtureValues | undefined {
   if (answer === undefined || likelihood.name === 'regression') return undefined
   if (linear === undefined && answer.linearWeight !== 0) return undefined
   const { link, varianceScale, networkWeight, linearWeight, networkTemperature = 1 } = answer
+  const { network: f, double } = precisions
   const network = once(() =>
     inverseLink(f, likelihood, networkTemperature === 1 ? own : f.div(own, networkTemperature))
   )
-  const scaled = { ...gaussian, mean: linear ?? own, variance: scaledVariance(f, gaussian.variance, varianceScale) }
-  const model = once(() => (varianceScale === 0
-    ? inverseLink(f, likelihood, scaled.mean)
-    : linkValues(f, link, scaled, draws))
-  )
+  const scaled = { ...gaussian, mean: linear ?? gaussian.mean,
+    variance: scaledVariance(double, gaussian.variance, varianceScale) }
+  const model = once(() => linkValues(precisions, varianceScale === 0 ? 'map' : link, scaled, draws))
   const probabilities = networkWeight === 0 && linearWeight === 1
     ? model()
     : linearWeight === 0 && networkWeight === 1
     ? network()
     : f.add(f.mul(network(), networkWeight), f.mul(model(), linearWeight))
   return { probabilities, parts: () => {
-    const { expectedEntropy } = drawnProbabilities(f, scaled, { seed: draws.seed, samples: DECOMPOSITION_SAMPLES })
-    const aleatoric = f.add(f.mul(entropies(f, likelihood, network()), networkWeight),
-      f.mul(expectedEntropy, linearWeight))
-    return difference(f, entropies(f, likelihood, probabilities), aleatoric)
+    const { expectedEntropy } = drawnProbabilities(double, scaled, { seed: draws.seed, samples: DECOMPOSITION_SAMPLES })
+    const entropyOf = (p: string): string => entropies(double, likelihood, asDouble(precisions, p))
+    const aleatoric = double.add(double.mul(entropyOf(network()), networkWeight),
+      double.mul(expectedEntropy, linearWeight))
+    return difference(double, entropyOf(probabilities), aleatoric)
   } }
 }
 

@@ -135,6 +135,32 @@ t.test('the network in the file computes what the network alone does, to the bit
   }
 })
 
+t.test('a full last layer in float32, under priors that say nothing and that say all', async t => {
+  const { graph, x, y, xTest } = referenceCase('classification-4')
+  for (const priorPrecision of [1e-6, 1, 1e4]) {
+    const posterior = await laplace(graph, { likelihood: 'classification', subset: 'last_layer', structure: 'full',
+      priorPrecision, precision: 'float64' }).fit(x, y)
+    for (const link of ['probit', 'zero_sum'] as const) {
+      await sameAsPrediction(t, posterior, few(xTest), { dtype: 'float32', link,
+        outputs: ['mean', 'variance', 'probabilities'] }, 2e-6, `${priorPrecision} ${link}`)
+    }
+  }
+})
+
+t.test('variances and the probabilities of zero_sum of a full last layer are made of one product', async t => {
+  const { graph, x, y } = referenceCase('classification-4')
+  const posterior = await laplace(graph, { likelihood: 'classification', subset: 'last_layer', structure: 'full',
+    priorPrecision: 2 }).fit(x, y)
+  const numbersIn = (options: OnnxExportOptions): number => {
+    const { initializers } = posterior.exportGraph(options).graph
+    return [...initializers.values()].reduce((sum, { data }) => sum + data.length, 0)
+  }
+  const network = numbersIn({ outputs: ['mean'] })
+  const variances = numbersIn({ outputs: ['mean', 'variance'] }) - network
+  const both = numbersIn({ outputs: ['mean', 'variance', 'probabilities'], link: 'zero_sum' }) - network
+  t.ok(both < 1.3 * variances, `${both} numbers, ${variances} of them for the variances`)
+})
+
 t.test('operator sets from 13 on, and what an older one cannot hold', async t => {
   const { graph, x, y, xTest } = referenceCase('cnn')
   const posterior = await laplace(graph, { likelihood: 'classification', subset: 'last_layer', priorPrecision: 1 })
