@@ -47,11 +47,12 @@ export function scoreTable(comparison: Comparison): string[][] {
 }
 
 /** What the temperature is, and what it was fitted to; undefined where there is none. */
-export function temperatureText({ temperatureFrom, temperatureValue }: Comparison): string | undefined {
+export function temperatureText(
+  { temperatureFrom, temperatureValue, temperatureNote }: Comparison,
+): string | undefined {
   if (temperatureFrom === undefined || temperatureValue === undefined) return undefined
-  return `T = ${formatNumber(temperatureValue)}, ${
-    temperatureFrom === 'validation'
-      ? 'fitted to the held-out rows of the fit.'
-      : 'fitted to half of these rows and scored on the other half.'
-  }`
+  const source = temperatureFrom === 'validation'
+    ? 'fitted to the held-out rows of the fit.'
+    : 'fitted to these rows; each tenth is scored with the temperature of the others.'
+  return [`T = ${formatNumber(temperatureValue)}, ${source}`, temperatureNote ?? ''].join(' ').trim()
 }

@@ -3,13 +3,16 @@ import type { Comparison } from '../../core/laplace/compare.js'
 import type { OutlierReport } from '../../core/laplace/outlier-reports.js'
 import { formatCount, percent } from '../../report/numbers.js'
 import { scoreTable, temperatureText } from '../../report/scores.js'
-import { table } from './table.js'
+import { table, wrap } from './table.js'
+
+/** Of text, which is indented by two. */
+const WIDTH = 78
 
 /** The table, and where the temperature comes from. */
 export function comparisonTable(comparison: Comparison): string {
   const temperature = temperatureText(comparison)
   return `${formatCount(comparison.rows)} rows\n\n${table(scoreTable(comparison))}\n` +
-    (temperature === undefined ? '' : `\n  ${temperature}\n`)
+    (temperature === undefined ? '' : `\n${wrap(temperature, WIDTH).map(line => `  ${line}\n`).join('')}`)
 }
 
 const DOUBTS: Readonly<Record<OutlierReport['of'], string>> = {

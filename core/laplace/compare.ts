@@ -4,12 +4,12 @@ import { knownOptions } from '../errors/suggest.js'
 import { type CalibrationReport, calibrationReport } from '../metrics/calibration-report.js'
 import { checkScored, type ScoredPrediction } from '../metrics/scored-prediction.js'
 import { hasLogits } from '../options/likelihood-kinds.js'
+import type { Likelihood } from '../options/words.js'
 import { exampleCount, type Examples } from '../tensor/examples.js'
-import { randomGenerator } from '../tensor/random.js'
 import { float64, type Tensor } from '../tensor/tensor.js'
 import { fitTemperature, scaledProbabilities } from '../tuning/temperature.js'
 import { networkOutputs } from './functional-variance.js'
-import { drawRows, selectRows } from './held-out-rows.js'
+import { selectRows } from './held-out-rows.js'
 import { labelled, type LabelledTerms } from './labelled-terms.js'
 import { type Answers, type OutlierReport, outlierReports } from './outlier-reports.js'
 import { COMPARE_OPTIONS, type CompareOptions } from './posterior-options.js'
@@ -17,23 +17,22 @@ import { noiseOf, type PosteriorState } from './posterior-state.js'
 import { predictTerms } from './predict.js'
 import type { InputPrograms } from './programs-by-input.js'
 
-/** Where the temperature of a comparison comes from. */
-export type TemperatureSource = 'validation' | 'half of these rows'
+/** Where the temperature of a comparison comes from: held-out rows of the fit, or these rows by cross-validation. */
+export type TemperatureSource = 'validation' | 'cross-validation'
 
 /** The scores of three predictions of the same rows. */
 export interface Comparison {
   /** Of the network alone; regression: its means with the posterior's noise; others: as if it were certain. */
   readonly network: CalibrationReport
-  /**
-   * Of the network with one temperature (Guo et al. 2017); undefined for numbers and for fewer than ten rows. Where
-   * it comes from half of these rows, only the other half is scored.
-   */
+  /** Of the network with one temperature (Guo et al. 2017); undefined for numbers and for fewer than ten rows. */
   readonly temperature: CalibrationReport | undefined
   /** Of the posterior's answer. */
   readonly posterior: CalibrationReport
   readonly temperatureFrom: TemperatureSource | undefined
-  /** T itself. */
+  /** T itself; where there were no held-out rows, that of all of these rows. */
   readonly temperatureValue: number | undefined
+  /** Present where a temperature is at a bound, which makes the baseline a poor one. */
+  readonly temperatureNote?: string
   readonly rows: number
   /**
    * Present where `outliers` were given: how well each kind of doubt tells them from all rows (by the temperature
@@ -57,13 +56,12 @@ export function comparedReports({ network, temperature, posterior }: Comparison)
     name: 'posterior', report: posterior }]
 }
 
-/** Half of fewer rows than this would fit no temperature. */
-const FEWEST_TO_HALVE = 10
+/** Parts of a cross-validated temperature, and the fewest rows that have one. */
+const FOLDS = 10
 
 /**
  * The reports of network, temperature scaling and posterior on rows with labels. The temperature is that of the held-
- * out rows of the fit; where there were none, it is fitted to half of the given rows, drawn by the seed, and scored on
- * the other half.
+ * out rows of the fit; where there were none, each tenth of the given rows is scored with that of the other nine.
  * @throws ShapeError, DataError, OptionError, CancelledError
  */
 export async function compare(state: PosteriorState, programs: InputPrograms, x: Examples, y: Tensor,
@@ -119,27 +117,34 @@ function scoresOf(state: PosteriorState, terms: LabelledTerms, { rows, predictio
 }
 
 function byTemperature({ options, choice }: PosteriorState, f: Tensor,
-  y: Tensor): Pick<Comparison, 'temperature' | 'temperatureFrom' | 'temperatureValue'> {
-  const { likelihood, seed } = options
-  const rows = f.shape[0]
+  y: Tensor): Pick<Comparison, 'temperature' | 'temperatureFrom' | 'temperatureValue' | 'temperatureNote'> {
+  const { likelihood } = options
+  const reportOf = (probabilities: Tensor): CalibrationReport => calibrationReport(likelihood, y, { probabilities })
   const known = choice?.heldOut?.temperature
   if (known !== undefined) {
-    return {
-      temperature: calibrationReport(likelihood, y, { probabilities: scaledProbabilities(likelihood, f, known) }),
-      temperatureFrom: 'validation',
-      temperatureValue: known,
-    }
+    return { temperature: reportOf(scaledProbabilities(likelihood, f, known)), temperatureFrom: 'validation',
+      temperatureValue: known }
   }
-  if (rows < FEWEST_TO_HALVE) return { temperature: undefined, temperatureFrom: undefined, temperatureValue: undefined }
-  const random = randomGenerator(seed)
-  const drawn = drawRows(rows, Math.floor(rows / 2), () => random.uniform())
-  const { temperature } = fitTemperature(likelihood, selectRows(f, drawn, true), selectRows(y, drawn, true))
-  const [others, labels] = [selectRows(f, drawn, false), selectRows(y, drawn, false)]
+  if (f.shape[0] < FOLDS) {
+    return { temperature: undefined, temperatureFrom: undefined, temperatureValue: undefined }
+  }
+  const { logits, note } = crossScaled(likelihood, f, y)
   return {
-    temperature: calibrationReport(likelihood, labels, {
-      probabilities: scaledProbabilities(likelihood, float64(others.shape, others.data), temperature),
-    }),
-    temperatureFrom: 'half of these rows',
-    temperatureValue: temperature,
+    temperature: reportOf(scaledProbabilities(likelihood, logits, 1)),
+    temperatureFrom: 'cross-validation',
+    temperatureValue: fitTemperature(likelihood, f, y).temperature,
+    ...(note === undefined ? {} : { temperatureNote: note }),
   }
+}
+
+/** Each row's logits over a temperature of the other rows: none is scored by what it was fitted to. */
+function crossScaled(likelihood: Likelihood, f: Tensor, y: Tensor): { logits: Tensor, note: string | undefined } {
+  const [rows, outputs = 1] = f.shape
+  const fits = Array.from({ length: FOLDS }, (_, fold) => {
+    const left = Uint8Array.from({ length: rows }, (_, row) => Number(row % FOLDS === fold))
+    return fitTemperature(likelihood, selectRows(f, left, false), selectRows(y, left, false))
+  })
+  const scaled = Float64Array.from(f.data, (value, i) => value / fits[Math.floor(i / outputs) % FOLDS].temperature)
+  const note = fits.find(fit => fit.note !== undefined)?.note
+  return { logits: float64(f.shape, scaled), note: note === undefined ? undefined : `For a tenth of the rows: ${note}` }
 }

@@ -8,15 +8,18 @@ import { plain } from './plain-values.js'
 /** The reports of the three on the same rows. */
 export const compare: Method = async (params, context, state) => {
   const { x, y } = batchOf(params, state)
-  const { network, temperature, posterior, temperatureFrom, temperatureValue, rows, outliers } = await state.objects
-    .get('posterior', params)
-    .compare(x, y, { outliers: optionalExamples(params, 'outliers', state) }, workOf(context))
+  const compared = await state.objects.get('posterior', params).compare(x, y, {
+    outliers: optionalExamples(params, 'outliers', state),
+  }, workOf(context))
+  const { network, temperature, posterior, temperatureFrom, temperatureValue, temperatureNote, rows, outliers } =
+    compared
   return {
     network: reportToWire(network),
     temperature: temperature === undefined ? null : reportToWire(temperature),
     posterior: reportToWire(posterior),
     temperatureFrom: temperatureFrom ?? null,
     temperatureValue: temperatureValue ?? null,
+    ...(temperatureNote === undefined ? {} : { temperatureNote }),
     rows,
     ...(outliers === undefined ? {} : { outliers: outliers.map(report => ({ ...report })) }),
   }

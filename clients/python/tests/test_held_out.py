@@ -176,8 +176,8 @@ def test_compare_scores_network_temperature_and_posterior(blobs: dict[str, Any])
         assert scores["accuracy"] == pytest.approx((p.argmax(axis=1) == truth).mean())
         assert scores["brier"] == pytest.approx(((p - np.eye(3)[truth]) ** 2).sum(axis=1).mean(), rel=1e-6)
     assert report.temperature is not None
-    assert report.temperature_from == "half of these rows"
-    assert report.temperature["points"] == 85
+    assert report.temperature_from == "cross-validation"
+    assert report.temperature["points"] == 170
     table = str(report)
     assert table.splitlines()[0] == "170 rows"
     assert "temperature scaling" in table.splitlines()[1]

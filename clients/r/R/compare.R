@@ -17,9 +17,9 @@
 #'   `nll`, `crps`, `rmse`, `deviance` (of counts), `sharpness`, `coverage_50` and `width_50` to `coverage_95` and
 #'   `width_95` (share of the truth in central intervals, and their width), `pit_kolmogorov`.
 #'
-#'   The temperature is that of the fit's held-out rows (`validation`) where it had any; otherwise it is fitted to half
-#'   of the given rows and scored on the other half alone. Attributes: `rows`, `temperature`, `temperature_from`, and
-#'   `reports` with everything that the server says, such as reliability diagrams.
+#'   The temperature is that of the fit's held-out rows (`validation`) where it had any; otherwise each tenth of
+#'   the given rows is scored with the temperature of the others. Attributes: `rows`, `temperature` (of all rows),
+#'   `temperature_from`, `temperature_note` (where it is at a bound), and `reports` with everything that the server says, such as reliability diagrams.
 #'
 #'   With `outliers` the attribute `outliers` is a data frame with the columns `auroc` and `fpr_at_95_tpr` (the share of
 #'   the outliers that pass where 95 % of `x` pass), a row for each doubt that tells them: one less the confidence of
@@ -44,7 +44,7 @@ compare.laplace <- function(object, x, y, outliers = NULL, ...) {
   table <- do.call(rbind, lapply(reports, report_row))
   structure(
     table, class = c("laplace_comparison", "data.frame"), rows = answer$rows, temperature = answer$temperatureValue,
-    temperature_from = answer$temperatureFrom, reports = reports, outliers = outlier_table(answer$outliers)
+    temperature_from = answer$temperatureFrom, temperature_note = answer$temperatureNote, reports = reports, outliers = outlier_table(answer$outliers)
   )
 }
 
@@ -105,10 +105,11 @@ print.laplace_comparison <- function(x, digits = max(3, getOption("digits") - 3)
   print(structure(cells, dim = dim(shown), dimnames = dimnames(shown)), quote = FALSE, right = TRUE)
   from <- attr(x, "temperature_from")
   if (!is.null(from)) {
-    source <- if (from == "validation") "the held-out rows of the fit" else from
-    note <- sprintf("Temperature %s, from %s.", format(attr(x, "temperature"), digits = digits), source)
-    if (from != "validation") note <- paste(note, "It is scored on the other half.")
-    writeLines(wrapped("", note))
+    source <- if (from == "validation") "the held-out rows of the fit" else {
+      "these rows; each tenth is scored with the temperature of the others"
+    }
+    note <- sprintf("Temperature %s, fitted to %s.", format(attr(x, "temperature"), digits = digits), source)
+    writeLines(wrapped("", paste(c(note, attr(x, "temperature_note")), collapse = " ")))
   }
   told <- attr(x, "outliers")
   if (!is.null(told)) {

@@ -206,7 +206,21 @@ t.test("compare: the network's report is that of forward, and temperature scalin
   t.same(compared.temperature, compared.posterior)
   t.equal(compared.temperatureFrom, 'validation')
   const plain = await (await laplace(graph, { likelihood: 'binary' }).fit(train.x, train.y)).compare(test.x, test.y)
-  t.match(plain, { temperatureFrom: 'half of these rows', temperature: { points: 150 }, rows: 300 })
+  t.match(plain, { temperatureFrom: 'cross-validation', temperature: { points: 300 }, rows: 300 })
+  t.notOk('temperatureNote' in plain)
+})
+
+t.test('compare: no row is scored by a temperature that it was fitted to', async t => {
+  const posterior = await laplace(line(1), { likelihood: 'binary', tune: 'none' })
+    .fit(float64([4, 1], [-1, 1, -2, 2]), float64([4], [0, 1, 0, 1]))
+  // One wrong answer: the rows without it are separated, and its temperature goes to its bound.
+  const x = float64([20, 1], Float64Array.from({ length: 20 }, (_, i) => (i % 2 === 0 ? -1 : 1) * (1 + i / 20)))
+  const y = float64([20], Float64Array.from({ length: 20 }, (_, i) => (i === 7 ? 0 : i % 2)))
+  const { temperature, temperatureValue, temperatureNote, network } = await posterior.compare(x, y)
+  t.equal(temperature?.points, 20)
+  t.ok(temperatureValue! > 0.1 && temperatureValue! < 10, 'of all rows')
+  t.match(temperatureNote, /lower bound, 0.01/)
+  t.ok(temperature!.nll > 3 * network.nll, 'the wrong row is scored by the temperature of rows without one')
 })
 
 t.test('a share of the rows is held out, the same ones however they come', async t => {

@@ -459,7 +459,7 @@ t.test('compare, and fits with held-out rows or a share of the rows', async t =>
   const { x, y } = iris
   const plain = await caller.call('compare', { posterior, x: iris.xTest, y: iris.yTest })
   t.same(Object.keys(plain), ['network', 'temperature', 'posterior', 'temperatureFrom', 'temperatureValue', 'rows'])
-  t.equal(plain['temperatureFrom'], 'half of these rows')
+  t.equal(plain['temperatureFrom'], 'cross-validation')
   const same = await caller.call('compare', { posterior, x: iris.xTest, y: iris.yTest, outliers: iris.xTest })
   const told = same['outliers'] as DecodedMap[]
   t.ok(told.length > 0 && told.every(({ auroc }) => auroc === 0.5), 'the same rows are told by chance')

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import textwrap
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Self
@@ -43,9 +44,10 @@ class Comparison:
         rows: how many rows were scored.
         network, temperature, posterior: scores by name, as `to_dict` has them; `temperature` is None for numbers
             and for few rows.
-        temperature_from: 'validation' (the held-out rows of the fit), or 'half of these rows': then the temperature
-            minimises the NLL of one half and is scored on the other, so that no row is scored by what it was fitted to.
-        temperature_value: the temperature itself.
+        temperature_from: 'validation' (the held-out rows of the fit), or 'cross-validation': then each tenth of these
+            rows is scored with the temperature of the others, so that no row is scored by what it was fitted to.
+        temperature_value: the temperature itself, in the second case that of all rows.
+        temperature_note: why the temperature is a poor baseline here, where it is at a bound; else None.
         outliers: None where no outliers were given; else `auroc` and `fpr_at_95_tpr` (the share of them that pass where
             95 % of the data pass) by whose doubt tells them: 'network' and 'temperature' (one less the confidence; not
             for numbers), 'posterior' (the same; numbers: their variance) and, where predictions have it, 'novelty'.
@@ -57,6 +59,7 @@ class Comparison:
     temperature: Mapping[str, Any] | None = None
     temperature_from: str | None = None
     temperature_value: float | None = None
+    temperature_note: str | None = None
     outliers: Mapping[str, Mapping[str, float]] | None = None
 
     @classmethod
@@ -72,6 +75,7 @@ class Comparison:
             temperature=given.get("temperature"),
             temperature_from=given.get("temperature_from"),
             temperature_value=given.get("temperature_value"),
+            temperature_note=given.get("temperature_note"),
             outliers=None if reports is None else told,
         )
 
@@ -84,6 +88,7 @@ class Comparison:
             "posterior": dict(self.posterior),
             "temperature_from": self.temperature_from,
             "temperature_value": self.temperature_value,
+            "temperature_note": self.temperature_note,
             "outliers": None if self.outliers is None else {of: dict(scores) for of, scores in self.outliers.items()},
         }
 
@@ -101,7 +106,7 @@ class Comparison:
         ]
 
     def __str__(self) -> str:
-        note = [] if self.temperature is None else [f"The temperature comes from {self._origin()}."]
+        note = [] if self.temperature is None else textwrap.wrap(self._origin(), 100)
         return "\n".join([f"{self.rows} rows", *_aligned(self._table()), *note, *self._told()])
 
     def _repr_html_(self) -> str:
@@ -121,8 +126,13 @@ class Comparison:
         return _aligned(lines)
 
     def _origin(self) -> str:
-        held_out = "the held-out rows of the fit"
-        return held_out if self.temperature_from == "validation" else str(self.temperature_from)
+        """Where the temperature comes from."""
+        source = (
+            "fitted to the held-out rows of the fit."
+            if self.temperature_from == "validation"
+            else "fitted to these rows; each tenth is scored with the temperature of the others."
+        )
+        return f"T = {self.temperature_value:.4g}, {source} {self.temperature_note or ''}".strip()
 
 
 def _aligned(lines: list[list[str]]) -> list[str]:
