@@ -5,7 +5,7 @@ import ndarray from 'ndarray'
 import type { NdArray } from 'ndarray'
 import { DataError } from '../core/errors/errors.js'
 import type { Examples } from '../core/tensor/examples.js'
-import { allocate, type DType, sizeOf, type Tensor } from '../core/tensor/tensor.js'
+import { allocate, demandTensor, type DType, sizeOf, type Tensor } from '../core/tensor/tensor.js'
 
 /** Nested arrays of numbers: rows of numbers, images as arrays of rows, ... */
 export type NestedNumbers = readonly (number | NestedNumbers)[]
@@ -160,7 +160,8 @@ function fromNested(value: readonly unknown[], name: string): Tensor {
   return { dtype: integers ? 'int64' : 'float64', shape, data }
 }
 
-/** A tensor as an ndarray over the same data. */
+/** A tensor as an ndarray over the same data. @throws DataError BAD_ARRAY for what is none */
 export function toNdArray(value: Tensor): NdArray<Float32Array | Float64Array | Uint8Array> {
+  demandTensor('The array', value)
   return ndarray(value.data, [...value.shape])
 }

@@ -2,12 +2,13 @@
  * @file Batches of Arrow columns as examples and labels. The package apache-arrow makes such batches, and is not needed
  * here: anything of its shape will do.
  */
+import { demand, textOption, textsOption } from '../core/errors/demand.js'
 import { DataError, LaplaceError, OptionError } from '../core/errors/errors.js'
-import { nearestWord, optionsObject } from '../core/errors/suggest.js'
+import { knownOptions, nearestWord, optionsObject } from '../core/errors/suggest.js'
 import type { PredictOptions } from '../core/laplace/posterior-options.js'
 import { float64, type Tensor } from '../core/tensor/tensor.js'
 import type { WorkOptions } from './options.js'
-import { coreWork, type Posterior } from './posterior.js'
+import { coreWork, Posterior } from './posterior.js'
 import { predictionColumns } from './prediction-columns.js'
 
 /** A column, as apache-arrow's `Vector` is one. */
@@ -55,7 +56,13 @@ export interface ArrowRows {
  *   .fit(arrowBatches(reader, { label: 'y' }))
  */
 export async function* arrowBatches(batches: AsyncIterable<ArrowBatch> | Iterable<ArrowBatch>,
-  { label, features, sampleWeight }: ArrowColumns): AsyncGenerator<ArrowRows> {
+  columns: ArrowColumns): AsyncGenerator<ArrowRows> {
+  knownOptions('arrowBatches', columns, ['label', 'features', 'sampleWeight'])
+  const { label, features, sampleWeight } = columns
+  textsOption('label', typeof label === 'string' ? [label] : label ?? null)
+  textsOption('features', features)
+  textOption('sampleWeight', sampleWeight)
+  demandBatches(batches)
   const labels = typeof label === 'string' ? [label] : label
   const others = sampleWeight === undefined ? labels : [...labels, sampleWeight]
   let number = 0
@@ -95,6 +102,10 @@ export async function* predictBatches<B extends ArrowBatch>(posterior: Posterior
   given: Partial<Omit<ArrowColumns, 'sampleWeight'>> & PredictOptions & WorkOptions = {}
 ): AsyncGenerator<PredictedBatch<B>> {
   const { label = [], features, ...options } = optionsObject('predictBatches', given)
+  demand(posterior instanceof Posterior, 'posterior', 'a fitted posterior', posterior)
+  textsOption('label', typeof label === 'string' ? [label] : label)
+  textsOption('features', features)
+  demandBatches(batches)
   const others = typeof label === 'string' ? [label] : label
   let number = 0
   for await (const batch of batches) {
@@ -113,6 +124,13 @@ export async function* predictBatches<B extends ArrowBatch>(posterior: Posterior
     }
     number++
   }
+}
+
+/** @throws OptionError BAD_OPTION for what has no batches */
+function demandBatches(batches: unknown): void {
+  demand(typeof batches === 'object' && batches !== null
+    && (Symbol.iterator in batches || Symbol.asyncIterator in batches), 'batches', 'an iterable of batches of Arrow',
+    batches)
 }
 
 /** Errors say in which batch they arose. */

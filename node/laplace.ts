@@ -118,7 +118,7 @@ function checkRead(network: unknown): void {
 
 /** Held-out rows as tensors; a share stays a number, and what is neither is left for the core to refuse. */
 function heldOut(validation: ArrayBatch | number): Batch | number {
-  return typeof validation === 'object' && 'x' in validation ? toBatch(validation) : validation
+  return typeof validation === 'object' && validation !== null && 'x' in validation ? toBatch(validation) : validation
 }
 
 async function* batchesOf(batches: unknown): AsyncGenerator<Batch> {
@@ -160,7 +160,7 @@ export function loadPosterior(bytes: Uint8Array, options: { readonly network?: G
 export function metrics(likelihood: Likelihood, y: ArrayInput,
   prediction: { readonly mean?: ArrayInput, readonly variance?: ArrayInput, readonly probabilities?: ArrayInput },
   sigmaNoise = 1): Metrics {
-  const { mean, variance, probabilities } = prediction
+  const { mean, variance, probabilities } = optionsObject('metrics', prediction)
   return coreMetrics(likelihood, toTensor(y, 'y'), {
     ...(mean === undefined ? {} : { mean: toTensor(mean, 'mean') }),
     ...(variance === undefined ? {} : { variance: toTensor(variance, 'variance') }),

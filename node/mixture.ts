@@ -1,10 +1,11 @@
 /** @file A mixture of posteriors at the public border: arrays in, ndarrays out. */
+import { demand } from '../core/errors/demand.js'
 import { optionsObject } from '../core/errors/suggest.js'
 import { Mixture as CoreMixture, type MixtureOptions } from '../core/laplace/posterior-mixture.js'
 import type { Likelihood } from '../core/options/words.js'
 import { type ExamplesInput, toExamples } from './arrays.js'
 import type { WorkOptions } from './options.js'
-import { coreWork, ndarraysOf, type Posterior, type Prediction } from './posterior.js'
+import { coreWork, ndarraysOf, Posterior, type Prediction } from './posterior.js'
 
 /** Posteriors of several networks, or of snapshots of one, that predict as one: sum_k w_k p_k. */
 export class Mixture {
@@ -19,6 +20,8 @@ export class Mixture {
    * const { probabilities } = await new Mixture([posterior, another]).predict(x)
    */
   constructor(members: readonly Posterior[], weights?: ArrayLike<number>) {
+    demand(Array.isArray(members) && members.every(member => member instanceof Posterior), 'members',
+      'a list of fitted posteriors', members)
     this.core = new CoreMixture(members.map(member => member.core), weights)
   }
 

@@ -383,7 +383,9 @@ export function coreWork(what: string, work: WorkOptions): CoreWork {
 }
 
 /** A batch as tensors. */
-export function toBatch({ x, y, sampleWeight }: ArrayBatch): Batch {
+export function toBatch(batch: ArrayBatch): Batch {
+  knownOptions('a batch', batch, ['x', 'y', 'sampleWeight'])
+  const { x, y, sampleWeight } = batch
   return { x: toExamples(x, 'x'), y: toTensor(y, 'y'), ...weightsOf(sampleWeight) }
 }
 

@@ -1,5 +1,6 @@
 /** @file The report of a posterior: what was fitted, how it does on rows that it has not seen, where it is unsure. */
 import type { WorkOptions } from '../core/budget/progress.js'
+import { textOption, textsOption } from '../core/errors/demand.js'
 import { knownOptions } from '../core/errors/suggest.js'
 import type { Comparison } from '../core/laplace/compare.js'
 import type { Figures, UncertainRow } from '../core/laplace/figures.js'
@@ -37,6 +38,8 @@ const MOST_WEIGHTS = 1e6
 export async function report(posterior: LaplacePosterior, x: Examples, y: Tensor, options: ReportOptions = {},
   work: WorkOptions = {}): Promise<string> {
   knownOptions('report', options, REPORT_OPTIONS)
+  textOption('title', options.title)
+  textsOption('classes', options.classes)
   const { outliers, classes, title = 'How sure is this network?' } = options
   const draw = await loadDraw()
   const summary = posterior.summary()

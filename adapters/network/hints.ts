@@ -1,4 +1,5 @@
 /** @file What a caller can say about a file beside its bytes. */
+import { demand, isList, tensorsOption, textOption } from '../../core/errors/demand.js'
 import { UntrustedInputError } from '../../core/errors/errors.js'
 import type { ParameterChoice } from '../../core/options/parameter-choice.js'
 import type { Hdf5Reader } from '../hdf5/read-hdf5.js'
@@ -33,6 +34,27 @@ export interface NetworkHints {
   readonly crc32?: ((bytes: Uint8Array) => number) | undefined
   /** What reads HDF5 files, where a host can do it in a thread that it can end. */
   readonly hdf5?: Hdf5Reader | undefined
+}
+
+/** @throws OptionError BAD_OPTION for a hint of another type, also where the format has no use for it */
+export function checkHints(
+  { architecture, activation, input, output, files, model, inputSize, dimensions, parameters, freeze, inflate, crc32,
+    hdf5 }: NetworkHints,
+): void {
+  const isObject = (value: unknown): boolean => typeof value === 'object' && value !== null
+  demand(architecture === undefined || Array.isArray(architecture) && architecture.every(isObject),
+    'Option architecture', 'a list of layers', architecture)
+  for (const [name, value] of Object.entries({ activation, input, output, model })) textOption(name, value)
+  for (const [name, value] of Object.entries({ parameters, freeze })) tensorsOption(name, value)
+  for (const [name, value] of Object.entries({ files, dimensions })) {
+    demand(value === undefined || isObject(value) && !isList(value), `Option ${name}`, 'a map or an object', value)
+  }
+  const sizes: unknown = typeof inputSize === 'number' ? [inputSize] : inputSize ?? []
+  demand(isList(sizes) && Array.from(sizes).every(size => Number.isSafeInteger(size) && Number(size) > 0),
+    'Option inputSize', 'the shape of one example, whole numbers above 0', inputSize)
+  for (const [name, value] of Object.entries({ inflate, crc32, hdf5 })) {
+    demand(value === undefined || typeof value === 'function', `Option ${name}`, 'a function', value)
+  }
 }
 
 /** The further files as a map. @throws UntrustedInputError when one is not bytes */

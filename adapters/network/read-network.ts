@@ -1,11 +1,12 @@
 /** @file Reads a network from a file of any supported format. */
+import { demandBytes } from '../../core/errors/demand.js'
 import { GraphError } from '../../core/errors/errors.js'
 import { knownOptions, nearestWord, oneOf } from '../../core/errors/suggest.js'
 import type { Graph } from '../../core/graph/graph.js'
 import { withFiniteWeights } from '../../core/network/finite-weights.js'
 import { selectParameters } from '../../core/network/select-parameters.js'
 import { removeDead } from '../../core/passes/fold.js'
-import type { NetworkHints } from './hints.js'
+import { checkHints, type NetworkHints } from './hints.js'
 import { READERS } from './readers.js'
 import { type Format, FORMATS, recognise, unsupported } from './recognise.js'
 
@@ -37,6 +38,8 @@ export async function readNetwork(bytes: Uint8Array, hints: NetworkHints = {}): 
  */
 export function formatOf(bytes: Uint8Array, hints: NetworkHints = {}): Format {
   knownOptions('readNetwork', hints, HINTS)
+  checkHints(hints)
+  demandBytes('The file', bytes)
   if (hints.format !== undefined) return oneOf('format', hints.format, FORMATS)
   const recognised = recognise(bytes)
   if (recognised.format === undefined) throw unsupported(recognised)

@@ -1,5 +1,6 @@
 /** @file A fitted posterior as a plain ONNX model: its graph, and what the file says of itself. */
 import { type CalibrationSummary } from '../../core/conformal/calibration.js'
+import { textsOption } from '../../core/errors/demand.js'
 import { knownOptions } from '../../core/errors/suggest.js'
 import type { Comparison } from '../../core/laplace/compare.js'
 import { EXPORT_OPTIONS, type ExportedGraph, type ExportOptions } from '../../core/laplace/export-graph.js'
@@ -70,6 +71,7 @@ export function modelFiles(posterior: LaplacePosterior, options: OnnxExportOptio
 function exportModel(posterior: LaplacePosterior,
   options: OnnxExportOptions): { model: Uint8Array, exported: ExportedGraph, metadata: Record<string, string> } {
   knownOptions('toOnnx', options, ONNX_EXPORT_OPTIONS)
+  textsOption('labels', options.labels)
   const { opset, labels, ...rest } = options
   const exported = posterior.exportGraph(rest)
   const metadata = { ...metadataOf(posterior, exported),

@@ -1,5 +1,6 @@
 /** @file "Did you mean": the nearest allowed word, and the typed error that names it. */
 import { OptionError } from './errors.js'
+import { shown } from './shown.js'
 
 /** Levenshtein distance between two words (insert, delete, replace one character each cost 1). */
 export function editDistance(a: string, b: string): number {
@@ -58,10 +59,10 @@ export function flag(option: string, value: unknown, otherwise: boolean): boolea
 /** The options, where they are an object. @throws OptionError BAD_OPTION */
 export function optionsObject<T extends object>(what: string, options: T): T {
   const given: unknown = options
-  if (typeof given === 'object' && given !== null && !Array.isArray(given)) return options
+  if (Object.prototype.toString.call(given) === '[object Object]') return options
   throw new OptionError('BAD_OPTION',
-    `The options of ${what} must be an object such as { name: value }; got ${given === null ? 'null' : typeof given}.`,
-    { option: 'options', value: typeof given })
+    `The options of ${what} must be an object such as { name: value }; got ${shown(given)}.`, { option: 'options',
+    value: typeof given })
 }
 
 /**

@@ -5,6 +5,7 @@
  * attributes of the newest ONNX operator set (readers of older files upgrade them), so that writing a graph as an ONNX
  * file is a transcription. Every value of type `ValueType` knows which of its axes carries the examples of a batch.
  */
+import { demandFields } from '../errors/demand.js'
 import type { DType, Tensor } from '../tensor/tensor.js'
 
 /**
@@ -92,6 +93,12 @@ export interface Graph {
 
 /** The batch axis of an input of a network: one example a row. */
 export const BATCH: BatchDim = { outer: 1, inner: 1 }
+
+/** @throws OptionError BAD_OPTION for what no reader and no builder has made */
+export function demandGraph(name: string, graph: unknown): void {
+  demandFields(name, 'a network that has been read (readNetwork) or built (GraphBuilder)', graph, ['nodes', 'inputs',
+    'outputs', 'initializers', 'parameters'])
+}
 
 /** Whether an axis carries the examples. */
 export function isBatch(dim: Dim): dim is BatchDim {

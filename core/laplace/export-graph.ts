@@ -1,4 +1,5 @@
 /** @file A posterior's prediction as one graph, from the options of an export. */
+import { textsOption } from '../errors/demand.js'
 import { OptionError } from '../errors/errors.js'
 import { knownOptions, oneOf } from '../errors/suggest.js'
 import type { Graph } from '../graph/graph.js'
@@ -103,7 +104,7 @@ function setsOf(conformal: PosteriorState['conformal']): boolean {
 }
 
 function namedOutputs(state: PosteriorState, given: string | readonly string[]): GraphOutput[] {
-  const words = (typeof given === 'string' ? given.split(',') : Array.from(given)).map(word =>
+  const words = (typeof given === 'string' ? given.split(',') : textsOption('outputs', given ?? null) ?? []).map(word =>
     String(word).trim().replace(/[A-Z]/g, letter => `_${letter.toLowerCase()}`)
   )
   if (words.length === 0) {

@@ -4,7 +4,7 @@ import { fitsSlots } from '../curvature/sizes.js'
 import { OptionError, StateError, UntrustedInputError } from '../errors/errors.js'
 import { noAgreement } from '../likelihood/agreement.js'
 import { hasLogits } from '../options/likelihood-kinds.js'
-import { keyDifference, type PartialFit } from '../sums/partial-fit.js'
+import { demandPartialFit, keyDifference, type PartialFit } from '../sums/partial-fit.js'
 import type { Batch } from '../tensor/batch.js'
 import { inFull } from '../tensor/sample-weights.js'
 import { finishFit } from './fit-stream.js'
@@ -18,6 +18,7 @@ import type { TuningPlan } from './tuning-plan.js'
 /** The posterior of sums over all the data; `rows` are the training data once more, for tuning that reads them. */
 export async function fitMerged(prepared: FitTask, partial: PartialFit, rows: Batch | undefined,
   work: WorkOptions): Promise<PosteriorState> {
+  demandPartialFit(partial)
   const data = rows === undefined ? undefined : inFull(rows, 'data')
   const task = taskOf(taskOfKey(prepared, partial.key), partial)
   checkSums(task, partial)

@@ -17,7 +17,7 @@ import type { FitSums } from '../parallel/worker.js'
 import { structuredPosterior } from '../posterior/structured.js'
 import type { LinearData } from '../sums/linear-data.js'
 import type { Batch } from '../tensor/batch.js'
-import { exampleCount, type Examples, examplesBytes } from '../tensor/examples.js'
+import { demandRows, exampleCount, type Examples, examplesBytes } from '../tensor/examples.js'
 import { areWhole, checkWeights, repeated } from '../tensor/sample-weights.js'
 import type { Tensor } from '../tensor/tensor.js'
 import { accumulationFor } from './accumulation-for.js'
@@ -62,6 +62,7 @@ export function startStream(whole: FitTask): FitStream {
   }
   let heldOut = 0
   const addBatch = async (x: Examples, y: Tensor, { sampleWeight, ...work }: FitWork): Promise<number> => {
+    demandRows(x, y)
     fit ??= start(await taskForRows(whole, x, y))
     const given = checkWeights(sampleWeight, exampleCount(x))
     if (given !== undefined && splitter !== undefined) throw weightsOfShare()
@@ -339,7 +340,11 @@ function weightsOfBatches(): DataError {
 
 /** @throws DataError BAD_ARRAY for examples without labels */
 function batchesIn(x: Examples | AsyncIterable<Batch> | Iterable<Batch>): AsyncIterable<Batch> | Iterable<Batch> {
-  if (!('data' in x) && !(Array.isArray(x) && x.some(item => !('x' in item)))) return x as Iterable<Batch>
+  const given: unknown = x
+  const isBatch = (item: unknown): boolean => typeof item === 'object' && item !== null && 'x' in item
+  const iterates = typeof given === 'object' && given !== null && !('data' in given) && !ArrayBuffer.isView(given)
+    && (Symbol.iterator in given || Symbol.asyncIterator in given)
+  if (iterates && !(Array.isArray(given) && !given.every(isBatch))) return x as Iterable<Batch>
   throw new DataError('BAD_ARRAY', 'y is missing: fit takes x and y, or an iterable of batches { x, y }.', {
     array: 'y',
   })
@@ -358,6 +363,7 @@ function balanced(task: FitTask, { data }: Tensor): FitTask {
  */
 export async function fitAll(task: FitTask, x: Examples | AsyncIterable<Batch> | Iterable<Batch>, y: Tensor | undefined,
   { sampleWeight, ...work }: FitWork): Promise<LaplacePosterior> {
+  if (y !== undefined) demandRows(x, y)
   const stream = startStream(y === undefined ? task : balanced(task, y))
   if (y !== undefined) await stream.add(x as Examples, y, { ...work, sampleWeight })
   else if (sampleWeight !== undefined) throw weightsOfBatches()

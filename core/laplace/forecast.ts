@@ -9,7 +9,6 @@ import { CALLING_BYTES, type Forecast, forecastOf, LIBRARY_BYTES, type Need, OTH
   type StageForecast, uncollected } from '../budget/forecast.js'
 import { multiplicationRate } from '../budget/rate.js'
 import { posteriorBytes, sumBytes } from '../curvature/posterior-bytes.js'
-import { OptionError } from '../errors/errors.js'
 import { knownOptions } from '../errors/suggest.js'
 import { termsOf } from '../likelihood/output-layout.js'
 import { likelihoodModel } from '../likelihood/registry.js'
@@ -24,6 +23,7 @@ import { KEPT_NUMBERS } from '../sums/row-reservoir.js'
 import { factoredNeed } from './factored-forecast.js'
 import type { FitTask } from './fit-task.js'
 import { forecastLinearModel, forecastWholeFit } from './low-rank-fit.js'
+import { wholeCount } from './posterior-options.js'
 
 /** What is to be forecast. */
 export interface ForecastRequest {
@@ -140,11 +140,7 @@ function inTurn(stages: readonly (readonly [StageForecast['stage'], Load])[]): S
 }
 
 function countOf(option: string, value: number | undefined): number | undefined {
-  if (value === undefined || (Number.isInteger(value) && value > 0)) return value
-  throw new OptionError('BAD_OPTION', `Option ${option} of forecast must be a whole number above 0; got ${value}.`, {
-    option,
-    value,
-  })
+  return value === undefined ? undefined : wholeCount(option, value)
 }
 
 function seconds(multiplications: number, threads = 1): number {

@@ -3,8 +3,9 @@ import { DEFAULT_MEMORY_LIMIT } from '../budget/memory.js'
 import type { WorkOptions } from '../budget/progress.js'
 import { chosenEngine } from '../engine/chosen-engine.js'
 import { estimateMemory } from '../engine/estimate-memory.js'
-import { oneOf } from '../errors/suggest.js'
-import type { Graph } from '../graph/graph.js'
+import { textOption } from '../errors/demand.js'
+import { knownOptions, oneOf } from '../errors/suggest.js'
+import { demandGraph, type Graph } from '../graph/graph.js'
 import { inOwnLayout, termsOf } from '../likelihood/output-layout.js'
 import { BATCH_BYTES, batchSizeFor, checkBatch, forEachBatch, sliceExamples } from '../network/batches.js'
 import type { PositionsChoice } from '../network/class-axis.js'
@@ -24,6 +25,9 @@ export interface ForwardOptions extends PositionsChoice {
   readonly engine?: EngineName | undefined
 }
 
+const FORWARD_OPTIONS: readonly (keyof ForwardOptions)[] = ['likelihood', 'input', 'output', 'engine', 'positions',
+  'classAxis']
+
 /**
  * Outputs of the network, N x C, or with positions as the network has them: logits where it ends in a softmax or
  * sigmoid, otherwise what it computes.
@@ -31,6 +35,10 @@ export interface ForwardOptions extends PositionsChoice {
  */
 export async function forward(graph: Graph, x: Examples, options: ForwardOptions = {}, runtime: Runtime = {},
   work: WorkOptions = {}): Promise<Tensor> {
+  demandGraph('The network', graph)
+  knownOptions('forward', options, FORWARD_OPTIONS)
+  textOption('input', options.input)
+  textOption('output', options.output)
   const likelihood = options.likelihood === undefined ? undefined : oneOf('likelihood', options.likelihood, LIKELIHOODS)
   const network = prepareForData(graph, likelihood, options, x)
   const rows = networkInputs(x, network, network.precision, () => undefined)

@@ -2,14 +2,14 @@
 import type { Forecast } from '../budget/forecast.js'
 import type { WorkOptions } from '../budget/progress.js'
 import { OptionError } from '../errors/errors.js'
-import type { Graph } from '../graph/graph.js'
+import { demandGraph, type Graph } from '../graph/graph.js'
 import { selectParameters } from '../network/select-parameters.js'
 import { type LaplaceOptions, type ResolvedOptions, resolveOptions } from '../options/laplace-options.js'
 import type { Runtime } from '../parallel/runtime.js'
 import { chunkDigest } from '../sums/chunks.js'
 import type { PartialFit } from '../sums/partial-fit.js'
 import type { Batch } from '../tensor/batch.js'
-import { exampleCount, type Examples } from '../tensor/examples.js'
+import { demandRows, exampleCount, type Examples } from '../tensor/examples.js'
 import { checkWeights } from '../tensor/sample-weights.js'
 import type { Tensor } from '../tensor/tensor.js'
 import { accumulationFor } from './accumulation-for.js'
@@ -70,6 +70,7 @@ export interface Laplace {
  * const { probabilities } = await posterior.predict(x)
  */
 export function laplace(graph: Graph, options: LaplaceOptions, runtime: Runtime = {}): Laplace {
+  demandGraph('The network', graph)
   const resolved = resolveOptions(options)
   const chosen = selectParameters(graph, resolved)
   return resolved.likelihood === 'reward_modeling'
@@ -110,8 +111,9 @@ function ofTask(task: FitTask): Laplace {
       fitAll(task, x, y, work),
     fitPartial: async (x, y, { sampleWeight, ...work } = {}) => {
       refuseLowRank(resolved)
+      demandRows(x, y)
       const notes: string[] = []
-      if (exampleCount(x) === 0) {
+      if (exampleCount(x) === 0 && exampleCount(y) === 0) {
         return { key: partialKey(task), ...await accumulationFor(task, false, notes).sums(), chunks: new Uint8Array(0) }
       }
       const settled = await taskForRows(task, x, y)

@@ -1,9 +1,10 @@
 /** @file A posterior from its file. */
 import { type PosteriorCurvature, structureOf } from '../curvature/curvature.js'
 import { fitsSlots } from '../curvature/sizes.js'
+import { demandBytes } from '../errors/demand.js'
 import { OptionError, StateError, UntrustedInputError } from '../errors/errors.js'
 import { knownOptions } from '../errors/suggest.js'
-import type { Graph } from '../graph/graph.js'
+import { demandGraph, type Graph } from '../graph/graph.js'
 import { noAgreement } from '../likelihood/agreement.js'
 import { likelihoodModel } from '../likelihood/registry.js'
 import { graphDigest } from '../network/digest.js'
@@ -30,6 +31,8 @@ import { savedSubset, unscaledLastLayer } from './last-layer-network.js'
 export function loadPosterior(bytes: Uint8Array, options: { readonly network?: Graph | undefined } = {},
   runtime: Runtime = {}): LaplacePosterior {
   knownOptions('loadPosterior', options, ['network'])
+  demandBytes('The posterior', bytes)
+  if (options.network !== undefined) demandGraph('Option network', options.network)
   const saved = readPosterior(bytes)
   const given = resolveOptions(saved.options)
   const graph = networkOf(saved, options.network, given)

@@ -1,7 +1,7 @@
 /** @file What a network consists of, and what a posterior over it would need. */
 import { posteriorBytes, sumBytes } from '../curvature/posterior-bytes.js'
 import { LaplaceError } from '../errors/errors.js'
-import { type Dim, type Graph, isBatch } from '../graph/graph.js'
+import { demandGraph, type Dim, type Graph, isBatch } from '../graph/graph.js'
 import { graphDigest } from '../network/digest.js'
 import { lastLayerShape, lastLayerSlots, type LinearShape } from '../network/linear-shape.js'
 import { type Network, type NetworkChoice, precisionOf, prepareNetwork } from '../network/network.js'
@@ -32,6 +32,7 @@ const plainShape = (shape: readonly Dim[]): number[] => shape.map(dim => (isBatc
 
 /** The parts of a network. Shapes of outputs that cannot be worked out are empty. */
 export function summarizeNetwork(graph: Graph): NetworkSummary {
+  demandGraph('The network', graph)
   const parameters = parameterSlots(graph, graph.parameters.map(parameter => parameter.name))
   const shapes = outputShapes(graph)
   return {
@@ -82,6 +83,7 @@ export interface PosteriorCost {
 
 /** Bytes that each posterior would need; subsets that the network does not allow are left out. */
 export function memoryTable(graph: Graph, likelihood?: Likelihood, choice?: NetworkChoice): PosteriorCost[] {
+  demandGraph('The network', graph)
   const network = prepareNetwork(graph, likelihood, choice)
   return WHOLE_SUBSETS.flatMap(subset => {
     const parts = partsOf(network, subset)

@@ -3,6 +3,7 @@
  * (Eschenhagen, Daxberger, Hennig and Kristiadi 2021, "Mixtures of Laplace approximations").
  */
 import type { WorkOptions } from '../budget/progress.js'
+import { demand, demandFields, listOf } from '../errors/demand.js'
 import { OptionError } from '../errors/errors.js'
 import { knownOptions } from '../errors/suggest.js'
 import { hasNumbers } from '../options/likelihood-kinds.js'
@@ -30,6 +31,9 @@ export class Mixture {
    * @throws OptionError BAD_OPTION for no posterior and wrong weights, BAD_COMBINATION for different likelihoods
    */
   constructor(members: readonly LaplacePosterior[], weights?: ArrayLike<number>) {
+    demand(Array.isArray(members), 'members', 'a list of fitted posteriors', members)
+    for (const member of members) demandFields('A member', 'a fitted posterior', member, ['likelihood', 'outputs'])
+    if (weights !== undefined) listOf('weights', weights)
     this.members = [...members]
     this.weights = shares(weights, members.length)
     const kinds = new Set(members.map(({ likelihood, outputs }) => `${likelihood} of ${outputs} outputs`))

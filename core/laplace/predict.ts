@@ -1,5 +1,6 @@
 /** @file From the options of a prediction to the prediction. */
 import type { WorkOptions } from '../budget/progress.js'
+import { listOf } from '../errors/demand.js'
 import { OptionError } from '../errors/errors.js'
 import { flag, knownOptions, oneOf } from '../errors/suggest.js'
 import { likelihoodModel } from '../likelihood/registry.js'
@@ -61,7 +62,7 @@ function intervalRequest({ conformal, choice, options: { likelihood } }: Posteri
     ? undefined
     : typeof quantiles === 'number'
     ? [quantiles]
-    : Array.from(quantiles)
+    : Array.from(listOf('quantiles', quantiles))
   if (probabilities?.length === 0) {
     throw new OptionError('BAD_OPTION',
       'Option quantiles must name at least one probability, for example [0.05, 0.95].', { option: 'quantiles' })

@@ -1,7 +1,7 @@
 /** @file From the options of `tune` to a tuned posterior. */
 import type { WorkOptions } from '../budget/progress.js'
 import { OptionError, StateError } from '../errors/errors.js'
-import { knownOptions, oneOf } from '../errors/suggest.js'
+import { flag, knownOptions, oneOf } from '../errors/suggest.js'
 import { checkCurvature, checkCustom, checkLikelihood, hasLinearModel } from '../options/combinations.js'
 import { checkTuning } from '../options/laplace-options.js'
 import { PRIOR_STRUCTURES, TUNE_METHODS } from '../options/words.js'
@@ -27,6 +27,7 @@ export async function retune(state: PosteriorState, options: TuneOptions, data: 
       ? 'linearized'
       : 'marglik')
     : oneOf('tune', options.tune, TUNE_METHODS)
+  flag('sigmaNoise', options.sigmaNoise, false)
   const priorStructure = options.priorStructure === undefined
     ? 'scalar'
     : oneOf('priorStructure', options.priorStructure, PRIOR_STRUCTURES)

@@ -3,7 +3,7 @@ import { checkBytes } from '../budget/memory.js'
 import { ShapeError } from '../errors/errors.js'
 import type { StructuredPosterior } from '../posterior/posterior.js'
 import { randomGenerator } from '../tensor/random.js'
-import { float64, formatShape, type Tensor, toFloat64 } from '../tensor/tensor.js'
+import { demandTensor, float64, formatShape, type Tensor, toFloat64 } from '../tensor/tensor.js'
 import { wholeCount } from './posterior-options.js'
 
 /** P^-1, P x P. @throws ResourceError OUT_OF_MEMORY */
@@ -17,13 +17,15 @@ export function posteriorCovariance(structured: StructuredPosterior): Tensor {
 
 /** Draws of the weights, count x P. @throws OptionError BAD_OPTION, ResourceError OUT_OF_MEMORY */
 export function weightSamples(structured: StructuredPosterior, count: number, seed: number): Tensor {
-  checkBytes('The sampled weights', 16 * count * structured.size, 'Draw fewer samples at a time.')
-  return float64([wholeCount('count', count), structured.size], structured.sample(count, randomGenerator(seed)))
+  const rows = wholeCount('count', count)
+  checkBytes('The sampled weights', 16 * rows * structured.size, 'Draw fewer samples at a time.')
+  return float64([rows, structured.size], structured.sample(rows, randomGenerator(seed)))
 }
 
 /** Log density at theta: P, or S x P. @returns S numbers @throws ShapeError */
 export function logDensity(structured: StructuredPosterior, theta: Tensor): Tensor {
   const { size } = structured
+  demandTensor('theta', theta)
   if (theta.shape[theta.shape.length - 1] !== size || theta.shape.length > 2) {
     throw new ShapeError(
       `theta must have ${size} numbers a row, one for each parameter of the posterior; it is ${

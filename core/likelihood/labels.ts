@@ -3,7 +3,7 @@ import { DataError, ShapeError } from '../errors/errors.js'
 import { hasLogits, hasNumbers } from '../options/likelihood-kinds.js'
 import type { Likelihood } from '../options/words.js'
 import { checkFinite } from '../tensor/finite.js'
-import { formatShape, type Tensor } from '../tensor/tensor.js'
+import { demandTensor, formatShape, type Tensor } from '../tensor/tensor.js'
 import type { OutputLayout } from './output-layout.js'
 import { positionLabels } from './position-labels.js'
 import { likelihoodModel } from './registry.js'
@@ -24,6 +24,7 @@ export interface Labels {
  * @throws DataError BAD_LABELS, NOT_FINITE; ShapeError when the numbers of rows differ
  */
 export function checkLabels(y: Tensor, likelihood: Likelihood, n: number, layout: OutputLayout): Labels {
+  demandTensor('y', y)
   const { outputs } = layout
   const rows = y.shape[0] ?? 0
   if (rows !== n) {

@@ -1,4 +1,5 @@
 /** @file Area under the receiver operating characteristic: how well a score tells two groups apart. */
+import { listOf } from '../errors/demand.js'
 import { DataError } from '../errors/errors.js'
 
 /**
@@ -11,7 +12,8 @@ import { DataError } from '../errors/errors.js'
  * auroc([0.9, 0.8, 0.3, 0.1], [1, 0, 1, 0])   // 0.75
  */
 export function auroc(scores: ArrayLike<number>, positive: ArrayLike<number | boolean>): number {
-  const n = scores.length
+  const n = listOf('scores', scores).length
+  listOf('positive', positive)
   if (positive.length !== n) {
     throw new DataError('BAD_LABELS', `auroc needs one label a score; got ${n} scores and ${positive.length} labels.`, {
       scores: n,
@@ -30,7 +32,7 @@ export function auroc(scores: ArrayLike<number>, positive: ArrayLike<number | bo
   let rankSum = 0
   for (let from = 0; from < n;) {
     const score = scores[order[from]]
-    if (Number.isNaN(score)) {
+    if (typeof score !== 'number' || Number.isNaN(score)) {
       throw new DataError('NOT_FINITE', `Score ${order[from]} is not a number.`, { row: order[from] })
     }
     let to = from

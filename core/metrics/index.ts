@@ -1,7 +1,8 @@
 /** @file Scores of predictions against held-out labels, by likelihood. */
+import { optionsObject } from '../errors/suggest.js'
 import { hasLogits } from '../options/likelihood-kinds.js'
 import type { Likelihood, LogitLikelihood, NumberLikelihood } from '../options/words.js'
-import type { Tensor } from '../tensor/tensor.js'
+import { demandTensor, type Tensor } from '../tensor/tensor.js'
 import { accuracy } from './accuracy.js'
 import { bernoulliBrier, categoricalBrier } from './brier.js'
 import { bernoulliDecisions, categoricalDecisions } from './decisions.js'
@@ -41,6 +42,8 @@ export type Metrics = Readonly<Record<string, number>>
 export function metrics(likelihood: Likelihood, y: Tensor, prediction: ScoredPrediction,
   sigmaNoise: number | ArrayLike<number> = 1): Metrics {
   const name = checkScored(likelihood)
+  optionsObject('metrics', prediction)
+  demandTensor('y', y)
   return hasLogits(name)
     ? probabilityMetrics(name, y, prediction)
     : numberMetrics(name, y, prediction, sigmaNoise)

@@ -3,6 +3,7 @@
  * positions: tokens, pixels, times. The labels say it where they fit one axis only, else the head of the network, else
  * the option classAxis.
  */
+import { demand } from '../errors/demand.js'
 import { GraphError, OptionError } from '../errors/errors.js'
 import { shown } from '../errors/shown.js'
 import type { OutputLayout } from '../likelihood/output-layout.js'
@@ -66,6 +67,7 @@ function withAxis(shape: readonly number[], axis: number | undefined): OutputLay
 
 function checkedAxis(classAxis: number, shape: readonly number[]): number {
   const rank = shape.length + 1
+  demand(Number.isInteger(classAxis), 'Option classAxis', 'the number of an axis', classAxis)
   const axis = classAxis < 0 ? classAxis + rank : classAxis
   if (Number.isInteger(axis) && axis >= 1 && axis < rank) return axis
   throw new OptionError('BAD_OPTION',

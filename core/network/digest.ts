@@ -1,6 +1,6 @@
 /** @file A fingerprint of a network, so that parts of different networks are never combined. */
 import { bytesToHex } from '@noble/hashes/utils.js'
-import { type Attribute, type Dim, type Graph, isBatch } from '../graph/graph.js'
+import { type Attribute, demandGraph, type Dim, type Graph, isBatch } from '../graph/graph.js'
 import { createSha256 } from '../kernels/sha256.js'
 
 /** Graphs never change, and every posterior of a network is asked for its fingerprint. */
@@ -11,6 +11,7 @@ const known = new WeakMap<Graph, string>()
  * open do not count.
  */
 export function graphDigest(graph: Graph): string {
+  demandGraph('The network', graph)
   const digest = known.get(graph) ?? computeDigest(graph)
   known.set(graph, digest)
   return digest

@@ -30,6 +30,11 @@ function withParametersNamed(graph: Graph, choice: TensorChoice): Graph {
   const known = new Map(graph.parameters.map(parameter => [parameter.name, parameter] as const))
   const real = [...graph.initializers].filter(([, value]) => isFloat(value.dtype)).map(([name]) => name)
   const names = parameterNames('parameters', choice, [...known.keys()], real)
+  if (names.length === 0) {
+    throw new OptionError('BAD_OPTION', 'Option parameters names no tensor: leave it out for those of the network.', {
+      option: 'parameters',
+    })
+  }
   const constant = (name: string): Parameter => ({ name, shape: graph.initializers.get(name)?.shape ?? [],
     transposed: false })
   const chosen = { ...graph, parameters: names.map(name => known.get(name) ?? constant(name)) }

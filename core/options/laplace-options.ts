@@ -1,5 +1,6 @@
 /** @file The options of a Laplace approximation, checked and completed with their defaults. */
 import { DEFAULT_MEMORY_LIMIT } from '../budget/memory.js'
+import { demand, isList, tensorsOption, textOption } from '../errors/demand.js'
 import { OptionError } from '../errors/errors.js'
 import { shown } from '../errors/shown.js'
 import { knownOptions, oneOf } from '../errors/suggest.js'
@@ -293,19 +294,38 @@ function factoredOf({ structure, rank, nSubset, blocks, independentOutputs, nyst
       nystroem: nystroem === true }
   }
   if (rank === undefined) return undefined
+  demand(typeof rank === 'number', 'Option rank', 'a whole number, or a share below 1', rank)
   if (rank > 0 && rank < 1) return { of: 'lowrank', rank }
   return { of: 'lowrank', rank: whole('rank', rank, 1) ?? 1 }
 }
 
+/** Counted from the end where it is negative; which axes there are is known with the network. */
+function axisOf({ classAxis }: LaplaceOptions): number | undefined {
+  demand(classAxis === undefined || Number.isInteger(classAxis), 'Option classAxis', 'the number of an axis', classAxis)
+  return classAxis
+}
+
 /** @throws OptionError BAD_COMBINATION unless a subnetwork goes with its subset */
 function subnetworkOf({ subset, subnetwork }: LaplaceOptions): SubnetworkChoice | undefined {
-  if ((subset === 'subnetwork') === (subnetwork !== undefined)) return subnetwork
+  if ((subset === 'subnetwork') === (subnetwork !== undefined)) return checkedSubnetwork(subnetwork)
   throw new OptionError('BAD_COMBINATION', subnetwork === undefined
     ? "Subset 'subnetwork' needs its parameters (option subnetwork): flat indices, names, or a number of them with "
       + 'what they are chosen by.'
     : "Option subnetwork says which parameters subset 'subnetwork' means; with another subset nothing would use it.", {
     option: 'subnetwork',
   })
+}
+
+function checkedSubnetwork(choice: SubnetworkChoice | undefined): SubnetworkChoice | undefined {
+  const due = "indices or names of parameters, or { count, by: 'magnitude' | 'random' | scores }"
+  demand(choice === undefined || typeof choice === 'object' && choice !== null, 'Option subnetwork', due, choice)
+  if (choice === undefined || isList(choice)) return choice
+  knownOptions('subnetwork', choice, ['count', 'by', 'seed'])
+  demand('count' in choice && (choice.by === 'magnitude' || choice.by === 'random' || isList(choice.by)),
+    'Option subnetwork', due, choice)
+  whole('subnetwork.count', choice.count, 1)
+  whole('subnetwork.seed', choice.seed, 0)
+  return choice
 }
 
 /** Whether nothing is said of the prior and its tuning. */
@@ -325,6 +345,8 @@ function leavesPriorOpen(
 export function resolveOptions(given: LaplaceOptions): ResolvedOptions {
   knownOptions('laplace', given, KNOWN)
   const options: FullOptions = { ...given, structure: given.structure === 'gp' ? 'functional' : given.structure }
+  tensorsOption('parameters', options.parameters)
+  tensorsOption('freeze', options.freeze)
   const likelihood = oneOf('likelihood', options.likelihood, LIKELIHOODS)
   const factored = factoredOf(options)
   const noise = noiseOf(options)
@@ -372,13 +394,13 @@ export function resolveOptions(given: LaplaceOptions): ResolvedOptions {
     engine: word('engine', options.engine, ENGINES),
     precision: options.precision === undefined ? undefined : oneOf('precision', options.precision, PRECISIONS),
     threads: whole('threads', options.threads, 1),
-    input: options.input,
-    output: options.output,
-    lastLayerName: options.lastLayerName,
+    input: textOption('input', options.input),
+    output: textOption('output', options.output),
+    lastLayerName: textOption('lastLayerName', options.lastLayerName),
     parameters: options.parameters,
     freeze: options.freeze,
     positions: options.positions === undefined ? undefined : oneOf('positions', options.positions, POSITIONS),
-    classAxis: options.classAxis,
+    classAxis: axisOf(options),
     batchSize: whole('batchSize', options.batchSize, 1),
     memoryLimit: whole('memoryLimit', options.memoryLimit, 1) ?? DEFAULT_MEMORY_LIMIT,
   }
@@ -564,8 +586,8 @@ function classWeightOf({ classWeight, likelihood, structure, rank }: LaplaceOpti
       structure: structure ?? null })
   }
   if (classWeight === 'balanced') return classWeight
-  const weights = numbers('classWeight', classWeight)
-  const list = typeof weights === 'number' ? Float64Array.of(weights) : weights
+  demand(isList(classWeight), 'Option classWeight', "'balanced', or one number a class", classWeight)
+  const list = numberList('classWeight', classWeight)
   const wrong = list.findIndex(value => value < 0)
   if (wrong < 0) return list
   throw new OptionError('BAD_OPTION',
@@ -578,11 +600,13 @@ function classWeightOf({ classWeight, likelihood, structure, rank }: LaplaceOpti
 
 /** One number, or an array of numbers as float64. @throws OptionError BAD_OPTION */
 export function numbers(option: string, value: unknown): number | Float64Array {
-  if (typeof value === 'number') return value
-  if (typeof value === 'object' && value !== null && 'length' in value && typeof value.length === 'number' &&
-    value.length > 0) {
-    const list = Float64Array.from(value as ArrayLike<number>)
-    if (list.every(Number.isFinite)) return list
+  return typeof value === 'number' ? value : numberList(option, value)
+}
+
+/** @throws OptionError BAD_OPTION for what is no list of finite numbers, or empty */
+function numberList(option: string, value: unknown): Float64Array {
+  if (isList(value) && value.length > 0 && Array.from(value).every(entry => Number.isFinite(entry))) {
+    return Float64Array.from(value as ArrayLike<number>)
   }
   throw new OptionError('BAD_OPTION', `Option ${option} must be a number or a list of numbers.`, { option })
 }

@@ -1,7 +1,8 @@
 /** @file Partial fits as bytes. */
+import { demandBytes } from '../errors/demand.js'
 import { UntrustedInputError } from '../errors/errors.js'
 import { areChunks, chunkCount, type Chunks } from '../sums/chunks.js'
-import { checkedPartialFit, type PartialFit } from '../sums/partial-fit.js'
+import { checkedPartialFit, demandPartialFit, type PartialFit } from '../sums/partial-fit.js'
 import { agreementFromTree, agreementToTree } from './agreement-tree.js'
 import { writeContainer } from './container.js'
 import { curvatureToTree, sumFromTree } from './curvature-tree.js'
@@ -10,6 +11,7 @@ import { NO_DIGEST_NOTE, readContainer } from './read-container.js'
 
 /** A partial fit as bytes, to be sent to another machine. */
 export function writePartialFit(fit: PartialFit): Uint8Array {
+  demandPartialFit(fit)
   return writeContainer('partial', { key: fit.key, examples: fit.examples, loss: fit.loss,
     curvature: curvatureToTree(fit.curvature),
     agreement: fit.agreement === undefined ? null : agreementToTree(fit.agreement), chunks: fit.chunks ?? null,
@@ -21,6 +23,7 @@ export function writePartialFit(fit: PartialFit): Uint8Array {
  * @throws UntrustedInputError when they are not one
  */
 export function readPartialFit(bytes: Uint8Array): PartialFit {
+  demandBytes('The partial fit', bytes)
   const { tree, hasDigest } = readContainer('partial', bytes)
   const fields = fieldsOf(tree, 'partial')
   const notes = hasDigest ? textsField(fields, 'notes') : [NO_DIGEST_NOTE]

@@ -6,10 +6,11 @@
  * same order whatever engine named them.
  */
 import { bytesToHex } from '@noble/hashes/utils.js'
+import { demandBytes } from '../errors/demand.js'
 import { DataError, StateError } from '../errors/errors.js'
 import { createSha256, sha256 } from '../kernels/sha256.js'
 import { arraysOf, type Examples } from '../tensor/examples.js'
-import type { Tensor } from '../tensor/tensor.js'
+import { demandTensor, type Tensor } from '../tensor/tensor.js'
 
 /** Bytes of a chunk's digest. */
 export const CHUNK_BYTES = 32
@@ -32,6 +33,7 @@ export function chunkDigest(x: Examples, y: Tensor, name = ''): Uint8Array {
     throw new DataError('BAD_ARRAY',
       `The name of a chunk has ${name.length} characters; at most ${MOST_CHARACTERS} are allowed.`, { array: 'chunk' })
   }
+  demandTensor('y', y)
   const hash = createSha256()
   const add = (label: unknown, { dtype, shape, data }: Tensor): void => {
     hash.update(new TextEncoder().encode(JSON.stringify([label, dtype, shape])))
@@ -49,6 +51,7 @@ export function chunkDigest(x: Examples, y: Tensor, name = ''): Uint8Array {
 
 /** How many chunks there are. */
 export function chunkCount(chunks: Chunks): number {
+  demandBytes('chunks', chunks)
   return chunks.length / CHUNK_BYTES
 }
 

@@ -6,7 +6,9 @@ import { bytesToHex } from '@noble/hashes/utils.js'
 import { mergeCurvature, withoutCurvature } from '../curvature/accumulate.js'
 import type { Curvature } from '../curvature/curvature.js'
 import { canBeAdded } from '../curvature/sizes.js'
+import { demand, demandFields } from '../errors/demand.js'
 import { DataError, StateError, UntrustedInputError } from '../errors/errors.js'
+import { oneOf } from '../errors/suggest.js'
 import { type Agreement, mergeAgreements, noAgreement } from '../likelihood/agreement.js'
 import { LIKELIHOODS } from '../options/words.js'
 import { chunkCount, type Chunks, commonChunks, mergeChunks, type Repeats, withoutChunks } from './chunks.js'
@@ -27,6 +29,11 @@ export interface PartialFit {
   readonly notes?: readonly string[]
 }
 
+/** @throws OptionError BAD_OPTION for what is no partial fit (whose file `readPartialFit` reads) */
+export function demandPartialFit(fit: unknown): void {
+  demandFields('A partial fit', 'the result of fitPartial', fit, ['key', 'examples', 'curvature'])
+}
+
 /** What is said of a merge whose parts do not all say which data they have seen. */
 const NO_CHUNKS_NOTE =
   'Some of the partial fits are of version 0.1.0, which does not say what data they have summed: ' +
@@ -38,6 +45,8 @@ const NO_CHUNKS_NOTE =
  * data is in both
  */
 export function mergePartialFits(a: PartialFit, b: PartialFit): PartialFit {
+  demandPartialFit(a)
+  demandPartialFit(b)
   return merged(a, b, 'refuse')
 }
 
@@ -47,6 +56,8 @@ export function mergePartialFits(a: PartialFit, b: PartialFit): PartialFit {
  * of data that the whole does not; DataError EMPTY_DATA when nothing is left
  */
 export function subtractPartialFit(whole: PartialFit, part: PartialFit): PartialFit {
+  demandPartialFit(whole)
+  demandPartialFit(part)
   if (part.examples === 0) return whole
   const mismatch = (why: string): StateError =>
     new StateError('DIGEST_MISMATCH', `This partial fit cannot be taken away from the other: ${why}.`, {
@@ -105,6 +116,9 @@ export const REPEATS = ['refuse', 'skip', 'count'] as const
  */
 export function mergePartials(partials: readonly PartialFit[],
   repeats: (typeof REPEATS)[number] = 'refuse'): PartialFit {
+  demand(Array.isArray(partials), 'partials', 'a list of partial fits', partials)
+  partials.forEach(demandPartialFit)
+  oneOf('repeats', repeats, REPEATS)
   if (partials.length === 0) throw new DataError('EMPTY_DATA', 'There are no partial fits to merge.')
   const ordered = partials.map(partial => ({ partial, name: bytesToHex(partial.chunks ?? new Uint8Array(0)) }))
     .sort((a, b) => (a.name < b.name ? -1 : a.name > b.name ? 1 : 0)).map(({ partial }) => partial)

@@ -1,5 +1,5 @@
 /** @file Examples as they are given to a network: one array, or several that share the axis of the examples. */
-import { rows, type Tensor } from './tensor.js'
+import { demandTensor, rows, type Tensor } from './tensor.js'
 
 /** One of the arrays that make up examples. */
 export interface InputArray {
@@ -14,9 +14,24 @@ export interface InputArray {
 /** N examples: an array for a network of one input, or a list with an array for each input. */
 export type Examples = Tensor | readonly InputArray[]
 
-/** The arrays that examples consist of. */
+/** The arrays that examples consist of. @throws DataError BAD_ARRAY for what is no examples */
 export function arraysOf(x: Examples): readonly InputArray[] {
-  return 'data' in x ? [{ values: x }] : x
+  if (!isList(x)) return [{ values: x }]
+  for (const [i, array] of x.entries()) demandTensor(`x[${i}].values`, (array as InputArray | null)?.values)
+  return x
+}
+
+/** Whether they are a list; else they are one array. @throws DataError BAD_ARRAY for what is neither */
+function isList(x: Examples): x is readonly InputArray[] {
+  if (Array.isArray(x)) return true
+  demandTensor('x', x)
+  return false
+}
+
+/** @throws DataError BAD_ARRAY for what is no examples, or no labels */
+export function demandRows(x: unknown, y: unknown): void {
+  arraysOf(x as Examples)
+  demandTensor('y', y)
 }
 
 /** N, as the first array has it; 0 where there is none. */
@@ -26,7 +41,7 @@ export function exampleCount(x: Examples): number {
 
 /** The examples with each of their arrays made another. */
 export function mapArrays(x: Examples, change: (values: Tensor) => Tensor): Examples {
-  return 'data' in x ? change(x) : x.map(array => ({ ...array, values: change(array.values) }))
+  return !isList(x) ? change(x) : arraysOf(x).map(array => ({ ...array, values: change(array.values) }))
 }
 
 /** Examples `from` to `to` (exclusive), without a copy. */

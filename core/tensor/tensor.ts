@@ -4,7 +4,9 @@
  * Integers are held exactly in doubles (shapes, indices and labels never exceed 2^53), so that a value is read the
  * same way whatever its dtype. Storage types of files (float16, int8, BigInt) stay in the adapters.
  */
-import { InternalError } from '../errors/errors.js'
+import { isList } from '../errors/demand.js'
+import { DataError, InternalError, ShapeError } from '../errors/errors.js'
+import { shown } from '../errors/shown.js'
 
 /** Element types of values in a graph. `int64` is stored in a Float64Array, `bool` as 0 and 1 in a Uint8Array. */
 export type DType = 'float32' | 'float64' | 'int64' | 'bool'
@@ -39,14 +41,21 @@ export function allocate(dtype: DType, length: number): TensorData {
     case 'float64':
     case 'int64':
       return new Float64Array(length)
+    default:
+      throw new DataError('BAD_ARRAY', `A tensor's dtype is float32, float64, int64 or bool; got ${shown(dtype)}.`)
   }
 }
 
-/** Builds a tensor; plain numbers are copied into the dtype's storage, typed data of that storage is kept as a view. */
+/**
+ * Builds a tensor; plain numbers are copied into the dtype's storage, typed data of that storage is kept as a view.
+ * @throws ShapeError when shape and values differ in size; DataError BAD_ARRAY for what is no list
+ */
 export function tensor(dtype: DType, shape: readonly number[], values: ArrayLike<number>): Tensor {
+  if (!Array.isArray(shape) || !isList(values)) throw noTensor('A tensor', `${shown(shape)} and ${shown(values)}`)
   if (values.length !== sizeOf(shape)) {
-    throw new InternalError(
+    throw new ShapeError(
       `A tensor of shape [${shape.join(', ')}] needs ${sizeOf(shape)} elements; got ${values.length}.`,
+      { expected: shape, actual: values.length },
     )
   }
   if (dtype === 'float32' && values instanceof Float32Array) return { dtype, shape, data: values }
@@ -55,13 +64,31 @@ export function tensor(dtype: DType, shape: readonly number[], values: ArrayLike
   }
   if (dtype === 'bool' && values instanceof Uint8Array) return { dtype, shape, data: values }
   const data = allocate(dtype, values.length)
-  for (let i = 0; i < values.length; i++) data[i] = values[i]
+  for (let i = 0; i < values.length; i++) {
+    const value: unknown = values[i]
+    if (typeof value !== 'number') throw noTensor('A tensor', `${shown(value)} at ${i}`)
+    data[i] = value
+  }
   return { dtype, shape, data }
 }
 
 /** A float64 tensor. */
 export function float64(shape: readonly number[], values: ArrayLike<number>): Tensor {
   return tensor('float64', shape, values)
+}
+
+/** @throws DataError BAD_ARRAY for what is no tensor */
+export function demandTensor(name: string, value: unknown): asserts value is Tensor {
+  if (typeof value === 'object' && value !== null && 'dtype' in value && 'shape' in value && 'data' in value
+    && Array.isArray(value.shape) && ArrayBuffer.isView(value.data)) return
+  throw noTensor(name, shown(value))
+}
+
+function noTensor(name: string, found: string): DataError {
+  return new DataError('BAD_ARRAY',
+    `${name} must be a tensor { dtype, shape, data }, a list of lengths and a list of numbers; got ${found}.`, {
+    array: name,
+  })
 }
 
 /** The tensor's data as float64: its own storage when it is one already, else a copy. */

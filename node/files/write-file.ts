@@ -5,6 +5,7 @@
 import { randomBytes } from 'node:crypto'
 import { type FileHandle, open, realpath, rename, stat, unlink } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
+import { demand } from '../../core/errors/demand.js'
 import { ResourceError } from '../../core/errors/errors.js'
 
 const REASONS: Readonly<Record<string, string>> = {
@@ -21,6 +22,8 @@ const REASONS: Readonly<Record<string, string>> = {
 
 /** Writes a file, whole or not at all. @throws ResourceError NOT_WRITTEN; what was there before is still there */
 export async function writeWhole(path: string, content: Uint8Array | string): Promise<void> {
+  demand(typeof path === 'string', 'path', 'the path of a file', path)
+  demand(typeof content === 'string' || content instanceof Uint8Array, 'content', 'bytes or text', content)
   try {
     // Where a link leads, so that it stays one.
     const target = await realpath(path).catch(() => path)

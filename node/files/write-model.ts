@@ -2,6 +2,7 @@
 import { mkdir } from 'node:fs/promises'
 import path from 'node:path'
 import { type BesideOptions, modelFiles, type OnnxExportOptions } from '../../adapters/onnx/index.js'
+import { demand } from '../../core/errors/demand.js'
 import type { LaplacePosterior } from '../../core/laplace/laplace-posterior.js'
 import { writeWhole } from './write-file.js'
 
@@ -12,6 +13,7 @@ import { writeWhole } from './write-file.js'
  */
 export async function writeModel(posterior: LaplacePosterior, target: string, options: OnnxExportOptions,
   beside: BesideOptions): Promise<string[]> {
+  demand(typeof target === 'string', 'path', 'the path of a file', target)
   const { dir, name, ext } = path.parse(target)
   const stem = ext.toLowerCase() === '.onnx' ? name : path.basename(target)
   const written: string[] = []

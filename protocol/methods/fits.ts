@@ -1,5 +1,5 @@
 /** @file Methods that fit: at once, batch by batch, and in parts that are merged. */
-import { oneOf } from '../../core/errors/suggest.js'
+import { knownOptions, oneOf } from '../../core/errors/suggest.js'
 import type { FitWork } from '../../core/laplace/fit-work.js'
 import type { ForecastRequest } from '../../core/laplace/forecast.js'
 import type { LaplacePosterior } from '../../core/laplace/laplace-posterior.js'
@@ -80,6 +80,7 @@ async function approximation(params: DecodedMap, method: string, state: ThreadSt
 function subnetworkOf(params: DecodedMap, state: ThreadState): { readonly subnetwork?: unknown } {
   const choice = optional(mapParameter(params, 'options'), 'subnetwork')
   if (!isMap(choice) || own(choice, 'count') === undefined) return {}
+  knownOptions('subnetwork', choice, ['count', 'by', 'seed'])
   return { subnetwork: plainValues(choice, ['count', 'by', 'seed'], state) }
 }
 

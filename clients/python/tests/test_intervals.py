@@ -160,7 +160,7 @@ def test_sets_of_two_classes(blobs: dict[str, Any]) -> None:
 def test_what_cannot_be_asked_is_a_typed_error(line: dict[str, Any], blobs: dict[str, Any]) -> None:
     regressor = fitted(line)
     for alpha in (0, 1, -0.1, 2, True, "a", None):
-        with pytest.raises(OptionError, match="alpha must be a number between 0 and 1"):
+        with pytest.raises(OptionError, match="alpha must be a "):
             regressor.predict_interval(line["x_test"], alpha=alpha)  # type: ignore[arg-type]
     with pytest.raises(OptionError, match="quantiles"):
         regressor.predict_quantiles(line["x_test"], [0.5, 1.5])

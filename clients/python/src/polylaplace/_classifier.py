@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ._data import Array
+from ._data import Array, to_array
 from ._estimator_base import LaplaceEstimator, row_weights, validated, with_parameters_of
 from ._examples import is_mapping, to_examples
 from ._exceptions import DataError, OptionError, StateError
@@ -196,7 +196,7 @@ def _numbers_of(class_weight: Any, classes: Array, counts: Array | None) -> Arra
                 {"option": "class_weight", "value": class_weight},
             )
         return np.asarray(counts.sum() / (len(counts) * counts))
-    return np.asarray(class_weight, dtype=np.float64).ravel()
+    return np.asarray(to_array(class_weight, "class_weight"), dtype=np.float64).ravel()
 
 
 def _outputs_of_mlp(network: Any) -> int | None:

@@ -17,6 +17,7 @@ from types import TracebackType
 from typing import Any
 
 from . import _runtime
+from ._arguments import CheckedArguments
 from ._exceptions import LaplaceError, OptionError, ServerCrashedError, StateError, error_from_wire
 from ._handles import Handle
 from ._progress import ProgressOption, progress_callback
@@ -43,7 +44,7 @@ _RESTART_TIMEOUT = 60.0
 _clients: weakref.WeakSet[Client] = weakref.WeakSet()
 
 
-class Client(Requests):
+class Client(Requests, CheckedArguments):
     """A connection to a server of its own, started at the first call.
 
     Use it as a context manager, or not at all: everything in this package shares one client unless it is given another.
@@ -78,6 +79,8 @@ class Client(Requests):
         flags = {"--heap": heap, "--workers": workers, "--max-in-flight": max_in_flight}
         self._args = [text for flag, value in flags.items() if value is not None for text in (flag, str(value))]
         self._args += [text for folder in read_directories for text in ("--read-dir", folder)]
+        if command is not None and len(command) == 0:
+            raise OptionError("command must name a program; got an empty list.", "BAD_OPTION", {"option": "command"})
         self._command = command
         self._start_timeout = _start_timeout() if start_timeout is None else start_timeout
         self._begin()

@@ -7,7 +7,8 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from ._exceptions import DataError
+from ._arguments import is_whole
+from ._exceptions import DataError, OptionError
 from ._likelihoods import has_numbers
 
 #: Any array of this package.
@@ -155,11 +156,23 @@ def fresh_seed(seed: Any) -> int:
         return int(seed.integers(2**53))
     if isinstance(seed, np.random.RandomState):
         return int(seed.randint(2**31 - 1))
+    if not is_whole(seed) or not 0 <= int(seed) < 2**53:
+        raise OptionError(
+            f"seed must be a whole number from 0 to 2^53 - 1, or a generator of numpy; got {str(seed)[:60]}.",
+            "BAD_OPTION",
+            {"option": "seed"},
+        )
     return int(seed)
 
 
 def flat_labels(y: Array, likelihood: str) -> Array:
-    """Targets of regression may be a vector; (n, 1) class labels are flattened."""
+    """Targets of regression may be a vector; (n, 1) class labels are flattened.
+
+    Raises:
+        DataError: for a single number.
+    """
+    if y.ndim == 0:
+        raise DataError("y must hold a label for each row, (n,) or (n, C); got one number.", "BAD_LABELS")
     return y[:, 0] if likelihood == "classification" and y.ndim == 2 and y.shape[1] == 1 else y
 
 

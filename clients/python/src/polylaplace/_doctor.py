@@ -12,14 +12,16 @@ from pathlib import Path
 from typing import TextIO
 
 from . import _runtime
+from ._arguments import checked
 from ._client import Client
 from ._exceptions import LaplaceError
 from ._version import __version__
 
 
+@checked
 def doctor(*, file: TextIO | None = None) -> bool:
     """Checks the set-up and prints what it finds. Returns whether everything that is needed is there."""
-    out = file or sys.stdout
+    out = sys.stdout if file is None else file
     healthy = True
 
     def say(mark: str, text: str) -> None:

@@ -11,6 +11,7 @@ from typing import Any, Self, TypeVar
 
 import numpy as np
 
+from ._arguments import CheckedArguments
 from ._choice import Choice
 from ._client import Client
 from ._comparison import Comparison
@@ -60,8 +61,11 @@ def validated(estimator: Any, X: Any, *y: Any, **options: Any) -> Any:
         raise
 
 
-class LaplaceEstimator(BaseEstimator):  # type: ignore[misc]
+class LaplaceEstimator(CheckedArguments, BaseEstimator):  # type: ignore[misc]
     """What both estimators share."""
+
+    # scikit-learn's constructors keep what they are given; fit checks it.
+    _CHECKED = ("__call__",)
 
     def __init__(
         self,

@@ -123,7 +123,7 @@ def to_examples(
         return value
     if is_mapping(value):
         arrays = tuple(
-            InputArray(to_array(part, f"{name}[{key!r}]"), str(key)) for key, part in value.items() if key != without
+            InputArray(_rows(part, f"{name}[{key!r}]"), str(key)) for key, part in value.items() if key != without
         )
         if not arrays:
             raise DataError(f"{name} is a mapping without arrays.", "EMPTY_DATA", {"array": name})
@@ -138,7 +138,14 @@ def _frame(value: Any, name: str) -> InputArray:
     columns = getattr(value, "columns", None) if hasattr(value, "to_numpy") else None
     names = None if columns is None or len(columns) > _MOST_COLUMNS else tuple(columns)
     named = names is not None and all(isinstance(column, str) for column in names)
-    return InputArray(to_array(value, name), None, names if named else None)
+    return InputArray(_rows(value, name), None, names if named else None)
+
+
+def _rows(value: Any, name: str) -> Array:
+    array = to_array(value, name)
+    if array.ndim == 0:
+        raise DataError(f"{name} must hold rows of examples, (n, ...); got one value.", "BAD_ARRAY", {"array": name})
+    return array
 
 
 def _is_list_of_inputs(value: Sequence[Any], rows: int | None, inputs: Collection[int] | None) -> bool:

@@ -137,6 +137,10 @@ def _bins(histogram: Mapping[str, Any]) -> tuple[list[float], list[float]]:
 
 def _axes(ax: Any) -> Any:
     if ax is not None:
+        if not hasattr(ax, "get_legend_handles_labels"):
+            raise OptionError(
+                f"ax must be axes of matplotlib; got a {type(ax).__name__}.", "BAD_OPTION", {"option": "ax"}
+            )
         return ax
     try:
         from matplotlib import pyplot

@@ -188,7 +188,6 @@ class Fitting(PosteriorState):
         y: Any,
         options: Mapping[str, Any],
         validation: tuple[Any, Any] | float | None = None,
-        level: int = 5,
         sample_weight: Any = None,
     ) -> Self:
         """Fits with the server's own options, which tune the prior by default. The estimators' way of fitting.
@@ -196,7 +195,6 @@ class Fitting(PosteriorState):
         Args:
             validation: held-out rows and their labels, or the share of the rows that is to be held out of this fit. A
                 network that has seen them in training makes that share useless.
-            level: how many calls up the user's line is.
         """
         data: dict[str, Any] = {}
         data.update(self._data(X, y))
@@ -208,7 +206,7 @@ class Fitting(PosteriorState):
         keep = {key: self._options[key] for key in _KEPT_OPTIONS if key in self._options}
         params: dict[str, Any] = {**self._network_for(data["x"], data["y"].nbytes), "options": {**keep, **options}}
         params.update(data)
-        self._adopt(*self._made("fit", params, progress=self._progress), level=level)
+        self._adopt(*self._made("fit", params, progress=self._progress))
         self._training = _readable_again(X, y)
         return self
 

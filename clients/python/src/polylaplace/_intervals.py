@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from typing import Any, Self
 
@@ -15,6 +14,7 @@ from ._exceptions import LaplaceWarning, OptionError, StateError
 from ._likelihoods import has_numbers
 from ._options import as_share
 from ._prediction import Predicting
+from ._warnings import warn_user
 
 
 class Intervals(Predicting):
@@ -64,7 +64,7 @@ class Intervals(Predicting):
         ends = np.stack([answer["lower"], answer["upper"]], axis=1)
         return ends[:, :, 0] if ends.shape[2] == 1 else ends
 
-    def predict_quantiles(self, X: Any, quantiles: Sequence[float] = (0.05, 0.5, 0.95)) -> Array:
+    def predict_quantiles(self, X: Any, quantiles: float | Sequence[float] = (0.05, 0.5, 0.95)) -> Array:
         """Quantiles of new observations, (n, Q), or (n, C, Q) with several outputs."""
         self._only("predict_quantiles", numbers=True)
         wanted = [as_share(value, "quantiles") for value in np.atleast_1d(to_array(quantiles, "quantiles"))]
@@ -136,5 +136,5 @@ class Intervals(Predicting):
             for rows in row_batches(self._examples(X))
         ]
         for note in dict.fromkeys(str(note) for answer in answers for note in answer.get("notes", ())):
-            warnings.warn(note, LaplaceWarning, stacklevel=3)
+            warn_user(note, LaplaceWarning)
         return together(answers)

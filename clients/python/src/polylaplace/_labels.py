@@ -43,10 +43,16 @@ def class_numbers(y: Any, classes: Array, name: str, whose: str) -> Array:
     Raises:
         DataError: for labels that are not among them.
     """
-    labels = np.asarray(y)
+    try:
+        labels = np.asarray(y)
+    except ValueError as error:
+        raise DataError(f"{name} must hold one label a row: {error}.", "BAD_LABELS", {"array": name}) from error
     if labels.ndim == 2 and labels.shape[1] == 1:
         labels = labels[:, 0]
-    unknown = sorted(set(np.unique(labels).tolist()) - set(classes.tolist()), key=str)
+    try:
+        unknown = sorted(set(np.unique(labels).tolist()) - set(classes.tolist()), key=str)
+    except TypeError as error:
+        raise DataError(f"{name} must hold class labels: {error}.", "BAD_LABELS", {"array": name}) from error
     if unknown:
         raise DataError(f"{name} has labels that {whose}: {unknown[:5]}.", "BAD_LABELS", {"array": name})
     # The network's own order need not be sorted.

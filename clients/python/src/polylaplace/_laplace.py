@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from ._arguments import checked
 from ._client import Client
 from ._data import Array
 from ._default_client import default_client
@@ -244,6 +245,7 @@ class Laplace(Fitting, Tuning, HyperParameters, OnnxExport, PosteriorQuantities,
         return f"<pre>{html.escape(str(self))}</pre>"
 
 
+@checked
 def load(
     path: str | os.PathLike[str] | bytes, *, model: Any = None, example: Any = None, client: Client | None = None
 ) -> Laplace:

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ._arguments import CheckedArguments
 from ._data import Array, to_array
 from ._exceptions import OptionError
 from ._laplace import Laplace
@@ -14,7 +15,7 @@ from ._likelihoods import has_numbers
 from ._prediction import Prediction
 
 
-class Mixture:
+class Mixture(CheckedArguments):
     """Posteriors of several networks, or of snapshots of one, that predict as one (Eschenhagen et al. 2021).
 
     The predictive distribution is sum_k w_k p_k. Of classes and labels its probabilities are the weighted means; its

@@ -12,7 +12,7 @@ import numpy as np
 
 from ._data import to_array
 from ._examples import Examples
-from ._exceptions import DataError, GraphError, StateError
+from ._exceptions import DataError, GraphError, OptionError, StateError
 from ._keras_models import is_keras_model, keras_file, keras_outputs
 from ._sklearn_models import prepared, surroundings, unwrapped_estimator
 from ._torch_models import torch_module
@@ -129,9 +129,24 @@ def load_architecture(architecture: Architecture | None) -> list[Mapping[str, An
     if isinstance(architecture, (str, os.PathLike)):
         import json
 
-        text = Path(architecture).read_text(encoding="utf-8")
-        return list(json.loads(text))
-    return [dict(layer) for layer in architecture]
+        try:
+            layers = json.loads(Path(architecture).read_text(encoding="utf-8"))
+        except ValueError as error:
+            raise _no_layers(f"a file that is no JSON ({error})") from error
+    else:
+        layers = architecture
+    if not isinstance(layers, Sequence) or not all(isinstance(layer, Mapping) for layer in layers):
+        raise _no_layers(f"a {type(layers).__name__}")
+    return [dict(layer) for layer in layers]
+
+
+def _no_layers(found: str) -> OptionError:
+    return OptionError(
+        f"architecture must be a list of layers, such as {{'type': 'linear', 'in': 4, 'out': 3}}, or a JSON file of "
+        f"one; got {found}.",
+        "BAD_OPTION",
+        {"option": "architecture"},
+    )
 
 
 def _read_file(path: Path) -> bytes:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -25,17 +25,17 @@ def fit_options(**given: Any) -> dict[str, Any]:
 
 def as_structure(word: str) -> str:
     """The server's word for a structure of the posterior precision."""
-    return _STRUCTURES.get(word, word)
+    return _STRUCTURES.get(word, word) if isinstance(word, str) else word
 
 
 def as_prior_structure(word: str) -> str:
     """The server's word for a structure of the prior precision."""
-    return _PRIOR_STRUCTURES.get(word, word)
+    return _PRIOR_STRUCTURES.get(word, word) if isinstance(word, str) else word
 
 
 def as_tune_method(word: str) -> str:
     """The server's word for a method of tuning."""
-    return _TUNE_METHODS.get(word, word)
+    return _TUNE_METHODS.get(word, word) if isinstance(word, str) else word
 
 
 def as_subset(subset: str, parameters: Any) -> dict[str, Any]:
@@ -67,6 +67,12 @@ def _subnetwork(parameters: Any) -> Any:
     values = [parameters] if isinstance(parameters, str) else list(np.asarray(parameters).ravel().tolist())
     if values and isinstance(values[0], str):
         return [str(value) for value in values]
+    if any(isinstance(value, bool) for value in values):
+        raise OptionError(
+            "subnetwork_indices are indices of parameters, no mask: give numpy.flatnonzero(mask).",
+            "BAD_OPTION",
+            {"option": "subnetwork_indices"},
+        )
     return np.asarray(to_array(parameters, "subnetwork_indices"), dtype=np.float64).ravel()
 
 
@@ -82,7 +88,7 @@ def as_tensors(value: Tensors | None, name: str) -> list[str | int] | None:
     """
     if value is None:
         return None
-    entries = [value] if isinstance(value, (str, int, np.integer)) else list(value)
+    entries = list(value) if isinstance(value, Iterable) and not isinstance(value, str) else [value]
     for entry in entries:
         if isinstance(entry, bool) or not isinstance(entry, (str, int, np.integer)):
             raise OptionError(

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+from ._arguments import CheckedArguments, checked
 from ._client import Client
 from ._default_client import default_client
 from ._exceptions import DataError
 
 
-class Partial:
+class Partial(CheckedArguments):
     """A partial fit: parts of the data on different machines, added up.
 
     Partials add (`p + q`, `sum(parts)`), are taken away again (`total - p`), pickle, and travel as bytes between
@@ -77,6 +78,7 @@ class Partial:
         return _merged([bytes(data)], "refuse", client)
 
 
+@checked
 def merge(partials: list[Partial], *, repeats: str = "refuse", client: Client | None = None) -> Partial:
     """The sum of partial fits, in one call. The order in which they are given changes no bit.
 

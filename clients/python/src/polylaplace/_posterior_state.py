@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-import warnings
 import weakref
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ._arguments import CheckedArguments
 from ._client import Client
 from ._data import Array, batches, flat_labels, is_array_like, to_array
 from ._examples import Examples, concatenated, to_examples
@@ -17,6 +17,7 @@ from ._options import as_noise, unwrapped
 from ._own_likelihood import OwnLikelihood, own_rows
 from ._progress import ProgressOption
 from ._remote import Remote, create, maker
+from ._warnings import warn_user
 
 #: A fit of networks and data up to this size carries the network with it. Larger ones go before, to be sent once only.
 ONE_MESSAGE = 2**20
@@ -36,7 +37,7 @@ _MOST_NAMED_CLASSES = 20
 _fitted: weakref.WeakSet[PosteriorState] = weakref.WeakSet()
 
 
-class PosteriorState:
+class PosteriorState(CheckedArguments):
     """The state that the parts of `Laplace` share."""
 
     model: Any
@@ -119,11 +120,10 @@ class PosteriorState:
         return {**self._options, **{key: self._prior[key] for key in self._given}}
 
     # Every new posterior comes in here, so that nothing of the old one (bytes, quantities) can be taken for its own.
-    def _adopt(self, remote: Remote, summary: Mapping[str, Any], level: int = 3, *, same_fit: bool = False) -> None:
+    def _adopt(self, remote: Remote, summary: Mapping[str, Any], *, same_fit: bool = False) -> None:
         """Takes a new posterior; the old one stays valid until this has succeeded.
 
         Args:
-            level: how many calls up the user's line is, which warnings name; 3: that which called fit or the like.
             same_fit: whether it comes from the present one without a new fit; what that was told is not told again.
         """
         told = self._summary.get("notes", []) if same_fit else []
@@ -136,11 +136,10 @@ class PosteriorState:
         mark_fitted(self)
         # In one step: a Ctrl-C in between would leave a part of the old posterior beside the new one.
         vars(self).update(_posterior=remote, _summary=dict(summary), _blob=None, _cache={}, _prior=prior)
-        # Not by a function of its own: that would be a call more, and the warnings would name a line of this package.
         news = [str(note) for note in self._summary.get("notes", []) if note not in told]
         for note in (self._with_classes(note) for note in news):
             grave = note.startswith(_WARNING)
-            warnings.warn(note.removeprefix(_WARNING), TrainingWarning if grave else LaplaceWarning, stacklevel=level)
+            warn_user(note.removeprefix(_WARNING), TrainingWarning if grave else LaplaceWarning)
 
     def _with_classes(self, note: str) -> str:
         """A note that counts classes from 0, with the classes that it means."""

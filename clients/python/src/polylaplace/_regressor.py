@@ -146,7 +146,7 @@ class LaplaceRegressor(RegressorMixin, LaplaceEstimator):  # type: ignore[misc]
         """
         return self._ends(self._posterior().predict_interval(self._checked(X), alpha, noise=noise), 2)
 
-    def predict_quantiles(self, X: Any, quantiles: Sequence[float] = (0.05, 0.5, 0.95)) -> Array:
+    def predict_quantiles(self, X: Any, quantiles: float | Sequence[float] = (0.05, 0.5, 0.95)) -> Array:
         """Quantiles of new observations, (n, Q), or (n, C, Q)."""
         return self._ends(self._posterior().predict_quantiles(self._checked(X), quantiles), 1)
 

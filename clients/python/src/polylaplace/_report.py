@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +33,7 @@ class Report(Intervals):
         y: Any,
         *,
         outliers: Any = None,
-        classes: Any = None,
+        classes: Sequence[Any] | None = None,
         title: str | None = None,
         timeout: float | None = None,
     ) -> Path:

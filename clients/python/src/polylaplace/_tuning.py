@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Any, Self
 
 import numpy as np
@@ -12,6 +11,7 @@ from ._exceptions import LaplaceError, OptionError, PriorWarning
 from ._models import size_of
 from ._options import as_prior_structure, as_tune_method
 from ._posterior_state import PosteriorState
+from ._warnings import warn_user
 from ._weights import repeated
 
 #: Methods that go over the training data once more.
@@ -105,14 +105,13 @@ class Tuning(PosteriorState):
         found, better = float(np.mean(self._prior["priorPrecision"])), float(np.mean(summary["priorPrecision"]))
         factor = max(found / better, better / found)
         if factor > _FAR:
-            warnings.warn(
+            warn_user(
                 f"The prior precision that 'marglik' finds is {found:.3g}; the training rows themselves say "
                 f"{better:.3g}, a factor of {factor:.3g}. 'marglik' takes the network's weights for the best ones "
                 "under the prior, and makes predictions worse where they are not (networks trained without weight "
                 "decay): "
                 'prefer optimize_prior_precision(method="auto").',
                 PriorWarning,
-                stacklevel=3,
             )
 
     def _training_data(self, X: Any, y: Any, weight: Any, method: str) -> dict[str, Any]:

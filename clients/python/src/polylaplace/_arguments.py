@@ -1,0 +1,144 @@
+"""Arguments of public methods, checked against their annotations before anything is done."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import math
+import operator
+import os
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, ClassVar, TypeVar, cast
+
+import numpy as np
+
+from ._exceptions import OptionError
+
+_Function = TypeVar("_Function", bound=Callable[..., Any])
+
+
+def is_whole(value: Any) -> bool:
+    """Whether a value is a whole number of Python, numpy, torch, ...; floats without a fraction are."""
+    if isinstance(value, (bool, np.bool_)):
+        return False
+    try:
+        operator.index(value)
+    except TypeError:
+        return isinstance(value, (float, np.floating)) and bool(value == np.trunc(value)) and math.isfinite(value)
+    return True
+
+
+def _is_number(value: Any) -> bool:
+    if isinstance(value, (bool, np.bool_, str)) or not hasattr(value, "__float__"):
+        return False
+    try:
+        return math.isfinite(float(value))
+    except (TypeError, ValueError, OverflowError):
+        return False
+
+
+def _is_sequence(value: Any) -> bool:
+    return (
+        isinstance(value, Iterable) and not isinstance(value, (str, bytes, Mapping)) and getattr(value, "ndim", 1) > 0
+    )
+
+
+def _is_sequence_of_text(value: Any) -> bool:
+    return _is_sequence(value) and all(isinstance(entry, str) for entry in value)
+
+
+def _is_sequence_of_numbers(value: Any) -> bool:
+    return _is_sequence(value) and all(map(_is_number, value))
+
+
+def _is_partial(value: Any) -> bool:
+    return hasattr(value, "to_bytes") and hasattr(value, "chunks")
+
+
+#: By the parts of an annotation: whether a value is one, and how it is called.
+_KINDS: dict[str, tuple[Callable[[Any], bool], str]] = {
+    "None": (lambda value: value is None, "None"),
+    "bool": (lambda value: isinstance(value, (bool, np.bool_)), "True or False"),
+    "int": (is_whole, "a whole number"),
+    "float": (_is_number, "a finite number"),
+    "str": (lambda value: isinstance(value, str), "text"),
+    "bytes": (lambda value: isinstance(value, (bytes, bytearray, memoryview)), "bytes"),
+    "os.PathLike[str]": (lambda value: isinstance(value, os.PathLike), "a path"),
+    "Mapping[str, Any]": (lambda value: isinstance(value, Mapping), "a mapping"),
+    "Mapping[str, int]": (lambda value: isinstance(value, Mapping), "a mapping"),
+    "Sequence[Any]": (_is_sequence, "a list"),
+    "Sequence[Laplace]": (
+        lambda value: _is_sequence(value) and all(hasattr(type(entry), "n_outputs") for entry in value),
+        "a list of fitted Laplace objects",
+    ),
+    "list[Partial]": (
+        lambda value: isinstance(value, (list, tuple)) and all(map(_is_partial, value)),
+        "a list of partial fits (Partial)",
+    ),
+    "TextIO": (lambda value: hasattr(value, "write"), "a file to write to"),
+    "Sequence[int]": (_is_sequence_of_numbers, "a list of whole numbers"),
+    "Sequence[float]": (_is_sequence_of_numbers, "a list of numbers"),
+    "Sequence[str]": (_is_sequence_of_text, "a list of text"),
+    "tuple[str, ...]": (_is_sequence_of_text, "a list of text"),
+    "list[str]": (_is_sequence_of_text, "a list of text"),
+    "Client": (lambda value: hasattr(value, "call"), "a Client"),
+    "Partial": (_is_partial, "a partial fit (Partial)"),
+    "ProgressOption": (
+        lambda value: value is None or isinstance(value, (bool, np.bool_)) or callable(value),
+        "True, False or a function",
+    ),
+}
+
+
+def _shown(value: Any) -> str:
+    short = value is None or isinstance(value, (bool, int, float, str, np.generic))
+    text = repr(value)
+    return text if short and len(text) <= 60 else f"a value of type {type(value).__name__}"
+
+
+def checked(function: _Function) -> _Function:
+    """The function, refusing arguments that are not of the kind which its annotations name.
+
+    Annotations that name other kinds too (arrays, networks) are checked where these are read.
+    """
+    signature = inspect.signature(function)
+    kinds = {
+        name: parts
+        for name, parameter in signature.parameters.items()
+        if isinstance(parameter.annotation, str)
+        and (parts := parameter.annotation.split(" | "))
+        and all(part in _KINDS for part in parts)
+    }
+
+    @functools.wraps(function)
+    def call(*args: Any, **options: Any) -> Any:
+        try:
+            given = signature.bind(*args, **options).arguments
+        except TypeError:
+            # Python's own words for it name the function.
+            return function(*args, **options)
+        for name, value in given.items():
+            if name in kinds and not any(_KINDS[part][0](value) for part in kinds[name]):
+                words = " or ".join(_KINDS[part][1] for part in kinds[name] if part != "None")
+                raise OptionError(f"{name} must be {words}; got {_shown(value)}.", "BAD_OPTION", {"option": name})
+        return function(*args, **options)
+
+    return cast(_Function, call)
+
+
+class CheckedArguments:
+    """Every public method of a subclass checks its arguments."""
+
+    __slots__ = ()
+    #: Special methods that do so too.
+    _CHECKED: ClassVar[tuple[str, ...]] = ("__init__", "__call__")
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        for name, own in list(vars(cls).items()):
+            if name.startswith("_") and name not in cls._CHECKED:
+                continue
+            if isinstance(own, (classmethod, staticmethod)):
+                setattr(cls, name, type(own)(checked(own.__func__)))
+            elif inspect.isfunction(own):
+                setattr(cls, name, checked(own))

@@ -1,0 +1,15 @@
+"""Warnings that name the user's line."""
+
+from __future__ import annotations
+
+import sys
+import warnings
+
+
+def warn_user(text: str, category: type[Warning]) -> None:
+    """Warns at the first line up the stack that is not of this package."""
+    package = __name__.partition(".")[0]
+    level, frame = 1, sys._getframe()
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] == package:
+        level, frame = level + 1, frame.f_back
+    warnings.warn(text, category, stacklevel=level)

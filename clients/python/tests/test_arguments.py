@@ -1,0 +1,230 @@
+"""58: every argument of every public function refuses what is of another kind, by a typed error that is short.
+
+The public surface is read from the package, so that a new function or argument is covered by itself.
+"""
+
+from __future__ import annotations
+
+import inspect
+import warnings
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import polylaplace
+from polylaplace import Client, Laplace, LaplaceClassifier, LaplaceError, LaplaceRegressor, Mixture, merge
+
+RNG = np.random.default_rng(0)
+NETWORK = {"0.weight": RNG.normal(size=(3, 2)), "0.bias": RNG.normal(size=3)}
+X = RNG.normal(size=(30, 2))
+Y = np.arange(30) % 3
+TARGETS = RNG.normal(size=(30, 3))
+
+#: By annotation: values that are not of its kind.
+WRONG: dict[str, list[Any]] = {
+    "bool": ["yes", 2, object(), [1], {"a": 1}, float("nan")],
+    "int": ["3", 2.5, float("nan"), [1], {"a": 1}, object(), float("inf"), True],
+    "float": ["0.5", float("nan"), [1.0, 2.0], {"a": 1}, object()],
+    "str": [5, b"x", ["a"], {"a": 1}, object(), 2.5],
+}
+#: Where an annotation allows more: these are refused by a typed error, or are values after all.
+ODD = [
+    object(),
+    {"nonsense": 1},
+    float("nan"),
+    [],
+    "nonsense",
+    np.zeros(0),
+    [[1], [2, 3]],
+    -1,
+    np.zeros((2, 2, 2)),
+    1 + 2j,
+]
+#: What Python and the operating system say themselves.
+NATIVE = (OSError,)
+#: What scikit-learn says of the rows that its estimators are given: its own checks ask for it.
+OF_SKLEARN = (ValueError, TypeError, OSError)
+#: Arguments for laplace-torch's sake.
+PASSED_OVER = {"lr", "n_steps", "pred_type"}
+
+
+def kinds(parameter: inspect.Parameter) -> tuple[list[Any], bool]:
+    """Values to try, and whether all of them must be refused."""
+    parts = [part for part in str(parameter.annotation).split(" | ") if part != "None"]
+    if len(parts) == 1 and parts[0] in WRONG:
+        return WRONG[parts[0]], True
+    return ODD, False
+
+
+def failures(name: str, call: Callable[..., Any], given: dict[str, Any], native: tuple[Any, ...]) -> Iterator[str]:
+    """What is accepted though it is wrong, and what is refused by no error of this package."""
+    for parameter in inspect.signature(call).parameters.values():
+        if parameter.kind in (parameter.VAR_KEYWORD, parameter.VAR_POSITIONAL):
+            continue
+        values, all_wrong = kinds(parameter)
+        for value in values:
+            try:
+                with warnings.catch_warnings():
+                    warnings.simplefilter("ignore")
+                    call(**{**given, parameter.name: value})
+            except LaplaceError as error:
+                if error.code == "INTERNAL" or len(str(error)) > 1000:
+                    yield f"{name}({parameter.name}={value!r}): {error}"
+            except native:
+                pass
+            except Exception as error:
+                yield f"{name}({parameter.name}={value!r}): {type(error).__name__}: {error}"
+            else:
+                if all_wrong:
+                    yield f"{name}({parameter.name}={value!r}) is accepted"
+
+
+def with_signature_of(function: Callable[..., Any], call: Callable[..., Any]) -> Callable[..., Any]:
+    call.__signature__ = inspect.signature(function)  # type: ignore[attr-defined]
+    return call
+
+
+@pytest.fixture(scope="module")
+def fitted() -> Laplace:
+    return Laplace(NETWORK, "classification", "all", "full", prior_precision=1.0).fit(X, Y)
+
+
+def methods(cls: type) -> list[str]:
+    return [name for name, member in inspect.getmembers(cls, callable) if not name.startswith("_")]
+
+
+def required(function: Callable[..., Any], known: dict[str, Any]) -> dict[str, Any]:
+    """Values for the arguments that have no default, and for rows and labels."""
+    names = inspect.signature(function).parameters
+    return {name: value for name, value in known.items() if name in names}
+
+
+def test_the_constructor_of_laplace() -> None:
+    def fit(**given: Any) -> None:
+        Laplace(**given).fit(X, Y)
+
+    call = with_signature_of(Laplace, fit)
+    assert list(failures("Laplace", call, {"model": NETWORK, "likelihood": "classification"}, NATIVE)) == []
+
+
+@pytest.mark.parametrize("name", [name for name in methods(Laplace) if name != "from_bytes"] + ["__call__"])
+def test_methods_of_laplace(name: str, fitted: Laplace, tmp_path: Path) -> None:
+    known = {
+        "X": X,
+        "y": Y,
+        "rows": 10,
+        "theta": np.zeros(9),
+        "path": tmp_path / "file",
+        "names": ["a", "b", "c"],
+        "options": {"likelihood": "classification"},
+        "likelihood": "classification",
+        "class_weight": None,
+    }
+    if name == "fit_merged":
+        known["partial"] = fitted.fit_partial(X, Y)
+    if name == "optimize_prior_precision":
+        del known["X"], known["y"]
+
+    def call(**given: Any) -> Any:
+        # Of one that is fitted anew where the method changes it.
+        keeps = name not in ("use_likelihood", "use_class_weight", "name_classes")
+        la = fitted if keeps else Laplace(NETWORK, "classification", prior_precision=1.0).fit(X, Y)
+        return getattr(la, name)(**given)
+
+    method = getattr(fitted, name)
+    call = with_signature_of(method, call)
+    assert list(failures(name, call, required(method, known), NATIVE)) == []
+
+
+def test_functions_and_other_classes(fitted: Laplace, tmp_path: Path) -> None:
+    blob, part = fitted.to_bytes(), fitted.fit_partial(X, Y)
+
+    def connected(**given: Any) -> None:
+        with Client(**given) as client:
+            client.ping()
+
+    client = polylaplace.default_client()
+    calls: dict[str, tuple[Callable[..., Any], dict[str, Any]]] = {
+        "load": (polylaplace.load, {"path": blob}),
+        "from_bytes": (Laplace.from_bytes, {"data": blob}),
+        "merge": (merge, {"partials": [part]}),
+        "doctor": (polylaplace.doctor, {"file": (tmp_path / "said").open("w")}),
+        "default_client": (polylaplace.default_client, {}),
+        "Mixture": (Mixture, {"members": [fitted]}),
+        "Mixture.predict": (Mixture([fitted]).predict, {"X": X}),
+        "Partial.from_bytes": (polylaplace.Partial.from_bytes, {"data": part.to_bytes()}),
+        "Client": (with_signature_of(Client, connected), {}),
+        "Client.call": (client.call, {"method": "ping"}),
+    }
+    found = [line for name, (call, given) in calls.items() for line in failures(name, call, given, NATIVE)]
+    assert found == []
+    others = {"Laplace", "LaplaceClassifier", "LaplaceRegressor", "Partial"}
+    exported = {name for name in polylaplace.__all__ if callable(getattr(polylaplace, name))}
+    # Errors, what answers consist of, and the pattern for likelihoods of one's own.
+    values = {"Choice", "Comparison", "Figures", "Forecast", "KronFactors", "BlockDiagonal", "LeaveOneOutScore"}
+    values |= {"LowRank", "Prediction", "Progress", "OwnLikelihood"}
+    errors = {name for name in exported if name.endswith(("Error", "Warning"))}
+    assert exported - set(calls) - others - values - errors == set()
+
+
+@pytest.mark.parametrize(("cls", "labels"), [(LaplaceClassifier, Y), (LaplaceRegressor, TARGETS)])
+def test_estimators(cls: Any, labels: Any, tmp_path: Path) -> None:
+    def fit_one(**given: Any) -> None:
+        cls(**given).fit(X, labels)
+
+    found = list(failures(cls.__name__, with_signature_of(cls, fit_one), {"model": NETWORK}, NATIVE))
+    estimator = cls(NETWORK, subset_of_weights="last_layer", hessian_structure="full").fit(X, labels)
+    known = {"X": X, "y": labels, "path": tmp_path / "file"}
+    for name in methods(cls):
+        if name.startswith(("set_", "get_")) or name in ("fit", "score"):
+            continue
+        method = getattr(estimator, name)
+        given = {} if name == "to_onnx" else required(method, known)
+        found += list(failures(f"{cls.__name__}.{name}", method, given, OF_SKLEARN))
+    found += list(failures(f"{cls.__name__}.fit", cls(NETWORK).fit, {"X": X, "y": labels}, OF_SKLEARN))
+    # A seed of scikit-learn's own kind is checked by it.
+    assert [line for line in found if "random_state" not in line] == []
+
+
+@pytest.mark.parametrize("name", [*methods(Laplace), "__init__", "__call__"])
+def test_a_misspelt_argument_is_refused(name: str, fitted: Laplace) -> None:
+    method = Laplace if name == "__init__" else getattr(fitted, name)
+    with pytest.raises(TypeError, match="sample_wieght"):
+        method(sample_wieght=1)
+
+
+SUBNETWORKS = [
+    {"count": 2, "by": "magnitude", "sed": 1},
+    {"conut": 2},
+    {"count": -1, "by": "magnitude"},
+    {"count": "2", "by": "magnitude"},
+    {"count": 2.5, "by": "magnitude"},
+    {"count": float("nan"), "by": "random"},
+    {"count": 2, "by": 5},
+    {"count": 2, "by": "size"},
+    {"count": 2},
+    {"count": 2, "by": "random", "seed": "x"},
+    {"count": 2, "by": "random", "seed": -1},
+    {},
+    [],
+    [0.5],
+    [-1],
+    [99],
+    ["nope"],
+    np.ones(9, bool),
+    object(),
+    5j,
+]
+
+
+@pytest.mark.parametrize("choice", SUBNETWORKS, ids=str)
+def test_a_subnetwork_is_refused(choice: Any) -> None:
+    def fit() -> None:
+        Laplace(NETWORK, "classification", "subnetwork", subnetwork_indices=choice).fit(X, Y)
+
+    with pytest.raises(LaplaceError) as caught:
+        fit()
+    assert caught.value.code != "INTERNAL"
