@@ -1,4 +1,5 @@
 /** @file The command line of the server: `polylaplace serve`, and the whole of the bundle that the clients carry. */
+import { setFlagsFromString } from 'node:v8'
 import { LaplaceError } from '../core/errors/errors.js'
 import { checkToken } from './server/handshake.js'
 import { LAST_WORDS_MS, THREADS_END_MS } from './server/limits.js'
@@ -24,6 +25,9 @@ export async function serveCommand(args: readonly string[], { version, hash, wor
   const settings = settingsOrUsage(args)
   if (settings === undefined) return
   printToStderr()
+  // Four threads that look for garbage beside every computing one took a tenth of the processors, which as many servers
+  // as there are processors want for themselves; there is little garbage, as the numbers lie outside of the heap.
+  setFlagsFromString('--no-concurrent-marking')
   // The terminal's Ctrl-C reaches a client's whole group: the client decides what it means.
   process.on('SIGINT', () => undefined)
   const { transport, output, ...rest } = settings

@@ -8,7 +8,7 @@ import { demandPartialFit, keyDifference, type PartialFit } from '../sums/partia
 import type { Batch } from '../tensor/batch.js'
 import { inFull } from '../tensor/sample-weights.js'
 import { finishFit } from './fit-stream.js'
-import { type FitTask, partialKey, settle, taskOfKey } from './fit-task.js'
+import { type FitTask, partialKey, settle, taskOfKey, withColumns } from './fit-task.js'
 import { heldOutRows } from './held-out-rows.js'
 import type { PosteriorState } from './posterior-state.js'
 import { withLogarithm } from './probability-outputs.js'
@@ -20,7 +20,7 @@ export async function fitMerged(prepared: FitTask, partial: PartialFit, rows: Ba
   work: WorkOptions): Promise<PosteriorState> {
   demandPartialFit(partial)
   const data = rows === undefined ? undefined : inFull(rows, 'data')
-  const task = taskOf(taskOfKey(prepared, partial.key), partial)
+  const task = withColumns(taskOf(taskOfKey(prepared, partial.key), partial), partial.columns ?? [])
   checkSums(task, partial)
   const notes = partial.notes ?? []
   const { plan, options } = task

@@ -1,7 +1,7 @@
 /** @file What a fit works with: the prepared network, its programs, its workers and its options. */
 import { chosenEngine } from '../engine/chosen-engine.js'
 import { LaplaceError, OptionError } from '../errors/errors.js'
-import type { Graph } from '../graph/graph.js'
+import type { Graph, GraphInput } from '../graph/graph.js'
 import { settleOpenAxes } from '../graph/open-axes.js'
 import { axisByLabels, positionsNote } from '../network/class-axis.js'
 import { graphDigest } from '../network/digest.js'
@@ -17,6 +17,7 @@ import { createWorkerPool, type WorkerPool } from '../parallel/worker-pool.js'
 import { plainLastLayer } from '../passes/head.js'
 import { checkSettings } from '../posterior/posterior.js'
 import { createEvaluator, type Evaluator } from '../programs/evaluator.js'
+import type { InputColumns } from '../sums/input-columns.js'
 import type { Examples } from '../tensor/examples.js'
 import type { Tensor } from '../tensor/tensor.js'
 import { fallbackNetwork, lastLayerNetwork } from './last-layer-network.js'
@@ -174,10 +175,19 @@ export function settle(task: FitTask, x: Examples, y?: Tensor): FitTask {
   if (y !== undefined && 'data' in x && others.length === 0) checkExamplesFirst(x, y, first)
   const matched = matchInputs(x, task.network)
   const settled = settleOpenAxes(task.graph, exampleShapes(matched))
-  const inputs = withColumnNames(settled.inputs, matched)
-  const same = inputs.every((input, i) => input === task.graph.inputs[i])
-  const opened = same ? task : taskFor({ ...settled, inputs }, task.options, task.runtime)
+  const opened = withInputs(task, settled, withColumnNames(settled.inputs, matched))
   return y === undefined || opened.network.positions.length === 0 ? opened : withClassAxis(opened, y)
+}
+
+/** The task with the names that the rows of partial fits had for their columns. */
+export function withColumns(task: FitTask, columns: readonly InputColumns[]): FitTask {
+  const byInput = new Map(columns.map(input => [input.name, input]))
+  return withInputs(task, task.graph, withColumnNames(task.graph.inputs, byInput))
+}
+
+function withInputs(task: FitTask, graph: Graph, inputs: readonly GraphInput[]): FitTask {
+  const same = inputs.every((input, i) => input === task.graph.inputs[i])
+  return same ? task : taskFor({ ...graph, inputs }, task.options, task.runtime)
 }
 
 /** The task with its class axis settled, said in a note. */

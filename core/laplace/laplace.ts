@@ -7,6 +7,7 @@ import { selectParameters } from '../network/select-parameters.js'
 import { type LaplaceOptions, type ResolvedOptions, resolveOptions } from '../options/laplace-options.js'
 import type { Runtime } from '../parallel/runtime.js'
 import { chunkDigest } from '../sums/chunks.js'
+import { columnsOf } from '../sums/input-columns.js'
 import type { PartialFit } from '../sums/partial-fit.js'
 import type { Batch } from '../tensor/batch.js'
 import { demandRows, exampleCount, type Examples } from '../tensor/examples.js'
@@ -119,7 +120,8 @@ function ofTask(task: FitTask): Laplace {
       const settled = await taskForRows(task, x, y)
       const accumulation = accumulationFor(settled, false, notes)
       await accumulation.add(x, y, work, checkWeights(sampleWeight, exampleCount(x)))
-      return { key: partialKey(settled), ...await accumulation.sums(), chunks: chunkDigest(x, y, work.chunk) }
+      return { key: partialKey(settled), ...await accumulation.sums(), chunks: chunkDigest(x, y, work.chunk),
+        columns: columnsOf(settled.graph.inputs) }
     },
     fitMerged: async (partial, data, work = {}) =>
       new LaplacePosterior(warned(await fitMerged(task, partial, data, work))),

@@ -70,7 +70,7 @@ function inputRows(x: Tensor, input: GraphInput, precision: Precision, called: s
     )
   }
   const rows = inLayout(x, wanted, note)
-  checkFinite(rows, called, width)
+  checkFinite(rows, called, width, input.columns)
   checkElements(rows, input, called, width)
   const floating = input.dtype === 'float32' || input.dtype === 'float64'
   const values = cast(rows, floating ? precision : input.dtype)

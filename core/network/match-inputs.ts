@@ -171,7 +171,7 @@ function withOrderedColumns(array: InputArray, { name, columns: wanted }: GraphI
 
 /** The inputs with the names of the columns that the data have and they have not. */
 export function withColumnNames(inputs: readonly GraphInput[],
-  matched: ReadonlyMap<string, InputArray>): readonly GraphInput[] {
+  matched: ReadonlyMap<string, Pick<InputArray, 'columns'>>): readonly GraphInput[] {
   return inputs.map(input => {
     const columns = matched.get(input.name)?.columns
     return input.columns !== undefined || columns === undefined || new Set(columns).size < columns.length

@@ -2,20 +2,22 @@
 import { demandBytes } from '../errors/demand.js'
 import { UntrustedInputError } from '../errors/errors.js'
 import { areChunks, chunkCount, type Chunks } from '../sums/chunks.js'
+import type { InputColumns } from '../sums/input-columns.js'
 import { checkedPartialFit, demandPartialFit, type PartialFit } from '../sums/partial-fit.js'
 import { agreementFromTree, agreementToTree } from './agreement-tree.js'
-import { writeContainer } from './container.js'
+import { type Tree, writeContainer } from './container.js'
 import { curvatureToTree, sumFromTree } from './curvature-tree.js'
-import { amountField, exact, type Fields, fieldsOf, numberField, textField, textsField } from './fields.js'
+import { amountField, exact, type Fields, fieldsOf, listField, numberField, textField, textsField } from './fields.js'
 import { NO_DIGEST_NOTE, readContainer } from './read-container.js'
 
 /** A partial fit as bytes, to be sent to another machine. */
 export function writePartialFit(fit: PartialFit): Uint8Array {
   demandPartialFit(fit)
+  const { columns = [] } = fit
   return writeContainer('partial', { key: fit.key, examples: fit.examples, loss: fit.loss,
     curvature: curvatureToTree(fit.curvature),
     agreement: fit.agreement === undefined ? null : agreementToTree(fit.agreement), chunks: fit.chunks ?? null,
-    notes: fit.notes ?? [] })
+    ...(columns.length === 0 ? {} : { columns: columns.map(input => ({ ...input })) }), notes: fit.notes ?? [] })
 }
 
 /**
@@ -29,8 +31,14 @@ export function readPartialFit(bytes: Uint8Array): PartialFit {
   const notes = hasDigest ? textsField(fields, 'notes') : [NO_DIGEST_NOTE]
   const fit = exact(fields, 'partial', { key: textField(fields, 'key'), examples: amountField(fields, 'examples'),
     loss: numberField(fields, 'loss'), curvature: sumFromTree(fields['curvature'], fields['examples'] === 0),
-    agreement: agreementFromTree(fields['agreement']), chunks: chunksFrom(fields, hasDigest), notes })
+    agreement: agreementFromTree(fields['agreement']), chunks: chunksFrom(fields, hasDigest),
+    columns: fields['columns'] === undefined ? [] : listField(fields, 'columns').map(columnsFrom), notes })
   return checkedPartialFit(fit)
+}
+
+function columnsFrom(tree: Tree): InputColumns {
+  const fields = fieldsOf(tree, 'columns')
+  return exact(fields, 'columns', { name: textField(fields, 'name'), columns: textsField(fields, 'columns') })
 }
 
 /** The digests of chunks: none without examples. Files of 0.1.0 have none. */

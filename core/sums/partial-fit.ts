@@ -12,6 +12,7 @@ import { oneOf } from '../errors/suggest.js'
 import { type Agreement, mergeAgreements, noAgreement } from '../likelihood/agreement.js'
 import { LIKELIHOODS } from '../options/words.js'
 import { chunkCount, type Chunks, commonChunks, mergeChunks, type Repeats, withoutChunks } from './chunks.js'
+import { type InputColumns, mergeColumns } from './input-columns.js'
 
 /** Sums over `examples` examples. */
 export interface PartialFit {
@@ -25,6 +26,8 @@ export interface PartialFit {
   readonly agreement: Agreement | undefined
   /** The chunks of data that were summed; undefined for partial fits of version 0.1.0, which do not say it. */
   readonly chunks: Chunks | undefined
+  /** The columns that the rows had names for. */
+  readonly columns?: readonly InputColumns[]
   /** What was noticed when it was read. */
   readonly notes?: readonly string[]
 }
@@ -83,7 +86,7 @@ export function subtractPartialFit(whole: PartialFit, part: PartialFit): Partial
   if (examples <= 0) throw new DataError('EMPTY_DATA', 'Without this part no rows are left.')
   return { key: whole.key, examples, loss: whole.loss - part.loss,
     curvature: withoutCurvature(whole.curvature, part.curvature), agreement: undefined, chunks,
-    notes: whole.notes ?? [] }
+    columns: mergeColumns(whole.columns ?? [], part.columns ?? []), notes: whole.notes ?? [] }
 }
 
 function merged(a: PartialFit, b: PartialFit, repeats: Repeats): PartialFit {
@@ -101,7 +104,7 @@ function merged(a: PartialFit, b: PartialFit, repeats: Repeats): PartialFit {
   const notes = [...a.notes ?? [], ...b.notes ?? [], ...(chunks === undefined ? [NO_CHUNKS_NOTE] : [])]
   return { key: a.key, examples: a.examples + b.examples, loss: a.loss + b.loss,
     curvature: mergeCurvature(a.curvature, b.curvature), agreement: mergeAgreements(a.agreement, b.agreement), chunks,
-    notes: [...new Set(notes)] }
+    columns: mergeColumns(a.columns ?? [], b.columns ?? []), notes: [...new Set(notes)] }
 }
 
 /** What a merge of several does about chunks of data that more than one of them has. */

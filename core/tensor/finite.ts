@@ -2,15 +2,18 @@
 import { DataError } from '../errors/errors.js'
 import type { Tensor, TensorData } from './tensor.js'
 
-/** @throws DataError NOT_FINITE naming the first such element. */
-export function checkFinite({ data }: Tensor, name: string, width: number): void {
+/**
+ * @param columns their names, where they have some
+ * @throws DataError NOT_FINITE naming the first such element
+ */
+export function checkFinite({ data }: Tensor, name: string, width: number, columns: readonly string[] = []): void {
   if (allFinite(data)) return
   const i = data.findIndex((value: number) => !Number.isFinite(value))
+  const [row, column] = [Math.floor(i / width), i % width]
+  const called = columns.length === width ? ` ('${columns[column]}')` : ''
   throw new DataError('NOT_FINITE',
-    `${name} must hold finite numbers; found ${data[i]} in row ${Math.floor(i / width)}, column ${
-      i % width
-    }. Remove such rows or fill them in.`, { array: name, row: Math.floor(i / width), column: i % width,
-    value: String(data[i]) })
+    `${name} must hold finite numbers; found ${data[i]} in row ${row}, column ${column}${called}. Remove such rows or `
+      + 'fill them in.', { array: name, row, column, value: String(data[i]) })
 }
 
 /**

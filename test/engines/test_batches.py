@@ -11,6 +11,7 @@ from typing import Any
 
 import duckdb
 import numpy as np
+import pandas as pd
 import polars
 import pyarrow as pa
 import pyarrow.dataset
@@ -27,7 +28,7 @@ from conftest import (
     frame,
     posterior,
 )
-from polylaplace import DataError, OptionError
+from polylaplace import DataError, OptionError, StateError, merge
 from polylaplace.distributed import fit_batches, predict_batches
 
 
@@ -60,6 +61,38 @@ def test_everything_that_gives_batches(tmp_path: Path) -> None:
     ):
         la = fit_batches(posterior("classification"), source, label="y", **columns)
         check_equal(la, "classification", "last_layer", "kron")
+
+
+def test_columns_are_taken_by_name() -> None:
+    table = frame("regression")
+    x, _ = data("regression")
+    turned = table[["y", "d", "c", "b", "a"]]
+    la = fit_batches(posterior("regression"), [table[:100], turned[100:]], label="y")
+    check_equal(la, "regression", "last_layer", "kron")
+    (answers,) = predict_batches(la, turned, label="y")
+    np.testing.assert_array_equal(answers["mean"], la.predict(x).mean[:, 0])
+    pairs = [(part.drop(columns="y"), part["y"]) for part in (table[:100], turned[100:])]
+    check_equal(fit_batches(posterior("regression"), pairs), "regression", "last_layer", "kron")
+    with pytest.raises(DataError, match="columns of 'input' are not those of the training"):
+        list(predict_batches(la, table.rename(columns={"a": "A"}), label="y"))
+    with pytest.raises(OptionError, match="those of the first batch a, b, c, d"):
+        fit_batches(posterior("regression"), [table[:100], table[100:].assign(z=0.0)], label="y")
+    sums = [posterior("regression").fit_partial(*pair) for pair in pairs]
+    with pytest.raises(StateError, match="Give every part the same columns in the same order"):
+        merge(sums)
+
+
+def test_columns_that_hold_no_numbers_are_named() -> None:
+    table = frame("regression")
+    for values, error in (
+        ("u", "column 'b'. holds text"),
+        (pd.Timestamp("2020-01-01"), "column 'b'. holds dates"),
+        (np.nan, r"column 1 .'b'."),
+    ):
+        with pytest.raises(DataError, match=error):
+            fit_batches(posterior("regression"), table.assign(b=values), label="y")
+    with pytest.raises(OptionError, match="2 columns 'a'"):
+        fit_batches(posterior("regression"), pd.concat([table, table[["a"]]], axis=1), label="y")
 
 
 def test_the_order_of_batches_changes_no_bit() -> None:

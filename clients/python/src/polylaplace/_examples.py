@@ -85,13 +85,25 @@ def concatenated(batches: Sequence[Array]) -> Array:
 
 
 def _same(part: Examples, place: int, like: InputArray) -> Array:
-    """The array of a batch that belongs to the same input as one of another batch."""
+    """The array of a batch for the input of another batch's array, its columns in that one's order."""
     if like.name is None and len(part.arrays) > place:
-        return part.arrays[place].values
+        return _ordered(part.arrays[place], like)
     for own in part.arrays:
         if own.name == like.name:
-            return own.values
+            return _ordered(own, like)
     raise DataError(f"A batch has no input {like.name or place!r}, which an earlier one has.", "BAD_ARRAY")
+
+
+def _ordered(own: InputArray, like: InputArray) -> Array:
+    if own.columns is None or like.columns is None or own.columns == like.columns:
+        return own.values
+    if sorted(own.columns) != sorted(like.columns) or len(set(own.columns)) < len(own.columns):
+        raise DataError(
+            f"A batch has the columns {', '.join(own.columns[:20])}, and an earlier one has "
+            f"{', '.join(like.columns[:20])}: select the same ones of every batch.",
+            "BAD_ARRAY",
+        )
+    return own.values[:, [own.columns.index(name) for name in like.columns]]
 
 
 def is_mapping(value: Any) -> bool:

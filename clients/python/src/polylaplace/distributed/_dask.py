@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
+import math
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from .._exceptions import OptionError
+from .._exceptions import DataError, OptionError, ShapeError
 from .._laplace import Laplace
 from .._progress import ProgressOption
 from ._driver import SAMPLE_BYTES, Told, fit, predictor
@@ -148,6 +150,11 @@ def _by_rows(array: Any) -> Any:
 
 def _as_divided(array: Any, rows: Any) -> Any:
     """The array in the chunks of the rows that it stands beside."""
+    if not math.isnan(array.shape[0] + rows.shape[0]) and array.shape[0] != rows.shape[0]:
+        raise ShapeError(
+            f"The arrays have {rows.shape[0]} and {array.shape[0]} rows: labels and weights are one a row.",
+            "SHAPE_MISMATCH",
+        )
     known = array.chunks[0] == rows.chunks[0] or array.numblocks[0] == rows.numblocks[0]
     return _by_rows(array if known else array.rechunk({0: rows.chunks[0]}))
 
@@ -156,6 +163,11 @@ def _of_records(records: Sequence[Any]) -> Any:
     """Rows of a bag as a table or as arrays (x, y); batches stay what they are."""
     first = records[0]
     if isinstance(first, Mapping):
+        for number, row in enumerate(records):
+            if missing := [name for name in first if name not in row]:
+                raise DataError(
+                    f"Row {number} of a bag's partition has no '{missing[0]}', which the first row has.", "BAD_ARRAY"
+                )
         return {name: np.asarray([row[name] for row in records]) for name in first}
     if is_arrays(first):
         return tuple(np.asarray(part) for part in zip(*records, strict=True))
@@ -165,6 +177,16 @@ def _of_records(records: Sequence[Any]) -> Any:
         "BAD_OPTION",
         {"option": "data"},
     )
+
+
+def _first_row(*blocks: Any) -> Any:
+    """The first row of a partition; None of an empty one."""
+    if is_arrays(blocks):
+        return tuple(block[:1] for block in blocks) if len(blocks[1]) else None
+    if hasattr(blocks[0], "iloc"):
+        return blocks[0].iloc[:1] if len(blocks[0]) else None
+    records = list(itertools.islice(blocks[0], 1))
+    return _of_records(records) if records else None
 
 
 def _leaf(job: Job, partition: int, *blocks: Any) -> list[bytes]:
@@ -211,13 +233,10 @@ class _Dask:
 
     def first(self) -> Any:
         for part in self._parts:
-            blocks = self._dask.compute(*part)
-            if is_arrays(blocks) and len(blocks[1]):
-                return tuple(block[:1] for block in blocks)
-            if len(blocks) == 1 and hasattr(blocks[0], "iloc") and len(blocks[0]):
-                return blocks[0].iloc[:1]
-            if len(blocks) == 1 and not hasattr(blocks[0], "iloc") and (records := list(blocks[0])[:1]):
-                return _of_records(records)
+            # Cut where the partition lies: all of it may be large.
+            (row,) = self._dask.compute(self._dask.delayed(_first_row)(*part))
+            if row is not None:
+                return row
         return None
 
     def probe(self, version: str, checkpoint: tuple[str, str] | None) -> None:
@@ -238,7 +257,8 @@ class _Dask:
             if client is None:
                 level = [self._dask.delayed(_merge)(shared, group) for group in groups]
             else:
-                level = [client.submit(_merge, shared, group, pure=False) for group in groups]
+                # Before the partitions that are left, so that few pieces wait in memory and little is left for the end.
+                level = [client.submit(_merge, shared, group, pure=False, priority=1) for group in groups]
         if client is None:
             (result,) = self._dask.compute(level[0])
         else:

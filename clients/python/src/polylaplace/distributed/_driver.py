@@ -99,7 +99,9 @@ def fit(
     first = engine.first()
     if first is None:
         raise DataError("There are no rows to fit to.", "EMPTY_DATA")
-    data = Labelled.of(la, *columns.split(first if is_arrays(first) else as_table(first)))
+    table = first if is_arrays(first) else as_table(first)
+    columns = columns.as_in(table)
+    data = Labelled.of(la, *columns.split(table))
     # The network is read here, once, with rows where it needs them; workers get what was read.
     la._read_model(data.x)
     row_bytes = max(1, data.nbytes // max(1, len(data)))

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 import numpy as np
 
-from .._data import Array
+from .._data import Array, to_array
+from .._examples import Examples, InputArray
 from .._exceptions import DataError, OptionError
 from ._extras import needed
 
@@ -31,6 +32,8 @@ class Columns:
     features: Features = None
     label: Label = None
     weight: str | None = None
+    #: Those of the first batch, where no features are named: the others may have them in another order.
+    found: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
         if not isinstance(self.weight, (str, type(None))):
@@ -41,14 +44,33 @@ class Columns:
                 {"option": "sample_weight"},
             )
 
-    def examples(self, table: Any) -> Any:
+    def as_in(self, first: Any) -> Columns:
+        """The same for batches whose columns are those of the first."""
+        return self if is_arrays(first) or self.features is not None else replace(self, found=self._others(first))
+
+    def examples(self, table: Any) -> Examples:
         """The examples of a table: (n, features), (n, ...) of one column of vectors, or an array for each input."""
         if isinstance(self.features, Mapping):
-            return {name: _matrix(table, _listed(columns)) for name, columns in self.features.items()}
-        if self.features is not None:
-            return _matrix(table, _listed(self.features))
+            return Examples(tuple(_input(table, _listed(names), name) for name, names in self.features.items()))
+        names = self._in_order(table) if self.features is None else _listed(self.features)
+        return Examples((_input(table, names),))
+
+    def _in_order(self, table: Any) -> Sequence[str]:
+        """The columns of the features, where none are named, in the order of the first batch."""
+        names = self._others(table)
+        if self.found is None or sorted(names) == sorted(self.found):
+            return names if self.found is None else self.found
+        raise OptionError(
+            f"The columns of the features are {', '.join(names[:20])}, and those of the first batch "
+            f"{', '.join(self.found[:20])}: name them (features), or give every batch the same.",
+            "BAD_OPTION",
+            {"option": "features"},
+        )
+
+    def _others(self, table: Any) -> tuple[str, ...]:
+        """All columns but those of labels and weights."""
         others = [*_listed(self.label), *_listed(self.weight)]
-        return _matrix(table, [name for name in names_of(table) if name not in others])
+        return tuple(name for name in names_of(table) if name not in others)
 
     def split(self, batch: Any) -> tuple[Any, Any, Any]:
         """Examples, labels and weights (or None) of a table or of arrays (x, y), (x, y, weights)."""
@@ -61,8 +83,8 @@ class Columns:
                 "BAD_OPTION",
                 {"option": "label"},
             )
-        x, y = self.examples(batch), _matrix(batch, _listed(self.label))
-        weights = None if self.weight is None else _matrix(batch, [self.weight])[:, 0]
+        x, y = self.examples(batch), _matrix(batch, _listed(self.label), "y")
+        weights = None if self.weight is None else _matrix(batch, [self.weight], "sample_weight")[:, 0]
         return x, y[:, 0] if isinstance(self.label, str) and y.ndim == 2 and y.shape[1] == 1 else y, weights
 
 
@@ -102,10 +124,22 @@ def count_of(table: Any) -> int:
     return int(table.num_rows) if _is_arrow(table) else len(table)
 
 
-def _matrix(table: Any, names: list[str]) -> Array:
+def _input(table: Any, names: Sequence[str], name: str | None = None) -> InputArray:
+    """The array of an input, with the names of its columns where a column is a number a row."""
+    values = _matrix(table, names, "X")
+    return InputArray(values, name, tuple(names) if values.ndim == 2 and values.shape[1] == len(names) else None)
+
+
+def _matrix(table: Any, names: Sequence[str], what: str) -> Array:
     """Columns of numbers side by side, (n, columns); a single one of vectors or tensors as it is, (n, ...)."""
     known = names_of(table)
     for name in names:
+        if known.count(name) > 1:
+            raise OptionError(
+                f"The table has {known.count(name)} columns '{name}': rename them.",
+                "BAD_OPTION",
+                {"option": "features", "value": name},
+            )
         if name not in known:
             near = difflib.get_close_matches(name, known, 1)
             advice = f"; did you mean '{near[0]}'?" if near else f": it has {', '.join(known[:20])}."
@@ -114,7 +148,7 @@ def _matrix(table: Any, names: list[str]) -> Array:
             )
     if not names:
         raise OptionError("There are no columns of features.", "BAD_OPTION", {"option": "features"})
-    columns = [_column(table, name) for name in names]
+    columns = [to_array(_column(table, name), f"{what} (column '{name}')") for name in names]
     if len(columns) == 1 and columns[0].ndim > 1:
         return columns[0]
     for name, column in zip(names, columns, strict=True):
