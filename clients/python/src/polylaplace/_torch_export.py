@@ -25,10 +25,22 @@ import numpy as np
 from ._data import Array, to_array
 from ._examples import Examples
 from ._exceptions import GraphError
+from ._torch_behaviour import check_no_branches, check_rows_apart
 from ._torch_call import Arguments, arguments_of, output_key, plain_module, tensor_names
-from ._torch_symbols import more_symbols, with_detached, with_plain_attention, with_plain_bags
+from ._torch_newer_export import newer_structure
+from ._torch_symbols import (
+    more_symbols,
+    with_detached,
+    with_limited_tables,
+    with_plain_attention,
+    with_plain_bags,
+    with_plain_projections,
+)
 
-_ADVICE = "Export it yourself (torch.onnx.export) and give the file, or give its state dict with architecture=."
+_ADVICE = (
+    "For its last layer alone polylaplace.torch.Laplace takes it as it is: torch runs what comes before. Else give a "
+    "file that you export yourself, or its state dict with architecture=."
+)
 #: Rows that the structure is exported with, and rows that its outputs are compared on: the number must not matter.
 _EXPORTED_ROWS, _CHECKED_ROWS = 2, 3
 
@@ -109,6 +121,7 @@ def exported_module(module: Any, examples: Examples, output: str | None = None) 
     with _in_evaluation(plain):
         given = _given(torch, plain, how.rows)
         outputs = _outputs(torch, plain, given)
+        check_rows_apart(torch, plain, given, outputs)
         slopes, unused = _slopes(torch, plain, given)
         params = {
             "bytes": _any_number_of_rows(torch, plain, given, names, output_name),
@@ -203,7 +216,8 @@ def _result(torch: Any, module: Any, call: Callable[[], Any], given: list[Any], 
         shapes = ", ".join(str(tuple(rows.shape)) for rows in given)
         raise GraphError(
             f"The {type(module).__name__} failed on the first rows, of shape {shapes}{note}: "
-            f"{type(error).__name__}: {error}. {_ADVICE}",
+            f"{type(error).__name__}: {error}. Give rows as its forward takes them; where it cannot run, a file that "
+            "was exported elsewhere, or its state dict with architecture=.",
             "BAD_GRAPH",
         ) from error
 
@@ -255,8 +269,13 @@ def _in_evaluation(module: Any) -> Iterator[None]:
 
 @contextmanager
 def _distinct_tensors(torch: Any, module: Any) -> Iterator[None]:
-    """Other values in every real tensor, no two alike and none zero, and its own ones afterwards."""
-    named = [value for _, value in (*module.named_parameters(), *module.named_buffers()) if value.is_floating_point()]
+    """Other values in every real tensor, no two alike and none zero, and its own ones afterwards.
+
+    Not in buffers that are no part of the state dict: an exporter writes their values down.
+    """
+    kept = module.state_dict().keys()
+    buffers = [(name, value) for name, value in module.named_buffers() if name in kept]
+    named = [value for _, value in (*module.named_parameters(), *buffers) if value.is_floating_point()]
     own = [value.data for value in named]
     generator = torch.Generator().manual_seed(0)
     try:
@@ -276,7 +295,10 @@ def _any_number_of_rows(torch: Any, module: Any, given: list[Any], names: Sequen
     Raises:
         GraphError: when the module's code takes the number of rows as a Python number, len(x), which is one for all.
     """
-    structure, numbers = _structure(torch, module, [rows[:_EXPORTED_ROWS] for rows in given], names, output)
+    structure, said = _structure(torch, module, [rows[:_EXPORTED_ROWS] for rows in given], names, output)
+    if _BRANCH_WARNING.search(" ".join(said)):
+        check_no_branches(torch, module, given)
+    numbers = next((place for warning, place in said.items() if _NUMBER_WARNING.search(warning)), None)
     if numbers is None:
         return structure
     if _structure(torch, module, [rows[:_CHECKED_ROWS] for rows in given], names, output)[0] == structure:
@@ -289,48 +311,80 @@ def _any_number_of_rows(torch: Any, module: Any, given: list[Any], names: Sequen
     )
 
 
-#: What torch warns of where a tensor's extent becomes a Python number.
+#: What torch warns of where a tensor's extent, or any value, becomes a Python number.
 _NUMBER_WARNING = re.compile(r"Using len to get tensor shape|tensor to a Python integer")
+_BRANCH_WARNING = re.compile(r"tensor to a Python (boolean|float|number|list)")
 
 
 def _structure(
     torch: Any, module: Any, given: list[Any], names: Sequence[str], output: str
-) -> tuple[bytes, str | None]:
-    """The module as an ONNX file in which every tensor of it is an input, and where it makes numbers of extents."""
+) -> tuple[bytes, dict[str, str]]:
+    """The module as an ONNX file in which every tensor of it is an input, and what torch warned of, with the places."""
+    said: list[warnings.WarningMessage] = []
+    with _distinct_tensors(torch, module):
+        try:
+            with (
+                warnings.catch_warnings(record=True) as said,
+                _without_dumps(torch),
+                more_symbols(torch),
+                with_detached(torch),
+                with_plain_attention(torch),
+                with_plain_bags(torch),
+                with_plain_projections(torch),
+                with_limited_tables(torch),
+            ):
+                # What torch says of its exporters is not about the user's network.
+                warnings.simplefilter("always")
+                buffer = io.BytesIO()
+                torch.onnx.export(
+                    module,
+                    tuple(given),
+                    buffer,
+                    input_names=list(names),
+                    output_names=[output],
+                    dynamic_axes={name: {0: "n"} for name in (*names, output)},
+                    dynamo=False,
+                    export_params=False,
+                    do_constant_folding=False,
+                    # In the mode that the module is in, evaluation, but without folding batch norm into what is before.
+                    training=torch.onnx.TrainingMode.PRESERVE,
+                )
+            structure = buffer.getvalue()
+        except Exception as error:
+            structure = _by_newer_exporter(torch, module, given, names, output, error)
+    return structure, {str(each.message): f"{os.path.basename(each.filename)}, line {each.lineno}" for each in said}
+
+
+def _by_newer_exporter(
+    torch: Any, module: Any, given: list[Any], names: Sequence[str], output: str, error: Exception
+) -> bytes:
+    """What torch's newer exporter makes of a module that the older one failed on.
+
+    Raises:
+        GraphError: where it fails, too.
+    """
     try:
-        with (
-            warnings.catch_warnings(record=True) as said,
-            _distinct_tensors(torch, module),
-            more_symbols(torch),
-            with_detached(torch),
-            with_plain_attention(torch),
-            with_plain_bags(torch),
-        ):
-            # What torch says of its exporters is not about the user's network.
-            warnings.simplefilter("always")
-            buffer = io.BytesIO()
-            torch.onnx.export(
-                module,
-                tuple(given),
-                buffer,
-                input_names=list(names),
-                output_names=[output],
-                dynamic_axes={name: {0: "n"} for name in (*names, output)},
-                dynamo=False,
-                export_params=False,
-                do_constant_folding=False,
-                # In the mode that the module is in, evaluation, but without folding batch norm into what comes before.
-                training=torch.onnx.TrainingMode.PRESERVE,
-            )
-    except Exception as error:
-        reason = str(error).strip().splitlines()
+        return newer_structure(torch, module, given, names, output, tensor_names(module))
+    except Exception:
+        # The older one's reason is short; the newer one prints pages.
+        lines = [line for line in str(error).splitlines() if line.strip()]
+        reason = lines[0].split("  [Caused by")[0].split(". Please feel free")[0] if lines else type(error).__name__
         raise GraphError(
             f"The {type(module).__name__} is not a plain Sequential, and torch's ONNX export of it failed: "
-            f"{(reason[-1] if reason else type(error).__name__).rstrip('.')}. {_advice(module)}",
+            f"{reason.rstrip('.')}. {_advice(module)}",
             "BAD_GRAPH",
         ) from error
-    places = (each for each in said if _NUMBER_WARNING.search(str(each.message)))
-    return buffer.getvalue(), next((f"{os.path.basename(each.filename)}, line {each.lineno}" for each in places), None)
+
+
+@contextmanager
+def _without_dumps(torch: Any) -> Iterator[None]:
+    """Without the graph that the exporter prints where it fails."""
+    original = torch._C._jit_onnx_log
+    torch._C._jit_onnx_log = lambda *_: None
+    try:
+        yield
+    finally:
+        torch._C._jit_onnx_log = original
 
 
 def _advice(module: Any) -> str:

@@ -135,15 +135,13 @@ def _collect(module: Any, prefix: str, layers: list[dict[str, Any]]) -> bool:
     # A subclass may have a forward of its own: only torch's own classes are known to compute what their name says.
     if not cls.__module__.startswith("torch.nn.modules.") or "forward" in vars(module):
         return False
+    if getattr(module, "_forward_hooks", None) or getattr(module, "_forward_pre_hooks", None):
+        return False
     if cls.__name__ == "Sequential":
         return all(
             _collect(child, f"{prefix}.{name}" if prefix else name, layers) for name, child in module.named_children()
         )
-    if (
-        cls.__name__ not in _TORCH_LAYERS
-        or getattr(module, "_forward_hooks", None)
-        or getattr(module, "_forward_pre_hooks", None)
-    ):
+    if cls.__name__ not in _TORCH_LAYERS or _has_more_than_layers(module):
         return False
     if getattr(module, "parametrizations", None) is not None:
         return False
@@ -156,3 +154,9 @@ def _collect(module: Any, prefix: str, layers: list[dict[str, Any]]) -> bool:
             entry[key] = list(value) if isinstance(value, (tuple, list)) else value
     layers.append(entry)
     return True
+
+
+def _has_more_than_layers(module: Any) -> bool:
+    """Whether a layer has a setting that the architecture file has no word for."""
+    padding_mode = getattr(module, "padding_mode", "zeros") != "zeros"
+    return padding_mode or getattr(module, "divisor_override", None) is not None

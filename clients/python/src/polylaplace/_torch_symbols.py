@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import Any
 
+from ._torch_matrices import MATRIX_SYMBOLS
+
 
 @contextmanager
 def more_symbols(torch: Any) -> Iterator[None]:
@@ -123,6 +125,80 @@ def with_plain_bags(torch: Any) -> Iterator[None]:
         functions.embedding_bag = original
 
 
+@contextmanager
+def with_plain_projections(torch: Any) -> Iterator[None]:
+    """LSTMs with projections (proj_size), which ONNX has not, step by step."""
+    functions = torch.nn.modules.rnn._VF
+    original = functions.lstm
+
+    def lstm(input: Any, states: Any, weights: Any, *rest: Any) -> Any:
+        if isinstance(states, (tuple, list)) and states[0].size(-1) != states[1].size(-1):
+            return _projected_lstm(torch, input, states, list(weights), *rest)
+        return original(input, states, weights, *rest)
+
+    functions.lstm = lstm
+    try:
+        yield
+    finally:
+        del functions.lstm
+
+
+def _projected_lstm(
+    torch: Any, input: Any, states: Any, weights: list[Any], biases: bool, layers: int, dropout: float, training: bool,
+    bidirectional: bool, batch_first: bool,
+) -> Any:  # fmt: skip
+    """Sak, Senior and Beaufays (2014): the output is a projection W_hr of the state. The gates are i, f, g, o."""
+    linear = torch.nn.functional.linear
+    x = input.transpose(0, 1) if batch_first else input
+    directions, count, last_h, last_c = 1 + bidirectional, 5 if biases else 3, [], []
+    for layer in range(layers):
+        outputs = []
+        for way in range(directions):
+            place = layer * directions + way
+            w_ih, w_hh, *between, w_hr = weights[place * count : (place + 1) * count]
+            b_ih, b_hh = between or (None, None)
+            h, c = states[0][place], states[1][place]
+            given, steps = linear(x, w_ih, b_ih), []
+            times = range(int(x.size(0)))
+            for time in reversed(times) if way else times:
+                i, f, g, o = (given[time] + linear(h, w_hh, b_hh)).chunk(4, -1)
+                c = torch.sigmoid(f) * c + torch.sigmoid(i) * torch.tanh(g)
+                h = linear(torch.sigmoid(o) * torch.tanh(c), w_hr)
+                steps.append(h)
+            outputs.append(torch.stack(steps[::-1] if way else steps))
+            last_h.append(h)
+            last_c.append(c)
+        x = torch.cat(outputs, -1)
+    return x.transpose(0, 1) if batch_first else x, torch.stack(last_h), torch.stack(last_c)
+
+
+@contextmanager
+def with_limited_tables(torch: Any) -> Iterator[None]:
+    """Rows of a table with a largest norm (max_norm) as they are when they are looked up: a lookup shortens the rows it
+    takes for good, before anything is differentiated. The exporter leaves that out."""
+    functions = torch.nn.functional
+    original = functions.embedding
+
+    def embedding(
+        input: Any, weight: Any, padding_idx: Any = None, max_norm: Any = None, norm_type: float = 2.0, *rest: Any,
+        **more: Any,
+    ) -> Any:  # fmt: skip
+        rows = original(input, weight, padding_idx, None, norm_type, *rest, **more)
+        if max_norm is None:
+            return rows
+        with torch.no_grad():
+            norms = rows.abs().pow(norm_type).sum(-1, keepdim=True).pow(1 / norm_type)
+            share = torch.where(norms > max_norm, max_norm / (norms + 1e-7), torch.ones_like(norms))
+        # The derivative is that of the row as it is stored afterwards.
+        return rows + (rows * share - rows).detach()
+
+    functions.embedding = embedding
+    try:
+        yield
+    finally:
+        functions.embedding = original
+
+
 def _for_each_query(x: Any, heads: int) -> Any:
     """Each head of keys or values as often as it serves a head of queries, N x H x S x D."""
     times = heads // int(x.size(1))
@@ -188,4 +264,5 @@ _SYMBOLS: Mapping[str, Callable[..., Any]] = {
     "aten::detach": _stopped,
     "aten::rms_norm": _rms_norm,
     "aten::embedding": _embedding,
+    **MATRIX_SYMBOLS,
 }
