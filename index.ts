@@ -4,7 +4,7 @@ export { auroc, type CalibrationSummary, type Comparison, type ConformalOptions,
   type PosteriorSummary, type PredictOptions, type PriorChanges, type Progress, readPartialFit, subtractPartialFit,
   summarizeNetwork, type TrainingScores, type TrainingSummary, type TuneOptions,
   writePartialFit } from './core/index.js'
-export { type ArrayInput, type ExamplesInput, toNdArray, toTensor } from './node/arrays.js'
+export { type ArrayInput, type ExamplesInput, type NamedRows, toNdArray, toTensor } from './node/arrays.js'
 export { type ArrowBatch, arrowBatches, type ArrowColumn, type ArrowColumns, type ArrowRows, predictBatches,
   type PredictedBatch } from './node/arrow.js'
 export { writeWhole } from './node/files/write-file.js'

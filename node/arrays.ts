@@ -39,17 +39,25 @@ export function toTensor(value: unknown, name: string): Tensor {
   })
 }
 
+/** Rows N x columns with the names of the columns: a posterior keeps them, and takes columns by name from then on. */
+export type NamedRows = Tensor & { readonly columns?: readonly string[] }
+
 /** Examples: an array for a network of one input, or an object with an array for each input by its name. */
-export type ExamplesInput = ArrayInput | { readonly [input: string]: ArrayInput }
+export type ExamplesInput = ArrayInput | NamedRows | { readonly [input: string]: ArrayInput }
 
 /**
  * Examples from outside.
  * @throws DataError BAD_ARRAY as `toTensor`, naming the input
  */
 export function toExamples(value: unknown, name: string): Examples {
-  return isNamed(value)
-    ? Object.entries(value).map(([input, values]) => ({ name: input, values: toTensor(values, `${name}.${input}`) }))
-    : toTensor(value, name)
+  if (isNamed(value)) {
+    return Object.entries(value).map(([input, values]) => ({ name: input,
+      values: toTensor(values, `${name}.${input}`) })
+    )
+  }
+  const values = toTensor(value, name)
+  const columns = (value as NamedRows).columns
+  return columns === undefined ? values : [{ values, columns }]
 }
 
 /** An object of arrays, and not an array that is an object. */

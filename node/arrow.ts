@@ -7,6 +7,7 @@ import { DataError, LaplaceError, OptionError } from '../core/errors/errors.js'
 import { knownOptions, nearestWord, optionsObject } from '../core/errors/suggest.js'
 import type { PredictOptions } from '../core/laplace/posterior-options.js'
 import { float64, type Tensor } from '../core/tensor/tensor.js'
+import { type NamedRows, toExamples } from './arrays.js'
 import type { WorkOptions } from './options.js'
 import { coreWork, Posterior } from './posterior.js'
 import { predictionColumns } from './prediction-columns.js'
@@ -41,7 +42,7 @@ export interface ArrowColumns {
 
 /** Rows as `fit` takes them. */
 export interface ArrowRows {
-  readonly x: Tensor
+  readonly x: NamedRows
   readonly y: Tensor
   readonly sampleWeight?: Float64Array
 }
@@ -71,7 +72,7 @@ export async function* arrowBatches(batches: AsyncIterable<ArrowBatch> | Iterabl
       yield await named(number, () => {
         const y = matrixOf(batch, labels)
         return {
-          x: matrixOf(batch, features ?? namesBut(batch, others)),
+          x: tableOf(batch, features ?? namesBut(batch, others)),
           y: typeof label === 'string' && y.shape[1] === 1 ? { ...y, shape: [batch.numRows] } : y,
           ...(sampleWeight === undefined ? {} : { sampleWeight: numbersOf(batch, sampleWeight) }),
         }
@@ -112,7 +113,7 @@ export async function* predictBatches<B extends ArrowBatch>(posterior: Posterior
     if (batch.numRows > 0) {
       yield await named(number, async () => {
         const { signal, onProgress, ...how } = options
-        const x = matrixOf(batch, features ?? namesBut(batch, others))
+        const x = toExamples(tableOf(batch, features ?? namesBut(batch, others)), 'x')
         const prediction = await posterior.core.predict(x, how, coreWork('predictBatches', { signal, onProgress }))
         const { quantiles: asked } = how
         const quantileProbabilities = typeof asked === 'number' ? [asked] : asked && Array.from(asked)
@@ -145,6 +146,12 @@ async function named<T>(number: number, work: () => T | Promise<T>): Promise<T> 
 
 function namesBut(batch: ArrowBatch, others: readonly string[]): string[] {
   return batch.schema.fields.map(({ name }) => name).filter(name => !others.includes(name))
+}
+
+/** Columns of numbers with their names; of vectors no names. */
+function tableOf(batch: ArrowBatch, names: readonly string[]): NamedRows {
+  const values = matrixOf(batch, names)
+  return values.shape[1] === names.length ? { ...values, columns: names } : values
 }
 
 /** Columns of numbers side by side, N x columns; a single one of vectors as it is. */

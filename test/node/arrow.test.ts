@@ -51,6 +51,26 @@ t.test('columns of vectors; what is not there or no number is refused', async t 
   await t.rejects(first({ label: 'y' }, words as unknown as typeof table), { code: 'BAD_ARRAY' })
 })
 
+t.test('columns are taken by name', async t => {
+  const turned = tableFromArrays({ y: BigInt64Array.from(y.data, value => BigInt(value)),
+    ...Object.fromEntries(Object.entries(columns).reverse()) }) as unknown as typeof table
+  const whole = await laplace(graph, options).fit(x, y)
+  const posterior = await laplace(graph, options).fit(
+    arrowBatches([table.slice(0, 30), turned.slice(30)], { label: 'y' }),
+  )
+  t.ok(relativeDifference(posterior.H.toDense(), whole.H.toDense()) < 1e-12)
+  const answers = async (source: ArrowBatch): Promise<unknown> =>
+    (await predictBatches(posterior, [source], { label: 'y' }).next()).value?.columns
+  t.same(await answers(turned), await answers(table))
+  await t.rejects(answers(tableFromArrays({ a: columns['a'] }) as ArrowBatch), { code: 'BAD_ARRAY',
+    message: /not those of the training/ })
+  const sums: PartialFit[] = []
+  for await (const batch of arrowBatches([table.slice(0, 30), turned.slice(30)], { label: 'y' })) {
+    sums.push(await laplace(graph, options).fitPartial(batch.x, batch.y))
+  }
+  t.throws(() => mergePartials(sums), { code: 'DIGEST_MISMATCH', message: /same columns in the same order/ })
+})
+
 t.test('predictions are columns, a batch at a time', async t => {
   const posterior = await laplace(graph, options).fit(x, y)
   const whole = await posterior.predict(x)
