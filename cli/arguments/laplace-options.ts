@@ -31,7 +31,7 @@ export const LAPLACE_OPTIONS: OptionTable = {
     help: 'one, or one per tensor or parameter, separated by commas; not tuned then' },
   'prior-mean': { type: 'string', value: 'NUMBERS', help: 'one, or one per parameter; 0 by default' },
   'sigma-noise': { type: 'string', value: 'NUMBERS',
-    help: 'noise of the observations (regression), one or one an output; rows separated by ; are a covariance' },
+    help: 'noise of the observations (regression), one or one an output; rows separated by ; a covariance; full finds one' },
   temperature: { type: 'string', value: 'NUMBER', help: '1 by default' },
   'label-smoothing': { type: 'string', value: 'NUMBER', help: 'of classes and labels: the share of label smoothing' },
   'class-weight': { type: 'string', value: 'NUMBERS',
@@ -95,7 +95,7 @@ function numbers(flag: string, text: string): number | number[] | string | numbe
   if (flag === 'sigma-noise' && text.includes(';')) {
     return text.split(';').map(row => [numbers(flag, row)].flat().map(Number))
   }
-  if (flag === 'class-weight' && text === 'balanced') return text
+  if (flag === 'class-weight' && text === 'balanced' || flag === 'sigma-noise' && text === 'full') return text
   const values = text.split(',').map(part => (part.trim() === '' ? NaN : Number(part)))
   if (values.some(value => !Number.isFinite(value))) {
     throw new UsageError(`--${flag} must be a number, or numbers separated by commas; got '${text}'.`)

@@ -31,6 +31,7 @@ import { sumsHessian } from './hessian-eigenpairs.js'
 import { LaplacePosterior } from './laplace-posterior.js'
 import type { TrainingRows } from './linear-fit-result.js'
 import { fitLowRank, forecastLinearModel, tooLarge } from './low-rank-fit.js'
+import { fitWithNoiseCovariance } from './noise-covariance-fit.js'
 import type { PosteriorState } from './posterior-state.js'
 import { checkRepresentable } from './representable.js'
 import { type SeenRows, seenRows } from './seen-rows.js'
@@ -138,11 +139,36 @@ interface RunningFit {
 
 /** Rows are kept for the linear model over all weights where it is possible, else they are summed at once. */
 function startFit(task: FitTask, notes: string[] = []): RunningFit {
+  if (task.options.tuneCovariance) return covarianceFit(task, notes)
   if (task.options.factored !== undefined) return factoredFit(task, task.options.factored, notes)
   if ('evaluator' in task.linear) {
     return task.options.linearModel === 'none' ? summedWithNoise(task, task.linear) : keptRows(task, task.linear, notes)
   }
   return startSums(task, notes)
+}
+
+/** Keeps the rows, which each covariance of the noises is fitted to. */
+function covarianceFit(task: FitTask, notes: string[]): RunningFit {
+  const kept: Batch[] = []
+  let [examples, bytes] = [0, 0]
+  return {
+    keepsRows: true,
+    async add(x, y) {
+      bytes += examplesBytes(x)
+      if (bytes > task.options.memoryLimit / 4) throw tooManyRows('full', task.options.memoryLimit)
+      checkLabels(y, task.options.likelihood, exampleCount(x), task.network)
+      kept.push({ x, y })
+      examples += exampleCount(x)
+      return examples
+    },
+    examples: () => examples,
+    finish: (_heldOut, work) =>
+      fitWithNoiseCovariance(task, kept, async (own, rows, quiet) => {
+        const fit = startFit(own, [...notes])
+        for (const { x, y } of rows) await fit.add(x, y, quiet)
+        return fit.finish(undefined, quiet)
+      }, work),
+  }
 }
 
 /** Rows are kept beside the sums where the prior of all weights comes from their linear model. */

@@ -115,12 +115,20 @@ function checkPairedOutputs({ likelihood }: ResolvedOptions, { outputs, position
 }
 
 /** @throws OptionError BAD_COMBINATION for gradients of single terms, of which an example has several */
-function checkPositions({ curvature, factored, likelihood }: ResolvedOptions, { positions }: Network): void {
+function checkPositions({ curvature, factored, likelihood, tuneCovariance }: ResolvedOptions,
+  { positions }: Network): void {
   if (positions.length === 0) return
   if (likelihood === 'custom') {
     throw new OptionError('BAD_COMBINATION',
       'A likelihood of your own is for networks with one answer an example; this one answers at several positions. Let '
         + 'one of them answer (option positions).', { option: 'positions' })
+  }
+  if (tuneCovariance) {
+    throw new OptionError('BAD_COMBINATION',
+      "A noise covariance is tuned (sigmaNoise 'full') for networks with one answer an example; this one answers at "
+        + 'several positions. Give the covariance, or let one position answer (option positions).', {
+      option: 'sigmaNoise',
+    })
   }
   if (factored !== undefined) {
     throw new OptionError('BAD_COMBINATION',

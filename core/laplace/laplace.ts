@@ -123,8 +123,10 @@ function ofTask(task: FitTask): Laplace {
       return { key: partialKey(settled), ...await accumulation.sums(), chunks: chunkDigest(x, y, work.chunk),
         columns: columnsOf(settled.graph.inputs) }
     },
-    fitMerged: async (partial, data, work = {}) =>
-      new LaplacePosterior(warned(await fitMerged(task, partial, data, work))),
+    fitMerged: async (partial, data, work = {}) => {
+      if (resolved.tuneCovariance) refuseLowRank(resolved)
+      return new LaplacePosterior(warned(await fitMerged(task, partial, data, work)))
+    },
     stream: () => startStream(task),
     forecast: request => forecastTask(task, request),
   }
@@ -134,7 +136,12 @@ function ofTask(task: FitTask): Laplace {
  * Mode and prior of the linear model need all rows: of its parts nothing adds up.
  * @throws OptionError BAD_COMBINATION
  */
-function refuseLowRank({ linearModel, factored }: ResolvedOptions): void {
+function refuseLowRank({ linearModel, factored, tuneCovariance }: ResolvedOptions): void {
+  if (tuneCovariance) {
+    throw new OptionError('BAD_COMBINATION',
+      "A noise covariance that is tuned (sigmaNoise 'full') needs all rows at once: fit them together, or give the "
+        + 'covariance.', { option: 'sigmaNoise' })
+  }
   if (factored !== undefined) {
     throw new OptionError('BAD_COMBINATION',
       `Partial fits of structure '${factored.of}' do not add up: its rows come from all of the data together. Fit them `

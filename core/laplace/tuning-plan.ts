@@ -16,8 +16,9 @@ export interface TuningPlan {
  */
 export function planTuning(
   { likelihood, tune, settings, subset, priorStructure, validation, curvature, subsetName, factored, classWeight,
-    noiseCovariance }: ResolvedOptions,
+    noiseCovariance: given, tuneCovariance }: ResolvedOptions,
 ): TuningPlan {
+  const noiseCovariance = tuneCovariance ? true : given
   if (tune !== undefined) return { tune, chosen: true }
   if (settings.priorPrecision !== undefined) return { tune: 'none', chosen: false }
   const linear = hasLinearModel({ likelihood, classWeight, noiseCovariance })

@@ -123,3 +123,32 @@ export function checkCurvature(curvature: CurvatureKind,
     )
   }
 }
+
+/**
+ * Checks what a tuned covariance goes with: curvatures that are linear in Sigma^-1, whose slope S_n is.
+ * @throws OptionError BAD_COMBINATION, BAD_OPTION
+ */
+export function checkTunedCovariance({ likelihood, structure, subset, curvature, tune }: {
+  readonly likelihood: Likelihood
+  readonly structure: Structure
+  readonly subset: string
+  readonly curvature: CurvatureKind
+  readonly tune: TuneMethod | undefined
+}): void {
+  const refuse = (message: string): OptionError => new OptionError('BAD_COMBINATION', message, { option: 'sigmaNoise' })
+  if (likelihood !== 'regression') {
+    throw refuse(`Option sigmaNoise is the noise of regression; the likelihood ${likelihood} has none.`)
+  }
+  const linear = structure === 'full' || structure === 'blockdiag' || structure === 'diag'
+    || structure === 'kron' && subset === 'last_layer'
+  if (!linear) {
+    throw refuse("A noise covariance that is tuned (sigmaNoise 'full') is there for structures 'full', 'blockdiag' and "
+      + "'diag', and for 'kron' of the last layer. Use one of them, or give the covariance.")
+  }
+  if (curvature !== 'ggn') {
+    throw refuse(`A noise covariance that is tuned (sigmaNoise 'full') is of curvature 'ggn', not '${curvature}'.`)
+  }
+  if (tune === undefined || tune === 'marglik' || tune === 'none') return
+  throw refuse("A noise covariance that is tuned (sigmaNoise 'full') goes with tuning 'marglik' or 'none', "
+    + `not '${tune}'.`)
+}

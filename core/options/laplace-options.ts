@@ -7,7 +7,7 @@ import { knownOptions, oneOf } from '../errors/suggest.js'
 import type { Batch } from '../tensor/batch.js'
 import { inFull } from '../tensor/sample-weights.js'
 import { checkClassLikelihood, type ClassWeight } from './class-weight.js'
-import { checkCurvature, checkCustom, checkLikelihood, hasLinearModel } from './combinations.js'
+import { checkCurvature, checkCustom, checkLikelihood, checkTunedCovariance, hasLinearModel } from './combinations.js'
 import type { PosteriorSettings } from './hyperparameters.js'
 import { hasLogits } from './likelihood-kinds.js'
 import { noiseCovariance } from './noise-covariance.js'
@@ -62,9 +62,10 @@ export interface LaplaceOptions {
   readonly priorMean?: number | ArrayLike<number> | undefined
   /**
    * Standard deviation of the observations (regression), one number or one an output; tuned when it is not given. Rows
-   * of a matrix, C x C, are the covariance of the noises of the outputs, where these are correlated.
+   * of a matrix, C x C, are the covariance of the noises of the outputs, where these are correlated; `full` is the one
+   * that maximises the evidence at the network's weights.
    */
-  readonly sigmaNoise?: number | ArrayLike<number> | readonly ArrayLike<number>[] | undefined
+  readonly sigmaNoise?: number | ArrayLike<number> | readonly ArrayLike<number>[] | 'full' | undefined
   readonly temperature?: number | undefined
   /** Of likelihood `custom`: the number K of columns of a root of Lambda; 1 by default. */
   readonly roots?: number | undefined
@@ -154,6 +155,8 @@ export interface ResolvedOptions {
   readonly outputNoise: Float64Array | undefined
   /** Their covariance, C x C, where they are correlated; `outputNoise` has the roots of its diagonal. */
   readonly noiseCovariance: Float64Array | undefined
+  /** Whether that covariance is to be found by the evidence. */
+  readonly tuneCovariance: boolean
   readonly roots: number | undefined
   /** Whether the logit is a difference of rewards: it is no probability, whatever the rows show. */
   readonly ofPairs?: boolean | undefined
@@ -183,7 +186,12 @@ export interface ResolvedOptions {
 }
 
 /** Options with the one word of each structure. */
-type FullOptions = Omit<LaplaceOptions, 'structure'> & { readonly structure?: Structure | undefined }
+type FullOptions = Omit<LaplaceOptions, 'structure' | 'sigmaNoise'> & {
+  readonly structure?: Structure | undefined
+  readonly sigmaNoise?: GivenNoise | undefined
+}
+
+type GivenNoise = Exclude<LaplaceOptions['sigmaNoise'], 'full' | undefined>
 
 const KNOWN: readonly (keyof LaplaceOptions)[] = [
   'likelihood',
@@ -344,13 +352,16 @@ function leavesPriorOpen(
  */
 export function resolveOptions(given: LaplaceOptions): ResolvedOptions {
   knownOptions('laplace', given, KNOWN)
-  const options: FullOptions = { ...given, structure: given.structure === 'gp' ? 'functional' : given.structure }
+  const tuneCovariance = given.sigmaNoise === 'full'
+  const options: FullOptions = { ...given, structure: given.structure === 'gp' ? 'functional' : given.structure,
+    sigmaNoise: given.sigmaNoise === 'full' ? undefined : given.sigmaNoise }
   tensorsOption('parameters', options.parameters)
   tensorsOption('freeze', options.freeze)
   const likelihood = oneOf('likelihood', options.likelihood, LIKELIHOODS)
   const factored = factoredOf(options)
   const noise = noiseOf(options)
-  const own = { likelihood, classWeight: options.classWeight, noiseCovariance: noise.noiseCovariance }
+  const own = { likelihood, classWeight: options.classWeight,
+    noiseCovariance: tuneCovariance ? true : noise.noiseCovariance }
   const { subset, structure, linearModel, subsetName } = resolvePosterior(options, hasLinearModel(own), factored)
   const tune = options.tune === undefined ? undefined : oneOf('tune', options.tune, TUNE_METHODS)
   const priorStructure = word('priorStructure', options.priorStructure, PRIOR_STRUCTURES)
@@ -361,6 +372,9 @@ export function resolveOptions(given: LaplaceOptions): ResolvedOptions {
   checkLikelihood(own, options)
   checkCustom(likelihood, options)
   checkCurvature(curvature, options, tune)
+  if (tuneCovariance) {
+    checkTunedCovariance({ likelihood, structure: factored?.of ?? structure, subset, curvature, tune })
+  }
   if (likelihood !== 'regression' && options.sigmaNoise !== undefined && options.sigmaNoise !== 1) {
     throw new OptionError('BAD_COMBINATION',
       `Option sigmaNoise is the noise of regression; the likelihood ${likelihood} has none.`, { option: 'sigmaNoise',
@@ -384,10 +398,11 @@ export function resolveOptions(given: LaplaceOptions): ResolvedOptions {
     kfacApprox: word('kfacApprox', options.kfacApprox, KFAC_APPROXIMATIONS),
     settings: settingsOf(options, noise),
     ...noise,
+    tuneCovariance,
     roots: whole('roots', options.roots, 1),
     labelSmoothing: smoothingOf(options),
     classWeight: classWeightOf(options),
-    tuneNoise: likelihood === 'regression' && options.sigmaNoise === undefined,
+    tuneNoise: likelihood === 'regression' && options.sigmaNoise === undefined && !tuneCovariance,
     validation: isBatch(options.validation) ? inFull(options.validation, 'validation') : options.validation,
     calibrate,
     seed: whole('seed', options.seed, 0) ?? 0,
@@ -513,7 +528,7 @@ function isBatch(value: unknown): value is Batch {
   return typeof value === 'object' && value !== null && 'x' in value && 'y' in value
 }
 
-function settingsOf(options: LaplaceOptions, { outputNoise }: OwnNoise): Partial<PosteriorSettings> {
+function settingsOf(options: FullOptions, { outputNoise }: OwnNoise): Partial<PosteriorSettings> {
   const { priorPrecision, priorMean, sigmaNoise, temperature } = options
   return {
     ...(priorPrecision === undefined ? {} : { priorPrecision: numbers('priorPrecision', priorPrecision) }),
@@ -524,7 +539,7 @@ function settingsOf(options: LaplaceOptions, { outputNoise }: OwnNoise): Partial
 }
 
 /** The noise that the posterior divides H by, which is that of all outputs. */
-function commonNoise(sigmaNoise: NonNullable<LaplaceOptions['sigmaNoise']>): number {
+function commonNoise(sigmaNoise: GivenNoise): number {
   const given = numbers('sigmaNoise', sigmaNoise)
   return typeof given === 'number' ? given : given[0]
 }
@@ -532,7 +547,7 @@ function commonNoise(sigmaNoise: NonNullable<LaplaceOptions['sigmaNoise']>): num
 type OwnNoise = Pick<ResolvedOptions, 'outputNoise' | 'noiseCovariance'>
 
 /** Noises that are part of H: one an output, or their covariance. */
-function noiseOf({ sigmaNoise }: LaplaceOptions): OwnNoise {
+function noiseOf({ sigmaNoise }: FullOptions): OwnNoise {
   const none = { outputNoise: undefined, noiseCovariance: undefined }
   if (sigmaNoise === undefined) return none
   if (isMatrix(sigmaNoise)) {
@@ -553,7 +568,7 @@ function noiseOf({ sigmaNoise }: LaplaceOptions): OwnNoise {
   })
 }
 
-function isMatrix(value: NonNullable<LaplaceOptions['sigmaNoise']>): value is readonly ArrayLike<number>[] {
+function isMatrix(value: GivenNoise): value is readonly ArrayLike<number>[] {
   return Array.isArray(value) && value.length > 0 && typeof value[0] === 'object'
 }
 

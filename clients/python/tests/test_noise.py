@@ -106,3 +106,29 @@ def test_correlated_noise_is_a_covariance() -> None:
     assert np.isfinite(kron.log_marginal_likelihood())
     with pytest.raises(OptionError, match="positive definite"):
         Laplace(network, "regression", "all", sigma_noise=-sigma, **options).fit(x, y)
+
+
+def test_the_covariance_that_the_evidence_chooses(two: dict[str, Any]) -> None:
+    la = Laplace(two["network"], "regression", "all", "full", prior_precision=0.5, sigma_noise="full")
+    la.fit(two["x"], two["y"])
+    found = la.sigma_noise
+    mlp = NumpyMlp(two["network"])
+    jacobian, theta = mlp.jacobian(two["x"]), mlp.theta
+    residuals = two["y"] - mlp.outputs(theta, two["x"])
+
+    def evidence(sigma: np.ndarray) -> float:  # type: ignore[type-arg]
+        inverse = np.linalg.inv(sigma)
+        precision = np.einsum("ncp,cd,ndq->pq", jacobian, inverse, jacobian) + 0.5 * np.eye(len(theta))
+        fit = -0.5 * np.einsum("nc,cd,nd->", residuals, inverse, residuals)
+        fit -= 30 * np.linalg.slogdet(2 * np.pi * sigma)[1]
+        scatter = np.linalg.slogdet(precision)[1] - len(theta) * np.log(0.5) + 0.5 * theta @ theta
+        return float(fit - 0.5 * scatter)
+
+    assert la.log_marginal_likelihood() == pytest.approx(evidence(found), rel=1e-8)
+    for direction in ([[1, 0], [0, 0]], [[0, 1], [1, 0]], [[0, 0], [0, 1]]):
+        step = 1e-4 * np.sqrt(np.outer(np.diag(found), np.diag(found))) * np.array(direction)
+        up, best, down = evidence(found + step), evidence(found), evidence(found - step)
+        assert best > max(up, down)
+        assert abs(up - down) / 2 < 2e-3 * (2 * best - up - down)
+    la.fit(two["x"][:40], two["y"][:40])
+    assert not np.allclose(la.sigma_noise, found, rtol=1e-3)

@@ -42,7 +42,8 @@
 #'   \item{prior_precision}{a number, one for each tensor, or one for each parameter: nothing is tuned then}
 #'   \item{prior_mean}{a number, or one for each parameter}
 #'   \item{sigma_noise}{standard deviation of the observations (regression): one number, or one for each output (a
-#'     vector or a list); a matrix is the covariance of noises that are correlated}
+#'     vector or a list); a matrix is the covariance of noises that are correlated, `"full"` the one that
+#'     maximises the evidence}
 #'   \item{temperature}{of the likelihood}
 #'   \item{label_smoothing}{of classes and labels: the share of label smoothing that the network was trained with; loss
 #'     and evidence are those of the smoothed labels}

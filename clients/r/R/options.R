@@ -128,6 +128,7 @@ wire_tensors <- function(choice, option) {
 #' The noise: one number, or one for each output, as a vector or a list.
 #' @noRd
 wire_noise <- function(sigma) {
+  if (identical(sigma, "full")) return(sigma)
   if (is.matrix(sigma) && nrow(sigma) > 1) return(as_wire_array(sigma))
   numbers <- if (is.list(sigma) && all(lengths(sigma) == 1)) unlist(sigma) else sigma
   if (!is.numeric(numbers) || length(numbers) == 0 || any(!is.finite(numbers)) || any(numbers <= 0)) {

@@ -147,3 +147,54 @@ t.test("H = J' Sigma^-1 J by differences", async (t: Test) => {
   })
   t.ok(relativeDifference(sumsOf(own)[0], H) < 1e-6)
 })
+
+t.test('the covariance that the evidence chooses: no other near it has more', async (t: Test) => {
+  const many = drawer(21)
+  const rows = many(60, 3)
+  const noise = many(60, 2).data
+  const wide = await laplace(graph, { likelihood: 'regression', subset: 'all', priorPrecision: 1, sigmaNoise: 1,
+    structure: 'diag' }).fit(rows, many(60, 2))
+  const { mean } = await wide.predict(rows)
+  const targets = { ...mean,
+    data: Float64Array.from(mean.data,
+      (value: number, i: number) => value + (i % 2 === 0 ? 0.5 * noise[i] : 0.3 * noise[i] + 0.6 * noise[i - 1])) }
+  for (const options of [{ structure: 'full', subset: 'all' }, { structure: 'blockdiag', subset: 'all' }, {
+    structure: 'diag',
+    subset: 'all',
+  }, { structure: 'kron', subset: 'last_layer' }, { subset: 'last_layer', tune: 'none', priorPrecision: 3 }, {
+    structure: 'full',
+    subset: 'subnetwork',
+    subnetwork: [0, 3, 9],
+  }] as Partial<LaplaceOptions>[]) {
+    const own = await laplace(graph, { likelihood: 'regression', sigmaNoise: 'full', ...options }).fit(rows, targets)
+    const found = Float64Array.from(own.noiseCovariance?.data ?? [])
+    const delta = own.priorPrecision
+    const evidence = async (Sigma: Float64Array): Promise<number> =>
+      (await laplace(graph, { likelihood: 'regression', ...options, tune: 'none', priorPrecision: delta,
+        sigmaNoise: [Sigma.slice(0, 2), Sigma.slice(2)] }).fit(rows, targets)).logMarginalLikelihood()
+    const best = await evidence(found)
+    t.ok(Math.abs(best - own.logMarginalLikelihood()) < 1e-9 * Math.abs(best), 'the posterior is that of this noise')
+    for (const direction of [[1, 0, 0, 0], [0, 1, 1, 0], [0, 0, 0, 1]]) {
+      const step = 1e-4 * Math.sqrt(found[0] * found[3])
+      const [up, down] = await Promise.all(
+        [1, -1].map(sign => evidence(found.map((value, i) => value + sign * step * direction[i]))),
+      )
+      // The slope over the curvature: how far the maximum is, in steps.
+      t.ok(best > Math.max(up, down) && Math.abs(up - down) / 2 / (2 * best - up - down) < 2e-3,
+        `${JSON.stringify(options)} ${direction.join()} ${up - best} ${down - best}`)
+    }
+    t.ok(found[1] > 0.05, 'errors of the same sign')
+    const again = loadPosterior(own.save())
+    t.ok(relativeDifference(again.noiseCovariance?.data ?? [], found) === 0)
+  }
+})
+
+t.test('a tuned covariance is refused where its slope is another', async (t: Test) => {
+  for (const options of [{ structure: 'kron', subset: 'all' }, { structure: 'functional' }, { structure: 'full',
+    curvature: 'empirical_fisher' }, { structure: 'full', tune: 'auto' }] as Partial<LaplaceOptions>[]) {
+    t.throws(() => laplace(graph, { likelihood: 'regression', sigmaNoise: 'full', ...options }), OptionError)
+  }
+  t.throws(() => laplace(graph, { likelihood: 'classification', sigmaNoise: 'full' }), OptionError)
+  await t.rejects(laplace(graph, { likelihood: 'regression', sigmaNoise: 'full', structure: 'full' }).fitPartial(x, y),
+    OptionError)
+})

@@ -52,6 +52,7 @@ class HyperParameters(PosteriorState):
     @sigma_noise.setter
     def sigma_noise(self, value: Any) -> None:
         self._set_prior("sigmaNoise", as_noise(value, "sigma_noise"))
+        self._options.pop("sigmaNoise", None)
 
     @property
     def temperature(self) -> float:

@@ -64,7 +64,8 @@ class Laplace(Fitting, Tuning, HyperParameters, OnnxExport, PosteriorQuantities,
         prior_precision: a number, one for each tensor, or one for each parameter. None: 1, or what the fit finds.
         prior_mean: a number, or one for each parameter. None: 0.
         sigma_noise: standard deviation of the observations (regression): a number, or one for each output; a matrix
-            (C, C) is the covariance of noises that are correlated. None: 1, or what the fit finds.
+            (C, C) is the covariance of noises that are correlated; 'full' is the one that maximises the evidence. None:
+            1, or what the fit finds.
         temperature: of the likelihood. None: 1.
         label_smoothing: of classes and labels: the share of label smoothing the network was trained with; loss,
             gradients and evidence are those of the smoothed labels. None: 0.
@@ -178,6 +179,9 @@ class Laplace(Fitting, Tuning, HyperParameters, OnnxExport, PosteriorQuantities,
         open_structure = hessian_structure is None and subset_of_weights == AUTO
         usual = "full" if subset_of_weights == "subnetwork" else "kron"
         self.hessian_structure = hessian_structure or (AUTO if open_structure else usual)
+        tunes_noise = isinstance(sigma_noise, str) and sigma_noise == "full"
+        if tunes_noise:
+            sigma_noise = None
         given = {
             "priorPrecision": None if prior_precision is None else as_numbers(prior_precision, "prior_precision"),
             "priorMean": None if prior_mean is None else as_numbers(prior_mean, "prior_mean"),
@@ -197,6 +201,7 @@ class Laplace(Fitting, Tuning, HyperParameters, OnnxExport, PosteriorQuantities,
             nSubset=n_subset,
             independentOutputs=independent_outputs,
             nystroem=nystroem,
+            sigmaNoise="full" if tunes_noise else None,
             labelSmoothing=label_smoothing,
             classWeight=as_class_weight(class_weight),
             # Given, it would be a choice that the linear model over all weights does not have.

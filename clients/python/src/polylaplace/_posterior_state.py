@@ -115,9 +115,9 @@ class PosteriorState(CheckedArguments):
 
     def _fit_options(self) -> dict[str, Any]:
         """Options and prior of a fit, under the server's names."""
-        if self.subset_of_weights != AUTO:
-            return {**self._options, **self._prior}
-        return {**self._options, **{key: self._prior[key] for key in self._given}}
+        given = self._prior if self.subset_of_weights != AUTO else {key: self._prior[key] for key in self._given}
+        # A noise that every fit finds stands among the options; what the last one found is not given to the next.
+        return {**given, **self._options}
 
     # Every new posterior comes in here, so that nothing of the old one (bytes, quantities) can be taken for its own.
     def _adopt(self, remote: Remote, summary: Mapping[str, Any], *, same_fit: bool = False) -> None:
