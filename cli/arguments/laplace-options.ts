@@ -31,8 +31,8 @@ export const LAPLACE_OPTIONS: OptionTable = {
     help: 'one, or one per tensor or parameter, separated by commas; not tuned then' },
   'prior-mean': { type: 'string', value: 'NUMBERS', help: 'one, or one per parameter; 0 by default' },
   'sigma-noise': { type: 'string', value: 'NUMBERS',
-    help:
-      'noise of the observations (regression), one or one an output; rows separated by ; a covariance; full finds one' },
+    help: 'noise of the observations (regression), one or one an output; rows separated by ; a covariance, '
+      + 'full finds one' },
   temperature: { type: 'string', value: 'NUMBER', help: '1 by default' },
   'label-smoothing': { type: 'string', value: 'NUMBER', help: 'of classes and labels: the share of label smoothing' },
   'class-weight': { type: 'string', value: 'NUMBERS',
